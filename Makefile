@@ -1,0 +1,100 @@
+# lathe: `make` builds ./lathe, `make help` lists the rest.  Any variable may be set on the command line; the flags of an
+# instruction set are kept in ISA (by folder), so that CFLAGS=... does not lose them.
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+B       ?= build
+OPT     ?= -O3
+SAN     ?=
+WARN    := -std=c17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
+CFLAGS  ?= -g
+PKGS    := jansson yaml-0.1 libcrypto libxxhash
+CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude
+LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lpthread -lm
+ALL_CFLAGS = $(WARN) $(OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread $(SAN) $(CFLAGS)
+VERSION := 0.1.0
+
+ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni -mprefer-vector-width=512
+isa = $(if $(findstring src/cpu/avx2/,$<),$(ISA_avx2))$(if $(findstring src/cpu/avx512/,$<),$(ISA_avx512))
+
+SRC     := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+LIB_SRC := $(filter-out src/cmd/main.c,$(SRC))
+LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
+UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+FAULT   := $(patsubst tests/fault/%.c,$B/fault/%,$(sort $(wildcard tests/fault/test_*.c)))
+FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+GRAD    := $(patsubst tests/grad/%.c,$B/grad/%,$(sort $(wildcard tests/grad/test_*.c)))
+BENCH   := $(patsubst bench/%.c,$B/bench/%,$(sort $(wildcard bench/*.c)))
+
+.PHONY: all help tests bench san fuzz clean layers doc
+.SECONDARY:
+all: lathe
+
+help:
+	@echo 'make            ./lathe'
+	@echo 'make tests      the test programs under $B/ (run them all with ./test)'
+	@echo 'make bench      the benchmark programs under $B/bench'
+	@echo 'make san        unit, gradient and fault tests under address+undefined and thread sanitizers'
+	@echo 'make fuzz       fuzz targets (clang, libFuzzer) under build/fuzz'
+	@echo 'make layers     checks that folders include only what tools/layers.txt allows'
+	@echo 'make doc        writes the parts of doc/ that come from tables'
+	@echo 'make clean      removes what was built'
+	@echo 'CC=clang  OPT=-O0  SAN=-fsanitize=address  B=folder   as one would expect'
+
+lathe: $B/lathe
+	@cp -f $< $@.tmp && mv -f $@.tmp $@
+$B/lathe: $B/src/cmd/main.o $B/liblathe.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$B/liblathe.a: $(LIB_OBJ)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -DLATHE_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+
+tests: $(UNIT) $(FAULT) $(GRAD) lathe
+$B/unit/%: $B/tests/unit/%.o $B/liblathe.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$B/fault/%: $B/tests/fault/%.o $B/liblathe.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+# Gradient checks: the operations and the reference kernels compiled once more with `real` as double.
+GRAD_SRC := $(sort $(wildcard src/base/*.c src/nn/*.c src/cpu/*.c src/cpu/ref/*.c))
+GRAD_OBJ := $(GRAD_SRC:%.c=$B/f64/%.o)
+$B/f64/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DLATHE_REAL_DOUBLE -MMD -MP -c -o $@ $<
+$B/grad/%: $B/f64/tests/grad/%.o $(GRAD_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+bench: $(BENCH) lathe
+$B/bench/%: $B/bench/%.o $B/liblathe.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Sanitized builds live in folders of their own, so that they do not disturb the plain one.
+san:
+	tools/run-tests --only unit,grad,fault --san address,undefined
+	tools/run-tests --only unit --san thread
+
+fuzz: $(FUZZ)
+FUZZ_CFLAGS = $(WARN) -O1 -g -ffp-contract=off -pthread -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS) $(FUZZ_CFLAGS) $(isa) -DLATHE_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o)
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+layers:
+	@cd src && awk -f ../tools/layers.awk ../tools/layers.txt $$(find . -name '*.[ch]' -printf '%P ')
+
+clean:
+	rm -rf build lathe
+
+-include $(shell find $B build/fuzz -name '*.d' 2>/dev/null)

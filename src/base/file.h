@@ -1,0 +1,51 @@
+/* file.h - reading files whole or mapped, and writing them so that a crash leaves the old or the new one, never a mix.
+ *
+ * Every system call that can fail passes through here, so that tests can make the n-th one fail (file_fail_at). */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "base/buf.h"
+#include "base/err.h"
+
+/* A file mapped read-only.  size 0 has data "" (not NULL).  A file that shrinks while it is mapped gives SIGBUS, as with
+ * every mmap: weights being served must be replaced by rename, which file_writer does. */
+struct file_map { const char *data; size_t size; void *mapped; };
+int file_map_open(struct file_map *m, const char *path, struct err *err);
+void file_map_close(struct file_map *m);
+
+/* Appends the whole file; refuses one larger than max with ERR_RANGE, naming both sizes. */
+int file_read(const char *path, size_t max, struct buf *out, struct err *err);
+
+/* A file is written under a temporary name in the same folder; file_writer_commit() flushes it to the disk, renames it and
+ * flushes the folder.  file_writer_abort() (or release without commit) leaves nothing behind. */
+struct file_writer { int fd; char *path, *tmp; struct buf pending; uint64_t size; };
+int file_writer_open(struct file_writer *w, const char *path, struct err *err);
+int file_writer_add(struct file_writer *w, const void *p, size_t n, struct err *err);
+int file_writer_commit(struct file_writer *w, struct err *err);    /* releases w, also on error */
+void file_writer_abort(struct file_writer *w);                     /* after commit: nothing to do */
+int file_write_all(const char *path, const void *p, size_t n, struct err *err);
+
+/* A log that only grows: each line is one write() with O_APPEND.  A torn last line of an earlier crash is cut off first. */
+struct file_log { int fd; char *path; };
+int file_log_open(struct file_log *l, const char *path, struct err *err);
+int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err);   /* n bytes and a newline */
+void file_log_close(struct file_log *l);
+
+int file_mkdirs(const char *path, struct err *err);                /* like mkdir -p */
+int file_sync_dir(const char *path, struct err *err);
+int file_rename(const char *from, const char *to, struct err *err);
+int file_remove_tree(const char *path, struct err *err);           /* like rm -r; a missing path is fine */
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+/* Names in a folder, sorted bytewise, without "." and "..".  Free with file_list_free. */
+int file_list(const char *dir, char ***names, int *n, struct err *err);
+void file_list_free(char **names, int n);
+char *file_join(const char *dir, const char *name);                /* mem_alloc'ed "dir/name"; NULL without memory */
+
+/* For tests: the n-th open, read, write, fsync, rename, mmap or mkdir from now fails with errno_value; < 0: off. */
+void file_fail_at(int64_t n, int errno_value);
+int64_t file_fail_count(void);
+#endif

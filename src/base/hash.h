@@ -1,0 +1,19 @@
+/* hash.h - SHA-256 for names and checks (libcrypto), XXH3 for tables (xxHash). */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+#define SHA256_BYTES 32
+#define SHA256_HEX 65        /* 64 lower-case digits and a NUL */
+
+struct sha256 { void *ctx; };
+int sha256_init(struct sha256 *h, struct err *err);
+void sha256_add(struct sha256 *h, const void *p, size_t n);
+void sha256_end(struct sha256 *h, char hex[SHA256_HEX]);           /* also releases; h may be initialised again */
+int sha256_of(const void *p, size_t n, char hex[SHA256_HEX], struct err *err);
+int sha256_of_file(const char *path, char hex[SHA256_HEX], struct err *err);
+
+uint64_t hash64(const void *p, size_t n, uint64_t seed);           /* XXH3 64 */
+#endif
