@@ -1,0 +1,217 @@
+/* graph.h - a model as a flat list of tensor operations: recorded once, differentiated, planned, run, priced.
+ *
+ *   struct graph *g = graph_new();
+ *   x = graph_input(...), w = graph_weight(...), y = graph_linear(g, x, w, ...)      record (nn/record.c)
+ *   graph_backward(g, ...)           appends the backward pass: the same list continued in reverse by the adjoints
+ *   graph_update(g)                  appends gradient sums and AdamW
+ *   graph_plan(g, T_max, S_max, n_thread)     decides where every byte lies; graph_bytes() tells
+ *   graph_bind(g, ...)               takes that memory, and nothing is taken after it
+ *   graph_run(g, PASS_..., step)     any T <= T_max, S <= S_max, any number of times
+ *
+ * Shapes have two free sizes, T (tokens of this step) and S (sequences of this step).  Recording and planning fail by
+ * struct err; running cannot fail.  A graph and its memory belong to one thread at a time; pool threads work inside runs.
+ *
+ * Bits: an operation's result for a token depends on nothing but that token's own sequence up to it - not on the batch, T,
+ * or the number of threads (kernels.h's promise, kept by the operations).  Sums over tokens (gradients) are taken in token
+ * order, or over fixed chunks of CHUNK tokens and then in chunk order. */
+#ifndef NN_GRAPH_H
+#define NN_GRAPH_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "base/pool.h"
+#include "cpu/kernels.h"
+
+/* ---- element types ---- */
+#define DTYPES(X) X(F32, "F32", sizeof(real)) X(BF16, "BF16", 2) X(I32, "I32", 4) X(F64, "F64", 8)
+enum dtype {
+#define X(name, word, size) DT_##name,
+    DTYPES(X)
+#undef X
+    N_DTYPE
+};
+size_t dtype_size(enum dtype t);
+const char *dtype_name(enum dtype t);
+
+/* ---- shapes: n, n*T or n*S ---- */
+enum dim_of { DIM_ONE, DIM_T, DIM_S };
+struct dim { int64_t n; enum dim_of of; };
+#define MAX_RANK 3
+
+/* ---- tensors ---- */
+enum tensor_kind {
+    TENSOR_WEIGHT,     /* learned; filled by the caller after bind */
+    TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE */
+    TENSOR_CONST,      /* filled by the caller after bind, never changed (tables) */
+    TENSOR_CACHE,      /* lives from step to step (keys and values) */
+    TENSOR_INPUT,      /* filled by the caller before each run */
+    TENSOR_OUTPUT,     /* valid after a run, until the next */
+    TENSOR_ACT,        /* between operations; its place is shared with others */
+    TENSOR_GRAD,       /* gradient of a weight */
+    TENSOR_MOMENT,     /* optimiser state of a weight */
+    N_TENSOR_KIND
+};
+const char *tensor_kind_name(enum tensor_kind kind);
+
+struct tensor {
+    char name[80];
+    enum tensor_kind kind;
+    enum dtype dtype;
+    int rank;
+    struct dim shape[MAX_RANK];
+    int grad;                  /* its gradient's id, or -1 */
+    int moment[2];             /* weights: AdamW's m and v, or -1 */
+    int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
+    bool decay;                /* weights: weight decay applies */
+    bool keep;                 /* activations: kept when blocks are recomputed */
+    int first, last;           /* activations: nodes of first and last use, -1 when unused */
+    size_t bytes, offset;      /* at T_max, S_max; place inside its kind's block */
+    void *data;                /* after bind */
+};
+
+/* ---- operations ---- */
+enum op {
+#define OP(name, ...) OP_##name,
+#include "nn/ops.def"
+#undef OP
+    N_OP
+};
+enum pass { PASS_PREPARE, PASS_FORWARD, PASS_BACKWARD, PASS_UPDATE, N_PASS };
+const char *op_name(enum op op);
+
+#define NODE_IN 7
+#define NODE_OUT 8
+struct attr {
+    enum dtype compute;        /* of products: F32 or BF16 */
+    int n_head, n_kv_head, d_head, d_rot;
+    bool rope_pairs, norm_per_head, norm_topk, gather;
+    int n_expert, top_k;
+    double eps, scale, aux_coef, z_coef, p;
+    uint64_t stream;           /* dropout: which of the model's random streams */
+};
+struct node {
+    enum op op;
+    enum pass pass;
+    int in[NODE_IN], out[NODE_OUT];        /* tensor ids, -1: absent */
+    int d_in[NODE_IN], d_out[NODE_OUT];    /* backward: gradients of the same places, -1: not wanted */
+    bool add[NODE_IN];                     /* backward: d_in[i] += instead of = */
+    bool again;                            /* a forward node run again in the backward pass: statistics are not counted */
+    struct attr attr;
+};
+
+/* One step's sizes and tables.  Sequence s owns rows seq_start[s] .. seq_start[s+1]-1 of the T rows; its first row has
+ * position pos0[s], and its keys and values lie in cache slot slot[s] when the graph has a cache (else pos0 is 0). */
+struct step {
+    int T, S;
+    const int32_t *seq_start;  /* [S+1] */
+    const int32_t *pos0;       /* [S], or NULL: all 0 */
+    const int32_t *slot;       /* [S], or NULL */
+    bool accumulate;           /* weight gradients add to what is there */
+    double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
+    double aux_scale;          /* of the router losses: 1 / number of micro-batches */
+    uint64_t seed, i_step;     /* dropout */
+    struct adamw adamw;        /* wd as given; 0 is used for weights that do not decay */
+};
+
+struct graph_plan {
+    int T, S, n_thread;
+    size_t bytes[N_TENSOR_KIND], work, scratch;      /* scratch: per thread */
+    size_t total;
+};
+
+struct graph {
+    struct tensor *tensor; int n_tensor, cap_tensor;
+    struct node *node; int n_node, cap_node;
+    int loss;                      /* the output of cross_entropy, -1 before it is recorded */
+    struct graph_plan plan;
+    const struct cpu_kernels *k;
+    struct pool *pool;
+    char *block[N_TENSOR_KIND], *work, *scratch;     /* owned, or NULL when borrowed */
+};
+
+struct graph *graph_new(void);     /* NULL without memory */
+void graph_free(struct graph *g);  /* with the memory it bound */
+
+/* ---- recording (record.c).  Each returns the id of the result, or a negative error ---- */
+struct shape { int rank; struct dim dim[MAX_RANK]; };
+int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struct shape shape, struct err *err,
+                 const char *name_fmt, ...) __attribute__((format(printf, 6, 7)));
+#define ROWS_T(c)   ((struct shape){ 2, { { 1, DIM_T }, { (c), DIM_ONE } } })
+#define ROWS_TN(n, c) ((struct shape){ 2, { { (n), DIM_T }, { (c), DIM_ONE } } })
+#define ROWS_S(c)   ((struct shape){ 2, { { 1, DIM_S }, { (c), DIM_ONE } } })
+#define VEC_T       ((struct shape){ 1, { { 1, DIM_T } } })
+#define VEC_S       ((struct shape){ 1, { { 1, DIM_S } } })
+#define VEC(n)      ((struct shape){ 1, { { (n), DIM_ONE } } })
+#define MAT(r, c)   ((struct shape){ 2, { { (r), DIM_ONE }, { (c), DIM_ONE } } })
+#define CUBE(e, r, c) ((struct shape){ 3, { { (e), DIM_ONE }, { (r), DIM_ONE }, { (c), DIM_ONE } } })
+
+int graph_embed(struct graph *g, int ids, int w, struct err *err);
+/* bias and add may be -1.  compute: F32 or BF16; the result is F32.  x may be of either type. */
+int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err);
+int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enum dtype out, const char *name, struct err *err);
+int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a, const char *name, struct err *err);
+int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *a, struct err *err);   /* in place; returns qkv */
+/* kcache, vcache: -1, or [n_slot, ctx, G*D] */
+int graph_attention(struct graph *g, int qkv, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name, struct err *err);
+int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);
+/* From logits [T,E].  Everything the expert operations need; stats are outputs. */
+struct routed {
+    int gate;          /* [T*k]    F32, gate of each sorted row */
+    int row, start;    /* [T*k]    I32, token of each sorted row;  [E+1] I32, first row of each expert */
+    int slot;          /* [T,k]    I32, the token's rows, experts ascending */
+    int probs, lse;    /* [T,E], [T] */
+    int stats;         /* [2E+4]   F64 output: count[E], mean prob[E], load-balancing loss, z loss (both weighted), entropy, unused */
+};
+int graph_route(struct graph *g, int logits, const struct attr *a, struct routed *out, const char *name, struct err *err);
+int graph_expert_linear(struct graph *g, int x, int w, const struct routed *r, bool gather, enum dtype compute, const char *name, struct err *err);
+int graph_combine(struct graph *g, int x, const struct routed *r, int add, const char *name, struct err *err);
+int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
+int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, const char *name, struct err *err);
+int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err);
+int graph_cross_entropy(struct graph *g, int x, int w, int target, enum dtype compute, struct err *err);
+
+/* ---- differentiation (backward.c) ---- */
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_BLOCK };
+int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
+int graph_update(struct graph *g, struct err *err);        /* sum_squares (in the backward pass) and adamw for each weight */
+
+/* ---- memory (plan.c) ---- */
+int graph_plan(struct graph *g, int T, int S, int n_thread, struct err *err);
+/* Takes the planned memory.  Weights, packed weights, constants and caches that `share` (may be NULL) has under the same
+ * name, type and size are used in place; share must outlive g. */
+int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, const struct graph *share, struct err *err);
+int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 */
+
+/* ---- running (run.c) ---- */
+void graph_run(struct graph *g, enum pass pass, const struct step *step);
+/* Sum of squares of all weight gradients, after PASS_BACKWARD of a graph with graph_update(); fixed order, double. */
+double graph_grad_square(const struct graph *g);
+
+/* Bound size of dimension i. */
+static inline int64_t dim_size(struct dim d, int T, int S) { return d.n * (d.of == DIM_T ? T : d.of == DIM_S ? S : 1); }
+/* Rows (all but the last dimension) and columns (the last; 1 for a vector over T or S) of a tensor. */
+int64_t tensor_rows(const struct tensor *t, int T, int S);
+int64_t tensor_cols(const struct tensor *t);
+int64_t tensor_count(const struct tensor *t, int T, int S);
+
+/* ---- price (cost.c) ---- */
+struct cost_vars { double M, N, K, P, R, L, E; };
+struct op_info {
+    const char *name, *formula;
+    int gradient, recompute;                 /* OP_GRAD_*, OP_AGAIN_* */
+    unsigned save_in, save_out;
+    double (*flops)(const struct cost_vars *), (*flops_bwd)(const struct cost_vars *);
+    double (*bytes)(const struct cost_vars *), (*bytes_bwd)(const struct cost_vars *);
+};
+enum { OP_GRAD_NO, OP_GRAD_YES, OP_GRAD_FUSED };
+enum { OP_AGAIN_NEVER, OP_AGAIN_CHEAP };
+extern const struct op_info op_table[N_OP];
+
+struct cost { double flops, bytes; };
+/* One node at T tokens, S sequences, L keys per query on average; by `table` (NULL: op_table). */
+struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table);
+/* Sum over the passes of the bit mask (1 << PASS_FORWARD | ...), by kind of work. */
+struct cost_sum { double flops_f32, flops_bf16, flops_other, bytes; };
+struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table);
+#endif
