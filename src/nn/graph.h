@@ -85,7 +85,7 @@ const char *op_name(enum op op);
 struct attr {
     enum dtype compute;        /* of products: F32 or BF16 */
     int n_head, n_kv_head, d_head, d_rot;
-    bool rope_pairs, norm_per_head, norm_topk, gather;
+    bool rope_pairs, norm_per_head, norm_topk, gather, by_cols;
     int n_expert, top_k;
     double eps, scale, aux_coef, z_coef, p;
     uint64_t stream;           /* dropout: which of the model's random streams */
@@ -124,6 +124,7 @@ struct graph {
     struct tensor *tensor; int n_tensor, cap_tensor;
     struct node *node; int n_node, cap_node;
     int loss;                      /* the output of cross_entropy, -1 before it is recorded */
+    bool backward;                 /* graph_backward was called */
     struct graph_plan plan;
     const struct cpu_kernels *k;
     struct pool *pool;
@@ -157,11 +158,12 @@ int graph_attention(struct graph *g, int qkv, int kcache, int vcache, const stru
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);
 /* From logits [T,E].  Everything the expert operations need; stats are outputs. */
 struct routed {
+    int probs;         /* [T,E]    F32, softmax of the logits */
     int gate;          /* [T*k]    F32, gate of each sorted row */
     int row, start;    /* [T*k]    I32, token of each sorted row;  [E+1] I32, first row of each expert */
     int slot;          /* [T,k]    I32, the token's rows, experts ascending */
-    int probs, lse;    /* [T,E], [T] */
-    int stats;         /* [2E+4]   F64 output: count[E], mean prob[E], load-balancing loss, z loss (both weighted), entropy, unused */
+    int lse;           /* [T]      F32 */
+    int stats;         /* [2E+3]   F64 output: count[E], sum of probs[E], sum of lse^2, sum of entropy, T (graph_aux_losses) */
 };
 int graph_route(struct graph *g, int logits, const struct attr *a, struct routed *out, const char *name, struct err *err);
 int graph_expert_linear(struct graph *g, int x, int w, const struct routed *r, bool gather, enum dtype compute, const char *name, struct err *err);
@@ -177,9 +179,9 @@ int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
 int graph_update(struct graph *g, struct err *err);        /* sum_squares (in the backward pass) and adamw for each weight */
 
 /* ---- memory (plan.c) ---- */
-int graph_plan(struct graph *g, int T, int S, int n_thread, struct err *err);
-/* Takes the planned memory.  Weights, packed weights, constants and caches that `share` (may be NULL) has under the same
- * name, type and size are used in place; share must outlive g. */
+/* Weights, packed weights and constants that `share` (may be NULL) has under the same name, type and size take no memory
+ * here: they are used in place after bind, so share must be bound by then and outlive g. */
+int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *share, struct err *err);
 int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, const struct graph *share, struct err *err);
 int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 */
 
@@ -187,6 +189,11 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
 /* Sum of squares of all weight gradients, after PASS_BACKWARD of a graph with graph_update(); fixed order, double. */
 double graph_grad_square(const struct graph *g);
+
+/* Router losses of one layer from its stats, as added to the training loss (already weighted by their coefficients):
+ * lb = aux_coef * E * sum_i (count_i / (T*k)) * (prob_i / T), z = z_coef * mean lse^2. */
+struct aux_losses { double lb, z, entropy; };
+struct aux_losses graph_aux_losses(const double *stats, const struct attr *a);
 
 /* Bound size of dimension i. */
 static inline int64_t dim_size(struct dim d, int T, int S) { return d.n * (d.of == DIM_T ? T : d.of == DIM_S ? S : 1); }

@@ -1,0 +1,76 @@
+/* cost.c - the price of a graph: the rows of ops.def over the sizes of each node. */
+#include "nn/op.h"
+
+#define OP(name, grad, again, save_in, save_out, f, fb, b, bb, formula)                                                        \
+    static double flops_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R,     \
+        L = v->L, E = v->E; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E; return f; }                         \
+    static double flops_bwd_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R, \
+        L = v->L, E = v->E; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E; return fb; }                        \
+    static double bytes_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R,     \
+        L = v->L, E = v->E; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E; return b; }                         \
+    static double bytes_bwd_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R, \
+        L = v->L, E = v->E; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E; return bb; }
+#include "nn/ops.def"
+#undef OP
+
+const struct op_info op_table[N_OP] = {
+#define OP(name, grad, again, save_in, save_out, f, fb, b, bb, formula) \
+    { #name, formula, OP_GRAD_##grad, OP_AGAIN_##again, save_in, save_out, flops_##name, flops_bwd_##name, bytes_##name, bytes_bwd_##name },
+#include "nn/ops.def"
+#undef OP
+};
+
+static double dim_real(struct dim d, double T, double S) { return (double)d.n * (d.of == DIM_T ? T : d.of == DIM_S ? S : 1); }
+
+static double count_real(const struct tensor *t, double T, double S)
+{
+    double n = 1;
+    for (int i = 0; i < t->rank; i++)
+        n *= dim_real(t->shape[i], T, S);
+    return n;
+}
+
+/* The first of a node's tensors that is there: forward tensors, or their gradients of the same shape. */
+static const struct tensor *operand(const struct graph *g, int id, int d_id)
+{
+    return id >= 0 ? &g->tensor[id] : d_id >= 0 ? &g->tensor[d_id] : NULL;
+}
+
+struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table)
+{
+    const struct op_info *info = &(table ? table : op_table)[n->op];
+    const struct tensor *out = operand(g, n->out[0], n->d_out[0]), *in = operand(g, n->in[0], n->d_in[0]),
+                        *w = operand(g, n->in[1], n->d_in[1]);
+    struct cost_vars v = { .L = L, .E = 4 };
+    if (out)
+        v.N = (double)tensor_cols(out), v.M = v.N > 0 ? count_real(out, T, S) / v.N : 0, v.E = out->dtype == DT_BF16 ? 2 : 4;
+    if (in)
+        v.K = (double)tensor_cols(in), v.R = v.K > 0 ? count_real(in, T, S) / v.K : 0;
+    if (w)
+        v.P = count_real(w, T, S);
+    if (n->op == OP_add && n->pass == PASS_BACKWARD && !n->again)
+        v.M = 0;
+    const bool bwd = n->pass == PASS_BACKWARD && !n->again;
+    return (struct cost){ (bwd ? info->flops_bwd : info->flops)(&v), (bwd ? info->bytes_bwd : info->bytes)(&v) };
+}
+
+static bool is_product(enum op op)
+{
+    return op == OP_linear || op == OP_expert_linear || op == OP_cross_entropy || op == OP_attention;
+}
+
+struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table)
+{
+    struct cost_sum sum = { 0 };
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *n = &g->node[i];
+        if (!(passes >> n->pass & 1))
+            continue;
+        const struct cost c = node_cost(g, n, T, S, L, table);
+        double *kind = !is_product(n->op) ? &sum.flops_other : n->op != OP_attention && n->attr.compute == DT_BF16 ? &sum.flops_bf16
+                                                                                                                 : &sum.flops_f32;
+        *kind += c.flops;
+        sum.bytes += c.bytes;
+    }
+    return sum;
+}

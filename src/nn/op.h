@@ -1,0 +1,75 @@
+/* op.h - what the operations share: how one is called, and where it finds its operands and its working memory.
+ *
+ * An operation never allocates.  What it needs besides its operands it lays out by one function that is called twice: by
+ * the planner with base NULL, for the size, and in the run, for the addresses. */
+#ifndef NN_OP_H
+#define NN_OP_H
+#include "nn/graph.h"
+
+int graph_append(struct graph *g, const struct node *n, struct err *err);                              /* record.c */
+int graph_pack_cols(struct graph *g, int w, enum dtype compute, struct err *err);
+
+#define CHUNK 64               /* tokens in a partial sum of a gradient over tokens */
+#define SQUARE_BLOCK 16384     /* elements in a partial sum of squares */
+
+struct run {
+    struct graph *g;
+    const struct step *step;
+    const struct cpu_kernels *k;
+    struct pool *pool;
+    int n_thread;
+    char *work, *scratch;
+    size_t scratch_size;
+};
+
+struct op_work { size_t work, scratch; };      /* bytes: shared by the threads; for each thread */
+struct op_code {
+    void (*forward)(struct run *r, const struct node *n);
+    void (*backward)(struct run *r, const struct node *n);
+    void (*size)(const struct graph *g, const struct node *n, int T, int S, struct op_work *w);    /* NULL: needs none */
+};
+#define OP(name, ...) extern const struct op_code op_code_##name;
+#include "nn/ops.def"
+#undef OP
+
+/* A piece of working memory: advances *at by n bytes rounded to 64; NULL base gives NULL. */
+static inline void *work_take(char *base, size_t *at, size_t n)
+{
+    void *p = base ? base + *at : NULL;
+    *at += (n + 63) / 64 * 64;
+    return p;
+}
+static inline void *op_data(const struct run *r, int id) { return id < 0 ? NULL : r->g->tensor[id].data; }
+static inline char *op_scratch(const struct run *r, int i_thread) { return r->scratch + (size_t)i_thread * r->scratch_size; }
+static inline const struct tensor *op_tensor(const struct graph *g, int id) { return &g->tensor[id]; }
+static inline bool op_is(const struct graph *g, int id, enum dtype t) { return id >= 0 && g->tensor[id].dtype == t; }
+/* Does a write to d_in[i] add?  Gradients of weights also add from one micro-batch to the next. */
+static inline bool op_adds(const struct run *r, const struct node *n, int i)
+{
+    return n->add[i] || (r->step->accumulate && r->g->tensor[n->d_in[i]].kind == TENSOR_GRAD);
+}
+static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Loop over rows in blocks; fn(ctx, first row, number of rows, thread). */
+typedef void (*rows_fn)(void *ctx, int first, int n, int i_thread);
+void op_for_rows(struct run *r, int64_t n_row, int block, rows_fn fn, void *ctx);
+
+/* ---- products, shared by linear, expert_linear and cross_entropy (op_product.c) ---- */
+
+/* c[M,N] (+)= a * b on all threads.  g as for the kernel, over the whole product. */
+void product(struct run *r, const struct gemm *g, enum dtype compute);
+/* Packs on all threads, in pieces of panels. */
+void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
+void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
+void product_pack_pairs(struct run *r, const struct pack *p);
+/* n elements to the other type, on all threads. */
+void product_to_bf16(struct run *r, size_t n, const real *x, bf16 *y);
+void product_from_bf16(struct run *r, size_t n, const bf16 *x, real *y);
+/* y[C] (+)= column sums of x[n_row, C], by chunks; work: col_sum_size(n_row, C) bytes. */
+size_t col_sum_size(int64_t n_row, int64_t C);
+void col_sum(struct run *r, int64_t n_row, int64_t C, const real *x, ptrdiff_t ld, real *y, bool add, char *work);
+/* y[C] (+)= sum of the n_chunk rows of partial sums. */
+void chunks_sum(struct run *r, int64_t n_chunk, int64_t C, const real *partial, real *y, bool add);
+
+#endif

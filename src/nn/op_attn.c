@@ -1,0 +1,250 @@
+/* op_attn.c - qk_norm, rope and attention on qkv[T, (H + 2G) D]: per token H query heads, G key heads, G value heads.
+ *
+ * Work is shared by (sequence, key/value head, block of queries): forward, the pieces are independent; backward, one piece
+ * is a whole (sequence, key/value head), so that dk and dv are summed over queries in order. */
+#include <assert.h>
+#include <string.h>
+#include "nn/op.h"
+
+static int row_position(const struct step *s, int i_seq) { return s->pos0 ? s->pos0[i_seq] : 0; }
+
+/* ---- qk_norm ---- */
+
+struct qk_job { struct run *r; const struct node *n; int64_t C; bool bwd; real *partial; };
+
+/* Norm number i of a row: a head's (norm_per_head), or all query heads' (0) and all key heads' (1). */
+struct part { int column, width, n_norm; };
+static struct part qk_part(const struct attr *a, int which)
+{
+    const int heads = which ? a->n_kv_head : a->n_head;
+    return (struct part){ which ? a->n_head * a->d_head : 0, a->norm_per_head ? a->d_head : heads * a->d_head, a->norm_per_head ? heads : 1 };
+}
+
+static void qk_rows(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    const struct qk_job *j = ctx;
+    struct run *r = j->r;
+    const struct node *n = j->n;
+    const struct attr *a = &n->attr;
+    const ptrdiff_t C = j->C, per_row = tensor_cols(op_tensor(r->g, n->out[1]));
+    const int n_qk = (a->n_head + a->n_kv_head) * a->d_head, n_v = a->n_kv_head * a->d_head;
+    const int width[2] = { qk_part(a, 0).width, qk_part(a, 1).width };
+    real *partial = j->bwd ? j->partial + (size_t)(first / CHUNK) * (size_t)(width[0] + width[1]) : NULL;
+    if (j->bwd)
+        for (int i = 0; i < width[0] + width[1]; i++)
+            partial[i] = 0;
+    for (int row = first; row < first + n_row; row++) {
+        const real *x = (const real *)op_data(r, n->in[0]) + row * C;
+        real *rstd = (real *)op_data(r, n->out[1]) + row * per_row;
+        for (int which = 0, i_norm = 0; which < 2; which++) {
+            const struct part part = qk_part(a, which);
+            for (int i = 0; i < part.n_norm; i++, i_norm++) {
+                const int at = part.column + i * part.width;
+                struct norm p = { .n_row = 1, .C = part.width, .x = x + at, .ld_x = C, .w = op_data(r, n->in[1 + which]),
+                                  .eps = (real)a->eps, .rstd = rstd + i_norm };
+                if (j->bwd) {
+                    p.dy = (const real *)op_data(r, n->d_out[0]) + row * C + at, p.ld_dy = C;
+                    p.dx = (real *)op_data(r, n->d_in[0]) + row * C + at, p.ld_dx = C;
+                    p.dw = n->d_in[1 + which] >= 0 ? partial + (which ? width[0] : 0) : NULL;
+                    r->k->rmsnorm_bwd(&p);
+                } else {
+                    p.y = (real *)op_data(r, n->out[0]) + row * C + at, p.ld_y = C;
+                    r->k->rmsnorm_fwd(&p);
+                }
+            }
+        }
+        if (j->bwd)
+            memcpy((real *)op_data(r, n->d_in[0]) + row * C + n_qk, (const real *)op_data(r, n->d_out[0]) + row * C + n_qk,
+                   (size_t)n_v * sizeof(real));
+        else
+            memcpy((real *)op_data(r, n->out[0]) + row * C + n_qk, x + n_qk, (size_t)n_v * sizeof(real));
+    }
+}
+
+static void qk_forward(struct run *r, const struct node *n)
+{
+    struct qk_job j = { r, n, tensor_cols(op_tensor(r->g, n->in[0])), false, NULL };
+    op_for_rows(r, r->step->T, 16, qk_rows, &j);
+}
+
+static void qk_backward(struct run *r, const struct node *n)
+{
+    struct qk_job j = { r, n, tensor_cols(op_tensor(r->g, n->in[0])), true, (real *)(void *)r->work };
+    op_for_rows(r, r->step->T, CHUNK, qk_rows, &j);
+    const int width[2] = { qk_part(&n->attr, 0).width, qk_part(&n->attr, 1).width };
+    for (int which = 0; which < 2; which++) {
+        if (n->d_in[1 + which] < 0)
+            continue;
+        real *y = op_data(r, n->d_in[1 + which]);
+        if (!op_adds(r, n, 1 + which))
+            memset(y, 0, (size_t)width[which] * sizeof *y);
+        r->k->col_sum((int)div_up(r->step->T, CHUNK), width[which], j.partial + (which ? width[0] : 0), width[0] + width[1], y);
+    }
+}
+
+static void qk_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    (void)g, (void)S;
+    if (n->pass == PASS_BACKWARD && !n->again)
+        w->work = (size_t)(div_up(T, CHUNK) * (qk_part(&n->attr, 0).width + qk_part(&n->attr, 1).width)) * sizeof(real);
+}
+
+const struct op_code op_code_qk_norm = { qk_forward, qk_backward, qk_size };
+
+/* ---- rope: in place on the query and key heads ---- */
+
+struct rope_job { struct run *r; const struct node *n; real *x; int64_t C; bool inverse; };
+
+static void rope_rows(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    const struct rope_job *j = ctx;
+    const struct attr *a = &j->n->attr;
+    const int32_t *pos = op_data(j->r, j->n->in[1]);
+    const real *table = op_data(j->r, j->n->in[2]);
+    for (int i = first; i < first + n_row; i++) {
+        const struct rope p = { .n_head = a->n_head + a->n_kv_head, .d_head = a->d_head, .d_rot = a->d_rot, .x = j->x + i * j->C,
+                                .cos_sin = table + (ptrdiff_t)pos[i] * a->d_rot, .inverse = j->inverse };
+        (a->rope_pairs ? j->r->k->rope_pairs : j->r->k->rope_half)(&p);
+    }
+}
+
+static void rope_forward(struct run *r, const struct node *n)
+{
+    struct rope_job j = { r, n, op_data(r, n->out[0]), tensor_cols(op_tensor(r->g, n->out[0])), false };
+    op_for_rows(r, r->step->T, 32, rope_rows, &j);
+}
+
+static void rope_backward(struct run *r, const struct node *n)
+{
+    assert(n->d_in[0] == n->d_out[0]);
+    struct rope_job j = { r, n, op_data(r, n->d_in[0]), tensor_cols(op_tensor(r->g, n->d_in[0])), true };
+    op_for_rows(r, r->step->T, 32, rope_rows, &j);
+}
+
+const struct op_code op_code_rope = { rope_forward, rope_backward, NULL };
+
+/* ---- attention ---- */
+
+#define Q_BLOCK 64     /* queries of one piece of forward work */
+
+struct attn_job { struct run *r; const struct node *n; };
+
+/* The piece's operands; the caller sets n_q and moves q and o for a block of queries. */
+static struct attn attn_of(struct run *r, const struct node *n, int i_seq, int i_kv)
+{
+    const struct attr *a = &n->attr;
+    const struct step *s = r->step;
+    const ptrdiff_t C = (a->n_head + 2 * a->n_kv_head) * a->d_head;
+    const int group = a->n_head / a->n_kv_head, first = s->seq_start[i_seq];
+    real *qkv = op_data(r, n->in[0]);
+    struct attn p = { .n_q = s->seq_start[i_seq + 1] - first, .pos0 = row_position(s, i_seq), .n_group = group, .d = a->d_head,
+                      .q = qkv + first * C + i_kv * group * a->d_head, .ld_q = C, .scale = (real)a->scale,
+                      .ld_lse = a->n_head, .ld_o = a->n_head * a->d_head };
+    p.lse = (real *)op_data(r, n->out[1]) + (ptrdiff_t)first * a->n_head + i_kv * group;
+    p.o_bf16 = op_is(r->g, n->out[0], DT_BF16);
+    p.o = (char *)op_data(r, n->out[0]) + (size_t)((ptrdiff_t)first * p.ld_o + i_kv * group * a->d_head) * (p.o_bf16 ? sizeof(bf16) : sizeof(real));
+    if (n->in[1] >= 0) {
+        const struct tensor *kc = op_tensor(r->g, n->in[1]);
+        const ptrdiff_t row = a->n_kv_head * a->d_head, slot = kc->shape[1].n * row;
+        p.k = (const real *)kc->data + s->slot[i_seq] * slot + i_kv * a->d_head;
+        p.v = (const real *)op_data(r, n->in[2]) + s->slot[i_seq] * slot + i_kv * a->d_head;
+        p.ld_k = p.ld_v = row;
+    } else {
+        p.k = qkv + first * C + (a->n_head + i_kv) * a->d_head;
+        p.v = qkv + first * C + (a->n_head + a->n_kv_head + i_kv) * a->d_head;
+        p.ld_k = p.ld_v = C;
+    }
+    return p;
+}
+
+/* Item: (sequence, key/value head), its queries block by block. */
+static void attn_forward_item(void *ctx, int i, int i_thread)
+{
+    const struct attn_job *j = ctx;
+    const int G = j->n->attr.n_kv_head;
+    struct attn p = attn_of(j->r, j->n, i / G, i % G);
+    p.scratch = (real *)(void *)op_scratch(j->r, i_thread);
+    j->r->k->attn_fwd(&p);
+}
+
+static void attn_block_item(void *ctx, int i, int i_thread)
+{
+    const struct attn_job *j = ctx;
+    const int G = j->n->attr.n_kv_head, block = i / G;
+    struct attn p = attn_of(j->r, j->n, 0, i % G);
+    const int at = block * Q_BLOCK;
+    p.n_q = (int)min_i64(Q_BLOCK, p.n_q - at);
+    p.pos0 += at;
+    p.q += at * p.ld_q;
+    p.lse += at * p.ld_lse;
+    p.o = (char *)p.o + (size_t)(at * p.ld_o) * (p.o_bf16 ? sizeof(bf16) : sizeof(real));
+    p.scratch = (real *)(void *)op_scratch(j->r, i_thread);
+    j->r->k->attn_fwd(&p);
+}
+
+struct store_job { struct run *r; const struct node *n; };
+
+/* This step's keys and values into the cache. */
+static void cache_item(void *ctx, int i_seq, int i_thread)
+{
+    (void)i_thread;
+    const struct store_job *j = ctx;
+    const struct attr *a = &j->n->attr;
+    const struct step *s = j->r->step;
+    const int64_t C = (a->n_head + 2 * a->n_kv_head) * a->d_head, row = a->n_kv_head * a->d_head;
+    const struct tensor *kc = op_tensor(j->r->g, j->n->in[1]), *vc = op_tensor(j->r->g, j->n->in[2]);
+    const int n = s->seq_start[i_seq + 1] - s->seq_start[i_seq], pos0 = row_position(s, i_seq);
+    assert(pos0 + n <= kc->shape[1].n && s->slot[i_seq] < kc->shape[0].n);
+    for (int i = 0; i < n; i++) {
+        const real *qkv = (const real *)op_data(j->r, j->n->in[0]) + (s->seq_start[i_seq] + i) * C;
+        const int64_t at = (s->slot[i_seq] * kc->shape[1].n + pos0 + i) * row;
+        memcpy((real *)kc->data + at, qkv + a->n_head * a->d_head, (size_t)row * sizeof(real));
+        memcpy((real *)vc->data + at, qkv + (a->n_head + a->n_kv_head) * a->d_head, (size_t)row * sizeof(real));
+    }
+}
+
+static void attn_forward(struct run *r, const struct node *n)
+{
+    struct attn_job j = { r, n };
+    if (n->in[1] >= 0)
+        pool_for(r->pool, r->step->S, cache_item, &(struct store_job){ r, n });
+    if (r->step->S == 1 && r->step->T > Q_BLOCK)
+        pool_for(r->pool, (int)div_up(r->step->T, Q_BLOCK) * n->attr.n_kv_head, attn_block_item, &j);
+    else
+        pool_for(r->pool, r->step->S * n->attr.n_kv_head, attn_forward_item, &j);
+}
+
+static void attn_backward_item(void *ctx, int i, int i_thread)
+{
+    const struct attn_job *j = ctx;
+    const struct attr *a = &j->n->attr;
+    const int G = a->n_kv_head, i_seq = i / G, i_kv = i % G, group = a->n_head / G, first = j->r->step->seq_start[i_seq];
+    const ptrdiff_t C = (a->n_head + 2 * G) * a->d_head;
+    struct attn p = attn_of(j->r, j->n, i_seq, i_kv);
+    p.scratch = (real *)(void *)op_scratch(j->r, i_thread);
+    p.ld_do = a->n_head * a->d_head;
+    p.d_o = (const real *)op_data(j->r, j->n->d_out[0]) + first * p.ld_do + i_kv * group * a->d_head;
+    real *d = (real *)op_data(j->r, j->n->d_in[0]) + first * C;
+    p.ld_dq = p.ld_dk = p.ld_dv = C;
+    p.dq = d + i_kv * group * a->d_head;
+    p.dk = d + (a->n_head + i_kv) * a->d_head;
+    p.dv = d + (a->n_head + G + i_kv) * a->d_head;
+    j->r->k->attn_bwd(&p);
+}
+
+static void attn_backward(struct run *r, const struct node *n)
+{
+    struct attn_job j = { r, n };
+    pool_for(r->pool, r->step->S * n->attr.n_kv_head, attn_backward_item, &j);
+}
+
+static void attn_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    (void)S;
+    const int n_k = n->in[1] >= 0 ? (int)op_tensor(g, n->in[1])->shape[1].n : T;
+    w->scratch = cpu_attn_scratch(T, n_k, n->attr.n_head / n->attr.n_kv_head, n->attr.d_head) * sizeof(real);
+}
+
+const struct op_code op_code_attention = { attn_forward, attn_backward, attn_size };

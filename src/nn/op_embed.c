@@ -1,0 +1,116 @@
+/* op_embed.c - operations that only move or add rows: embed, take_rows, add, dropout. */
+#include <string.h>
+#include "base/rng.h"
+#include "nn/op.h"
+
+/* ---- embed: in: ids, w ---- */
+
+struct embed_job { const int32_t *id; real *w, *rows; int64_t C, n_row; const struct cpu_kernels *k; };
+
+static void embed_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct embed_job *j = ctx;
+    for (int i = first; i < first + n; i++)
+        memcpy(j->rows + i * j->C, j->w + j->id[i] * j->C, (size_t)j->C * sizeof(real));
+}
+
+static void embed_forward(struct run *r, const struct node *n)
+{
+    struct embed_job j = { op_data(r, n->in[0]), op_data(r, n->in[1]), op_data(r, n->out[0]), tensor_cols(op_tensor(r->g, n->out[0])), 0, r->k };
+    op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, embed_rows, &j);
+}
+
+/* Columns in blocks, so that each element of dw is summed by one thread, tokens ascending. */
+#define COLUMNS 32
+static void embed_columns(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct embed_job *j = ctx;
+    const int64_t c = (int64_t)i * COLUMNS, n = min_i64(COLUMNS, j->C - c);
+    for (int64_t t = 0; t < j->n_row; t++) {
+        real *w = j->w + j->id[t] * j->C + c;
+        j->k->add((size_t)n, w, j->rows + t * j->C + c, w);
+    }
+}
+
+static void embed_backward(struct run *r, const struct node *n)
+{
+    const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
+    if (!op_adds(r, n, 1))
+        memset(dw->data, 0, dw->bytes);
+    struct embed_job j = { op_data(r, n->in[0]), dw->data, dy->data, tensor_cols(dy), tensor_rows(dy, r->step->T, r->step->S), r->k };
+    pool_for(r->pool, (int)div_up(j.C, COLUMNS), embed_columns, &j);
+}
+
+const struct op_code op_code_embed = { embed_forward, embed_backward, NULL };
+
+/* ---- take_rows: in: x, index ---- */
+
+static void take_forward(struct run *r, const struct node *n)
+{
+    const struct tensor *x = op_tensor(r->g, n->in[0]);
+    const size_t row = (size_t)tensor_cols(x) * dtype_size(x->dtype);
+    const int32_t *index = op_data(r, n->in[1]);
+    for (int i = 0; i < r->step->S; i++)
+        memcpy((char *)op_data(r, n->out[0]) + (size_t)i * row, (const char *)x->data + (size_t)index[i] * row, row);
+}
+
+const struct op_code op_code_take_rows = { take_forward, NULL, NULL };
+
+/* ---- add ---- */
+
+#define BLOCK 16384
+struct add_job { size_t n; const real *a, *b; real *y; const struct cpu_kernels *k; uint64_t key; real p; bool add; };
+
+static void add_block(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct add_job *j = ctx;
+    const size_t at = (size_t)i * BLOCK, n = j->n - at < BLOCK ? j->n - at : BLOCK;
+    j->k->add(n, j->a + at, j->b + at, j->y + at);
+}
+
+static size_t count(struct run *r, int id) { return (size_t)tensor_count(op_tensor(r->g, id), r->step->T, r->step->S); }
+
+static void add_forward(struct run *r, const struct node *n)
+{
+    struct add_job j = { .n = count(r, n->out[0]), .a = op_data(r, n->in[0]), .b = op_data(r, n->in[1]), .y = op_data(r, n->out[0]), .k = r->k };
+    pool_for(r->pool, (int)div_up((int64_t)j.n, BLOCK), add_block, &j);
+}
+
+/* Only the second input, and only when it needs a gradient of its own: a copy (backward.c). */
+static void add_backward(struct run *r, const struct node *n)
+{
+    memcpy(op_data(r, n->d_in[1]), op_data(r, n->d_out[0]), count(r, n->d_out[0]) * sizeof(real));
+}
+
+const struct op_code op_code_add = { add_forward, add_backward, NULL };
+
+/* ---- dropout: in: x, add.  The choice for element i of step s is a function of (seed, stream, s, i) ---- */
+
+static void dropout_block(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct add_job *j = ctx;
+    const size_t at = (size_t)i * BLOCK, n = j->n - at < BLOCK ? j->n - at : BLOCK;
+    if (j->b)
+        memcpy(j->y + at, j->b + at, n * sizeof(real));
+    j->k->dropout(n, j->a + at, j->y + at, j->key, at, j->p, j->b != NULL);
+}
+
+static void dropout(struct run *r, const struct node *n, const real *x, const real *add, int out)
+{
+    const uint64_t key = rng_u64(r->step->seed ^ (n->attr.stream * 0x9e3779b97f4a7c15u), r->step->i_step);
+    struct add_job j = { .n = count(r, out), .a = x, .b = add, .y = op_data(r, out), .k = r->k, .key = key, .p = (real)n->attr.p };
+    pool_for(r->pool, (int)div_up((int64_t)j.n, BLOCK), dropout_block, &j);
+}
+
+static void dropout_forward(struct run *r, const struct node *n)
+{
+    dropout(r, n, op_data(r, n->in[0]), op_data(r, n->in[1]), n->out[0]);
+}
+
+static void dropout_backward(struct run *r, const struct node *n) { dropout(r, n, op_data(r, n->d_out[0]), NULL, n->d_in[0]); }
+
+const struct op_code op_code_dropout = { dropout_forward, dropout_backward, NULL };

@@ -1,0 +1,102 @@
+/* op_linear.c - out[T,N] = add + bias + x[T,K] * w[N,K]^T and its three gradients.
+ *
+ *   in: x, w, bias, add, panels of w over rows, panels over columns        out: y
+ *   dx = dy * w        w's columns in panels, dy row by row
+ *   dw = dy^T * x      x's columns in panels (made here), dy read by columns: one chain over the tokens per element
+ *   dbias = column sums of dy */
+#include "nn/op.h"
+
+struct layout {                /* working memory; NULL where not needed */
+    real *x32; bf16 *x16;      /* x in the type of the product */
+    void *x_panels;            /* for dw */
+    bf16 *dy16, *dy_pairs;     /* bf16: dy by rows for dx, in pairs for dw */
+    char *bias;
+    size_t size;
+};
+
+static struct layout layout(const struct graph *g, const struct node *n, int64_t M, char *base)
+{
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const size_t N = (size_t)w->shape[0].n, K = (size_t)w->shape[1].n, m = (size_t)M;
+    const bool b16 = n->attr.compute == DT_BF16, bwd = n->pass == PASS_BACKWARD && !n->again;
+    struct layout l = { 0 };
+    const bool x16 = n->in[0] >= 0 ? op_is(g, n->in[0], DT_BF16) : b16;
+    if (!bwd && x16 != b16) {
+        if (b16)
+            l.x16 = work_take(base, &l.size, m * K * sizeof(bf16) + sizeof(bf16));
+        else
+            l.x32 = work_take(base, &l.size, m * K * sizeof(real));
+    }
+    if (bwd && n->d_in[1] >= 0) {
+        l.x_panels = work_take(base, &l.size, cpu_panel_size(m, K) * (b16 ? sizeof(bf16) : sizeof(real)));
+        if (b16)
+            l.dy_pairs = work_take(base, &l.size, (m + 1) / 2 * 2 * N * sizeof(bf16));
+    }
+    if (bwd && b16 && n->d_in[0] >= 0)
+        l.dy16 = work_take(base, &l.size, m * N * sizeof(bf16) + sizeof(bf16));
+    if (bwd && n->d_in[2] >= 0)
+        l.bias = work_take(base, &l.size, col_sum_size(M, (int64_t)N));
+    return l;
+}
+
+static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    const int id = n->out[0] >= 0 ? n->out[0] : n->d_out[0];
+    w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;
+}
+
+static void forward(struct run *r, const struct node *n)
+{
+    struct graph *g = r->g;
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int64_t M = tensor_rows(op_tensor(g, n->out[0]), r->step->T, r->step->S), N = w->shape[0].n, K = w->shape[1].n;
+    const bool b16 = n->attr.compute == DT_BF16;
+    const struct layout l = layout(g, n, M, r->work);
+    const void *x = op_data(r, n->in[0]);
+    if (l.x16)
+        product_to_bf16(r, (size_t)(M * K), x, l.x16), x = l.x16;
+    if (l.x32)
+        product_from_bf16(r, (size_t)(M * K), x, l.x32), x = l.x32;
+    const struct gemm p = { .M = (int)M, .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1,
+                            .b = op_data(r, n->in[4]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL),
+                            .bias = op_data(r, n->in[2]), .add = op_data(r, n->in[3]), .ld_add = N,
+                            .c = op_data(r, n->out[0]), .ldc = N };
+    product(r, &p, n->attr.compute);
+}
+
+static void backward(struct run *r, const struct node *n)
+{
+    struct graph *g = r->g;
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int64_t M = tensor_rows(op_tensor(g, n->d_out[0]), r->step->T, r->step->S), N = w->shape[0].n, K = w->shape[1].n;
+    const bool b16 = n->attr.compute == DT_BF16;
+    const struct layout l = layout(g, n, M, r->work);
+    const real *dy = op_data(r, n->d_out[0]);
+    if (n->d_in[0] >= 0) {
+        if (b16)
+            product_to_bf16(r, (size_t)(M * N), dy, l.dy16);
+        real *dx = op_data(r, n->d_in[0]);
+        const struct gemm p = { .M = (int)M, .N = (int)K, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = N,
+                                .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
+                                .add = op_adds(r, n, 0) ? dx : NULL, .ld_add = K, .c = dx, .ldc = K };
+        product(r, &p, n->attr.compute);
+    }
+    if (n->d_in[1] >= 0) {
+        const struct pack px = { .K = (int)M, .N = (int)K, .src = op_data(r, n->in[0]), .ld = K, .src_bf16 = op_is(g, n->in[0], DT_BF16),
+                                 .out = l.x_panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };
+        product_pack_cols(r, &px, n->attr.compute);
+        if (b16) {
+            const struct pack pd = { .K = (int)M, .N = (int)N, .src = dy, .ld = N, .out = l.dy_pairs };
+            product_pack_pairs(r, &pd);
+        }
+        real *dw = op_data(r, n->d_in[1]);
+        const struct gemm p = { .M = (int)N, .N = (int)K, .K = (int)M, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1,
+                                .a_col = b16 ? 2 * N : N, .b = l.x_panels, .b_panel = px.panel,
+                                .add = op_adds(r, n, 1) ? dw : NULL, .ld_add = K, .c = dw, .ldc = K };
+        product(r, &p, n->attr.compute);
+    }
+    if (n->d_in[2] >= 0)
+        col_sum(r, M, N, dy, N, op_data(r, n->d_in[2]), op_adds(r, n, 2), l.bias);
+}
+
+const struct op_code op_code_linear = { forward, backward, size };

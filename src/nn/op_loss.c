@@ -1,0 +1,105 @@
+/* op_loss.c - head and cross-entropy together: logits exist for LOSS_ROWS tokens at a time, never for all.
+ *
+ *   in: x[T,C], w[V,C], target[T], -, panels of w over rows, over columns      out: nll[T]
+ * Backward (which is also the training forward): for each chunk of tokens logits, nll and dlogits = (softmax - onehot) *
+ * loss_scale, then dx = dlogits * w for the chunk and dw += dlogits^T * x.  The chain of an element of dw runs over all
+ * tokens in order, so LOSS_ROWS changes no bit. */
+#include <string.h>
+#include "nn/op.h"
+
+#define LOSS_ROWS 256
+#define CE_ROWS 8              /* rows of one piece of softmax work */
+
+struct layout { void *x; real *logits; bf16 *d16, *d_pairs; void *x_panels; size_t size; };
+
+static struct layout layout(const struct graph *g, const struct node *n, int64_t T, char *base)
+{
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const size_t V = (size_t)w->shape[0].n, C = (size_t)w->shape[1].n, rows = (size_t)min_i64(T, LOSS_ROWS);
+    const bool b16 = n->attr.compute == DT_BF16, bwd = n->pass == PASS_BACKWARD;
+    struct layout l = { 0 };
+    if (op_is(g, n->in[0], DT_BF16) != b16)
+        l.x = work_take(base, &l.size, (size_t)T * C * (b16 ? sizeof(bf16) : sizeof(real)) + sizeof(real));
+    l.logits = work_take(base, &l.size, rows * V * sizeof(real));
+    if (bwd) {
+        l.x_panels = work_take(base, &l.size, cpu_panel_size(rows, C) * (b16 ? sizeof(bf16) : sizeof(real)));
+        if (b16) {
+            l.d16 = work_take(base, &l.size, rows * V * sizeof(bf16) + sizeof(bf16));
+            l.d_pairs = work_take(base, &l.size, (rows + 1) / 2 * 2 * V * sizeof(bf16));
+        }
+    }
+    return l;
+}
+
+static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    (void)S;
+    w->work = layout(g, n, T, NULL).size;
+}
+
+struct ce_job { struct ce p; const struct cpu_kernels *k; };
+
+static void ce_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct ce_job *j = ctx;
+    struct ce p = j->p;
+    p.n_row = n;
+    p.x += first * p.ld, p.target += first, p.nll += first;
+    j->k->cross_entropy(&p);
+}
+
+static void loss(struct run *r, const struct node *n, bool grad)
+{
+    struct graph *g = r->g;
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int64_t T = r->step->T, V = w->shape[0].n, C = w->shape[1].n;
+    const bool b16 = n->attr.compute == DT_BF16;
+    const size_t size_x = b16 ? sizeof(bf16) : sizeof(real);
+    const struct layout l = layout(g, n, T, r->work);
+    const char *x = op_data(r, n->in[0]);
+    if (l.x && b16)
+        product_to_bf16(r, (size_t)(T * C), (const real *)(const void *)x, l.x), x = l.x;
+    else if (l.x)
+        product_from_bf16(r, (size_t)(T * C), (const bf16 *)(const void *)x, l.x), x = l.x;
+    for (int64_t t = 0; t < T; t += LOSS_ROWS) {
+        const int64_t rows = min_i64(LOSS_ROWS, T - t);
+        const char *x_t = x + (size_t)(t * C) * size_x;
+        const struct gemm p = { .M = (int)rows, .N = (int)V, .K = (int)C, .a = x_t, .a_row = C, .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[4]),
+                                .b_panel = (ptrdiff_t)cpu_panel_size((size_t)C, PANEL), .c = l.logits, .ldc = V };
+        product(r, &p, n->attr.compute);
+        struct ce_job j = { .k = r->k, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
+                                              .nll = (real *)op_data(r, n->out[0]) + t, .grad = grad, .scale = (real)r->step->loss_scale } };
+        op_for_rows(r, rows, CE_ROWS, ce_rows, &j);
+        if (!grad)
+            continue;
+        if (n->d_in[0] >= 0) {
+            if (b16)
+                product_to_bf16(r, (size_t)(rows * V), l.logits, l.d16);
+            real *dx = (real *)op_data(r, n->d_in[0]) + t * C;
+            const struct gemm d = { .M = (int)rows, .N = (int)C, .K = (int)V, .a = b16 ? (const void *)l.d16 : l.logits, .a_row = V,
+                                    .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)V, PANEL),
+                                    .c = dx, .ldc = C };
+            product(r, &d, n->attr.compute);
+        }
+        if (n->d_in[1] >= 0) {
+            const struct pack px = { .K = (int)rows, .N = (int)C, .src = x_t, .ld = C, .src_bf16 = b16, .out = l.x_panels,
+                                     .panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL) };
+            product_pack_cols(r, &px, n->attr.compute);
+            if (b16) {
+                const struct pack pd = { .K = (int)rows, .N = (int)V, .src = l.logits, .ld = V, .out = l.d_pairs };
+                product_pack_pairs(r, &pd);
+            }
+            real *dw = op_data(r, n->d_in[1]);
+            const struct gemm d = { .M = (int)V, .N = (int)C, .K = (int)rows, .a = b16 ? (const void *)l.d_pairs : l.logits,
+                                    .a_row = b16 ? 2 : 1, .a_col = b16 ? 2 * V : V, .b = l.x_panels, .b_panel = px.panel,
+                                    .add = t || op_adds(r, n, 1) ? dw : NULL, .ld_add = C, .c = dw, .ldc = C };
+            product(r, &d, n->attr.compute);
+        }
+    }
+}
+
+static void forward(struct run *r, const struct node *n) { loss(r, n, false); }
+static void backward(struct run *r, const struct node *n) { loss(r, n, true); }
+
+const struct op_code op_code_cross_entropy = { forward, backward, size };

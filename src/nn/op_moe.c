@@ -1,0 +1,415 @@
+/* op_moe.c - mixture of experts without dropped tokens and without a permuted copy of the tokens.
+ *
+ * route sorts the T*k (token, expert) pairs by expert, tokens ascending: sorted row i belongs to token row[i]; expert e owns
+ * rows start[e] .. start[e+1]-1; slot[t][j] are the sorted rows of token t, experts ascending.
+ * expert_linear is one product per expert over its rows, read through the list; combine sums a token's rows in slot order,
+ * so the result does not depend on who computed what. */
+#include <math.h>
+#include <string.h>
+#include "nn/op.h"
+
+/* ---- route ---- */
+
+struct route_job { struct run *r; const struct node *n; double *partial; };
+
+static int stat_width(int E) { return E + 2; }      /* partial sums of a chunk: prob[E], lse^2, entropy */
+
+/* The k largest of p[E], lowest index first among equals, as expert numbers in ascending order. */
+static void top_k(const real *p, int E, int k, int32_t *out)
+{
+    for (int j = 0; j < k; j++) {
+        int best = -1;
+        for (int e = 0; e < E; e++) {
+            bool taken = false;
+            for (int i = 0; i < j; i++)
+                taken = taken || out[i] == e;
+            if (!taken && (best < 0 || p[e] > p[best]))
+                best = e;
+        }
+        out[j] = best;
+    }
+    for (int i = 1; i < k; i++)
+        for (int j = i; j > 0 && out[j - 1] > out[j]; j--) {
+            const int32_t swap = out[j];
+            out[j] = out[j - 1], out[j - 1] = swap;
+        }
+}
+
+/* A chunk of tokens: probabilities, chosen experts (left in slot for now), partial statistics. */
+static void route_chunk(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    const struct route_job *j = ctx;
+    const struct attr *a = &j->n->attr;
+    const int E = a->n_expert;
+    real *probs = (real *)op_data(j->r, j->n->out[0]) + (ptrdiff_t)first * E;
+    real *lse = (real *)op_data(j->r, j->n->out[5]) + first;
+    j->r->k->softmax(n_row, E, (const real *)op_data(j->r, j->n->in[0]) + (ptrdiff_t)first * E, E, probs, E, lse);
+    int32_t *slot = (int32_t *)op_data(j->r, j->n->out[4]) + (ptrdiff_t)first * a->top_k;
+    double *sum = j->partial + first / CHUNK * stat_width(E);
+    memset(sum, 0, (size_t)stat_width(E) * sizeof *sum);
+    for (int i = 0; i < n_row; i++) {
+        const real *p = probs + (ptrdiff_t)i * E;
+        top_k(p, E, a->top_k, slot + i * a->top_k);
+        for (int e = 0; e < E; e++) {
+            sum[e] += (double)p[e];
+            sum[E + 1] -= p[e] > 0 ? (double)p[e] * log((double)p[e]) : 0;
+        }
+        sum[E] += (double)lse[i] * (double)lse[i];
+    }
+}
+
+static void route_forward(struct run *r, const struct node *n)
+{
+    const struct attr *a = &n->attr;
+    const int T = r->step->T, E = a->n_expert, k = a->top_k;
+    struct route_job j = { r, n, (double *)(void *)r->work };
+    op_for_rows(r, T, CHUNK, route_chunk, &j);
+    const real *probs = op_data(r, n->out[0]);
+    real *gate = op_data(r, n->out[1]);
+    int32_t *row = op_data(r, n->out[2]), *start = op_data(r, n->out[3]), *slot = op_data(r, n->out[4]);
+    memset(start, 0, (size_t)(E + 1) * sizeof *start);
+    for (int i = 0; i < T * k; i++)
+        start[slot[i] + 1]++;
+    for (int e = 0; e < E; e++)
+        start[e + 1] += start[e];
+    double *stats = op_data(r, n->out[6]);
+    if (stats) {
+        memset(stats, 0, (size_t)(2 * E + 3) * sizeof *stats);
+        for (int c = 0; c < div_up(T, CHUNK); c++)
+            for (int i = 0; i < stat_width(E); i++)
+                stats[E + i] += j.partial[c * stat_width(E) + i];
+        for (int e = 0; e < E; e++)
+            stats[e] = start[e + 1] - start[e];
+        stats[2 * E + 2] = T;
+    }
+    for (int t = 0; t < T; t++) {                       /* counting sort; start[e] moves to the end of e */
+        real sum = 0;
+        for (int i = 0; i < k; i++)
+            sum += probs[(ptrdiff_t)t * E + slot[t * k + i]];
+        for (int i = 0; i < k; i++) {
+            const int e = slot[t * k + i], at = start[e]++;
+            row[at] = t, slot[t * k + i] = at;
+            gate[at] = probs[(ptrdiff_t)t * E + e] / (a->norm_topk ? sum : 1);
+        }
+    }
+    memmove(start + 1, start, (size_t)E * sizeof *start);
+    start[0] = 0;
+}
+
+struct aux_losses graph_aux_losses(const double *stats, const struct attr *a)
+{
+    const int E = a->n_expert;
+    const double T = stats[2 * E + 2];
+    struct aux_losses l = { 0 };
+    if (T <= 0)
+        return l;
+    for (int e = 0; e < E; e++)
+        l.lb += stats[e] / (T * a->top_k) * stats[E + e] / T;
+    l.lb *= a->aux_coef * E;
+    l.z = a->z_coef * stats[2 * E] / T;
+    l.entropy = stats[2 * E + 1] / T;
+    return l;
+}
+
+/* dlogits from dgate and from the two losses (training.md 1.3: L = aux*E*sum f_i P_i with f constant; z*mean lse^2). */
+static void route_backward_rows(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    const struct route_job *j = ctx;
+    const struct node *n = j->n;
+    const struct attr *a = &n->attr;
+    const int E = a->n_expert, k = a->top_k, T = j->r->step->T;
+    const real *dgate = op_data(j->r, n->d_out[1]), *gate = op_data(j->r, n->out[1]), *lse = op_data(j->r, n->out[5]);
+    const int32_t *start = op_data(j->r, n->out[3]), *slot = op_data(j->r, n->out[4]);
+    const double aux = a->aux_coef * j->r->step->aux_scale, z = a->z_coef * j->r->step->aux_scale;
+    for (int t = first; t < first + n_row; t++) {
+        const real *p = (const real *)op_data(j->r, n->out[0]) + (ptrdiff_t)t * E;
+        real *d = (real *)op_data(j->r, n->d_in[0]) + (ptrdiff_t)t * E;
+        double dot = 0;                                   /* sum over experts of p * dLoss/dp */
+        for (int e = 0; e < E; e++) {
+            const double g = aux * E * (double)(start[e + 1] - start[e]) / ((double)T * k) / T;
+            dot += (double)p[e] * g;
+            d[e] = (real)g;
+        }
+        double chosen = 0;                                /* sum over the chosen of gate * dgate */
+        for (int i = 0; i < k; i++)
+            chosen += (double)gate[slot[t * k + i]] * (double)dgate[slot[t * k + i]];
+        if (!a->norm_topk)
+            dot += chosen;
+        for (int e = 0, i = 0; e < E; e++) {
+            double direct = 0;                            /* through the gate of this expert, if it was chosen */
+            if (i < k && slot[t * k + i] < start[e + 1]) {
+                const int at = slot[t * k + i++];
+                direct = (double)gate[at] * ((double)dgate[at] - (a->norm_topk ? chosen : 0));
+            }
+            d[e] = (real)((double)p[e] * ((double)d[e] - dot) + direct + 2 * z / T * (double)lse[t] * (double)p[e]);
+        }
+    }
+}
+
+static void route_backward(struct run *r, const struct node *n)
+{
+    struct route_job j = { r, n, NULL };
+    op_for_rows(r, r->step->T, CHUNK, route_backward_rows, &j);
+}
+
+static void route_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    (void)g, (void)S;
+    w->work = (size_t)(div_up(T, CHUNK) * stat_width(n->attr.n_expert)) * sizeof(double);
+}
+
+const struct op_code op_code_route = { route_forward, route_backward, route_size };
+
+/* ---- expert_linear ----
+ * in: x, w[E,N,K], row, start, panels over rows, panels over columns, slot       out: y[T*k, N] */
+
+#define EXPERT_ROWS 56
+#define EXPERT_PANELS 8
+
+struct piece { int32_t expert, m0, p0; };
+struct expert_layout {
+    bf16 *x16; real *x32;      /* x in the type of the product */
+    struct piece *piece;
+    int32_t *even;             /* [E+1] first row of each expert when each begins at an even row */
+    void *x_panels; bf16 *dy16, *dy_pairs;
+    real *dx_rows;             /* gather: dx of the sorted rows, before they are summed by token */
+    size_t size;
+};
+
+static struct expert_layout expert_layout(const struct graph *g, const struct node *n, int64_t rows, char *base)
+{
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int64_t E = w->shape[0].n, N = w->shape[1].n, K = w->shape[2].n, widest = N > K ? N : K;
+    const bool b16 = n->attr.compute == DT_BF16, bwd = n->pass == PASS_BACKWARD && !n->again;
+    const size_t even_rows = (size_t)(rows + E + 1), x_rows = (size_t)(n->attr.gather ? rows / n->attr.top_k : rows);
+    struct expert_layout l = { 0 };
+    const int64_t forward_pieces = (div_up(rows, EXPERT_ROWS) + E) * div_up(widest, EXPERT_PANELS * PANEL);
+    const int64_t weight_pieces = E * div_up(N, EXPERT_ROWS) * div_up(K, EXPERT_PANELS * PANEL);
+    l.piece = work_take(base, &l.size, (size_t)(forward_pieces > weight_pieces ? forward_pieces : weight_pieces) * sizeof *l.piece);
+    if (!bwd && op_is(g, n->in[0], DT_BF16) != b16) {
+        if (b16)
+            l.x16 = work_take(base, &l.size, x_rows * (size_t)K * sizeof(bf16) + sizeof(bf16));
+        else
+            l.x32 = work_take(base, &l.size, x_rows * (size_t)K * sizeof(real));
+    }
+    if (bwd && n->d_in[1] >= 0) {
+        l.even = work_take(base, &l.size, (size_t)(E + 1) * sizeof *l.even);
+        l.x_panels = work_take(base, &l.size, even_rows * cpu_round_panel((size_t)K) * (b16 ? sizeof(bf16) : sizeof(real)));
+        if (b16)
+            l.dy_pairs = work_take(base, &l.size, even_rows * (size_t)N * sizeof(bf16));
+    }
+    if (bwd && n->d_in[0] >= 0) {
+        if (b16)
+            l.dy16 = work_take(base, &l.size, (size_t)(rows * N) * sizeof(bf16) + sizeof(bf16));
+        if (n->attr.gather)
+            l.dx_rows = work_take(base, &l.size, (size_t)(rows * K) * sizeof(real));
+    }
+    return l;
+}
+
+static void expert_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    (void)S;
+    w->work = expert_layout(g, n, (int64_t)T * n->attr.top_k, NULL).size;
+}
+
+struct expert_job {
+    struct gemm g;             /* of expert 0; M and K are set per expert */
+    void (*kernel)(const struct gemm *);
+    const struct piece *piece;
+    const int32_t *start, *even, *row;
+    size_t a_size, b_expert;   /* bytes of an element of a and b; elements from one expert's b to the next */
+    bool weight;               /* dw: rows of the product are rows of w, its sum runs over the expert's tokens */
+    bool pairs;                /* dw: a is dy in pairs, from even[e] on; else dy row by row, from start[e] on */
+    int64_t N, K;
+};
+
+static void expert_piece(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct expert_job *j = ctx;
+    const struct piece q = j->piece[i];
+    const int first = j->start[q.expert], rows = j->start[q.expert + 1] - first, n0 = q.p0 * PANEL;
+    struct gemm g = j->g;
+    g.N = (int)min_i64(EXPERT_PANELS * PANEL, g.N - n0);
+    if (j->weight) {
+        g.K = rows;
+        g.M = (int)min_i64(EXPERT_ROWS, j->N - q.m0);
+        const ptrdiff_t at = j->even[q.expert];
+        g.b_panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL);
+        g.a = (const char *)g.a + (size_t)((j->pairs ? at : first) * j->N + (j->pairs ? 2 : 1) * q.m0) * j->a_size;
+        g.b = (const char *)g.b + (size_t)(at * (ptrdiff_t)cpu_round_panel((size_t)j->K) + q.p0 * g.b_panel) * j->a_size;
+        g.c += ((ptrdiff_t)q.expert * j->N + q.m0) * g.ldc + n0;
+        g.add = g.add ? g.c : NULL;
+        if (!rows) {
+            for (int m = 0; !g.add && m < g.M; m++)
+                memset(g.c + m * g.ldc, 0, (size_t)g.N * sizeof *g.c);
+            return;
+        }
+    } else {
+        g.M = (int)min_i64(EXPERT_ROWS, rows - q.m0);
+        if (j->row)
+            g.rows = j->row + first + q.m0;
+        else
+            g.a = (const char *)g.a + (size_t)((ptrdiff_t)(first + q.m0) * g.a_row) * j->a_size;
+        g.b = (const char *)g.b + ((size_t)q.expert * j->b_expert + (size_t)(q.p0 * g.b_panel)) * j->a_size;
+        g.c += (ptrdiff_t)(first + q.m0) * g.ldc + n0;
+        g.add = g.add ? g.c : NULL;
+    }
+    j->kernel(&g);
+}
+
+/* Cuts the products of all experts into pieces and runs them.  rows(e): rows of the product of expert e. */
+static void run_pieces(struct run *r, struct expert_job *j, struct piece *piece, int E)
+{
+    int n = 0;
+    const int across = (int)div_up(j->g.N, EXPERT_PANELS * PANEL);
+    for (int e = 0; e < E; e++) {
+        const int rows = j->weight ? (int)j->N : j->start[e + 1] - j->start[e];
+        for (int m = 0; m < rows; m += EXPERT_ROWS)
+            for (int p = 0; p < across; p++)
+                piece[n++] = (struct piece){ e, m, p * EXPERT_PANELS };
+    }
+    j->piece = piece;
+    pool_for(r->pool, n, expert_piece, j);
+}
+
+static void expert_forward(struct run *r, const struct node *n)
+{
+    struct graph *g = r->g;
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = (int64_t)r->step->T * n->attr.top_k;
+    const bool b16 = n->attr.compute == DT_BF16;
+    const struct expert_layout l = expert_layout(g, n, rows, r->work);
+    const size_t x_count = (size_t)(tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S) * K);
+    const void *x = op_data(r, n->in[0]);
+    if (l.x16)
+        product_to_bf16(r, x_count, x, l.x16), x = l.x16;
+    if (l.x32)
+        product_from_bf16(r, x_count, x, l.x32), x = l.x32;
+    struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = op_data(r, n->in[3]),
+                            .row = n->attr.gather ? op_data(r, n->in[2]) : NULL, .a_size = b16 ? sizeof(bf16) : sizeof(real),
+                            .b_expert = cpu_panel_size((size_t)K, (size_t)N) };
+    j.g = (struct gemm){ .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[4]),
+                         .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = op_data(r, n->out[0]), .ldc = N };
+    run_pieces(r, &j, l.piece, (int)w->shape[0].n);
+}
+
+struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; };
+
+/* One expert's x in panels and, for bf16, its dy in pairs. */
+static void expert_pack(void *ctx, int e, int i_thread)
+{
+    (void)i_thread;
+    const struct gather_job *j = ctx;
+    const int32_t *start = op_data(j->r, j->n->in[3]), *row = op_data(j->r, j->n->in[2]);
+    const int rows = start[e + 1] - start[e];
+    if (!rows)
+        return;
+    const bool x16 = op_is(j->r->g, j->n->in[0], DT_BF16);
+    const size_t at = (size_t)j->l->even[e], size = j->b16 ? sizeof(bf16) : sizeof(real);
+    struct pack p = { .K = rows, .N = (int)j->K, .src = op_data(j->r, j->n->in[0]), .ld = j->K, .src_bf16 = x16,
+                      .out = (char *)j->l->x_panels + at * cpu_round_panel((size_t)j->K) * size,
+                      .panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL) };
+    if (j->n->attr.gather)
+        p.rows = row + start[e];
+    else
+        p.src = (const char *)p.src + (size_t)(start[e] * j->K) * (x16 ? sizeof(bf16) : sizeof(real));
+    (j->b16 ? j->r->k->pack_cols_bf16 : j->r->k->pack_cols)(&p);
+    if (j->b16) {
+        const struct pack d = { .K = rows, .N = (int)j->N, .src = (const real *)op_data(j->r, j->n->d_out[0]) + start[e] * j->N, .ld = j->N,
+                                .out = j->l->dy_pairs + at * (size_t)j->N };
+        j->r->k->pack_pairs_bf16(&d);
+    }
+}
+
+struct sum_job { struct sum_rows p; const struct cpu_kernels *k; };
+
+static void sum_block(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct sum_job *j = ctx;
+    struct sum_rows p = j->p;
+    p.n_row = n;
+    p.index += first * p.k;
+    p.add = p.add ? p.add + first * p.ld_add : NULL;
+    p.y += first * p.ld_y;
+    j->k->sum_rows(&p);
+}
+
+static void expert_backward(struct run *r, const struct node *n)
+{
+    struct graph *g = r->g;
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int E = (int)w->shape[0].n, T = r->step->T, k = n->attr.top_k;
+    const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = (int64_t)T * k;
+    const bool b16 = n->attr.compute == DT_BF16;
+    const struct expert_layout l = expert_layout(g, n, rows, r->work);
+    const int32_t *start = op_data(r, n->in[3]);
+    const real *dy = op_data(r, n->d_out[0]);
+    struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = start, .a_size = b16 ? sizeof(bf16) : sizeof(real),
+                            .N = N, .K = K };
+    if (n->d_in[0] >= 0) {
+        if (b16)
+            product_to_bf16(r, (size_t)(rows * N), dy, l.dy16);
+        real *dx = n->attr.gather ? l.dx_rows : op_data(r, n->d_in[0]);
+        j.b_expert = cpu_panel_size((size_t)N, (size_t)K);
+        j.g = (struct gemm){ .N = (int)K, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = N, .a_col = b16 ? 2 : 1,
+                             .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
+                             .add = !n->attr.gather && n->add[0] ? dx : NULL, .ld_add = K, .c = dx, .ldc = K };
+        run_pieces(r, &j, l.piece, E);
+        if (n->attr.gather) {
+            real *out = op_data(r, n->d_in[0]);
+            struct sum_job s = { .k = r->k, .p = { .k = k, .C = (int)K, .src = l.dx_rows, .ld_src = K, .index = op_data(r, n->in[6]),
+                                                   .add = n->add[0] ? out : NULL, .ld_add = K, .y = out, .ld_y = K } };
+            op_for_rows(r, T, 32, sum_block, &s);
+        }
+    }
+    if (n->d_in[1] >= 0) {
+        l.even[0] = 0;
+        for (int e = 0; e < E; e++)
+            l.even[e + 1] = l.even[e] + (start[e + 1] - start[e] + 1) / 2 * 2;
+        struct gather_job pack = { r, n, &l, N, K, b16 };
+        pool_for(r->pool, E, expert_pack, &pack);
+        real *dw = op_data(r, n->d_in[1]);
+        j.weight = true, j.pairs = b16;
+        j.even = l.even;
+        j.g = (struct gemm){ .N = (int)K, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1, .a_col = b16 ? 2 * N : N,
+                             .b = l.x_panels, .add = op_adds(r, n, 1) ? dw : NULL, .ld_add = K, .c = dw, .ldc = K };
+        run_pieces(r, &j, l.piece, E);
+    }
+}
+
+const struct op_code op_code_expert_linear = { expert_forward, expert_backward, expert_size };
+
+/* ---- combine: in: x[T*k,C], slot, row, add ---- */
+
+static void combine_forward(struct run *r, const struct node *n)
+{
+    const struct tensor *y = op_tensor(r->g, n->out[0]);
+    const ptrdiff_t C = tensor_cols(y);
+    struct sum_job s = { .k = r->k, .p = { .k = n->attr.top_k, .C = (int)C, .src = op_data(r, n->in[0]), .ld_src = C, .index = op_data(r, n->in[1]),
+                                           .add = op_data(r, n->in[3]), .ld_add = C, .y = y->data, .ld_y = C } };
+    op_for_rows(r, r->step->T, 32, sum_block, &s);
+}
+
+struct spread_job { const real *dy; real *dx; const int32_t *row; int64_t C; };
+
+static void spread_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct spread_job *j = ctx;
+    for (int i = first; i < first + n; i++)
+        memcpy(j->dx + i * j->C, j->dy + j->row[i] * j->C, (size_t)j->C * sizeof(real));
+}
+
+static void combine_backward(struct run *r, const struct node *n)
+{
+    const struct tensor *dx = op_tensor(r->g, n->d_in[0]);
+    struct spread_job j = { op_data(r, n->d_out[0]), dx->data, op_data(r, n->in[2]), tensor_cols(dx) };
+    op_for_rows(r, (int64_t)r->step->T * n->attr.top_k, 64, spread_rows, &j);
+}
+
+const struct op_code op_code_combine = { combine_forward, combine_backward, NULL };

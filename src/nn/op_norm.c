@@ -1,0 +1,78 @@
+/* op_norm.c - rmsnorm and layernorm: row by row forward; backward also sums dw and db over chunks of tokens. */
+#include "nn/op.h"
+
+#define ROWS 16
+
+struct job { struct norm p; const struct cpu_kernels *k; bool layer; int y_size; real *partial; int C; bool dw, db; };
+
+static void forward_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct job *j = ctx;
+    struct norm p = j->p;
+    p.n_row = n;
+    p.x += first * p.ld_x;
+    p.y = (char *)p.y + (size_t)((ptrdiff_t)first * p.ld_y) * (size_t)j->y_size;
+    p.mean = p.mean ? p.mean + first : NULL;
+    p.rstd += first;
+    (j->layer ? j->k->layernorm_fwd : j->k->rmsnorm_fwd)(&p);
+}
+
+static void forward(struct run *r, const struct node *n)
+{
+    const struct tensor *x = op_tensor(r->g, n->in[0]), *y = op_tensor(r->g, n->out[0]);
+    const int C = (int)tensor_cols(x);
+    struct job j = { .k = r->k, .layer = n->op == OP_layernorm, .y_size = (int)dtype_size(y->dtype) };
+    j.p = (struct norm){ .C = C, .x = x->data, .ld_x = C, .w = op_data(r, n->in[1]), .b = op_data(r, n->in[2]), .eps = (real)n->attr.eps,
+                         .y = y->data, .ld_y = C, .y_bf16 = y->dtype == DT_BF16, .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]) };
+    op_for_rows(r, tensor_rows(x, r->step->T, r->step->S), ROWS, forward_rows, &j);
+}
+
+/* One chunk of tokens: partial sums of dw, then of db. */
+static void backward_chunk(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct job *j = ctx;
+    struct norm p = j->p;
+    p.n_row = n;
+    p.x += first * p.ld_x, p.dy += first * p.ld_dy, p.dx += first * p.ld_dx;
+    p.mean = p.mean ? p.mean + first : NULL;
+    p.rstd += first;
+    real *at = j->partial + (size_t)(first / CHUNK) * (size_t)j->C * 2;
+    for (int i = 0; i < 2 * j->C; i++)
+        at[i] = 0;
+    p.dw = j->dw ? at : NULL;
+    p.db = j->db ? at + j->C : NULL;
+    (j->layer ? j->k->layernorm_bwd : j->k->rmsnorm_bwd)(&p);
+}
+
+static size_t partial_size(int64_t rows, int64_t C) { return (size_t)(div_up(rows, CHUNK) * 2 * C) * sizeof(real); }
+
+static void backward(struct run *r, const struct node *n)
+{
+    const struct tensor *x = op_tensor(r->g, n->in[0]);
+    const int C = (int)tensor_cols(x);
+    const int64_t rows = tensor_rows(x, r->step->T, r->step->S);
+    struct job j = { .k = r->k, .layer = n->op == OP_layernorm, .C = C, .partial = (real *)(void *)r->work, .dw = n->d_in[1] >= 0,
+                     .db = n->d_in[2] >= 0 };
+    j.p = (struct norm){ .C = C, .x = x->data, .ld_x = C, .w = op_data(r, n->in[1]), .eps = (real)n->attr.eps,
+                         .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]), .dy = op_data(r, n->d_out[0]), .ld_dy = C,
+                         .dx = op_data(r, n->d_in[0]), .ld_dx = C, .add_dx = n->add[0] };
+    op_for_rows(r, rows, CHUNK, backward_chunk, &j);
+    for (int i = 0; i < 2; i++)
+        if (n->d_in[1 + i] >= 0) {
+            real *y = op_data(r, n->d_in[1 + i]);
+            if (!op_adds(r, n, 1 + i))
+                for (int c = 0; c < C; c++)
+                    y[c] = 0;
+            r->k->col_sum((int)div_up(rows, CHUNK), C, j.partial + i * C, 2 * C, y);
+        }
+}
+
+static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    if (n->pass == PASS_BACKWARD && !n->again)
+        w->work = partial_size(tensor_rows(op_tensor(g, n->in[0]), T, S), tensor_cols(op_tensor(g, n->in[0])));
+}
+
+const struct op_code op_code_rmsnorm = { forward, backward, size }, op_code_layernorm = { forward, backward, size };

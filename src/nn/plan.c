@@ -1,0 +1,216 @@
+/* plan.c - where every byte of a graph lies, decided before it runs.
+ *
+ * Each kind of tensor has one block.  Activations share theirs: two may overlap when no node uses one between the first
+ * and last use of the other.  They are placed largest first, each at the lowest offset that is free over its life. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "nn/op.h"
+
+static const struct op_code *const op_code[N_OP] = {
+#define OP(name, ...) &op_code_##name,
+#include "nn/ops.def"
+#undef OP
+};
+
+static size_t round_64(size_t n) { return (n + 63) / 64 * 64; }
+
+static void touch(struct graph *g, int id, int i)
+{
+    if (id < 0 || g->tensor[id].kind != TENSOR_ACT)
+        return;
+    struct tensor *t = &g->tensor[id];
+    if (t->first < 0)
+        t->first = i;
+    t->last = i;
+}
+
+static void find_lives(struct graph *g)
+{
+    for (int i = 0; i < g->n_tensor; i++)
+        g->tensor[i].first = g->tensor[i].last = -1;
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *n = &g->node[i];
+        for (int j = 0; j < NODE_IN; j++)
+            touch(g, n->in[j], i), touch(g, n->d_in[j], i);
+        for (int j = 0; j < NODE_OUT; j++)
+            touch(g, n->out[j], i), touch(g, n->d_out[j], i);
+    }
+}
+
+static bool lives_meet(const struct tensor *a, const struct tensor *b) { return a->first <= b->last && b->first <= a->last; }
+
+struct by_size { int id; size_t bytes; };
+static int larger_first(const void *pa, const void *pb)
+{
+    const struct by_size *a = pa, *b = pb;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : a->id - b->id;
+}
+struct span { size_t from, to; };
+static int lower_first(const void *pa, const void *pb)
+{
+    const struct span *a = pa, *b = pb;
+    return (a->from > b->from) - (a->from < b->from);
+}
+
+/* Places the activations; returns the block's size or 0 without memory (*ok = false). */
+static size_t place_activations(struct graph *g, bool *ok)
+{
+    struct by_size *order = mem_alloc_array((size_t)g->n_tensor + 1, sizeof *order);
+    struct span *taken = mem_alloc_array((size_t)g->n_tensor + 1, sizeof *taken);
+    size_t end = 0;
+    *ok = order && taken;
+    int n = 0;
+    for (int i = 0; *ok && i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_ACT && g->tensor[i].first >= 0)
+            order[n++] = (struct by_size){ i, g->tensor[i].bytes };
+    if (n)
+        qsort(order, (size_t)n, sizeof *order, larger_first);
+    for (int i = 0; i < n; i++) {
+        struct tensor *t = &g->tensor[order[i].id];
+        int n_taken = 0;
+        for (int j = 0; j < i; j++) {
+            const struct tensor *o = &g->tensor[order[j].id];
+            if (lives_meet(t, o))
+                taken[n_taken++] = (struct span){ o->offset, o->offset + round_64(o->bytes) };
+        }
+        if (n_taken)
+            qsort(taken, (size_t)n_taken, sizeof *taken, lower_first);
+        size_t at = 0;
+        for (int j = 0; j < n_taken && taken[j].from < at + round_64(t->bytes); j++)
+            if (taken[j].to > at)
+                at = taken[j].to;
+        t->offset = at;
+        if (at + round_64(t->bytes) > end)
+            end = at + round_64(t->bytes);
+    }
+    mem_free(order);
+    mem_free(taken);
+    return end;
+}
+
+static bool may_share(enum tensor_kind kind) { return kind == TENSOR_WEIGHT || kind == TENSOR_PACKED || kind == TENSOR_CONST; }
+
+/* The tensor of `share` that stands for t, or NULL. */
+static const struct tensor *shared(const struct graph *share, const struct tensor *t)
+{
+    if (!share || !may_share(t->kind))
+        return NULL;
+    const int id = graph_find(share, t->name);
+    const struct tensor *s = id < 0 ? NULL : &share->tensor[id];
+    return s && s->kind == t->kind && s->dtype == t->dtype && tensor_count(s, 1, 1) == tensor_count(t, 1, 1) ? s : NULL;
+}
+
+int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *share, struct err *err)
+{
+    assert(T >= 1 && S >= 1 && n_thread >= 1);
+    struct graph_plan p = { .T = T, .S = S, .n_thread = n_thread };
+    for (int i = 0; i < g->n_tensor; i++) {
+        struct tensor *t = &g->tensor[i];
+        const int64_t n = tensor_count(t, T, S);
+        if (n > ((int64_t)1 << 48))
+            return ERR(err, RANGE, "tensor '%s' would have %lld elements", t->name, (long long)n);
+        t->bytes = (size_t)n * dtype_size(t->dtype);
+        if (t->kind == TENSOR_ACT || shared(share, t))
+            continue;
+        t->offset = p.bytes[t->kind];
+        p.bytes[t->kind] += round_64(t->bytes);
+    }
+    find_lives(g);
+    bool ok;
+    p.bytes[TENSOR_ACT] = place_activations(g, &ok);
+    if (!ok)
+        return ERR(err, NOMEM, "no memory to plan %d tensors", g->n_tensor);
+    for (int i = 0; i < g->n_node; i++) {
+        struct op_work w = { 0, 0 };
+        if (op_code[g->node[i].op]->size)
+            op_code[g->node[i].op]->size(g, &g->node[i], T, S, &w);
+        p.work = w.work > p.work ? w.work : p.work;
+        p.scratch = w.scratch > p.scratch ? w.scratch : p.scratch;
+    }
+    p.scratch = (p.scratch + 4095) / 4096 * 4096;
+    for (int k = 0; k < N_TENSOR_KIND; k++)
+        p.total += mem_map_size(p.bytes[k]);
+    p.total += mem_map_size(p.work) + mem_map_size(p.scratch * (size_t)n_thread);
+    g->plan = p;
+    return 0;
+}
+
+/* ---- memory ---- */
+
+static void release(struct graph *g)
+{
+    for (int k = 0; k < N_TENSOR_KIND; k++)
+        mem_unmap(g->block[k], g->plan.bytes[k]), g->block[k] = NULL;
+    mem_unmap(g->work, g->plan.work), g->work = NULL;
+    mem_unmap(g->scratch, g->plan.scratch * (size_t)g->plan.n_thread), g->scratch = NULL;
+}
+
+void graph_free(struct graph *g)
+{
+    if (!g)
+        return;
+    release(g);
+    mem_free(g->tensor);
+    mem_free(g->node);
+    mem_free(g);
+}
+
+int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, const struct graph *share, struct err *err)
+{
+    assert(g->plan.n_thread >= pool_n_thread(pool));
+    g->k = k, g->pool = pool;
+    bool ok = true;
+    for (int i = 0; i < N_TENSOR_KIND; i++)
+        if (g->plan.bytes[i])
+            ok = ok && (g->block[i] = mem_map(g->plan.bytes[i]));
+    if (g->plan.work)
+        ok = ok && (g->work = mem_map(g->plan.work));
+    if (g->plan.scratch)
+        ok = ok && (g->scratch = mem_map(g->plan.scratch * (size_t)g->plan.n_thread));
+    if (!ok) {
+        release(g);
+        return ERR(err, NOMEM, "the system has no %zu MB of memory for this job", g->plan.total >> 20);
+    }
+    for (int i = 0; i < g->n_tensor; i++) {
+        struct tensor *t = &g->tensor[i];
+        const struct tensor *s = shared(share, t);
+        if (s)
+            t->data = s->data;
+        else if (t->kind != TENSOR_ACT || t->first >= 0)
+            t->data = g->block[t->kind] + t->offset;
+    }
+    return 0;
+}
+
+/* ---- running ---- */
+
+void graph_run(struct graph *g, enum pass pass, const struct step *step)
+{
+    assert(step->T >= 0 && step->T <= g->plan.T && step->S <= g->plan.S);
+    struct run r = { .g = g, .step = step, .k = g->k, .pool = g->pool, .n_thread = pool_n_thread(g->pool), .work = g->work,
+                     .scratch = g->scratch, .scratch_size = g->plan.scratch };
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *n = &g->node[i];
+        if (n->pass != pass)
+            continue;
+        if (n->again || pass != PASS_BACKWARD)
+            op_code[n->op]->forward(&r, n);
+        else
+            op_code[n->op]->backward(&r, n);
+    }
+}
+
+double graph_grad_square(const struct graph *g)
+{
+    double sum = 0;
+    for (int i = 0; i < g->n_node; i++) {
+        if (g->node[i].op != OP_sum_squares)
+            continue;
+        const struct tensor *t = &g->tensor[g->node[i].out[0]];
+        for (int64_t j = 0; j < t->shape[0].n; j++)
+            sum += ((const double *)t->data)[j];
+    }
+    return sum;
+}

@@ -1,0 +1,373 @@
+/* record.c - building the list: tensors, then one function per operation that checks shapes and appends a node. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "nn/graph.h"
+#include "nn/op.h"
+
+size_t dtype_size(enum dtype t)
+{
+    static const size_t size[N_DTYPE] = {
+#define X(name, word, n) n,
+        DTYPES(X)
+#undef X
+    };
+    return size[t];
+}
+
+const char *dtype_name(enum dtype t)
+{
+    static const char *const name[N_DTYPE] = {
+#define X(n, word, size) word,
+        DTYPES(X)
+#undef X
+    };
+    return name[t];
+}
+
+const char *tensor_kind_name(enum tensor_kind kind)
+{
+    static const char *const name[N_TENSOR_KIND] = { "weights", "packed weights", "tables", "cache", "inputs", "outputs",
+                                                     "activations", "gradients", "optimiser state" };
+    return name[kind];
+}
+
+const char *op_name(enum op op) { return op_table[op].name; }
+
+struct graph *graph_new(void)
+{
+    struct graph *g = mem_alloc_array(1, sizeof *g);
+    if (g)
+        g->loss = -1;
+    return g;
+}
+
+/* ---- tensors ---- */
+
+int64_t tensor_cols(const struct tensor *t)
+{
+    const struct dim d = t->shape[t->rank - 1];
+    return t->rank == 1 && d.of != DIM_ONE ? 1 : d.n;
+}
+
+int64_t tensor_count(const struct tensor *t, int T, int S)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        n *= dim_size(t->shape[i], T, S);
+    return n;
+}
+
+int64_t tensor_rows(const struct tensor *t, int T, int S)
+{
+    const int64_t cols = tensor_cols(t);
+    return cols ? tensor_count(t, T, S) / cols : 0;
+}
+
+/* Sizes are checked here once, so that no later product of them can overflow: 2^40 elements at T = S = 1. */
+#define MAX_ELEMENTS ((int64_t)1 << 40)
+
+static int add_tensor(struct graph *g, const struct tensor *t, struct err *err)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++) {
+        if (t->shape[i].n < 0 || (t->shape[i].n && n > MAX_ELEMENTS / t->shape[i].n))
+            return ERR(err, RANGE, "tensor '%s' is too large", t->name);
+        n *= t->shape[i].n;
+    }
+    if (g->n_tensor == g->cap_tensor) {
+        const int cap = g->cap_tensor ? 2 * g->cap_tensor : 64;
+        struct tensor *p = mem_realloc_array(g->tensor, (size_t)cap, sizeof *p);
+        if (!p)
+            return ERR(err, NOMEM, "no memory for %d tensors", cap);
+        g->tensor = p, g->cap_tensor = cap;
+    }
+    g->tensor[g->n_tensor] = *t;
+    return g->n_tensor++;
+}
+
+int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struct shape shape, struct err *err,
+                 const char *name_fmt, ...)
+{
+    struct tensor t = { .kind = kind, .dtype = dtype, .rank = shape.rank, .grad = -1, .moment = { -1, -1 },
+                        .packed = { -1, -1 }, .first = -1, .last = -1 };
+    memcpy(t.shape, shape.dim, sizeof t.shape);
+    va_list ap;
+    va_start(ap, name_fmt);
+    vsnprintf(t.name, sizeof t.name, name_fmt, ap);
+    va_end(ap);
+    return add_tensor(g, &t, err);
+}
+
+int graph_find(const struct graph *g, const char *name)
+{
+    for (int i = 0; i < g->n_tensor; i++)
+        if (!strcmp(g->tensor[i].name, name))
+            return i;
+    return -1;
+}
+
+/* ---- nodes ---- */
+
+static struct node node_of(enum op op, enum pass pass, const struct attr *a)
+{
+    struct node n = { .op = op, .pass = pass };
+    for (int i = 0; i < NODE_IN; i++)
+        n.in[i] = n.d_in[i] = -1;
+    for (int i = 0; i < NODE_OUT; i++)
+        n.out[i] = n.d_out[i] = -1;
+    if (a)
+        n.attr = *a;
+    return n;
+}
+
+int graph_append(struct graph *g, const struct node *n, struct err *err)
+{
+    if (g->n_node == g->cap_node) {
+        const int cap = g->cap_node ? 2 * g->cap_node : 64;
+        struct node *p = mem_realloc_array(g->node, (size_t)cap, sizeof *p);
+        if (!p)
+            return ERR(err, NOMEM, "no memory for %d operations", cap);
+        g->node = p, g->cap_node = cap;
+    }
+    g->node[g->n_node++] = *n;
+    return 0;
+}
+
+/* Adds the node and returns its first output. */
+static int append(struct graph *g, const struct node *n, struct err *err)
+{
+    TRY(graph_append(g, n, err));
+    return n->out[0];
+}
+
+/* A record call given a negative id (an error of an earlier call) passes the error on. */
+#define CHECK_ID(id)       \
+    do {                   \
+        if ((id) < 0)      \
+            return (id);   \
+    } while (0)
+
+static const struct tensor *tensor_at(const struct graph *g, int id)
+{
+    assert(id >= 0 && id < g->n_tensor);
+    return &g->tensor[id];
+}
+
+static struct shape shape_like(const struct tensor *t, int64_t cols)
+{
+    struct shape s = { .rank = t->rank };
+    memcpy(s.dim, t->shape, sizeof s.dim);
+    s.dim[s.rank - 1] = (struct dim){ cols, DIM_ONE };
+    return s;
+}
+
+/* Makes sure that a weight's panels exist for this use, with the node that fills them.  Rows: x * w^T; columns: dy * w. */
+static int packed_weight(struct graph *g, int w, bool by_cols, enum dtype compute, struct err *err)
+{
+    if (g->tensor[w].packed[by_cols] >= 0) {
+        assert(g->tensor[g->tensor[w].packed[by_cols]].dtype == compute);
+        return g->tensor[w].packed[by_cols];
+    }
+    const struct tensor t = g->tensor[w];
+    const bool cube = t.rank == 3;
+    const int64_t E = cube ? t.shape[0].n : 1, N = t.shape[cube].n, K = t.shape[cube + 1].n;
+    const int64_t n = E * (int64_t)(by_cols ? cpu_panel_size((size_t)N, (size_t)K) : cpu_panel_size((size_t)K, (size_t)N));
+    const int p = graph_tensor(g, TENSOR_PACKED, compute, VEC(n), err, "%s.%s", t.name, by_cols ? "cols" : "rows");
+    CHECK_ID(p);
+    struct node node = node_of(OP_pack, PASS_PREPARE, NULL);
+    node.in[1] = w, node.out[0] = p, node.attr.by_cols = by_cols, node.attr.compute = compute;
+    TRY(graph_append(g, &node, err));
+    return g->tensor[w].packed[by_cols] = p;
+}
+
+int graph_pack_cols(struct graph *g, int w, enum dtype compute, struct err *err)
+{
+    return packed_weight(g, w, true, compute, err);
+}
+
+int graph_embed(struct graph *g, int ids, int w, struct err *err)
+{
+    CHECK_ID(ids);
+    CHECK_ID(w);
+    assert(tensor_at(g, ids)->dtype == DT_I32 && tensor_at(g, w)->rank == 2);
+    const int out = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(&(struct tensor){ .rank = 2, .shape = { tensor_at(g, ids)->shape[0] } },
+                                 tensor_at(g, w)->shape[1].n), err, "%s.rows", tensor_at(g, w)->name);
+    CHECK_ID(out);
+    struct node n = node_of(OP_embed, PASS_FORWARD, NULL);
+    n.in[0] = ids, n.in[1] = w, n.out[0] = out;
+    return append(g, &n, err);
+}
+
+int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    CHECK_ID(w);
+    const int64_t N = tensor_at(g, w)->shape[0].n, K = tensor_at(g, w)->shape[1].n;
+    assert(tensor_at(g, w)->rank == 2 && tensor_cols(tensor_at(g, x)) == K);
+    assert(bias < 0 || tensor_count(tensor_at(g, bias), 1, 1) == N);
+    assert(add < 0 || tensor_cols(tensor_at(g, add)) == N);
+    const int packed = packed_weight(g, w, false, compute, err);
+    CHECK_ID(packed);
+    const int out = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), N), err, "%s", name);
+    CHECK_ID(out);
+    struct node n = node_of(OP_linear, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = w, n.in[2] = bias, n.in[3] = add, n.in[4] = packed, n.out[0] = out;
+    n.attr.compute = compute;
+    return append(g, &n, err);
+}
+
+int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enum dtype out, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    const int64_t C = tensor_cols(tensor_at(g, x));
+    assert(op == OP_rmsnorm || op == OP_layernorm);
+    assert(w < 0 || tensor_count(tensor_at(g, w), 1, 1) == C);
+    struct node n = node_of(op, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = w, n.in[2] = b;
+    n.attr.eps = eps;
+    const struct dim rows = tensor_at(g, x)->shape[0];
+    const struct shape per_row = { 1, { rows } };
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, shape_like(tensor_at(g, x), C), err, "%s", name));
+    if (op == OP_layernorm)
+        CHECK_ID(n.out[1] = graph_tensor(g, TENSOR_ACT, DT_F32, per_row, err, "%s.mean", name));
+    CHECK_ID(n.out[2] = graph_tensor(g, TENSOR_ACT, DT_F32, per_row, err, "%s.rstd", name));
+    return append(g, &n, err);
+}
+
+int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a, const char *name, struct err *err)
+{
+    CHECK_ID(qkv);
+    assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + 2 * a->n_kv_head) * a->d_head);
+    struct node n = node_of(OP_qk_norm, PASS_FORWARD, a);
+    n.in[0] = qkv, n.in[1] = wq, n.in[2] = wk;
+    const int per_row = a->norm_per_head ? a->n_head + a->n_kv_head : 2;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(tensor_cols(tensor_at(g, qkv))), err, "%s", name));
+    CHECK_ID(n.out[1] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(per_row), err, "%s.rstd", name));
+    return append(g, &n, err);
+}
+
+int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *a, struct err *err)
+{
+    CHECK_ID(qkv);
+    assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + 2 * a->n_kv_head) * a->d_head);
+    struct node n = node_of(OP_rope, PASS_FORWARD, a);
+    n.in[0] = n.out[0] = qkv, n.in[1] = pos, n.in[2] = table;
+    return append(g, &n, err);
+}
+
+int graph_attention(struct graph *g, int qkv, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name,
+                    struct err *err)
+{
+    CHECK_ID(qkv);
+    assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + 2 * a->n_kv_head) * a->d_head);
+    assert((kcache < 0) == (vcache < 0) && a->n_head % a->n_kv_head == 0);
+    struct node n = node_of(OP_attention, PASS_FORWARD, a);
+    n.in[0] = qkv, n.in[1] = kcache, n.in[2] = vcache;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, ROWS_T(a->n_head * a->d_head), err, "%s", name));
+    CHECK_ID(n.out[1] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(a->n_head), err, "%s.lse", name));
+    return append(g, &n, err);
+}
+
+int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err)
+{
+    CHECK_ID(h);
+    assert(op == OP_gelu || op == OP_gelu_tanh || op == OP_swiglu);
+    const int64_t cols = tensor_cols(tensor_at(g, h)), F = op == OP_swiglu ? cols / 2 : cols;
+    struct node n = node_of(op, PASS_FORWARD, NULL);
+    n.in[0] = h, n.in[1] = scale;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, shape_like(tensor_at(g, h), F), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_route(struct graph *g, int logits, const struct attr *a, struct routed *out, const char *name, struct err *err)
+{
+    CHECK_ID(logits);
+    const int E = a->n_expert, k = a->top_k;
+    assert(tensor_cols(tensor_at(g, logits)) == E && k >= 1 && k <= E);
+    struct node n = node_of(OP_route, PASS_FORWARD, a);
+    n.in[0] = logits;
+    const struct shape tk = { 1, { { k, DIM_T } } };
+    CHECK_ID(n.out[0] = out->probs = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(E), err, "%s.probs", name));
+    CHECK_ID(n.out[1] = out->gate = graph_tensor(g, TENSOR_ACT, DT_F32, tk, err, "%s.gate", name));
+    CHECK_ID(n.out[2] = out->row = graph_tensor(g, TENSOR_ACT, DT_I32, tk, err, "%s.row", name));
+    CHECK_ID(n.out[3] = out->start = graph_tensor(g, TENSOR_ACT, DT_I32, VEC(E + 1), err, "%s.start", name));
+    CHECK_ID(n.out[4] = out->slot = graph_tensor(g, TENSOR_ACT, DT_I32, ROWS_T(k), err, "%s.slot", name));
+    CHECK_ID(n.out[5] = out->lse = graph_tensor(g, TENSOR_ACT, DT_F32, VEC_T, err, "%s.lse", name));
+    CHECK_ID(n.out[6] = out->stats = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(2 * E + 3), err, "%s.stats", name));
+    return append(g, &n, err);
+}
+
+int graph_expert_linear(struct graph *g, int x, int w, const struct routed *r, bool gather, enum dtype compute, const char *name,
+                        struct err *err)
+{
+    CHECK_ID(x);
+    CHECK_ID(w);
+    assert(tensor_at(g, w)->rank == 3 && tensor_cols(tensor_at(g, x)) == tensor_at(g, w)->shape[2].n);
+    const int64_t N = tensor_at(g, w)->shape[1].n, k = tensor_at(g, r->slot)->shape[1].n;
+    const int packed = packed_weight(g, w, false, compute, err);
+    CHECK_ID(packed);
+    struct node n = node_of(OP_expert_linear, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = w, n.in[2] = r->row, n.in[3] = r->start, n.in[4] = packed, n.in[6] = r->slot;
+    n.attr.compute = compute, n.attr.gather = gather, n.attr.top_k = (int)k, n.attr.n_expert = (int)tensor_at(g, w)->shape[0].n;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_TN(k, N), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_combine(struct graph *g, int x, const struct routed *r, int add, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    struct node n = node_of(OP_combine, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = r->slot, n.in[2] = r->row, n.in[3] = add;
+    n.attr.top_k = (int)tensor_at(g, r->slot)->shape[1].n;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_add(struct graph *g, int a, int b, const char *name, struct err *err)
+{
+    CHECK_ID(a);
+    CHECK_ID(b);
+    assert(tensor_cols(tensor_at(g, a)) == tensor_cols(tensor_at(g, b)));
+    struct node n = node_of(OP_add, PASS_FORWARD, NULL);
+    n.in[0] = a, n.in[1] = b;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, a), tensor_cols(tensor_at(g, a))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    struct node n = node_of(OP_dropout, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = add, n.attr.p = p, n.attr.stream = stream;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    CHECK_ID(index);
+    struct node n = node_of(OP_take_rows, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = index;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, tensor_at(g, x)->dtype, ROWS_S(tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_cross_entropy(struct graph *g, int x, int w, int target, enum dtype compute, struct err *err)
+{
+    CHECK_ID(x);
+    CHECK_ID(w);
+    CHECK_ID(target);
+    assert(tensor_at(g, w)->rank == 2 && tensor_cols(tensor_at(g, x)) == tensor_at(g, w)->shape[1].n);
+    const int packed = packed_weight(g, w, false, compute, err);
+    CHECK_ID(packed);
+    struct node n = node_of(OP_cross_entropy, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = w, n.in[2] = target, n.in[4] = packed;
+    n.attr.compute = compute;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_OUTPUT, DT_F32, VEC_T, err, "nll"));
+    g->loss = n.out[0];
+    return append(g, &n, err);
+}

@@ -1,0 +1,286 @@
+/* test_ops.c - every row of ops.def that has a gradient against central differences, in double.
+ *
+ * This program is built with `real` as double: the very code of the operations and of cpu/ref runs here.  For each row a
+ * small graph is recorded that ends in a cross-entropy; the gradient of every weight from graph_backward() must equal
+ * (loss(w + h) - loss(w - h)) / 2h.  Activations under test are reached through weights. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/rng.h"
+#include "nn/graph.h"
+
+#define T 7
+#define C 6
+#define V 11
+#define S 2
+
+static struct pool *pool;
+
+struct built { int loss; int route; struct attr route_attr; };
+typedef int (*build_fn)(struct graph *g, int x, struct built *b, struct err *err);     /* returns the result to score */
+
+static int weight(struct graph *g, const char *name, int r, int c)
+{
+    return graph_tensor(g, TENSOR_WEIGHT, DT_F32, r == 1 ? VEC(c) : MAT(r, c), NULL, "%s", name);
+}
+static int ints(struct graph *g, const char *name) { return graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, NULL, "%s", name); }
+
+static int build_embed(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return graph_add(g, x, graph_embed(g, ints(g, "ids"), weight(g, "embed", V, C), err), "sum", err);
+}
+static int build_linear(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    const int y = graph_linear(g, x, weight(g, "w", 9, C), weight(g, "bias", 1, 9), -1, DT_F32, "y", err);
+    return graph_linear(g, y, weight(g, "w2", C, 9), -1, x, DT_F32, "z", err);
+}
+static int build_rmsnorm(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return graph_add(g, x, graph_norm(g, OP_rmsnorm, x, weight(g, "gain", 1, C), -1, 1e-3, DT_F32, "y", err), "sum", err);
+}
+static int build_layernorm(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return graph_add(g, x, graph_norm(g, OP_layernorm, x, weight(g, "gain", 1, C), weight(g, "shift", 1, C), 1e-3, DT_F32, "y", err), "sum", err);
+}
+static const struct attr heads = { .n_head = 4, .n_kv_head = 2, .d_head = 4, .d_rot = 4, .eps = 1e-3, .scale = 0.5 };
+static int qkv_of(struct graph *g, int x, struct err *err)
+{
+    return graph_linear(g, x, weight(g, "wqkv", 32, C), -1, -1, DT_F32, "qkv", err);
+}
+static int attend(struct graph *g, int qkv, struct err *err)
+{
+    const int o = graph_attention(g, qkv, -1, -1, &heads, DT_F32, "o", err);
+    return graph_linear(g, o, weight(g, "wo", C, 16), -1, -1, DT_F32, "y", err);
+}
+static int build_qk_norm(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return attend(g, graph_qk_norm(g, qkv_of(g, x, err), weight(g, "wq", 1, 16), weight(g, "wk", 1, 8), &heads, "qkn", err), err);
+}
+static int build_qk_norm_per_head(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.norm_per_head = true;
+    return attend(g, graph_qk_norm(g, qkv_of(g, x, err), weight(g, "wq", 1, 4), weight(g, "wk", 1, 4), &a, "qkn", err), err);
+}
+static int rope(struct graph *g, int x, bool pairs, struct err *err)
+{
+    struct attr a = heads;
+    a.rope_pairs = pairs;
+    const int table = graph_tensor(g, TENSOR_CONST, DT_F32, VEC(T * 4), err, "table");
+    return attend(g, graph_rope(g, qkv_of(g, x, err), ints(g, "pos"), table, &a, err), err);
+}
+static int build_rope(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return rope(g, x, false, err); }
+static int build_rope_pairs(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return rope(g, x, true, err); }
+static int build_attention(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return attend(g, qkv_of(g, x, err), err);
+}
+static int act(struct graph *g, int x, enum op op, struct err *err)
+{
+    const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
+    const int y = graph_act(g, op, h, weight(g, "scale", 1, T), DT_F32, "a", err);
+    return graph_linear(g, y, weight(g, "wd", C, op == OP_swiglu ? 5 : 10), -1, -1, DT_F32, "y", err);
+}
+static int build_gelu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu, err); }
+static int build_gelu_tanh(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu_tanh, err); }
+static int build_swiglu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_swiglu, err); }
+static int moe(struct graph *g, int x, struct built *b, bool norm_topk, struct err *err)
+{
+    const struct attr a = { .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .aux_coef = 0.3, .z_coef = 0.2 };
+    struct routed r;
+    const int logits = graph_linear(g, x, weight(g, "router", 5, C), -1, -1, DT_F32, "logits", err);
+    const int rc = graph_route(g, logits, &a, &r, "route", err);
+    if (rc < 0)
+        return rc;
+    b->route = r.stats, b->route_attr = a;
+    const int up = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, 8, C), err, "up"), down = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, C, 4), err, "down");
+    const int h = graph_expert_linear(g, x, up, &r, true, DT_F32, "h", err);
+    const int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, r.gate, DT_F32, "a", err), down, &r, false, DT_F32, "rows", err);
+    return graph_combine(g, y, &r, x, "y", err);
+}
+static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, err); }
+static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, err); }
+static int build_add(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    const int y = graph_norm(g, OP_rmsnorm, x, -1, -1, 1e-3, DT_F32, "n", err);
+    return graph_add(g, graph_add(g, x, y, "s1", err), weight(g, "other", T, C), "s2", err);
+}
+static int build_dropout(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return graph_dropout(g, graph_linear(g, x, weight(g, "w", C, C), -1, -1, DT_F32, "y", err), x, 0.4, 3, "d", err);
+}
+static int build_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)b, (void)err; return x; }
+
+/* At least one for each row with a gradient; more where an operation has forms. */
+static const struct { enum op op; const char *name; build_fn build; } cases[] = {
+    { OP_embed, "embed", build_embed },
+    { OP_linear, "linear", build_linear },
+    { OP_rmsnorm, "rmsnorm", build_rmsnorm },
+    { OP_layernorm, "layernorm", build_layernorm },
+    { OP_qk_norm, "qk_norm over all heads", build_qk_norm },
+    { OP_qk_norm, "qk_norm per head", build_qk_norm_per_head },
+    { OP_rope, "rope halves", build_rope },
+    { OP_rope, "rope pairs", build_rope_pairs },
+    { OP_attention, "attention with grouped heads", build_attention },
+    { OP_gelu, "gelu", build_gelu },
+    { OP_gelu_tanh, "gelu_tanh", build_gelu_tanh },
+    { OP_swiglu, "swiglu", build_swiglu },
+    { OP_route, "route, gates normalised", build_moe },
+    { OP_route, "route, gates as they are", build_moe_plain_gates },
+    { OP_expert_linear, "expert_linear", build_moe },
+    { OP_combine, "combine", build_moe },
+    { OP_add, "add", build_add },
+    { OP_dropout, "dropout", build_dropout },
+    { OP_cross_entropy, "cross_entropy", build_cross_entropy },
+};
+
+static void every_row_with_a_gradient_has_a_case(void **state)
+{
+    (void)state;
+    for (int op = 0; op < N_OP; op++) {
+        bool found = op_table[op].gradient == OP_GRAD_NO;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            found = found || (int)cases[i].op == op;
+        if (!found)
+            fail_msg("no gradient check for %s", op_table[op].name);
+    }
+}
+
+static struct graph *build(build_fn fn, struct built *b, bool train, enum recompute rule)
+{
+    struct err err = { 0 };
+    struct graph *g = graph_new();
+    assert_non_null(g);
+    *b = (struct built){ .route = -1 };
+    const int x = graph_linear(g, weight(g, "x", T, C), weight(g, "w0", C, C), -1, -1, DT_F32, "x.y", &err);
+    g->tensor[x].keep = true;
+    const int y = fn(g, x, b, &err);
+    if (y < 0 || graph_cross_entropy(g, y, weight(g, "head", V, C), ints(g, "target"), DT_F32, &err) < 0 ||
+        (train && graph_backward(g, rule, &err) < 0) || graph_plan(g, T, S, 2, NULL, &err) < 0 ||
+        graph_bind(g, cpu_levels()[0], pool, NULL, &err) < 0)
+        fail_msg("%s", err.msg);
+    b->loss = g->loss;
+    return g;
+}
+
+static void fill(struct graph *g)
+{
+    for (int i = 0; i < g->n_tensor; i++) {
+        struct tensor *t = &g->tensor[i];
+        const int64_t n = tensor_count(t, T, S);
+        if (t->kind == TENSOR_WEIGHT)
+            for (int64_t j = 0; j < n; j++)
+                ((real *)t->data)[j] = 0.7 * rng_normal(rng_key(5, t->name), (uint64_t)j);
+        else if (t->kind == TENSOR_CONST)
+            for (int64_t j = 0; j < n; j += 2)
+                ((real *)t->data)[j] = cos(0.3 * (double)j), ((real *)t->data)[j + 1] = sin(0.3 * (double)j);
+        else if (t->kind == TENSOR_INPUT)
+            for (int64_t j = 0; j < n; j++)
+                ((int32_t *)t->data)[j] = !strcmp(t->name, "pos") ? (int32_t)(j < 3 ? j : j - 3) : !strcmp(t->name, "target") && j == 2 ? -1 : (int32_t)(j * 5 % V);
+    }
+}
+
+static const int32_t seq_start[S + 1] = { 0, 3, T };
+static const struct step step = { .T = T, .S = S, .seq_start = seq_start, .loss_scale = 1.0 / (T - 1), .aux_scale = 1, .seed = 11, .i_step = 4 };
+
+static double loss_of(struct graph *g, const struct built *b)
+{
+    graph_run(g, PASS_PREPARE, &step);
+    graph_run(g, PASS_FORWARD, &step);
+    double sum = 0;
+    for (int t = 0; t < T; t++)
+        sum += ((const real *)g->tensor[b->loss].data)[t] * step.loss_scale;
+    if (b->route >= 0) {
+        const struct aux_losses l = graph_aux_losses(g->tensor[b->route].data, &b->route_attr);
+        sum += l.lb + l.z;
+    }
+    return sum;
+}
+
+/* The balance loss takes the counts as constants: so do the differences, by a step small enough not to change a choice. */
+static void check(build_fn fn, const char *name, enum recompute rule)
+{
+    struct built bt, bf;
+    struct graph *train = build(fn, &bt, true, rule), *forward = build(fn, &bf, false, RECOMPUTE_NONE);
+    fill(train);
+    fill(forward);
+    graph_run(train, PASS_PREPARE, &step);
+    graph_run(train, PASS_FORWARD, &step);
+    graph_run(train, PASS_BACKWARD, &step);
+    int n_weight = 0;
+    for (int i = 0; i < train->n_tensor; i++) {
+        const struct tensor *w = &train->tensor[i];
+        if (w->kind != TENSOR_WEIGHT)
+            continue;
+        n_weight++;
+        if (w->grad < 0)
+            fail_msg("%s: weight '%s' has no gradient", name, w->name);
+        real *f = forward->tensor[graph_find(forward, w->name)].data;
+        const real *g = train->tensor[w->grad].data;
+        double diff = 0, norm = 0;
+        for (int64_t j = 0; j < tensor_count(w, T, S); j++) {
+            const double keep = f[j], h = 1e-6;
+            f[j] = keep + h;
+            const double up = loss_of(forward, &bf);
+            f[j] = keep - h;
+            const double down = loss_of(forward, &bf);
+            f[j] = keep;
+            const double d = (up - down) / (2 * h);
+            diff += (d - g[j]) * (d - g[j]);
+            norm += d * d;
+        }
+        if (!(sqrt(diff) <= 1e-7 * sqrt(norm) + 1e-9))
+            fail_msg("%s: gradient of '%s' differs by %.3g of %.3g", name, w->name, sqrt(diff), sqrt(norm));
+    }
+    assert_true(n_weight >= 3);
+    graph_free(train);
+    graph_free(forward);
+}
+
+static void gradients_equal_central_differences(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check(cases[i].build, cases[i].name, RECOMPUTE_NONE);
+}
+static void gradients_with_cheap_operations_recomputed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check(cases[i].build, cases[i].name, RECOMPUTE_CHEAP);
+}
+static void gradients_with_blocks_recomputed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check(cases[i].build, cases[i].name, RECOMPUTE_BLOCK);
+}
+
+int main(void)
+{
+    struct err err;
+    if (pool_new(&pool, 2, &err) < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_with_a_gradient_has_a_case),
+        cmocka_unit_test(gradients_equal_central_differences),
+        cmocka_unit_test(gradients_with_cheap_operations_recomputed),
+        cmocka_unit_test(gradients_with_blocks_recomputed),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pool_free(pool);
+    return failed;
+}
