@@ -13,10 +13,10 @@
 #include "base/rng.h"
 #include "nn/graph.h"
 
-#define T 7
+#define N_T 7
 #define C 6
 #define V 11
-#define S 2
+#define N_S 2
 
 static struct pool *pool;
 
@@ -76,7 +76,7 @@ static int rope(struct graph *g, int x, bool pairs, struct err *err)
 {
     struct attr a = heads;
     a.rope_pairs = pairs;
-    const int table = graph_tensor(g, TENSOR_CONST, DT_F32, VEC(T * 4), err, "table");
+    const int table = graph_tensor(g, TENSOR_CONST, DT_F32, VEC(N_T * 4), err, "table");
     return attend(g, graph_rope(g, qkv_of(g, x, err), ints(g, "pos"), table, &a, err), err);
 }
 static int build_rope(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return rope(g, x, false, err); }
@@ -89,7 +89,7 @@ static int build_attention(struct graph *g, int x, struct built *b, struct err *
 static int act(struct graph *g, int x, enum op op, struct err *err)
 {
     const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
-    const int y = graph_act(g, op, h, weight(g, "scale", 1, T), DT_F32, "a", err);
+    const int y = graph_act(g, op, h, weight(g, "scale", 1, N_T), DT_F32, "a", err);
     return graph_linear(g, y, weight(g, "wd", C, op == OP_swiglu ? 5 : 10), -1, -1, DT_F32, "y", err);
 }
 static int build_gelu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu, err); }
@@ -115,7 +115,7 @@ static int build_add(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
     const int y = graph_norm(g, OP_rmsnorm, x, -1, -1, 1e-3, DT_F32, "n", err);
-    return graph_add(g, graph_add(g, x, y, "s1", err), weight(g, "other", T, C), "s2", err);
+    return graph_add(g, graph_add(g, x, y, "s1", err), weight(g, "other", N_T, C), "s2", err);
 }
 static int build_dropout(struct graph *g, int x, struct built *b, struct err *err)
 {
@@ -165,11 +165,11 @@ static struct graph *build(build_fn fn, struct built *b, bool train, enum recomp
     struct graph *g = graph_new();
     assert_non_null(g);
     *b = (struct built){ .route = -1 };
-    const int x = graph_linear(g, weight(g, "x", T, C), weight(g, "w0", C, C), -1, -1, DT_F32, "x.y", &err);
+    const int x = graph_linear(g, weight(g, "x", N_T, C), weight(g, "w0", C, C), -1, -1, DT_F32, "x.y", &err);
     g->tensor[x].keep = true;
     const int y = fn(g, x, b, &err);
     if (y < 0 || graph_cross_entropy(g, y, weight(g, "head", V, C), ints(g, "target"), DT_F32, &err) < 0 ||
-        (train && graph_backward(g, rule, &err) < 0) || graph_plan(g, T, S, 2, NULL, &err) < 0 ||
+        (train && graph_backward(g, rule, &err) < 0) || graph_plan(g, N_T, N_S, 2, NULL, &err) < 0 ||
         graph_bind(g, cpu_levels()[0], pool, NULL, &err) < 0)
         fail_msg("%s", err.msg);
     b->loss = g->loss;
@@ -180,7 +180,7 @@ static void fill(struct graph *g)
 {
     for (int i = 0; i < g->n_tensor; i++) {
         struct tensor *t = &g->tensor[i];
-        const int64_t n = tensor_count(t, T, S);
+        const int64_t n = tensor_count(t, N_T, N_S);
         if (t->kind == TENSOR_WEIGHT)
             for (int64_t j = 0; j < n; j++)
                 ((real *)t->data)[j] = 0.7 * rng_normal(rng_key(5, t->name), (uint64_t)j);
@@ -193,15 +193,15 @@ static void fill(struct graph *g)
     }
 }
 
-static const int32_t seq_start[S + 1] = { 0, 3, T };
-static const struct step step = { .T = T, .S = S, .seq_start = seq_start, .loss_scale = 1.0 / (T - 1), .aux_scale = 1, .seed = 11, .i_step = 4 };
+static const int32_t seq_start[N_S + 1] = { 0, 3, N_T };
+static const struct step step = { .T = N_T, .S = N_S, .seq_start = seq_start, .loss_scale = 1.0 / (N_T - 1), .aux_scale = 1, .seed = 11, .i_step = 4 };
 
 static double loss_of(struct graph *g, const struct built *b)
 {
     graph_run(g, PASS_PREPARE, &step);
     graph_run(g, PASS_FORWARD, &step);
     double sum = 0;
-    for (int t = 0; t < T; t++)
+    for (int t = 0; t < N_T; t++)
         sum += ((const real *)g->tensor[b->loss].data)[t] * step.loss_scale;
     if (b->route >= 0) {
         const struct aux_losses l = graph_aux_losses(g->tensor[b->route].data, &b->route_attr);
@@ -231,7 +231,7 @@ static void check(build_fn fn, const char *name, enum recompute rule)
         real *f = forward->tensor[graph_find(forward, w->name)].data;
         const real *g = train->tensor[w->grad].data;
         double diff = 0, norm = 0;
-        for (int64_t j = 0; j < tensor_count(w, T, S); j++) {
+        for (int64_t j = 0; j < tensor_count(w, N_T, N_S); j++) {
             const double keep = f[j], h = 1e-6;
             f[j] = keep + h;
             const double up = loss_of(forward, &bf);
