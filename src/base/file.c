@@ -1,0 +1,397 @@
+#include "base/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/mem.h"
+
+/* ---- the gate that every system call passes ---- */
+
+static _Atomic int64_t fail_at = -1, n_asked;
+static _Atomic int fail_errno;
+
+void file_fail_at(int64_t n, int errno_value)
+{
+    atomic_store(&n_asked, 0);
+    atomic_store(&fail_errno, errno_value);
+    atomic_store(&fail_at, n);
+}
+
+int64_t file_fail_count(void) { return atomic_load(&n_asked); }
+
+static bool fails(void)
+{
+    if (atomic_load_explicit(&fail_at, memory_order_relaxed) < 0 || atomic_fetch_add(&n_asked, 1) != atomic_load(&fail_at))
+        return false;
+    errno = atomic_load(&fail_errno);
+    return true;
+}
+
+static int sys_open(const char *path, int flags) { return fails() ? -1 : open(path, flags | O_CLOEXEC, 0666); }
+static ssize_t sys_read(int fd, void *p, size_t n) { return fails() ? -1 : read(fd, p, n); }
+static ssize_t sys_write(int fd, const void *p, size_t n) { return fails() ? -1 : write(fd, p, n); }
+static int sys_fsync(int fd) { return fails() ? -1 : fsync(fd); }
+static int sys_rename(const char *a, const char *b) { return fails() ? -1 : rename(a, b); }
+static int sys_mkdir(const char *path) { return fails() ? -1 : mkdir(path, 0777); }
+
+static int write_all(int fd, const char *p, size_t n)
+{
+    while (n) {
+        const ssize_t done = sys_write(fd, p, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return -1;
+        p += done, n -= (size_t)done;
+    }
+    return 0;
+}
+
+/* ---- reading ---- */
+
+int file_map_open(struct file_map *m, const char *path, struct err *err)
+{
+    *m = (struct file_map){ .data = "" };
+    const int fd = sys_open(path, O_RDONLY);
+    if (fd < 0)
+        return ERR_ERRNO(err, "cannot open %s", path);
+    struct stat st;
+    int rc = 0;
+    if (fstat(fd, &st))
+        rc = ERR_ERRNO(err, "cannot examine %s", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = ERR(err, FORMAT, "%s is %s, expected a regular file", path, S_ISDIR(st.st_mode) ? "a folder" : "not a regular file");
+    else if (st.st_size > 0) {
+        void *p = fails() ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            rc = ERR_ERRNO(err, "cannot map %s (%lld bytes)", path, (long long)st.st_size);
+        else
+            *m = (struct file_map){ p, (size_t)st.st_size, p };
+    }
+    close(fd);
+    return rc;
+}
+
+void file_map_close(struct file_map *m)
+{
+    if (m->mapped)
+        munmap(m->mapped, m->size);
+    *m = (struct file_map){ .data = "" };
+}
+
+int file_read(const char *path, size_t max, struct buf *out, struct err *err)
+{
+    const int fd = sys_open(path, O_RDONLY);
+    if (fd < 0)
+        return ERR_ERRNO(err, "cannot open %s", path);
+    struct stat st;
+    int rc = 0;
+    if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
+        rc = ERR(err, FORMAT, "%s is a folder, expected a file", path);
+    size_t n = 0;
+    while (!rc) {
+        const size_t step = 1 << 16;
+        if ((rc = buf_reserve(out, step, err)))
+            break;
+        const ssize_t got = sys_read(fd, out->data + out->len, step);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = ERR_ERRNO(err, "cannot read %s", path);
+        if (got <= 0)
+            break;
+        n += (size_t)got, out->len += (size_t)got;
+        out->data[out->len] = 0;
+        if (n > max)
+            rc = ERR(err, RANGE, "%s has more than the %zu bytes that are accepted here", path, max);
+    }
+    close(fd);
+    return rc;
+}
+
+/* ---- writing ---- */
+
+#define PENDING ((size_t)1 << 20)
+
+static void writer_release(struct file_writer *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    mem_free(w->path);
+    mem_free(w->tmp);
+    buf_release(&w->pending);
+    *w = (struct file_writer){ .fd = -1 };
+    buf_init(&w->pending);
+}
+
+int file_writer_open(struct file_writer *w, const char *path, struct err *err)
+{
+    *w = (struct file_writer){ .fd = -1 };
+    buf_init(&w->pending);
+    w->path = mem_strdup(path);
+    w->tmp = mem_printf("%s.tmp.%ld", path, (long)getpid());
+    if (!w->path || !w->tmp) {
+        writer_release(w);
+        return ERR(err, NOMEM, "no memory to write %s", path);
+    }
+    w->fd = sys_open(w->tmp, O_WRONLY | O_CREAT | O_TRUNC);
+    if (w->fd < 0) {
+        const int rc = ERR_ERRNO(err, "cannot create %s", w->tmp);
+        writer_release(w);
+        return rc;
+    }
+    return 0;
+}
+
+static int flush(struct file_writer *w, struct err *err)
+{
+    if (write_all(w->fd, w->pending.data, w->pending.len))
+        return ERR_ERRNO(err, "cannot write %s", w->path);
+    buf_clear(&w->pending);
+    return 0;
+}
+
+int file_writer_add(struct file_writer *w, const void *p, size_t n, struct err *err)
+{
+    w->size += n;
+    if (n < PENDING) {
+        TRY(buf_add(&w->pending, p, n, err));
+        return w->pending.len < PENDING ? 0 : flush(w, err);
+    }
+    TRY(flush(w, err));
+    if (write_all(w->fd, p, n))
+        return ERR_ERRNO(err, "cannot write %s", w->path);
+    return 0;
+}
+
+static char *parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return mem_strdup(".");
+    return slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+}
+
+int file_sync_dir(const char *path, struct err *err)
+{
+    const int fd = sys_open(path, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return ERR_ERRNO(err, "cannot open folder %s", path);
+    const int rc = sys_fsync(fd) && errno != EINVAL ? ERR_ERRNO(err, "cannot flush folder %s to disk", path) : 0;
+    close(fd);
+    return rc;
+}
+
+int file_writer_commit(struct file_writer *w, struct err *err)
+{
+    char *dir = NULL;
+    int rc = flush(w, err);
+    if (!rc && sys_fsync(w->fd))
+        rc = ERR_ERRNO(err, "cannot flush %s to disk", w->path);
+    if (!rc && !(dir = parent(w->path)))
+        rc = ERR(err, NOMEM, "no memory to write %s", w->path);
+    if (!rc && sys_rename(w->tmp, w->path))
+        rc = ERR_ERRNO(err, "cannot rename %s to %s", w->tmp, w->path);
+    if (rc) {
+        file_writer_abort(w);
+    } else {
+        rc = file_sync_dir(dir, err);
+        writer_release(w);
+    }
+    mem_free(dir);
+    return rc;
+}
+
+void file_writer_abort(struct file_writer *w)
+{
+    if (w->fd >= 0)
+        unlink(w->tmp);
+    writer_release(w);
+}
+
+int file_write_all(const char *path, const void *p, size_t n, struct err *err)
+{
+    struct file_writer w;
+    TRY(file_writer_open(&w, path, err));
+    const int rc = file_writer_add(&w, p, n, err);
+    if (rc) {
+        file_writer_abort(&w);
+        return rc;
+    }
+    return file_writer_commit(&w, err);
+}
+
+/* ---- logs ---- */
+
+/* Length up to and with the last newline. */
+static int whole_lines(int fd, off_t size, off_t *out)
+{
+    char block[4096];
+    *out = 0;
+    for (off_t end = size; end > 0;) {
+        const off_t from = end > (off_t)sizeof block ? end - (off_t)sizeof block : 0;
+        const ssize_t n = fails() ? -1 : pread(fd, block, (size_t)(end - from), from);
+        if (n != end - from)
+            return -1;
+        for (ssize_t i = n; i > 0; i--)
+            if (block[i - 1] == '\n') {
+                *out = from + i;
+                return 0;
+            }
+        end = from;
+    }
+    return 0;
+}
+
+int file_log_open(struct file_log *l, const char *path, struct err *err)
+{
+    *l = (struct file_log){ -1, mem_strdup(path) };
+    if (!l->path)
+        return ERR(err, NOMEM, "no memory to open %s", path);
+    int rc = 0;
+    off_t keep = 0;
+    l->fd = sys_open(path, O_RDWR | O_CREAT | O_APPEND);
+    struct stat st;
+    if (l->fd < 0)
+        rc = ERR_ERRNO(err, "cannot open %s", path);
+    else if (fstat(l->fd, &st) || whole_lines(l->fd, st.st_size, &keep) || (keep < st.st_size && ftruncate(l->fd, keep)))
+        rc = ERR_ERRNO(err, "cannot read %s", path);
+    if (rc)
+        file_log_close(l);
+    return rc;
+}
+
+int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err)
+{
+    char *copy = mem_alloc(n + 1);
+    if (!copy)
+        return ERR(err, NOMEM, "no memory to write %s", l->path);
+    memcpy(copy, line, n);
+    copy[n] = '\n';
+    const int rc = write_all(l->fd, copy, n + 1) ? ERR_ERRNO(err, "cannot write %s", l->path) : 0;
+    mem_free(copy);
+    return rc;
+}
+
+void file_log_close(struct file_log *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    mem_free(l->path);
+    *l = (struct file_log){ -1, NULL };
+}
+
+/* ---- folders ---- */
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st);
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+int file_mkdirs(const char *path, struct err *err)
+{
+    char *p = mem_strdup(path);
+    if (!p)
+        return ERR(err, NOMEM, "no memory to create %s", path);
+    int rc = 0;
+    for (char *at = p + (p[0] == '/'); !rc; at++) {
+        if (*at && *at != '/')
+            continue;
+        const char c = *at;
+        *at = 0;
+        if (*p && sys_mkdir(p) && !(errno == EEXIST && file_is_dir(p)))
+            rc = ERR_ERRNO(err, "cannot create folder %s", p);
+        *at = c;
+        if (!c)
+            break;
+    }
+    mem_free(p);
+    return rc;
+}
+
+int file_rename(const char *from, const char *to, struct err *err)
+{
+    return sys_rename(from, to) ? ERR_ERRNO(err, "cannot rename %s to %s", from, to) : 0;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+int file_list(const char *dir, char ***names, int *n, struct err *err)
+{
+    *names = NULL, *n = 0;
+    DIR *d = fails() ? NULL : opendir(dir);
+    if (!d)
+        return ERR_ERRNO(err, "cannot open folder %s", dir);
+    int cap = 0, rc = 0;
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        if (*n == cap) {
+            cap = cap ? 2 * cap : 16;
+            char **p = mem_realloc_array(*names, (size_t)cap, sizeof *p);
+            if (p)
+                *names = p;
+            else
+                rc = ERR(err, NOMEM, "no memory for the names in %s", dir);
+        }
+        if (!rc && !((*names)[*n] = mem_strdup(e->d_name)))
+            rc = ERR(err, NOMEM, "no memory for the names in %s", dir);
+        *n += !rc;
+    }
+    closedir(d);
+    if (rc) {
+        file_list_free(*names, *n);
+        *names = NULL, *n = 0;
+        return rc;
+    }
+    if (*n)
+        qsort(*names, (size_t)*n, sizeof **names, by_name);
+    return 0;
+}
+
+void file_list_free(char **names, int n)
+{
+    for (int i = 0; i < n; i++)
+        mem_free(names[i]);
+    mem_free(names);
+}
+
+char *file_join(const char *dir, const char *name)
+{
+    const size_t n = strlen(dir);
+    return mem_printf("%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+int file_remove_tree(const char *path, struct err *err)
+{
+    struct stat st;
+    if (lstat(path, &st))
+        return errno == ENOENT ? 0 : ERR_ERRNO(err, "cannot examine %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return unlink(path) ? ERR_ERRNO(err, "cannot remove %s", path) : 0;
+    char **names;
+    int n, rc;
+    TRY(file_list(path, &names, &n, err));
+    rc = 0;
+    for (int i = 0; i < n && !rc; i++) {
+        char *child = file_join(path, names[i]);
+        rc = child ? file_remove_tree(child, err) : ERR(err, NOMEM, "no memory to remove %s", path);
+        mem_free(child);
+    }
+    file_list_free(names, n);
+    if (!rc && rmdir(path))
+        rc = ERR_ERRNO(err, "cannot remove folder %s", path);
+    return rc;
+}
