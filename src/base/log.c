@@ -1,0 +1,106 @@
+#include "base/log.h"
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "base/pool.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static enum log_level level = LOG_INFO;
+static bool progress_open;           /* a progress line stands on the terminal */
+static double progress_last = -1e9;  /* when the last one was printed elsewhere */
+#define PROGRESS_S 5.0
+
+void log_level_set(enum log_level l) { level = l; }
+enum log_level log_level_get(void) { return level; }
+
+static void line(const char *lead, const char *fmt, va_list ap)
+{
+    pthread_mutex_lock(&lock);
+    if (progress_open)
+        fputc('\n', stderr);
+    progress_open = false;
+    fputs(lead, stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    pthread_mutex_unlock(&lock);
+}
+
+#define LOG_LINE(at, lead)      \
+    do {                        \
+        if (level < (at))       \
+            return;             \
+        va_list ap;             \
+        va_start(ap, fmt);      \
+        line(lead, fmt, ap);    \
+        va_end(ap);             \
+    } while (0)
+
+void log_info(const char *fmt, ...) { LOG_LINE(LOG_INFO, ""); }
+void log_warn(const char *fmt, ...) { LOG_LINE(LOG_WARN, "warning: "); }
+void log_debug(const char *fmt, ...) { LOG_LINE(LOG_DEBUG, "debug: "); }
+
+void log_progress(const char *fmt, ...)
+{
+    if (level < LOG_INFO)
+        return;
+    const bool terminal = isatty(2);
+    if (!terminal && clock_wall() - progress_last < PROGRESS_S)
+        return;
+    pthread_mutex_lock(&lock);
+    progress_last = clock_wall();
+    va_list ap;
+    va_start(ap, fmt);
+    if (terminal)
+        fputs("\r\033[K", stderr);
+    vfprintf(stderr, fmt, ap);
+    if (!terminal)
+        fputc('\n', stderr);
+    va_end(ap);
+    progress_open = terminal;
+    pthread_mutex_unlock(&lock);
+}
+
+void log_progress_end(void)
+{
+    pthread_mutex_lock(&lock);
+    if (progress_open)
+        fputc('\n', stderr);
+    progress_open = false;
+    progress_last = -1e9;
+    pthread_mutex_unlock(&lock);
+}
+
+static char *scaled(char out[32], double v, double base, const char *const *unit, int n_unit)
+{
+    int i = 0;
+    while (i + 1 < n_unit && (v >= base || v <= -base))
+        v /= base, i++;
+    snprintf(out, 32, i == 0 ? "%.0f%s" : v < 9.995 ? "%.2f%s" : v < 99.95 ? "%.1f%s" : "%.0f%s", v, unit[i]);
+    return out;
+}
+
+char *fmt_bytes(char out[32], double bytes)
+{
+    static const char *const unit[] = { " B", " kB", " MB", " GB", " TB", " PB" };
+    return scaled(out, bytes, 1000, unit, 6);
+}
+
+char *fmt_count(char out[32], double n)
+{
+    static const char *const unit[] = { "", " k", " M", " G", " T", " P", " E" };
+    return scaled(out, n, 1000, unit, 7);
+}
+
+char *fmt_seconds(char out[32], double s)
+{
+    if (s < 9.95)
+        snprintf(out, 32, "%.1f s", s);
+    else if (s < 99.5)
+        snprintf(out, 32, "%.0f s", s);
+    else if (s < 3570)
+        snprintf(out, 32, "%d min %02d s", (int)(s + 0.5) / 60, (int)(s + 0.5) % 60);
+    else
+        snprintf(out, 32, "%d h %02d min", (int)(s / 60 + 0.5) / 60, (int)(s / 60 + 0.5) % 60);
+    return out;
+}
