@@ -43,7 +43,7 @@ struct err {
 };
 
 /* return ERR(err, FORMAT, "tensor '%s': rank %d, expected 1 to %d", name, rank, max); */
-#define ERR(err, name, ...) err_set((err), ERR_##name, __FILE__, __LINE__, __VA_ARGS__)
+#define ERR(err, name, ...) (err_set((err), ERR_##name, __FILE__, __LINE__, __VA_ARGS__), (int)ERR_##name)
 #define TRY(expr)                 \
     do {                          \
         const int try_rc_ = (expr); \

@@ -111,10 +111,10 @@ struct cpu_kernels {
 #undef K
 };
 
-/* The best level of this machine, or the one that LATHE_CPU=ref|avx2|avx512|avx512bf16 names if the machine has it (another
- * value, or one it has not, is reported once on stderr and ignored... see cpu_level_error).  Fixed at the first call. */
+/* The best level of this machine, or the one that LATHE_CPU=ref|avx2|avx512|avx512bf16 names.  A name that this machine
+ * has not leaves the best and a sentence in cpu_level_error(), which cmd reports (exit 2).  Fixed at the first call. */
 const struct cpu_kernels *cpu_kernels(void);
-const char *cpu_level_error(void);                       /* NULL, or what was wrong with LATHE_CPU; cmd reports it, exit 2 */
+const char *cpu_level_error(void);
 /* All levels this machine can run, ref first; NULL-terminated.  For tests and benchmarks. */
 const struct cpu_kernels *const *cpu_levels(void);
 
