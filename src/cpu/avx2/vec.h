@@ -1,0 +1,86 @@
+/* vec.h - 8 floats in a ymm register.  static inline only: nothing compiled for AVX2 may be linked elsewhere. */
+#ifndef CPU_AVX2_VEC_H
+#define CPU_AVX2_VEC_H
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+#include "cpu/kernels.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define VEC 8
+typedef __m256 vec;
+typedef __m256i veci;
+
+INLINE vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void vec_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+INLINE veci vec_mask(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+INLINE vec vec_load_part(const float *p, int n) { return _mm256_maskload_ps(p, vec_mask(n)); }
+INLINE void vec_store_part(float *p, vec v, int n) { _mm256_maskstore_ps(p, vec_mask(n), v); }
+INLINE vec vec_set(float x) { return _mm256_set1_ps(x); }
+INLINE vec vec_zero(void) { return _mm256_setzero_ps(); }
+INLINE vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+INLINE vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+INLINE vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+INLINE vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+INLINE vec vec_sqrt(vec a) { return _mm256_sqrt_ps(a); }
+INLINE vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vec vec_fnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
+INLINE vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+INLINE vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+INLINE vec vec_select_lt(vec a, vec b, vec yes, vec no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+INLINE vec vec_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+INLINE vec vec_copysign(vec a, vec sign) { return _mm256_or_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign)); }
+INLINE vec vec_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/* a * 2^n for whole n in -300 .. 300, in two factors so that each exponent fits and underflow is gradual. */
+INLINE vec vec_scale2(vec a, vec n)
+{
+    const __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1), rest = _mm256_sub_epi32(i, half), bias = _mm256_set1_epi32(127);
+    a = _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+}
+INLINE float vec_sum(vec v)
+{
+    const __m128 b = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_shuffle_ps(c, c, 1)));
+}
+INLINE float vec_max_all(vec v)
+{
+    const __m128 b = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_shuffle_ps(c, c, 1)));
+}
+INLINE bool vec_any_nan(vec v) { return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)) != 0; }
+
+INLINE vec vec_load_bf16(const bf16 *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16)); }
+INLINE veci vec_bf16_high(vec v)
+{
+    const __m256i u = _mm256_castps_si256(v);
+    const __m256i r = _mm256_add_epi32(u, _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1))));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)), quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
+    return _mm256_and_si256(_mm256_blendv_epi8(r, quiet, nan), _mm256_set1_epi32((int)0xffff0000));
+}
+INLINE void vec_store_bf16(bf16 *p, vec v)
+{
+    const __m256i h = _mm256_srli_epi32(vec_bf16_high(v), 16), packed = _mm256_packus_epi32(h, h);
+    _mm_storeu_si128((void *)p, _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+}
+INLINE void vec_store_pairs(bf16 *p, vec low, vec high)
+{
+    _mm256_storeu_si256((void *)p, _mm256_or_si256(_mm256_srli_epi32(vec_bf16_high(low), 16), vec_bf16_high(high)));
+}
+INLINE vec vec_load_pairs(const bf16 *p, int odd)
+{
+    const __m256i w = _mm256_loadu_si256((const void *)p);
+    return _mm256_castsi256_ps(odd ? _mm256_and_si256(w, _mm256_set1_epi32((int)0xffff0000)) : _mm256_slli_epi32(w, 16));
+}
+INLINE veci veci_set(uint32_t x) { return _mm256_set1_epi32((int)x); }
+INLINE veci veci_count(uint32_t first) { return _mm256_add_epi32(_mm256_set1_epi32((int)first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+INLINE veci veci_mul(veci a, veci b) { return _mm256_mullo_epi32(a, b); }
+INLINE veci veci_xor(veci a, veci b) { return _mm256_xor_si256(a, b); }
+INLINE veci veci_shr(veci a, int n) { return _mm256_srli_epi32(a, n); }
+INLINE vec vec_zero_if_below(veci a, veci limit, vec x)
+{
+    return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, limit), a)));
+}
+#endif

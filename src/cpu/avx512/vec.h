@@ -1,0 +1,102 @@
+/* vec.h - 16 floats in a zmm register.  static inline only: nothing compiled for AVX-512 may be linked elsewhere. */
+#ifndef CPU_AVX512_VEC_H
+#define CPU_AVX512_VEC_H
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+#include "cpu/kernels.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define VEC 16
+typedef __m512 vec;
+typedef __m512i veci;
+
+INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+INLINE __mmask16 vec_mask(int n) { return (__mmask16)((1u << n) - 1); }                /* n < 16 */
+INLINE vec vec_load_part(const float *p, int n) { return _mm512_maskz_loadu_ps(vec_mask(n), p); }
+INLINE void vec_store_part(float *p, vec v, int n) { _mm512_mask_storeu_ps(p, vec_mask(n), v); }
+INLINE vec vec_set(float x) { return _mm512_set1_ps(x); }
+INLINE vec vec_zero(void) { return _mm512_setzero_ps(); }
+INLINE vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+INLINE vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+INLINE vec vec_sqrt(vec a) { return _mm512_sqrt_ps(a); }
+INLINE vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }           /* a*b + c */
+INLINE vec vec_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }         /* c - a*b */
+/* The second operand where the first is NaN, like the instruction; callers put the value that may be NaN second. */
+INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+INLINE vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+INLINE vec vec_select_lt(vec a, vec b, vec yes, vec no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes); }
+INLINE vec vec_abs(vec a) { return _mm512_abs_ps(a); }
+INLINE vec vec_copysign(vec a, vec sign)
+{
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32((int)0x80000000), _mm512_castps_si512(sign), _mm512_castps_si512(a), 0xca));
+}
+INLINE vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec vec_scale2(vec a, vec n) { return _mm512_scalef_ps(a, n); }                 /* a * 2^n, n whole; under- and overflows like a product */
+/* Fixed tree: lanes i and i+8, then i and i+4, ... */
+INLINE float vec_sum(vec v)
+{
+    const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_shuffle_ps(c, c, 1)));
+}
+INLINE float vec_max_all(vec v) { return _mm512_reduce_max_ps(v); }
+INLINE bool vec_any_nan(vec v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0; }
+
+INLINE vec vec_load_bf16(const bf16 *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16)); }
+/* The bf16 of each lane in the upper half of its 32 bits: round to nearest even, NaN quieted. */
+INLINE veci vec_bf16_high(vec v)
+{
+    const __m512i u = _mm512_castps_si512(v);
+    const __m512i r = _mm512_add_epi32(u, _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1))));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_and_si512(_mm512_mask_or_epi32(r, nan, u, _mm512_set1_epi32(0x400000)), _mm512_set1_epi32((int)0xffff0000));
+}
+INLINE void vec_store_bf16(bf16 *p, vec v) { _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(vec_bf16_high(v), 16))); }
+/* Two rows to pairs: (low, high) of each lane. */
+INLINE void vec_store_pairs(bf16 *p, vec low, vec high)
+{
+    _mm512_storeu_si512(p, _mm512_or_si512(_mm512_srli_epi32(vec_bf16_high(low), 16), vec_bf16_high(high)));
+}
+/* The even (0) or odd (1) elements of 16 pairs, as floats. */
+INLINE vec vec_load_pairs(const bf16 *p, int odd)
+{
+    const __m512i w = _mm512_loadu_si512(p);
+    return _mm512_castsi512_ps(odd ? _mm512_and_si512(w, _mm512_set1_epi32((int)0xffff0000)) : _mm512_slli_epi32(w, 16));
+}
+/* 16 lanes of a counter's 32-bit draws below a limit give 0, others x (dropout; see ref/rows.c). */
+INLINE veci veci_set(uint32_t x) { return _mm512_set1_epi32((int)x); }
+INLINE veci veci_count(uint32_t first) { return _mm512_add_epi32(_mm512_set1_epi32((int)first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)); }
+INLINE veci veci_mul(veci a, veci b) { return _mm512_mullo_epi32(a, b); }
+INLINE veci veci_xor(veci a, veci b) { return _mm512_xor_si512(a, b); }
+INLINE veci veci_shr(veci a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+INLINE vec vec_zero_if_below(veci a, veci limit, vec x) { return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(a, limit), x); }
+
+/* Columns k, k+1 ... of 16 rows as rows: out[k*16 + n] = src[n*ld + k] for 16 k. */
+INLINE void vec_transpose(__m512i v[16])
+{
+    __m512i t[16];
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; i++) {            /* v[4i+j]: dword column j of every 128-bit lane, rows 4i..4i+3 */
+        v[4 * i + 0] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        v[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        v[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        v[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int j = 0; j < 4; j++) {            /* 4 x 4 transpose of 128-bit lanes */
+        const __m512i a = _mm512_shuffle_i32x4(v[j], v[4 + j], 0x44), b = _mm512_shuffle_i32x4(v[j], v[4 + j], 0xee);
+        const __m512i c = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0x44), d = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0xee);
+        t[j] = _mm512_shuffle_i32x4(a, c, 0x88), t[4 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        t[8 + j] = _mm512_shuffle_i32x4(b, d, 0x88), t[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+    for (int i = 0; i < 16; i++)
+        v[i] = t[i];
+}
+#endif
