@@ -83,4 +83,13 @@ INLINE vec vec_zero_if_below(veci a, veci limit, vec x)
 {
     return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, limit), a)));
 }
+
+/* out[c*ld_out + j] = src[j*ld + c] for 16 x 16; rows j >= n_row and columns c >= n_col are not read; such rows give 0, such
+ * columns are not written. */
+INLINE void vec_transpose_square(const float *src, ptrdiff_t ld, int n_row, int n_col, float *out, ptrdiff_t ld_out)
+{
+    for (int c = 0; c < 16 && c < n_col; c++)
+        for (int j = 0; j < 16; j++)
+            out[c * ld_out + j] = j < n_row ? src[j * ld + c] : 0;
+}
 #endif

@@ -99,4 +99,16 @@ INLINE void vec_transpose(__m512i v[16])
     for (int i = 0; i < 16; i++)
         v[i] = t[i];
 }
+
+/* out[c*ld_out + j] = src[j*ld + c] for 16 x 16; rows j >= n_row and columns c >= n_col are not read; such rows give 0, such
+ * columns are not written. */
+INLINE void vec_transpose_square(const float *src, ptrdiff_t ld, int n_row, int n_col, float *out, ptrdiff_t ld_out)
+{
+    __m512i v[16];
+    for (int j = 0; j < 16; j++)
+        v[j] = j >= n_row ? _mm512_setzero_si512() : _mm512_castps_si512(n_col >= 16 ? vec_load(src + j * ld) : vec_load_part(src + j * ld, n_col));
+    vec_transpose(v);
+    for (int c = 0; c < 16 && c < n_col; c++)
+        _mm512_storeu_si512(out + c * ld_out, v[c]);
+}
 #endif

@@ -171,26 +171,26 @@ static void rope_pairs(const struct rope *p) { rope(p, 2, 1); }
 
 /* ---- softmax and cross-entropy ---- */
 
-static double log_sum_exp(int n, const real *x)
+struct exps { double max, sum; };      /* sum of e^(x - max) */
+
+static struct exps exps(int n, const real *x)
 {
-    double max = -INFINITY, sum = 0;
+    struct exps e = { -INFINITY, 0 };
     for (int i = 0; i < n; i++)
-        max = (double)x[i] > max || x[i] != x[i] ? (double)x[i] : max;
-    if (max == -INFINITY || max != max)
-        return max;
+        e.max = (double)x[i] > e.max || x[i] != x[i] ? (double)x[i] : e.max;
     for (int i = 0; i < n; i++)
-        sum += exp((double)x[i] - max);
-    return max + log(sum);
+        e.sum += exp((double)x[i] - e.max);
+    return e;
 }
 
 static void softmax(int n_row, int n, const real *x, ptrdiff_t ld_x, real *y, ptrdiff_t ld_y, real *lse)
 {
     for (int r = 0; r < n_row; r++) {
-        const double l = log_sum_exp(n, x + r * ld_x);
+        const struct exps e = exps(n, x + r * ld_x);
         for (int i = 0; i < n; i++)
-            y[r * ld_y + i] = (real)exp((double)x[r * ld_x + i] - l);
+            y[r * ld_y + i] = (real)(exp((double)x[r * ld_x + i] - e.max) / e.sum);
         if (lse)
-            lse[r] = (real)l;
+            lse[r] = (real)(e.max + log(e.sum));
     }
 }
 
@@ -199,10 +199,10 @@ static void cross_entropy(const struct ce *p)
     for (int r = 0; r < p->n_row; r++) {
         real *x = p->x + r * p->ld;
         const int target = p->target[r];
-        const double lse = target < 0 ? 0 : log_sum_exp(p->V, x);
-        p->nll[r] = target < 0 ? 0 : (real)(lse - (double)x[target]);
+        const struct exps e = exps(target < 0 ? 0 : p->V, x);
+        p->nll[r] = target < 0 ? 0 : (real)(e.max - (double)x[target] + log(e.sum));
         for (int i = 0; p->grad && i < p->V; i++)
-            x[i] = target < 0 ? 0 : (real)((exp((double)x[i] - lse) - (i == target)) * (double)p->scale);
+            x[i] = target < 0 ? 0 : (real)((exp((double)x[i] - e.max) / e.sum - (i == target)) * (double)p->scale);
     }
 }
 

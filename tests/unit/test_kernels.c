@@ -1,0 +1,450 @@
+/* test_kernels.c - every kernel of every level that this machine has against cpu/ref, and the promise about bits. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cpu/kernels.h"
+
+static const struct cpu_kernels *ref, *now;      /* the yardstick and the level under test */
+
+#define FOR_LEVELS for (const struct cpu_kernels *const *l = cpu_levels(); (now = *l); l++)
+
+/* ---- arrays of known numbers ---- */
+
+static uint64_t stream;
+static float *numbers(size_t n, float spread)
+{
+    float *p = mem_alloc_array(n + 64, sizeof *p);
+    assert_non_null(p);
+    stream++;
+    for (size_t i = 0; i < n; i++)
+        p[i] = spread * (float)rng_normal(stream, i);
+    return p;
+}
+static float *copy(const float *x, size_t n)
+{
+    float *p = mem_alloc_array(n + 64, sizeof *p);
+    assert_non_null(p);
+    return memcpy(p, x, n * sizeof *p);
+}
+static float *zeros(size_t n) { return mem_alloc_array(n + 64, sizeof(float)); }
+
+static void check(const char *what, double tolerance, const float *got, const float *want, size_t n)
+{
+    double diff = 0, norm = 0;
+    for (size_t i = 0; i < n; i++) {
+        diff += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        norm += (double)want[i] * want[i];
+    }
+    if (!(sqrt(diff) <= tolerance * sqrt(norm) + 1e-30))
+        fail_msg("%s at %s: ||a-b|| / ||b|| = %.3g, expected at most %.3g", what, now->level, sqrt(diff) / sqrt(norm), tolerance);
+}
+
+static double tolerance_of(const char *name)
+{
+    static const struct { const char *name; double tolerance; } rows[] = {
+#define K(name, ret, params, tol, what) { #name, tol },
+#include "cpu/kernels.def"
+#undef K
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(rows[i].name, name))
+            return rows[i].tolerance;
+    fail_msg("no kernel %s", name);
+    return 0;
+}
+#define CHECK(kernel, got, want, n) check(#kernel, tolerance_of(#kernel), got, want, n)
+
+static void same_bits(const char *what, const void *a, const void *b, size_t bytes)
+{
+    if (memcmp(a, b, bytes))
+        fail_msg("%s at %s: bits differ", what, now->level);
+}
+
+/* ---- products ---- */
+
+static const struct { int M, N, K; } shapes[] = {
+    { 0, 5, 5 }, { 1, 1, 1 }, { 1, 16, 3 }, { 2, 17, 16 }, { 3, 15, 1 }, { 5, 33, 7 }, { 6, 32, 64 }, { 13, 48, 31 }, { 14, 31, 33 },
+    { 15, 64, 255 }, { 16, 65, 256 }, { 29, 16, 257 }, { 57, 100, 515 }, { 4, 40, 1030 },
+};
+
+static void products_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int form = 0; form < 8; form++) {
+            const int M = shapes[i].M, N = shapes[i].N, K = shapes[i].K, ldc = N + 3;
+            const bool b16 = form & 1, transposed = form & 2, listed = !transposed && form & 4;
+            const size_t aK = (size_t)(K + 1) / 2 * 2 + 2, an = ((size_t)M + 2) * aK, panel = cpu_panel_size((size_t)K, (size_t)N);
+            float *a = numbers(an, 1), *b = numbers((size_t)N * (size_t)K, 1), *bias = numbers((size_t)N, 1), *add = numbers((size_t)(M * ldc), 1);
+            float *c1 = zeros((size_t)(M * ldc)), *c2 = zeros((size_t)(M * ldc));
+            bf16 *a16 = mem_alloc_array(2 * an + 64, sizeof *a16), *b16p = mem_map(panel * sizeof *b16p + 64);
+            float *bp = mem_map(panel * sizeof *bp + 64);
+            int32_t rows[64];
+            for (int m = 0; m < M; m++)
+                rows[m] = (m * 7 + 1) % (M + 1);
+            const struct pack p = { .K = K, .N = N, .src = b, .ld = K, .out = b16 ? (void *)b16p : (void *)bp, .panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL) };
+            (b16 ? ref->pack_rows_bf16 : ref->pack_rows)(&p);
+            struct gemm g = { .M = M, .N = N, .K = K, .a = a, .a_row = (ptrdiff_t)aK, .a_col = 1, .rows = listed ? rows : NULL, .b = p.out,
+                              .b_panel = p.panel, .bias = form & 2 ? bias : NULL, .add = form & 4 ? add : NULL, .ld_add = ldc, .ldc = ldc };
+            if (transposed)
+                g.a_row = 1, g.a_col = M + 1;
+            if (b16) {
+                ref->to_bf16(an, a, a16);
+                g.a = a16, g.a_col = 2;
+                if (transposed) {
+                    const struct pack q = { .K = K, .N = M, .src = a, .ld = M, .out = a16 };
+                    ref->pack_pairs_bf16(&q);
+                    g.a_row = 2, g.a_col = 2 * M;
+                }
+            }
+            g.c = c1;
+            (b16 ? ref->gemm_bf16 : ref->gemm)(&g);
+            g.c = c2;
+            (b16 ? now->gemm_bf16 : now->gemm)(&g);
+            CHECK(gemm, c2, c1, (size_t)(M * ldc));
+            for (int m = 0; m < M; m++)          /* a row alone has the same bits */
+                for (int n = N; n < ldc; n++)
+                    assert_true(c2[m * ldc + n] == 0);
+            if (M > 2) {
+                float *c3 = zeros((size_t)ldc);
+                struct gemm one = g;
+                one.M = 1, one.c = c3;
+                one.add = g.add ? g.add + (M - 1) * ldc : NULL;
+                if (listed)
+                    one.rows = rows + M - 1;
+                else
+                    one.a = (const char *)g.a + (size_t)((M - 1) * g.a_row) * (b16 ? 2 : 4);
+                (b16 ? now->gemm_bf16 : now->gemm)(&one);
+                same_bits("gemm of one row", c3, c2 + (M - 1) * ldc, (size_t)N * sizeof *c3);
+                mem_free(c3);
+            }
+            mem_free(a), mem_free(b), mem_free(bias), mem_free(add), mem_free(c1), mem_free(c2), mem_free(a16);
+            mem_unmap(b16p, panel * sizeof *b16p + 64);
+            mem_unmap(bp, panel * sizeof *bp + 64);
+        }
+}
+
+static void packing_equals_ref_to_the_bit(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 1; i < sizeof shapes / sizeof *shapes; i++)
+        for (int form = 0; form < 20; form++) {
+            const int N = shapes[i].N, K = shapes[i].K, kind = form % 5;
+            const bool src_bf16 = form >= 10, listed = form / 5 % 2, by_rows = kind == 1 || kind == 3;
+            const int n_row = by_rows ? N : K, n_col = by_rows ? K : N, ld = n_col + 3;
+            const size_t n_src = (size_t)(n_row + 1) * (size_t)ld, out_bytes = (cpu_panel_size((size_t)K, (size_t)N) + (size_t)(K + 1) * (size_t)N * 2) * sizeof(float);
+            float *src = numbers(n_src, 1), *o1 = mem_map(out_bytes), *o2 = mem_map(out_bytes);
+            bf16 *src16 = mem_alloc_array(n_src, sizeof *src16);
+            ref->to_bf16(n_src, src, src16);
+            int32_t *rows = mem_alloc_array((size_t)n_row, sizeof *rows);
+            for (int r = 0; r < n_row; r++)
+                rows[r] = (r * 3 + 1) % (n_row + 1);
+            struct pack p = { .K = K, .N = N, .src = src_bf16 ? (void *)src16 : (void *)src, .src_bf16 = src_bf16, .ld = ld, .rows = listed ? rows : NULL,
+                              .out = o1, .panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL) };
+            void (*const of_ref[])(const struct pack *) = { ref->pack_cols, ref->pack_rows, ref->pack_cols_bf16, ref->pack_rows_bf16, ref->pack_pairs_bf16 };
+            void (*const of_now[])(const struct pack *) = { now->pack_cols, now->pack_rows, now->pack_cols_bf16, now->pack_rows_bf16, now->pack_pairs_bf16 };
+            of_ref[kind](&p);
+            p.out = o2;
+            of_now[kind](&p);
+            same_bits("pack", o1, o2, out_bytes);
+            mem_free(src), mem_free(src16), mem_free(rows);
+            mem_unmap(o1, out_bytes);
+            mem_unmap(o2, out_bytes);
+        }
+}
+
+/* ---- rows ---- */
+
+static const int widths[] = { 1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 100, 128, 577 };
+#define N_WIDTH (sizeof widths / sizeof *widths)
+#define ROWS 5
+#define MANY 50     /* so that a few values near a zero of the function do not decide */
+
+static void norms_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
+        for (int form = 0; form < 8; form++) {
+            const int C = widths[i], ld = C + 2;
+            const size_t n = (size_t)(ROWS * ld);
+            float *x = numbers(n, 2), *w = numbers((size_t)C, 1), *b = numbers((size_t)C, 1), *dy = numbers(n, 1), *dx = numbers(n, 1);
+            float *y1 = zeros(n), *y2 = zeros(n), *d1 = copy(dx, n), *d2 = copy(dx, n), *w1 = zeros((size_t)C), *w2 = zeros((size_t)C), *b1 = zeros((size_t)C), *b2 = zeros((size_t)C);
+            float mean[ROWS], rstd[ROWS], mean2[ROWS], rstd2[ROWS];
+            const bool layer = form & 1;
+            struct norm p = { .n_row = ROWS, .C = C, .x = x, .ld_x = ld, .w = form & 2 ? w : NULL, .b = form & 2 && layer ? b : NULL, .eps = 1e-5f, .y = y1, .ld_y = ld,
+                              .mean = layer ? mean : NULL, .rstd = rstd, .dy = dy, .ld_dy = ld, .dx = d1, .ld_dx = ld, .add_dx = form & 4, .dw = w1, .db = layer ? b1 : NULL };
+            (layer ? ref->layernorm_fwd : ref->rmsnorm_fwd)(&p);
+            (layer ? ref->layernorm_bwd : ref->rmsnorm_bwd)(&p);
+            p.y = y2, p.dx = d2, p.dw = w2, p.db = layer ? b2 : NULL;
+            (layer ? now->layernorm_bwd : now->rmsnorm_bwd)(&p);
+            p.rstd = rstd2, p.mean = layer ? mean2 : NULL;
+            (layer ? now->layernorm_fwd : now->rmsnorm_fwd)(&p);
+            if (layer && C == 1)                 /* the mean is the value: what is left is rounding alone */
+                memset(y1, 0, n * sizeof *y1), memset(y2, 0, n * sizeof *y2);
+            CHECK(layernorm_fwd, y2, y1, n);
+            if (!(layer && C <= 3)) {
+                CHECK(layernorm_bwd, d2, d1, n);
+                CHECK(layernorm_bwd, w2, w1, (size_t)C);
+            }
+            CHECK(layernorm_bwd, b2, b1, (size_t)C);
+            float *alone = zeros(n);
+            struct norm one = p;
+            one.n_row = 1, one.x = x + 3 * ld, one.y = alone + 1;
+            (layer ? now->layernorm_fwd : now->rmsnorm_fwd)(&one);
+            if (!(layer && C == 1))
+                same_bits("norm of one row", alone + 1, y2 + 3 * ld, (size_t)C * sizeof *alone);
+            mem_free(x), mem_free(w), mem_free(b), mem_free(dy), mem_free(dx), mem_free(y1), mem_free(y2), mem_free(d1), mem_free(d2);
+            mem_free(w1), mem_free(w2), mem_free(b1), mem_free(b2), mem_free(alone);
+        }
+}
+
+static void activations_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
+        for (int form = 0; form < 6; form++) {
+            const int F = widths[i], H = form % 3 == 2 ? 2 * F : F;
+            const size_t nh = (size_t)(MANY * H), ny = (size_t)(MANY * F);
+            float *h = numbers(nh, 3), *dy = numbers(ny, 1), *scale = numbers(MANY, 1), *y1 = zeros(ny), *y2 = zeros(ny), *d1 = zeros(nh), *d2 = zeros(nh), s1[MANY], s2[MANY];
+            struct act p = { .n_row = MANY, .F = F, .h = h, .ld_h = H, .scale = form >= 3 ? scale : NULL, .y = y1, .ld_y = F, .dy = dy, .ld_dy = F, .dh = d1, .ld_dh = H, .dscale = s1 };
+            void (*const fwd[2][3])(const struct act *) = { { ref->gelu_fwd, ref->gelu_tanh_fwd, ref->swiglu_fwd }, { now->gelu_fwd, now->gelu_tanh_fwd, now->swiglu_fwd } };
+            void (*const bwd[2][3])(const struct act *) = { { ref->gelu_bwd, ref->gelu_tanh_bwd, ref->swiglu_bwd }, { now->gelu_bwd, now->gelu_tanh_bwd, now->swiglu_bwd } };
+            fwd[0][form % 3](&p), bwd[0][form % 3](&p);
+            p.y = y2, p.dh = d2, p.dscale = s2;
+            fwd[1][form % 3](&p), bwd[1][form % 3](&p);
+            CHECK(gelu_fwd, y2, y1, ny);
+            CHECK(gelu_bwd, d2, d1, nh);
+            CHECK(gelu_bwd, s2, s1, MANY);
+            mem_free(h), mem_free(dy), mem_free(scale), mem_free(y1), mem_free(y2), mem_free(d1), mem_free(d2);
+        }
+}
+
+static void softmax_and_cross_entropy_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
+        for (int form = 0; form < 3; form++) {
+            const int V = widths[i];
+            const size_t n = (size_t)(ROWS * V);
+            float *x = numbers(n, form == 0 ? 1 : 30), *a = copy(x, n), *b = copy(x, n), l1[ROWS], l2[ROWS];
+            int32_t target[ROWS];
+            for (int r = 0; r < ROWS; r++)
+                target[r] = r == 2 ? -1 : r * 7 % V;
+            ref->softmax(ROWS, V, x, V, a, V, l1);
+            now->softmax(ROWS, V, x, V, b, V, l2);
+            CHECK(softmax, b, a, n);
+            CHECK(softmax, l2, l1, ROWS);
+            memcpy(a, x, n * sizeof *a), memcpy(b, x, n * sizeof *b);
+            struct ce p = { .n_row = ROWS, .V = V, .x = a, .ld = V, .target = target, .nll = l1, .grad = form != 1, .scale = 0.25f };
+            ref->cross_entropy(&p);
+            p.x = b, p.nll = l2;
+            now->cross_entropy(&p);
+            if (V > 1) {
+                CHECK(cross_entropy, b, a, n);
+                CHECK(cross_entropy, l2, l1, ROWS);
+            } else {
+                for (int r = 0; r < ROWS; r++)
+                    assert_true(fabsf(l2[r]) < 1e-6f);
+            }
+            mem_free(x), mem_free(a), mem_free(b);
+        }
+}
+
+static void values_that_are_not_finite_show(void **state)
+{
+    (void)state;
+    FOR_LEVELS {
+        float x[40], y[40], nll[1];
+        for (int i = 0; i < 40; i++)
+            x[i] = (float)i;
+        x[21] = NAN;
+        now->softmax(1, 40, x, 40, y, 40, NULL);
+        assert_true(isnan(y[0]) && isnan(y[39]));
+        const int32_t target[1] = { 3 };
+        struct ce p = { .n_row = 1, .V = 40, .x = x, .ld = 40, .target = target, .nll = nll };
+        now->cross_entropy(&p);
+        assert_true(isnan(nll[0]));
+        for (int i = 0; i < 40; i++)
+            x[i] = i < 20 ? -INFINITY : 1e30f;
+        now->softmax(1, 40, x, 40, y, 40, NULL);
+        assert_true(y[0] == 0 && fabsf(y[39] - 0.05f) < 1e-6f);
+        struct act a = { .n_row = 1, .F = 3, .h = (float[]){ NAN, -200, 200 }, .ld_h = 3, .y = y, .ld_y = 3 };
+        now->gelu_fwd(&a);
+        assert_true(isnan(y[0]) && fabsf(y[1]) < 1e-20f && y[2] == 200);
+        now->gelu_tanh_fwd(&a);
+        assert_true(isnan(y[0]) && fabsf(y[1]) < 1e-20f && y[2] == 200);
+    }
+}
+
+static void rope_turns_as_ref_and_back(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (int pairs = 0; pairs < 2; pairs++)
+        for (int d = 2; d <= 66; d += 8) {
+            const size_t n = (size_t)(3 * (d + 4));
+            float *x = numbers(n, 1), *a = copy(x, n), *b = copy(x, n), *table = numbers((size_t)d, 1);
+            for (int i = 0; i < d; i += 2)
+                table[i] = cosf((float)i), table[i + 1] = sinf((float)i);
+            struct rope p = { .n_head = 3, .d_head = d + 4, .d_rot = d, .x = a, .cos_sin = table };
+            (pairs ? ref->rope_pairs : ref->rope_half)(&p);
+            p.x = b;
+            (pairs ? now->rope_pairs : now->rope_half)(&p);
+            CHECK(rope_half, b, a, n);
+            p.inverse = true;
+            (pairs ? now->rope_pairs : now->rope_half)(&p);
+            check("rope and back", 1e-6, b, x, n);
+            mem_free(x), mem_free(a), mem_free(b), mem_free(table);
+        }
+}
+
+/* ---- attention ---- */
+
+static void attention_equals_ref_and_is_the_same_alone(void **state)
+{
+    (void)state;
+    static const struct { int T, group, d; } cases[] = { { 1, 1, 16 }, { 5, 2, 8 }, { 16, 1, 32 }, { 17, 3, 20 }, { 64, 1, 32 }, { 65, 2, 64 }, { 130, 1, 48 }, { 200, 4, 16 }, { 128, 1, 128 } };
+    FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int T = cases[i].T, G = cases[i].group, d = cases[i].d, ldq = G * d + 2, ldk = d + 1;
+        const size_t nq = (size_t)(T * ldq), nk = (size_t)(T * ldk), nl = (size_t)(T * G);
+        float *q = numbers(nq, 1), *k = numbers(nk, 1), *v = numbers(nk, 1), *d_o = numbers(nq, 1);
+        float *o1 = zeros(nq), *o2 = zeros(nq), *o3 = zeros(nq), *l1 = zeros(nl), *l2 = zeros(nl), *l3 = zeros(nl);
+        float *g1[3], *g2[3];
+        const size_t ng[3] = { nq, nk, nk };
+        for (int j = 0; j < 3; j++)
+            g1[j] = zeros(ng[j]), g2[j] = zeros(ng[j]);
+        float *scratch = mem_map(cpu_attn_scratch(T, T, G, d) * sizeof *scratch);
+        struct attn p = { .n_q = T, .n_group = G, .d = d, .q = q, .k = k, .v = v, .ld_q = ldq, .ld_k = ldk, .ld_v = ldk, .scale = 1 / sqrtf((float)d), .o = o1, .ld_o = ldq,
+                          .lse = l1, .ld_lse = G, .d_o = d_o, .ld_do = ldq, .dq = g1[0], .dk = g1[1], .dv = g1[2], .ld_dq = ldq, .ld_dk = ldk, .ld_dv = ldk, .scratch = scratch };
+        ref->attn_fwd(&p);
+        ref->attn_bwd(&p);
+        p.dq = g2[0], p.dk = g2[1], p.dv = g2[2];
+        now->attn_bwd(&p);
+        p.o = o2, p.lse = l2;
+        now->attn_fwd(&p);
+        CHECK(attn_fwd, o2, o1, nq);
+        CHECK(attn_fwd, l2, l1, nl);
+        for (int j = T == 1 ? 2 : 0; j < 3; j++)       /* one key: dq and dk are 0 but for rounding */
+            CHECK(attn_bwd, g2[j], g1[j], ng[j]);
+        for (int chunk = 1; chunk <= 70; chunk += 23) {           /* 1, 24, 47, 70 rows at a time */
+            for (int at = 0; at < T; at += chunk) {
+                struct attn c = p;
+                c.n_q = T - at < chunk ? T - at : chunk, c.pos0 = at;
+                c.q = q + at * ldq, c.o = o3 + at * ldq, c.lse = l3 + at * G;
+                now->attn_fwd(&c);
+            }
+            same_bits("attention by chunks", o3, o2, nq * sizeof *o3);
+            same_bits("lse by chunks", l3, l2, nl * sizeof *l3);
+        }
+        mem_free(q), mem_free(k), mem_free(v), mem_free(d_o), mem_free(o1), mem_free(o2), mem_free(o3), mem_free(l1), mem_free(l2), mem_free(l3);
+        for (int j = 0; j < 3; j++)
+            mem_free(g1[j]), mem_free(g2[j]);
+        mem_unmap(scratch, cpu_attn_scratch(T, T, G, d) * sizeof *scratch);
+    }
+}
+
+/* ---- arrays ---- */
+
+static void arrays_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++) {
+        const size_t n = (size_t)widths[i];
+        float *a = numbers(n, 1), *b = numbers(n, 1), *y1 = numbers(n, 1), *y2 = copy(y1, n);
+        ref->add(n, a, b, y1), now->add(n, a, b, y2);
+        same_bits("add", y1, y2, n * sizeof *y1);
+        ref->scale(n, 0.3f, y1), now->scale(n, 0.3f, y2);
+        same_bits("scale", y1, y2, n * sizeof *y1);
+        for (int adds = 0; adds < 2; adds++) {
+            ref->dropout(n, a, y1, 0x123456789abcdefu, 4096, 0.3f, adds), now->dropout(n, a, y2, 0x123456789abcdefu, 4096, 0.3f, adds);
+            same_bits("dropout", y1, y2, n * sizeof *y1);
+        }
+        const double s1 = ref->sum_squares(n, a), s2 = now->sum_squares(n, a);
+        assert_true(fabs(s1 - s2) <= 1e-12 * s1);
+        bf16 h1[600], h2[600];
+        ref->to_bf16(n, a, h1), now->to_bf16(n, a, h2);
+        same_bits("to_bf16", h1, h2, n * sizeof *h1);
+        ref->from_bf16(n, h1, y1), now->from_bf16(n, h1, y2);
+        same_bits("from_bf16", y1, y2, n * sizeof *y1);
+        float *m1 = numbers(n, 0.1f), *m2 = copy(m1, n), *v1 = zeros(n), *v2 = zeros(n), *w1 = numbers(n, 1), *w2 = copy(w1, n);
+        for (int t = 1; t < 5; t++) {
+            const struct adamw p = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .wd = 0.1f, .correction1 = 1 - powf(0.9f, (float)t), .correction2 = 1 - powf(0.95f, (float)t), .grad_scale = 0.5f };
+            ref->adamw(n, w1, a, m1, v1, &p), now->adamw(n, w2, a, m2, v2, &p);
+        }
+        CHECK(adamw, w2, w1, n);
+        CHECK(adamw, m2, m1, n);
+        CHECK(adamw, v2, v1, n);
+        mem_free(a), mem_free(b), mem_free(y1), mem_free(y2), mem_free(m1), mem_free(m2), mem_free(v1), mem_free(v2), mem_free(w1), mem_free(w2);
+    }
+}
+
+static void bf16_rounds_to_nearest_even_and_keeps_nan(void **state)
+{
+    (void)state;
+    static const struct { uint32_t in; bf16 out; } cases[] = { { 0x3f800000, 0x3f80 }, { 0x3f808000, 0x3f80 }, { 0x3f818000, 0x3f82 }, { 0x3f808001, 0x3f81 }, { 0x7f7fffff, 0x7f80 },
+                                                               { 0xff800000, 0xff80 }, { 0x7f800001, 0x7fc0 }, { 0xffc12345, 0xffc1 }, { 0x00000001, 0x0000 }, { 0x80000000, 0x8000 } };
+    FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float x[20];
+        bf16 y[20];
+        for (int j = 0; j < 20; j++)
+            memcpy(&x[j], &cases[i].in, 4);
+        now->to_bf16(20, x, y);
+        if (y[0] != cases[i].out || y[19] != cases[i].out)
+            fail_msg("%s: %08x became %04x and %04x, expected %04x", now->level, cases[i].in, y[0], y[19], cases[i].out);
+    }
+}
+
+static void sums_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++) {
+        const int C = widths[i];
+        float *src = numbers((size_t)(9 * C), 1), *add = numbers((size_t)(ROWS * C), 1), *y1 = zeros((size_t)(ROWS * C)), *y2 = zeros((size_t)(ROWS * C));
+        const int32_t index[ROWS * 2] = { 0, 8, 1, 7, 2, 6, 3, 5, 4, 4 };
+        struct sum_rows p = { .n_row = ROWS, .k = 2, .C = C, .src = src, .ld_src = C, .index = index, .add = add, .ld_add = C, .y = y1, .ld_y = C };
+        ref->sum_rows(&p);
+        p.y = y2;
+        now->sum_rows(&p);
+        CHECK(sum_rows, y2, y1, (size_t)(ROWS * C));
+        ref->col_sum(9, C, src, C, y1), now->col_sum(9, C, src, C, y2);
+        CHECK(col_sum, y2, y1, (size_t)C);
+        mem_free(src), mem_free(add), mem_free(y1), mem_free(y2);
+    }
+}
+
+static void every_slot_of_every_level_is_filled(void **state)
+{
+    (void)state;
+    FOR_LEVELS {
+#define K(name, ret, params, tol, what) assert_non_null(now->name);
+#include "cpu/kernels.def"
+#undef K
+        assert_non_null(now->level);
+    }
+}
+
+int main(void)
+{
+    ref = cpu_levels()[0];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_slot_of_every_level_is_filled),
+        cmocka_unit_test(products_equal_ref),
+        cmocka_unit_test(packing_equals_ref_to_the_bit),
+        cmocka_unit_test(norms_equal_ref),
+        cmocka_unit_test(activations_equal_ref),
+        cmocka_unit_test(softmax_and_cross_entropy_equal_ref),
+        cmocka_unit_test(values_that_are_not_finite_show),
+        cmocka_unit_test(rope_turns_as_ref_and_back),
+        cmocka_unit_test(attention_equals_ref_and_is_the_same_alone),
+        cmocka_unit_test(arrays_equal_ref),
+        cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
+        cmocka_unit_test(sums_equal_ref),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
