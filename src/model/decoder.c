@@ -1,0 +1,242 @@
+#include "model/decoder.h"
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/rng.h"
+
+/* ---- recording ---- */
+
+struct recorder { struct decoder *d; struct graph *g; const struct config *c; const struct decoder_opts *o; struct err *err; enum dtype act; };
+
+/* The weight "layer.name", or "name" for layer -1; -1 where the model has none. */
+static int weight(const struct recorder *r, int layer, const char *name)
+{
+    char full[WEIGHT_NAME_MAX];
+    if (layer < 0)
+        snprintf(full, sizeof full, "%s", name);
+    else
+        snprintf(full, sizeof full, "%d.%s", layer, name);
+    return graph_find(r->g, full);
+}
+
+static int norm(const struct recorder *r, int x, int layer, const char *name, enum dtype out)
+{
+    char w[32], b[32], label[48];
+    snprintf(w, sizeof w, "%s.w", name);
+    snprintf(b, sizeof b, "%s.b", name);
+    snprintf(label, sizeof label, "%d.%s", layer, name);
+    return graph_norm(r->g, r->c->norm == NORM_RMS ? OP_rmsnorm : OP_layernorm, x, weight(r, layer, w), weight(r, layer, b),
+                      r->c->norm_eps, out, label, r->err);
+}
+
+static int linear(const struct recorder *r, int x, int layer, const char *name, int add)
+{
+    char w[32], b[32], label[48];
+    snprintf(w, sizeof w, "%s.w", name);
+    snprintf(b, sizeof b, "%s.b", name);
+    snprintf(label, sizeof label, "%d.%s", layer, name);
+    return graph_linear(r->g, x, weight(r, layer, w), weight(r, layer, b), add, r->o->compute, label, r->err);
+}
+
+/* The end of a residual branch: added to the stream by the product, or after dropout. */
+static int branch(const struct recorder *r, int x, int layer, const char *name, int stream)
+{
+    if (r->o->use != DECODER_TRAIN || r->c->dropout <= 0)
+        return linear(r, x, layer, name, stream);
+    const int y = linear(r, x, layer, name, -1);
+    char label[48];
+    snprintf(label, sizeof label, "%d.%s.drop", layer, name);
+    return graph_dropout(r->g, y, stream, r->c->dropout, (uint64_t)(2 * layer + (name[0] == 'o' ? 1 : 2)), label, r->err);
+}
+
+static int attention(const struct recorder *r, int x, int layer, int stream)
+{
+    const struct config *c = r->c;
+    const struct attr a = { .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_rot = c->d_head, .eps = c->norm_eps,
+                            .norm_per_head = c->qk_norm == QK_NORM_HEAD, .scale = 1 / sqrt((double)c->d_head) };
+    char label[48];
+    int qkv = linear(r, x, layer, "qkv", -1), kc = -1, vc = -1;
+    if (c->qk_norm != QK_NORM_NONE) {
+        snprintf(label, sizeof label, "%d.qkn", layer);
+        qkv = graph_qk_norm(r->g, qkv, weight(r, layer, "q_norm"), weight(r, layer, "k_norm"), &a, label, r->err);
+    }
+    if (c->pos == POS_ROPE)
+        qkv = graph_rope(r->g, qkv, r->d->pos, r->d->rope, &a, r->err);
+    if (r->o->use == DECODER_GENERATE) {
+        const struct shape s = CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_head);
+        TRY(kc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, s, r->err, "%d.keys", layer));
+        TRY(vc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, s, r->err, "%d.values", layer));
+    }
+    snprintf(label, sizeof label, "%d.attn", layer);
+    const int o = graph_attention(r->g, qkv, kc, vc, &a, r->act, label, r->err);
+    return branch(r, o, layer, "o", stream);
+}
+
+static enum op act_op(const struct config *c)
+{
+    return c->act == ACT_SWIGLU ? OP_swiglu : c->act == ACT_GELU ? OP_gelu : OP_gelu_tanh;
+}
+
+static int mlp(const struct recorder *r, int x, int layer, int stream)
+{
+    char label[48];
+    const int h = linear(r, x, layer, config_gated(r->c) ? "gate_up" : "up", -1);
+    snprintf(label, sizeof label, "%d.act", layer);
+    return branch(r, graph_act(r->g, act_op(r->c), h, -1, r->act, label, r->err), layer, "down", stream);
+}
+
+static int experts(const struct recorder *r, int x, int layer, int stream)
+{
+    char label[48];
+    struct routed route;
+    snprintf(label, sizeof label, "%d.router", layer);
+    const int logits = graph_linear(r->g, x, weight(r, layer, "router.w"), -1, -1, DT_F32, label, r->err);
+    snprintf(label, sizeof label, "%d.route", layer);
+    TRY(graph_route(r->g, logits, &r->d->route, &route, label, r->err));
+    r->d->stats[r->d->n_stats++] = route.stats;
+    snprintf(label, sizeof label, "%d.experts.h", layer);
+    const int h = graph_expert_linear(r->g, x, weight(r, layer, config_gated(r->c) ? "experts.gate_up.w" : "experts.up.w"), &route, true,
+                                      r->o->compute, label, r->err);
+    snprintf(label, sizeof label, "%d.experts.act", layer);
+    const int a = graph_act(r->g, act_op(r->c), h, route.gate, r->act, label, r->err);
+    snprintf(label, sizeof label, "%d.experts.y", layer);
+    const int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), &route, false, r->o->compute, label, r->err);
+    const bool drop = r->o->use == DECODER_TRAIN && r->c->dropout > 0;
+    snprintf(label, sizeof label, "%d.moe", layer);
+    const int sum = graph_combine(r->g, y, &route, drop ? -1 : stream, label, r->err);
+    if (!drop)
+        return sum;
+    snprintf(label, sizeof label, "%d.moe.drop", layer);
+    return graph_dropout(r->g, sum, stream, r->c->dropout, (uint64_t)(2 * layer + 2), label, r->err);
+}
+
+static int record(struct recorder *r, const struct weights_list *l)
+{
+    struct decoder *d = r->d;
+    struct graph *g = r->g;
+    const struct config *c = r->c;
+    for (int i = 0; i < l->n_weight; i++) {
+        const struct weight *w = &l->weight[i];
+        struct shape s = { .rank = w->rank };
+        for (int j = 0; j < w->rank; j++)
+            s.dim[j] = (struct dim){ w->shape[j], DIM_ONE };
+        int id;
+        TRY(id = graph_tensor(g, TENSOR_WEIGHT, DT_F32, s, r->err, "%s", w->name));
+        assert(id == i);                          /* decoder_weight() counts on it */
+        g->tensor[id].decay = w->decay;
+    }
+    TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
+    TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));
+    if (r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE)
+        TRY(d->target = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "target"));
+    if (r->o->use == DECODER_GENERATE)
+        TRY(d->last = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_S, r->err, "last"));
+    if (c->pos == POS_ROPE)
+        TRY(d->rope = graph_tensor(g, TENSOR_CONST, DT_F32, VEC((int64_t)c->ctx * c->d_head), r->err, "rope"));
+    int x = graph_embed(g, d->ids, weight(r, -1, "embed"), r->err);
+    if (c->pos == POS_LEARNED)
+        x = graph_add(g, x, graph_embed(g, d->pos, weight(r, -1, "pos"), r->err), "stream", r->err);
+    if (r->o->use == DECODER_TRAIN && c->dropout > 0)
+        x = graph_dropout(g, x, -1, c->dropout, 0, "embed.drop", r->err);
+    for (int layer = 0; layer < c->n_layer && x >= 0; layer++) {
+        g->tensor[x].keep = true;
+        x = attention(r, norm(r, x, layer, "norm1", r->act), layer, x);
+        if (x < 0)
+            break;
+        const int h = norm(r, x, layer, "norm2", r->act);
+        x = c->n_expert ? experts(r, h, layer, x) : mlp(r, h, layer, x);
+    }
+    TRY(x);
+    g->tensor[x].keep = true;
+    if (r->o->use == DECODER_GENERATE)
+        x = graph_take_rows(g, x, d->last, "last_rows", r->err);
+    x = norm(r, x, -1, "norm", r->act);
+    const int head = c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
+    if (d->target >= 0) {
+        TRY(d->nll = graph_cross_entropy(g, x, head, d->target, r->o->compute, r->err));
+    } else {
+        TRY(d->logits = graph_linear(g, x, head, -1, -1, r->o->compute, "logits", r->err));
+        g->tensor[d->logits].kind = TENSOR_OUTPUT;
+    }
+    if (r->o->use == DECODER_TRAIN) {
+        TRY(graph_backward(g, r->o->recompute, r->err));
+        TRY(graph_update(g, r->err));
+    }
+    return 0;
+}
+
+int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
+{
+    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = -1 };
+    d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
+    struct weights_list *l = NULL;
+    int rc = weights_list_new(&l, c, err);
+    if (rc < 0)
+        return rc;
+    d->g = graph_new();
+    d->stats = mem_alloc_array((size_t)c->n_layer, sizeof *d->stats);
+    struct recorder r = { d, d->g, &d->config, o, err, o->compute };
+    rc = d->g && d->stats ? record(&r, l) : ERR(err, NOMEM, "no memory to record the model");
+    weights_list_free(l);
+    if (rc < 0)
+        decoder_release(d);
+    return rc;
+}
+
+void decoder_release(struct decoder *d)
+{
+    graph_free(d->g);
+    mem_free(d->stats);
+    *d = (struct decoder){ 0 };
+}
+
+/* ---- memory and weights ---- */
+
+int decoder_plan(struct decoder *d, int T, int S, int n_thread, const struct decoder *share, struct err *err)
+{
+    return graph_plan(d->g, T, S, n_thread, share ? share->g : NULL, err);
+}
+
+/* cos and sin of pos * theta^(-2i/D), computed in double. */
+static void fill_rope(const struct decoder *d)
+{
+    float *table = d->g->tensor[d->rope].data;
+    const int half = d->config.d_head / 2;
+    for (int pos = 0; pos < d->config.ctx; pos++)
+        for (int i = 0; i < half; i++) {
+            const double angle = pos * pow(d->config.rope_theta, -2.0 * i / d->config.d_head);
+            table[(ptrdiff_t)(pos * half + i) * 2] = (float)cos(angle);
+            table[(ptrdiff_t)(pos * half + i) * 2 + 1] = (float)sin(angle);
+        }
+}
+
+int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *share, struct err *err)
+{
+    TRY(graph_bind(d->g, cpu_kernels(), pool, share ? share->g : NULL, err));
+    if (d->rope >= 0 && !share)
+        fill_rope(d);
+    return 0;
+}
+
+float *decoder_weight(void *decoder, int i_weight) { return ((struct decoder *)decoder)->g->tensor[i_weight].data; }
+const float *decoder_weight_source(void *decoder, int i_weight) { return decoder_weight(decoder, i_weight); }
+
+struct init_job { const struct weights_list *l; struct decoder *d; uint64_t seed; };
+
+static void init_weight(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct init_job *j = ctx;
+    const struct weight *w = &j->l->weight[i];
+    float *x = decoder_weight(j->d, i);
+    const uint64_t key = rng_key(j->seed, w->name);
+    for (int64_t k = 0; k < w->n; k++)
+        x[k] = w->init == INIT_ONES ? 1 : w->init == INIT_ZEROS ? 0 : (float)(w->std * rng_normal(key, (uint64_t)k));
+}
+
+void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint64_t seed)
+{
+    struct init_job j = { l, d, seed };
+    pool_for(d->g->pool, l->n_weight, init_weight, &j);
+}

@@ -1,0 +1,48 @@
+/* decoder.h - a decoder model as a graph: recorded from its configuration, for one of four uses.
+ *
+ * Decides what the layers are; nobody else knows.  The tensors of the weights have the names of weights.h.  Which operand
+ * types are used: with compute BF16 the outputs of norms, activations and attention are BF16 and products take BF16;
+ * the residual stream, the router, the softmax, the loss and all sums are F32. */
+#ifndef MODEL_DECODER_H
+#define MODEL_DECODER_H
+#include "model/config.h"
+#include "model/weights.h"
+#include "nn/graph.h"
+
+enum decoder_use {
+    DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, AdamW */
+    DECODER_SCORE,       /* ids, pos, target -> nll of each token */
+    DECODER_LOGITS,      /* ids, pos -> logits of every token */
+    DECODER_GENERATE,    /* ids, pos, last -> logits of each sequence's last token; keys and values are kept in slots */
+};
+
+struct decoder_opts {
+    enum decoder_use use;
+    enum dtype compute;
+    enum recompute recompute;        /* train */
+    int n_slot, ctx;                 /* generate: sequences that the cache holds, positions of each */
+};
+
+struct decoder {
+    struct graph *g;
+    struct config config;
+    int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
+    int nll, logits;                 /* output tensors, -1 where the use has none */
+    int rope;                        /* table to fill after bind, or -1 */
+    int n_stats;                     /* MoE layers */
+    int *stats;                      /* [n_stats] output tensors (graph_aux_losses) */
+    struct attr route;               /* of every MoE layer */
+};
+
+int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err);
+void decoder_release(struct decoder *d);     /* frees the graph too */
+/* graph_plan and graph_bind, and fills the tables. */
+int decoder_plan(struct decoder *d, int T, int S, int n_thread, const struct decoder *share, struct err *err);
+int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *share, struct err *err);
+/* The floats of weight i of the list: weights_load's place() and weights_save's source() with the decoder as context. */
+float *decoder_weight(void *decoder, int i_weight);
+const float *decoder_weight_source(void *decoder, int i_weight);
+/* Fills every weight by its init rule from (seed, name, element). */
+void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint64_t seed);
+
+#endif
