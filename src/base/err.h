@@ -43,7 +43,7 @@ struct err {
 };
 
 /* return ERR(err, FORMAT, "tensor '%s': rank %d, expected 1 to %d", name, rank, max); */
-#define ERR(err, name, ...) (err_set((err), ERR_##name, __FILE__, __LINE__, __VA_ARGS__), (int)ERR_##name)
+#define ERR(err, name, ...) err_code(err_set((err), ERR_##name, __FILE__, __LINE__, __VA_ARGS__), ERR_##name)
 #define TRY(expr)                 \
     do {                          \
         const int try_rc_ = (expr); \
@@ -51,6 +51,8 @@ struct err {
             return try_rc_;       \
     } while (0)
 
+/* Tells the compiler that an error is negative, so that it can see what is initialised. */
+static inline int err_code(int set, int code) { return (void)set, code; }
 int err_set(struct err *err, int code, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 /* Adds errno's sentence: "<formatted>: No space left on device". */

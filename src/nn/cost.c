@@ -54,7 +54,7 @@ struct cost node_cost(const struct graph *g, const struct node *n, double T, dou
     return (struct cost){ (bwd ? info->flops_bwd : info->flops)(&v), (bwd ? info->bytes_bwd : info->bytes)(&v) };
 }
 
-static bool is_product(enum op op)
+bool op_is_product(enum op op)
 {
     return op == OP_linear || op == OP_expert_linear || op == OP_cross_entropy || op == OP_attention;
 }
@@ -67,7 +67,7 @@ struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, dou
         if (!(passes >> n->pass & 1))
             continue;
         const struct cost c = node_cost(g, n, T, S, L, table);
-        double *kind = !is_product(n->op) ? &sum.flops_other : n->op != OP_attention && n->attr.compute == DT_BF16 ? &sum.flops_bf16
+        double *kind = !op_is_product(n->op) ? &sum.flops_other : n->op != OP_attention && n->attr.compute == DT_BF16 ? &sum.flops_bf16
                                                                                                                  : &sum.flops_f32;
         *kind += c.flops;
         sum.bytes += c.bytes;

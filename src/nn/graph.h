@@ -215,6 +215,7 @@ enum { OP_GRAD_NO, OP_GRAD_YES, OP_GRAD_FUSED };
 enum { OP_AGAIN_NEVER, OP_AGAIN_CHEAP };
 extern const struct op_info op_table[N_OP];
 
+bool op_is_product(enum op op);      /* its operations are multiply-adds of matrices */
 struct cost { double flops, bytes; };
 /* One node at T tokens, S sequences, L keys per query on average; by `table` (NULL: op_table). */
 struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table);

@@ -1,0 +1,184 @@
+#include "train/config.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/tree.h"
+
+void train_config_defaults(struct train_config *c)
+{
+    *c = (struct train_config){
+        .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
+        .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
+        .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1.0, .schedule = "wsd", .precision = "bf16", .recompute = "none",
+    };
+}
+
+#define LARGE 1e12
+void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], struct opt train[TRAIN_KEYS_MAX])
+{
+    const struct opt d[] = {
+        { OPT_FLOAT, "valid_share", &c->valid_share, "<share>", "share of the training text, at its end, that is held out when data.valid is not given", 0, 0.9 },
+        { OPT_STR, "tokenizer", &c->tokenizer, "bpe|bytes|<path>", "train a byte-level BPE, use one token for each byte that occurs, or a tokenizer.json", 0, 0 },
+        { OPT_INT, "vocab_size", &c->vocab_size, "<int>", "tokens of the BPE to train; the model's vocab_size follows it", 257, 4194304 },
+        { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
+    };
+    const struct opt t[] = {
+        { OPT_INT, "steps", &c->steps, "<int>", "updates of the weights", 0, LARGE },
+        { OPT_INT, "batch", &c->batch, "<int>", "windows of ctx tokens in a micro-batch", 1, 1 << 20 },
+        { OPT_INT, "ctx", &c->ctx, "<int>", "tokens in a window", 1, 1 << 24 },
+        { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
+        { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
+        { OPT_CHOICE, "schedule", &c->schedule, "constant|cosine|wsd", "how the learning rate falls after the warm-up", 0, 0 },
+        { OPT_INT, "warmup", &c->warmup, "<steps>", "steps in which the learning rate rises", 0, LARGE },
+        { OPT_FLOAT, "min_lr_share", &c->min_lr_share, "<share>", "the last learning rate, as a share of the highest", 0, 1 },
+        { OPT_FLOAT, "decay_share", &c->decay_share, "<share>", "wsd: share of all steps in which the learning rate falls", 0, 1 },
+        { OPT_FLOAT, "beta1", &c->beta1, "<float>", "AdamW", 0, 0.999999 },
+        { OPT_FLOAT, "beta2", &c->beta2, "<float>", "AdamW", 0, 0.999999 },
+        { OPT_FLOAT, "eps", &c->eps, "<float>", "AdamW", 1e-30, 1 },
+        { OPT_FLOAT, "weight_decay", &c->weight_decay, "<float>", "AdamW, of matrices and embeddings", 0, 1e6 },
+        { OPT_FLOAT, "clip", &c->clip, "<float>", "largest norm of the gradient; 0: not clipped", 0, 1e30 },
+        { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights, sums and the optimiser are fp32", 0, 0 },
+        { OPT_CHOICE, "recompute", &c->recompute, "none|cheap|block", "what is computed again in the backward pass to save memory", 0, 0 },
+        { OPT_INT, "seed", &c->seed, "<int>", "of initial weights, data order and dropout", 0, 9e18 },
+        { OPT_INT, "eval_every", &c->eval_every, "<steps>", "steps between evaluations on held-out text; 0: only at the end", 0, LARGE },
+        { OPT_INT, "eval_tokens", &c->eval_tokens, "<int>", "held-out tokens of an evaluation; 0: all", 0, LARGE },
+        { OPT_INT, "save_every", &c->save_every, "<steps>", "steps between checkpoints; 0: only at the end", 0, LARGE },
+        { OPT_INT, "keep", &c->keep, "<int>", "checkpoints that are kept", 1, 1 << 20 },
+        { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
+    };
+    memcpy(data, d, sizeof d);
+    memcpy(train, t, sizeof t);
+}
+
+/* A path, or a list of paths, as a list; the key leaves the section, whose other keys are scalars. */
+static int take_paths(json_t *section, const char *key, const json_t **out, const char *where, json_t *root, struct err *err)
+{
+    json_t *v = json_object_get(section, key);
+    *out = NULL;
+    if (!v)
+        return 0;
+    char keep[64];
+    snprintf(keep, sizeof keep, ".%s", key);        /* under a key that no file has, so that the root owns it */
+    json_t *list = json_is_string(v) ? json_pack("[O]", v) : json_incref(v);
+    if (!json_is_array(list) || !json_array_size(list)) {
+        json_decref(list);
+        return ERR(err, USAGE, "%s: data.%s must be a path or a list of paths", where, key);
+    }
+    size_t i;
+    json_t *p;
+    json_array_foreach(list, i, p)
+        if (!json_is_string(p)) {
+            json_decref(list);
+            return ERR(err, USAGE, "%s: data.%s: entry %zu is not a path", where, key, i + 1);
+        }
+    *out = list;
+    if (json_object_set_new(root, keep, list))
+        return ERR(err, NOMEM, "no memory to read %s", where);
+    json_object_del(section, key);
+    return 0;
+}
+
+static int read_model(struct train_config *c, json_t *model, const char *path, struct err *err)
+{
+    if (!json_is_object(model))
+        return ERR(err, USAGE, "%s: a section 'model' is needed: a mapping of config.json keys, or from: a model folder", path);
+    TRY(tree_str(model, "from", NULL, &c->from, path, err));
+    struct buf warnings;
+    buf_init(&warnings);
+    int rc;
+    if (c->from) {
+        rc = json_object_size(model) == 1 ? config_load(&c->model, c->from, &warnings, err)
+                                          : ERR(err, USAGE, "%s: model has from and other keys; expected only one of them", path);
+    } else {
+        if (!json_object_get(model, "model_type"))
+            json_object_set_new(model, "model_type", json_string("lathe_gpt"));
+        if (!json_object_get(model, "vocab_size"))       /* follows the tokenizer; read_model's caller sets it */
+            json_object_set_new(model, "vocab_size", json_integer(c->vocab_size));
+        if (!json_object_get(model, "max_position_embeddings") && !json_object_get(model, "n_positions"))
+            json_object_set_new(model, !strcmp(json_string_value(json_object_get(model, "model_type")) ? json_string_value(json_object_get(model, "model_type")) : "", "gpt2")
+                                       ? "n_positions" : "max_position_embeddings", json_integer(c->ctx));
+        char where[200];
+        snprintf(where, sizeof where, "%.150s: model", path);
+        rc = config_read(&c->model, model, where, &warnings, err);
+        if (!rc && warnings.len)
+            rc = ERR(err, USAGE, "%.*s", (int)strcspn(warnings.data, "\n"), warnings.data);
+    }
+    buf_release(&warnings);
+    return rc;
+}
+
+static int check(const struct train_config *c, const char *path, struct err *err)
+{
+    if (c->ctx > c->model.ctx)
+        return ERR(err, USAGE, "%s: train.ctx is %lld, but the model has %d positions", path, (long long)c->ctx, c->model.ctx);
+    if (c->warmup > c->steps)
+        return ERR(err, USAGE, "%s: train.warmup is %lld, more than train.steps, %lld", path, (long long)c->warmup, (long long)c->steps);
+    if (c->batch * c->ctx > (int64_t)1 << 24)
+        return ERR(err, USAGE, "%s: %lld windows of %lld tokens are more than 16,777,216 tokens; use accumulate", path, (long long)c->batch, (long long)c->ctx);
+    return 0;
+}
+
+static int read_sections(struct train_config *c, const char *path, struct err *err)
+{
+    static const char *const sections[] = { "model", "data", "train" };
+    const char *key;
+    json_t *v;
+    if (!json_is_object(c->root))
+        return ERR(err, USAGE, "%s: expected the sections model, data and train", path);
+    json_object_foreach(c->root, key, v) {
+        bool known = false;
+        for (int i = 0; i < 3; i++)
+            known = known || !strcmp(key, sections[i]);
+        const char *near = known ? NULL : word_nearest(key, sections, 3);
+        if (!known)
+            return near ? ERR(err, USAGE, "%s: unknown section '%s'; did you mean '%s'?", path, key, near)
+                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data and train", path, key);
+        if (!json_is_object(v))
+            return ERR(err, USAGE, "%s: section '%s' must be keys with values", path, key);
+    }
+    json_t *data = json_object_get(c->root, "data"), *train = json_object_get(c->root, "train");
+    TRY(take_paths(data, "train", &c->train_paths, path, c->root, err));
+    TRY(take_paths(data, "valid", &c->valid_paths, path, c->root, err));
+    if (!c->train_paths)
+        return ERR(err, USAGE, "%s: data.train is missing: a file or folder of text", path);
+    struct opt data_keys[TRAIN_KEYS_MAX], train_keys[TRAIN_KEYS_MAX];
+    char where[200];
+    train_config_keys(c, data_keys, train_keys);
+    snprintf(where, sizeof where, "%.150s: data", path);
+    TRY(tree_read(data, data_keys, where, err));
+    if (train) {
+        snprintf(where, sizeof where, "%.150s: train", path);
+        TRY(tree_read(train, train_keys, where, err));
+    }
+    TRY(read_model(c, json_object_get(c->root, "model"), path, err));
+    return check(c, path, err);
+}
+
+int train_config_load(struct train_config *c, const char *path, struct err *err)
+{
+    train_config_defaults(c);
+    TRY(tree_load(&c->root, path, 1 << 20, err));
+    const int rc = read_sections(c, path, err);
+    if (rc < 0)
+        train_config_release(c);
+    return rc;
+}
+
+void train_config_release(struct train_config *c)
+{
+    json_decref(c->root);
+    c->root = NULL;
+}
+
+struct schedule train_schedule(const struct train_config *c)
+{
+    return (struct schedule){ .kind = !strcmp(c->schedule, "cosine") ? SCHEDULE_COSINE : !strcmp(c->schedule, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT,
+                              .max = c->lr, .min = c->lr * c->min_lr_share, .warmup = (long)c->warmup, .steps = (long)c->steps, .decay_share = c->decay_share };
+}
+
+enum dtype train_compute(const struct train_config *c) { return strcmp(c->precision, "bf16") ? DT_F32 : DT_BF16; }
+
+enum recompute train_recompute(const struct train_config *c)
+{
+    return !strcmp(c->recompute, "block") ? RECOMPUTE_BLOCK : !strcmp(c->recompute, "cheap") ? RECOMPUTE_CHEAP : RECOMPUTE_NONE;
+}

@@ -1,0 +1,39 @@
+/* config.h - the settings of a training run, read from one YAML or JSON file.
+ *
+ *   model:  a config.json of any supported family as a mapping, or from: a model folder whose weights are continued
+ *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size
+ *   train:  steps, batch, ctx, ... (train_keys in config.c: one row each, which also makes the documentation)
+ * An unknown key is an error that offers the nearest one. */
+#ifndef TRAIN_CONFIG_H
+#define TRAIN_CONFIG_H
+#include <jansson.h>
+#include "base/opt.h"
+#include "model/config.h"
+#include "nn/graph.h"
+#include "train/schedule.h"
+
+struct train_config {
+    struct config model;
+    const char *from;                            /* model folder, or NULL */
+    const json_t *train_paths, *valid_paths;     /* arrays of strings; valid_paths may be NULL */
+    double valid_share;
+    const char *tokenizer;                       /* "bpe", "bytes" or a path */
+    int64_t vocab_size;
+    int64_t steps, batch, ctx, accumulate, warmup, seed, eval_every, eval_tokens, save_every, keep;
+    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, clip;
+    const char *schedule, *precision, *recompute;
+    json_t *root;                                /* owns what the pointers point to */
+};
+
+int train_config_load(struct train_config *c, const char *path, struct err *err);
+void train_config_release(struct train_config *c);
+struct schedule train_schedule(const struct train_config *c);
+enum dtype train_compute(const struct train_config *c);
+enum recompute train_recompute(const struct train_config *c);
+/* Rows of the sections, for documentation; the values are those of *c. */
+#define TRAIN_KEYS_MAX 32
+void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], struct opt train[TRAIN_KEYS_MAX]);
+/* Sets what a file may leave out. */
+void train_config_defaults(struct train_config *c);
+
+#endif
