@@ -78,6 +78,12 @@ static int take_paths(json_t *section, const char *key, const json_t **out, cons
     return 0;
 }
 
+static bool is_gpt2(const json_t *model)
+{
+    const char *type = json_string_value(json_object_get(model, "model_type"));
+    return type && !strcmp(type, "gpt2");
+}
+
 static int read_model(struct train_config *c, json_t *model, const char *path, struct err *err)
 {
     if (!json_is_object(model))
@@ -92,11 +98,11 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
     } else {
         if (!json_object_get(model, "model_type"))
             json_object_set_new(model, "model_type", json_string("lathe_gpt"));
-        if (!json_object_get(model, "vocab_size"))       /* follows the tokenizer; read_model's caller sets it */
+        c->vocab_given = json_object_get(model, "vocab_size") != NULL;
+        if (!c->vocab_given)
             json_object_set_new(model, "vocab_size", json_integer(c->vocab_size));
         if (!json_object_get(model, "max_position_embeddings") && !json_object_get(model, "n_positions"))
-            json_object_set_new(model, !strcmp(json_string_value(json_object_get(model, "model_type")) ? json_string_value(json_object_get(model, "model_type")) : "", "gpt2")
-                                       ? "n_positions" : "max_position_embeddings", json_integer(c->ctx));
+            json_object_set_new(model, is_gpt2(model) ? "n_positions" : "max_position_embeddings", json_integer(c->ctx));
         char where[200];
         snprintf(where, sizeof where, "%.150s: model", path);
         rc = config_read(&c->model, model, where, &warnings, err);

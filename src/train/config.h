@@ -15,6 +15,7 @@
 struct train_config {
     struct config model;
     const char *from;                            /* model folder, or NULL */
+    bool vocab_given;                            /* the settings say vocab_size; else it follows the tokenizer */
     const json_t *train_paths, *valid_paths;     /* arrays of strings; valid_paths may be NULL */
     double valid_share;
     const char *tokenizer;                       /* "bpe", "bytes" or a path */

@@ -1,0 +1,32 @@
+/* engine.h - a loaded model: continue texts, score texts.
+ *
+ * An engine belongs to one thread; the pool's threads work inside its calls.  What a token's logits are does not depend on
+ * what else is in the batch, on how the prompt was cut, or on the number of threads. */
+#ifndef INFER_ENGINE_H
+#define INFER_ENGINE_H
+#include "model/config.h"
+#include "model/tok.h"
+#include "nn/graph.h"
+
+struct engine;
+struct engine_opts {
+    int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
+    int step_tokens;             /* tokens of one step at most: longer prompts go in pieces */
+    enum dtype compute;
+};
+
+/* path: a model folder (config.json, model.safetensors, tokenizer.json) */
+int engine_new(struct engine **out, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err);
+void engine_free(struct engine *e);
+const struct config *engine_config(const struct engine *e);
+const struct tok *engine_tok(const struct engine *e);
+size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
+int engine_ctx(const struct engine *e);
+
+/* Feeds n tokens of slot's sequence from position pos on; *logits is [vocab_size] of the last one, valid until the next
+ * call.  ERR_RANGE when pos + n exceeds the positions. */
+int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, const float **logits, struct err *err);
+/* One token for each of n sequences at once (decode): logits row i at *logits + i * vocab_size. */
+int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos, const int32_t *ids, const float **logits, struct err *err);
+
+#endif

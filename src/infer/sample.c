@@ -1,0 +1,80 @@
+#include "infer/sample.h"
+#include <math.h>
+#include <stdlib.h>
+#include "base/rng.h"
+
+static int argmax(const float *x, int n)
+{
+    int best = 0;
+    for (int i = 0; i < n; i++) {
+        if (x[i] != x[i])
+            return -1;
+        if (x[i] > x[best])
+            best = i;
+    }
+    return best;
+}
+
+/* Is token a before b: larger logit, then lower id. */
+static int before(const float *x, int32_t a, int32_t b) { return x[a] != x[b] ? x[a] > x[b] : a < b; }
+
+static void sift(const float *x, int32_t *heap, int n, int i)
+{
+    for (int child; (child = 2 * i + 1) < n; i = child) {
+        child += child + 1 < n && before(x, heap[child + 1], heap[child]);
+        if (!before(x, heap[child], heap[i]))
+            return;
+        const int32_t swap = heap[i];
+        heap[i] = heap[child], heap[child] = swap;
+    }
+}
+
+/* A heap of all ids gives them in order, as many as are needed: the tail of the vocabulary is never sorted. */
+int sample_token(const float *logits, int n, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
+{
+    const int best = argmax(logits, n);
+    if (best < 0 || s->temperature <= 0 || s->top_k == 1)
+        return best;
+    const double max = (double)logits[best], inverse = 1 / s->temperature;
+    double total = 0;
+    int32_t *heap = scratch.id;
+    for (int i = 0; i < n; i++)
+        heap[i] = i;
+    for (int i = n / 2 - 1; i >= 0; i--)
+        sift(logits, heap, n, i);
+    /* the chosen ones are taken off the heap's top and kept behind its end, the first at n - 1 */
+    const int limit = s->top_k > 0 && s->top_k < n ? s->top_k : n;
+    double mass = 0;
+    if (limit == n)
+        for (int i = 0; i < n; i++)
+            total += exp(((double)logits[i] - max) * inverse);
+    int taken = 0;
+    if (limit < n) {                                   /* top-k first: its mass is what top-p is a share of */
+        for (; taken < limit; taken++) {
+            const int32_t id = heap[0];
+            heap[0] = heap[n - taken - 1], heap[n - taken - 1] = id;
+            sift(logits, heap, n - taken - 1, 0);
+            scratch.p[taken] = (float)exp(((double)logits[id] - max) * inverse);
+            total += (double)scratch.p[taken];
+        }
+        int kept = 0;
+        while (kept < taken && (kept == 0 || mass < s->top_p * total))
+            mass += (double)scratch.p[kept++];
+        taken = kept;
+    } else {
+        while (taken < n && (taken == 0 || mass < s->top_p * total)) {
+            const int32_t id = heap[0];
+            heap[0] = heap[n - taken - 1], heap[n - taken - 1] = id;
+            sift(logits, heap, n - taken - 1, 0);
+            scratch.p[taken] = (float)exp(((double)logits[id] - max) * inverse);
+            mass += (double)scratch.p[taken++];
+        }
+    }
+    double at = rng_uniform(rng_key(s->seed, "sample"), position) * mass;
+    for (int i = 0; i < taken; i++) {
+        at -= (double)scratch.p[i];
+        if (at < 0)
+            return heap[n - 1 - i];
+    }
+    return heap[n - taken];
+}

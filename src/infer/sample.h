@@ -1,0 +1,15 @@
+/* sample.h - from logits to a token.
+ *
+ * The draw is a function of (seed, position): the same sequence comes out whatever else runs beside it. */
+#ifndef INFER_SAMPLE_H
+#define INFER_SAMPLE_H
+#include <stdint.h>
+
+struct sampling { double temperature; int top_k; double top_p; uint64_t seed; };      /* temperature 0: the largest; top_k 0, top_p 1: off */
+
+/* scratch: n of each.  Order of the steps, as in Hugging Face's generate: temperature, top-k, top-p, draw.  Among equal
+ * logits the lower id comes first.  -1 when a logit is NaN. */
+struct sample_scratch { int32_t *id; float *p; };
+int sample_token(const float *logits, int n, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
+
+#endif

@@ -1,0 +1,251 @@
+#include "train/checkpoint.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+/* ---- writing ---- */
+
+static int write_in(const char *dir, const char *name, const struct buf *b, struct err *err)
+{
+    char *path = file_join(dir, name);
+    const int rc = path ? file_write_all(path, b->data, b->len, err) : ERR(err, NOMEM, "no memory for a path");
+    mem_free(path);
+    return rc;
+}
+
+int model_save(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, struct weight_digest **digest,
+               int *n_digest, struct err *err)
+{
+    struct buf b;
+    buf_init(&b);
+    struct config c = d->config;
+    c.dtype = ST_F32;
+    char *path = file_join(dir, "model.safetensors");
+    int rc = path ? 0 : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = weights_save(l, path, ST_F32, decoder_weight_source, d, NULL, 0, digest, n_digest, err);
+    if (!rc && !(rc = config_write(&c, &b, err)))
+        rc = write_in(dir, "config.json", &b, err);
+    buf_clear(&b);
+    if (!rc && tok && !(rc = tok_write(tok, &b, err)))
+        rc = write_in(dir, "tokenizer.json", &b, err);
+    mem_free(path);
+    buf_release(&b);
+    return rc;
+}
+
+/* Tensors m.w and v.w of weight i: number 2i and 2i+1. */
+static const struct tensor *moment(const struct decoder *d, int i)
+{
+    const int id = d->g->tensor[i / 2].moment[i % 2];
+    return id < 0 ? NULL : &d->g->tensor[id];
+}
+
+static int save_optimizer(const char *path, const struct decoder *d, const struct weights_list *l, json_t *digests, struct err *err)
+{
+    const int n = 2 * l->n_weight;
+    struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
+    struct st_writer *w = NULL;
+    int rc = decl ? 0 : ERR(err, NOMEM, "no memory to write %s", path);
+    for (int i = 0; i < n && !rc; i++) {
+        const struct tensor *t = moment(d, i);
+        decl[i] = (struct st_decl){ .name = t->name, .dtype = ST_F32, .rank = t->rank };
+        for (int j = 0; j < t->rank; j++)
+            decl[i].shape[j] = t->shape[j].n;
+    }
+    if (!rc)
+        rc = st_writer_new(&w, path, decl, n, NULL, 0, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = st_writer_add(w, i, moment(d, i)->data, (size_t)l->weight[i / 2].n * sizeof(float), err);
+    if (!rc)
+        rc = st_writer_commit(w, err);
+    for (int i = 0; i < n && !rc; i++)
+        if (json_object_set_new(digests, decl[i].name, json_string(st_writer_sha256(w, i))))
+            rc = ERR(err, NOMEM, "no memory to write %s", path);
+    st_writer_free(w);
+    mem_free(decl);
+    return rc;
+}
+
+static int save_state(const char *dir, const struct train_state *s, json_t *digests, struct err *err)
+{
+    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:s, s:O}", "format", 1, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
+                          (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "settings", s->settings, "sha256", digests);
+    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+    char *path = file_join(dir, "state.json");
+    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the state");
+    mem_free(text);
+    mem_free(path);
+    json_decref(o);
+    return rc;
+}
+
+static int save_parts(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, const struct train_state *s, struct err *err)
+{
+    struct weight_digest *digest = NULL;
+    int n = 0;
+    json_t *digests = json_object();
+    char *optimizer = file_join(dir, "optimizer.safetensors");
+    int rc = digests && optimizer ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory to save");
+    if (!rc)
+        rc = model_save(dir, d, l, tok, &digest, &n, err);
+    for (int i = 0; i < n && !rc; i++)
+        if (json_object_set_new(digests, digest[i].name, json_string(digest[i].sha256)))
+            rc = ERR(err, NOMEM, "no memory to save");
+    if (!rc)
+        rc = save_optimizer(optimizer, d, l, digests, err);
+    if (!rc)
+        rc = save_state(dir, s, digests, err);
+    if (!rc)
+        rc = file_sync_dir(dir, err);
+    mem_free(digest);
+    mem_free(optimizer);
+    json_decref(digests);
+    return rc;
+}
+
+/* Removes all but the newest `keep` checkpoints, and what a crash left half written. */
+static int remove_old(const char *dir, int keep, struct err *err)
+{
+    char **names;
+    int n, n_step = 0, rc = 0;
+    TRY(file_list(dir, &names, &n, err));
+    for (int i = 0; i < n; i++)
+        n_step += !strncmp(names[i], "step-", 5) && !strchr(names[i], '.');
+    for (int i = 0; i < n && !rc; i++) {
+        const bool partial = strstr(names[i], ".partial") != NULL, step = !partial && !strncmp(names[i], "step-", 5);
+        if (!partial && !(step && n_step > keep))
+            continue;
+        n_step -= step;
+        char *path = file_join(dir, names[i]);
+        rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory for a path");
+        mem_free(path);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+int checkpoint_save(const char *dir, const struct decoder *d, const struct weights_list *l, const struct tok *tok,
+                    const struct train_state *s, int keep, struct err *err)
+{
+    char name[40];
+    snprintf(name, sizeof name, "step-%010lld", (long long)s->step);
+    char *final = file_join(dir, name), *partial = final ? mem_printf("%s.partial", final) : NULL, *latest = file_join(dir, "latest");
+    int rc = final && partial && latest ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory to save");
+    if (!rc)
+        rc = file_remove_tree(partial, err);
+    if (!rc)
+        rc = save_parts(partial, (struct decoder *)(uintptr_t)d, l, tok, s, err);
+    if (!rc)
+        rc = file_remove_tree(final, err);           /* the same step saved again */
+    if (!rc)
+        rc = file_rename(partial, final, err);
+    if (!rc)
+        rc = file_sync_dir(dir, err);
+    if (!rc)
+        rc = file_write_all(latest, name, strlen(name), err);
+    if (!rc)
+        rc = remove_old(dir, keep, err);
+    struct err ignored;
+    if (rc && partial)
+        file_remove_tree(partial, &ignored);
+    mem_free(final);
+    mem_free(partial);
+    mem_free(latest);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+/* Every tensor's bytes against the digest that was kept for it. */
+static int verify(const struct safetensors *st, const json_t *digests, const char *path, struct err *err)
+{
+    for (int i = 0; i < st->n_tensor; i++) {
+        const struct st_tensor *t = &st->tensor[i];
+        const char *want = json_string_value(json_object_get(digests, t->name));
+        char got[SHA256_HEX];
+        if (!want)
+            return ERR(err, CORRUPT, "%s: tensor '%s' is not in state.json", path, t->name);
+        TRY(sha256_of(t->data, (size_t)(t->end - t->begin), got, err));
+        if (strcmp(got, want))
+            return ERR(err, CORRUPT, "%s: tensor '%s' was altered: SHA-256 is %.12s..., expected %.12s...", path, t->name, got, want);
+    }
+    return 0;
+}
+
+static int load_model(const char *path, struct decoder *d, const struct weights_list *l, const json_t *digests, struct err *err)
+{
+    struct safetensors *st;
+    TRY(safetensors_open(&st, path, err));
+    int rc = verify(st, digests, path, err);
+    if (!rc)
+        rc = weights_load(l, st, decoder_weight, d, err);
+    safetensors_free(st);
+    return rc;
+}
+
+static int load_optimizer(const char *path, struct decoder *d, const struct weights_list *l, const json_t *digests, struct err *err)
+{
+    struct safetensors *st;
+    TRY(safetensors_open(&st, path, err));
+    int rc = verify(st, digests, path, err);
+    for (int i = 0; i < 2 * l->n_weight && !rc; i++) {
+        const struct tensor *t = moment(d, i);
+        const struct st_tensor *f = safetensors_find(st, t->name);
+        if (!f || f->n != l->weight[i / 2].n)
+            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, t->name, f ? "of another size" : "missing");
+        else
+            rc = st_read_f32(f, 0, f->n, t->data, err);
+    }
+    safetensors_free(st);
+    return rc;
+}
+
+static int load_state(const char *path, struct train_state *s, json_t **root, struct err *err)
+{
+    TRY(tree_load(root, path, (size_t)256 << 20, err));
+    const char *settings;
+    TRY(tree_int(*root, "step", -1, 0, INT64_MAX, &s->step, path, err));
+    TRY(tree_int(*root, "updates", -1, 0, INT64_MAX, &s->n_update, path, err));
+    TRY(tree_int(*root, "skipped", 0, 0, INT64_MAX, &s->n_skipped, path, err));
+    TRY(tree_int(*root, "bad_in_a_row", 0, 0, INT64_MAX, &s->n_bad, path, err));
+    TRY(tree_str(*root, "settings", "", &settings, path, err));
+    if (s->step < 0 || s->n_update < 0 || !json_is_object(json_object_get(*root, "sha256")))
+        return ERR(err, FORMAT, "%s: step, updates or sha256 is missing", path);
+    snprintf(s->settings, sizeof s->settings, "%s", settings);
+    return 0;
+}
+
+int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct err *err)
+{
+    char *latest = file_join(dir, "latest");
+    struct buf name;
+    buf_init(&name);
+    int rc = latest ? file_read(latest, 64, &name, err) : ERR(err, NOMEM, "no memory for a path");
+    mem_free(latest);
+    if (!rc && (strncmp(name.data, "step-", 5) || strchr(name.data, '/')))
+        rc = ERR(err, CORRUPT, "%s/latest does not name a checkpoint", dir);
+    char *folder = rc ? NULL : file_join(dir, name.data);
+    buf_release(&name);
+    if (rc)
+        return rc;
+    char *state = folder ? file_join(folder, "state.json") : NULL, *model = folder ? file_join(folder, "model.safetensors") : NULL;
+    char *optimizer = folder ? file_join(folder, "optimizer.safetensors") : NULL;
+    json_t *root = NULL;
+    rc = state && model && optimizer ? load_state(state, s, &root, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = load_model(model, d, l, json_object_get(root, "sha256"), err);
+    if (!rc)
+        rc = load_optimizer(optimizer, d, l, json_object_get(root, "sha256"), err);
+    if (rc == ERR_NOTFOUND)                         /* named in latest, but not there: not the same as no checkpoint */
+        rc = err_code(0, ERR_CORRUPT);
+    json_decref(root);
+    mem_free(folder);
+    mem_free(state);
+    mem_free(model);
+    mem_free(optimizer);
+    return rc;
+}

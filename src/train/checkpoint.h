@@ -1,0 +1,31 @@
+/* checkpoint.h - the state of a run in a folder, complete or not there at all.
+ *
+ *   DIR/step-00000100/model.safetensors  config.json  tokenizer.json      a model folder that can be used as it is
+ *                     optimizer.safetensors                               m.<weight> and v.<weight>
+ *                     state.json       step, counters, digest of the settings, SHA-256 of every tensor of both files
+ *   DIR/latest                         the name of the newest
+ * A checkpoint is written under another name, flushed, renamed, and then named in latest: a crash or a full disk at any
+ * moment leaves the previous one in place.  Loading checks every tensor's SHA-256 and names the one that differs. */
+#ifndef TRAIN_CHECKPOINT_H
+#define TRAIN_CHECKPOINT_H
+#include "base/hash.h"
+#include "model/decoder.h"
+#include "model/tok.h"
+
+struct train_state {
+    int64_t step;                /* updates done or skipped: the next step's number */
+    int64_t n_skipped, n_bad;    /* steps skipped for non-finite numbers: all, and in a row up to now */
+    int64_t n_update;            /* updates done: AdamW's t */
+    char settings[SHA256_HEX];   /* of what decides the numbers of the run */
+};
+
+int checkpoint_save(const char *dir, const struct decoder *d, const struct weights_list *l, const struct tok *tok,
+                    const struct train_state *s, int keep, struct err *err);
+/* Fills weights, m and v of d, which is bound, and *s, from the checkpoint that latest names.  ERR_NOTFOUND when there is
+ * none, which leaves everything as it was. */
+int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct err *err);
+/* The model alone: model.safetensors, config.json, tokenizer.json in a folder that is there. */
+int model_save(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, struct weight_digest **digest,
+               int *n_digest, struct err *err);
+
+#endif

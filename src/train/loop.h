@@ -1,0 +1,33 @@
+/* loop.h - a training run from a settings file to a model folder.
+ *
+ *   OUT/model.safetensors  config.json  tokenizer.json     the trained model, when the run is done
+ *   OUT/metrics.jsonl                                      one object per step (loss, lr, grad_norm, tokens_per_s, ...), evaluation, skip
+ *   OUT/data/train.tok  valid.tok                          the texts as token ids
+ *   OUT/checkpoints/                                       see checkpoint.h
+ * A run that was stopped or killed goes on from its last checkpoint when the same command is given again, and ends with the
+ * same weights to the bit, with any number of threads. */
+#ifndef TRAIN_LOOP_H
+#define TRAIN_LOOP_H
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+
+struct train_opts {
+    const char *config, *out;
+    int n_thread;
+    bool dry_run;                                /* stops after the plan */
+    volatile sig_atomic_t *stop;                 /* set by a signal: the step is finished, saved, and ERR_STOPPED returned; may be NULL */
+    int64_t fail_step;                           /* tests: loss of this step becomes NaN (three times); -1: never */
+};
+
+struct train_result {
+    int64_t n_param, n_active, steps, tokens, n_skipped;
+    double loss, valid_loss, valid_bits_per_byte;      /* of the last step; of held-out text, NaN without any */
+    double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;
+    uint64_t planned_bytes, peak_bytes;                /* private memory */
+};
+
+int train_run(const struct train_opts *o, struct train_result *result, struct err *err);
+
+#endif
