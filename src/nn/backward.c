@@ -98,14 +98,17 @@ static int remake(struct backward *b, int t)
     return b->again[t];
 }
 
-/* A new tensor for the gradient of t, of t's shape. */
+/* A new tensor for the gradient of t, of t's shape; t knows it from then on. */
 static int new_grad(struct backward *b, int t)
 {
     struct graph *g = b->g;
     const struct tensor o = g->tensor[t];
     struct shape s = { .rank = o.rank };
     memcpy(s.dim, o.shape, sizeof s.dim);
-    return graph_tensor(g, o.kind == TENSOR_WEIGHT ? TENSOR_GRAD : TENSOR_ACT, DT_F32, s, b->err, "grad.%s", o.name);
+    const int id = graph_tensor(g, o.kind == TENSOR_WEIGHT ? TENSOR_GRAD : TENSOR_ACT, DT_F32, s, b->err, "grad.%s", o.name);
+    if (id >= 0)
+        g->tensor[t].grad = id;
+    return id;
 }
 
 /* in[j] is added to the output unchanged: its gradient is d_out. */
@@ -176,7 +179,7 @@ static int differentiate(struct backward *b, int i)
         }
         n.add[j] = g->tensor[t].grad >= 0;
         if (!n.add[j])
-            TRY(g->tensor[t].grad = new_grad(b, t));
+            TRY(new_grad(b, t));
         else if (!can_add(g, &forward, j))
             return ERR(b->err, UNSUPPORTED, "the gradient of '%s' has two sources and %s cannot add to it", g->tensor[t].name, info->name);
         n.d_in[j] = g->tensor[t].grad;
@@ -187,7 +190,7 @@ static int differentiate(struct backward *b, int i)
         TRY(pass_through(b, &forward, 0));
         const int t = forward.in[1];
         if (b->needs[t] && g->tensor[t].grad < 0) {
-            TRY(g->tensor[t].grad = new_grad(b, t));
+            TRY(new_grad(b, t));
             n.d_in[1] = g->tensor[t].grad;
             return graph_append(g, &n, b->err);    /* a copy, so that the two may be added to apart */
         }

@@ -97,9 +97,12 @@ static const struct tensor *shared(const struct graph *share, const struct tenso
 {
     if (!share || !may_share(t->kind))
         return NULL;
-    const int id = graph_find(share, t->name);
-    const struct tensor *s = id < 0 ? NULL : &share->tensor[id];
-    return s && s->kind == t->kind && s->dtype == t->dtype && tensor_count(s, 1, 1) == tensor_count(t, 1, 1) ? s : NULL;
+    for (int i = 0; i < share->n_tensor; i++) {
+        const struct tensor *s = &share->tensor[i];
+        if (s->kind == t->kind && s->dtype == t->dtype && !strcmp(s->name, t->name) && tensor_count(s, 1, 1) == tensor_count(t, 1, 1))
+            return s;
+    }
+    return NULL;
 }
 
 int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *share, struct err *err)

@@ -194,7 +194,7 @@ int graph_embed(struct graph *g, int ids, int w, struct err *err)
     CHECK_ID(w);
     assert(tensor_at(g, ids)->dtype == DT_I32 && tensor_at(g, w)->rank == 2);
     const int out = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(&(struct tensor){ .rank = 2, .shape = { tensor_at(g, ids)->shape[0] } },
-                                 tensor_at(g, w)->shape[1].n), err, "%s.rows", tensor_at(g, w)->name);
+                                 tensor_at(g, w)->shape[1].n), err, "%s.taken", tensor_at(g, w)->name);
     CHECK_ID(out);
     struct node n = node_of(OP_embed, PASS_FORWARD, NULL);
     n.in[0] = ids, n.in[1] = w, n.out[0] = out;

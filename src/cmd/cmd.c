@@ -1,0 +1,106 @@
+#include "cmd/cmd.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "cpu/kernels.h"
+
+const struct command *const commands[] = {
+    &command_train, &command_generate, &command_info, &command_tokenize, &command_bench, &command_version, &command_help, &command_completion, NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *const *c = commands; *c; c++)
+        if (!strcmp((*c)->name, name))
+            return *c;
+    return NULL;
+}
+
+/* ---- shared ---- */
+
+int64_t cmd_threads;
+bool cmd_json, cmd_quiet;
+volatile sig_atomic_t cmd_stop;
+
+int cmd_n_thread(void) { return cmd_threads ? (int)cmd_threads : pool_cpu_count(); }
+
+static void on_signal(int number)
+{
+    if (cmd_stop)
+        _exit(128 + number);
+    cmd_stop = number;
+}
+
+void cmd_catch_signals(void)
+{
+    struct sigaction a = { .sa_handler = on_signal };
+    sigemptyset(&a.sa_mask);
+    a.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+int cmd_print_json(json_t *o, struct err *err)
+{
+    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
+    json_decref(o);
+    if (!text)
+        return ERR(err, NOMEM, "no memory to print the result");
+    puts(text);
+    mem_free(text);
+    return 0;
+}
+
+/* ---- one command ---- */
+
+static int exit_code(int rc) { return rc >= 0 ? 0 : rc == ERR_USAGE ? 2 : rc == ERR_GATE ? 3 : 1; }
+
+static int run_command(const struct command *c, int argc, char **argv, struct err *err)
+{
+    const char *args[16];
+    const int n = opt_parse(c->opts, argc, argv, args, c->max_args, err);
+    TRY(n);
+    if (n < c->min_args)
+        return ERR(err, USAGE, "expected: lathe %s %s", c->name, c->args);
+    if (cpu_level_error())
+        return ERR(err, USAGE, "%s", cpu_level_error());
+    if (cmd_quiet)
+        log_level_set(LOG_WARN);
+    TRY(c->run(args, n, err));
+    if (fflush(stdout) || ferror(stdout))
+        return ERR(err, IO, "the result could not be written to standard output");
+    return 0;
+}
+
+int cmd_main(int argc, char **argv)
+{
+    struct err err = { 0 };
+    static char *help[] = { (char *)(uintptr_t)"help", NULL };
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        const int rc = run_command(&command_help, 1, help, &err);
+        return argc < 2 ? 2 : exit_code(rc);
+    }
+    const struct command *c = command_find(!strcmp(argv[1], "--version") ? "version" : argv[1]);
+    if (!c) {
+        const char *names[32];
+        int n = 0;
+        for (const struct command *const *p = commands; *p; p++)
+            names[n++] = (*p)->name;
+        const char *near = word_nearest(argv[1], names, n);
+        fprintf(stderr, "lathe: unknown command '%s'%s%s%s; lathe help lists them\n", argv[1], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return 2;
+    }
+    for (int i = 2; i < argc; i++)
+        if (!strcmp(argv[i], "--help")) {
+            char *help_of[] = { help[0], (char *)(uintptr_t)c->name, NULL };
+            return exit_code(run_command(&command_help, 2, help_of, &err));
+        }
+    const int rc = run_command(c, argc - 1, argv + 1, &err);
+    if (rc < 0)
+        fprintf(stderr, "lathe %s: %s\n", c->name, err.msg);
+    return exit_code(rc);
+}

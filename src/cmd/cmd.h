@@ -1,0 +1,38 @@
+/* cmd.h - the table of commands: what `lathe NAME` runs, and what help, completion and doc/ say about it.
+ *
+ * Exit codes: 0 done, 1 failed, 2 misused (ERR_USAGE), 3 a gate said no (ERR_GATE).  Results go to stdout, talk to stderr. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+#include <signal.h>
+#include "base/opt.h"
+
+struct command {
+    const char *name, *args, *summary;       /* "train", "CONFIG", one line */
+    const char *text;                        /* paragraphs of its page */
+    const struct opt *opts;
+    int (*run)(const char *const *args, int n_args, struct err *err);
+    int min_args, max_args;
+};
+extern const struct command command_train, command_generate, command_info, command_tokenize, command_bench, command_version, command_help,
+    command_completion;
+extern const struct command *const commands[];      /* NULL-terminated */
+
+int cmd_main(int argc, char **argv);
+const struct command *command_find(const char *name);
+
+/* ---- shared by the commands ---- */
+extern int64_t cmd_threads;                  /* --threads: 0 means all cores */
+extern bool cmd_json, cmd_quiet;
+#define OPT_THREADS { OPT_INT, "threads", &cmd_threads, "<int>", "threads to use; 0: all cores", 0, 4096 }
+#define OPT_JSON { OPT_FLAG, "json", &cmd_json, NULL, "print the result as JSON", 0, 0 }
+#define OPT_QUIET { OPT_FLAG, "quiet", &cmd_quiet, NULL, "only warnings and errors on stderr", 0, 0 }
+#define OPT_LAST { OPT_END, NULL, NULL, NULL, NULL, 0, 0 }
+int cmd_n_thread(void);
+/* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
+extern volatile sig_atomic_t cmd_stop;
+void cmd_catch_signals(void);
+/* Prints a JSON value and a newline to stdout, checks that it was written; takes the value. */
+struct json_t;
+int cmd_print_json(struct json_t *o, struct err *err);
+
+#endif

@@ -1,0 +1,160 @@
+/* cmd_help.c - help, version and completion: all from the table of commands. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/hash.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cpu/kernels.h"
+#include "train/config.h"
+
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+/* ---- help ---- */
+
+static bool markdown;
+
+static void print_opts(const struct opt *opts)
+{
+    for (; opts->type != OPT_END; opts++) {
+        printf("| `%s%s%s%s` | %s |", opts->name[1] ? "--" : "-", opts->name, opts->type == OPT_FLAG ? "" : " ", opts->type == OPT_FLAG ? "" : opts->values, opts->help);
+        switch (opts->type) {
+        case OPT_INT: printf(" %lld |\n", (long long)*(int64_t *)opts->value); break;
+        case OPT_FLOAT: printf(" %g |\n", *(double *)opts->value); break;
+        case OPT_STR: case OPT_CHOICE: printf(" %s |\n", *(const char **)opts->value ? *(const char **)opts->value : ""); break;
+        default: printf(" |\n");
+        }
+    }
+}
+
+/* The bars of a choice would end a cell. */
+static void print_keys(const char *section, const struct opt *keys)
+{
+    printf("\n| `%s` | | default |\n|---|---|---|\n", section);
+    for (; keys->type != OPT_END; keys++) {
+        printf("| `%s` | %s", keys->name, keys->help);
+        if (keys->type == OPT_CHOICE)
+            for (const char *v = keys->values, *bar;; v = bar + 1) {
+                bar = strchr(v, '|');
+                printf("%s`%.*s`", v == keys->values ? ": " : ", ", bar ? (int)(bar - v) : (int)strlen(v), v);
+                if (!bar)
+                    break;
+            }
+        if (keys->type == OPT_INT)
+            printf(" | %lld |\n", (long long)*(int64_t *)keys->value);
+        else if (keys->type == OPT_FLOAT)
+            printf(" | %g |\n", *(double *)keys->value);
+        else
+            printf(" | %s |\n", *(const char **)keys->value);
+    }
+}
+
+static void help_config(void)
+{
+    struct train_config c;
+    struct opt data[TRAIN_KEYS_MAX], train[TRAIN_KEYS_MAX];
+    train_config_defaults(&c);
+    train_config_keys(&c, data, train);
+    print_keys("data", data);
+    print_keys("train", train);
+}
+
+static void help_command(const struct command *c)
+{
+    if (markdown) {
+        printf("# lathe %s\n\n%s.\n\n```\nlathe %s%s%s [options]\n```\n\n%s\n", c->name, c->summary, c->name, c->args[0] ? " " : "", c->args, c->text);
+        if (c->opts->type != OPT_END) {
+            printf("\n| option | | default |\n|---|---|---|\n");
+            print_opts(c->opts);
+        }
+        if (c == &command_train)
+            help_config();
+        return;
+    }
+    printf("lathe %s%s%s - %s\n\n%s\n", c->name, c->args[0] ? " " : "", c->args, c->summary, c->text);
+    if (c->opts->type != OPT_END) {
+        printf("\nOptions:\n");
+        opt_help(c->opts, stdout);
+    }
+}
+
+static int run_help(const char *const *args, int n_args, struct err *err)
+{
+    if (n_args) {
+        const struct command *c = command_find(args[0]);
+        if (!c)
+            return ERR(err, USAGE, "there is no command '%s'", args[0]);
+        help_command(c);
+        return 0;
+    }
+    printf("lathe - the whole life of a transformer or mixture-of-experts model, in one program\n\n");
+    for (const struct command *const *c = commands; *c; c++) {
+        char left[64];
+        snprintf(left, sizeof left, "lathe %s%s%s", (*c)->name, (*c)->args[0] ? " " : "", (*c)->args);
+        printf("  %-34s %s\n", left, (*c)->summary);
+    }
+    printf("\nlathe help COMMAND tells more.  Exit codes: 0 done, 1 failed, 2 misused, 3 a gate said no.\n");
+    return 0;
+}
+
+static const struct opt help_opts[] = {
+    { OPT_FLAG, "markdown", &markdown, NULL, "as a page of doc/", 0, 0 },
+    OPT_LAST,
+};
+const struct command command_help = { "help", "[COMMAND]", "what the commands do, or one of them with its options",
+                                      "Pages in doc/ are made by --markdown from the same tables.", help_opts, run_help, 0, 1 };
+
+/* ---- version ---- */
+
+static int run_version(const char *const *args, int n_args, struct err *err)
+{
+    (void)args, (void)n_args;
+    const char *level = cpu_kernels()->level;
+    if (!cmd_json) {
+        printf("lathe %s (%s, %s, %d threads)\n", LATHE_VERSION, COMPILER, level, cmd_n_thread());
+        return 0;
+    }
+    char digest[SHA256_HEX];
+    TRY(sha256_of_file("/proc/self/exe", digest, err));
+    json_t *levels = json_array();
+    for (const struct cpu_kernels *const *l = cpu_levels(); *l; l++)
+        json_array_append_new(levels, json_string((*l)->level));
+    return cmd_print_json(json_pack("{s:s, s:s, s:s, s:o, s:i, s:s}", "version", LATHE_VERSION, "compiler", COMPILER, "isa", level, "isa_available", levels, "threads",
+                                    cmd_n_thread(), "sha256", digest), err);
+}
+
+static const struct opt version_opts[] = { OPT_JSON, OPT_LAST };
+const struct command command_version = { "version", "", "version, compiler, instruction set in use, threads, digest of the program",
+                                         "The instruction set is the best one that this machine has and lathe knows.  LATHE_CPU=ref, avx2, avx512 or avx512bf16\n"
+                                         "lowers it, for tests and for hunting a bug.", version_opts, run_version, 0, 0 };
+
+/* ---- completion ---- */
+
+static int run_completion(const char *const *args, int n_args, struct err *err)
+{
+    (void)n_args;
+    if (strcmp(args[0], "bash"))
+        return ERR(err, USAGE, "completion for '%s' is not there, only for bash", args[0]);
+    printf("_lathe() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" = 1 ]; then words=\"");
+    for (const struct command *const *c = commands; *c; c++)
+        printf("%s%s", c == commands ? "" : " ", (*c)->name);
+    printf("\"\n    else case ${COMP_WORDS[1]} in\n");
+    for (const struct command *const *c = commands; *c; c++) {
+        printf("        %s) words=\"", (*c)->name);
+        for (const struct opt *o = (*c)->opts; o->type != OPT_END; o++)
+            printf("%s%s%s", o == (*c)->opts ? "" : " ", o->name[1] ? "--" : "-", o->name);
+        printf("\" ;;\n");
+    }
+    printf("    esac; fi\n    case $cur in\n        -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
+           "        *) if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n"
+           "    esac\n}\ncomplete -F _lathe lathe\n");
+    return 0;
+}
+
+static const struct opt no_opts[] = { OPT_LAST };
+const struct command command_completion = { "completion", "bash", "a script that completes commands and options",
+                                            "Use it by: source <(lathe completion bash)", no_opts, run_completion, 1, 1 };

@@ -1,0 +1,55 @@
+#include <jansson.h>
+#include <math.h>
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "train/loop.h"
+
+static const char *out = "run";
+static bool dry_run;
+static int64_t fail_step = -1;
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static int run_train(const char *const *args, int n_args, struct err *err)
+{
+    (void)n_args;
+    cmd_catch_signals();
+    const struct train_opts o = { .config = args[0], .out = out, .n_thread = cmd_n_thread(), .dry_run = dry_run, .stop = &cmd_stop, .fail_step = fail_step };
+    struct train_result r;
+    TRY(train_run(&o, &r, err));
+    char a[32], b[32], c[32], d[32];
+    if (!dry_run) {
+        log_info("done: %lld steps in %s (at the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds),
+                 fmt_seconds(b, r.expected_seconds), r.tokens_per_s, 100 * r.share_of_peak, fmt_seconds(c, r.cpu_seconds));
+        log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
+        log_info("model: %s; try: lathe generate %s -p \"...\"", out, out);
+    }
+    if (!cmd_json)
+        return 0;
+    return cmd_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
+                                    (json_int_t)r.n_active, "steps", (json_int_t)r.steps, "tokens", (json_int_t)r.tokens, "skipped_steps", (json_int_t)r.n_skipped, "loss",
+                                    number(r.loss), "valid_loss", number(r.valid_loss), "valid_bits_per_byte", number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
+                                    r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "planned_bytes",
+                                    (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes), err);
+}
+
+static const struct opt opts[] = {
+    { OPT_STR, "out", &out, "<folder>", "where the model, checkpoints and metrics go; an unfinished run there is continued", 0, 0 },
+    { OPT_FLAG, "dry-run", &dry_run, NULL, "prepare the text, print the plan, and stop", 0, 0 },
+    OPT_THREADS,
+    OPT_JSON,
+    OPT_QUIET,
+    { OPT_INT, "fail-step", &fail_step, "<step>", "for tests: make the loss of three steps from here on not finite; -1: never", -1, 1e12 },
+    OPT_LAST,
+};
+const struct command command_train = {
+    "train", "CONFIG.yaml", "train a model from text, or go on with one",
+    "Reads the settings (sections model, data and train), learns or loads a tokenizer, prints the plan (parameters, memory,\n"
+    "operations, expected time) and trains.  Loss, learning rate, gradient norm, tokens per second and, for mixtures of\n"
+    "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step.\n\n"
+    "A run that was stopped (Ctrl-C and SIGTERM finish the step and save) or killed goes on from its last checkpoint when the\n"
+    "same command is given again, to the same weights to the bit, with any number of threads.  A step whose loss or gradient\n"
+    "is not finite is not applied; the third in a row ends the run and names the samples.\n\n"
+    "The folder OUT is then a model: config.json, model.safetensors and tokenizer.json in Hugging Face's formats.",
+    opts, run_train, 1, 1,
+};
