@@ -1,0 +1,489 @@
+#!/usr/bin/env python3
+"""Writes tests/golden: small models with their logits, losses and gradients, computed by torch in float64.
+
+    tools/golden/models.py [--out tests/golden] [case ...]
+
+The models are written here from their formulas, apart from lathe and from transformers, in the plainest form: every
+expert sees every token, attention is a full masked softmax, gradients are autograd's.  Weights and inputs come from
+numpy's frozen MT19937, are rounded to float32, written, and only then widened to float64 for the run, so that a reader
+of the file starts from the very same numbers.  Results are the same on any machine up to the last bits of float64.
+
+A model case has
+  config.json          as the family's Hugging Face class writes it; "lathe_gpt" is lathe's own family
+  model.safetensors    float32, Hugging Face's names and layouts (GPT-2: Conv1D, [in, out])
+  golden.safetensors   input_ids, targets   I32 [B,T]     a target of -100 is not counted
+                       logits               F64 [B,T,V]
+                       loss                 F64 [1]       cross-entropy, mean over the counted targets
+                       loss_total           F64 [1]       loss + lb_coef * sum(loss_lb) + z_coef * sum(loss_z)
+                       loss_lb, loss_z      F64 [L]       MoE: of each layer, E * sum_i f_i P_i and mean(lse^2), over all
+                                                          tokens, counted or not; f_i = count_i / (B*T*K) has no gradient
+                       expert_count.<l>     I32 [E]       MoE: tokens that chose each expert
+                       grad.<weight>        F64           of loss_total, for every weight of the model file
+adamw/ has 20 steps of torch.optim.AdamW with torch's gradient clipping, schedule/ tables of learning rates.
+
+Checked by the scripts next to this one, in float64:
+  check_transformers.py   gpt2, llama, mixtral, olmoe: logits, losses, router losses and counts, all gradients equal those
+                          of transformers 5.24.0 with torch 2.15.0 to 3e-15 (relative); the goldens are of torch 1.13.1
+  check_nanogpt.py        lathe_gpt: logits, loss and gradients equal those of nanoGPT 3adf61e to 2e-15
+lathe_gpt_moe has no second opinion as a whole; its attention and its experts are functions that the others also use."""
+import argparse
+import json
+import math
+import os
+import struct
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+IGNORED = -100                 # cross_entropy's ignore_index
+DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
+
+
+# ---- files ----
+
+def save_safetensors(path, tensors):
+    """8 bytes little-endian length of the header, the header padded by spaces to a multiple of 8, the data."""
+    header, at = {"__metadata__": {"format": "pt"}}, 0
+    for name, a in tensors.items():
+        header[name] = {"dtype": DTYPES[a.dtype], "shape": list(a.shape), "data_offsets": [at, at + a.nbytes]}
+        at += a.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        for a in tensors.values():
+            f.write(np.ascontiguousarray(a).astype(a.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def load_safetensors(path):
+    with open(path, "rb") as f:
+        n, = struct.unpack("<Q", f.read(8))
+        header, data = json.loads(f.read(n)), f.read()
+    kinds = {name: dtype for dtype, name in DTYPES.items()}
+    tensors = {}
+    for name, t in header.items():
+        if name != "__metadata__":
+            begin, end = t["data_offsets"]
+            tensors[name] = np.frombuffer(data[begin:end], kinds[t["dtype"]].newbyteorder("<")).reshape(t["shape"])
+    return tensors
+
+
+def save_json(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f, indent=2)
+        f.write("\n")
+
+
+# ---- operations ----
+
+def layer_norm(x, w, b, eps):
+    x = x - x.mean(-1, keepdim=True)
+    y = x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * w
+    return y if b is None else y + b
+
+
+def rms_norm(x, w, eps):
+    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * w
+
+
+def gelu(x):
+    return 0.5 * x * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def gelu_tanh(x):
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
+
+
+def silu(x):
+    return x * torch.sigmoid(x)
+
+
+def rope(x, theta):
+    """x [B,H,T,D]: rotates (x[i], x[i + D/2]) by t * theta^(-2i/D), as Hugging Face and GPT-NeoX do."""
+    T, half = x.shape[2], x.shape[3] // 2
+    angle = torch.arange(T, dtype=x.dtype)[:, None] * theta ** (-torch.arange(half, dtype=x.dtype) / half)
+    cos, sin, a, b = angle.cos(), angle.sin(), x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+def heads(x, n):
+    return x.view(x.shape[0], x.shape[1], n, -1).transpose(1, 2)
+
+
+def attention(q, k, v):
+    """q [B,H,T,D], k and v [B,KV,T,D], query head h reads key/value head h // (H / KV).  Gives [B,T,H*D]."""
+    T, n_share = q.shape[2], q.shape[1] // k.shape[1]
+    k, v = (a.repeat_interleave(n_share, 1) for a in (k, v))
+    score = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    future = torch.ones(T, T).triu(1).bool()
+    y = score.masked_fill(future, -math.inf).softmax(-1) @ v
+    return y.transpose(1, 2).flatten(2)
+
+
+def experts(x, router, expert, n_expert, top_k, renormalise, log):
+    """Sum over the top_k experts of a token of gate * expert; log collects what the router losses need."""
+    logits = x @ router.T
+    probs = logits.softmax(-1)
+    ranked = logits.detach().sort(-1, descending=True)[0]
+    # A float32 run must choose the same experts.
+    assert (ranked[..., top_k - 1] - ranked[..., top_k]).min() > 1e-3, "a choice of experts hangs by a hair"
+    chosen = torch.zeros_like(probs).scatter(-1, logits.topk(top_k, -1)[1], 1.0)
+    gates = probs * chosen
+    if renormalise:
+        gates = gates / gates.sum(-1, keepdim=True)
+    count = chosen.flatten(0, 1).sum(0)
+    f = count / (chosen.shape[0] * chosen.shape[1] * top_k)
+    log.append({"lb": n_expert * (f * probs.mean((0, 1))).sum(), "z": (logits.logsumexp(-1) ** 2).mean(),
+                "count": count.detach()})
+    return sum(gates[..., e:e + 1] * expert(x, e) for e in range(n_expert))
+
+
+# ---- families: names and shapes of the weights, and logits of ids ----
+
+def gpt2_shapes(c):
+    C, inner = c["n_embd"], 4 * c["n_embd"]
+    s = {"transformer.wte.weight": (c["vocab_size"], C), "transformer.wpe.weight": (c["n_positions"], C)}
+    for i in range(c["n_layer"]):
+        p = f"transformer.h.{i}."
+        for name, shape in (("ln_1", (C,)), ("attn.c_attn", (C, 3 * C)), ("attn.c_proj", (C, C)),
+                            ("ln_2", (C,)), ("mlp.c_fc", (C, inner)), ("mlp.c_proj", (inner, C))):
+            s[p + name + ".weight"] = shape
+            s[p + name + ".bias"] = shape[-1:]
+    s["transformer.ln_f.weight"] = s["transformer.ln_f.bias"] = (C,)
+    return s
+
+
+def gpt2_logits(w, c, ids, log):
+    def norm(x, name):
+        return layer_norm(x, w[name + ".weight"], w[name + ".bias"], c["layer_norm_epsilon"])
+
+    def conv1d(x, name):
+        return x @ w[name + ".weight"] + w[name + ".bias"]
+
+    x = w["transformer.wte.weight"][ids] + w["transformer.wpe.weight"][:ids.shape[1]]
+    for i in range(c["n_layer"]):
+        p = f"transformer.h.{i}."
+        q, k, v = (heads(a, c["n_head"]) for a in conv1d(norm(x, p + "ln_1"), p + "attn.c_attn").chunk(3, -1))
+        x = x + conv1d(attention(q, k, v), p + "attn.c_proj")
+        x = x + conv1d(gelu_tanh(conv1d(norm(x, p + "ln_2"), p + "mlp.c_fc")), p + "mlp.c_proj")
+    return norm(x, "transformer.ln_f") @ w["transformer.wte.weight"].T
+
+
+def head_dim(c):
+    return c.get("head_dim", c["hidden_size"] // c["num_attention_heads"])
+
+
+def n_expert_of(c):
+    return c.get("num_local_experts", c.get("num_experts", 0))
+
+
+def expert_prefix(c, p):
+    return p + ("block_sparse_moe." if c["model_type"] == "mixtral" else "mlp.")
+
+
+def attention_shapes(c, p, C):
+    q, kv = (c.get(k, c["num_attention_heads"]) * head_dim(c) for k in ("num_attention_heads", "num_key_value_heads"))
+    return {p + "self_attn.q_proj.weight": (q, C), p + "self_attn.k_proj.weight": (kv, C),
+            p + "self_attn.v_proj.weight": (kv, C), p + "self_attn.o_proj.weight": (C, q)}
+
+
+def llama_shapes(c):
+    """Llama, Mixtral and OLMoE."""
+    C, inner = c["hidden_size"], c["intermediate_size"]
+    s = {"model.embed_tokens.weight": (c["vocab_size"], C)}
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        s[p + "input_layernorm.weight"] = (C,)
+        s.update(attention_shapes(c, p, C))
+        if c["model_type"] == "olmoe":
+            s[p + "self_attn.q_norm.weight"] = s[p + "self_attn.q_proj.weight"][:1]
+            s[p + "self_attn.k_norm.weight"] = s[p + "self_attn.k_proj.weight"][:1]
+        s[p + "post_attention_layernorm.weight"] = (C,)
+        gate, up, down = ("w1", "w3", "w2") if c["model_type"] == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+        m, n = expert_prefix(c, p), n_expert_of(c)
+        if n:
+            s[m + "gate.weight"] = (n, C)
+        for block in [f"{m}experts.{e}." for e in range(n)] or [m]:
+            s.update({f"{block}{gate}.weight": (inner, C), f"{block}{up}.weight": (inner, C),
+                      f"{block}{down}.weight": (C, inner)})
+    s["model.norm.weight"] = (C,)
+    if not c["tie_word_embeddings"]:
+        s["lm_head.weight"] = (c["vocab_size"], C)
+    return s
+
+
+def llama_logits(w, c, ids, log):
+    eps, n_expert = c["rms_norm_eps"], n_expert_of(c)
+    gate, up, down = ("w1", "w3", "w2") if c["model_type"] == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+
+    def swiglu(x, p):
+        return (silu(x @ w[f"{p}{gate}.weight"].T) * (x @ w[f"{p}{up}.weight"].T)) @ w[f"{p}{down}.weight"].T
+
+    x = w["model.embed_tokens.weight"][ids]
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        h = rms_norm(x, w[p + "input_layernorm.weight"], eps)
+        q, k, v = (h @ w[f"{p}self_attn.{a}_proj.weight"].T for a in "qkv")
+        if c["model_type"] == "olmoe":         # over all heads at once, before they are split and rotated
+            q = rms_norm(q, w[p + "self_attn.q_norm.weight"], eps)
+            k = rms_norm(k, w[p + "self_attn.k_norm.weight"], eps)
+        q, k, v = heads(q, c["num_attention_heads"]), heads(k, c["num_key_value_heads"]), heads(v, c["num_key_value_heads"])
+        y = attention(rope(q, c["rope_theta"]), rope(k, c["rope_theta"]), v)
+        x = x + y @ w[p + "self_attn.o_proj.weight"].T
+        h, m = rms_norm(x, w[p + "post_attention_layernorm.weight"], eps), expert_prefix(c, p)
+        if n_expert:
+            x = x + experts(h, w[m + "gate.weight"], lambda x, e: swiglu(x, f"{m}experts.{e}."), n_expert,
+                            c["num_experts_per_tok"], c.get("norm_topk_prob", True), log)
+        else:
+            x = x + swiglu(h, m)
+    head = "model.embed_tokens.weight" if c["tie_word_embeddings"] else "lm_head.weight"
+    return rms_norm(x, w["model.norm.weight"], eps) @ w[head].T
+
+
+def lathe_gpt_shapes(c):
+    C, n = c["hidden_size"], n_expert_of(c)
+    s = {"model.embed_tokens.weight": (c["vocab_size"], C), "model.embed_positions.weight": (c["max_position_embeddings"], C)}
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        s[p + "input_layernorm.weight"] = (C,)
+        s.update(attention_shapes(c, p, C))
+        s[p + "post_attention_layernorm.weight"] = (C,)
+        inner = c["moe_intermediate_size" if n else "intermediate_size"]
+        if n:
+            s[p + "mlp.gate.weight"] = (n, C)
+        for block in [f"{p}mlp.experts.{e}." for e in range(n)] or [p + "mlp."]:
+            s.update({f"{block}up_proj.weight": (inner, C), f"{block}down_proj.weight": (C, inner)})
+    s["model.norm.weight"] = (C,)
+    return s
+
+
+def lathe_gpt_logits(w, c, ids, log):
+    """nanoGPT without biases: LayerNorm with a weight only, exact GELU, learned positions, tied head."""
+    eps, n_expert = c["norm_eps"], n_expert_of(c)
+
+    def mlp(x, p):
+        return gelu(x @ w[p + "up_proj.weight"].T) @ w[p + "down_proj.weight"].T
+
+    x = w["model.embed_tokens.weight"][ids] + w["model.embed_positions.weight"][:ids.shape[1]]
+    for i in range(c["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        h = layer_norm(x, w[p + "input_layernorm.weight"], None, eps)
+        q, k, v = (heads(h @ w[f"{p}self_attn.{a}_proj.weight"].T, c["num_attention_heads"]) for a in "qkv")
+        x = x + attention(q, k, v) @ w[p + "self_attn.o_proj.weight"].T
+        h = layer_norm(x, w[p + "post_attention_layernorm.weight"], None, eps)
+        if n_expert:
+            x = x + experts(h, w[p + "mlp.gate.weight"], lambda x, e: mlp(x, f"{p}mlp.experts.{e}."), n_expert,
+                            c["num_experts_per_tok"], c["norm_topk_prob"], log)
+        else:
+            x = x + mlp(h, p + "mlp.")
+    return layer_norm(x, w["model.norm.weight"], None, eps) @ w["model.embed_tokens.weight"].T
+
+
+FAMILIES = {"gpt2": (gpt2_shapes, gpt2_logits), "llama": (llama_shapes, llama_logits), "mixtral": (llama_shapes, llama_logits),
+            "olmoe": (llama_shapes, llama_logits), "lathe_gpt": (lathe_gpt_shapes, lathe_gpt_logits)}
+
+# ---- cases ----
+
+# T, heads, widths and vocabularies are no multiples of vector widths; llama's heads are wider together than its stream.
+# n_ignored targets are not counted.  idle_expert: the seed leaves an expert without a token.
+CASES = {
+    "gpt2": {"B": 2, "T": 24, "seed": 1, "n_ignored": 0, "config": {
+        "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 83, "n_positions": 32, "n_embd": 36,
+        "n_layer": 2, "n_head": 3, "n_inner": None, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
+        "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.02, "bos_token_id": 0,
+        "eos_token_id": 0, "tie_word_embeddings": True, "torch_dtype": "float32"}},
+    "llama": {"B": 2, "T": 21, "seed": 2, "n_ignored": 9, "config": {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 71, "hidden_size": 40,
+        "intermediate_size": 68, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "head_dim": 12, "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "attention_bias": False, "attention_dropout": 0.0, "mlp_bias": False, "initializer_range": 0.02,
+        "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False, "torch_dtype": "float32"}},
+    "mixtral": {"B": 3, "T": 17, "seed": 3, "n_ignored": 6, "config": {
+        "architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "vocab_size": 67, "hidden_size": 32,
+        "intermediate_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "head_dim": 8, "hidden_act": "silu", "max_position_embeddings": 48, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0,
+        "attention_dropout": 0.0, "sliding_window": None, "num_local_experts": 4, "num_experts_per_tok": 2,
+        "router_aux_loss_coef": 0.02, "router_jitter_noise": 0.0, "output_router_logits": False,
+        "initializer_range": 0.02, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False,
+        "torch_dtype": "float32"}},
+    "olmoe": {"B": 2, "T": 19, "seed": 4, "n_ignored": 0, "idle_expert": True, "config": {
+        "architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", "vocab_size": 65, "hidden_size": 32,
+        "intermediate_size": 17, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "hidden_act": "silu", "max_position_embeddings": 32, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "attention_bias": False, "attention_dropout": 0.0, "clip_qkv": None, "num_experts": 8, "num_experts_per_tok": 2,
+        "norm_topk_prob": False, "router_aux_loss_coef": 0.01, "router_z_loss_coef": 0.001,
+        "output_router_logits": False, "initializer_range": 0.02, "pad_token_id": 1, "eos_token_id": 2,
+        "tie_word_embeddings": False, "torch_dtype": "float32"}},
+    "lathe_gpt": {"B": 3, "T": 16, "seed": 5, "n_ignored": 0, "config": {
+        "architectures": ["LatheForCausalLM"], "model_type": "lathe_gpt", "vocab_size": 65, "hidden_size": 40,
+        "intermediate_size": 90, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 24,
+        "norm": "layernorm", "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False,
+        "pos": "learned", "tie_word_embeddings": True, "torch_dtype": "float32"}},
+    "lathe_gpt_moe": {"B": 2, "T": 20, "seed": 7, "n_ignored": 5, "idle_expert": True, "config": {
+        "architectures": ["LatheForCausalLM"], "model_type": "lathe_gpt", "vocab_size": 97, "hidden_size": 32,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 24, "norm": "layernorm",
+        "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False, "pos": "learned",
+        "tie_word_embeddings": True, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 27,
+        "norm_topk_prob": True, "router_aux_loss_coef": 0.01, "router_z_loss_coef": 0.001, "torch_dtype": "float32"}},
+}
+
+
+def is_norm(name):
+    return name.endswith(("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight"))
+
+
+def draw_weight(rng, name, shape):
+    """Large enough that no gradient is lost in noise; routers larger still, so that their choices are clear."""
+    x = rng.standard_normal(shape)
+    if is_norm(name):
+        return (1 + 0.1 * x).astype(np.float32)
+    router = name.endswith(("mlp.gate.weight", "block_sparse_moe.gate.weight"))
+    return ((0.3 if router else 0.08) * x).astype(np.float32)
+
+
+def draw_case(case):
+    c = case["config"]
+    rng = np.random.RandomState(case["seed"])
+    weights = {name: draw_weight(rng, name, shape) for name, shape in FAMILIES[c["model_type"]][0](c).items()}
+    text = rng.randint(0, c["vocab_size"], (case["B"], case["T"] + 1)).astype(np.int32)
+    ids, targets = text[:, :-1].copy(), text[:, 1:].copy()
+    targets.reshape(-1)[rng.permutation(targets.size)[:case["n_ignored"]]] = IGNORED
+    return weights, ids, targets
+
+
+def total_loss(c, logits, targets, log):
+    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=IGNORED)
+    lb, z = sum(r["lb"] for r in log), sum(r["z"] for r in log)
+    return loss, loss + c.get("router_aux_loss_coef", 0) * lb + c.get("router_z_loss_coef", 0) * z
+
+
+def run_case(case):
+    c = case["config"]
+    weights, ids, targets = draw_case(case)
+    w = {name: torch.tensor(x, dtype=torch.float64, requires_grad=True) for name, x in weights.items()}
+    log = []
+    logits = FAMILIES[c["model_type"]][1](w, c, torch.tensor(ids).long(), log)
+    loss, total = total_loss(c, logits, torch.tensor(targets), log)
+    total.backward()
+    golden = {"input_ids": ids, "targets": targets, "logits": logits.detach().numpy(),
+              "loss": loss.detach().reshape(1).numpy(), "loss_total": total.detach().reshape(1).numpy()}
+    if log:
+        golden["loss_lb"] = torch.stack([r["lb"] for r in log]).detach().numpy()
+        golden["loss_z"] = torch.stack([r["z"] for r in log]).detach().numpy()
+    for i, r in enumerate(log):
+        golden[f"expert_count.{i}"] = r["count"].numpy().astype(np.int32)
+    idle = any((golden[f"expert_count.{i}"] == 0).any() for i in range(len(log)))
+    assert idle or not case.get("idle_expert"), "no expert is idle: choose another seed"
+    golden.update({"grad." + name: x.grad.numpy() for name, x in w.items()})
+    return weights, golden
+
+
+def write_case(folder, name):
+    weights, golden = run_case(CASES[name])
+    os.makedirs(folder, exist_ok=True)
+    save_json(f"{folder}/config.json", CASES[name]["config"])
+    save_safetensors(f"{folder}/model.safetensors", weights)
+    save_safetensors(f"{folder}/golden.safetensors", golden)
+    counts = [golden[k].tolist() for k in golden if k.startswith("expert_count")]
+    least = min(np.abs(golden[k]).max() for k in golden if k.startswith("grad.") and np.any(golden[k]))
+    print(f"{name}: loss {golden['loss'][0]:.6f}, total {golden['loss_total'][0]:.6f}, "
+          f"{sum(x.size for x in weights.values())} weights, smallest max|grad| {least:.1e}",
+          *(f"experts {x}" for x in counts))
+
+
+# ---- learning rates ----
+
+def lr_cosine(s, c):
+    if s < c["warmup"]:
+        return c["max"] * (s + 1) / c["warmup"]
+    r = min(1, (s - c["warmup"]) / (c["steps"] - c["warmup"]))
+    return c["min"] + 0.5 * (1 + math.cos(math.pi * r)) * (c["max"] - c["min"])
+
+
+def lr_wsd(s, c):
+    """Constant after the warm-up; over the last decay_share of the steps down by a square root, arXiv:2405.18392."""
+    if s < c["warmup"]:
+        return c["max"] * (s + 1) / c["warmup"]
+    decay = c["decay_share"] * c["steps"]
+    r = min(1, (s - (c["steps"] - decay)) / decay)
+    return c["max"] if r < 0 else c["min"] + (1 - math.sqrt(r)) * (c["max"] - c["min"])
+
+
+SCHEDULES = [
+    {"kind": "cosine", "max": 1e-3, "min": 1e-4, "warmup": 10, "steps": 100},
+    {"kind": "cosine", "max": 6e-4, "min": 0.0, "warmup": 0, "steps": 50},
+    {"kind": "cosine", "max": 3e-3, "min": 3e-4, "warmup": 1, "steps": 7},
+    {"kind": "wsd", "max": 1e-3, "min": 0.0, "warmup": 10, "steps": 100, "decay_share": 0.2},
+    {"kind": "wsd", "max": 2e-3, "min": 2e-4, "warmup": 0, "steps": 25, "decay_share": 0.2},
+    {"kind": "wsd", "max": 5e-4, "min": 5e-5, "warmup": 7, "steps": 40, "decay_share": 0.2},
+]
+
+
+def write_schedules(folder):
+    """lr[s] for s = 0 .. steps: the last step of a run is steps - 1, the value at steps is min."""
+    os.makedirs(folder, exist_ok=True)
+    rule = {"cosine": lr_cosine, "wsd": lr_wsd}
+    save_json(f"{folder}/schedule.json", [dict(c, lr=[rule[c["kind"]](s, c) for s in range(c["steps"] + 1)]) for c in SCHEDULES])
+    print(f"schedule: {len(SCHEDULES)} tables")
+
+
+# ---- AdamW ----
+
+ADAMW = {"steps": 20, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1, "clip": 1.0,
+         "schedule": {"kind": "cosine", "max": 1e-2, "min": 1e-3, "warmup": 5, "steps": 20}}
+ADAMW_SHAPES = {"embed.weight": (11, 6), "fc.weight": (9, 6), "fc.bias": (9,), "norm.weight": (6,), "head.weight": (5, 9)}
+
+
+def write_adamw(folder):
+    """config.json; golden.safetensors, all F64: lr [20], norm [20] (before clipping), before.<w>, grad.<step>.<w>,
+    after.<w>, exp_avg.<w>, exp_avg_sq.<w>.  Weights and gradients are exact in float32; decay is for matrices only."""
+    rng = np.random.RandomState(7)
+    def draw(shape, scale):
+        return (scale * rng.standard_normal(shape)).astype(np.float32).astype(np.float64)
+    before = {name: draw(shape, 0.3) for name, shape in ADAMW_SHAPES.items()}
+    w = {name: torch.tensor(x, requires_grad=True) for name, x in before.items()}
+    optim = torch.optim.AdamW([{"params": [p for p in w.values() if p.dim() >= 2], "weight_decay": ADAMW["weight_decay"]},
+                               {"params": [p for p in w.values() if p.dim() < 2], "weight_decay": 0.0}],
+                              betas=(ADAMW["beta1"], ADAMW["beta2"]), eps=ADAMW["eps"])
+    lrs, norms, grads = [], [], {}
+    for step in range(ADAMW["steps"]):
+        lrs.append(lr_cosine(step, ADAMW["schedule"]))
+        for group in optim.param_groups:
+            group["lr"] = lrs[-1]
+        scale = 0.02 * 1.25 ** (step % 10)                   # norms on both sides of the limit
+        for name, p in w.items():
+            grads[f"grad.{step}.{name}"] = draw(p.shape, scale)
+            p.grad = torch.tensor(grads[f"grad.{step}.{name}"])
+        norms.append(float(torch.nn.utils.clip_grad_norm_(list(w.values()), ADAMW["clip"])))
+        optim.step()
+    assert min(norms) < 0.9 * ADAMW["clip"] and max(norms) > 1.1 * ADAMW["clip"]
+    golden = {"lr": np.array(lrs), "norm": np.array(norms)}
+    golden.update({"before." + name: x for name, x in before.items()})
+    golden.update(grads)
+    golden.update({"after." + name: p.detach().numpy() for name, p in w.items()})
+    for key in ("exp_avg", "exp_avg_sq"):
+        golden.update({f"{key}.{name}": optim.state[p][key].numpy() for name, p in w.items()})
+    os.makedirs(folder, exist_ok=True)
+    save_json(f"{folder}/config.json", ADAMW)
+    save_safetensors(f"{folder}/golden.safetensors", golden)
+    print(f"adamw: gradient norms {min(norms):.3f} to {max(norms):.3f}")
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    arg = argparse.ArgumentParser(description="Writes the golden cases of tests/golden.")
+    arg.add_argument("--out", default=os.path.join(here, "../../tests/golden"))
+    arg.add_argument("case", nargs="*", help="cases to write; all if none is given")
+    args = arg.parse_args()
+    torch.set_num_threads(1)
+    writers = {name: lambda folder, name=name: write_case(folder, name) for name in CASES}
+    writers.update(adamw=write_adamw, schedule=write_schedules)
+    for name in args.case or writers:
+        if name not in writers:
+            arg.error(f"no case '{name}', expected one of: {', '.join(writers)}")
+        writers[name](os.path.join(args.out, name))
+
+
+if __name__ == "__main__":
+    main()
