@@ -4,12 +4,37 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Length of the UTF-8 character at s, 0 if there is none or it is a control character (C0, DEL, C1). */
+static size_t printable(const unsigned char *s)
+{
+    if (*s < 0x80)
+        return *s >= 0x20 && *s != 0x7F;
+    const size_t n = *s >= 0xC2 && *s < 0xE0 ? 2 : *s >= 0xE0 && *s < 0xF0 ? 3 : *s >= 0xF0 && *s < 0xF5 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return *s == 0xC2 && s[1] < 0xA0 ? 0 : n;
+}
+
+void err_tidy(char *text)
+{
+    for (unsigned char *s = (unsigned char *)text; *s;) {
+        const size_t n = printable(s);
+        if (!n)
+            *s = '?';
+        s += n ? n : 1;
+    }
+}
+
 static void set_va(struct err *err, int code, const char *file, int line, const char *fmt, va_list ap)
 {
     if (!err)
         return;
     err->code = code, err->file = file, err->line = line;
     vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    err_tidy(err->msg);
 }
 
 int err_set(struct err *err, int code, const char *file, int line, const char *fmt, ...)
@@ -50,6 +75,7 @@ int err_context(struct err *err, const char *fmt, ...)
     va_end(ap);
     const size_t n = strlen(text) < sizeof err->msg / 2 ? strlen(text) : sizeof err->msg / 2;
     snprintf(err->msg, sizeof err->msg, "%.*s: %.*s", (int)n, text, (int)(sizeof err->msg - n - 3), old);
+    err_tidy(err->msg);
     return err->code;
 }
 

@@ -62,5 +62,8 @@ int err_errno(struct err *err, const char *file, int line, const char *fmt, ...)
 int err_context(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *err_word(int code);      /* "format" for ERR_FORMAT, "ok" for 0, "unknown" for others */
 void err_clear(struct err *err);
+/* Control characters and bytes that are not UTF-8 become '?': names out of a file may then go to a terminal or a log.
+ * Done to every message; for other text that quotes a file. */
+void err_tidy(char *text);
 
 #endif

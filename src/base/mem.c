@@ -181,4 +181,17 @@ size_t mem_available(void)
     return free_bytes;
 }
 
-__attribute__((constructor)) static void jansson_uses_mem(void) { json_set_alloc_funcs(mem_alloc, mem_free); }
+/* ---- jansson ---- */
+
+static _Thread_local uint64_t n_json_refused;
+
+uint64_t mem_json_refused(void) { return n_json_refused; }
+
+static void *json_alloc(size_t n)
+{
+    void *p = mem_alloc(n);
+    n_json_refused += !p;
+    return p;
+}
+
+__attribute__((constructor)) static void jansson_uses_mem(void) { json_set_alloc_funcs(json_alloc, mem_free); }

@@ -23,6 +23,10 @@ size_t mem_map_size(size_t n);                          /* bytes that mem_map(n)
 struct mem_stats { uint64_t n_alloc, n_live; size_t bytes_mapped; };
 void mem_stats_get(struct mem_stats *out);
 
+/* Allocations that jansson asked for in this thread and did not get.  It does not tell lack of memory from bad input, and
+ * now and then does not notice it; a caller compares this count before and after. */
+uint64_t mem_json_refused(void);
+
 /* For tests: the n-th allocation from now (0 = the next) fails, once; < 0 turns it off.  mem_fail_count() tells how many
  * allocations were asked for since, so a test can loop n = 0, 1, 2 ... until the body no longer reaches n. */
 void mem_fail_at(int64_t n);

@@ -40,12 +40,16 @@ int tree_parse_json(json_t **out, const char *text, size_t n, const char *name, 
 {
     *out = NULL;
     TRY(check_depth(text, n, name, err));
+    const uint64_t refused = mem_json_refused();
     json_error_t e;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-    if (*out)
-        return 0;
-    const bool nomem = json_error_code(&e) == json_error_out_of_memory;
-    return nomem ? ERR(err, NOMEM, "%s: no memory to read it", name) : ERR(err, FORMAT, "%s:%d:%d: %s", name, e.line, e.column, e.text);
+    /* Also when there is a tree: a character whose place could not be had is left out of it without a word. */
+    if (mem_json_refused() != refused) {
+        json_decref(*out);
+        *out = NULL;
+        return ERR(err, NOMEM, "%s: no memory to read it", name);
+    }
+    return *out ? 0 : ERR(err, FORMAT, "%s:%d:%d: %s", name, e.line, e.column, e.text);
 }
 
 /* ---- YAML: libyaml's events, built into a tree by recursion that is bounded by DEPTH_MAX ---- */

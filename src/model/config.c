@@ -261,7 +261,10 @@ struct reader {
 
 static int warn(const struct reader *r, const char *key, const char *what)
 {
-    return r->warnings ? buf_printf(r->warnings, r->err, "%s: %.100s: %s\n", r->where, key, what) : 0;
+    char shown[104];
+    snprintf(shown, sizeof shown, "%s", key);
+    err_tidy(shown);
+    return r->warnings ? buf_printf(r->warnings, r->err, "%s: %s: %s\n", r->where, shown, what) : 0;
 }
 
 static int read_word(const struct reader *r, const char *key, const struct word *words, int fallback, int *out)

@@ -153,9 +153,9 @@ static void newer_spellings_are_read(void **state)
     assert_true(c.dtype == ST_BF16 && c.rope_theta == 500000 && c.d_head == 96);
     c = parse("{\"model_type\":\"mixtral\",\"sliding_window\":4096,\"use_sliding_window\":false}", &w);
     assert_int_equal(w.len, 0);
-    c = parse("{\"model_type\":\"gpt2\",\"resid_pdrop\":0,\"embd_pdrop\":0.2,\"attn_pdrop\":0,\"colour\":\"blue\"}", &w);
+    c = parse("{\"model_type\":\"gpt2\",\"resid_pdrop\":0,\"embd_pdrop\":0.2,\"attn_pdrop\":0,\"col\\u001bour\":\"blue\"}", &w);
     assert_string_equal(w.data, "config.json: embd_pdrop: 0.2 differs from resid_pdrop 0, which is used for both in training\n"
-                                "config.json: colour: unknown key, not used\n");
+                                "config.json: col?our: unknown key, not used\n");
     buf_release(&w);
 }
 

@@ -48,6 +48,7 @@ static const struct { const char *header; size_t n_data; const char *says[3]; } 
     { "{\"abc\xed\xa0\x80\":" INFO("U8", "1", "0,1") "}", 1, { "tensor 'abc'", "byte 0xed", "UTF-8" } },
     { "{\"abc\xf0\x9f\x98\":" INFO("U8", "1", "0,1") "}", 1, { "tensor 'abc'", "byte 0xf0", "UTF-8" } },
     { "{\"a\tb\":" INFO("U8", "1", "0,1") "}", 1, { "tensor 'a'", "byte 0x09", "control character" } },
+    { "{\"a\\u001b[2J\\n\\u009b\\u00e9\":1}", 1, { "tensor 'a?[2J???\xc3\xa9': found '1'" } },
     { "{\"a\\u0000b\":" INFO("U8", "1", "0,1") "}", 1, { "tensor 'a'", "NUL" } },
     { "{\"a\\ud800\":" INFO("U8", "1", "0,1") "}", 1, { "tensor 'a'", "surrogate" } },
     { "{\"a\\ud800\\u0041\":" INFO("U8", "1", "0,1") "}", 1, { "tensor 'a'", "surrogate" } },

@@ -422,6 +422,44 @@ static void gpt2_without_its_prefix_is_loaded(void **state)
     weights_list_free(l);
 }
 
+/* ---- models made by an independent implementation ---- */
+
+static void golden_models_are_loaded(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gpt2", "llama", "mixtral", "olmoe", "lathe_gpt", "lathe_gpt_moe" };
+    if (!file_is_dir("tests/golden")) {
+        print_message("no tests/golden in the current folder\n");
+        skip();
+    }
+    for (size_t m = 0; m < sizeof names / sizeof *names; m++) {
+        char path[100];
+        snprintf(path, sizeof path, "tests/golden/%s", names[m]);
+        struct buf warnings;
+        buf_init(&warnings);
+        struct err err = { 0 };
+        struct config c;
+        struct weights_list *l = NULL;
+        struct safetensors *st = NULL;
+        if (config_load(&c, path, &warnings, &err) || weights_list_new(&l, &c, &err) || safetensors_open(&st, path, &err))
+            fail_msg("%s", err.msg);
+        for (const char *line = warnings.data; *line; line = strchr(line, '\n') + 1)
+            if (!strstr(line, "left out in training"))
+                fail_msg("%s", line);
+        struct store s = new_store(l, false);
+        if (weights_load(l, st, place, &s, &err))
+            fail_msg("%s", err.msg);
+        for (int i = 0; i < l->n_weight; i++)
+            for (int64_t k = 0; k < l->weight[i].n; k++)
+                if (!isfinite(s.w[i][k]))
+                    fail_msg("%s: %s[%lld] is not finite", path, l->weight[i].name, (long long)k);
+        free_store(&s);
+        safetensors_free(st);
+        weights_list_free(l);
+        buf_release(&warnings);
+    }
+}
+
 static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
 static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
@@ -437,6 +475,7 @@ int main(void)
         cmocka_unit_test(each_difference_is_named),
         cmocka_unit_test(several_missing_tensors_are_counted),
         cmocka_unit_test(gpt2_without_its_prefix_is_loaded),
+        cmocka_unit_test(golden_models_are_loaded),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

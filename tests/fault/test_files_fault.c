@@ -1,0 +1,214 @@
+/* test_files_fault.c - the n-th allocation or the n-th system call fails, for n = 0, 1, 2 ... until the work succeeds:
+ * an error with a message each time, nothing leaked, no file left behind, and an old file still whole. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/weights.h"
+
+static char dir[] = "/tmp/lathe-fault-XXXXXX";
+static char model[100], shards[100], target[100], config_path[100];
+static struct weights_list *list;
+
+static const char config_text[] =
+    "{\"model_type\":\"mixtral\",\"vocab_size\":7,\"hidden_size\":4,\"num_hidden_layers\":2,\"num_attention_heads\":2,"
+    "\"num_key_value_heads\":1,\"intermediate_size\":6,\"num_local_experts\":3,\"unknown\":[1,2]}";
+static float memory[4096];
+
+static float *place(void *ctx, int i) { (void)ctx, (void)i; return memory; }
+static const float *source(void *ctx, int i) { (void)ctx, (void)i; return memory; }
+
+/* ---- the work that is made to fail ---- */
+
+static int read_config(struct err *err)
+{
+    struct config c;
+    struct buf warnings, out;
+    buf_init(&warnings);
+    buf_init(&out);
+    int rc = config_load(&c, config_path, &warnings, err);
+    if (!rc)
+        rc = config_write(&c, &out, err);
+    buf_release(&warnings);
+    buf_release(&out);
+    return rc;
+}
+
+static int load_from(const char *path, struct err *err)
+{
+    struct safetensors *st;
+    TRY(safetensors_open(&st, path, err));
+    const int rc = weights_load(list, st, place, NULL, err);
+    safetensors_free(st);
+    return rc;
+}
+static int load_file(struct err *err) { return load_from(model, err); }
+static int load_shards(struct err *err) { return load_from(shards, err); }
+
+static int make_list(struct err *err)
+{
+    struct weights_list *l;
+    TRY(weights_list_new(&l, &list->config, err));
+    weights_list_free(l);
+    return 0;
+}
+
+static int save(struct err *err)
+{
+    const struct st_pair pair = { "made-by", "test" };
+    struct weight_digest *digest;
+    int n;
+    TRY(weights_save(list, target, ST_BF16, source, NULL, &pair, 1, &digest, &n, err));
+    mem_free(digest);
+    return 0;
+}
+
+static const struct { const char *name; int (*run)(struct err *err); } works[] = {
+    { "read a config", read_config }, { "make the list", make_list }, { "load one file", load_file }, { "load shards", load_shards }, { "save", save },
+};
+
+/* ---- the loop ---- */
+
+static uint64_t n_live(void)
+{
+    struct mem_stats s;
+    mem_stats_get(&s);
+    return s.n_live;
+}
+
+/* Only target may be in its folder, with the old bytes, or with the new ones when saving reached the rename. */
+static void check_target(const char *what)
+{
+    char **names;
+    int n;
+    assert_int_equal(file_list(shards, &names, &n, NULL), 0);
+    int n_odd = 0;
+    for (int i = 0; i < n; i++)
+        n_odd += strstr(names[i], ".tmp") != NULL;
+    file_list_free(names, n);
+    if (n_odd)
+        fail_msg("%s: %d temporary files left", what, n_odd);
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(file_read(target, 1 << 20, &b, NULL), 0);
+    struct safetensors *st = NULL;
+    if (strcmp(b.data, "old") && safetensors_parse(&st, b.data, b.len, "target", NULL))
+        fail_msg("%s: the target is neither the old nor the new file", what);
+    safetensors_free(st);
+    buf_release(&b);
+}
+
+static void fail_each(int kind, void (*arm)(int64_t), int code_a, int code_b)
+{
+    for (size_t i = 0; i < sizeof works / sizeof *works; i++)
+        for (int64_t n = 0;; n++) {
+            char what[100];
+            snprintf(what, sizeof what, "%s, %s %lld", works[i].name, kind ? "system call" : "allocation", (long long)n);
+            assert_int_equal(file_write_all(target, "old", 3, NULL), 0);
+            const uint64_t before = n_live();
+            struct err err = { 0 };
+            arm(n);
+            const int rc = works[i].run(&err);
+            const int64_t asked = kind ? file_fail_count() : mem_fail_count();
+            arm(-1);
+            if (n_live() != before)
+                fail_msg("%s: %lld blocks leaked", what, (long long)(n_live() - before));
+            check_target(what);
+            if (asked <= n) {
+                if (rc)
+                    fail_msg("%s: %s", what, err.msg);
+                break;
+            }
+            if (rc != code_a && rc != code_b)
+                fail_msg("%s: code %d (%s)", what, rc, err.msg);
+            if (!*err.msg || err.code != rc)
+                fail_msg("%s: no message", what);
+            assert_true(n < 10000);
+        }
+}
+
+static void arm_alloc(int64_t n) { mem_fail_at(n); }
+static void arm_file(int64_t n) { file_fail_at(n, EIO); }
+
+static void each_allocation_may_fail(void **state) { (void)state; fail_each(0, arm_alloc, ERR_NOMEM, ERR_NOMEM); }
+static void each_system_call_may_fail(void **state) { (void)state; fail_each(1, arm_file, ERR_IO, ERR_IO); }
+
+/* ---- the files ---- */
+
+/* The tensors of the model, half in each of two files. */
+static void write_shards(void)
+{
+    struct safetensors *st;
+    struct err err = { 0 };
+    assert_int_equal(safetensors_open(&st, model, NULL), 0);
+    struct buf index;
+    buf_init(&index);
+    for (int part = 0; part < 2; part++) {
+        char path[150];
+        snprintf(path, sizeof path, "%s/part-%d.safetensors", shards, part);
+        struct st_decl *d = calloc((size_t)st->n_tensor, sizeof *d);
+        int n = 0;
+        for (int i = part; i < st->n_tensor; i += 2) {
+            d[n] = (struct st_decl){ st->tensor[i].name, st->tensor[i].dtype, st->tensor[i].rank, { 0 } };
+            memcpy(d[n++].shape, st->tensor[i].shape, sizeof d->shape);
+            buf_printf(&index, NULL, "%s\"%s\":\"part-%d.safetensors\"", index.len ? "," : "{\"weight_map\":{", st->tensor[i].name, part);
+        }
+        struct st_writer *w = NULL;
+        if (st_writer_new(&w, path, d, n, NULL, 0, &err))
+            fail_msg("%s", err.msg);
+        for (int i = 0; i < n; i++) {
+            const struct st_tensor *t = &st->tensor[2 * i + part];
+            assert_int_equal(st_writer_add(w, i, t->data, t->end - t->begin, NULL), 0);
+        }
+        assert_int_equal(st_writer_commit(w, NULL), 0);
+        st_writer_free(w);
+        free(d);
+    }
+    buf_add_str(&index, "}}", NULL);
+    char path[150];
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", shards);
+    assert_int_equal(file_write_all(path, index.data, index.len, NULL), 0);
+    buf_release(&index);
+    safetensors_free(st);
+}
+
+static int make_files(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(model, sizeof model, "%s/model.safetensors", dir);
+    snprintf(shards, sizeof shards, "%s/shards", dir);
+    snprintf(target, sizeof target, "%s/shards/target.safetensors", dir);
+    snprintf(config_path, sizeof config_path, "%s/config.json", dir);
+    struct config c;
+    struct err err;
+    if (file_mkdirs(shards, &err) || file_write_all(config_path, config_text, strlen(config_text), &err) ||
+        config_load(&c, config_path, NULL, &err) || weights_list_new(&list, &c, &err) ||
+        weights_save(list, model, ST_F32, source, NULL, NULL, 0, NULL, NULL, &err))
+        return -1;
+    write_shards();
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    weights_list_free(list);
+    return file_remove_tree(dir, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(each_system_call_may_fail),
+    };
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
