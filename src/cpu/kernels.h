@@ -30,7 +30,7 @@ static inline size_t cpu_panel_size(size_t K, size_t N) { return cpu_round_panel
  * a(i,k): gemm: a[row(i)*a_row + k*a_col], row(i) = rows ? rows[i] : i.
  *         gemm_bf16: pairs (k even, k+1) are adjacent: pair kk of row i at a + row(i)*a_row + kk*a_col, strides in bf16
  *         elements: row-major [M][K]: a_row = lda, a_col = 2; pack_pairs' [K/2][M][2]: a_row = 2, a_col = 2*M.
- *         For odd K the last pair's second element must be readable; it is multiplied by the panel's zero, so finite.
+ *         For odd K the last pair's second element must be readable; its value does not matter (pack_pairs' is 0).
  * b: panels as of pack_*, panel j at b + j*b_panel (elements); columns past N in the last panel are zero.
  * add may be c itself (accumulate). */
 struct gemm {

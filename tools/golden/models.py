@@ -37,6 +37,8 @@ import torch
 import torch.nn.functional as F
 
 IGNORED = -100                 # cross_entropy's ignore_index
+FEWEST = 3                     # tokens of an expert that is not idle: bf16 errors of single tokens do not average
+MARGIN = 0.05                  # between the logits of the last expert chosen and the first one not
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 
 
@@ -126,8 +128,8 @@ def experts(x, router, expert, n_expert, top_k, renormalise, log):
     logits = x @ router.T
     probs = logits.softmax(-1)
     ranked = logits.detach().sort(-1, descending=True)[0]
-    # A float32 run must choose the same experts.
-    assert (ranked[..., top_k - 1] - ranked[..., top_k]).min() > 1e-3, "a choice of experts hangs by a hair"
+    # A bf16 run (router logits off by up to about 0.02) must choose the same experts.
+    assert (ranked[..., top_k - 1] - ranked[..., top_k]).min() > MARGIN, "a choice of experts hangs by a hair: another seed"
     chosen = torch.zeros_like(probs).scatter(-1, logits.topk(top_k, -1)[1], 1.0)
     gates = probs * chosen
     if renormalise:
@@ -299,7 +301,7 @@ CASES = {
         "head_dim": 12, "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "attention_bias": False, "attention_dropout": 0.0, "mlp_bias": False, "initializer_range": 0.02,
         "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False, "torch_dtype": "float32"}},
-    "mixtral": {"B": 3, "T": 17, "seed": 3, "n_ignored": 6, "config": {
+    "mixtral": {"B": 3, "T": 17, "seed": 6, "n_ignored": 6, "config": {
         "architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "vocab_size": 67, "hidden_size": 32,
         "intermediate_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "head_dim": 8, "hidden_act": "silu", "max_position_embeddings": 48, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0,
@@ -307,7 +309,7 @@ CASES = {
         "router_aux_loss_coef": 0.02, "router_jitter_noise": 0.0, "output_router_logits": False,
         "initializer_range": 0.02, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False,
         "torch_dtype": "float32"}},
-    "olmoe": {"B": 2, "T": 19, "seed": 4, "n_ignored": 0, "idle_expert": True, "config": {
+    "olmoe": {"B": 2, "T": 19, "seed": 622, "n_ignored": 0, "idle_expert": True, "config": {
         "architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", "vocab_size": 65, "hidden_size": 32,
         "intermediate_size": 17, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "hidden_act": "silu", "max_position_embeddings": 32, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
@@ -320,7 +322,7 @@ CASES = {
         "intermediate_size": 90, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 24,
         "norm": "layernorm", "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False,
         "pos": "learned", "tie_word_embeddings": True, "torch_dtype": "float32"}},
-    "lathe_gpt_moe": {"B": 2, "T": 20, "seed": 7, "n_ignored": 5, "idle_expert": True, "config": {
+    "lathe_gpt_moe": {"B": 2, "T": 20, "seed": 3567, "n_ignored": 5, "idle_expert": True, "config": {
         "architectures": ["LatheForCausalLM"], "model_type": "lathe_gpt", "vocab_size": 97, "hidden_size": 32,
         "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 24, "norm": "layernorm",
         "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False, "pos": "learned",
@@ -375,6 +377,8 @@ def run_case(case):
         golden[f"expert_count.{i}"] = r["count"].numpy().astype(np.int32)
     idle = any((golden[f"expert_count.{i}"] == 0).any() for i in range(len(log)))
     assert idle or not case.get("idle_expert"), "no expert is idle: choose another seed"
+    least = min(int(r["count"][r["count"] > 0].min()) for r in log) if log else FEWEST
+    assert least >= FEWEST, "an expert's gradient is that of hardly any token: choose another seed"
     golden.update({"grad." + name: x.grad.numpy() for name, x in w.items()})
     return weights, golden
 

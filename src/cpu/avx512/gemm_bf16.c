@@ -61,6 +61,8 @@ static void gemm_bf16(const struct gemm *g)
                     const bf16 *row = (const bf16 *)g->a + (g->rows ? g->rows[m0 + i] : m0 + i) * g->a_row + k0 / 2 * g->a_col;
                     for (int k = 0; k < kc / 2; k++)
                         memcpy(&block[k * mr + i], row + k * g->a_col, 4);
+                    if (k0 + kc > g->K)
+                        block[(kc / 2 - 1) * mr + i] &= 0xffff;      /* the unused half of the last pair */
                 }
             for (int n = 0; n < g->N;) {
                 const int np = g->N - n >= 2 * PANEL ? 2 : 1, cols = g->N - n < np * PANEL ? g->N - n : np * PANEL;

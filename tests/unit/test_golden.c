@@ -1,0 +1,346 @@
+/* test_golden.c - whole models against tests/golden (float64, tools/golden/models.py): logits, losses and the gradient of
+ * every weight, in fp32 and bf16, at every level of kernels; AdamW and the schedules against torch's. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/tree.h"
+#include "model/decoder.h"
+#include "train/schedule.h"
+
+static const char *const cases[] = { "gpt2", "lathe_gpt", "lathe_gpt_moe", "llama", "mixtral", "olmoe" };
+#define N_CASE (sizeof cases / sizeof *cases)
+
+static struct pool *pool;
+static struct err err;
+#define OK(expr)                              \
+    do {                                      \
+        if ((expr) < 0)                       \
+            fail_msg(#expr ": %s", err.msg);  \
+    } while (0)
+
+struct golden { struct config c; struct weights_list *l; struct safetensors *model, *want; int B, T; const int32_t *ids, *targets; int32_t *pos, *seq_start; };
+
+static const struct st_tensor *find(const struct safetensors *st, const char *name)
+{
+    const struct st_tensor *t = safetensors_find(st, name);
+    if (!t)
+        fail_msg("no tensor '%s'", name);
+    return t;
+}
+
+static void open_case(struct golden *g, const char *name)
+{
+    char path[200];
+    struct buf warnings;
+    buf_init(&warnings);
+    snprintf(path, sizeof path, "tests/golden/%s", name);
+    OK(config_load(&g->c, path, &warnings, &err));
+    buf_release(&warnings);
+    OK(weights_list_new(&g->l, &g->c, &err));
+    OK(safetensors_open(&g->model, path, &err));
+    snprintf(path, sizeof path, "tests/golden/%s/golden.safetensors", name);
+    OK(safetensors_open(&g->want, path, &err));
+    const struct st_tensor *ids = find(g->want, "input_ids");
+    g->B = (int)ids->shape[0], g->T = (int)ids->shape[1];
+    g->ids = ids->data, g->targets = find(g->want, "targets")->data;
+    g->pos = mem_alloc_array((size_t)(g->B * g->T), sizeof *g->pos);
+    g->seq_start = mem_alloc_array((size_t)g->B + 1, sizeof *g->seq_start);
+    for (int i = 0; i < g->B * g->T; i++)
+        g->pos[i] = i % g->T;
+    for (int b = 0; b <= g->B; b++)
+        g->seq_start[b] = b * g->T;
+}
+
+static void close_case(struct golden *g)
+{
+    weights_list_free(g->l);
+    safetensors_free(g->model);
+    safetensors_free(g->want);
+    mem_free(g->pos);
+    mem_free(g->seq_start);
+}
+
+static void load(const struct golden *g, struct decoder *d, enum decoder_use use, enum dtype compute, enum recompute recompute)
+{
+    const struct decoder_opts o = { .use = use, .compute = compute, .recompute = recompute, .n_slot = g->B, .ctx = g->c.ctx };
+    OK(decoder_record(d, &g->c, &o, &err));
+    OK(decoder_plan(d, g->B * g->T, g->B, 2, NULL, &err));
+    OK(decoder_bind(d, pool, NULL, &err));
+    OK(weights_load(g->l, g->model, decoder_weight, d, &err));
+    memcpy(d->g->tensor[d->ids].data, g->ids, (size_t)(g->B * g->T) * sizeof(int32_t));
+    memcpy(d->g->tensor[d->pos].data, g->pos, (size_t)(g->B * g->T) * sizeof(int32_t));
+    if (d->target >= 0)
+        for (int i = 0; i < g->B * g->T; i++)
+            ((int32_t *)d->g->tensor[d->target].data)[i] = g->targets[i] < 0 ? -1 : g->targets[i];
+}
+
+static double difference(const float *got, const double *want, int64_t n)
+{
+    double diff = 0, norm = 0;
+    for (int64_t i = 0; i < n; i++)
+        diff += (got[i] - want[i]) * (got[i] - want[i]), norm += want[i] * want[i];
+    return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
+}
+
+/* The part of our gradient that belongs to one tensor of the file, in the file's layout. */
+static void check_part(const struct golden *g, const char *name, const float *grad, const struct weight_part *p, double tolerance)
+{
+    char key[PART_NAME_MAX + 8];
+    snprintf(key, sizeof key, "grad.%s", p->name);
+    const struct st_tensor *want = find(g->want, key);
+    const int64_t n = p->n_row * p->n_col;
+    assert_int_equal(want->n, n);
+    float *got = mem_alloc_array((size_t)n, sizeof *got);
+    for (int64_t i = 0; i < p->n_row; i++)
+        for (int64_t j = 0; j < p->n_col; j++)
+            got[p->transposed ? j * p->n_row + i : i * p->n_col + j] = grad[(p->row + i) * p->n_col + j];
+    double *expected = mem_alloc_array((size_t)n, sizeof *expected);
+    memcpy(expected, want->data, (size_t)n * sizeof *expected);
+    const double d = difference(got, expected, n);
+    if (!(d <= tolerance))
+        fail_msg("%s: %s differs by %.3g, expected at most %g", name, key, d, tolerance);
+    mem_free(got);
+    mem_free(expected);
+}
+
+static void check_gradients(const char *name, enum dtype compute, enum recompute recompute, double tolerance)
+{
+    struct golden g;
+    struct decoder d;
+    open_case(&g, name);
+    load(&g, &d, DECODER_TRAIN, compute, recompute);
+    int counted = 0;
+    for (int i = 0; i < g.B * g.T; i++)
+        counted += g.targets[i] >= 0;
+    const struct step s = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start, .loss_scale = 1.0 / counted, .aux_scale = 1 };
+    graph_run(d.g, PASS_PREPARE, &s);
+    graph_run(d.g, PASS_FORWARD, &s);
+    graph_run(d.g, PASS_BACKWARD, &s);
+    double loss = 0, want[1], want_total[1];
+    for (int i = 0; i < g.B * g.T; i++)
+        loss += g.targets[i] >= 0 ? (double)((const float *)d.g->tensor[d.nll].data)[i] / counted : 0;
+    double total = loss;
+    for (int i = 0; i < d.n_stats; i++) {
+        const struct aux_losses l = graph_aux_losses(d.g->tensor[d.stats[i]].data, &d.route);
+        total += l.lb + l.z;
+        char key[40];
+        snprintf(key, sizeof key, "expert_count.%d", i);
+        const int32_t *count = find(g.want, key)->data;
+        for (int e = 0; compute == DT_F32 && e < g.c.n_expert; e++)
+            assert_int_equal((int)((const double *)d.g->tensor[d.stats[i]].data)[e], count[e]);
+    }
+    memcpy(want, find(g.want, "loss")->data, sizeof want);
+    memcpy(want_total, find(g.want, "loss_total")->data, sizeof want_total);
+    if (!(fabs(loss - want[0]) <= tolerance * want[0]) || !(fabs(total - want_total[0]) <= tolerance * want_total[0]))
+        fail_msg("%s: loss %.9g, total %.9g, expected %.9g and %.9g", name, loss, total, want[0], want_total[0]);
+    for (int i = 0; i < g.l->n_weight; i++)
+        for (int p = 0; p < g.l->weight[i].n_part; p++) {
+            const struct weight_part part = weight_part(g.l, &g.l->weight[i], p);
+            check_part(&g, name, d.g->tensor[d.g->tensor[i].grad].data, &part, tolerance);
+        }
+    decoder_release(&d);
+    close_case(&g);
+}
+
+static void losses_and_all_gradients_in_fp32(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++)
+        check_gradients(cases[i], DT_F32, RECOMPUTE_NONE, 1e-5);
+}
+static void losses_and_all_gradients_in_fp32_with_recomputation(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++) {
+        check_gradients(cases[i], DT_F32, RECOMPUTE_CHEAP, 1e-5);
+        check_gradients(cases[i], DT_F32, RECOMPUTE_BLOCK, 1e-5);
+    }
+}
+/* Routing is a choice: a bf16 hidden state may choose another expert than float64 did, and then the gradient is another
+ * function's.  The maker of the cases takes seeds without such near ties (MARGIN in tools/golden/models.py). */
+static void losses_and_all_gradients_in_bf16(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++)
+        check_gradients(cases[i], DT_BF16, RECOMPUTE_NONE, 2e-2);
+}
+
+static void logits_of_every_token(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++) {
+        struct golden g;
+        struct decoder d;
+        open_case(&g, cases[i]);
+        load(&g, &d, DECODER_LOGITS, DT_F32, RECOMPUTE_NONE);
+        const struct step s = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start };
+        graph_run(d.g, PASS_PREPARE, &s);
+        graph_run(d.g, PASS_FORWARD, &s);
+        const struct st_tensor *want = find(g.want, "logits");
+        double *expected = mem_alloc_array((size_t)want->n, sizeof *expected);
+        memcpy(expected, want->data, (size_t)want->n * sizeof *expected);
+        const double diff = difference(d.g->tensor[d.logits].data, expected, want->n);
+        if (!(diff <= 1e-5))
+            fail_msg("%s: logits differ by %.3g", cases[i], diff);
+        mem_free(expected);
+        decoder_release(&d);
+        close_case(&g);
+    }
+}
+
+/* With a cache: the prompt whole, in pieces, or token by token, alone or with the other sequence: the same bits. */
+static void logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++)
+        for (int b16 = 0; b16 < 2; b16++) {
+            struct golden g;
+            struct decoder d, all;
+            open_case(&g, cases[i]);
+            load(&g, &d, DECODER_GENERATE, b16 ? DT_BF16 : DT_F32, RECOMPUTE_NONE);
+            load(&g, &all, DECODER_LOGITS, b16 ? DT_BF16 : DT_F32, RECOMPUTE_NONE);
+            const int V = g.c.vocab_size;
+            const struct step whole = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start };
+            graph_run(all.g, PASS_PREPARE, &whole);
+            graph_run(all.g, PASS_FORWARD, &whole);
+            graph_run(d.g, PASS_PREPARE, &whole);
+            const float *want = all.g->tensor[all.logits].data;
+            int32_t *ids = d.g->tensor[d.ids].data, *pos = d.g->tensor[d.pos].data, *last = d.g->tensor[d.last].data;
+            for (int chunk = 1; chunk <= g.T; chunk += 5) {                      /* sequence 0 alone, in chunks */
+                for (int at = 0; at < g.T; at += chunk) {
+                    const int32_t n = g.T - at < chunk ? g.T - at : chunk, start[2] = { 0, n }, pos0 = at, slot = 1;
+                    for (int j = 0; j < n; j++)
+                        ids[j] = g.ids[at + j], pos[j] = at + j;
+                    last[0] = n - 1;
+                    graph_run(d.g, PASS_FORWARD, &(struct step){ .T = n, .S = 1, .seq_start = start, .pos0 = &pos0, .slot = &slot });
+                    if (memcmp(d.g->tensor[d.logits].data, want + (at + n - 1) * V, (size_t)V * sizeof *want))
+                        fail_msg("%s %s: logits of token %d in chunks of %d differ from the whole batch's", cases[i], b16 ? "bf16" : "fp32", at + n - 1, chunk);
+                }
+            }
+            for (int t = 0; t < g.T; t++) {                                       /* all sequences, one token each */
+                int32_t start[8], pos0[8], slot[8];
+                for (int b = 0; b < g.B; b++)
+                    ids[b] = g.ids[b * g.T + t], pos[b] = pos0[b] = t, slot[b] = g.B - 1 - b, start[b] = last[b] = b;
+                start[g.B] = g.B;
+                graph_run(d.g, PASS_FORWARD, &(struct step){ .T = g.B, .S = g.B, .seq_start = start, .pos0 = pos0, .slot = slot });
+                for (int b = 0; b < g.B; b++)
+                    if (memcmp((const float *)d.g->tensor[d.logits].data + b * V, want + (b * g.T + t) * V, (size_t)V * sizeof *want))
+                        fail_msg("%s %s: logits of sequence %d, token %d, decoded in a batch differ", cases[i], b16 ? "bf16" : "fp32", b, t);
+            }
+            decoder_release(&d);
+            decoder_release(&all);
+            close_case(&g);
+        }
+}
+
+/* ---- optimiser and schedules ---- */
+
+static struct schedule read_schedule(const json_t *o, const char *where)
+{
+    const char *kind;
+    int64_t warmup, steps;
+    struct schedule s = { .kind = SCHEDULE_CONSTANT };
+    OK(tree_str(o, "kind", "", &kind, where, &err));
+    s.kind = !strcmp(kind, "cosine") ? SCHEDULE_COSINE : !strcmp(kind, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT;
+    OK(tree_num(o, "max", NAN, &s.max, where, &err));
+    OK(tree_num(o, "min", NAN, &s.min, where, &err));
+    OK(tree_num(o, "decay_share", 0.2, &s.decay_share, where, &err));
+    OK(tree_int(o, "warmup", -1, 0, 1000000, &warmup, where, &err));
+    OK(tree_int(o, "steps", -1, 1, 1000000, &steps, where, &err));
+    s.warmup = (long)warmup, s.steps = (long)steps;
+    return s;
+}
+
+static void schedules_give_the_learning_rates_of_the_tables(void **state)
+{
+    (void)state;
+    json_t *root, *table;
+    size_t i;
+    OK(tree_load(&root, "tests/golden/schedule/schedule.json", 1 << 20, &err));
+    assert_true(json_array_size(root) >= 2);
+    json_array_foreach(root, i, table) {
+        const struct schedule s = read_schedule(table, "schedule.json");
+        const json_t *lr = json_object_get(table, "lr");
+        assert_true((long)json_array_size(lr) >= s.steps);
+        for (long step = 0; step < (long)json_array_size(lr); step++) {
+            const double got = schedule_lr(&s, step), want = json_number_value(json_array_get(lr, (size_t)step));
+            if (!(fabs(got - want) <= 1e-15))
+                fail_msg("schedule %zu, step %ld: %.17g, expected %.17g", i, step, got, want);
+        }
+    }
+    json_decref(root);
+}
+
+/* 20 steps with clipping: the norm from sum_squares, then the kernel, on float copies of the float64 run. */
+static void adamw_with_clipping_as_torch_does_it(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "embed.weight", "fc.weight", "fc.bias", "norm.weight", "head.weight" };
+    enum { N = sizeof names / sizeof *names, MAX = 128 };
+    struct safetensors *st;
+    OK(safetensors_open(&st, "tests/golden/adamw/golden.safetensors", &err));
+    double lr[20], norms[20];
+    memcpy(lr, find(st, "lr")->data, sizeof lr);
+    memcpy(norms, find(st, "norm")->data, sizeof norms);
+    for (const struct cpu_kernels *const *l = cpu_levels(); *l; l++) {
+        float w[N][MAX], m[N][MAX] = { { 0 } }, v[N][MAX] = { { 0 } }, g[N][MAX];
+        char key[64];
+        for (int i = 0; i < N; i++) {
+            snprintf(key, sizeof key, "before.%s", names[i]);
+            OK(st_read_f32(find(st, key), 0, find(st, key)->n, w[i], &err));
+        }
+        for (int t = 0; t < 20; t++) {
+            double square = 0;
+            int64_t n[N];
+            for (int i = 0; i < N; i++) {
+                snprintf(key, sizeof key, "grad.%d.%s", t, names[i]);
+                n[i] = find(st, key)->n;
+                OK(st_read_f32(find(st, key), 0, n[i], g[i], &err));
+                square += (*l)->sum_squares((size_t)n[i], g[i]);
+            }
+            const double norm = sqrt(square);
+            assert_true(fabs(norm - norms[t]) <= 1e-6 * norms[t]);
+            for (int i = 0; i < N; i++) {
+                snprintf(key, sizeof key, "before.%s", names[i]);
+                const struct adamw p = { .lr = (float)lr[t], .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .wd = find(st, key)->rank > 1 ? 0.1f : 0,
+                                         .correction1 = (float)(1 - pow(0.9, t + 1)), .correction2 = (float)(1 - pow(0.95, t + 1)),
+                                         .grad_scale = norm > 1 ? (float)(1 / (norm + 1e-6)) : 1 };
+                (*l)->adamw((size_t)n[i], w[i], g[i], m[i], v[i], &p);
+            }
+        }
+        for (int i = 0; i < N; i++) {
+            double want[MAX];
+            snprintf(key, sizeof key, "after.%s", names[i]);
+            const struct st_tensor *t = find(st, key);
+            memcpy(want, t->data, (size_t)t->n * sizeof *want);
+            const double d = difference(w[i], want, t->n);
+            if (!(d <= 1e-5))
+                fail_msg("%s: %s differs by %.3g after 20 steps", (*l)->level, names[i], d);
+        }
+    }
+    safetensors_free(st);
+}
+
+int main(void)
+{
+    if (pool_new(&pool, 2, &err) < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_of_every_token),
+        cmocka_unit_test(losses_and_all_gradients_in_fp32),
+        cmocka_unit_test(losses_and_all_gradients_in_fp32_with_recomputation),
+        cmocka_unit_test(losses_and_all_gradients_in_bf16),
+        cmocka_unit_test(logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch),
+        cmocka_unit_test(adamw_with_clipping_as_torch_does_it),
+        cmocka_unit_test(schedules_give_the_learning_rates_of_the_tables),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pool_free(pool);
+    return failed;
+}
