@@ -1,27 +1,18 @@
 #include "base/err.h"
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Length of the UTF-8 character at s, 0 if there is none or it is a control character (C0, DEL, C1). */
-static size_t printable(const unsigned char *s)
-{
-    if (*s < 0x80)
-        return *s >= 0x20 && *s != 0x7F;
-    const size_t n = *s >= 0xC2 && *s < 0xE0 ? 2 : *s >= 0xE0 && *s < 0xF0 ? 3 : *s >= 0xF0 && *s < 0xF5 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((*s == 0xE0 && s[1] < 0xA0) || (*s == 0xED && s[1] > 0x9F) || (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F))
-        return 0;
-    return *s == 0xC2 && s[1] < 0xA0 ? 0 : n;
-}
+#include "base/utf8.h"
 
 void err_tidy(char *text)
 {
-    for (unsigned char *s = (unsigned char *)text; *s;) {
-        const size_t n = printable(s);
+    const char *end = text + strlen(text);
+    for (char *s = text; *s;) {
+        const unsigned char *u = (const unsigned char *)s;
+        const bool control = *u < 0x20 || *u == 0x7F || (*u == 0xC2 && u[1] < 0xA0);      /* C0, DEL, C1 */
+        const int n = control ? 0 : utf8_length(s, end);
         if (!n)
             *s = '?';
         s += n ? n : 1;

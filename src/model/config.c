@@ -37,7 +37,8 @@ static const struct word qk_norm_words[] = { QK_NORM_KINDS(X) { NULL, 0 } };
 static const struct word family_words[] = { FAMILIES(X) { NULL, 0 } };
 #undef X
 /* The first word of a value is the one that is written. */
-static const struct word gpt2_acts[] = { { "gelu_new", ACT_GELU_TANH }, { "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu", ACT_GELU }, { NULL, 0 } };
+static const struct word gpt2_acts[] = { { "gelu_new", ACT_GELU_TANH }, { "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu", ACT_GELU },
+                                         { NULL, 0 } };
 static const struct word gated_acts[] = { { "silu", ACT_SWIGLU }, { "swish", ACT_SWIGLU }, { NULL, 0 } };
 static const struct word dtype_words[] = { { "float32", ST_F32 }, { "bfloat16", ST_BF16 }, { "float16", ST_F16 }, { "float64", ST_F64 },
                                            { "float", ST_F32 }, { "half", ST_F16 }, { "double", ST_F64 }, { NULL, 0 } };
@@ -156,7 +157,14 @@ static const struct key {
 };
 #define N_KEY (sizeof keys / sizeof *keys)
 
-static const struct fixed { unsigned families; const char *name; enum kind kind; size_t at; int value; const struct word *words; } fixed[] = {
+static const struct fixed {
+    unsigned families;
+    const char *name;
+    enum kind kind;
+    size_t at;
+    int value;
+    const struct word *words;
+} fixed[] = {
     { F_GPT2, "norm", KIND_WORD, AT(norm), NORM_LAYER, norm_words },
     { F_GPT2, "norm_bias", KIND_BOOL, AT(norm_bias), true, NULL },
     { F_GPT2, "linear_bias", KIND_BOOL, AT(linear_bias), true, NULL },
@@ -199,7 +207,12 @@ static const struct { const char *name; size_t at; double min, max; } numbers[] 
 #define N_NUMBER (sizeof numbers / sizeof *numbers)
 
 /* null and absence are always fine here. */
-static const struct { unsigned families; const char *name; enum { MUST_NULL, MUST_FALSE, MUST_TRUE, MUST_ONE } must; const char *why; } musts[] = {
+static const struct {
+    unsigned families;
+    const char *name;
+    enum { MUST_NULL, MUST_FALSE, MUST_TRUE, MUST_ONE } must;
+    const char *why;
+} musts[] = {
     { F_ALL, "quantization_config", MUST_NULL, "weights that are quantised in the file" },
     { F_ALL, "auto_map", MUST_NULL, "a model that needs Python code from its repository" },
     { F_ALL, "is_encoder_decoder", MUST_FALSE, "an encoder with a decoder" },
@@ -702,7 +715,8 @@ static int add_key(struct buf *b, const struct config *c, const struct key *k, s
 
 static int add_ids(struct buf *b, const struct config *c, struct err *err)
 {
-    TRY(c->bos_id < 0 ? buf_add_str(b, ",\n  \"bos_token_id\": null", err) : buf_printf(b, err, ",\n  \"bos_token_id\": %d", c->bos_id));
+    TRY(buf_add_str(b, ",\n  \"bos_token_id\": ", err));
+    TRY(c->bos_id < 0 ? buf_add_str(b, "null", err) : buf_printf(b, err, "%d", c->bos_id));
     TRY(buf_add_str(b, ",\n  \"eos_token_id\": ", err));
     if (c->n_eos < 2)
         return c->n_eos ? buf_printf(b, err, "%d", c->eos_id[0]) : buf_add_str(b, "null", err);
@@ -718,7 +732,8 @@ int config_write(const struct config *c, struct buf *out, struct err *err)
         FAMILIES(X)
 #undef X
     };
-    TRY(buf_printf(out, err, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\"", class[c->family], family_name(c->family)));
+    TRY(buf_printf(out, err, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\"", class[c->family],
+                   family_name(c->family)));
     for (size_t i = 0; i < N_KEY; i++)
         if (keys[i].families & 1u << c->family)
             TRY(add_key(out, c, &keys[i], err));

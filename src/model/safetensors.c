@@ -1,4 +1,4 @@
-/* safetensors.c - reader and writer of safetensors files.
+/* safetensors.c - reader of safetensors files.
  *
  * The header has its own scanner instead of a JSON tree: it may have 100 MB, of which a tree would make gigabytes, its
  * grammar has two levels and no recursion, and an error can name the tensor it is in.  Tensor names and metadata are
@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and is read in place");
 
@@ -46,24 +47,6 @@ size_t st_dtype_size(enum st_dtype t)
 #undef X
     };
     return size[t];
-}
-
-/* Bytes of the UTF-8 character at p, 0 if there is none: no overlong form, no surrogate, at most U+10FFFF. */
-static int utf8_length(const char *p, const char *end)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    const ptrdiff_t left = end - p;
-    if (u[0] < 0x80)
-        return 1;
-    const int n = u[0] >= 0xC2 && u[0] < 0xE0 ? 2 : u[0] >= 0xE0 && u[0] < 0xF0 ? 3 : u[0] >= 0xF0 && u[0] < 0xF5 ? 4 : 0;
-    if (!n || left < n)
-        return 0;
-    for (int i = 1; i < n; i++)
-        if ((u[i] & 0xC0) != 0x80)
-            return 0;
-    const bool overlong = (u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xF0 && u[1] < 0x90);
-    const bool beyond = (u[0] == 0xED && u[1] >= 0xA0) || (u[0] == 0xF4 && u[1] >= 0x90);
-    return overlong || beyond ? 0 : n;
 }
 
 /* ---- names: open addressing over the tensors, at most half full ---- */
@@ -137,8 +120,8 @@ static int scan_error(const struct scan *s, const char *expected)
     if (s->p < s->end)
         snprintf(found, sizeof found, c > 0x20 && c < 0x7F ? "'%c'" : "byte 0x%02x", c);
     if (s->tensor)
-        return ERR(s->err, FORMAT, "%s: tensor '%.255s': found %s at byte %td of the header, expected %s", s->file, s->tensor, found,
-                   s->p - s->start, expected);
+        return ERR(s->err, FORMAT, "%s: tensor '%.255s': found %s at byte %td of the header, expected %s", s->file, s->tensor,
+                   found, s->p - s->start, expected);
     return ERR(s->err, FORMAT, "%s: found %s at byte %td of the header, expected %s", s->file, found, s->p - s->start, expected);
 }
 
@@ -171,11 +154,11 @@ static int hex4(struct scan *s, unsigned *out)
 {
     *out = 0;
     for (int i = 0; i < 4; i++, s->p++) {
-        const char c = s->p < s->end ? *s->p : 0;
-        const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-        if (digit < 0)
+        static const char digits[] = "0123456789abcdefABCDEF";
+        const char *at = s->p < s->end && *s->p ? strchr(digits, *s->p) : NULL;
+        if (!at)
             return scan_error(s, "four hexadecimal digits after \\u");
-        *out = *out << 4 | (unsigned)digit;
+        *out = *out << 4 | (unsigned)(at - digits < 16 ? at - digits : at - digits - 6);
     }
     return 0;
 }
@@ -198,16 +181,11 @@ static int scan_unicode(struct scan *s)
     }
     if (!c)
         return scan_error(s, "no NUL (\\u0000) before it");
-    char *t = s->text;
-    if (c < 0x80)
-        *t++ = (char)c;
-    else if (c < 0x800)
-        *t++ = (char)(0xC0 | c >> 6), *t++ = (char)(0x80 | (c & 63));
-    else if (c < 0x10000)
-        *t++ = (char)(0xE0 | c >> 12), *t++ = (char)(0x80 | (c >> 6 & 63)), *t++ = (char)(0x80 | (c & 63));
-    else
-        *t++ = (char)(0xF0 | c >> 18), *t++ = (char)(0x80 | (c >> 12 & 63)), *t++ = (char)(0x80 | (c >> 6 & 63)), *t++ = (char)(0x80 | (c & 63));
-    s->text = t;
+    const int n_more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;      /* bytes after the first */
+    static const unsigned char lead[] = { 0, 0xC0, 0xE0, 0xF0 };
+    *s->text++ = (char)(lead[n_more] | c >> 6 * n_more);
+    for (int i = n_more - 1; i >= 0; i--)
+        *s->text++ = (char)(0x80 | (c >> 6 * i & 63));
     return 0;
 }
 
@@ -346,7 +324,8 @@ static int scan_fields(struct scan *s, struct st_tensor *t)
     }
     for (int f = 0; f < 3; f++)
         if (!(seen & 1u << f))
-            return ERR(s->err, FORMAT, "%s: tensor '%s': found no %s, expected dtype, shape and data_offsets", s->file, s->tensor, field[f]);
+            return ERR(s->err, FORMAT, "%s: tensor '%s': found no %s, expected dtype, shape and data_offsets", s->file, s->tensor,
+                       field[f]);
     return 0;
 }
 
@@ -491,11 +470,13 @@ static int check_layout(const struct safetensors *st, int first, uint64_t data_s
                        t->name, (unsigned long long)t->begin, (unsigned long long)at);
         at = t->end;
     }
-    if (at < data_size)
-        return ERR(err, FORMAT, "%s: %llu bytes after %s%s%s, expected none", file, (unsigned long long)(data_size - at),
-                   st->n_tensor > first ? "the last tensor '" : "the header", st->n_tensor > first ? st->tensor[st->n_tensor - 1].name : "",
-                   st->n_tensor > first ? "'" : " of a file without tensors");
-    return 0;
+    if (at == data_size)
+        return 0;
+    if (st->n_tensor == first)
+        return ERR(err, FORMAT, "%s: %llu bytes after the header of a file without tensors, expected none", file,
+                   (unsigned long long)data_size);
+    return ERR(err, FORMAT, "%s: %llu bytes after the last tensor '%s', expected none", file, (unsigned long long)(data_size - at),
+               st->tensor[st->n_tensor - 1].name);
 }
 
 static int read_file(struct safetensors *st, const char *data, size_t size, struct err *err)
@@ -506,10 +487,11 @@ static int read_file(struct safetensors *st, const char *data, size_t size, stru
         return ERR(err, FORMAT, "%s: %zu bytes, expected at least 8 for the length of the header", f->name, size);
     memcpy(&n, data, sizeof n);
     if (n > ST_HEADER_MAX)
-        return ERR(err, FORMAT, "%s: the header has %llu bytes, expected at most %d", f->name, (unsigned long long)n, ST_HEADER_MAX);
+        return ERR(err, FORMAT, "%s: the header has %llu bytes, expected at most %d", f->name, (unsigned long long)n,
+                   ST_HEADER_MAX);
     if (n > size - sizeof n)
-        return ERR(err, FORMAT, "%s: the header has %llu bytes, but the file has %zu after its length", f->name, (unsigned long long)n,
-                   size - sizeof n);
+        return ERR(err, FORMAT, "%s: the header has %llu bytes, but the file has %zu after its length", f->name,
+                   (unsigned long long)n, size - sizeof n);
     if (!(f->text = mem_alloc(n + 1)))
         return ERR(err, NOMEM, "%s: no memory for a header of %llu bytes", f->name, (unsigned long long)n);
     const char *header = data + sizeof n, *body = header + n;
@@ -782,14 +764,6 @@ static float half_to_float(uint16_t h)
     return from_bits(u | (uint32_t)(h & 0x8000) << 16);
 }
 
-uint16_t st_bf16(float f)
-{
-    const uint32_t u = to_bits(f);
-    if ((u & 0x7FFFFFFF) > 0x7F800000)
-        return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
-}
-
 static int read_f64(const struct st_tensor *t, const char *p, int64_t first, int64_t n, float *out, struct err *err)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -830,243 +804,4 @@ int st_read_f32(const struct st_tensor *t, int64_t first, int64_t n, float *out,
     default:
         return ERR(err, UNSUPPORTED, "tensor '%s': dtype %s, expected F32, F16, BF16 or F64", t->name, st_dtype_name(t->dtype));
     }
-}
-
-/* ---- writing ---- */
-
-struct st_writer {
-    struct file_writer file;
-    struct sha256 hash;            /* of the tensor begun, when begun */
-    bool begun, done;
-    int i, n;                      /* tensor in work, number of tensors */
-    uint64_t left;                 /* bytes of tensor i still to come */
-    char *text;                    /* the names, each with its NUL */
-    struct { const char *name; uint64_t bytes; char sha256[SHA256_HEX]; } *tensor;
-};
-
-static int check_utf8(const char *s, const char *what, struct err *err)
-{
-    const char *end = s + strlen(s);
-    for (const char *p = s; p < end;) {
-        const int n = utf8_length(p, end);
-        if (!n)
-            return ERR(err, USAGE, "%s '%.*s...' is not UTF-8", what, (int)(p - s > 100 ? 0 : p - s), s);
-        p += n;
-    }
-    return 0;
-}
-
-static int add_string(struct buf *b, const char *s, struct err *err)
-{
-    TRY(buf_add_char(b, '"', err));
-    for (; *s; s++) {
-        const unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            TRY(buf_add_char(b, '\\', err));
-        if (c < 0x20)
-            TRY(buf_printf(b, err, "\\u%04x", c));
-        else
-            TRY(buf_add_char(b, (char)c, err));
-    }
-    return buf_add_char(b, '"', err);
-}
-
-static int add_metadata(struct buf *b, const struct st_pair *pair, int n, struct err *err)
-{
-    for (int i = 0; i < n; i++) {
-        TRY(check_utf8(pair[i].key, "metadata key", err));
-        TRY(check_utf8(pair[i].value, "metadata value", err));
-        TRY(buf_add_str(b, i ? "," : "\"__metadata__\":{", err));
-        TRY(add_string(b, pair[i].key, err));
-        TRY(buf_add_char(b, ':', err));
-        TRY(add_string(b, pair[i].value, err));
-    }
-    return n ? buf_add_char(b, '}', err) : 0;
-}
-
-/* Appends the entry of d at byte `at` of the data; *bytes is its size. */
-static int add_decl(struct buf *b, const struct st_decl *d, uint64_t at, uint64_t *bytes, struct err *err)
-{
-    int64_t n = (int64_t)st_dtype_size(d->dtype);
-    const int64_t align = n;
-    if (!*d->name || strlen(d->name) > ST_NAME_BYTES_MAX || !strcmp(d->name, "__metadata__"))
-        return ERR(err, USAGE, "tensor '%.60s': its name has %zu bytes, expected 1 to %d and not __metadata__", d->name,
-                   strlen(d->name), ST_NAME_BYTES_MAX);
-    TRY(check_utf8(d->name, "tensor name", err));
-    if (d->rank < 0 || d->rank > ST_RANK_MAX)
-        return ERR(err, USAGE, "tensor '%s': rank %d, expected 0 to %d", d->name, d->rank, ST_RANK_MAX);
-    TRY(add_string(b, d->name, err));
-    TRY(buf_printf(b, err, ":{\"dtype\":\"%s\",\"shape\":[", st_dtype_name(d->dtype)));
-    for (int i = 0; i < d->rank; i++) {
-        if (d->shape[i] < 0 || __builtin_mul_overflow(n, d->shape[i], &n) || n > INT64_MAX / 4)
-            return ERR(err, USAGE, "tensor '%s': dimension %d is %lld, expected 0 or more and less than 2^61 bytes in all", d->name, i,
-                       (long long)d->shape[i]);
-        TRY(buf_printf(b, err, i ? ",%lld" : "%lld", (long long)d->shape[i]));
-    }
-    /* Readers that view the data in place need each tensor aligned to its element; the reference writer sorts for it. */
-    if (at % (uint64_t)align)
-        return ERR(err, USAGE, "tensor '%s': would begin at byte %llu, %s needs a multiple of %lld: give wider types first", d->name,
-                   (unsigned long long)at, st_dtype_name(d->dtype), (long long)align);
-    *bytes = (uint64_t)n;
-    if (at + *bytes > INT64_MAX / 2)
-        return ERR(err, RANGE, "tensor '%s': the file would have more than 2^62 bytes", d->name);
-    return buf_printf(b, err, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at, (unsigned long long)(at + *bytes));
-}
-
-static int make_header(struct st_writer *w, struct buf *b, const struct st_decl *decl, const struct st_pair *pair, int n_pair,
-                       struct err *err)
-{
-    uint64_t at = 0;
-    TRY(buf_add(b, "\0\0\0\0\0\0\0\0{", 9, err));
-    TRY(add_metadata(b, pair, n_pair, err));
-    for (int i = 0; i < w->n; i++) {
-        if (i || n_pair)
-            TRY(buf_add_char(b, ',', err));
-        TRY(add_decl(b, &decl[i], at, &w->tensor[i].bytes, err));
-        at += w->tensor[i].bytes;
-    }
-    TRY(buf_add_char(b, '}', err));
-    while (b->len % 8)
-        TRY(buf_add_char(b, ' ', err));
-    const uint64_t n = b->len - 8;
-    if (n > ST_HEADER_MAX)
-        return ERR(err, RANGE, "the header would have %llu bytes, expected at most %d", (unsigned long long)n, ST_HEADER_MAX);
-    memcpy(b->data, &n, sizeof n);
-    return 0;
-}
-
-static int copy_names(struct st_writer *w, const struct st_decl *decl, struct err *err)
-{
-    size_t n = 1;
-    for (int i = 0; i < w->n; i++)
-        n += strlen(decl[i].name) + 1;
-    char *p = w->text = mem_alloc(n);
-    w->tensor = mem_alloc_array((size_t)w->n + 1, sizeof *w->tensor);
-    if (!w->text || !w->tensor)
-        return ERR(err, NOMEM, "no memory to write %d tensors", w->n);
-    for (int i = 0; i < w->n; i++) {
-        w->tensor[i].name = strcpy(p, decl[i].name);
-        p += strlen(p) + 1;
-    }
-    return 0;
-}
-
-/* The header as we would read it: finds names and metadata keys given twice. */
-static int check_header(const struct st_writer *w, const struct buf *b, const char *path, struct err *err)
-{
-    struct safetensors *st = new_reader(1, err);
-    if (!st)
-        return ERR_NOMEM;
-    int rc = add_file(st, path, err);
-    struct st_file *f = st->file;
-    if (!rc && !(f->text = mem_alloc(b->len)))
-        rc = ERR(err, NOMEM, "no memory to write %s", path);
-    struct scan s = { b->data + 8, b->data + 8, b->data + b->len, f->text, path, NULL, err };
-    if (!rc)
-        rc = scan_header(&s, st, INT64_MAX);
-    if (!rc)
-        rc = check_metadata(st, 0, path, err);
-    if (!rc)
-        rc = name_tensors(st, 0, err);
-    assert(rc || st->n_tensor == w->n);
-    safetensors_free(st);
-    return rc;
-}
-
-int st_writer_new(struct st_writer **out, const char *path, const struct st_decl *decl, int n_decl,
-                  const struct st_pair *metadata, int n_metadata, struct err *err)
-{
-    *out = NULL;
-    struct st_writer *w = mem_alloc_array(1, sizeof *w);
-    if (!w)
-        return ERR(err, NOMEM, "no memory to write %s", path);
-    w->file.fd = -1;
-    w->n = n_decl;
-    struct buf b;
-    buf_init(&b);
-    int rc = copy_names(w, decl, err);
-    if (!rc)
-        rc = make_header(w, &b, decl, metadata, n_metadata, err);
-    if (!rc)
-        rc = check_header(w, &b, path, err);
-    if (!rc)
-        rc = file_writer_open(&w->file, path, err);
-    if (!rc)
-        rc = file_writer_add(&w->file, b.data, b.len, err);
-    buf_release(&b);
-    if (rc < 0) {
-        st_writer_free(w);
-        return rc;
-    }
-    *out = w;
-    return 0;
-}
-
-static void end_tensor(struct st_writer *w)
-{
-    sha256_end(&w->hash, w->tensor[w->i].sha256);
-    w->begun = false;
-    w->i++;
-}
-
-/* Goes on to tensor i, which must come next; those before it must be complete.  Empty tensors need not be added. */
-static int begin_tensor(struct st_writer *w, int i, struct err *err)
-{
-    while (w->i < i || !w->begun) {
-        if (w->begun && w->left)
-            return ERR(err, USAGE, "tensor '%s': %llu bytes were given, expected %llu", w->tensor[w->i].name,
-                       (unsigned long long)(w->tensor[w->i].bytes - w->left), (unsigned long long)w->tensor[w->i].bytes);
-        if (w->begun)
-            end_tensor(w);
-        if (w->i == w->n)
-            return 0;
-        TRY(sha256_init(&w->hash, err));
-        w->begun = true;
-        w->left = w->tensor[w->i].bytes;
-    }
-    return 0;
-}
-
-int st_writer_add(struct st_writer *w, int i, const void *p, size_t n, struct err *err)
-{
-    assert(i >= 0 && i < w->n && !w->done);
-    if (i < w->i)
-        return ERR(err, USAGE, "tensor '%s' was given after '%s', expected before", w->tensor[i].name,
-                   w->tensor[w->i < w->n ? w->i : w->n - 1].name);
-    TRY(begin_tensor(w, i, err));
-    if (n > w->left)
-        return ERR(err, USAGE, "tensor '%s': %llu bytes were given, expected %llu", w->tensor[i].name,
-                   (unsigned long long)(w->tensor[i].bytes - w->left + n), (unsigned long long)w->tensor[i].bytes);
-    TRY(file_writer_add(&w->file, p, n, err));
-    sha256_add(&w->hash, p, n);
-    w->left -= n;
-    return 0;
-}
-
-int st_writer_commit(struct st_writer *w, struct err *err)
-{
-    assert(!w->done);
-    TRY(begin_tensor(w, w->n, err));
-    w->done = true;
-    return file_writer_commit(&w->file, err);
-}
-
-const char *st_writer_sha256(const struct st_writer *w, int i)
-{
-    assert(w->done && i >= 0 && i < w->n);
-    return w->tensor[i].sha256;
-}
-
-void st_writer_free(struct st_writer *w)
-{
-    if (!w)
-        return;
-    char unused[SHA256_HEX];
-    if (w->begun)
-        sha256_end(&w->hash, unused);
-    if (!w->done && w->file.path)
-        file_writer_abort(&w->file);
-    mem_free(w->text);
-    mem_free(w->tensor);
-    mem_free(w);
 }

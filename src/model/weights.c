@@ -121,7 +121,8 @@ static struct weight *add_matrix(struct weights_list *l, int layer, const char *
 
 enum { BRANCH_BEGIN, BRANCH_END };
 
-static void add_linear(struct weights_list *l, int layer, const char *name, int64_t n_out, int64_t n_in, int where, struct segments s)
+static void add_linear(struct weights_list *l, int layer, const char *name, int64_t n_out, int64_t n_in, int where,
+                       struct segments s)
 {
     const struct config *c = &l->config;
     struct weight *w = add_matrix(l, layer, name, ".w", n_out, n_in, 0, s);
@@ -171,7 +172,8 @@ static void add_experts(struct weights_list *l, int layer)
         add_matrix(l, layer, "experts.gate_up", ".w", E, 2 * F, C, (struct segments){ { { SLOT_E_GATE, F }, { SLOT_E_UP, F } } });
     else
         add_matrix(l, layer, "experts.up", ".w", E, F, C, (struct segments){ { { SLOT_E_UP, F } } });
-    add_matrix(l, layer, "experts.down", ".w", E, C, F, (struct segments){ { { SLOT_E_DOWN, C } } })->std /= sqrt(2.0 * c->n_layer);
+    struct weight *down = add_matrix(l, layer, "experts.down", ".w", E, C, F, (struct segments){ { { SLOT_E_DOWN, C } } });
+    down->std /= sqrt(2.0 * c->n_layer);
 }
 
 #define PER_LAYER_MAX 14       /* norm1 2, qkv 2, q_norm, k_norm, o 2, norm2 2, up 2, down 2 */
@@ -261,7 +263,8 @@ static int check_part(const struct matched *m, const struct weight_part *p, cons
     char found[200], expected[200];
     shape_text(found, t->rank, t->shape);
     shape_text(expected, p->rank, want);
-    return ERR(m->err, FORMAT, "%s: tensor '%s': shape %s, expected %s", safetensors_file_name(m->st, t->i_file), t->name, found, expected);
+    return ERR(m->err, FORMAT, "%s: tensor '%s': shape %s, expected %s", safetensors_file_name(m->st, t->i_file), t->name, found,
+               expected);
 }
 
 /* Each part is there; those seen are marked. */
@@ -286,7 +289,8 @@ static int check_parts(struct matched *m)
     if (n_missing == 1)
         return ERR(m->err, FORMAT, "%s: tensor '%s' is missing, expected for this config.json", file, missing);
     if (n_missing)
-        return ERR(m->err, FORMAT, "%s: tensor '%s' and %lld more are missing, expected for this config.json", file, missing, n_missing - 1);
+        return ERR(m->err, FORMAT, "%s: tensor '%s' and %lld more are missing, expected for this config.json", file, missing,
+                   n_missing - 1);
     return 0;
 }
 
@@ -445,8 +449,8 @@ static int n_parts(const struct weights_list *l)
     return n;
 }
 
-static int save_part(struct st_writer *w, int i_tensor, const struct weight_part *p, enum st_dtype dtype, const float *in, float *chunk,
-                     struct err *err)
+static int save_part(struct st_writer *w, int i_tensor, const struct weight_part *p, enum st_dtype dtype, const float *in,
+                     float *chunk, struct err *err)
 {
     const int64_t n_all = p->n_row * p->n_col;
     for (int64_t i = 0; i < n_all; i += CHUNK) {
@@ -493,7 +497,9 @@ static void declare(const struct weights_list *l, enum st_dtype dtype, struct we
         for (int j = 0; j < l->weight[i].n_part; j++, k++) {
             const struct weight_part p = weight_part(l, &l->weight[i], j);
             memcpy(names[k].name, p.name, sizeof p.name);
-            decl[k] = (struct st_decl){ names[k].name, dtype, p.rank, { p.transposed ? p.n_col : p.n_row, p.transposed ? p.n_row : p.n_col } };
+            decl[k] = (struct st_decl){ names[k].name, dtype, p.rank, { p.n_row, p.n_col } };
+            if (p.transposed)
+                decl[k].shape[0] = p.n_col, decl[k].shape[1] = p.n_row;
         }
 }
 
