@@ -91,6 +91,9 @@ build/fuzz/obj/%.o: %.c
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o)
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
+doc: lathe
+	@for c in $$(./lathe help | sed -n 's/^  lathe \([a-z]*\).*/\1/p'); do ./lathe help $$c --markdown > doc/$$c.md; done
+
 layers:
 	@cd src && awk -f ../tools/layers.awk ../tools/layers.txt $$(find . -name '*.[ch]' -printf '%P ')
 
