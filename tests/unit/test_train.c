@@ -1,0 +1,426 @@
+/* test_train.c - training runs in small: the same bits with any number of threads, after a stop, and after kill -9; what bad
+ * settings, bad text and bad numbers lead to; the plan against the memory taken. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "data/loader.h"
+#include "model/decoder.h"
+#include "nn/limits.h"
+#include "train/checkpoint.h"
+#include "train/loop.h"
+
+static char folder[64];
+static struct err err;
+#define OK(expr)                              \
+    do {                                      \
+        if ((expr) < 0)                       \
+            fail_msg(#expr ": %s", err.msg);  \
+    } while (0)
+
+static char *in(const char *name)
+{
+    static char path[8][200];
+    static int i;
+    i = (i + 1) % 8;
+    snprintf(path[i], sizeof path[i], "%s/%s", folder, name);
+    return path[i];
+}
+
+static void write_text(const char *name, const char *text) { OK(file_write_all(in(name), text, strlen(text), &err)); }
+
+/* Words drawn from a small vocabulary with rules of a kind, so that there is something to learn. */
+static void write_corpus(const char *name, int n_word, uint64_t seed)
+{
+    static const char *const words[] = { "the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house", "with", "green", "eyes", "quickly", "away" };
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < n_word; i++)
+        OK(buf_printf(&b, &err, "%s%s", words[(rng_below(seed, (uint64_t)i, 8) + (uint64_t)(i % 3) * 4) % 16], i % 11 == 10 ? ".\n" : " "));
+    OK(file_write_all(in(name), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+#define DENSE "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48, norm: rmsnorm, act: swiglu, pos: rope}\n"
+#define MOE "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, act: gelu, pos: learned, " \
+            "router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true, tie_word_embeddings: true}\n"
+#define TRAIN "train: {steps: 12, batch: 4, ctx: 24, lr: 3e-3, warmup: 3, save_every: 4, eval_every: 6, eval_tokens: 200"
+
+static void write_config(const char *name, const char *model, const char *more)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "%sdata: {train: [%s, %s], valid_share: 0.1, tokenizer: bpe, vocab_size: 300}\n" TRAIN "%s}\n", model, in("one.txt"), in("two.txt"), more);
+    write_text(name, text);
+}
+
+static int train(const char *config, const char *out, int n_thread, volatile sig_atomic_t *stop, struct train_result *r)
+{
+    const struct train_opts o = { .config = in(config), .out = in(out), .n_thread = n_thread, .stop = stop, .fail_step = -1 };
+    return train_run(&o, r, &err);
+}
+
+static const char *digest(const char *out)
+{
+    static char hex[4][SHA256_HEX];
+    static int i;
+    i = (i + 1) % 4;
+    char path[240];
+    snprintf(path, sizeof path, "%s/model.safetensors", in(out));
+    OK(sha256_of_file(path, hex[i], &err));
+    return hex[i];
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/lathe-test-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    setenv("XDG_CACHE_HOME", folder, 1);
+    log_level_set(LOG_QUIET);
+    write_corpus("one.txt", 2500, 1);
+    write_corpus("two.txt", 1200, 2);
+    write_config("dense.yaml", DENSE, ", precision: fp32");
+    write_config("moe.yaml", MOE, ", precision: fp32");
+    write_config("moe16.yaml", MOE, ", precision: bf16, accumulate: 2");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return file_remove_tree(folder, &err);
+}
+
+/* ---- the same bits ---- */
+
+static void final_weights_are_the_same_with_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const char *const configs[] = { "dense.yaml", "moe.yaml", "moe16.yaml" };
+    for (int c = 0; c < 3; c++) {
+        struct train_result r;
+        char first[SHA256_HEX];
+        for (int n = 1; n <= 3; n++) {
+            char out[32];
+            snprintf(out, sizeof out, "threads-%d-%d", c, n);
+            OK(train(configs[c], out, n, NULL, &r));
+            if (n == 1)
+                memcpy(first, digest(out), sizeof first);
+            else if (strcmp(first, digest(out)))
+                fail_msg("%s: %d threads gave other weights than 1", configs[c], n);
+        }
+        assert_true(isfinite(r.valid_loss) && r.loss < 5.5);
+    }
+}
+
+static void recomputation_gives_the_same_weights(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("cheap.yaml", MOE, ", precision: fp32, recompute: cheap");
+    write_config("block.yaml", MOE, ", precision: fp32, recompute: block");
+    OK(train("moe.yaml", "keep", 2, NULL, &r));
+    OK(train("cheap.yaml", "cheap", 2, NULL, &r));
+    OK(train("block.yaml", "block", 2, NULL, &r));
+    assert_string_equal(digest("keep"), digest("cheap"));
+    assert_string_equal(digest("keep"), digest("block"));
+}
+
+static void a_stopped_run_goes_on_to_the_same_weights(void **state)
+{
+    (void)state;
+    struct train_result r;
+    OK(train("moe16.yaml", "whole", 2, NULL, &r));
+    volatile sig_atomic_t stop = 1;                /* after every single step */
+    int n = 0;
+    while (train("moe16.yaml", "stopped", 1 + n % 2, &stop, &r) == ERR_STOPPED)
+        assert_true(++n < 20);
+    assert_int_equal(n, 11);
+    assert_int_equal(r.steps, 12);
+    assert_string_equal(digest("whole"), digest("stopped"));
+}
+
+#define KILLS 20
+static void a_run_killed_at_random_moments_goes_on_to_the_same_weights(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("long.yaml", MOE, ", precision: fp32, seed: 5");
+    const double begin = clock_wall();
+    OK(train("long.yaml", "unkilled", 1, NULL, &r));
+    const double whole = clock_wall() - begin;
+    int n_killed = 0;
+    for (int i = 0; i < 4 * KILLS && n_killed < KILLS; i++) {
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (!child)
+            _exit(train("long.yaml", "killed", 1, NULL, &r) < 0);
+        const double wait = whole * 0.9 * rng_uniform(77, (uint64_t)i);
+        nanosleep(&(struct timespec){ (time_t)wait, (long)((wait - floor(wait)) * 1e9) }, NULL);
+        kill(child, SIGKILL);
+        int status;
+        waitpid(child, &status, 0);
+        if (WIFSIGNALED(status))
+            n_killed++;
+        else
+            OK(file_remove_tree(in("killed"), &err));     /* it was through already: from the start again */
+    }
+    assert_int_equal(n_killed, KILLS);
+    OK(train("long.yaml", "killed", 2, NULL, &r));
+    assert_string_equal(digest("unkilled"), digest("killed"));
+}
+
+static void other_settings_in_the_same_folder_are_refused(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    assert_int_equal(train("dense.yaml", "mixed", 1, &stop, &r), ERR_STOPPED);
+    write_config("other.yaml", DENSE, ", precision: fp32, seed: 9");
+    assert_int_equal(train("other.yaml", "mixed", 1, NULL, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "other settings"));
+}
+
+/* ---- checkpoints ---- */
+
+static void an_altered_checkpoint_is_refused_by_the_tensors_name(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    static const char *const files[] = { "model.safetensors", "optimizer.safetensors" };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(train("dense.yaml", "altered", 1, &stop, &r), ERR_STOPPED);
+        char path[300];
+        snprintf(path, sizeof path, "%s/checkpoints/step-%010d/%s", in("altered"), 1, files[i]);
+        FILE *f = fopen(path, "r+b");
+        assert_non_null(f);
+        fseek(f, -5, SEEK_END);
+        const int c = fgetc(f);
+        fseek(f, -5, SEEK_END);
+        fputc(c ^ 1, f);
+        fclose(f);
+        assert_int_equal(train("dense.yaml", "altered", 1, NULL, &r), ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "was altered"));
+        assert_non_null(strstr(err.msg, "tensor '"));
+        OK(file_remove_tree(in("altered"), &err));
+    }
+    assert_int_equal(train("dense.yaml", "altered", 1, &stop, &r), ERR_STOPPED);
+    char path[300];
+    snprintf(path, sizeof path, "%s/checkpoints/step-%010d/model.safetensors", in("altered"), 1);
+    assert_int_equal(truncate(path, 5000), 0);
+    assert_true(train("dense.yaml", "altered", 1, NULL, &r) < 0);
+    assert_non_null(strstr(err.msg, "model.safetensors"));
+}
+
+/* The n-th file operation of a save fails, for every n: the run ends with an error and the previous checkpoint is whole. */
+static void a_full_disk_while_saving_leaves_the_previous_checkpoint(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    OK(train("dense.yaml", "reference", 1, NULL, &r));
+    assert_int_equal(train("dense.yaml", "full", 1, &stop, &r), ERR_STOPPED);
+    int n_failed = 0;
+    for (int64_t n = 0;; n += 3) {
+        file_fail_at(n, ENOSPC);
+        const int rc = train("dense.yaml", "full", 1, NULL, &r);
+        const bool reached = file_fail_count() > n;
+        file_fail_at(-1, 0);
+        if (!reached) {
+            OK(rc);
+            break;
+        }
+        if (rc < 0) {
+            n_failed++;
+            assert_non_null(strstr(err.msg, "No space left"));
+        } else {
+            OK(file_remove_tree(in("full"), &err));        /* the failed call did not matter; begin again */
+            assert_int_equal(train("dense.yaml", "full", 1, &stop, &r), ERR_STOPPED);
+        }
+    }
+    assert_true(n_failed > 20);
+    assert_string_equal(digest("reference"), digest("full"));
+}
+
+/* ---- numbers ---- */
+
+static void steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run(void **state)
+{
+    (void)state;
+    struct train_result r;
+    const struct train_opts o = { .config = in("dense.yaml"), .out = in("nan"), .n_thread = 1, .fail_step = 6 };
+    assert_int_equal(train_run(&o, &r, &err), ERR_NUMERIC);
+    assert_non_null(strstr(err.msg, "3 steps in a row"));
+    assert_non_null(strstr(err.msg, "windows at tokens"));
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in("nan/metrics.jsonl"), 1 << 20, &b, &err));
+    int n = 0;
+    for (const char *p = b.data; (p = strstr(p, "skipped")); p++)
+        n++;
+    assert_int_equal(n, 3);
+    buf_release(&b);
+}
+
+static void the_plan_is_the_memory_that_is_taken(void **state)
+{
+    (void)state;
+    struct mem_stats before, during;
+    struct train_result r;
+    mem_stats_get(&before);
+    OK(train("moe.yaml", "planned", 2, NULL, &r));
+    mem_stats_get(&during);
+    assert_int_equal(before.bytes_mapped, during.bytes_mapped);      /* all given back */
+    assert_int_equal(before.n_live, during.n_live);
+    assert_true(r.planned_bytes > 100000);
+}
+
+static void expected_time_moves_with_the_cost_of_an_operation(void **state)
+{
+    (void)state;
+    struct decoder d;
+    struct config c;
+    struct op_info table[N_OP];
+    memcpy(table, op_table, sizeof table);
+    static const char text[] = "{\"model_type\":\"lathe_gpt\",\"vocab_size\":100,\"hidden_size\":32,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"intermediate_size\":64,"
+                        "\"max_position_embeddings\":16,\"norm\":\"rmsnorm\",\"act\":\"gelu\",\"pos\":\"rope\"}";
+    OK(config_parse(&c, text, sizeof text - 1, "test", NULL, &err));
+    OK(decoder_record(&d, &c, &(struct decoder_opts){ .use = DECODER_TRAIN, .compute = DT_F32 }, &err));
+    const struct limits l = { .f32 = 1e11, .bf16 = 1e11, .read = 1e10, .read_cache = 1e11, .cache_bytes = 1e6 };
+    const unsigned passes = 1u << PASS_FORWARD | 1u << PASS_BACKWARD;
+    const double before = limits_seconds(&l, d.g, passes, 64, 4, 8, table);
+    table[OP_linear].flops = op_table[OP_cross_entropy].flops_bwd;       /* another, larger formula */
+    const double after = limits_seconds(&l, d.g, passes, 64, 4, 8, table);
+    assert_true(before > 0 && after > 1.05 * before);
+    const double flops = limits_flops(d.g, 1u << PASS_FORWARD, 64, 4, 8, NULL), products = 2.0 * 64 * (32 * 32 * 4 + 2 * 32 * 64) + 4.0 * 64 * 32 * 8;
+    assert_true(flops >= products && flops < 1.4 * products);      /* the head is in the backward pass of training */
+    decoder_release(&d);
+}
+
+/* ---- data ---- */
+
+static void an_epoch_visits_every_window_once_and_two_differ(void **state)
+{
+    (void)state;
+    uint16_t ids[1001];
+    for (int i = 0; i < 1001; i++)
+        ids[i] = (uint16_t)i;
+    const struct shard s = { .ids = ids, .id_bytes = 2, .n = 1001, .eot = -1 };
+    struct loader l;
+    OK(loader_init(&l, &s, 3, 10, 42, &err));
+    bool seen[1001] = { false }, differs = false;
+    for (int64_t i = 0; i < l.n_window; i++) {
+        const int64_t at = loader_offset(&l, (uint64_t)i);
+        assert_true(at >= 0 && at + 10 < s.n && !seen[at]);
+        seen[at] = true;
+        differs = differs || at != loader_offset(&l, (uint64_t)(i + l.n_window));
+    }
+    assert_true(differs);
+}
+
+static void a_window_is_cut_into_documents(void **state)
+{
+    (void)state;
+    const uint16_t ids[] = { 0, 5, 6, 0, 7, 8, 9, 0, 0, 4, 3 };
+    const struct shard s = { .ids = ids, .id_bytes = 2, .n = 11, .eot = 0 };
+    int32_t block[4][16];
+    struct batch b = { block[0], block[1], block[2], block[3], 0 };
+    loader_row(&s, 1, 8, 8, 0, &b);
+    static const int32_t start[] = { 0, 2, 6, 7, 8 }, pos[] = { 0, 1, 0, 1, 2, 3, 0, 0 }, target[] = { 6, 0, 7, 8, 9, 0, 0, 4 };
+    assert_int_equal(b.n_seq, 4);
+    assert_memory_equal(b.seq_start, start, sizeof start);
+    assert_memory_equal(b.pos, pos, sizeof pos);
+    assert_memory_equal(b.target, target, sizeof target);
+}
+
+/* ---- bad input: one clear line each ---- */
+
+static void bad_settings_and_texts_are_explained(void **state)
+{
+    (void)state;
+    write_text("empty.txt", "");
+    write_text("tiny.txt", "too short");
+    write_text("latin.txt", "caf\xe9 au lait, and more text so that it is long enough\n");
+    static const struct { const char *config; int code; const char *says; } cases[] = {
+        { "model: {hidden_size: 32}\ndata: {trian: x.txt}\n", ERR_USAGE, "data.train is missing" },
+        { DENSE "data: {train: @one.txt, vocab_sise: 300}\n", ERR_USAGE, "did you mean 'vocab_size'" },
+        { DENSE "data: {train: @one.txt}\ntrain: {setps: 5}\n", ERR_USAGE, "did you mean 'steps'" },
+        { DENSE "date: {train: @one.txt}\n", ERR_USAGE, "did you mean 'data'" },
+        { DENSE "data: {train: @one.txt}\ntrain: {steps: many}\n", ERR_USAGE, "expected a whole number" },
+        { DENSE "data: {train: @one.txt}\ntrain: {schedule: linear}\n", ERR_USAGE, "expected one of constant|cosine|wsd" },
+        { DENSE "data: {train: @one.txt}\ntrain: {steps: 5, steps: 6}\n", ERR_FORMAT, "given twice" },
+        { DENSE "data: {train: @missing.txt}\n", ERR_NOTFOUND, "missing.txt" },
+        { DENSE "data: {train: @empty.txt}\n", ERR_FORMAT, "is empty" },
+        { DENSE "data: {train: @latin.txt}\n", ERR_FORMAT, "not UTF-8: byte 0xe9 at offset 3" },
+        { DENSE "data: {train: @tiny.txt, tokenizer: bytes, valid_share: 0}\ntrain: {ctx: 64, warmup: 0}\n", ERR_USAGE, "expected at least one context" },
+        { "model: {hidden_size: 30, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 8, norm: rmsnorm, act: gelu, pos: learned}\ndata: {train: @one.txt}\n", ERR_FORMAT, "4 heads do not divide the width 30" },
+        { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, norm: rmsnorm, act: gelu, pos: learned, num_experts: 4, num_experts_per_tok: 5, moe_intermediate_size: 8}\n"
+          "data: {train: @one.txt}\n", ERR_RANGE, "top_k is 5, expected 1 to the number of experts, 4" },
+        { "model: {hiden_size: 32, num_hidden_layers: 1, num_attention_heads: 4}\ndata: {train: @one.txt}\n", 0, "hid" },
+        { "model: [1, 2]\ndata: {train: @one.txt}\n", ERR_USAGE, "section 'model'" },
+        { "model: {from: /nowhere/at/all}\ndata: {train: @one.txt}\n", ERR_NOTFOUND, "/nowhere/at/all" },
+        { "just text\n", ERR_USAGE, "expected the sections" },
+        { "model: {a: [\n", ERR_FORMAT, "bad.yaml:" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[900], *at = text;
+        for (const char *p = cases[i].config; *p; p++)
+            if (*p == '@')
+                at += sprintf(at, "%s/", folder);
+            else
+                *at++ = *p;
+        *at = 0;
+        write_text("bad.yaml", text);
+        struct train_result r;
+        err_clear(&err);
+        const int rc = train("bad.yaml", "bad", 1, NULL, &r);
+        if (rc >= 0 || (cases[i].code && rc != cases[i].code) || !strstr(err.msg, cases[i].says))
+            fail_msg("case %zu gave %s '%s', expected %s with '%s'", i, err_word(rc), err.msg, err_word(cases[i].code), cases[i].says);
+    }
+}
+
+static void a_plan_that_does_not_fit_is_refused_with_the_sizes(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("huge.yaml", "model: {hidden_size: 32768, num_hidden_layers: 60, num_attention_heads: 256, intermediate_size: 131072, norm: rmsnorm, act: swiglu, pos: rope}\n", "");
+    assert_int_equal(train("huge.yaml", "huge", 1, NULL, &r), ERR_NOMEM);
+    assert_non_null(strstr(err.msg, "the plan needs"));
+    assert_non_null(strstr(err.msg, "is free"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(final_weights_are_the_same_with_any_number_of_threads),
+        cmocka_unit_test(recomputation_gives_the_same_weights),
+        cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
+        cmocka_unit_test(a_run_killed_at_random_moments_goes_on_to_the_same_weights),
+        cmocka_unit_test(other_settings_in_the_same_folder_are_refused),
+        cmocka_unit_test(an_altered_checkpoint_is_refused_by_the_tensors_name),
+        cmocka_unit_test(a_full_disk_while_saving_leaves_the_previous_checkpoint),
+        cmocka_unit_test(steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run),
+        cmocka_unit_test(the_plan_is_the_memory_that_is_taken),
+        cmocka_unit_test(expected_time_moves_with_the_cost_of_an_operation),
+        cmocka_unit_test(an_epoch_visits_every_window_once_and_two_differ),
+        cmocka_unit_test(a_window_is_cut_into_documents),
+        cmocka_unit_test(bad_settings_and_texts_are_explained),
+        cmocka_unit_test(a_plan_that_does_not_fit_is_refused_with_the_sizes),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
