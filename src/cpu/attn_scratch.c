@@ -1,10 +1,15 @@
+#include "cpu/attn_scratch.h"
 #include "cpu/kernels.h"
 
-/* Per key tile of 64: k transposed [d][64], scores and their gradients [64][64] each; per row of the group's queries: running
- * maximum and sum, an accumulator [d]; backward: dk and dv need none (they are summed in place). */
+/* Both directions: keys and values of a tile, transposed, [d][64] each.
+ * Forward: a strip's scores [16][64]; per query row of a pass an accumulator [d], 16 partial sums, a maximum.
+ * Backward: probabilities and their gradients [64][64]; per query row do*o.
+ * Reference: d doubles, which fit in the first. */
 size_t cpu_attn_scratch(int n_q, int n_k, int n_group, int d)
 {
-    (void)n_k, (void)n_group;
-    const size_t D = ((size_t)d + 15) / 16 * 16, rows = ATTN_TILE, q = (size_t)n_q;
-    return D * ATTN_TILE * 4 + rows * ATTN_TILE * 3 + rows * (D * 2 + 4) + q + 256;
+    (void)n_k;
+    const size_t D = cpu_round_panel((size_t)d), rows = (size_t)attn_rows(n_q, n_group) * (size_t)n_group;
+    const size_t forward = ATTN_STRIP * ATTN_TILE + rows * (D + 17);
+    const size_t backward = 2 * ATTN_TILE * ATTN_TILE + (size_t)n_q * (size_t)n_group;
+    return 2 * D * ATTN_TILE + (forward > backward ? forward : backward);
 }

@@ -84,12 +84,70 @@ INLINE vec vec_zero_if_below(veci a, veci limit, vec x)
     return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, limit), a)));
 }
 
+INLINE void vec_transpose(vec v[8])
+{
+    vec t[8];
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {            /* v[4i+j]: column j of both 128-bit lanes, rows 4i..4i+3 */
+        v[4 * i + 0] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        v[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
+        v[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        v[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
+    }
+    for (int j = 0; j < 4; j++) {
+        t[j] = _mm256_permute2f128_ps(v[j], v[4 + j], 0x20);
+        t[4 + j] = _mm256_permute2f128_ps(v[j], v[4 + j], 0x31);
+    }
+    for (int i = 0; i < 8; i++)
+        v[i] = t[i];
+}
+
 /* out[c*ld_out + j] = src[j*ld + c] for 16 x 16; rows j >= n_row and columns c >= n_col are not read; such rows give 0, such
  * columns are not written. */
 INLINE void vec_transpose_square(const float *src, ptrdiff_t ld, int n_row, int n_col, float *out, ptrdiff_t ld_out)
 {
-    for (int c = 0; c < 16 && c < n_col; c++)
-        for (int j = 0; j < 16; j++)
-            out[c * ld_out + j] = j < n_row ? src[j * ld + c] : 0;
+    for (int c0 = 0; c0 < 16 && c0 < n_col; c0 += 8)
+        for (int j0 = 0; j0 < 16; j0 += 8) {
+            vec v[8];
+            const int n = n_col - c0;
+            for (int j = 0; j < 8; j++)
+                v[j] = j0 + j >= n_row ? vec_zero() : n >= 8 ? vec_load(src + (j0 + j) * ld + c0) : vec_load_part(src + (j0 + j) * ld + c0, n);
+            vec_transpose(v);
+            for (int c = 0; c < 8 && c < n; c++)
+                vec_store(out + (c0 + c) * ld_out + j0, v[c]);
+        }
 }
+
+/* ---- for the row kernels ---- */
+
+/* Lanes below n of v, the others of rest; any n. */
+INLINE vec vec_first(vec v, int n, vec rest) { return _mm256_blendv_ps(rest, v, _mm256_castsi256_ps(vec_mask(n))); }
+INLINE vec vec_load_bf16_part(const bf16 *p, int n)
+{
+    bf16 part[8] = { 0 };
+    memcpy(part, p, (size_t)n * sizeof *p);
+    return vec_load_bf16(part);
+}
+INLINE void vec_store_bf16_part(bf16 *p, vec v, int n)
+{
+    bf16 part[8];
+    vec_store_bf16(part, v);
+    memcpy(p, part, (size_t)n * sizeof *p);
+}
+/* p * 2^n for p about 1 and n the nearest whole number of x; 0 where x < -126, also where p is then NaN. */
+INLINE vec vec_scale2_or_zero(vec p, vec n, vec x)
+{
+    const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_and_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(power)), _mm256_cmp_ps(x, _mm256_set1_ps(-126.0f), _CMP_NLT_UQ));
+}
+INLINE veci vec_bits(vec v) { return _mm256_castps_si256(v); }
+INLINE vec vec_of_bits(veci i) { return _mm256_castsi256_ps(i); }
+INLINE vec vec_of_int(veci i) { return _mm256_cvtepi32_ps(i); }
+INLINE veci veci_add(veci a, veci b) { return _mm256_add_epi32(a, b); }
+INLINE veci veci_sub(veci a, veci b) { return _mm256_sub_epi32(a, b); }
+INLINE veci veci_shl(veci a, int n) { return _mm256_slli_epi32(a, n); }
+INLINE veci veci_sar(veci a, int n) { return _mm256_srai_epi32(a, n); }
 #endif

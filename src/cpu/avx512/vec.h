@@ -13,7 +13,7 @@ typedef __m512i veci;
 
 INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vec_store(float *p, vec v) { _mm512_storeu_ps(p, v); }
-INLINE __mmask16 vec_mask(int n) { return (__mmask16)((1u << n) - 1); }                /* n < 16 */
+INLINE __mmask16 vec_mask(int n) { return (__mmask16)((1u << n) - 1); }                /* n <= 16 */
 INLINE vec vec_load_part(const float *p, int n) { return _mm512_maskz_loadu_ps(vec_mask(n), p); }
 INLINE void vec_store_part(float *p, vec v, int n) { _mm512_mask_storeu_ps(p, vec_mask(n), v); }
 INLINE vec vec_set(float x) { return _mm512_set1_ps(x); }
@@ -111,4 +111,32 @@ INLINE void vec_transpose_square(const float *src, ptrdiff_t ld, int n_row, int 
     for (int c = 0; c < 16 && c < n_col; c++)
         _mm512_storeu_si512(out + c * ld_out, v[c]);
 }
+
+/* ---- for the row kernels ---- */
+
+/* Lanes below n of v, the others of rest; any n. */
+INLINE vec vec_first(vec v, int n, vec rest)
+{
+    return _mm512_mask_blend_ps(vec_mask(n < 0 ? 0 : n > 16 ? 16 : n), rest, v);
+}
+INLINE vec vec_load_bf16_part(const bf16 *p, int n)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(vec_mask(n), p)), 16));
+}
+INLINE void vec_store_bf16_part(bf16 *p, vec v, int n)
+{
+    _mm256_mask_storeu_epi16(p, vec_mask(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(vec_bf16_high(v), 16)));
+}
+/* p * 2^n for p about 1 and n the nearest whole number of x; 0 where x < -126, also where p is then NaN. */
+INLINE vec vec_scale2_or_zero(vec p, vec n, vec x)
+{
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(-126.0f), _CMP_NLT_UQ), p, n);
+}
+INLINE veci vec_bits(vec v) { return _mm512_castps_si512(v); }
+INLINE vec vec_of_bits(veci i) { return _mm512_castsi512_ps(i); }
+INLINE vec vec_of_int(veci i) { return _mm512_cvtepi32_ps(i); }
+INLINE veci veci_add(veci a, veci b) { return _mm512_add_epi32(a, b); }
+INLINE veci veci_sub(veci a, veci b) { return _mm512_sub_epi32(a, b); }
+INLINE veci veci_shl(veci a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+INLINE veci veci_sar(veci a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
 #endif
