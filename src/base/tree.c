@@ -16,6 +16,8 @@ static int check_depth(const char *s, size_t n, const char *name, struct err *er
 {
     int depth = 0, line = 1;
     bool in_string = false;
+    if (memchr(s, 0, n))                        /* jansson takes one for the end of the text */
+        return ERR(err, FORMAT, "%s: a NUL byte at offset %zu", name, (size_t)((const char *)memchr(s, 0, n) - s));
     for (size_t i = 0; i < n; i++) {
         const char c = s[i];
         line += c == '\n';

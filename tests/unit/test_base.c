@@ -1,0 +1,507 @@
+/* test_base.c - the small things that everything stands on: known answers, edges, and what bad input leads to. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/stat.h"
+#include "base/tree.h"
+
+static struct err err;
+#define OK(expr)                             \
+    do {                                     \
+        if ((expr) < 0)                      \
+            fail_msg(#expr ": %s", err.msg); \
+    } while (0)
+
+static char folder[64];
+static char *in(const char *name)
+{
+    static char path[4][200];
+    static int i;
+    i = (i + 1) % 4;
+    snprintf(path[i], sizeof path[i], "%s/%s", folder, name);
+    return path[i];
+}
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/lathe-test-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+static int tear_down(void **state)
+{
+    (void)state;
+    return file_remove_tree(folder, &err);
+}
+
+/* ---- err, buf, arena, mem ---- */
+
+static int fails_with_context(void)
+{
+    ERR(&err, RANGE, "rank %d, expected 1 to %d", 9, 3);
+    return err_context(&err, "tensor '%s'", "w");
+}
+
+static void errors_carry_a_code_and_a_sentence(void **state)
+{
+    (void)state;
+    assert_int_equal(fails_with_context(), ERR_RANGE);
+    assert_string_equal(err.msg, "tensor 'w': rank 9, expected 1 to 3");
+    assert_string_equal(err_word(ERR_RANGE), "range");
+    assert_string_equal(err_word(12345), "unknown");
+    assert_int_equal(ERR(NULL, IO, "nobody listens"), ERR_IO);
+    char longer[2000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    ERR(&err, FORMAT, "%s", longer);
+    err_context(&err, "%s", longer);
+    assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
+}
+
+static void a_buffer_grows_and_ends_with_nul(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b);
+    assert_string_equal(b.data, "");
+    for (int i = 0; i < 1000; i++)
+        OK(buf_printf(&b, &err, "%d,", i));
+    assert_int_equal(b.len, 3890);
+    assert_int_equal(b.data[b.len], 0);
+    assert_int_equal(buf_reserve(&b, SIZE_MAX, &err), ERR_RANGE);
+    buf_clear(&b);
+    assert_string_equal(b.data, "");
+    buf_release(&b);
+}
+
+static void an_arena_gives_aligned_pieces_until_it_is_full(void **state)
+{
+    (void)state;
+    struct arena a;
+    OK(arena_init(&a, 1000, &err));
+    assert_int_equal((uintptr_t)arena_alloc(&a, 1) % ARENA_ALIGN, 0);
+    const struct arena_mark m = arena_mark(&a);
+    assert_non_null(arena_alloc(&a, 900));
+    assert_null(arena_alloc(&a, 100));
+    assert_null(arena_alloc(&a, SIZE_MAX));
+    arena_rewind(&a, m);
+    assert_non_null(arena_alloc(&a, 900));
+    arena_release(&a);
+}
+
+static void allocation_refuses_overflow_and_fails_where_told(void **state)
+{
+    (void)state;
+    assert_null(mem_alloc_array(SIZE_MAX / 2, 4));
+    assert_null(mem_realloc_array(NULL, SIZE_MAX / 2, 4));
+    assert_null(mem_map(SIZE_MAX - 10));
+    mem_fail_at(1);
+    void *a = mem_alloc(10), *b = mem_alloc(10), *c = mem_alloc(10);
+    assert_true(a && !b && c);
+    assert_int_equal(mem_fail_count(), 3);
+    mem_fail_at(-1);
+    mem_free(a);
+    mem_free(c);
+    struct mem_stats s0, s1;
+    mem_stats_get(&s0);
+    char *p = mem_map(5 << 20);
+    assert_int_equal((uintptr_t)p % (2 << 20), 0);
+    p[(5 << 20) - 1] = 1;
+    mem_unmap(p, 5 << 20);
+    mem_stats_get(&s1);
+    assert_int_equal(s0.bytes_mapped, s1.bytes_mapped);
+    assert_true(mem_private_peak() > 100000 && mem_available() > 1 << 20);
+}
+
+/* ---- hash, rng ---- */
+
+static void sha256_of_the_standards_examples(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *hex; } cases[] = {
+        { "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+        { "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+        { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
+    };
+    for (size_t i = 0; i < 3; i++) {
+        char hex[SHA256_HEX];
+        OK(sha256_of(cases[i].text, strlen(cases[i].text), hex, &err));
+        assert_string_equal(hex, cases[i].hex);
+    }
+}
+
+/* Random123's kat_vectors for philox4x32-10. */
+static void philox_gives_the_published_numbers(void **state)
+{
+    (void)state;
+    static const struct { uint64_t key, hi, lo; uint32_t want[4]; } cases[] = {
+        { 0, 0, 0, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
+        { UINT64_MAX, UINT64_MAX, UINT64_MAX, { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
+        { 0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3243f6a88, { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
+    };
+    for (size_t i = 0; i < 3; i++) {
+        const struct rng_u32x4 r = rng_philox(cases[i].key, cases[i].hi, cases[i].lo);
+        assert_memory_equal(r.v, cases[i].want, sizeof r.v);
+    }
+}
+
+static void random_numbers_have_their_distributions(void **state)
+{
+    (void)state;
+    double sum = 0, square = 0, uniform = 0;
+    const int n = 100000;
+    int below[7] = { 0 };
+    for (int i = 0; i < n; i++) {
+        const double x = rng_normal(3, (uint64_t)i), u = rng_uniform(4, (uint64_t)i);
+        sum += x, square += x * x, uniform += u;
+        assert_true(u >= 0 && u < 1);
+        below[rng_below(5, (uint64_t)i, 7)]++;
+    }
+    assert_true(sum / n > -0.01 && sum / n < 0.01 && square / n > 0.98 && square / n < 1.02 && uniform / n > 0.495 && uniform / n < 0.505);
+    for (int i = 0; i < 7; i++)
+        assert_true(below[i] > n / 7 * 0.96 && below[i] < n / 7 * 1.04);
+}
+
+static void a_permutation_takes_every_value_once(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 300; n += 7) {
+        bool seen[300] = { false };
+        for (uint64_t i = 0; i < n; i++) {
+            const uint64_t j = rng_permute(9, i, n);
+            assert_true(j < n && !seen[j]);
+            seen[j] = true;
+        }
+    }
+}
+
+/* ---- pool ---- */
+
+static _Atomic int hits[5000];
+static void hit(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    atomic_fetch_add(&hits[i], *(int *)ctx);
+}
+
+static void every_item_runs_once_on_any_number_of_threads(void **state)
+{
+    (void)state;
+    for (int n_thread = 1; n_thread <= 5; n_thread++) {
+        struct pool *p;
+        OK(pool_new(&p, n_thread, &err));
+        for (int n = 0; n <= 5000; n = n ? n * 3 : 1) {
+            int one = 1;
+            for (int i = 0; i < 5000; i++)
+                atomic_store(&hits[i], 0);
+            for (int again = 0; again < 20; again++)
+                pool_for(p, n, hit, &one);
+            for (int i = 0; i < 5000; i++)
+                assert_int_equal(atomic_load(&hits[i]), i < n ? 20 : 0);
+        }
+        pool_free(p);
+    }
+    struct pool *p;
+    assert_int_equal(pool_new(&p, 0, &err), ERR_RANGE);
+    pool_free(NULL);
+    assert_true(pool_cpu_count() >= 1);
+}
+
+static void count_only(void *ctx, int i, int i_thread)
+{
+    (void)i, (void)i_thread;
+    atomic_fetch_add_explicit((_Atomic int64_t *)ctx, 1, memory_order_relaxed);
+}
+
+static void more_items_than_a_range_holds(void **state)
+{
+    (void)state;
+    struct pool *p;
+    OK(pool_new(&p, 2, &err));
+    _Atomic int64_t n = 0;
+    pool_for(p, 3000001, count_only, &n);
+    assert_int_equal(atomic_load(&n), 3000001);
+    pool_free(p);
+}
+
+/* ---- files ---- */
+
+static void a_written_file_is_whole_or_the_old_one(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b);
+    OK(file_write_all(in("f"), "old", 3, &err));
+    for (int64_t n = 0;; n++) {
+        file_fail_at(n, ENOSPC);
+        const int rc = file_write_all(in("f"), "new!", 4, &err);
+        const bool reached = file_fail_count() > n;
+        file_fail_at(-1, 0);
+        buf_clear(&b);
+        OK(file_read(in("f"), 100, &b, &err));
+        assert_true(!strcmp(b.data, "old") || !strcmp(b.data, "new!"));
+        char **names;
+        int n_name;
+        OK(file_list(folder, &names, &n_name, &err));
+        assert_int_equal(n_name, 1);
+        file_list_free(names, n_name);
+        if (!reached) {
+            assert_int_equal(rc, 0);
+            break;
+        }
+        OK(file_write_all(in("f"), "old", 3, &err));
+    }
+    buf_release(&b);
+}
+
+static void files_that_cannot_be_read_say_why(void **state)
+{
+    (void)state;
+    struct file_map m;
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(file_map_open(&m, in("nowhere"), &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "nowhere: No such file"));
+    assert_int_equal(file_map_open(&m, folder, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "is a folder, expected"));
+    OK(file_write_all(in("big"), "0123456789", 10, &err));
+    assert_int_equal(file_read(in("big"), 5, &b, &err), ERR_RANGE);
+    OK(file_write_all(in("empty"), "", 0, &err));
+    OK(file_map_open(&m, in("empty"), &err));
+    assert_true(m.size == 0 && m.data);
+    file_map_close(&m);
+    buf_release(&b);
+}
+
+static void a_log_loses_only_a_torn_last_line(void **state)
+{
+    (void)state;
+    struct file_log l;
+    struct buf b;
+    buf_init(&b);
+    OK(file_write_all(in("log"), "one\ntwo\nthr", 11, &err));
+    OK(file_log_open(&l, in("log"), &err));
+    OK(file_log_line(&l, "four", 4, &err));
+    file_log_close(&l);
+    OK(file_read(in("log"), 100, &b, &err));
+    assert_string_equal(b.data, "one\ntwo\nfour\n");
+    buf_release(&b);
+}
+
+static void folders_are_made_listed_and_removed(void **state)
+{
+    (void)state;
+    OK(file_mkdirs(in("a/b/c"), &err));
+    OK(file_mkdirs(in("a/b/c"), &err));
+    OK(file_write_all(in("a/b/z"), "", 0, &err));
+    OK(file_write_all(in("a/b/B"), "", 0, &err));
+    char **names;
+    int n;
+    OK(file_list(in("a/b"), &names, &n, &err));
+    assert_int_equal(n, 3);
+    assert_string_equal(names[0], "B");
+    assert_string_equal(names[2], "z");
+    file_list_free(names, n);
+    OK(file_remove_tree(in("a"), &err));
+    assert_false(file_exists(in("a")));
+    OK(file_remove_tree(in("a"), &err));
+    OK(file_write_all(in("file"), "", 0, &err));
+    assert_true(file_mkdirs(in("file/x"), &err) < 0);
+}
+
+/* ---- options ---- */
+
+static bool flag;
+static int64_t number;
+static double real_number;
+static const char *word, *choice;
+static const struct opt opts[] = {
+    { OPT_FLAG, "flag", &flag, NULL, "", 0, 0 },
+    { OPT_INT, "number", &number, "<int>", "", 1, 10 },
+    { OPT_FLOAT, "real", &real_number, "<float>", "", 0, 0 },
+    { OPT_STR, "w", &word, "<text>", "", 0, 0 },
+    { OPT_CHOICE, "choice", &choice, "red|green", "", 0, 0 },
+    { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
+};
+
+static int parse(const char *line, const char **args)
+{
+    static char text[200];
+    static char *argv[20];
+    int argc = 1;
+    snprintf(text, sizeof text, "%s", line);
+    flag = false, number = 0, real_number = 0, word = choice = NULL;
+    for (char *p = strtok(text, " "); p; p = strtok(NULL, " "))
+        argv[argc++] = p;
+    return opt_parse(opts, argc, argv, args, 2, &err);
+}
+
+static void options_are_read_in_all_their_forms(void **state)
+{
+    (void)state;
+    const char *args[2];
+    assert_int_equal(parse("a --flag --number 3 --real=-1e3 -w x --choice green b", args), 2);
+    assert_true(flag && number == 3 && real_number == -1000);
+    assert_string_equal(word, "x");
+    assert_string_equal(choice, "green");
+    assert_string_equal(args[1], "b");
+    assert_int_equal(parse("--flag --no-flag -- --number", args), 1);
+    assert_false(flag);
+    assert_string_equal(args[0], "--number");
+}
+
+static void wrong_options_say_what_was_expected(void **state)
+{
+    (void)state;
+    static const struct { const char *line, *says; } cases[] = {
+        { "--nubmer 3", "did you mean --number?" }, { "--number 11", "found 11, expected 1 to 10" }, { "--number x", "expected a whole number" },
+        { "--number", "--number needs a value" }, { "--choice blue", "expected one of red|green" }, { "--real nan", "expected a number" },
+        { "a b c", "unexpected argument 'c'" }, { "--w x", "unknown option" }, { "--flag=maybe", "expected true or false" }, { "--xyzzy", "unknown option --xyzzy" },
+    };
+    const char *args[2];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(parse(cases[i].line, args), ERR_USAGE);
+        if (!strstr(err.msg, cases[i].says))
+            fail_msg("'%s' gave '%s'", cases[i].line, err.msg);
+    }
+}
+
+/* ---- JSON and YAML ---- */
+
+static json_t *yaml(const char *text)
+{
+    json_t *o = NULL;
+    return tree_parse_yaml(&o, text, strlen(text), "t.yaml", &err) < 0 ? NULL : o;
+}
+
+static void yaml_scalars_have_the_core_schemas_types(void **state)
+{
+    (void)state;
+    json_t *o = yaml("i: 12\nh: 0x1f\nn: -3\nf: 1e-3\ng: .5\nt: true\nz: null\ne:\ns: 1.2.3\nq: '12'\nd: 2024-01-02\nl: [1, a, {b: c}]\n");
+    assert_non_null(o);
+    assert_int_equal(json_integer_value(json_object_get(o, "i")), 12);
+    assert_int_equal(json_integer_value(json_object_get(o, "h")), 31);
+    assert_int_equal(json_integer_value(json_object_get(o, "n")), -3);
+    assert_true(json_real_value(json_object_get(o, "f")) == 1e-3 && json_real_value(json_object_get(o, "g")) == 0.5);
+    assert_true(json_is_true(json_object_get(o, "t")) && json_is_null(json_object_get(o, "z")) && json_is_null(json_object_get(o, "e")));
+    assert_true(json_is_string(json_object_get(o, "s")) && json_is_string(json_object_get(o, "q")) && json_is_string(json_object_get(o, "d")));
+    assert_int_equal(json_array_size(json_object_get(o, "l")), 3);
+    json_decref(o);
+}
+
+static void bad_yaml_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *says; } cases[] = {
+        { "a: 1\na: 2\n", "t.yaml:2: key 'a' is given twice" }, { "a: &x 1\n", "anchors" }, { "a: *x\n", "aliases" }, { "a: !!python/object 1\n", "tags" },
+        { "a: [1\n", "t.yaml:" }, { "a: 1\n---\nb: 2\n", "one document" }, { "? [a]\n: b\n", "a key must be" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_null(yaml(cases[i].text));
+        if (!strstr(err.msg, cases[i].says))
+            fail_msg("'%s' gave '%s'", cases[i].text, err.msg);
+    }
+    char deep[300];
+    memset(deep, '[', 150);
+    deep[150] = 0;
+    assert_null(yaml(deep));
+    assert_non_null(strstr(err.msg, "nested more than 100"));
+}
+
+/* Hugging Face's and everybody's parser test: y_ must be read, n_ refused, i_ either; nothing may crash. */
+static void the_json_test_suite(void **state)
+{
+    (void)state;
+    const char *shared = getenv("LATHE_SHARED");
+    char path[300];
+    snprintf(path, sizeof path, "%s/json-test-suite", shared ? shared : "../shared/data");
+    char **names;
+    int n, n_run = 0;
+    if (!file_is_dir(path)) {
+        print_message("SKIPPED: %s is not here\n", path);
+        skip();
+    }
+    OK(file_list(path, &names, &n, &err));
+    for (int i = 0; i < n; i++) {
+        if (!strstr(names[i], ".json"))
+            continue;
+        char *file = file_join(path, names[i]);
+        json_t *o = NULL;
+        const int rc = tree_load(&o, file, 1 << 20, &err);
+        json_decref(o);
+        /* a duplicate key is refused here, which the suite leaves to y_ */
+        const bool duplicate = strstr(names[i], "duplicated_key") != NULL;
+        if ((names[i][0] == 'y' && rc < 0 && !duplicate) || (names[i][0] == 'n' && rc >= 0))
+            fail_msg("%s: %s", names[i], rc < 0 ? err.msg : "was accepted");
+        n_run++;
+        mem_free(file);
+    }
+    assert_true(n_run > 300);
+    file_list_free(names, n);
+}
+
+/* ---- numbers for people ---- */
+
+static void sizes_and_times_are_written_for_people(void **state)
+{
+    (void)state;
+    char s[32];
+    assert_string_equal(fmt_bytes(s, 0), "0 B");
+    assert_string_equal(fmt_bytes(s, 1536), "1.54 kB");
+    assert_string_equal(fmt_bytes(s, 99.96e6), "100 MB");
+    assert_string_equal(fmt_count(s, 124439808), "124 M");
+    assert_string_equal(fmt_seconds(s, 3.14), "3.1 s");
+    assert_string_equal(fmt_seconds(s, 125), "2 min 05 s");
+    assert_string_equal(fmt_seconds(s, 7260), "2 h 01 min");
+}
+
+static void quantiles_interpolate(void **state)
+{
+    (void)state;
+    double v[] = { 4, 1, 3, 2 };
+    assert_true(stat_median(v, 4) == 2.5 && stat_quantile(v, 4, 0) == 1 && stat_quantile(v, 4, 1) == 4);
+    assert_true(stat_mean(v, 4) == 2.5 && stat_stddev(v, 4) > 1.2909 && stat_stddev(v, 4) < 1.2910 && stat_stddev(v, 1) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_carry_a_code_and_a_sentence),
+        cmocka_unit_test(a_buffer_grows_and_ends_with_nul),
+        cmocka_unit_test(an_arena_gives_aligned_pieces_until_it_is_full),
+        cmocka_unit_test(allocation_refuses_overflow_and_fails_where_told),
+        cmocka_unit_test(sha256_of_the_standards_examples),
+        cmocka_unit_test(philox_gives_the_published_numbers),
+        cmocka_unit_test(random_numbers_have_their_distributions),
+        cmocka_unit_test(a_permutation_takes_every_value_once),
+        cmocka_unit_test(every_item_runs_once_on_any_number_of_threads),
+        cmocka_unit_test(more_items_than_a_range_holds),
+        cmocka_unit_test_setup_teardown(a_written_file_is_whole_or_the_old_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_that_cannot_be_read_say_why, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_log_loses_only_a_torn_last_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folders_are_made_listed_and_removed, set_up, tear_down),
+        cmocka_unit_test(options_are_read_in_all_their_forms),
+        cmocka_unit_test(wrong_options_say_what_was_expected),
+        cmocka_unit_test(yaml_scalars_have_the_core_schemas_types),
+        cmocka_unit_test(bad_yaml_is_refused_with_its_place),
+        cmocka_unit_test(the_json_test_suite),
+        cmocka_unit_test(sizes_and_times_are_written_for_people),
+        cmocka_unit_test(quantiles_interpolate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
