@@ -1,0 +1,261 @@
+/* test_tok.c - byte-level BPE against Hugging Face's tokenizers (tests/golden/tok, tools/golden/tok.py): the trained
+ * vocabulary, the ids of strings of many scripts, the file format; and what bad files and bytes lead to. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "model/tok.h"
+
+static struct err err;
+#define OK(expr)                             \
+    do {                                     \
+        if ((expr) < 0)                      \
+            fail_msg(#expr ": %s", err.msg); \
+    } while (0)
+
+static struct tok *golden(void)
+{
+    struct tok *t;
+    OK(tok_load(&t, "tests/golden/tok", &err));
+    return t;
+}
+
+static void ids_are_those_of_hugging_face(void **state)
+{
+    (void)state;
+    struct tok *t = golden();
+    struct buf file;
+    buf_init(&file);
+    OK(file_read("tests/golden/tok/cases.jsonl", 1 << 24, &file, &err));
+    int n = 0;
+    for (char *at = file.data, *end; (end = strchr(at, '\n')); at = end + 1, n++) {
+        json_t *o = json_loadb(at, (size_t)(end - at), JSON_ALLOW_NUL, NULL);
+        const json_t *text = json_object_get(o, "text"), *want = json_object_get(o, "ids");
+        struct tok_ids ids = { 0 };
+        OK(tok_encode(t, json_string_value(text), json_string_length(text), TOK_SPECIALS, &ids, &err));
+        bool same = ids.n == json_array_size(want);
+        for (size_t i = 0; same && i < ids.n; i++)
+            same = ids.id[i] == json_integer_value(json_array_get(want, i));
+        if (!same)
+            fail_msg("case %d, '%s': %zu ids, expected %zu", n, json_string_value(text), ids.n, json_array_size(want));
+        struct buf back;
+        buf_init(&back);
+        OK(tok_decode(t, ids.id, ids.n, &back, &err));
+        assert_int_equal(back.len, json_string_length(text));
+        assert_memory_equal(back.data, json_string_value(text), back.len);
+        buf_release(&back);
+        tok_ids_release(&ids);
+        json_decref(o);
+    }
+    assert_true(n > 400);
+    buf_release(&file);
+    tok_free(t);
+}
+
+static void the_trainer_learns_what_hugging_faces_does(void **state)
+{
+    (void)state;
+    struct tok *want = golden(), *got;
+    struct buf text;
+    buf_init(&text);
+    OK(file_read("tests/golden/tok/corpus.txt", 1 << 24, &text, &err));
+    OK(tok_train_bpe(&got, &(struct tok_text){ text.data, text.len }, 1, 600, &err));
+    assert_int_equal(tok_vocab_size(got), tok_vocab_size(want));
+    for (int id = 0; id < tok_vocab_size(want); id++) {
+        size_t n, m;
+        const char *a = tok_bytes(want, id, &n), *b = tok_bytes(got, id, &m);
+        if (n != m || memcmp(a, b, n))
+            fail_msg("token %d is '%.*s', expected '%.*s'", id, (int)m, b, (int)n, a);
+    }
+    buf_release(&text);
+    tok_free(want);
+    tok_free(got);
+}
+
+static void a_written_file_reads_back_as_the_same_tokenizer(void **state)
+{
+    (void)state;
+    struct tok *t = golden(), *again;
+    struct buf one, two;
+    buf_init(&one);
+    buf_init(&two);
+    OK(tok_write(t, &one, &err));
+    OK(tok_parse(&again, one.data, one.len, "written", &err));
+    OK(tok_write(again, &two, &err));
+    assert_string_equal(one.data, two.data);
+    buf_release(&one);
+    buf_release(&two);
+    tok_free(t);
+    tok_free(again);
+}
+
+static void any_bytes_come_back(void **state)
+{
+    (void)state;
+    struct tok *t = golden();
+    for (int n = 0; n < 3000; n = n * 2 + 1) {
+        char *s = mem_alloc((size_t)n + 1);
+        for (int i = 0; i < n; i++)
+            s[i] = (char)rng_u64(11, (uint64_t)(n * 10000 + i));
+        struct tok_ids ids = { 0 };
+        struct buf back;
+        buf_init(&back);
+        OK(tok_encode(t, s, (size_t)n, TOK_PLAIN, &ids, &err));
+        OK(tok_decode(t, ids.id, ids.n, &back, &err));
+        assert_int_equal(back.len, n);
+        assert_memory_equal(back.data, s, (size_t)n);
+        buf_release(&back);
+        tok_ids_release(&ids);
+        mem_free(s);
+    }
+    tok_free(t);
+}
+
+/* The scan for short pieces and the heap for long ones agree, and the heap is not quadratic: a megabyte without a space. */
+static void a_megabyte_without_a_space_is_encoded_like_its_parts(void **state)
+{
+    (void)state;
+    struct tok *t = golden();
+    const size_t n = 1 << 20;
+    char *s = mem_alloc(n);
+    for (size_t i = 0; i < n; i++)
+        s[i] = "theofandt"[i % 9];
+    struct tok_ids all = { 0 }, part = { 0 };
+    const double begin = clock_cpu();
+    OK(tok_encode(t, s, n, TOK_PLAIN, &all, &err));
+    assert_true(clock_cpu() - begin < 60);             /* quadratic would be hours */
+    OK(tok_encode(t, s, 45, TOK_PLAIN, &part, &err));
+    for (size_t i = 0; i + 4 < part.n; i++)
+        assert_int_equal(all.id[i], part.id[i]);
+    tok_ids_release(&all);
+    tok_ids_release(&part);
+    mem_free(s);
+    tok_free(t);
+}
+
+static void special_tokens_in_plain_text_stay_text(void **state)
+{
+    (void)state;
+    struct tok *t = golden();
+    struct tok_ids plain = { 0 }, special = { 0 };
+    OK(tok_encode(t, "a<|endoftext|>b", 15, TOK_PLAIN, &plain, &err));
+    OK(tok_encode(t, "a<|endoftext|>b", 15, TOK_SPECIALS, &special, &err));
+    assert_true(plain.n > 3);
+    assert_int_equal(special.n, 3);
+    assert_int_equal(special.id[1], tok_eot(t));
+    for (size_t i = 0; i < plain.n; i++)
+        assert_int_not_equal(plain.id[i], tok_eot(t));
+    tok_ids_release(&plain);
+    tok_ids_release(&special);
+    tok_free(t);
+}
+
+static void a_vocabulary_of_bytes_knows_only_its_bytes(void **state)
+{
+    (void)state;
+    struct tok *t;
+    struct tok_ids ids = { 0 };
+    OK(tok_from_bytes(&t, &(struct tok_text){ "banana", 6 }, 1, &err));
+    assert_int_equal(tok_vocab_size(t), 3);
+    OK(tok_encode(t, "nab", 3, TOK_PLAIN, &ids, &err));
+    assert_true(ids.n == 3 && ids.id[0] == 2 && ids.id[1] == 0 && ids.id[2] == 1);
+    assert_int_equal(tok_encode(t, "nabx", 4, TOK_PLAIN, &ids, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "byte 0x78 at offset 3"));
+    assert_int_equal(ids.n, 3);
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(tok_decode(t, &(int32_t){ 3 }, 1, &b, &err), ERR_RANGE);
+    buf_release(&b);
+    tok_ids_release(&ids);
+    tok_free(t);
+}
+
+static void torn_characters_are_held_back(void **state)
+{
+    (void)state;
+    static const struct { const char *s; size_t n, tail; } cases[] = {
+        { "abc", 3, 0 }, { "a\xc3", 2, 1 }, { "\xc3\xa9", 2, 0 }, { "\xe4\xb8", 2, 2 }, { "\xf0\x9f\x99", 3, 3 }, { "\xf0\x9f\x99\x82", 4, 0 }, { "\x80\x80", 2, 0 }, { "\xff", 1, 0 }, { "", 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(tok_utf8_tail(cases[i].s, cases[i].n), cases[i].tail);
+}
+
+static void bad_files_are_explained(void **state)
+{
+    (void)state;
+#define AROUND(model) "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":" model "}"
+    static const struct { const char *text, *says; } cases[] = {
+        { "{", "t:1:" }, { "[]", "not a tokenizer.json" }, { "{\"model\":{\"type\":\"Unigram\"}}", "expected BPE" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}"), "the vocabulary is empty" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}"), "id 0 is given twice" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}"), "must be a number from 0" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":99999999999},\"merges\":[]}"), "must be a number from 0" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1},\"merges\":[\"a b\"]}"), "names a token that the vocabulary lacks" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\",\"a b\"]}"), "is the same as merge" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"ab\"]}"), "is not two tokens" },
+        { AROUND("{\"type\":\"BPE\",\"vocab\":{\"\\u4e16\":0},\"merges\":[]}"), "byte-level characters" },
+        { AROUND("{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"a\":0},\"merges\":[]}"), "byte_fallback is not supported" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "pre_tokenizer is not ByteLevel" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tok *t;
+        assert_true(tok_parse(&t, cases[i].text, strlen(cases[i].text), "t", &err) < 0);
+        if (!strstr(err.msg, cases[i].says))
+            fail_msg("%s gave '%s', expected '%s'", cases[i].text, err.msg, cases[i].says);
+    }
+}
+
+static void all_texts_at_hand_come_back(void **state)
+{
+    (void)state;
+    const char *shared = getenv("LATHE_SHARED");
+    static const char *const files[] = { "text-tinyshakespeare/tinyshakespeare.txt", "text-gutenberg-moby/2701-0.txt", "text-wikitext2/test.txt", "sentencepiece/botchan.txt" };
+    char path[300];
+    struct tok *t = golden();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct buf text, back;
+        struct tok_ids ids = { 0 };
+        buf_init(&text);
+        buf_init(&back);
+        snprintf(path, sizeof path, "%s/%s", shared ? shared : "../shared/data", files[i]);
+        if (!file_exists(path)) {
+            tok_free(t);
+            print_message("SKIPPED: %s is not here\n", path);
+            skip();
+        }
+        OK(file_read(path, 1 << 28, &text, &err));
+        OK(tok_encode(t, text.data, text.len, TOK_PLAIN, &ids, &err));
+        OK(tok_decode(t, ids.id, ids.n, &back, &err));
+        assert_int_equal(back.len, text.len);
+        assert_memory_equal(back.data, text.data, text.len);
+        buf_release(&text);
+        buf_release(&back);
+        tok_ids_release(&ids);
+    }
+    tok_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_are_those_of_hugging_face),
+        cmocka_unit_test(the_trainer_learns_what_hugging_faces_does),
+        cmocka_unit_test(a_written_file_reads_back_as_the_same_tokenizer),
+        cmocka_unit_test(any_bytes_come_back),
+        cmocka_unit_test(a_megabyte_without_a_space_is_encoded_like_its_parts),
+        cmocka_unit_test(special_tokens_in_plain_text_stay_text),
+        cmocka_unit_test(a_vocabulary_of_bytes_knows_only_its_bytes),
+        cmocka_unit_test(torn_characters_are_held_back),
+        cmocka_unit_test(bad_files_are_explained),
+        cmocka_unit_test(all_texts_at_hand_come_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
