@@ -92,7 +92,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(LIB_SRC:%.c=build/fuzz/o
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 doc: lathe
-	@for c in $$(./lathe help | sed -n 's/^  lathe \([a-z]*\).*/\1/p'); do ./lathe help $$c --markdown > doc/$$c.md; done
+	@for c in $$(./lathe help | sed -n 's/^  lathe \([a-z]*\).*/\1/p'); do ./lathe help $$c --markdown > doc/$$c.md; done; ./lathe help ops > doc/ops.md
 
 layers:
 	@cd src && awk -f ../tools/layers.awk ../tools/layers.txt $$(find . -name '*.[ch]' -printf '%P ')

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cpu/kernels.h"
+#include "nn/graph.h"
 #include "train/config.h"
 
 #ifdef __clang__
@@ -82,8 +83,23 @@ static void help_command(const struct command *c)
     }
 }
 
+/* doc/ops.md: the rows of nn/ops.def. */
+static void help_operations(void)
+{
+    static const char *const gradient[] = { "no", "yes", "with the output" };
+    printf("# Operations\n\nMade by `lathe help ops` from src/nn/ops.def.  Shapes: T tokens, S sequences, C width, V vocabulary, E experts, D head size.\n\n"
+           "| operation | computes | gradient | made again for little |\n|---|---|---|---|\n");
+    for (int i = 0; i < N_OP; i++)
+        printf("| `%s` | `%s` | %s | %s |\n", op_table[i].name, op_table[i].formula, gradient[op_table[i].gradient], op_table[i].recompute == OP_AGAIN_CHEAP ? "yes" : "");
+    printf("\nThe costs (operations and bytes) stand in the same rows; `lathe train --dry-run` prints their sum for a model.\n");
+}
+
 static int run_help(const char *const *args, int n_args, struct err *err)
 {
+    if (n_args && !strcmp(args[0], "ops")) {
+        help_operations();
+        return 0;
+    }
     if (n_args) {
         const struct command *c = command_find(args[0]);
         if (!c)
@@ -105,8 +121,8 @@ static const struct opt help_opts[] = {
     { OPT_FLAG, "markdown", &markdown, NULL, "as a page of doc/", 0, 0 },
     OPT_LAST,
 };
-const struct command command_help = { "help", "[COMMAND]", "what the commands do, or one of them with its options",
-                                      "Pages in doc/ are made by --markdown from the same tables.", help_opts, run_help, 0, 1 };
+const struct command command_help = { "help", "[COMMAND|ops]", "what the commands do, or one of them with its options",
+                                      "Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations.", help_opts, run_help, 0, 1 };
 
 /* ---- version ---- */
 
