@@ -43,9 +43,10 @@ void *mem_alloc_zero(size_t n) { return mem_alloc_array(n ? n : 1, 1); }
 
 void *mem_alloc_array(size_t count, size_t size)
 {
-    if (fails())
+    size_t n;
+    if (__builtin_mul_overflow(count, size, &n) || fails())
         return NULL;
-    return counted(calloc(count ? count : 1, size ? size : 1));
+    return counted(calloc(n ? n : 1, 1));
 }
 
 void *mem_realloc_array(void *p, size_t count, size_t size)

@@ -89,7 +89,11 @@ static uint64_t read_bytes(size_t n, const void *p)
     for (size_t i = 0; i < n; i += 256)
         for (int j = 0; j < 4; j++)
             s[j] = _mm512_add_epi64(s[j], _mm512_loadu_si512(at + i + j * 64));
-    return (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(_mm512_add_epi64(s[0], s[1]), _mm512_add_epi64(s[2], s[3])));
+    uint64_t lane[8], sum = 0;
+    _mm512_storeu_si512(lane, _mm512_add_epi64(_mm512_add_epi64(s[0], s[1]), _mm512_add_epi64(s[2], s[3])));
+    for (int i = 0; i < 8; i++)
+        sum += lane[i];
+    return sum;
 }
 
 void cpu_avx512_fill_gemm(struct cpu_kernels *k)
