@@ -150,4 +150,20 @@ INLINE veci veci_add(veci a, veci b) { return _mm256_add_epi32(a, b); }
 INLINE veci veci_sub(veci a, veci b) { return _mm256_sub_epi32(a, b); }
 INLINE veci veci_shl(veci a, int n) { return _mm256_slli_epi32(a, n); }
 INLINE veci veci_sar(veci a, int n) { return _mm256_srai_epi32(a, n); }
+
+/* Lane i of the result: op over the lanes of row i, rows at x[8*i]; the tree is vec_sum's: lanes j and j+4, then 2, 1. */
+#define FOLD(name, op)                                                                                              \
+    INLINE vec name(const float *x)                                                                                 \
+    {                                                                                                               \
+        vec q[4];                                                                                                   \
+        for (int i = 0; i < 4; i++) {                                                                               \
+            const vec a = vec_load(x + 8 * i), b = vec_load(x + 8 * (i + 4));                                       \
+            q[i] = op(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));                      \
+        }                                                                                                           \
+        const vec e = op(_mm256_shuffle_ps(q[0], q[1], 0x44), _mm256_shuffle_ps(q[0], q[1], 0xee));                 \
+        const vec f = op(_mm256_shuffle_ps(q[2], q[3], 0x44), _mm256_shuffle_ps(q[2], q[3], 0xee));                 \
+        return op(_mm256_shuffle_ps(e, f, 0x88), _mm256_shuffle_ps(e, f, 0xdd));                                    \
+    }
+FOLD(vec_fold_sum, _mm256_add_ps)
+FOLD(vec_fold_max, _mm256_max_ps)
 #endif

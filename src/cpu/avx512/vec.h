@@ -139,4 +139,22 @@ INLINE veci veci_add(veci a, veci b) { return _mm512_add_epi32(a, b); }
 INLINE veci veci_sub(veci a, veci b) { return _mm512_sub_epi32(a, b); }
 INLINE veci veci_shl(veci a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE veci veci_sar(veci a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
+
+/* Lane i of the result: op over the lanes of row i, rows at x[16*i]; the tree is vec_sum's: lanes j and j+8, then 4, 2, 1. */
+#define FOLD(name, op)                                                                                              \
+    INLINE vec name(const float *x)                                                                                 \
+    {                                                                                                               \
+        vec h[8], q[4];                                                                                             \
+        for (int i = 0; i < 8; i++) {                                                                               \
+            const vec a = vec_load(x + 16 * (i % 4 + i / 4 * 8)), b = vec_load(x + 16 * (i % 4 + i / 4 * 8 + 4));   \
+            h[i] = op(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));                          \
+        }                                                                                                           \
+        for (int i = 0; i < 4; i++)                                                                                 \
+            q[i] = op(_mm512_shuffle_f32x4(h[i], h[i + 4], 0x88), _mm512_shuffle_f32x4(h[i], h[i + 4], 0xdd));      \
+        const vec e = op(_mm512_shuffle_ps(q[0], q[1], 0x44), _mm512_shuffle_ps(q[0], q[1], 0xee));                 \
+        const vec f = op(_mm512_shuffle_ps(q[2], q[3], 0x44), _mm512_shuffle_ps(q[2], q[3], 0xee));                 \
+        return op(_mm512_shuffle_ps(e, f, 0x88), _mm512_shuffle_ps(e, f, 0xdd));                                    \
+    }
+FOLD(vec_fold_sum, _mm512_add_ps)
+FOLD(vec_fold_max, _mm512_max_ps)
 #endif
