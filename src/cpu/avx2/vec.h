@@ -166,4 +166,25 @@ INLINE veci veci_sar(veci a, int n) { return _mm256_srai_epi32(a, n); }
     }
 FOLD(vec_fold_sum, _mm256_add_ps)
 FOLD(vec_fold_max, _mm256_max_ps)
+
+/* Pairs (2i, 2i+1): the first or second of each twice, exchanged, and a*b -+ c (first: -, second: +). */
+INLINE vec vec_firsts(vec a) { return _mm256_moveldup_ps(a); }
+INLINE vec vec_seconds(vec a) { return _mm256_movehdup_ps(a); }
+INLINE vec vec_exchange(vec a) { return _mm256_permute_ps(a, 0xb1); }
+INLINE vec vec_fmaddsub(vec a, vec b, vec c) { return _mm256_fmaddsub_ps(a, b, c); }
+/* Sums in double of the squares of two vectors; lane by lane. */
+struct squares { __m256d s[4]; };
+INLINE void squares_add(struct squares *q, vec a, vec b)
+{
+    const __m256d d[4] = { _mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)),
+                           _mm256_cvtps_pd(_mm256_castps256_ps128(b)), _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)) };
+    for (int i = 0; i < 4; i++)
+        q->s[i] = _mm256_fmadd_pd(d[i], d[i], q->s[i]);
+}
+INLINE double squares_sum(const struct squares *q)
+{
+    double lane[4];
+    _mm256_storeu_pd(lane, _mm256_add_pd(_mm256_add_pd(q->s[0], q->s[1]), _mm256_add_pd(q->s[2], q->s[3])));
+    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
 #endif

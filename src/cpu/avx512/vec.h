@@ -157,4 +157,25 @@ INLINE veci veci_sar(veci a, int n) { return _mm512_srai_epi32(a, (unsigned)n); 
     }
 FOLD(vec_fold_sum, _mm512_add_ps)
 FOLD(vec_fold_max, _mm512_max_ps)
+
+/* Pairs (2i, 2i+1): the first or second of each twice, exchanged, and a*b -+ c (first: -, second: +). */
+INLINE vec vec_firsts(vec a) { return _mm512_moveldup_ps(a); }
+INLINE vec vec_seconds(vec a) { return _mm512_movehdup_ps(a); }
+INLINE vec vec_exchange(vec a) { return _mm512_permute_ps(a, 0xb1); }
+INLINE vec vec_fmaddsub(vec a, vec b, vec c) { return _mm512_fmaddsub_ps(a, b, c); }
+/* Sums in double of the squares of two vectors; lane by lane. */
+struct squares { __m512d s[4]; };
+INLINE void squares_add(struct squares *q, vec a, vec b)
+{
+    const __m512d d[4] = { _mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)),
+                           _mm512_cvtps_pd(_mm512_castps512_ps256(b)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(b, 1)) };
+    for (int i = 0; i < 4; i++)
+        q->s[i] = _mm512_fmadd_pd(d[i], d[i], q->s[i]);
+}
+INLINE double squares_sum(const struct squares *q)
+{
+    double lane[8];
+    _mm512_storeu_pd(lane, _mm512_add_pd(_mm512_add_pd(q->s[0], q->s[1]), _mm512_add_pd(q->s[2], q->s[3])));
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
 #endif
