@@ -194,6 +194,9 @@ static void measure(const struct bench *b, const struct cpu_kernels *k)
     fill(mem.a, 3), fill(mem.b, 1), fill(mem.c, 1);
     for (size_t i = 0; i < FLOATS; i++)
         mem.d[i] = mem.e[i] = 0.5f;
+    if (!strncmp(b->name, "rope", 4))        /* turns must not shrink: denormals are slow */
+        for (size_t i = 0; i < FLOATS; i += 2)
+            mem.b[i] = 0.6f, mem.b[i + 1] = 0.8f;
     const double work = b->run(k, &b->s);
     const double t = clock_thread();
     b->run(k, &b->s);

@@ -150,4 +150,41 @@ INLINE veci veci_add(veci a, veci b) { return _mm256_add_epi32(a, b); }
 INLINE veci veci_sub(veci a, veci b) { return _mm256_sub_epi32(a, b); }
 INLINE veci veci_shl(veci a, int n) { return _mm256_slli_epi32(a, n); }
 INLINE veci veci_sar(veci a, int n) { return _mm256_srai_epi32(a, n); }
+
+/* Lane i of the result: op over the lanes of row i, rows at x[8*i]; the tree is vec_sum's: lanes j and j+4, then 2, 1. */
+#define FOLD(name, op)                                                                                              \
+    INLINE vec name(const float *x)                                                                                 \
+    {                                                                                                               \
+        vec q[4];                                                                                                   \
+        for (int i = 0; i < 4; i++) {                                                                               \
+            const vec a = vec_load(x + 8 * i), b = vec_load(x + 8 * (i + 4));                                       \
+            q[i] = op(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));                      \
+        }                                                                                                           \
+        const vec e = op(_mm256_shuffle_ps(q[0], q[1], 0x44), _mm256_shuffle_ps(q[0], q[1], 0xee));                 \
+        const vec f = op(_mm256_shuffle_ps(q[2], q[3], 0x44), _mm256_shuffle_ps(q[2], q[3], 0xee));                 \
+        return op(_mm256_shuffle_ps(e, f, 0x88), _mm256_shuffle_ps(e, f, 0xdd));                                    \
+    }
+FOLD(vec_fold_sum, _mm256_add_ps)
+FOLD(vec_fold_max, _mm256_max_ps)
+
+/* Pairs (2i, 2i+1): the first or second of each twice, exchanged, and a*b -+ c (first: -, second: +). */
+INLINE vec vec_firsts(vec a) { return _mm256_moveldup_ps(a); }
+INLINE vec vec_seconds(vec a) { return _mm256_movehdup_ps(a); }
+INLINE vec vec_exchange(vec a) { return _mm256_permute_ps(a, 0xb1); }
+INLINE vec vec_fmaddsub(vec a, vec b, vec c) { return _mm256_fmaddsub_ps(a, b, c); }
+/* Sums in double of the squares of two vectors; lane by lane. */
+struct squares { __m256d s[4]; };
+INLINE void squares_add(struct squares *q, vec a, vec b)
+{
+    const __m256d d[4] = { _mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)),
+                           _mm256_cvtps_pd(_mm256_castps256_ps128(b)), _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)) };
+    for (int i = 0; i < 4; i++)
+        q->s[i] = _mm256_fmadd_pd(d[i], d[i], q->s[i]);
+}
+INLINE double squares_sum(const struct squares *q)
+{
+    double lane[4];
+    _mm256_storeu_pd(lane, _mm256_add_pd(_mm256_add_pd(q->s[0], q->s[1]), _mm256_add_pd(q->s[2], q->s[3])));
+    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
 #endif

@@ -139,4 +139,43 @@ INLINE veci veci_add(veci a, veci b) { return _mm512_add_epi32(a, b); }
 INLINE veci veci_sub(veci a, veci b) { return _mm512_sub_epi32(a, b); }
 INLINE veci veci_shl(veci a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE veci veci_sar(veci a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
+
+/* Lane i of the result: op over the lanes of row i, rows at x[16*i]; the tree is vec_sum's: lanes j and j+8, then 4, 2, 1. */
+#define FOLD(name, op)                                                                                              \
+    INLINE vec name(const float *x)                                                                                 \
+    {                                                                                                               \
+        vec h[8], q[4];                                                                                             \
+        for (int i = 0; i < 8; i++) {                                                                               \
+            const vec a = vec_load(x + 16 * (i % 4 + i / 4 * 8)), b = vec_load(x + 16 * (i % 4 + i / 4 * 8 + 4));   \
+            h[i] = op(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));                          \
+        }                                                                                                           \
+        for (int i = 0; i < 4; i++)                                                                                 \
+            q[i] = op(_mm512_shuffle_f32x4(h[i], h[i + 4], 0x88), _mm512_shuffle_f32x4(h[i], h[i + 4], 0xdd));      \
+        const vec e = op(_mm512_shuffle_ps(q[0], q[1], 0x44), _mm512_shuffle_ps(q[0], q[1], 0xee));                 \
+        const vec f = op(_mm512_shuffle_ps(q[2], q[3], 0x44), _mm512_shuffle_ps(q[2], q[3], 0xee));                 \
+        return op(_mm512_shuffle_ps(e, f, 0x88), _mm512_shuffle_ps(e, f, 0xdd));                                    \
+    }
+FOLD(vec_fold_sum, _mm512_add_ps)
+FOLD(vec_fold_max, _mm512_max_ps)
+
+/* Pairs (2i, 2i+1): the first or second of each twice, exchanged, and a*b -+ c (first: -, second: +). */
+INLINE vec vec_firsts(vec a) { return _mm512_moveldup_ps(a); }
+INLINE vec vec_seconds(vec a) { return _mm512_movehdup_ps(a); }
+INLINE vec vec_exchange(vec a) { return _mm512_permute_ps(a, 0xb1); }
+INLINE vec vec_fmaddsub(vec a, vec b, vec c) { return _mm512_fmaddsub_ps(a, b, c); }
+/* Sums in double of the squares of two vectors; lane by lane. */
+struct squares { __m512d s[4]; };
+INLINE void squares_add(struct squares *q, vec a, vec b)
+{
+    const __m512d d[4] = { _mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)),
+                           _mm512_cvtps_pd(_mm512_castps512_ps256(b)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(b, 1)) };
+    for (int i = 0; i < 4; i++)
+        q->s[i] = _mm512_fmadd_pd(d[i], d[i], q->s[i]);
+}
+INLINE double squares_sum(const struct squares *q)
+{
+    double lane[8];
+    _mm512_storeu_pd(lane, _mm512_add_pd(_mm512_add_pd(q->s[0], q->s[1]), _mm512_add_pd(q->s[2], q->s[3])));
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
 #endif
