@@ -1,25 +1,8 @@
 /* gemm.c - products and packing as they are defined.  Sums are taken in double. */
 #include "cpu/kernels.h"
+#include "cpu/ref/bf16.h"
 #include <math.h>
 #include <string.h>
-
-static real bf16_to_real(bf16 x)
-{
-    const uint32_t u = (uint32_t)x << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-static bf16 bf16_of(real x)
-{
-    const float f = (float)x;
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    if (f != f)
-        return (bf16)(u >> 16 | 0x40);
-    return (bf16)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
 
 static double start_of(const struct gemm *g, int m, int n)
 {
