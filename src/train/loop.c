@@ -15,6 +15,7 @@
 #include "nn/limits.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
+#include "train/prepare.h"
 
 #define PROCESS_BYTES ((size_t)20 << 20)     /* the process itself: program, libraries' data, stacks, small allocations */
 #define BAD_STEPS_MAX 3
@@ -22,9 +23,7 @@
 struct run {
     const struct train_opts *o;
     struct train_config c;
-    struct tok *tok;
-    char tok_sha256[SHA256_HEX];
-    struct shard train, valid;
+    struct prepared data;
     struct loader loader;
     struct weights_list *weights;
     struct decoder model, scorer;            /* the scorer shares the model's weights */
@@ -41,125 +40,7 @@ struct run {
 
 static unsigned all_passes(void) { return 1u << PASS_PREPARE | 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
 
-/* ---- texts and tokenizer ---- */
-
 static char *out_path(const struct run *r, const char *name) { return file_join(r->o->out, name); }
-
-static int add_texts(struct text_list *l, const json_t *paths, struct err *err)
-{
-    size_t i;
-    json_t *p;
-    json_array_foreach(paths, i, p)
-        TRY(text_add(l, json_string_value(p), err));
-    return 0;
-}
-
-/* The tokenizer of the run: read from a path, or made from the training part of the text. */
-static int get_tokenizer(struct run *r, const struct text_list *text, uint64_t n_bytes, struct err *err)
-{
-    const bool bpe = !strcmp(r->c.tokenizer, "bpe"), bytes = !strcmp(r->c.tokenizer, "bytes");
-    if (r->c.from && bpe) {
-        TRY(tok_load(&r->tok, r->c.from, err));
-    } else if (!bpe && !bytes) {
-        TRY(tok_load(&r->tok, r->c.tokenizer, err));
-    } else {
-        struct tok_text *part = mem_alloc_array((size_t)text->n_doc, sizeof *part);
-        if (!part)
-            return ERR(err, NOMEM, "no memory for %d texts", text->n_doc);
-        uint64_t at = 0;
-        int n = 0;
-        for (; n < text->n_doc && at < n_bytes; n++) {
-            part[n] = (struct tok_text){ text->doc[n].map.data, text->doc[n].n < n_bytes - at ? text->doc[n].n : (size_t)(n_bytes - at) };
-            at += part[n].n;
-        }
-        const double begin = clock_wall();
-        const int rc = bytes ? tok_from_bytes(&r->tok, part, n, err) : tok_train_bpe(&r->tok, part, n, (int)r->c.vocab_size, err);
-        mem_free(part);
-        TRY(rc);
-        if (bpe)
-            log_info("tokenizer: %d tokens learned from %.1f MB in %.1f s", tok_vocab_size(r->tok), (double)at / 1e6, clock_wall() - begin);
-    }
-    return 0;
-}
-
-/* The model's vocabulary follows the tokenizer where the settings leave it open. */
-static int fit_vocabulary(struct run *r, struct err *err)
-{
-    const int n = tok_vocab_size(r->tok);
-    if (r->c.from || r->c.vocab_given) {
-        if (n > r->c.model.vocab_size)
-            return ERR(err, USAGE, "the tokenizer has %d tokens, the model %d", n, r->c.model.vocab_size);
-        return 0;
-    }
-    r->c.model.vocab_size = n;
-    if (tok_eot(r->tok) >= 0)
-        r->c.model.eos_id[0] = tok_eot(r->tok), r->c.model.n_eos = 1;
-    return config_validate(&r->c.model, r->o->config, err);
-}
-
-static int digest_tokenizer(struct run *r, struct err *err)
-{
-    struct buf b;
-    buf_init(&b);
-    int rc = tok_write(r->tok, &b, err);
-    if (!rc)
-        rc = sha256_of(b.data, b.len, r->tok_sha256, err);
-    buf_release(&b);
-    return rc;
-}
-
-static int prepare_shard(struct run *r, struct shard *s, const char *name, const struct text_list *text, uint64_t skip, uint64_t n, struct err *err)
-{
-    char *path = out_path(r, name);
-    if (!path)
-        return ERR(err, NOMEM, "no memory for a path");
-    int rc = shard_write(path, text, skip, n, r->tok, r->tok_sha256, err);
-    if (!rc)
-        rc = shard_open(s, path, err);
-    mem_free(path);
-    return rc;
-}
-
-static int prepare_data(struct run *r, struct err *err)
-{
-    struct text_list train = { 0 }, valid = { 0 };
-    char *folder = out_path(r, "data");
-    int rc = folder ? file_mkdirs(folder, err) : ERR(err, NOMEM, "no memory for a path");
-    mem_free(folder);
-    if (!rc)
-        rc = add_texts(&train, r->c.train_paths, err);
-    if (!rc && r->c.valid_paths)
-        rc = add_texts(&valid, r->c.valid_paths, err);
-    uint64_t n = train.n_bytes;
-    if (!r->c.valid_paths)
-        n = (uint64_t)((double)train.n_bytes * (1 - r->c.valid_share));
-    while (n < train.n_bytes && n > 0 && train.n_doc) {      /* do not cut a character */
-        uint64_t at = 0;
-        int d = 0;
-        while (at + train.doc[d].n <= n)
-            at += train.doc[d++].n;
-        if (((unsigned char)train.doc[d].map.data[n - at] & 0xc0) != 0x80)
-            break;
-        n--;
-    }
-    if (!rc)
-        rc = get_tokenizer(r, &train, n, err);
-    if (!rc)
-        rc = fit_vocabulary(r, err);
-    if (!rc)
-        rc = digest_tokenizer(r, err);
-    if (!rc)
-        rc = prepare_shard(r, &r->train, "data/train.tok", &train, 0, n, err);
-    if (!rc && (valid.n_doc || n < train.n_bytes))
-        rc = valid.n_doc ? prepare_shard(r, &r->valid, "data/valid.tok", &valid, 0, valid.n_bytes, err)
-                         : prepare_shard(r, &r->valid, "data/valid.tok", &train, n, train.n_bytes - n, err);
-    if (!rc)
-        log_info("text: %lld tokens (%.2f bytes each) to train on, %lld held out", (long long)r->train.n,
-                 (double)r->train.n_text / (double)(r->train.n ? r->train.n : 1), (long long)r->valid.n);
-    text_release(&train);
-    text_release(&valid);
-    return rc;
-}
 
 /* ---- plan ---- */
 
@@ -246,7 +127,7 @@ static int digest_settings(struct run *r, struct err *err)
     char data[SHA256_HEX];
     int rc = config_write(&c->model, &b, err);
     if (!rc)
-        rc = sha256_of(r->train.map.data, r->train.map.size, data, err);
+        rc = sha256_of(r->data.train.map.data, r->data.train.map.size, data, err);
     if (!rc)
         rc = buf_printf(&b, err, "%s %lld %lld %lld %lld %lld %.17g %s %lld %.17g %.17g %.17g %.17g %.17g %.17g %.17g %s %s", c->from ? c->from : "", (long long)c->steps,
                         (long long)c->batch, (long long)c->ctx, (long long)c->accumulate, (long long)c->seed, c->lr, c->schedule, (long long)c->warmup, c->min_lr_share,
@@ -444,17 +325,17 @@ static int log_step(struct run *r, double lr, double seconds, struct err *err)
 static int evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err)
 {
     *loss = *bits_per_byte = NAN;
-    if (r->valid.n < 2)
+    if (r->data.valid.n < 2)
         return 0;
-    const int64_t limit = whole || !r->c.eval_tokens ? r->valid.n - 1 : r->c.eval_tokens;
-    const int64_t n = limit < r->valid.n - 1 ? limit : r->valid.n - 1;
+    const int64_t limit = whole || !r->c.eval_tokens ? r->data.valid.n - 1 : r->c.eval_tokens;
+    const int64_t n = limit < r->data.valid.n - 1 ? limit : r->data.valid.n - 1;
     double sum = 0;
     int64_t counted = 0;
     struct step s = step_of(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &s);
     for (int64_t at = 0; at < n;) {
         for (int row = 0; row < r->c.batch; row++, at += r->c.ctx)
-            loader_row(&r->valid, at < n ? at : 0, (int)(n - at < r->c.ctx ? (n - at > 0 ? n - at : 0) : r->c.ctx), (int)r->c.ctx, row, &r->batch);
+            loader_row(&r->data.valid, at < n ? at : 0, (int)(n - at < r->c.ctx ? (n - at > 0 ? n - at : 0) : r->c.ctx), (int)r->c.ctx, row, &r->batch);
         load_inputs(r, &r->scorer);
         s = step_of(r, 0);
         graph_run(r->scorer.g, PASS_FORWARD, &s);
@@ -462,7 +343,7 @@ static int evaluate(struct run *r, bool whole, double *loss, double *bits_per_by
         counted += count_targets(r);
     }
     *loss = counted ? sum / (double)counted : NAN;
-    *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->valid.n_text * (double)n / (double)(r->valid.n - 1));
+    *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)n / (double)(r->data.valid.n - 1));
     log_info("step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens in windows of %lld", (long long)r->state.step, *loss, *bits_per_byte,
              (long long)counted, (long long)r->c.ctx);
     return write_metric(r, json_pack("{s:I, s:f, s:f, s:I}", "step", (json_int_t)r->state.step, "valid_loss", *loss, "valid_bits_per_byte", *bits_per_byte,
@@ -471,7 +352,7 @@ static int evaluate(struct run *r, bool whole, double *loss, double *bits_per_by
 
 static int save(struct run *r, struct err *err)
 {
-    return checkpoint_save(r->dir_checkpoints, &r->model, r->weights, r->tok, &r->state, (int)r->c.keep, err);
+    return checkpoint_save(r->dir_checkpoints, &r->model, r->weights, r->data.tok, &r->state, (int)r->c.keep, err);
 }
 
 static int steps(struct run *r, struct train_result *result, struct err *err)
@@ -522,7 +403,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->tokens_per_s = n_timed ? (double)(n_timed * r->T * r->c.accumulate) / busy : 0;
     result->share_of_peak = n_timed ? step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
-    return model_save(r->o->out, &r->model, r->weights, r->tok, NULL, NULL, err);
+    return model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err);
 }
 
 /* ---- the run ---- */
@@ -569,8 +450,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(train_config_load(&r->c, r->o->config, err));
     TRY(file_mkdirs(r->o->out, err));
-    TRY(prepare_data(r, err));
-    TRY(loader_init(&r->loader, &r->train, (int)r->c.batch, (int)r->c.ctx, (uint64_t)r->c.seed, err));
+    TRY(prepare_data(&r->data, &r->c, r->o->config, r->o->out, err));
+    TRY(loader_init(&r->loader, &r->data.train, (int)r->c.batch, (int)r->c.ctx, (uint64_t)r->c.seed, err));
     malloc_trim(0);                          /* what preparing took is given back before the plan is made true */
     TRY(pool_new(&r->pool, r->o->n_thread, err));
     TRY(limits_get(&r->limits, r->pool, err));
@@ -604,9 +485,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     decoder_release(&r.model);
     weights_list_free(r.weights);
     pool_free(r.pool);
-    shard_close(&r.train);
-    shard_close(&r.valid);
-    tok_free(r.tok);
+    prepare_release(&r.data);
     mem_free(r.dir_checkpoints);
     train_config_release(&r.c);
     return rc;
