@@ -12,6 +12,7 @@ struct engine;
 struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
     int step_tokens;             /* tokens of one step at most: longer prompts go in pieces */
+    int n_logits;                /* rows of logits at once at most (0: n_slot) */
     enum dtype compute;
 };
 
@@ -22,11 +23,26 @@ const struct config *engine_config(const struct engine *e);
 const struct tok *engine_tok(const struct engine *e);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
 int engine_ctx(const struct engine *e);
+int engine_step_tokens(const struct engine *e);
 
-/* Feeds n tokens of slot's sequence from position pos on; *logits is [vocab_size] of the last one, valid until the next
- * call.  ERR_RANGE when pos + n exceeds the positions. */
+/* ---- one step: the general form ---- */
+
+/* n new tokens of slot's sequence, from position pos on.  What was there from pos on is forgotten, so a sequence is cut back
+ * by feeding from an earlier position, and begun anew from 0. */
+struct engine_part { int slot, pos, n; const int32_t *ids; };
+/* Runs the parts, of different slots and together at most step_tokens tokens, through all layers.  Row i of the step is token
+ * i, part after part.  ERR_RANGE, and nothing has happened, when a slot, position or id does not exist. */
+int engine_run(struct engine *e, const struct engine_part *part, int n_part, struct err *err);
+/* Logits of n <= n_logits rows of the last engine_run: *logits is [n, vocab_size], valid until the next call.  May be called
+ * again for other rows. */
+int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err);
+
+/* ---- the two usual steps ---- */
+
+/* Feeds n tokens of slot's sequence from position pos on, in pieces of step_tokens; *logits is [vocab_size] of the last one,
+ * valid until the next call. */
 int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, const float **logits, struct err *err);
-/* One token for each of n sequences at once (decode): logits row i at *logits + i * vocab_size. */
+/* One token for each of n <= n_logits sequences at once (decode): logits row i at *logits + i * vocab_size. */
 int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos, const int32_t *ids, const float **logits, struct err *err);
 
 #endif

@@ -149,8 +149,11 @@ static int record(struct recorder *r, const struct weights_list *l)
     }
     TRY(x);
     g->tensor[x].keep = true;
-    if (r->o->use == DECODER_GENERATE)
-        x = graph_take_rows(g, x, d->last, "last_rows", r->err);
+    const int first_of_head = g->n_node;
+    if (r->o->use == DECODER_GENERATE) {
+        g->tensor[x].kind = TENSOR_OUTPUT;
+        x = graph_take_rows(g, x, d->last, "rows", r->err);
+    }
     x = norm(r, x, -1, "norm", r->act);
     const int head = c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (d->target >= 0) {
@@ -159,6 +162,9 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(d->logits = graph_linear(g, x, head, -1, -1, r->o->compute, "logits", r->err));
         g->tensor[d->logits].kind = TENSOR_OUTPUT;
     }
+    for (int i = first_of_head; r->o->use == DECODER_GENERATE && i < g->n_node; i++)
+        if (g->node[i].pass == PASS_FORWARD)
+            g->node[i].pass = PASS_HEAD;
     if (r->o->use == DECODER_TRAIN) {
         TRY(graph_backward(g, r->o->recompute, r->err));
         TRY(graph_update(g, r->err));

@@ -13,7 +13,7 @@ enum decoder_use {
     DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, AdamW */
     DECODER_SCORE,       /* ids, pos, target -> nll of each token */
     DECODER_LOGITS,      /* ids, pos -> logits of every token */
-    DECODER_GENERATE,    /* ids, pos, last -> logits of each sequence's last token; keys and values are kept in slots */
+    DECODER_GENERATE,    /* ids, pos -> the stream, keys and values kept in slots; PASS_HEAD: last -> logits of those rows */
 };
 
 struct decoder_opts {

@@ -77,7 +77,9 @@ enum op {
 #undef OP
     N_OP
 };
-enum pass { PASS_PREPARE, PASS_FORWARD, PASS_BACKWARD, PASS_UPDATE, N_PASS };
+/* PASS_HEAD: the end of a decoder that generates, from the stream of the last layer (kept after PASS_FORWARD) to the logits
+ * of chosen rows; it may run any number of times after a forward pass.  There S counts the chosen rows. */
+enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_BACKWARD, PASS_UPDATE, N_PASS };
 const char *op_name(enum op op);
 
 #define NODE_IN 7

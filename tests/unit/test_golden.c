@@ -219,6 +219,7 @@ static void logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch(void
                         ids[j] = g.ids[at + j], pos[j] = at + j;
                     last[0] = n - 1;
                     graph_run(d.g, PASS_FORWARD, &(struct step){ .T = n, .S = 1, .seq_start = start, .pos0 = &pos0, .slot = &slot });
+                    graph_run(d.g, PASS_HEAD, &(struct step){ .S = 1 });
                     if (memcmp(d.g->tensor[d.logits].data, want + (at + n - 1) * V, (size_t)V * sizeof *want))
                         fail_msg("%s %s: logits of token %d in chunks of %d differ from the whole batch's", cases[i], b16 ? "bf16" : "fp32", at + n - 1, chunk);
                 }
@@ -229,6 +230,7 @@ static void logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch(void
                     ids[b] = g.ids[b * g.T + t], pos[b] = pos0[b] = t, slot[b] = g.B - 1 - b, start[b] = last[b] = b;
                 start[g.B] = g.B;
                 graph_run(d.g, PASS_FORWARD, &(struct step){ .T = g.B, .S = g.B, .seq_start = start, .pos0 = pos0, .slot = slot });
+                graph_run(d.g, PASS_HEAD, &(struct step){ .S = g.B });
                 for (int b = 0; b < g.B; b++)
                     if (memcmp((const float *)d.g->tensor[d.logits].data + b * V, want + (b * g.T + t) * V, (size_t)V * sizeof *want))
                         fail_msg("%s %s: logits of sequence %d, token %d, decoded in a batch differ", cases[i], b16 ? "bf16" : "fp32", b, t);
