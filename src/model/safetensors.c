@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "base/utf8.h"
+#include "cpu/quant.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and is read in place");
 
@@ -746,22 +747,6 @@ static float from_bits(uint32_t u)
     float f;
     memcpy(&f, &u, sizeof f);
     return f;
-}
-
-static uint32_t to_bits(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return u;
-}
-
-/* The exponent's bias is 112 more in float; the product is exact, also for subnormal halves. */
-static float half_to_float(uint16_t h)
-{
-    uint32_t u = to_bits(from_bits((uint32_t)(h & 0x7FFF) << 13) * 0x1p112f);
-    if ((h & 0x7C00) == 0x7C00)
-        u |= 0x7F800000;
-    return from_bits(u | (uint32_t)(h & 0x8000) << 16);
 }
 
 static int read_f64(const struct st_tensor *t, const char *p, int64_t first, int64_t n, float *out, struct err *err)

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "cpu/quant.h"
 
-#define SOURCE_RANK_MAX 4
+#define SOURCE_RANK_MAX 8
 enum source_kind { SOURCE_SAFETENSORS, SOURCE_GGUF };
 struct source_tensor {
     const char *name;
