@@ -37,6 +37,7 @@ static void fill_levels(void)
     table[REF].level = "ref";
     cpu_ref_fill_gemm(&table[REF]);
     cpu_ref_fill_rows(&table[REF]);
+    cpu_ref_fill_panel(&table[REF]);
     levels[n++] = &table[REF];
 #ifndef LATHE_REAL_DOUBLE
     __builtin_cpu_init();

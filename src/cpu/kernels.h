@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "cpu/panel.h"
 
 /* `real` is float.  The gradient checks compile the operations and cpu/ref once more with double. */
 #ifdef LATHE_REAL_DOUBLE
@@ -121,6 +122,7 @@ const struct cpu_kernels *const *cpu_levels(void);
 /* Filled in by each folder; k arrives as a copy of the level below. */
 void cpu_ref_fill_gemm(struct cpu_kernels *k);
 void cpu_ref_fill_rows(struct cpu_kernels *k);
+void cpu_ref_fill_panel(struct cpu_kernels *k);
 #ifndef LATHE_REAL_DOUBLE
 void cpu_avx2_fill_gemm(struct cpu_kernels *k);
 void cpu_avx2_fill_rows(struct cpu_kernels *k);

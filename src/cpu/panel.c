@@ -1,0 +1,64 @@
+/* panel.c - sizes of panels and of quantised activations. */
+#include "cpu/kernels.h"
+#include <assert.h>
+
+static const struct { const char *name; int k; size_t bytes; } panels[N_PANEL_TYPE] = {
+#define PANEL_TYPE(name, k, bytes, what) { #name, k, bytes },
+#include "cpu/panels.def"
+#undef PANEL_TYPE
+};
+
+const char *panel_name(enum panel_type t) { return panels[t].name; }
+int panel_record(enum panel_type t) { return panels[t].k; }
+size_t panel_record_bytes(enum panel_type t) { return panels[t].bytes; }
+
+enum panel_type panel_of(enum cpu_type t)
+{
+    switch (t) {
+    case TYPE_F32: return PANEL_F32;
+    case TYPE_F16: return PANEL_F16;
+    case TYPE_BF16: return PANEL_BF16;
+    case TYPE_F8_E4M3: return PANEL_BF16;      /* both have fewer bits of mantissa and exponent than bf16 */
+    case TYPE_F8_E5M2: return PANEL_BF16;
+    case TYPE_Q8_0: return PANEL_Q8;
+    case TYPE_Q5_0: return PANEL_Q8;
+    case TYPE_Q5_1: return PANEL_Q8_M;
+    case TYPE_Q4_0: return PANEL_Q4;
+    case TYPE_Q4_1: return PANEL_Q4_M;
+    case TYPE_Q4_G: return PANEL_Q4_G;
+    case TYPE_IQ4_NL: return PANEL_IQ4;
+    case TYPE_MXFP4: return PANEL_MX4;
+    case TYPE_Q2_K: return PANEL_Q2_K;
+    case TYPE_Q3_K: return PANEL_Q3_K;
+    case TYPE_Q4_K: return PANEL_Q4_K;
+    case TYPE_Q5_K: return PANEL_Q5_K;
+    case TYPE_Q6_K: return PANEL_Q6_K;
+    case N_CPU_TYPE: break;
+    }
+    assert(!"a type that no file holds");
+    return N_PANEL_TYPE;
+}
+
+size_t panel_stride(enum panel_type t, int64_t K)
+{
+    assert(K >= 0);
+    return (size_t)((K + panels[t].k - 1) / panels[t].k) * panels[t].bytes;
+}
+
+size_t panel_bytes(enum panel_type t, int64_t K, int64_t N)
+{
+    assert(N >= 0);
+    return (size_t)((N + PANEL - 1) / PANEL) * panel_stride(t, K);
+}
+
+size_t a8_at(int64_t k)
+{
+    assert(k >= 0 && k % 64 == 0);
+    return (size_t)(k / A8_BLOCK) * A8_BLOCK_BYTES;
+}
+
+size_t a8_row_bytes(int64_t K)
+{
+    assert(K >= 0);
+    return (size_t)((K + 63) / 64 * 64 / A8_BLOCK) * A8_BLOCK_BYTES;
+}
