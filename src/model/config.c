@@ -252,6 +252,15 @@ static const char *const harmless[] = {
 };
 #define N_HARMLESS (sizeof harmless / sizeof *harmless)
 
+/* What the family's config.json calls the field; `field` where it has no key for it. */
+static const char *key_name(const struct config *c, size_t at, const char *field)
+{
+    for (size_t i = 0; i < N_KEY; i++)
+        if ((keys[i].families & 1u << c->family) && keys[i].at == at)
+            return keys[i].name;
+    return field;
+}
+
 /* ---- fields by offset ---- */
 
 static int *int_at(struct config *c, size_t at) { return (int *)((char *)c + at); }
@@ -307,11 +316,50 @@ static void bounds_of(size_t at, int64_t *min, int64_t *max)
             *min = sizes[i].min, *max = sizes[i].max;
 }
 
+/* The keys of the family, those with a meaning first; returns how many. */
+#define KNOWN_MAX (N_KEY + N_MUST + N_TRAINING + N_HARMLESS)
+static int known_keys(const struct reader *r, const char *out[KNOWN_MAX])
+{
+    int n = 0;
+    for (size_t i = 0; i < N_KEY; i++)
+        if (keys[i].families & r->family)
+            out[n++] = keys[i].name;
+    for (size_t i = 0; i < N_MUST; i++)
+        if (musts[i].families & r->family)
+            out[n++] = musts[i].name;
+    for (size_t i = 0; i < N_TRAINING; i++)
+        if (training[i].families & r->family)
+            out[n++] = training[i].name;
+    for (size_t i = 0; i < N_HARMLESS; i++)
+        out[n++] = harmless[i];
+    return n;
+}
+
+static bool is_known(const struct reader *r, const char *name)
+{
+    const char *known[KNOWN_MAX];
+    const int n = known_keys(r, known);
+    for (int i = 0; i < n; i++)
+        if (!strcmp(known[i], name))
+            return true;
+    return false;
+}
+
+static int missing_key(const struct reader *r, const struct key *k)
+{
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)r->root, name, v)
+        if (!is_known(r, name) && word_nearest(name, &k->name, 1))
+            return ERR(r->err, FORMAT, "%s: unknown key '%.60s'; did you mean '%s'?", r->where, name, k->name);
+    return ERR(r->err, FORMAT, "%s: found no %s, expected it for model_type %s", r->where, k->name, family_name(r->c->family));
+}
+
 static int read_key(const struct reader *r, const struct key *k)
 {
     const json_t *v = json_object_get(r->root, k->name);
     if (isnan(k->fallback) && (!v || json_is_null(v)))
-        return ERR(r->err, FORMAT, "%s: found no %s, expected it for model_type %s", r->where, k->name, family_name(r->c->family));
+        return missing_key(r, k);
     int64_t n, min, max;
     switch (k->kind) {
     case KIND_INT:
@@ -474,7 +522,7 @@ static int check_training(const struct reader *r)
         if (!(training[i].families & r->family))
             continue;
         TRY(tree_num(r->root, training[i].name, r->family == F_GPT2 ? 0.1 : 0, &v, r->where, r->err));
-        snprintf(text, sizeof text, "%s (%g) is not implemented and is left out in training", training[i].why, v);
+        snprintf(text, sizeof text, "%s (%g) is not implemented and is left out in training, as if it were 0", training[i].why, v);
         if (v != 0)
             TRY(warn(r, training[i].name, text));
     }
@@ -485,30 +533,20 @@ static int check_training(const struct reader *r)
     return v != r->c->dropout ? warn(r, "embd_pdrop", text) : 0;
 }
 
-static bool known(const struct reader *r, const char *name)
-{
-    for (size_t i = 0; i < N_KEY; i++)
-        if ((keys[i].families & r->family) && !strcmp(keys[i].name, name))
-            return true;
-    for (size_t i = 0; i < N_MUST; i++)
-        if ((musts[i].families & r->family) && !strcmp(musts[i].name, name))
-            return true;
-    for (size_t i = 0; i < N_TRAINING; i++)
-        if ((training[i].families & r->family) && !strcmp(training[i].name, name))
-            return true;
-    for (size_t i = 0; i < N_HARMLESS; i++)
-        if (!strcmp(harmless[i], name))
-            return true;
-    return false;
-}
-
 static int warn_unknown(const struct reader *r)
 {
-    const char *name;
+    const char *known[KNOWN_MAX], *name;
+    const int n = known_keys(r, known);
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)r->root, name, v)
-        if (!known(r, name))
-            TRY(warn(r, name, "unknown key, not used"));
+    json_object_foreach((json_t *)(uintptr_t)r->root, name, v) {
+        if (is_known(r, name))
+            continue;
+        const char *near = word_nearest(name, known, n);
+        char text[160] = "unknown key, not used";
+        if (near)
+            snprintf(text, sizeof text, "unknown key, not used; did you mean '%s'?", near);
+        TRY(warn(r, name, text));
+    }
     return 0;
 }
 
@@ -593,12 +631,12 @@ static int check_bounds(const struct config *c, const char *where, struct err *e
     for (size_t i = 0; i < N_SIZE; i++) {
         const int v = int_of(c, sizes[i].at);
         if (v < sizes[i].min || v > sizes[i].max)
-            return ERR(err, RANGE, "%s: %s is %d, expected %d to %d", where, sizes[i].name, v, sizes[i].min, sizes[i].max);
+            return ERR(err, RANGE, "%s: %s is %d, expected %d to %d", where, key_name(c, sizes[i].at, sizes[i].name), v, sizes[i].min, sizes[i].max);
     }
     for (size_t i = 0; i < N_NUMBER; i++) {
         const double v = num_of(c, numbers[i].at);
         if (!(v >= numbers[i].min && v <= numbers[i].max))
-            return ERR(err, RANGE, "%s: %s is %g, expected %g to %g", where, numbers[i].name, v, numbers[i].min, numbers[i].max);
+            return ERR(err, RANGE, "%s: %s is %g, expected %g to %g", where, key_name(c, numbers[i].at, numbers[i].name), v, numbers[i].min, numbers[i].max);
     }
     return 0;
 }
@@ -634,13 +672,13 @@ static int check_family(const struct config *c, const char *where, struct err *e
 static int check_experts(const struct config *c, const char *where, struct err *err)
 {
     if (!c->n_expert && c->d_ff < 1)
-        return ERR(err, RANGE, "%s: d_ff is %d, expected at least 1 for a dense model", where, c->d_ff);
+        return ERR(err, RANGE, "%s: %s is %d, expected at least 1 for a dense model", where, key_name(c, AT(d_ff), "d_ff"), c->d_ff);
     if (!c->n_expert)
         return 0;
     if (c->top_k < 1 || c->top_k > c->n_expert)
-        return ERR(err, RANGE, "%s: top_k is %d, expected 1 to the number of experts, %d", where, c->top_k, c->n_expert);
+        return ERR(err, RANGE, "%s: %s is %d, expected 1 to the number of experts, %d", where, key_name(c, AT(top_k), "top_k"), c->top_k, c->n_expert);
     if (c->d_ff_expert < 1)
-        return ERR(err, RANGE, "%s: d_ff_expert is %d, expected at least 1", where, c->d_ff_expert);
+        return ERR(err, RANGE, "%s: %s is %d, expected at least 1", where, key_name(c, AT(d_ff_expert), "d_ff_expert"), c->d_ff_expert);
     return 0;
 }
 

@@ -97,7 +97,7 @@ static void real_files_are_understood_to_the_last_key(void **state)
     struct buf w;
     buf_init(&w);
     struct config c = parse(gpt2, &w);
-    assert_string_equal(w.data, "config.json: attn_pdrop: dropout of attention probabilities (0.1) is not implemented and is left out in training\n");
+    assert_string_equal(w.data, "config.json: attn_pdrop: dropout of attention probabilities (0.1) is not implemented and is left out in training, as if it were 0\n");
     assert_true(c.family == FAMILY_GPT2 && c.norm == NORM_LAYER && c.norm_bias && c.linear_bias && c.act == ACT_GELU_TANH &&
                 c.pos == POS_LEARNED && c.tie_embeddings && c.d_ff == 3072 && c.n_kv_head == 12 && c.d_head == 64 && c.norm_eps == 1e-5 &&
                 c.dropout == 0.1 && c.bos_id == 50256 && c.n_eos == 1 && c.eos_id[0] == 50256 && c.dtype == ST_F32);
@@ -205,17 +205,17 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"llama\",\"hidden_size\":4294967296}", ERR_RANGE, { "hidden_size is 4294967296" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":\"4096\"}", ERR_FORMAT, { "hidden_size is a string" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":4096.0}", ERR_FORMAT, { "hidden_size is a number", "whole" } },
-        { "{\"model_type\":\"llama\",\"intermediate_size\":0}", ERR_RANGE, { "d_ff is 0" } },
+        { "{\"model_type\":\"llama\",\"intermediate_size\":0}", ERR_RANGE, { "intermediate_size is 0" } },
         { "{\"model_type\":\"llama\",\"num_hidden_layers\":1000000}", ERR_RANGE, { "num_hidden_layers" } },
         { "{\"model_type\":\"llama\",\"vocab_size\":-5}", ERR_RANGE, { "vocab_size is -5" } },
         { "{\"model_type\":\"llama\",\"max_position_embeddings\":0}", ERR_RANGE, { "max_position_embeddings is 0" } },
-        { "{\"model_type\":\"llama\",\"rms_norm_eps\":0}", ERR_RANGE, { "norm_eps is 0" } },
+        { "{\"model_type\":\"llama\",\"rms_norm_eps\":0}", ERR_RANGE, { "rms_norm_eps is 0" } },
         { "{\"model_type\":\"llama\",\"rope_theta\":-1}", ERR_RANGE, { "rope_theta is -1" } },
         { "{\"model_type\":\"llama\",\"bos_token_id\":32000}", ERR_RANGE, { "bos_id is 32000" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[2,40000]}", ERR_RANGE, { "eos_id is 40000" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[\"x\"]}", ERR_FORMAT, { "eos_token_id is not a token id" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", ERR_RANGE, { "17 ids" } },
-        { "{\"model_type\":\"mixtral\",\"num_experts_per_tok\":9}", ERR_RANGE, { "top_k is 9, expected 1 to the number of experts, 8" } },
+        { "{\"model_type\":\"mixtral\",\"num_experts_per_tok\":9}", ERR_RANGE, { "num_experts_per_tok is 9, expected 1 to the number of experts, 8" } },
         { "{\"model_type\":\"mixtral\",\"num_local_experts\":0}", ERR_RANGE, { "d_ff is 0" } },
         { "{\"model_type\":\"mixtral\",\"hidden_size\":131072,\"num_attention_heads\":1024,\"intermediate_size\":1048576,\"num_local_experts\":4096,\"num_hidden_layers\":1024}",
           ERR_RANGE, { "parameters, expected at most 2^48" } },
@@ -223,7 +223,7 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { OURS ",\"norm_bias\":true}", ERR_FORMAT, { "norm_bias", "rmsnorm" } },
         { OURS ",\"act\":\"relu\"}", ERR_UNSUPPORTED, { "act is 'relu'", "gelu, gelu_tanh, swiglu" } },
         { OURS ",\"dropout\":1.0}", ERR_RANGE, { "dropout is 1" } },
-        { OURS ",\"num_experts\":4}", ERR_RANGE, { "top_k is 0" } },
+        { OURS ",\"num_experts\":4}", ERR_RANGE, { "num_experts_per_tok is 0" } },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config c;
