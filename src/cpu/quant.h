@@ -31,8 +31,9 @@ size_t type_bytes(enum cpu_type t, int64_t n);
 /* y[n] = the values of n elements (a multiple of the block) at src, which need not be aligned.  Exact up to the rounding of
  * the products to float. */
 void type_dequantize(enum cpu_type t, int64_t n, const void *src, float *y);
-/* dst = the best blocks for x[n] in the type: error weighted by importance[n] (NULL: the type's own default weighting).
- * Without importance Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 give ggml's reference bytes. */
+/* dst = blocks for x[n] of small error, weighted by importance[n] >= 0 (of the element's column, say; NULL: large numbers
+ * count a little more).  Without importance Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 are ggml's reference bytes; Q8_0 and the types
+ * without blocks ignore it.  fp8 saturates.  Any numbers are taken, but those that are not finite give values of no use. */
 void type_quantize(enum cpu_type t, int64_t n, const float *x, const float *importance, void *dst);
 
 float half_to_float(uint16_t h);

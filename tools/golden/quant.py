@@ -3,8 +3,11 @@
 bytes that it writes for one array of numbers, where its author says they equal ggml's.  pip install gguf numpy.
 
 TYPE.bin: the blocks; TYPE.f32: their values.  numbers.f32: an array; TYPE.q: its blocks.  types.txt: id, block, bytes.
-small.gguf: a file of every kind of metadata, written by gguf's own writer; big.gguf: the same, big-endian."""
+weights.f32: 48 rows of 256, importance.f32: of the columns; errors.txt, made when the path of llama.cpp's libggml-base.so is
+given: relative errors of ggml's blocks of them, without and with importance (weighted by it).  small.gguf: a file of every kind of metadata, written by gguf's own writer; big.gguf: the same, big-endian."""
+import ctypes
 import os
+import sys
 import numpy as np
 import gguf
 from gguf import GGMLQuantizationType as T, GGML_QUANT_SIZES as SIZES
@@ -47,6 +50,31 @@ gguf.quants.quantize(x, T.F16).tofile(path("f16.q"))
 with open(path("types.txt"), "w") as f:
     for t, (block, size) in sorted(SIZES.items()):
         print(int(t), t.name.lower(), block, size, file=f)
+
+
+w = (rng.standard_t(5, (48, 256)) * 0.02).astype(np.float32)
+importance = rng.lognormal(0, 1.2, 256).astype(np.float32)
+w.tofile(path("weights.f32"))
+importance.tofile(path("importance.f32"))
+
+
+def ggml_error(lib, name, importance):
+    block, size = SIZES[T[name]]
+    raw = np.zeros(w.size // block * size, np.uint8)
+    f = getattr(lib, "quantize_" + (name.replace("Q", "q") if name.endswith("_K") else name.lower()))
+    pointer = lambda a: None if a is None else a.ctypes.data_as(ctypes.c_void_p)
+    f.argtypes, f.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p], ctypes.c_size_t
+    assert f(pointer(w), pointer(raw), w.shape[0], w.shape[1], pointer(importance)) == raw.size
+    y = gguf.quants.dequantize(raw.reshape(w.shape[0], -1), T[name])
+    v = np.ones(256) if importance is None else importance.astype(np.float64)
+    return np.sqrt((v * (y.astype(np.float64) - w) ** 2).sum() / (v * w.astype(np.float64) ** 2).sum())
+
+
+if len(sys.argv) > 1:
+    lib = ctypes.CDLL(sys.argv[1])
+    with open(path("errors.txt"), "w") as f:
+        for name in HALVES:
+            print(name.lower(), "%.7f" % ggml_error(lib, name, None), "%.7f" % ggml_error(lib, name, importance), file=f)
 
 
 def small(name, endian):
