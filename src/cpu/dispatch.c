@@ -38,6 +38,7 @@ static void fill_levels(void)
     cpu_ref_fill_gemm(&table[REF]);
     cpu_ref_fill_rows(&table[REF]);
     cpu_ref_fill_panel(&table[REF]);
+    cpu_ref_fill_attn(&table[REF]);
     levels[n++] = &table[REF];
 #ifndef LATHE_REAL_DOUBLE
     __builtin_cpu_init();
@@ -46,6 +47,7 @@ static void fill_levels(void)
         table[AVX2].level = "avx2";
         cpu_avx2_fill_gemm(&table[AVX2]);
         cpu_avx2_fill_rows(&table[AVX2]);
+        cpu_avx2_fill_attn(&table[AVX2]);
         levels[n++] = &table[AVX2];
     }
     if (best == AVX2 && has_avx512()) {
@@ -53,12 +55,14 @@ static void fill_levels(void)
         table[AVX512].level = "avx512";
         cpu_avx512_fill_gemm(&table[AVX512]);
         cpu_avx512_fill_rows(&table[AVX512]);
+        cpu_avx512_fill_attn(&table[AVX512]);
         levels[n++] = &table[AVX512];
     }
     if (best == AVX512 && has_bf16()) {
         table[AVX512BF16] = table[AVX512];
         table[AVX512BF16].level = "avx512bf16";
         cpu_avx512bf16_fill_gemm(&table[AVX512BF16]);
+        cpu_avx512bf16_fill_attn(&table[AVX512BF16]);
         levels[n++] = &table[AVX512BF16];
         if (bf16_is_fast())
             best = AVX512BF16;

@@ -96,6 +96,8 @@ struct attn {
 /* Enough for every level, forward and backward; n_k = pos0 + n_q. */
 size_t cpu_attn_scratch(int n_q, int n_k, int n_group, int d);
 
+#include "cpu/attn_paged.h"        /* attention for inference: struct kv_pages, kv_put, attn_paged */
+
 /* x[n_row, ld]: logits of V columns.  target < 0: the row does not count (nll 0, gradient 0). */
 struct ce { int n_row, V; real *x; ptrdiff_t ld; const int32_t *target; real *nll; bool grad; real scale; };
 
@@ -123,11 +125,15 @@ const struct cpu_kernels *const *cpu_levels(void);
 void cpu_ref_fill_gemm(struct cpu_kernels *k);
 void cpu_ref_fill_rows(struct cpu_kernels *k);
 void cpu_ref_fill_panel(struct cpu_kernels *k);
+void cpu_ref_fill_attn(struct cpu_kernels *k);
 #ifndef LATHE_REAL_DOUBLE
 void cpu_avx2_fill_gemm(struct cpu_kernels *k);
 void cpu_avx2_fill_rows(struct cpu_kernels *k);
+void cpu_avx2_fill_attn(struct cpu_kernels *k);
 void cpu_avx512_fill_gemm(struct cpu_kernels *k);
 void cpu_avx512_fill_rows(struct cpu_kernels *k);
+void cpu_avx512_fill_attn(struct cpu_kernels *k);
 void cpu_avx512bf16_fill_gemm(struct cpu_kernels *k);     /* vdpbf16ps, where it is fast (AMD Zen 4 and later) */
+void cpu_avx512bf16_fill_attn(struct cpu_kernels *k);
 #endif
 #endif

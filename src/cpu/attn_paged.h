@@ -1,0 +1,64 @@
+/* attn_paged.h - attention for inference, over keys and values kept in pages.
+ *
+ * A page holds KV_TOKENS tokens of one layer and one key/value head.  Position t of a sequence is slot t % 16 of the page
+ * with number page[t / 16], at base + number * stride bytes (a multiple of 64); so sequences may share pages, and pages of all
+ * layers and heads may lie in one block of memory under one number.  A page is, in elements (bf16 or real):
+ *
+ *     bf16: keys [dk/2][16 slots][2], then values [8][dv][2 slots]    dk rounded up to even, dv to a multiple of 16; what is
+ *     real: keys [dk][16 slots],      then values [16 slots][dv]      rounded up is zero
+ *
+ * so that 16 keys, or 16 numbers of a value, are one vector.  Slots not yet written may hold anything, NaN too.
+ *
+ * Bits: keys are taken in blocks of ATTN_BLOCK absolute positions within ranges of ATTN_RANGE; the ranges' results are
+ * joined in ascending order.  What a row gets depends on its own data and position alone: not on the other rows of the call,
+ * on who computed which range, or on where the pages lie.
+ *
+ * With bf16 pages q is rounded to bf16, and where the level has products of bf16, so are the probabilities.
+ *
+ * Sharing the work: rows of a call are independent, so a prompt may be cut anywhere (a call of fewer than 64 rows, counted
+ * over the group's heads, does not fill its panels).  A single row may be cut by ranges of keys: attn_paged_part() for each of
+ * cpu_attn_ranges() ranges, in any order, then attn_paged_join(), to the same bits as attn_paged(). */
+#ifndef CPU_ATTN_PAGED_H
+#define CPU_ATTN_PAGED_H
+#include <stddef.h>
+#include <stdint.h>
+
+#define KV_TOKENS 16
+#define ATTN_BLOCK 128
+#define ATTN_RANGE 512
+#define ATTN_PANELS 4                   /* panels of 16 query rows that share a block of keys */
+
+/* page NULL: page i has number i (plain arrays laid out as pages: encoders). */
+struct kv_pages { void *base; const int32_t *page; size_t stride; int dk, dv; };
+
+/* Writes tokens pos0 .. pos0+n-1, keys already rotated: k + i*ld_k [dk], v + i*ld_v [dv].  Two threads may not write to one
+ * page at the same time. */
+struct kv_put { struct kv_pages kv; int pos0, n; const real *k, *v; ptrdiff_t ld_k, ld_v; };
+
+/* One sequence, one key/value head and its n_group query heads.  Row i has position pos0 + i and sees keys 0 .. pos0+i, with
+ * window > 0 the last window of those; or, n_k > 0 (encoders, without window), keys 0 .. n_k-1.  Pages that no row sees are
+ * not touched.  Head g of row i: q + i*ld_q + g*dk, o + i*ld_o + g*dv.  Positions below 2^24. */
+struct attn_paged {
+    struct kv_pages kv;
+    int n_q, pos0, n_group, n_k, window;
+    const real *q; ptrdiff_t ld_q;
+    real scale;                         /* > 0 */
+    real softcap;                       /* > 0: scores become softcap * tanh(score / softcap) */
+    const real *sink;                   /* [n_group] or NULL: a score that takes probability and has no value */
+    void *o; ptrdiff_t ld_o; bool o_bf16;
+    void *scratch;                      /* cpu_attn_paged_scratch() bytes, 64-byte aligned */
+};
+
+/* Elements of a page. */
+static inline size_t cpu_kv_page(int dk, int dv)
+{
+    return KV_TOKENS * (((size_t)dk + 1) / 2 * 2 + ((size_t)dv + 15) / 16 * 16);
+}
+/* Enough for every level, whatever n_q and the position. */
+size_t cpu_attn_paged_scratch(int dk, int dv, int n_group);
+/* Reals of one range's part: per head the sums, then maximum and sum of probabilities. */
+static inline size_t cpu_attn_part(int dv, int n_group) { return (size_t)n_group * (((size_t)dv + 15) / 16 * 16 + 16); }
+/* The ranges that a row at position pos sees: first .. first + count - 1. */
+static inline int cpu_attn_first_range(int pos, int window) { return window > 0 && pos >= window ? (pos - window + 1) / ATTN_RANGE : 0; }
+static inline int cpu_attn_ranges(int pos, int window) { return pos / ATTN_RANGE + 1 - cpu_attn_first_range(pos, window); }
+#endif

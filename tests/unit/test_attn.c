@@ -1,0 +1,319 @@
+/* test_attn.c - attention over pages: every level against cpu/ref, and the promise about bits. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cpu/kernels.h"
+
+static const struct cpu_kernels *ref, *now;
+
+#define FOR_LEVELS for (const struct cpu_kernels *const *l = cpu_levels(); (now = *l); l++)
+#define FOR_TYPES for (int b16 = 0; b16 < 2; b16++)
+
+/* One sequence, one key/value head: T tokens of numbers, in pages at scattered numbers. */
+struct shape { int T, group, dk, dv, window, n_k; float softcap; bool sink; };
+struct bed {
+    struct shape s;
+    float *q, *k, *v, *sink;
+    int32_t *page;
+    int n_page;
+    char *pages; size_t page_bytes, pages_bytes;
+    void *scratch; size_t scratch_bytes;
+    bool b16;
+};
+
+static uint64_t stream;
+static float *numbers(size_t n, float spread)
+{
+    float *p = mem_alloc_array(n + 64, sizeof *p);
+    assert_non_null(p);
+    stream++;
+    for (size_t i = 0; i < n; i++)
+        p[i] = spread * (float)rng_normal(stream, i);
+    return p;
+}
+static float *zeros(size_t n) { return mem_alloc_array(n + 64, sizeof(float)); }
+
+#define LD_Q(s) ((s)->group * (s)->dk + 3)
+#define LD_O(s) ((s)->group * (s)->dv + 5)
+
+static void bed_new(struct bed *b, const struct shape *s, bool b16)
+{
+    *b = (struct bed){ .s = *s, .b16 = b16, .n_page = (s->T + KV_TOKENS - 1) / KV_TOKENS };
+    b->q = numbers((size_t)(s->T * LD_Q(s)), 1.5f);
+    b->k = numbers((size_t)(s->T * (s->dk + 1)), 1);
+    b->v = numbers((size_t)(s->T * (s->dv + 2)), 1);
+    b->sink = numbers((size_t)s->group, 2);
+    b->page_bytes = cpu_kv_page(s->dk, s->dv) * (b16 ? 2 : 4);
+    b->page = mem_alloc_array((size_t)b->n_page, sizeof *b->page);
+    b->pages_bytes = (size_t)(2 * b->n_page + 1) * b->page_bytes;
+    b->pages = mem_map(b->pages_bytes);
+    b->scratch_bytes = cpu_attn_paged_scratch(s->dk, s->dv, s->group);
+    b->scratch = mem_map(b->scratch_bytes + 64);
+    assert_non_null(b->pages);
+    assert_non_null(b->scratch);
+    memset(b->pages, 0xff, b->pages_bytes);             /* NaN wherever nothing is written */
+    memset((char *)b->scratch + b->scratch_bytes, 0x5a, 64);
+}
+static void scatter(struct bed *b, int seed)
+{
+    for (int i = 0; i < b->n_page; i++)
+        b->page[i] = seed ? 2 * ((i * 7 + seed) % b->n_page) + seed % 2 : i;
+    if (seed && b->n_page % 7 == 0)                     /* 7 is no generator then */
+        for (int i = 0; i < b->n_page; i++)
+            b->page[i] = 2 * (b->n_page - 1 - i);
+}
+static void bed_free(struct bed *b)
+{
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(((unsigned char *)b->scratch)[b->scratch_bytes + (size_t)i], 0x5a);
+    mem_free(b->q), mem_free(b->k), mem_free(b->v), mem_free(b->sink), mem_free(b->page);
+    mem_unmap(b->pages, b->pages_bytes);
+    mem_unmap(b->scratch, b->scratch_bytes + 64);
+}
+
+static struct kv_pages kv_of(const struct bed *b)
+{
+    return (struct kv_pages){ .base = b->pages, .page = b->page, .stride = b->page_bytes, .dk = b->s.dk, .dv = b->s.dv };
+}
+static void put(const struct bed *b, const struct cpu_kernels *k, int first, int n)
+{
+    const struct kv_put p = { .kv = kv_of(b), .pos0 = first, .n = n, .k = b->k + first * (b->s.dk + 1), .v = b->v + first * (b->s.dv + 2), .ld_k = b->s.dk + 1, .ld_v = b->s.dv + 2 };
+    (b->b16 ? k->kv_put_bf16 : k->kv_put)(&p);
+}
+static struct attn_paged attn_of(const struct bed *b, int first, int n, float *o)
+{
+    return (struct attn_paged){ .kv = kv_of(b), .n_q = n, .pos0 = first, .n_group = b->s.group, .n_k = b->s.n_k, .window = b->s.window,
+                                .q = b->q + first * LD_Q(&b->s), .ld_q = LD_Q(&b->s), .scale = 1 / sqrtf((float)b->s.dk), .softcap = b->s.softcap,
+                                .sink = b->s.sink ? b->sink : NULL, .o = o + first * LD_O(&b->s), .ld_o = LD_O(&b->s), .scratch = b->scratch };
+}
+static void run(const struct bed *b, const struct cpu_kernels *k, int first, int n, float *o)
+{
+    const struct attn_paged p = attn_of(b, first, n, o);
+    (b->b16 ? k->attn_paged_bf16 : k->attn_paged)(&p);
+}
+static void run_parts(const struct bed *b, const struct cpu_kernels *k, int pos, float *o)
+{
+    const struct attn_paged p = attn_of(b, pos, 1, o);
+    const int n = b->s.n_k ? (b->s.n_k - 1) / ATTN_RANGE + 1 : cpu_attn_ranges(pos, b->s.window), first = cpu_attn_first_range(pos, b->s.window);
+    const size_t size = cpu_attn_part(b->s.dv, b->s.group);
+    float *parts = zeros((size_t)n * size);
+    for (int i = n - 1; i >= 0; i--)                    /* in any order */
+        (b->b16 ? k->attn_paged_part_bf16 : k->attn_paged_part)(&p, first + i, parts + (size_t)i * size);
+    k->attn_paged_join(&p, n, parts);
+    mem_free(parts);
+}
+
+static double distance(const float *a, const float *b, size_t n)
+{
+    double diff = 0, norm = 0;
+    for (size_t i = 0; i < n; i++)
+        diff += ((double)a[i] - b[i]) * ((double)a[i] - b[i]), norm += (double)b[i] * b[i];
+    return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
+}
+
+static double tolerance_of(const char *name)
+{
+    static const struct { const char *name; double tolerance; } rows[] = {
+#define K(name, ret, params, tol, what) { #name, tol },
+#include "cpu/kernels.def"
+#undef K
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(rows[i].name, name))
+            return rows[i].tolerance;
+    return 0;
+}
+
+static const struct shape shapes[] = {
+    { 1, 1, 16, 16, 0, 0, 0, false },      { 5, 2, 8, 8, 0, 0, 0, false },       { 16, 3, 64, 64, 0, 0, 0, false },   { 17, 1, 20, 20, 0, 0, 0, true },
+    { 33, 4, 80, 80, 0, 0, 0, false },     { 70, 9, 96, 96, 0, 0, 0, false },    { 130, 3, 64, 64, 0, 0, 0, false },  { 140, 1, 72, 40, 0, 0, 30, false },
+    { 200, 2, 192, 128, 0, 0, 0, false },  { 40, 16, 576, 512, 0, 0, 0, false }, { 150, 8, 128, 128, 0, 0, 50, true }, { 530, 3, 64, 64, 0, 0, 0, true },
+    { 600, 1, 32, 32, 100, 0, 0, true },   { 300, 2, 16, 16, 1, 0, 0, false },   { 290, 5, 112, 112, 17, 0, 0, false }, { 1100, 2, 24, 24, 530, 0, 0, false },
+    { 90, 1, 64, 64, 0, 90, 0, false },    { 520, 2, 33, 31, 0, 520, 0, true },  { 7, 1, 256, 256, 0, 7, 0, false },
+};
+#define N_SHAPE (sizeof shapes / sizeof *shapes)
+
+static void put_equals_ref_to_the_bit_in_any_pieces(void **state)
+{
+    (void)state;
+    FOR_LEVELS FOR_TYPES for (size_t i = 0; i < N_SHAPE; i++) {
+        struct bed b;
+        bed_new(&b, &shapes[i], b16);
+        scatter(&b, 3);
+        put(&b, ref, 0, b.s.T);
+        char *want = mem_map(b.pages_bytes);
+        memcpy(want, b.pages, b.pages_bytes);
+        for (int piece = 1; piece <= 40; piece = piece * 3 + 1) {
+            memset(b.pages, 0xff, b.pages_bytes);
+            for (int at = 0; at < b.s.T; at += piece)
+                put(&b, now, at, b.s.T - at < piece ? b.s.T - at : piece);
+            if (memcmp(want, b.pages, b.pages_bytes))
+                fail_msg("kv_put%s at %s, shape %zu in pieces of %d: bytes differ", b16 ? "_bf16" : "", now->level, i, piece);
+        }
+        mem_unmap(want, b.pages_bytes);
+        bed_free(&b);
+    }
+}
+
+static void paged_attention_equals_ref(void **state)
+{
+    (void)state;
+    FOR_TYPES for (size_t i = 0; i < N_SHAPE; i++) {
+        struct bed b;
+        bed_new(&b, &shapes[i], b16);
+        scatter(&b, 1);
+        const int T = b.s.T, step = T > 100 ? 29 : 3;      /* the reference is slow */
+        put(&b, ref, 0, T);
+        const size_t n = (size_t)(T * LD_O(&b.s));
+        float *want = zeros(n);
+        for (int at = 0; at < T; at += step)
+            run(&b, ref, at, 1, want);
+        FOR_LEVELS {
+            float *got = zeros(n);
+            for (int at = 0; at < T; at += step)
+                run(&b, now, at, 1, got);
+            const bool rounds = b16 && !strcmp(now->level, "avx512bf16");      /* others keep probabilities in float */
+            const double d = distance(got, want, n), most = tolerance_of(rounds ? "attn_paged_bf16" : "attn_paged");
+            if (!(d <= most))
+                fail_msg("attn_paged%s at %s, shape %zu: ||a-b|| / ||b|| = %.3g, expected at most %.3g", b16 ? "_bf16" : "", now->level, i, d, most);
+            mem_free(got);
+        }
+        mem_free(want);
+        bed_free(&b);
+    }
+}
+
+static void rows_have_the_same_bits_in_any_company(void **state)
+{
+    (void)state;
+    FOR_LEVELS FOR_TYPES for (size_t i = 0; i < N_SHAPE; i++) {
+        if (now == ref && (shapes[i].T > 80 || shapes[i].dk > 200))       /* it is slow, and one loop for all cases */
+            continue;
+        struct bed b;
+        bed_new(&b, &shapes[i], b16);
+        const int T = b.s.T;
+        const size_t n = (size_t)(T * LD_O(&b.s));
+        float *want = zeros(n), *got = zeros(n);
+        scatter(&b, 0);
+        put(&b, now, 0, T);
+        for (int at = 0; at < T; at++)                     /* alone: decode */
+            run(&b, now, at, 1, want);
+        for (int trial = 0; trial < 6; trial++) {
+            scatter(&b, trial);
+            memset(b.pages, 0xff, b.pages_bytes);
+            memset(got, 0, n * sizeof *got);
+            for (int at = 0, piece; at < T; at += piece) {      /* chunks of random sizes, each stored just before it is needed */
+                piece = trial == 0 ? T : 1 + (int)(rng_u64(77 + i, (uint64_t)(trial * 5000 + at)) % (trial == 1 ? 8 : trial == 2 ? 300 : 70));
+                piece = piece > T - at ? T - at : piece;
+                if (!b.s.n_k)
+                    put(&b, now, at, piece);
+                else if (!at)
+                    put(&b, now, 0, T);
+                run(&b, now, at, piece, got);
+            }
+            if (memcmp(got, want, n * sizeof *got))
+                fail_msg("attn_paged%s at %s, shape %zu, trial %d: bits differ from those alone", b16 ? "_bf16" : "", now->level, i, trial);
+        }
+        memset(got, 0, n * sizeof *got);
+        for (int at = 0; at < T; at++)
+            run_parts(&b, now, at, got);
+        if (memcmp(got, want, n * sizeof *got))
+            fail_msg("attn_paged_part%s at %s, shape %zu: bits differ from the whole", b16 ? "_bf16" : "", now->level, i);
+        mem_free(want), mem_free(got);
+        bed_free(&b);
+    }
+}
+
+static void nan_of_a_later_token_does_not_reach_a_row(void **state)
+{
+    (void)state;
+    static const struct shape s = { 150, 3, 64, 64, 0, 0, 0, false };
+    FOR_LEVELS FOR_TYPES {
+        struct bed b;
+        bed_new(&b, &s, b16);
+        scatter(&b, 1);
+        const size_t n = (size_t)(s.T * LD_O(&s));
+        float *want = zeros(n), *got = zeros(n);
+        b.v[100 * (s.dv + 2) + 5] = NAN, b.k[120 * (s.dk + 1) + 7] = INFINITY;
+        put(&b, now, 0, s.T);
+        for (int at = 0; at < s.T; at++)
+            run(&b, now, at, 1, want);
+        run(&b, now, 0, s.T, got);
+        for (int row = 0; row < s.T; row++)
+            for (int c = 0; c < s.group * s.dv; c++) {
+                const float x = want[row * LD_O(&s) + c], y = got[row * LD_O(&s) + c];
+                assert_true(row < 100 ? !isnan(x) : c % s.dv != 5 || isnan(x));
+                assert_true((isnan(x) && isnan(y)) || x == y);
+            }
+        mem_free(want), mem_free(got);
+        bed_free(&b);
+    }
+}
+
+static void output_of_bf16_is_the_rounded_float(void **state)
+{
+    (void)state;
+    static const struct shape s = { 40, 3, 64, 40, 0, 0, 0, false };
+    FOR_LEVELS FOR_TYPES {
+        struct bed b;
+        bed_new(&b, &s, b16);
+        put(&b, now, 0, s.T);
+        const size_t n = (size_t)(s.T * LD_O(&s));
+        float *o = zeros(n);
+        bf16 *h = mem_alloc_array(n + 64, sizeof *h), *want = mem_alloc_array(n + 64, sizeof *want);
+        for (int n_q = 1; n_q <= s.T; n_q += s.T - 1) {
+            struct attn_paged p = attn_of(&b, s.T - n_q, n_q, o);
+            (b16 ? now->attn_paged_bf16 : now->attn_paged)(&p);
+            ref->to_bf16(n, o, want);
+            p.o = h + (s.T - n_q) * LD_O(&s), p.o_bf16 = true;
+            (b16 ? now->attn_paged_bf16 : now->attn_paged)(&p);
+            assert_memory_equal(h, want, n * sizeof *h);
+        }
+        mem_free(o), mem_free(h), mem_free(want);
+        bed_free(&b);
+    }
+}
+
+static void great_scores_and_sinks_stay_finite(void **state)
+{
+    (void)state;
+    static const struct shape s = { 300, 2, 32, 32, 0, 0, 0, true };
+    FOR_LEVELS FOR_TYPES {
+        struct bed b;
+        bed_new(&b, &s, b16);
+        for (int i = 0; i < s.T * LD_Q(&s); i++)
+            b.q[i] *= 300;
+        for (int trial = 0; trial < 3; trial++) {
+            b.sink[0] = trial == 0 ? 4000 : -INFINITY, b.sink[1] = trial == 1 ? -4000 : 0;
+            put(&b, now, 0, s.T);
+            const size_t n = (size_t)(s.T * LD_O(&s));
+            float *want = zeros(n), *got = zeros(n);
+            for (int at = 0; at < s.T; at += 20)
+                run(&b, ref, at, 1, want), run(&b, now, at, 1, got);
+            assert_true(distance(got, want, n) < (b16 ? 0.02 : 1e-4));       /* scores of thousands: an ulp of them is 1e-4 */
+            mem_free(want), mem_free(got);
+        }
+        bed_free(&b);
+    }
+}
+
+int main(void)
+{
+    ref = cpu_levels()[0];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(put_equals_ref_to_the_bit_in_any_pieces),
+        cmocka_unit_test(paged_attention_equals_ref),
+        cmocka_unit_test(rows_have_the_same_bits_in_any_company),
+        cmocka_unit_test(nan_of_a_later_token_does_not_reach_a_row),
+        cmocka_unit_test(output_of_bf16_is_the_rounded_float),
+        cmocka_unit_test(great_scores_and_sinks_stay_finite),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
