@@ -13,5 +13,7 @@ int buf_reserve(struct buf *b, size_t more, struct err *err);
 int buf_add(struct buf *b, const void *p, size_t n, struct err *err);
 int buf_add_str(struct buf *b, const char *s, struct err *err);
 int buf_add_char(struct buf *b, char c, struct err *err);
+/* The shortest form that reads back as the same number, marked as not an integer. */
+int buf_add_number(struct buf *b, double v, struct err *err);
 int buf_printf(struct buf *b, struct err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #endif

@@ -1,7 +1,6 @@
 #include "infer/engine.h"
 #include <string.h>
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder.h"
 
@@ -22,8 +21,6 @@ static int open_model(struct engine *e, const char *path, const struct engine_op
     struct buf warnings;
     buf_init(&warnings);
     int rc = config_load(&e->config, path, &warnings, err);
-    if (warnings.len)
-        log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
     buf_release(&warnings);
     TRY(rc);
     TRY(tok_load(&e->tok, path, err));

@@ -1,47 +1,15 @@
-/* config.c - config.json to struct config and back, by tables.
- *
- *   keys[]       key of a family -> field, with the family's default for an absent key (those of Hugging Face's
- *                configuration classes); read and written from the same row
- *   fixed[]      fields that a family does not name because they are always the same
- *   sizes[], numbers[]  bounds of the fields
- *   musts[]      keys that change the maths: any value but the one we implement is an error
- *   training[]   keys that change only Hugging Face's training: other values are a warning
- *   harmless[]   keys that change nothing here
- * Whatever is in no table is a warning. */
+/* config.c - config.json to struct config and back, by the tables of config_keys.h. */
 #include "model/config.h"
-#include <assert.h>
-#include <limits.h>
-#include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "model/config_keys.h"
 
 #define CONFIG_BYTES_MAX ((size_t)4 << 20)
 /* 2^48 numbers: 64 bytes of state for each still fit in 63 bits with room for a factor of 512. */
 #define PARAMS_MAX ((int64_t)1 << 48)
-
-/* ---- names ---- */
-
-struct word { const char *name; int value; };
-
-#define X(name, word) { word, name },
-static const struct word norm_words[] = { NORM_KINDS(X) { NULL, 0 } };
-static const struct word act_words[] = { ACT_KINDS(X) { NULL, 0 } };
-static const struct word pos_words[] = { POS_KINDS(X) { NULL, 0 } };
-static const struct word qk_norm_words[] = { QK_NORM_KINDS(X) { NULL, 0 } };
-#undef X
-#define X(name, type, class) { type, FAMILY_##name },
-static const struct word family_words[] = { FAMILIES(X) { NULL, 0 } };
-#undef X
-/* The first word of a value is the one that is written. */
-static const struct word gpt2_acts[] = { { "gelu_new", ACT_GELU_TANH }, { "gelu_pytorch_tanh", ACT_GELU_TANH }, { "gelu", ACT_GELU },
-                                         { NULL, 0 } };
-static const struct word gated_acts[] = { { "silu", ACT_SWIGLU }, { "swish", ACT_SWIGLU }, { NULL, 0 } };
-static const struct word dtype_words[] = { { "float32", ST_F32 }, { "bfloat16", ST_BF16 }, { "float16", ST_F16 }, { "float64", ST_F64 },
-                                           { "float", ST_F32 }, { "half", ST_F16 }, { "double", ST_F64 }, { NULL, 0 } };
 
 static const char *word_of(const struct word *w, int value)
 {
@@ -53,213 +21,11 @@ static const char *word_of(const struct word *w, int value)
 
 const char *family_name(enum family f) { return word_of(family_words, (int)f); }
 const char *norm_kind_name(enum norm_kind k) { return word_of(norm_words, (int)k); }
+const char *place_kind_name(enum place_kind k) { return word_of(place_words, (int)k); }
 const char *act_kind_name(enum act_kind k) { return word_of(act_words, (int)k); }
 const char *pos_kind_name(enum pos_kind k) { return word_of(pos_words, (int)k); }
 const char *qk_norm_kind_name(enum qk_norm_kind k) { return word_of(qk_norm_words, (int)k); }
-
-/* ---- tables ---- */
-
-enum {
-#define X(name, type, class) F_##name = 1 << FAMILY_##name,
-    FAMILIES(X)
-#undef X
-    F_LLAMAS = F_LLAMA | F_MIXTRAL | F_OLMOE,
-    F_MOES = F_MIXTRAL | F_OLMOE | F_LATHE_GPT,
-    F_ALL = (1 << N_FAMILY) - 1,
-};
-
-enum kind { KIND_INT, KIND_NUM, KIND_BOOL, KIND_WORD };
-static_assert(sizeof(enum norm_kind) == sizeof(int) && sizeof(enum act_kind) == sizeof(int), "words are stored through int *");
-
-#define AT(field) offsetof(struct config, field)
-#define REQUIRED NAN
-#define DERIVED (-1)           /* absent or null: from other fields, in derive() */
-/* A key Hugging Face does not have in this family: read, and written only when it differs from the default. */
-#define OURS 1
-#define UNWRITTEN 2            /* read only: the family always has what derive() gives */
-
-static const struct key {
-    unsigned families;
-    const char *name;
-    enum kind kind;
-    size_t at;
-    double fallback;
-    const struct word *words;
-    int flags;
-} keys[] = {
-    { F_GPT2, "vocab_size", KIND_INT, AT(vocab_size), 50257, NULL, 0 },
-    { F_LLAMA | F_MIXTRAL, "vocab_size", KIND_INT, AT(vocab_size), 32000, NULL, 0 },
-    { F_OLMOE, "vocab_size", KIND_INT, AT(vocab_size), 50304, NULL, 0 },
-    { F_LATHE_GPT, "vocab_size", KIND_INT, AT(vocab_size), REQUIRED, NULL, 0 },
-    { F_GPT2, "n_embd", KIND_INT, AT(d_model), 768, NULL, 0 },
-    { F_GPT2, "n_layer", KIND_INT, AT(n_layer), 12, NULL, 0 },
-    { F_GPT2, "n_head", KIND_INT, AT(n_head), 12, NULL, 0 },
-    { F_GPT2, "n_inner", KIND_INT, AT(d_ff), DERIVED, NULL, 0 },
-    { F_GPT2, "n_positions", KIND_INT, AT(ctx), 1024, NULL, 0 },
-    { F_GPT2, "activation_function", KIND_WORD, AT(act), ACT_GELU_TANH, gpt2_acts, 0 },
-    { F_GPT2, "layer_norm_epsilon", KIND_NUM, AT(norm_eps), 1e-5, NULL, 0 },
-    { F_GPT2, "resid_pdrop", KIND_NUM, AT(dropout), 0.1, NULL, 0 },
-
-    { F_LLAMA | F_MIXTRAL, "hidden_size", KIND_INT, AT(d_model), 4096, NULL, 0 },
-    { F_OLMOE, "hidden_size", KIND_INT, AT(d_model), 2048, NULL, 0 },
-    { F_LATHE_GPT, "hidden_size", KIND_INT, AT(d_model), REQUIRED, NULL, 0 },
-    { F_LLAMA | F_MIXTRAL, "num_hidden_layers", KIND_INT, AT(n_layer), 32, NULL, 0 },
-    { F_OLMOE, "num_hidden_layers", KIND_INT, AT(n_layer), 16, NULL, 0 },
-    { F_LATHE_GPT, "num_hidden_layers", KIND_INT, AT(n_layer), REQUIRED, NULL, 0 },
-    { F_LLAMA | F_MIXTRAL, "num_attention_heads", KIND_INT, AT(n_head), 32, NULL, 0 },
-    { F_OLMOE, "num_attention_heads", KIND_INT, AT(n_head), 16, NULL, 0 },
-    { F_LATHE_GPT, "num_attention_heads", KIND_INT, AT(n_head), REQUIRED, NULL, 0 },
-    { F_LLAMA | F_OLMOE | F_LATHE_GPT, "num_key_value_heads", KIND_INT, AT(n_kv_head), DERIVED, NULL, 0 },
-    { F_MIXTRAL, "num_key_value_heads", KIND_INT, AT(n_kv_head), 8, NULL, 0 },
-    { F_LLAMA | F_MIXTRAL | F_LATHE_GPT, "head_dim", KIND_INT, AT(d_head), DERIVED, NULL, 0 },
-    { F_OLMOE, "head_dim", KIND_INT, AT(d_head), DERIVED, NULL, UNWRITTEN },
-    { F_LLAMA, "intermediate_size", KIND_INT, AT(d_ff), 11008, NULL, 0 },
-    { F_MIXTRAL, "intermediate_size", KIND_INT, AT(d_ff_expert), 14336, NULL, 0 },
-    { F_OLMOE, "intermediate_size", KIND_INT, AT(d_ff_expert), 2048, NULL, 0 },
-    { F_LATHE_GPT, "intermediate_size", KIND_INT, AT(d_ff), 0, NULL, 0 },
-    { F_LLAMA, "max_position_embeddings", KIND_INT, AT(ctx), 2048, NULL, 0 },
-    { F_MIXTRAL, "max_position_embeddings", KIND_INT, AT(ctx), 131072, NULL, 0 },
-    { F_OLMOE, "max_position_embeddings", KIND_INT, AT(ctx), 4096, NULL, 0 },
-    { F_LATHE_GPT, "max_position_embeddings", KIND_INT, AT(ctx), REQUIRED, NULL, 0 },
-    { F_LLAMAS, "hidden_act", KIND_WORD, AT(act), ACT_SWIGLU, gated_acts, 0 },
-    { F_LLAMA, "rms_norm_eps", KIND_NUM, AT(norm_eps), 1e-6, NULL, 0 },
-    { F_MIXTRAL | F_OLMOE, "rms_norm_eps", KIND_NUM, AT(norm_eps), 1e-5, NULL, 0 },
-    { F_LLAMA | F_OLMOE | F_LATHE_GPT, "rope_theta", KIND_NUM, AT(rope_theta), 10000, NULL, 0 },
-    { F_MIXTRAL, "rope_theta", KIND_NUM, AT(rope_theta), 1e6, NULL, 0 },
-
-    { F_LATHE_GPT, "norm", KIND_WORD, AT(norm), NORM_RMS, norm_words, 0 },
-    { F_LATHE_GPT, "norm_eps", KIND_NUM, AT(norm_eps), 1e-5, NULL, 0 },
-    { F_LATHE_GPT, "norm_bias", KIND_BOOL, AT(norm_bias), 0, NULL, 0 },
-    { F_LATHE_GPT, "act", KIND_WORD, AT(act), ACT_SWIGLU, act_words, 0 },
-    { F_LATHE_GPT, "linear_bias", KIND_BOOL, AT(linear_bias), 0, NULL, 0 },
-    { F_LATHE_GPT, "pos", KIND_WORD, AT(pos), POS_ROPE, pos_words, 0 },
-    { F_LATHE_GPT, "qk_norm", KIND_WORD, AT(qk_norm), QK_NORM_NONE, qk_norm_words, 0 },
-
-    { F_MIXTRAL, "num_local_experts", KIND_INT, AT(n_expert), 8, NULL, 0 },
-    { F_OLMOE, "num_experts", KIND_INT, AT(n_expert), 64, NULL, 0 },
-    { F_LATHE_GPT, "num_experts", KIND_INT, AT(n_expert), 0, NULL, 0 },
-    { F_MIXTRAL, "num_experts_per_tok", KIND_INT, AT(top_k), 2, NULL, 0 },
-    { F_OLMOE, "num_experts_per_tok", KIND_INT, AT(top_k), 8, NULL, 0 },
-    { F_LATHE_GPT, "num_experts_per_tok", KIND_INT, AT(top_k), 0, NULL, 0 },
-    { F_LATHE_GPT, "moe_intermediate_size", KIND_INT, AT(d_ff_expert), DERIVED, NULL, 0 },
-    { F_OLMOE, "norm_topk_prob", KIND_BOOL, AT(norm_topk), 0, NULL, 0 },
-    { F_LATHE_GPT, "norm_topk_prob", KIND_BOOL, AT(norm_topk), 1, NULL, 0 },
-    { F_MIXTRAL, "router_aux_loss_coef", KIND_NUM, AT(aux_loss), 0.001, NULL, 0 },
-    { F_OLMOE, "router_aux_loss_coef", KIND_NUM, AT(aux_loss), 0.01, NULL, 0 },
-    { F_LATHE_GPT, "router_aux_loss_coef", KIND_NUM, AT(aux_loss), 0, NULL, 0 },
-    { F_MIXTRAL | F_OLMOE, "router_z_loss_coef", KIND_NUM, AT(z_loss), 0, NULL, OURS },
-    { F_LATHE_GPT, "router_z_loss_coef", KIND_NUM, AT(z_loss), 0, NULL, 0 },
-
-    { F_LLAMAS | F_LATHE_GPT, "dropout", KIND_NUM, AT(dropout), 0, NULL, OURS },
-    { F_ALL, "initializer_range", KIND_NUM, AT(init_std), 0.02, NULL, 0 },
-    { F_GPT2, "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 1, NULL, 0 },
-    { F_LLAMAS | F_LATHE_GPT, "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 0, NULL, 0 },
-};
-#define N_KEY (sizeof keys / sizeof *keys)
-
-static const struct fixed {
-    unsigned families;
-    const char *name;
-    enum kind kind;
-    size_t at;
-    int value;
-    const struct word *words;
-} fixed[] = {
-    { F_GPT2, "norm", KIND_WORD, AT(norm), NORM_LAYER, norm_words },
-    { F_GPT2, "norm_bias", KIND_BOOL, AT(norm_bias), true, NULL },
-    { F_GPT2, "linear_bias", KIND_BOOL, AT(linear_bias), true, NULL },
-    { F_GPT2, "pos", KIND_WORD, AT(pos), POS_LEARNED, pos_words },
-    { F_LLAMAS, "norm", KIND_WORD, AT(norm), NORM_RMS, norm_words },
-    { F_LLAMAS, "norm_bias", KIND_BOOL, AT(norm_bias), false, NULL },
-    { F_LLAMAS, "linear_bias", KIND_BOOL, AT(linear_bias), false, NULL },
-    { F_LLAMAS, "pos", KIND_WORD, AT(pos), POS_ROPE, pos_words },
-    { F_GPT2 | F_LLAMA | F_MIXTRAL, "qk_norm", KIND_WORD, AT(qk_norm), QK_NORM_NONE, qk_norm_words },
-    { F_OLMOE, "qk_norm", KIND_WORD, AT(qk_norm), QK_NORM_FULL, qk_norm_words },
-    { F_GPT2 | F_LLAMA, "n_expert", KIND_INT, AT(n_expert), 0, NULL },
-    { F_MIXTRAL, "norm_topk", KIND_BOOL, AT(norm_topk), true, NULL },
-};
-#define N_FIXED (sizeof fixed / sizeof *fixed)
-
-static const struct { const char *name; size_t at; int min, max; } sizes[] = {
-    { "vocab_size", AT(vocab_size), 1, 1 << 24 },
-    { "n_layer", AT(n_layer), 1, 1 << 10 },
-    { "d_model", AT(d_model), 1, 1 << 17 },
-    { "ctx", AT(ctx), 1, 1 << 24 },
-    { "n_head", AT(n_head), 1, 1 << 12 },
-    { "n_kv_head", AT(n_kv_head), 1, 1 << 12 },
-    { "d_head", AT(d_head), 1, 1 << 10 },
-    { "d_ff", AT(d_ff), 0, 1 << 20 },
-    { "n_expert", AT(n_expert), 0, 1 << 12 },
-    { "top_k", AT(top_k), 0, 1 << 12 },
-    { "d_ff_expert", AT(d_ff_expert), 0, 1 << 20 },
-    { "bos_id", AT(bos_id), -1, (1 << 24) - 1 },
-};
-#define N_SIZE (sizeof sizes / sizeof *sizes)
-
-static const struct { const char *name; size_t at; double min, max; } numbers[] = {
-    { "norm_eps", AT(norm_eps), 1e-30, 1 },
-    { "rope_theta", AT(rope_theta), 1, 1e15 },
-    { "aux_loss", AT(aux_loss), 0, 1e6 },
-    { "z_loss", AT(z_loss), 0, 1e6 },
-    { "dropout", AT(dropout), 0, 0.999 },
-    { "init_std", AT(init_std), 0, 100 },
-};
-#define N_NUMBER (sizeof numbers / sizeof *numbers)
-
-/* null and absence are always fine here. */
-static const struct {
-    unsigned families;
-    const char *name;
-    enum { MUST_NULL, MUST_FALSE, MUST_TRUE, MUST_ONE } must;
-    const char *why;
-} musts[] = {
-    { F_ALL, "quantization_config", MUST_NULL, "weights that are quantised in the file" },
-    { F_ALL, "auto_map", MUST_NULL, "a model that needs Python code from its repository" },
-    { F_ALL, "is_encoder_decoder", MUST_FALSE, "an encoder with a decoder" },
-    { F_ALL, "add_cross_attention", MUST_FALSE, "attention to an encoder" },
-    { F_ALL, "attn_logit_softcapping", MUST_NULL, "a soft cap on attention scores" },
-    { F_ALL, "final_logit_softcapping", MUST_NULL, "a soft cap on logits" },
-    { F_GPT2, "scale_attn_weights", MUST_TRUE, "attention without the scale 1/sqrt(d_head)" },
-    { F_GPT2, "scale_attn_by_inverse_layer_idx", MUST_FALSE, "attention scaled by layer" },
-    { F_LLAMAS, "attention_bias", MUST_FALSE, "biases in attention" },
-    { F_LLAMA, "mlp_bias", MUST_FALSE, "biases in the MLP" },
-    { F_LLAMAS, "clip_qkv", MUST_NULL, "clipping of q, k and v" },
-    { F_LLAMAS, "partial_rotary_factor", MUST_ONE, "RoPE over a part of each head" },
-};
-#define N_MUST (sizeof musts / sizeof *musts)
-
-static const struct { unsigned families; const char *name; const char *why; } training[] = {
-    { F_LLAMAS, "attention_dropout", "dropout of attention probabilities" },
-    { F_GPT2, "attn_pdrop", "dropout of attention probabilities" },
-    { F_MIXTRAL, "router_jitter_noise", "noise on the router's input" },
-};
-#define N_TRAINING (sizeof training / sizeof *training)
-
-static const char *const harmless[] = {
-    /* read elsewhere in this file */
-    "model_type", "torch_dtype", "dtype", "bos_token_id", "eos_token_id", "rope_scaling", "rope_parameters", "sliding_window",
-    "use_sliding_window", "layer_types", "embd_pdrop",
-    /* names, versions, and what a Python caller gets back */
-    "_name_or_path", "architectures", "transformers_version", "pad_token_id", "use_cache", "output_router_logits", "output_attentions",
-    "output_hidden_states", "return_dict", "return_dict_in_generate", "is_decoder", "cross_attention_hidden_size", "tie_encoder_decoder",
-    "task_specific_params", "problem_type", "id2label", "label2id", "finetuning_task", "tokenizer_class", "gradient_checkpointing",
-    "torchscript", "tf_legacy_loss", "use_bfloat16", "pruned_heads", "chunk_size_feed_forward", "_attn_implementation_autoset",
-    "attn_implementation",
-    /* the same numbers, computed in another order */
-    "pretraining_tp", "reorder_and_upcast_attn",
-    /* heads for classification; n_ctx repeats n_positions */
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "n_ctx",
-};
-#define N_HARMLESS (sizeof harmless / sizeof *harmless)
-
-/* What the family's config.json calls the field; `field` where it has no key for it. */
-static const char *key_name(const struct config *c, size_t at, const char *field)
-{
-    for (size_t i = 0; i < N_KEY; i++)
-        if ((keys[i].families & 1u << c->family) && keys[i].at == at)
-            return keys[i].name;
-    return field;
-}
+const char *router_kind_name(enum router_kind k) { return word_of(router_words, (int)k); }
 
 /* ---- fields by offset ---- */
 
@@ -316,63 +82,41 @@ static void bounds_of(size_t at, int64_t *min, int64_t *max)
             *min = sizes[i].min, *max = sizes[i].max;
 }
 
-/* The keys of the family, those with a meaning first; returns how many. */
-#define KNOWN_MAX (N_KEY + N_MUST + N_TRAINING + N_HARMLESS)
-static int known_keys(const struct reader *r, const char *out[KNOWN_MAX])
+/* The key, or where it is absent another that says the same. */
+static const char *key_in_file(const struct reader *r, const char *key)
 {
-    int n = 0;
-    for (size_t i = 0; i < N_KEY; i++)
-        if (keys[i].families & r->family)
-            out[n++] = keys[i].name;
-    for (size_t i = 0; i < N_MUST; i++)
-        if (musts[i].families & r->family)
-            out[n++] = musts[i].name;
-    for (size_t i = 0; i < N_TRAINING; i++)
-        if (training[i].families & r->family)
-            out[n++] = training[i].name;
-    for (size_t i = 0; i < N_HARMLESS; i++)
-        out[n++] = harmless[i];
-    return n;
-}
-
-static bool is_known(const struct reader *r, const char *name)
-{
-    const char *known[KNOWN_MAX];
-    const int n = known_keys(r, known);
-    for (int i = 0; i < n; i++)
-        if (!strcmp(known[i], name))
-            return true;
-    return false;
-}
-
-static int missing_key(const struct reader *r, const struct key *k)
-{
-    const char *name;
-    json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)r->root, name, v)
-        if (!is_known(r, name) && word_nearest(name, &k->name, 1))
-            return ERR(r->err, FORMAT, "%s: unknown key '%.60s'; did you mean '%s'?", r->where, name, k->name);
-    return ERR(r->err, FORMAT, "%s: found no %s, expected it for model_type %s", r->where, k->name, family_name(r->c->family));
+    for (size_t i = 0; i < N_ALIAS && !json_object_get(r->root, key); i++)
+        if ((aliases[i].families & r->family) && !strcmp(aliases[i].key, key) && json_object_get(r->root, aliases[i].other))
+            return aliases[i].other;
+    return key;
 }
 
 static int read_key(const struct reader *r, const struct key *k)
 {
-    const json_t *v = json_object_get(r->root, k->name);
+    const char *name = key_in_file(r, k->name);
+    const json_t *v = json_object_get(r->root, name);
     if (isnan(k->fallback) && (!v || json_is_null(v)))
-        return missing_key(r, k);
+        return ERR(r->err, FORMAT, "%s: found no %s, expected it for model_type %s", r->where, k->name, family_name(r->c->family));
+    if ((k->flags & NULL_IS_0) && v && json_is_null(v)) {
+        if (k->kind == KIND_INT)
+            *int_at(r->c, k->at) = 0;
+        else
+            *num_at(r->c, k->at) = 0;
+        return 0;
+    }
     int64_t n, min, max;
     switch (k->kind) {
     case KIND_INT:
         bounds_of(k->at, &min, &max);
-        TRY(tree_int(r->root, k->name, isnan(k->fallback) ? 0 : (int64_t)k->fallback, min, max, &n, r->where, r->err));
+        TRY(tree_int(r->root, name, isnan(k->fallback) ? 0 : (int64_t)k->fallback, min, max, &n, r->where, r->err));
         *int_at(r->c, k->at) = (int)n;
         return 0;
     case KIND_NUM:
-        return tree_num(r->root, k->name, k->fallback, num_at(r->c, k->at), r->where, r->err);
+        return tree_num(r->root, name, k->fallback, num_at(r->c, k->at), r->where, r->err);
     case KIND_BOOL:
-        return tree_bool(r->root, k->name, k->fallback != 0, bool_at(r->c, k->at), r->where, r->err);
+        return tree_bool(r->root, name, k->fallback != 0, bool_at(r->c, k->at), r->where, r->err);
     default:
-        return read_word(r, k->name, k->words, (int)k->fallback, int_at(r->c, k->at));
+        return read_word(r, name, k->words, (int)k->fallback, int_at(r->c, k->at));
     }
 }
 
@@ -404,20 +148,24 @@ static int read_id(const struct reader *r, const char *key, const json_t *v, int
 /* Defaults of the configuration classes, for absent keys; null is no id. */
 static int read_ids(const struct reader *r)
 {
-    static const struct { int bos, eos; } fallback[N_FAMILY] = {
-        [FAMILY_GPT2] = { 50256, 50256 }, [FAMILY_LLAMA] = { 1, 2 }, [FAMILY_MIXTRAL] = { 1, 2 },
-        [FAMILY_OLMOE] = { -1, 50279 }, [FAMILY_LATHE_GPT] = { -1, -1 },
+    static const struct { unsigned families; int bos, eos; } fallbacks[] = {
+        { F_GPT2, 50256, 50256 }, { F_LLAMA | F_MISTRAL | F_MIXTRAL | F_DEEPSEEK2, 1, 2 }, { F_OLMO | F_OLMO2 | F_OLMOE, -1, 50279 },
+        { F_GEMMAS, 2, 1 }, { F_PHI3, 1, 32000 }, { F_SMOLLM3, 128000, 128001 }, { F_GPT_NEOX | F_ROBERTA | F_XLM_ROBERTA, 0, 2 },
+        { F_DEEPSEEK3, 0, 1 }, { F_ALL, -1, -1 },
     };
+    size_t f = 0;
+    while (!(fallbacks[f].families & r->family))
+        f++;
     struct config *c = r->c;
     const json_t *bos = json_object_get(r->root, "bos_token_id"), *eos = json_object_get(r->root, "eos_token_id");
-    c->bos_id = bos ? -1 : fallback[c->family].bos;
+    c->bos_id = bos ? -1 : fallbacks[f].bos;
     if (c->bos_id >= c->vocab_size)
         c->bos_id = -1;
     if (bos && !json_is_null(bos))
         TRY(read_id(r, "bos_token_id", bos, &c->bos_id));
     c->n_eos = 0;
-    if (!eos && fallback[c->family].eos >= 0 && fallback[c->family].eos < c->vocab_size)
-        c->eos_id[c->n_eos++] = fallback[c->family].eos;
+    if (!eos && fallbacks[f].eos >= 0 && fallbacks[f].eos < c->vocab_size)
+        c->eos_id[c->n_eos++] = fallbacks[f].eos;
     if (!eos || json_is_null(eos))
         return 0;
     if (!json_is_array(eos))
@@ -439,60 +187,165 @@ static int read_dtype(const struct reader *r)
     return 0;
 }
 
-/* {"rope_type": "default", "rope_theta": x}, or with the older key "type"; *theta is changed when it is there. */
-static int read_rope_object(const struct reader *r, const char *key, double *theta)
+/* One settings object, or one for each kind of layer (Gemma 3): what it says about windowed layers must be plain. */
+static int read_rope_object(const struct reader *r, const char *key)
 {
-    const json_t *o = json_object_get(r->root, key);
+    const json_t *o = json_object_get(r->root, key), *full = json_object_get(o, "full_attention"), *local = json_object_get(o, "sliding_attention");
+    struct config *c = r->c;
     if (!o || json_is_null(o))
         return 0;
-    if (!json_is_object(o))
-        return ERR(r->err, FORMAT, "%s: %s is not an object, expected one or null", r->where, key);
-    const char *type, *name;
-    json_t *v;
-    TRY(tree_str(o, "type", "default", &type, r->where, r->err));
-    TRY(tree_str(o, "rope_type", type, &type, r->where, r->err));
-    if (strcmp(type, "default"))
-        return ERR(r->err, UNSUPPORTED, "%s: %s of type '%.60s', expected none", r->where, key, type);
-    json_object_foreach((json_t *)(uintptr_t)o, name, v) {
-        const bool one = !strcmp(name, "partial_rotary_factor") && json_is_number(v) && json_number_value(v) == 1;
-        if (strcmp(name, "type") && strcmp(name, "rope_type") && strcmp(name, "rope_theta") && !one)
-            return ERR(r->err, UNSUPPORTED, "%s: %s.%.60s is not implemented", r->where, key, name);
+    double theta = c->rope.theta, share;
+    if (json_is_object(local)) {
+        struct rope_config plain = rope_plain(c->rope_local_theta ? c->rope_local_theta : theta);
+        share = c->rope_share;
+        TRY(rope_read(&plain, &share, local, key, r->where, r->err));
+        if (plain.kind != ROPE_PLAIN || share != c->rope_share)
+            return ERR(r->err, UNSUPPORTED, "%s: %s.sliding_attention is scaled, expected the default type", r->where, key);
+        c->rope_local_theta = plain.theta;
     }
-    return tree_num(o, "rope_theta", *theta, theta, r->where, r->err);
+    if (json_is_object(local) || json_is_object(full))
+        o = full;
+    if (!o || json_is_null(o))
+        return 0;
+    TRY(rope_read(&c->rope, &c->rope_share, o, key, r->where, r->err));
+    const json_t *v = json_object_get(r->root, "rope_theta");
+    if (json_is_number(v) && json_number_value(v) != c->rope.theta)
+        return ERR(r->err, FORMAT, "%s: rope_theta is %g here and %g in %s, expected one number", r->where, theta, c->rope.theta, key);
+    return 0;
+}
+
+static bool absent(const struct reader *r, const char *key)
+{
+    const json_t *v = json_object_get(r->root, key);
+    return !v || json_is_null(v);
 }
 
 static int read_rope(const struct reader *r)
 {
-    double inner = NAN;
-    TRY(read_rope_object(r, "rope_scaling", &inner));
-    TRY(read_rope_object(r, "rope_parameters", &inner));
-    if (isnan(inner))
-        return 0;
-    const json_t *v = json_object_get(r->root, "rope_theta");
-    if (json_is_number(v) && json_number_value(v) != inner)
-        return ERR(r->err, FORMAT, "%s: rope_theta is %g here and %g in rope_parameters, expected one number", r->where,
-                   json_number_value(v), inner);
-    r->c->rope_theta = inner;
+    struct rope_config *rope = &r->c->rope;
+    if (r->family == F_GPT_OSS && absent(r, "rope_scaling") && absent(r, "rope_parameters"))
+        rope->kind = ROPE_YARN, rope->factor = 32, rope->original_ctx = 4096, rope->truncate = false;
+    TRY(read_rope_object(r, "rope_scaling"));
+    return read_rope_object(r, "rope_parameters");
+}
+
+/* ---- layers ---- */
+
+static void mark(struct config *c, int layer, int bit, bool on) { c->layer[layer] = (uint8_t)(on ? c->layer[layer] | bit : c->layer[layer] & ~bit); }
+
+/* NULL in *list when it is absent; else it has one entry for each layer. */
+static int layer_list(const struct reader *r, const char *key, const json_t **list)
+{
+    *list = absent(r, key) ? NULL : json_object_get(r->root, key);
+    if (*list && !json_is_array(*list))
+        return ERR(r->err, FORMAT, "%s: %s is not a list, expected one or null", r->where, key);
+    if (*list && json_array_size(*list) != (size_t)r->c->n_layer)
+        return ERR(r->err, FORMAT, "%s: %s has %zu entries, expected one for each of %d layers", r->where, key, json_array_size(*list), r->c->n_layer);
     return 0;
 }
 
-/* A window of ctx or more never hides a token. */
-static int read_window(const struct reader *r)
+static int read_no_rope(const struct reader *r)
+{
+    const json_t *list;
+    int64_t interval;
+    if (!(r->family & (F_SMOLLM3 | F_LATHE_GPT)))
+        return 0;
+    TRY(layer_list(r, "no_rope_layers", &list));
+    TRY(tree_int(r->root, "no_rope_layer_interval", 4, 1, INT_MAX, &interval, r->where, r->err));
+    for (int i = 0; i < r->c->n_layer; i++) {
+        const json_t *v = json_array_get(list, (size_t)i);
+        if (list && !json_is_integer(v))
+            return ERR(r->err, FORMAT, "%s: no_rope_layers[%d] is not a whole number, expected 0 or 1", r->where, i);
+        mark(r->c, i, LAYER_NO_ROPE, list ? !json_integer_value(v) : r->family == F_SMOLLM3 && (i + 1) % interval == 0);
+    }
+    return 0;
+}
+
+/* A window of ctx or more never hides a token; one that a family has not is fine then. */
+static int check_no_window(const struct reader *r, const json_t *types)
 {
     int64_t window;
     bool use;
     TRY(tree_bool(r->root, "use_sliding_window", true, &use, r->where, r->err));
     TRY(tree_int(r->root, "sliding_window", INT_MAX, 1, INT64_MAX, &window, r->where, r->err));
     if (use && window < r->c->ctx)
-        return ERR(r->err, UNSUPPORTED, "%s: sliding_window is %lld, expected none or at least max_position_embeddings, %d", r->where,
-                   (long long)window, r->c->ctx);
-    const json_t *types = json_object_get(r->root, "layer_types");
-    if (types && !json_is_null(types) && !json_is_array(types))
-        return ERR(r->err, FORMAT, "%s: layer_types is not a list, expected one or null", r->where);
+        return ERR(r->err, UNSUPPORTED, "%s: sliding_window is %lld, expected none or at least max_position_embeddings, %d: %s has no window", r->where,
+                   (long long)window, r->c->ctx, family_name(r->c->family));
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *s = json_string_value(json_array_get(types, i));
         if (!s || strcmp(s, "full_attention"))
             return ERR(r->err, UNSUPPORTED, "%s: layer_types[%zu] is '%.60s', expected full_attention", r->where, i, s ? s : "");
+    }
+    return 0;
+}
+
+static bool window_by_rule(const struct config *c, enum window_rule rule, int64_t number, int i)
+{
+    switch (rule) {
+    case WINDOW_FROM_MAX: return i >= number;
+    case WINDOW_EVEN: return i % 2 == 0;
+    case WINDOW_EVEN_BELOW_MAX: return i % 2 == 0 && i < number;
+    case WINDOW_PATTERN: return (i + 1) % number != 0;
+    case WINDOW_NO_ROPE: return c->layer[i] & LAYER_NO_ROPE;
+    default: return true;
+    }
+}
+
+static int read_windows(const struct reader *r)
+{
+    struct config *c = r->c;
+    const json_t *types;
+    bool use, any = false;
+    TRY(layer_list(r, "layer_types", &types));
+    if (!(r->family & F_WINDOWS))
+        return check_no_window(r, types);
+    size_t w = 0;
+    while (!(windows[w].families & r->family))
+        w++;
+    int64_t number = windows[w].number;
+    if (windows[w].key)
+        TRY(tree_int(r->root, windows[w].key, number, 1, INT_MAX, &number, r->where, r->err));
+    TRY(tree_bool(r->root, "use_sliding_window", !(r->family & F_USE_WINDOWS), &use, r->where, r->err));
+    for (int i = 0; i < c->n_layer; i++) {
+        bool on = window_by_rule(c, windows[w].rule, number, i);
+        if (types) {
+            const char *s = json_string_value(json_array_get(types, (size_t)i));
+            if (!s || (strcmp(s, "full_attention") && strcmp(s, "sliding_attention")))
+                return ERR(r->err, UNSUPPORTED, "%s: layer_types[%d] is '%.60s', expected full_attention or sliding_attention", r->where, i, s ? s : "");
+            on = !strcmp(s, "sliding_attention");
+            if (on && use && !c->window)
+                return ERR(r->err, FORMAT, "%s: layer_types[%d] is sliding_attention, but found no sliding_window", r->where, i);
+        }
+        on = on && use && c->window;
+        mark(c, i, LAYER_WINDOW, on);
+        any = any || on;
+    }
+    if (!any)
+        c->window = 0;
+    return 0;
+}
+
+/* Layers that have no experts though others have. */
+static int read_dense(const struct reader *r)
+{
+    struct config *c = r->c;
+    int64_t first = 0, step = 1;
+    if (r->family & F_DEEPSEEKS)
+        TRY(tree_int(r->root, "first_k_dense_replace", r->family == F_DEEPSEEK3 ? 3 : 0, 0, CONFIG_LAYER_MAX, &first, r->where, r->err));
+    if (r->family & F_QWEN_MOES)
+        TRY(tree_int(r->root, "decoder_sparse_step", 1, 1, INT_MAX, &step, r->where, r->err));
+    for (int i = 0; i < c->n_layer; i++)
+        mark(c, i, LAYER_DENSE, c->n_expert && (i < first || (i + 1) % step));
+    if (!(r->family & (F_QWEN_MOES | F_LATHE_GPT)) || absent(r, "mlp_only_layers"))
+        return 0;
+    const json_t *list = json_object_get(r->root, "mlp_only_layers");
+    if (!json_is_array(list))
+        return ERR(r->err, FORMAT, "%s: mlp_only_layers is not a list, expected one or null", r->where);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) >= c->n_layer)
+            return ERR(r->err, FORMAT, "%s: mlp_only_layers[%zu] is not a layer, expected a whole number from 0 to %d", r->where, i, c->n_layer - 1);
+        mark(c, (int)json_integer_value(v), LAYER_DENSE, c->n_expert != 0);
     }
     return 0;
 }
@@ -503,12 +356,17 @@ static int check_musts(const struct reader *r)
         const json_t *v = json_object_get(r->root, musts[i].name);
         if (!(musts[i].families & r->family) || !v || json_is_null(v))
             continue;
-        const bool fine = musts[i].must == MUST_FALSE ? json_is_false(v) : musts[i].must == MUST_TRUE ? json_is_true(v)
-                        : musts[i].must == MUST_ONE && json_is_number(v) && json_number_value(v) == 1;
-        static const char *const expected[] = { [MUST_NULL] = "null", [MUST_FALSE] = "false", [MUST_TRUE] = "true", [MUST_ONE] = "1" };
+        char expected[64];
+        bool fine = false;
+        switch (musts[i].must) {
+        case MUST_NULL: snprintf(expected, sizeof expected, "null"); break;
+        case MUST_FALSE: snprintf(expected, sizeof expected, "false"), fine = json_is_false(v); break;
+        case MUST_TRUE: snprintf(expected, sizeof expected, "true"), fine = json_is_true(v); break;
+        case MUST_NUMBER: snprintf(expected, sizeof expected, "%g", musts[i].number), fine = json_is_number(v) && json_number_value(v) == musts[i].number; break;
+        default: snprintf(expected, sizeof expected, "'%s'", musts[i].word), fine = json_is_string(v) && !strcmp(json_string_value(v), musts[i].word);
+        }
         if (!fine)
-            return ERR(r->err, UNSUPPORTED, "%s: %s: %s is not implemented, expected %s", r->where, musts[i].name, musts[i].why,
-                       expected[musts[i].must]);
+            return ERR(r->err, UNSUPPORTED, "%s: %s: %s is not implemented, expected %s", r->where, musts[i].name, musts[i].why, expected);
     }
     return 0;
 }
@@ -519,10 +377,10 @@ static int check_training(const struct reader *r)
     char text[160];
     double v;
     for (size_t i = 0; i < N_TRAINING; i++) {
-        if (!(training[i].families & r->family))
+        if (!(training[i].families & r->family) || r->c->encoder)
             continue;
         TRY(tree_num(r->root, training[i].name, r->family == F_GPT2 ? 0.1 : 0, &v, r->where, r->err));
-        snprintf(text, sizeof text, "%s (%g) is not implemented and is left out in training, as if it were 0", training[i].why, v);
+        snprintf(text, sizeof text, "%s (%g) is not implemented and is left out in training", training[i].why, v);
         if (v != 0)
             TRY(warn(r, training[i].name, text));
     }
@@ -533,54 +391,91 @@ static int check_training(const struct reader *r)
     return v != r->c->dropout ? warn(r, "embd_pdrop", text) : 0;
 }
 
+static bool known(const struct reader *r, const char *name)
+{
+    for (size_t i = 0; i < N_KEY; i++)
+        if ((keys[i].families & r->family) && !strcmp(keys[i].name, name))
+            return true;
+    for (size_t i = 0; i < N_MUST; i++)
+        if ((musts[i].families & r->family) && !strcmp(musts[i].name, name))
+            return true;
+    for (size_t i = 0; i < N_TRAINING; i++)
+        if ((training[i].families & r->family) && !strcmp(training[i].name, name))
+            return true;
+    for (size_t i = 0; i < N_ALIAS; i++)
+        if ((aliases[i].families & r->family) && !strcmp(aliases[i].other, name))
+            return true;
+    for (size_t i = 0; i < N_HARMLESS; i++)
+        if (!strcmp(harmless[i], name))
+            return true;
+    return false;
+}
+
 static int warn_unknown(const struct reader *r)
 {
-    const char *known[KNOWN_MAX], *name;
-    const int n = known_keys(r, known);
+    const char *name;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)r->root, name, v) {
-        if (is_known(r, name))
-            continue;
-        const char *near = word_nearest(name, known, n);
-        char text[160] = "unknown key, not used";
-        if (near)
-            snprintf(text, sizeof text, "unknown key, not used; did you mean '%s'?", near);
-        TRY(warn(r, name, text));
-    }
+    json_object_foreach((json_t *)(uintptr_t)r->root, name, v)
+        if (!known(r, name))
+            TRY(warn(r, name, "unknown key, not used"));
     return 0;
+}
+
+/* Is fixed[i] the row of its field for this family? */
+static bool fixes(size_t i, unsigned family)
+{
+    for (size_t j = 0; j < i; j++)
+        if (fixed[j].at == fixed[i].at && (fixed[j].families & family))
+            return false;
+    return fixed[i].families & family;
 }
 
 static void set_fixed(struct config *c)
 {
     for (size_t i = 0; i < N_FIXED; i++)
-        if (!(fixed[i].families & 1u << c->family))
+        if (!fixes(i, 1u << c->family))
             continue;
         else if (fixed[i].kind == KIND_BOOL)
-            *bool_at(c, fixed[i].at) = fixed[i].value;
+            *bool_at(c, fixed[i].at) = fixed[i].value != 0;
+        else if (fixed[i].kind == KIND_NUM)
+            *num_at(c, fixed[i].at) = fixed[i].value;
         else
-            *int_at(c, fixed[i].at) = fixed[i].value;
+            *int_at(c, fixed[i].at) = (int)fixed[i].value;
 }
 
 static int derive(const struct reader *r)
 {
     struct config *c = r->c;
-    if (c->n_kv_head == DERIVED || c->family == FAMILY_GPT2)
+    if (c->n_kv_head <= 0)
         c->n_kv_head = c->n_head;
-    if (c->d_head == DERIVED || c->family == FAMILY_GPT2) {
+    if (c->kv_rank) {
+        int64_t d_rot, shared;
+        TRY(tree_int(r->root, "qk_rope_head_dim", 64, 2, 1 << 10, &d_rot, r->where, r->err));
+        TRY(tree_int(r->root, "n_shared_experts", r->family == F_DEEPSEEK3 ? 1 : 2, 0, 1 << 10, &shared, r->where, r->err));
+        c->d_head = c->d_nope + (int)d_rot;
+        c->d_ff_shared = c->d_ff_expert <= (1 << 20) / (shared ? shared : 1) ? (int)shared * c->d_ff_expert : INT_MAX;
+        c->n_kv_head = c->n_head;          /* as many keys and values, made from what they share */
+    }
+    if (c->d_head <= 0) {
         if (c->d_model % c->n_head)
             return ERR(r->err, FORMAT, "%s: %d heads do not divide the width %d", r->where, c->n_head, c->d_model);
         c->d_head = c->d_model / c->n_head;
     }
+    if (!c->kv_rank)
+        c->d_v = c->d_head;
+    if (!c->group_best)
+        c->n_group = c->n_group_chosen = 0;
     if (c->d_ff == DERIVED)
         c->d_ff = 4 * c->d_model;
     if (c->d_ff_expert == DERIVED)
         c->d_ff_expert = c->n_expert ? c->d_ff : 0;
+    c->ctx -= c->pos_first;
     return 0;
 }
 
 int config_read(struct config *c, const json_t *root, const char *where, struct buf *warnings, struct err *err)
 {
-    *c = (struct config){ .rope_theta = 10000 };
+    *c = (struct config){ .rope = rope_plain(10000) };
     struct reader r = { c, root, where, warnings, err, 0 };
     if (!json_is_object(root))
         return ERR(err, FORMAT, "%s: found no object, expected { with the keys of a config.json", where);
@@ -594,7 +489,9 @@ int config_read(struct config *c, const json_t *root, const char *where, struct 
     TRY(read_ids(&r));
     TRY(read_dtype(&r));
     TRY(read_rope(&r));
-    TRY(read_window(&r));
+    TRY(read_no_rope(&r));
+    TRY(read_windows(&r));
+    TRY(read_dense(&r));
     TRY(check_training(&r));
     TRY(warn_unknown(&r));
     return config_validate(c, where, err);
@@ -631,12 +528,63 @@ static int check_bounds(const struct config *c, const char *where, struct err *e
     for (size_t i = 0; i < N_SIZE; i++) {
         const int v = int_of(c, sizes[i].at);
         if (v < sizes[i].min || v > sizes[i].max)
-            return ERR(err, RANGE, "%s: %s is %d, expected %d to %d", where, key_name(c, sizes[i].at, sizes[i].name), v, sizes[i].min, sizes[i].max);
+            return ERR(err, RANGE, "%s: %s is %d, expected %d to %d", where, sizes[i].name, v, sizes[i].min, sizes[i].max);
     }
     for (size_t i = 0; i < N_NUMBER; i++) {
         const double v = num_of(c, numbers[i].at);
         if (!(v >= numbers[i].min && v <= numbers[i].max))
-            return ERR(err, RANGE, "%s: %s is %g, expected %g to %g", where, key_name(c, numbers[i].at, numbers[i].name), v, numbers[i].min, numbers[i].max);
+            return ERR(err, RANGE, "%s: %s is %g, expected %g to %g", where, numbers[i].name, v, numbers[i].min, numbers[i].max);
+    }
+    return 0;
+}
+
+static double value_of(const struct config *c, enum kind kind, size_t at)
+{
+    return kind == KIND_BOOL ? bool_of(c, at) : kind == KIND_NUM ? num_of(c, at) : int_of(c, at);
+}
+
+static int check_fixed(const struct config *c, const char *where, struct err *err)
+{
+    for (size_t i = 0; i < N_FIXED; i++) {
+        const struct fixed *f = &fixed[i];
+        const double v = fixes(i, 1u << c->family) ? value_of(c, f->kind, f->at) : f->value;
+        if (v != f->value && f->words)
+            return ERR(err, UNSUPPORTED, "%s: %s is %s, %s has %s", where, f->name, word_of(f->words, (int)v), family_name(c->family),
+                       word_of(f->words, (int)f->value));
+        if (v != f->value)
+            return ERR(err, UNSUPPORTED, "%s: %s is %g, %s has %g", where, f->name, v, family_name(c->family), f->value);
+    }
+    for (size_t i = 0; i < N_KEY; i++) {
+        const struct key *k = &keys[i];
+        if (!(k->families & 1u << c->family))
+            continue;
+        if (k->kind == KIND_WORD && !word_of(k->words, int_of(c, k->at)))
+            return ERR(err, UNSUPPORTED, "%s: %s has no %s for this value", where, family_name(c->family), k->name);
+        for (size_t j = 0; (k->flags & ALSO) && j < i; j++)
+            if ((keys[j].families & 1u << c->family) && !strcmp(keys[j].name, k->name) && bool_of(c, keys[j].at) != bool_of(c, k->at))
+                return ERR(err, UNSUPPORTED, "%s: some of the biases that %s names together by %s are there, some not", where, family_name(c->family), k->name);
+    }
+    return 0;
+}
+
+static int check_layers(const struct config *c, const char *where, struct err *err)
+{
+    static const struct { unsigned families; int bit; const char *what; } can[] = {
+        { F_WINDOWS, LAYER_WINDOW, "a window" }, { F_SMOLLM3 | F_LATHE_GPT, LAYER_NO_ROPE, "no RoPE" },
+        { F_QWEN_MOES | F_DEEPSEEKS | F_LATHE_GPT, LAYER_DENSE, "no experts" },
+    };
+    for (int i = 0; i < CONFIG_LAYER_MAX; i++) {
+        if (c->layer[i] & ~LAYER_ALL || (i >= c->n_layer && c->layer[i]))
+            return ERR(err, RANGE, "%s: the bits of layer %d are %d, expected none but known ones of layers that are there", where, i, c->layer[i]);
+        for (size_t j = 0; j < sizeof can / sizeof *can; j++)
+            if ((c->layer[i] & can[j].bit) && !(can[j].families & 1u << c->family))
+                return ERR(err, UNSUPPORTED, "%s: layer %d has %s, %s cannot say that", where, i, can[j].what, family_name(c->family));
+        if ((c->layer[i] & LAYER_WINDOW) && !c->window)
+            return ERR(err, FORMAT, "%s: layer %d has a window, but its size is 0", where, i);
+        if ((c->layer[i] & LAYER_DENSE) && c->d_ff < 1)
+            return ERR(err, RANGE, "%s: d_ff is %d, expected at least 1 for layer %d, which has no experts", where, c->d_ff, i);
+        if (i && (1u << c->family & F_DEEPSEEKS) && (c->layer[i] & LAYER_DENSE) && !(c->layer[i - 1] & LAYER_DENSE))
+            return ERR(err, UNSUPPORTED, "%s: layer %d has no experts, %s has such layers only before all others", where, i, family_name(c->family));
     }
     return 0;
 }
@@ -645,55 +593,74 @@ static int check_bounds(const struct config *c, const char *where, struct err *e
 static int check_family(const struct config *c, const char *where, struct err *err)
 {
     const unsigned family = 1u << c->family;
-    for (size_t i = 0; i < N_FIXED; i++) {
-        const struct fixed *f = &fixed[i];
-        if (!(f->families & family))
-            continue;
-        const int v = f->kind == KIND_BOOL ? bool_of(c, f->at) : int_of(c, f->at);
-        if (v != f->value && f->words)
-            return ERR(err, UNSUPPORTED, "%s: %s is %s, %s has %s", where, f->name, word_of(f->words, v), family_name(c->family),
-                       word_of(f->words, f->value));
-        if (v != f->value)
-            return ERR(err, UNSUPPORTED, "%s: %s is %d, %s has %d", where, f->name, v, family_name(c->family), f->value);
-    }
-    for (size_t i = 0; i < N_KEY; i++)
-        if ((keys[i].families & family) && keys[i].kind == KIND_WORD && !word_of(keys[i].words, int_of(c, keys[i].at)))
-            return ERR(err, UNSUPPORTED, "%s: %s has no %s for this value", where, family_name(c->family), keys[i].name);
-    if ((family & (F_GPT2 | F_OLMOE)) && (int64_t)c->n_head * c->d_head != c->d_model)
+    TRY(check_fixed(c, where, err));
+    TRY(check_layers(c, where, err));
+    if ((family & F_SQUARE) && (int64_t)c->n_head * c->d_head != c->d_model)
         return ERR(err, UNSUPPORTED, "%s: %d heads of %d, %s needs their product to be the width %d", where, c->n_head, c->d_head,
                    family_name(c->family), c->d_model);
-    if (c->family == FAMILY_GPT2 && c->n_kv_head != c->n_head)
-        return ERR(err, UNSUPPORTED, "%s: %d key/value heads, gpt2 has as many as heads, %d", where, c->n_kv_head, c->n_head);
-    if ((family & (F_MIXTRAL | F_OLMOE)) && !c->n_expert)
+    if ((family & (F_FULL_HEADS | F_DEEPSEEKS)) && c->n_kv_head != c->n_head)
+        return ERR(err, UNSUPPORTED, "%s: %d key/value heads, %s has as many as heads, %d", where, c->n_kv_head, family_name(c->family), c->n_head);
+    if ((family & F_MOES) && !c->n_expert)
         return ERR(err, UNSUPPORTED, "%s: no experts, %s has at least one", where, family_name(c->family));
+    if ((family & F_DEEPSEEKS) && c->d_ff_shared % c->d_ff_expert)
+        return ERR(err, UNSUPPORTED, "%s: the shared expert's width %d, %s has a multiple of an expert's, %d", where, c->d_ff_shared, family_name(c->family), c->d_ff_expert);
+    return 0;
+}
+
+static int check_groups(const struct config *c, const char *where, struct err *err)
+{
+    if (!c->group_best)
+        return 0;
+    if (c->n_group < 1 || c->n_expert % c->n_group || c->n_expert / c->n_group < c->group_best)
+        return ERR(err, RANGE, "%s: %d groups of %d experts, expected groups of the same size, of at least %d", where, c->n_group, c->n_expert, c->group_best);
+    if (c->n_group_chosen < 1 || c->n_group_chosen > c->n_group || c->n_group_chosen * (c->n_expert / c->n_group) < c->top_k)
+        return ERR(err, RANGE, "%s: %d of %d groups for a token, expected at least one and enough for %d experts", where, c->n_group_chosen, c->n_group, c->top_k);
     return 0;
 }
 
 static int check_experts(const struct config *c, const char *where, struct err *err)
 {
     if (!c->n_expert && c->d_ff < 1)
-        return ERR(err, RANGE, "%s: %s is %d, expected at least 1 for a dense model", where, key_name(c, AT(d_ff), "d_ff"), c->d_ff);
+        return ERR(err, RANGE, "%s: d_ff is %d, expected at least 1 for a dense model", where, c->d_ff);
     if (!c->n_expert)
         return 0;
     if (c->top_k < 1 || c->top_k > c->n_expert)
-        return ERR(err, RANGE, "%s: %s is %d, expected 1 to the number of experts, %d", where, key_name(c, AT(top_k), "top_k"), c->top_k, c->n_expert);
+        return ERR(err, RANGE, "%s: top_k is %d, expected 1 to the number of experts, %d", where, c->top_k, c->n_expert);
     if (c->d_ff_expert < 1)
-        return ERR(err, RANGE, "%s: %s is %d, expected at least 1", where, key_name(c, AT(d_ff_expert), "d_ff_expert"), c->d_ff_expert);
-    return 0;
+        return ERR(err, RANGE, "%s: d_ff_expert is %d, expected at least 1", where, c->d_ff_expert);
+    return check_groups(c, where, err);
+}
+
+static int check_attention(const struct config *c, const char *where, struct err *err)
+{
+    if (c->n_head % c->n_kv_head)
+        return ERR(err, FORMAT, "%s: %d key/value heads do not divide %d heads", where, c->n_kv_head, c->n_head);
+    if (c->kv_rank && (c->d_nope >= c->d_head || c->qk_norm != QK_NORM_NONE || c->pos != POS_ROPE || c->rope_share != 1))
+        return ERR(err, FORMAT, "%s: %d of %d numbers of a head do not turn, expected fewer than all, and no norm of q and k", where, c->d_nope, c->d_head);
+    if (!c->kv_rank && (c->d_v != c->d_head || c->d_nope || c->q_rank))
+        return ERR(err, FORMAT, "%s: values of %d numbers, expected %d as of keys", where, c->d_v, c->d_head);
+    return c->pos == POS_ROPE ? rope_check(&c->rope, config_d_rot(c), c->ctx, where, err) : 0;
+}
+
+/* What no decoder is recorded for yet. */
+static const char *not_yet(const struct config *c)
+{
+    return c->encoder ? "an encoder" : c->window ? "a window" : c->logit_cap > 0 ? "a soft cap on logits" : c->score_cap > 0 ? "a soft cap on attention scores" :
+           c->embed_scale ? "scaled embeddings" : c->act > ACT_SWIGLU ? act_kind_name(c->act) : c->sinks ? "attention sinks" : c->kv_rank ? "latent attention" :
+           c->shared_gate ? "a gated shared expert" : c->expert_bias ? "biases of experts" : NULL;
 }
 
 int config_validate(const struct config *c, const char *where, struct err *err)
 {
-    if ((unsigned)c->family >= N_FAMILY || (unsigned)c->norm >= N_NORM_KIND || (unsigned)c->act >= N_ACT_KIND ||
-        (unsigned)c->pos >= N_POS_KIND || (unsigned)c->qk_norm >= N_QK_NORM_KIND || !word_of(dtype_words, (int)c->dtype))
-        return ERR(err, RANGE, "%s: family, norm, act, pos, qk_norm or dtype is not one of its values", where);
+    if ((unsigned)c->family >= N_FAMILY || (unsigned)c->norm >= N_NORM_KIND || (unsigned)c->act >= N_ACT_KIND || (unsigned)c->place >= N_PLACE_KIND ||
+        (unsigned)c->pos >= N_POS_KIND || (unsigned)c->qk_norm >= N_QK_NORM_KIND || (unsigned)c->router >= N_ROUTER_KIND || !word_of(dtype_words, (int)c->dtype))
+        return ERR(err, RANGE, "%s: family, norm, act, place, pos, qk_norm, router or dtype is not one of its values", where);
     TRY(check_bounds(c, where, err));
-    if (c->n_head % c->n_kv_head)
-        return ERR(err, FORMAT, "%s: %d key/value heads do not divide %d heads", where, c->n_kv_head, c->n_head);
-    if (c->pos == POS_ROPE && c->d_head % 2)
-        return ERR(err, FORMAT, "%s: d_head is %d, RoPE needs an even number", where, c->d_head);
-    if (c->norm == NORM_RMS && c->norm_bias)
-        return ERR(err, FORMAT, "%s: norm_bias is true, rmsnorm has none", where);
+    TRY(check_attention(c, where, err));
+    if ((c->norm == NORM_RMS || !c->norm_gain) && c->norm_bias)
+        return ERR(err, FORMAT, "%s: norm_bias is true, %s has none", where, c->norm == NORM_RMS ? "rmsnorm" : "a norm without weights");
+    if (c->parallel && c->place != PLACE_BEFORE)
+        return ERR(err, UNSUPPORTED, "%s: a parallel residual with norms %s, expected before", where, place_kind_name(c->place));
     TRY(check_experts(c, where, err));
     TRY(check_family(c, where, err));
     if (c->bos_id >= c->vocab_size)
@@ -703,49 +670,102 @@ int config_validate(const struct config *c, const char *where, struct err *err)
     for (int i = 0; i < c->n_eos; i++)
         if (c->eos_id[i] < 0 || c->eos_id[i] >= c->vocab_size)
             return ERR(err, RANGE, "%s: eos_id is %d, expected 0 to less than vocab_size, %d", where, c->eos_id[i], c->vocab_size);
+    if (not_yet(c))
+        return ERR(err, UNSUPPORTED, "%s: %s is not implemented", where, not_yet(c));
     int64_t total;
     config_params(c, &total, NULL);
     return total <= PARAMS_MAX ? 0 : ERR(err, RANGE, "%s: %lld parameters, expected at most 2^48", where, (long long)total);
 }
 
+/* ---- counting ---- */
+
+static int64_t attention_params(const struct config *c)
+{
+    const int64_t C = c->d_model, D = c->d_head, H = c->n_head, KV = c->n_kv_head;
+    const int64_t end = (H * c->d_v + c->o_bias) * C + (c->sinks ? H : 0);
+    if (c->kv_rank) {
+        const int64_t q = c->q_rank ? (C + 1 + H * D) * c->q_rank : C * H * D;
+        return q + c->qkv_bias * (c->q_rank + c->kv_rank + config_d_rot(c)) + (C + 1 + H * (c->d_nope + c->d_v)) * c->kv_rank + C * config_d_rot(c) + end;
+    }
+    const int64_t norm = c->qk_norm == QK_NORM_HEAD ? 2 * D : c->qk_norm == QK_NORM_FULL ? (H + KV) * D : 0;
+    return (C + c->qkv_bias) * config_qkv_rows(c) + norm + end;
+}
+
 void config_params(const struct config *c, int64_t *total, int64_t *active)
 {
-    const int64_t C = c->d_model, V = c->vocab_size, hd = c->d_head, H = c->n_head, KV = c->n_kv_head;
-    const int64_t up = config_gated(c) ? 2 : 1, norm = c->norm_bias ? 2 * C : C, bias = c->linear_bias;
-    const int64_t attn = (C + bias) * config_qkv_rows(c) + (H * hd + bias) * C;
-    const int64_t qk_norm = c->qk_norm == QK_NORM_HEAD ? 2 * hd : c->qk_norm == QK_NORM_FULL ? (H + KV) * hd : 0;
-    const int64_t expert = (up + 1) * C * c->d_ff_expert;
-    const int64_t mlp = c->n_expert ? c->n_expert * (C + expert) : (C + bias) * up * c->d_ff + (c->d_ff + bias) * C;
-    const int64_t all = V * C * (c->tie_embeddings ? 1 : 2) + (c->pos == POS_LEARNED ? c->ctx * C : 0) + norm +
-                        c->n_layer * (2 * norm + attn + qk_norm + mlp);
+    const int64_t C = c->d_model, V = c->vocab_size, up = config_gated(c) ? 2 : 1, norm = (c->norm_gain + c->norm_bias) * C;
+    const int64_t dense = (C + c->mlp_bias) * up * c->d_ff + (c->d_ff + c->mlp_bias) * C;
+    const int64_t expert = (C + c->expert_bias) * up * c->d_ff_expert + (c->d_ff_expert + c->expert_bias) * C;
+    const int64_t routed = c->n_expert * (C + c->router_bias + c->router_correction + expert) + (up + 1) * C * c->d_ff_shared + (c->shared_gate ? C : 0);
+    int64_t all = V * C * (c->tie_embeddings ? 1 : 2) + norm, n_routed = 0;        /* norm: the last, or the encoder's first */
+    if (c->pos == POS_LEARNED)
+        all += ((int64_t)c->ctx + c->pos_first) * C;
+    all += (int64_t)c->n_type * C + c->n_layer * ((c->place == PLACE_BOTH ? 4 : 2) * norm + attention_params(c));
+    for (int i = 0; i < c->n_layer; i++)
+        n_routed += !config_dense(c, i);
+    all += n_routed * routed + (c->n_layer - n_routed) * dense;
     if (total)
         *total = all;
     if (active)
-        *active = all - (c->n_expert ? c->n_layer * (c->n_expert - c->top_k) * expert : 0);
+        *active = all - (c->n_expert ? n_routed * (c->n_expert - c->top_k) * expert : 0);
+}
+
+/* ---- what follows from it ---- */
+
+double config_attention_scale(const struct config *c)
+{
+    return (c->kv_rank ? rope_scale_factor(&c->rope, c->ctx) : 1) / sqrt(c->query_scalar > 0 ? c->query_scalar : c->d_head);
+}
+
+int config_ctx_max(const struct config *c)
+{
+    const double n = c->pos == POS_ROPE && c->rope.kind == ROPE_DYNAMIC ? c->ctx * fmax(c->rope.factor, 1) : c->ctx;
+    return n < 1 << 24 ? (int)n : 1 << 24;
+}
+
+int config_stretch(struct config *c, const char *how, struct err *err)
+{
+    static const enum rope_kind kinds[] = { ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN };
+    const char *colon = strchr(how, ':');
+    char *end = NULL;
+    const double factor = colon ? strtod(colon + 1, &end) : 0;
+    if (!colon || end == colon + 1 || *end || !(factor > 1 && factor <= 1000))
+        return ERR(err, RANGE, "RoPE scaling '%.40s', expected KIND:FACTOR, as in linear:4, with a factor from 1 to 1000", how);
+    if (c->pos != POS_ROPE)
+        return ERR(err, UNSUPPORTED, "RoPE scaling of a model with %s positions", pos_kind_name(c->pos));
+    if (c->rope.kind != ROPE_PLAIN)
+        return ERR(err, UNSUPPORTED, "the model's RoPE is scaled already (%s)", rope_kind_name(c->rope.kind));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const char *name = rope_kind_name(kinds[i]);
+        if (strlen(name) != (size_t)(colon - how) || strncmp(name, how, strlen(name)))
+            continue;
+        c->rope.kind = kinds[i], c->rope.factor = factor, c->rope.original_ctx = c->ctx;
+        if (kinds[i] != ROPE_DYNAMIC)
+            c->ctx = c->ctx * factor < 1 << 24 ? (int)(c->ctx * factor) : 1 << 24;
+        return 0;
+    }
+    return ERR(err, UNSUPPORTED, "RoPE scaling '%.40s', expected one of: linear, dynamic, yarn", how);
+}
+
+const char *config_untrainable(const struct config *c)
+{
+    return c->encoder ? "an encoder" : c->kv_rank ? "latent attention (MLA)" : c->sinks ? "attention sinks" : c->expert_bias ? "biases of experts" :
+           c->router_correction || c->group_best ? "a choice of experts by groups or corrected scores" : NULL;
 }
 
 /* ---- writing ---- */
 
-/* The shortest form that reads back as the same number, marked as not an integer. */
-static int add_number(struct buf *b, double v, struct err *err)
-{
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    return buf_printf(b, err, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
-}
-
 static int add_key(struct buf *b, const struct config *c, const struct key *k, struct err *err)
 {
-    if ((k->flags & UNWRITTEN) || ((k->flags & OURS) && num_of(c, k->at) == k->fallback))
+    const double v = value_of(c, k->kind, k->at);
+    if ((k->flags & (UNWRITTEN | ALSO)) || ((k->flags & OURS) && v == k->fallback))
         return 0;
     TRY(buf_printf(b, err, ",\n  \"%s\": ", k->name));
+    if ((k->flags & NULL_IS_0) && v == 0)
+        return buf_add_str(b, "null", err);
     switch (k->kind) {
-    case KIND_INT: return buf_printf(b, err, "%d", int_of(c, k->at));
-    case KIND_NUM: return add_number(b, num_of(c, k->at), err);
+    case KIND_INT: return buf_printf(b, err, "%d", int_of(c, k->at) + (k->at == AT(ctx) ? c->pos_first : 0));
+    case KIND_NUM: return buf_add_number(b, num_of(c, k->at), err);
     case KIND_BOOL: return buf_add_str(b, bool_of(c, k->at) ? "true" : "false", err);
     default: return buf_printf(b, err, "\"%s\"", word_of(k->words, int_of(c, k->at)));
     }
@@ -763,6 +783,56 @@ static int add_ids(struct buf *b, const struct config *c, struct err *err)
     return buf_add_char(b, ']', err);
 }
 
+static int add_list(struct buf *b, const struct config *c, const char *key, int bit, const char *yes, const char *no, struct err *err)
+{
+    TRY(buf_printf(b, err, ",\n  \"%s\": [", key));
+    for (int i = 0; i < c->n_layer; i++)
+        TRY(buf_printf(b, err, "%s%s", i ? ", " : "", c->layer[i] & bit ? yes : no));
+    return buf_add_char(b, ']', err);
+}
+
+static bool any_layer(const struct config *c, int bit, bool has)
+{
+    for (int i = 0; i < c->n_layer; i++)
+        if (!(c->layer[i] & bit) != has)
+            return true;
+    return false;
+}
+
+static int add_layers(struct buf *b, const struct config *c, struct err *err)
+{
+    const unsigned family = 1u << c->family;
+    const bool window = any_layer(c, LAYER_WINDOW, true);
+    if (family & F_USE_WINDOWS)
+        TRY(buf_printf(b, err, ",\n  \"use_sliding_window\": %s", window ? "true" : "false"));
+    if (window && ((family & F_TYPES) || any_layer(c, LAYER_WINDOW, false)))
+        TRY(add_list(b, c, "layer_types", LAYER_WINDOW, "\"sliding_attention\"", "\"full_attention\"", err));
+    if (family == F_SMOLLM3 || any_layer(c, LAYER_NO_ROPE, true))
+        TRY(add_list(b, c, "no_rope_layers", LAYER_NO_ROPE, "0", "1", err));
+    int n_dense = 0;
+    if ((family & (F_QWEN_MOES | F_LATHE_GPT)) && any_layer(c, LAYER_DENSE, true)) {
+        TRY(buf_add_str(b, ",\n  \"mlp_only_layers\": [", err));
+        for (int i = 0; i < c->n_layer; i++)
+            if (c->layer[i] & LAYER_DENSE)
+                TRY(buf_printf(b, err, "%s%d", n_dense++ ? ", " : "", i));
+        TRY(buf_add_char(b, ']', err));
+    }
+    if (!(family & F_DEEPSEEKS))
+        return 0;
+    while (n_dense < c->n_layer && (c->layer[n_dense] & LAYER_DENSE))
+        n_dense++;
+    return buf_printf(b, err, ",\n  \"first_k_dense_replace\": %d,\n  \"qk_rope_head_dim\": %d,\n  \"n_shared_experts\": %d", n_dense, config_d_rot(c),
+                      c->d_ff_shared / c->d_ff_expert);
+}
+
+static int add_rope(struct buf *b, const struct config *c, struct err *err)
+{
+    if (c->pos != POS_ROPE || (c->rope.kind == ROPE_PLAIN && c->family != FAMILY_GPT_OSS))
+        return 0;
+    TRY(buf_add_str(b, ",\n  \"rope_scaling\": ", err));
+    return rope_write(&c->rope, b, err);
+}
+
 int config_write(const struct config *c, struct buf *out, struct err *err)
 {
     static const char *const class[N_FAMILY] = {
@@ -777,8 +847,10 @@ int config_write(const struct config *c, struct buf *out, struct err *err)
             TRY(add_key(out, c, &keys[i], err));
     if (c->family == FAMILY_GPT2) {
         TRY(buf_add_str(out, ",\n  \"attn_pdrop\": 0.0,\n  \"embd_pdrop\": ", err));
-        TRY(add_number(out, c->dropout, err));
+        TRY(buf_add_number(out, c->dropout, err));
     }
+    TRY(add_rope(out, c, err));
+    TRY(add_layers(out, c, err));
     TRY(add_ids(out, c, err));
     return buf_printf(out, err, ",\n  \"torch_dtype\": \"%s\"\n}\n", word_of(dtype_words, (int)c->dtype));
 }

@@ -39,30 +39,57 @@ static int linear(const struct recorder *r, int x, int layer, const char *name, 
     return graph_linear(r->g, x, weight(r, layer, w), weight(r, layer, b), add, r->o->compute, label, r->err);
 }
 
-/* The end of a residual branch: added to the stream by the product, or after dropout. */
-static int branch(const struct recorder *r, int x, int layer, const char *name, int stream)
+static bool drops(const struct recorder *r) { return r->o->use == DECODER_TRAIN && r->c->dropout > 0; }
+
+/* ---- the end of a residual branch, 1 or 2 of a layer: onto the stream, with its norm and dropout between or after ---- */
+
+/* What the last operation of the branch may add itself: the stream, if nothing comes between. */
+static int early(const struct recorder *r, int stream)
 {
-    if (r->o->use != DECODER_TRAIN || r->c->dropout <= 0)
-        return linear(r, x, layer, name, stream);
-    const int y = linear(r, x, layer, name, -1);
-    char label[48];
-    snprintf(label, sizeof label, "%d.%s.drop", layer, name);
-    return graph_dropout(r->g, y, stream, r->c->dropout, (uint64_t)(2 * layer + (name[0] == 'o' ? 1 : 2)), label, r->err);
+    return drops(r) || r->c->place == PLACE_AFTER || r->c->place == PLACE_BOTH ? -1 : stream;
+}
+
+/* y: the branch's last operation, which added early()'s. */
+static int end_branch(const struct recorder *r, int y, int layer, int which, int stream)
+{
+    char label[48], name[16];
+    const enum place_kind place = r->c->place;
+    snprintf(name, sizeof name, "norm%d_out", which);
+    if (place == PLACE_AFTER || place == PLACE_BOTH)
+        y = norm(r, y, layer, name, DT_F32);
+    if (early(r, stream) < 0 && drops(r)) {
+        snprintf(label, sizeof label, "%d.drop%d", layer, which);
+        y = graph_dropout(r->g, y, stream, r->c->dropout, (uint64_t)(2 * layer + which), label, r->err);
+    } else if (early(r, stream) < 0) {
+        snprintf(label, sizeof label, "%d.sum%d", layer, which);
+        y = graph_add(r->g, stream, y, label, r->err);
+    }
+    return place == PLACE_SUM ? norm(r, y, layer, name, DT_F32) : y;
+}
+
+static int branch(const struct recorder *r, int x, int layer, const char *name, int which, int stream)
+{
+    return end_branch(r, linear(r, x, layer, name, early(r, stream)), layer, which, stream);
+}
+
+static struct attr attention_attr(const struct config *c)
+{
+    return (struct attr){ .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_rot = config_d_rot(c), .rope_pairs = c->rope_pairs,
+                          .eps = c->norm_eps, .norm_per_head = c->qk_norm == QK_NORM_HEAD, .scale = config_attention_scale(c) };
 }
 
 static int attention(const struct recorder *r, int x, int layer, int stream)
 {
     const struct config *c = r->c;
-    const struct attr a = { .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_rot = c->d_head, .eps = c->norm_eps,
-                            .norm_per_head = c->qk_norm == QK_NORM_HEAD, .scale = 1 / sqrt((double)c->d_head) };
+    const struct attr a = attention_attr(c);
     char label[48];
     int qkv = linear(r, x, layer, "qkv", -1), kc = -1, vc = -1;
     if (c->qk_norm != QK_NORM_NONE) {
         snprintf(label, sizeof label, "%d.qkn", layer);
         qkv = graph_qk_norm(r->g, qkv, weight(r, layer, "q_norm"), weight(r, layer, "k_norm"), &a, label, r->err);
     }
-    if (c->pos == POS_ROPE)
-        qkv = graph_rope(r->g, qkv, r->d->pos, r->d->rope, &a, r->err);
+    if (c->pos == POS_ROPE && !(c->layer[layer] & LAYER_NO_ROPE))
+        qkv = graph_rope(r->g, qkv, r->d->pos, r->d->rope[r->d->rope[1] >= 0 && (c->layer[layer] & LAYER_WINDOW)], &a, r->err);
     if (r->o->use == DECODER_GENERATE) {
         const struct shape s = CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_head);
         TRY(kc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, s, r->err, "%d.keys", layer));
@@ -70,7 +97,7 @@ static int attention(const struct recorder *r, int x, int layer, int stream)
     }
     snprintf(label, sizeof label, "%d.attn", layer);
     const int o = graph_attention(r->g, qkv, kc, vc, &a, r->act, label, r->err);
-    return branch(r, o, layer, "o", stream);
+    return branch(r, o, layer, "o", 1, stream);
 }
 
 static enum op act_op(const struct config *c)
@@ -83,7 +110,16 @@ static int mlp(const struct recorder *r, int x, int layer, int stream)
     char label[48];
     const int h = linear(r, x, layer, config_gated(r->c) ? "gate_up" : "up", -1);
     snprintf(label, sizeof label, "%d.act", layer);
-    return branch(r, graph_act(r->g, act_op(r->c), h, -1, r->act, label, r->err), layer, "down", stream);
+    return branch(r, graph_act(r->g, act_op(r->c), h, -1, r->act, label, r->err), layer, "down", 2, stream);
+}
+
+/* The expert that every token has, added to `sum` (-1: nothing). */
+static int shared_expert(const struct recorder *r, int x, int layer, int sum)
+{
+    char label[48];
+    const int h = linear(r, x, layer, config_gated(r->c) ? "shared.gate_up" : "shared.up", -1);
+    snprintf(label, sizeof label, "%d.shared.act", layer);
+    return linear(r, graph_act(r->g, act_op(r->c), h, -1, r->act, label, r->err), layer, "shared.down", sum);
 }
 
 static int experts(const struct recorder *r, int x, int layer, int stream)
@@ -91,7 +127,7 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     char label[48];
     struct routed route;
     snprintf(label, sizeof label, "%d.router", layer);
-    const int logits = graph_linear(r->g, x, weight(r, layer, "router.w"), -1, -1, DT_F32, label, r->err);
+    const int logits = graph_linear(r->g, x, weight(r, layer, "router.w"), weight(r, layer, "router.b"), -1, DT_F32, label, r->err);
     snprintf(label, sizeof label, "%d.route", layer);
     TRY(graph_route(r->g, logits, &r->d->route, &route, label, r->err));
     r->d->stats[r->d->n_stats++] = route.stats;
@@ -102,13 +138,26 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     const int a = graph_act(r->g, act_op(r->c), h, route.gate, r->act, label, r->err);
     snprintf(label, sizeof label, "%d.experts.y", layer);
     const int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), &route, false, r->o->compute, label, r->err);
-    const bool drop = r->o->use == DECODER_TRAIN && r->c->dropout > 0;
+    int sum = early(r, stream);
+    if (r->c->d_ff_shared)
+        sum = shared_expert(r, x, layer, sum);
     snprintf(label, sizeof label, "%d.moe", layer);
-    const int sum = graph_combine(r->g, y, &route, drop ? -1 : stream, label, r->err);
-    if (!drop)
-        return sum;
-    snprintf(label, sizeof label, "%d.moe.drop", layer);
-    return graph_dropout(r->g, sum, stream, r->c->dropout, (uint64_t)(2 * layer + 2), label, r->err);
+    return end_branch(r, graph_combine(r->g, y, &route, sum, label, r->err), layer, 2, stream);
+}
+
+/* A branch's input: the stream, or its norm. */
+static int branch_input(const struct recorder *r, int stream, int layer, const char *name)
+{
+    return r->c->place == PLACE_BEFORE || r->c->place == PLACE_BOTH ? norm(r, stream, layer, name, r->act) : stream;
+}
+
+static int layer_of(const struct recorder *r, int x, int layer)
+{
+    const int h = attention(r, branch_input(r, x, layer, "norm1"), layer, x);
+    if (h < 0)
+        return h;
+    const int in = branch_input(r, r->c->parallel ? x : h, layer, "norm2");
+    return config_dense(r->c, layer) ? mlp(r, in, layer, h) : experts(r, in, layer, h);
 }
 
 static int record(struct recorder *r, const struct weights_list *l)
@@ -132,20 +181,20 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(d->target = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "target"));
     if (r->o->use == DECODER_GENERATE)
         TRY(d->last = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_S, r->err, "last"));
+    d->n_pos = r->o->ctx ? r->o->ctx : c->ctx;
+    const struct shape table = VEC((int64_t)d->n_pos * config_d_rot(c));
     if (c->pos == POS_ROPE)
-        TRY(d->rope = graph_tensor(g, TENSOR_CONST, DT_F32, VEC((int64_t)c->ctx * c->d_head), r->err, "rope"));
+        TRY(d->rope[0] = graph_tensor(g, TENSOR_CONST, DT_F32, table, r->err, "rope"));
+    if (c->pos == POS_ROPE && c->window && c->rope_local_theta > 0)
+        TRY(d->rope[1] = graph_tensor(g, TENSOR_CONST, DT_F32, table, r->err, "rope_local"));
     int x = graph_embed(g, d->ids, weight(r, -1, "embed"), r->err);
     if (c->pos == POS_LEARNED)
         x = graph_add(g, x, graph_embed(g, d->pos, weight(r, -1, "pos"), r->err), "stream", r->err);
-    if (r->o->use == DECODER_TRAIN && c->dropout > 0)
+    if (drops(r))
         x = graph_dropout(g, x, -1, c->dropout, 0, "embed.drop", r->err);
     for (int layer = 0; layer < c->n_layer && x >= 0; layer++) {
         g->tensor[x].keep = true;
-        x = attention(r, norm(r, x, layer, "norm1", r->act), layer, x);
-        if (x < 0)
-            break;
-        const int h = norm(r, x, layer, "norm2", r->act);
-        x = c->n_expert ? experts(r, h, layer, x) : mlp(r, h, layer, x);
+        x = layer_of(r, x, layer);
     }
     TRY(x);
     g->tensor[x].keep = true;
@@ -174,8 +223,10 @@ static int record(struct recorder *r, const struct weights_list *l)
 
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = -1 };
+    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = { -1, -1 } };
     d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
+    if (o->use == DECODER_TRAIN && config_untrainable(c))
+        return ERR(err, UNSUPPORTED, "training a model with %s is not implemented", config_untrainable(c));
     struct weights_list *l = NULL;
     int rc = weights_list_new(&l, c, err);
     if (rc < 0)
@@ -204,24 +255,28 @@ int decoder_plan(struct decoder *d, int T, int S, int n_thread, const struct dec
     return graph_plan(d->g, T, S, n_thread, share ? share->g : NULL, err);
 }
 
-/* cos and sin of pos * theta^(-2i/D), computed in double. */
-static void fill_rope(const struct decoder *d)
+/* cos and sin of pos * frequency, computed in double. */
+static void fill_rope(const struct decoder *d, int table, const struct rope_config *rope)
 {
-    float *table = d->g->tensor[d->rope].data;
-    const int half = d->config.d_head / 2;
-    for (int pos = 0; pos < d->config.ctx; pos++)
-        for (int i = 0; i < half; i++) {
-            const double angle = pos * pow(d->config.rope_theta, -2.0 * i / d->config.d_head);
-            table[(ptrdiff_t)(pos * half + i) * 2] = (float)cos(angle);
-            table[(ptrdiff_t)(pos * half + i) * 2 + 1] = (float)sin(angle);
+    double frequency[ROPE_PAIRS_MAX];
+    float *out = d->g->tensor[table].data;
+    const int d_rot = config_d_rot(&d->config);
+    const double factor = rope_frequencies(rope, d_rot, d->config.ctx, d->n_pos, frequency);
+    for (int pos = 0; pos < d->n_pos; pos++)
+        for (int i = 0; i < d_rot / 2; i++) {
+            *out++ = (float)(cos(pos * frequency[i]) * factor);
+            *out++ = (float)(sin(pos * frequency[i]) * factor);
         }
 }
 
 int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *share, struct err *err)
 {
     TRY(graph_bind(d->g, cpu_kernels(), pool, share ? share->g : NULL, err));
-    if (d->rope >= 0 && !share)
-        fill_rope(d);
+    const struct rope_config local = rope_plain(d->config.rope_local_theta);
+    if (d->rope[0] >= 0 && !share)
+        fill_rope(d, d->rope[0], &d->config.rope);
+    if (d->rope[1] >= 0 && !share)
+        fill_rope(d, d->rope[1], &local);
     return 0;
 }
 

@@ -20,7 +20,8 @@ struct decoder_opts {
     enum decoder_use use;
     enum dtype compute;
     enum recompute recompute;        /* train */
-    int n_slot, ctx;                 /* generate: sequences that the cache holds, positions of each */
+    int n_slot;                      /* generate: sequences that the cache holds */
+    int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */
 };
 
 struct decoder {
@@ -28,7 +29,8 @@ struct decoder {
     struct config config;
     int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
     int nll, logits;                 /* output tensors, -1 where the use has none */
-    int rope;                        /* table to fill after bind, or -1 */
+    int n_pos;                       /* positions in the tables */
+    int rope[2];                     /* tables to fill after bind, or -1: of all layers, of those with a window if they differ */
     int n_stats;                     /* MoE layers */
     int *stats;                      /* [n_stats] output tensors (graph_aux_losses) */
     struct attr route;               /* of every MoE layer */

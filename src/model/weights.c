@@ -4,74 +4,172 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 
-/* ---- names in the file: '#' is the layer, '@' the expert; NULL in the third column: as in the second ---- */
+/* ---- names in the file: '#' is the layer, '@' the expert, '$' nothing or "_bias" (else .weight or .bias follow) ---- */
 
-#define SLOTS(X)                                                                                                         \
-    X(EMBED, "transformer.wte", "model.embed_tokens", NULL)                                                              \
-    X(POS, "transformer.wpe", "model.embed_positions", NULL)                                                             \
-    X(NORM1, "transformer.h.#.ln_1", "model.layers.#.input_layernorm", NULL)                                             \
-    X(QKV, "transformer.h.#.attn.c_attn", NULL, NULL)                                                                    \
-    X(Q, NULL, "model.layers.#.self_attn.q_proj", NULL)                                                                  \
-    X(K, NULL, "model.layers.#.self_attn.k_proj", NULL)                                                                  \
-    X(V, NULL, "model.layers.#.self_attn.v_proj", NULL)                                                                  \
-    X(Q_NORM, NULL, "model.layers.#.self_attn.q_norm", NULL)                                                             \
-    X(K_NORM, NULL, "model.layers.#.self_attn.k_norm", NULL)                                                             \
-    X(O, "transformer.h.#.attn.c_proj", "model.layers.#.self_attn.o_proj", NULL)                                         \
-    X(NORM2, "transformer.h.#.ln_2", "model.layers.#.post_attention_layernorm", NULL)                                    \
-    X(GATE, NULL, "model.layers.#.mlp.gate_proj", NULL)                                                                  \
-    X(UP, "transformer.h.#.mlp.c_fc", "model.layers.#.mlp.up_proj", NULL)                                                \
-    X(DOWN, "transformer.h.#.mlp.c_proj", "model.layers.#.mlp.down_proj", NULL)                                          \
-    X(ROUTER, NULL, "model.layers.#.mlp.gate", "model.layers.#.block_sparse_moe.gate")                                   \
-    X(E_GATE, NULL, "model.layers.#.mlp.experts.@.gate_proj", "model.layers.#.block_sparse_moe.experts.@.w1")            \
-    X(E_UP, NULL, "model.layers.#.mlp.experts.@.up_proj", "model.layers.#.block_sparse_moe.experts.@.w3")                \
-    X(E_DOWN, NULL, "model.layers.#.mlp.experts.@.down_proj", "model.layers.#.block_sparse_moe.experts.@.w2")            \
-    X(NORM, "transformer.ln_f", "model.norm", NULL)                                                                      \
-    X(HEAD, "lm_head", "lm_head", NULL)
 enum slot {
-#define X(name, ...) SLOT_##name,
-    SLOTS(X)
-#undef X
-    N_SLOT
+    SLOT_EMBED, SLOT_TYPE, SLOT_EMBED_NORM, SLOT_POS, SLOT_NORM1, SLOT_NORM1_OUT, SLOT_QKV, SLOT_Q, SLOT_K, SLOT_V, SLOT_Q_NORM, SLOT_K_NORM, SLOT_SINKS,
+    SLOT_Q_A, SLOT_Q_A_NORM, SLOT_Q_B, SLOT_KV_A, SLOT_KV_A_NORM, SLOT_KV_B, SLOT_O, SLOT_NORM2, SLOT_NORM2_OUT, SLOT_GATE_UP, SLOT_GATE, SLOT_UP, SLOT_DOWN,
+    SLOT_ROUTER, SLOT_CORRECTION, SLOT_E_GATE, SLOT_E_UP, SLOT_E_DOWN, SLOT_E_GATE_UP_ALL, SLOT_E_DOWN_ALL, SLOT_S_GATE, SLOT_S_UP, SLOT_S_DOWN, SLOT_SHARED_GATE,
+    SLOT_NORM, SLOT_HEAD, N_SLOT
 };
-static const struct { const char *gpt2, *llama, *mixtral; } slot_names[N_SLOT] = {
-#define X(name, gpt2, llama, mixtral) { gpt2, llama, mixtral },
-    SLOTS(X)
-#undef X
-};
-#define GPT2_PREFIX "transformer."
+#define F_GPT_NAMES (F_GPT2 | F_GPT_NEOX | F_BERTS)
+#define F_BERT_NAMES (F_BERT | F_ROBERTA | F_XLM_ROBERTA)
+#define REST F_ALL
 
-/* Constants that old files carry beside the weights; the model computes them itself. */
-static const char *const buffers[] = { "transformer.h.#.attn.bias", "transformer.h.#.attn.masked_bias", "h.#.attn.bias",
-                                       "h.#.attn.masked_bias", "model.layers.#.self_attn.rotary_emb.inv_freq" };
+/* The first row that has slot and family. */
+static const struct { enum slot slot; unsigned families; const char *name; } slot_names[] = {
+    { SLOT_EMBED, F_GPT2, "transformer.wte" },
+    { SLOT_EMBED, F_GPT_NEOX, "gpt_neox.embed_in" },
+    { SLOT_EMBED, F_BERTS, "embeddings.word_embeddings" },
+    { SLOT_EMBED, REST, "model.embed_tokens" },
+    { SLOT_TYPE, F_BERTS, "embeddings.token_type_embeddings" },
+    { SLOT_EMBED_NORM, F_BERTS, "embeddings.LayerNorm" },
+    { SLOT_POS, F_GPT2, "transformer.wpe" },
+    { SLOT_POS, F_BERTS, "embeddings.position_embeddings" },
+    { SLOT_POS, REST, "model.embed_positions" },
+
+    { SLOT_NORM1, F_GPT2, "transformer.h.#.ln_1" },
+    { SLOT_NORM1, F_GPT_NEOX, "gpt_neox.layers.#.input_layernorm" },
+    { SLOT_NORM1, REST, "model.layers.#.input_layernorm" },
+    { SLOT_NORM1_OUT, F_BERT_NAMES, "encoder.layer.#.attention.output.LayerNorm" },
+    { SLOT_NORM1_OUT, F_DISTILBERT, "transformer.layer.#.sa_layer_norm" },
+    { SLOT_NORM1_OUT, REST, "model.layers.#.post_attention_layernorm" },
+    { SLOT_NORM2, F_GPT2, "transformer.h.#.ln_2" },
+    { SLOT_NORM2, F_GPT_NEOX, "gpt_neox.layers.#.post_attention_layernorm" },
+    { SLOT_NORM2, F_GEMMA2 | F_GEMMA3, "model.layers.#.pre_feedforward_layernorm" },
+    { SLOT_NORM2, REST, "model.layers.#.post_attention_layernorm" },
+    { SLOT_NORM2_OUT, F_BERT_NAMES, "encoder.layer.#.output.LayerNorm" },
+    { SLOT_NORM2_OUT, F_DISTILBERT, "transformer.layer.#.output_layer_norm" },
+    { SLOT_NORM2_OUT, REST, "model.layers.#.post_feedforward_layernorm" },
+
+    { SLOT_QKV, F_GPT2, "transformer.h.#.attn.c_attn" },
+    { SLOT_QKV, F_GPT_NEOX, "gpt_neox.layers.#.attention.query_key_value" },
+    { SLOT_QKV, F_PHI3, "model.layers.#.self_attn.qkv_proj" },
+    { SLOT_Q, F_BERT_NAMES, "encoder.layer.#.attention.self.query" },
+    { SLOT_K, F_BERT_NAMES, "encoder.layer.#.attention.self.key" },
+    { SLOT_V, F_BERT_NAMES, "encoder.layer.#.attention.self.value" },
+    { SLOT_Q, F_DISTILBERT, "transformer.layer.#.attention.q_lin" },
+    { SLOT_K, F_DISTILBERT, "transformer.layer.#.attention.k_lin" },
+    { SLOT_V, F_DISTILBERT, "transformer.layer.#.attention.v_lin" },
+    { SLOT_Q, REST, "model.layers.#.self_attn.q_proj" },
+    { SLOT_K, REST, "model.layers.#.self_attn.k_proj" },
+    { SLOT_V, REST, "model.layers.#.self_attn.v_proj" },
+    { SLOT_Q_NORM, REST, "model.layers.#.self_attn.q_norm" },
+    { SLOT_K_NORM, REST, "model.layers.#.self_attn.k_norm" },
+    { SLOT_SINKS, REST, "model.layers.#.self_attn.sinks$" },
+    { SLOT_Q_A, REST, "model.layers.#.self_attn.q_a_proj" },
+    { SLOT_Q_A_NORM, REST, "model.layers.#.self_attn.q_a_layernorm" },
+    { SLOT_Q_B, REST, "model.layers.#.self_attn.q_b_proj" },
+    { SLOT_KV_A, REST, "model.layers.#.self_attn.kv_a_proj_with_mqa" },
+    { SLOT_KV_A_NORM, REST, "model.layers.#.self_attn.kv_a_layernorm" },
+    { SLOT_KV_B, REST, "model.layers.#.self_attn.kv_b_proj" },
+    { SLOT_O, F_GPT2, "transformer.h.#.attn.c_proj" },
+    { SLOT_O, F_GPT_NEOX, "gpt_neox.layers.#.attention.dense" },
+    { SLOT_O, F_BERT_NAMES, "encoder.layer.#.attention.output.dense" },
+    { SLOT_O, F_DISTILBERT, "transformer.layer.#.attention.out_lin" },
+    { SLOT_O, REST, "model.layers.#.self_attn.o_proj" },
+
+    { SLOT_GATE_UP, F_PHI3, "model.layers.#.mlp.gate_up_proj" },
+    { SLOT_GATE, REST, "model.layers.#.mlp.gate_proj" },
+    { SLOT_UP, F_GPT2, "transformer.h.#.mlp.c_fc" },
+    { SLOT_UP, F_GPT_NEOX, "gpt_neox.layers.#.mlp.dense_h_to_4h" },
+    { SLOT_UP, F_BERT_NAMES, "encoder.layer.#.intermediate.dense" },
+    { SLOT_UP, F_DISTILBERT, "transformer.layer.#.ffn.lin1" },
+    { SLOT_UP, REST, "model.layers.#.mlp.up_proj" },
+    { SLOT_DOWN, F_GPT2, "transformer.h.#.mlp.c_proj" },
+    { SLOT_DOWN, F_GPT_NEOX, "gpt_neox.layers.#.mlp.dense_4h_to_h" },
+    { SLOT_DOWN, F_BERT_NAMES, "encoder.layer.#.output.dense" },
+    { SLOT_DOWN, F_DISTILBERT, "transformer.layer.#.ffn.lin2" },
+    { SLOT_DOWN, REST, "model.layers.#.mlp.down_proj" },
+
+    { SLOT_ROUTER, F_MIXTRAL, "model.layers.#.block_sparse_moe.gate" },
+    { SLOT_ROUTER, F_GPT_OSS, "model.layers.#.mlp.router" },
+    { SLOT_ROUTER, REST, "model.layers.#.mlp.gate" },
+    { SLOT_CORRECTION, REST, "model.layers.#.mlp.gate.e_score_correction_bias$" },
+    { SLOT_E_GATE, F_MIXTRAL, "model.layers.#.block_sparse_moe.experts.@.w1" },
+    { SLOT_E_UP, F_MIXTRAL, "model.layers.#.block_sparse_moe.experts.@.w3" },
+    { SLOT_E_DOWN, F_MIXTRAL, "model.layers.#.block_sparse_moe.experts.@.w2" },
+    { SLOT_E_GATE, REST, "model.layers.#.mlp.experts.@.gate_proj" },
+    { SLOT_E_UP, REST, "model.layers.#.mlp.experts.@.up_proj" },
+    { SLOT_E_DOWN, REST, "model.layers.#.mlp.experts.@.down_proj" },
+    { SLOT_E_GATE_UP_ALL, REST, "model.layers.#.mlp.experts.gate_up_proj$" },
+    { SLOT_E_DOWN_ALL, REST, "model.layers.#.mlp.experts.down_proj$" },
+    { SLOT_S_GATE, F_DEEPSEEKS, "model.layers.#.mlp.shared_experts.gate_proj" },
+    { SLOT_S_UP, F_DEEPSEEKS, "model.layers.#.mlp.shared_experts.up_proj" },
+    { SLOT_S_DOWN, F_DEEPSEEKS, "model.layers.#.mlp.shared_experts.down_proj" },
+    { SLOT_S_GATE, REST, "model.layers.#.mlp.shared_expert.gate_proj" },
+    { SLOT_S_UP, REST, "model.layers.#.mlp.shared_expert.up_proj" },
+    { SLOT_S_DOWN, REST, "model.layers.#.mlp.shared_expert.down_proj" },
+    { SLOT_SHARED_GATE, REST, "model.layers.#.mlp.shared_expert_gate" },
+
+    { SLOT_NORM, F_GPT2, "transformer.ln_f" },
+    { SLOT_NORM, F_GPT_NEOX, "gpt_neox.final_layer_norm" },
+    { SLOT_NORM, REST, "model.norm" },
+    { SLOT_HEAD, F_GPT_NEOX, "embed_out" },
+    { SLOT_HEAD, REST, "lm_head" },
+};
+#define N_NAME (sizeof slot_names / sizeof *slot_names)
+
+/* Files of the bare model, without its head, lack the first word of the others; those with one have it for an encoder. */
+static const struct { unsigned families; const char *prefix; bool written; } prefixes[] = {
+    { F_GPT2, "transformer.", true }, { F_BERT, "bert.", false }, { F_ROBERTA | F_XLM_ROBERTA, "roberta.", false }, { F_DISTILBERT, "distilbert.", false },
+    { F_GPT_NEOX, "gpt_neox.", true }, { REST, "model.", true },
+};
+static const char *prefix_of(const struct config *c, bool *written)
+{
+    int i = 0;
+    while (!(prefixes[i].families & 1u << c->family))
+        i++;
+    *written = prefixes[i].written;
+    return prefixes[i].prefix;
+}
+
+/* What files carry beside the weights that we use: constants that the model computes itself, heads, further layers. */
+static const struct { unsigned families; const char *pattern; } passed_over[] = {
+    { F_GPT2, "transformer.h.#.attn.bias" }, { F_GPT2, "transformer.h.#.attn.masked_bias" }, { F_GPT2, "h.#.attn.bias" }, { F_GPT2, "h.#.attn.masked_bias" },
+    { REST, "model.layers.#.self_attn.rotary_emb.inv_freq" },
+    { F_GPT_NEOX, "gpt_neox.layers.#.attention.bias" }, { F_GPT_NEOX, "gpt_neox.layers.#.attention.masked_bias" },
+    { F_GPT_NEOX, "gpt_neox.layers.#.attention.rotary_emb.inv_freq" },
+    { F_BERTS, "*pooler.dense.weight" }, { F_BERTS, "*pooler.dense.bias" }, { F_BERTS, "*embeddings.position_ids" }, { F_BERTS, "cls.*" },
+    { F_BERTS, "lm_head.*" }, { F_BERTS, "vocab_*" }, { F_BERTS, "classifier.*" }, { F_BERTS, "pre_classifier.*" },
+};
 
 static const char *slot_name(const struct config *c, int slot)
 {
-    if (c->family == FAMILY_GPT2)
-        return slot_names[slot].gpt2;
-    const char *mixtral = c->family == FAMILY_MIXTRAL ? slot_names[slot].mixtral : NULL;
-    return mixtral ? mixtral : slot_names[slot].llama;
+    size_t i = 0;
+    while (i < N_NAME && ((int)slot_names[i].slot != slot || !(slot_names[i].families & 1u << c->family)))
+        i++;
+    assert(i < N_NAME);
+    return slot_names[i].name;
 }
 
 static void part_name(char out[PART_NAME_MAX], const char *pattern, int layer, int expert, bool bias)
 {
     char *p = out;
+    bool suffix = true;
     for (; *pattern; pattern++) {
         assert(p - out < PART_NAME_MAX - 24);      /* a number and the suffix fit */
         if (*pattern == '#' || *pattern == '@')
             p += sprintf(p, "%d", *pattern == '#' ? layer : expert);
+        else if (*pattern == '$')
+            p += sprintf(p, "%s", bias ? "_bias" : ""), suffix = false;
         else
             *p++ = *pattern;
     }
-    strcpy(p, bias ? ".bias" : ".weight");
+    strcpy(p, !suffix ? "" : bias ? ".bias" : ".weight");
 }
 
 /* ---- the list ---- */
 
 /* Segments of one expert: slots and their rows, ended by rows 0. */
 struct segments { struct { int slot; int64_t n_row; } s[3]; };
+
+/* The weight is one block for each expert, and so are its parts. */
+static bool stacked(const struct weight *w) { return w->rank == 3 || (w->n_segment && w->segment[0].slot == SLOT_E_GATE_UP_ALL) || (w->n_segment && w->segment[0].slot == SLOT_E_DOWN_ALL); }
 
 static struct weight *add(struct weights_list *l, int layer, const char *name, const char *suffix, int rank, int64_t a, int64_t b,
                           int64_t c, struct segments segments)
@@ -88,25 +186,47 @@ static struct weight *add(struct weights_list *l, int layer, const char *name, c
         w->segment[i].n_row = segments.s[i].n_row;
         w->n_segment++;
     }
-    w->n_part = w->n_segment * (rank > 2 ? (int)a : 1);
+    w->n_part = w->n_segment * (stacked(w) ? (int)a : 1);
     return w;
 }
 
 static void add_norm(struct weights_list *l, int layer, const char *name, int slot)
 {
-    const int64_t C = l->config.d_model;
+    const struct config *c = &l->config;
+    const int64_t C = c->d_model;
     const struct segments s = { { { slot, C } } };
-    add(l, layer, name, ".w", 1, C, 0, 0, s)->init = INIT_ONES;
-    if (!l->config.norm_bias)
+    if (c->norm_gain) {
+        struct weight *w = add(l, layer, name, ".w", 1, C, 0, 0, s);
+        w->init = INIT_ONES;
+        w->plus_one = c->norm_plus_one;
+    }
+    if (!c->norm_bias)
         return;
     struct weight *b = add(l, layer, name, ".b", 1, C, 0, 0, s);
     b->init = INIT_ZEROS;
     b->bias = true;
 }
 
+/* A norm of the layer, if this kind of place has it: on a branch's input, on its output or on the sum. */
+static void add_layer_norm(struct weights_list *l, int layer, const char *name, int slot, bool out)
+{
+    const enum place_kind p = l->config.place;
+    if (out ? p != PLACE_BEFORE : p == PLACE_BEFORE || p == PLACE_BOTH)
+        add_norm(l, layer, name, slot);
+}
+
 static void add_gain(struct weights_list *l, int layer, const char *name, int slot, int64_t n)
 {
-    add(l, layer, name, "", 1, n, 0, 0, (struct segments){ { { slot, n } } })->init = INIT_ONES;
+    struct weight *w = add(l, layer, name, "", 1, n, 0, 0, (struct segments){ { { slot, n } } });
+    w->init = INIT_ONES;
+    w->plus_one = l->config.norm_plus_one;
+}
+
+static struct weight *add_zeros(struct weights_list *l, int layer, const char *name, const char *suffix, int rank, int64_t a, int64_t b, struct segments s)
+{
+    struct weight *w = add(l, layer, name, suffix, rank, a, b, 0, s);
+    w->init = INIT_ZEROS;
+    return w;
 }
 
 /* rank 2: [a,b]; rank 3: [a,b,c]. */
@@ -121,63 +241,121 @@ static struct weight *add_matrix(struct weights_list *l, int layer, const char *
 
 enum { BRANCH_BEGIN, BRANCH_END };
 
-static void add_linear(struct weights_list *l, int layer, const char *name, int64_t n_out, int64_t n_in, int where,
-                       struct segments s)
+/* Returns the matrix, and after it in the list its bias, if it has one. */
+static struct weight *add_linear(struct weights_list *l, int layer, const char *name, int64_t n_out, int64_t n_in, int where, bool bias,
+                                 struct segments s)
 {
     const struct config *c = &l->config;
     struct weight *w = add_matrix(l, layer, name, ".w", n_out, n_in, 0, s);
     w->transposed = c->family == FAMILY_GPT2;
     if (where == BRANCH_END)
         w->std /= sqrt(2.0 * c->n_layer);
-    if (!c->linear_bias)
-        return;
-    struct weight *b = add(l, layer, name, ".b", 1, n_out, 0, 0, s);
-    b->init = INIT_ZEROS;
-    b->bias = true;
+    if (bias)
+        add_zeros(l, layer, name, ".b", 1, n_out, 0, s)->bias = true;
+    return w;
+}
+
+static void add_qkv(struct weights_list *l, int layer)
+{
+    const struct config *c = &l->config;
+    const int64_t q = (int64_t)c->n_head * c->d_head, kv = (int64_t)c->n_kv_head * c->d_head;
+    const bool is_fused = c->family == FAMILY_GPT2 || c->family == FAMILY_GPT_NEOX || c->family == FAMILY_PHI3;
+    const struct segments fused = { { { SLOT_QKV, q + 2 * kv } } }, split = { { { SLOT_Q, q }, { SLOT_K, kv }, { SLOT_V, kv } } };
+    struct weight *w = add_linear(l, layer, "qkv", q + 2 * kv, c->d_model, BRANCH_BEGIN, c->qkv_bias, is_fused ? fused : split);
+    for (int i = 0; c->family == FAMILY_GPT_NEOX && i <= c->qkv_bias; i++)
+        w[i].fold = 3, w[i].inner = c->d_head;
+    if (c->qk_norm != QK_NORM_NONE) {
+        add_gain(l, layer, "q_norm", SLOT_Q_NORM, c->qk_norm == QK_NORM_FULL ? q : c->d_head);
+        add_gain(l, layer, "k_norm", SLOT_K_NORM, c->qk_norm == QK_NORM_FULL ? kv : c->d_head);
+    }
+}
+
+#define ONE(slot, n) ((struct segments){ { { (slot), (n) } } })
+
+static void add_mla(struct weights_list *l, int layer)
+{
+    const struct config *c = &l->config;
+    const int64_t C = c->d_model, q = (int64_t)c->n_head * c->d_head, kv = (int64_t)c->n_head * (c->d_nope + c->d_v), a = c->kv_rank + config_d_rot(c);
+    if (c->q_rank) {
+        add_linear(l, layer, "q_a", c->q_rank, C, BRANCH_BEGIN, c->qkv_bias, ONE(SLOT_Q_A, c->q_rank));
+        add_gain(l, layer, "q_a_norm", SLOT_Q_A_NORM, c->q_rank);
+        add_linear(l, layer, "q_b", q, c->q_rank, BRANCH_BEGIN, false, ONE(SLOT_Q_B, q));
+    } else {
+        add_linear(l, layer, "q", q, C, BRANCH_BEGIN, false, ONE(SLOT_Q, q));
+    }
+    add_linear(l, layer, "kv_a", a, C, BRANCH_BEGIN, c->qkv_bias, ONE(SLOT_KV_A, a));
+    add_gain(l, layer, "kv_a_norm", SLOT_KV_A_NORM, c->kv_rank);
+    add_linear(l, layer, "kv_b", kv, c->kv_rank, BRANCH_BEGIN, false, ONE(SLOT_KV_B, kv));
 }
 
 static void add_attention(struct weights_list *l, int layer)
 {
     const struct config *c = &l->config;
-    const int64_t q = (int64_t)c->n_head * c->d_head, kv = (int64_t)c->n_kv_head * c->d_head;
-    const struct segments fused = { { { SLOT_QKV, q + 2 * kv } } }, split = { { { SLOT_Q, q }, { SLOT_K, kv }, { SLOT_V, kv } } };
-    add_norm(l, layer, "norm1", SLOT_NORM1);
-    add_linear(l, layer, "qkv", q + 2 * kv, c->d_model, BRANCH_BEGIN, c->family == FAMILY_GPT2 ? fused : split);
-    if (c->qk_norm != QK_NORM_NONE) {
-        add_gain(l, layer, "q_norm", SLOT_Q_NORM, c->qk_norm == QK_NORM_FULL ? q : c->d_head);
-        add_gain(l, layer, "k_norm", SLOT_K_NORM, c->qk_norm == QK_NORM_FULL ? kv : c->d_head);
-    }
-    add_linear(l, layer, "o", c->d_model, q, BRANCH_END, (struct segments){ { { SLOT_O, c->d_model } } });
+    add_layer_norm(l, layer, "norm1", SLOT_NORM1, false);
+    (c->kv_rank ? add_mla : add_qkv)(l, layer);
+    if (c->sinks)
+        add_zeros(l, layer, "sinks", "", 1, c->n_head, 0, ONE(SLOT_SINKS, c->n_head));
+    add_linear(l, layer, "o", c->d_model, (int64_t)c->n_head * c->d_v, BRANCH_END, c->o_bias, ONE(SLOT_O, c->d_model));
+    add_layer_norm(l, layer, "norm1_out", SLOT_NORM1_OUT, true);
+    add_layer_norm(l, layer, "norm2", SLOT_NORM2, false);
 }
 
 static void add_mlp(struct weights_list *l, int layer)
 {
     const struct config *c = &l->config;
     const int64_t C = c->d_model, F = c->d_ff;
-    add_norm(l, layer, "norm2", SLOT_NORM2);
     if (config_gated(c))
-        add_linear(l, layer, "gate_up", 2 * F, C, BRANCH_BEGIN, (struct segments){ { { SLOT_GATE, F }, { SLOT_UP, F } } });
+        add_linear(l, layer, "gate_up", 2 * F, C, BRANCH_BEGIN, c->mlp_bias,
+                   c->family == FAMILY_PHI3 ? ONE(SLOT_GATE_UP, 2 * F) : (struct segments){ { { SLOT_GATE, F }, { SLOT_UP, F } } });
     else
-        add_linear(l, layer, "up", F, C, BRANCH_BEGIN, (struct segments){ { { SLOT_UP, F } } });
-    add_linear(l, layer, "down", C, F, BRANCH_END, (struct segments){ { { SLOT_DOWN, C } } });
+        add_linear(l, layer, "up", F, C, BRANCH_BEGIN, c->mlp_bias, ONE(SLOT_UP, F));
+    add_linear(l, layer, "down", C, F, BRANCH_END, c->mlp_bias, ONE(SLOT_DOWN, C));
+}
+
+/* gpt-oss: all experts in one tensor, [E, in, out], gate and up taking turns. */
+static void add_stacked_experts(struct weights_list *l, int layer)
+{
+    const struct config *c = &l->config;
+    const int64_t C = c->d_model, E = c->n_expert, F = c->d_ff_expert;
+    struct weight *up = add_matrix(l, layer, "experts.gate_up", ".w", E, 2 * F, C, ONE(SLOT_E_GATE_UP_ALL, 2 * F));
+    struct weight *up_bias = add_zeros(l, layer, "experts.gate_up", ".b", 2, E, 2 * F, ONE(SLOT_E_GATE_UP_ALL, 2 * F));
+    up->transposed = up_bias->bias = true;
+    up->fold = up_bias->fold = 2, up->inner = up_bias->inner = 1;
+    struct weight *down = add_matrix(l, layer, "experts.down", ".w", E, C, F, ONE(SLOT_E_DOWN_ALL, C));
+    down->transposed = true;
+    down->std /= sqrt(2.0 * c->n_layer);
+    add_zeros(l, layer, "experts.down", ".b", 2, E, C, ONE(SLOT_E_DOWN_ALL, C))->bias = true;
 }
 
 static void add_experts(struct weights_list *l, int layer)
 {
     const struct config *c = &l->config;
-    const int64_t C = c->d_model, E = c->n_expert, F = c->d_ff_expert;
-    add_norm(l, layer, "norm2", SLOT_NORM2);
-    add_matrix(l, layer, "router", ".w", E, C, 0, (struct segments){ { { SLOT_ROUTER, E } } });
+    const int64_t C = c->d_model, E = c->n_expert, F = c->d_ff_expert, S = c->d_ff_shared;
+    add_linear(l, layer, "router", E, C, BRANCH_BEGIN, c->router_bias, ONE(SLOT_ROUTER, E));
+    if (c->router_correction)
+        add_zeros(l, layer, "correction", "", 1, E, 0, ONE(SLOT_CORRECTION, E));
+    if (c->family == FAMILY_GPT_OSS) {
+        add_stacked_experts(l, layer);
+    } else {
+        if (config_gated(c))
+            add_matrix(l, layer, "experts.gate_up", ".w", E, 2 * F, C, (struct segments){ { { SLOT_E_GATE, F }, { SLOT_E_UP, F } } });
+        else
+            add_matrix(l, layer, "experts.up", ".w", E, F, C, ONE(SLOT_E_UP, F));
+        add_matrix(l, layer, "experts.down", ".w", E, C, F, ONE(SLOT_E_DOWN, C))->std /= sqrt(2.0 * c->n_layer);
+    }
+    if (!S)
+        return;
     if (config_gated(c))
-        add_matrix(l, layer, "experts.gate_up", ".w", E, 2 * F, C, (struct segments){ { { SLOT_E_GATE, F }, { SLOT_E_UP, F } } });
+        add_linear(l, layer, "shared.gate_up", 2 * S, C, BRANCH_BEGIN, false, (struct segments){ { { SLOT_S_GATE, S }, { SLOT_S_UP, S } } });
     else
-        add_matrix(l, layer, "experts.up", ".w", E, F, C, (struct segments){ { { SLOT_E_UP, F } } });
-    struct weight *down = add_matrix(l, layer, "experts.down", ".w", E, C, F, (struct segments){ { { SLOT_E_DOWN, C } } });
-    down->std /= sqrt(2.0 * c->n_layer);
+        add_linear(l, layer, "shared.up", S, C, BRANCH_BEGIN, false, ONE(SLOT_S_UP, S));
+    add_linear(l, layer, "shared.down", C, S, BRANCH_END, false, ONE(SLOT_S_DOWN, C));
+    if (c->shared_gate)
+        add_linear(l, layer, "shared_gate", 1, C, BRANCH_BEGIN, false, ONE(SLOT_SHARED_GATE, 1));
 }
 
-#define PER_LAYER_MAX 14       /* norm1 2, qkv 2, q_norm, k_norm, o 2, norm2 2, up 2, down 2 */
-#define OUTSIDE_MAX 5          /* embed, pos, norm 2, head */
+#define PER_LAYER_MAX 28       /* four norms 8, MLA 8 (qkv and its norms 4), sinks, o 2, router 3, experts 4, shared 3; a dense MLP has 4 */
+#define OUTSIDE_MAX 8          /* embed, type, embed_norm 2, pos, norm 2, head */
 
 int weights_list_new(struct weights_list **out, const struct config *c, struct err *err)
 {
@@ -189,17 +367,23 @@ int weights_list_new(struct weights_list **out, const struct config *c, struct e
         return ERR(err, NOMEM, "no memory for the list of %zu weights", n);
     }
     l->config = *c;
-    const int64_t V = c->vocab_size, C = c->d_model;
-    add_matrix(l, -1, "embed", "", V, C, 0, (struct segments){ { { SLOT_EMBED, V } } });
+    const int64_t V = c->vocab_size, C = c->d_model, n_pos = (int64_t)c->ctx + c->pos_first;
+    add_matrix(l, -1, "embed", "", V, C, 0, ONE(SLOT_EMBED, V));
     if (c->pos == POS_LEARNED)
-        add_matrix(l, -1, "pos", "", c->ctx, C, 0, (struct segments){ { { SLOT_POS, c->ctx } } });
+        add_matrix(l, -1, "pos", "", n_pos, C, 0, ONE(SLOT_POS, n_pos));
+    if (c->n_type)
+        add_matrix(l, -1, "type", "", c->n_type, C, 0, ONE(SLOT_TYPE, c->n_type));
+    if (c->encoder)
+        add_norm(l, -1, "embed_norm", SLOT_EMBED_NORM);
     for (int layer = 0; layer < c->n_layer; layer++) {
         add_attention(l, layer);
-        (c->n_expert ? add_experts : add_mlp)(l, layer);
+        (config_dense(c, layer) ? add_mlp : add_experts)(l, layer);
+        add_layer_norm(l, layer, "norm2_out", SLOT_NORM2_OUT, true);
     }
-    add_norm(l, -1, "norm", SLOT_NORM);
+    if (!c->encoder)
+        add_norm(l, -1, "norm", SLOT_NORM);
     if (!c->tie_embeddings)
-        add_matrix(l, -1, "head", ".w", V, C, 0, (struct segments){ { { SLOT_HEAD, V } } });
+        add_matrix(l, -1, "head", ".w", V, C, 0, ONE(SLOT_HEAD, V));
     assert((size_t)l->n_weight <= n);
     *out = l;
     return 0;
@@ -217,13 +401,32 @@ struct weight_part weight_part(const struct weights_list *l, const struct weight
 {
     assert(i_part >= 0 && i_part < w->n_part);
     const int expert = i_part / w->n_segment, i = i_part % w->n_segment;
-    struct weight_part p = { .n_row = w->segment[i].n_row, .transposed = w->transposed, .rank = w->rank == 1 ? 1 : 2 };
-    p.n_col = w->rank == 1 ? 1 : w->shape[w->rank - 1];
-    p.row = w->rank == 3 ? expert * w->shape[1] : 0;
+    const bool one_tensor = stacked(w) && w->segment[i].slot >= SLOT_E_GATE_UP_ALL && w->segment[i].slot <= SLOT_E_DOWN_ALL;
+    struct weight_part p = { .n_row = w->segment[i].n_row, .transposed = w->transposed, .plus_one = w->plus_one, .fold = w->fold, .inner = w->inner };
+    p.n_col = w->rank == 1 || w->bias ? 1 : w->shape[w->rank - 1];
+    p.row = stacked(w) ? expert * w->shape[1] : 0;
     for (int j = 0; j < i; j++)
         p.row += w->segment[j].n_row;
+    if (one_tensor)
+        p.shape[p.rank++] = w->shape[0], p.at = expert * p.n_row * p.n_col;
+    p.shape[p.rank++] = w->transposed ? p.n_col : p.n_row;
+    if (w->rank > 1 && !w->bias)
+        p.shape[p.rank++] = w->transposed ? p.n_row : p.n_col;
     part_name(p.name, slot_name(&l->config, w->segment[i].slot), w->layer, expert, w->bias);
     return p;
+}
+
+/* The same part where the file has all experts of it in one tensor, gate above up (as Hugging Face's classes have them inside). */
+static bool stacked_part(const struct weights_list *l, const struct weight *w, int i_part, struct weight_part *p)
+{
+    if (w->rank != 3 || w->segment[0].slot >= SLOT_E_GATE_UP_ALL || (w->n_segment != 2 && w->segment[0].slot != SLOT_E_DOWN))
+        return false;
+    *p = weight_part(l, w, i_part);
+    part_name(p->name, slot_name(&l->config, w->n_segment == 2 ? SLOT_E_GATE_UP_ALL : SLOT_E_DOWN_ALL), w->layer, 0, false);
+    p->rank = 3;
+    memcpy(p->shape, w->shape, sizeof p->shape);
+    p->at = p->row * p->n_col;
+    return true;
 }
 
 /* ---- the file against the list ---- */
@@ -231,15 +434,43 @@ struct weight_part weight_part(const struct weights_list *l, const struct weight
 struct matched {
     const struct weights_list *l;
     const struct safetensors *st;
-    bool bare;                 /* gpt2 without the prefix "transformer." */
+    const char *strip, *put;   /* in front of each name: what to take away, what to put ("" and "": as they are) */
     bool *seen;                /* [st->n_tensor] */
     struct err *err;
 };
 
-static const struct st_tensor *find_part(const struct matched *m, const struct weight_part *p)
+static const struct st_tensor *find_name(const struct matched *m, const char *name)
 {
-    const bool strip = m->bare && !strncmp(p->name, GPT2_PREFIX, strlen(GPT2_PREFIX));
-    return safetensors_find(m->st, p->name + (strip ? strlen(GPT2_PREFIX) : 0));
+    char full[PART_NAME_MAX + 16];
+    const size_t n = strlen(m->strip);
+    snprintf(full, sizeof full, "%s%s", m->put, !strncmp(name, m->strip, n) ? name + n : name);
+    return safetensors_find(m->st, full);
+}
+
+/* Part j of w in the file, or NULL; *p says how it lies there. */
+static const struct st_tensor *find_part(const struct matched *m, const struct weight *w, int j, struct weight_part *p)
+{
+    *p = weight_part(m->l, w, j);
+    const struct st_tensor *t = find_name(m, p->name);
+    struct weight_part q;
+    if (!t && stacked_part(m->l, w, j, &q) && (t = find_name(m, q.name)))
+        *p = q;
+    return t;
+}
+
+/* Which of the two forms of names: decided by the embedding. */
+static void find_prefix(struct matched *m)
+{
+    bool written;
+    const struct weight_part embed = weight_part(m->l, &m->l->weight[0], 0);
+    const char *prefix = prefix_of(&m->l->config, &written);
+    m->strip = m->put = "";
+    if (safetensors_find(m->st, embed.name))
+        return;
+    const char **to = written ? &m->strip : &m->put;
+    *to = prefix;
+    if (!find_name(m, embed.name))
+        *to = "";
 }
 
 static void shape_text(char out[200], int rank, const int64_t *shape)
@@ -254,15 +485,14 @@ static bool readable(enum st_dtype t) { return t == ST_F32 || t == ST_F16 || t =
 
 static int check_part(const struct matched *m, const struct weight_part *p, const struct st_tensor *t)
 {
-    const int64_t want[2] = { p->transposed ? p->n_col : p->n_row, p->transposed ? p->n_row : p->n_col };
     if (!readable(t->dtype))
         return ERR(m->err, UNSUPPORTED, "%s: tensor '%s': dtype %s, expected F32, F16, BF16 or F64",
                    safetensors_file_name(m->st, t->i_file), t->name, st_dtype_name(t->dtype));
-    if (t->rank == p->rank && !memcmp(t->shape, want, (size_t)p->rank * sizeof *want))
+    if (t->rank == p->rank && !memcmp(t->shape, p->shape, (size_t)p->rank * sizeof *p->shape))
         return 0;
     char found[200], expected[200];
     shape_text(found, t->rank, t->shape);
-    shape_text(expected, p->rank, want);
+    shape_text(expected, p->rank, p->shape);
     return ERR(m->err, FORMAT, "%s: tensor '%s': shape %s, expected %s", safetensors_file_name(m->st, t->i_file), t->name, found,
                expected);
 }
@@ -275,8 +505,8 @@ static int check_parts(struct matched *m)
     long long n_missing = 0;
     for (int i = 0; i < l->n_weight; i++)
         for (int j = 0; j < l->weight[i].n_part; j++) {
-            const struct weight_part p = weight_part(l, &l->weight[i], j);
-            const struct st_tensor *t = find_part(m, &p);
+            struct weight_part p;
+            const struct st_tensor *t = find_part(m, &l->weight[i], j, &p);
             if (!t) {
                 if (!n_missing++)
                     memcpy(missing, p.name, sizeof missing);
@@ -297,11 +527,11 @@ static int check_parts(struct matched *m)
 /* A tied head may be in the file too, if it has the embedding's values. */
 static int check_tied_head(struct matched *m)
 {
-    const struct weight_part embed = weight_part(m->l, &m->l->weight[0], 0);
-    struct weight_part head = embed;
+    struct weight_part head = weight_part(m->l, &m->l->weight[0], 0);
+    const struct st_tensor *a = find_name(m, head.name);
     part_name(head.name, slot_name(&m->l->config, SLOT_HEAD), -1, 0, false);
-    const struct st_tensor *a = find_part(m, &embed), *b = find_part(m, &head);
-    if (!m->l->config.tie_embeddings || !b)
+    const struct st_tensor *b = find_name(m, head.name);
+    if (!m->l->config.tie_embeddings || m->l->config.encoder || !b)
         return 0;
     m->seen[b - m->st->tensor] = true;
     TRY(check_part(m, &head, b));
@@ -317,9 +547,16 @@ static int check_tied_head(struct matched *m)
     return 0;
 }
 
+/* '#': a number; '*': anything, at the beginning or the end. */
 static bool matches(const char *pattern, const char *s)
 {
+    if (*pattern == '*') {
+        const size_t n = strlen(s), m = strlen(++pattern);
+        return n >= m && !strcmp(s + n - m, pattern);
+    }
     for (; *pattern; pattern++) {
+        if (*pattern == '*')
+            return true;
         if (*pattern != '#') {
             if (*s++ != *pattern)
                 return false;
@@ -333,12 +570,20 @@ static bool matches(const char *pattern, const char *s)
     return !*s;
 }
 
-static bool is_buffer(const char *name)
+/* DeepSeek-V3's layers after the last predict further tokens. */
+static bool is_further_layer(const struct config *c, const char *name)
 {
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-        if (matches(buffers[i], name))
+    static const char prefix[] = "model.layers.";
+    return c->family == FAMILY_DEEPSEEK3 && !strncmp(name, prefix, sizeof prefix - 1) && isdigit((unsigned char)name[sizeof prefix - 1]) &&
+           strtol(name + sizeof prefix - 1, NULL, 10) >= c->n_layer;
+}
+
+static bool is_passed_over(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < sizeof passed_over / sizeof *passed_over; i++)
+        if ((passed_over[i].families & 1u << c->family) && matches(passed_over[i].pattern, name))
             return true;
-    return false;
+    return is_further_layer(c, name);
 }
 
 static int check_unexpected(const struct matched *m)
@@ -346,7 +591,7 @@ static int check_unexpected(const struct matched *m)
     const struct st_tensor *first = NULL;
     int n = 0;
     for (int i = 0; i < m->st->n_tensor; i++)
-        if (!m->seen[i] && !is_buffer(m->st->tensor[i].name)) {
+        if (!m->seen[i] && !is_passed_over(&m->l->config, m->st->tensor[i].name)) {
             first = first ? first : &m->st->tensor[i];
             n++;
         }
@@ -362,7 +607,7 @@ static int check_unexpected(const struct matched *m)
 static int match(struct matched *m, const struct weights_list *l, const struct safetensors *st, struct err *err)
 {
     *m = (struct matched){ .l = l, .st = st, .err = err };
-    m->bare = l->config.family == FAMILY_GPT2 && !safetensors_find(st, GPT2_PREFIX "wte.weight");
+    find_prefix(m);
     if (!(m->seen = mem_alloc_array((size_t)st->n_tensor + 1, sizeof *m->seen)))
         return ERR(err, NOMEM, "no memory to match %d tensors", st->n_tensor);
     int rc = check_parts(m);
@@ -381,38 +626,45 @@ int weights_check(const struct weights_list *l, const struct safetensors *st, st
     return match(&m, l, st, err);
 }
 
-/* ---- copying.  A transposed part passes through CHUNK elements in the file's order ---- */
+/* ---- copying.  What lies otherwise in the file passes through CHUNK elements in the file's order ---- */
 
 #define CHUNK ((int64_t)1 << 16)
 
-/* Elements first .. first+n-1 of the file's [n_col, n_row], to or from rows of `out` [.., n_col]. */
+static bool is_plain(const struct weight_part *p) { return !p->transposed && p->fold < 2 && !p->plus_one; }
+
+/* Where element k of the part in the file is in our [.., n_col]. */
+static int64_t place_of(const struct weight_part *p, int64_t k)
+{
+    int64_t r = p->transposed ? k % p->n_row : k / p->n_col;
+    const int64_t c = p->transposed ? k / p->n_row : k % p->n_col;
+    if (p->fold > 1) {
+        const int64_t group = r / (p->fold * p->inner), run = r / p->inner % p->fold;
+        r = run * (p->n_row / p->fold) + group * p->inner + r % p->inner;
+    }
+    return (p->row + r) * p->n_col + c;
+}
+
+/* Elements first .. first+n-1 of the part in the file's order, to or from our weight. */
 static void scatter(float *out, const struct weight_part *p, int64_t first, int64_t n, const float *chunk)
 {
-    int64_t r = first % p->n_row, c = first / p->n_row;
-    for (int64_t i = 0; i < n; i++) {
-        out[(p->row + r) * p->n_col + c] = chunk[i];
-        if (++r == p->n_row)
-            r = 0, c++;
-    }
+    for (int64_t i = 0; i < n; i++)
+        out[place_of(p, first + i)] = chunk[i] + (p->plus_one ? 1 : 0);
 }
 
 static void gather(const float *in, const struct weight_part *p, int64_t first, int64_t n, float *chunk)
 {
-    int64_t r = first % p->n_row, c = first / p->n_row;
-    for (int64_t i = 0; i < n; i++) {
-        chunk[i] = in[(p->row + r) * p->n_col + c];
-        if (++r == p->n_row)
-            r = 0, c++;
-    }
+    for (int64_t i = 0; i < n; i++)
+        chunk[i] = in[place_of(p, first + i)] - (p->plus_one ? 1 : 0);
 }
 
 static int load_part(const struct st_tensor *t, const struct weight_part *p, float *out, float *chunk, struct err *err)
 {
-    if (!p->transposed)
-        return st_read_f32(t, 0, t->n, out + p->row * p->n_col, err);
-    for (int64_t i = 0; i < t->n; i += CHUNK) {
-        const int64_t n = t->n - i < CHUNK ? t->n - i : CHUNK;
-        TRY(st_read_f32(t, i, n, chunk, err));
+    const int64_t n_all = p->n_row * p->n_col;
+    if (is_plain(p))
+        return st_read_f32(t, p->at, n_all, out + p->row * p->n_col, err);
+    for (int64_t i = 0; i < n_all; i += CHUNK) {
+        const int64_t n = n_all - i < CHUNK ? n_all - i : CHUNK;
+        TRY(st_read_f32(t, p->at + i, n, chunk, err));
         scatter(out, p, i, n, chunk);
     }
     return 0;
@@ -431,8 +683,9 @@ int weights_load(const struct weights_list *l, const struct safetensors *st, flo
         const struct weight *w = &l->weight[i];
         float *out = place(ctx, i);
         for (int j = 0; out && j < w->n_part && !rc; j++) {
-            const struct weight_part p = weight_part(l, w, j);
-            rc = load_part(find_part(&m, &p), &p, out, chunk, err);
+            struct weight_part p;
+            const struct st_tensor *t = find_part(&m, w, j, &p);
+            rc = load_part(t, &p, out, chunk, err);
         }
     }
     mem_free(chunk);
@@ -441,11 +694,17 @@ int weights_load(const struct weights_list *l, const struct safetensors *st, flo
 
 /* ---- saving ---- */
 
-static int n_parts(const struct weights_list *l)
+/* Parts of one tensor follow each other. */
+static bool begins_tensor(const struct weight_part *p) { return !p->at; }
+
+static int n_tensors(const struct weights_list *l)
 {
     int n = 0;
     for (int i = 0; i < l->n_weight; i++)
-        n += l->weight[i].n_part;
+        for (int j = 0; j < l->weight[i].n_part; j++) {
+            const struct weight_part p = weight_part(l, &l->weight[i], j);
+            n += begins_tensor(&p);
+        }
     return n;
 }
 
@@ -456,7 +715,7 @@ static int save_part(struct st_writer *w, int i_tensor, const struct weight_part
     for (int64_t i = 0; i < n_all; i += CHUNK) {
         const int64_t n = n_all - i < CHUNK ? n_all - i : CHUNK;
         const float *v = in + p->row * p->n_col + i;
-        if (p->transposed) {
+        if (!is_plain(p)) {
             gather(in, p, i, n, chunk);
             v = chunk;
         }
@@ -478,11 +737,12 @@ static int save_all(const struct weights_list *l, struct st_writer *w, enum st_d
     float *chunk = mem_alloc_array((size_t)(2 * CHUNK), sizeof *chunk);
     if (!chunk)
         return ERR(err, NOMEM, "no memory to write weights");
-    int rc = 0, i_tensor = 0;
+    int rc = 0, i_tensor = -1;
     for (int i = 0; i < l->n_weight && !rc; i++) {
         const float *in = source(ctx, i);
-        for (int j = 0; j < l->weight[i].n_part && !rc; j++, i_tensor++) {
+        for (int j = 0; j < l->weight[i].n_part && !rc; j++) {
             const struct weight_part p = weight_part(l, &l->weight[i], j);
+            i_tensor += begins_tensor(&p);
             rc = save_part(w, i_tensor, &p, dtype, in, chunk, err);
         }
     }
@@ -490,16 +750,17 @@ static int save_all(const struct weights_list *l, struct st_writer *w, enum st_d
     return rc ? rc : st_writer_commit(w, err);
 }
 
-/* names: of all parts, in the order of the file. */
+/* names: of all tensors, in the order of the file. */
 static void declare(const struct weights_list *l, enum st_dtype dtype, struct weight_digest *names, struct st_decl *decl)
 {
     for (int i = 0, k = 0; i < l->n_weight; i++)
-        for (int j = 0; j < l->weight[i].n_part; j++, k++) {
+        for (int j = 0; j < l->weight[i].n_part; j++) {
             const struct weight_part p = weight_part(l, &l->weight[i], j);
+            if (!begins_tensor(&p))
+                continue;
             memcpy(names[k].name, p.name, sizeof p.name);
-            decl[k] = (struct st_decl){ names[k].name, dtype, p.rank, { p.n_row, p.n_col } };
-            if (p.transposed)
-                decl[k].shape[0] = p.n_col, decl[k].shape[1] = p.n_row;
+            decl[k] = (struct st_decl){ names[k].name, dtype, p.rank, { p.shape[0], p.shape[1], p.shape[2] } };
+            k++;
         }
 }
 
@@ -511,7 +772,7 @@ int weights_save(const struct weights_list *l, const char *path, enum st_dtype d
         *digest = NULL, *n_digest = 0;
     if (dtype != ST_F32 && dtype != ST_BF16)
         return ERR(err, UNSUPPORTED, "%s: dtype %s, expected F32 or BF16", path, st_dtype_name(dtype));
-    const int n = n_parts(l);
+    const int n = n_tensors(l);
     struct st_writer *w = NULL;
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
     struct weight_digest *names = mem_alloc_array((size_t)n, sizeof *names);

@@ -5,11 +5,17 @@
  * says for each weight of ours its shape, how it is initialised, and of which parts of the file it consists.
  *
  *   embed [V,C]                  pos [ctx,C] if learned                    norm.w (.b) [C]        head.w [V,C] unless tied
- *   L.norm1.w (.b) [C]           L.qkv.w [(H+2KV)*D, C] (.b): q rows, k rows, v rows             L.o.w [C, H*D] (.b)
- *   L.q_norm, L.k_norm [D] per head, [H*D], [KV*D] full                    L.norm2.w (.b) [C]
+ *   encoders: type [n_type,C], embed_norm.w, .b [C], and no norm at the end
+ *   L.norm1.w (.b) [C]           L.qkv.w [(H+2KV)*D, C] (.b): q rows, k rows, v rows             L.o.w [C, H*Dv] (.b)
+ *   L.norm1_out.w (.b), L.norm2_out.w (.b) [C]: after a branch, or after the sum (config's place)
+ *   L.q_norm, L.k_norm [D] per head, [H*D], [KV*D] full                    L.norm2.w (.b) [C]    L.sinks [H]
+ *   MLA in place of qkv: L.q.w [H*D,C], or L.q_a.w [q_rank,C] (.b), L.q_a_norm [q_rank], L.q_b.w [H*D,q_rank];
+ *          L.kv_a.w [kv_rank+Dr,C] (.b), L.kv_a_norm [kv_rank], L.kv_b.w [H*(Dn+Dv),kv_rank]; of a head: what does not turn first
  *   dense: L.up.w [F,C] or L.gate_up.w [2F,C] (.b): gate rows, up rows     L.down.w [C,F] (.b)
- *   MoE:   L.router.w [E,C]      L.experts.up.w [E,Fe,C] or L.experts.gate_up.w [E,2Fe,C]        L.experts.down.w [E,C,Fe]
- * L is the layer's number: "0.qkv.w".  All are row-major floats in memory. */
+ *   MoE:   L.router.w [E,C] (.b) L.correction [E]      L.experts.up.w [E,Fe,C] or L.experts.gate_up.w [E,2Fe,C] (.b [E,2Fe])
+ *          L.experts.down.w [E,C,Fe] (.b [E,C])        L.shared.gate_up.w [2Fs,C], L.shared.down.w [C,Fs], L.shared_gate.w [1,C]
+ * L is the layer's number: "0.qkv.w".  All are row-major floats in memory.  Where the file has weight - 1 of a norm (Gemma), ours
+ * is the weight. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 #include <stdbool.h>
@@ -35,17 +41,21 @@ struct weight {
     int n_part;
     struct { int slot; int64_t n_row; } segment[3];      /* of one expert, in order; use weight_part() */
     int n_segment;
-    bool bias, transposed;
+    bool bias, transposed, plus_one;
+    int fold; int64_t inner;               /* see weight_part */
 };
 struct weights_list { struct weight *weight; int n_weight; struct config config; };
 
-/* One tensor of the file: rows row .. row+n_row-1 of the weight seen as [n / n_col, n_col].  transposed: the file has
- * [n_col, n_row] (GPT-2's Conv1D). */
+/* A tensor of the file, or the part of it from element `at` on: rows row .. row+n_row-1 of the weight seen as [n / n_col, n_col].
+ * transposed: the file has [n_col, n_row] (GPT-2's Conv1D, gpt-oss's experts).  fold > 1: our rows are `fold` runs, one after
+ * the other, whose groups of `inner` rows take turns in the file (GPT-NeoX: q, k, v of head 0, of head 1, ...; gpt-oss: gate, up). */
 struct weight_part {
     char name[PART_NAME_MAX];
     int64_t row, n_row, n_col;
-    int rank;                              /* in the file: 1 or 2 */
-    bool transposed;
+    int rank;                              /* in the file */
+    int64_t shape[WEIGHT_RANK_MAX], at;
+    bool transposed, plus_one;
+    int fold; int64_t inner;
 };
 
 /* c must be valid; it is copied. */
@@ -54,7 +64,8 @@ void weights_list_free(struct weights_list *l);
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part);
 
 /* All parts are in the file with the right shape and a type we can read, and nothing else is there: a second copy of a
- * tied head must be equal, and buffers that old files carry (attention masks, RoPE frequencies) are passed over. */
+ * tied head must be equal, and what the model does not use is passed over: buffers that old files carry (attention masks, RoPE
+ * frequencies), an encoder's heads, DeepSeek's layers that predict further tokens.  Experts may lie one by one or stacked. */
 int weights_check(const struct weights_list *l, const struct safetensors *st, struct err *err);
 /* Checks, then fills each weight: place() gives its weight[i].n floats, or NULL to pass it over. */
 int weights_load(const struct weights_list *l, const struct safetensors *st, float *(*place)(void *ctx, int i), void *ctx,

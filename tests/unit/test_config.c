@@ -97,20 +97,20 @@ static void real_files_are_understood_to_the_last_key(void **state)
     struct buf w;
     buf_init(&w);
     struct config c = parse(gpt2, &w);
-    assert_string_equal(w.data, "config.json: attn_pdrop: dropout of attention probabilities (0.1) is not implemented and is left out in training, as if it were 0\n");
-    assert_true(c.family == FAMILY_GPT2 && c.norm == NORM_LAYER && c.norm_bias && c.linear_bias && c.act == ACT_GELU_TANH &&
+    assert_string_equal(w.data, "config.json: attn_pdrop: dropout of attention probabilities (0.1) is not implemented and is left out in training\n");
+    assert_true(c.family == FAMILY_GPT2 && c.norm == NORM_LAYER && c.norm_bias && c.qkv_bias && c.o_bias && c.mlp_bias && c.act == ACT_GELU_TANH &&
                 c.pos == POS_LEARNED && c.tie_embeddings && c.d_ff == 3072 && c.n_kv_head == 12 && c.d_head == 64 && c.norm_eps == 1e-5 &&
                 c.dropout == 0.1 && c.bos_id == 50256 && c.n_eos == 1 && c.eos_id[0] == 50256 && c.dtype == ST_F32);
     buf_clear(&w);
     c = parse(llama31_unscaled, &w);
     assert_int_equal(w.len, 0);
-    assert_true(c.family == FAMILY_LLAMA && c.norm == NORM_RMS && !c.norm_bias && !c.linear_bias && c.act == ACT_SWIGLU && c.pos == POS_ROPE &&
-                c.rope_theta == 500000 && c.n_kv_head == 8 && c.d_head == 128 && c.n_eos == 3 && c.eos_id[2] == 128009 &&
+    assert_true(c.family == FAMILY_LLAMA && c.norm == NORM_RMS && !c.norm_bias && !c.qkv_bias && !c.o_bias && !c.mlp_bias && c.act == ACT_SWIGLU && c.pos == POS_ROPE &&
+                c.rope.theta == 500000 && c.n_kv_head == 8 && c.d_head == 128 && c.n_eos == 3 && c.eos_id[2] == 128009 &&
                 c.dtype == ST_BF16 && !c.n_expert && c.qk_norm == QK_NORM_NONE && c.ctx == 131072);
     c = parse(mixtral, &w);
     assert_int_equal(w.len, 0);
     assert_true(c.family == FAMILY_MIXTRAL && c.n_expert == 8 && c.top_k == 2 && c.d_ff_expert == 14336 && c.d_ff == 0 && c.norm_topk &&
-                c.aux_loss == 0.02 && c.rope_theta == 1e6);
+                c.aux_loss == 0.02 && c.rope.theta == 1e6);
     c = parse(olmoe, &w);
     assert_int_equal(w.len, 0);
     assert_true(c.family == FAMILY_OLMOE && c.n_expert == 64 && c.top_k == 8 && c.d_ff_expert == 1024 && !c.norm_topk &&
@@ -126,17 +126,17 @@ static void absent_keys_have_the_defaults_of_their_family(void **state)
                 c.norm_eps == 1e-5 && c.tie_embeddings && c.act == ACT_GELU_TANH && c.dropout == 0.1 && c.init_std == 0.02);
     c = parse("{\"model_type\":\"llama\"}", NULL);
     assert_true(c.vocab_size == 32000 && c.d_model == 4096 && c.d_ff == 11008 && c.n_layer == 32 && c.n_head == 32 && c.n_kv_head == 32 &&
-                c.d_head == 128 && c.ctx == 2048 && c.norm_eps == 1e-6 && c.rope_theta == 10000 && !c.tie_embeddings && c.bos_id == 1 &&
+                c.d_head == 128 && c.ctx == 2048 && c.norm_eps == 1e-6 && c.rope.theta == 10000 && !c.tie_embeddings && c.bos_id == 1 &&
                 c.eos_id[0] == 2);
     c = parse("{\"model_type\":\"mixtral\"}", NULL);
-    assert_true(c.n_kv_head == 8 && c.d_ff_expert == 14336 && c.ctx == 131072 && c.norm_eps == 1e-5 && c.rope_theta == 1e6 && c.n_expert == 8 &&
+    assert_true(c.n_kv_head == 8 && c.d_ff_expert == 14336 && c.ctx == 131072 && c.norm_eps == 1e-5 && c.rope.theta == 1e6 && c.n_expert == 8 &&
                 c.top_k == 2 && c.aux_loss == 0.001);
     c = parse("{\"model_type\":\"olmoe\"}", NULL);
     assert_true(c.vocab_size == 50304 && c.d_model == 2048 && c.d_ff_expert == 2048 && c.n_layer == 16 && c.n_kv_head == 16 &&
-                c.norm_eps == 1e-5 && c.rope_theta == 10000 && c.aux_loss == 0.01 && !c.norm_topk && c.bos_id == -1);
+                c.norm_eps == 1e-5 && c.rope.theta == 10000 && c.aux_loss == 0.01 && !c.norm_topk && c.bos_id == -1);
     c = parse(OURS "}", NULL);
     assert_true(c.norm == NORM_RMS && c.act == ACT_SWIGLU && c.pos == POS_ROPE && c.n_kv_head == 4 && c.d_head == 8 && !c.tie_embeddings &&
-                c.rope_theta == 10000 && c.n_expert == 0 && c.d_ff_expert == 0);
+                c.rope.theta == 10000 && c.n_expert == 0 && c.d_ff_expert == 0);
     c = parse(OURS_MOE "}", NULL);
     assert_true(c.norm_topk && c.d_ff_expert == 64 && c.top_k == 2);
     c = parse("{\"model_type\":\"mixtral\",\"num_key_value_heads\":null}", NULL);
@@ -149,8 +149,8 @@ static void newer_spellings_are_read(void **state)
     struct buf w;
     buf_init(&w);
     struct config c = parse("{\"model_type\":\"llama\",\"dtype\":\"bfloat16\",\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"default\"},"
-                            "\"head_dim\":96,\"sliding_window\":4096,\"max_position_embeddings\":4096,\"layer_types\":[\"full_attention\"]}", &w);
-    assert_true(c.dtype == ST_BF16 && c.rope_theta == 500000 && c.d_head == 96);
+                            "\"head_dim\":96,\"sliding_window\":4096,\"max_position_embeddings\":4096,\"num_hidden_layers\":2,\"layer_types\":[\"full_attention\",\"full_attention\"]}", &w);
+    assert_true(c.dtype == ST_BF16 && c.rope.theta == 500000 && c.d_head == 96);
     c = parse("{\"model_type\":\"mixtral\",\"sliding_window\":4096,\"use_sliding_window\":false}", &w);
     assert_int_equal(w.len, 0);
     c = parse("{\"model_type\":\"gpt2\",\"resid_pdrop\":0,\"embd_pdrop\":0.2,\"attn_pdrop\":0,\"col\\u001bour\":\"blue\"}", &w);
@@ -167,28 +167,35 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
     static const struct { const char *text; int code; const char *says[2]; } cases[] = {
         { "[]", ERR_FORMAT, { "found no object" } },
         { "{", ERR_FORMAT, { "config.json:1" } },
-        { "{}", ERR_FORMAT, { "no model_type", "gpt2 llama mixtral olmoe lathe_gpt" } },
-        { "{\"model_type\":\"bert\"}", ERR_UNSUPPORTED, { "model_type is 'bert'", "gpt2 llama mixtral olmoe lathe_gpt" } },
+        { "{}", ERR_FORMAT, { "no model_type", "gpt2 gpt_neox llama mistral mixtral" } },
+        { "{\"model_type\":\"mamba\"}", ERR_UNSUPPORTED, { "model_type is 'mamba'", "gpt2 gpt_neox llama mistral mixtral" } },
         { "{\"model_type\":1}", ERR_FORMAT, { "model_type" } },
         { "{\"model_type\":\"llama\",\"model_type\":\"llama\"}", ERR_FORMAT, { "duplicate" } },
-        { llama31, ERR_UNSUPPORTED, { "rope_scaling of type 'llama3'" } },
-        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0}}", ERR_UNSUPPORTED, { "rope_scaling of type 'linear'" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"cubic\",\"factor\":2.0}}", ERR_UNSUPPORTED, { "rope_scaling of type 'cubic'", "llama3" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\"}}", ERR_FORMAT, { "found no factor", "linear" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", ERR_RANGE, { "rope_scaling.factor is 0" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0,\"phase\":1}}", ERR_UNSUPPORTED, { "rope_scaling.phase" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1]}}", ERR_FORMAT, { "differ in length" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,1]}}", ERR_FORMAT, { "2 factors", "64" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,\"x\"],\"long_factor\":[1,1]}}", ERR_FORMAT, { "short_factor[1]" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}}", ERR_FORMAT, { "high_freq_factor is 4" } },
         { "{\"model_type\":\"llama\",\"rope_scaling\":2}", ERR_FORMAT, { "rope_scaling is not an object" } },
-        { "{\"model_type\":\"llama\",\"rope_parameters\":{\"rope_type\":\"yarn\"}}", ERR_UNSUPPORTED, { "rope_parameters of type 'yarn'" } },
-        { "{\"model_type\":\"llama\",\"rope_parameters\":{\"factor\":2}}", ERR_UNSUPPORTED, { "rope_parameters.factor" } },
+        { "{\"model_type\":\"llama\",\"rope_parameters\":{\"rope_type\":\"yarn\",\"beta_fast\":-1}}", ERR_RANGE, { "rope_parameters.beta_fast" } },
         { "{\"model_type\":\"llama\",\"rope_theta\":1e4,\"rope_parameters\":{\"rope_theta\":1e6}}", ERR_FORMAT, { "expected one number" } },
-        { "{\"model_type\":\"llama\",\"attention_bias\":true}", ERR_UNSUPPORTED, { "attention_bias", "expected false" } },
-        { "{\"model_type\":\"llama\",\"mlp_bias\":true}", ERR_UNSUPPORTED, { "mlp_bias" } },
-        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":0.5}", ERR_UNSUPPORTED, { "partial_rotary_factor" } },
+        { "{\"model_type\":\"mixtral\",\"attention_bias\":true}", ERR_UNSUPPORTED, { "attention_bias", "expected false" } },
+        { "{\"model_type\":\"mixtral\",\"mlp_bias\":true}", ERR_UNSUPPORTED, { "mlp_bias" } },
+        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":0.01}", ERR_FORMAT, { "1 numbers of a head turn" } },
+        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":1.5}", ERR_RANGE, { "rope_share is 1.5" } },
         { "{\"model_type\":\"llama\",\"hidden_act\":\"relu\"}", ERR_UNSUPPORTED, { "hidden_act is 'relu'", "silu" } },
         { "{\"model_type\":\"llama\",\"final_logit_softcapping\":30.0}", ERR_UNSUPPORTED, { "final_logit_softcapping", "soft cap" } },
         { "{\"model_type\":\"llama\",\"attn_logit_softcapping\":50.0}", ERR_UNSUPPORTED, { "attn_logit_softcapping" } },
         { "{\"model_type\":\"llama\",\"quantization_config\":{\"bits\":4}}", ERR_UNSUPPORTED, { "quantization_config" } },
         { "{\"model_type\":\"llama\",\"auto_map\":{\"AutoModel\":\"x.Y\"}}", ERR_UNSUPPORTED, { "auto_map", "Python code" } },
         { "{\"model_type\":\"llama\",\"torch_dtype\":\"float8_e4m3fn\"}", ERR_UNSUPPORTED, { "torch_dtype is 'float8_e4m3fn'" } },
-        { "{\"model_type\":\"llama\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", ERR_UNSUPPORTED, { "layer_types[1] is 'sliding_attention'" } },
+        { "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", ERR_UNSUPPORTED, { "layer_types[1] is 'sliding_attention'" } },
         { "{\"model_type\":\"llama\",\"layer_types\":3}", ERR_FORMAT, { "layer_types" } },
-        { "{\"model_type\":\"mixtral\",\"sliding_window\":4096}", ERR_UNSUPPORTED, { "sliding_window is 4096", "131072" } },
+        { "{\"model_type\":\"llama\",\"sliding_window\":1024}", ERR_UNSUPPORTED, { "sliding_window is 1024", "2048" } },
+        { "{\"model_type\":\"llama\",\"layer_types\":[\"full_attention\"]}", ERR_FORMAT, { "layer_types has 1 entries", "32 layers" } },
         { "{\"model_type\":\"olmoe\",\"clip_qkv\":8.0}", ERR_UNSUPPORTED, { "clip_qkv", "expected null" } },
         { "{\"model_type\":\"olmoe\",\"head_dim\":64}", ERR_UNSUPPORTED, { "16 heads of 64", "2048" } },
         { "{\"model_type\":\"gpt2\",\"scale_attn_weights\":false}", ERR_UNSUPPORTED, { "scale_attn_weights" } },
@@ -200,22 +207,22 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"llama\",\"num_key_value_heads\":5}", ERR_FORMAT, { "5 key/value heads do not divide 32 heads" } },
         { "{\"model_type\":\"llama\",\"num_key_value_heads\":0}", ERR_RANGE, { "num_key_value_heads is 0" } },
         { "{\"model_type\":\"llama\",\"num_key_value_heads\":-1}", ERR_RANGE, { "num_key_value_heads is -1" } },
-        { "{\"model_type\":\"llama\",\"head_dim\":65}", ERR_FORMAT, { "d_head is 65", "even" } },
+        { "{\"model_type\":\"llama\",\"head_dim\":65}", ERR_FORMAT, { "65 numbers of a head turn", "even" } },
         { "{\"model_type\":\"llama\",\"num_attention_heads\":0}", ERR_RANGE, { "num_attention_heads is 0" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":4294967296}", ERR_RANGE, { "hidden_size is 4294967296" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":\"4096\"}", ERR_FORMAT, { "hidden_size is a string" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":4096.0}", ERR_FORMAT, { "hidden_size is a number", "whole" } },
-        { "{\"model_type\":\"llama\",\"intermediate_size\":0}", ERR_RANGE, { "intermediate_size is 0" } },
+        { "{\"model_type\":\"llama\",\"intermediate_size\":0}", ERR_RANGE, { "d_ff is 0" } },
         { "{\"model_type\":\"llama\",\"num_hidden_layers\":1000000}", ERR_RANGE, { "num_hidden_layers" } },
         { "{\"model_type\":\"llama\",\"vocab_size\":-5}", ERR_RANGE, { "vocab_size is -5" } },
         { "{\"model_type\":\"llama\",\"max_position_embeddings\":0}", ERR_RANGE, { "max_position_embeddings is 0" } },
-        { "{\"model_type\":\"llama\",\"rms_norm_eps\":0}", ERR_RANGE, { "rms_norm_eps is 0" } },
+        { "{\"model_type\":\"llama\",\"rms_norm_eps\":0}", ERR_RANGE, { "norm_eps is 0" } },
         { "{\"model_type\":\"llama\",\"rope_theta\":-1}", ERR_RANGE, { "rope_theta is -1" } },
         { "{\"model_type\":\"llama\",\"bos_token_id\":32000}", ERR_RANGE, { "bos_id is 32000" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[2,40000]}", ERR_RANGE, { "eos_id is 40000" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[\"x\"]}", ERR_FORMAT, { "eos_token_id is not a token id" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", ERR_RANGE, { "17 ids" } },
-        { "{\"model_type\":\"mixtral\",\"num_experts_per_tok\":9}", ERR_RANGE, { "num_experts_per_tok is 9, expected 1 to the number of experts, 8" } },
+        { "{\"model_type\":\"mixtral\",\"num_experts_per_tok\":9}", ERR_RANGE, { "top_k is 9, expected 1 to the number of experts, 8" } },
         { "{\"model_type\":\"mixtral\",\"num_local_experts\":0}", ERR_RANGE, { "d_ff is 0" } },
         { "{\"model_type\":\"mixtral\",\"hidden_size\":131072,\"num_attention_heads\":1024,\"intermediate_size\":1048576,\"num_local_experts\":4096,\"num_hidden_layers\":1024}",
           ERR_RANGE, { "parameters, expected at most 2^48" } },
@@ -223,7 +230,7 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { OURS ",\"norm_bias\":true}", ERR_FORMAT, { "norm_bias", "rmsnorm" } },
         { OURS ",\"act\":\"relu\"}", ERR_UNSUPPORTED, { "act is 'relu'", "gelu, gelu_tanh, swiglu" } },
         { OURS ",\"dropout\":1.0}", ERR_RANGE, { "dropout is 1" } },
-        { OURS ",\"num_experts\":4}", ERR_RANGE, { "num_experts_per_tok is 0" } },
+        { OURS ",\"num_experts\":4}", ERR_RANGE, { "top_k is 0" } },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config c;
@@ -272,7 +279,7 @@ static void written_files_read_back_the_same(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        gpt2, llama31_unscaled, mixtral, olmoe, OURS "}", OURS_MOE ",\"qk_norm\":\"full\",\"dropout\":0.25,\"router_z_loss_coef\":0.001}",
+        gpt2, llama31, llama31_unscaled, mixtral, olmoe, OURS "}", OURS_MOE ",\"qk_norm\":\"full\",\"dropout\":0.25,\"router_z_loss_coef\":0.001}",
         OURS ",\"act\":\"gelu\",\"norm\":\"layernorm\",\"norm_bias\":true,\"linear_bias\":true,\"pos\":\"learned\",\"qk_norm\":\"head\",\"eos_token_id\":[]}",
         "{\"model_type\":\"olmoe\",\"router_z_loss_coef\":0.001,\"dropout\":0.1,\"rope_theta\":123456789.125,\"rms_norm_eps\":1e-12}",
         "{\"model_type\":\"gpt2\",\"n_inner\":100,\"activation_function\":\"gelu\",\"tie_word_embeddings\":false,\"embd_pdrop\":0.3,\"resid_pdrop\":0.3}",
@@ -295,8 +302,8 @@ static void written_files_read_back_the_same(void **state)
         assert_memory_equal(&c.eos_id, &d.eos_id, sizeof c.eos_id);
         assert_true(c.family == d.family && c.vocab_size == d.vocab_size && c.n_layer == d.n_layer && c.d_model == d.d_model && c.ctx == d.ctx &&
                     c.n_head == d.n_head && c.n_kv_head == d.n_kv_head && c.d_head == d.d_head && c.d_ff == d.d_ff && c.norm == d.norm &&
-                    c.norm_eps == d.norm_eps && c.norm_bias == d.norm_bias && c.linear_bias == d.linear_bias && c.act == d.act &&
-                    c.pos == d.pos && c.rope_theta == d.rope_theta && c.qk_norm == d.qk_norm && c.tie_embeddings == d.tie_embeddings &&
+                    c.norm_eps == d.norm_eps && c.norm_bias == d.norm_bias && c.qkv_bias == d.qkv_bias && c.o_bias == d.o_bias && c.mlp_bias == d.mlp_bias && c.act == d.act &&
+                    c.pos == d.pos && !memcmp(&c.rope, &d.rope, sizeof c.rope) && !memcmp(c.layer, d.layer, sizeof c.layer) && c.qk_norm == d.qk_norm && c.tie_embeddings == d.tie_embeddings &&
                     c.n_expert == d.n_expert && c.top_k == d.top_k && c.d_ff_expert == d.d_ff_expert && c.norm_topk == d.norm_topk &&
                     c.aux_loss == d.aux_loss && c.z_loss == d.z_loss && c.dropout == d.dropout && c.init_std == d.init_std &&
                     c.bos_id == d.bos_id && c.n_eos == d.n_eos && c.dtype == d.dtype);
