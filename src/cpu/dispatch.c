@@ -56,6 +56,7 @@ static void fill_levels(void)
         cpu_avx512_fill_gemm(&table[AVX512]);
         cpu_avx512_fill_rows(&table[AVX512]);
         cpu_avx512_fill_attn(&table[AVX512]);
+        cpu_avx512_fill_panel(&table[AVX512]);
         levels[n++] = &table[AVX512];
     }
     if (best == AVX512 && has_bf16()) {

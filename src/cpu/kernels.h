@@ -133,6 +133,7 @@ void cpu_avx2_fill_attn(struct cpu_kernels *k);
 void cpu_avx512_fill_gemm(struct cpu_kernels *k);
 void cpu_avx512_fill_rows(struct cpu_kernels *k);
 void cpu_avx512_fill_attn(struct cpu_kernels *k);
+void cpu_avx512_fill_panel(struct cpu_kernels *k);
 void cpu_avx512bf16_fill_gemm(struct cpu_kernels *k);     /* vdpbf16ps, where it is fast (AMD Zen 4 and later) */
 void cpu_avx512bf16_fill_attn(struct cpu_kernels *k);
 #endif

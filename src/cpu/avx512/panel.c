@@ -1,0 +1,357 @@
+/* panel.c - products with packed weights by vpdpbusd (AVX-512 VNNI): one panel, a row of it in each lane, by up to 16 rows of a.
+ *
+ * A block of 32 k: its 8 steps of weights are unpacked to registers once and serve all rows; a row's 4 activations of a step
+ * are broadcast inside the instruction.  Weights are unsigned, so the integer sum begins at -128 times the block's sum, which
+ * A8 holds; 4-bit weights are unpacked 16 times too large (an and, no shift, for half of them), which moves their offset of 8
+ * to 128 too, and the result is divided once.  Beside 8 vpdpbusd, the multiply and the multiply-add of the scales share two
+ * pipes: 80 % of the peak is the most to be had.  Scales of K types are integers: their multiply has another pipe. */
+#include "cpu/avx512/vec.h"
+
+#define MR 16
+#define GROUP 4                /* rows whose sums grow together: vpdpbusd takes 4 cycles */
+#define UNROLL _Pragma("GCC unroll 16")
+#define SIZES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)
+
+/* Where the results of a tile go; columns of the panel by mask. */
+struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; __mmask16 mask; };
+
+INLINE bool has_min(enum panel_type t) { return t == PANEL_Q8_M || t == PANEL_Q4_M || t == PANEL_Q4_G || t == PANEL_Q2_K || t == PANEL_Q4_K || t == PANEL_Q5_K; }
+INLINE bool is_k(enum panel_type t) { return t >= PANEL_Q2_K; }
+INLINE bool by_16(enum panel_type t) { return t == PANEL_Q2_K || t == PANEL_Q3_K || t == PANEL_Q6_K; }
+/* What the sums are too large by. */
+INLINE float too_large(enum panel_type t) { return t == PANEL_Q4 || t == PANEL_Q3_K ? 16 : t == PANEL_Q6_K ? 4 : 1; }
+
+/* ---- weights of 32 k to 8 vectors of unsigned bytes ---- */
+
+INLINE __m512i load(const uint8_t *p) { return _mm512_load_si512((const void *)p); }
+INLINE __m512i bytes(int x) { return _mm512_set1_epi8((char)x); }
+INLINE __m512i and_or(__m512i a, __m512i mask, __m512i b) { return _mm512_ternarylogic_epi32(a, mask, b, 0xea); }      /* (a & mask) | b */
+
+static const int8_t tables[2][16] = { { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 },
+                                      { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 } };
+
+/* high: the planes of further bits of Q5_K and Q6_K. */
+INLINE void unpack(const enum panel_type t, const uint8_t *q, const uint8_t *high, __m512i w[8])
+{
+    if (t == PANEL_Q8 || t == PANEL_Q8_M) {
+        UNROLL for (int i = 0; i < 8; i++)
+            w[i] = load(q + 64 * i);
+        return;
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        const __m512i v = load(q + 64 * i);
+        if (t == PANEL_Q4 || t == PANEL_Q3_K) {
+            w[i] = _mm512_and_si512(_mm512_slli_epi16(v, 4), bytes(0xf0));
+            w[i + 4] = _mm512_and_si512(v, bytes(0xf0));
+        } else if (t == PANEL_Q6_K) {
+            w[i] = _mm512_and_si512(_mm512_slli_epi16(v, 2), bytes(0x3c));
+            w[i + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 2), bytes(0x3c));
+        } else {
+            w[i] = _mm512_and_si512(v, bytes(15));
+            w[i + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 4), bytes(15));
+        }
+    }
+    if (t == PANEL_Q5_K) {
+        const __m512i h = load(high);
+        UNROLL for (int i = 0; i < 8; i++)
+            w[i] = and_or(i < 4 ? _mm512_slli_epi32(h, 4 - (unsigned)(i & 3)) : _mm512_srli_epi32(h, (unsigned)(i & 3)), bytes(0x10), w[i]);
+    }
+    if (t == PANEL_Q6_K) {
+        UNROLL for (int i = 0; i < 8; i++)
+            w[i] = and_or(_mm512_slli_epi32(load(high + i / 4 * 64), 6 - 2 * (unsigned)(i & 3)), bytes(0xc0), w[i]);
+    }
+    if (t == PANEL_IQ4 || t == PANEL_MX4) {
+        const __m128i table = _mm_xor_si128(_mm_loadu_si128((const void *)tables[t == PANEL_MX4]), _mm_set1_epi8((char)0x80));
+        UNROLL for (int i = 0; i < 8; i++)
+            w[i] = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), w[i]);
+    }
+}
+
+/* ---- activations ---- */
+
+INLINE __m512 float_at(const uint8_t *p) { return _mm512_set1_ps(*(const float *)(const void *)p); }
+INLINE __m512i int_at(const uint8_t *p) { return _mm512_set1_epi32(*(const int *)(const void *)p); }
+#define A8_D 32
+#define A8_S 36
+#define A8_START 40
+#define A8_START_LOW 44
+
+INLINE __m512i dot4(__m512i sum, __m512i w, const uint8_t *x)
+{
+    __asm__("vpdpbusd %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*(const int *)(const void *)x), "v"(w));
+    return sum;
+}
+
+/* Integer sums of steps i0 .. i1-1 of n rows at a[], added to dot. */
+INLINE void dots(int n, __m512i dot[GROUP], const __m512i w[8], int i0, int i1, const uint8_t *const *a, size_t at)
+{
+    UNROLL for (int i = i0; i < i1; i++)
+        UNROLL for (int m = 0; m < n; m++)
+            dot[m] = dot4(dot[m], w[i], a[m] + at + i * 4);
+}
+
+/* ---- tiles ---- */
+
+INLINE void finish(const struct tile_c *t, int m, __m512 sum)
+{
+    __m512 start = _mm512_setzero_ps();
+    if (t->add)
+        start = _mm512_maskz_loadu_ps(t->mask, t->add + m * t->ld_add);
+    if (t->bias)
+        start = _mm512_add_ps(start, _mm512_maskz_loadu_ps(t->mask, t->bias));
+    _mm512_mask_storeu_ps(t->c + m * t->ldc, t->mask, _mm512_add_ps(start, sum));
+}
+
+INLINE __m512 halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_load_si256((const void *)p)); }
+INLINE __m512 scale_64(const enum panel_type t, const uint8_t *p, int h)
+{
+    if (t == PANEL_Q4_G)
+        return _mm512_load_ps((const float *)(const void *)p + h * 16);
+    if (t == PANEL_MX4)
+        return vec_load_bf16((const bf16 *)(const void *)p + h * 16);
+    return halves(p + h * 32);
+}
+
+/* Records of 64 k: a scale (and a minimum) for 32. */
+INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead)
+{
+    const int record = t == PANEL_Q8 ? 1088 : t == PANEL_Q8_M ? 1152 : t == PANEL_Q4_M ? 640 : t == PANEL_Q4_G ? 768 : 576;
+    const int head = t == PANEL_Q8_M || t == PANEL_Q4_M ? 128 : t == PANEL_Q4_G ? 256 : 64, block = (record - head) / 2;
+    __m512 sum[MR];
+    UNROLL for (int m = 0; m < mr; m++)
+        sum[m] = _mm512_setzero_ps();
+    size_t at = 0;
+    for (int r = 0; r < n_record; r++, p += record)
+        for (int h = 0; h < 2; h++, at += A8_BLOCK_BYTES) {
+            for (int i = 0; ahead && i < record / 2; i += 64)
+                _mm_prefetch((const char *)p + ahead + h * (record / 2) + i, _MM_HINT_T0);
+            __m512i w[8];
+            unpack(t, p + head + h * block, NULL, w);
+            const __m512 d = scale_64(t, p, h);
+            UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
+                const int n = mr - m0 < GROUP ? mr - m0 : GROUP;
+                __m512i dot[GROUP];
+                UNROLL for (int m = 0; m < n; m++)
+                    dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START);
+                dots(n, dot, w, 0, 8, a + m0, at);
+                UNROLL for (int m = 0; m < n; m++)
+                    sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[m]), _mm512_mul_ps(d, float_at(a[m0 + m] + at + A8_D)), sum[m0 + m]);
+            }
+            if (has_min(t)) {
+                const __m512 min = scale_64(t, p + head / 2, h);
+                UNROLL for (int m = 0; m < mr; m++)
+                    sum[m] = _mm512_fmadd_ps(min, float_at(a[m] + at + A8_S), sum[m]);
+            }
+        }
+    UNROLL for (int m = 0; m < mr; m++)
+        finish(c, m, too_large(t) == 1 ? sum[m] : _mm512_mul_ps(sum[m], _mm512_set1_ps(1 / too_large(t))));
+}
+
+/* 6-bit scales and minimums of Q4_K and Q5_K: byte s of a row's 8 scales, 8 minimums, to floats (minimums) and integers. */
+INLINE void scales_k(const uint8_t *p, __m512i scale[8], __m512 min[8])
+{
+    const __m512i a = load(p), b = load(p + 64), c = load(p + 128), six = bytes(63), high = bytes(0x30), low = bytes(15);
+    const __m512i scales[2] = { _mm512_and_si512(a, six), and_or(c, low, _mm512_and_si512(_mm512_srli_epi32(a, 2), high)) };
+    const __m512i mins[2] = { _mm512_and_si512(b, six), and_or(_mm512_srli_epi32(c, 4), low, _mm512_and_si512(_mm512_srli_epi32(b, 2), high)) };
+    UNROLL for (int s = 0; s < 8; s++) {
+        scale[s] = _mm512_and_si512(_mm512_srli_epi32(scales[s / 4], 8 * (unsigned)(s % 4)), _mm512_set1_epi32(255));
+        min[s] = _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(mins[s / 4], 8 * (unsigned)(s % 4)), _mm512_set1_epi32(255)));
+    }
+}
+
+/* Scale i of Q2_K, Q3_K, Q6_K. */
+INLINE __m512i scale_16(const enum panel_type t, const uint8_t *p, int i)
+{
+    const __m128i v = _mm_load_si128((const void *)(p + i * 16));
+    return t == PANEL_Q2_K ? _mm512_and_si512(_mm512_cvtepu8_epi32(v), _mm512_set1_epi32(15)) : _mm512_cvtepi8_epi32(v);
+}
+
+/* Records of 256 k: integer scales for 32 or 16, times one float.  The record's sums stay in registers, the whole ones rest
+ * in `total` from record to record. */
+INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead)
+{
+    const int record = t == PANEL_Q4_K ? 2304 : t == PANEL_Q5_K ? 2816 : t == PANEL_Q6_K ? 3392 : 2368;
+    const int head = by_16(t) ? 320 : 256, high_block = t == PANEL_Q5_K ? 64 : 128;
+    __m512 total[MR], min[8];
+    __m512i scale[8];
+    UNROLL for (int m = 0; m < mr; m++)
+        total[m] = _mm512_setzero_ps();
+    size_t at = 0;
+    for (int r = 0; r < n_record; r++, p += record) {
+        __m512 sum[MR];
+        UNROLL for (int m = 0; m < mr; m++)
+            sum[m] = _mm512_setzero_ps();
+        if (!by_16(t))
+            scales_k(p + 64, scale, min);
+        for (int s = 0; s < 8; s++, at += A8_BLOCK_BYTES) {
+            for (int i = 0; ahead && i < (record + 7) / 8; i += 64)
+                _mm_prefetch((const char *)p + ahead + s * (record / 8) + i, _MM_HINT_T0);
+            __m512i w[8];
+            unpack(t, p + head + s * 256, p + head + 2048 + s * high_block, w);
+            const __m512i s0 = by_16(t) ? scale_16(t, p + 64, 2 * s) : scale[s], s1 = by_16(t) ? scale_16(t, p + 64, 2 * s + 1) : s0;
+            UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
+                const int n = mr - m0 < GROUP ? mr - m0 : GROUP;
+                __m512i dot[GROUP], low[GROUP];
+                UNROLL for (int m = 0; m < n; m++)
+                    dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START_LOW);
+                dots(n, dot, w, 0, by_16(t) ? 4 : 8, a + m0, at);
+                if (by_16(t)) {
+                    UNROLL for (int m = 0; m < n; m++) {
+                        low[m] = _mm512_mullo_epi32(dot[m], s0);
+                        dot[m] = has_min(t) ? _mm512_setzero_si512()
+                                            : _mm512_sub_epi32(int_at(a[m0 + m] + at + A8_START), int_at(a[m0 + m] + at + A8_START_LOW));
+                    }
+                    dots(n, dot, w, 4, 8, a + m0, at);
+                }
+                UNROLL for (int m = 0; m < n; m++) {
+                    __m512i dot_s = _mm512_mullo_epi32(dot[m], s1);
+                    if (by_16(t))
+                        dot_s = _mm512_add_epi32(dot_s, low[m]);
+                    sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot_s), float_at(a[m0 + m] + at + A8_D), sum[m0 + m]);
+                }
+            }
+        }
+        const __m512 d = t == PANEL_Q3_K || t == PANEL_Q6_K ? _mm512_load_ps((const float *)(const void *)p) : halves(p);
+        UNROLL for (int m = 0; m < mr; m++)
+            total[m] = _mm512_fmadd_ps(d, sum[m], total[m]);
+        if (has_min(t)) {
+            const __m512 dmin = halves(p + 32);
+            const uint8_t *mins = p + 64;
+            for (int m = 0; m < mr; m++) {
+                const uint8_t *x = a[m] + at - 8 * A8_BLOCK_BYTES;
+                __m512 acc = _mm512_setzero_ps();
+                UNROLL for (int s = 0; s < 8; s++, x += A8_BLOCK_BYTES) {
+                    if (t != PANEL_Q2_K) {
+                        acc = _mm512_fmadd_ps(min[s], float_at(x + A8_S), acc);
+                        continue;
+                    }
+                    const __m512i m0 = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_load_si128((const void *)(mins + 32 * s))), 4);
+                    const __m512i m1 = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_load_si128((const void *)(mins + 32 * s + 16))), 4);
+                    const __m512i low = int_at(x + A8_START_LOW), rest = _mm512_sub_epi32(int_at(x + A8_START), low);
+                    const __m512i both = _mm512_add_epi32(_mm512_mullo_epi32(m0, low), _mm512_mullo_epi32(m1, rest));
+                    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(both), float_at(x + A8_D), acc);
+                }
+                total[m] = t == PANEL_Q2_K ? _mm512_fmadd_ps(_mm512_mul_ps(dmin, _mm512_set1_ps(1.0f / 128)), acc, total[m])
+                                           : _mm512_fnmadd_ps(dmin, acc, total[m]);
+            }
+        }
+    }
+    UNROLL for (int m = 0; m < mr; m++)
+        finish(c, m, too_large(t) == 1 ? total[m] : _mm512_mul_ps(total[m], _mm512_set1_ps(1 / too_large(t))));
+}
+
+typedef void (*tile_fn)(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead);
+#define TILE(t, mr)                                                                                                                                  \
+    static __attribute__((noinline)) void t##_##mr(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead) \
+    {                                                                                                                                                \
+        is_k(PANEL_##t) ? tile_256(PANEL_##t, mr, n_record, p, a, c, ahead) : tile_64(PANEL_##t, mr, n_record, p, a, c, ahead);                       \
+    }
+#define TILES(mr)                                                                                                                   \
+    TILE(Q8, mr) TILE(Q8_M, mr) TILE(Q4, mr) TILE(Q4_M, mr) TILE(Q4_G, mr) TILE(IQ4, mr) TILE(MX4, mr) TILE(Q2_K, mr) TILE(Q3_K, mr) \
+    TILE(Q4_K, mr) TILE(Q5_K, mr) TILE(Q6_K, mr)
+SIZES(TILES)
+#define Q8(mr) Q8_##mr,
+#define Q8_M(mr) Q8_M_##mr,
+#define Q4(mr) Q4_##mr,
+#define Q4_M(mr) Q4_M_##mr,
+#define Q4_G(mr) Q4_G_##mr,
+#define IQ4(mr) IQ4_##mr,
+#define MX4(mr) MX4_##mr,
+#define Q2_K(mr) Q2_K_##mr,
+#define Q3_K(mr) Q3_K_##mr,
+#define Q4_K(mr) Q4_K_##mr,
+#define Q5_K(mr) Q5_K_##mr,
+#define Q6_K(mr) Q6_K_##mr,
+static const tile_fn tiles[N_PANEL_TYPE][MR] = {
+    [PANEL_Q8] = { SIZES(Q8) }, [PANEL_Q8_M] = { SIZES(Q8_M) }, [PANEL_Q4] = { SIZES(Q4) }, [PANEL_Q4_M] = { SIZES(Q4_M) },
+    [PANEL_Q4_G] = { SIZES(Q4_G) }, [PANEL_IQ4] = { SIZES(IQ4) }, [PANEL_MX4] = { SIZES(MX4) }, [PANEL_Q2_K] = { SIZES(Q2_K) },
+    [PANEL_Q3_K] = { SIZES(Q3_K) }, [PANEL_Q4_K] = { SIZES(Q4_K) }, [PANEL_Q5_K] = { SIZES(Q5_K) }, [PANEL_Q6_K] = { SIZES(Q6_K) },
+};
+
+/* ---- driver ---- */
+
+#define AHEAD 4096                           /* bytes of prefetch where the reader is too slow for the hardware's */
+#define A_BYTES (384 << 10)                  /* of a and of panels that should stay in the second-level cache together */
+#define B_BYTES (256 << 10)
+
+struct block { int n0, n1, m0, m1; };        /* panels and rows */
+
+static void gemm_block(const struct gemm_q *g, struct block b, ptrdiff_t ahead)
+{
+    const int n_record = (g->K + panel_record(g->type) - 1) / panel_record(g->type), rows = b.m1 - b.m0, n_tile = (rows + MR - 1) / MR;
+    const size_t stride = panel_stride(g->type, g->K);
+    for (int j = b.n0; j < b.n1; j++) {
+        const int n = j * PANEL;
+        for (int i = 0; i < n_tile; i++) {
+            const int m0 = b.m0 + rows * i / n_tile, mr = b.m0 + rows * (i + 1) / n_tile - m0;
+            const uint8_t *a[MR];
+            for (int m = 0; m < mr; m++)
+                a[m] = (const uint8_t *)g->a + (size_t)(g->rows ? g->rows[m0 + m] : m0 + m) * g->a_stride;
+            const struct tile_c c = { g->add ? g->add + m0 * g->ld_add + n : NULL, g->ld_add, g->bias ? g->bias + n : NULL, g->c + m0 * g->ldc + n, g->ldc,
+                                      vec_mask(g->N - n < PANEL ? g->N - n : PANEL) };
+            tiles[g->type][mr - 1](n_record, (const uint8_t *)g->b + (size_t)j * stride, a, &c, i ? 0 : ahead);
+        }
+    }
+}
+
+static int at_least_1(size_t n, int most) { return n < 1 ? 1 : n > (size_t)most ? most : (int)n; }
+
+static void gemm_q(const struct gemm_q *g)
+{
+    if (g->M <= 0 || g->N <= 0)
+        return;
+    const int n_panel = (g->N + PANEL - 1) / PANEL;
+    const int across = at_least_1(B_BYTES / (panel_stride(g->type, g->K) + 1), n_panel);
+    const int down = at_least_1(A_BYTES / (a8_row_bytes(g->K) + 1) / MR, (g->M + MR - 1) / MR) * MR;
+    for (int n = 0; n < n_panel; n += across)
+        for (int m = 0; m < g->M; m += down) {
+            const struct block b = { n, n + across < n_panel ? n + across : n_panel, m, m + down < g->M ? m + down : g->M };
+            gemm_block(g, b, m == 0 && g->M > 4 ? AHEAD : 0);
+        }
+}
+
+/* ---- activations ---- */
+
+INLINE void quantize_block(__m512 x0, __m512 x1, uint8_t *out)
+{
+    const __m512i sign = _mm512_set1_epi32(0x7fffffff);
+    const __m512i max = _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(x0), sign), _mm512_and_si512(_mm512_castps_si512(x1), sign));
+    const uint32_t bits = _mm512_reduce_max_epu32(max);
+    float amax;
+    memcpy(&amax, &bits, sizeof amax);
+    const bool finite = bits < 0x7f800000, some = finite && amax >= 1e-30f;
+    const __mmask16 mask = some ? 0xffff : 0;
+    const __m512 inverse = _mm512_set1_ps(127.0f / amax);
+    const __m512i q0 = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(x0, inverse)), q1 = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(x1, inverse));
+    const float d = !finite ? NAN : some ? amax / 127.0f : 0;
+    const int low = _mm512_reduce_add_epi32(q0), sum = low + _mm512_reduce_add_epi32(q1);
+    const float s = d * (float)sum;
+    const int32_t start = -128 * sum, start_low = -128 * low;
+    _mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(q0));
+    _mm_storeu_si128((void *)(out + 16), _mm512_cvtepi32_epi8(q1));
+    memcpy(out + A8_D, &d, 4);
+    memcpy(out + A8_S, &s, 4);
+    memcpy(out + A8_START, &start, 4);
+    memcpy(out + A8_START_LOW, &start_low, 4);
+}
+
+static void quantize_a8(const struct a8 *p)
+{
+    for (int m = 0; m < p->M; m++) {
+        const float *x = p->x + m * p->ld_x;
+        uint8_t *out = (uint8_t *)p->out + (size_t)m * p->stride;
+        int k = 0;
+        for (; k + 32 <= p->K; k += 32, out += A8_BLOCK_BYTES)
+            quantize_block(_mm512_loadu_ps(x + k), _mm512_loadu_ps(x + k + 16), out);
+        for (; k < (p->K + 63) / 64 * 64; k += 32, out += A8_BLOCK_BYTES) {
+            const int n0 = p->K - k, n1 = n0 - 16;
+            quantize_block(n0 <= 0 ? _mm512_setzero_ps() : vec_load_part(x + k, n0 < 16 ? n0 : 16), n1 <= 0 ? _mm512_setzero_ps() : vec_load_part(x + k + 16, n1), out);
+        }
+    }
+}
+
+void cpu_avx512_fill_panel(struct cpu_kernels *k)
+{
+    k->gemm_q = gemm_q;
+    k->quantize_a8 = quantize_a8;
+}
