@@ -9,7 +9,7 @@
 #include "cpu/kernels.h"
 
 const struct command *const commands[] = {
-    &command_train, &command_generate, &command_info, &command_tokenize, &command_bench, &command_version, &command_help, &command_completion, NULL,
+    &command_train, &command_generate, &command_info, &command_tokenize, &command_bench, &command_quantize, &command_version, &command_help, &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)

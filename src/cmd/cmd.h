@@ -13,7 +13,7 @@ struct command {
     int (*run)(const char *const *args, int n_args, struct err *err);
     int min_args, max_args;
 };
-extern const struct command command_train, command_generate, command_info, command_tokenize, command_bench, command_version, command_help,
+extern const struct command command_train, command_generate, command_info, command_tokenize, command_bench, command_quantize, command_version, command_help,
     command_completion;
 extern const struct command *const commands[];      /* NULL-terminated */
 

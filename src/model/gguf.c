@@ -52,15 +52,15 @@ static const struct other_type *find_other(uint32_t id)
     return NULL;
 }
 
-static int type_sizes(uint32_t id, int *block, int *bytes)
+bool gguf_type_sizes(uint32_t id, int *block, int *bytes)
 {
     const enum cpu_type t = type_of_ggml(id);
     const struct other_type *o = find_other(id);
     if (t == N_CPU_TYPE && !o)
-        return -1;
+        return false;
     *block = o ? o->block : type_block(t);
     *bytes = o ? o->bytes : (int)type_block_bytes(t);
-    return 0;
+    return true;
 }
 
 const char *gguf_kind_name(enum gguf_kind k)
@@ -73,7 +73,7 @@ const char *gguf_kind_name(enum gguf_kind k)
     return name[k];
 }
 
-static size_t kind_size(enum gguf_kind k)
+size_t gguf_kind_size(enum gguf_kind k)
 {
     static const size_t bytes[N_GGUF_KIND] = {
 #define X(n, word, size) size,
@@ -186,7 +186,7 @@ static int take_array(struct gguf *g, struct cursor *c, struct gguf_pair *pair)
     TRY(take(c, &n, sizeof n, "an array's length"));
     pair->kind = (enum gguf_kind)kind;
     pair->is_array = true;
-    const size_t size = kind == GGUF_STR ? 8 : kind_size(pair->kind);      /* at least */
+    const size_t size = kind == GGUF_STR ? 8 : gguf_kind_size(pair->kind);      /* at least */
     if (n > GGUF_ARRAY_MAX)
         return ERR(c->err, FORMAT, "%s: '%s': an array of %llu elements, expected at most %d", c->file, pair->key, (unsigned long long)n, GGUF_ARRAY_MAX);
     if (n > left(c) / size)
@@ -221,7 +221,7 @@ static int take_pair(struct gguf *g, struct cursor *c, struct gguf_pair *pair)
         c->p += pair->n_byte;
         return 0;
     }
-    const size_t size = kind_size(pair->kind);
+    const size_t size = gguf_kind_size(pair->kind);
     if (left(c) < size)
         return ERR(c->err, FORMAT, "%s: '%s': found the end of the file, expected a value of %s", c->file, pair->key, gguf_kind_name(pair->kind));
     pair->data = c->p;
@@ -301,7 +301,7 @@ static int take_tensor(struct gguf *g, struct cursor *c, struct source_tensor *t
     TRY(take_name(g, c, GGUF_NAME_MAX, &t->name, "a tensor's name"));
     TRY(take_shape(c, t));
     TRY(take(c, type, sizeof *type, "a tensor's type"));
-    if (type_sizes(*type, &block, &block_bytes) < 0)
+    if (!gguf_type_sizes(*type, &block, &block_bytes))
         return ERR(c->err, FORMAT, "%s: tensor '%s': type %u is no type of GGUF that is known", c->file, t->name, *type);
     const int64_t row = t->rank ? t->shape[t->rank - 1] : 1;
     if (row % block)
@@ -576,10 +576,15 @@ const struct source_tensor *gguf_find_tensor(const struct gguf *g, const char *n
     return at ? *at : NULL;
 }
 
-const char *gguf_type_name(const struct gguf *g, const struct source_tensor *t)
+uint32_t gguf_type_id(const struct gguf *g, const struct source_tensor *t)
 {
     assert(t >= g->tensor && t < g->tensor + g->n_tensor);
-    const struct other_type *o = find_other(g->type[t - g->tensor]);
+    return g->type[t - g->tensor];
+}
+
+const char *gguf_type_name(const struct gguf *g, const struct source_tensor *t)
+{
+    const struct other_type *o = find_other(gguf_type_id(g, t));
     return o ? o->name : type_name(t->type);
 }
 
@@ -608,7 +613,7 @@ static uint64_t bits_at(const struct gguf_pair *p, int64_t i)
 {
     assert(i >= 0 && i < p->n);
     uint64_t v = 0;
-    memcpy(&v, (const char *)p->data + (size_t)i * kind_size(p->kind), kind_size(p->kind));
+    memcpy(&v, (const char *)p->data + (size_t)i * gguf_kind_size(p->kind), gguf_kind_size(p->kind));
     return v;
 }
 

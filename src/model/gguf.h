@@ -86,4 +86,27 @@ int gguf_get_nums(const struct gguf *g, const char *key, const struct gguf_pair 
 struct gguf_str gguf_str_at(const struct gguf_pair *p, int64_t i);
 int64_t gguf_int_at(const struct gguf_pair *p, int64_t i);
 double gguf_num_at(const struct gguf_pair *p, int64_t i);
+
+/* ---- writing: all metadata, then all tensors declared, then their bytes in that order ----
+ * The file appears under its name at commit; it is version 3, aligned to 32, and the same for the same input.  A call out of
+ * order, or wrong counts of bytes, are ERR_USAGE. */
+struct gguf_writer;
+int gguf_writer_new(struct gguf_writer **out, const char *path, struct err *err);
+int gguf_put_str(struct gguf_writer *w, const char *key, const char *value, struct err *err);
+int gguf_put_int(struct gguf_writer *w, const char *key, enum gguf_kind kind, int64_t value, struct err *err);      /* bools too */
+int gguf_put_num(struct gguf_writer *w, const char *key, enum gguf_kind kind, double value, struct err *err);       /* F32, F64 */
+int gguf_put_strs(struct gguf_writer *w, const char *key, const struct gguf_str *value, int64_t n, struct err *err);
+/* An array of numbers as the file has them: n of kind, one after the other. */
+int gguf_put_array(struct gguf_writer *w, const char *key, enum gguf_kind kind, const void *values, int64_t n, struct err *err);
+int gguf_put_pair(struct gguf_writer *w, const struct gguf_pair *p, struct err *err);      /* as another file has it */
+/* type: ggml's id, any that the reader knows; shape as in struct source_tensor. */
+int gguf_declare(struct gguf_writer *w, const char *name, uint32_t type, int rank, const int64_t *shape, struct err *err);
+/* The next n bytes of tensor i: the one begun last, or the one after it when that is complete. */
+int gguf_writer_add(struct gguf_writer *w, int i, const void *p, size_t n, struct err *err);
+int gguf_writer_commit(struct gguf_writer *w, struct err *err);
+void gguf_writer_free(struct gguf_writer *w);      /* without commit nothing is left behind */
+/* Elements of a block and its bytes, of any type of ggml's that may stand in a file; false when there is no such type. */
+bool gguf_type_sizes(uint32_t type, int *block, int *bytes);
+uint32_t gguf_type_id(const struct gguf *g, const struct source_tensor *t);
+size_t gguf_kind_size(enum gguf_kind k);           /* bytes of a number; 0 for strings and arrays */
 #endif

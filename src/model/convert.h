@@ -1,0 +1,38 @@
+/* convert.h - a model file written anew in other types: quantised, or back to floats.
+ *
+ * The tensors stream through: two pieces of at most CONVERT_PIECE elements are in memory, and the pool's threads share
+ * each.  The bytes written do not depend on the number of threads.  A weight that is not finite is an error that names
+ * its tensor.  The new file appears when it is complete. */
+#ifndef MODEL_CONVERT_H
+#define MODEL_CONVERT_H
+#include "base/pool.h"
+#include "model/mix.h"
+#include "model/safetensors.h"
+#include "model/source.h"
+
+#define CONVERT_PIECE (4 << 20)
+
+/* What became of one tensor. */
+struct convert_row {
+    const char *name;
+    const struct source_tensor *tensor;
+    enum cpu_type to;
+    bool fell_back;
+    size_t bytes;
+    double error;                  /* relative: root of the sum of squares of the errors over that of the weights */
+};
+struct convert {
+    const struct mix *mix;
+    bool pure;
+    struct pool *pool;
+    /* Weights of the error for the columns of a matrix: [columns], or NULL when there are none; e: the expert.  May be NULL. */
+    const float *(*importance)(void *ctx, const char *name, int64_t e, int64_t columns);
+    void (*report)(void *ctx, const struct convert_row *row);      /* may be NULL */
+    void *ctx;
+    const struct st_pair *extra; int n_extra;                      /* metadata to add */
+};
+/* From a GGUF source: all its metadata but those of shards, with the new general.file_type. */
+int convert_gguf(const struct source *s, const char *path, const struct convert *c, struct err *err);
+/* From a safetensors source, to F32, F16 or BF16: tensors of integers stay. */
+int convert_safetensors(const struct source *s, const char *path, const struct convert *c, struct err *err);
+#endif
