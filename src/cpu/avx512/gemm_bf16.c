@@ -22,9 +22,9 @@ INLINE void tile(const int mr, const int np, int K2, const uint32_t *a, ptrdiff_
         for (int v = 0; v < np; v++)
             w[v] = _mm512_loadu_si512(b + v * b_panel);
         for (int i = 0; i < mr; i++) {
-            const __m512i x = _mm512_set1_epi32((int)a[i]);
+            const __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i]);
             for (int v = 0; v < np; v++)
-                __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum[i][v]) : "v"(x), "v"(w[v]));
+                sum[i][v] = _mm512_dpbf16_ps(sum[i][v], x, (__m512bh)w[v]);
         }
     }
     for (int i = 0; i < mr; i++)
