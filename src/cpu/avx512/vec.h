@@ -7,6 +7,13 @@
 #include "cpu/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
+/* Before a loop over an array of vectors that is to live in registers: gcc makes them variables only where the loops are
+ * unrolled early. */
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define VEC 16
 typedef __m512 vec;
 typedef __m512i veci;
