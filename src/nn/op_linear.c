@@ -86,7 +86,8 @@ static void backward(struct run *r, const struct node *n)
                                  .out = l.x_panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };
         product_pack_cols(r, &px, n->attr.compute);
         if (b16) {
-            const struct pack pd = { .K = (int)M, .N = (int)N, .src = dy, .ld = N, .out = l.dy_pairs };
+            const struct pack pd = { .K = (int)M, .N = (int)N, .src = l.dy16 ? (const void *)l.dy16 : dy, .src_bf16 = l.dy16 != NULL, .ld = N,
+                                     .out = l.dy_pairs };
             product_pack_pairs(r, &pd);
         }
         real *dw = op_data(r, n->d_in[1]);

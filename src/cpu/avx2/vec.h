@@ -77,6 +77,10 @@ INLINE void vec_store_pairs(bf16 *p, vec low, vec high)
 {
     _mm256_storeu_si256((void *)p, _mm256_or_si256(_mm256_srli_epi32(vec_bf16_high(low), 16), vec_bf16_high(high)));
 }
+INLINE void vec_store_pairs_exact(bf16 *p, vec low, vec high)
+{
+    _mm256_storeu_si256((void *)p, _mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(low), 16), _mm256_castps_si256(high)));
+}
 INLINE vec vec_load_pairs(const bf16 *p, int odd)
 {
     const __m256i w = _mm256_loadu_si256((const void *)p);

@@ -70,6 +70,11 @@ INLINE void vec_store_pairs(bf16 *p, vec low, vec high)
 {
     _mm512_storeu_si512(p, _mm512_or_si512(_mm512_srli_epi32(vec_bf16_high(low), 16), vec_bf16_high(high)));
 }
+/* The same for floats that are bf16 already. */
+INLINE void vec_store_pairs_exact(bf16 *p, vec low, vec high)
+{
+    _mm512_storeu_si512(p, _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), _mm512_castps_si512(high)));
+}
 /* The even (0) or odd (1) elements of 16 pairs, as floats. */
 INLINE vec vec_load_pairs(const bf16 *p, int odd)
 {
