@@ -9,7 +9,10 @@
 #include "cpu/kernels.h"
 
 const struct command *const commands[] = {
-    &command_train, &command_generate, &command_info, &command_tokenize, &command_bench, &command_quantize, &command_version, &command_help, &command_completion, NULL,
+#define COMMAND(name) &command_##name,
+#include "cmd/commands.def"
+#undef COMMAND
+    NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -27,6 +30,13 @@ bool cmd_json, cmd_quiet;
 volatile sig_atomic_t cmd_stop;
 
 int cmd_n_thread(void) { return cmd_threads ? (int)cmd_threads : pool_cpu_count(); }
+
+const char *cmd_precision = "file";
+
+enum weights_as cmd_weights_as(void)
+{
+    return !strcmp(cmd_precision, "fp32") ? WEIGHTS_F32 : !strcmp(cmd_precision, "bf16") ? WEIGHTS_BF16 : !strcmp(cmd_precision, "f16") ? WEIGHTS_F16 : WEIGHTS_FILE;
+}
 
 static void on_signal(int number)
 {

@@ -5,6 +5,7 @@
 #define CMD_CMD_H
 #include <signal.h>
 #include "base/opt.h"
+#include "model/weights_pack.h"
 
 struct command {
     const char *name, *args, *summary;       /* "train", "CONFIG", one line */
@@ -13,8 +14,9 @@ struct command {
     int (*run)(const char *const *args, int n_args, struct err *err);
     int min_args, max_args;
 };
-extern const struct command command_train, command_generate, command_info, command_tokenize, command_bench, command_quantize, command_version, command_help,
-    command_completion;
+#define COMMAND(name) extern const struct command command_##name;
+#include "cmd/commands.def"
+#undef COMMAND
 extern const struct command *const commands[];      /* NULL-terminated */
 
 int cmd_main(int argc, char **argv);
@@ -28,6 +30,10 @@ extern bool cmd_json, cmd_quiet;
 #define OPT_QUIET { OPT_FLAG, "quiet", &cmd_quiet, NULL, "only warnings and errors on stderr", 0, 0 }
 #define OPT_LAST { OPT_END, NULL, NULL, NULL, NULL, 0, 0 }
 int cmd_n_thread(void);
+/* --precision: how a loaded model keeps its matrices (model/weights_pack.h). */
+extern const char *cmd_precision;
+#define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
+enum weights_as cmd_weights_as(void);
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);

@@ -1,15 +1,21 @@
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include "base/log.h"
+#include "base/stat.h"
 #include "cmd/cmd.h"
+#include "infer/bench.h"
 #include "nn/limits.h"
 
 static bool limits;
+static const char *prompts, *gens, *batches, *depths = "0";
+static int64_t repeat = 5;
 
-static int run_bench(const char *const *args, int n_args, struct err *err)
+/* ---- bench --limits ---- */
+
+static int run_limits(struct err *err)
 {
-    (void)args, (void)n_args;
-    if (!limits)
-        return ERR(err, USAGE, "expected: lathe bench --limits");
     struct pool *pool;
     struct limits l;
     TRY(pool_new(&pool, cmd_n_thread(), err));
@@ -27,16 +33,154 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     return 0;
 }
 
+/* ---- bench MODEL ---- */
+
+#define LIST_MAX 16
+#define TEST_MAX 256
+
+/* Whole numbers of a list "1,4,16". */
+static int parse_list(const char *name, const char *text, int least, int *out, struct err *err)
+{
+    int n = 0;
+    for (const char *p = text; *p;) {
+        char *end;
+        const long v = strtol(p, &end, 10);
+        if (end == p || (*end && *end != ',') || v < least || v > 1000000 || n == LIST_MAX)
+            return ERR(err, USAGE, "-%s: found '%s', expected up to %d whole numbers from %d on, parted by commas", name, text, LIST_MAX, least);
+        out[n++] = (int)v;
+        p = *end ? end + 1 : end;
+    }
+    return n;
+}
+
+static int list_tests(struct bench_test *test, struct err *err)
+{
+    int p[LIST_MAX], g[LIST_MAX], b[LIST_MAX], d[LIST_MAX], n_p, n_g, n_b, n_d, n = 0;
+    TRY(n_p = parse_list("p", prompts ? prompts : gens ? "" : "512", 0, p, err));
+    TRY(n_g = parse_list("n", gens ? gens : prompts ? "" : "128", 0, g, err));
+    TRY(n_b = parse_list("b", batches ? batches : "1", 1, b, err));
+    TRY(n_d = parse_list("d", depths, 0, d, err));
+    if ((n_p + n_g * n_b) * n_d > TEST_MAX)
+        return ERR(err, USAGE, "%d tests asked for, expected at most %d", (n_p + n_g * n_b) * n_d, TEST_MAX);
+    for (int l = 0; l < n_d; l++) {
+        for (int i = 0; i < n_p; i++)
+            if (p[i])
+                test[n++] = (struct bench_test){ p[i], 0, 1, d[l] };
+        for (int i = 0; i < n_g; i++)
+            for (int j = 0; j < n_b; j++)
+                if (g[i])
+                    test[n++] = (struct bench_test){ 0, g[i], b[j], d[l] };
+    }
+    return n ? n : ERR(err, USAGE, "nothing to measure: give -p or -n a number above 0");
+}
+
+static json_t *result_json(const struct engine *e, const char *path, const struct bench_result *r)
+{
+    double ns[BENCH_REPEAT_MAX], ts[BENCH_REPEAT_MAX];
+    json_t *samples_ns = json_array(), *samples_ts = json_array();
+    for (int i = 0; i < r->n; i++) {
+        ns[i] = r->seconds[i] * 1e9, ts[i] = r->tokens / r->seconds[i];
+        json_array_append_new(samples_ns, json_integer((json_int_t)ns[i]));
+        json_array_append_new(samples_ts, json_real(ts[i]));
+    }
+    char now[32];
+    const time_t t = time(NULL);
+    struct tm tm;
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+    struct limits here;
+    struct err ignored;
+    if (limits_load(&here, cmd_n_thread(), &ignored) < 0)
+        here = (struct limits){ .cpu = "unknown" };
+    int64_t total;
+    config_params(engine_config(e), &total, NULL);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:I, s:I, s:f, s:f, s:o, s:o, s:i, s:f, s:s, s:f, s:f, s:f, s:f, s:f}",
+                     "build_commit", LATHE_VERSION, "build_number", 0, "cpu_info", here.cpu, "gpu_info", "", "backends", cpu_kernels()->level, "model_filename", path, "model_type",
+                     family_name(engine_config(e)->family), "model_size", (json_int_t)engine_weight_bytes(e), "model_n_params", (json_int_t)total, "n_batch", engine_step_tokens(e),
+                     "n_ubatch", engine_step_tokens(e), "n_threads", cmd_n_thread(), "n_prompt", r->test.n_prompt, "n_gen", r->test.n_gen, "n_depth", r->test.n_depth, "test_time",
+                     now, "avg_ns", (json_int_t)stat_mean(ns, r->n), "stddev_ns", (json_int_t)stat_stddev(ns, r->n), "avg_ts", stat_mean(ts, r->n), "stddev_ts",
+                     stat_stddev(ts, r->n), "samples_ns", samples_ns, "samples_ts", samples_ts, "batch", r->test.batch, "limit", r->limit, "limit_kind", r->limit_kind, "share",
+                     r->share, "limit_int8_ops", r->limits.int8, "limit_bf16_flops", r->limits.bf16, "limit_f32_flops", r->limits.f32, "limit_read_bytes_per_s", r->limits.read);
+}
+
+static void print_row(const struct bench_result *r)
+{
+    double ts[BENCH_REPEAT_MAX];
+    char name[48];
+    for (int i = 0; i < r->n; i++)
+        ts[i] = r->tokens / r->seconds[i];
+    const double mean = stat_mean(ts, r->n), sd = stat_stddev(ts, r->n);
+    int n = r->test.n_prompt ? snprintf(name, sizeof name, "prompt %d", r->test.n_prompt) : snprintf(name, sizeof name, "decode %d x %d", r->test.batch, r->test.n_gen);
+    if (r->test.n_depth)
+        snprintf(name + n, sizeof name - (size_t)n, " after %d", r->test.n_depth);
+    printf("%-26s %10.1f +- %-7.1f %10.1f  %-15s %4.0f%%\n", name, mean, sd, r->limit, r->limit_kind, 100 * r->share);
+    fflush(stdout);
+}
+
+static int bench_model(struct engine *e, const char *path, const struct bench_test *test, int n_test, struct pool *pool, struct err *err)
+{
+    json_t *all = json_array();
+    int rc = 0;
+    if (!cmd_json)
+        printf("%-26s %10s    %-7s %10s  %-15s %5s\n", "test", "tokens/s", "sd", "limit", "set by", "share");
+    for (int i = 0; i < n_test && !rc && !cmd_stop; i++) {
+        struct bench_result r;
+        rc = bench_run(e, &test[i], (int)repeat, pool, &r, err);
+        if (!rc && cmd_json)
+            json_array_append_new(all, result_json(e, path, &r));
+        else if (!rc)
+            print_row(&r);
+    }
+    if (!rc && cmd_json)
+        return cmd_print_json(all, err);
+    json_decref(all);
+    return rc;
+}
+
+static int run_bench(const char *const *args, int n_args, struct err *err)
+{
+    if (limits && !n_args)
+        return run_limits(err);
+    if (limits || n_args != 1)
+        return ERR(err, USAGE, "expected: lathe bench MODEL, or lathe bench --limits");
+    struct bench_test test[TEST_MAX];
+    int n_test, n_slot, ctx;
+    TRY(n_test = list_tests(test, err));
+    bench_needs(test, n_test, &n_slot, &ctx);
+    cmd_catch_signals();
+    struct pool *pool = NULL;
+    struct engine *e = NULL;
+    const struct engine_opts o = { .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true, .as = cmd_weights_as() };
+    int rc = pool_new(&pool, cmd_n_thread(), err);
+    if (!rc)
+        rc = engine_new(&e, args[0], &o, pool, err);
+    if (!rc)
+        rc = bench_model(e, args[0], test, n_test, pool, err);
+    engine_free(e);
+    pool_free(pool);
+    return rc;
+}
+
 static const struct opt opts[] = {
     { OPT_FLAG, "limits", &limits, NULL, "measure this machine's peaks and bandwidths, and keep them", 0, 0 },
+    { OPT_STR, "p", &prompts, "<list>", "prompts of so many tokens (512)", 0, 0 },
+    { OPT_STR, "n", &gens, "<list>", "so many tokens one at a time (128)", 0, 0 },
+    { OPT_STR, "b", &batches, "<list>", "sequences that are decoded at once (1)", 0, 0 },
+    { OPT_STR, "d", &depths, "<list>", "tokens that are there already", 0, 0 },
+    { OPT_INT, "r", &repeat, "<int>", "repetitions of each", 1, BENCH_REPEAT_MAX },
+    OPT_PRECISION,
     OPT_THREADS,
     OPT_JSON,
+    OPT_QUIET,
     OPT_LAST,
 };
 const struct command command_bench = {
-    "bench", "", "what this machine can do",
-    "Measures operations per second in registers (fp32, bf16, int8 multiply-adds, counted as two) and bytes read per second, on\n"
-    "all threads at once, and keeps them in ~/.cache/lathe/limits.json.  Every share of peak and every expected time that\n"
-    "lathe prints is computed from these and from the operations' costs; they are measured by themselves when missing.",
-    opts, run_bench, 0, 0,
+    "bench", "[MODEL]", "how fast a model runs here, and what this machine can do",
+    "For each prompt length and each number of sequences: tokens per second (mean and standard deviation), the most that the\n"
+    "limits measured beside each repetition allow, which of them that is, and the median share.  The limit is the larger of the\n"
+    "operations of all products and of attention at the peak of their types, and the weights and cache read once a step at the\n"
+    "bandwidth from memory.  --json prints llama-bench's fields, and batch, limit, limit_kind and share.\n"
+    "--limits: operations per second in registers (fp32, bf16, int8 multiply-adds, counted as two) and bytes read per second, on\n"
+    "all threads at once, kept in ~/.cache/lathe/limits.json.  Every share of peak and every expected time that lathe prints\n"
+    "is computed from these and from the operations' costs; they are measured by themselves when missing.",
+    opts, run_bench, 0, 1,
 };

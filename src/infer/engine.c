@@ -3,56 +3,73 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/decoder.h"
+#include "model/source.h"
 
 struct engine {
     struct config config;
     struct tok *tok;
     struct decoder d;
+    struct source *source;
+    struct weight_type *types;   /* of the list of weights */
     int n_slot, ctx, step_tokens, n_logits;
     int n_row;                   /* of the last step */
     int32_t *seq_start, *pos0, *slot;      /* [n_slot + 1], [n_slot], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
 };
 
-static int open_model(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
+static int open_files(struct engine *e, const char *path, bool no_tok, struct err *err)
 {
-    struct weights_list *l = NULL;
-    struct safetensors *st = NULL;
     struct buf warnings;
     buf_init(&warnings);
-    int rc = config_load(&e->config, path, &warnings, err);
+    const int rc = config_load(&e->config, path, &warnings, err);
     buf_release(&warnings);
     TRY(rc);
-    TRY(tok_load(&e->tok, path, err));
-    if (tok_vocab_size(e->tok) > e->config.vocab_size)
+    if (!no_tok)
+        TRY(tok_load(&e->tok, path, err));
+    if (e->tok && tok_vocab_size(e->tok) > e->config.vocab_size)
         return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(e->tok), e->config.vocab_size);
+    return source_open(&e->source, path, err);
+}
+
+static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
+{
     e->n_slot = o->n_slot, e->ctx = o->ctx ? o->ctx : e->config.ctx;
     if (e->ctx > e->config.ctx)
         return ERR(err, RANGE, "%d positions asked for; the model was made for %d", e->ctx, e->config.ctx);
-    e->step_tokens = o->step_tokens < e->ctx ? o->step_tokens : e->ctx;
+    const int64_t all = (int64_t)e->ctx * e->n_slot;
+    e->step_tokens = o->step_tokens < all ? o->step_tokens : (int)all;
     if (e->step_tokens < e->n_slot)
         e->step_tokens = e->n_slot;
     e->n_logits = o->n_logits ? o->n_logits : e->n_slot;
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .compute = o->compute, .n_slot = e->n_slot, .ctx = e->ctx };
-    TRY(decoder_record(&e->d, &e->config, &d, err));
-    TRY(decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, pool_n_thread(pool), NULL, err));
-    const size_t need = e->d.g->plan.total, free_bytes = mem_available();
-    if (need > free_bytes)
-        return ERR(err, NOMEM, "%s needs %zu MB of memory, %zu MB are free", path, need >> 20, free_bytes >> 20);
     e->seq_start = mem_alloc_array(4 * (size_t)e->n_slot + 1, sizeof *e->seq_start);
     e->part = mem_alloc_array((size_t)e->n_slot, sizeof *e->part);
     if (!e->seq_start || !e->part)
         return ERR(err, NOMEM, "no memory for %d sequences", e->n_slot);
     e->pos0 = e->seq_start + e->n_slot + 1, e->slot = e->pos0 + e->n_slot, e->row = e->slot + e->n_slot;
+    return 0;
+}
+
+static int load(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, const struct weights_list *l, struct err *err)
+{
+    TRY(weights_types(&e->types, l, e->source, o->as, err));
+    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->types, .n_slot = e->n_slot, .ctx = e->ctx };
+    TRY(decoder_record(&e->d, &e->config, &d, err));
+    TRY(decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, pool_n_thread(pool), NULL, err));
+    const size_t need = e->d.g->plan.total, free_bytes = mem_available();
+    if (need > free_bytes)
+        return ERR(err, NOMEM, "%s needs %zu MB of memory, %zu MB are free", path, need >> 20, free_bytes >> 20);
     TRY(decoder_bind(&e->d, pool, NULL, err));
-    TRY(safetensors_open(&st, path, err));
-    rc = weights_list_new(&l, &e->config, err);
-    if (!rc)
-        rc = weights_load(l, st, decoder_weight, &e->d, err);
+    return weights_fill(&e->d, l, e->types, e->source, pool, err);
+}
+
+static int open_model(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
+{
+    TRY(open_files(e, path, o->no_tok, err));
+    TRY(choose_sizes(e, o, err));
+    struct weights_list *l;
+    TRY(weights_list_new(&l, &e->config, err));
+    const int rc = load(e, path, o, pool, l, err);
     weights_list_free(l);
-    safetensors_free(st);
-    if (!rc)
-        graph_run(e->d.g, PASS_PREPARE, &(struct step){ 0 });
     return rc;
 }
 
@@ -75,6 +92,8 @@ void engine_free(struct engine *e)
     if (!e)
         return;
     decoder_release(&e->d);
+    mem_free(e->types);
+    source_free(e->source);
     tok_free(e->tok);
     mem_free(e->seq_start);
     mem_free(e->part);
@@ -84,9 +103,11 @@ void engine_free(struct engine *e)
 const struct config *engine_config(const struct engine *e) { return &e->config; }
 const struct tok *engine_tok(const struct engine *e) { return e->tok; }
 size_t engine_bytes(const struct engine *e) { return e->d.g->plan.total; }
+size_t engine_weight_bytes(const struct engine *e) { return e->d.g->plan.bytes[TENSOR_PACKED]; }
 int engine_ctx(const struct engine *e) { return e->ctx; }
 
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
+int engine_n_slot(const struct engine *e) { return e->n_slot; }
 
 static int check(const struct engine *e, const struct engine_part *p, struct err *err)
 {
@@ -139,6 +160,42 @@ int engine_head(struct engine *e, const int32_t *row, int n, const float **logit
     }
     graph_run(e->d.g, PASS_HEAD, &(struct step){ .S = n });
     *logits = e->d.g->tensor[e->d.logits].data;
+    return 0;
+}
+
+void engine_price(const struct engine *e, int T, int S, int n_logits, double keys, double cached, struct cost_sum *c, double *bytes)
+{
+    const struct graph *g = e->d.g;
+    const struct cost_sum f = graph_cost(g, 1u << PASS_FORWARD, T, S, keys, NULL), h = graph_cost(g, 1u << PASS_HEAD, 0, n_logits, keys, NULL);
+    c->flops_f32 += f.flops_f32 + h.flops_f32, c->flops_bf16 += f.flops_bf16 + h.flops_bf16, c->flops_int8 += f.flops_int8 + h.flops_int8;
+    c->flops_other += f.flops_other + h.flops_other, c->bytes += f.bytes + h.bytes;
+    *bytes += graph_weight_bytes(g, 1u << PASS_FORWARD | (n_logits ? 1u << PASS_HEAD : 0), T) + graph_cache_bytes(g) * cached * S;
+}
+
+struct nll_job { const struct engine *e; const int32_t *target; float *nll; };
+
+static void nll_row(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct nll_job *j = ctx;
+    const int V = j->e->config.vocab_size;
+    const struct ce p = { .n_row = 1, .V = V, .x = (float *)j->e->d.g->tensor[j->e->d.logits].data + (ptrdiff_t)i * V, .ld = V,
+                          .target = j->target + i, .nll = j->nll + i };
+    j->e->d.g->k->cross_entropy(&p);
+}
+
+int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err)
+{
+    for (int i = 0; i < n; i++)
+        if (target[i] < 0 || target[i] >= e->config.vocab_size)
+            return ERR(err, RANGE, "token id %d, expected 0 to %d", target[i], e->config.vocab_size - 1);
+    for (int at = 0; at < n; at += e->n_logits) {
+        const int part = n - at < e->n_logits ? n - at : e->n_logits;
+        const float *logits;
+        TRY(engine_head(e, row + at, part, &logits, err));
+        struct nll_job j = { e, target + at, nll + at };
+        pool_for(e->d.g->pool, part, nll_row, &j);
+    }
     return 0;
 }
 

@@ -6,6 +6,8 @@
 #define INFER_ENGINE_H
 #include "model/config.h"
 #include "model/tok.h"
+#include "model/weights_pack.h"
+#include "base/pool.h"
 #include "nn/graph.h"
 
 struct engine;
@@ -13,7 +15,8 @@ struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
     int step_tokens;             /* tokens of one step at most: longer prompts go in pieces */
     int n_logits;                /* rows of logits at once at most (0: n_slot) */
-    enum dtype compute;
+    bool no_tok;                 /* do without a tokenizer: engine_tok() is NULL */
+    enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
 };
 
 /* path: a model folder (config.json, model.safetensors, tokenizer.json) */
@@ -22,8 +25,10 @@ void engine_free(struct engine *e);
 const struct config *engine_config(const struct engine *e);
 const struct tok *engine_tok(const struct engine *e);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
+size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels */
 int engine_ctx(const struct engine *e);
 int engine_step_tokens(const struct engine *e);
+int engine_n_slot(const struct engine *e);
 
 /* ---- one step: the general form ---- */
 
@@ -36,6 +41,13 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
 /* Logits of n <= n_logits rows of the last engine_run: *logits is [n, vocab_size], valid until the next call.  May be called
  * again for other rows. */
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err);
+
+/* nll[i] = -log softmax(logits of row[i])[target[i]] for any number of rows of the last engine_run. */
+int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err);
+
+/* Adds what a step of T tokens of S sequences costs, which see `keys` keys on average of `cached` positions each, with
+ * n_logits rows of logits: operations by kind, and bytes of weights and cache that must be read. */
+void engine_price(const struct engine *e, int T, int S, int n_logits, double keys, double cached, struct cost_sum *c, double *bytes);
 
 /* ---- the two usual steps ---- */
 

@@ -160,6 +160,38 @@ static int layer_of(const struct recorder *r, int x, int layer)
     return config_dense(r->c, layer) ? mlp(r, in, layer, h) : experts(r, in, layer, h);
 }
 
+/* The tensor of a weight in the form that the options ask for. */
+static int record_weight(const struct recorder *r, const struct weight *w, const struct weight_type *type)
+{
+    struct shape s = { .rank = w->rank };
+    for (int j = 0; j < w->rank; j++)
+        s.dim[j] = (struct dim){ w->shape[j], DIM_ONE };
+    if (type && type->n_segment) {
+        enum panel_type panel[SEGMENT_MAX] = { 0 };
+        for (int i = 0; i < type->n_segment; i++)
+            panel[i] = panel_of(type->type[i]);
+        return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
+    }
+    int id;
+    TRY(id = graph_tensor(r->g, type && type->mapped ? TENSOR_MAPPED : TENSOR_WEIGHT, DT_F32, s, r->err, "%s", w->name));
+    if (type && type->mapped)
+        r->g->tensor[id].mapped_type = type->type[0];
+    r->g->tensor[id].decay = w->decay;
+    return id;
+}
+
+/* What norms, activations and attention write: the type that most products read. */
+static enum dtype act_type(const struct decoder_opts *o, const struct weights_list *l)
+{
+    if (!o->types)
+        return o->compute;
+    for (int i = 0; i < l->n_weight; i++)
+        for (int j = 0; j < o->types[i].n_segment; j++)
+            if (o->types[i].type[j] != TYPE_BF16 && !strstr(l->weight[i].name, "router"))
+                return DT_F32;
+    return DT_BF16;
+}
+
 static int record(struct recorder *r, const struct weights_list *l)
 {
     struct decoder *d = r->d;
@@ -167,13 +199,13 @@ static int record(struct recorder *r, const struct weights_list *l)
     const struct config *c = r->c;
     for (int i = 0; i < l->n_weight; i++) {
         const struct weight *w = &l->weight[i];
-        struct shape s = { .rank = w->rank };
-        for (int j = 0; j < w->rank; j++)
-            s.dim[j] = (struct dim){ w->shape[j], DIM_ONE };
         int id;
-        TRY(id = graph_tensor(g, TENSOR_WEIGHT, DT_F32, s, r->err, "%s", w->name));
+        TRY(id = record_weight(r, w, r->o->types ? &r->o->types[i] : NULL));
         assert(id == i);                          /* decoder_weight() counts on it */
-        g->tensor[id].decay = w->decay;
+    }
+    if (r->o->types && c->tie_embeddings) {
+        const enum panel_type panel = panel_of(r->o->types[0].type[0]);
+        TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
     }
     TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
     TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));
@@ -204,7 +236,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         x = graph_take_rows(g, x, d->last, "rows", r->err);
     }
     x = norm(r, x, -1, "norm", r->act);
-    const int head = c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
+    const int head = d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (d->target >= 0) {
         TRY(d->nll = graph_cross_entropy(g, x, head, d->target, r->o->compute, r->err));
     } else {
@@ -223,7 +255,7 @@ static int record(struct recorder *r, const struct weights_list *l)
 
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = { -1, -1 } };
+    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1 };
     d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
     if (o->use == DECODER_TRAIN && config_untrainable(c))
         return ERR(err, UNSUPPORTED, "training a model with %s is not implemented", config_untrainable(c));
@@ -233,7 +265,7 @@ int decoder_record(struct decoder *d, const struct config *c, const struct decod
         return rc;
     d->g = graph_new();
     d->stats = mem_alloc_array((size_t)c->n_layer, sizeof *d->stats);
-    struct recorder r = { d, d->g, &d->config, o, err, o->compute };
+    struct recorder r = { d, d->g, &d->config, o, err, act_type(o, l) };
     rc = d->g && d->stats ? record(&r, l) : ERR(err, NOMEM, "no memory to record the model");
     weights_list_free(l);
     if (rc < 0)

@@ -16,10 +16,15 @@ enum decoder_use {
     DECODER_GENERATE,    /* ids, pos -> the stream, keys and values kept in slots; PASS_HEAD: last -> logits of those rows */
 };
 
+/* How a weight is kept (weights_pack.h): n_segment panels of types of the file; or mapped, rows of type[0] in the file; or,
+ * n_segment 0, floats. */
+struct weight_type { int n_segment; enum cpu_type type[SEGMENT_MAX]; int64_t n_row[SEGMENT_MAX]; bool mapped; };
+
 struct decoder_opts {
     enum decoder_use use;
     enum dtype compute;
     enum recompute recompute;        /* train */
+    const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     int n_slot;                      /* generate: sequences that the cache holds */
     int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */
 };
@@ -29,6 +34,7 @@ struct decoder {
     struct config config;
     int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
     int nll, logits;                 /* output tensors, -1 where the use has none */
+    int tied_head;                   /* with types and tied embeddings: the embedding once more, in panels; else -1 */
     int n_pos;                       /* positions in the tables */
     int rope[2];                     /* tables to fill after bind, or -1: of all layers, of those with a window if they differ */
     int n_stats;                     /* MoE layers */

@@ -431,46 +431,54 @@ static bool stacked_part(const struct weights_list *l, const struct weight *w, i
 
 /* ---- the file against the list ---- */
 
-struct matched {
-    const struct weights_list *l;
-    const struct safetensors *st;
-    const char *strip, *put;   /* in front of each name: what to take away, what to put ("" and "": as they are) */
-    bool *seen;                /* [st->n_tensor] */
-    struct err *err;
-};
+/* ---- names: those of the family, with or without the prefix of its classes ---- */
 
-static const struct st_tensor *find_name(const struct matched *m, const char *name)
+static const void *find_name(const struct weights_names *n, const char *name)
 {
     char full[PART_NAME_MAX + 16];
-    const size_t n = strlen(m->strip);
-    snprintf(full, sizeof full, "%s%s", m->put, !strncmp(name, m->strip, n) ? name + n : name);
-    return safetensors_find(m->st, full);
+    const size_t len = strlen(n->strip);
+    snprintf(full, sizeof full, "%s%s", n->put, !strncmp(name, n->strip, len) ? name + len : name);
+    return n->find(n->file, full);
 }
 
-/* Part j of w in the file, or NULL; *p says how it lies there. */
-static const struct st_tensor *find_part(const struct matched *m, const struct weight *w, int j, struct weight_part *p)
+void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name))
 {
-    *p = weight_part(m->l, w, j);
-    const struct st_tensor *t = find_name(m, p->name);
+    bool written;
+    const struct weight_part embed = weight_part(l, &l->weight[0], 0);
+    const char *prefix = prefix_of(&l->config, &written);
+    *n = (struct weights_names){ l, file, find, "", "" };
+    if (find(file, embed.name))
+        return;
+    const char **to = written ? &n->strip : &n->put;
+    *to = prefix;
+    if (!find_name(n, embed.name))
+        *to = "";
+}
+
+const void *weights_names_find(const struct weights_names *n, const struct weight *w, int j, struct weight_part *p)
+{
+    *p = weight_part(n->l, w, j);
+    const void *t = find_name(n, p->name);
     struct weight_part q;
-    if (!t && stacked_part(m->l, w, j, &q) && (t = find_name(m, q.name)))
+    if (!t && stacked_part(n->l, w, j, &q) && (t = find_name(n, q.name)))
         *p = q;
     return t;
 }
 
-/* Which of the two forms of names: decided by the embedding. */
-static void find_prefix(struct matched *m)
+struct matched {
+    const struct weights_list *l;
+    const struct safetensors *st;
+    struct weights_names names;
+    bool *seen;                /* [st->n_tensor] */
+    struct err *err;
+};
+
+static const void *find_st(const void *file, const char *name) { return safetensors_find(file, name); }
+
+/* Part j of w in the file, or NULL; *p says how it lies there. */
+static const struct st_tensor *find_part(const struct matched *m, const struct weight *w, int j, struct weight_part *p)
 {
-    bool written;
-    const struct weight_part embed = weight_part(m->l, &m->l->weight[0], 0);
-    const char *prefix = prefix_of(&m->l->config, &written);
-    m->strip = m->put = "";
-    if (safetensors_find(m->st, embed.name))
-        return;
-    const char **to = written ? &m->strip : &m->put;
-    *to = prefix;
-    if (!find_name(m, embed.name))
-        *to = "";
+    return weights_names_find(&m->names, w, j, p);
 }
 
 static void shape_text(char out[200], int rank, const int64_t *shape)
@@ -528,9 +536,9 @@ static int check_parts(struct matched *m)
 static int check_tied_head(struct matched *m)
 {
     struct weight_part head = weight_part(m->l, &m->l->weight[0], 0);
-    const struct st_tensor *a = find_name(m, head.name);
+    const struct st_tensor *a = find_name(&m->names, head.name);
     part_name(head.name, slot_name(&m->l->config, SLOT_HEAD), -1, 0, false);
-    const struct st_tensor *b = find_name(m, head.name);
+    const struct st_tensor *b = find_name(&m->names, head.name);
     if (!m->l->config.tie_embeddings || m->l->config.encoder || !b)
         return 0;
     m->seen[b - m->st->tensor] = true;
@@ -607,7 +615,7 @@ static int check_unexpected(const struct matched *m)
 static int match(struct matched *m, const struct weights_list *l, const struct safetensors *st, struct err *err)
 {
     *m = (struct matched){ .l = l, .st = st, .err = err };
-    find_prefix(m);
+    weights_names_init(&m->names, l, st, find_st);
     if (!(m->seen = mem_alloc_array((size_t)st->n_tensor + 1, sizeof *m->seen)))
         return ERR(err, NOMEM, "no memory to match %d tensors", st->n_tensor);
     int rc = check_parts(m);
@@ -632,8 +640,7 @@ int weights_check(const struct weights_list *l, const struct safetensors *st, st
 
 static bool is_plain(const struct weight_part *p) { return !p->transposed && p->fold < 2 && !p->plus_one; }
 
-/* Where element k of the part in the file is in our [.., n_col]. */
-static int64_t place_of(const struct weight_part *p, int64_t k)
+int64_t weight_part_place(const struct weight_part *p, int64_t k)
 {
     int64_t r = p->transposed ? k % p->n_row : k / p->n_col;
     const int64_t c = p->transposed ? k / p->n_row : k % p->n_col;
@@ -644,17 +651,25 @@ static int64_t place_of(const struct weight_part *p, int64_t k)
     return (p->row + r) * p->n_col + c;
 }
 
+int64_t weight_part_file_row(const struct weight_part *p, int64_t r)
+{
+    if (p->fold < 2)
+        return r;
+    const int64_t run = r / (p->n_row / p->fold), in = r % (p->n_row / p->fold), group = in / p->inner;
+    return (group * p->fold + run) * p->inner + in % p->inner;
+}
+
 /* Elements first .. first+n-1 of the part in the file's order, to or from our weight. */
 static void scatter(float *out, const struct weight_part *p, int64_t first, int64_t n, const float *chunk)
 {
     for (int64_t i = 0; i < n; i++)
-        out[place_of(p, first + i)] = chunk[i] + (p->plus_one ? 1 : 0);
+        out[weight_part_place(p, first + i)] = chunk[i] + (p->plus_one ? 1 : 0);
 }
 
 static void gather(const float *in, const struct weight_part *p, int64_t first, int64_t n, float *chunk)
 {
     for (int64_t i = 0; i < n; i++)
-        chunk[i] = in[place_of(p, first + i)] - (p->plus_one ? 1 : 0);
+        chunk[i] = in[weight_part_place(p, first + i)] - (p->plus_one ? 1 : 0);
 }
 
 static int load_part(const struct st_tensor *t, const struct weight_part *p, float *out, float *chunk, struct err *err)

@@ -63,6 +63,18 @@ int weights_list_new(struct weights_list **out, const struct config *c, struct e
 void weights_list_free(struct weights_list *l);
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part);
 
+/* Where element k of the part, in the file's order, is in our weight. */
+int64_t weight_part_place(const struct weight_part *p, int64_t k);
+/* The row in the file of the part's row r in ours, for parts that are not transposed. */
+int64_t weight_part_file_row(const struct weight_part *p, int64_t r);
+
+/* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
+struct weights_names { const struct weights_list *l; const void *file; const void *(*find)(const void *file, const char *name); const char *strip, *put; };
+/* Decides by the embedding which of the family's two forms of names the file has. */
+void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name));
+/* Part j of w, or NULL; *p says how it lies in the file. */
+const void *weights_names_find(const struct weights_names *n, const struct weight *w, int j, struct weight_part *p);
+
 /* All parts are in the file with the right shape and a type we can read, and nothing else is there: a second copy of a
  * tied head must be equal, and what the model does not use is passed over: buffers that old files carry (attention masks, RoPE
  * frequencies), an encoder's heads, DeepSeek's layers that predict further tokens.  Experts may lie one by one or stacked. */

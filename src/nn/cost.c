@@ -1,4 +1,5 @@
 /* cost.c - the price of a graph: the rows of ops.def over the sizes of each node. */
+#include <math.h>
 #include "nn/op.h"
 
 #define OP(name, grad, again, save_in, save_out, f, fb, b, bb, formula)                                                        \
@@ -59,17 +60,79 @@ bool op_is_product(enum op op)
     return op == OP_linear || op == OP_expert_linear || op == OP_cross_entropy || op == OP_attention;
 }
 
+/* Experts that T tokens choose, each top_k of E evenly. */
+static double experts_used(const struct node *n, double T)
+{
+    const double E = n->attr.n_expert;
+    return E * (1 - pow(1 - n->attr.top_k / E, T));
+}
+
+static double node_weight_bytes(const struct graph *g, const struct node *n, double T)
+{
+    const struct panels *p = &g->tensor[n->in[1]].panels;
+    return (double)p->expert_bytes * (n->op == OP_expert_linear ? experts_used(n, T) : 1);
+}
+
+double graph_weight_bytes(const struct graph *g, unsigned passes, double T)
+{
+    double sum = 0;
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *n = &g->node[i];
+        if ((passes >> n->pass & 1) && (n->op == OP_linear || n->op == OP_expert_linear) && g->tensor[n->in[1]].panels.n_segment)
+            sum += node_weight_bytes(g, n, T);
+    }
+    return sum;
+}
+
+double graph_cache_bytes(const struct graph *g)
+{
+    double sum = 0;
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        if (t->kind == TENSOR_CACHE)
+            sum += (double)t->bytes / (double)(t->shape[0].n * t->shape[1].n);
+    }
+    return sum;
+}
+
+/* Shares of a product's operations by the type of its panels. */
+static void add_panels(struct cost_sum *sum, const struct panels *p, double flops)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < p->n_segment; i++)
+        rows += p->segment[i].n_row;
+    for (int i = 0; i < p->n_segment; i++) {
+        const enum panel_type t = p->segment[i].type;
+        *(PANEL_IS_A8(t) ? &sum->flops_int8 : t == PANEL_BF16 ? &sum->flops_bf16 : &sum->flops_f32) += flops * (double)p->segment[i].n_row / (double)rows;
+    }
+}
+
+struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table)
+{
+    struct cost_sum sum = { 0 };
+    const struct cost c = node_cost(g, n, T, S, L, table);
+    sum.bytes = c.bytes;
+    if ((n->op == OP_linear || n->op == OP_expert_linear) && g->tensor[n->in[1]].panels.n_segment) {
+        sum.bytes += node_weight_bytes(g, n, T) - count_real(&g->tensor[n->in[1]], T, S) * 4;        /* the table counts floats */
+        add_panels(&sum, &g->tensor[n->in[1]].panels, c.flops);
+    } else if (!op_is_product(n->op)) {
+        sum.flops_other = c.flops;
+    } else if (n->op != OP_attention && n->attr.compute == DT_BF16) {
+        sum.flops_bf16 = c.flops;
+    } else {
+        sum.flops_f32 = c.flops;
+    }
+    return sum;
+}
+
 struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table)
 {
     struct cost_sum sum = { 0 };
     for (int i = 0; i < g->n_node; i++) {
-        const struct node *n = &g->node[i];
-        if (!(passes >> n->pass & 1))
+        if (!(passes >> g->node[i].pass & 1))
             continue;
-        const struct cost c = node_cost(g, n, T, S, L, table);
-        double *kind = !op_is_product(n->op) ? &sum.flops_other : n->op != OP_attention && n->attr.compute == DT_BF16 ? &sum.flops_bf16
-                                                                                                                 : &sum.flops_f32;
-        *kind += c.flops;
+        const struct cost_sum c = node_cost_sum(g, &g->node[i], T, S, L, table);
+        sum.flops_f32 += c.flops_f32, sum.flops_bf16 += c.flops_bf16, sum.flops_int8 += c.flops_int8, sum.flops_other += c.flops_other;
         sum.bytes += c.bytes;
     }
     return sum;

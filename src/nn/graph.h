@@ -22,6 +22,8 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "cpu/kernels.h"
+#include "cpu/panel.h"
+#include "cpu/quant.h"
 
 /* ---- element types ---- */
 #define DTYPES(X) X(F32, "F32", sizeof(real)) X(BF16, "BF16", 2) X(I32, "I32", 4) X(F64, "F64", 8)
@@ -39,10 +41,18 @@ enum dim_of { DIM_ONE, DIM_T, DIM_S };
 struct dim { int64_t n; enum dim_of of; };
 #define MAX_RANK 3
 
+/* ---- weights as a file holds them ----
+ * A weight [N,K] (or [E,N,K]) whose rows are kept in panels of the file's own type instead of floats: n_row rows of one
+ * type after the other, each segment in whole panels.  Expert e's panels follow those of expert e-1. */
+#define SEGMENT_MAX 3
+struct segment { enum panel_type type; int64_t n_row, row; size_t offset; };      /* row, offset (bytes): where it begins in an expert */
+struct panels { int n_segment; struct segment segment[SEGMENT_MAX]; size_t expert_bytes; };
+
 /* ---- tensors ---- */
 enum tensor_kind {
     TENSOR_WEIGHT,     /* learned; filled by the caller after bind */
-    TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE */
+    TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE, or of a file's types (panels.n_segment) filled by the caller */
+    TENSOR_MAPPED,     /* a table of rows of mapped_type that lies elsewhere (a mapped file): the caller sets data after bind */
     TENSOR_CONST,      /* filled by the caller after bind, never changed (tables) */
     TENSOR_CACHE,      /* lives from step to step (keys and values) */
     TENSOR_INPUT,      /* filled by the caller before each run */
@@ -66,6 +76,8 @@ struct tensor {
     bool decay;                /* weights: weight decay applies */
     bool keep;                 /* activations: kept when blocks are recomputed */
     int first, last;           /* activations: nodes of first and last use, -1 when unused */
+    struct panels panels;      /* packed weights of a file's types; n_segment 0: others */
+    enum cpu_type mapped_type; /* TENSOR_MAPPED */
     size_t bytes, offset;      /* at T_max, S_max; place inside its kind's block */
     void *data;                /* after bind */
 };
@@ -149,8 +161,10 @@ int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struc
 #define MAT(r, c)   ((struct shape){ 2, { { (r), DIM_ONE }, { (c), DIM_ONE } } })
 #define CUBE(e, r, c) ((struct shape){ 3, { { (e), DIM_ONE }, { (r), DIM_ONE }, { (c), DIM_ONE } } })
 
-int graph_embed(struct graph *g, int ids, int w, struct err *err);
-/* bias and add may be -1.  compute: F32 or BF16; the result is F32.  x may be of either type. */
+/* A weight in panels of a file's types.  shape: [N,K] or [E,N,K]; the rows of the segments add up to N. */
+int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum panel_type *type, const int64_t *n_row, const char *name, struct err *err);
+int graph_embed(struct graph *g, int ids, int w, struct err *err);      /* w: a weight, or TENSOR_MAPPED */
+/* bias and add may be -1.  w: a weight, multiplied in `compute`, or panels of a file's types, which decide for themselves.  compute: F32 or BF16; the result is F32.  x may be of either type. */
 int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err);
 int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enum dtype out, const char *name, struct err *err);
 int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a, const char *name, struct err *err);
@@ -222,6 +236,11 @@ struct cost { double flops, bytes; };
 /* One node at T tokens, S sequences, L keys per query on average; by `table` (NULL: op_table). */
 struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table);
 /* Sum over the passes of the bit mask (1 << PASS_FORWARD | ...), by kind of work. */
-struct cost_sum { double flops_f32, flops_bf16, flops_other, bytes; };
+struct cost_sum { double flops_f32, flops_bf16, flops_int8, flops_other, bytes; };
+struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table);
 struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table);
+/* Bytes of weights in panels that the products of the passes read, each once; of experts as many as T tokens choose on
+ * average when they choose evenly.  Bytes of the cache for one position of one sequence. */
+double graph_weight_bytes(const struct graph *g, unsigned passes, double T);
+double graph_cache_bytes(const struct graph *g);
 #endif

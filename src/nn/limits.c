@@ -35,11 +35,11 @@ static void read_item(void *ctx, int i, int i_thread)
 }
 
 /* Operations (or bytes) a second of one loop over all threads: the median. */
-static double rate(struct pool *pool, struct probe *p, pool_fn fn)
+static double rate(struct pool *pool, struct probe *p, int tries, pool_fn fn)
 {
     double v[TRIES];
     const int n = pool_n_thread(pool);
-    for (int t = 0; t < TRIES; t++) {
+    for (int t = 0; t < tries; t++) {
         const double begin = clock_wall();
         pool_for(pool, n, fn, p);
         const double s = clock_wall() - begin;
@@ -47,7 +47,7 @@ static double rate(struct pool *pool, struct probe *p, pool_fn fn)
         for (int i = 0; i < n; i++)
             v[t] += p->ops[i] / s;
     }
-    return stat_median(v, TRIES);
+    return stat_median(v, tries);
 }
 
 static void cpu_name(char out[80])
@@ -65,7 +65,7 @@ static void cpu_name(char out[80])
         fclose(f);
 }
 
-int limits_measure(struct limits *l, struct pool *pool, struct err *err)
+static int measure(struct limits *l, int tries, double seconds, struct pool *pool, struct err *err)
 {
     const int n = pool_n_thread(pool);
     const struct cpu_kernels *k = cpu_kernels();
@@ -83,22 +83,25 @@ int limits_measure(struct limits *l, struct pool *pool, struct err *err)
     double (*const peaks[])(int64_t) = { k->peak_f32, k->peak_bf16, k->peak_int8 };
     for (int i = 0; i < 3; i++) {
         p.peak = peaks[i], p.n = 200000;
-        const double first = rate(pool, &p, peak_item);          /* also warms up; then runs of about 20 ms */
-        p.n = (int64_t)fmin(fmax(200000 * (0.02 * first / (p.ops[0] * n)), 1000), 1e9);
-        *out[i] = rate(pool, &p, peak_item);
+        const double first = rate(pool, &p, tries, peak_item);          /* also warms up; then runs of `seconds` */
+        p.n = (int64_t)fmin(fmax(200000 * (seconds * first / (p.ops[0] * n)), 1000), 1e9);
+        *out[i] = rate(pool, &p, tries, peak_item);
     }
     p.bytes = READ_BYTES / (size_t)n / 4096 * 4096, p.repeat = 1;
-    l->read = rate(pool, &p, read_item);
+    l->read = rate(pool, &p, tries, read_item);
     p.bytes = CACHE_BYTES, p.repeat = 64;
     if ((size_t)n * CACHE_BYTES > READ_BYTES)
         p.bytes = READ_BYTES / (size_t)n / 256 * 256;
-    l->read_cache = rate(pool, &p, read_item);
+    l->read_cache = rate(pool, &p, tries, read_item);
     const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
     l->cache_bytes = (cache > 0 ? (double)cache : (double)CACHE_BYTES * 2) * n;
     mem_free(p.ops);
     mem_unmap(p.block, READ_BYTES);
     return 0;
 }
+
+int limits_measure(struct limits *l, struct pool *pool, struct err *err) { return measure(l, TRIES, 0.02, pool, err); }
+int limits_sample(struct limits *l, struct pool *pool, struct err *err) { return measure(l, 3, 0.005, pool, err); }
 
 /* ---- the file ---- */
 
@@ -195,6 +198,8 @@ int limits_get(struct limits *l, struct pool *pool, struct err *err)
 
 double limits_peak(const struct limits *l, enum dtype compute) { return compute == DT_BF16 ? l->bf16 : l->f32; }
 
+static double at_peak(double flops, double peak) { return flops > 0 ? flops / peak : 0; }
+
 double limits_seconds(const struct limits *l, const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table)
 {
     double sum = 0;
@@ -202,9 +207,9 @@ double limits_seconds(const struct limits *l, const struct graph *g, unsigned pa
         const struct node *n = &g->node[i];
         if (!(passes >> n->pass & 1))
             continue;
-        const struct cost c = node_cost(g, n, T, S, L, table);
-        const double peak = op_is_product(n->op) && n->op != OP_attention ? limits_peak(l, n->attr.compute) : l->f32;
-        sum += fmax(c.flops / peak, c.bytes / (c.bytes <= l->cache_bytes ? l->read_cache : l->read));
+        const struct cost_sum c = node_cost_sum(g, n, T, S, L, table);
+        const double compute = at_peak(c.flops_f32 + c.flops_other, l->f32) + at_peak(c.flops_bf16, l->bf16) + at_peak(c.flops_int8, l->int8);
+        sum += fmax(compute, c.bytes / (c.bytes <= l->cache_bytes ? l->read_cache : l->read));
     }
     return sum;
 }
@@ -212,5 +217,5 @@ double limits_seconds(const struct limits *l, const struct graph *g, unsigned pa
 double limits_flops(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table)
 {
     const struct cost_sum c = graph_cost(g, passes, T, S, L, table);
-    return c.flops_f32 + c.flops_bf16 + c.flops_other;
+    return c.flops_f32 + c.flops_bf16 + c.flops_int8 + c.flops_other;
 }

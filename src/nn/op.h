@@ -59,6 +59,17 @@ void op_for_rows(struct run *r, int64_t n_row, int block, rows_fn fn, void *ctx)
 
 /* c[M,N] (+)= a * b on all threads.  g as for the kernel, over the whole product. */
 void product(struct run *r, const struct gemm *g, enum dtype compute);
+/* c = add + bias + x * w^T for a weight in panels of a file's types (op_panels.c), on all threads.  Rows start[e] ..
+ * start[e+1]-1 of c are those of group e (expert e of w; one group for a matrix); row i of c takes row row[i] of x, or i. */
+struct panels_product {
+    const struct tensor *w;
+    int n_group; const int32_t *start, *row;
+    const void *x; bool x_bf16; int64_t x_rows;
+    const real *bias, *add;      /* [n_group, N], [rows, N] or NULL */
+    real *c;                     /* [rows, N] */
+};
+size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, bool x_bf16);      /* of work, in bytes */
+void product_panels(struct run *r, const struct panels_product *p, char *work);
 /* Packs on all threads, in pieces of panels. */
 void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);

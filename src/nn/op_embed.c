@@ -15,8 +15,25 @@ static void embed_rows(void *ctx, int first, int n, int i_thread)
         memcpy(j->rows + i * j->C, j->w + j->id[i] * j->C, (size_t)j->C * sizeof(real));
 }
 
+struct mapped_job { const int32_t *id; const struct tensor *w; real *rows; int64_t C; };
+
+static void mapped_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct mapped_job *j = ctx;
+    const size_t row = type_bytes(j->w->mapped_type, j->C);
+    for (int i = first; i < first + n; i++)
+        type_dequantize(j->w->mapped_type, j->C, (const char *)j->w->data + (size_t)j->id[i] * row, (void *)(j->rows + i * j->C));
+}
+
 static void embed_forward(struct run *r, const struct node *n)
 {
+    const struct tensor *w = op_tensor(r->g, n->in[1]);
+    if (w->kind == TENSOR_MAPPED) {
+        struct mapped_job m = { op_data(r, n->in[0]), w, op_data(r, n->out[0]), tensor_cols(w) };
+        op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, mapped_rows, &m);
+        return;
+    }
     struct embed_job j = { op_data(r, n->in[0]), op_data(r, n->in[1]), op_data(r, n->out[0]), tensor_cols(op_tensor(r->g, n->out[0])), 0, r->k };
     op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, embed_rows, &j);
 }

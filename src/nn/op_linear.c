@@ -42,13 +42,33 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
 static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     const int id = n->out[0] >= 0 ? n->out[0] : n->d_out[0];
+    const struct tensor *weight = op_tensor(g, n->in[1]);
+    if (weight->panels.n_segment) {
+        const int64_t rows = tensor_rows(op_tensor(g, id), T, S);
+        w->work = product_panels_size(weight, rows, rows, op_is(g, n->in[0], DT_BF16));
+        return;
+    }
     w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;
+}
+
+static void forward_panels(struct run *r, const struct node *n)
+{
+    const int64_t rows = tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S);
+    const int32_t start[2] = { 0, (int32_t)rows };
+    const struct panels_product p = { .w = op_tensor(r->g, n->in[1]), .n_group = 1, .start = start, .x = op_data(r, n->in[0]),
+                                      .x_bf16 = op_is(r->g, n->in[0], DT_BF16), .x_rows = rows, .bias = op_data(r, n->in[2]),
+                                      .add = op_data(r, n->in[3]), .c = op_data(r, n->out[0]) };
+    product_panels(r, &p, r->work);
 }
 
 static void forward(struct run *r, const struct node *n)
 {
     struct graph *g = r->g;
     const struct tensor *w = op_tensor(g, n->in[1]);
+    if (w->panels.n_segment) {
+        forward_panels(r, n);
+        return;
+    }
     const int64_t M = tensor_rows(op_tensor(g, n->out[0]), r->step->T, r->step->S), N = w->shape[0].n, K = w->shape[1].n;
     const bool b16 = n->attr.compute == DT_BF16;
     const struct layout l = layout(g, n, M, r->work);

@@ -211,8 +211,12 @@ static struct expert_layout expert_layout(const struct graph *g, const struct no
 
 static void expert_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
-    (void)S;
-    w->work = expert_layout(g, n, (int64_t)T * n->attr.top_k, NULL).size;
+    const struct tensor *weight = op_tensor(g, n->in[1]);
+    const int64_t rows = (int64_t)T * n->attr.top_k;
+    if (weight->panels.n_segment)
+        w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_is(g, n->in[0], DT_BF16));
+    else
+        w->work = expert_layout(g, n, rows, NULL).size;
 }
 
 struct expert_job {
@@ -281,6 +285,13 @@ static void expert_forward(struct run *r, const struct node *n)
     struct graph *g = r->g;
     const struct tensor *w = op_tensor(g, n->in[1]);
     const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = (int64_t)r->step->T * n->attr.top_k;
+    if (w->panels.n_segment) {
+        const struct panels_product p = { .w = w, .n_group = (int)w->shape[0].n, .start = op_data(r, n->in[3]), .row = n->attr.gather ? op_data(r, n->in[2]) : NULL,
+                                          .x = op_data(r, n->in[0]), .x_bf16 = op_is(g, n->in[0], DT_BF16),
+                                          .x_rows = tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S), .c = op_data(r, n->out[0]) };
+        product_panels(r, &p, r->work);
+        return;
+    }
     const bool b16 = n->attr.compute == DT_BF16;
     const struct expert_layout l = expert_layout(g, n, rows, r->work);
     const size_t x_count = (size_t)(tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S) * K);

@@ -114,8 +114,8 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
         const int64_t n = tensor_count(t, T, S);
         if (n > ((int64_t)1 << 48))
             return ERR(err, RANGE, "tensor '%s' would have %lld elements", t->name, (long long)n);
-        t->bytes = (size_t)n * dtype_size(t->dtype);
-        if (t->kind == TENSOR_ACT || shared(share, t))
+        t->bytes = t->panels.n_segment ? (size_t)(t->rank == 3 ? t->shape[0].n : 1) * t->panels.expert_bytes : (size_t)n * dtype_size(t->dtype);
+        if (t->kind == TENSOR_ACT || t->kind == TENSOR_MAPPED || shared(share, t))
             continue;
         t->offset = p.bytes[t->kind];
         p.bytes[t->kind] += round_64(t->bytes);
@@ -181,7 +181,7 @@ int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, 
         const struct tensor *s = shared(share, t);
         if (s)
             t->data = s->data;
-        else if (t->kind != TENSOR_ACT || t->first >= 0)
+        else if (t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0))
             t->data = g->block[t->kind] + t->offset;
     }
     return 0;

@@ -29,7 +29,7 @@ const char *dtype_name(enum dtype t)
 
 const char *tensor_kind_name(enum tensor_kind kind)
 {
-    static const char *const name[N_TENSOR_KIND] = { "weights", "packed weights", "tables", "cache", "inputs", "outputs",
+    static const char *const name[N_TENSOR_KIND] = { "weights", "packed weights", "mapped weights", "tables", "cache", "inputs", "outputs",
                                                      "activations", "gradients", "optimiser state" };
     return name[kind];
 }
@@ -164,9 +164,32 @@ static struct shape shape_like(const struct tensor *t, int64_t cols)
     return s;
 }
 
+int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum panel_type *type, const int64_t *n_row, const char *name,
+                 struct err *err)
+{
+    assert(n_segment >= 1 && n_segment <= SEGMENT_MAX && shape.rank >= 2);
+    const int64_t K = shape.dim[shape.rank - 1].n;
+    const int id = graph_tensor(g, TENSOR_PACKED, DT_F32, shape, err, "%s", name);
+    CHECK_ID(id);
+    struct panels *p = &g->tensor[id].panels;
+    p->n_segment = n_segment;
+    int64_t row = 0;
+    for (int i = 0; i < n_segment; i++) {
+        p->segment[i] = (struct segment){ type[i], n_row[i], row, p->expert_bytes };
+        row += n_row[i];
+        p->expert_bytes += panel_bytes(type[i], K, n_row[i]);
+    }
+    assert(row == shape.dim[shape.rank - 2].n);
+    return id;
+}
+
 /* Makes sure that a weight's panels exist for this use, with the node that fills them.  Rows: x * w^T; columns: dy * w. */
 static int packed_weight(struct graph *g, int w, bool by_cols, enum dtype compute, struct err *err)
 {
+    if (g->tensor[w].panels.n_segment) {
+        assert(!by_cols);
+        return w;
+    }
     if (g->tensor[w].packed[by_cols] >= 0) {
         assert(g->tensor[g->tensor[w].packed[by_cols]].dtype == compute);
         return g->tensor[w].packed[by_cols];

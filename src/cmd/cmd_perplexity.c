@@ -1,0 +1,119 @@
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "infer/engine.h"
+#include "infer/score.h"
+
+static int64_t ctx, limit;
+static const char *convention = "llamacpp";
+
+#define TEXT_MAX ((size_t)4 << 30)
+
+struct shown { double begin, last; };
+
+static int progress(void *ctx_, size_t fed, size_t all, const struct score *s)
+{
+    struct shown *p = ctx_;
+    const double now = clock_wall();
+    if (now - p->last > 2) {
+        p->last = now;
+        log_info("%zu of %zu tokens, perplexity %.4f, %.0f tokens/s", fed < all ? fed : all, all, score_perplexity(s), (double)fed / (now - p->begin));
+    }
+    return cmd_stop != 0;
+}
+
+static int encode(const struct engine *e, const struct buf *text, const struct score_opts *o, struct tok_ids *ids, struct err *err)
+{
+    if (o->add_bos && o->begin >= 0 && o->convention != SCORE_ROLLING) {
+        size_t n;
+        const char *begin = tok_bytes(engine_tok(e), o->begin, &n);
+        TRY(tok_encode(engine_tok(e), begin, n, TOK_SPECIALS, ids, err));
+    }
+    return tok_encode(engine_tok(e), text->data, text->len, TOK_PLAIN, ids, err);
+}
+
+static int report(const struct engine *e, const struct score *s, const struct score_opts *o, size_t n_bytes, size_t n_ids, double seconds, struct err *err)
+{
+    (void)e;
+    /* Bytes of the counted tokens: their share of the text's. */
+    const double bits = s->nll / log(2.0), bytes = (double)n_bytes * (double)s->n_token / (double)n_ids;
+    if (!cmd_json) {
+        printf("perplexity %.4f +/- %.4f over %zu tokens (%s, windows of %d), %.4f bits per byte, %.0f tokens/s\n", score_perplexity(s), score_perplexity(s) * score_stderr(s),
+               s->n_token, score_convention_name(o->convention), o->ctx, bits / bytes, (double)n_ids / seconds);
+        return 0;
+    }
+    return cmd_print_json(json_pack("{s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:i, s:b, s:f}", "ppl", score_perplexity(s), "ppl_stderr", score_perplexity(s) * score_stderr(s),
+                                    "nll_per_token", score_mean(s), "nll_stderr", score_stderr(s), "n_token", (json_int_t)s->n_token, "bits_per_byte", bits / bytes,
+                                    "convention", score_convention_name(o->convention), "ctx", o->ctx, "bos", o->add_bos, "seconds", seconds), err);
+}
+
+static int score(struct engine *e, const char *path, struct score_opts *o, struct err *err)
+{
+    struct buf text;
+    struct tok_ids ids = { 0 };
+    buf_init(&text);
+    o->begin = tok_eot(engine_tok(e));
+    int rc = file_read(path, TEXT_MAX, &text, err);
+    if (!rc)
+        rc = encode(e, &text, o, &ids, err);
+    if (!rc) {
+        struct shown shown = { clock_wall(), clock_wall() };
+        struct score s;
+        size_t n = ids.n;
+        if (limit && (size_t)limit < n / (size_t)o->ctx)
+            n = (size_t)limit * (size_t)o->ctx;
+        rc = score_tokens(e, ids.id, n, o, progress, &shown, &s, err);
+        if (!rc)
+            rc = report(e, &s, o, text.len, ids.n, clock_wall() - shown.begin, err);
+    }
+    buf_release(&text);
+    tok_ids_release(&ids);
+    return rc;
+}
+
+static int run_perplexity(const char *const *args, int n_args, struct err *err)
+{
+    (void)n_args;
+    cmd_catch_signals();
+    struct pool *pool = NULL;
+    struct engine *e = NULL;
+    struct score_opts o = { .ctx = (int)ctx };
+    while (strcmp(convention, score_convention_name(o.convention)))
+        o.convention++;
+    const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
+    const struct engine_opts eo = { .n_slot = slots, .ctx = (int)ctx, .step_tokens = 512, .n_logits = 64, .as = cmd_weights_as() };
+    int rc = pool_new(&pool, cmd_n_thread(), err);
+    if (!rc)
+        rc = engine_new(&e, args[0], &eo, pool, err);
+    if (!rc) {
+        o.ctx = o.ctx ? o.ctx : engine_ctx(e);
+        rc = score(e, args[1], &o, err);
+    }
+    engine_free(e);
+    pool_free(pool);
+    return rc;
+}
+
+static const struct opt opts[] = {
+    { OPT_INT, "ctx", &ctx, "<int>", "tokens of a window; 0: the model's positions", 0, 1e9 },
+    { OPT_CHOICE, "convention", &convention, "llamacpp|rolling|all", "which tokens count", 0, 0 },
+    { OPT_INT, "limit", &limit, "<int>", "windows at most; 0: the whole text", 0, 1e9 },
+    OPT_PRECISION,
+    OPT_THREADS,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_LAST,
+};
+const struct command command_perplexity = {
+    "perplexity", "MODEL FILE", "how well a model predicts a text",
+    "llamacpp: windows one after the other, the tokens of each window's second half count (what llama.cpp's tool prints);\n"
+    "where the model's texts begin with bos, each window does.  rolling: every token counts once, each with as much before it as a\n"
+    "window holds (lm-evaluation-harness' rolling log-likelihood).  all: every token of every window but the first.\n"
+    "The figure after +/- is the standard error over tokens, carried to the perplexity.  Bits per byte share the text's bytes\n"
+    "evenly among its tokens.",
+    opts, run_perplexity, 2, 2,
+};

@@ -1,0 +1,212 @@
+/* test_engine.c - a loaded model: the same bits alone, in any batch and any cut; scores against sums made by hand. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/rng.h"
+#include "infer/engine.h"
+#include "infer/score.h"
+
+static const char *const models[] = { "tests/golden/llama", "tests/golden/olmoe", "tests/golden/gpt2" };
+#define N_MODEL (sizeof models / sizeof *models)
+static const enum weights_as kinds[] = { WEIGHTS_FILE, WEIGHTS_BF16, WEIGHTS_F16 };
+
+static struct pool *pools[3];      /* 1, 2, 3 threads */
+static struct err err;
+#define OK(expr)                             \
+    do {                                     \
+        if ((expr) < 0)                      \
+            fail_msg(#expr ": %s", err.msg); \
+    } while (0)
+
+static int32_t token(const struct engine *e, uint64_t seed, int i) { return (int32_t)(rng_u64(seed, (uint64_t)i) % (uint64_t)engine_config(e)->vocab_size); }
+
+static void open_engine(struct engine **e, const char *path, enum weights_as as, int n_slot, int step, int n_logits, struct pool *pool)
+{
+    const struct engine_opts o = { .n_slot = n_slot, .step_tokens = step, .n_logits = n_logits, .no_tok = true, .as = as };
+    OK(engine_new(e, path, &o, pool, &err));
+}
+
+/* Logits of n tokens of sequence `seed`, all at once. */
+static float *whole(struct engine *e, uint64_t seed, int n)
+{
+    const int V = engine_config(e)->vocab_size;
+    int32_t ids[64], row[64];
+    const float *logits;
+    for (int i = 0; i < n; i++)
+        ids[i] = token(e, seed, i), row[i] = i;
+    OK(engine_run(e, &(struct engine_part){ 0, 0, n, ids }, 1, &err));
+    OK(engine_head(e, row, n, &logits, &err));
+    float *copy = mem_alloc_array((size_t)n * (size_t)V, sizeof *copy);
+    memcpy(copy, logits, (size_t)n * (size_t)V * sizeof *copy);
+    return copy;
+}
+
+static void logits_have_the_same_bits_at_any_cut_batch_and_thread_count(void **state)
+{
+    (void)state;
+    enum { N = 24, SEQ = 3 };
+    for (size_t m = 0; m < N_MODEL; m++)
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            struct engine *e;
+            float *want[SEQ];
+            open_engine(&e, models[m], kinds[k], 1, N, N, pools[0]);
+            const size_t V = (size_t)engine_config(e)->vocab_size;
+            for (int s = 0; s < SEQ; s++)
+                want[s] = whole(e, (uint64_t)s + 1, N);
+            engine_free(e);
+            for (int threads = 1; threads <= 3; threads++) {
+                open_engine(&e, models[m], kinds[k], SEQ, 16, 16, pools[threads - 1]);
+                int pos[SEQ] = { 0 };
+                for (int step = 0; pos[0] < N || pos[1] < N || pos[2] < N; step++) {      /* uneven pieces of all three */
+                    struct engine_part part[SEQ];
+                    int32_t ids[SEQ][8], row[SEQ], of[SEQ];
+                    int n = 0, rows = 0;
+                    for (int s = 0; s < SEQ; s++) {
+                        int c = (int)(rng_u64(99 + (uint64_t)threads, (uint64_t)(step * SEQ + s)) % 6);
+                        c = c < N - pos[s] ? c : N - pos[s];
+                        if (!c)
+                            continue;
+                        for (int i = 0; i < c; i++)
+                            ids[s][i] = token(e, (uint64_t)s + 1, pos[s] + i);
+                        part[n] = (struct engine_part){ SEQ - 1 - s, pos[s], c, ids[s] };
+                        rows += c, pos[s] += c, row[n] = rows - 1, of[n++] = s;
+                    }
+                    if (!n)
+                        continue;
+                    const float *logits;
+                    OK(engine_run(e, part, n, &err));
+                    OK(engine_head(e, row, n, &logits, &err));
+                    for (int i = 0; i < n; i++)
+                        if (memcmp(logits + (size_t)i * V, want[of[i]] + (size_t)(pos[of[i]] - 1) * V, V * sizeof *logits))
+                            fail_msg("%s, kind %zu, %d threads: sequence %d differs at token %d", models[m], k, threads, of[i], pos[of[i]] - 1);
+                }
+                engine_free(e);
+            }
+            for (int s = 0; s < SEQ; s++)
+                mem_free(want[s]);
+        }
+}
+
+static void a_step_that_cannot_be_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct engine *e;
+    const float *logits;
+    open_engine(&e, models[0], WEIGHTS_FILE, 2, 8, 2, pools[0]);
+    const int V = engine_config(e)->vocab_size, ctx = engine_ctx(e);
+    int32_t ids[16] = { 0 };
+    OK(engine_run(e, &(struct engine_part){ 0, 0, 4, ids }, 1, &err));
+    const struct engine_part bad[] = { { 2, 0, 1, ids }, { -1, 0, 1, ids }, { 0, -1, 1, ids }, { 0, ctx, 1, ids }, { 0, ctx - 3, 4, ids },
+                                       { 0, 0, 0, ids }, { 0, 0, 9, ids }, { 0, 0, INT32_MAX, ids }, { 0, 0, 1, &V } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(engine_run(e, &bad[i], 1, &err), ERR_RANGE);
+    const struct engine_part twice[] = { { 0, 0, 1, ids }, { 0, 1, 1, ids } };
+    assert_int_equal(engine_run(e, twice, 2, &err), ERR_RANGE);
+    assert_int_equal(engine_head(e, (int32_t[]){ 4 }, 1, &logits, &err), ERR_RANGE);
+    assert_int_equal(engine_head(e, (int32_t[]){ 0, 1, 2 }, 3, &logits, &err), ERR_RANGE);
+    OK(engine_head(e, (int32_t[]){ 3, 0 }, 2, &logits, &err));
+    engine_free(e);
+}
+
+static double nll_of(struct engine *e, const int32_t *ids, int n_fed, int32_t target)
+{
+    const float *logits;
+    const int V = engine_config(e)->vocab_size;
+    OK(engine_feed(e, 0, 0, ids, n_fed, &logits, &err));
+    double max = -INFINITY, sum = 0;
+    for (int v = 0; v < V; v++)
+        max = fmax(max, (double)logits[v]);
+    for (int v = 0; v < V; v++)
+        sum += exp((double)logits[v] - max);
+    return max + log(sum) - (double)logits[target];
+}
+
+/* The conventions written out as their definitions say, one prefix at a time. */
+static double by_hand(struct engine *e, enum score_convention c, const int32_t *ids, int n, int ctx, int32_t begin, bool bos, int *count)
+{
+    double sum = 0;
+    int32_t w[64];
+    *count = 0;
+    if (c != SCORE_ROLLING) {
+        for (int at = 0; at + ctx <= n; at += ctx) {
+            memcpy(w, ids + at, (size_t)ctx * sizeof *w);
+            if (c == SCORE_LLAMACPP && bos)
+                w[0] = begin;
+            for (int t = c == SCORE_LLAMACPP ? ctx / 2 + 1 : 1; t < ctx; t++, ++*count)
+                sum += nll_of(e, w, t, w[t]);
+        }
+        return sum;
+    }
+    for (int predicted = 0; predicted < n;) {      /* lm-evaluation-harness' get_rolling_token_windows, context_len 1 */
+        const int many = n - predicted < ctx ? n - predicted : ctx, end = predicted + many;
+        int from = end - ctx - 1, len = 0;
+        if (!predicted)
+            w[len++] = begin, from = 0;
+        for (int i = from; i < end - 1; i++)
+            w[len++] = ids[i];
+        for (int t = predicted; t < end; t++, ++*count)
+            sum += nll_of(e, w, len - (end - 1 - t), ids[t]);
+        predicted = end;
+    }
+    return sum;
+}
+
+static void scores_are_what_the_conventions_say(void **state)
+{
+    (void)state;
+    enum { N = 53 };
+    int32_t ids[N];
+    for (int c = 0; c < N_SCORE_CONVENTION; c++)
+        for (int ctx = 2; ctx <= 20; ctx += 6)
+            for (int step = 5; step <= 64; step += 59)
+                for (int bos = 0; bos < 2; bos++) {
+                    struct engine *one, *e;
+                    open_engine(&one, models[0], WEIGHTS_FILE, 1, 64, 1, pools[0]);
+                    open_engine(&e, models[0], WEIGHTS_FILE, 3, step, 4, pools[1]);
+                    for (int i = 0; i < N; i++)
+                        ids[i] = token(e, 5, i);
+                    const struct score_opts o = { (enum score_convention)c, ctx, 3, bos };
+                    struct score s;
+                    int count;
+                    OK(score_tokens(e, ids, N, &o, NULL, NULL, &s, &err));
+                    const double want = by_hand(one, o.convention, ids, N, ctx, 3, bos, &count);
+                    assert_int_equal(s.n_token, count);
+                    if (!(fabs(s.nll - want) <= 1e-5 * fabs(want)))
+                        fail_msg("%s, windows of %d, steps of %d: nll %.9g, expected %.9g", score_convention_name(o.convention), ctx, step, s.nll, want);
+                    engine_free(e);
+                    engine_free(one);
+                }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        if (pool_new(&pools[i], i + 1, &err) < 0)
+            return -1;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        pool_free(pools[i]);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_have_the_same_bits_at_any_cut_batch_and_thread_count),
+        cmocka_unit_test(a_step_that_cannot_be_is_refused_and_changes_nothing),
+        cmocka_unit_test(scores_are_what_the_conventions_say),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
