@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/composite.h"
 #include "model/gguf.h"
 #include "model/safetensors.h"
 
@@ -12,6 +13,8 @@ struct source {
     struct gguf *gguf;                         /* one of the two */
     struct safetensors *st;
     struct source_tensor *tensor; int n;       /* of safetensors; a GGUF file has its own list */
+    struct composite *composite; int n_composite;
+    const struct composite **of;               /* [n] the composite that tensor i is, or NULL */
     const struct source_tensor **by_name;
 };
 
@@ -34,25 +37,69 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const struct source_tensor *const *)a)->name, (*(const struct source_tensor *const *)b)->name);
 }
 
-static int list_tensors(struct source *s, struct err *err)
+static struct source_tensor plain(const struct st_tensor *from)
 {
+    struct source_tensor t = { .name = from->name, .type = type_of_dtype(from->dtype), .rank = from->rank, .n = from->n, .data = from->data,
+                               .bytes = (size_t)(from->end - from->begin) };
     static_assert(ST_RANK_MAX <= SOURCE_RANK_MAX, "every shape has room");
-    const size_t n = (size_t)s->st->n_tensor;
-    s->tensor = mem_alloc_array(n, sizeof *s->tensor);
-    s->by_name = mem_alloc_array(n, sizeof *s->by_name);
-    if (!s->tensor || !s->by_name)
-        return ERR(err, NOMEM, "no memory for %zu tensors", n);
-    for (size_t i = 0; i < n; i++) {
-        const struct st_tensor *from = &s->st->tensor[i];
-        struct source_tensor *t = &s->tensor[i];
-        *t = (struct source_tensor){ .name = from->name, .type = type_of_dtype(from->dtype), .rank = from->rank, .n = from->n,
-                                     .data = from->data, .bytes = (size_t)(from->end - from->begin) };
-        memcpy(t->shape, from->shape, sizeof from->shape);
-        s->by_name[i] = t;
+    memcpy(t.shape, from->shape, sizeof from->shape);
+    return t;
+}
+
+/* Each tensor that is no part of another weight, and at the place of its main tensor each composite. */
+static void list_tensors(struct source *s, const bool *used)
+{
+    for (int i = 0, k = 0; i < s->st->n_tensor; i++) {
+        const struct composite *c = k < s->n_composite ? composite_at(s->composite, k) : NULL;
+        if (c && composite_main(c) == i) {
+            s->tensor[s->n] = composite_tensor(c);
+            s->of[s->n++] = c;
+            k++;
+        } else if (!used[i]) {
+            s->tensor[s->n++] = plain(&s->st->tensor[i]);
+        }
     }
-    s->n = (int)n;
-    qsort(s->by_name, n, sizeof *s->by_name, by_name);
+}
+
+static int index_names(struct source *s, struct err *err)
+{
+    for (int i = 0; i < s->n; i++)
+        s->by_name[i] = &s->tensor[i];
+    qsort(s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
+    for (int i = 1; i < s->n; i++)
+        if (!strcmp(s->by_name[i]->name, s->by_name[i - 1]->name))
+            return ERR(err, FORMAT, "tensor '%s' is there both whole and in parts", s->by_name[i]->name);
     return 0;
+}
+
+/* path: of the model; its folder may have a config.json. */
+static int list_safetensors(struct source *s, const char *path, struct err *err)
+{
+    const size_t n = (size_t)s->st->n_tensor;
+    const char *slash = strrchr(path, '/');
+    char *config = file_is_dir(path) ? file_join(path, "config.json") : mem_printf("%.*sconfig.json", slash ? (int)(slash + 1 - path) : 0, path);
+    bool *used = mem_alloc_array(n, sizeof *used);
+    s->tensor = mem_alloc_array(n, sizeof *s->tensor);
+    s->of = mem_alloc_array(n, sizeof *s->of);
+    s->by_name = mem_alloc_array(n, sizeof *s->by_name);
+    int rc = 0;
+    if (!config || !used || !s->tensor || !s->of || !s->by_name)
+        rc = ERR(err, NOMEM, "no memory for %zu tensors", n);
+    if (!rc)
+        rc = composites_find(&s->composite, &s->n_composite, used, s->st, config, err);
+    if (!rc) {
+        list_tensors(s, used);
+        rc = index_names(s, err);
+    }
+    mem_free(config);
+    mem_free(used);
+    return rc;
+}
+
+static int open_safetensors(struct source *s, const char *path, struct err *err)
+{
+    TRY(safetensors_open(&s->st, path, err));
+    return list_safetensors(s, path, err);
 }
 
 /* ---- opening ---- */
@@ -94,8 +141,7 @@ static int open_file(struct source *s, const char *path, struct err *err)
         return refuse_pickle(path, err);
     if (gguf || ends_with(path, ".gguf"))
         return gguf_open(&s->gguf, path, err);
-    TRY(safetensors_open(&s->st, path, err));
-    return list_tensors(s, err);
+    return open_safetensors(s, path, err);
 }
 
 /* The .gguf file of a folder that has one model, or its first shard. */
@@ -132,9 +178,7 @@ static int open_folder(struct source *s, const char *path, struct err *err)
     bool st = false;
     for (int i = 0; i < n; i++)
         st = st || !strcmp(names[i], "model.safetensors") || !strcmp(names[i], "model.safetensors.index.json");
-    int rc = st ? safetensors_open(&s->st, path, err) : find_in_folder((const char *const *)names, n, path, &found, err);
-    if (!rc && st)
-        rc = list_tensors(s, err);
+    int rc = st ? open_safetensors(s, path, err) : find_in_folder((const char *const *)names, n, path, &found, err);
     if (!rc && !st && !(file = file_join(path, found)))
         rc = ERR(err, NOMEM, "no memory to open %s", found);
     if (!rc && !st)
@@ -154,7 +198,7 @@ int source_open(struct source **out, const char *path, struct err *err)
     if (file_is_dir(path))
         rc = open_folder(s, path, err);
     else if (ends_with(path, ".index.json"))
-        rc = (rc = safetensors_open(&s->st, path, err)) ? rc : list_tensors(s, err);
+        rc = open_safetensors(s, path, err);
     else
         rc = open_file(s, path, err);
     if (rc < 0) {
@@ -171,7 +215,9 @@ void source_free(struct source *s)
         return;
     gguf_free(s->gguf);
     safetensors_free(s->st);
+    composites_free(s->composite, s->n_composite);
     mem_free(s->tensor);
+    mem_free(s->of);
     mem_free(s->by_name);
     mem_free(s);
 }
@@ -201,7 +247,9 @@ int source_read_rows(const struct source *s, const struct source_tensor *t, int6
         return ERR(err, UNSUPPORTED, "tensor '%s': type %s, expected one of a weight", t->name,
                    s->gguf ? gguf_type_name(s->gguf, t) : "of integers");
     const size_t bytes = type_bytes(t->type, row);
-    if (n)
+    if (!t->data && n)
+        composite_read_rows(s->of[t - s->tensor], first, n, out);
+    else if (n)
         memcpy(out, (const char *)t->data + (size_t)first * bytes, (size_t)n * bytes);
     return 0;
 }

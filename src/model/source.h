@@ -33,7 +33,8 @@ const struct safetensors *source_safetensors(const struct source *s);/* NULL unl
 int source_count(const struct source *s);
 const struct source_tensor *source_at(const struct source *s, int i);
 const struct source_tensor *source_find(const struct source *s, const char *name);   /* NULL when absent */
-/* Rows first .. first+n-1 of a tensor seen as [n / last dimension, last dimension], as blocks of t->type, for a composite
- * tensor (GPTQ, AWQ, scaled fp8: presented as one tensor "x.weight" of type Q4_G or BF16) or an ordinary one. */
+/* Rows first .. first+n-1 of a tensor seen as [n / last dimension, last dimension], as blocks of t->type, also of a composite
+ * one: GPTQ, AWQ and packed integers are presented as "x.weight" of type Q4_G (F16 where groups are not 32 in a row), scaled
+ * fp8 and its fnuz forms as BF16, gpt-oss's x_blocks and x_scales as "x" of type MXFP4 (composite.h). */
 int source_read_rows(const struct source *s, const struct source_tensor *t, int64_t first, int64_t n, void *out, struct err *err);
 #endif
