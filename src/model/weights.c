@@ -393,6 +393,7 @@ void weights_list_free(struct weights_list *l)
 {
     if (!l)
         return;
+    mem_free(l->part);
     mem_free(l->weight);
     mem_free(l);
 }
@@ -400,6 +401,8 @@ void weights_list_free(struct weights_list *l)
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part)
 {
     assert(i_part >= 0 && i_part < w->n_part);
+    if (l->part)
+        return l->part[w->first_part + i_part];
     const int expert = i_part / w->n_segment, i = i_part % w->n_segment;
     const bool one_tensor = stacked(w) && w->segment[i].slot >= SLOT_E_GATE_UP_ALL && w->segment[i].slot <= SLOT_E_DOWN_ALL;
     struct weight_part p = { .n_row = w->segment[i].n_row, .transposed = w->transposed, .plus_one = w->plus_one, .fold = w->fold, .inner = w->inner };
@@ -645,8 +648,9 @@ int64_t weight_part_place(const struct weight_part *p, int64_t k)
     int64_t r = p->transposed ? k % p->n_row : k / p->n_col;
     const int64_t c = p->transposed ? k / p->n_row : k % p->n_col;
     if (p->fold > 1) {
-        const int64_t group = r / (p->fold * p->inner), run = r / p->inner % p->fold;
-        r = run * (p->n_row / p->fold) + group * p->inner + r % p->inner;
+        const int64_t period = p->period ? p->period : p->n_row, block = r / period, in = r % period;
+        const int64_t group = in / (p->fold * p->inner), run = in / p->inner % p->fold;
+        r = block * period + run * (period / p->fold) + group * p->inner + in % p->inner;
     }
     return (p->row + r) * p->n_col + c;
 }

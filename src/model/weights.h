@@ -40,28 +40,35 @@ struct weight {
     int layer;                             /* -1 outside layers */
     int n_part;
     struct { int slot; int64_t n_row; } segment[3];      /* of one expert, in order; use weight_part() */
-    int n_segment;
+    int n_segment, first_part;             /* first_part: in weights_list.part, where that is there */
     bool bias, transposed, plus_one;
     int fold; int64_t inner;               /* see weight_part */
 };
-struct weights_list { struct weight *weight; int n_weight; struct config config; };
+struct weights_list {
+    struct weight *weight; int n_weight;
+    struct config config;
+    struct weight_part *part;              /* of all weights, one after the other, as a GGUF file has them (weights_gguf.h); else NULL */
+};
 
 /* A tensor of the file, or the part of it from element `at` on: rows row .. row+n_row-1 of the weight seen as [n / n_col, n_col].
  * transposed: the file has [n_col, n_row] (GPT-2's Conv1D, gpt-oss's experts).  fold > 1: our rows are `fold` runs, one after
- * the other, whose groups of `inner` rows take turns in the file (GPT-NeoX: q, k, v of head 0, of head 1, ...; gpt-oss: gate, up). */
+ * the other, whose groups of `inner` rows take turns in the file (GPT-NeoX: q, k, v of head 0, of head 1, ...; gpt-oss: gate, up);
+ * so in each block of `period` rows, where period is not 0 (GGUF of Llama: the halves of each head). */
 struct weight_part {
     char name[PART_NAME_MAX];
     int64_t row, n_row, n_col;
     int rank;                              /* in the file */
     int64_t shape[WEIGHT_RANK_MAX], at;
     bool transposed, plus_one;
-    int fold; int64_t inner;
+    int fold; int64_t inner, period;
 };
 
 /* c must be valid; it is copied. */
 int weights_list_new(struct weights_list **out, const struct config *c, struct err *err);
 void weights_list_free(struct weights_list *l);
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part);
+/* Where element k of the part, in the file's order, is in our weight. */
+int64_t weight_part_place(const struct weight_part *p, int64_t k);
 
 /* Where element k of the part, in the file's order, is in our weight. */
 int64_t weight_part_place(const struct weight_part *p, int64_t k);
