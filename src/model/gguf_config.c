@@ -80,7 +80,7 @@ static const struct { unsigned archs; const char *key; } used[] = {
     { A_DEEPSEEK2, "attention.q_lora_rank" }, { A_DEEPSEEK2, "attention.key_length_mla" },
     { A_DEEPSEEK2, "attention.value_length_mla" }, { A_DEEPSEEK2, "expert_weights_norm" }, { A_DEEPSEEK2, "expert_gating_func" },
     { A_DEEPSEEK2, "expert_group_count" }, { A_DEEPSEEK2, "expert_group_used_count" }, { A_DEEPSEEK2, "nextn_predict_layers" },
-    { A_BERT, "attention.causal" },
+    { A_OLMO, "attention.layer_norm_epsilon" }, { A_BERT, "attention.causal" },
     { A_BERT, "pooling_type" },                         /* read by those who pool */
     { A_GPT_OSS, "feed_forward_length" },               /* says the experts' again */
     { A_LLAMA, "tensor_data_layout" },
@@ -527,6 +527,21 @@ static int warn_unused(const struct reader *r, struct buf *warnings)
     return 0;
 }
 
+/* Two keys that say what is always so. */
+static int check_fixed(const struct reader *r)
+{
+    double eps = 1e-5;
+    bool causal = false;
+    if (r->arch == ARCH_OLMO)
+        TRY(get_num(r, "attention.layer_norm_epsilon", &eps));
+    if (r->arch == ARCH_BERT)
+        TRY(get_bool(r, "attention.causal", &causal));
+    if (eps != 1e-5 || causal)
+        return ERR(r->err, UNSUPPORTED, "%s: %s.attention.%s, expected %s", r->where, archs[r->arch].word,
+                   causal ? "causal is true" : "layer_norm_epsilon is another", causal ? "false" : "1e-05");
+    return 0;
+}
+
 static int read_all(struct reader *r, struct buf *warnings)
 {
     TRY(read_arch(r));
@@ -546,6 +561,7 @@ static int read_all(struct reader *r, struct buf *warnings)
         TRY(read_experts(r));
     if (r->arch == ARCH_DEEPSEEK2)
         TRY(read_mla(r));
+    TRY(check_fixed(r));
     TRY(read_ids(r));
     return warn_unused(r, warnings);
 }

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "model/decoder.h"
 #include "model/gguf_config.h"
+#include "model/gguf_export.h"
 #include "model/weights_gguf.h"
 
 #define FOLDER "tests/golden/gguf"
@@ -27,19 +29,18 @@ static struct err err;
 
 struct model { struct gguf *g; struct config c; struct weights_list *l; struct safetensors *want; };
 
-static void open_model(struct model *m, const char *file)
+static void open_model(struct model *m, const char *file, const char *family)
 {
     char path[300];
     struct buf warnings;
     buf_init(&warnings);
-    snprintf(path, sizeof path, FOLDER "/%s", file);
-    OK(gguf_open(&m->g, path, &err));
+    OK(gguf_open(&m->g, file, &err));
     OK(gguf_config(&m->c, m->g, &warnings, &err));
     assert_string_equal(warnings.data, "");
     buf_release(&warnings);
     OK(weights_list_new(&m->l, &m->c, &err));
     OK(weights_gguf_parts(m->l, m->g, &err));
-    snprintf(path, sizeof path, "tests/golden/families/%.*s/golden.safetensors", (int)(strlen(file) - strlen(".gguf")), file);
+    snprintf(path, sizeof path, "tests/golden/families/%s/golden.safetensors", family);
     OK(safetensors_open(&m->want, path, &err));
 }
 
@@ -86,27 +87,106 @@ static void check_prompt(const struct model *m, const char *name, int i_prompt)
 }
 
 /* test_families.c has the list of families that do not run yet, and fails when one of them does. */
-static void skip_unless_it_runs(const char *file)
+static void skip_unless_it_runs(const char *family)
 {
     struct config c;
     char path[300];
-    snprintf(path, sizeof path, "tests/golden/families/%.*s", (int)(strlen(file) - strlen(".gguf")), file);
+    snprintf(path, sizeof path, "tests/golden/families/%s", family);
     const bool runs = config_load(&c, path, NULL, &err) == 0;
     if (runs && !c.encoder)
         return;
-    print_message("not yet, skipped: %s: %s\n", file, runs ? "encoders have no logits" : err.msg);
+    print_message("not yet, skipped: %s: %s\n", family, runs ? "encoders have no logits" : err.msg);
     skip();
+}
+
+static void check_file(const char *path, const char *family)
+{
+    struct model m;
+    open_model(&m, path, family);
+    for (int i = 0; i < 2; i++)
+        check_prompt(&m, family, i);
+    close_model(&m);
 }
 
 static void same_logits_as_transformers(void **state)
 {
+    char path[300], family[100];
     const char *file = *state;
-    struct model m;
-    skip_unless_it_runs(file);
-    open_model(&m, file);
-    for (int i = 0; i < 2; i++)
-        check_prompt(&m, file, i);
-    close_model(&m);
+    snprintf(family, sizeof family, "%.*s", (int)(strlen(file) - strlen(".gguf")), file);
+    snprintf(path, sizeof path, FOLDER "/%s", file);
+    skip_unless_it_runs(family);
+    check_file(path, family);
+}
+
+/* ---- and written by us ---- */
+
+/* What GGUF has no words for. */
+static const struct { const char *family, *message; } refused[] = {
+    { "gemma2_older", "divided by the root of 20" },
+    { "gemma3_text", "layer 1 has no window" },
+    { "gpt2", "the exact GELU" },
+    { "llama_dynamic", "type dynamic" },
+    { "mistral_window", "layer 0 has a window" },
+    { "mixtral_window", "layer 0 has a window" },
+    { "olmoe_linear_tied", "gates are renormalised" },
+    { "qwen2_moe_window", "layer 0 has no experts" },
+    { "qwen2_window", "layer 1 has a window" },
+    { "qwen3_moe_yarn_tied", "gates are not renormalised" },
+    { "qwen3_window", "layer 1 has a window" },
+    { "smollm3_yarn_window", "layer 1 has a window" },
+    { "deepseek_v3_halves_tied", "RoPE over halves" },
+    { "gpt_oss_tied", "truncate" },
+};
+
+static const float *weight_of(void *ctx, int i) { return ((float **)ctx)[i]; }
+static float *place(void *ctx, int i) { return ((float **)ctx)[i]; }
+
+static void export_family(const char *family, const char *path)
+{
+    struct config c;
+    struct weights_list *l;
+    struct safetensors *st;
+    char folder[300];
+    snprintf(folder, sizeof folder, "tests/golden/families/%s", family);
+    OK(config_load(&c, folder, NULL, &err));
+    OK(weights_list_new(&l, &c, &err));
+    OK(safetensors_open(&st, folder, &err));
+    float **w = mem_alloc_array((size_t)l->n_weight, sizeof *w);
+    for (int i = 0; i < l->n_weight; i++)
+        w[i] = mem_alloc_array((size_t)l->weight[i].n, sizeof **w);
+    OK(weights_load(l, st, place, w, &err));
+    const struct gguf_export x = { .config = &c, .type = TYPE_F32, .source = weight_of, .ctx = w };
+    const int rc = gguf_export(&x, path, &err);
+    for (int i = 0; i < l->n_weight; i++)
+        mem_free(w[i]);
+    mem_free(w);
+    safetensors_free(st);
+    weights_list_free(l);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (!strcmp(refused[i].family, family)) {
+            if (rc >= 0 || !strstr(err.msg, refused[i].message))
+                fail_msg("%s: %s, expected an error with: %s", family, rc < 0 ? err.msg : "was written", refused[i].message);
+            return;
+        }
+    if (rc < 0)
+        fail_msg("%s: %s", family, err.msg);
+}
+
+static void what_we_write_is_the_same_model_or_refused(void **state)
+{
+    const char *family = *state;
+    char dir[] = "/tmp/lathe-gguf-XXXXXX", path[100];
+    skip_unless_it_runs(family);
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/model.gguf", dir);
+    export_family(family, path);
+    FILE *f = fopen(path, "r");
+    if (f) {
+        fclose(f);
+        check_file(path, family);
+        unlink(path);
+    }
+    rmdir(dir);
 }
 
 /* ---- a trained model: stories260K in four types ---- */
@@ -370,27 +450,41 @@ static void unknown_tensors_and_unknown_scaling_are_errors(void **state)
 
 static int visible(const struct dirent *e) { return e->d_name[0] != '.'; }
 
-int main(void)
+/* Appends a test for each entry of the folder; the entries stay. */
+static void add_tests(struct CMUnitTest **tests, int *n, const char *folder, CMUnitTestFunction test)
 {
     struct dirent **entry;
-    const int n = scandir(FOLDER, &entry, visible, alphasort);
+    const int more = scandir(folder, &entry, visible, alphasort);
+    *tests = realloc(*tests, (size_t)(*n + (more > 0 ? more : 0) + 8) * sizeof **tests);
+    for (int i = 0; i < more; i++) {
+        (*tests)[(*n)++] = (struct CMUnitTest){ entry[i]->d_name, test, NULL, NULL, strdup(entry[i]->d_name) };
+        (*tests)[*n - 1].name = (*tests)[*n - 1].initial_state;
+        free(entry[i]);
+    }
+    if (more >= 0)
+        free(entry);
+}
+
+int main(void)
+{
     const struct CMUnitTest others[] = {
         cmocka_unit_test(stories260k_tells_its_story_in_every_type),
         cmocka_unit_test(the_small_file_is_right_and_says_what_it_does_not_use),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(unknown_tensors_and_unknown_scaling_are_errors),
     };
-    const size_t n_other = sizeof others / sizeof *others;
-    struct CMUnitTest *tests = n > 0 ? calloc((size_t)n + n_other, sizeof *tests) : NULL;
-    if (!tests || pool_new(&pool, 2, &err) < 0)
+    struct CMUnitTest *tests = NULL;
+    int n = 0;
+    add_tests(&tests, &n, FOLDER, same_logits_as_transformers);
+    add_tests(&tests, &n, "tests/golden/families", what_we_write_is_the_same_model_or_refused);
+    const int n_named = n;
+    if (!n || pool_new(&pool, 2, &err) < 0)
         return 1;
-    for (int i = 0; i < n; i++)
-        tests[i] = (struct CMUnitTest){ entry[i]->d_name, same_logits_as_transformers, NULL, NULL, entry[i]->d_name };
     memcpy(tests + n, others, sizeof others);
-    const int failed = _cmocka_run_group_tests("gguf", tests, (size_t)n + n_other, NULL, NULL);
-    for (int i = 0; i < n; i++)
-        free(entry[i]);
-    free(entry);
+    n += (int)(sizeof others / sizeof *others);
+    const int failed = _cmocka_run_group_tests("gguf", tests, (size_t)n, NULL, NULL);
+    for (int i = 0; i < n_named; i++)
+        free(tests[i].initial_state);
     free(tests);
     pool_free(pool);
     return failed;
