@@ -20,7 +20,8 @@
     X(BUSY, "busy", "no room now, later perhaps")                                     \
     X(NUMERIC, "numeric", "a computation gave values that are not finite")            \
     X(STOPPED, "stopped", "the user or the system asked to stop")                     \
-    X(GATE, "gate", "a quality gate said no")
+    X(GATE, "gate", "a quality gate said no")                                          \
+    X(REFUSED, "refused", "a chat template refused the messages, in its own words")
 
 enum {
     ERR_NONE = 0,
