@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/model/unicode_case.h: what str.isprintable, upper, lower and title mean beyond ASCII, from this Python.
+"""Writes src/model/unicode_case.h: what isprintable, isalpha, isnumeric, upper, lower and title of str mean beyond ASCII, from this Python.
 
     tools/unicode_case.py > src/model/unicode_case.h
 """
@@ -54,6 +54,9 @@ struct unicode_many {{ uint32_t from, to[3]; }};
 /* Beyond ASCII: what str.isprintable() says no to. */
 static const struct unicode_span unicode_hidden[] = {{""")
 rows([f"{{ 0x{a:x}, 0x{b:x} }}," for a, b in ranges(lambda c: not chr(c).isprintable())], 8)
+for name, of in (("alpha", str.isalpha), ("numeric", str.isnumeric), ("digit", str.isdigit)):
+    print(f"static const struct unicode_span unicode_{name}[] = {{")
+    rows([f"{{ 0x{a:x}, 0x{b:x} }}," for a, b in ranges(lambda c: of(chr(c)))], 8)
 for name, of in (("lower", str.lower), ("upper", str.upper), ("title", str.title)):
     print(f"static const struct unicode_run unicode_{name}[] = {{")
     rows([f"{{ 0x{a:x}, 0x{b:x}, {s}, {d} }}," for a, b, s, d in runs(of)], 6)

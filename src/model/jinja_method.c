@@ -6,7 +6,6 @@
 #include <string.h>
 #include "base/utf8.h"
 #include "model/unicode_case.h"
-#include "model/unicode_tables.h"
 
 /* ---- characters ---- */
 
@@ -49,7 +48,7 @@ static int char_case(uint32_t c, int to, uint32_t out[3])
     return 1;
 }
 
-static bool in_ranges(const struct unicode_range *t, size_t n, uint32_t c)
+static bool in_spans(const struct unicode_span *t, size_t n, uint32_t c)
 {
     size_t lo = 0, hi = n;
     while (lo < hi) {
@@ -62,8 +61,9 @@ static bool in_ranges(const struct unicode_range *t, size_t n, uint32_t c)
     return lo < n && c >= t[lo].first;
 }
 
-static bool is_letter(uint32_t c) { return in_ranges(unicode_letters, COUNT(unicode_letters), c); }
-static bool is_number(uint32_t c) { return in_ranges(unicode_numbers, COUNT(unicode_numbers), c); }
+static bool is_letter(uint32_t c) { return c < 0x80 ? (c | 32) >= 'a' && (c | 32) <= 'z' : in_spans(unicode_alpha, COUNT(unicode_alpha), c); }
+static bool is_digit(uint32_t c) { return c < 0x80 ? c >= '0' && c <= '9' : in_spans(unicode_digit, COUNT(unicode_digit), c); }
+static bool is_number(uint32_t c) { return c < 0x80 ? is_digit(c) : in_spans(unicode_numeric, COUNT(unicode_numeric), c); }
 static bool changes(uint32_t c, int to)
 {
     uint32_t out[3];
@@ -221,7 +221,7 @@ int jstr_all(struct jrun *r, const struct jval *s, int what, bool *yes)
             ok = !changes(c, what == JALL_LOWER ? TO_LOWER : TO_UPPER);
             some |= is_cased(c);
         } else {
-            ok = what == JALL_SPACE ? jchar_space(c) : what == JALL_DIGIT ? is_number(c) : what == JALL_ALPHA ? is_letter(c) : is_letter(c) || is_number(c);
+            ok = what == JALL_SPACE ? jchar_space(c) : what == JALL_DIGIT ? is_digit(c) : what == JALL_ALPHA ? is_letter(c) : is_letter(c) || is_number(c);
             some = true;
         }
         if (!ok) {
