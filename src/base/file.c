@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,7 +58,7 @@ static int write_all(int fd, const char *p, size_t n)
 int file_map_open(struct file_map *m, const char *path, struct err *err)
 {
     *m = (struct file_map){ .data = "" };
-    const int fd = sys_open(path, O_RDONLY);
+    const int fd = sys_open(path, O_RDONLY | O_NONBLOCK);      /* a pipe that nobody writes to would wait for ever */
     if (fd < 0)
         return ERR_ERRNO(err, "cannot open %s", path);
     struct stat st;
@@ -321,6 +322,24 @@ int file_mkdirs(const char *path, struct err *err)
     return rc;
 }
 
+int file_lock(const char *dir, int *fd, struct err *err)
+{
+    *fd = sys_open(dir, O_RDONLY | O_DIRECTORY);
+    if (*fd < 0)
+        return ERR_ERRNO(err, "cannot open folder %s", dir);
+    if (!flock(*fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+        return 0;
+    file_unlock(fd);
+    return ERR(err, BUSY, "%s is in use by another run", dir);
+}
+
+void file_unlock(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
 int file_rename(const char *from, const char *to, struct err *err)
 {
     return sys_rename(from, to) ? ERR_ERRNO(err, "cannot rename %s to %s", from, to) : 0;
@@ -393,5 +412,28 @@ int file_remove_tree(const char *path, struct err *err)
     file_list_free(names, n);
     if (!rc && rmdir(path))
         rc = ERR_ERRNO(err, "cannot remove folder %s", path);
+    return rc;
+}
+
+/* "name.tmp.1234", as file_writer_open() names it. */
+static bool is_leftover(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1) && dot - name > 4 && !strncmp(dot - 4, ".tmp", 4);
+}
+
+int file_remove_leftovers(const char *dir, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    TRY(file_list(dir, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        if (!is_leftover(names[i]))
+            continue;
+        char *path = file_join(dir, names[i]);
+        rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory to remove %s", names[i]);
+        mem_free(path);
+    }
+    file_list_free(names, n);
     return rc;
 }

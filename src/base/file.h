@@ -35,6 +35,12 @@ int file_log_line(struct file_log *l, const char *line, size_t n, struct err *er
 void file_log_close(struct file_log *l);
 
 int file_mkdirs(const char *path, struct err *err);                /* like mkdir -p */
+/* Holds a folder for this process until it ends or file_unlock(): ERR_BUSY when another one holds it.  Where the file system
+ * has no locks none is taken. */
+int file_lock(const char *dir, int *fd, struct err *err);
+void file_unlock(int *fd);
+/* Removes what file_writer left in a folder when its process was killed.  Only for who holds the folder. */
+int file_remove_leftovers(const char *dir, struct err *err);
 int file_sync_dir(const char *path, struct err *err);
 int file_rename(const char *from, const char *to, struct err *err);
 int file_remove_tree(const char *path, struct err *err);           /* like rm -r; a missing path is fine */

@@ -2,6 +2,9 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "base/pool.h"
 
@@ -40,24 +43,35 @@ void log_info(const char *fmt, ...) { LOG_LINE(LOG_INFO, ""); }
 void log_warn(const char *fmt, ...) { LOG_LINE(LOG_WARN, "warning: "); }
 void log_debug(const char *fmt, ...) { LOG_LINE(LOG_DEBUG, "debug: "); }
 
+/* Columns of the terminal on stderr; 0 when there is none that can go back to the start of a line. */
+static int columns(void)
+{
+    const char *term = getenv("TERM");
+    struct winsize w;
+    if (!isatty(2) || !term || !strcmp(term, "dumb"))
+        return 0;
+    return !ioctl(2, TIOCGWINSZ, &w) && w.ws_col > 1 ? w.ws_col : 80;
+}
+
 void log_progress(const char *fmt, ...)
 {
     if (level < LOG_INFO)
         return;
-    const bool terminal = isatty(2);
+    const int terminal = columns();
     if (!terminal && clock_wall() - progress_last < PROGRESS_S)
         return;
     pthread_mutex_lock(&lock);
     progress_last = clock_wall();
     va_list ap;
     va_start(ap, fmt);
-    if (terminal)
-        fputs("\r\033[K", stderr);
-    vfprintf(stderr, fmt, ap);
-    if (!terminal)
-        fputc('\n', stderr);
+    char text[400];
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    progress_open = terminal;
+    if (terminal)                        /* a line that wraps could not be written over */
+        fprintf(stderr, "\r\033[K%.*s", terminal - 1, text);
+    else
+        fprintf(stderr, "%s\n", text);
+    progress_open = terminal > 0;
     pthread_mutex_unlock(&lock);
 }
 

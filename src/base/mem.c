@@ -177,8 +177,10 @@ size_t mem_available(void)
         { "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes" },
     };
     for (int i = 0; i < 2; i++)
-        if (read_number(groups[i][0], &limit) && read_number(groups[i][1], &used) && limit > used && limit - used < free_bytes)
-            free_bytes = limit - used;
+        if (read_number(groups[i][0], &limit) && read_number(groups[i][1], &used)) {
+            const size_t left = limit > used ? limit - used : 0;
+            free_bytes = left < free_bytes ? left : free_bytes;
+        }
     return free_bytes;
 }
 

@@ -86,9 +86,12 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
         TRY(engine_feed(e, 0, pos++, &id, 1, &logits, err));
     }
     g->token_s = clock_wall() - t;
+    if (cmd_stop)
+        g->reason = "stopped";
     if (!cmd_json) {
         print_whole(&g->pending, true);
         putchar('\n');
+        fflush(stdout);                  /* before the report on stderr */
     }
     return 0;
 }

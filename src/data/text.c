@@ -1,25 +1,15 @@
 #include "data/text.h"
 #include <string.h>
 #include "base/mem.h"
+#include "base/utf8.h"
 
 size_t text_bad_utf8(const char *s, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)s;
     for (size_t i = 0; i < n;) {
-        if (p[i] < 0x80) {
-            i++;
-            continue;
-        }
-        const size_t need = p[i] >= 0xc2 && p[i] < 0xe0 ? 2 : (p[i] & 0xf0) == 0xe0 ? 3 : p[i] >= 0xf0 && p[i] < 0xf5 ? 4 : 0;
-        if (!need || n - i < need)
+        const int len = utf8_length(s + i, s + n);
+        if (!len)
             return i;
-        for (size_t j = 1; j < need; j++)
-            if ((p[i + j] & 0xc0) != 0x80)
-                return i;
-        if ((p[i] == 0xe0 && p[i + 1] < 0xa0) || (p[i] == 0xed && p[i + 1] >= 0xa0) || (p[i] == 0xf0 && p[i + 1] < 0x90) ||
-            (p[i] == 0xf4 && p[i + 1] >= 0x90))
-            return i;
-        i += need;
+        i += (size_t)len;
     }
     return n;
 }

@@ -1,6 +1,7 @@
 #include "infer/engine.h"
 #include <string.h>
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder.h"
 #include "model/source.h"
@@ -22,6 +23,8 @@ static int open_files(struct engine *e, const char *path, bool no_tok, struct er
     struct buf warnings;
     buf_init(&warnings);
     const int rc = config_load(&e->config, path, &warnings, err);
+    if (warnings.len)
+        log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
     buf_release(&warnings);
     TRY(rc);
     if (!no_tok)

@@ -43,8 +43,4 @@ int tok_from_bytes(struct tok **out, const struct tok_text *text, int n_text, st
 /* Number of bytes at the end of s[0..n-1] that begin a character which is not complete; 0 to 3. */
 size_t tok_utf8_tail(const char *s, size_t n);
 
-/* ---- for the trainer and tests ---- */
-/* Length of GPT-2's next piece of s[0..n-1], n > 0. */
-size_t tok_split_gpt2(const char *s, size_t n);
-
 #endif

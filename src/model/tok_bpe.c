@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "base/mem.h"
+#include "model/tok_split.h"
 
 void tok_ids_release(struct tok_ids *ids)
 {
@@ -376,7 +377,7 @@ static int encode_plain(const struct tok *t, const char *text, size_t n, size_t 
         return 0;
     }
     for (size_t i = 0, len; i < n; i += len) {
-        len = tok_split_gpt2(text + i, n - i);
+        len = tok_match_gpt2((const unsigned char *)text + i, n - i);
         TRY(encode_piece(t, text + i, len, from + i, cache, out, err));
     }
     return 0;

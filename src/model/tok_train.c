@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "model/tok_bpe.h"
+#include "model/tok_split.h"
 
 struct piece { const char *text; uint32_t len, n; int32_t *sym; int64_t count; };      /* n symbols, once it is split */
 struct pair { int32_t left, right; int64_t count; int32_t *piece; uint32_t n_piece, cap_piece; };
@@ -81,7 +82,7 @@ static int count_piece(struct trainer *t, const char *s, size_t n)
 static int count_text(struct trainer *t, const char *s, size_t n)
 {
     for (size_t i = 0, len; i < n; i += len) {
-        len = tok_split_gpt2(s + i, n - i);
+        len = tok_match_gpt2((const unsigned char *)s + i, n - i);
         for (size_t j = 0; j < len; j += PIECE_MAX)
             TRY(count_piece(t, s + i + j, len - j < PIECE_MAX ? len - j : PIECE_MAX));
     }

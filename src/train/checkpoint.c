@@ -107,19 +107,22 @@ static int save_parts(const char *dir, struct decoder *d, const struct weights_l
     return rc;
 }
 
-/* Removes all but the newest `keep` checkpoints, and what a crash left half written. */
-static int remove_old(const char *dir, int keep, struct err *err)
+static bool is_step(const char *name) { return !strncmp(name, "step-", 5) && !strchr(name, '.'); }
+
+/* Keeps `newest` and the keep - 1 before it.  Others go: older ones, what a crash left half written, and later steps that a
+ * crash left without being named in latest. */
+static int remove_old(const char *dir, const char *newest, int keep, struct err *err)
 {
     char **names;
     int n, n_step = 0, rc = 0;
     TRY(file_list(dir, &names, &n, err));
     for (int i = 0; i < n; i++)
-        n_step += !strncmp(names[i], "step-", 5) && !strchr(names[i], '.');
+        n_step += is_step(names[i]) && strcmp(names[i], newest) <= 0;
     for (int i = 0; i < n && !rc; i++) {
-        const bool partial = strstr(names[i], ".partial") != NULL, step = !partial && !strncmp(names[i], "step-", 5);
-        if (!partial && !(step && n_step > keep))
+        const bool step = is_step(names[i]), later = step && strcmp(names[i], newest) > 0, partial = strstr(names[i], ".partial") != NULL;
+        if (!partial && !later && !(step && n_step > keep))
             continue;
-        n_step -= step;
+        n_step -= step && !later;
         char *path = file_join(dir, names[i]);
         rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory for a path");
         mem_free(path);
@@ -148,7 +151,7 @@ int checkpoint_save(const char *dir, const struct decoder *d, const struct weigh
     if (!rc)
         rc = file_write_all(latest, name, strlen(name), err);
     if (!rc)
-        rc = remove_old(dir, keep, err);
+        rc = remove_old(dir, name, keep, err);
     struct err ignored;
     if (rc && partial)
         file_remove_tree(partial, &ignored);

@@ -1,6 +1,7 @@
 #include "train/config.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
 
@@ -95,6 +96,8 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
     if (c->from) {
         rc = json_object_size(model) == 1 ? config_load(&c->model, c->from, &warnings, err)
                                           : ERR(err, USAGE, "%s: model has from and other keys; expected only one of them", path);
+        if (warnings.len)
+            log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
     } else {
         if (!json_object_get(model, "model_type"))
             json_object_set_new(model, "model_type", json_string("lathe_gpt"));

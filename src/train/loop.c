@@ -36,6 +36,7 @@ struct run {
     int T;                                   /* tokens of a micro-batch */
     double loss, aux, norm;                  /* of the last step */
     char *dir_checkpoints;
+    int lock;                                /* the folder OUT is held by this run */
 };
 
 static unsigned all_passes(void) { return 1u << PASS_PREPARE | 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
@@ -82,7 +83,33 @@ static double step_flops(const struct run *r)
            limits_flops(r->model.g, 1u << PASS_UPDATE, T, S, mean_keys(r), NULL);
 }
 
-static int print_plan(const struct run *r, struct train_result *result, struct err *err)
+static size_t planned_for(struct run *r, int64_t batch, struct err *err)
+{
+    const int T = r->T, want = (int)(batch * r->c.ctx);
+    r->T = want;
+    const bool ok = decoder_plan(&r->model, want, want, r->o->n_thread, NULL, err) >= 0 && decoder_plan(&r->scorer, want, want, r->o->n_thread, &r->model, err) >= 0;
+    const size_t bytes = ok ? planned_bytes(r) : SIZE_MAX;
+    r->T = T;
+    return bytes;
+}
+
+/* The largest batch whose plan fits, by planning; 0: none does. */
+static int64_t batch_that_fits(struct run *r, size_t free_bytes, struct err *err)
+{
+    int64_t fits = 0, too_many = r->c.batch;
+    if (free_bytes <= PROCESS_BYTES)
+        return 0;
+    while (too_many - fits > 1) {
+        const int64_t mid = fits + (too_many - fits) / 2;
+        if (planned_for(r, mid, err) <= free_bytes - PROCESS_BYTES)
+            fits = mid;
+        else
+            too_many = mid;
+    }
+    return fits;
+}
+
+static int print_plan(struct run *r, struct train_result *result, struct err *err)
 {
     char a[32], b[32], d[32], e[32];
     config_params(&r->c.model, &result->n_param, &result->n_active);
@@ -105,14 +132,13 @@ static int print_plan(const struct run *r, struct train_result *result, struct e
              fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
     const size_t free_bytes = mem_available();
     if (result->planned_bytes + PROCESS_BYTES > free_bytes) {
-        const size_t fixed = result->planned_bytes - p->bytes[TENSOR_ACT];
-        const double per_window = (double)p->bytes[TENSOR_ACT] / (double)r->c.batch;
-        const double fits = free_bytes > fixed + PROCESS_BYTES ? floor((double)(free_bytes - fixed - PROCESS_BYTES) / per_window) : 0;
+        const size_t act = p->bytes[TENSOR_ACT], fixed = result->planned_bytes - act;
+        const int64_t fits = batch_that_fits(r, free_bytes, err);
         char advice[120] = "no batch would fit: the model is too large for this machine";
         if (fits >= 1)
-            snprintf(advice, sizeof advice, "train.batch: %.0f would fit, with train.accumulate for the rest", fits);
+            snprintf(advice, sizeof advice, "train.batch: %lld would fit, with train.accumulate for the rest", (long long)fits);
         return ERR(err, NOMEM, "the plan needs %s and %s is free: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
-                   fmt_bytes(b, (double)free_bytes), fmt_bytes(e, (double)p->bytes[TENSOR_ACT]), fmt_bytes(d, (double)fixed), advice);
+                   fmt_bytes(b, (double)free_bytes), fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
     }
     return 0;
 }
@@ -139,6 +165,9 @@ static int digest_settings(struct run *r, struct err *err)
 }
 
 /* ---- metrics ---- */
+
+/* JSON has no number for NaN and infinity: null. */
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static int write_metric(struct run *r, json_t *o, struct err *err)
 {
@@ -297,8 +326,8 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
 static int log_step(struct run *r, double lr, double seconds, struct err *err)
 {
     const double tokens = (double)(r->T * r->c.accumulate), share = step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
-    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
-                          tokens / seconds, "share_of_peak", share);
+    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
+                          number(tokens / seconds), "share_of_peak", number(share));
     double low = INFINITY, high = 0;
     if (r->model.n_stats) {
         json_t *layers = json_array();
@@ -306,18 +335,20 @@ static int log_step(struct run *r, double lr, double seconds, struct err *err)
             double a, b;
             expert_load(r, i, &a, &b);
             const struct aux_losses l = graph_aux_losses(r->model.g->tensor[r->model.stats[i]].data, &r->model.route);
-            json_array_append_new(layers, json_pack("{s:f, s:f, s:f, s:f, s:f}", "load_min", a, "load_max", b, "lb_loss", l.lb, "z_loss", l.z, "entropy", l.entropy));
+            json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o}", "load_min", number(a), "load_max", number(b), "lb_loss", number(l.lb), "z_loss", number(l.z),
+                                                    "entropy", number(l.entropy)));
             low = fmin(low, a), high = fmax(high, b);
         }
-        json_object_set_new(o, "aux_loss", json_real(r->aux));
+        json_object_set_new(o, "aux_loss", number(r->aux));
         json_object_set_new(o, "experts", layers);
     }
     TRY(write_metric(r, o, err));
     char left[32], load[64] = "";
     if (r->model.n_stats)
         snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
-    log_progress("step %lld/%lld  loss %.4f  lr %.2e  norm %.2f  %.0f tokens/s (%.0f %% of peak%s)  %s left", (long long)r->state.step, (long long)r->c.steps, r->loss, lr,
-                 r->norm, tokens / seconds, 100 * share, load, fmt_seconds(left, seconds * (double)(r->c.steps - r->state.step)));
+    /* a narrow terminal cuts the end */
+    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f tokens/s, %.0f %% of peak%s", (long long)r->state.step, (long long)r->c.steps,
+                 fmt_seconds(left, seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / seconds, 100 * share, load);
     return 0;
 }
 
@@ -346,8 +377,8 @@ static int evaluate(struct run *r, bool whole, double *loss, double *bits_per_by
     *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)n / (double)(r->data.valid.n - 1));
     log_info("step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens in windows of %lld", (long long)r->state.step, *loss, *bits_per_byte,
              (long long)counted, (long long)r->c.ctx);
-    return write_metric(r, json_pack("{s:I, s:f, s:f, s:I}", "step", (json_int_t)r->state.step, "valid_loss", *loss, "valid_bits_per_byte", *bits_per_byte,
-                                     "valid_tokens", (json_int_t)counted), err);
+    return write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", number(*loss), "valid_bits_per_byte",
+                                     number(*bits_per_byte), "valid_tokens", (json_int_t)counted), err);
 }
 
 static int save(struct run *r, struct err *err)
@@ -357,7 +388,7 @@ static int save(struct run *r, struct err *err)
 
 static int steps(struct run *r, struct train_result *result, struct err *err)
 {
-    int64_t saved = r->state.step, evaluated = -1;
+    int64_t saved = r->state.step;
     double busy = 0;
     int64_t n_timed = 0;
     const int64_t begin = r->state.step;
@@ -367,8 +398,9 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         gradients(r);
         if (r->o->fail_step >= 0 && r->state.step >= r->o->fail_step && r->state.step < r->o->fail_step + BAD_STEPS_MAX)
             r->loss = NAN;
+        const bool good = isfinite(r->loss) && isfinite(r->norm);
         double lr = 0;
-        if (isfinite(r->loss) && isfinite(r->norm)) {
+        if (good) {
             lr = update(r);
             r->state.n_bad = 0;
         } else {
@@ -378,14 +410,13 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         r->state.step++;
         if (r->state.step > begin + 1)               /* the first touches its memory */
             busy += seconds, n_timed++;
-        if (lr > 0 || isfinite(r->loss))
+        if (good)
             TRY(log_step(r, lr, n_timed ? busy / (double)n_timed : seconds, err));
         mem_private_sample();
         const bool stop = r->o->stop && *r->o->stop, last = r->state.step == r->c.steps;
         if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && !stop) {
             log_progress_end();
             TRY(evaluate(r, false, &result->valid_loss, &result->valid_bits_per_byte, err));
-            evaluated = r->state.step;
         }
         if (last || stop || (r->c.save_every && r->state.step % r->c.save_every == 0)) {
             TRY(save(r, err));
@@ -396,7 +427,6 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
             return ERR(err, STOPPED, "stopped after step %lld of %lld, which is saved; the same command goes on from there", (long long)saved, (long long)r->c.steps);
         }
     }
-    (void)evaluated;
     log_progress_end();
     result->seconds = busy + (n_timed ? busy / (double)n_timed : 0);
     result->cpu_seconds = clock_cpu() - cpu;
@@ -450,6 +480,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(train_config_load(&r->c, r->o->config, err));
     TRY(file_mkdirs(r->o->out, err));
+    TRY(file_lock(r->o->out, &r->lock, err));
+    TRY(file_remove_leftovers(r->o->out, err));
     TRY(prepare_data(&r->data, &r->c, r->o->config, r->o->out, err));
     TRY(loader_init(&r->loader, &r->data.train, (int)r->c.batch, (int)r->c.ctx, (uint64_t)r->c.seed, err));
     malloc_trim(0);                          /* what preparing took is given back before the plan is made true */
@@ -476,7 +508,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 
 int train_run(const struct train_opts *o, struct train_result *result, struct err *err)
 {
-    struct run r = { .o = o, .metrics = { -1, NULL } };
+    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN };
     *result = (struct train_result){ .valid_loss = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
     file_log_close(&r.metrics);
@@ -488,5 +520,6 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     prepare_release(&r.data);
     mem_free(r.dir_checkpoints);
     train_config_release(&r.c);
+    file_unlock(&r.lock);
     return rc;
 }

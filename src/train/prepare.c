@@ -86,6 +86,8 @@ int prepare_data(struct prepared *p, struct train_config *c, const char *where, 
     struct text_list train = { 0 }, valid = { 0 };
     char *folder = file_join(out, "data");
     int rc = folder ? file_mkdirs(folder, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_remove_leftovers(folder, err);
     mem_free(folder);
     if (!rc)
         rc = add_texts(&train, c->train_paths, err);

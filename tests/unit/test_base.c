@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/arena.h"
 #include "base/buf.h"
@@ -285,6 +286,8 @@ static void files_that_cannot_be_read_say_why(void **state)
     OK(file_map_open(&m, in("empty"), &err));
     assert_true(m.size == 0 && m.data);
     file_map_close(&m);
+    assert_int_equal(mkfifo(in("pipe"), 0600), 0);        /* nobody writes to it: must not wait */
+    assert_int_equal(file_map_open(&m, in("pipe"), &err), ERR_FORMAT);
     buf_release(&b);
 }
 

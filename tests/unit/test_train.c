@@ -257,7 +257,87 @@ static void a_full_disk_while_saving_leaves_the_previous_checkpoint(void **state
     assert_string_equal(digest("reference"), digest("full"));
 }
 
+/* A later checkpoint that a crash left unnamed must not push out the one just saved. */
+static void a_checkpoint_left_unnamed_does_not_outlive_the_named_one(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    char path[300];
+    write_config("keep1.yaml", DENSE, ", precision: fp32, keep: 1");
+    assert_int_equal(train("keep1.yaml", "unnamed", 1, &stop, &r), ERR_STOPPED);
+    snprintf(path, sizeof path, "%s/checkpoints/step-%010d", in("unnamed"), 9);
+    OK(file_mkdirs(path, &err));
+    for (int i = 2; i < 4; i++)
+        assert_int_equal(train("keep1.yaml", "unnamed", 1, &stop, &r), ERR_STOPPED);
+    assert_false(file_exists(path));
+    OK(train("keep1.yaml", "unnamed", 1, NULL, &r));
+}
+
+static void a_folder_in_use_is_refused(void **state)
+{
+    (void)state;
+    struct train_result r;
+    int lock;
+    OK(file_mkdirs(in("busy"), &err));
+    OK(file_lock(in("busy"), &lock, &err));
+    assert_int_equal(train("dense.yaml", "busy", 1, NULL, &r), ERR_BUSY);
+    assert_non_null(strstr(err.msg, "in use by another run"));
+    file_unlock(&lock);
+    OK(train("dense.yaml", "busy", 1, NULL, &r));
+}
+
+/* Half-written files carry the number of the process that was killed. */
+static void what_a_kill_left_half_written_is_removed(void **state)
+{
+    (void)state;
+    struct train_result r;
+    OK(file_mkdirs(in("litter/data"), &err));
+    write_text("litter/model.safetensors.tmp.4711", "x");
+    write_text("litter/data/train.tok.tmp.12", "x");
+    write_text("litter/notes.tmp.txt", "mine");
+    OK(train("dense.yaml", "litter", 1, NULL, &r));
+    assert_false(file_exists(in("litter/model.safetensors.tmp.4711")));
+    assert_false(file_exists(in("litter/data/train.tok.tmp.12")));
+    assert_true(file_exists(in("litter/notes.tmp.txt")));
+}
+
 /* ---- numbers ---- */
+
+/* A loss on held-out text that is NaN is recorded as null, and is no lack of memory. */
+static void numbers_that_are_not_finite_are_recorded_as_null(void **state)
+{
+    (void)state;
+    struct train_result r;
+    OK(train("dense.yaml", "sound", 1, NULL, &r));
+    static const unsigned char nan_bytes[4] = { 0, 0, 0xc0, 0x7f };
+    FILE *f = fopen(in("sound/model.safetensors"), "r+b");
+    assert_non_null(f);
+    fseek(f, -4, SEEK_END);
+    fwrite(nan_bytes, 1, 4, f);
+    fclose(f);
+    char text[400];
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 0, warmup: 0, batch: 4, ctx: 24, precision: fp32}\n",
+             in("sound"), in("one.txt"));
+    write_text("poison.yaml", text);
+    OK(train("poison.yaml", "poisoned", 1, NULL, &r));
+    assert_true(isnan(r.valid_loss));
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in("poisoned/metrics.jsonl"), 1 << 20, &b, &err));
+    assert_non_null(strstr(b.data, "\"valid_loss\":null"));
+    buf_release(&b);
+}
+
+static void a_finished_run_has_no_loss_of_a_last_step(void **state)
+{
+    (void)state;
+    struct train_result r;
+    OK(train("dense.yaml", "finished", 1, NULL, &r));
+    assert_true(r.loss > 0);
+    OK(train("dense.yaml", "finished", 1, NULL, &r));
+    assert_true(isnan(r.loss) && r.steps == 12 && isfinite(r.valid_loss));
+}
 
 static void steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run(void **state)
 {
@@ -370,8 +450,9 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @tiny.txt, tokenizer: bytes, valid_share: 0}\ntrain: {ctx: 64, warmup: 0}\n", ERR_USAGE, "expected at least one context" },
         { "model: {hidden_size: 30, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 8, norm: rmsnorm, act: gelu, pos: learned}\ndata: {train: @one.txt}\n", ERR_FORMAT, "4 heads do not divide the width 30" },
         { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, norm: rmsnorm, act: gelu, pos: learned, num_experts: 4, num_experts_per_tok: 5, moe_intermediate_size: 8}\n"
-          "data: {train: @one.txt}\n", ERR_RANGE, "top_k is 5, expected 1 to the number of experts, 4" },
-        { "model: {hiden_size: 32, num_hidden_layers: 1, num_attention_heads: 4}\ndata: {train: @one.txt}\n", 0, "hid" },
+          "data: {train: @one.txt}\n", ERR_RANGE, "num_experts_per_tok is 5, expected 1 to the number of experts, 4" },
+        { "model: {hiden_size: 32, num_hidden_layers: 1, num_attention_heads: 4}\ndata: {train: @one.txt}\n", ERR_FORMAT, "did you mean 'hidden_size'" },
+        { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 8, num_expert: 4}\ndata: {train: @one.txt}\n", ERR_USAGE, "did you mean 'num_experts'" },
         { "model: [1, 2]\ndata: {train: @one.txt}\n", ERR_USAGE, "section 'model'" },
         { "model: {from: /nowhere/at/all}\ndata: {train: @one.txt}\n", ERR_NOTFOUND, "/nowhere/at/all" },
         { "just text\n", ERR_USAGE, "expected the sections" },
@@ -404,6 +485,38 @@ static void a_plan_that_does_not_fit_is_refused_with_the_sizes(void **state)
     assert_non_null(strstr(err.msg, "is free"));
 }
 
+/* The batch that the refusal names is one that is not refused. */
+static void the_advice_of_a_refusal_fits(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("wide.yaml", DENSE, "");
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in("wide.yaml"), 1 << 20, &b, &err));
+    char text[2000];
+    const char *at = strstr(b.data, "batch: 4");
+    snprintf(text, sizeof text, "%.*sbatch: 690000%s", (int)(at - b.data), b.data, at + 8);
+    write_text("wide.yaml", text);
+    const struct train_opts o = { .config = in("wide.yaml"), .out = in("wide"), .n_thread = 1, .fail_step = -1, .dry_run = true };
+    const int rc = train_run(&o, &r, &err);
+    if (rc >= 0) {
+        buf_release(&b);
+        skip();                                     /* a machine with hundreds of GB */
+    }
+    assert_int_equal(rc, ERR_NOMEM);
+    const char *advice = strstr(err.msg, "train.batch: ");
+    assert_non_null(advice);
+    const long fits = strtol(advice + 13, NULL, 10);
+    assert_true(fits > 1000 && fits < 690000);
+    for (int more = 0; more < 2; more++) {          /* a fifth below fits, a fifth above does not: memory moves meanwhile */
+        snprintf(text, sizeof text, "%.*sbatch: %ld%s", (int)(at - b.data), b.data, more ? fits + fits / 5 : fits - fits / 5, at + 8);
+        write_text("wide.yaml", text);
+        assert_int_equal(train_run(&o, &r, &err), more ? ERR_NOMEM : 0);
+    }
+    buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +527,11 @@ int main(void)
         cmocka_unit_test(other_settings_in_the_same_folder_are_refused),
         cmocka_unit_test(an_altered_checkpoint_is_refused_by_the_tensors_name),
         cmocka_unit_test(a_full_disk_while_saving_leaves_the_previous_checkpoint),
+        cmocka_unit_test(a_checkpoint_left_unnamed_does_not_outlive_the_named_one),
+        cmocka_unit_test(a_folder_in_use_is_refused),
+        cmocka_unit_test(what_a_kill_left_half_written_is_removed),
+        cmocka_unit_test(numbers_that_are_not_finite_are_recorded_as_null),
+        cmocka_unit_test(a_finished_run_has_no_loss_of_a_last_step),
         cmocka_unit_test(steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run),
         cmocka_unit_test(the_plan_is_the_memory_that_is_taken),
         cmocka_unit_test(expected_time_moves_with_the_cost_of_an_operation),
@@ -421,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_window_is_cut_into_documents),
         cmocka_unit_test(bad_settings_and_texts_are_explained),
         cmocka_unit_test(a_plan_that_does_not_fit_is_refused_with_the_sizes),
+        cmocka_unit_test(the_advice_of_a_refusal_fits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
