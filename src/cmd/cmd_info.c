@@ -81,7 +81,7 @@ static int print_facts(const struct facts *f, struct err *err)
     printf("parameters   %s, %s used for a token\n", fmt_count(a, (double)f->total), fmt_count(b, (double)f->active));
     printf("memory       %s private to generate in fp32 with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), c->ctx);
     if (f->tok)
-        printf("tokenizer    byte-level BPE, %d tokens\n", tok_vocab_size(f->tok));
+        printf("tokenizer    %s, %d tokens\n", tok_kind(f->tok), tok_vocab_size(f->tok));
     printf("weights      SHA-256 %s\n", f->sha256);
     return 0;
 }

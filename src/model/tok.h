@@ -1,10 +1,15 @@
 /* tok.h - tokenizers: text to token ids and back.
  *
- * Now byte-level BPE (GPT-2's kind), which reads and writes Hugging Face's tokenizer.json.  A loaded tokenizer never
- * changes: any number of threads may use it.  Text is bytes: invalid UTF-8 is encoded like any other bytes, and decoding
- * what was encoded gives the same bytes. */
+ * Byte-level BPE (GPT-2's kind), BPE over characters (SentencePiece's), Unigram and WordPiece, from Hugging Face's
+ * tokenizer.json, SentencePiece's .model, OpenAI's .tiktoken and GGUF.  Ids are those of the maker's own program; what a file
+ * asks for and is not done here is an error that names it.  A loaded tokenizer never changes: any number of threads may use it.
+ *
+ * Text is bytes.  Invalid UTF-8 is encoded like any other bytes where the vocabulary has all bytes, and then decoding what was
+ * encoded gives the same bytes back, unless the tokenizer changes text by design (normal forms, lower case, joined spaces);
+ * elsewhere a byte that is no character counts as U+FFFD. */
 #ifndef MODEL_TOK_H
 #define MODEL_TOK_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/buf.h"
@@ -14,22 +19,43 @@ struct tok;
 struct tok_ids { int32_t *id; size_t n, cap; };       /* zeroed by the caller before the first use */
 void tok_ids_release(struct tok_ids *ids);
 
-int tok_load(struct tok **out, const char *path, struct err *err);                        /* tokenizer.json, or its folder */
+/* A folder (its tokenizer.json, tokenizer.model, ... in this order), or a file: what it is is seen in its content.  Ranks
+ * (.tiktoken) do not say how text is split: the name tells (r50k, cl100k, o200k, p50k, qwen, llama3, llama4 in it). */
+int tok_load(struct tok **out, const char *path, struct err *err);
+/* A tokenizer.json in memory.  The readers of other files are in tok_files.h. */
 int tok_parse(struct tok **out, const char *text, size_t n, const char *name, struct err *err);
-int tok_write(const struct tok *t, struct buf *out, struct err *err);                     /* tokenizer.json; the same bytes for the same tokenizer */
+/* tokenizer.json; the same bytes for the same tokenizer.  One that was loaded from a tokenizer.json is that file again. */
+int tok_write(const struct tok *t, struct buf *out, struct err *err);
 void tok_free(struct tok *t);
 
-/* Appends the ids of the text.  TOK_SPECIALS: special tokens written in the text become their ids; without it they are
- * plain text, as anything that a user typed must be.  A byte that the vocabulary lacks is ERR_FORMAT with its place. */
-enum { TOK_PLAIN = 0, TOK_SPECIALS = 1 };
+/* Appends the ids of the text.
+ * TOK_SPECIALS  special tokens written in the text become their ids; without it they are plain text, as anything that a user
+ *               typed must be: no text can then give the id of a special token
+ * TOK_ADD       what the tokenizer puts around every text: bos, eos, [CLS] ... [SEP]
+ * A byte that the vocabulary lacks is ERR_FORMAT with its place; out is then as it was. */
+enum { TOK_PLAIN = 0, TOK_SPECIALS = 1, TOK_ADD = 2 };
 int tok_encode(const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *out, struct err *err);
-/* Appends the bytes of the ids; an id outside the vocabulary is ERR_RANGE. */
+/* Appends the text of the ids, special tokens as they are written; an id outside the vocabulary is ERR_RANGE. */
 int tok_decode(const struct tok *t, const int32_t *ids, size_t n, struct buf *out, struct err *err);
 
 int tok_vocab_size(const struct tok *t);              /* one more than the largest id */
-const char *tok_bytes(const struct tok *t, int id, size_t *n);        /* NULL for an id that is not used */
+const char *tok_kind(const struct tok *t);            /* "byte-level BPE", "BPE", "Unigram", "WordPiece" */
+const char *tok_bytes(const struct tok *t, int id, size_t *n);        /* what the token adds to a text; NULL for an id that is not used */
 int tok_special(const struct tok *t, const char *text);               /* id of a special token, -1 if there is none */
-int tok_eot(const struct tok *t);                     /* id of the token that ends a text (<|endoftext|>), or -1 */
+bool tok_is_special(const struct tok *t, int id);
+int tok_bos(const struct tok *t);                     /* the token before every text, or -1 */
+int tok_eot(const struct tok *t);                     /* the token that ends a text (<|endoftext|>), or -1 */
+bool tok_is_eog(const struct tok *t, int id);         /* generation stops here: end of text, of turn, of message */
+
+/* ---- streaming out: whole UTF-8 characters only ---- */
+/* Text of ids that come one by one.  Bytes that begin a character are held until it is complete or can no longer be one. */
+enum { TOK_SKIP_SPECIALS = 1 };
+struct tok_stream { const struct tok *t; unsigned flags; bool begun; uint8_t n_held; char held[4]; };
+void tok_stream_begin(struct tok_stream *s, const struct tok *t, unsigned flags);
+int tok_stream_add(struct tok_stream *s, int32_t id, struct buf *out, struct err *err);
+int tok_stream_end(struct tok_stream *s, struct buf *out, struct err *err);        /* the held bytes as they are */
+/* Number of bytes at the end of s[0..n-1] that begin a character which is not complete; 0 to 3. */
+size_t tok_utf8_tail(const char *s, size_t n);
 
 /* ---- making one ---- */
 struct tok_text { const char *data; size_t n; };
@@ -38,9 +64,5 @@ struct tok_text { const char *data; size_t n; };
 int tok_train_bpe(struct tok **out, const struct tok_text *text, int n_text, int vocab_size, struct err *err);
 /* One token for each byte value that occurs in the text, in ascending order; no merges, no special tokens. */
 int tok_from_bytes(struct tok **out, const struct tok_text *text, int n_text, struct err *err);
-
-/* ---- streaming out: whole UTF-8 characters only ---- */
-/* Number of bytes at the end of s[0..n-1] that begin a character which is not complete; 0 to 3. */
-size_t tok_utf8_tail(const char *s, size_t n);
 
 #endif

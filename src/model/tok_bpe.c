@@ -1,88 +1,22 @@
-/* tok_bpe.c - byte-level BPE: vocabulary, encoder, decoder.
+/* tok_bpe.c - byte-pair encoding of one piece.
  *
- * Text is cut into pieces (tok_split.c); a piece starts as its bytes and the pair of lowest rank is merged until none is
- * left.  Pairs are looked up in one open-addressing table.  Short pieces scan for the best pair; long ones (no spaces for
- * kilobytes) use a heap, so that no input is quadratic.  Pieces met before are found in a small cache of the call. */
-#include "model/tok_bpe.h"
+ * A piece starts as its symbols (bytes, or characters with bytes for those that the vocabulary lacks) and the pair of lowest
+ * rank, the leftmost of equals, is merged until none is left.  Pairs are looked up in one open-addressing table.  Short
+ * pieces scan for the best pair; long ones (no spaces for kilobytes) use a heap, so that no input is quadratic.
+ *
+ * Most pieces are tokens.  That a token's own piece is merged into it again is found out once for each token, by the first
+ * call that meets it, and noted in `whole`: what any thread notes is the same.
+ *
+ * A vocabulary without merges (tiktoken's, SentencePiece's) ranks its tokens, and any two neighbours that together are a token
+ * are a pair.  Of those pairs only one per token can ever be met: inside of what becomes the token, the merges are those of
+ * the token alone, whatever is around it.  So the pair left over when a token is merged by the better ones is its merge. */
 #include <stdlib.h>
 #include <string.h>
-#include "base/hash.h"
 #include "base/mem.h"
-#include "model/tok_split.h"
+#include "model/tok_impl.h"
+#include "model/unicode.h"
 
-void tok_ids_release(struct tok_ids *ids)
-{
-    mem_free(ids->id);
-    *ids = (struct tok_ids){ 0 };
-}
-
-static int ids_reserve(struct tok_ids *ids, size_t more, struct err *err)
-{
-    if (ids->n + more <= ids->cap)
-        return 0;
-    size_t cap = ids->cap ? ids->cap : 256;
-    while (cap < ids->n + more)
-        cap += cap / 2;
-    int32_t *p = mem_realloc_array(ids->id, cap, sizeof *p);
-    if (!p)
-        return ERR(err, NOMEM, "no memory for %zu token ids", cap);
-    ids->id = p, ids->cap = cap;
-    return 0;
-}
-
-/* ---- the vocabulary ---- */
-
-int tok_new(struct tok **out, struct err *err)
-{
-    struct tok *t = mem_alloc_array(1, sizeof *t);
-    *out = t;
-    if (!t)
-        return ERR(err, NOMEM, "no memory for a tokenizer");
-    for (int i = 0; i < 256; i++)
-        t->byte_id[i] = -1;
-    t->eot = -1;
-    buf_init(&t->bytes);
-    return 0;
-}
-
-void tok_free(struct tok *t)
-{
-    if (!t)
-        return;
-    buf_release(&t->bytes);
-    mem_free(t->entry);
-    mem_free(t->merge);
-    mem_free(t->slot);
-    mem_free(t->by_bytes);
-    mem_free(t);
-}
-
-int tok_set_entry(struct tok *t, int id, const char *bytes, size_t n, bool special, struct err *err)
-{
-    if (id < 0 || id >= TOK_VOCAB_MAX)
-        return ERR(err, RANGE, "token id %d, expected 0 to %d", id, TOK_VOCAB_MAX - 1);
-    if (id >= t->cap_entry) {
-        int cap = t->cap_entry ? t->cap_entry : 512;
-        while (cap <= id)
-            cap *= 2;
-        struct tok_entry *p = mem_realloc_array(t->entry, (size_t)cap, sizeof *p);
-        if (!p)
-            return ERR(err, NOMEM, "no memory for %d tokens", cap);
-        memset(p + t->cap_entry, 0, (size_t)(cap - t->cap_entry) * sizeof *p);
-        t->entry = p, t->cap_entry = cap;
-    }
-    if (t->entry[id].used)
-        return ERR(err, FORMAT, "token id %d is given twice", id);
-    t->entry[id] = (struct tok_entry){ .at = t->bytes.len, .n = n, .used = true, .special = special };
-    TRY(buf_add(&t->bytes, bytes, n, err));
-    if (id >= t->n_entry)
-        t->n_entry = id + 1;
-    if (n == 1 && !special)
-        t->byte_id[(unsigned char)bytes[0]] = id;
-    return 0;
-}
-
-int tok_add_merge(struct tok *t, int left, int right, int into, struct err *err)
+int tok_add_merge(struct tok *t, int left, int right, int into, int rank, struct err *err)
 {
     if (t->n_merge == t->cap_merge) {
         const int cap = t->cap_merge ? 2 * t->cap_merge : 512;
@@ -91,90 +25,17 @@ int tok_add_merge(struct tok *t, int left, int right, int into, struct err *err)
             return ERR(err, NOMEM, "no memory for %d merges", cap);
         t->merge = p, t->cap_merge = cap;
     }
-    t->merge[t->n_merge++] = (struct tok_merge){ left, right, into };
+    t->merge[t->n_merge++] = (struct tok_merge){ left, right, into, rank };
     return 0;
 }
+
+/* ---- the table of pairs ---- */
 
 static uint32_t pair_hash(int32_t a, int32_t b)
 {
-    uint64_t x = ((uint64_t)(uint32_t)a << 32 | (uint32_t)b) * 0x9e3779b97f4a7c15u;
+    const uint64_t x = ((uint64_t)(uint32_t)a << 32 | (uint32_t)b) * 0x9e3779b97f4a7c15u;
     return (uint32_t)(x >> 32);
 }
-
-int tok_by_bytes(const struct tok *t, const char *s, size_t n)
-{
-    for (uint64_t h = hash64(s, n, 0) & t->bytes_mask;; h = (h + 1) & t->bytes_mask) {
-        const int32_t id = t->by_bytes[h];
-        if (id < 0)
-            return -1;
-        if (t->entry[id].n == n && !memcmp(t->bytes.data + t->entry[id].at, s, n))
-            return id;
-    }
-}
-
-int tok_finish(struct tok *t, const char *name, struct err *err)
-{
-    size_t n_slot = 64, n_bytes = 64;
-    while (n_slot < 2 * (size_t)t->n_merge)
-        n_slot *= 2;
-    while (n_bytes < 2 * (size_t)t->n_entry)
-        n_bytes *= 2;
-    t->slot = mem_alloc_array(n_slot, sizeof *t->slot);
-    t->by_bytes = mem_alloc_array(n_bytes, sizeof *t->by_bytes);
-    if (!t->slot || !t->by_bytes)
-        return ERR(err, NOMEM, "%s: no memory for its tables", name);
-    t->slot_mask = (uint32_t)n_slot - 1, t->bytes_mask = n_bytes - 1;
-    memset(t->slot, -1, n_slot * sizeof *t->slot);
-    memset(t->by_bytes, -1, n_bytes * sizeof *t->by_bytes);
-    for (int i = 0; i < t->n_merge; i++) {
-        const struct tok_merge *m = &t->merge[i];
-        uint32_t h = pair_hash(m->left, m->right) & t->slot_mask;
-        for (; t->slot[h].rank >= 0; h = (h + 1) & t->slot_mask)
-            if (t->slot[h].left == m->left && t->slot[h].right == m->right)
-                return ERR(err, FORMAT, "%s: merge %d is the same as merge %d", name, i, t->slot[h].rank);
-        t->slot[h] = (struct tok_slot){ m->left, m->right, i, m->into };
-    }
-    for (int id = 0; id < t->n_entry; id++) {
-        const struct tok_entry *e = &t->entry[id];
-        if (!e->used || e->special)
-            continue;
-        uint64_t h = hash64(t->bytes.data + e->at, e->n, 0) & t->bytes_mask;
-        for (; t->by_bytes[h] >= 0; h = (h + 1) & t->bytes_mask) {
-            const struct tok_entry *o = &t->entry[t->by_bytes[h]];
-            if (o->n == e->n && !memcmp(t->bytes.data + o->at, t->bytes.data + e->at, e->n))
-                return ERR(err, FORMAT, "%s: tokens %d and %d are the same text", name, t->by_bytes[h], id);
-        }
-        t->by_bytes[h] = id;
-    }
-    for (int id = 0; id < t->n_entry; id++)
-        if (t->entry[id].used && t->entry[id].special && t->entry[id].n > t->special_longest)
-            t->special_longest = t->entry[id].n;
-    t->eot = tok_special(t, "<|endoftext|>");
-    if (t->eot < 0)
-        t->eot = tok_special(t, "</s>");
-    return 0;
-}
-
-int tok_vocab_size(const struct tok *t) { return t->n_entry; }
-int tok_eot(const struct tok *t) { return t->eot; }
-
-const char *tok_bytes(const struct tok *t, int id, size_t *n)
-{
-    if (id < 0 || id >= t->n_entry || !t->entry[id].used)
-        return NULL;
-    *n = t->entry[id].n;
-    return t->bytes.data + t->entry[id].at;
-}
-
-int tok_special(const struct tok *t, const char *text)
-{
-    for (int id = 0; id < t->n_entry; id++)
-        if (t->entry[id].used && t->entry[id].special && t->entry[id].n == strlen(text) && !memcmp(t->bytes.data + t->entry[id].at, text, t->entry[id].n))
-            return id;
-    return -1;
-}
-
-/* ---- one piece ---- */
 
 static const struct tok_slot *find_merge(const struct tok *t, int32_t left, int32_t right)
 {
@@ -187,7 +48,29 @@ static const struct tok_slot *find_merge(const struct tok *t, int32_t left, int3
     }
 }
 
-#define SHORT 48
+static int make_slots(struct tok *t, int n_merge, const char *name, struct err *err)
+{
+    size_t n = 64;
+    while (n < 2 * (size_t)n_merge)
+        n *= 2;
+    if (!(t->slot = mem_alloc_array(n, sizeof *t->slot)))
+        return ERR(err, NOMEM, "%s: no memory for its tables", name);
+    t->slot_mask = (uint32_t)n - 1;
+    memset(t->slot, -1, n * sizeof *t->slot);
+    return 0;
+}
+
+static void put_slot(struct tok *t, const struct tok_merge *m)
+{
+    uint32_t h = pair_hash(m->left, m->right) & t->slot_mask;
+    while (t->slot[h].rank >= 0)
+        h = (h + 1) & t->slot_mask;
+    t->slot[h] = (struct tok_slot){ m->left, m->right, m->rank, m->into };
+}
+
+/* ---- merging ---- */
+
+#define SHORT 64
 
 /* In place: ids[0..n-1] are merged; returns how many are left. */
 static int merge_short(const struct tok *t, int32_t *ids, int n)
@@ -255,15 +138,12 @@ static void consider(const struct tok *t, const struct link *l, int32_t at, stru
         heap_push(heap, n, (struct candidate){ s->rank, at, s->left, s->right, s->into });
 }
 
-static int merge_long(const struct tok *t, int32_t *ids, size_t n, size_t *left, struct err *err)
+#define LONG_BYTES (sizeof(struct link) + 3 * sizeof(struct candidate))      /* n - 1 candidates at first, two more for each merge */
+
+static size_t merge_long(const struct tok *t, int32_t *ids, size_t n, void *scratch)
 {
-    struct link *l = mem_alloc_array(n, sizeof *l);
-    struct candidate *heap = mem_alloc_array(3 * n, sizeof *heap);      /* n - 1 at first, two more for each merge */
-    if (!l || !heap || n > INT32_MAX) {
-        mem_free(l);
-        mem_free(heap);
-        return ERR(err, NOMEM, "no memory to tokenize %zu bytes without a break", n);
-    }
+    struct candidate *heap = scratch;
+    struct link *l = (struct link *)(heap + 3 * n);
     size_t n_heap = 0;
     for (size_t i = 0; i < n; i++)
         l[i] = (struct link){ ids[i], (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1 };
@@ -282,156 +162,166 @@ static int merge_long(const struct tok *t, int32_t *ids, size_t n, size_t *left,
         consider(t, l, l[c.at].prev, heap, &n_heap);
         consider(t, l, c.at, heap, &n_heap);
     }
-    *left = 0;
+    size_t left = 0;
     for (int32_t i = 0; i >= 0; i = l[i].next)
-        ids[(*left)++] = l[i].id;
-    mem_free(l);
-    mem_free(heap);
+        ids[left++] = l[i].id;
+    return left;
+}
+
+static int merge(struct tok_run *r, int32_t *ids, size_t n, size_t *left)
+{
+    if (n <= SHORT) {
+        *left = (size_t)merge_short(r->t, ids, (int)n);
+        return 0;
+    }
+    void *scratch = n <= INT32_MAX / 4 ? tok_scratch(r, n * LONG_BYTES) : NULL;
+    if (!scratch)
+        return ERR(r->err, NOMEM, "no memory to tokenize %zu symbols without a break", n);
+    *left = merge_long(r->t, ids, n, scratch);
     return 0;
 }
 
-/* ---- a text ---- */
+/* ---- a piece ---- */
 
-#define CACHE 4096
-#define CACHE_BYTES 20
-#define CACHE_IDS 7
-struct cached { uint8_t len, n; char bytes[CACHE_BYTES]; int32_t id[CACHE_IDS]; };
-
-static uint32_t piece_hash(const char *s, size_t n)
+static int lacks(const struct tok_run *r, const char *s)
 {
-    uint64_t a = 0, b = 0;
-    if (n >= 8)
-        memcpy(&a, s, 8), memcpy(&b, s + n - 8, 8);
-    else if (n >= 4) {
-        uint32_t x, y;
-        memcpy(&x, s, 4), memcpy(&y, s + n - 4, 4);
-        a = x, b = y;
-    } else {
-        a = (uint8_t)s[0] | (uint64_t)(uint8_t)s[n / 2] << 8 | (uint64_t)(uint8_t)s[n - 1] << 16;
-    }
-    return (uint32_t)(((a * 0x9e3779b97f4a7c15u) ^ (b * 0xc2b2ae3d27d4eb4fu) ^ n * 0x165667b19e3779f9u) >> 40);
+    if (s >= r->origin && s < r->origin + r->n_origin)
+        return ERR(r->err, FORMAT, "byte 0x%02x at offset %zu is not in the tokenizer's vocabulary", (unsigned char)*s, (size_t)(s - r->origin));
+    return ERR(r->err, FORMAT, "byte 0x%02x of the normalized text is not in the tokenizer's vocabulary", (unsigned char)*s);
 }
 
-static int encode_piece(const struct tok *t, const char *s, size_t n, size_t at, struct cached *cache, struct tok_ids *out, struct err *err)
+/* The symbols of a piece, at most n. */
+static int symbols(const struct tok_run *r, const char *s, size_t n, int32_t *ids, size_t *n_ids)
 {
-    struct cached *c = cache && n <= CACHE_BYTES ? &cache[piece_hash(s, n) % CACHE] : NULL;
-    TRY(ids_reserve(out, n < CACHE_IDS ? CACHE_IDS : n, err));
-    int32_t *ids = out->id + out->n;
-    if (c && c->len == n && !memcmp(c->bytes, s, n)) {
-        memcpy(ids, c->id, sizeof c->id);
-        out->n += c->n;
+    const struct tok *t = r->t;
+    size_t k = 0;
+    if (t->byte_level) {
+        for (size_t i = 0; i < n; i++)
+            if ((ids[k++] = t->byte_id[(unsigned char)s[i]]) < 0)
+                return lacks(r, s + i);
+        *n_ids = k;
         return 0;
     }
-    if (t->ignore_merges) {
-        const int whole = tok_by_bytes(t, s, n);
-        if (whole >= 0) {
-            out->id[out->n++] = whole;
-            return 0;
+    bool was_unk = false;
+    for (size_t i = 0, len; i < n; i += len) {
+        unicode_at((const unsigned char *)s + i, n - i, &len);
+        const int id = tok_by_bytes(t, s + i, len);
+        bool bytes = id < 0 && t->byte_fallback;
+        for (size_t b = 0; b < len && bytes; b++)
+            bytes = t->byte_id[(unsigned char)s[i + b]] >= 0;
+        if (id >= 0) {
+            ids[k++] = id;
+        } else if (bytes) {
+            for (size_t b = 0; b < len; b++)
+                ids[k++] = t->byte_id[(unsigned char)s[i + b]];
+        } else if (t->unk < 0) {
+            return lacks(r, s + i);
+        } else if (!was_unk || !t->fuse_unk) {
+            ids[k++] = t->unk;
         }
+        was_unk = id < 0 && !bytes;
     }
-    for (size_t i = 0; i < n; i++)
-        if ((ids[i] = t->byte_id[(unsigned char)s[i]]) < 0)
-            return ERR(err, FORMAT, "byte 0x%02x at offset %zu is not in the tokenizer's vocabulary", (unsigned char)s[i], at + i);
-    size_t left = n;
-    if (t->n_merge && n <= SHORT)
-        left = (size_t)merge_short(t, ids, (int)n);
-    else if (t->n_merge)
-        TRY(merge_long(t, ids, n, &left, err));
-    if (c && left <= CACHE_IDS) {
-        c->len = (uint8_t)n, c->n = (uint8_t)left;
-        memcpy(c->bytes, s, n);
-        memcpy(c->id, ids, left * sizeof *ids);
-    }
+    *n_ids = k;
+    return 0;
+}
+
+static int merge_piece(struct tok_run *r, const char *s, size_t n)
+{
+    struct tok_ids *out = r->out;
+    TRY(tok_ids_reserve(out, n, r->err));
+    size_t left = 0;
+    TRY(symbols(r, s, n, out->id + out->n, &left));
+    if (r->t->n_merge && left > 1)
+        TRY(merge(r, out->id + out->n, left, &left));
     out->n += left;
     return 0;
 }
 
-/* The special token that begins at s, longest first, or -1. */
-static int special_at(const struct tok *t, const char *s, size_t n)
+int tok_bpe_piece(struct tok_run *r, const char *s, size_t n)
 {
-    int best = -1;
-    for (int id = 0; id < t->n_entry; id++) {
-        const struct tok_entry *e = &t->entry[id];
-        if (e->used && e->special && e->n && e->n <= n && !memcmp(t->bytes.data + e->at, s, e->n) && (best < 0 || e->n > t->entry[best].n))
-            best = id;
-    }
-    return best;
-}
-
-/* First bytes of special tokens, so that most places of a text are passed over at once. */
-static void special_starts(const struct tok *t, bool starts[256])
-{
-    memset(starts, 0, 256 * sizeof *starts);
-    for (int id = 0; id < t->n_entry; id++)
-        if (t->entry[id].used && t->entry[id].special && t->entry[id].n)
-            starts[(unsigned char)t->bytes.data[t->entry[id].at]] = true;
-}
-
-static int encode_plain(const struct tok *t, const char *text, size_t n, size_t from, struct cached *cache, struct tok_ids *out, struct err *err)
-{
-    if (!t->n_merge) {                                  /* bytes are tokens: pieces do not matter */
-        TRY(ids_reserve(out, n, err));
-        for (size_t i = 0; i < n; i++)
-            if ((out->id[out->n++] = t->byte_id[(unsigned char)text[i]]) < 0)
-                return ERR(err, FORMAT, "byte 0x%02x at offset %zu is not in the tokenizer's vocabulary", (unsigned char)text[i], from + i);
+    const struct tok *t = r->t;
+    const int id = tok_by_bytes(t, s, n);
+    if (id < 0)
+        return merge_piece(r, s, n);
+    const uint8_t whole = t->ignore_merges ? 1 : atomic_load_explicit(&t->whole[id], memory_order_relaxed);
+    if (whole == 1) {
+        TRY(tok_ids_reserve(r->out, 1, r->err));
+        r->out->id[r->out->n++] = id;
         return 0;
     }
-    for (size_t i = 0, len; i < n; i += len) {
-        len = tok_match_gpt2((const unsigned char *)text + i, n - i);
-        TRY(encode_piece(t, text + i, len, from + i, cache, out, err));
-    }
+    const size_t from = r->out->n;
+    TRY(merge_piece(r, s, n));
+    if (!whole)
+        atomic_store_explicit(&t->whole[id], r->out->n == from + 1 && r->out->id[from] == id ? 1 : 2, memory_order_relaxed);
     return 0;
 }
 
-int tok_encode(const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *out, struct err *err)
+/* ---- after the last merge ---- */
+
+/* No token goes on with U+2581 after the byte b: a text may be cut there, merges never cross it. */
+static void find_cuts(struct tok *t)
 {
-    bool starts[256];
-    const size_t n_before = out->n;
-    struct cached *cache = n > 256 ? mem_alloc_array(CACHE, sizeof *cache) : NULL;      /* without it, only slower */
-    int rc = 0;
-    size_t from = 0;
-    if (flags & TOK_SPECIALS && t->special_longest) {
-        special_starts(t, starts);
-        for (size_t i = 0; i < n && !rc;) {
-            const int id = starts[(unsigned char)text[i]] ? special_at(t, text + i, n - i) : -1;
-            if (id < 0) {
-                i++;
-                continue;
-            }
-            rc = encode_plain(t, text + from, i - from, from, cache, out, err);
-            if (!rc && !(rc = ids_reserve(out, 1, err)))
-                out->id[out->n++] = id;
-            from = i += t->entry[id].n;
+    if (t->byte_level || tok_by_bytes(t, TOK_SPACE, 3) < 0)
+        return;
+    t->cut_spaces = true;
+    memset(t->cut_before, true, sizeof t->cut_before);
+    for (int i = 0; i < t->n_merge; i++) {
+        const struct tok_entry *e = &t->entry[t->merge[i].into];
+        const char *s = t->bytes.data + e->at;
+        for (uint32_t k = 1; k + 3 <= e->n; k++)
+            if (!memcmp(s + k, TOK_SPACE, 3))
+                t->cut_before[(unsigned char)s[k - 1]] = false;
+    }
+}
+
+static int make_whole(struct tok *t, const char *name, struct err *err)
+{
+    if (!t->whole && !(t->whole = mem_alloc_zero((size_t)t->n_entry + 1)))
+        return ERR(err, NOMEM, "%s: no memory for its tables", name);
+    return 0;
+}
+
+int tok_bpe_finish(struct tok *t, const char *name, struct err *err)
+{
+    TRY(make_whole(t, name, err));
+    if (!t->slot) {
+        TRY(make_slots(t, t->n_merge, name, err));
+        for (int i = 0; i < t->n_merge; i++) {
+            const struct tok_merge *m = &t->merge[i];
+            const struct tok_slot *same = find_merge(t, m->left, m->right);
+            if (same)
+                return ERR(err, FORMAT, "%s: merge %d is the same as merge %d", name, i, same->rank);
+            put_slot(t, m);
         }
     }
-    if (!rc)
-        rc = encode_plain(t, text + from, n - from, from, cache, out, err);
-    mem_free(cache);
-    if (rc)
-        out->n = n_before;
+    find_cuts(t);
+    return 0;
+}
+
+int tok_bpe_from_ranks(struct tok *t, const int32_t *order, const bool *equal, int n, const char *name, struct err *err)
+{
+    TRY(make_slots(t, n, name, err));
+    TRY(make_whole(t, name, err));
+    struct tok_ids ids = { 0 };
+    struct tok_run r = { .t = t, .out = &ids, .err = err };
+    int rc = 0, rank = 0;
+    for (int i = 0; i < n && !rc; i++) {
+        const struct tok_entry *e = &t->entry[order[i]];
+        rank += i && !(equal && equal[i]);
+        ids.n = 0;
+        struct err unknown;                              /* a symbol that the vocabulary lacks: the token is out of reach */
+        r.err = &unknown;
+        rc = merge_piece(&r, t->bytes.data + e->at, e->n);
+        r.err = err;
+        if (rc == ERR_FORMAT)
+            rc = 0, ids.n = 0;
+        else if (rc < 0)
+            rc = ERR(err, NOMEM, "%s: no memory for its merges", name);
+        if (!rc && ids.n == 2 && !(rc = tok_add_merge(t, ids.id[0], ids.id[1], order[i], rank, err)))
+            put_slot(t, &t->merge[t->n_merge - 1]);
+        atomic_store_explicit(&t->whole[order[i]], ids.n == 2 || (ids.n == 1 && ids.id[0] == order[i]) ? 1 : 2, memory_order_relaxed);
+    }
+    tok_ids_release(&ids);
+    mem_free(r.scratch);
     return rc;
-}
-
-int tok_decode(const struct tok *t, const int32_t *ids, size_t n, struct buf *out, struct err *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t len;
-        const char *bytes = tok_bytes(t, ids[i], &len);
-        if (!bytes)
-            return ERR(err, RANGE, "token id %d, expected one of the %d of the vocabulary", ids[i], t->n_entry);
-        TRY(buf_add(out, bytes, len, err));
-    }
-    return 0;
-}
-
-size_t tok_utf8_tail(const char *s, size_t n)
-{
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        const unsigned char c = (unsigned char)s[n - back];
-        if ((c & 0xc0) == 0x80)
-            continue;
-        const size_t need = c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
-        return c < 0xf8 && need > back ? back : 0;
-    }
-    return 0;
 }

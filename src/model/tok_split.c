@@ -333,6 +333,9 @@ int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const c
     return tok_split_new_pcre(out, pattern, n, name, err);
 }
 
+int tok_split_gpt2(struct tok_split **out, const char *name, struct err *err) { return tok_split_new(out, known[0].pattern, strlen(known[0].pattern), name, err); }
+bool tok_split_is_ascii(const struct tok_split *s) { return s->fn == match_3_digits; }
+
 /* ---- a search ---- */
 
 int tok_cut_begin(struct tok_cut *c, const struct tok_split *split, const char *s, size_t n, struct err *err)

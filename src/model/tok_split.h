@@ -18,6 +18,8 @@ int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const c
 int tok_split_new_pcre(struct tok_split **out, const char *pattern, size_t n, const char *name, struct err *err);
 void tok_split_free(struct tok_split *s);
 bool tok_split_by_hand(const struct tok_split *s);
+int tok_split_gpt2(struct tok_split **out, const char *name, struct err *err);
+bool tok_split_is_ascii(const struct tok_split *s);      /* matches ASCII characters only, whatever stands around them */
 
 /* One search through a text; release after the last piece. */
 struct tok_cut { const struct tok_split *split; const unsigned char *s; size_t n, at, found, found_end; void *match; };

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "base/mem.h"
-#include "model/tok_bpe.h"
+#include "model/tok_impl.h"
 #include "model/tok_split.h"
 
 struct piece { const char *text; uint32_t len, n; int32_t *sym; int64_t count; };      /* n symbols, once it is split */
@@ -263,7 +263,7 @@ static int learn(struct trainer *t, struct tok *tok, int vocab_size)
         const struct tok_entry a = tok->entry[o.left], b = tok->entry[o.right];
         buf_clear(&bytes);
         if ((rc = buf_add(&bytes, tok->bytes.data + a.at, a.n, t->err)) || (rc = buf_add(&bytes, tok->bytes.data + b.at, b.n, t->err)) ||
-            (rc = tok_set_entry(tok, into, bytes.data, bytes.len, false, t->err)) || (rc = tok_add_merge(tok, o.left, o.right, into, t->err)))
+            (rc = tok_set_entry(tok, into, bytes.data, bytes.len, false, t->err)) || (rc = tok_add_merge(tok, o.left, o.right, into, tok->n_merge, t->err)))
             break;
         touched.n = 0;
         const uint32_t n = t->pair[o.i_pair].n_piece;
@@ -278,6 +278,20 @@ static int learn(struct trainer *t, struct tok *tok, int vocab_size)
     }
     tok_ids_release(&touched);
     buf_release(&bytes);
+    return rc;
+}
+
+static int new_gpt2(struct tok **out, struct err *err)
+{
+    TRY(tok_new(out, err));
+    struct tok *t = *out;
+    t->byte_level = true;
+    t->pre[t->n_pre++] = (struct tok_pre){ .kind = PRE_BYTES };
+    const int rc = tok_split_gpt2(&t->pre[0].split, "the trained tokenizer", err);
+    if (rc < 0) {
+        tok_free(t);
+        *out = NULL;
+    }
     return rc;
 }
 
@@ -316,7 +330,7 @@ int tok_train_bpe(struct tok **out, const struct tok_text *text, int n_text, int
         return ERR(err, USAGE, "a vocabulary of %d tokens, expected %d to %d", vocab_size, VOCAB_MIN, TOK_VOCAB_MAX);
     struct trainer t = { .err = err };
     struct tok *tok;
-    int rc = tok_new(&tok, err);
+    int rc = new_gpt2(&tok, err);
     if (!rc)
         rc = train(&t, tok, text, n_text, vocab_size);
     for (size_t i = 0; i < t.n_pair; i++)
@@ -339,7 +353,7 @@ int tok_from_bytes(struct tok **out, const struct tok_text *text, int n_text, st
     bool seen[256] = { false };
     struct tok *tok;
     *out = NULL;
-    TRY(tok_new(&tok, err));
+    TRY(new_gpt2(&tok, err));
     for (int i = 0; i < n_text; i++)
         for (size_t j = 0; j < text[i].n; j++)
             seen[(unsigned char)text[i].data[j]] = true;

@@ -193,7 +193,7 @@ static void bad_files_are_explained(void **state)
     (void)state;
 #define AROUND(model) "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":" model "}"
     static const struct { const char *text, *says; } cases[] = {
-        { "{", "t:1:" }, { "[]", "not a tokenizer.json" }, { "{\"model\":{\"type\":\"Unigram\"}}", "expected BPE" },
+        { "{", "t:1:" }, { "[]", "not a tokenizer.json" }, { "{\"model\":{\"type\":\"Unigram\"}}", "a Unigram model needs a vocab" }, { "{\"model\":{\"type\":\"Magic\"}}", "expected BPE, Unigram or WordPiece" },
         { AROUND("{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}"), "the vocabulary is empty" },
         { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}"), "id 0 is given twice" },
         { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}"), "must be a number from 0" },
@@ -202,8 +202,16 @@ static void bad_files_are_explained(void **state)
         { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\",\"a b\"]}"), "is the same as merge" },
         { AROUND("{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"ab\"]}"), "is not two tokens" },
         { AROUND("{\"type\":\"BPE\",\"vocab\":{\"\\u4e16\":0},\"merges\":[]}"), "byte-level characters" },
-        { AROUND("{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"a\":0},\"merges\":[]}"), "byte_fallback is not supported" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "pre_tokenizer is not ByteLevel" },
+        { AROUND("{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}"), "with dropout is not supported" },
+        { AROUND("{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a\":0},\"merges\":[]}"), "end_of_word_suffix is not supported" },
+        { AROUND("{\"type\":\"BPE\",\"unk_token\":\"b\",\"vocab\":{\"a\":0},\"merges\":[]}"), "unk_token 'b' is not in the vocabulary" },
+        { "{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "a pre_tokenizer of type 'UnicodeScripts' is not supported" },
+        { "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFX\"}]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "a normalizer of type 'NFX' is not supported" },
+        { "{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAAA\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "precompiled charsmap" },
+        { "{\"decoder\":{\"type\":\"CTC\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "a decoder of type 'CTC' is not supported" },
+        { "{\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"b\",1],\"sep\":[\"a\",0]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "names 'b'" },
+        { "{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",-1.5]]}}", "unk_id is not one of the 1 tokens" },
+        { "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",-1.5],[\"a\",-2]]}}", "tokens 0 and 1 are the same text" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tok *t;
