@@ -65,7 +65,7 @@ struct norm {
 };
 
 struct act {
-    int n_row, F;                     /* F: width of y; h has F columns, 2F for swiglu */
+    int n_row, F;                     /* F: width of y; h has F columns, 2F for the gated ones */
     const real *h; ptrdiff_t ld_h;
     const real *scale;                /* [n_row] or NULL */
     void *y; ptrdiff_t ld_y; bool y_bf16;
@@ -79,21 +79,26 @@ struct act {
 struct rope { int n_head, d_head, d_rot; real *x; const real *cos_sin; bool inverse; };
 
 /* One sequence, one key/value head and its n_group query heads.  Query row i has position pos0 + i and sees keys
- * 0 .. pos0 + i.  Query head g of row i at q + i*ld_q + g*d, and so for o, do, dq; lse[i*ld_lse + g].
+ * 0 .. pos0 + i, with window > 0 only the last window of those; with all, every row sees all n_q keys (pos0 is 0, no window).
+ * Query head g of row i at q + i*ld_q + g*d, and so for dq; o and d_o at + g*d_v; lse[i*ld_lse + g].
+ * cap > 0: scores become cap * tanh(score / cap).  sink: a score of each head that takes probability and has no value; lse counts it.
  * Keys are taken in tiles of ATTN_TILE absolute positions, so a row's bits are the same alone, in a prompt of any
- * chunking, and in a batch.  Backward needs pos0 = 0 and writes (does not add to) dq, dk, dv. */
+ * chunking, and in a batch.  Backward needs pos0 = 0, d_v = d, neither all nor sink, and writes (does not add to) dq, dk, dv. */
 #define ATTN_TILE 64
 struct attn {
-    int n_q, pos0, n_group, d;
+    int n_q, pos0, n_group, d, d_v;   /* d_v 0: d */
+    int window; bool all;
     const real *q, *k, *v; ptrdiff_t ld_q, ld_k, ld_v;
-    real scale;
+    real scale, cap;
+    const real *sink;                 /* [n_group] or NULL */
     void *o; ptrdiff_t ld_o; bool o_bf16;
     real *lse; ptrdiff_t ld_lse;
     const real *d_o; ptrdiff_t ld_do;
     real *dq, *dk, *dv; ptrdiff_t ld_dq, ld_dk, ld_dv;
     real *scratch;                    /* cpu_attn_scratch() elements, 64-byte aligned */
 };
-/* Enough for every level, forward and backward; n_k = pos0 + n_q. */
+static inline int attn_dv(const struct attn *p) { return p->d_v ? p->d_v : p->d; }
+/* Enough for every level, forward and backward; n_k = pos0 + n_q; d: the larger of d and d_v. */
 size_t cpu_attn_scratch(int n_q, int n_k, int n_group, int d);
 
 #include "cpu/attn_paged.h"        /* attention for inference: struct kv_pages, kv_put, attn_paged */
@@ -101,7 +106,7 @@ size_t cpu_attn_scratch(int n_q, int n_k, int n_group, int d);
 /* x[n_row, ld]: logits of V columns.  target < 0: the row does not count (nll 0, gradient 0). */
 struct ce { int n_row, V; real *x; ptrdiff_t ld; const int32_t *target; real *nll; bool grad; real scale; };
 
-struct sum_rows { int n_row, k, C; const real *src; ptrdiff_t ld_src; const int32_t *index; const real *add; ptrdiff_t ld_add; real *y; ptrdiff_t ld_y; };
+struct sum_rows { int n_row, k, C; const real *src; ptrdiff_t ld_src; const int32_t *index; const real *weight; const real *add; ptrdiff_t ld_add; real *y; ptrdiff_t ld_y; };
 
 /* g *= grad_scale; m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g^2;
  * w -= lr*wd*w; w -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps).  g itself is not changed. */

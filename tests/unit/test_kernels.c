@@ -211,20 +211,43 @@ static void activations_equal_ref(void **state)
 {
     (void)state;
     FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
-        for (int form = 0; form < 6; form++) {
-            const int F = widths[i], H = form % 3 == 2 ? 2 * F : F;
+        for (int form = 0; form < 8; form++) {
+            const int F = widths[i], kind = form / 2, H = kind >= 2 ? 2 * F : F;
             const size_t nh = (size_t)(MANY * H), ny = (size_t)(MANY * F);
             float *h = numbers(nh, 3), *dy = numbers(ny, 1), *scale = numbers(MANY, 1), *y1 = zeros(ny), *y2 = zeros(ny), *d1 = zeros(nh), *d2 = zeros(nh), s1[MANY], s2[MANY];
-            struct act p = { .n_row = MANY, .F = F, .h = h, .ld_h = H, .scale = form >= 3 ? scale : NULL, .y = y1, .ld_y = F, .dy = dy, .ld_dy = F, .dh = d1, .ld_dh = H, .dscale = s1 };
-            void (*const fwd[2][3])(const struct act *) = { { ref->gelu_fwd, ref->gelu_tanh_fwd, ref->swiglu_fwd }, { now->gelu_fwd, now->gelu_tanh_fwd, now->swiglu_fwd } };
-            void (*const bwd[2][3])(const struct act *) = { { ref->gelu_bwd, ref->gelu_tanh_bwd, ref->swiglu_bwd }, { now->gelu_bwd, now->gelu_tanh_bwd, now->swiglu_bwd } };
-            fwd[0][form % 3](&p), bwd[0][form % 3](&p);
+            struct act p = { .n_row = MANY, .F = F, .h = h, .ld_h = H, .scale = form % 2 ? scale : NULL, .y = y1, .ld_y = F, .dy = dy, .ld_dy = F, .dh = d1, .ld_dh = H, .dscale = s1 };
+            void (*const fwd[2][4])(const struct act *) = { { ref->gelu_fwd, ref->gelu_tanh_fwd, ref->swiglu_fwd, ref->geglu_tanh_fwd }, { now->gelu_fwd, now->gelu_tanh_fwd, now->swiglu_fwd, now->geglu_tanh_fwd } };
+            void (*const bwd[2][4])(const struct act *) = { { ref->gelu_bwd, ref->gelu_tanh_bwd, ref->swiglu_bwd, ref->geglu_tanh_bwd }, { now->gelu_bwd, now->gelu_tanh_bwd, now->swiglu_bwd, now->geglu_tanh_bwd } };
+            fwd[0][kind](&p), bwd[0][kind](&p);
             p.y = y2, p.dh = d2, p.dscale = s2;
-            fwd[1][form % 3](&p), bwd[1][form % 3](&p);
+            fwd[1][kind](&p), bwd[1][kind](&p);
             CHECK(gelu_fwd, y2, y1, ny);
             CHECK(gelu_bwd, d2, d1, nh);
             CHECK(gelu_bwd, s2, s1, MANY);
+            if (kind == 3) {
+                ref->swiglu_clamped_fwd(&(struct act){ .n_row = MANY, .F = F, .h = h, .ld_h = H, .scale = p.scale, .y = y1, .ld_y = F });
+                now->swiglu_clamped_fwd(&(struct act){ .n_row = MANY, .F = F, .h = h, .ld_h = H, .scale = p.scale, .y = y2, .ld_y = F });
+                CHECK(swiglu_clamped_fwd, y2, y1, ny);
+            }
             mem_free(h), mem_free(dy), mem_free(scale), mem_free(y1), mem_free(y2), mem_free(d1), mem_free(d2);
+        }
+}
+
+static void soft_caps_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
+        for (int form = 0; form < 3; form++) {
+            const size_t n = (size_t)widths[i];
+            float *x = numbers(n, form == 0 ? 0.01f : form == 1 ? 3 : 300), *y1 = zeros(n), *y2 = copy(x, n), *s1 = zeros(n), *s2 = zeros(n);
+            ref->softcap(n, 5, x, y1, s1);
+            now->softcap(n, 5, y2, y2, s2);
+            CHECK(softcap, y2, y1, n);
+            if (form < 2)                                          /* a slope near 0 has no digits */
+                CHECK(softcap, s2, s1, n);
+            now->softcap(n, 5, x, s2, NULL);
+            same_bits("softcap in place", s2, y2, n * sizeof *y2);
+            mem_free(x), mem_free(y1), mem_free(y2), mem_free(s1), mem_free(s2);
         }
 }
 
@@ -311,7 +334,11 @@ static void rope_turns_as_ref_and_back(void **state)
 static void attention_equals_ref_and_is_the_same_alone(void **state)
 {
     (void)state;
-    static const struct { int T, group, d; } cases[] = { { 1, 1, 16 }, { 5, 2, 8 }, { 16, 1, 32 }, { 17, 3, 20 }, { 64, 1, 32 }, { 65, 2, 64 }, { 130, 1, 48 }, { 200, 4, 16 }, { 128, 1, 128 } };
+    static const struct { int T, group, d, window; float cap; } cases[] = {
+        { 1, 1, 16, 0, 0 }, { 5, 2, 8, 0, 0 }, { 16, 1, 32, 0, 0 }, { 17, 3, 20, 0, 0 }, { 64, 1, 32, 0, 0 }, { 65, 2, 64, 0, 0 }, { 130, 1, 48, 0, 0 }, { 200, 4, 16, 0, 0 },
+        { 128, 1, 128, 0, 0 }, { 5, 2, 8, 3, 0 }, { 65, 2, 64, 1, 0 }, { 130, 1, 48, 17, 0 }, { 200, 4, 16, 64, 0 }, { 200, 2, 16, 65, 0 }, { 200, 1, 24, 100, 0 }, { 200, 2, 16, 500, 0 },
+        { 17, 3, 20, 0, 2 }, { 200, 4, 16, 0, 0.5f }, { 130, 2, 16, 33, 2 },
+    };
     FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int T = cases[i].T, G = cases[i].group, d = cases[i].d, ldq = G * d + 2, ldk = d + 1;
         const size_t nq = (size_t)(T * ldq), nk = (size_t)(T * ldk), nl = (size_t)(T * G);
@@ -322,7 +349,8 @@ static void attention_equals_ref_and_is_the_same_alone(void **state)
         for (int j = 0; j < 3; j++)
             g1[j] = zeros(ng[j]), g2[j] = zeros(ng[j]);
         float *scratch = mem_map(cpu_attn_scratch(T, T, G, d) * sizeof *scratch);
-        struct attn p = { .n_q = T, .n_group = G, .d = d, .q = q, .k = k, .v = v, .ld_q = ldq, .ld_k = ldk, .ld_v = ldk, .scale = 1 / sqrtf((float)d), .o = o1, .ld_o = ldq,
+        struct attn p = { .n_q = T, .n_group = G, .d = d, .q = q, .k = k, .v = v, .ld_q = ldq, .ld_k = ldk, .ld_v = ldk, .scale = 1 / sqrtf((float)d),
+                          .window = cases[i].window, .cap = cases[i].cap, .o = o1, .ld_o = ldq,
                           .lse = l1, .ld_lse = G, .d_o = d_o, .ld_do = ldq, .dq = g1[0], .dk = g1[1], .dv = g1[2], .ld_dq = ldq, .ld_dk = ldk, .ld_dv = ldk, .scratch = scratch };
         ref->attn_fwd(&p);
         ref->attn_bwd(&p);
@@ -332,7 +360,7 @@ static void attention_equals_ref_and_is_the_same_alone(void **state)
         now->attn_fwd(&p);
         CHECK(attn_fwd, o2, o1, nq);
         CHECK(attn_fwd, l2, l1, nl);
-        for (int j = T == 1 ? 2 : 0; j < 3; j++)       /* one key: dq and dk are 0 but for rounding */
+        for (int j = T == 1 || p.window == 1 ? 2 : 0; j < 3; j++)       /* one key: dq and dk are 0 but for rounding */
             CHECK(attn_bwd, g2[j], g1[j], ng[j]);
         for (int chunk = 1; chunk <= 70; chunk += 23) {           /* 1, 24, 47, 70 rows at a time */
             for (int at = 0; at < T; at += chunk) {
@@ -348,6 +376,38 @@ static void attention_equals_ref_and_is_the_same_alone(void **state)
         for (int j = 0; j < 3; j++)
             mem_free(g1[j]), mem_free(g2[j]);
         mem_unmap(scratch, cpu_attn_scratch(T, T, G, d) * sizeof *scratch);
+    }
+}
+
+/* Sinks, values narrower or wider than keys, every key for every row: forward only. */
+static void attention_of_other_forms_equals_ref_and_is_the_same_alone(void **state)
+{
+    (void)state;
+    static const struct { int T, group, d, d_v, window; bool sink, all; } cases[] = {
+        { 1, 2, 16, 16, 0, true, false }, { 70, 3, 16, 16, 0, true, false }, { 130, 2, 16, 16, 40, true, false }, { 65, 1, 48, 20, 0, false, false },
+        { 65, 2, 20, 48, 0, true, false }, { 1, 1, 24, 24, 0, false, true }, { 70, 1, 24, 24, 0, false, true }, { 200, 2, 8, 16, 0, false, true },
+    };
+    FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int T = cases[i].T, G = cases[i].group, d = cases[i].d, dv = cases[i].d_v, most = d > dv ? d : dv;
+        const size_t nq = (size_t)(T * G * d), no = (size_t)(T * G * dv), nl = (size_t)(T * G), n_scratch = cpu_attn_scratch(T, T, G, most);
+        float *q = numbers(nq, 1), *k = numbers((size_t)(T * d), 1), *v = numbers((size_t)(T * dv), 1), *sink = numbers((size_t)G, 2);
+        float *o1 = zeros(no), *o2 = zeros(no), *o3 = zeros(no), *l1 = zeros(nl), *l2 = zeros(nl), *scratch = mem_map(n_scratch * sizeof *scratch);
+        struct attn p = { .n_q = T, .n_group = G, .d = d, .d_v = dv, .window = cases[i].window, .all = cases[i].all, .sink = cases[i].sink ? sink : NULL, .q = q, .k = k, .v = v,
+                          .ld_q = G * d, .ld_k = d, .ld_v = dv, .scale = 1 / sqrtf((float)d), .o = o1, .ld_o = G * dv, .lse = l1, .ld_lse = G, .scratch = scratch };
+        ref->attn_fwd(&p);
+        p.o = o2, p.lse = l2;
+        now->attn_fwd(&p);
+        CHECK(attn_fwd, o2, o1, no);
+        CHECK(attn_fwd, l2, l1, nl);
+        for (int at = 0; at < T && !p.all; at++) {
+            struct attn c = p;
+            c.n_q = 1, c.pos0 = at, c.q = q + at * G * d, c.o = o3 + at * G * dv, c.lse = NULL;
+            now->attn_fwd(&c);
+        }
+        if (!p.all)
+            same_bits("attention alone", o3, o2, no * sizeof *o3);
+        mem_free(q), mem_free(k), mem_free(v), mem_free(sink), mem_free(o1), mem_free(o2), mem_free(o3), mem_free(l1), mem_free(l2);
+        mem_unmap(scratch, n_scratch * sizeof *scratch);
     }
 }
 
@@ -414,6 +474,12 @@ static void sums_equal_ref(void **state)
         p.y = y2;
         now->sum_rows(&p);
         CHECK(sum_rows, y2, y1, (size_t)(ROWS * C));
+        const float weight[9] = { 1, -2, 0.5f, 3, 0, 1.25f, 7, -1, 2 };
+        p.weight = weight;
+        now->sum_rows(&p);
+        p.y = y1;
+        ref->sum_rows(&p);
+        CHECK(sum_rows, y2, y1, (size_t)(ROWS * C));
         ref->col_sum(9, C, src, C, y1), now->col_sum(9, C, src, C, y2);
         CHECK(col_sum, y2, y1, (size_t)C);
         mem_free(src), mem_free(add), mem_free(y1), mem_free(y2);
@@ -440,10 +506,12 @@ int main(void)
         cmocka_unit_test(packing_equals_ref_to_the_bit),
         cmocka_unit_test(norms_equal_ref),
         cmocka_unit_test(activations_equal_ref),
+        cmocka_unit_test(soft_caps_equal_ref),
         cmocka_unit_test(softmax_and_cross_entropy_equal_ref),
         cmocka_unit_test(values_that_are_not_finite_show),
         cmocka_unit_test(rope_turns_as_ref_and_back),
         cmocka_unit_test(attention_equals_ref_and_is_the_same_alone),
+        cmocka_unit_test(attention_of_other_forms_equals_ref_and_is_the_same_alone),
         cmocka_unit_test(arrays_equal_ref),
         cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
         cmocka_unit_test(sums_equal_ref),

@@ -131,6 +131,51 @@ static void swiglu_bwd(const struct act *p)
     }
 }
 
+static void geglu_tanh_fwd(const struct act *p)
+{
+    for (int i = 0; i < p->n_row; i++)
+        for (int c = 0; c < p->F; c++)
+            put(p->y, p->y_bf16, i * p->ld_y + c,
+                gelu_tanh((double)p->h[i * p->ld_h + c]).y * (double)p->h[i * p->ld_h + p->F + c] * (p->scale ? (double)p->scale[i] : 1));
+}
+
+static void geglu_tanh_bwd(const struct act *p)
+{
+    for (int i = 0; i < p->n_row; i++) {
+        double sum = 0;
+        const double scale = p->scale ? (double)p->scale[i] : 1;
+        for (int c = 0; c < p->F; c++) {
+            const struct slope s = gelu_tanh((double)p->h[i * p->ld_h + c]);
+            const double u = (double)p->h[i * p->ld_h + p->F + c], dy = (double)p->dy[i * p->ld_dy + c];
+            sum += dy * s.y * u;
+            p->dh[i * p->ld_dh + c] = (real)(dy * u * s.d * scale);
+            p->dh[i * p->ld_dh + p->F + c] = (real)(dy * s.y * scale);
+        }
+        if (p->dscale)
+            p->dscale[i] = (real)sum;
+    }
+}
+
+static void swiglu_clamped_fwd(const struct act *p)
+{
+    for (int i = 0; i < p->n_row; i++)
+        for (int c = 0; c < p->F; c++) {
+            const double h = (double)p->h[i * p->ld_h + c], v = (double)p->h[i * p->ld_h + p->F + c];
+            const double a = h > 7 ? 7 : h, u = v > 7 ? 7 : v < -7 ? -7 : v;
+            put(p->y, p->y_bf16, i * p->ld_y + c, (u + 1) * a / (1 + exp(-1.702 * a)) * (p->scale ? (double)p->scale[i] : 1));
+        }
+}
+
+static void softcap(size_t n, real cap, const real *x, real *y, real *slope)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double t = tanh((double)x[i] / (double)cap);
+        y[i] = (real)((double)cap * t);
+        if (slope)
+            slope[i] = (real)(1 - t * t);
+    }
+}
+
 /* ---- rope ---- */
 
 static void turn(real *x, real *y, double cosine, double sine)
@@ -196,7 +241,16 @@ static double score(const struct attn *p, int i, int g, int j)
     double s = 0;
     for (int c = 0; c < p->d; c++)
         s += (double)p->q[i * p->ld_q + g * p->d + c] * (double)p->k[j * p->ld_k + c];
-    return s * (double)p->scale;
+    s *= (double)p->scale;
+    return p->cap > 0 ? (double)p->cap * tanh(s / (double)p->cap) : s;
+}
+
+/* Row i sees keys first_key() .. end_key() - 1. */
+static int end_key(const struct attn *p, int i) { return p->all ? p->n_q : p->pos0 + i + 1; }
+static int first_key(const struct attn *p, int i)
+{
+    const int n = end_key(p, i);
+    return p->window && n > p->window ? n - p->window : 0;
 }
 
 static double o_value(const struct attn *p, int i, int g, int c)
@@ -207,21 +261,23 @@ static double o_value(const struct attn *p, int i, int g, int c)
 
 static void attn_fwd(const struct attn *p)
 {
+    const int dv = attn_dv(p);
     for (int i = 0; i < p->n_q; i++)
         for (int g = 0; g < p->n_group; g++) {
-            const int n_k = p->pos0 + i + 1;
-            double max = -INFINITY, sum = 0;
-            for (int j = 0; j < n_k; j++) {
+            const int first = first_key(p, i), end = end_key(p, i);
+            double max = p->sink ? (double)p->sink[g] : -INFINITY;
+            for (int j = first; j < end; j++) {
                 const double s = score(p, i, g, j);
                 max = s > max || s != s ? s : max;
             }
-            for (int j = 0; j < n_k; j++)
+            double sum = p->sink ? exp((double)p->sink[g] - max) : 0;
+            for (int j = first; j < end; j++)
                 sum += exp(score(p, i, g, j) - max);
-            for (int c = 0; c < p->d; c++) {
+            for (int c = 0; c < dv; c++) {
                 double o = 0;
-                for (int j = 0; j < n_k; j++)
+                for (int j = first; j < end; j++)
                     o += exp(score(p, i, g, j) - max) / sum * (double)p->v[j * p->ld_v + c];
-                put(p->o, p->o_bf16, i * p->ld_o + g * p->d + c, o);
+                put(p->o, p->o_bf16, i * p->ld_o + g * dv + c, o);
             }
             if (p->lse)
                 p->lse[i * p->ld_lse + g] = (real)(max + log(sum));
@@ -242,12 +298,13 @@ static void attn_bwd(const struct attn *p)
             double D = 0;
             for (int c = 0; c < p->d; c++)
                 D += (double)d_o[c] * o_value(p, i, g, c);
-            for (int j = 0; j <= i; j++) {
-                const double P = exp(score(p, i, g, j) - (double)p->lse[i * p->ld_lse + g]);
+            for (int j = first_key(p, i); j <= i; j++) {
+                const double s = score(p, i, g, j), P = exp(s - (double)p->lse[i * p->ld_lse + g]);
+                const double slope = p->cap > 0 ? 1 - s / (double)p->cap * (s / (double)p->cap) : 1;
                 double dP = 0;
                 for (int c = 0; c < p->d; c++)
                     dP += (double)d_o[c] * (double)p->v[j * p->ld_v + c];
-                const double dS = P * (dP - D) * (double)p->scale;
+                const double dS = P * (dP - D) * slope * (double)p->scale;
                 for (int c = 0; c < p->d; c++) {
                     p->dv[j * p->ld_dv + c] += (real)(P * (double)d_o[c]);
                     p->dq[i * p->ld_dq + g * p->d + c] += (real)(dS * (double)p->k[j * p->ld_k + c]);
@@ -265,7 +322,7 @@ static void sum_rows(const struct sum_rows *p)
         for (int c = 0; c < p->C; c++) {
             real sum = p->add ? p->add[i * p->ld_add + c] : 0;
             for (int j = 0; j < p->k; j++)
-                sum += p->src[p->index[i * p->k + j] * p->ld_src + c];
+                sum += p->src[p->index[i * p->k + j] * p->ld_src + c] * (p->weight ? p->weight[p->index[i * p->k + j]] : 1);
             p->y[i * p->ld_y + c] = sum;
         }
 }
@@ -353,6 +410,10 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->gelu_tanh_bwd = gelu_tanh_bwd;
     k->swiglu_fwd = swiglu_fwd;
     k->swiglu_bwd = swiglu_bwd;
+    k->geglu_tanh_fwd = geglu_tanh_fwd;
+    k->geglu_tanh_bwd = geglu_tanh_bwd;
+    k->swiglu_clamped_fwd = swiglu_clamped_fwd;
+    k->softcap = softcap;
     k->rope_half = rope_half;
     k->rope_pairs = rope_pairs;
     k->softmax = softmax;
