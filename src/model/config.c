@@ -642,14 +642,6 @@ static int check_attention(const struct config *c, const char *where, struct err
     return c->pos == POS_ROPE ? rope_check(&c->rope, config_d_rot(c), c->ctx, where, err) : 0;
 }
 
-/* What no decoder is recorded for yet. */
-static const char *not_yet(const struct config *c)
-{
-    return c->encoder ? "an encoder" : c->window ? "a window" : c->logit_cap > 0 ? "a soft cap on logits" : c->score_cap > 0 ? "a soft cap on attention scores" :
-           c->embed_scale ? "scaled embeddings" : c->act > ACT_SWIGLU ? act_kind_name(c->act) : c->sinks ? "attention sinks" : c->kv_rank ? "latent attention" :
-           c->shared_gate ? "a gated shared expert" : c->expert_bias ? "biases of experts" : NULL;
-}
-
 int config_validate(const struct config *c, const char *where, struct err *err)
 {
     if ((unsigned)c->family >= N_FAMILY || (unsigned)c->norm >= N_NORM_KIND || (unsigned)c->act >= N_ACT_KIND || (unsigned)c->place >= N_PLACE_KIND ||
@@ -670,8 +662,6 @@ int config_validate(const struct config *c, const char *where, struct err *err)
     for (int i = 0; i < c->n_eos; i++)
         if (c->eos_id[i] < 0 || c->eos_id[i] >= c->vocab_size)
             return ERR(err, RANGE, "%s: eos_id is %d, expected 0 to less than vocab_size, %d", where, c->eos_id[i], c->vocab_size);
-    if (not_yet(c))
-        return ERR(err, UNSUPPORTED, "%s: %s is not implemented", where, not_yet(c));
     int64_t total;
     config_params(c, &total, NULL);
     return total <= PARAMS_MAX ? 0 : ERR(err, RANGE, "%s: %lld parameters, expected at most 2^48", where, (long long)total);

@@ -104,6 +104,7 @@ struct config {
     bool parallel;                                   /* MLP and attention both read the layer's input */
     /* attention */
     int n_head, n_kv_head, d_head;                   /* n_head * d_head need not be d_model */
+    double qkv_clip;                                 /* q, k and v are cut to +-this; 0: not */
     bool qkv_bias, o_bias, sinks;                    /* sinks: a learned logit of each head that only takes probability */
     enum qk_norm_kind qk_norm;
     double query_scalar;                             /* scores are divided by its root; 0: d_head */

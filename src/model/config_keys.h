@@ -155,6 +155,7 @@ static const struct key {
     { F_GEMMA2, "final_logit_softcapping", KIND_NUM, AT(logit_cap), 30, NULL, NULL_IS_0 },
     { F_GEMMA3 | F_LATHE_GPT, "attn_logit_softcapping", KIND_NUM, AT(score_cap), 0, NULL, NULL_IS_0 },
     { F_GEMMA3 | F_LATHE_GPT, "final_logit_softcapping", KIND_NUM, AT(logit_cap), 0, NULL, NULL_IS_0 },
+    { F_OLMO | F_OLMOE | F_LATHE_GPT, "clip_qkv", KIND_NUM, AT(qkv_clip), 0, NULL, NULL_IS_0 },
     { F_GEMMA2 | F_GEMMA3, "query_pre_attn_scalar", KIND_NUM, AT(query_scalar), REQUIRED, NULL, 0 },
     { F_LATHE_GPT, "query_pre_attn_scalar", KIND_NUM, AT(query_scalar), 0, NULL, OURS },
 
@@ -290,6 +291,7 @@ static const struct fixed {
     { F_QWEN3 | F_QWEN3_MOE | F_GEMMA3, "qk_norm", KIND_WORD, AT(qk_norm), QK_NORM_HEAD, qk_norm_words },
     { BUT(F_OLMO2 | F_OLMOE | F_QWEN3 | F_QWEN3_MOE | F_GEMMA3 | F_LATHE_GPT), "qk_norm", KIND_WORD, AT(qk_norm), QK_NORM_NONE, qk_norm_words },
     { BUT(F_GEMMA2 | F_GEMMA3 | F_LATHE_GPT), "query_scalar", KIND_NUM, AT(query_scalar), 0, NULL },
+    { BUT(F_OLMO | F_OLMOE | F_LATHE_GPT), "qkv_clip", KIND_NUM, AT(qkv_clip), 0, NULL },
     { BUT(F_GEMMA2 | F_GEMMA3 | F_LATHE_GPT), "score_cap", KIND_NUM, AT(score_cap), 0, NULL },
     { BUT(F_GEMMA2 | F_GEMMA3 | F_LATHE_GPT), "logit_cap", KIND_NUM, AT(logit_cap), 0, NULL },
     { BUT(F_WINDOWS), "window", KIND_INT, AT(window), 0, NULL },
@@ -369,6 +371,7 @@ static const struct { const char *name; size_t at; double min, max; } numbers[] 
     { "rope_share", AT(rope_share), 1e-3, 1 },
     { "logit_cap", AT(logit_cap), 0, 1e6 },
     { "score_cap", AT(score_cap), 0, 1e6 },
+    { "qkv_clip", AT(qkv_clip), 0, 1e6 },
     { "query_scalar", AT(query_scalar), 0, 1e9 },
     { "route_scale", AT(route_scale), 1e-6, 1e6 },
     { "aux_loss", AT(aux_loss), 0, 1e6 },
@@ -399,7 +402,7 @@ static const struct {
     { F_GPT2, "scale_attn_by_inverse_layer_idx", MUST_FALSE, "attention scaled by layer", 0, NULL },
     { F_MISTRAL | F_MIXTRAL | F_PHI3 | F_QWEN2 | F_QWEN2_MOE, "attention_bias", MUST_FALSE, "biases in attention", 0, NULL },
     { F_LLAMAS & ~(F_LLAMA | F_SMOLLM3), "mlp_bias", MUST_FALSE, "biases in the MLP", 0, NULL },
-    { F_LLAMAS, "clip_qkv", MUST_NULL, "clipping of q, k and v", 0, NULL },
+    { F_LLAMAS & ~(F_OLMO | F_OLMOE), "clip_qkv", MUST_NULL, "clipping of q, k and v", 0, NULL },
     { F_DEEPSEEK2, "norm_topk_prob", MUST_FALSE, "renormalised gates", 0, NULL },
     { F_DEEPSEEK2, "scoring_func", MUST_WORD, "another score of experts", 0, "softmax" },
     { F_DEEPSEEK3, "scoring_func", MUST_WORD, "another score of experts", 0, "sigmoid" },
@@ -442,7 +445,7 @@ static const char *const harmless[] = {
     /* heads for classification, and the further tokens that DeepSeek's last weights predict; n_ctx repeats n_positions */
     "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "n_ctx",
     "classifier_dropout", "num_nextn_predict_layers", "num_mtp_layers", "seq_classif_dropout", "qa_dropout",
-    "seq_aux", "aux_loss_alpha", "qk_head_dim", "head_dim",
+    "seq_aux", "aux_loss_alpha", "qk_head_dim", "head_dim", "tie_word_embeddings",
 };
 #define N_HARMLESS (sizeof harmless / sizeof *harmless)
 #endif

@@ -72,37 +72,72 @@ static int branch(const struct recorder *r, int x, int layer, const char *name, 
     return end_branch(r, linear(r, x, layer, name, early(r, stream)), layer, which, stream);
 }
 
-static struct attr attention_attr(const struct config *c)
+static struct attr attention_attr(const struct recorder *r, int layer)
 {
-    return (struct attr){ .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_rot = config_d_rot(c), .rope_pairs = c->rope_pairs,
-                          .eps = c->norm_eps, .norm_per_head = c->qk_norm == QK_NORM_HEAD, .scale = config_attention_scale(c) };
+    const struct config *c = r->c;
+    const int window = c->layer[layer] & LAYER_WINDOW && c->window < r->d->n_pos ? c->window : 0;       /* one of n_pos hides nothing */
+    return (struct attr){ .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
+                          .rope_pairs = c->rope_pairs, .eps = c->norm_eps, .norm_per_head = c->qk_norm == QK_NORM_HEAD,
+                          .scale = config_attention_scale(c), .window = window, .cap = c->score_cap, .bidirectional = c->encoder };
+}
+
+/* q, k and v of each token, not yet turned. */
+static int qkv_of(const struct recorder *r, int x, int layer, const struct attr *a)
+{
+    const struct config *c = r->c;
+    char label[48];
+    int qkv = linear(r, x, layer, "qkv", -1);
+    if (c->qk_norm != QK_NORM_NONE) {
+        snprintf(label, sizeof label, "%d.qkn", layer);
+        qkv = graph_qk_norm(r->g, qkv, weight(r, layer, "q_norm"), weight(r, layer, "k_norm"), a, label, r->err);
+    }
+    if (c->qkv_clip <= 0)
+        return qkv;
+    snprintf(label, sizeof label, "%d.clip", layer);
+    return graph_clip(r->g, qkv, c->qkv_clip, label, r->err);
+}
+
+#define MLA_EPS 1e-6           /* of the norms inside; config.json does not tell it */
+
+/* The same by way of fewer numbers: keys and values are made from kv_rank numbers of a token, queries perhaps from q_rank. */
+static int mla(const struct recorder *r, int x, int layer, const struct attr *a)
+{
+    char label[48];
+    int q = x;
+    if (r->c->q_rank) {
+        snprintf(label, sizeof label, "%d.q_a_norm", layer);
+        q = graph_norm(r->g, OP_rmsnorm, linear(r, x, layer, "q_a", -1), weight(r, layer, "q_a_norm"), -1, MLA_EPS, r->act, label, r->err);
+    }
+    q = linear(r, q, layer, r->c->q_rank ? "q_b" : "q", -1);
+    const int kv_a = linear(r, x, layer, "kv_a", -1);
+    snprintf(label, sizeof label, "%d.kv_a_norm", layer);
+    const int shared = graph_norm(r->g, OP_rmsnorm, kv_a, weight(r, layer, "kv_a_norm"), -1, MLA_EPS, r->act, label, r->err);
+    snprintf(label, sizeof label, "%d.join", layer);
+    return graph_mla_join(r->g, q, kv_a, linear(r, shared, layer, "kv_b", -1), a, label, r->err);
 }
 
 static int attention(const struct recorder *r, int x, int layer, int stream)
 {
     const struct config *c = r->c;
-    const struct attr a = attention_attr(c);
+    const struct attr a = attention_attr(r, layer);
     char label[48];
-    int qkv = linear(r, x, layer, "qkv", -1), kc = -1, vc = -1;
-    if (c->qk_norm != QK_NORM_NONE) {
-        snprintf(label, sizeof label, "%d.qkn", layer);
-        qkv = graph_qk_norm(r->g, qkv, weight(r, layer, "q_norm"), weight(r, layer, "k_norm"), &a, label, r->err);
-    }
+    int qkv = (c->kv_rank ? mla : qkv_of)(r, x, layer, &a), kc = -1, vc = -1;
     if (c->pos == POS_ROPE && !(c->layer[layer] & LAYER_NO_ROPE))
         qkv = graph_rope(r->g, qkv, r->d->pos, r->d->rope[r->d->rope[1] >= 0 && (c->layer[layer] & LAYER_WINDOW)], &a, r->err);
     if (r->o->use == DECODER_GENERATE) {
-        const struct shape s = CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_head);
-        TRY(kc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, s, r->err, "%d.keys", layer));
-        TRY(vc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, s, r->err, "%d.values", layer));
+        TRY(kc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_head), r->err, "%d.keys", layer));
+        TRY(vc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_v), r->err, "%d.values", layer));
     }
     snprintf(label, sizeof label, "%d.attn", layer);
-    const int o = graph_attention(r->g, qkv, kc, vc, &a, r->act, label, r->err);
+    const int o = graph_attention(r->g, qkv, c->sinks ? weight(r, layer, "sinks") : -1, kc, vc, &a, r->act, label, r->err);
     return branch(r, o, layer, "o", 1, stream);
 }
 
 static enum op act_op(const struct config *c)
 {
-    return c->act == ACT_SWIGLU ? OP_swiglu : c->act == ACT_GELU ? OP_gelu : OP_gelu_tanh;
+    static const enum op ops[N_ACT_KIND] = { [ACT_GELU] = OP_gelu, [ACT_GELU_TANH] = OP_gelu_tanh, [ACT_SWIGLU] = OP_swiglu,
+                                             [ACT_GEGLU] = OP_geglu_tanh, [ACT_SWIGLU_CLAMPED] = OP_swiglu_clamped };
+    return ops[c->act];
 }
 
 static int mlp(const struct recorder *r, int x, int layer, int stream)
@@ -117,9 +152,14 @@ static int mlp(const struct recorder *r, int x, int layer, int stream)
 static int shared_expert(const struct recorder *r, int x, int layer, int sum)
 {
     char label[48];
+    int gate = -1;
+    if (r->c->shared_gate) {
+        snprintf(label, sizeof label, "%d.shared.gate", layer);
+        TRY(gate = graph_sigmoid(r->g, linear(r, x, layer, "shared_gate", -1), label, r->err));
+    }
     const int h = linear(r, x, layer, config_gated(r->c) ? "shared.gate_up" : "shared.up", -1);
     snprintf(label, sizeof label, "%d.shared.act", layer);
-    return linear(r, graph_act(r->g, act_op(r->c), h, -1, r->act, label, r->err), layer, "shared.down", sum);
+    return linear(r, graph_act(r->g, act_op(r->c), h, gate, r->act, label, r->err), layer, "shared.down", sum);
 }
 
 static int experts(const struct recorder *r, int x, int layer, int stream)
@@ -129,20 +169,22 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     snprintf(label, sizeof label, "%d.router", layer);
     const int logits = graph_linear(r->g, x, weight(r, layer, "router.w"), weight(r, layer, "router.b"), -1, DT_F32, label, r->err);
     snprintf(label, sizeof label, "%d.route", layer);
-    TRY(graph_route(r->g, logits, &r->d->route, &route, label, r->err));
+    const int correction = r->c->router_correction ? weight(r, layer, "correction") : -1;
+    TRY(graph_route(r->g, logits, correction, &r->d->route, &route, label, r->err));
     r->d->stats[r->d->n_stats++] = route.stats;
     snprintf(label, sizeof label, "%d.experts.h", layer);
-    const int h = graph_expert_linear(r->g, x, weight(r, layer, config_gated(r->c) ? "experts.gate_up.w" : "experts.up.w"), &route, true,
-                                      r->o->compute, label, r->err);
+    const char *up = config_gated(r->c) ? "experts.gate_up.w" : "experts.up.w", *up_bias = config_gated(r->c) ? "experts.gate_up.b" : "experts.up.b";
+    const bool late = r->c->expert_bias;              /* the gate must be on the last bias too */
+    const int h = graph_expert_linear(r->g, x, weight(r, layer, up), weight(r, layer, up_bias), &route, true, r->o->compute, label, r->err);
     snprintf(label, sizeof label, "%d.experts.act", layer);
-    const int a = graph_act(r->g, act_op(r->c), h, route.gate, r->act, label, r->err);
+    const int a = graph_act(r->g, act_op(r->c), h, late ? -1 : route.gate, r->act, label, r->err);
     snprintf(label, sizeof label, "%d.experts.y", layer);
-    const int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), &route, false, r->o->compute, label, r->err);
+    const int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), weight(r, layer, "experts.down.b"), &route, false, r->o->compute, label, r->err);
     int sum = early(r, stream);
     if (r->c->d_ff_shared)
         sum = shared_expert(r, x, layer, sum);
     snprintf(label, sizeof label, "%d.moe", layer);
-    return end_branch(r, graph_combine(r->g, y, &route, sum, label, r->err), layer, 2, stream);
+    return end_branch(r, graph_combine(r->g, y, &route, late, sum, label, r->err), layer, 2, stream);
 }
 
 /* A branch's input: the stream, or its norm. */
@@ -192,6 +234,54 @@ static enum dtype act_type(const struct decoder_opts *o, const struct weights_li
     return DT_BF16;
 }
 
+/* sqrt(C); a model whose weights are bf16 was made with it rounded to bf16. */
+static double embed_scale(const struct config *c)
+{
+    if (!c->embed_scale)
+        return 1;
+    const float root = sqrtf((float)c->d_model);
+    const uint32_t bits = (uint32_t)st_bf16(root) << 16;
+    float rounded;
+    memcpy(&rounded, &bits, sizeof rounded);
+    return (double)(c->dtype == ST_BF16 ? rounded : root);
+}
+
+static int embedding(const struct recorder *r)
+{
+    const struct config *c = r->c;
+    const struct decoder *d = r->d;
+    int x = graph_embed(r->g, d->ids, weight(r, -1, "embed"), embed_scale(c), 0, r->err);
+    if (c->pos == POS_LEARNED)
+        x = graph_add(r->g, x, graph_embed(r->g, d->pos, weight(r, -1, "pos"), 1, c->pos_first, r->err), "stream", r->err);
+    if (c->n_type)
+        x = graph_add(r->g, x, graph_embed(r->g, d->type, weight(r, -1, "type"), 1, 0, r->err), "typed", r->err);
+    return c->encoder ? norm(r, x, -1, "embed_norm", DT_F32) : x;
+}
+
+/* From the stream to what the use wants of it. */
+static int head(const struct recorder *r, int x)
+{
+    const struct config *c = r->c;
+    struct decoder *d = r->d;
+    struct graph *g = r->g;
+    const bool hidden = r->o->use == DECODER_HIDDEN;
+    if (!c->encoder)
+        x = norm(r, x, -1, "norm", hidden ? DT_F32 : r->act);
+    if (hidden) {
+        TRY(d->hidden = x);
+        g->tensor[x].kind = TENSOR_OUTPUT;
+        return 0;
+    }
+    const int w = d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
+    if (d->target >= 0) {
+        TRY(d->nll = graph_cross_entropy(g, x, w, d->target, c->logit_cap, r->o->compute, r->err));
+        return 0;
+    }
+    TRY(d->logits = graph_linear(g, x, w, -1, -1, r->o->compute, "logits", r->err));
+    g->tensor[d->logits].kind = TENSOR_OUTPUT;
+    return c->logit_cap > 0 ? graph_softcap(g, d->logits, c->logit_cap, r->err) : 0;
+}
+
 static int record(struct recorder *r, const struct weights_list *l)
 {
     struct decoder *d = r->d;
@@ -209,6 +299,8 @@ static int record(struct recorder *r, const struct weights_list *l)
     }
     TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
     TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));
+    if (c->n_type)
+        TRY(d->type = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "type"));
     if (r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE)
         TRY(d->target = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "target"));
     if (r->o->use == DECODER_GENERATE)
@@ -219,9 +311,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(d->rope[0] = graph_tensor(g, TENSOR_CONST, DT_F32, table, r->err, "rope"));
     if (c->pos == POS_ROPE && c->window && c->rope_local_theta > 0)
         TRY(d->rope[1] = graph_tensor(g, TENSOR_CONST, DT_F32, table, r->err, "rope_local"));
-    int x = graph_embed(g, d->ids, weight(r, -1, "embed"), r->err);
-    if (c->pos == POS_LEARNED)
-        x = graph_add(g, x, graph_embed(g, d->pos, weight(r, -1, "pos"), r->err), "stream", r->err);
+    int x = embedding(r);
     if (drops(r))
         x = graph_dropout(g, x, -1, c->dropout, 0, "embed.drop", r->err);
     for (int layer = 0; layer < c->n_layer && x >= 0; layer++) {
@@ -235,14 +325,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         g->tensor[x].kind = TENSOR_OUTPUT;
         x = graph_take_rows(g, x, d->last, "rows", r->err);
     }
-    x = norm(r, x, -1, "norm", r->act);
-    const int head = d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
-    if (d->target >= 0) {
-        TRY(d->nll = graph_cross_entropy(g, x, head, d->target, r->o->compute, r->err));
-    } else {
-        TRY(d->logits = graph_linear(g, x, head, -1, -1, r->o->compute, "logits", r->err));
-        g->tensor[d->logits].kind = TENSOR_OUTPUT;
-    }
+    TRY(head(r, x));
     for (int i = first_of_head; r->o->use == DECODER_GENERATE && i < g->n_node; i++)
         if (g->node[i].pass == PASS_FORWARD)
             g->node[i].pass = PASS_HEAD;
@@ -255,8 +338,11 @@ static int record(struct recorder *r, const struct weights_list *l)
 
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1 };
-    d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
+    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1 };
+    d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .scale = c->route_scale,
+                               .sigmoid = c->router == ROUTER_SIGMOID, .n_group = c->n_group, .n_group_chosen = c->n_group_chosen, .group_best = c->group_best, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
+    if (c->encoder && o->use != DECODER_HIDDEN)
+        return ERR(err, UNSUPPORTED, "%s is an encoder: it has hidden states, but no logits", family_name(c->family));
     if (o->use == DECODER_TRAIN && config_untrainable(c))
         return ERR(err, UNSUPPORTED, "training a model with %s is not implemented", config_untrainable(c));
     struct weights_list *l = NULL;

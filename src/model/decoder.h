@@ -13,6 +13,7 @@ enum decoder_use {
     DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, AdamW */
     DECODER_SCORE,       /* ids, pos, target -> nll of each token */
     DECODER_LOGITS,      /* ids, pos -> logits of every token */
+    DECODER_HIDDEN,      /* ids, pos, type -> the last layer's output of every token, F32, after the last norm: the only use of an encoder */
     DECODER_GENERATE,    /* ids, pos -> the stream, keys and values kept in slots; PASS_HEAD: last -> logits of those rows */
 };
 
@@ -33,7 +34,8 @@ struct decoder {
     struct graph *g;
     struct config config;
     int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
-    int nll, logits;                 /* output tensors, -1 where the use has none */
+    int type;                        /* token types, an input that begins as zeros; -1 where the model has none */
+    int nll, logits, hidden;         /* output tensors, -1 where the use has none */
     int tied_head;                   /* with types and tied embeddings: the embedding once more, in panels; else -1 */
     int n_pos;                       /* positions in the tables */
     int rope[2];                     /* tables to fill after bind, or -1: of all layers, of those with a window if they differ */

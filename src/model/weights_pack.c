@@ -88,7 +88,7 @@ static enum cpu_type type_as(enum cpu_type file, enum weights_as as)
 }
 
 static bool is_table(const struct weight *w) { return !strcmp(w->name, "embed") || !strcmp(w->name, "pos"); }
-static bool is_router(const struct weight *w) { return strstr(w->name, "router") || strstr(w->name, "shared.gate.w"); }
+static bool is_router(const struct weight *w) { return strstr(w->name, "router") || strstr(w->name, "shared_gate.w"); }
 
 /* What the weight becomes where its parts do not say it: floats of the type asked for. */
 static enum cpu_type plain_type(enum cpu_type file, enum weights_as as)

@@ -94,14 +94,17 @@ enum op {
 enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_BACKWARD, PASS_UPDATE, N_PASS };
 const char *op_name(enum op op);
 
-#define NODE_IN 7
+#define NODE_IN 8
 #define NODE_OUT 8
 struct attr {
     enum dtype compute;        /* of products: F32 or BF16 */
-    int n_head, n_kv_head, d_head, d_rot;
-    bool rope_pairs, norm_per_head, norm_topk, gather, by_cols;
+    int n_head, n_kv_head, d_head, d_rot, d_v, window;      /* d_v 0: d_head; window 0: none */
+    bool rope_pairs, norm_per_head, norm_topk, gather, by_cols, bidirectional, sigmoid;
     int n_expert, top_k;
-    double eps, scale, aux_coef, z_coef, p;
+    int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
+    int first;                 /* embed: the row of id 0 */
+    double eps, scale, aux_coef, z_coef, p;       /* scale of scores, of embeddings, of gates (0: 1) */
+    double cap;                /* soft cap or clip, 0: none */
     uint64_t stream;           /* dropout: which of the model's random streams */
 };
 struct node {
@@ -163,31 +166,38 @@ int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struc
 
 /* A weight in panels of a file's types.  shape: [N,K] or [E,N,K]; the rows of the segments add up to N. */
 int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum panel_type *type, const int64_t *n_row, const char *name, struct err *err);
-int graph_embed(struct graph *g, int ids, int w, struct err *err);      /* w: a weight, or TENSOR_MAPPED */
+/* w: a weight, or TENSOR_MAPPED.  scale: of the rows; first: the row of id 0. */
+int graph_embed(struct graph *g, int ids, int w, double scale, int first, struct err *err);
 /* bias and add may be -1.  w: a weight, multiplied in `compute`, or panels of a file's types, which decide for themselves.  compute: F32 or BF16; the result is F32.  x may be of either type. */
 int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err);
 int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enum dtype out, const char *name, struct err *err);
 int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a, const char *name, struct err *err);
 int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *a, struct err *err);   /* in place; returns qkv */
-/* kcache, vcache: -1, or [n_slot, ctx, G*D] */
-int graph_attention(struct graph *g, int qkv, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name, struct err *err);
+/* qkv: [T, H*D + G*D + G*Dv].  kcache, vcache: -1, or [n_slot, ctx, G*D], [.., G*Dv].  sinks: -1, or [H] */
+int graph_attention(struct graph *g, int qkv, int sinks, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name, struct err *err);
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);
-/* From logits [T,E].  Everything the expert operations need; stats are outputs. */
+int graph_sigmoid(struct graph *g, int x, const char *name, struct err *err);
+int graph_softcap(struct graph *g, int x, double cap, struct err *err);      /* in place; returns x */
+int graph_clip(struct graph *g, int x, double limit, const char *name, struct err *err);
+int graph_mla_join(struct graph *g, int q, int kv_a, int kv, const struct attr *a, const char *name, struct err *err);
+/* From logits [T,E]; correction: -1, or [E], added to scores only to choose.  Everything the expert operations need; stats are outputs. */
 struct routed {
-    int probs;         /* [T,E]    F32, softmax of the logits */
+    int probs;         /* [T,E]    F32, scores: softmax or sigmoid of the logits */
     int gate;          /* [T*k]    F32, gate of each sorted row */
     int row, start;    /* [T*k]    I32, token of each sorted row;  [E+1] I32, first row of each expert */
     int slot;          /* [T,k]    I32, the token's rows, experts ascending */
     int lse;           /* [T]      F32 */
     int stats;         /* [2E+3]   F64 output: count[E], sum of probs[E], sum of lse^2, sum of entropy, T (graph_aux_losses) */
 };
-int graph_route(struct graph *g, int logits, const struct attr *a, struct routed *out, const char *name, struct err *err);
-int graph_expert_linear(struct graph *g, int x, int w, const struct routed *r, bool gather, enum dtype compute, const char *name, struct err *err);
-int graph_combine(struct graph *g, int x, const struct routed *r, int add, const char *name, struct err *err);
+int graph_route(struct graph *g, int logits, int correction, const struct attr *a, struct routed *out, const char *name, struct err *err);
+/* bias: -1, or [E,N] */
+int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct routed *r, bool gather, enum dtype compute, const char *name, struct err *err);
+/* gated: rows are multiplied by their gates here (which has no gradient) */
+int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, int add, const char *name, struct err *err);
 int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
 int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, const char *name, struct err *err);
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err);
-int graph_cross_entropy(struct graph *g, int x, int w, int target, enum dtype compute, struct err *err);
+int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, enum dtype compute, struct err *err);
 
 /* ---- differentiation (backward.c) ---- */
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_BLOCK };

@@ -1,10 +1,13 @@
-/* op_attn.c - qk_norm, rope and attention on qkv[T, (H + 2G) D]: per token H query heads, G key heads, G value heads.
+/* op_attn.c - qk_norm, rope and attention on qkv[T, (H + G) D + G Dv]: per token H query heads, G key heads, G value heads.
  *
  * Work is shared by (sequence, key/value head, block of queries): forward, the pieces are independent; backward, one piece
  * is a whole (sequence, key/value head), so that dk and dv are summed over queries in order. */
 #include <assert.h>
 #include <string.h>
 #include "nn/op.h"
+
+static int dv_of(const struct attr *a) { return a->d_v ? a->d_v : a->d_head; }
+static ptrdiff_t qkv_cols(const struct attr *a) { return (a->n_head + a->n_kv_head) * a->d_head + a->n_kv_head * dv_of(a); }
 
 static int row_position(const struct step *s, int i_seq) { return s->pos0 ? s->pos0[i_seq] : 0; }
 
@@ -136,24 +139,27 @@ static struct attn attn_of(struct run *r, const struct node *n, int i_seq, int i
 {
     const struct attr *a = &n->attr;
     const struct step *s = r->step;
-    const ptrdiff_t C = (a->n_head + 2 * a->n_kv_head) * a->d_head;
-    const int group = a->n_head / a->n_kv_head, first = s->seq_start[i_seq];
+    const ptrdiff_t C = qkv_cols(a);
+    const int group = a->n_head / a->n_kv_head, first = s->seq_start[i_seq], dv = dv_of(a);
     real *qkv = op_data(r, n->in[0]);
     struct attn p = { .n_q = s->seq_start[i_seq + 1] - first, .pos0 = row_position(s, i_seq), .n_group = group, .d = a->d_head,
+                      .d_v = dv, .window = a->window, .all = a->bidirectional, .cap = (real)a->cap,
                       .q = qkv + first * C + i_kv * group * a->d_head, .ld_q = C, .scale = (real)a->scale,
-                      .ld_lse = a->n_head, .ld_o = a->n_head * a->d_head };
+                      .ld_lse = a->n_head, .ld_o = a->n_head * dv };
+    if (n->in[3] >= 0)
+        p.sink = (const real *)op_data(r, n->in[3]) + i_kv * group;
     p.lse = (real *)op_data(r, n->out[1]) + (ptrdiff_t)first * a->n_head + i_kv * group;
     p.o_bf16 = op_is(r->g, n->out[0], DT_BF16);
-    p.o = (char *)op_data(r, n->out[0]) + (size_t)((ptrdiff_t)first * p.ld_o + i_kv * group * a->d_head) * (p.o_bf16 ? sizeof(bf16) : sizeof(real));
+    p.o = (char *)op_data(r, n->out[0]) + (size_t)((ptrdiff_t)first * p.ld_o + i_kv * group * dv) * (p.o_bf16 ? sizeof(bf16) : sizeof(real));
     if (n->in[1] >= 0) {
         const struct tensor *kc = op_tensor(r->g, n->in[1]);
-        const ptrdiff_t row = a->n_kv_head * a->d_head, slot = kc->shape[1].n * row;
-        p.k = (const real *)kc->data + s->slot[i_seq] * slot + i_kv * a->d_head;
-        p.v = (const real *)op_data(r, n->in[2]) + s->slot[i_seq] * slot + i_kv * a->d_head;
-        p.ld_k = p.ld_v = row;
+        const ptrdiff_t row = s->slot[i_seq] * kc->shape[1].n;
+        p.ld_k = a->n_kv_head * a->d_head, p.ld_v = a->n_kv_head * dv;
+        p.k = (const real *)kc->data + row * p.ld_k + i_kv * a->d_head;
+        p.v = (const real *)op_data(r, n->in[2]) + row * p.ld_v + i_kv * dv;
     } else {
         p.k = qkv + first * C + (a->n_head + i_kv) * a->d_head;
-        p.v = qkv + first * C + (a->n_head + a->n_kv_head + i_kv) * a->d_head;
+        p.v = qkv + first * C + (a->n_head + a->n_kv_head) * a->d_head + i_kv * dv;
         p.ld_k = p.ld_v = C;
     }
     return p;
@@ -193,15 +199,15 @@ static void cache_item(void *ctx, int i_seq, int i_thread)
     const struct store_job *j = ctx;
     const struct attr *a = &j->n->attr;
     const struct step *s = j->r->step;
-    const int64_t C = (a->n_head + 2 * a->n_kv_head) * a->d_head, row = a->n_kv_head * a->d_head;
+    const int64_t C = qkv_cols(a), k_row = a->n_kv_head * a->d_head, v_row = a->n_kv_head * dv_of(a);
     const struct tensor *kc = op_tensor(j->r->g, j->n->in[1]), *vc = op_tensor(j->r->g, j->n->in[2]);
     const int n = s->seq_start[i_seq + 1] - s->seq_start[i_seq], pos0 = row_position(s, i_seq);
     assert(pos0 + n <= kc->shape[1].n && s->slot[i_seq] < kc->shape[0].n);
     for (int i = 0; i < n; i++) {
         const real *qkv = (const real *)op_data(j->r, j->n->in[0]) + (s->seq_start[i_seq] + i) * C;
-        const int64_t at = (s->slot[i_seq] * kc->shape[1].n + pos0 + i) * row;
-        memcpy((real *)kc->data + at, qkv + a->n_head * a->d_head, (size_t)row * sizeof(real));
-        memcpy((real *)vc->data + at, qkv + (a->n_head + a->n_kv_head) * a->d_head, (size_t)row * sizeof(real));
+        const int64_t at = s->slot[i_seq] * kc->shape[1].n + pos0 + i;
+        memcpy((real *)kc->data + at * k_row, qkv + a->n_head * a->d_head, (size_t)k_row * sizeof(real));
+        memcpy((real *)vc->data + at * v_row, qkv + (a->n_head + a->n_kv_head) * a->d_head, (size_t)v_row * sizeof(real));
     }
 }
 
@@ -210,7 +216,7 @@ static void attn_forward(struct run *r, const struct node *n)
     struct attn_job j = { r, n };
     if (n->in[1] >= 0)
         pool_for(r->pool, r->step->S, cache_item, &(struct store_job){ r, n });
-    if (r->step->S == 1 && r->step->T > Q_BLOCK)
+    if (r->step->S == 1 && r->step->T > Q_BLOCK && !n->attr.bidirectional)
         pool_for(r->pool, (int)div_up(r->step->T, Q_BLOCK) * n->attr.n_kv_head, attn_block_item, &j);
     else
         pool_for(r->pool, r->step->S * n->attr.n_kv_head, attn_forward_item, &j);
@@ -244,7 +250,44 @@ static void attn_size(const struct graph *g, const struct node *n, int T, int S,
 {
     (void)S;
     const int n_k = n->in[1] >= 0 ? (int)op_tensor(g, n->in[1])->shape[1].n : T;
-    w->scratch = cpu_attn_scratch(T, n_k, n->attr.n_head / n->attr.n_kv_head, n->attr.d_head) * sizeof(real);
+    const int dv = dv_of(&n->attr), d = n->attr.d_head > dv ? n->attr.d_head : dv;
+    w->scratch = cpu_attn_scratch(T, n_k, n->attr.n_head / n->attr.n_kv_head, d) * sizeof(real);
 }
 
 const struct op_code op_code_attention = { attn_forward, attn_backward, attn_size };
+
+/* ---- mla_join: in: q[T,HD] (of a head: Dn, then Dr that turn), [T,R+Dr] with what turns of the keys, for all heads, last,
+ * [T,H(Dn+Dv)] the rest of the keys and the values.  Scores do not mind that queries and keys are turned round alike ---- */
+
+struct join_job { struct run *r; const struct node *n; };
+
+static void join_rows(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    const struct join_job *j = ctx;
+    const struct attr *a = &j->n->attr;
+    const int H = a->n_head, D = a->d_head, Dr = a->d_rot, Dn = D - Dr, Dv = dv_of(a);
+    const ptrdiff_t shared = tensor_cols(op_tensor(j->r->g, j->n->in[1])), C = qkv_cols(a);
+    for (int t = first; t < first + n_row; t++) {
+        const real *q = (const real *)op_data(j->r, j->n->in[0]) + (ptrdiff_t)t * H * D;
+        const real *turning = (const real *)op_data(j->r, j->n->in[1]) + (t + 1) * shared - Dr;
+        const real *kv = (const real *)op_data(j->r, j->n->in[2]) + (ptrdiff_t)t * H * (Dn + Dv);
+        real *out = (real *)op_data(j->r, j->n->out[0]) + t * C;
+        for (int h = 0; h < H; h++, q += D, kv += Dn + Dv) {
+            real *to_q = out + h * D, *to_k = out + (H + h) * D;
+            memcpy(to_q, q + Dn, (size_t)Dr * sizeof(real));
+            memcpy(to_q + Dr, q, (size_t)Dn * sizeof(real));
+            memcpy(to_k, turning, (size_t)Dr * sizeof(real));
+            memcpy(to_k + Dr, kv, (size_t)Dn * sizeof(real));
+            memcpy(out + 2 * H * D + h * Dv, kv + Dn, (size_t)Dv * sizeof(real));
+        }
+    }
+}
+
+static void join_forward(struct run *r, const struct node *n)
+{
+    struct join_job j = { r, n };
+    op_for_rows(r, r->step->T, 16, join_rows, &j);
+}
+
+const struct op_code op_code_mla_join = { join_forward, NULL, NULL };

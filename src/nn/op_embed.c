@@ -3,38 +3,47 @@
 #include "base/rng.h"
 #include "nn/op.h"
 
-/* ---- embed: in: ids, w ---- */
+/* ---- embed: in: ids, w.  out = scale * row first + id of w ---- */
 
-struct embed_job { const int32_t *id; real *w, *rows; int64_t C, n_row; const struct cpu_kernels *k; };
+struct embed_job { const int32_t *id; real *w, *rows; int64_t C, n_row; const struct cpu_kernels *k; real scale; };
+
+static real *row_of_0(const struct node *n, real *w, int64_t C) { return w + n->attr.first * C; }
 
 static void embed_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct embed_job *j = ctx;
-    for (int i = first; i < first + n; i++)
+    for (int i = first; i < first + n; i++) {
         memcpy(j->rows + i * j->C, j->w + j->id[i] * j->C, (size_t)j->C * sizeof(real));
+        if (j->scale != 1)
+            j->k->scale((size_t)j->C, j->scale, j->rows + i * j->C);
+    }
 }
 
-struct mapped_job { const int32_t *id; const struct tensor *w; real *rows; int64_t C; };
+struct mapped_job { const int32_t *id; const struct tensor *w; real *rows; int64_t C; int first; const struct cpu_kernels *k; real scale; };
 
 static void mapped_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct mapped_job *j = ctx;
     const size_t row = type_bytes(j->w->mapped_type, j->C);
-    for (int i = first; i < first + n; i++)
-        type_dequantize(j->w->mapped_type, j->C, (const char *)j->w->data + (size_t)j->id[i] * row, (void *)(j->rows + i * j->C));
+    for (int i = first; i < first + n; i++) {
+        type_dequantize(j->w->mapped_type, j->C, (const char *)j->w->data + (size_t)(j->first + j->id[i]) * row, (void *)(j->rows + i * j->C));
+        if (j->scale != 1)
+            j->k->scale((size_t)j->C, j->scale, j->rows + i * j->C);
+    }
 }
 
 static void embed_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
+    const int64_t C = tensor_cols(op_tensor(r->g, n->out[0]));
     if (w->kind == TENSOR_MAPPED) {
-        struct mapped_job m = { op_data(r, n->in[0]), w, op_data(r, n->out[0]), tensor_cols(w) };
+        struct mapped_job m = { op_data(r, n->in[0]), w, op_data(r, n->out[0]), C, n->attr.first, r->k, (real)n->attr.scale };
         op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, mapped_rows, &m);
         return;
     }
-    struct embed_job j = { op_data(r, n->in[0]), op_data(r, n->in[1]), op_data(r, n->out[0]), tensor_cols(op_tensor(r->g, n->out[0])), 0, r->k };
+    struct embed_job j = { op_data(r, n->in[0]), row_of_0(n, op_data(r, n->in[1]), C), op_data(r, n->out[0]), C, 0, r->k, (real)n->attr.scale };
     op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, embed_rows, &j);
 }
 
@@ -47,7 +56,12 @@ static void embed_columns(void *ctx, int i, int i_thread)
     const int64_t c = (int64_t)i * COLUMNS, n = min_i64(COLUMNS, j->C - c);
     for (int64_t t = 0; t < j->n_row; t++) {
         real *w = j->w + j->id[t] * j->C + c;
-        j->k->add((size_t)n, w, j->rows + t * j->C + c, w);
+        const real *dy = j->rows + t * j->C + c;
+        if (j->scale == 1)
+            j->k->add((size_t)n, w, dy, w);
+        else
+            for (int64_t k = 0; k < n; k++)
+                w[k] += j->scale * dy[k];
     }
 }
 
@@ -56,7 +70,8 @@ static void embed_backward(struct run *r, const struct node *n)
     const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
     if (!op_adds(r, n, 1))
         memset(dw->data, 0, dw->bytes);
-    struct embed_job j = { op_data(r, n->in[0]), dw->data, dy->data, tensor_cols(dy), tensor_rows(dy, r->step->T, r->step->S), r->k };
+    const int64_t C = tensor_cols(dy);
+    struct embed_job j = { op_data(r, n->in[0]), row_of_0(n, dw->data, C), dy->data, C, tensor_rows(dy, r->step->T, r->step->S), r->k, (real)n->attr.scale };
     pool_for(r->pool, (int)div_up(j.C, COLUMNS), embed_columns, &j);
 }
 

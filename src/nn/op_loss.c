@@ -10,7 +10,7 @@
 #define LOSS_ROWS 256
 #define CE_ROWS 8              /* rows of one piece of softmax work */
 
-struct layout { void *x; real *logits; bf16 *d16, *d_pairs; void *x_panels; size_t size; };
+struct layout { void *x; real *logits, *slope; bf16 *d16, *d_pairs; void *x_panels; size_t size; };
 
 static struct layout layout(const struct graph *g, const struct node *n, int64_t T, char *base)
 {
@@ -21,6 +21,8 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
     if (op_is(g, n->in[0], DT_BF16) != b16)
         l.x = work_take(base, &l.size, (size_t)T * C * (b16 ? sizeof(bf16) : sizeof(real)) + sizeof(real));
     l.logits = work_take(base, &l.size, rows * V * sizeof(real));
+    if (n->attr.cap > 0 && bwd)
+        l.slope = work_take(base, &l.size, rows * V * sizeof(real));
     if (bwd) {
         l.x_panels = work_take(base, &l.size, cpu_panel_size(rows, C) * (b16 ? sizeof(bf16) : sizeof(real)));
         if (b16) {
@@ -37,7 +39,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     w->work = layout(g, n, T, NULL).size;
 }
 
-struct ce_job { struct ce p; const struct cpu_kernels *k; };
+struct ce_job { struct ce p; const struct cpu_kernels *k; real cap, *slope; };
 
 static void ce_rows(void *ctx, int first, int n, int i_thread)
 {
@@ -46,7 +48,13 @@ static void ce_rows(void *ctx, int first, int n, int i_thread)
     struct ce p = j->p;
     p.n_row = n;
     p.x += first * p.ld, p.target += first, p.nll += first;
+    const size_t all = (size_t)(n * p.ld);
+    real *slope = j->slope ? j->slope + first * p.ld : NULL;
+    if (j->cap > 0)
+        j->k->softcap(all, j->cap, p.x, p.x, slope);
     j->k->cross_entropy(&p);
+    for (size_t i = 0; slope && i < all; i++)
+        p.x[i] *= slope[i];
 }
 
 static void loss(struct run *r, const struct node *n, bool grad)
@@ -68,7 +76,7 @@ static void loss(struct run *r, const struct node *n, bool grad)
         const struct gemm p = { .M = (int)rows, .N = (int)V, .K = (int)C, .a = x_t, .a_row = C, .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[4]),
                                 .b_panel = (ptrdiff_t)cpu_panel_size((size_t)C, PANEL), .c = l.logits, .ldc = V };
         product(r, &p, n->attr.compute);
-        struct ce_job j = { .k = r->k, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
+        struct ce_job j = { .k = r->k, .cap = (real)n->attr.cap, .slope = l.slope, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
                                               .nll = (real *)op_data(r, n->out[0]) + t, .grad = grad, .scale = (real)r->step->loss_scale } };
         op_for_rows(r, rows, CE_ROWS, ce_rows, &j);
         if (!grad)

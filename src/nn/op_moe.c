@@ -35,6 +35,65 @@ static void top_k(const real *p, int E, int k, int32_t *out)
         }
 }
 
+#define EXPERTS_MAX 4096       /* config.c's bound */
+
+static void set_scores(struct run *r, const struct attr *a, int n_row, const real *x, real *y, real *lse)
+{
+    const int E = a->n_expert;
+    if (!a->sigmoid) {
+        r->k->softmax(n_row, E, x, E, y, E, lse);
+        return;
+    }
+    for (int64_t i = 0; i < (int64_t)n_row * E; i++)
+        y[i] = (real)(1 / (1 + exp(-(double)x[i])));
+    for (int i = 0; i < n_row; i++)
+        lse[i] = 0;
+}
+
+/* The sum of the group_best (1 or 2) largest of n. */
+static real best_of(const real *p, int n, int best)
+{
+    real first = p[0], second = -INFINITY;
+    for (int i = 1; i < n; i++) {
+        second = p[i] > first ? first : p[i] > second ? p[i] : second;
+        first = p[i] > first ? p[i] : first;
+    }
+    return best > 1 ? first + second : first;
+}
+
+/* Scores outside the best groups become -inf. */
+static void keep_groups(const struct attr *a, real *score)
+{
+    real group[EXPERTS_MAX];
+    int32_t chosen[EXPERTS_MAX];
+    const int size = a->n_expert / a->n_group;
+    group[0] = 0;
+    for (int i = 0; i < a->n_group; i++)
+        group[i] = best_of(score + i * size, size, a->group_best);
+    top_k(group, a->n_group, a->n_group_chosen, chosen);
+    for (int i = 0, next = 0; i < a->n_group; i++) {
+        const bool in = next < a->n_group_chosen && chosen[next] == i;
+        next += in;
+        for (int e = i * size; !in && e < (i + 1) * size; e++)
+            score[e] = -INFINITY;
+    }
+}
+
+/* The chosen experts of a token from its scores: those corrected, and of the best groups only. */
+static void choose(const struct attr *a, const real *p, const real *correction, int32_t *out)
+{
+    real score[EXPERTS_MAX];
+    if (!correction && !a->group_best) {
+        top_k(p, a->n_expert, a->top_k, out);
+        return;
+    }
+    for (int e = 0; e < a->n_expert; e++)
+        score[e] = p[e] + (correction ? correction[e] : 0);
+    if (a->group_best)
+        keep_groups(a, score);
+    top_k(score, a->n_expert, a->top_k, out);
+}
+
 /* A chunk of tokens: probabilities, chosen experts (left in slot for now), partial statistics. */
 static void route_chunk(void *ctx, int first, int n_row, int i_thread)
 {
@@ -44,13 +103,14 @@ static void route_chunk(void *ctx, int first, int n_row, int i_thread)
     const int E = a->n_expert;
     real *probs = (real *)op_data(j->r, j->n->out[0]) + (ptrdiff_t)first * E;
     real *lse = (real *)op_data(j->r, j->n->out[5]) + first;
-    j->r->k->softmax(n_row, E, (const real *)op_data(j->r, j->n->in[0]) + (ptrdiff_t)first * E, E, probs, E, lse);
+    set_scores(j->r, a, n_row, (const real *)op_data(j->r, j->n->in[0]) + (ptrdiff_t)first * E, probs, lse);
+    const real *correction = op_data(j->r, j->n->in[1]);
     int32_t *slot = (int32_t *)op_data(j->r, j->n->out[4]) + (ptrdiff_t)first * a->top_k;
     double *sum = j->partial + first / CHUNK * stat_width(E);
     memset(sum, 0, (size_t)stat_width(E) * sizeof *sum);
     for (int i = 0; i < n_row; i++) {
         const real *p = probs + (ptrdiff_t)i * E;
-        top_k(p, E, a->top_k, slot + i * a->top_k);
+        choose(a, p, correction, slot + i * a->top_k);
         for (int e = 0; e < E; e++) {
             sum[e] += (double)p[e];
             sum[E + 1] -= p[e] > 0 ? (double)p[e] * log((double)p[e]) : 0;
@@ -73,6 +133,7 @@ static void route_forward(struct run *r, const struct node *n)
         start[slot[i] + 1]++;
     for (int e = 0; e < E; e++)
         start[e + 1] += start[e];
+    const real scale = a->scale > 0 ? (real)a->scale : 1;
     double *stats = op_data(r, n->out[6]);
     if (stats) {
         memset(stats, 0, (size_t)(2 * E + 3) * sizeof *stats);
@@ -84,13 +145,13 @@ static void route_forward(struct run *r, const struct node *n)
         stats[2 * E + 2] = T;
     }
     for (int t = 0; t < T; t++) {                       /* counting sort; start[e] moves to the end of e */
-        real sum = 0;
+        real sum = a->sigmoid ? (real)1e-20 : 0;          /* sigmoids may all be 0 */
         for (int i = 0; i < k; i++)
             sum += probs[(ptrdiff_t)t * E + slot[t * k + i]];
         for (int i = 0; i < k; i++) {
             const int e = slot[t * k + i], at = start[e]++;
             row[at] = t, slot[t * k + i] = at;
-            gate[at] = probs[(ptrdiff_t)t * E + e] / (a->norm_topk ? sum : 1);
+            gate[at] = probs[(ptrdiff_t)t * E + e] / (a->norm_topk ? sum : 1) * scale;
         }
     }
     memmove(start + 1, start, (size_t)E * sizeof *start);
@@ -137,6 +198,8 @@ static void route_backward_rows(void *ctx, int first, int n_row, int i_thread)
             chosen += (double)gate[slot[t * k + i]] * (double)dgate[slot[t * k + i]];
         if (!a->norm_topk)
             dot += chosen;
+        else
+            chosen /= a->scale > 0 ? a->scale : 1;
         for (int e = 0, i = 0; e < E; e++) {
             double direct = 0;                            /* through the gate of this expert, if it was chosen */
             if (i < k && slot[t * k + i] < start[e + 1]) {
@@ -163,7 +226,7 @@ static void route_size(const struct graph *g, const struct node *n, int T, int S
 const struct op_code op_code_route = { route_forward, route_backward, route_size };
 
 /* ---- expert_linear ----
- * in: x, w[E,N,K], row, start, panels over rows, panels over columns, slot       out: y[T*k, N] */
+ * in: x, w[E,N,K], row, start, panels over rows, panels over columns, slot, bias[E,N]       out: y[T*k, N] */
 
 #define EXPERT_ROWS 56
 #define EXPERT_PANELS 8
@@ -220,6 +283,7 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
 }
 
 struct expert_job {
+    const real *bias;          /* [E,N] or NULL */
     struct gemm g;             /* of expert 0; M and K are set per expert */
     void (*kernel)(const struct gemm *);
     const struct piece *piece;
@@ -258,6 +322,7 @@ static void expert_piece(void *ctx, int i, int i_thread)
             g.rows = j->row + first + q.m0;
         else
             g.a = (const char *)g.a + (size_t)((ptrdiff_t)(first + q.m0) * g.a_row) * j->a_size;
+        g.bias = j->bias ? j->bias + (ptrdiff_t)q.expert * g.ldc + n0 : NULL;
         g.b = (const char *)g.b + ((size_t)q.expert * j->b_expert + (size_t)(q.p0 * g.b_panel)) * j->a_size;
         g.c += (ptrdiff_t)(first + q.m0) * g.ldc + n0;
         g.add = g.add ? g.c : NULL;
@@ -288,7 +353,8 @@ static void expert_forward(struct run *r, const struct node *n)
     if (w->panels.n_segment) {
         const struct panels_product p = { .w = w, .n_group = (int)w->shape[0].n, .start = op_data(r, n->in[3]), .row = n->attr.gather ? op_data(r, n->in[2]) : NULL,
                                           .x = op_data(r, n->in[0]), .x_bf16 = op_is(g, n->in[0], DT_BF16),
-                                          .x_rows = tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S), .c = op_data(r, n->out[0]) };
+                                          .x_rows = tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S), .c = op_data(r, n->out[0]),
+                                          .bias = op_data(r, n->in[7]) };
         product_panels(r, &p, r->work);
         return;
     }
@@ -302,7 +368,7 @@ static void expert_forward(struct run *r, const struct node *n)
         product_from_bf16(r, x_count, x, l.x32), x = l.x32;
     struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = op_data(r, n->in[3]),
                             .row = n->attr.gather ? op_data(r, n->in[2]) : NULL, .a_size = b16 ? sizeof(bf16) : sizeof(real),
-                            .b_expert = cpu_panel_size((size_t)K, (size_t)N) };
+                            .b_expert = cpu_panel_size((size_t)K, (size_t)N), .bias = op_data(r, n->in[7]) };
     j.g = (struct gemm){ .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[4]),
                          .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = op_data(r, n->out[0]), .ldc = N };
     run_pieces(r, &j, l.piece, (int)w->shape[0].n);
@@ -395,14 +461,14 @@ static void expert_backward(struct run *r, const struct node *n)
 
 const struct op_code op_code_expert_linear = { expert_forward, expert_backward, expert_size };
 
-/* ---- combine: in: x[T*k,C], slot, row, add ---- */
+/* ---- combine: in: x[T*k,C], slot, row, add, gate ---- */
 
 static void combine_forward(struct run *r, const struct node *n)
 {
     const struct tensor *y = op_tensor(r->g, n->out[0]);
     const ptrdiff_t C = tensor_cols(y);
     struct sum_job s = { .k = r->k, .p = { .k = n->attr.top_k, .C = (int)C, .src = op_data(r, n->in[0]), .ld_src = C, .index = op_data(r, n->in[1]),
-                                           .add = op_data(r, n->in[3]), .ld_add = C, .y = y->data, .ld_y = C } };
+                                           .weight = op_data(r, n->in[4]), .add = op_data(r, n->in[3]), .ld_add = C, .y = y->data, .ld_y = C } };
     op_for_rows(r, r->step->T, 32, sum_block, &s);
 }
 

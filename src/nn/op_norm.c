@@ -21,9 +21,9 @@ static void forward_rows(void *ctx, int first, int n, int i_thread)
 static void forward(struct run *r, const struct node *n)
 {
     const struct tensor *x = op_tensor(r->g, n->in[0]), *y = op_tensor(r->g, n->out[0]);
-    const int C = (int)tensor_cols(x);
+    const int C = (int)tensor_cols(y);              /* of x the first */
     struct job j = { .k = r->k, .layer = n->op == OP_layernorm, .y_size = (int)dtype_size(y->dtype) };
-    j.p = (struct norm){ .C = C, .x = x->data, .ld_x = C, .w = op_data(r, n->in[1]), .b = op_data(r, n->in[2]), .eps = (real)n->attr.eps,
+    j.p = (struct norm){ .C = C, .x = x->data, .ld_x = tensor_cols(x), .w = op_data(r, n->in[1]), .b = op_data(r, n->in[2]), .eps = (real)n->attr.eps,
                          .y = y->data, .ld_y = C, .y_bf16 = y->dtype == DT_BF16, .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]) };
     op_for_rows(r, tensor_rows(x, r->step->T, r->step->S), ROWS, forward_rows, &j);
 }

@@ -211,7 +211,7 @@ int graph_pack_cols(struct graph *g, int w, enum dtype compute, struct err *err)
     return packed_weight(g, w, true, compute, err);
 }
 
-int graph_embed(struct graph *g, int ids, int w, struct err *err)
+int graph_embed(struct graph *g, int ids, int w, double scale, int first, struct err *err)
 {
     CHECK_ID(ids);
     CHECK_ID(w);
@@ -219,7 +219,7 @@ int graph_embed(struct graph *g, int ids, int w, struct err *err)
     const int out = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(&(struct tensor){ .rank = 2, .shape = { tensor_at(g, ids)->shape[0] } },
                                  tensor_at(g, w)->shape[1].n), err, "%s.taken", tensor_at(g, w)->name);
     CHECK_ID(out);
-    struct node n = node_of(OP_embed, PASS_FORWARD, NULL);
+    struct node n = node_of(OP_embed, PASS_FORWARD, &(struct attr){ .scale = scale, .first = first });
     n.in[0] = ids, n.in[1] = w, n.out[0] = out;
     return append(g, &n, err);
 }
@@ -245,9 +245,9 @@ int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype co
 int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enum dtype out, const char *name, struct err *err)
 {
     CHECK_ID(x);
-    const int64_t C = tensor_cols(tensor_at(g, x));
+    const int64_t C = w < 0 ? tensor_cols(tensor_at(g, x)) : tensor_cols(tensor_at(g, w));      /* the first columns of x */
     assert(op == OP_rmsnorm || op == OP_layernorm);
-    assert(w < 0 || tensor_count(tensor_at(g, w), 1, 1) == C);
+    assert(C <= tensor_cols(tensor_at(g, x)));
     struct node n = node_of(op, PASS_FORWARD, NULL);
     n.in[0] = x, n.in[1] = w, n.in[2] = b;
     n.attr.eps = eps;
@@ -259,6 +259,9 @@ int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enu
     CHECK_ID(n.out[2] = graph_tensor(g, TENSOR_ACT, DT_F32, per_row, err, "%s.rstd", name));
     return append(g, &n, err);
 }
+
+static int dv_of(const struct attr *a) { return a->d_v ? a->d_v : a->d_head; }
+static int64_t qkv_cols(const struct attr *a) { return (int64_t)(a->n_head + a->n_kv_head) * a->d_head + (int64_t)a->n_kv_head * dv_of(a); }
 
 int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a, const char *name, struct err *err)
 {
@@ -275,21 +278,21 @@ int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a
 int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *a, struct err *err)
 {
     CHECK_ID(qkv);
-    assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + 2 * a->n_kv_head) * a->d_head);
+    assert(tensor_cols(tensor_at(g, qkv)) == qkv_cols(a));
     struct node n = node_of(OP_rope, PASS_FORWARD, a);
     n.in[0] = n.out[0] = qkv, n.in[1] = pos, n.in[2] = table;
     return append(g, &n, err);
 }
 
-int graph_attention(struct graph *g, int qkv, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name,
+int graph_attention(struct graph *g, int qkv, int sinks, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name,
                     struct err *err)
 {
     CHECK_ID(qkv);
-    assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + 2 * a->n_kv_head) * a->d_head);
+    assert(tensor_cols(tensor_at(g, qkv)) == qkv_cols(a));
     assert((kcache < 0) == (vcache < 0) && a->n_head % a->n_kv_head == 0);
     struct node n = node_of(OP_attention, PASS_FORWARD, a);
-    n.in[0] = qkv, n.in[1] = kcache, n.in[2] = vcache;
-    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, ROWS_T(a->n_head * a->d_head), err, "%s", name));
+    n.in[0] = qkv, n.in[1] = kcache, n.in[2] = vcache, n.in[3] = sinks;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, ROWS_T(a->n_head * dv_of(a)), err, "%s", name));
     CHECK_ID(n.out[1] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(a->n_head), err, "%s.lse", name));
     return append(g, &n, err);
 }
@@ -297,21 +300,61 @@ int graph_attention(struct graph *g, int qkv, int kcache, int vcache, const stru
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err)
 {
     CHECK_ID(h);
-    assert(op == OP_gelu || op == OP_gelu_tanh || op == OP_swiglu);
-    const int64_t cols = tensor_cols(tensor_at(g, h)), F = op == OP_swiglu ? cols / 2 : cols;
+    const bool gated = op == OP_swiglu || op == OP_geglu_tanh || op == OP_swiglu_clamped;
+    assert(gated || op == OP_gelu || op == OP_gelu_tanh);
+    const int64_t cols = tensor_cols(tensor_at(g, h)), F = gated ? cols / 2 : cols;
     struct node n = node_of(op, PASS_FORWARD, NULL);
     n.in[0] = h, n.in[1] = scale;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, shape_like(tensor_at(g, h), F), err, "%s", name));
     return append(g, &n, err);
 }
 
-int graph_route(struct graph *g, int logits, const struct attr *a, struct routed *out, const char *name, struct err *err)
+int graph_sigmoid(struct graph *g, int x, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    struct node n = node_of(OP_sigmoid, PASS_FORWARD, NULL);
+    n.in[0] = x;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_softcap(struct graph *g, int x, double cap, struct err *err)
+{
+    CHECK_ID(x);
+    struct node n = node_of(OP_softcap, PASS_FORWARD, &(struct attr){ .cap = cap });
+    n.in[0] = n.out[0] = x;
+    return append(g, &n, err);
+}
+
+int graph_clip(struct graph *g, int x, double limit, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    struct node n = node_of(OP_clip, PASS_FORWARD, &(struct attr){ .cap = limit });
+    n.in[0] = x;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_mla_join(struct graph *g, int q, int kv_a, int kv, const struct attr *a, const char *name, struct err *err)
+{
+    CHECK_ID(q);
+    CHECK_ID(kv_a);
+    CHECK_ID(kv);
+    assert(tensor_cols(tensor_at(g, q)) == a->n_head * a->d_head && a->n_head == a->n_kv_head);
+    assert(tensor_cols(tensor_at(g, kv)) == a->n_head * (a->d_head - a->d_rot + dv_of(a)) && tensor_cols(tensor_at(g, kv_a)) >= a->d_rot);
+    struct node n = node_of(OP_mla_join, PASS_FORWARD, a);
+    n.in[0] = q, n.in[1] = kv_a, n.in[2] = kv;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(qkv_cols(a)), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_route(struct graph *g, int logits, int correction, const struct attr *a, struct routed *out, const char *name, struct err *err)
 {
     CHECK_ID(logits);
     const int E = a->n_expert, k = a->top_k;
     assert(tensor_cols(tensor_at(g, logits)) == E && k >= 1 && k <= E);
     struct node n = node_of(OP_route, PASS_FORWARD, a);
-    n.in[0] = logits;
+    n.in[0] = logits, n.in[1] = correction;
     const struct shape tk = { 1, { { k, DIM_T } } };
     CHECK_ID(n.out[0] = out->probs = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(E), err, "%s.probs", name));
     CHECK_ID(n.out[1] = out->gate = graph_tensor(g, TENSOR_ACT, DT_F32, tk, err, "%s.gate", name));
@@ -323,7 +366,7 @@ int graph_route(struct graph *g, int logits, const struct attr *a, struct routed
     return append(g, &n, err);
 }
 
-int graph_expert_linear(struct graph *g, int x, int w, const struct routed *r, bool gather, enum dtype compute, const char *name,
+int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct routed *r, bool gather, enum dtype compute, const char *name,
                         struct err *err)
 {
     CHECK_ID(x);
@@ -333,17 +376,17 @@ int graph_expert_linear(struct graph *g, int x, int w, const struct routed *r, b
     const int packed = packed_weight(g, w, false, compute, err);
     CHECK_ID(packed);
     struct node n = node_of(OP_expert_linear, PASS_FORWARD, NULL);
-    n.in[0] = x, n.in[1] = w, n.in[2] = r->row, n.in[3] = r->start, n.in[4] = packed, n.in[6] = r->slot;
+    n.in[0] = x, n.in[1] = w, n.in[2] = r->row, n.in[3] = r->start, n.in[4] = packed, n.in[6] = r->slot, n.in[7] = bias;
     n.attr.compute = compute, n.attr.gather = gather, n.attr.top_k = (int)k, n.attr.n_expert = (int)tensor_at(g, w)->shape[0].n;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_TN(k, N), err, "%s", name));
     return append(g, &n, err);
 }
 
-int graph_combine(struct graph *g, int x, const struct routed *r, int add, const char *name, struct err *err)
+int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, int add, const char *name, struct err *err)
 {
     CHECK_ID(x);
     struct node n = node_of(OP_combine, PASS_FORWARD, NULL);
-    n.in[0] = x, n.in[1] = r->slot, n.in[2] = r->row, n.in[3] = add;
+    n.in[0] = x, n.in[1] = r->slot, n.in[2] = r->row, n.in[3] = add, n.in[4] = gated ? r->gate : -1;
     n.attr.top_k = (int)tensor_at(g, r->slot)->shape[1].n;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(tensor_cols(tensor_at(g, x))), err, "%s", name));
     return append(g, &n, err);
@@ -379,7 +422,7 @@ int graph_take_rows(struct graph *g, int x, int index, const char *name, struct 
     return append(g, &n, err);
 }
 
-int graph_cross_entropy(struct graph *g, int x, int w, int target, enum dtype compute, struct err *err)
+int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, enum dtype compute, struct err *err)
 {
     CHECK_ID(x);
     CHECK_ID(w);
@@ -389,7 +432,7 @@ int graph_cross_entropy(struct graph *g, int x, int w, int target, enum dtype co
     CHECK_ID(packed);
     struct node n = node_of(OP_cross_entropy, PASS_FORWARD, NULL);
     n.in[0] = x, n.in[1] = w, n.in[2] = target, n.in[4] = packed;
-    n.attr.compute = compute;
+    n.attr.compute = compute, n.attr.cap = cap;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_OUTPUT, DT_F32, VEC_T, err, "nll"));
     g->loss = n.out[0];
     return append(g, &n, err);

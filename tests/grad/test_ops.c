@@ -20,7 +20,7 @@
 
 static struct pool *pool;
 
-struct built { int loss; int route; struct attr route_attr; };
+struct built { int loss; int route; struct attr route_attr; double cap; };      /* cap: of the logits */
 typedef int (*build_fn)(struct graph *g, int x, struct built *b, struct err *err);     /* returns the result to score */
 
 static int weight(struct graph *g, const char *name, int r, int c)
@@ -32,7 +32,12 @@ static int ints(struct graph *g, const char *name) { return graph_tensor(g, TENS
 static int build_embed(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
-    return graph_add(g, x, graph_embed(g, ints(g, "ids"), weight(g, "embed", V, C), err), "sum", err);
+    return graph_add(g, x, graph_embed(g, ints(g, "ids"), weight(g, "embed", V, C), 1, 0, err), "sum", err);
+}
+static int build_embed_scaled(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return graph_add(g, x, graph_embed(g, ints(g, "ids"), weight(g, "embed", V + 2, C), 3.25, 2, err), "sum", err);
 }
 static int build_linear(struct graph *g, int x, struct built *b, struct err *err)
 {
@@ -55,11 +60,12 @@ static int qkv_of(struct graph *g, int x, struct err *err)
 {
     return graph_linear(g, x, weight(g, "wqkv", 32, C), -1, -1, DT_F32, "qkv", err);
 }
-static int attend(struct graph *g, int qkv, struct err *err)
+static int attend_as(struct graph *g, int qkv, const struct attr *a, struct err *err)
 {
-    const int o = graph_attention(g, qkv, -1, -1, &heads, DT_F32, "o", err);
+    const int o = graph_attention(g, qkv, -1, -1, -1, a, DT_F32, "o", err);
     return graph_linear(g, o, weight(g, "wo", C, 16), -1, -1, DT_F32, "y", err);
 }
+static int attend(struct graph *g, int qkv, struct err *err) { return attend_as(g, qkv, &heads, err); }
 static int build_qk_norm(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -86,31 +92,72 @@ static int build_attention(struct graph *g, int x, struct built *b, struct err *
     (void)b;
     return attend(g, qkv_of(g, x, err), err);
 }
+static int build_attention_window(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.window = 2;
+    return attend_as(g, qkv_of(g, x, err), &a, err);
+}
+static int build_attention_cap(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.window = 3, a.cap = 0.7;
+    return attend_as(g, qkv_of(g, x, err), &a, err);
+}
+static int build_rope_part(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.d_rot = 2;
+    const int table = graph_tensor(g, TENSOR_CONST, DT_F32, VEC(N_T * 2), err, "table");
+    return attend(g, graph_rope(g, qkv_of(g, x, err), ints(g, "pos"), table, &a, err), err);
+}
+static int build_clip(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return attend(g, graph_clip(g, qkv_of(g, x, err), 0.8, "clip", err), err);
+}
+static bool is_gated(enum op op) { return op == OP_swiglu || op == OP_geglu_tanh; }
 static int act(struct graph *g, int x, enum op op, struct err *err)
 {
     const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
     const int y = graph_act(g, op, h, weight(g, "scale", 1, N_T), DT_F32, "a", err);
-    return graph_linear(g, y, weight(g, "wd", C, op == OP_swiglu ? 5 : 10), -1, -1, DT_F32, "y", err);
+    return graph_linear(g, y, weight(g, "wd", C, is_gated(op) ? 5 : 10), -1, -1, DT_F32, "y", err);
 }
 static int build_gelu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu, err); }
 static int build_gelu_tanh(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu_tanh, err); }
 static int build_swiglu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_swiglu, err); }
-static int moe(struct graph *g, int x, struct built *b, bool norm_topk, struct err *err)
+static int build_geglu_tanh(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_geglu_tanh, err); }
+static int build_sigmoid(struct graph *g, int x, struct built *b, struct err *err)
 {
-    const struct attr a = { .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .aux_coef = 0.3, .z_coef = 0.2 };
+    (void)b;
+    const int w = graph_tensor(g, TENSOR_WEIGHT, DT_F32, MAT(1, C), err, "wg");
+    const int gate = graph_sigmoid(g, graph_linear(g, x, w, -1, -1, DT_F32, "g", err), "gate", err);
+    if (gate < 0)
+        return gate;
+    const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
+    return graph_linear(g, graph_act(g, OP_swiglu, h, gate, DT_F32, "a", err), weight(g, "wd", C, 5), -1, x, DT_F32, "y", err);
+}
+static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, struct err *err)
+{
+    const struct attr a = { .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 };
     struct routed r;
     const int logits = graph_linear(g, x, weight(g, "router", 5, C), -1, -1, DT_F32, "logits", err);
-    const int rc = graph_route(g, logits, &a, &r, "route", err);
+    const int rc = graph_route(g, logits, -1, &a, &r, "route", err);
     if (rc < 0)
         return rc;
     b->route = r.stats, b->route_attr = a;
     const int up = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, 8, C), err, "up"), down = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, C, 4), err, "down");
-    const int h = graph_expert_linear(g, x, up, &r, true, DT_F32, "h", err);
-    const int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, r.gate, DT_F32, "a", err), down, &r, false, DT_F32, "rows", err);
-    return graph_combine(g, y, &r, x, "y", err);
+    const int h = graph_expert_linear(g, x, up, -1, &r, true, DT_F32, "h", err);
+    const int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, r.gate, DT_F32, "a", err), down, -1, &r, false, DT_F32, "rows", err);
+    return graph_combine(g, y, &r, false, x, "y", err);
 }
-static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, err); }
-static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, err); }
+static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 0, err); }
+static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 0, err); }
+static int build_moe_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, err); }
+static int build_moe_plain_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 2.5, err); }
 static int build_add(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -123,10 +170,12 @@ static int build_dropout(struct graph *g, int x, struct built *b, struct err *er
     return graph_dropout(g, graph_linear(g, x, weight(g, "w", C, C), -1, -1, DT_F32, "y", err), x, 0.4, 3, "d", err);
 }
 static int build_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)b, (void)err; return x; }
+static int build_capped_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)err; b->cap = 1.5; return x; }
 
 /* At least one for each row with a gradient; more where an operation has forms. */
 static const struct { enum op op; const char *name; build_fn build; } cases[] = {
     { OP_embed, "embed", build_embed },
+    { OP_embed, "embed, scaled and from a later row on", build_embed_scaled },
     { OP_linear, "linear", build_linear },
     { OP_rmsnorm, "rmsnorm", build_rmsnorm },
     { OP_layernorm, "layernorm", build_layernorm },
@@ -135,9 +184,17 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_rope, "rope halves", build_rope },
     { OP_rope, "rope pairs", build_rope_pairs },
     { OP_attention, "attention with grouped heads", build_attention },
+    { OP_rope, "rope of a part of a head", build_rope_part },
+    { OP_attention, "attention with a window", build_attention_window },
+    { OP_attention, "attention with a window and capped scores", build_attention_cap },
+    { OP_clip, "clip", build_clip },
     { OP_gelu, "gelu", build_gelu },
     { OP_gelu_tanh, "gelu_tanh", build_gelu_tanh },
     { OP_swiglu, "swiglu", build_swiglu },
+    { OP_geglu_tanh, "geglu_tanh", build_geglu_tanh },
+    { OP_sigmoid, "sigmoid", build_sigmoid },
+    { OP_route, "route, gates normalised and scaled", build_moe_scaled },
+    { OP_route, "route, gates scaled", build_moe_plain_scaled },
     { OP_route, "route, gates normalised", build_moe },
     { OP_route, "route, gates as they are", build_moe_plain_gates },
     { OP_expert_linear, "expert_linear", build_moe },
@@ -145,6 +202,7 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_add, "add", build_add },
     { OP_dropout, "dropout", build_dropout },
     { OP_cross_entropy, "cross_entropy", build_cross_entropy },
+    { OP_cross_entropy, "cross_entropy of capped logits", build_capped_cross_entropy },
 };
 
 static void every_row_with_a_gradient_has_a_case(void **state)
@@ -168,7 +226,7 @@ static struct graph *build(build_fn fn, struct built *b, bool train, enum recomp
     const int x = graph_linear(g, weight(g, "x", N_T, C), weight(g, "w0", C, C), -1, -1, DT_F32, "x.y", &err);
     g->tensor[x].keep = true;
     const int y = fn(g, x, b, &err);
-    if (y < 0 || graph_cross_entropy(g, y, weight(g, "head", V, C), ints(g, "target"), DT_F32, &err) < 0 ||
+    if (y < 0 || graph_cross_entropy(g, y, weight(g, "head", V, C), ints(g, "target"), b->cap, DT_F32, &err) < 0 ||
         (train && graph_backward(g, rule, &err) < 0) || graph_plan(g, N_T, N_S, 2, NULL, &err) < 0 ||
         graph_bind(g, cpu_levels()[0], pool, NULL, &err) < 0)
         fail_msg("%s", err.msg);
