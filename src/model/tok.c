@@ -234,14 +234,14 @@ static int added_set(struct tok *t, struct tok_added_set *set, bool normalized, 
     return 0;
 }
 
-/* The longest added token that begins at s, NULL if there is none. */
-static const struct tok_added *added_at(const struct tok *t, const struct tok_added_set *set, bool specials, const char *s, size_t n)
+/* The longest added token that begins at s, NULL if there is none; special ones up to n_special bytes only. */
+static const struct tok_added *added_at(const struct tok *t, const struct tok_added_set *set, size_t n_special, const char *s, size_t n)
 {
     const struct tok_added *best = NULL;
     int lo = 0, hi = set->n;
     for (size_t depth = 0; lo < hi; depth++) {
         while (lo < hi && set->a[lo].n == depth) {
-            if (specials || !set->a[lo].special)
+            if (!set->a[lo].special || depth <= n_special)
                 best = &set->a[lo];
             lo++;
         }
@@ -306,6 +306,21 @@ static size_t spaces_before(const char *s, size_t from, size_t at)
     return at;
 }
 
+/* Of the bytes from s on, how many a special token may take: those before the next one that a user typed. */
+#define SPECIAL_MAX 4096
+static size_t room_for_special(const struct tok_run *r, const struct tok_added_set *set, const char *s, size_t n)
+{
+    if (!(r->flags & TOK_SPECIALS))
+        return 0;
+    if (!r->input)
+        return SIZE_MAX;
+    if (set != &r->t->raw)                                /* normalised text has lost its places */
+        return r->typed ? 0 : SIZE_MAX;
+    n = n < SPECIAL_MAX ? n : SPECIAL_MAX;
+    const char *mark = r->input + (s - r->origin), *typed = memchr(mark, 1, n);
+    return typed ? (size_t)(typed - mark) : n;
+}
+
 /* The next added token at or after from: its place with the spaces that it takes along.  false: none. */
 struct hit { size_t start, stop; const struct tok_added *a; };
 static bool next_added(const struct tok_run *r, const struct tok_added_set *set, const char *s, size_t n, size_t from, struct hit *hit)
@@ -316,7 +331,7 @@ static bool next_added(const struct tok_run *r, const struct tok_added_set *set,
     for (size_t i = from; i < n; i++) {
         if (!set->starts[(unsigned char)s[i]])
             continue;
-        const struct tok_added *a = added_at(r->t, set, specials, s + i, n - i);
+        const struct tok_added *a = added_at(r->t, set, room_for_special(r, set, s + i, n - i), s + i, n - i);
         if (!a)
             continue;
         if (a->single_word && (word_before(s, i) || word_after(s, n, i + a->n))) {
@@ -342,6 +357,7 @@ static int encode_segment(struct tok_run *r, const char *s, size_t n)
 {
     if (!n)
         return 0;
+    r->typed = r->input && memchr(r->input + (s - r->origin), 1, n);
     TRY(tok_normalize(r, &s, &n));
     if (!r->t->normal.n)
         return n ? tok_pretokenize(r, 0, s, n) : 0;
@@ -411,7 +427,12 @@ static void cache_give(const struct tok *t, struct tok_cache *c)
 
 int tok_encode(const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *out, struct err *err)
 {
-    struct tok_run r = { .t = t, .flags = flags, .out = out, .err = err, .origin = text, .n_origin = n };
+    return tok_encode_marked(t, text, NULL, n, flags, out, err);
+}
+
+int tok_encode_marked(const struct tok *t, const char *text, const char *input, size_t n, unsigned flags, struct tok_ids *out, struct err *err)
+{
+    struct tok_run r = { .t = t, .flags = flags, .out = out, .err = err, .origin = text, .n_origin = n, .input = input };
     const size_t n_before = out->n;
     for (int i = 0; i < 2; i++)
         buf_init(&r.norm[i]);

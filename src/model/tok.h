@@ -35,6 +35,9 @@ void tok_free(struct tok *t);
  * A byte that the vocabulary lacks is ERR_FORMAT with its place; out is then as it was. */
 enum { TOK_PLAIN = 0, TOK_SPECIALS = 1, TOK_ADD = 2 };
 int tok_encode(const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *out, struct err *err);
+/* For text of which a user typed some bytes, input[i] = 1 for those and 0 for the others: a special token is recognised only where
+ * none of its bytes is a user's.  What lies between special tokens is encoded as one text, whoever wrote it. */
+int tok_encode_marked(const struct tok *t, const char *text, const char *input, size_t n, unsigned flags, struct tok_ids *out, struct err *err);
 /* Appends the text of the ids, special tokens as they are written; an id outside the vocabulary is ERR_RANGE. */
 int tok_decode(const struct tok *t, const int32_t *ids, size_t n, struct buf *out, struct err *err);
 

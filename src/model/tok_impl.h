@@ -119,6 +119,8 @@ struct tok_run {
     struct buf norm[2], pre[TOK_STEPS_MAX + 1];
     void *scratch; size_t n_scratch;                      /* scratch of the models */
     const char *origin; size_t n_origin;                  /* the whole text, for messages */
+    const char *input;                                    /* NULL, or 1 for each byte of origin that a user typed */
+    bool typed;                                           /* the segment has such bytes */
     bool at_start;                                        /* the segment begins the text */
     struct err *err;
 };
