@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
 
@@ -322,22 +321,18 @@ static int add_any(struct finder *f, const struct st_tensor *m)
     return 0;
 }
 
-int composites_find(struct composite **out, int *n, bool *used, const struct safetensors *st, const char *config_path, struct err *err)
+int composites_find(struct composite **out, int *n, bool *used, const struct safetensors *st, const json_t *config, const char *where,
+                    struct err *err)
 {
-    struct finder f = { .st = st, .used = used, .scheme.block = { 128, 128 }, .err = err };
-    json_t *root = NULL;
-    int rc = 0;
+    struct finder f = { .st = st, .used = used, .err = err };
     *out = NULL, *n = 0;
-    if (file_exists(config_path))
-        rc = tree_load(&root, config_path, 16 << 20, err);
-    if (!rc)
-        rc = read_scheme(root, &f.scheme, config_path, err);
-    for (int i = 0; i < st->n_tensor && !rc; i++)
-        rc = add_any(&f, &st->tensor[i]);
-    json_decref(root);
-    if (rc < 0) {
-        composites_free(f.out, f.n);
-        return rc;
+    TRY(read_scheme(config, &f.scheme, where, err));
+    for (int i = 0; i < st->n_tensor; i++) {
+        const int rc = add_any(&f, &st->tensor[i]);
+        if (rc < 0) {
+            composites_free(f.out, f.n);
+            return rc;
+        }
     }
     *out = f.out, *n = f.n;
     return 0;

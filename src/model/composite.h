@@ -15,13 +15,15 @@
  * compressed-tensors, transformers). */
 #ifndef MODEL_COMPOSITE_H
 #define MODEL_COMPOSITE_H
+#include <jansson.h>
 #include "model/safetensors.h"
 #include "model/source.h"
 
 struct composite;
 /* The composites of st, in the order of their main tensors; used[i] becomes true for each tensor of st that is a part of one.
- * config_path: config.json, which may be absent; its quantization_config tells GPTQ from AWQ. */
-int composites_find(struct composite **out, int *n, bool *used, const struct safetensors *st, const char *config_path, struct err *err);
+ * config: of config.json, whose quantization_config tells GPTQ from AWQ, or NULL; where leads messages about it. */
+int composites_find(struct composite **out, int *n, bool *used, const struct safetensors *st, const json_t *config, const char *where,
+                    struct err *err);
 void composites_free(struct composite *c, int n);
 struct composite *composite_at(struct composite *c, int i);
 int composite_main(const struct composite *c);                         /* index in st of its main tensor */

@@ -5,9 +5,12 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "model/composite.h"
 #include "model/gguf.h"
 #include "model/safetensors.h"
+
+#define CONFIG_BYTES_MAX (16 << 20)
 
 struct source {
     struct gguf *gguf;                         /* one of the two */
@@ -72,6 +75,13 @@ static int index_names(struct source *s, struct err *err)
     return 0;
 }
 
+/* The config.json beside the weights; NULL when there is none. */
+static int load_config(json_t **out, const char *config, struct err *err)
+{
+    *out = NULL;
+    return file_exists(config) ? tree_load(out, config, CONFIG_BYTES_MAX, err) : 0;
+}
+
 /* path: of the model; its folder may have a config.json. */
 static int list_safetensors(struct source *s, const char *path, struct err *err)
 {
@@ -79,6 +89,7 @@ static int list_safetensors(struct source *s, const char *path, struct err *err)
     const char *slash = strrchr(path, '/');
     char *config = file_is_dir(path) ? file_join(path, "config.json") : mem_printf("%.*sconfig.json", slash ? (int)(slash + 1 - path) : 0, path);
     bool *used = mem_alloc_array(n, sizeof *used);
+    json_t *root = NULL;
     s->tensor = mem_alloc_array(n, sizeof *s->tensor);
     s->of = mem_alloc_array(n, sizeof *s->of);
     s->by_name = mem_alloc_array(n, sizeof *s->by_name);
@@ -86,11 +97,14 @@ static int list_safetensors(struct source *s, const char *path, struct err *err)
     if (!config || !used || !s->tensor || !s->of || !s->by_name)
         rc = ERR(err, NOMEM, "no memory for %zu tensors", n);
     if (!rc)
-        rc = composites_find(&s->composite, &s->n_composite, used, s->st, config, err);
+        rc = load_config(&root, config, err);
+    if (!rc)
+        rc = composites_find(&s->composite, &s->n_composite, used, s->st, root, config, err);
     if (!rc) {
         list_tensors(s, used);
         rc = index_names(s, err);
     }
+    json_decref(root);
     mem_free(config);
     mem_free(used);
     return rc;

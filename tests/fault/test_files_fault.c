@@ -10,11 +10,14 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/convert.h"
+#include "model/gguf.h"
 #include "model/weights.h"
 
 static char dir[] = "/tmp/lathe-fault-XXXXXX";
 static char model[100], shards[100], target[100], config_path[100];
 static struct weights_list *list;
+static struct pool *pool;
 
 static const char config_text[] =
     "{\"model_type\":\"mixtral\",\"vocab_size\":7,\"hidden_size\":4,\"num_hidden_layers\":2,\"num_attention_heads\":2,"
@@ -69,7 +72,49 @@ static int save(struct err *err)
     return 0;
 }
 
+static int open_source_at(const char *path, struct err *err)
+{
+    struct source *s;
+    char row[64 * 24];
+    TRY(source_open(&s, path, err));
+    int rc = 0;
+    for (int i = 0; i < source_count(s) && !rc; i++)
+        if (source_at(s, i)->type < N_CPU_TYPE)
+            rc = source_read_rows(s, source_at(s, i), 0, 1, row, err);
+    source_free(s);
+    return rc;
+}
+static int open_gguf(struct err *err) { return open_source_at("tests/golden/quant/small.gguf", err); }
+static int open_parts(struct err *err) { return open_source_at("tests/golden/composite/gptq_act_order", err); }
+
+static int write_gguf(struct err *err)
+{
+    static const int64_t shape[] = { 2, 32 };
+    struct gguf_writer *w;
+    TRY(gguf_writer_new(&w, target, err));
+    int rc = gguf_put_str(w, "k", "v", err);
+    if (!rc)
+        rc = gguf_declare(w, "w", 8, 2, shape, err);
+    if (!rc)
+        rc = gguf_writer_add(w, 0, memory, 68, err);
+    if (!rc)
+        rc = gguf_writer_commit(w, err);
+    gguf_writer_free(w);
+    return rc;
+}
+
+static int quantise_gguf(struct err *err)
+{
+    struct source *s;
+    const struct convert c = { .mix = mix_find("q4_0"), .pool = pool };
+    TRY(source_open(&s, "tests/golden/quant/small.gguf", err));
+    const int rc = convert_gguf(s, target, &c, err);
+    source_free(s);
+    return rc;
+}
+
 static const struct { const char *name; int (*run)(struct err *err); } works[] = {
+    { "open a GGUF file", open_gguf }, { "open weights in parts", open_parts }, { "write a GGUF file", write_gguf }, { "quantise", quantise_gguf },
     { "read a config", read_config }, { "make the list", make_list }, { "load one file", load_file }, { "load shards", load_shards }, { "save", save },
 };
 
@@ -98,9 +143,11 @@ static void check_target(const char *what)
     buf_init(&b);
     assert_int_equal(file_read(target, 1 << 20, &b, NULL), 0);
     struct safetensors *st = NULL;
-    if (strcmp(b.data, "old") && safetensors_parse(&st, b.data, b.len, "target", NULL))
+    struct gguf *g = NULL;
+    if (strcmp(b.data, "old") && safetensors_parse(&st, b.data, b.len, "target", NULL) && gguf_parse(&g, b.data, b.len, "target", NULL))
         fail_msg("%s: the target is neither the old nor the new file", what);
     safetensors_free(st);
+    gguf_free(g);
     buf_release(&b);
 }
 
@@ -189,7 +236,7 @@ static int make_files(void **state)
     snprintf(config_path, sizeof config_path, "%s/config.json", dir);
     struct config c;
     struct err err;
-    if (file_mkdirs(shards, &err) || file_write_all(config_path, config_text, strlen(config_text), &err) ||
+    if (pool_new(&pool, 1, &err) || file_mkdirs(shards, &err) || file_write_all(config_path, config_text, strlen(config_text), &err) ||
         config_load(&c, config_path, NULL, &err) || weights_list_new(&list, &c, &err) ||
         weights_save(list, model, ST_F32, source, NULL, NULL, 0, NULL, NULL, &err))
         return -1;
@@ -201,6 +248,7 @@ static int remove_files(void **state)
 {
     (void)state;
     weights_list_free(list);
+    pool_free(pool);
     return file_remove_tree(dir, NULL);
 }
 
