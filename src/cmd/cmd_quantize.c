@@ -29,6 +29,8 @@ static void report(void *ctx, const struct convert_row *r)
     if (cmd_json)
         json_array_append_new(sum->rows, json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:f}", "name", r->name, "shape", shape, "from", type_name(r->tensor->type), "to",
                                                    type_name(r->to), "fallback", r->fell_back, "bytes", (json_int_t)r->bytes, "error", r->error));
+    else if (!cmd_quiet && r->to == N_CPU_TYPE)
+        printf("%-34s %16s  kept: no weights\n", r->name, shape);
     else if (!cmd_quiet)
         printf("%-34s %16s  %8s -> %-8s error %.5f%s\n", r->name, shape, type_name(r->tensor->type), type_name(r->to), r->error,
                r->fell_back ? "  (its rows do not fit the mixture's block)" : "");

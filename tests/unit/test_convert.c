@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "model/convert.h"
+#include "model/finite.h"
 #include "model/gguf.h"
 
 static char dir[] = "/tmp/lathe-convert-XXXXXX";
@@ -205,6 +206,8 @@ static void the_files_of_stories260K_are_remade_from_f32_to_the_byte(void **stat
     }
 }
 
+static void see(void *ctx, const struct finite_row *row) { *(struct finite_row *)ctx = *row; }
+
 static void pieces_and_threads_do_not_change_the_bytes(void **state)
 {
     (void)state;
@@ -244,6 +247,16 @@ static void pieces_and_threads_do_not_change_the_bytes(void **state)
     assert_int_equal(convert(in_dir("nan.gguf"), in_dir("never.gguf"), "q8_0", false), ERR_NUMERIC);
     assert_non_null(strstr(err.msg, "tensor 'blk.0.ffn_up.weight': element 7 of row 2999 is nan"));
     assert_false(file_exists(in_dir("never.gguf")));
+    struct source *source;
+    struct finite_row seen = { 0 };
+    OK(source_open(&source, in_dir("nan.gguf"), &err));
+    assert_int_equal(finite_check(source, pool, see, &seen, &err), 1);
+    assert_string_equal(seen.tensor->name, "blk.0.ffn_up.weight");
+    assert_true(seen.n_bad == 1 && seen.first == 2999 * K + 7);
+    source_free(source);
+    OK(source_open(&source, in_dir("a.gguf"), &err));
+    assert_int_equal(finite_check(source, pool, see, &seen, &err), 0);
+    source_free(source);
     free(x);
     free(raw);
 }
