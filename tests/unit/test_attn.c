@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "cpu/attn_step.h"
 #include "cpu/kernels.h"
 
 static const struct cpu_kernels *ref, *now;
@@ -37,6 +38,12 @@ static float *numbers(size_t n, float spread)
     for (size_t i = 0; i < n; i++)
         p[i] = spread * (float)rng_normal(stream, i);
     return p;
+}
+static float *copy_of(const float *x, size_t n)
+{
+    float *p = mem_alloc_array(n + 64, sizeof *p);
+    assert_non_null(p);
+    return memcpy(p, x, n * sizeof *p);
 }
 static float *zeros(size_t n) { return mem_alloc_array(n + 64, sizeof(float)); }
 
@@ -304,6 +311,155 @@ static void great_scores_and_sinks_stay_finite(void **state)
     }
 }
 
+/* ---- a step of several sequences ---- */
+
+#define STEP_SEQ 5
+#define STEP_CTX 1700
+#define STEP_ROWS 400
+
+struct step_bed { int H, G, dk, dv; float *q, *k, *v, *o, *qw, *kw, *table, *sink; int32_t *page; char *cache; size_t page_bytes, cache_bytes; };
+
+static void step_bed_new(struct step_bed *b, bool b16)
+{
+    *b = (struct step_bed){ .H = 2, .G = 3, .dk = 40, .dv = 24 };
+    b->page_bytes = cpu_kv_page(b->dk, b->dv) * (b16 ? 2 : 4);
+    b->cache_bytes = (size_t)(STEP_SEQ * (STEP_CTX / KV_TOKENS + 1) * b->H) * b->page_bytes;
+    b->cache = mem_map(b->cache_bytes);
+    assert_non_null(b->cache);
+    memset(b->cache, 0xff, b->cache_bytes);
+    b->page = mem_alloc_array(STEP_SEQ * (STEP_CTX / KV_TOKENS + 1), sizeof *b->page);
+    for (int i = 0; i < STEP_SEQ * (STEP_CTX / KV_TOKENS + 1); i++)
+        b->page[i] = i / STEP_SEQ + i % STEP_SEQ * (STEP_CTX / KV_TOKENS + 1);
+    b->q = numbers(STEP_ROWS * 240, 1), b->k = numbers(STEP_ROWS * 80, 1), b->v = numbers(STEP_ROWS * 48, 1), b->o = zeros(STEP_ROWS * 144);
+    b->qw = numbers(40, 1), b->kw = numbers(40, 1), b->sink = numbers(6, 1);
+    b->table = zeros(STEP_CTX * 32);
+    for (int i = 0; i < STEP_CTX * 16; i++)
+        b->table[2 * i] = cosf((float)(i / 16) / (float)(i % 16 + 1)), b->table[2 * i + 1] = sinf((float)(i / 16) / (float)(i % 16 + 1));
+}
+static void step_bed_free(struct step_bed *b)
+{
+    mem_unmap(b->cache, b->cache_bytes);
+    mem_free(b->page), mem_free(b->q), mem_free(b->k), mem_free(b->v), mem_free(b->o), mem_free(b->qw), mem_free(b->kw), mem_free(b->table), mem_free(b->sink);
+}
+
+/* Feeds n_seq sequences in pieces of the given sizes; row i of the stream of sequence s is row (s*STEP_CTX + i) % STEP_ROWS of
+ * q, k, v.  out[s][i] gets what the last n_last positions of each gave. */
+static void feed(const struct step_bed *b, bool b16, int n_thread, int together, int piece, int form, int n_last, float *out)
+{
+    static const int length[STEP_SEQ] = { 1600, 1, 40, 520, 300 };
+    struct pool *pool;
+    struct err err;
+    assert_int_equal(pool_new(&pool, n_thread, &err), 0);
+    const size_t scratch = attn_step_scratch(b->G, b->dk, b->dv), work = attn_step_work(STEP_SEQ, STEP_CTX, b->H, b->G, b->dv, n_thread);
+    char *memory = mem_map(scratch * (size_t)n_thread + work + 64);
+    memset(memory + scratch * (size_t)n_thread + work, 0x5a, 64);
+    float *q = zeros((size_t)(STEP_SEQ * piece) * 240), *k = zeros((size_t)(STEP_SEQ * piece) * 80), *v = zeros((size_t)(STEP_SEQ * piece) * 48), *o = zeros((size_t)(STEP_SEQ * piece) * 144);
+    int done[STEP_SEQ] = { 0 };
+    for (int s0 = 0; s0 < STEP_SEQ;) {
+        struct attn_seq seq[STEP_SEQ];
+        int which[STEP_SEQ], n_seq = 0, rows = 0, last = s0 + together < STEP_SEQ ? s0 + together : STEP_SEQ;
+        for (int s = s0; s < last; s++) {
+            if (done[s] == length[s])
+                continue;
+            const int left = length[s] - done[s], n = left > n_last && left - n_last < piece ? left - n_last : left <= n_last ? 1 : piece;
+            which[n_seq] = s;
+            seq[n_seq++] = (struct attn_seq){ rows, n, done[s], b->page + s * (STEP_CTX / KV_TOKENS + 1) };
+            for (int i = 0; i < n; i++, rows++) {
+                const int from = (s * STEP_CTX + done[s] + i) % STEP_ROWS;
+                memcpy(q + rows * 240, b->q + from * 240, 240 * sizeof *q);
+                memcpy(k + rows * 80, b->k + from * 80, 80 * sizeof *k);
+                memcpy(v + rows * 48, b->v + from * 48, 48 * sizeof *v);
+            }
+        }
+        if (!n_seq) {
+            s0 = last;
+            continue;
+        }
+        const struct attn_step step = { .kernels = now, .pool = pool, .n_seq = n_seq, .seq = seq, .n_kv_head = b->H, .n_group = b->G, .dk = b->dk, .dv = b->dv, .cache = b->cache,
+                                        .page_stride = b->page_bytes * (size_t)b->H, .head_stride = b->page_bytes, .cache_bf16 = b16, .q = q, .k = k, .v = v, .ld_q = 240, .ld_k = 80,
+                                        .ld_v = 48, .q_norm = form & 1 ? b->qw : NULL, .k_norm = form & 1 ? b->kw : NULL, .eps = 1e-5f, .cos_sin = form & 2 ? b->table : NULL,
+                                        .d_rot = 32, .rope_pairs = form & 4, .window = form & 4 ? 600 : 0, .scale = 0.2f, .sink = form & 1 ? b->sink : NULL, .o = o, .ld_o = 144,
+                                        .scratch = memory, .scratch_step = scratch, .work = memory + scratch * (size_t)n_thread };
+        attn_step(&step);
+        for (int i = 0; i < n_seq; i++) {
+            for (int t = 0; t < seq[i].n_q; t++)
+                if (done[which[i]] + t >= length[which[i]] - n_last)
+                    memcpy(out + (which[i] * n_last + n_last - length[which[i]] + done[which[i]] + t) * 144, o + (seq[i].row0 + t) * 144, 144 * sizeof *o);
+            done[which[i]] += seq[i].n_q;
+        }
+    }
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(((unsigned char *)memory)[scratch * (size_t)n_thread + work + (size_t)i], 0x5a);
+    mem_free(q), mem_free(k), mem_free(v), mem_free(o);
+    mem_unmap(memory, scratch * (size_t)n_thread + work + 64);
+    pool_free(pool);
+}
+
+static void a_step_gives_the_same_bits_for_any_batch_pieces_and_threads(void **state)
+{
+    (void)state;
+    const int n_last = 3;
+    const size_t n = STEP_SEQ * (size_t)n_last * 144;
+    FOR_LEVELS FOR_TYPES for (int form = 0; form < 8; form++) {
+        if (now == ref)
+            continue;
+        struct step_bed b;
+        step_bed_new(&b, b16);
+        float *want = zeros(n), *got = zeros(n);
+        feed(&b, b16, 1, 1, 1600, form, n_last, want);
+        static const struct { int n_thread, together, piece; } trials[] = { { 1, 5, 64 }, { 2, 1, 100 }, { 2, 5, 37 }, { 3, 2, 333 }, { 8, 1, 500 } };
+        for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
+            memset(b.cache, 0xff, b.cache_bytes);
+            memset(got, 0, n * sizeof *got);
+            feed(&b, b16, trials[i].n_thread, trials[i].together, trials[i].piece, form, n_last, got);
+            if (memcmp(got, want, n * sizeof *got))
+                fail_msg("attn_step at %s, bf16 %d, form %d, trial %zu: bits differ", now->level, b16, form, i);
+        }
+        mem_free(want), mem_free(got);
+        step_bed_free(&b);
+    }
+}
+
+static void a_step_is_norm_rotation_storing_and_attention(void **state)
+{
+    (void)state;
+    enum { T = 40, HEADS = 6 };
+    FOR_LEVELS FOR_TYPES {
+        struct step_bed b;
+        step_bed_new(&b, b16);
+        float *want = zeros(T * 144);
+        struct pool *pool;
+        struct err err;
+        assert_int_equal(pool_new(&pool, 2, &err), 0);
+        void *scratch = mem_map(2 * attn_step_scratch(b.G, b.dk, b.dv)), *work = mem_map(attn_step_work(1, T, b.H, b.G, b.dv, 2));
+        const struct attn_seq seq = { 0, T, 0, b.page };
+        const struct attn_step step = { .kernels = now, .pool = pool, .n_seq = 1, .seq = &seq, .n_kv_head = b.H, .n_group = b.G, .dk = b.dk, .dv = b.dv, .cache = b.cache,
+                                        .page_stride = b.page_bytes * (size_t)b.H, .head_stride = b.page_bytes, .cache_bf16 = b16, .q = copy_of(b.q, T * 240), .k = copy_of(b.k, T * 80),
+                                        .v = b.v, .ld_q = 240, .ld_k = 80, .ld_v = 48, .q_norm = b.qw, .k_norm = b.kw, .eps = 1e-5f, .cos_sin = b.table, .d_rot = 32, .scale = 0.2f,
+                                        .sink = b.sink, .o = b.o, .ld_o = 144, .scratch = scratch, .scratch_step = attn_step_scratch(b.G, b.dk, b.dv), .work = work };
+        attn_step(&step);
+        for (int t = 0; t < T; t++)
+            for (int h = 0; h < HEADS + b.H; h++) {
+                float *x = h < HEADS ? b.q + t * 240 + h * b.dk : b.k + t * 80 + (h - HEADS) * b.dk;
+                now->rmsnorm_fwd(&(struct norm){ .n_row = 1, .C = b.dk, .x = x, .w = h < HEADS ? b.qw : b.kw, .eps = 1e-5f, .y = x });
+                now->rope_half(&(struct rope){ .n_head = 1, .d_head = b.dk, .d_rot = 32, .x = x, .cos_sin = b.table + t * 32 });
+            }
+        memset(b.cache, 0, b.cache_bytes);
+        for (int h = 0; h < b.H; h++) {
+            const struct kv_pages kv = { .base = b.cache + (size_t)h * b.page_bytes, .page = b.page, .stride = b.page_bytes * (size_t)b.H, .dk = b.dk, .dv = b.dv };
+            (b16 ? now->kv_put_bf16 : now->kv_put)(&(struct kv_put){ .kv = kv, .n = T, .k = b.k + h * b.dk, .v = b.v + h * b.dv, .ld_k = 80, .ld_v = 48 });
+            (b16 ? now->attn_paged_bf16 : now->attn_paged)(&(struct attn_paged){ .kv = kv, .n_q = T, .n_group = b.G, .q = b.q + h * b.G * b.dk, .ld_q = 240, .scale = 0.2f,
+                                                                                .sink = b.sink + h * b.G, .o = want + h * b.G * b.dv, .ld_o = 144, .scratch = scratch });
+        }
+        assert_memory_equal(b.o, want, T * 144 * sizeof *want);
+        mem_free(step.q), mem_free(step.k), mem_free(want);
+        mem_unmap(scratch, 2 * attn_step_scratch(b.G, b.dk, b.dv));
+        mem_unmap(work, attn_step_work(1, T, b.H, b.G, b.dv, 2));
+        pool_free(pool);
+        step_bed_free(&b);
+    }
+}
+
 int main(void)
 {
     ref = cpu_levels()[0];
@@ -314,6 +470,8 @@ int main(void)
         cmocka_unit_test(nan_of_a_later_token_does_not_reach_a_row),
         cmocka_unit_test(output_of_bf16_is_the_rounded_float),
         cmocka_unit_test(great_scores_and_sinks_stay_finite),
+        cmocka_unit_test(a_step_is_norm_rotation_storing_and_attention),
+        cmocka_unit_test(a_step_gives_the_same_bits_for_any_batch_pieces_and_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
