@@ -1,6 +1,6 @@
 /* attn.c - attention over pages beside this machine's limits, all threads of a pool.
  *
- * Usage: build/bench/attn [threads] [level] [case]     Prefill: operations of the visible half only, GFLOP/s and their share of
+ * Usage: build/bench/attn [threads] [level] [prefill, decode, or the number of a case]     Prefill: operations of the visible half only, GFLOP/s and their share of
  * the level's peak in the cache's type.  Decode: bytes of the cache that must be read (from memory: layers are walked), GB/s and
  * their share of what read_bytes reaches on the same memory.  Each sample stands beside a sample of its limit; medians of
  * the pairs: rates per second of the threads' own time, then the share by the wall's time and by the threads' own (which
@@ -86,7 +86,7 @@ static void setup(struct bed *b, const struct bench *c)
     for (int i = 0; i < b->n_page; i++)
         b->page[i] = (int32_t)rng_permute(1, (uint64_t)i, (uint64_t)b->n_page);
     for (int i = 0; i < rows * C; i++)
-        b->x[i] = (float)rng_normal(2, (uint64_t)i);
+        b->x[i] = (float)rng_uniform(2, (uint64_t)i) * 4 - 2;
     for (int i = 0; i < c->n_seq; i++)
         b->seq[i] = (struct attn_seq){ i * c->n_q, c->n_q, c->ctx - c->n_q, b->page + i * pages };
     float *q = b->x, *k = q + rows * H * c->dk, *v = k + rows * c->n_kv_head * c->dk, *o = v + rows * c->n_kv_head * c->dv;
@@ -154,7 +154,7 @@ int main(int argc, char **argv)
     for (const struct cpu_kernels *const *l = cpu_levels() + 1; (kernels = *l); l++)
         if (argc > 2 ? !strcmp(argv[2], kernels->level) : kernels == cpu_kernels())
             for (size_t i = 0; i < sizeof benches / sizeof *benches; i++)
-                if (argc <= 3 || !strcmp(benches[i].name, argv[3]))
+                if (argc <= 3 || !strcmp(benches[i].name, argv[3]) || (argv[3][0] < 'a' && (size_t)atoi(argv[3]) == i))
                     measure(&benches[i]);
     pool_free(pool);
     return 0;

@@ -3,7 +3,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define PIECE_ROWS 64                    /* query rows of a piece of a prompt: full panels */
+#define PIECE_ROWS 64                    /* query rows of a piece of a prompt: full panels; several times so many ... */
+#define PIECES 8                         /* ... where there are more than PIECES pieces for each thread */
 #define BUSY 4                           /* pieces per thread below which rows are cut by ranges */
 
 struct job {
@@ -11,6 +12,7 @@ struct job {
     int32_t *first;                      /* [n_seq + 1]: pieces of sequences before, for one head; of the current loop */
     _Atomic int32_t *left;               /* [sequence][head]: ranges not yet done */
     real *part;                          /* [sequence][head][range] parts */
+    int piece_tokens;                    /* of a piece of a prompt */
     bool ranges;                         /* single rows are cut by ranges */
     int max_range;
 };
@@ -91,13 +93,18 @@ static void store_item(void *ctx, int i_item, int i_thread)
 
 /* ---- then: attention ---- */
 
-static int piece_tokens(const struct attn_step *s) { return s->n_group < PIECE_ROWS ? PIECE_ROWS / s->n_group : 1; }
+static int piece_tokens(const struct attn_step *s, int n_row)
+{
+    int times = n_row / (PIECE_ROWS * PIECES * pool_n_thread(s->pool));
+    times = times < 1 ? 1 : times > 4 ? 4 : times;
+    return s->n_group < PIECE_ROWS * times ? PIECE_ROWS * times / s->n_group : 1;
+}
 static int row_ranges(const struct attn_step *s, const struct attn_seq *q) { return cpu_attn_ranges(q->pos0, s->window); }
 
 static int pieces_of(const struct job *j, const struct attn_seq *q)
 {
     if (q->n_q > 1)
-        return (q->n_q + piece_tokens(j->s) - 1) / piece_tokens(j->s);
+        return (q->n_q + j->piece_tokens - 1) / j->piece_tokens;
     return j->ranges ? row_ranges(j->s, q) : 1;
 }
 
@@ -141,14 +148,14 @@ static void attend_item(void *ctx, int i_item, int i_thread)
 {
     const struct job *j = ctx;
     const struct attn_step *s = j->s;
-    const int head = i_item % s->n_kv_head, i_piece = i_item / s->n_kv_head, i_seq = sequence_of(j, i_piece), piece = i_piece - j->first[i_seq];
+    const int n_piece = j->first[s->n_seq], head = i_item / n_piece, i_piece = i_item % n_piece, i_seq = sequence_of(j, i_piece), piece = i_piece - j->first[i_seq];
     const struct attn_seq *q = s->seq + i_seq;
     char *scratch = (char *)s->scratch + (size_t)i_thread * s->scratch_step;
     if (q->n_q == 1) {
         row_item(j, i_seq, head, piece, scratch);
         return;
     }
-    const int n = piece_tokens(s), at = (j->first[i_seq + 1] - j->first[i_seq] - 1 - piece) * n;       /* the longest first */
+    const int n = j->piece_tokens, at = (j->first[i_seq + 1] - j->first[i_seq] - 1 - piece) * n;       /* the longest first */
     const struct attn_paged p = attn_of(s, q, head, at, least(n, q->n_q - at), scratch);
     (s->cache_bf16 ? s->kernels->attn_paged_bf16 : s->kernels->attn_paged)(&p);
 }
@@ -157,7 +164,10 @@ void attn_step(const struct attn_step *s)
 {
     char *at = s->work;
     struct job j = { .s = s, .first = s->work };
-    int n_store = 0, n_whole = 0, deepest = 0;
+    int n_store = 0, n_whole = 0, deepest = 0, n_row = 0;
+    for (int i = 0; i < s->n_seq; i++)
+        n_row += s->seq[i].n_q * s->n_kv_head * s->n_group;
+    j.piece_tokens = piece_tokens(s, n_row);
     for (int i = 0; i < s->n_seq; i++) {
         const struct attn_seq *q = s->seq + i;
         assert(q->n_q >= 1 && q->pos0 >= 0 && (!s->bidirectional || (q->pos0 == 0 && s->window <= 0)));

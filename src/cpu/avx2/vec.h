@@ -68,6 +68,7 @@ INLINE veci vec_bf16_high(vec v)
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)), quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
     return _mm256_and_si256(_mm256_blendv_epi8(r, quiet, nan), _mm256_set1_epi32((int)0xffff0000));
 }
+INLINE vec vec_round_bf16(vec v) { return _mm256_castsi256_ps(vec_bf16_high(v)); }
 INLINE void vec_store_bf16(bf16 *p, vec v)
 {
     const __m256i h = _mm256_srli_epi32(vec_bf16_high(v), 16), packed = _mm256_packus_epi32(h, h);

@@ -64,6 +64,7 @@ INLINE veci vec_bf16_high(vec v)
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     return _mm512_and_si512(_mm512_mask_or_epi32(r, nan, u, _mm512_set1_epi32(0x400000)), _mm512_set1_epi32((int)0xffff0000));
 }
+INLINE vec vec_round_bf16(vec v) { return _mm512_castsi512_ps(vec_bf16_high(v)); }
 INLINE void vec_store_bf16(bf16 *p, vec v) { _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(vec_bf16_high(v), 16))); }
 /* Two rows to pairs: (low, high) of each lane. */
 INLINE void vec_store_pairs(bf16 *p, vec low, vec high)
