@@ -153,11 +153,10 @@ static bool is_chinese(uint32_t c)
            (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
-/* Marks of some categories dropped. */
-static int drop(uint32_t set, const char *s, size_t n, struct buf *out, struct err *err)
+static int drop(enum unicode_old set, const char *s, size_t n, struct buf *out, struct err *err)
 {
     for (size_t i = 0, len; i < n; i += len)
-        if (!(unicode_set_at((const unsigned char *)s + i, n - i, &len) & set))
+        if (!(unicode_old(unicode_at((const unsigned char *)s + i, n - i, &len)) & (int)set))
             TRY(buf_add(out, s + i, len, err));
     return 0;
 }
@@ -166,9 +165,8 @@ static int bert_clean(const struct tok_norm *f, const char *s, size_t n, struct 
 {
     for (size_t i = 0, len; i < n; i += len) {
         const uint32_t cp = unicode_at((const unsigned char *)s + i, n - i, &len);
-        const uint32_t set = IS(unicode_category(cp));
-        const bool space = set & IS_SPACE;
-        if (f->clean && (!cp || cp == 0xfffd || (set & (IS(CAT_CC) | IS(CAT_CF) | IS(CAT_CO))) || (set & IS(CAT_SPACE_CONTROL) && cp != '\t' && cp != '\n' && cp != '\r')))
+        const bool space = IS(unicode_category(cp)) & IS_SPACE;
+        if (f->clean && (!cp || cp == 0xfffd || (unicode_old(cp) & OLD_C && cp != '\t' && cp != '\n' && cp != '\r')))
             continue;
         if (f->clean && space)
             TRY(buf_add_char(out, ' ', err));
@@ -188,7 +186,7 @@ static int bert(const struct tok_norm *f, const char *s, size_t n, struct buf *o
     int rc = bert_clean(f, s, n, &a, err);
     if (!rc && f->accents && !(rc = unicode_normalize(UNICODE_NFD, a.data, a.len, &b, err))) {
         buf_clear(&a);
-        rc = drop(IS(CAT_MN), b.data, b.len, &a, err);
+        rc = drop(OLD_MN, b.data, b.len, &a, err);
     }
     if (!rc)
         rc = f->lower ? unicode_lower(a.data, a.len, out, err) : buf_add(out, a.data, a.len, err);
@@ -250,7 +248,7 @@ static int apply(const struct tok_run *r, const struct tok_norm *f, const char *
     switch (f->kind) {
     case NORM_FORM: return unicode_normalize((enum unicode_form)f->form, s, n, out, err);
     case NORM_LOWER: return unicode_lower(s, n, out, err);
-    case NORM_STRIP_ACCENTS: return drop(IS_M, s, n, out, err);
+    case NORM_STRIP_ACCENTS: return drop(OLD_M, s, n, out, err);
     case NORM_REPLACE: return f->pattern ? replace_pattern(f, s, n, out, err) : replace_string(f, s, n, out, err);
     case NORM_PREPEND:
         TRY(buf_add(out, f->to, n ? f->n_to : 0, err));
@@ -267,6 +265,11 @@ static int apply(const struct tok_run *r, const struct tok_norm *f, const char *
 int tok_normalize(struct tok_run *r, const char **s, size_t *n)
 {
     int next = 0;
+    if (!r->t->byte_level && !r->t->byte_fallback && !unicode_is_utf8(*s, *n)) {
+        buf_clear(&r->norm[1]);
+        TRY(unicode_repair(*s, *n, &r->norm[1], r->err));
+        *s = r->norm[1].data, *n = r->norm[1].len;
+    }
     for (int i = 0; i < r->t->n_norm; i++) {
         const struct tok_norm *f = &r->t->norm[i];
         if (f->kind == NORM_STRIP) {

@@ -14,7 +14,7 @@ bool tok_is_word_char(uint32_t cp)
 
 static bool is_punctuation(uint32_t cp)
 {
-    return (cp > 32 && cp < 48) || (cp > 57 && cp < 65) || (cp > 90 && cp < 97) || (cp > 122 && cp < 127) || IS(unicode_category(cp)) & IS_P;
+    return (cp > 32 && cp < 48) || (cp > 57 && cp < 65) || (cp > 90 && cp < 97) || (cp > 122 && cp < 127) || unicode_old(cp) & OLD_P;
 }
 
 /* ---- what happens to matches and to what is between them ---- */

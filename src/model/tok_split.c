@@ -312,8 +312,16 @@ int tok_split_new_pcre(struct tok_split **out, const char *pattern, size_t n, co
     return 0;
 }
 
+/* Expressions of the maker's engine (a class inside of a class) and PCRE2's form of them. */
+static const char *const respelt[][2] = {
+    { " ?[^(\\s|[.,!?\xe2\x80\xa6\xe3\x80\x82\xef\xbc\x8c\xe3\x80\x81\xe0\xa5\xa4\xdb\x94\xd8\x8c])]+", " ?[^(\\s|.,!?\xe2\x80\xa6\xe3\x80\x82\xef\xbc\x8c\xe3\x80\x81\xe0\xa5\xa4\xdb\x94\xd8\x8c)]+" },      /* BLOOM */
+};
+
 int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const char *name, struct err *err)
 {
+    for (size_t i = 0; i < sizeof respelt / sizeof *respelt; i++)
+        if (strlen(respelt[i][0]) == n && !memcmp(respelt[i][0], pattern, n))
+            pattern = respelt[i][1], n = strlen(pattern);
     char spelt[1024] = "";                              /* '[sS]|... is how some write (?i:'s|...) */
     size_t len = 0;
     for (size_t i = 0; i < n && len + 1 < sizeof spelt;)

@@ -53,6 +53,8 @@ uint32_t unicode_set_at(const unsigned char *s, size_t n, size_t *len)
     return IS(unicode_category(unicode_at(s, n, len)));
 }
 
+int unicode_old(uint32_t cp) { return cp > 0x10ffff ? 0 : old_block[old_page[cp >> 8]][cp & 0xff]; }
+
 static int property(uint32_t cp) { return cp > 0x10ffff ? 0 : property_block[property_page[cp >> 8]][cp & 0xff]; }
 bool unicode_joins(uint32_t cp) { return property(cp) & JOINS; }
 bool unicode_prepends(uint32_t cp) { return property(cp) & PREPENDS; }
@@ -73,6 +75,29 @@ static int add(uint32_t cp, struct buf *out, struct err *err)
 {
     char s[4];
     return buf_add(out, s, (size_t)unicode_put(cp, s), err);
+}
+
+bool unicode_is_utf8(const char *s, size_t n)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    for (size_t i = 0, len; i < n; i += len) {
+        for (uint64_t eight; i + 8 <= n && (memcpy(&eight, u + i, 8), !(eight & 0x8080808080808080u));)
+            i += 8;
+        if (i == n)
+            break;
+        if (unicode_at(u + i, n - i, &len) == UNICODE_INVALID)
+            return false;
+    }
+    return true;
+}
+
+int unicode_repair(const char *s, size_t n, struct buf *out, struct err *err)
+{
+    for (size_t i = 0, len; i < n; i += len) {
+        const bool bad = unicode_at((const unsigned char *)s + i, n - i, &len) == UNICODE_INVALID;
+        TRY(bad ? buf_add(out, "\xef\xbf\xbd", 3, err) : buf_add(out, s + i, len, err));
+    }
+    return 0;
 }
 
 static const struct unicode_map *map_find(const struct unicode_map *map, int n, uint32_t cp)

@@ -1,4 +1,7 @@
-/* unicode.h - what the tokenizers need to know of Unicode 16.0: categories, normal forms, lower case, grapheme joints.
+/* unicode.h - what the tokenizers need to know of Unicode: categories, normal forms, lower case, grapheme joints.
+ *
+ * Unicode 16.0, but for what Hugging Face's tokenizers have from older versions: normal forms and marks from 9.0, punctuation,
+ * accents and controls from 8.0.  Ids must be theirs.
  *
  * Text is bytes.  A byte that is not part of valid UTF-8 is a character of its own, of no category (CAT_INVALID), and every
  * function here leaves it as it is. */
@@ -24,6 +27,10 @@ enum unicode_category {
 #define IS_S (IS(CAT_SM) | IS(CAT_SC) | IS(CAT_SK) | IS(CAT_SO))
 #define IS_SPACE (IS(CAT_ZS) | IS(CAT_ZL) | IS(CAT_ZP) | IS(CAT_SPACE_CONTROL))
 
+/* Punctuation, marks, nonspacing marks and controls of those older versions. */
+enum unicode_old { OLD_P = 1, OLD_M = 2, OLD_MN = 4, OLD_C = 8 };
+int unicode_old(uint32_t cp);
+
 #define UNICODE_INVALID UINT32_MAX
 /* The character at s, n > 0, and its bytes; UNICODE_INVALID and 1 byte where there is none. */
 uint32_t unicode_at(const unsigned char *s, size_t n, size_t *len);
@@ -31,6 +38,9 @@ enum unicode_category unicode_category(uint32_t cp);
 /* The set of one category that the character at s belongs to, and its bytes. */
 uint32_t unicode_set_at(const unsigned char *s, size_t n, size_t *len);
 int unicode_put(uint32_t cp, char out[4]);            /* its bytes as UTF-8 */
+
+bool unicode_is_utf8(const char *s, size_t n);
+int unicode_repair(const char *s, size_t n, struct buf *out, struct err *err);  /* U+FFFD for every byte that is no character */
 
 enum unicode_form { UNICODE_NFC, UNICODE_NFKC, UNICODE_NFD, UNICODE_NFKD };
 bool unicode_is_normal(enum unicode_form form, const char *s, size_t n);      /* true: surely; false: perhaps not */
