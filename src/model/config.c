@@ -411,13 +411,30 @@ static bool known(const struct reader *r, const char *name)
     return false;
 }
 
+/* The key of the family that a misspelt one was most likely meant to be, or NULL. */
+static const char *nearest_key(const struct reader *r, const char *name)
+{
+    const char *list[N_KEY];
+    int n = 0;
+    for (size_t i = 0; i < N_KEY; i++)
+        if (keys[i].families & r->family)
+            list[n++] = keys[i].name;
+    return word_nearest(name, list, n);
+}
+
 static int warn_unknown(const struct reader *r)
 {
     const char *name;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)r->root, name, v)
-        if (!known(r, name))
-            TRY(warn(r, name, "unknown key, not used"));
+    json_object_foreach((json_t *)(uintptr_t)r->root, name, v) {
+        if (known(r, name))
+            continue;
+        const char *near = nearest_key(r, name);
+        char text[120] = "unknown key, not used";
+        if (near)
+            snprintf(text, sizeof text, "unknown key, not used; did you mean '%s'?", near);
+        TRY(warn(r, name, text));
+    }
     return 0;
 }
 

@@ -110,6 +110,7 @@ static char *limits_path(bool make_folder, struct err *err)
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     char *folder = cache && *cache ? mem_printf("%s/lathe", cache) : mem_printf("%s/.cache/lathe", home && *home ? home : "/tmp");
     char *path = NULL;
+    ERR(err, NOMEM, "no memory to keep the measured limits");
     if (folder && (!make_folder || file_mkdirs(folder, err) >= 0))
         path = file_join(folder, "limits.json");
     mem_free(folder);
@@ -177,7 +178,7 @@ int limits_save(const struct limits *l, struct err *err)
                   "bf16", l->bf16, "int8", l->int8, "read", l->read, "read_cache", l->read_cache, "cache_bytes", l->cache_bytes);
     json_array_append_new(all, o);
     char *text = json_dumps(all, JSON_INDENT(2)), *path = limits_path(true, err);
-    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to keep the measured limits");
+    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR_IO;      /* limits_path() said why */
     mem_free(text);
     mem_free(path);
     json_decref(all);

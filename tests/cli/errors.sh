@@ -18,3 +18,4 @@ say lathe train c.yaml
 LATHE_CPU=fast lathe version 2> err; echo "exit $? $(sed 's/: ref.*/: .../' err)"
 lathe help nothing 2> err; echo "exit $? $(cat err)"
 lathe version > /dev/full 2> err; echo "exit $? $(cat err)"
+HOME=/proc XDG_CACHE_HOME= lathe bench --limits --threads 1 2> err | grep -c GFLOP; sed 's/: No such.*\|: Permission.*/: .../' err
