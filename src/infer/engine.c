@@ -4,13 +4,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder.h"
-#include "model/source.h"
+#include "model/model.h"
 
 struct engine {
-    struct config config;
+    struct config config;        /* the model's */
+    struct model model;
     struct tok *tok;
     struct decoder d;
-    struct source *source;
     struct weight_type *types;   /* of the list of weights */
     int n_slot, ctx, step_tokens, n_logits;
     int n_row;                   /* of the last step */
@@ -22,23 +22,24 @@ static int open_files(struct engine *e, const char *path, bool no_tok, struct er
 {
     struct buf warnings;
     buf_init(&warnings);
-    const int rc = config_load(&e->config, path, &warnings, err);
+    const int rc = model_open(&e->model, path, &warnings, err);
     if (warnings.len)
         log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
     buf_release(&warnings);
     TRY(rc);
+    e->config = e->model.config;
     if (!no_tok)
-        TRY(tok_load(&e->tok, path, err));
+        TRY(tok_load(&e->tok, model_tok_path(&e->model, path), err));
     if (e->tok && tok_vocab_size(e->tok) > e->config.vocab_size)
         return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(e->tok), e->config.vocab_size);
-    return source_open(&e->source, path, err);
+    return 0;
 }
 
 static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
 {
     e->n_slot = o->n_slot, e->ctx = o->ctx ? o->ctx : e->config.ctx;
-    if (e->ctx > e->config.ctx)
-        return ERR(err, RANGE, "%d positions asked for; the model was made for %d", e->ctx, e->config.ctx);
+    if (e->ctx > config_ctx_max(&e->config))
+        return ERR(err, RANGE, "%d positions asked for; the model was made for %d", e->ctx, config_ctx_max(&e->config));
     const int64_t all = (int64_t)e->ctx * e->n_slot;
     e->step_tokens = o->step_tokens < all ? o->step_tokens : (int)all;
     if (e->step_tokens < e->n_slot)
@@ -52,9 +53,10 @@ static int choose_sizes(struct engine *e, const struct engine_opts *o, struct er
     return 0;
 }
 
-static int load(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, const struct weights_list *l, struct err *err)
+static int load(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
 {
-    TRY(weights_types(&e->types, l, e->source, o->as, err));
+    const struct weights_list *l = e->model.list;
+    TRY(weights_types(&e->types, l, e->model.source, o->as, err));
     const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->types, .n_slot = e->n_slot, .ctx = e->ctx };
     TRY(decoder_record(&e->d, &e->config, &d, err));
     TRY(decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, pool_n_thread(pool), NULL, err));
@@ -62,18 +64,14 @@ static int load(struct engine *e, const char *path, const struct engine_opts *o,
     if (need > free_bytes)
         return ERR(err, NOMEM, "%s needs %zu MB of memory, %zu MB are free", path, need >> 20, free_bytes >> 20);
     TRY(decoder_bind(&e->d, pool, NULL, err));
-    return weights_fill(&e->d, l, e->types, e->source, pool, err);
+    return weights_fill(&e->d, l, e->types, e->model.source, pool, err);
 }
 
 static int open_model(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
 {
     TRY(open_files(e, path, o->no_tok, err));
     TRY(choose_sizes(e, o, err));
-    struct weights_list *l;
-    TRY(weights_list_new(&l, &e->config, err));
-    const int rc = load(e, path, o, pool, l, err);
-    weights_list_free(l);
-    return rc;
+    return load(e, path, o, pool, err);
 }
 
 int engine_new(struct engine **out, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
@@ -96,7 +94,7 @@ void engine_free(struct engine *e)
         return;
     decoder_release(&e->d);
     mem_free(e->types);
-    source_free(e->source);
+    model_release(&e->model);
     tok_free(e->tok);
     mem_free(e->seq_start);
     mem_free(e->part);

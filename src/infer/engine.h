@@ -19,7 +19,7 @@ struct engine_opts {
     enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
 };
 
-/* path: a model folder (config.json, model.safetensors, tokenizer.json) */
+/* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
 int engine_new(struct engine **out, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err);
 void engine_free(struct engine *e);
 const struct config *engine_config(const struct engine *e);

@@ -132,6 +132,8 @@ static int put_sizes(const struct exporter *e)
         TRY(put_num(e, "attn_logit_softcapping", c->score_cap));
     if (c->logit_cap > 0)
         TRY(put_num(e, "final_logit_softcapping", c->logit_cap));
+    if (c->qkv_clip > 0)
+        TRY(put_num(e, "attention.clamp_kqv", c->qkv_clip));
     if (c->window || c->family == FAMILY_PHI3 || c->family == FAMILY_GEMMA2)
         TRY(put_int(e, "attention.sliding_window", c->window));
     return 0;

@@ -659,8 +659,9 @@ int64_t weight_part_file_row(const struct weight_part *p, int64_t r)
 {
     if (p->fold < 2)
         return r;
-    const int64_t run = r / (p->n_row / p->fold), in = r % (p->n_row / p->fold), group = in / p->inner;
-    return (group * p->fold + run) * p->inner + in % p->inner;
+    const int64_t period = p->period ? p->period : p->n_row, in_block = r % period;
+    const int64_t run = in_block / (period / p->fold), in = in_block % (period / p->fold), group = in / p->inner;
+    return r - in_block + (group * p->fold + run) * p->inner + in % p->inner;
 }
 
 /* Elements first .. first+n-1 of the part in the file's order, to or from our weight. */

@@ -186,9 +186,11 @@ static int add_weight(struct builder *b, struct weight *w, struct err *err)
         add_split_kv(b, w, n);
     } else {
         const int n_expert = w->rank == 3 || (w->rank == 2 && w->bias) ? (int)w->shape[0] : 1;
+        const int first = !strcmp(base, "pos") ? c->pos_first : 0;        /* rows that no position uses are not there */
+        n_row[0] -= first, total -= first;
         for (int e = 0; e < n_expert; e++)
-            for (int i = 0, row = 0; i < n_segment; row += (int)n_row[i++])
-                add_segment(b, w, fused ? n->fused : n->apart[i], fused ? row : 0, fused ? total : n_row[i], row, n_row[i], e,
+            for (int i = 0, row = first; i < n_segment; row += (int)n_row[i++])
+                add_segment(b, w, fused ? n->fused : n->apart[i], fused ? row - first : 0, fused ? total : n_row[i], row, n_row[i], e,
                             qkv && i < 2 && (1u << c->family & F_PAIRS));
     }
     if (!b->part)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "infer/engine.h"
 #include "model/decoder.h"
 
 #define FOLDER "tests/golden/families"
@@ -142,6 +143,30 @@ static void check_cache(const struct fcase *f, int i_prompt, enum dtype compute,
     decoder_release(&d);
 }
 
+/* The engine, with the file's types in panels, beside another sequence; the prompt in pieces that do not fit its steps. */
+static void check_engine(const struct fcase *f, int i_prompt)
+{
+    const struct prompt *p = &f->prompt[i_prompt], *other = &f->prompt[0];
+    const int V = f->c.vocab_size;
+    const struct engine_opts o = { .n_slot = 2, .ctx = p->T, .step_tokens = 12, .no_tok = true };
+    struct engine *e;
+    char path[200];
+    snprintf(path, sizeof path, FOLDER "/%s", f->name);
+    OK(engine_new(&e, path, &o, pool, &err));
+    for (int at = 0, n = 5; at < p->T; at += n, n = at + 4 < p->T ? 4 : 1) {
+        const struct engine_part parts[2] = { { 0, at, n, other->ids + at }, { 1, at, n, p->ids + at } };
+        const int32_t row = 2 * n - 1;
+        const float *got;
+        OK(engine_run(e, parts, 2, &err));
+        OK(engine_head(e, &row, 1, &got, &err));
+        const float diff = difference(got, p->want + (ptrdiff_t)(at + n - 1) * V, V);
+        if (!(diff <= (float)TOLERANCE))
+            fail_msg("%s, prompt %d, token %d by the engine: logits differ by %.3g, expected at most %g", f->name, i_prompt, at + n - 1,
+                     (double)diff, TOLERANCE);
+    }
+    engine_free(e);
+}
+
 static void check_fp32(const struct fcase *f, int i_prompt)
 {
     const struct prompt *p = &f->prompt[i_prompt];
@@ -154,8 +179,10 @@ static void check_fp32(const struct fcase *f, int i_prompt)
         if (!(diff <= (float)TOLERANCE))
             fail_msg("%s, prompt %d, token %d: differs by %.3g, expected at most %g", f->name, i_prompt, t, (double)diff, TOLERANCE);
     }
-    if (!f->c.encoder)
+    if (!f->c.encoder) {
         check_cache(f, i_prompt, DT_F32, got);
+        check_engine(f, i_prompt);
+    }
     decoder_release(&d);
 }
 
