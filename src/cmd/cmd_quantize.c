@@ -1,14 +1,21 @@
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/calib_text.h"
 #include "cmd/cmd.h"
+#include "infer/quality.h"
 #include "model/convert.h"
 #include "model/gguf.h"
 
-static const char *to = "", *out = "", *format = "gguf";
-static bool pure;
+#define CALIB_MAX ((size_t)64 << 20)
+#define CALIB_CTX 256
+
+static const char *to = "", *out = "", *format = "gguf", *calib = "";
+static bool pure, measure = true;
+static int64_t calib_tokens = 4096;
 
 struct totals { size_t before, after; int64_t n; int n_fallback; json_t *rows; };
 
@@ -36,18 +43,111 @@ static void report(void *ctx, const struct convert_row *r)
                r->fell_back ? "  (its rows do not fit the mixture's block)" : "");
 }
 
-static int print_totals(struct totals *t, struct err *err)
+/* ---- how far the new file is from its source ---- */
+
+struct stamp { struct quality q; char sha256[SHA256_HEX]; const char *text; };
+
+static int put_stamp(void *ctx, struct gguf_writer *w, struct err *err)
+{
+    const struct stamp *s = ctx;
+    const struct { const char *key; double value; } number[] = {
+        { "kl_mean", s->q.kl_mean }, { "kl_p99", s->q.kl_p99 }, { "kl_max", s->q.kl_max }, { "top1_flips", s->q.flips },
+        { "perplexity_source", exp(s->q.nll_source) }, { "perplexity", exp(s->q.nll) },
+    };
+    char key[64];
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
+        snprintf(key, sizeof key, QUALITY_KEYS "%s", number[i].key);
+        TRY(gguf_put_num(w, key, GGUF_F32, number[i].value, err));
+    }
+    TRY(gguf_put_int(w, QUALITY_KEYS "tokens", GGUF_U32, s->q.n_token, err));
+    TRY(gguf_put_str(w, QUALITY_KEYS "text", s->text, err));
+    return gguf_put_str(w, QUALITY_KEYS "text_sha256", s->sha256, err);
+}
+
+/* Once more the same tensors, with what was measured; the file is replaced when the new one is complete. */
+static int write_stamp(struct stamp *s, struct pool *pool, struct err *err)
+{
+    struct source *source;
+    const struct convert c = { .pool = pool, .more = put_stamp, .ctx = s };
+    TRY(source_open(&source, out, err));
+    const int rc = convert_gguf(source, out, &c, err);
+    source_free(source);
+    return rc;
+}
+
+static int compare(const char *path, const struct buf *text, struct pool *pool, struct quality *q, struct err *err)
+{
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1 };
+    struct engine *source = NULL, *other = NULL;
+    struct tok_ids ids = { 0 };
+    int rc = engine_new(&source, path, &o, pool, err);
+    const struct engine_opts p = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1, .no_tok = true };
+    if (!rc)
+        rc = engine_new(&other, out, &p, pool, err);
+    if (!rc)
+        rc = tok_encode(engine_tok(source), text->data, text->len, TOK_PLAIN, &ids, err);
+    if (!rc) {
+        const int n = ids.n < (size_t)calib_tokens ? (int)ids.n : (int)calib_tokens, ctx = engine_ctx(source) < CALIB_CTX ? engine_ctx(source) : CALIB_CTX;
+        rc = quality_compare(q, source, other, ids.id, n, ctx, tok_bos(engine_tok(source)), err);
+    }
+    tok_ids_release(&ids);
+    engine_free(other);
+    engine_free(source);
+    return rc;
+}
+
+static int read_text(struct buf *text, struct stamp *s, struct err *err)
+{
+    s->text = *calib ? calib : "built in";
+    TRY(*calib ? file_read(calib, CALIB_MAX, text, err) : buf_add_str(text, calib_text, err));
+    return sha256_of(text->data, text->len, s->sha256, err);
+}
+
+/* A model that cannot be run is converted all the same, and that it was not measured is said. */
+static int measure_and_stamp(const char *path, struct pool *pool, struct stamp *s, bool *measured, struct err *err)
+{
+    struct err why = { 0 };
+    struct buf text;
+    buf_init(&text);
+    int rc = read_text(&text, s, err);
+    if (!rc) {
+        *measured = compare(path, &text, pool, &s->q, &why) == 0;
+        if (*measured)
+            rc = write_stamp(s, pool, err);
+        else
+            log_warn("quality was not measured: %s", why.msg);
+    }
+    buf_release(&text);
+    return rc;
+}
+
+static void print_quality(const struct quality *q)
+{
+    printf("quality on %d tokens: KL %.5f (99 %%: %.4f, most: %.3f), %.2f %% of top tokens changed, perplexity %.4f from %.4f\n", q->n_token, q->kl_mean, q->kl_p99,
+           q->kl_max, 100 * q->flips, exp(q->nll), exp(q->nll_source));
+}
+
+static json_t *quality_json(const struct quality *q)
+{
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "tokens", q->n_token, "kl_mean", q->kl_mean, "kl_p99", q->kl_p99, "kl_max", q->kl_max, "top1_flips",
+                     q->flips, "perplexity", exp(q->nll), "perplexity_source", exp(q->nll_source));
+}
+
+static int print_totals(struct totals *t, const struct quality *q, struct err *err)
 {
     char before[32], after[32];
     const double bits = t->n ? 8.0 * (double)t->after / (double)t->n : 0;
     if (cmd_json) {
         json_t *rows = t->rows;
         t->rows = NULL;
-        return cmd_print_json(json_pack("{s:s, s:s, s:I, s:I, s:f, s:i, s:o}", "out", out, "type", to, "bytes_before", (json_int_t)t->before, "bytes",
-                                        (json_int_t)t->after, "bits_per_weight", bits, "fallbacks", t->n_fallback, "tensors", rows), err);
+        return cmd_print_json(json_pack("{s:s, s:s, s:I, s:I, s:f, s:i, s:o*, s:o}", "out", out, "type", to, "bytes_before", (json_int_t)t->before, "bytes",
+                                        (json_int_t)t->after, "bits_per_weight", bits, "fallbacks", t->n_fallback, "quality",
+                                        q ? quality_json(q) : NULL, "tensors", rows), err);
     }
     printf("%s: %s to %s, %.2f bits a weight%s\n", out, fmt_bytes(before, (double)t->before), fmt_bytes(after, (double)t->after), bits,
            t->n_fallback ? "; tensors whose rows did not fit kept more bits" : "");
+    if (q)
+        print_quality(q);
     return 0;
 }
 
@@ -74,8 +174,12 @@ static int run_quantize(const char *const *args, int n_args, struct err *err)
         rc = pool_new(&c.pool, cmd_n_thread(), err);
     if (!rc)
         rc = convert(args[0], &c, err);
+    struct stamp stamp;
+    bool measured = false;
+    if (!rc && measure && !strcmp(format, "gguf"))
+        rc = measure_and_stamp(args[0], c.pool, &stamp, &measured, err);
     if (!rc)
-        rc = print_totals(&sum, err);
+        rc = print_totals(&sum, measured ? &stamp.q : NULL, err);
     json_decref(sum.rows);
     pool_free(c.pool);
     return rc;
@@ -86,11 +190,18 @@ static const struct opt opts[] = {
     { OPT_STR, "out", &out, "<file>", "the file to write", 0, 0 },
     { OPT_CHOICE, "format", &format, "gguf|safetensors", "form of the file; safetensors hold f32, f16 and bf16", 0, 0 },
     { OPT_FLAG, "pure", &pure, NULL, "every matrix in the one type, or in the next that fits its rows", 0, 0 },
+    { OPT_FLAG, "quality", &measure, NULL, "compare the new file's predictions with the source's, print and store how far they are", 0, 0 },
+    { OPT_STR, "calib", &calib, "<file>", "text to compare on; without it a little that is built in", 0, 0 },
+    { OPT_INT, "calib-tokens", &calib_tokens, "<int>", "tokens of it at most", 2, 1e8 },
     OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_quantize = {
     "quantize", "MODEL", "write a model's weights in smaller types, or back in floats",
     "MODEL is a file or folder with GGUF or safetensors.  Vectors, norms and routers keep their type; some matrices get more bits than\n"
-    "the rest, as in llama.cpp's mixtures of the same names.  What became of each tensor is printed, with its relative error.",
+    "the rest, as in llama.cpp's mixtures of the same names.  What became of each tensor is printed, with its relative error.\n"
+    "\n"
+    "A GGUF file is then compared with its source on a text: the mean divergence (KL, in nats) of the predicted distributions, the share\n"
+    "of positions whose most likely token is another one, and both perplexities are printed and stored in the file under\n"
+    "lathe.quality.*; --no-quality leaves that out.",
     opts, run_quantize, 1, 1,
 };

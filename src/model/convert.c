@@ -158,15 +158,7 @@ static void plan_gguf(const struct source *s, const struct convert *c, struct pl
                                  .n_gqa = (int)(heads / arch_int(g, "attention.head_count_kv", heads)), .tied = !gguf_find_tensor(g, "output.weight"),
                                  .importance = c->importance != NULL, .pure = c->pure };
     for (int i = 0; i < source_count(s); i++)
-        plan[i].to = mix_type(c->mix, &m, source_at(s, i)->name, source_at(s, i), &plan[i].fell_back);
-}
-
-static bool is_extra(const struct convert *c, const char *key)
-{
-    for (int i = 0; i < c->n_extra; i++)
-        if (!strcmp(c->extra[i].key, key))
-            return true;
-    return false;
+        plan[i].to = !c->mix ? source_at(s, i)->type : mix_type(c->mix, &m, source_at(s, i)->name, source_at(s, i), &plan[i].fell_back);
 }
 
 static int put_metadata(struct gguf_writer *w, const struct gguf *g, const struct convert *c, struct err *err)
@@ -175,16 +167,14 @@ static int put_metadata(struct gguf_writer *w, const struct gguf *g, const struc
     for (int i = 0; i < gguf_n_pair(g); i++) {
         const struct gguf_pair *p = gguf_pair(g, i);
         const bool type = !strcmp(p->key, "general.file_type");
-        if (!strncmp(p->key, "split.", 6) || !strcmp(p->key, "general.alignment") || is_extra(c, p->key))
+        if (!strncmp(p->key, "split.", 6) || !strcmp(p->key, "general.alignment") || !strncmp(p->key, QUALITY_KEYS, strlen(QUALITY_KEYS)))
             continue;
-        TRY(type ? gguf_put_int(w, p->key, GGUF_U32, c->mix->file_type, err) : gguf_put_pair(w, p, err));
+        TRY(type && c->mix ? gguf_put_int(w, p->key, GGUF_U32, c->mix->file_type, err) : gguf_put_pair(w, p, err));
         typed = typed || type;
     }
-    if (!typed)
+    if (!typed && c->mix)
         TRY(gguf_put_int(w, "general.file_type", GGUF_U32, c->mix->file_type, err));
-    for (int i = 0; i < c->n_extra; i++)
-        TRY(gguf_put_str(w, c->extra[i].key, c->extra[i].value, err));
-    return 0;
+    return c->more ? c->more(c->ctx, w, err) : 0;
 }
 
 static int declare_all(struct gguf_writer *w, const struct source *s, const struct plan *plan, struct err *err)
@@ -251,17 +241,13 @@ int convert_safetensors(const struct source *s, const char *path, const struct c
         return ERR(err, USAGE, "safetensors files hold no %s, expected f32, f16 or bf16", c->mix->word);
     struct plan *plan = new_plan(s, err);
     struct st_decl *d = mem_alloc_array((size_t)source_count(s), sizeof *d);
-    struct st_pair *pairs = mem_alloc_array((size_t)c->n_extra + 1, sizeof *pairs);
+    const struct st_pair form = { "format", "pt" };
     struct st_writer *w = NULL;
-    int rc = plan && d && pairs ? 0 : ERR(err, NOMEM, "no memory for %d tensors", source_count(s));
+    int rc = plan && d ? 0 : ERR(err, NOMEM, "no memory for %d tensors", source_count(s));
     if (!rc)
         rc = declare_st(s, c, plan, d, err);
-    if (!rc) {
-        pairs[0] = (struct st_pair){ "format", "pt" };
-        if (c->n_extra)
-            memcpy(pairs + 1, c->extra, (size_t)c->n_extra * sizeof *pairs);
-        rc = st_writer_new(&w, path, d, source_count(s), pairs, c->n_extra + 1, err);
-    }
+    if (!rc)
+        rc = st_writer_new(&w, path, d, source_count(s), &form, 1, err);
     const struct sink sink = { add_st, w };
     if (!rc)
         rc = convert_all(s, c, plan, &sink, err);
@@ -270,6 +256,5 @@ int convert_safetensors(const struct source *s, const char *path, const struct c
     st_writer_free(w);
     mem_free(plan);
     mem_free(d);
-    mem_free(pairs);
     return rc;
 }

@@ -13,6 +13,7 @@
 #define CONVERT_PIECE (4 << 20)
 
 /* What became of one tensor. */
+struct gguf_writer;
 struct convert_row {
     const char *name;
     const struct source_tensor *tensor;
@@ -22,16 +23,19 @@ struct convert_row {
     double error;                  /* relative: root of the sum of squares of the errors over that of the weights */
 };
 struct convert {
-    const struct mix *mix;
+    const struct mix *mix;         /* NULL (GGUF): every tensor as it is */
     bool pure;
     struct pool *pool;
     /* Weights of the error for the columns of a matrix: [columns], or NULL when there are none; e: the expert.  May be NULL. */
     const float *(*importance)(void *ctx, const char *name, int64_t e, int64_t columns);
     void (*report)(void *ctx, const struct convert_row *row);      /* may be NULL */
+    int (*more)(void *ctx, struct gguf_writer *w, struct err *err);        /* further metadata; may be NULL */
     void *ctx;
-    const struct st_pair *extra; int n_extra;                      /* metadata to add */
 };
-/* From a GGUF source: all its metadata but those of shards, with the new general.file_type. */
+/* Keys that say how good a quantised file is; those of the source are not taken over. */
+#define QUALITY_KEYS "lathe.quality."
+/* From a GGUF source: all its metadata but those of shards and QUALITY_KEYS, with the new general.file_type.  path may be the
+ * source's own. */
 int convert_gguf(const struct source *s, const char *path, const struct convert *c, struct err *err);
 /* From a safetensors source, to F32, F16 or BF16: tensors of integers stay. */
 int convert_safetensors(const struct source *s, const char *path, const struct convert *c, struct err *err);
