@@ -228,6 +228,23 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"mixtral\",\"hidden_size\":131072,\"num_attention_heads\":1024,\"intermediate_size\":1048576,\"num_local_experts\":4096,\"num_hidden_layers\":1024}",
           ERR_RANGE, { "parameters, expected at most 2^48" } },
         { "{\"model_type\":\"lathe_gpt\"}", ERR_FORMAT, { "found no vocab_size" } },
+#define GEMMA2 "{\"model_type\":\"gemma2\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":8,\"head_dim\":4,\"max_position_embeddings\":64"
+        { GEMMA2 "}", ERR_FORMAT, { "found no query_pre_attn_scalar" } },
+        { GEMMA2 ",\"query_pre_attn_scalar\":4,\"use_bidirectional_attention\":true}", ERR_UNSUPPORTED, { "use_bidirectional_attention" } },
+        { GEMMA2 ",\"query_pre_attn_scalar\":4,\"layer_types\":[\"full_attention\",\"chunked_attention\"]}", ERR_UNSUPPORTED, { "layer_types[1] is 'chunked_attention'" } },
+        { GEMMA2 ",\"query_pre_attn_scalar\":4,\"sliding_window\":-1}", ERR_RANGE, { "sliding_window is -1" } },
+        { GEMMA2 ",\"query_pre_attn_scalar\":4,\"sliding_window\":null,\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", ERR_FORMAT, { "found no sliding_window" } },
+#define DEEPSEEK "{\"model_type\":\"deepseek_v3\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":4,\"num_attention_heads\":2,\"intermediate_size\":8,\"max_position_embeddings\":64," \
+        "\"n_routed_experts\":8,\"num_experts_per_tok\":2,\"moe_intermediate_size\":4"
+        { DEEPSEEK ",\"n_group\":3}", ERR_RANGE, { "3 groups of 8 experts" } },
+        { DEEPSEEK ",\"n_group\":4,\"topk_group\":5}", ERR_RANGE, { "5 of 4 groups" } },
+        { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"scoring_func\":\"softmax\"}", ERR_UNSUPPORTED, { "scoring_func", "'sigmoid'" } },
+        { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"moe_layer_freq\":2}", ERR_UNSUPPORTED, { "moe_layer_freq", "expected 1" } },
+        { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"qk_rope_head_dim\":3}", ERR_FORMAT, { "3 numbers of a head turn" } },
+        { "{\"model_type\":\"smollm3\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":8,\"max_position_embeddings\":64,\"no_rope_layers\":[1]}",
+          ERR_FORMAT, { "no_rope_layers has 1 entries" } },
+        { OURS ",\"num_experts\":2,\"num_experts_per_tok\":1,\"mlp_only_layers\":[2]}", ERR_FORMAT, { "mlp_only_layers[0] is not a layer" } },
+        { OURS ",\"parallel_residual\":true,\"norm_place\":\"after\"}", ERR_UNSUPPORTED, { "parallel residual" } },
         { OURS ",\"norm_bias\":true}", ERR_FORMAT, { "norm_bias", "rmsnorm" } },
         { OURS ",\"act\":\"relu\"}", ERR_UNSUPPORTED, { "act is 'relu'", "gelu, gelu_tanh, swiglu" } },
         { OURS ",\"dropout\":1.0}", ERR_RANGE, { "dropout is 1" } },
@@ -282,6 +299,11 @@ static void written_files_read_back_the_same(void **state)
     static const char *const texts[] = {
         gpt2, llama31, llama31_unscaled, mixtral, olmoe, OURS "}", OURS_MOE ",\"qk_norm\":\"full\",\"dropout\":0.25,\"router_z_loss_coef\":0.001}",
         OURS ",\"act\":\"gelu\",\"norm\":\"layernorm\",\"norm_bias\":true,\"linear_bias\":true,\"pos\":\"learned\",\"qk_norm\":\"head\",\"eos_token_id\":[]}",
+        OURS ",\"norm_place\":\"both\",\"act\":\"geglu_tanh\",\"sliding_window\":7,\"layer_types\":[\"full_attention\",\"sliding_attention\"],\"no_rope_layers\":[1,0],\"attn_logit_softcapping\":5,"
+        "\"final_logit_softcapping\":3,\"query_pre_attn_scalar\":9,\"rope_local_base_freq\":100,\"partial_rotary_factor\":0.5,\"rope_pairs\":true,\"clip_qkv\":2,\"embed_scale\":true,"
+        "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"truncate\":false,\"original_max_position_embeddings\":16}}",
+        OURS_MOE ",\"shared_expert_intermediate_size\":8,\"shared_expert_gate\":true,\"routed_scaling_factor\":2,\"mlp_only_layers\":[1]}",
+        OURS ",\"parallel_residual\":true,\"norm\":\"layernorm\",\"norm_gain\":false,\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1.5,2,3],\"long_factor\":[2,4,5,6.25]}}",
         "{\"model_type\":\"olmoe\",\"router_z_loss_coef\":0.001,\"dropout\":0.1,\"rope_theta\":123456789.125,\"rms_norm_eps\":1e-12}",
         "{\"model_type\":\"gpt2\",\"n_inner\":100,\"activation_function\":\"gelu\",\"tie_word_embeddings\":false,\"embd_pdrop\":0.3,\"resid_pdrop\":0.3}",
     };
@@ -317,6 +339,35 @@ static void written_files_read_back_the_same(void **state)
     buf_release(&w);
 }
 
+static void positions_are_stretched_by_word_only(void **state)
+{
+    (void)state;
+    struct err err;
+    struct config c = parse(llama31_unscaled, NULL);
+    assert_int_equal(config_stretch(&c, "linear:2", &err), 0);
+    assert_true(c.rope.kind == ROPE_LINEAR && c.rope.factor == 2 && c.ctx == 262144 && config_ctx_max(&c) == 262144 && !config_validate(&c, "x", &err));
+    double f[ROPE_PAIRS_MAX], g[ROPE_PAIRS_MAX];
+    const struct rope_config plain = rope_plain(500000);
+    assert_true(rope_frequencies(&c.rope, 128, c.ctx, 100, f) == 1 && rope_frequencies(&plain, 128, c.ctx, 100, g) == 1);
+    for (int i = 0; i < 64; i++)
+        assert_true(f[i] == g[i] / 2);
+    assert_int_equal(config_stretch(&c, "linear:2", &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "scaled already (linear)"));
+    c = parse(llama31_unscaled, NULL);
+    assert_int_equal(config_stretch(&c, "dynamic:4", &err), 0);
+    assert_true(c.ctx == 131072 && config_ctx_max(&c) == 524288);
+    rope_frequencies(&c.rope, 128, c.ctx, 131072, f);
+    assert_memory_equal(f, g, 64 * sizeof *f);             /* no longer than before: as before */
+    c = parse(gpt2, NULL);
+    assert_int_equal(config_stretch(&c, "yarn:4", &err), ERR_UNSUPPORTED);
+    c = parse(llama31_unscaled, NULL);
+    static const char *const bad[] = { "", "linear", "linear:", "linear:1", "linear:x", "linear:2x", "linear:nan", "linear:1e9", "linear:-2" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(config_stretch(&c, bad[i], &err), ERR_RANGE);
+    assert_int_equal(config_stretch(&c, "llama3:4", &err), ERR_UNSUPPORTED);
+    assert_int_equal(config_stretch(&c, "lin:4", &err), ERR_UNSUPPORTED);
+}
+
 static void a_folder_or_a_file_is_loaded(void **state)
 {
     (void)state;
@@ -344,6 +395,7 @@ int main(void)
         cmocka_unit_test(each_unusable_config_is_refused_with_its_reason),
         cmocka_unit_test(a_struct_that_its_family_cannot_tell_is_refused),
         cmocka_unit_test(written_files_read_back_the_same),
+        cmocka_unit_test(positions_are_stretched_by_word_only),
         cmocka_unit_test(a_folder_or_a_file_is_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

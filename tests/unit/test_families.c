@@ -1,5 +1,6 @@
 /* test_families.c - every model of tests/golden/families (transformers in float64, tools/golden/families.py): logits in
- * fp32 and bf16, whole and from the cache; of encoders the hidden states.  Each folder is a test of its own. */
+ * fp32 and bf16, whole and from the cache; of encoders the hidden states.  Then each is written back, and trained.  Each folder is a
+ * test of its own. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "infer/engine.h"
 #include "model/decoder.h"
@@ -123,6 +125,25 @@ static float difference(const float *a, const float *b, int64_t n)
         if (!(fabsf(a[i] - b[i]) <= most))        /* NaN too */
             most = fabsf(a[i] - b[i]);
     return most;
+}
+
+static bool is_not_yet(const char *name)
+{
+    for (size_t i = 0; i < sizeof not_yet / sizeof *not_yet; i++)
+        if (!strcmp(not_yet[i], name))
+            return true;
+    return false;
+}
+
+static void skip_not_yet(const char *name)
+{
+    struct config c;
+    char path[200];
+    snprintf(path, sizeof path, FOLDER "/%s", name);
+    if (config_load(&c, path, NULL, &err) == 0)
+        fail_msg("%s loads now: take it off the list not_yet", name);
+    print_message("not yet, skipped: %s: %s\n", name, err.msg);
+    skip();
 }
 
 /* ---- what is shown of each ---- */
@@ -281,23 +302,171 @@ static void check_bf16_hidden(const struct fcase *f, int i_prompt, struct share 
     decoder_release(&d);
 }
 
-static bool is_not_yet(const char *name)
+/* ---- written back ---- */
+
+struct store { const struct weights_list *l; float **w; };
+static float *place(void *ctx, int i) { return ((struct store *)ctx)->w[i]; }
+static const float *source(void *ctx, int i) { return ((struct store *)ctx)->w[i]; }
+
+static void check_config_text(const struct fcase *f)
 {
-    for (size_t i = 0; i < sizeof not_yet / sizeof *not_yet; i++)
-        if (!strcmp(not_yet[i], name))
-            return true;
-    return false;
+    struct buf a, b, warnings;
+    struct config c;
+    buf_init(&a);
+    buf_init(&b);
+    buf_init(&warnings);
+    OK(config_write(&f->c, &a, &err));
+    OK(config_parse(&c, a.data, a.len, "written", &warnings, &err));
+    OK(config_write(&c, &b, &err));
+    assert_string_equal(a.data, b.data);
+    if (strstr(warnings.data, "not used"))
+        fail_msg("%s%s", warnings.data, a.data);
+    assert_true(c.family == f->c.family && !memcmp(&c.rope, &f->c.rope, sizeof c.rope) && !memcmp(c.layer, f->c.layer, sizeof c.layer) && c.window == f->c.window &&
+                c.d_v == f->c.d_v && c.d_ff_shared == f->c.d_ff_shared && c.n_group == f->c.n_group && c.score_cap == f->c.score_cap && c.rope_share == f->c.rope_share);
+    buf_release(&a);
+    buf_release(&b);
+    buf_release(&warnings);
 }
 
-static void skip_not_yet(const char *name)
+/* Every tensor that is written has the numbers it was read from.  Gemma's weights of norms went by way of 1 + w. */
+static void check_tensors(const struct fcase *f, const char *path)
 {
-    struct config c;
-    char path[200];
-    snprintf(path, sizeof path, FOLDER "/%s", name);
-    if (config_load(&c, path, NULL, &err) == 0)
-        fail_msg("%s loads now: take it off the list not_yet", name);
-    print_message("not yet, skipped: %s: %s\n", name, err.msg);
-    skip();
+    struct safetensors *again;
+    OK(safetensors_open(&again, path, &err));
+    for (int i = 0; i < again->n_tensor; i++) {
+        const struct st_tensor *a = &again->tensor[i], *b = safetensors_find(f->model, a->name);
+        if (!b || a->rank != b->rank || memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape))
+            fail_msg("%s: tensor '%s' was not in the file, or of another shape", f->name, a->name);
+        for (int64_t k = 0; k < a->n; k++) {
+            float x, y;
+            OK(st_read_f32(a, k, 1, &x, &err));
+            OK(st_read_f32(b, k, 1, &y, &err));
+            if (f->c.norm_plus_one && strstr(a->name, "norm") ? fabsf(x - y) > 1.2e-7f : x != y)
+                fail_msg("%s: %s[%lld] is %.9g, was %.9g", f->name, a->name, (long long)k, (double)x, (double)y);
+        }
+    }
+    safetensors_free(again);
+}
+
+static void written_back_as_it_was_read(void **state)
+{
+    struct fcase f;
+    char path[] = "/tmp/lathe-families-XXXXXX";
+    if (is_not_yet(*state))
+        skip_not_yet(*state);
+    open_family(&f, *state);
+    check_config_text(&f);
+    struct store s = { f.l, mem_alloc_array((size_t)f.l->n_weight, sizeof *s.w) };
+    for (int i = 0; i < f.l->n_weight; i++)
+        s.w[i] = mem_alloc_array((size_t)f.l->weight[i].n, sizeof **s.w);
+    OK(weights_load(f.l, f.model, place, &s, &err));
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    OK(weights_save(f.l, path, ST_F32, source, &s, NULL, 0, NULL, NULL, &err));
+    check_tensors(&f, path);
+    unlink(path);
+    for (int i = 0; i < f.l->n_weight; i++)
+        mem_free(s.w[i]);
+    mem_free(s.w);
+    close_family(&f);
+}
+
+/* ---- training ---- */
+
+struct trained { struct decoder d; int T; const int32_t *ids; };
+
+static double train_loss(struct trained *t)
+{
+    const struct tensor *x = t->d.g->tensor;
+    const int32_t start[2] = { 0, t->T };
+    const struct step step = { .T = t->T, .S = 1, .seq_start = start, .loss_scale = 1.0 / (t->T - 1), .aux_scale = 1 };
+    for (int i = 0; i < t->T; i++) {
+        ((int32_t *)x[t->d.ids].data)[i] = t->ids[i];
+        ((int32_t *)x[t->d.pos].data)[i] = i;
+        ((int32_t *)x[t->d.target].data)[i] = i + 1 < t->T ? t->ids[i + 1] : -1;
+    }
+    graph_run(t->d.g, PASS_PREPARE, &step);
+    graph_run(t->d.g, PASS_FORWARD, &step);
+    graph_run(t->d.g, PASS_BACKWARD, &step);
+    double sum = 0;
+    for (int i = 0; i < t->T; i++)
+        sum += (double)((const float *)x[t->d.nll].data)[i] * step.loss_scale;
+    for (int i = 0; i < t->d.n_stats; i++) {
+        const struct aux_losses l = graph_aux_losses(x[t->d.stats[i]].data, &t->d.route);
+        sum += l.lb + l.z;
+    }
+    return sum;
+}
+
+/* w += step * direction, for all weights. */
+static void move_weights(struct trained *t, const struct weights_list *l, float *const *direction, double step)
+{
+    for (int i = 0; i < l->n_weight; i++)
+        for (int64_t k = 0; k < l->weight[i].n; k++)
+            decoder_weight(&t->d, i)[k] += (float)(step * (double)direction[i][k]);
+}
+
+/* Sum over layers and experts of a number that tells how many tokens chose which. */
+static double sum_of_choices(const struct trained *t)
+{
+    double sum = 0;
+    for (int i = 0; i < t->d.n_stats; i++)
+        for (int e = 0; e < t->d.route.n_expert; e++)
+            sum += ((const double *)t->d.g->tensor[t->d.stats[i]].data)[e] * sqrt(2 + 3 * i + 50 * e);
+    return sum;
+}
+
+/* Along the gradient of all weights the loss climbs by the gradient's length: operations together, as the family has them. */
+static void the_loss_climbs_as_steeply_as_the_gradient_says(void **state)
+{
+    struct fcase f;
+    if (is_not_yet(*state))
+        skip_not_yet(*state);
+    open_family(&f, *state);
+    struct trained t = { .T = f.prompt[0].T, .ids = f.prompt[0].ids };
+    const struct decoder_opts o = { .use = DECODER_TRAIN, .compute = DT_F32, .recompute = RECOMPUTE_CHEAP, .ctx = t.T };
+    f.c.dropout = 0;
+    if (config_untrainable(&f.c)) {
+        assert_int_equal(decoder_record(&t.d, &f.c, &o, &err), ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, f.c.encoder ? "encoder" : "is not implemented"));
+        close_family(&f);
+        return;
+    }
+    OK(decoder_record(&t.d, &f.c, &o, &err));
+    OK(decoder_plan(&t.d, t.T, 1, 2, NULL, &err));
+    OK(decoder_bind(&t.d, pool, NULL, &err));
+    OK(weights_load(f.l, f.model, decoder_weight, &t.d, &err));
+    train_loss(&t);
+    const double choices_before = sum_of_choices(&t);
+    float **direction = mem_alloc_array((size_t)f.l->n_weight, sizeof *direction);
+    double square = 0;
+    for (int i = 0; i < f.l->n_weight; i++) {
+        const int64_t n = f.l->weight[i].n;
+        direction[i] = mem_alloc_array((size_t)n, sizeof **direction);
+        assert_true(t.d.g->tensor[i].grad >= 0);
+        memcpy(direction[i], t.d.g->tensor[t.d.g->tensor[i].grad].data, (size_t)n * sizeof **direction);
+        for (int64_t k = 0; k < n; k++)
+            square += (double)direction[i][k] * (double)direction[i][k];
+    }
+    const double length = sqrt(square);
+    double h = 2e-3, slope = 0;
+    for (bool same = false; !same && h > 5e-5; h /= 2) {      /* a step on which a token changes experts is too long */
+        move_weights(&t, f.l, direction, h / length);
+        const double up = train_loss(&t);
+        same = sum_of_choices(&t) == choices_before;
+        move_weights(&t, f.l, direction, -2 * h / length);
+        slope = (up - train_loss(&t)) / (2 * h);
+        same = same && sum_of_choices(&t) == choices_before;
+        move_weights(&t, f.l, direction, h / length);
+    }
+    if (!(fabs(slope - length) <= 0.005 * length))
+        fail_msg("%s: the loss climbs by %.6g, the gradient says %.6g", f.name, slope, length);
+    for (int i = 0; i < f.l->n_weight; i++)
+        mem_free(direction[i]);
+    mem_free(direction);
+    decoder_release(&t.d);
+    close_family(&f);
 }
 
 static void same_logits_as_transformers(void **state)
@@ -327,12 +496,14 @@ int main(void)
 {
     struct dirent **entry;
     const int n = scandir(FOLDER, &entry, visible, alphasort);
-    struct CMUnitTest *tests = n > 0 ? calloc((size_t)n, sizeof *tests) : NULL;
+    struct CMUnitTest *tests = n > 0 ? calloc(3 * (size_t)n, sizeof *tests) : NULL;
     if (!tests || pool_new(&pool, 2, &err) < 0)
         return 1;
     for (int i = 0; i < n; i++)
-        tests[i] = (struct CMUnitTest){ entry[i]->d_name, same_logits_as_transformers, NULL, NULL, entry[i]->d_name };
-    const int failed = _cmocka_run_group_tests("families", tests, (size_t)n, NULL, NULL);
+        for (int k = 0; k < 3; k++)
+            tests[k * n + i] = (struct CMUnitTest){ entry[i]->d_name, k == 0 ? same_logits_as_transformers : k == 1 ? written_back_as_it_was_read :
+                                                    the_loss_climbs_as_steeply_as_the_gradient_says, NULL, NULL, entry[i]->d_name };
+    const int failed = _cmocka_run_group_tests("families", tests, 3 * (size_t)n, NULL, NULL);
     for (int i = 0; i < n; i++)
         free(entry[i]);
     free(entry);
