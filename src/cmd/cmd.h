@@ -34,6 +34,7 @@ int cmd_n_thread(void);
 extern const char *cmd_precision;
 #define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
 enum weights_as cmd_weights_as(void);
+#define OPT_ROPE_SCALING(to) { OPT_STR, "rope-scaling", (to), "<kind:factor>", "stretch the model's positions: linear:4, dynamic:2 or yarn:4", 0, 0 }
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);

@@ -9,6 +9,7 @@
 #include "infer/sample.h"
 
 static const char *prompt, *prompt_file;
+static const char *rope_scaling;
 static int64_t n_predict = 128, top_k, seed = 1, ctx;
 static double temperature = 0.8, top_p = 1;
 
@@ -121,7 +122,7 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     buf_init(&text);
     buf_init(&g.text);
     buf_init(&g.pending);
-    const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .as = cmd_weights_as() };
+    const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .as = cmd_weights_as() };
     int rc = read_prompt(&text, err);
     if (!rc)
         rc = pool_new(&pool, cmd_n_thread(), err);
@@ -156,6 +157,7 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "top-p", &top_p, "<share>", "choose among the most likely that together have this probability", 0, 1 },
     { OPT_INT, "seed", &seed, "<int>", "of the choices; the same seed gives the same text", 0, 9e18 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions to make room for; 0: the model's", 0, 1e9 },
+    OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
     OPT_THREADS,
     OPT_JSON,

@@ -8,6 +8,7 @@
 #include "infer/engine.h"
 #include "infer/score.h"
 
+static const char *rope_scaling;
 static int64_t ctx, limit;
 static const char *convention = "llamacpp";
 
@@ -85,7 +86,7 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
     while (strcmp(convention, score_convention_name(o.convention)))
         o.convention++;
     const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
-    const struct engine_opts eo = { .n_slot = slots, .ctx = (int)ctx, .step_tokens = 512, .n_logits = 64, .as = cmd_weights_as() };
+    const struct engine_opts eo = { .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64, .as = cmd_weights_as() };
     int rc = pool_new(&pool, cmd_n_thread(), err);
     if (!rc)
         rc = engine_new(&e, args[0], &eo, pool, err);
@@ -100,6 +101,7 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
 
 static const struct opt opts[] = {
     { OPT_INT, "ctx", &ctx, "<int>", "tokens of a window; 0: the model's positions", 0, 1e9 },
+    OPT_ROPE_SCALING(&rope_scaling),
     { OPT_CHOICE, "convention", &convention, "llamacpp|rolling|all", "which tokens count", 0, 0 },
     { OPT_INT, "limit", &limit, "<int>", "windows at most; 0: the whole text", 0, 1e9 },
     OPT_PRECISION,

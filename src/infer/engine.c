@@ -18,7 +18,7 @@ struct engine {
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
 };
 
-static int open_files(struct engine *e, const char *path, bool no_tok, struct err *err)
+static int open_files(struct engine *e, const char *path, const struct engine_opts *o, struct err *err)
 {
     struct buf warnings;
     buf_init(&warnings);
@@ -28,7 +28,9 @@ static int open_files(struct engine *e, const char *path, bool no_tok, struct er
     buf_release(&warnings);
     TRY(rc);
     e->config = e->model.config;
-    if (!no_tok)
+    if (o->rope_scaling)
+        TRY(config_stretch(&e->config, o->rope_scaling, err));
+    if (!o->no_tok)
         TRY(tok_load(&e->tok, model_tok_path(&e->model, path), err));
     if (e->tok && tok_vocab_size(e->tok) > e->config.vocab_size)
         return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(e->tok), e->config.vocab_size);
@@ -69,7 +71,7 @@ static int load(struct engine *e, const char *path, const struct engine_opts *o,
 
 static int open_model(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
 {
-    TRY(open_files(e, path, o->no_tok, err));
+    TRY(open_files(e, path, o, err));
     TRY(choose_sizes(e, o, err));
     return load(e, path, o, pool, err);
 }

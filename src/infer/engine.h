@@ -15,6 +15,7 @@ struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
     int step_tokens;             /* tokens of one step at most: longer prompts go in pieces */
     int n_logits;                /* rows of logits at once at most (0: n_slot) */
+    const char *rope_scaling;    /* config_stretch, or NULL */
     bool no_tok;                 /* do without a tokenizer: engine_tok() is NULL */
     enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
 };
