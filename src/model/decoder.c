@@ -293,7 +293,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(id = record_weight(r, w, r->o->types ? &r->o->types[i] : NULL));
         assert(id == i);                          /* decoder_weight() counts on it */
     }
-    if (r->o->types && c->tie_embeddings) {
+    if (r->o->types && c->tie_embeddings && r->o->use != DECODER_HIDDEN) {
         const enum panel_type panel = panel_of(r->o->types[0].type[0]);
         TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
     }

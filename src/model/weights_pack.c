@@ -87,7 +87,7 @@ static enum cpu_type type_as(enum cpu_type file, enum weights_as as)
     return as == WEIGHTS_F32 ? TYPE_F32 : as == WEIGHTS_BF16 ? TYPE_BF16 : as == WEIGHTS_F16 ? TYPE_F16 : type_block_bytes(file) == 1 ? TYPE_BF16 : file;
 }
 
-static bool is_table(const struct weight *w) { return !strcmp(w->name, "embed") || !strcmp(w->name, "pos"); }
+static bool is_table(const struct weight *w) { return !strcmp(w->name, "embed") || !strcmp(w->name, "pos") || !strcmp(w->name, "type"); }
 static bool is_router(const struct weight *w) { return strstr(w->name, "router") || strstr(w->name, "shared_gate.w"); }
 
 /* What the weight becomes where its parts do not say it: floats of the type asked for. */

@@ -13,6 +13,7 @@ lathe generate run -p 'the quick brown' -n 12 --temp 0 --quiet --threads 1
 lathe generate run -p 'the' -n 8 --seed 7 --quiet --threads 1 > a
 lathe generate run -p 'the' -n 8 --seed 7 --quiet --threads 2 > b
 cmp a b && echo same text with other threads
+lathe embed run -p 'the fox' --quiet --threads 1 > a; lathe embed run -p 'the fox' --quiet --threads 2 | cmp - a && tr ',' '\n' < a | wc -l
 lathe info run | head -n 7
 printf 'the fox' > t; lathe tokenize run t --json | tr -d ' \n'; echo
 lathe train config.yaml --out run --quiet && echo nothing left to do

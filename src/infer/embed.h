@@ -1,0 +1,38 @@
+/* embed.h - a loaded model that turns texts into vectors: an encoder, or a decoder's last hidden states.
+ *
+ * An embedder belongs to one thread; the pool's threads work inside its calls.  A text's vector depends on nothing but the text. */
+#ifndef INFER_EMBED_H
+#define INFER_EMBED_H
+#include "base/pool.h"
+#include "model/config.h"
+#include "model/tok.h"
+#include "model/weights_pack.h"
+
+/* One vector of a text's: the mean of all tokens', the first token's, or the last one's. */
+#define POOL_KINDS(X) X(POOL_MEAN, "mean") X(POOL_CLS, "cls") X(POOL_LAST, "last")
+#define X(name, word) name,
+enum pool_kind { POOL_KINDS(X) N_POOL_KIND };
+#undef X
+const char *pool_kind_name(enum pool_kind k);
+
+struct embedder;
+struct embed_opts {
+    int ctx;                     /* tokens of a text at most (0: the model's positions) */
+    bool no_tok;                 /* do without a tokenizer: embedder_tok() is NULL */
+    const char *rope_scaling;    /* config_stretch, or NULL */
+    enum weights_as as;
+};
+
+/* path: as of model_open.  What sentence-transformers' files beside the model say about pooling and length of the vector is
+ * read (modules.json, 1_Pooling/config.json); a further layer there that is not implemented is an error. */
+int embedder_new(struct embedder **out, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err);
+void embedder_free(struct embedder *e);
+const struct config *embedder_config(const struct embedder *e);
+const struct tok *embedder_tok(const struct embedder *e);
+/* As the files say; where they do not: the mean for encoders, the last token for decoders, and of length 1. */
+enum pool_kind embedder_pooling(const struct embedder *e);
+bool embedder_normalizes(const struct embedder *e);
+
+/* out[d_model]: the vector of a text of n tokens; of length 1 if `normalize`. */
+int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err);
+#endif

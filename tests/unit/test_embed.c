@@ -1,0 +1,157 @@
+/* test_embed.c - vectors of the encoders of tests/golden/families: the mean that transformers gives, first and last token, length
+ * 1, the same in every form that weights are kept in; what sentence-transformers' files say; refusals. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "infer/embed.h"
+
+static struct pool *pool;
+static struct err err;
+#define OK(expr)                              \
+    do {                                      \
+        if ((expr) < 0)                       \
+            fail_msg(#expr ": %s", err.msg);  \
+    } while (0)
+
+static const struct st_tensor *find(const struct safetensors *st, const char *name, int i)
+{
+    char full[40];
+    snprintf(full, sizeof full, "%s.%d", name, i);
+    return safetensors_find(st, full);
+}
+
+static float difference(const float *a, const float *b, int n)
+{
+    float most = 0;
+    for (int i = 0; i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= most))
+            most = fabsf(a[i] - b[i]);
+    return most;
+}
+
+static void the_mean_is_transformers(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "bert", "distilbert", "roberta", "xlm_roberta" };
+    for (size_t m = 0; m < sizeof names / sizeof *names; m++) {
+        char path[100];
+        struct safetensors *want;
+        struct embedder *e;
+        snprintf(path, sizeof path, "tests/golden/families/%s", names[m]);
+        const struct embed_opts o = { .no_tok = true };
+        OK(embedder_new(&e, path, &o, pool, &err));
+        assert_int_equal(embedder_pooling(e), !strcmp(names[m], "bert") || !strcmp(names[m], "distilbert") ? POOL_MEAN : POOL_CLS);      /* their 1_Pooling */
+        const int C = embedder_config(e)->d_model;
+        strcat(path, "/golden.safetensors");
+        OK(safetensors_open(&want, path, &err));
+        for (int i = 0; i < 2; i++) {
+            const struct st_tensor *ids = find(want, "ids", i), *hidden = find(want, "hidden", i);
+            float mean[64], got[64], unit[64];
+            OK(st_read_f32(find(want, "mean", i), 0, C, mean, &err));
+            OK(embedder_run(e, ids->data, (int)ids->n, POOL_MEAN, false, got, &err));
+            if (!(difference(got, mean, C) <= 1e-5f))
+                fail_msg("%s, text %d: the mean differs by %.3g", names[m], i, (double)difference(got, mean, C));
+            OK(embedder_run(e, ids->data, (int)ids->n, POOL_MEAN, true, unit, &err));
+            double square = 0, dot = 0, length = 0;
+            for (int c = 0; c < C; c++)
+                square += (double)unit[c] * (double)unit[c], dot += (double)unit[c] * (double)got[c], length += (double)got[c] * (double)got[c];
+            assert_true(fabs(square - 1) < 1e-6 && fabs(dot - sqrt(length)) < 1e-5);
+            for (int k = 0; k < 2; k++) {
+                OK(st_read_f32(hidden, k ? (ids->n - 1) * C : 0, C, mean, &err));
+                OK(embedder_run(e, ids->data, (int)ids->n, k ? POOL_LAST : POOL_CLS, false, got, &err));
+                assert_true(difference(got, mean, C) <= 1e-4f);
+            }
+        }
+        assert_int_equal(embedder_run(e, find(want, "ids", 0)->data, 0, POOL_MEAN, true, (float[64]){ 0 }, &err), ERR_RANGE);
+        assert_int_equal(embedder_run(e, &(int32_t){ 71 }, 1, POOL_MEAN, true, (float[64]){ 0 }, &err), ERR_RANGE);
+        safetensors_free(want);
+        embedder_free(e);
+    }
+}
+
+/* ---- sentence-transformers' files ---- */
+
+static char dir[] = "/tmp/lathe-embed-XXXXXX";
+
+static void copy(const char *name)
+{
+    struct buf b;
+    char from[100], to[100];
+    buf_init(&b);
+    snprintf(from, sizeof from, "tests/golden/families/bert/%s", name);
+    snprintf(to, sizeof to, "%s/%s", dir, name);
+    OK(file_read(from, (size_t)1 << 24, &b, &err));
+    OK(file_write_all(to, b.data, b.len, &err));
+    buf_release(&b);
+}
+
+static int open_with(const char *modules, const char *pooling, struct embedder **e)
+{
+    char path[100];
+    snprintf(path, sizeof path, "%s/modules.json", dir);
+    OK(file_write_all(path, modules, strlen(modules), &err));
+    snprintf(path, sizeof path, "%s/1_Pooling", dir);
+    OK(file_mkdirs(path, &err));
+    strcat(path, "/config.json");
+    OK(file_write_all(path, pooling, strlen(pooling), &err));
+    const struct embed_opts o = { .no_tok = true };
+    return embedder_new(e, dir, &o, pool, &err);
+}
+
+#define MODULE(kind) "{\"idx\": 0, \"path\": \"x\", \"type\": \"sentence_transformers.models." kind "\"}"
+static void the_files_beside_the_model_are_followed(void **state)
+{
+    (void)state;
+    struct embedder *e;
+    assert_non_null(mkdtemp(dir));
+    copy("config.json");
+    copy("model.safetensors");
+    OK(open_with("[" MODULE("Transformer") "," MODULE("Pooling") "]", "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": false}", &e));
+    assert_true(embedder_pooling(e) == POOL_CLS && !embedder_normalizes(e));
+    embedder_free(e);
+    OK(open_with("[" MODULE("Transformer") "," MODULE("Normalize") "]", "{\"pooling_mode_lasttoken\": true}", &e));
+    assert_true(embedder_pooling(e) == POOL_LAST && embedder_normalizes(e));
+    embedder_free(e);
+    assert_int_equal(open_with("[" MODULE("Dense") "]", "{\"pooling_mode_mean_tokens\": true}", &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "models.Dense"));
+    assert_int_equal(open_with("[]", "{\"pooling_mode_max_tokens\": true}", &e), ERR_UNSUPPORTED);
+    assert_int_equal(open_with("3", "{\"pooling_mode_mean_tokens\": true}", &e), ERR_FORMAT);
+    assert_int_equal(open_with("[1]", "{\"pooling_mode_mean_tokens\": true}", &e), ERR_UNSUPPORTED);
+    OK(file_remove_tree(dir, &err));
+}
+
+static void positions_beyond_the_models_are_refused(void **state)
+{
+    (void)state;
+    struct embedder *e;
+    struct embed_opts o = { .no_tok = true, .ctx = 65 };
+    assert_int_equal(embedder_new(&e, "tests/golden/families/bert", &o, pool, &err), ERR_RANGE);
+    assert_int_equal(embedder_new(&e, "tests/golden/families/gemma", &o, pool, &err), ERR_RANGE);
+    o.rope_scaling = "linear:2";
+    assert_int_equal(embedder_new(&e, "tests/golden/families/bert", &o, pool, &err), ERR_UNSUPPORTED);
+    OK(embedder_new(&e, "tests/golden/families/gemma", &o, pool, &err));
+    assert_int_equal(embedder_pooling(e), POOL_LAST);
+    float out[64];
+    OK(embedder_run(e, (int32_t[]){ 1, 2, 3 }, 3, POOL_LAST, true, out, &err));
+    embedder_free(e);
+}
+
+int main(void)
+{
+    if (pool_new(&pool, 2, &err) < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_mean_is_transformers),
+        cmocka_unit_test(the_files_beside_the_model_are_followed),
+        cmocka_unit_test(positions_beyond_the_models_are_refused),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    pool_free(pool);
+    return failed;
+}
