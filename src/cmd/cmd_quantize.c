@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cmd/calib_text.h"
 #include "cmd/cmd.h"
+#include "infer/importance.h"
 #include "infer/quality.h"
 #include "model/convert.h"
 #include "model/gguf.h"
@@ -14,10 +15,10 @@
 #define CALIB_CTX 256
 
 static const char *to = "", *out = "", *format = "gguf", *calib = "";
-static bool pure, measure = true;
+static bool pure, measure = true, weigh = true;
 static int64_t calib_tokens = 4096;
 
-struct totals { size_t before, after; int64_t n; int n_fallback; json_t *rows; };
+struct totals { size_t before, after; int64_t n; int n_fallback; json_t *rows; struct importance *importance; };
 
 static void shape_text(const struct source_tensor *t, char *text, size_t size)
 {
@@ -45,7 +46,7 @@ static void report(void *ctx, const struct convert_row *r)
 
 /* ---- how far the new file is from its source ---- */
 
-struct stamp { struct quality q; char sha256[SHA256_HEX]; const char *text; };
+struct stamp { struct quality q; char sha256[SHA256_HEX]; const char *text; bool weighted; };
 
 static int put_stamp(void *ctx, struct gguf_writer *w, struct err *err)
 {
@@ -60,6 +61,7 @@ static int put_stamp(void *ctx, struct gguf_writer *w, struct err *err)
         TRY(gguf_put_num(w, key, GGUF_F32, number[i].value, err));
     }
     TRY(gguf_put_int(w, QUALITY_KEYS "tokens", GGUF_U32, s->q.n_token, err));
+    TRY(gguf_put_int(w, QUALITY_KEYS "importance", GGUF_BOOL, s->weighted, err));
     TRY(gguf_put_str(w, QUALITY_KEYS "text", s->text, err));
     return gguf_put_str(w, QUALITY_KEYS "text_sha256", s->sha256, err);
 }
@@ -75,22 +77,32 @@ static int write_stamp(struct stamp *s, struct pool *pool, struct err *err)
     return rc;
 }
 
-static int compare(const char *path, const struct buf *text, struct pool *pool, struct quality *q, struct err *err)
+/* The text's tokens that are used: of a given one the first half to weigh columns by, the second to measure on; all of the one
+ * that is built in to measure on. */
+struct text { struct buf bytes; struct tok_ids ids; int from, n, ctx; int32_t bos; };
+
+static int encode(struct engine *e, struct text *t, bool second_half, struct err *err)
 {
-    const struct engine_opts o = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1 };
+    TRY(tok_encode(engine_tok(e), t->bytes.data, t->bytes.len, TOK_PLAIN, &t->ids, err));
+    const int64_t most = *calib ? 2 * calib_tokens : calib_tokens, n = (int64_t)t->ids.n < most ? (int64_t)t->ids.n : most;
+    t->from = second_half && *calib ? (int)(n / 2) : 0;
+    t->n = *calib && !second_half ? (int)(n / 2) : (int)n - t->from;
+    t->ctx = engine_ctx(e) < CALIB_CTX ? engine_ctx(e) : CALIB_CTX;
+    t->bos = tok_bos(engine_tok(e));
+    return 0;
+}
+
+static int compare(const char *path, struct text *t, struct pool *pool, struct quality *q, struct err *err)
+{
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1 }, p = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1, .no_tok = true };
     struct engine *source = NULL, *other = NULL;
-    struct tok_ids ids = { 0 };
     int rc = engine_new(&source, path, &o, pool, err);
-    const struct engine_opts p = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1, .no_tok = true };
     if (!rc)
         rc = engine_new(&other, out, &p, pool, err);
     if (!rc)
-        rc = tok_encode(engine_tok(source), text->data, text->len, TOK_PLAIN, &ids, err);
-    if (!rc) {
-        const int n = ids.n < (size_t)calib_tokens ? (int)ids.n : (int)calib_tokens, ctx = engine_ctx(source) < CALIB_CTX ? engine_ctx(source) : CALIB_CTX;
-        rc = quality_compare(q, source, other, ids.id, n, ctx, tok_bos(engine_tok(source)), err);
-    }
-    tok_ids_release(&ids);
+        rc = encode(source, t, true, err);
+    if (!rc)
+        rc = quality_compare(q, source, other, t->ids.id + t->from, t->n, t->ctx, t->bos, err);
     engine_free(other);
     engine_free(source);
     return rc;
@@ -107,17 +119,40 @@ static int read_text(struct buf *text, struct stamp *s, struct err *err)
 static int measure_and_stamp(const char *path, struct pool *pool, struct stamp *s, bool *measured, struct err *err)
 {
     struct err why = { 0 };
-    struct buf text;
-    buf_init(&text);
-    int rc = read_text(&text, s, err);
+    struct text t = { .ids = { 0 } };
+    buf_init(&t.bytes);
+    int rc = read_text(&t.bytes, s, err);
     if (!rc) {
-        *measured = compare(path, &text, pool, &s->q, &why) == 0;
+        *measured = compare(path, &t, pool, &s->q, &why) == 0;
         if (*measured)
             rc = write_stamp(s, pool, err);
         else
             log_warn("quality was not measured: %s", why.msg);
     }
-    buf_release(&text);
+    tok_ids_release(&t.ids);
+    buf_release(&t.bytes);
+    return rc;
+}
+
+/* ---- importance ---- */
+
+static int weigh_columns(const char *path, struct pool *pool, struct importance **importance, struct err *err)
+{
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1 };
+    struct stamp unused;
+    struct text t = { .ids = { 0 } };
+    struct engine *e = NULL;
+    buf_init(&t.bytes);
+    int rc = read_text(&t.bytes, &unused, err);
+    if (!rc)
+        rc = engine_new(&e, path, &o, pool, err);
+    if (!rc)
+        rc = encode(e, &t, false, err);
+    if (!rc)
+        rc = importance_measure(importance, e, t.ids.id, t.n, t.ctx, t.bos, err);
+    engine_free(e);
+    tok_ids_release(&t.ids);
+    buf_release(&t.bytes);
     return rc;
 }
 
@@ -151,6 +186,12 @@ static int print_totals(struct totals *t, const struct quality *q, struct err *e
     return 0;
 }
 
+static const float *importance_for(void *ctx, const char *name, int64_t e, int64_t columns)
+{
+    const struct totals *t = ctx;
+    return importance_of(t->importance, name, e, columns);
+}
+
 static int convert(const char *path, const struct convert *c, struct err *err)
 {
     struct source *s;
@@ -172,14 +213,19 @@ static int run_quantize(const char *const *args, int n_args, struct err *err)
         rc = ERR(err, USAGE, "expected --out FILE");
     if (!rc)
         rc = pool_new(&c.pool, cmd_n_thread(), err);
+    if (!rc && weigh && *calib) {
+        rc = weigh_columns(args[0], c.pool, &sum.importance, err);
+        c.importance = importance_for;
+    }
     if (!rc)
         rc = convert(args[0], &c, err);
-    struct stamp stamp;
+    struct stamp stamp = { .weighted = sum.importance != NULL };
     bool measured = false;
     if (!rc && measure && !strcmp(format, "gguf"))
         rc = measure_and_stamp(args[0], c.pool, &stamp, &measured, err);
     if (!rc)
         rc = print_totals(&sum, measured ? &stamp.q : NULL, err);
+    importance_free(sum.importance);
     json_decref(sum.rows);
     pool_free(c.pool);
     return rc;
@@ -191,8 +237,9 @@ static const struct opt opts[] = {
     { OPT_CHOICE, "format", &format, "gguf|safetensors", "form of the file; safetensors hold f32, f16 and bf16", 0, 0 },
     { OPT_FLAG, "pure", &pure, NULL, "every matrix in the one type, or in the next that fits its rows", 0, 0 },
     { OPT_FLAG, "quality", &measure, NULL, "compare the new file's predictions with the source's, print and store how far they are", 0, 0 },
-    { OPT_STR, "calib", &calib, "<file>", "text to compare on; without it a little that is built in", 0, 0 },
-    { OPT_INT, "calib-tokens", &calib_tokens, "<int>", "tokens of it at most", 2, 1e8 },
+    { OPT_STR, "calib", &calib, "<file>", "text of the model's use: columns are weighed by what goes into them on its first half; compared on the second", 0, 0 },
+    { OPT_FLAG, "importance", &weigh, NULL, "weigh columns by the calibration text", 0, 0 },
+    { OPT_INT, "calib-tokens", &calib_tokens, "<int>", "tokens at most, for weighing and for comparing", 2, 1e8 },
     OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_quantize = {
@@ -202,6 +249,6 @@ const struct command command_quantize = {
     "\n"
     "A GGUF file is then compared with its source on a text: the mean divergence (KL, in nats) of the predicted distributions, the share\n"
     "of positions whose most likely token is another one, and both perplexities are printed and stored in the file under\n"
-    "lathe.quality.*; --no-quality leaves that out.",
+    "lathe.quality.*; --no-quality leaves that out.  Without --calib the text is a little that is built in, and no column is weighed.",
     opts, run_quantize, 1, 1,
 };

@@ -105,6 +105,12 @@ void engine_free(struct engine *e)
 
 const struct config *engine_config(const struct engine *e) { return &e->config; }
 const struct tok *engine_tok(const struct engine *e) { return e->tok; }
+const struct model *engine_model(const struct engine *e) { return &e->model; }
+
+void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx)
+{
+    e->d.g->watch = fn, e->d.g->watch_ctx = ctx;
+}
 size_t engine_bytes(const struct engine *e) { return e->d.g->plan.total; }
 size_t engine_weight_bytes(const struct engine *e) { return e->d.g->plan.bytes[TENSOR_PACKED]; }
 int engine_ctx(const struct engine *e) { return e->ctx; }

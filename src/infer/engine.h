@@ -5,6 +5,7 @@
 #ifndef INFER_ENGINE_H
 #define INFER_ENGINE_H
 #include "model/config.h"
+#include "model/model.h"
 #include "model/tok.h"
 #include "model/weights_pack.h"
 #include "base/pool.h"
@@ -25,6 +26,9 @@ int engine_new(struct engine **out, const char *path, const struct engine_opts *
 void engine_free(struct engine *e);
 const struct config *engine_config(const struct engine *e);
 const struct tok *engine_tok(const struct engine *e);
+const struct model *engine_model(const struct engine *e);
+/* fn is called after each operation of each step (graph.h); NULL: nobody. */
+void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
 size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels */
 int engine_ctx(const struct engine *e);

@@ -146,6 +146,9 @@ struct graph {
     const struct cpu_kernels *k;
     struct pool *pool;
     char *block[N_TENSOR_KIND], *work, *scratch;     /* owned, or NULL when borrowed */
+    /* Called after each node of a run, whose operands are still as they were; NULL: nobody watches. */
+    void (*watch)(void *ctx, const struct graph *g, const struct node *n, const struct step *step);
+    void *watch_ctx;
 };
 
 struct graph *graph_new(void);     /* NULL without memory */

@@ -202,6 +202,8 @@ void graph_run(struct graph *g, enum pass pass, const struct step *step)
             op_code[n->op]->forward(&r, n);
         else
             op_code[n->op]->backward(&r, n);
+        if (g->watch)
+            g->watch(g->watch_ctx, g, n, step);
     }
 }
 

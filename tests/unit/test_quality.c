@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
+#include "infer/importance.h"
 #include "infer/quality.h"
 #include "model/convert.h"
 
@@ -86,6 +87,60 @@ static void what_cannot_be_compared_is_refused(void **state)
     assert_int_equal(quality_compare(&q, f32, half, ids, N, 1 << 20, -1, &err), ERR_RANGE);
 }
 
+/* Into the first layer goes the norm of the embedding; the sums by hand, one row more in the divisor. */
+static void columns_weigh_what_goes_into_them(void **state)
+{
+    (void)state;
+    struct importance *m;
+    const struct source *s = engine_model(f32)->source;
+    const struct source_tensor *embed = source_find(s, "model.embed_tokens.weight"), *norm = source_find(s, "model.layers.0.input_layernorm.weight");
+    const int C = engine_config(f32)->d_model;
+    double want[512] = { 0 };
+    OK(importance_measure(&m, f32, ids, N, CTX, -1, &err));
+    for (int i = 0; i < N; i++) {
+        const float *x = (const float *)embed->data + ids[i] * C, *w = norm->data;
+        double mean = 0;
+        for (int k = 0; k < C; k++)
+            mean += (double)x[k] * (double)x[k] / C;
+        for (int k = 0; k < C; k++) {
+            const double v = (double)x[k] / sqrt(mean + engine_config(f32)->norm_eps) * (double)w[k];
+            want[k] += v * v / (N + 1);
+        }
+    }
+    static const char *const names[] = { "model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.v_proj.weight" };
+    for (int j = 0; j < 2; j++) {
+        const float *got = importance_of(m, names[j], 0, C);
+        assert_non_null(got);
+        for (int k = 0; k < C; k++)
+            assert_true(fabs((double)got[k] - want[k]) <= 1e-4 * want[k]);
+    }
+    assert_non_null(importance_of(m, "lm_head.weight", 0, C));
+    assert_non_null(importance_of(m, "model.layers.1.mlp.down_proj.weight", 0, engine_config(f32)->d_ff));
+    assert_null(importance_of(m, names[0], 0, C + 1));
+    assert_null(importance_of(m, "none", 0, C));
+    importance_free(m);
+}
+
+/* Rows of all experts together are the tokens times top k, so those that nothing went into are the unused. */
+static void experts_weigh_their_own_rows(void **state)
+{
+    (void)state;
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = 7, .n_logits = 1, .no_tok = true };
+    struct engine *e;
+    struct importance *m;
+    OK(engine_new(&e, "tests/golden/mixtral", &o, pool, &err));
+    OK(importance_measure(&m, e, ids, 1, CTX, -1, &err));
+    int n_used = 0;
+    for (int x = 0; x < engine_config(e)->n_expert; x++) {
+        char name[100];
+        snprintf(name, sizeof name, "model.layers.0.block_sparse_moe.experts.%d.w1.weight", x);
+        n_used += importance_of(m, name, 0, engine_config(e)->d_model) != NULL;
+    }
+    assert_int_equal(n_used, engine_config(e)->top_k);
+    importance_free(m);
+    engine_free(e);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -128,6 +183,8 @@ int main(void)
         cmocka_unit_test(a_model_is_equal_to_itself),
         cmocka_unit_test(another_is_as_far_as_its_logits_say),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
+        cmocka_unit_test(columns_weigh_what_goes_into_them),
+        cmocka_unit_test(experts_weigh_their_own_rows),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
