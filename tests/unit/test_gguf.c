@@ -10,7 +10,9 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/convert.h"
 #include "model/gguf.h"
+#include "model/tok.h"
 
 static char dir[] = "/tmp/lathe-gguf-XXXXXX";
 static struct err err;
@@ -172,6 +174,93 @@ static void what_the_format_allows_is_read(void **state)
     buf_release(&b);
 }
 
+static char *in_dir(const char *name)
+{
+    static char path[4][200];
+    static int which;
+    which = (which + 1) % 4;
+    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
+    return path[which];
+}
+
+static void write_spec(const char *name, const char *spec)
+{
+    struct buf b;
+    buf_init(&b);
+    make_file(&b, spec);
+    OK(file_write_all(in_dir(name), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+/* ---- published vulnerabilities of other readers, one file each at least, through the door that a user's file takes ---- */
+
+#define KV(key, kind, value) "s" key " d" kind " " value " "
+#define VOCAB(n, tokens, more) HEAD(0, n) KV("tokenizer.ggml.model", "8", "sllama") KV("tokenizer.ggml.tokens", "9", tokens) more
+#define BYTES(n, more) HEAD(0, n) KV("tokenizer.ggml.model", "8", "sgpt2") KV("tokenizer.ggml.tokens", "9", "d8 q2 sa sb") more
+
+enum door { OPEN, TOKENIZER, QUANTISE };
+static const struct { const char *id; enum door door; const char *spec, *says; } published[] = {
+    { "CVE-2024-21802: a tensor's dimensions", OPEN, HEAD(1, 0) "sw d0x40000001 q1 d0 q0 z64", "rank 1073741825" },
+    { "CVE-2024-21825: strings of an array, count times size", OPEN, HEAD(0, 1) "sk d9 d8 q0x1000000000000001 z64", "expected at most 67108864" },
+    { "CVE-2024-21836: number of tensors times their size", OPEN, "G d3 q0x0147ae147ae147af q0 z256", "tensors, but the file has 256 bytes left" },
+    { "CVE-2024-23496: a string's length + 1 is 0", OPEN, HEAD(0, 1) "sk d8 q0xffffffffffffffff z64", "18446744073709551615 bytes" },
+    { "CVE-2024-23605: number of keys times their size", OPEN, "G d3 q0 q0x0555555555555556 z256", "keys, but the file has 256 bytes left" },
+    { "CVE-2024-25664: number of keys that no file holds", OPEN, "G d3 q0 q0x7fffffff z256", "keys, but the file has" },
+    { "CVE-2024-25665: a string past the end", OPEN, HEAD(0, 1) "sk d8 q4096 z64", "but the file has 64 left" },
+    { "CVE-2024-25666: number of tensors that no file holds", OPEN, "G d3 q0x7fffffff q0 z256", "tensors, but the file has" },
+    { "CVE-2024-25667: an array's kind outside the table of sizes", OPEN, HEAD(0, 1) "sk d9 d0x7fffffff q1 z64", "array of kind 2147483647" },
+    { "CVE-2024-25668: an array's bytes past the end", OPEN, HEAD(0, 1) "sk d9 d12 q64 z64", "64 elements of f64" },
+    { "CVE-2025-53630: padded sizes that add up to little", OPEN, HEAD(2, 0) "sa d1 q0x7fffffffffffffe0 d24 q0 sb d1 q0x7fffffffffffffe0 d24 q0x7fffffffffffffe0 p z64",
+      "bytes at offset 0, but the file has 64" },
+    { "CVE-2026-27940: the same through a type whose blocks are large", OPEN, HEAD(1, 0) "sw d2 q0x40000000 q0x40000000 d28 q0 p z64", "more than 2^63-1 bytes" },
+    { "CVE-2026-33298: bytes of a tensor that wrap to a small number", OPEN, HEAD(1, 0) "sw d4 q0x40000000 q0x40000000 q8 q1 d8 q0 p z64", "more than 2^63-1" },
+    { "CVE-2026-7482: a tensor that ends past the file, quantised", QUANTISE, HEAD(1, 0) "sw d2 q32 q64 d0 q0 p z64", "8192 bytes at offset 0, but the file has 64" },
+    { "GHSA-8wwf-w4qm-gpqr (CVE-2025-49847): scores and types of fewer tokens", TOKENIZER, VOCAB(3, "d8 q2 sa sb", KV("tokenizer.ggml.scores", "9", "d6 q1 d0")), "fewer scores" },
+    { "GHSA-g4cc-763q-h9h6: a special id outside the vocabulary", TOKENIZER, VOCAB(3, "d8 q3 sa sb sc", KV("tokenizer.ggml.bos_token_id", "4", "d3")), "the bos token has id 3" },
+    { "the same, negative", TOKENIZER, VOCAB(3, "d8 q3 sa sb sc", KV("tokenizer.ggml.eos_token_id", "5", "d0xfffffff0")), "eos_token_id" },
+    { "the same by a default, where the key is absent", TOKENIZER, VOCAB(2, "d8 q1 sa", ""), "expected one of the 1 of the vocabulary" },
+    { "a merge of a token that is not there", TOKENIZER, BYTES(3, KV("tokenizer.ggml.merges", "9", "d8 q1 q3 ra b0x20 rc")), "names a token that the vocabulary lacks" },
+    { "a vocabulary without an element", TOKENIZER, VOCAB(2, "d8 q0", ""), "no vocabulary" },
+};
+
+static int open_by(enum door door, const char *path)
+{
+    struct source *s;
+    struct tok *t = NULL;
+    if (door == TOKENIZER) {
+        const int rc = tok_load(&t, path, &err);
+        tok_free(t);
+        return rc;
+    }
+    TRY(source_open(&s, path, &err));
+    const struct convert c = { .mix = mix_find("q8_0") };
+    const int rc = door == QUANTISE ? convert_gguf(s, "/nonexistent/out.gguf", &c, &err) : 0;
+    source_free(s);
+    return rc;
+}
+
+static void each_published_vulnerability_is_an_error_here(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        write_spec("published.gguf", published[i].spec);
+        if (open_by(published[i].door, in_dir("published.gguf")) >= 0)
+            fail_msg("taken: %s", published[i].id);
+        if (!strstr(err.msg, published[i].says))
+            fail_msg("%s\n  says: %s\n  lacks: %s", published[i].id, err.msg, published[i].says);
+    }
+    /* "<0x-1>" as a byte: llama.cpp's strtol took the sign.  Here it is no byte; the text stays text. */
+    struct tok *t;
+    write_spec("published.gguf", VOCAB(3, "d8 q4 s<unk> s<s> s</s> s<0x-1>", KV("tokenizer.ggml.token_type", "9", "d5 q4 d2 d3 d3 d6")));
+    if (!tok_load(&t, in_dir("published.gguf"), &err)) {
+        size_t n;
+        const char *bytes = tok_bytes(t, 3, &n);
+        assert_true(n == 0 || (n == 6 && !memcmp(bytes, "<0x-1>", 6)));
+        tok_free(t);
+    }
+    file_remove_tree(in_dir("published.gguf"), NULL);
+}
+
 /* ---- gguf-py's files ---- */
 
 static int64_t int_of(const struct gguf *g, const char *key)
@@ -309,24 +398,6 @@ static void a_vocabulary_of_many_strings_is_indexed_once(void **state)
 }
 
 /* ---- shards ---- */
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
-}
-
-static void write_spec(const char *name, const char *spec)
-{
-    struct buf b;
-    buf_init(&b);
-    make_file(&b, spec);
-    OK(file_write_all(in_dir(name), b.data, b.len, &err));
-    buf_release(&b);
-}
 
 #define SHARD(no, count, total, tensor) HEAD(1, 3) "ssplit.no d2 b" #no " b0 ssplit.count d2 b" #count " b0 ssplit.tensors.count d5 d" #total \
     " s" tensor " d1 q1 d0 q0 p d0x3f800000 z28"
@@ -469,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_malformed_file_is_refused_with_what_is_wrong),
+        cmocka_unit_test(each_published_vulnerability_is_an_error_here),
         cmocka_unit_test(what_the_format_allows_is_read),
         cmocka_unit_test(every_kind_of_metadata_is_read_as_gguf_py_wrote_it),
         cmocka_unit_test(every_truncation_is_refused_and_every_flipped_byte_is_survived),
