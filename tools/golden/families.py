@@ -16,7 +16,7 @@ What is saved is loaded again by transformers, widened to float64 (where its cod
 there), and run with eager attention, without a cache, each prompt alone.  So dynamic and longrope scaling follow the
 length of the prompt.
 
-Weights are drawn so that mistakes show: norm weights are not 1, biases, sinks and routing corrections are not 0, queries
+Weights and settings are such that mistakes show: norm weights are not 1, biases, sinks and routing corrections are not 0, queries
 and keys are large enough for attention to be far from uniform.  They come from numpy's frozen MT19937, seeded by the
 name of the case and of the tensor."""
 import argparse
@@ -33,12 +33,14 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 LONG, SHORT = 41, 13
 HALF_MAX = 0.1                  # of the largest output, for bfloat16: more means that it chose another expert
 V = 71                          # of no vector's width
+EPS = 0.02                      # so large that a wrong one shows
+THETA = 100.0                   # with so few frequencies: the ramps of yarn and llama3 lie among them
 
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 8.0, "beta_slow": 1.0}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512, "beta_fast": 32.0, "beta_slow": 1.0}
 LINEAR = {"rope_type": "linear", "factor": 2.5}
 DYNAMIC = {"rope_type": "dynamic", "factor": 4.0}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 32}
+          "original_max_position_embeddings": 64}
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.1, 1.3], "long_factor": [1.2, 2.0, 3.5],
             "original_max_position_embeddings": 16}
 
@@ -50,11 +52,16 @@ def rope(theta=10000.0, scaling=None, **more):
 def base(**more):
     return {"vocab_size": V, "hidden_size": 24, "intermediate_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4,
             "num_key_value_heads": 2, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2,
-            "pad_token_id": None, "tie_word_embeddings": False, "rope_parameters": rope(), **more}
+            "pad_token_id": None, "tie_word_embeddings": False, "rms_norm_eps": EPS, "rope_parameters": rope(), **more}
 
 
-def mha(**more):
-    return {k: v for k, v in base(**more).items() if k != "num_key_value_heads"}
+def olmo(**more):
+    return {k: v for k, v in base(**more).items() if k != "rms_norm_eps"}
+
+
+def neox(**more):
+    c = {k: v for k, v in base(**more).items() if k not in ("num_key_value_heads", "rms_norm_eps")}
+    return {**c, "layer_norm_eps": EPS}
 
 
 def mla(**more):
@@ -65,17 +72,17 @@ def mla(**more):
 
 
 ENCODER = {"vocab_size": V, "hidden_size": 24, "intermediate_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4,
-           "max_position_embeddings": 64, "type_vocab_size": 2}
+           "max_position_embeddings": 64, "type_vocab_size": 2, "layer_norm_eps": EPS}
 
 # case: (model_type, keys of its configuration, options).  older: the older spelling of config.json.
 CASES = {
-    "llama_llama3": ("llama", base(rope_parameters=rope(scaling=LLAMA3)), {"older": True}),
+    "llama_llama3": ("llama", base(rope_parameters=rope(THETA, LLAMA3)), {"older": True}),
     "llama_tied_biases": ("llama", base(head_dim=12, attention_bias=True, mlp_bias=True, tie_word_embeddings=True), {}),
     "llama_linear": ("llama", base(rope_parameters=rope(scaling=LINEAR)), {"older": True}),
     "llama_dynamic": ("llama", base(max_position_embeddings=16, rope_parameters=rope(scaling=DYNAMIC)), {"older": True}),
-    "llama_yarn_tied": ("llama", base(rope_parameters=rope(scaling=YARN), tie_word_embeddings=True), {}),
+    "llama_yarn_tied": ("llama", base(rope_parameters=rope(THETA, YARN), tie_word_embeddings=True), {}),
     "mistral_window": ("mistral", base(head_dim=12, sliding_window=9), {}),
-    "mistral_yarn_tied": ("mistral", base(sliding_window=None, rope_parameters=rope(1e6, YARN), tie_word_embeddings=True),
+    "mistral_yarn_tied": ("mistral", base(sliding_window=None, rope_parameters=rope(THETA, YARN), tie_word_embeddings=True),
                           {"older": True}),
     "mixtral_window": ("mixtral", base(intermediate_size=20, sliding_window=9, num_local_experts=4, num_experts_per_tok=2), {}),
     "mixtral_linear_tied": ("mixtral", base(intermediate_size=20, sliding_window=None, num_local_experts=5, num_experts_per_tok=3,
@@ -83,25 +90,27 @@ CASES = {
                             {"older": True}),
     "qwen2_window": ("qwen2", base(use_sliding_window=True, sliding_window=9, max_window_layers=1, num_hidden_layers=3),
                      {"older": True}),
-    "qwen2_yarn_tied": ("qwen2", base(rope_parameters=rope(1e6, YARN), tie_word_embeddings=True), {}),
+    "qwen2_yarn_tied": ("qwen2", base(rope_parameters=rope(THETA, YARN), tie_word_embeddings=True), {}),
     "qwen2_moe_window": ("qwen2_moe", base(num_hidden_layers=3, moe_intermediate_size=12, shared_expert_intermediate_size=20,
                                            num_experts=6, num_experts_per_tok=2, decoder_sparse_step=2,
-                                           use_sliding_window=True, sliding_window=9, max_window_layers=1), {}),
+                                           use_sliding_window=True, sliding_window=9, max_window_layers=2), {"older": True}),
     "qwen2_moe_linear_tied": ("qwen2_moe", base(moe_intermediate_size=12, shared_expert_intermediate_size=20, num_experts=6,
                                                 num_experts_per_tok=3, tie_word_embeddings=True,
                                                 rope_parameters=rope(1e6, LINEAR)), {"older": True}),
     "qwen3_window": ("qwen3", base(head_dim=12, use_sliding_window=True, sliding_window=9, max_window_layers=1), {}),
-    "qwen3_yarn_tied": ("qwen3", base(head_dim=12, rope_parameters=rope(1e6, YARN), tie_word_embeddings=True), {"older": True}),
+    "qwen3_yarn_tied": ("qwen3", base(head_dim=12, rope_parameters=rope(THETA, YARN), tie_word_embeddings=True), {"older": True}),
     "qwen3_moe": ("qwen3_moe", base(head_dim=12, moe_intermediate_size=12, num_experts=6, num_experts_per_tok=2,
                                     norm_topk_prob=True), {"older": True}),
     "qwen3_moe_yarn_tied": ("qwen3_moe", base(num_hidden_layers=3, head_dim=8, moe_intermediate_size=12, num_experts=6,
                                               num_experts_per_tok=3, norm_topk_prob=False, mlp_only_layers=[1],
-                                              tie_word_embeddings=True, rope_parameters=rope(1e6, YARN)), {}),
-    "olmo_clip": ("olmo", base(clip_qkv=1.5), {}),
-    "olmo_linear_tied": ("olmo", base(rope_parameters=rope(scaling=LINEAR), tie_word_embeddings=True), {"older": True}),
+                                              tie_word_embeddings=True, rope_parameters=rope(THETA, YARN)), {}),
+    "olmo_clip": ("olmo", olmo(clip_qkv=1.5), {}),
+    "olmo_linear_tied": ("olmo", olmo(rope_parameters=rope(scaling=LINEAR), tie_word_embeddings=True), {"older": True}),
     "olmo2": ("olmo2", base(rope_parameters=rope(5e5)), {"older": True}),
-    "olmo2_yarn_tied": ("olmo2", base(rope_parameters=rope(5e5, YARN), tie_word_embeddings=True), {}),
-    "olmoe": ("olmoe", base(num_key_value_heads=4, num_experts=8, num_experts_per_tok=3, intermediate_size=12), {"older": True}),
+    "olmo2_yarn_tied": ("olmo2", base(rope_parameters=rope(THETA, YARN), tie_word_embeddings=True), {}),
+    # llama.cpp's converter takes no other eps here.
+    "olmoe": ("olmoe", base(rms_norm_eps=1e-5, num_key_value_heads=4, num_experts=8, num_experts_per_tok=3, intermediate_size=12),
+              {"older": True}),
     "olmoe_linear_tied": ("olmoe", base(num_experts=6, num_experts_per_tok=2, intermediate_size=12, clip_qkv=1.2,
                                         norm_topk_prob=True, tie_word_embeddings=True, rope_parameters=rope(scaling=LINEAR)), {}),
     "gemma": ("gemma", base(num_key_value_heads=1, head_dim=12, tie_word_embeddings=True), {"older": True}),
@@ -123,27 +132,28 @@ CASES = {
     "smollm3_tied": ("smollm3", base(num_hidden_layers=5, intermediate_size=24, tie_word_embeddings=True,
                                      rope_parameters=rope(5e6)), {"older": True}),
     "smollm3_yarn_window": ("smollm3", base(no_rope_layers=[1, 0, 1], num_hidden_layers=3, use_sliding_window=True,
-                                            sliding_window=9, rope_parameters=rope(5e6, YARN)), {}),
+                                            sliding_window=9, rope_parameters=rope(THETA, YARN)), {}),
     "gpt2": ("gpt2", {"vocab_size": V, "n_positions": 48, "n_embd": 36, "n_layer": 2, "n_head": 3, "n_inner": 44,
-                      "activation_function": "gelu", "bos_token_id": 1, "eos_token_id": 2}, {}),
+                      "activation_function": "gelu", "bos_token_id": 1, "eos_token_id": 2,
+                      "layer_norm_epsilon": EPS}, {}),
     "gpt2_untied": ("gpt2", {"vocab_size": V, "n_positions": 48, "n_embd": 20, "n_layer": 2, "n_head": 2, "bos_token_id": 1,
-                             "eos_token_id": 2, "tie_word_embeddings": False}, {"older": True}),
-    "gpt_neox": ("gpt_neox", mha(hidden_size=32, rope_parameters=rope(partial_rotary_factor=0.5)), {"older": True}),
-    "gpt_neox_serial_tied": ("gpt_neox", mha(use_parallel_residual=False, attention_bias=False, tie_word_embeddings=True,
+                             "eos_token_id": 2, "tie_word_embeddings": False, "layer_norm_epsilon": EPS}, {"older": True}),
+    "gpt_neox": ("gpt_neox", neox(hidden_size=32, rope_parameters=rope(partial_rotary_factor=0.5)), {"older": True}),
+    "gpt_neox_serial_tied": ("gpt_neox", neox(use_parallel_residual=False, attention_bias=False, tie_word_embeddings=True,
                                               rope_parameters=rope(scaling=LINEAR, partial_rotary_factor=1.0)), {}),
     "gpt_oss": ("gpt_oss", base(num_hidden_layers=3, head_dim=12, sliding_window=9, num_local_experts=6, num_experts_per_tok=2,
-                                intermediate_size=12, rope_parameters=rope(150000.0, {**YARN, "truncate": False})), {}),
+                                intermediate_size=12, rope_parameters=rope(THETA, {**YARN, "truncate": False})), {}),
     "gpt_oss_tied": ("gpt_oss", base(head_dim=8, sliding_window=7, num_local_experts=4, num_experts_per_tok=3,
                                      intermediate_size=20, tie_word_embeddings=True,
-                                     rope_parameters=rope(150000.0, {**YARN, "truncate": True})), {"older": True}),
+                                     rope_parameters=rope(THETA, {**YARN, "truncate": True})), {"older": True}),
     "deepseek_v2": ("deepseek_v2", mla(num_hidden_layers=3, topk_method="greedy", routed_scaling_factor=1.0, n_group=1,
-                                       topk_group=1, rope_parameters=rope(scaling={**YARN, "mscale": 0.707,
+                                       topk_group=1, rope_parameters=rope(THETA, {**YARN, "mscale": 0.707,
                                                                                    "mscale_all_dim": 0.707})), {"older": True}),
     "deepseek_v2_groups_tied": ("deepseek_v2", {**mla(topk_method="group_limited_greedy", n_group=4, topk_group=2,
                                                       routed_scaling_factor=1.5, tie_word_embeddings=True),
                                                 "q_lora_rank": 16}, {}),
     "deepseek_v3": ("deepseek_v3", {**mla(num_hidden_layers=3, n_group=4, topk_group=2, routed_scaling_factor=2.5,
-                                          rope_parameters=rope(scaling={**YARN, "mscale": 1.0, "mscale_all_dim": 1.0})),
+                                          rope_parameters=rope(THETA, {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0})),
                                     "q_lora_rank": 16, "n_shared_experts": 1}, {"older": True}),
     "deepseek_v3_halves_tied": ("deepseek_v3", mla(n_group=1, topk_group=1, norm_topk_prob=False, routed_scaling_factor=1.0,
                                                    rope_interleave=False, tie_word_embeddings=True, attention_bias=True), {}),
@@ -155,7 +165,7 @@ CASES = {
     "modernbert": ("modernbert", {"vocab_size": V, "hidden_size": 24, "intermediate_size": 36, "num_hidden_layers": 4,
                                   "num_attention_heads": 4, "max_position_embeddings": 64, "local_attention": 18,
                                   "global_attn_every_n_layers": 3, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-                                  "cls_token_id": 1, "sep_token_id": 2}, {"pool": "cls"}),
+                                  "norm_eps": EPS, "cls_token_id": 1, "sep_token_id": 2}, {"pool": "cls"}),
 }
 
 
@@ -173,6 +183,8 @@ def draw(case, name, shape, model_type):
         return 0.3 * x + (0.0 if model_type.startswith("gemma") else 1.0)
     if "embed" in name or ".wte" in name or ".wpe" in name:
         return 0.5 * x
+    if model_type == "gpt_oss" and "gate_up" in name:
+        return 2 * x                                # some reach the limit of 7
     large = any(s in name for s in ("q_proj", "k_proj", "query", "gate.weight", "router"))
     return x * (1.7 if large else 1.0) / np.sqrt(shape[-1])
 
@@ -262,8 +274,8 @@ def run_prompts(models, prompt, encoder):
 
 
 def load(auto, folder, dtype):
-    model, notes = auto.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32 if dtype == torch.float64 else dtype,
-                                        output_loading_info=True)
+    stored = torch.float32 if dtype == torch.float64 else dtype
+    model, notes = auto.from_pretrained(folder, attn_implementation="eager", dtype=stored, output_loading_info=True)
     assert not any(notes[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys")), notes
     model.set_experts_implementation("eager")
     return (model.double() if dtype == torch.float64 else model).eval()
@@ -294,7 +306,8 @@ def make(case, out):
     made = {"made_with": f"transformers {transformers.__version__}, torch {torch.__version__}"}
     safetensors.torch.save_file(golden, f"{folder}/golden.safetensors", metadata=made)
     kb = os.path.getsize(f"{folder}/model.safetensors") // 1024
-    print(f"{case:26} {kb:4} KB, largest {size:6.2f}, transformers' float32 differs by {single:.1e}, bfloat16 by {half:.3f}", flush=True)
+    print(f"{case:26} {kb:4} KB, largest {size:6.2f}, transformers' float32 differs by {single:.1e}, bfloat16 by {half:.3f}",
+          flush=True)
 
 
 def main():
