@@ -58,6 +58,7 @@ void tok_free(struct tok *t)
     mem_free(t->entry);
     mem_free(t->merge);
     mem_free(t->slot);
+    mem_free(t->maybe);
     mem_free(t->word);
     mem_free((void *)t->whole);
     mem_free(t->score);
@@ -451,19 +452,25 @@ int tok_encode_marked(const struct tok *t, const char *text, const char *input, 
     return rc < 0 ? rc : 0;
 }
 
-/* Two words that name the same bytes: n is part of the key, so the overlap of lo and hi tells all of them. */
-static void cache_key(const char *s, size_t n, uint64_t *lo, uint64_t *hi)
+/* Words that name the bytes: n is part of the key, so overlapping loads tell all of them. */
+static uint64_t cache_key(const char *s, size_t n, uint64_t key[4])
 {
-    *hi = 0;
-    if (n >= 8) {
-        memcpy(lo, s, 8), memcpy(hi, s + n - 8, 8);
+    memset(key, 0, 4 * sizeof *key);
+    if (n > 16) {
+        memcpy(key, s, 16), memcpy(key + 2, s + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(key, s, 8), memcpy(key + 1, s + n - 8, 8);
     } else if (n >= 4) {
         uint32_t x, y;
         memcpy(&x, s, 4), memcpy(&y, s + n - 4, 4);
-        *lo = x | (uint64_t)y << 32;
+        key[0] = x | (uint64_t)y << 32;
     } else {
-        *lo = (uint8_t)s[0] | (uint64_t)(uint8_t)s[n / 2] << 8 | (uint64_t)(uint8_t)s[n - 1] << 16;
+        key[0] = (uint8_t)s[0] | (uint64_t)(uint8_t)s[n / 2] << 8 | (uint64_t)(uint8_t)s[n - 1] << 16;
     }
+    uint64_t h = (key[0] ^ n) * 0x9e3779b97f4a7c15u ^ (key[1] + 0x165667b19e3779f9u) * 0xc2b2ae3d27d4eb4fu;
+    if (n > 16)
+        h ^= (key[2] ^ h >> 29) * 0x9e3779b97f4a7c15u ^ (key[3] + h) * 0xff51afd7ed558ccdu;
+    return h ^ h >> 32;
 }
 
 static int model_piece(struct tok_run *r, const char *s, size_t n)
@@ -479,13 +486,11 @@ int tok_piece(struct tok_run *r, const char *s, size_t n)
 {
     if (n > TOK_CACHE_BYTES || !r->cache)
         return model_piece(r, s, n);
-    uint64_t lo, hi;
-    cache_key(s, n, &lo, &hi);
-    const uint64_t h = ((lo ^ n) * 0x9e3779b97f4a7c15u) ^ (hi * 0xc2b2ae3d27d4eb4fu);
-    struct tok_cached *c = &r->cache->at[(h >> 40) & r->cache->mask];
+    uint64_t key[4];
+    struct tok_cached *c = &r->cache->at[cache_key(s, n, key) >> 8 & r->cache->mask];
     struct tok_ids *out = r->out;
     TRY(tok_ids_reserve(out, TOK_CACHE_IDS, r->err));
-    if (c->lo == lo && c->hi == hi && c->len == n) {
+    if (c->len == n && c->key[0] == key[0] && c->key[1] == key[1] && c->key[2] == key[2] && c->key[3] == key[3]) {
         memcpy(out->id + out->n, c->id, sizeof c->id);
         out->n += c->n;
         return 0;
@@ -493,7 +498,8 @@ int tok_piece(struct tok_run *r, const char *s, size_t n)
     const size_t from = out->n;
     TRY(model_piece(r, s, n));
     if (out->n - from <= TOK_CACHE_IDS) {
-        *c = (struct tok_cached){ .lo = lo, .hi = hi, .len = (uint8_t)n, .n = (uint8_t)(out->n - from) };
+        *c = (struct tok_cached){ .len = (uint8_t)n, .n = (uint8_t)(out->n - from) };
+        memcpy(c->key, key, sizeof key);
         memcpy(c->id, out->id + from, (out->n - from) * sizeof *c->id);
     }
     return 0;

@@ -31,15 +31,20 @@ int tok_add_merge(struct tok *t, int left, int right, int into, int rank, struct
 
 /* ---- the table of pairs ---- */
 
-static uint32_t pair_hash(int32_t a, int32_t b)
+#define MAYBE_BITS 21                                     /* 256 KB: stays in the second-level cache, which the table does not */
+
+static uint64_t pair_hash(int32_t a, int32_t b)
 {
     const uint64_t x = ((uint64_t)(uint32_t)a << 32 | (uint32_t)b) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(x >> 32);
+    return x ^ x >> 29;
 }
 
 static const struct tok_slot *find_merge(const struct tok *t, int32_t left, int32_t right)
 {
-    for (uint32_t h = pair_hash(left, right) & t->slot_mask;; h = (h + 1) & t->slot_mask) {
+    const uint64_t hash = pair_hash(left, right), bit = hash >> (64 - MAYBE_BITS);
+    if (!(t->maybe[bit / 64] >> bit % 64 & 1))
+        return NULL;
+    for (uint32_t h = (uint32_t)hash & t->slot_mask;; h = (h + 1) & t->slot_mask) {
         const struct tok_slot *s = &t->slot[h];
         if (s->rank < 0)
             return NULL;
@@ -51,9 +56,11 @@ static const struct tok_slot *find_merge(const struct tok *t, int32_t left, int3
 static int make_slots(struct tok *t, int n_merge, const char *name, struct err *err)
 {
     size_t n = 64;
-    while (n < 2 * (size_t)n_merge)
+    while (4 * n < 5 * (size_t)n_merge)                   /* up to 4/5 full: a larger table is more cache misses */
         n *= 2;
-    if (!(t->slot = mem_alloc_array(n, sizeof *t->slot)))
+    t->slot = mem_alloc_array(n, sizeof *t->slot);
+    t->maybe = mem_alloc_array((size_t)1 << MAYBE_BITS >> 6, sizeof *t->maybe);
+    if (!t->slot || !t->maybe)
         return ERR(err, NOMEM, "%s: no memory for its tables", name);
     t->slot_mask = (uint32_t)n - 1;
     memset(t->slot, -1, n * sizeof *t->slot);
@@ -62,10 +69,12 @@ static int make_slots(struct tok *t, int n_merge, const char *name, struct err *
 
 static void put_slot(struct tok *t, const struct tok_merge *m)
 {
-    uint32_t h = pair_hash(m->left, m->right) & t->slot_mask;
+    const uint64_t hash = pair_hash(m->left, m->right), bit = hash >> (64 - MAYBE_BITS);
+    uint32_t h = (uint32_t)hash & t->slot_mask;
     while (t->slot[h].rank >= 0)
         h = (h + 1) & t->slot_mask;
     t->slot[h] = (struct tok_slot){ m->left, m->right, m->rank, m->into };
+    t->maybe[bit / 64] |= (uint64_t)1 << bit % 64;
 }
 
 /* ---- merging ---- */

@@ -71,6 +71,7 @@ struct tok {
     struct tok_entry *entry; int n_entry, cap_entry;
     struct tok_merge *merge; int n_merge, cap_merge;
     struct tok_slot *slot; uint32_t slot_mask;
+    uint64_t *maybe;                                      /* a bit for each hash of a pair: most pairs that do not merge end here */
     struct tok_word *word; uint64_t word_mask;            /* tokens that are not hidden, by their pieces */
     int32_t byte_id[256];                                 /* -1: the vocabulary lacks the byte (byte-level, or byte fallback) */
     bool byte_fallback, fuse_unk;
@@ -107,9 +108,9 @@ int tok_index(struct tok *t, const char *name, struct err *err);  /* builds the 
 int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err);
 
 /* ---- one call ---- */
-#define TOK_CACHE_BYTES 16
-#define TOK_CACHE_IDS 3
-struct tok_cached { uint64_t lo, hi; uint8_t len, n; int32_t id[TOK_CACHE_IDS]; };
+#define TOK_CACHE_BYTES 32
+#define TOK_CACHE_IDS 7
+struct tok_cached { uint64_t key[4]; uint8_t len, n; int32_t id[TOK_CACHE_IDS]; };      /* a cache line */
 struct tok_cache { size_t mask; struct tok_cached at[]; };
 struct tok_run {
     const struct tok *t;
