@@ -26,16 +26,18 @@ static int read_prompt(struct buf *out, struct err *err)
     return ERR(err, USAGE, "no prompt: give -p TEXT or --file PATH");
 }
 
-/* Ids of the prompt; a text begins with the token that separates texts, where the model knows one. */
+/* Ids of the prompt.  A text begins with what the tokenizer puts before every text, else with the token that separates texts. */
 static int encode_prompt(const struct engine *e, const struct buf *text, struct tok_ids *ids, struct err *err)
 {
-    const int eot = tok_eot(engine_tok(e));
+    const struct tok *t = engine_tok(e);
     size_t n;
-    if (eot >= 0) {
-        const char *bytes = tok_bytes(engine_tok(e), eot, &n);
-        TRY(tok_encode(engine_tok(e), bytes, n, TOK_SPECIALS, ids, err));
+    TRY(tok_encode(t, text->data, text->len, TOK_ADD, ids, err));
+    if ((!ids->n || ids->id[0] != tok_bos(t)) && tok_eot(t) >= 0) {
+        const char *bytes = tok_bytes(t, tok_eot(t), &n);
+        ids->n = 0;
+        TRY(tok_encode(t, bytes, n, TOK_SPECIALS, ids, err));
+        TRY(tok_encode(t, text->data, text->len, TOK_PLAIN, ids, err));
     }
-    TRY(tok_encode(engine_tok(e), text->data, text->len, TOK_PLAIN, ids, err));
     if (!ids->n)
         return ERR(err, USAGE, "the prompt is empty, and this model has no token to begin with");
     if (ids->n > (size_t)engine_ctx(e))
@@ -43,23 +45,23 @@ static int encode_prompt(const struct engine *e, const struct buf *text, struct 
     return 0;
 }
 
-/* Prints what is whole of the pending bytes. */
-static void print_whole(struct buf *pending, bool all)
+/* Prints the text and forgets it. */
+static void print_new(struct buf *text)
 {
-    const size_t hold = all ? 0 : tok_utf8_tail(pending->data, pending->len), n = pending->len - hold;
-    fwrite(pending->data, 1, n, stdout);
+    fwrite(text->data, 1, text->len, stdout);
     fflush(stdout);
-    memmove(pending->data, pending->data + n, hold);
-    pending->len = hold;
+    buf_clear(text);
 }
 
-struct generated { struct buf text, pending; int n; const char *reason; double prompt_s, token_s; };
+struct generated { struct buf text; int n; const char *reason; double prompt_s, token_s; };
 
 static int generate(struct engine *e, const struct tok_ids *ids, struct sample_scratch scratch, struct generated *g, struct err *err)
 {
     const struct sampling s = { .temperature = temperature, .top_k = (int)top_k, .top_p = top_p, .seed = (uint64_t)seed };
     const struct config *c = engine_config(e);
     const float *logits;
+    struct tok_stream stream;
+    tok_stream_begin(&stream, engine_tok(e), 0);
     int pos = (int)ids->n;
     double t = clock_wall();
     TRY(engine_feed(e, 0, 0, ids->id, (int)ids->n, &logits, err));
@@ -75,9 +77,9 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
                 g->reason = "stop";
         if (!strcmp(g->reason, "stop"))
             break;
-        TRY(tok_decode(engine_tok(e), &id, 1, cmd_json ? &g->text : &g->pending, err));
+        TRY(tok_stream_add(&stream, id, &g->text, err));
         if (!cmd_json)
-            print_whole(&g->pending, false);
+            print_new(&g->text);
         if (g->n == n_predict)
             break;
         if (pos == engine_ctx(e)) {
@@ -89,8 +91,9 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
     g->token_s = clock_wall() - t;
     if (cmd_stop)
         g->reason = "stopped";
+    TRY(tok_stream_end(&stream, &g->text, err));
     if (!cmd_json) {
-        print_whole(&g->pending, true);
+        print_new(&g->text);
         putchar('\n');
         fflush(stdout);                  /* before the report on stderr */
     }
@@ -121,7 +124,6 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     struct sample_scratch scratch = { 0 };
     buf_init(&text);
     buf_init(&g.text);
-    buf_init(&g.pending);
     const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .as = cmd_weights_as() };
     int rc = read_prompt(&text, err);
     if (!rc)
@@ -140,7 +142,6 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     mem_free(scratch.id);
     mem_free(scratch.p);
     buf_release(&g.text);
-    buf_release(&g.pending);
     buf_release(&text);
     tok_ids_release(&ids);
     engine_free(e);

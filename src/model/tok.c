@@ -91,10 +91,13 @@ static int add_bytes(struct tok *t, const char *bytes, size_t n, uint32_t *at, s
     return buf_add(&t->bytes, bytes, n, err);
 }
 
+int tok_id_end(size_t n_token) { return n_token < TOK_VOCAB_MAX / 4 ? (int)(2 * n_token) + 65536 : TOK_VOCAB_MAX; }
+
 int tok_set_entry(struct tok *t, int id, const char *bytes, size_t n, bool special, struct err *err)
 {
-    if (id < 0 || id >= TOK_VOCAB_MAX)
-        return ERR(err, RANGE, "token id %d, expected 0 to %d", id, TOK_VOCAB_MAX - 1);
+    const int end = t->id_end ? t->id_end : TOK_VOCAB_MAX;
+    if (id < 0 || id >= end)
+        return ERR(err, RANGE, "token id %d, expected 0 to %d for as many tokens as there are", id, end - 1);
     if (id >= t->cap_entry) {
         int cap = t->cap_entry ? t->cap_entry : 512;
         while (cap <= id)

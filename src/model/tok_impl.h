@@ -13,6 +13,7 @@
 
 #define TOK_VOCAB_MAX 4194304
 #define TOK_STEPS_MAX 32
+#define TOK_GROWTH_MAX 64                               /* times that normalizers may lengthen a text; NFKD needs 11 */
 #define TOK_SPACE "\xe2\x96\x81"                        /* U+2581 */
 
 enum tok_model { TOK_MODEL_BPE, TOK_MODEL_UNIGRAM, TOK_MODEL_WORDPIECE };
@@ -69,6 +70,7 @@ struct tok {
     bool byte_level;                                      /* symbols are bytes */
     struct buf bytes;
     struct tok_entry *entry; int n_entry, cap_entry;
+    int id_end;                                           /* ids must be below: what the file's number of tokens can explain; 0: TOK_VOCAB_MAX */
     struct tok_merge *merge; int n_merge, cap_merge;
     struct tok_slot *slot; uint32_t slot_mask;
     uint64_t *maybe;                                      /* a bit for each hash of a pair: most pairs that do not merge end here */
@@ -95,6 +97,8 @@ struct tok {
 };
 
 /* ---- the vocabulary (tok.c) ---- */
+/* Memory goes by the largest id: a file that names n tokens may leave some out, but not name ids out of all proportion. */
+int tok_id_end(size_t n_token);
 int tok_new(struct tok **out, struct err *err);
 int tok_set_entry(struct tok *t, int id, const char *bytes, size_t n, bool special, struct err *err);
 int tok_set_text(struct tok *t, int id, const char *text, size_t n, struct err *err);
@@ -118,6 +122,7 @@ struct tok_run {
     struct tok_cache *cache;                              /* NULL: without */
     struct tok_ids *out;
     struct buf norm[2], pre[TOK_STEPS_MAX + 1];
+    size_t norm_max;                                      /* bytes that normalizers may make of the segment */
     void *scratch; size_t n_scratch;                      /* scratch of the models */
     const char *origin; size_t n_origin;                  /* the whole text, for messages */
     const char *input;                                    /* NULL, or 1 for each byte of origin that a user typed */

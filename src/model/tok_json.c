@@ -202,6 +202,9 @@ static int read_metaspace(const struct reader *r, const json_t *o, struct tok_pr
     TRY(bool_of(r, o, "split", true, &p->cut));
     if (strcmp(scheme, "always") && strcmp(scheme, "first") && strcmp(scheme, "never"))
         return ERR(r->err, FORMAT, "%s: Metaspace's prepend_scheme is '%.40s', expected always, first or never", r->name, scheme);
+    size_t one;
+    if (!*with || unicode_at((const unsigned char *)with, strlen(with), &one) == UNICODE_INVALID || with[one])
+        return ERR(r->err, FORMAT, "%s: Metaspace's replacement is '%.40s', expected one character", r->name, with);
     p->prepend = scheme[0] == 'a' ? PREPEND_ALWAYS : scheme[0] == 'f' ? PREPEND_FIRST : PREPEND_NEVER;
     return copy_string(r, with, strlen(with), &p->string, &p->n_string);
 }
@@ -414,7 +417,7 @@ static int read_added(struct reader *r, const json_t *added)
     json_array_foreach(added, i, v) {
         int64_t id;
         const char *content;
-        TRY(tree_int(v, "id", -1, 0, TOK_VOCAB_MAX - 1, &id, r->name, r->err));
+        TRY(tree_int(v, "id", -1, 0, r->t->id_end - 1, &id, r->name, r->err));
         TRY(tree_str(v, "content", NULL, &content, r->name, r->err));
         if (id < 0 || !content || !*content)
             return ERR(r->err, FORMAT, "%s: added token %zu needs an id and a content", r->name, i);
@@ -636,7 +639,9 @@ static int read_root(struct reader *r, const json_t *root)
         return ERR(r->err, FORMAT, "%s: not a tokenizer.json: it has no \"model\"", r->name);
     TRY(read_steps(r, json_object_get(root, "normalizer"), "normalizers", read_norm, 0));
     TRY(read_steps(r, json_object_get(root, "pre_tokenizer"), "pretokenizers", read_pre, 0));
-    TRY(read_added(r, json_object_get(root, "added_tokens")));
+    const json_t *vocab = json_object_get(model, "vocab"), *added = json_object_get(root, "added_tokens");
+    r->t->id_end = tok_id_end(json_object_size(vocab) + json_array_size(vocab) + json_array_size(added));
+    TRY(read_added(r, added));
     if (is(model, "Unigram") || (!*type_of(model) && json_is_array(json_object_get(model, "vocab"))))
         TRY(read_unigram(r, model));
     else if (is(model, "WordPiece"))

@@ -9,6 +9,12 @@
 #include "model/tok_impl.h"
 #include "model/unicode.h"
 
+/* What a hostile file could blow up: no text gets longer than this by its normalizers. */
+static int check_growth(const struct tok_run *r, const struct buf *out)
+{
+    return out->len <= r->norm_max ? 0 : ERR(r->err, RANGE, "the tokenizer's normalizers make a text more than %d times as long", TOK_GROWTH_MAX);
+}
+
 /* ---- the charsmap ---- */
 
 bool tok_charsmap_init(struct tok_charsmap *m, const char *blob, size_t n, struct err *err)
@@ -71,10 +77,12 @@ static size_t grapheme(const unsigned char *s, size_t n)
     return at;
 }
 
-static int charsmap(const struct tok_charsmap *m, const char *s, size_t n, struct buf *out, struct err *err)
+static int charsmap(const struct tok_run *r, const struct tok_charsmap *m, const char *s, size_t n, struct buf *out)
 {
+    struct err *err = r->err;
     const char *to = NULL;
     for (size_t i = 0, len; i < n; i += len) {
+        TRY(check_growth(r, out));
         len = grapheme((const unsigned char *)s + i, n - i);
         if (len < 6 && map_match(m, s + i, len, false, &to)) {
             TRY(buf_add_str(out, to, err));
@@ -125,6 +133,7 @@ static int spm(const struct tok_run *r, const struct tok_norm *f, const char *s,
         TRY(spm_space(f, out, err));
     bool was_space = f->join_spaces;
     while (i < n) {
+        TRY(check_growth(r, out));
         i += spm_prefix(r, f, s + i, n - i, &to, &n_to);
         for (; was_space && n_to && *to == ' '; to++, n_to--)
             ;
@@ -218,25 +227,28 @@ static void strip(const struct tok_norm *f, const char **s, size_t *n)
     *s += from, *n = last - from;
 }
 
-static int replace_string(const struct tok_norm *f, const char *s, size_t n, struct buf *out, struct err *err)
+static int replace_string(const struct tok_run *r, const struct tok_norm *f, const char *s, size_t n, struct buf *out)
 {
+    struct err *err = r->err;
     size_t from = 0;
     for (const char *hit; f->n_from && (hit = memmem(s + from, n - from, f->from, f->n_from)); from = (size_t)(hit - s) + f->n_from) {
         TRY(buf_add(out, s + from, (size_t)(hit - s) - from, err));
         TRY(buf_add(out, f->to, f->n_to, err));
+        TRY(check_growth(r, out));
     }
     return buf_add(out, s + from, n - from, err);
 }
 
-static int replace_pattern(const struct tok_norm *f, const char *s, size_t n, struct buf *out, struct err *err)
+static int replace_pattern(const struct tok_run *r, const struct tok_norm *f, const char *s, size_t n, struct buf *out)
 {
+    struct err *err = r->err;
     struct tok_cut c;
     TRY(tok_cut_begin(&c, f->pattern, s, n, err));
     size_t len;
     bool matched;
     int rc;
     while ((rc = tok_cut_next(&c, &len, &matched, err)) > 0)
-        if ((rc = matched ? buf_add(out, f->to, f->n_to, err) : buf_add(out, s + c.at - len, len, err)) < 0)
+        if ((rc = matched ? buf_add(out, f->to, f->n_to, err) : buf_add(out, s + c.at - len, len, err)) < 0 || (rc = check_growth(r, out)) < 0)
             break;
     tok_cut_end(&c);
     return rc;
@@ -249,11 +261,11 @@ static int apply(const struct tok_run *r, const struct tok_norm *f, const char *
     case NORM_FORM: return unicode_normalize((enum unicode_form)f->form, s, n, out, err);
     case NORM_LOWER: return unicode_lower(s, n, out, err);
     case NORM_STRIP_ACCENTS: return drop(OLD_M, s, n, out, err);
-    case NORM_REPLACE: return f->pattern ? replace_pattern(f, s, n, out, err) : replace_string(f, s, n, out, err);
+    case NORM_REPLACE: return f->pattern ? replace_pattern(r, f, s, n, out) : replace_string(r, f, s, n, out);
     case NORM_PREPEND:
         TRY(buf_add(out, f->to, n ? f->n_to : 0, err));
         return buf_add(out, s, n, err);
-    case NORM_CHARSMAP: return charsmap(&f->map, s, n, out, err);
+    case NORM_CHARSMAP: return charsmap(r, &f->map, s, n, out);
     case NORM_BERT: return bert(f, s, n, out, err);
     case NORM_NMT: return nmt(s, n, out, err);
     case NORM_SPM: return spm(r, f, s, n, out, err);
@@ -265,6 +277,7 @@ static int apply(const struct tok_run *r, const struct tok_norm *f, const char *
 int tok_normalize(struct tok_run *r, const char **s, size_t *n)
 {
     int next = 0;
+    r->norm_max = *n < SIZE_MAX / 2 / TOK_GROWTH_MAX ? (*n + 64) * TOK_GROWTH_MAX : SIZE_MAX;
     if (!r->t->byte_level && !r->t->byte_fallback && !unicode_is_utf8(*s, *n)) {
         buf_clear(&r->norm[1]);
         TRY(unicode_repair(*s, *n, &r->norm[1], r->err));
@@ -281,6 +294,7 @@ int tok_normalize(struct tok_run *r, const char **s, size_t *n)
         struct buf *out = &r->norm[next];
         buf_clear(out);
         TRY(apply(r, f, *s, *n, out));
+        TRY(check_growth(r, out));
         *s = out->data, *n = out->len;
         next = !next;
     }

@@ -130,6 +130,7 @@ static int rank_by_id(struct tok *t, const char *name, struct err *err)
 static int build(struct tok *t, const char *text, size_t n, const struct kind *k, const char *name, struct err *err)
 {
     t->byte_level = true;
+    t->id_end = tok_id_end(n / 6);                       /* "IQ== 0" is the shortest line */
     t->ignore_merges = true;                             /* a piece that is a token is that token */
     t->pre[t->n_pre++] = (struct tok_pre){ .kind = PRE_SPLIT, .behavior = BEHAVIOR_ISOLATED };
     TRY(tok_split_new(&t->pre[0].split, k->split, strlen(k->split), name, err));
