@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/tree.h"
+#include "model/gguf.h"
 
 #define TEMPLATES_MAX 32
 #define CONFIG_MAX ((size_t)64 << 20)
@@ -612,20 +613,72 @@ static int load(struct loader *l, struct chat **out, struct err *err)
     if (!l->n)
         TRY(templates_of_config(l, err));
     if (!l->n)
-        return ERR(err, NOTFOUND, "%s: no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)", l->folder);
+        return ERR(err, NOTFOUND, "no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)");
     TRY(chat_new(out, l->src, l->n, l->tokens, err));
     return 0;
 }
 
-int chat_load(struct chat **out, const char *folder, struct err *err)
+static int gguf_token(const struct gguf *g, const char *key, const char *name, json_t *tokens, struct err *err)
 {
-    struct loader l = { .folder = folder };
+    const struct gguf_pair *words;
+    int64_t id = -1;
+    TRY(gguf_get_int(g, key, -1, INT32_MAX, &id, err));
+    TRY(gguf_get_strs(g, "tokenizer.ggml.tokens", &words, err));
+    if (id < 0 || !gguf_find(g, "tokenizer.ggml.tokens") || id >= words->n)
+        return 0;
+    const struct gguf_str s = gguf_str_at(words, id);
+    return json_object_set_new(tokens, name, json_stringn(s.p, s.n)) ? ERR(err, FORMAT, "%s: token %lld is not UTF-8", key, (long long)id) : 0;
+}
+
+/* tokenizer.chat_template, and those of other names behind a dot. */
+static int gguf_templates(const struct gguf *g, struct loader *l, struct err *err)
+{
+    static const char prefix[] = "tokenizer.chat_template";
+    for (int i = 0; i < gguf_n_pair(g); i++) {
+        const struct gguf_pair *p = gguf_pair(g, i);
+        const char *name = p->key + sizeof prefix - 1;
+        if (strncmp(p->key, prefix, sizeof prefix - 1) || (*name && *name != '.') || p->is_array || p->kind != GGUF_STR)
+            continue;
+        if (l->n == TEMPLATES_MAX)
+            return ERR(err, RANGE, "more than %d chat templates", TEMPLATES_MAX);
+        l->src[l->n++] = (struct chat_source){ *name ? name + 1 : "default", p->data, p->n_byte };
+    }
+    return l->n ? 0 : ERR(err, NOTFOUND, "no chat template (tokenizer.chat_template)");
+}
+
+static int load_gguf(struct chat **out, const char *path, struct err *err)
+{
+    static const struct { const char *key, *name; } tokens[] = {
+        { "tokenizer.ggml.bos_token_id", "bos_token" }, { "tokenizer.ggml.eos_token_id", "eos_token" }, { "tokenizer.ggml.unknown_token_id", "unk_token" },
+        { "tokenizer.ggml.padding_token_id", "pad_token" }, { "tokenizer.ggml.seperator_token_id", "sep_token" },
+    };
+    struct loader l = { .tokens = json_object() };
+    struct gguf *g = NULL;
+    int rc = l.tokens ? gguf_open(&g, path, err) : ERR(err, NOMEM, "%s: no memory for the special tokens", path);
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens && !rc; i++)
+        rc = gguf_token(g, tokens[i].key, tokens[i].name, l.tokens, err);
+    if (!rc)
+        rc = gguf_templates(g, &l, err);
+    if (!rc)
+        rc = chat_new(out, l.src, l.n, l.tokens, err);
+    if (rc < 0 && g)
+        err_context(err, "%s", path);
+    gguf_free(g);
+    json_decref(l.tokens);
+    return rc;
+}
+
+int chat_load(struct chat **out, const char *path, struct err *err)
+{
+    struct loader l = { .folder = path };
     *out = NULL;
+    if (file_exists(path) && !file_is_dir(path))
+        return load_gguf(out, path, err);
     for (int i = 0; i < TEMPLATES_MAX; i++)
         buf_init(&l.file[i]);
     int rc = load(&l, out, err);
     if (rc < 0)
-        err_context(err, "%s", folder);
+        err_context(err, "%s", path);
     for (int i = 0; i < TEMPLATES_MAX; i++) {
         buf_release(&l.file[i]);
         mem_free(l.name[i]);

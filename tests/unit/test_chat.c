@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/chat.h"
+#include "model/gguf.h"
 
 static struct err err;
 #define OK(expr)                                \
@@ -303,6 +304,40 @@ static void templates_are_found_where_models_keep_them(void **state)
     json_decref(messages);
 }
 
+static void templates_of_a_gguf_file(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/lathe-chat-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = file_join(dir, "model.gguf");
+    const struct gguf_str tokens[] = { { "<u>", 3 }, { "<b>", 3 }, { "\xff", 1 } };
+    json_t *messages = json("[{\"role\": \"user\", \"content\": \"hi\"}]");
+    struct chat *c;
+    for (int bad = 0; bad < 3; bad++) {
+        struct gguf_writer *w;
+        OK(gguf_writer_new(&w, path, &err));
+        OK(gguf_put_strs(w, "tokenizer.ggml.tokens", tokens, 3, &err));
+        OK(gguf_put_int(w, "tokenizer.ggml.bos_token_id", GGUF_U32, bad == 1 ? 2 : 1, &err));
+        OK(gguf_put_int(w, "tokenizer.ggml.eos_token_id", GGUF_U32, 7, &err));         /* there is no such token */
+        if (bad < 2) {
+            OK(gguf_put_str(w, "tokenizer.chat_template.tool_use", "T", &err));
+            OK(gguf_put_str(w, "tokenizer.chat_template", "{{ bos_token }}{{ eos_token }}{{ messages[0].content }}", &err));
+        }
+        OK(gguf_writer_commit(w, &err));
+        gguf_writer_free(w);
+        const int rc = chat_load(&c, path, &err);
+        assert_int_equal(rc, bad == 0 ? 0 : bad == 1 ? ERR_FORMAT : ERR_NOTFOUND);
+        if (rc)
+            continue;
+        rendered(c, &(struct chat_request){ .messages = messages }, "<b>hi");
+        rendered(c, &(struct chat_request){ .messages = messages, .name = "tool_use" }, "T");
+        chat_free(c);
+    }
+    OK(file_remove_tree(dir, &err));
+    mem_free(path);
+    json_decref(messages);
+}
+
 /* ---- ids ---- */
 
 static struct tok_ids encoded(const struct tok *t, const struct chat *c, const char *content, bool whole)
@@ -398,6 +433,7 @@ int main(void)
         cmocka_unit_test(public_templates_keep_a_call_that_came_by_the_api),
         cmocka_unit_test(a_request_chooses_its_template_and_variables),
         cmocka_unit_test(templates_are_found_where_models_keep_them),
+        cmocka_unit_test(templates_of_a_gguf_file),
         cmocka_unit_test(user_text_never_becomes_a_special_token),
         cmocka_unit_test(ordinary_text_has_the_ids_of_the_whole_prompt),
         cmocka_unit_test(ids_of_calls_are_nine_letters_and_digits_and_differ),
