@@ -1,0 +1,228 @@
+#include "infer/talk.h"
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/tree.h"
+
+#define CONFIG_MAX ((size_t)1 << 20)
+
+static void add_stop(struct talk *t, const json_t *id)
+{
+    if (json_is_integer(id) && t->n_stop < (int)(sizeof t->stop_id / sizeof *t->stop_id))
+        t->stop_id[t->n_stop++] = (int)json_integer_value(id);
+}
+
+/* eos_token_id of generation_config.json: a number or a list of them. */
+static int read_stops(struct talk *t, const char *folder, struct err *err)
+{
+    json_t *config = NULL, *item;
+    size_t i;
+    char *path = folder && file_is_dir(folder) ? file_join(folder, "generation_config.json") : NULL;
+    int rc = 0;
+    if (path && file_exists(path) && !(rc = tree_load(&config, path, CONFIG_MAX, err))) {
+        const json_t *eos = json_object_get(config, "eos_token_id");
+        add_stop(t, eos);
+        json_array_foreach((json_t *)(uintptr_t)eos, i, item)
+            add_stop(t, item);
+        json_decref(config);
+    }
+    mem_free(path);
+    return rc;
+}
+
+int talk_init(struct talk *t, struct engine *e, const struct chat *chat, const char *folder, struct err *err)
+{
+    const size_t V = (size_t)engine_config(e)->vocab_size;
+    *t = (struct talk){ .e = e, .chat = chat, .messages = json_array(), .sampling = { .temperature = 0.8, .top_p = 1, .seed = 1 } };
+    t->scratch = (struct sample_scratch){ mem_alloc_array(V, sizeof *t->scratch.id), mem_alloc_array(V, sizeof *t->scratch.p) };
+    const int rc = t->messages && t->scratch.id && t->scratch.p ? read_stops(t, folder, err) : ERR(err, NOMEM, "no memory for a conversation over %zu tokens", V);
+    if (rc < 0)
+        talk_release(t);
+    return rc;
+}
+
+void talk_release(struct talk *t)
+{
+    json_decref(t->messages);
+    json_decref(t->tools);
+    json_decref(t->variables);
+    mem_free(t->scratch.id);
+    mem_free(t->scratch.p);
+    tok_ids_release(&t->fed);
+    *t = (struct talk){ 0 };
+}
+
+int talk_add(struct talk *t, const char *role, const char *text, size_t n, struct err *err)
+{
+    json_t *content = json_stringn(text, n);
+    if (!content)
+        return ERR(err, FORMAT, "a message that is not UTF-8 (or there is no memory for it)");
+    return json_array_append_new(t->messages, json_pack("{s:s, s:o}", "role", role, "content", content)) ? ERR(err, NOMEM, "no memory for a message") : 0;
+}
+
+const char *talk_end_name(enum talk_end end)
+{
+    static const char *const names[] = { "stop", "length", "context full", "stopped" };
+    return names[end];
+}
+
+static int encode(struct talk *t, struct tok_ids *ids, struct err *err)
+{
+    struct jinja_text text;
+    jinja_text_init(&text);
+    int rc = chat_render(t->chat, &(struct chat_request){ .messages = t->messages, .tools = t->tools, .variables = t->variables }, &text, err);
+    if (!rc)
+        rc = chat_encode(engine_tok(t->e), &text, ids, err);
+    jinja_text_release(&text);
+    return rc;
+}
+
+int talk_count(struct talk *t, int *n, struct err *err)
+{
+    struct tok_ids ids = { 0 };
+    *n = 0;
+    if (!json_array_size(t->messages))
+        return 0;
+    const int rc = encode(t, &ids, err);
+    *n = (int)ids.n;
+    tok_ids_release(&ids);
+    return rc;
+}
+
+static bool ends(const struct talk *t, int id)
+{
+    const struct config *c = engine_config(t->e);
+    for (int i = 0; i < c->n_eos; i++)
+        if (id == c->eos_id[i])
+            return true;
+    for (int i = 0; i < t->n_stop; i++)
+        if (id == t->stop_id[i])
+            return true;
+    return tok_is_eog(engine_tok(t->e), id);
+}
+
+static bool stopped(const struct talk *t) { return t->stop && *t->stop; }
+
+/* Notes that the cache holds n tokens of which the last is id. */
+static int note(struct talk *t, const int32_t *id, int n, struct err *err)
+{
+    struct tok_ids *f = &t->fed;
+    if (f->n + (size_t)n > f->cap) {
+        const size_t cap = (f->n + (size_t)n) * 2;
+        int32_t *p = mem_realloc_array(f->id, cap, sizeof *p);
+        if (!p)
+            return ERR(err, NOMEM, "no memory for a conversation of %zu tokens", cap);
+        f->id = p, f->cap = cap;
+    }
+    memcpy(f->id + f->n, id, (size_t)n * sizeof *id);
+    f->n += (size_t)n;
+    return 0;
+}
+
+/* Feeds the prompt from the first token on that the cache does not hold, step by step so that it can be stopped. */
+static int feed_prompt(struct talk *t, const struct tok_ids *ids, struct talk_answer *a, const float **logits, struct err *err)
+{
+    size_t at = 0;
+    while (at < ids->n - 1 && at < t->fed.n && ids->id[at] == t->fed.id[at])
+        at++;
+    a->n_kept = (int)at;
+    t->fed.n = at;
+    while (at < ids->n && !stopped(t)) {
+        const int step = engine_step_tokens(t->e), n = ids->n - at < (size_t)step ? (int)(ids->n - at) : step;
+        TRY(engine_feed(t->e, 0, (int)at, ids->id + at, n, logits, err));
+        TRY(note(t, ids->id + at, n, err));
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+struct output { struct buf *all; size_t shown; talk_emit *emit; void *ctx; };
+
+static void show(struct output *o)
+{
+    if (o->all->len > o->shown)
+        o->emit(o->ctx, o->all->data + o->shown, o->all->len - o->shown);
+    o->shown = o->all->len;
+}
+
+static int generate(struct talk *t, const float *logits, struct output *o, struct talk_answer *a, struct err *err)
+{
+    struct tok_stream stream;
+    tok_stream_begin(&stream, engine_tok(t->e), TOK_SKIP_SPECIALS);
+    for (;;) {
+        const int pos = (int)t->fed.n;
+        if (stopped(t)) {
+            a->end = TALK_STOPPED;
+            break;
+        }
+        const int32_t id = sample_token(logits, tok_vocab_size(engine_tok(t->e)), &t->sampling, (uint64_t)pos, t->scratch);
+        if (id < 0)
+            return ERR(err, NUMERIC, "the model gave values that are not numbers at position %d", pos);
+        a->n_token++;
+        if (ends(t, id)) {
+            a->end = TALK_STOP;
+            break;
+        }
+        TRY(tok_stream_add(&stream, id, o->all, err));
+        show(o);
+        if (t->max_tokens && a->n_token >= t->max_tokens) {
+            a->end = TALK_LENGTH;
+            break;
+        }
+        if (pos >= engine_ctx(t->e)) {
+            a->end = TALK_FULL;
+            break;
+        }
+        TRY(engine_feed(t->e, 0, pos, &id, 1, &logits, err));
+        TRY(note(t, &id, 1, err));
+    }
+    TRY(tok_stream_end(&stream, o->all, err));
+    show(o);
+    return 0;
+}
+
+/* What the model left incomplete is no UTF-8 and cannot be a message. */
+static int add_answer(struct talk *t, const struct talk_answer *a, struct err *err)
+{
+    const struct buf *text = &a->text;
+    const size_t n = text->len - tok_utf8_tail(text->data, text->len);
+    if (!n && a->end == TALK_STOPPED)
+        return 0;
+    if (talk_add(t, "assistant", text->data, n, err) == 0)
+        return 0;
+    return ERR(err, FORMAT, "the answer is not UTF-8 and cannot be kept in the conversation");
+}
+
+static int answer(struct talk *t, const struct tok_ids *ids, struct output *o, struct talk_answer *a, struct err *err)
+{
+    const float *logits = NULL;
+    double start = clock_wall();
+    a->n_prompt = (int)ids->n;
+    TRY(feed_prompt(t, ids, a, &logits, err));
+    a->prompt_s = clock_wall() - start, start = clock_wall();
+    if (stopped(t)) {
+        a->end = TALK_STOPPED;
+    } else {
+        TRY(generate(t, logits, o, a, err));
+        a->token_s = clock_wall() - start;
+    }
+    return add_answer(t, a, err);
+}
+
+int talk_answer(struct talk *t, talk_emit *emit, void *ctx, struct talk_answer *a, struct err *err)
+{
+    struct tok_ids ids = { 0 };
+    *a = (struct talk_answer){ .end = TALK_STOP };
+    buf_init(&a->text);
+    struct output o = { .all = &a->text, .emit = emit, .ctx = ctx };
+    int rc = encode(t, &ids, err);
+    if (!rc && !ids.n)
+        rc = ERR(err, FORMAT, "the chat template makes nothing of the messages");
+    if (!rc && ids.n > (size_t)engine_ctx(t->e))
+        rc = ERR(err, RANGE, "the conversation has %zu tokens, and there is room for %d", ids.n, engine_ctx(t->e));
+    if (!rc)
+        rc = answer(t, &ids, &o, a, err);
+    tok_ids_release(&ids);
+    return rc;
+}
