@@ -9,7 +9,6 @@
 
 #define MR 16
 #define GROUP 4                /* rows whose sums grow together: vpdpbusd takes 4 cycles */
-#define UNROLL _Pragma("GCC unroll 16")
 #define SIZES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)
 
 /* Where the results of a tile go; columns of the panel by mask. */
