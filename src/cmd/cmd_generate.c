@@ -26,18 +26,16 @@ static int read_prompt(struct buf *out, struct err *err)
     return ERR(err, USAGE, "no prompt: give -p TEXT or --file PATH");
 }
 
-/* Ids of the prompt.  A text begins with what the tokenizer puts before every text, else with the token that separates texts. */
+/* Ids of the prompt, with what this model's texts begin with.  Our own models begin with the token that parts texts. */
 static int encode_prompt(const struct engine *e, const struct buf *text, struct tok_ids *ids, struct err *err)
 {
     const struct tok *t = engine_tok(e);
+    const int eot = tok_eot(t);
     size_t n;
-    TRY(tok_encode(t, text->data, text->len, TOK_ADD, ids, err));
-    if ((!ids->n || ids->id[0] != tok_bos(t)) && tok_eot(t) >= 0) {
-        const char *bytes = tok_bytes(t, tok_eot(t), &n);
-        ids->n = 0;
+    const char *bytes;
+    if (engine_config(e)->family == FAMILY_LATHE_GPT && eot >= 0 && (bytes = tok_bytes(t, eot, &n)))
         TRY(tok_encode(t, bytes, n, TOK_SPECIALS, ids, err));
-        TRY(tok_encode(t, text->data, text->len, TOK_PLAIN, ids, err));
-    }
+    TRY(tok_encode(t, text->data, text->len, TOK_ADD, ids, err));
     if (!ids->n)
         return ERR(err, USAGE, "the prompt is empty, and this model has no token to begin with");
     if (ids->n > (size_t)engine_ctx(e))
@@ -45,12 +43,23 @@ static int encode_prompt(const struct engine *e, const struct buf *text, struct 
     return 0;
 }
 
-/* Prints the text and forgets it. */
-static void print_new(struct buf *text)
+/* What was made so far, to standard output; JSON keeps it. */
+static void print_text(struct buf *text)
 {
+    if (cmd_json)
+        return;
     fwrite(text->data, 1, text->len, stdout);
     fflush(stdout);
-    buf_clear(text);
+    text->len = 0;
+}
+
+static bool ends(const struct engine *e, int32_t id)
+{
+    const struct config *c = engine_config(e);
+    for (int i = 0; i < c->n_eos; i++)
+        if (id == c->eos_id[i])
+            return true;
+    return tok_is_eog(engine_tok(e), id);
 }
 
 struct generated { struct buf text; int n; const char *reason; double prompt_s, token_s; };
@@ -58,10 +67,10 @@ struct generated { struct buf text; int n; const char *reason; double prompt_s, 
 static int generate(struct engine *e, const struct tok_ids *ids, struct sample_scratch scratch, struct generated *g, struct err *err)
 {
     const struct sampling s = { .temperature = temperature, .top_k = (int)top_k, .top_p = top_p, .seed = (uint64_t)seed };
-    const struct config *c = engine_config(e);
-    const float *logits;
     struct tok_stream stream;
-    tok_stream_begin(&stream, engine_tok(e), 0);
+    const float *logits;
+    tok_stream_begin(&stream, engine_tok(e), TOK_SKIP_SPECIALS);
+    stream.begun = true;                 /* it goes on with the prompt */
     int pos = (int)ids->n;
     double t = clock_wall();
     TRY(engine_feed(e, 0, 0, ids->id, (int)ids->n, &logits, err));
@@ -72,14 +81,12 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
         if (id < 0)
             return ERR(err, NUMERIC, "the model gave values that are not numbers at position %d", pos);
         g->n++;
-        for (int i = 0; i < c->n_eos; i++)
-            if (id == c->eos_id[i])
-                g->reason = "stop";
-        if (!strcmp(g->reason, "stop"))
+        if (ends(e, id)) {
+            g->reason = "stop";
             break;
+        }
         TRY(tok_stream_add(&stream, id, &g->text, err));
-        if (!cmd_json)
-            print_new(&g->text);
+        print_text(&g->text);
         if (g->n == n_predict)
             break;
         if (pos == engine_ctx(e)) {
@@ -92,8 +99,8 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
     if (cmd_stop)
         g->reason = "stopped";
     TRY(tok_stream_end(&stream, &g->text, err));
+    print_text(&g->text);
     if (!cmd_json) {
-        print_new(&g->text);
         putchar('\n');
         fflush(stdout);                  /* before the report on stderr */
     }
@@ -112,6 +119,24 @@ static int report(const struct engine *e, const struct tok_ids *ids, const struc
                                     "generated_tokens", g->n, "finish_reason", g->reason, "prompt_tokens_per_s", (double)ids->n / g->prompt_s, "tokens_per_s", g->n / g->token_s), err);
 }
 
+/* Only as many positions as this prompt and -n need, if the model has them. */
+static int open_engine(struct engine **e, const char *path, const struct buf *text, struct tok_ids *ids, struct pool *pool, struct err *err)
+{
+    struct tok *tok;
+    TRY(tok_load(&tok, path, err));
+    int rc = tok_encode(tok, text->data, text->len, TOK_ADD, ids, err);
+    const int64_t need = (int64_t)ids->n + n_predict + 1;
+    ids->n = 0;
+    const struct engine_opts o = { .n_slot = 1, .ctx = (int)(ctx ? ctx : need < INT32_MAX ? need : INT32_MAX), .ctx_clip = !ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .tok = tok,
+                                   .as = cmd_weights_as() };
+    if (rc) {
+        tok_free(tok);
+        return rc;
+    }
+    TRY(engine_new(e, path, &o, pool, err));
+    return encode_prompt(*e, text, ids, err);
+}
+
 static int run_generate(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
@@ -124,14 +149,11 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     struct sample_scratch scratch = { 0 };
     buf_init(&text);
     buf_init(&g.text);
-    const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .as = cmd_weights_as() };
     int rc = read_prompt(&text, err);
     if (!rc)
         rc = pool_new(&pool, cmd_n_thread(), err);
     if (!rc)
-        rc = engine_new(&e, args[0], &o, pool, err);
-    if (!rc)
-        rc = encode_prompt(e, &text, &ids, err);
+        rc = open_engine(&e, args[0], &text, &ids, pool, err);
     if (!rc) {
         const size_t V = (size_t)engine_config(e)->vocab_size;
         scratch = (struct sample_scratch){ mem_alloc_array(V, sizeof *scratch.id), mem_alloc_array(V, sizeof *scratch.p) };

@@ -27,14 +27,23 @@ static int progress(void *ctx_, size_t fed, size_t all, const struct score *s)
     return cmd_stop != 0;
 }
 
-static int encode(const struct engine *e, const struct buf *text, const struct score_opts *o, struct tok_ids *ids, struct err *err)
+/* With what this model's texts begin with, where the convention wants it. */
+static int encode(const struct engine *e, const struct buf *text, struct score_opts *o, struct tok_ids *ids, struct err *err)
 {
-    if (o->add_bos && o->begin >= 0 && o->convention != SCORE_ROLLING) {
-        size_t n;
-        const char *begin = tok_bytes(engine_tok(e), o->begin, &n);
-        TRY(tok_encode(engine_tok(e), begin, n, TOK_SPECIALS, ids, err));
+    const struct tok *t = engine_tok(e);
+    struct tok_ids empty = { 0 };
+    const int rc = tok_encode(t, "", 0, TOK_ADD, &empty, err);
+    o->add_bos = !rc && empty.n && empty.id[0] == tok_bos(t);
+    o->begin = tok_bos(t) >= 0 ? tok_bos(t) : tok_eot(t);
+    tok_ids_release(&empty);
+    TRY(rc);
+    if (o->add_bos && o->convention != SCORE_ROLLING) {
+        ids->id = mem_alloc_array(16, sizeof *ids->id);
+        if (!ids->id)
+            return ERR(err, NOMEM, "no memory for the text's tokens");
+        ids->cap = 16, ids->id[ids->n++] = o->begin;
     }
-    return tok_encode(engine_tok(e), text->data, text->len, TOK_PLAIN, ids, err);
+    return tok_encode(t, text->data, text->len, TOK_PLAIN, ids, err);
 }
 
 static int report(const struct engine *e, const struct score *s, const struct score_opts *o, size_t n_bytes, size_t n_ids, double seconds, struct err *err)
@@ -57,7 +66,6 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
     struct buf text;
     struct tok_ids ids = { 0 };
     buf_init(&text);
-    o->begin = tok_eot(engine_tok(e));
     int rc = file_read(path, TEXT_MAX, &text, err);
     if (!rc)
         rc = encode(e, &text, o, &ids, err);

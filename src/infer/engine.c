@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder.h"
+#include "cpu/kernels.h"
 #include "model/model.h"
 
 struct engine {
@@ -14,8 +15,9 @@ struct engine {
     struct weight_type *types;   /* of the list of weights */
     int n_slot, ctx, step_tokens, n_logits;
     int n_row;                   /* of the last step */
-    int32_t *seq_start, *pos0, *slot;      /* [n_slot + 1], [n_slot], [n_slot]: of a step */
+    int32_t *seq_start, *pos0;             /* [n_slot + 1], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
+    int32_t *page; int page_stride;              /* [n_slot][page_stride]: pages of the sequences of a step */
 };
 
 static int open_files(struct engine *e, const char *path, const struct engine_opts *o, struct err *err)
@@ -30,7 +32,9 @@ static int open_files(struct engine *e, const char *path, const struct engine_op
     e->config = e->model.config;
     if (o->rope_scaling)
         TRY(config_stretch(&e->config, o->rope_scaling, err));
-    if (!o->no_tok)
+    if (e->config.encoder)
+        return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
+    if (!o->no_tok && !e->tok)
         TRY(tok_load(&e->tok, model_tok_path(&e->model, path), err));
     if (e->tok && tok_vocab_size(e->tok) > e->config.vocab_size)
         return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(e->tok), e->config.vocab_size);
@@ -40,6 +44,8 @@ static int open_files(struct engine *e, const char *path, const struct engine_op
 static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
 {
     e->n_slot = o->n_slot, e->ctx = o->ctx ? o->ctx : e->config.ctx;
+    if (o->ctx_clip && e->ctx > config_ctx_max(&e->config))
+        e->ctx = config_ctx_max(&e->config);
     if (e->ctx > config_ctx_max(&e->config))
         return ERR(err, RANGE, "%d positions asked for; the model was made for %d", e->ctx, config_ctx_max(&e->config));
     const int64_t all = (int64_t)e->ctx * e->n_slot;
@@ -47,19 +53,30 @@ static int choose_sizes(struct engine *e, const struct engine_opts *o, struct er
     if (e->step_tokens < e->n_slot)
         e->step_tokens = e->n_slot;
     e->n_logits = o->n_logits ? o->n_logits : e->n_slot;
-    e->seq_start = mem_alloc_array(4 * (size_t)e->n_slot + 1, sizeof *e->seq_start);
+    e->seq_start = mem_alloc_array(3 * (size_t)e->n_slot + 1, sizeof *e->seq_start);
     e->part = mem_alloc_array((size_t)e->n_slot, sizeof *e->part);
-    if (!e->seq_start || !e->part)
+    e->page_stride = (e->ctx + KV_TOKENS - 1) / KV_TOKENS;
+    e->page = mem_alloc_array((size_t)e->n_slot * (size_t)e->page_stride, sizeof *e->page);
+    if (!e->seq_start || !e->part || !e->page)
         return ERR(err, NOMEM, "no memory for %d sequences", e->n_slot);
-    e->pos0 = e->seq_start + e->n_slot + 1, e->slot = e->pos0 + e->n_slot, e->row = e->slot + e->n_slot;
+    e->pos0 = e->seq_start + e->n_slot + 1, e->row = e->pos0 + e->n_slot;
     return 0;
+}
+
+static bool all_f32(const struct engine *e)
+{
+    for (int i = 0; i < e->model.list->n_weight; i++)
+        for (int j = 0; j < e->types[i].n_segment; j++)
+            if (e->types[i].type[j] != TYPE_F32)
+                return false;
+    return true;
 }
 
 static int load(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
 {
     const struct weights_list *l = e->model.list;
     TRY(weights_types(&e->types, l, e->model.source, o->as, err));
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->types, .n_slot = e->n_slot, .ctx = e->ctx };
+    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->types, .cache = o->cache_f32 || all_f32(e) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .ctx = e->ctx };
     TRY(decoder_record(&e->d, &e->config, &d, err));
     TRY(decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, pool_n_thread(pool), NULL, err));
     const size_t need = e->d.g->plan.total, free_bytes = mem_available();
@@ -80,8 +97,11 @@ int engine_new(struct engine **out, const char *path, const struct engine_opts *
 {
     struct engine *e = mem_alloc_array(1, sizeof *e);
     *out = NULL;
-    if (!e)
+    if (!e) {
+        tok_free(o->tok);
         return ERR(err, NOMEM, "no memory for %s", path);
+    }
+    e->tok = o->tok;
     const int rc = open_model(e, path, o, pool, err);
     if (rc < 0)
         engine_free(e);
@@ -100,6 +120,7 @@ void engine_free(struct engine *e)
     tok_free(e->tok);
     mem_free(e->seq_start);
     mem_free(e->part);
+    mem_free(e->page);
     mem_free(e);
 }
 
@@ -148,12 +169,14 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
     int32_t *ids = t[e->d.ids].data, *pos = t[e->d.pos].data;
     int n = 0;
     for (int i = 0; i < n_part; i++) {
-        e->seq_start[i] = n, e->pos0[i] = part[i].pos, e->slot[i] = part[i].slot;
+        e->seq_start[i] = n, e->pos0[i] = part[i].pos;
+        for (int j = 0; j < e->page_stride; j++)      /* each slot has pages of its own */
+            e->page[i * e->page_stride + j] = part[i].slot * e->page_stride + j;
         for (int j = 0; j < part[i].n; j++, n++)
             ids[n] = part[i].ids[j], pos[n] = part[i].pos + j;
     }
     e->seq_start[n_part] = e->n_row = n;
-    graph_run(e->d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .slot = e->slot });
+    graph_run(e->d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .page = e->page, .page_stride = e->page_stride });
     return 0;
 }
 

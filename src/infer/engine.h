@@ -14,10 +14,13 @@
 struct engine;
 struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
+    bool ctx_clip;               /* where ctx is more than the model has: the model's, instead of ERR_RANGE */
+    struct tok *tok;             /* the model's tokenizer if it is loaded already; it is the engine's from then on, whatever happens */
     int step_tokens;             /* tokens of one step at most: longer prompts go in pieces */
     int n_logits;                /* rows of logits at once at most (0: n_slot) */
     const char *rope_scaling;    /* config_stretch, or NULL */
     bool no_tok;                 /* do without a tokenizer: engine_tok() is NULL */
+    bool cache_f32;              /* keys and values as floats; else bf16, unless all matrices are floats */
     enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
 };
 

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+int64_t decoder_pages(const struct decoder_opts *o) { return (int64_t)o->n_slot * ((o->ctx + KV_TOKENS - 1) / KV_TOKENS); }
+
 /* ---- recording ---- */
 
 struct recorder { struct decoder *d; struct graph *g; const struct config *c; const struct decoder_opts *o; struct err *err; enum dtype act; };
@@ -116,14 +118,33 @@ static int mla(const struct recorder *r, int x, int layer, const struct attr *a)
     return graph_mla_join(r->g, q, kv_a, linear(r, shared, layer, "kv_b", -1), a, label, r->err);
 }
 
+/* With a cache of pages: the norm of each head and the rotation are part of the operation. */
+static int attention_paged(const struct recorder *r, int x, int layer, struct attr a, int table)
+{
+    a.ctx = r->o->ctx;
+    const struct config *c = r->c;
+    const bool norm_inside = c->qk_norm == QK_NORM_HEAD && c->qkv_clip <= 0 && !c->kv_rank;
+    char label[48];
+    const int qkv = norm_inside ? linear(r, x, layer, "qkv", -1) : (c->kv_rank ? mla : qkv_of)(r, x, layer, &a);
+    const int64_t pages = decoder_pages(r->o);
+    int cache;
+    TRY(cache = graph_tensor(r->g, TENSOR_CACHE, r->o->cache, CUBE(pages, c->n_kv_head, (int64_t)cpu_kv_page(c->d_head, c->d_v)), r->err, "%d.cache", layer));
+    snprintf(label, sizeof label, "%d.attn", layer);
+    return graph_attention_paged(r->g, qkv, cache, norm_inside ? weight(r, layer, "q_norm") : -1, norm_inside ? weight(r, layer, "k_norm") : -1,
+                                 c->sinks ? weight(r, layer, "sinks") : -1, table, &a, r->act, label, r->err);
+}
+
 static int attention(const struct recorder *r, int x, int layer, int stream)
 {
     const struct config *c = r->c;
     const struct attr a = attention_attr(r, layer);
     char label[48];
+    const int table = c->pos == POS_ROPE && !(c->layer[layer] & LAYER_NO_ROPE) ? r->d->rope[r->d->rope[1] >= 0 && (c->layer[layer] & LAYER_WINDOW)] : -1;
+    if (r->o->use == DECODER_GENERATE && r->o->types)
+        return branch(r, attention_paged(r, x, layer, a, table), layer, "o", 1, stream);
     int qkv = (c->kv_rank ? mla : qkv_of)(r, x, layer, &a), kc = -1, vc = -1;
-    if (c->pos == POS_ROPE && !(c->layer[layer] & LAYER_NO_ROPE))
-        qkv = graph_rope(r->g, qkv, r->d->pos, r->d->rope[r->d->rope[1] >= 0 && (c->layer[layer] & LAYER_WINDOW)], &a, r->err);
+    if (table >= 0)
+        qkv = graph_rope(r->g, qkv, r->d->pos, table, &a, r->err);
     if (r->o->use == DECODER_GENERATE) {
         TRY(kc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_head), r->err, "%d.keys", layer));
         TRY(vc = graph_tensor(r->g, TENSOR_CACHE, DT_F32, CUBE(r->o->n_slot, r->o->ctx, c->n_kv_head * c->d_v), r->err, "%d.values", layer));

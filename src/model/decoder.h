@@ -26,6 +26,7 @@ struct decoder_opts {
     enum dtype compute;
     enum recompute recompute;        /* train */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
+    enum dtype cache;                /* generate with types: of the pages of keys and values, F32 or BF16 */
     int n_slot;                      /* generate: sequences that the cache holds */
     int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */
 };
@@ -44,6 +45,8 @@ struct decoder {
     struct attr route;               /* of every MoE layer */
 };
 
+/* Pages of the cache: enough for n_slot sequences of ctx positions. */
+int64_t decoder_pages(const struct decoder_opts *o);
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err);
 void decoder_release(struct decoder *d);     /* frees the graph too */
 /* graph_plan and graph_bind, and fills the tables. */

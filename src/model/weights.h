@@ -70,8 +70,6 @@ struct weight_part weight_part(const struct weights_list *l, const struct weight
 /* Where element k of the part, in the file's order, is in our weight. */
 int64_t weight_part_place(const struct weight_part *p, int64_t k);
 
-/* Where element k of the part, in the file's order, is in our weight. */
-int64_t weight_part_place(const struct weight_part *p, int64_t k);
 /* The row in the file of the part's row r in ours, for parts that are not transposed. */
 int64_t weight_part_file_row(const struct weight_part *p, int64_t r);
 

@@ -1,5 +1,6 @@
 /* cost.c - the price of a graph: the rows of ops.def over the sizes of each node. */
 #include <math.h>
+#include "cpu/kernels.h"
 #include "nn/op.h"
 
 #define OP(name, grad, again, save_in, save_out, f, fb, b, bb, formula)                                                        \
@@ -57,7 +58,7 @@ struct cost node_cost(const struct graph *g, const struct node *n, double T, dou
 
 bool op_is_product(enum op op)
 {
-    return op == OP_linear || op == OP_expert_linear || op == OP_cross_entropy || op == OP_attention;
+    return op == OP_linear || op == OP_expert_linear || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
 }
 
 /* Experts that T tokens choose, each top_k of E evenly. */
@@ -90,7 +91,7 @@ double graph_cache_bytes(const struct graph *g)
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
         if (t->kind == TENSOR_CACHE)
-            sum += (double)t->bytes / (double)(t->shape[0].n * t->shape[1].n);
+            sum += (double)t->bytes / (double)(t->shape[0].n * KV_TOKENS);
     }
     return sum;
 }
@@ -117,7 +118,7 @@ struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, doubl
         add_panels(&sum, &g->tensor[n->in[1]].panels, c.flops);
     } else if (!op_is_product(n->op)) {
         sum.flops_other = c.flops;
-    } else if (n->op != OP_attention && n->attr.compute == DT_BF16) {
+    } else if (n->op == OP_attention_paged ? g->tensor[n->in[1]].dtype == DT_BF16 : n->op != OP_attention && n->attr.compute == DT_BF16) {
         sum.flops_bf16 = c.flops;
     } else {
         sum.flops_f32 = c.flops;

@@ -103,6 +103,7 @@ struct attr {
     int n_expert, top_k;
     int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
     int first;                 /* embed: the row of id 0 */
+    int ctx;                   /* attention_paged: positions of a sequence at most */
     double eps, scale, aux_coef, z_coef, p;       /* scale of scores, of embeddings, of gates (0: 1) */
     double cap;                /* soft cap or clip, 0: none */
     uint64_t stream;           /* dropout: which of the model's random streams */
@@ -124,6 +125,7 @@ struct step {
     const int32_t *seq_start;  /* [S+1] */
     const int32_t *pos0;       /* [S], or NULL: all 0 */
     const int32_t *slot;       /* [S], or NULL */
+    const int32_t *page; int page_stride;      /* with a cache of pages: [S][page_stride] numbers of each sequence's pages */
     bool accumulate;           /* weight gradients add to what is there */
     double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
     double aux_scale;          /* of the router losses: 1 / number of micro-batches */
@@ -178,6 +180,10 @@ int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a
 int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *a, struct err *err);   /* in place; returns qkv */
 /* qkv: [T, H*D + G*D + G*Dv].  kcache, vcache: -1, or [n_slot, ctx, G*D], [.., G*Dv].  sinks: -1, or [H] */
 int graph_attention(struct graph *g, int qkv, int sinks, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name, struct err *err);
+/* For inference only: norm (q_norm, k_norm [D] or -1) and rotation (table or -1) of q and k, then attention over cache
+ * [pages, G, cpu_kv_page()], F32 or BF16, where this step's keys and values are put first. */
+int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k_norm, int sinks, int table, const struct attr *a, enum dtype out,
+                          const char *name, struct err *err);
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);
 int graph_sigmoid(struct graph *g, int x, const char *name, struct err *err);
 int graph_softcap(struct graph *g, int x, double cap, struct err *err);      /* in place; returns x */

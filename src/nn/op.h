@@ -22,7 +22,7 @@ struct run {
     size_t scratch_size;
 };
 
-struct op_work { size_t work, scratch; };      /* bytes: shared by the threads; for each thread */
+struct op_work { size_t work, scratch; int n_thread; };      /* bytes: shared by the threads, for each; n_thread is given */
 struct op_code {
     void (*forward)(struct run *r, const struct node *n);
     void (*backward)(struct run *r, const struct node *n);

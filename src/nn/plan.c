@@ -126,7 +126,7 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
     if (!ok)
         return ERR(err, NOMEM, "no memory to plan %d tensors", g->n_tensor);
     for (int i = 0; i < g->n_node; i++) {
-        struct op_work w = { 0, 0 };
+        struct op_work w = { 0, 0, n_thread };
         if (op_code[g->node[i].op]->size)
             op_code[g->node[i].op]->size(g, &g->node[i], T, S, &w);
         p.work = w.work > p.work ? w.work : p.work;
