@@ -10,6 +10,7 @@
 #include "infer/quality.h"
 #include "model/convert.h"
 #include "model/gguf.h"
+#include "model/gguf_from_folder.h"
 
 #define CALIB_MAX ((size_t)64 << 20)
 #define CALIB_CTX 256
@@ -201,6 +202,51 @@ static int convert(const char *path, const struct convert *c, struct err *err)
     return rc;
 }
 
+/* Safetensors that are to become GGUF go there as floats first: *floats is that file, to be removed, or NULL. */
+static int to_gguf(const char *path, char **floats, struct err *err)
+{
+    struct model m;
+    struct source *s;
+    *floats = NULL;
+    TRY(source_open(&s, path, err));
+    const bool is_gguf = source_kind(s) == SOURCE_GGUF;
+    source_free(s);
+    if (is_gguf || strcmp(format, "gguf"))
+        return 0;
+    if (!file_is_dir(path))
+        return ERR(err, USAGE, "%s: expected the model's folder, whose config.json and tokenizer go into the GGUF file", path);
+    TRY(model_open(&m, path, NULL, err));
+    int rc = 0;
+    if (!(*floats = mem_printf("%s.floats", out)))
+        rc = ERR(err, NOMEM, "no memory to write %s", out);
+    if (!rc)
+        rc = gguf_from_folder(&m, path, *floats, err);
+    model_release(&m);
+    return rc;
+}
+
+static int quantise(const char *path, struct convert *c, struct totals *sum, struct err *err)
+{
+    char *floats;
+    struct stamp stamp = { .text = NULL };
+    bool measured = false;
+    int rc = to_gguf(path, &floats, err);
+    const char *from = floats ? floats : path;
+    if (!rc && weigh && *calib) {
+        rc = weigh_columns(from, c->pool, &sum->importance, err);
+        c->importance = importance_for;
+    }
+    if (!rc)
+        rc = convert(from, c, err);
+    if (floats)
+        file_remove_tree(floats, NULL);
+    mem_free(floats);
+    stamp.weighted = sum->importance != NULL;
+    if (!rc && measure && !strcmp(format, "gguf"))
+        rc = measure_and_stamp(path, c->pool, &stamp, &measured, err);
+    return rc ? rc : print_totals(sum, measured ? &stamp.q : NULL, err);
+}
+
 static int run_quantize(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
@@ -213,18 +259,8 @@ static int run_quantize(const char *const *args, int n_args, struct err *err)
         rc = ERR(err, USAGE, "expected --out FILE");
     if (!rc)
         rc = pool_new(&c.pool, cmd_n_thread(), err);
-    if (!rc && weigh && *calib) {
-        rc = weigh_columns(args[0], c.pool, &sum.importance, err);
-        c.importance = importance_for;
-    }
     if (!rc)
-        rc = convert(args[0], &c, err);
-    struct stamp stamp = { .weighted = sum.importance != NULL };
-    bool measured = false;
-    if (!rc && measure && !strcmp(format, "gguf"))
-        rc = measure_and_stamp(args[0], c.pool, &stamp, &measured, err);
-    if (!rc)
-        rc = print_totals(&sum, measured ? &stamp.q : NULL, err);
+        rc = quantise(args[0], &c, &sum, err);
     importance_free(sum.importance);
     json_decref(sum.rows);
     pool_free(c.pool);
@@ -244,7 +280,8 @@ static const struct opt opts[] = {
 };
 const struct command command_quantize = {
     "quantize", "MODEL", "write a model's weights in smaller types, or back in floats",
-    "MODEL is a file or folder with GGUF or safetensors.  Vectors, norms and routers keep their type; some matrices get more bits than\n"
+    "MODEL is a GGUF file, or a folder with config.json, safetensors and tokenizer.json; a folder becomes a GGUF file, by way of one with\n"
+    "floats beside it that is removed.  GPTQ, AWQ and other packed forms are read.  Vectors, norms and routers keep their type; some matrices get more bits than\n"
     "the rest, as in llama.cpp's mixtures of the same names.  What became of each tensor is printed, with its relative error.\n"
     "\n"
     "A GGUF file is then compared with its source on a text: the mean divergence (KL, in nats) of the predicted distributions, the share\n"

@@ -10,6 +10,12 @@ say lathe quantize $G --to q8_0
 say lathe quantize $ROOT/tests/golden/llama --to q8_0 --format safetensors --out x.safetensors
 say lathe quantize $ROOT/tests/golden/llama --to bf16 --format safetensors --quiet --out half.safetensors
 say lathe info $ROOT/tests/golden/llama --check
+mkdir folder
+cp $ROOT/tests/golden/llama/config.json $ROOT/tests/golden/llama/model.safetensors folder
+say lathe quantize folder --to q8_0 --out folder.gguf
+printf '{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}' > folder/tokenizer.json
+say lathe quantize folder --to q8_0 --no-quality --quiet --out folder.gguf
+say lathe info folder.gguf --check
 mkdir pickled
 printf 'PK\003\004' > pickled/pytorch_model.bin
 say lathe info pickled
