@@ -100,6 +100,7 @@ static int add_specials(struct tok *t, const struct kind *k, struct err *err)
 {
     int id = t->n_entry;
     char reserved[60];
+    t->id_end = 0;                                       /* these are ours */
     for (size_t i = 0; i < sizeof k->special / sizeof *k->special && k->special[i].text; i++) {
         const struct special *s = &k->special[i];
         id = s->id >= 0 ? s->id : id;

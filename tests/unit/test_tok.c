@@ -1,5 +1,6 @@
 /* test_tok.c - byte-level BPE against Hugging Face's tokenizers (tests/golden/tok, tools/golden/tok.py): the trained
- * vocabulary, the ids of strings of many scripts, the file format; and what bad files and bytes lead to. */
+ * vocabulary, the ids of strings of many scripts, the file format; what bad files and bytes lead to; and what holds for every
+ * kind of tokenizer: linear time, threads, streaming. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -251,6 +252,143 @@ static void all_texts_at_hand_come_back(void **state)
     tok_free(t);
 }
 
+/* ---- every kind of tokenizer ---- */
+
+#define SMALL "tests/golden/tokenizers/small/"
+static const char *const kinds[] = { SMALL "gpt2.json", SMALL "gpt-neox.json", SMALL "deepseek-v3.json", SMALL "bloom.json", SMALL "llama2.json", SMALL "bert-uncased.json", SMALL "t5.json", SMALL "xlm-r.json" };
+#define N_KINDS (sizeof kinds / sizeof *kinds)
+
+/* Half a megabyte of one character, of a few, of nothing but marks: every stage is linear in it, or nearly. */
+static void no_text_is_quadratic(void **state)
+{
+    (void)state;
+    static const char *const units[] = { "a", "A", " ", "\n", "1", "\xe4\xb8\x96", "\xcc\x81", "\xe2\x96\x81", "<", "ab ", "'s", "\xff", ".\n" };
+    const size_t n = 1 << 19;
+    char *s = mem_alloc(n);
+    const double begin = clock_cpu();
+    for (size_t k = 0; k < N_KINDS; k++) {
+        struct tok *t;
+        OK(tok_load(&t, kinds[k], &err));
+        for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+            struct tok_ids ids = { 0 };
+            const size_t len = strlen(units[u]);
+            for (size_t i = 0; i < n; i++)
+                s[i] = units[u][i % len];
+            OK(tok_encode(t, s, n, TOK_SPECIALS, &ids, &err));
+            tok_ids_release(&ids);
+        }
+        tok_free(t);
+    }
+    assert_true(clock_cpu() - begin < 300);              /* seconds; quadratic would be days */
+    mem_free(s);
+}
+
+struct work { const struct tok *t; const char *text; size_t n; struct tok_ids ids[64]; struct err err[64]; };
+static void encode_item(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    struct work *w = ctx;
+    if (tok_encode(w->t, w->text + i * 100, w->n - 6400, TOK_SPECIALS | TOK_ADD, &w->ids[i], &w->err[i]) < 0)
+        w->ids[i].n = 0;
+}
+
+/* Four threads at once, and then one: the same ids (the cache goes from hand to hand). */
+static void threads_share_a_tokenizer(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    struct buf text;
+    buf_init(&text);
+    OK(file_read("tests/golden/tok/corpus.txt", 1 << 24, &text, &err));
+    OK(pool_new(&pool, 4, &err));
+    static struct work many, one;
+    for (size_t k = 0; k < N_KINDS; k++) {
+        struct tok *t, *fresh;
+        OK(tok_load(&t, kinds[k], &err));
+        OK(tok_load(&fresh, kinds[k], &err));
+        many = (struct work){ .t = t, .text = text.data, .n = 16000 }, one = many;
+        one.t = fresh;
+        pool_for(pool, 64, encode_item, &many);
+        for (int i = 0; i < 64; i++) {
+            encode_item(&one, i, 0);
+            assert_true(one.ids[i].n > 0);
+            assert_int_equal(many.ids[i].n, one.ids[i].n);
+            assert_memory_equal(many.ids[i].id, one.ids[i].id, one.ids[i].n * sizeof(int32_t));
+            tok_ids_release(&many.ids[i]);
+            tok_ids_release(&one.ids[i]);
+        }
+        tok_free(t);
+        tok_free(fresh);
+    }
+    pool_free(pool);
+    buf_release(&text);
+}
+
+/* Token by token gives the text of all at once, in whole characters. */
+static void a_stream_gives_whole_characters(void **state)
+{
+    (void)state;
+    static const char text[] = " Hello \xf0\x9f\x99\x82 caf\xc3\xa9 \xe4\xb8\x96\xe7\x95\x8c \xff\xe4\xb8 end\xf0\x9f";
+    for (size_t k = 0; k < 5; k++) {                     /* those that can write any bytes */
+        struct tok *t;
+        struct tok_ids ids = { 0 };
+        struct buf all, part, out;
+        struct tok_stream s;
+        buf_init(&all);
+        buf_init(&part);
+        buf_init(&out);
+        OK(tok_load(&t, kinds[k], &err));
+        OK(tok_encode(t, text, sizeof text - 1, TOK_PLAIN, &ids, &err));
+        OK(tok_decode(t, ids.id, ids.n, &all, &err));
+        tok_stream_begin(&s, t, TOK_SKIP_SPECIALS);
+        for (size_t i = 0; i < ids.n; i++) {
+            buf_clear(&part);
+            OK(tok_stream_add(&s, ids.id[i], &part, &err));
+            assert_int_equal(tok_utf8_tail(part.data, part.len), 0);
+            OK(buf_add(&out, part.data, part.len, &err));
+        }
+        OK(tok_stream_end(&s, &out, &err));
+        assert_int_equal(out.len, all.len);
+        assert_memory_equal(out.data, all.data, all.len);
+        assert_int_equal(all.len, sizeof text - 1);
+        assert_memory_equal(all.data, text, all.len);
+        const int special = tok_special(t, k == 4 ? "</s>" : "<|endoftext|>");
+        assert_true(special >= 0 && tok_is_eog(t, special));
+        buf_clear(&part);
+        OK(tok_stream_add(&s, special, &part, &err));
+        assert_int_equal(part.len, 0);
+        assert_int_equal(tok_stream_add(&s, 1 << 20, &part, &err), ERR_RANGE);
+        buf_release(&all);
+        buf_release(&part);
+        buf_release(&out);
+        tok_ids_release(&ids);
+        tok_free(t);
+    }
+}
+
+/* What a small file could make large: ids far from each other, normalizers that multiply. */
+static void a_file_cannot_ask_for_memory_without_bound(void **state)
+{
+    (void)state;
+    struct tok *t;
+    struct tok_ids ids = { 0 };
+    static const char far[] = "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4000000},\"merges\":[]}}";
+    assert_int_equal(tok_parse(&t, far, sizeof far - 1, "t", &err), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "for as many tokens as there are"));
+    struct buf b;
+    buf_init(&b);
+    OK(buf_add_str(&b, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[", &err));
+    for (int i = 0; i < 20; i++)
+        OK(buf_printf(&b, &err, "%s{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaa\"}", i ? "," : ""));
+    OK(buf_add_str(&b, "]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", &err));
+    OK(tok_parse(&t, b.data, b.len, "t", &err));
+    assert_int_equal(tok_encode(t, "aaaa", 4, TOK_PLAIN, &ids, &err), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "times as long"));
+    tok_ids_release(&ids);
+    tok_free(t);
+    buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +402,10 @@ int main(void)
         cmocka_unit_test(torn_characters_are_held_back),
         cmocka_unit_test(bad_files_are_explained),
         cmocka_unit_test(all_texts_at_hand_come_back),
+        cmocka_unit_test(no_text_is_quadratic),
+        cmocka_unit_test(threads_share_a_tokenizer),
+        cmocka_unit_test(a_stream_gives_whole_characters),
+        cmocka_unit_test(a_file_cannot_ask_for_memory_without_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
