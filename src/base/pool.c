@@ -16,7 +16,8 @@
 #include <unistd.h>
 #include "base/mem.h"
 
-#define SPIN 3000              /* pauses before a waiter sleeps: about 100 us where a pause takes 40 ns */
+#define SPIN_S 100e-6          /* a waiter spins so long before it sleeps: waking takes 30 us or more */
+#define SPIN_CHECK 64          /* pauses (10 to 50 ns each) between looks at the clock */
 #define MAX_CHUNKS (1 << 20)
 
 struct range { _Alignas(128) _Atomic uint64_t word; };
@@ -26,7 +27,7 @@ struct worker { struct pool *pool; int self; pthread_t thread; };
 struct pool {
     _Atomic(pool_fn) fn;
     void *_Atomic ctx;
-    _Atomic int chunk, n_item, n_chunk;
+    _Atomic int chunk, n_item, n_chunk, n_range;      /* ranges: one for each thread, or for each chunk if those are fewer */
     int n_thread, n_started;
     _Atomic bool stop;
     struct range *range;
@@ -48,6 +49,20 @@ static inline void relax(void)
 static void futex_wait(_Atomic uint32_t *word, uint32_t seen) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); }
 static void futex_wake(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0); }
 
+/* Spins while *word is what was seen, for SPIN_S at most. */
+static void spin(_Atomic uint32_t *word, uint32_t seen)
+{
+    for (int i = 0; i < SPIN_CHECK; i++, relax())             /* most waits end here, without a clock */
+        if (atomic_load_explicit(word, memory_order_acquire) != seen)
+            return;
+    const double end = clock_wall() + SPIN_S;
+    do
+        for (int i = 0; i < SPIN_CHECK; i++, relax())
+            if (atomic_load_explicit(word, memory_order_acquire) != seen)
+                return;
+    while (clock_wall() < end);
+}
+
 /* One chunk of a range of this epoch, or -1. */
 static int claim(struct range *r, uint32_t epoch, bool front)
 {
@@ -64,8 +79,9 @@ static int claim(struct range *r, uint32_t epoch, bool front)
 
 static void work(struct pool *p, int self, uint32_t epoch)
 {
-    for (int i = 0; i < p->n_thread; i++) {
-        struct range *r = &p->range[(self + i) % p->n_thread];
+    const int n_range = atomic_load_explicit(&p->n_range, memory_order_relaxed);
+    for (int i = 0; i < n_range; i++) {
+        struct range *r = &p->range[(self + i) % n_range];
         for (int c; (c = claim(r, epoch, i == 0)) >= 0;) {     /* a claimed chunk keeps fn and ctx valid */
             const pool_fn fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
             void *ctx = atomic_load_explicit(&p->ctx, memory_order_relaxed);
@@ -87,12 +103,8 @@ static void *worker_main(void *arg)
     struct pool *p = w->pool;
     uint32_t seen = 0;
     for (;;) {
-        int spin = SPIN;
+        spin(&p->epoch, seen);
         while (atomic_load_explicit(&p->epoch, memory_order_acquire) == seen) {
-            if (spin-- > 0) {
-                relax();
-                continue;
-            }
             atomic_fetch_add(&p->sleepers, 1);
             futex_wait(&p->epoch, seen);
             atomic_fetch_sub(&p->sleepers, 1);
@@ -113,26 +125,26 @@ void pool_for(struct pool *p, int n_item, pool_fn fn, void *ctx)
     }
     const int chunk = n_item <= MAX_CHUNKS - 1 ? 1 : n_item / (MAX_CHUNKS / 2) + 1;
     const int n_chunk = (int)(((int64_t)n_item + chunk - 1) / chunk);
+    const int n_range = n_chunk < p->n_thread ? n_chunk : p->n_thread;
     const uint32_t epoch = atomic_load_explicit(&p->epoch, memory_order_relaxed) + 1;
+    atomic_store_explicit(&p->n_range, n_range, memory_order_relaxed);
     atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
     atomic_store_explicit(&p->ctx, ctx, memory_order_relaxed);
     atomic_store_explicit(&p->chunk, chunk, memory_order_relaxed);
     atomic_store_explicit(&p->n_item, n_item, memory_order_relaxed);
     atomic_store_explicit(&p->n_chunk, n_chunk, memory_order_relaxed);
     atomic_store(&p->done, 0);
-    for (int i = 0; i < p->n_thread; i++)
-        atomic_store_explicit(&p->range[i].word, (uint64_t)(epoch & 0xffffff) << 40 | (uint64_t)((int64_t)n_chunk * i / p->n_thread) << 20
-                              | (uint64_t)((int64_t)n_chunk * (i + 1) / p->n_thread), memory_order_release);
+    for (int i = 0; i < n_range; i++)
+        atomic_store_explicit(&p->range[i].word, (uint64_t)(epoch & 0xffffff) << 40 | (uint64_t)((int64_t)n_chunk * i / n_range) << 20
+                              | (uint64_t)((int64_t)n_chunk * (i + 1) / n_range), memory_order_release);
     atomic_store(&p->epoch, epoch);
     if (atomic_load(&p->sleepers))
         futex_wake(&p->epoch);
     work(p, 0, epoch);
-    int spin = SPIN;
     for (uint32_t done; (done = atomic_load_explicit(&p->done, memory_order_acquire)) != (uint32_t)n_chunk;) {
-        if (spin-- > 0) {
-            relax();
+        spin(&p->done, done);                                 /* others hold the last chunks; each that ends is a sign of life */
+        if (atomic_load_explicit(&p->done, memory_order_acquire) != done)
             continue;
-        }
         atomic_store(&p->caller_sleeps, 1);
         if ((done = atomic_load(&p->done)) != (uint32_t)n_chunk)
             futex_wait(&p->done, done);
