@@ -314,7 +314,7 @@ static void great_scores_and_sinks_stay_finite(void **state)
 /* ---- a step of several sequences ---- */
 
 #define STEP_SEQ 5
-#define STEP_CTX 1700
+#define STEP_CTX 1200
 #define STEP_ROWS 400
 
 struct step_bed { int H, G, dk, dv; float *q, *k, *v, *o, *qw, *kw, *table, *sink; int32_t *page; char *cache; size_t page_bytes, cache_bytes; };
@@ -346,7 +346,7 @@ static void step_bed_free(struct step_bed *b)
  * q, k, v.  out[s][i] gets what the last n_last positions of each gave. */
 static void feed(const struct step_bed *b, bool b16, int n_thread, int together, int piece, int form, int n_last, float *out)
 {
-    static const int length[STEP_SEQ] = { 1600, 1, 40, 520, 300 };
+    static const int length[STEP_SEQ] = { 1100, 1, 40, 520, 300 };
     struct pool *pool;
     struct err err;
     assert_int_equal(pool_new(&pool, n_thread, &err), 0);
@@ -400,13 +400,13 @@ static void a_step_gives_the_same_bits_for_any_batch_pieces_and_threads(void **s
     (void)state;
     const int n_last = 3;
     const size_t n = STEP_SEQ * (size_t)n_last * 144;
-    FOR_LEVELS FOR_TYPES for (int form = 0; form < 8; form++) {
+    FOR_LEVELS FOR_TYPES for (int form = 0; form < 8; form += form ? 4 : 3) {      /* 0, 3, 7 */
         if (now == ref)
             continue;
         struct step_bed b;
         step_bed_new(&b, b16);
         float *want = zeros(n), *got = zeros(n);
-        feed(&b, b16, 1, 1, 1600, form, n_last, want);
+        feed(&b, b16, 1, 1, 1100, form, n_last, want);
         static const struct { int n_thread, together, piece; } trials[] = { { 1, 5, 64 }, { 2, 1, 100 }, { 2, 5, 37 }, { 3, 2, 333 }, { 8, 1, 500 } };
         for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
             memset(b.cache, 0xff, b.cache_bytes);
