@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "infer/engine.h"
+#include "infer/engine.h"
 #include "model/decoder.h"
 
 #define FOLDER "tests/golden/families"
@@ -302,6 +303,35 @@ static void check_bf16_hidden(const struct fcase *f, int i_prompt, struct share 
     decoder_release(&d);
 }
 
+/* ---- by the engine, with its own forms of weights ---- */
+
+static void same_logits_from_the_engine(void **state)
+{
+    struct fcase f;
+    char path[200];
+    if (is_not_yet(*state))
+        skip_not_yet(*state);
+    open_family(&f, *state);
+    snprintf(path, sizeof path, FOLDER "/%s", f.name);
+    for (int i = 0; i < N_PROMPT; i++) {
+        const struct prompt *p = &f.prompt[i];
+        struct engine *e;
+        const struct engine_opts o = { .n_slot = 2, .ctx = p->T, .step_tokens = 7, .no_tok = true, .as = WEIGHTS_F32 };
+        if (f.c.encoder) {
+            assert_int_equal(engine_new(&e, path, &o, pool, &err), ERR_UNSUPPORTED);
+            break;
+        }
+        OK(engine_new(&e, path, &o, pool, &err));
+        const float *logits;
+        OK(engine_feed(e, 1, 0, p->ids, p->T, &logits, &err));
+        const float diff = difference(logits, p->want + (ptrdiff_t)(p->T - 1) * f.c.vocab_size, f.c.vocab_size);
+        if (!(diff <= (float)TOLERANCE))
+            fail_msg("%s, prompt %d: the engine's logits differ by %.3g, expected at most %g", f.name, i, (double)diff, TOLERANCE);
+        engine_free(e);
+    }
+    close_family(&f);
+}
+
 /* ---- written back ---- */
 
 struct store { const struct weights_list *l; float **w; };
@@ -496,14 +526,14 @@ int main(void)
 {
     struct dirent **entry;
     const int n = scandir(FOLDER, &entry, visible, alphasort);
-    struct CMUnitTest *tests = n > 0 ? calloc(3 * (size_t)n, sizeof *tests) : NULL;
+    struct CMUnitTest *tests = n > 0 ? calloc(4 * (size_t)n, sizeof *tests) : NULL;
     if (!tests || pool_new(&pool, 2, &err) < 0)
         return 1;
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < 3; k++)
-            tests[k * n + i] = (struct CMUnitTest){ entry[i]->d_name, k == 0 ? same_logits_as_transformers : k == 1 ? written_back_as_it_was_read :
+        for (int k = 0; k < 4; k++)
+            tests[k * n + i] = (struct CMUnitTest){ entry[i]->d_name, k == 0 ? same_logits_as_transformers : k == 1 ? written_back_as_it_was_read : k == 2 ? same_logits_from_the_engine :
                                                     the_loss_climbs_as_steeply_as_the_gradient_says, NULL, NULL, entry[i]->d_name };
-    const int failed = _cmocka_run_group_tests("families", tests, 3 * (size_t)n, NULL, NULL);
+    const int failed = _cmocka_run_group_tests("families", tests, 4 * (size_t)n, NULL, NULL);
     for (int i = 0; i < n; i++)
         free(entry[i]);
     free(entry);
