@@ -391,7 +391,8 @@ static const struct {
     const char *word;
 } musts[] = {
     { F_ALL, "quantization_config", MUST_NULL, "weights that are quantised in the file", 0, NULL },
-    { F_ALL, "auto_map", MUST_NULL, "a model that needs Python code from its repository", 0, NULL },
+    /* Phi-3 and DeepSeek were published with code of their own, before the library had them. */
+    { BUT(F_PHI3 | F_DEEPSEEKS), "auto_map", MUST_NULL, "a model that needs Python code from its repository", 0, NULL },
     { F_ALL, "is_encoder_decoder", MUST_FALSE, "an encoder with a decoder", 0, NULL },
     { F_ALL, "add_cross_attention", MUST_FALSE, "attention to an encoder", 0, NULL },
     { F_BERTS, "is_decoder", MUST_FALSE, "a decoder of this family", 0, NULL },
@@ -403,6 +404,9 @@ static const struct {
     { F_MISTRAL | F_MIXTRAL | F_PHI3 | F_QWEN2 | F_QWEN2_MOE, "attention_bias", MUST_FALSE, "biases in attention", 0, NULL },
     { F_LLAMAS & ~(F_LLAMA | F_SMOLLM3), "mlp_bias", MUST_FALSE, "biases in the MLP", 0, NULL },
     { F_LLAMAS & ~(F_OLMO | F_OLMOE), "clip_qkv", MUST_NULL, "clipping of q, k and v", 0, NULL },
+    { F_QWEN2 | F_QWEN2_MOE, "dual_chunk_attention_config", MUST_NULL, "attention by two kinds of chunks", 0, NULL },
+    { F_QWEN2 | F_QWEN2_MOE, "use_mrope", MUST_FALSE, "positions of more than one dimension", 0, NULL },
+    { F_PHI3, "lm_head_bias", MUST_FALSE, "a bias of the head", 0, NULL },
     { F_DEEPSEEK2, "norm_topk_prob", MUST_FALSE, "renormalised gates", 0, NULL },
     { F_DEEPSEEK2, "scoring_func", MUST_WORD, "another score of experts", 0, "softmax" },
     { F_DEEPSEEK3, "scoring_func", MUST_WORD, "another score of experts", 0, "sigmoid" },
@@ -445,7 +449,9 @@ static const char *const harmless[] = {
     /* heads for classification, and the further tokens that DeepSeek's last weights predict; n_ctx repeats n_positions */
     "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "n_ctx",
     "classifier_dropout", "num_nextn_predict_layers", "num_mtp_layers", "seq_classif_dropout", "qa_dropout",
-    "seq_aux", "aux_loss_alpha", "qk_head_dim", "head_dim", "tie_word_embeddings",
+    "full_attn_mod", "interpolate_factor", "seq_aux", "aux_loss_alpha", "qk_head_dim", "head_dim", "tie_word_embeddings",
+    /* where another key of the family says it */
+    "hidden_act", "hidden_activation", "auto_map",
 };
 #define N_HARMLESS (sizeof harmless / sizeof *harmless)
 #endif

@@ -436,12 +436,23 @@ static bool stacked_part(const struct weights_list *l, const struct weight *w, i
 
 /* ---- names: those of the family, with or without the prefix of its classes ---- */
 
+/* BERT's first files have TensorFlow's names. */
+static const struct { const char *now, *then; } older[] = { { "LayerNorm.weight", "LayerNorm.gamma" }, { "LayerNorm.bias", "LayerNorm.beta" } };
+
 static const void *find_name(const struct weights_names *n, const char *name)
 {
     char full[PART_NAME_MAX + 16];
     const size_t len = strlen(n->strip);
     snprintf(full, sizeof full, "%s%s", n->put, !strncmp(name, n->strip, len) ? name + len : name);
-    return n->find(n->file, full);
+    const void *t = n->find(n->file, full);
+    for (size_t i = 0; !t && i < sizeof older / sizeof *older; i++) {
+        const size_t all = strlen(full), end = strlen(older[i].now);
+        if (all < end || strcmp(full + all - end, older[i].now))
+            continue;
+        strcpy(full + all - end, older[i].then);           /* no longer than now */
+        t = n->find(n->file, full);
+    }
+    return t;
 }
 
 void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name))
