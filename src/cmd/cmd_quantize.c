@@ -9,6 +9,7 @@
 #include "infer/importance.h"
 #include "infer/quality.h"
 #include "model/convert.h"
+#include "model/folder_from_gguf.h"
 #include "model/gguf.h"
 #include "model/gguf_from_folder.h"
 
@@ -206,13 +207,7 @@ static int convert(const char *path, const struct convert *c, struct err *err)
 static int to_gguf(const char *path, char **floats, struct err *err)
 {
     struct model m;
-    struct source *s;
     *floats = NULL;
-    TRY(source_open(&s, path, err));
-    const bool is_gguf = source_kind(s) == SOURCE_GGUF;
-    source_free(s);
-    if (is_gguf || strcmp(format, "gguf"))
-        return 0;
     if (!file_is_dir(path))
         return ERR(err, USAGE, "%s: expected the model's folder, whose config.json and tokenizer go into the GGUF file", path);
     TRY(model_open(&m, path, NULL, err));
@@ -225,12 +220,42 @@ static int to_gguf(const char *path, char **floats, struct err *err)
     return rc;
 }
 
+/* A GGUF file as a folder of safetensors. */
+static int to_folder(const char *path, const struct mix *mix, struct err *err)
+{
+    struct model m;
+    struct err why;
+    if (mix->type != TYPE_F32 && mix->type != TYPE_BF16)
+        return ERR(err, USAGE, "--to is '%s', expected f32 or bf16 for a folder of safetensors from a GGUF file", to);
+    TRY(model_open(&m, path, NULL, err));
+    int rc = folder_from_gguf(&m, out, mix->type == TYPE_F32 ? ST_F32 : ST_BF16, err);
+    if (!rc && folder_put_tokenizer(&m, path, out, &why) < 0)
+        log_warn("no tokenizer.json was written: %s", why.msg);
+    model_release(&m);
+    if (!rc && !cmd_json)
+        printf("%s: config.json and model.safetensors\n", out);
+    return rc || !cmd_json ? rc : cmd_print_json(json_pack("{s:s, s:s}", "out", out, "type", to), err);
+}
+
+static int is_gguf(const char *path, bool *yes, struct err *err)
+{
+    struct source *s;
+    TRY(source_open(&s, path, err));
+    *yes = source_kind(s) == SOURCE_GGUF;
+    source_free(s);
+    return 0;
+}
+
 static int quantise(const char *path, struct convert *c, struct totals *sum, struct err *err)
 {
-    char *floats;
+    char *floats = NULL;
     struct stamp stamp = { .text = NULL };
     bool measured = false;
-    int rc = to_gguf(path, &floats, err);
+    bool gguf;
+    TRY(is_gguf(path, &gguf, err));
+    if (gguf && strcmp(format, "gguf"))
+        return to_folder(path, c->mix, err);
+    int rc = gguf || strcmp(format, "gguf") ? 0 : to_gguf(path, &floats, err);
     const char *from = floats ? floats : path;
     if (!rc && weigh && *calib) {
         rc = weigh_columns(from, c->pool, &sum->importance, err);
@@ -269,7 +294,7 @@ static int run_quantize(const char *const *args, int n_args, struct err *err)
 
 static const struct opt opts[] = {
     { OPT_STR, "to", &to, "<type>", "the mixture of types: " MIX_WORDS, 0, 0 },
-    { OPT_STR, "out", &out, "<file>", "the file to write", 0, 0 },
+    { OPT_STR, "out", &out, "<file>", "the file to write; from GGUF to safetensors: the folder", 0, 0 },
     { OPT_CHOICE, "format", &format, "gguf|safetensors", "form of the file; safetensors hold f32, f16 and bf16", 0, 0 },
     { OPT_FLAG, "pure", &pure, NULL, "every matrix in the one type, or in the next that fits its rows", 0, 0 },
     { OPT_FLAG, "quality", &measure, NULL, "compare the new file's predictions with the source's, print and store how far they are", 0, 0 },
@@ -281,7 +306,8 @@ static const struct opt opts[] = {
 const struct command command_quantize = {
     "quantize", "MODEL", "write a model's weights in smaller types, or back in floats",
     "MODEL is a GGUF file, or a folder with config.json, safetensors and tokenizer.json; a folder becomes a GGUF file, by way of one with\n"
-    "floats beside it that is removed.  GPTQ, AWQ and other packed forms are read.  Vectors, norms and routers keep their type; some matrices get more bits than\n"
+    "floats beside it that is removed.  With --format safetensors a GGUF file becomes such a folder, and a folder one file of\n"
+    "safetensors with its own names.  GPTQ, AWQ and other packed forms are read.  Vectors, norms and routers keep their type; some matrices get more bits than\n"
     "the rest, as in llama.cpp's mixtures of the same names.  What became of each tensor is printed, with its relative error.\n"
     "\n"
     "A GGUF file is then compared with its source on a text: the mean divergence (KL, in nats) of the predicted distributions, the share\n"
