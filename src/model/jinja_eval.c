@@ -182,7 +182,7 @@ int jeval_item(struct jrun *r, const struct jval *v, const struct jval *key, str
             *out = jval_undefined("an item beyond the end");
         } else if (v->type == J_STR) {
             const size_t at = jchar_offset(v->s, v->n, (size_t)i);
-            return jval_cut(r, v, at, at + jchar_offset(v->s + at, v->n - at, 1), out);
+            return *out = jval_cut(v, at, at + jchar_offset(v->s + at, v->n - at, 1)), 0;
         } else {
             *out = v->list->v[i];
         }
@@ -219,7 +219,7 @@ static int slice_string(struct jrun *r, const struct jval *v, int64_t from, int6
 {
     if (step == 1) {
         const size_t a = jchar_offset(v->s, v->n, (size_t)from), b = from < to ? a + jchar_offset(v->s + a, v->n - a, (size_t)(to - from)) : a;
-        return jval_cut(r, v, a, b, out);
+        return *out = jval_cut(v, a, b), 0;
     }
     struct jval chars;
     struct jbuild b;

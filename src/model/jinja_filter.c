@@ -377,7 +377,6 @@ static int f_items(struct jrun *r, const struct jval *v, const struct jargs *a, 
 
 static int f_default(struct jrun *r, const struct jval *v, const struct jargs *a, struct jval *out)
 {
-    (void)r;
     TRY(jargs_check(r, a, "default", 0, NAMES("default_value", "boolean")));
     const bool replace = v->type == J_UNDEFINED || (arg_truth(jarg(a, 1, "boolean"), false) && !jval_truth(v));
     *out = !replace ? *v : jarg(a, 0, "default_value") ? *jarg(a, 0, "default_value") : jval_str("", 0);

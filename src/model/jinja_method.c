@@ -152,7 +152,7 @@ int jstr_strip(struct jrun *r, const struct jval *s, const struct jval *chars, i
             break;
         to = p;
     }
-    return jval_cut(r, s, from, to, out);
+    return *out = jval_cut(s, from, to), 0;
 }
 
 int jstr_replace(struct jrun *r, const struct jval *s, const struct jval *from, const struct jval *to, int64_t count, struct jval *out)
@@ -187,9 +187,8 @@ int jstr_replace(struct jrun *r, const struct jval *s, const struct jval *from, 
 
 static int add_cut(struct jrun *r, const struct jval *s, size_t from, size_t to, struct jval *list)
 {
-    struct jval v;
+    const struct jval v = jval_cut(s, from, to);
     TRY(jwork(r, 0));
-    TRY(jval_cut(r, s, from, to, &v));
     return jlist_add(r, list->list, &v);
 }
 
@@ -416,7 +415,7 @@ static int m_removeprefix(struct jrun *r, const struct jval *s, const struct jar
     bool yes;
     TRY(want_str(r, &a->v[0], "removeprefix"));
     TRY(has_end(r, s, &a->v[0], true, &yes));
-    return jval_cut(r, s, yes ? a->v[0].n : 0, s->n, out);
+    return *out = jval_cut(s, yes ? a->v[0].n : 0, s->n), 0;
 }
 
 static int m_removesuffix(struct jrun *r, const struct jval *s, const struct jargs *a, struct jval *out)
@@ -424,7 +423,7 @@ static int m_removesuffix(struct jrun *r, const struct jval *s, const struct jar
     bool yes;
     TRY(want_str(r, &a->v[0], "removesuffix"));
     TRY(has_end(r, s, &a->v[0], false, &yes));
-    return jval_cut(r, s, 0, s->n - (yes ? a->v[0].n : 0), out);
+    return *out = jval_cut(s, 0, s->n - (yes ? a->v[0].n : 0)), 0;
 }
 
 static int m_replace(struct jrun *r, const struct jval *s, const struct jargs *a, struct jval *out)
@@ -715,7 +714,6 @@ bool jmethod_allowed(int code) { return methods[code].fn != NULL; }
 int jmethod_call(struct jrun *r, int code, const struct jval *self, const struct jargs *a, struct jval *out)
 {
     const char *name = methods[code].name;
-    struct jargs all = *a;
     if (!methods[code].fn)
         return jfail(r, FORMAT, "%s() would change %s, which templates may not", name, jval_type(self));
     for (int k = 0; k < a->n_kw; k++) {
@@ -727,7 +725,7 @@ int jmethod_call(struct jrun *r, int code, const struct jval *self, const struct
     }
     if (a->n + a->n_kw < methods[code].min || a->n + a->n_kw > methods[code].max)
         return jfail(r, FORMAT, "%s: found %d arguments, expected %d to %d", name, a->n + a->n_kw, methods[code].min, methods[code].max);
-    return methods[code].fn(r, self, &all, out);
+    return methods[code].fn(r, self, a, out);
 }
 
 /* ---- functions ---- */

@@ -576,9 +576,8 @@ static int walk_string(struct jrun *r, const struct jval *v, struct jval *list)
     TRY(jwork(r, (size_t)v->n * 8));
     TRY(jval_list(r, J_LIST, (uint32_t)jchars(v->s, v->n), list));
     for (size_t at = 0, len; at < v->n; at += len) {
-        struct jval c;
         jchar_at(v->s + at, &len);
-        TRY(jval_cut(r, v, at, at + len, &c));
+        const struct jval c = jval_cut(v, at, at + len);
         TRY(jlist_add(r, list->list, &c));
     }
     return 0;
@@ -615,15 +614,14 @@ int jval_walk(struct jrun *r, const struct jval *v, struct jval *list)
     }
 }
 
-int jval_cut(struct jrun *r, const struct jval *v, size_t from, size_t to, struct jval *out)
+struct jval jval_cut(const struct jval *v, size_t from, size_t to)
 {
-    (void)r;
     assert(from <= to && to <= v->n);
-    *out = *v;
-    out->s += from, out->n = (uint32_t)(to - from);
+    struct jval part = *v;
+    part.s += from, part.n = (uint32_t)(to - from);
     if (v->mark)
-        out->mark += from;
-    return 0;
+        part.mark += from;
+    return part;
 }
 
 int jval_concat(struct jrun *r, const struct jval *a, const struct jval *b, struct jval *out)

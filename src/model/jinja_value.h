@@ -113,7 +113,7 @@ int jval_length(struct jrun *r, const struct jval *v, int64_t *n);
 int jval_walk(struct jrun *r, const struct jval *v, struct jval *list);
 int jval_to_str(struct jrun *r, const struct jval *v, struct jval *out); /* itself if it is a string */
 int jval_concat(struct jrun *r, const struct jval *a, const struct jval *b, struct jval *out);    /* of strings */
-int jval_cut(struct jrun *r, const struct jval *str, size_t from, size_t to, struct jval *out);   /* bytes from..to-1 */
+struct jval jval_cut(const struct jval *str, size_t from, size_t to);     /* bytes from..to-1 */
 bool jnumber(const struct jval *v, int64_t *i, double *f);               /* bool, int or float; f always set */
 
 /* ---- characters ---- */
