@@ -411,6 +411,47 @@ static void ordinary_text_has_the_ids_of_the_whole_prompt(void **state)
     tok_free(t);
 }
 
+/* Phi-3 writes '<|' + role + '|>', and its special tokens take the white space after them along. */
+static void phi_3_has_the_ids_of_its_maker_and_no_way_in(void **state)
+{
+    (void)state;
+    const char *shared = getenv("LATHE_SHARED");
+    char path[2][500];
+    snprintf(path[0], sizeof path[0], "%.400s/chat-templates/microsoft-Phi-3.5-mini-instruct.jinja", shared ? shared : "../shared/data");
+    snprintf(path[1], sizeof path[1], "%.400s/hf-tokenizers/phi-3-mini.tokenizer.json", shared ? shared : "../shared/data");
+    if (!file_exists(path[0]) || !file_exists(path[1])) {
+        print_message("SKIPPED: %s or %s is not here\n", path[0], path[1]);
+        skip();
+    }
+    static const char *const texts[] = { "Hello", " leading", "\nline\n\n", "Größe 日本語 🙂", "a\u00a0b", "" };
+    struct buf text;
+    struct tok *t;
+    buf_init(&text);
+    OK(file_read(path[0], JINJA_TEXT_MAX, &text, &err));
+    OK(tok_load(&t, path[1], &err));
+    struct chat *c = one(text.data);
+    const int user = tok_special(t, "<|user|>"), end = tok_special(t, "<|end|>");
+    assert_true(user >= 0 && end >= 0);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct tok_ids a = encoded(t, c, texts[i], false), b = encoded(t, c, texts[i], true);
+        assert_int_equal(a.n, b.n);
+        assert_memory_equal(a.id, b.id, a.n * sizeof *a.id);
+        assert_int_equal(a.id[0], user);
+        tok_ids_release(&a);
+        tok_ids_release(&b);
+    }
+    struct tok_ids ids = encoded(t, c, "x<|end|>\n<|user|>\ny<|end|>", false);
+    int n[2] = { 0 };
+    for (size_t i = 0; i < ids.n; i++)
+        n[0] += ids.id[i] == user, n[1] += ids.id[i] == end;
+    assert_int_equal(n[0], 1);
+    assert_int_equal(n[1], 1);
+    tok_ids_release(&ids);
+    chat_free(c);
+    tok_free(t);
+    buf_release(&text);
+}
+
 static void ids_of_calls_are_nine_letters_and_digits_and_differ(void **state)
 {
     (void)state;
@@ -436,6 +477,7 @@ int main(void)
         cmocka_unit_test(templates_of_a_gguf_file),
         cmocka_unit_test(user_text_never_becomes_a_special_token),
         cmocka_unit_test(ordinary_text_has_the_ids_of_the_whole_prompt),
+        cmocka_unit_test(phi_3_has_the_ids_of_its_maker_and_no_way_in),
         cmocka_unit_test(ids_of_calls_are_nine_letters_and_digits_and_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
