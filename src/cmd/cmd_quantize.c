@@ -225,10 +225,10 @@ static int to_folder(const char *path, const struct mix *mix, struct err *err)
 {
     struct model m;
     struct err why;
-    if (mix->type != TYPE_F32 && mix->type != TYPE_BF16)
-        return ERR(err, USAGE, "--to is '%s', expected f32 or bf16 for a folder of safetensors from a GGUF file", to);
+    if (type_block(mix->type) != 1)
+        return ERR(err, USAGE, "--to is '%s', expected f32, f16 or bf16 for safetensors", to);
     TRY(model_open(&m, path, NULL, err));
-    int rc = folder_from_gguf(&m, out, mix->type == TYPE_F32 ? ST_F32 : ST_BF16, err);
+    int rc = folder_from_gguf(&m, out, mix->type == TYPE_F32 ? ST_F32 : mix->type == TYPE_F16 ? ST_F16 : ST_BF16, err);
     if (!rc && folder_put_tokenizer(&m, path, out, &why) < 0)
         log_warn("no tokenizer.json was written: %s", why.msg);
     model_release(&m);

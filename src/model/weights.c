@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "cpu/quant.h"
 
 /* ---- names in the file: '#' is the layer, '@' the expert, '$' nothing or "_bias" (else .weight or .bias follow) ---- */
 
@@ -756,7 +757,7 @@ static int save_part(struct st_writer *w, int i_tensor, const struct weight_part
         }
         uint16_t *half = (uint16_t *)(chunk + CHUNK);
         for (int64_t k = 0; k < n; k++)
-            half[k] = st_bf16(v[k]);
+            half[k] = dtype == ST_BF16 ? st_bf16(v[k]) : float_to_half(v[k]);
         TRY(st_writer_add(w, i_tensor, half, (size_t)n * sizeof *half, err));
     }
     return 0;
@@ -801,8 +802,8 @@ int weights_save(const struct weights_list *l, const char *path, enum st_dtype d
 {
     if (digest)
         *digest = NULL, *n_digest = 0;
-    if (dtype != ST_F32 && dtype != ST_BF16)
-        return ERR(err, UNSUPPORTED, "%s: dtype %s, expected F32 or BF16", path, st_dtype_name(dtype));
+    if (dtype != ST_F32 && dtype != ST_BF16 && dtype != ST_F16)
+        return ERR(err, UNSUPPORTED, "%s: dtype %s, expected F32, BF16 or F16", path, st_dtype_name(dtype));
     const int n = n_tensors(l);
     struct st_writer *w = NULL;
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);

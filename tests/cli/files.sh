@@ -16,8 +16,9 @@ say lathe quantize folder --to q8_0 --out folder.gguf
 printf '{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}' > folder/tokenizer.json
 say lathe quantize folder --to q8_0 --no-quality --quiet --out folder.gguf
 say lathe info folder.gguf --check
+say lathe quantize folder.gguf --to q8_0 --format safetensors --out back
 say lathe quantize folder.gguf --to f16 --format safetensors --out back
-say lathe quantize folder.gguf --to bf16 --format safetensors --out back
+say lathe info back --check
 ls back
 mkdir pickled
 printf 'PK\003\004' > pickled/pytorch_model.bin

@@ -137,6 +137,28 @@ static void logits_from_gguf_are_those_of_the_folder(void **state)
     file_list_free(names, n);
 }
 
+static void halves_are_the_floats_rounded(void **state)
+{
+    (void)state;
+    struct model m;
+    struct safetensors *x, *y;
+    assert_true(check("tests/golden/llama"));
+    OK(model_open(&m, in_dir("m.gguf"), NULL, &err));
+    OK(folder_from_gguf(&m, in_dir("halves"), ST_F16, &err));
+    model_release(&m);
+    OK(safetensors_open(&x, "tests/golden/llama", &err));
+    OK(safetensors_open(&y, in_dir("halves"), &err));
+    assert_int_equal(x->n_tensor, y->n_tensor);
+    for (int i = 0; i < y->n_tensor; i++) {
+        const struct st_tensor *from = safetensors_find(x, y->tensor[i].name);
+        assert_int_equal(y->tensor[i].dtype, ST_F16);
+        for (int64_t k = 0; k < from->n; k++)
+            assert_int_equal(((const uint16_t *)y->tensor[i].data)[k], float_to_half(((const float *)from->data)[k]));
+    }
+    safetensors_free(x);
+    safetensors_free(y);
+}
+
 static void what_fails_leaves_no_file(void **state)
 {
     (void)state;
@@ -162,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_from_gguf_are_those_of_the_folder),
+        cmocka_unit_test(halves_are_the_floats_rounded),
         cmocka_unit_test(what_fails_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
