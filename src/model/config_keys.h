@@ -390,7 +390,6 @@ static const struct {
     double number;
     const char *word;
 } musts[] = {
-    { F_ALL, "quantization_config", MUST_NULL, "weights that are quantised in the file", 0, NULL },
     /* Phi-3 and DeepSeek were published with code of their own, before the library had them. */
     { BUT(F_PHI3 | F_DEEPSEEKS), "auto_map", MUST_NULL, "a model that needs Python code from its repository", 0, NULL },
     { F_ALL, "is_encoder_decoder", MUST_FALSE, "an encoder with a decoder", 0, NULL },
@@ -438,6 +437,8 @@ static const char *const harmless[] = {
     "model_type", "torch_dtype", "dtype", "bos_token_id", "eos_token_id", "rope_scaling", "rope_parameters", "sliding_window",
     "use_sliding_window", "layer_types", "embd_pdrop", "max_window_layers", "sliding_window_pattern", "_sliding_window_pattern", "no_rope_layers",
     "no_rope_layer_interval", "mlp_only_layers", "decoder_sparse_step", "first_k_dense_replace", "n_shared_experts", "qk_rope_head_dim",
+    /* how the file keeps its weights: read by source.c, which refuses what it does not know */
+    "quantization_config",
     /* names, versions, and what a Python caller gets back */
     "_name_or_path", "architectures", "transformers_version", "pad_token_id", "use_cache", "output_router_logits", "output_attentions",
     "output_hidden_states", "return_dict", "return_dict_in_generate", "is_decoder", "cross_attention_hidden_size", "tie_encoder_decoder",

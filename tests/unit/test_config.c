@@ -189,7 +189,6 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"llama\",\"hidden_act\":\"relu\"}", ERR_UNSUPPORTED, { "hidden_act is 'relu'", "silu" } },
         { "{\"model_type\":\"llama\",\"final_logit_softcapping\":30.0}", ERR_UNSUPPORTED, { "final_logit_softcapping", "soft cap" } },
         { "{\"model_type\":\"llama\",\"attn_logit_softcapping\":50.0}", ERR_UNSUPPORTED, { "attn_logit_softcapping" } },
-        { "{\"model_type\":\"llama\",\"quantization_config\":{\"bits\":4}}", ERR_UNSUPPORTED, { "quantization_config" } },
         { "{\"model_type\":\"llama\",\"auto_map\":{\"AutoModel\":\"x.Y\"}}", ERR_UNSUPPORTED, { "auto_map", "Python code" } },
         { "{\"model_type\":\"llama\",\"torch_dtype\":\"float8_e4m3fn\"}", ERR_UNSUPPORTED, { "torch_dtype is 'float8_e4m3fn'" } },
         { "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", ERR_UNSUPPORTED, { "layer_types[1] is 'sliding_attention'" } },
