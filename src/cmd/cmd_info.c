@@ -8,6 +8,7 @@
 #include "model/gguf_config.h"
 #include "model/weights_gguf.h"
 #include "model/weights_pack.h"
+#include "infer/engine.h"
 #include "model/decoder.h"
 #include "model/features.h"
 #include "model/tok.h"
@@ -15,12 +16,14 @@
 static bool check, all_keys;
 
 /* Private memory of generating with this model at its full context (an encoder: of a text that long), one sequence. */
-static int engine_memory(const struct config *c, size_t *out, struct err *err)
+static int memory_of(const char *path, const struct config *c, size_t *out, struct err *err)
 {
+    if (!c->encoder)
+        return engine_plan_bytes(out, path, &(struct engine_opts){ .n_slot = 1, .step_tokens = 512 }, cmd_n_thread(), err);
     struct decoder d;
-    const struct decoder_opts o = { .use = c->encoder ? DECODER_HIDDEN : DECODER_GENERATE, .compute = DT_F32, .n_slot = 1, .ctx = c->ctx };
+    const struct decoder_opts o = { .use = DECODER_HIDDEN, .compute = DT_F32, .n_slot = 1, .ctx = c->ctx };
     TRY(decoder_record(&d, c, &o, err));
-    const int rc = decoder_plan(&d, c->ctx < 512 || c->encoder ? c->ctx : 512, 1, cmd_n_thread(), NULL, err);
+    const int rc = decoder_plan(&d, c->ctx, 1, cmd_n_thread(), NULL, err);
     *out = d.g->plan.total;
     decoder_release(&d);
     return rc;
@@ -94,7 +97,7 @@ static int gather_config(const char *path, struct facts *f, struct err *err)
     TRY(g ? gguf_config(&f->c, g, &f->warnings, err) : config_load(&f->c, path, &f->warnings, err));
     TRY(config_features(&f->c, &f->features, err));
     config_params(&f->c, &f->total, &f->active);
-    TRY(engine_memory(&f->c, &f->memory, err));
+    TRY(memory_of(path, &f->c, &f->memory, err));
     f->known = true;
     return 0;
 }
@@ -262,7 +265,7 @@ static int print_facts(const struct facts *f, struct err *err)
     for (const char *at = f->features.data, *end; (end = strchr(at, '\n')); at = end + 1, title = "")
         printf("%-12s %.*s\n", title, (int)(end - at), at);
     printf("parameters   %s, %s used for a token\n", fmt_count(a, (double)f->total), fmt_count(b, (double)f->active));
-    printf("memory       %s private to %s in fp32 with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), c->encoder ? "embed" : "generate", c->ctx);
+    printf("memory       %s private to %s with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), c->encoder ? "embed" : "generate", c->ctx);
     if (f->tok)
         printf("tokenizer    %s, %d tokens\n", tok_kind(f->tok), tok_vocab_size(f->tok));
     printf("weights      SHA-256 %s\n", f->sha256);

@@ -72,25 +72,47 @@ static bool all_f32(const struct engine *e)
     return true;
 }
 
-static int load(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
+/* Decides where every byte lies. */
+static int plan(struct engine *e, const struct engine_opts *o, int n_thread, struct err *err)
 {
-    const struct weights_list *l = e->model.list;
-    TRY(weights_types(&e->types, l, e->model.source, o->as, err));
+    TRY(weights_types(&e->types, e->model.list, e->model.source, o->as, err));
     const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->types, .cache = o->cache_f32 || all_f32(e) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .ctx = e->ctx };
     TRY(decoder_record(&e->d, &e->config, &d, err));
-    TRY(decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, pool_n_thread(pool), NULL, err));
+    return decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, NULL, err);
+}
+
+static int load(struct engine *e, const char *path, struct pool *pool, struct err *err)
+{
     const size_t need = e->d.g->plan.total, free_bytes = mem_available();
     if (need > free_bytes)
         return ERR(err, NOMEM, "%s needs %zu MB of memory, %zu MB are free", path, need >> 20, free_bytes >> 20);
     TRY(decoder_bind(&e->d, pool, NULL, err));
-    return weights_fill(&e->d, l, e->types, e->model.source, pool, err);
+    return weights_fill(&e->d, e->model.list, e->types, e->model.source, pool, err);
 }
 
 static int open_model(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
 {
     TRY(open_files(e, path, o, err));
     TRY(choose_sizes(e, o, err));
-    return load(e, path, o, pool, err);
+    TRY(plan(e, o, pool_n_thread(pool), err));
+    return load(e, path, pool, err);
+}
+
+int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
+{
+    struct engine *e = mem_alloc_array(1, sizeof *e);
+    struct engine_opts without = *o;
+    without.no_tok = true, without.tok = NULL;
+    if (!e)
+        return ERR(err, NOMEM, "no memory for %s", path);
+    int rc = open_files(e, path, &without, err);
+    if (!rc)
+        rc = choose_sizes(e, &without, err);
+    if (!rc)
+        rc = plan(e, &without, n_thread, err);
+    *bytes = rc ? 0 : e->d.g->plan.total;
+    engine_free(e);
+    return rc;
 }
 
 int engine_new(struct engine **out, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)

@@ -32,6 +32,8 @@ const struct tok *engine_tok(const struct engine *e);
 const struct model *engine_model(const struct engine *e);
 /* fn is called after each operation of each step (graph.h); NULL: nobody. */
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx);
+/* The private memory that engine_new would take with these options and n_thread threads: the same plan, no weight read. */
+int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
 size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels */
 int engine_ctx(const struct engine *e);
