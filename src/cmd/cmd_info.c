@@ -206,6 +206,17 @@ static void print_file(const struct source *s)
     }
 }
 
+/* What lathe quantize measured, where it did. */
+static void print_quality(const struct gguf *g)
+{
+    double kl, flips, ppl, source;
+    int64_t n;
+    if (gguf_get_num(g, "lathe.quality.kl_mean", &kl, NULL) == 1 && gguf_get_num(g, "lathe.quality.top1_flips", &flips, NULL) == 1 &&
+        gguf_get_num(g, "lathe.quality.perplexity", &ppl, NULL) == 1 && gguf_get_num(g, "lathe.quality.perplexity_source", &source, NULL) == 1 &&
+        gguf_get_int(g, "lathe.quality.tokens", 0, INT64_MAX, &n, NULL) == 1)
+        printf("quality      KL to its source %.5f, %.2f %% of top tokens changed, perplexity %.4f from %.4f, on %lld tokens\n", kl, 100 * flips, ppl, source, (long long)n);
+}
+
 static void report_bad(void *ctx, const struct finite_row *row)
 {
     (void)ctx;
@@ -250,6 +261,8 @@ static int print_facts(const struct facts *f, struct err *err)
                                         "norm", norm_kind_name(c->norm), "activation", act_kind_name(c->act), "positions", pos_kind_name(c->pos), "tied_embeddings", c->tie_embeddings, "features", lines_of(f->features.data),
                                         "generate_bytes", (json_int_t)f->memory, "sha256", f->sha256, "file", file_json(f->source)), err);
     print_file(f->source);
+    if (source_gguf(f->source))
+        print_quality(source_gguf(f->source));
     if (!f->known) {
         printf("weights      SHA-256 %s\n", f->sha256);
         return 0;

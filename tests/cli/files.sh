@@ -16,6 +16,11 @@ say lathe quantize folder --to q8_0 --out folder.gguf
 printf '{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}' > folder/tokenizer.json
 say lathe quantize folder --to q8_0 --no-quality --quiet --out folder.gguf
 say lathe info folder.gguf --check
+for i in 1 2 3 4 5 6 7 8 9; do printf abbaaabbba; done > text
+lathe quantize folder.gguf --to q4_0 --calib text --quiet --out small-folder.gguf > measured; echo "exit $?"
+grep -c '^quality on' measured
+lathe info small-folder.gguf | grep -c '^quality      KL to its source'
+lathe info small-folder.gguf --metadata | grep -c lathe.quality
 say lathe quantize folder.gguf --to q8_0 --format safetensors --out back
 say lathe quantize folder.gguf --to f16 --format safetensors --out back
 say lathe info back --check
