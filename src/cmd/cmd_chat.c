@@ -11,7 +11,7 @@
 #include "cmd/line.h"
 #include "infer/talk.h"
 
-static const char *system_text, *messages_file, *template_name, *variables_text;
+static const char *system_text, *messages_file, *template_file, *variables_text;
 static int64_t max_tokens, top_k, seed = 1, ctx;
 static double temperature = 0.8, top_p = 1;
 static bool interactive;
@@ -357,16 +357,16 @@ static int open_line(struct session *s, struct err *err)
     return rc;
 }
 
-/* A template by a file of the user, by the name of one of the model's, or what the model has. */
+/* A template that the user has in a file, or the model's. */
 static int open_chat(struct session *s, const char *model, struct err *err)
 {
-    if (!template_name)
-        return chat_load(&s->chat, model, err);
+    if (!template_file)
+        return chat_load(&s->chat, model, NULL, err);
     struct buf text;
     buf_init(&text);
-    int rc = file_read(template_name, JINJA_TEXT_MAX, &text, err);
+    int rc = file_read(template_file, JINJA_TEXT_MAX, &text, err);
     if (!rc)
-        rc = chat_new(&s->chat, &(struct chat_source){ "default", text.data, text.len }, 1, NULL, err);
+        rc = chat_load(&s->chat, model, &(struct chat_source){ "default", text.data, text.len }, err);
     buf_release(&text);
     return rc;
 }
@@ -425,7 +425,7 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
 static const struct opt opts[] = {
     { OPT_STR, "system", &system_text, "<text>", "system message at the beginning", 0, 0 },
     { OPT_STR, "messages", &messages_file, "<path>", "answer the messages of a JSON file, once", 0, 0 },
-    { OPT_STR, "template", &template_name, "<path>", "a Jinja file in place of the model's chat template", 0, 0 },
+    { OPT_STR, "template", &template_file, "<path>", "a Jinja file in place of the model's chat template", 0, 0 },
     { OPT_STR, "set", &variables_text, "<json>", "variables of the template, as {\"enable_thinking\": false}", 0, 0 },
     { OPT_FLAG, "interactive", &interactive, NULL, "commands also when standard input is no terminal", 0, 0 },
     { OPT_INT, "n", &max_tokens, "<int>", "tokens of an answer at most; 0: as many as there is room for", 0, 1e9 },

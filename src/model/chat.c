@@ -518,6 +518,7 @@ static int take_tokens(const json_t *config, json_t *tokens, struct err *err)
 
 struct loader {
     const char *folder;
+    const struct chat_source *instead;
     json_t *config, *map, *tokens;
     struct buf file[TEMPLATES_MAX];
     struct chat_source src[TEMPLATES_MAX];
@@ -602,6 +603,8 @@ static int load(struct loader *l, struct chat **out, struct err *err)
         return ERR(err, NOMEM, "no memory for the special tokens");
     TRY(take_tokens(l->config, l->tokens, err));
     TRY(take_tokens(l->map, l->tokens, err));
+    if (l->instead)
+        return chat_new(out, l->instead, 1, l->tokens, err);
     char *path = file_join(l->folder, "chat_template.jinja");
     if (!path)
         return ERR(err, NOMEM, "no memory for the chat templates");
@@ -646,7 +649,7 @@ static int gguf_templates(const struct gguf *g, struct loader *l, struct err *er
     return l->n ? 0 : ERR(err, NOTFOUND, "no chat template (tokenizer.chat_template)");
 }
 
-static int load_gguf(struct chat **out, const char *path, struct err *err)
+static int load_gguf(struct chat **out, const char *path, const struct chat_source *instead, struct err *err)
 {
     static const struct { const char *key, *name; } tokens[] = {
         { "tokenizer.ggml.bos_token_id", "bos_token" }, { "tokenizer.ggml.eos_token_id", "eos_token" }, { "tokenizer.ggml.unknown_token_id", "unk_token" },
@@ -657,10 +660,10 @@ static int load_gguf(struct chat **out, const char *path, struct err *err)
     int rc = l.tokens ? gguf_open(&g, path, err) : ERR(err, NOMEM, "%s: no memory for the special tokens", path);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens && !rc; i++)
         rc = gguf_token(g, tokens[i].key, tokens[i].name, l.tokens, err);
-    if (!rc)
+    if (!rc && !instead)
         rc = gguf_templates(g, &l, err);
     if (!rc)
-        rc = chat_new(out, l.src, l.n, l.tokens, err);
+        rc = instead ? chat_new(out, instead, 1, l.tokens, err) : chat_new(out, l.src, l.n, l.tokens, err);
     if (rc < 0 && g)
         err_context(err, "%s", path);
     gguf_free(g);
@@ -668,12 +671,12 @@ static int load_gguf(struct chat **out, const char *path, struct err *err)
     return rc;
 }
 
-int chat_load(struct chat **out, const char *path, struct err *err)
+int chat_load(struct chat **out, const char *path, const struct chat_source *instead, struct err *err)
 {
-    struct loader l = { .folder = path };
+    struct loader l = { .folder = path, .instead = instead };
     *out = NULL;
     if (file_exists(path) && !file_is_dir(path))
-        return load_gguf(out, path, err);
+        return load_gguf(out, path, instead, err);
     for (int i = 0; i < TEMPLATES_MAX; i++)
         buf_init(&l.file[i]);
     int rc = load(&l, out, err);

@@ -30,8 +30,8 @@ struct chat_source { const char *name, *text; size_t n; };      /* "default", "t
 /* The templates of a model.  In a folder: chat_template.jinja and additional_chat_templates/NAME.jinja, or else `chat_template` of
  * tokenizer_config.json, a string or a list of {name, template}.  bos_token and the like come from tokenizer_config.json and
  * special_tokens_map.json.  In a GGUF file: tokenizer.chat_template and tokenizer.chat_template.NAME.  ERR_NOTFOUND when there
- * is none. */
-int chat_load(struct chat **out, const char *path, struct err *err);
+ * is none.  instead: a template in place of the model's, with the model's tokens; may be NULL. */
+int chat_load(struct chat **out, const char *path, const struct chat_source *instead, struct err *err);
 /* tokens: an object of bos_token, eos_token, ... as strings, or NULL. */
 int chat_new(struct chat **out, const struct chat_source *src, int n, const json_t *tokens, struct err *err);
 void chat_free(struct chat *c);

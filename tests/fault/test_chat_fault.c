@@ -22,7 +22,7 @@ static int load_render_encode(void)
     struct jinja_text out;
     struct tok_ids ids = { 0 };
     jinja_text_init(&out);
-    int rc = chat_load(&c, dir, &err);
+    int rc = chat_load(&c, dir, NULL, &err);
     if (!rc)
         rc = chat_render(c, &(struct chat_request){ .messages = messages }, &out, &err);
     if (!rc)

@@ -275,14 +275,17 @@ static void templates_are_found_where_models_keep_them(void **state)
     struct chat *c;
     json_t *messages = json("[{\"role\": \"user\", \"content\": \"hi\"}]");
     const struct chat_request q = { .messages = messages };
-    assert_int_equal(chat_load(&c, dir, &err), ERR_NOTFOUND);
+    assert_int_equal(chat_load(&c, dir, NULL, &err), ERR_NOTFOUND);
     put(dir, "tokenizer_config.json", "{\"bos_token\": {\"content\": \"<b>\"}, \"eos_token\": null, \"chat_template\": \"A{{ bos_token }}{{ eos_token }}{{ pad_token }}\"}");
     put(dir, "special_tokens_map.json", "{\"bos_token\": \"<other>\", \"pad_token\": \"<p>\"}");
-    OK(chat_load(&c, dir, &err));
+    OK(chat_load(&c, dir, NULL, &err));
     rendered(c, &q, "A<b><p>");
     chat_free(c);
+    OK(chat_load(&c, dir, &(struct chat_source){ "default", "own{{ bos_token }}", 18 }, &err));
+    rendered(c, &q, "own<b>");
+    chat_free(c);
     put(dir, "tokenizer_config.json", "{\"chat_template\": [{\"name\": \"default\", \"template\": \"B\"}, {\"name\": \"rag\", \"template\": \"C\"}]}");
-    OK(chat_load(&c, dir, &err));
+    OK(chat_load(&c, dir, NULL, &err));
     rendered(c, &q, "B");
     rendered(c, &(struct chat_request){ .messages = messages, .name = "rag" }, "C");
     chat_free(c);
@@ -291,13 +294,13 @@ static void templates_are_found_where_models_keep_them(void **state)
     OK(file_mkdirs(more, &err));
     put(more, "tool_use.jinja", "E");
     put(more, "README", "not a template {{");
-    OK(chat_load(&c, dir, &err));
+    OK(chat_load(&c, dir, NULL, &err));
     rendered(c, &q, "D");
     rendered(c, &(struct chat_request){ .messages = messages, .name = "tool_use" }, "E");
     assert_null(chat_name(c, 2));
     chat_free(c);
     put(dir, "chat_template.jinja", "a\n{{ b");
-    assert_int_equal(chat_load(&c, dir, &err), ERR_FORMAT);
+    assert_int_equal(chat_load(&c, dir, NULL, &err), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "chat template:2: the tag has no end"));
     OK(file_remove_tree(dir, &err));
     mem_free(more);
@@ -325,7 +328,7 @@ static void templates_of_a_gguf_file(void **state)
         }
         OK(gguf_writer_commit(w, &err));
         gguf_writer_free(w);
-        const int rc = chat_load(&c, path, &err);
+        const int rc = chat_load(&c, path, NULL, &err);
         assert_int_equal(rc, bad == 0 ? 0 : bad == 1 ? ERR_FORMAT : ERR_NOTFOUND);
         if (rc)
             continue;
