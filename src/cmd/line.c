@@ -4,9 +4,11 @@
 #include <histedit.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -46,9 +48,34 @@ static unsigned char on_interrupt(EditLine *el, int c)
     return CC_NEWLINE;
 }
 
+/* Ctrl-Z, likewise. */
+static unsigned char on_suspend(EditLine *el, int c)
+{
+    (void)c;
+    el_set(el, EL_PREP_TERM, 0);
+    raise(SIGTSTP);
+    el_set(el, EL_PREP_TERM, 1);
+    return CC_REDISPLAY;
+}
+
+static EditLine *resized;        /* as the editor's own handler, which we do without */
+static void on_resize(int number) { (void)number, el_resize(resized); }
+
+/* The editor's read goes on after a signal, and its own handler would send the signal to the whole process group. */
+static struct termios terminal_before;
+static void on_end(int number)
+{
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+    _exit(128 + number);
+}
+
 static int open_editor(struct line_reader *l, struct err *err)
 {
     HistEvent ev;
+    static const int ends[] = { SIGTERM, SIGHUP };
+    if (!tcgetattr(STDIN_FILENO, &terminal_before))
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+            sigaction(ends[i], &(struct sigaction){ .sa_handler = on_end }, NULL);
     /* Only the character type: numbers in files must not depend on where the user lives. */
     const char *type = setlocale(LC_CTYPE, "");
     if (!type || !strcmp(type, "C") || !strcmp(type, "POSIX"))
@@ -60,11 +87,12 @@ static int open_editor(struct line_reader *l, struct err *err)
     el_set(l->el, EL_CLIENTDATA, l);
     el_set(l->el, EL_PROMPT, prompt_of);
     el_set(l->el, EL_EDITOR, "emacs");
-    el_set(l->el, EL_SIGNAL, 1);                  /* the size of the window */
     el_set(l->el, EL_HIST, history, l->hist);
     el_set(l->el, EL_ADDFN, "lathe-interrupt", "Drop the line", on_interrupt);
     el_set(l->el, EL_SETTY, "-d", "-isig", NULL);
     el_set(l->el, EL_BIND, "^C", "lathe-interrupt", NULL);
+    el_set(l->el, EL_ADDFN, "lathe-suspend", "Stop the program for now", on_suspend);
+    el_set(l->el, EL_BIND, "^Z", "lathe-suspend", NULL);
     el_set(l->el, EL_BIND, "\\e[1~", "ed-move-to-beg", NULL);
     el_set(l->el, EL_BIND, "\\e[4~", "ed-move-to-end", NULL);
     el_set(l->el, EL_BIND, "\\e[3~", "ed-delete-next-char", NULL);
@@ -92,23 +120,10 @@ int line_open(struct line_reader **out, bool terminal, const char *file, struct 
     return 0;
 }
 
-/* Only the user may read what they asked. */
-static void save_history(struct line_reader *l)
-{
-    HistEvent ev;
-    const int fd = open(l->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        close(fd);
-    if (fd < 0 || history(l->hist, &ev, H_SAVE, l->file) < 0)
-        log_warn("the history cannot be kept in %s", l->file);
-}
-
 void line_close(struct line_reader *l)
 {
     if (!l)
         return;
-    if (l->hist && l->file)
-        save_history(l);
     if (l->el)
         el_end(l->el);
     if (l->hist)
@@ -125,8 +140,12 @@ static const char *next_line(struct line_reader *l, const char *prompt, ssize_t 
     if (l->el) {
         int count = 0;
         l->prompt = prompt;
+        el_resize(l->el);
+        resized = l->el;
+        sigaction(SIGWINCH, &(struct sigaction){ .sa_handler = on_resize, .sa_flags = SA_RESTART }, NULL);
         s = el_gets(l->el, &count);
         *n = s && count > 0 ? count : -1;
+        sigaction(SIGWINCH, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
     } else {
         *n = getline(&l->plain, &l->cap, stdin);
         s = l->plain;
@@ -143,11 +162,24 @@ static bool more_pasted(const struct line_reader *l)
     return l->el && poll(&p, 1, 10) > 0 && p.revents & POLLIN;
 }
 
+/* Only the user may read what they asked. */
+static void save_history(struct line_reader *l)
+{
+    HistEvent ev;
+    const int fd = open(l->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+    if (fd < 0 || history(l->hist, &ev, H_SAVE, l->file) < 0)
+        log_warn("the history cannot be kept in %s", l->file);
+}
+
 static void remember(struct line_reader *l, const struct buf *message)
 {
     HistEvent ev;
     if (l->hist && message->len && !strchr(message->data, '\n'))
         history(l->hist, &ev, H_ENTER, message->data);
+    if (l->hist && l->file)
+        save_history(l);
 }
 
 int line_read(struct line_reader *l, const char *prompt, const char *more, struct buf *out, struct err *err)

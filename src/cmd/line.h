@@ -5,9 +5,10 @@
 #include "base/buf.h"
 
 struct line_reader;
-/* terminal: standard input is one.  history: a file, made when it is not there; NULL: none. */
+/* terminal: standard input is one; SIGTERM and SIGHUP then end the program at once, with the terminal as it was.
+ * history: a file, made when it is not there and kept up to date; NULL: none. */
 int line_open(struct line_reader **out, bool terminal, const char *history, struct err *err);
-void line_close(struct line_reader *l);      /* writes the history */
+void line_close(struct line_reader *l);
 /* Appends a message: one line; more where a line ends with \ or while more was pasted, or all between two lines of """.
  * LINE_INTERRUPT: Ctrl-C, what was typed is dropped. */
 enum { LINE_MESSAGE = 0, LINE_END = 1, LINE_INTERRUPT = 2 };
