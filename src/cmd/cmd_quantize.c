@@ -16,7 +16,7 @@
 #define CALIB_MAX ((size_t)64 << 20)
 #define CALIB_CTX 256
 
-static const char *to = "", *out = "", *format = "gguf", *calib = "";
+static const char *to = "", *out = "", *format = "gguf", *calib = "", *imatrix = "";
 static bool pure, measure = true, weigh = true;
 static int64_t calib_tokens = 4096;
 
@@ -257,8 +257,8 @@ static int quantise(const char *path, struct convert *c, struct totals *sum, str
         return to_folder(path, c->mix, err);
     int rc = gguf || strcmp(format, "gguf") ? 0 : to_gguf(path, &floats, err);
     const char *from = floats ? floats : path;
-    if (!rc && weigh && *calib) {
-        rc = weigh_columns(from, c->pool, &sum->importance, err);
+    if (!rc && (*imatrix || (weigh && *calib))) {
+        rc = *imatrix ? importance_open(&sum->importance, imatrix, err) : weigh_columns(from, c->pool, &sum->importance, err);
         c->importance = importance_for;
     }
     if (!rc)
@@ -300,6 +300,7 @@ static const struct opt opts[] = {
     { OPT_FLAG, "quality", &measure, NULL, "compare the new file's predictions with the source's, print and store how far they are", 0, 0 },
     { OPT_STR, "calib", &calib, "<file>", "text of the model's use: columns are weighed by what goes into them on its first half; compared on the second", 0, 0 },
     { OPT_FLAG, "importance", &weigh, NULL, "weigh columns by the calibration text", 0, 0 },
+    { OPT_STR, "imatrix", &imatrix, "<file>", "weigh columns by what llama.cpp's llama-imatrix wrote (its GGUF form) instead", 0, 0 },
     { OPT_INT, "calib-tokens", &calib_tokens, "<int>", "tokens at most, for weighing and for comparing", 2, 1e8 },
     OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
 };

@@ -1,4 +1,6 @@
 #include "infer/importance.h"
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -6,7 +8,7 @@
 /* Of one weight: sums of squares by expert and column, and how many rows went in. */
 struct matrix { const char *weight; int64_t n_expert, columns; double *sum; int64_t *n_row; float *mean; };
 struct name { char name[PART_NAME_MAX]; int i_matrix; int64_t expert; };      /* expert: the first that the tensor has */
-struct importance { struct matrix *matrix; int n_matrix; struct name *name; int n_name; };
+struct importance { struct matrix *matrix; int n_matrix; struct name *name; int n_name; struct source *file; };      /* file: or from there */
 
 /* ---- what there is to measure ---- */
 
@@ -69,9 +71,65 @@ void importance_free(struct importance *m)
         mem_free(m->matrix[i].n_row);
         mem_free(m->matrix[i].mean);
     }
+    source_free(m->file);
     mem_free(m->matrix);
     mem_free(m->name);
     mem_free(m);
+}
+
+/* ---- from a file ---- */
+
+#define SOURCE_NAME_MAX 300
+#define SUMS ".in_sum2"
+
+static int check_sums(const struct source *s, const char *path, struct err *err)
+{
+    int n = 0;
+    for (int i = 0; i < source_count(s); i++) {
+        const struct source_tensor *t = source_at(s, i);
+        const size_t len = strlen(t->name), m = sizeof SUMS - 1;
+        if (len <= m || strcmp(t->name + len - m, SUMS))
+            continue;
+        n++;
+        if (t->type != TYPE_F32 || !t->rank || !t->n || (uintptr_t)t->data % sizeof(float))
+            return ERR(err, FORMAT, "%s: tensor '%s' is %s of rank %d, expected f32 of 1 or more, aligned to 4 bytes", path, t->name, type_name(t->type), t->rank);
+        for (int64_t k = 0; k < t->n; k++) {
+            float v;
+            memcpy(&v, (const char *)t->data + 4 * k, sizeof v);
+            if (!isfinite(v) || v < 0)
+                return ERR(err, FORMAT, "%s: tensor '%s': element %lld is %g, expected a sum of squares", path, t->name, (long long)k, (double)v);
+        }
+    }
+    return n ? 0 : ERR(err, FORMAT, "%s has no tensor named ..." SUMS ", expected one for each matrix, as llama-imatrix writes them", path);
+}
+
+int importance_open(struct importance **out, const char *path, struct err *err)
+{
+    struct importance *m = mem_alloc_array(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return ERR(err, NOMEM, "no memory to open %s", path);
+    int rc = source_open(&m->file, path, err);
+    if (!rc)
+        rc = check_sums(m->file, path, err);
+    if (rc < 0) {
+        importance_free(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+/* Sums serve as well as means: only their ratios within a row matter. */
+static const float *of_file(const struct importance *m, const char *name, int64_t expert, int64_t columns)
+{
+    char full[SOURCE_NAME_MAX];
+    if (snprintf(full, sizeof full, "%s" SUMS, name) >= (int)sizeof full)
+        return NULL;
+    const struct source_tensor *t = source_find(m->file, full);
+    if (!t || t->shape[t->rank - 1] != columns || expert >= t->n / columns)
+        return NULL;
+    return (const float *)t->data + expert * columns;
 }
 
 /* ---- watching the model run ---- */
@@ -168,6 +226,8 @@ int importance_measure(struct importance **out, struct engine *e, const int32_t 
 const float *importance_of(const struct importance *m, const char *name, int64_t expert, int64_t columns)
 {
     struct name key;
+    if (m->file)
+        return of_file(m, name, expert, columns);
     if (strlen(name) >= sizeof key.name)
         return NULL;
     strcpy(key.name, name);

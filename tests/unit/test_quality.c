@@ -11,6 +11,7 @@
 #include "infer/importance.h"
 #include "infer/quality.h"
 #include "model/convert.h"
+#include "model/gguf.h"
 
 static char dir[] = "/tmp/lathe-quality-XXXXXX";
 static struct pool *pool;
@@ -141,6 +142,42 @@ static void experts_weigh_their_own_rows(void **state)
     engine_free(e);
 }
 
+static int write_imatrix(const char *path, const char *tensor, const float *sums)
+{
+    static const int64_t shape[] = { 2, 3 };
+    struct gguf_writer *w;
+    TRY(gguf_writer_new(&w, path, &err));
+    int rc = gguf_declare(w, tensor, 0, 2, shape, &err);
+    if (!rc)
+        rc = gguf_writer_add(w, 0, sums, 24, &err);
+    if (!rc)
+        rc = gguf_writer_commit(w, &err);
+    gguf_writer_free(w);
+    return rc;
+}
+
+static void llama_imatrix_files_are_read(void **state)
+{
+    (void)state;
+    char path[200];
+    const float good[] = { 1, 2, 3, 4, 5, 6 }, bad[] = { 1, 2, 3, 4, -5, 6 };
+    struct importance *m;
+    snprintf(path, sizeof path, "%s/imatrix.gguf", dir);
+    OK(write_imatrix(path, "blk.0.ffn_up_exps.weight.in_sum2", good));
+    OK(importance_open(&m, path, &err));
+    assert_true(importance_of(m, "blk.0.ffn_up_exps.weight", 1, 3)[1] == 5);
+    assert_null(importance_of(m, "blk.0.ffn_up_exps.weight", 2, 3));
+    assert_null(importance_of(m, "blk.0.ffn_up_exps.weight", 0, 6));
+    assert_null(importance_of(m, "none", 0, 3));
+    importance_free(m);
+    OK(write_imatrix(path, "blk.0.ffn_up_exps.weight.in_sum2", bad));
+    assert_int_equal(importance_open(&m, path, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "element 4 is -5"));
+    OK(write_imatrix(path, "blk.0.ffn_up_exps.weight", good));
+    assert_int_equal(importance_open(&m, path, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "in_sum2"));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -185,6 +222,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_compared_is_refused),
         cmocka_unit_test(columns_weigh_what_goes_into_them),
         cmocka_unit_test(experts_weigh_their_own_rows),
+        cmocka_unit_test(llama_imatrix_files_are_read),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
