@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -397,6 +398,41 @@ static void a_vocabulary_of_many_strings_is_indexed_once(void **state)
     buf_release(&b);
 }
 
+/* Files of the smallest records there are, which cost the most for a byte: keys, tensors, empty strings. */
+static void memory_stays_within_the_stated_factor(void **state)
+{
+    (void)state;
+    enum { N = 60000 };
+    for (int kind = 0; kind < 3; kind++) {
+        struct buf b;
+        struct gguf *g;
+        char head[100], name[10];
+        buf_init(&b);
+        snprintf(head, sizeof head, kind == 2 ? "G d3 q0 q1 sk d9 d8 q%d" : kind ? "G d3 q%d q0" : "G d3 q0 q%d", N);
+        make_file(&b, head);
+        for (int i = 0; i < N; i++) {
+            const uint64_t n = kind == 2 ? 0 : 4, offset = (uint64_t)i * 32;
+            const uint32_t none[2] = { 0, 24 };          /* rank 0, i8 */
+            snprintf(name, sizeof name, "%c%c%c%c", 'a' + i / 17576 % 26, 'a' + i / 676 % 26, 'a' + i / 26 % 26, 'a' + i % 26);
+            buf_add(&b, &n, 8, NULL), buf_add(&b, name, n, NULL);
+            if (kind == 0)
+                buf_add(&b, none, 4, NULL), buf_add_char(&b, 1, NULL);
+            if (kind == 1)
+                buf_add(&b, none, 8, NULL), buf_add(&b, &offset, 8, NULL);
+        }
+        for (int64_t i = 0; i < 32 * ((int64_t)N + 2) && kind == 1; i++)
+            buf_add_char(&b, 0, NULL);
+        const size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+        OK(gguf_parse(&g, b.data, b.len, "small", &err));
+        const size_t taken = mallinfo2().uordblks + mallinfo2().hblkhd - before;
+        if (taken > GGUF_MEMORY_FACTOR * b.len + GGUF_MEMORY_BASE)
+            fail_msg("kind %d: %zu bytes for a file of %zu", kind, taken, b.len);
+        print_message("kind %d: %.1f bytes for each of the file\n", kind, (double)taken / (double)b.len);
+        gguf_free(g);
+        buf_release(&b);
+    }
+}
+
 /* ---- shards ---- */
 
 #define SHARD(no, count, total, tensor) HEAD(1, 3) "ssplit.no d2 b" #no " b0 ssplit.count d2 b" #count " b0 ssplit.tensors.count d5 d" #total \
@@ -545,6 +581,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_metadata_is_read_as_gguf_py_wrote_it),
         cmocka_unit_test(every_truncation_is_refused_and_every_flipped_byte_is_survived),
         cmocka_unit_test(a_vocabulary_of_many_strings_is_indexed_once),
+        cmocka_unit_test(memory_stays_within_the_stated_factor),
         cmocka_unit_test(shards_are_opened_by_the_first),
         cmocka_unit_test(a_source_shows_both_kinds_of_file_alike),
         cmocka_unit_test(pickles_are_refused_with_a_reason),
