@@ -47,6 +47,7 @@ static void fill_levels(void)
         table[AVX2].level = "avx2";
         cpu_avx2_fill_gemm(&table[AVX2]);
         cpu_avx2_fill_rows(&table[AVX2]);
+        cpu_avx2_fill_panel(&table[AVX2]);
         cpu_avx2_fill_attn(&table[AVX2]);
         levels[n++] = &table[AVX2];
     }

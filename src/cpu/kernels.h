@@ -134,6 +134,7 @@ void cpu_ref_fill_attn(struct cpu_kernels *k);
 #ifndef LATHE_REAL_DOUBLE
 void cpu_avx2_fill_gemm(struct cpu_kernels *k);
 void cpu_avx2_fill_rows(struct cpu_kernels *k);
+void cpu_avx2_fill_panel(struct cpu_kernels *k);
 void cpu_avx2_fill_attn(struct cpu_kernels *k);
 void cpu_avx512_fill_gemm(struct cpu_kernels *k);
 void cpu_avx512_fill_rows(struct cpu_kernels *k);

@@ -60,5 +60,6 @@ size_t a8_at(int64_t k)
 size_t a8_row_bytes(int64_t K)
 {
     assert(K >= 0);
-    return (size_t)((K + 63) / 64 * 64 / A8_BLOCK) * A8_BLOCK_BYTES;
+    const size_t lines = ((size_t)(K + 63) / 64 * 2 * A8_BLOCK_BYTES + 63) / 64;
+    return (lines | 1) * 64;
 }

@@ -6,13 +6,12 @@
  * to 128 too, and the result is divided once.  Beside 8 vpdpbusd, the multiply and the multiply-add of the scales share two
  * pipes: 80 % of the peak is the most to be had.  Scales of K types are integers: their multiply has another pipe. */
 #include "cpu/avx512/vec.h"
+#include "cpu/avx512/tiles.h"
 
-#define MR 16
 #define GROUP 4                /* rows whose sums grow together: vpdpbusd takes 4 cycles */
-#define SIZES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)
 
 /* Where the results of a tile go; columns of the panel by mask. */
-struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; __mmask16 mask; };
+struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; int rows; __mmask16 mask; };
 
 INLINE bool has_min(enum panel_type t) { return t == PANEL_Q8_M || t == PANEL_Q4_M || t == PANEL_Q4_G || t == PANEL_Q2_K || t == PANEL_Q4_K || t == PANEL_Q5_K; }
 INLINE bool is_k(enum panel_type t) { return t >= PANEL_Q2_K; }
@@ -91,8 +90,29 @@ INLINE void dots(int n, __m512i dot[GROUP], const __m512i w[8], int i0, int i1, 
 
 /* ---- tiles ---- */
 
+/* Weights that come from memory are read by the hardware's prefetch alone where a tile of 1 or 2 rows runs through them fast
+ * enough.  Slower tiles lose it: they prefetch AHEAD bytes into the second-level cache (into the first the same prefetch
+ * waits for a free line buffer: 44 instead of 72 % of the peak at M = 8).  Rows of a, read side by side, are more streams
+ * than the hardware follows. */
+#define AHEAD 8192
+#define A_AHEAD 768
+
+INLINE void prefetch_rows(const int mr, const uint8_t *const *a, size_t at)
+{
+    UNROLL for (int m = 0; m < mr && mr > 4; m++)
+        _mm_prefetch((const char *)a[m] + at + A_AHEAD, _MM_HINT_T0);
+}
+
+INLINE void prefetch_panel(const uint8_t *p, int n)
+{
+    for (int i = 0; i < n; i += 64)
+        _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T1);
+}
+
 INLINE void finish(const struct tile_c *t, int m, __m512 sum)
 {
+    if (m >= t->rows)
+        return;
     __m512 start = _mm512_setzero_ps();
     if (t->add)
         start = _mm512_maskz_loadu_ps(t->mask, t->add + m * t->ld_add);
@@ -112,7 +132,7 @@ INLINE __m512 scale_64(const enum panel_type t, const uint8_t *p, int h)
 }
 
 /* Records of 64 k: a scale (and a minimum) for 32. */
-INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead)
+INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead)
 {
     const int record = t == PANEL_Q8 ? 1088 : t == PANEL_Q8_M ? 1152 : t == PANEL_Q4_M ? 640 : t == PANEL_Q4_G ? 768 : 576;
     const int head = t == PANEL_Q8_M || t == PANEL_Q4_M ? 128 : t == PANEL_Q4_G ? 256 : 64, block = (record - head) / 2;
@@ -122,8 +142,9 @@ INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const u
     size_t at = 0;
     for (int r = 0; r < n_record; r++, p += record)
         for (int h = 0; h < 2; h++, at += A8_BLOCK_BYTES) {
-            for (int i = 0; ahead && i < record / 2; i += 64)
-                _mm_prefetch((const char *)p + ahead + h * (record / 2) + i, _MM_HINT_T0);
+            if (ahead)
+                prefetch_panel(p + h * (record / 2), record / 2);
+            prefetch_rows(mr, a, at);
             __m512i w[8];
             unpack(t, p + head + h * block, NULL, w);
             const __m512 d = scale_64(t, p, h);
@@ -167,7 +188,7 @@ INLINE __m512i scale_16(const enum panel_type t, const uint8_t *p, int i)
 
 /* Records of 256 k: integer scales for 32 or 16, times one float.  The record's sums stay in registers, the whole ones rest
  * in `total` from record to record. */
-INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead)
+INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead)
 {
     const int record = t == PANEL_Q4_K ? 2304 : t == PANEL_Q5_K ? 2816 : t == PANEL_Q6_K ? 3392 : 2368;
     const int head = by_16(t) ? 320 : 256, high_block = t == PANEL_Q5_K ? 64 : 128;
@@ -183,8 +204,9 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
         if (!by_16(t))
             scales_k(p + 64, scale, min);
         for (int s = 0; s < 8; s++, at += A8_BLOCK_BYTES) {
-            for (int i = 0; ahead && i < (record + 7) / 8; i += 64)
-                _mm_prefetch((const char *)p + ahead + s * (record / 8) + i, _MM_HINT_T0);
+            if (ahead)
+                prefetch_panel(p + s * (record / 8), record / 8);
+            prefetch_rows(mr, a, at);
             __m512i w[8];
             unpack(t, p + head + s * 256, p + head + 2048 + s * high_block, w);
             const __m512i s0 = by_16(t) ? scale_16(t, p + 64, 2 * s) : scale[s], s1 = by_16(t) ? scale_16(t, p + 64, 2 * s + 1) : s0;
@@ -239,9 +261,9 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
         finish(c, m, too_large(t) == 1 ? total[m] : _mm512_mul_ps(total[m], _mm512_set1_ps(1 / too_large(t))));
 }
 
-typedef void (*tile_fn)(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead);
+typedef void (*tile_fn)(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead);
 #define TILE(t, mr)                                                                                                                                  \
-    static __attribute__((noinline)) void t##_##mr(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, ptrdiff_t ahead) \
+    static __attribute__((noinline)) void t##_##mr(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead) \
     {                                                                                                                                                \
         is_k(PANEL_##t) ? tile_256(PANEL_##t, mr, n_record, p, a, c, ahead) : tile_64(PANEL_##t, mr, n_record, p, a, c, ahead);                       \
     }
@@ -261,7 +283,7 @@ SIZES(TILES)
 #define Q4_K(mr) Q4_K_##mr,
 #define Q5_K(mr) Q5_K_##mr,
 #define Q6_K(mr) Q6_K_##mr,
-static const tile_fn tiles[N_PANEL_TYPE][MR] = {
+static const tile_fn tiles[N_PANEL_TYPE][N_SIZE] = {
     [PANEL_Q8] = { SIZES(Q8) }, [PANEL_Q8_M] = { SIZES(Q8_M) }, [PANEL_Q4] = { SIZES(Q4) }, [PANEL_Q4_M] = { SIZES(Q4_M) },
     [PANEL_Q4_G] = { SIZES(Q4_G) }, [PANEL_IQ4] = { SIZES(IQ4) }, [PANEL_MX4] = { SIZES(MX4) }, [PANEL_Q2_K] = { SIZES(Q2_K) },
     [PANEL_Q3_K] = { SIZES(Q3_K) }, [PANEL_Q4_K] = { SIZES(Q4_K) }, [PANEL_Q5_K] = { SIZES(Q5_K) }, [PANEL_Q6_K] = { SIZES(Q6_K) },
@@ -269,28 +291,27 @@ static const tile_fn tiles[N_PANEL_TYPE][MR] = {
 
 /* ---- driver ---- */
 
-#define AHEAD 4096                           /* bytes of prefetch where the reader is too slow for the hardware's */
 #define A_BYTES (384 << 10)                  /* of a and of panels that should stay in the second-level cache together */
 #define B_BYTES (256 << 10)
 
 struct block { int n0, n1, m0, m1; };        /* panels and rows */
 
-static void gemm_block(const struct gemm_q *g, struct block b, ptrdiff_t ahead)
+static void gemm_block(const struct gemm_q *g, struct block b, bool ahead)
 {
-    const int n_record = (g->K + panel_record(g->type) - 1) / panel_record(g->type), rows = b.m1 - b.m0, n_tile = (rows + MR - 1) / MR;
+    const int n_record = (g->K + panel_record(g->type) - 1) / panel_record(g->type);
     const size_t stride = panel_stride(g->type, g->K);
-    for (int j = b.n0; j < b.n1; j++) {
-        const int n = j * PANEL;
-        for (int i = 0; i < n_tile; i++) {
-            const int m0 = b.m0 + rows * i / n_tile, mr = b.m0 + rows * (i + 1) / n_tile - m0;
+    for (int j = b.n0; j < b.n1; j++)
+        for (int m0 = b.m0, n = j * PANEL, size; m0 < b.m1; m0 += heights[size]) {
+            size = tile_size(b.m1 - m0);
             const uint8_t *a[MR];
-            for (int m = 0; m < mr; m++)
-                a[m] = (const uint8_t *)g->a + (size_t)(g->rows ? g->rows[m0 + m] : m0 + m) * g->a_stride;
+            for (int i = 0; i < heights[size]; i++) {
+                const int m = m0 + i < b.m1 ? m0 + i : b.m1 - 1;
+                a[i] = (const uint8_t *)g->a + (size_t)(g->rows ? g->rows[m] : m) * g->a_stride;
+            }
             const struct tile_c c = { g->add ? g->add + m0 * g->ld_add + n : NULL, g->ld_add, g->bias ? g->bias + n : NULL, g->c + m0 * g->ldc + n, g->ldc,
-                                      vec_mask(g->N - n < PANEL ? g->N - n : PANEL) };
-            tiles[g->type][mr - 1](n_record, (const uint8_t *)g->b + (size_t)j * stride, a, &c, i ? 0 : ahead);
+                                      b.m1 - m0, vec_mask(g->N - n < PANEL ? g->N - n : PANEL) };
+            tiles[g->type][size](n_record, (const uint8_t *)g->b + (size_t)j * stride, a, &c, ahead && m0 == b.m0);
         }
-    }
 }
 
 static int at_least_1(size_t n, int most) { return n < 1 ? 1 : n > (size_t)most ? most : (int)n; }
@@ -305,7 +326,7 @@ static void gemm_q(const struct gemm_q *g)
     for (int n = 0; n < n_panel; n += across)
         for (int m = 0; m < g->M; m += down) {
             const struct block b = { n, n + across < n_panel ? n + across : n_panel, m, m + down < g->M ? m + down : g->M };
-            gemm_block(g, b, m == 0 && g->M > 4 ? AHEAD : 0);
+            gemm_block(g, b, m == 0 && (g->M > 2 || by_16(g->type) || g->type == PANEL_Q5_K));
         }
 }
 
