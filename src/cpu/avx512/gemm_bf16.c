@@ -1,146 +1,141 @@
-/* gemm_bf16.c - bf16 products by vdpbf16ps, for machines where it is fast: tiles of 14 rows by 2 panels, two k a step.
- * Pairs of a are read in place, by rows or by columns; rows of an index list are turned into columns first.
- * Sums of a pair are rounded once by the instruction, so bits differ from the avx512 level within the tolerance. */
+/* gemm_bf16.c - bf16 products by vdpbf16ps, for machines where it is fast: one panel by up to 16 rows, two k a step.
+ *
+ * A row's pair of a step is broadcast inside the instruction, so 4 steps of weights and 16 sums are all the registers that a
+ * tile needs.  K is cut into blocks; a block of a tile's rows is copied to where its lines do not compete for the same places of
+ * the first-level cache (rows of 4 KiB would: 43 instead of 80 % of the peak) and stays there while the panels pass.  Partial
+ * sums rest in c, which changes no bit.  Sums of a pair are rounded once by the instruction, so bits differ from the avx512
+ * level within the tolerance. */
+#include <assert.h>
 #include "cpu/avx512/vec.h"
+#include "cpu/avx512/tiles.h"
 
-#define MR 14
+#define GROUP 8                /* rows whose sums grow together */
+#define STEPS 4
+#define AHEAD 8192             /* bytes of prefetch into the second-level cache, as in panel.c */
 #define KC 512
-#define MR_LIST(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define COPY_STEP (KC * 2 + 64)
+#define B_BYTES (256 << 10)    /* of panels that should stay in the second-level cache */
 
-struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; };
+struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; int rows; __mmask16 mask; };
 
-/* Row i of a is reached from the nearest of the pointers to every third row, as in simd/gemm.inc. */
-#define ROW_POINTERS ((MR + 2) / 3)
+/* Pair k of row m of a: by_rows: at a[m] + 4*k, else at a[0] + 4*m + step*k. */
+struct tile_a { const char *row[MR]; ptrdiff_t step; };
 
-/* Pair k of row i of a at a[i*step + k] (by_rows) or at a[k*step + i]. */
-INLINE void tile(const int mr, const int np, const bool by_rows, int K2, const uint32_t *a, ptrdiff_t step, const bf16 *b, ptrdiff_t b_panel,
-                 const struct tile_c *t)
+INLINE __m512 dot2(__m512 sum, __m512i w, const char *x)
 {
-    __m512 sum[MR][2];
-    const struct tile_c to = *t;        /* a store to c cannot change it */
-    UNROLL
-    for (int i = 0; i < mr; i++)
-        UNROLL
-        for (int v = 0; v < np; v++) {
-            sum[i][v] = to.add ? vec_load(to.add + i * to.ld_add + v * PANEL) : vec_zero();
-            if (to.bias)
-                sum[i][v] = vec_add(sum[i][v], vec_load(to.bias + v * PANEL));
-        }
-    const uint32_t *row[ROW_POINTERS];
-    UNROLL
-    for (int i = 0; i < ROW_POINTERS; i++)
-        row[i] = by_rows ? a + 3 * i * step : a;
-    for (int k = 0; k < K2; k++, b += 2 * PANEL) {
-        __m512i w[2];
-        UNROLL
-        for (int v = 0; v < np; v++)
-            w[v] = _mm512_loadu_si512(b + v * b_panel);
-        UNROLL
-        for (int i = 0; i < mr; i++) {
-            const __m512bh x = (__m512bh)_mm512_set1_epi32((int)(by_rows ? row[i / 3][i % 3 * step] : a[i]));
-            UNROLL
-            for (int v = 0; v < np; v++)
-                sum[i][v] = _mm512_dpbf16_ps(sum[i][v], x, (__m512bh)w[v]);
-        }
-        a += step;
-        UNROLL
-        for (int i = 0; by_rows && i < ROW_POINTERS; i++)
-            row[i]++;
-    }
-    UNROLL
-    for (int i = 0; i < mr; i++)
-        UNROLL
-        for (int v = 0; v < np; v++)
-            vec_store(to.c + i * to.ldc + v * PANEL, sum[i][v]);
+    __asm__("vdpbf16ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*(const int *)(const void *)x), "v"(w));
+    return sum;
 }
 
-/* tiles[by_rows][np - 1][mr - 1] */
-typedef void (*tile_fn)(int K2, const uint32_t *a, ptrdiff_t step, const bf16 *b, ptrdiff_t b_panel, const struct tile_c *t);
-#define TILE(name, mr, np, by_rows)                                                                                                            \
-    static __attribute__((noinline)) void name##_##mr(int K, const uint32_t *a, ptrdiff_t s, const bf16 *b, ptrdiff_t p, const struct tile_c *t) \
-    {                                                                                                                                          \
-        tile(mr, np, by_rows, K, a, s, b, p, t);                                                                                               \
-    }
-#define TILES(mr) TILE(cols_one, mr, 1, false) TILE(cols_two, mr, 2, false) TILE(rows_one, mr, 1, true) TILE(rows_two, mr, 2, true)
-MR_LIST(TILES)
-#define COLS_ONE(mr) cols_one_##mr,
-#define COLS_TWO(mr) cols_two_##mr,
-#define ROWS_ONE(mr) rows_one_##mr,
-#define ROWS_TWO(mr) rows_two_##mr,
-static const tile_fn tiles[2][2][MR] = { { { MR_LIST(COLS_ONE) }, { MR_LIST(COLS_TWO) } }, { { MR_LIST(ROWS_ONE) }, { MR_LIST(ROWS_TWO) } } };
-
-/* Pairs k0/2 .. of rows m0 .. m0+mr-1, where the tile can read them: in place, or as columns in block. */
-struct tile_a { const uint32_t *a; ptrdiff_t step; bool by_rows; };
-
-INLINE struct tile_a tile_pairs(const struct gemm *g, int m0, int mr, int k0, int kc, uint32_t *block)
+/* n steps of all rows. */
+INLINE void steps(const int mr, const int n, const bool by_rows, __m512 sum[MR], const struct tile_a *a, ptrdiff_t k, const char *b)
 {
-    const bool whole = k0 + kc <= g->K;                          /* no last pair with an unused half */
-    const bf16 *a = (const bf16 *)g->a + m0 * g->a_row + k0 / 2 * g->a_col;
-    if (g->a_row == 2 && !g->rows)                               /* pairs that lie side by side */
-        return (struct tile_a){ (const uint32_t *)(const void *)a, g->a_col / 2, false };
-    if (g->a_col == 2 && g->a_row % 2 == 0 && !g->rows && whole && (uintptr_t)a % sizeof(uint32_t) == 0)
-        return (struct tile_a){ (const uint32_t *)(const void *)a, g->a_row / 2, true };
-    for (int k = 0; k < kc / 2; k += 16) {
-        const int n = kc / 2 - k < 16 ? kc / 2 - k : 16;
-        __m512i v[16];
-        for (int i = 0; i < 16; i++) {
-            const bf16 *row = (const bf16 *)g->a + (g->rows && i < mr ? g->rows[m0 + i] : m0 + i) * g->a_row + (k0 / 2 + k) * g->a_col;
-            if (i >= mr) {
-                v[i] = _mm512_setzero_si512();
-            } else if (g->a_col == 2) {
-                v[i] = _mm512_maskz_loadu_epi32(vec_mask(n), row);
-            } else {
-                _Alignas(64) uint32_t pair[16] = { 0 };
-                for (int j = 0; j < n; j++)
-                    memcpy(&pair[j], row + j * g->a_col, sizeof *pair);
-                v[i] = _mm512_load_si512(pair);
+    __m512i w[STEPS];
+    UNROLL for (int i = 0; i < n; i++)
+        w[i] = _mm512_load_si512(b + 64 * i);
+    UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
+        const int m1 = mr - m0 < GROUP ? mr : m0 + GROUP;
+        UNROLL for (int i = 0; i < n; i++)
+            UNROLL for (int m = m0; m < m1; m++)
+                sum[m] = dot2(sum[m], w[i], by_rows ? a->row[m] + 4 * (k + i) : a->row[0] + (k + i) * a->step + 4 * m);
+    }
+}
+
+INLINE void tile(const int mr, const bool by_rows, int K2, const struct tile_a *a, const char *b, const struct tile_c *c, bool ahead)
+{
+    __m512 sum[MR];
+    UNROLL for (int m = 0; m < mr; m++) {
+        const int i = m < c->rows ? m : c->rows - 1;
+        sum[m] = c->add ? _mm512_maskz_loadu_ps(c->mask, c->add + i * c->ld_add) : vec_zero();
+        if (c->bias)
+            sum[m] = vec_add(sum[m], _mm512_maskz_loadu_ps(c->mask, c->bias));
+    }
+    int k = 0;
+    for (; k + STEPS <= K2; k += STEPS, b += 64 * STEPS) {
+        for (int i = 0; ahead && i < STEPS; i++)
+            _mm_prefetch(b + AHEAD + 64 * i, _MM_HINT_T1);
+        steps(mr, STEPS, by_rows, sum, a, k, b);
+    }
+    for (; k < K2; k++, b += 64)
+        steps(mr, 1, by_rows, sum, a, k, b);
+    UNROLL for (int m = 0; m < mr; m++)
+        if (m < c->rows)
+            _mm512_mask_storeu_ps(c->c + m * c->ldc, c->mask, sum[m]);
+}
+
+typedef void (*tile_fn)(int K2, const struct tile_a *a, const char *b, const struct tile_c *c, bool ahead);
+#define TILE(mr)                                                                                                                                                       \
+    static __attribute__((noinline)) void rows_##mr(int K2, const struct tile_a *a, const char *b, const struct tile_c *c, bool f) { tile(mr, true, K2, a, b, c, f); }  \
+    static __attribute__((noinline)) void pairs_##mr(int K2, const struct tile_a *a, const char *b, const struct tile_c *c, bool f) { tile(mr, false, K2, a, b, c, f); }
+SIZES(TILE)
+#define ROWS(mr) rows_##mr,
+#define PAIRS(mr) pairs_##mr,
+static const tile_fn tiles[2][N_SIZE] = { { SIZES(PAIRS) }, { SIZES(ROWS) } };
+
+/* The last pair of an odd K by itself: its second half could be anything. */
+static void last_pair(const struct gemm *g, const struct tile_a *a, bool by_rows, int size, const char *b, const struct tile_c *c)
+{
+    uint32_t pair[MR];
+    struct tile_a last = { .step = 0 };
+    for (int m = 0; m < heights[size]; m++) {
+        memcpy(&pair[m], by_rows ? a->row[m] + g->K / 2 * 4 : a->row[0] + g->K / 2 * a->step + 4 * m, 4);
+        pair[m] &= 0xffff;
+        last.row[m] = (const char *)&pair[m];
+    }
+    tiles[1][size](1, &last, b + (ptrdiff_t)(g->K / 2) * 64, c, false);
+}
+
+struct block { int n0, n1, k0, k1; };        /* panels, pairs */
+
+static void gemm_block(const struct gemm *g, struct block d)
+{
+    const bool by_rows = g->a_col == 2;
+    assert(by_rows || (g->a_row == 2 && !g->rows));
+    const char *base = g->a;
+    _Alignas(64) char copy[MR * COPY_STEP];
+    for (int m0 = 0, size; m0 < g->M; m0 += heights[size]) {
+        size = tile_size(g->M - m0);
+        if (!by_rows && heights[size] > g->M - m0)       /* the repeated row is not in memory */
+            size--;
+        struct tile_a a = { .step = g->a_col * 2 };
+        for (int i = 0; i < heights[size]; i++) {
+            const int m = m0 + i < g->M ? m0 + i : g->M - 1;
+            a.row[i] = base + (g->rows ? g->rows[m] : m) * g->a_row * 2;
+        }
+        struct tile_a at = a;
+        for (int i = 0; i < heights[size]; i++)
+            at.row[i] += by_rows ? d.k0 * 4 : d.k0 * a.step;
+        for (int i = 0; by_rows && d.k1 - d.k0 <= KC / 2 && g->M > 4 && i < heights[size]; i++)
+            at.row[i] = memcpy(copy + i * COPY_STEP, at.row[i], (size_t)(d.k1 - d.k0) * 4);
+        for (int j = d.n0; j < d.n1; j++) {
+            const int n = j * PANEL;
+            struct tile_c c = { NULL, g->ld_add, NULL, g->c + m0 * g->ldc + n, g->ldc, g->M - m0, vec_mask(g->N - n < PANEL ? g->N - n : PANEL) };
+            if (d.k0)
+                c.add = c.c, c.ld_add = c.ldc;
+            else
+                c.add = g->add ? g->add + m0 * g->ld_add + n : NULL, c.bias = g->bias ? g->bias + n : NULL;
+            const char *b = (const char *)g->b + (ptrdiff_t)j * g->b_panel * 2;
+            tiles[by_rows][size](d.k1 - d.k0, &at, b + (ptrdiff_t)d.k0 * 64, &c, m0 == 0 && g->M > 2);
+            if (g->K % 2 && d.k1 == g->K / 2) {
+                c.add = c.c, c.ld_add = c.ldc, c.bias = NULL;
+                last_pair(g, &a, by_rows, size, b, &c);
             }
         }
-        vec_transpose(v);
-        for (int j = 0; j < n; j++)
-            _mm512_store_si512(block + (k + j) * 16, v[j]);
     }
-    for (int i = 0; i < 16 && !whole; i++)
-        block[(kc / 2 - 1) * 16 + i] &= 0xffff;                   /* it could be anything */
-    return (struct tile_a){ block, 16, false };
 }
 
 static void gemm_bf16(const struct gemm *g)
 {
     if (g->M <= 0 || g->N <= 0)
         return;
-    const int K = (g->K + 1) / 2 * 2, n_tile = (g->M + MR - 1) / MR;
-    _Alignas(64) uint32_t block[KC / 2 * 16];
-    _Alignas(64) float square[MR * PANEL];
-    for (int k0 = 0; k0 == 0 || k0 < K; k0 += KC) {
-        const int kc = K - k0 < KC ? K - k0 : KC;
-        for (int i_tile = 0; i_tile < n_tile; i_tile++) {
-            const int m0 = (int)((int64_t)g->M * i_tile / n_tile), mr = (int)((int64_t)g->M * (i_tile + 1) / n_tile) - m0;
-            const struct tile_a a = tile_pairs(g, m0, mr, k0, kc, block);
-            for (int n = 0; n < g->N;) {
-                const int np = g->N - n >= 2 * PANEL ? 2 : 1, cols = g->N - n < np * PANEL ? g->N - n : np * PANEL;
-                struct tile_c t = { .c = g->c + m0 * g->ldc + n, .ldc = g->ldc };
-                if (k0)
-                    t.add = t.c, t.ld_add = t.ldc;
-                else
-                    t.add = g->add ? g->add + m0 * g->ld_add + n : NULL, t.ld_add = g->ld_add, t.bias = g->bias ? g->bias + n : NULL;
-                const bf16 *b = (const bf16 *)g->b + n / PANEL * g->b_panel + (ptrdiff_t)k0 * PANEL;
-                if (cols % PANEL) {
-                    memset(square, 0, sizeof square);
-                    for (int i = 0; i < mr; i++)
-                        for (int j = 0; j < cols; j++)
-                            square[i * PANEL + j] = (t.add ? t.add[i * t.ld_add + j] : 0) + (t.bias ? t.bias[j] : 0);
-                    const struct tile_c edge = { square, PANEL, NULL, square, PANEL };
-                    tiles[a.by_rows][0][mr - 1](kc / 2, a.a, a.step, b, g->b_panel, &edge);
-                    for (int i = 0; i < mr; i++)
-                        memcpy(t.c + i * t.ldc, square + i * PANEL, (size_t)cols * sizeof(float));
-                } else {
-                    tiles[a.by_rows][np - 1][mr - 1](kc / 2, a.a, a.step, b, g->b_panel, &t);
-                }
-                n += cols;
-            }
+    const int n_panel = (g->N + PANEL - 1) / PANEL, K2 = g->K / 2, kc = g->M > 4 ? KC / 2 : K2 + !K2;
+    const size_t piece = (size_t)(kc < K2 ? kc : K2) * 64 + 1;
+    const int across = B_BYTES / piece < 1 ? 1 : B_BYTES / piece > (size_t)n_panel ? n_panel : (int)(B_BYTES / piece);
+    for (int n = 0; n < n_panel; n += across)
+        for (int k = 0; k == 0 || k < K2; k += kc) {
+            const struct block d = { n, n_panel - n < across ? n_panel : n + across, k, K2 - k < kc ? K2 : k + kc };
+            gemm_block(g, d);
         }
-    }
 }
 
 static double peak_bf16(int64_t n)
