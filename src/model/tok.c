@@ -19,7 +19,7 @@ int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err)
         return 0;
     size_t cap = ids->cap ? ids->cap : 256;
     while (cap < ids->n + more)
-        cap += cap / 2;
+        cap += cap / 2 + 1;
     int32_t *p = mem_realloc_array(ids->id, cap, sizeof *p);
     if (!p)
         return ERR(err, NOMEM, "no memory for %zu token ids", cap);

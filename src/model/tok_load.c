@@ -93,7 +93,7 @@ static int read_config(struct tok *t, const char *dir, struct err *err)
 
 static int load_dir(struct tok **out, const char *dir, struct err *err)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json", "qwen.tiktoken", NULL };
+    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "spiece.model", "qwen.tiktoken", NULL };
     for (int i = 0; names[i]; i++) {
         char *path = file_join(dir, names[i]);
         if (!path)

@@ -283,6 +283,19 @@ static void no_text_is_quadratic(void **state)
     mem_free(s);
 }
 
+/* A list of the caller's own, with room for one, once never grew. */
+static void ids_are_appended_to_a_list_of_any_size(void **state)
+{
+    (void)state;
+    struct tok *t = golden();
+    struct tok_ids ids = { .id = mem_alloc(sizeof(int32_t)), .n = 1, .cap = 1 };
+    ids.id[0] = 7;
+    OK(tok_encode(t, "the end", 7, TOK_PLAIN, &ids, &err));
+    assert_true(ids.n > 1 && ids.id[0] == 7);
+    tok_ids_release(&ids);
+    tok_free(t);
+}
+
 struct work { const struct tok *t; const char *text; size_t n; struct tok_ids ids[64]; struct err err[64]; };
 static void encode_item(void *ctx, int i, int i_thread)
 {
@@ -403,6 +416,7 @@ int main(void)
         cmocka_unit_test(bad_files_are_explained),
         cmocka_unit_test(all_texts_at_hand_come_back),
         cmocka_unit_test(no_text_is_quadratic),
+        cmocka_unit_test(ids_are_appended_to_a_list_of_any_size),
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(a_stream_gives_whole_characters),
         cmocka_unit_test(a_file_cannot_ask_for_memory_without_bound),
