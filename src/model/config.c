@@ -703,7 +703,7 @@ void config_params(const struct config *c, int64_t *total, int64_t *active)
     const int64_t C = c->d_model, V = c->vocab_size, up = config_gated(c) ? 2 : 1, norm = (c->norm_gain + c->norm_bias) * C;
     const int64_t dense = (C + c->mlp_bias) * up * c->d_ff + (c->d_ff + c->mlp_bias) * C;
     const int64_t expert = (C + c->expert_bias) * up * c->d_ff_expert + (c->d_ff_expert + c->expert_bias) * C;
-    const int64_t routed = c->n_expert * (C + c->router_bias + c->router_correction + expert) + (up + 1) * C * c->d_ff_shared + (c->shared_gate ? C : 0);
+    const int64_t routed = c->n_expert * (C + c->router_bias + c->router_correction + expert) + (up + 1) * C * c->d_ff_shared + (c->d_ff_shared && c->shared_gate ? C : 0);
     int64_t all = V * C * (c->tie_embeddings ? 1 : 2) + norm, n_routed = 0;        /* norm: the last, or the encoder's first */
     if (c->pos == POS_LEARNED)
         all += ((int64_t)c->ctx + c->pos_first) * C;

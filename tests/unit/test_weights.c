@@ -39,6 +39,7 @@ static const char *const models[] = {
     "\"q_lora_rank\":3,\"kv_lora_rank\":5,\"qk_nope_head_dim\":3,\"qk_rope_head_dim\":2,\"v_head_dim\":4,\"first_k_dense_replace\":1,\"attention_bias\":true}",
     "{\"model_type\":\"bert\"," SMALL ",\"intermediate_size\":6}",
     "{\"model_type\":\"roberta\"," SMALL ",\"intermediate_size\":6}",
+    "{\"model_type\":\"qwen2_moe\"," SMALL ",\"intermediate_size\":6,\"num_experts\":3,\"num_experts_per_tok\":2,\"moe_intermediate_size\":5,\"shared_expert_intermediate_size\":0}",
 };
 enum { BERT = 16, ROBERTA, GPT2_UNTIED = 1 };
 #define N_MODEL (sizeof models / sizeof *models)
