@@ -8,6 +8,7 @@
  *                generation (its body).  Not: include, import, extends, block, autoescape, recursive loops.
  *   expressions  all of Jinja's but *args and **kwargs in calls; filters, tests, methods and functions are the tables
  *                in jinja_filter.c and jinja_method.c.  Whole numbers have 64 bits; more is an error.
+ *   generators   map, select, unique, ... run when they are written and not when they are read, so their errors come earlier
  *   sandbox      nothing can change a list or a dictionary, and there is nothing outside the variables to reach.
  *   `safe` as there: what is added (+) to a string that it marked is escaped for HTML.
  *

@@ -150,6 +150,8 @@ int jeval_attr(struct jrun *r, const struct jval *v, const char *s, size_t n, in
     }
     if (v->type == J_LOOP)
         return loop_attr(v->loop, s, n, out);
+    if (v->type == J_MACRO && n == 4 && !memcmp(s, "name", 4))
+        return *out = jval_str(v->macro->node->s, v->macro->node->n), 0;
     if (v->type == J_DICT || v->type == J_NAMESPACE) {
         TRY(jwork(r, v->dict->n));
         const struct jval *found = jdict_str(v->dict, s, n);
@@ -282,6 +284,28 @@ static bool int_pow(int64_t a, int64_t n, int64_t *out)
     return true;
 }
 
+static int float_math(struct jrun *r, int op, double a, double b, struct jval *out)
+{
+    if ((op == '/' || op == JOP_FLOORDIV || op == '%') && b == 0)
+        return jfail(r, FORMAT, "a division by zero");
+    double m = 0;
+    switch (op) {
+    case '+': *out = jval_float(a + b); return 0;
+    case '-': *out = jval_float(a - b); return 0;
+    case '*': *out = jval_float(a * b); return 0;
+    case '/': *out = jval_float(a / b); return 0;
+    case JOP_POW:
+        *out = jval_float(pow(a, b));
+        return isfinite(out->f) || !isfinite(a) || !isfinite(b) ? 0 : jfail(r, FORMAT, "%g ** %g is no real number, or too large", a, b);
+    default:
+        m = fmod(a, b);
+        if (m && (m < 0) != (b < 0))
+            m += b;
+        *out = jval_float(op == '%' ? m : floor((a - m) / b + 0.5));
+        return 0;
+    }
+}
+
 static int int_math(struct jrun *r, int op, int64_t a, int64_t b, struct jval *out)
 {
     int64_t v = 0;
@@ -303,8 +327,7 @@ static int int_math(struct jrun *r, int op, int64_t a, int64_t b, struct jval *o
         if (b < 0) {
             if (!a)
                 return jfail(r, FORMAT, "0 to a negative power");
-            *out = jval_float(pow((double)a, (double)b));
-            return 0;
+            return float_math(r, op, (double)a, (double)b, out);
         }
         over = !int_pow(a, b, &v);
     }
@@ -312,26 +335,6 @@ static int int_math(struct jrun *r, int op, int64_t a, int64_t b, struct jval *o
         return jfail(r, RANGE, "a whole number of more than 64 bits");
     *out = jval_int(v);
     return 0;
-}
-
-static int float_math(struct jrun *r, int op, double a, double b, struct jval *out)
-{
-    if ((op == '/' || op == JOP_FLOORDIV || op == '%') && b == 0)
-        return jfail(r, FORMAT, "a division by zero");
-    double m = 0;
-    switch (op) {
-    case '+': *out = jval_float(a + b); return 0;
-    case '-': *out = jval_float(a - b); return 0;
-    case '*': *out = jval_float(a * b); return 0;
-    case '/': *out = jval_float(a / b); return 0;
-    case JOP_POW: *out = jval_float(pow(a, b)); return 0;
-    default:
-        m = fmod(a, b);
-        if (m && (m < 0) != (b < 0))
-            m += b;
-        *out = jval_float(op == '%' ? m : floor((a - m) / b + 0.5));
-        return 0;
-    }
 }
 
 static int repeat(struct jrun *r, const struct jval *v, int64_t n, struct jval *out)
@@ -831,6 +834,7 @@ static int exec_for(struct jrun *r, struct jscope *s, const struct jnode *n)
     TRY(loop_values(r, s, inner, n, &list));
     *loop = (struct jloop){ .list = list.list };
     const struct jval v = { .type = J_LOOP, .loop = loop };
+    bool completed = false;      /* Jinja's else runs when no round came to its end, be it by continue or break */
     for (; loop->i < list.list->n; loop->i++) {
         inner->n = 0;
         r->line = n->line;
@@ -839,11 +843,12 @@ static int exec_for(struct jrun *r, struct jscope *s, const struct jnode *n)
         TRY(scope_set(r, inner, JNAME_LOOP, &v));
         const int go = exec_body(r, inner, n->body);
         TRY(go);
+        completed |= go == GO_ON;
         if (go == BREAK_LOOP)
             break;
     }
     int rc = 0;
-    if (!list.list->n && n->other) {
+    if (!completed && n->other) {
         inner->n = 0;
         rc = exec_body(r, inner, n->other);
     }

@@ -222,7 +222,7 @@ static int f_wordcount(struct jrun *r, const struct jval *v, const struct jargs 
     bool in_word = false;
     for (size_t at = 0, len; at < s.n; at += len) {
         const uint32_t c = jchar_at(s.s + at, &len);
-        const bool letter = c >= 0x80 ? !jchar_space(c) : (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+        const bool letter = jchar_word(c);
         n += letter && !in_word;
         in_word = letter;
     }

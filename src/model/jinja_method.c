@@ -64,6 +64,8 @@ static bool in_spans(const struct unicode_span *t, size_t n, uint32_t c)
 static bool is_letter(uint32_t c) { return c < 0x80 ? (c | 32) >= 'a' && (c | 32) <= 'z' : in_spans(unicode_alpha, COUNT(unicode_alpha), c); }
 static bool is_digit(uint32_t c) { return c < 0x80 ? c >= '0' && c <= '9' : in_spans(unicode_digit, COUNT(unicode_digit), c); }
 static bool is_number(uint32_t c) { return c < 0x80 ? is_digit(c) : in_spans(unicode_numeric, COUNT(unicode_numeric), c); }
+bool jchar_word(uint32_t c) { return is_letter(c) || is_number(c) || c == '_'; }
+
 static bool changes(uint32_t c, int to)
 {
     uint32_t out[3];

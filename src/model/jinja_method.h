@@ -6,6 +6,7 @@
 enum { JCASE_LOWER, JCASE_UPPER, JCASE_CAPITALIZE, JCASE_TITLE, JCASE_WORDS };      /* TITLE: str.title, WORDS: Jinja's filter */
 enum { JSTRIP_LEFT = 1, JSTRIP_RIGHT = 2, JSTRIP_BOTH = 3 };
 enum { JALL_LOWER, JALL_UPPER, JALL_DIGIT, JALL_ALPHA, JALL_ALNUM, JALL_SPACE };
+bool jchar_word(uint32_t c);                                             /* \w of Python */
 int jstr_case(struct jrun *r, const struct jval *s, int how, struct jval *out);
 int jstr_escape(struct jrun *r, const struct jval *s, struct jval *out);              /* for HTML, unless it is marked as safe */
 int jstr_strip(struct jrun *r, const struct jval *s, const struct jval *chars, int sides, struct jval *out);    /* chars NULL or none: white space */

@@ -577,7 +577,8 @@ static int walk_string(struct jrun *r, const struct jval *v, struct jval *list)
     TRY(jval_list(r, J_LIST, (uint32_t)jchars(v->s, v->n), list));
     for (size_t at = 0, len; at < v->n; at += len) {
         jchar_at(v->s + at, &len);
-        const struct jval c = jval_cut(v, at, at + len);
+        struct jval c = jval_cut(v, at, at + len);
+        c.code = 0;              /* the characters of a safe string are plain */
         TRY(jlist_add(r, list->list, &c));
     }
     return 0;
@@ -742,7 +743,10 @@ int jbuild_repr(struct jbuild *b, const struct jval *v)
     case J_BOOL: return jbuild_text(b, v->b ? "True" : "False", v->input);
     case J_INT:
     case J_FLOAT: return build_number(b, v);
-    case J_STR: return repr_string(b, v);
+    case J_STR:
+        TRY(jbuild_text(b, v->code ? "Markup(" : "", v->input));
+        TRY(repr_string(b, v));
+        return jbuild_text(b, v->code ? ")" : "", v->input);
     case J_LIST:
     case J_TUPLE:
     case J_DICT:
