@@ -1,5 +1,5 @@
 # What a person sees of model files: what is in them, written in other types, and those that are refused.
-say() { "$@" > out 2> err; local rc=$?; sed "s|$ROOT/||g" out err; echo "exit $rc"; }
+say() { "$@" > out 2> err; local rc=$?; sed "s|$ROOT/||g; s/^memory .*/memory/" out err; echo "exit $rc"; }      # memory: of as many threads as there are cores
 G=$ROOT/tests/golden/quant/small.gguf
 say lathe info $G --metadata
 say lathe info $G --check
