@@ -28,9 +28,9 @@ static struct err err;
             fail_msg(#expr ": %s", err.msg);  \
     } while (0)
 
-struct model { struct gguf *g; struct config c; struct weights_list *l; struct safetensors *want; };
+struct gmodel { struct gguf *g; struct config c; struct weights_list *l; struct safetensors *want; };
 
-static void open_model(struct model *m, const char *file, const char *family)
+static void open_model(struct gmodel *m, const char *file, const char *family)
 {
     char path[300];
     struct buf warnings;
@@ -45,14 +45,14 @@ static void open_model(struct model *m, const char *file, const char *family)
     OK(safetensors_open(&m->want, path, &err));
 }
 
-static void close_model(struct model *m)
+static void close_model(struct gmodel *m)
 {
     weights_list_free(m->l);
     gguf_free(m->g);
     safetensors_free(m->want);
 }
 
-static const struct st_tensor *find(const struct model *m, const char *what, int i_prompt)
+static const struct st_tensor *find(const struct gmodel *m, const char *what, int i_prompt)
 {
     char key[32];
     snprintf(key, sizeof key, "%s.%d", what, i_prompt);
@@ -63,7 +63,7 @@ static const struct st_tensor *find(const struct model *m, const char *what, int
 }
 
 /* Runs the prompt and compares every logit, or with an encoder every number of the last layer. */
-static void check_prompt(const struct model *m, const char *name, int i_prompt)
+static void check_prompt(const struct gmodel *m, const char *name, int i_prompt)
 {
     const struct st_tensor *ids = find(m, "ids", i_prompt), *want_t = find(m, m->c.encoder ? "hidden" : "logits", i_prompt);
     const int T = (int)ids->n, width = m->c.encoder ? m->c.d_model : m->c.vocab_size;
@@ -92,7 +92,7 @@ static void check_prompt(const struct model *m, const char *name, int i_prompt)
 }
 
 /* The same through the engine, from the cache: the file's types in panels, the prompt in pieces that do not fit its steps. */
-static void check_engine(const char *path, const struct model *m, const char *name, int i_prompt)
+static void check_engine(const char *path, const struct gmodel *m, const char *name, int i_prompt)
 {
     const struct st_tensor *ids = find(m, "ids", i_prompt), *logits = find(m, "logits", i_prompt);
     const int T = (int)ids->n, V = m->c.vocab_size;
@@ -126,7 +126,7 @@ static void skip_unless_it_runs(const char *family)
 
 static void check_file(const char *path, const char *family)
 {
-    struct model m;
+    struct gmodel m;
     open_model(&m, path, family);
     for (int i = 0; i < 2; i++) {
         check_prompt(&m, family, i);
@@ -228,7 +228,7 @@ static const char *shared(void)
 /* Mean negative log-likelihood of the story, whose float64 value lies beside it. */
 static double story_nll(const char *path)
 {
-    struct model m = { 0 };
+    struct gmodel m = { 0 };
     OK(gguf_open(&m.g, path, &err));
     OK(gguf_config(&m.c, m.g, NULL, &err));
     OK(weights_list_new(&m.l, &m.c, &err));
