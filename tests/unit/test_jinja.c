@@ -47,30 +47,30 @@ static int render(const char *text, size_t n_text, const char *name, const struc
 /* Compares with what Python made of it; returns 1 if it differs. */
 static int differs(const char *name, const char *what, int rc, const struct jinja_text *got, const json_t *want)
 {
-    const char *out = json_string_value(json_object_get(want, "out")), *why = json_string_value(json_object_get(want, "err"));
+    const json_t *text = json_object_get(want, "out");
+    const char *out = json_string_value(text), *why = json_string_value(json_object_get(want, "err"));
     if (!out && rc == 0)
         return print_error("%s %s: rendered, expected the refusal %s\n%.300s\n", name, what, why, got->text.data), 1;
     if (out && rc < 0)
         return print_error("%s %s: %s\n", name, what, err.msg), 1;
     if (!out)
         return rc == 0;
-    if (got->text.len == strlen(out) && !memcmp(got->text.data, out, got->text.len))
+    if (got->text.len == json_string_length(text) && !memcmp(got->text.data, out, got->text.len))
         return 0;
     size_t at = 0;
-    while (got->text.data[at] && got->text.data[at] == out[at])
+    while (at < got->text.len && at < json_string_length(text) && got->text.data[at] == out[at])
         at++;
     const size_t from = at > 40 ? at - 40 : 0;
     print_error("%s %s: differs at byte %zu\n  found    ...%.100s\n  expected ...%.100s\n", name, what, at, got->text.data + from, out + from);
     return 1;
 }
 
-static void small_templates_render_as_in_python(void **state)
+static void renders_as_in_python(const char *path, size_t n_case)
 {
-    (void)state;
     json_t *file;
     size_t i, bad = 0;
     json_t *c;
-    OK(tree_load(&file, "tests/golden/chat/jinja.json", 1 << 24, &err));
+    OK(tree_load(&file, path, 1 << 24, &err));
     json_array_foreach(json_object_get(file, "cases"), i, c) {
         struct jinja_var v[VARS_MAX];
         struct jinja_text out;
@@ -85,8 +85,20 @@ static void small_templates_render_as_in_python(void **state)
     }
     if (bad)
         fail_msg("%zu of %zu templates differ", bad, i);
-    assert_true(i > 300);
+    assert_true(i >= n_case);
     json_decref(file);
+}
+
+static void small_templates_render_as_in_python(void **state)
+{
+    (void)state;
+    renders_as_in_python("tests/golden/chat/jinja.json", 400);
+}
+
+static void random_templates_render_as_in_python(void **state)
+{
+    (void)state;
+    renders_as_in_python("tests/golden/chat/random.json", 1000);
 }
 
 static void public_templates_render_as_in_python(void **state)
@@ -322,6 +334,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_an_error_and_long_chains_are_not),
         cmocka_unit_test(errors_name_the_line_and_what_was_found),
         cmocka_unit_test(small_templates_render_as_in_python),
+        cmocka_unit_test(random_templates_render_as_in_python),
         cmocka_unit_test(public_templates_render_as_in_python),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,4 +130,5 @@ def main():
     print(len(cases), "cases,", sum("err" in c for c in cases), "refused")
 
 
-main()
+if __name__ == "__main__":
+    main()
