@@ -1,7 +1,7 @@
 /* gemm_bf16.c - bf16 products by vdpbf16ps, for machines where it is fast: one panel by up to 16 rows, two k a step.
  *
  * A row's pair of a step is broadcast inside the instruction, so 4 steps of weights and 16 sums are all the registers that a
- * tile needs.  K is cut into blocks; a block of a tile's rows is copied to where its lines do not compete for the same places of
+ * tile needs.  K is cut into blocks; a block of a tile's long rows is copied to where its lines do not compete for the same places of
  * the first-level cache (rows of 4 KiB would: 43 instead of 80 % of the peak) and stays there while the panels pass.  Partial
  * sums rest in c, which changes no bit.  Sums of a pair are rounded once by the instruction, so bits differ from the avx512
  * level within the tolerance. */
@@ -89,7 +89,7 @@ struct block { int n0, n1, k0, k1; };        /* panels, pairs */
 
 static void gemm_block(const struct gemm *g, struct block d)
 {
-    const bool by_rows = g->a_col == 2;
+    const bool by_rows = g->a_col == 2, far_apart = by_rows && g->a_row >= 1024;      /* elements: rows of 2 KiB */
     assert(by_rows || (g->a_row == 2 && !g->rows));
     const char *base = g->a;
     _Alignas(64) char copy[MR * COPY_STEP];
@@ -105,7 +105,7 @@ static void gemm_block(const struct gemm *g, struct block d)
         struct tile_a at = a;
         for (int i = 0; i < heights[size]; i++)
             at.row[i] += by_rows ? d.k0 * 4 : d.k0 * a.step;
-        for (int i = 0; by_rows && d.k1 - d.k0 <= KC / 2 && g->M > 4 && i < heights[size]; i++)
+        for (int i = 0; far_apart && d.k1 - d.k0 <= KC / 2 && g->M > 4 && i < heights[size]; i++)
             at.row[i] = memcpy(copy + i * COPY_STEP, at.row[i], (size_t)(d.k1 - d.k0) * 4);
         for (int j = d.n0; j < d.n1; j++) {
             const int n = j * PANEL;
