@@ -81,6 +81,7 @@ void cpu_avx2_fill_gemm(struct cpu_kernels *k)
 {
     k->gemm = gemm;
     k->gemm_bf16 = gemm_bf16;
+    k->gemm_f16 = gemm_f16;
     k->pack_cols = pack_cols;
     k->pack_rows = pack_rows;
     k->pack_cols_bf16 = pack_cols_bf16;
