@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/mem.h"
 
@@ -227,6 +228,66 @@ int file_write_all(const char *path, const void *p, size_t n, struct err *err)
     return file_writer_commit(&w, err);
 }
 
+/* ---- files that come in pieces ---- */
+
+int file_part_open(struct file_part *p, const char *path, struct err *err)
+{
+    *p = (struct file_part){ -1, mem_strdup(path), 0 };
+    if (!p->path)
+        return ERR(err, NOMEM, "no memory to open %s", path);
+    struct stat st;
+    int rc = 0;
+    p->fd = sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
+    if (p->fd < 0 || fstat(p->fd, &st))
+        rc = ERR_ERRNO(err, "cannot open %s", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = ERR(err, FORMAT, "%s is not a regular file", path);
+    else
+        p->size = (uint64_t)st.st_size;
+    if (rc)
+        file_part_close(p);
+    return rc;
+}
+
+int file_part_add(struct file_part *p, const void *data, size_t n, struct err *err)
+{
+    if (write_all(p->fd, data, n))
+        return ERR_ERRNO(err, "cannot write %s", p->path);
+    p->size += n;
+    return 0;
+}
+
+int file_part_restart(struct file_part *p, struct err *err)
+{
+    if (fails() || ftruncate(p->fd, 0))
+        return ERR_ERRNO(err, "cannot empty %s", p->path);
+    p->size = 0;
+    return 0;
+}
+
+int file_part_commit(struct file_part *p, const char *to, struct err *err)
+{
+    char *dir = parent(to);
+    int rc = dir ? 0 : ERR(err, NOMEM, "no memory to write %s", to);
+    if (!rc && sys_fsync(p->fd))
+        rc = ERR_ERRNO(err, "cannot flush %s to disk", p->path);
+    if (!rc)
+        rc = file_rename(p->path, to, err);
+    if (!rc)
+        rc = file_sync_dir(dir, err);
+    mem_free(dir);
+    file_part_close(p);
+    return rc;
+}
+
+void file_part_close(struct file_part *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    mem_free(p->path);
+    *p = (struct file_part){ .fd = -1 };
+}
+
 /* ---- logs ---- */
 
 /* Length up to and with the last newline. */
@@ -288,6 +349,15 @@ void file_log_close(struct file_log *l)
 }
 
 /* ---- folders ---- */
+
+int file_free_bytes(const char *dir, uint64_t *out, struct err *err)
+{
+    struct statvfs v;
+    if (statvfs(dir, &v))
+        return ERR_ERRNO(err, "cannot examine the file system of %s", dir);
+    *out = (uint64_t)v.f_bavail * v.f_frsize;
+    return 0;
+}
 
 bool file_exists(const char *path)
 {

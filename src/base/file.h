@@ -28,6 +28,15 @@ int file_writer_commit(struct file_writer *w, struct err *err);    /* releases w
 void file_writer_abort(struct file_writer *w);                     /* after commit: nothing to do */
 int file_write_all(const char *path, const void *p, size_t n, struct err *err);
 
+/* A file that is fetched in pieces, perhaps by several runs: what was added stays under this name until file_part_commit()
+ * flushes it and gives it its own.  A symbolic link is refused. */
+struct file_part { int fd; char *path; uint64_t size; };           /* size: bytes that are there */
+int file_part_open(struct file_part *p, const char *path, struct err *err);
+int file_part_add(struct file_part *p, const void *data, size_t n, struct err *err);
+int file_part_restart(struct file_part *p, struct err *err);       /* back to no bytes */
+int file_part_commit(struct file_part *p, const char *to, struct err *err);   /* closes p, also on error */
+void file_part_close(struct file_part *p);                         /* keeps what is there */
+
 /* A log that only grows: each line is one write() with O_APPEND.  A torn last line of an earlier crash is cut off first. */
 struct file_log { int fd; char *path; };
 int file_log_open(struct file_log *l, const char *path, struct err *err);
@@ -44,6 +53,7 @@ int file_remove_leftovers(const char *dir, struct err *err);
 int file_sync_dir(const char *path, struct err *err);
 int file_rename(const char *from, const char *to, struct err *err);
 int file_remove_tree(const char *path, struct err *err);           /* like rm -r; a missing path is fine */
+int file_free_bytes(const char *dir, uint64_t *out, struct err *err);    /* what this user may still write there */
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* Names in a folder, sorted bytewise, without "." and "..".  Free with file_list_free. */

@@ -3,31 +3,38 @@
 #include <xxhash.h>
 #include "base/file.h"
 
-int sha256_init(struct sha256 *h, struct err *err)
+static int init(void **ctx, const EVP_MD *kind, const char *name, struct err *err)
 {
     EVP_MD_CTX *c = EVP_MD_CTX_new();
-    if (!c || EVP_DigestInit_ex(c, EVP_sha256(), NULL) != 1) {
+    if (!c || EVP_DigestInit_ex(c, kind, NULL) != 1) {
         EVP_MD_CTX_free(c);
-        return ERR(err, NOMEM, "no memory for SHA-256");
+        return ERR(err, NOMEM, "no memory for %s", name);
     }
-    h->ctx = c;
+    *ctx = c;
     return 0;
 }
 
-void sha256_add(struct sha256 *h, const void *p, size_t n) { EVP_DigestUpdate(h->ctx, p, n); }
-
-void sha256_end(struct sha256 *h, char hex[SHA256_HEX])
+static void end(void **ctx, char *hex)
 {
-    unsigned char sum[SHA256_BYTES];
-    EVP_DigestFinal_ex(h->ctx, sum, NULL);
-    EVP_MD_CTX_free(h->ctx);
-    h->ctx = NULL;
-    for (int i = 0; i < SHA256_BYTES; i++) {
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_DigestFinal_ex(*ctx, sum, &n);
+    EVP_MD_CTX_free(*ctx);
+    *ctx = NULL;
+    for (unsigned i = 0; i < n; i++) {
         hex[2 * i] = "0123456789abcdef"[sum[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[sum[i] & 15];
     }
-    hex[2 * SHA256_BYTES] = 0;
+    hex[2 * n] = 0;
 }
+
+int sha256_init(struct sha256 *h, struct err *err) { return init(&h->ctx, EVP_sha256(), "SHA-256", err); }
+void sha256_add(struct sha256 *h, const void *p, size_t n) { EVP_DigestUpdate(h->ctx, p, n); }
+void sha256_end(struct sha256 *h, char hex[SHA256_HEX]) { end(&h->ctx, hex); }
+
+int sha1_init(struct sha1 *h, struct err *err) { return init(&h->ctx, EVP_sha1(), "SHA-1", err); }
+void sha1_add(struct sha1 *h, const void *p, size_t n) { EVP_DigestUpdate(h->ctx, p, n); }
+void sha1_end(struct sha1 *h, char hex[SHA1_HEX]) { end(&h->ctx, hex); }
 
 int sha256_of(const void *p, size_t n, char hex[SHA256_HEX], struct err *err)
 {

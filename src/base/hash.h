@@ -1,4 +1,4 @@
-/* hash.h - SHA-256 for names and checks (libcrypto), XXH3 for tables (xxHash). */
+/* hash.h - SHA-256 for names and checks, SHA-1 for what git names by it (libcrypto), XXH3 for tables (xxHash). */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 #include <stddef.h>
@@ -14,6 +14,13 @@ void sha256_add(struct sha256 *h, const void *p, size_t n);
 void sha256_end(struct sha256 *h, char hex[SHA256_HEX]);           /* also releases; h may be initialised again */
 int sha256_of(const void *p, size_t n, char hex[SHA256_HEX], struct err *err);
 int sha256_of_file(const char *path, char hex[SHA256_HEX], struct err *err);
+
+/* Not for checks of our own: git names the contents of a file by it. */
+#define SHA1_HEX 41
+struct sha1 { void *ctx; };
+int sha1_init(struct sha1 *h, struct err *err);
+void sha1_add(struct sha1 *h, const void *p, size_t n);
+void sha1_end(struct sha1 *h, char hex[SHA1_HEX]);                 /* also releases; h may be initialised again */
 
 uint64_t hash64(const void *p, size_t n, uint64_t seed);           /* XXH3 64 */
 #endif
