@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cpu/kernels.h"
+#include "store/models.h"
 
 const struct command *const commands[] = {
 #define COMMAND(name) &command_##name,
@@ -54,6 +56,19 @@ void cmd_catch_signals(void)
     sigaction(SIGTERM, &a, NULL);
 }
 
+int cmd_model_path(const char **path, struct err *err)
+{
+    struct model_id id;
+    struct err none;
+    char *found;
+    if (file_exists(*path) || model_id_parse(&id, *path, &none) < 0)
+        return 0;
+    if (models_find(&found, &id, err) < 0)
+        return err_context(err, "there is no file or folder '%s'", *path);
+    *path = found;
+    return 0;
+}
+
 int cmd_print_json(json_t *o, struct err *err)
 {
     char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
@@ -80,6 +95,8 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
         return ERR(err, USAGE, "%s", cpu_level_error());
     if (cmd_quiet)
         log_level_set(LOG_WARN);
+    if (n && !strncmp(c->args + (*c->args == '['), "MODEL", 5))
+        TRY(cmd_model_path(&args[0], err));
     TRY(c->run(args, n, err));
     if (fflush(stdout) || ferror(stdout))
         return ERR(err, IO, "the result could not be written to standard output");

@@ -8,7 +8,7 @@
 #include "model/weights_pack.h"
 
 struct command {
-    const char *name, *args, *summary;       /* "train", "CONFIG", one line */
+    const char *name, *args, *summary;       /* "train", "CONFIG", one line; args that begin with MODEL: see cmd_model_path */
     const char *text;                        /* paragraphs of its page */
     const struct opt *opts;
     int (*run)(const char *const *args, int n_args, struct err *err);
@@ -38,6 +38,9 @@ enum weights_as cmd_weights_as(void);
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);
+/* A model's path as the user gave it or, when nothing has that path and it has the form of a name on the hub, where that model
+ * was pulled to.  The first argument of a command whose args begin with MODEL or [MODEL] went through here.  Kept until the end. */
+int cmd_model_path(const char **path, struct err *err);
 /* Prints a JSON value and a newline to stdout, checks that it was written; takes the value. */
 struct json_t;
 int cmd_print_json(struct json_t *o, struct err *err);

@@ -1,0 +1,195 @@
+#include "store/models.h"
+#include <ctype.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+/* ---- names ---- */
+
+static bool is_word(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isascii((unsigned char)s[i]) || !(isalnum((unsigned char)s[i]) || strchr("-._", s[i])))
+            return false;
+    return n && s[0] != '.' && s[0] != '-';
+}
+
+static bool copy_word(char *out, size_t size, const char *s, size_t n)
+{
+    if (n >= size || !is_word(s, n))
+        return false;
+    memcpy(out, s, n);
+    out[n] = 0;
+    return true;
+}
+
+int model_id_parse(struct model_id *out, const char *text, struct err *err)
+{
+    *out = (struct model_id){ .revision = "main" };
+    const char *slash = strchr(text, '/');
+    const char *colon = strchr(text, ':'), *end = colon ? colon : text + strlen(text);
+    const char *at = memchr(text, '@', (size_t)(end - text));
+    bool ok = slash && slash < end && copy_word(out->org, sizeof out->org, text, (size_t)(slash - text)) &&
+              copy_word(out->name, sizeof out->name, slash + 1, (size_t)((at ? at : end) - slash - 1));
+    if (ok && at) {
+        ok = (size_t)(end - at - 1) < sizeof out->revision;
+        if (ok)
+            snprintf(out->revision, sizeof out->revision, "%.*s", (int)(end - at - 1), at + 1);
+        ok = ok && model_path_ok(out->revision);
+    }
+    if (ok && colon)
+        ok = colon[1] && (size_t)snprintf(out->file, sizeof out->file, "%s", colon + 1) < sizeof out->file;
+    return ok ? 0 : ERR(err, USAGE, "found '%.200s', expected a model of the hub: ORG/NAME[@REVISION][:FILE]", text);
+}
+
+bool model_path_ok(const char *path)
+{
+    const char *end = path + strlen(path);
+    if (end == path || end - path > 500)
+        return false;
+    for (const char *p = path; p < end;) {
+        const int n = utf8_length(p, end);
+        if (!n || (unsigned char)*p < ' ' || *p == 127 || *p == '\\')
+            return false;
+        p += n;
+    }
+    for (const char *part = path;; part++) {
+        const size_t n = strcspn(part, "/");
+        if (!n || n > 255 || (n == 1 && *part == '.') || (n == 2 && !memcmp(part, "..", 2)))
+            return false;
+        part += n;
+        if (!*part)
+            return true;
+    }
+}
+
+bool model_commit_ok(const char *commit)
+{
+    const size_t n = strlen(commit);
+    return n >= 40 && n <= 64 && strspn(commit, "0123456789abcdef") == n;
+}
+
+bool model_file_matches(const char *pattern, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+    if (strpbrk(pattern, "*?["))
+        return !fnmatch(pattern, path, 0) || !fnmatch(pattern, last, 0);
+    return strcasestr(path, pattern) != NULL;
+}
+
+int model_escape(const char *text, bool keep_slash, struct buf *out, struct err *err)
+{
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if ((c < 128 && isalnum(c)) || strchr("-._~", c) || (keep_slash && c == '/'))
+            TRY(buf_add_char(out, (char)c, err));
+        else
+            TRY(buf_printf(out, err, "%%%02X", c));
+    }
+    return 0;
+}
+
+/* ---- the folder ---- */
+
+int models_dir(char **out, const struct model_id *id, struct err *err)
+{
+    const char *home = getenv("LATHE_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
+    if (home && *home)
+        *out = mem_printf("%s/models/%s/%s", home, id->org, id->name);
+    else if (data && *data)
+        *out = mem_printf("%s/lathe/models/%s/%s", data, id->org, id->name);
+    else if (user && *user)
+        *out = mem_printf("%s/.local/share/lathe/models/%s/%s", user, id->org, id->name);
+    else
+        return ERR(err, NOTFOUND, "there is no place for models: neither LATHE_HOME nor XDG_DATA_HOME nor HOME is set");
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of %s/%s", id->org, id->name);
+}
+
+/* DIR/COMMIT, where DIR/refs/REVISION says which. */
+static int commit_folder(char **out, const char *dir, const struct model_id *id, struct err *err)
+{
+    struct buf ref, commit;
+    buf_init(&ref);
+    buf_init(&commit);
+    int rc = buf_printf(&ref, err, "%s/refs/", dir);
+    if (!rc)
+        rc = model_escape(id->revision, false, &ref, err);
+    if (!rc && !file_exists(ref.data))
+        rc = ERR(err, NOTFOUND, "%s/%s at %s was not pulled: lathe pull %s/%s%s%s", id->org, id->name, id->revision, id->org, id->name,
+                 strcmp(id->revision, "main") ? " --revision " : "", strcmp(id->revision, "main") ? id->revision : "");
+    if (!rc)
+        rc = file_read(ref.data, 100, &commit, err);
+    if (!rc) {
+        commit.data[strcspn(commit.data, "\n")] = 0;
+        if (!model_commit_ok(commit.data))
+            rc = ERR(err, CORRUPT, "%s holds '%s', expected a commit", ref.data, commit.data);
+    }
+    if (!rc && !(*out = file_join(dir, commit.data)))
+        rc = ERR(err, NOMEM, "no memory for the path of %s/%s", id->org, id->name);
+    buf_release(&ref);
+    buf_release(&commit);
+    return rc;
+}
+
+/* A model in several GGUF files is named by its first: "x-00002-of-00003.gguf" is no model. */
+static bool is_gguf_model(const char *name)
+{
+    const size_t n = strlen(name);
+    if (n < 5 || strcasecmp(name + n - 5, ".gguf") || !strncmp(name, "mmproj", 6))
+        return false;
+    const char *of = n > 20 ? name + n - 14 : NULL;                      /* "-of-00003.gguf" */
+    return !of || strncmp(of, "-of-", 4) || !strncmp(of - 6, "-00001", 6);
+}
+
+/* Replaces the folder by the GGUF file in it that is meant. */
+static int choose_gguf(char **path, const struct model_id *id, struct err *err)
+{
+    char **names, *chosen = NULL;
+    struct buf all;
+    int n, n_match = 0, rc;
+    TRY(file_list(*path, &names, &n, err));
+    buf_init(&all);
+    rc = 0;
+    for (int i = 0; i < n && !rc; i++) {
+        if (!is_gguf_model(names[i]))
+            continue;
+        rc = buf_printf(&all, err, "%s%s", all.len ? ", " : "", names[i]);
+        if (!*id->file || model_file_matches(id->file, names[i]))
+            chosen = names[i], n_match++;
+    }
+    if (!rc && *id->file && !n_match)
+        rc = ERR(err, NOTFOUND, "%s/%s: '%s' is none of the files that were pulled: %.300s", id->org, id->name, id->file, all.len ? all.data : "no GGUF");
+    if (!rc && n_match > 1)
+        rc = ERR(err, USAGE, "%s/%s has several models: choose one as %s/%s:PART-OF-ITS-NAME, of %.300s", id->org, id->name, id->org, id->name, all.data);
+    if (!rc && n_match) {
+        char *file = file_join(*path, chosen);
+        mem_free(*path);
+        *path = file;
+        rc = file ? 0 : ERR(err, NOMEM, "no memory for the path of %s/%s", id->org, id->name);
+    }
+    buf_release(&all);
+    file_list_free(names, n);
+    return rc;
+}
+
+int models_find(char **out, const struct model_id *id, struct err *err)
+{
+    char *dir, *config = NULL;
+    *out = NULL;
+    TRY(models_dir(&dir, id, err));
+    int rc = commit_folder(out, dir, id, err);
+    if (!rc && !(config = file_join(*out, "config.json")))
+        rc = ERR(err, NOMEM, "no memory for the path of %s/%s", id->org, id->name);
+    if (!rc && (*id->file || !file_exists(config)))
+        rc = choose_gguf(out, id, err);
+    if (rc) {
+        mem_free(*out);
+        *out = NULL;
+    }
+    mem_free(config);
+    mem_free(dir);
+    return rc;
+}
