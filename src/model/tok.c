@@ -15,7 +15,7 @@ void tok_ids_release(struct tok_ids *ids)
 
 int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err)
 {
-    if (more <= ids->cap - ids->n)
+    if (ids->id && more <= ids->cap - ids->n)
         return 0;
     size_t cap = ids->cap ? ids->cap : 256;
     while (cap < ids->n + more)

@@ -537,8 +537,8 @@ static int read_merges(struct reader *r, const json_t *vocab, const json_t *merg
             rc = ERR(r->err, FORMAT, "%s: merge %zu ('%.40s') names a token that the vocabulary lacks", r->name, i, both.data);
             break;
         }
-        /* No text may become a special token by merges. */
-        if (!r->t->entry[into].special && (rc = tok_add_merge(r->t, left, right, into, (int)i, r->err)))
+        /* No text may become a special token by merges; nor are there symbols that are one, where it took a token's id. */
+        if (!r->t->entry[into].special && !r->t->entry[left].special && !r->t->entry[right].special && (rc = tok_add_merge(r->t, left, right, into, (int)i, r->err)))
             break;
     }
     buf_release(&both);
