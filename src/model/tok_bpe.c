@@ -194,7 +194,7 @@ static int merge(struct tok_run *r, int32_t *ids, size_t n, size_t *left)
 
 static int lacks(const struct tok_run *r, const char *s)
 {
-    if (s >= r->origin && s < r->origin + r->n_origin)
+    if (r->origin && s >= r->origin && s < r->origin + r->n_origin)
         return ERR(r->err, FORMAT, "byte 0x%02x at offset %zu is not in the tokenizer's vocabulary", (unsigned char)*s, (size_t)(s - r->origin));
     return ERR(r->err, FORMAT, "byte 0x%02x of the normalized text is not in the tokenizer's vocabulary", (unsigned char)*s);
 }
