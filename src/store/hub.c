@@ -34,7 +34,7 @@ static int list_grow(struct hub_list *l, struct err *err)
 static int read_digest(const json_t *o, const char *key, size_t n, char *out, const char *path, struct err *err)
 {
     const char *hex;
-    TRY(tree_str(o, key, NULL, &hex, path, err));
+    TRY(tree_str(o, key, "", &hex, path, err));
     if (strlen(hex) != n || strspn(hex, "0123456789abcdef") != n)
         return ERR(err, FORMAT, "%s: %s '%.80s', expected %zu hexadecimal digits", path, key, hex, n);
     memcpy(out, hex, n + 1);
@@ -73,9 +73,10 @@ int hub_list_add(struct hub_list *l, const char *json, size_t n, struct err *err
     int rc = json_is_array(root) ? 0 : ERR(err, FORMAT, "the hub's list of files is not a JSON array");
     json_array_foreach(root, i, o) {
         const char *type, *path;
-        if (rc || (rc = json_is_object(o) ? 0 : ERR(err, FORMAT, "the hub's list of files: entry %zu is not an object", i)) ||
-            (rc = tree_str(o, "type", NULL, &type, "the hub's list of files", err)) || (rc = tree_str(o, "path", NULL, &path, "the hub's list of files", err)))
+        if (rc || (rc = tree_str(o, "type", "", &type, "the hub's list of files", err)) || (rc = tree_str(o, "path", "", &path, "the hub's list of files", err)))
             break;
+        if (!*type)
+            rc = ERR(err, FORMAT, "the hub's list of files: entry %zu has no type", i);
         if (!strcmp(type, "file"))
             rc = add_file(l, o, path, err);
     }
@@ -264,7 +265,7 @@ static int read_commit(const struct pull *p, const struct buf *body, struct err 
     json_t *root;
     const char *sha;
     TRY(tree_parse_json(&root, body->data, body->len, "the hub's answer", err));
-    int rc = tree_str(root, "sha", NULL, &sha, "the hub's answer", err);
+    int rc = tree_str(root, "sha", "", &sha, "the hub's answer", err);
     if (!rc && !model_commit_ok(sha))
         rc = ERR(err, FORMAT, "the hub's answer: sha '%.80s', expected a commit", sha);
     if (!rc)
