@@ -135,43 +135,73 @@ static int commit_folder(char **out, const char *dir, const struct model_id *id,
 }
 
 /* A model in several GGUF files is named by its first: "x-00002-of-00003.gguf" is no model. */
-static bool is_gguf_model(const char *name)
+static bool is_gguf_model(const char *path)
 {
-    const size_t n = strlen(name);
-    if (n < 5 || strcasecmp(name + n - 5, ".gguf") || !strncmp(name, "mmproj", 6))
+    const size_t n = strlen(path);
+    if (n < 5 || strcasecmp(path + n - 5, ".gguf") || strstr(path, "mmproj"))
         return false;
-    const char *of = n > 20 ? name + n - 14 : NULL;                      /* "-of-00003.gguf" */
+    const char *of = n > 20 ? path + n - 14 : NULL;                      /* "-of-00003.gguf" */
     return !of || strncmp(of, "-of-", 4) || !strncmp(of - 6, "-00001", 6);
+}
+
+struct choice {
+    const char *wanted;            /* part of a path, or "" */
+    int n_match;
+    char *path;                    /* of the last match, below the model's folder */
+    struct buf all;                /* what there is to choose from */
+};
+
+static int choose(struct choice *c, char *path, struct err *err)
+{
+    TRY(buf_printf(&c->all, err, "%s%s", c->all.len ? ", " : "", path));
+    if (*c->wanted && !model_file_matches(c->wanted, path))
+        return 0;
+    c->n_match++;
+    mem_free(c->path);
+    c->path = mem_strdup(path);
+    return c->path ? 0 : ERR(err, NOMEM, "no memory for the path of %s", path);
+}
+
+/* The GGUF files in root/below and in the folders there (hubs put the parts of a large one into one): at most `depth` down. */
+static int choose_in(struct choice *c, const char *root, const char *below, int depth, struct err *err)
+{
+    char **names, *dir = *below ? file_join(root, below) : mem_strdup(root);
+    int n, rc = dir ? file_list(dir, &names, &n, err) : ERR(err, NOMEM, "no memory for the path of %s", root);
+    mem_free(dir);
+    TRY(rc);
+    for (int i = 0; i < n && !rc; i++) {
+        char *path = *below ? file_join(below, names[i]) : mem_strdup(names[i]), *full = path ? file_join(root, path) : NULL;
+        if (!full)
+            rc = ERR(err, NOMEM, "no memory for the path of %s", names[i]);
+        else if (file_is_dir(full))
+            rc = depth ? choose_in(c, root, path, depth - 1, err) : 0;
+        else if (is_gguf_model(path))
+            rc = choose(c, path, err);
+        mem_free(path);
+        mem_free(full);
+    }
+    file_list_free(names, n);
+    return rc;
 }
 
 /* Replaces the folder by the GGUF file in it that is meant. */
 static int choose_gguf(char **path, const struct model_id *id, struct err *err)
 {
-    char **names, *chosen = NULL;
-    struct buf all;
-    int n, n_match = 0, rc;
-    TRY(file_list(*path, &names, &n, err));
-    buf_init(&all);
-    rc = 0;
-    for (int i = 0; i < n && !rc; i++) {
-        if (!is_gguf_model(names[i]))
-            continue;
-        rc = buf_printf(&all, err, "%s%s", all.len ? ", " : "", names[i]);
-        if (!*id->file || model_file_matches(id->file, names[i]))
-            chosen = names[i], n_match++;
-    }
-    if (!rc && *id->file && !n_match)
-        rc = ERR(err, NOTFOUND, "%s/%s: '%s' is none of the files that were pulled: %.300s", id->org, id->name, id->file, all.len ? all.data : "no GGUF");
-    if (!rc && n_match > 1)
-        rc = ERR(err, USAGE, "%s/%s has several models: choose one as %s/%s:PART-OF-ITS-NAME, of %.300s", id->org, id->name, id->org, id->name, all.data);
-    if (!rc && n_match) {
-        char *file = file_join(*path, chosen);
+    struct choice c = { .wanted = id->file };
+    buf_init(&c.all);
+    int rc = choose_in(&c, *path, "", 2, err);
+    if (!rc && *id->file && !c.n_match)
+        rc = ERR(err, NOTFOUND, "%s/%s: '%s' is none of the files that were pulled: %.300s", id->org, id->name, id->file, c.all.len ? c.all.data : "no GGUF");
+    if (!rc && c.n_match > 1)
+        rc = ERR(err, USAGE, "%s/%s has several models: choose one as %s/%s:PART-OF-ITS-NAME, of %.300s", id->org, id->name, id->org, id->name, c.all.data);
+    if (!rc && c.n_match) {
+        char *file = file_join(*path, c.path);
         mem_free(*path);
         *path = file;
         rc = file ? 0 : ERR(err, NOMEM, "no memory for the path of %s/%s", id->org, id->name);
     }
-    buf_release(&all);
-    file_list_free(names, n);
+    mem_free(c.path);
+    buf_release(&c.all);
     return rc;
 }
 
