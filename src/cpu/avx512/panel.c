@@ -84,8 +84,9 @@ INLINE __m512i dot4(__m512i sum, __m512i w, const uint8_t *x)
 INLINE void dots(int n, __m512i dot[GROUP], const __m512i w[8], int i0, int i1, const uint8_t *const *a, size_t at)
 {
     UNROLL for (int i = i0; i < i1; i++)
-        UNROLL for (int m = 0; m < n; m++)
-            dot[m] = dot4(dot[m], w[i], a[m] + at + i * 4);
+        UNROLL for (int m = 0; m < GROUP; m++)
+            if (m < n)
+                dot[m] = dot4(dot[m], w[i], a[m] + at + i * 4);
 }
 
 /* ---- tiles ---- */
@@ -151,11 +152,13 @@ INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const u
             UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
                 const int n = mr - m0 < GROUP ? mr - m0 : GROUP;
                 __m512i dot[GROUP];
-                UNROLL for (int m = 0; m < n; m++)
-                    dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START);
+                UNROLL for (int m = 0; m < GROUP; m++)
+                    if (m < n)
+                        dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START);
                 dots(n, dot, w, 0, 8, a + m0, at);
-                UNROLL for (int m = 0; m < n; m++)
-                    sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[m]), _mm512_mul_ps(d, float_at(a[m0 + m] + at + A8_D)), sum[m0 + m]);
+                UNROLL for (int m = 0; m < GROUP; m++)
+                    if (m < n)
+                        sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[m]), _mm512_mul_ps(d, float_at(a[m0 + m] + at + A8_D)), sum[m0 + m]);
             }
             if (has_min(t)) {
                 const __m512 min = scale_64(t, p + head / 2, h);
@@ -213,18 +216,19 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
             UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
                 const int n = mr - m0 < GROUP ? mr - m0 : GROUP;
                 __m512i dot[GROUP], low[GROUP];
-                UNROLL for (int m = 0; m < n; m++)
-                    dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START_LOW);
+                UNROLL for (int m = 0; m < GROUP; m++)
+                    if (m < n)
+                        dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START_LOW);
                 dots(n, dot, w, 0, by_16(t) ? 4 : 8, a + m0, at);
                 if (by_16(t)) {
-                    UNROLL for (int m = 0; m < n; m++) {
+                    UNROLL for (int m = 0; m < GROUP && m < n; m++) {
                         low[m] = _mm512_mullo_epi32(dot[m], s0);
                         dot[m] = has_min(t) ? _mm512_setzero_si512()
                                             : _mm512_sub_epi32(int_at(a[m0 + m] + at + A8_START), int_at(a[m0 + m] + at + A8_START_LOW));
                     }
                     dots(n, dot, w, 4, 8, a + m0, at);
                 }
-                UNROLL for (int m = 0; m < n; m++) {
+                UNROLL for (int m = 0; m < GROUP && m < n; m++) {
                     __m512i dot_s = _mm512_mullo_epi32(dot[m], s1);
                     if (by_16(t))
                         dot_s = _mm512_add_epi32(dot_s, low[m]);
