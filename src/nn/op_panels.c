@@ -9,8 +9,7 @@
 enum form { FORM_F32, FORM_BF16, FORM_A8 };       /* what the rows of x must be for a panel type */
 static enum form form_of(enum panel_type t) { return PANEL_IS_A8(t) ? FORM_A8 : t == PANEL_BF16 ? FORM_BF16 : FORM_F32; }
 
-#define PIECE_ROWS 96
-#define PIECE_BYTES ((size_t)192 << 10)          /* of panels, when there are rows enough */
+#define PIECE_ROWS 512                            /* the kernels block rows themselves */
 #define FEW_ROWS 4                                /* so few are quantised by the caller alone */
 
 struct panels_piece { int32_t group, segment, m0, p0; };
@@ -98,17 +97,14 @@ static void panels_piece_run(void *ctx, int i, int i_thread)
     (s->type == PANEL_F32 ? j->k->gemm : s->type == PANEL_F16 ? j->k->gemm_f16 : j->k->gemm_bf16)(&g);
 }
 
-/* Panels of a piece: with many rows as much as stays in cache beside them, with few an even share that leaves something to
- * steal for a thread whose neighbour was held up. */
-static int piece_panels(const struct panels_product *p, const struct segment *s, int64_t K, int n_thread)
+/* Panels of a piece: at most 8, beside which the kernels keep their rows in cache; fewer, so that each thread has several
+ * pieces and one that was held up leaves something to steal. */
+static int piece_panels(const struct panels_product *p, const struct segment *s, int n_thread)
 {
-    const int64_t rows = p->start[p->n_group] - p->start[0], n_panel = segment_panels(s);
-    int64_t n = (int64_t)(PIECE_BYTES / panel_stride(s->type, K));
-    const int64_t groups = min_i64(p->n_group, rows > 0 ? rows : 1), blocks = div_up(rows, PIECE_ROWS) > groups ? div_up(rows, PIECE_ROWS) : groups;
-    const int64_t share = n_panel * blocks / (8 * n_thread);
-    n = n < share || n < 2 ? n : share;
-    n = n < 2 ? 2 : n / 2 * 2;
-    return (int)min_i64(n, n_panel);
+    const int64_t rows = p->start[p->n_group] - p->start[0], groups = min_i64(p->n_group, rows), n_panel = segment_panels(s);
+    const int64_t blocks = div_up(rows, PIECE_ROWS) > groups ? div_up(rows, PIECE_ROWS) : groups;
+    const int64_t share = n_panel * blocks / ((rows > 16 * groups ? 4 : 8) * n_thread);
+    return (int)(n_thread == 1 || share >= 8 ? min_i64(8, n_panel) : share < 1 ? 1 : share);
 }
 
 static int list_pieces(struct panels_job *j, struct panels_piece *piece)
@@ -147,6 +143,6 @@ void product_panels(struct run *r, const struct panels_product *p, char *work)
     }
     j.x[FORM_F32] = x32, j.x[FORM_BF16] = p->x_bf16 ? p->x : l.x16, j.x[FORM_A8] = l.x8;
     for (int i = 0; i < w->panels.n_segment; i++)
-        j.n_panel[i] = piece_panels(p, &w->panels.segment[i], K, r->n_thread);
+        j.n_panel[i] = piece_panels(p, &w->panels.segment[i], r->n_thread);
     pool_for(r->pool, list_pieces(&j, l.piece), panels_piece_run, &j);
 }
