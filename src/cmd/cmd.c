@@ -40,6 +40,16 @@ enum weights_as cmd_weights_as(void)
     return !strcmp(cmd_precision, "fp32") ? WEIGHTS_F32 : !strcmp(cmd_precision, "bf16") ? WEIGHTS_BF16 : !strcmp(cmd_precision, "f16") ? WEIGHTS_F16 : WEIGHTS_FILE;
 }
 
+const char *cmd_draft;
+int64_t cmd_lookup;
+
+struct spec_opts cmd_spec_opts(struct engine *e, struct pool *pool)
+{
+    return (struct spec_opts){ .e = e, .lookup = (int)cmd_lookup, .draft = cmd_draft, .draft_as = cmd_weights_as(), .pool = pool };
+}
+
+int cmd_spec_n_logits(void) { return cmd_draft || cmd_lookup ? SPEC_N_LOGITS : 0; }
+
 static void on_signal(int number)
 {
     if (cmd_stop)

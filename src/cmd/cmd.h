@@ -5,6 +5,7 @@
 #define CMD_CMD_H
 #include <signal.h>
 #include "base/opt.h"
+#include "infer/spec.h"
 #include "model/weights_pack.h"
 
 struct command {
@@ -34,6 +35,13 @@ int cmd_n_thread(void);
 extern const char *cmd_precision;
 #define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
 enum weights_as cmd_weights_as(void);
+/* Drafts (infer/spec.h): the same text, in fewer steps. */
+extern const char *cmd_draft;
+extern int64_t cmd_lookup;
+#define OPT_DRAFT { OPT_STR, "draft", &cmd_draft, "<model>", "a small model of the same vocabulary that guesses ahead: the same text, sooner", 0, 0 }
+#define OPT_LOOKUP { OPT_INT, "lookup", &cmd_lookup, "<int>", "guess up to this many tokens from what followed the same words earlier (prompt lookup); 0: none", 0, SPEC_MAX }
+struct spec_opts cmd_spec_opts(struct engine *e, struct pool *pool);
+int cmd_spec_n_logits(void);                 /* that an engine needs for this */
 #define OPT_ROPE_SCALING(to) { OPT_STR, "rope-scaling", (to), "<kind:factor>", "stretch the model's positions: linear:4, dynamic:2 or yarn:4", 0, 0 }
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
 extern volatile sig_atomic_t cmd_stop;

@@ -384,9 +384,9 @@ static int settle(struct session *s, struct err *err)
     return system_text ? talk_add(&s->talk, "system", system_text, strlen(system_text), err) : 0;
 }
 
-static int talk_with(struct session *s, struct engine *e, const char *model, struct err *err)
+static int talk_with(struct session *s, const struct spec_opts *o, const char *model, struct err *err)
 {
-    TRY(talk_init(&s->talk, e, s->chat, model, err));
+    TRY(talk_init(&s->talk, o, s->chat, model, err));
     int rc = settle(s, err);
     if (!rc)
         rc = messages_file ? answer_file(s, err) : s->tty || interactive ? converse(s, err) : pipe_through(s, err);
@@ -405,7 +405,7 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     const struct sigaction a = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
     sigaction(SIGINT, &a, NULL);
-    const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .as = cmd_weights_as() };
+    const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .n_logits = cmd_spec_n_logits(), .as = cmd_weights_as() };
     int rc = open_chat(&s, args[0], err);
     if (!rc)
         rc = pool_new(&pool, cmd_n_thread(), err);
@@ -413,8 +413,10 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
         rc = engine_new(&e, args[0], &o, pool, err);
     if (!rc)
         rc = open_line(&s, err);
-    if (!rc)
-        rc = talk_with(&s, e, args[0], err);
+    if (!rc) {
+        const struct spec_opts drafts = cmd_spec_opts(e, pool);
+        rc = talk_with(&s, &drafts, args[0], err);
+    }
     line_close(s.line);
     engine_free(e);
     pool_free(pool);
@@ -434,6 +436,8 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "top-p", &top_p, "<share>", "choose among the most likely that together have this probability", 0, 1 },
     { OPT_INT, "seed", &seed, "<int>", "of the choices; the same seed gives the same text", 0, 9e18 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions to make room for; 0: the model's", 0, 1e9 },
+    OPT_DRAFT,
+    OPT_LOOKUP,
     OPT_PRECISION,
     OPT_THREADS,
     OPT_JSON,

@@ -3,10 +3,8 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "cmd/cmd.h"
-#include "infer/engine.h"
-#include "infer/sample.h"
+#include "infer/spec.h"
 
 static const char *prompt, *prompt_file;
 static const char *rope_scaling;
@@ -62,24 +60,22 @@ static bool ends(const struct engine *e, int32_t id)
     return tok_is_eog(engine_tok(e), id);
 }
 
-struct generated { struct buf text; int n; const char *reason; double prompt_s, token_s; };
+struct generated { struct buf text; int n; const char *reason; double prompt_s, token_s; struct spec_stats drafts; };
 
-static int generate(struct engine *e, const struct tok_ids *ids, struct sample_scratch scratch, struct generated *g, struct err *err)
+static int generate(struct spec *spec, const struct engine *e, const struct tok_ids *ids, struct generated *g, struct err *err)
 {
     const struct sampling s = { .temperature = temperature, .top_k = (int)top_k, .top_p = top_p, .seed = (uint64_t)seed };
     struct tok_stream stream;
-    const float *logits;
     tok_stream_begin(&stream, engine_tok(e), TOK_SKIP_SPECIALS);
     stream.begun = true;                 /* it goes on with the prompt */
-    int pos = (int)ids->n;
     double t = clock_wall();
-    TRY(engine_feed(e, 0, 0, ids->id, (int)ids->n, &logits, err));
+    spec_begin(spec, ids->id, (int)ids->n);
+    TRY(spec_feed(spec, ids->id, (int)ids->n, err));
     g->prompt_s = clock_wall() - t, t = clock_wall();
     g->reason = "length";
     while (g->n < n_predict && !cmd_stop) {
-        const int32_t id = sample_token(logits, tok_vocab_size(engine_tok(e)), &s, (uint64_t)pos, scratch);
-        if (id < 0)
-            return ERR(err, NUMERIC, "the model gave values that are not numbers at position %d", pos);
+        int32_t id;
+        TRY(spec_next(spec, &s, (int)(n_predict - g->n), &id, err));
         g->n++;
         if (ends(e, id)) {
             g->reason = "stop";
@@ -89,13 +85,13 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
         print_text(&g->text);
         if (g->n == n_predict)
             break;
-        if (pos == engine_ctx(e)) {
+        if (spec_full(spec)) {
             g->reason = "context full";
             break;
         }
-        TRY(engine_feed(e, 0, pos++, &id, 1, &logits, err));
     }
     g->token_s = clock_wall() - t;
+    g->drafts = spec_stats(spec);
     if (cmd_stop)
         g->reason = "stopped";
     TRY(tok_stream_end(&stream, &g->text, err));
@@ -107,16 +103,23 @@ static int generate(struct engine *e, const struct tok_ids *ids, struct sample_s
     return 0;
 }
 
-static int report(const struct engine *e, const struct tok_ids *ids, const struct generated *g, struct err *err)
+static int report(const struct tok_ids *ids, const struct generated *g, struct err *err)
 {
+    const bool drafts = cmd_draft || cmd_lookup;
     if (!cmd_json) {
         log_info("prompt %zu tokens, %.0f tokens/s; %d generated, %.1f tokens/s; ended: %s", ids->n, (double)ids->n / g->prompt_s, g->n, g->n / g->token_s, g->reason);
+        if (drafts)
+            log_info("%lld tokens drafted, %lld of them accepted", (long long)g->drafts.n_drafted, (long long)g->drafts.n_accepted);
         return 0;
     }
-    (void)e;
     json_t *text = json_stringn(g->text.data, g->text.len);
-    return cmd_print_json(json_pack("{s:o, s:i, s:i, s:s, s:f, s:f}", "text", text ? text : json_stringn_nocheck(g->text.data, g->text.len), "prompt_tokens", (int)ids->n,
-                                    "generated_tokens", g->n, "finish_reason", g->reason, "prompt_tokens_per_s", (double)ids->n / g->prompt_s, "tokens_per_s", g->n / g->token_s), err);
+    json_t *o = json_pack("{s:o, s:i, s:i, s:s, s:f, s:f}", "text", text ? text : json_stringn_nocheck(g->text.data, g->text.len), "prompt_tokens", (int)ids->n, "generated_tokens", g->n,
+                          "finish_reason", g->reason, "prompt_tokens_per_s", (double)ids->n / g->prompt_s, "tokens_per_s", g->n / g->token_s);
+    if (drafts) {
+        json_object_set_new(o, "drafted_tokens", json_integer(g->drafts.n_drafted));
+        json_object_set_new(o, "accepted_tokens", json_integer(g->drafts.n_accepted));
+    }
+    return cmd_print_json(o, err);
 }
 
 /* Only as many positions as this prompt and -n need, if the model has them. */
@@ -128,7 +131,7 @@ static int open_engine(struct engine **e, const char *path, const struct buf *te
     const int64_t need = (int64_t)ids->n + n_predict + 1;
     ids->n = 0;
     const struct engine_opts o = { .n_slot = 1, .ctx = (int)(ctx ? ctx : need < INT32_MAX ? need : INT32_MAX), .ctx_clip = !ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .tok = tok,
-                                   .as = cmd_weights_as() };
+                                   .n_logits = cmd_spec_n_logits(), .as = cmd_weights_as() };
     if (rc) {
         tok_free(tok);
         return rc;
@@ -146,7 +149,7 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     struct tok_ids ids = { 0 };
     struct buf text;
     struct generated g = { .n = 0 };
-    struct sample_scratch scratch = { 0 };
+    struct spec *spec = NULL;
     buf_init(&text);
     buf_init(&g.text);
     int rc = read_prompt(&text, err);
@@ -155,14 +158,14 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     if (!rc)
         rc = open_engine(&e, args[0], &text, &ids, pool, err);
     if (!rc) {
-        const size_t V = (size_t)engine_config(e)->vocab_size;
-        scratch = (struct sample_scratch){ mem_alloc_array(V, sizeof *scratch.id), mem_alloc_array(V, sizeof *scratch.p) };
-        rc = scratch.id && scratch.p ? generate(e, &ids, scratch, &g, err) : ERR(err, NOMEM, "no memory to choose among %zu tokens", V);
+        const struct spec_opts o = cmd_spec_opts(e, pool);
+        rc = spec_new(&spec, &o, err);
     }
     if (!rc)
-        rc = report(e, &ids, &g, err);
-    mem_free(scratch.id);
-    mem_free(scratch.p);
+        rc = generate(spec, e, &ids, &g, err);
+    if (!rc)
+        rc = report(&ids, &g, err);
+    spec_free(spec);
     buf_release(&g.text);
     buf_release(&text);
     tok_ids_release(&ids);
@@ -180,6 +183,8 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "top-p", &top_p, "<share>", "choose among the most likely that together have this probability", 0, 1 },
     { OPT_INT, "seed", &seed, "<int>", "of the choices; the same seed gives the same text", 0, 9e18 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions to make room for; 0: the model's", 0, 1e9 },
+    OPT_DRAFT,
+    OPT_LOOKUP,
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
     OPT_THREADS,
@@ -191,6 +196,9 @@ const struct command command_generate = {
     "generate", "MODEL", "continue a text",
     "MODEL is a folder with config.json, model.safetensors and tokenizer.json.  The text goes to standard output as it is made.\n"
     "The choice of a token is a function of the seed and the position.  A prompt longer than the model's positions is an\n"
-    "error; generation ends at the model's end-of-text token, after -n tokens, or when the positions are full, and says which.",
+    "error; generation ends at the model's end-of-text token, after -n tokens, or when the positions are full, and says which.\n"
+    "\n"
+    "--lookup and --draft guess the next tokens, and the model looks at all of them in one step.  The text is the same to the\n"
+    "byte as without, at any temperature; how many are guessed follows from what was measured, none where it does not pay.",
     opts, run_generate, 1, 1,
 };

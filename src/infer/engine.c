@@ -160,6 +160,7 @@ int engine_ctx(const struct engine *e) { return e->ctx; }
 
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
 int engine_n_slot(const struct engine *e) { return e->n_slot; }
+int engine_n_logits(const struct engine *e) { return e->n_logits; }
 
 static int check(const struct engine *e, const struct engine_part *p, struct err *err)
 {

@@ -39,6 +39,7 @@ size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels
 int engine_ctx(const struct engine *e);
 int engine_step_tokens(const struct engine *e);
 int engine_n_slot(const struct engine *e);
+int engine_n_logits(const struct engine *e);
 
 /* ---- one step: the general form ---- */
 

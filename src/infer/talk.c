@@ -1,4 +1,5 @@
 #include "infer/talk.h"
+#include <limits.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
@@ -31,12 +32,12 @@ static int read_stops(struct talk *t, const char *folder, struct err *err)
     return rc;
 }
 
-int talk_init(struct talk *t, struct engine *e, const struct chat *chat, const char *folder, struct err *err)
+int talk_init(struct talk *t, const struct spec_opts *o, const struct chat *chat, const char *folder, struct err *err)
 {
-    const size_t V = (size_t)engine_config(e)->vocab_size;
-    *t = (struct talk){ .e = e, .chat = chat, .messages = json_array(), .sampling = { .temperature = 0.8, .top_p = 1, .seed = 1 } };
-    t->scratch = (struct sample_scratch){ mem_alloc_array(V, sizeof *t->scratch.id), mem_alloc_array(V, sizeof *t->scratch.p) };
-    const int rc = t->messages && t->scratch.id && t->scratch.p ? read_stops(t, folder, err) : ERR(err, NOMEM, "no memory for a conversation over %zu tokens", V);
+    *t = (struct talk){ .e = o->e, .chat = chat, .messages = json_array(), .sampling = { .temperature = 0.8, .top_p = 1, .seed = 1 } };
+    int rc = t->messages ? spec_new(&t->spec, o, err) : ERR(err, NOMEM, "no memory for a conversation");
+    if (!rc)
+        rc = read_stops(t, folder, err);
     if (rc < 0)
         talk_release(t);
     return rc;
@@ -47,9 +48,7 @@ void talk_release(struct talk *t)
     json_decref(t->messages);
     json_decref(t->tools);
     json_decref(t->variables);
-    mem_free(t->scratch.id);
-    mem_free(t->scratch.p);
-    tok_ids_release(&t->fed);
+    spec_free(t->spec);
     *t = (struct talk){ 0 };
 }
 
@@ -104,34 +103,14 @@ static bool ends(const struct talk *t, int id)
 
 static bool stopped(const struct talk *t) { return t->stop && *t->stop; }
 
-/* Notes that the cache holds n tokens of which the last is id. */
-static int note(struct talk *t, const int32_t *id, int n, struct err *err)
-{
-    struct tok_ids *f = &t->fed;
-    if (f->n + (size_t)n > f->cap) {
-        const size_t cap = (f->n + (size_t)n) * 2;
-        int32_t *p = mem_realloc_array(f->id, cap, sizeof *p);
-        if (!p)
-            return ERR(err, NOMEM, "no memory for a conversation of %zu tokens", cap);
-        f->id = p, f->cap = cap;
-    }
-    memcpy(f->id + f->n, id, (size_t)n * sizeof *id);
-    f->n += (size_t)n;
-    return 0;
-}
-
 /* Feeds the prompt from the first token on that the cache does not hold, step by step so that it can be stopped. */
-static int feed_prompt(struct talk *t, const struct tok_ids *ids, struct talk_answer *a, const float **logits, struct err *err)
+static int feed_prompt(struct talk *t, const struct tok_ids *ids, struct talk_answer *a, struct err *err)
 {
-    size_t at = 0;
-    while (at < ids->n - 1 && at < t->fed.n && ids->id[at] == t->fed.id[at])
-        at++;
+    size_t at = (size_t)spec_begin(t->spec, ids->id, (int)ids->n);
     a->n_kept = (int)at;
-    t->fed.n = at;
     while (at < ids->n && !stopped(t)) {
         const int step = engine_step_tokens(t->e), n = ids->n - at < (size_t)step ? (int)(ids->n - at) : step;
-        TRY(engine_feed(t->e, 0, (int)at, ids->id + at, n, logits, err));
-        TRY(note(t, ids->id + at, n, err));
+        TRY(spec_feed(t->spec, ids->id + at, n, err));
         at += (size_t)n;
     }
     return 0;
@@ -146,19 +125,17 @@ static void show(struct output *o)
     o->shown = o->all->len;
 }
 
-static int generate(struct talk *t, const float *logits, struct output *o, struct talk_answer *a, struct err *err)
+static int generate(struct talk *t, struct output *o, struct talk_answer *a, struct err *err)
 {
     struct tok_stream stream;
     tok_stream_begin(&stream, engine_tok(t->e), TOK_SKIP_SPECIALS);
     for (;;) {
-        const int pos = (int)t->fed.n;
+        int32_t id;
         if (stopped(t)) {
             a->end = TALK_STOPPED;
             break;
         }
-        const int32_t id = sample_token(logits, tok_vocab_size(engine_tok(t->e)), &t->sampling, (uint64_t)pos, t->scratch);
-        if (id < 0)
-            return ERR(err, NUMERIC, "the model gave values that are not numbers at position %d", pos);
+        TRY(spec_next(t->spec, &t->sampling, t->max_tokens ? t->max_tokens - a->n_token : INT_MAX, &id, err));
         a->n_token++;
         if (ends(t, id)) {
             a->end = TALK_STOP;
@@ -170,12 +147,10 @@ static int generate(struct talk *t, const float *logits, struct output *o, struc
             a->end = TALK_LENGTH;
             break;
         }
-        if (pos >= engine_ctx(t->e)) {
+        if (spec_full(t->spec)) {
             a->end = TALK_FULL;
             break;
         }
-        TRY(engine_feed(t->e, 0, pos, &id, 1, &logits, err));
-        TRY(note(t, &id, 1, err));
     }
     TRY(tok_stream_end(&stream, o->all, err));
     show(o);
@@ -196,15 +171,14 @@ static int add_answer(struct talk *t, const struct talk_answer *a, struct err *e
 
 static int answer(struct talk *t, const struct tok_ids *ids, struct output *o, struct talk_answer *a, struct err *err)
 {
-    const float *logits = NULL;
     double start = clock_wall();
     a->n_prompt = (int)ids->n;
-    TRY(feed_prompt(t, ids, a, &logits, err));
+    TRY(feed_prompt(t, ids, a, err));
     a->prompt_s = clock_wall() - start, start = clock_wall();
     if (stopped(t)) {
         a->end = TALK_STOPPED;
     } else {
-        TRY(generate(t, logits, o, a, err));
+        TRY(generate(t, o, a, err));
         a->token_s = clock_wall() - start;
     }
     return add_answer(t, a, err);

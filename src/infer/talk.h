@@ -8,11 +8,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include "infer/engine.h"
-#include "infer/sample.h"
+#include "infer/spec.h"
 #include "model/chat.h"
 
 struct talk {
-    struct engine *e;
+    struct engine *e;                /* o->e */
     const struct chat *chat;
     json_t *messages;                /* an array; the caller may change it between answers */
     json_t *tools, *variables;       /* NULL: none */
@@ -20,13 +20,12 @@ struct talk {
     int max_tokens;                  /* of an answer; 0: as many as there is room for */
     const volatile sig_atomic_t *stop;      /* an answer ends when it is not 0; may be NULL */
     /* ---- its own ---- */
-    struct tok_ids fed;              /* what the cache holds */
-    struct sample_scratch scratch;
+    struct spec *spec;               /* the text that the cache holds */
     int stop_id[16], n_stop;
 };
 
-/* folder: the model's, for generation_config.json (eos_token_id); NULL or a file: without. */
-int talk_init(struct talk *t, struct engine *e, const struct chat *chat, const char *folder, struct err *err);
+/* o: the engine, and drafts if wanted.  folder: the model's, for generation_config.json (eos_token_id); NULL or a file: without. */
+int talk_init(struct talk *t, const struct spec_opts *o, const struct chat *chat, const char *folder, struct err *err);
 void talk_release(struct talk *t);
 int talk_add(struct talk *t, const char *role, const char *text, size_t n, struct err *err);
 

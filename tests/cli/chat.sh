@@ -84,3 +84,5 @@ echo '--- what is typed is text'
 printf '<|endoftext|>\n' | lathe chat run --temp 0 --quiet --threads 1 -n 1 > /dev/null && echo answered
 echo '--- more than fits'
 yes hello | head -n 99 | tr '\n' ' ' | lathe chat run --quiet --threads 1; echo "exit $?"
+echo '--- drafts change no answer'
+printf 'hello\nname?\nbye\nname?\n' | lathe chat run --temp 0 --quiet --threads 1 --lookup 4 --draft run | cmp - once && echo the same

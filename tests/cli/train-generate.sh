@@ -17,3 +17,15 @@ lathe embed run -p 'the fox' --quiet --threads 1 > a; lathe embed run -p 'the fo
 lathe info run | head -n 7
 printf 'the fox' > t; lathe tokenize run t --json | tr -d ' \n'; echo
 lathe train config.yaml --out run --quiet && echo nothing left to do
+echo '--- drafts change no byte'
+for temp in 0 0.8 1.5; do
+    lathe generate run -p 'the quick' -n 40 --temp $temp --quiet --threads 1 > a
+    for drafts in '--lookup 8' '--draft run' '--lookup 3 --draft run'; do
+        lathe generate run -p 'the quick' -n 40 --temp $temp --quiet --threads 2 $drafts | cmp a - || echo "$drafts at $temp"
+    done
+done
+lathe generate run -p 'the quick' -n 40 --draft run --threads 1 2>&1 > b | grep -c '[0-9]* tokens drafted, [0-9]* of them accepted'
+lathe generate run -p 'the quick' -n 40 --lookup 4 --json --threads 1 --quiet | grep -c '"drafted_tokens"\|"accepted_tokens"'
+sed 's/vocab_size: 280/vocab_size: 290/' config.yaml > other.yaml
+lathe train other.yaml --out other --quiet --json --threads 1 > result.json
+lathe generate run -p 'the' --draft other --quiet; echo "exit $?"
