@@ -13,7 +13,8 @@ FOLDER/ORG/NAME/... are the models.  ORG says what goes wrong:
   gated, private  403 with GatedRepo, 401 without the token "secret"           slow     half of an LFS file, then nothing
   elsewhere  the list's next page is on another host                           garbage  answers are not JSON
 Every other ORG is served as it should be: LFS files (the weights) by a redirect to a second port, another host as far as tokens
-are concerned, where a request that has one is answered 400.  The list comes in pages of two.  Revisions: main, v1, refs/pr/1."""
+are concerned, where a request that has one is answered 400.  The list comes in pages of two.  Revisions: main, v1, refs/pr/1:
+three commits with the same files."""
 import hashlib
 import http.server
 import json
@@ -128,9 +129,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def api(self, org, root, what, revision):
         if org == "garbage":
             return self.answer(200, b"<html>")
-        commit = hashlib.sha1(root.encode()).hexdigest()
         revision = urllib.parse.unquote(revision)
-        if revision not in ("main", "v1", "refs/pr/1", commit):
+        commits = {r: hashlib.sha1((root + r).encode()).hexdigest() for r in ("main", "v1", "refs/pr/1")}
+        commit = commits.get(revision, revision)
+        if commit not in commits.values():
             return self.error(404, "RevisionNotFound", "Invalid rev id: " + revision)
         if what == "revision":
             return self.answer(200, json.dumps({"id": org, "sha": commit, "siblings": []}).encode())
