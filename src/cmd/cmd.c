@@ -66,17 +66,14 @@ void cmd_catch_signals(void)
     sigaction(SIGTERM, &a, NULL);
 }
 
-int cmd_model_path(const char **path, struct err *err)
+int cmd_model_path(char **out, const char *given, struct err *err)
 {
     struct model_id id;
     struct err none;
-    char *found;
-    if (file_exists(*path) || model_id_parse(&id, *path, &none) < 0)
-        return 0;
-    if (models_find(&found, &id, err) < 0)
-        return err_context(err, "there is no file or folder '%s'", *path);
-    *path = found;
-    return 0;
+    if (!file_exists(given) && !model_id_parse(&id, given, &none))
+        return models_find(out, &id, err) < 0 ? err_context(err, "there is no file or folder '%s'", given) : 0;
+    *out = mem_strdup(given);
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the model");
 }
 
 int cmd_print_json(json_t *o, struct err *err)
@@ -105,9 +102,14 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
         return ERR(err, USAGE, "%s", cpu_level_error());
     if (cmd_quiet)
         log_level_set(LOG_WARN);
-    if (n && !strncmp(c->args + (*c->args == '['), "MODEL", 5))
-        TRY(cmd_model_path(&args[0], err));
-    TRY(c->run(args, n, err));
+    char *model = NULL;
+    if (n && !strncmp(c->args + (*c->args == '['), "MODEL", 5)) {
+        TRY(cmd_model_path(&model, args[0], err));
+        args[0] = model;
+    }
+    const int rc = c->run(args, n, err);
+    mem_free(model);
+    TRY(rc);
     if (fflush(stdout) || ferror(stdout))
         return ERR(err, IO, "the result could not be written to standard output");
     return 0;
