@@ -324,7 +324,6 @@ static int set_request(struct job *j, struct err *err)
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
     SET(CURLOPT_LOW_SPEED_TIME, STALL_S);
     SET(CURLOPT_BUFFERSIZE, 256L << 10);
-    SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_PRIVATE, (void *)j);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, (void *)j);

@@ -230,7 +230,7 @@ struct pull {
     struct fetch *fetch;            /* of the n files that are missing */
     struct fetch_file *file;
     int n;
-    double began;
+    double began;                   /* when bytes began to come */
 };
 
 /* What the hub means by a status. */
@@ -462,7 +462,7 @@ static int check_space(const struct pull *p, struct err *err)
 
 static void show_progress(void *ctx)
 {
-    const struct pull *p = ctx;
+    struct pull *p = ctx;
     char a[32], b[32], c[32], d[32];
     uint64_t all = 0, here = 0, came = 0;
     int n_done = 0;
@@ -470,7 +470,9 @@ static void show_progress(void *ctx)
         const struct fetch_file *f = &p->file[i];
         all += f->size, here += f->here, came += f->came, n_done += f->here == f->size;
     }
-    const double rate = (double)came / (clock_wall() - p->began);
+    if (!came)
+        p->began = clock_wall();
+    const double seconds = clock_wall() - p->began, rate = (double)came / (seconds > 0.1 ? seconds : 0.1);
     log_progress("%d of %d files, %s of %s (%.0f %%), %s/s%s%s", n_done, p->n, fmt_bytes(a, (double)here), fmt_bytes(b, (double)all), all ? 100.0 * (double)here / (double)all : 100.0,
                  fmt_bytes(c, rate), came ? ", left " : "", came ? fmt_seconds(d, (double)(all - here) / rate) : "");
 }
@@ -492,13 +494,13 @@ static int fetch_files(struct pull *p, struct err *err)
     const struct fetch_opts o = { p->o->token, p->o->n_job, p->o->n_try, p->o->stop, show_progress, p };
     int failed = 0;
     TRY(check_space(p, err));
-    p->began = clock_wall();
+    const double start = p->began = clock_wall();
     int rc = fetch_run(p->fetch, p->n, &o, &failed, err);
     log_progress_end();
     uint64_t here = 0;
     for (int i = 0; i < p->n; i++)
         p->r->bytes_fetched += p->file[i].came, here += p->file[i].here;
-    p->r->seconds += clock_wall() - p->began;
+    p->r->seconds += clock_wall() - start;
     if (!rc)
         note_done(p);
     if (rc == ERR_NOTFOUND)
