@@ -36,6 +36,7 @@ static int run_limits(struct err *err)
 /* ---- bench MODEL ---- */
 
 #define LIST_MAX 16
+#define NUMBER_MAX 1000000
 #define TEST_MAX 256
 
 /* Whole numbers of a list "1,4,16". */
@@ -45,8 +46,8 @@ static int parse_list(const char *name, const char *text, int least, int *out, s
     for (const char *p = text; *p;) {
         char *end;
         const long v = strtol(p, &end, 10);
-        if (end == p || (*end && *end != ',') || v < least || v > 1000000 || n == LIST_MAX)
-            return ERR(err, USAGE, "-%s: found '%s', expected up to %d whole numbers from %d on, parted by commas", name, text, LIST_MAX, least);
+        if (end == p || (*end && *end != ',') || v < least || v > NUMBER_MAX || n == LIST_MAX)
+            return ERR(err, USAGE, "-%s: found '%s', expected up to %d whole numbers from %d to %d, parted by commas", name, text, LIST_MAX, least, NUMBER_MAX);
         out[n++] = (int)v;
         p = *end ? end + 1 : end;
     }

@@ -91,6 +91,8 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
     struct pool *pool = NULL;
     struct engine *e = NULL;
     struct score_opts o = { .ctx = (int)ctx };
+    if (ctx == 1)
+        return ERR(err, USAGE, "--ctx: found 1, expected at least 2 tokens, of which one predicts the other");
     while (strcmp(convention, score_convention_name(o.convention)))
         o.convention++;
     const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
