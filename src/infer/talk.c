@@ -1,43 +1,15 @@
 #include "infer/talk.h"
 #include <limits.h>
 #include <string.h>
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "base/tree.h"
-
-#define CONFIG_MAX ((size_t)1 << 20)
-
-static void add_stop(struct talk *t, const json_t *id)
-{
-    if (json_is_integer(id) && t->n_stop < (int)(sizeof t->stop_id / sizeof *t->stop_id))
-        t->stop_id[t->n_stop++] = (int)json_integer_value(id);
-}
-
-/* eos_token_id of generation_config.json: a number or a list of them. */
-static int read_stops(struct talk *t, const char *folder, struct err *err)
-{
-    json_t *config = NULL, *item;
-    size_t i;
-    char *path = folder && file_is_dir(folder) ? file_join(folder, "generation_config.json") : NULL;
-    int rc = 0;
-    if (path && file_exists(path) && !(rc = tree_load(&config, path, CONFIG_MAX, err))) {
-        const json_t *eos = json_object_get(config, "eos_token_id");
-        add_stop(t, eos);
-        json_array_foreach((json_t *)(uintptr_t)eos, i, item)
-            add_stop(t, item);
-        json_decref(config);
-    }
-    mem_free(path);
-    return rc;
-}
 
 int talk_init(struct talk *t, const struct spec_opts *o, const struct chat *chat, const char *folder, struct err *err)
 {
     *t = (struct talk){ .e = o->e, .chat = chat, .messages = json_array(), .sampling = { .temperature = 0.8, .top_p = 1, .seed = 1 } };
     int rc = t->messages ? spec_new(&t->spec, o, err) : ERR(err, NOMEM, "no memory for a conversation");
     if (!rc)
-        rc = read_stops(t, folder, err);
+        rc = ends_load(&t->ends, folder, err);
     if (rc < 0)
         talk_release(t);
     return rc;
@@ -89,18 +61,6 @@ int talk_count(struct talk *t, int *n, struct err *err)
     return rc;
 }
 
-static bool ends(const struct talk *t, int id)
-{
-    const struct config *c = engine_config(t->e);
-    for (int i = 0; i < c->n_eos; i++)
-        if (id == c->eos_id[i])
-            return true;
-    for (int i = 0; i < t->n_stop; i++)
-        if (id == t->stop_id[i])
-            return true;
-    return tok_is_eog(engine_tok(t->e), id);
-}
-
 static bool stopped(const struct talk *t) { return t->stop && *t->stop; }
 
 /* Feeds the prompt from the first token on that the cache does not hold, step by step so that it can be stopped. */
@@ -137,7 +97,7 @@ static int generate(struct talk *t, struct output *o, struct talk_answer *a, str
         }
         TRY(spec_next(t->spec, &t->sampling, t->max_tokens ? t->max_tokens - a->n_token : INT_MAX, &id, err));
         a->n_token++;
-        if (ends(t, id)) {
+        if (ends_at(&t->ends, t->e, id)) {
             a->end = TALK_STOP;
             break;
         }

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
+#include "infer/ends.h"
 #include "infer/engine.h"
 #include "infer/spec.h"
 #include "model/chat.h"
@@ -21,7 +22,7 @@ struct talk {
     const volatile sig_atomic_t *stop;      /* an answer ends when it is not 0; may be NULL */
     /* ---- its own ---- */
     struct spec *spec;               /* the text that the cache holds */
-    int stop_id[16], n_stop;
+    struct ends ends;
 };
 
 /* o: the engine, and drafts if wanted.  folder: the model's, for generation_config.json (eos_token_id); NULL or a file: without. */
