@@ -84,7 +84,7 @@ static int open_files(struct embedder *e, const char *path, const struct embed_o
 {
     struct buf warnings;
     buf_init(&warnings);
-    const int rc = model_open(&e->model, path, &warnings, err);
+    const int rc = model_open(&e->model, path, o->warnings ? o->warnings : &warnings, err);
     if (warnings.len)
         log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
     buf_release(&warnings);

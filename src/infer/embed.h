@@ -3,6 +3,7 @@
  * An embedder belongs to one thread; the pool's threads work inside its calls.  A text's vector depends on nothing but the text. */
 #ifndef INFER_EMBED_H
 #define INFER_EMBED_H
+#include "base/buf.h"
 #include "base/pool.h"
 #include "model/config.h"
 #include "model/tok.h"
@@ -20,6 +21,7 @@ struct embed_opts {
     int ctx;                     /* tokens of a text at most (0: the model's positions) */
     bool no_tok;                 /* do without a tokenizer: embedder_tok() is NULL */
     const char *rope_scaling;    /* config_stretch, or NULL */
+    struct buf *warnings;        /* as of engine_opts */
     enum weights_as as;
 };
 

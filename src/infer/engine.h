@@ -4,6 +4,7 @@
  * what else is in the batch, on how the prompt was cut, or on the number of threads. */
 #ifndef INFER_ENGINE_H
 #define INFER_ENGINE_H
+#include "base/buf.h"
 #include "model/config.h"
 #include "model/model.h"
 #include "model/tok.h"
@@ -21,6 +22,7 @@ struct engine_opts {
     const char *rope_scaling;    /* config_stretch, or NULL */
     bool no_tok;                 /* do without a tokenizer: engine_tok() is NULL */
     bool cache_f32;              /* keys and values as floats; else bf16, unless all matrices are floats */
+    struct buf *warnings;        /* keys of the configuration that are not used are appended here; NULL: they go to the log */
     enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
 };
 
