@@ -17,7 +17,7 @@
 
 /* ---- help ---- */
 
-static bool markdown;
+static bool markdown, man;
 
 static void print_opts(const struct opt *opts)
 {
@@ -83,6 +83,57 @@ static void help_command(const struct command *c)
     }
 }
 
+/* Text for troff: a backslash, and a full stop or quote that begins a line, are not commands. */
+static void man_text(const char *s)
+{
+    for (bool begins = true; *s; begins = *s++ == '\n') {
+        if (begins && (*s == '.' || *s == '\''))
+            printf("\\&");
+        if (*s == '\\')
+            printf("\\e");
+        else if (*s == '-')
+            printf("\\-");
+        else
+            printf("%c%s", *s, *s == '|' ? "\\:" : "");      /* a list of choices may be longer than a line */
+    }
+}
+
+static void man_opts(const struct opt *opts)
+{
+    for (; opts->type != OPT_END; opts++) {
+        printf(".TP\n.B ");
+        man_text(opts->name[1] ? "--" : "-");
+        man_text(opts->name);
+        if (opts->type != OPT_FLAG) {
+            printf(" \\fI");
+            man_text(opts->values);
+            printf("\\fR");
+        }
+        putchar('\n');
+        man_text(opts->help);
+        putchar('\n');
+    }
+}
+
+/* lathe(1): every command with its options, from the same tables as help. */
+static void help_man(void)
+{
+    printf(".TH LATHE 1 \"\" \"lathe %s\"\n.ad l\n.SH NAME\nlathe \\- the whole life of a transformer or mixture\\-of\\-experts model\n"
+           ".SH SYNOPSIS\n.B lathe\n.I command\n.RI [ options ]\n.SH COMMANDS\n", LATHE_VERSION);
+    for (const struct command *const *c = commands; *c; c++) {
+        printf(".SS lathe %s ", (*c)->name);
+        man_text((*c)->args);
+        putchar('\n');
+        man_text((*c)->summary);
+        printf(".\n.PP\n");
+        man_text((*c)->text);
+        putchar('\n');
+        man_opts((*c)->opts);
+    }
+    printf(".SH EXIT STATUS\n0 done, 1 failed, 2 misused, 3 a gate said no.\n"
+           ".SH ENVIRONMENT\n.TP\n.B LATHE_CPU\nlowers the instruction set: ref, avx2, avx512, avx512bf16\n");
+}
+
 /* doc/ops.md: the rows of nn/ops.def. */
 static void help_operations(void)
 {
@@ -96,6 +147,12 @@ static void help_operations(void)
 
 static int run_help(const char *const *args, int n_args, struct err *err)
 {
+    if (man && n_args)
+        return ERR(err, USAGE, "--man is one page of all commands, expected no '%s'", args[0]);
+    if (man) {
+        help_man();
+        return 0;
+    }
     if (n_args && !strcmp(args[0], "ops")) {
         help_operations();
         return 0;
@@ -119,6 +176,7 @@ static int run_help(const char *const *args, int n_args, struct err *err)
 
 static const struct opt help_opts[] = {
     { OPT_FLAG, "markdown", &markdown, NULL, "as a page of doc/", 0, 0 },
+    { OPT_FLAG, "man", &man, NULL, "the man page lathe(1): all commands with their options", 0, 0 },
     OPT_LAST,
 };
 const struct command command_help = { "help", "[COMMAND|ops]", "what the commands do, or one of them with its options",
