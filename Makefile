@@ -12,8 +12,10 @@ CFLAGS  ?= -g
 PKGS    := jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude
 LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lpthread -lm
-ALL_CFLAGS = $(WARN) $(OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread $(SAN) $(CFLAGS)
-VERSION := 0.1.0
+ALL_CFLAGS = $(WARN) $(OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -fvisibility=hidden -pthread $(SAN) $(CFLAGS)
+VERSION := $(shell sed -n 's/^.define LATHE_VERSION "\(.*\)"/\1/p' include/lathe.h)
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 
 ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni -mprefer-vector-width=512
@@ -28,12 +30,13 @@ FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(sort $(wildcard te
 GRAD    := $(patsubst tests/grad/%.c,$B/grad/%,$(sort $(wildcard tests/grad/test_*.c)))
 BENCH   := $(patsubst bench/%.c,$B/bench/%,$(sort $(wildcard bench/*.c)))
 
-.PHONY: all help tests bench san fuzz clean layers doc
+.PHONY: FORCE all help lib install tests bench san fuzz clean layers doc
 .SECONDARY:
-all: lathe
+all: lathe lib
 
 help:
-	@echo 'make            ./lathe'
+	@echo 'make            ./lathe, and the libraries (make lib) under $B/lib'
+	@echo 'make install    program, libraries, header, lathe.pc, man page, completion: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR='
 	@echo 'make tests      the test programs under $B/ (run them all with ./test)'
 	@echo 'make bench      the benchmark programs under $B/bench'
 	@echo 'make san        unit, gradient and fault tests under address+undefined and thread sanitizers'
@@ -51,9 +54,47 @@ $B/liblathe.a: $(LIB_OBJ)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$B/%.o: %.c
+$B/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -DLATHE_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
+
+# The library for other programs (include/lathe.h): no commands, no training, and only lathe_* is seen of it, in the static one too.
+API_SRC  := $(sort $(foreach d,base cpu nn model infer api,$(wildcard src/$d/*.c src/$d/*/*.c)))
+API_OBJ  := $(patsubst %.c,$B/%.o,$(filter-out src/base/mem.c,$(API_SRC))) $B/lib/mem.o
+API_LIBS := $(shell pkg-config --libs jansson yaml-0.1 libcrypto libxxhash libpcre2-8) -lpthread -lm
+SO       := liblathe.so
+SONAME   := $(SO).$(firstword $(subst ., ,$(VERSION)))
+lib: $B/lib/liblathe.a $B/lib/$(SO).$(VERSION) $B/lib/lathe.pc
+$B/lib/mem.o: src/base/mem.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DLATHE_LIBRARY -MMD -MP -c -o $@ $<
+$B/lib/liblathe.a: $(API_OBJ)
+	@rm -f $@
+	$(LD) -r -o $B/lib/lathe.o $^
+	objcopy --localize-hidden $B/lib/lathe.o
+	@$(AR) rcs $@ $B/lib/lathe.o && rm -f $B/lib/lathe.o
+$B/lib/$(SO).$(VERSION): $(API_OBJ)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -o $@ $^ $(API_LIBS)
+$B/lib/lathe.pc: Makefile include/lathe.h FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' '' 'Name: lathe' \
+	    'Description: transformer and mixture-of-experts models: open, tokenise, run, sample, embed, score' 'Version: $(VERSION)' \
+	    'Libs: -L$${libdir} -llathe' 'Libs.private: $(API_LIBS)' 'Cflags: -I$${includedir}' > $@
+$B/lathe.1: $B/lathe
+	@$< help --man > $@
+$B/lathe.bash: $B/lathe
+	@$< completion bash > $@
+
+install: lathe lib $B/lathe.1 $B/lathe.bash
+	install -D -m 755 $B/lathe $(DESTDIR)$(PREFIX)/bin/lathe
+	install -D -m 644 include/lathe.h $(DESTDIR)$(PREFIX)/include/lathe.h
+	install -D -m 644 $B/lib/liblathe.a $(DESTDIR)$(LIBDIR)/liblathe.a
+	install -D -m 755 $B/lib/$(SO).$(VERSION) $(DESTDIR)$(LIBDIR)/$(SO).$(VERSION)
+	ln -sf $(SO).$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/$(SO)
+	install -D -m 644 $B/lib/lathe.pc $(DESTDIR)$(LIBDIR)/pkgconfig/lathe.pc
+	install -D -m 644 $B/lathe.1 $(DESTDIR)$(PREFIX)/share/man/man1/lathe.1
+	install -D -m 644 $B/lathe.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lathe
 
 tests: $(UNIT) $(FAULT) $(GRAD) lathe
 $B/unit/%: $B/tests/unit/%.o $B/liblathe.a
@@ -87,7 +128,7 @@ fuzz: $(FUZZ)
 FUZZ_CFLAGS = $(WARN) -O1 -g -ffp-contract=off -pthread -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(CPPFLAGS) $(FUZZ_CFLAGS) $(isa) -DLATHE_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+	clang $(CPPFLAGS) $(FUZZ_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o)
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 

@@ -190,6 +190,8 @@ static _Thread_local uint64_t n_json_refused;
 
 uint64_t mem_json_refused(void) { return n_json_refused; }
 
+/* Not in the library that others link: how jansson allocates is theirs to say.  There it uses malloc, as it does by itself. */
+#ifndef LATHE_LIBRARY
 static void *json_alloc(size_t n)
 {
     void *p = mem_alloc(n);
@@ -198,3 +200,4 @@ static void *json_alloc(size_t n)
 }
 
 __attribute__((constructor)) static void jansson_uses_mem(void) { json_set_alloc_funcs(json_alloc, mem_free); }
+#endif

@@ -1,4 +1,5 @@
 #include <jansson.h>
+#include <lathe.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,5 +1,6 @@
 /* cmd_help.c - help, version and completion: all from the table of commands. */
 #include <jansson.h>
+#include <lathe.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"

@@ -3,6 +3,7 @@
  * earlier run left. */
 #include "store/fetch.h"
 #include <curl/curl.h>
+#include <lathe.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
