@@ -5,7 +5,7 @@ for org in good drops norange wrong short long busy down moved changes offset ou
 echo > hub/elsewhere/model/LICENSE
 mkdir -p hub/good/model/1_Pooling hub/good/model/onnx hub/good/ggufs hub/good/pickle hub/good/one
 for f in README.md pytorch_model.bin tokenizer.model chat_template.jinja 1_Pooling/config.json "special tokens.json" onnx/model.safetensors; do echo "$f" > "hub/good/model/$f"; done
-: > hub/good/model/merges.txt
+: > hub/good/model/merges.txt; : > hub/good/model/vocab.txt; echo twice > hub/good/model/a.json; echo twice > hub/good/model/b.json
 cp $gold/gguf/gemma.gguf hub/good/ggufs/tiny-Q8_0.gguf; cp $gold/gguf/qwen3_moe.gguf hub/good/ggufs/tiny-Q4_K_M.gguf
 cp $gold/gguf/gemma.gguf hub/good/one/one.gguf
 echo weights > hub/good/pickle/pytorch_model.bin
@@ -70,7 +70,9 @@ kill -INT $job; wait $job; echo "exit $? $(sed 's/with .* of/with N of/' err)"
 store slow | grep -c part
 pull slow/model; grep 'cdn.*range' log
 echo '--- a part that is not of this file'
-rm -r store/models/good/model/[0-9a-f]*/model.safetensors
-head -c 50000 /dev/zero > store/models/good/model/part/$(sha256sum < $gold/llama/model.safetensors | cut -c1-64)
-pull good/model
-cmp store/models/good/model/[0-9a-f]*/model.safetensors $gold/llama/model.safetensors && echo same
+for n in 50000 136992 200000; do
+    rm store/models/good/model/[0-9a-f]*/model.safetensors
+    head -c $n /dev/zero > store/models/good/model/part/$(sha256sum < $gold/llama/model.safetensors | cut -c1-64)
+    pull good/model --tries 2
+    cmp store/models/good/model/[0-9a-f]*/model.safetensors $gold/llama/model.safetensors && echo same
+done
