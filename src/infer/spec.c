@@ -108,24 +108,41 @@ static double step_time(const struct spec *s, int n_row)
     return s->step_s[n_row].value;
 }
 
+/* At most twice what was measured: a first try that costs much more than was thought is a short one. */
+static int reach(const struct spec *s, int kind, int most)
+{
+    int k = kind == KIND_MODEL && !s->draft_s.n ? 0 : SPEC_MAX;
+    while (k > 0 && !s->step_s[k + 1].n)
+        k--;
+    return most < 2 * k || most < 1 ? most : k ? 2 * k : 1;
+}
+
+/* Tokens in a second with drafts of k tokens of which the first `tokens` - 1 are right. */
+static double rate_of(const struct spec *s, int kind, int k, double tokens)
+{
+    return tokens / (step_time(s, k + 1) + (kind == KIND_MODEL ? k * s->draft_s.value : 0));
+}
+
 /* 0 to `most` tokens: the length that gives the most tokens in a second. */
 static int choose(struct spec *s, int kind, int most)
 {
-    const double one = s->step_s[1].value, draft_s = kind == KIND_MODEL ? s->draft_s.value : 0;
+    const double one = s->step_s[1].value;
     if (s->always || most < 1)
         return most;
     if (!s->step_s[1].n || s->spent_s - s->worth_s > LOSS * s->spent_s + 2 * one)
         return 0;
-    if (++s->n_choice % PROBE == 0)
-        return 1 + (int)(s->n_choice / PROBE) % most;
+    most = reach(s, kind, most);
+    if (++s->n_choice % PROBE == 0) {
+        const int k = 1 + (int)(s->n_choice / PROBE) % most;
+        return rate_of(s, kind, k, k + 1) * one > 1 ? k : 0;         /* not what cannot pay even if all is right */
+    }
     int best = 0;
     double rate = 1 / one, tokens = 1, all_right = 1;
     for (int k = 1; k <= most; k++) {
         all_right *= s->right[kind][k - 1 < N_PLACE ? k - 1 : N_PLACE - 1].value;
         tokens += all_right;
-        const double this_rate = tokens / (step_time(s, k + 1) + k * draft_s);
-        if (this_rate > rate)
-            best = k, rate = this_rate;
+        if (rate_of(s, kind, k, tokens) > rate)
+            best = k, rate = rate_of(s, kind, k, tokens);
     }
     return best;
 }
@@ -272,8 +289,9 @@ static int set_up(struct spec *s, const struct spec_opts *o, struct err *err)
     s->n_vocab = engine_tok(o->e) ? tok_vocab_size(engine_tok(o->e)) : V;
     s->most = rows - 1 < SPEC_MAX ? rows - 1 : SPEC_MAX;
     s->lookup = o->lookup;
+    static const double at_first[N_KIND] = { 0.7, 0.2, 0.4, 0.6 };      /* the more was alike, the more often it goes on alike */
     for (int i = 0; i < N_KIND * N_PLACE; i++)
-        s->right[i / N_PLACE][i % N_PLACE] = (struct mean){ 0.7, 2 };        /* before anything is known: worth a try */
+        s->right[i / N_PLACE][i % N_PLACE] = (struct mean){ i % N_PLACE ? 0.7 : at_first[i / N_PLACE], 2 };
     s->text = mem_alloc_array((size_t)engine_ctx(o->e) + 1, sizeof *s->text);
     s->scratch = (struct sample_scratch){ mem_alloc_array((size_t)V, sizeof *s->scratch.id), mem_alloc_array((size_t)V, sizeof *s->scratch.p) };
     if (!s->text || !s->scratch.id || !s->scratch.p)
