@@ -36,6 +36,7 @@ int sample_token(const float *logits, int n, const struct sampling *s, uint64_t 
     if (best < 0 || s->temperature <= 0 || s->top_k == 1)
         return best;
     const double max = (double)logits[best], inverse = 1 / s->temperature;
+    const double u = rng_uniform(rng_key(s->seed, "sample"), position);
     double total = 0;
     int32_t *heap = scratch.id;
     for (int i = 0; i < n; i++)
@@ -61,6 +62,16 @@ int sample_token(const float *logits, int n, const struct sampling *s, uint64_t 
         while (kept < taken && (kept == 0 || mass < s->top_p * total))
             mass += (double)scratch.p[kept++];
         taken = kept;
+    } else if (s->top_p >= 1) {                        /* all of them: only those before the drawn one need be in order */
+        double at = u * total;
+        for (; taken < n; taken++) {
+            const int32_t id = heap[0];
+            at -= exp(((double)logits[id] - max) * inverse);
+            if (at < 0 || taken == n - 1)
+                return id;
+            heap[0] = heap[n - taken - 1];
+            sift(logits, heap, n - taken - 1, 0);
+        }
     } else {
         while (taken < n && (taken == 0 || mass < s->top_p * total)) {
             const int32_t id = heap[0];
@@ -70,7 +81,7 @@ int sample_token(const float *logits, int n, const struct sampling *s, uint64_t 
             mass += (double)scratch.p[taken++];
         }
     }
-    double at = rng_uniform(rng_key(s->seed, "sample"), position) * mass;
+    double at = u * mass;
     for (int i = 0; i < taken; i++) {
         at -= (double)scratch.p[i];
         if (at < 0)

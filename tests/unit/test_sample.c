@@ -1,0 +1,78 @@
+/* test_sample.c - the drawn token against its definition written out: sort, cut, draw. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include "base/rng.h"
+#include "infer/sample.h"
+
+enum { N_MAX = 200 };
+static const float *sorted_logits;
+
+static int by_logit(const void *a, const void *b)
+{
+    const int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    return sorted_logits[i] != sorted_logits[j] ? (sorted_logits[i] > sorted_logits[j] ? -1 : 1) : i - j;
+}
+
+static int by_definition(const float *logits, int n, const struct sampling *s, uint64_t position)
+{
+    int32_t id[N_MAX];
+    double p[N_MAX], total = 0, kept = 0;
+    for (int i = 0; i < n; i++)
+        id[i] = i;
+    sorted_logits = logits;
+    qsort(id, (size_t)n, sizeof *id, by_logit);
+    if (s->temperature <= 0)
+        return id[0];
+    int last = s->top_k && s->top_k < n ? s->top_k : n;
+    for (int i = 0; i < last; i++)
+        total += p[i] = exp(((double)logits[id[i]] - (double)logits[id[0]]) / s->temperature);
+    int end = 0;
+    while (end < last && (end == 0 || kept < s->top_p * total))
+        kept += p[end++];
+    double at = rng_uniform(rng_key(s->seed, "sample"), position) * kept;
+    for (int i = 0; i < end; i++)
+        if ((at -= p[i]) < 0)
+            return id[i];
+    return id[end - 1];
+}
+
+static void a_draw_is_what_the_definition_says(void **state)
+{
+    (void)state;
+    static const int sizes[] = { 1, 2, 3, 17, 64, N_MAX };
+    static const double temperatures[] = { 0, 0.3, 1, 2.5 }, top_ps[] = { 1, 0.9, 0.3, 0 };
+    static const int top_ks[] = { 0, 1, 2, 40, 1000 };
+    float logits[N_MAX], p[N_MAX];
+    int32_t id[N_MAX];
+    for (uint64_t draw = 0; draw < 3000; draw++) {
+        const int n = sizes[draw % 6];
+        const struct sampling s = { .temperature = temperatures[draw / 6 % 4], .top_k = top_ks[draw / 24 % 5], .top_p = top_ps[draw / 120 % 4], .seed = draw };
+        for (int i = 0; i < n; i++)
+            logits[i] = (float)(int)(rng_uniform(3, draw * N_MAX + (uint64_t)i) * 40) / 4;      /* some are equal */
+        const int got = sample_token(logits, n, &s, draw, (struct sample_scratch){ id, p }), want = by_definition(logits, n, &s, draw);
+        if (got != want)
+            fail_msg("draw %d of %d: token %d, expected %d (temperature %g, top-k %d, top-p %g)", (int)draw, n, got, want, s.temperature, s.top_k, s.top_p);
+    }
+}
+
+static void logits_that_are_not_numbers_give_none(void **state)
+{
+    (void)state;
+    float logits[3] = { 1, NAN, 2 }, p[3];
+    int32_t id[3];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sample_token(logits, 3, &(struct sampling){ .temperature = i, .top_p = 1 }, 0, (struct sample_scratch){ id, p }), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_draw_is_what_the_definition_says),
+        cmocka_unit_test(logits_that_are_not_numbers_give_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
