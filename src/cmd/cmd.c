@@ -91,6 +91,22 @@ int cmd_print_json(json_t *o, struct err *err)
 
 static int exit_code(int rc) { return rc >= 0 ? 0 : rc == ERR_USAGE ? 2 : rc == ERR_GATE ? 3 : 1; }
 
+/* Names of pulled models become paths before the command sees them. */
+static int run_with_paths(const struct command *c, const char **args, int n, struct err *err)
+{
+    char *model = NULL, *draft = NULL;
+    int rc = 0;
+    if (n && !strncmp(c->args + (*c->args == '['), "MODEL", 5) && !(rc = cmd_model_path(&model, args[0], err)))
+        args[0] = model;
+    if (!rc && cmd_draft && !(rc = cmd_model_path(&draft, cmd_draft, err)))
+        cmd_draft = draft;
+    if (!rc)
+        rc = c->run(args, n, err);
+    mem_free(model);
+    mem_free(draft);
+    return rc;
+}
+
 static int run_command(const struct command *c, int argc, char **argv, struct err *err)
 {
     const char *args[16];
@@ -102,14 +118,7 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
         return ERR(err, USAGE, "%s", cpu_level_error());
     if (cmd_quiet)
         log_level_set(LOG_WARN);
-    char *model = NULL;
-    if (n && !strncmp(c->args + (*c->args == '['), "MODEL", 5)) {
-        TRY(cmd_model_path(&model, args[0], err));
-        args[0] = model;
-    }
-    const int rc = c->run(args, n, err);
-    mem_free(model);
-    TRY(rc);
+    TRY(run_with_paths(c, args, n, err));
     if (fflush(stdout) || ferror(stdout))
         return ERR(err, IO, "the result could not be written to standard output");
     return 0;

@@ -47,7 +47,8 @@ int cmd_spec_n_logits(void);                 /* that an engine needs for this */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);
 /* A model's path as the user gave it or, when nothing has that path and it has the form of a name on the hub, where that model
- * was pulled to; free with mem_free.  The first argument of a command whose args begin with MODEL or [MODEL] went through here. */
+ * was pulled to; free with mem_free.  The first argument of a command whose args begin with MODEL or [MODEL], and --draft,
+ * went through here. */
 int cmd_model_path(char **out, const char *given, struct err *err);
 /* Prints a JSON value and a newline to stdout, checks that it was written; takes the value. */
 struct json_t;

@@ -11,7 +11,7 @@ cp $gold/gguf/gemma.gguf hub/good/one/one.gguf
 echo weights > hub/good/pickle/pytorch_model.bin
 "$ROOT/tools/testhub.py" hub port log & hub=$!
 trap 'kill $hub' EXIT
-for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
+for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
 export HF_ENDPOINT=$(cat port) HF_HOME=$PWD/none LATHE_HOME=$PWD/store no_proxy='*'
 unset HF_TOKEN
 tidy() { sed "s|$PWD/||g; s|$HF_ENDPOINT|HUB|g; s|http://127.0.0.1:[0-9]*|OTHER|g; s|in [0-9.]* s, |in T s, |; s|[0-9.]* [kMGT]B are free|N are free|"; }
@@ -32,6 +32,7 @@ lathe info good/model@v1 2>&1; pull good/model --revision v1; lathe info good/mo
 pull good/model@refs/pr/1 --quiet; lathe info good/model@refs/pr/1 --json --quiet | grep -c family
 info() { lathe info "$@" 2>&1; }
 info good/nothing; info good/model:Q4
+lathe generate good/model -p x --draft good/nothing 2>&1
 echo '--- of several GGUF files one'
 pull good/ggufs
 pull good/ggufs --file '*q4_k_m*'
