@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "infer/ends.h"
 #include "infer/spec.h"
 
 static const char *prompt, *prompt_file;
@@ -51,16 +52,7 @@ static void print_text(struct buf *text)
     text->len = 0;
 }
 
-static bool ends(const struct engine *e, int32_t id)
-{
-    const struct config *c = engine_config(e);
-    for (int i = 0; i < c->n_eos; i++)
-        if (id == c->eos_id[i])
-            return true;
-    return tok_is_eog(engine_tok(e), id);
-}
-
-struct generated { struct buf text; int n; const char *reason; double prompt_s, token_s; struct spec_stats drafts; };
+struct generated { struct ends ends; struct buf text; int n; const char *reason; double prompt_s, token_s; struct spec_stats drafts; };
 
 static int generate(struct spec *spec, const struct engine *e, const struct tok_ids *ids, struct generated *g, struct err *err)
 {
@@ -77,7 +69,7 @@ static int generate(struct spec *spec, const struct engine *e, const struct tok_
         int32_t id;
         TRY(spec_next(spec, &s, (int)(n_predict - g->n), &id, err));
         g->n++;
-        if (ends(e, id)) {
+        if (ends_at(&g->ends, e, id)) {
             g->reason = "stop";
             break;
         }
@@ -157,6 +149,8 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
         rc = pool_new(&pool, cmd_n_thread(), err);
     if (!rc)
         rc = open_engine(&e, args[0], &text, &ids, pool, err);
+    if (!rc)
+        rc = ends_load(&g.ends, args[0], err);
     if (!rc) {
         const struct spec_opts o = cmd_spec_opts(e, pool);
         rc = spec_new(&spec, &o, err);

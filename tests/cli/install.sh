@@ -23,6 +23,9 @@ LD_LIBRARY_PATH=$LIB ./generate model 'It was' > shared.txt; echo "exit $?"
 ./static model 'It was' | cmp - shared.txt && echo 'the same text'
 lathe generate model -p 'It was' -n 100 --temp 0.8 --seed 1 --ctx 64 --quiet | cmp - shared.txt && echo 'as the program says'
 wc -c < shared.txt
+echo '{"eos_token_id": [2, 12]}' > model/generation_config.json      # M too
+LD_LIBRARY_PATH=$LIB ./generate model 'It was' > shorter.txt
+lathe generate model -p 'It was' -n 100 --temp 0.8 --seed 1 --ctx 64 --quiet | cmp - shorter.txt && cut -dM -f1 shared.txt | cmp - shorter.txt && echo 'both end at the same token'
 LD_LIBRARY_PATH=$LIB ./generate nowhere 'Once'; echo "exit $?"
 LD_LIBRARY_PATH=$LIB ./generate 2>&1; echo "exit $?"
 echo '--- the page and the completion'
