@@ -13,8 +13,8 @@
  *           else is written into memory of the caller.  Nothing that the caller passes is kept after a call.
  * Threads   A handle is used by one thread at a time, except where a function says "any thread".  Different handles are independent:
  *           two models, or the same file twice, run beside each other.  Each has its own worker threads, which sleep between calls.
- * Process   No output, no signal handlers, no change of the locale, no temporary files.  The environment variable LATHE_CPU
- *           (ref, avx2, avx512, avx512bf16) lowers the instruction set, for tests.
+ * Process   No output, no signal handlers, no change of the locale, no temporary files; worker threads take no signals.  The
+ *           environment variable LATHE_CPU (ref, avx2, avx512, avx512bf16) lowers the instruction set, for tests.
  * Numbers   Logits do not depend on the number of threads, on the batch or on how a prompt was cut: the same bits always.  What
  *           is drawn is a function of logits, parameters, seed and position.
  * Text      Bytes, UTF-8 as a rule, with a length: a text may hold zeros, and none is put behind it.

@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include "base/mem.h"
 #include "infer/embed.h"
@@ -127,6 +128,17 @@ static struct engine_opts engine_options(const struct lathe_options *o, struct b
                                  .n_logits = o->n_logits, .no_tok = o->no_tokenizer, .rope_scaling = o->rope_scaling, .as = weights_as(o->precision), .warnings = warnings };
 }
 
+/* The workers take no signals: handlers of the program run in its own threads. */
+static int new_pool(struct pool **out, int n, struct err *err)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int rc = pool_new(out, n, err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
 static int n_thread(const struct lathe_options *o) { return o->n_thread ? o->n_thread : pool_cpu_count(); }
 
 /* ---- models ---- */
@@ -147,7 +159,7 @@ static int open_model(struct lathe_model *m, const char *path, const struct lath
     TRY(check_options(o, err));
     if (cpu_level_error())
         return ERR(err, USAGE, "%s", cpu_level_error());
-    TRY(pool_new(&m->pool, n_thread(o), err));
+    TRY(new_pool(&m->pool, n_thread(o), err));
     const struct engine_opts eo = engine_options(o, &m->warnings);
     TRY(engine_new(&m->engine, path, &eo, m->pool, err));
     TRY(ends_load(&m->ends, path, err));
@@ -611,7 +623,7 @@ static int open_embedder(struct lathe_embedder *e, const char *path, const struc
         return ERR(err, USAGE, "context_clip, n_sequence, step_tokens and n_logits say nothing about embedding, expected 0");
     if (cpu_level_error())
         return ERR(err, USAGE, "%s", cpu_level_error());
-    TRY(pool_new(&e->pool, n_thread(o), err));
+    TRY(new_pool(&e->pool, n_thread(o), err));
     const struct embed_opts eo = { .ctx = o->context, .no_tok = o->no_tokenizer, .rope_scaling = o->rope_scaling, .as = weights_as(o->precision), .warnings = &e->warnings };
     return embedder_new(&e->embedder, path, &eo, e->pool, err);
 }

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <lathe.h>
 #include <locale.h>
@@ -521,6 +522,40 @@ static void models_in_two_threads_do_not_disturb_each_other(void **state)
     lathe_model_free(m);
 }
 
+/* Threads of this process, and how many of them would take SIGUSR1. */
+static int count_threads(int *n_taking)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *d;
+    int n = 0;
+    *n_taking = 0;
+    assert_non_null(tasks);
+    while ((d = readdir(tasks))) {
+        char path[300], line[200];
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", d->d_name);
+        FILE *f = d->d_name[0] == '.' ? NULL : fopen(path, "r");
+        for (; f && fgets(line, sizeof line, f);)
+            if (!strncmp(line, "SigBlk:", 7))
+                n++, *n_taking += !(strtoull(line + 7, NULL, 16) >> (SIGUSR1 - 1) & 1);
+        if (f)
+            fclose(f);
+    }
+    closedir(tasks);
+    return n;
+}
+
+static void workers_take_no_signals(void **state)
+{
+    (void)state;
+    int taking_before, taking;
+    const int before = count_threads(&taking_before);
+    struct lathe_model *m = open_small(1);
+    usleep(50000);                                            /* pthread_create begins a thread with all signals blocked */
+    assert_int_equal(count_threads(&taking), before + 1);
+    assert_int_equal(taking, taking_before);
+    lathe_model_free(m);
+}
+
 static void nothing_of_the_process_changes(void **state)
 {
     (void)state;
@@ -583,6 +618,7 @@ int main(void)
         cmocka_unit_test(vectors_are_the_goldens),
         cmocka_unit_test(wrong_calls_are_errors_and_change_nothing),
         cmocka_unit_test(models_in_two_threads_do_not_disturb_each_other),
+        cmocka_unit_test(workers_take_no_signals),
         cmocka_unit_test(nothing_of_the_process_changes),
     };
     return cmocka_run_group_tests(tests, make_model, remove_model);
