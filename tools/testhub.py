@@ -12,6 +12,8 @@ FOLDER/ORG/NAME/... are the models.  ORG says what goes wrong:
   twice      the list has a file twice                                         huge     the list has a file of 500 TB
   gated, private  403 with GatedRepo, 401 without the token "secret"           slow     half of an LFS file, then nothing
   elsewhere  the list's next page is on another host                           garbage  answers are not JSON
+  endless    the list has always one more page                                 flood    the list has 40 MB
+  circle     a file's redirect leads to itself                                 later    503 with a Retry-After of an hour
 Every other ORG is served as it should be: LFS files (the weights) by a redirect to a second port, another host as far as tokens
 are concerned, where a request that has one is answered 400.  The list comes in pages of two.  Revisions: main, v1, refs/pr/1:
 three commits with the same files."""
@@ -138,7 +140,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, json.dumps({"id": org, "sha": commit, "siblings": []}).encode())
         url = urllib.parse.urlparse(self.path)
         start = int(urllib.parse.parse_qs(url.query).get("cursor", ["0"])[0])
-        entries = listing(org, root)
+        entries = listing(org, root) if org != "endless" else [{"type": "directory", "path": "x"}] * (start + 3)
+        if org == "flood":
+            return self.answer(200, b" " * 40000000)
         headers = []
         if start + 2 < len(entries):
             host = other if org == "elsewhere" else here
@@ -152,6 +156,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if org == "down" or (org == "busy" and times("busy " + path) <= 2):
             late = [("Retry-After", "1")] if count.get("busy " + path) == 1 else []
             return self.answer(429 if late else 503, b"later", late)
+        if org == "later":
+            return self.answer(503, b"later", [("Retry-After", "3600")])
+        if org == "circle":
+            return self.answer(302, b"", [("Location", self.path)])
         if not is_lfs(path):
             return self.send_file(org, full)
         digest = hashlib.sha256(read(full)).hexdigest() if org != "moved" else "0" * 64

@@ -1,7 +1,7 @@
 # Models from a hub: what a person sees when all is well, and with everything that can go wrong on the way.
 gold=$ROOT/tests/golden
 make_model() { mkdir -p "hub/$1" && cp $gold/llama/config.json $gold/llama/model.safetensors "hub/$1"; }
-for org in good drops norange wrong short long busy down moved changes offset outside absolute twice huge gated private slow elsewhere garbage; do make_model $org/model; done
+for org in good drops norange wrong short long busy down moved changes offset outside absolute twice huge gated private slow elsewhere garbage endless flood circle later; do make_model $org/model; done
 echo > hub/elsewhere/model/LICENSE
 mkdir -p hub/good/model/1_Pooling hub/good/model/onnx hub/good/ggufs hub/good/pickle hub/good/one
 for f in README.md pytorch_model.bin tokenizer.model chat_template.jinja 1_Pooling/config.json "special tokens.json" onnx/model.safetensors; do echo "$f" > "hub/good/model/$f"; done
@@ -49,7 +49,7 @@ for org in drops changes norange busy; do
     sed -n "s|^\(.*\) /.*/$org/model/.*model.safetensors\(.*\)|\1\2|p" log
 done
 echo '--- what does not'
-for org in wrong short long down moved offset outside absolute twice huge gated elsewhere garbage; do
+for org in wrong short long down moved offset outside absolute twice huge gated elsewhere garbage endless flood circle later; do
     echo "$org:"; pull $org/model --jobs 1 --tries 2; [ ! -e store/models/$org ] || store $org | grep 'safetensors\|part'
 done
 pull nobody/model; pull good/model --revision v2; pull good/model --file '*Q9*'; pull 'good'; pull ../model; pull good/model@../x
