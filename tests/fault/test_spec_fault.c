@@ -1,0 +1,70 @@
+/* test_spec_fault.c - the n-th allocation fails while a text with a draft model is set up and gone on with: an error, no crash,
+ * no leak, and nothing is allocated in steps. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "base/mem.h"
+#include "infer/spec.h"
+
+static struct err err;
+static struct pool *pool;
+static struct engine *e;
+
+static int go_on(void)
+{
+    static const int32_t ids[] = { 1, 2, 3, 1, 2 };
+    const struct sampling s = { .temperature = 0.7, .top_p = 1, .seed = 1 };
+    struct spec *spec;
+    struct mem_stats before, after;
+    int32_t id;
+    int rc = spec_new(&spec, &(struct spec_opts){ .e = e, .lookup = 4, .draft = "tests/golden/llama", .pool = pool, .always = true }, &err);
+    mem_stats_get(&before);
+    if (!rc)
+        rc = spec_feed(spec, ids, 5, &err);
+    for (int i = 0; i < 9 && !rc; i++)
+        rc = spec_next(spec, &s, 9 - i, &id, &err);
+    mem_stats_get(&after);
+    assert_int_equal(after.n_alloc, before.n_alloc);
+    spec_free(spec);
+    return rc;
+}
+
+static void every_failed_allocation_is_an_error_without_a_leak(void **state)
+{
+    (void)state;
+    struct mem_stats before, after;
+    int n_failed = 0;
+    assert_int_equal(go_on(), 0);
+    mem_stats_get(&before);
+    for (int64_t n = 0;; n++) {
+        mem_fail_at(n);
+        const int rc = go_on();
+        const bool reached = mem_fail_count() > n;
+        mem_fail_at(-1);
+        mem_stats_get(&after);
+        assert_int_equal(after.n_live, before.n_live);
+        assert_int_equal(after.bytes_mapped, before.bytes_mapped);
+        if (!reached) {
+            assert_int_equal(rc, 0);
+            break;
+        }
+        n_failed += rc < 0;
+    }
+    assert_true(n_failed > 10);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    const struct engine_opts o = { .n_slot = 1, .ctx = 32, .step_tokens = 32, .n_logits = SPEC_N_LOGITS, .no_tok = true };
+    return pool_new(&pool, 1, &err) || engine_new(&e, "tests/golden/llama", &o, pool, &err);
+}
+
+static int teardown(void **state) { return (void)state, engine_free(e), pool_free(pool), 0; }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failed_allocation_is_an_error_without_a_leak) };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
