@@ -6,6 +6,7 @@
 #define N_PLACE 4                /* places in a draft that have a share of their own; the last is of all further ones */
 #define LOSS 0.02                /* share of the time that drafts may lose */
 #define MEMORY 256.              /* steps that the balance remembers */
+#define MARGIN 1.05              /* what a draft must promise: times are measured with noise */
 #define PROBE 16                 /* every so often another length is tried */
 
 /* A kind of draft: a lookup by the length of what was alike, or the model. */
@@ -30,7 +31,7 @@ struct spec {
     /* what was measured */
     struct mean step_s[SPEC_N_LOGITS + 1], draft_s;      /* by rows; a token of the draft model */
     struct mean right[N_KIND][N_PLACE];                  /* share of right ones where all before were right */
-    double spent_s, worth_s;                             /* of the last steps, and of as many tokens one by one */
+    double time_s, debt_s;                               /* of the last steps; what drafts took more than their tokens one by one */
     unsigned n_choice;
     struct spec_stats stats;
 };
@@ -100,12 +101,14 @@ static int model_draft(struct spec *s, const struct sampling *sampling, int most
 
 /* ---- how long a draft should be ---- */
 
-/* Steps of a size that was not met yet are thought to take as long as the next smaller ones: so they will be tried. */
+/* Steps of a size that was not met yet are thought to take as long as the next smaller ones: so they will be tried.  None is
+ * shorter than one of a single token; where it was, another program held that one up. */
 static double step_time(const struct spec *s, int n_row)
 {
     while (n_row > 1 && !s->step_s[n_row].n)
         n_row--;
-    return s->step_s[n_row].value;
+    const double one = s->step_s[1].value, t = s->step_s[n_row].value;
+    return t > one ? t : one;
 }
 
 /* At most twice what was measured: a first try that costs much more than was thought is a short one. */
@@ -129,7 +132,7 @@ static int choose(struct spec *s, int kind, int most)
     const double one = s->step_s[1].value;
     if (s->always || most < 1)
         return most;
-    if (!s->step_s[1].n || s->spent_s - s->worth_s > LOSS * s->spent_s + 2 * one)
+    if (s->step_s[1].n < 3 || s->debt_s > LOSS * s->time_s + 2 * one)
         return 0;
     most = reach(s, kind, most);
     if (++s->n_choice % PROBE == 0) {
@@ -137,7 +140,7 @@ static int choose(struct spec *s, int kind, int most)
         return rate_of(s, kind, k, k + 1) * one > 1 ? k : 0;         /* not what cannot pay even if all is right */
     }
     int best = 0;
-    double rate = 1 / one, tokens = 1, all_right = 1;
+    double rate = MARGIN / one, tokens = 1, all_right = 1;
     for (int k = 1; k <= most; k++) {
         all_right *= s->right[kind][k - 1 < N_PLACE ? k - 1 : N_PLACE - 1].value;
         tokens += all_right;
@@ -163,7 +166,7 @@ static int make_draft(struct spec *s, const struct sampling *sampling, int most,
         s->kind = KIND_MODEL;
         TRY(n = model_draft(s, sampling, n, err));
         const double t = clock_wall() - start;
-        s->spent_s += t;
+        s->debt_s += t;
         if (n)
             mean_add(&s->draft_s, t / n);
     }
@@ -187,7 +190,8 @@ static int step(struct spec *s, const struct sampling *sampling, int most, struc
     TRY(engine_head(s->e, row, n + 1, &s->logits, err));
     const double t = clock_wall() - start;
     mean_add(&s->step_s[n + 1], t);
-    s->spent_s = s->spent_s * (1 - 1 / MEMORY) + t, s->worth_s *= 1 - 1 / MEMORY;
+    s->time_s = s->time_s * (1 - 1 / MEMORY) + t;
+    s->debt_s = s->debt_s * (1 - 1 / MEMORY) + (n ? t : 0);
     s->row = 0, s->n_row = n + 1, s->n_draft = n, s->n_cached = s->n_text;
     s->stats.n_drafted += n;
     return 0;
@@ -196,7 +200,7 @@ static int step(struct spec *s, const struct sampling *sampling, int most, struc
 /* The token of the row is known: is the next row valid? */
 static void judge(struct spec *s, int32_t id)
 {
-    s->worth_s += s->step_s[1].value;
+    s->debt_s -= s->n_draft ? s->step_s[1].value : 0;
     if (s->row == s->n_draft) {
         s->n_row = 0;
         return;
