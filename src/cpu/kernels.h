@@ -79,7 +79,8 @@ struct act {
 struct rope { int n_head, d_head, d_rot; real *x; const real *cos_sin; bool inverse; };
 
 /* One sequence, one key/value head and its n_group query heads.  Query row i has position pos0 + i and sees keys
- * 0 .. pos0 + i, with window > 0 only the last window of those; with all, every row sees all n_q keys (pos0 is 0, no window).
+ * 0 .. pos0 + i, with window > 0 only the last window of those; with all (pos0 is 0) every row sees all n_q keys, with window > 0
+ * those less than window before or after it.
  * Query head g of row i at q + i*ld_q + g*d, and so for dq; o and d_o at + g*d_v; lse[i*ld_lse + g].
  * cap > 0: scores become cap * tanh(score / cap).  sink: a score of each head that takes probability and has no value; lse counts it.
  * Keys are taken in tiles of ATTN_TILE absolute positions, so a row's bits are the same alone, in a prompt of any

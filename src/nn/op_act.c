@@ -27,7 +27,7 @@ static void forward(struct run *r, const struct node *n)
     const struct cpu_kernels *k = r->k;
     const struct tensor *h = op_tensor(r->g, n->in[0]), *y = op_tensor(r->g, n->out[0]);
     struct job j = { .kernel = n->op == OP_gelu ? k->gelu_fwd : n->op == OP_gelu_tanh ? k->gelu_tanh_fwd : n->op == OP_swiglu ? k->swiglu_fwd :
-                               n->op == OP_geglu_tanh ? k->geglu_tanh_fwd : k->swiglu_clamped_fwd,
+                               n->op == OP_geglu ? k->geglu_fwd : n->op == OP_geglu_tanh ? k->geglu_tanh_fwd : k->swiglu_clamped_fwd,
                      .y_size = (int)dtype_size(y->dtype) };
     j.p = (struct act){ .F = (int)tensor_cols(y), .h = h->data, .ld_h = tensor_cols(h), .scale = op_data(r, n->in[1]), .y = y->data,
                         .ld_y = tensor_cols(y), .y_bf16 = y->dtype == DT_BF16 };
@@ -38,7 +38,8 @@ static void backward(struct run *r, const struct node *n)
 {
     const struct cpu_kernels *k = r->k;
     const struct tensor *h = op_tensor(r->g, n->in[0]), *dy = op_tensor(r->g, n->d_out[0]);
-    struct job j = { .kernel = n->op == OP_gelu ? k->gelu_bwd : n->op == OP_gelu_tanh ? k->gelu_tanh_bwd : n->op == OP_swiglu ? k->swiglu_bwd : k->geglu_tanh_bwd };
+    struct job j = { .kernel = n->op == OP_gelu ? k->gelu_bwd : n->op == OP_gelu_tanh ? k->gelu_tanh_bwd : n->op == OP_swiglu ? k->swiglu_bwd :
+                               n->op == OP_geglu ? k->geglu_bwd : k->geglu_tanh_bwd };
     j.p = (struct act){ .F = (int)tensor_cols(dy), .h = h->data, .ld_h = tensor_cols(h), .scale = op_data(r, n->in[1]),
                         .dy = dy->data, .ld_dy = tensor_cols(dy), .dh = op_data(r, n->d_in[0]), .ld_dh = tensor_cols(h),
                         .dscale = op_data(r, n->d_in[1]) };
@@ -46,7 +47,7 @@ static void backward(struct run *r, const struct node *n)
 }
 
 const struct op_code op_code_gelu = { forward, backward, NULL }, op_code_gelu_tanh = { forward, backward, NULL },
-                     op_code_swiglu = { forward, backward, NULL }, op_code_geglu_tanh = { forward, backward, NULL },
+                     op_code_swiglu = { forward, backward, NULL }, op_code_geglu = { forward, backward, NULL }, op_code_geglu_tanh = { forward, backward, NULL },
                      op_code_swiglu_clamped = { forward, NULL, NULL };
 
 /* ---- functions of single elements ---- */

@@ -314,7 +314,7 @@ int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err)
 {
     CHECK_ID(h);
-    const bool gated = op == OP_swiglu || op == OP_geglu_tanh || op == OP_swiglu_clamped;
+    const bool gated = op == OP_swiglu || op == OP_geglu || op == OP_geglu_tanh || op == OP_swiglu_clamped;
     assert(gated || op == OP_gelu || op == OP_gelu_tanh);
     const int64_t cols = tensor_cols(tensor_at(g, h)), F = gated ? cols / 2 : cols;
     struct node n = node_of(op, PASS_FORWARD, NULL);

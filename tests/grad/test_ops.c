@@ -119,7 +119,7 @@ static int build_clip(struct graph *g, int x, struct built *b, struct err *err)
     (void)b;
     return attend(g, graph_clip(g, qkv_of(g, x, err), 0.8, "clip", err), err);
 }
-static bool is_gated(enum op op) { return op == OP_swiglu || op == OP_geglu_tanh; }
+static bool is_gated(enum op op) { return op == OP_swiglu || op == OP_geglu || op == OP_geglu_tanh; }
 static int act(struct graph *g, int x, enum op op, struct err *err)
 {
     const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
@@ -129,6 +129,7 @@ static int act(struct graph *g, int x, enum op op, struct err *err)
 static int build_gelu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu, err); }
 static int build_gelu_tanh(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_gelu_tanh, err); }
 static int build_swiglu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_swiglu, err); }
+static int build_geglu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_geglu, err); }
 static int build_geglu_tanh(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_geglu_tanh, err); }
 static int build_sigmoid(struct graph *g, int x, struct built *b, struct err *err)
 {
@@ -191,6 +192,7 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_gelu, "gelu", build_gelu },
     { OP_gelu_tanh, "gelu_tanh", build_gelu_tanh },
     { OP_swiglu, "swiglu", build_swiglu },
+    { OP_geglu, "geglu", build_geglu },
     { OP_geglu_tanh, "geglu_tanh", build_geglu_tanh },
     { OP_sigmoid, "sigmoid", build_sigmoid },
     { OP_route, "route, gates normalised and scaled", build_moe_scaled },

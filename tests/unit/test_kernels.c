@@ -211,13 +211,13 @@ static void activations_equal_ref(void **state)
 {
     (void)state;
     FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
-        for (int form = 0; form < 8; form++) {
+        for (int form = 0; form < 10; form++) {
             const int F = widths[i], kind = form / 2, H = kind >= 2 ? 2 * F : F;
             const size_t nh = (size_t)(MANY * H), ny = (size_t)(MANY * F);
             float *h = numbers(nh, 3), *dy = numbers(ny, 1), *scale = numbers(MANY, 1), *y1 = zeros(ny), *y2 = zeros(ny), *d1 = zeros(nh), *d2 = zeros(nh), s1[MANY], s2[MANY];
             struct act p = { .n_row = MANY, .F = F, .h = h, .ld_h = H, .scale = form % 2 ? scale : NULL, .y = y1, .ld_y = F, .dy = dy, .ld_dy = F, .dh = d1, .ld_dh = H, .dscale = s1 };
-            void (*const fwd[2][4])(const struct act *) = { { ref->gelu_fwd, ref->gelu_tanh_fwd, ref->swiglu_fwd, ref->geglu_tanh_fwd }, { now->gelu_fwd, now->gelu_tanh_fwd, now->swiglu_fwd, now->geglu_tanh_fwd } };
-            void (*const bwd[2][4])(const struct act *) = { { ref->gelu_bwd, ref->gelu_tanh_bwd, ref->swiglu_bwd, ref->geglu_tanh_bwd }, { now->gelu_bwd, now->gelu_tanh_bwd, now->swiglu_bwd, now->geglu_tanh_bwd } };
+            void (*const fwd[2][5])(const struct act *) = { { ref->gelu_fwd, ref->gelu_tanh_fwd, ref->swiglu_fwd, ref->geglu_tanh_fwd, ref->geglu_fwd }, { now->gelu_fwd, now->gelu_tanh_fwd, now->swiglu_fwd, now->geglu_tanh_fwd, now->geglu_fwd } };
+            void (*const bwd[2][5])(const struct act *) = { { ref->gelu_bwd, ref->gelu_tanh_bwd, ref->swiglu_bwd, ref->geglu_tanh_bwd, ref->geglu_bwd }, { now->gelu_bwd, now->gelu_tanh_bwd, now->swiglu_bwd, now->geglu_tanh_bwd, now->geglu_bwd } };
             fwd[0][kind](&p), bwd[0][kind](&p);
             p.y = y2, p.dh = d2, p.dscale = s2;
             fwd[1][kind](&p), bwd[1][kind](&p);
@@ -386,6 +386,8 @@ static void attention_of_other_forms_equals_ref_and_is_the_same_alone(void **sta
     static const struct { int T, group, d, d_v, window; bool sink, all; } cases[] = {
         { 1, 2, 16, 16, 0, true, false }, { 70, 3, 16, 16, 0, true, false }, { 130, 2, 16, 16, 40, true, false }, { 65, 1, 48, 20, 0, false, false },
         { 65, 2, 20, 48, 0, true, false }, { 1, 1, 24, 24, 0, false, true }, { 70, 1, 24, 24, 0, false, true }, { 200, 2, 8, 16, 0, false, true },
+        { 3, 1, 24, 24, 2, false, true }, { 70, 2, 24, 24, 1, false, true }, { 200, 2, 16, 8, 9, true, true }, { 300, 1, 16, 16, 65, false, true },
+        { 130, 1, 20, 20, 200, false, true },
     };
     FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int T = cases[i].T, G = cases[i].group, d = cases[i].d, dv = cases[i].d_v, most = d > dv ? d : dv;

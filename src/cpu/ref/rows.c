@@ -131,21 +131,21 @@ static void swiglu_bwd(const struct act *p)
     }
 }
 
-static void geglu_tanh_fwd(const struct act *p)
+static void gated_fwd(const struct act *p, struct slope (*f)(double))
 {
     for (int i = 0; i < p->n_row; i++)
         for (int c = 0; c < p->F; c++)
             put(p->y, p->y_bf16, i * p->ld_y + c,
-                gelu_tanh((double)p->h[i * p->ld_h + c]).y * (double)p->h[i * p->ld_h + p->F + c] * (p->scale ? (double)p->scale[i] : 1));
+                f((double)p->h[i * p->ld_h + c]).y * (double)p->h[i * p->ld_h + p->F + c] * (p->scale ? (double)p->scale[i] : 1));
 }
 
-static void geglu_tanh_bwd(const struct act *p)
+static void gated_bwd(const struct act *p, struct slope (*f)(double))
 {
     for (int i = 0; i < p->n_row; i++) {
         double sum = 0;
         const double scale = p->scale ? (double)p->scale[i] : 1;
         for (int c = 0; c < p->F; c++) {
-            const struct slope s = gelu_tanh((double)p->h[i * p->ld_h + c]);
+            const struct slope s = f((double)p->h[i * p->ld_h + c]);
             const double u = (double)p->h[i * p->ld_h + p->F + c], dy = (double)p->dy[i * p->ld_dy + c];
             sum += dy * s.y * u;
             p->dh[i * p->ld_dh + c] = (real)(dy * u * s.d * scale);
@@ -155,6 +155,11 @@ static void geglu_tanh_bwd(const struct act *p)
             p->dscale[i] = (real)sum;
     }
 }
+
+static void geglu_fwd(const struct act *p) { gated_fwd(p, gelu); }
+static void geglu_bwd(const struct act *p) { gated_bwd(p, gelu); }
+static void geglu_tanh_fwd(const struct act *p) { gated_fwd(p, gelu_tanh); }
+static void geglu_tanh_bwd(const struct act *p) { gated_bwd(p, gelu_tanh); }
 
 static void swiglu_clamped_fwd(const struct act *p)
 {
@@ -246,10 +251,13 @@ static double score(const struct attn *p, int i, int g, int j)
 }
 
 /* Row i sees keys first_key() .. end_key() - 1. */
-static int end_key(const struct attn *p, int i) { return p->all ? p->n_q : p->pos0 + i + 1; }
+static int end_key(const struct attn *p, int i)
+{
+    return !p->all ? p->pos0 + i + 1 : p->window && i + p->window < p->n_q ? i + p->window : p->n_q;
+}
 static int first_key(const struct attn *p, int i)
 {
-    const int n = end_key(p, i);
+    const int n = p->pos0 + i + 1;
     return p->window && n > p->window ? n - p->window : 0;
 }
 
@@ -410,6 +418,8 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->gelu_tanh_bwd = gelu_tanh_bwd;
     k->swiglu_fwd = swiglu_fwd;
     k->swiglu_bwd = swiglu_bwd;
+    k->geglu_fwd = geglu_fwd;
+    k->geglu_bwd = geglu_bwd;
     k->geglu_tanh_fwd = geglu_tanh_fwd;
     k->geglu_tanh_bwd = geglu_tanh_bwd;
     k->swiglu_clamped_fwd = swiglu_clamped_fwd;
