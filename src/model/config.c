@@ -286,6 +286,7 @@ static bool window_by_rule(const struct config *c, enum window_rule rule, int64_
     case WINDOW_EVEN: return i % 2 == 0;
     case WINDOW_EVEN_BELOW_MAX: return i % 2 == 0 && i < number;
     case WINDOW_PATTERN: return (i + 1) % number != 0;
+    case WINDOW_BETWEEN: return i % number != 0;
     case WINDOW_NO_ROPE: return c->layer[i] & LAYER_NO_ROPE;
     default: return true;
     }
@@ -472,6 +473,11 @@ static int derive(const struct reader *r)
         c->d_head = c->d_nope + (int)d_rot;
         c->d_ff_shared = c->d_ff_expert <= (1 << 20) / (shared ? shared : 1) ? (int)shared * c->d_ff_expert : INT_MAX;
         c->n_kv_head = c->n_head;          /* as many keys and values, made from what they share */
+    }
+    if (r->family == F_MODERNBERT) {       /* both sides together, without the token itself */
+        int64_t local;
+        TRY(tree_int(r->root, "local_attention", 128, 0, INT_MAX, &local, r->where, r->err));
+        c->window = (int)local / 2 + 1;
     }
     if (c->d_head <= 0) {
         if (c->d_model % c->n_head)
@@ -812,7 +818,9 @@ static int add_layers(struct buf *b, const struct config *c, struct err *err)
     const bool window = any_layer(c, LAYER_WINDOW, true);
     if (family & F_USE_WINDOWS)
         TRY(buf_printf(b, err, ",\n  \"use_sliding_window\": %s", window ? "true" : "false"));
-    if (window && ((family & F_TYPES) || any_layer(c, LAYER_WINDOW, false)))
+    if (family == F_MODERNBERT && window)
+        TRY(buf_printf(b, err, ",\n  \"local_attention\": %d", 2 * (c->window - 1)));
+    if (family == F_MODERNBERT || (window && ((family & F_TYPES) || any_layer(c, LAYER_WINDOW, false))))
         TRY(add_list(b, c, "layer_types", LAYER_WINDOW, "\"sliding_attention\"", "\"full_attention\"", err));
     if (family == F_SMOLLM3 || any_layer(c, LAYER_NO_ROPE, true))
         TRY(add_list(b, c, "no_rope_layers", LAYER_NO_ROPE, "0", "1", err));

@@ -39,6 +39,7 @@
     X(ROBERTA, "roberta", "RobertaModel") \
     X(XLM_ROBERTA, "xlm-roberta", "XLMRobertaModel") \
     X(DISTILBERT, "distilbert", "DistilBertModel") \
+    X(MODERNBERT, "modernbert", "ModernBertModel") \
     X(LATHE_GPT, "lathe_gpt", "LatheForCausalLM")
 enum family {
 #define X(name, type, class) FAMILY_##name,
@@ -55,6 +56,7 @@ enum {
     F_DEEPSEEKS = F_DEEPSEEK2 | F_DEEPSEEK3,
     F_GEMMAS = F_GEMMA | F_GEMMA2 | F_GEMMA3,
     F_BERTS = F_BERT | F_ROBERTA | F_XLM_ROBERTA | F_DISTILBERT,
+    F_ENCODERS = F_BERTS | F_MODERNBERT,
 };
 
 /* The words are those of lathe_gpt's keys and of `lathe info`. */
@@ -62,7 +64,7 @@ enum {
 /* Where norms are: on a branch's input, on its output before the sum, on both, or on the sum. */
 #define PLACE_KINDS(X) X(PLACE_BEFORE, "before") X(PLACE_AFTER, "after") X(PLACE_BOTH, "both") X(PLACE_SUM, "sum")
 /* Gated ones have two matrices up: f(gate) * up.  swiglu_clamped is gpt-oss's. */
-#define ACT_KINDS(X) X(ACT_GELU, "gelu") X(ACT_GELU_TANH, "gelu_tanh") X(ACT_SWIGLU, "swiglu") X(ACT_GEGLU, "geglu_tanh") \
+#define ACT_KINDS(X) X(ACT_GELU, "gelu") X(ACT_GELU_TANH, "gelu_tanh") X(ACT_SWIGLU, "swiglu") X(ACT_GEGLU, "geglu") X(ACT_GEGLU_TANH, "geglu_tanh") \
     X(ACT_SWIGLU_CLAMPED, "swiglu_clamped")
 #define POS_KINDS(X) X(POS_LEARNED, "learned") X(POS_ROPE, "rope")
 #define QK_NORM_KINDS(X) X(QK_NORM_NONE, "none") X(QK_NORM_HEAD, "head") X(QK_NORM_FULL, "full")
@@ -91,7 +93,7 @@ struct config {
     enum family family;
     int vocab_size, n_layer, d_model, ctx;           /* ctx: positions the model was made for */
     uint8_t layer[CONFIG_LAYER_MAX];                 /* bits of each layer */
-    bool encoder;          /* BERT: every token sees all, norm on the embedding, none at the end, no head */
+    bool encoder;          /* BERT: tokens see later ones too, norm on the embedding, no head */
     int n_type, pos_first; /* encoder: token types (0: none); row of position 0 in the table of learned positions */
     bool embed_scale;      /* embeddings times sqrt(d_model), rounded to bf16 when the file's weights are */
     bool tie_embeddings;                             /* head.w is embed */
@@ -109,7 +111,8 @@ struct config {
     enum qk_norm_kind qk_norm;
     double query_scalar;                             /* scores are divided by its root; 0: d_head */
     double score_cap;                                /* as logit_cap, on scores */
-    int window;                                      /* layers with LAYER_WINDOW see this many tokens, themselves too; 0: none */
+    int window;                                      /* layers with LAYER_WINDOW see this many tokens, themselves too, an encoder's as many
+                                                        later ones; 0: none */
     int q_rank, kv_rank, d_nope, d_v;                /* MLA (kv_rank > 0): d_head = d_nope + what turns; else d_v = d_head */
     /* positions */
     enum pos_kind pos;
@@ -160,6 +163,9 @@ int config_stretch(struct config *c, const char *how, struct err *err);
 const char *config_untrainable(const struct config *c);
 
 static inline bool config_gated(const struct config *c) { return c->act >= ACT_SWIGLU; }
+/* The norm of the embedding is an encoder's last where norms are on the sums, and the first layer's where they are before. */
+static inline bool config_last_norm(const struct config *c) { return !c->encoder || c->place != PLACE_SUM; }
+static inline bool config_norm1(const struct config *c, int layer) { return (c->place == PLACE_BEFORE || c->place == PLACE_BOTH) && !(c->encoder && !layer); }
 static inline bool config_dense(const struct config *c, int layer) { return !c->n_expert || (c->layer[layer] & LAYER_DENSE); }
 static inline int config_qkv_rows(const struct config *c) { return (c->n_head + c->n_kv_head) * c->d_head + c->n_kv_head * c->d_v; }
 static inline int config_d_rot(const struct config *c) { return c->kv_rank ? c->d_head - c->d_nope : (int)(c->d_head * c->rope_share); }

@@ -40,7 +40,9 @@ static const struct word neox_acts[] = { { "gelu", ACT_GELU }, { "gelu_new", ACT
                                          { "gelu_pytorch_tanh", ACT_GELU_TANH }, { NULL, 0 } };
 static const struct word gated_acts[] = { { "silu", ACT_SWIGLU }, { "swish", ACT_SWIGLU }, { NULL, 0 } };
 /* Gemma's first files say gelu and mean the approximation, as the class that reads them does. */
-static const struct word gemma_acts[] = { { "gelu_pytorch_tanh", ACT_GEGLU }, { "gelu", ACT_GEGLU }, { NULL, 0 } };
+static const struct word gemma_acts[] = { { "gelu_pytorch_tanh", ACT_GEGLU_TANH }, { "gelu", ACT_GEGLU_TANH }, { NULL, 0 } };
+static const struct word modern_acts[] = { { "gelu", ACT_GEGLU }, { "silu", ACT_SWIGLU }, { "swish", ACT_SWIGLU }, { "gelu_pytorch_tanh", ACT_GEGLU_TANH },
+                                           { "gelu_new", ACT_GEGLU_TANH }, { NULL, 0 } };
 static const struct word oss_acts[] = { { "silu", ACT_SWIGLU_CLAMPED }, { NULL, 0 } };
 static const struct word group_words[] = { { "greedy", 0 }, { "group_limited_greedy", 1 }, { NULL, 0 } };
 static const struct word dtype_words[] = { { "float32", ST_F32 }, { "bfloat16", ST_BF16 }, { "float16", ST_F16 }, { "float64", ST_F64 },
@@ -51,16 +53,15 @@ static const struct word dtype_words[] = { { "float32", ST_F32 }, { "bfloat16", 
 enum {
     F_LLAMAS = F_LLAMA | F_MISTRAL | F_MIXTRAL | F_QWEN2 | F_QWEN2_MOE | F_QWEN3 | F_QWEN3_MOE | F_OLMO | F_OLMO2 | F_OLMOE | F_GEMMAS |
                F_PHI3 | F_SMOLLM3 | F_GPT_OSS | F_DEEPSEEKS,        /* Llama's keys and names */
-    F_HF = F_LLAMAS | F_GPT_NEOX | F_BERT | F_ROBERTA | F_XLM_ROBERTA,      /* hidden_size and so on */
+    F_HF = F_LLAMAS | F_GPT_NEOX | F_BERT | F_ROBERTA | F_XLM_ROBERTA | F_MODERNBERT,      /* hidden_size and so on */
     F_QWEN_MOES = F_QWEN2_MOE | F_QWEN3_MOE,
     F_MOES = F_MIXTRAL | F_OLMOE | F_QWEN_MOES | F_GPT_OSS | F_DEEPSEEKS,
     F_OLD = F_LLAMA | F_MIXTRAL | F_OLMOE,                          /* have Hugging Face's sizes as defaults */
-    F_ROPES = F_LLAMAS | F_GPT_NEOX | F_LATHE_GPT,
-    F_TYPES = F_QWEN2 | F_QWEN2_MOE | F_QWEN3 | F_GEMMA2 | F_GEMMA3 | F_SMOLLM3 | F_GPT_OSS | F_LATHE_GPT,       /* have layer_types */
+    F_TYPES = F_QWEN2 | F_QWEN2_MOE | F_QWEN3 | F_GEMMA2 | F_GEMMA3 | F_SMOLLM3 | F_GPT_OSS | F_MODERNBERT | F_LATHE_GPT,       /* have layer_types */
     F_WINDOWS = F_TYPES | F_MISTRAL | F_MIXTRAL | F_PHI3 | F_QWEN3_MOE,
     F_USE_WINDOWS = F_QWEN2 | F_QWEN_MOES | F_QWEN3 | F_SMOLLM3,    /* have use_sliding_window, false when absent */
     F_GPTS = F_GPT2 | F_GPT_NEOX,
-    F_FULL_HEADS = F_GPTS | F_BERTS,                                /* as many key/value heads as heads */
+    F_FULL_HEADS = F_GPTS | F_ENCODERS,                                /* as many key/value heads as heads */
     F_SQUARE = F_FULL_HEADS | F_OLMO | F_OLMO2 | F_OLMOE | F_PHI3 | F_QWEN2 | F_QWEN2_MOE,       /* heads make up the width */
 };
 #define BUT(families) (F_ALL & ~(families))
@@ -135,11 +136,19 @@ static const struct key {
     { F_DISTILBERT, "activation", KIND_WORD, AT(act), ACT_GELU, neox_acts, 0 },
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "layer_norm_eps", KIND_NUM, AT(norm_eps), 1e-12, NULL, 0 },
 
+    { F_MODERNBERT, "norm_eps", KIND_NUM, AT(norm_eps), 1e-5, NULL, 0 },
+    { F_MODERNBERT, "norm_bias", KIND_BOOL, AT(norm_bias), 0, NULL, 0 },
+    { F_MODERNBERT, "hidden_activation", KIND_WORD, AT(act), ACT_GEGLU, modern_acts, 0 },
+    { F_MODERNBERT, "attention_bias", KIND_BOOL, AT(qkv_bias), 0, NULL, 0 },
+    { F_MODERNBERT, "attention_bias", KIND_BOOL, AT(o_bias), 0, NULL, ALSO },
+    { F_MODERNBERT, "global_rope_theta", KIND_NUM, AT(rope.theta), 160000, NULL, 0 },
+    { F_MODERNBERT, "local_rope_theta", KIND_NUM, AT(rope_local_theta), 10000, NULL, NULL_IS_0 },
+
     /* forms */
     { F_LLAMAS & ~(F_GEMMAS | F_GPT_OSS), "hidden_act", KIND_WORD, AT(act), ACT_SWIGLU, gated_acts, 0 },
     { F_GPT_OSS, "hidden_act", KIND_WORD, AT(act), ACT_SWIGLU_CLAMPED, oss_acts, 0 },
-    { F_GEMMA, "hidden_act", KIND_WORD, AT(act), ACT_GEGLU, gemma_acts, 0 },
-    { F_GEMMA2 | F_GEMMA3, "hidden_activation", KIND_WORD, AT(act), ACT_GEGLU, gemma_acts, 0 },
+    { F_GEMMA, "hidden_act", KIND_WORD, AT(act), ACT_GEGLU_TANH, gemma_acts, 0 },
+    { F_GEMMA2 | F_GEMMA3, "hidden_activation", KIND_WORD, AT(act), ACT_GEGLU_TANH, gemma_acts, 0 },
     { F_GPT_NEOX | F_BERT | F_ROBERTA | F_XLM_ROBERTA, "hidden_act", KIND_WORD, AT(act), ACT_GELU, neox_acts, 0 },
     { F_MIXTRAL | F_OLMO2 | F_OLMOE | F_PHI3 | F_GPT_OSS, "rms_norm_eps", KIND_NUM, AT(norm_eps), 1e-5, NULL, 0 },
     { F_LLAMAS & ~(F_MIXTRAL | F_OLMO | F_OLMO2 | F_OLMOE | F_PHI3 | F_GPT_OSS), "rms_norm_eps", KIND_NUM, AT(norm_eps), 1e-6, NULL, 0 },
@@ -150,7 +159,7 @@ static const struct key {
     { F_LLAMA | F_QWEN3 | F_QWEN3_MOE | F_OLMO | F_OLMO2 | F_OLMOE | F_SMOLLM3 | F_GEMMAS | F_DEEPSEEKS, "attention_bias", KIND_BOOL, AT(o_bias), 0, NULL, ALSO },
     { F_GPT_OSS | F_GPT_NEOX, "attention_bias", KIND_BOOL, AT(o_bias), 1, NULL, ALSO },
     { F_QWEN2_MOE, "qkv_bias", KIND_BOOL, AT(qkv_bias), 1, NULL, 0 },
-    { F_LLAMA | F_SMOLLM3, "mlp_bias", KIND_BOOL, AT(mlp_bias), 0, NULL, 0 },
+    { F_LLAMA | F_SMOLLM3 | F_MODERNBERT, "mlp_bias", KIND_BOOL, AT(mlp_bias), 0, NULL, 0 },
     { F_GEMMA2, "attn_logit_softcapping", KIND_NUM, AT(score_cap), 50, NULL, NULL_IS_0 },
     { F_GEMMA2, "final_logit_softcapping", KIND_NUM, AT(logit_cap), 30, NULL, NULL_IS_0 },
     { F_GEMMA3 | F_LATHE_GPT, "attn_logit_softcapping", KIND_NUM, AT(score_cap), 0, NULL, NULL_IS_0 },
@@ -175,7 +184,7 @@ static const struct key {
     { F_DEEPSEEK3, "rope_interleave", KIND_BOOL, AT(rope_pairs), 1, NULL, 0 },
     { F_LATHE_GPT, "rope_pairs", KIND_BOOL, AT(rope_pairs), 0, NULL, 0 },
     { F_LATHE_GPT, "sliding_window", KIND_INT, AT(window), 0, NULL, NULL_IS_0 },
-    { F_TYPES & ~(F_GPT_OSS | F_SMOLLM3 | F_LATHE_GPT), "sliding_window", KIND_INT, AT(window), 4096, NULL, NULL_IS_0 },
+    { F_TYPES & ~(F_GPT_OSS | F_SMOLLM3 | F_MODERNBERT | F_LATHE_GPT), "sliding_window", KIND_INT, AT(window), 4096, NULL, NULL_IS_0 },
     { F_MISTRAL | F_QWEN3_MOE, "sliding_window", KIND_INT, AT(window), 4096, NULL, NULL_IS_0 },
     { F_MIXTRAL | F_PHI3 | F_SMOLLM3, "sliding_window", KIND_INT, AT(window), 0, NULL, NULL_IS_0 },
     { F_GPT_OSS, "sliding_window", KIND_INT, AT(window), 128, NULL, NULL_IS_0 },
@@ -233,16 +242,17 @@ static const struct key {
     { F_MOES, "router_z_loss_coef", KIND_NUM, AT(z_loss), 0, NULL, OURS },
     { F_LATHE_GPT, "router_z_loss_coef", KIND_NUM, AT(z_loss), 0, NULL, 0 },
 
-    { BUT(F_GPT2 | F_BERTS), "dropout", KIND_NUM, AT(dropout), 0, NULL, OURS },
+    { BUT(F_GPT2 | F_ENCODERS), "dropout", KIND_NUM, AT(dropout), 0, NULL, OURS },
     { F_ALL, "initializer_range", KIND_NUM, AT(init_std), 0.02, NULL, 0 },
     { F_GPT2 | F_GEMMAS | F_SMOLLM3, "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 1, NULL, 0 },
-    { BUT(F_GPT2 | F_GEMMAS | F_SMOLLM3 | F_BERTS), "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 0, NULL, 0 },
+    { BUT(F_GPT2 | F_GEMMAS | F_SMOLLM3 | F_ENCODERS), "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 0, NULL, 0 },
 };
 #define N_KEY (sizeof keys / sizeof *keys)
 
 static const struct { unsigned families; const char *key, *other; } aliases[] = {
     { F_QWEN_MOES, "num_experts", "num_local_experts" },
     { F_GPT_OSS, "num_experts_per_tok", "experts_per_token" },
+    { F_MODERNBERT, "norm_eps", "layer_norm_eps" },
 };
 #define N_ALIAS (sizeof aliases / sizeof *aliases)
 
@@ -254,7 +264,7 @@ static const struct fixed {
     double value;
     const struct word *words;
 } fixed[] = {
-    { F_GPTS | F_BERTS | F_OLMO, "norm", KIND_WORD, AT(norm), NORM_LAYER, norm_words },
+    { F_GPTS | F_ENCODERS | F_OLMO, "norm", KIND_WORD, AT(norm), NORM_LAYER, norm_words },
     { F_LLAMAS & ~F_OLMO, "norm", KIND_WORD, AT(norm), NORM_RMS, norm_words },
     { F_GPTS | F_BERTS, "norm_bias", KIND_BOOL, AT(norm_bias), true, NULL },
     { F_LLAMAS, "norm_bias", KIND_BOOL, AT(norm_bias), false, NULL },
@@ -269,13 +279,13 @@ static const struct fixed {
     { F_BERTS, "norm_place", KIND_WORD, AT(place), PLACE_SUM, place_words },
     { BUT(F_GEMMA2 | F_GEMMA3 | F_OLMO2 | F_BERTS | F_LATHE_GPT), "norm_place", KIND_WORD, AT(place), PLACE_BEFORE, place_words },
     { BUT(F_GPT_NEOX | F_LATHE_GPT), "parallel_residual", KIND_BOOL, AT(parallel), false, NULL },
-    { F_BERTS, "encoder", KIND_BOOL, AT(encoder), true, NULL },
-    { BUT(F_BERTS), "encoder", KIND_BOOL, AT(encoder), false, NULL },
+    { F_ENCODERS, "encoder", KIND_BOOL, AT(encoder), true, NULL },
+    { BUT(F_ENCODERS), "encoder", KIND_BOOL, AT(encoder), false, NULL },
     { F_ROBERTA | F_XLM_ROBERTA, "pos_first", KIND_INT, AT(pos_first), 2, NULL },
     { BUT(F_ROBERTA | F_XLM_ROBERTA), "pos_first", KIND_INT, AT(pos_first), 0, NULL },
     { BUT(F_BERT | F_ROBERTA | F_XLM_ROBERTA), "n_type", KIND_INT, AT(n_type), 0, NULL },
-    { F_BERTS, "tie_embeddings", KIND_BOOL, AT(tie_embeddings), true, NULL },
-    { F_BERTS, "dropout", KIND_NUM, AT(dropout), 0, NULL },
+    { F_ENCODERS, "tie_embeddings", KIND_BOOL, AT(tie_embeddings), true, NULL },
+    { F_ENCODERS, "dropout", KIND_NUM, AT(dropout), 0, NULL },
     { F_GEMMAS, "embed_scale", KIND_BOOL, AT(embed_scale), true, NULL },
     { BUT(F_GEMMAS | F_LATHE_GPT), "embed_scale", KIND_BOOL, AT(embed_scale), false, NULL },
 
@@ -298,11 +308,12 @@ static const struct fixed {
     { BUT(F_DEEPSEEKS), "kv_rank", KIND_INT, AT(kv_rank), 0, NULL },
 
     { F_GPT2 | F_BERTS, "pos", KIND_WORD, AT(pos), POS_LEARNED, pos_words },
-    { F_LLAMAS | F_GPT_NEOX, "pos", KIND_WORD, AT(pos), POS_ROPE, pos_words },
+    { F_LLAMAS | F_GPT_NEOX | F_MODERNBERT, "pos", KIND_WORD, AT(pos), POS_ROPE, pos_words },
     { F_DEEPSEEK2, "rope_pairs", KIND_BOOL, AT(rope_pairs), true, NULL },
     { BUT(F_DEEPSEEKS | F_LATHE_GPT), "rope_pairs", KIND_BOOL, AT(rope_pairs), false, NULL },
-    { F_DEEPSEEKS | F_GPT2 | F_BERTS, "rope_share", KIND_NUM, AT(rope_share), 1, NULL },
-    { BUT(F_GEMMA3 | F_LATHE_GPT), "rope_local_theta", KIND_NUM, AT(rope_local_theta), 0, NULL },
+    { F_DEEPSEEKS | F_GPT2 | F_ENCODERS, "rope_share", KIND_NUM, AT(rope_share), 1, NULL },
+    { BUT(F_GEMMA3 | F_MODERNBERT | F_LATHE_GPT), "rope_local_theta", KIND_NUM, AT(rope_local_theta), 0, NULL },
+    { F_MODERNBERT, "rope.kind", KIND_INT, AT(rope.kind), ROPE_PLAIN, NULL },
 
     { BUT(F_MOES | F_LATHE_GPT), "n_expert", KIND_INT, AT(n_expert), 0, NULL },
     { F_MIXTRAL | F_GPT_OSS, "norm_topk", KIND_BOOL, AT(norm_topk), true, NULL },
@@ -325,13 +336,14 @@ static const struct fixed {
 #define N_FIXED (sizeof fixed / sizeof *fixed)
 
 /* Layer i has a window: always; from max_window_layers on; if i is even; if i is even and below max_window_layers; but each
- * sliding_window_pattern-th; where there is no RoPE. */
-enum window_rule { WINDOW_ALL, WINDOW_FROM_MAX, WINDOW_EVEN, WINDOW_EVEN_BELOW_MAX, WINDOW_PATTERN, WINDOW_NO_ROPE };
+ * sliding_window_pattern-th; but the first and each global_attn_every_n_layers-th from there; where there is no RoPE. */
+enum window_rule { WINDOW_ALL, WINDOW_FROM_MAX, WINDOW_EVEN, WINDOW_EVEN_BELOW_MAX, WINDOW_PATTERN, WINDOW_BETWEEN, WINDOW_NO_ROPE };
 static const struct { unsigned families; enum window_rule rule; int number; const char *key; } windows[] = {
     { F_QWEN2 | F_QWEN3, WINDOW_FROM_MAX, 28, "max_window_layers" },
     { F_QWEN2_MOE, WINDOW_EVEN_BELOW_MAX, 28, "max_window_layers" },
     { F_GEMMA2 | F_GPT_OSS, WINDOW_EVEN, 0, NULL },
     { F_GEMMA3, WINDOW_PATTERN, 6, "sliding_window_pattern" },
+    { F_MODERNBERT, WINDOW_BETWEEN, 3, "global_attn_every_n_layers" },
     { F_SMOLLM3, WINDOW_NO_ROPE, 0, NULL },
     { F_ALL, WINDOW_ALL, 0, NULL },
 };
@@ -414,7 +426,7 @@ static const struct {
     { F_GPT_OSS, "swiglu_alpha", MUST_NUMBER, "another slope of the activation", 1.702, NULL },
     { F_GPT_OSS, "swiglu_limit", MUST_NUMBER, "another limit of the activation", 7, NULL },
     { F_DISTILBERT, "sinusoidal_pos_embds", MUST_FALSE, "sinusoidal positions", 0, NULL },
-    { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "position_embedding_type", MUST_WORD, "relative positions", 0, "absolute" },
+    { F_BERT | F_ROBERTA | F_XLM_ROBERTA | F_MODERNBERT, "position_embedding_type", MUST_WORD, "relative positions", 0, "absolute" },
 };
 #define N_MUST (sizeof musts / sizeof *musts)
 
@@ -428,6 +440,9 @@ static const struct { unsigned families; const char *name; const char *why; } tr
     { F_DISTILBERT, "attention_dropout", "dropout of attention probabilities" },
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "hidden_dropout_prob", "dropout" },
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "attention_probs_dropout_prob", "dropout of attention probabilities" },
+    { F_MODERNBERT, "embedding_dropout", "dropout" },
+    { F_MODERNBERT, "mlp_dropout", "dropout" },
+    { F_MODERNBERT, "attention_dropout", "dropout of attention probabilities" },
     { F_GPT_NEOX, "hidden_dropout", "dropout of residual branches (key `dropout` is)" },
 };
 #define N_TRAINING (sizeof training / sizeof *training)
@@ -437,6 +452,7 @@ static const char *const harmless[] = {
     "model_type", "torch_dtype", "dtype", "bos_token_id", "eos_token_id", "rope_scaling", "rope_parameters", "sliding_window",
     "use_sliding_window", "layer_types", "embd_pdrop", "max_window_layers", "sliding_window_pattern", "_sliding_window_pattern", "no_rope_layers",
     "no_rope_layer_interval", "mlp_only_layers", "decoder_sparse_step", "first_k_dense_replace", "n_shared_experts", "qk_rope_head_dim",
+    "local_attention", "global_attn_every_n_layers",
     /* how the file keeps its weights: read by source.c, which refuses what it does not know */
     "quantization_config",
     /* names, versions, and what a Python caller gets back */
@@ -444,12 +460,15 @@ static const char *const harmless[] = {
     "output_hidden_states", "return_dict", "return_dict_in_generate", "is_decoder", "cross_attention_hidden_size", "tie_encoder_decoder",
     "task_specific_params", "problem_type", "id2label", "label2id", "finetuning_task", "tokenizer_class", "gradient_checkpointing",
     "torchscript", "tf_legacy_loss", "use_bfloat16", "pruned_heads", "chunk_size_feed_forward", "_attn_implementation_autoset",
-    "attn_implementation", "cache_implementation", "initial_context_length",
+    "attn_implementation", "cache_implementation", "initial_context_length", "deterministic_flash_attn", "reference_compile",
+    "repad_logits_with_grad", "initializer_cutoff_factor",
     /* the same numbers, computed in another order or place */
     "pretraining_tp", "reorder_and_upcast_attn", "ep_size",
     /* heads for classification, and the further tokens that DeepSeek's last weights predict; n_ctx repeats n_positions */
     "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "n_ctx",
     "classifier_dropout", "num_nextn_predict_layers", "num_mtp_layers", "seq_classif_dropout", "qa_dropout",
+    "classifier_activation", "classifier_bias", "classifier_pooling", "decoder_bias", "sparse_prediction", "sparse_pred_ignore_index",
+    "cls_token_id", "sep_token_id",
     "full_attn_mod", "interpolate_factor", "seq_aux", "aux_loss_alpha", "qk_head_dim", "head_dim", "tie_word_embeddings",
     /* where another key of the family says it */
     "hidden_act", "hidden_activation", "auto_map",

@@ -157,7 +157,7 @@ static int attention(const struct recorder *r, int x, int layer, int stream)
 static enum op act_op(const struct config *c)
 {
     static const enum op ops[N_ACT_KIND] = { [ACT_GELU] = OP_gelu, [ACT_GELU_TANH] = OP_gelu_tanh, [ACT_SWIGLU] = OP_swiglu,
-                                             [ACT_GEGLU] = OP_geglu_tanh, [ACT_SWIGLU_CLAMPED] = OP_swiglu_clamped };
+                                             [ACT_GEGLU] = OP_geglu, [ACT_GEGLU_TANH] = OP_geglu_tanh, [ACT_SWIGLU_CLAMPED] = OP_swiglu_clamped };
     return ops[c->act];
 }
 
@@ -209,17 +209,17 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
 }
 
 /* A branch's input: the stream, or its norm. */
-static int branch_input(const struct recorder *r, int stream, int layer, const char *name)
+static int branch_input(const struct recorder *r, int stream, int layer, const char *name, bool norms)
 {
-    return r->c->place == PLACE_BEFORE || r->c->place == PLACE_BOTH ? norm(r, stream, layer, name, r->act) : stream;
+    return norms ? norm(r, stream, layer, name, r->act) : stream;
 }
 
 static int layer_of(const struct recorder *r, int x, int layer)
 {
-    const int h = attention(r, branch_input(r, x, layer, "norm1"), layer, x);
+    const int h = attention(r, branch_input(r, x, layer, "norm1", config_norm1(r->c, layer)), layer, x);
     if (h < 0)
         return h;
-    const int in = branch_input(r, r->c->parallel ? x : h, layer, "norm2");
+    const int in = branch_input(r, r->c->parallel ? x : h, layer, "norm2", r->c->place == PLACE_BEFORE || r->c->place == PLACE_BOTH);
     return config_dense(r->c, layer) ? mlp(r, in, layer, h) : experts(r, in, layer, h);
 }
 
@@ -286,7 +286,7 @@ static int head(const struct recorder *r, int x)
     struct decoder *d = r->d;
     struct graph *g = r->g;
     const bool hidden = r->o->use == DECODER_HIDDEN;
-    if (!c->encoder)
+    if (config_last_norm(c))
         x = norm(r, x, -1, "norm", hidden ? DT_F32 : r->act);
     if (hidden) {
         TRY(d->hidden = x);

@@ -35,12 +35,12 @@ static int tell_attention(const struct teller *t)
 {
     const struct config *c = t->c;
     if (c->encoder)
-        TRY(buf_printf(t->out, t->err, "encoder: every token sees all; hidden states only%s\n", c->n_type ? ", token types" : ""));
+        TRY(buf_printf(t->out, t->err, "encoder: tokens see later ones too; hidden states only%s\n", c->n_type ? ", token types" : ""));
     if (c->kv_rank)
         TRY(buf_printf(t->out, t->err, "latent attention: keys and values from %d numbers a token and %d that turn, values of %d%s\n", c->kv_rank, config_d_rot(c), c->d_v,
                        c->q_rank ? ", queries from few numbers too" : ""));
     if (c->window) {
-        TRY(buf_printf(t->out, t->err, "window of %d tokens", c->window));
+        TRY(buf_printf(t->out, t->err, c->encoder ? "window of %d tokens before and after" : "window of %d tokens", c->window - c->encoder));
         TRY(tell_layers(t, LAYER_WINDOW));
     }
     if (c->qk_norm != QK_NORM_NONE)

@@ -17,7 +17,7 @@
     X(QWEN3MOE, "qwen3moe", "qwen3_moe") X(OLMO, "olmo", "olmo") X(OLMO2, "olmo2", "olmo2") X(OLMOE, "olmoe", "olmoe") \
     X(GEMMA, "gemma", "gemma") X(GEMMA2, "gemma2", "gemma2") X(GEMMA3, "gemma3", "gemma3_text") X(PHI3, "phi3", "phi3") \
     X(SMOLLM3, "smollm3", "smollm3") X(GPT2, "gpt2", "gpt2") X(GPTNEOX, "gptneox", "gpt_neox") X(GPT_OSS, "gpt-oss", "gpt_oss") \
-    X(DEEPSEEK2, "deepseek2", "deepseek_v2") X(BERT, "bert", "bert")
+    X(DEEPSEEK2, "deepseek2", "deepseek_v2") X(BERT, "bert", "bert") X(MODERNBERT, "modern-bert", "modernbert")
 enum arch {
 #define X(name, word, type) ARCH_##name,
     ARCHS(X)
@@ -35,12 +35,13 @@ enum {
 #undef X
     A_ALL = (1 << N_ARCH) - 1,
     A_HF = A_ALL & ~A_GPT2,                              /* Hugging Face's usual names */
-    A_LAYER_NORM = A_GPT2 | A_GPTNEOX | A_BERT,
+    A_ENCODERS = A_BERT | A_MODERNBERT,
+    A_LAYER_NORM = A_GPT2 | A_GPTNEOX | A_ENCODERS,
     A_RMS_NORM = A_ALL & ~(A_LAYER_NORM | A_OLMO),
     A_ROPE = A_ALL & ~(A_GPT2 | A_BERT),
     A_HEADS = A_ROPE & ~A_DEEPSEEK2,                     /* head_dim is one number */
     A_EXPERTS = A_LLAMA | A_QWEN2MOE | A_QWEN3MOE | A_OLMOE | A_GPT_OSS | A_DEEPSEEK2,
-    A_WINDOW = A_GEMMA2 | A_GEMMA3 | A_GPT_OSS | A_PHI3,
+    A_WINDOW = A_GEMMA2 | A_GEMMA3 | A_GPT_OSS | A_PHI3 | A_MODERNBERT,
 };
 
 enum kind { KIND_INT, KIND_NUM, KIND_BOOL };
@@ -56,6 +57,7 @@ static const struct row { unsigned archs; const char *key, *hf; enum kind kind; 
     { A_RMS_NORM, "attention.layer_norm_rms_epsilon", "rms_norm_eps", KIND_NUM, true },
     { A_GPT2, "attention.layer_norm_epsilon", "layer_norm_epsilon", KIND_NUM, true },
     { A_GPTNEOX | A_BERT, "attention.layer_norm_epsilon", "layer_norm_eps", KIND_NUM, true },
+    { A_MODERNBERT, "attention.layer_norm_epsilon", "norm_eps", KIND_NUM, true },
     { A_GPTNEOX, "use_parallel_residual", "use_parallel_residual", KIND_BOOL, false },
     { A_GEMMA2, "attn_logit_softcapping", "attn_logit_softcapping", KIND_NUM, false },
     { A_GEMMA2 | A_GEMMA3, "final_logit_softcapping", "final_logit_softcapping", KIND_NUM, false },
@@ -71,17 +73,19 @@ static const struct { unsigned archs; const char *key; } used[] = {
     { A_ALL, "block_count" }, { A_ALL, "vocab_size" }, { A_HEADS | A_DEEPSEEK2, "attention.head_count_kv" },
     { A_HEADS | A_DEEPSEEK2, "attention.key_length" },
     { A_HEADS | A_DEEPSEEK2, "attention.value_length" }, { A_ROPE, "rope.dimension_count" }, { A_ROPE, "rope.freq_base" },
-    { A_GEMMA3, "rope.freq_base_swa" }, { A_ROPE, "rope.scaling.type" }, { A_ROPE, "rope.scaling.factor" }, { A_ROPE, "rope.scale_linear" },
+    { A_GEMMA3 | A_MODERNBERT, "rope.freq_base_swa" }, { A_ROPE, "rope.scaling.type" }, { A_ROPE, "rope.scaling.factor" }, { A_ROPE, "rope.scale_linear" },
     { A_ROPE, "rope.scaling.original_context_length" }, { A_ROPE, "rope.scaling.finetuned" }, { A_ROPE, "rope.scaling.attn_factor" },
     { A_ROPE, "rope.scaling.yarn_attn_factor" }, { A_ROPE, "rope.scaling.yarn_beta_fast" }, { A_ROPE, "rope.scaling.yarn_beta_slow" },
     { A_DEEPSEEK2, "rope.scaling.yarn_log_multiplier" }, { A_WINDOW, "attention.sliding_window" },
-    { A_GEMMA3, "attention.sliding_window_pattern" }, { A_EXPERTS, "expert_count" }, { A_EXPERTS, "expert_used_count" },
+    { A_GEMMA3 | A_MODERNBERT, "attention.sliding_window_pattern" }, { A_EXPERTS, "expert_count" }, { A_EXPERTS, "expert_used_count" },
     { A_DEEPSEEK2, "expert_weights_scale" }, { A_DEEPSEEK2, "leading_dense_block_count" }, { A_QWEN2MOE, "expert_shared_feed_forward_length" },
     { A_DEEPSEEK2, "attention.q_lora_rank" }, { A_DEEPSEEK2, "attention.key_length_mla" },
     { A_DEEPSEEK2, "attention.value_length_mla" }, { A_DEEPSEEK2, "expert_weights_norm" }, { A_DEEPSEEK2, "expert_gating_func" },
     { A_DEEPSEEK2, "expert_group_count" }, { A_DEEPSEEK2, "expert_group_used_count" }, { A_DEEPSEEK2, "nextn_predict_layers" },
-    { A_OLMO, "attention.layer_norm_epsilon" }, { A_BERT, "attention.causal" },
-    { A_BERT, "pooling_type" },                         /* read by those who pool */
+    { A_OLMO, "attention.layer_norm_epsilon" }, { A_ENCODERS, "attention.causal" }, { A_MODERNBERT, "hidden_activation" },
+    { A_MODERNBERT, "attention.layer_norm_rms_epsilon" },      /* says the other again */
+    { A_MODERNBERT, "classifier.pooling_type" },
+    { A_ENCODERS, "pooling_type" },                       /* read by those who pool */
     { A_GPT_OSS, "feed_forward_length" },               /* says the experts' again */
     { A_LLAMA, "tensor_data_layout" },
 };
@@ -210,7 +214,7 @@ static int read_sizes(const struct reader *r)
     if (r->arch == ARCH_DEEPSEEK2)                       /* the last ones guess further tokens: not used here */
         TRY(get_int(r, "nextn_predict_layers", &n_next));
     TRY(put_int(r, gpt2, n_layer - n_next));
-    if (r->arch != ARCH_BERT)
+    if (!(1u << r->arch & A_ENCODERS))
         TRY(put_bool(r, "tie_word_embeddings", !has(r, "output.weight")));
     if (r->arch == ARCH_BERT)
         TRY(put_int(r, "type_vocab_size", rows_of(r, "token_types.weight")));
@@ -239,6 +243,9 @@ static int read_heads(const struct reader *r)
                    (long long)d_head, (long long)d_value);
     if (given)
         TRY(put_int(r, "head_dim", d_head));
+    if (r->arch == ARCH_MODERNBERT && (d_rot != d_head || n_kv_head != n_head || d_head * n_head != d_model))
+        return ERR(r->err, UNSUPPORTED, "%s: %lld of %lld numbers of a head turn, %lld of %lld heads have keys, expected all, and heads that make up the width",
+                   r->where, (long long)d_rot, (long long)d_head, (long long)n_kv_head, (long long)n_head);
     if (r->arch == ARCH_GPTNEOX)
         return put_num(r, "rotary_pct", d_head > 0 ? (double)d_rot / (double)d_head : 0);
     if (d_rot != d_head && d_head > 0)
@@ -367,12 +374,15 @@ static int read_scaling(const struct reader *r, json_t *o)
 
 static int read_rope(const struct reader *r)
 {
+    const bool modern = r->arch == ARCH_MODERNBERT;
     double theta = 10000, local = 10000;
     TRY(get_num(r, "rope.freq_base", &theta));
-    TRY(put_num(r, r->arch == ARCH_GPTNEOX ? "rotary_emb_base" : "rope_theta", theta));
-    if (r->arch == ARCH_GEMMA3) {
+    TRY(put_num(r, r->arch == ARCH_GPTNEOX ? "rotary_emb_base" : modern ? "global_rope_theta" : "rope_theta", theta));
+    if (modern)
+        local = theta;
+    if (modern || r->arch == ARCH_GEMMA3) {
         TRY(get_num(r, "rope.freq_base_swa", &local));
-        TRY(put_num(r, "rope_local_base_freq", local));
+        TRY(put_num(r, modern ? "local_rope_theta" : "rope_local_base_freq", local));
     }
     json_t *o = json_object();
     if (!o)
@@ -387,13 +397,16 @@ static int read_rope(const struct reader *r)
 
 /* ---- windows, experts, MLA ---- */
 
-/* 0 says none.  Which layers have one follows from the architecture; Gemma 3 may name its period. */
+/* 0 says none.  Which layers have one follows from the architecture; Gemma 3 and ModernBERT may name their period. */
 static int read_window(const struct reader *r)
 {
+    const bool modern = r->arch == ARCH_MODERNBERT;
     int64_t window = r->arch == ARCH_GEMMA2 ? 4096 : 0, pattern;
     TRY(get_int(r, "attention.sliding_window", &window));
-    TRY(put(r, r->o, "sliding_window", window ? json_integer(window) : json_null()));
-    if (r->arch != ARCH_GEMMA3)
+    if (modern && !window)
+        return put_int(r, "global_attn_every_n_layers", 1);
+    TRY(put(r, r->o, modern ? "local_attention" : "sliding_window", window ? json_integer(window) : json_null()));
+    if (!modern && r->arch != ARCH_GEMMA3)
         return 0;
     char full[KEY_MAX];
     const struct gguf_pair *p = gguf_find(r->g, full_key(r, "attention.sliding_window_pattern", full));
@@ -401,7 +414,7 @@ static int read_window(const struct reader *r)
         return ERR(r->err, UNSUPPORTED, "%s: %s is a list, expected a number", r->where, full);
     const int rc = get_int(r, "attention.sliding_window_pattern", &pattern);
     TRY(rc);
-    return rc ? put_int(r, "sliding_window_pattern", pattern) : 0;
+    return rc ? put_int(r, modern ? "global_attn_every_n_layers" : "sliding_window_pattern", pattern) : 0;
 }
 
 static int read_experts(const struct reader *r)
@@ -480,6 +493,14 @@ static int read_mla(const struct reader *r)
 
 /* ---- the rest ---- */
 
+static int read_act(const struct reader *r)
+{
+    char full[KEY_MAX];
+    const char *act = NULL;
+    TRY(gguf_get_str(r->g, full_key(r, "hidden_activation", full), &act, r->err));
+    return act ? put_str(r, "hidden_activation", act) : 0;
+}
+
 static int read_ids(const struct reader *r)
 {
     int64_t bos, eos, eot;
@@ -534,7 +555,7 @@ static int check_fixed(const struct reader *r)
     bool causal = false;
     if (r->arch == ARCH_OLMO)
         TRY(get_num(r, "attention.layer_norm_epsilon", &eps));
-    if (r->arch == ARCH_BERT)
+    if (1u << r->arch & A_ENCODERS)
         TRY(get_bool(r, "attention.causal", &causal));
     if (eps != 1e-5 || causal)
         return ERR(r->err, UNSUPPORTED, "%s: %s.attention.%s, expected %s", r->where, archs[r->arch].word,
@@ -561,6 +582,8 @@ static int read_all(struct reader *r, struct buf *warnings)
         TRY(read_experts(r));
     if (r->arch == ARCH_DEEPSEEK2)
         TRY(read_mla(r));
+    if (r->arch == ARCH_MODERNBERT)
+        TRY(read_act(r));
     TRY(check_fixed(r));
     TRY(read_ids(r));
     return warn_unused(r, warnings);

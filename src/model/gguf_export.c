@@ -16,7 +16,7 @@ static const struct { unsigned families; const char *arch; } archs[] = {
     { F_LLAMA | F_MISTRAL | F_MIXTRAL, "llama" }, { F_QWEN2, "qwen2" }, { F_QWEN2_MOE, "qwen2moe" }, { F_QWEN3, "qwen3" }, { F_QWEN3_MOE, "qwen3moe" },
     { F_OLMO, "olmo" }, { F_OLMO2, "olmo2" }, { F_OLMOE, "olmoe" }, { F_GEMMA, "gemma" }, { F_GEMMA2, "gemma2" }, { F_GEMMA3, "gemma3" },
     { F_PHI3, "phi3" }, { F_SMOLLM3, "smollm3" }, { F_GPT2, "gpt2" }, { F_GPT_NEOX, "gptneox" }, { F_GPT_OSS, "gpt-oss" },
-    { F_DEEPSEEKS, "deepseek2" }, { F_BERTS, "bert" },
+    { F_DEEPSEEKS, "deepseek2" }, { F_BERTS, "bert" }, { F_MODERNBERT, "modern-bert" },
 };
 
 static const char *arch_of(const struct config *c)
@@ -29,9 +29,19 @@ static const char *arch_of(const struct config *c)
 
 /* ---- what an architecture implies ---- */
 
+/* ModernBERT's first layer has no window, nor has each n-th from there. */
+static int global_period(const struct config *c)
+{
+    int n = 1;
+    while (n < c->n_layer && (c->layer[n] & LAYER_WINDOW))
+        n++;
+    return n;
+}
+
 static bool has_window(const struct config *c, int layer)
 {
     switch (c->family) {
+    case FAMILY_MODERNBERT: return layer % global_period(c) != 0;
     case FAMILY_GEMMA2: case FAMILY_GPT_OSS: return layer % 2 == 0;
     case FAMILY_GEMMA3: return (layer + 1) % 6 != 0;
     default: return c->family == FAMILY_PHI3;
@@ -65,6 +75,8 @@ static int check_implied(const struct exporter *e)
         return ERR(e->err, UNSUPPORTED, "the exact GELU, GGUF's gpt2 has the approximation");
     if (c->act == ACT_GELU_TANH && (f & (F_GPT_NEOX | F_BERTS)))
         return ERR(e->err, UNSUPPORTED, "the approximation of GELU, GGUF's %s has the exact one", e->arch);
+    if (c->family == FAMILY_MODERNBERT && (c->qkv_bias || c->mlp_bias || c->norm_bias))
+        return ERR(e->err, UNSUPPORTED, "biases, GGUF's %s has none", e->arch);
     if (c->query_scalar > 0 && c->query_scalar != c->d_head)
         return ERR(e->err, UNSUPPORTED, "scores are divided by the root of %g, in GGUF's %s by that of the head size %d", c->query_scalar, e->arch, c->d_head);
     if ((f & F_DEEPSEEKS) && !c->rope_pairs)
@@ -134,6 +146,11 @@ static int put_sizes(const struct exporter *e)
         TRY(put_num(e, "final_logit_softcapping", c->logit_cap));
     if (c->qkv_clip > 0)
         TRY(put_num(e, "attention.clamp_kqv", c->qkv_clip));
+    if (c->family == FAMILY_MODERNBERT) {
+        TRY(put_str(e, "hidden_activation", c->act == ACT_SWIGLU ? "silu" : c->act == ACT_GEGLU ? "gelu" : "gelu_pytorch_tanh"));
+        TRY(put_int(e, "attention.sliding_window_pattern", global_period(c)));
+        return put_int(e, "attention.sliding_window", c->window > 1 ? 2 * (c->window - 1) : c->window);
+    }
     if (c->window || c->family == FAMILY_PHI3 || c->family == FAMILY_GEMMA2)
         TRY(put_int(e, "attention.sliding_window", c->window));
     return 0;
@@ -169,7 +186,7 @@ static int put_rope(const struct exporter *e)
     if (c->pos != POS_ROPE)
         return 0;
     TRY(put_num(e, "rope.freq_base", r->theta));
-    if (c->family == FAMILY_GEMMA3)
+    if (c->rope_local_theta > 0)
         TRY(put_num(e, "rope.freq_base_swa", c->rope_local_theta));
     const int original = r->original_ctx ? r->original_ctx : c->ctx;
     if (r->kind == ROPE_LINEAR || r->kind == ROPE_YARN) {

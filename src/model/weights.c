@@ -26,15 +26,18 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_EMBED, F_GPT2, "transformer.wte" },
     { SLOT_EMBED, F_GPT_NEOX, "gpt_neox.embed_in" },
     { SLOT_EMBED, F_BERTS, "embeddings.word_embeddings" },
+    { SLOT_EMBED, F_MODERNBERT, "embeddings.tok_embeddings" },
     { SLOT_EMBED, REST, "model.embed_tokens" },
     { SLOT_TYPE, F_BERTS, "embeddings.token_type_embeddings" },
     { SLOT_EMBED_NORM, F_BERTS, "embeddings.LayerNorm" },
+    { SLOT_EMBED_NORM, F_MODERNBERT, "embeddings.norm" },
     { SLOT_POS, F_GPT2, "transformer.wpe" },
     { SLOT_POS, F_BERTS, "embeddings.position_embeddings" },
     { SLOT_POS, REST, "model.embed_positions" },
 
     { SLOT_NORM1, F_GPT2, "transformer.h.#.ln_1" },
     { SLOT_NORM1, F_GPT_NEOX, "gpt_neox.layers.#.input_layernorm" },
+    { SLOT_NORM1, F_MODERNBERT, "layers.#.attn_norm" },
     { SLOT_NORM1, REST, "model.layers.#.input_layernorm" },
     { SLOT_NORM1_OUT, F_BERT_NAMES, "encoder.layer.#.attention.output.LayerNorm" },
     { SLOT_NORM1_OUT, F_DISTILBERT, "transformer.layer.#.sa_layer_norm" },
@@ -42,6 +45,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_NORM2, F_GPT2, "transformer.h.#.ln_2" },
     { SLOT_NORM2, F_GPT_NEOX, "gpt_neox.layers.#.post_attention_layernorm" },
     { SLOT_NORM2, F_GEMMA2 | F_GEMMA3, "model.layers.#.pre_feedforward_layernorm" },
+    { SLOT_NORM2, F_MODERNBERT, "layers.#.mlp_norm" },
     { SLOT_NORM2, REST, "model.layers.#.post_attention_layernorm" },
     { SLOT_NORM2_OUT, F_BERT_NAMES, "encoder.layer.#.output.LayerNorm" },
     { SLOT_NORM2_OUT, F_DISTILBERT, "transformer.layer.#.output_layer_norm" },
@@ -50,6 +54,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_QKV, F_GPT2, "transformer.h.#.attn.c_attn" },
     { SLOT_QKV, F_GPT_NEOX, "gpt_neox.layers.#.attention.query_key_value" },
     { SLOT_QKV, F_PHI3, "model.layers.#.self_attn.qkv_proj" },
+    { SLOT_QKV, F_MODERNBERT, "layers.#.attn.Wqkv" },
     { SLOT_Q, F_BERT_NAMES, "encoder.layer.#.attention.self.query" },
     { SLOT_K, F_BERT_NAMES, "encoder.layer.#.attention.self.key" },
     { SLOT_V, F_BERT_NAMES, "encoder.layer.#.attention.self.value" },
@@ -72,9 +77,11 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_O, F_GPT_NEOX, "gpt_neox.layers.#.attention.dense" },
     { SLOT_O, F_BERT_NAMES, "encoder.layer.#.attention.output.dense" },
     { SLOT_O, F_DISTILBERT, "transformer.layer.#.attention.out_lin" },
+    { SLOT_O, F_MODERNBERT, "layers.#.attn.Wo" },
     { SLOT_O, REST, "model.layers.#.self_attn.o_proj" },
 
     { SLOT_GATE_UP, F_PHI3, "model.layers.#.mlp.gate_up_proj" },
+    { SLOT_GATE_UP, F_MODERNBERT, "layers.#.mlp.Wi" },
     { SLOT_GATE, REST, "model.layers.#.mlp.gate_proj" },
     { SLOT_UP, F_GPT2, "transformer.h.#.mlp.c_fc" },
     { SLOT_UP, F_GPT_NEOX, "gpt_neox.layers.#.mlp.dense_h_to_4h" },
@@ -85,6 +92,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_DOWN, F_GPT_NEOX, "gpt_neox.layers.#.mlp.dense_4h_to_h" },
     { SLOT_DOWN, F_BERT_NAMES, "encoder.layer.#.output.dense" },
     { SLOT_DOWN, F_DISTILBERT, "transformer.layer.#.ffn.lin2" },
+    { SLOT_DOWN, F_MODERNBERT, "layers.#.mlp.Wo" },
     { SLOT_DOWN, REST, "model.layers.#.mlp.down_proj" },
 
     { SLOT_ROUTER, F_MIXTRAL, "model.layers.#.block_sparse_moe.gate" },
@@ -109,6 +117,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
 
     { SLOT_NORM, F_GPT2, "transformer.ln_f" },
     { SLOT_NORM, F_GPT_NEOX, "gpt_neox.final_layer_norm" },
+    { SLOT_NORM, F_MODERNBERT, "final_norm" },
     { SLOT_NORM, REST, "model.norm" },
     { SLOT_HEAD, F_GPT_NEOX, "embed_out" },
     { SLOT_HEAD, REST, "lm_head" },
@@ -118,7 +127,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
 /* Files of the bare model, without its head, lack the first word of the others; those with one have it for an encoder. */
 static const struct { unsigned families; const char *prefix; bool written; } prefixes[] = {
     { F_GPT2, "transformer.", true }, { F_BERT, "bert.", false }, { F_ROBERTA | F_XLM_ROBERTA, "roberta.", false }, { F_DISTILBERT, "distilbert.", false },
-    { F_GPT_NEOX, "gpt_neox.", true }, { REST, "model.", true },
+    { F_GPT_NEOX, "gpt_neox.", true }, { F_MODERNBERT, "model.", false }, { REST, "model.", true },
 };
 static const char *prefix_of(const struct config *c, bool *written)
 {
@@ -136,7 +145,8 @@ static const struct { unsigned families; const char *pattern; } passed_over[] = 
     { F_GPT_NEOX, "gpt_neox.layers.#.attention.bias" }, { F_GPT_NEOX, "gpt_neox.layers.#.attention.masked_bias" },
     { F_GPT_NEOX, "gpt_neox.layers.#.attention.rotary_emb.inv_freq" },
     { F_BERTS, "*pooler.dense.weight" }, { F_BERTS, "*pooler.dense.bias" }, { F_BERTS, "*embeddings.position_ids" }, { F_BERTS, "cls.*" },
-    { F_BERTS, "lm_head.*" }, { F_BERTS, "vocab_*" }, { F_BERTS, "classifier.*" }, { F_BERTS, "pre_classifier.*" },
+    { F_BERTS, "lm_head.*" }, { F_BERTS, "vocab_*" }, { F_ENCODERS, "classifier.*" }, { F_BERTS, "pre_classifier.*" },
+    { F_MODERNBERT, "head.*" }, { F_MODERNBERT, "decoder.*" },
 };
 
 static const char *slot_name(const struct config *c, int slot)
@@ -212,7 +222,7 @@ static void add_norm(struct weights_list *l, int layer, const char *name, int sl
 static void add_layer_norm(struct weights_list *l, int layer, const char *name, int slot, bool out)
 {
     const enum place_kind p = l->config.place;
-    if (out ? p != PLACE_BEFORE : p == PLACE_BEFORE || p == PLACE_BOTH)
+    if (slot == SLOT_NORM1 ? config_norm1(&l->config, layer) : out ? p != PLACE_BEFORE : p == PLACE_BEFORE || p == PLACE_BOTH)
         add_norm(l, layer, name, slot);
 }
 
@@ -260,7 +270,7 @@ static void add_qkv(struct weights_list *l, int layer)
 {
     const struct config *c = &l->config;
     const int64_t q = (int64_t)c->n_head * c->d_head, kv = (int64_t)c->n_kv_head * c->d_head;
-    const bool is_fused = c->family == FAMILY_GPT2 || c->family == FAMILY_GPT_NEOX || c->family == FAMILY_PHI3;
+    const bool is_fused = c->family == FAMILY_GPT2 || c->family == FAMILY_GPT_NEOX || c->family == FAMILY_PHI3 || c->family == FAMILY_MODERNBERT;
     const struct segments fused = { { { SLOT_QKV, q + 2 * kv } } }, split = { { { SLOT_Q, q }, { SLOT_K, kv }, { SLOT_V, kv } } };
     struct weight *w = add_linear(l, layer, "qkv", q + 2 * kv, c->d_model, BRANCH_BEGIN, c->qkv_bias, is_fused ? fused : split);
     for (int i = 0; c->family == FAMILY_GPT_NEOX && i <= c->qkv_bias; i++)
@@ -307,7 +317,7 @@ static void add_mlp(struct weights_list *l, int layer)
     const int64_t C = c->d_model, F = c->d_ff;
     if (config_gated(c))
         add_linear(l, layer, "gate_up", 2 * F, C, BRANCH_BEGIN, c->mlp_bias,
-                   c->family == FAMILY_PHI3 ? ONE(SLOT_GATE_UP, 2 * F) : (struct segments){ { { SLOT_GATE, F }, { SLOT_UP, F } } });
+                   c->family == FAMILY_PHI3 || c->family == FAMILY_MODERNBERT ? ONE(SLOT_GATE_UP, 2 * F) : (struct segments){ { { SLOT_GATE, F }, { SLOT_UP, F } } });
     else
         add_linear(l, layer, "up", F, C, BRANCH_BEGIN, c->mlp_bias, ONE(SLOT_UP, F));
     add_linear(l, layer, "down", C, F, BRANCH_END, c->mlp_bias, ONE(SLOT_DOWN, C));
@@ -381,7 +391,7 @@ int weights_list_new(struct weights_list **out, const struct config *c, struct e
         (config_dense(c, layer) ? add_mlp : add_experts)(l, layer);
         add_layer_norm(l, layer, "norm2_out", SLOT_NORM2_OUT, true);
     }
-    if (!c->encoder)
+    if (config_last_norm(c))
         add_norm(l, -1, "norm", SLOT_NORM);
     if (!c->tie_embeddings)
         add_matrix(l, -1, "head", ".w", V, C, 0, ONE(SLOT_HEAD, V));

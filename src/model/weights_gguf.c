@@ -52,8 +52,8 @@ static const struct name { const char *weight; unsigned families; const char *ap
 #define N_NAME (sizeof names / sizeof *names)
 
 /* Families that we write with their segments in one tensor. */
-#define F_FUSED_QKV (F_GPT2 | F_GPT_NEOX | F_PHI3)
-#define F_FUSED_UP F_PHI3
+#define F_FUSED_QKV (F_GPT2 | F_GPT_NEOX | F_PHI3 | F_MODERNBERT)
+#define F_FUSED_UP (F_PHI3 | F_MODERNBERT)
 /* The rows of q and k take turns: biases too, but not with olmo, which has none. */
 #define F_PAIRS (F_LLAMA | F_MISTRAL | F_MIXTRAL | F_SMOLLM3 | F_OLMO)
 

@@ -43,6 +43,16 @@ static const char olmoe[] =
     "\"num_hidden_layers\":16,\"num_key_value_heads\":16,\"output_router_logits\":false,\"pad_token_id\":1,\"rms_norm_eps\":1e-05,"
     "\"rope_scaling\":null,\"rope_theta\":10000.0,\"router_aux_loss_coef\":0.01,\"tie_word_embeddings\":false,"
     "\"torch_dtype\":\"bfloat16\",\"transformers_version\":\"4.43.0.dev0\",\"use_cache\":true,\"vocab_size\":50304}";
+static const char modernbert[] =          /* as published with the base model */
+    "{\"architectures\":[\"ModernBertForMaskedLM\"],\"attention_bias\":false,\"attention_dropout\":0.0,\"bos_token_id\":50281,\"classifier_activation\":\"gelu\","
+    "\"classifier_bias\":false,\"classifier_dropout\":0.0,\"classifier_pooling\":\"mean\",\"cls_token_id\":50281,\"decoder_bias\":true,"
+    "\"deterministic_flash_attn\":false,\"embedding_dropout\":0.0,\"eos_token_id\":50282,\"global_attn_every_n_layers\":3,\"global_rope_theta\":160000.0,"
+    "\"gradient_checkpointing\":false,\"hidden_activation\":\"gelu\",\"hidden_size\":768,\"initializer_cutoff_factor\":2.0,\"initializer_range\":0.02,"
+    "\"intermediate_size\":1152,\"layer_norm_eps\":1e-05,\"local_attention\":128,\"local_rope_theta\":10000.0,\"max_position_embeddings\":8192,\"mlp_bias\":false,"
+    "\"mlp_dropout\":0.0,\"model_type\":\"modernbert\",\"norm_bias\":false,\"norm_eps\":1e-05,\"num_attention_heads\":12,\"num_hidden_layers\":22,\"pad_token_id\":50283,"
+    "\"position_embedding_type\":\"absolute\",\"sep_token_id\":50282,\"tie_word_embeddings\":true,\"torch_dtype\":\"float32\",\"transformers_version\":\"4.47.0.dev0\","
+    "\"vocab_size\":50368}";
+#define MODERN "{\"model_type\":\"modernbert\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":4,\"num_attention_heads\":2,\"intermediate_size\":12,\"max_position_embeddings\":64"
 #define OURS \
     "{\"model_type\":\"lathe_gpt\",\"vocab_size\":96,\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4," \
     "\"max_position_embeddings\":64,\"intermediate_size\":64"
@@ -67,6 +77,7 @@ static void parameters_are_counted_as_published(void **state)
         { llama31_unscaled, 8030261248, 8030261248 },
         { mixtral, 46702792704, 12879925248 },      /* 46.7B, 12.9B */
         { olmoe, 6919161856, 1282017280 },          /* 6.92B, 1.28B */
+        { modernbert, 149014272, 0 },              /* 149M */
         /* embed 96*32, 2 layers of attention 4*32^2, swiglu 3*32*64 and two gains, norm, head */
         { OURS "}", 96 * 32 * 2 + 2 * (4 * 32 * 32 + 3 * 32 * 64 + 64) + 32, 0 },
         { OURS ",\"act\":\"gelu\",\"norm\":\"layernorm\",\"norm_bias\":true,\"linear_bias\":true,\"pos\":\"learned\",\"tie_word_embeddings\":true}",
@@ -115,6 +126,10 @@ static void real_files_are_understood_to_the_last_key(void **state)
     assert_int_equal(w.len, 0);
     assert_true(c.family == FAMILY_OLMOE && c.n_expert == 64 && c.top_k == 8 && c.d_ff_expert == 1024 && !c.norm_topk &&
                 c.qk_norm == QK_NORM_FULL && c.bos_id == -1 && c.n_eos == 1 && c.eos_id[0] == 50279);
+    c = parse(modernbert, &w);
+    assert_int_equal(w.len, 0);
+    assert_true(c.family == FAMILY_MODERNBERT && c.encoder && c.act == ACT_GEGLU && c.window == 65 && c.rope.theta == 160000 && c.rope_local_theta == 10000 && c.norm == NORM_LAYER &&
+                c.place == PLACE_BEFORE && !c.norm_bias && !c.qkv_bias && !c.layer[0] && c.layer[1] == LAYER_WINDOW && c.layer[2] == LAYER_WINDOW && !c.layer[3] && !c.layer[21]);
     buf_release(&w);
 }
 
@@ -156,6 +171,13 @@ static void newer_spellings_are_read(void **state)
     c = parse("{\"model_type\":\"gpt2\",\"resid_pdrop\":0,\"embd_pdrop\":0.2,\"attn_pdrop\":0,\"col\\u001bour\":\"blue\"}", &w);
     assert_string_equal(w.data, "config.json: embd_pdrop: 0.2 differs from resid_pdrop 0, which is used for both in training\n"
                                 "config.json: col?our: unknown key, not used\n");
+    buf_clear(&w);
+    c = parse(MODERN ",\"layer_types\":[\"sliding_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"],\"local_attention\":7,"
+              "\"rope_parameters\":{\"full_attention\":{\"rope_theta\":70,\"rope_type\":\"default\"},\"sliding_attention\":{\"rope_theta\":50,\"rope_type\":\"default\"}}}", &w);
+    assert_int_equal(w.len, 0);
+    assert_true(c.window == 4 && c.rope.theta == 70 && c.rope_local_theta == 50 && c.layer[0] == LAYER_WINDOW && !c.layer[1] && !c.layer[2] && c.layer[3] == LAYER_WINDOW);
+    c = parse(MODERN ",\"global_attn_every_n_layers\":1,\"local_rope_theta\":null}", &w);
+    assert_true(!c.window && !c.layer[1] && c.rope_local_theta == 0 && !w.len);
     buf_release(&w);
 }
 
@@ -186,6 +208,9 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"mixtral\",\"mlp_bias\":true}", ERR_UNSUPPORTED, { "mlp_bias" } },
         { "{\"model_type\":\"llama\",\"partial_rotary_factor\":0.01}", ERR_FORMAT, { "1 numbers of a head turn" } },
         { "{\"model_type\":\"llama\",\"partial_rotary_factor\":1.5}", ERR_RANGE, { "rope_share is 1.5" } },
+        { MODERN ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", ERR_UNSUPPORTED, { "rope.kind is 1, modernbert has 0" } },
+        { MODERN ",\"hidden_activation\":\"relu\"}", ERR_UNSUPPORTED, { "hidden_activation is 'relu'", "gelu" } },
+        { MODERN ",\"local_attention\":-1}", ERR_RANGE, { "local_attention" } },
         { "{\"model_type\":\"llama\",\"hidden_act\":\"relu\"}", ERR_UNSUPPORTED, { "hidden_act is 'relu'", "silu" } },
         { "{\"model_type\":\"llama\",\"final_logit_softcapping\":30.0}", ERR_UNSUPPORTED, { "final_logit_softcapping", "soft cap" } },
         { "{\"model_type\":\"llama\",\"attn_logit_softcapping\":50.0}", ERR_UNSUPPORTED, { "attn_logit_softcapping" } },
@@ -303,6 +328,7 @@ static void written_files_read_back_the_same(void **state)
         "\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"truncate\":false,\"original_max_position_embeddings\":16}}",
         OURS_MOE ",\"shared_expert_intermediate_size\":8,\"shared_expert_gate\":true,\"routed_scaling_factor\":2,\"mlp_only_layers\":[1]}",
         OURS ",\"parallel_residual\":true,\"norm\":\"layernorm\",\"norm_gain\":false,\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1.5,2,3],\"long_factor\":[2,4,5,6.25]}}",
+        modernbert, MODERN ",\"global_attn_every_n_layers\":1}", MODERN ",\"local_attention\":1,\"norm_bias\":true,\"mlp_bias\":true,\"attention_bias\":true,\"hidden_activation\":\"silu\"}",
         "{\"model_type\":\"olmoe\",\"router_z_loss_coef\":0.001,\"dropout\":0.1,\"rope_theta\":123456789.125,\"rms_norm_eps\":1e-12}",
         "{\"model_type\":\"gpt2\",\"n_inner\":100,\"activation_function\":\"gelu\",\"tie_word_embeddings\":false,\"embd_pdrop\":0.3,\"resid_pdrop\":0.3}",
     };

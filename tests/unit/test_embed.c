@@ -38,7 +38,7 @@ static float difference(const float *a, const float *b, int n)
 static void the_mean_is_transformers(void **state)
 {
     (void)state;
-    static const char *const names[] = { "bert", "distilbert", "roberta", "xlm_roberta" };
+    static const char *const names[] = { "bert", "distilbert", "roberta", "xlm_roberta", "modernbert" };
     for (size_t m = 0; m < sizeof names / sizeof *names; m++) {
         char path[100];
         struct safetensors *want;

@@ -20,11 +20,6 @@
 #define TOLERANCE 1e-4
 #define N_PROMPT 2
 
-/* Skipped, and said so.  One of these that loads is a failure: take it off the list. */
-static const char *const not_yet[] = {
-    "modernbert",
-};
-
 static struct pool *pool;
 static struct err err;
 #define OK(expr)                              \
@@ -126,25 +121,6 @@ static float difference(const float *a, const float *b, int64_t n)
         if (!(fabsf(a[i] - b[i]) <= most))        /* NaN too */
             most = fabsf(a[i] - b[i]);
     return most;
-}
-
-static bool is_not_yet(const char *name)
-{
-    for (size_t i = 0; i < sizeof not_yet / sizeof *not_yet; i++)
-        if (!strcmp(not_yet[i], name))
-            return true;
-    return false;
-}
-
-static void skip_not_yet(const char *name)
-{
-    struct config c;
-    char path[200];
-    snprintf(path, sizeof path, FOLDER "/%s", name);
-    if (config_load(&c, path, NULL, &err) == 0)
-        fail_msg("%s loads now: take it off the list not_yet", name);
-    print_message("not yet, skipped: %s: %s\n", name, err.msg);
-    skip();
 }
 
 /* ---- what is shown of each ---- */
@@ -309,8 +285,6 @@ static void same_logits_from_the_engine(void **state)
 {
     struct fcase f;
     char path[200];
-    if (is_not_yet(*state))
-        skip_not_yet(*state);
     open_family(&f, *state);
     snprintf(path, sizeof path, FOLDER "/%s", f.name);
     for (int i = 0; i < N_PROMPT; i++) {
@@ -382,8 +356,6 @@ static void written_back_as_it_was_read(void **state)
 {
     struct fcase f;
     char path[] = "/tmp/lathe-families-XXXXXX";
-    if (is_not_yet(*state))
-        skip_not_yet(*state);
     open_family(&f, *state);
     check_config_text(&f);
     struct store s = { f.l, mem_alloc_array((size_t)f.l->n_weight, sizeof *s.w) };
@@ -451,8 +423,6 @@ static double sum_of_choices(const struct trained *t)
 static void the_loss_climbs_as_steeply_as_the_gradient_says(void **state)
 {
     struct fcase f;
-    if (is_not_yet(*state))
-        skip_not_yet(*state);
     open_family(&f, *state);
     struct trained t = { .T = f.prompt[0].T, .ids = f.prompt[0].ids };
     const struct decoder_opts o = { .use = DECODER_TRAIN, .compute = DT_F32, .recompute = RECOMPUTE_CHEAP, .ctx = t.T };
@@ -504,8 +474,6 @@ static void same_logits_as_transformers(void **state)
     const char *name = *state;
     struct fcase f;
     struct share s = { 0 };
-    if (is_not_yet(name))
-        skip_not_yet(name);
     open_family(&f, name);
     for (int i = 0; i < N_PROMPT; i++)
         check_fp32(&f, i);

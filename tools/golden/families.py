@@ -166,6 +166,12 @@ CASES = {
                                   "num_attention_heads": 4, "max_position_embeddings": 64, "local_attention": 18,
                                   "global_attn_every_n_layers": 3, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
                                   "norm_eps": EPS, "cls_token_id": 1, "sep_token_id": 2}, {"pool": "cls"}),
+    "modernbert_biases": ("modernbert", {"vocab_size": V, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 4,
+                                         "num_attention_heads": 3, "max_position_embeddings": 64, "local_attention": 11,
+                                         "global_attn_every_n_layers": 2, "pad_token_id": 0, "bos_token_id": 1,
+                                         "eos_token_id": 2, "norm_eps": EPS, "cls_token_id": 1, "sep_token_id": 2,
+                                         "attention_bias": True, "mlp_bias": True, "norm_bias": True,
+                                         "hidden_activation": "silu"}, {"pool": "mean", "older": True}),
 }
 
 
@@ -207,11 +213,13 @@ def older(c):
         c["sliding_window_pattern"] = c.pop("_sliding_window_pattern")
     scaling = c.pop("rope_parameters", None)
     if scaling and "full_attention" in scaling:
-        c["rope_local_base_freq"] = scaling["sliding_attention"]["rope_theta"]
+        local = "local_rope_theta" if c["model_type"] == "modernbert" else "rope_local_base_freq"
+        c[local] = scaling["sliding_attention"]["rope_theta"]
         scaling = scaling["full_attention"]
     if scaling:
         scaling = dict(scaling)
-        c["rotary_emb_base" if c["model_type"] == "gpt_neox" else "rope_theta"] = scaling.pop("rope_theta")
+        theta = {"gpt_neox": "rotary_emb_base", "modernbert": "global_rope_theta"}.get(c["model_type"], "rope_theta")
+        c[theta] = scaling.pop("rope_theta")
         partial = scaling.pop("partial_rotary_factor", None)
         if partial is not None:
             c["rotary_pct" if c["model_type"] == "gpt_neox" else "partial_rotary_factor"] = partial

@@ -21,7 +21,7 @@ CASES = """
     llama_llama3 llama_tied_biases llama_linear llama_yarn_tied mixtral_linear_tied qwen2_yarn_tied
     qwen2_moe_linear_tied qwen3_yarn_tied qwen3_moe olmo_clip olmo2_yarn_tied olmoe gemma gemma2 gemma3_text_older
     phi3_longrope phi3_window_tied smollm3_tied gpt2_untied gpt_neox gpt_oss deepseek_v2 deepseek_v3 bert roberta
-    distilbert
+    distilbert modernbert
 """.split()
 
 
@@ -41,6 +41,8 @@ def add_keys(load):
             h["n_ctx"] = h["n_positions"]
         if h["model_type"] == "gpt_neox":
             h["rotary_pct"] = h["rope_parameters"].get("partial_rotary_factor", 1.0)
+        if h["model_type"] == "modernbert":
+            h["layer_norm_eps"] = h["norm_eps"]
         if h["model_type"] == "deepseek_v3":
             h["scoring_func"] = "sigmoid"
         return h
