@@ -159,7 +159,8 @@ struct lathe_sampling {
     uint64_t seed;
     int reserved[8];
 };
-/* Draws from logits[n_vocabulary]; position: of the token that is drawn.  The same seed and position give the same draw. */
+/* Draws from logits[n_vocabulary]; position: of the token that is drawn.  The same seed and position give the same draw.
+ * An id that the tokenizer has nothing for is never drawn. */
 LATHE_API int lathe_sample(struct lathe_model *m, const float *logits, const struct lathe_sampling *s, uint64_t position, int32_t *id,
                            struct lathe_error *err);
 

@@ -456,8 +456,7 @@ static int check_sampling(const struct lathe_sampling *s, struct err *err)
 static int sample(struct lathe_model *m, const float *logits, const struct lathe_sampling *s, uint64_t position, int32_t *id, struct err *err)
 {
     const struct sampling p = { .temperature = s->temperature, .top_k = s->top_k, .top_p = s->top_p > 0 ? s->top_p : 1, .seed = s->seed };
-    const struct tok *t = engine_tok(m->engine);
-    const int drawn = sample_token(logits, t ? tok_vocab_size(t) : engine_config(m->engine)->vocab_size, &p, position, m->scratch);
+    const int drawn = sample_token(logits, sample_ids(engine_tok(m->engine), engine_config(m->engine)->vocab_size), &p, position, m->scratch);
     if (drawn < 0)
         return ERR(err, NUMERIC, "the model gave values that are not numbers at position %llu", (unsigned long long)position);
     *id = drawn;

@@ -3,16 +3,37 @@
 #include <stdlib.h>
 #include "base/rng.h"
 
-static int argmax(const float *x, int n)
+struct sample_ids sample_ids(const struct tok *t, int vocab_size)
 {
-    int best = 0;
-    for (int i = 0; i < n; i++) {
-        if (x[i] != x[i])
-            return -1;
-        if (x[i] > x[best])
-            best = i;
-    }
+    struct sample_ids ids = { .n = vocab_size };
+    if (t)
+        ids.n = tok_vocab_size(t), ids.gap = tok_gaps(t, &ids.n_gap);
+    return ids;
+}
+
+/* Where a run of ids ends: at the next gap, n_seen of which are behind, or after the last id. */
+static int run_end(struct sample_ids ids, int n_seen) { return n_seen < ids.n_gap && ids.gap[n_seen] < ids.n ? ids.gap[n_seen] : ids.n; }
+
+static int argmax(const float *x, struct sample_ids ids)
+{
+    int best = -1;
+    for (int i = 0, k = 0; i < ids.n; i++, k++)               /* past a gap */
+        for (const int end = run_end(ids, k); i < end; i++) {
+            if (x[i] != x[i])
+                return -1;
+            if (best < 0 || x[i] > x[best])
+                best = i;
+        }
     return best;
+}
+
+static int list_ids(struct sample_ids ids, int32_t *out)
+{
+    int n = 0;
+    for (int i = 0, k = 0; i < ids.n; i++, k++)
+        for (const int end = run_end(ids, k); i < end; i++)
+            out[n++] = i;
+    return n;
 }
 
 /* Is token a before b: larger logit, then lower id. */
@@ -30,25 +51,24 @@ static void sift(const float *x, int32_t *heap, int n, int i)
 }
 
 /* A heap of all ids gives them in order, as many as are needed: the tail of the vocabulary is never sorted. */
-int sample_token(const float *logits, int n, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
+int sample_token(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
 {
-    const int best = argmax(logits, n);
+    const int best = argmax(logits, ids);
     if (best < 0 || s->temperature <= 0 || s->top_k == 1)
         return best;
     const double max = (double)logits[best], inverse = 1 / s->temperature;
     const double u = rng_uniform(rng_key(s->seed, "sample"), position);
     double total = 0;
     int32_t *heap = scratch.id;
-    for (int i = 0; i < n; i++)
-        heap[i] = i;
+    const int n = list_ids(ids, heap);
+    if (s->top_k <= 0 || s->top_k >= n)                /* before the heap gives them another order */
+        for (int i = 0; i < n; i++)
+            total += exp(((double)logits[heap[i]] - max) * inverse);
     for (int i = n / 2 - 1; i >= 0; i--)
         sift(logits, heap, n, i);
     /* the chosen ones are taken off the heap's top and kept behind its end, the first at n - 1 */
     const int limit = s->top_k > 0 && s->top_k < n ? s->top_k : n;
     double mass = 0;
-    if (limit == n)
-        for (int i = 0; i < n; i++)
-            total += exp(((double)logits[i] - max) * inverse);
     int taken = 0;
     if (limit < n) {                                   /* top-k first: its mass is what top-p is a share of */
         for (; taken < limit; taken++) {

@@ -4,12 +4,18 @@
 #ifndef INFER_SAMPLE_H
 #define INFER_SAMPLE_H
 #include <stdint.h>
+#include "model/tok.h"
+
+/* Ids that may be drawn: 0 .. n-1, but none of the gaps, which are ascending. */
+struct sample_ids { int n; const int32_t *gap; int n_gap; };
+/* Of a model of vocab_size rows of logits: those that stand for a text.  t may be NULL: all. */
+struct sample_ids sample_ids(const struct tok *t, int vocab_size);
 
 struct sampling { double temperature; int top_k; double top_p; uint64_t seed; };      /* temperature 0: the largest; top_k 0, top_p 1: off */
 
-/* scratch: n of each.  Order of the steps, as in Hugging Face's generate: temperature, top-k, top-p, draw.  Among equal
- * logits the lower id comes first.  -1 when a logit is NaN. */
+/* scratch: ids.n of each.  Order of the steps, as in Hugging Face's generate: temperature, top-k, top-p, draw.  Among equal
+ * logits the lower id comes first.  -1 when a logit is NaN, or there is no id. */
 struct sample_scratch { int32_t *id; float *p; };
-int sample_token(const float *logits, int n, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
+int sample_token(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
 
 #endif

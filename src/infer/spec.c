@@ -19,7 +19,8 @@ struct draft_model { struct engine *e; int32_t *held; int n_held, n_same; };    
 struct spec {
     struct engine *e;
     struct draft_model model;
-    int lookup, most, n_vocab;
+    int lookup, most;
+    struct sample_ids ids;
     bool always;
     struct sample_scratch scratch;
     int32_t *text;                           /* [ctx + 1] */
@@ -87,7 +88,7 @@ static int model_draft(struct spec *s, const struct sampling *sampling, int most
     most = most <= ctx - s->n_text ? most : ctx - s->n_text + 1;
     TRY(model_follow(s, &logits, err));
     for (int i = 0; i < most; i++) {
-        const int32_t id = sample_token(logits, s->n_vocab, sampling, (uint64_t)m->n_held, s->scratch);
+        const int32_t id = sample_token(logits, s->ids, sampling, (uint64_t)m->n_held, s->scratch);
         if (id < 0)
             return i;
         s->draft[i] = id;
@@ -222,7 +223,7 @@ int spec_next(struct spec *s, const struct sampling *sampling, int most, int32_t
     if (!s->n_row)
         TRY(step(s, sampling, most, err));
     const float *logits = s->logits + (size_t)s->row * (size_t)engine_config(s->e)->vocab_size;
-    *id = sample_token(logits, s->n_vocab, sampling, (uint64_t)s->n_text, s->scratch);
+    *id = sample_token(logits, s->ids, sampling, (uint64_t)s->n_text, s->scratch);
     if (*id < 0)
         return ERR(err, NUMERIC, "the model gave values that are not numbers at position %d", s->n_text);
     s->text[s->n_text++] = *id;
@@ -290,7 +291,7 @@ static int set_up(struct spec *s, const struct spec_opts *o, struct err *err)
 {
     const int V = engine_config(o->e)->vocab_size, rows = engine_n_logits(o->e) < engine_step_tokens(o->e) ? engine_n_logits(o->e) : engine_step_tokens(o->e);
     s->e = o->e, s->always = o->always;
-    s->n_vocab = engine_tok(o->e) ? tok_vocab_size(engine_tok(o->e)) : V;
+    s->ids = sample_ids(engine_tok(o->e), V);
     s->most = rows - 1 < SPEC_MAX ? rows - 1 : SPEC_MAX;
     s->lookup = o->lookup;
     static const double at_first[N_KIND] = { 0.7, 0.2, 0.4, 0.6 };      /* the more was alike, the more often it goes on alike */

@@ -56,6 +56,7 @@ void tok_free(struct tok *t)
         return;
     buf_release(&t->bytes);
     mem_free(t->entry);
+    mem_free(t->gap);
     mem_free(t->merge);
     mem_free(t->slot);
     mem_free(t->maybe);
@@ -511,6 +512,7 @@ int tok_piece(struct tok_run *r, const char *s, size_t n)
 /* ---- decoding ---- */
 
 int tok_vocab_size(const struct tok *t) { return t->n_entry; }
+const int32_t *tok_gaps(const struct tok *t, int *n) { *n = t->n_gap; return t->gap; }
 int tok_eot(const struct tok *t) { return t->eot; }
 int tok_bos(const struct tok *t) { return t->bos; }
 
@@ -650,8 +652,25 @@ static int add_specials(struct tok *t, struct err *err)
     return rc;
 }
 
+/* The last entry is one that is used. */
+static int find_gaps(struct tok *t, const char *name, struct err *err)
+{
+    int n = 0;
+    while (t->n_entry && !t->entry[t->n_entry - 1].used)
+        t->n_entry--;
+    for (int i = 0; i < t->n_entry; i++)
+        n += !t->entry[i].used;
+    if (n && !(t->gap = mem_alloc_array((size_t)n, sizeof *t->gap)))
+        return ERR(err, NOMEM, "%s: no memory for its gaps", name);
+    for (int i = 0; i < t->n_entry; i++)
+        if (!t->entry[i].used)
+            t->gap[t->n_gap++] = i;
+    return 0;
+}
+
 int tok_finish(struct tok *t, const char *name, struct err *err)
 {
+    TRY(find_gaps(t, name, err));
     if (!t->n_entry)
         return ERR(err, FORMAT, "%s: the vocabulary is empty", name);
     if (!t->word)

@@ -41,7 +41,10 @@ int tok_encode_marked(const struct tok *t, const char *text, const char *input, 
 /* Appends the text of the ids, special tokens as they are written; an id outside the vocabulary is ERR_RANGE. */
 int tok_decode(const struct tok *t, const int32_t *ids, size_t n, struct buf *out, struct err *err);
 
-int tok_vocab_size(const struct tok *t);              /* one more than the largest id */
+int tok_vocab_size(const struct tok *t);              /* one more than the largest id that stands for something */
+/* Ids below that stand for nothing, ascending: those that the file leaves out, and those that GGUF's converter filled up with
+ * [PAD<id>].  A model must not say them. */
+const int32_t *tok_gaps(const struct tok *t, int *n);
 const char *tok_kind(const struct tok *t);            /* "byte-level BPE", "BPE", "Unigram", "WordPiece" */
 const char *tok_bytes(const struct tok *t, int id, size_t *n);        /* what the token adds to a text; NULL for an id that is not used */
 int tok_special(const struct tok *t, const char *text);               /* id of a special token, -1 if there is none */

@@ -71,6 +71,7 @@ struct tok {
     struct buf bytes;
     struct tok_entry *entry; int n_entry, cap_entry;
     int id_end;                                           /* ids must be below: what the file's number of tokens can explain; 0: TOK_VOCAB_MAX */
+    int32_t *gap; int n_gap;                              /* ids below n_entry that are not used */
     struct tok_merge *merge; int n_merge, cap_merge;
     struct tok_slot *slot; uint32_t slot_mask;
     uint64_t *maybe;                                      /* a bit for each hash of a pair: most pairs that do not merge end here */

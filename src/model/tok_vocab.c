@@ -1,5 +1,6 @@
 /* tok_vocab.c - a tokenizer from a list of pieces, as SentencePiece and GGUF have it. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -8,6 +9,13 @@
 #include "model/tok_pre_names.h"
 
 #define LINES_SPLIT LINES_PATTERN
+
+/* What llama.cpp's converter writes for an id that nothing has. */
+static bool is_filler(const struct tok_piece *p, int id)
+{
+    char filler[24];
+    return p->type == TOK_PIECE_UNUSED && p->n == (size_t)snprintf(filler, sizeof filler, "[PAD%d]", id) && !memcmp(p->text, filler, p->n);
+}
 
 static int set_piece(struct tok *t, const struct tok_vocab *v, int id, struct buf *b, struct err *err)
 {
@@ -31,6 +39,7 @@ static int set_piece(struct tok *t, const struct tok_vocab *v, int id, struct bu
     TRY(tok_set_entry(t, id, b->data, b->len, special, err));
     const bool hidden = special || p->type == TOK_PIECE_UNUSED || !p->n || (as_is && t->byte_level) || (p->type == TOK_PIECE_USER && t->model == TOK_MODEL_BPE);
     t->entry[id].hidden = hidden;
+    t->entry[id].used = !is_filler(p, id);
     if (hidden && b->len == 1 && t->byte_level && t->byte_id[(unsigned char)b->data[0]] == id)
         t->byte_id[(unsigned char)b->data[0]] = -1;
     if (p->type == TOK_PIECE_USER && t->model == TOK_MODEL_BPE)

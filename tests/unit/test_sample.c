@@ -53,7 +53,7 @@ static void a_draw_is_what_the_definition_says(void **state)
         const struct sampling s = { .temperature = temperatures[draw / 6 % 4], .top_k = top_ks[draw / 24 % 5], .top_p = top_ps[draw / 120 % 4], .seed = draw };
         for (int i = 0; i < n; i++)
             logits[i] = (float)(int)(rng_uniform(3, draw * N_MAX + (uint64_t)i) * 40) / 4;      /* some are equal */
-        const int got = sample_token(logits, n, &s, draw, (struct sample_scratch){ id, p }), want = by_definition(logits, n, &s, draw);
+        const int got = sample_token(logits, (struct sample_ids){ .n = n }, &s, draw, (struct sample_scratch){ id, p }), want = by_definition(logits, n, &s, draw);
         if (got != want)
             fail_msg("draw %d of %d: token %d, expected %d (temperature %g, top-k %d, top-p %g)", (int)draw, n, got, want, s.temperature, s.top_k, s.top_p);
     }
@@ -65,7 +65,35 @@ static void logits_that_are_not_numbers_give_none(void **state)
     float logits[3] = { 1, NAN, 2 }, p[3];
     int32_t id[3];
     for (int i = 0; i < 3; i++)
-        assert_int_equal(sample_token(logits, 3, &(struct sampling){ .temperature = i, .top_p = 1 }, 0, (struct sample_scratch){ id, p }), -1);
+        assert_int_equal(sample_token(logits, (struct sample_ids){ .n = 3 }, &(struct sampling){ .temperature = i, .top_p = 1 }, 0, (struct sample_scratch){ id, p }), -1);
+}
+
+/* The draws are those from the other ids alone. */
+static void gaps_are_never_drawn(void **state)
+{
+    (void)state;
+    static const double temperatures[] = { 0, 0.5, 4 }, top_ps[] = { 1, 0.7 };
+    static const int top_ks[] = { 0, 1, 7 };
+    float logits[N_MAX], without[N_MAX], p[N_MAX];
+    int32_t id[N_MAX], gap[N_MAX], kept[N_MAX];
+    const struct sample_scratch scratch = { id, p };
+    for (uint64_t draw = 0; draw < 2000; draw++) {
+        const int n = 1 + (int)(draw % N_MAX);
+        int n_gap = 0, n_kept = 0;
+        for (int i = 0; i < n; i++) {
+            const bool is_gap = rng_uniform(5, draw * N_MAX + (uint64_t)i) < (draw % 3 ? 0.3 : 0.9);
+            logits[i] = is_gap ? draw % 2 ? NAN : 1000 : (float)rng_normal(6, draw * N_MAX + (uint64_t)i);
+            if (is_gap)
+                gap[n_gap++] = i;
+            else
+                without[n_kept] = logits[i], kept[n_kept++] = i;
+        }
+        const struct sampling s = { .temperature = temperatures[draw % 3], .top_k = top_ks[draw / 3 % 3], .top_p = top_ps[draw / 9 % 2], .seed = draw };
+        const int got = sample_token(logits, (struct sample_ids){ n, gap, n_gap }, &s, draw, scratch), i = sample_token(without, (struct sample_ids){ .n = n_kept }, &s, draw, scratch);
+        assert_int_equal(got, n_kept ? kept[i] : -1);
+        gap[n_gap++] = n;                                  /* beyond the vocabulary: of no meaning */
+        assert_int_equal(sample_token(logits, (struct sample_ids){ n, gap, n_gap }, &s, draw, scratch), got);
+    }
 }
 
 int main(void)
@@ -73,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_draw_is_what_the_definition_says),
         cmocka_unit_test(logits_that_are_not_numbers_give_none),
+        cmocka_unit_test(gaps_are_never_drawn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

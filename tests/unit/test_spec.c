@@ -5,7 +5,9 @@
 #include <cmocka.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/spec.h"
@@ -49,7 +51,7 @@ static void plain(struct engine *e, const struct sampling *s, int32_t *ids, int 
     const float *logits;
     OK(engine_feed(e, 0, 0, ids, n, &logits, &err));
     for (;;) {
-        ids[n] = sample_token(logits, V, s, (uint64_t)n, scratch);
+        ids[n] = sample_token(logits, (struct sample_ids){ .n = V }, s, (uint64_t)n, scratch);
         assert_true(ids[n] >= 0);
         if (n == ctx)
             break;
@@ -221,6 +223,56 @@ static void a_lookup_finds_the_longest_and_then_the_latest(void **state)
 static int setup(void **state) { return (void)state, pool_new(&pool, 2, &err); }
 static int teardown(void **state) { return (void)state, pool_free(pool), 0; }
 
+static void copy_file(const char *from, const char *dir, const char *name)
+{
+    char path[200];
+    struct buf b;
+    buf_init(&b);
+    snprintf(path, sizeof path, "%s/%s", from, name);
+    OK(file_read(path, 1 << 24, &b, &err));
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    OK(file_write_all(path, b.data, b.len, &err));
+    buf_release(&b);
+}
+
+/* Models have more rows of logits than their tokenizers have tokens, and vocabularies have ids that nothing has. */
+static void a_token_that_the_vocabulary_lacks_is_never_drawn(void **state)
+{
+    (void)state;
+    static const char tokenizer[] = "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":3,\"b\":4,\"c\":7,\"d\":20,\"e\":21},\"merges\":[]},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},"
+                                    "\"added_tokens\":[{\"id\":12,\"content\":\"<x>\",\"special\":true}]}";
+    static const char from[] = "tests/golden/families/llama_linear";
+    char dir[] = "/tmp/lathe-spec-XXXXXX", path[100];
+    assert_non_null(mkdtemp(dir));
+    copy_file(from, dir, "config.json");
+    copy_file(from, dir, "model.safetensors");
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    OK(file_write_all(path, tokenizer, sizeof tokenizer - 1, &err));
+    struct engine *e;
+    struct spec *s;
+    const struct engine_opts o = { .n_slot = 1, .ctx = CTX, .step_tokens = 32, .n_logits = SPEC_N_LOGITS };
+    OK(engine_new(&e, dir, &o, pool, &err));
+    assert_int_equal(tok_vocab_size(engine_tok(e)), 22);
+    const struct spec_opts drafts = { .e = e, .draft = dir, .pool = pool, .always = true };
+    OK(spec_new(&s, &drafts, &err));
+    bool seen[22] = { false };
+    for (size_t i = 0; i < N_SAMPLING; i++) {
+        OK(spec_feed(s, &(int32_t){ 3 }, 1, &err));
+        while (!spec_full(s)) {
+            int32_t id;
+            size_t n;
+            OK(spec_next(s, &samplings[i], INT_MAX, &id, &err));
+            assert_non_null(tok_bytes(engine_tok(e), id, &n));
+            seen[id] = true;
+        }
+        spec_begin(s, &(int32_t){ -1 }, 1);
+    }
+    assert_true(seen[3] && seen[4] && seen[7] && seen[12] && seen[20] && seen[21]);
+    spec_free(s);
+    engine_free(e);
+    OK(file_remove_tree(dir, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +283,7 @@ int main(void)
         cmocka_unit_test(no_draft_goes_beyond_what_is_asked_for),
         cmocka_unit_test(a_draft_model_of_another_vocabulary_is_refused),
         cmocka_unit_test(a_text_longer_than_its_positions_is_refused),
+        cmocka_unit_test(a_token_that_the_vocabulary_lacks_is_never_drawn),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
