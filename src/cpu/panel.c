@@ -1,6 +1,7 @@
 /* panel.c - sizes of panels and of quantised activations. */
 #include "cpu/kernels.h"
 #include <assert.h>
+#include <string.h>
 
 static const struct { const char *name; int k; size_t bytes; } panels[N_PANEL_TYPE] = {
 #define PANEL_TYPE(name, k, bytes, what) { #name, k, bytes },
@@ -55,6 +56,17 @@ size_t a8_at(int64_t k)
 {
     assert(k >= 0 && k % 64 == 0);
     return (size_t)(k / A8_BLOCK) * A8_BLOCK_BYTES;
+}
+
+void a8_read(const void *row, int64_t k0, int n, float *x)
+{
+    assert(k0 >= 0 && k0 % A8_BLOCK == 0);
+    for (int i = 0; i < n; i++) {
+        const char *block = (const char *)row + (size_t)((k0 + i) / A8_BLOCK) * A8_BLOCK_BYTES;
+        float d;
+        memcpy(&d, block + A8_BLOCK, sizeof d);
+        x[i] = d * (float)(int8_t)block[i % A8_BLOCK];
+    }
 }
 
 size_t a8_row_bytes(int64_t K)

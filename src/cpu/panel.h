@@ -33,6 +33,8 @@ size_t panel_bytes(enum panel_type t, int64_t K, int64_t N);
 
 #define A8_BLOCK 32
 #define A8_BLOCK_BYTES 48
+/* Elements k0 .. k0+n-1 of a row; k0 is a multiple of 32. */
+void a8_read(const void *row, int64_t k0, int n, float *x);
 /* An odd number of cache lines, so that rows side by side do not compete for the same places of a cache. */
 size_t a8_row_bytes(int64_t K);
 size_t a8_at(int64_t k);      /* where column k, a multiple of 64, begins in a row */

@@ -137,12 +137,16 @@ static const float *of_file(const struct importance *m, const char *name, int64_
 static void add_row(struct matrix *x, int64_t expert, const struct tensor *t, int64_t row)
 {
     const enum cpu_type type = t->dtype == DT_BF16 ? TYPE_BF16 : TYPE_F32;
-    const char *from = (const char *)t->data + type_bytes(type, row * x->columns);
+    const bool a8 = t->dtype == DT_A8;
+    const char *from = (const char *)t->data + (a8 ? (size_t)row * a8_row_bytes(x->columns) : type_bytes(type, row * x->columns));
     double *sum = x->sum + expert * x->columns;
     for (int64_t k = 0; k < x->columns; k += 64) {
         const int64_t n = x->columns - k < 64 ? x->columns - k : 64;
         float v[64];
-        type_dequantize(type, n, from + type_bytes(type, k), v);
+        if (a8)
+            a8_read(from, k, (int)n, v);
+        else
+            type_dequantize(type, n, from + type_bytes(type, k), v);
         for (int64_t i = 0; i < n; i++)
             sum[k + i] += (double)v[i] * (double)v[i];
     }
@@ -152,7 +156,7 @@ static void add_row(struct matrix *x, int64_t expert, const struct tensor *t, in
 static void watch(void *ctx, const struct graph *g, const struct node *n, const struct step *step)
 {
     struct importance *m = ctx;
-    if (n->op != OP_linear && n->op != OP_expert_linear)
+    if (n->op != OP_linear && n->op != OP_expert_linear && n->op != OP_linear_act)
         return;
     const struct tensor *in = &g->tensor[n->in[0]], *w = &g->tensor[n->in[1]];
     struct matrix *x = NULL;
@@ -160,7 +164,7 @@ static void watch(void *ctx, const struct graph *g, const struct node *n, const 
         x = strcmp(m->matrix[i].weight, w->name) ? NULL : &m->matrix[i];
     if (!x || tensor_cols(in) != x->columns)
         return;
-    if (n->op == OP_linear) {
+    if (w->rank == 2) {
         for (int64_t i = 0; i < tensor_rows(in, step->T, step->S); i++)
             add_row(x, 0, in, i);
         return;

@@ -41,6 +41,40 @@ static int linear(const struct recorder *r, int x, int layer, const char *name, 
     return graph_linear(r->g, x, weight(r, layer, w), weight(r, layer, b), add, r->o->compute, label, r->err);
 }
 
+/* What to write for one product alone, the one with weight w. */
+static enum dtype form_for(const struct recorder *r, int w) { return w >= 0 && r->g->tensor[w].panels.n_segment ? graph_form(r->g, w) : r->act; }
+
+static enum dtype form(const struct recorder *r, int layer, const char *name)
+{
+    char w[32];
+    assert(strlen(name) < sizeof w - 2);
+    snprintf(w, sizeof w, "%.28s.w", name);
+    return form_for(r, weight(r, layer, w));
+}
+
+/* The first half of an MLP, its weights named "prefix...": up to the product with "prefix down".  route: of experts, or NULL. */
+static int activated(const struct recorder *r, int x, int layer, const char *prefix, const struct routed *route, int scale)
+{
+    static const enum op ops[N_ACT_KIND] = { [ACT_GELU] = OP_gelu, [ACT_GELU_TANH] = OP_gelu_tanh, [ACT_SWIGLU] = OP_swiglu,
+                                             [ACT_GEGLU] = OP_geglu, [ACT_GEGLU_TANH] = OP_geglu_tanh, [ACT_SWIGLU_CLAMPED] = OP_swiglu_clamped };
+    const enum op act = ops[r->c->act];
+    char name[32], label[48];
+    const char *up = config_gated(r->c) ? "gate_up" : "up";
+    snprintf(name, sizeof name, "%s%s.w", prefix, up);
+    const int w = weight(r, layer, name);
+    snprintf(name, sizeof name, "%s%s.b", prefix, up);
+    const int b = weight(r, layer, name);
+    snprintf(label, sizeof label, "%d.%sact", layer, prefix);
+    snprintf(name, sizeof name, "%sdown", prefix);
+    if (w >= 0 && graph_fuses(r->g, act, w))
+        return graph_linear_act(r->g, act, x, w, b, route, scale, form(r, layer, name), label, r->err);
+    char h_label[48];
+    snprintf(h_label, sizeof h_label, "%d.%s%s", layer, prefix, up);
+    const int h = route ? graph_expert_linear(r->g, x, w, b, route, true, r->o->compute, h_label, r->err)
+                        : graph_linear(r->g, x, w, b, -1, r->o->compute, h_label, r->err);
+    return graph_act(r->g, act, h, scale, r->act, label, r->err);
+}
+
 static bool drops(const struct recorder *r) { return r->o->use == DECODER_TRAIN && r->c->dropout > 0; }
 
 /* ---- the end of a residual branch, 1 or 2 of a layer: onto the stream, with its norm and dropout between or after ---- */
@@ -154,19 +188,9 @@ static int attention(const struct recorder *r, int x, int layer, int stream)
     return branch(r, o, layer, "o", 1, stream);
 }
 
-static enum op act_op(const struct config *c)
-{
-    static const enum op ops[N_ACT_KIND] = { [ACT_GELU] = OP_gelu, [ACT_GELU_TANH] = OP_gelu_tanh, [ACT_SWIGLU] = OP_swiglu,
-                                             [ACT_GEGLU] = OP_geglu, [ACT_GEGLU_TANH] = OP_geglu_tanh, [ACT_SWIGLU_CLAMPED] = OP_swiglu_clamped };
-    return ops[c->act];
-}
-
 static int mlp(const struct recorder *r, int x, int layer, int stream)
 {
-    char label[48];
-    const int h = linear(r, x, layer, config_gated(r->c) ? "gate_up" : "up", -1);
-    snprintf(label, sizeof label, "%d.act", layer);
-    return branch(r, graph_act(r->g, act_op(r->c), h, -1, r->act, label, r->err), layer, "down", 2, stream);
+    return branch(r, activated(r, x, layer, "", NULL, -1), layer, "down", 2, stream);
 }
 
 /* The expert that every token has, added to `sum` (-1: nothing). */
@@ -178,9 +202,7 @@ static int shared_expert(const struct recorder *r, int x, int layer, int sum)
         snprintf(label, sizeof label, "%d.shared.gate", layer);
         TRY(gate = graph_sigmoid(r->g, linear(r, x, layer, "shared_gate", -1), label, r->err));
     }
-    const int h = linear(r, x, layer, config_gated(r->c) ? "shared.gate_up" : "shared.up", -1);
-    snprintf(label, sizeof label, "%d.shared.act", layer);
-    return linear(r, graph_act(r->g, act_op(r->c), h, gate, r->act, label, r->err), layer, "shared.down", sum);
+    return linear(r, activated(r, x, layer, "shared.", NULL, gate), layer, "shared.down", sum);
 }
 
 static int experts(const struct recorder *r, int x, int layer, int stream)
@@ -193,12 +215,8 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     const int correction = r->c->router_correction ? weight(r, layer, "correction") : -1;
     TRY(graph_route(r->g, logits, correction, &r->d->route, &route, label, r->err));
     r->d->stats[r->d->n_stats++] = route.stats;
-    snprintf(label, sizeof label, "%d.experts.h", layer);
-    const char *up = config_gated(r->c) ? "experts.gate_up.w" : "experts.up.w", *up_bias = config_gated(r->c) ? "experts.gate_up.b" : "experts.up.b";
     const bool late = r->c->expert_bias;              /* the gate must be on the last bias too */
-    const int h = graph_expert_linear(r->g, x, weight(r, layer, up), weight(r, layer, up_bias), &route, true, r->o->compute, label, r->err);
-    snprintf(label, sizeof label, "%d.experts.act", layer);
-    const int a = graph_act(r->g, act_op(r->c), h, late ? -1 : route.gate, r->act, label, r->err);
+    const int a = activated(r, x, layer, "experts.", &route, late ? -1 : route.gate);
     snprintf(label, sizeof label, "%d.experts.y", layer);
     const int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), weight(r, layer, "experts.down.b"), &route, false, r->o->compute, label, r->err);
     int sum = early(r, stream);
@@ -208,19 +226,21 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     return end_branch(r, graph_combine(r->g, y, &route, late, sum, label, r->err), layer, 2, stream);
 }
 
-/* A branch's input: the stream, or its norm. */
-static int branch_input(const struct recorder *r, int stream, int layer, const char *name, bool norms)
+/* A branch's input: the stream, or its norm; for the products with `reader`, or NULL: of several kinds. */
+static int branch_input(const struct recorder *r, int stream, int layer, const char *name, bool norms, const char *reader)
 {
-    return norms ? norm(r, stream, layer, name, r->act) : stream;
+    return norms ? norm(r, stream, layer, name, reader ? form(r, layer, reader) : r->act) : stream;
 }
 
 static int layer_of(const struct recorder *r, int x, int layer)
 {
-    const int h = attention(r, branch_input(r, x, layer, "norm1", config_norm1(r->c, layer)), layer, x);
+    const int h = attention(r, branch_input(r, x, layer, "norm1", config_norm1(r->c, layer), r->c->kv_rank ? NULL : "qkv"), layer, x);
     if (h < 0)
         return h;
-    const int in = branch_input(r, r->c->parallel ? x : h, layer, "norm2", r->c->place == PLACE_BEFORE || r->c->place == PLACE_BOTH);
-    return config_dense(r->c, layer) ? mlp(r, in, layer, h) : experts(r, in, layer, h);
+    const bool dense = config_dense(r->c, layer);
+    const int in = branch_input(r, r->c->parallel ? x : h, layer, "norm2", r->c->place == PLACE_BEFORE || r->c->place == PLACE_BOTH,
+                                !dense ? NULL : config_gated(r->c) ? "gate_up" : "up");
+    return dense ? mlp(r, in, layer, h) : experts(r, in, layer, h);
 }
 
 /* The tensor of a weight in the form that the options ask for. */
@@ -286,14 +306,14 @@ static int head(const struct recorder *r, int x)
     struct decoder *d = r->d;
     struct graph *g = r->g;
     const bool hidden = r->o->use == DECODER_HIDDEN;
+    const int w = hidden ? -1 : d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (config_last_norm(c))
-        x = norm(r, x, -1, "norm", hidden ? DT_F32 : r->act);
+        x = norm(r, x, -1, "norm", hidden ? DT_F32 : form_for(r, w));
     if (hidden) {
         TRY(d->hidden = x);
         g->tensor[x].kind = TENSOR_OUTPUT;
         return 0;
     }
-    const int w = d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (d->target >= 0) {
         TRY(d->nll = graph_cross_entropy(g, x, w, d->target, c->logit_cap, r->o->compute, r->err));
         return 0;

@@ -5,7 +5,7 @@
 
 #define OP(name, grad, again, save_in, save_out, f, fb, b, bb, formula)                                                        \
     static double flops_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R,     \
-        L = v->L, E = v->E; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E; return f; }                         \
+        L = v->L, E = v->E, G = v->G; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E, (void)G; return f; }      \
     static double flops_bwd_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R, \
         L = v->L, E = v->E; (void)M, (void)N, (void)K, (void)P, (void)R, (void)L, (void)E; return fb; }                        \
     static double bytes_##name(const struct cost_vars *v) { const double M = v->M, N = v->N, K = v->K, P = v->P, R = v->R,     \
@@ -38,27 +38,33 @@ static const struct tensor *operand(const struct graph *g, int id, int d_id)
     return id >= 0 ? &g->tensor[id] : d_id >= 0 ? &g->tensor[d_id] : NULL;
 }
 
-struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table)
+static struct cost_vars cost_vars(const struct graph *g, const struct node *n, double T, double S, double L)
 {
-    const struct op_info *info = &(table ? table : op_table)[n->op];
     const struct tensor *out = operand(g, n->out[0], n->d_out[0]), *in = operand(g, n->in[0], n->d_in[0]),
                         *w = operand(g, n->in[1], n->d_in[1]);
-    struct cost_vars v = { .L = L, .E = 4 };
+    struct cost_vars v = { .L = L, .E = 4, .G = w && w->rank == 3 ? (double)w->shape[0].n : 1 };
     if (out)
-        v.N = (double)tensor_cols(out), v.M = v.N > 0 ? count_real(out, T, S) / v.N : 0, v.E = out->dtype == DT_BF16 ? 2 : 4;
+        v.N = (double)tensor_cols(out), v.M = v.N > 0 ? count_real(out, T, S) / v.N : 0, v.E = out->dtype == DT_BF16 ? 2 : out->dtype == DT_A8 ? 1.5 : 4;
     if (in)
         v.K = (double)tensor_cols(in), v.R = v.K > 0 ? count_real(in, T, S) / v.K : 0;
     if (w)
         v.P = count_real(w, T, S);
     if (n->op == OP_add && n->pass == PASS_BACKWARD && !n->again)
         v.M = 0;
+    return v;
+}
+
+struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table)
+{
+    const struct op_info *info = &(table ? table : op_table)[n->op];
+    const struct cost_vars v = cost_vars(g, n, T, S, L);
     const bool bwd = n->pass == PASS_BACKWARD && !n->again;
     return (struct cost){ (bwd ? info->flops_bwd : info->flops)(&v), (bwd ? info->bytes_bwd : info->bytes)(&v) };
 }
 
 bool op_is_product(enum op op)
 {
-    return op == OP_linear || op == OP_expert_linear || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
+    return op == OP_linear || op == OP_expert_linear || op == OP_linear_act || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
 }
 
 /* Experts that T tokens choose, each top_k of E evenly. */
@@ -68,10 +74,16 @@ static double experts_used(const struct node *n, double T)
     return E * (1 - pow(1 - n->attr.top_k / E, T));
 }
 
+/* Is it a product with a weight in panels of a file's types? */
+static bool reads_panels(const struct graph *g, const struct node *n)
+{
+    return (n->op == OP_linear || n->op == OP_expert_linear || n->op == OP_linear_act) && g->tensor[n->in[1]].panels.n_segment;
+}
+
 static double node_weight_bytes(const struct graph *g, const struct node *n, double T)
 {
     const struct panels *p = &g->tensor[n->in[1]].panels;
-    return (double)p->expert_bytes * (n->op == OP_expert_linear ? experts_used(n, T) : 1);
+    return (double)p->expert_bytes * (g->tensor[n->in[1]].rank == 3 ? experts_used(n, T) : 1);
 }
 
 double graph_weight_bytes(const struct graph *g, unsigned passes, double T)
@@ -79,7 +91,7 @@ double graph_weight_bytes(const struct graph *g, unsigned passes, double T)
     double sum = 0;
     for (int i = 0; i < g->n_node; i++) {
         const struct node *n = &g->node[i];
-        if ((passes >> n->pass & 1) && (n->op == OP_linear || n->op == OP_expert_linear) && g->tensor[n->in[1]].panels.n_segment)
+        if ((passes >> n->pass & 1) && reads_panels(g, n))
             sum += node_weight_bytes(g, n, T);
     }
     return sum;
@@ -113,9 +125,13 @@ struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, doubl
     struct cost_sum sum = { 0 };
     const struct cost c = node_cost(g, n, T, S, L, table);
     sum.bytes = c.bytes;
-    if ((n->op == OP_linear || n->op == OP_expert_linear) && g->tensor[n->in[1]].panels.n_segment) {
+    if (reads_panels(g, n)) {
         sum.bytes += node_weight_bytes(g, n, T) - count_real(&g->tensor[n->in[1]], T, S) * 4;        /* the table counts floats */
         add_panels(&sum, &g->tensor[n->in[1]].panels, c.flops);
+        if (n->op == OP_linear_act) {
+            const struct cost_vars v = cost_vars(g, n, T, S, L);
+            sum.flops_other = (table ? table : op_table)[n->attr.act].flops(&v);
+        }
     } else if (!op_is_product(n->op)) {
         sum.flops_other = c.flops;
     } else if (n->op == OP_attention_paged ? g->tensor[n->in[1]].dtype == DT_BF16 : n->op != OP_attention && n->attr.compute == DT_BF16) {

@@ -25,15 +25,16 @@
 #include "cpu/panel.h"
 #include "cpu/quant.h"
 
-/* ---- element types ---- */
-#define DTYPES(X) X(F32, "F32", sizeof(real)) X(BF16, "BF16", 2) X(I32, "I32", 4) X(F64, "F64", 8)
+/* ---- element types ----
+ * A8: rows of int8 activations (cpu/panel.h), for the products of quantised panels only; their size is that of whole rows. */
+#define DTYPES(X) X(F32, "F32", sizeof(real)) X(BF16, "BF16", 2) X(I32, "I32", 4) X(F64, "F64", 8) X(A8, "A8", 0)
 enum dtype {
 #define X(name, word, size) DT_##name,
     DTYPES(X)
 #undef X
     N_DTYPE
 };
-size_t dtype_size(enum dtype t);
+size_t dtype_size(enum dtype t);         /* of an element; not of A8 */
 const char *dtype_name(enum dtype t);
 
 /* ---- shapes: n, n*T or n*S ---- */
@@ -102,6 +103,7 @@ struct attr {
     bool rope_pairs, norm_per_head, norm_topk, gather, by_cols, bidirectional, sigmoid;
     int n_expert, top_k;
     int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
+    enum op act;               /* linear_act */
     int first;                 /* embed: the row of id 0 */
     int ctx;                   /* attention_paged: positions of a sequence at most */
     double eps, scale, aux_coef, z_coef, p;       /* scale of scores, of embeddings, of gates (0: 1) */
@@ -175,6 +177,9 @@ int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum 
 int graph_embed(struct graph *g, int ids, int w, double scale, int first, struct err *err);
 /* bias and add may be -1.  w: a weight, multiplied in `compute`, or panels of a file's types, which decide for themselves.  compute: F32 or BF16; the result is F32.  x may be of either type. */
 int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err);
+/* The type of x that the product with w, a weight in panels of a file's types, reads without another pass: A8, BF16 or F32. */
+enum dtype graph_form(const struct graph *g, int w);
+/* out: F32, BF16 or A8 */
 int graph_norm(struct graph *g, enum op op, int x, int w, int b, double eps, enum dtype out, const char *name, struct err *err);
 int graph_qk_norm(struct graph *g, int qkv, int wq, int wk, const struct attr *a, const char *name, struct err *err);
 int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *a, struct err *err);   /* in place; returns qkv */
@@ -201,6 +206,10 @@ struct routed {
 int graph_route(struct graph *g, int logits, int correction, const struct attr *a, struct routed *out, const char *name, struct err *err);
 /* bias: -1, or [E,N] */
 int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct routed *r, bool gather, enum dtype compute, const char *name, struct err *err);
+/* For inference: act over x * w^T + bias, as graph_linear() or, with r, graph_expert_linear(.., gather) and graph_act(), in one
+ * pass; w: panels whose halves (of a gated activation) both begin at whole panels, graph_fuses() tells.  out: F32, BF16, A8. */
+bool graph_fuses(const struct graph *g, enum op act, int w);
+int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const struct routed *r, int scale, enum dtype out, const char *name, struct err *err);
 /* gated: rows are multiplied by their gates here (which has no gradient) */
 int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, int add, const char *name, struct err *err);
 int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
@@ -236,9 +245,10 @@ static inline int64_t dim_size(struct dim d, int T, int S) { return d.n * (d.of 
 int64_t tensor_rows(const struct tensor *t, int T, int S);
 int64_t tensor_cols(const struct tensor *t);
 int64_t tensor_count(const struct tensor *t, int T, int S);
+size_t tensor_bytes(const struct tensor *t, int T, int S);
 
 /* ---- price (cost.c) ---- */
-struct cost_vars { double M, N, K, P, R, L, E; };
+struct cost_vars { double M, N, K, P, R, L, E, G; };
 struct op_info {
     const char *name, *formula;
     int gradient, recompute;                 /* OP_GRAD_*, OP_AGAIN_* */

@@ -55,21 +55,31 @@ static inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 typedef void (*rows_fn)(void *ctx, int first, int n, int i_thread);
 void op_for_rows(struct run *r, int64_t n_row, int block, rows_fn fn, void *ctx);
 
+/* ---- activations (op_act.c) ---- */
+
+void (*op_act_kernel(const struct cpu_kernels *k, enum op act))(const struct act *);
+int op_act_parts(enum op act);      /* numbers of h for one of y: 2 when gated */
+
 /* ---- products, shared by linear, expert_linear and cross_entropy (op_product.c) ---- */
 
 /* c[M,N] (+)= a * b on all threads.  g as for the kernel, over the whole product. */
 void product(struct run *r, const struct gemm *g, enum dtype compute);
-/* c = add + bias + x * w^T for a weight in panels of a file's types (op_panels.c), on all threads.  Rows start[e] ..
+/* c = add + bias + x * w^T, or y = act(bias + x * w^T) * scale, for a weight in panels of a file's types (op_panels.c), on all threads.  Rows start[e] ..
  * start[e+1]-1 of c are those of group e (expert e of w; one group for a matrix); row i of c takes row row[i] of x, or i. */
 struct panels_product {
     const struct tensor *w;
     int n_group; const int32_t *start, *row;
-    const void *x; bool x_bf16; int64_t x_rows;
+    const void *x; enum dtype x_type; int64_t x_rows;
     const real *bias, *add;      /* [n_group, N], [rows, N] or NULL */
     real *c;                     /* [rows, N] */
+    enum op act;                 /* product_act: [rows, N / op_act_parts()] to y instead of c, by scale [rows] or NULL */
+    void *y; enum dtype y_type; const real *scale;
 };
-size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, bool x_bf16);      /* of work, in bytes */
+size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type);      /* of work, in bytes */
 void product_panels(struct run *r, const struct panels_product *p, char *work);
+bool product_act_fits(const struct tensor *w, enum op act);      /* panels that product_act can take side by side */
+size_t product_act_scratch(enum op act);
+void product_act(struct run *r, const struct panels_product *p, char *work);
 /* Packs on all threads, in pieces of panels. */
 void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);

@@ -1,5 +1,6 @@
 /* op_act.c - activations of an MLP, row by row, with an optional factor per row (the gate of an expert's row); and functions
  * of single elements: sigmoid, softcap, clip. */
+#include <assert.h>
 #include <math.h>
 #include "nn/op.h"
 
@@ -22,13 +23,23 @@ static void act_rows(void *ctx, int first, int n, int i_thread)
     j->kernel(&p);
 }
 
+int op_act_parts(enum op act)
+{
+    const bool gated = act == OP_swiglu || act == OP_geglu || act == OP_geglu_tanh || act == OP_swiglu_clamped;
+    assert(gated || act == OP_gelu || act == OP_gelu_tanh);
+    return gated ? 2 : 1;
+}
+
+void (*op_act_kernel(const struct cpu_kernels *k, enum op act))(const struct act *)
+{
+    return act == OP_gelu ? k->gelu_fwd : act == OP_gelu_tanh ? k->gelu_tanh_fwd : act == OP_swiglu ? k->swiglu_fwd :
+           act == OP_geglu ? k->geglu_fwd : act == OP_geglu_tanh ? k->geglu_tanh_fwd : k->swiglu_clamped_fwd;
+}
+
 static void forward(struct run *r, const struct node *n)
 {
-    const struct cpu_kernels *k = r->k;
     const struct tensor *h = op_tensor(r->g, n->in[0]), *y = op_tensor(r->g, n->out[0]);
-    struct job j = { .kernel = n->op == OP_gelu ? k->gelu_fwd : n->op == OP_gelu_tanh ? k->gelu_tanh_fwd : n->op == OP_swiglu ? k->swiglu_fwd :
-                               n->op == OP_geglu ? k->geglu_fwd : n->op == OP_geglu_tanh ? k->geglu_tanh_fwd : k->swiglu_clamped_fwd,
-                     .y_size = (int)dtype_size(y->dtype) };
+    struct job j = { .kernel = op_act_kernel(r->k, n->op), .y_size = (int)dtype_size(y->dtype) };
     j.p = (struct act){ .F = (int)tensor_cols(y), .h = h->data, .ld_h = tensor_cols(h), .scale = op_data(r, n->in[1]), .y = y->data,
                         .ld_y = tensor_cols(y), .y_bf16 = y->dtype == DT_BF16 };
     op_for_rows(r, tensor_rows(h, r->step->T, r->step->S), ROWS, act_rows, &j);

@@ -45,7 +45,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     const struct tensor *weight = op_tensor(g, n->in[1]);
     if (weight->panels.n_segment) {
         const int64_t rows = tensor_rows(op_tensor(g, id), T, S);
-        w->work = product_panels_size(weight, rows, rows, op_is(g, n->in[0], DT_BF16));
+        w->work = product_panels_size(weight, rows, rows, op_tensor(g, n->in[0])->dtype);
         return;
     }
     w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;
@@ -56,7 +56,7 @@ static void forward_panels(struct run *r, const struct node *n)
     const int64_t rows = tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S);
     const int32_t start[2] = { 0, (int32_t)rows };
     const struct panels_product p = { .w = op_tensor(r->g, n->in[1]), .n_group = 1, .start = start, .x = op_data(r, n->in[0]),
-                                      .x_bf16 = op_is(r->g, n->in[0], DT_BF16), .x_rows = rows, .bias = op_data(r, n->in[2]),
+                                      .x_type = op_tensor(r->g, n->in[0])->dtype, .x_rows = rows, .bias = op_data(r, n->in[2]),
                                       .add = op_data(r, n->in[3]), .c = op_data(r, n->out[0]) };
     product_panels(r, &p, r->work);
 }

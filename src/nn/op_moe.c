@@ -277,7 +277,7 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
     const struct tensor *weight = op_tensor(g, n->in[1]);
     const int64_t rows = (int64_t)T * n->attr.top_k;
     if (weight->panels.n_segment)
-        w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_is(g, n->in[0], DT_BF16));
+        w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype);
     else
         w->work = expert_layout(g, n, rows, NULL).size;
 }
@@ -352,7 +352,7 @@ static void expert_forward(struct run *r, const struct node *n)
     const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = (int64_t)r->step->T * n->attr.top_k;
     if (w->panels.n_segment) {
         const struct panels_product p = { .w = w, .n_group = (int)w->shape[0].n, .start = op_data(r, n->in[3]), .row = n->attr.gather ? op_data(r, n->in[2]) : NULL,
-                                          .x = op_data(r, n->in[0]), .x_bf16 = op_is(g, n->in[0], DT_BF16),
+                                          .x = op_data(r, n->in[0]), .x_type = op_tensor(g, n->in[0])->dtype,
                                           .x_rows = tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S), .c = op_data(r, n->out[0]),
                                           .bias = op_data(r, n->in[7]) };
         product_panels(r, &p, r->work);

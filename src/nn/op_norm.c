@@ -1,20 +1,34 @@
-/* op_norm.c - rmsnorm and layernorm: row by row forward; backward also sums dw and db over chunks of tokens. */
+/* op_norm.c - rmsnorm and layernorm: row by row forward, also to int8 blocks (A8); backward also sums dw and db over chunks of tokens. */
 #include "nn/op.h"
 
 #define ROWS 16
 
-struct job { struct norm p; const struct cpu_kernels *k; bool layer; int y_size; real *partial; int C; bool dw, db; };
+struct job { struct norm p; struct run *r; const struct cpu_kernels *k; bool layer, a8; int y_size; real *partial; int C; bool dw, db; };
+
+/* Rows to A8, one at a time by way of scratch. */
+static void forward_a8(const struct job *j, struct norm p, int n, char *y, real *row)
+{
+    const size_t stride = a8_row_bytes(p.C);
+    p.y = row, p.n_row = 1;
+    for (int i = 0; i < n; i++, p.x += p.ld_x, p.mean += p.mean != NULL, p.rstd++) {
+        (j->layer ? j->k->layernorm_fwd : j->k->rmsnorm_fwd)(&p);
+        j->k->quantize_a8(&(struct a8){ .M = 1, .K = p.C, .x = (const void *)row, .ld_x = p.C, .out = y + (size_t)i * stride, .stride = stride });
+    }
+}
 
 static void forward_rows(void *ctx, int first, int n, int i_thread)
 {
-    (void)i_thread;
     const struct job *j = ctx;
     struct norm p = j->p;
     p.n_row = n;
     p.x += first * p.ld_x;
-    p.y = (char *)p.y + (size_t)((ptrdiff_t)first * p.ld_y) * (size_t)j->y_size;
     p.mean = p.mean ? p.mean + first : NULL;
     p.rstd += first;
+    if (j->a8) {
+        forward_a8(j, p, n, (char *)p.y + (size_t)first * a8_row_bytes(p.C), (real *)(void *)op_scratch(j->r, i_thread));
+        return;
+    }
+    p.y = (char *)p.y + (size_t)((ptrdiff_t)first * p.ld_y) * (size_t)j->y_size;
     (j->layer ? j->k->layernorm_fwd : j->k->rmsnorm_fwd)(&p);
 }
 
@@ -22,7 +36,7 @@ static void forward(struct run *r, const struct node *n)
 {
     const struct tensor *x = op_tensor(r->g, n->in[0]), *y = op_tensor(r->g, n->out[0]);
     const int C = (int)tensor_cols(y);              /* of x the first */
-    struct job j = { .k = r->k, .layer = n->op == OP_layernorm, .y_size = (int)dtype_size(y->dtype) };
+    struct job j = { .r = r, .k = r->k, .layer = n->op == OP_layernorm, .a8 = y->dtype == DT_A8, .y_size = (int)dtype_size(y->dtype) };
     j.p = (struct norm){ .C = C, .x = x->data, .ld_x = tensor_cols(x), .w = op_data(r, n->in[1]), .b = op_data(r, n->in[2]), .eps = (real)n->attr.eps,
                          .y = y->data, .ld_y = C, .y_bf16 = y->dtype == DT_BF16, .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]) };
     op_for_rows(r, tensor_rows(x, r->step->T, r->step->S), ROWS, forward_rows, &j);
@@ -73,6 +87,8 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
 {
     if (n->pass == PASS_BACKWARD && !n->again)
         w->work = partial_size(tensor_rows(op_tensor(g, n->in[0]), T, S), tensor_cols(op_tensor(g, n->in[0])));
+    else if (op_is(g, n->out[0], DT_A8))
+        w->scratch = (size_t)tensor_cols(op_tensor(g, n->out[0])) * sizeof(real);
 }
 
 const struct op_code op_code_rmsnorm = { forward, backward, size }, op_code_layernorm = { forward, backward, size };

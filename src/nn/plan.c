@@ -114,7 +114,7 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
         const int64_t n = tensor_count(t, T, S);
         if (n > ((int64_t)1 << 48))
             return ERR(err, RANGE, "tensor '%s' would have %lld elements", t->name, (long long)n);
-        t->bytes = t->panels.n_segment ? (size_t)(t->rank == 3 ? t->shape[0].n : 1) * t->panels.expert_bytes : (size_t)n * dtype_size(t->dtype);
+        t->bytes = tensor_bytes(t, T, S);
         if (t->kind == TENSOR_ACT || t->kind == TENSOR_MAPPED || shared(share, t))
             continue;
         t->offset = p.bytes[t->kind];

@@ -66,6 +66,15 @@ int64_t tensor_rows(const struct tensor *t, int T, int S)
     return cols ? tensor_count(t, T, S) / cols : 0;
 }
 
+size_t tensor_bytes(const struct tensor *t, int T, int S)
+{
+    if (t->panels.n_segment)
+        return (size_t)(t->rank == 3 ? t->shape[0].n : 1) * t->panels.expert_bytes;
+    if (t->dtype == DT_A8)
+        return (size_t)tensor_rows(t, T, S) * a8_row_bytes(tensor_cols(t));
+    return (size_t)tensor_count(t, T, S) * dtype_size(t->dtype);
+}
+
 /* Sizes are checked here once, so that no later product of them can overflow: 2^40 elements at T = S = 1. */
 #define MAX_ELEMENTS ((int64_t)1 << 40)
 
@@ -224,12 +233,23 @@ int graph_embed(struct graph *g, int ids, int w, double scale, int first, struct
     return append(g, &n, err);
 }
 
+enum dtype graph_form(const struct graph *g, int w)
+{
+    const struct panels *p = &tensor_at(g, w)->panels;
+    int a8 = 0, b16 = 0;
+    for (int i = 0; i < p->n_segment; i++)
+        a8 += PANEL_IS_A8(p->segment[i].type), b16 += p->segment[i].type == PANEL_BF16;
+    return p->n_segment && a8 == p->n_segment ? DT_A8 : p->n_segment && b16 == p->n_segment ? DT_BF16 : DT_F32;
+}
+
+static bool can_read(const struct graph *g, int x, int w) { return tensor_at(g, x)->dtype != DT_A8 || graph_form(g, w) == DT_A8; }
+
 int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err)
 {
     CHECK_ID(x);
     CHECK_ID(w);
     const int64_t N = tensor_at(g, w)->shape[0].n, K = tensor_at(g, w)->shape[1].n;
-    assert(tensor_at(g, w)->rank == 2 && tensor_cols(tensor_at(g, x)) == K);
+    assert(tensor_at(g, w)->rank == 2 && tensor_cols(tensor_at(g, x)) == K && can_read(g, x, w));
     assert(bias < 0 || tensor_count(tensor_at(g, bias), 1, 1) == N);
     assert(add < 0 || tensor_cols(tensor_at(g, add)) == N);
     const int packed = packed_weight(g, w, false, compute, err);
@@ -314,9 +334,8 @@ int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err)
 {
     CHECK_ID(h);
-    const bool gated = op == OP_swiglu || op == OP_geglu || op == OP_geglu_tanh || op == OP_swiglu_clamped;
-    assert(gated || op == OP_gelu || op == OP_gelu_tanh);
-    const int64_t cols = tensor_cols(tensor_at(g, h)), F = gated ? cols / 2 : cols;
+    assert(out != DT_A8);
+    const int64_t F = tensor_cols(tensor_at(g, h)) / op_act_parts(op);
     struct node n = node_of(op, PASS_FORWARD, NULL);
     n.in[0] = h, n.in[1] = scale;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, shape_like(tensor_at(g, h), F), err, "%s", name));
@@ -385,7 +404,7 @@ int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct ro
 {
     CHECK_ID(x);
     CHECK_ID(w);
-    assert(tensor_at(g, w)->rank == 3 && tensor_cols(tensor_at(g, x)) == tensor_at(g, w)->shape[2].n);
+    assert(tensor_at(g, w)->rank == 3 && tensor_cols(tensor_at(g, x)) == tensor_at(g, w)->shape[2].n && can_read(g, x, w));
     const int64_t N = tensor_at(g, w)->shape[1].n, k = tensor_at(g, r->slot)->shape[1].n;
     const int packed = packed_weight(g, w, false, compute, err);
     CHECK_ID(packed);
@@ -393,6 +412,27 @@ int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct ro
     n.in[0] = x, n.in[1] = w, n.in[2] = r->row, n.in[3] = r->start, n.in[4] = packed, n.in[6] = r->slot, n.in[7] = bias;
     n.attr.compute = compute, n.attr.gather = gather, n.attr.top_k = (int)k, n.attr.n_expert = (int)tensor_at(g, w)->shape[0].n;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_TN(k, N), err, "%s", name));
+    return append(g, &n, err);
+}
+
+bool graph_fuses(const struct graph *g, enum op act, int w)
+{
+    const struct tensor *t = tensor_at(g, w);
+    return t->panels.n_segment && product_act_fits(t, act);
+}
+
+int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const struct routed *r, int scale, enum dtype out, const char *name,
+                     struct err *err)
+{
+    CHECK_ID(x);
+    CHECK_ID(w);
+    const struct tensor *t = tensor_at(g, w);
+    assert(graph_fuses(g, act, w) && can_read(g, x, w) && (t->rank == 3) == (r != NULL) && tensor_cols(tensor_at(g, x)) == t->shape[t->rank - 1].n);
+    const int64_t F = t->shape[t->rank - 2].n / op_act_parts(act), k = r ? tensor_at(g, r->slot)->shape[1].n : 1;
+    struct node n = node_of(OP_linear_act, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = w, n.in[2] = r ? r->row : -1, n.in[3] = r ? r->start : -1, n.in[4] = scale, n.in[5] = bias;
+    n.attr.act = act, n.attr.gather = r != NULL, n.attr.top_k = (int)k, n.attr.n_expert = r ? (int)t->shape[0].n : 0;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, r ? ROWS_TN(k, F) : shape_like(tensor_at(g, x), F), err, "%s", name));
     return append(g, &n, err);
 }
 
