@@ -36,6 +36,234 @@ static double num_of(const struct config *c, size_t at) { return *(const double 
 static bool *bool_at(struct config *c, size_t at) { return (bool *)((char *)c + at); }
 static bool bool_of(const struct config *c, size_t at) { return *(const bool *)((const char *)c + at); }
 
+/* ---- keys ---- */
+
+/* The key, or where it is absent another that says the same. */
+static const char *key_in_file(const json_t *root, unsigned family, const char *key)
+{
+    for (size_t i = 0; i < N_ALIAS && !json_object_get(root, key); i++)
+        if ((aliases[i].families & family) && !strcmp(aliases[i].key, key) && json_object_get(root, aliases[i].other))
+            return aliases[i].other;
+    return key;
+}
+
+/* What the family's file calls the field.  Where that key is not in the file, or the family has none: those that the field
+ * follows from; else the key all the same, or our own word. */
+static const char *key_of(const json_t *root, enum family f, size_t at)
+{
+    const char *key = NULL;
+    for (size_t i = 0; i < N_KEY && !key; i++)
+        if ((keys[i].families & 1u << f) && keys[i].at == at)
+            key = key_in_file(root, 1u << f, keys[i].name);
+    for (size_t i = 0; i < N_DERIVED && !(key && (!root || json_object_get(root, key))); i++)
+        if ((derived[i].families & 1u << f) && derived[i].at == at)
+            return derived[i].name;
+    for (size_t i = 0; i < N_SIZE && !key; i++)
+        if (sizes[i].at == at)
+            key = sizes[i].name;
+    for (size_t i = 0; i < N_NUMBER && !key; i++)
+        if (numbers[i].at == at)
+            key = numbers[i].name;
+    return key ? key : "a setting";
+}
+
+/* Is fixed[i] the row of its field for this family? */
+static bool fixes(size_t i, unsigned family)
+{
+    for (size_t j = 0; j < i; j++)
+        if (fixed[j].at == fixed[i].at && (fixed[j].families & family))
+            return false;
+    return fixed[i].families & family;
+}
+
+/* ---- checking ---- */
+
+struct checked {
+    const struct config *c;
+    const json_t *root;            /* the file, for the names in it, or NULL */
+    const char *where;
+    struct err *err;
+};
+
+static const char *name_of(const struct checked *q, size_t at) { return key_of(q->root, q->c->family, at); }
+
+static int check_bounds(const struct checked *q)
+{
+    for (size_t i = 0; i < N_SIZE; i++) {
+        const int v = int_of(q->c, sizes[i].at);
+        if (v < sizes[i].min || v > sizes[i].max)
+            return ERR(q->err, RANGE, "%s: %s is %d, expected %d to %d", q->where, name_of(q, sizes[i].at), v, sizes[i].min, sizes[i].max);
+    }
+    for (size_t i = 0; i < N_NUMBER; i++) {
+        const double v = num_of(q->c, numbers[i].at);
+        if (!(v >= numbers[i].min && v <= numbers[i].max))
+            return ERR(q->err, RANGE, "%s: %s is %g, expected %g to %g", q->where, name_of(q, numbers[i].at), v, numbers[i].min, numbers[i].max);
+    }
+    return 0;
+}
+
+static double value_of(const struct config *c, enum kind kind, size_t at)
+{
+    return kind == KIND_BOOL ? bool_of(c, at) : kind == KIND_NUM ? num_of(c, at) : int_of(c, at);
+}
+
+static int check_fixed(const struct checked *q)
+{
+    const struct config *c = q->c;
+    for (size_t i = 0; i < N_FIXED; i++) {
+        const struct fixed *f = &fixed[i];
+        const double v = fixes(i, 1u << c->family) ? value_of(c, f->kind, f->at) : f->value;
+        if (v != f->value && f->words)
+            return ERR(q->err, UNSUPPORTED, "%s: %s is %s, %s has %s", q->where, f->name, word_of(f->words, (int)v), family_name(c->family),
+                       word_of(f->words, (int)f->value));
+        if (v != f->value)
+            return ERR(q->err, UNSUPPORTED, "%s: %s is %g, %s has %g", q->where, f->name, v, family_name(c->family), f->value);
+    }
+    for (size_t i = 0; i < N_KEY; i++) {
+        const struct key *k = &keys[i];
+        if (!(k->families & 1u << c->family))
+            continue;
+        if (k->kind == KIND_WORD && !word_of(k->words, int_of(c, k->at)))
+            return ERR(q->err, UNSUPPORTED, "%s: %s has no %s for this value", q->where, family_name(c->family), k->name);
+        for (size_t j = 0; (k->flags & ALSO) && j < i; j++)
+            if ((keys[j].families & 1u << c->family) && !strcmp(keys[j].name, k->name) && bool_of(c, keys[j].at) != bool_of(c, k->at))
+                return ERR(q->err, UNSUPPORTED, "%s: some of the biases that %s names together by %s are there, some not", q->where, family_name(c->family), k->name);
+    }
+    return 0;
+}
+
+static int check_layers(const struct checked *q)
+{
+    static const struct { unsigned families; int bit; const char *what; } can[] = {
+        { F_WINDOWS, LAYER_WINDOW, "a window" }, { F_SMOLLM3 | F_LATHE_GPT, LAYER_NO_ROPE, "no RoPE" },
+        { F_QWEN_MOES | F_DEEPSEEKS | F_LATHE_GPT, LAYER_DENSE, "no experts" },
+    };
+    const struct config *c = q->c;
+    for (int i = 0; i < CONFIG_LAYER_MAX; i++) {
+        if (c->layer[i] & ~LAYER_ALL || (i >= c->n_layer && c->layer[i]))
+            return ERR(q->err, RANGE, "%s: the bits of layer %d are %d, expected none but known ones of layers that are there", q->where, i, c->layer[i]);
+        for (size_t j = 0; j < sizeof can / sizeof *can; j++)
+            if ((c->layer[i] & can[j].bit) && !(can[j].families & 1u << c->family))
+                return ERR(q->err, UNSUPPORTED, "%s: layer %d has %s, %s cannot say that", q->where, i, can[j].what, family_name(c->family));
+        if ((c->layer[i] & LAYER_WINDOW) && !c->window)
+            return ERR(q->err, FORMAT, "%s: layer %d has a window, but %s is 0", q->where, i, name_of(q, AT(window)));
+        if ((c->layer[i] & LAYER_DENSE) && c->d_ff < 1)
+            return ERR(q->err, RANGE, "%s: %s is %d, expected at least 1 for layer %d, which has no experts", q->where, name_of(q, AT(d_ff)), c->d_ff, i);
+        if (i && (1u << c->family & F_DEEPSEEKS) && (c->layer[i] & LAYER_DENSE) && !(c->layer[i - 1] & LAYER_DENSE))
+            return ERR(q->err, UNSUPPORTED, "%s: layer %d has no experts, %s has such layers only before all others", q->where, i, family_name(c->family));
+    }
+    return 0;
+}
+
+/* What the family fixes must be so, and what it says by words must have one: else config.json could not tell it. */
+static int check_family(const struct checked *q)
+{
+    const struct config *c = q->c;
+    const unsigned family = 1u << c->family;
+    TRY(check_fixed(q));
+    TRY(check_layers(q));
+    if ((family & F_SQUARE) && (int64_t)c->n_head * c->d_head != c->d_model)
+        return ERR(q->err, UNSUPPORTED, "%s: %s is %d and %s %d, %s needs their product to be %s, %d", q->where, name_of(q, AT(n_head)), c->n_head,
+                   name_of(q, AT(d_head)), c->d_head, family_name(c->family), name_of(q, AT(d_model)), c->d_model);
+    if ((family & (F_FULL_HEADS | F_DEEPSEEKS)) && c->n_kv_head != c->n_head)
+        return ERR(q->err, UNSUPPORTED, "%s: %d key/value heads, %s has as many as heads, %d", q->where, c->n_kv_head, family_name(c->family), c->n_head);
+    if ((family & F_DEEPSEEKS) && c->d_ff_shared % c->d_ff_expert)
+        return ERR(q->err, UNSUPPORTED, "%s: the shared expert's width %d, %s has a multiple of an expert's, %d", q->where, c->d_ff_shared, family_name(c->family), c->d_ff_expert);
+    return 0;
+}
+
+static int check_groups(const struct checked *q)
+{
+    const struct config *c = q->c;
+    if (!c->group_best)
+        return 0;
+    if (c->n_group < 1 || c->n_expert % c->n_group || c->n_expert / c->n_group < c->group_best)
+        return ERR(q->err, RANGE, "%s: %s is %d, expected groups of %s, %d, of the same size, of at least %d", q->where, name_of(q, AT(n_group)), c->n_group,
+                   name_of(q, AT(n_expert)), c->n_expert, c->group_best);
+    if (c->n_group_chosen < 1 || c->n_group_chosen > c->n_group || c->n_group_chosen * (c->n_expert / c->n_group) < c->top_k)
+        return ERR(q->err, RANGE, "%s: %s is %d, expected 1 to %s, %d, and enough for %s, %d", q->where, name_of(q, AT(n_group_chosen)), c->n_group_chosen,
+                   name_of(q, AT(n_group)), c->n_group, name_of(q, AT(top_k)), c->top_k);
+    return 0;
+}
+
+static int check_experts(const struct checked *q)
+{
+    const struct config *c = q->c;
+    if (!c->n_expert && (1u << c->family & F_MOES))
+        return ERR(q->err, RANGE, "%s: %s is 0, expected at least 1 for model_type %s", q->where, name_of(q, AT(n_expert)), family_name(c->family));
+    if (!c->n_expert && c->d_ff < 1)
+        return ERR(q->err, RANGE, "%s: %s is %d, expected at least 1 for a dense model", q->where, name_of(q, AT(d_ff)), c->d_ff);
+    if (!c->n_expert)
+        return 0;
+    if (c->top_k < 1 || c->top_k > c->n_expert)
+        return ERR(q->err, RANGE, "%s: %s is %d, expected 1 to %s, %d", q->where, name_of(q, AT(top_k)), c->top_k, name_of(q, AT(n_expert)), c->n_expert);
+    if (c->d_ff_expert < 1)
+        return ERR(q->err, RANGE, "%s: %s is %d, expected at least 1", q->where, name_of(q, AT(d_ff_expert)), c->d_ff_expert);
+    return check_groups(q);
+}
+
+/* The numbers of a head that turn with the position: all, a share, or with MLA a part that has a key of its own. */
+static int check_turning(const struct checked *q)
+{
+    const struct config *c = q->c;
+    const int n = config_d_rot(c);
+    if (n >= 2 && n % 2 == 0 && n / 2 <= ROPE_PAIRS_MAX)
+        return 0;
+    const bool part = !c->kv_rank && c->rope_share != 1;
+    return ERR(q->err, FORMAT, "%s: %s%s%s: %d numbers of a head turn, expected an even number from 2 to %d", q->where,
+               c->kv_rank ? "qk_rope_head_dim" : name_of(q, AT(d_head)), part ? ", " : "", part ? name_of(q, AT(rope_share)) : "", n, 2 * ROPE_PAIRS_MAX);
+}
+
+static int check_attention(const struct checked *q)
+{
+    const struct config *c = q->c;
+    if (c->n_head % c->n_kv_head)
+        return ERR(q->err, FORMAT, "%s: %s is %d, expected a divisor of %s, %d", q->where, name_of(q, AT(n_kv_head)), c->n_kv_head, name_of(q, AT(n_head)), c->n_head);
+    if (c->kv_rank && (c->d_nope >= c->d_head || c->qk_norm != QK_NORM_NONE || c->pos != POS_ROPE || c->rope_share != 1))
+        return ERR(q->err, FORMAT, "%s: %d of %d numbers of a head do not turn, expected fewer than all, and no norm of q and k", q->where, c->d_nope, c->d_head);
+    if (!c->kv_rank && (c->d_v != c->d_head || c->d_nope || c->q_rank))
+        return ERR(q->err, FORMAT, "%s: values of %d numbers, expected %d as of keys", q->where, c->d_v, c->d_head);
+    if (c->pos != POS_ROPE)
+        return 0;
+    TRY(check_turning(q));
+    return rope_check(&c->rope, config_d_rot(c), c->ctx, q->where, q->err);
+}
+
+static int check_ids(const struct checked *q)
+{
+    const struct config *c = q->c;
+    if (c->bos_id >= c->vocab_size)
+        return ERR(q->err, RANGE, "%s: bos_token_id is %d, expected less than vocab_size, %d", q->where, c->bos_id, c->vocab_size);
+    if (c->n_eos < 0 || c->n_eos > CONFIG_EOS_MAX)
+        return ERR(q->err, RANGE, "%s: eos_token_id has %d ids, expected 0 to %d", q->where, c->n_eos, CONFIG_EOS_MAX);
+    for (int i = 0; i < c->n_eos; i++)
+        if (c->eos_id[i] < 0 || c->eos_id[i] >= c->vocab_size)
+            return ERR(q->err, RANGE, "%s: eos_token_id is %d, expected 0 to less than vocab_size, %d", q->where, c->eos_id[i], c->vocab_size);
+    return 0;
+}
+
+static int check(const struct checked *q)
+{
+    const struct config *c = q->c;
+    if ((unsigned)c->family >= N_FAMILY || (unsigned)c->norm >= N_NORM_KIND || (unsigned)c->act >= N_ACT_KIND || (unsigned)c->place >= N_PLACE_KIND ||
+        (unsigned)c->pos >= N_POS_KIND || (unsigned)c->qk_norm >= N_QK_NORM_KIND || (unsigned)c->router >= N_ROUTER_KIND || !word_of(dtype_words, (int)c->dtype))
+        return ERR(q->err, RANGE, "%s: family, norm, act, place, pos, qk_norm, router or dtype is not one of its values", q->where);
+    TRY(check_bounds(q));
+    TRY(check_attention(q));
+    if ((c->norm == NORM_RMS || !c->norm_gain) && c->norm_bias)
+        return ERR(q->err, FORMAT, "%s: norm_bias is true, %s has none", q->where, c->norm == NORM_RMS ? "rmsnorm" : "a norm without weights");
+    if (c->parallel && c->place != PLACE_BEFORE)
+        return ERR(q->err, UNSUPPORTED, "%s: %s is true, but norm_place is %s, expected before", q->where, name_of(q, AT(parallel)), place_kind_name(c->place));
+    TRY(check_experts(q));
+    TRY(check_family(q));
+    TRY(check_ids(q));
+    int64_t total;
+    config_params(c, &total, NULL);
+    return total <= PARAMS_MAX ? 0 : ERR(q->err, RANGE, "%s: %lld parameters, expected at most 2^48", q->where, (long long)total);
+}
+
+int config_validate(const struct config *c, const char *where, struct err *err) { return check(&(struct checked){ c, NULL, where, err }); }
+
 /* ---- reading ---- */
 
 struct reader {
@@ -82,21 +310,43 @@ static void bounds_of(size_t at, int64_t *min, int64_t *max)
             *min = sizes[i].min, *max = sizes[i].max;
 }
 
-/* The key, or where it is absent another that says the same. */
-static const char *key_in_file(const struct reader *r, const char *key)
+static bool known(const struct reader *r, const char *name)
 {
-    for (size_t i = 0; i < N_ALIAS && !json_object_get(r->root, key); i++)
-        if ((aliases[i].families & r->family) && !strcmp(aliases[i].key, key) && json_object_get(r->root, aliases[i].other))
-            return aliases[i].other;
-    return key;
+    for (size_t i = 0; i < N_KEY; i++)
+        if ((keys[i].families & r->family) && !strcmp(keys[i].name, name))
+            return true;
+    for (size_t i = 0; i < N_MUST; i++)
+        if ((musts[i].families & r->family) && !strcmp(musts[i].name, name))
+            return true;
+    for (size_t i = 0; i < N_TRAINING; i++)
+        if ((training[i].families & r->family) && !strcmp(training[i].name, name))
+            return true;
+    for (size_t i = 0; i < N_ALIAS; i++)
+        if ((aliases[i].families & r->family) && !strcmp(aliases[i].other, name))
+            return true;
+    for (size_t i = 0; i < N_HARMLESS; i++)
+        if (!strcmp(harmless[i], name))
+            return true;
+    return false;
+}
+
+/* An unknown key that is nearly this one was most likely meant to be it. */
+static int missing_key(const struct reader *r, const char *key)
+{
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)r->root, name, v)
+        if (!known(r, name) && word_nearest(name, &key, 1))
+            return ERR(r->err, FORMAT, "%s: unknown key '%.60s'; did you mean '%s'?", r->where, name, key);
+    return ERR(r->err, FORMAT, "%s: found no %s, expected it for model_type %s", r->where, key, family_name(r->c->family));
 }
 
 static int read_key(const struct reader *r, const struct key *k)
 {
-    const char *name = key_in_file(r, k->name);
+    const char *name = key_in_file(r->root, r->family, k->name);
     const json_t *v = json_object_get(r->root, name);
     if (isnan(k->fallback) && (!v || json_is_null(v)))
-        return ERR(r->err, FORMAT, "%s: found no %s, expected it for model_type %s", r->where, k->name, family_name(r->c->family));
+        return missing_key(r, k->name);
     if ((k->flags & NULL_IS_0) && v && json_is_null(v)) {
         if (k->kind == KIND_INT)
             *int_at(r->c, k->at) = 0;
@@ -392,26 +642,6 @@ static int check_training(const struct reader *r)
     return v != r->c->dropout ? warn(r, "embd_pdrop", text) : 0;
 }
 
-static bool known(const struct reader *r, const char *name)
-{
-    for (size_t i = 0; i < N_KEY; i++)
-        if ((keys[i].families & r->family) && !strcmp(keys[i].name, name))
-            return true;
-    for (size_t i = 0; i < N_MUST; i++)
-        if ((musts[i].families & r->family) && !strcmp(musts[i].name, name))
-            return true;
-    for (size_t i = 0; i < N_TRAINING; i++)
-        if ((training[i].families & r->family) && !strcmp(training[i].name, name))
-            return true;
-    for (size_t i = 0; i < N_ALIAS; i++)
-        if ((aliases[i].families & r->family) && !strcmp(aliases[i].other, name))
-            return true;
-    for (size_t i = 0; i < N_HARMLESS; i++)
-        if (!strcmp(harmless[i], name))
-            return true;
-    return false;
-}
-
 /* The key of the family that a misspelt one was most likely meant to be, or NULL. */
 static const char *nearest_key(const struct reader *r, const char *name)
 {
@@ -437,15 +667,6 @@ static int warn_unknown(const struct reader *r)
         TRY(warn(r, name, text));
     }
     return 0;
-}
-
-/* Is fixed[i] the row of its field for this family? */
-static bool fixes(size_t i, unsigned family)
-{
-    for (size_t j = 0; j < i; j++)
-        if (fixed[j].at == fixed[i].at && (fixed[j].families & family))
-            return false;
-    return fixed[i].families & family;
 }
 
 static void set_fixed(struct config *c)
@@ -481,7 +702,8 @@ static int derive(const struct reader *r)
     }
     if (c->d_head <= 0) {
         if (c->d_model % c->n_head)
-            return ERR(r->err, FORMAT, "%s: %d heads do not divide the width %d", r->where, c->n_head, c->d_model);
+            return ERR(r->err, FORMAT, "%s: %s is %d, expected a divisor of %s, %d", r->where, key_of(r->root, c->family, AT(n_head)), c->n_head,
+                       key_of(r->root, c->family, AT(d_model)), c->d_model);
         c->d_head = c->d_model / c->n_head;
     }
     if (!c->kv_rank)
@@ -517,7 +739,7 @@ int config_read(struct config *c, const json_t *root, const char *where, struct 
     TRY(read_dense(&r));
     TRY(check_training(&r));
     TRY(warn_unknown(&r));
-    return config_validate(c, where, err);
+    return check(&(struct checked){ c, root, where, err });
 }
 
 int config_parse(struct config *c, const char *text, size_t n, const char *where, struct buf *warnings, struct err *err)
@@ -542,152 +764,6 @@ int config_load(struct config *c, const char *path, struct buf *warnings, struct
     }
     mem_free(inner);
     return rc;
-}
-
-/* ---- checking ---- */
-
-static int check_bounds(const struct config *c, const char *where, struct err *err)
-{
-    for (size_t i = 0; i < N_SIZE; i++) {
-        const int v = int_of(c, sizes[i].at);
-        if (v < sizes[i].min || v > sizes[i].max)
-            return ERR(err, RANGE, "%s: %s is %d, expected %d to %d", where, sizes[i].name, v, sizes[i].min, sizes[i].max);
-    }
-    for (size_t i = 0; i < N_NUMBER; i++) {
-        const double v = num_of(c, numbers[i].at);
-        if (!(v >= numbers[i].min && v <= numbers[i].max))
-            return ERR(err, RANGE, "%s: %s is %g, expected %g to %g", where, numbers[i].name, v, numbers[i].min, numbers[i].max);
-    }
-    return 0;
-}
-
-static double value_of(const struct config *c, enum kind kind, size_t at)
-{
-    return kind == KIND_BOOL ? bool_of(c, at) : kind == KIND_NUM ? num_of(c, at) : int_of(c, at);
-}
-
-static int check_fixed(const struct config *c, const char *where, struct err *err)
-{
-    for (size_t i = 0; i < N_FIXED; i++) {
-        const struct fixed *f = &fixed[i];
-        const double v = fixes(i, 1u << c->family) ? value_of(c, f->kind, f->at) : f->value;
-        if (v != f->value && f->words)
-            return ERR(err, UNSUPPORTED, "%s: %s is %s, %s has %s", where, f->name, word_of(f->words, (int)v), family_name(c->family),
-                       word_of(f->words, (int)f->value));
-        if (v != f->value)
-            return ERR(err, UNSUPPORTED, "%s: %s is %g, %s has %g", where, f->name, v, family_name(c->family), f->value);
-    }
-    for (size_t i = 0; i < N_KEY; i++) {
-        const struct key *k = &keys[i];
-        if (!(k->families & 1u << c->family))
-            continue;
-        if (k->kind == KIND_WORD && !word_of(k->words, int_of(c, k->at)))
-            return ERR(err, UNSUPPORTED, "%s: %s has no %s for this value", where, family_name(c->family), k->name);
-        for (size_t j = 0; (k->flags & ALSO) && j < i; j++)
-            if ((keys[j].families & 1u << c->family) && !strcmp(keys[j].name, k->name) && bool_of(c, keys[j].at) != bool_of(c, k->at))
-                return ERR(err, UNSUPPORTED, "%s: some of the biases that %s names together by %s are there, some not", where, family_name(c->family), k->name);
-    }
-    return 0;
-}
-
-static int check_layers(const struct config *c, const char *where, struct err *err)
-{
-    static const struct { unsigned families; int bit; const char *what; } can[] = {
-        { F_WINDOWS, LAYER_WINDOW, "a window" }, { F_SMOLLM3 | F_LATHE_GPT, LAYER_NO_ROPE, "no RoPE" },
-        { F_QWEN_MOES | F_DEEPSEEKS | F_LATHE_GPT, LAYER_DENSE, "no experts" },
-    };
-    for (int i = 0; i < CONFIG_LAYER_MAX; i++) {
-        if (c->layer[i] & ~LAYER_ALL || (i >= c->n_layer && c->layer[i]))
-            return ERR(err, RANGE, "%s: the bits of layer %d are %d, expected none but known ones of layers that are there", where, i, c->layer[i]);
-        for (size_t j = 0; j < sizeof can / sizeof *can; j++)
-            if ((c->layer[i] & can[j].bit) && !(can[j].families & 1u << c->family))
-                return ERR(err, UNSUPPORTED, "%s: layer %d has %s, %s cannot say that", where, i, can[j].what, family_name(c->family));
-        if ((c->layer[i] & LAYER_WINDOW) && !c->window)
-            return ERR(err, FORMAT, "%s: layer %d has a window, but its size is 0", where, i);
-        if ((c->layer[i] & LAYER_DENSE) && c->d_ff < 1)
-            return ERR(err, RANGE, "%s: d_ff is %d, expected at least 1 for layer %d, which has no experts", where, c->d_ff, i);
-        if (i && (1u << c->family & F_DEEPSEEKS) && (c->layer[i] & LAYER_DENSE) && !(c->layer[i - 1] & LAYER_DENSE))
-            return ERR(err, UNSUPPORTED, "%s: layer %d has no experts, %s has such layers only before all others", where, i, family_name(c->family));
-    }
-    return 0;
-}
-
-/* What the family fixes must be so, and what it says by words must have one: else config.json could not tell it. */
-static int check_family(const struct config *c, const char *where, struct err *err)
-{
-    const unsigned family = 1u << c->family;
-    TRY(check_fixed(c, where, err));
-    TRY(check_layers(c, where, err));
-    if ((family & F_SQUARE) && (int64_t)c->n_head * c->d_head != c->d_model)
-        return ERR(err, UNSUPPORTED, "%s: %d heads of %d, %s needs their product to be the width %d", where, c->n_head, c->d_head,
-                   family_name(c->family), c->d_model);
-    if ((family & (F_FULL_HEADS | F_DEEPSEEKS)) && c->n_kv_head != c->n_head)
-        return ERR(err, UNSUPPORTED, "%s: %d key/value heads, %s has as many as heads, %d", where, c->n_kv_head, family_name(c->family), c->n_head);
-    if ((family & F_MOES) && !c->n_expert)
-        return ERR(err, UNSUPPORTED, "%s: no experts, %s has at least one", where, family_name(c->family));
-    if ((family & F_DEEPSEEKS) && c->d_ff_shared % c->d_ff_expert)
-        return ERR(err, UNSUPPORTED, "%s: the shared expert's width %d, %s has a multiple of an expert's, %d", where, c->d_ff_shared, family_name(c->family), c->d_ff_expert);
-    return 0;
-}
-
-static int check_groups(const struct config *c, const char *where, struct err *err)
-{
-    if (!c->group_best)
-        return 0;
-    if (c->n_group < 1 || c->n_expert % c->n_group || c->n_expert / c->n_group < c->group_best)
-        return ERR(err, RANGE, "%s: %d groups of %d experts, expected groups of the same size, of at least %d", where, c->n_group, c->n_expert, c->group_best);
-    if (c->n_group_chosen < 1 || c->n_group_chosen > c->n_group || c->n_group_chosen * (c->n_expert / c->n_group) < c->top_k)
-        return ERR(err, RANGE, "%s: %d of %d groups for a token, expected at least one and enough for %d experts", where, c->n_group_chosen, c->n_group, c->top_k);
-    return 0;
-}
-
-static int check_experts(const struct config *c, const char *where, struct err *err)
-{
-    if (!c->n_expert && c->d_ff < 1)
-        return ERR(err, RANGE, "%s: d_ff is %d, expected at least 1 for a dense model", where, c->d_ff);
-    if (!c->n_expert)
-        return 0;
-    if (c->top_k < 1 || c->top_k > c->n_expert)
-        return ERR(err, RANGE, "%s: top_k is %d, expected 1 to the number of experts, %d", where, c->top_k, c->n_expert);
-    if (c->d_ff_expert < 1)
-        return ERR(err, RANGE, "%s: d_ff_expert is %d, expected at least 1", where, c->d_ff_expert);
-    return check_groups(c, where, err);
-}
-
-static int check_attention(const struct config *c, const char *where, struct err *err)
-{
-    if (c->n_head % c->n_kv_head)
-        return ERR(err, FORMAT, "%s: %d key/value heads do not divide %d heads", where, c->n_kv_head, c->n_head);
-    if (c->kv_rank && (c->d_nope >= c->d_head || c->qk_norm != QK_NORM_NONE || c->pos != POS_ROPE || c->rope_share != 1))
-        return ERR(err, FORMAT, "%s: %d of %d numbers of a head do not turn, expected fewer than all, and no norm of q and k", where, c->d_nope, c->d_head);
-    if (!c->kv_rank && (c->d_v != c->d_head || c->d_nope || c->q_rank))
-        return ERR(err, FORMAT, "%s: values of %d numbers, expected %d as of keys", where, c->d_v, c->d_head);
-    return c->pos == POS_ROPE ? rope_check(&c->rope, config_d_rot(c), c->ctx, where, err) : 0;
-}
-
-int config_validate(const struct config *c, const char *where, struct err *err)
-{
-    if ((unsigned)c->family >= N_FAMILY || (unsigned)c->norm >= N_NORM_KIND || (unsigned)c->act >= N_ACT_KIND || (unsigned)c->place >= N_PLACE_KIND ||
-        (unsigned)c->pos >= N_POS_KIND || (unsigned)c->qk_norm >= N_QK_NORM_KIND || (unsigned)c->router >= N_ROUTER_KIND || !word_of(dtype_words, (int)c->dtype))
-        return ERR(err, RANGE, "%s: family, norm, act, place, pos, qk_norm, router or dtype is not one of its values", where);
-    TRY(check_bounds(c, where, err));
-    TRY(check_attention(c, where, err));
-    if ((c->norm == NORM_RMS || !c->norm_gain) && c->norm_bias)
-        return ERR(err, FORMAT, "%s: norm_bias is true, %s has none", where, c->norm == NORM_RMS ? "rmsnorm" : "a norm without weights");
-    if (c->parallel && c->place != PLACE_BEFORE)
-        return ERR(err, UNSUPPORTED, "%s: a parallel residual with norms %s, expected before", where, place_kind_name(c->place));
-    TRY(check_experts(c, where, err));
-    TRY(check_family(c, where, err));
-    if (c->bos_id >= c->vocab_size)
-        return ERR(err, RANGE, "%s: bos_id is %d, expected less than vocab_size, %d", where, c->bos_id, c->vocab_size);
-    if (c->n_eos < 0 || c->n_eos > CONFIG_EOS_MAX)
-        return ERR(err, RANGE, "%s: %d eos ids, expected 0 to %d", where, c->n_eos, CONFIG_EOS_MAX);
-    for (int i = 0; i < c->n_eos; i++)
-        if (c->eos_id[i] < 0 || c->eos_id[i] >= c->vocab_size)
-            return ERR(err, RANGE, "%s: eos_id is %d, expected 0 to less than vocab_size, %d", where, c->eos_id[i], c->vocab_size);
-    int64_t total;
-    config_params(c, &total, NULL);
-    return total <= PARAMS_MAX ? 0 : ERR(err, RANGE, "%s: %lld parameters, expected at most 2^48", where, (long long)total);
 }
 
 /* ---- counting ---- */

@@ -6,7 +6,8 @@
  *   fixed[]      fields that a family does not name because they are always the same; the first row of a field that has the
  *                family holds, and every field not named here nor in keys[] is zero
  *   windows[]    which layers have a window, where layer_types does not tell
- *   sizes[], numbers[]  bounds of the fields
+ *   sizes[], numbers[]  bounds of the fields, with our name for messages where nothing in the file has one
+ *   derived[]    what a field follows from where the file has no key for it
  *   musts[]      keys that change the maths: any value but the one we implement is an error
  *   training[]   keys that change only Hugging Face's training: other values are a warning
  *   harmless[]   keys that change nothing here
@@ -30,6 +31,7 @@ static const struct word act_words[] = { ACT_KINDS(X) { NULL, 0 } };
 static const struct word pos_words[] = { POS_KINDS(X) { NULL, 0 } };
 static const struct word qk_norm_words[] = { QK_NORM_KINDS(X) { NULL, 0 } };
 static const struct word router_words[] = { ROUTER_KINDS(X) { NULL, 0 } };
+static const struct word rope_words[] = { ROPE_KINDS(X) { NULL, 0 } };
 #undef X
 #define X(name, type, class) { type, FAMILY_##name },
 static const struct word family_words[] = { FAMILIES(X) { NULL, 0 } };
@@ -313,7 +315,7 @@ static const struct fixed {
     { BUT(F_DEEPSEEKS | F_LATHE_GPT), "rope_pairs", KIND_BOOL, AT(rope_pairs), false, NULL },
     { F_DEEPSEEKS | F_GPT2 | F_ENCODERS, "rope_share", KIND_NUM, AT(rope_share), 1, NULL },
     { BUT(F_GEMMA3 | F_MODERNBERT | F_LATHE_GPT), "rope_local_theta", KIND_NUM, AT(rope_local_theta), 0, NULL },
-    { F_MODERNBERT, "rope.kind", KIND_INT, AT(rope.kind), ROPE_PLAIN, NULL },
+    { F_MODERNBERT, "rope_scaling", KIND_WORD, AT(rope.kind), ROPE_PLAIN, rope_words },
 
     { BUT(F_MOES | F_LATHE_GPT), "n_expert", KIND_INT, AT(n_expert), 0, NULL },
     { F_MIXTRAL | F_GPT_OSS, "norm_topk", KIND_BOOL, AT(norm_topk), true, NULL },
@@ -392,6 +394,18 @@ static const struct { const char *name; size_t at; double min, max; } numbers[] 
     { "init_std", AT(init_std), 0, 100 },
 };
 #define N_NUMBER (sizeof numbers / sizeof *numbers)
+
+static const struct { unsigned families; size_t at; const char *name; } derived[] = {
+    { F_DEEPSEEKS, AT(d_head), "qk_nope_head_dim + qk_rope_head_dim" },
+    { F_DEEPSEEKS, AT(d_ff_shared), "n_shared_experts * moe_intermediate_size" },
+    { F_GPT2, AT(d_head), "n_embd / n_head" },
+    { F_DISTILBERT, AT(d_head), "dim / n_heads" },
+    { F_ALL, AT(d_head), "hidden_size / num_attention_heads" },
+    { F_MODERNBERT, AT(window), "local_attention" },
+    { F_ALL, AT(rope.original_ctx), "original_max_position_embeddings" },
+    { F_ALL, AT(bos_id), "bos_token_id" },
+};
+#define N_DERIVED (sizeof derived / sizeof *derived)
 
 /* null and absence are always fine here. */
 static const struct {

@@ -595,8 +595,10 @@ int gguf_config(struct config *c, const struct gguf *g, struct buf *warnings, st
     if (!r.o)
         return ERR(err, NOMEM, "no memory to read %s", r.where);
     int rc = read_all(&r, warnings);
+    char where[200];
+    snprintf(where, sizeof where, "%.180s as config.json", r.where);       /* whose keys are in the messages */
     if (!rc)
-        rc = config_read(c, r.o, r.where, NULL, err);
+        rc = config_read(c, r.o, where, NULL, err);
     json_decref(r.o);
     return rc;
 }

@@ -128,6 +128,8 @@ int rope_read(struct rope_config *r, double *share, const json_t *o, const char 
     r->original_ctx = (int)original;
     TRY(tree_bool(o, "truncate", r->truncate, &r->truncate, where, err));
     TRY(tree_num(o, "partial_rotary_factor", *share, share, where, err));
+    if (!(*share >= 1e-3 && *share <= 1))
+        return ERR(err, RANGE, "%s: %s.partial_rotary_factor is %g, expected 0.001 to 1", where, key, *share);
     if (r->kind != ROPE_LONG)
         return 0;
     r->n_list = 0;
@@ -139,16 +141,14 @@ int rope_check(const struct rope_config *r, int d_rot, int ctx, const char *wher
 {
     if ((unsigned)r->kind >= N_ROPE_KIND)
         return ERR(err, RANGE, "%s: the kind of RoPE scaling is not one of its values", where);
-    if (d_rot < 2 || d_rot % 2 || d_rot / 2 > ROPE_PAIRS_MAX)
-        return ERR(err, FORMAT, "%s: %d numbers of a head turn with the position, expected an even number from 2 to %d", where, d_rot, 2 * ROPE_PAIRS_MAX);
     if (!(r->theta >= 1 && r->theta <= 1e15))
         return ERR(err, RANGE, "%s: rope_theta is %g, expected 1 to 1e15", where, r->theta);
     if (r->kind == ROPE_LONG && r->n_list != d_rot / 2)
-        return ERR(err, FORMAT, "%s: %d factors of longrope, expected one for each pair that turns, %d", where, r->n_list, d_rot / 2);
+        return ERR(err, FORMAT, "%s: short_factor and long_factor have %d numbers, expected one for each pair that turns, %d", where, r->n_list, d_rot / 2);
     if (r->kind == ROPE_DYNAMIC && d_rot < 4)
         return ERR(err, FORMAT, "%s: dynamic RoPE scaling needs at least 4 numbers that turn", where);
     if (r->kind == ROPE_DYNAMIC && r->original_ctx && r->original_ctx > ctx)
-        return ERR(err, FORMAT, "%s: %d positions before RoPE scaling, expected at most max_position_embeddings, %d", where, r->original_ctx, ctx);
+        return ERR(err, FORMAT, "%s: original_max_position_embeddings is %d, expected at most max_position_embeddings, %d", where, r->original_ctx, ctx);
     if (r->kind == ROPE_LLAMA3 && !(r->high_freq > r->low_freq))
         return ERR(err, FORMAT, "%s: high_freq_factor is %g, expected more than low_freq_factor, %g", where, r->high_freq, r->low_freq);
     return 0;

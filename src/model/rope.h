@@ -41,7 +41,7 @@ struct rope_config rope_plain(double theta);
  * *share where it says partial_rotary_factor.  A setting we do not know, or a missing one that its kind needs, is an error.
  * key and where lead the messages. */
 int rope_read(struct rope_config *r, double *share, const json_t *o, const char *key, const char *where, struct err *err);
-/* d_rot: numbers of a head that turn. */
+/* d_rot: numbers of a head that turn, even and 2 to 2 * ROPE_PAIRS_MAX. */
 int rope_check(const struct rope_config *r, int d_rot, int ctx, const char *where, struct err *err);
 /* Appends the object that rope_read() reads back as *r, without theta. */
 int rope_write(const struct rope_config *r, struct buf *out, struct err *err);

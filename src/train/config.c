@@ -79,11 +79,7 @@ static int take_paths(json_t *section, const char *key, const json_t **out, cons
     return 0;
 }
 
-static bool is_gpt2(const json_t *model)
-{
-    const char *type = json_string_value(json_object_get(model, "model_type"));
-    return type && !strcmp(type, "gpt2");
-}
+static const char *ctx_key(const char *model_type) { return model_type && !strcmp(model_type, "gpt2") ? "n_positions" : "max_position_embeddings"; }
 
 static int read_model(struct train_config *c, json_t *model, const char *path, struct err *err)
 {
@@ -105,7 +101,7 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
         if (!c->vocab_given)
             json_object_set_new(model, "vocab_size", json_integer(c->vocab_size));
         if (!json_object_get(model, "max_position_embeddings") && !json_object_get(model, "n_positions"))
-            json_object_set_new(model, is_gpt2(model) ? "n_positions" : "max_position_embeddings", json_integer(c->ctx));
+            json_object_set_new(model, ctx_key(json_string_value(json_object_get(model, "model_type"))), json_integer(c->ctx));
         char where[200];
         snprintf(where, sizeof where, "%.150s: model", path);
         rc = config_read(&c->model, model, where, &warnings, err);
@@ -119,7 +115,7 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
 static int check(const struct train_config *c, const char *path, struct err *err)
 {
     if (c->ctx > c->model.ctx)
-        return ERR(err, USAGE, "%s: train.ctx is %lld, but the model has %d positions", path, (long long)c->ctx, c->model.ctx);
+        return ERR(err, USAGE, "%s: train.ctx is %lld, expected at most the model's %s, %d", path, (long long)c->ctx, ctx_key(family_name(c->model.family)), c->model.ctx);
     if (c->warmup > c->steps)
         return ERR(err, USAGE, "%s: train.warmup is %lld, more than train.steps, %lld", path, (long long)c->warmup, (long long)c->steps);
     if (c->batch * c->ctx > (int64_t)1 << 24)

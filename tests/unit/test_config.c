@@ -198,7 +198,7 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", ERR_RANGE, { "rope_scaling.factor is 0" } },
         { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0,\"phase\":1}}", ERR_UNSUPPORTED, { "rope_scaling.phase" } },
         { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1]}}", ERR_FORMAT, { "differ in length" } },
-        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,1]}}", ERR_FORMAT, { "2 factors", "64" } },
+        { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,1]}}", ERR_FORMAT, { "short_factor and long_factor have 2 numbers", "64" } },
         { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,\"x\"],\"long_factor\":[1,1]}}", ERR_FORMAT, { "short_factor[1]" } },
         { "{\"model_type\":\"llama\",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}}", ERR_FORMAT, { "high_freq_factor is 4" } },
         { "{\"model_type\":\"llama\",\"rope_scaling\":2}", ERR_FORMAT, { "rope_scaling is not an object" } },
@@ -206,9 +206,9 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"llama\",\"rope_theta\":1e4,\"rope_parameters\":{\"rope_theta\":1e6}}", ERR_FORMAT, { "expected one number" } },
         { "{\"model_type\":\"mixtral\",\"attention_bias\":true}", ERR_UNSUPPORTED, { "attention_bias", "expected false" } },
         { "{\"model_type\":\"mixtral\",\"mlp_bias\":true}", ERR_UNSUPPORTED, { "mlp_bias" } },
-        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":0.01}", ERR_FORMAT, { "1 numbers of a head turn" } },
-        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":1.5}", ERR_RANGE, { "rope_share is 1.5" } },
-        { MODERN ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", ERR_UNSUPPORTED, { "rope.kind is 1, modernbert has 0" } },
+        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":0.01}", ERR_FORMAT, { "hidden_size / num_attention_heads, partial_rotary_factor: 1 numbers of a head turn" } },
+        { "{\"model_type\":\"llama\",\"partial_rotary_factor\":1.5}", ERR_RANGE, { "partial_rotary_factor is 1.5" } },
+        { MODERN ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", ERR_UNSUPPORTED, { "rope_scaling is linear, modernbert has default" } },
         { MODERN ",\"hidden_activation\":\"relu\"}", ERR_UNSUPPORTED, { "hidden_activation is 'relu'", "gelu" } },
         { MODERN ",\"local_attention\":-1}", ERR_RANGE, { "local_attention" } },
         { "{\"model_type\":\"llama\",\"hidden_act\":\"relu\"}", ERR_UNSUPPORTED, { "hidden_act is 'relu'", "silu" } },
@@ -221,37 +221,38 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { "{\"model_type\":\"llama\",\"sliding_window\":1024}", ERR_UNSUPPORTED, { "sliding_window is 1024", "2048" } },
         { "{\"model_type\":\"llama\",\"layer_types\":[\"full_attention\"]}", ERR_FORMAT, { "layer_types has 1 entries", "32 layers" } },
         { "{\"model_type\":\"mixtral\",\"clip_qkv\":8.0}", ERR_UNSUPPORTED, { "clip_qkv", "expected null" } },
-        { "{\"model_type\":\"olmoe\",\"clip_qkv\":-8.0}", ERR_RANGE, { "qkv_clip is -8" } },
-        { "{\"model_type\":\"olmoe\",\"head_dim\":64}", ERR_UNSUPPORTED, { "16 heads of 64", "2048" } },
+        { "{\"model_type\":\"olmoe\",\"clip_qkv\":-8.0}", ERR_RANGE, { "clip_qkv is -8" } },
+        { "{\"model_type\":\"olmoe\",\"head_dim\":64}", ERR_UNSUPPORTED, { "num_attention_heads is 16 and head_dim 64", "hidden_size, 2048" } },
         { "{\"model_type\":\"gpt2\",\"scale_attn_weights\":false}", ERR_UNSUPPORTED, { "scale_attn_weights" } },
         { "{\"model_type\":\"gpt2\",\"scale_attn_by_inverse_layer_idx\":true}", ERR_UNSUPPORTED, { "scale_attn_by_inverse_layer_idx" } },
         { "{\"model_type\":\"gpt2\",\"add_cross_attention\":true}", ERR_UNSUPPORTED, { "add_cross_attention" } },
         { "{\"model_type\":\"gpt2\",\"activation_function\":\"relu\"}", ERR_UNSUPPORTED, { "activation_function is 'relu'", "gelu_new, gelu_pytorch_tanh, gelu" } },
-        { "{\"model_type\":\"gpt2\",\"n_head\":7}", ERR_FORMAT, { "7 heads do not divide the width 768" } },
-        { "{\"model_type\":\"llama\",\"num_attention_heads\":24}", ERR_FORMAT, { "24 heads do not divide the width 4096" } },
-        { "{\"model_type\":\"llama\",\"num_key_value_heads\":5}", ERR_FORMAT, { "5 key/value heads do not divide 32 heads" } },
+        { "{\"model_type\":\"gpt2\",\"n_head\":7}", ERR_FORMAT, { "n_head is 7, expected a divisor of n_embd, 768" } },
+        { "{\"model_type\":\"llama\",\"num_attention_heads\":24}", ERR_FORMAT, { "num_attention_heads is 24, expected a divisor of hidden_size, 4096" } },
+        { "{\"model_type\":\"llama\",\"num_key_value_heads\":5}", ERR_FORMAT, { "num_key_value_heads is 5, expected a divisor of num_attention_heads, 32" } },
         { "{\"model_type\":\"llama\",\"num_key_value_heads\":0}", ERR_RANGE, { "num_key_value_heads is 0" } },
         { "{\"model_type\":\"llama\",\"num_key_value_heads\":-1}", ERR_RANGE, { "num_key_value_heads is -1" } },
-        { "{\"model_type\":\"llama\",\"head_dim\":65}", ERR_FORMAT, { "65 numbers of a head turn", "even" } },
+        { "{\"model_type\":\"llama\",\"head_dim\":65}", ERR_FORMAT, { "head_dim: 65 numbers of a head turn", "even" } },
         { "{\"model_type\":\"llama\",\"num_attention_heads\":0}", ERR_RANGE, { "num_attention_heads is 0" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":4294967296}", ERR_RANGE, { "hidden_size is 4294967296" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":\"4096\"}", ERR_FORMAT, { "hidden_size is a string" } },
         { "{\"model_type\":\"llama\",\"hidden_size\":4096.0}", ERR_FORMAT, { "hidden_size is a number", "whole" } },
-        { "{\"model_type\":\"llama\",\"intermediate_size\":0}", ERR_RANGE, { "d_ff is 0" } },
+        { "{\"model_type\":\"llama\",\"intermediate_size\":0}", ERR_RANGE, { "intermediate_size is 0" } },
         { "{\"model_type\":\"llama\",\"num_hidden_layers\":1000000}", ERR_RANGE, { "num_hidden_layers" } },
         { "{\"model_type\":\"llama\",\"vocab_size\":-5}", ERR_RANGE, { "vocab_size is -5" } },
         { "{\"model_type\":\"llama\",\"max_position_embeddings\":0}", ERR_RANGE, { "max_position_embeddings is 0" } },
-        { "{\"model_type\":\"llama\",\"rms_norm_eps\":0}", ERR_RANGE, { "norm_eps is 0" } },
+        { "{\"model_type\":\"llama\",\"rms_norm_eps\":0}", ERR_RANGE, { "rms_norm_eps is 0" } },
         { "{\"model_type\":\"llama\",\"rope_theta\":-1}", ERR_RANGE, { "rope_theta is -1" } },
-        { "{\"model_type\":\"llama\",\"bos_token_id\":32000}", ERR_RANGE, { "bos_id is 32000" } },
-        { "{\"model_type\":\"llama\",\"eos_token_id\":[2,40000]}", ERR_RANGE, { "eos_id is 40000" } },
+        { "{\"model_type\":\"llama\",\"bos_token_id\":32000}", ERR_RANGE, { "bos_token_id is 32000" } },
+        { "{\"model_type\":\"llama\",\"eos_token_id\":[2,40000]}", ERR_RANGE, { "eos_token_id is 40000" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[\"x\"]}", ERR_FORMAT, { "eos_token_id is not a token id" } },
         { "{\"model_type\":\"llama\",\"eos_token_id\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", ERR_RANGE, { "17 ids" } },
-        { "{\"model_type\":\"mixtral\",\"num_experts_per_tok\":9}", ERR_RANGE, { "top_k is 9, expected 1 to the number of experts, 8" } },
-        { "{\"model_type\":\"mixtral\",\"num_local_experts\":0}", ERR_RANGE, { "d_ff is 0" } },
+        { "{\"model_type\":\"mixtral\",\"num_experts_per_tok\":9}", ERR_RANGE, { "num_experts_per_tok is 9, expected 1 to num_local_experts, 8" } },
+        { "{\"model_type\":\"mixtral\",\"num_local_experts\":0}", ERR_RANGE, { "num_local_experts is 0" } },
         { "{\"model_type\":\"mixtral\",\"hidden_size\":131072,\"num_attention_heads\":1024,\"intermediate_size\":1048576,\"num_local_experts\":4096,\"num_hidden_layers\":1024}",
           ERR_RANGE, { "parameters, expected at most 2^48" } },
         { "{\"model_type\":\"lathe_gpt\"}", ERR_FORMAT, { "found no vocab_size" } },
+        { "{\"model_type\":\"lathe_gpt\",\"vocab_size\":9,\"hiden_size\":8}", ERR_FORMAT, { "unknown key 'hiden_size'; did you mean 'hidden_size'?" } },
 #define GEMMA2 "{\"model_type\":\"gemma2\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":8,\"head_dim\":4,\"max_position_embeddings\":64"
         { GEMMA2 "}", ERR_FORMAT, { "found no query_pre_attn_scalar" } },
         { GEMMA2 ",\"query_pre_attn_scalar\":4,\"use_bidirectional_attention\":true}", ERR_UNSUPPORTED, { "use_bidirectional_attention" } },
@@ -260,19 +261,19 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         { GEMMA2 ",\"query_pre_attn_scalar\":4,\"sliding_window\":null,\"layer_types\":[\"full_attention\",\"sliding_attention\"]}", ERR_FORMAT, { "found no sliding_window" } },
 #define DEEPSEEK "{\"model_type\":\"deepseek_v3\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":4,\"num_attention_heads\":2,\"intermediate_size\":8,\"max_position_embeddings\":64," \
         "\"n_routed_experts\":8,\"num_experts_per_tok\":2,\"moe_intermediate_size\":4"
-        { DEEPSEEK ",\"n_group\":3}", ERR_RANGE, { "3 groups of 8 experts" } },
-        { DEEPSEEK ",\"n_group\":4,\"topk_group\":5}", ERR_RANGE, { "5 of 4 groups" } },
+        { DEEPSEEK ",\"n_group\":3}", ERR_RANGE, { "n_group is 3", "n_routed_experts, 8" } },
+        { DEEPSEEK ",\"n_group\":4,\"topk_group\":5}", ERR_RANGE, { "topk_group is 5, expected 1 to n_group, 4" } },
         { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"scoring_func\":\"softmax\"}", ERR_UNSUPPORTED, { "scoring_func", "'sigmoid'" } },
         { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"moe_layer_freq\":2}", ERR_UNSUPPORTED, { "moe_layer_freq", "expected 1" } },
-        { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"qk_rope_head_dim\":3}", ERR_FORMAT, { "3 numbers of a head turn" } },
+        { DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"qk_rope_head_dim\":3}", ERR_FORMAT, { "qk_rope_head_dim: 3 numbers of a head turn" } },
         { "{\"model_type\":\"smollm3\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":8,\"max_position_embeddings\":64,\"no_rope_layers\":[1]}",
           ERR_FORMAT, { "no_rope_layers has 1 entries" } },
         { OURS ",\"num_experts\":2,\"num_experts_per_tok\":1,\"mlp_only_layers\":[2]}", ERR_FORMAT, { "mlp_only_layers[0] is not a layer" } },
-        { OURS ",\"parallel_residual\":true,\"norm_place\":\"after\"}", ERR_UNSUPPORTED, { "parallel residual" } },
+        { OURS ",\"parallel_residual\":true,\"norm_place\":\"after\"}", ERR_UNSUPPORTED, { "parallel_residual is true, but norm_place is after" } },
         { OURS ",\"norm_bias\":true}", ERR_FORMAT, { "norm_bias", "rmsnorm" } },
         { OURS ",\"act\":\"relu\"}", ERR_UNSUPPORTED, { "act is 'relu'", "gelu, gelu_tanh, swiglu" } },
         { OURS ",\"dropout\":1.0}", ERR_RANGE, { "dropout is 1" } },
-        { OURS ",\"num_experts\":4}", ERR_RANGE, { "top_k is 0" } },
+        { OURS ",\"num_experts\":4}", ERR_RANGE, { "num_experts_per_tok is 0" } },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config c;
@@ -283,6 +284,64 @@ static void each_unusable_config_is_refused_with_its_reason(void **state)
         for (int k = 0; k < 2 && cases[i].says[k]; k++)
             if (!strstr(err.msg, cases[i].says[k]))
                 fail_msg("%s\n  says: %s\n  lacks: %s", cases[i].text, err.msg, cases[i].says[k]);
+    }
+}
+
+/* Whatever number of a file is made a wrong one, the message has its key. */
+static void count_refusals(const char *where, json_t *root, json_t *o, int *n)
+{
+    static const double bad[] = { -1e9, -1, 0, 0.3, 1, 3, 7, 1000, 70000, 1e7, 1e9, 1e300 };
+    void *next;
+    const char *key;
+    json_t *v;
+    json_object_foreach_safe(o, next, key, v) {
+        if (json_is_object(v))
+            count_refusals(key, root, v, n);
+        if (!json_is_number(v))
+            continue;
+        json_incref(v);
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            struct config c;
+            struct err err;
+            json_object_set_new(o, key, json_is_real(v) ? json_real(bad[i]) : json_integer(bad[i] < 1e18 ? (json_int_t)bad[i] : (json_int_t)1 << 62));
+            if (config_read(&c, root, "f", NULL, &err) == 0)
+                continue;
+            ++*n;
+            if (!strstr(err.msg, key) && !strstr(err.msg, "parameters, expected at most 2^48"))
+                fail_msg("%s: %s of %g gave: %s", where, key, bad[i], err.msg);
+        }
+        json_object_set_new(o, key, v);
+    }
+}
+
+static void each_refused_number_is_named_by_its_key(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        gpt2, llama31, mixtral, olmoe, OURS_MOE ",\"dropout\":0.1,\"partial_rotary_factor\":0.5,\"sliding_window\":8,\"shared_expert_intermediate_size\":8}",
+        GEMMA2 ",\"query_pre_attn_scalar\":4,\"sliding_window\":8,\"num_key_value_heads\":1}",
+        DEEPSEEK ",\"n_group\":4,\"topk_group\":2,\"qk_rope_head_dim\":4,\"qk_nope_head_dim\":4,\"n_shared_experts\":1,\"first_k_dense_replace\":1}",
+        "{\"model_type\":\"gpt_oss\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"head_dim\":4,\"intermediate_size\":8,"
+        "\"num_local_experts\":4,\"experts_per_token\":2,\"sliding_window\":8}",
+        "{\"model_type\":\"qwen3_moe\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":8,"
+        "\"max_position_embeddings\":64,\"num_local_experts\":4,\"num_experts_per_tok\":2,\"moe_intermediate_size\":8}",
+        "{\"model_type\":\"gpt_neox\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"intermediate_size\":8,"
+        "\"max_position_embeddings\":64,\"rotary_pct\":0.5,\"layer_norm_eps\":1e-5}",
+        MODERN ",\"local_attention\":8,\"global_attn_every_n_layers\":2,\"local_rope_theta\":100.0,\"layer_norm_eps\":1e-5}",
+        "{\"model_type\":\"distilbert\",\"vocab_size\":9,\"dim\":8,\"n_layers\":2,\"n_heads\":2,\"hidden_dim\":8,\"max_position_embeddings\":64}",
+        "{\"model_type\":\"phi3\",\"vocab_size\":9,\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":1,\"intermediate_size\":8,\"bos_token_id\":1,"
+        "\"eos_token_id\":2,\"max_position_embeddings\":64,\"original_max_position_embeddings\":32,\"rope_parameters\":{\"partial_rotary_factor\":0.5,\"rope_theta\":1e4}}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        int n = 0;
+        json_t *root = json_loads(texts[i], 0, NULL);
+        struct config c;
+        struct err err;
+        if (config_read(&c, root, "f", NULL, &err))
+            fail_msg("%s", err.msg);
+        count_refusals(json_string_value(json_object_get(root, "model_type")), root, root, &n);
+        assert_true(n > 20);
+        json_decref(root);
     }
 }
 
@@ -306,7 +365,7 @@ static void a_struct_that_its_family_cannot_tell_is_refused(void **state)
     assert_int_equal(config_validate(&c, "x", &err), ERR_UNSUPPORTED);
     c = parse(mixtral, NULL);
     c.n_expert = 0, c.d_ff = 100;
-    assert_int_equal(config_validate(&c, "x", &err), ERR_UNSUPPORTED);
+    assert_int_equal(config_validate(&c, "x", &err), ERR_RANGE);
     c = parse(llama31_unscaled, NULL);
     c.init_std = NAN;
     assert_int_equal(config_validate(&c, "x", &err), ERR_RANGE);
@@ -418,6 +477,7 @@ int main(void)
         cmocka_unit_test(absent_keys_have_the_defaults_of_their_family),
         cmocka_unit_test(newer_spellings_are_read),
         cmocka_unit_test(each_unusable_config_is_refused_with_its_reason),
+        cmocka_unit_test(each_refused_number_is_named_by_its_key),
         cmocka_unit_test(a_struct_that_its_family_cannot_tell_is_refused),
         cmocka_unit_test(written_files_read_back_the_same),
         cmocka_unit_test(positions_are_stretched_by_word_only),

@@ -418,7 +418,7 @@ static void what_is_wrong_is_said(void **state)
         { "llama", "llama.attention.layer_norm_rms_epsilon", NULL, 0, "found no llama.attention.layer_norm_rms_epsilon" },
         { "llama", "llama.block_count", NULL, 0, "num_hidden_layers" },
         { "llama", "llama.attention.head_count", "llama.attention.head_count", 0, "num_attention_heads" },
-        { "llama", "llama.attention.head_count", "llama.attention.head_count", 3, "3 heads do not divide" },
+        { "llama", "llama.attention.head_count", "llama.attention.head_count", 3, "as config.json: num_attention_heads is 3, expected a divisor of hidden_size" },
         { "llama", "llama.embedding_length", "llama.embedding_length", 8, "tensor 'token_embd.weight': shape [5, 4], expected [5, 8]" },
         { "llama", "llama.block_count", "llama.block_count", 2, "tensor 'blk.1.attn_norm.weight' is missing" },
         { "llama", "llama.block_count", "llama.block_count", 1000000, "num_hidden_layers" },

@@ -448,9 +448,9 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @empty.txt}\n", ERR_FORMAT, "is empty" },
         { DENSE "data: {train: @latin.txt}\n", ERR_FORMAT, "not UTF-8: byte 0xe9 at offset 3" },
         { DENSE "data: {train: @tiny.txt, tokenizer: bytes, valid_share: 0}\ntrain: {ctx: 64, warmup: 0}\n", ERR_USAGE, "expected at least one context" },
-        { "model: {hidden_size: 30, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 8, norm: rmsnorm, act: gelu, pos: learned}\ndata: {train: @one.txt}\n", ERR_FORMAT, "4 heads do not divide the width 30" },
+        { "model: {hidden_size: 30, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 8, norm: rmsnorm, act: gelu, pos: learned}\ndata: {train: @one.txt}\n", ERR_FORMAT, "num_attention_heads is 4, expected a divisor of hidden_size, 30" },
         { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, norm: rmsnorm, act: gelu, pos: learned, num_experts: 4, num_experts_per_tok: 5, moe_intermediate_size: 8}\n"
-          "data: {train: @one.txt}\n", ERR_RANGE, "top_k is 5, expected 1 to the number of experts, 4" },
+          "data: {train: @one.txt}\n", ERR_RANGE, "num_experts_per_tok is 5, expected 1 to num_experts, 4" },
         { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 8, num_expert: 4}\ndata: {train: @one.txt}\n", ERR_USAGE,
           "did you mean 'num_experts'" },
         { "model: [1, 2]\ndata: {train: @one.txt}\n", ERR_USAGE, "section 'model'" },
