@@ -3,21 +3,14 @@
 #include <math.h>
 #include <string.h>
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "model/decoder.h"
-#include "model/model.h"
+#include "infer/load.h"
 
 #define JSON_MAX ((size_t)1 << 20)
 
 struct embedder {
-    struct config config;
-    struct model model;
-    struct tok *tok;
-    struct weight_type *types;
-    struct decoder d;
-    int ctx;
+    struct loaded l;
     enum pool_kind pooling;
     bool normalizes;
 };
@@ -80,43 +73,17 @@ static int read_pooling(struct embedder *e, const char *folder, struct err *err)
 
 /* ---- loading ---- */
 
-static int open_files(struct embedder *e, const char *path, const struct embed_opts *o, struct err *err)
-{
-    struct buf warnings;
-    buf_init(&warnings);
-    const int rc = model_open(&e->model, path, o->warnings ? o->warnings : &warnings, err);
-    if (warnings.len)
-        log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
-    buf_release(&warnings);
-    TRY(rc);
-    e->config = e->model.config;
-    if (o->rope_scaling)
-        TRY(config_stretch(&e->config, o->rope_scaling, err));
-    if (!o->no_tok)
-        TRY(tok_load(&e->tok, model_tok_path(&e->model, path), err));
-    if (e->tok && tok_vocab_size(e->tok) > e->config.vocab_size)
-        return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(e->tok), e->config.vocab_size);
-    e->pooling = e->config.encoder ? POOL_MEAN : POOL_LAST;
-    e->normalizes = true;
-    TRY(read_modules(e, path, err));
-    return read_pooling(e, path, err);
-}
-
 static int load(struct embedder *e, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err)
 {
-    TRY(open_files(e, path, o, err));
-    e->ctx = o->ctx ? o->ctx : e->config.ctx;
-    if (e->ctx > config_ctx_max(&e->config))
-        return ERR(err, RANGE, "%d positions asked for; the model was made for %d", e->ctx, config_ctx_max(&e->config));
-    TRY(weights_types(&e->types, e->model.list, e->model.source, o->as, err));
-    const struct decoder_opts d = { .use = DECODER_HIDDEN, .types = e->types, .ctx = e->ctx };
-    TRY(decoder_record(&e->d, &e->config, &d, err));
-    TRY(decoder_plan(&e->d, e->ctx, 1, pool_n_thread(pool), NULL, err));
-    const size_t need = e->d.g->plan.total, free_bytes = mem_available();
-    if (need > free_bytes)
-        return ERR(err, NOMEM, "%s needs %zu MB of memory for texts of %d tokens, %zu MB are free", path, need >> 20, e->ctx, free_bytes >> 20);
-    TRY(decoder_bind(&e->d, pool, NULL, err));
-    return weights_fill(&e->d, e->model.list, e->types, e->model.source, pool, err);
+    const struct load_opts lo = { .ctx = o->ctx, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
+    TRY(loaded_open(&e->l, path, &lo, err));
+    e->pooling = e->l.model.config.encoder ? POOL_MEAN : POOL_LAST;
+    e->normalizes = true;
+    TRY(read_modules(e, path, err));
+    TRY(read_pooling(e, path, err));
+    const struct decoder_opts d = { .use = DECODER_HIDDEN, .types = e->l.types, .ctx = e->l.ctx };
+    TRY(loaded_plan(&e->l, &d, e->l.ctx, 1, pool_n_thread(pool), err));
+    return loaded_fill(&e->l, path, pool, err);
 }
 
 int embedder_new(struct embedder **out, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err)
@@ -137,15 +104,12 @@ void embedder_free(struct embedder *e)
 {
     if (!e)
         return;
-    decoder_release(&e->d);
-    mem_free(e->types);
-    tok_free(e->tok);
-    model_release(&e->model);
+    loaded_release(&e->l);
     mem_free(e);
 }
 
-const struct config *embedder_config(const struct embedder *e) { return &e->config; }
-const struct tok *embedder_tok(const struct embedder *e) { return e->tok; }
+const struct config *embedder_config(const struct embedder *e) { return &e->l.model.config; }
+const struct tok *embedder_tok(const struct embedder *e) { return e->l.tok; }
 enum pool_kind embedder_pooling(const struct embedder *e) { return e->pooling; }
 bool embedder_normalizes(const struct embedder *e) { return e->normalizes; }
 
@@ -164,19 +128,19 @@ static void pool_rows(const float *x, int n, int C, enum pool_kind kind, float *
 
 int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err)
 {
-    const struct tensor *t = e->d.g->tensor;
-    const int C = e->config.d_model;
+    const struct tensor *t = e->l.d.g->tensor;
+    const int C = e->l.model.config.d_model;
     const int32_t start[2] = { 0, n };
-    if (n < 1 || n > e->ctx)
-        return ERR(err, RANGE, "a text of %d tokens, expected 1 to %d", n, e->ctx);
+    if (n < 1 || n > e->l.ctx)
+        return ERR(err, RANGE, "a text of %d tokens, expected 1 to %d", n, e->l.ctx);
     for (int i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= e->config.vocab_size)
-            return ERR(err, RANGE, "token id %d, expected 0 to %d", ids[i], e->config.vocab_size - 1);
-        ((int32_t *)t[e->d.ids].data)[i] = ids[i];
-        ((int32_t *)t[e->d.pos].data)[i] = i;
+        if (ids[i] < 0 || ids[i] >= e->l.model.config.vocab_size)
+            return ERR(err, RANGE, "token id %d, expected 0 to %d", ids[i], e->l.model.config.vocab_size - 1);
+        ((int32_t *)t[e->l.d.ids].data)[i] = ids[i];
+        ((int32_t *)t[e->l.d.pos].data)[i] = i;
     }
-    graph_run(e->d.g, PASS_FORWARD, &(struct step){ .T = n, .S = 1, .seq_start = start });
-    pool_rows(t[e->d.hidden].data, n, C, pooling, out);
+    graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = 1, .seq_start = start });
+    pool_rows(t[e->l.d.hidden].data, n, C, pooling, out);
     double square = 0;
     for (int c = 0; c < C; c++)
         square += (double)out[c] * (double)out[c];

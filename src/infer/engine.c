@@ -1,61 +1,28 @@
 #include "infer/engine.h"
-#include <string.h>
-#include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "model/decoder.h"
 #include "cpu/kernels.h"
-#include "model/model.h"
+#include "infer/load.h"
 
 struct engine {
-    struct config config;        /* the model's */
-    struct model model;
-    struct tok *tok;
-    struct decoder d;
-    struct weight_type *types;   /* of the list of weights */
-    int n_slot, ctx, step_tokens, n_logits;
+    struct loaded l;             /* l.ctx: positions of each sequence */
+    int n_slot, step_tokens, n_logits;
     int n_row;                   /* of the last step */
     int32_t *seq_start, *pos0;             /* [n_slot + 1], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
     int32_t *page; int page_stride;              /* [n_slot][page_stride]: pages of the sequences of a step */
 };
 
-static int open_files(struct engine *e, const char *path, const struct engine_opts *o, struct err *err)
-{
-    struct buf warnings;
-    buf_init(&warnings);
-    const int rc = model_open(&e->model, path, o->warnings ? o->warnings : &warnings, err);
-    if (warnings.len)
-        log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
-    buf_release(&warnings);
-    TRY(rc);
-    e->config = e->model.config;
-    if (o->rope_scaling)
-        TRY(config_stretch(&e->config, o->rope_scaling, err));
-    if (e->config.encoder)
-        return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
-    if (!o->no_tok && !e->tok)
-        TRY(tok_load(&e->tok, model_tok_path(&e->model, path), err));
-    if (e->tok && tok_vocab_size(e->tok) > e->config.vocab_size)
-        return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(e->tok), e->config.vocab_size);
-    return 0;
-}
-
 static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
 {
-    e->n_slot = o->n_slot, e->ctx = o->ctx ? o->ctx : e->config.ctx;
-    if (o->ctx_clip && e->ctx > config_ctx_max(&e->config))
-        e->ctx = config_ctx_max(&e->config);
-    if (e->ctx > config_ctx_max(&e->config))
-        return ERR(err, RANGE, "%d positions asked for; the model was made for %d", e->ctx, config_ctx_max(&e->config));
-    const int64_t all = (int64_t)e->ctx * e->n_slot;
+    e->n_slot = o->n_slot;
+    const int64_t all = (int64_t)e->l.ctx * e->n_slot;
     e->step_tokens = o->step_tokens < all ? o->step_tokens : (int)all;
     if (e->step_tokens < e->n_slot)
         e->step_tokens = e->n_slot;
     e->n_logits = o->n_logits ? o->n_logits : e->n_slot;
     e->seq_start = mem_alloc_array(3 * (size_t)e->n_slot + 1, sizeof *e->seq_start);
     e->part = mem_alloc_array((size_t)e->n_slot, sizeof *e->part);
-    e->page_stride = (e->ctx + KV_TOKENS - 1) / KV_TOKENS;
+    e->page_stride = (e->l.ctx + KV_TOKENS - 1) / KV_TOKENS;
     e->page = mem_alloc_array((size_t)e->n_slot * (size_t)e->page_stride, sizeof *e->page);
     if (!e->seq_start || !e->part || !e->page)
         return ERR(err, NOMEM, "no memory for %d sequences", e->n_slot);
@@ -63,39 +30,25 @@ static int choose_sizes(struct engine *e, const struct engine_opts *o, struct er
     return 0;
 }
 
-static bool all_f32(const struct engine *e)
+static bool all_f32(const struct loaded *l)
 {
-    for (int i = 0; i < e->model.list->n_weight; i++)
-        for (int j = 0; j < e->types[i].n_segment; j++)
-            if (e->types[i].type[j] != TYPE_F32)
+    for (int i = 0; i < l->model.list->n_weight; i++)
+        for (int j = 0; j < l->types[i].n_segment; j++)
+            if (l->types[i].type[j] != TYPE_F32)
                 return false;
     return true;
 }
 
-/* Decides where every byte lies. */
-static int plan(struct engine *e, const struct engine_opts *o, int n_thread, struct err *err)
+/* Opens the files and decides where every byte lies. */
+static int open_and_plan(struct engine *e, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
-    TRY(weights_types(&e->types, e->model.list, e->model.source, o->as, err));
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->types, .cache = o->cache_f32 || all_f32(e) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .ctx = e->ctx };
-    TRY(decoder_record(&e->d, &e->config, &d, err));
-    return decoder_plan(&e->d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, NULL, err);
-}
-
-static int load(struct engine *e, const char *path, struct pool *pool, struct err *err)
-{
-    const size_t need = e->d.g->plan.total, free_bytes = mem_available();
-    if (need > free_bytes)
-        return ERR(err, NOMEM, "%s needs %zu MB of memory, %zu MB are free", path, need >> 20, free_bytes >> 20);
-    TRY(decoder_bind(&e->d, pool, NULL, err));
-    return weights_fill(&e->d, e->model.list, e->types, e->model.source, pool, err);
-}
-
-static int open_model(struct engine *e, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err)
-{
-    TRY(open_files(e, path, o, err));
+    const struct load_opts lo = { .ctx = o->ctx, .ctx_clip = o->ctx_clip, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
+    TRY(loaded_open(&e->l, path, &lo, err));
+    if (e->l.model.config.encoder)
+        return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
     TRY(choose_sizes(e, o, err));
-    TRY(plan(e, o, pool_n_thread(pool), err));
-    return load(e, path, pool, err);
+    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = o->cache_f32 || all_f32(&e->l) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .ctx = e->l.ctx };
+    return loaded_plan(&e->l, &d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, err);
 }
 
 int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
@@ -105,12 +58,8 @@ int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts 
     without.no_tok = true, without.tok = NULL;
     if (!e)
         return ERR(err, NOMEM, "no memory for %s", path);
-    int rc = open_files(e, path, &without, err);
-    if (!rc)
-        rc = choose_sizes(e, &without, err);
-    if (!rc)
-        rc = plan(e, &without, n_thread, err);
-    *bytes = rc ? 0 : e->d.g->plan.total;
+    const int rc = open_and_plan(e, path, &without, n_thread, err);
+    *bytes = rc ? 0 : e->l.d.g->plan.total;
     engine_free(e);
     return rc;
 }
@@ -123,8 +72,10 @@ int engine_new(struct engine **out, const char *path, const struct engine_opts *
         tok_free(o->tok);
         return ERR(err, NOMEM, "no memory for %s", path);
     }
-    e->tok = o->tok;
-    const int rc = open_model(e, path, o, pool, err);
+    e->l.tok = o->tok;
+    int rc = open_and_plan(e, path, o, pool_n_thread(pool), err);
+    if (!rc)
+        rc = loaded_fill(&e->l, path, pool, err);
     if (rc < 0)
         engine_free(e);
     else
@@ -136,27 +87,24 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
-    decoder_release(&e->d);
-    mem_free(e->types);
-    model_release(&e->model);
-    tok_free(e->tok);
+    loaded_release(&e->l);
     mem_free(e->seq_start);
     mem_free(e->part);
     mem_free(e->page);
     mem_free(e);
 }
 
-const struct config *engine_config(const struct engine *e) { return &e->config; }
-const struct tok *engine_tok(const struct engine *e) { return e->tok; }
-const struct model *engine_model(const struct engine *e) { return &e->model; }
+const struct config *engine_config(const struct engine *e) { return &e->l.model.config; }
+const struct tok *engine_tok(const struct engine *e) { return e->l.tok; }
+const struct model *engine_model(const struct engine *e) { return &e->l.model; }
 
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx)
 {
-    e->d.g->watch = fn, e->d.g->watch_ctx = ctx;
+    e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
 }
-size_t engine_bytes(const struct engine *e) { return e->d.g->plan.total; }
-size_t engine_weight_bytes(const struct engine *e) { return e->d.g->plan.bytes[TENSOR_PACKED]; }
-int engine_ctx(const struct engine *e) { return e->ctx; }
+size_t engine_bytes(const struct engine *e) { return e->l.d.g->plan.total; }
+size_t engine_weight_bytes(const struct engine *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED]; }
+int engine_ctx(const struct engine *e) { return e->l.ctx; }
 
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
 int engine_n_slot(const struct engine *e) { return e->n_slot; }
@@ -166,11 +114,11 @@ static int check(const struct engine *e, const struct engine_part *p, struct err
 {
     if (p->slot < 0 || p->slot >= e->n_slot)
         return ERR(err, RANGE, "sequence %d, expected 0 to %d", p->slot, e->n_slot - 1);
-    if (p->pos < 0 || p->n < 1 || p->n > e->ctx || p->pos > e->ctx - p->n)
-        return ERR(err, RANGE, "%d tokens from position %d on, but there are %d positions", p->n, p->pos, e->ctx);
+    if (p->pos < 0 || p->n < 1 || p->n > e->l.ctx || p->pos > e->l.ctx - p->n)
+        return ERR(err, RANGE, "%d tokens from position %d on, but there are %d positions", p->n, p->pos, e->l.ctx);
     for (int i = 0; i < p->n; i++)
-        if (p->ids[i] < 0 || p->ids[i] >= e->config.vocab_size)
-            return ERR(err, RANGE, "token id %d, expected 0 to %d", p->ids[i], e->config.vocab_size - 1);
+        if (p->ids[i] < 0 || p->ids[i] >= e->l.model.config.vocab_size)
+            return ERR(err, RANGE, "token id %d, expected 0 to %d", p->ids[i], e->l.model.config.vocab_size - 1);
     return 0;
 }
 
@@ -188,8 +136,8 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
     }
     if (rows > e->step_tokens)
         return ERR(err, RANGE, "%lld tokens in a step, expected at most %d", (long long)rows, e->step_tokens);
-    const struct tensor *t = e->d.g->tensor;
-    int32_t *ids = t[e->d.ids].data, *pos = t[e->d.pos].data;
+    const struct tensor *t = e->l.d.g->tensor;
+    int32_t *ids = t[e->l.d.ids].data, *pos = t[e->l.d.pos].data;
     int n = 0;
     for (int i = 0; i < n_part; i++) {
         e->seq_start[i] = n, e->pos0[i] = part[i].pos;
@@ -199,7 +147,7 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
             ids[n] = part[i].ids[j], pos[n] = part[i].pos + j;
     }
     e->seq_start[n_part] = e->n_row = n;
-    graph_run(e->d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .page = e->page, .page_stride = e->page_stride });
+    graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .page = e->page, .page_stride = e->page_stride });
     return 0;
 }
 
@@ -207,20 +155,20 @@ int engine_head(struct engine *e, const int32_t *row, int n, const float **logit
 {
     if (n < 1 || n > e->n_logits)
         return ERR(err, RANGE, "logits of %d tokens at once, expected 1 to %d", n, e->n_logits);
-    int32_t *last = e->d.g->tensor[e->d.last].data;
+    int32_t *last = e->l.d.g->tensor[e->l.d.last].data;
     for (int i = 0; i < n; i++) {
         if (row[i] < 0 || row[i] >= e->n_row)
             return ERR(err, RANGE, "logits of token %d of the step, expected 0 to %d", row[i], e->n_row - 1);
         last[i] = row[i];
     }
-    graph_run(e->d.g, PASS_HEAD, &(struct step){ .S = n });
-    *logits = e->d.g->tensor[e->d.logits].data;
+    graph_run(e->l.d.g, PASS_HEAD, &(struct step){ .S = n });
+    *logits = e->l.d.g->tensor[e->l.d.logits].data;
     return 0;
 }
 
 void engine_price(const struct engine *e, int T, int S, int n_logits, double keys, double cached, struct cost_sum *c, double *bytes)
 {
-    const struct graph *g = e->d.g;
+    const struct graph *g = e->l.d.g;
     const struct cost_sum f = graph_cost(g, 1u << PASS_FORWARD, T, S, keys, NULL), h = graph_cost(g, 1u << PASS_HEAD, 0, n_logits, keys, NULL);
     c->flops_f32 += f.flops_f32 + h.flops_f32, c->flops_bf16 += f.flops_bf16 + h.flops_bf16, c->flops_int8 += f.flops_int8 + h.flops_int8;
     c->flops_other += f.flops_other + h.flops_other, c->bytes += f.bytes + h.bytes;
@@ -233,23 +181,23 @@ static void nll_row(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
     const struct nll_job *j = ctx;
-    const int V = j->e->config.vocab_size;
-    const struct ce p = { .n_row = 1, .V = V, .x = (float *)j->e->d.g->tensor[j->e->d.logits].data + (ptrdiff_t)i * V, .ld = V,
+    const int V = j->e->l.model.config.vocab_size;
+    const struct ce p = { .n_row = 1, .V = V, .x = (float *)j->e->l.d.g->tensor[j->e->l.d.logits].data + (ptrdiff_t)i * V, .ld = V,
                           .target = j->target + i, .nll = j->nll + i };
-    j->e->d.g->k->cross_entropy(&p);
+    j->e->l.d.g->k->cross_entropy(&p);
 }
 
 int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err)
 {
     for (int i = 0; i < n; i++)
-        if (target[i] < 0 || target[i] >= e->config.vocab_size)
-            return ERR(err, RANGE, "token id %d, expected 0 to %d", target[i], e->config.vocab_size - 1);
+        if (target[i] < 0 || target[i] >= e->l.model.config.vocab_size)
+            return ERR(err, RANGE, "token id %d, expected 0 to %d", target[i], e->l.model.config.vocab_size - 1);
     for (int at = 0; at < n; at += e->n_logits) {
         const int part = n - at < e->n_logits ? n - at : e->n_logits;
         const float *logits;
         TRY(engine_head(e, row + at, part, &logits, err));
         struct nll_job j = { e, target + at, nll + at };
-        pool_for(e->d.g->pool, part, nll_row, &j);
+        pool_for(e->l.d.g->pool, part, nll_row, &j);
     }
     return 0;
 }
