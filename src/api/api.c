@@ -567,25 +567,6 @@ int lathe_generate(struct lathe_model *m, const int32_t *ids, size_t n, const st
 
 /* ---- scores ---- */
 
-/* With what this model's texts begin with, where the convention wants it: as `lathe perplexity`. */
-static int encode_scored(const struct lathe_model *m, const char *text, size_t n, struct score_opts *o, struct tok_ids *ids, struct err *err)
-{
-    const struct tok *t;
-    TRY(tokenizer(m, &t, err));
-    struct tok_ids empty = { 0 };
-    const int rc = tok_encode(t, "", 0, TOK_ADD, &empty, err);
-    o->add_bos = !rc && empty.n && empty.id[0] == tok_bos(t);
-    o->begin = tok_bos(t) >= 0 ? tok_bos(t) : tok_eot(t);
-    tok_ids_release(&empty);
-    TRY(rc);
-    if (o->add_bos && o->convention != SCORE_ROLLING) {
-        if (!(ids->id = mem_alloc_array(16, sizeof *ids->id)))
-            return ERR(err, NOMEM, "no memory for the text's tokens");
-        ids->cap = 16, ids->id[ids->n++] = o->begin;
-    }
-    return tok_encode(t, n ? text : "", n, TOK_PLAIN, ids, err);
-}
-
 static int score(struct lathe_model *m, const char *text, size_t n_text, struct score_opts *o, struct lathe_score *out, struct err *err)
 {
     struct tok_ids ids = { 0 };
@@ -595,7 +576,9 @@ static int score(struct lathe_model *m, const char *text, size_t n_text, struct 
     if (o->ctx < 0 || o->ctx > engine_ctx(m->engine))
         return ERR(err, RANGE, "a window of %d tokens, and the context has %d", o->ctx, engine_ctx(m->engine));
     o->ctx = o->ctx ? o->ctx : engine_ctx(m->engine);
-    int rc = encode_scored(m, text, n_text, o, &ids, err);
+    const struct tok *t;
+    TRY(tokenizer(m, &t, err));
+    int rc = score_encode(t, n_text ? text : "", n_text, o, &ids, err);
     if (!rc) {
         memset(m->n_held, 0, (size_t)engine_n_slot(m->engine) * sizeof *m->n_held);
         rc = score_tokens(m->engine, ids.id, ids.n, o, NULL, NULL, &s, err);

@@ -22,6 +22,15 @@ double score_stderr(const struct score *s)
     return n < 2 ? NAN : sqrt((s->nll_square / n - mean * mean) / (n - 1));
 }
 
+int score_encode(const struct tok *t, const char *text, size_t n, struct score_opts *o, struct tok_ids *ids, struct err *err)
+{
+    TRY(tok_encode(t, "", 0, TOK_ADD, ids, err));
+    o->add_bos = ids->n && ids->id[0] == tok_bos(t);
+    o->begin = tok_bos(t) >= 0 ? tok_bos(t) : tok_eot(t);
+    ids->n = o->add_bos && o->convention != SCORE_ROLLING;       /* of what is put around a text, only that */
+    return tok_encode(t, text, n, TOK_PLAIN, ids, err);
+}
+
 /* A window: n tokens fed, ids[from ..] with the first perhaps replaced; targets of tokens first_scored .. n-1 (the token that
  * follows token i is ids[from + i + 1]; that of the last is `after`, -1 for none). */
 struct window { size_t from; int n, first_scored; int32_t first, after; };

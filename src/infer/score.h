@@ -36,6 +36,8 @@ double score_perplexity(const struct score *s);
  * progress (may be NULL) is called after each step with the tokens fed so far and the running sums; a non-zero return stops
  * with what there is.  ERR_RANGE when the text is shorter than one window (llamacpp, all) or 2 tokens. */
 struct score_opts { enum score_convention convention; int ctx; int32_t begin; bool add_bos; };
+/* The ids of a text for o->convention, and o->begin and o->add_bos as this tokenizer has them.  ids is empty before. */
+int score_encode(const struct tok *t, const char *text, size_t n, struct score_opts *o, struct tok_ids *ids, struct err *err);
 int score_tokens(struct engine *e, const int32_t *ids, size_t n, const struct score_opts *o,
                  int (*progress)(void *ctx, size_t fed, size_t all, const struct score *s), void *progress_ctx, struct score *out,
                  struct err *err);
