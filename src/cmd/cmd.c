@@ -33,6 +33,16 @@ volatile sig_atomic_t cmd_stop;
 
 int cmd_n_thread(void) { return cmd_threads ? (int)cmd_threads : pool_cpu_count(); }
 
+static struct pool *pool;
+
+int cmd_pool(struct pool **out, struct err *err)
+{
+    if (!pool)
+        TRY(pool_new(&pool, cmd_n_thread(), err));
+    *out = pool;
+    return 0;
+}
+
 const char *cmd_precision = "file";
 
 enum weights_as cmd_weights_as(void)
@@ -43,7 +53,7 @@ enum weights_as cmd_weights_as(void)
 const char *cmd_draft;
 int64_t cmd_lookup;
 
-struct spec_opts cmd_spec_opts(struct engine *e, struct pool *pool)
+struct spec_opts cmd_spec_opts(struct engine *e)
 {
     return (struct spec_opts){ .e = e, .lookup = (int)cmd_lookup, .draft = cmd_draft, .draft_as = cmd_weights_as(), .pool = pool };
 }
@@ -102,6 +112,7 @@ static int run_with_paths(const struct command *c, const char **args, int n, str
         cmd_draft = draft;
     if (!rc)
         rc = c->run(args, n, err);
+    pool_free(pool);
     mem_free(model);
     mem_free(draft);
     return rc;

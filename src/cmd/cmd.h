@@ -31,6 +31,9 @@ extern bool cmd_json, cmd_quiet;
 #define OPT_QUIET { OPT_FLAG, "quiet", &cmd_quiet, NULL, "only warnings and errors on stderr", 0, 0 }
 #define OPT_LAST { OPT_END, NULL, NULL, NULL, NULL, 0, 0 }
 int cmd_n_thread(void);
+/* The threads of this process, made at the first call; they end after the command. */
+struct pool;
+int cmd_pool(struct pool **out, struct err *err);
 /* --precision: how a loaded model keeps its matrices (model/weights_pack.h). */
 extern const char *cmd_precision;
 #define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
@@ -40,7 +43,7 @@ extern const char *cmd_draft;
 extern int64_t cmd_lookup;
 #define OPT_DRAFT { OPT_STR, "draft", &cmd_draft, "<model>", "a small model of the same vocabulary that guesses ahead: the same text, sooner", 0, 0 }
 #define OPT_LOOKUP { OPT_INT, "lookup", &cmd_lookup, "<int>", "guess up to this many tokens from what followed the same words earlier (prompt lookup); 0: none", 0, SPEC_MAX }
-struct spec_opts cmd_spec_opts(struct engine *e, struct pool *pool);
+struct spec_opts cmd_spec_opts(struct engine *e);       /* after cmd_pool */
 int cmd_spec_n_logits(void);                 /* that an engine needs for this */
 #define OPT_ROPE_SCALING(to) { OPT_STR, "rope-scaling", (to), "<kind:factor>", "stretch the model's positions: linear:4, dynamic:2 or yarn:4", 0, 0 }
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */

@@ -19,10 +19,8 @@ static int run_limits(struct err *err)
 {
     struct pool *pool;
     struct limits l;
-    TRY(pool_new(&pool, cmd_n_thread(), err));
-    int rc = limits_measure(&l, pool, err);
-    pool_free(pool);
-    TRY(rc);
+    TRY(cmd_pool(&pool, err));
+    TRY(limits_measure(&l, pool, err));
     if (limits_save(&l, err) < 0)                /* they are measured all the same */
         log_warn("not kept: %s", err->msg);
     if (cmd_json)
@@ -149,16 +147,13 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     TRY(n_test = list_tests(test, err));
     bench_needs(test, n_test, &n_slot, &ctx);
     cmd_catch_signals();
-    struct pool *pool = NULL;
-    struct engine *e = NULL;
+    struct pool *pool;
+    struct engine *e;
     const struct engine_opts o = { .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true, .as = cmd_weights_as() };
-    int rc = pool_new(&pool, cmd_n_thread(), err);
-    if (!rc)
-        rc = engine_new(&e, args[0], &o, pool, err);
-    if (!rc)
-        rc = bench_model(e, args[0], test, n_test, pool, err);
+    TRY(cmd_pool(&pool, err));
+    TRY(engine_new(&e, args[0], &o, pool, err));
+    const int rc = bench_model(e, args[0], test, n_test, pool, err);
     engine_free(e);
-    pool_free(pool);
     return rc;
 }
 

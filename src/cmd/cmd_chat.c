@@ -398,7 +398,7 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     struct session s = { .tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !messages_file };
-    struct pool *pool = NULL;
+    struct pool *pool;
     struct engine *e = NULL;
     if (cmd_json && !messages_file)
         return ERR(err, USAGE, "--json goes with --messages");
@@ -408,18 +408,17 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
     const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .n_logits = cmd_spec_n_logits(), .as = cmd_weights_as() };
     int rc = open_chat(&s, args[0], err);
     if (!rc)
-        rc = pool_new(&pool, cmd_n_thread(), err);
+        rc = cmd_pool(&pool, err);
     if (!rc)
         rc = engine_new(&e, args[0], &o, pool, err);
     if (!rc)
         rc = open_line(&s, err);
     if (!rc) {
-        const struct spec_opts drafts = cmd_spec_opts(e, pool);
+        const struct spec_opts drafts = cmd_spec_opts(e);
         rc = talk_with(&s, &drafts, args[0], err);
     }
     line_close(s.line);
     engine_free(e);
-    pool_free(pool);
     chat_free(s.chat);
     return rc;
 }

@@ -74,7 +74,7 @@ static int run_embed(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     cmd_catch_signals();
-    struct pool *pool = NULL;
+    struct pool *pool;
     struct embedder *e = NULL;
     struct buf texts;
     buf_init(&texts);
@@ -83,13 +83,12 @@ static int run_embed(const char *const *args, int n_args, struct err *err)
     if (!rc && !texts.len)
         rc = ERR(err, USAGE, "the text is empty");
     if (!rc)
-        rc = pool_new(&pool, cmd_n_thread(), err);
+        rc = cmd_pool(&pool, err);
     if (!rc)
         rc = embedder_new(&e, args[0], &o, pool, err);
     if (!rc)
         rc = embed_all(e, &texts, err);
     embedder_free(e);
-    pool_free(pool);
     buf_release(&texts);
     return rc;
 }

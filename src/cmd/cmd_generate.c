@@ -115,9 +115,11 @@ static int report(const struct tok_ids *ids, const struct generated *g, struct e
 }
 
 /* Only as many positions as this prompt and -n need, if the model has them. */
-static int open_engine(struct engine **e, const char *path, const struct buf *text, struct tok_ids *ids, struct pool *pool, struct err *err)
+static int open_engine(struct engine **e, const char *path, const struct buf *text, struct tok_ids *ids, struct err *err)
 {
+    struct pool *pool;
     struct tok *tok;
+    TRY(cmd_pool(&pool, err));
     TRY(tok_load(&tok, path, err));
     int rc = tok_encode(tok, text->data, text->len, TOK_ADD, ids, err);
     const int64_t need = (int64_t)ids->n + n_predict + 1;
@@ -136,7 +138,6 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     cmd_catch_signals();
-    struct pool *pool = NULL;
     struct engine *e = NULL;
     struct tok_ids ids = { 0 };
     struct buf text;
@@ -146,13 +147,11 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     buf_init(&g.text);
     int rc = read_prompt(&text, err);
     if (!rc)
-        rc = pool_new(&pool, cmd_n_thread(), err);
-    if (!rc)
-        rc = open_engine(&e, args[0], &text, &ids, pool, err);
+        rc = open_engine(&e, args[0], &text, &ids, err);
     if (!rc)
         rc = ends_load(&g.ends, args[0], err);
     if (!rc) {
-        const struct spec_opts o = cmd_spec_opts(e, pool);
+        const struct spec_opts o = cmd_spec_opts(e);
         rc = spec_new(&spec, &o, err);
     }
     if (!rc)
@@ -164,7 +163,6 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
     buf_release(&text);
     tok_ids_release(&ids);
     engine_free(e);
-    pool_free(pool);
     return rc;
 }
 

@@ -227,9 +227,8 @@ static void report_bad(void *ctx, const struct finite_row *row)
 static int check_numbers(const struct facts *f, struct err *err)
 {
     struct pool *pool;
-    TRY(pool_new(&pool, cmd_n_thread(), err));
+    TRY(cmd_pool(&pool, err));
     const int n = finite_check(f->source, pool, report_bad, NULL, err);
-    pool_free(pool);
     if (n > 0)
         return ERR(err, NUMERIC, "%d of %d tensors have numbers that are not finite", n, source_count(f->source));
     if (!n && !cmd_json)

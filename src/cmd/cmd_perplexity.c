@@ -27,28 +27,8 @@ static int progress(void *ctx_, size_t fed, size_t all, const struct score *s)
     return cmd_stop != 0;
 }
 
-/* With what this model's texts begin with, where the convention wants it. */
-static int encode(const struct engine *e, const struct buf *text, struct score_opts *o, struct tok_ids *ids, struct err *err)
+static int report(const struct score *s, const struct score_opts *o, size_t n_bytes, size_t n_ids, double seconds, struct err *err)
 {
-    const struct tok *t = engine_tok(e);
-    struct tok_ids empty = { 0 };
-    const int rc = tok_encode(t, "", 0, TOK_ADD, &empty, err);
-    o->add_bos = !rc && empty.n && empty.id[0] == tok_bos(t);
-    o->begin = tok_bos(t) >= 0 ? tok_bos(t) : tok_eot(t);
-    tok_ids_release(&empty);
-    TRY(rc);
-    if (o->add_bos && o->convention != SCORE_ROLLING) {
-        ids->id = mem_alloc_array(16, sizeof *ids->id);
-        if (!ids->id)
-            return ERR(err, NOMEM, "no memory for the text's tokens");
-        ids->cap = 16, ids->id[ids->n++] = o->begin;
-    }
-    return tok_encode(t, text->data, text->len, TOK_PLAIN, ids, err);
-}
-
-static int report(const struct engine *e, const struct score *s, const struct score_opts *o, size_t n_bytes, size_t n_ids, double seconds, struct err *err)
-{
-    (void)e;
     /* Bytes of the counted tokens: their share of the text's. */
     const double bits = s->nll / log(2.0), bytes = (double)n_bytes * (double)s->n_token / (double)n_ids;
     if (!cmd_json) {
@@ -68,7 +48,7 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
     buf_init(&text);
     int rc = file_read(path, TEXT_MAX, &text, err);
     if (!rc)
-        rc = encode(e, &text, o, &ids, err);
+        rc = score_encode(engine_tok(e), text.data, text.len, o, &ids, err);
     if (!rc) {
         struct shown shown = { clock_wall(), clock_wall() };
         struct score s;
@@ -77,7 +57,7 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
             n = (size_t)limit * (size_t)o->ctx;
         rc = score_tokens(e, ids.id, n, o, progress, &shown, &s, err);
         if (!rc)
-            rc = report(e, &s, o, text.len, ids.n, clock_wall() - shown.begin, err);
+            rc = report(&s, o, text.len, ids.n, clock_wall() - shown.begin, err);
     }
     buf_release(&text);
     tok_ids_release(&ids);
@@ -88,8 +68,8 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     cmd_catch_signals();
-    struct pool *pool = NULL;
-    struct engine *e = NULL;
+    struct pool *pool;
+    struct engine *e;
     struct score_opts o = { .ctx = (int)ctx };
     if (ctx == 1)
         return ERR(err, USAGE, "--ctx: found 1, expected at least 2 tokens, of which one predicts the other");
@@ -97,15 +77,11 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
         o.convention++;
     const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
     const struct engine_opts eo = { .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64, .as = cmd_weights_as() };
-    int rc = pool_new(&pool, cmd_n_thread(), err);
-    if (!rc)
-        rc = engine_new(&e, args[0], &eo, pool, err);
-    if (!rc) {
-        o.ctx = o.ctx ? o.ctx : engine_ctx(e);
-        rc = score(e, args[1], &o, err);
-    }
+    TRY(cmd_pool(&pool, err));
+    TRY(engine_new(&e, args[0], &eo, pool, err));
+    o.ctx = o.ctx ? o.ctx : engine_ctx(e);
+    const int rc = score(e, args[1], &o, err);
     engine_free(e);
-    pool_free(pool);
     return rc;
 }
 

@@ -283,12 +283,11 @@ static int run_quantize(const char *const *args, int n_args, struct err *err)
     else if (!*out)
         rc = ERR(err, USAGE, "expected --out FILE");
     if (!rc)
-        rc = pool_new(&c.pool, cmd_n_thread(), err);
+        rc = cmd_pool(&c.pool, err);
     if (!rc)
         rc = quantise(args[0], &c, &sum, err);
     importance_free(sum.importance);
     json_decref(sum.rows);
-    pool_free(c.pool);
     return rc;
 }
 
