@@ -1,23 +1,8 @@
 /* vec.h - 16 floats in a zmm register.  static inline only: nothing compiled for AVX-512 may be linked elsewhere. */
 #ifndef CPU_AVX512_VEC_H
 #define CPU_AVX512_VEC_H
-#include <immintrin.h>
-#include <math.h>
-#include <string.h>
-#include "cpu/kernels.h"
+#include "cpu/simd/vec.h"
 
-#define INLINE static inline __attribute__((always_inline))
-/* Before a loop over an array of vectors that is to live in registers: gcc makes them variables only where the loops are
- * unrolled early. */
-#ifdef __clang__
-#if __has_feature(address_sanitizer)
-#define UNROLL                 /* the checks of unrolled loops take clang minutes */
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 #define VEC 16
 typedef __m512 vec;
 typedef __m512i veci;

@@ -70,7 +70,6 @@ static void make_weights(int n, const float *x, const float *importance, float *
 
 /* ---- ggml's reference formulas ---- */
 
-
 static void store_nibbles(uint8_t *q, const uint8_t *level)
 {
     for (int j = 0; j < 16; j++)
@@ -194,45 +193,38 @@ static void search_min(const float *x, const float *importance, int top, uint8_t
         level[j] = (uint8_t)to_level((x[j] - *m) * inv, 0, top);
 }
 
-static void q4_0(const float *x, const float *importance, uint8_t *b)
+/* Four bits of each level; the fifth bits, where there are any, before them. */
+static void store_levels(uint8_t *b, const uint8_t *level, int bits)
 {
+    if (bits == 5)
+        store_fifth(b, level);
+    store_nibbles(b + (bits == 5 ? 4 : 0), level);
+}
+
+static void symmetric(const float *x, const float *importance, int bits, uint8_t *b)
+{
+    const int half = 1 << (bits - 1);
     uint8_t level[32];
     float d;
-    importance ? search_symmetric(x, importance, 8, level, &d) : reference_symmetric(x, 8, level, &d);
+    importance ? search_symmetric(x, importance, half, level, &d) : reference_symmetric(x, half, level, &d);
     put_half(b, d);
-    store_nibbles(b + 2, level);
+    store_levels(b + 2, level, bits);
 }
+static void q4_0(const float *x, const float *importance, uint8_t *b) { symmetric(x, importance, 4, b); }
+static void q5_0(const float *x, const float *importance, uint8_t *b) { symmetric(x, importance, 5, b); }
 
-static void q5_0(const float *x, const float *importance, uint8_t *b)
+static void with_min(const float *x, const float *importance, int bits, uint8_t *b)
 {
-    uint8_t level[32];
-    float d;
-    importance ? search_symmetric(x, importance, 16, level, &d) : reference_symmetric(x, 16, level, &d);
-    put_half(b, d);
-    store_fifth(b + 2, level);
-    store_nibbles(b + 6, level);
-}
-
-static void q4_1(const float *x, const float *importance, uint8_t *b)
-{
+    const int top = (1 << bits) - 1;
     uint8_t level[32];
     float d, m;
-    importance ? search_min(x, importance, 15, level, &d, &m) : reference_min(x, 15, level, &d, &m);
+    importance ? search_min(x, importance, top, level, &d, &m) : reference_min(x, top, level, &d, &m);
     put_half(b, d);
     put_half(b + 2, m);
-    store_nibbles(b + 4, level);
+    store_levels(b + 4, level, bits);
 }
-
-static void q5_1(const float *x, const float *importance, uint8_t *b)
-{
-    uint8_t level[32];
-    float d, m;
-    importance ? search_min(x, importance, 31, level, &d, &m) : reference_min(x, 31, level, &d, &m);
-    put_half(b, d);
-    put_half(b + 2, m);
-    store_fifth(b + 4, level);
-    store_nibbles(b + 8, level);
-}
+static void q4_1(const float *x, const float *importance, uint8_t *b) { with_min(x, importance, 4, b); }
+static void q5_1(const float *x, const float *importance, uint8_t *b) { with_min(x, importance, 5, b); }
 
 static void q4_g(const float *x, const float *importance, uint8_t *b)
 {
@@ -430,9 +422,14 @@ static void q3_k(const float *x, const float *importance, uint8_t *b)
     put_half(b + 108, s.d);
 }
 
-static void store_scale_min(uint8_t *p, const struct super *s)
+/* Fits eight parts of 32 with levels 0 .. top, and stores all but the levels. */
+static void fit_eight(const float *x, const float *importance, int top, struct super *s, uint8_t *b)
 {
-    memset(p, 0, 12);
+    const struct form form = { 8, 32, 0, top, 0, 63 };
+    uint8_t *p = b + 4;
+    fit_super(&form, x, importance, s);
+    put_half(b, s->d);
+    put_half(b + 2, s->dmin);
     for (int i = 0; i < 4; i++) {
         p[i] = (uint8_t)(s->scale[i] | (s->scale[i + 4] >> 4) << 6);
         p[i + 4] = (uint8_t)(s->min[i] | (s->min[i + 4] >> 4) << 6);
@@ -448,23 +445,15 @@ static void store_nibbles_of_64(uint8_t *q, const int8_t *level)
 
 static void q4_k(const float *x, const float *importance, uint8_t *b)
 {
-    static const struct form form = { 8, 32, 0, 15, 0, 63 };
     struct super s;
-    fit_super(&form, x, importance, &s);
-    put_half(b, s.d);
-    put_half(b + 2, s.dmin);
-    store_scale_min(b + 4, &s);
+    fit_eight(x, importance, 15, &s, b);
     store_nibbles_of_64(b + 16, s.q);
 }
 
 static void q5_k(const float *x, const float *importance, uint8_t *b)
 {
-    static const struct form form = { 8, 32, 0, 31, 0, 63 };
     struct super s;
-    fit_super(&form, x, importance, &s);
-    put_half(b, s.d);
-    put_half(b + 2, s.dmin);
-    store_scale_min(b + 4, &s);
+    fit_eight(x, importance, 31, &s, b);
     memset(b + 16, 0, 32);
     for (int j = 0; j < 256; j++)
         b[16 + j % 32] = (uint8_t)(b[16 + j % 32] | s.q[j] >> 4 << j / 32);
