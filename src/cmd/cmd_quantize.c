@@ -231,6 +231,8 @@ static int to_folder(const char *path, const struct mix *mix, struct err *err)
     int rc = folder_from_gguf(&m, out, mix->type == TYPE_F32 ? ST_F32 : mix->type == TYPE_F16 ? ST_F16 : ST_BF16, err);
     if (!rc && folder_put_tokenizer(&m, path, out, &why) < 0)
         log_warn("no tokenizer.json was written: %s", why.msg);
+    if (!rc)
+        rc = folder_put_chat(&m, path, out, err);
     model_release(&m);
     if (!rc && !cmd_json)
         printf("%s: config.json and model.safetensors\n", out);
@@ -307,8 +309,10 @@ const struct command command_quantize = {
     "quantize", "MODEL", "write a model's weights in smaller types, or back in floats",
     "MODEL is a GGUF file, or a folder with config.json, safetensors and tokenizer.json; a folder becomes a GGUF file, by way of one with\n"
     "floats beside it that is removed.  With --format safetensors a GGUF file becomes such a folder, and a folder one file of\n"
-    "safetensors with its own names.  GPTQ, AWQ and other packed forms are read.  Vectors, norms and routers keep their type; some matrices get more bits than\n"
-    "the rest, as in llama.cpp's mixtures of the same names.  What became of each tensor is printed, with its relative error.\n"
+    "safetensors with its own names.  Chat templates go with the model.  GPTQ, AWQ and other packed forms are read.\n"
+    "\n"
+    "Vectors, norms and routers keep their type; some matrices get more bits than the rest, as in llama.cpp's mixtures of the same\n"
+    "names.  What became of each tensor is printed, with its relative error.\n"
     "\n"
     "A GGUF file is then compared with its source on a text: the mean divergence (KL, in nats) of the predicted distributions, the share\n"
     "of positions whose most likely token is another one, and both perplexities are printed and stored in the file under\n"

@@ -8,12 +8,11 @@
 #include "base/tree.h"
 #include "model/gguf.h"
 
-#define TEMPLATES_MAX 32
 #define CONFIG_MAX ((size_t)64 << 20)
 
 struct chat_template { char *name; struct jinja *jinja; struct chat_wants wants; };
 struct chat {
-    struct chat_template t[TEMPLATES_MAX];
+    struct chat_template t[CHAT_TEMPLATES_MAX];
     int n;
     json_t *tokens;
 };
@@ -455,8 +454,8 @@ static int probe(const struct chat *c, struct chat_template *t, struct err *err)
 
 static int add_template(struct chat *c, const struct chat_source *s, struct err *err)
 {
-    if (c->n == TEMPLATES_MAX)
-        return ERR(err, RANGE, "more than %d chat templates", TEMPLATES_MAX);
+    if (c->n == CHAT_TEMPLATES_MAX)
+        return ERR(err, RANGE, "more than %d chat templates", CHAT_TEMPLATES_MAX);
     if (find(c, s->name))
         return ERR(err, FORMAT, "two chat templates have the name '%s'", s->name);
     struct chat_template *t = &c->t[c->n];
@@ -516,19 +515,20 @@ static int take_tokens(const json_t *config, json_t *tokens, struct err *err)
     return 0;
 }
 
-struct loader {
-    const char *folder;
-    const struct chat_source *instead;
+struct chat_files {
+    const char *path;
+    bool templates;
+    struct gguf *g;                /* NULL: a folder */
     json_t *config, *map, *tokens;
-    struct buf file[TEMPLATES_MAX];
-    struct chat_source src[TEMPLATES_MAX];
-    char *name[TEMPLATES_MAX];
+    struct buf file[CHAT_TEMPLATES_MAX];
+    struct chat_source src[CHAT_TEMPLATES_MAX];
+    char *name[CHAT_TEMPLATES_MAX];
     int n;
 };
 
-static int read_json(struct loader *l, const char *name, json_t **out, struct err *err)
+static int read_json(struct chat_files *l, const char *name, json_t **out, struct err *err)
 {
-    char *path = file_join(l->folder, name);
+    char *path = file_join(l->path, name);
     if (!path)
         return ERR(err, NOMEM, "%s: no memory to read it", name);
     const int rc = file_exists(path) ? tree_load(out, path, CONFIG_MAX, err) : 0;
@@ -536,14 +536,14 @@ static int read_json(struct loader *l, const char *name, json_t **out, struct er
     return rc;
 }
 
-/* A template file; name is taken by the loader. */
-static int read_template(struct loader *l, const char *folder, const char *file, char *name, struct err *err)
+/* A template file; name is taken. */
+static int read_template(struct chat_files *l, const char *folder, const char *file, char *name, struct err *err)
 {
     char *path = file_join(folder, file);
-    if (!path || !name || l->n == TEMPLATES_MAX) {
+    if (!path || !name || l->n == CHAT_TEMPLATES_MAX) {
         mem_free(path);
         mem_free(name);
-        return l->n == TEMPLATES_MAX ? ERR(err, RANGE, "%s: more than %d chat templates", folder, TEMPLATES_MAX) : ERR(err, NOMEM, "%s: no memory to read it", file);
+        return l->n == CHAT_TEMPLATES_MAX ? ERR(err, RANGE, "%s: more than %d chat templates", folder, CHAT_TEMPLATES_MAX) : ERR(err, NOMEM, "%s: no memory to read it", file);
     }
     l->name[l->n] = name;
     struct buf *b = &l->file[l->n++];
@@ -553,9 +553,9 @@ static int read_template(struct loader *l, const char *folder, const char *file,
     return rc;
 }
 
-static int read_more_templates(struct loader *l, struct err *err)
+static int read_more_templates(struct chat_files *l, struct err *err)
 {
-    char *dir = file_join(l->folder, "additional_chat_templates"), **names;
+    char *dir = file_join(l->path, "additional_chat_templates"), **names;
     int n, rc = 0;
     if (!dir)
         return ERR(err, NOMEM, "no memory for the chat templates");
@@ -575,7 +575,7 @@ static int read_more_templates(struct loader *l, struct err *err)
     return rc;
 }
 
-static int templates_of_config(struct loader *l, struct err *err)
+static int templates_of_config(struct chat_files *l, struct err *err)
 {
     const json_t *t = json_object_get(l->config, "chat_template");
     size_t i;
@@ -588,37 +588,30 @@ static int templates_of_config(struct loader *l, struct err *err)
         const json_t *name = json_object_get(item, "name"), *text = json_object_get(item, "template");
         if (!json_is_string(name) || !json_is_string(text))
             return ERR(err, FORMAT, "tokenizer_config.json: chat_template[%zu] is no {name, template}", i);
-        if (l->n == TEMPLATES_MAX)
-            return ERR(err, RANGE, "tokenizer_config.json: more than %d chat templates", TEMPLATES_MAX);
+        if (l->n == CHAT_TEMPLATES_MAX)
+            return ERR(err, RANGE, "tokenizer_config.json: more than %d chat templates", CHAT_TEMPLATES_MAX);
         l->src[l->n++] = (struct chat_source){ json_string_value(name), json_string_value(text), json_string_length(text) };
     }
     return 0;
 }
 
-static int load(struct loader *l, struct chat **out, struct err *err)
+static int read_folder(struct chat_files *l, struct err *err)
 {
     TRY(read_json(l, "tokenizer_config.json", &l->config, err));
     TRY(read_json(l, "special_tokens_map.json", &l->map, err));
-    if (!(l->tokens = json_object()))
-        return ERR(err, NOMEM, "no memory for the special tokens");
     TRY(take_tokens(l->config, l->tokens, err));
     TRY(take_tokens(l->map, l->tokens, err));
-    if (l->instead)
-        return chat_new(out, l->instead, 1, l->tokens, err);
-    char *path = file_join(l->folder, "chat_template.jinja");
+    if (!l->templates)
+        return 0;
+    char *path = file_join(l->path, "chat_template.jinja");
     if (!path)
         return ERR(err, NOMEM, "no memory for the chat templates");
     const bool own = file_exists(path);
     mem_free(path);
     if (own)
-        TRY(read_template(l, l->folder, "chat_template.jinja", mem_strdup("default"), err));
+        TRY(read_template(l, l->path, "chat_template.jinja", mem_strdup("default"), err));
     TRY(read_more_templates(l, err));
-    if (!l->n)
-        TRY(templates_of_config(l, err));
-    if (!l->n)
-        return ERR(err, NOTFOUND, "no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)");
-    TRY(chat_new(out, l->src, l->n, l->tokens, err));
-    return 0;
+    return l->n ? 0 : templates_of_config(l, err);
 }
 
 static int gguf_token(const struct gguf *g, const char *key, const char *name, json_t *tokens, struct err *err)
@@ -634,7 +627,7 @@ static int gguf_token(const struct gguf *g, const char *key, const char *name, j
 }
 
 /* tokenizer.chat_template, and those of other names behind a dot. */
-static int gguf_templates(const struct gguf *g, struct loader *l, struct err *err)
+static int gguf_templates(const struct gguf *g, struct chat_files *l, struct err *err)
 {
     static const char prefix[] = "tokenizer.chat_template";
     for (int i = 0; i < gguf_n_pair(g); i++) {
@@ -642,52 +635,74 @@ static int gguf_templates(const struct gguf *g, struct loader *l, struct err *er
         const char *name = p->key + sizeof prefix - 1;
         if (strncmp(p->key, prefix, sizeof prefix - 1) || (*name && *name != '.') || p->is_array || p->kind != GGUF_STR)
             continue;
-        if (l->n == TEMPLATES_MAX)
-            return ERR(err, RANGE, "more than %d chat templates", TEMPLATES_MAX);
+        if (l->n == CHAT_TEMPLATES_MAX)
+            return ERR(err, RANGE, "more than %d chat templates", CHAT_TEMPLATES_MAX);
         l->src[l->n++] = (struct chat_source){ *name ? name + 1 : "default", p->data, p->n_byte };
     }
-    return l->n ? 0 : ERR(err, NOTFOUND, "no chat template (tokenizer.chat_template)");
+    return 0;
 }
 
-static int load_gguf(struct chat **out, const char *path, const struct chat_source *instead, struct err *err)
+static int read_gguf(struct chat_files *l, struct err *err)
 {
     static const struct { const char *key, *name; } tokens[] = {
         { "tokenizer.ggml.bos_token_id", "bos_token" }, { "tokenizer.ggml.eos_token_id", "eos_token" }, { "tokenizer.ggml.unknown_token_id", "unk_token" },
         { "tokenizer.ggml.padding_token_id", "pad_token" }, { "tokenizer.ggml.seperator_token_id", "sep_token" },
     };
-    struct loader l = { .tokens = json_object() };
-    struct gguf *g = NULL;
-    int rc = l.tokens ? gguf_open(&g, path, err) : ERR(err, NOMEM, "%s: no memory for the special tokens", path);
-    for (size_t i = 0; i < sizeof tokens / sizeof *tokens && !rc; i++)
-        rc = gguf_token(g, tokens[i].key, tokens[i].name, l.tokens, err);
-    if (!rc && !instead)
-        rc = gguf_templates(g, &l, err);
-    if (!rc)
-        rc = instead ? chat_new(out, instead, 1, l.tokens, err) : chat_new(out, l.src, l.n, l.tokens, err);
-    if (rc < 0 && g)
-        err_context(err, "%s", path);
-    gguf_free(g);
-    json_decref(l.tokens);
-    return rc;
+    TRY(gguf_open(&l->g, l->path, err));
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+        TRY(gguf_token(l->g, tokens[i].key, tokens[i].name, l->tokens, err));
+    return l->templates ? gguf_templates(l->g, l, err) : 0;
 }
+
+int chat_files_open(struct chat_files **out, const char *path, bool templates, struct err *err)
+{
+    struct chat_files *l = mem_alloc_zero(sizeof *l);
+    *out = NULL;
+    if (!l)
+        return ERR(err, NOMEM, "no memory for the chat templates");
+    l->path = path, l->templates = templates;
+    for (int i = 0; i < CHAT_TEMPLATES_MAX; i++)
+        buf_init(&l->file[i]);
+    int rc = (l->tokens = json_object()) ? 0 : ERR(err, NOMEM, "no memory for the special tokens");
+    if (!rc)
+        rc = (file_exists(path) && !file_is_dir(path) ? read_gguf : read_folder)(l, err);
+    if (rc < 0) {
+        err_context(err, "%s", path);
+        chat_files_close(l);
+        return rc;
+    }
+    *out = l;
+    return 0;
+}
+
+void chat_files_close(struct chat_files *l)
+{
+    if (!l)
+        return;
+    for (int i = 0; i < CHAT_TEMPLATES_MAX; i++) {
+        buf_release(&l->file[i]);
+        mem_free(l->name[i]);
+    }
+    json_decref(l->config);
+    json_decref(l->map);
+    json_decref(l->tokens);
+    gguf_free(l->g);
+    mem_free(l);
+}
+
+const struct chat_source *chat_files_template(const struct chat_files *l, int i) { return i < l->n ? &l->src[i] : NULL; }
+const json_t *chat_files_tokens(const struct chat_files *l) { return l->tokens; }
 
 int chat_load(struct chat **out, const char *path, const struct chat_source *instead, struct err *err)
 {
-    struct loader l = { .folder = path, .instead = instead };
+    struct chat_files *l;
     *out = NULL;
-    if (file_exists(path) && !file_is_dir(path))
-        return load_gguf(out, path, instead, err);
-    for (int i = 0; i < TEMPLATES_MAX; i++)
-        buf_init(&l.file[i]);
-    int rc = load(&l, out, err);
+    TRY(chat_files_open(&l, path, !instead, err));
+    int rc = instead || l->n ? 0 : ERR(err, NOTFOUND, l->g ? "no chat template (tokenizer.chat_template)" : "no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)");
+    if (!rc)
+        rc = instead ? chat_new(out, instead, 1, l->tokens, err) : chat_new(out, l->src, l->n, l->tokens, err);
     if (rc < 0)
         err_context(err, "%s", path);
-    for (int i = 0; i < TEMPLATES_MAX; i++) {
-        buf_release(&l.file[i]);
-        mem_free(l.name[i]);
-    }
-    json_decref(l.config);
-    json_decref(l.map);
-    json_decref(l.tokens);
+    chat_files_close(l);
     return rc;
 }

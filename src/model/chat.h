@@ -27,10 +27,18 @@
 struct chat;
 struct chat_source { const char *name, *text; size_t n; };      /* "default", "tool_use", ... and the template */
 
-/* The templates of a model.  In a folder: chat_template.jinja and additional_chat_templates/NAME.jinja, or else `chat_template` of
- * tokenizer_config.json, a string or a list of {name, template}.  bos_token and the like come from tokenizer_config.json and
- * special_tokens_map.json.  In a GGUF file: tokenizer.chat_template and tokenizer.chat_template.NAME.  ERR_NOTFOUND when there
- * is none.  instead: a template in place of the model's, with the model's tokens; may be NULL. */
+/* What a model's files say.  In a folder: chat_template.jinja and additional_chat_templates/NAME.jinja, or else `chat_template` of
+ * tokenizer_config.json, a string or a list of {name, template}; bos_token and the like come from tokenizer_config.json and
+ * special_tokens_map.json.  In a GGUF file: tokenizer.chat_template and tokenizer.chat_template.NAME, and ids of tokens. */
+#define CHAT_TEMPLATES_MAX 32
+struct chat_files;
+int chat_files_open(struct chat_files **out, const char *path, bool templates, struct err *err);      /* templates: these too, not only the tokens */
+void chat_files_close(struct chat_files *f);
+const struct chat_source *chat_files_template(const struct chat_files *f, int i);      /* as written; NULL beyond the last */
+const json_t *chat_files_tokens(const struct chat_files *f);                           /* as for chat_new */
+
+/* The templates of a model.  ERR_NOTFOUND when there is none.  instead: a template in place of the model's, with the model's
+ * tokens; may be NULL. */
 int chat_load(struct chat **out, const char *path, const struct chat_source *instead, struct err *err);
 /* tokens: an object of bos_token, eos_token, ... as strings, or NULL. */
 int chat_new(struct chat **out, const struct chat_source *src, int n, const json_t *tokens, struct err *err);

@@ -1,10 +1,13 @@
 #include "model/gguf_tok.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "model/chat.h"
 #include "model/tok_files.h"
+#include "model/tok_impl.h"
 #include "model/tok_pre_names.h"
 
 #define KEY(name) "tokenizer.ggml." name
@@ -227,19 +230,49 @@ static int put_bpe(struct gguf_writer *w, struct vocab *v, const json_t *root, s
     return bytes ? 0 : gguf_put_strs(w, KEY("merges"), v->merge, v->n_merge, err);
 }
 
-/* Whether texts begin with bos: the config of the tokenizer says it, or its post-processor. */
-static int put_config(struct gguf_writer *w, const json_t *config, struct err *err)
+/* Whether something is put before and behind a text. */
+static int put_ends(struct gguf_writer *w, const char *folder, struct err *err)
 {
-    static const char *const flags[] = { "add_bos_token", "add_eos_token" };
-    char key[64];
-    for (int i = 0; i < 2; i++) {
-        const json_t *v = json_object_get(config, flags[i]);
-        snprintf(key, sizeof key, KEY("%s"), flags[i]);
-        if (json_is_boolean(v))
-            TRY(gguf_put_int(w, key, GGUF_BOOL, json_is_true(v), err));
+    struct tok *t;
+    TRY(tok_load(&t, folder, err));
+    const int before = t->n_before, after = t->n_after;
+    tok_free(t);
+    if (before > 1 || after > 1)
+        return ERR(err, UNSUPPORTED, "%s: the tokenizer puts %d tokens before a text and %d behind it, GGUF has one each", folder, before, after);
+    TRY(gguf_put_int(w, KEY("add_bos_token"), GGUF_BOOL, before, err));
+    return gguf_put_int(w, KEY("add_eos_token"), GGUF_BOOL, after, err);
+}
+
+/* The one called default, and the others by their names, in which llama.cpp's converter leaves letters and digits. */
+static int put_templates(struct gguf_writer *w, const struct chat_files *f, struct err *err)
+{
+    struct gguf_str names[CHAT_TEMPLATES_MAX];
+    int n = 0;
+    const struct chat_source *s;
+    for (int i = 0; (s = chat_files_template(f, i)); i++) {
+        char key[128] = "tokenizer.chat_template";
+        if (memchr(s->text, 0, s->n))
+            return ERR(err, FORMAT, "the chat template '%s' has a NUL byte", s->name);
+        if (strcmp(s->name, "default")) {
+            const size_t at = strlen(key);
+            if ((size_t)snprintf(key + at, sizeof key - at, ".%s", s->name) >= sizeof key - at)
+                return ERR(err, RANGE, "the chat template '%.60s' has a name of more than %zu bytes", s->name, sizeof key - at - 2);
+            for (char *c = key + at + 1; *c; c++)
+                *c = isascii((unsigned char)*c) && isalnum((unsigned char)*c) ? *c : '_';
+            names[n++] = (struct gguf_str){ s->name, strlen(s->name) };
+        }
+        TRY(gguf_put_str(w, key, s->text, err));
     }
-    const json_t *template = json_object_get(config, "chat_template");
-    return json_is_string(template) ? gguf_put_str(w, "tokenizer.chat_template", json_string_value(template), err) : 0;
+    return n ? gguf_put_strs(w, "tokenizer.chat_templates", names, n, err) : 0;
+}
+
+static int put_chat(struct gguf_writer *w, const char *folder, struct err *err)
+{
+    struct chat_files *f;
+    TRY(chat_files_open(&f, folder, true, err));
+    const int rc = put_templates(w, f, err);
+    chat_files_close(f);
+    return rc;
 }
 
 static int load(json_t **out, const char *folder, const char *name, struct err *err)
@@ -256,7 +289,7 @@ static int load(json_t **out, const char *folder, const char *name, struct err *
 int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, struct err *err)
 {
     const size_t n = (size_t)n_vocab;
-    json_t *root, *config = NULL;
+    json_t *root;
     TRY(load(&root, folder, "tokenizer.json", err));
     if (!root)
         return ERR(err, NOTFOUND, "%s has no tokenizer.json, from which a GGUF file's tokenizer is made", folder);
@@ -268,11 +301,10 @@ int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, s
     if (!rc)
         rc = put_bpe(w, &v, root, err);
     if (!rc)
-        rc = load(&config, folder, "tokenizer_config.json", err);
+        rc = put_ends(w, folder, err);
     if (!rc)
-        rc = put_config(w, config, err);
+        rc = put_chat(w, folder, err);
     vocab_release(&v);
     json_decref(root);
-    json_decref(config);
     return rc;
 }

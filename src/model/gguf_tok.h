@@ -6,6 +6,6 @@
 #define MODEL_GGUF_TOK_H
 #include "model/gguf.h"
 
-/* n_vocab: rows of the embedding; tokens beyond the tokenizer's are unused ones.  Puts the chat template too, where there is one. */
+/* n_vocab: rows of the embedding; tokens beyond the tokenizer's are unused ones.  Puts the chat templates too (chat_files_open). */
 int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, struct err *err);
 #endif

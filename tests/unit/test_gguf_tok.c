@@ -9,7 +9,11 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/tree.h"
+#include "model/chat.h"
+#include "model/folder_from_gguf.h"
+#include "model/gguf_from_folder.h"
 #include "model/gguf_tok.h"
+#include "model/model.h"
 #include "model/tok.h"
 
 static char dir[] = "/tmp/lathe-gguf-tok-XXXXXX";
@@ -128,6 +132,122 @@ static void what_the_model_has_no_room_for_is_refused(void **state)
     }
 }
 
+/* ---- a folder, its GGUF file, and a folder of that again ---- */
+
+static void put_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
+
+static void copy_golden(const char *name)
+{
+    char from[100];
+    struct buf b;
+    buf_init(&b);
+    snprintf(from, sizeof from, "tests/golden/llama/%s", name);
+    OK(file_read(from, 1 << 24, &b, &err));
+    OK(file_write_all(in_dir(name), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+/* Every template gives the same text, special tokens in it. */
+static void same_chat(const char *a, const char *b, int n)
+{
+    struct chat *x, *y;
+    json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "hi");
+    OK(chat_load(&x, a, NULL, &err));
+    OK(chat_load(&y, b, NULL, &err));
+    for (int i = 0; i < n; i++) {
+        struct jinja_text t[2];
+        jinja_text_init(&t[0]), jinja_text_init(&t[1]);
+        assert_non_null(chat_name(x, i));
+        const struct chat_request q = { .messages = messages, .name = chat_name(x, i) };
+        OK(chat_render(x, &q, &t[0], &err));
+        OK(chat_render(y, &q, &t[1], &err));
+        assert_true(t[0].text.len > 3);
+        assert_string_equal(t[0].text.data, t[1].text.data);
+        jinja_text_release(&t[0]), jinja_text_release(&t[1]);
+    }
+    assert_true(!chat_name(x, n) && !chat_name(y, n));
+    chat_free(x);
+    chat_free(y);
+    json_decref(messages);
+}
+
+static void there_and_back(int n_template)
+{
+    struct model m;
+    struct tok *a, *b;
+    OK(model_open(&m, dir, NULL, &err));
+    OK(gguf_from_folder(&m, dir, in_dir("all.gguf"), &err));
+    model_release(&m);
+    OK(file_remove_tree(in_dir("back"), &err));
+    OK(model_open(&m, in_dir("all.gguf"), NULL, &err));
+    OK(folder_from_gguf(&m, in_dir("back"), ST_F32, &err));
+    OK(folder_put_chat(&m, in_dir("all.gguf"), in_dir("back"), &err));
+    model_release(&m);
+    same_chat(dir, in_dir("all.gguf"), n_template);
+    same_chat(dir, in_dir("back"), n_template);
+    OK(tok_load(&a, dir, &err));
+    OK(tok_load(&b, in_dir("all.gguf"), &err));
+    for (int flags = TOK_PLAIN; flags <= (TOK_SPECIALS | TOK_ADD); flags++) {
+        struct tok_ids x = { 0 }, y = { 0 };
+        OK(tok_encode(a, "aba<s>", 6, (unsigned)flags, &x, &err));
+        OK(tok_encode(b, "aba<s>", 6, (unsigned)flags, &y, &err));
+        assert_true(x.n == y.n && !memcmp(x.id, y.id, x.n * sizeof *x.id));
+        tok_ids_release(&x), tok_ids_release(&y);
+    }
+    tok_free(a), tok_free(b);
+}
+
+static void chat_templates_go_there_and_back(void **state)
+{
+    (void)state;
+    copy_golden("config.json");
+    copy_golden("model.safetensors");
+    put_text("tokenizer.json", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"<\":2,\">\":3,\"s\":4,\"a\":5,\"b\":6,\"ab\":7},\"merges\":[\"a b\"]},"
+                               "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+                               "\"added_tokens\":[{\"id\":1,\"content\":\"<s>\",\"special\":true}],"
+                               "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+                               "\"pair\":[],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[1],\"tokens\":[\"<s>\"]}}}}");
+    put_text("tokenizer_config.json", "{\"bos_token\": {\"content\": \"<s>\"}, \"chat_template\": \"one{{ bos_token }}{{ messages[0].content }}\"}");
+    there_and_back(1);
+    put_text("tokenizer_config.json", "{\"bos_token\": \"<s>\", \"chat_template\": [{\"name\": \"default\", \"template\": \"two{{ bos_token }}\"}, {\"name\": \"tool_use\", \"template\": \"three{{ messages[0].content }}\"}]}");
+    there_and_back(2);
+    put_text("chat_template.jinja", "four {{ messages[0].role }}\n");
+    there_and_back(1);
+    OK(file_mkdirs(in_dir("additional_chat_templates"), &err));
+    put_text("additional_chat_templates/rag.jinja", "five{{ bos_token }}");
+    there_and_back(2);
+    put_text("additional_chat_templates/n\xc3\xa4me.jinja", "six");      /* in GGUF's key n__me */
+    struct model m;
+    OK(model_open(&m, dir, NULL, &err));
+    OK(gguf_from_folder(&m, dir, in_dir("all.gguf"), &err));
+    model_release(&m);
+    OK(model_open(&m, in_dir("all.gguf"), NULL, &err));
+    OK(folder_put_chat(&m, in_dir("all.gguf"), in_dir("back"), &err));
+    assert_true(file_exists(in_dir("back/additional_chat_templates/n__me.jinja")));
+    model_release(&m);
+}
+
+/* A name that would lead out of the folder. */
+static void a_template_whose_name_is_no_files_is_refused(void **state)
+{
+    (void)state;
+    static const char *const keys[] = { "tokenizer.chat_template.../x", "tokenizer.chat_template..x", "tokenizer.chat_template.a b" };
+    struct model m;
+    copy_golden("config.json");
+    copy_golden("model.safetensors");
+    OK(model_open(&m, dir, NULL, &err));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        struct gguf_writer *w;
+        OK(gguf_writer_new(&w, in_dir("names.gguf"), &err));
+        OK(gguf_put_str(w, keys[i], "six", &err));
+        OK(gguf_writer_commit(w, &err));
+        gguf_writer_free(w);
+        assert_int_equal(folder_put_chat(&m, in_dir("names.gguf"), in_dir("back"), &err), ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, "no file's"));
+    }
+    model_release(&m);
+}
+
 static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
 static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
@@ -136,6 +256,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_from_gguf_are_those_of_the_tokenizer_json),
         cmocka_unit_test(what_the_model_has_no_room_for_is_refused),
+        cmocka_unit_test(chat_templates_go_there_and_back),
+        cmocka_unit_test(a_template_whose_name_is_no_files_is_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
