@@ -1,10 +1,10 @@
 /* attn.c - attention over pages beside this machine's limits, all threads of a pool.
  *
- * Usage: build/bench/attn [threads] [level] [prefill, decode, or the number of a case]     Prefill: operations of the visible half only, GFLOP/s and their share of
+ * Usage: build/bench/attn [threads] [level] [prefill, decode, verify, a case's number, or all] [pages side by side; 0: all of a sequence]   Prefill: operations of the visible half only, GFLOP/s and their share of
  * the level's peak in the cache's type.  Decode: bytes of the cache that must be read (from memory: layers are walked), GB/s and
  * their share of what read_bytes reaches on the same memory.  Each sample stands beside a sample of its limit; medians of
  * the pairs: rates per second of the threads' own time, then the share by the wall's time and by the threads' own (which
- * leaves out what other programs took and what a thread slept).  Pages lie scattered. */
+ * leaves out what other programs took and what a thread slept). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,7 @@ static const struct bench benches[] = {
     { "decode", 1, 1, 2000, 3, 3, 64, 64, 0, false },    { "verify", 1, 5, 2000, 3, 3, 64, 64, 0, true },
 };
 
+static int run_pages;                        /* pages that lie one after the other; the runs are scattered; 0: all of a sequence */
 static struct pool *pool;
 static const struct cpu_kernels *kernels;
 
@@ -83,15 +84,16 @@ static void setup(struct bed *b, const struct bench *c)
     b->memory = mem_map(b->memory_bytes);
     if (!b->cache || !b->page || !b->x || !b->memory)
         exit(1);
+    const int length = run_pages ? run_pages : pages, runs = b->n_page / length;
     for (int i = 0; i < b->n_page; i++)
-        b->page[i] = (int32_t)rng_permute(1, (uint64_t)i, (uint64_t)b->n_page);
+        b->page[i] = i < runs * length ? (int32_t)rng_permute(1, (uint64_t)(i / length), (uint64_t)runs) * length + i % length : i;
     for (int i = 0; i < rows * C; i++)
         b->x[i] = (float)rng_uniform(2, (uint64_t)i) * 4 - 2;
     for (int i = 0; i < c->n_seq; i++)
         b->seq[i] = (struct attn_seq){ i * c->n_q, c->n_q, c->ctx - c->n_q, b->page + i * pages };
     float *q = b->x, *k = q + rows * H * c->dk, *v = k + rows * c->n_kv_head * c->dk, *o = v + rows * c->n_kv_head * c->dv;
     b->s = (struct attn_step){ .kernels = kernels, .pool = pool, .n_seq = c->n_seq, .seq = b->seq, .n_kv_head = c->n_kv_head, .n_group = c->n_group, .dk = c->dk, .dv = c->dv,
-                               .page_stride = page * (size_t)c->n_kv_head, .head_stride = page, .cache_bf16 = c->b16, .q = q, .k = k, .v = v, .ld_q = H * c->dk, .ld_k = c->n_kv_head * c->dk,
+                               .page_stride = page, .head_stride = page * (size_t)b->n_page, .cache_bf16 = c->b16, .q = q, .k = k, .v = v, .ld_q = H * c->dk, .ld_k = c->n_kv_head * c->dk,
                                .ld_v = c->n_kv_head * c->dv, .window = c->window, .scale = 1 / sqrtf((float)c->dk), .o = o, .ld_o = H * c->dv, .o_bf16 = c->b16,
                                .scratch = b->memory, .scratch_step = scratch, .work = b->memory + scratch * (size_t)n_thread };
     const size_t n = (size_t)b->n_layer * b->layer_bytes;
@@ -151,10 +153,11 @@ int main(int argc, char **argv)
     struct err err;
     if (pool_new(&pool, argc > 1 ? atoi(argv[1]) : pool_cpu_count(), &err))
         return 1;
+    run_pages = argc > 4 ? atoi(argv[4]) : 0;
     for (const struct cpu_kernels *const *l = cpu_levels() + 1; (kernels = *l); l++)
         if (argc > 2 ? !strcmp(argv[2], kernels->level) : kernels == cpu_kernels())
             for (size_t i = 0; i < sizeof benches / sizeof *benches; i++)
-                if (argc <= 3 || !strcmp(benches[i].name, argv[3]) || (argv[3][0] < 'a' && (size_t)atoi(argv[3]) == i))
+                if (argc <= 3 || !strcmp(argv[3], "all") || !strcmp(benches[i].name, argv[3]) || (argv[3][0] <= '9' && (size_t)atoi(argv[3]) == i))
                     measure(&benches[i]);
     pool_free(pool);
     return 0;

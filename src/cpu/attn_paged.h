@@ -1,16 +1,20 @@
 /* attn_paged.h - attention for inference, over keys and values kept in pages.
  *
- * A page holds KV_TOKENS tokens of one layer and one key/value head.  Position t of a sequence is slot t % 16 of the page
- * with number page[t / 16], at base + number * stride bytes (a multiple of 64); so sequences may share pages, and pages of all
+ * A page holds KV_TOKENS tokens of one layer and one key/value head.  Position t of a sequence is slot t % 64 of the page
+ * with number page[t / 64], at base + number * stride bytes (a multiple of 64); so sequences may share pages, and pages of all
  * layers and heads may lie in one block of memory under one number.  A page is, in elements (bf16 or real):
  *
- *     bf16: keys [dk/2][16 slots][2], then values [8][dv][2 slots]    dk rounded up to even, dv to a multiple of 16; what is
- *     real: keys [dk][16 slots],      then values [16 slots][dv]      rounded up is zero
+ *     bf16: keys [64/32][dk/2][32 slots][2], then values [dv/32][64/2][32][2 slots]      dk rounded up to even, dv to a multiple
+ *     real: keys [64/32][dk][32 slots],      then values [dv/32][64][32]                 of 16; what is rounded up is zero
  *
- * so that 16 keys, or 16 numbers of a value, are one vector.  Slots not yet written may hold anything, NaN too.
+ * so that keys, or numbers of a value, lie along a vector, and a row at one position reads a page from its first byte to its
+ * last.  Where dv is no multiple of 32 the last panel of values is 16 wide.  Slots not yet written may hold anything, NaN too.
  *
- * Bits: keys are taken in blocks of ATTN_BLOCK absolute positions within ranges of ATTN_RANGE; the ranges' results are
- * joined in ascending order.  What a row gets depends on its own data and position alone: not on the other rows of the call,
+ * A sequence is read fastest when its pages lie one after the other (stride is the page's size, numbers ascend by one): then
+ * the machine itself fetches ahead.
+ *
+ * Bits: keys are taken page by page within ranges of ATTN_RANGE absolute positions; the ranges' results are joined in
+ * ascending order.  What a row gets depends on its own data and position alone: not on the other rows of the call,
  * on who computed which range, or on where the pages lie.
  *
  * With bf16 pages q is rounded to bf16, and where the level has products of bf16, so are the probabilities.
@@ -23,16 +27,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KV_TOKENS 16
-#define ATTN_BLOCK 128
+#define KV_TOKENS 64
+#define KV_ROW 32                       /* keys, or numbers of a value, side by side */
+#define KV_PART 16                      /* slots that lie in lines of their own */
 #define ATTN_RANGE 512
 #define ATTN_PANELS 4                   /* panels of 16 query rows that share a block of keys */
 
 /* page NULL: page i has number i (plain arrays laid out as pages: encoders). */
 struct kv_pages { void *base; const int32_t *page; size_t stride; int dk, dv; };
 
-/* Writes tokens pos0 .. pos0+n-1, keys already rotated: k + i*ld_k [dk], v + i*ld_v [dv].  Two threads may not write to one
- * page at the same time. */
+/* Writes tokens pos0 .. pos0+n-1, keys already rotated: k + i*ld_k [dk], v + i*ld_v [dv].  Two threads may not write to the
+ * same KV_PART slots at the same time. */
 struct kv_put { struct kv_pages kv; int pos0, n; const real *k, *v; ptrdiff_t ld_k, ld_v; };
 
 /* One sequence, one key/value head and its n_group query heads.  Row i has position pos0 + i and sees keys 0 .. pos0+i, with

@@ -68,9 +68,9 @@ static void put(const struct attn_step *s, const struct attn_seq *q, int head, i
     (s->cache_bf16 ? s->kernels->kv_put_bf16 : s->kernels->kv_put)(&p);
 }
 
-/* ---- first: tokens of prompts, a page at a time ---- */
+/* ---- first: tokens of prompts, KV_PART at a time ---- */
 
-static int pages_touched(const struct attn_seq *q) { return (q->pos0 + q->n_q - 1) / KV_TOKENS - q->pos0 / KV_TOKENS + 1; }
+static int parts_touched(const struct attn_seq *q) { return (q->pos0 + q->n_q - 1) / KV_PART - q->pos0 / KV_PART + 1; }
 
 static void store_item(void *ctx, int i_item, int i_thread)
 {
@@ -79,8 +79,8 @@ static void store_item(void *ctx, int i_item, int i_thread)
     const struct attn_step *s = j->s;
     const int i_seq = sequence_of(j, i_item);
     const struct attn_seq *q = s->seq + i_seq;
-    const int page = q->pos0 / KV_TOKENS + i_item - j->first[i_seq];
-    const int from = page * KV_TOKENS > q->pos0 ? page * KV_TOKENS - q->pos0 : 0, to = least(q->n_q, (page + 1) * KV_TOKENS - q->pos0);
+    const int part = q->pos0 / KV_PART + i_item - j->first[i_seq];
+    const int from = part * KV_PART > q->pos0 ? part * KV_PART - q->pos0 : 0, to = least(q->n_q, (part + 1) * KV_PART - q->pos0);
     for (int i = from; i < to; i++) {
         const int row = q->row0 + i;
         prepare(s, s->q + row * s->ld_q, s->n_kv_head * s->n_group, s->q_norm, q->pos0 + i);
@@ -172,14 +172,14 @@ void attn_step(const struct attn_step *s)
         const struct attn_seq *q = s->seq + i;
         assert(q->n_q >= 1 && q->pos0 >= 0 && (!s->bidirectional || (q->pos0 == 0 && s->window <= 0)));
         j.first[i] = n_store;
-        n_store += q->n_q > 1 ? pages_touched(q) : 0;
+        n_store += q->n_q > 1 ? parts_touched(q) : 0;
         n_whole += pieces_of(&j, q);
         deepest = deepest > q->pos0 + q->n_q ? deepest : q->pos0 + q->n_q;
     }
     j.first[s->n_seq] = n_store;
     if (n_store)
         pool_for(s->pool, n_store, store_item, &j);
-    j.ranges = !s->bidirectional && n_whole * s->n_kv_head < BUSY * pool_n_thread(s->pool);
+    j.ranges = !s->bidirectional && pool_n_thread(s->pool) > 1 && n_whole * s->n_kv_head < BUSY * pool_n_thread(s->pool);
     j.max_range = max_ranges(deepest);
     at += round_up(((size_t)s->n_seq + 1) * sizeof(int32_t), 64);
     j.left = (_Atomic int32_t *)(void *)at;

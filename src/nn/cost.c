@@ -103,7 +103,7 @@ double graph_cache_bytes(const struct graph *g)
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
         if (t->kind == TENSOR_CACHE)
-            sum += (double)t->bytes / (double)(t->shape[0].n * KV_TOKENS);
+            sum += (double)t->bytes / (double)(t->shape[1].n * KV_TOKENS);
     }
     return sum;
 }

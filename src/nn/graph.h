@@ -186,7 +186,8 @@ int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *
 /* qkv: [T, H*D + G*D + G*Dv].  kcache, vcache: -1, or [n_slot, ctx, G*D], [.., G*Dv].  sinks: -1, or [H] */
 int graph_attention(struct graph *g, int qkv, int sinks, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name, struct err *err);
 /* For inference only: norm (q_norm, k_norm [D] or -1) and rotation (table or -1) of q and k, then attention over cache
- * [pages, G, cpu_kv_page()], F32 or BF16, where this step's keys and values are put first. */
+ * [G, pages, cpu_kv_page()], F32 or BF16, where this step's keys and values are put first: a sequence whose pages have
+ * ascending numbers is one stretch of memory for each head. */
 int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k_norm, int sinks, int table, const struct attr *a, enum dtype out,
                           const char *name, struct err *err);
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);

@@ -324,7 +324,7 @@ int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k
     CHECK_ID(cache);
     const int dv = a->d_v ? a->d_v : a->d_head;
     assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + a->n_kv_head) * a->d_head + a->n_kv_head * dv && a->n_head % a->n_kv_head == 0);
-    assert(tensor_at(g, cache)->shape[1].n == a->n_kv_head && tensor_at(g, cache)->shape[2].n == (int64_t)cpu_kv_page(a->d_head, dv));
+    assert(tensor_at(g, cache)->shape[0].n == a->n_kv_head && tensor_at(g, cache)->shape[2].n == (int64_t)cpu_kv_page(a->d_head, dv));
     struct node n = node_of(OP_attention_paged, PASS_FORWARD, a);
     n.in[0] = qkv, n.in[1] = cache, n.in[2] = q_norm, n.in[3] = k_norm, n.in[4] = sinks, n.in[5] = table;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, ROWS_T(a->n_head * dv), err, "%s", name));

@@ -12,11 +12,15 @@ static int even(int d) { return (d + 1) / 2 * 2; }
 static int round_16(int d) { return (d + 15) / 16 * 16; }
 
 /* Where in a page element c of a slot's key or value stands. */
-static int key_at(bool b16, int slot, int c) { return b16 ? c / 2 * 2 * KV_TOKENS + slot * 2 + c % 2 : c * KV_TOKENS + slot; }
+static int key_at(const struct kv_pages *kv, bool b16, int slot, int c)
+{
+    const int start = slot / KV_ROW * KV_ROW * even(kv->dk), i = slot % KV_ROW;
+    return start + (b16 ? (c / 2 * KV_ROW + i) * 2 + c % 2 : c * KV_ROW + i);
+}
 static int value_at(const struct kv_pages *kv, bool b16, int slot, int c)
 {
-    const int start = KV_TOKENS * even(kv->dk), dv = round_16(kv->dv);
-    return start + (b16 ? (slot / 2 * dv + c) * 2 + slot % 2 : slot * dv + c);
+    const int dv = round_16(kv->dv), c0 = c / KV_ROW * KV_ROW, start = KV_TOKENS * (even(kv->dk) + c0), width = dv - c0 < KV_ROW ? dv - c0 : KV_ROW;
+    return start + (b16 ? (slot / 2 * width + c - c0) * 2 + slot % 2 : slot * width + c - c0);
 }
 
 static void store(void *page, bool b16, int at, real x)
@@ -35,7 +39,7 @@ static void put(const struct kv_put *p, bool b16)
         const int slot = (p->pos0 + i) % KV_TOKENS;
         void *page = page_at(kv, p->pos0 + i);
         for (int c = 0; c < even(kv->dk); c++)
-            store(page, b16, key_at(b16, slot, c), c < kv->dk ? p->k[i * p->ld_k + c] : 0);
+            store(page, b16, key_at(kv, b16, slot, c), c < kv->dk ? p->k[i * p->ld_k + c] : 0);
         for (int c = 0; c < round_16(kv->dv); c++)
             store(page, b16, value_at(kv, b16, slot, c), c < kv->dv ? p->v[i * p->ld_v + c] : 0);
     }
@@ -47,7 +51,7 @@ static double score(const struct attn_paged *p, bool b16, int i, int g, int t)
     double s = 0;
     for (int c = 0; c < p->kv.dk; c++) {
         const real q = p->q[i * p->ld_q + g * p->kv.dk + c];
-        s += (b16 ? (double)bf16_to_real(bf16_of(q)) : (double)q) * value_of(page, b16, key_at(b16, t % KV_TOKENS, c));
+        s += (b16 ? (double)bf16_to_real(bf16_of(q)) : (double)q) * value_of(page, b16, key_at(&p->kv, b16, t % KV_TOKENS, c));
     }
     s *= (double)p->scale;
     return p->softcap > 0 ? (double)p->softcap * tanh(s / (double)p->softcap) : s;
