@@ -1,13 +1,7 @@
 /* test_api_fault.c - the n-th allocation fails while a model is opened, and while an open one is used: an error with a sentence, no
  * crash, no leak, and afterwards the model answers as before. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <lathe.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/tok.h"
 

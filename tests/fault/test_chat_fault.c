@@ -1,13 +1,7 @@
 /* test_chat_fault.c - the n-th allocation fails while templates are loaded and tried, and messages rendered and encoded: an
  * error, no crash, no leak. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/chat.h"
 

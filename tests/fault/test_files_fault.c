@@ -1,14 +1,7 @@
 /* test_files_fault.c - the n-th allocation or the n-th system call fails, for n = 0, 1, 2 ... until the work succeeds:
  * an error with a message each time, nothing leaked, no file left behind, and an old file still whole. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/convert.h"
 #include "model/gguf.h"

@@ -1,10 +1,6 @@
 /* test_jinja_fault.c - the n-th allocation fails while a template is read and rendered: an error, no crash, no leak. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <stdbool.h>
-#include <string.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "model/jinja.h"
 

@@ -1,18 +1,11 @@
 /* test_pull_fault.c - the n-th allocation or system call of a pull fails: an error, no leak, no file under its name that is not
  * whole, and the next pull goes on from what is there.  The hub is a thread of this program. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"

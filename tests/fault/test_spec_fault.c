@@ -1,9 +1,6 @@
 /* test_spec_fault.c - the n-th allocation fails while a text with a draft model is set up and gone on with: an error, no crash,
  * no leak, and nothing is allocated in steps. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "infer/spec.h"
 

@@ -1,11 +1,6 @@
 /* test_tok_fault.c - the n-th allocation fails, for every n: an error, no crash, no leak. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <stdbool.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/tok_files.h"
 

@@ -3,13 +3,8 @@
  * This program is built with `real` as double: the very code of the operations and of cpu/ref runs here.  For each row a
  * small graph is recorded that ends in a cross-entropy; the gradient of every weight from graph_backward() must equal
  * (loss(w + h) - loss(w - h)) / 2h.  Activations under test are reached through weights. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include "../test.h"
 #include "base/rng.h"
 #include "nn/graph.h"
 

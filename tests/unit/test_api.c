@@ -1,9 +1,5 @@
 /* test_api.c - include/lathe.h as another program uses it: the engine's own logits, text, chat, drawing, scores and vectors; what is
  * refused; two models in two threads; nothing printed, no signal handler, no locale changed. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <lathe.h>
@@ -11,11 +7,8 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "../test.h"
 #include "infer/engine.h"
 
 #define LLAMA "tests/golden/llama"
@@ -24,6 +17,7 @@ enum { V = 71, CTX = 64, BOS = 1, EOS = 2, USER = 3, ANSWER = 4 };
 
 static char dir[] = "/tmp/lathe-api-XXXXXX";      /* LLAMA with a tokenizer and a chat template */
 static struct lathe_error e;
+#undef OK                        /* here: what the library said, not err */
 #define OK(expr)                                           \
     do {                                                   \
         if ((expr) != 0)                                   \

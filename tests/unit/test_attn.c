@@ -1,20 +1,8 @@
 /* test_attn.c - attention over pages: every level against cpu/ref, and the promise about bits. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/mem.h"
-#include "base/rng.h"
+#include "levels.h"
 #include "cpu/attn_step.h"
-#include "cpu/kernels.h"
 
-static const struct cpu_kernels *ref, *now;
-
-#define FOR_LEVELS for (const struct cpu_kernels *const *l = cpu_levels(); (now = *l); l++)
 #define FOR_TYPES for (int b16 = 0; b16 < 2; b16++)
 
 /* One sequence, one key/value head: T tokens of numbers, in pages at scattered numbers. */
@@ -28,24 +16,6 @@ struct bed {
     void *scratch; size_t scratch_bytes;
     bool b16;
 };
-
-static uint64_t stream;
-static float *numbers(size_t n, float spread)
-{
-    float *p = mem_alloc_array(n + 64, sizeof *p);
-    assert_non_null(p);
-    stream++;
-    for (size_t i = 0; i < n; i++)
-        p[i] = spread * (float)rng_normal(stream, i);
-    return p;
-}
-static float *copy_of(const float *x, size_t n)
-{
-    float *p = mem_alloc_array(n + 64, sizeof *p);
-    assert_non_null(p);
-    return memcpy(p, x, n * sizeof *p);
-}
-static float *zeros(size_t n) { return mem_alloc_array(n + 64, sizeof(float)); }
 
 #define LD_Q(s) ((s)->group * (s)->dk + 3)
 #define LD_O(s) ((s)->group * (s)->dv + 5)

@@ -1,18 +1,11 @@
 /* test_base.c - the small things that everything stands on: known answers, edges, and what bad input leads to. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../test.h"
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,32 +16,6 @@
 #include "base/tree.h"
 
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
-
-static char folder[64];
-static char *in(const char *name)
-{
-    static char path[4][200];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(path[i], sizeof path[i], "%s/%s", folder, name);
-    return path[i];
-}
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/lathe-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-static int tear_down(void **state)
-{
-    (void)state;
-    return file_remove_tree(folder, &err);
-}
 
 /* ---- err, buf, arena, mem ---- */
 
@@ -247,25 +214,25 @@ static void a_written_file_is_whole_or_the_old_one(void **state)
     (void)state;
     struct buf b;
     buf_init(&b);
-    OK(file_write_all(in("f"), "old", 3, &err));
+    OK(file_write_all(in_dir("f"), "old", 3, &err));
     for (int64_t n = 0;; n++) {
         file_fail_at(n, ENOSPC);
-        const int rc = file_write_all(in("f"), "new!", 4, &err);
+        const int rc = file_write_all(in_dir("f"), "new!", 4, &err);
         const bool reached = file_fail_count() > n;
         file_fail_at(-1, 0);
         buf_clear(&b);
-        OK(file_read(in("f"), 100, &b, &err));
+        OK(file_read(in_dir("f"), 100, &b, &err));
         assert_true(!strcmp(b.data, "old") || !strcmp(b.data, "new!"));
         char **names;
         int n_name;
-        OK(file_list(folder, &names, &n_name, &err));
+        OK(file_list(test_dir, &names, &n_name, &err));
         assert_int_equal(n_name, 1);
         file_list_free(names, n_name);
         if (!reached) {
             assert_int_equal(rc, 0);
             break;
         }
-        OK(file_write_all(in("f"), "old", 3, &err));
+        OK(file_write_all(in_dir("f"), "old", 3, &err));
     }
     buf_release(&b);
 }
@@ -276,18 +243,18 @@ static void files_that_cannot_be_read_say_why(void **state)
     struct file_map m;
     struct buf b;
     buf_init(&b);
-    assert_int_equal(file_map_open(&m, in("nowhere"), &err), ERR_NOTFOUND);
+    assert_int_equal(file_map_open(&m, in_dir("nowhere"), &err), ERR_NOTFOUND);
     assert_non_null(strstr(err.msg, "nowhere: No such file"));
-    assert_int_equal(file_map_open(&m, folder, &err), ERR_FORMAT);
+    assert_int_equal(file_map_open(&m, test_dir, &err), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "is a folder, expected"));
-    OK(file_write_all(in("big"), "0123456789", 10, &err));
-    assert_int_equal(file_read(in("big"), 5, &b, &err), ERR_RANGE);
-    OK(file_write_all(in("empty"), "", 0, &err));
-    OK(file_map_open(&m, in("empty"), &err));
+    OK(file_write_all(in_dir("big"), "0123456789", 10, &err));
+    assert_int_equal(file_read(in_dir("big"), 5, &b, &err), ERR_RANGE);
+    OK(file_write_all(in_dir("empty"), "", 0, &err));
+    OK(file_map_open(&m, in_dir("empty"), &err));
     assert_true(m.size == 0 && m.data);
     file_map_close(&m);
-    assert_int_equal(mkfifo(in("pipe"), 0600), 0);        /* nobody writes to it: must not wait */
-    assert_int_equal(file_map_open(&m, in("pipe"), &err), ERR_FORMAT);
+    assert_int_equal(mkfifo(in_dir("pipe"), 0600), 0);        /* nobody writes to it: must not wait */
+    assert_int_equal(file_map_open(&m, in_dir("pipe"), &err), ERR_FORMAT);
     buf_release(&b);
 }
 
@@ -297,11 +264,11 @@ static void a_log_loses_only_a_torn_last_line(void **state)
     struct file_log l;
     struct buf b;
     buf_init(&b);
-    OK(file_write_all(in("log"), "one\ntwo\nthr", 11, &err));
-    OK(file_log_open(&l, in("log"), &err));
+    OK(file_write_all(in_dir("log"), "one\ntwo\nthr", 11, &err));
+    OK(file_log_open(&l, in_dir("log"), &err));
     OK(file_log_line(&l, "four", 4, &err));
     file_log_close(&l);
-    OK(file_read(in("log"), 100, &b, &err));
+    OK(file_read(in_dir("log"), 100, &b, &err));
     assert_string_equal(b.data, "one\ntwo\nfour\n");
     buf_release(&b);
 }
@@ -309,22 +276,22 @@ static void a_log_loses_only_a_torn_last_line(void **state)
 static void folders_are_made_listed_and_removed(void **state)
 {
     (void)state;
-    OK(file_mkdirs(in("a/b/c"), &err));
-    OK(file_mkdirs(in("a/b/c"), &err));
-    OK(file_write_all(in("a/b/z"), "", 0, &err));
-    OK(file_write_all(in("a/b/B"), "", 0, &err));
+    OK(file_mkdirs(in_dir("a/b/c"), &err));
+    OK(file_mkdirs(in_dir("a/b/c"), &err));
+    OK(file_write_all(in_dir("a/b/z"), "", 0, &err));
+    OK(file_write_all(in_dir("a/b/B"), "", 0, &err));
     char **names;
     int n;
-    OK(file_list(in("a/b"), &names, &n, &err));
+    OK(file_list(in_dir("a/b"), &names, &n, &err));
     assert_int_equal(n, 3);
     assert_string_equal(names[0], "B");
     assert_string_equal(names[2], "z");
     file_list_free(names, n);
-    OK(file_remove_tree(in("a"), &err));
-    assert_false(file_exists(in("a")));
-    OK(file_remove_tree(in("a"), &err));
-    OK(file_write_all(in("file"), "", 0, &err));
-    assert_true(file_mkdirs(in("file/x"), &err) < 0);
+    OK(file_remove_tree(in_dir("a"), &err));
+    assert_false(file_exists(in_dir("a")));
+    OK(file_remove_tree(in_dir("a"), &err));
+    OK(file_write_all(in_dir("file"), "", 0, &err));
+    assert_true(file_mkdirs(in_dir("file/x"), &err) < 0);
 }
 
 /* ---- options ---- */
@@ -430,15 +397,9 @@ static void bad_yaml_is_refused_with_its_place(void **state)
 static void the_json_test_suite(void **state)
 {
     (void)state;
-    const char *shared = getenv("LATHE_SHARED");
-    char path[300];
-    snprintf(path, sizeof path, "%s/json-test-suite", shared ? shared : "../shared/data");
+    const char *path = shared("json-test-suite");
     char **names;
     int n, n_run = 0;
-    if (!file_is_dir(path)) {
-        print_message("SKIPPED: %s is not here\n", path);
-        skip();
-    }
     OK(file_list(path, &names, &n, &err));
     for (int i = 0; i < n; i++) {
         if (!strstr(names[i], ".json"))
@@ -494,10 +455,10 @@ int main(void)
         cmocka_unit_test(a_permutation_takes_every_value_once),
         cmocka_unit_test(every_item_runs_once_on_any_number_of_threads),
         cmocka_unit_test(more_items_than_a_range_holds),
-        cmocka_unit_test_setup_teardown(a_written_file_is_whole_or_the_old_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(files_that_cannot_be_read_say_why, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_log_loses_only_a_torn_last_line, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(folders_are_made_listed_and_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_written_file_is_whole_or_the_old_one, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(files_that_cannot_be_read_say_why, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_log_loses_only_a_torn_last_line, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(folders_are_made_listed_and_removed, make_dir, remove_dir),
         cmocka_unit_test(options_are_read_in_all_their_forms),
         cmocka_unit_test(wrong_options_say_what_was_expected),
         cmocka_unit_test(yaml_scalars_have_the_core_schemas_types),

@@ -1,25 +1,13 @@
 /* test_chat.c - messages to prompts: normalising, what trying a template shows, where templates are found, and that nothing
  * a user types becomes a special token. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/chat.h"
 #include "model/gguf.h"
 
 static struct err err;
-#define OK(expr)                                \
-    do {                                        \
-        if ((expr) < 0)                         \
-            fail_msg("%s: %s", #expr, err.msg); \
-    } while (0)
 
 static json_t *json(const char *text)
 {
@@ -174,15 +162,9 @@ static void trying_a_template_shows_what_it_wants(void **state)
 static void public_templates_keep_a_call_that_came_by_the_api(void **state)
 {
     (void)state;
-    const char *shared = getenv("LATHE_SHARED");
-    char dir[500];
+    const char *dir = shared("chat-templates");
     char **names;
     int n, kept = 0, templates = 0, nine = 0;
-    snprintf(dir, sizeof dir, "%.400s/chat-templates", shared ? shared : "../shared/data");
-    if (!file_is_dir(dir)) {
-        print_message("SKIPPED: %s is not here\n", dir);
-        skip();
-    }
     OK(file_list(dir, &names, &n, &err));
     json_t *messages = json("[{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"Weather?\"}]}, {\"role\": \"assistant\", \"content\": null, "
                             CALL("\"{\\\"city\\\": \\\"Uppsala\\\"}\"", "call_abcdefgh") "}, {\"role\": \"tool\", \"name\": \"f\", \"tool_call_id\": \"call_abcdefgh\", \"content\": \"rain\"}]");
@@ -418,14 +400,7 @@ static void ordinary_text_has_the_ids_of_the_whole_prompt(void **state)
 static void phi_3_has_the_ids_of_its_maker_and_no_way_in(void **state)
 {
     (void)state;
-    const char *shared = getenv("LATHE_SHARED");
-    char path[2][500];
-    snprintf(path[0], sizeof path[0], "%.400s/chat-templates/microsoft-Phi-3.5-mini-instruct.jinja", shared ? shared : "../shared/data");
-    snprintf(path[1], sizeof path[1], "%.400s/hf-tokenizers/phi-3-mini.tokenizer.json", shared ? shared : "../shared/data");
-    if (!file_exists(path[0]) || !file_exists(path[1])) {
-        print_message("SKIPPED: %s or %s is not here\n", path[0], path[1]);
-        skip();
-    }
+    const char *const path[2] = { shared("chat-templates/microsoft-Phi-3.5-mini-instruct.jinja"), shared("hf-tokenizers/phi-3-mini.tokenizer.json") };
     static const char *const texts[] = { "Hello", " leading", "\nline\n\n", "Größe 日本語 🙂", "a\u00a0b", "" };
     struct buf text;
     struct tok *t;

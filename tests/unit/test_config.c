@@ -1,15 +1,9 @@
 /* test_config.c - config.json of each family is read with Hugging Face's defaults, counted as published, refused when it
  * asks for what we do not compute, and written so that it reads back the same. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+#include "../test.h"
 #include "base/buf.h"
-#include "base/file.h"
 #include "model/config.h"
 
 /* As published with the models. */

@@ -1,35 +1,13 @@
 /* test_convert.c - mixtures of types against llama.cpp's (tools/golden/mixes.py), the writer of GGUF against the reader, and
  * whole files written anew. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "model/convert.h"
 #include "model/finite.h"
 #include "model/gguf.h"
 
-static char dir[] = "/tmp/lathe-convert-XXXXXX";
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
-}
 
 /* ---- mixtures ---- */
 
@@ -192,17 +170,11 @@ static void the_files_of_stories260K_are_remade_from_f32_to_the_byte(void **stat
 {
     (void)state;
     static const char *const words[] = { "q8_0", "q4_0", "f16", "bf16" };
-    const char *shared = getenv("LATHE_SHARED") ? getenv("LATHE_SHARED") : "../shared";
-    char from[300], want[300];
-    snprintf(from, sizeof from, "%s/data/stories260K-gguf/stories260K-f32.gguf", shared);
-    if (!file_exists(from)) {
-        print_message("SKIPPED: %s is not there\n", from);
-        skip();
-    }
+    char name[60];
     for (size_t i = 0; i < 4; i++) {
-        snprintf(want, sizeof want, "%s/data/stories260K-gguf/stories260K-%s.gguf", shared, words[i]);
-        OK(convert(from, in_dir("out.gguf"), words[i], true));
-        assert_same_files(in_dir("out.gguf"), want);
+        snprintf(name, sizeof name, "stories260K-gguf/stories260K-%s.gguf", words[i]);
+        OK(convert(shared("stories260K-gguf/stories260K-f32.gguf"), in_dir("out.gguf"), words[i], true));
+        assert_same_files(in_dir("out.gguf"), shared(name));
     }
 }
 
@@ -286,8 +258,8 @@ static void safetensors_change_their_floats_and_nothing_else(void **state)
     assert_non_null(strstr(err.msg, "hold no q8_0"));
 }
 
-static int set_up(void **state) { (void)state; return mkdtemp(dir) ? pool_new(&pool, 3, &err) : -1; }
-static int tear_down(void **state) { (void)state; pool_free(pool); return file_remove_tree(dir, NULL); }
+static int set_up(void **state) { return !make_dir(state) ? pool_new(&pool, 3, &err) : -1; }
+static int tear_down(void **state) { pool_free(pool); return remove_dir(state); }
 
 int main(void)
 {

@@ -1,23 +1,12 @@
 /* test_embed.c - vectors of the encoders of tests/golden/families: the mean that transformers gives, first and last token, length
  * 1, the same in every form that weights are kept in; what sentence-transformers' files say; refusals. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "infer/embed.h"
 
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 static const struct st_tensor *find(const struct safetensors *st, const char *name, int i)
 {

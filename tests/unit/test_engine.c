@@ -1,12 +1,7 @@
 /* test_engine.c - a loaded model: the same bits alone, in any batch and any cut; scores against sums made by hand. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/engine.h"
@@ -18,11 +13,6 @@ static const enum weights_as kinds[] = { WEIGHTS_FILE, WEIGHTS_BF16, WEIGHTS_F16
 
 static struct pool *pools[3];      /* 1, 2, 3 threads */
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
 
 static int32_t token(const struct engine *e, uint64_t seed, int i) { return (int32_t)(rng_u64(seed, (uint64_t)i) % (uint64_t)engine_config(e)->vocab_size); }
 

@@ -1,16 +1,10 @@
 /* test_families.c - every model of tests/golden/families (transformers in float64, tools/golden/families.py): logits in
  * fp32 and bf16, whole and from the cache; of encoders the hidden states.  Then each is written back, and trained.  Each folder is a
  * test of its own. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <dirent.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "infer/engine.h"
 #include "infer/engine.h"
@@ -22,11 +16,6 @@
 
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 /* ---- a case ---- */
 

@@ -1,27 +1,14 @@
 /* test_gguf.c - the reader of GGUF takes what gguf-py writes and refuses, with a word on what is wrong, everything else:
  * each rule and each class of published vulnerability is one row.  Files are written in a small language (make_file). */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <malloc.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/convert.h"
 #include "model/gguf.h"
 #include "model/tok.h"
 
-static char dir[] = "/tmp/lathe-gguf-XXXXXX";
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 /* Words between spaces: G = magic; b, d, q and a number = 1, 4, 8 bytes; s and text = a string with its length; r and text =
  * bytes; z and a number = as many zeros; p = zeros up to a multiple of 32. */
@@ -173,15 +160,6 @@ static void what_the_format_allows_is_read(void **state)
     assert_ptr_equal(gguf_tensor(g, 1), x);
     gguf_free(g);
     buf_release(&b);
-}
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
 }
 
 static void write_spec(const char *name, const char *spec)
@@ -454,7 +432,7 @@ static void shards_are_opened_by_the_first(void **state)
     assert_string_equal(gguf_type_name(g, gguf_find_tensor(g, "b")), "f32");
     assert_non_null(strstr(gguf_file_name(g, 2), "m-00003-of-00003.gguf"));
     gguf_free(g);
-    OK(source_open(&s, dir, &err));            /* the folder is the same model */
+    OK(source_open(&s, test_dir, &err));            /* the folder is the same model */
     assert_int_equal(source_count(s), 3);
     source_free(s);
     static const struct { const char *name, *spec, *says; } wrong[] = {
@@ -525,20 +503,18 @@ static void pickles_are_refused_with_a_reason(void **state)
         file_remove_tree(in_dir(files[i].name), NULL);
     }
     OK(file_write_all(in_dir("pytorch_model.bin"), "PK\3\4", 4, &err));
-    assert_int_equal(source_open(&s, dir, &err), ERR_UNSUPPORTED);
+    assert_int_equal(source_open(&s, test_dir, &err), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "pytorch_model.bin holds pickled"));
     file_remove_tree(in_dir("pytorch_model.bin"), NULL);
-    assert_int_equal(source_open(&s, dir, &err), ERR_NOTFOUND);
+    assert_int_equal(source_open(&s, test_dir, &err), ERR_NOTFOUND);
     assert_non_null(strstr(err.msg, "has no weights"));
     write_spec("a.gguf", HEAD(0, 0));
-    OK(source_open(&s, dir, &err));
+    OK(source_open(&s, test_dir, &err));
     source_free(s);
     write_spec("b.gguf", HEAD(0, 0));
-    assert_int_equal(source_open(&s, dir, &err), ERR_USAGE);
+    assert_int_equal(source_open(&s, test_dir, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "more than one model (a.gguf, b.gguf)"));
 }
-
-static const char *shared(void) { return getenv("LATHE_SHARED") ? getenv("LATHE_SHARED") : "../shared"; }
 
 static void vocabularies_and_models_of_others_are_read(void **state)
 {
@@ -548,18 +524,11 @@ static void vocabularies_and_models_of_others_are_read(void **state)
         { "llama-cpp-vocab/ggml-vocab-bert-bge.gguf", "bert", 30522, 0 }, { "stories260K-gguf/stories260K-f32.gguf", "llama", 512, 47 },
         { "stories260K-gguf/stories260K-q4_0.gguf", "llama", 512, 47 },
     };
-    char path[300];
-    snprintf(path, sizeof path, "%s/data", shared());
-    if (!file_is_dir(path)) {
-        print_message("SKIPPED: %s is not there\n", path);
-        skip();
-    }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct gguf *g;
         const struct gguf_pair *tokens;
         const char *arch;
-        snprintf(path, sizeof path, "%s/data/%s", shared(), files[i].path);
-        OK(gguf_open(&g, path, &err));
+        OK(gguf_open(&g, shared(files[i].path), &err));
         assert_int_equal(gguf_get_str(g, "general.architecture", &arch, &err), 1);
         assert_string_equal(arch, files[i].arch);
         assert_int_equal(gguf_get_strs(g, "tokenizer.ggml.tokens", &tokens, &err), 1);
@@ -568,9 +537,6 @@ static void vocabularies_and_models_of_others_are_read(void **state)
         gguf_free(g);
     }
 }
-
-static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
-static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
 int main(void)
 {

@@ -1,40 +1,18 @@
 /* test_gguf_folder.c - a model of Hugging Face's files written as GGUF gives the same logits from there, to the bit where its
  * numbers can say the same. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "infer/engine.h"
 #include "model/folder_from_gguf.h"
 #include "model/gguf_from_folder.h"
 
-static char dir[] = "/tmp/lathe-gguf-folder-XXXXXX";
 static struct pool *pool;
 static struct err err;
 static int n_exact, n_back;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 static const char tokenizer[] =
     "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]},\"normalizer\":null,"
     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true}]}";
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
-}
 
 static void copy(const char *folder, const char *name)
 {
@@ -83,8 +61,8 @@ static bool check(const char *folder)
     const struct engine_opts o = { .n_slot = 1, .step_tokens = N, .n_logits = 1, .no_tok = true };
     copy(folder, "config.json");
     copy(folder, "model.safetensors");
-    OK(model_open(&m, dir, NULL, &err));
-    const int rc = gguf_from_folder(&m, dir, in_dir("m.gguf"), &err);
+    OK(model_open(&m, test_dir, NULL, &err));
+    const int rc = gguf_from_folder(&m, test_dir, in_dir("m.gguf"), &err);
     model_release(&m);
     if (rc == ERR_UNSUPPORTED)
         return false;
@@ -165,9 +143,9 @@ static void what_fails_leaves_no_file(void **state)
     struct model m;
     copy("tests/golden/llama", "config.json");
     copy("tests/golden/llama", "model.safetensors");
-    OK(model_open(&m, dir, NULL, &err));
+    OK(model_open(&m, test_dir, NULL, &err));
     file_remove_tree(in_dir("tokenizer.json"), NULL);
-    assert_int_equal(gguf_from_folder(&m, dir, in_dir("never.gguf"), &err), ERR_NOTFOUND);
+    assert_int_equal(gguf_from_folder(&m, test_dir, in_dir("never.gguf"), &err), ERR_NOTFOUND);
     assert_non_null(strstr(err.msg, "no tokenizer.json"));
     assert_false(file_exists(in_dir("never.gguf")));
     model_release(&m);
@@ -175,10 +153,9 @@ static void what_fails_leaves_no_file(void **state)
 
 static int set_up(void **state)
 {
-    (void)state;
-    return mkdtemp(dir) && !file_write_all(in_dir("tokenizer.json"), tokenizer, strlen(tokenizer), &err) ? pool_new(&pool, 2, &err) : -1;
+    return !make_dir(state) && !file_write_all(in_dir("tokenizer.json"), tokenizer, strlen(tokenizer), &err) ? pool_new(&pool, 2, &err) : -1;
 }
-static int tear_down(void **state) { (void)state; pool_free(pool); return file_remove_tree(dir, NULL); }
+static int tear_down(void **state) { pool_free(pool); return remove_dir(state); }
 
 int main(void)
 {

@@ -1,15 +1,9 @@
 /* test_gguf_model.c - models from GGUF files: the configuration and the weights of tests/golden/gguf, which llama.cpp's
  * converter made of tests/golden/families, give the logits of transformers; what is wrong with a file is said. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <dirent.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "infer/engine.h"
 #include "model/decoder.h"
@@ -22,11 +16,6 @@
 
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 struct gmodel { struct gguf *g; struct config c; struct weights_list *l; struct safetensors *want; };
 
@@ -206,12 +195,6 @@ static void what_we_write_is_the_same_model_or_refused(void **state)
 
 /* ---- a trained model: stories260K in four types ---- */
 
-static const char *shared(void)
-{
-    const char *s = getenv("LATHE_SHARED");
-    return s ? s : "../shared";
-}
-
 /* Mean negative log-likelihood of the story, whose float64 value lies beside it. */
 static double story_nll(const char *path)
 {
@@ -223,8 +206,7 @@ static double story_nll(const char *path)
     int32_t ids[300];
     int n = 0;
     char line[200];
-    snprintf(line, sizeof line, "%s/data/stories260K/golden_tokens.txt", shared());
-    FILE *f = fopen(line, "r");
+    FILE *f = fopen(shared("stories260K/golden_tokens.txt"), "r");
     assert_non_null(f);
     while (n < 257 && fgets(line, sizeof line, f))
         if (*line != '#')
@@ -260,15 +242,9 @@ static void stories260k_tells_its_story_in_every_type(void **state)
     (void)state;
     static const struct { const char *type; double tolerance; } types[] = { { "f32", 1e-5 }, { "f16", 1e-3 }, { "bf16", 5e-3 }, { "q8_0", 1e-2 } };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "%s/data/stories260K-gguf/stories260K-%s.gguf", shared(), types[i].type);
-        FILE *f = fopen(path, "r");
-        if (!f) {
-            print_message("skipped: found no %s\n", path);
-            skip();
-        }
-        fclose(f);
-        const double nll = story_nll(path);
+        char name[60];
+        snprintf(name, sizeof name, "stories260K-gguf/stories260K-%s.gguf", types[i].type);
+        const double nll = story_nll(shared(name));
         if (!(fabs(nll - 0.457346) <= types[i].tolerance))
             fail_msg("%s: %.6f, expected 0.457346 within %g", types[i].type, nll, types[i].tolerance);
     }

@@ -1,13 +1,6 @@
 /* test_gguf_tok.c - tokenizers of Hugging Face's files put into GGUF give the same ids from there, or are refused. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/tree.h"
 #include "model/chat.h"
 #include "model/folder_from_gguf.h"
@@ -16,22 +9,7 @@
 #include "model/model.h"
 #include "model/tok.h"
 
-static char dir[] = "/tmp/lathe-gguf-tok-XXXXXX";
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
-}
 
 /* nfc: GGUF leaves the normal form out, so only text that has but one is compared. */
 static const struct { const char *name; bool written, nfc; } tokenizers[] = {
@@ -52,7 +30,7 @@ static int put(const char *name)
     OK(file_write_all(in_dir("tokenizer.json"), b.data, b.len, &err));
     OK(tok_load(&t, in_dir("tokenizer.json"), &err));
     OK(gguf_writer_new(&w, in_dir("t.gguf"), &err));
-    int rc = gguf_put_tokenizer(w, dir, tok_vocab_size(t) + 3, &err);
+    int rc = gguf_put_tokenizer(w, test_dir, tok_vocab_size(t) + 3, &err);
     if (!rc)
         OK(gguf_writer_commit(w, &err));
     gguf_writer_free(w);
@@ -125,7 +103,7 @@ static void what_the_model_has_no_room_for_is_refused(void **state)
         struct gguf_writer *w;
         OK(file_write_all(in_dir("tokenizer.json"), bad[i].json, strlen(bad[i].json), &err));
         OK(gguf_writer_new(&w, in_dir("never.gguf"), &err));
-        assert_true(gguf_put_tokenizer(w, dir, bad[i].n, &err) < 0);
+        assert_true(gguf_put_tokenizer(w, test_dir, bad[i].n, &err) < 0);
         if (!strstr(err.msg, bad[i].says))
             fail_msg("says: %s\nlacks: %s", err.msg, bad[i].says);
         gguf_writer_free(w);
@@ -175,17 +153,17 @@ static void there_and_back(int n_template)
 {
     struct model m;
     struct tok *a, *b;
-    OK(model_open(&m, dir, NULL, &err));
-    OK(gguf_from_folder(&m, dir, in_dir("all.gguf"), &err));
+    OK(model_open(&m, test_dir, NULL, &err));
+    OK(gguf_from_folder(&m, test_dir, in_dir("all.gguf"), &err));
     model_release(&m);
     OK(file_remove_tree(in_dir("back"), &err));
     OK(model_open(&m, in_dir("all.gguf"), NULL, &err));
     OK(folder_from_gguf(&m, in_dir("back"), ST_F32, &err));
     OK(folder_put_chat(&m, in_dir("all.gguf"), in_dir("back"), &err));
     model_release(&m);
-    same_chat(dir, in_dir("all.gguf"), n_template);
-    same_chat(dir, in_dir("back"), n_template);
-    OK(tok_load(&a, dir, &err));
+    same_chat(test_dir, in_dir("all.gguf"), n_template);
+    same_chat(test_dir, in_dir("back"), n_template);
+    OK(tok_load(&a, test_dir, &err));
     OK(tok_load(&b, in_dir("all.gguf"), &err));
     for (int flags = TOK_PLAIN; flags <= (TOK_SPECIALS | TOK_ADD); flags++) {
         struct tok_ids x = { 0 }, y = { 0 };
@@ -218,8 +196,8 @@ static void chat_templates_go_there_and_back(void **state)
     there_and_back(2);
     put_text("additional_chat_templates/n\xc3\xa4me.jinja", "six");      /* in GGUF's key n__me */
     struct model m;
-    OK(model_open(&m, dir, NULL, &err));
-    OK(gguf_from_folder(&m, dir, in_dir("all.gguf"), &err));
+    OK(model_open(&m, test_dir, NULL, &err));
+    OK(gguf_from_folder(&m, test_dir, in_dir("all.gguf"), &err));
     model_release(&m);
     OK(model_open(&m, in_dir("all.gguf"), NULL, &err));
     OK(folder_put_chat(&m, in_dir("all.gguf"), in_dir("back"), &err));
@@ -235,7 +213,7 @@ static void a_template_whose_name_is_no_files_is_refused(void **state)
     struct model m;
     copy_golden("config.json");
     copy_golden("model.safetensors");
-    OK(model_open(&m, dir, NULL, &err));
+    OK(model_open(&m, test_dir, NULL, &err));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct gguf_writer *w;
         OK(gguf_writer_new(&w, in_dir("names.gguf"), &err));
@@ -247,9 +225,6 @@ static void a_template_whose_name_is_no_files_is_refused(void **state)
     }
     model_release(&m);
 }
-
-static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
-static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
 int main(void)
 {

@@ -1,13 +1,8 @@
 /* test_golden.c - whole models against tests/golden (float64, tools/golden/models.py): logits, losses and the gradient of
  * every weight, in fp32 and bf16, at every level of kernels; AdamW and the schedules against torch's. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/decoder.h"
@@ -18,11 +13,6 @@ static const char *const cases[] = { "gpt2", "lathe_gpt", "lathe_gpt_moe", "llam
 
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 struct golden { struct config c; struct weights_list *l; struct safetensors *model, *want; int B, T; const int32_t *ids, *targets; int32_t *pos, *seq_start; };
 

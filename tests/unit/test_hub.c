@@ -1,12 +1,5 @@
 /* test_hub.c - names of models and files that others chose, the hub's list, which files of it a model needs, the store. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "store/fetch.h"
 #include "store/hub.h"
@@ -14,11 +7,6 @@
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
 
 /* ---- names ---- */
 

@@ -1,23 +1,11 @@
 /* test_jinja.c - the template engine against Python's jinja2: our own small templates (tests/golden/chat, made by
  * tools/golden/chat.py), 45 public chat templates (shared/data/chat-templates, skipped where absent); taint; budgets. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/jinja.h"
 
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg("%s: %s", #expr, err.msg); \
-    } while (0)
 static const struct tm now = { .tm_year = 126, .tm_mon = 0, .tm_mday = 2, .tm_hour = 3, .tm_min = 4, .tm_sec = 5, .tm_wday = 5, .tm_yday = 1 };
 #define VARS_MAX 40
 
@@ -104,17 +92,11 @@ static void random_templates_render_as_in_python(void **state)
 static void public_templates_render_as_in_python(void **state)
 {
     (void)state;
-    const char *shared = getenv("LATHE_SHARED");
-    char path[600];
     json_t *file, *r;
     size_t i;
     int bad = 0;
-    snprintf(path, sizeof path, "%.400s/chat-templates/golden.json", shared ? shared : "../shared/data");
-    if (!file_exists(path)) {
-        print_message("SKIPPED: %s is not here\n", path);
-        skip();
-    }
-    OK(tree_load(&file, path, 1 << 24, &err));
+    char path[200];
+    OK(tree_load(&file, shared("chat-templates/golden.json"), 1 << 24, &err));
     const json_t *cases = json_object_get(file, "cases"), *common = json_object_get(file, "common");
     json_array_foreach(json_object_get(file, "results"), i, r) {
         const char *name = json_string_value(json_object_get(r, "template")), *what = json_string_value(json_object_get(r, "case"));
@@ -128,8 +110,8 @@ static void public_templates_render_as_in_python(void **state)
             v[n++] = (struct jinja_var){ "add_generation_prompt", yes, true };
         buf_init(&text);
         jinja_text_init(&out);
-        snprintf(path, sizeof path, "%.400s/chat-templates/%s", shared ? shared : "../shared/data", name);
-        OK(file_read(path, 1 << 20, &text, &err));
+        snprintf(path, sizeof path, "chat-templates/%s", name);
+        OK(file_read(shared(path), 1 << 20, &text, &err));
         bad += differs(name, what, render(text.data, text.len, name, v, n, NULL, &out), &out, r);
         jinja_text_release(&out);
         buf_release(&text);

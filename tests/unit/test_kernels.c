@@ -1,39 +1,6 @@
 /* test_kernels.c - every kernel of every level that this machine has against cpu/ref, and the promise about bits. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/mem.h"
-#include "base/rng.h"
-#include "cpu/kernels.h"
-
-static const struct cpu_kernels *ref, *now;      /* the yardstick and the level under test */
-
-#define FOR_LEVELS for (const struct cpu_kernels *const *l = cpu_levels(); (now = *l); l++)
-
-/* ---- arrays of known numbers ---- */
-
-static uint64_t stream;
-static float *numbers(size_t n, float spread)
-{
-    float *p = mem_alloc_array(n + 64, sizeof *p);
-    assert_non_null(p);
-    stream++;
-    for (size_t i = 0; i < n; i++)
-        p[i] = spread * (float)rng_normal(stream, i);
-    return p;
-}
-static float *copy(const float *x, size_t n)
-{
-    float *p = mem_alloc_array(n + 64, sizeof *p);
-    assert_non_null(p);
-    return memcpy(p, x, n * sizeof *p);
-}
-static float *zeros(size_t n) { return mem_alloc_array(n + 64, sizeof(float)); }
+#include "levels.h"
 
 static void check(const char *what, double tolerance, const float *got, const float *want, size_t n)
 {
@@ -177,7 +144,7 @@ static void norms_equal_ref(void **state)
             const int C = widths[i], ld = C + 2;
             const size_t n = (size_t)(ROWS * ld);
             float *x = numbers(n, 2), *w = numbers((size_t)C, 1), *b = numbers((size_t)C, 1), *dy = numbers(n, 1), *dx = numbers(n, 1);
-            float *y1 = zeros(n), *y2 = zeros(n), *d1 = copy(dx, n), *d2 = copy(dx, n), *w1 = zeros((size_t)C), *w2 = zeros((size_t)C), *b1 = zeros((size_t)C), *b2 = zeros((size_t)C);
+            float *y1 = zeros(n), *y2 = zeros(n), *d1 = copy_of(dx, n), *d2 = copy_of(dx, n), *w1 = zeros((size_t)C), *w2 = zeros((size_t)C), *b1 = zeros((size_t)C), *b2 = zeros((size_t)C);
             float mean[ROWS], rstd[ROWS], mean2[ROWS], rstd2[ROWS];
             const bool layer = form & 1;
             struct norm p = { .n_row = ROWS, .C = C, .x = x, .ld_x = ld, .w = form & 2 ? w : NULL, .b = form & 2 && layer ? b : NULL, .eps = 1e-5f, .y = y1, .ld_y = ld,
@@ -239,7 +206,7 @@ static void soft_caps_equal_ref(void **state)
     FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
         for (int form = 0; form < 3; form++) {
             const size_t n = (size_t)widths[i];
-            float *x = numbers(n, form == 0 ? 0.01f : form == 1 ? 3 : 300), *y1 = zeros(n), *y2 = copy(x, n), *s1 = zeros(n), *s2 = zeros(n);
+            float *x = numbers(n, form == 0 ? 0.01f : form == 1 ? 3 : 300), *y1 = zeros(n), *y2 = copy_of(x, n), *s1 = zeros(n), *s2 = zeros(n);
             ref->softcap(n, 5, x, y1, s1);
             now->softcap(n, 5, y2, y2, s2);
             CHECK(softcap, y2, y1, n);
@@ -258,7 +225,7 @@ static void softmax_and_cross_entropy_equal_ref(void **state)
         for (int form = 0; form < 3; form++) {
             const int V = widths[i];
             const size_t n = (size_t)(ROWS * V);
-            float *x = numbers(n, form == 0 ? 1 : 30), *a = copy(x, n), *b = copy(x, n), l1[ROWS], l2[ROWS];
+            float *x = numbers(n, form == 0 ? 1 : 30), *a = copy_of(x, n), *b = copy_of(x, n), l1[ROWS], l2[ROWS];
             int32_t target[ROWS];
             for (int r = 0; r < ROWS; r++)
                 target[r] = r == 2 ? -1 : r * 7 % V;
@@ -314,7 +281,7 @@ static void rope_turns_as_ref_and_back(void **state)
     FOR_LEVELS for (int pairs = 0; pairs < 2; pairs++)
         for (int d = 2; d <= 66; d += 8) {
             const size_t n = (size_t)(3 * (d + 4));
-            float *x = numbers(n, 1), *a = copy(x, n), *b = copy(x, n), *table = numbers((size_t)d, 1);
+            float *x = numbers(n, 1), *a = copy_of(x, n), *b = copy_of(x, n), *table = numbers((size_t)d, 1);
             for (int i = 0; i < d; i += 2)
                 table[i] = cosf((float)i), table[i + 1] = sinf((float)i);
             struct rope p = { .n_head = 3, .d_head = d + 4, .d_rot = d, .x = a, .cos_sin = table };
@@ -420,7 +387,7 @@ static void arrays_equal_ref(void **state)
     (void)state;
     FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++) {
         const size_t n = (size_t)widths[i];
-        float *a = numbers(n, 1), *b = numbers(n, 1), *y1 = numbers(n, 1), *y2 = copy(y1, n);
+        float *a = numbers(n, 1), *b = numbers(n, 1), *y1 = numbers(n, 1), *y2 = copy_of(y1, n);
         ref->add(n, a, b, y1), now->add(n, a, b, y2);
         same_bits("add", y1, y2, n * sizeof *y1);
         ref->scale(n, 0.3f, y1), now->scale(n, 0.3f, y2);
@@ -436,7 +403,7 @@ static void arrays_equal_ref(void **state)
         same_bits("to_bf16", h1, h2, n * sizeof *h1);
         ref->from_bf16(n, h1, y1), now->from_bf16(n, h1, y2);
         same_bits("from_bf16", y1, y2, n * sizeof *y1);
-        float *m1 = numbers(n, 0.1f), *m2 = copy(m1, n), *v1 = zeros(n), *v2 = zeros(n), *w1 = numbers(n, 1), *w2 = copy(w1, n);
+        float *m1 = numbers(n, 0.1f), *m2 = copy_of(m1, n), *v1 = zeros(n), *v2 = zeros(n), *w1 = numbers(n, 1), *w2 = copy_of(w1, n);
         for (int t = 1; t < 5; t++) {
             const struct adamw p = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .wd = 0.1f, .correction1 = 1 - powf(0.9f, (float)t), .correction2 = 1 - powf(0.95f, (float)t), .grad_scale = 0.5f };
             ref->adamw(n, w1, a, m1, v1, &p), now->adamw(n, w2, a, m2, v2, &p);

@@ -1,11 +1,6 @@
 /* test_linear_act.c - a product and its activation as one operation: the bits of the two one after the other, in every form,
  * with any panels, cut in any way; norms that write int8 blocks: those of their floats. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "nn/graph.h"

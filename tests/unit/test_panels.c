@@ -1,32 +1,9 @@
 /* test_panels.c - packed weights in the types of files: exact packing, int8 activations, products at every level. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-#include "base/mem.h"
-#include "base/rng.h"
-#include "cpu/kernels.h"
+#include "levels.h"
 
-static const struct cpu_kernels *ref, *now;      /* the yardstick and the level under test */
-
-#define FOR_LEVELS for (const struct cpu_kernels *const *l = cpu_levels(); (now = *l); l++)
 #define FOR_TYPES for (enum cpu_type t = 0; t < N_CPU_TYPE; t++)
-
-static uint64_t stream;
-
-static float *numbers(size_t n, float spread)
-{
-    float *p = mem_alloc_array(n + 64, sizeof *p);
-    assert_non_null(p);
-    stream++;
-    for (size_t i = 0; i < n; i++)
-        p[i] = spread * (float)rng_normal(stream, i);
-    return p;
-}
 
 /* ---- rows of blocks of a type: any bits for quants, scales of a sensible size ---- */
 

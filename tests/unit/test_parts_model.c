@@ -1,32 +1,10 @@
 /* test_parts_model.c - a model whose file keeps weights in several tensors runs as one that has their values whole. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "infer/engine.h"
 
-static char dir[] = "/tmp/lathe-parts-XXXXXX";
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
-}
 
 /* tests/golden/llama with its products in fp8 times a scale for each row, or with what those mean, in bf16. */
 static bool in_parts(const struct st_tensor *t) { return t->rank == 2 && strstr(t->name, "_proj.weight"); }
@@ -126,8 +104,8 @@ static void logits_of_scaled_fp8_are_those_of_its_values(void **state)
     engine_free(b);
 }
 
-static int set_up(void **state) { (void)state; return mkdtemp(dir) ? pool_new(&pool, 2, &err) : -1; }
-static int tear_down(void **state) { (void)state; pool_free(pool); return file_remove_tree(dir, NULL); }
+static int set_up(void **state) { return !make_dir(state) ? pool_new(&pool, 2, &err) : -1; }
+static int tear_down(void **state) { pool_free(pool); return remove_dir(state); }
 
 int main(void)
 {

@@ -1,13 +1,6 @@
 /* test_quality.c - two models compared give what their logits say, and a model compared with itself gives nothing. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "infer/importance.h"
 #include "infer/quality.h"
 #include "model/convert.h"
@@ -17,11 +10,6 @@ static char dir[] = "/tmp/lathe-quality-XXXXXX";
 static struct pool *pool;
 static struct err err;
 static struct engine *f32, *half;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 enum { N = 50, CTX = 16, BOS = 1 };
 static int32_t ids[N];
 

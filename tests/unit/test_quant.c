@@ -1,13 +1,6 @@
 /* test_quant.c - element types: sizes and values against gguf-py's (tools/golden/quant.py), halves against all of them. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "cpu/quant.h"
 #include "model/gguf.h"
 
@@ -276,20 +269,12 @@ static void a_models_blocks_are_remade_from_its_floats(void **state)
 {
     (void)state;
     static const char *const names[] = { "q8_0", "q4_0", "f16", "bf16" };
-    char path[300];
-    const char *shared = getenv("LATHE_SHARED") ? getenv("LATHE_SHARED") : "../shared";
+    char name[60];
     struct gguf *from, *to;
-    snprintf(path, sizeof path, "%s/data/stories260K-gguf/stories260K-f32.gguf", shared);
-    if (!file_exists(path)) {
-        print_message("SKIPPED: %s is not there\n", path);
-        skip();
-    }
-    if (gguf_open(&from, path, &err))
-        fail_msg("%s", err.msg);
+    OK(gguf_open(&from, shared("stories260K-gguf/stories260K-f32.gguf"), &err));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/data/stories260K-gguf/stories260K-%s.gguf", shared, names[i]);
-        if (gguf_open(&to, path, &err))
-            fail_msg("%s", err.msg);
+        snprintf(name, sizeof name, "stories260K-gguf/stories260K-%s.gguf", names[i]);
+        OK(gguf_open(&to, shared(name), &err));
         int n_type = 0;
         for (int k = 0; k < gguf_n_tensor(to); k++) {
             const struct source_tensor *t = gguf_tensor(to, k), *f = gguf_find_tensor(from, t->name);

@@ -1,19 +1,10 @@
 /* test_safetensors.c - the reader takes what the format allows and refuses everything else by name; the writer's files
  * are read back equal, are the same bytes each time, and appear whole or not at all. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/safetensors.h"
-
-static char dir[] = "/tmp/lathe-st-XXXXXX";
 
 /* A file of the header, its length in front, and n_data bytes 0, 1, 2, ... */
 static void make_file(struct buf *b, const char *header, size_t n_header, size_t n_data)
@@ -328,15 +319,6 @@ static void bf16_rounds_to_nearest_even(void **state)
 
 /* ---- writing ---- */
 
-static char *in_dir(const char *name)
-{
-    static char path[2][200];
-    static int which;
-    which = !which;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
-}
-
 static const struct st_decl decl[] = {
     { "b.\"quoted\"\n", ST_F32, 2, { 2, 3 } }, { "empty", ST_F32, 1, { 0 } }, { "a", ST_BF16, 1, { 5 } }, { "scalar", ST_U8, 0, { 0 } },
 };
@@ -512,13 +494,10 @@ static void shards_are_opened_by_their_index_or_folder(void **state)
     assert_int_equal(safetensors_open(&st, folder, &err), 0);
     assert_non_null(safetensors_find(st, "single"));
     safetensors_free(st);
-    assert_int_equal(safetensors_open(&st, dir, &err), ERR_NOTFOUND);
+    assert_int_equal(safetensors_open(&st, test_dir, &err), ERR_NOTFOUND);
     assert_non_null(strstr(err.msg, "expected model.safetensors or"));
     assert_int_equal(safetensors_open(&st, in_dir("none.safetensors"), &err), ERR_NOTFOUND);
 }
-
-static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
-static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
 int main(void)
 {

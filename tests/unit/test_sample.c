@@ -1,10 +1,6 @@
 /* test_sample.c - the drawn token against its definition written out: sort, cut, draw. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdlib.h>
+#include "../test.h"
 #include "base/rng.h"
 #include "infer/sample.h"
 

@@ -2,28 +2,16 @@
  *
  * The model is too large to lie here: LATHE_SMOLLM2 names the cache folder of tools/golden/smollm2.py; without it the test is
  * skipped.  Minutes. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../test.h"
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "infer/score.h"
 
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 struct golden { json_t *root; int32_t *ids; size_t n; int window; char folder[300]; };
 
@@ -73,12 +61,10 @@ static void the_text_has_the_tokens_of_the_makers_tokenizer(void **state)
     struct tok *t;
     struct tok_ids ids = { 0 };
     struct buf text;
-    const char *shared = getenv("LATHE_SHARED") ? getenv("LATHE_SHARED") : "../shared";
     snprintf(path, sizeof path, "%s/f32", g->folder);
     OK(tok_load(&t, path, &err));
-    snprintf(path, sizeof path, "%s/data/text-wikitext2/test.txt", shared);
     buf_init(&text);
-    OK(file_read(path, 1 << 24, &text, &err));
+    OK(file_read(shared("text-wikitext2/test.txt"), 1 << 24, &text, &err));
     OK(tok_encode(t, text.data, text.len, TOK_PLAIN, &ids, &err));
     assert_true(ids.n > g->n);
     assert_memory_equal(ids.id, g->ids, g->n * sizeof *g->ids);

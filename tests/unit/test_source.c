@@ -1,24 +1,11 @@
 /* test_source.c - weights in several tensors read as what they mean (tools/golden/composite.py), and files that are wrong
  * are refused by the name of the tensor. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "model/safetensors.h"
 #include "model/source.h"
 
-static char dir[] = "/tmp/lathe-source-XXXXXX";
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
 static const struct { const char *name; enum cpu_type type; int n; } forms[] = {
     { "gptq", TYPE_Q4_G, 2 }, { "gptq_v2", TYPE_Q4_G, 2 }, { "gptq_act_order", TYPE_F16, 2 }, { "gptq_2bit", TYPE_Q4_G, 2 }, { "gptq_8bit", TYPE_F16, 2 },
@@ -76,15 +63,6 @@ static void each_form_reads_as_the_weights_it_means(void **state)
         safetensors_free(want);
         source_free(s);
     }
-}
-
-static char *in_dir(const char *name)
-{
-    static char path[4][200];
-    static int which;
-    which = (which + 1) % 4;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
 }
 
 #define GPTQ_CONFIG "{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32}}"
@@ -147,16 +125,13 @@ static void parts_that_do_not_fit_are_refused_by_name(void **state)
         }
         OK(st_writer_commit(w, &err));
         st_writer_free(w);
-        if (!source_open(&s, dir, &err))
+        if (!source_open(&s, test_dir, &err))
             fail_msg("taken: case %zu", i);
         for (int k = 0; k < 2 && bad[i].says[k]; k++)
             if (!strstr(err.msg, bad[i].says[k]))
                 fail_msg("case %zu\n  says: %s\n  lacks: %s", i, err.msg, bad[i].says[k]);
     }
 }
-
-static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
-static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
 int main(void)
 {

@@ -1,13 +1,6 @@
 /* test_spec.c - drafts change no token: every text beside the one made step by step with engine_feed and sample_token. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/spec.h"
@@ -24,11 +17,6 @@ enum { CTX = 60, N_PROMPT = 13 };
 
 static struct pool *pool;
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
 
 static void open_engine(struct engine **e, const char *path, int ctx, enum weights_as as)
 {

@@ -1,23 +1,12 @@
 /* test_split.c - every hand-written matcher against PCRE2 on random and adversarial text; what a hostile expression meets. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../test.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/tok_split.h"
 #include "model/unicode.h"
 
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
 
 /* Characters that the alternatives tell apart, many of each kind; none that Unicode 14 (PCRE2 10.42) and 16 see differently. */
 static const char *const pieces[] = {

@@ -1,26 +1,14 @@
 /* test_tok.c - byte-level BPE against Hugging Face's tokenizers (tests/golden/tok, tools/golden/tok.py): the trained
  * vocabulary, the ids of strings of many scripts, the file format; what bad files and bytes lead to; and what holds for every
  * kind of tokenizer: linear time, threads, streaming. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "model/tok.h"
 
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
 
 static struct tok *golden(void)
 {
@@ -225,22 +213,17 @@ static void bad_files_are_explained(void **state)
 static void all_texts_at_hand_come_back(void **state)
 {
     (void)state;
-    const char *shared = getenv("LATHE_SHARED");
     static const char *const files[] = { "text-tinyshakespeare/tinyshakespeare.txt", "text-gutenberg-moby/2701-0.txt", "text-wikitext2/test.txt", "sentencepiece/botchan.txt" };
-    char path[300];
+    const char *path[4];
+    for (size_t i = 0; i < 4; i++)
+        path[i] = shared(files[i]);
     struct tok *t = golden();
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct buf text, back;
         struct tok_ids ids = { 0 };
         buf_init(&text);
         buf_init(&back);
-        snprintf(path, sizeof path, "%s/%s", shared ? shared : "../shared/data", files[i]);
-        if (!file_exists(path)) {
-            tok_free(t);
-            print_message("SKIPPED: %s is not here\n", path);
-            skip();
-        }
-        OK(file_read(path, 1 << 28, &text, &err));
+        OK(file_read(path[i], 1 << 28, &text, &err));
         OK(tok_encode(t, text.data, text.len, TOK_PLAIN, &ids, &err));
         OK(tok_decode(t, ids.id, ids.n, &back, &err));
         assert_int_equal(back.len, text.len);

@@ -1,23 +1,11 @@
 /* test_tok_golden.c - 2,000 strings through 31 tokenizers, against the ids of the makers' programs (tools/golden/tok_ids.py): families'
  * shapes of tokenizer.json, and the vocabularies at hand; and what was encoded comes back. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/tok.h"
 
 static struct err err;
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
-    } while (0)
 
 #define FOLDER "tests/golden/tokenizers/"
 #define N_STRING 2000
@@ -131,16 +119,8 @@ static void vocabularies_at_hand_give_the_ids_of_their_makers(void **state)
         { "unigram", "sentencepiece/test_model.model", PLAIN }, { "r50k", "tiktoken-ranks/r50k_base.tiktoken", PLAIN | LOSSLESS }, { "r50k", "llama-cpp-vocab/ggml-vocab-gpt-2.gguf", PLAIN | LOSSLESS },
         { "cl100k", "tiktoken-ranks/cl100k_base.tiktoken", PLAIN | LOSSLESS }, { "o200k", "tiktoken-ranks/o200k_base.tiktoken", PLAIN | LOSSLESS },
     };
-    const char *root = getenv("LATHE_SHARED");
-    char path[600];
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", root ? root : "../shared/data", files[i].path);
-        if (!file_exists(path)) {
-            print_message("SKIPPED: %s is not here\n", path);
-            skip();
-        }
-        check(files[i].name, path, files[i].kind);
-    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        check(files[i].name, shared(files[i].path), files[i].kind);
 }
 
 /* ---- every text at hand ---- */
@@ -194,19 +174,10 @@ static void every_text_file_at_hand_comes_back(void **state)
     (void)state;
     static const char *const files[] = { "tiktoken-ranks/r50k_base.tiktoken", "tiktoken-ranks/cl100k_base.tiktoken", "tiktoken-ranks/o200k_base.tiktoken",
                                          "mistral-tokenizers/mistral_instruct_tokenizer_240323.model.v3" };
-    const char *root = getenv("LATHE_SHARED");
-    root = root ? root : "../shared/data";
     struct walk w = { 0 };
-    for (int i = 0; i < 4; i++) {
-        char path[600];
-        snprintf(path, sizeof path, "%s/%s", root, files[i]);
-        if (!file_exists(path)) {
-            print_message("SKIPPED: %s is not here\n", path);
-            skip();
-        }
-        OK(tok_load(&w.t[i], path, &err));
-    }
-    walk(&w, root);
+    for (int i = 0; i < 4; i++)
+        OK(tok_load(&w.t[i], shared(files[i]), &err));
+    walk(&w, shared("."));
     print_message("%d files, %.1f MB\n", w.n_file, (double)w.n_byte / 1e6);
     assert_true(w.n_file > 700);
     for (int i = 0; i < 4; i++)

@@ -1,18 +1,11 @@
 /* test_train.c - training runs in small: the same bits with any number of threads, after a stop, and after kill -9; what bad
  * settings, bad text and bad numbers lead to; the plan against the memory taken. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,24 +16,9 @@
 #include "train/checkpoint.h"
 #include "train/loop.h"
 
-static char folder[64];
 static struct err err;
-#define OK(expr)                              \
-    do {                                      \
-        if ((expr) < 0)                       \
-            fail_msg(#expr ": %s", err.msg);  \
-    } while (0)
 
-static char *in(const char *name)
-{
-    static char path[8][200];
-    static int i;
-    i = (i + 1) % 8;
-    snprintf(path[i], sizeof path[i], "%s/%s", folder, name);
-    return path[i];
-}
-
-static void write_text(const char *name, const char *text) { OK(file_write_all(in(name), text, strlen(text), &err)); }
+static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
 
 /* Words drawn from a small vocabulary with rules of a kind, so that there is something to learn. */
 static void write_corpus(const char *name, int n_word, uint64_t seed)
@@ -50,7 +28,7 @@ static void write_corpus(const char *name, int n_word, uint64_t seed)
     buf_init(&b);
     for (int i = 0; i < n_word; i++)
         OK(buf_printf(&b, &err, "%s%s", words[(rng_below(seed, (uint64_t)i, 8) + (uint64_t)(i % 3) * 4) % 16], i % 11 == 10 ? ".\n" : " "));
-    OK(file_write_all(in(name), b.data, b.len, &err));
+    OK(file_write_all(in_dir(name), b.data, b.len, &err));
     buf_release(&b);
 }
 
@@ -62,13 +40,13 @@ static void write_corpus(const char *name, int n_word, uint64_t seed)
 static void write_config(const char *name, const char *model, const char *more)
 {
     char text[1600];
-    snprintf(text, sizeof text, "%sdata: {train: [%s, %s], valid_share: 0.1, tokenizer: bpe, vocab_size: 300}\n" TRAIN "%s}\n", model, in("one.txt"), in("two.txt"), more);
+    snprintf(text, sizeof text, "%sdata: {train: [%s, %s], valid_share: 0.1, tokenizer: bpe, vocab_size: 300}\n" TRAIN "%s}\n", model, in_dir("one.txt"), in_dir("two.txt"), more);
     write_text(name, text);
 }
 
 static int train(const char *config, const char *out, int n_thread, volatile sig_atomic_t *stop, struct train_result *r)
 {
-    const struct train_opts o = { .config = in(config), .out = in(out), .n_thread = n_thread, .stop = stop, .fail_step = -1 };
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = n_thread, .stop = stop, .fail_step = -1 };
     return train_run(&o, r, &err);
 }
 
@@ -78,18 +56,16 @@ static const char *digest(const char *out)
     static int i;
     i = (i + 1) % 4;
     char path[240];
-    snprintf(path, sizeof path, "%s/model.safetensors", in(out));
+    snprintf(path, sizeof path, "%s/model.safetensors", in_dir(out));
     OK(sha256_of_file(path, hex[i], &err));
     return hex[i];
 }
 
 static int set_up(void **state)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/lathe-test-XXXXXX");
-    if (!mkdtemp(folder))
+    if (make_dir(state))
         return -1;
-    setenv("XDG_CACHE_HOME", folder, 1);
+    setenv("XDG_CACHE_HOME", test_dir, 1);
     log_level_set(LOG_QUIET);
     write_corpus("one.txt", 2500, 1);
     write_corpus("two.txt", 1200, 2);
@@ -97,12 +73,6 @@ static int set_up(void **state)
     write_config("moe.yaml", MOE, ", precision: fp32");
     write_config("moe16.yaml", MOE, ", precision: bf16, accumulate: 2");
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return file_remove_tree(folder, &err);
 }
 
 /* ---- the same bits ---- */
@@ -177,7 +147,7 @@ static void a_run_killed_at_random_moments_goes_on_to_the_same_weights(void **st
         if (WIFSIGNALED(status))
             n_killed++;
         else
-            OK(file_remove_tree(in("killed"), &err));     /* it was through already: from the start again */
+            OK(file_remove_tree(in_dir("killed"), &err));     /* it was through already: from the start again */
     }
     assert_int_equal(n_killed, KILLS);
     OK(train("long.yaml", "killed", 2, NULL, &r));
@@ -206,7 +176,7 @@ static void an_altered_checkpoint_is_refused_by_the_tensors_name(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(train("dense.yaml", "altered", 1, &stop, &r), ERR_STOPPED);
         char path[300];
-        snprintf(path, sizeof path, "%s/checkpoints/step-%010d/%s", in("altered"), 1, files[i]);
+        snprintf(path, sizeof path, "%s/checkpoints/step-%010d/%s", in_dir("altered"), 1, files[i]);
         FILE *f = fopen(path, "r+b");
         assert_non_null(f);
         fseek(f, -5, SEEK_END);
@@ -217,11 +187,11 @@ static void an_altered_checkpoint_is_refused_by_the_tensors_name(void **state)
         assert_int_equal(train("dense.yaml", "altered", 1, NULL, &r), ERR_CORRUPT);
         assert_non_null(strstr(err.msg, "was altered"));
         assert_non_null(strstr(err.msg, "tensor '"));
-        OK(file_remove_tree(in("altered"), &err));
+        OK(file_remove_tree(in_dir("altered"), &err));
     }
     assert_int_equal(train("dense.yaml", "altered", 1, &stop, &r), ERR_STOPPED);
     char path[300];
-    snprintf(path, sizeof path, "%s/checkpoints/step-%010d/model.safetensors", in("altered"), 1);
+    snprintf(path, sizeof path, "%s/checkpoints/step-%010d/model.safetensors", in_dir("altered"), 1);
     assert_int_equal(truncate(path, 5000), 0);
     assert_true(train("dense.yaml", "altered", 1, NULL, &r) < 0);
     assert_non_null(strstr(err.msg, "model.safetensors"));
@@ -249,7 +219,7 @@ static void a_full_disk_while_saving_leaves_the_previous_checkpoint(void **state
             n_failed++;
             assert_non_null(strstr(err.msg, "No space left"));
         } else {
-            OK(file_remove_tree(in("full"), &err));        /* the failed call did not matter; begin again */
+            OK(file_remove_tree(in_dir("full"), &err));        /* the failed call did not matter; begin again */
             assert_int_equal(train("dense.yaml", "full", 1, &stop, &r), ERR_STOPPED);
         }
     }
@@ -266,7 +236,7 @@ static void a_checkpoint_left_unnamed_does_not_outlive_the_named_one(void **stat
     char path[300];
     write_config("keep1.yaml", DENSE, ", precision: fp32, keep: 1");
     assert_int_equal(train("keep1.yaml", "unnamed", 1, &stop, &r), ERR_STOPPED);
-    snprintf(path, sizeof path, "%s/checkpoints/step-%010d", in("unnamed"), 9);
+    snprintf(path, sizeof path, "%s/checkpoints/step-%010d", in_dir("unnamed"), 9);
     OK(file_mkdirs(path, &err));
     for (int i = 2; i < 4; i++)
         assert_int_equal(train("keep1.yaml", "unnamed", 1, &stop, &r), ERR_STOPPED);
@@ -279,8 +249,8 @@ static void a_folder_in_use_is_refused(void **state)
     (void)state;
     struct train_result r;
     int lock;
-    OK(file_mkdirs(in("busy"), &err));
-    OK(file_lock(in("busy"), &lock, &err));
+    OK(file_mkdirs(in_dir("busy"), &err));
+    OK(file_lock(in_dir("busy"), &lock, &err));
     assert_int_equal(train("dense.yaml", "busy", 1, NULL, &r), ERR_BUSY);
     assert_non_null(strstr(err.msg, "in use by another run"));
     file_unlock(&lock);
@@ -292,14 +262,14 @@ static void what_a_kill_left_half_written_is_removed(void **state)
 {
     (void)state;
     struct train_result r;
-    OK(file_mkdirs(in("litter/data"), &err));
+    OK(file_mkdirs(in_dir("litter/data"), &err));
     write_text("litter/model.safetensors.tmp.4711", "x");
     write_text("litter/data/train.tok.tmp.12", "x");
     write_text("litter/notes.tmp.txt", "mine");
     OK(train("dense.yaml", "litter", 1, NULL, &r));
-    assert_false(file_exists(in("litter/model.safetensors.tmp.4711")));
-    assert_false(file_exists(in("litter/data/train.tok.tmp.12")));
-    assert_true(file_exists(in("litter/notes.tmp.txt")));
+    assert_false(file_exists(in_dir("litter/model.safetensors.tmp.4711")));
+    assert_false(file_exists(in_dir("litter/data/train.tok.tmp.12")));
+    assert_true(file_exists(in_dir("litter/notes.tmp.txt")));
 }
 
 /* ---- numbers ---- */
@@ -311,20 +281,20 @@ static void numbers_that_are_not_finite_are_recorded_as_null(void **state)
     struct train_result r;
     OK(train("dense.yaml", "sound", 1, NULL, &r));
     static const unsigned char nan_bytes[4] = { 0, 0, 0xc0, 0x7f };
-    FILE *f = fopen(in("sound/model.safetensors"), "r+b");
+    FILE *f = fopen(in_dir("sound/model.safetensors"), "r+b");
     assert_non_null(f);
     fseek(f, -4, SEEK_END);
     fwrite(nan_bytes, 1, 4, f);
     fclose(f);
     char text[400];
     snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 0, warmup: 0, batch: 4, ctx: 24, precision: fp32}\n",
-             in("sound"), in("one.txt"));
+             in_dir("sound"), in_dir("one.txt"));
     write_text("poison.yaml", text);
     OK(train("poison.yaml", "poisoned", 1, NULL, &r));
     assert_true(isnan(r.valid_loss));
     struct buf b;
     buf_init(&b);
-    OK(file_read(in("poisoned/metrics.jsonl"), 1 << 20, &b, &err));
+    OK(file_read(in_dir("poisoned/metrics.jsonl"), 1 << 20, &b, &err));
     assert_non_null(strstr(b.data, "\"valid_loss\":null"));
     buf_release(&b);
 }
@@ -343,13 +313,13 @@ static void steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run(voi
 {
     (void)state;
     struct train_result r;
-    const struct train_opts o = { .config = in("dense.yaml"), .out = in("nan"), .n_thread = 1, .fail_step = 6 };
+    const struct train_opts o = { .config = in_dir("dense.yaml"), .out = in_dir("nan"), .n_thread = 1, .fail_step = 6 };
     assert_int_equal(train_run(&o, &r, &err), ERR_NUMERIC);
     assert_non_null(strstr(err.msg, "3 steps in a row"));
     assert_non_null(strstr(err.msg, "windows at tokens"));
     struct buf b;
     buf_init(&b);
-    OK(file_read(in("nan/metrics.jsonl"), 1 << 20, &b, &err));
+    OK(file_read(in_dir("nan/metrics.jsonl"), 1 << 20, &b, &err));
     int n = 0;
     for (const char *p = b.data; (p = strstr(p, "skipped")); p++)
         n++;
@@ -462,7 +432,7 @@ static void bad_settings_and_texts_are_explained(void **state)
         char text[900], *at = text;
         for (const char *p = cases[i].config; *p; p++)
             if (*p == '@')
-                at += sprintf(at, "%s/", folder);
+                at += sprintf(at, "%s/", test_dir);
             else
                 *at++ = *p;
         *at = 0;
@@ -493,12 +463,12 @@ static void the_advice_of_a_refusal_fits(void **state)
     write_config("wide.yaml", DENSE, "");
     struct buf b;
     buf_init(&b);
-    OK(file_read(in("wide.yaml"), 1 << 20, &b, &err));
+    OK(file_read(in_dir("wide.yaml"), 1 << 20, &b, &err));
     char text[2000];
     const char *at = strstr(b.data, "batch: 4");
     snprintf(text, sizeof text, "%.*sbatch: 690000%s", (int)(at - b.data), b.data, at + 8);
     write_text("wide.yaml", text);
-    const struct train_opts o = { .config = in("wide.yaml"), .out = in("wide"), .n_thread = 1, .fail_step = -1, .dry_run = true };
+    const struct train_opts o = { .config = in_dir("wide.yaml"), .out = in_dir("wide"), .n_thread = 1, .fail_step = -1, .dry_run = true };
     const int rc = train_run(&o, &r, &err);
     if (rc >= 0) {
         buf_release(&b);
@@ -541,5 +511,5 @@ int main(void)
         cmocka_unit_test(a_plan_that_does_not_fit_is_refused_with_the_sizes),
         cmocka_unit_test(the_advice_of_a_refusal_fits),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, remove_dir);
 }

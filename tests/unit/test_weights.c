@@ -1,19 +1,10 @@
 /* test_weights.c - the list of weights has the parameters the configuration counts, each part of a file lands where it
  * belongs, what is missing, odd or left over is named, and a saved model is loaded back bit for bit. */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include "base/file.h"
+#include "../test.h"
 #include "base/mem.h"
 #include "model/weights.h"
-
-static char dir[] = "/tmp/lathe-weights-XXXXXX";
 
 #define SMALL "\"vocab_size\":7,\"hidden_size\":4,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"max_position_embeddings\":5"
 static const char *const models[] = {
@@ -61,15 +52,6 @@ static const struct weight *weight_of(const struct weights_list *l, const char *
             return &l->weight[i];
     fail_msg("no weight %s", name);
     return NULL;
-}
-
-static char *in_dir(const char *name)
-{
-    static char path[2][200];
-    static int which;
-    which = !which;
-    snprintf(path[which], sizeof path[which], "%s/%s", dir, name);
-    return path[which];
 }
 
 /* ---- the list ---- */
@@ -497,9 +479,6 @@ static void golden_models_are_loaded(void **state)
         buf_release(&warnings);
     }
 }
-
-static int make_dir(void **state) { (void)state; return mkdtemp(dir) ? 0 : -1; }
-static int remove_dir(void **state) { (void)state; return file_remove_tree(dir, NULL); }
 
 int main(void)
 {

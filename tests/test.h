@@ -1,0 +1,63 @@
+/* test.h - what the test programs share: cmocka, OK, a folder of the program's own, and data that is not part of the project. */
+#ifndef TESTS_TEST_H
+#define TESTS_TEST_H
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+
+/* For calls that fill `err`. */
+#define OK(expr)                             \
+    do {                                     \
+        if ((expr) < 0)                      \
+            fail_msg(#expr ": %s", err.msg); \
+    } while (0)
+
+#define SHARED_BY_TESTS static __attribute__((unused))
+
+/* ---- a folder, by set-up and tear-down of a group or of a test ---- */
+
+SHARED_BY_TESTS char test_dir[32];
+
+SHARED_BY_TESTS int make_dir(void **state)
+{
+    (void)state;
+    strcpy(test_dir, "/tmp/lathe-test-XXXXXX");
+    return mkdtemp(test_dir) ? 0 : -1;
+}
+
+SHARED_BY_TESTS int remove_dir(void **state)
+{
+    (void)state;
+    return file_remove_tree(test_dir, NULL);
+}
+
+/* FOLDER/NAME, good until eight more were asked for.  noinline: gcc would take the eight for one and warn of an overlap. */
+SHARED_BY_TESTS __attribute__((noinline)) char *path_in(const char *folder, const char *name)
+{
+    static char path[8][1000];
+    static int which;
+    which = (which + 1) % 8;
+    snprintf(path[which], sizeof path[which], "%.400s/%.500s", folder, name);
+    return path[which];
+}
+
+SHARED_BY_TESTS char *in_dir(const char *name) { return path_in(test_dir, name); }
+
+/* ---- data beside the project: $LATHE_SHARED, or ../shared/data ---- */
+
+/* A file or folder there; where it is missing the test says so and is skipped. */
+SHARED_BY_TESTS const char *shared(const char *name)
+{
+    const char *root = getenv("LATHE_SHARED"), *path = path_in(root ? root : "../shared/data", name);
+    if (!file_exists(path)) {
+        print_message("SKIPPED: %s is not here\n", path);
+        skip();
+    }
+    return path;
+}
+#endif
