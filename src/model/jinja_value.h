@@ -71,6 +71,7 @@ struct jrun {
 #define jfail(r, code, ...) jfail_at((r), ERR_##code, __FILE__, __LINE__, __VA_ARGS__)
 int jfail_at(struct jrun *r, int code, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 int jfail_memory(struct jrun *r);
+int jfail_undefined(struct jrun *r, const struct jval *v);                 /* v: undefined, and used */
 int jwork(struct jrun *r, size_t bytes);                                 /* charges work that grows with bytes */
 int jenter(struct jrun *r);                                              /* one level deeper; r->depth-- when done */
 
@@ -89,6 +90,7 @@ int jbuild_json(struct jbuild *b, const struct jval *v, const struct jjson *how)
 
 /* ---- making and asking ---- */
 struct jval jval_undefined(const char *what);
+struct jval jval_undefined_name(const char *s, size_t n);
 struct jval jval_bool(bool b);
 struct jval jval_int(int64_t i);
 struct jval jval_float(double f);
