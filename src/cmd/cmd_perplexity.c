@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "infer/engine.h"
+#include "infer/logprobs.h"
 #include "infer/score.h"
 
-static const char *rope_scaling;
+static const char *rope_scaling, *save_logits;
 static int64_t ctx, limit;
 static const char *convention = "llamacpp";
 
@@ -41,6 +42,23 @@ static int report(const struct score *s, const struct score_opts *o, size_t n_by
                                     "convention", score_convention_name(o->convention), "ctx", o->ctx, "bos", o->add_bos, "seconds", seconds), err);
 }
 
+/* Scores, and keeps the logits where they are wanted.  A run that was stopped leaves no file of them. */
+static int score_and_save(struct engine *e, const struct tok_ids *ids, size_t n, struct score_opts *o, struct shown *shown, struct score *s, struct err *err)
+{
+    struct logprobs l = { 0 };
+    if (save_logits) {
+        if (n / (size_t)o->ctx > INT32_MAX)
+            return ERR(err, RANGE, "--save-logits: %zu windows, expected at most %d", n / (size_t)o->ctx, INT32_MAX);
+        TRY(logprobs_begin(&l, save_logits, o->ctx, engine_config(e)->vocab_size, ids->id, (int)(n / (size_t)o->ctx), err));
+        o->logits = logprobs_add, o->logits_ctx = &l;
+    }
+    int rc = score_tokens(e, ids->id, n, o, progress, shown, s, err);
+    if (!rc && save_logits && !cmd_stop)
+        rc = logprobs_commit(&l, err);
+    logprobs_abort(&l);
+    return rc;
+}
+
 static int score(struct engine *e, const char *path, struct score_opts *o, struct err *err)
 {
     struct buf text;
@@ -55,7 +73,7 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
         size_t n = ids.n;
         if (limit && (size_t)limit < n / (size_t)o->ctx)
             n = (size_t)limit * (size_t)o->ctx;
-        rc = score_tokens(e, ids.id, n, o, progress, &shown, &s, err);
+        rc = score_and_save(e, &ids, n, o, &shown, &s, err);
         if (!rc)
             rc = report(&s, o, text.len, ids.n, clock_wall() - shown.begin, err);
     }
@@ -75,6 +93,8 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "--ctx: found 1, expected at least 2 tokens, of which one predicts the other");
     while (strcmp(convention, score_convention_name(o.convention)))
         o.convention++;
+    if (save_logits && o.convention != SCORE_LLAMACPP)
+        return ERR(err, USAGE, "--save-logits: found --convention %s, expected llamacpp, of which the file's form is", convention);
     const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
     const struct engine_opts eo = { .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64, .as = cmd_weights_as() };
     TRY(cmd_pool(&pool, err));
@@ -90,6 +110,7 @@ static const struct opt opts[] = {
     OPT_ROPE_SCALING(&rope_scaling),
     { OPT_CHOICE, "convention", &convention, "llamacpp|rolling|all", "which tokens count", 0, 0 },
     { OPT_INT, "limit", &limit, "<int>", "windows at most; 0: the whole text", 0, 1e9 },
+    { OPT_STR, "save-logits", &save_logits, "<file>", "keep the predictions of the counted tokens, as llama-perplexity's --kl-divergence-base does", 0, 0 },
     OPT_PRECISION,
     OPT_THREADS,
     OPT_JSON,

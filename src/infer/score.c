@@ -86,19 +86,33 @@ static void add_window(struct batch *b, const struct score_opts *o, const int32_
     b->n_id += w->n;
 }
 
-static int run_batch(struct batch *b, struct score *s, struct err *err)
+/* The n rows of the last step that count. */
+static int count_rows(const struct batch *b, int n, const struct score_opts *o, struct score *s, struct err *err)
 {
-    if (!b->n_part)
-        return 0;
-    TRY(engine_run(b->e, b->part, b->n_part, err));
-    TRY(engine_nll(b->e, b->row, b->target, b->n_row, b->nll, err));
-    for (int i = 0; i < b->n_row; i++) {
+    TRY(engine_nll(b->e, b->row, b->target, n, b->nll, err));
+    for (int i = 0; i < n; i++) {
         if (!isfinite(b->nll[i]))
             return ERR(err, NUMERIC, "the model gave values that are not numbers for token %zu", s->n_token + (size_t)i);
         s->nll += (double)b->nll[i];
         s->nll_square += (double)b->nll[i] * (double)b->nll[i];
     }
-    s->n_token += (size_t)b->n_row;
+    s->n_token += (size_t)n;
+    const int step = engine_n_logits(b->e);
+    for (int at = 0; o->logits && at < n; at += step) {
+        const int k = n - at < step ? n - at : step;
+        const float *logits;
+        TRY(engine_head(b->e, b->row + at, k, &logits, err));
+        TRY(o->logits(o->logits_ctx, logits, k, engine_config(b->e)->vocab_size, err));
+    }
+    return 0;
+}
+
+static int run_batch(struct batch *b, const struct score_opts *o, struct score *s, struct err *err)
+{
+    if (!b->n_part)
+        return 0;
+    TRY(engine_run(b->e, b->part, b->n_part, err));
+    TRY(count_rows(b, b->n_row, o, s, err));
     b->n_part = b->n_id = b->n_row = 0;
     return 0;
 }
@@ -119,15 +133,7 @@ static int run_long(struct batch *b, const struct score_opts *o, const int32_t *
             b->target[n_row++] = k + 1 < w->n ? ids[w->from + (size_t)k + 1] : w->after;
         }
         TRY(engine_run(b->e, &(struct engine_part){ 0, at, n, b->ids }, 1, err));
-        if (!n_row)
-            continue;
-        TRY(engine_nll(b->e, b->row, b->target, n_row, b->nll, err));
-        for (int i = 0; i < n_row; i++) {
-            if (!isfinite(b->nll[i]))
-                return ERR(err, NUMERIC, "the model gave values that are not numbers for token %zu", s->n_token + (size_t)i);
-            s->nll += (double)b->nll[i], s->nll_square += (double)b->nll[i] * (double)b->nll[i];
-        }
-        s->n_token += (size_t)n_row;
+        TRY(count_rows(b, n_row, o, s, err));
     }
     return 0;
 }
@@ -143,16 +149,16 @@ static int score_windows(struct batch *b, const int32_t *ids, size_t n, const st
             TRY(run_long(b, o, ids, &w, s, err));
         } else {
             if (b->n_part == n_slot || b->n_id + w.n > step)
-                TRY(run_batch(b, s, err));
+                TRY(run_batch(b, o, s, err));
             add_window(b, o, ids, &w);
             if (b->n_part < n_slot && b->n_id + o->ctx <= step)
                 continue;
-            TRY(run_batch(b, s, err));
+            TRY(run_batch(b, o, s, err));
         }
         if (progress && progress(progress_ctx, (i + 1) * (size_t)o->ctx, n, s))
             return 0;
     }
-    return run_batch(b, s, err);
+    return run_batch(b, o, s, err);
 }
 
 int score_tokens(struct engine *e, const int32_t *ids, size_t n, const struct score_opts *o,

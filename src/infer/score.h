@@ -33,9 +33,14 @@ double score_stderr(const struct score *s);
 double score_perplexity(const struct score *s);
 
 /* begin: the token that begins a text (bos or eot), -1 for none; add_bos: whether texts of this model begin with it.
+ * logits (may be NULL) is given the logits that each counted token was predicted by, [n, V], in the order of the text; an error of
+ * its ends the scoring.  The head runs once more for it.
  * progress (may be NULL) is called after each step with the tokens fed so far and the running sums; a non-zero return stops
  * with what there is.  ERR_RANGE when the text is shorter than one window (llamacpp, all) or 2 tokens. */
-struct score_opts { enum score_convention convention; int ctx; int32_t begin; bool add_bos; };
+struct score_opts {
+    enum score_convention convention; int ctx; int32_t begin; bool add_bos;
+    int (*logits)(void *ctx, const float *logits, int n, int V, struct err *err); void *logits_ctx;
+};
 /* The ids of a text for o->convention, and o->begin and o->add_bos as this tokenizer has them.  ids is empty before. */
 int score_encode(const struct tok *t, const char *text, size_t n, struct score_opts *o, struct tok_ids *ids, struct err *err);
 int score_tokens(struct engine *e, const int32_t *ids, size_t n, const struct score_opts *o,

@@ -117,8 +117,24 @@ static double nll_of(struct engine *e, const int32_t *ids, int n_fed, int32_t ta
     return max + log(sum) - (double)logits[target];
 }
 
-/* The conventions written out as their definitions say, one prefix at a time. */
-static double by_hand(struct engine *e, enum score_convention c, const int32_t *ids, int n, int ctx, int32_t begin, bool bos, int *count)
+/* The same sum from the logits that scoring gives away. */
+struct given { const int32_t *target; int n; double nll; };
+
+static int take_logits(void *ctx, const float *logits, int n, int V, struct err *e)
+{
+    (void)e;
+    struct given *g = ctx;
+    for (int i = 0; i < n; i++, logits += V) {
+        double sum = 0;
+        for (int v = 0; v < V; v++)
+            sum += exp((double)logits[v]);
+        g->nll += log(sum) - (double)logits[g->target[g->n++]];
+    }
+    return 0;
+}
+
+/* The conventions written out as their definitions say, one prefix at a time; target [n]: what is predicted, in order. */
+static double by_hand(struct engine *e, enum score_convention c, const int32_t *ids, int n, int ctx, int32_t begin, bool bos, int *count, int32_t *target)
 {
     double sum = 0;
     int32_t w[64];
@@ -129,7 +145,7 @@ static double by_hand(struct engine *e, enum score_convention c, const int32_t *
             if (c == SCORE_LLAMACPP && bos)
                 w[0] = begin;
             for (int t = c == SCORE_LLAMACPP ? ctx / 2 + 1 : 1; t < ctx; t++, ++*count)
-                sum += nll_of(e, w, t, w[t]);
+                sum += nll_of(e, w, t, target[*count] = w[t]);
         }
         return sum;
     }
@@ -141,7 +157,7 @@ static double by_hand(struct engine *e, enum score_convention c, const int32_t *
         for (int i = from; i < end - 1; i++)
             w[len++] = ids[i];
         for (int t = predicted; t < end; t++, ++*count)
-            sum += nll_of(e, w, len - (end - 1 - t), ids[t]);
+            sum += nll_of(e, w, len - (end - 1 - t), target[*count] = ids[t]);
         predicted = end;
     }
     return sum;
@@ -161,12 +177,16 @@ static void scores_are_what_the_conventions_say(void **state)
                     open_engine(&e, models[0], WEIGHTS_FILE, 3, step, 4, pools[1]);
                     for (int i = 0; i < N; i++)
                         ids[i] = token(e, 5, i);
-                    const struct score_opts o = { (enum score_convention)c, ctx, 3, bos };
-                    struct score s;
+                    int32_t target[N];
                     int count;
+                    const double want = by_hand(one, (enum score_convention)c, ids, N, ctx, 3, bos, &count, target);
+                    struct given given = { .target = target };
+                    const struct score_opts o = { (enum score_convention)c, ctx, 3, bos, take_logits, &given };
+                    struct score s;
                     OK(score_tokens(e, ids, N, &o, NULL, NULL, &s, &err));
-                    const double want = by_hand(one, o.convention, ids, N, ctx, 3, bos, &count);
                     assert_int_equal(s.n_token, count);
+                    assert_int_equal(given.n, count);
+                    assert_true(fabs(given.nll - want) <= 1e-5 * fabs(want));
                     if (!(fabs(s.nll - want) <= 1e-5 * fabs(want)))
                         fail_msg("%s, windows of %d, steps of %d: nll %.9g, expected %.9g", score_convention_name(o.convention), ctx, step, s.nll, want);
                     engine_free(e);

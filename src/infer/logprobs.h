@@ -1,0 +1,20 @@
+/* logprobs.h - a model's predictions kept in a file, in the form of llama.cpp's `llama-perplexity --kl-divergence-base`: to
+ * compare two programs token by token.
+ *
+ * Little-endian: "_logits_", i32 ctx, i32 V, i32 windows, i32 ids[windows][ctx], then for each counted token (the llamacpp
+ * convention: the second half of each window)
+ *   float scale, float lowest, u16 q[V], V rounded up to 2:   log p = lowest + scale * q
+ * What is less likely than the likeliest token by 16 nats or more is given as that. */
+#ifndef INFER_LOGPROBS_H
+#define INFER_LOGPROBS_H
+#include <stdint.h>
+#include "base/file.h"
+
+struct logprobs { struct file_writer file; uint16_t *row; int V; };
+/* ids: windows * ctx of them, as they are in the text. */
+int logprobs_begin(struct logprobs *l, const char *path, int ctx, int V, const int32_t *ids, int windows, struct err *err);
+/* n rows of V logits; ctx is the struct logprobs (score_opts.logits). */
+int logprobs_add(void *ctx, const float *logits, int n, int V, struct err *err);
+int logprobs_commit(struct logprobs *l, struct err *err);       /* releases l, also on error */
+void logprobs_abort(struct logprobs *l);                        /* leaves no file; after commit: nothing to do */
+#endif
