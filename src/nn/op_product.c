@@ -47,7 +47,7 @@ void product(struct run *r, const struct gemm *g, enum dtype compute)
     if (!g->M || !g->N)
         return;
     const int n_panel = (int)div_up(g->N, PANEL);
-    int rows = 112, panels = 8;
+    int rows = 512, panels = 16;
     while (r->n_thread > 1 && div_up(g->M, rows) * div_up(n_panel, panels) < 8 * r->n_thread && (panels > 2 || rows > 28)) {
         if (panels > 2 && (panels > 4 || rows <= 28))
             panels /= 2;

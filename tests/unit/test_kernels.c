@@ -38,7 +38,7 @@ static void same_bits(const char *what, const void *a, const void *b, size_t byt
 
 static const struct { int M, N, K; } shapes[] = {
     { 0, 5, 5 }, { 1, 1, 1 }, { 1, 16, 3 }, { 2, 17, 16 }, { 3, 15, 1 }, { 5, 33, 7 }, { 6, 32, 64 }, { 13, 48, 31 }, { 14, 31, 33 },
-    { 15, 64, 255 }, { 16, 65, 256 }, { 29, 16, 257 }, { 57, 100, 515 }, { 4, 40, 1030 },
+    { 15, 64, 255 }, { 16, 65, 256 }, { 29, 16, 257 }, { 57, 100, 515 }, { 4, 40, 1030 }, { 19, 81, 1022 }, { 3, 20, 2046 },
 };
 
 static void products_equal_ref(void **state)
