@@ -110,6 +110,16 @@ INLINE void prefetch_panel(const uint8_t *p, int n)
         _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T1);
 }
 
+/* Row m's place in c, and what is added to it, for the end of the tile. */
+INLINE void prefetch_result(const struct tile_c *t, int m)
+{
+    if (m >= t->rows)
+        return;
+    __builtin_prefetch(t->c + m * t->ldc, 1);
+    if (t->add && t->add != t->c)
+        __builtin_prefetch(t->add + m * t->ld_add);
+}
+
 INLINE void finish(const struct tile_c *t, int m, __m512 sum)
 {
     if (m >= t->rows)
@@ -145,6 +155,8 @@ INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const u
         for (int h = 0; h < 2; h++, at += A8_BLOCK_BYTES) {
             if (ahead)
                 prefetch_panel(p + h * (record / 2), record / 2);
+            if (mr > 2)
+                prefetch_result(c, 2 * r + h);
             prefetch_rows(mr, a, at);
             __m512i w[8];
             unpack(t, p + head + h * block, NULL, w);
@@ -209,6 +221,8 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
         for (int s = 0; s < 8; s++, at += A8_BLOCK_BYTES) {
             if (ahead)
                 prefetch_panel(p + s * (record / 8), record / 8);
+            if (mr > 2)
+                prefetch_result(c, 8 * r + s);
             prefetch_rows(mr, a, at);
             __m512i w[8];
             unpack(t, p + head + s * 256, p + head + 2048 + s * high_block, w);
