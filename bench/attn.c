@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "arg.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/stat.h"
@@ -151,9 +152,10 @@ static void measure(const struct bench *c)
 int main(int argc, char **argv)
 {
     struct err err;
-    if (pool_new(&pool, argc > 1 ? atoi(argv[1]) : pool_cpu_count(), &err))
+    if (pool_new(&pool, arg_number(argc, argv, 1, pool_cpu_count(), 1, 4096), &err))
         return 1;
-    run_pages = argc > 4 ? atoi(argv[4]) : 0;
+    run_pages = arg_number(argc, argv, 4, 0, 0, 1 << 20);
+    arg_level(argc, argv, 2);
     for (const struct cpu_kernels *const *l = cpu_levels() + 1; (kernels = *l); l++)
         if (argc > 2 ? !strcmp(argv[2], kernels->level) : kernels == cpu_kernels())
             for (size_t i = 0; i < sizeof benches / sizeof *benches; i++)

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "arg.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -23,9 +24,9 @@ int main(int argc, char **argv)
     struct err err = { 0 };
     struct buf text;
     struct jinja *t;
-    const int n = argc > 2 ? atoi(argv[2]) : 2000;
+    const int n = arg_number(argc, argv, 2, 2000, 1, 10000000);
     buf_init(&text);
-    if (argc < 2 || n < 1 || file_read(argv[1], JINJA_TEXT_MAX, &text, &err) < 0 || jinja_parse(&t, text.data, text.len, argv[1], &err) < 0) {
+    if (argc < 2 || file_read(argv[1], JINJA_TEXT_MAX, &text, &err) < 0 || jinja_parse(&t, text.data, text.len, argv[1], &err) < 0) {
         fprintf(stderr, "chat: %s\n", argc < 2 ? "expected a template" : err.msg);
         return 2;
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "arg.h"
 #include "base/mem.h"
 #include "base/stat.h"
 #include "cpu/kernels.h"
@@ -64,6 +65,7 @@ static void run(const struct cpu_kernels *k, int i_shape, bool b16, bool transpo
 
 int main(int argc, char **argv)
 {
+    arg_level(argc, argv, 1);
     for (const struct cpu_kernels *const *level = cpu_levels() + 1; *level; level++) {
         if (argc > 1 && strcmp(argv[1], (*level)->level))
             continue;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sched.h>
 #include <time.h>
+#include "arg.h"
 #include "base/pool.h"
 #include "base/stat.h"
 
@@ -70,7 +71,7 @@ static double steps(int loops, int items, int work)
 int main(int argc, char **argv)
 {
     struct err err;
-    if (pool_new(&pool, argc > 1 ? atoi(argv[1]) : pool_cpu_count(), &err))
+    if (pool_new(&pool, arg_number(argc, argv, 1, pool_cpu_count(), 1, 4096), &err))
         return 1;
     const int n = pool_n_thread(pool);
     for (int items = n; items <= 64; items *= 4)

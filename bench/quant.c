@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "arg.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/stat.h"
@@ -151,15 +152,12 @@ static bool is_named(const char *list, const char *word)
 int main(int argc, char **argv)
 {
     const char *types = argc > 1 ? argv[1] : "q8_0,q4_0,q4_k,q6_k,bf16", *rows = argc > 2 ? argv[2] : "1,2,4,8,16,32,64,512";
-    const int n_thread = argc > 3 ? atoi(argv[3]) : 1;
+    const int n_thread = arg_number(argc, argv, 3, 1, 1, 64);
     struct err err;
-    if (n_thread < 1 || n_thread > 64 || pool_new(&pool, n_thread, &err) < 0 || !(other = mem_map(COLD)))
+    if (pool_new(&pool, n_thread, &err) < 0 || !(other = mem_map(COLD)))
         return 1;
     memset(other, 1, COLD);
-    k = cpu_kernels();
-    for (const struct cpu_kernels *const *l = cpu_levels(); argc > 4 && *l; l++)
-        if (!strcmp(argv[4], (*l)->level))
-            k = *l;
+    k = argc > 4 ? arg_level(argc, argv, 4) : cpu_kernels();
     for (enum cpu_type t = 0; t < N_CPU_TYPE; t++)
         for (int set = 0; set < 2 && is_named(types, type_name(t)); set++)
             for (const char *at = rows; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {

@@ -10,6 +10,8 @@ import numpy as np
 
 
 def main():
+    if not 3 <= len(sys.argv) <= 4 or sys.argv[3:4] not in ([], ["bf16"], ["f16"], ["f32"]):
+        sys.exit("usage: random_model.py CONFIG.json OUT.gguf [bf16|f16|f32]")
     c = json.load(open(sys.argv[1]))
     kind = sys.argv[3] if len(sys.argv) > 3 else "bf16"
     E, arch = c.get("num_local_experts", c.get("num_experts", 0)), "olmoe" if c["model_type"] == "olmoe" else "llama"

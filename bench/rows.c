@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "arg.h"
 #include "base/mem.h"
 #include "base/stat.h"
 #include "cpu/kernels.h"
@@ -227,6 +228,7 @@ int main(int argc, char **argv)
         return 1;
     for (int i = 0; i < 4096; i++)
         mem.index[i] = i * 7 % 60;
+    arg_level(argc, argv, 1);
     for (const struct cpu_kernels *const *level = cpu_levels() + 1; *level; level++) {
         if ((argc > 1 && strcmp(argv[1], (*level)->level)) || (argc <= 1 && !strcmp((*level)->level, "avx512bf16")))
             continue;
