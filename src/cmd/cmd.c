@@ -50,6 +50,14 @@ enum weights_as cmd_weights_as(void)
     return !strcmp(cmd_precision, "fp32") ? WEIGHTS_F32 : !strcmp(cmd_precision, "bf16") ? WEIGHTS_BF16 : !strcmp(cmd_precision, "f16") ? WEIGHTS_F16 : WEIGHTS_FILE;
 }
 
+double cmd_temperature = 0.8, cmd_top_p = 1;
+int64_t cmd_top_k, cmd_seed = 1;
+
+struct sampling cmd_sampling(void)
+{
+    return (struct sampling){ .temperature = cmd_temperature, .top_k = (int)cmd_top_k, .top_p = cmd_top_p, .seed = (uint64_t)cmd_seed };
+}
+
 const char *cmd_draft;
 int64_t cmd_lookup;
 

@@ -38,6 +38,15 @@ int cmd_pool(struct pool **out, struct err *err);
 extern const char *cmd_precision;
 #define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
 enum weights_as cmd_weights_as(void);
+/* How tokens are drawn (infer/sample.h). */
+extern double cmd_temperature, cmd_top_p;
+extern int64_t cmd_top_k, cmd_seed;
+#define OPT_SAMPLING \
+    { OPT_FLOAT, "temp", &cmd_temperature, "<float>", "temperature; 0 takes the most likely token", 0, 100 }, \
+    { OPT_INT, "top-k", &cmd_top_k, "<int>", "choose among the k most likely; 0: all", 0, 1e9 }, \
+    { OPT_FLOAT, "top-p", &cmd_top_p, "<share>", "choose among the most likely that together have this probability", 0, 1 }, \
+    { OPT_INT, "seed", &cmd_seed, "<int>", "of the choices; the same seed gives the same text", 0, 9e18 }
+struct sampling cmd_sampling(void);
 /* Drafts (infer/spec.h): the same text, in fewer steps. */
 extern const char *cmd_draft;
 extern int64_t cmd_lookup;

@@ -12,8 +12,7 @@
 #include "infer/talk.h"
 
 static const char *system_text, *messages_file, *template_file, *variables_text;
-static int64_t max_tokens, top_k, seed = 1, ctx;
-static double temperature = 0.8, top_p = 1;
+static int64_t max_tokens, ctx;
 static bool interactive;
 
 #define FILE_MAX ((size_t)64 << 20)
@@ -373,7 +372,7 @@ static int open_chat(struct session *s, const char *model, struct err *err)
 
 static int settle(struct session *s, struct err *err)
 {
-    s->talk.sampling = (struct sampling){ .temperature = temperature, .top_k = (int)top_k, .top_p = top_p, .seed = (uint64_t)seed };
+    s->talk.sampling = cmd_sampling();
     s->talk.max_tokens = (int)max_tokens;
     s->talk.stop = &stop_answer;
     if (variables_text) {
@@ -430,10 +429,7 @@ static const struct opt opts[] = {
     { OPT_STR, "set", &variables_text, "<json>", "variables of the template, as {\"enable_thinking\": false}", 0, 0 },
     { OPT_FLAG, "interactive", &interactive, NULL, "commands also when standard input is no terminal", 0, 0 },
     { OPT_INT, "n", &max_tokens, "<int>", "tokens of an answer at most; 0: as many as there is room for", 0, 1e9 },
-    { OPT_FLOAT, "temp", &temperature, "<float>", "temperature; 0 takes the most likely token", 0, 100 },
-    { OPT_INT, "top-k", &top_k, "<int>", "choose among the k most likely; 0: all", 0, 1e9 },
-    { OPT_FLOAT, "top-p", &top_p, "<share>", "choose among the most likely that together have this probability", 0, 1 },
-    { OPT_INT, "seed", &seed, "<int>", "of the choices; the same seed gives the same text", 0, 9e18 },
+    OPT_SAMPLING,
     { OPT_INT, "ctx", &ctx, "<int>", "positions to make room for; 0: the model's", 0, 1e9 },
     OPT_DRAFT,
     OPT_LOOKUP,

@@ -9,8 +9,7 @@
 
 static const char *prompt, *prompt_file;
 static const char *rope_scaling;
-static int64_t n_predict = 128, top_k, seed = 1, ctx;
-static double temperature = 0.8, top_p = 1;
+static int64_t n_predict = 128, ctx;
 
 #define PROMPT_MAX ((size_t)64 << 20)
 
@@ -56,7 +55,7 @@ struct generated { struct ends ends; struct buf text; int n; const char *reason;
 
 static int generate(struct spec *spec, const struct engine *e, const struct tok_ids *ids, struct generated *g, struct err *err)
 {
-    const struct sampling s = { .temperature = temperature, .top_k = (int)top_k, .top_p = top_p, .seed = (uint64_t)seed };
+    const struct sampling s = cmd_sampling();
     struct tok_stream stream;
     tok_stream_begin(&stream, engine_tok(e), TOK_SKIP_SPECIALS);
     stream.begun = true;                 /* it goes on with the prompt */
@@ -170,10 +169,7 @@ static const struct opt opts[] = {
     { OPT_STR, "p", &prompt, "<text>", "text to continue", 0, 0 },
     { OPT_STR, "file", &prompt_file, "<path>", "read the text to continue from a file", 0, 0 },
     { OPT_INT, "n", &n_predict, "<int>", "tokens to generate at most", 1, 1e9 },
-    { OPT_FLOAT, "temp", &temperature, "<float>", "temperature; 0 takes the most likely token", 0, 100 },
-    { OPT_INT, "top-k", &top_k, "<int>", "choose among the k most likely; 0: all", 0, 1e9 },
-    { OPT_FLOAT, "top-p", &top_p, "<share>", "choose among the most likely that together have this probability", 0, 1 },
-    { OPT_INT, "seed", &seed, "<int>", "of the choices; the same seed gives the same text", 0, 9e18 },
+    OPT_SAMPLING,
     { OPT_INT, "ctx", &ctx, "<int>", "positions to make room for; 0: the model's", 0, 1e9 },
     OPT_DRAFT,
     OPT_LOOKUP,

@@ -77,17 +77,20 @@ static int add(uint32_t cp, struct buf *out, struct err *err)
     return buf_add(out, s, (size_t)unicode_put(cp, s), err);
 }
 
+/* Where bytes i .. n-1 may have other than ASCII: eight at a time are passed over. */
+static size_t past_ascii(const unsigned char *u, size_t i, size_t n)
+{
+    for (uint64_t eight; i + 8 <= n && (memcpy(&eight, u + i, 8), !(eight & 0x8080808080808080u));)
+        i += 8;
+    return i;
+}
+
 bool unicode_is_utf8(const char *s, size_t n)
 {
     const unsigned char *u = (const unsigned char *)s;
-    for (size_t i = 0, len; i < n; i += len) {
-        for (uint64_t eight; i + 8 <= n && (memcpy(&eight, u + i, 8), !(eight & 0x8080808080808080u));)
-            i += 8;
-        if (i == n)
-            break;
+    for (size_t i = 0, len; (i = past_ascii(u, i, n)) < n; i += len)
         if (unicode_at(u + i, n - i, &len) == UNICODE_INVALID)
             return false;
-    }
     return true;
 }
 
@@ -276,14 +279,9 @@ static const int not_normal[] = { NOT_NFC, NOT_NFKC, NOT_NFD, NOT_NFKD };
 bool unicode_is_normal(enum unicode_form form, const char *s, size_t n)
 {
     const unsigned char *u = (const unsigned char *)s;
-    for (size_t i = 0, len; i < n; i += len) {
-        for (uint64_t eight; i + 8 <= n && (memcpy(&eight, u + i, 8), !(eight & 0x8080808080808080u));)
-            i += 8;
-        if (i == n)
-            break;
+    for (size_t i = 0, len; (i = past_ascii(u, i, n)) < n; i += len)
         if (property(unicode_at(u + i, n - i, &len)) & not_normal[form])
             return false;
-    }
     return true;
 }
 

@@ -9,6 +9,20 @@
 static const struct cpu_kernels *ref, *now;      /* the yardstick, set by main; the level under test */
 #define FOR_LEVELS for (const struct cpu_kernels *const *l = cpu_levels(); (now = *l); l++)
 
+SHARED_BY_TESTS double tolerance_of(const char *name)
+{
+    static const struct { const char *name; double tolerance; } rows[] = {
+#define K(name, ret, params, tol, what) { #name, tol },
+#include "cpu/kernels.def"
+#undef K
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(rows[i].name, name))
+            return rows[i].tolerance;
+    fail_msg("no kernel %s", name);
+    return 0;
+}
+
 /* Each has 64 elements of room behind it; free with mem_free. */
 static uint64_t stream;
 static float *numbers(size_t n, float spread)

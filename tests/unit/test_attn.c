@@ -95,19 +95,6 @@ static double distance(const float *a, const float *b, size_t n)
     return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
 }
 
-static double tolerance_of(const char *name)
-{
-    static const struct { const char *name; double tolerance; } rows[] = {
-#define K(name, ret, params, tol, what) { #name, tol },
-#include "cpu/kernels.def"
-#undef K
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!strcmp(rows[i].name, name))
-            return rows[i].tolerance;
-    return 0;
-}
-
 static const struct shape shapes[] = {
     { 1, 1, 16, 16, 0, 0, 0, false },      { 5, 2, 8, 8, 0, 0, 0, false },       { 16, 3, 64, 64, 0, 0, 0, false },   { 17, 1, 20, 20, 0, 0, 0, true },
     { 33, 4, 80, 80, 0, 0, 0, false },     { 70, 9, 96, 96, 0, 0, 0, false },    { 130, 3, 64, 64, 0, 0, 0, false },  { 140, 1, 72, 40, 0, 0, 30, false },

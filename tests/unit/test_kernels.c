@@ -13,19 +13,6 @@ static void check(const char *what, double tolerance, const float *got, const fl
         fail_msg("%s at %s: ||a-b|| / ||b|| = %.3g, expected at most %.3g", what, now->level, sqrt(diff) / sqrt(norm), tolerance);
 }
 
-static double tolerance_of(const char *name)
-{
-    static const struct { const char *name; double tolerance; } rows[] = {
-#define K(name, ret, params, tol, what) { #name, tol },
-#include "cpu/kernels.def"
-#undef K
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!strcmp(rows[i].name, name))
-            return rows[i].tolerance;
-    fail_msg("no kernel %s", name);
-    return 0;
-}
 #define CHECK(kernel, got, want, n) check(#kernel, tolerance_of(#kernel), got, want, n)
 
 static void same_bits(const char *what, const void *a, const void *b, size_t bytes)
