@@ -2,6 +2,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -485,25 +487,41 @@ int file_remove_tree(const char *path, struct err *err)
     return rc;
 }
 
-/* "name.tmp.1234", as file_writer_open() names it. */
-static bool is_leftover(const char *name)
+/* The process of "name.tmp.1234", as file_writer_open() names it; 0 for other names. */
+static pid_t writer_of(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    return dot && dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1) && dot - name > 4 && !strncmp(dot - 4, ".tmp", 4);
+    const bool is = dot && dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1) && dot - name > 4 && !strncmp(dot - 4, ".tmp", 4);
+    const long pid = is ? strtol(dot + 1, NULL, 10) : 0;
+    return pid > 0 && pid < INT_MAX ? (pid_t)pid : is;
 }
 
-int file_remove_leftovers(const char *dir, struct err *err)
+/* Those whose names begin with prefix; with dead_only of processes that are gone. */
+static int remove_leftovers(const char *dir, const char *prefix, bool dead_only, struct err *err)
 {
     char **names;
     int n, rc = 0;
     TRY(file_list(dir, &names, &n, err));
     for (int i = 0; i < n && !rc; i++) {
-        if (!is_leftover(names[i]))
+        const pid_t pid = writer_of(names[i]);
+        if (!pid || strncmp(names[i], prefix, strlen(prefix)) || (dead_only && (kill(pid, 0) == 0 || errno != ESRCH)))
             continue;
         char *path = file_join(dir, names[i]);
         rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory to remove %s", names[i]);
         mem_free(path);
     }
     file_list_free(names, n);
+    return rc;
+}
+
+int file_remove_leftovers(const char *dir, struct err *err) { return remove_leftovers(dir, "", false, err); }
+
+int file_remove_leftovers_of(const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = parent(path), *prefix = mem_printf("%s.", slash ? slash + 1 : path);
+    const int rc = dir && prefix ? remove_leftovers(dir, prefix, true, err) : ERR(err, NOMEM, "no memory to write %s", path);
+    mem_free(dir);
+    mem_free(prefix);
     return rc;
 }

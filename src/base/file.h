@@ -50,6 +50,8 @@ int file_lock(const char *dir, int *fd, struct err *err);
 void file_unlock(int *fd);
 /* Removes what file_writer left in a folder when its process was killed.  Only for who holds the folder. */
 int file_remove_leftovers(const char *dir, struct err *err);
+/* What writers of path, or of names that go on from it with a point, left beside it when their process was killed. */
+int file_remove_leftovers_of(const char *path, struct err *err);
 int file_sync_dir(const char *path, struct err *err);
 int file_rename(const char *from, const char *to, struct err *err);
 int file_remove_tree(const char *path, struct err *err);           /* like rm -r; a missing path is fine */

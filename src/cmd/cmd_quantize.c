@@ -1,6 +1,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -203,7 +204,8 @@ static int convert(const char *path, const struct convert *c, struct err *err)
     return rc;
 }
 
-/* Safetensors that are to become GGUF go there as floats first: *floats is that file, to be removed, or NULL. */
+/* Safetensors that are to become GGUF go there as floats first: *floats is that file, to be removed, or NULL.  Its name is one
+ * that file_remove_leftovers_of() knows, should this process be killed. */
 static int to_gguf(const char *path, char **floats, struct err *err)
 {
     struct model m;
@@ -212,7 +214,7 @@ static int to_gguf(const char *path, char **floats, struct err *err)
         return ERR(err, USAGE, "%s: expected the model's folder, whose config.json and tokenizer go into the GGUF file", path);
     TRY(model_open(&m, path, NULL, err));
     int rc = 0;
-    if (!(*floats = mem_printf("%s.floats", out)))
+    if (!(*floats = mem_printf("%s.floats.tmp.%ld", out, (long)getpid())))
         rc = ERR(err, NOMEM, "no memory to write %s", out);
     if (!rc)
         rc = gguf_from_folder(&m, path, *floats, err);
@@ -255,6 +257,7 @@ static int quantise(const char *path, struct convert *c, struct totals *sum, str
     bool measured = false;
     bool gguf;
     TRY(is_gguf(path, &gguf, err));
+    TRY(file_remove_leftovers_of(out, err));
     if (gguf && strcmp(format, "gguf"))
         return to_folder(path, c->mix, err);
     int rc = gguf || strcmp(format, "gguf") ? 0 : to_gguf(path, &floats, err);
@@ -308,7 +311,7 @@ static const struct opt opts[] = {
 const struct command command_quantize = {
     "quantize", "MODEL", "write a model's weights in smaller types, or back in floats",
     "MODEL is a GGUF file, or a folder with config.json, safetensors and tokenizer.json; a folder becomes a GGUF file, by way of one with\n"
-    "floats beside it that is removed.  With --format safetensors a GGUF file becomes such a folder, and a folder one file of\n"
+    "floats beside it that is removed, when this program was killed by the next one that writes the same file.  With --format safetensors a GGUF file becomes such a folder, and a folder one file of\n"
     "safetensors with its own names.  Chat templates go with the model.  GPTQ, AWQ and other packed forms are read.\n"
     "\n"
     "Vectors, norms and routers keep their type; some matrices get more bits than the rest, as in llama.cpp's mixtures of the same\n"

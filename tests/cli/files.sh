@@ -14,7 +14,11 @@ mkdir folder
 cp $ROOT/tests/golden/llama/config.json $ROOT/tests/golden/llama/model.safetensors folder
 say lathe quantize folder --to q8_0 --out folder.gguf
 printf '{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}' > folder/tokenizer.json
+# 9999999: a process that there cannot be; it was killed.  1 goes on.
+touch folder.gguf.tmp.9999999 folder.gguf.floats.tmp.9999999 folder.gguf.floats.tmp.9999999.tmp.9999999 folder.gguf.tmp.1 folder.gguf.tmp other.gguf.tmp.9999999
 say lathe quantize folder --to q8_0 --no-quality --quiet --out folder.gguf
+ls *.tmp*
+rm *.tmp*
 say lathe info folder.gguf --check
 for i in 1 2 3 4 5 6 7 8 9; do printf abbaaabbba; done > text
 lathe quantize folder.gguf --to q4_0 --calib text --quiet --out small-folder.gguf > measured; echo "exit $?"
