@@ -182,7 +182,8 @@ static const struct opt opts[] = {
 };
 const struct command command_generate = {
     "generate", "MODEL", "continue a text",
-    "MODEL is a folder with config.json, model.safetensors and tokenizer.json.  The text goes to standard output as it is made.\n"
+    "MODEL is a GGUF file, a folder with config.json, safetensors and tokenizer.json, or the name of a model that was pulled.  The text\n"
+    "goes to standard output as it is made.\n"
     "The choice of a token is a function of the seed and the position.  A prompt longer than the model's positions is an\n"
     "error; generation ends at the model's end-of-text token, after -n tokens, or when the positions are full, and says which.\n"
     "\n"
