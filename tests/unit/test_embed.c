@@ -1,19 +1,12 @@
 /* test_embed.c - vectors of the encoders of tests/golden/families: the mean that transformers gives, first and last token, length
  * 1, the same in every form that weights are kept in; what sentence-transformers' files say; refusals. */
 #include <math.h>
-#include "../test.h"
+#include "golden.h"
 #include "base/mem.h"
 #include "infer/embed.h"
 
 static struct pool *pool;
 static struct err err;
-
-static const struct st_tensor *find(const struct safetensors *st, const char *name, int i)
-{
-    char full[40];
-    snprintf(full, sizeof full, "%s.%d", name, i);
-    return safetensors_find(st, full);
-}
 
 static float difference(const float *a, const float *b, int n)
 {
@@ -40,9 +33,9 @@ static void the_mean_is_transformers(void **state)
         strcat(path, "/golden.safetensors");
         OK(safetensors_open(&want, path, &err));
         for (int i = 0; i < 2; i++) {
-            const struct st_tensor *ids = find(want, "ids", i), *hidden = find(want, "hidden", i);
+            const struct st_tensor *ids = find_of(want, "ids", i), *hidden = find_of(want, "hidden", i);
             float mean[64], got[64], unit[64];
-            OK(st_read_f32(find(want, "mean", i), 0, C, mean, &err));
+            OK(st_read_f32(find_of(want, "mean", i), 0, C, mean, &err));
             OK(embedder_run(e, ids->data, (int)ids->n, POOL_MEAN, false, got, &err));
             if (!(difference(got, mean, C) <= 1e-5f))
                 fail_msg("%s, text %d: the mean differs by %.3g", names[m], i, (double)difference(got, mean, C));
@@ -57,7 +50,7 @@ static void the_mean_is_transformers(void **state)
                 assert_true(difference(got, mean, C) <= 1e-4f);
             }
         }
-        assert_int_equal(embedder_run(e, find(want, "ids", 0)->data, 0, POOL_MEAN, true, (float[64]){ 0 }, &err), ERR_RANGE);
+        assert_int_equal(embedder_run(e, find_of(want, "ids", 0)->data, 0, POOL_MEAN, true, (float[64]){ 0 }, &err), ERR_RANGE);
         assert_int_equal(embedder_run(e, &(int32_t){ 71 }, 1, POOL_MEAN, true, (float[64]){ 0 }, &err), ERR_RANGE);
         safetensors_free(want);
         embedder_free(e);

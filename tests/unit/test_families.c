@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <math.h>
 #include <unistd.h>
-#include "../test.h"
+#include "golden.h"
 #include "base/mem.h"
 #include "infer/engine.h"
 #include "infer/engine.h"
@@ -28,16 +28,6 @@ struct fcase {
     struct prompt prompt[N_PROMPT];
 };
 
-static const struct st_tensor *find(const struct safetensors *st, const char *name, int i)
-{
-    char full[40];
-    snprintf(full, sizeof full, "%s.%d", name, i);
-    const struct st_tensor *t = safetensors_find(st, full);
-    if (!t)
-        fail_msg("no tensor '%s'", full);
-    return t;
-}
-
 static int width(const struct fcase *f) { return f->c.encoder ? f->c.d_model : f->c.vocab_size; }
 
 static void open_family(struct fcase *f, const char *name)
@@ -57,13 +47,13 @@ static void open_family(struct fcase *f, const char *name)
     OK(safetensors_open(&f->want, path, &err));
     for (int i = 0; i < N_PROMPT; i++) {
         struct prompt *p = &f->prompt[i];
-        const struct st_tensor *ids = find(f->want, "ids", i), *want = find(f->want, f->c.encoder ? "hidden" : "logits", i);
+        const struct st_tensor *ids = find_of(f->want, "ids", i), *want = find_of(f->want, f->c.encoder ? "hidden" : "logits", i);
         p->T = (int)ids->n;
         p->ids = ids->data;
         assert_int_equal(want->n, (int64_t)p->T * width(f));
         p->want = mem_alloc_array((size_t)want->n, sizeof *p->want);
         OK(st_read_f32(want, 0, want->n, p->want, &err));
-        OK(st_read_f32(find(f->want, "bf16_error", i), 0, 1, &p->bf16_error, &err));
+        OK(st_read_f32(find_of(f->want, "bf16_error", i), 0, 1, &p->bf16_error, &err));
     }
 }
 

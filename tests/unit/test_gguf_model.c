@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <math.h>
 #include <unistd.h>
-#include "../test.h"
+#include "golden.h"
 #include "base/mem.h"
 #include "infer/engine.h"
 #include "model/decoder.h"
@@ -41,20 +41,10 @@ static void close_model(struct gmodel *m)
     safetensors_free(m->want);
 }
 
-static const struct st_tensor *find(const struct gmodel *m, const char *what, int i_prompt)
-{
-    char key[32];
-    snprintf(key, sizeof key, "%s.%d", what, i_prompt);
-    const struct st_tensor *t = safetensors_find(m->want, key);
-    if (!t)
-        fail_msg("no tensor '%s'", key);
-    return t;
-}
-
 /* Runs the prompt and compares every logit, or with an encoder every number of the last layer. */
 static void check_prompt(const struct gmodel *m, const char *name, int i_prompt)
 {
-    const struct st_tensor *ids = find(m, "ids", i_prompt), *want_t = find(m, m->c.encoder ? "hidden" : "logits", i_prompt);
+    const struct st_tensor *ids = find_of(m->want, "ids", i_prompt), *want_t = find_of(m->want, m->c.encoder ? "hidden" : "logits", i_prompt);
     const int T = (int)ids->n, width = m->c.encoder ? m->c.d_model : m->c.vocab_size;
     const int32_t start[2] = { 0, T };
     struct decoder d;
@@ -83,7 +73,7 @@ static void check_prompt(const struct gmodel *m, const char *name, int i_prompt)
 /* The same through the engine, from the cache: the file's types in panels, the prompt in pieces that do not fit its steps. */
 static void check_engine(const char *path, const struct gmodel *m, const char *name, int i_prompt)
 {
-    const struct st_tensor *ids = find(m, "ids", i_prompt), *logits = find(m, "logits", i_prompt);
+    const struct st_tensor *ids = find_of(m->want, "ids", i_prompt), *logits = find_of(m->want, "logits", i_prompt);
     const int T = (int)ids->n, V = m->c.vocab_size;
     const struct engine_opts o = { .n_slot = 2, .ctx = T, .step_tokens = 7, .no_tok = true };
     struct engine *e;

@@ -2,7 +2,7 @@
  * every weight, in fp32 and bf16, at every level of kernels; AdamW and the schedules against torch's. */
 #include <jansson.h>
 #include <math.h>
-#include "../test.h"
+#include "golden.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/decoder.h"
@@ -15,14 +15,6 @@ static struct pool *pool;
 static struct err err;
 
 struct golden { struct config c; struct weights_list *l; struct safetensors *model, *want; int B, T; const int32_t *ids, *targets; int32_t *pos, *seq_start; };
-
-static const struct st_tensor *find(const struct safetensors *st, const char *name)
-{
-    const struct st_tensor *t = safetensors_find(st, name);
-    if (!t)
-        fail_msg("no tensor '%s'", name);
-    return t;
-}
 
 static void open_case(struct golden *g, const char *name)
 {
