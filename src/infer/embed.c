@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "infer/load.h"
+#include "infer/loaded.h"
 
 #define JSON_MAX ((size_t)1 << 20)
 
@@ -75,7 +75,7 @@ static int read_pooling(struct embedder *e, const char *folder, struct err *err)
 
 static int load(struct embedder *e, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err)
 {
-    const struct load_opts lo = { .ctx = o->ctx, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
+    const struct loaded_opts lo = { .ctx = o->ctx, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
     TRY(loaded_open(&e->l, path, &lo, err));
     e->pooling = e->l.model.config.encoder ? POOL_MEAN : POOL_LAST;
     e->normalizes = true;

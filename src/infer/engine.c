@@ -1,7 +1,7 @@
 #include "infer/engine.h"
 #include "base/mem.h"
 #include "cpu/kernels.h"
-#include "infer/load.h"
+#include "infer/loaded.h"
 
 struct engine {
     struct loaded l;             /* l.ctx: positions of each sequence */
@@ -42,7 +42,7 @@ static bool all_f32(const struct loaded *l)
 /* Opens the files and decides where every byte lies. */
 static int open_and_plan(struct engine *e, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
-    const struct load_opts lo = { .ctx = o->ctx, .ctx_clip = o->ctx_clip, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
+    const struct loaded_opts lo = { .ctx = o->ctx, .ctx_clip = o->ctx_clip, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
     TRY(loaded_open(&e->l, path, &lo, err));
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);

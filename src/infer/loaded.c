@@ -1,4 +1,4 @@
-#include "infer/load.h"
+#include "infer/loaded.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -13,7 +13,7 @@ static int open_model(struct loaded *l, const char *path, struct buf *warnings, 
     return rc;
 }
 
-int loaded_open(struct loaded *l, const char *path, const struct load_opts *o, struct err *err)
+int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o, struct err *err)
 {
     TRY(open_model(l, path, o->warnings, err));
     struct config *c = &l->model.config;

@@ -1,6 +1,6 @@
-/* load.h - what an engine and an embedder do alike: the files of a model opened, its graph planned, its weights filled in. */
-#ifndef INFER_LOAD_H
-#define INFER_LOAD_H
+/* loaded.h - what an engine and an embedder do alike: the files of a model opened, its graph planned, its weights filled in. */
+#ifndef INFER_LOADED_H
+#define INFER_LOADED_H
 #include "base/buf.h"
 #include "base/pool.h"
 #include "model/decoder.h"
@@ -8,7 +8,7 @@
 #include "model/tok.h"
 #include "model/weights_pack.h"
 
-struct load_opts {
+struct loaded_opts {
     int ctx;                     /* positions (0: the model's); more than it was made for is ERR_RANGE, or with ctx_clip that many */
     bool ctx_clip, no_tok;
     const char *rope_scaling;    /* config_stretch, or NULL */
@@ -25,7 +25,7 @@ struct loaded {
 
 /* The steps in order.  *l is zeroed before the first, or has a tokenizer, which is then kept; released after any of them, also
  * one that failed.  loaded_plan: T, S as of decoder_plan. */
-int loaded_open(struct loaded *l, const char *path, const struct load_opts *o, struct err *err);
+int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o, struct err *err);
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err);
 int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct err *err);
 void loaded_release(struct loaded *l);
