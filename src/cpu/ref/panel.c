@@ -169,44 +169,57 @@ static void put_6_k(uint8_t *out, int row, const uint8_t *b)
 
 /* ---- packing: rows of a type ---- */
 
-/* Elements of a row begin at src; nothing is written past K, where the panel is zero already. */
-static void put_plain(const struct panel_pack *p, uint8_t *out, int row, const uint8_t *src)
+/* Words of 16 rows (or fewer) into the order of the panel: a panel of floats, or of pairs of bf16, by 4 bytes, one of halves by 2.
+ * Tile by tile, so that what is written is in the cache until its last row. */
+static void put_words(uint8_t *out, const uint8_t *src, size_t stride, int n_row, int64_t n_word, const size_t size)
 {
-    const size_t size = type_block_bytes(p->type);
-    for (int k = 0; k < p->K; k++) {
-        if (p->type == TYPE_F32 || p->type == TYPE_F16) {
-            memcpy(out + ((size_t)k * PANEL + (size_t)row) * size, src + (size_t)k * size, size);
-            continue;
+    for (int64_t k = 0; k < n_word; k += 16)
+        for (int row = 0; row < n_row; row++) {
+            const uint8_t *from = src + (size_t)row * stride + (size_t)k * size;
+            uint8_t *to = out + ((size_t)k * PANEL + (size_t)row) * size;
+            for (int i = 0, n = n_word - k < 16 ? (int)(n_word - k) : 16; i < n; i++)
+                memcpy(to + (size_t)i * PANEL * size, from + (size_t)i * size, size);
         }
-        uint16_t v = 0;
-        if (p->type == TYPE_BF16) {
-            v = u16_at(src + (size_t)k * 2);
-        } else {
-            float f;
-            type_dequantize(p->type, 1, src + k, &f);
-            v = bf16_of((real)f);
-        }
-        put_u16(out + (size_t)(k / 2) * 64 + (size_t)row * 4 + (size_t)(k % 2) * 2, v);
+}
+
+/* Rows of single elements; what lies past the rows and past K is zero already. */
+static void put_plain(const struct panel_pack *p, uint8_t *out, int n_row, const uint8_t *src)
+{
+    if (p->type == TYPE_F32) {
+        put_words(out, src, p->stride, n_row, p->K, 4);
+    } else if (p->type == TYPE_F16) {
+        put_words(out, src, p->stride, n_row, p->K, 2);
+    } else if (p->type == TYPE_BF16) {
+        put_words(out, src, p->stride, n_row, p->K / 2, 4);
+        for (int row = 0; p->K % 2 && row < n_row; row++)
+            put_u16(out + (size_t)(p->K / 2) * 64 + (size_t)row * 4, u16_at(src + (size_t)row * p->stride + (size_t)(p->K - 1) * 2));
+    } else {
+        for (int row = 0; row < n_row; row++)
+            for (int k = 0; k < p->K; k++) {
+                float f;
+                type_dequantize(p->type, 1, src + (size_t)row * p->stride + k, &f);
+                put_u16(out + (size_t)(k / 2) * 64 + (size_t)row * 4 + (size_t)(k % 2) * 2, bf16_of((real)f));
+            }
     }
 }
 
-static void put_row(const struct panel_pack *p, uint8_t *out, int row, const uint8_t *src)
+/* Block i of each row.  Record by record, so that what is written is in the cache until its last row. */
+static void put_blocks(const struct panel_pack *p, uint8_t *out, int n_row, const uint8_t *src)
 {
     const int n = type_block(p->type);
     const size_t bytes = type_block_bytes(p->type), record = panel_record_bytes(panel_of(p->type));
-    if (n == 1) {
-        put_plain(p, out, row, src);
-        return;
-    }
     for (int i = 0; i < p->K / n; i++, src += bytes) {
         uint8_t *at = out + (size_t)(i / (n == 32 ? 2 : 1)) * record;
-        switch (p->type) {
-        case TYPE_Q2_K: put_2_k(at, row, src); break;
-        case TYPE_Q3_K: put_3_k(at, row, src); break;
-        case TYPE_Q4_K: put_4_k(at, row, src, src + 16); break;
-        case TYPE_Q5_K: put_5_k(at, row, src); break;
-        case TYPE_Q6_K: put_6_k(at, row, src); break;
-        default: put_block(p->type, at, i % 2, row, src);
+        for (int row = 0; row < n_row; row++) {
+            const uint8_t *b = src + (size_t)row * p->stride;
+            switch (p->type) {
+            case TYPE_Q2_K: put_2_k(at, row, b); break;
+            case TYPE_Q3_K: put_3_k(at, row, b); break;
+            case TYPE_Q4_K: put_4_k(at, row, b, b + 16); break;
+            case TYPE_Q5_K: put_5_k(at, row, b); break;
+            case TYPE_Q6_K: put_6_k(at, row, b); break;
+            default: put_block(p->type, at, i % 2, row, b);
+            }
         }
     }
 }
@@ -217,10 +230,11 @@ static void pack_panels(const struct panel_pack *p)
     const size_t panel = panel_stride(panel_of(p->type), p->K);
     for (int n0 = 0; n0 < p->N; n0 += PANEL) {
         uint8_t *out = (uint8_t *)p->out + (size_t)(n0 / PANEL) * panel;
-        if (p->N - n0 < PANEL || type_block(p->type) == 1 || p->K % 64)
+        const uint8_t *src = (const uint8_t *)p->src + (size_t)n0 * p->stride;
+        const int n_row = p->N - n0 < PANEL ? p->N - n0 : PANEL;
+        if (n_row < PANEL || p->K % 64)
             memset(out, 0, panel);
-        for (int row = 0; row < PANEL && n0 + row < p->N; row++)
-            put_row(p, out, row, (const uint8_t *)p->src + (size_t)(n0 + row) * p->stride);
+        (type_block(p->type) == 1 ? put_plain : put_blocks)(p, out, n_row, src);
     }
 }
 
