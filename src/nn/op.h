@@ -83,7 +83,9 @@ void product_act(struct run *r, const struct panels_product *p, char *work);
 /* Packs on all threads, in pieces of panels. */
 void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
-void product_pack_pairs(struct run *r, const struct pack *p);
+/* What the backward pass makes of a gradient dy[M,N] that bf16 products read: its rows (for dx) and its pairs (for dw), in one
+ * pass; NULL: not wanted. */
+void product_dy_bf16(struct run *r, int64_t M, int64_t N, const real *dy, bf16 *rows, bf16 *pairs);
 /* n elements to the other type, on all threads. */
 void product_to_bf16(struct run *r, size_t n, const real *x, bf16 *y);
 void product_from_bf16(struct run *r, size_t n, const bf16 *x, real *y);

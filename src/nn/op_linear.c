@@ -92,9 +92,9 @@ static void backward(struct run *r, const struct node *n)
     const bool b16 = n->attr.compute == DT_BF16;
     const struct layout l = layout(g, n, M, r->work);
     const real *dy = op_data(r, n->d_out[0]);
+    if (b16)
+        product_dy_bf16(r, M, N, dy, l.dy16, l.dy_pairs);
     if (n->d_in[0] >= 0) {
-        if (b16)
-            product_to_bf16(r, (size_t)(M * N), dy, l.dy16);
         real *dx = op_data(r, n->d_in[0]);
         const struct gemm p = { .M = (int)M, .N = (int)K, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = N,
                                 .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
@@ -105,11 +105,6 @@ static void backward(struct run *r, const struct node *n)
         const struct pack px = { .K = (int)M, .N = (int)K, .src = op_data(r, n->in[0]), .ld = K, .src_bf16 = op_is(g, n->in[0], DT_BF16),
                                  .out = l.x_panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };
         product_pack_cols(r, &px, n->attr.compute);
-        if (b16) {
-            const struct pack pd = { .K = (int)M, .N = (int)N, .src = l.dy16 ? (const void *)l.dy16 : dy, .src_bf16 = l.dy16 != NULL, .ld = N,
-                                     .out = l.dy_pairs };
-            product_pack_pairs(r, &pd);
-        }
         real *dw = op_data(r, n->d_in[1]);
         const struct gemm p = { .M = (int)N, .N = (int)K, .K = (int)M, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1,
                                 .a_col = b16 ? 2 * N : N, .b = l.x_panels, .b_panel = px.panel,

@@ -81,9 +81,9 @@ static void loss(struct run *r, const struct node *n, bool grad)
         op_for_rows(r, rows, CE_ROWS, ce_rows, &j);
         if (!grad)
             continue;
+        if (b16)
+            product_dy_bf16(r, rows, V, l.logits, l.d16, l.d_pairs);
         if (n->d_in[0] >= 0) {
-            if (b16)
-                product_to_bf16(r, (size_t)(rows * V), l.logits, l.d16);
             real *dx = (real *)op_data(r, n->d_in[0]) + t * C;
             const struct gemm d = { .M = (int)rows, .N = (int)C, .K = (int)V, .a = b16 ? (const void *)l.d16 : l.logits, .a_row = V,
                                     .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)V, PANEL),
@@ -94,10 +94,6 @@ static void loss(struct run *r, const struct node *n, bool grad)
             const struct pack px = { .K = (int)rows, .N = (int)C, .src = x_t, .ld = C, .src_bf16 = b16, .out = l.x_panels,
                                      .panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL) };
             product_pack_cols(r, &px, n->attr.compute);
-            if (b16) {
-                const struct pack pd = { .K = (int)rows, .N = (int)V, .src = l.logits, .ld = V, .out = l.d_pairs };
-                product_pack_pairs(r, &pd);
-            }
             real *dw = op_data(r, n->d_in[1]);
             const struct gemm d = { .M = (int)V, .N = (int)C, .K = (int)rows, .a = b16 ? (const void *)l.d_pairs : l.logits,
                                     .a_row = b16 ? 2 : 1, .a_col = b16 ? 2 * V : V, .b = l.x_panels, .b_panel = px.panel,

@@ -396,8 +396,10 @@ static void expert_pack(void *ctx, int e, int i_thread)
         p.src = (const char *)p.src + (size_t)(start[e] * j->K) * (x16 ? sizeof(bf16) : sizeof(real));
     (j->b16 ? j->r->k->pack_cols_bf16 : j->r->k->pack_cols)(&p);
     if (j->b16) {
-        const struct pack d = { .K = rows, .N = (int)j->N, .src = (const real *)op_data(j->r, j->n->d_out[0]) + start[e] * j->N, .ld = j->N,
-                                .out = j->l->dy_pairs + at * (size_t)j->N };
+        const real *dy = op_data(j->r, j->n->d_out[0]);
+        const bf16 *dy16 = j->l->dy16;
+        const struct pack d = { .K = rows, .N = (int)j->N, .src = dy16 ? (const void *)(dy16 + start[e] * j->N) : dy + start[e] * j->N, .src_bf16 = dy16 != NULL,
+                                .ld = j->N, .out = j->l->dy_pairs + at * (size_t)j->N };
         j->r->k->pack_pairs_bf16(&d);
     }
 }

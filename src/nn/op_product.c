@@ -105,26 +105,25 @@ void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute)
         pack(r, p, r->k->pack_rows, sizeof(real), true);
 }
 
-struct pairs_job { const struct pack *p; const struct cpu_kernels *k; };
+struct dy_job { int64_t N; const real *dy; bf16 *rows, *pairs; const struct cpu_kernels *k; };
 
-static void pairs_rows(void *ctx, int first, int n, int i_thread)
+static void dy_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
-    const struct pairs_job *j = ctx;
-    struct pack p = *j->p;
-    p.K = n;
-    if (p.rows)
-        p.rows += first;
-    else
-        p.src = (const char *)p.src + (size_t)((ptrdiff_t)first * p.ld) * (p.src_bf16 ? sizeof(bf16) : sizeof(real));
-    p.out = (bf16 *)p.out + (size_t)first * (size_t)p.N;
-    j->k->pack_pairs_bf16(&p);
+    const struct dy_job *j = ctx;
+    const size_t at = (size_t)first * (size_t)j->N;
+    if (j->rows)
+        j->k->to_bf16((size_t)n * (size_t)j->N, j->dy + at, j->rows + at);
+    const struct pack p = { .K = n, .N = (int)j->N, .src = j->rows ? (const void *)(j->rows + at) : j->dy + at, .src_bf16 = j->rows != NULL,
+                            .ld = j->N, .out = j->pairs + at };
+    if (j->pairs)
+        j->k->pack_pairs_bf16(&p);
 }
 
-void product_pack_pairs(struct run *r, const struct pack *p)
+void product_dy_bf16(struct run *r, int64_t M, int64_t N, const real *dy, bf16 *rows, bf16 *pairs)
 {
-    struct pairs_job j = { p, r->k };
-    op_for_rows(r, p->K, 64, pairs_rows, &j);
+    struct dy_job j = { N, dy, rows, pairs, r->k };
+    op_for_rows(r, M, 32, dy_rows, &j);
 }
 
 /* ---- types ---- */

@@ -72,6 +72,14 @@ INLINE void vec_store_pairs_exact(bf16 *p, vec low, vec high)
 {
     _mm256_storeu_si256((void *)p, _mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(low), 16), _mm256_castps_si256(high)));
 }
+/* 16 numbers of two rows to 16 pairs. */
+INLINE void vec_interleave_bf16(bf16 *out, const bf16 *low, const bf16 *high)
+{
+    const __m256i a = _mm256_loadu_si256((const void *)low), b = _mm256_loadu_si256((const void *)high);
+    const __m256i first = _mm256_unpacklo_epi16(a, b), second = _mm256_unpackhi_epi16(a, b);
+    _mm256_storeu_si256((void *)out, _mm256_permute2x128_si256(first, second, 0x20));
+    _mm256_storeu_si256((void *)(out + 16), _mm256_permute2x128_si256(first, second, 0x31));
+}
 INLINE vec vec_load_pairs(const bf16 *p, int odd)
 {
     const __m256i w = _mm256_loadu_si256((const void *)p);

@@ -66,6 +66,13 @@ INLINE void vec_store_pairs_exact(bf16 *p, vec low, vec high)
 {
     _mm512_storeu_si512(p, _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), _mm512_castps_si512(high)));
 }
+/* 16 numbers of two rows to 16 pairs. */
+INLINE void vec_interleave_bf16(bf16 *out, const bf16 *low, const bf16 *high)
+{
+    static const uint16_t place[32] = { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)low)), _mm256_loadu_si256((const void *)high), 1);
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(_mm512_loadu_si512(place), both));
+}
 /* The even (0) or odd (1) elements of 16 pairs, as floats. */
 INLINE vec vec_load_pairs(const bf16 *p, int odd)
 {
