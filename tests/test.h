@@ -11,10 +11,10 @@
 #include "base/file.h"
 
 /* For calls that fill `err`. */
-#define OK(expr)                             \
-    do {                                     \
-        if ((expr) < 0)                      \
-            fail_msg(#expr ": %s", err.msg); \
+#define OK(expr)                                \
+    do {                                        \
+        if ((expr) < 0)                         \
+            fail_msg("%s: %s", #expr, err.msg); \
     } while (0)
 
 #define SHARED_BY_TESTS static __attribute__((unused))
