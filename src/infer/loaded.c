@@ -22,7 +22,7 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
     if (!o->no_tok && !l->tok)
         TRY(tok_load(&l->tok, model_tok_path(&l->model, path), err));
     if (l->tok && tok_vocab_size(l->tok) > c->vocab_size)
-        return ERR(err, FORMAT, "%s: the tokenizer has %d tokens, the model %d", path, tok_vocab_size(l->tok), c->vocab_size);
+        return ERR(err, FORMAT, "%s: vocab_size is %d, expected at least the tokenizer's %d", path, c->vocab_size, tok_vocab_size(l->tok));
     const int most = config_ctx_max(c);
     l->ctx = o->ctx ? o->ctx : c->ctx;
     if (o->ctx_clip && l->ctx > most)

@@ -49,7 +49,7 @@ static int fit_vocabulary(const struct prepared *p, struct train_config *c, cons
     const int n = tok_vocab_size(p->tok);
     if (c->from || c->vocab_given) {
         if (n > c->model.vocab_size)
-            return ERR(err, USAGE, "the tokenizer has %d tokens, the model %d", n, c->model.vocab_size);
+            return ERR(err, USAGE, "%s: the model's vocab_size is %d, expected at least the tokenizer's %d", where, c->model.vocab_size, n);
         return 0;
     }
     c->model.vocab_size = n;
