@@ -487,6 +487,36 @@ int file_remove_tree(const char *path, struct err *err)
     return rc;
 }
 
+static int add_usage(const char *path, struct file_usage *sum, struct err *err)
+{
+    struct stat st;
+    if (fails() || lstat(path, &st))
+        return errno == ENOENT ? 0 : ERR_ERRNO(err, "cannot examine %s", path);
+    if (S_ISREG(st.st_mode)) {
+        sum->bytes += (uint64_t)st.st_size, sum->n_file++;
+        sum->alone += st.st_nlink == 1 ? (uint64_t)st.st_size : 0;
+        sum->share += (uint64_t)st.st_size / (uint64_t)st.st_nlink;
+    }
+    if (!S_ISDIR(st.st_mode))
+        return 0;
+    char **names;
+    int n, rc = 0;
+    TRY(file_list(path, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        char *child = file_join(path, names[i]);
+        rc = child ? add_usage(child, sum, err) : ERR(err, NOMEM, "no memory to examine %s", path);
+        mem_free(child);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+int file_usage(const char *path, struct file_usage *out, struct err *err)
+{
+    *out = (struct file_usage){ 0 };
+    return add_usage(path, out, err);
+}
+
 /* The process of "name.tmp.1234", as file_writer_open() names it; 0 for other names. */
 static pid_t writer_of(const char *name)
 {

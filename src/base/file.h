@@ -55,6 +55,10 @@ int file_remove_leftovers_of(const char *path, struct err *err);
 int file_sync_dir(const char *path, struct err *err);
 int file_rename(const char *from, const char *to, struct err *err);
 int file_remove_tree(const char *path, struct err *err);           /* like rm -r; a missing path is fine */
+/* The regular files at and below a path (none where nothing is): their bytes, those of files that have no other name (link), and
+ * each file's bytes by the number of its names. */
+struct file_usage { uint64_t bytes, alone, share; int n_file; };
+int file_usage(const char *path, struct file_usage *out, struct err *err);
 int file_free_bytes(const char *dir, uint64_t *out, struct err *err);    /* what this user may still write there */
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

@@ -122,7 +122,7 @@ const struct command command_pull = {
     "A file has its name only when it is whole and has the digest of the hub's list (SHA-256, or git's).  What was stopped (Ctrl-C) or\n"
     "broken off goes on where it was when the same command is given again.  Dropped connections and busy servers are tried again after\n"
     "a pause.  The token comes from --token, $HF_TOKEN or ~/.cache/huggingface/token; a redirect to another host does not get it.\n\n"
-    "Models lie in $LATHE_HOME, or $XDG_DATA_HOME/lathe, or ~/.local/share/lathe: models/ORG/NAME/COMMIT.  Removing a folder there\n"
-    "removes the model.",
+    "Models lie in $LATHE_HOME, or $XDG_DATA_HOME/lathe, or ~/.local/share/lathe: models/ORG/NAME/COMMIT.  lathe models\n"
+    "lists and removes them.",
     opts, run_pull, 1, 1,
 };

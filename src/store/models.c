@@ -94,17 +94,26 @@ int model_escape(const char *text, bool keep_slash, struct buf *out, struct err 
 
 /* ---- the folder ---- */
 
-int models_dir(char **out, const struct model_id *id, struct err *err)
+int models_root(char **out, struct err *err)
 {
     const char *home = getenv("LATHE_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
     if (home && *home)
-        *out = mem_printf("%s/models/%s/%s", home, id->org, id->name);
+        *out = mem_printf("%s/models", home);
     else if (data && *data)
-        *out = mem_printf("%s/lathe/models/%s/%s", data, id->org, id->name);
+        *out = mem_printf("%s/lathe/models", data);
     else if (user && *user)
-        *out = mem_printf("%s/.local/share/lathe/models/%s/%s", user, id->org, id->name);
+        *out = mem_printf("%s/.local/share/lathe/models", user);
     else
         return ERR(err, NOTFOUND, "there is no place for models: neither LATHE_HOME nor XDG_DATA_HOME nor HOME is set");
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the models");
+}
+
+int models_dir(char **out, const struct model_id *id, struct err *err)
+{
+    char *root;
+    TRY(models_root(&root, err));
+    *out = mem_printf("%s/%s/%s", root, id->org, id->name);
+    mem_free(root);
     return *out ? 0 : ERR(err, NOMEM, "no memory for the path of %s/%s", id->org, id->name);
 }
 

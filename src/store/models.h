@@ -25,7 +25,8 @@ bool model_file_matches(const char *pattern, const char *path);
 /* Every byte but letters, digits and "-._~" (and "/" where keep_slash) as %XX. */
 int model_escape(const char *text, bool keep_slash, struct buf *out, struct err *err);
 
-/* models/ORG/NAME; free with mem_free. */
+/* models, and models/ORG/NAME; free with mem_free. */
+int models_root(char **out, struct err *err);
 int models_dir(char **out, const struct model_id *id, struct err *err);
 /* The folder of the commit that was pulled as id's revision or, where it is no folder of a model but of GGUF files, the one that
  * id->file names; without that, the only one.  ERR_NOTFOUND when it was not pulled.  Free with mem_free. */

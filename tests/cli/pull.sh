@@ -77,3 +77,16 @@ for n in 50000 136992 200000; do
     pull good/model --tries 2
     cmp store/models/good/model/[0-9a-f]*/model.safetensors $gold/llama/model.safetensors && echo same
 done
+echo '--- listed and removed'
+models() { lathe models "$@" 2>&1 | tidy; echo "exit ${PIPESTATUS[0]}"; }
+pull later/model --tries 1 --quiet
+models | grep '^good\|^slow\|^exit'; models later/model | grep -c 'not whole yet'; models good/model; models good/model --json --quiet | grep -c '"complete": true'
+models nobody/model; models --remove; models good/ggufs:q8 --remove; models good
+models good/model@v1 --remove; lathe info good/model@v1 2>&1; lathe info good/model --json --quiet | grep -c family
+models good/model@v9 --remove
+models good/model@main --remove; models good/model; models good/model@refs/pr/1 --remove; info good/model
+(exec 9< store/models/slow/model; flock 9; models slow/model --remove)
+models slow/model --remove; models slow/model --remove; ls store/models/slow 2>&1
+pull slow/model --quiet; lathe info slow/model --json --quiet | grep -c family
+for org in $(ls store/models); do for m in $(ls store/models/$org); do lathe models $org/$m --remove --quiet || echo $org/$m; done; done
+models; ls store/models

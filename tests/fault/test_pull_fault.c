@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/hub.h"
+#include "store/pulled.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 static const char config[] = "{\"model_type\": \"llama\"}";
@@ -162,14 +163,62 @@ static void fail_each(const char *kind, void (*arm)(int64_t), int64_t (*asked)(v
     }
 }
 
+/* A removal that fails leaves what can be removed again; a model that is found is whole. */
+static void fail_each_removal(const char *kind, void (*arm)(int64_t), int64_t (*asked)(void), int code)
+{
+    const struct model_id id = { "a", "b", "main", "" };
+    for (int64_t n = 0;; n++) {
+        struct err err = { 0 };
+        struct pulled_list l = { 0 };
+        char *found;
+        uint64_t freed;
+        assert_int_equal(file_remove_tree(home, NULL), 0);
+        assert_int_equal(pull(&err), 0);
+        const uint64_t before = n_live();
+        arm(n);
+        int rc = pulled_list(&l, &id, &err);
+        pulled_list_release(&l);
+        if (!rc)
+            rc = pulled_remove(&id, n % 2 ? NULL : "main", &freed, &err);
+        const bool reached = asked() > n;
+        arm(-1);
+        assert_int_equal(n_live(), before);
+        if (rc && rc != code)
+            fail_msg("%s %lld: code %d (%s)", kind, (long long)n, rc, err.msg);
+        if (models_find(&found, &id, &err) == 0) {
+            assert_int_not_equal(rc, 0);
+            check_files(kind, true);
+            mem_free(found);
+        }
+        if (!reached) {
+            assert_int_equal(rc, 0);
+            break;
+        }
+        assert_int_equal(pull(&err), 0);
+        check_files(kind, true);
+        assert_int_equal(pulled_remove(&id, NULL, &freed, &err), 0);
+        assert_int_equal(pulled_list(&l, NULL, &err), 0);
+        assert_int_equal(l.n, 0);
+        assert_true(n < 500);
+    }
+}
+
 static void arm_alloc(int64_t n) { mem_fail_at(n); }
 static void arm_file(int64_t n) { file_fail_at(n, EIO); }
 
 static void each_allocation_may_fail(void **state) { (void)state; fail_each("allocation", arm_alloc, mem_fail_count, ERR_NOMEM); }
 static void each_system_call_may_fail(void **state) { (void)state; fail_each("system call", arm_file, file_fail_count, ERR_IO); }
 
+static void each_removal_may_fail(void **state)
+{
+    (void)state;
+    fail_each_removal("allocation", arm_alloc, mem_fail_count, ERR_NOMEM);
+    fail_each_removal("system call", arm_file, file_fail_count, ERR_IO);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(each_allocation_may_fail), cmocka_unit_test(each_system_call_may_fail) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(each_allocation_may_fail), cmocka_unit_test(each_system_call_may_fail),
+                                        cmocka_unit_test(each_removal_may_fail) };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
