@@ -14,7 +14,11 @@ enum form { FORM_F32, FORM_BF16, FORM_A8 };       /* what the rows of x must be 
 static enum form form_of(enum panel_type t) { return PANEL_IS_A8(t) ? FORM_A8 : t == PANEL_BF16 ? FORM_BF16 : FORM_F32; }
 
 #define PIECE_ROWS 512                            /* at most: the kernels block rows themselves */
-#define ACT_ROWS 128                              /* whose gate and up stay in cache until they are one; of a piece at least */
+#define PIECE_ROWS_LEAST 128                      /* where a group has as many */
+#define PIECE_PANELS 8                            /* at most: beside so many the kernels keep their rows in cache */
+#define PIECES 16                                 /* for each thread, if possible: the last one to end is waited for; */
+#define PIECES_FEW 8                              /* ... of few rows, where a piece is an interruption of the stream of weights */
+#define ACT_ROWS 128                              /* whose gate and up stay in cache until they are one */
 #define FEW_ROWS 4                                /* so few are quantised by the caller alone */
 
 struct panels_piece { int32_t group, segment, m0, p0; };      /* product_act: segment is not used, p0 counts the result's columns */
@@ -43,7 +47,7 @@ static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows
     int64_t n_panel = 0;
     for (int i = 0; i < w->panels.n_segment; i++)
         n_panel += segment_panels(&w->panels.segment[i]);
-    l.piece = work_take(base, &l.size, (size_t)((div_up(rows, ACT_ROWS) + min_i64(n_group, rows)) * n_panel) * sizeof *l.piece);
+    l.piece = work_take(base, &l.size, (size_t)((div_up(rows, PIECE_ROWS_LEAST) + min_i64(n_group, rows)) * n_panel) * sizeof *l.piece);
     return l;
 }
 
@@ -110,19 +114,38 @@ static void panels_piece_run(void *ctx, int i, int i_thread)
     const struct panels_piece q = j->piece[i];
     const struct segment *s = &p->w->panels.segment[q.segment];
     const int64_t first = p->start[q.group] + q.m0, n0 = (int64_t)q.p0 * PANEL, at = first * j->N + s->row + n0;
-    const struct block t = { .group = q.group, .segment = q.segment, .p0 = q.p0, .first = first, .M = (int)min_i64(PIECE_ROWS, p->start[q.group + 1] - first),
+    const struct block t = { .group = q.group, .segment = q.segment, .p0 = q.p0, .first = first, .M = (int)min_i64(j->rows, p->start[q.group + 1] - first),
                              .N = (int)min_i64((int64_t)j->n_panel[q.segment] * PANEL, s->n_row - n0) };
     multiply(j, t, p->add ? p->add + at : NULL, p->c + at, j->N);
 }
 
-/* Panels of a piece: at most 8, beside which the kernels keep their rows in cache; fewer, so that each thread has several
- * pieces and one that was held up leaves something to steal. */
-static int piece_panels(const struct panels_product *p, const struct segment *s, int n_thread)
+/* How many blocks of rows there are about, all groups together. */
+static int64_t row_blocks(const struct panels_product *p, int block)
 {
-    const int64_t rows = p->start[p->n_group] - p->start[0], groups = min_i64(p->n_group, rows), n_panel = segment_panels(s);
-    const int64_t blocks = div_up(rows, PIECE_ROWS) > groups ? div_up(rows, PIECE_ROWS) : groups;
-    const int64_t share = n_panel * blocks / ((rows > 16 * groups ? 4 : 8) * n_thread);
-    return (int)(n_thread == 1 || share >= 8 ? min_i64(8, n_panel) : share < 1 ? 1 : share);
+    const int64_t rows = p->start[p->n_group] - p->start[0], groups = min_i64(p->n_group, rows);
+    return div_up(rows, block) > groups ? div_up(rows, block) : groups;
+}
+
+static int64_t pieces_wanted(const struct panels_product *p, int n_thread)
+{
+    return n_thread * (p->start[p->n_group] - p->start[0] > 16 * row_blocks(p, PIECE_ROWS) ? PIECES : PIECES_FEW);
+}
+
+/* Rows of a piece, when each block of them is `across` pieces. */
+static int piece_rows(const struct panels_product *p, int64_t across, int n_thread)
+{
+    int block = PIECE_ROWS;
+    while (n_thread > 1 && block > PIECE_ROWS_LEAST && row_blocks(p, block) * across < pieces_wanted(p, n_thread))
+        block /= 2;
+    return block;
+}
+
+/* Panels of a piece; a segment's pieces are as wide as each other. */
+static int piece_panels(const struct panels_product *p, const struct segment *s, int block, int n_thread)
+{
+    const int64_t n_panel = segment_panels(s), share = n_thread == 1 ? n_panel : n_panel * row_blocks(p, block) / pieces_wanted(p, n_thread);
+    const int64_t most = share > PIECE_PANELS ? PIECE_PANELS : share < 1 ? 1 : share;
+    return (int)div_up(n_panel, div_up(n_panel, most));
 }
 
 static int list_pieces(struct panels_job *j, struct panels_piece *piece)
@@ -133,7 +156,7 @@ static int list_pieces(struct panels_job *j, struct panels_piece *piece)
         const int rows = p->start[e + 1] - p->start[e];
         for (int s = 0; s < p->w->panels.n_segment && rows; s++)
             for (int p0 = 0; p0 < segment_panels(&p->w->panels.segment[s]); p0 += j->n_panel[s])
-                for (int m = 0; m < rows; m += PIECE_ROWS)
+                for (int m = 0; m < rows; m += j->rows)
                     piece[n++] = (struct panels_piece){ e, s, m, p0 };
     }
     return n;
@@ -169,8 +192,12 @@ void product_panels(struct run *r, const struct panels_product *p, char *work)
         return;
     const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, work);
     struct panels_job j = panels_job(r, p, &l);
+    int64_t across = 0;
     for (int i = 0; i < p->w->panels.n_segment; i++)
-        j.n_panel[i] = piece_panels(p, &p->w->panels.segment[i], r->n_thread);
+        across += div_up(segment_panels(&p->w->panels.segment[i]), PIECE_PANELS);
+    j.rows = piece_rows(p, across, r->n_thread);
+    for (int i = 0; i < p->w->panels.n_segment; i++)
+        j.n_panel[i] = piece_panels(p, &p->w->panels.segment[i], j.rows, r->n_thread);
     pool_for(r->pool, list_pieces(&j, l.piece), panels_piece_run, &j);
 }
 
@@ -252,10 +279,7 @@ void product_act(struct run *r, const struct panels_product *p, char *work)
         return;
     const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, work);
     struct panels_job j = panels_job(r, p, &l);
-    const int64_t groups = min_i64(p->n_group, rows), across = div_up(F, ACT_COLUMNS);
-    j.rows = PIECE_ROWS;
-    while (j.rows > ACT_ROWS && (div_up(rows, j.rows) > groups ? div_up(rows, j.rows) : groups) * across < 4 * r->n_thread)
-        j.rows /= 2;
+    j.rows = piece_rows(p, div_up(F, ACT_COLUMNS), r->n_thread);
     int n = 0;
     for (int e = 0; e < p->n_group; e++)
         for (int f0 = 0; f0 < F; f0 += ACT_COLUMNS)
