@@ -191,13 +191,63 @@ static _Thread_local uint64_t n_json_refused;
 uint64_t mem_json_refused(void) { return n_json_refused; }
 
 /* Not in the library that others link: how jansson allocates is theirs to say.  There it uses malloc, as it does by itself. */
-#ifndef LATHE_LIBRARY
+#ifdef LATHE_LIBRARY
+bool mem_json_begin(size_t longest) { (void)longest; return true; }
+void mem_json_end(void) { }
+#else
+/* The reader's buffer: its first allocation, of 16 bytes; then what it asked for last before it frees the one before.  The spare
+ * room has two blocks for each size that it can grow to (32, 64, ...): an array or a table may want as much as the buffer would. */
+static _Thread_local struct { char *room; size_t largest; uint64_t given[2]; const void *buffer, *last; size_t n_buffer, n_last; } spare;
+
+bool mem_json_begin(size_t longest)
+{
+    size_t n = 32;
+    while (n < longest + 2)                    /* a byte more is read, and a NUL */
+        n *= 2;
+    memset(&spare, 0, sizeof spare);
+    spare.largest = n;
+    spare.room = n > SIZE_MAX / 8 ? NULL : mem_alloc(4 * n);
+    n_json_refused += !spare.room;
+    return spare.room;
+}
+
+void mem_json_end(void)
+{
+    mem_free(spare.room);
+    spare.room = NULL;
+}
+
+static void *from_spare(size_t n)
+{
+    for (int i = 0; i < 2 && spare.room && n == 2 * spare.n_buffer && n <= spare.largest; i++)
+        if (!(spare.given[i] & n)) {
+            spare.given[i] |= n;
+            return spare.room + (size_t)i * 2 * spare.largest + n - 32;
+        }
+    return NULL;
+}
+
 static void *json_alloc(size_t n)
 {
     void *p = mem_alloc(n);
-    n_json_refused += !p;
+    if (!p) {
+        n_json_refused++;
+        p = from_spare(n);
+    }
+    if (spare.room && !spare.buffer)
+        spare.buffer = p, spare.n_buffer = n;
+    spare.last = p, spare.n_last = n;
     return p;
 }
 
-__attribute__((constructor)) static void jansson_uses_mem(void) { json_set_alloc_funcs(json_alloc, mem_free); }
+static void json_free(void *p)
+{
+    const uintptr_t at = (uintptr_t)p, room = (uintptr_t)spare.room;
+    if (spare.room && p && p == spare.buffer)
+        spare.buffer = spare.last, spare.n_buffer = spare.n_last;
+    if (!spare.room || at < room || at >= room + 4 * spare.largest)
+        mem_free(p);
+}
+
+__attribute__((constructor)) static void jansson_uses_mem(void) { json_set_alloc_funcs(json_alloc, json_free); }
 #endif

@@ -5,6 +5,7 @@
  * that large, so that what a job takes is what the kernel counts for it. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,9 +24,15 @@ size_t mem_map_size(size_t n);                          /* bytes that mem_map(n)
 struct mem_stats { uint64_t n_alloc, n_live; size_t bytes_mapped; };
 void mem_stats_get(struct mem_stats *out);
 
-/* Allocations that jansson asked for in this thread and did not get.  It does not tell lack of memory from bad input, and
+/* Allocations that jansson, or mem_json_begin, asked for in this thread and did not get.  It does not tell lack of memory from bad input, and
  * now and then does not notice it; a caller compares this count before and after. */
 uint64_t mem_json_refused(void);
+/* Around a call of jansson's reader.  It keeps the token it reads in a buffer that doubles, and when there is no room for that it
+ * goes on without the byte (lex_save of 2.14): it then reads past the buffer's end, or reaches an assertion.  So this room is
+ * taken beforehand, for a token of `longest` bytes; false without memory.  What it made after a refusal must be freed before the
+ * end.  Not in the library, where the allocator is its host's. */
+bool mem_json_begin(size_t longest);
+void mem_json_end(void);
 
 /* For tests: the n-th allocation from now (0 = the next) fails, once; < 0 turns it off.  mem_fail_count() tells how many
  * allocations were asked for since, so a test can loop n = 0, 1, 2 ... until the body no longer reaches n. */

@@ -11,16 +11,22 @@
 
 /* ---- JSON ---- */
 
-/* jansson's own limit is 2048 levels, for which it recurses; ours is checked before it starts. */
-static int check_depth(const char *s, size_t n, const char *name, struct err *err)
+/* jansson's own limit is 2048 levels, for which it recurses; ours is checked before it starts.  *longest: bytes of a token at most. */
+static int check_depth(const char *s, size_t n, const char *name, size_t *longest, struct err *err)
 {
     int depth = 0, line = 1;
+    size_t from = 0;                            /* where a token may have begun */
     bool in_string = false;
+    *longest = 0;
     if (memchr(s, 0, n))                        /* jansson takes one for the end of the text */
         return ERR(err, FORMAT, "%s: a NUL byte at offset %zu", name, (size_t)((const char *)memchr(s, 0, n) - s));
     for (size_t i = 0; i < n; i++) {
         const char c = s[i];
         line += c == '\n';
+        if (!in_string && ((unsigned char)c <= ' ' || c == ',' || c == ':' || c == '[' || c == ']' || c == '{' || c == '}'))
+            from = i + 1;
+        else if (i + 1 - from > *longest)
+            *longest = i + 1 - from;
         if (in_string) {
             if (c == '\\')
                 i++;
@@ -41,16 +47,21 @@ static int check_depth(const char *s, size_t n, const char *name, struct err *er
 int tree_parse_json(json_t **out, const char *text, size_t n, const char *name, struct err *err)
 {
     *out = NULL;
-    TRY(check_depth(text, n, name, err));
+    size_t longest;
+    TRY(check_depth(text, n, name, &longest, err));
+    if (!mem_json_begin(longest))
+        return ERR(err, NOMEM, "%s: no memory to read it", name);
     const uint64_t refused = mem_json_refused();
     json_error_t e;
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-    /* Also when there is a tree: a character whose place could not be had is left out of it without a word. */
-    if (mem_json_refused() != refused) {
+    const bool lacks = mem_json_refused() != refused;            /* jansson may give a tree all the same */
+    if (lacks) {
         json_decref(*out);
         *out = NULL;
-        return ERR(err, NOMEM, "%s: no memory to read it", name);
     }
+    mem_json_end();
+    if (lacks)
+        return ERR(err, NOMEM, "%s: no memory to read it", name);
     return *out ? 0 : ERR(err, FORMAT, "%s:%d:%d: %s", name, e.line, e.column, e.text);
 }
 

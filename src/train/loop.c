@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "data/loader.h"
 #include "nn/limits.h"
 #include "train/checkpoint.h"
@@ -189,7 +190,9 @@ static int cut_metrics(struct run *r, const char *path, struct err *err)
         char *end = memchr(at, '\n', (size_t)(old.data + old.len - at));
         if (!end)
             break;
-        json_t *o = json_loadb(at, (size_t)(end - at), 0, NULL);
+        json_t *o;
+        if (tree_parse_json(&o, at, (size_t)(end - at), path, NULL) == ERR_NOMEM)      /* else a line that is no JSON is not kept */
+            rc = ERR(err, NOMEM, "no memory to read %s", path);
         const json_t *step = json_object_get(o, "step");
         if (json_is_integer(step) && json_integer_value(step) <= r->state.step)
             rc = buf_add(&kept, at, (size_t)(end + 1 - at), err);

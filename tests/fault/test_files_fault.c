@@ -3,6 +3,7 @@
 #include <errno.h>
 #include "../test.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "model/convert.h"
 #include "model/gguf.h"
 #include "model/weights.h"
@@ -245,11 +246,42 @@ static int remove_files(void **state)
     return file_remove_tree(dir, NULL);
 }
 
+/* Tokens whose last byte, or the one after, is where jansson's buffer must grow (16, 32, ... bytes): the string's quote, a number's
+ * digit, the character that ends it. */
+static void json_read_with_every_failed_allocation(void **state)
+{
+    (void)state;
+    struct err err;
+    for (int len = 1; len < 70; len++)
+        for (int form = 0; form < 5; form++) {
+            static const char *const before[] = { "[\"", "[\"", "[0.", "{\"", "[1, {\"k\": [true, \"" }, *const after[] = { "\"]", "\\n\", 1]", ", 2]", "\": 1}", "\"]}]" };
+            char text[200];
+            snprintf(text, sizeof text, "%s%.*s%s", before[form], len, form == 2 ? "1234567890123456789012345678901234567890123456789012345678901234567890" :
+                                                                                  "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuv", after[form]);
+            for (int64_t n = 0;; n++) {
+                struct mem_stats s[2];
+                json_t *o;
+                mem_stats_get(&s[0]);
+                mem_fail_at(n);
+                const int rc = tree_parse_json(&o, text, strlen(text), "text", &err);
+                const bool reached = mem_fail_count() > n;
+                mem_fail_at(-1);
+                json_decref(o);
+                mem_stats_get(&s[1]);
+                assert_int_equal(s[0].n_live, s[1].n_live);
+                assert_int_equal(rc, reached ? ERR_NOMEM : 0);
+                if (!reached)
+                    break;
+            }
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_allocation_may_fail),
         cmocka_unit_test(each_system_call_may_fail),
+        cmocka_unit_test(json_read_with_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

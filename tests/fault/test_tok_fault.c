@@ -64,7 +64,9 @@ static int load_ranks(void)
     return encode_and_free(rc, t);
 }
 
-/* WordPiece without a JSON file: jansson 2.14 itself reads past a string whose last byte it had no memory for. */
+static int load_wordpiece(void) { return load(SEEDS "tokenizer/words.json"); }
+
+/* WordPiece without a JSON file. */
 static int load_words(void)
 {
     const struct tok_piece pieces[] = { { "[UNK]", 5, 0, TOK_PIECE_CONTROL }, { "[CLS]", 5, 0, TOK_PIECE_CONTROL }, { "[SEP]", 5, 0, TOK_PIECE_CONTROL },
@@ -78,8 +80,8 @@ static int load_words(void)
 static void every_failed_allocation_is_an_error_without_a_leak(void **state)
 {
     (void)state;
-    static int (*const bodies[])(void) = { train_write_parse_encode, load_words, load_spm_bpe, load_spm_unigram, load_ranks };
-    static const int least[] = { 50, 20, 20, 20, 20 };
+    static int (*const bodies[])(void) = { train_write_parse_encode, load_words, load_wordpiece, load_spm_bpe, load_spm_unigram, load_ranks };
+    static const int least[] = { 50, 20, 20, 20, 20, 20 };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct mem_stats before, after;
         mem_stats_get(&before);
