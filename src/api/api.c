@@ -261,23 +261,13 @@ static int hand_out(void *to, size_t max, const void *from, size_t n, size_t siz
     return 0;
 }
 
-/* Our own models' texts begin with the token that parts texts, which their tokenizer does not add. */
-static int add_begin(const struct lathe_model *m, const struct tok *t, struct tok_ids *ids, struct err *err)
-{
-    size_t n;
-    const char *text = engine_config(m->engine)->family == FAMILY_LATHE_GPT && tok_eot(t) >= 0 ? tok_bytes(t, tok_eot(t), &n) : NULL;
-    return text ? tok_encode(t, text, n, TOK_SPECIALS, ids, err) : 0;
-}
-
 static int tokenize(const struct lathe_model *m, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err)
 {
     const struct tok *t;
     TRY(tokenizer(m, &t, err));
     if (flags & ~(unsigned)(LATHE_SPECIALS | LATHE_ADD))
         return ERR(err, USAGE, "flags are %#x, expected LATHE_SPECIALS and LATHE_ADD", flags);
-    if (flags & LATHE_ADD)
-        TRY(add_begin(m, t, ids, err));
-    return tok_encode(t, n ? text : "", n, flags, ids, err);
+    return engine_encode(m->engine, n ? text : "", n, flags, ids, err);
 }
 
 int lathe_tokenize(const struct lathe_model *m, const char *text, size_t n_text, unsigned flags, int32_t *ids, size_t max, size_t *n, struct lathe_error *error)

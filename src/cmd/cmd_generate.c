@@ -24,16 +24,10 @@ static int read_prompt(struct buf *out, struct err *err)
     return ERR(err, USAGE, "no prompt: give -p TEXT or --file PATH");
 }
 
-/* Ids of the prompt, with what this model's texts begin with.  Our own models begin with the token that parts texts. */
+/* Ids of the prompt, with what this model's texts begin with. */
 static int encode_prompt(const struct engine *e, const struct buf *text, struct tok_ids *ids, struct err *err)
 {
-    const struct tok *t = engine_tok(e);
-    const int eot = tok_eot(t);
-    size_t n;
-    const char *bytes;
-    if (engine_config(e)->family == FAMILY_LATHE_GPT && eot >= 0 && (bytes = tok_bytes(t, eot, &n)))
-        TRY(tok_encode(t, bytes, n, TOK_SPECIALS, ids, err));
-    TRY(tok_encode(t, text->data, text->len, TOK_ADD, ids, err));
+    TRY(engine_encode(e, text->data, text->len, TOK_ADD, ids, err));
     if (!ids->n)
         return ERR(err, USAGE, "the prompt is empty, and this model has no token to begin with");
     if (ids->n > (size_t)engine_ctx(e))

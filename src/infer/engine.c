@@ -98,6 +98,16 @@ const struct config *engine_config(const struct engine *e) { return &e->l.model.
 const struct tok *engine_tok(const struct engine *e) { return e->l.tok; }
 const struct model *engine_model(const struct engine *e) { return &e->l.model; }
 
+int engine_encode(const struct engine *e, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err)
+{
+    const int eot = e->l.model.config.family == FAMILY_LATHE_GPT ? tok_eot(e->l.tok) : -1;
+    size_t n_eot;
+    const char *bytes = (flags & TOK_ADD) && eot >= 0 ? tok_bytes(e->l.tok, eot, &n_eot) : NULL;
+    if (bytes)
+        TRY(tok_encode(e->l.tok, bytes, n_eot, TOK_SPECIALS, ids, err));
+    return tok_encode(e->l.tok, text, n, flags, ids, err);
+}
+
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx)
 {
     e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;

@@ -32,6 +32,9 @@ void engine_free(struct engine *e);
 const struct config *engine_config(const struct engine *e);
 const struct tok *engine_tok(const struct engine *e);
 const struct model *engine_model(const struct engine *e);
+/* Appends the ids of a text, as tok_encode with the engine's tokenizer.  With TOK_ADD our own models' texts begin with the token that
+ * parts texts, which their tokenizer does not add. */
+int engine_encode(const struct engine *e, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err);
 /* fn is called after each operation of each step (graph.h); NULL: nobody. */
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx);
 /* The private memory that engine_new would take with these options and n_thread threads: the same plan, no weight read. */
