@@ -407,7 +407,7 @@ void *tok_scratch(struct tok_run *r, size_t n)
     return r->scratch;
 }
 
-#define CACHE_MAX 16384
+#define CACHE_MAX 65536                                   /* 4 MB, for texts of half a megabyte and more */
 #define CACHE_MIN 256
 
 /* The pieces met before: taken from the tokenizer when no other thread has it, else made to the size of the text. */
