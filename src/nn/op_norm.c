@@ -2,6 +2,7 @@
 #include "nn/op.h"
 
 #define ROWS 16
+#define FEW_ROWS 4             /* for so few nobody is waked */
 
 struct job { struct norm p; struct run *r; const struct cpu_kernels *k; bool layer, a8; int y_size; real *partial; int C; bool dw, db; };
 
@@ -39,7 +40,8 @@ static void forward(struct run *r, const struct node *n)
     struct job j = { .r = r, .k = r->k, .layer = n->op == OP_layernorm, .a8 = y->dtype == DT_A8, .y_size = (int)dtype_size(y->dtype) };
     j.p = (struct norm){ .C = C, .x = x->data, .ld_x = tensor_cols(x), .w = op_data(r, n->in[1]), .b = op_data(r, n->in[2]), .eps = (real)n->attr.eps,
                          .y = y->data, .ld_y = C, .y_bf16 = y->dtype == DT_BF16, .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]) };
-    op_for_rows(r, tensor_rows(x, r->step->T, r->step->S), ROWS, forward_rows, &j);
+    const int64_t rows = tensor_rows(x, r->step->T, r->step->S), share = div_up(rows, r->n_thread);
+    op_for_rows(r, rows, rows <= FEW_ROWS ? FEW_ROWS : (int)min_i64(ROWS, share), forward_rows, &j);
 }
 
 /* One chunk of tokens: partial sums of dw, then of db. */
