@@ -131,7 +131,7 @@ static struct tile_a tile_rows(const struct gemm *g, int m0, int height, struct 
     const int rows = g->M - m0 < height ? g->M - m0 : height;
     const ptrdiff_t first = row_of(g, m0), step = rows > 1 ? row_of(g, m0 + 1) - first : 0;
     const bool even = !g->rows || rows <= 2;                                     /* as far from row to row */
-    const bool compete = g->M > 4 && g->a_row % 1024 == 0;                       /* elements: rows of 2 KiB */
+    const bool compete = g->M > 4 && g->a_row % 512 == 0;                        /* elements: rows of 1 KiB */
     if (even && rows == height && !compete)
         return (struct tile_a){ a + first * g->a_row * 2, step * g->a_row * 2 };
     for (int i = 0; i < height; i++)
