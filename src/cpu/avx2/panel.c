@@ -4,6 +4,7 @@
  * unsigned: 8, 4 and 2 such sums fit before they are widened, and the integer sum begins at their offset times the block's
  * sum.  Bytes and tables are signed: |w| times x with the sign of w, which never saturates. */
 #include "cpu/avx2/vec.h"
+#include "cpu/simd/panel.h"
 
 #define MR 4
 #define SIZES(X) X(1) X(2) X(3) X(4)
@@ -11,9 +12,6 @@
 /* Where the results of a tile go: the first `cols` of 16. */
 struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; int cols; };
 
-INLINE bool has_min(enum panel_type t) { return t == PANEL_Q8_M || t == PANEL_Q4_M || t == PANEL_Q4_G || t == PANEL_Q2_K || t == PANEL_Q4_K || t == PANEL_Q5_K; }
-INLINE bool is_k(enum panel_type t) { return t >= PANEL_Q2_K; }
-INLINE bool by_16(enum panel_type t) { return t == PANEL_Q2_K || t == PANEL_Q3_K || t == PANEL_Q6_K; }
 INLINE bool is_signed(enum panel_type t) { return t == PANEL_Q8 || t == PANEL_IQ4 || t == PANEL_MX4; }
 /* Products of 4 k that fit 16 bits together: 127 * 2 * the largest weight each. */
 INLINE int fit(enum panel_type t) { return t == PANEL_Q8 || t == PANEL_IQ4 ? 1 : t == PANEL_Q6_K ? 2 : t == PANEL_Q8_M || t == PANEL_Q5_K ? 4 : 8; }
@@ -24,13 +22,6 @@ INLINE __m256i load(const uint8_t *p) { return _mm256_load_si256((const void *)p
 INLINE __m256i bytes(int x) { return _mm256_set1_epi8((char)x); }
 INLINE __m256i int_at(const uint8_t *p) { return _mm256_set1_epi32(*(const int *)(const void *)p); }
 INLINE __m256 float_at(const uint8_t *p) { return _mm256_set1_ps(*(const float *)(const void *)p); }
-#define A8_D 32
-#define A8_S 36
-#define A8_START 40
-#define A8_START_LOW 44
-
-static const int8_t tables[2][16] = { { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 },
-                                      { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 } };
 
 /* Step i of 32 k, 8 lanes: signed bytes or small unsigned ones.  q, high: the block's bits of this half. */
 INLINE __m256i weights(const enum panel_type t, const uint8_t *q, const uint8_t *high, int i)
@@ -287,12 +278,7 @@ static void quantize_block(const float *x, uint8_t *out)
         const __m128i s4 = _mm_add_epi32(_mm256_castsi256_si128(s8), _mm256_extracti128_si256(s8, 1)), s2 = _mm_add_epi32(s4, _mm_shuffle_epi32(s4, 0x4e));
         sum[i] = _mm_cvtsi128_si32(_mm_add_epi32(s2, _mm_shuffle_epi32(s2, 0xb1)));
     }
-    const float d = !finite ? NAN : some ? amax / 127.0f : 0, s = d * (float)(sum[0] + sum[1]);
-    const int32_t start = -128 * (sum[0] + sum[1]), start_low = -128 * sum[0];
-    memcpy(out + A8_D, &d, 4);
-    memcpy(out + A8_S, &s, 4);
-    memcpy(out + A8_START, &start, 4);
-    memcpy(out + A8_START_LOW, &start_low, 4);
+    a8_end(out, !finite ? NAN : some ? amax / 127.0f : 0, sum[0], sum[0] + sum[1]);
 }
 
 static void quantize_a8(const struct a8 *p)

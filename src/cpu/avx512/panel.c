@@ -7,15 +7,13 @@
  * pipes: 80 % of the peak is the most to be had.  Scales of K types are integers: their multiply has another pipe. */
 #include "cpu/avx512/vec.h"
 #include "cpu/avx512/tiles.h"
+#include "cpu/simd/panel.h"
 
 #define GROUP 4                /* rows whose sums grow together: vpdpbusd takes 4 cycles */
 
 /* Where the results of a tile go; columns of the panel by mask. */
 struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; int rows; __mmask16 mask; };
 
-INLINE bool has_min(enum panel_type t) { return t == PANEL_Q8_M || t == PANEL_Q4_M || t == PANEL_Q4_G || t == PANEL_Q2_K || t == PANEL_Q4_K || t == PANEL_Q5_K; }
-INLINE bool is_k(enum panel_type t) { return t >= PANEL_Q2_K; }
-INLINE bool by_16(enum panel_type t) { return t == PANEL_Q2_K || t == PANEL_Q3_K || t == PANEL_Q6_K; }
 /* What the sums are too large by. */
 INLINE float too_large(enum panel_type t) { return t == PANEL_Q4 || t == PANEL_Q3_K ? 16 : t == PANEL_Q6_K ? 4 : 1; }
 
@@ -24,9 +22,6 @@ INLINE float too_large(enum panel_type t) { return t == PANEL_Q4 || t == PANEL_Q
 INLINE __m512i load(const uint8_t *p) { return _mm512_load_si512((const void *)p); }
 INLINE __m512i bytes(int x) { return _mm512_set1_epi8((char)x); }
 INLINE __m512i and_or(__m512i a, __m512i mask, __m512i b) { return _mm512_ternarylogic_epi32(a, mask, b, 0xea); }      /* (a & mask) | b */
-
-static const int8_t tables[2][16] = { { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 },
-                                      { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 } };
 
 /* high: the planes of further bits of Q5_K and Q6_K. */
 INLINE void unpack(const enum panel_type t, const uint8_t *q, const uint8_t *high, __m512i w[8])
@@ -69,10 +64,6 @@ INLINE void unpack(const enum panel_type t, const uint8_t *q, const uint8_t *hig
 
 INLINE __m512 float_at(const uint8_t *p) { return _mm512_set1_ps(*(const float *)(const void *)p); }
 INLINE __m512i int_at(const uint8_t *p) { return _mm512_set1_epi32(*(const int *)(const void *)p); }
-#define A8_D 32
-#define A8_S 36
-#define A8_START 40
-#define A8_START_LOW 44
 
 INLINE __m512i dot4(__m512i sum, __m512i w, const uint8_t *x)
 {
@@ -361,16 +352,10 @@ INLINE void quantize_block(__m512 x0, __m512 x1, uint8_t *out)
     const __mmask16 mask = some ? 0xffff : 0;
     const __m512 inverse = _mm512_set1_ps(127.0f / amax);
     const __m512i q0 = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(x0, inverse)), q1 = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(x1, inverse));
-    const float d = !finite ? NAN : some ? amax / 127.0f : 0;
-    const int low = _mm512_reduce_add_epi32(q0), sum = low + _mm512_reduce_add_epi32(q1);
-    const float s = d * (float)sum;
-    const int32_t start = -128 * sum, start_low = -128 * low;
+    const int low = _mm512_reduce_add_epi32(q0);
     _mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(q0));
     _mm_storeu_si128((void *)(out + 16), _mm512_cvtepi32_epi8(q1));
-    memcpy(out + A8_D, &d, 4);
-    memcpy(out + A8_S, &s, 4);
-    memcpy(out + A8_START, &start, 4);
-    memcpy(out + A8_START_LOW, &start_low, 4);
+    a8_end(out, !finite ? NAN : some ? amax / 127.0f : 0, low, low + _mm512_reduce_add_epi32(q1));
 }
 
 static void quantize_a8(const struct a8 *p)
