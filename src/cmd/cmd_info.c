@@ -8,8 +8,8 @@
 #include "model/gguf_config.h"
 #include "model/weights_gguf.h"
 #include "model/weights_pack.h"
+#include "infer/embed.h"
 #include "infer/engine.h"
-#include "model/decoder.h"
 #include "model/features.h"
 #include "model/tok.h"
 
@@ -18,15 +18,9 @@ static bool check, all_keys;
 /* Private memory of generating with this model at its full context (an encoder: of a text that long), one sequence. */
 static int memory_of(const char *path, const struct config *c, size_t *out, struct err *err)
 {
-    if (!c->encoder)
-        return engine_plan_bytes(out, path, &(struct engine_opts){ .n_slot = 1, .step_tokens = 512 }, cmd_n_thread(), err);
-    struct decoder d;
-    const struct decoder_opts o = { .use = DECODER_HIDDEN, .compute = DT_F32, .n_slot = 1, .ctx = c->ctx };
-    TRY(decoder_record(&d, c, &o, err));
-    const int rc = decoder_plan(&d, c->ctx, 1, cmd_n_thread(), NULL, err);
-    *out = d.g->plan.total;
-    decoder_release(&d);
-    return rc;
+    if (c->encoder)
+        return embedder_plan_bytes(out, path, &(struct embed_opts){ .no_tok = true }, cmd_n_thread(), err);
+    return engine_plan_bytes(out, path, &(struct engine_opts){ .n_slot = 1, .step_tokens = 512 }, cmd_n_thread(), err);
 }
 
 /* One digest for the weights: of the files' digests in the order of the shards. */

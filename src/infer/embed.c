@@ -15,13 +15,6 @@ struct embedder {
     bool normalizes;
 };
 
-static const char *const pool_names[] = {
-#define X(name, word) word,
-    POOL_KINDS(X)
-#undef X
-};
-const char *pool_kind_name(enum pool_kind k) { return pool_names[k]; }
-
 /* ---- sentence-transformers' files ---- */
 
 static int load_beside(json_t **out, const char *folder, const char *name, struct err *err)
@@ -56,34 +49,18 @@ static int read_modules(struct embedder *e, const char *folder, struct err *err)
     return rc;
 }
 
-static int read_pooling(struct embedder *e, const char *folder, struct err *err)
-{
-    static const char *const keys[] = { [POOL_MEAN] = "pooling_mode_mean_tokens", [POOL_CLS] = "pooling_mode_cls_token", [POOL_LAST] = "pooling_mode_lasttoken" };
-    json_t *o;
-    TRY(load_beside(&o, folder, "1_Pooling/config.json", err));
-    if (!o)
-        return 0;
-    int found = 0;
-    for (int k = 0; k < N_POOL_KIND; k++)
-        if (json_is_true(json_object_get(o, keys[k])))
-            e->pooling = (enum pool_kind)k, found++;
-    json_decref(o);
-    return found == 1 ? 0 : ERR(err, UNSUPPORTED, "%s/1_Pooling/config.json: %d of cls, mean and last token pooling, expected one", folder, found);
-}
-
 /* ---- loading ---- */
 
-static int load(struct embedder *e, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err)
+static int open_and_plan(struct embedder *e, const char *path, const struct embed_opts *o, int n_thread, struct err *err)
 {
     const struct loaded_opts lo = { .ctx = o->ctx, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
     TRY(loaded_open(&e->l, path, &lo, err));
     e->pooling = e->l.model.config.encoder ? POOL_MEAN : POOL_LAST;
     e->normalizes = true;
     TRY(read_modules(e, path, err));
-    TRY(read_pooling(e, path, err));
+    TRY(pooling_read(&e->pooling, path, source_gguf(e->l.model.source), err));
     const struct decoder_opts d = { .use = DECODER_HIDDEN, .types = e->l.types, .ctx = e->l.ctx };
-    TRY(loaded_plan(&e->l, &d, e->l.ctx, 1, pool_n_thread(pool), err));
-    return loaded_fill(&e->l, path, pool, err);
+    return loaded_plan(&e->l, &d, e->l.ctx, 1, n_thread, err);
 }
 
 int embedder_new(struct embedder **out, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err)
@@ -92,11 +69,26 @@ int embedder_new(struct embedder **out, const char *path, const struct embed_opt
     *out = NULL;
     if (!e)
         return ERR(err, NOMEM, "no memory for %s", path);
-    const int rc = load(e, path, o, pool, err);
+    int rc = open_and_plan(e, path, o, pool_n_thread(pool), err);
+    if (!rc)
+        rc = loaded_fill(&e->l, path, pool, err);
     if (rc < 0)
         embedder_free(e);
     else
         *out = e;
+    return rc;
+}
+
+int embedder_plan_bytes(size_t *bytes, const char *path, const struct embed_opts *o, int n_thread, struct err *err)
+{
+    struct embedder *e = mem_alloc_array(1, sizeof *e);
+    struct embed_opts without = *o;
+    without.no_tok = true;
+    if (!e)
+        return ERR(err, NOMEM, "no memory for %s", path);
+    const int rc = open_and_plan(e, path, &without, n_thread, err);
+    *bytes = rc ? 0 : e->l.d.g->plan.total;
+    embedder_free(e);
     return rc;
 }
 

@@ -6,15 +6,9 @@
 #include "base/buf.h"
 #include "base/pool.h"
 #include "model/config.h"
+#include "model/pooling.h"
 #include "model/tok.h"
 #include "model/weights_pack.h"
-
-/* One vector of a text's: the mean of all tokens', the first token's, or the last one's. */
-#define POOL_KINDS(X) X(POOL_MEAN, "mean") X(POOL_CLS, "cls") X(POOL_LAST, "last")
-#define X(name, word) name,
-enum pool_kind { POOL_KINDS(X) N_POOL_KIND };
-#undef X
-const char *pool_kind_name(enum pool_kind k);
 
 struct embedder;
 struct embed_opts {
@@ -26,9 +20,11 @@ struct embed_opts {
 };
 
 /* path: as of model_open.  What sentence-transformers' files beside the model say about pooling and length of the vector is
- * read (modules.json, 1_Pooling/config.json); a further layer there that is not implemented is an error. */
+ * read (modules.json, 1_Pooling/config.json), and GGUF's pooling_type; a further layer there that is not implemented is an error. */
 int embedder_new(struct embedder **out, const char *path, const struct embed_opts *o, struct pool *pool, struct err *err);
 void embedder_free(struct embedder *e);
+/* The private memory that embedder_new would take: the same plan, no weight read. */
+int embedder_plan_bytes(size_t *bytes, const char *path, const struct embed_opts *o, int n_thread, struct err *err);
 const struct config *embedder_config(const struct embedder *e);
 const struct tok *embedder_tok(const struct embedder *e);
 /* As the files say; where they do not: the mean for encoders, the last token for decoders, and of length 1. */

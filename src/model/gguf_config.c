@@ -85,7 +85,7 @@ static const struct { unsigned archs; const char *key; } used[] = {
     { A_OLMO, "attention.layer_norm_epsilon" }, { A_ENCODERS, "attention.causal" }, { A_MODERNBERT, "hidden_activation" },
     { A_MODERNBERT, "attention.layer_norm_rms_epsilon" },      /* says the other again */
     { A_MODERNBERT, "classifier.pooling_type" },
-    { A_ENCODERS, "pooling_type" },                       /* read by those who pool */
+    { A_ALL, "pooling_type" },                            /* read by those who pool */
     { A_GPT_OSS, "feed_forward_length" },               /* says the experts' again */
     { A_LLAMA, "tensor_data_layout" },
 };

@@ -19,7 +19,7 @@ static const struct { unsigned families; const char *arch; } archs[] = {
     { F_DEEPSEEKS, "deepseek2" }, { F_BERTS, "bert" }, { F_MODERNBERT, "modern-bert" },
 };
 
-static const char *arch_of(const struct config *c)
+const char *gguf_architecture(const struct config *c)
 {
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++)
         if (archs[i].families & 1u << c->family)
@@ -237,7 +237,7 @@ static int put_experts(const struct exporter *e)
 
 int gguf_export_config(const struct config *c, struct gguf_writer *w, struct err *err)
 {
-    const struct exporter e = { c, w, arch_of(c), err };
+    const struct exporter e = { c, w, gguf_architecture(c), err };
     if (!e.arch)
         return ERR(err, UNSUPPORTED, "GGUF has no architecture for %s", family_name(c->family));
     TRY(check_implied(&e));

@@ -8,6 +8,8 @@
 #include "model/gguf.h"
 #include "model/weights.h"
 
+/* GGUF's word for the family of *c; NULL when there is none. */
+const char *gguf_architecture(const struct config *c);
 /* general.architecture and the keys of the architecture, from a valid *c. */
 int gguf_export_config(const struct config *c, struct gguf_writer *w, struct err *err);
 

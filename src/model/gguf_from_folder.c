@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "model/gguf_export.h"
 #include "model/gguf_tok.h"
+#include "model/pooling.h"
 #include "model/weights_read.h"
 
 struct folder { const struct model *m; const char *path; struct weights_reader *reader; };
@@ -11,6 +12,11 @@ static const float *floats_of(void *ctx, int i) { return weights_reader_floats((
 static int put_more(void *ctx, struct gguf_writer *w, struct err *err)
 {
     const struct folder *f = ctx;
+    enum pool_kind pooling;
+    const int says = pooling_read(&pooling, f->path, NULL, err);
+    TRY(says);
+    if (says)
+        TRY(pooling_put(w, pooling, gguf_architecture(&f->m->config), err));
     return gguf_put_tokenizer(w, f->path, f->m->config.vocab_size, err);
 }
 

@@ -108,6 +108,25 @@ static void the_files_beside_the_model_are_followed(void **state)
     OK(file_remove_tree(dir, &err));
 }
 
+/* Written by llama.cpp's converter from the folders of the same names: mean, first token, first token. */
+static void pooling_of_gguf_files_is_followed(void **state)
+{
+    (void)state;
+    static const struct { const char *path; enum pool_kind kind; } files[] = {
+        { "tests/golden/gguf/bert.gguf", POOL_MEAN }, { "tests/golden/gguf/roberta.gguf", POOL_CLS }, { "tests/golden/gguf/modernbert.gguf", POOL_CLS },
+        { "tests/golden/gguf/gemma.gguf", POOL_LAST } };
+    const struct embed_opts o = { .no_tok = true };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct embedder *e;
+        size_t planned;
+        OK(embedder_new(&e, files[i].path, &o, pool, &err));
+        assert_int_equal(embedder_pooling(e), files[i].kind);
+        OK(embedder_plan_bytes(&planned, files[i].path, &o, pool_n_thread(pool), &err));
+        assert_true(planned > 10000);
+        embedder_free(e);
+    }
+}
+
 static void positions_beyond_the_models_are_refused(void **state)
 {
     (void)state;
@@ -131,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mean_is_transformers),
         cmocka_unit_test(the_files_beside_the_model_are_followed),
+        cmocka_unit_test(pooling_of_gguf_files_is_followed),
         cmocka_unit_test(positions_beyond_the_models_are_refused),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "model/gguf_from_folder.h"
 #include "model/gguf_tok.h"
 #include "model/model.h"
+#include "model/pooling.h"
 #include "model/tok.h"
 
 static struct err err;
@@ -175,7 +176,7 @@ static void there_and_back(int n_template)
     tok_free(a), tok_free(b);
 }
 
-static void chat_templates_go_there_and_back(void **state)
+static void chat_templates_and_pooling_go_there_and_back(void **state)
 {
     (void)state;
     copy_golden("config.json");
@@ -195,11 +196,16 @@ static void chat_templates_go_there_and_back(void **state)
     put_text("additional_chat_templates/rag.jinja", "five{{ bos_token }}");
     there_and_back(2);
     put_text("additional_chat_templates/n\xc3\xa4me.jinja", "six");      /* in GGUF's key n__me */
+    OK(file_mkdirs(in_dir("1_Pooling"), &err));
+    put_text("1_Pooling/config.json", "{\"pooling_mode_cls_token\": true}");
     struct model m;
+    enum pool_kind kind = POOL_LAST;
     OK(model_open(&m, test_dir, NULL, &err));
     OK(gguf_from_folder(&m, test_dir, in_dir("all.gguf"), &err));
     model_release(&m);
     OK(model_open(&m, in_dir("all.gguf"), NULL, &err));
+    assert_int_equal(pooling_read(&kind, in_dir("all.gguf"), source_gguf(m.source), &err), 1);
+    assert_int_equal(kind, POOL_CLS);
     OK(folder_put_chat(&m, in_dir("all.gguf"), in_dir("back"), &err));
     assert_true(file_exists(in_dir("back/additional_chat_templates/n__me.jinja")));
     model_release(&m);
@@ -231,7 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_from_gguf_are_those_of_the_tokenizer_json),
         cmocka_unit_test(what_the_model_has_no_room_for_is_refused),
-        cmocka_unit_test(chat_templates_go_there_and_back),
+        cmocka_unit_test(chat_templates_and_pooling_go_there_and_back),
         cmocka_unit_test(a_template_whose_name_is_no_files_is_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
