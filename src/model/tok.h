@@ -24,7 +24,8 @@ void tok_ids_release(struct tok_ids *ids);
 int tok_load(struct tok **out, const char *path, struct err *err);
 /* A tokenizer.json in memory.  The readers of other files are in tok_files.h. */
 int tok_parse(struct tok **out, const char *text, size_t n, const char *name, struct err *err);
-/* tokenizer.json; the same bytes for the same tokenizer.  One that was loaded from a tokenizer.json is that file again. */
+/* tokenizer.json; the same bytes for the same tokenizer.  One that was loaded from a tokenizer.json is that file again; of others
+ * byte-level BPE is written, else ERR_UNSUPPORTED. */
 int tok_write(const struct tok *t, struct buf *out, struct err *err);
 void tok_free(struct tok *t);
 

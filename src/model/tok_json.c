@@ -736,37 +736,122 @@ static int write_again(const struct tok *t, struct buf *out, struct err *err)
     return hash64(out->data + from, out->len - from, 0) == t->path_hash ? 0 : ERR(err, CORRUPT, "%s: the file has changed since it was loaded", t->path);
 }
 
-/* GPT-2's kind, which is all that is written from memory. */
-static bool plain(const struct tok *t)
+/* GPT-2's kind. */
+static bool plain(const struct tok *t) { return t->n_pre == 1 && t->pre[0].kind == PRE_BYTES && t->pre[0].split && !t->pre[0].prefix && !t->n_before && !t->n_after; }
+
+/* Splits by expressions, as those of a GGUF file. */
+static bool by_splits(const struct tok *t)
 {
-    bool ok = t->byte_level && !t->n_norm && t->n_pre == 1 && t->pre[0].kind == PRE_BYTES && t->pre[0].split && !t->pre[0].prefix && !t->n_before && !t->n_after;
+    for (int i = 0; i < t->n_pre; i++)
+        if (t->pre[i].kind != PRE_SPLIT || t->pre[i].behavior != BEHAVIOR_ISOLATED || t->pre[i].invert || !tok_split_pattern(t->pre[i].split))
+            return false;
+    return true;
+}
+
+static bool writable(const struct tok *t)
+{
+    bool ok = t->byte_level && t->model == TOK_MODEL_BPE && !t->n_norm && (plain(t) || (!t->path && by_splits(t)));
     for (int i = 0; i < t->n_added; i++)
-        ok &= t->added[i].special && !t->added[i].lstrip && !t->added[i].rstrip && !t->added[i].single_word;
+        ok &= !t->added[i].lstrip && !t->added[i].rstrip && !t->added[i].single_word && !t->added[i].normalized && (t->added[i].special || !plain(t));
     return ok;
+}
+
+static int add_pre_tokenizer(const struct tok *t, struct buf *out, struct err *err)
+{
+    if (plain(t))
+        return buf_add_str(out, "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}", err);
+    TRY(buf_add_str(out, "{\"type\": \"Sequence\", \"pretokenizers\": [", err));
+    for (int i = 0; i < t->n_pre; i++) {
+        const char *pattern = tok_split_pattern(t->pre[i].split);
+        TRY(buf_add_str(out, "\n    {\"type\": \"Split\", \"pattern\": {\"Regex\": ", err));
+        TRY(add_quoted(pattern, strlen(pattern), out, err));
+        TRY(buf_add_str(out, "}, \"behavior\": \"Isolated\", \"invert\": false},", err));
+    }
+    return buf_add_str(out, "\n    {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": false}]}", err);
+}
+
+static int add_token_text(const struct tok *t, int id, struct buf *out, struct err *err) { return add_quoted(t->bytes.data + t->entry[id].at, t->entry[id].n, out, err); }
+
+/* What is put around a text, and of two texts around each. */
+static int add_template(const struct tok *t, const char *key, const char *const *texts, struct buf *out, struct err *err)
+{
+    bool first = true;
+    TRY(buf_printf(out, err, "\"%s\": [", key));
+    for (; *texts; texts++) {
+        for (int i = 0; i < t->n_before; i++, first = false) {
+            TRY(buf_add_str(out, first ? "{\"SpecialToken\": {\"id\": " : ", {\"SpecialToken\": {\"id\": ", err));
+            TRY(add_token_text(t, t->before[i], out, err));
+            TRY(buf_add_str(out, ", \"type_id\": 0}}", err));
+        }
+        TRY(buf_printf(out, err, "%s{\"Sequence\": {\"id\": \"%s\", \"type_id\": 0}}", first ? "" : ", ", *texts));
+        first = false;
+        for (int i = 0; i < t->n_after; i++) {
+            TRY(buf_add_str(out, ", {\"SpecialToken\": {\"id\": ", err));
+            TRY(add_token_text(t, t->after[i], out, err));
+            TRY(buf_add_str(out, ", \"type_id\": 0}}", err));
+        }
+    }
+    return buf_add_str(out, "], ", err);
+}
+
+static int add_post_processor(const struct tok *t, struct buf *out, struct err *err)
+{
+    if (!t->n_before && !t->n_after)
+        return buf_add_str(out, "null", err);
+    TRY(buf_add_str(out, "{\"type\": \"TemplateProcessing\", ", err));
+    TRY(add_template(t, "single", (const char *const[]){ "A", NULL }, out, err));
+    TRY(add_template(t, "pair", (const char *const[]){ "A", "B", NULL }, out, err));
+    TRY(buf_add_str(out, "\"special_tokens\": {", err));
+    for (int i = 0; i < t->n_before + t->n_after; i++) {
+        const int id = i < t->n_before ? t->before[i] : t->after[i - t->n_before];
+        bool twice = false;
+        for (int k = 0; k < i; k++)
+            twice |= id == (k < t->n_before ? t->before[k] : t->after[k - t->n_before]);
+        if (twice)
+            continue;
+        TRY(buf_add_str(out, i ? ", " : "", err));
+        TRY(add_token_text(t, id, out, err));
+        TRY(buf_add_str(out, ": {\"id\": ", err));
+        TRY(add_token_text(t, id, out, err));
+        TRY(buf_printf(out, err, ", \"ids\": [%d], \"tokens\": [", id));
+        TRY(add_token_text(t, id, out, err));
+        TRY(buf_add_str(out, "]}", err));
+    }
+    return buf_add_str(out, "}}", err);
+}
+
+/* Before a text is split. */
+static bool is_cut_out(const struct tok *t, int id)
+{
+    for (int i = 0; i < t->n_added; i++)
+        if (t->added[i].id == id)
+            return true;
+    return false;
 }
 
 int tok_write(const struct tok *t, struct buf *out, struct err *err)
 {
     struct byte_map map;
-    if (!plain(t) && t->path)
+    if (!writable(t) && t->path)
         return write_again(t, out, err);
-    if (!plain(t))
+    if (!writable(t))
         return ERR(err, UNSUPPORTED, "a tokenizer of this kind that was not loaded from a tokenizer.json cannot be written as one");
     for (int b = 0; b < 256; b++)
         map.to_char[b] = char_of(b);
     TRY(buf_add_str(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": [", err));
     bool first = true;
     for (int id = 0; id < t->n_entry; id++)
-        if (t->entry[id].used && t->entry[id].special) {
+        if (t->entry[id].used && (t->entry[id].special || (t->entry[id].hidden && is_cut_out(t, id)))) {
             TRY(buf_printf(out, err, "%s\n    {\"id\": %d, \"content\": ", first ? "" : ",", id));
-            TRY(add_quoted(t->bytes.data + t->entry[id].at, t->entry[id].n, out, err));
-            TRY(buf_add_str(out, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}", err));
+            TRY(add_token_text(t, id, out, err));
+            TRY(buf_printf(out, err, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": %s}", t->entry[id].special ? "true" : "false"));
             first = false;
         }
-    TRY(buf_add_str(out, "\n  ],\n  \"normalizer\": null,\n"
-                         "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
-                         "  \"post_processor\": null,\n"
-                         "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
+    TRY(buf_add_str(out, "\n  ],\n  \"normalizer\": null,\n  \"pre_tokenizer\": ", err));
+    TRY(add_pre_tokenizer(t, out, err));
+    TRY(buf_add_str(out, ",\n  \"post_processor\": ", err));
+    TRY(add_post_processor(t, out, err));
+    TRY(buf_add_str(out, ",\n  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
                          "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n"
                          "    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n", err));
     TRY(buf_printf(out, err, "    \"ignore_merges\": %s,\n    \"vocab\": {", t->ignore_merges ? "true" : "false"));
@@ -774,8 +859,8 @@ int tok_write(const struct tok *t, struct buf *out, struct err *err)
     for (int id = 0; id < t->n_entry; id++)
         if (t->entry[id].used) {
             TRY(buf_printf(out, err, "%s\n      ", first ? "" : ","));
-            if (t->entry[id].special) {
-                TRY(add_quoted(t->bytes.data + t->entry[id].at, t->entry[id].n, out, err));
+            if (t->entry[id].special || t->entry[id].hidden) {
+                TRY(add_token_text(t, id, out, err));
             } else {
                 TRY(buf_add_char(out, '"', err));
                 TRY(add_mapped(&map, t, id, out, err));

@@ -266,7 +266,7 @@ size_t tok_patterns(const char *const **patterns)
 
 /* ---- a split ---- */
 
-struct tok_split { tok_match_fn *fn; pcre2_code *code; pcre2_match_context *limits; char *name; };
+struct tok_split { tok_match_fn *fn; pcre2_code *code; pcre2_match_context *limits; char *name, *pattern; };
 
 /* Backtracking steps and memory (KiB) of one match. */
 #define MATCH_LIMIT 10000000
@@ -280,6 +280,7 @@ void tok_split_free(struct tok_split *s)
     pcre2_code_free(s->code);
     pcre2_match_context_free(s->limits);
     mem_free(s->name);
+    mem_free(s->pattern);
     mem_free(s);
 }
 
@@ -317,7 +318,7 @@ static const char *const respelt[][2] = {
     { " ?[^(\\s|[.,!?\xe2\x80\xa6\xe3\x80\x82\xef\xbc\x8c\xe3\x80\x81\xe0\xa5\xa4\xdb\x94\xd8\x8c])]+", " ?[^(\\s|.,!?\xe2\x80\xa6\xe3\x80\x82\xef\xbc\x8c\xe3\x80\x81\xe0\xa5\xa4\xdb\x94\xd8\x8c)]+" },      /* BLOOM */
 };
 
-int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const char *name, struct err *err)
+static int make_split(struct tok_split **out, const char *pattern, size_t n, const char *name, struct err *err)
 {
     for (size_t i = 0; i < sizeof respelt / sizeof *respelt; i++)
         if (strlen(respelt[i][0]) == n && !memcmp(respelt[i][0], pattern, n))
@@ -340,6 +341,22 @@ int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const c
         }
     return tok_split_new_pcre(out, pattern, n, name, err);
 }
+
+int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const char *name, struct err *err)
+{
+    *out = NULL;
+    TRY(make_split(out, pattern, n, name, err));
+    if (((*out)->pattern = mem_alloc(n + 1))) {
+        memcpy((*out)->pattern, pattern, n);
+        (*out)->pattern[n] = 0;
+        return 0;
+    }
+    tok_split_free(*out);
+    *out = NULL;
+    return ERR(err, NOMEM, "%s: no memory for a split pattern", name);
+}
+
+const char *tok_split_pattern(const struct tok_split *s) { return s->pattern; }
 
 int tok_split_gpt2(struct tok_split **out, const char *name, struct err *err) { return tok_split_new(out, known[0].pattern, strlen(known[0].pattern), name, err); }
 bool tok_split_is_ascii(const struct tok_split *s) { return s->fn == match_3_digits; }

@@ -17,6 +17,7 @@ int tok_split_new(struct tok_split **out, const char *pattern, size_t n, const c
 /* The same, never by hand: the slow twin that the matchers are tested against. */
 int tok_split_new_pcre(struct tok_split **out, const char *pattern, size_t n, const char *name, struct err *err);
 void tok_split_free(struct tok_split *s);
+const char *tok_split_pattern(const struct tok_split *s);      /* as it was given to tok_split_new; NULL: by another way */
 bool tok_split_by_hand(const struct tok_split *s);
 int tok_split_gpt2(struct tok_split **out, const char *name, struct err *err);
 bool tok_split_is_ascii(const struct tok_split *s);      /* matches ASCII characters only, whatever stands around them */

@@ -67,7 +67,8 @@ static void ids_from_gguf_are_those_of_the_tokenizer_json(void **state)
     const json_t *strings = json_is_array(root) ? root : json_object_get(root, "strings");
     assert_true(json_array_size(strings) > 500);
     for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers; i++) {
-        struct tok *a, *b;
+        struct tok *a, *b, *c;
+        struct buf again;
         const int rc = put(tokenizers[i].name);
         if (!tokenizers[i].written) {
             if (rc != ERR_UNSUPPORTED)
@@ -78,11 +79,22 @@ static void ids_from_gguf_are_those_of_the_tokenizer_json(void **state)
         OK(rc);
         OK(tok_load(&a, in_dir("tokenizer.json"), &err));
         OK(tok_load(&b, in_dir("t.gguf"), &err));
+        buf_init(&again);                                  /* from GGUF to a tokenizer.json again: byte-level ones */
+        const int written = tok_write(b, &again, &err);
+        assert_int_equal(written, strcmp(tokenizers[i].name, "llama2") ? 0 : ERR_UNSUPPORTED);
+        c = NULL;
+        if (!written)
+            OK(tok_parse(&c, again.data, again.len, tokenizers[i].name, &err));
+        buf_release(&again);
         size_t k;
         json_t *s;
         json_array_foreach(strings, k, s)
             if (json_is_string(s) && !(tokenizers[i].nfc && has_high_bytes(json_string_value(s))))
                 same_ids(tokenizers[i].name, a, b, json_string_value(s), json_string_length(s));
+        json_array_foreach(strings, k, s)
+            if (c && json_is_string(s))
+                same_ids(tokenizers[i].name, b, c, json_string_value(s), json_string_length(s));
+        tok_free(c);
         tok_free(a);
         tok_free(b);
     }
@@ -153,27 +165,30 @@ static void same_chat(const char *a, const char *b, int n)
 static void there_and_back(int n_template)
 {
     struct model m;
-    struct tok *a, *b;
+    struct tok *a, *b, *c;
     OK(model_open(&m, test_dir, NULL, &err));
     OK(gguf_from_folder(&m, test_dir, in_dir("all.gguf"), &err));
     model_release(&m);
     OK(file_remove_tree(in_dir("back"), &err));
     OK(model_open(&m, in_dir("all.gguf"), NULL, &err));
     OK(folder_from_gguf(&m, in_dir("back"), ST_F32, &err));
+    OK(folder_put_tokenizer(&m, in_dir("all.gguf"), in_dir("back"), &err));
     OK(folder_put_chat(&m, in_dir("all.gguf"), in_dir("back"), &err));
     model_release(&m);
     same_chat(test_dir, in_dir("all.gguf"), n_template);
     same_chat(test_dir, in_dir("back"), n_template);
     OK(tok_load(&a, test_dir, &err));
     OK(tok_load(&b, in_dir("all.gguf"), &err));
+    OK(tok_load(&c, in_dir("back"), &err));
     for (int flags = TOK_PLAIN; flags <= (TOK_SPECIALS | TOK_ADD); flags++) {
-        struct tok_ids x = { 0 }, y = { 0 };
+        struct tok_ids x = { 0 }, y = { 0 }, z = { 0 };
         OK(tok_encode(a, "aba<s>", 6, (unsigned)flags, &x, &err));
         OK(tok_encode(b, "aba<s>", 6, (unsigned)flags, &y, &err));
-        assert_true(x.n == y.n && !memcmp(x.id, y.id, x.n * sizeof *x.id));
-        tok_ids_release(&x), tok_ids_release(&y);
+        OK(tok_encode(c, "aba<s>", 6, (unsigned)flags, &z, &err));
+        assert_true(x.n == y.n && x.n == z.n && !memcmp(x.id, y.id, x.n * sizeof *x.id) && !memcmp(x.id, z.id, x.n * sizeof *x.id));
+        tok_ids_release(&x), tok_ids_release(&y), tok_ids_release(&z);
     }
-    tok_free(a), tok_free(b);
+    tok_free(a), tok_free(b), tok_free(c);
 }
 
 static void chat_templates_and_pooling_go_there_and_back(void **state)
