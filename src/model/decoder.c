@@ -308,7 +308,7 @@ static int head(const struct recorder *r, int x)
     const bool hidden = r->o->use == DECODER_HIDDEN;
     const int w = hidden ? -1 : d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (config_last_norm(c))
-        x = norm(r, x, -1, "norm", hidden ? DT_F32 : form_for(r, w));
+        x = norm(r, x, -1, "norm", hidden || form_for(r, w) == DT_A8 ? DT_F32 : form_for(r, w));      /* not A8: two parts are made of it */
     if (hidden) {
         TRY(d->hidden = x);
         g->tensor[x].kind = TENSOR_OUTPUT;

@@ -72,10 +72,11 @@ struct panels_product {
     const void *x; enum dtype x_type; int64_t x_rows;
     const real *bias, *add;      /* [n_group, N], [rows, N] or NULL */
     real *c;                     /* [rows, N] */
+    bool fine;                   /* x in two parts of A8, about 15 bits; without row, bias, add */
     enum op act;                 /* product_act: [rows, N / op_act_parts()] to y instead of c, by scale [rows] or NULL */
     void *y; enum dtype y_type; const real *scale;
 };
-size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type);      /* of work, in bytes */
+size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool fine);      /* of work, in bytes */
 void product_panels(struct run *r, const struct panels_product *p, char *work);
 bool product_act_fits(const struct tensor *w, enum op act);      /* panels that product_act can take side by side */
 size_t product_act_scratch(enum op act);

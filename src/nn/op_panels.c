@@ -4,9 +4,13 @@
  * outside and rows inside, so that a thread keeps its panels in cache while rows pass by; few rows (decoding) are all in one
  * piece and the panels stream through once.  How a product is cut changes no bit of it (kernels.h).
  *
+ * Where it matters most, in the head, int8 activations have a second part, of what rounding left (`fine`): the same kernel
+ * multiplies the rows of both, in one tile, and their products are added.
+ *
  * With an activation behind it (linear_act: in: x, w, row, start, scale, bias), a piece is 64 columns of the result: the
  * panels of the gate and of what it multiplies, by ACT_ROWS rows at a time, stay in scratch until they are one and go out in
  * the form that the next product reads. */
+#include <assert.h>
 #include <string.h>
 #include "nn/op.h"
 
@@ -22,7 +26,7 @@ static enum form form_of(enum panel_type t) { return PANEL_IS_A8(t) ? FORM_A8 : 
 #define FEW_ROWS 4                                /* so few are quantised by the caller alone */
 
 struct panels_piece { int32_t group, segment, m0, p0; };      /* product_act: segment is not used, p0 counts the result's columns */
-struct panels_layout { bf16 *x16; real *x32; char *x8; struct panels_piece *piece; size_t size; };
+struct panels_layout { bf16 *x16; real *x32; char *x8; real *rest; struct panels_piece *piece; size_t size; };
 
 static int64_t segment_panels(const struct segment *s) { return div_up(s->n_row, PANEL); }
 
@@ -34,7 +38,7 @@ static bool needs(const struct tensor *w, enum form form)
     return false;
 }
 
-static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, char *base)
+static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool fine, char *base)
 {
     const int64_t K = w->shape[w->rank - 1].n, n_group = w->rank == 3 ? w->shape[0].n : 1;
     struct panels_layout l = { 0 };
@@ -43,7 +47,9 @@ static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows
     if ((needs(w, FORM_F32) || needs(w, FORM_A8)) && x_type == DT_BF16)
         l.x32 = work_take(base, &l.size, (size_t)(x_rows * K) * sizeof(real));
     if (needs(w, FORM_A8) && x_type != DT_A8)
-        l.x8 = work_take(base, &l.size, (size_t)x_rows * a8_row_bytes(K));
+        l.x8 = work_take(base, &l.size, (size_t)x_rows * (fine ? 2 : 1) * a8_row_bytes(K));
+    if (needs(w, FORM_A8) && x_type != DT_A8 && fine)
+        l.rest = work_take(base, &l.size, (size_t)(x_rows * K) * sizeof(real));
     int64_t n_panel = 0;
     for (int i = 0; i < w->panels.n_segment; i++)
         n_panel += segment_panels(&w->panels.segment[i]);
@@ -51,20 +57,38 @@ static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows
     return l;
 }
 
-size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type)
+size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool fine)
 {
-    return panels_layout(w, x_rows, rows, x_type, NULL).size;
+    return panels_layout(w, x_rows, rows, x_type, fine, NULL).size;
 }
 
-struct a8_job { const struct cpu_kernels *k; const void *x; char *out; int64_t K; };
+struct a8_job { const struct cpu_kernels *k; const void *x; char *out; int64_t K, n_row; real *rest; };
+
+/* What A8 left of a row. */
+static void a8_rest(int64_t K, const real *x, const char *a8, real *rest)
+{
+    for (int64_t k = 0; k < K; k += A8_BLOCK, a8 += A8_BLOCK_BYTES) {
+        float d;
+        memcpy(&d, a8 + A8_BLOCK, sizeof d);
+        for (int64_t i = k; i < min_i64(K, k + A8_BLOCK); i++)
+            rest[i] = x[i] - (real)d * (real)(signed char)a8[i - k];
+    }
+}
 
 static void a8_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct a8_job *j = ctx;
     const size_t stride = a8_row_bytes(j->K);
-    const struct a8 p = { .M = n, .K = (int)j->K, .x = (const void *)((const real *)j->x + first * j->K), .ld_x = j->K,
-                          .out = j->out + (size_t)first * stride, .stride = stride };
+    const real *x = (const real *)j->x + first * j->K;
+    struct a8 p = { .M = n, .K = (int)j->K, .x = (const void *)x, .ld_x = j->K, .out = j->out + (size_t)first * stride, .stride = stride };
+    j->k->quantize_a8(&p);
+    if (!j->rest)
+        return;
+    real *rest = j->rest + first * j->K;
+    for (int64_t i = 0; i < n; i++)
+        a8_rest(j->K, x + i * j->K, (const char *)p.out + (size_t)i * stride, rest + i * j->K);
+    p.x = (const void *)rest, p.out = j->out + (size_t)(j->n_row + first) * stride;
     j->k->quantize_a8(&p);
 }
 
@@ -106,6 +130,27 @@ static void multiply(const struct panels_job *j, struct block t, const real *add
     (s->type == PANEL_F32 ? j->k->gemm : s->type == PANEL_F16 ? j->k->gemm_f16 : j->k->gemm_bf16)(&g);
 }
 
+#define FINE_ROWS 8            /* whose two parts fill a tile, so that weights from memory are read once for both */
+#define FINE_COLUMNS (PIECE_PANELS * PANEL)
+
+static void multiply_fine(const struct panels_job *j, struct block t, real *c, ptrdiff_t ldc)
+{
+    const struct segment *s = &j->p->w->panels.segment[t.segment];
+    float both[2 * FINE_ROWS][FINE_COLUMNS];
+    assert(t.N <= FINE_COLUMNS && j->p->x_type != DT_A8 && !j->p->row && !j->p->bias && !j->p->add);
+    for (int m = 0, n; m < t.M; m += n) {
+        n = t.M - m < FINE_ROWS ? t.M - m : FINE_ROWS;
+        int32_t rows[2 * FINE_ROWS];
+        for (int i = 0; i < n; i++)
+            rows[i] = (int32_t)t.first + m + i, rows[n + i] = rows[i] + (int32_t)j->p->x_rows;
+        j->k->gemm_q(&(struct gemm_q){ .type = s->type, .M = 2 * n, .N = t.N, .K = (int)j->K, .a = j->x[FORM_A8], .a_stride = a8_row_bytes(j->K), .rows = rows,
+                                       .b = (const char *)j->p->w->data + s->offset + (size_t)t.p0 * panel_stride(s->type, j->K), .c = both[0], .ldc = FINE_COLUMNS });
+        for (int i = 0; i < n; i++)
+            for (int k = 0; k < t.N; k++)
+                c[(m + i) * ldc + k] = (real)(both[i][k] + both[n + i][k]);
+    }
+}
+
 static void panels_piece_run(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
@@ -116,7 +161,10 @@ static void panels_piece_run(void *ctx, int i, int i_thread)
     const int64_t first = p->start[q.group] + q.m0, n0 = (int64_t)q.p0 * PANEL, at = first * j->N + s->row + n0;
     const struct block t = { .group = q.group, .segment = q.segment, .p0 = q.p0, .first = first, .M = (int)min_i64(j->rows, p->start[q.group + 1] - first),
                              .N = (int)min_i64((int64_t)j->n_panel[q.segment] * PANEL, s->n_row - n0) };
-    multiply(j, t, p->add ? p->add + at : NULL, p->c + at, j->N);
+    if (p->fine && form_of(s->type) == FORM_A8)
+        multiply_fine(j, t, p->c + at, j->N);
+    else
+        multiply(j, t, p->add ? p->add + at : NULL, p->c + at, j->N);
 }
 
 /* How many blocks of rows there are about, all groups together. */
@@ -175,7 +223,7 @@ static struct panels_job panels_job(struct run *r, const struct panels_product *
     if (l.x16)
         product_to_bf16(r, (size_t)(p->x_rows * K), p->x, l.x16);
     if (l.x8) {
-        struct a8_job a = { r->k, x32, l.x8, K };
+        struct a8_job a = { r->k, x32, l.x8, K, p->x_rows, l.rest };
         if (p->x_rows <= FEW_ROWS)
             a8_rows(&a, 0, (int)p->x_rows, 0);
         else
@@ -190,7 +238,7 @@ void product_panels(struct run *r, const struct panels_product *p, char *work)
     const int64_t rows = p->start[p->n_group] - p->start[0];
     if (!rows)
         return;
-    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, work);
+    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->fine, work);
     struct panels_job j = panels_job(r, p, &l);
     int64_t across = 0;
     for (int i = 0; i < p->w->panels.n_segment; i++)
@@ -277,7 +325,7 @@ void product_act(struct run *r, const struct panels_product *p, char *work)
     const int64_t rows = p->start[p->n_group] - p->start[0], F = p->w->shape[p->w->rank - 2].n / op_act_parts(p->act);
     if (!rows)
         return;
-    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, work);
+    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->fine, work);
     struct panels_job j = panels_job(r, p, &l);
     j.rows = piece_rows(p, div_up(F, ACT_COLUMNS), r->n_thread);
     int n = 0;
@@ -291,7 +339,7 @@ void product_act(struct run *r, const struct panels_product *p, char *work)
 static void linear_act_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     const int64_t rows = tensor_rows(op_tensor(g, n->out[0]), T, S);
-    w->work = product_panels_size(op_tensor(g, n->in[1]), tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype);
+    w->work = product_panels_size(op_tensor(g, n->in[1]), tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, false);
     w->scratch = product_act_scratch(n->attr.act);
 }
 
