@@ -299,6 +299,19 @@ static int embedding(const struct recorder *r)
     return c->encoder ? norm(r, x, -1, "embed_norm", DT_F32) : x;
 }
 
+/* What the head reads: not A8 but floats, of which its product makes two parts of int8, where its weights have more than 4 bits.
+ * With fewer their own rounding is many times that of one part. */
+static enum dtype head_form(const struct recorder *r, int w)
+{
+    const enum dtype form = form_for(r, w);
+    for (int i = 0; form == DT_A8 && i < r->g->tensor[w].panels.n_segment; i++) {
+        const enum panel_type t = r->g->tensor[w].panels.segment[i].type;
+        if (t == PANEL_Q8 || t == PANEL_Q8_M || t == PANEL_Q5_K || t == PANEL_Q6_K)
+            return DT_F32;
+    }
+    return form;
+}
+
 /* From the stream to what the use wants of it. */
 static int head(const struct recorder *r, int x)
 {
@@ -308,7 +321,7 @@ static int head(const struct recorder *r, int x)
     const bool hidden = r->o->use == DECODER_HIDDEN;
     const int w = hidden ? -1 : d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (config_last_norm(c))
-        x = norm(r, x, -1, "norm", hidden || form_for(r, w) == DT_A8 ? DT_F32 : form_for(r, w));      /* not A8: two parts are made of it */
+        x = norm(r, x, -1, "norm", hidden ? DT_F32 : head_form(r, w));
     if (hidden) {
         TRY(d->hidden = x);
         g->tensor[x].kind = TENSOR_OUTPUT;

@@ -39,8 +39,8 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
     return l;
 }
 
-/* The head: rounding of its input is seen in the logits undamped (doc/kernels.md). */
-static bool fine(const struct node *n) { return n->pass == PASS_HEAD && n->in[2] < 0 && n->in[3] < 0; }
+/* A head that was given floats: rounding of its input is seen in the logits undamped (doc/kernels.md). */
+static bool fine(const struct graph *g, const struct node *n) { return n->pass == PASS_HEAD && op_is(g, n->in[0], DT_F32) && n->in[2] < 0 && n->in[3] < 0; }
 
 static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
@@ -48,7 +48,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     const struct tensor *weight = op_tensor(g, n->in[1]);
     if (weight->panels.n_segment) {
         const int64_t rows = tensor_rows(op_tensor(g, id), T, S);
-        w->work = product_panels_size(weight, rows, rows, op_tensor(g, n->in[0])->dtype, fine(n));
+        w->work = product_panels_size(weight, rows, rows, op_tensor(g, n->in[0])->dtype, fine(g, n));
         return;
     }
     w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;
@@ -60,7 +60,7 @@ static void forward_panels(struct run *r, const struct node *n)
     const int32_t start[2] = { 0, (int32_t)rows };
     const struct panels_product p = { .w = op_tensor(r->g, n->in[1]), .n_group = 1, .start = start, .x = op_data(r, n->in[0]),
                                       .x_type = op_tensor(r->g, n->in[0])->dtype, .x_rows = rows, .bias = op_data(r, n->in[2]),
-                                      .add = op_data(r, n->in[3]), .c = op_data(r, n->out[0]), .fine = fine(n) };
+                                      .add = op_data(r, n->in[3]), .c = op_data(r, n->out[0]), .fine = fine(r->g, n) };
     product_panels(r, &p, r->work);
 }
 
