@@ -14,11 +14,11 @@ size_t cpu_attn_scratch(int n_q, int n_k, int n_group, int d)
     return 2 * D * ATTN_TILE + (forward > backward ? forward : backward);
 }
 
-/* See struct work in simd/attn_paged.inc: panels of q, of o twice; scores, probabilities; a page expanded to floats; two rows of
+/* See struct work in simd/attn_paged.inc: panels of q, of o twice; scores, probabilities; two pages expanded to floats; two rows of
  * values; the panels' states.  The reference: two rows of dv. */
 size_t cpu_attn_paged_scratch(int dk, int dv, int n_group)
 {
     (void)n_group;
     const size_t K = ((size_t)dk + 1) / 2 * 2, D = cpu_round_panel((size_t)dv);
-    return sizeof(real) * (ATTN_PANELS * 16 * (K + 2 * D) + 2 * KV_TOKENS * 16 + KV_TOKENS * (K + D) + 2 * D + ATTN_PANELS * 512);
+    return sizeof(real) * (ATTN_PANELS * 16 * (K + 2 * D) + 4 * KV_TOKENS * 16 + 2 * KV_TOKENS * (K + D) + 2 * D + ATTN_PANELS * 512);
 }
