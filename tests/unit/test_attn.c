@@ -111,6 +111,8 @@ static void put_equals_ref_to_the_bit_in_any_pieces(void **state)
         struct bed b;
         bed_new(&b, &shapes[i], b16);
         scatter(&b, 3);
+        for (int t = 0; t < b.s.T; t++)                     /* what is smaller than a normal number, and what is no number */
+            b.k[t * (b.s.dk + 1) + t % b.s.dk] = t % 3 ? 1e-39f * (float)(t % 7 - 3) : -INFINITY, b.v[t * (b.s.dv + 2) + t % b.s.dv] = t % 3 ? 3e-40f * (float)(t % 5 - 2) : NAN;
         put(&b, ref, 0, b.s.T);
         char *want = mem_map(b.pages_bytes);
         memcpy(want, b.pages, b.pages_bytes);
