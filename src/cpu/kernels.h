@@ -112,6 +112,9 @@ struct sum_rows { int n_row, k, C; const real *src; ptrdiff_t ld_src; const int3
 /* g *= grad_scale; m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g^2;
  * w -= lr*wd*w; w -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps).  g itself is not changed. */
 struct adamw { real lr, beta1, beta2, eps, wd, correction1, correction2 /* 1-b1^t, 1-b2^t */, grad_scale; };
+/* SGD, as torch.optim.SGD: g = grad_scale*g + wd*w; m = momentum*m + g; w -= lr*m.
+ * Muon's momentum: g *= grad_scale; m += (1-momentum)*(g-m); u = g + momentum*(m-g), its direction. */
+struct momentum { real lr, momentum, wd, grad_scale; };
 
 struct cpu_kernels {
     const char *level;               /* "ref", "avx2", "avx512", "avx512bf16" */

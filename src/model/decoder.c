@@ -243,6 +243,18 @@ static int layer_of(const struct recorder *r, int x, int layer)
     return dense ? mlp(r, in, layer, h) : experts(r, in, layer, h);
 }
 
+/* Which matrices a weight of a layer consists of: what Muon makes orthogonal, each by itself.  A router is none: it chooses. */
+static void set_matrices(const struct config *c, const struct weight *w, struct tensor *t)
+{
+    if (w->layer < 0 || !w->decay || strstr(w->name, "router") || strstr(w->name, "shared_gate"))
+        return;
+    const int64_t rows = w->shape[w->rank - 2], q = (int64_t)c->n_head * c->d_head, kv = (int64_t)c->n_kv_head * c->d_head;
+    const bool qkv = strstr(w->name, ".qkv"), pair = strstr(w->name, "gate_up");
+    t->n_matrix = qkv ? 3 : pair ? 2 : 1;
+    const int64_t part[3] = { qkv ? q : rows / t->n_matrix, qkv ? kv : rows / t->n_matrix, kv };
+    memcpy(t->matrix_rows, part, sizeof part);
+}
+
 /* The tensor of a weight in the form that the options ask for. */
 static int record_weight(const struct recorder *r, const struct weight *w, const struct weight_type *type)
 {
@@ -260,6 +272,7 @@ static int record_weight(const struct recorder *r, const struct weight *w, const
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
     r->g->tensor[id].decay = w->decay;
+    set_matrices(r->c, w, &r->g->tensor[id]);
     return id;
 }
 
@@ -385,7 +398,7 @@ static int record(struct recorder *r, const struct weights_list *l)
             g->node[i].pass = PASS_HEAD;
     if (r->o->use == DECODER_TRAIN) {
         TRY(graph_backward(g, r->o->recompute, r->err));
-        TRY(graph_update(g, r->err));
+        TRY(graph_update(g, r->o->optimizer, r->err));
     }
     return 0;
 }

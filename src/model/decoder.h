@@ -10,7 +10,7 @@
 #include "nn/graph.h"
 
 enum decoder_use {
-    DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, AdamW */
+    DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, update */
     DECODER_SCORE,       /* ids, pos, target -> nll of each token */
     DECODER_LOGITS,      /* ids, pos -> logits of every token */
     DECODER_HIDDEN,      /* ids, pos, type -> the last layer's output of every token, F32, after the last norm: the only use of an encoder */
@@ -25,6 +25,7 @@ struct decoder_opts {
     enum decoder_use use;
     enum dtype compute;
     enum recompute recompute;        /* train */
+    enum optimizer optimizer;        /* train */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32 or BF16 */
     int n_slot;                      /* generate: sequences that the cache holds */

@@ -241,7 +241,7 @@ out:
     return rc;
 }
 
-int graph_update(struct graph *g, struct err *err)
+int graph_update(struct graph *g, enum optimizer optimizer, struct err *err)
 {
     assert(g->backward);
     const int n_known = g->n_tensor;
@@ -251,9 +251,11 @@ int graph_update(struct graph *g, struct err *err)
             continue;
         struct shape s = { .rank = t.rank };
         memcpy(s.dim, t.shape, sizeof s.dim);
-        int m, v, square;
+        const enum op op = optimizer == OPTIMIZER_SGD ? OP_sgd : optimizer == OPTIMIZER_MUON && t.n_matrix ? OP_muon : OP_adamw;
+        int m, v = -1, square;
         TRY(m = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "m.%s", t.name));
-        TRY(v = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "v.%s", t.name));
+        if (op == OP_adamw)
+            TRY(v = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "v.%s", t.name));
         TRY(square = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(div_up(tensor_count(&t, 1, 1), SQUARE_BLOCK)), err, "square.%s", t.name));
         g->tensor[w].moment[0] = m, g->tensor[w].moment[1] = v;
         struct node n = { .op = OP_sum_squares, .pass = PASS_BACKWARD, .again = true };
@@ -263,7 +265,7 @@ int graph_update(struct graph *g, struct err *err)
             n.out[i] = n.d_out[i] = -1;
         n.in[0] = t.grad, n.out[0] = square;
         TRY(graph_append(g, &n, err));
-        n.op = OP_adamw, n.pass = PASS_UPDATE;
+        n.op = op, n.pass = PASS_UPDATE;
         n.in[1] = w, n.in[2] = m, n.in[3] = v, n.out[0] = -1;
         TRY(graph_append(g, &n, err));
     }

@@ -3,7 +3,7 @@
  *   struct graph *g = graph_new();
  *   x = graph_input(...), w = graph_weight(...), y = graph_linear(g, x, w, ...)      record (nn/record.c)
  *   graph_backward(g, ...)           appends the backward pass: the same list continued in reverse by the adjoints
- *   graph_update(g)                  appends gradient sums and AdamW
+ *   graph_update(g, ...)             appends gradient sums and the optimiser
  *   graph_plan(g, T_max, S_max, n_thread)     decides where every byte lies; graph_bytes() tells
  *   graph_bind(g, ...)               takes that memory, and nothing is taken after it
  *   graph_run(g, PASS_..., step)     any T <= T_max, S <= S_max, any number of times
@@ -72,9 +72,10 @@ struct tensor {
     int rank;
     struct dim shape[MAX_RANK];
     int grad;                  /* its gradient's id, or -1 */
-    int moment[2];             /* weights: AdamW's m and v, or -1 */
+    int moment[2];             /* weights: m and (AdamW's) v, or -1 */
     int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
     bool decay;                /* weights: weight decay applies */
+    int n_matrix; int64_t matrix_rows[3];      /* weights: matrices that lie one above the other (of an expert), for Muon; 0: it is none of Muon's */
     bool keep;                 /* activations: kept when blocks are recomputed */
     int first, last;           /* activations: nodes of first and last use, -1 when unused */
     struct panels panels;      /* packed weights of a file's types; n_segment 0: others */
@@ -133,6 +134,7 @@ struct step {
     double aux_scale;          /* of the router losses: 1 / number of micro-batches */
     uint64_t seed, i_step;     /* dropout */
     struct adamw adamw;        /* wd as given; 0 is used for weights that do not decay */
+    struct momentum momentum;  /* of SGD (like adamw) or of Muon, whose other weights adamw updates */
 };
 
 struct graph_plan {
@@ -221,7 +223,10 @@ int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, e
 /* ---- differentiation (backward.c) ---- */
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_BLOCK };
 int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
-int graph_update(struct graph *g, struct err *err);        /* sum_squares (in the backward pass) and adamw for each weight */
+/* sum_squares (in the backward pass) for each weight, and its update: by AdamW, SGD, or Muon for the weights that consist of
+ * matrices and AdamW for the others. */
+enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_MUON, OPTIMIZER_SGD };
+int graph_update(struct graph *g, enum optimizer optimizer, struct err *err);
 
 /* ---- memory (plan.c) ---- */
 /* Weights, packed weights and constants that `share` (may be NULL) has under the same name, type and size take no memory

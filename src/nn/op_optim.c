@@ -1,4 +1,4 @@
-/* op_optim.c - what happens to weights: packing into panels, sums of squares of gradients, AdamW. */
+/* op_optim.c - what happens to weights: packing into panels, sums of squares of gradients, AdamW, SGD (Muon: op_muon.c). */
 #include <string.h>
 #include "nn/op.h"
 
@@ -65,3 +65,26 @@ static void adamw_forward(struct run *r, const struct node *n)
 }
 
 const struct op_code op_code_adamw = { adamw_forward, NULL, NULL };
+
+/* ---- sgd: in: gradient, w, m ---- */
+
+struct sgd_job { real *w, *m; const real *g; size_t n; struct momentum p; const struct cpu_kernels *k; };
+
+static void sgd_block(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct sgd_job *j = ctx;
+    const size_t at = (size_t)i * SQUARE_BLOCK;
+    j->k->sgd(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, &j->p);
+}
+
+static void sgd_forward(struct run *r, const struct node *n)
+{
+    const struct tensor *w = op_tensor(r->g, n->in[1]);
+    struct sgd_job j = { w->data, op_data(r, n->in[2]), op_data(r, n->in[0]), (size_t)tensor_count(w, 1, 1), r->step->momentum, r->k };
+    if (!w->decay)
+        j.p.wd = 0;
+    pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), sgd_block, &j);
+}
+
+const struct op_code op_code_sgd = { sgd_forward, NULL, NULL };

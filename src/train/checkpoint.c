@@ -37,21 +37,29 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
     return rc;
 }
 
-/* Tensors m.w and v.w of weight i: number 2i and 2i+1. */
-static const struct tensor *moment(const struct decoder *d, int i)
+/* The tensors m.w and v.w that the optimiser has, weight by weight, in *out, which the caller frees.  Returns how many. */
+static int moments(const struct decoder *d, const struct weights_list *l, const struct tensor ***out, struct err *err)
 {
-    const int id = d->g->tensor[i / 2].moment[i % 2];
-    return id < 0 ? NULL : &d->g->tensor[id];
+    int n = 0;
+    *out = mem_alloc_array((size_t)(2 * l->n_weight), sizeof **out);
+    if (!*out)
+        return ERR(err, NOMEM, "no memory for the optimiser's tensors");
+    for (int i = 0; i < 2 * l->n_weight; i++)
+        if (d->g->tensor[i / 2].moment[i % 2] >= 0)
+            (*out)[n++] = &d->g->tensor[d->g->tensor[i / 2].moment[i % 2]];
+    return n;
 }
 
 static int save_optimizer(const char *path, const struct decoder *d, const struct weights_list *l, json_t *digests, struct err *err)
 {
-    const int n = 2 * l->n_weight;
+    const struct tensor **moment;
+    const int n = moments(d, l, &moment, err);
+    TRY(n);
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
     struct st_writer *w = NULL;
     int rc = decl ? 0 : ERR(err, NOMEM, "no memory to write %s", path);
     for (int i = 0; i < n && !rc; i++) {
-        const struct tensor *t = moment(d, i);
+        const struct tensor *t = moment[i];
         decl[i] = (struct st_decl){ .name = t->name, .dtype = ST_F32, .rank = t->rank };
         for (int j = 0; j < t->rank; j++)
             decl[i].shape[j] = t->shape[j].n;
@@ -59,7 +67,7 @@ static int save_optimizer(const char *path, const struct decoder *d, const struc
     if (!rc)
         rc = st_writer_new(&w, path, decl, n, NULL, 0, err);
     for (int i = 0; i < n && !rc; i++)
-        rc = st_writer_add(w, i, moment(d, i)->data, (size_t)l->weight[i / 2].n * sizeof(float), err);
+        rc = st_writer_add(w, i, moment[i]->data, moment[i]->bytes, err);
     if (!rc)
         rc = st_writer_commit(w, err);
     for (int i = 0; i < n && !rc; i++)
@@ -67,6 +75,7 @@ static int save_optimizer(const char *path, const struct decoder *d, const struc
             rc = ERR(err, NOMEM, "no memory to write %s", path);
     st_writer_free(w);
     mem_free(decl);
+    mem_free(moment);
     return rc;
 }
 
@@ -194,17 +203,19 @@ static int load_optimizer(const char *path, struct decoder *d, const struct weig
 {
     struct safetensors *st;
     TRY(safetensors_open(&st, path, err));
+    const struct tensor **moment = NULL;
     int rc = verify(st, digests, path, err);
-    for (int i = 0; i < 2 * l->n_weight && !rc; i++) {
-        const struct tensor *t = moment(d, i);
-        const struct st_tensor *f = safetensors_find(st, t->name);
-        if (!f || f->n != l->weight[i / 2].n)
-            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, t->name, f ? "of another size" : "missing");
+    const int n = rc ? rc : moments(d, l, &moment, err);
+    for (int i = 0; i < n && !rc; i++) {
+        const struct st_tensor *f = safetensors_find(st, moment[i]->name);
+        if (!f || f->n != tensor_count(moment[i], 1, 1))
+            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, moment[i]->name, f ? "of another size" : "missing");
         else
-            rc = st_read_f32(f, 0, f->n, t->data, err);
+            rc = st_read_f32(f, 0, f->n, moment[i]->data, err);
     }
+    mem_free(moment);
     safetensors_free(st);
-    return rc;
+    return rc ? rc : n < 0 ? n : 0;
 }
 
 static int load_state(const char *path, struct train_state *s, json_t **root, struct err *err)

@@ -1,7 +1,7 @@
 /* checkpoint.h - the state of a run in a folder, complete or not there at all.
  *
  *   DIR/step-00000100/model.safetensors  config.json  tokenizer.json      a model folder that can be used as it is
- *                     optimizer.safetensors                               m.<weight> and v.<weight>
+ *                     optimizer.safetensors                               m.<weight> and (AdamW's) v.<weight>
  *                     state.json       step, counters, digest of the settings, SHA-256 of every tensor of both files
  *   DIR/latest                         the name of the newest
  * A checkpoint is written under another name, flushed, renamed, and then named in latest: a crash or a full disk at any
@@ -15,7 +15,7 @@
 struct train_state {
     int64_t step;                /* updates done or skipped: the next step's number */
     int64_t n_skipped, n_bad;    /* steps skipped for non-finite numbers: all, and in a row up to now */
-    int64_t n_update;            /* updates done: AdamW's t */
+    int64_t n_update;            /* updates done: the optimiser's t */
     char settings[SHA256_HEX];   /* of what decides the numbers of the run */
 };
 

@@ -10,7 +10,7 @@ void train_config_defaults(struct train_config *c)
     *c = (struct train_config){
         .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
-        .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1.0, .schedule = "wsd", .precision = "bf16", .recompute = "none",
+        .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none",
     };
 }
 
@@ -29,14 +29,18 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "ctx", &c->ctx, "<int>", "tokens in a window", 1, 1 << 24 },
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
-        { OPT_CHOICE, "schedule", &c->schedule, "constant|cosine|wsd", "how the learning rate falls after the warm-up", 0, 0 },
+        { OPT_CHOICE, "optimizer", &c->optimizer, "adamw|muon|sgd", "muon: of the matrices of layers; embeddings, routers, norms and biases stay AdamW's", 0, 0 },
+        { OPT_FLOAT, "muon_lr", &c->muon_lr, "<float>", "muon: highest learning rate of its matrices, which follows the schedule of lr", 0, 1e6 },
+        { OPT_FLOAT, "muon_weight_decay", &c->muon_weight_decay, "<float>", "muon: weight decay of its matrices", 0, 1e6 },
+        { OPT_FLOAT, "momentum", &c->momentum, "<float>", "muon, sgd", 0, 0.999999 },
+        { OPT_CHOICE, "schedule", &c->schedule, "constant|linear|cosine|wsd", "how the learning rate falls after the warm-up", 0, 0 },
         { OPT_INT, "warmup", &c->warmup, "<steps>", "steps in which the learning rate rises", 0, LARGE },
         { OPT_FLOAT, "min_lr_share", &c->min_lr_share, "<share>", "the last learning rate, as a share of the highest", 0, 1 },
         { OPT_FLOAT, "decay_share", &c->decay_share, "<share>", "wsd: share of all steps in which the learning rate falls", 0, 1 },
         { OPT_FLOAT, "beta1", &c->beta1, "<float>", "AdamW", 0, 0.999999 },
         { OPT_FLOAT, "beta2", &c->beta2, "<float>", "AdamW", 0, 0.999999 },
         { OPT_FLOAT, "eps", &c->eps, "<float>", "AdamW", 1e-30, 1 },
-        { OPT_FLOAT, "weight_decay", &c->weight_decay, "<float>", "AdamW, of matrices and embeddings", 0, 1e6 },
+        { OPT_FLOAT, "weight_decay", &c->weight_decay, "<float>", "AdamW and SGD, of matrices and embeddings", 0, 1e6 },
         { OPT_FLOAT, "clip", &c->clip, "<float>", "largest norm of the gradient; 0: not clipped", 0, 1e30 },
         { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights, sums and the optimiser are fp32", 0, 0 },
         { OPT_CHOICE, "recompute", &c->recompute, "none|cheap|block", "what is computed again in the backward pass to save memory", 0, 0 },
@@ -177,8 +181,13 @@ void train_config_release(struct train_config *c)
 
 struct schedule train_schedule(const struct train_config *c)
 {
-    return (struct schedule){ .kind = !strcmp(c->schedule, "cosine") ? SCHEDULE_COSINE : !strcmp(c->schedule, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT,
+    return (struct schedule){ .kind = !strcmp(c->schedule, "cosine") ? SCHEDULE_COSINE : !strcmp(c->schedule, "linear") ? SCHEDULE_LINEAR : !strcmp(c->schedule, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT,
                               .max = c->lr, .min = c->lr * c->min_lr_share, .warmup = (long)c->warmup, .steps = (long)c->steps, .decay_share = c->decay_share };
+}
+
+enum optimizer train_optimizer(const struct train_config *c)
+{
+    return !strcmp(c->optimizer, "muon") ? OPTIMIZER_MUON : !strcmp(c->optimizer, "sgd") ? OPTIMIZER_SGD : OPTIMIZER_ADAMW;
 }
 
 enum dtype train_compute(const struct train_config *c) { return strcmp(c->precision, "bf16") ? DT_F32 : DT_BF16; }

@@ -21,8 +21,8 @@ struct train_config {
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
     int64_t steps, batch, ctx, accumulate, warmup, seed, eval_every, eval_tokens, save_every, keep;
-    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, clip;
-    const char *schedule, *precision, *recompute;
+    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip;
+    const char *optimizer, *schedule, *precision, *recompute;
     json_t *root;                                /* owns what the pointers point to */
 };
 
@@ -31,6 +31,7 @@ void train_config_release(struct train_config *c);
 struct schedule train_schedule(const struct train_config *c);
 enum dtype train_compute(const struct train_config *c);
 enum recompute train_recompute(const struct train_config *c);
+enum optimizer train_optimizer(const struct train_config *c);
 /* Rows of the sections, for documentation; the values are those of *c. */
 #define TRAIN_KEYS_MAX 32
 void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], struct opt train[TRAIN_KEYS_MAX]);

@@ -1,7 +1,7 @@
 /* loop.c - prepare (texts, tokenizer, token files), plan, then step by step.
  *
  * Nothing is allocated in a step.  All randomness is a function of (seed, step), so the state of a run is its weights,
- * AdamW's moments and a few counters. */
+ * the optimiser's moments and a few counters. */
 #include "train/loop.h"
 #include <malloc.h>
 #include <math.h>
@@ -50,7 +50,7 @@ static int record_model(struct run *r, struct err *err)
 {
     const struct train_config *c = &r->c;
     r->T = (int)(c->batch * c->ctx);
-    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c) };
+    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c) };
     const struct decoder_opts score = { .use = DECODER_SCORE, .compute = train_compute(c) };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
@@ -159,6 +159,8 @@ static int digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, "%s %lld %lld %lld %lld %lld %.17g %s %lld %.17g %.17g %.17g %.17g %.17g %.17g %.17g %s %s", c->from ? c->from : "", (long long)c->steps,
                         (long long)c->batch, (long long)c->ctx, (long long)c->accumulate, (long long)c->seed, c->lr, c->schedule, (long long)c->warmup, c->min_lr_share,
                         c->decay_share, c->beta1, c->beta2, c->eps, c->weight_decay, c->clip, c->precision, data);
+    if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
+        rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
     if (!rc)
         rc = sha256_of(b.data, b.len, r->state.settings, err);
     buf_release(&b);
@@ -289,6 +291,9 @@ static double update(struct run *r)
     s.adamw = (struct adamw){ .lr = (float)lr, .beta1 = (float)r->c.beta1, .beta2 = (float)r->c.beta2, .eps = (float)r->c.eps, .wd = (float)r->c.weight_decay,
                               .correction1 = (float)(1 - pow(r->c.beta1, t)), .correction2 = (float)(1 - pow(r->c.beta2, t)),
                               .grad_scale = r->c.clip > 0 && r->norm > r->c.clip ? (float)(r->c.clip / (r->norm + 1e-6)) : 1 };
+    const bool muon = train_optimizer(&r->c) == OPTIMIZER_MUON;
+    s.momentum = (struct momentum){ .lr = (float)(muon && r->c.lr > 0 ? r->c.muon_lr * lr / r->c.lr : lr), .momentum = (float)r->c.momentum,
+                                    .wd = (float)(muon ? r->c.muon_weight_decay : r->c.weight_decay), .grad_scale = s.adamw.grad_scale };
     graph_run(r->model.g, PASS_UPDATE, &s);
     r->state.n_update++;
     return lr;

@@ -231,7 +231,7 @@ static struct schedule read_schedule(const json_t *o, const char *where)
     int64_t warmup, steps;
     struct schedule s = { .kind = SCHEDULE_CONSTANT };
     OK(tree_str(o, "kind", "", &kind, where, &err));
-    s.kind = !strcmp(kind, "cosine") ? SCHEDULE_COSINE : !strcmp(kind, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT;
+    s.kind = !strcmp(kind, "cosine") ? SCHEDULE_COSINE : !strcmp(kind, "linear") ? SCHEDULE_LINEAR : !strcmp(kind, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT;
     OK(tree_num(o, "max", NAN, &s.max, where, &err));
     OK(tree_num(o, "min", NAN, &s.min, where, &err));
     OK(tree_num(o, "decay_share", 0.2, &s.decay_share, where, &err));
@@ -311,6 +311,70 @@ static void adamw_with_clipping_as_torch_does_it(void **state)
     safetensors_free(st);
 }
 
+/* ---- Muon, SGD ---- */
+
+static const struct { const char *name; int n_matrix; int64_t rows[3], K; int E; } stacks[] = {
+    { "square", 1, { 16 }, 16, 1 }, { "tall", 1, { 40 }, 12, 1 }, { "wide", 1, { 9 }, 33, 1 }, { "qkv", 3, { 24, 8, 8 }, 20, 1 }, { "experts", 2, { 10, 10 }, 14, 3 },
+};
+enum { N_STACK = sizeof stacks / sizeof *stacks };
+
+/* A graph of nothing but weights with their gradients, and their update. */
+static struct graph *updates(enum optimizer optimizer, int w[N_STACK])
+{
+    struct graph *g = graph_new();
+    assert_non_null(g);
+    for (int i = 0; i < N_STACK; i++) {
+        int64_t rows = 0;
+        for (int j = 0; j < stacks[i].n_matrix; j++)
+            rows += stacks[i].rows[j];
+        const struct shape s = stacks[i].E > 1 ? CUBE(stacks[i].E, rows, stacks[i].K) : MAT(rows, stacks[i].K);
+        w[i] = graph_tensor(g, TENSOR_WEIGHT, DT_F32, s, &err, "%s", stacks[i].name);
+        const int grad = graph_tensor(g, TENSOR_GRAD, DT_F32, s, &err, "grad.%s", stacks[i].name);
+        assert_true(w[i] >= 0 && grad >= 0);
+        struct tensor *t = &g->tensor[w[i]];
+        t->grad = grad, t->decay = true, t->n_matrix = stacks[i].n_matrix;
+        memcpy(t->matrix_rows, stacks[i].rows, sizeof t->matrix_rows);
+    }
+    g->backward = true;
+    OK(graph_update(g, optimizer, &err));
+    OK(graph_plan(g, 1, 1, 2, NULL, &err));
+    return g;
+}
+
+static void muon_and_sgd_as_their_references_do_them(void **state)
+{
+    (void)state;
+    struct safetensors *st;
+    OK(safetensors_open(&st, "tests/golden/momentum/golden.safetensors", &err));
+    for (const struct cpu_kernels *const *l = cpu_levels(); *l; l++)
+        for (int muon = 0; muon < 2; muon++) {
+            int w[N_STACK];
+            struct graph *g = updates(muon ? OPTIMIZER_MUON : OPTIMIZER_SGD, w);
+            OK(graph_bind(g, *l, pool, NULL, &err));
+            char key[64];
+            for (int i = 0; i < N_STACK; i++) {
+                snprintf(key, sizeof key, "before.%s", stacks[i].name);
+                OK(st_read_f32(find(st, key), 0, find(st, key)->n, g->tensor[w[i]].data, &err));
+            }
+            for (int t = 0; t < 20; t++) {
+                for (int i = 0; i < N_STACK; i++) {
+                    snprintf(key, sizeof key, "grad.%d.%s", t, stacks[i].name);
+                    OK(st_read_f32(find(st, key), 0, find(st, key)->n, g->tensor[g->tensor[w[i]].grad].data, &err));
+                }
+                const struct step s = { .T = 1, .S = 1, .momentum = { .lr = 0.02f, .momentum = 0.95f, .wd = 0.1f, .grad_scale = 0.5f } };
+                graph_run(g, PASS_UPDATE, &s);
+            }
+            for (int i = 0; i < N_STACK; i++) {
+                snprintf(key, sizeof key, "%s.%s", muon ? "muon" : "sgd", stacks[i].name);
+                const double d = difference(g->tensor[w[i]].data, find(st, key)->data, find(st, key)->n);
+                if (!(d <= 1e-5))
+                    fail_msg("%s: %s differs by %.3g after 20 steps", (*l)->level, key, d);
+            }
+            graph_free(g);
+        }
+    safetensors_free(st);
+}
+
 int main(void)
 {
     if (pool_new(&pool, 2, &err) < 0)
@@ -322,6 +386,7 @@ int main(void)
         cmocka_unit_test(losses_and_all_gradients_in_bf16),
         cmocka_unit_test(logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch),
         cmocka_unit_test(adamw_with_clipping_as_torch_does_it),
+        cmocka_unit_test(muon_and_sgd_as_their_references_do_them),
         cmocka_unit_test(schedules_give_the_learning_rates_of_the_tables),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,6 +398,19 @@ static void arrays_equal_ref(void **state)
         CHECK(adamw, w2, w1, n);
         CHECK(adamw, m2, m1, n);
         CHECK(adamw, v2, v1, n);
+        const struct momentum p = { .lr = 0.01f, .momentum = 0.9f, .wd = 0.1f, .grad_scale = 0.5f };
+        memcpy(m2, m1, n * sizeof *m2), memcpy(w2, w1, n * sizeof *w2);
+        for (int t = 0; t < 4; t++)
+            ref->sgd(n, w1, a, m1, &p), now->sgd(n, w2, a, m2, &p);
+        CHECK(sgd, w2, w1, n);
+        CHECK(sgd, m2, m1, n);
+        memcpy(m2, m1, n * sizeof *m2), memcpy(w2, w1, n * sizeof *w2);
+        for (int t = 0; t < 4; t++)
+            ref->nesterov(n, a, m1, v1, &p), now->nesterov(n, a, m2, v2, &p);
+        CHECK(nesterov, m2, m1, n);
+        CHECK(nesterov, v2, v1, n);
+        ref->descend(n, w1, a, 0.9f, 0.3f), now->descend(n, w2, a, 0.9f, 0.3f);
+        CHECK(descend, w2, w1, n);
         mem_free(a), mem_free(b), mem_free(y1), mem_free(y2), mem_free(m1), mem_free(m2), mem_free(v1), mem_free(v2), mem_free(w1), mem_free(w2);
     }
 }

@@ -72,6 +72,8 @@ static int set_up(void **state)
     write_config("dense.yaml", DENSE, ", precision: fp32");
     write_config("moe.yaml", MOE, ", precision: fp32");
     write_config("moe16.yaml", MOE, ", precision: bf16, accumulate: 2");
+    write_config("muon.yaml", MOE, ", precision: bf16, optimizer: muon, schedule: linear");
+    write_config("sgd.yaml", DENSE, ", precision: fp32, optimizer: sgd, momentum: 0.8");
     return 0;
 }
 
@@ -80,8 +82,8 @@ static int set_up(void **state)
 static void final_weights_are_the_same_with_any_number_of_threads(void **state)
 {
     (void)state;
-    static const char *const configs[] = { "dense.yaml", "moe.yaml", "moe16.yaml" };
-    for (int c = 0; c < 3; c++) {
+    static const char *const configs[] = { "dense.yaml", "moe.yaml", "moe16.yaml", "muon.yaml", "sgd.yaml" };
+    for (int c = 0; c < 5; c++) {
         struct train_result r;
         char first[SHA256_HEX];
         for (int n = 1; n <= 3; n++) {
@@ -93,7 +95,7 @@ static void final_weights_are_the_same_with_any_number_of_threads(void **state)
             else if (strcmp(first, digest(out)))
                 fail_msg("%s: %d threads gave other weights than 1", configs[c], n);
         }
-        assert_true(isfinite(r.valid_loss) && r.loss < 5.5);
+        assert_true(isfinite(r.valid_loss) && r.loss < (c == 4 ? 5.7 : 5.5));      /* ln 300 is 5.704; plain SGD is slow */
     }
 }
 
@@ -113,15 +115,20 @@ static void recomputation_gives_the_same_weights(void **state)
 static void a_stopped_run_goes_on_to_the_same_weights(void **state)
 {
     (void)state;
-    struct train_result r;
-    OK(train("moe16.yaml", "whole", 2, NULL, &r));
-    volatile sig_atomic_t stop = 1;                /* after every single step */
-    int n = 0;
-    while (train("moe16.yaml", "stopped", 1 + n % 2, &stop, &r) == ERR_STOPPED)
-        assert_true(++n < 20);
-    assert_int_equal(n, 11);
-    assert_int_equal(r.steps, 12);
-    assert_string_equal(digest("whole"), digest("stopped"));
+    static const char *const configs[] = { "moe16.yaml", "muon.yaml" };
+    for (int c = 0; c < 2; c++) {
+        char whole[32], stopped[32];
+        snprintf(whole, sizeof whole, "whole-%d", c), snprintf(stopped, sizeof stopped, "stopped-%d", c);
+        struct train_result r;
+        OK(train(configs[c], whole, 2, NULL, &r));
+        volatile sig_atomic_t stop = 1;                /* after every single step */
+        int n = 0;
+        while (train(configs[c], stopped, 1 + n % 2, &stop, &r) == ERR_STOPPED)
+            assert_true(++n < 20);
+        assert_int_equal(n, 11);
+        assert_int_equal(r.steps, 12);
+        assert_string_equal(digest(whole), digest(stopped));
+    }
 }
 
 #define KILLS 20
@@ -412,7 +419,7 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt}\ntrain: {setps: 5}\n", ERR_USAGE, "did you mean 'steps'" },
         { DENSE "date: {train: @one.txt}\n", ERR_USAGE, "did you mean 'data'" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: many}\n", ERR_USAGE, "expected a whole number" },
-        { DENSE "data: {train: @one.txt}\ntrain: {schedule: linear}\n", ERR_USAGE, "expected one of constant|cosine|wsd" },
+        { DENSE "data: {train: @one.txt}\ntrain: {schedule: ramp}\n", ERR_USAGE, "expected one of constant|linear|cosine|wsd" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: 5, steps: 6}\n", ERR_FORMAT, "given twice" },
         { DENSE "data: {train: @missing.txt}\n", ERR_NOTFOUND, "missing.txt" },
         { DENSE "data: {train: @empty.txt}\n", ERR_FORMAT, "is empty" },

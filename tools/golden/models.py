@@ -19,7 +19,8 @@ A model case has
                                                           tokens, counted or not; f_i = count_i / (B*T*K) has no gradient
                        expert_count.<l>     I32 [E]       MoE: tokens that chose each expert
                        grad.<weight>        F64           of loss_total, for every weight of the model file
-adamw/ has 20 steps of torch.optim.AdamW with torch's gradient clipping, schedule/ tables of learning rates.
+adamw/ has 20 steps of torch.optim.AdamW with torch's gradient clipping, momentum/ 20 steps of Muon and of torch.optim.SGD, schedule/
+tables of learning rates.
 
 Checked by the scripts next to this one, in float64:
   check_transformers.py   gpt2, llama, mixtral, olmoe: logits, losses, router losses and counts, all gradients equal those
@@ -414,12 +415,20 @@ def lr_wsd(s, c):
     return c["max"] if r < 0 else c["min"] + (1 - math.sqrt(r)) * (c["max"] - c["min"])
 
 
+def lr_linear(s, c):
+    if s < c["warmup"]:
+        return c["max"] * (s + 1) / c["warmup"]
+    return c["max"] + min(1, (s - c["warmup"]) / (c["steps"] - c["warmup"])) * (c["min"] - c["max"])
+
+
 SCHEDULES = [
     {"kind": "cosine", "max": 1e-3, "min": 1e-4, "warmup": 10, "steps": 100},
     {"kind": "cosine", "max": 6e-4, "min": 0.0, "warmup": 0, "steps": 50},
     {"kind": "cosine", "max": 3e-3, "min": 3e-4, "warmup": 1, "steps": 7},
     {"kind": "wsd", "max": 1e-3, "min": 0.0, "warmup": 10, "steps": 100, "decay_share": 0.2},
     {"kind": "wsd", "max": 2e-3, "min": 2e-4, "warmup": 0, "steps": 25, "decay_share": 0.2},
+    {"kind": "linear", "max": 1e-3, "min": 1e-5, "warmup": 5, "steps": 30},
+    {"kind": "linear", "max": 2e-3, "min": 0.0, "warmup": 0, "steps": 11},
     {"kind": "wsd", "max": 5e-4, "min": 5e-5, "warmup": 7, "steps": 40, "decay_share": 0.2},
 ]
 
@@ -427,7 +436,7 @@ SCHEDULES = [
 def write_schedules(folder):
     """lr[s] for s = 0 .. steps: the last step of a run is steps - 1, the value at steps is min."""
     os.makedirs(folder, exist_ok=True)
-    rule = {"cosine": lr_cosine, "wsd": lr_wsd}
+    rule = {"cosine": lr_cosine, "linear": lr_linear, "wsd": lr_wsd}
     save_json(f"{folder}/schedule.json", [dict(c, lr=[rule[c["kind"]](s, c) for s in range(c["steps"] + 1)]) for c in SCHEDULES])
     print(f"schedule: {len(SCHEDULES)} tables")
 
@@ -474,6 +483,57 @@ def write_adamw(folder):
     print(f"adamw: gradient norms {min(norms):.3f} to {max(norms):.3f}")
 
 
+# ---- Muon, SGD ----
+
+MOMENTUM = {"steps": 20, "lr": 0.02, "momentum": 0.95, "weight_decay": 0.1, "grad_scale": 0.5}
+# rows of the matrices that lie one above the other, columns, experts
+MUON_SHAPES = {"square": ([16], 16, 1), "tall": ([40], 12, 1), "wide": ([9], 33, 1), "qkv": ([24, 8, 8], 20, 1), "experts": ([10, 10], 14, 3)}
+POLAR = [(8.156554524902461, -22.48329292557795, 15.878769915207462), (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+         (3.8916678022926607, -2.772484153217685, 0.5060648178503393), (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+         (2.3465413258596377, -1.7097828382687081, 0.42323551169305323)]      # arXiv:2505.16932, five steps, as modded-nanogpt has them
+
+
+def orthogonal(u):
+    """On singular values: the polynomials applied to each of them, which needs no product of the kind that is tested."""
+    left, s, right = torch.linalg.svd(u / (1.02 * u.norm() + 1e-6), full_matrices=False)
+    for a, b, c in POLAR:
+        s = s * (a + b * s ** 2 + c * s ** 4)
+    return left @ torch.diag(s) @ right
+
+
+def write_momentum(folder):
+    """golden.safetensors, all F64: before.<w>, grad.<step>.<w>, muon.<w> and sgd.<w> after 20 steps.  Of a weight the experts lie
+    one after the other, and in an expert its matrices."""
+    rng, golden, c = np.random.RandomState(11), {}, MOMENTUM
+    for name, (rows, cols, experts) in MUON_SHAPES.items():
+        shape = (experts * sum(rows), cols)
+        before = (0.3 * rng.standard_normal(shape)).astype(np.float32).astype(np.float64)
+        grads = [(rng.standard_normal(shape)).astype(np.float32).astype(np.float64) for _ in range(c["steps"])]
+        golden["before." + name] = before
+        golden.update({f"grad.{i}.{name}": g for i, g in enumerate(grads)})
+        w = torch.tensor(before)
+        at = 0
+        for n in rows * experts:
+            x, m = w[at:at + n].clone(), torch.zeros(n, cols, dtype=torch.float64)
+            for g in grads:
+                d = c["grad_scale"] * torch.tensor(g)[at:at + n]
+                m.lerp_(d, 1 - c["momentum"])
+                x *= 1 - c["lr"] * c["weight_decay"]
+                x -= c["lr"] * max(1, n / cols) ** 0.5 * orthogonal(d.lerp(m, c["momentum"]))
+            w[at:at + n] = x
+            at += n
+        golden["muon." + name] = w.numpy()
+        p = torch.tensor(before, requires_grad=True)
+        optim = torch.optim.SGD([p], lr=c["lr"], momentum=c["momentum"], weight_decay=c["weight_decay"])
+        for g in grads:
+            p.grad = c["grad_scale"] * torch.tensor(g)
+            optim.step()
+        golden["sgd." + name] = p.detach().numpy()
+    os.makedirs(folder, exist_ok=True)
+    save_safetensors(f"{folder}/golden.safetensors", golden)
+    print(f"momentum: {len(MUON_SHAPES)} weights")
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     arg = argparse.ArgumentParser(description="Writes the golden cases of tests/golden.")
@@ -482,7 +542,7 @@ def main():
     args = arg.parse_args()
     torch.set_num_threads(1)
     writers = {name: lambda folder, name=name: write_case(folder, name) for name in CASES}
-    writers.update(adamw=write_adamw, schedule=write_schedules)
+    writers.update(adamw=write_adamw, momentum=write_momentum, schedule=write_schedules)
     for name in args.case or writers:
         if name not in writers:
             arg.error(f"no case '{name}', expected one of: {', '.join(writers)}")

@@ -394,6 +394,29 @@ static void adamw(size_t n, real *w, const real *g, real *m, real *v, const stru
     }
 }
 
+static void sgd(size_t n, real *w, const real *g, real *m, const struct momentum *p)
+{
+    for (size_t i = 0; i < n; i++) {
+        m[i] = (real)((double)p->momentum * (double)m[i] + ((double)p->grad_scale * (double)g[i] + (double)p->wd * (double)w[i]));
+        w[i] = (real)((double)w[i] - (double)p->lr * (double)m[i]);
+    }
+}
+
+static void nesterov(size_t n, const real *g, real *m, real *u, const struct momentum *p)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double d = (double)p->grad_scale * (double)g[i], b = (double)p->momentum, mi = (double)m[i] + (1 - b) * (d - (double)m[i]);
+        m[i] = (real)mi;
+        u[i] = (real)(d + b * (mi - d));
+    }
+}
+
+static void descend(size_t n, real *w, const real *u, real keep, real rate)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] = (real)((double)keep * (double)w[i] - (double)rate * (double)u[i]);
+}
+
 static void to_bf16(size_t n, const real *x, bf16 *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -437,6 +460,9 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->dropout = dropout;
     k->sum_squares = sum_squares;
     k->adamw = adamw;
+    k->sgd = sgd;
+    k->nesterov = nesterov;
+    k->descend = descend;
     k->to_bf16 = to_bf16;
     k->from_bf16 = from_bf16;
 }
