@@ -99,7 +99,7 @@ struct panels_job {
     const struct panels_piece *piece;
     const void *x[3];            /* by form */
     int n_panel[SEGMENT_MAX];    /* of a piece */
-    int rows;                    /* of a piece at most */
+    int rows, columns;           /* of a piece at most; columns: of product_act */
     int64_t N, K;
 };
 
@@ -251,7 +251,8 @@ void product_panels(struct run *r, const struct panels_product *p, char *work)
 
 /* ---- with an activation ---- */
 
-#define ACT_COLUMNS 64         /* of a piece: A8 is written in multiples of so many */
+#define ACT_COLUMNS 64         /* of a piece: A8 is written in multiples of so many; */
+#define ACT_COLUMNS_FEW 256    /* ... beside few rows, where each turn from gate to up interrupts the stream of weights */
 #define ACT_GROUP 16           /* rows that pass from the activation to A8 by way of the first-level cache */
 
 /* The segment that holds row n of the weight; *p0: the panel that begins there, -1 if none does. */
@@ -277,7 +278,7 @@ bool product_act_fits(const struct tensor *w, enum op act)
     return fits;
 }
 
-size_t product_act_scratch(enum op act) { return (size_t)(ACT_ROWS * op_act_parts(act) + ACT_GROUP) * ACT_COLUMNS * sizeof(real); }
+size_t product_act_scratch(enum op act) { return ((size_t)(ACT_ROWS * op_act_parts(act)) * ACT_COLUMNS + ACT_GROUP * ACT_COLUMNS_FEW) * sizeof(real); }
 
 /* n columns from f0 on of M rows of the result, from h [M][parts][n]. */
 static void put_act(const struct panels_job *j, int64_t first, int M, int64_t f0, int n, real *h, real *group)
@@ -308,10 +309,10 @@ static void act_piece_run(void *ctx, int i, int i_thread)
     const struct panels_piece q = j->piece[i];
     const int parts = op_act_parts(p->act);
     const int64_t F = j->N / parts, f0 = (int64_t)q.p0 * PANEL, from = p->start[q.group] + q.m0, to = min_i64(p->start[q.group + 1], from + j->rows);
-    const int n = (int)min_i64(ACT_COLUMNS, F - f0);
+    const int n = (int)min_i64(j->columns, F - f0), rows = ACT_ROWS * ACT_COLUMNS / j->columns;
     real *h = (real *)(void *)op_scratch(j->r, i_thread), *group = h + ACT_ROWS * ACT_COLUMNS * parts;
-    for (int64_t first = from; first < to; first += ACT_ROWS) {
-        struct block t = { .group = q.group, .first = first, .M = (int)min_i64(ACT_ROWS, to - first), .N = n };
+    for (int64_t first = from; first < to; first += rows) {
+        struct block t = { .group = q.group, .first = first, .M = (int)min_i64(rows, to - first), .N = n };
         for (int part = 0; part < parts; part++) {
             t.segment = segment_at(p->w, part * F + f0, &t.p0);
             multiply(j, t, NULL, h + part * n, parts * n);
@@ -327,10 +328,11 @@ void product_act(struct run *r, const struct panels_product *p, char *work)
         return;
     const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->fine, work);
     struct panels_job j = panels_job(r, p, &l);
-    j.rows = piece_rows(p, div_up(F, ACT_COLUMNS), r->n_thread);
+    j.columns = rows > 16 * row_blocks(p, PIECE_ROWS) ? ACT_COLUMNS : ACT_COLUMNS_FEW;
+    j.rows = piece_rows(p, div_up(F, j.columns), r->n_thread);
     int n = 0;
     for (int e = 0; e < p->n_group; e++)
-        for (int f0 = 0; f0 < F; f0 += ACT_COLUMNS)
+        for (int f0 = 0; f0 < F; f0 += j.columns)
             for (int m = 0; m < p->start[e + 1] - p->start[e]; m += j.rows)
                 l.piece[n++] = (struct panels_piece){ .group = e, .m0 = m, .p0 = f0 / PANEL };
     pool_for(r->pool, n, act_piece_run, &j);

@@ -25,7 +25,7 @@ static const struct { const char *name; int n; enum cpu_type type[2]; int K; } w
     { "f16 and q4_0", 2, { TYPE_F16, TYPE_Q4_0 }, 64 },
 };
 static const struct { enum op op; int parts; } acts[] = { { OP_swiglu, 2 }, { OP_gelu, 1 }, { OP_swiglu_clamped, 2 } };
-static const int columns[] = { 16, 64, 96, 208 };
+static const int columns[] = { 16, 96, 208, 320 };
 
 struct built { struct graph *g; struct routed route; int x, w, bias, scale, alone[3], fused[3]; };      /* outputs by dtype: F32, BF16; fused[2]: A8 */
 
