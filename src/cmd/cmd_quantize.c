@@ -237,7 +237,7 @@ static int to_folder(const char *path, const struct mix *mix, struct err *err)
         rc = folder_put_chat(&m, path, out, err);
     model_release(&m);
     if (!rc && !cmd_json)
-        printf("%s: config.json and model.safetensors\n", out);
+        printf("%s: a folder of config.json, model.safetensors and what else the model has\n", out);
     return rc || !cmd_json ? rc : cmd_print_json(json_pack("{s:s, s:s}", "out", out, "type", to), err);
 }
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 #include "model/tok_files.h"
 #include "model/tok_impl.h"
 #include "model/unicode.h"
@@ -720,6 +721,9 @@ static int add_mapped(const struct byte_map *m, const struct tok *t, int id, str
 /* A special token's text as a JSON string. */
 static int add_quoted(const char *s, size_t n, struct buf *out, struct err *err)
 {
+    for (size_t i = 0, len; i < n; i += len)
+        if (!(len = (size_t)utf8_length(s + i, s + n)))
+            return ERR(err, UNSUPPORTED, "a token's text is not UTF-8, which tokenizer.json cannot hold");
     json_t *v = json_stringn(s, n);
     char *text = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
     const int rc = text ? buf_add_str(out, text, err) : ERR(err, NOMEM, "no memory to write the tokenizer");
