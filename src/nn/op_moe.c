@@ -14,28 +14,24 @@ struct route_job { struct run *r; const struct node *n; double *partial; };
 
 static int stat_width(int E) { return E + 2; }      /* partial sums of a chunk: prob[E], lse^2, entropy */
 
+#define EXPERTS_MAX 4096       /* config.c's bound */
+
 /* The k largest of p[E], lowest index first among equals, as expert numbers in ascending order. */
 static void top_k(const real *p, int E, int k, int32_t *out)
 {
+    bool taken[EXPERTS_MAX];
+    memset(taken, 0, (size_t)E * sizeof *taken);
     for (int j = 0; j < k; j++) {
         int best = -1;
-        for (int e = 0; e < E; e++) {
-            bool taken = false;
-            for (int i = 0; i < j; i++)
-                taken = taken || out[i] == e;
-            if (!taken && (best < 0 || p[e] > p[best]))
+        for (int e = 0; e < E; e++)
+            if (!taken[e] && (best < 0 || p[e] > p[best]))
                 best = e;
-        }
-        out[j] = best;
+        taken[best] = true;
     }
-    for (int i = 1; i < k; i++)
-        for (int j = i; j > 0 && out[j - 1] > out[j]; j--) {
-            const int32_t swap = out[j];
-            out[j] = out[j - 1], out[j - 1] = swap;
-        }
+    for (int e = 0, n = 0; n < k; e++)
+        if (taken[e])
+            out[n++] = e;
 }
-
-#define EXPERTS_MAX 4096       /* config.c's bound */
 
 static void set_scores(struct run *r, const struct attr *a, int n_row, const real *x, real *y, real *lse)
 {
