@@ -79,7 +79,7 @@ for n in 50000 136992 200000; do
 done
 echo '--- listed and removed'
 models() { lathe models "$@" 2>&1 | tidy; echo "exit ${PIPESTATUS[0]}"; }
-pull later/model --tries 1 --quiet
+pull later/model --tries 1 --jobs 1 --quiet
 models | grep '^good\|^slow\|^exit'; models later/model | grep -c 'not whole yet'; models good/model; models good/model --json --quiet | grep -c '"complete": true'
 models nobody/model; models --remove; models good/ggufs:q8 --remove; models good
 models good/model@v1 --remove; lathe info good/model@v1 2>&1; lathe info good/model --json --quiet | grep -c family
