@@ -52,7 +52,7 @@ struct panels { int n_segment; struct segment segment[SEGMENT_MAX]; size_t exper
 /* ---- tensors ---- */
 enum tensor_kind {
     TENSOR_WEIGHT,     /* learned; filled by the caller after bind */
-    TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE, or of a file's types (panels.n_segment) filled by the caller */
+    TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE and kept up to date by PASS_UPDATE, or of a file's types (panels.n_segment) filled by the caller */
     TENSOR_MAPPED,     /* a table of rows of mapped_type that lies elsewhere (a mapped file): the caller sets data after bind */
     TENSOR_CONST,      /* filled by the caller after bind, never changed (tables) */
     TENSOR_CACHE,      /* lives from step to step (keys and values) */

@@ -84,6 +84,8 @@ void product_act(struct run *r, const struct panels_product *p, char *work);
 /* Packs on all threads, in pieces of panels. */
 void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
+/* The panels of a weight, anew (op_optim.c). */
+void op_repack(struct run *r, const struct tensor *w);
 /* What the backward pass makes of a gradient dy[M,N] that bf16 products read: its rows (for dx) and its pairs (for dw), in one
  * pass; NULL: not wanted. */
 void product_dy_bf16(struct run *r, int64_t M, int64_t N, const real *dy, bf16 *rows, bf16 *pairs);

@@ -170,6 +170,7 @@ static void forward(struct run *r, const struct node *n)
     for (int64_t e = 0; e < n_expert; e++)
         for (int i = 0; i < w->n_matrix; at += (size_t)(w->matrix_rows[i] * K), i++)
             matrix(r, w, w->matrix_rows[i], K, (const real *)op_data(r, n->in[0]) + at, (real *)op_data(r, n->in[2]) + at, (real *)w->data + at);
+    op_repack(r, w);
 }
 
 const struct op_code op_code_muon = { forward, NULL, muon_size };

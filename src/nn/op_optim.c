@@ -2,22 +2,65 @@
 #include <string.h>
 #include "nn/op.h"
 
-/* ---- pack: in[1]: w [N,K] or [E,N,K] ---- */
+/* ---- a weight [N,K] or [E,N,K] by bands: PANEL rows of a matrix, whose panels are made while the band is in the cache ---- */
 
-static void pack_forward(struct run *r, const struct node *n)
+struct bands { int64_t N, K, per_matrix, n; };
+struct band { int64_t matrix, row; int rows; size_t at; };
+
+static struct bands bands_of(const struct tensor *w)
 {
-    const struct tensor *w = op_tensor(r->g, n->in[1]), *out = op_tensor(r->g, n->out[0]);
-    const bool cube = w->rank == 3, cols = n->attr.by_cols;
-    const int64_t E = cube ? w->shape[0].n : 1, N = w->shape[cube].n, K = w->shape[cube + 1].n;
-    const size_t each = cols ? cpu_panel_size((size_t)N, (size_t)K) : cpu_panel_size((size_t)K, (size_t)N);
-    for (int64_t e = 0; e < E; e++) {
-        /* rows: b[K,N] = w^T for x * w^T; columns: b[N,K] = w for dy * w */
-        const struct pack p = { .K = (int)(cols ? N : K), .N = (int)(cols ? K : N), .src = (const real *)w->data + e * N * K, .ld = K,
-                                .out = (char *)out->data + (size_t)e * each * dtype_size(out->dtype),
-                                .panel = (ptrdiff_t)cpu_panel_size((size_t)(cols ? N : K), PANEL) };
-        (cols ? product_pack_cols : product_pack_rows)(r, &p, n->attr.compute);
-    }
+    const bool cube = w->rank == 3;
+    struct bands b = { .N = w->rank > 1 ? w->shape[cube].n : 1, .K = w->shape[w->rank - 1].n };
+    b.per_matrix = div_up(b.N, PANEL);
+    b.n = b.per_matrix * (cube ? w->shape[0].n : 1);
+    return b;
 }
+
+static struct band band_at(const struct bands *b, int i)
+{
+    struct band d = { .matrix = i / b->per_matrix, .row = i % b->per_matrix * PANEL };
+    d.rows = (int)min_i64(PANEL, b->N - d.row);
+    d.at = (size_t)((d.matrix * b->N + d.row) * b->K);
+    return d;
+}
+
+/* Into panels over rows, b[K,N] = w^T for x * w^T, or over columns, b[N,K] = w for dy * w. */
+static void pack_band(const struct cpu_kernels *k, const struct bands *b, const struct band *d, const real *w, const struct tensor *out, bool cols)
+{
+    const size_t each = cols ? cpu_panel_size((size_t)b->N, (size_t)b->K) : cpu_panel_size((size_t)b->K, (size_t)b->N);
+    const size_t panel = cpu_panel_size((size_t)(cols ? b->N : b->K), PANEL), at = (size_t)d->matrix * each + (cols ? (size_t)d->row * PANEL : (size_t)d->row / PANEL * panel);
+    const struct pack p = { .K = cols ? d->rows : (int)b->K, .N = cols ? (int)b->K : d->rows, .src = w + d->at, .ld = b->K,
+                            .out = (char *)out->data + at * dtype_size(out->dtype), .panel = (ptrdiff_t)panel };
+    const bool b16 = out->dtype == DT_BF16;
+    (cols ? b16 ? k->pack_cols_bf16 : k->pack_cols : b16 ? k->pack_rows_bf16 : k->pack_rows)(&p);
+}
+
+struct pack_job { struct bands b; const struct graph *g; const struct tensor *w; int only; const struct cpu_kernels *k; };      /* only: one of the two forms, or -1 */
+
+static void pack_item(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct pack_job *j = ctx;
+    const struct band d = band_at(&j->b, i);
+    for (int cols = 0; cols < 2; cols++)
+        if (j->w->packed[cols] >= 0 && (j->only < 0 || j->only == cols))
+            pack_band(j->k, &j->b, &d, j->w->data, op_tensor(j->g, j->w->packed[cols]), cols);
+}
+
+static void pack_weight(struct run *r, const struct tensor *w, int only)
+{
+    struct pack_job j = { bands_of(w), r->g, w, only, r->k };
+    pool_for(r->pool, (int)j.b.n, pack_item, &j);
+}
+
+void op_repack(struct run *r, const struct tensor *w)
+{
+    if (w->packed[0] >= 0 || w->packed[1] >= 0)
+        pack_weight(r, w, -1);
+}
+
+/* in[1]: w */
+static void pack_forward(struct run *r, const struct node *n) { pack_weight(r, op_tensor(r->g, n->in[1]), n->attr.by_cols); }
 
 const struct op_code op_code_pack = { pack_forward, NULL, NULL };
 
@@ -42,26 +85,26 @@ static void square_forward(struct run *r, const struct node *n)
 
 const struct op_code op_code_sum_squares = { square_forward, NULL, NULL };
 
-/* ---- adamw: in: gradient, w, m, v ---- */
+/* ---- adamw: in: gradient, w, m, v.  Updates the panels of w too ---- */
 
-struct adamw_job { real *w, *m, *v; const real *g; size_t n; struct adamw p; const struct cpu_kernels *k; };
+struct adamw_job { struct pack_job pack; real *w, *m, *v; const real *g; struct adamw p; };
 
-static void adamw_block(void *ctx, int i, int i_thread)
+static void adamw_band(void *ctx, int i, int i_thread)
 {
-    (void)i_thread;
-    const struct adamw_job *j = ctx;
-    const size_t at = (size_t)i * SQUARE_BLOCK;
-    j->k->adamw(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, j->v + at, &j->p);
+    struct adamw_job *j = ctx;
+    const struct bands *b = &j->pack.b;
+    const struct band d = band_at(b, i);
+    j->pack.k->adamw((size_t)(d.rows * b->K), j->w + d.at, j->g + d.at, j->m + d.at, j->v + d.at, &j->p);
+    pack_item(&j->pack, i, i_thread);
 }
 
 static void adamw_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
-    struct adamw_job j = { w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), (size_t)tensor_count(w, 1, 1),
-                           r->step->adamw, r->k };
+    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), r->step->adamw };
     if (!w->decay)
         j.p.wd = 0;
-    pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), adamw_block, &j);
+    pool_for(r->pool, (int)j.pack.b.n, adamw_band, &j);
 }
 
 const struct op_code op_code_adamw = { adamw_forward, NULL, NULL };
@@ -85,6 +128,7 @@ static void sgd_forward(struct run *r, const struct node *n)
     if (!w->decay)
         j.p.wd = 0;
     pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), sgd_block, &j);
+    op_repack(r, w);
 }
 
 const struct op_code op_code_sgd = { sgd_forward, NULL, NULL };

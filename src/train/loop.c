@@ -40,7 +40,7 @@ struct run {
     int lock;                                /* the folder OUT is held by this run */
 };
 
-static unsigned all_passes(void) { return 1u << PASS_PREPARE | 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
+static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
 
 static char *out_path(const struct run *r, const char *name) { return file_join(r->o->out, name); }
 
@@ -270,8 +270,6 @@ static void gradients(struct run *r)
         s.loss_scale = counted ? 1.0 / (double)counted : 0;
         s.aux_scale = 1.0 / (double)n;
         s.accumulate = a > 0;
-        if (a == 0)
-            graph_run(r->model.g, PASS_PREPARE, &s);
         graph_run(r->model.g, PASS_FORWARD, &s);
         graph_run(r->model.g, PASS_BACKWARD, &s);
         r->loss += sum_nll(r, &r->model) * s.loss_scale;
@@ -370,13 +368,11 @@ static int evaluate(struct run *r, bool whole, double *loss, double *bits_per_by
     const int64_t n = limit < r->data.valid.n - 1 ? limit : r->data.valid.n - 1;
     double sum = 0;
     int64_t counted = 0;
-    struct step s = step_of(r, 0);
-    graph_run(r->model.g, PASS_PREPARE, &s);
     for (int64_t at = 0; at < n;) {
         for (int row = 0; row < r->c.batch; row++, at += r->c.ctx)
             loader_row(&r->data.valid, at < n ? at : 0, (int)(n - at < r->c.ctx ? (n - at > 0 ? n - at : 0) : r->c.ctx), (int)r->c.ctx, row, &r->batch);
         load_inputs(r, &r->scorer);
-        s = step_of(r, 0);
+        const struct step s = step_of(r, 0);
         graph_run(r->scorer.g, PASS_FORWARD, &s);
         sum += sum_nll(r, &r->scorer);
         counted += count_targets(r);
@@ -504,6 +500,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
         return ERR(err, NOMEM, "no memory for a path");
     TRY(take_memory(r, err));
     TRY(resume_or_begin(r, err));
+    const struct step first = step_of(r, 0);
+    graph_run(r->model.g, PASS_PREPARE, &first);      /* from then on updates keep the panels */
     TRY(open_metrics(r, err));
     result->expected_seconds = step_seconds(r) * (double)(r->c.steps - r->state.step);
     const int rc = steps(r, result, err);
