@@ -10,7 +10,8 @@ void train_config_defaults(struct train_config *c)
     *c = (struct train_config){
         .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
-        .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none",
+        .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
+        .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none",
     };
 }
 
