@@ -1,0 +1,128 @@
+/* plan.c - what a run will take and need, before it begins: its graphs, memory, time, and the digest of what decides its numbers. */
+#include "train/run.h"
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+
+static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
+
+int run_record_model(struct run *r, struct err *err)
+{
+    const struct train_config *c = &r->c;
+    r->T = (int)(c->batch * c->ctx);
+    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c) };
+    const struct decoder_opts score = { .use = DECODER_SCORE, .compute = train_compute(c) };
+    TRY(weights_list_new(&r->weights, &c->model, err));
+    TRY(decoder_record(&r->model, &c->model, &train, err));
+    TRY(decoder_record(&r->scorer, &c->model, &score, err));
+    TRY(decoder_plan(&r->model, r->T, r->T, r->o->n_thread, NULL, err));
+    return decoder_plan(&r->scorer, r->T, r->T, r->o->n_thread, &r->model, err);
+}
+
+size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * 4 + 1) * sizeof(int32_t); }
+
+/* What the run will take; the same numbers are taken. */
+static size_t planned_bytes(const struct run *r)
+{
+    return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r));
+}
+
+/* Keys a query sees on average: windows of ctx tokens from position 0. */
+static double mean_keys(const struct run *r) { return ((double)r->c.ctx + 1) / 2; }
+
+double run_step_seconds(const struct run *r)
+{
+    const double n = (double)r->c.accumulate, T = r->T, S = (double)r->c.batch;
+    return n * limits_seconds(&r->limits, r->model.g, all_passes(), T, S, mean_keys(r), NULL) +
+           limits_seconds(&r->limits, r->model.g, 1u << PASS_UPDATE, T, S, mean_keys(r), NULL);
+}
+
+double run_step_flops(const struct run *r)
+{
+    const double n = (double)r->c.accumulate, T = r->T, S = (double)r->c.batch;
+    return n * limits_flops(r->model.g, all_passes(), T, S, mean_keys(r), NULL) +
+           limits_flops(r->model.g, 1u << PASS_UPDATE, T, S, mean_keys(r), NULL);
+}
+
+static size_t planned_for(struct run *r, int64_t batch, struct err *err)
+{
+    const int T = r->T, want = (int)(batch * r->c.ctx);
+    r->T = want;
+    const bool ok = decoder_plan(&r->model, want, want, r->o->n_thread, NULL, err) >= 0 && decoder_plan(&r->scorer, want, want, r->o->n_thread, &r->model, err) >= 0;
+    const size_t bytes = ok ? planned_bytes(r) : SIZE_MAX;
+    r->T = T;
+    return bytes;
+}
+
+/* The largest batch whose plan fits, by planning; 0: none does. */
+static int64_t batch_that_fits(struct run *r, size_t free_bytes, struct err *err)
+{
+    int64_t fits = 0, too_many = r->c.batch;
+    if (free_bytes <= PROCESS_BYTES)
+        return 0;
+    while (too_many - fits > 1) {
+        const int64_t mid = fits + (too_many - fits) / 2;
+        if (planned_for(r, mid, err) <= free_bytes - PROCESS_BYTES)
+            fits = mid;
+        else
+            too_many = mid;
+    }
+    return fits;
+}
+
+int run_print_plan(struct run *r, struct train_result *result, struct err *err)
+{
+    char a[32], b[32], d[32], e[32];
+    config_params(&r->c.model, &result->n_param, &result->n_active);
+    result->planned_bytes = planned_bytes(r);
+    result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
+    log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
+             fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");
+    const struct graph_plan *p = &r->model.g->plan;
+    size_t shown = 0;
+    struct buf line;
+    buf_init(&line);
+    for (int k = 0; k < N_TENSOR_KIND; k++)
+        if (p->bytes[k] > p->total / 200 && buf_printf(&line, err, "%s%s %s", line.len ? ", " : "", tensor_kind_name(k), fmt_bytes(a, (double)p->bytes[k])) >= 0)
+            shown += p->bytes[k];
+    log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
+             fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
+    buf_release(&line);
+    log_info("work: %s operations a step of %lld tokens; %lld steps should take %s at this machine's measured limits (%s/s in %s, %d threads)",
+             fmt_count(a, run_step_flops(r)), (long long)(r->T * r->c.accumulate), (long long)(r->c.steps - r->state.step), fmt_seconds(b, result->expected_seconds),
+             fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
+    const size_t free_bytes = mem_available();
+    if (result->planned_bytes + PROCESS_BYTES > free_bytes) {
+        const size_t act = p->bytes[TENSOR_ACT], fixed = result->planned_bytes - act;
+        const int64_t fits = batch_that_fits(r, free_bytes, err);
+        char advice[120] = "no batch would fit: the model is too large for this machine";
+        if (fits >= 1)
+            snprintf(advice, sizeof advice, "train.batch: %lld would fit, with train.accumulate for the rest", (long long)fits);
+        return ERR(err, NOMEM, "the plan needs %s and %s is free: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
+                   fmt_bytes(b, (double)free_bytes), fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
+    }
+    return 0;
+}
+
+/* ---- settings that decide the numbers ---- */
+
+int run_digest_settings(struct run *r, struct err *err)
+{
+    struct buf b;
+    buf_init(&b);
+    const struct train_config *c = &r->c;
+    char data[SHA256_HEX];
+    int rc = config_write(&c->model, &b, err);
+    if (!rc)
+        rc = sha256_of(r->data.train.map.data, r->data.train.map.size, data, err);
+    if (!rc)
+        rc = buf_printf(&b, err, "%s %lld %lld %lld %lld %lld %.17g %s %lld %.17g %.17g %.17g %.17g %.17g %.17g %.17g %s %s", c->from ? c->from : "", (long long)c->steps,
+                        (long long)c->batch, (long long)c->ctx, (long long)c->accumulate, (long long)c->seed, c->lr, c->schedule, (long long)c->warmup, c->min_lr_share,
+                        c->decay_share, c->beta1, c->beta2, c->eps, c->weight_decay, c->clip, c->precision, data);
+    if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
+        rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
+    if (!rc)
+        rc = sha256_of(b.data, b.len, r->state.settings, err);
+    buf_release(&b);
+    return rc;
+}

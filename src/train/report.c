@@ -1,0 +1,102 @@
+/* report.c - metrics.jsonl and the line on the terminal. */
+#include "train/run.h"
+#include <math.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+/* ---- metrics ---- */
+
+/* JSON has no number for NaN and infinity: null. */
+json_t *run_metric_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+int run_write_metric(struct run *r, json_t *o, struct err *err)
+{
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    const int rc = text ? file_log_line(&r->metrics, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write metrics");
+    mem_free(text);
+    json_decref(o);
+    return rc;
+}
+
+/* Lines of steps that will be done again are taken out. */
+static int cut_metrics(struct run *r, const char *path, struct err *err)
+{
+    struct buf old, kept;
+    buf_init(&old);
+    buf_init(&kept);
+    int rc = file_read(path, (size_t)4 << 30, &old, err);
+    for (char *at = old.data; !rc && at < old.data + old.len;) {
+        char *end = memchr(at, '\n', (size_t)(old.data + old.len - at));
+        if (!end)
+            break;
+        json_t *o;
+        if (tree_parse_json(&o, at, (size_t)(end - at), path, NULL) == ERR_NOMEM)      /* else a line that is no JSON is not kept */
+            rc = ERR(err, NOMEM, "no memory to read %s", path);
+        const json_t *step = json_object_get(o, "step");
+        if (json_is_integer(step) && json_integer_value(step) <= r->state.step)
+            rc = buf_add(&kept, at, (size_t)(end + 1 - at), err);
+        json_decref(o);
+        at = end + 1;
+    }
+    if (!rc)
+        rc = file_write_all(path, kept.data, kept.len, err);
+    buf_release(&old);
+    buf_release(&kept);
+    return rc == ERR_NOTFOUND ? 0 : rc;
+}
+
+int run_open_metrics(struct run *r, struct err *err)
+{
+    char *path = run_out_path(r, "metrics.jsonl");
+    int rc = path ? cut_metrics(r, path, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_log_open(&r->metrics, path, err);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- of a step ---- */
+
+/* Largest and smallest share of tokens that an expert of this layer got, as multiples of an equal share. */
+static void expert_load(const struct run *r, int i, double *low, double *high)
+{
+    const double *stats = r->model.g->tensor[r->model.stats[i]].data;
+    const int E = r->model.route.n_expert;
+    *low = INFINITY, *high = 0;
+    for (int e = 0; e < E; e++) {
+        const double share = stats[e] / (stats[2 * E + 2] * r->model.route.top_k / E);
+        *low = fmin(*low, share), *high = fmax(*high, share);
+    }
+}
+
+int run_log_step(struct run *r, double lr, double seconds, struct err *err)
+{
+    const double tokens = (double)(r->T * r->c.accumulate), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
+    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
+                          run_metric_number(tokens / seconds), "share_of_peak", run_metric_number(share));
+    double low = INFINITY, high = 0;
+    if (r->model.n_stats) {
+        json_t *layers = json_array();
+        for (int i = 0; i < r->model.n_stats; i++) {
+            double a, b;
+            expert_load(r, i, &a, &b);
+            const struct aux_losses l = graph_aux_losses(r->model.g->tensor[r->model.stats[i]].data, &r->model.route);
+            json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
+                                                    "entropy", run_metric_number(l.entropy)));
+            low = fmin(low, a), high = fmax(high, b);
+        }
+        json_object_set_new(o, "aux_loss", run_metric_number(r->aux));
+        json_object_set_new(o, "experts", layers);
+    }
+    TRY(run_write_metric(r, o, err));
+    char left[32], load[64] = "";
+    if (r->model.n_stats)
+        snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
+    /* a narrow terminal cuts the end */
+    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f tokens/s, %.0f %% of peak%s", (long long)r->state.step, (long long)r->c.steps,
+                 fmt_seconds(left, seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / seconds, 100 * share, load);
+    return 0;
+}

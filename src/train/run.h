@@ -1,0 +1,59 @@
+/* run.h - one training run while it lasts: what plan.c, step.c, report.c and loop.c share.  Internal to train/. */
+#ifndef TRAIN_RUN_H
+#define TRAIN_RUN_H
+#include "base/file.h"
+#include "data/loader.h"
+#include "nn/limits.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/loop.h"
+#include "train/prepare.h"
+
+#define PROCESS_BYTES ((size_t)20 << 20)     /* the process itself: program, libraries' data, stacks, small allocations */
+#define BAD_STEPS_MAX 3
+
+struct run {
+    const struct train_opts *o;
+    struct train_config c;
+    struct prepared data;
+    struct loader loader;
+    struct weights_list *weights;
+    struct decoder model, scorer;            /* the scorer shares the model's weights */
+    struct pool *pool;
+    struct limits limits;
+    struct file_log metrics;
+    struct train_state state;
+    struct batch batch;
+    int32_t *batch_block;
+    int T;                                   /* tokens of a micro-batch */
+    double loss, aux, norm;                  /* of the last step */
+    char *dir_checkpoints;
+    int lock;                                /* the folder OUT is held by this run */
+};
+
+char *run_out_path(const struct run *r, const char *name);      /* OUT/name, the caller's; NULL: no memory */
+
+/* ---- plan.c ---- */
+int run_record_model(struct run *r, struct err *err);           /* r->model and r->scorer, planned at r->T tokens */
+size_t run_batch_bytes(const struct run *r);
+double run_step_seconds(const struct run *r);                   /* at the machine's limits */
+double run_step_flops(const struct run *r);
+int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
+int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */
+
+/* ---- step.c ---- */
+struct step run_step_of(const struct run *r, int64_t i_micro);
+void run_gradients(struct run *r);                              /* of all micro-batches of a step; r->loss, aux, norm */
+double run_update(struct run *r);                               /* returns the learning rate */
+/* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
+int run_skip_step(struct run *r, struct err *err);
+/* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
+int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
+
+/* ---- report.c ---- */
+json_t *run_metric_number(double x);                            /* JSON has no number for NaN and infinity: null */
+int run_write_metric(struct run *r, json_t *o, struct err *err);      /* takes o */
+int run_open_metrics(struct run *r, struct err *err);           /* lines of steps that will be done again are taken out */
+int run_log_step(struct run *r, double lr, double seconds, struct err *err);
+
+#endif

@@ -1,0 +1,131 @@
+/* step.c - gradients, update and evaluation.  Nothing is allocated in a step. */
+#include "train/run.h"
+#include <math.h>
+#include <string.h>
+#include "base/log.h"
+
+/* ---- one step ---- */
+
+static void load_inputs(const struct run *r, const struct decoder *d)
+{
+    const size_t n = (size_t)r->T * sizeof(int32_t);
+    memcpy(d->g->tensor[d->ids].data, r->batch.ids, n);
+    memcpy(d->g->tensor[d->pos].data, r->batch.pos, n);
+    memcpy(d->g->tensor[d->target].data, r->batch.target, n);
+}
+
+static int count_targets(const struct run *r)
+{
+    int n = 0;
+    for (int i = 0; i < r->T; i++)
+        n += r->batch.target[i] >= 0;
+    return n;
+}
+
+/* Sum of nll over the counted tokens of what was run last. */
+static double sum_nll(const struct run *r, const struct decoder *d)
+{
+    const float *nll = d->g->tensor[d->nll].data;
+    double sum = 0;
+    for (int i = 0; i < r->T; i++)
+        sum += r->batch.target[i] >= 0 ? (double)nll[i] : 0;
+    return sum;
+}
+
+struct step run_step_of(const struct run *r, int64_t i_micro)
+{
+    return (struct step){ .T = r->T, .S = r->batch.n_seq, .seq_start = r->batch.seq_start, .seed = (uint64_t)r->c.seed, .i_step = (uint64_t)i_micro };
+}
+
+/* Gradients of all micro-batches of a step: each token weighs the same, whatever micro-batch it is in. */
+void run_gradients(struct run *r)
+{
+    const int64_t n = r->c.accumulate;
+    int64_t counted = 0;
+    for (int64_t a = 0; a < n && n > 1; a++) {
+        loader_batch(&r->loader, (uint64_t)(r->state.step * n + a), &r->batch);
+        counted += count_targets(r);
+    }
+    r->loss = r->aux = 0;
+    for (int64_t a = 0; a < n; a++) {
+        loader_batch(&r->loader, (uint64_t)(r->state.step * n + a), &r->batch);
+        if (n == 1)
+            counted = count_targets(r);
+        load_inputs(r, &r->model);
+        struct step s = run_step_of(r, r->state.step * n + a);
+        s.loss_scale = counted ? 1.0 / (double)counted : 0;
+        s.aux_scale = 1.0 / (double)n;
+        s.accumulate = a > 0;
+        graph_run(r->model.g, PASS_FORWARD, &s);
+        graph_run(r->model.g, PASS_BACKWARD, &s);
+        r->loss += sum_nll(r, &r->model) * s.loss_scale;
+        for (int i = 0; i < r->model.n_stats; i++) {
+            const struct aux_losses l = graph_aux_losses(r->model.g->tensor[r->model.stats[i]].data, &r->model.route);
+            r->aux += (l.lb + l.z) * s.aux_scale;
+        }
+    }
+    r->norm = sqrt(graph_grad_square(r->model.g));
+}
+
+double run_update(struct run *r)
+{
+    const struct schedule schedule = train_schedule(&r->c);
+    const double lr = schedule_lr(&schedule, (long)r->state.step), t = (double)r->state.n_update + 1;
+    struct step s = run_step_of(r, r->state.step);
+    s.adamw = (struct adamw){ .lr = (float)lr, .beta1 = (float)r->c.beta1, .beta2 = (float)r->c.beta2, .eps = (float)r->c.eps, .wd = (float)r->c.weight_decay,
+                              .correction1 = (float)(1 - pow(r->c.beta1, t)), .correction2 = (float)(1 - pow(r->c.beta2, t)),
+                              .grad_scale = r->c.clip > 0 && r->norm > r->c.clip ? (float)(r->c.clip / (r->norm + 1e-6)) : 1 };
+    const bool muon = train_optimizer(&r->c) == OPTIMIZER_MUON;
+    s.momentum = (struct momentum){ .lr = (float)(muon && r->c.lr > 0 ? r->c.muon_lr * lr / r->c.lr : lr), .momentum = (float)r->c.momentum,
+                                    .wd = (float)(muon ? r->c.muon_weight_decay : r->c.weight_decay), .grad_scale = s.adamw.grad_scale };
+    graph_run(r->model.g, PASS_UPDATE, &s);
+    r->state.n_update++;
+    return lr;
+}
+
+/* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
+int run_skip_step(struct run *r, struct err *err)
+{
+    struct buf samples;
+    buf_init(&samples);
+    const int64_t n = r->c.accumulate * r->c.batch;
+    int rc = 0;
+    for (int64_t i = 0; i < n && i < 16 && !rc; i++)
+        rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)loader_offset(&r->loader, (uint64_t)(r->state.step * n + i)));
+    r->state.n_bad++, r->state.n_skipped++;
+    if (!rc)
+        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step + 1, "event", "skipped: loss or gradient not finite", "samples", samples.data), err);
+    log_warn("step %lld: loss %g, gradient norm %g: not finite, skipped", (long long)r->state.step + 1, r->loss, r->norm);
+    if (!rc && r->state.n_bad >= BAD_STEPS_MAX)
+        rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite; the last, step %lld, was made of the windows at tokens %s%s of data/train.tok",
+                 BAD_STEPS_MAX, (long long)r->state.step + 1, samples.data, n > 16 ? " ..." : "");
+    buf_release(&samples);
+    return rc;
+}
+
+/* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
+int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err)
+{
+    *loss = *bits_per_byte = NAN;
+    if (r->data.valid.n < 2)
+        return 0;
+    const int64_t limit = whole || !r->c.eval_tokens ? r->data.valid.n - 1 : r->c.eval_tokens;
+    const int64_t n = limit < r->data.valid.n - 1 ? limit : r->data.valid.n - 1;
+    double sum = 0;
+    int64_t counted = 0;
+    for (int64_t at = 0; at < n;) {
+        for (int row = 0; row < r->c.batch; row++, at += r->c.ctx)
+            loader_row(&r->data.valid, at < n ? at : 0, (int)(n - at < r->c.ctx ? (n - at > 0 ? n - at : 0) : r->c.ctx), (int)r->c.ctx, row, &r->batch);
+        load_inputs(r, &r->scorer);
+        const struct step s = run_step_of(r, 0);
+        graph_run(r->scorer.g, PASS_FORWARD, &s);
+        sum += sum_nll(r, &r->scorer);
+        counted += count_targets(r);
+    }
+    *loss = counted ? sum / (double)counted : NAN;
+    *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)n / (double)(r->data.valid.n - 1));
+    log_info("step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens in windows of %lld", (long long)r->state.step, *loss, *bits_per_byte,
+             (long long)counted, (long long)r->c.ctx);
+    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", run_metric_number(*loss), "valid_bits_per_byte",
+                                     run_metric_number(*bits_per_byte), "valid_tokens", (json_int_t)counted), err);
+}
