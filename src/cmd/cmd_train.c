@@ -47,6 +47,8 @@ const struct command command_train = {
     "Reads the settings (sections model, data and train), learns or loads a tokenizer, prints the plan (parameters, memory,\n"
     "operations, expected time) and trains.  Loss, learning rate, gradient norm, tokens per second and, for mixtures of\n"
     "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step.\n\n"
+    "model holds the keys of a config.json, or only from: PATH, a model folder or GGUF file that training goes on from.  Its\n"
+    "weights, of any type, become floats; its tokenizer and chat templates go with them.\n\n"
     "A run that was stopped (Ctrl-C and SIGTERM finish the step and save) or killed goes on from its last checkpoint when the\n"
     "same command is given again, to the same weights to the bit, with any number of threads.  A step whose loss or gradient\n"
     "is not finite is not applied; the third in a row ends the run and names the samples.\n\n"

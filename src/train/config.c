@@ -1,9 +1,9 @@
 #include "train/config.h"
 #include <stdlib.h>
 #include <string.h>
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "train/base.h"
 
 void train_config_defaults(struct train_config *c)
 {
@@ -89,16 +89,14 @@ static const char *ctx_key(const char *model_type) { return model_type && !strcm
 static int read_model(struct train_config *c, json_t *model, const char *path, struct err *err)
 {
     if (!json_is_object(model))
-        return ERR(err, USAGE, "%s: a section 'model' is needed: a mapping of config.json keys, or from: a model folder", path);
+        return ERR(err, USAGE, "%s: a section 'model' is needed: a mapping of config.json keys, or from: a model folder or GGUF file", path);
     TRY(tree_str(model, "from", NULL, &c->from, path, err));
     struct buf warnings;
     buf_init(&warnings);
     int rc;
     if (c->from) {
-        rc = json_object_size(model) == 1 ? config_load(&c->model, c->from, &warnings, err)
+        rc = json_object_size(model) == 1 ? base_config(&c->model, c->from, err)
                                           : ERR(err, USAGE, "%s: model has from and other keys; expected only one of them", path);
-        if (warnings.len)
-            log_warn("%.*s", (int)(warnings.len - 1), warnings.data);
     } else {
         if (!json_object_get(model, "model_type"))
             json_object_set_new(model, "model_type", json_string("lathe_gpt"));

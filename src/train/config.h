@@ -1,6 +1,6 @@
 /* config.h - the settings of a training run, read from one YAML or JSON file.
  *
- *   model:  a config.json of any supported family as a mapping, or from: a model folder whose weights are continued
+ *   model:  a config.json of any supported family as a mapping, or from: a model folder or GGUF file whose weights are continued
  *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size
  *   train:  steps, batch, ctx, ... (train_keys in config.c: one row each, which also makes the documentation)
  * An unknown key is an error that offers the nearest one. */
@@ -14,7 +14,7 @@
 
 struct train_config {
     struct config model;
-    const char *from;                            /* model folder, or NULL */
+    const char *from;                            /* model folder or GGUF file, or NULL */
     bool vocab_given;                            /* the settings say vocab_size; else it follows the tokenizer */
     const json_t *train_paths, *valid_paths;     /* arrays of strings; valid_paths may be NULL */
     double valid_share;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/base.h"
 #include "train/run.h"
 
 char *run_out_path(const struct run *r, const char *name) { return file_join(r->o->out, name); }
@@ -66,7 +67,8 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->tokens_per_s = n_timed ? (double)(n_timed * r->T * r->c.accumulate) / busy : 0;
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
-    return model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err);
+    TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
+    return r->c.from ? base_put_chat(r->c.from, r->o->out, err) : 0;
 }
 
 /* ---- the run ---- */
@@ -88,11 +90,7 @@ static int first_weights(struct run *r, struct err *err)
         decoder_init_weights(&r->model, r->weights, (uint64_t)r->c.seed);
         return 0;
     }
-    struct safetensors *st;
-    TRY(safetensors_open(&st, r->c.from, err));
-    const int rc = weights_load(r->weights, st, decoder_weight, &r->model, err);
-    safetensors_free(st);
-    return rc;
+    return base_weights(&r->model, r->weights, r->c.from, err);
 }
 
 static int resume_or_begin(struct run *r, struct err *err)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "data/text.h"
+#include "train/base.h"
 
 static int add_texts(struct text_list *l, const json_t *paths, struct err *err)
 {
@@ -20,7 +21,7 @@ static int get_tokenizer(struct prepared *p, const struct train_config *c, const
 {
     const bool bpe = !strcmp(c->tokenizer, "bpe"), bytes = !strcmp(c->tokenizer, "bytes");
     if (c->from && bpe) {
-        TRY(tok_load(&p->tok, c->from, err));
+        TRY(base_tokenizer(&p->tok, c->from, err));
     } else if (!bpe && !bytes) {
         TRY(tok_load(&p->tok, c->tokenizer, err));
     } else {

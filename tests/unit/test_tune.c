@@ -1,0 +1,138 @@
+/* test_tune.c - training that goes on from a model: of any of its files. */
+#include <math.h>
+#include "../test.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "model/convert.h"
+#include "model/folder_from_gguf.h"
+#include "model/gguf_from_folder.h"
+#include "train/loop.h"
+
+static struct err err;
+static struct pool *pool;
+
+static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
+
+static void write_corpus(const char *name, int n_word, uint64_t seed)
+{
+    static const char *const words[] = { "the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house", "with", "green", "eyes", "quickly", "away" };
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < n_word; i++)
+        OK(buf_printf(&b, &err, "%s%s", words[(rng_below(seed, (uint64_t)i, 8) + (uint64_t)(i % 3) * 4) % 16], i % 11 == 10 ? ".\n" : " "));
+    OK(file_write_all(in_dir(name), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+static void write_config(const char *name, const char *model, const char *data, const char *train)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "model: {%s}\ndata: {train: %s, valid_share: 0.1%s}\ntrain: {batch: 4, ctx: 24, warmup: 0, %s}\n", model, in_dir("text.txt"), data, train);
+    write_text(name, text);
+}
+
+static int train(const char *config, const char *out, int n_thread, struct train_result *r)
+{
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = n_thread, .fail_step = -1 };
+    return train_run(&o, r, &err);
+}
+
+static const char *digest(const char *path)
+{
+    static char hex[4][SHA256_HEX];
+    static int i;
+    i = (i + 1) % 4;
+    OK(sha256_of_file(in_dir(path), hex[i], &err));
+    return hex[i];
+}
+
+static bool contains(const char *path, const char *text)
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in_dir(path), 1 << 20, &b, &err));
+    OK(buf_add(&b, "", 1, &err));
+    const bool found = strstr(b.data, text) != NULL;
+    buf_release(&b);
+    return found;
+}
+
+#define CHAT_TEMPLATE "{% for m in messages %}<{{ m.role }}> {{ m.content }}\n{% endfor %}"
+
+/* base: a Llama with a tokenizer and a chat template, as a folder, as a GGUF file of floats, and as one of Q8_0. */
+static int set_up(void **state)
+{
+    if (make_dir(state) || pool_new(&pool, 2, &err) < 0)
+        return -1;
+    setenv("XDG_CACHE_HOME", test_dir, 1);
+    log_level_set(LOG_QUIET);
+    write_corpus("text.txt", 3000, 1);
+    write_config("base.yaml", "model_type: llama, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64", ", vocab_size: 300",
+                 "steps: 8, lr: 3e-3, precision: fp32");
+    struct train_result r;
+    OK(train("base.yaml", "base", 2, &r));
+    write_text("base/chat_template.jinja", CHAT_TEMPLATE);
+    struct model m;
+    OK(model_open(&m, in_dir("base"), NULL, &err));
+    OK(gguf_from_folder(&m, in_dir("base"), in_dir("base.gguf"), &err));
+    model_release(&m);
+    struct source *s;
+    OK(source_open(&s, in_dir("base.gguf"), &err));
+    OK(convert_gguf(s, in_dir("q8.gguf"), &(struct convert){ .mix = mix_find("q8_0"), .pool = pool }, &err));
+    source_free(s);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    pool_free(pool);
+    return remove_dir(state);
+}
+
+/* ---- from: any file ---- */
+
+static void from(const char *config, const char *base, const char *more)
+{
+    char model[200], train_keys[200];
+    snprintf(model, sizeof model, "from: %s", in_dir(base));
+    snprintf(train_keys, sizeof train_keys, "precision: fp32, %s", more);
+    write_config(config, model, "", train_keys);
+}
+
+static void a_gguf_file_gives_the_floats_of_its_types(void **state)
+{
+    (void)state;
+    struct train_result r;
+    struct model m;
+    from("q8.yaml", "q8.gguf", "steps: 0");
+    OK(train("q8.yaml", "q8", 2, &r));
+    OK(model_open(&m, in_dir("q8.gguf"), NULL, &err));
+    OK(folder_from_gguf(&m, in_dir("q8-floats"), ST_F32, &err));
+    model_release(&m);
+    assert_string_equal(digest("q8/model.safetensors"), digest("q8-floats/model.safetensors"));
+    assert_true(contains("q8/chat_template.jinja", CHAT_TEMPLATE));
+    assert_true(file_exists(in_dir("q8/tokenizer.json")));
+}
+
+static void a_folder_and_its_gguf_file_lead_to_the_same_weights(void **state)
+{
+    (void)state;
+    struct train_result r;
+    from("folder.yaml", "base", "steps: 3, lr: 1e-3");
+    from("gguf.yaml", "base.gguf", "steps: 3, lr: 1e-3");
+    OK(train("folder.yaml", "on-folder", 1, &r));
+    OK(train("gguf.yaml", "on-gguf", 2, &r));
+    assert_string_equal(digest("on-folder/model.safetensors"), digest("on-gguf/model.safetensors"));
+    assert_true(strcmp(digest("on-folder/model.safetensors"), digest("base/model.safetensors")) != 0);
+    assert_true(contains("on-folder/chat_template.jinja", CHAT_TEMPLATE));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gguf_file_gives_the_floats_of_its_types),
+        cmocka_unit_test(a_folder_and_its_gguf_file_lead_to_the_same_weights),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
