@@ -84,7 +84,7 @@ struct rope { int n_head, d_head, d_rot; real *x; const real *cos_sin; bool inve
  * Query head g of row i at q + i*ld_q + g*d, and so for dq; o and d_o at + g*d_v; lse[i*ld_lse + g].
  * cap > 0: scores become cap * tanh(score / cap).  sink: a score of each head that takes probability and has no value; lse counts it.
  * Keys are taken in tiles of ATTN_TILE absolute positions, so a row's bits are the same alone, in a prompt of any
- * chunking, and in a batch.  Backward needs pos0 = 0, d_v = d, neither all nor sink, and writes (does not add to) dq, dk, dv. */
+ * chunking, and in a batch.  Backward needs pos0 = 0, d_v = d, no sink, and writes (does not add to) dq, dk, dv. */
 #define ATTN_TILE 64
 struct attn {
     int n_q, pos0, n_group, d, d_v;   /* d_v 0: d */

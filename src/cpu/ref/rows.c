@@ -306,7 +306,7 @@ static void attn_bwd(const struct attn *p)
             double D = 0;
             for (int c = 0; c < p->d; c++)
                 D += (double)d_o[c] * o_value(p, i, g, c);
-            for (int j = first_key(p, i); j <= i; j++) {
+            for (int j = first_key(p, i); j < end_key(p, i); j++) {
                 const double s = score(p, i, g, j), P = exp(s - (double)p->lse[i * p->ld_lse + g]);
                 const double slope = p->cap > 0 ? 1 - s / (double)p->cap * (s / (double)p->cap) : 1;
                 double dP = 0;
