@@ -96,6 +96,8 @@ enum op {
 enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_BACKWARD, PASS_UPDATE, N_PASS };
 const char *op_name(enum op op);
 
+/* pool: which rows of a sequence make one. */
+enum pool_rows { POOL_ROWS_FIRST, POOL_ROWS_LAST, POOL_ROWS_MEAN };
 #define NODE_IN 8
 #define NODE_OUT 8
 struct attr {
@@ -105,7 +107,8 @@ struct attr {
     int n_expert, top_k;
     int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
     enum op act;               /* linear_act */
-    int first;                 /* embed: the row of id 0 */
+    int first;                 /* embed: the row of id 0; pool: rows at the beginning that the mean leaves out */
+    enum pool_rows pool;
     int ctx;                   /* attention_paged: positions of a sequence at most */
     double eps, scale, aux_coef, z_coef, p;       /* scale of scores, of embeddings, of gates (0: 1) */
     double cap;                /* soft cap or clip, 0: none */
@@ -218,6 +221,13 @@ int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, in
 int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
 int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, const char *name, struct err *err);
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err);
+/* x: [S*n,C], n rows of each sequence; cls: [1,C], the row before them; pos: [1+n,C].  Every sequence has 1+n tokens. */
+int graph_image_tokens(struct graph *g, int x, int cls, int pos, struct err *err);
+/* x: F32; first: of the mean. */
+int graph_pool(struct graph *g, int x, enum pool_rows pool, int first, const char *name, struct err *err);
+/* The loss of a classifier: logits and targets [S,V], targets F32 of any sum (0: the sequence is not counted).  loss_scale as for
+ * cross_entropy, of each sequence. */
+int graph_soft_cross_entropy(struct graph *g, int logits, int target, struct err *err);
 int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, enum dtype compute, struct err *err);
 
 /* ---- differentiation (backward.c) ---- */

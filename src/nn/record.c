@@ -476,6 +476,42 @@ int graph_take_rows(struct graph *g, int x, int index, const char *name, struct 
     return append(g, &n, err);
 }
 
+int graph_image_tokens(struct graph *g, int x, int cls, int pos, struct err *err)
+{
+    CHECK_ID(x);
+    CHECK_ID(cls);
+    CHECK_ID(pos);
+    const int64_t C = tensor_cols(tensor_at(g, x));
+    assert(tensor_at(g, x)->shape[0].of == DIM_S && tensor_at(g, pos)->shape[0].n == tensor_at(g, x)->shape[0].n + 1);
+    assert(tensor_cols(tensor_at(g, pos)) == C && tensor_count(tensor_at(g, cls), 1, 1) == C);
+    struct node n = node_of(OP_image_tokens, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = cls, n.in[2] = pos;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(C), err, "stream"));
+    return append(g, &n, err);
+}
+
+int graph_pool(struct graph *g, int x, enum pool_rows pool, int first, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    assert(tensor_at(g, x)->dtype == DT_F32 && first >= 0);
+    struct node n = node_of(OP_pool, PASS_FORWARD, &(struct attr){ .pool = pool, .first = first });
+    n.in[0] = x;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_S(tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_soft_cross_entropy(struct graph *g, int logits, int target, struct err *err)
+{
+    CHECK_ID(logits);
+    CHECK_ID(target);
+    assert(tensor_at(g, logits)->shape[0].of == DIM_S && tensor_cols(tensor_at(g, logits)) == tensor_cols(tensor_at(g, target)));
+    struct node n = node_of(OP_soft_cross_entropy, PASS_FORWARD, NULL);
+    n.in[0] = logits, n.in[1] = target;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_OUTPUT, DT_F32, VEC_S, err, "nll"));
+    g->loss = n.out[0];
+    return append(g, &n, err);
+}
+
 int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, enum dtype compute, struct err *err)
 {
     CHECK_ID(x);

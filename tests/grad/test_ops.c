@@ -8,14 +8,14 @@
 #include "base/rng.h"
 #include "nn/graph.h"
 
-#define N_T 7
+#define N_T 8
 #define C 6
 #define V 11
 #define N_S 2
 
 static struct pool *pool;
 
-struct built { int loss; int route; struct attr route_attr; double cap; };      /* cap: of the logits */
+struct built { int loss, n_loss, route; struct attr route_attr; double cap; bool soft; };      /* cap: of the logits; soft: a classifier's loss */
 typedef int (*build_fn)(struct graph *g, int x, struct built *b, struct err *err);     /* returns the result to score */
 
 static int weight(struct graph *g, const char *name, int r, int c)
@@ -94,6 +94,20 @@ static int build_attention_window(struct graph *g, int x, struct built *b, struc
     a.window = 2;
     return attend_as(g, qkv_of(g, x, err), &a, err);
 }
+static int build_attention_all(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.bidirectional = true;
+    return attend_as(g, qkv_of(g, x, err), &a, err);
+}
+static int build_attention_all_window(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.bidirectional = true, a.window = 2;
+    return attend_as(g, qkv_of(g, x, err), &a, err);
+}
 static int build_attention_cap(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -165,6 +179,19 @@ static int build_dropout(struct graph *g, int x, struct built *b, struct err *er
     (void)b;
     return graph_dropout(g, graph_linear(g, x, weight(g, "w", C, C), -1, -1, DT_F32, "y", err), x, 0.4, 3, "d", err);
 }
+static int build_image_tokens(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    const struct shape rows = { 1, { { N_T / N_S - 1, DIM_S } } };
+    const int ids = graph_tensor(g, TENSOR_INPUT, DT_I32, rows, err, "patch_ids"), patches = graph_embed(g, ids, weight(g, "patches", V, C), 1, 0, err);
+    const int cls = graph_tensor(g, TENSOR_WEIGHT, DT_F32, MAT(1, C), err, "cls");
+    return graph_add(g, x, graph_image_tokens(g, patches, cls, weight(g, "places", N_T / N_S, C), err), "sum", err);
+}
+/* The pooled rows are scored by sequences. */
+static int build_soft(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_FIRST, 0, "rows", err); }
+static int build_soft_last(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_LAST, 0, "rows", err); }
+static int build_soft_mean(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_MEAN, 0, "rows", err); }
+static int build_soft_rest(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_MEAN, 1, "rows", err); }
 static int build_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)b, (void)err; return x; }
 static int build_capped_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)err; b->cap = 1.5; return x; }
 
@@ -183,6 +210,8 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_rope, "rope of a part of a head", build_rope_part },
     { OP_attention, "attention with a window", build_attention_window },
     { OP_attention, "attention with a window and capped scores", build_attention_cap },
+    { OP_attention, "attention to all", build_attention_all },
+    { OP_attention, "attention to all with a window", build_attention_all_window },
     { OP_clip, "clip", build_clip },
     { OP_gelu, "gelu", build_gelu },
     { OP_gelu_tanh, "gelu_tanh", build_gelu_tanh },
@@ -198,6 +227,11 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_combine, "combine", build_moe },
     { OP_add, "add", build_add },
     { OP_dropout, "dropout", build_dropout },
+    { OP_image_tokens, "image_tokens", build_image_tokens },
+    { OP_pool, "pool, the last row", build_soft_last },
+    { OP_pool, "pool, the mean", build_soft_mean },
+    { OP_pool, "pool, the mean of all but the first", build_soft_rest },
+    { OP_soft_cross_entropy, "soft_cross_entropy of the first row", build_soft },
     { OP_cross_entropy, "cross_entropy", build_cross_entropy },
     { OP_cross_entropy, "cross_entropy of capped logits", build_capped_cross_entropy },
 };
@@ -214,6 +248,14 @@ static void every_row_with_a_gradient_has_a_case(void **state)
     }
 }
 
+static int score(struct graph *g, int y, const struct built *b, struct err *err)
+{
+    if (!b->soft)
+        return graph_cross_entropy(g, y, weight(g, "head", V, C), ints(g, "target"), b->cap, DT_F32, err);
+    const int target = graph_tensor(g, TENSOR_INPUT, DT_F32, ROWS_S(V), err, "soft"), head = weight(g, "head", V, C);
+    return graph_soft_cross_entropy(g, graph_linear(g, y, head, weight(g, "head.b", 1, V), -1, DT_F32, "logits", err), target, err);
+}
+
 static struct graph *build(build_fn fn, struct built *b, bool train, enum recompute rule)
 {
     struct err err = { 0 };
@@ -223,11 +265,11 @@ static struct graph *build(build_fn fn, struct built *b, bool train, enum recomp
     const int x = graph_linear(g, weight(g, "x", N_T, C), weight(g, "w0", C, C), -1, -1, DT_F32, "x.y", &err);
     g->tensor[x].keep = true;
     const int y = fn(g, x, b, &err);
-    if (y < 0 || graph_cross_entropy(g, y, weight(g, "head", V, C), ints(g, "target"), b->cap, DT_F32, &err) < 0 ||
+    if (y < 0 || score(g, y, b, &err) < 0 ||
         (train && graph_backward(g, rule, &err) < 0) || graph_plan(g, N_T, N_S, 2, NULL, &err) < 0 ||
         graph_bind(g, cpu_levels()[0], pool, NULL, &err) < 0)
         fail_msg("%s", err.msg);
-    b->loss = g->loss;
+    b->loss = g->loss, b->n_loss = b->soft ? N_S : N_T;
     return g;
 }
 
@@ -242,6 +284,9 @@ static void fill(struct graph *g)
         else if (t->kind == TENSOR_CONST)
             for (int64_t j = 0; j < n; j += 2)
                 ((real *)t->data)[j] = cos(0.3 * (double)j), ((real *)t->data)[j + 1] = sin(0.3 * (double)j);
+        else if (t->kind == TENSOR_INPUT && t->dtype == DT_F32)
+            for (int64_t j = 0; j < n; j++)
+                ((real *)t->data)[j] = (double)(j * 7 % 5) / 4;
         else if (t->kind == TENSOR_INPUT)
             for (int64_t j = 0; j < n; j++)
                 ((int32_t *)t->data)[j] = !strcmp(t->name, "pos") ? (int32_t)(j < 3 ? j : j - 3) : !strcmp(t->name, "target") && j == 2 ? -1 : (int32_t)(j * 5 % V);
@@ -256,7 +301,7 @@ static double loss_of(struct graph *g, const struct built *b)
     graph_run(g, PASS_PREPARE, &step);
     graph_run(g, PASS_FORWARD, &step);
     double sum = 0;
-    for (int t = 0; t < N_T; t++)
+    for (int t = 0; t < b->n_loss; t++)
         sum += ((const real *)g->tensor[b->loss].data)[t] * step.loss_scale;
     if (b->route >= 0) {
         const struct aux_losses l = graph_aux_losses(g->tensor[b->route].data, &b->route_attr);
