@@ -258,7 +258,7 @@ int graph_update(struct graph *g, enum optimizer optimizer, struct err *err)
             TRY(v = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "v.%s", t.name));
         TRY(square = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(div_up(tensor_count(&t, 1, 1), SQUARE_BLOCK)), err, "square.%s", t.name));
         g->tensor[w].moment[0] = m, g->tensor[w].moment[1] = v;
-        struct node n = { .op = OP_sum_squares, .pass = PASS_BACKWARD, .again = true };
+        struct node n = { .op = OP_sum_squares, .pass = PASS_NORM };
         for (int i = 0; i < NODE_IN; i++)
             n.in[i] = n.d_in[i] = -1;
         for (int i = 0; i < NODE_OUT; i++)

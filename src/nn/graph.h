@@ -92,8 +92,9 @@ enum op {
     N_OP
 };
 /* PASS_HEAD: the end of a decoder that generates, from the stream of the last layer (kept after PASS_FORWARD) to the logits
- * of chosen rows; it may run any number of times after a forward pass.  There S counts the chosen rows. */
-enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_BACKWARD, PASS_UPDATE, N_PASS };
+ * of chosen rows; it may run any number of times after a forward pass.  There S counts the chosen rows.
+ * PASS_NORM: the sums of squares of the gradients, once they are those of the whole step. */
+enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_BACKWARD, PASS_NORM, PASS_UPDATE, N_PASS };
 const char *op_name(enum op op);
 
 /* pool: which rows of a sequence make one. */
@@ -233,7 +234,7 @@ int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, e
 /* ---- differentiation (backward.c) ---- */
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_BLOCK };
 int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
-/* sum_squares (in the backward pass) for each weight, and its update: by AdamW, SGD, or Muon for the weights that consist of
+/* sum_squares (PASS_NORM) for each weight, and its update: by AdamW, SGD, or Muon for the weights that consist of
  * matrices and AdamW for the others. */
 enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_MUON, OPTIMIZER_SGD };
 int graph_update(struct graph *g, enum optimizer optimizer, struct err *err);
@@ -247,8 +248,11 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 
 /* ---- running (run.c) ---- */
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
-/* Sum of squares of all weight gradients, after PASS_BACKWARD of a graph with graph_update(); fixed order, double. */
+/* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double. */
 double graph_grad_square(const struct graph *g);
+/* From now on the gradients of weights lie in `block` of plan.bytes[TENSOR_GRAD] bytes, which the caller keeps; g->block[TENSOR_GRAD]
+ * is the graph's own. */
+void graph_set_grads(struct graph *g, char *block);
 
 /* Router losses of one layer from its stats, as added to the training loss (already weighted by their coefficients):
  * lb = aux_coef * E * sum_i (count_i / (T*k)) * (prob_i / T), z = z_coef * mean lse^2. */

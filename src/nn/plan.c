@@ -207,6 +207,13 @@ void graph_run(struct graph *g, enum pass pass, const struct step *step)
     }
 }
 
+void graph_set_grads(struct graph *g, char *block)
+{
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_GRAD)
+            g->tensor[i].data = block + g->tensor[i].offset;
+}
+
 double graph_grad_square(const struct graph *g)
 {
     double sum = 0;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "train/base.h"
+#include "train/slices.h"
 
 void train_config_defaults(struct train_config *c)
 {
@@ -29,6 +30,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "batch", &c->batch, "<int>", "windows of ctx tokens in a micro-batch", 1, 1 << 20 },
         { OPT_INT, "ctx", &c->ctx, "<int>", "tokens in a window", 1, 1 << 24 },
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
+        { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8", 0, SLICES_MAX },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
         { OPT_CHOICE, "optimizer", &c->optimizer, "adamw|muon|sgd", "muon: of the matrices of layers; embeddings, routers, norms and biases stay AdamW's", 0, 0 },
         { OPT_FLOAT, "muon_lr", &c->muon_lr, "<float>", "muon: highest learning rate of its matrices, which follows the schedule of lr", 0, 1e6 },
@@ -126,6 +128,17 @@ static int check(const struct train_config *c, const char *path, struct err *err
     return 0;
 }
 
+/* The slices of a step, chosen where the settings leave them open. */
+static int choose_slices(struct train_config *c, const char *path, struct err *err)
+{
+    const int64_t windows = c->batch * c->accumulate;
+    if (!c->slices)
+        c->slices = slices_default(windows, SLICES_DEFAULT_MAX);
+    if (c->slices & (c->slices - 1) || windows % c->slices)
+        return ERR(err, USAGE, "%s: train.slices is %lld, expected a power of two that divides batch * accumulate, %lld", path, (long long)c->slices, (long long)windows);
+    return 0;
+}
+
 static int read_sections(struct train_config *c, const char *path, struct err *err)
 {
     static const char *const sections[] = { "model", "data", "train" };
@@ -159,6 +172,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         TRY(tree_read(train, train_keys, where, err));
     }
     TRY(read_model(c, json_object_get(c->root, "model"), path, err));
+    TRY(choose_slices(c, path, err));
     return check(c, path, err);
 }
 

@@ -20,7 +20,7 @@ struct train_config {
     double valid_share;
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
-    int64_t steps, batch, ctx, accumulate, warmup, seed, eval_every, eval_tokens, save_every, keep;
+    int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep;
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip;
     const char *optimizer, *schedule, *precision, *recompute;
     json_t *root;                                /* owns what the pointers point to */

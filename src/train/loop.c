@@ -64,7 +64,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     log_progress_end();
     result->seconds = busy + (n_timed ? busy / (double)n_timed : 0);
     result->cpu_seconds = clock_cpu() - cpu;
-    result->tokens_per_s = n_timed ? (double)(n_timed * r->T * r->c.accumulate) / busy : 0;
+    result->tokens_per_s = n_timed ? (double)(n_timed * run_step_tokens(r)) / busy : 0;
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
@@ -80,6 +80,9 @@ static int take_memory(struct run *r, struct err *err)
     int32_t *p = r->batch_block = mem_map(run_batch_bytes(r));
     if (!p)
         return ERR(err, NOMEM, "no memory for a batch of %d tokens", r->T);
+    if (!(r->sums = mem_map(run_sums_bytes(r))))
+        return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
+    TRY(slice_sums_init(&r->gradient, r->model.g, r->c.slices, err));
     r->batch = (struct batch){ .ids = p, .target = p + r->T, .pos = p + 2 * r->T, .seq_start = p + 3 * r->T };
     return 0;
 }
@@ -114,11 +117,11 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(file_lock(r->o->out, &r->lock, err));
     TRY(file_remove_leftovers(r->o->out, err));
     TRY(prepare_data(&r->data, &r->c, r->o->config, r->o->out, err));
-    TRY(loader_init(&r->loader, &r->data.train, (int)r->c.batch, (int)r->c.ctx, (uint64_t)r->c.seed, err));
     malloc_trim(0);                          /* what preparing took is given back before the plan is made true */
     TRY(pool_new(&r->pool, r->o->n_thread, err));
     TRY(limits_get(&r->limits, r->pool, err));
     TRY(run_record_model(r, err));
+    TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, err));
     TRY(run_digest_settings(r, err));
     TRY(run_print_plan(r, result, err));
     if (r->o->dry_run)
@@ -134,7 +137,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     const int rc = steps(r, result, err);
     log_progress_end();
     result->steps = r->state.step, result->loss = r->loss, result->n_skipped = r->state.n_skipped;
-    result->tokens = r->state.step * r->T * r->c.accumulate;
+    result->tokens = r->state.step * run_step_tokens(r);
     result->peak_bytes = mem_private_peak();
     return rc;
 }
@@ -146,6 +149,8 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     const int rc = run(&r, result, err);
     file_log_close(&r.metrics);
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
+    mem_unmap(r.sums, r.sums ? run_sums_bytes(&r) : 0);
+    slice_sums_release(&r.gradient);
     decoder_release(&r.scorer);
     decoder_release(&r.model);
     weights_list_free(r.weights);

@@ -9,7 +9,9 @@ static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_BACKWA
 int run_record_model(struct run *r, struct err *err)
 {
     const struct train_config *c = &r->c;
-    r->T = (int)(c->batch * c->ctx);
+    r->micro = slices_micro(c->batch, c->batch * c->accumulate / c->slices);
+    r->n_micro = c->batch * c->accumulate / r->micro;
+    r->T = (int)(r->micro * c->ctx);
     const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c) };
     const struct decoder_opts score = { .use = DECODER_SCORE, .compute = train_compute(c) };
     TRY(weights_list_new(&r->weights, &c->model, err));
@@ -21,27 +23,38 @@ int run_record_model(struct run *r, struct err *err)
 
 size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * 4 + 1) * sizeof(int32_t); }
 
+int64_t run_stats_width(const struct run *r) { return 2 * r->model.route.n_expert + 3; }
+int64_t run_sums_width(const struct run *r) { return SUM_STATS + r->model.n_stats * run_stats_width(r); }
+size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_sums_width(r)) * sizeof(double); }
+int64_t run_step_tokens(const struct run *r) { return r->c.batch * r->c.accumulate * r->c.ctx; }
+
 /* What the run will take; the same numbers are taken. */
 static size_t planned_bytes(const struct run *r)
 {
-    return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r));
+    return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
+           slice_sums_bytes(r->model.g, r->c.slices);
 }
 
 /* Keys a query sees on average: windows of ctx tokens from position 0. */
 static double mean_keys(const struct run *r) { return ((double)r->c.ctx + 1) / 2; }
 
+static unsigned update_passes(void) { return 1u << PASS_NORM | 1u << PASS_UPDATE; }
+
+/* Adding up slices reads two gradients and writes one, for each slice but one. */
+static double sums_seconds(const struct run *r) { return (double)(r->c.slices - 1) * 3 * (double)r->model.g->plan.bytes[TENSOR_GRAD] / r->limits.read; }
+
 double run_step_seconds(const struct run *r)
 {
-    const double n = (double)r->c.accumulate, T = r->T, S = (double)r->c.batch;
+    const double n = (double)r->n_micro, T = r->T, S = (double)r->micro;
     return n * limits_seconds(&r->limits, r->model.g, all_passes(), T, S, mean_keys(r), NULL) +
-           limits_seconds(&r->limits, r->model.g, 1u << PASS_UPDATE, T, S, mean_keys(r), NULL);
+           limits_seconds(&r->limits, r->model.g, update_passes(), T, S, mean_keys(r), NULL) + sums_seconds(r);
 }
 
 double run_step_flops(const struct run *r)
 {
-    const double n = (double)r->c.accumulate, T = r->T, S = (double)r->c.batch;
+    const double n = (double)r->n_micro, T = r->T, S = (double)r->micro;
     return n * limits_flops(r->model.g, all_passes(), T, S, mean_keys(r), NULL) +
-           limits_flops(r->model.g, 1u << PASS_UPDATE, T, S, mean_keys(r), NULL);
+           limits_flops(r->model.g, update_passes(), T, S, mean_keys(r), NULL);
 }
 
 static size_t planned_for(struct run *r, int64_t batch, struct err *err)
@@ -57,7 +70,7 @@ static size_t planned_for(struct run *r, int64_t batch, struct err *err)
 /* The largest batch whose plan fits, by planning; 0: none does. */
 static int64_t batch_that_fits(struct run *r, size_t free_bytes, struct err *err)
 {
-    int64_t fits = 0, too_many = r->c.batch;
+    int64_t fits = 0, too_many = r->micro;
     if (free_bytes <= PROCESS_BYTES)
         return 0;
     while (too_many - fits > 1) {
@@ -89,7 +102,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
     log_info("work: %s operations a step of %lld tokens; %lld steps should take %s at this machine's measured limits (%s/s in %s, %d threads)",
-             fmt_count(a, run_step_flops(r)), (long long)(r->T * r->c.accumulate), (long long)(r->c.steps - r->state.step), fmt_seconds(b, result->expected_seconds),
+             fmt_count(a, run_step_flops(r)), (long long)run_step_tokens(r), (long long)(r->c.steps - r->state.step), fmt_seconds(b, result->expected_seconds),
              fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
     const size_t free_bytes = mem_available();
     if (result->planned_bytes + PROCESS_BYTES > free_bytes) {
@@ -119,6 +132,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, "%s %lld %lld %lld %lld %lld %.17g %s %lld %.17g %.17g %.17g %.17g %.17g %.17g %.17g %s %s", c->from ? c->from : "", (long long)c->steps,
                         (long long)c->batch, (long long)c->ctx, (long long)c->accumulate, (long long)c->seed, c->lr, c->schedule, (long long)c->warmup, c->min_lr_share,
                         c->decay_share, c->beta1, c->beta2, c->eps, c->weight_decay, c->clip, c->precision, data);
+    if (!rc && c->slices > 1)
+        rc = buf_printf(&b, err, " slices %lld", (long long)c->slices);
     if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
         rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
     if (!rc)

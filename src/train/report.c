@@ -60,10 +60,13 @@ int run_open_metrics(struct run *r, struct err *err)
 
 /* ---- of a step ---- */
 
+/* Of layer i with experts, over the whole step. */
+static const double *stats_of(const struct run *r, int i) { return r->sums + SUM_STATS + i * run_stats_width(r); }
+
 /* Largest and smallest share of tokens that an expert of this layer got, as multiples of an equal share. */
 static void expert_load(const struct run *r, int i, double *low, double *high)
 {
-    const double *stats = r->model.g->tensor[r->model.stats[i]].data;
+    const double *stats = stats_of(r, i);
     const int E = r->model.route.n_expert;
     *low = INFINITY, *high = 0;
     for (int e = 0; e < E; e++) {
@@ -74,7 +77,7 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
 
 int run_log_step(struct run *r, double lr, double seconds, struct err *err)
 {
-    const double tokens = (double)(r->T * r->c.accumulate), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
+    const double tokens = (double)run_step_tokens(r), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
                           run_metric_number(tokens / seconds), "share_of_peak", run_metric_number(share));
     double low = INFINITY, high = 0;
@@ -83,7 +86,7 @@ int run_log_step(struct run *r, double lr, double seconds, struct err *err)
         for (int i = 0; i < r->model.n_stats; i++) {
             double a, b;
             expert_load(r, i, &a, &b);
-            const struct aux_losses l = graph_aux_losses(r->model.g->tensor[r->model.stats[i]].data, &r->model.route);
+            const struct aux_losses l = graph_aux_losses(stats_of(r, i), &r->model.route);
             json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
                                                     "entropy", run_metric_number(l.entropy)));
             low = fmin(low, a), high = fmax(high, b);

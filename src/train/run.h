@@ -8,6 +8,7 @@
 #include "train/config.h"
 #include "train/loop.h"
 #include "train/prepare.h"
+#include "train/slices.h"
 
 #define PROCESS_BYTES ((size_t)20 << 20)     /* the process itself: program, libraries' data, stacks, small allocations */
 #define BAD_STEPS_MAX 3
@@ -25,7 +26,10 @@ struct run {
     struct train_state state;
     struct batch batch;
     int32_t *batch_block;
+    int64_t micro, n_micro;                  /* windows of a micro-batch (slices.h); micro-batches of a step */
     int T;                                   /* tokens of a micro-batch */
+    struct slice_sums gradient;
+    double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
     double loss, aux, norm;                  /* of the last step */
     char *dir_checkpoints;
     int lock;                                /* the folder OUT is held by this run */
@@ -36,6 +40,12 @@ char *run_out_path(const struct run *r, const char *name);      /* OUT/name, the
 /* ---- plan.c ---- */
 int run_record_model(struct run *r, struct err *err);           /* r->model and r->scorer, planned at r->T tokens */
 size_t run_batch_bytes(const struct run *r);
+/* Sums over tokens that are taken beside the gradient: loss, router losses, and the stats of the layers with experts. */
+enum { SUM_LOSS, SUM_AUX, SUM_STATS };
+int64_t run_stats_width(const struct run *r);                   /* of one layer */
+int64_t run_sums_width(const struct run *r);
+size_t run_sums_bytes(const struct run *r);
+int64_t run_step_tokens(const struct run *r);
 double run_step_seconds(const struct run *r);                   /* at the machine's limits */
 double run_step_flops(const struct run *r);
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
@@ -43,7 +53,7 @@ int run_digest_settings(struct run *r, struct err *err);        /* r->state.sett
 
 /* ---- step.c ---- */
 struct step run_step_of(const struct run *r, int64_t i_micro);
-void run_gradients(struct run *r);                              /* of all micro-batches of a step; r->loss, aux, norm */
+void run_gradients(struct run *r);                              /* of all slices of a step; r->loss, aux, norm, sums */
 double run_update(struct run *r);                               /* returns the learning rate */
 /* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
 int run_skip_step(struct run *r, struct err *err);

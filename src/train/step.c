@@ -37,33 +37,66 @@ struct step run_step_of(const struct run *r, int64_t i_micro)
     return (struct step){ .T = r->T, .S = r->batch.n_seq, .seq_start = r->batch.seq_start, .seed = (uint64_t)r->c.seed, .i_step = (uint64_t)i_micro };
 }
 
-/* Gradients of all micro-batches of a step: each token weighs the same, whatever micro-batch it is in. */
-void run_gradients(struct run *r)
+/* A micro-batch is a pure function of its number, which counts through the whole run. */
+static void load_micro(struct run *r, int64_t i_micro)
 {
-    const int64_t n = r->c.accumulate;
-    int64_t counted = 0;
-    for (int64_t a = 0; a < n && n > 1; a++) {
-        loader_batch(&r->loader, (uint64_t)(r->state.step * n + a), &r->batch);
-        counted += count_targets(r);
+    loader_batch(&r->loader, (uint64_t)i_micro, &r->batch);
+}
+
+static int64_t count_step(struct run *r)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < r->n_micro; i++) {
+        load_micro(r, r->state.step * r->n_micro + i);
+        n += count_targets(r);
     }
-    r->loss = r->aux = 0;
+    return n;
+}
+
+/* The sums of what was run last, added to those of its slice. */
+static void add_sums(const struct run *r, const struct step *s, double *sums)
+{
+    sums[SUM_LOSS] += sum_nll(r, &r->model) * s->loss_scale;
+    for (int i = 0; i < r->model.n_stats; i++) {
+        const double *stats = r->model.g->tensor[r->model.stats[i]].data;
+        const struct aux_losses l = graph_aux_losses(stats, &r->model.route);
+        sums[SUM_AUX] += (l.lb + l.z) * s->aux_scale;
+        for (int64_t k = 0; k < run_stats_width(r); k++)
+            sums[SUM_STATS + i * run_stats_width(r) + k] += stats[k];
+    }
+}
+
+/* Gradient and sums of slice v: each token weighs the same, whatever slice it is in. */
+static void run_slice(struct run *r, int64_t v, int64_t counted)
+{
+    const int64_t n = r->n_micro / r->c.slices;
+    double *sums = r->sums + v * run_sums_width(r);
+    memset(sums, 0, (size_t)run_sums_width(r) * sizeof *sums);
+    slice_sums_begin(&r->gradient);
     for (int64_t a = 0; a < n; a++) {
-        loader_batch(&r->loader, (uint64_t)(r->state.step * n + a), &r->batch);
-        if (n == 1)
-            counted = count_targets(r);
+        const int64_t i_micro = r->state.step * r->n_micro + v * n + a;
+        load_micro(r, i_micro);
         load_inputs(r, &r->model);
-        struct step s = run_step_of(r, r->state.step * n + a);
+        struct step s = run_step_of(r, i_micro);
         s.loss_scale = counted ? 1.0 / (double)counted : 0;
-        s.aux_scale = 1.0 / (double)n;
+        s.aux_scale = 1.0 / (double)r->n_micro;
         s.accumulate = a > 0;
         graph_run(r->model.g, PASS_FORWARD, &s);
         graph_run(r->model.g, PASS_BACKWARD, &s);
-        r->loss += sum_nll(r, &r->model) * s.loss_scale;
-        for (int i = 0; i < r->model.n_stats; i++) {
-            const struct aux_losses l = graph_aux_losses(r->model.g->tensor[r->model.stats[i]].data, &r->model.route);
-            r->aux += (l.lb + l.z) * s.aux_scale;
-        }
+        add_sums(r, &s, sums);
     }
+    slice_sums_end(&r->gradient);
+}
+
+void run_gradients(struct run *r)
+{
+    const int64_t counted = count_step(r);
+    for (int64_t v = 0; v < r->c.slices; v++)
+        run_slice(r, v, counted);
+    slice_sums_rows(r->sums, r->c.slices, run_sums_width(r));
+    const struct step s = run_step_of(r, r->state.step);
+    graph_run(r->model.g, PASS_NORM, &s);
+    r->loss = r->sums[SUM_LOSS], r->aux = r->sums[SUM_AUX];
     r->norm = sqrt(graph_grad_square(r->model.g));
 }
 
@@ -114,7 +147,7 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
     double sum = 0;
     int64_t counted = 0;
     for (int64_t at = 0; at < n;) {
-        for (int row = 0; row < r->c.batch; row++, at += r->c.ctx)
+        for (int row = 0; row < r->micro; row++, at += r->c.ctx)
             loader_row(&r->data.valid, at < n ? at : 0, (int)(n - at < r->c.ctx ? (n - at > 0 ? n - at : 0) : r->c.ctx), (int)r->c.ctx, row, &r->batch);
         load_inputs(r, &r->scorer);
         const struct step s = run_step_of(r, 0);

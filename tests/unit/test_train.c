@@ -172,6 +172,26 @@ static void other_settings_in_the_same_folder_are_refused(void **state)
     assert_non_null(strstr(err.msg, "other settings"));
 }
 
+/* How windows are dealt into micro-batches and accumulation is nobody's business where the slices are the same. */
+static void the_slices_of_a_step_decide_its_bits(void **state)
+{
+    (void)state;
+    static const char *const cuts[] = { "{steps: 6, batch: 8, accumulate: 1, ctx: 24, warmup: 0, slices: 8, precision: bf16, seed: 3}",
+                                        "{steps: 6, batch: 2, accumulate: 4, ctx: 24, warmup: 0, precision: bf16, seed: 3}",
+                                        "{steps: 6, batch: 8, accumulate: 1, ctx: 24, warmup: 0, slices: 2, precision: bf16, seed: 3}" };
+    struct train_result r[3];
+    for (int i = 0; i < 3; i++) {
+        char text[900], out[16];
+        snprintf(text, sizeof text, MOE "data: {train: [%s, %s], valid_share: 0.1, tokenizer: bpe, vocab_size: 300}\ntrain: %s\n", in_dir("one.txt"), in_dir("two.txt"), cuts[i]);
+        write_text("cut.yaml", text);
+        snprintf(out, sizeof out, "cut-%d", i);
+        OK(train("cut.yaml", out, 1 + i % 2, NULL, &r[i]));
+    }
+    assert_string_equal(digest("cut-0"), digest("cut-1"));
+    assert_string_not_equal(digest("cut-0"), digest("cut-2"));
+    assert_true(fabs(r[0].loss - r[2].loss) < 0.02);
+}
+
 /* ---- checkpoints ---- */
 
 static void an_altered_checkpoint_is_refused_by_the_tensors_name(void **state)
@@ -421,6 +441,8 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt}\ntrain: {steps: many}\n", ERR_USAGE, "expected a whole number" },
         { DENSE "data: {train: @one.txt}\ntrain: {schedule: ramp}\n", ERR_USAGE, "expected one of constant|linear|cosine|wsd" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: 5, steps: 6}\n", ERR_FORMAT, "given twice" },
+        { DENSE "data: {train: @one.txt}\ntrain: {batch: 6, accumulate: 2, slices: 8}\n", ERR_USAGE, "train.slices is 8, expected a power of two that divides batch * accumulate, 12" },
+        { DENSE "data: {train: @one.txt}\ntrain: {batch: 6, slices: 3}\n", ERR_USAGE, "expected a power of two" },
         { DENSE "data: {train: @missing.txt}\n", ERR_NOTFOUND, "missing.txt" },
         { DENSE "data: {train: @empty.txt}\n", ERR_FORMAT, "is empty" },
         { DENSE "data: {train: @latin.txt}\n", ERR_FORMAT, "not UTF-8: byte 0xe9 at offset 3" },
@@ -467,7 +489,7 @@ static void the_advice_of_a_refusal_fits(void **state)
 {
     (void)state;
     struct train_result r;
-    write_config("wide.yaml", DENSE, "");
+    write_config("wide.yaml", DENSE, ", slices: 1");
     struct buf b;
     buf_init(&b);
     OK(file_read(in_dir("wide.yaml"), 1 << 20, &b, &err));
@@ -501,6 +523,7 @@ int main(void)
         cmocka_unit_test(recomputation_gives_the_same_weights),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
         cmocka_unit_test(a_run_killed_at_random_moments_goes_on_to_the_same_weights),
+        cmocka_unit_test(the_slices_of_a_step_decide_its_bits),
         cmocka_unit_test(other_settings_in_the_same_folder_are_refused),
         cmocka_unit_test(an_altered_checkpoint_is_refused_by_the_tensors_name),
         cmocka_unit_test(a_full_disk_while_saving_leaves_the_previous_checkpoint),
