@@ -64,7 +64,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     log_progress_end();
     result->seconds = busy + (n_timed ? busy / (double)n_timed : 0);
     result->cpu_seconds = clock_cpu() - cpu;
-    result->tokens_per_s = n_timed ? (double)(n_timed * run_step_tokens(r)) / busy : 0;
+    result->tokens_per_s = n_timed ? (double)n_timed * run_step_tokens(r) / busy : 0;
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
@@ -121,7 +121,9 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(pool_new(&r->pool, r->o->n_thread, err));
     TRY(limits_get(&r->limits, r->pool, err));
     TRY(run_record_model(r, err));
-    TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, err));
+    TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, true, err));
+    if (r->data.valid.n)
+        TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, true, err));
     TRY(run_digest_settings(r, err));
     TRY(run_print_plan(r, result, err));
     if (r->o->dry_run)
@@ -137,7 +139,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     const int rc = steps(r, result, err);
     log_progress_end();
     result->steps = r->state.step, result->loss = r->loss, result->n_skipped = r->state.n_skipped;
-    result->tokens = r->state.step * run_step_tokens(r);
+    result->tokens = llround((double)r->state.step * run_step_tokens(r));
     result->peak_bytes = mem_private_peak();
     return rc;
 }
@@ -155,6 +157,8 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     decoder_release(&r.model);
     weights_list_free(r.weights);
     pool_free(r.pool);
+    loader_release(&r.loader);
+    loader_release(&r.held_out);
     prepare_release(&r.data);
     mem_free(r.dir_checkpoints);
     train_config_release(&r.c);

@@ -26,7 +26,6 @@ size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * 4 + 1) * si
 int64_t run_stats_width(const struct run *r) { return 2 * r->model.route.n_expert + 3; }
 int64_t run_sums_width(const struct run *r) { return SUM_STATS + r->model.n_stats * run_stats_width(r); }
 size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_sums_width(r)) * sizeof(double); }
-int64_t run_step_tokens(const struct run *r) { return r->c.batch * r->c.accumulate * r->c.ctx; }
 
 /* What the run will take; the same numbers are taken. */
 static size_t planned_bytes(const struct run *r)
@@ -35,8 +34,13 @@ static size_t planned_bytes(const struct run *r)
            slice_sums_bytes(r->model.g, r->c.slices);
 }
 
-/* Keys a query sees on average: windows of ctx tokens from position 0. */
-static double mean_keys(const struct run *r) { return ((double)r->c.ctx + 1) / 2; }
+/* Tokens of a micro-batch on average: what packing leaves free is not computed. */
+static double mean_tokens(const struct run *r)
+{
+    return (double)r->T * ((double)r->loader.n_place / ((double)r->loader.n_window * (double)r->c.ctx));
+}
+
+double run_step_tokens(const struct run *r) { return mean_tokens(r) * (double)r->n_micro; }
 
 static unsigned update_passes(void) { return 1u << PASS_NORM | 1u << PASS_UPDATE; }
 
@@ -45,16 +49,16 @@ static double sums_seconds(const struct run *r) { return (double)(r->c.slices - 
 
 double run_step_seconds(const struct run *r)
 {
-    const double n = (double)r->n_micro, T = r->T, S = (double)r->micro;
-    return n * limits_seconds(&r->limits, r->model.g, all_passes(), T, S, mean_keys(r), NULL) +
-           limits_seconds(&r->limits, r->model.g, update_passes(), T, S, mean_keys(r), NULL) + sums_seconds(r);
+    const double n = (double)r->n_micro, T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
+    return n * limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) +
+           limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
 }
 
 double run_step_flops(const struct run *r)
 {
-    const double n = (double)r->n_micro, T = r->T, S = (double)r->micro;
-    return n * limits_flops(r->model.g, all_passes(), T, S, mean_keys(r), NULL) +
-           limits_flops(r->model.g, update_passes(), T, S, mean_keys(r), NULL);
+    const double n = (double)r->n_micro, T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
+    return n * limits_flops(r->model.g, all_passes(), T, S, L, NULL) +
+           limits_flops(r->model.g, update_passes(), T, S, L, NULL);
 }
 
 static size_t planned_for(struct run *r, int64_t batch, struct err *err)
@@ -101,8 +105,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
-    log_info("work: %s operations a step of %lld tokens; %lld steps should take %s at this machine's measured limits (%s/s in %s, %d threads)",
-             fmt_count(a, run_step_flops(r)), (long long)run_step_tokens(r), (long long)(r->c.steps - r->state.step), fmt_seconds(b, result->expected_seconds),
+    log_info("work: %s operations a step of %.0f tokens; %lld steps should take %s at this machine's measured limits (%s/s in %s, %d threads)",
+             fmt_count(a, run_step_flops(r)), run_step_tokens(r), (long long)(r->c.steps - r->state.step), fmt_seconds(b, result->expected_seconds),
              fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
     const size_t free_bytes = mem_available();
     if (result->planned_bytes + PROCESS_BYTES > free_bytes) {

@@ -77,7 +77,7 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
 
 int run_log_step(struct run *r, double lr, double seconds, struct err *err)
 {
-    const double tokens = (double)run_step_tokens(r), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
+    const double tokens = run_step_tokens(r), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
                           run_metric_number(tokens / seconds), "share_of_peak", run_metric_number(share));
     double low = INFINITY, high = 0;

@@ -17,7 +17,7 @@ struct run {
     const struct train_opts *o;
     struct train_config c;
     struct prepared data;
-    struct loader loader;
+    struct loader loader, held_out;          /* held_out: of a pass over data.valid, when there is some */
     struct weights_list *weights;
     struct decoder model, scorer;            /* the scorer shares the model's weights */
     struct pool *pool;
@@ -45,9 +45,9 @@ enum { SUM_LOSS, SUM_AUX, SUM_STATS };
 int64_t run_stats_width(const struct run *r);                   /* of one layer */
 int64_t run_sums_width(const struct run *r);
 size_t run_sums_bytes(const struct run *r);
-int64_t run_step_tokens(const struct run *r);
 double run_step_seconds(const struct run *r);                   /* at the machine's limits */
 double run_step_flops(const struct run *r);
+double run_step_tokens(const struct run *r);                    /* on average */
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
 int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */
 

@@ -8,7 +8,7 @@
 
 static void load_inputs(const struct run *r, const struct decoder *d)
 {
-    const size_t n = (size_t)r->T * sizeof(int32_t);
+    const size_t n = (size_t)r->batch.n * sizeof(int32_t);
     memcpy(d->g->tensor[d->ids].data, r->batch.ids, n);
     memcpy(d->g->tensor[d->pos].data, r->batch.pos, n);
     memcpy(d->g->tensor[d->target].data, r->batch.target, n);
@@ -17,7 +17,7 @@ static void load_inputs(const struct run *r, const struct decoder *d)
 static int count_targets(const struct run *r)
 {
     int n = 0;
-    for (int i = 0; i < r->T; i++)
+    for (int i = 0; i < r->batch.n; i++)
         n += r->batch.target[i] >= 0;
     return n;
 }
@@ -27,14 +27,14 @@ static double sum_nll(const struct run *r, const struct decoder *d)
 {
     const float *nll = d->g->tensor[d->nll].data;
     double sum = 0;
-    for (int i = 0; i < r->T; i++)
+    for (int i = 0; i < r->batch.n; i++)
         sum += r->batch.target[i] >= 0 ? (double)nll[i] : 0;
     return sum;
 }
 
 struct step run_step_of(const struct run *r, int64_t i_micro)
 {
-    return (struct step){ .T = r->T, .S = r->batch.n_seq, .seq_start = r->batch.seq_start, .seed = (uint64_t)r->c.seed, .i_step = (uint64_t)i_micro };
+    return (struct step){ .T = r->batch.n, .S = r->batch.n_seq, .seq_start = r->batch.seq_start, .seed = (uint64_t)r->c.seed, .i_step = (uint64_t)i_micro };
 }
 
 /* A micro-batch is a pure function of its number, which counts through the whole run. */
@@ -136,19 +136,16 @@ int run_skip_step(struct run *r, struct err *err)
     return rc;
 }
 
-/* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
+/* Mean nll of held-out text in windows of ctx, each token given what stands before it in its sequence and window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err)
 {
     *loss = *bits_per_byte = NAN;
     if (r->data.valid.n < 2)
         return 0;
-    const int64_t limit = whole || !r->c.eval_tokens ? r->data.valid.n - 1 : r->c.eval_tokens;
-    const int64_t n = limit < r->data.valid.n - 1 ? limit : r->data.valid.n - 1;
+    const int64_t limit = whole || !r->c.eval_tokens ? INT64_MAX : r->c.eval_tokens;
     double sum = 0;
     int64_t counted = 0;
-    for (int64_t at = 0; at < n;) {
-        for (int row = 0; row < r->micro; row++, at += r->c.ctx)
-            loader_row(&r->data.valid, at < n ? at : 0, (int)(n - at < r->c.ctx ? (n - at > 0 ? n - at : 0) : r->c.ctx), (int)r->c.ctx, row, &r->batch);
+    for (int64_t i = 0; loader_pass(&r->held_out, i, limit, &r->batch); i++) {
         load_inputs(r, &r->scorer);
         const struct step s = run_step_of(r, 0);
         graph_run(r->scorer.g, PASS_FORWARD, &s);
@@ -156,7 +153,7 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
         counted += count_targets(r);
     }
     *loss = counted ? sum / (double)counted : NAN;
-    *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)n / (double)(r->data.valid.n - 1));
+    *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)counted / (double)r->data.valid.n_learn);
     log_info("step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens in windows of %lld", (long long)r->state.step, *loss, *bits_per_byte,
              (long long)counted, (long long)r->c.ctx);
     return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", run_metric_number(*loss), "valid_bits_per_byte",

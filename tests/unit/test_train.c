@@ -399,7 +399,7 @@ static void an_epoch_visits_every_window_once_and_two_differ(void **state)
         ids[i] = (uint16_t)i;
     const struct shard s = { .ids = ids, .id_bytes = 2, .n = 1001, .eot = -1 };
     struct loader l;
-    OK(loader_init(&l, &s, 3, 10, 42, &err));
+    OK(loader_init(&l, &s, 3, 10, 42, true, &err));
     bool seen[1001] = { false }, differs = false;
     for (int64_t i = 0; i < l.n_window; i++) {
         const int64_t at = loader_offset(&l, (uint64_t)i);
@@ -414,10 +414,13 @@ static void a_window_is_cut_into_documents(void **state)
 {
     (void)state;
     const uint16_t ids[] = { 0, 5, 6, 0, 7, 8, 9, 0, 0, 4, 3 };
-    const struct shard s = { .ids = ids, .id_bytes = 2, .n = 11, .eot = 0 };
     int32_t block[4][16];
-    struct batch b = { block[0], block[1], block[2], block[3], 0 };
-    loader_row(&s, 1, 8, 8, 0, &b);
+    struct batch b = { .ids = block[0], .target = block[1], .pos = block[2], .seq_start = block[3] };
+    struct loader l;
+    const struct shard behind = { .ids = ids + 1, .id_bytes = 2, .n = 10, .eot = 0 };
+    OK(loader_init_pass(&l, &behind, 1, 8, true, &err));
+    assert_true(loader_pass(&l, 0, INT64_MAX, &b));
+    assert_int_equal(b.n, 8);
     static const int32_t start[] = { 0, 2, 6, 7, 8 }, pos[] = { 0, 1, 0, 1, 2, 3, 0, 0 }, target[] = { 6, 0, 7, 8, 9, 0, 0, 4 };
     assert_int_equal(b.n_seq, 4);
     assert_memory_equal(b.seq_start, start, sizeof start);
