@@ -146,6 +146,10 @@ INLINE vec vec_scale2_or_zero(vec p, vec n, vec x)
 INLINE veci vec_bits(vec v) { return _mm512_castps_si512(v); }
 INLINE vec vec_of_bits(veci i) { return _mm512_castsi512_ps(i); }
 INLINE vec vec_of_int(veci i) { return _mm512_cvtepi32_ps(i); }
+INLINE veci vec_to_int(vec v) { return _mm512_cvtps_epi32(v); }
+/* table[i % 32] of each lane: cheap at this width only. */
+#define VEC_TABLE
+INLINE vec vec_table(const float table[32], veci i) { return _mm512_permutex2var_ps(vec_load(table), i, vec_load(table + 16)); }
 INLINE veci veci_add(veci a, veci b) { return _mm512_add_epi32(a, b); }
 INLINE veci veci_sub(veci a, veci b) { return _mm512_sub_epi32(a, b); }
 INLINE veci veci_shl(veci a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
