@@ -90,6 +90,16 @@ static void choose(const struct attr *a, const real *p, const real *correction, 
     top_k(score, a->n_expert, a->top_k, out);
 }
 
+/* -sum p log p; of a softmax, log p is x - lse. */
+static double entropy(const struct attr *a, const real *p, const real *x, real lse)
+{
+    double sum = 0;
+    for (int e = 0; e < a->n_expert; e++)
+        if (p[e] > 0)
+            sum += (double)p[e] * (a->sigmoid ? -log((double)p[e]) : (double)lse - (double)x[e]);
+    return sum;
+}
+
 /* A chunk of tokens: probabilities, chosen experts (left in slot for now), partial statistics. */
 static void route_chunk(void *ctx, int first, int n_row, int i_thread)
 {
@@ -99,7 +109,8 @@ static void route_chunk(void *ctx, int first, int n_row, int i_thread)
     const int E = a->n_expert;
     real *probs = (real *)op_data(j->r, j->n->out[0]) + (ptrdiff_t)first * E;
     real *lse = (real *)op_data(j->r, j->n->out[5]) + first;
-    set_scores(j->r, a, n_row, (const real *)op_data(j->r, j->n->in[0]) + (ptrdiff_t)first * E, probs, lse);
+    const real *logits = (const real *)op_data(j->r, j->n->in[0]) + (ptrdiff_t)first * E;
+    set_scores(j->r, a, n_row, logits, probs, lse);
     const real *correction = op_data(j->r, j->n->in[1]);
     int32_t *slot = (int32_t *)op_data(j->r, j->n->out[4]) + (ptrdiff_t)first * a->top_k;
     double *sum = j->partial + first / CHUNK * stat_width(E);
@@ -107,10 +118,9 @@ static void route_chunk(void *ctx, int first, int n_row, int i_thread)
     for (int i = 0; i < n_row; i++) {
         const real *p = probs + (ptrdiff_t)i * E;
         choose(a, p, correction, slot + i * a->top_k);
-        for (int e = 0; e < E; e++) {
+        for (int e = 0; e < E; e++)
             sum[e] += (double)p[e];
-            sum[E + 1] -= p[e] > 0 ? (double)p[e] * log((double)p[e]) : 0;
-        }
+        sum[E + 1] += entropy(a, p, logits + (ptrdiff_t)i * E, lse[i]);
         sum[E] += (double)lse[i] * (double)lse[i];
     }
 }

@@ -28,21 +28,24 @@ static void pack_rows(const struct pack *p)
     }
 }
 
-/* 32 k of a row as 16 pairs, then pairs are transposed like floats. */
+/* 32 k of source row r, n of them there, as 16 pairs; others are 0. */
+INLINE __m512i pairs_of(const struct pack *p, int r, int k, int n)
+{
+    if (p->src_bf16 && n >= 32)
+        return _mm512_loadu_si512(row_bf16(p, r) + k);
+    const __m512i low = _mm512_srli_epi32(vec_bf16_high(source(p, r, k, n)), 16), high = _mm512_srli_epi32(vec_bf16_high(source(p, r, k + 16, n - 16)), 16);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)), _mm512_cvtepi32_epi16(high), 1);
+}
+
+/* Pairs are transposed like floats. */
 static void pack_rows_bf16(const struct pack *p)
 {
     for (int n = 0; n < p->N; n += PANEL) {
         bf16 *out = (bf16 *)p->out + n / PANEL * p->panel;
         for (int k = 0; k < p->K; k += 32) {
             __m512i v[16];
-            for (int i = 0; i < 16; i++) {
-                _Alignas(64) bf16 row[32] = { 0 };
-                if (n + i < p->N) {
-                    vec_store_bf16(row, source(p, n + i, k, p->K - k));
-                    vec_store_bf16(row + 16, source(p, n + i, k + 16, p->K - k - 16));
-                }
-                v[i] = _mm512_load_si512(row);
-            }
+            for (int i = 0; i < 16; i++)
+                v[i] = n + i < p->N ? pairs_of(p, n + i, k, p->K - k) : _mm512_setzero_si512();
             vec_transpose(v);
             for (int i = 0; i < 16 && k + 2 * i < p->K; i++)
                 _mm512_storeu_si512(out + (k + 2 * i) * PANEL, v[i]);
