@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,21 +17,27 @@
 
 /* ---- the gate that every system call passes ---- */
 
-static _Atomic int64_t fail_at = -1, n_asked;
+static _Atomic int64_t fail_at = -1, fail_end, n_asked;
 static _Atomic int fail_errno;
 
-void file_fail_at(int64_t n, int errno_value)
+void file_fail_between(int64_t first, int64_t end, int errno_value)
 {
     atomic_store(&n_asked, 0);
     atomic_store(&fail_errno, errno_value);
-    atomic_store(&fail_at, n);
+    atomic_store(&fail_end, end);
+    atomic_store(&fail_at, first);
 }
+
+void file_fail_at(int64_t n, int errno_value) { file_fail_between(n, n + 1, errno_value); }
 
 int64_t file_fail_count(void) { return atomic_load(&n_asked); }
 
 static bool fails(void)
 {
-    if (atomic_load_explicit(&fail_at, memory_order_relaxed) < 0 || atomic_fetch_add(&n_asked, 1) != atomic_load(&fail_at))
+    if (atomic_load_explicit(&fail_at, memory_order_relaxed) < 0)
+        return false;
+    const int64_t n = atomic_fetch_add(&n_asked, 1);
+    if (n < atomic_load(&fail_at) || n >= atomic_load(&fail_end))
         return false;
     errno = atomic_load(&fail_errno);
     return true;
@@ -38,8 +45,46 @@ static bool fails(void)
 
 static int sys_open(const char *path, int flags) { return fails() ? -1 : open(path, flags | O_CLOEXEC, 0666); }
 static ssize_t sys_read(int fd, void *p, size_t n) { return fails() ? -1 : read(fd, p, n); }
-static ssize_t sys_write(int fd, const void *p, size_t n) { return fails() ? -1 : write(fd, p, n); }
-static int sys_fsync(int fd) { return fails() ? -1 : fsync(fd); }
+
+static _Atomic int64_t flip_at = -1;
+void file_flip_at(int64_t n) { atomic_store(&flip_at, n); }
+
+/* A bit in the middle, on its way to the disk. */
+static ssize_t write_flipped(int fd, const char *p, size_t n)
+{
+    const char wrong = (char)(p[n / 2] ^ 4);
+    const ssize_t first = write(fd, p, n / 2);
+    return first < (ssize_t)(n / 2) ? first : write(fd, &wrong, 1) == 1 ? first + 1 : -1;
+}
+
+static ssize_t sys_write(int fd, const void *p, size_t n)
+{
+    if (fails())
+        return -1;
+    return n && atomic_load_explicit(&flip_at, memory_order_relaxed) >= 0 && !atomic_fetch_sub(&flip_at, 1) ? write_flipped(fd, p, n) : write(fd, p, n);
+}
+
+static pthread_mutex_t hold_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t hold_changed = PTHREAD_COND_INITIALIZER;
+static bool held;
+static pthread_t holder;
+
+void file_hold(bool on)
+{
+    pthread_mutex_lock(&hold_lock);
+    held = on, holder = pthread_self();
+    pthread_cond_broadcast(&hold_changed);
+    pthread_mutex_unlock(&hold_lock);
+}
+
+static int sys_fsync(int fd)
+{
+    pthread_mutex_lock(&hold_lock);
+    while (held && !pthread_equal(holder, pthread_self()))
+        pthread_cond_wait(&hold_changed, &hold_lock);
+    pthread_mutex_unlock(&hold_lock);
+    return fails() ? -1 : fsync(fd);
+}
 static int sys_rename(const char *a, const char *b) { return fails() ? -1 : rename(a, b); }
 static int sys_mkdir(const char *path) { return fails() ? -1 : mkdir(path, 0777); }
 
@@ -211,6 +256,40 @@ int file_writer_commit(struct file_writer *w, struct err *err)
     return rc;
 }
 
+int file_writer_read_back(struct file_writer *w, struct file_reader *r, struct err *err)
+{
+    *r = (struct file_reader){ -1, w->path };
+    TRY(flush(w, err));
+    if (sys_fsync(w->fd))
+        return ERR_ERRNO(err, "cannot flush %s to disk", w->path);
+    posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);           /* a file system in memory has nothing else to read */
+    if ((r->fd = sys_open(w->tmp, O_RDONLY)) < 0)
+        return ERR_ERRNO(err, "cannot read %s back", w->path);
+    return 0;
+}
+
+int file_reader_get(struct file_reader *r, void *p, size_t n, struct err *err)
+{
+    for (char *at = p; n;) {
+        const ssize_t got = sys_read(r->fd, at, n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return ERR_ERRNO(err, "cannot read %s back", r->path);
+        if (!got)
+            return ERR(err, CORRUPT, "%s ends %zu bytes too early", r->path, n);
+        at += got, n -= (size_t)got;
+    }
+    return 0;
+}
+
+void file_reader_close(struct file_reader *r)
+{
+    if (r->fd >= 0)
+        close(r->fd);
+    r->fd = -1;
+}
+
 void file_writer_abort(struct file_writer *w)
 {
     if (w->fd >= 0)
@@ -337,7 +416,14 @@ int file_log_line(struct file_log *l, const char *line, size_t n, struct err *er
         return ERR(err, NOMEM, "no memory to write %s", l->path);
     memcpy(copy, line, n);
     copy[n] = '\n';
-    const int rc = write_all(l->fd, copy, n + 1) ? ERR_ERRNO(err, "cannot write %s", l->path) : 0;
+    struct stat st;
+    const bool sized = !fstat(l->fd, &st);
+    int rc = 0;
+    if (write_all(l->fd, copy, n + 1)) {
+        rc = ERR_ERRNO(err, "cannot write %s", l->path);
+        if (sized && ftruncate(l->fd, st.st_size))
+            rc = ERR_ERRNO(err, "cannot take a torn line out of %s", l->path);
+    }
     mem_free(copy);
     return rc;
 }

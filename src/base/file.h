@@ -27,6 +27,11 @@ int file_writer_add(struct file_writer *w, const void *p, size_t n, struct err *
 int file_writer_commit(struct file_writer *w, struct err *err);    /* releases w, also on error */
 void file_writer_abort(struct file_writer *w);                     /* after commit: nothing to do */
 int file_write_all(const char *path, const void *p, size_t n, struct err *err);
+/* Before the commit: what was added is flushed and read back, from the disk as far as the system lets go of its copy in memory. */
+struct file_reader { int fd; const char *path; };                  /* path: borrowed from the writer */
+int file_writer_read_back(struct file_writer *w, struct file_reader *r, struct err *err);
+int file_reader_get(struct file_reader *r, void *p, size_t n, struct err *err);    /* n bytes; ERR_CORRUPT where the file ends before */
+void file_reader_close(struct file_reader *r);
 
 /* A file that is fetched in pieces, perhaps by several runs: what was added stays under this name until file_part_commit()
  * flushes it and gives it its own.  A symbolic link is refused. */
@@ -37,7 +42,8 @@ int file_part_restart(struct file_part *p, struct err *err);       /* back to no
 int file_part_commit(struct file_part *p, const char *to, struct err *err);   /* closes p, also on error */
 void file_part_close(struct file_part *p);                         /* keeps what is there */
 
-/* A log that only grows: each line is one write() with O_APPEND.  A torn last line of an earlier crash is cut off first. */
+/* A log that only grows: each line is one write() with O_APPEND.  A torn last line of an earlier crash is cut off first, and so is
+ * one that the disk took only in part. */
 struct file_log { int fd; char *path; };
 int file_log_open(struct file_log *l, const char *path, struct err *err);
 int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err);   /* n bytes and a newline */
@@ -67,7 +73,13 @@ int file_list(const char *dir, char ***names, int *n, struct err *err);
 void file_list_free(char **names, int n);
 char *file_join(const char *dir, const char *name);                /* mem_alloc'ed "dir/name"; NULL without memory */
 
-/* For tests: the n-th open, read, write, fsync, rename, mmap or mkdir from now fails with errno_value; < 0: off. */
+/* For tests: the n-th open, read, write, fsync, rename, mmap or mkdir from now fails with errno_value, or all from the first-th to
+ * the one before the end-th; < 0: off. */
 void file_fail_at(int64_t n, int errno_value);
+void file_fail_between(int64_t first, int64_t end, int errno_value);
 int64_t file_fail_count(void);
+/* For tests: the n-th write from now puts one wrong bit on the disk; < 0: off. */
+void file_flip_at(int64_t n);
+/* For tests: while it is on, every fsync by another thread than the one that called this waits. */
+void file_hold(bool on);
 #endif

@@ -107,7 +107,7 @@ int cmd_print_json(json_t *o, struct err *err)
 
 /* ---- one command ---- */
 
-static int exit_code(int rc) { return rc >= 0 ? 0 : rc == ERR_USAGE ? 2 : rc == ERR_GATE ? 3 : 1; }
+static int exit_code(int rc) { return rc >= 0 ? 0 : rc == ERR_USAGE ? 2 : rc == ERR_GATE ? 3 : rc == ERR_STOPPED ? 4 : 1; }
 
 /* Names of pulled models become paths before the command sees them. */
 static int run_with_paths(const struct command *c, const char **args, int n, struct err *err)

@@ -1,6 +1,7 @@
 /* cmd.h - the table of commands: what `lathe NAME` runs, and what help, completion and doc/ say about it.
  *
- * Exit codes: 0 done, 1 failed, 2 misused (ERR_USAGE), 3 a gate said no (ERR_GATE).  Results go to stdout, talk to stderr. */
+ * Exit codes: 0 done, 1 failed, 2 misused (ERR_USAGE), 3 a gate said no (ERR_GATE), 4 stopped, and the same command goes on
+ * (ERR_STOPPED).  Results go to stdout, talk to stderr. */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 #include <signal.h>

@@ -131,7 +131,7 @@ static void help_man(void)
         putchar('\n');
         man_opts((*c)->opts);
     }
-    printf(".SH EXIT STATUS\n0 done, 1 failed, 2 misused, 3 a gate said no.\n"
+    printf(".SH EXIT STATUS\n0 done, 1 failed, 2 misused, 3 a gate said no, 4 stopped: the same command goes on.\n"
            ".SH ENVIRONMENT\n.TP\n.B LATHE_CPU\nlowers the instruction set: ref, avx2, avx512, avx512bf16\n");
 }
 
@@ -171,7 +171,7 @@ static int run_help(const char *const *args, int n_args, struct err *err)
         snprintf(left, sizeof left, "lathe %s%s%s", (*c)->name, (*c)->args[0] ? " " : "", (*c)->args);
         printf("  %-34s %s\n", left, (*c)->summary);
     }
-    printf("\nlathe help COMMAND tells more.  Exit codes: 0 done, 1 failed, 2 misused, 3 a gate said no.\n");
+    printf("\nlathe help COMMAND tells more.  Exit codes: 0 done, 1 failed, 2 misused, 3 a gate said no, 4 stopped: the same command goes on.\n");
     return 0;
 }
 

@@ -22,14 +22,16 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         log_info("done: %lld steps in %s (at the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds),
                  fmt_seconds(b, r.expected_seconds), r.tokens_per_s, 100 * r.share_of_peak, fmt_seconds(c, r.cpu_seconds));
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
+        if (r.n_saved)
+            log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));
         log_info("model: %s; try: lathe generate %s -p \"...\"", out, out);
     }
     if (!cmd_json)
         return 0;
-    return cmd_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
+    return cmd_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
                                     (json_int_t)r.n_active, "steps", (json_int_t)r.steps, "tokens", (json_int_t)r.tokens, "skipped_steps", (json_int_t)r.n_skipped, "loss",
                                     number(r.loss), "valid_loss", number(r.valid_loss), "valid_bits_per_byte", number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
-                                    r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "planned_bytes",
+                                    r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
                                     (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes), err);
 }
 
@@ -49,9 +51,13 @@ const struct command command_train = {
     "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step.\n\n"
     "model holds the keys of a config.json, or only from: PATH, a model folder or GGUF file that training goes on from.  Its\n"
     "weights, of any type, become floats; its tokenizer and chat templates go with them.\n\n"
-    "A run that was stopped (Ctrl-C and SIGTERM finish the step and save) or killed goes on from its last checkpoint when the\n"
-    "same command is given again, to the same weights to the bit, with any number of threads.  A step whose loss or gradient\n"
-    "is not finite is not applied; the third in a row ends the run and names the samples.\n\n"
+    "A run that was stopped (Ctrl-C, SIGTERM and train.time_limit finish the step, save, and end with exit code 4) or killed\n"
+    "goes on from its last checkpoint when the same command is given again, to the same weights to the bit, with any number of\n"
+    "threads.  A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names the samples.\n\n"
+    "Checkpoints are written while the steps go on, read back, and compared by the SHA-256 of every tensor before\n"
+    "OUT/checkpoints/latest names them.  A disk that is full or fails does not end the run: it warns, leaves a line in\n"
+    "metrics.jsonl, and tries again at the next interval.  A checkpoint that was damaged later is named, file and tensor, when\n"
+    "a run goes on, and the newest before it that is whole is taken: that leads to the same weights.\n\n"
     "The folder OUT is then a model: config.json, model.safetensors and tokenizer.json in Hugging Face's formats.",
     opts, run_train, 1, 1,
 };

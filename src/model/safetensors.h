@@ -76,6 +76,9 @@ int st_writer_new(struct st_writer **out, const char *path, const struct st_decl
 /* The next n bytes of tensor i: the one begun last, or the one after it when that is complete. */
 int st_writer_add(struct st_writer *w, int i, const void *p, size_t n, struct err *err);
 int st_writer_commit(struct st_writer *w, struct err *err);
+/* Before the commit, when all tensors are added: reads the file back and compares its header and the SHA-256 of each tensor with what
+ * was given.  ERR_CORRUPT names the tensor that the disk did not keep. */
+int st_writer_prove(struct st_writer *w, struct err *err);
 /* After commit: of the bytes of tensor i. */
 const char *st_writer_sha256(const struct st_writer *w, int i);
 void st_writer_free(struct st_writer *w);        /* without commit nothing is left behind */

@@ -14,6 +14,8 @@ struct st_writer {
     bool begun, done;
     int i, n;                      /* tensor in work, number of tensors */
     uint64_t left;                 /* bytes of tensor i still to come */
+    size_t header;                 /* bytes before the tensors */
+    uint64_t header_hash;
     char *text;                    /* the names, each with its NUL */
     struct { const char *name; uint64_t bytes; char sha256[SHA256_HEX]; } *tensor;
 };
@@ -174,6 +176,7 @@ int st_writer_new(struct st_writer **out, const char *path, const struct st_decl
         rc = file_writer_open(&w->file, path, err);
     if (!rc)
         rc = file_writer_add(&w->file, b.data, b.len, err);
+    w->header = b.len, w->header_hash = hash64(b.data, b.len, 0);
     buf_release(&b);
     if (rc < 0) {
         st_writer_free(w);
@@ -230,6 +233,53 @@ int st_writer_commit(struct st_writer *w, struct err *err)
     TRY(begin_tensor(w, w->n, err));
     w->done = true;
     return file_writer_commit(&w->file, err);
+}
+
+static int prove_header(const struct st_writer *w, struct file_reader *r, struct err *err)
+{
+    char *header = mem_alloc(w->header);
+    int rc = header ? file_reader_get(r, header, w->header, err) : ERR(err, NOMEM, "no memory to read %s back", w->file.path);
+    if (!rc && hash64(header, w->header, 0) != w->header_hash)
+        rc = ERR(err, CORRUPT, "%s: the header was read back with other bytes than were written", w->file.path);
+    mem_free(header);
+    return rc;
+}
+
+#define PROVE_BLOCK ((size_t)256 << 10)
+
+static int prove_tensor(const struct st_writer *w, int i, struct file_reader *r, char *block, struct err *err)
+{
+    struct sha256 hash;
+    char hex[SHA256_HEX];
+    TRY(sha256_init(&hash, err));
+    int rc = 0;
+    for (uint64_t left = w->tensor[i].bytes; left && !rc;) {
+        const size_t n = left < PROVE_BLOCK ? (size_t)left : PROVE_BLOCK;
+        if (!(rc = file_reader_get(r, block, n, err)))
+            sha256_add(&hash, block, n);
+        left -= n;
+    }
+    sha256_end(&hash, hex);
+    if (!rc && strcmp(hex, w->tensor[i].sha256))
+        rc = ERR(err, CORRUPT, "%s: tensor '%s' was read back with SHA-256 %.12s..., written was %.12s...", w->file.path, w->tensor[i].name, hex, w->tensor[i].sha256);
+    return rc;
+}
+
+int st_writer_prove(struct st_writer *w, struct err *err)
+{
+    assert(!w->done);
+    TRY(begin_tensor(w, w->n, err));
+    struct file_reader r;
+    TRY(file_writer_read_back(&w->file, &r, err));
+    int rc = prove_header(w, &r, err);
+    char *block = mem_alloc(PROVE_BLOCK);
+    if (!rc && !block)
+        rc = ERR(err, NOMEM, "no memory to read %s back", w->file.path);
+    for (int i = 0; i < w->n && !rc; i++)
+        rc = prove_tensor(w, i, &r, block, err);
+    mem_free(block);
+    file_reader_close(&r);
+    return rc;
 }
 
 const char *st_writer_sha256(const struct st_writer *w, int i)

@@ -123,7 +123,7 @@ static int save_part(struct st_writer *w, int i_tensor, const struct weight_part
 }
 
 static int save_all(const struct weights_list *l, struct st_writer *w, enum st_dtype dtype, const float *(*source)(void *ctx, int i),
-                    void *ctx, struct err *err)
+                    void *ctx, bool prove, struct err *err)
 {
     float *chunk = mem_alloc_array((size_t)(2 * CHUNK), sizeof *chunk);
     if (!chunk)
@@ -138,6 +138,8 @@ static int save_all(const struct weights_list *l, struct st_writer *w, enum st_d
         }
     }
     mem_free(chunk);
+    if (!rc && prove)
+        rc = st_writer_prove(w, err);
     return rc ? rc : st_writer_commit(w, err);
 }
 
@@ -177,7 +179,7 @@ int weights_save(const struct weights_list *l, const char *path, enum st_dtype d
     for (int i = 0; i < n_metadata; i++)
         pair[i + 1] = metadata[i];
     declare(l, dtype, names, decl);
-    if ((rc = st_writer_new(&w, path, decl, n, pair, n_metadata + 1, err)) || (rc = save_all(l, w, dtype, source, ctx, err)))
+    if ((rc = st_writer_new(&w, path, decl, n, pair, n_metadata + 1, err)) || (rc = save_all(l, w, dtype, source, ctx, digest != NULL, err)))
         goto out;
     for (int i = 0; i < n; i++)
         memcpy(names[i].sha256, st_writer_sha256(w, i), SHA256_HEX);

@@ -3,15 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
 
 /* ---- writing ---- */
 
-static int write_in(const char *dir, const char *name, const struct buf *b, struct err *err)
+/* Written, read back and compared. */
+static int write_in(const char *dir, const char *name, const void *text, size_t n, struct err *err)
 {
     char *path = file_join(dir, name);
-    const int rc = path ? file_write_all(path, b->data, b->len, err) : ERR(err, NOMEM, "no memory for a path");
+    struct buf back;
+    buf_init(&back);
+    int rc = path ? file_write_all(path, text, n, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_read(path, n, &back, err);
+    if (!rc && (back.len != n || memcmp(back.data, text, n)))
+        rc = ERR(err, CORRUPT, "%s was read back with other bytes than were written", path);
+    buf_release(&back);
     mem_free(path);
     return rc;
 }
@@ -28,10 +37,10 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
     if (!rc)
         rc = weights_save(l, path, ST_F32, decoder_weight_source, d, NULL, 0, digest, n_digest, err);
     if (!rc && !(rc = config_write(&c, &b, err)))
-        rc = write_in(dir, "config.json", &b, err);
+        rc = write_in(dir, "config.json", b.data, b.len, err);
     buf_clear(&b);
     if (!rc && tok && !(rc = tok_write(tok, &b, err)))
-        rc = write_in(dir, "tokenizer.json", &b, err);
+        rc = write_in(dir, "tokenizer.json", b.data, b.len, err);
     mem_free(path);
     buf_release(&b);
     return rc;
@@ -69,6 +78,8 @@ static int save_optimizer(const char *path, const struct decoder *d, const struc
     for (int i = 0; i < n && !rc; i++)
         rc = st_writer_add(w, i, moment[i]->data, moment[i]->bytes, err);
     if (!rc)
+        rc = st_writer_prove(w, err);
+    if (!rc)
         rc = st_writer_commit(w, err);
     for (int i = 0; i < n && !rc; i++)
         if (json_object_set_new(digests, decl[i].name, json_string(st_writer_sha256(w, i))))
@@ -84,10 +95,8 @@ static int save_state(const char *dir, const struct train_state *s, json_t *dige
     json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:s, s:O}", "format", 1, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
                           (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "settings", s->settings, "sha256", digests);
     char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
-    char *path = file_join(dir, "state.json");
-    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the state");
+    const int rc = text ? write_in(dir, "state.json", text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the state");
     mem_free(text);
-    mem_free(path);
     json_decref(o);
     return rc;
 }
@@ -146,6 +155,7 @@ int checkpoint_save(const char *dir, const struct decoder *d, const struct weigh
     char name[40];
     snprintf(name, sizeof name, "step-%010lld", (long long)s->step);
     char *final = file_join(dir, name), *partial = final ? mem_printf("%s.partial", final) : NULL, *latest = file_join(dir, "latest");
+    struct err ignored;
     int rc = final && partial && latest ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory to save");
     if (!rc)
         rc = file_remove_tree(partial, err);
@@ -159,9 +169,8 @@ int checkpoint_save(const char *dir, const struct decoder *d, const struct weigh
         rc = file_sync_dir(dir, err);
     if (!rc)
         rc = file_write_all(latest, name, strlen(name), err);
-    if (!rc)
-        rc = remove_old(dir, name, keep, err);
-    struct err ignored;
+    if (!rc && remove_old(dir, name, keep, &ignored))        /* the new one is there all the same */
+        log_warn("old checkpoints stay: %s", ignored.msg);
     if (rc && partial)
         file_remove_tree(partial, &ignored);
     mem_free(final);
@@ -233,23 +242,13 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
     return 0;
 }
 
-int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct err *err)
+/* The checkpoint in one folder. */
+static int load_from(const char *dir, const char *name, struct decoder *d, const struct weights_list *l, struct train_state *s, struct err *err)
 {
-    char *latest = file_join(dir, "latest");
-    struct buf name;
-    buf_init(&name);
-    int rc = latest ? file_read(latest, 64, &name, err) : ERR(err, NOMEM, "no memory for a path");
-    mem_free(latest);
-    if (!rc && (strncmp(name.data, "step-", 5) || strchr(name.data, '/')))
-        rc = ERR(err, CORRUPT, "%s/latest does not name a checkpoint", dir);
-    char *folder = rc ? NULL : file_join(dir, name.data);
-    buf_release(&name);
-    if (rc)
-        return rc;
-    char *state = folder ? file_join(folder, "state.json") : NULL, *model = folder ? file_join(folder, "model.safetensors") : NULL;
-    char *optimizer = folder ? file_join(folder, "optimizer.safetensors") : NULL;
+    char *folder = file_join(dir, name), *state = folder ? file_join(folder, "state.json") : NULL;
+    char *model = folder ? file_join(folder, "model.safetensors") : NULL, *optimizer = folder ? file_join(folder, "optimizer.safetensors") : NULL;
     json_t *root = NULL;
-    rc = state && model && optimizer ? load_state(state, s, &root, err) : ERR(err, NOMEM, "no memory for a path");
+    int rc = state && model && optimizer ? load_state(state, s, &root, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = load_model(model, d, l, json_object_get(root, "sha256"), err);
     if (!rc)
@@ -262,4 +261,54 @@ int checkpoint_load(const char *dir, struct decoder *d, const struct weights_lis
     mem_free(model);
     mem_free(optimizer);
     return rc;
+}
+
+/* The newest checkpoint before `name` (NULL: of all) into out; false where there is none. */
+static bool older(char *const *names, int n, const char *name, char out[64])
+{
+    for (int i = n - 1; i >= 0; i--)                /* sorted: the highest step first */
+        if (is_step(names[i]) && strlen(names[i]) < 64 && (!name || strcmp(names[i], name) < 0)) {
+            snprintf(out, 64, "%s", names[i]);
+            return true;
+        }
+    return false;
+}
+
+/* What latest says, into out; true when it names a checkpoint. */
+static int read_latest(const char *dir, char out[64], bool *names_one, struct err *err)
+{
+    char *latest = file_join(dir, "latest");
+    struct buf b;
+    buf_init(&b);
+    const int rc = latest ? file_read(latest, 63, &b, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        snprintf(out, 64, "%s", b.data);
+    *names_one = !rc && is_step(out) && !strchr(out, '/') && strlen(out) == b.len;
+    mem_free(latest);
+    buf_release(&b);
+    return rc;
+}
+
+int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err)
+{
+    char name[64], **names = NULL;
+    bool there;
+    int n = 0;
+    int rc = read_latest(dir, name, &there, err);
+    if (rc == ERR_NOTFOUND || rc == ERR_NOMEM)
+        return rc;
+    if (!rc && !there)
+        rc = ERR(err, CORRUPT, "%s/latest does not name a checkpoint", dir);
+    else if (!rc && (!(rc = load_from(dir, name, d, l, s, err)) || rc == ERR_NOMEM))
+        return rc;
+    if (file_list(dir, &names, &n, NULL))
+        return rc;
+    struct err later;
+    int again = rc;
+    for (bool more = older(names, n, there ? name : NULL, name); more && again && again != ERR_NOMEM; more = older(names, n, name, name))
+        again = load_from(dir, name, d, l, s, &later);
+    file_list_free(names, n);
+    if (again == ERR_NOMEM)
+        *err = later;
+    return again == ERR_NOMEM ? again : again ? rc : buf_printf(passed, err, "%s", err->msg);
 }

@@ -4,10 +4,12 @@
  *                     optimizer.safetensors                               m.<weight> and (AdamW's) v.<weight>
  *                     state.json       step, counters, digest of the settings, SHA-256 of every tensor of both files
  *   DIR/latest                         the name of the newest
- * A checkpoint is written under another name, flushed, renamed, and then named in latest: a crash or a full disk at any
- * moment leaves the previous one in place.  Loading checks every tensor's SHA-256 and names the one that differs. */
+ * A checkpoint is written under another name, flushed, read back and compared, renamed, and then named in latest: a crash, a full
+ * disk or one that keeps other bytes leaves the previous one in place.  Loading checks every tensor's SHA-256 and names the one
+ * that differs. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
+#include "base/buf.h"
 #include "base/hash.h"
 #include "model/decoder.h"
 #include "model/tok.h"
@@ -21,9 +23,10 @@ struct train_state {
 
 int checkpoint_save(const char *dir, const struct decoder *d, const struct weights_list *l, const struct tok *tok,
                     const struct train_state *s, int keep, struct err *err);
-/* Fills weights, m and v of d, which is bound, and *s, from the checkpoint that latest names.  ERR_NOTFOUND when there is
- * none, which leaves everything as it was. */
-int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct err *err);
+/* Fills weights, m and v of d, which is bound, and *s, from the checkpoint that latest names; when that is damaged, from the newest
+ * before it that is whole, which leads to the same numbers: passed then gets the message that says what was found.  ERR_NOTFOUND
+ * when there is no checkpoint, which leaves everything as it was; when all are damaged, what the newest has. */
+int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err);
 /* The model alone: model.safetensors, config.json, tokenizer.json in a folder that is there. */
 int model_save(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, struct weight_digest **digest,
                int *n_digest, struct err *err);

@@ -12,7 +12,7 @@ void train_config_defaults(struct train_config *c)
         .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none",
+        .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
     };
 }
 
@@ -51,7 +51,9 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "eval_every", &c->eval_every, "<steps>", "steps between evaluations on held-out text; 0: only at the end", 0, LARGE },
         { OPT_INT, "eval_tokens", &c->eval_tokens, "<int>", "held-out tokens of an evaluation; 0: all", 0, LARGE },
         { OPT_INT, "save_every", &c->save_every, "<steps>", "steps between checkpoints; 0: only at the end", 0, LARGE },
+        { OPT_CHOICE, "save", &c->save, "background|wait", "background: steps go on while a copy of the state is written, which takes its memory", 0, 0 },
         { OPT_INT, "keep", &c->keep, "<int>", "checkpoints that are kept", 1, 1 << 20 },
+        { OPT_FLOAT, "time_limit", &c->time_limit, "<seconds>", "the run saves and ends (exit code 4) before this time is over, to go on when it is started again; 0: none", 0, 1e9 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };
     memcpy(data, d, sizeof d);

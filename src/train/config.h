@@ -21,8 +21,8 @@ struct train_config {
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
     int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep;
-    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip;
-    const char *optimizer, *schedule, *precision, *recompute;
+    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, time_limit;
+    const char *optimizer, *schedule, *precision, *recompute, *save;
     json_t *root;                                /* owns what the pointers point to */
 };
 

@@ -14,15 +14,8 @@
 
 char *run_out_path(const struct run *r, const char *name) { return file_join(r->o->out, name); }
 
-
-static int save(struct run *r, struct err *err)
-{
-    return checkpoint_save(r->dir_checkpoints, &r->model, r->weights, r->data.tok, &r->state, (int)r->c.keep, err);
-}
-
 static int steps(struct run *r, struct train_result *result, struct err *err)
 {
-    int64_t saved = r->state.step;
     double busy = 0;
     int64_t n_timed = 0;
     const int64_t begin = r->state.step;
@@ -47,19 +40,14 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         if (good)
             TRY(run_log_step(r, lr, n_timed ? busy / (double)n_timed : seconds, err));
         mem_private_sample();
-        const bool stop = r->o->stop && *r->o->stop, last = r->state.step == r->c.steps;
+        const bool last = r->state.step == r->c.steps, by_time = !last && run_out_of_time(r, seconds), stop = by_time || (r->o->stop && *r->o->stop);
         if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && !stop) {
             log_progress_end();
             TRY(run_evaluate(r, false, &result->valid_loss, &result->valid_bits_per_byte, err));
         }
-        if (last || stop || (r->c.save_every && r->state.step % r->c.save_every == 0)) {
-            TRY(save(r, err));
-            saved = r->state.step;
-        }
-        if (stop && !last) {
-            log_progress_end();
-            return ERR(err, STOPPED, "stopped after step %lld of %lld, which is saved; the same command goes on from there", (long long)saved, (long long)r->c.steps);
-        }
+        if (stop && !last)
+            return run_stopped(r, by_time, err);
+        TRY(last ? run_save_now(r, err) : run_tend_saves(r, err));
     }
     log_progress_end();
     result->seconds = busy + (n_timed ? busy / (double)n_timed : 0);
@@ -77,6 +65,7 @@ static int take_memory(struct run *r, struct err *err)
 {
     TRY(decoder_bind(&r->model, r->pool, NULL, err));
     TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
+    TRY(run_open_saver(r, err));
     int32_t *p = r->batch_block = mem_map(run_batch_bytes(r));
     if (!p)
         return ERR(err, NOMEM, "no memory for a batch of %d tokens", r->T);
@@ -96,18 +85,36 @@ static int first_weights(struct run *r, struct err *err)
     return base_weights(&r->model, r->weights, r->c.from, err);
 }
 
-static int resume_or_begin(struct run *r, struct err *err)
+/* passed: what is wrong with checkpoints that were passed over for an older one. */
+static int resume_or_begin(struct run *r, struct buf *passed, struct err *err)
 {
     struct train_state found;
-    const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, err);
+    const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, passed, err);
     if (rc == ERR_NOTFOUND)
         return first_weights(r, err);
     TRY(rc);
     if (strcmp(found.settings, r->state.settings))
         return ERR(err, USAGE, "%s holds a run of other settings or other text; name another --out, or remove it", r->o->out);
     r->state = found;
+    r->saved = found.step;
+    if (passed->len)
+        log_warn("%s", passed->data);
     log_info("going on from step %lld of %s", (long long)found.step, r->dir_checkpoints);
     return 0;
+}
+
+/* Begins or goes on, and opens metrics.jsonl, where a damaged checkpoint leaves a line. */
+static int begin(struct run *r, struct err *err)
+{
+    struct buf passed;
+    buf_init(&passed);
+    int rc = resume_or_begin(r, &passed, err);
+    if (!rc)
+        rc = run_open_metrics(r, err);
+    if (!rc && passed.len)
+        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step, "event", "an older checkpoint was taken", "error", passed.data), err);
+    buf_release(&passed);
+    return rc;
 }
 
 static int run(struct run *r, struct train_result *result, struct err *err)
@@ -131,24 +138,25 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     if (!(r->dir_checkpoints = run_out_path(r, "checkpoints")))
         return ERR(err, NOMEM, "no memory for a path");
     TRY(take_memory(r, err));
-    TRY(resume_or_begin(r, err));
+    TRY(begin(r, err));
     const struct step first = run_step_of(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &first);      /* from then on updates keep the panels */
-    TRY(run_open_metrics(r, err));
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     const int rc = steps(r, result, err);
     log_progress_end();
     result->steps = r->state.step, result->loss = r->loss, result->n_skipped = r->state.n_skipped;
     result->tokens = llround((double)r->state.step * run_step_tokens(r));
     result->peak_bytes = mem_private_peak();
+    result->n_saved = r->n_saved, result->save_waited = r->save_waited;
     return rc;
 }
 
 int train_run(const struct train_opts *o, struct train_result *result, struct err *err)
 {
-    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN };
+    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .saved = -1, .began = clock_wall() };
     *result = (struct train_result){ .valid_loss = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
+    saver_free(r.saver);                     /* first: it looks at the model */
     file_log_close(&r.metrics);
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
     mem_unmap(r.sums, r.sums ? run_sums_bytes(&r) : 0);

@@ -5,7 +5,8 @@
  *   OUT/data/train.tok  valid.tok                          the texts as token ids
  *   OUT/checkpoints/                                       see checkpoint.h
  * A run that was stopped or killed goes on from its last checkpoint when the same command is given again, and ends with the
- * same weights to the bit, with any number of threads. */
+ * same weights to the bit, with any number of threads.  A disk that is full or fails takes no checkpoint and no metrics, which is
+ * told, and does not end the run. */
 #ifndef TRAIN_LOOP_H
 #define TRAIN_LOOP_H
 #include <signal.h>
@@ -25,6 +26,7 @@ struct train_result {
     int64_t n_param, n_active, steps, tokens, n_skipped;
     double loss, valid_loss, valid_bits_per_byte;      /* of the last step; of held-out text, NaN without any */
     double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;
+    int64_t n_saved; double save_waited;               /* checkpoints, and what the steps waited for them in seconds */
     uint64_t planned_bytes, peak_bytes;                /* private memory */
 };
 

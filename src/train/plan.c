@@ -31,7 +31,7 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->c.slices);
+           slice_sums_bytes(r->model.g, r->c.slices) + run_save_bytes(r);
 }
 
 /* Tokens of a micro-batch on average: what packing leaves free is not computed. */
@@ -102,6 +102,9 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     for (int k = 0; k < N_TENSOR_KIND; k++)
         if (p->bytes[k] > p->total / 200 && buf_printf(&line, err, "%s%s %s", line.len ? ", " : "", tensor_kind_name(k), fmt_bytes(a, (double)p->bytes[k])) >= 0)
             shown += p->bytes[k];
+    const size_t copy = run_save_bytes(r);
+    if (copy && buf_printf(&line, err, "%scopy for checkpoints %s", line.len ? ", " : "", fmt_bytes(a, (double)copy)) >= 0)
+        shown += copy;
     log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
@@ -115,6 +118,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
         char advice[120] = "no batch would fit: the model is too large for this machine";
         if (fits >= 1)
             snprintf(advice, sizeof advice, "train.batch: %lld would fit, with train.accumulate for the rest", (long long)fits);
+        if (result->planned_bytes - copy + PROCESS_BYTES <= free_bytes)
+            snprintf(advice, sizeof advice, "train.save: wait would fit, it takes no copy for checkpoints");
         return ERR(err, NOMEM, "the plan needs %s and %s is free: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
                    fmt_bytes(b, (double)free_bytes), fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
     }

@@ -12,10 +12,27 @@
 /* JSON has no number for NaN and infinity: null. */
 json_t *run_metric_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+/* The line, and before it how many were lost since the last one that the disk took. */
+static int write_line(struct run *r, const char *text, struct err *err)
+{
+    char lost[100];
+    if (r->n_lost) {
+        snprintf(lost, sizeof lost, "{\"step\":%lld,\"event\":\"metrics lost\",\"lines\":%lld}", (long long)r->state.step, (long long)r->n_lost);
+        TRY(file_log_line(&r->metrics, lost, strlen(lost), err));
+        r->n_lost = 0;
+    }
+    return file_log_line(&r->metrics, text, strlen(text), err);
+}
+
 int run_write_metric(struct run *r, json_t *o, struct err *err)
 {
     char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    const int rc = text ? file_log_line(&r->metrics, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write metrics");
+    int rc = text ? write_line(r, text, err) : ERR(err, NOMEM, "no memory to write metrics");
+    if (rc == ERR_IO) {
+        if (!r->n_lost++)
+            log_warn("%s; the run goes on", err->msg);
+        rc = 0;
+    }
     mem_free(text);
     json_decref(o);
     return rc;

@@ -8,6 +8,7 @@
 #include "train/config.h"
 #include "train/loop.h"
 #include "train/prepare.h"
+#include "train/saver.h"
 #include "train/slices.h"
 
 #define PROCESS_BYTES ((size_t)20 << 20)     /* the process itself: program, libraries' data, stacks, small allocations */
@@ -32,6 +33,13 @@ struct run {
     double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
     double loss, aux, norm;                  /* of the last step */
     char *dir_checkpoints;
+    struct saver *saver;
+    bool save_due;                           /* a checkpoint is to be begun */
+    int64_t saved, n_saved;                  /* step of the newest checkpoint, -1: none; how many were written */
+    double save_seconds, save_waited;        /* what the last took; what the steps waited for all of them */
+    struct err save_err;
+    int64_t n_lost;                          /* lines that metrics.jsonl could not take */
+    double began;                            /* clock_wall() */
     int lock;                                /* the folder OUT is held by this run */
 };
 
@@ -51,6 +59,15 @@ double run_step_tokens(const struct run *r);                    /* on average */
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
 int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */
 
+/* ---- save.c ---- */
+size_t run_save_bytes(const struct run *r);                     /* of the copy that checkpoints are written from */
+int run_open_saver(struct run *r, struct err *err);
+/* After each step: reports a checkpoint that was written or failed, and begins one that is due.  A failure is told and no error. */
+int run_tend_saves(struct run *r, struct err *err);
+int run_save_now(struct run *r, struct err *err);               /* waits; r->saved is r->state.step when it worked */
+bool run_out_of_time(const struct run *r, double step_seconds); /* of train.time_limit, by the next step and a checkpoint */
+int run_stopped(struct run *r, bool by_time, struct err *err);  /* saves; ERR_STOPPED, or ERR_IO when that failed */
+
 /* ---- step.c ---- */
 struct step run_step_of(const struct run *r, int64_t i_micro);
 void run_gradients(struct run *r);                              /* of all slices of a step; r->loss, aux, norm, sums */
@@ -62,7 +79,7 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
 
 /* ---- report.c ---- */
 json_t *run_metric_number(double x);                            /* JSON has no number for NaN and infinity: null */
-int run_write_metric(struct run *r, json_t *o, struct err *err);      /* takes o */
+int run_write_metric(struct run *r, json_t *o, struct err *err);      /* takes o; a full disk loses the line, which is told, and is no error */
 int run_open_metrics(struct run *r, struct err *err);           /* lines of steps that will be done again are taken out */
 int run_log_step(struct run *r, double lr, double seconds, struct err *err);
 

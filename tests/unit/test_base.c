@@ -1,6 +1,8 @@
 /* test_base.c - the small things that everything stands on: known answers, edges, and what bad input leads to. */
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../test.h"
@@ -273,6 +275,30 @@ static void a_log_loses_only_a_torn_last_line(void **state)
     buf_release(&b);
 }
 
+/* A line of which the disk took a part is cut off at once: the next one stands by itself. */
+static void a_line_that_does_not_fit_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct file_log l;
+    struct buf b;
+    buf_init(&b);
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 9;
+    signal(SIGXFSZ, SIG_IGN);
+    OK(file_log_open(&l, in_dir("log"), &err));
+    OK(file_log_line(&l, "one", 3, &err));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(file_log_line(&l, "too long", 8, &err), ERR_IO);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    OK(file_log_line(&l, "two", 3, &err));
+    file_log_close(&l);
+    OK(file_read(in_dir("log"), 100, &b, &err));
+    assert_string_equal(b.data, "one\ntwo\n");
+    buf_release(&b);
+}
+
 static void folders_are_made_listed_and_removed(void **state)
 {
     (void)state;
@@ -458,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_written_file_is_whole_or_the_old_one, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(files_that_cannot_be_read_say_why, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_log_loses_only_a_torn_last_line, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_leaves_nothing_behind, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(folders_are_made_listed_and_removed, make_dir, remove_dir),
         cmocka_unit_test(options_are_read_in_all_their_forms),
         cmocka_unit_test(wrong_options_say_what_was_expected),

@@ -377,6 +377,34 @@ static void a_written_file_is_read_back_equal_and_is_the_same_each_time(void **s
     safetensors_free(st);
 }
 
+static void a_wrong_bit_on_the_disk_is_found_when_the_file_is_read_back(void **state)
+{
+    (void)state;
+    struct err err;
+    const size_t n = 2000000;
+    char *data = calloc(n, 1);
+    const struct st_decl big[] = { { "first", ST_U8, 1, { 1000 } }, { "second", ST_U8, 1, { (int64_t)n } } };
+    static const char *const says[] = { "tensor 'first' was read back", "tensor 'second' was read back", NULL };      /* the two writes */
+    for (int i = 0; i < 3; i++) {
+        struct st_writer *w;
+        const char *path = in_dir("proved.safetensors");
+        assert_int_equal(st_writer_new(&w, path, big, 2, NULL, 0, &err), 0);
+        assert_int_equal(st_writer_add(w, 0, data, 1000, &err), 0);
+        file_flip_at(i);
+        assert_int_equal(st_writer_add(w, 1, data, n, &err), 0);
+        const int rc = st_writer_prove(w, &err);
+        file_flip_at(-1);
+        assert_int_equal(rc, says[i] ? ERR_CORRUPT : 0);
+        if (says[i])
+            assert_non_null(strstr(err.msg, says[i]));
+        else
+            assert_int_equal(st_writer_commit(w, &err), 0);
+        st_writer_free(w);
+        assert_int_equal(file_exists(path), !says[i]);
+    }
+    free(data);
+}
+
 static void a_wrong_count_of_bytes_is_an_error(void **state)
 {
     (void)state;
@@ -511,6 +539,7 @@ int main(void)
         cmocka_unit_test(numbers_are_read_as_f32),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(a_written_file_is_read_back_equal_and_is_the_same_each_time),
+        cmocka_unit_test(a_wrong_bit_on_the_disk_is_found_when_the_file_is_read_back),
         cmocka_unit_test(a_wrong_count_of_bytes_is_an_error),
         cmocka_unit_test(a_declaration_that_no_reader_takes_is_refused),
         cmocka_unit_test(shards_are_opened_by_their_index_or_folder),

@@ -2,6 +2,7 @@
  * settings, bad text and bad numbers lead to; the plan against the memory taken. */
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -224,34 +225,217 @@ static void an_altered_checkpoint_is_refused_by_the_tensors_name(void **state)
     assert_non_null(strstr(err.msg, "model.safetensors"));
 }
 
-/* The n-th file operation of a save fails, for every n: the run ends with an error and the previous checkpoint is whole. */
-static void a_full_disk_while_saving_leaves_the_previous_checkpoint(void **state)
+static int count_in(const char *out, const char *what)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", in_dir(out));
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(path, 1 << 20, &b, &err));
+    int n = 0;
+    for (const char *p = b.data; (p = strstr(p, what)); p++)
+        n++;
+    buf_release(&b);
+    return n;
+}
+
+/* The n-th file operation fails, for every n: before the steps and after them the run ends with an error and goes on when it is
+ * started again; in between it goes on by itself. */
+static void a_failing_disk_does_not_end_the_steps(void **state)
 {
     (void)state;
     struct train_result r;
     volatile sig_atomic_t stop = 1;
     OK(train("dense.yaml", "reference", 1, NULL, &r));
     assert_int_equal(train("dense.yaml", "full", 1, &stop, &r), ERR_STOPPED);
-    int n_failed = 0;
+    int n_failed = 0, n_survived = 0;
     for (int64_t n = 0;; n += 3) {
-        file_fail_at(n, ENOSPC);
+        file_fail_at(n, n % 2 ? EIO : ENOSPC);
         const int rc = train("dense.yaml", "full", 1, NULL, &r);
         const bool reached = file_fail_count() > n;
         file_fail_at(-1, 0);
-        if (!reached) {
-            OK(rc);
-            break;
-        }
         if (rc < 0) {
             n_failed++;
-            assert_non_null(strstr(err.msg, "No space left"));
-        } else {
-            OK(file_remove_tree(in_dir("full"), &err));        /* the failed call did not matter; begin again */
-            assert_int_equal(train("dense.yaml", "full", 1, &stop, &r), ERR_STOPPED);
+            assert_non_null(strstr(err.msg, n % 2 ? "Input/output error" : "No space left"));
+            continue;
         }
+        assert_string_equal(digest("reference"), digest("full"));
+        n_survived += count_in("full", "checkpoint failed") + count_in("full", "metrics lost");
+        if (!reached)
+            break;
+        OK(file_remove_tree(in_dir("full"), &err));
+        assert_int_equal(train("dense.yaml", "full", 1, &stop, &r), ERR_STOPPED);
     }
-    assert_true(n_failed > 20);
-    assert_string_equal(digest("reference"), digest("full"));
+    assert_true(n_failed > 10);
+    assert_true(n_survived > 20);
+}
+
+/* A disk that is full for a while takes neither checkpoints nor metrics, and the run ends as if it had. */
+static void a_disk_that_is_full_for_a_while_is_survived(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("often.yaml", DENSE, ", precision: fp32, save: wait");
+    file_fail_at(1 << 30, ENOSPC);
+    OK(train("often.yaml", "never-full", 1, NULL, &r));
+    const int64_t n = file_fail_count();
+    assert_int_equal(r.n_saved, 3);
+    int survived = 0;
+    for (int64_t at = n / 8; at < n; at += n / 24) {
+        char out[32];
+        snprintf(out, sizeof out, "full-%lld", (long long)at);
+        file_fail_between(at, at + 6, ENOSPC);       /* a failing checkpoint ends at its first call, a line is one */
+        const int rc = train("often.yaml", out, 1, NULL, &r);
+        file_fail_at(-1, 0);
+        if (rc < 0) {
+            if (!strstr(err.msg, "No space left"))
+                fail_msg("%lld: %s", (long long)at, err.msg);
+            OK(train("often.yaml", out, 1, NULL, &r));
+        } else if (r.n_saved < 3) {
+            survived++;
+            assert_true(count_in(out, "checkpoint failed") + count_in(out, "metrics lost") > 0);
+        }
+        assert_string_equal(digest("never-full"), digest(out));
+    }
+    assert_true(survived > 5);
+}
+
+/* ---- checkpoints in the background ---- */
+
+static void *release_when_steps_went_on(void *steps)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", in_dir("held"));
+    for (int i = 0; i < 6000 && !*(volatile bool *)steps; i++) {
+        struct buf b;
+        buf_init(&b);
+        if (!file_read(path, 1 << 20, &b, NULL))
+            *(volatile bool *)steps = strstr(b.data, "\"step\":11,") != NULL;
+        buf_release(&b);
+        nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+    }
+    file_hold(false);
+    return NULL;
+}
+
+/* The disk takes nothing until the step before the last is done: the first checkpoint is due at step 4. */
+static void steps_do_not_wait_for_the_disk(void **state)
+{
+    (void)state;
+    struct train_result r;
+    OK(train("moe.yaml", "not-held", 1, NULL, &r));
+    pthread_t thread;
+    bool went_on = false;
+    file_hold(true);
+    assert_int_equal(pthread_create(&thread, NULL, release_when_steps_went_on, &went_on), 0);
+    OK(train("moe.yaml", "held", 1, NULL, &r));
+    pthread_join(thread, NULL);
+    assert_true(went_on);
+    assert_true(r.n_saved >= 2);
+    assert_string_equal(digest("not-held"), digest("held"));
+}
+
+/* What the disk kept with a wrong bit is never named: the run tells, and goes on from the one before when it is asked to. */
+static void a_checkpoint_that_reads_back_wrong_is_not_named(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    OK(train("dense.yaml", "flip-reference", 1, NULL, &r));
+    write_config("flip.yaml", DENSE, ", precision: fp32, save: wait");
+    int found = 0;
+    for (int n = 0; n < 40; n++) {
+        OK(file_remove_tree(in_dir("flip"), &err));
+        assert_int_equal(train("flip.yaml", "flip", 1, &stop, &r), ERR_STOPPED);
+        struct decoder d;
+        struct weights_list *l;
+        struct pool *pool;
+        struct config c;
+        struct tok *tok;
+        struct train_state s, again;
+        struct buf passed;
+        buf_init(&passed);
+        char dir[300];
+        snprintf(dir, sizeof dir, "%s/checkpoints", in_dir("flip"));
+        OK(pool_new(&pool, 1, &err));
+        OK(config_load(&c, path_in(dir, "step-0000000001"), NULL, &err));
+        OK(tok_load(&tok, path_in(dir, "step-0000000001"), &err));
+        OK(weights_list_new(&l, &c, &err));
+        OK(decoder_record(&d, &c, &(struct decoder_opts){ .use = DECODER_TRAIN, .compute = DT_F32 }, &err));
+        OK(decoder_plan(&d, 8, 8, 1, NULL, &err));
+        OK(decoder_bind(&d, pool, NULL, &err));
+        OK(checkpoint_load(dir, &d, l, &s, &passed, &err));
+        s.step = 2;
+        file_flip_at(n);
+        const int rc = checkpoint_save(dir, &d, l, tok, &s, 2, &err);
+        file_flip_at(-1);
+        if (rc) {
+            found++;
+            assert_int_equal(rc, ERR_CORRUPT);
+            assert_non_null(strstr(err.msg, "read back"));
+            assert_false(file_exists(path_in(dir, "step-0000000002")));
+        }
+        OK(checkpoint_load(dir, &d, l, &again, &passed, &err));
+        assert_int_equal(again.step, rc ? 1 : 2);
+        decoder_release(&d);
+        weights_list_free(l);
+        tok_free(tok);
+        pool_free(pool);
+        buf_release(&passed);
+        if (!rc && !found)
+            continue;
+        if (!rc)
+            break;
+    }
+    assert_true(found >= 5);                         /* model (header, tensors), config, tokenizer, optimizer, state */
+}
+
+static void flip_a_bit(const char *out, int step, const char *file, long from_end)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/checkpoints/step-%010d/%s", in_dir(out), step, file);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, -from_end, SEEK_END);
+    const int c = fgetc(f);
+    fseek(f, -from_end, SEEK_END);
+    fputc(c ^ 1, f);
+    fclose(f);
+}
+
+static void a_damaged_checkpoint_is_named_and_the_one_before_is_taken(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "state.json" };
+    OK(train("dense.yaml", "undamaged", 1, NULL, &r));
+    for (int i = 0; i < 3; i++) {
+        for (int n = 0; n < 2; n++)
+            assert_int_equal(train("dense.yaml", "damaged", 1, &stop, &r), ERR_STOPPED);
+        flip_a_bit("damaged", 2, files[i], i == 2 ? 30 : 5);
+        OK(train("dense.yaml", "damaged", 1, NULL, &r));
+        assert_string_equal(digest("undamaged"), digest("damaged"));
+        assert_int_equal(count_in("damaged", "an older checkpoint was taken"), 1);
+        assert_int_equal(count_in("damaged", i == 2 ? "SHA-256" : "was altered"), 1);
+        assert_int_equal(count_in("damaged", "tensor '"), 1);
+        OK(file_remove_tree(in_dir("damaged"), &err));
+    }
+}
+
+static void a_time_limit_saves_and_ends(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("limit.yaml", DENSE, ", precision: fp32, time_limit: 1e-6");
+    OK(train("dense.yaml", "unlimited", 1, NULL, &r));
+    int n = 0;
+    while (train("limit.yaml", "limited", 1, NULL, &r) == ERR_STOPPED) {
+        assert_non_null(strstr(err.msg, "time_limit of 1e-06 seconds after step"));
+        assert_true(++n < 20);
+    }
+    assert_int_equal(n, 11);
+    assert_string_equal(digest("unlimited"), digest("limited"));
 }
 
 /* A later checkpoint that a crash left unnamed must not push out the one just saved. */
@@ -529,7 +713,12 @@ int main(void)
         cmocka_unit_test(the_slices_of_a_step_decide_its_bits),
         cmocka_unit_test(other_settings_in_the_same_folder_are_refused),
         cmocka_unit_test(an_altered_checkpoint_is_refused_by_the_tensors_name),
-        cmocka_unit_test(a_full_disk_while_saving_leaves_the_previous_checkpoint),
+        cmocka_unit_test(a_failing_disk_does_not_end_the_steps),
+        cmocka_unit_test(a_disk_that_is_full_for_a_while_is_survived),
+        cmocka_unit_test(steps_do_not_wait_for_the_disk),
+        cmocka_unit_test(a_checkpoint_that_reads_back_wrong_is_not_named),
+        cmocka_unit_test(a_damaged_checkpoint_is_named_and_the_one_before_is_taken),
+        cmocka_unit_test(a_time_limit_saves_and_ends),
         cmocka_unit_test(a_checkpoint_left_unnamed_does_not_outlive_the_named_one),
         cmocka_unit_test(a_folder_in_use_is_refused),
         cmocka_unit_test(what_a_kill_left_half_written_is_removed),
