@@ -8,6 +8,7 @@
 #include "model/gguf_config.h"
 #include "model/weights_gguf.h"
 #include "model/weights_pack.h"
+#include "infer/classify.h"
 #include "infer/embed.h"
 #include "infer/engine.h"
 #include "model/features.h"
@@ -15,9 +16,14 @@
 
 static bool check, all_keys;
 
-/* Private memory of generating with this model at its full context (an encoder: of a text that long), one sequence. */
+/* Private memory of generating with this model at its full context (an encoder: of a text that long, or of an image), one sequence. */
 static int memory_of(const char *path, const struct config *c, size_t *out, struct err *err)
 {
+    *out = 0;
+    if (config_vision(c) && !c->n_label)        /* a bare ViTModel: nothing here runs it */
+        return 0;
+    if (config_vision(c))
+        return classifier_plan_bytes(out, path, &(struct classify_opts){ 0 }, cmd_n_thread(), err);
     if (c->encoder)
         return embedder_plan_bytes(out, path, &(struct embed_opts){ .no_tok = true }, cmd_n_thread(), err);
     return engine_plan_bytes(out, path, &(struct engine_opts){ .n_slot = 1, .step_tokens = 512 }, cmd_n_thread(), err);
@@ -106,7 +112,9 @@ static int gather(const char *path, struct facts *f, struct err *err)
         return rc;
     if (rc < 0)
         log_warn("%s", err->msg);
-    if (tok_load(&f->tok, source_gguf(f->source) ? gguf_file_name(source_gguf(f->source), 0) : path, &none) < 0)
+    if (f->known && config_vision(&f->c))
+        f->tok = NULL;
+    else if (tok_load(&f->tok, source_gguf(f->source) ? gguf_file_name(source_gguf(f->source), 0) : path, &none) < 0)
         log_warn("tokenizer: %s", none.msg);
     if (f->known)
         TRY(check_tensors(f, err));
@@ -271,7 +279,8 @@ static int print_facts(const struct facts *f, struct err *err)
     for (const char *at = f->features.data, *end; (end = strchr(at, '\n')); at = end + 1, title = "")
         printf("%-12s %.*s\n", title, (int)(end - at), at);
     printf("parameters   %s, %s used for a token\n", fmt_count(a, (double)f->total), fmt_count(b, (double)f->active));
-    printf("memory       %s private to %s with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), c->encoder ? "embed" : "generate", c->ctx);
+    if (f->memory)
+        printf("memory       %s private to %s with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), config_vision(c) ? "classify" : c->encoder ? "embed" : "generate", c->ctx);
     if (f->tok)
         printf("tokenizer    %s, %d tokens\n", tok_kind(f->tok), tok_vocab_size(f->tok));
     printf("weights      SHA-256 %s\n", f->sha256);

@@ -17,6 +17,8 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
 {
     TRY(open_model(l, path, o->warnings, err));
     struct config *c = &l->model.config;
+    if (config_vision(c))
+        return ERR(err, UNSUPPORTED, "%s takes images, expected a model of texts; try lathe classify", path);
     if (o->rope_scaling)
         TRY(config_stretch(c, o->rope_scaling, err));
     if (!o->no_tok && !l->tok)

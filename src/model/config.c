@@ -229,6 +229,20 @@ static int check_attention(const struct checked *q)
     return rope_check(&c->rope, config_d_rot(c), c->ctx, q->where, q->err);
 }
 
+/* Images: whole patches, and what the head of classes reads. */
+static int check_images(const struct checked *q)
+{
+    const struct config *c = q->c;
+    if (c->family != FAMILY_VIT)
+        return 0;
+    if (c->patch_size < 1 || c->image_size < 1 || c->n_channel < 1 || c->image_size % c->patch_size)
+        return ERR(q->err, RANGE, "%s: image_size is %d, patch_size %d and num_channels %d, expected whole patches and at least one of each", q->where, c->image_size,
+                   c->patch_size, c->n_channel);
+    if (c->ctx != config_n_patch(c) + 1)
+        return ERR(q->err, RANGE, "%s: %d positions, expected %d: cls and the patches", q->where, c->ctx, config_n_patch(c) + 1);
+    return 0;
+}
+
 static int check_ids(const struct checked *q)
 {
     const struct config *c = q->c;
@@ -255,6 +269,7 @@ static int check(const struct checked *q)
     if (c->parallel && c->place != PLACE_BEFORE)
         return ERR(q->err, UNSUPPORTED, "%s: %s is true, but norm_place is %s, expected before", q->where, name_of(q, AT(parallel)), place_kind_name(c->place));
     TRY(check_experts(q));
+    TRY(check_images(q));
     TRY(check_family(q));
     TRY(check_ids(q));
     int64_t total;
@@ -682,6 +697,22 @@ static void set_fixed(struct config *c)
             *int_at(c, fixed[i].at) = (int)fixed[i].value;
 }
 
+/* Classes: as many as num_labels says or id2label names; 2 where a class with such a head says nothing, as in Hugging Face's. */
+static int read_labels(const struct reader *r)
+{
+    const json_t *names = json_object_get(r->root, "id2label"), *class = json_array_get(json_object_get(r->root, "architectures"), 0);
+    const char *end = json_is_string(class) ? strstr(json_string_value(class), "For") : NULL;
+    const bool has = end && !strcmp(end, "ForImageClassification");
+    int64_t n;
+    if (names && !json_is_null(names) && !json_is_object(names))
+        return ERR(r->err, FORMAT, "%s: id2label is no object, expected the name of each class by its number", r->where);
+    TRY(tree_int(r->root, "num_labels", json_is_object(names) ? (int64_t)json_object_size(names) : 2, 0, 1 << 20, &n, r->where, r->err));
+    if (json_is_object(names) && n != (int64_t)json_object_size(names))
+        return ERR(r->err, FORMAT, "%s: num_labels is %lld, but id2label names %zu", r->where, (long long)n, json_object_size(names));
+    r->c->n_label = has ? (int)n : 0;
+    return has && !n ? ERR(r->err, RANGE, "%s: %s has no classes, expected at least 1", r->where, json_string_value(class)) : 0;
+}
+
 static int derive(const struct reader *r)
 {
     struct config *c = r->c;
@@ -715,7 +746,9 @@ static int derive(const struct reader *r)
     if (c->d_ff_expert == DERIVED)
         c->d_ff_expert = c->n_expert ? c->d_ff : 0;
     c->ctx -= c->pos_first;
-    return 0;
+    if (c->patch_size > 0 && c->image_size >= c->patch_size)
+        c->ctx = config_n_patch(c) + 1;
+    return read_labels(r);
 }
 
 int config_read(struct config *c, const json_t *root, const char *where, struct buf *warnings, struct err *err)
@@ -848,6 +881,46 @@ static int add_rope(struct buf *b, const struct config *c, struct err *err)
     return rope_write(&c->rope, b, err);
 }
 
+/* Letters of a class's name before its head: LlamaForCausalLM, GPT2LMHeadModel, BertModel. */
+static int stem_of(const char *name)
+{
+    static const char *const heads[] = { "ForCausalLM", "LMHeadModel", "Model" };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (strstr(name, heads[i]))
+            return (int)(strstr(name, heads[i]) - name);
+    return (int)strlen(name);
+}
+
+static int add_json_string(struct buf *b, const char *s, struct err *err)
+{
+    json_t *v = json_string(s);
+    char *text = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
+    const int rc = text ? buf_add_str(b, text, err) : ERR(err, NOMEM, "no memory to write a name");
+    mem_free(text);
+    json_decref(v);
+    return rc;
+}
+
+/* The names both ways, as Hugging Face's files have them. */
+static int add_labels(struct buf *b, const struct config *c, struct err *err)
+{
+    for (int way = 0; way < 2; way++) {
+        TRY(buf_printf(b, err, ",\n  \"%s\": {", way ? "label2id" : "id2label"));
+        for (int i = 0; i < c->n_label; i++) {
+            char plain[32];
+            snprintf(plain, sizeof plain, "LABEL_%d", i);
+            TRY(buf_add_str(b, i ? ", " : "", err));
+            if (!way)
+                TRY(buf_printf(b, err, "\"%d\": ", i));
+            TRY(add_json_string(b, c->label ? c->label[i] : plain, err));
+            if (way)
+                TRY(buf_printf(b, err, ": %d", i));
+        }
+        TRY(buf_add_char(b, '}', err));
+    }
+    return 0;
+}
+
 int config_write(const struct config *c, struct buf *out, struct err *err)
 {
     static const char *const class[N_FAMILY] = {
@@ -855,7 +928,8 @@ int config_write(const struct config *c, struct buf *out, struct err *err)
         FAMILIES(X)
 #undef X
     };
-    TRY(buf_printf(out, err, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\"", class[c->family],
+    const char *name = class[c->family], *head = !c->n_label ? "" : config_vision(c) ? "ForImageClassification" : "ForSequenceClassification";
+    TRY(buf_printf(out, err, "{\n  \"architectures\": [\"%.*s%s\"],\n  \"model_type\": \"%s\"", c->n_label ? stem_of(name) : (int)strlen(name), name, head,
                    family_name(c->family)));
     for (size_t i = 0; i < N_KEY; i++)
         if (keys[i].families & 1u << c->family)
@@ -866,6 +940,9 @@ int config_write(const struct config *c, struct buf *out, struct err *err)
     }
     TRY(add_rope(out, c, err));
     TRY(add_layers(out, c, err));
-    TRY(add_ids(out, c, err));
+    if (c->n_label)
+        TRY(add_labels(out, c, err));
+    if (!config_vision(c))
+        TRY(add_ids(out, c, err));
     return buf_printf(out, err, ",\n  \"torch_dtype\": \"%s\"\n}\n", word_of(dtype_words, (int)c->dtype));
 }

@@ -1,4 +1,4 @@
-/* config.h - what a decoder model is: one flat description, by sizes and flags rather than by family.
+/* config.h - what a model is: one flat description, by sizes and flags rather than by family.
  *
  * Read from a Hugging Face config.json and written back as one of the same family; their spelling of a key is translated
  * here and nowhere else.  A family fixes some fields (gpt2 has learned positions) and names the others; "lathe_gpt" is our
@@ -40,6 +40,7 @@
     X(XLM_ROBERTA, "xlm-roberta", "XLMRobertaModel") \
     X(DISTILBERT, "distilbert", "DistilBertModel") \
     X(MODERNBERT, "modernbert", "ModernBertModel") \
+    X(VIT, "vit", "ViTModel") \
     X(LATHE_GPT, "lathe_gpt", "LatheForCausalLM")
 enum family {
 #define X(name, type, class) FAMILY_##name,
@@ -70,6 +71,8 @@ enum {
 #define QK_NORM_KINDS(X) X(QK_NORM_NONE, "none") X(QK_NORM_HEAD, "head") X(QK_NORM_FULL, "full")
 /* A softmax over the chosen experts' logits (gpt-oss) is the softmax over all, renormalised. */
 #define ROUTER_KINDS(X) X(ROUTER_SOFTMAX, "softmax") X(ROUTER_SIGMOID, "sigmoid")
+/* What a head for classes reads: the first token, the last, the mean of the tokens (of an image: but for cls). */
+#define LABEL_POOLS(X) X(LABEL_FIRST, "cls") X(LABEL_LAST, "last") X(LABEL_MEAN, "mean")
 #define X(name, word) name,
 enum norm_kind { NORM_KINDS(X) N_NORM_KIND };
 enum place_kind { PLACE_KINDS(X) N_PLACE_KIND };
@@ -77,6 +80,7 @@ enum act_kind { ACT_KINDS(X) N_ACT_KIND };
 enum pos_kind { POS_KINDS(X) N_POS_KIND };
 enum qk_norm_kind { QK_NORM_KINDS(X) N_QK_NORM_KIND };      /* RMSNorm of q and k: over a head, over all heads */
 enum router_kind { ROUTER_KINDS(X) N_ROUTER_KIND };
+enum label_pool { LABEL_POOLS(X) N_LABEL_POOL };
 #undef X
 const char *family_name(enum family f);              /* the model_type */
 const char *norm_kind_name(enum norm_kind k);
@@ -93,7 +97,11 @@ struct config {
     enum family family;
     int vocab_size, n_layer, d_model, ctx;           /* ctx: positions the model was made for */
     uint8_t layer[CONFIG_LAYER_MAX];                 /* bits of each layer */
-    bool encoder;          /* BERT: tokens see later ones too, norm on the embedding, no head */
+    bool encoder;          /* BERT, ViT: tokens see later ones too, no head of tokens */
+    int image_size, patch_size, n_channel;           /* images: square, of square patches, which are the tokens after cls; patch_size 0: texts */
+    int n_label;                                     /* a head for so many classes, in place of one for tokens; 0: none */
+    enum label_pool label_pool;
+    const char *const *label;                        /* [n_label] their names, or NULL; whoever set it owns them */
     int n_type, pos_first; /* encoder: token types (0: none); row of position 0 in the table of learned positions */
     bool embed_scale;      /* embeddings times sqrt(d_model), rounded to bf16 when the file's weights are */
     bool tie_embeddings;                             /* head.w is embed */
@@ -163,9 +171,14 @@ int config_stretch(struct config *c, const char *how, struct err *err);
 const char *config_untrainable(const struct config *c);
 
 static inline bool config_gated(const struct config *c) { return c->act >= ACT_SWIGLU; }
-/* The norm of the embedding is an encoder's last where norms are on the sums, and the first layer's where they are before. */
+/* The norm of the embedding is a text encoder's last where norms are on the sums, and the first layer's where they are before. */
+static inline bool config_vision(const struct config *c) { return c->patch_size > 0; }
+static inline bool config_embed_norm(const struct config *c) { return c->encoder && !config_vision(c); }
+static inline bool config_label_bias(const struct config *c) { return c->encoder; }
+static inline int config_patch_numbers(const struct config *c) { return c->n_channel * c->patch_size * c->patch_size; }
+static inline int config_n_patch(const struct config *c) { return (c->image_size / c->patch_size) * (c->image_size / c->patch_size); }
 static inline bool config_last_norm(const struct config *c) { return !c->encoder || c->place != PLACE_SUM; }
-static inline bool config_norm1(const struct config *c, int layer) { return (c->place == PLACE_BEFORE || c->place == PLACE_BOTH) && !(c->encoder && !layer); }
+static inline bool config_norm1(const struct config *c, int layer) { return (c->place == PLACE_BEFORE || c->place == PLACE_BOTH) && !(config_embed_norm(c) && !layer); }
 static inline bool config_dense(const struct config *c, int layer) { return !c->n_expert || (c->layer[layer] & LAYER_DENSE); }
 static inline int config_qkv_rows(const struct config *c) { return (c->n_head + c->n_kv_head) * c->d_head + c->n_kv_head * c->d_v; }
 static inline int config_d_rot(const struct config *c) { return c->kv_rank ? c->d_head - c->d_nope : (int)(c->d_head * c->rope_share); }

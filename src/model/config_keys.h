@@ -31,6 +31,7 @@ static const struct word act_words[] = { ACT_KINDS(X) { NULL, 0 } };
 static const struct word pos_words[] = { POS_KINDS(X) { NULL, 0 } };
 static const struct word qk_norm_words[] = { QK_NORM_KINDS(X) { NULL, 0 } };
 static const struct word router_words[] = { ROUTER_KINDS(X) { NULL, 0 } };
+static const struct word label_pool_words[] = { LABEL_POOLS(X) { NULL, 0 } };
 static const struct word rope_words[] = { ROPE_KINDS(X) { NULL, 0 } };
 #undef X
 #define X(name, type, class) { type, FAMILY_##name },
@@ -40,6 +41,7 @@ static const struct word gpt2_acts[] = { { "gelu_new", ACT_GELU_TANH }, { "gelu_
                                          { "gelu", ACT_GELU }, { NULL, 0 } };
 static const struct word neox_acts[] = { { "gelu", ACT_GELU }, { "gelu_new", ACT_GELU_TANH }, { "gelu_fast", ACT_GELU_TANH },
                                          { "gelu_pytorch_tanh", ACT_GELU_TANH }, { NULL, 0 } };
+static const struct word image_pools[] = { { "cls", LABEL_FIRST }, { "mean", LABEL_MEAN }, { NULL, 0 } };
 static const struct word gated_acts[] = { { "silu", ACT_SWIGLU }, { "swish", ACT_SWIGLU }, { NULL, 0 } };
 /* Gemma's first files say gelu and mean the approximation, as the class that reads them does. */
 static const struct word gemma_acts[] = { { "gelu_pytorch_tanh", ACT_GEGLU_TANH }, { "gelu", ACT_GEGLU_TANH }, { NULL, 0 } };
@@ -63,7 +65,7 @@ enum {
     F_WINDOWS = F_TYPES | F_MISTRAL | F_MIXTRAL | F_PHI3 | F_QWEN3_MOE,
     F_USE_WINDOWS = F_QWEN2 | F_QWEN_MOES | F_QWEN3 | F_SMOLLM3,    /* have use_sliding_window, false when absent */
     F_GPTS = F_GPT2 | F_GPT_NEOX,
-    F_FULL_HEADS = F_GPTS | F_ENCODERS,                                /* as many key/value heads as heads */
+    F_FULL_HEADS = F_GPTS | F_ENCODERS | F_VIT,                                /* as many key/value heads as heads */
     F_SQUARE = F_FULL_HEADS | F_OLMO | F_OLMO2 | F_OLMOE | F_PHI3 | F_QWEN2 | F_QWEN2_MOE,       /* heads make up the width */
 };
 #define BUT(families) (F_ALL & ~(families))
@@ -93,7 +95,7 @@ static const struct key {
     { F_GPT2, "vocab_size", KIND_INT, AT(vocab_size), 50257, NULL, 0 },
     { F_LLAMA | F_MIXTRAL, "vocab_size", KIND_INT, AT(vocab_size), 32000, NULL, 0 },
     { F_OLMOE, "vocab_size", KIND_INT, AT(vocab_size), 50304, NULL, 0 },
-    { BUT(F_GPT2 | F_OLD), "vocab_size", KIND_INT, AT(vocab_size), REQUIRED, NULL, 0 },
+    { BUT(F_GPT2 | F_OLD | F_VIT), "vocab_size", KIND_INT, AT(vocab_size), REQUIRED, NULL, 0 },
     { F_GPT2, "n_embd", KIND_INT, AT(d_model), 768, NULL, 0 },
     { F_GPT2, "n_layer", KIND_INT, AT(n_layer), 12, NULL, 0 },
     { F_GPT2, "n_head", KIND_INT, AT(n_head), 12, NULL, 0 },
@@ -127,7 +129,7 @@ static const struct key {
     { F_MIXTRAL, "max_position_embeddings", KIND_INT, AT(ctx), 131072, NULL, 0 },
     { F_OLMOE, "max_position_embeddings", KIND_INT, AT(ctx), 4096, NULL, 0 },
     { F_GPT_OSS, "max_position_embeddings", KIND_INT, AT(ctx), 131072, NULL, 0 },
-    { BUT(F_GPT2 | F_OLD | F_GPT_OSS), "max_position_embeddings", KIND_INT, AT(ctx), REQUIRED, NULL, 0 },
+    { BUT(F_GPT2 | F_OLD | F_GPT_OSS | F_VIT), "max_position_embeddings", KIND_INT, AT(ctx), REQUIRED, NULL, 0 },
 
     /* encoders */
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "type_vocab_size", KIND_INT, AT(n_type), 2, NULL, 0 },
@@ -137,6 +139,20 @@ static const struct key {
     { F_DISTILBERT, "hidden_dim", KIND_INT, AT(d_ff), REQUIRED, NULL, 0 },
     { F_DISTILBERT, "activation", KIND_WORD, AT(act), ACT_GELU, neox_acts, 0 },
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "layer_norm_eps", KIND_NUM, AT(norm_eps), 1e-12, NULL, 0 },
+
+    /* images */
+    { F_VIT, "hidden_size", KIND_INT, AT(d_model), 768, NULL, 0 },
+    { F_VIT, "num_hidden_layers", KIND_INT, AT(n_layer), 12, NULL, 0 },
+    { F_VIT, "num_attention_heads", KIND_INT, AT(n_head), 12, NULL, 0 },
+    { F_VIT, "intermediate_size", KIND_INT, AT(d_ff), 3072, NULL, 0 },
+    { F_VIT, "hidden_act", KIND_WORD, AT(act), ACT_GELU, neox_acts, 0 },
+    { F_VIT, "hidden_dropout_prob", KIND_NUM, AT(dropout), 0, NULL, 0 },
+    { F_VIT, "layer_norm_eps", KIND_NUM, AT(norm_eps), 1e-12, NULL, 0 },
+    { F_VIT, "image_size", KIND_INT, AT(image_size), 224, NULL, 0 },
+    { F_VIT, "patch_size", KIND_INT, AT(patch_size), 16, NULL, 0 },
+    { F_VIT, "num_channels", KIND_INT, AT(n_channel), 3, NULL, 0 },
+    { F_VIT, "qkv_bias", KIND_BOOL, AT(qkv_bias), 1, NULL, 0 },
+    { F_VIT, "classifier_pooling", KIND_WORD, AT(label_pool), LABEL_FIRST, image_pools, OURS },
 
     { F_MODERNBERT, "norm_eps", KIND_NUM, AT(norm_eps), 1e-5, NULL, 0 },
     { F_MODERNBERT, "norm_bias", KIND_BOOL, AT(norm_bias), 0, NULL, 0 },
@@ -244,10 +260,10 @@ static const struct key {
     { F_MOES, "router_z_loss_coef", KIND_NUM, AT(z_loss), 0, NULL, OURS },
     { F_LATHE_GPT, "router_z_loss_coef", KIND_NUM, AT(z_loss), 0, NULL, 0 },
 
-    { BUT(F_GPT2 | F_ENCODERS), "dropout", KIND_NUM, AT(dropout), 0, NULL, OURS },
+    { BUT(F_GPT2 | F_ENCODERS | F_VIT), "dropout", KIND_NUM, AT(dropout), 0, NULL, OURS },
     { F_ALL, "initializer_range", KIND_NUM, AT(init_std), 0.02, NULL, 0 },
     { F_GPT2 | F_GEMMAS | F_SMOLLM3, "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 1, NULL, 0 },
-    { BUT(F_GPT2 | F_GEMMAS | F_SMOLLM3 | F_ENCODERS), "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 0, NULL, 0 },
+    { BUT(F_GPT2 | F_GEMMAS | F_SMOLLM3 | F_ENCODERS | F_VIT), "tie_word_embeddings", KIND_BOOL, AT(tie_embeddings), 0, NULL, 0 },
 };
 #define N_KEY (sizeof keys / sizeof *keys)
 
@@ -266,9 +282,9 @@ static const struct fixed {
     double value;
     const struct word *words;
 } fixed[] = {
-    { F_GPTS | F_ENCODERS | F_OLMO, "norm", KIND_WORD, AT(norm), NORM_LAYER, norm_words },
+    { F_GPTS | F_ENCODERS | F_OLMO | F_VIT, "norm", KIND_WORD, AT(norm), NORM_LAYER, norm_words },
     { F_LLAMAS & ~F_OLMO, "norm", KIND_WORD, AT(norm), NORM_RMS, norm_words },
-    { F_GPTS | F_BERTS, "norm_bias", KIND_BOOL, AT(norm_bias), true, NULL },
+    { F_GPTS | F_BERTS | F_VIT, "norm_bias", KIND_BOOL, AT(norm_bias), true, NULL },
     { F_LLAMAS, "norm_bias", KIND_BOOL, AT(norm_bias), false, NULL },
     { BUT(F_OLMO | F_LATHE_GPT), "norm_gain", KIND_BOOL, AT(norm_gain), true, NULL },
     { F_OLMO, "norm_gain", KIND_BOOL, AT(norm_gain), false, NULL },
@@ -281,21 +297,28 @@ static const struct fixed {
     { F_BERTS, "norm_place", KIND_WORD, AT(place), PLACE_SUM, place_words },
     { BUT(F_GEMMA2 | F_GEMMA3 | F_OLMO2 | F_BERTS | F_LATHE_GPT), "norm_place", KIND_WORD, AT(place), PLACE_BEFORE, place_words },
     { BUT(F_GPT_NEOX | F_LATHE_GPT), "parallel_residual", KIND_BOOL, AT(parallel), false, NULL },
-    { F_ENCODERS, "encoder", KIND_BOOL, AT(encoder), true, NULL },
-    { BUT(F_ENCODERS), "encoder", KIND_BOOL, AT(encoder), false, NULL },
+    { F_ENCODERS | F_VIT, "encoder", KIND_BOOL, AT(encoder), true, NULL },
+    { BUT(F_ENCODERS | F_VIT), "encoder", KIND_BOOL, AT(encoder), false, NULL },
     { F_ROBERTA | F_XLM_ROBERTA, "pos_first", KIND_INT, AT(pos_first), 2, NULL },
     { BUT(F_ROBERTA | F_XLM_ROBERTA), "pos_first", KIND_INT, AT(pos_first), 0, NULL },
     { BUT(F_BERT | F_ROBERTA | F_XLM_ROBERTA), "n_type", KIND_INT, AT(n_type), 0, NULL },
     { F_ENCODERS, "tie_embeddings", KIND_BOOL, AT(tie_embeddings), true, NULL },
+    { F_VIT, "tie_embeddings", KIND_BOOL, AT(tie_embeddings), false, NULL },
+    { F_VIT, "vocab_size", KIND_INT, AT(vocab_size), 1, NULL },
+    { BUT(F_VIT), "image_size", KIND_INT, AT(image_size), 0, NULL },
+    { BUT(F_VIT), "patch_size", KIND_INT, AT(patch_size), 0, NULL },
+    { BUT(F_VIT), "n_channel", KIND_INT, AT(n_channel), 0, NULL },
+    { F_ENCODERS, "label_pool", KIND_WORD, AT(label_pool), LABEL_FIRST, label_pool_words },
+    { BUT(F_ENCODERS | F_VIT), "label_pool", KIND_WORD, AT(label_pool), LABEL_LAST, label_pool_words },
     { F_ENCODERS, "dropout", KIND_NUM, AT(dropout), 0, NULL },
     { F_GEMMAS, "embed_scale", KIND_BOOL, AT(embed_scale), true, NULL },
     { BUT(F_GEMMAS | F_LATHE_GPT), "embed_scale", KIND_BOOL, AT(embed_scale), false, NULL },
 
     { F_GPT2 | F_QWEN2 | F_BERTS, "qkv_bias", KIND_BOOL, AT(qkv_bias), true, NULL },
     { F_MISTRAL | F_MIXTRAL | F_PHI3, "qkv_bias", KIND_BOOL, AT(qkv_bias), false, NULL },
-    { F_GPT2 | F_BERTS, "o_bias", KIND_BOOL, AT(o_bias), true, NULL },
+    { F_GPT2 | F_BERTS | F_VIT, "o_bias", KIND_BOOL, AT(o_bias), true, NULL },
     { F_MISTRAL | F_MIXTRAL | F_PHI3 | F_QWEN2 | F_QWEN2_MOE, "o_bias", KIND_BOOL, AT(o_bias), false, NULL },
-    { F_GPTS | F_BERTS, "mlp_bias", KIND_BOOL, AT(mlp_bias), true, NULL },
+    { F_GPTS | F_BERTS | F_VIT, "mlp_bias", KIND_BOOL, AT(mlp_bias), true, NULL },
     { F_LLAMAS & ~(F_LLAMA | F_SMOLLM3), "mlp_bias", KIND_BOOL, AT(mlp_bias), false, NULL },
     { F_GPT_OSS, "sinks", KIND_BOOL, AT(sinks), true, NULL },
     { BUT(F_GPT_OSS), "sinks", KIND_BOOL, AT(sinks), false, NULL },
@@ -309,11 +332,11 @@ static const struct fixed {
     { BUT(F_WINDOWS), "window", KIND_INT, AT(window), 0, NULL },
     { BUT(F_DEEPSEEKS), "kv_rank", KIND_INT, AT(kv_rank), 0, NULL },
 
-    { F_GPT2 | F_BERTS, "pos", KIND_WORD, AT(pos), POS_LEARNED, pos_words },
+    { F_GPT2 | F_BERTS | F_VIT, "pos", KIND_WORD, AT(pos), POS_LEARNED, pos_words },
     { F_LLAMAS | F_GPT_NEOX | F_MODERNBERT, "pos", KIND_WORD, AT(pos), POS_ROPE, pos_words },
     { F_DEEPSEEK2, "rope_pairs", KIND_BOOL, AT(rope_pairs), true, NULL },
     { BUT(F_DEEPSEEKS | F_LATHE_GPT), "rope_pairs", KIND_BOOL, AT(rope_pairs), false, NULL },
-    { F_DEEPSEEKS | F_GPT2 | F_ENCODERS, "rope_share", KIND_NUM, AT(rope_share), 1, NULL },
+    { F_DEEPSEEKS | F_GPT2 | F_ENCODERS | F_VIT, "rope_share", KIND_NUM, AT(rope_share), 1, NULL },
     { BUT(F_GEMMA3 | F_MODERNBERT | F_LATHE_GPT), "rope_local_theta", KIND_NUM, AT(rope_local_theta), 0, NULL },
     { F_MODERNBERT, "rope_scaling", KIND_WORD, AT(rope.kind), ROPE_PLAIN, rope_words },
 
@@ -365,6 +388,10 @@ static const struct { const char *name; size_t at; int min, max; } sizes[] = {
     { "d_ff", AT(d_ff), 0, 1 << 20 },
     { "window", AT(window), 0, INT_MAX },
     { "n_type", AT(n_type), 0, 1 << 12 },
+    { "image_size", AT(image_size), 0, 1 << 12 },
+    { "patch_size", AT(patch_size), 0, 1 << 10 },
+    { "n_channel", AT(n_channel), 0, 16 },
+    { "n_label", AT(n_label), 0, 1 << 20 },
     { "pos_first", AT(pos_first), 0, 1 << 10 },
     { "n_expert", AT(n_expert), 0, 1 << 12 },
     { "top_k", AT(top_k), 0, 1 << 12 },
@@ -402,6 +429,8 @@ static const struct { unsigned families; size_t at; const char *name; } derived[
     { F_DISTILBERT, AT(d_head), "dim / n_heads" },
     { F_ALL, AT(d_head), "hidden_size / num_attention_heads" },
     { F_MODERNBERT, AT(window), "local_attention" },
+    { F_ALL, AT(n_label), "num_labels" },
+    { F_VIT, AT(ctx), "image_size / patch_size" },
     { F_ALL, AT(rope.original_ctx), "original_max_position_embeddings" },
     { F_ALL, AT(bos_id), "bos_token_id" },
 };
@@ -454,6 +483,7 @@ static const struct { unsigned families; const char *name; const char *why; } tr
     { F_DISTILBERT, "attention_dropout", "dropout of attention probabilities" },
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "hidden_dropout_prob", "dropout" },
     { F_BERT | F_ROBERTA | F_XLM_ROBERTA, "attention_probs_dropout_prob", "dropout of attention probabilities" },
+    { F_VIT, "attention_probs_dropout_prob", "dropout of attention probabilities" },
     { F_MODERNBERT, "embedding_dropout", "dropout" },
     { F_MODERNBERT, "mlp_dropout", "dropout" },
     { F_MODERNBERT, "attention_dropout", "dropout of attention probabilities" },
@@ -466,13 +496,13 @@ static const char *const harmless[] = {
     "model_type", "torch_dtype", "dtype", "bos_token_id", "eos_token_id", "rope_scaling", "rope_parameters", "sliding_window",
     "use_sliding_window", "layer_types", "embd_pdrop", "max_window_layers", "sliding_window_pattern", "_sliding_window_pattern", "no_rope_layers",
     "no_rope_layer_interval", "mlp_only_layers", "decoder_sparse_step", "first_k_dense_replace", "n_shared_experts", "qk_rope_head_dim",
-    "local_attention", "global_attn_every_n_layers",
+    "local_attention", "global_attn_every_n_layers", "num_labels", "id2label", "label2id", "architectures",
     /* how the file keeps its weights: read by source.c, which refuses what it does not know */
     "quantization_config",
     /* names, versions, and what a Python caller gets back */
-    "_name_or_path", "architectures", "transformers_version", "pad_token_id", "use_cache", "output_router_logits", "output_attentions",
+    "_name_or_path", "transformers_version", "pad_token_id", "use_cache", "output_router_logits", "output_attentions",
     "output_hidden_states", "return_dict", "return_dict_in_generate", "is_decoder", "cross_attention_hidden_size", "tie_encoder_decoder",
-    "task_specific_params", "problem_type", "id2label", "label2id", "finetuning_task", "tokenizer_class", "gradient_checkpointing",
+    "task_specific_params", "problem_type", "finetuning_task", "tokenizer_class", "gradient_checkpointing",
     "torchscript", "tf_legacy_loss", "use_bfloat16", "pruned_heads", "chunk_size_feed_forward", "_attn_implementation_autoset",
     "attn_implementation", "cache_implementation", "initial_context_length", "deterministic_flash_attn", "reference_compile",
     "repad_logits_with_grad", "initializer_cutoff_factor",
@@ -483,6 +513,8 @@ static const char *const harmless[] = {
     "classifier_dropout", "num_nextn_predict_layers", "num_mtp_layers", "seq_classif_dropout", "qa_dropout",
     "classifier_activation", "classifier_bias", "classifier_pooling", "decoder_bias", "sparse_prediction", "sparse_pred_ignore_index",
     "cls_token_id", "sep_token_id",
+    /* of ViT: another task's decoder, and a layer that classification does not use */
+    "encoder_stride", "pooler_output_size", "pooler_act",
     "full_attn_mod", "interpolate_factor", "seq_aux", "aux_loss_alpha", "qk_head_dim", "head_dim", "tie_word_embeddings",
     /* where another key of the family says it */
     "hidden_act", "hidden_activation", "auto_map",

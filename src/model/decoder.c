@@ -300,10 +300,19 @@ static double embed_scale(const struct config *c)
     return (double)(c->dtype == ST_BF16 ? rounded : root);
 }
 
+/* Each patch is one row of numbers: what a convolution of the patch's size and step would give. */
+static int image_embedding(const struct recorder *r)
+{
+    const int x = graph_linear(r->g, r->d->pixels, weight(r, -1, "patch.w"), weight(r, -1, "patch.b"), -1, r->o->compute, "patches", r->err);
+    return graph_image_tokens(r->g, x, weight(r, -1, "cls"), weight(r, -1, "pos"), r->err);
+}
+
 static int embedding(const struct recorder *r)
 {
     const struct config *c = r->c;
     const struct decoder *d = r->d;
+    if (config_vision(c))
+        return image_embedding(r);
     int x = graph_embed(r->g, d->ids, weight(r, -1, "embed"), embed_scale(c), 0, r->err);
     if (c->pos == POS_LEARNED)
         x = graph_add(r->g, x, graph_embed(r->g, d->pos, weight(r, -1, "pos"), 1, c->pos_first, r->err), "stream", r->err);
@@ -325,6 +334,26 @@ static enum dtype head_form(const struct recorder *r, int w)
     return form;
 }
 
+/* One row of each sequence, its norm, and the classes.  A single token's norm is taken after it was picked: the same numbers. */
+static int label_head(const struct recorder *r, int x)
+{
+    static const enum pool_rows rows[N_LABEL_POOL] = { [LABEL_FIRST] = POOL_ROWS_FIRST, [LABEL_LAST] = POOL_ROWS_LAST, [LABEL_MEAN] = POOL_ROWS_MEAN };
+    const struct config *c = r->c;
+    struct decoder *d = r->d;
+    const bool mean = c->label_pool == LABEL_MEAN;
+    if (mean && config_last_norm(c))
+        x = norm(r, x, -1, "norm", DT_F32);
+    x = graph_pool(r->g, x, rows[c->label_pool], config_vision(c) ? 1 : 0, "pooled", r->err);
+    if (!mean && config_last_norm(c))
+        x = norm(r, x, -1, "norm", r->act);
+    TRY(d->logits = graph_linear(r->g, x, weight(r, -1, "head.w"), weight(r, -1, "head.b"), -1, r->o->compute, "logits", r->err));
+    if (d->label < 0)
+        r->g->tensor[d->logits].kind = TENSOR_OUTPUT;
+    else
+        TRY(d->nll = graph_soft_cross_entropy(r->g, d->logits, d->label, r->err));
+    return 0;
+}
+
 /* From the stream to what the use wants of it. */
 static int head(const struct recorder *r, int x)
 {
@@ -332,6 +361,8 @@ static int head(const struct recorder *r, int x)
     struct decoder *d = r->d;
     struct graph *g = r->g;
     const bool hidden = r->o->use == DECODER_HIDDEN;
+    if (c->n_label && !hidden)
+        return label_head(r, x);
     const int w = hidden ? -1 : d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (config_last_norm(c))
         x = norm(r, x, -1, "norm", hidden ? DT_F32 : head_form(r, w));
@@ -364,11 +395,18 @@ static int record(struct recorder *r, const struct weights_list *l)
         const enum panel_type panel = panel_of(r->o->types[0].type[0]);
         TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
     }
-    TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
-    TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));
+    if (config_vision(c)) {
+        const struct shape patches = { 2, { { config_n_patch(c), DIM_S }, { config_patch_numbers(c), DIM_ONE } } };
+        TRY(d->pixels = graph_tensor(g, TENSOR_INPUT, DT_F32, patches, r->err, "pixels"));
+    } else {
+        TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
+        TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));
+    }
     if (c->n_type)
         TRY(d->type = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "type"));
-    if (r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE)
+    if (r->o->use == DECODER_TRAIN && c->n_label)
+        TRY(d->label = graph_tensor(g, TENSOR_INPUT, DT_F32, ROWS_S(c->n_label), r->err, "label"));
+    else if (r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE)
         TRY(d->target = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "target"));
     if (r->o->use == DECODER_GENERATE)
         TRY(d->last = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_S, r->err, "last"));
@@ -405,10 +443,12 @@ static int record(struct recorder *r, const struct weights_list *l)
 
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1 };
+    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1 };
     d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .scale = c->route_scale,
                                .sigmoid = c->router == ROUTER_SIGMOID, .n_group = c->n_group, .n_group_chosen = c->n_group_chosen, .group_best = c->group_best, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
-    if (c->encoder && o->use != DECODER_HIDDEN)
+    if (c->n_label && (o->use == DECODER_SCORE || o->use == DECODER_GENERATE))
+        return ERR(err, UNSUPPORTED, "this %s has a head for %d classes, and none for tokens", family_name(c->family), c->n_label);
+    if (c->encoder && !c->n_label && o->use != DECODER_HIDDEN)
         return ERR(err, UNSUPPORTED, "%s is an encoder: it has hidden states, but no logits", family_name(c->family));
     if (o->use == DECODER_TRAIN && config_untrainable(c))
         return ERR(err, UNSUPPORTED, "training a model with %s is not implemented", config_untrainable(c));

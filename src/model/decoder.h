@@ -1,4 +1,5 @@
-/* decoder.h - a decoder model as a graph: recorded from its configuration, for one of four uses.
+/* decoder.h - a model as a graph: recorded from its configuration, for one of these uses.  Decoders; encoders, of texts or images;
+ * either with a head for classes, whose sequences have one row of logits each.
  *
  * Decides what the layers are; nobody else knows.  The tensors of the weights have the names of weights.h.  Which operand
  * types are used: with compute BF16 the outputs of norms, activations and attention are BF16 and products take BF16;
@@ -10,9 +11,9 @@
 #include "nn/graph.h"
 
 enum decoder_use {
-    DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, update */
+    DECODER_TRAIN,       /* ids, pos, target -> nll, gradients, update; of a classifier: ids, pos or pixels, label -> nll of each sequence ... */
     DECODER_SCORE,       /* ids, pos, target -> nll of each token */
-    DECODER_LOGITS,      /* ids, pos -> logits of every token */
+    DECODER_LOGITS,      /* ids, pos -> logits of every token; of a classifier: ids, pos or pixels -> logits of every sequence */
     DECODER_HIDDEN,      /* ids, pos, type -> the last layer's output of every token, F32, after the last norm: the only use of an encoder */
     DECODER_GENERATE,    /* ids, pos -> the stream, keys and values kept in slots; PASS_HEAD: last -> logits of those rows */
 };
@@ -36,6 +37,8 @@ struct decoder {
     struct graph *g;
     struct config config;
     int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
+    int pixels;                      /* [S*patches, numbers of a patch] of images, in place of ids and pos: see model/vision.h */
+    int label;                       /* [S, n_label]: the wanted distribution over the classes; all 0: not counted */
     int type;                        /* token types, an input that begins as zeros; -1 where the model has none */
     int nll, logits, hidden;         /* output tensors, -1 where the use has none */
     int tied_head;                   /* with types and tied embeddings: the embedding once more, in panels; else -1 */

@@ -34,7 +34,12 @@ static int tell_norms(const struct teller *t)
 static int tell_attention(const struct teller *t)
 {
     const struct config *c = t->c;
-    if (c->encoder)
+    if (config_vision(c))
+        TRY(buf_printf(t->out, t->err, "images of %d by %d in %d channels, as %d patches of %d by %d and cls\n", c->image_size, c->image_size, c->n_channel, config_n_patch(c), c->patch_size,
+                       c->patch_size));
+    if (c->n_label)
+        TRY(buf_printf(t->out, t->err, "a head for %d classes, of %s\n", c->n_label, c->label_pool == LABEL_FIRST ? "the first token" : c->label_pool == LABEL_LAST ? "the last token" : "the tokens' mean"));
+    else if (c->encoder)
         TRY(buf_printf(t->out, t->err, "encoder: tokens see later ones too; hidden states only%s\n", c->n_type ? ", token types" : ""));
     if (c->kv_rank)
         TRY(buf_printf(t->out, t->err, "latent attention: keys and values from %d numbers a token and %d that turn, values of %d%s\n", c->kv_rank, config_d_rot(c), c->d_v,

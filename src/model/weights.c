@@ -14,7 +14,7 @@ enum slot {
     SLOT_EMBED, SLOT_TYPE, SLOT_EMBED_NORM, SLOT_POS, SLOT_NORM1, SLOT_NORM1_OUT, SLOT_QKV, SLOT_Q, SLOT_K, SLOT_V, SLOT_Q_NORM, SLOT_K_NORM, SLOT_SINKS,
     SLOT_Q_A, SLOT_Q_A_NORM, SLOT_Q_B, SLOT_KV_A, SLOT_KV_A_NORM, SLOT_KV_B, SLOT_O, SLOT_NORM2, SLOT_NORM2_OUT, SLOT_GATE_UP, SLOT_GATE, SLOT_UP, SLOT_DOWN,
     SLOT_ROUTER, SLOT_CORRECTION, SLOT_E_GATE, SLOT_E_UP, SLOT_E_DOWN, SLOT_E_GATE_UP_ALL, SLOT_E_DOWN_ALL, SLOT_S_GATE, SLOT_S_UP, SLOT_S_DOWN, SLOT_SHARED_GATE,
-    SLOT_NORM, SLOT_HEAD, N_SLOT
+    SLOT_NORM, SLOT_HEAD, SLOT_LABELS, SLOT_PATCH, SLOT_CLS, N_SLOT
 };
 #define F_GPT_NAMES (F_GPT2 | F_GPT_NEOX | F_BERTS)
 #define F_BERT_NAMES (F_BERT | F_ROBERTA | F_XLM_ROBERTA)
@@ -32,11 +32,15 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_EMBED_NORM, F_MODERNBERT, "embeddings.norm" },
     { SLOT_POS, F_GPT2, "transformer.wpe" },
     { SLOT_POS, F_BERTS, "embeddings.position_embeddings" },
+    { SLOT_POS, F_VIT, "vit.embeddings.position_embeddings$" },
     { SLOT_POS, REST, "model.embed_positions" },
+    { SLOT_PATCH, F_VIT, "vit.embeddings.patch_embeddings.projection" },
+    { SLOT_CLS, F_VIT, "vit.embeddings.cls_token$" },
 
     { SLOT_NORM1, F_GPT2, "transformer.h.#.ln_1" },
     { SLOT_NORM1, F_GPT_NEOX, "gpt_neox.layers.#.input_layernorm" },
     { SLOT_NORM1, F_MODERNBERT, "layers.#.attn_norm" },
+    { SLOT_NORM1, F_VIT, "vit.encoder.layer.#.layernorm_before" },
     { SLOT_NORM1, REST, "model.layers.#.input_layernorm" },
     { SLOT_NORM1_OUT, F_BERT_NAMES, "encoder.layer.#.attention.output.LayerNorm" },
     { SLOT_NORM1_OUT, F_DISTILBERT, "transformer.layer.#.sa_layer_norm" },
@@ -45,6 +49,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_NORM2, F_GPT_NEOX, "gpt_neox.layers.#.post_attention_layernorm" },
     { SLOT_NORM2, F_GEMMA2 | F_GEMMA3, "model.layers.#.pre_feedforward_layernorm" },
     { SLOT_NORM2, F_MODERNBERT, "layers.#.mlp_norm" },
+    { SLOT_NORM2, F_VIT, "vit.encoder.layer.#.layernorm_after" },
     { SLOT_NORM2, REST, "model.layers.#.post_attention_layernorm" },
     { SLOT_NORM2_OUT, F_BERT_NAMES, "encoder.layer.#.output.LayerNorm" },
     { SLOT_NORM2_OUT, F_DISTILBERT, "transformer.layer.#.output_layer_norm" },
@@ -60,6 +65,9 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_Q, F_DISTILBERT, "transformer.layer.#.attention.q_lin" },
     { SLOT_K, F_DISTILBERT, "transformer.layer.#.attention.k_lin" },
     { SLOT_V, F_DISTILBERT, "transformer.layer.#.attention.v_lin" },
+    { SLOT_Q, F_VIT, "vit.encoder.layer.#.attention.attention.query" },
+    { SLOT_K, F_VIT, "vit.encoder.layer.#.attention.attention.key" },
+    { SLOT_V, F_VIT, "vit.encoder.layer.#.attention.attention.value" },
     { SLOT_Q, REST, "model.layers.#.self_attn.q_proj" },
     { SLOT_K, REST, "model.layers.#.self_attn.k_proj" },
     { SLOT_V, REST, "model.layers.#.self_attn.v_proj" },
@@ -77,6 +85,7 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_O, F_BERT_NAMES, "encoder.layer.#.attention.output.dense" },
     { SLOT_O, F_DISTILBERT, "transformer.layer.#.attention.out_lin" },
     { SLOT_O, F_MODERNBERT, "layers.#.attn.Wo" },
+    { SLOT_O, F_VIT, "vit.encoder.layer.#.attention.output.dense" },
     { SLOT_O, REST, "model.layers.#.self_attn.o_proj" },
 
     { SLOT_GATE_UP, F_PHI3, "model.layers.#.mlp.gate_up_proj" },
@@ -86,12 +95,14 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_UP, F_GPT_NEOX, "gpt_neox.layers.#.mlp.dense_h_to_4h" },
     { SLOT_UP, F_BERT_NAMES, "encoder.layer.#.intermediate.dense" },
     { SLOT_UP, F_DISTILBERT, "transformer.layer.#.ffn.lin1" },
+    { SLOT_UP, F_VIT, "vit.encoder.layer.#.intermediate.dense" },
     { SLOT_UP, REST, "model.layers.#.mlp.up_proj" },
     { SLOT_DOWN, F_GPT2, "transformer.h.#.mlp.c_proj" },
     { SLOT_DOWN, F_GPT_NEOX, "gpt_neox.layers.#.mlp.dense_4h_to_h" },
     { SLOT_DOWN, F_BERT_NAMES, "encoder.layer.#.output.dense" },
     { SLOT_DOWN, F_DISTILBERT, "transformer.layer.#.ffn.lin2" },
     { SLOT_DOWN, F_MODERNBERT, "layers.#.mlp.Wo" },
+    { SLOT_DOWN, F_VIT, "vit.encoder.layer.#.output.dense" },
     { SLOT_DOWN, REST, "model.layers.#.mlp.down_proj" },
 
     { SLOT_ROUTER, F_MIXTRAL, "model.layers.#.block_sparse_moe.gate" },
@@ -117,16 +128,18 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_NORM, F_GPT2, "transformer.ln_f" },
     { SLOT_NORM, F_GPT_NEOX, "gpt_neox.final_layer_norm" },
     { SLOT_NORM, F_MODERNBERT, "final_norm" },
+    { SLOT_NORM, F_VIT, "vit.layernorm" },
     { SLOT_NORM, REST, "model.norm" },
     { SLOT_HEAD, F_GPT_NEOX, "embed_out" },
     { SLOT_HEAD, REST, "lm_head" },
+    { SLOT_LABELS, REST, "classifier" },
 };
 #define N_NAME (sizeof slot_names / sizeof *slot_names)
 
 /* Files of the bare model, without its head, lack the first word of the others; those with one have it for an encoder. */
 static const struct { unsigned families; const char *prefix; bool written; } prefixes[] = {
     { F_GPT2, "transformer.", true }, { F_BERT, "bert.", false }, { F_ROBERTA | F_XLM_ROBERTA, "roberta.", false }, { F_DISTILBERT, "distilbert.", false },
-    { F_GPT_NEOX, "gpt_neox.", true }, { F_MODERNBERT, "model.", false }, { REST, "model.", true },
+    { F_VIT, "vit.", true }, { F_GPT_NEOX, "gpt_neox.", true }, { F_MODERNBERT, "model.", false }, { REST, "model.", true },
 };
 static const char *prefix_of(const struct config *c, bool *written)
 {
@@ -145,6 +158,7 @@ static const struct { unsigned families; const char *pattern; } passed_over[] = 
     { F_GPT_NEOX, "gpt_neox.layers.#.attention.rotary_emb.inv_freq" },
     { F_BERTS, "*pooler.dense.weight" }, { F_BERTS, "*pooler.dense.bias" }, { F_BERTS, "*embeddings.position_ids" }, { F_BERTS, "cls.*" },
     { F_BERTS, "lm_head.*" }, { F_BERTS, "vocab_*" }, { F_ENCODERS, "classifier.*" }, { F_BERTS, "pre_classifier.*" },
+    { F_VIT, "vit.pooler.dense.weight" }, { F_VIT, "vit.pooler.dense.bias" }, { F_VIT, "pooler.dense.weight" }, { F_VIT, "pooler.dense.bias" },
     { F_MODERNBERT, "head.*" }, { F_MODERNBERT, "decoder.*" },
 };
 
@@ -365,7 +379,7 @@ static void add_experts(struct weights_list *l, int layer)
 }
 
 #define PER_LAYER_MAX 28       /* four norms 8, MLA 8 (qkv and its norms 4), sinks, o 2, router 3, experts 4, shared 3; a dense MLP has 4 */
-#define OUTSIDE_MAX 8          /* embed, type, embed_norm 2, pos, norm 2, head */
+#define OUTSIDE_MAX 9          /* embed, type, embed_norm 2, pos, norm 2, head 2; or patch 2, cls, pos, norm 2, head 2 */
 
 int weights_list_new(struct weights_list **out, const struct config *c, struct err *err)
 {
@@ -378,12 +392,17 @@ int weights_list_new(struct weights_list **out, const struct config *c, struct e
     }
     l->config = *c;
     const int64_t V = c->vocab_size, C = c->d_model, n_pos = (int64_t)c->ctx + c->pos_first;
-    add_matrix(l, -1, "embed", "", V, C, 0, ONE(SLOT_EMBED, V));
+    if (config_vision(c)) {
+        add_linear(l, -1, "patch", C, config_patch_numbers(c), BRANCH_BEGIN, true, ONE(SLOT_PATCH, C));
+        add_matrix(l, -1, "cls", "", 1, C, 0, ONE(SLOT_CLS, 1))->decay = false;
+    } else {
+        add_matrix(l, -1, "embed", "", V, C, 0, ONE(SLOT_EMBED, V));
+    }
     if (c->pos == POS_LEARNED)
-        add_matrix(l, -1, "pos", "", n_pos, C, 0, ONE(SLOT_POS, n_pos));
+        add_matrix(l, -1, "pos", "", n_pos, C, 0, ONE(SLOT_POS, n_pos))->decay = !config_vision(c);
     if (c->n_type)
         add_matrix(l, -1, "type", "", c->n_type, C, 0, ONE(SLOT_TYPE, c->n_type));
-    if (c->encoder)
+    if (config_embed_norm(c))
         add_norm(l, -1, "embed_norm", SLOT_EMBED_NORM);
     for (int layer = 0; layer < c->n_layer; layer++) {
         add_attention(l, layer);
@@ -392,7 +411,11 @@ int weights_list_new(struct weights_list **out, const struct config *c, struct e
     }
     if (config_last_norm(c))
         add_norm(l, -1, "norm", SLOT_NORM);
-    if (!c->tie_embeddings)
+    if (c->n_label) {
+        add_matrix(l, -1, "head", ".w", c->n_label, C, 0, ONE(SLOT_LABELS, c->n_label));
+        if (config_label_bias(c))
+            add_zeros(l, -1, "head", ".b", 1, c->n_label, 0, ONE(SLOT_LABELS, c->n_label))->bias = true;
+    } else if (!c->tie_embeddings && !c->encoder)
         add_matrix(l, -1, "head", ".w", V, C, 0, ONE(SLOT_HEAD, V));
     assert((size_t)l->n_weight <= n);
     *out = l;
@@ -422,9 +445,16 @@ struct weight_part weight_part(const struct weights_list *l, const struct weight
         p.row += w->segment[j].n_row;
     if (one_tensor)
         p.shape[p.rank++] = w->shape[0], p.at = expert * p.n_row * p.n_col;
+    if (w->segment[i].slot == SLOT_CLS || (w->segment[i].slot == SLOT_POS && config_vision(&l->config)))
+        p.shape[p.rank++] = 1;
     p.shape[p.rank++] = w->transposed ? p.n_col : p.n_row;
-    if (w->rank > 1 && !w->bias)
+    if (w->segment[i].slot == SLOT_PATCH && !w->bias) {          /* a convolution's weight: channels, rows, columns of a patch */
+        p.shape[p.rank++] = l->config.n_channel;
+        p.shape[p.rank++] = l->config.patch_size;
+        p.shape[p.rank++] = l->config.patch_size;
+    } else if (w->rank > 1 && !w->bias) {
         p.shape[p.rank++] = w->transposed ? p.n_row : p.n_col;
+    }
     part_name(p.name, slot_name(&l->config, w->segment[i].slot), w->layer, expert, w->bias);
     return p;
 }
@@ -437,7 +467,7 @@ static bool stacked_part(const struct weights_list *l, const struct weight *w, i
     *p = weight_part(l, w, i_part);
     part_name(p->name, slot_name(&l->config, w->n_segment == 2 ? SLOT_E_GATE_UP_ALL : SLOT_E_DOWN_ALL), w->layer, 0, false);
     p->rank = 3;
-    memcpy(p->shape, w->shape, sizeof p->shape);
+    memcpy(p->shape, w->shape, sizeof w->shape);
     p->at = p->row * p->n_col;
     return true;
 }

@@ -5,7 +5,8 @@
  * says for each weight of ours its shape, how it is initialised, and of which parts of the file it consists.
  *
  *   embed [V,C]                  pos [ctx,C] if learned                    norm.w (.b) [C]        head.w [V,C] unless tied
- *   encoders: type [n_type,C], embed_norm.w (.b) [C], which is the last norm or the first of layer 0 too (config_last_norm)
+ *   images, in place of embed: patch.w [C, channels*P*P] (.b), cls [1,C], pos [1+patches,C]; a head for classes: head.w [labels,C] (.b)
+ *   encoders of texts: type [n_type,C], embed_norm.w (.b) [C], which is the last norm or the first of layer 0 too (config_last_norm)
  *   L.norm1.w (.b) [C]           L.qkv.w [(H+2KV)*D, C] (.b): q rows, k rows, v rows             L.o.w [C, H*Dv] (.b)
  *   L.norm1_out.w (.b), L.norm2_out.w (.b) [C]: after a branch, or after the sum (config's place)
  *   L.q_norm, L.k_norm [D] per head, [H*D], [KV*D] full                    L.norm2.w (.b) [C]    L.sinks [H]
@@ -26,6 +27,7 @@
 #include "model/safetensors.h"
 
 #define WEIGHT_RANK_MAX 3
+#define PART_RANK_MAX 4
 #define WEIGHT_NAME_MAX 48
 #define PART_NAME_MAX 128
 
@@ -58,7 +60,7 @@ struct weight_part {
     char name[PART_NAME_MAX];
     int64_t row, n_row, n_col;
     int rank;                              /* in the file */
-    int64_t shape[WEIGHT_RANK_MAX], at;
+    int64_t shape[PART_RANK_MAX], at;
     bool transposed, plus_one;
     int fold; int64_t inner, period;
 };

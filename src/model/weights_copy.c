@@ -152,7 +152,7 @@ static void declare(const struct weights_list *l, enum st_dtype dtype, struct we
             if (!begins_tensor(&p))
                 continue;
             memcpy(names[k].name, p.name, sizeof p.name);
-            decl[k] = (struct st_decl){ names[k].name, dtype, p.rank, { p.shape[0], p.shape[1], p.shape[2] } };
+            decl[k] = (struct st_decl){ names[k].name, dtype, p.rank, { p.shape[0], p.shape[1], p.shape[2], p.shape[3] } };
             k++;
         }
 }

@@ -1,0 +1,113 @@
+#include "infer/classify.h"
+#include <math.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/decoder.h"
+#include "model/vision.h"
+
+struct classifier {
+    struct config config;
+    struct weights_list *list;
+    struct decoder d;
+    struct labels labels;
+    struct vision vision;
+};
+
+static int load_config(struct classifier *c, const char *path, const struct classify_opts *o, struct err *err)
+{
+    struct buf own;
+    buf_init(&own);
+    const int rc = config_load(&c->config, path, o->warnings ? o->warnings : &own, err);
+    if (own.len)
+        log_warn("%.*s", (int)(own.len - 1), own.data);
+    buf_release(&own);
+    return rc;
+}
+
+static int open_and_plan(struct classifier *c, const char *path, const struct classify_opts *o, int n_thread, struct err *err)
+{
+    TRY(load_config(c, path, o, err));
+    if (!c->config.n_label || !config_vision(&c->config))
+        return ERR(err, UNSUPPORTED, "%s: %s has no head for classes of images, expected ViTForImageClassification", path, family_name(c->config.family));
+    TRY(labels_load(&c->labels, &c->config, path, err));
+    TRY(vision_load(&c->vision, &c->config, path, err));
+    TRY(weights_list_new(&c->list, &c->config, err));
+    const struct decoder_opts d = { .use = DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32 };
+    TRY(decoder_record(&c->d, &c->config, &d, err));
+    return decoder_plan(&c->d, c->config.ctx, 1, n_thread, NULL, err);
+}
+
+static int fill(struct classifier *c, const char *path, struct pool *pool, struct err *err)
+{
+    const size_t need = c->d.g->plan.total, free_bytes = mem_available();
+    if (need > free_bytes)
+        return ERR(err, NOMEM, "%s needs %zu MB of memory, %zu MB are free", path, need >> 20, free_bytes >> 20);
+    TRY(decoder_bind(&c->d, pool, NULL, err));
+    struct safetensors *st;
+    TRY(safetensors_open(&st, path, err));
+    const int rc = weights_load(c->list, st, decoder_weight, &c->d, err);
+    safetensors_free(st);
+    if (!rc)
+        graph_run(c->d.g, PASS_PREPARE, &(struct step){ .T = 0, .S = 0 });
+    return rc;
+}
+
+int classifier_new(struct classifier **out, const char *path, const struct classify_opts *o, struct pool *pool, struct err *err)
+{
+    struct classifier *c = mem_alloc_array(1, sizeof *c);
+    *out = NULL;
+    if (!c)
+        return ERR(err, NOMEM, "no memory for %s", path);
+    int rc = open_and_plan(c, path, o, pool_n_thread(pool), err);
+    if (!rc)
+        rc = fill(c, path, pool, err);
+    if (rc < 0)
+        classifier_free(c);
+    else
+        *out = c;
+    return rc;
+}
+
+int classifier_plan_bytes(size_t *bytes, const char *path, const struct classify_opts *o, int n_thread, struct err *err)
+{
+    struct classifier *c = mem_alloc_array(1, sizeof *c);
+    if (!c)
+        return ERR(err, NOMEM, "no memory for %s", path);
+    const int rc = open_and_plan(c, path, o, n_thread, err);
+    *bytes = rc ? 0 : c->d.g->plan.total;
+    classifier_free(c);
+    return rc;
+}
+
+void classifier_free(struct classifier *c)
+{
+    if (!c)
+        return;
+    decoder_release(&c->d);
+    weights_list_free(c->list);
+    labels_release(&c->labels);
+    mem_free(c);
+}
+
+const struct config *classifier_config(const struct classifier *c) { return &c->config; }
+const struct labels *classifier_labels(const struct classifier *c) { return &c->labels; }
+
+static void softmax(const float *logits, int n, float *probs)
+{
+    double max = -INFINITY, sum = 0;
+    for (int i = 0; i < n; i++)
+        max = fmax(max, (double)logits[i]);
+    for (int i = 0; i < n; i++)
+        sum += exp((double)logits[i] - max);
+    for (int i = 0; i < n; i++)
+        probs[i] = (float)(exp((double)logits[i] - max) / sum);
+}
+
+void classifier_image(struct classifier *c, const uint8_t *pixels, float *probs)
+{
+    struct graph *g = c->d.g;
+    const int32_t start[2] = { 0, c->config.ctx };
+    vision_patches(&c->vision, &c->config, pixels, g->tensor[c->d.pixels].data);
+    graph_run(g, PASS_FORWARD, &(struct step){ .T = c->config.ctx, .S = 1, .seq_start = start });
+    softmax(g->tensor[c->d.logits].data, c->config.n_label, probs);
+}

@@ -1,0 +1,25 @@
+/* classify.h - a loaded model with a head for classes: probabilities of an image.
+ *
+ * The weights are kept as floats and multiplied as training does it, so a classifier's answer is that of the trainer's evaluation
+ * to the bit.  A classifier belongs to one thread; the pool's threads work inside its calls. */
+#ifndef INFER_CLASSIFY_H
+#define INFER_CLASSIFY_H
+#include "base/buf.h"
+#include "base/pool.h"
+#include "model/config.h"
+#include "model/labels.h"
+
+struct classifier;
+struct classify_opts { bool bf16; struct buf *warnings; };      /* bf16: operands of products; warnings: as of config_load, or NULL: to the log */
+
+/* path: a model folder.  ERR_UNSUPPORTED where the model has no head for classes. */
+int classifier_new(struct classifier **out, const char *path, const struct classify_opts *o, struct pool *pool, struct err *err);
+void classifier_free(struct classifier *c);
+/* The private memory that classifier_new would take: the same plan, no weight read. */
+int classifier_plan_bytes(size_t *bytes, const char *path, const struct classify_opts *o, int n_thread, struct err *err);
+const struct config *classifier_config(const struct classifier *c);
+const struct labels *classifier_labels(const struct classifier *c);
+
+/* pixels: [channels][size][size] of the model's sizes.  probs: [n_label]. */
+void classifier_image(struct classifier *c, const uint8_t *pixels, float *probs);
+#endif
