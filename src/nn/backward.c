@@ -24,7 +24,7 @@ struct backward {
 static bool is_weight(const struct graph *g, int id) { return id >= 0 && g->tensor[id].kind == TENSOR_WEIGHT; }
 static bool is_act(const struct graph *g, int id) { return id >= 0 && g->tensor[id].kind == TENSOR_ACT; }
 
-/* Which tensors carry a gradient: weights, and F32 or BF16 activations computed from such. */
+/* Which tensors carry a gradient: weights that are learned, and F32 or BF16 activations computed from such. */
 static void find_needs(struct backward *b)
 {
     const struct graph *g = b->g;
@@ -136,7 +136,8 @@ static bool can_add(const struct graph *g, const struct node *n, int j)
 {
     if (is_weight(g, n->in[j]))
         return true;
-    return j == 0 && (n->op == OP_linear || n->op == OP_expert_linear || n->op == OP_rmsnorm || n->op == OP_layernorm);
+    return (j == 0 && (n->op == OP_linear || n->op == OP_expert_linear || n->op == OP_rmsnorm || n->op == OP_layernorm || n->op == OP_dropout)) ||
+           (j == 2 && n->op == OP_lora);
 }
 
 static int differentiate(struct backward *b, int i)
@@ -167,6 +168,7 @@ static int differentiate(struct backward *b, int i)
     }
     const int through = n.op == OP_linear || n.op == OP_combine ? 3 : n.op == OP_dropout ? 1 : -1;
     const bool in_place = forward.in[0] >= 0 && forward.in[0] == forward.out[0];
+    bool wanted = info->gradient == OP_GRAD_FUSED;
     for (int j = 0; j < NODE_IN; j++) {
         const int t = forward.in[j];
         if (t < 0 || !b->needs[t] || j == through || g->tensor[t].kind == TENSOR_PACKED)
@@ -175,6 +177,7 @@ static int differentiate(struct backward *b, int i)
             continue;
         if (in_place && j == 0) {
             n.d_in[0] = n.d_out[0];
+            wanted = true;
             continue;
         }
         n.add[j] = g->tensor[t].grad >= 0;
@@ -183,8 +186,9 @@ static int differentiate(struct backward *b, int i)
         else if (!can_add(g, &forward, j))
             return ERR(b->err, UNSUPPORTED, "the gradient of '%s' has two sources and %s cannot add to it", g->tensor[t].name, info->name);
         n.d_in[j] = g->tensor[t].grad;
+        wanted = true;
     }
-    if ((n.op == OP_linear || n.op == OP_expert_linear || n.op == OP_cross_entropy) && n.d_in[0] >= 0)
+    if ((n.op == OP_linear || n.op == OP_expert_linear || n.op == OP_cross_entropy) ? n.d_in[0] >= 0 : n.op == OP_lora)
         TRY(n.in[5] = graph_pack_cols(g, forward.in[1], n.attr.compute, b->err));
     if (n.op == OP_add) {                          /* both inputs have the gradient of the sum */
         TRY(pass_through(b, &forward, 0));
@@ -196,7 +200,8 @@ static int differentiate(struct backward *b, int i)
         }
         return pass_through(b, &forward, 1);
     }
-    TRY(graph_append(g, &n, b->err));
+    if (wanted)
+        TRY(graph_append(g, &n, b->err));
     return through >= 0 ? pass_through(b, &forward, through) : 0;
 }
 

@@ -49,6 +49,8 @@ static struct cost_vars cost_vars(const struct graph *g, const struct node *n, d
         v.K = (double)tensor_cols(in), v.R = v.K > 0 ? count_real(in, T, S) / v.K : 0;
     if (w)
         v.P = count_real(w, T, S);
+    if (w && n->op == OP_lora)           /* its columns of y, and the rank */
+        v.N = count_real(w, T, S) / (double)tensor_cols(w), v.K = (double)tensor_cols(w);
     if (n->op == OP_add && n->pass == PASS_BACKWARD && !n->again)
         v.M = 0;
     return v;
@@ -59,12 +61,18 @@ struct cost node_cost(const struct graph *g, const struct node *n, double T, dou
     const struct op_info *info = &(table ? table : op_table)[n->op];
     const struct cost_vars v = cost_vars(g, n, T, S, L);
     const bool bwd = n->pass == PASS_BACKWARD && !n->again;
-    return (struct cost){ (bwd ? info->flops_bwd : info->flops)(&v), (bwd ? info->bytes_bwd : info->bytes)(&v) };
+    struct cost c = { (bwd ? info->flops_bwd : info->flops)(&v), (bwd ? info->bytes_bwd : info->bytes)(&v) };
+    const bool linear = n->op == OP_linear || n->op == OP_expert_linear, head = n->op == OP_cross_entropy;
+    if (bwd && (linear || head) && n->d_in[1] < 0)       /* of a frozen weight */
+        c.flops -= linear ? info->flops(&v) : 2 * v.M * v.P, c.bytes -= 2 * v.P * 4;
+    if (bwd && linear && n->d_in[0] < 0)
+        c.flops -= info->flops(&v), c.bytes -= v.P * 4;
+    return c;
 }
 
 bool op_is_product(enum op op)
 {
-    return op == OP_linear || op == OP_expert_linear || op == OP_linear_act || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
+    return op == OP_linear || op == OP_expert_linear || op == OP_linear_act || op == OP_lora || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
 }
 
 /* Experts that T tokens choose, each top_k of E evenly. */

@@ -52,6 +52,7 @@ struct panels { int n_segment; struct segment segment[SEGMENT_MAX]; size_t exper
 /* ---- tensors ---- */
 enum tensor_kind {
     TENSOR_WEIGHT,     /* learned; filled by the caller after bind */
+    TENSOR_FROZEN,     /* a weight that is not learned: no gradient, no optimiser state, and what leads only to such is not differentiated */
     TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE and kept up to date by PASS_UPDATE, or of a file's types (panels.n_segment) filled by the caller */
     TENSOR_MAPPED,     /* a table of rows of mapped_type that lies elsewhere (a mapped file): the caller sets data after bind */
     TENSOR_CONST,      /* filled by the caller after bind, never changed (tables) */
@@ -108,7 +109,8 @@ struct attr {
     int n_expert, top_k;
     int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
     enum op act;               /* linear_act */
-    int first;                 /* embed: the row of id 0; pool: rows at the beginning that the mean leaves out */
+    int first;                 /* embed: the row of id 0; pool: rows at the beginning that the mean leaves out; lora: the first column of y */
+    int h_first;               /* lora: the first column of h */
     enum pool_rows pool;
     int ctx;                   /* attention_paged: positions of a sequence at most */
     double eps, scale, aux_coef, z_coef, p;       /* scale of scores, of embeddings, of gates (0: 1) */
@@ -220,7 +222,11 @@ int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const
 /* gated: rows are multiplied by their gates here (which has no gradient) */
 int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, int add, const char *name, struct err *err);
 int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
+/* x may be BF16 where add is -1. */
 int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, const char *name, struct err *err);
+/* A low-rank adapter's second half, in place: columns first .. first+N-1 of y += scale * h[T,r] * b[N,r]^T, where h is columns
+ * h_first .. h_first+r-1; returns y. */
+int graph_lora(struct graph *g, int y, int first, int h, int h_first, int b, double scale, enum dtype compute, struct err *err);
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err);
 /* x: [S*n,C], n rows of each sequence; cls: [1,C], the row before them; pos: [1+n,C].  Every sequence has 1+n tokens. */
 int graph_image_tokens(struct graph *g, int x, int cls, int pos, struct err *err);

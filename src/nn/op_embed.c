@@ -93,7 +93,7 @@ const struct op_code op_code_take_rows = { take_forward, NULL, NULL };
 /* ---- add ---- */
 
 #define BLOCK 16384
-struct add_job { size_t n; const real *a, *b; real *y; const struct cpu_kernels *k; uint64_t key; real p; bool add; };
+struct add_job { size_t n; const real *a, *b; const bf16 *a16; real *y; const struct cpu_kernels *k; uint64_t key; real p; bool add; };
 
 static void add_block(void *ctx, int i, int i_thread)
 {
@@ -128,21 +128,29 @@ static void dropout_block(void *ctx, int i, int i_thread)
     const size_t at = (size_t)i * BLOCK, n = j->n - at < BLOCK ? j->n - at : BLOCK;
     if (j->b)
         memcpy(j->y + at, j->b + at, n * sizeof(real));
-    j->k->dropout(n, j->a + at, j->y + at, j->key, at, j->p, j->b != NULL);
+    if (j->a16)
+        j->k->from_bf16(n, j->a16 + at, j->y + at);
+    j->k->dropout(n, (j->a16 ? j->y : j->a) + at, j->y + at, j->key, at, j->p, j->add);
 }
 
-static void dropout(struct run *r, const struct node *n, const real *x, const real *add, int out)
+static void dropout(struct run *r, const struct node *n, struct add_job *j, int out)
 {
-    const uint64_t key = rng_u64(r->step->seed ^ (n->attr.stream * 0x9e3779b97f4a7c15u), r->step->i_step);
-    struct add_job j = { .n = count(r, out), .a = x, .b = add, .y = op_data(r, out), .k = r->k, .key = key, .p = (real)n->attr.p };
-    pool_for(r->pool, (int)div_up((int64_t)j.n, BLOCK), dropout_block, &j);
+    j->n = count(r, out), j->y = op_data(r, out), j->k = r->k, j->p = (real)n->attr.p;
+    j->key = rng_u64(r->step->seed ^ (n->attr.stream * 0x9e3779b97f4a7c15u), r->step->i_step);
+    pool_for(r->pool, (int)div_up((int64_t)j->n, BLOCK), dropout_block, j);
 }
 
 static void dropout_forward(struct run *r, const struct node *n)
 {
-    dropout(r, n, op_data(r, n->in[0]), op_data(r, n->in[1]), n->out[0]);
+    const bool b16 = op_is(r->g, n->in[0], DT_BF16);
+    struct add_job j = { .a = b16 ? NULL : op_data(r, n->in[0]), .a16 = b16 ? op_data(r, n->in[0]) : NULL, .b = op_data(r, n->in[1]), .add = n->in[1] >= 0 };
+    dropout(r, n, &j, n->out[0]);
 }
 
-static void dropout_backward(struct run *r, const struct node *n) { dropout(r, n, op_data(r, n->d_out[0]), NULL, n->d_in[0]); }
+static void dropout_backward(struct run *r, const struct node *n)
+{
+    struct add_job j = { .a = op_data(r, n->d_out[0]), .add = op_adds(r, n, 0) };
+    dropout(r, n, &j, n->d_in[0]);
+}
 
 const struct op_code op_code_dropout = { dropout_forward, dropout_backward, NULL };

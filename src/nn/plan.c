@@ -90,7 +90,7 @@ static size_t place_activations(struct graph *g, bool *ok)
     return end;
 }
 
-static bool may_share(enum tensor_kind kind) { return kind == TENSOR_WEIGHT || kind == TENSOR_PACKED || kind == TENSOR_CONST; }
+static bool may_share(enum tensor_kind kind) { return kind == TENSOR_WEIGHT || kind == TENSOR_FROZEN || kind == TENSOR_PACKED || kind == TENSOR_CONST; }
 
 /* The tensor of `share` that stands for t, or NULL. */
 static const struct tensor *shared(const struct graph *share, const struct tensor *t)

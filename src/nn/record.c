@@ -29,7 +29,7 @@ const char *dtype_name(enum dtype t)
 
 const char *tensor_kind_name(enum tensor_kind kind)
 {
-    static const char *const name[N_TENSOR_KIND] = { "weights", "packed weights", "mapped weights", "tables", "cache", "inputs", "outputs",
+    static const char *const name[N_TENSOR_KIND] = { "weights", "frozen weights", "packed weights", "mapped weights", "tables", "cache", "inputs", "outputs",
                                                      "activations", "gradients", "optimiser state" };
     return name[kind];
 }
@@ -463,6 +463,20 @@ int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, co
     struct node n = node_of(OP_dropout, PASS_FORWARD, NULL);
     n.in[0] = x, n.in[1] = add, n.attr.p = p, n.attr.stream = stream;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), tensor_cols(tensor_at(g, x))), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_lora(struct graph *g, int y, int first, int h, int h_first, int b, double scale, enum dtype compute, struct err *err)
+{
+    CHECK_ID(y);
+    CHECK_ID(h);
+    CHECK_ID(b);
+    assert(first >= 0 && first + tensor_at(g, b)->shape[0].n <= tensor_cols(tensor_at(g, y)) && tensor_at(g, b)->rank == 2);
+    assert(h_first >= 0 && h_first + tensor_at(g, b)->shape[1].n <= tensor_cols(tensor_at(g, h)) && tensor_at(g, h)->dtype == DT_F32);
+    const int packed = packed_weight(g, b, false, compute, err);
+    CHECK_ID(packed);
+    struct node n = node_of(OP_lora, PASS_FORWARD, &(struct attr){ .first = first, .h_first = h_first, .scale = scale, .compute = compute });
+    n.in[0] = n.out[0] = y, n.in[1] = b, n.in[2] = h, n.in[4] = packed;
     return append(g, &n, err);
 }
 

@@ -192,6 +192,21 @@ static int build_soft(struct graph *g, int x, struct built *b, struct err *err) 
 static int build_soft_last(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_LAST, 0, "rows", err); }
 static int build_soft_mean(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_MEAN, 0, "rows", err); }
 static int build_soft_rest(struct graph *g, int x, struct built *b, struct err *err) { b->soft = true; return graph_pool(g, x, POOL_ROWS_MEAN, 1, "rows", err); }
+/* Two adapters on columns 1 to 3 and 5 to 8 of one product, by one h. */
+static int lora(struct graph *g, int x, int from, struct err *err)
+{
+    const int y = graph_linear(g, x, weight(g, "w", 9, C), -1, -1, DT_F32, "y", err);
+    const int h = graph_linear(g, from, weight(g, "a", 4, C), -1, -1, DT_F32, "h", err);
+    int z = graph_lora(g, y, 1, h, 0, weight(g, "b0", 3, 2), 1.7, DT_F32, err);
+    z = graph_lora(g, z, 5, h, 2, weight(g, "b1", 4, 2), 1.7, DT_F32, err);
+    return graph_linear(g, z, weight(g, "w2", C, 9), -1, x, DT_F32, "z", err);
+}
+static int build_lora(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return lora(g, x, x, err); }
+static int build_lora_dropout(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return lora(g, x, graph_dropout(g, x, -1, 0.3, 5, "dropped", err), err);
+}
 static int build_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)b, (void)err; return x; }
 static int build_capped_cross_entropy(struct graph *g, int x, struct built *b, struct err *err) { (void)g, (void)err; b->cap = 1.5; return x; }
 
@@ -232,6 +247,8 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_pool, "pool, the mean", build_soft_mean },
     { OP_pool, "pool, the mean of all but the first", build_soft_rest },
     { OP_soft_cross_entropy, "soft_cross_entropy of the first row", build_soft },
+    { OP_dropout, "dropout before an adapter", build_lora_dropout },
+    { OP_lora, "lora", build_lora },
     { OP_cross_entropy, "cross_entropy", build_cross_entropy },
     { OP_cross_entropy, "cross_entropy of capped logits", build_capped_cross_entropy },
 };
@@ -278,7 +295,7 @@ static void fill(struct graph *g)
     for (int i = 0; i < g->n_tensor; i++) {
         struct tensor *t = &g->tensor[i];
         const int64_t n = tensor_count(t, N_T, N_S);
-        if (t->kind == TENSOR_WEIGHT)
+        if (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN)
             for (int64_t j = 0; j < n; j++)
                 ((real *)t->data)[j] = 0.7 * rng_normal(rng_key(5, t->name), (uint64_t)j);
         else if (t->kind == TENSOR_CONST)
@@ -369,6 +386,42 @@ static void gradients_with_blocks_recomputed(void **state)
         check(cases[i].build, cases[i].name, RECOMPUTE_BLOCK);
 }
 
+/* Freezing weights takes their gradients away and changes no bit of the others'. */
+static void frozen_weights_change_no_other_gradient(void **state)
+{
+    (void)state;
+    struct err e = { 0 };
+    struct built b;
+    struct graph *all = build(build_lora, &b, true, RECOMPUTE_NONE), *some = graph_new();
+    const int x = graph_linear(some, weight(some, "x", N_T, C), weight(some, "w0", C, C), -1, -1, DT_F32, "x.y", &e);
+    assert_true(graph_cross_entropy(some, build_lora(some, x, &b, &e), weight(some, "head", V, C), ints(some, "target"), 0, DT_F32, &e) >= 0);
+    for (int i = 0; i < some->n_tensor; i++)
+        if (some->tensor[i].kind == TENSOR_WEIGHT && some->tensor[i].name[0] != 'a' && some->tensor[i].name[0] != 'b')
+            some->tensor[i].kind = TENSOR_FROZEN;
+    assert_true(graph_backward(some, RECOMPUTE_NONE, &e) >= 0 && graph_plan(some, N_T, N_S, 2, NULL, &e) >= 0 && graph_bind(some, cpu_levels()[0], pool, NULL, &e) >= 0);
+    struct graph *const both[] = { all, some };
+    for (int i = 0; i < 2; i++) {
+        fill(both[i]);
+        graph_run(both[i], PASS_PREPARE, &step);
+        graph_run(both[i], PASS_FORWARD, &step);
+        graph_run(both[i], PASS_BACKWARD, &step);
+    }
+    int n_learned = 0;
+    for (int i = 0; i < some->n_tensor; i++) {
+        const struct tensor *w = &some->tensor[i];
+        assert_true(w->kind == TENSOR_WEIGHT ? w->grad >= 0 : w->kind != TENSOR_FROZEN || w->grad < 0);
+        if (w->kind != TENSOR_WEIGHT)
+            continue;
+        n_learned++;
+        const struct tensor *same = &all->tensor[graph_find(all, w->name)];
+        assert_memory_equal(some->tensor[w->grad].data, all->tensor[same->grad].data, (size_t)tensor_count(w, N_T, N_S) * sizeof(real));
+    }
+    assert_int_equal(n_learned, 3);
+    assert_true(some->n_node < all->n_node && some->plan.bytes[TENSOR_GRAD] < all->plan.bytes[TENSOR_GRAD]);
+    graph_free(all);
+    graph_free(some);
+}
+
 int main(void)
 {
     struct err err;
@@ -379,6 +432,7 @@ int main(void)
         cmocka_unit_test(gradients_equal_central_differences),
         cmocka_unit_test(gradients_with_cheap_operations_recomputed),
         cmocka_unit_test(gradients_with_blocks_recomputed),
+        cmocka_unit_test(frozen_weights_change_no_other_gradient),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
