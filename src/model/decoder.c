@@ -32,13 +32,37 @@ static int norm(const struct recorder *r, int x, int layer, const char *name, en
                       r->c->norm_eps, out, label, r->err);
 }
 
+/* What adapters of weight `id` add to y, a product of x with it. */
+static int adapted(const struct recorder *r, int y, int x, int id)
+{
+    const struct decoder *d = r->d;
+    int i = 0;
+    while (i < d->n_site && d->site[i].weight != id)
+        i++;
+    if (i == d->n_site || y < 0)
+        return y;
+    const struct lora_site *s = &d->site[i];
+    const char *name = r->g->tensor[id].name;
+    char label[sizeof r->g->tensor->name + 16];
+    if (d->lora.dropout > 0 && r->o->use == DECODER_TRAIN) {
+        snprintf(label, sizeof label, "%s.dropped", name);
+        x = graph_dropout(r->g, x, -1, d->lora.dropout, ((uint64_t)1 << 32) + (uint64_t)id, label, r->err);
+    }
+    snprintf(label, sizeof label, "%s.h", name);
+    const int h = graph_linear(r->g, x, s->a, -1, -1, r->o->compute, label, r->err);
+    for (int j = 0; j < s->n_part; j++)
+        y = graph_lora(r->g, y, (int)s->part[j].row, h, j * d->lora.rank, s->b[j], lora_scale(&d->lora), r->o->compute, r->err);
+    return y;
+}
+
 static int linear(const struct recorder *r, int x, int layer, const char *name, int add)
 {
     char w[32], b[32], label[48];
     snprintf(w, sizeof w, "%s.w", name);
     snprintf(b, sizeof b, "%s.b", name);
     snprintf(label, sizeof label, "%d.%s", layer, name);
-    return graph_linear(r->g, x, weight(r, layer, w), weight(r, layer, b), add, r->o->compute, label, r->err);
+    const int id = weight(r, layer, w);
+    return adapted(r, graph_linear(r->g, x, id, weight(r, layer, b), add, r->o->compute, label, r->err), x, id);
 }
 
 /* What to write for one product alone, the one with weight w. */
@@ -71,7 +95,7 @@ static int activated(const struct recorder *r, int x, int layer, const char *pre
     char h_label[48];
     snprintf(h_label, sizeof h_label, "%d.%s%s", layer, prefix, up);
     const int h = route ? graph_expert_linear(r->g, x, w, b, route, true, r->o->compute, h_label, r->err)
-                        : graph_linear(r->g, x, w, b, -1, r->o->compute, h_label, r->err);
+                        : adapted(r, graph_linear(r->g, x, w, b, -1, r->o->compute, h_label, r->err), x, w);
     return graph_act(r->g, act, h, scale, r->act, label, r->err);
 }
 
@@ -268,12 +292,32 @@ static int record_weight(const struct recorder *r, const struct weight *w, const
         return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
     }
     int id;
-    TRY(id = graph_tensor(r->g, type && type->mapped ? TENSOR_MAPPED : TENSOR_WEIGHT, DT_F32, s, r->err, "%s", w->name));
+    const enum tensor_kind kind = type && type->mapped ? TENSOR_MAPPED : r->o->lora ? TENSOR_FROZEN : TENSOR_WEIGHT;
+    TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
     r->g->tensor[id].decay = w->decay;
     set_matrices(r->c, w, &r->g->tensor[id]);
     return id;
+}
+
+/* The adapters' own weights. */
+static int record_adapters(const struct recorder *r, const struct weights_list *l)
+{
+    struct decoder *d = r->d;
+    d->lora = *r->o->lora;
+    TRY(lora_sites(&d->site, &d->n_site, l, &d->lora, r->err));
+    for (int i = 0; i < d->n_site; i++) {
+        struct lora_site *s = &d->site[i];
+        const struct weight *w = &l->weight[s->weight];
+        TRY(s->a = graph_tensor(r->g, TENSOR_WEIGHT, DT_F32, MAT((int64_t)s->n_part * d->lora.rank, w->shape[1]), r->err, "%s.lora_a", w->name));
+        r->g->tensor[s->a].decay = true;
+        for (int j = 0; j < s->n_part; j++) {
+            TRY(s->b[j] = graph_tensor(r->g, TENSOR_WEIGHT, DT_F32, MAT(s->part[j].n_row, d->lora.rank), r->err, "%s.lora_b%d", w->name, j));
+            r->g->tensor[s->b[j]].decay = true;
+        }
+    }
+    return 0;
 }
 
 /* What norms, activations and attention write: the type that most products read. */
@@ -391,6 +435,8 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(id = record_weight(r, w, r->o->types ? &r->o->types[i] : NULL));
         assert(id == i);                          /* decoder_weight() counts on it */
     }
+    if (r->o->lora)
+        TRY(record_adapters(r, l));
     if (r->o->types && c->tie_embeddings && r->o->use != DECODER_HIDDEN) {
         const enum panel_type panel = panel_of(r->o->types[0].type[0]);
         TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
@@ -470,6 +516,7 @@ void decoder_release(struct decoder *d)
 {
     graph_free(d->g);
     mem_free(d->stats);
+    mem_free(d->site);
     *d = (struct decoder){ 0 };
 }
 
@@ -525,4 +572,21 @@ void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint6
 {
     struct init_job j = { l, d, seed };
     pool_for(d->g->pool, l->n_weight, init_weight, &j);
+}
+
+void decoder_init_adapters(struct decoder *d, uint64_t seed)
+{
+    for (int i = 0; i < d->n_site; i++) {
+        const struct lora_site *s = &d->site[i];
+        const struct tensor *a = &d->g->tensor[s->a];
+        const int64_t n = d->lora.rank * a->shape[1].n;
+        const double bound = 1 / sqrt((double)a->shape[1].n);
+        for (int j = 0; j < s->n_part; j++) {
+            const uint64_t key = rng_key(seed, s->part[j].module);
+            const struct tensor *b = &d->g->tensor[s->b[j]];
+            memset(b->data, 0, b->bytes);
+            for (int64_t k = 0; k < n; k++)
+                ((real *)a->data)[j * n + k] = (real)(bound * (2 * rng_uniform(key, (uint64_t)k) - 1));
+        }
+    }
 }

@@ -7,6 +7,7 @@
 #ifndef MODEL_DECODER_H
 #define MODEL_DECODER_H
 #include "model/config.h"
+#include "model/lora.h"
 #include "model/weights.h"
 #include "nn/graph.h"
 
@@ -27,6 +28,7 @@ struct decoder_opts {
     enum dtype compute;
     enum recompute recompute;        /* train */
     enum optimizer optimizer;        /* train */
+    const struct lora *lora;         /* train, score: the weights are frozen, and adapters are learned; or NULL */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32 or BF16 */
     int n_slot;                      /* generate: sequences that the cache holds */
@@ -47,6 +49,8 @@ struct decoder {
     int n_stats;                     /* MoE layers */
     int *stats;                      /* [n_stats] output tensors (graph_aux_losses) */
     struct attr route;               /* of every MoE layer */
+    struct lora lora;                /* of the adapters, if there are any */
+    struct lora_site *site; int n_site;
 };
 
 /* Pages of the cache: enough for n_slot sequences of ctx positions. */
@@ -61,5 +65,7 @@ float *decoder_weight(void *decoder, int i_weight);
 const float *decoder_weight_source(void *decoder, int i_weight);
 /* Fills every weight by its init rule from (seed, name, element). */
 void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint64_t seed);
+/* The same of the adapters: A uniform in +-1/sqrt(K) (Kaiming's, as peft), by (seed, module, element), B zero. */
+void decoder_init_adapters(struct decoder *d, uint64_t seed);
 
 #endif

@@ -1,0 +1,31 @@
+/* adapter.h - adapters of lora.h in peft's files: adapter_config.json and adapter_model.safetensors in a folder.
+ *
+ *   base_model.model.MODULE.lora_A.weight [rank, K], .lora_B.weight [N, rank]      F32; F16 and BF16 are read too
+ * Metadata "lathe.base" has the digest of the base that it was trained on (adapter_base); files of other programs have none.
+ * Only plain LoRA is read: one rank and alpha for all modules, no biases, no DoRA, no modules that are saved whole. */
+#ifndef MODEL_ADAPTER_H
+#define MODEL_ADAPTER_H
+#include "model/decoder.h"
+#include "model/lora.h"
+
+/* SHA-256 of what all files of one model share, whatever the type of their matrices: the shapes of the weights and the floats
+ * of its vectors (norms, biases), which are never quantised.  source: as for weights_save. */
+int adapter_base(char hex[SHA256_HEX], const struct weights_list *l, const float *(*source)(void *ctx, int i), void *ctx, struct err *err);
+
+/* Both files of a bound decoder's adapters.  base_path: for base_model_name_or_path.  *digest as of weights_save. */
+int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, const char *base_path, const char *base,
+                 struct weight_digest **digest, int *n_digest, struct err *err);
+
+struct adapter;
+int adapter_open(struct adapter **out, const char *folder, struct err *err);
+void adapter_free(struct adapter *a);
+const struct lora *adapter_lora(const struct adapter *a);      /* what the file says; `all`: what it covers is in the tensors */
+/* ERR_USAGE when it names another base than this digest. */
+int adapter_check_base(const struct adapter *a, const char *base, struct err *err);
+/* The tensors of the file, all of them, are those of the sites: of adapter_lora()'s targets, or of a decoder recorded with it. */
+int adapter_check(const struct adapter *a, const struct weights_list *l, const struct lora_site *site, int n_site, struct err *err);
+/* A and B of a bound decoder, which was recorded with adapter_lora().  Checks. */
+int adapter_load(const struct adapter *a, struct decoder *d, const struct weights_list *l, struct err *err);
+/* w, the floats of the site's weight, += scale * B A.  In double, rounded once. */
+int adapter_merge(const struct adapter *a, const struct weights_list *l, const struct lora_site *site, float *w, struct err *err);
+#endif
