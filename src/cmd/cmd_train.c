@@ -24,7 +24,10 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));
-        log_info("model: %s; try: lathe generate %s -p \"...\"", out, out);
+        if (r.adapters)
+            log_info("adapters: %s; lathe merge MODEL %s --out FOLDER puts them into the model", out, out);
+        else
+            log_info("model: %s; try: lathe generate %s -p \"...\"", out, out);
     }
     if (!cmd_json)
         return 0;
@@ -51,6 +54,9 @@ const struct command command_train = {
     "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step.\n\n"
     "model holds the keys of a config.json, or only from: PATH, a model folder or GGUF file that training goes on from.  Its\n"
     "weights, of any type, become floats; its tokenizer and chat templates go with them.\n\n"
+    "With a section lora (it may be empty: {}) the weights stay as they are, and adapters of low rank are learned beside them\n"
+    "(LoRA): no gradients, moments or copies of weights are kept, and checkpoints are small.  OUT then has the adapters in\n"
+    "peft's files, adapter_config.json and adapter_model.safetensors.\n\n"
     "A run that was stopped (Ctrl-C, SIGTERM and train.time_limit finish the step, save, and end with exit code 4) or killed\n"
     "goes on from its last checkpoint when the same command is given again, to the same weights to the bit, with any number of\n"
     "threads.  A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names the samples.\n\n"

@@ -70,10 +70,10 @@ static json_t *kinds(const struct decoder *d)
     return list;
 }
 
-static int write_config(const char *folder, const struct decoder *d, const char *base_path, struct err *err)
+static int write_config(const char *folder, const struct decoder *d, struct err *err)
 {
     const struct lora *o = &d->lora;
-    json_t *c = json_pack("{s:s, s:s, s:s, s:b, s:i, s:f, s:f, s:b, s:s, s:b, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base_path,
+    json_t *c = json_pack("{s:s, s:s, s:s, s:b, s:i, s:f, s:f, s:b, s:s, s:b, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", o->base_name ? o->base_name : "",
                           "inference_mode", 1, "r", o->rank, "lora_alpha", o->alpha, "lora_dropout", o->dropout, "use_rslora", o->rslora, "bias", "none",
                           "fan_in_fan_out", d->config.family == FAMILY_GPT2, "target_modules", kinds(d));
     char *text = c ? json_dumps(c, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL, *path = file_join(folder, "adapter_config.json");
@@ -99,9 +99,9 @@ static int write_part(struct st_writer *w, int i, const struct decoder *d, const
     return rc;
 }
 
-static int write_all(const char *path, const struct decoder *d, const struct weights_list *l, const char *base, struct st_decl *decl, struct weight_digest *digest, struct err *err)
+static int write_all(const char *path, const struct decoder *d, const struct weights_list *l, struct st_decl *decl, struct weight_digest *digest, struct err *err)
 {
-    const struct st_pair metadata[] = { { "format", "pt" }, { BASE_KEY, base } };
+    const struct st_pair metadata[] = { { "format", "pt" }, { BASE_KEY, d->lora.base } };
     struct st_writer *w;
     int n = 0;
     for (int i = 0; i < d->n_site; i++)
@@ -115,11 +115,13 @@ static int write_all(const char *path, const struct decoder *d, const struct wei
                 strcpy(digest[n].name, key);
                 decl[n] = (struct st_decl){ digest[n].name, ST_F32, 2, { b ? p->n_row : d->lora.rank, b ? d->lora.rank : d->g->tensor[d->site[i].a].shape[1].n } };
             }
-    TRY(st_writer_new(&w, path, decl, n, metadata, 2, err));
+    TRY(st_writer_new(&w, path, decl, n, metadata, *d->lora.base ? 2 : 1, err));
     int rc = 0;
     for (int i = 0, k = 0; i < d->n_site; i++)
         for (int j = 0; j < d->site[i].n_part && !rc; j++, k += 2)
             rc = write_part(w, k, d, l, &d->site[i], j, err);
+    if (!rc)
+        rc = st_writer_prove(w, err);
     if (!rc)
         rc = st_writer_commit(w, err);
     for (int i = 0; i < n && !rc; i++)
@@ -128,16 +130,15 @@ static int write_all(const char *path, const struct decoder *d, const struct wei
     return rc;
 }
 
-int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, const char *base_path, const char *base,
-                 struct weight_digest **digest, int *n_digest, struct err *err)
+int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, struct weight_digest **digest, int *n_digest, struct err *err)
 {
     const int n = 2 * count_parts(d->site, d->n_site);
     char *path = file_join(folder, "adapter_model.safetensors");
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
     struct weight_digest *names = mem_alloc_array((size_t)n, sizeof *names);
-    int rc = path && decl && names ? write_config(folder, d, base_path, err) : ERR(err, NOMEM, "no memory to write %d adapters", n);
+    int rc = path && decl && names ? write_config(folder, d, err) : ERR(err, NOMEM, "no memory to write %d adapters", n);
     if (!rc)
-        rc = write_all(path, d, l, base, decl, names, err);
+        rc = write_all(path, d, l, decl, names, err);
     if (digest)
         *digest = rc ? NULL : names, *n_digest = rc ? 0 : n;
     if (rc || !digest)

@@ -12,9 +12,8 @@
  * of its vectors (norms, biases), which are never quantised.  source: as for weights_save. */
 int adapter_base(char hex[SHA256_HEX], const struct weights_list *l, const float *(*source)(void *ctx, int i), void *ctx, struct err *err);
 
-/* Both files of a bound decoder's adapters.  base_path: for base_model_name_or_path.  *digest as of weights_save. */
-int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, const char *base_path, const char *base,
-                 struct weight_digest **digest, int *n_digest, struct err *err);
+/* Both files of a bound decoder's adapters, proven as weights_save's.  *digest as there. */
+int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, struct weight_digest **digest, int *n_digest, struct err *err);
 
 struct adapter;
 int adapter_open(struct adapter **out, const char *folder, struct err *err);

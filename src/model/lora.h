@@ -15,6 +15,7 @@ struct lora {
     bool rslora;                 /* scale = alpha / sqrt(rank), arXiv:2312.03732, else alpha / rank */
     unsigned targets;
     bool all;                    /* whatever the model has; else each target must be there */
+    const char *base_name; char base[SHA256_HEX];      /* of the model below: its path, and adapter_base(); for the adapters' files */
 };
 double lora_scale(const struct lora *o);
 /* Words of targets (q or q_proj, ..., all) that are separated by commas or spaces. */

@@ -1,6 +1,7 @@
 #include "train/base.h"
 #include <string.h>
 #include "base/log.h"
+#include "model/adapter.h"
 #include "model/folder_from_gguf.h"
 #include "model/weights_read.h"
 
@@ -49,6 +50,21 @@ int base_weights(struct decoder *d, const struct weights_list *l, const char *pa
     struct model m;
     TRY(open_base(&m, path, false, err));
     const int rc = m.list->n_weight == l->n_weight ? copy_weights(d, l, &m, err) : ERR(err, FORMAT, "%s was altered while it was in use", path);
+    model_release(&m);
+    return rc;
+}
+
+int base_digest(char hex[SHA256_HEX], const char *path, struct err *err)
+{
+    struct model m;
+    struct weights_reader *r = NULL;
+    TRY(open_base(&m, path, false, err));
+    int rc = weights_reader_new(&r, &m, err);
+    if (!rc)
+        rc = adapter_base(hex, m.list, weights_reader_floats, r, err);
+    if (!rc)
+        rc = weights_reader_error(r, err);
+    weights_reader_free(r);
     model_release(&m);
     return rc;
 }

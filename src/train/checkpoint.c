@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "model/adapter.h"
 
 /* ---- writing ---- */
 
@@ -29,6 +30,8 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
                int *n_digest, struct err *err)
 {
     struct buf b;
+    if (d->n_site)
+        return adapter_save(dir, d, l, digest, n_digest, err);
     buf_init(&b);
     struct config c = d->config;
     c.dtype = ST_F32;
@@ -47,22 +50,22 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
 }
 
 /* The tensors m.w and v.w that the optimiser has, weight by weight, in *out, which the caller frees.  Returns how many. */
-static int moments(const struct decoder *d, const struct weights_list *l, const struct tensor ***out, struct err *err)
+static int moments(const struct decoder *d, const struct tensor ***out, struct err *err)
 {
     int n = 0;
-    *out = mem_alloc_array((size_t)(2 * l->n_weight), sizeof **out);
+    *out = mem_alloc_array((size_t)(2 * d->g->n_tensor), sizeof **out);
     if (!*out)
         return ERR(err, NOMEM, "no memory for the optimiser's tensors");
-    for (int i = 0; i < 2 * l->n_weight; i++)
+    for (int i = 0; i < 2 * d->g->n_tensor; i++)
         if (d->g->tensor[i / 2].moment[i % 2] >= 0)
             (*out)[n++] = &d->g->tensor[d->g->tensor[i / 2].moment[i % 2]];
     return n;
 }
 
-static int save_optimizer(const char *path, const struct decoder *d, const struct weights_list *l, json_t *digests, struct err *err)
+static int save_optimizer(const char *path, const struct decoder *d, json_t *digests, struct err *err)
 {
     const struct tensor **moment;
-    const int n = moments(d, l, &moment, err);
+    const int n = moments(d, &moment, err);
     TRY(n);
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
     struct st_writer *w = NULL;
@@ -114,7 +117,7 @@ static int save_parts(const char *dir, struct decoder *d, const struct weights_l
         if (json_object_set_new(digests, digest[i].name, json_string(digest[i].sha256)))
             rc = ERR(err, NOMEM, "no memory to save");
     if (!rc)
-        rc = save_optimizer(optimizer, d, l, digests, err);
+        rc = save_optimizer(optimizer, d, digests, err);
     if (!rc)
         rc = save_state(dir, s, digests, err);
     if (!rc)
@@ -202,19 +205,28 @@ static int load_model(const char *path, struct decoder *d, const struct weights_
     struct safetensors *st;
     TRY(safetensors_open(&st, path, err));
     int rc = verify(st, digests, path, err);
-    if (!rc)
+    if (!rc && !d->n_site)
         rc = weights_load(l, st, decoder_weight, d, err);
     safetensors_free(st);
     return rc;
 }
 
-static int load_optimizer(const char *path, struct decoder *d, const struct weights_list *l, const json_t *digests, struct err *err)
+static int load_adapters(const char *folder, struct decoder *d, const struct weights_list *l, struct err *err)
+{
+    struct adapter *a;
+    TRY(adapter_open(&a, folder, err));
+    const int rc = adapter_load(a, d, l, err);
+    adapter_free(a);
+    return rc;
+}
+
+static int load_optimizer(const char *path, struct decoder *d, const json_t *digests, struct err *err)
 {
     struct safetensors *st;
     TRY(safetensors_open(&st, path, err));
     const struct tensor **moment = NULL;
     int rc = verify(st, digests, path, err);
-    const int n = rc ? rc : moments(d, l, &moment, err);
+    const int n = rc ? rc : moments(d, &moment, err);
     for (int i = 0; i < n && !rc; i++) {
         const struct st_tensor *f = safetensors_find(st, moment[i]->name);
         if (!f || f->n != tensor_count(moment[i], 1, 1))
@@ -246,13 +258,15 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
 static int load_from(const char *dir, const char *name, struct decoder *d, const struct weights_list *l, struct train_state *s, struct err *err)
 {
     char *folder = file_join(dir, name), *state = folder ? file_join(folder, "state.json") : NULL;
-    char *model = folder ? file_join(folder, "model.safetensors") : NULL, *optimizer = folder ? file_join(folder, "optimizer.safetensors") : NULL;
+    char *model = folder ? file_join(folder, d->n_site ? "adapter_model.safetensors" : "model.safetensors") : NULL, *optimizer = folder ? file_join(folder, "optimizer.safetensors") : NULL;
     json_t *root = NULL;
     int rc = state && model && optimizer ? load_state(state, s, &root, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = load_model(model, d, l, json_object_get(root, "sha256"), err);
+    if (!rc && d->n_site)
+        rc = load_adapters(folder, d, l, err);
     if (!rc)
-        rc = load_optimizer(optimizer, d, l, json_object_get(root, "sha256"), err);
+        rc = load_optimizer(optimizer, d, json_object_get(root, "sha256"), err);
     if (rc == ERR_NOTFOUND)                         /* named in latest, but not there: not the same as no checkpoint */
         rc = err_code(0, ERR_CORRUPT);
     json_decref(root);

@@ -1,6 +1,7 @@
 /* checkpoint.h - the state of a run in a folder, complete or not there at all.
  *
  *   DIR/step-00000100/model.safetensors  config.json  tokenizer.json      a model folder that can be used as it is
+ *      or, of adapters, adapter_model.safetensors  adapter_config.json  alone (model/adapter.h)
  *                     optimizer.safetensors                               m.<weight> and (AdamW's) v.<weight>
  *                     state.json       step, counters, digest of the settings, SHA-256 of every tensor of both files
  *   DIR/latest                         the name of the newest
@@ -27,7 +28,7 @@ int checkpoint_save(const char *dir, const struct decoder *d, const struct weigh
  * before it that is whole, which leads to the same numbers: passed then gets the message that says what was found.  ERR_NOTFOUND
  * when there is no checkpoint, which leaves everything as it was; when all are damaged, what the newest has. */
 int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err);
-/* The model alone: model.safetensors, config.json, tokenizer.json in a folder that is there. */
+/* The model alone: model.safetensors, config.json, tokenizer.json in a folder that is there; or its adapters. */
 int model_save(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, struct weight_digest **digest,
                int *n_digest, struct err *err);
 

@@ -14,6 +14,7 @@ void train_config_defaults(struct train_config *c)
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
         .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
     };
+    tune_defaults(&c->tune);
 }
 
 #define LARGE 1e12
@@ -141,21 +142,35 @@ static int choose_slices(struct train_config *c, const char *path, struct err *e
     return 0;
 }
 
+static int read_tune(struct train_config *c, const char *path, struct err *err)
+{
+    char where[200];
+    json_t *section = json_object_get(c->root, "lora");
+    snprintf(where, sizeof where, "%.150s: lora", path);
+    if (!section)
+        return 0;
+    TRY(tune_read(&c->tune, section, c->from, where, err));
+    if (train_optimizer(c) == OPTIMIZER_MUON)
+        return ERR(err, USAGE, "%s: train.optimizer is muon, which is for whole matrices; expected adamw or sgd", where);
+    return 0;
+}
+
+#define N_SECTION 4
 static int read_sections(struct train_config *c, const char *path, struct err *err)
 {
-    static const char *const sections[] = { "model", "data", "train" };
+    static const char *const sections[N_SECTION] = { "model", "data", "lora", "train" };
     const char *key;
     json_t *v;
     if (!json_is_object(c->root))
         return ERR(err, USAGE, "%s: expected the sections model, data and train", path);
     json_object_foreach(c->root, key, v) {
         bool known = false;
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < N_SECTION; i++)
             known = known || !strcmp(key, sections[i]);
-        const char *near = known ? NULL : word_nearest(key, sections, 3);
+        const char *near = known ? NULL : word_nearest(key, sections, N_SECTION);
         if (!known)
             return near ? ERR(err, USAGE, "%s: unknown section '%s'; did you mean '%s'?", path, key, near)
-                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data and train", path, key);
+                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data, lora and train", path, key);
         if (!json_is_object(v))
             return ERR(err, USAGE, "%s: section '%s' must be keys with values", path, key);
     }
@@ -174,6 +189,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         TRY(tree_read(train, train_keys, where, err));
     }
     TRY(read_model(c, json_object_get(c->root, "model"), path, err));
+    TRY(read_tune(c, path, err));
     TRY(choose_slices(c, path, err));
     return check(c, path, err);
 }

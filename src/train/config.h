@@ -2,6 +2,7 @@
  *
  *   model:  a config.json of any supported family as a mapping, or from: a model folder or GGUF file whose weights are continued
  *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size
+ *   lora:   adapters instead of weights (tune.h)
  *   train:  steps, batch, ctx, ... (train_keys in config.c: one row each, which also makes the documentation)
  * An unknown key is an error that offers the nearest one. */
 #ifndef TRAIN_CONFIG_H
@@ -11,10 +12,12 @@
 #include "model/config.h"
 #include "nn/graph.h"
 #include "train/schedule.h"
+#include "train/tune.h"
 
 struct train_config {
     struct config model;
     const char *from;                            /* model folder or GGUF file, or NULL */
+    struct tune tune;                            /* section lora */
     bool vocab_given;                            /* the settings say vocab_size; else it follows the tokenizer */
     const json_t *train_paths, *valid_paths;     /* arrays of strings; valid_paths may be NULL */
     double valid_share;

@@ -56,7 +56,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
-    return r->c.from ? base_put_chat(r->c.from, r->o->out, err) : 0;
+    return r->c.from && !r->c.tune.on ? base_put_chat(r->c.from, r->o->out, err) : 0;
 }
 
 /* ---- the run ---- */
@@ -82,16 +82,20 @@ static int first_weights(struct run *r, struct err *err)
         decoder_init_weights(&r->model, r->weights, (uint64_t)r->c.seed);
         return 0;
     }
-    return base_weights(&r->model, r->weights, r->c.from, err);
+    TRY(base_weights(&r->model, r->weights, r->c.from, err));
+    decoder_init_adapters(&r->model, (uint64_t)r->c.seed);
+    return 0;
 }
 
 /* passed: what is wrong with checkpoints that were passed over for an older one. */
 static int resume_or_begin(struct run *r, struct buf *passed, struct err *err)
 {
     struct train_state found;
+    if (r->c.tune.on)                        /* checkpoints hold adapters only */
+        TRY(first_weights(r, err));
     const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, passed, err);
     if (rc == ERR_NOTFOUND)
-        return first_weights(r, err);
+        return r->c.tune.on ? 0 : first_weights(r, err);
     TRY(rc);
     if (strcmp(found.settings, r->state.settings))
         return ERR(err, USAGE, "%s holds a run of other settings or other text; name another --out, or remove it", r->o->out);
@@ -120,6 +124,7 @@ static int begin(struct run *r, struct err *err)
 static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(train_config_load(&r->c, r->o->config, err));
+    result->adapters = r->c.tune.on;
     TRY(file_mkdirs(r->o->out, err));
     TRY(file_lock(r->o->out, &r->lock, err));
     TRY(file_remove_leftovers(r->o->out, err));

@@ -23,6 +23,7 @@ struct train_opts {
 };
 
 struct train_result {
+    bool adapters;                                     /* OUT has adapters, not a model */
     int64_t n_param, n_active, steps, tokens, n_skipped;
     double loss, valid_loss, valid_bits_per_byte;      /* of the last step; of held-out text, NaN without any */
     double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;

@@ -12,8 +12,8 @@ int run_record_model(struct run *r, struct err *err)
     r->micro = slices_micro(c->batch, c->batch * c->accumulate / c->slices);
     r->n_micro = c->batch * c->accumulate / r->micro;
     r->T = (int)(r->micro * c->ctx);
-    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c) };
-    const struct decoder_opts score = { .use = DECODER_SCORE, .compute = train_compute(c) };
+    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL };
+    const struct decoder_opts score = { .use = DECODER_SCORE, .compute = train_compute(c), .lora = train.lora };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
@@ -96,6 +96,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");
     const struct graph_plan *p = &r->model.g->plan;
+    if (r->c.tune.on)
+        log_info("adapters: rank %d on %d weights, %s parameters are learned", r->c.tune.lora.rank, r->model.n_site, fmt_count(a, (double)p->bytes[TENSOR_WEIGHT] / sizeof(float)));
     size_t shown = 0;
     struct buf line;
     buf_init(&line);
@@ -143,6 +145,8 @@ int run_digest_settings(struct run *r, struct err *err)
                         c->decay_share, c->beta1, c->beta2, c->eps, c->weight_decay, c->clip, c->precision, data);
     if (!rc && c->slices > 1)
         rc = buf_printf(&b, err, " slices %lld", (long long)c->slices);
+    if (!rc && c->tune.on)
+        rc = buf_printf(&b, err, " lora %d %.17g %.17g %d %u %s", c->tune.lora.rank, c->tune.lora.alpha, c->tune.lora.dropout, c->tune.lora.rslora, c->tune.lora.targets, c->tune.lora.base);
     if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
         rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
     if (!rc)

@@ -59,13 +59,31 @@ static int fit_vocabulary(const struct prepared *p, struct train_config *c, cons
     return config_validate(&c->model, where, err);
 }
 
-static int digest_tokenizer(struct prepared *p, struct err *err)
+/* Of one that cannot be written as tokenizer.json: by what its tokens stand for. */
+static int digest_vocabulary(struct prepared *p, struct err *err)
+{
+    struct sha256 h;
+    TRY(sha256_init(&h, err));
+    for (int id = 0; id < tok_vocab_size(p->tok); id++) {
+        size_t n = 0;
+        const char *s = tok_bytes(p->tok, id, &n);
+        sha256_add(&h, &n, sizeof n);
+        sha256_add(&h, s ? s : "", s ? n : 0);
+    }
+    sha256_end(&h, p->tok_sha256);
+    return 0;
+}
+
+/* A run of adapters writes no tokenizer. */
+static int digest_tokenizer(struct prepared *p, bool adapters, struct err *err)
 {
     struct buf b;
     buf_init(&b);
     int rc = tok_write(p->tok, &b, err);
     if (!rc)
         rc = sha256_of(b.data, b.len, p->tok_sha256, err);
+    else if (rc == ERR_UNSUPPORTED && adapters)
+        rc = digest_vocabulary(p, err);
     buf_release(&b);
     return rc;
 }
@@ -111,7 +129,7 @@ int prepare_data(struct prepared *p, struct train_config *c, const char *where, 
     if (!rc)
         rc = fit_vocabulary(p, c, where, err);
     if (!rc)
-        rc = digest_tokenizer(p, err);
+        rc = digest_tokenizer(p, c->tune.on, err);
     if (!rc)
         rc = prepare_shard(p, &p->train, out, "data/train.tok", &train, 0, n, err);
     if (!rc && (valid.n_doc || n < train.n_bytes))

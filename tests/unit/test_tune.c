@@ -1,4 +1,4 @@
-/* test_tune.c - training that goes on from a model: of any of its files. */
+/* test_tune.c - training that goes on from a model: of any of its files, whole or by adapters. */
 #include <math.h>
 #include "../test.h"
 #include "base/hash.h"
@@ -128,11 +128,124 @@ static void a_folder_and_its_gguf_file_lead_to_the_same_weights(void **state)
     assert_true(contains("on-folder/chat_template.jinja", CHAT_TEMPLATE));
 }
 
+/* ---- adapters ---- */
+
+static void lora(const char *config, const char *base, const char *keys, const char *train_keys)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0.1}\nlora: {%s}\ntrain: {batch: 4, ctx: 24, warmup: 0, %s}\n", in_dir(base), in_dir("text.txt"),
+             keys, train_keys);
+    write_text(config, text);
+}
+
+static void adapters_are_the_same_with_any_number_of_threads_and_after_stops(void **state)
+{
+    (void)state;
+    static const char *const precision[] = { "fp32", "bf16" };
+    for (int i = 0; i < 2; i++) {
+        struct train_result r, stopped;
+        char keys[120], first[SHA256_HEX];
+        snprintf(keys, sizeof keys, "steps: 6, lr: 1e-2, accumulate: 2, precision: %s", precision[i]);
+        lora("lora.yaml", "base", "rank: 4, dropout: 0.2, targets: [q, v, down_proj]", keys);
+        for (int n = 1; n <= 3; n++) {
+            char out[32];
+            snprintf(out, sizeof out, "lora-%d-%d", i, n);
+            OK(train("lora.yaml", out, n, &r));
+            strcat(out, "/adapter_model.safetensors");
+            if (n == 1)
+                memcpy(first, digest(out), sizeof first);
+            else
+                assert_string_equal(first, digest(out));
+        }
+        char out[32];
+        snprintf(out, sizeof out, "lora-%d-stopped", i);
+        volatile sig_atomic_t stop = 1;
+        int n = 0, rc;
+        do {
+            const struct train_opts o = { .config = in_dir("lora.yaml"), .out = in_dir(out), .n_thread = 1 + n % 2, .stop = &stop, .fail_step = -1 };
+            rc = train_run(&o, &stopped, &err);
+        } while (rc == ERR_STOPPED && ++n < 20);
+        OK(rc);
+        assert_int_equal(n, 5);
+        strcat(out, "/adapter_model.safetensors");
+        assert_string_equal(first, digest(out));
+        assert_true(r.valid_loss == stopped.valid_loss && isfinite(r.valid_loss));
+    }
+}
+
+static void a_checkpoint_of_adapters_holds_nothing_of_the_base(void **state)
+{
+    (void)state;
+    struct train_result r, whole;
+    lora("small.yaml", "base", "rank: 2, targets: q", "steps: 2, precision: fp32");
+    OK(train("small.yaml", "small", 1, &r));
+    const char *folder = "small/checkpoints/step-0000000002/";
+    char path[100];
+    static const char *const there[] = { "adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors", "state.json" }, *const absent[] = { "model.safetensors", "config.json" };
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++) {
+        snprintf(path, sizeof path, "%s%s", folder, there[i]);
+        assert_true(file_exists(in_dir(path)));
+    }
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        snprintf(path, sizeof path, "%s%s", folder, absent[i]);
+        assert_false(file_exists(in_dir(path)));
+    }
+    struct file_usage u;
+    OK(file_usage(in_dir("small/checkpoints"), &u, &err));
+    assert_true(u.bytes < 20000);
+    from("whole.yaml", "base", "steps: 2");
+    OK(train("whole.yaml", "whole", 1, &whole));
+    assert_true(r.planned_bytes < whole.planned_bytes * 2 / 3);
+    assert_true(contains("small/adapter_config.json", "\"q_proj\"") && !contains("small/adapter_config.json", "v_proj"));
+}
+
+/* Before anything is learned the held-out loss has the bits of the base's. */
+static void adapters_that_learned_nothing_change_no_bit_of_the_loss(void **state)
+{
+    (void)state;
+    struct train_result base, tuned;
+    from("base0.yaml", "q8.gguf", "steps: 0");
+    lora("lora0.yaml", "q8.gguf", "rank: 5, rslora: true", "steps: 0, precision: fp32");
+    OK(train("base0.yaml", "base0", 2, &base));
+    OK(train("lora0.yaml", "lora0", 1, &tuned));
+    assert_true(base.valid_loss == tuned.valid_loss);
+    assert_true(contains("lora0/adapter_config.json", "\"use_rslora\": true"));
+}
+
+static void bad_settings_of_adapters_are_explained(void **state)
+{
+    (void)state;
+    struct train_result r;
+    static const struct { const char *keys, *train, *says; } cases[] = {
+        { "rnak: 4", "steps: 1", "did you mean 'rank'" },
+        { "rank: 0", "steps: 1", "rank" },
+        { "targets: [q, w]", "steps: 1", "'w'" },
+        { "targets: [q, 3]", "steps: 1", "entry 2 is not a word" },
+        { "targets: ''", "steps: 1", "targets" },
+        { "rank: 2", "steps: 1, optimizer: muon", "optimizer is muon" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lora("bad.yaml", "base", cases[i].keys, cases[i].train);
+        if (train("bad.yaml", "bad", 1, &r) != ERR_USAGE || !strstr(err.msg, cases[i].says))
+            fail_msg("case %zu gave '%s', expected '%s'", i, err.msg, cases[i].says);
+    }
+    char text[1200];
+    snprintf(text, sizeof text, "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64, norm: rmsnorm, act: swiglu, pos: rope}\n"
+             "data: {train: %s}\nlora: {rank: 2}\n", in_dir("text.txt"));
+    write_text("bad.yaml", text);
+    assert_int_equal(train("bad.yaml", "bad", 1, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "model.from"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gguf_file_gives_the_floats_of_its_types),
         cmocka_unit_test(a_folder_and_its_gguf_file_lead_to_the_same_weights),
+        cmocka_unit_test(adapters_are_the_same_with_any_number_of_threads_and_after_stops),
+        cmocka_unit_test(a_checkpoint_of_adapters_holds_nothing_of_the_base),
+        cmocka_unit_test(adapters_that_learned_nothing_change_no_bit_of_the_loss),
+        cmocka_unit_test(bad_settings_of_adapters_are_explained),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
