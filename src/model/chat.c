@@ -10,7 +10,7 @@
 
 #define CONFIG_MAX ((size_t)64 << 20)
 
-struct chat_template { char *name; struct jinja *jinja; struct chat_wants wants; };
+struct chat_template { char *name; struct jinja *jinja; struct chat_wants wants; struct buf opening; };      /* opening: the prompt for an answer */
 struct chat {
     struct chat_template t[CHAT_TEMPLATES_MAX];
     int n;
@@ -275,25 +275,34 @@ static int add_variables(const json_t *o, bool input, struct jinja_var *v, int *
         if (*n == VARS_MAX)
             return ERR(err, RANGE, "more than %d variables for the template", VARS_MAX);
         if (i == *n)
-            v[(*n)++] = (struct jinja_var){ key, value, input };
+            v[(*n)++] = (struct jinja_var){ key, value, input ? JINJA_INPUT : JINJA_OWN, 0 };
     }
     return 0;
 }
 
-/* messages as they are to be seen by the template. */
-static int render(const struct chat *c, const struct chat_template *t, const struct chat_request *q, const json_t *messages, struct jinja_text *out, struct err *err)
+/* messages as they are to be seen by the template; which of their bytes, and of what else it is given, are marked. */
+static int render_marked(const struct chat *c, const struct chat_template *t, const struct chat_request *q, const json_t *messages, enum jinja_input mark, size_t n_last,
+                         struct jinja_text *out, struct err *err)
 {
+    const enum jinja_input other = mark == JINJA_INPUT ? JINJA_INPUT : JINJA_OWN;
     const json_t *none = json_null();
     struct jinja_var v[VARS_MAX] = {
-        { "messages", messages, true },
-        { "tools", json_array_size(q->tools) ? q->tools : none, true },
-        { "documents", json_array_size(q->documents) ? q->documents : none, true },
-        { "add_generation_prompt", json_boolean(!q->no_generation_prompt), false },
+        { "messages", messages, mark, n_last },
+        { "tools", json_array_size(q->tools) ? q->tools : none, other, 0 },
+        { "documents", json_array_size(q->documents) ? q->documents : none, other, 0 },
+        { "add_generation_prompt", json_boolean(!q->no_generation_prompt), JINJA_OWN, 0 },
     };
     int n = 4;
     TRY(add_variables(c->tokens, false, v, &n, err));
     TRY(add_variables(q->variables, true, v, &n, err));
+    for (int i = 4; i < n; i++)
+        v[i].input = v[i].input == JINJA_INPUT ? other : v[i].input;
     return jinja_render(t->jinja, v, n, NULL, q->now, out, err);
+}
+
+static int render(const struct chat *c, const struct chat_template *t, const struct chat_request *q, const json_t *messages, struct jinja_text *out, struct err *err)
+{
+    return render_marked(c, t, q, messages, JINJA_INPUT, 0, out, err);
 }
 
 static const struct chat_template *find(const struct chat *c, const char *name)
@@ -326,6 +335,75 @@ int chat_render(const struct chat *c, const struct chat_request *q, struct jinja
         return ERR(err, USAGE, "the template's variables are no object");
     TRY(chat_normalise(q->messages, &t->wants, &messages, err));
     const int rc = render(c, t, q, messages, out, err);
+    json_decref(messages);
+    return rc;
+}
+
+#define NO_TURN SIZE_MAX
+/* Where the opening of a turn, the template's to the byte, ends last within from .. to with nothing of a user's behind it. */
+static size_t turn_begin(const struct buf *opening, const struct jinja_text *text, size_t from, size_t to)
+{
+    const size_t n = opening->len;
+    for (size_t end = to; n && end >= from + n; end--) {
+        if (!memcmp(text->text.data + end - n, opening->data, n) && !memchr(text->input.data + end - n, 1, n))
+            return end;
+        if (text->input.data[end - 1])
+            break;
+    }
+    return NO_TURN;
+}
+
+/* marks: 1 where a byte is an assistant's. */
+static void mark_turns(const struct buf *opening, const struct jinja_text *text, const char *marks, char *learn)
+{
+    const size_t n = text->text.len;
+    size_t done = 0;
+    for (const char *p; done < n && (p = memchr(marks + done, 1, n - done));) {
+        const size_t first = (size_t)(p - marks), opened = turn_begin(opening, text, done, first);
+        const size_t begin = opened == NO_TURN ? first : opened;
+        size_t end = first + 1;
+        for (const char *more; (more = memchr(marks + end, 1, n - end)); end = (size_t)(more - marks) + 1) {
+            const size_t next = (size_t)(more - marks);
+            bool glue = turn_begin(opening, text, end, next) == NO_TURN;
+            for (size_t i = end; glue && i < next; i++)
+                glue = !text->input.data[i];
+            if (!glue)
+                break;
+        }
+        memset(learn + begin, CHAT_LEARN, end - begin);
+        if (end < n && !marks[end])
+            learn[end] = CHAT_LEARN_END;
+        done = end;
+    }
+}
+
+int chat_render_learn(const struct chat *c, const struct chat_request *q, size_t n_last, struct jinja_text *out, struct buf *learn, struct err *err)
+{
+    const struct chat_template *t = choose(c, q);
+    json_t *messages;
+    if (!t)
+        return ERR(err, NOTFOUND, "the model has no chat template '%s'", q->name ? q->name : "default");
+    TRY(chat_normalise(q->messages, &t->wants, &messages, err));
+    struct chat_request whole = *q;
+    struct jinja_text all, marked;
+    const bool generates = jinja_generates(t->jinja) && !n_last;
+    whole.no_generation_prompt = true;
+    jinja_text_init(&all), jinja_text_init(&marked);
+    int rc = render(c, t, &whole, messages, &all, err);
+    if (!rc)
+        rc = render_marked(c, t, &whole, messages, generates ? JINJA_GENERATED : JINJA_ASSISTANT, n_last, &marked, err);
+    const size_t n = all.text.len, before = out->text.len, before_learn = learn->len;
+    if (!rc && (n != marked.text.len || memcmp(all.text.data, marked.text.data, n)))
+        rc = ERR(err, FORMAT, "the chat template does not write the same text twice");
+    if (!rc && (rc = buf_add(learn, marked.input.data, n, err)) == 0 && !generates) {
+        memset(learn->data + before_learn, 0, n);
+        mark_turns(&t->opening, &all, marked.input.data, learn->data + before_learn);
+    }
+    if (!rc && !(rc = buf_add(&out->text, all.text.data, n, err)) && (rc = buf_add(&out->input, all.input.data, n, err)))
+        out->text.data[out->text.len = before] = 0;
+    if (rc && learn->len > before_learn)
+        learn->data[learn->len = before_learn] = 0;
+    jinja_text_release(&all), jinja_text_release(&marked);
     json_decref(messages);
     return rc;
 }
@@ -427,6 +505,31 @@ static int try_mark(const struct chat *c, const struct chat_template *t, json_t 
     return rc && count(out->text.data, MARK) == 1;
 }
 
+static json_t *one_message(const struct chat_template *t)
+{
+    return t->wants.parts ? json_pack("[{s:s, s:[{s:s, s:s}]}]", "role", "user", "content", "type", "text", "text", MARK) : json_pack("[o]", message("user", MARK));
+}
+
+/* What a template puts behind the messages to ask for an answer; empty where it puts nothing, or changes what is before. */
+static int find_opening(const struct chat *c, struct chat_template *t, struct jinja_text *out, struct err *err)
+{
+    struct err refused;
+    const struct chat_request q = { .no_generation_prompt = true };
+    struct jinja_text without;
+    int rc = try(c, t, one_message(t), NULL, out, err);
+    if (rc <= 0)
+        return rc;
+    json_t *messages = one_message(t);
+    jinja_text_init(&without);
+    rc = messages ? render(c, t, &q, messages, &without, &refused) : ERR_NOMEM;
+    const size_t n = without.text.len;
+    if (!rc && out->text.len > n && !memcmp(out->text.data, without.text.data, n))
+        rc = buf_add(&t->opening, out->text.data + n, out->text.len - n, &refused);
+    jinja_text_release(&without);
+    json_decref(messages);
+    return rc == ERR_NOMEM ? no_memory(err) : 0;
+}
+
 static int probe_all(const struct chat *c, struct chat_template *t, struct jinja_text *out, struct err *err)
 {
     struct chat_wants *w = &t->wants;
@@ -438,6 +541,7 @@ static int probe_all(const struct chat *c, struct chat_template *t, struct jinja
     TRY(system = try_mark(c, t, json_pack("[o, o]", message("system", MARK), message("user", "hello")), out, err));
     w->system = system || w->parts;
     w->developer = jinja_mentions(t->jinja, "developer");
+    TRY(find_opening(c, t, out, err));
     return try_calls(c, t, out, err);
 }
 
@@ -462,6 +566,7 @@ static int add_template(struct chat *c, const struct chat_source *s, struct err 
     char name[100];
     snprintf(name, sizeof name, "chat template%s%.60s", strcmp(s->name, "default") ? " " : "", strcmp(s->name, "default") ? s->name : "");
     TRY(jinja_parse(&t->jinja, s->text, s->n, name, err));
+    buf_init(&t->opening);
     c->n++;
     if (!(t->name = mem_strdup(s->name)))
         return ERR(err, NOMEM, "no memory for a chat template");
@@ -496,6 +601,7 @@ void chat_free(struct chat *c)
     for (int i = 0; i < c->n; i++) {
         jinja_free(c->t[i].jinja);
         mem_free(c->t[i].name);
+        buf_release(&c->t[i].opening);
     }
     json_decref(c->tokens);
     mem_free(c);

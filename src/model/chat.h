@@ -67,6 +67,13 @@ struct chat_request {
 };
 /* Appends the prompt; on error out is as it was.  Messages are normalised first. */
 int chat_render(const struct chat *c, const struct chat_request *q, struct jinja_text *out, struct err *err);
+/* The same of a whole conversation, for training, whatever no_generation_prompt says: to out and, in learn, a byte for each of the
+ * text: CHAT_LEARN where an assistant's turn of the last n_last messages (0: of all) is written.  Where the template says so itself
+ * ({% generation %}) and n_last is 0, it is that.  Else a turn is what the template makes of an assistant's message and all in
+ * between, from where the prompt for an answer ends; CHAT_LEARN_END is on the byte behind it: what ends the turn, a token that
+ * only a tokenizer knows, belongs to it too. */
+enum { CHAT_LEARN = 1, CHAT_LEARN_END = 2 };
+int chat_render_learn(const struct chat *c, const struct chat_request *q, size_t n_last, struct jinja_text *out, struct buf *learn, struct err *err);
 /* The messages in the form that is wanted, as a new array: the table above. */
 int chat_normalise(const json_t *messages, const struct chat_wants *w, json_t **out, struct err *err);
 

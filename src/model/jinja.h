@@ -37,8 +37,13 @@ int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name
 void jinja_free(struct jinja *t);
 /* Whether the word stands in the template as a variable, an attribute or a whole string. */
 bool jinja_mentions(const struct jinja *t, const char *word);
+bool jinja_generates(const struct jinja *t);      /* it has {% generation %} */
 
-struct jinja_var { const char *name; const json_t *value; bool input; };     /* value NULL: not defined */
+/* Which bytes of a variable's value are marked: none, as the template's own; all, as input.  To find what a model is to learn of a
+ * conversation: what is under an object whose `role` is "assistant", in the last n_last entries of a list (0: of all); or none of
+ * the value, but all that the template writes between {% generation %} and {% endgeneration %}. */
+enum jinja_input { JINJA_OWN, JINJA_INPUT, JINJA_ASSISTANT, JINJA_GENERATED };
+struct jinja_var { const char *name; const json_t *value; enum jinja_input input; size_t n_last; };     /* value NULL: not defined */
 struct jinja_limits { int64_t steps; size_t memory, output; };                /* 0: 20 million, 256 MiB, 64 MiB */
 struct jinja_text { struct buf text, input; };                                /* input.data[i] is 1 where text.data[i] came from input, else 0 */
 void jinja_text_init(struct jinja_text *t);

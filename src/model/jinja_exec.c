@@ -301,7 +301,12 @@ static int exec(struct jrun *r, struct jscope *s, const struct jnode *n)
         TRY(jeval_with_caller(r, s, n->a, &caller, &v));
         return jbuild_str(r->out, &v);
     case JN_WITH: return exec_with(r, s, n);
-    case JN_BODY: return exec_body(r, s, n->body);
+    case JN_GENERATION: {
+        const size_t from = r->out->n;
+        const int rc = exec_body(r, s, n->body);
+        TRY(r->mark_generated ? jbuild_mark(r->out, from) : 0);
+        return rc;
+    }
     case JN_BREAK: return BREAK_LOOP;
     default: return CONTINUE_LOOP;
     }
@@ -358,7 +363,9 @@ static int render(struct jrun *r, const struct jinja *t, const struct jinja_var 
     for (int i = 0; i < t->n_name; i++)
         root.v[i].type = UNSET;
     for (int i = 0; i < n_var; i++) {
+        r->mark_generated = r->mark_generated || vars[i].input == JINJA_GENERATED;
         const struct jname *name = jname_find(t, vars[i].name, strlen(vars[i].name));
+        r->n_last = vars[i].n_last;
         if (vars[i].value && name)
             TRY(jval_json(r, vars[i].value, vars[i].input, &root.v[name->id]));
     }

@@ -824,6 +824,7 @@ static int parse_filter_block(struct parser *p, struct jnode *node)
 
 static int parse_generation(struct parser *p, struct jnode *node)
 {
+    p->t->generates = true;
     TRY(want_block_end(p));
     return parse_until(p, "endgeneration", &node->body);
 }
@@ -841,7 +842,7 @@ static const struct { const char *word; enum jkind kind; int (*parse)(struct par
     { "call", JN_CALL_BLOCK, parse_call_block },
     { "filter", JN_FILTER_BLOCK, parse_filter_block },
     { "with", JN_WITH, parse_with },
-    { "generation", JN_BODY, parse_generation },
+    { "generation", JN_GENERATION, parse_generation },
     { "break", JN_BREAK, parse_break },
     { "continue", JN_CONTINUE, parse_break },
 };
@@ -949,6 +950,8 @@ void jinja_free(struct jinja *t)
     mem_free(t->name);
     mem_free(t);
 }
+
+bool jinja_generates(const struct jinja *t) { return t->generates; }
 
 bool jinja_mentions(const struct jinja *t, const char *word)
 {

@@ -21,7 +21,7 @@ int jlex(const char *text, size_t n, const char *name, struct jpool *pool, struc
 /* ---- the tree ---- */
 enum jkind {
     /* statements */
-    JN_DATA, JN_OUTPUT, JN_IF, JN_FOR, JN_SET, JN_SET_BLOCK, JN_MACRO, JN_CALL_BLOCK, JN_FILTER_BLOCK, JN_WITH, JN_BREAK, JN_CONTINUE, JN_BODY,
+    JN_DATA, JN_OUTPUT, JN_IF, JN_FOR, JN_SET, JN_SET_BLOCK, JN_MACRO, JN_CALL_BLOCK, JN_FILTER_BLOCK, JN_WITH, JN_BREAK, JN_CONTINUE, JN_GENERATION,
     /* expressions */
     JN_CONST, JN_NAME, JN_LIST, JN_TUPLE, JN_DICT, JN_ATTR, JN_ITEM, JN_SLICE, JN_CALL, JN_FILTER, JN_TEST, JN_NOT, JN_NEG, JN_POS, JN_AND, JN_OR,
     JN_COND, JN_COMPARE, JN_MATH, JN_CONCAT
@@ -29,7 +29,7 @@ enum jkind {
 /* What the fields hold, by kind:
  *   DATA value          OUTPUT a          IF a: condition, body, other          FOR a: target, b: values, c: filter or NULL, body, other
  *   SET a: target, b    SET_BLOCK a: target, b: filters around the body or NULL, body    MACRO name, v: parameters (NAME), w: defaults, body
- *   CALL_BLOCK a: call, b: MACRO          FILTER_BLOCK b: filters, body         WITH v: targets, w: values, body      BODY body
+ *   CALL_BLOCK a: call, b: MACRO          FILTER_BLOCK b: filters, body         WITH v: targets, w: values, body      GENERATION body
  *   CONST value         NAME name         LIST TUPLE v      DICT v: keys, w: values
  *   ATTR a.s, code: method or -1          ITEM a[b]         SLICE a[b:c:d], each may be NULL
  *   CALL a(v, kw)       FILTER a|s(v, kw), code; a NULL: the block's text       TEST a is s(v, kw), code
@@ -56,7 +56,7 @@ struct jinja {
     struct jnode *body;
     struct jname *bucket[JNAME_BUCKETS];
     int n_name;
-    bool uses_varargs, uses_kwargs;
+    bool uses_varargs, uses_kwargs, generates;
     const char **words;          /* names, attributes and strings, for jinja_mentions() */
     size_t n_word, cap_word;
 };

@@ -211,6 +211,20 @@ int jbuild_add(struct jbuild *b, const char *s, size_t n, bool input, const uint
     return 0;
 }
 
+int jbuild_mark(struct jbuild *b, size_t from)
+{
+    if (from == b->n || b->origin == 1)
+        return 0;
+    if (b->origin != JB_MIXED) {
+        if (!(b->mark = jpool_take(&b->r->pool, b->cap)))
+            return jfail_memory(b->r);
+        memset(b->mark, 0, b->n);
+        b->origin = JB_MIXED;
+    }
+    memset(b->mark + from, 1, b->n - from);
+    return 0;
+}
+
 int jbuild_text(struct jbuild *b, const char *s, bool input) { return jbuild_add(b, s, strlen(s), input, NULL); }
 
 int jbuild_part(struct jbuild *b, const struct jval *v, size_t from, size_t to)
@@ -335,23 +349,26 @@ static bool known_role(const char *s)
     return false;
 }
 
-static int object_value(struct jrun *r, const json_t *o, bool input, struct jval *out)
+static int object_value(struct jrun *r, const json_t *o, enum jinja_input input, struct jval *out)
 {
+    const char *of = json_string_value(json_object_get(o, "role"));
+    if (input == JINJA_ASSISTANT)
+        input = of && !strcmp(of, "assistant") ? JINJA_INPUT : JINJA_OWN;
     const char *key;
     size_t len;
     json_t *v;
     TRY(jval_dict(r, J_DICT, (uint32_t)json_object_size(o), out));
     json_object_keylen_foreach((json_t *)(uintptr_t)o, key, len, v) {
         struct jval k = jval_str(key, len), value;
-        k.input = input;
+        k.input = input == JINJA_INPUT;
         const bool role = len == 4 && !memcmp(key, "role", 4) && json_is_string(v) && known_role(json_string_value(v));
-        TRY(jval_json(r, v, input && !role, &value));
+        TRY(jval_json(r, v, role ? JINJA_OWN : input, &value));
         TRY(append_pair(r, out->dict, &k, &value));
     }
     return 0;
 }
 
-static int array_value(struct jrun *r, const json_t *o, bool input, struct jval *out)
+static int array_value(struct jrun *r, const json_t *o, enum jinja_input input, struct jval *out)
 {
     const size_t n = json_array_size(o);
     if (n > UINT32_MAX / sizeof(struct jval))
@@ -359,14 +376,15 @@ static int array_value(struct jrun *r, const json_t *o, bool input, struct jval 
     TRY(jval_list(r, J_LIST, (uint32_t)n, out));
     for (size_t i = 0; i < n; i++) {
         struct jval v;
-        TRY(jval_json(r, json_array_get(o, i), input, &v));
+        const bool early = input == JINJA_ASSISTANT && r->n_last && i + r->n_last < n;
+        TRY(jval_json(r, json_array_get(o, i), early ? JINJA_OWN : input, &v));
         TRY(jlist_add(r, out->list, &v));
     }
     return 0;
 }
 
 /* Strings are not copied: the JSON tree outlives the render. */
-int jval_json(struct jrun *r, const json_t *o, bool input, struct jval *out)
+int jval_json(struct jrun *r, const json_t *o, enum jinja_input input, struct jval *out)
 {
     int rc = 0;
     switch (json_typeof(o)) {
@@ -387,7 +405,7 @@ int jval_json(struct jrun *r, const json_t *o, bool input, struct jval *out)
     case JSON_NULL: *out = jval_none(); break;
     default: *out = jval_bool(json_is_true(o)); break;
     }
-    out->input = input;
+    out->input = input == JINJA_INPUT;
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <time.h>
 #include "base/err.h"
+#include "model/jinja.h"
 
 /* ---- memory: pieces of growing blocks, given back at once ---- */
 struct jpool { struct jblock *block; char *at, *end; size_t used, max; };
@@ -64,6 +65,8 @@ struct jrun {
     struct jval text;                 /* of the block that filters are applied to */
     const struct tm *now;
     const struct jinja *template;
+    bool mark_generated;              /* what {% generation %} writes is marked */
+    size_t n_last;                    /* of the list of a variable with JINJA_ASSISTANT */
     struct err *err;
 };
 #define JDEPTH_MAX 600                /* of calls, bodies and nested values, together */
@@ -80,6 +83,7 @@ enum { JB_EMPTY = 2, JB_MIXED = 3 };
 struct jbuild { struct jrun *r; char *s; uint8_t *mark; size_t n, cap, max; uint8_t origin; };    /* origin: 0, 1, JB_EMPTY, JB_MIXED */
 void jbuild_init(struct jbuild *b, struct jrun *r);
 int jbuild_add(struct jbuild *b, const char *s, size_t n, bool input, const uint8_t *mark);
+int jbuild_mark(struct jbuild *b, size_t from);                          /* what was added from there on is input */
 int jbuild_text(struct jbuild *b, const char *s, bool input);            /* a C string */
 int jbuild_part(struct jbuild *b, const struct jval *str, size_t from, size_t to);
 int jbuild_str(struct jbuild *b, const struct jval *v);                  /* str(v), as {{ v }} prints it */
@@ -102,7 +106,7 @@ int jval_dict(struct jrun *r, enum jtype type, uint32_t cap, struct jval *out);
 int jdict_set(struct jrun *r, struct jdict *d, const struct jval *key, const struct jval *value);
 int jdict_find(struct jrun *r, const struct jdict *d, const struct jval *key, const struct jval **out);    /* NULL if absent */
 const struct jval *jdict_str(const struct jdict *d, const char *s, size_t n);                              /* by a string key */
-int jval_json(struct jrun *r, const json_t *o, bool input, struct jval *out);
+int jval_json(struct jrun *r, const json_t *o, enum jinja_input input, struct jval *out);
 
 bool jval_is(const struct jval *v, const char *s);                       /* a string equal to s */
 bool jval_truth(const struct jval *v);

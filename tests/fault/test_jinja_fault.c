@@ -14,7 +14,7 @@ static int parse_and_render(void)
                                "{{ m.role ~ f(m.content) }}{{ messages|tojson(indent=2) }}{{ (messages|map(attribute='content')|list)|sort }}{% endfor %}{{ ns.n }}";
     struct jinja *t;
     struct jinja_text out;
-    const struct jinja_var v = { "messages", messages, true };
+    const struct jinja_var v = { "messages", messages, JINJA_INPUT, 0 };
     jinja_text_init(&out);
     int rc = jinja_parse(&t, text, sizeof text - 1, "fault", &err);
     if (!rc) {

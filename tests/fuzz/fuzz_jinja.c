@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         list = json_loads(messages, 0, NULL);
     const struct jinja_limits limits = { .steps = 20000, .memory = (size_t)4 << 20, .output = 100000 };
     const struct tm now = { .tm_year = 126, .tm_mday = 2 };
-    const struct jinja_var v[] = { { "messages", list, true }, { "bos_token", json_array_get(list, 9), false }, { "add_generation_prompt", json_true(), true } };
+    const struct jinja_var v[] = { { "messages", list, JINJA_INPUT, 0 }, { "bos_token", json_array_get(list, 9), JINJA_OWN, 0 }, { "add_generation_prompt", json_true(), JINJA_INPUT, 0 } };
     struct jinja *t;
     struct jinja_text out;
     struct err err;

@@ -10,13 +10,13 @@ static const struct tm now = { .tm_year = 126, .tm_mon = 0, .tm_mday = 2, .tm_ho
 #define VARS_MAX 40
 
 /* Members of the object are the variables; what is in `trusted` is not input. */
-static int variables(const json_t *o, bool input, struct jinja_var *v, int n)
+static int variables(const json_t *o, enum jinja_input input, struct jinja_var *v, int n)
 {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)o, key, value) {
         assert_true(n < VARS_MAX);
-        v[n++] = (struct jinja_var){ key, value, input };
+        v[n++] = (struct jinja_var){ key, value, input, 0 };
     }
     return n;
 }
@@ -107,7 +107,7 @@ static void public_templates_render_as_in_python(void **state)
         json_t *yes = json_true();
         int n = variables(vars, true, v, variables(common, false, v, 0));
         if (!json_object_get(vars, "add_generation_prompt"))
-            v[n++] = (struct jinja_var){ "add_generation_prompt", yes, true };
+            v[n++] = (struct jinja_var){ "add_generation_prompt", yes, JINJA_INPUT, 0 };
         buf_init(&text);
         jinja_text_init(&out);
         snprintf(path, sizeof path, "chat-templates/%s", name);
@@ -162,7 +162,7 @@ static void every_byte_knows_whether_a_caller_sent_it(void **state)
 {
     (void)state;
     json_t *user = json_string("a<b"), *bos = json_string("<s>"), *digits = json_string("7"), *obj = json_pack("{s:[i,s], s:s}", "k", 1, "x\n", "role", "user");
-    const struct jinja_var v[] = { { "user", user, true }, { "bos", bos, false }, { "obj", obj, true }, { "digits", digits, true } };
+    const struct jinja_var v[] = { { "user", user, JINJA_INPUT, 0 }, { "bos", bos, JINJA_OWN, 0 }, { "obj", obj, JINJA_INPUT, 0 }, { "digits", digits, JINJA_INPUT, 0 } };
     for (size_t i = 0; i < sizeof taint_cases / sizeof *taint_cases; i++) {
         struct jinja_text out;
         char got[200];
