@@ -50,8 +50,10 @@ static void print_keys(const char *section, const struct opt *keys)
             printf(" | %lld |\n", (long long)*(int64_t *)keys->value);
         else if (keys->type == OPT_FLOAT)
             printf(" | %g |\n", *(double *)keys->value);
+        else if (keys->type == OPT_FLAG)
+            printf(" | %s |\n", *(bool *)keys->value ? "true" : "false");
         else
-            printf(" | %s |\n", *(const char **)keys->value);
+            printf(" | %s |\n", *(const char **)keys->value ? *(const char **)keys->value : "");
     }
 }
 

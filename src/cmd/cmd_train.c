@@ -40,7 +40,7 @@ static int run_train(const char *const *args, int n_args, struct err *err)
 
 static const struct opt opts[] = {
     { OPT_STR, "out", &out, "<folder>", "where the model, checkpoints and metrics go; an unfinished run there is continued", 0, 0 },
-    { OPT_FLAG, "dry-run", &dry_run, NULL, "prepare the text, print the plan, and stop", 0, 0 },
+    { OPT_FLAG, "dry-run", &dry_run, NULL, "prepare the data, print the plan and the first batch, and stop", 0, 0 },
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,
@@ -64,6 +64,17 @@ const struct command command_train = {
     "OUT/checkpoints/latest names them.  A disk that is full or fails does not end the run: it warns, leaves a line in\n"
     "metrics.jsonl, and tries again at the next interval.  A checkpoint that was damaged later is named, file and tensor, when\n"
     "a run goes on, and the newest before it that is whole is taken: that leads to the same weights.\n\n"
+    "data.train names files and folders.  A file is a text, or records, as its first line tells:\n\n"
+    "    {\"text\": \"...\"}                                            a document\n"
+    "    {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}     a chat: what assistants say is learned\n"
+    "    {\"prompt\": \"...\", \"completion\": \"...\"}                      the completion is learned\n"
+    "    {\"prompt\": \"...\", \"chosen\": \"...\", \"rejected\": \"...\"}      two answers to compare\n\n"
+    "one JSON object on each line, or columns of a .csv or .tsv file; prompts and answers may be lists of messages.  Chats are\n"
+    "written by the model's chat template.  Learned is what it writes for an assistant, with the token that ends the turn, or\n"
+    "what stands in its {% generation %}; nothing that a user typed becomes a special token.  A record that is wrong, or longer\n"
+    "than a window, is an error with file and line, unless data.bad_records or data.too_long tells otherwise; what is left out is\n"
+    "counted.  Records are packed into windows by best fit and never see each other; --dry-run shows the first batch, where what\n"
+    "is only read is dim, or in [[ ]].\n\n"
     "The folder OUT is then a model: config.json, model.safetensors and tokenizer.json in Hugging Face's formats.",
     opts, run_train, 1, 1,
 };

@@ -510,7 +510,8 @@ static json_t *one_message(const struct chat_template *t)
     return t->wants.parts ? json_pack("[{s:s, s:[{s:s, s:s}]}]", "role", "user", "content", "type", "text", "text", MARK) : json_pack("[o]", message("user", MARK));
 }
 
-/* What a template puts behind the messages to ask for an answer; empty where it puts nothing, or changes what is before. */
+/* What a template puts behind the messages to ask for an answer; where that is nothing, all that it puts behind a user's words
+ * ("[/INST]"). */
 static int find_opening(const struct chat *c, struct chat_template *t, struct jinja_text *out, struct err *err)
 {
     struct err refused;
@@ -522,8 +523,11 @@ static int find_opening(const struct chat *c, struct chat_template *t, struct ji
     json_t *messages = one_message(t);
     jinja_text_init(&without);
     rc = messages ? render(c, t, &q, messages, &without, &refused) : ERR_NOMEM;
-    const size_t n = without.text.len;
-    if (!rc && out->text.len > n && !memcmp(out->text.data, without.text.data, n))
+    const char *said = strstr(out->text.data, MARK);
+    size_t n = without.text.len;
+    if (out->text.len <= n || memcmp(out->text.data, without.text.data, n))
+        n = said ? (size_t)(said - out->text.data) + strlen(MARK) : out->text.len;
+    if (!rc)
         rc = buf_add(&t->opening, out->text.data + n, out->text.len - n, &refused);
     jinja_text_release(&without);
     json_decref(messages);

@@ -1,4 +1,5 @@
 #include "train/config.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -9,7 +10,8 @@
 void train_config_defaults(struct train_config *c)
 {
     *c = (struct train_config){
-        .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
+        .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .form = "auto", .too_long = "error", .bad_records = "error", .pack = true,
+        .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
         .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
@@ -24,10 +26,17 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "valid_share", &c->valid_share, "<share>", "share of the training text, at its end, that is held out when data.valid is not given", 0, 0.9 },
         { OPT_STR, "tokenizer", &c->tokenizer, "bpe|bytes|<path>", "train a byte-level BPE, use one token for each byte that occurs, or a tokenizer.json", 0, 0 },
         { OPT_INT, "vocab_size", &c->vocab_size, "<int>", "tokens of the BPE to train; the model's vocab_size follows it", 257, 4194304 },
+        { OPT_CHOICE, "form", &c->form, "auto|plain|text|chat|completion|preference", "what the files hold; auto: seen in the first record, else plain text", 0, 0 },
+        { OPT_STR, "fields", &c->fields, "<member=name, ...>", "records: names of members or columns that are others than text, messages, prompt, completion, chosen, rejected", 0, 0 },
+        { OPT_STR, "template", &c->template, "<path>", "records: a chat template in place of the model's", 0, 0 },
+        { OPT_CHOICE, "too_long", &c->too_long, "error|skip|cut", "records: what becomes of one that is longer than a window", 0, 0 },
+        { OPT_CHOICE, "bad_records", &c->bad_records, "error|skip", "records: what becomes of one that is wrong", 0, 0 },
+        { OPT_FLAG, "pack", &c->pack, NULL, "records: several share a window; false: each has its own", 0, 0 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };
     const struct opt t[] = {
         { OPT_INT, "steps", &c->steps, "<int>", "updates of the weights", 0, LARGE },
+        { OPT_FLOAT, "epochs", &c->epochs, "<float>", "in place of steps: passes over the training data", 0, 1e9 },
         { OPT_INT, "batch", &c->batch, "<int>", "windows of ctx tokens in a micro-batch", 1, 1 << 20 },
         { OPT_INT, "ctx", &c->ctx, "<int>", "tokens in a window", 1, 1 << 24 },
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
@@ -124,7 +133,7 @@ static int check(const struct train_config *c, const char *path, struct err *err
 {
     if (c->ctx > c->model.ctx)
         return ERR(err, USAGE, "%s: train.ctx is %lld, expected at most the model's %s, %d", path, (long long)c->ctx, ctx_key(family_name(c->model.family)), c->model.ctx);
-    if (c->warmup > c->steps)
+    if (!c->epochs && c->warmup > c->steps)
         return ERR(err, USAGE, "%s: train.warmup is %lld, more than train.steps, %lld", path, (long long)c->warmup, (long long)c->steps);
     if (c->batch * c->ctx > (int64_t)1 << 24)
         return ERR(err, USAGE, "%s: %lld windows of %lld tokens are more than 16,777,216 tokens; use accumulate", path, (long long)c->batch, (long long)c->ctx);
@@ -191,6 +200,8 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
     TRY(read_model(c, json_object_get(c->root, "model"), path, err));
     TRY(read_tune(c, path, err));
     TRY(choose_slices(c, path, err));
+    if (c->epochs && json_object_get(train, "steps"))
+        return ERR(err, USAGE, "%s: train has steps and epochs, expected one of them", path);
     return check(c, path, err);
 }
 
@@ -208,6 +219,21 @@ void train_config_release(struct train_config *c)
 {
     json_decref(c->root);
     c->root = NULL;
+}
+
+int train_config_epochs(struct train_config *c, int64_t n_window, const char *path, struct err *err)
+{
+    if (!c->epochs)
+        return 0;
+    const double steps = ceil(c->epochs * (double)n_window / (double)(c->batch * c->accumulate) - 1e-9);
+    if (steps > LARGE)
+        return ERR(err, RANGE, "%s: %g epochs are %g steps", path, c->epochs, steps);
+    c->steps = (int64_t)steps;
+    if (c->warmup > c->steps && json_object_get(json_object_get(c->root, "train"), "warmup"))
+        return ERR(err, USAGE, "%s: train.warmup is %lld, more than the %lld steps of %g epochs", path, (long long)c->warmup, (long long)c->steps, c->epochs);
+    if (!json_object_get(json_object_get(c->root, "train"), "warmup"))
+        c->warmup = c->warmup < c->steps / 10 ? c->warmup : c->steps / 10;
+    return 0;
 }
 
 struct schedule train_schedule(const struct train_config *c)

@@ -1,7 +1,7 @@
 /* config.h - the settings of a training run, read from one YAML or JSON file.
  *
  *   model:  a config.json of any supported family as a mapping, or from: a model folder or GGUF file whose weights are continued
- *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size
+ *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size, and what records.h tells of records
  *   lora:   adapters instead of weights (tune.h)
  *   train:  steps, batch, ctx, ... (train_keys in config.c: one row each, which also makes the documentation)
  * An unknown key is an error that offers the nearest one. */
@@ -23,6 +23,9 @@ struct train_config {
     double valid_share;
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
+    const char *form, *fields, *template, *too_long, *bad_records;       /* of records (data/records.h); fields and template may be NULL */
+    bool pack;
+    double epochs;                               /* 0: steps says how long */
     int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep;
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, time_limit;
     const char *optimizer, *schedule, *precision, *recompute, *save;
@@ -30,13 +33,15 @@ struct train_config {
 };
 
 int train_config_load(struct train_config *c, const char *path, struct err *err);
+/* Sets steps, and what follows from them, where the settings give epochs instead. */
+int train_config_epochs(struct train_config *c, int64_t n_window, const char *path, struct err *err);
 void train_config_release(struct train_config *c);
 struct schedule train_schedule(const struct train_config *c);
 enum dtype train_compute(const struct train_config *c);
 enum recompute train_recompute(const struct train_config *c);
 enum optimizer train_optimizer(const struct train_config *c);
 /* Rows of the sections, for documentation; the values are those of *c. */
-#define TRAIN_KEYS_MAX 32
+#define TRAIN_KEYS_MAX 64
 void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], struct opt train[TRAIN_KEYS_MAX]);
 /* Sets what a file may leave out. */
 void train_config_defaults(struct train_config *c);

@@ -9,10 +9,26 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/jinja.h"
 #include "train/base.h"
 #include "train/run.h"
+#include "train/show.h"
 
 char *run_out_path(const struct run *r, const char *name) { return file_join(r->o->out, name); }
+
+/* The chat template that the records were rendered by belongs to the model. */
+static int put_template(const struct run *r, struct err *err)
+{
+    struct buf text;
+    char *path = run_out_path(r, "chat_template.jinja");
+    buf_init(&text);
+    int rc = path ? file_read(r->c.template, JINJA_TEXT_MAX, &text, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_write_all(path, text.data, text.len, err);
+    buf_release(&text);
+    mem_free(path);
+    return rc;
+}
 
 static int steps(struct run *r, struct train_result *result, struct err *err)
 {
@@ -56,24 +72,30 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
-    return r->c.from && !r->c.tune.on ? base_put_chat(r->c.from, r->o->out, err) : 0;
+    if (r->c.from && !r->c.tune.on)
+        TRY(base_put_chat(r->c.from, r->o->out, err));
+    return r->c.template && !r->c.tune.on ? put_template(r, err) : 0;
 }
 
 /* ---- the run ---- */
+
+static int take_batch(struct run *r, struct err *err)
+{
+    int32_t *p = r->batch_block = mem_map(run_batch_bytes(r));
+    if (!p)
+        return ERR(err, NOMEM, "no memory for a batch of %d tokens", r->T);
+    r->batch = (struct batch){ .ids = p, .target = p + r->T, .pos = p + 2 * r->T, .seq_start = p + 3 * r->T };
+    return 0;
+}
 
 static int take_memory(struct run *r, struct err *err)
 {
     TRY(decoder_bind(&r->model, r->pool, NULL, err));
     TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
     TRY(run_open_saver(r, err));
-    int32_t *p = r->batch_block = mem_map(run_batch_bytes(r));
-    if (!p)
-        return ERR(err, NOMEM, "no memory for a batch of %d tokens", r->T);
     if (!(r->sums = mem_map(run_sums_bytes(r))))
         return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
-    TRY(slice_sums_init(&r->gradient, r->model.g, r->c.slices, err));
-    r->batch = (struct batch){ .ids = p, .target = p + r->T, .pos = p + 2 * r->T, .seq_start = p + 3 * r->T };
-    return 0;
+    return slice_sums_init(&r->gradient, r->model.g, r->c.slices, err);
 }
 
 static int first_weights(struct run *r, struct err *err)
@@ -133,13 +155,18 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(pool_new(&r->pool, r->o->n_thread, err));
     TRY(limits_get(&r->limits, r->pool, err));
     TRY(run_record_model(r, err));
-    TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, true, err));
+    TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack, err));
+    TRY(train_config_epochs(&r->c, r->loader.n_window, r->o->config, err));
     if (r->data.valid.n)
-        TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, true, err));
+        TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
     TRY(run_digest_settings(r, err));
     TRY(run_print_plan(r, result, err));
+    run_show_packing(r);
+    TRY(take_batch(r, err));
     if (r->o->dry_run)
-        return 0;
+        return run_show_batch(r, err);
+    if (r->data.train.kind == SHARD_PAIRS)
+        return ERR(err, UNSUPPORTED, "data.train holds pairs of answers (form preference), which the loss of this run does not compare");
     if (!(r->dir_checkpoints = run_out_path(r, "checkpoints")))
         return ERR(err, NOMEM, "no memory for a path");
     TRY(take_memory(r, err));

@@ -149,6 +149,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " lora %d %.17g %.17g %d %u %s", c->tune.lora.rank, c->tune.lora.alpha, c->tune.lora.dropout, c->tune.lora.rslora, c->tune.lora.targets, c->tune.lora.base);
     if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
         rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
+    if (!rc && !c->pack)
+        rc = buf_printf(&b, err, " alone");
     if (!rc)
         rc = sha256_of(b.data, b.len, r->state.settings, err);
     buf_release(&b);
