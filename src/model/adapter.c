@@ -150,7 +150,14 @@ int adapter_save(const char *folder, const struct decoder *d, const struct weigh
 
 /* ---- reading ---- */
 
-struct adapter { struct lora lora; struct safetensors *st; char *path; };
+struct bound_part { int64_t row, n_row; float *a, *b; };            /* A [rank, K], B [n_row, rank] in our order of rows */
+struct bound { int64_t K; int n_part; struct bound_part part[3]; };
+struct adapter {
+    struct lora lora;
+    struct safetensors *st;
+    char *path;
+    struct bound *bound; int n_bound;            /* for each weight of the list, after adapter_bind() */
+};
 
 /* Forms of adapters whose tensors would be misread as plain ones. */
 static int refuse_others(const json_t *c, const char *path, struct err *err)
@@ -170,54 +177,83 @@ static int refuse_others(const json_t *c, const char *path, struct err *err)
     return strcmp(bias, "none") ? ERR(err, UNSUPPORTED, "%s: bias is '%.20s', expected none", path, bias) : 0;
 }
 
-static int read_config(struct lora *o, const char *path, struct err *err)
+static int read_config(struct lora *o, const json_t *c, const char *path, struct err *err)
 {
-    json_t *c;
     const char *type;
     int64_t rank;
-    TRY(tree_load(&c, path, CONFIG_MAX, err));
     *o = (struct lora){ .targets = LORA_ALL, .all = true };
-    int rc = json_is_object(c) ? refuse_others(c, path, err) : ERR(err, FORMAT, "%s: expected an object", path);
-    if (!rc)
-        rc = tree_str(c, "peft_type", "LORA", &type, path, err);
-    if (rc >= 0 && strcmp(type, "LORA"))
-        rc = ERR(err, UNSUPPORTED, "%s: peft_type is '%.20s', expected LORA", path, type);
-    if (rc >= 0)
-        rc = tree_int(c, "r", 0, 1, LORA_RANK_MAX, &rank, path, err);
-    if (rc >= 0 && !json_object_get(c, "r"))
-        rc = ERR(err, FORMAT, "%s: r is missing", path);
-    if (rc >= 0)
-        rc = tree_num(c, "lora_alpha", 8, &o->alpha, path, err);
-    if (rc >= 0)
-        rc = tree_num(c, "lora_dropout", 0, &o->dropout, path, err);
-    if (rc >= 0)
-        rc = tree_bool(c, "use_rslora", false, &o->rslora, path, err);
-    o->rank = rc < 0 ? 0 : (int)rank;
-    json_decref(c);
+    if (!json_is_object(c))
+        return ERR(err, FORMAT, "%s: expected an object", path);
+    TRY(refuse_others(c, path, err));
+    TRY(tree_str(c, "peft_type", "LORA", &type, path, err));
+    if (strcmp(type, "LORA"))
+        return ERR(err, UNSUPPORTED, "%s: peft_type is '%.20s', expected LORA", path, type);
+    if (!json_object_get(c, "r"))
+        return ERR(err, FORMAT, "%s: r is missing", path);
+    TRY(tree_int(c, "r", 0, 1, LORA_RANK_MAX, &rank, path, err));
+    TRY(tree_num(c, "lora_alpha", 8, &o->alpha, path, err));
+    TRY(tree_num(c, "lora_dropout", 0, &o->dropout, path, err));
+    o->rank = (int)rank;
+    return tree_bool(c, "use_rslora", false, &o->rslora, path, err);
+}
+
+/* path: of the tensors, for messages; kept.  Takes the configuration. */
+static int new_adapter(struct adapter **out, json_t *config, const char *name, char *path, struct err *err)
+{
+    struct adapter *a = *out = mem_alloc_array(1, sizeof *a);
+    const int rc = a && path ? read_config(&a->lora, config, name, err) : ERR(err, NOMEM, "no memory to open %s", name);
+    json_decref(config);
+    if (a)
+        a->path = path;
+    else
+        mem_free(path);
+    return rc;
+}
+
+static int opened(struct adapter **out, int rc)
+{
+    if (rc < 0) {
+        adapter_free(*out);
+        *out = NULL;
+    }
     return rc < 0 ? rc : 0;
 }
 
 int adapter_open(struct adapter **out, const char *folder, struct err *err)
 {
-    char *config = file_join(folder, "adapter_config.json");
-    struct adapter *a = *out = mem_alloc_array(1, sizeof *a);
-    if (a)
-        a->path = file_join(folder, "adapter_model.safetensors");
-    int rc = config && a && a->path ? read_config(&a->lora, config, err) : ERR(err, NOMEM, "no memory to open %s", folder);
-    if (!rc)
-        rc = safetensors_open(&a->st, a->path, err);
-    mem_free(config);
-    if (rc < 0) {
-        adapter_free(a);
-        *out = NULL;
-    }
-    return rc;
+    char *name = file_join(folder, "adapter_config.json");
+    json_t *config = NULL;
+    *out = NULL;
+    int rc = name ? tree_load(&config, name, CONFIG_MAX, err) : ERR(err, NOMEM, "no memory to open %s", folder);
+    if (rc >= 0)
+        rc = new_adapter(out, config, name, file_join(folder, "adapter_model.safetensors"), err);
+    if (rc >= 0)
+        rc = safetensors_open(&(*out)->st, (*out)->path, err);
+    mem_free(name);
+    return opened(out, rc);
+}
+
+int adapter_parse(struct adapter **out, const char *text, size_t n, const void *data, size_t n_data, struct err *err)
+{
+    json_t *config;
+    *out = NULL;
+    TRY(tree_parse_json(&config, text, n, "adapter_config.json", err));
+    int rc = new_adapter(out, config, "adapter_config.json", mem_printf("adapter_model.safetensors"), err);
+    if (rc >= 0)
+        rc = safetensors_parse(&(*out)->st, data, n_data, (*out)->path, err);
+    return opened(out, rc);
 }
 
 void adapter_free(struct adapter *a)
 {
     if (!a)
         return;
+    for (int i = 0; a->bound && i < a->n_bound; i++)
+        for (int j = 0; j < a->bound[i].n_part; j++) {
+            mem_free(a->bound[i].part[j].a);
+            mem_free(a->bound[i].part[j].b);
+        }
+    mem_free(a->bound);
     safetensors_free(a->st);
     mem_free(a->path);
     mem_free(a);
@@ -291,35 +327,59 @@ int adapter_load(const struct adapter *a, struct decoder *d, const struct weight
     return 0;
 }
 
-static void add_product(float *w, const float *a, const float *b, int64_t n_row, int64_t K, int rank, double scale, double *row)
+/* ---- merging ---- */
+
+static int bind_site(struct adapter *a, const struct weights_list *l, const struct lora_site *s, struct bound *b, struct err *err)
 {
-    for (int64_t r = 0; r < n_row; r++) {
-        for (int64_t k = 0; k < K; k++)
-            row[k] = 0;
-        for (int q = 0; q < rank; q++) {
-            const double f = scale * (double)b[r * rank + q];
-            for (int64_t k = 0; k < K; k++)
-                row[k] += f * (double)a[q * K + k];
-        }
-        for (int64_t k = 0; k < K; k++)
-            w[r * K + k] = (float)((double)w[r * K + k] + row[k]);
+    const int64_t K = l->weight[s->weight].shape[1], rank = a->lora.rank;
+    *b = (struct bound){ .K = K };
+    for (int j = 0; j < s->n_part; j++) {
+        const struct st_tensor *found[2];
+        int there;
+        TRY(there = find_part(a, l, s, j, found, err));
+        if (!there)
+            continue;
+        struct bound_part *p = &b->part[b->n_part++];
+        *p = (struct bound_part){ s->part[j].row, s->part[j].n_row, mem_alloc_array((size_t)(rank * K), sizeof(float)), mem_alloc_array((size_t)(s->part[j].n_row * rank), sizeof(float)) };
+        if (!p->a || !p->b)
+            return ERR(err, NOMEM, "no memory for an adapter of '%s'", s->part[j].module);
+        TRY(read_part(a, l, s, j, p->a, p->b, err));
     }
+    return 0;
 }
 
-int adapter_merge(const struct adapter *a, const struct weights_list *l, const struct lora_site *s, float *w, struct err *err)
+int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *err)
 {
-    const int64_t K = l->weight[s->weight].shape[1], N = l->weight[s->weight].shape[0], rank = a->lora.rank;
-    float *fa = mem_alloc_array((size_t)(rank * K), sizeof *fa), *fb = mem_alloc_array((size_t)(N * rank), sizeof *fb);
-    double *row = mem_alloc_array((size_t)K, sizeof *row);
-    int rc = fa && fb && row ? 0 : ERR(err, NOMEM, "no memory to merge an adapter of %lld x %lld", (long long)N, (long long)K);
-    for (int j = 0; j < s->n_part && !rc; j++) {
-        rc = read_part(a, l, s, j, fa, fb, err);
-        if (!rc)
-            add_product(w + s->part[j].row * K, fa, fb, s->part[j].n_row, K, (int)rank, lora_scale(&a->lora), row);
-        rc = rc == ERR_NOTFOUND ? 0 : rc;
-    }
-    mem_free(fa);
-    mem_free(fb);
-    mem_free(row);
+    struct lora_site *site;
+    int n;
+    TRY(lora_sites(&site, &n, l, &a->lora, err));
+    int rc = adapter_check(a, l, site, n, err);
+    a->n_bound = l->n_weight;
+    if (!rc && !(a->bound = mem_alloc_array((size_t)l->n_weight, sizeof *a->bound)))
+        rc = ERR(err, NOMEM, "no memory for adapters of %d weights", l->n_weight);
+    for (int i = 0; i < n && !rc; i++)
+        rc = bind_site(a, l, &site[i], &a->bound[site[i].weight], err);
+    mem_free(site);
     return rc;
+}
+
+bool adapter_changes(const struct adapter *a, int i_weight) { return a->bound[i_weight].n_part > 0; }
+
+void adapter_add_row(const struct adapter *a, int i_weight, int64_t row, float *x)
+{
+    const struct bound *b = &a->bound[i_weight];
+    const int rank = a->lora.rank;
+    const double scale = lora_scale(&a->lora);
+    for (int j = 0; j < b->n_part; j++) {
+        const struct bound_part *p = &b->part[j];
+        if (row < p->row || row >= p->row + p->n_row)
+            continue;
+        const float *f = p->b + (row - p->row) * rank;
+        for (int64_t k = 0; k < b->K; k++) {
+            double sum = 0;
+            for (int q = 0; q < rank; q++)
+                sum += (double)f[q] * (double)p->a[q * b->K + k];
+            x[k] = (float)((double)x[k] + scale * sum);
+        }
+    }
 }

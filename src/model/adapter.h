@@ -17,6 +17,8 @@ int adapter_save(const char *folder, const struct decoder *d, const struct weigh
 
 struct adapter;
 int adapter_open(struct adapter **out, const char *folder, struct err *err);
+/* The same from memory: the text of adapter_config.json, and a safetensors file, which must outlive *out. */
+int adapter_parse(struct adapter **out, const char *config, size_t n_config, const void *data, size_t n_data, struct err *err);
 void adapter_free(struct adapter *a);
 const struct lora *adapter_lora(const struct adapter *a);      /* what the file says; `all`: what it covers is in the tensors */
 /* ERR_USAGE when it names another base than this digest. */
@@ -25,6 +27,12 @@ int adapter_check_base(const struct adapter *a, const char *base, struct err *er
 int adapter_check(const struct adapter *a, const struct weights_list *l, const struct lora_site *site, int n_site, struct err *err);
 /* A and B of a bound decoder, which was recorded with adapter_lora().  Checks. */
 int adapter_load(const struct adapter *a, struct decoder *d, const struct weights_list *l, struct err *err);
-/* w, the floats of the site's weight, += scale * B A.  In double, rounded once. */
-int adapter_merge(const struct adapter *a, const struct weights_list *l, const struct lora_site *site, float *w, struct err *err);
+
+/* ---- merging: W += scale * B A, in double, rounded once ---- */
+
+/* Checks, and reads what adds to the weights of l.  After that any number of threads may add. */
+int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *err);
+bool adapter_changes(const struct adapter *a, int i_weight);
+/* x: row `row` of weight i_weight of the list. */
+void adapter_add_row(const struct adapter *a, int i_weight, int64_t row, float *x);
 #endif

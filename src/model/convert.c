@@ -13,6 +13,7 @@ struct piece {
     const struct source_tensor *t;
     const char *name;
     enum cpu_type to;
+    bool changed;
     int64_t row, columns, rows_of_expert;      /* row: the first of the piece */
     const char *in; size_t in_bytes;           /* of a row */
     char *out; size_t out_bytes;
@@ -30,6 +31,8 @@ static void convert_one_row(void *ctx, int i, int i_thread)
     const float *importance = c->importance ? c->importance(c->ctx, p->name, (p->row + i) / p->rows_of_expert, p->columns) : NULL;
     double norm = 0, miss = 0;
     type_dequantize(p->t->type, p->columns, p->in + (size_t)i * p->in_bytes, x);
+    if (p->changed)
+        c->change(c->ctx, p->name, p->row + i, p->columns, x);
     for (int64_t k = 0; k < p->columns; k++)
         norm += (double)x[k] * (double)x[k];
     if (isfinite(norm)) {
@@ -98,11 +101,12 @@ static int convert_tensor(const struct source *s, const struct convert *c, const
                           const struct sink *sink, double *error, struct err *err)
 {
     const int64_t columns = t->rank ? t->shape[t->rank - 1] : 1, rows = columns ? t->n / columns : 0;
+    const bool changed = c->changes && c->changes(c->ctx, name);
     *error = 0;
-    if (!t->n || (to == t->type && t->data))
+    if (!t->n || (to == t->type && t->data && !changed))
         return sink->add(sink->writer, i, t->data, t->bytes, err);
     const int64_t fits = CONVERT_PIECE / columns, at_once = fits < 1 ? 1 : fits < rows ? fits : rows;
-    struct piece p = { .c = c, .t = t, .name = name, .to = to, .columns = columns, .rows_of_expert = t->rank == 3 ? t->shape[1] : rows,
+    struct piece p = { .c = c, .t = t, .name = name, .to = to, .changed = changed, .columns = columns, .rows_of_expert = t->rank == 3 ? t->shape[1] : rows,
                        .in_bytes = type_bytes(t->type, columns), .out_bytes = type_bytes(to, columns) };
     struct room r;
     TRY(room_take(&r, at_once, columns, p.in_bytes, p.out_bytes, err));

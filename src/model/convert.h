@@ -28,6 +28,9 @@ struct convert {
     struct pool *pool;
     /* Weights of the error for the columns of a matrix: [columns], or NULL when there are none; e: the expert.  May be NULL. */
     const float *(*importance)(void *ctx, const char *name, int64_t e, int64_t columns);
+    /* Tensors whose numbers are changed, and row `row` (in the file's order) of such a one before it is rounded.  May be NULL. */
+    bool (*changes)(void *ctx, const char *name);
+    void (*change)(void *ctx, const char *name, int64_t row, int64_t columns, float *x);
     void (*report)(void *ctx, const struct convert_row *row);      /* may be NULL */
     int (*more)(void *ctx, struct gguf_writer *w, struct err *err);        /* further metadata; may be NULL */
     void *ctx;

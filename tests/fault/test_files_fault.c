@@ -6,6 +6,7 @@
 #include "base/tree.h"
 #include "model/convert.h"
 #include "model/gguf.h"
+#include "model/merge.h"
 #include "model/weights.h"
 
 static char dir[] = "/tmp/lathe-fault-XXXXXX";
@@ -107,9 +108,27 @@ static int quantise_gguf(struct err *err)
     return rc;
 }
 
+static int merge(struct err *err)
+{
+    struct model m;
+    struct adapter *a = NULL;
+    char out[120];
+    snprintf(out, sizeof out, "%s/merged", dir);
+    TRY(model_open(&m, "tests/golden/llama", NULL, err));
+    int rc = adapter_open(&a, "tests/golden/lora", err);
+    if (!rc)
+        rc = merge_check(&m, a, err);
+    if (!rc)
+        rc = merge_folder(&m, a, out, ST_F32, err);
+    adapter_free(a);
+    model_release(&m);
+    return rc;
+}
+
 static const struct { const char *name; int (*run)(struct err *err); } works[] = {
     { "open a GGUF file", open_gguf }, { "open weights in parts", open_parts }, { "write a GGUF file", write_gguf }, { "quantise", quantise_gguf },
     { "read a config", read_config }, { "make the list", make_list }, { "load one file", load_file }, { "load shards", load_shards }, { "save", save },
+    { "merge", merge },
 };
 
 /* ---- the loop ---- */

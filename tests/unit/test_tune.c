@@ -7,6 +7,7 @@
 #include "model/convert.h"
 #include "model/folder_from_gguf.h"
 #include "model/gguf_from_folder.h"
+#include "model/merge.h"
 #include "train/loop.h"
 
 static struct err err;
@@ -212,6 +213,78 @@ static void adapters_that_learned_nothing_change_no_bit_of_the_loss(void **state
     assert_true(contains("lora0/adapter_config.json", "\"use_rslora\": true"));
 }
 
+static void merge(const char *base, const char *adapters, const char *to, const char *type)
+{
+    struct model m;
+    struct adapter *a;
+    OK(model_open(&m, in_dir(base), NULL, &err));
+    OK(adapter_open(&a, in_dir(adapters), &err));
+    OK(merge_check(&m, a, &err));
+    if (source_gguf(m.source))
+        OK(merge_gguf(&m, a, in_dir(to), type ? mix_find(type) : NULL, pool, &err));
+    else {
+        OK(merge_folder(&m, a, in_dir(to), ST_F32, &err));
+        OK(folder_put_tokenizer(&m, in_dir(base), in_dir(to), &err));
+    }
+    adapter_free(a);
+    model_release(&m);
+}
+
+/* The held-out loss of a model file, and its floats as model.safetensors in OUT. */
+static double loss_of(const char *base, const char *scored)
+{
+    struct train_result r;
+    from("score.yaml", base, "steps: 0");
+    OK(train("score.yaml", scored, 2, &r));
+    return r.valid_loss;
+}
+
+static void a_merged_model_is_base_and_adapters_in_each_form_of_file(void **state)
+{
+    (void)state;
+    struct train_result r;
+    lora("merge.yaml", "base", "rank: 4", "steps: 20, lr: 1e-2, precision: fp32");
+    OK(train("merge.yaml", "tuned", 2, &r));
+    merge("base", "tuned", "merged", NULL);
+    merge("base.gguf", "tuned", "merged.gguf", NULL);                /* q and k in another order of rows */
+    merge("base.gguf", "tuned", "merged8.gguf", "q8_0");
+    merge("q8.gguf", "tuned", "q8merged.gguf", NULL);
+    const double before = loss_of("base", "scored0"), after = loss_of("merged", "scored1");
+    assert_true(before - after > 0.02);
+    if (!(fabs(after - r.valid_loss) < 1e-6))
+        fail_msg("merged: loss %.9g, with the adapters beside the base %.9g", after, r.valid_loss);
+    assert_true(loss_of("merged.gguf", "scored2") == after);
+    assert_string_equal(digest("scored1/model.safetensors"), digest("scored2/model.safetensors"));
+    assert_true(fabs(loss_of("merged8.gguf", "scored3") - after) < 0.01 && fabs(loss_of("q8merged.gguf", "scored4") - after) < 0.01);
+    struct source *s;
+    OK(source_open(&s, in_dir("q8merged.gguf"), &err));
+    assert_int_equal(source_find(s, "blk.0.attn_q.weight")->type, TYPE_Q8_0);
+    source_free(s);
+}
+
+static void adapters_of_another_model_are_refused(void **state)
+{
+    (void)state;
+    struct train_result r;
+    struct model m;
+    struct adapter *a;
+    from("sibling.yaml", "base", "steps: 1");
+    OK(train("sibling.yaml", "sibling", 1, &r));                     /* the same shapes, other norms */
+    lora("of-sibling.yaml", "sibling", "rank: 2", "steps: 1, precision: fp32");
+    OK(train("of-sibling.yaml", "of-sibling", 1, &r));
+    OK(model_open(&m, in_dir("base"), NULL, &err));
+    OK(adapter_open(&a, in_dir("of-sibling"), &err));
+    assert_int_equal(merge_check(&m, a, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "another model"));
+    adapter_free(a);
+    OK(adapter_open(&a, "tests/golden/lora", &err));                 /* other shapes, and it says nothing of its base */
+    OK(merge_check(&m, a, &err));
+    assert_int_equal(merge_folder(&m, a, in_dir("no"), ST_F32, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "for this model"));
+    adapter_free(a);
+    model_release(&m);
+}
+
 static void bad_settings_of_adapters_are_explained(void **state)
 {
     (void)state;
@@ -245,6 +318,8 @@ int main(void)
         cmocka_unit_test(adapters_are_the_same_with_any_number_of_threads_and_after_stops),
         cmocka_unit_test(a_checkpoint_of_adapters_holds_nothing_of_the_base),
         cmocka_unit_test(adapters_that_learned_nothing_change_no_bit_of_the_loss),
+        cmocka_unit_test(a_merged_model_is_base_and_adapters_in_each_form_of_file),
+        cmocka_unit_test(adapters_of_another_model_are_refused),
         cmocka_unit_test(bad_settings_of_adapters_are_explained),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

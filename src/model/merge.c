@@ -1,0 +1,150 @@
+#include "model/merge.h"
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/convert.h"
+#include "model/weights_read.h"
+
+int merge_check(const struct model *m, const struct adapter *a, struct err *err)
+{
+    struct weights_reader *r;
+    char base[SHA256_HEX];
+    TRY(weights_reader_new(&r, m, err));
+    int rc = adapter_base(base, m->list, weights_reader_floats, r, err);
+    if (!rc)
+        rc = weights_reader_error(r, err);
+    weights_reader_free(r);
+    return rc ? rc : adapter_check_base(a, base, err);
+}
+
+/* ---- safetensors ---- */
+
+struct merged { const struct weights_list *l; const struct adapter *a; struct weights_reader *reader; float *w; };
+
+static const float *floats_of(void *ctx, int i)
+{
+    const struct merged *m = ctx;
+    const struct weight *w = &m->l->weight[i];
+    const float *x = weights_reader_floats(m->reader, i);
+    if (!adapter_changes(m->a, i))
+        return x;
+    memcpy(m->w, x, (size_t)w->n * sizeof *x);
+    for (int64_t row = 0; row < w->shape[0]; row++)
+        adapter_add_row(m->a, i, row, m->w + row * w->shape[1]);
+    return m->w;
+}
+
+static int64_t largest_changed(const struct weights_list *l, const struct adapter *a)
+{
+    int64_t n = 1;
+    for (int i = 0; i < l->n_weight; i++)
+        n = adapter_changes(a, i) && l->weight[i].n > n ? l->weight[i].n : n;
+    return n;
+}
+
+static int write_config(const struct config *config, const char *folder, enum st_dtype dtype, struct err *err)
+{
+    struct config c = *config;
+    struct buf b;
+    buf_init(&b);
+    c.dtype = dtype;
+    char *path = file_join(folder, "config.json");
+    int rc = path ? config_write(&c, &b, err) : ERR(err, NOMEM, "no memory to write %s", folder);
+    if (!rc)
+        rc = file_write_all(path, b.data, b.len, err);
+    buf_release(&b);
+    mem_free(path);
+    return rc;
+}
+
+static int write_weights(struct merged *m, const struct model *from, const char *path, enum st_dtype dtype, struct err *err)
+{
+    m->w = mem_alloc_array((size_t)largest_changed(m->l, m->a), sizeof *m->w);
+    int rc = m->w ? weights_reader_new(&m->reader, from, err) : ERR(err, NOMEM, "no memory for the largest weight");
+    if (!rc)
+        rc = weights_save(m->l, path, dtype, floats_of, m, NULL, 0, NULL, NULL, err);
+    if (!rc && (rc = weights_reader_error(m->reader, err)) < 0)
+        file_remove_tree(path, NULL);
+    weights_reader_free(m->reader);
+    mem_free(m->w);
+    return rc;
+}
+
+int merge_folder(const struct model *from, struct adapter *a, const char *folder, enum st_dtype dtype, struct err *err)
+{
+    struct weights_list *l = NULL;
+    char *path = file_join(folder, "model.safetensors");
+    int rc = path ? weights_list_new(&l, &from->config, err) : ERR(err, NOMEM, "no memory to write %s", folder);
+    if (!rc)
+        rc = adapter_bind(a, l, err);
+    if (!rc)
+        rc = file_mkdirs(folder, err);
+    if (!rc)
+        rc = write_config(&from->config, folder, dtype, err);
+    struct merged m = { .l = l, .a = a };
+    if (!rc)
+        rc = write_weights(&m, from, path, dtype, err);
+    weights_list_free(l);
+    mem_free(path);
+    return rc;
+}
+
+/* ---- GGUF ---- */
+
+/* A tensor of the file that a weight of ours consists of. */
+struct target { int weight; struct weight_part part; };
+struct by_tensor { const struct adapter *a; struct target *target; int n; };
+
+static bool changes(void *ctx, const char *name)
+{
+    const struct by_tensor *b = ctx;
+    for (int i = 0; i < b->n; i++)
+        if (!strcmp(b->target[i].part.name, name))
+            return true;
+    return false;
+}
+
+/* A tensor may hold parts of one weight only, or several one after the other (phi3's fused ones are one part). */
+static void change(void *ctx, const char *name, int64_t row, int64_t columns, float *x)
+{
+    const struct by_tensor *b = ctx;
+    for (int i = 0; i < b->n; i++) {
+        const struct weight_part *p = &b->target[i].part;
+        const int64_t k = row * columns - p->at;
+        if (!strcmp(p->name, name) && k >= 0 && k < p->n_row * p->n_col)
+            adapter_add_row(b->a, b->target[i].weight, weight_part_place(p, k) / columns, x);
+    }
+}
+
+static int find_targets(struct by_tensor *b, const struct weights_list *l, struct err *err)
+{
+    int n = 0;
+    for (int i = 0; i < l->n_weight; i++)
+        n += adapter_changes(b->a, i) ? l->weight[i].n_part : 0;
+    if (!(b->target = mem_alloc_array((size_t)n, sizeof *b->target)))
+        return ERR(err, NOMEM, "no memory for %d tensors that change", n);
+    for (int i = 0; i < l->n_weight; i++)
+        for (int j = 0; adapter_changes(b->a, i) && j < l->weight[i].n_part; j++) {
+            const struct weight_part p = weight_part(l, &l->weight[i], j);
+            if (p.transposed || p.plus_one)
+                return ERR(err, UNSUPPORTED, "tensor '%s' lies transposed", p.name);
+            b->target[b->n++] = (struct target){ i, p };
+        }
+    return 0;
+}
+
+int merge_gguf(const struct model *m, struct adapter *a, const char *path, const struct mix *mix, struct pool *pool, struct err *err)
+{
+    struct by_tensor b = { .a = a };
+    struct weights_list *l;
+    TRY(weights_list_new(&l, &m->config, err));      /* whose modules have the names that adapters know */
+    int rc = adapter_bind(a, l, err);
+    if (!rc)
+        rc = find_targets(&b, m->list, err);
+    const struct convert c = { .mix = mix, .pool = pool, .changes = changes, .change = change, .ctx = &b };
+    if (!rc)
+        rc = convert_gguf(m->source, path, &c, err);
+    mem_free(b.target);
+    weights_list_free(l);
+    return rc;
+}
