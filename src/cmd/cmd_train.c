@@ -24,18 +24,25 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));
+        if (r.images_per_s > 0)
+            log_info("%.0f images/s, held-out accuracy %.2f %%", r.images_per_s, 100 * r.valid_accuracy);
         if (r.adapters)
             log_info("adapters: %s; lathe merge MODEL %s --out FOLDER puts them into the model", out, out);
         else
-            log_info("model: %s; try: lathe generate %s -p \"...\"", out, out);
+            log_info(r.images_per_s > 0 ? "model: %s; try: lathe classify %s IMAGE" : "model: %s; try: lathe generate %s -p \"...\"", out, out);
     }
     if (!cmd_json)
         return 0;
-    return cmd_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
+    json_t *report = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
                                     (json_int_t)r.n_active, "steps", (json_int_t)r.steps, "tokens", (json_int_t)r.tokens, "skipped_steps", (json_int_t)r.n_skipped, "loss",
                                     number(r.loss), "valid_loss", number(r.valid_loss), "valid_bits_per_byte", number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
                                     r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
-                                    (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes), err);
+                                    (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes);
+    if (r.images_per_s > 0 && (json_object_set_new(report, "valid_accuracy", number(r.valid_accuracy)) || json_object_set_new(report, "images_per_s", json_real(r.images_per_s)))) {
+        json_decref(report);
+        return ERR(err, NOMEM, "no memory to print the result");
+    }
+    return cmd_print_json(report, err);
 }
 
 static const struct opt opts[] = {
@@ -48,7 +55,7 @@ static const struct opt opts[] = {
     OPT_LAST,
 };
 const struct command command_train = {
-    "train", "CONFIG.yaml", "train a model from text, or go on with one",
+    "train", "CONFIG.yaml", "train a model from text or images, or go on with one",
     "Reads the settings (sections model, data and train), learns or loads a tokenizer, prints the plan (parameters, memory,\n"
     "operations, expected time) and trains.  Loss, learning rate, gradient norm, tokens per second and, for mixtures of\n"
     "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step.\n\n"
@@ -75,6 +82,11 @@ const struct command command_train = {
     "than a window, is an error with file and line, unless data.bad_records or data.too_long tells otherwise; what is left out is\n"
     "counted.  Records are packed into windows by best fit and never see each other; --dry-run shows the first batch, where what\n"
     "is only read is dim, or in [[ ]].\n\n"
-    "The folder OUT is then a model: config.json, model.safetensors and tokenizer.json in Hugging Face's formats.",
+    "A model of model_type vit learns to tell images apart.  data.train is then a folder with a folder of PNG and JPEG files for\n"
+    "each class, or two idx files (MNIST's form, plain or gzip), images and labels; image_size, num_channels and the classes follow\n"
+    "the data where the settings leave them open, batch counts images, and held out is a random data.valid_share without\n"
+    "data.valid.  Accuracy on what is held out is told at each evaluation.\n\n"
+    "The folder OUT is then a model: config.json, model.safetensors and tokenizer.json (of images preprocessor_config.json, with the\n"
+    "mean and deviation of the training images) in Hugging Face's formats.",
     opts, run_train, 1, 1,
 };

@@ -40,6 +40,7 @@ struct decoder {
     struct config config;
     int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
     int pixels;                      /* [S*patches, numbers of a patch] of images, in place of ids and pos: see model/vision.h */
+    const struct vision *vision;     /* what is written beside the model as preprocessor_config.json; borrowed, NULL: nothing */
     int label;                       /* [S, n_label]: the wanted distribution over the classes; all 0: not counted */
     int type;                        /* token types, an input that begins as zeros; -1 where the model has none */
     int nll, logits, hidden;         /* output tensors, -1 where the use has none */

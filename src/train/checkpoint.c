@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/adapter.h"
+#include "model/vision.h"
 
 /* ---- writing ---- */
 
@@ -41,6 +42,9 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
         rc = weights_save(l, path, ST_F32, decoder_weight_source, d, NULL, 0, digest, n_digest, err);
     if (!rc && !(rc = config_write(&c, &b, err)))
         rc = write_in(dir, "config.json", b.data, b.len, err);
+    buf_clear(&b);
+    if (!rc && d->vision && !(rc = vision_write(d->vision, &c, &b, err)))
+        rc = write_in(dir, "preprocessor_config.json", b.data, b.len, err);
     buf_clear(&b);
     if (!rc && tok && !(rc = tok_write(tok, &b, err)))
         rc = write_in(dir, "tokenizer.json", b.data, b.len, err);

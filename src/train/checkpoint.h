@@ -28,7 +28,7 @@ int checkpoint_save(const char *dir, const struct decoder *d, const struct weigh
  * before it that is whole, which leads to the same numbers: passed then gets the message that says what was found.  ERR_NOTFOUND
  * when there is no checkpoint, which leaves everything as it was; when all are damaged, what the newest has. */
 int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err);
-/* The model alone: model.safetensors, config.json, tokenizer.json in a folder that is there; or its adapters. */
+/* The model alone: model.safetensors, config.json, tokenizer.json or preprocessor_config.json in a folder that is there; or its adapters. */
 int model_save(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, struct weight_digest **digest,
                int *n_digest, struct err *err);
 

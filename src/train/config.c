@@ -10,7 +10,7 @@
 void train_config_defaults(struct train_config *c)
 {
     *c = (struct train_config){
-        .valid_share = 0.1, .tokenizer = "bpe", .vocab_size = 4096, .form = "auto", .too_long = "error", .bad_records = "error", .pack = true,
+        .valid_share = 0.1, .fit = "refuse", .tokenizer = "bpe", .vocab_size = 4096, .form = "auto", .too_long = "error", .bad_records = "error", .pack = true,
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
@@ -32,6 +32,9 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_CHOICE, "too_long", &c->too_long, "error|skip|cut", "records: what becomes of one that is longer than a window", 0, 0 },
         { OPT_CHOICE, "bad_records", &c->bad_records, "error|skip", "records: what becomes of one that is wrong", 0, 0 },
         { OPT_FLAG, "pack", &c->pack, NULL, "records: several share a window; false: each has its own", 0, 0 },
+        { OPT_CHOICE, "fit", &c->fit, "refuse|stretch|crop", "images of another size than the model's: an error, both sides stretched, or the shorter one and the longer cut", 0, 0 },
+        { OPT_INT, "shift", &c->shift, "<pixels>", "images: moved at random by up to so many pixels", 0, 1 << 12 },
+        { OPT_FLAG, "flip", &c->flip, NULL, "images: half of them turned left to right", 0, 0 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };
     const struct opt t[] = {
@@ -55,6 +58,8 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "eps", &c->eps, "<float>", "AdamW", 1e-30, 1 },
         { OPT_FLOAT, "weight_decay", &c->weight_decay, "<float>", "AdamW and SGD, of matrices and embeddings", 0, 1e6 },
         { OPT_FLOAT, "clip", &c->clip, "<float>", "largest norm of the gradient; 0: not clipped", 0, 1e30 },
+        { OPT_FLOAT, "label_smoothing", &c->label_smoothing, "<share>", "classes: this share of a target is spread over all classes", 0, 0.99 },
+        { OPT_FLOAT, "mixup", &c->mixup, "<float>", "classes: two images in shares from Beta(a, a), and their targets alike; 0: one image", 0, 1 },
         { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights, sums and the optimiser are fp32", 0, 0 },
         { OPT_CHOICE, "recompute", &c->recompute, "none|cheap|block", "what is computed again in the backward pass to save memory", 0, 0 },
         { OPT_INT, "seed", &c->seed, "<int>", "of initial weights, data order and dropout", 0, 9e18 },
@@ -70,8 +75,8 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
     memcpy(train, t, sizeof t);
 }
 
-/* A path, or a list of paths, as a list; the key leaves the section, whose other keys are scalars. */
-static int take_paths(json_t *section, const char *key, const json_t **out, const char *where, json_t *root, struct err *err)
+/* A path (or what else the key holds), or a list of them, as a list; the key leaves the section, whose other keys are scalars. */
+static int take_list(json_t *section, const char *key, const char *what, const json_t **out, const char *where, json_t *root, struct err *err)
 {
     json_t *v = json_object_get(section, key);
     *out = NULL;
@@ -82,20 +87,63 @@ static int take_paths(json_t *section, const char *key, const json_t **out, cons
     json_t *list = json_is_string(v) ? json_pack("[O]", v) : json_incref(v);
     if (!json_is_array(list) || !json_array_size(list)) {
         json_decref(list);
-        return ERR(err, USAGE, "%s: data.%s must be a path or a list of paths", where, key);
+        return ERR(err, USAGE, "%s: data.%s must be a %s or a list of %ss", where, key, what, what);
     }
     size_t i;
     json_t *p;
     json_array_foreach(list, i, p)
         if (!json_is_string(p)) {
             json_decref(list);
-            return ERR(err, USAGE, "%s: data.%s: entry %zu is not a path", where, key, i + 1);
+            return ERR(err, USAGE, "%s: data.%s: entry %zu is not a %s", where, key, i + 1, what);
         }
     *out = list;
     if (json_object_set_new(root, keep, list))
         return ERR(err, NOMEM, "no memory to read %s", where);
     json_object_del(section, key);
     return 0;
+}
+
+/* Keys that say nothing to this kind of model. */
+static int refuse_keys(const struct train_config *c, const json_t *data, const json_t *train, const char *path, struct err *err)
+{
+    const bool images = config_vision(&c->model);
+    static const struct { bool images, data; const char *key, *why; } bad[] = {
+        { true, true, "tokenizer", "a model of images has none" }, { true, true, "vocab_size", "a model of images has none" },
+        { true, false, "ctx", "a model of images has as many tokens as patches" }, { true, false, "eval_tokens", "all held-out images are evaluated" },
+        { true, true, "form", "it is for texts" }, { true, true, "fields", "it is for texts" }, { true, true, "template", "it is for texts" },
+        { true, true, "too_long", "it is for texts" }, { true, true, "bad_records", "it is for texts" }, { true, true, "pack", "it is for texts" },
+        { false, true, "fit", "it is for images" }, { false, true, "shift", "it is for images" },
+        { false, true, "flip", "it is for images" }, { false, false, "label_smoothing", "it is for classes" }, { false, false, "mixup", "it is for classes" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (bad[i].images == images && json_object_get(bad[i].data ? data : train, bad[i].key))
+            return ERR(err, USAGE, "%s: %s.%s does not fit this model: %s", path, bad[i].data ? "data" : "train", bad[i].key, bad[i].why);
+    if (c->labels && !images)
+        return ERR(err, USAGE, "%s: data.labels does not fit this model: it is for classes", path);
+    if (c->labels && c->from)
+        return ERR(err, USAGE, "%s: data.labels and model.from are both given; the classes are those of the model", path);
+    if (images && c->tune.on)
+        return ERR(err, UNSUPPORTED, "%s: section lora: adapters of a model of images are not implemented", path);
+    if (images && c->from && !c->model.n_label)
+        return ERR(err, USAGE, "%s: %s has no head for classes, expected ViTForImageClassification", path, c->from);
+    return 0;
+}
+
+/* What a recipe for images may leave open: something valid, until the data say it. */
+static void open_image_keys(struct train_config *c, json_t *model)
+{
+    c->size_given = json_object_get(model, "image_size") != NULL, c->channels_given = json_object_get(model, "num_channels") != NULL;
+    const json_t *patch = json_object_get(model, "patch_size");
+    if (!c->size_given)
+        json_object_set_new(model, "image_size", json_is_integer(patch) ? json_integer(json_integer_value(patch)) : json_integer(16));
+    if (!c->channels_given)
+        json_object_set_new(model, "num_channels", json_integer(1));
+}
+
+static bool is_vit(const json_t *model)
+{
+    const char *type = json_string_value(json_object_get(model, "model_type"));
+    return type && !strcmp(type, family_name(FAMILY_VIT));
 }
 
 static const char *ctx_key(const char *model_type) { return model_type && !strcmp(model_type, "gpt2") ? "n_positions" : "max_position_embeddings"; }
@@ -115,9 +163,11 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
         if (!json_object_get(model, "model_type"))
             json_object_set_new(model, "model_type", json_string("lathe_gpt"));
         c->vocab_given = json_object_get(model, "vocab_size") != NULL;
-        if (!c->vocab_given)
+        if (is_vit(model))
+            open_image_keys(c, model);
+        else if (!c->vocab_given)
             json_object_set_new(model, "vocab_size", json_integer(c->vocab_size));
-        if (!json_object_get(model, "max_position_embeddings") && !json_object_get(model, "n_positions"))
+        if (!is_vit(model) && !json_object_get(model, "max_position_embeddings") && !json_object_get(model, "n_positions"))
             json_object_set_new(model, ctx_key(json_string_value(json_object_get(model, "model_type"))), json_integer(c->ctx));
         char where[200];
         snprintf(where, sizeof where, "%.150s: model", path);
@@ -184,10 +234,11 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
             return ERR(err, USAGE, "%s: section '%s' must be keys with values", path, key);
     }
     json_t *data = json_object_get(c->root, "data"), *train = json_object_get(c->root, "train");
-    TRY(take_paths(data, "train", &c->train_paths, path, c->root, err));
-    TRY(take_paths(data, "valid", &c->valid_paths, path, c->root, err));
+    TRY(take_list(data, "train", "path", &c->train_paths, path, c->root, err));
+    TRY(take_list(data, "valid", "path", &c->valid_paths, path, c->root, err));
+    TRY(take_list(data, "labels", "name", &c->labels, path, c->root, err));
     if (!c->train_paths)
-        return ERR(err, USAGE, "%s: data.train is missing: a file or folder of text", path);
+        return ERR(err, USAGE, "%s: data.train is missing: a file or folder of text, or images", path);
     struct opt data_keys[TRAIN_KEYS_MAX], train_keys[TRAIN_KEYS_MAX];
     char where[200];
     train_config_keys(c, data_keys, train_keys);
@@ -199,6 +250,9 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
     }
     TRY(read_model(c, json_object_get(c->root, "model"), path, err));
     TRY(read_tune(c, path, err));
+    if (config_vision(&c->model))
+        c->ctx = c->model.ctx;                       /* until the images are there */
+    TRY(refuse_keys(c, data, train, path, err));
     TRY(choose_slices(c, path, err));
     if (c->epochs && json_object_get(train, "steps"))
         return ERR(err, USAGE, "%s: train has steps and epochs, expected one of them", path);

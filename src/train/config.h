@@ -1,7 +1,7 @@
 /* config.h - the settings of a training run, read from one YAML or JSON file.
  *
  *   model:  a config.json of any supported family as a mapping, or from: a model folder or GGUF file whose weights are continued
- *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size, and what records.h tells of records
+ *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size, what records.h tells of records, and of images labels, fit, shift, flip
  *   lora:   adapters instead of weights (tune.h)
  *   train:  steps, batch, ctx, ... (train_keys in config.c: one row each, which also makes the documentation)
  * An unknown key is an error that offers the nearest one. */
@@ -18,9 +18,15 @@ struct train_config {
     struct config model;
     const char *from;                            /* model folder or GGUF file, or NULL */
     struct tune tune;                            /* section lora */
+    bool size_given, channels_given;             /* the settings say image_size, num_channels; else they follow the images */
     bool vocab_given;                            /* the settings say vocab_size; else it follows the tokenizer */
     const json_t *train_paths, *valid_paths;     /* arrays of strings; valid_paths may be NULL */
+    const json_t *labels;                        /* array of strings, or NULL: names of the classes */
     double valid_share;
+    const char *fit;                             /* "refuse", "stretch" or "crop" */
+    int64_t shift;
+    bool flip;
+    double mixup, label_smoothing;
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
     const char *form, *fields, *template, *too_long, *bad_records;       /* of records (data/records.h); fields and template may be NULL */

@@ -72,7 +72,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
-    if (r->c.from && !r->c.tune.on)
+    if (r->c.from && r->data.tok && !r->c.tune.on)
         TRY(base_put_chat(r->c.from, r->o->out, err));
     return r->c.template && !r->c.tune.on ? put_template(r, err) : 0;
 }
@@ -150,21 +150,28 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(file_mkdirs(r->o->out, err));
     TRY(file_lock(r->o->out, &r->lock, err));
     TRY(file_remove_leftovers(r->o->out, err));
-    TRY(prepare_data(&r->data, &r->c, r->o->config, r->o->out, err));
+    if (config_vision(&r->c.model))
+        TRY(classes_prepare(&r->classes, &r->c, r->o->config, r->o->out, err));
+    else
+        TRY(prepare_data(&r->data, &r->c, r->o->config, r->o->out, err));
     malloc_trim(0);                          /* what preparing took is given back before the plan is made true */
     TRY(pool_new(&r->pool, r->o->n_thread, err));
     TRY(limits_get(&r->limits, r->pool, err));
     TRY(run_record_model(r, err));
-    TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack, err));
+    if (run_classifies(r))
+        r->loader = (struct loader){ .n_window = r->classes.n_train, .n_place = r->classes.n_train * r->c.ctx, .n_key = (double)r->c.ctx };      /* what the plan asks of it */
+    else
+        TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack, err));
     TRY(train_config_epochs(&r->c, r->loader.n_window, r->o->config, err));
     if (r->data.valid.n)
         TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
+    r->model.vision = run_classifies(r) ? &r->classes.vision : NULL;
     TRY(run_digest_settings(r, err));
     TRY(run_print_plan(r, result, err));
     run_show_packing(r);
     TRY(take_batch(r, err));
     if (r->o->dry_run)
-        return run_show_batch(r, err);
+        return run_classifies(r) ? 0 : run_show_batch(r, err);
     if (r->data.train.kind == SHARD_PAIRS)
         return ERR(err, UNSUPPORTED, "data.train holds pairs of answers (form preference), which the loss of this run does not compare");
     if (!(r->dir_checkpoints = run_out_path(r, "checkpoints")))
@@ -178,6 +185,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     log_progress_end();
     result->steps = r->state.step, result->loss = r->loss, result->n_skipped = r->state.n_skipped;
     result->tokens = llround((double)r->state.step * run_step_tokens(r));
+    result->valid_accuracy = run_classifies(r) ? r->accuracy : NAN;
+    result->images_per_s = run_classifies(r) ? result->tokens_per_s / (double)r->c.ctx : 0;
     result->peak_bytes = mem_private_peak();
     result->n_saved = r->n_saved, result->save_waited = r->save_waited;
     return rc;
@@ -185,8 +194,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 
 int train_run(const struct train_opts *o, struct train_result *result, struct err *err)
 {
-    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .saved = -1, .began = clock_wall() };
-    *result = (struct train_result){ .valid_loss = NAN, .valid_bits_per_byte = NAN };
+    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .accuracy = NAN, .saved = -1, .began = clock_wall() };
+    *result = (struct train_result){ .valid_loss = NAN, .valid_accuracy = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
     saver_free(r.saver);                     /* first: it looks at the model */
     file_log_close(&r.metrics);
@@ -200,6 +209,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     loader_release(&r.loader);
     loader_release(&r.held_out);
     prepare_release(&r.data);
+    classes_release(&r.classes);
     mem_free(r.dir_checkpoints);
     train_config_release(&r.c);
     file_unlock(&r.lock);

@@ -6,6 +6,9 @@
 
 static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
 
+/* Sequences of T tokens: as many as can be; images have all the same length. */
+static int sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
+
 int run_record_model(struct run *r, struct err *err)
 {
     const struct train_config *c = &r->c;
@@ -13,12 +16,13 @@ int run_record_model(struct run *r, struct err *err)
     r->n_micro = c->batch * c->accumulate / r->micro;
     r->T = (int)(r->micro * c->ctx);
     const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL };
-    const struct decoder_opts score = { .use = DECODER_SCORE, .compute = train_compute(c), .lora = train.lora };
+    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train_compute(c), .lora = train.lora };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
-    TRY(decoder_plan(&r->model, r->T, r->T, r->o->n_thread, NULL, err));
-    return decoder_plan(&r->scorer, r->T, r->T, r->o->n_thread, &r->model, err);
+    const int S = sequences(r, r->T);
+    TRY(decoder_plan(&r->model, r->T, S, r->o->n_thread, NULL, err));
+    return decoder_plan(&r->scorer, r->T, S, r->o->n_thread, &r->model, err);
 }
 
 size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * 4 + 1) * sizeof(int32_t); }
@@ -63,9 +67,9 @@ double run_step_flops(const struct run *r)
 
 static size_t planned_for(struct run *r, int64_t batch, struct err *err)
 {
-    const int T = r->T, want = (int)(batch * r->c.ctx);
+    const int T = r->T, want = (int)(batch * r->c.ctx), S = sequences(r, want);
     r->T = want;
-    const bool ok = decoder_plan(&r->model, want, want, r->o->n_thread, NULL, err) >= 0 && decoder_plan(&r->scorer, want, want, r->o->n_thread, &r->model, err) >= 0;
+    const bool ok = decoder_plan(&r->model, want, S, r->o->n_thread, NULL, err) >= 0 && decoder_plan(&r->scorer, want, S, r->o->n_thread, &r->model, err) >= 0;
     const size_t bytes = ok ? planned_bytes(r) : SIZE_MAX;
     r->T = T;
     return bytes;
@@ -135,10 +139,11 @@ int run_digest_settings(struct run *r, struct err *err)
     struct buf b;
     buf_init(&b);
     const struct train_config *c = &r->c;
+    const struct file_map *map = run_classifies(r) ? &r->classes.train.map : &r->data.train.map;
     char data[SHA256_HEX];
     int rc = config_write(&c->model, &b, err);
     if (!rc)
-        rc = sha256_of(r->data.train.map.data, r->data.train.map.size, data, err);
+        rc = sha256_of(map->data, map->size, data, err);
     if (!rc)
         rc = buf_printf(&b, err, "%s %lld %lld %lld %lld %lld %.17g %s %lld %.17g %.17g %.17g %.17g %.17g %.17g %.17g %s %s", c->from ? c->from : "", (long long)c->steps,
                         (long long)c->batch, (long long)c->ctx, (long long)c->accumulate, (long long)c->seed, c->lr, c->schedule, (long long)c->warmup, c->min_lr_share,
@@ -147,6 +152,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " slices %lld", (long long)c->slices);
     if (!rc && c->tune.on)
         rc = buf_printf(&b, err, " lora %d %.17g %.17g %d %u %s", c->tune.lora.rank, c->tune.lora.alpha, c->tune.lora.dropout, c->tune.lora.rslora, c->tune.lora.targets, c->tune.lora.base);
+    if (!rc && run_classifies(r))
+        rc = classes_digest(&r->classes, c, &b, err);
     if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
         rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
     if (!rc && !c->pack)

@@ -97,6 +97,8 @@ int run_log_step(struct run *r, double lr, double seconds, struct err *err)
     const double tokens = run_step_tokens(r), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
                           run_metric_number(tokens / seconds), "share_of_peak", run_metric_number(share));
+    if (run_classifies(r))
+        json_object_set_new(o, "images_per_s", run_metric_number(tokens / seconds / (double)r->c.ctx));
     double low = INFINITY, high = 0;
     if (r->model.n_stats) {
         json_t *layers = json_array();
@@ -116,7 +118,9 @@ int run_log_step(struct run *r, double lr, double seconds, struct err *err)
     if (r->model.n_stats)
         snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
     /* a narrow terminal cuts the end */
-    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f tokens/s, %.0f %% of peak%s", (long long)r->state.step, (long long)r->c.steps,
-                 fmt_seconds(left, seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / seconds, 100 * share, load);
+    const bool images = run_classifies(r);
+    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s", (long long)r->state.step, (long long)r->c.steps,
+                 fmt_seconds(left, seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / seconds / (images ? (double)r->c.ctx : 1),
+                 images ? "images" : "tokens", 100 * share, load);
     return 0;
 }

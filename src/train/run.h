@@ -5,6 +5,7 @@
 #include "data/loader.h"
 #include "nn/limits.h"
 #include "train/checkpoint.h"
+#include "train/classes.h"
 #include "train/config.h"
 #include "train/loop.h"
 #include "train/prepare.h"
@@ -18,6 +19,8 @@ struct run {
     const struct train_opts *o;
     struct train_config c;
     struct prepared data;
+    struct classes classes;                  /* in place of data, loader and held_out for a model of classes: run_classifies() */
+    double accuracy;                         /* of the last evaluation of such a model */
     struct loader loader, held_out;          /* held_out: of a pass over data.valid, when there is some */
     struct weights_list *weights;
     struct decoder model, scorer;            /* the scorer shares the model's weights */
@@ -43,6 +46,7 @@ struct run {
     int lock;                                /* the folder OUT is held by this run */
 };
 
+static inline bool run_classifies(const struct run *r) { return r->c.model.n_label > 0; }
 char *run_out_path(const struct run *r, const char *name);      /* OUT/name, the caller's; NULL: no memory */
 
 /* ---- plan.c ---- */
@@ -76,6 +80,10 @@ double run_update(struct run *r);                               /* returns the l
 int run_skip_step(struct run *r, struct err *err);
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
+
+/* ---- classify.c ---- */
+/* Loss and r->accuracy over all held-out images. */
+int run_evaluate_classes(struct run *r, double *loss, struct err *err);
 
 /* ---- report.c ---- */
 json_t *run_metric_number(double x);                            /* JSON has no number for NaN and infinity: null */

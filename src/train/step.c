@@ -22,11 +22,15 @@ static int count_targets(const struct run *r)
     return n;
 }
 
-/* Sum of nll over the counted tokens of what was run last. */
+/* Sum of nll over the counted tokens, or the sequences, of what was run last. */
 static double sum_nll(const struct run *r, const struct decoder *d)
 {
     const float *nll = d->g->tensor[d->nll].data;
     double sum = 0;
+    for (int i = 0; run_classifies(r) && i < r->batch.n_seq; i++)
+        sum += (double)nll[i];
+    if (run_classifies(r))
+        return sum;
     for (int i = 0; i < r->batch.n; i++)
         sum += r->batch.target[i] >= 0 ? (double)nll[i] : 0;
     return sum;
@@ -40,12 +44,17 @@ struct step run_step_of(const struct run *r, int64_t i_micro)
 /* A micro-batch is a pure function of its number, which counts through the whole run. */
 static void load_micro(struct run *r, int64_t i_micro)
 {
-    loader_batch(&r->loader, (uint64_t)i_micro, &r->batch);
+    if (run_classifies(r))
+        classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &r->model, &r->batch);
+    else
+        loader_batch(&r->loader, (uint64_t)i_micro, &r->batch);
 }
 
 static int64_t count_step(struct run *r)
 {
     int64_t n = 0;
+    if (run_classifies(r))
+        return r->n_micro * r->micro;
     for (int64_t i = 0; i < r->n_micro; i++) {
         load_micro(r, r->state.step * r->n_micro + i);
         n += count_targets(r);
@@ -76,7 +85,8 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
     for (int64_t a = 0; a < n; a++) {
         const int64_t i_micro = r->state.step * r->n_micro + v * n + a;
         load_micro(r, i_micro);
-        load_inputs(r, &r->model);
+        if (!run_classifies(r))
+            load_inputs(r, &r->model);
         struct step s = run_step_of(r, i_micro);
         s.loss_scale = counted ? 1.0 / (double)counted : 0;
         s.aux_scale = 1.0 / (double)r->n_micro;
@@ -116,6 +126,9 @@ double run_update(struct run *r)
     return lr;
 }
 
+/* Where sample s lies in its file: an image's number, or the first token of a window. */
+static int64_t place_of(const struct run *r, uint64_t s) { return run_classifies(r) ? classes_image(&r->classes, s) : loader_offset(&r->loader, s); }
+
 /* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
 int run_skip_step(struct run *r, struct err *err)
 {
@@ -124,14 +137,14 @@ int run_skip_step(struct run *r, struct err *err)
     const int64_t n = r->c.accumulate * r->c.batch;
     int rc = 0;
     for (int64_t i = 0; i < n && i < 16 && !rc; i++)
-        rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)loader_offset(&r->loader, (uint64_t)(r->state.step * n + i)));
+        rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)place_of(r, (uint64_t)(r->state.step * n + i)));
     r->state.n_bad++, r->state.n_skipped++;
     if (!rc)
         rc = run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step + 1, "event", "skipped: loss or gradient not finite", "samples", samples.data), err);
     log_warn("step %lld: loss %g, gradient norm %g: not finite, skipped", (long long)r->state.step + 1, r->loss, r->norm);
     if (!rc && r->state.n_bad >= BAD_STEPS_MAX)
-        rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite; the last, step %lld, was made of the windows at tokens %s%s of data/train.tok",
-                 BAD_STEPS_MAX, (long long)r->state.step + 1, samples.data, n > 16 ? " ..." : "");
+        rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite; the last, step %lld, was made of the %s %s%s of data/train.%s",
+                 BAD_STEPS_MAX, (long long)r->state.step + 1, run_classifies(r) ? "images" : "windows at tokens", samples.data, n > 16 ? " ..." : "", run_classifies(r) ? "img" : "tok");
     buf_release(&samples);
     return rc;
 }
@@ -140,6 +153,8 @@ int run_skip_step(struct run *r, struct err *err)
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err)
 {
     *loss = *bits_per_byte = NAN;
+    if (run_classifies(r))
+        return run_evaluate_classes(r, loss, err);
     if (r->data.valid.n < 2)
         return 0;
     const int64_t limit = whole || !r->c.eval_tokens ? INT64_MAX : r->c.eval_tokens;
