@@ -164,6 +164,84 @@ static void what_is_learned_is_what_transformers_says(void **state)
     tok_free(t), chat_free(own), chat_free(found);
 }
 
+#define SAID(role, text) "{\"role\": \"" role "\", \"content\": \"" text "\"}"
+static const char talk[] = "[" SAID("user", "qone asks") ", " SAID("assistant", "aone says") ", " SAID("user", "qtwo asks") ", " SAID("assistant", "atwo says") "]";
+
+/* Bytes of the prompt for the answer to the first n messages, when the whole conversation begins with it; 0 when not. */
+static size_t prompt_before(const struct chat *c, const json_t *all, size_t n, const struct jinja_text *whole)
+{
+    struct jinja_text text;
+    json_t *some = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append(some, json_array_get(all, i));
+    jinja_text_init(&text);
+    const int rc = chat_render(c, &(struct chat_request){ .messages = some }, &text, &err);
+    const size_t len = rc == 0 && text.text.len <= whole->text.len && !memcmp(text.text.data, whole->text.data, text.text.len) ? text.text.len : 0;
+    jinja_text_release(&text);
+    json_decref(some);
+    return len;
+}
+
+/* What each word of the conversation is learned as, and where the turns begin: at the end of the prompt for them, which the
+ * template itself writes, where it writes the conversation that far alike. */
+static void check_template(const char *name, const struct chat *c, int *n_same, int *n_refused)
+{
+    struct jinja_text text;
+    struct buf learn;
+    json_t *all;
+    OK(tree_parse_json(&all, talk, sizeof talk - 1, "talk", &err));
+    jinja_text_init(&text);
+    buf_init(&learn);
+    *n_refused += chat_render_learn(c, &(struct chat_request){ .messages = all }, 0, &text, &learn, &err) < 0;      /* it wants tools */
+    static const char *const words[] = { "qone asks", "aone says", "qtwo asks", "atwo says" };
+    for (size_t i = 0; i < 4; i++) {
+        const char *at = strstr(text.text.data, words[i]);
+        for (size_t k = 0; at && k < strlen(words[i]); k++)
+            if ((learn.data[at - text.text.data + (ptrdiff_t)k] == CHAT_LEARN) != (i % 2 == 1))
+                fail_msg("%s: '%s' is %slearned", name, words[i], i % 2 ? "not " : "");
+        if (i % 2 == 0 || !at)
+            continue;
+        size_t begin = (size_t)(at - text.text.data);
+        while (begin && learn.data[begin - 1] == CHAT_LEARN)
+            begin--;
+        const size_t prompt = prompt_before(c, all, i, &text);
+        if (prompt && begin != prompt)
+            fail_msg("%s: turn %zu is learned from '%.40s' on, the prompt for it ends before '%.40s'", name, i, text.text.data + begin, text.text.data + prompt);
+        *n_same += prompt > 0;
+    }
+    jinja_text_release(&text);
+    buf_release(&learn);
+    json_decref(all);
+}
+
+static void turns_of_public_templates_begin_where_their_prompts_end(void **state)
+{
+    (void)state;
+    char folder[300], **names;
+    snprintf(folder, sizeof folder, "%.290s", shared("chat-templates"));
+    int n, n_template = 0, n_same = 0, n_refused = 0;
+    OK(file_list(folder, &names, &n, &err));
+    json_t *tokens = json_pack("{s:s, s:s}", "bos_token", "<s>", "eos_token", "</s>");
+    for (int i = 0; i < n; i++) {
+        const size_t len = strlen(names[i]);
+        struct buf text;
+        struct chat *c;
+        if (len < 6 || strcmp(names[i] + len - 6, ".jinja"))
+            continue;
+        buf_init(&text);
+        OK(file_read(path_in(folder, names[i]), JINJA_TEXT_MAX, &text, &err));
+        const struct chat_source src = { "default", text.data, text.len };
+        OK(chat_new(&c, &src, 1, tokens, &err));
+        check_template(names[i], c, &n_same, &n_refused);
+        chat_free(c);
+        buf_release(&text);
+        n_template++;
+    }
+    json_decref(tokens);
+    file_list_free(names, n);
+    assert_true(n_template >= 40 && n_refused <= 4 && n_same >= 60);
+}
+
 /* Unlike there, what a user types is never a special token, so no turn can be forged. */
 static void a_special_token_that_someone_typed_ends_no_turn(void **state)
 {
@@ -371,6 +449,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_learned_is_what_transformers_says),
+        cmocka_unit_test(turns_of_public_templates_begin_where_their_prompts_end),
         cmocka_unit_test(a_special_token_that_someone_typed_ends_no_turn),
         cmocka_unit_test(each_form_is_recognised_and_learned_in_its_part),
         cmocka_unit_test(records_that_are_too_long_are_counted_and_treated_as_told),
