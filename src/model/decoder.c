@@ -280,7 +280,7 @@ static void set_matrices(const struct config *c, const struct weight *w, struct 
 }
 
 /* The tensor of a weight in the form that the options ask for. */
-static int record_weight(const struct recorder *r, const struct weight *w, const struct weight_type *type)
+static int record_weight(const struct recorder *r, const struct weight *w, const struct weight_type *type, bool in_file)
 {
     struct shape s = { .rank = w->rank };
     for (int j = 0; j < w->rank; j++)
@@ -292,7 +292,7 @@ static int record_weight(const struct recorder *r, const struct weight *w, const
         return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
     }
     int id;
-    const enum tensor_kind kind = type && type->mapped ? TENSOR_MAPPED : r->o->lora ? TENSOR_FROZEN : TENSOR_WEIGHT;
+    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : r->o->lora ? TENSOR_FROZEN : TENSOR_WEIGHT;
     TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
@@ -432,7 +432,7 @@ static int record(struct recorder *r, const struct weights_list *l)
     for (int i = 0; i < l->n_weight; i++) {
         const struct weight *w = &l->weight[i];
         int id;
-        TRY(id = record_weight(r, w, r->o->types ? &r->o->types[i] : NULL));
+        TRY(id = record_weight(r, w, r->o->types ? &r->o->types[i] : NULL, r->o->in_file && r->o->in_file[i]));
         assert(id == i);                          /* decoder_weight() counts on it */
     }
     if (r->o->lora)

@@ -22,6 +22,8 @@ const struct op_info op_table[N_OP] = {
 #undef OP
 };
 
+#define UNPACK_FLOPS 8         /* of an element of a file's row that becomes one of a panel */
+
 static double dim_real(struct dim d, double T, double S) { return (double)d.n * (d.of == DIM_T ? T : d.of == DIM_S ? S : 1); }
 
 static double count_real(const struct tensor *t, double T, double S)
@@ -133,6 +135,8 @@ struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, doubl
     struct cost_sum sum = { 0 };
     const struct cost c = node_cost(g, n, T, S, L, table);
     sum.bytes = c.bytes;
+    if (op_is_product(n->op) && n->in[1] >= 0 && g->tensor[n->in[1]].row)      /* panels are made of the rows of a file */
+        sum.flops_other = UNPACK_FLOPS * count_real(&g->tensor[n->in[1]], T, S) * (n->op == OP_cross_entropy ? 2 : 1);
     if (reads_panels(g, n)) {
         sum.bytes += node_weight_bytes(g, n, T) - count_real(&g->tensor[n->in[1]], T, S) * 4;        /* the table counts floats */
         add_panels(&sum, &g->tensor[n->in[1]].panels, c.flops);

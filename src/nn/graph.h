@@ -54,7 +54,8 @@ enum tensor_kind {
     TENSOR_WEIGHT,     /* learned; filled by the caller after bind */
     TENSOR_FROZEN,     /* a weight that is not learned: no gradient, no optimiser state, and what leads only to such is not differentiated */
     TENSOR_PACKED,     /* a weight in panels, made by PASS_PREPARE and kept up to date by PASS_UPDATE, or of a file's types (panels.n_segment) filled by the caller */
-    TENSOR_MAPPED,     /* a table of rows of mapped_type that lies elsewhere (a mapped file): the caller sets data after bind */
+    TENSOR_MAPPED,     /* rows of mapped_type that lie elsewhere (a mapped file), one after the other: the caller sets data after bind; or
+                          each by itself, in a type of its own: the caller sets row, and products make their panels of them each time */
     TENSOR_CONST,      /* filled by the caller after bind, never changed (tables) */
     TENSOR_CACHE,      /* lives from step to step (keys and values) */
     TENSOR_INPUT,      /* filled by the caller before each run */
@@ -65,6 +66,8 @@ enum tensor_kind {
     N_TENSOR_KIND
 };
 const char *tensor_kind_name(enum tensor_kind kind);
+
+struct mapped_row { const void *data; enum cpu_type type; };
 
 struct tensor {
     char name[80];
@@ -81,6 +84,7 @@ struct tensor {
     int first, last;           /* activations: nodes of first and last use, -1 when unused */
     struct panels panels;      /* packed weights of a file's types; n_segment 0: others */
     enum cpu_type mapped_type; /* TENSOR_MAPPED */
+    const struct mapped_row *row;      /* the same, or NULL: of [N,K] or [E,N,K] seen as [.., K] */
     size_t bytes, offset;      /* at T_max, S_max; place inside its kind's block */
     void *data;                /* after bind */
 };

@@ -86,6 +86,11 @@ void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
 /* The panels of a weight, anew (op_optim.c). */
 void op_repack(struct run *r, const struct tensor *w);
+/* The panels over rows (cols: over columns) of a product's weight in[1]: those that are kept, in[4] and in[5], or made in `room` of
+ * rows that lie in a file.  room: op_panels_room() bytes, 0 where they are kept; op_panels_scratch() bytes for each thread. */
+size_t op_panels_room(const struct graph *g, const struct node *n, bool cols);
+size_t op_panels_scratch(const struct graph *g, const struct node *n);
+const void *op_panels(struct run *r, const struct node *n, bool cols, void *room);
 /* What the backward pass makes of a gradient dy[M,N] that bf16 products read: its rows (for dx) and its pairs (for dw), in one
  * pass; NULL: not wanted. */
 void product_dy_bf16(struct run *r, int64_t M, int64_t N, const real *dy, bf16 *rows, bf16 *pairs);

@@ -26,9 +26,11 @@ static void mapped_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct mapped_job *j = ctx;
-    const size_t row = type_bytes(j->w->mapped_type, j->C);
+    const size_t bytes = j->w->row ? 0 : type_bytes(j->w->mapped_type, j->C);
     for (int i = first; i < first + n; i++) {
-        type_dequantize(j->w->mapped_type, j->C, (const char *)j->w->data + (size_t)(j->first + j->id[i]) * row, (void *)(j->rows + i * j->C));
+        const int at = j->first + j->id[i];
+        const struct mapped_row row = j->w->row ? j->w->row[at] : (struct mapped_row){ (const char *)j->w->data + (size_t)at * bytes, j->w->mapped_type };
+        type_dequantize(row.type, j->C, row.data, (void *)(j->rows + i * j->C));
         if (j->scale != 1)
             j->k->scale((size_t)j->C, j->scale, j->rows + i * j->C);
     }

@@ -9,6 +9,7 @@
 struct layout {                /* working memory; NULL where not needed */
     real *x32; bf16 *x16;      /* x in the type of the product */
     void *x_panels;            /* for dw */
+    void *w_panels;            /* of a weight in a file, for the one product that reads it */
     bf16 *dy16, *dy_pairs;     /* bf16: dy by rows for dx, in pairs for dw */
     char *bias;
     size_t size;
@@ -34,6 +35,8 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
     }
     if (bwd && b16 && n->d_in[0] >= 0)
         l.dy16 = work_take(base, &l.size, m * N * sizeof(bf16) + sizeof(bf16));
+    if (!bwd || n->d_in[0] >= 0)
+        l.w_panels = work_take(base, &l.size, op_panels_room(g, n, bwd));
     if (bwd && n->d_in[2] >= 0)
         l.bias = work_take(base, &l.size, col_sum_size(M, (int64_t)N));
     return l;
@@ -52,6 +55,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
         return;
     }
     w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;
+    w->scratch = op_panels_scratch(g, n);
 }
 
 static void forward_panels(struct run *r, const struct node *n)
@@ -81,7 +85,7 @@ static void forward(struct run *r, const struct node *n)
     if (l.x32)
         product_from_bf16(r, (size_t)(M * K), x, l.x32), x = l.x32;
     const struct gemm p = { .M = (int)M, .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1,
-                            .b = op_data(r, n->in[4]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL),
+                            .b = op_panels(r, n, false, l.w_panels), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL),
                             .bias = op_data(r, n->in[2]), .add = op_data(r, n->in[3]), .ld_add = N,
                             .c = op_data(r, n->out[0]), .ldc = N };
     product(r, &p, n->attr.compute);
@@ -100,7 +104,7 @@ static void backward(struct run *r, const struct node *n)
     if (n->d_in[0] >= 0) {
         real *dx = op_data(r, n->d_in[0]);
         const struct gemm p = { .M = (int)M, .N = (int)K, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = N,
-                                .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
+                                .a_col = b16 ? 2 : 1, .b = op_panels(r, n, true, l.w_panels), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
                                 .add = op_adds(r, n, 0) ? dx : NULL, .ld_add = K, .c = dx, .ldc = K };
         product(r, &p, n->attr.compute);
     }

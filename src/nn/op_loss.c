@@ -10,7 +10,7 @@
 #define LOSS_ROWS 256
 #define CE_ROWS 8              /* rows of one piece of softmax work */
 
-struct layout { void *x; real *logits, *slope; bf16 *d16, *d_pairs; void *x_panels; size_t size; };
+struct layout { void *x, *panels[2]; real *logits, *slope; bf16 *d16, *d_pairs; void *x_panels; size_t size; };
 
 static struct layout layout(const struct graph *g, const struct node *n, int64_t T, char *base)
 {
@@ -20,6 +20,8 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
     struct layout l = { 0 };
     if (op_is(g, n->in[0], DT_BF16) != b16)
         l.x = work_take(base, &l.size, (size_t)T * C * (b16 ? sizeof(bf16) : sizeof(real)) + sizeof(real));
+    for (int cols = 0; cols < 1 + bwd; cols++)          /* of a weight in a file */
+        l.panels[cols] = work_take(base, &l.size, op_panels_room(g, n, cols));
     l.logits = work_take(base, &l.size, rows * V * sizeof(real));
     if (n->attr.cap > 0 && bwd)
         l.slope = work_take(base, &l.size, rows * V * sizeof(real));
@@ -37,6 +39,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
 {
     (void)S;
     w->work = layout(g, n, T, NULL).size;
+    w->scratch = op_panels_scratch(g, n);
 }
 
 struct ce_job { struct ce p; const struct cpu_kernels *k; real cap, *slope; };
@@ -70,10 +73,11 @@ static void loss(struct run *r, const struct node *n, bool grad)
         product_to_bf16(r, (size_t)(T * C), (const real *)(const void *)x, l.x), x = l.x;
     else if (l.x)
         product_from_bf16(r, (size_t)(T * C), (const bf16 *)(const void *)x, l.x), x = l.x;
+    const void *by_rows = op_panels(r, n, false, l.panels[0]), *by_cols = grad && n->d_in[0] >= 0 ? op_panels(r, n, true, l.panels[1]) : NULL;
     for (int64_t t = 0; t < T; t += LOSS_ROWS) {
         const int64_t rows = min_i64(LOSS_ROWS, T - t);
         const char *x_t = x + (size_t)(t * C) * size_x;
-        const struct gemm p = { .M = (int)rows, .N = (int)V, .K = (int)C, .a = x_t, .a_row = C, .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[4]),
+        const struct gemm p = { .M = (int)rows, .N = (int)V, .K = (int)C, .a = x_t, .a_row = C, .a_col = b16 ? 2 : 1, .b = by_rows,
                                 .b_panel = (ptrdiff_t)cpu_panel_size((size_t)C, PANEL), .c = l.logits, .ldc = V };
         product(r, &p, n->attr.compute);
         struct ce_job j = { .k = r->k, .cap = (real)n->attr.cap, .slope = l.slope, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
@@ -86,7 +90,7 @@ static void loss(struct run *r, const struct node *n, bool grad)
         if (n->d_in[0] >= 0) {
             real *dx = (real *)op_data(r, n->d_in[0]) + t * C;
             const struct gemm d = { .M = (int)rows, .N = (int)C, .K = (int)V, .a = b16 ? (const void *)l.d16 : l.logits, .a_row = V,
-                                    .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)V, PANEL),
+                                    .a_col = b16 ? 2 : 1, .b = by_cols, .b_panel = (ptrdiff_t)cpu_panel_size((size_t)V, PANEL),
                                     .c = dx, .ldc = C };
             product(r, &d, n->attr.compute);
         }

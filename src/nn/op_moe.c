@@ -242,7 +242,7 @@ struct expert_layout {
     bf16 *x16; real *x32;      /* x in the type of the product */
     struct piece *piece;
     int32_t *even;             /* [E+1] first row of each expert when each begins at an even row */
-    void *x_panels; bf16 *dy16, *dy_pairs;
+    void *x_panels, *w_panels; bf16 *dy16, *dy_pairs;      /* w_panels: of a weight in a file */
     real *dx_rows;             /* gather: dx of the sorted rows, before they are summed by token */
     size_t size;
 };
@@ -269,6 +269,8 @@ static struct expert_layout expert_layout(const struct graph *g, const struct no
         if (b16)
             l.dy_pairs = work_take(base, &l.size, even_rows * (size_t)N * sizeof(bf16));
     }
+    if (!bwd || n->d_in[0] >= 0)
+        l.w_panels = work_take(base, &l.size, op_panels_room(g, n, bwd));
     if (bwd && n->d_in[0] >= 0) {
         if (b16)
             l.dy16 = work_take(base, &l.size, (size_t)(rows * N) * sizeof(bf16) + sizeof(bf16));
@@ -285,7 +287,7 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
     if (weight->panels.n_segment)
         w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, false);
     else
-        w->work = expert_layout(g, n, rows, NULL).size;
+        w->work = expert_layout(g, n, rows, NULL).size, w->scratch = op_panels_scratch(g, n);
 }
 
 struct expert_job {
@@ -375,7 +377,7 @@ static void expert_forward(struct run *r, const struct node *n)
     struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = op_data(r, n->in[3]),
                             .row = n->attr.gather ? op_data(r, n->in[2]) : NULL, .a_size = b16 ? sizeof(bf16) : sizeof(real),
                             .b_expert = cpu_panel_size((size_t)K, (size_t)N), .bias = op_data(r, n->in[7]) };
-    j.g = (struct gemm){ .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1, .b = op_data(r, n->in[4]),
+    j.g = (struct gemm){ .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1, .b = op_panels(r, n, false, l.w_panels),
                          .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = op_data(r, n->out[0]), .ldc = N };
     run_pieces(r, &j, l.piece, (int)w->shape[0].n);
 }
@@ -442,7 +444,7 @@ static void expert_backward(struct run *r, const struct node *n)
         real *dx = n->attr.gather ? l.dx_rows : op_data(r, n->d_in[0]);
         j.b_expert = cpu_panel_size((size_t)N, (size_t)K);
         j.g = (struct gemm){ .N = (int)K, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = N, .a_col = b16 ? 2 : 1,
-                             .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
+                             .b = op_panels(r, n, true, l.w_panels), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL),
                              .add = !n->attr.gather && n->add[0] ? dx : NULL, .ld_add = K, .c = dx, .ldc = K };
         run_pieces(r, &j, l.piece, E);
         if (n->attr.gather) {

@@ -25,13 +25,13 @@ static struct band band_at(const struct bands *b, int i)
 }
 
 /* Into panels over rows, b[K,N] = w^T for x * w^T, or over columns, b[N,K] = w for dy * w. */
-static void pack_band(const struct cpu_kernels *k, const struct bands *b, const struct band *d, const real *w, const struct tensor *out, bool cols)
+static void pack_band(const struct cpu_kernels *k, const struct bands *b, const struct band *d, const real *band, void *to, enum dtype type, bool cols)
 {
     const size_t each = cols ? cpu_panel_size((size_t)b->N, (size_t)b->K) : cpu_panel_size((size_t)b->K, (size_t)b->N);
     const size_t panel = cpu_panel_size((size_t)(cols ? b->N : b->K), PANEL), at = (size_t)d->matrix * each + (cols ? (size_t)d->row * PANEL : (size_t)d->row / PANEL * panel);
-    const struct pack p = { .K = cols ? d->rows : (int)b->K, .N = cols ? (int)b->K : d->rows, .src = w + d->at, .ld = b->K,
-                            .out = (char *)out->data + at * dtype_size(out->dtype), .panel = (ptrdiff_t)panel };
-    const bool b16 = out->dtype == DT_BF16;
+    const struct pack p = { .K = cols ? d->rows : (int)b->K, .N = cols ? (int)b->K : d->rows, .src = band, .ld = b->K,
+                            .out = (char *)to + at * dtype_size(type), .panel = (ptrdiff_t)panel };
+    const bool b16 = type == DT_BF16;
     (cols ? b16 ? k->pack_cols_bf16 : k->pack_cols : b16 ? k->pack_rows_bf16 : k->pack_rows)(&p);
 }
 
@@ -43,8 +43,10 @@ static void pack_item(void *ctx, int i, int i_thread)
     const struct pack_job *j = ctx;
     const struct band d = band_at(&j->b, i);
     for (int cols = 0; cols < 2; cols++)
-        if (j->w->packed[cols] >= 0 && (j->only < 0 || j->only == cols))
-            pack_band(j->k, &j->b, &d, j->w->data, op_tensor(j->g, j->w->packed[cols]), cols);
+        if (j->w->packed[cols] >= 0 && (j->only < 0 || j->only == cols)) {
+            const struct tensor *to = op_tensor(j->g, j->w->packed[cols]);
+            pack_band(j->k, &j->b, &d, (const real *)j->w->data + d.at, to->data, to->dtype, cols);
+        }
 }
 
 static void pack_weight(struct run *r, const struct tensor *w, int only)
@@ -63,6 +65,48 @@ void op_repack(struct run *r, const struct tensor *w)
 static void pack_forward(struct run *r, const struct node *n) { pack_weight(r, op_tensor(r->g, n->in[1]), n->attr.by_cols); }
 
 const struct op_code op_code_pack = { pack_forward, NULL, NULL };
+
+/* ---- weights whose rows lie in a file ---- */
+
+size_t op_panels_room(const struct graph *g, const struct node *n, bool cols)
+{
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    if (w->kind != TENSOR_MAPPED)
+        return 0;
+    const struct bands b = bands_of(w);
+    const size_t each = cols ? cpu_panel_size((size_t)b.N, (size_t)b.K) : cpu_panel_size((size_t)b.K, (size_t)b.N);
+    return (size_t)(w->rank == 3 ? w->shape[0].n : 1) * each * dtype_size(n->attr.compute);
+}
+
+size_t op_panels_scratch(const struct graph *g, const struct node *n)
+{
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    return w->kind == TENSOR_MAPPED ? (size_t)(PANEL * tensor_cols(w)) * sizeof(real) : 0;
+}
+
+struct unpack_job { struct run *r; struct bands b; const struct mapped_row *row; void *to; enum dtype type; bool cols; };
+
+static void unpack_item(void *ctx, int i, int i_thread)
+{
+    const struct unpack_job *j = ctx;
+    const struct band d = band_at(&j->b, i);
+    real *band = (real *)(void *)op_scratch(j->r, i_thread);
+    for (int k = 0; k < d.rows; k++) {
+        const struct mapped_row *row = &j->row[d.matrix * j->b.N + d.row + k];
+        type_dequantize(row->type, j->b.K, row->data, (void *)(band + k * j->b.K));
+    }
+    pack_band(j->r->k, &j->b, &d, band, j->to, j->type, j->cols);
+}
+
+const void *op_panels(struct run *r, const struct node *n, bool cols, void *room)
+{
+    const struct tensor *w = op_tensor(r->g, n->in[1]);
+    if (w->kind != TENSOR_MAPPED)
+        return op_data(r, n->in[4 + cols]);
+    struct unpack_job j = { r, bands_of(w), w->row, room, n->attr.compute, cols };
+    pool_for(r->pool, (int)j.b.n, unpack_item, &j);
+    return room;
+}
 
 /* ---- sum_squares: in: gradient; out: one double per SQUARE_BLOCK elements ---- */
 

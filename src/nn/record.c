@@ -195,6 +195,8 @@ int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum 
 /* Makes sure that a weight's panels exist for this use, with the node that fills them.  Rows: x * w^T; columns: dy * w. */
 static int packed_weight(struct graph *g, int w, bool by_cols, enum dtype compute, struct err *err)
 {
+    if (g->tensor[w].kind == TENSOR_MAPPED)
+        return w;
     if (g->tensor[w].panels.n_segment) {
         assert(!by_cols);
         return w;

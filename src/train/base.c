@@ -1,6 +1,7 @@
 #include "train/base.h"
 #include <string.h>
 #include "base/log.h"
+#include "base/mem.h"
 #include "model/adapter.h"
 #include "model/folder_from_gguf.h"
 #include "model/weights_read.h"
@@ -39,7 +40,8 @@ static int copy_weights(struct decoder *d, const struct weights_list *l, const s
     struct weights_reader *r;
     TRY(weights_reader_new(&r, m, err));
     for (int i = 0; i < l->n_weight; i++)
-        memcpy(decoder_weight(d, i), weights_reader_floats(r, i), (size_t)l->weight[i].n * sizeof(float));
+        if (d->g->tensor[i].kind != TENSOR_MAPPED)
+            memcpy(decoder_weight(d, i), weights_reader_floats(r, i), (size_t)l->weight[i].n * sizeof(float));
     const int rc = weights_reader_error(r, err);
     weights_reader_free(r);
     return rc;
@@ -67,6 +69,112 @@ int base_digest(char hex[SHA256_HEX], const char *path, struct err *err)
     weights_reader_free(r);
     model_release(&m);
     return rc;
+}
+
+/* ---- rows in the file ---- */
+
+struct base_rows {
+    struct model m;
+    bool *in_file;                       /* [n_weight] */
+    int64_t n_row;                       /* of all of them */
+    uint64_t file_bytes;
+    struct mapped_row *row;              /* [n_row], weight after weight */
+};
+
+static const void *find_in_source(const void *s, const char *name) { return source_find(s, name); }
+
+/* The tensor of a part whose rows are rows of the weight, in the file as it is; NULL when it is none. */
+static const struct source_tensor *row_by_row(const struct weights_names *names, const struct weight *w, int j, struct weight_part *p)
+{
+    const struct source_tensor *t = weights_names_find(names, w, j, p);
+    const bool whole = t && t->data && t->rank > 1 && t->type != N_CPU_TYPE && t->shape[t->rank - 1] == p->n_col && p->at % p->n_col == 0 &&
+                       p->n_col % type_block(t->type) == 0;
+    return whole && !p->transposed && !p->plus_one ? t : NULL;
+}
+
+static void choose_rows(struct base_rows *b)
+{
+    struct weights_names names;
+    weights_names_init(&names, b->m.list, b->m.source, find_in_source);
+    for (int i = 0; i < b->m.list->n_weight; i++) {
+        const struct weight *w = &b->m.list->weight[i];
+        uint64_t bytes = 0;
+        b->in_file[i] = w->rank > 1 && !w->bias;
+        for (int j = 0; j < w->n_part && b->in_file[i]; j++) {
+            struct weight_part p;
+            const struct source_tensor *t = row_by_row(&names, w, j, &p);
+            b->in_file[i] = t != NULL;
+            bytes += t ? type_bytes(t->type, p.n_col) * (uint64_t)p.n_row : 0;
+        }
+        if (b->in_file[i])
+            b->n_row += w->n / w->shape[w->rank - 1], b->file_bytes += bytes;
+    }
+}
+
+int base_rows_new(struct base_rows **out, const char *path, struct err *err)
+{
+    struct base_rows *b = *out = mem_alloc_array(1, sizeof *b);
+    struct weights_reader *r = NULL;
+    int rc = b ? open_base(&b->m, path, false, err) : ERR(err, NOMEM, "no memory to open %s", path);
+    if (!rc)
+        rc = weights_reader_new(&r, &b->m, err);         /* checks that every part is there, with its shape */
+    weights_reader_free(r);
+    if (!rc && !(b->in_file = mem_alloc_array((size_t)b->m.list->n_weight, sizeof *b->in_file)))
+        rc = ERR(err, NOMEM, "no memory to open %s", path);
+    if (!rc) {
+        choose_rows(b);
+        return 0;
+    }
+    base_rows_free(b);
+    *out = NULL;
+    return rc;
+}
+
+void base_rows_free(struct base_rows *b)
+{
+    if (!b)
+        return;
+    mem_unmap(b->row, b->row ? (size_t)b->n_row * sizeof *b->row : 0);
+    mem_free(b->in_file);
+    model_release(&b->m);
+    mem_free(b);
+}
+
+const bool *base_rows_in_file(const struct base_rows *b) { return b->in_file; }
+size_t base_rows_bytes(const struct base_rows *b) { return mem_map_size((size_t)b->n_row * sizeof *b->row); }
+uint64_t base_rows_file_bytes(const struct base_rows *b) { return b->file_bytes; }
+
+int base_rows_take(struct base_rows *b, struct err *err)
+{
+    struct weights_names names;
+    weights_names_init(&names, b->m.list, b->m.source, find_in_source);
+    if (b->n_row && !(b->row = mem_map((size_t)b->n_row * sizeof *b->row)))
+        return ERR(err, NOMEM, "no memory for the places of %lld rows", (long long)b->n_row);
+    struct mapped_row *row = b->row;
+    for (int i = 0; i < b->m.list->n_weight; i++) {
+        const struct weight *w = &b->m.list->weight[i];
+        for (int j = 0; j < w->n_part && b->in_file[i]; j++) {
+            struct weight_part p;
+            const struct source_tensor *t = row_by_row(&names, w, j, &p);
+            const size_t bytes = type_bytes(t->type, p.n_col);
+            for (int64_t r = 0; r < p.n_row; r++)
+                row[p.row + r] = (struct mapped_row){ (const char *)t->data + (size_t)(p.at / p.n_col + weight_part_file_row(&p, r)) * bytes, t->type };
+        }
+        row += b->in_file[i] ? w->n / w->shape[w->rank - 1] : 0;
+    }
+    return 0;
+}
+
+void base_rows_bind(const struct base_rows *b, struct decoder *d)
+{
+    const struct mapped_row *row = b->row;
+    for (int i = 0; i < b->m.list->n_weight; i++) {
+        const struct weight *w = &b->m.list->weight[i];
+        if (!b->in_file[i])
+            continue;
+        d->g->tensor[i].row = row;
+        row += w->n / w->shape[w->rank - 1];
+    }
 }
 
 int base_put_chat(const char *path, const char *folder, struct err *err)

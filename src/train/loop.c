@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/jinja.h"
-#include "train/base.h"
 #include "train/run.h"
 #include "train/show.h"
 
@@ -92,6 +91,11 @@ static int take_memory(struct run *r, struct err *err)
 {
     TRY(decoder_bind(&r->model, r->pool, NULL, err));
     TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
+    if (r->rows) {
+        TRY(base_rows_take(r->rows, err));
+        base_rows_bind(r->rows, &r->model);
+        base_rows_bind(r->rows, &r->scorer);
+    }
     TRY(run_open_saver(r, err));
     if (!(r->sums = mem_map(run_sums_bytes(r))))
         return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
@@ -204,6 +208,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     slice_sums_release(&r.gradient);
     decoder_release(&r.scorer);
     decoder_release(&r.model);
+    base_rows_free(r.rows);
     weights_list_free(r.weights);
     pool_free(r.pool);
     loader_release(&r.loader);

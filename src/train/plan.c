@@ -15,8 +15,11 @@ int run_record_model(struct run *r, struct err *err)
     r->micro = slices_micro(c->batch, c->batch * c->accumulate / c->slices);
     r->n_micro = c->batch * c->accumulate / r->micro;
     r->T = (int)(r->micro * c->ctx);
-    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL };
-    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train_compute(c), .lora = train.lora };
+    if (c->tune.on && !strcmp(c->tune.base, "file"))
+        TRY(base_rows_new(&r->rows, c->from, err));
+    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL,
+                                        .in_file = r->rows ? base_rows_in_file(r->rows) : NULL };
+    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train_compute(c), .lora = train.lora, .in_file = train.in_file };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
@@ -35,7 +38,7 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->c.slices) + run_save_bytes(r);
+           slice_sums_bytes(r->model.g, r->c.slices) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0);
 }
 
 /* Tokens of a micro-batch on average: what packing leaves free is not computed. */
@@ -102,6 +105,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     const struct graph_plan *p = &r->model.g->plan;
     if (r->c.tune.on)
         log_info("adapters: rank %d on %d weights, %s parameters are learned", r->c.tune.lora.rank, r->model.n_site, fmt_count(a, (double)p->bytes[TENSOR_WEIGHT] / sizeof(float)));
+    if (r->rows)
+        log_info("base: its matrices stay in the file, %s of any memory that is free, and are made floats for each product", fmt_bytes(a, (double)base_rows_file_bytes(r->rows)));
     size_t shown = 0;
     struct buf line;
     buf_init(&line);
@@ -124,6 +129,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
         char advice[120] = "no batch would fit: the model is too large for this machine";
         if (fits >= 1)
             snprintf(advice, sizeof advice, "train.batch: %lld would fit, with train.accumulate for the rest", (long long)fits);
+        if (r->c.tune.on && !r->rows && result->planned_bytes - p->bytes[TENSOR_FROZEN] - p->bytes[TENSOR_PACKED] + PROCESS_BYTES <= free_bytes)
+            snprintf(advice, sizeof advice, "lora.base: file would fit, it keeps the model in its file");
         if (result->planned_bytes - copy + PROCESS_BYTES <= free_bytes)
             snprintf(advice, sizeof advice, "train.save: wait would fit, it takes no copy for checkpoints");
         return ERR(err, NOMEM, "the plan needs %s and %s is free: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "data/loader.h"
 #include "nn/limits.h"
+#include "train/base.h"
 #include "train/checkpoint.h"
 #include "train/classes.h"
 #include "train/config.h"
@@ -23,6 +24,7 @@ struct run {
     double accuracy;                         /* of the last evaluation of such a model */
     struct loader loader, held_out;          /* held_out: of a pass over data.valid, when there is some */
     struct weights_list *weights;
+    struct base_rows *rows;                  /* of a base that stays in its file, or NULL */
     struct decoder model, scorer;            /* the scorer shares the model's weights */
     struct pool *pool;
     struct limits limits;

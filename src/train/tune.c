@@ -6,7 +6,7 @@
 
 void tune_defaults(struct tune *t)
 {
-    *t = (struct tune){ .rank = 8, .targets = "all", .lora = { .alpha = 16 } };
+    *t = (struct tune){ .rank = 8, .targets = "all", .base = "floats", .lora = { .alpha = 16 } };
 }
 
 void tune_keys(struct tune *t, struct opt keys[])
@@ -17,6 +17,7 @@ void tune_keys(struct tune *t, struct opt keys[])
         { OPT_FLAG, "rslora", &t->lora.rslora, NULL, "by alpha / sqrt(rank) instead", 0, 0 },
         { OPT_FLOAT, "dropout", &t->lora.dropout, "<share>", "of the adapters' inputs that are zeroed in training", 0, 0.99 },
         { OPT_STR, "targets", &t->targets, "<words>", "matrices that get an adapter: all, or a list of q, k, v, o, gate, up, down", 0, 0 },
+        { OPT_CHOICE, "base", &t->base, "floats|file", "file: the model stays in its file, in its types (QLoRA), and is read in each step: the same numbers, less memory", 0, 0 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };
     memcpy(keys, k, sizeof k);

@@ -9,6 +9,7 @@ struct tune {
     bool on;                     /* the section is there */
     struct lora lora;
     int64_t rank; const char *targets;
+    const char *base;            /* "floats" or "file": where the model below is kept */
 };
 
 void tune_defaults(struct tune *t);

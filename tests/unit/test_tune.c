@@ -213,6 +213,30 @@ static void adapters_that_learned_nothing_change_no_bit_of_the_loss(void **state
     assert_true(contains("lora0/adapter_config.json", "\"use_rslora\": true"));
 }
 
+/* The base in its file, in any of its types, or as floats: the same adapters to the bit, and less memory. */
+static void a_base_in_its_file_gives_the_same_bits_in_less_memory(void **state)
+{
+    (void)state;
+    static const char *const bases[] = { "base", "base.gguf", "q8.gguf", "q8.gguf", "moe" }, *const precision[] = { "fp32", "fp32", "fp32", "bf16", "bf16" };
+    struct train_result r;
+    write_config("moe.yaml", "hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, "
+                 "act: gelu, pos: learned, tie_word_embeddings: true", ", vocab_size: 300", "steps: 3, precision: fp32");
+    OK(train("moe.yaml", "moe", 1, &r));
+    for (int i = 0; i < 5; i++) {
+        struct train_result floats, file;
+        char keys[100], out[2][48];
+        snprintf(keys, sizeof keys, "steps: 4, lr: 1e-2, precision: %s, recompute: %s", precision[i], i == 1 ? "block" : "none");
+        lora("floats.yaml", bases[i], "rank: 4", keys);
+        lora("file.yaml", bases[i], "rank: 4, base: file", keys);
+        snprintf(out[0], sizeof out[0], "floats-%d", i), snprintf(out[1], sizeof out[1], "file-%d", i);
+        OK(train("floats.yaml", out[0], 1, &floats));
+        OK(train("file.yaml", out[1], 2, &file));
+        strcat(out[0], "/adapter_model.safetensors"), strcat(out[1], "/adapter_model.safetensors");
+        assert_string_equal(digest(out[0]), digest(out[1]));
+        assert_true(floats.valid_loss == file.valid_loss && floats.planned_bytes > file.planned_bytes);
+    }
+}
+
 static void merge(const char *base, const char *adapters, const char *to, const char *type)
 {
     struct model m;
@@ -318,6 +342,7 @@ int main(void)
         cmocka_unit_test(adapters_are_the_same_with_any_number_of_threads_and_after_stops),
         cmocka_unit_test(a_checkpoint_of_adapters_holds_nothing_of_the_base),
         cmocka_unit_test(adapters_that_learned_nothing_change_no_bit_of_the_loss),
+        cmocka_unit_test(a_base_in_its_file_gives_the_same_bits_in_less_memory),
         cmocka_unit_test(a_merged_model_is_base_and_adapters_in_each_form_of_file),
         cmocka_unit_test(adapters_of_another_model_are_refused),
         cmocka_unit_test(bad_settings_of_adapters_are_explained),
