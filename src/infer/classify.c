@@ -1,4 +1,5 @@
 #include "infer/classify.h"
+#include <assert.h>
 #include <math.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -34,7 +35,7 @@ static int open_and_plan(struct classifier *c, const char *path, const struct cl
     TRY(weights_list_new(&c->list, &c->config, err));
     const struct decoder_opts d = { .use = DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32 };
     TRY(decoder_record(&c->d, &c->config, &d, err));
-    return decoder_plan(&c->d, c->config.ctx, 1, n_thread, NULL, err);
+    return decoder_plan(&c->d, CLASSIFY_BATCH * c->config.ctx, CLASSIFY_BATCH, n_thread, NULL, err);
 }
 
 static int fill(struct classifier *c, const char *path, struct pool *pool, struct err *err)
@@ -103,11 +104,18 @@ static void softmax(const float *logits, int n, float *probs)
         probs[i] = (float)(exp((double)logits[i] - max) / sum);
 }
 
-void classifier_image(struct classifier *c, const uint8_t *pixels, float *probs)
+void classifier_images(struct classifier *c, const uint8_t *pixels, int n, float *probs)
 {
+    assert(n >= 1 && n <= CLASSIFY_BATCH);
     struct graph *g = c->d.g;
-    const int32_t start[2] = { 0, c->config.ctx };
-    vision_patches(&c->vision, &c->config, pixels, g->tensor[c->d.pixels].data);
-    graph_run(g, PASS_FORWARD, &(struct step){ .T = c->config.ctx, .S = 1, .seq_start = start });
-    softmax(g->tensor[c->d.logits].data, c->config.n_label, probs);
+    const struct config *m = &c->config;
+    const int64_t numbers = (int64_t)m->n_channel * m->image_size * m->image_size;
+    int32_t start[CLASSIFY_BATCH + 1];
+    for (int i = 0; i <= n; i++)
+        start[i] = i * m->ctx;
+    for (int i = 0; i < n; i++)
+        vision_patches(&c->vision, m, pixels + i * numbers, (float *)g->tensor[c->d.pixels].data + i * numbers);
+    graph_run(g, PASS_FORWARD, &(struct step){ .T = start[n], .S = n, .seq_start = start });
+    for (int i = 0; i < n; i++)
+        softmax((const float *)g->tensor[c->d.logits].data + (int64_t)i * m->n_label, m->n_label, probs + (int64_t)i * m->n_label);
 }

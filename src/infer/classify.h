@@ -20,6 +20,8 @@ int classifier_plan_bytes(size_t *bytes, const char *path, const struct classify
 const struct config *classifier_config(const struct classifier *c);
 const struct labels *classifier_labels(const struct classifier *c);
 
-/* pixels: [channels][size][size] of the model's sizes.  probs: [n_label]. */
-void classifier_image(struct classifier *c, const uint8_t *pixels, float *probs);
+#define CLASSIFY_BATCH 8        /* images at a time */
+/* pixels: n images [channels][size][size] of the model's sizes, n <= CLASSIFY_BATCH.  probs: [n][n_label]; what an image gets does not
+ * depend on the others. */
+void classifier_images(struct classifier *c, const uint8_t *pixels, int n, float *probs);
 #endif

@@ -106,7 +106,7 @@ static void a_classifier_learns_and_can_be_used(void **state)
     int right = 0;
     for (int64_t i = 0; i < set.n; i++) {
         float probs[3];
-        classifier_image(c, image_set_pixels(&set, i), probs);
+        classifier_images(c, image_set_pixels(&set, i), 1, probs);
         right += probs[set.label[i]] > 0.5f;
     }
     assert_true(fabs((double)right / (double)set.n - r.valid_accuracy) < 0.02);      /* as the trainer found it, but for ties below a half */

@@ -295,7 +295,13 @@ static void a_classifier_gives_the_probabilities_of_the_logits(void **state)
         pixels[i] = (uint8_t)(i * 37 % 251);
     float probs[7];
     double sum = 0, sum_exp = 0;
-    classifier_image(c, pixels, probs);
+    classifier_images(c, pixels, 1, probs);
+    uint8_t more[3 * sizeof pixels];
+    float all[3][7];
+    for (size_t i = 0; i < sizeof more; i++)
+        more[i] = i / sizeof pixels == 1 ? pixels[i % sizeof pixels] : (uint8_t)(i * 91 % 241);
+    classifier_images(c, more, 3, all[0]);
+    assert_memory_equal(all[1], probs, sizeof probs);
     load(&g, &d, &(struct decoder_opts){ .use = DECODER_LOGITS, .compute = DT_F32 });
     const struct vision plain = { { 0.5, 0.5 }, { 0.5, 0.5 } };
     const struct step s = { .T = g.c.ctx, .S = 1, .seq_start = g.seq_start };
