@@ -409,6 +409,16 @@ int file_log_open(struct file_log *l, const char *path, struct err *err)
     return rc;
 }
 
+int file_log_add(struct file_log *l, const void *p, size_t n, struct err *err)
+{
+    struct stat st;
+    const bool sized = !fstat(l->fd, &st);
+    if (!write_all(l->fd, p, n))
+        return 0;
+    const int rc = ERR_ERRNO(err, "cannot write %s", l->path);
+    return sized && ftruncate(l->fd, st.st_size) ? ERR_ERRNO(err, "cannot take a torn line out of %s", l->path) : rc;
+}
+
 int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err)
 {
     char *copy = mem_alloc(n + 1);
@@ -416,14 +426,7 @@ int file_log_line(struct file_log *l, const char *line, size_t n, struct err *er
         return ERR(err, NOMEM, "no memory to write %s", l->path);
     memcpy(copy, line, n);
     copy[n] = '\n';
-    struct stat st;
-    const bool sized = !fstat(l->fd, &st);
-    int rc = 0;
-    if (write_all(l->fd, copy, n + 1)) {
-        rc = ERR_ERRNO(err, "cannot write %s", l->path);
-        if (sized && ftruncate(l->fd, st.st_size))
-            rc = ERR_ERRNO(err, "cannot take a torn line out of %s", l->path);
-    }
+    const int rc = file_log_add(l, copy, n + 1, err);
     mem_free(copy);
     return rc;
 }

@@ -47,6 +47,7 @@ void file_part_close(struct file_part *p);                         /* keeps what
 struct file_log { int fd; char *path; };
 int file_log_open(struct file_log *l, const char *path, struct err *err);
 int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err);   /* n bytes and a newline */
+int file_log_add(struct file_log *l, const void *p, size_t n, struct err *err);       /* the same of bytes that are no lines */
 void file_log_close(struct file_log *l);
 
 int file_mkdirs(const char *path, struct err *err);                /* like mkdir -p */

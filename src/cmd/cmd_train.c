@@ -58,7 +58,8 @@ const struct command command_train = {
     "train", "CONFIG.yaml", "train a model from text or images, or go on with one",
     "Reads the settings (sections model, data and train), learns or loads a tokenizer, prints the plan (parameters, memory,\n"
     "operations, expected time) and trains.  Loss, learning rate, gradient norm, tokens per second and, for mixtures of\n"
-    "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step.\n\n"
+    "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step, and to OUT/tensorboard, which\n"
+    "tensorboard --logdir OUT shows; an evaluation, a skipped step and a checkpoint that failed are lines of their own.\n\n"
     "model holds the keys of a config.json, or only from: PATH, a model folder or GGUF file that training goes on from.  Its\n"
     "weights, of any type, become floats; its tokenizer and chat templates go with them.\n\n"
     "With a section lora (it may be empty: {}) the weights stay as they are, and adapters of low rank are learned beside them\n"

@@ -49,12 +49,12 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
             TRY(run_skip_step(r, err));
         }
         const double seconds = clock_wall() - t;
+        mem_private_sample();
         r->state.step++;
         if (r->state.step > begin + 1)               /* the first touches its memory */
             busy += seconds, n_timed++;
         if (good)
-            TRY(run_log_step(r, lr, n_timed ? busy / (double)n_timed : seconds, err));
-        mem_private_sample();
+            TRY(run_log_step(r, lr, seconds, n_timed ? busy / (double)n_timed : seconds, err));
         const bool last = r->state.step == r->c.steps, by_time = !last && run_out_of_time(r, seconds), stop = by_time || (r->o->stop && *r->o->stop);
         if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && !stop) {
             log_progress_end();
@@ -203,6 +203,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     const int rc = run(&r, result, err);
     saver_free(r.saver);                     /* first: it looks at the model */
     file_log_close(&r.metrics);
+    tensorboard_close(&r.board);
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
     mem_unmap(r.sums, r.sums ? run_sums_bytes(&r) : 0);
     slice_sums_release(&r.gradient);

@@ -1,7 +1,8 @@
-/* report.c - metrics.jsonl and the line on the terminal. */
+/* report.c - metrics.jsonl, the same for TensorBoard, and the line on the terminal. */
 #include "train/run.h"
 #include <math.h>
 #include <string.h>
+#include <time.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -24,11 +25,32 @@ static int write_line(struct run *r, const char *text, struct err *err)
     return file_log_line(&r->metrics, text, strlen(text), err);
 }
 
+/* TensorBoard's file is made anew at the next start: what it could not take is told once and costs nothing else. */
+static int write_board(struct run *r, const json_t *o, struct err *err)
+{
+    const int rc = tensorboard_add(&r->board, o, true, err);
+    if (rc != ERR_IO)
+        return rc;
+    if (!r->board_failed)
+        log_warn("%s; the run goes on", err->msg);
+    r->board_failed = true;
+    return 0;
+}
+
+static int64_t unix_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 int run_write_metric(struct run *r, json_t *o, struct err *err)
 {
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = o && !json_object_set_new(o, "unix_ms", json_integer(unix_ms())) ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     int rc = text ? write_line(r, text, err) : ERR(err, NOMEM, "no memory to write metrics");
-    if (rc == ERR_IO) {
+    if (!rc) {
+        rc = write_board(r, o, err);
+    } else if (rc == ERR_IO) {
         if (!r->n_lost++)
             log_warn("%s; the run goes on", err->msg);
         rc = 0;
@@ -38,7 +60,7 @@ int run_write_metric(struct run *r, json_t *o, struct err *err)
     return rc;
 }
 
-/* Lines of steps that will be done again are taken out. */
+/* Lines of steps that will be done again are taken out, and TensorBoard's file is made of those that stay. */
 static int cut_metrics(struct run *r, const char *path, struct err *err)
 {
     struct buf old, kept;
@@ -53,8 +75,11 @@ static int cut_metrics(struct run *r, const char *path, struct err *err)
         if (tree_parse_json(&o, at, (size_t)(end - at), path, NULL) == ERR_NOMEM)      /* else a line that is no JSON is not kept */
             rc = ERR(err, NOMEM, "no memory to read %s", path);
         const json_t *step = json_object_get(o, "step");
-        if (json_is_integer(step) && json_integer_value(step) <= r->state.step)
+        if (json_is_integer(step) && json_integer_value(step) <= r->state.step) {
             rc = buf_add(&kept, at, (size_t)(end + 1 - at), err);
+            if (!rc)
+                rc = tensorboard_add(&r->board, o, false, err);
+        }
         json_decref(o);
         at = end + 1;
     }
@@ -67,11 +92,14 @@ static int cut_metrics(struct run *r, const char *path, struct err *err)
 
 int run_open_metrics(struct run *r, struct err *err)
 {
-    char *path = run_out_path(r, "metrics.jsonl");
-    int rc = path ? cut_metrics(r, path, err) : ERR(err, NOMEM, "no memory for a path");
+    char *path = run_out_path(r, "metrics.jsonl"), *board = run_out_path(r, "tensorboard");
+    int rc = path && board ? tensorboard_open(&r->board, board, (double)(unix_ms() / 1000), err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = cut_metrics(r, path, err);
     if (!rc)
         rc = file_log_open(&r->metrics, path, err);
     mem_free(path);
+    mem_free(board);
     return rc;
 }
 
@@ -92,13 +120,14 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
     }
 }
 
-int run_log_step(struct run *r, double lr, double seconds, struct err *err)
+int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, struct err *err)
 {
-    const double tokens = run_step_tokens(r), share = run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c));
-    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
-                          run_metric_number(tokens / seconds), "share_of_peak", run_metric_number(share));
+    const double tokens = run_step_tokens(r), share = run_step_flops(r) / mean_seconds / limits_peak(&r->limits, train_compute(&r->c));
+    json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
+                          run_metric_number(tokens / mean_seconds), "share_of_peak", run_metric_number(share), "seconds", run_metric_number(seconds), "peak_bytes",
+                          (json_int_t)mem_private_peak());
     if (run_classifies(r))
-        json_object_set_new(o, "images_per_s", run_metric_number(tokens / seconds / (double)r->c.ctx));
+        json_object_set_new(o, "images_per_s", run_metric_number(tokens / mean_seconds / (double)r->c.ctx));
     double low = INFINITY, high = 0;
     if (r->model.n_stats) {
         json_t *layers = json_array();
@@ -120,7 +149,7 @@ int run_log_step(struct run *r, double lr, double seconds, struct err *err)
     /* a narrow terminal cuts the end */
     const bool images = run_classifies(r);
     log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s", (long long)r->state.step, (long long)r->c.steps,
-                 fmt_seconds(left, seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / seconds / (images ? (double)r->c.ctx : 1),
+                 fmt_seconds(left, mean_seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / mean_seconds / (images ? (double)r->c.ctx : 1),
                  images ? "images" : "tokens", 100 * share, load);
     return 0;
 }

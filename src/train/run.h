@@ -12,6 +12,7 @@
 #include "train/prepare.h"
 #include "train/saver.h"
 #include "train/slices.h"
+#include "train/tensorboard.h"
 
 #define PROCESS_BYTES ((size_t)20 << 20)     /* the process itself: program, libraries' data, stacks, small allocations */
 #define BAD_STEPS_MAX 3
@@ -29,6 +30,7 @@ struct run {
     struct pool *pool;
     struct limits limits;
     struct file_log metrics;
+    struct tensorboard board;                /* the same lines for TensorBoard */
     struct train_state state;
     struct batch batch;
     int32_t *batch_block;
@@ -44,6 +46,7 @@ struct run {
     double save_seconds, save_waited;        /* what the last took; what the steps waited for all of them */
     struct err save_err;
     int64_t n_lost;                          /* lines that metrics.jsonl could not take */
+    bool board_failed;                       /* told already */
     double began;                            /* clock_wall() */
     int lock;                                /* the folder OUT is held by this run */
 };
@@ -91,6 +94,7 @@ int run_evaluate_classes(struct run *r, double *loss, struct err *err);
 json_t *run_metric_number(double x);                            /* JSON has no number for NaN and infinity: null */
 int run_write_metric(struct run *r, json_t *o, struct err *err);      /* takes o; a full disk loses the line, which is told, and is no error */
 int run_open_metrics(struct run *r, struct err *err);           /* lines of steps that will be done again are taken out */
-int run_log_step(struct run *r, double lr, double seconds, struct err *err);
+/* seconds: of this step, and of a step on average. */
+int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, struct err *err);
 
 #endif

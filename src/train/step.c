@@ -140,7 +140,8 @@ int run_skip_step(struct run *r, struct err *err)
         rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)place_of(r, (uint64_t)(r->state.step * n + i)));
     r->state.n_bad++, r->state.n_skipped++;
     if (!rc)
-        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step + 1, "event", "skipped: loss or gradient not finite", "samples", samples.data), err);
+        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s, s:I}", "step", (json_int_t)r->state.step + 1, "event", "skipped: loss or gradient not finite", "samples", samples.data,
+                                         "skipped", (json_int_t)r->state.n_skipped), err);
     log_warn("step %lld: loss %g, gradient norm %g: not finite, skipped", (long long)r->state.step + 1, r->loss, r->norm);
     if (!rc && r->state.n_bad >= BAD_STEPS_MAX)
         rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite; the last, step %lld, was made of the %s %s%s of data/train.%s",
