@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/tree.h"
 #include "model/chat.h"
+#include "train/config.h"
 #include "train/loop.h"
 
 static struct err err;
@@ -172,6 +173,35 @@ static void the_first_batch_of_every_form_is_shown(void **state)
     }
 }
 
+/* Every recipe has only keys that there are, also with a model to go on from. */
+static void recipes_are_understood(void **state)
+{
+    (void)state;
+    char **names;
+    int n, n_recipe = 0;
+    struct train_result r;
+    OK(run("base", "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 48, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 512}\n"
+           "data: {train: @plain.txt, tokenizer: bytes, valid_share: 0}\ntrain: {steps: 1, warmup: 0, batch: 1, ctx: 16}\n", 1, NULL, &r));
+    OK(file_list("recipes", &names, &n, &err));
+    for (int i = 0; i < n; i++) {
+        struct train_config c;
+        struct buf text, own;
+        buf_init(&text), buf_init(&own);
+        OK(file_read(path_in("recipes", names[i]), 1 << 20, &text, &err));
+        const char *from = strstr(text.data, "from: base ");
+        if (from)
+            OK(buf_printf(&own, &err, "%.*sfrom: %s%s", (int)(from - text.data), text.data, in_dir("base"), from + 10));
+        put("recipe.yaml", from ? own.data : text.data);
+        if (train_config_load(&c, in_dir("recipe.yaml"), &err) < 0)
+            fail_msg("recipes/%s: %s", names[i], err.msg);
+        train_config_release(&c);
+        buf_release(&text), buf_release(&own);
+        n_recipe++;
+    }
+    file_list_free(names, n);
+    assert_true(n_recipe >= 4);
+}
+
 static void settings_that_do_not_fit_the_data_are_explained(void **state)
 {
     (void)state;
@@ -210,6 +240,7 @@ int main(void)
         cmocka_unit_test(every_token_weighs_the_same_whatever_batch_it_is_in),
         cmocka_unit_test(epochs_become_steps),
         cmocka_unit_test(the_first_batch_of_every_form_is_shown),
+        cmocka_unit_test(recipes_are_understood),
         cmocka_unit_test(settings_that_do_not_fit_the_data_are_explained),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
