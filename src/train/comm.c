@@ -1,0 +1,286 @@
+#include "train/comm.h"
+#include <assert.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "base/pool.h"
+#include "train/comm_link.h"
+#include "train/comm_watch.h"
+
+#define CHUNK_BYTES ((size_t)1 << 20)            /* of a sum: what is received is added while it is in the cache */
+#define RANKS_MAX 1024
+
+struct comm {
+    struct comm_link *link;                      /* NULL: this process is alone */
+    struct watch *watch;
+    int rank, size;
+    char (*names)[WATCH_NAME];
+    char *chunk;
+    struct comm_volume volume;
+    uint64_t sent;                               /* by all calls */
+};
+
+int comm_rank(const struct comm *c) { return c ? c->rank : 0; }
+int comm_size(const struct comm *c) { return c ? c->size : 1; }
+const char *comm_name(const struct comm *c, int rank) { return c->names[rank]; }
+size_t comm_bytes(const struct comm *c) { return c && c->chunk ? mem_map_size(CHUNK_BYTES) : 0; }
+void comm_volume(const struct comm *c, struct comm_volume *out) { *out = c->volume; }
+
+/* ---- one exchange ---- */
+
+static int over(struct comm *c, struct err *err)
+{
+    char text[WATCH_TEXT];
+    return watch_over(c->watch, text) ? ERR(err, STOPPED, "%s; the run goes on from its last checkpoint when it is started again", text) : 0;
+}
+
+/* A wait gives its core away: more ranks than cores are common where this is tried out. */
+static void pause_after(int n)
+{
+    if (n > 4000)
+        nanosleep(&(struct timespec){ 0, 50000 }, NULL);
+    else if (n > 100)
+        sched_yield();
+}
+
+static int wait_both(struct comm *c, bool send, bool recv, struct err *err)
+{
+    bool open[LINK_SLOTS] = { [LINK_SEND] = send, [LINK_RECV] = recv };
+    for (int n = 0; open[LINK_SEND] || open[LINK_RECV]; n++) {
+        for (int slot = 0; slot < LINK_SLOTS; slot++) {
+            struct err said = { 0 };
+            const int rc = open[slot] ? c->link->poll(c->link, slot, &said) : 0;
+            if (rc < 0) {                        /* perhaps because a rank is gone, which the watcher names in a moment */
+                nanosleep(&(struct timespec){ 0, 200000000 }, NULL);
+                TRY(over(c, err));
+                return ERR(err, IO, "%s", said.msg);
+            }
+            open[slot] = open[slot] && !rc;
+        }
+        if (n % 64 == 63)
+            TRY(over(c, err));
+        pause_after(n);
+    }
+    return 0;
+}
+
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+/* One message each way at most. */
+static int exchange_once(struct comm *c, int peer, const void *send, size_t n_send, void *recv, size_t n_recv, struct err *err)
+{
+    if (n_recv)
+        TRY(c->link->post(c->link, LINK_RECV, peer, recv, n_recv, err));
+    if (n_send)
+        TRY(c->link->post(c->link, LINK_SEND, peer, (void *)(uintptr_t)send, n_send, err));
+    TRY(wait_both(c, n_send > 0, n_recv > 0, err));
+    c->sent += n_send;
+    c->volume.n_message += n_send > 0;
+    return 0;
+}
+
+static int exchange(struct comm *c, int peer, const void *send, size_t n_send, void *recv, size_t n_recv, struct err *err)
+{
+    for (size_t at = 0; at < n_send || at < n_recv; at += LINK_MESSAGE_MAX)
+        TRY(exchange_once(c, peer, (const char *)send + at, at < n_send ? min_size(n_send - at, LINK_MESSAGE_MAX) : 0, (char *)recv + at,
+                          at < n_recv ? min_size(n_recv - at, LINK_MESSAGE_MAX) : 0, err));
+    return 0;
+}
+
+/* Around a call: what it sent and how long it took. */
+struct mark { uint64_t sent; double begin; };
+static struct mark mark(const struct comm *c) { return (struct mark){ c->sent, clock_wall() }; }
+static void count(struct comm *c, struct mark m, uint64_t *kind)
+{
+    *kind += c->sent - m.sent;
+    c->volume.seconds += clock_wall() - m.begin;
+}
+
+int comm_exchange(struct comm *c, int peer, const void *send, size_t n_send, void *recv, size_t n_recv, struct err *err)
+{
+    assert(peer != c->rank && peer >= 0 && peer < c->size);
+    const struct mark m = mark(c);
+    TRY(exchange(c, peer, send, n_send, recv, n_recv, err));
+    count(c, m, &c->volume.other);
+    return 0;
+}
+
+/* ---- all ranks ---- */
+
+int comm_barrier(struct comm *c, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    char mine = 0, theirs;
+    for (int bit = 1; bit < c->size; bit *= 2)
+        TRY(exchange(c, c->rank ^ bit, &mine, 1, &theirs, 1, err));
+    count(c, m, &c->volume.other);
+    return 0;
+}
+
+/* Who has the data gives it on: ranks below bit have it. */
+int comm_broadcast(struct comm *c, void *data, size_t n, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    for (int bit = 1; bit < c->size; bit *= 2) {
+        if (c->rank < bit)
+            TRY(exchange(c, c->rank | bit, data, n, NULL, 0, err));
+        else if (c->rank < 2 * bit)
+            TRY(exchange(c, c->rank ^ bit, NULL, 0, data, n, err));
+    }
+    count(c, m, &c->volume.other);
+    return 0;
+}
+
+/* Before the step with `bit`, a rank has the pieces of all ranks that are equal to it in the bits below 2 * bit; after it, of those
+ * equal in the bits below bit. */
+int comm_all_gather(struct comm *c, void *base, const size_t *bound, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    char *p = base;
+    for (int bit = c->size / 2; bit >= 1; bit /= 2)
+        for (int i = 0; i < c->size; i += 2 * bit) {
+            const int mine = (c->rank & (2 * bit - 1)) + i, theirs = mine ^ bit;
+            TRY(exchange(c, c->rank ^ bit, p + bound[mine], bound[mine + 1] - bound[mine], p + bound[theirs], bound[theirs + 1] - bound[theirs], err));
+        }
+    count(c, m, &c->volume.all_gather);
+    return 0;
+}
+
+static int gather_equal(struct comm *c, void *base, size_t each, struct err *err)
+{
+    char *p = base;
+    for (int bit = c->size / 2; bit >= 1; bit /= 2)
+        for (int i = 0; i < c->size; i += 2 * bit) {
+            const size_t mine = (size_t)((c->rank & (2 * bit - 1)) + i) * each, theirs = (size_t)(((c->rank & (2 * bit - 1)) + i) ^ bit) * each;
+            TRY(exchange(c, c->rank ^ bit, p + mine, each, p + theirs, each, err));
+        }
+    return 0;
+}
+
+int comm_all_gather_equal(struct comm *c, void *base, size_t each, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    TRY(gather_equal(c, base, each, err));
+    count(c, m, &c->volume.other);
+    return 0;
+}
+
+static void add(float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] += b[i];
+}
+
+/* Gives away piece `send` and adds what comes to piece `keep`, by chunks. */
+static int exchange_and_add(struct comm *c, int peer, char *send, size_t n_send, char *keep, size_t n_keep, struct err *err)
+{
+    for (size_t at = 0; at < n_send || at < n_keep; at += CHUNK_BYTES) {
+        const size_t n = at < n_keep ? min_size(n_keep - at, CHUNK_BYTES) : 0;
+        TRY(exchange_once(c, peer, send + at, at < n_send ? min_size(n_send - at, CHUNK_BYTES) : 0, c->chunk, n, err));
+        add((float *)(void *)(keep + at), (const float *)(const void *)c->chunk, n / sizeof(float));
+    }
+    return 0;
+}
+
+/* The all-gather backwards.  Neighbours first, so that sums grow like the tree's; a + b is b + a, so both sides may add alike. */
+int comm_reduce_scatter(struct comm *c, void *base, const size_t *bound, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    char *p = base;
+    for (int bit = 1; bit < c->size; bit *= 2)
+        for (int i = 0; i < c->size; i += 2 * bit) {
+            const int mine = (c->rank & (2 * bit - 1)) + i, theirs = mine ^ bit;
+            TRY(exchange_and_add(c, c->rank ^ bit, p + bound[theirs], bound[theirs + 1] - bound[theirs], p + bound[mine], bound[mine + 1] - bound[mine], err));
+        }
+    count(c, m, &c->volume.reduce_scatter);
+    return 0;
+}
+
+/* ---- begin and end ---- */
+
+static int name_all(struct comm *c, struct err *err)
+{
+    char host[64] = "?";
+    gethostname(host, sizeof host - 1);
+    if (!(c->names = mem_alloc_array((size_t)c->size, sizeof *c->names)))
+        return ERR(err, NOMEM, "no memory for the names of %d processes", c->size);
+    snprintf(c->names[c->rank], sizeof *c->names, "rank %d of %d (%s, process %ld)", c->rank, c->size, host, (long)getpid());
+    return gather_equal(c, c->names, sizeof *c->names, err);
+}
+
+static int join(struct comm *c, struct err *err)
+{
+    TRY(mpi_open(&c->link, err));
+    c->rank = c->link->rank, c->size = c->link->size;
+    if (c->size < 1 || c->size > RANKS_MAX || c->size & (c->size - 1))
+        return ERR(err, USAGE, "there are %d processes, expected a power of two up to %d", c->size, RANKS_MAX);
+    if (c->size == 1)
+        return 0;
+    if (!(c->chunk = mem_map(CHUNK_BYTES)))
+        return ERR(err, NOMEM, "no memory to exchange gradients");
+    TRY(name_all(c, err));
+    struct watch_place place = { 0 };
+    if (c->rank == 0)
+        TRY(watch_new(&c->watch, c->rank, c->size, (const char (*)[WATCH_NAME])c->names, &place, err));
+    TRY(comm_broadcast(c, &place, sizeof place, err));
+    if (c->rank)
+        TRY(watch_new(&c->watch, c->rank, c->size, (const char (*)[WATCH_NAME])c->names, &place, err));
+    TRY(comm_barrier(c, err));
+    c->volume = (struct comm_volume){ 0 };
+    return 0;
+}
+
+int comm_open(struct comm **out, struct err *err)
+{
+    struct comm *c = mem_alloc_zero(sizeof *c);
+    if (!c)
+        return ERR(err, NOMEM, "no memory to begin");
+    c->size = 1;
+    const int rc = mpi_env_size() > 1 ? join(c, err) : 0;
+    if (rc)
+        comm_close(c, rc, err);
+    else
+        *out = c;
+    return rc;
+}
+
+/* Tells the others why this rank ends; what rank 0 says for all need not be said again. */
+static void tell(struct comm *c, struct err *err)
+{
+    char ignored[WATCH_TEXT];
+    const bool heard = watch_over(c->watch, ignored), said = heard ? watch_told(c->watch) : watch_fail(c->watch, err->msg);
+    if (c->rank && said)
+        err->msg[0] = 0;
+}
+
+void comm_close(struct comm *c, int rc, struct err *err)
+{
+    if (!c)
+        return;
+    struct err ignored = { 0 };
+    const bool agreed = !rc || (rc == ERR_STOPPED && c->watch && !over(c, &ignored));      /* all end alike */
+    if (!agreed && c->watch)
+        tell(c, err);
+    const bool orderly = agreed && comm_barrier(c, &ignored) >= 0;
+    if (agreed && c->rank)
+        err->msg[0] = 0;
+    watch_free(c->watch);
+    if (c->link)
+        c->link->close(c->link, orderly);
+    mem_unmap(c->chunk, CHUNK_BYTES);
+    mem_free(c->names);
+    mem_free(c);
+}
