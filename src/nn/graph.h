@@ -162,6 +162,10 @@ struct graph {
     const struct cpu_kernels *k;
     struct pool *pool;
     char *block[N_TENSOR_KIND], *work, *scratch;     /* owned, or NULL when borrowed */
+    /* Bytes of the gradients' block whose weights this process updates, where several share the work: PASS_NORM and PASS_UPDATE leave
+     * the rest alone, and panels are then not kept up to date.  A range ends where a block of SQUARE_BLOCK elements of a weight
+     * does, or a weight.  All, unless said otherwise. */
+    size_t own_from, own_to;
     /* Called after each node of a run, whose operands are still as they were; NULL: nobody watches. */
     void (*watch)(void *ctx, const struct graph *g, const struct node *n, const struct step *step);
     void *watch_ctx;
@@ -250,7 +254,8 @@ enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_MUON, OPTIMIZER_SGD };
 int graph_update(struct graph *g, enum optimizer optimizer, struct err *err);
 
 /* ---- memory (plan.c) ---- */
-/* Weights, packed weights and constants that `share` (may be NULL) has under the same name, type and size take no memory
+/* The blocks of weights and of gradients agree byte for byte as far as weights have gradients (they come first).
+ * Weights, packed weights and constants that `share` (may be NULL) has under the same name, type and size take no memory
  * here: they are used in place after bind, so share must be bound by then and outlive g. */
 int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *share, struct err *err);
 int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, const struct graph *share, struct err *err);
@@ -260,6 +265,10 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
 /* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double. */
 double graph_grad_square(const struct graph *g);
+/* Cuts what is learned into n shares of nearly equal size: share i is bytes bound[i] .. bound[i + 1] - 1 of the block of gradients (and
+ * of weights), for own_from and own_to, and the sums of squares of its gradients are bytes square[i] .. square[i + 1] - 1 of that of
+ * outputs.  Of the graph as it is planned; both have n + 1 places. */
+void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square);
 /* From now on the gradients of weights lie in `block` of plan.bytes[TENSOR_GRAD] bytes, which the caller keeps; g->block[TENSOR_GRAD]
  * is the graph's own. */
 void graph_set_grads(struct graph *g, char *block);

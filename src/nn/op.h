@@ -84,7 +84,16 @@ void product_act(struct run *r, const struct panels_product *p, char *work);
 /* Packs on all threads, in pieces of panels. */
 void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
-/* The panels of a weight, anew (op_optim.c). */
+/* Does this process see to what lies `at` bytes into the gradients' block? */
+static inline bool op_owns(const struct graph *g, size_t at) { return at >= g->own_from && at < g->own_to; }
+/* The element of a gradient that lies `at` bytes into their block, or its nearest end. */
+static inline size_t op_owned(const struct graph *g, int grad, size_t at)
+{
+    const struct tensor *t = &g->tensor[grad];
+    return at <= t->offset ? 0 : at >= t->offset + t->bytes ? t->bytes / sizeof(real) : (at - t->offset) / sizeof(real);
+}
+static inline bool op_owns_all(const struct graph *g) { return g->own_from == 0 && g->own_to == SIZE_MAX; }
+/* The panels of a weight, anew, unless others have a part in it (op_optim.c). */
 void op_repack(struct run *r, const struct tensor *w);
 /* The panels over rows (cols: over columns) of a product's weight in[1]: those that are kept, in[4] and in[5], or made in `room` of
  * rows that lie in a file.  room: op_panels_room() bytes, 0 where they are kept; op_panels_scratch() bytes for each thread. */

@@ -167,6 +167,8 @@ static void forward(struct run *r, const struct node *n)
     const struct tensor *w = op_tensor(r->g, n->in[1]);
     const int64_t K = tensor_cols(w), n_expert = w->rank == 3 ? w->shape[0].n : 1;
     size_t at = 0;
+    if (!op_owns(r->g, op_tensor(r->g, n->in[0])->offset))      /* matrices are not shared out */
+        return;
     for (int64_t e = 0; e < n_expert; e++)
         for (int i = 0; i < w->n_matrix; at += (size_t)(w->matrix_rows[i] * K), i++)
             matrix(r, w, w->matrix_rows[i], K, (const real *)op_data(r, n->in[0]) + at, (real *)op_data(r, n->in[2]) + at, (real *)w->data + at);

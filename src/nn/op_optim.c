@@ -57,7 +57,7 @@ static void pack_weight(struct run *r, const struct tensor *w, int only)
 
 void op_repack(struct run *r, const struct tensor *w)
 {
-    if (w->packed[0] >= 0 || w->packed[1] >= 0)
+    if (op_owns_all(r->g) && (w->packed[0] >= 0 || w->packed[1] >= 0))
         pack_weight(r, w, -1);
 }
 
@@ -110,20 +110,21 @@ const void *op_panels(struct run *r, const struct node *n, bool cols, void *room
 
 /* ---- sum_squares: in: gradient; out: one double per SQUARE_BLOCK elements ---- */
 
-struct square_job { const real *x; double *out; size_t n; const struct cpu_kernels *k; };
+struct square_job { const real *x; double *out; size_t n, offset; const struct cpu_kernels *k; const struct graph *g; };
 
 static void square_block(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
     const struct square_job *j = ctx;
     const size_t at = (size_t)i * SQUARE_BLOCK;
-    j->out[i] = j->k->sum_squares(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->x + at);
+    if (op_owns(j->g, j->offset + at * sizeof(real)))
+        j->out[i] = j->k->sum_squares(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->x + at);
 }
 
 static void square_forward(struct run *r, const struct node *n)
 {
     const struct tensor *x = op_tensor(r->g, n->in[0]);
-    struct square_job j = { x->data, op_data(r, n->out[0]), (size_t)tensor_count(x, 1, 1), r->k };
+    struct square_job j = { x->data, op_data(r, n->out[0]), (size_t)tensor_count(x, 1, 1), x->offset, r->k, r->g };
     pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), square_block, &j);
 }
 
@@ -131,21 +132,25 @@ const struct op_code op_code_sum_squares = { square_forward, NULL, NULL };
 
 /* ---- adamw: in: gradient, w, m, v.  Updates the panels of w too ---- */
 
-struct adamw_job { struct pack_job pack; real *w, *m, *v; const real *g; struct adamw p; };
+struct adamw_job { struct pack_job pack; real *w, *m, *v; const real *g; struct adamw p; size_t from, to; };      /* of elements that are this process's */
 
 static void adamw_band(void *ctx, int i, int i_thread)
 {
     struct adamw_job *j = ctx;
     const struct bands *b = &j->pack.b;
     const struct band d = band_at(b, i);
-    j->pack.k->adamw((size_t)(d.rows * b->K), j->w + d.at, j->g + d.at, j->m + d.at, j->v + d.at, &j->p);
-    pack_item(&j->pack, i, i_thread);
+    const size_t end = d.at + (size_t)(d.rows * b->K), from = d.at > j->from ? d.at : j->from, to = end < j->to ? end : j->to;
+    if (from < to)
+        j->pack.k->adamw(to - from, j->w + from, j->g + from, j->m + from, j->v + from, &j->p);
+    if (op_owns_all(j->pack.g))
+        pack_item(&j->pack, i, i_thread);
 }
 
 static void adamw_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
-    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), r->step->adamw };
+    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), r->step->adamw,
+                           op_owned(r->g, n->in[0], r->g->own_from), op_owned(r->g, n->in[0], r->g->own_to) };
     if (!w->decay)
         j.p.wd = 0;
     pool_for(r->pool, (int)j.pack.b.n, adamw_band, &j);
@@ -155,20 +160,21 @@ const struct op_code op_code_adamw = { adamw_forward, NULL, NULL };
 
 /* ---- sgd: in: gradient, w, m ---- */
 
-struct sgd_job { real *w, *m; const real *g; size_t n; struct momentum p; const struct cpu_kernels *k; };
+struct sgd_job { real *w, *m; const real *g; size_t n, offset; struct momentum p; const struct cpu_kernels *k; const struct graph *graph; };
 
 static void sgd_block(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
     const struct sgd_job *j = ctx;
     const size_t at = (size_t)i * SQUARE_BLOCK;
-    j->k->sgd(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, &j->p);
+    if (op_owns(j->graph, j->offset + at * sizeof(real)))
+        j->k->sgd(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, &j->p);
 }
 
 static void sgd_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
-    struct sgd_job j = { w->data, op_data(r, n->in[2]), op_data(r, n->in[0]), (size_t)tensor_count(w, 1, 1), r->step->momentum, r->k };
+    struct sgd_job j = { w->data, op_data(r, n->in[2]), op_data(r, n->in[0]), (size_t)tensor_count(w, 1, 1), op_tensor(r->g, n->in[0])->offset, r->step->momentum, r->k, r->g };
     if (!w->decay)
         j.p.wd = 0;
     pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), sgd_block, &j);

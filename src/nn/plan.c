@@ -105,6 +105,16 @@ static const struct tensor *shared(const struct graph *share, const struct tenso
     return NULL;
 }
 
+#define NOWHERE SIZE_MAX
+
+static void place(struct graph_plan *p, struct tensor *t)
+{
+    if (t->offset != NOWHERE)
+        return;
+    t->offset = p->bytes[t->kind];
+    p->bytes[t->kind] += round_64(t->bytes);
+}
+
 int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *share, struct err *err)
 {
     assert(T >= 1 && S >= 1 && n_thread >= 1);
@@ -115,11 +125,14 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
         if (n > ((int64_t)1 << 48))
             return ERR(err, RANGE, "tensor '%s' would have %lld elements", t->name, (long long)n);
         t->bytes = tensor_bytes(t, T, S);
-        if (t->kind == TENSOR_ACT || t->kind == TENSOR_MAPPED || shared(share, t))
-            continue;
-        t->offset = p.bytes[t->kind];
-        p.bytes[t->kind] += round_64(t->bytes);
+        t->offset = NOWHERE;
     }
+    for (int i = 0; i < g->n_tensor; i++)             /* what is learned, in one order */
+        if (g->tensor[i].kind == TENSOR_WEIGHT && g->tensor[i].grad >= 0 && !shared(share, &g->tensor[i]))
+            place(&p, &g->tensor[i]), place(&p, &g->tensor[g->tensor[i].grad]);
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind != TENSOR_ACT && g->tensor[i].kind != TENSOR_MAPPED && !shared(share, &g->tensor[i]))
+            place(&p, &g->tensor[i]);
     find_lives(g);
     bool ok;
     p.bytes[TENSOR_ACT] = place_activations(g, &ok);
@@ -205,6 +218,28 @@ void graph_run(struct graph *g, enum pass pass, const struct step *step)
         if (g->watch)
             g->watch(g->watch_ctx, g, n, step);
     }
+}
+
+/* What is learned by element is cut after a block, what is learned by matrix not at all. */
+void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square)
+{
+    const size_t total = g->plan.bytes[TENSOR_GRAD], block = SQUARE_BLOCK * sizeof(real);
+    size_t end = 0;
+    int i_share = 0;
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *node = &g->node[i];
+        if (node->op != OP_sum_squares)
+            continue;
+        const struct tensor *grad = &g->tensor[node->in[0]], *sums = &g->tensor[node->out[0]];
+        assert(i + 1 < g->n_node && g->node[i + 1].pass == PASS_UPDATE);
+        const bool whole = g->node[i + 1].op == OP_muon;
+        for (size_t at = 0, k = 0; at < (whole ? 1 : grad->bytes); at += block, k++)
+            while (i_share < n && grad->offset + at >= total / (size_t)n * (size_t)i_share)
+                bound[i_share] = grad->offset + at, square[i_share++] = sums->offset + k * sizeof(double);
+        end = sums->offset + sums->bytes;
+    }
+    while (i_share <= n)
+        bound[i_share] = total, square[i_share++] = end;
 }
 
 void graph_set_grads(struct graph *g, char *block)

@@ -40,7 +40,7 @@ struct graph *graph_new(void)
 {
     struct graph *g = mem_alloc_array(1, sizeof *g);
     if (g)
-        g->loss = -1;
+        g->loss = -1, g->own_to = SIZE_MAX;
     return g;
 }
 
