@@ -167,7 +167,7 @@ int cmd_main(int argc, char **argv)
             return exit_code(run_command(&command_help, 2, help_of, &err));
         }
     const int rc = run_command(c, argc - 1, argv + 1, &err);
-    if (rc < 0)
+    if (rc < 0 && *err.msg)                      /* empty: another process of the run says it */
         fprintf(stderr, "lathe %s: %s\n", c->name, err.msg);
     return exit_code(rc);
 }

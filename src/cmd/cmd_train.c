@@ -17,6 +17,8 @@ static int run_train(const char *const *args, int n_args, struct err *err)
     const struct train_opts o = { .config = args[0], .out = out, .n_thread = cmd_n_thread(), .dry_run = dry_run, .stop = &cmd_stop, .fail_step = fail_step };
     struct train_result r;
     TRY(train_run(&o, &r, err));
+    if (r.rank)
+        return 0;
     char a[32], b[32], c[32], d[32];
     if (!dry_run) {
         log_info("done: %lld steps in %s (at the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds),

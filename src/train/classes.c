@@ -131,7 +131,7 @@ int classes_prepare(struct classes *k, struct train_config *c, const char *where
     char *folder = file_join(out, "data");
     int rc = folder ? file_mkdirs(folder, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
-        rc = file_remove_leftovers(folder, err);
+        rc = c->second ? 0 : file_remove_leftovers(folder, err);
     mem_free(folder);
     if (!rc)
         rc = read_images(k, c, where, out, err);

@@ -35,6 +35,7 @@ struct train_config {
     int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep;
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, time_limit;
     const char *optimizer, *schedule, *precision, *recompute, *save;
+    bool second;                                 /* of several processes not the first, which cleans up: files under way are left alone */
     json_t *root;                                /* owns what the pointers point to */
 };
 

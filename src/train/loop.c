@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/jinja.h"
-#include "train/run.h"
+#include "train/ranks.h"
 #include "train/show.h"
 
 char *run_out_path(const struct run *r, const char *name) { return file_join(r->o->out, name); }
@@ -37,13 +37,13 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     const double cpu = clock_cpu();
     while (r->state.step < r->c.steps) {
         const double t = clock_wall();
-        run_gradients(r);
+        TRY(run_gradients(r, err));
         if (r->o->fail_step >= 0 && r->state.step >= r->o->fail_step && r->state.step < r->o->fail_step + BAD_STEPS_MAX)
             r->loss = NAN;
         const bool good = isfinite(r->loss) && isfinite(r->norm);
         double lr = 0;
         if (good) {
-            lr = run_update(r);
+            TRY(run_update(r, &lr, err));
             r->state.n_bad = 0;
         } else {
             TRY(run_skip_step(r, err));
@@ -55,7 +55,10 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
             busy += seconds, n_timed++;
         if (good)
             TRY(run_log_step(r, lr, seconds, n_timed ? busy / (double)n_timed : seconds, err));
-        const bool last = r->state.step == r->c.steps, by_time = !last && run_out_of_time(r, seconds), stop = by_time || (r->o->stop && *r->o->stop);
+        const bool last = r->state.step == r->c.steps;
+        bool by_time = !last && run_out_of_time(r, seconds), stop = r->o->stop && *r->o->stop;
+        TRY(ranks_decide(r, &stop, &by_time, err));
+        stop = stop || by_time;
         if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && !stop) {
             log_progress_end();
             TRY(run_evaluate(r, false, &result->valid_loss, &result->valid_bits_per_byte, err));
@@ -70,6 +73,9 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->tokens_per_s = n_timed ? (double)n_timed * run_step_tokens(r) / busy : 0;
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
+    ranks_log(r);
+    if (comm_rank(r->comm))
+        return 0;
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
     if (r->c.from && r->data.tok && !r->c.tune.on)
         TRY(base_put_chat(r->c.from, r->o->out, err));
@@ -96,10 +102,11 @@ static int take_memory(struct run *r, struct err *err)
         base_rows_bind(r->rows, &r->model);
         base_rows_bind(r->rows, &r->scorer);
     }
-    TRY(run_open_saver(r, err));
+    if (!comm_rank(r->comm))
+        TRY(run_open_saver(r, err));
     if (!(r->sums = mem_map(run_sums_bytes(r))))
         return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
-    return slice_sums_init(&r->gradient, r->model.g, r->c.slices, err);
+    return slice_sums_init(&r->gradient, r->model.g, r->n_slice, err);
 }
 
 static int first_weights(struct run *r, struct err *err)
@@ -138,8 +145,11 @@ static int begin(struct run *r, struct err *err)
 {
     struct buf passed;
     buf_init(&passed);
-    int rc = resume_or_begin(r, &passed, err);
+    int rc = !comm_rank(r->comm) ? resume_or_begin(r, &passed, err) : r->c.from ? first_weights(r, err) : 0;
     if (!rc)
+        rc = ranks_begin(r, err);
+    r->first_step = r->state.step;
+    if (!rc && !comm_rank(r->comm))
         rc = run_open_metrics(r, err);
     if (!rc && passed.len)
         rc = run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step, "event", "an older checkpoint was taken", "error", passed.data), err);
@@ -147,21 +157,28 @@ static int begin(struct run *r, struct err *err)
     return rc;
 }
 
+static int prepare(struct run *r, struct err *err)
+{
+    return config_vision(&r->c.model) ? classes_prepare(&r->classes, &r->c, r->o->config, r->o->out, err) : prepare_data(&r->data, &r->c, r->o->config, r->o->out, err);
+}
+
 static int run(struct run *r, struct train_result *result, struct err *err)
 {
+    TRY(ranks_open(r, err));
     TRY(train_config_load(&r->c, r->o->config, err));
     result->adapters = r->c.tune.on;
     TRY(file_mkdirs(r->o->out, err));
-    TRY(file_lock(r->o->out, &r->lock, err));
-    TRY(file_remove_leftovers(r->o->out, err));
-    if (config_vision(&r->c.model))
-        TRY(classes_prepare(&r->classes, &r->c, r->o->config, r->o->out, err));
-    else
-        TRY(prepare_data(&r->data, &r->c, r->o->config, r->o->out, err));
+    if (!comm_rank(r->comm)) {
+        TRY(file_lock(r->o->out, &r->lock, err));
+        TRY(file_remove_leftovers(r->o->out, err));
+    }
+    TRY(ranks_prepare(r, prepare, err));
     malloc_trim(0);                          /* what preparing took is given back before the plan is made true */
     TRY(pool_new(&r->pool, r->o->n_thread, err));
-    TRY(limits_get(&r->limits, r->pool, err));
+    if (!comm_rank(r->comm))
+        TRY(limits_get(&r->limits, r->pool, err));
     TRY(run_record_model(r, err));
+    TRY(ranks_share(r, err));
     if (run_classifies(r))
         r->loader = (struct loader){ .n_window = r->classes.n_train, .n_place = r->classes.n_train * r->c.ctx, .n_key = (double)r->c.ctx };      /* what the plan asks of it */
     else
@@ -171,6 +188,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
         TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
     r->model.vision = run_classifies(r) ? &r->classes.vision : NULL;
     TRY(run_digest_settings(r, err));
+    TRY(ranks_agree(r, err));
     TRY(run_print_plan(r, result, err));
     run_show_packing(r);
     TRY(take_batch(r, err));
@@ -201,6 +219,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .accuracy = NAN, .saved = -1, .began = clock_wall() };
     *result = (struct train_result){ .valid_loss = NAN, .valid_accuracy = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
+    result->rank = comm_rank(r.comm);
     saver_free(r.saver);                     /* first: it looks at the model */
     file_log_close(&r.metrics);
     tensorboard_close(&r.board);
@@ -218,6 +237,10 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     classes_release(&r.classes);
     mem_free(r.dir_checkpoints);
     train_config_release(&r.c);
+    mem_free(r.share);
+    mem_free(r.counts);
+    mem_free(r.scored);
     file_unlock(&r.lock);
+    comm_close(r.comm, rc, err);
     return rc;
 }

@@ -25,6 +25,7 @@ struct train_opts {
 
 struct train_result {
     bool adapters;                                     /* OUT has adapters, not a model */
+    int rank;                                          /* of several processes (comm.h): rank 0 has the numbers */
     int64_t n_param, n_active, steps, tokens, n_skipped;
     double loss, valid_loss, valid_bits_per_byte;      /* of the last step; of held-out text, NaN without any */
     double valid_accuracy, images_per_s;               /* of a model of classes; else NaN, 0 */

@@ -1,5 +1,5 @@
 /* plan.c - what a run will take and need, before it begins: its graphs, memory, time, and the digest of what decides its numbers. */
-#include "train/run.h"
+#include "train/ranks.h"
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,7 +38,7 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->c.slices) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0);
+           slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0);
 }
 
 /* Tokens of a micro-batch on average: what packing leaves free is not computed. */
@@ -47,23 +47,24 @@ static double mean_tokens(const struct run *r)
     return (double)r->T * ((double)r->loader.n_place / ((double)r->loader.n_window * (double)r->c.ctx));
 }
 
+int64_t run_own_micro(const struct run *r) { return r->n_micro / r->c.slices * r->n_slice; }
 double run_step_tokens(const struct run *r) { return mean_tokens(r) * (double)r->n_micro; }
 
 static unsigned update_passes(void) { return 1u << PASS_NORM | 1u << PASS_UPDATE; }
 
 /* Adding up slices reads two gradients and writes one, for each slice but one. */
-static double sums_seconds(const struct run *r) { return (double)(r->c.slices - 1) * 3 * (double)r->model.g->plan.bytes[TENSOR_GRAD] / r->limits.read; }
+static double sums_seconds(const struct run *r) { return (double)(r->n_slice - 1) * 3 * (double)r->model.g->plan.bytes[TENSOR_GRAD] / r->limits.read; }
 
 double run_step_seconds(const struct run *r)
 {
-    const double n = (double)r->n_micro, T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
+    const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
     return n * limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) +
            limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
 }
 
 double run_step_flops(const struct run *r)
 {
-    const double n = (double)r->n_micro, T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
+    const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
     return n * limits_flops(r->model.g, all_passes(), T, S, L, NULL) +
            limits_flops(r->model.g, update_passes(), T, S, L, NULL);
 }
@@ -147,7 +148,7 @@ int run_digest_settings(struct run *r, struct err *err)
     buf_init(&b);
     const struct train_config *c = &r->c;
     const struct file_map *map = run_classifies(r) ? &r->classes.train.map : &r->data.train.map;
-    char data[SHA256_HEX];
+    char *data = r->data_sha256;
     int rc = config_write(&c->model, &b, err);
     if (!rc)
         rc = sha256_of(map->data, map->size, data, err);

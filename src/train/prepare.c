@@ -310,7 +310,7 @@ int prepare_data(struct prepared *p, struct train_config *c, const char *where, 
     char *folder = file_join(out, "data");
     int rc = folder ? file_mkdirs(folder, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
-        rc = file_remove_leftovers(folder, err);
+        rc = c->second ? 0 : file_remove_leftovers(folder, err);
     mem_free(folder);
     if (!rc)
         rc = prepare_lists(p, c, where, out, &train, &valid, err);

@@ -46,6 +46,10 @@ static int64_t unix_ms(void)
 
 int run_write_metric(struct run *r, json_t *o, struct err *err)
 {
+    if (comm_rank(r->comm)) {                    /* rank 0 writes the same */
+        json_decref(o);
+        return 0;
+    }
     char *text = o && !json_object_set_new(o, "unix_ms", json_integer(unix_ms())) ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     int rc = text ? write_line(r, text, err) : ERR(err, NOMEM, "no memory to write metrics");
     if (!rc) {
@@ -122,6 +126,8 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
 
 int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, struct err *err)
 {
+    if (comm_rank(r->comm))
+        return 0;
     const double tokens = run_step_tokens(r), share = run_step_flops(r) / mean_seconds / limits_peak(&r->limits, train_compute(&r->c));
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
                           run_metric_number(tokens / mean_seconds), "share_of_peak", run_metric_number(share), "seconds", run_metric_number(seconds), "peak_bytes",

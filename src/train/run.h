@@ -7,6 +7,7 @@
 #include "train/base.h"
 #include "train/checkpoint.h"
 #include "train/classes.h"
+#include "train/comm.h"
 #include "train/config.h"
 #include "train/loop.h"
 #include "train/prepare.h"
@@ -38,7 +39,14 @@ struct run {
     int T;                                   /* tokens of a micro-batch */
     struct slice_sums gradient;
     double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
+    struct comm *comm;                       /* the processes of this run (ranks.h) */
+    int64_t first_slice, n_slice;            /* this process's */
+    size_t *share, *share_squares;           /* [ranks + 1] graph_shares(); NULL with one rank */
+    int64_t *counts;                         /* [ranks] */
+    struct scored { int64_t has, counted; double nll; } *scored;      /* [ranks] a batch of held-out text */
+    int64_t first_step;                      /* where this start of the run began */
     double loss, aux, norm;                  /* of the last step */
+    char data_sha256[SHA256_HEX];            /* of data/train.tok */
     char *dir_checkpoints;
     struct saver *saver;
     bool save_due;                           /* a checkpoint is to be begun */
@@ -62,8 +70,9 @@ enum { SUM_LOSS, SUM_AUX, SUM_STATS };
 int64_t run_stats_width(const struct run *r);                   /* of one layer */
 int64_t run_sums_width(const struct run *r);
 size_t run_sums_bytes(const struct run *r);
-double run_step_seconds(const struct run *r);                   /* at the machine's limits */
-double run_step_flops(const struct run *r);
+int64_t run_own_micro(const struct run *r);                     /* micro-batches of a step that this process computes */
+double run_step_seconds(const struct run *r);                   /* at the machine's limits, without communication */
+double run_step_flops(const struct run *r);                     /* of this process */
 double run_step_tokens(const struct run *r);                    /* on average */
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
 int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */
@@ -79,8 +88,8 @@ int run_stopped(struct run *r, bool by_time, struct err *err);  /* saves; ERR_ST
 
 /* ---- step.c ---- */
 struct step run_step_of(const struct run *r, int64_t i_micro);
-void run_gradients(struct run *r);                              /* of all slices of a step; r->loss, aux, norm, sums */
-double run_update(struct run *r);                               /* returns the learning rate */
+int run_gradients(struct run *r, struct err *err);              /* of all slices of a step; r->loss, aux, norm, sums */
+int run_update(struct run *r, double *lr, struct err *err);     /* *lr: the learning rate */
 /* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
 int run_skip_step(struct run *r, struct err *err);
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */

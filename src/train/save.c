@@ -1,5 +1,5 @@
 /* save.c - when a run saves its state, and what happens when it cannot: the run goes on, and tries again at the next interval. */
-#include "train/run.h"
+#include "train/ranks.h"
 #include <string.h>
 #include "base/log.h"
 
@@ -9,7 +9,7 @@ static bool in_background(const struct run *r)
     return !strcmp(r->c.save, "background") && r->c.save_every && r->c.save_every < r->c.steps;
 }
 
-size_t run_save_bytes(const struct run *r) { return in_background(r) ? saver_bytes(r->model.g) : 0; }
+size_t run_save_bytes(const struct run *r) { return in_background(r) && !comm_rank(r->comm) ? saver_bytes(r->model.g) : 0; }
 
 int run_open_saver(struct run *r, struct err *err)
 {
@@ -32,10 +32,12 @@ static int report(struct run *r, const struct save_report *s, struct err *err)
 int run_tend_saves(struct run *r, struct err *err)
 {
     struct save_report s;
-    if (saver_poll(r->saver, false, &s))
+    if (r->saver && saver_poll(r->saver, false, &s))
         TRY(report(r, &s, err));
     r->save_due = r->save_due || (r->c.save_every && r->state.step % r->c.save_every == 0);
-    if (!r->save_due || saver_busy(r->saver))        /* a slow disk: begun when the one before has ended */
+    const bool begins = r->saver && r->save_due && !saver_busy(r->saver);      /* a slow disk: when the one before has ended */
+    TRY(ranks_collect(r, begins, err));
+    if (!begins)
         return 0;
     r->save_due = false;
     if (in_background(r)) {
@@ -50,10 +52,14 @@ int run_tend_saves(struct run *r, struct err *err)
 int run_save_now(struct run *r, struct err *err)
 {
     struct save_report s;
-    if (saver_poll(r->saver, true, &s))
+    if (r->saver && saver_poll(r->saver, true, &s))
         TRY(report(r, &s, err));
     r->save_due = false;
-    if (r->saved == r->state.step)
+    const bool wanted = r->saver && r->saved != r->state.step;
+    TRY(ranks_collect(r, wanted, err));
+    if (!r->saver)
+        r->saved = r->state.step;                    /* rank 0 says it when it is not so */
+    if (!wanted)
         return 0;
     s = saver_now(r->saver, &r->state);
     TRY(report(r, &s, err));

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/log.h"
+#include "train/ranks.h"
 
 /* ---- one step ---- */
 
@@ -50,13 +51,15 @@ static void load_micro(struct run *r, int64_t i_micro)
         loader_batch(&r->loader, (uint64_t)i_micro, &r->batch);
 }
 
+/* Of this rank's slices. */
 static int64_t count_step(struct run *r)
 {
+    const int64_t first = r->state.step * r->n_micro + r->n_micro / r->c.slices * r->first_slice;
     int64_t n = 0;
     if (run_classifies(r))
-        return r->n_micro * r->micro;
-    for (int64_t i = 0; i < r->n_micro; i++) {
-        load_micro(r, r->state.step * r->n_micro + i);
+        return run_own_micro(r) * r->micro;
+    for (int64_t i = 0; i < run_own_micro(r); i++) {
+        load_micro(r, first + i);
         n += count_targets(r);
     }
     return n;
@@ -98,19 +101,19 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
     slice_sums_end(&r->gradient);
 }
 
-void run_gradients(struct run *r)
+int run_gradients(struct run *r, struct err *err)
 {
-    const int64_t counted = count_step(r);
-    for (int64_t v = 0; v < r->c.slices; v++)
+    int64_t counted = count_step(r);
+    TRY(ranks_count(r, &counted, err));
+    for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v++)
         run_slice(r, v, counted);
-    slice_sums_rows(r->sums, r->c.slices, run_sums_width(r));
-    const struct step s = run_step_of(r, r->state.step);
-    graph_run(r->model.g, PASS_NORM, &s);
+    TRY(ranks_sum_gradients(r, err));
     r->loss = r->sums[SUM_LOSS], r->aux = r->sums[SUM_AUX];
     r->norm = sqrt(graph_grad_square(r->model.g));
+    return 0;
 }
 
-double run_update(struct run *r)
+int run_update(struct run *r, double *rate, struct err *err)
 {
     const struct schedule schedule = train_schedule(&r->c);
     const double lr = schedule_lr(&schedule, (long)r->state.step), t = (double)r->state.n_update + 1;
@@ -123,7 +126,8 @@ double run_update(struct run *r)
                                     .wd = (float)(muon ? r->c.muon_weight_decay : r->c.weight_decay), .grad_scale = s.adamw.grad_scale };
     graph_run(r->model.g, PASS_UPDATE, &s);
     r->state.n_update++;
-    return lr;
+    *rate = lr;
+    return ranks_gather_weights(r, err);
 }
 
 /* Where sample s lies in its file: an image's number, or the first token of a window. */
@@ -159,14 +163,23 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
     if (r->data.valid.n < 2)
         return 0;
     const int64_t limit = whole || !r->c.eval_tokens ? INT64_MAX : r->c.eval_tokens;
+    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
     double sum = 0;
-    int64_t counted = 0;
-    for (int64_t i = 0; loader_pass(&r->held_out, i, limit, &r->batch); i++) {
-        load_inputs(r, &r->scorer);
-        const struct step s = run_step_of(r, 0);
-        graph_run(r->scorer.g, PASS_FORWARD, &s);
-        sum += sum_nll(r, &r->scorer);
-        counted += count_targets(r);
+    int64_t counted = 0, n_batch = size;
+    for (int64_t i = 0; n_batch == size; i += size) {      /* a batch for each rank; their sums in the order of batches */
+        struct scored mine = { 0 };
+        if (loader_pass(&r->held_out, i + rank, limit, &r->batch)) {
+            load_inputs(r, &r->scorer);
+            const struct step s = run_step_of(r, 0);
+            graph_run(r->scorer.g, PASS_FORWARD, &s);
+            mine = (struct scored){ true, count_targets(r), sum_nll(r, &r->scorer) };
+        }
+        struct scored *all = r->scored;
+        all[rank] = mine;
+        TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+        n_batch = 0;
+        for (int k = 0; k < size; k++)
+            sum += all[k].nll, counted += all[k].counted, n_batch += all[k].has;
     }
     *loss = counted ? sum / (double)counted : NAN;
     *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)counted / (double)r->data.valid.n_learn);

@@ -1,0 +1,220 @@
+#include "train/ranks.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+
+int ranks_open(struct run *r, struct err *err)
+{
+    TRY(comm_open(&r->comm, err));
+    r->counts = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->counts);
+    r->scored = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->scored);
+    if (!r->counts || !r->scored)
+        return ERR(err, NOMEM, "no memory for %d processes", comm_size(r->comm));
+    if (comm_rank(r->comm))
+        log_level_set(LOG_QUIET);                /* what is said is the same everywhere */
+    else if (comm_size(r->comm) > 1)
+        log_info("%d processes, each %d threads", comm_size(r->comm), r->o->n_thread);
+    return 0;
+}
+
+int ranks_prepare(struct run *r, int (*prepare)(struct run *, struct err *), struct err *err)
+{
+    r->c.second = comm_rank(r->comm) > 0;
+    if (comm_rank(r->comm))                      /* where they share a folder the files are there by then */
+        TRY(comm_barrier(r->comm, err));
+    TRY(prepare(r, err));
+    return comm_rank(r->comm) ? 0 : comm_barrier(r->comm, err);
+}
+
+int ranks_share(struct run *r, struct err *err)
+{
+    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
+    if (r->c.slices % size)
+        return ERR(err, USAGE, "there are %d processes, but train.slices is %lld: a slice is computed by one process", size, (long long)r->c.slices);
+    r->n_slice = r->c.slices / size;
+    r->first_slice = rank * r->n_slice;
+    if (size == 1)
+        return 0;
+    mem_free(r->share);
+    if (!(r->share = mem_alloc_array(2 * ((size_t)size + 1), sizeof *r->share)))
+        return ERR(err, NOMEM, "no memory to share out the weights");
+    r->share_squares = r->share + size + 1;
+    graph_shares(r->model.g, size, r->share, r->share_squares);
+    r->model.g->own_from = r->share[rank], r->model.g->own_to = r->share[rank + 1];
+    return 0;
+}
+
+/* ---- the same everywhere ---- */
+
+/* program: SHA-256 of its file. */
+struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX]; };
+
+static int differs(const struct run *r, int rank, const char *what, const char *has, const char *first, const char *advice, struct err *err)
+{
+    return ERR(err, USAGE, "%s has %s %.16s, rank 0 has %.16s: %s", comm_name(r->comm, rank), what, has, first, advice);
+}
+
+static int compare(const struct run *r, const struct passport *all, struct err *err)
+{
+    for (int i = 1; i < comm_size(r->comm); i++) {
+        const struct passport *p = &all[i];
+        if (strcmp(p->program, all->program))
+            return differs(r, i, "a program with SHA-256", p->program, all->program, "install the same version and build everywhere", err);
+        if (strcmp(p->level, all->level))
+            return differs(r, i, "a processor of level", p->level, all->level, "its sums would differ; set LATHE_CPU to the lower one for all", err);
+        if (strcmp(p->data, all->data))
+            return differs(r, i, "a data/train.tok with SHA-256", p->data, all->data, "give all the same text and tokenizer", err);
+        if (strcmp(p->settings, all->settings))
+            return differs(r, i, "settings with SHA-256", p->settings, all->settings, "give all the same file", err);
+    }
+    return 0;
+}
+
+int ranks_agree(struct run *r, struct err *err)
+{
+    const int size = comm_size(r->comm);
+    if (size == 1)
+        return 0;
+    struct passport *all = mem_alloc_array((size_t)size, sizeof *all);
+    if (!all)
+        return ERR(err, NOMEM, "no memory to compare %d processes", size);
+    struct passport *mine = &all[comm_rank(r->comm)];
+    snprintf(mine->level, sizeof mine->level, "%s", cpu_kernels()->level);
+    snprintf(mine->settings, sizeof mine->settings, "%s", r->state.settings);
+    snprintf(mine->data, sizeof mine->data, "%s", r->data_sha256);
+    int rc = sha256_of_file("/proc/self/exe", mine->program, err);
+    if (!rc)
+        rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
+    if (!rc)
+        rc = compare(r, all, err);
+    mem_free(all);
+    return rc;
+}
+
+/* ---- optimiser state: from rank 0 to those whose it is, and back ---- */
+
+/* The part of a moment that belongs to a rank, in elements; the same as of its gradient. */
+static size_t part(const struct run *r, const struct tensor *w, int rank, size_t *n)
+{
+    const struct tensor *g = &r->model.g->tensor[w->grad];
+    const size_t from = r->share[rank] > g->offset ? r->share[rank] - g->offset : 0;
+    const size_t end = r->share[rank + 1] > g->offset ? r->share[rank + 1] - g->offset : 0, to = end < g->bytes ? end : g->bytes;
+    *n = from < to ? to - from : 0;
+    return from;
+}
+
+static int move_moment(struct run *r, const struct tensor *w, char *moment, bool collect, struct err *err)
+{
+    const int rank = comm_rank(r->comm);
+    for (int i = 1; i < comm_size(r->comm); i++) {
+        size_t n;
+        const size_t at = part(r, w, i, &n);
+        if (!n || (rank && rank != i))
+            continue;
+        const bool sends = (rank == 0) != collect;
+        TRY(comm_exchange(r->comm, rank ? 0 : i, moment + at, sends ? n : 0, moment + at, sends ? 0 : n, err));
+    }
+    return 0;
+}
+
+static int move_moments(struct run *r, bool collect, struct err *err)
+{
+    struct graph *g = r->model.g;
+    for (int i = 0; i < g->n_tensor; i++)
+        for (int k = 0; k < 2; k++)
+            if (g->tensor[i].kind == TENSOR_WEIGHT && g->tensor[i].grad >= 0 && g->tensor[i].moment[k] >= 0)
+                TRY(move_moment(r, &g->tensor[i], g->tensor[g->tensor[i].moment[k]].data, collect, err));
+    return 0;
+}
+
+int ranks_begin(struct run *r, struct err *err)
+{
+    if (comm_size(r->comm) == 1)
+        return 0;
+    TRY(comm_broadcast(r->comm, &r->state, sizeof r->state, err));
+    TRY(comm_broadcast(r->comm, r->model.g->block[TENSOR_WEIGHT], r->model.g->plan.bytes[TENSOR_GRAD], err));
+    return move_moments(r, false, err);
+}
+
+int ranks_collect(struct run *r, bool wanted, struct err *err)
+{
+    if (comm_size(r->comm) == 1)
+        return 0;
+    char go = wanted;
+    TRY(comm_broadcast(r->comm, &go, 1, err));
+    return go ? move_moments(r, true, err) : 0;
+}
+
+size_t ranks_spared_bytes(const struct run *r)
+{
+    const struct graph *g = r->model.g;
+    if (!comm_rank(r->comm))
+        return 0;
+    const double own = (double)(g->own_to - g->own_from) / (double)g->plan.bytes[TENSOR_GRAD];
+    return (size_t)((double)g->plan.bytes[TENSOR_MOMENT] * (1 - own));
+}
+
+/* ---- a step ---- */
+
+int ranks_count(struct run *r, int64_t *n, struct err *err)
+{
+    const int size = comm_size(r->comm);
+    int64_t *all = r->counts;
+    all[comm_rank(r->comm)] = *n;
+    TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+    *n = 0;
+    for (int i = 0; i < size; i++)
+        *n += all[i];
+    return 0;
+}
+
+int ranks_sum_gradients(struct run *r, struct err *err)
+{
+    struct graph *g = r->model.g;
+    const int64_t width = run_sums_width(r);
+    const struct step s = run_step_of(r, r->state.step);
+    TRY(comm_all_gather_equal(r->comm, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
+    slice_sums_rows(r->sums, r->c.slices, width);
+    TRY(comm_reduce_scatter(r->comm, g->block[TENSOR_GRAD], r->share, err));
+    graph_run(g, PASS_NORM, &s);
+    return comm_all_gather(r->comm, g->block[TENSOR_OUTPUT], r->share_squares, err);
+}
+
+int ranks_gather_weights(struct run *r, struct err *err)
+{
+    if (comm_size(r->comm) == 1)
+        return 0;
+    TRY(comm_all_gather(r->comm, r->model.g->block[TENSOR_WEIGHT], r->share, err));
+    const struct step s = run_step_of(r, r->state.step);
+    graph_run(r->model.g, PASS_PREPARE, &s);
+    return 0;
+}
+
+int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err)
+{
+    if (comm_size(r->comm) == 1)
+        return 0;
+    int64_t *all = r->counts;
+    all[comm_rank(r->comm)] = *stop + 2 * *by_time;
+    TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+    *stop = false, *by_time = all[0] & 2;
+    for (int i = 0; i < comm_size(r->comm); i++)
+        *stop = *stop || all[i] & 1;
+    return 0;
+}
+
+/* ---- what was sent ---- */
+
+void ranks_log(const struct run *r)
+{
+    if (comm_size(r->comm) == 1)
+        return;
+    struct comm_volume v;
+    char a[32], b[32], c[32], d[32], e[32];
+    comm_volume(r->comm, &v);
+    const double steps = (double)(r->state.step - r->first_step), R = comm_size(r->comm), gradient = (double)r->model.g->plan.bytes[TENSOR_GRAD];
+    const double theory = steps * gradient * (R - 1) / R;
+    log_info("sent by rank 0: %s of gradients and %s of weights in %.0f steps (theory: %s each, (R-1)/R of %s a step), %s besides, in %.1f s of waiting and sending",
+             fmt_bytes(a, (double)v.reduce_scatter), fmt_bytes(b, (double)v.all_gather), steps, fmt_bytes(c, theory), fmt_bytes(d, gradient), fmt_bytes(e, (double)v.other), v.seconds);
+}

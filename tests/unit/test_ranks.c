@@ -1,0 +1,275 @@
+/* test_ranks.c - one run on 1, 2 and 4 processes: the same weights to the bit, also when their number changes on the way; what ranks
+ * that do not agree are told; what the end of one leads to.  The program starts itself by mpirun. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "../test.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "train/loop.h"
+
+static struct err err;
+static const char *program;
+
+/* ---- what a rank does: CONFIG OUT THREADS steps to do now (0: all) ---- */
+
+static volatile sig_atomic_t stop;
+
+static int be_a_rank(char **arg)
+{
+    log_level_set(LOG_WARN);
+    signal(SIGTERM, SIG_IGN);                    /* mpirun's, to those that are left */
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    char path[300];
+    snprintf(path, sizeof path, "%s.%s.pid", arg[2], rank ? rank : "0");
+    FILE *f = fopen(path, "w");                  /* so that a test can kill it */
+    if (f) {
+        fprintf(f, "%ld\n", (long)getpid());
+        fclose(f);
+    }
+    struct train_result r;
+    stop = atoi(arg[4]) > 0;
+    const struct train_opts o = { .config = arg[1], .out = arg[2], .n_thread = atoi(arg[3]), .stop = &stop, .fail_step = -1 };
+    const int rc = train_run(&o, &r, &err);
+    if (rc < 0 && *err.msg)
+        fprintf(stderr, "says: %s\n", err.msg);
+    return rc < 0;
+}
+
+/* ---- help ---- */
+
+#define MODEL(more) "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, norm: rmsnorm, act: swiglu, pos: rope, " more "}\n"
+#define MOE MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true")
+#define DENSE MODEL("intermediate_size: 96, tie_word_embeddings: true")
+
+static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
+
+static void write_config(const char *name, const char *model, const char *train)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "%sdata: {train: %s, valid_share: 0.1, tokenizer: bpe, vocab_size: 300}\ntrain: {batch: 8, ctx: 24, lr: 3e-3, warmup: 2, eval_every: 2, save_every: 2, %s}\n",
+             model, in_dir("text.txt"), train);
+    write_text(name, text);
+}
+
+static int set_up(void **state)
+{
+    static const char *const words[] = { "the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house", "with", "green", "eyes", "quickly", "away" };
+    if (make_dir(state))
+        return -1;
+    setenv("XDG_CACHE_HOME", test_dir, 1);
+    log_level_set(LOG_QUIET);
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < 3000; i++)
+        OK(buf_printf(&b, &err, "%s%s", words[(rng_below(7, (uint64_t)i, 8) + (uint64_t)(i % 3) * 4) % 16], i % 11 == 10 ? ".\n" : " "));
+    OK(file_write_all(in_dir("text.txt"), b.data, b.len, &err));
+    OK(buf_printf(&b, &err, "and one word more"));
+    OK(file_write_all(in_dir("other.txt"), b.data, b.len, &err));
+    buf_release(&b);
+    write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
+    write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
+    write_config("muon.yaml", MOE, "steps: 4, precision: bf16, optimizer: muon");
+    write_config("sgd.yaml", DENSE, "steps: 4, precision: fp32, optimizer: sgd, momentum: 0.8");
+    return 0;
+}
+
+static bool have_mpirun(void)
+{
+#ifdef __SANITIZE_THREAD__
+    fprintf(stderr, "Open MPI's library is not made for the thread sanitizer: skipped\n");
+    return false;
+#endif
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  /* the library's own, at its end */
+    if (!system("command -v mpirun > /dev/null 2>&1"))
+        return true;
+    fprintf(stderr, "mpirun is not installed (openmpi-bin): skipped\n");
+    return false;
+}
+
+static char said[60000];
+
+static int shell(const char *command, double *seconds)
+{
+    const double begin = clock_wall();
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    const size_t got = fread(said, 1, sizeof said - 1, f);
+    said[got] = 0;
+    const int status = pclose(f);
+    if (seconds)
+        *seconds = clock_wall() - begin;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+#define MPIRUN "mpirun --oversubscribe --allow-run-as-root "
+
+static int start(int n, const char *config, const char *out, int n_thread, int steps)
+{
+    char command[900];
+    snprintf(command, sizeof command, MPIRUN "-n %d %s %s %s %d %d 2>&1", n, program, in_dir(config), in_dir(out), n_thread, steps);
+    return shell(command, NULL);
+}
+
+static const char *digest(const char *out)
+{
+    static char hex[4][SHA256_HEX];
+    static int i;
+    i = (i + 1) % 4;
+    char path[240];
+    snprintf(path, sizeof path, "%s/model.safetensors", in_dir(out));
+    OK(sha256_of_file(path, hex[i], &err));
+    return hex[i];
+}
+
+/* ---- the tests ---- */
+
+static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    static const struct { const char *config; int n_rank, n_thread; } cases[] = {
+        { "moe.yaml", 4, 1 }, { "moe.yaml", 2, 2 }, { "dense.yaml", 8, 1 }, { "muon.yaml", 4, 1 }, { "sgd.yaml", 2, 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char alone[40], out[40];
+        snprintf(alone, sizeof alone, "alone-%s", cases[i].config);
+        snprintf(out, sizeof out, "ranks-%d", (int)i);
+        struct train_result r;
+        const struct train_opts o = { .config = in_dir(cases[i].config), .out = in_dir(alone), .n_thread = 2, .fail_step = -1 };
+        if (!file_exists(in_dir(alone)))
+            OK(train_run(&o, &r, &err));
+        if (start(cases[i].n_rank, cases[i].config, out, cases[i].n_thread, 0))
+            fail_msg("%s on %d ranks: %s", cases[i].config, cases[i].n_rank, said);
+        if (strcmp(digest(alone), digest(out)))
+            fail_msg("%s: %d ranks gave other weights than 1", cases[i].config, cases[i].n_rank);
+    }
+}
+
+/* Held-out loss and the rest of metrics.jsonl are the same too, but for times: of the first test's first run. */
+static void metrics_are_the_same(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    char command[900];
+    snprintf(command, sizeof command, "cd %s; for i in alone-moe.yaml ranks-0; do sed -E 's/\"(tokens_per_s|share_of_peak|seconds|peak_bytes|unix_ms)\":[^,}]*//g' $i/metrics.jsonl > $i.m; done; cmp *.m && wc -l < ranks-0.m", test_dir);
+    assert_int_equal(shell(command, NULL), 0);
+    assert_true(atoi(said) >= 9);                /* 6 steps, 3 evaluations */
+}
+
+static void a_run_may_change_its_number_of_ranks_on_the_way(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    assert_int_equal(start(4, "muon.yaml", "elastic", 1, 1), 1);
+    if (!strstr(said, "stopped after step 1"))
+        fail_msg("%s", said);
+    assert_null(strstr(strstr(said, "stopped after") + 1, "stopped after"));      /* rank 0 says it for all */
+    assert_int_equal(start(2, "muon.yaml", "elastic", 1, 1), 1);
+    assert_non_null(strstr(said, "stopped after step 2"));
+    assert_int_equal(start(1, "muon.yaml", "elastic", 2, 0), 0);
+    assert_string_equal(digest("alone-muon.yaml"), digest("elastic"));
+}
+
+static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_config("seed.yaml", MOE, "steps: 6, precision: bf16, seed: 9");
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in_dir("moe.yaml"), 1 << 16, &b, &err));
+    char text[1600], command[1600];
+    const char *at = strstr(b.data, "text.txt");
+    snprintf(text, sizeof text, "%.*sother.txt%s", (int)(at - b.data), b.data, at + 8);
+    buf_release(&b);
+    write_text("text.yaml", text);
+    static const struct { const char *first, *second, *says; } cases[] = {
+        { "moe.yaml", "seed.yaml", "has settings with SHA-256" }, { "moe.yaml", "text.yaml", "has a data/train.tok with SHA-256" }
+    };
+    for (int i = 0; i < 2; i++) {                /* each with a folder of its own, as on two machines */
+        snprintf(command, sizeof command, MPIRUN "-n 1 %s %s %s 1 0 : -n 1 %s %s %s 1 0 2>&1", program, in_dir(cases[i].first), in_dir("agree-0"), program, in_dir(cases[i].second),
+                 in_dir("agree-1"));
+        assert_true(shell(command, NULL) != 0);
+        if (!strstr(said, "rank 1 of 2 (") || !strstr(said, cases[i].says))
+            fail_msg("%s", said);
+    }
+    snprintf(command, sizeof command, MPIRUN "-n 1 %s %s %s 1 0 : -n 1 -x LATHE_CPU=ref %s %s %s 1 0 2>&1", program, in_dir("moe.yaml"), in_dir("agree-0"), program, in_dir("moe.yaml"),
+             in_dir("agree-1"));
+    assert_true(shell(command, NULL) != 0);
+    if (!strstr(said, "processor of level") && !getenv("LATHE_CPU"))
+        fail_msg("%s", said);
+}
+
+static void more_ranks_than_slices_are_refused(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_config("two.yaml", MOE, "steps: 6, precision: bf16, slices: 2");
+    assert_true(start(4, "two.yaml", "two", 1, 0) != 0);
+    assert_non_null(strstr(said, "there are 4 processes, but train.slices is 2"));
+}
+
+/* Ranks on hosts that do not see each other's files: one folder each, the same text. */
+static void ranks_need_no_common_folder(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    char command[1600];
+    snprintf(command, sizeof command, MPIRUN "-n 1 %s %s %s 1 0 : -n 1 %s %s %s 1 0 2>&1", program, in_dir("moe.yaml"), in_dir("host-0"), program, in_dir("moe.yaml"), in_dir("host-1"));
+    if (shell(command, NULL))
+        fail_msg("%s", said);
+    assert_string_equal(digest("alone-moe.yaml"), digest("host-0"));
+    assert_false(file_exists(in_dir("host-1/model.safetensors")));
+}
+
+/* One of four is killed in mid-run: the others end, by its name, and the run goes on to the same weights. */
+static void a_killed_rank_ends_the_others_and_the_run_goes_on(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_config("long.yaml", MOE, "steps: 4000, precision: bf16, keep: 1");
+    char command[1200];
+    double seconds;
+    snprintf(command, sizeof command,
+             "(" MPIRUN "-n 4 %s %s %s 1 0 2>&1; echo status $?; date +ended:%%s) & cd %s; "
+             "for i in $(seq 200); do [ -e long/checkpoints/latest ] && break; sleep 0.1; done; date +killed:%%s; kill -9 $(cat long.2.pid); wait",
+             program, in_dir("long.yaml"), in_dir("long"), test_dir);
+    shell(command, &seconds);
+    const char *killed = strstr(said, "killed:"), *ended = strstr(said, "ended:");
+    assert_non_null(killed);
+    assert_non_null(ended);
+    if (atol(ended + 6) - atol(killed + 7) > 10 || !strstr(said, " of 4 (") || !strstr(said, "ended without a word") || strstr(said, "status 0"))
+        fail_msg("%s", said);
+    assert_int_equal(start(2, "long.yaml", "long", 1, 1), 1);
+    if (!strstr(said, "stopped after step"))
+        fail_msg("%s", said);
+}
+
+int main(int argc, char **argv)
+{
+    program = argv[0];
+    if (argc == 5)
+        return be_a_rank(argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_ranks_and_threads_gives_the_same_weights),
+        cmocka_unit_test(metrics_are_the_same),
+        cmocka_unit_test(a_run_may_change_its_number_of_ranks_on_the_way),
+        cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
+        cmocka_unit_test(more_ranks_than_slices_are_refused),
+        cmocka_unit_test(ranks_need_no_common_folder),
+        cmocka_unit_test(a_killed_rank_ends_the_others_and_the_run_goes_on),
+    };
+    return cmocka_run_group_tests(tests, set_up, remove_dir);
+}
