@@ -193,7 +193,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     run_show_packing(r);
     TRY(take_batch(r, err));
     if (r->o->dry_run)
-        return run_classifies(r) ? 0 : run_show_batch(r, err);
+        return run_classifies(r) || comm_rank(r->comm) ? 0 : run_show_batch(r, err);
     if (r->data.train.kind == SHARD_PAIRS)
         return ERR(err, UNSUPPORTED, "data.train holds pairs of answers (form preference), which the loss of this run does not compare");
     if (!(r->dir_checkpoints = run_out_path(r, "checkpoints")))
