@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -266,14 +267,19 @@ static void tell(struct comm *c, struct err *err)
         err->msg[0] = 0;
 }
 
+/* mpirun drops what a process wrote just before it ended, when it is ending all of them. */
+static void linger(void) { nanosleep(&(struct timespec){ 0, 300000000 }, NULL); }
+
 void comm_close(struct comm *c, int rc, struct err *err)
 {
     if (!c)
         return;
     struct err ignored = { 0 };
     const bool agreed = !rc || (rc == ERR_STOPPED && c->watch && !over(c, &ignored));      /* all end alike */
-    if (!agreed && c->watch)
+    if (!agreed && c->watch) {
         tell(c, err);
+        atexit(linger);
+    }
     const bool orderly = agreed && comm_barrier(c, &ignored) >= 0;
     if (agreed && c->rank)
         err->msg[0] = 0;
