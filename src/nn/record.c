@@ -153,10 +153,11 @@ static int append(struct graph *g, const struct node *n, struct err *err)
 }
 
 /* A record call given a negative id (an error of an earlier call) passes the error on. */
-#define CHECK_ID(id)       \
-    do {                   \
-        if ((id) < 0)      \
-            return (id);   \
+#define CHECK_ID(id)               \
+    do {                           \
+        const int checked = (id);  \
+        if (checked < 0)           \
+            return checked;        \
     } while (0)
 
 static const struct tensor *tensor_at(const struct graph *g, int id)
