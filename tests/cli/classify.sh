@@ -13,7 +13,7 @@ train: {steps: 30, batch: 8, lr: 1e-2, warmup: 2, eval_every: 0, save_every: 0, 
 Y
 lathe train config.yaml --out run --quiet --json --threads 1 > result.json && echo trained
 grep -o '"valid_accuracy": [0-9.]*' result.json
-ls run run/data
+ls run/config.json run/model.safetensors run/preprocessor_config.json run/data/train.img
 tail -n 1 run/metrics.jsonl | grep -o '"valid_accuracy":[0-9.]*,"valid_images":[0-9]*'
 grep -o '"id2label".*' run/config.json
 lathe classify run images --quiet | head -n 3 | sed 's/ [01][.][0-9]*$//'
