@@ -316,7 +316,7 @@ static int read_file(struct reader *r, const struct text_doc *d, struct err *err
     char where[300];
     int rc = source_open(&s, d, err);
     if (!rc && s.csv && record_form(columns_of(&s.table, &r->fields)) != r->o->form)
-        rc = ERR(err, FORMAT, "%s: its first line has not the columns of the form %s", d->path, data_form_name(r->o->form));
+        rc = ERR(err, FORMAT, "%s: its first line is no JSON object and has not the columns of the form %s", d->path, data_form_name(r->o->form));
     while (!rc) {
         rc = source_next(&s, &r->fields, &o, err);
         if (!rc)

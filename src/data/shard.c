@@ -204,7 +204,9 @@ static int open_sequences(struct shard *s, const struct header *h, const char *p
         good = s->start[i] + shortest <= s->start[i + 1] && s->start[i + 1] <= h->n;
     if (!good)
         return ERR(err, CORRUPT, "%s: its %lld sequences are not the parts of %lld ids", path, (long long)s->n_seq, (long long)h->n);
-    for (int64_t i = 0; i < s->n; i++)
+    for (int64_t i = 0; i < s->n / 8; i++)
+        s->n_learn += __builtin_popcount(s->learn[i]);
+    for (int64_t i = s->n / 8 * 8; i < s->n; i++)
         s->n_learn += shard_learns(s, i);
     return 0;
 }

@@ -397,6 +397,11 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
     assert_int_equal(encode("a.jsonl", o, &r), ERR_USAGE);
     struct text_list l = { 0 };
     enum data_form form;
+    o.fields = NULL, o.form = FORM_CHAT;
+    put("plain.txt", "no records\n");
+    assert_int_equal(encode("plain.txt", o, &r), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "plain.txt: its first line is no JSON object and has not the columns of the form chat"));
+    records_release(&r);
     put("b.jsonl", PAIR);
     OK(text_add(&l, in_dir("a.jsonl"), &err));
     OK(text_add(&l, in_dir("b.jsonl"), &err));
