@@ -292,7 +292,7 @@ static int record_weight(const struct recorder *r, const struct weight *w, const
         return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
     }
     int id;
-    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : r->o->lora ? TENSOR_FROZEN : TENSOR_WEIGHT;
+    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : r->o->lora || r->o->frozen ? TENSOR_FROZEN : TENSOR_WEIGHT;
     TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
@@ -481,6 +481,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         if (g->node[i].pass == PASS_FORWARD)
             g->node[i].pass = PASS_HEAD;
     if (r->o->use == DECODER_TRAIN) {
+        g->loss_first = r->o->loss_first;
         TRY(graph_backward(g, r->o->recompute, r->err));
         TRY(graph_update(g, r->o->optimizer, r->err));
     }

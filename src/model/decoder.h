@@ -29,7 +29,9 @@ struct decoder_opts {
     enum recompute recompute;        /* train */
     enum optimizer optimizer;        /* train */
     const struct lora *lora;         /* train, score: the weights are frozen, and adapters are learned; or NULL */
-    const bool *in_file;             /* with lora: weights of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
+    bool frozen;                     /* the weights are frozen also without adapters */
+    bool loss_first;                 /* train: PASS_LOSS is wanted (graph.h) */
+    const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32 or BF16 */
     int n_slot;                      /* generate: sequences that the cache holds */

@@ -205,11 +205,13 @@ static int differentiate(struct backward *b, int i)
     return through >= 0 ? pass_through(b, &forward, through) : 0;
 }
 
-/* A fused loss is computed by its backward node alone. */
+/* A fused loss is computed by its backward node alone, or in a pass of its own first. */
 static void drop_fused(struct graph *g, int n_forward)
 {
     for (int i = 0; i < n_forward; i++)
-        if (g->node[i].pass == PASS_FORWARD && op_table[g->node[i].op].gradient == OP_GRAD_FUSED) {
+        if (g->node[i].pass == PASS_FORWARD && op_table[g->node[i].op].gradient == OP_GRAD_FUSED && g->loss_first) {
+            g->node[i].pass = PASS_LOSS;
+        } else if (g->node[i].pass == PASS_FORWARD && op_table[g->node[i].op].gradient == OP_GRAD_FUSED) {
             memmove(&g->node[i], &g->node[i + 1], (size_t)(g->n_node - i - 1) * sizeof *g->node);
             g->n_node--, i--, n_forward--;
         }

@@ -98,8 +98,9 @@ enum op {
 };
 /* PASS_HEAD: the end of a decoder that generates, from the stream of the last layer (kept after PASS_FORWARD) to the logits
  * of chosen rows; it may run any number of times after a forward pass.  There S counts the chosen rows.
+ * PASS_LOSS: the loss of a graph with loss_first after PASS_FORWARD, before what its gradient is to be is known.
  * PASS_NORM: the sums of squares of the gradients, once they are those of the whole step. */
-enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_BACKWARD, PASS_NORM, PASS_UPDATE, N_PASS };
+enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_LOSS, PASS_BACKWARD, PASS_NORM, PASS_UPDATE, N_PASS };
 const char *op_name(enum op op);
 
 /* pool: which rows of a sequence make one. */
@@ -141,6 +142,7 @@ struct step {
     const int32_t *page; int page_stride;      /* with a cache of pages: [S][page_stride] numbers of each sequence's pages */
     bool accumulate;           /* weight gradients add to what is there */
     double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
+    const real *token_scale;   /* [T] instead, one for each token; NULL: the same for all */
     double aux_scale;          /* of the router losses: 1 / number of micro-batches */
     uint64_t seed, i_step;     /* dropout */
     struct adamw adamw;        /* wd as given; 0 is used for weights that do not decay */
@@ -157,6 +159,7 @@ struct graph {
     struct tensor *tensor; int n_tensor, cap_tensor;
     struct node *node; int n_node, cap_node;
     int loss;                      /* the output of cross_entropy, -1 before it is recorded */
+    bool loss_first;               /* set before graph_backward(): the loss has a pass of its own too, PASS_LOSS */
     bool backward;                 /* graph_backward was called */
     struct graph_plan plan;
     const struct cpu_kernels *k;

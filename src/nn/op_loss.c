@@ -42,7 +42,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     w->scratch = op_panels_scratch(g, n);
 }
 
-struct ce_job { struct ce p; const struct cpu_kernels *k; real cap, *slope; };
+struct ce_job { struct ce p; const struct cpu_kernels *k; real cap, *slope; const real *scale; };      /* scale: of each row, or NULL */
 
 static void ce_rows(void *ctx, int first, int n, int i_thread)
 {
@@ -55,7 +55,14 @@ static void ce_rows(void *ctx, int first, int n, int i_thread)
     real *slope = j->slope ? j->slope + first * p.ld : NULL;
     if (j->cap > 0)
         j->k->softcap(all, j->cap, p.x, p.x, slope);
-    j->k->cross_entropy(&p);
+    for (int i = 0; j->scale && i < n; i++) {
+        struct ce row = p;
+        row.n_row = 1, row.scale = j->scale[first + i];
+        row.x += i * p.ld, row.target += i, row.nll += i;
+        j->k->cross_entropy(&row);
+    }
+    if (!j->scale)
+        j->k->cross_entropy(&p);
     for (size_t i = 0; slope && i < all; i++)
         p.x[i] *= slope[i];
 }
@@ -80,7 +87,7 @@ static void loss(struct run *r, const struct node *n, bool grad)
         const struct gemm p = { .M = (int)rows, .N = (int)V, .K = (int)C, .a = x_t, .a_row = C, .a_col = b16 ? 2 : 1, .b = by_rows,
                                 .b_panel = (ptrdiff_t)cpu_panel_size((size_t)C, PANEL), .c = l.logits, .ldc = V };
         product(r, &p, n->attr.compute);
-        struct ce_job j = { .k = r->k, .cap = (real)n->attr.cap, .slope = l.slope, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
+        struct ce_job j = { .k = r->k, .cap = (real)n->attr.cap, .slope = l.slope, .scale = grad && r->step->token_scale ? r->step->token_scale + t : NULL, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
                                               .nll = (real *)op_data(r, n->out[0]) + t, .grad = grad, .scale = (real)r->step->loss_scale } };
         op_for_rows(r, rows, CE_ROWS, ce_rows, &j);
         if (!grad)

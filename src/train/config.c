@@ -14,7 +14,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
+        .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
     };
     tune_defaults(&c->tune);
 }
@@ -45,6 +45,8 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
         { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8", 0, SLICES_MAX },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
+        { OPT_CHOICE, "objective", &c->objective, "likelihood|dpo", "dpo: of pairs of answers, the chosen one is to be likelier than the rejected one (data of the form preference)", 0, 0 },
+        { OPT_FLOAT, "beta", &c->beta, "<float>", "dpo: how much a change from the model that the run began from counts", 1e-6, 1e6 },
         { OPT_CHOICE, "optimizer", &c->optimizer, "adamw|muon|sgd", "muon: of the matrices of layers; embeddings, routers, norms and biases stay AdamW's", 0, 0 },
         { OPT_FLOAT, "muon_lr", &c->muon_lr, "<float>", "muon: highest learning rate of its matrices, which follows the schedule of lr", 0, 1e6 },
         { OPT_FLOAT, "muon_weight_decay", &c->muon_weight_decay, "<float>", "muon: weight decay of its matrices", 0, 1e6 },
@@ -183,6 +185,8 @@ static int check(const struct train_config *c, const char *path, struct err *err
 {
     if (c->ctx > c->model.ctx)
         return ERR(err, USAGE, "%s: train.ctx is %lld, expected at most the model's %s, %d", path, (long long)c->ctx, ctx_key(family_name(c->model.family)), c->model.ctx);
+    if (train_prefers(c) && !c->from)
+        return ERR(err, USAGE, "%s: train.objective is dpo, which changes a model that is there: model.from", path);
     if (!c->epochs && c->warmup > c->steps)
         return ERR(err, USAGE, "%s: train.warmup is %lld, more than train.steps, %lld", path, (long long)c->warmup, (long long)c->steps);
     if (c->batch * c->ctx > (int64_t)1 << 24)
@@ -295,6 +299,8 @@ struct schedule train_schedule(const struct train_config *c)
     return (struct schedule){ .kind = !strcmp(c->schedule, "cosine") ? SCHEDULE_COSINE : !strcmp(c->schedule, "linear") ? SCHEDULE_LINEAR : !strcmp(c->schedule, "wsd") ? SCHEDULE_WSD : SCHEDULE_CONSTANT,
                               .max = c->lr, .min = c->lr * c->min_lr_share, .warmup = (long)c->warmup, .steps = (long)c->steps, .decay_share = c->decay_share };
 }
+
+bool train_prefers(const struct train_config *c) { return !strcmp(c->objective, "dpo"); }
 
 enum optimizer train_optimizer(const struct train_config *c)
 {

@@ -34,6 +34,8 @@ struct train_config {
     double epochs;                               /* 0: steps says how long */
     int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep;
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, time_limit;
+    const char *objective;                       /* "likelihood" or "dpo" (prefer.h), with beta */
+    double beta;
     const char *optimizer, *schedule, *precision, *recompute, *save;
     bool second;                                 /* of several processes not the first, which cleans up: files under way are left alone */
     json_t *root;                                /* owns what the pointers point to */
@@ -46,6 +48,7 @@ void train_config_release(struct train_config *c);
 struct schedule train_schedule(const struct train_config *c);
 enum dtype train_compute(const struct train_config *c);
 enum recompute train_recompute(const struct train_config *c);
+bool train_prefers(const struct train_config *c);      /* from pairs: objective dpo */
 enum optimizer train_optimizer(const struct train_config *c);
 /* Rows of the sections, for documentation; the values are those of *c. */
 #define TRAIN_KEYS_MAX 64

@@ -90,6 +90,7 @@ static int take_batch(struct run *r, struct err *err)
     if (!p)
         return ERR(err, NOMEM, "no memory for a batch of %d tokens", r->T);
     r->batch = (struct batch){ .ids = p, .target = p + r->T, .pos = p + 2 * r->T, .seq_start = p + 3 * r->T };
+    r->token_scale = train_prefers(&r->c) ? (float *)(void *)(p + 4 * r->T + 1) : NULL;
     return 0;
 }
 
@@ -97,10 +98,14 @@ static int take_memory(struct run *r, struct err *err)
 {
     TRY(decoder_bind(&r->model, r->pool, NULL, err));
     TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
+    if (r->reference.g)
+        TRY(decoder_bind(&r->reference, r->pool, &r->model, err));
     if (r->rows) {
         TRY(base_rows_take(r->rows, err));
-        base_rows_bind(r->rows, &r->model);
-        base_rows_bind(r->rows, &r->scorer);
+        if (r->c.tune.on)
+            base_rows_bind(r->rows, &r->model), base_rows_bind(r->rows, &r->scorer);
+        if (r->reference.g)
+            base_rows_bind(r->rows, &r->reference);
     }
     if (!comm_rank(r->comm))
         TRY(run_open_saver(r, err));
@@ -162,6 +167,15 @@ static int prepare(struct run *r, struct err *err)
     return config_vision(&r->c.model) ? classes_prepare(&r->classes, &r->c, r->o->config, r->o->out, err) : prepare_data(&r->data, &r->c, r->o->config, r->o->out, err);
 }
 
+/* Pairs of answers and the loss that compares them are there together. */
+static int check_pairs(const struct run *r, struct err *err)
+{
+    const bool pairs = r->data.train.kind == SHARD_PAIRS, prefers = train_prefers(&r->c);
+    if (pairs && !prefers)
+        return ERR(err, USAGE, "data.train holds pairs of answers (form preference), which only train.objective: dpo compares");
+    return prefers && !pairs ? ERR(err, USAGE, "train.objective is dpo, for which data.train must hold pairs of answers (form preference)") : 0;
+}
+
 static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(ranks_open(r, err));
@@ -194,14 +208,17 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(take_batch(r, err));
     if (r->o->dry_run)
         return run_classifies(r) || comm_rank(r->comm) ? 0 : run_show_batch(r, err);
-    if (r->data.train.kind == SHARD_PAIRS)
-        return ERR(err, UNSUPPORTED, "data.train holds pairs of answers (form preference), which the loss of this run does not compare");
+    TRY(check_pairs(r, err));
     if (!(r->dir_checkpoints = run_out_path(r, "checkpoints")))
         return ERR(err, NOMEM, "no memory for a path");
     TRY(take_memory(r, err));
     TRY(begin(r, err));
     const struct step first = run_step_of(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &first);      /* from then on updates keep the panels */
+    if (r->reference.g && !r->c.tune.on) {            /* else it has no weights of its own */
+        TRY(base_weights(&r->reference, r->weights, r->c.from, err));
+        graph_run(r->reference.g, PASS_PREPARE, &first);
+    }
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     const int rc = steps(r, result, err);
     log_progress_end();
@@ -226,6 +243,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
     mem_unmap(r.sums, r.sums ? run_sums_bytes(&r) : 0);
     slice_sums_release(&r.gradient);
+    decoder_release(&r.reference);
     decoder_release(&r.scorer);
     decoder_release(&r.model);
     base_rows_free(r.rows);

@@ -4,10 +4,19 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_BACKWARD; }
+static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD; }
 
 /* Sequences of T tokens: as many as can be; images have all the same length. */
 static int sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
+
+/* The memory of the run's graphs at T tokens. */
+static int plan_at(struct run *r, int T, struct err *err)
+{
+    const int S = sequences(r, T);
+    TRY(decoder_plan(&r->model, T, S, r->o->n_thread, NULL, err));
+    TRY(decoder_plan(&r->scorer, T, S, r->o->n_thread, &r->model, err));
+    return r->reference.g ? decoder_plan(&r->reference, T, S, r->o->n_thread, &r->model, err) : 0;
+}
 
 int run_record_model(struct run *r, struct err *err)
 {
@@ -15,20 +24,22 @@ int run_record_model(struct run *r, struct err *err)
     r->micro = slices_micro(c->batch, c->batch * c->accumulate / c->slices);
     r->n_micro = c->batch * c->accumulate / r->micro;
     r->T = (int)(r->micro * c->ctx);
-    if (c->tune.on && !strcmp(c->tune.base, "file"))
+    const bool in_file = c->tune.on && !strcmp(c->tune.base, "file"), prefers = train_prefers(c);
+    if (in_file || (prefers && !c->tune.on))
         TRY(base_rows_new(&r->rows, c->from, err));
     const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL,
-                                        .in_file = r->rows ? base_rows_in_file(r->rows) : NULL };
+                                        .in_file = in_file ? base_rows_in_file(r->rows) : NULL, .loss_first = prefers };
+    const struct decoder_opts reference = { .use = DECODER_SCORE, .compute = train.compute, .frozen = true, .in_file = r->rows ? base_rows_in_file(r->rows) : NULL };
     const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train_compute(c), .lora = train.lora, .in_file = train.in_file };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
-    const int S = sequences(r, r->T);
-    TRY(decoder_plan(&r->model, r->T, S, r->o->n_thread, NULL, err));
-    return decoder_plan(&r->scorer, r->T, S, r->o->n_thread, &r->model, err);
+    if (prefers)
+        TRY(decoder_record(&r->reference, &c->model, &reference, err));
+    return plan_at(r, r->T, err);
 }
 
-size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * 4 + 1) * sizeof(int32_t); }
+size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * (train_prefers(&r->c) ? 5 : 4) + 1) * sizeof(int32_t); }
 
 int64_t run_stats_width(const struct run *r) { return 2 * r->model.route.n_expert + 3; }
 int64_t run_sums_width(const struct run *r) { return SUM_STATS + r->model.n_stats * run_stats_width(r); }
@@ -38,7 +49,8 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0);
+           slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
+           (r->reference.g ? r->reference.g->plan.total : 0);
 }
 
 /* Tokens of a micro-batch on average: what packing leaves free is not computed. */
@@ -58,22 +70,24 @@ static double sums_seconds(const struct run *r) { return (double)(r->n_slice - 1
 double run_step_seconds(const struct run *r)
 {
     const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
-    return n * limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) +
+    const double reference = r->reference.g ? limits_seconds(&r->limits, r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
+    return n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference) +
            limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
 }
 
 double run_step_flops(const struct run *r)
 {
     const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
-    return n * limits_flops(r->model.g, all_passes(), T, S, L, NULL) +
+    const double reference = r->reference.g ? limits_flops(r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
+    return n * (limits_flops(r->model.g, all_passes(), T, S, L, NULL) + reference) +
            limits_flops(r->model.g, update_passes(), T, S, L, NULL);
 }
 
 static size_t planned_for(struct run *r, int64_t batch, struct err *err)
 {
-    const int T = r->T, want = (int)(batch * r->c.ctx), S = sequences(r, want);
+    const int T = r->T, want = (int)(batch * r->c.ctx);
     r->T = want;
-    const bool ok = decoder_plan(&r->model, want, S, r->o->n_thread, NULL, err) >= 0 && decoder_plan(&r->scorer, want, S, r->o->n_thread, &r->model, err) >= 0;
+    const bool ok = plan_at(r, want, err) >= 0;
     const size_t bytes = ok ? planned_bytes(r) : SIZE_MAX;
     r->T = T;
     return bytes;
@@ -158,6 +172,8 @@ int run_digest_settings(struct run *r, struct err *err)
                         c->decay_share, c->beta1, c->beta2, c->eps, c->weight_decay, c->clip, c->precision, data);
     if (!rc && c->slices > 1)
         rc = buf_printf(&b, err, " slices %lld", (long long)c->slices);
+    if (!rc && train_prefers(c))
+        rc = buf_printf(&b, err, " dpo %.17g", c->beta);
     if (!rc && c->tune.on)
         rc = buf_printf(&b, err, " lora %d %.17g %.17g %d %u %s", c->tune.lora.rank, c->tune.lora.alpha, c->tune.lora.dropout, c->tune.lora.rslora, c->tune.lora.targets, c->tune.lora.base);
     if (!rc && run_classifies(r))

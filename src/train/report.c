@@ -134,6 +134,12 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
                           (json_int_t)mem_private_peak());
     if (run_classifies(r))
         json_object_set_new(o, "images_per_s", run_metric_number(tokens / mean_seconds / (double)r->c.ctx));
+    if (train_prefers(&r->c)) {
+        static const char *const names[] = { "rewards/chosen", "rewards/rejected", "rewards/accuracies" };
+        for (int i = 0; i < 3; i++)
+            json_object_set_new(o, names[i], run_metric_number(r->sums[SUM_CHOSEN + i]));
+        json_object_set_new(o, "rewards/margins", run_metric_number(r->sums[SUM_CHOSEN] - r->sums[SUM_REJECTED]));
+    }
     double low = INFINITY, high = 0;
     if (r->model.n_stats) {
         json_t *layers = json_array();

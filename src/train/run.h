@@ -10,6 +10,7 @@
 #include "train/comm.h"
 #include "train/config.h"
 #include "train/loop.h"
+#include "train/prefer.h"
 #include "train/prepare.h"
 #include "train/saver.h"
 #include "train/slices.h"
@@ -28,6 +29,8 @@ struct run {
     struct weights_list *weights;
     struct base_rows *rows;                  /* of a base that stays in its file, or NULL */
     struct decoder model, scorer;            /* the scorer shares the model's weights */
+    struct decoder reference;                /* of preferences (prefer.h): the model that the run began from */
+    float *token_scale;                      /* the same: [T], in batch_block */
     struct pool *pool;
     struct limits limits;
     struct file_log metrics;
@@ -66,7 +69,7 @@ char *run_out_path(const struct run *r, const char *name);      /* OUT/name, the
 int run_record_model(struct run *r, struct err *err);           /* r->model and r->scorer, planned at r->T tokens */
 size_t run_batch_bytes(const struct run *r);
 /* Sums over tokens that are taken beside the gradient: loss, router losses, and the stats of the layers with experts. */
-enum { SUM_LOSS, SUM_AUX, SUM_STATS };
+enum { SUM_LOSS, SUM_AUX, SUM_CHOSEN, SUM_REJECTED, SUM_RIGHT, SUM_STATS };      /* of preferences: rewards, and pairs preferred rightly */
 int64_t run_stats_width(const struct run *r);                   /* of one layer */
 int64_t run_sums_width(const struct run *r);
 size_t run_sums_bytes(const struct run *r);
@@ -87,6 +90,7 @@ bool run_out_of_time(const struct run *r, double step_seconds); /* of train.time
 int run_stopped(struct run *r, bool by_time, struct err *err);  /* saves; ERR_STOPPED, or ERR_IO when that failed */
 
 /* ---- step.c ---- */
+void run_load_inputs(const struct run *r, const struct decoder *d);      /* r->batch into the inputs of d */
 struct step run_step_of(const struct run *r, int64_t i_micro);
 int run_gradients(struct run *r, struct err *err);              /* of all slices of a step; r->loss, aux, norm, sums */
 int run_update(struct run *r, double *lr, struct err *err);     /* *lr: the learning rate */

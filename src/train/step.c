@@ -7,7 +7,7 @@
 
 /* ---- one step ---- */
 
-static void load_inputs(const struct run *r, const struct decoder *d)
+void run_load_inputs(const struct run *r, const struct decoder *d)
 {
     const size_t n = (size_t)r->batch.n * sizeof(int32_t);
     memcpy(d->g->tensor[d->ids].data, r->batch.ids, n);
@@ -60,15 +60,16 @@ static int64_t count_step(struct run *r)
         return run_own_micro(r) * r->micro;
     for (int64_t i = 0; i < run_own_micro(r); i++) {
         load_micro(r, first + i);
-        n += count_targets(r);
+        n += train_prefers(&r->c) ? r->batch.n_seq / 2 : count_targets(r);
     }
     return n;
 }
 
-/* The sums of what was run last, added to those of its slice. */
-static void add_sums(const struct run *r, const struct step *s, double *sums)
+/* The sums of what was run last, added to those of its slice; p: of its pairs. */
+static void add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums)
 {
-    sums[SUM_LOSS] += sum_nll(r, &r->model) * s->loss_scale;
+    sums[SUM_LOSS] += (train_prefers(&r->c) ? p->loss : sum_nll(r, &r->model)) * s->loss_scale;
+    sums[SUM_CHOSEN] += p->chosen * s->loss_scale, sums[SUM_REJECTED] += p->rejected * s->loss_scale, sums[SUM_RIGHT] += p->right * s->loss_scale;
     for (int i = 0; i < r->model.n_stats; i++) {
         const double *stats = r->model.g->tensor[r->model.stats[i]].data;
         const struct aux_losses l = graph_aux_losses(stats, &r->model.route);
@@ -78,7 +79,7 @@ static void add_sums(const struct run *r, const struct step *s, double *sums)
     }
 }
 
-/* Gradient and sums of slice v: each token weighs the same, whatever slice it is in. */
+/* Gradient and sums of slice v: each token, or pair of answers, weighs the same, whatever slice it is in. */
 static void run_slice(struct run *r, int64_t v, int64_t counted)
 {
     const int64_t n = r->n_micro / r->c.slices;
@@ -88,15 +89,20 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
     for (int64_t a = 0; a < n; a++) {
         const int64_t i_micro = r->state.step * r->n_micro + v * n + a;
         load_micro(r, i_micro);
-        if (!run_classifies(r))
-            load_inputs(r, &r->model);
+        if (!run_classifies(r) && !train_prefers(&r->c))
+            run_load_inputs(r, &r->model);
         struct step s = run_step_of(r, i_micro);
         s.loss_scale = counted ? 1.0 / (double)counted : 0;
         s.aux_scale = 1.0 / (double)r->n_micro;
         s.accumulate = a > 0;
-        graph_run(r->model.g, PASS_FORWARD, &s);
-        graph_run(r->model.g, PASS_BACKWARD, &s);
-        add_sums(r, &s, sums);
+        struct preference pairs = { .loss = 0 };
+        if (train_prefers(&r->c)) {
+            run_prefer(r, &s, &pairs);
+        } else {
+            graph_run(r->model.g, PASS_FORWARD, &s);
+            graph_run(r->model.g, PASS_BACKWARD, &s);
+        }
+        add_sums(r, &s, &pairs, sums);
     }
     slice_sums_end(&r->gradient);
 }
@@ -162,6 +168,8 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
         return run_evaluate_classes(r, loss, err);
     if (r->data.valid.n < 2)
         return 0;
+    if (train_prefers(&r->c))
+        return run_evaluate_pairs(r, loss, err);
     const int64_t limit = whole || !r->c.eval_tokens ? INT64_MAX : r->c.eval_tokens;
     const int size = comm_size(r->comm), rank = comm_rank(r->comm);
     double sum = 0;
@@ -169,7 +177,7 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
     for (int64_t i = 0; n_batch == size; i += size) {      /* a batch for each rank; their sums in the order of batches */
         struct scored mine = { 0 };
         if (loader_pass(&r->held_out, i + rank, limit, &r->batch)) {
-            load_inputs(r, &r->scorer);
+            run_load_inputs(r, &r->scorer);
             const struct step s = run_step_of(r, 0);
             graph_run(r->scorer.g, PASS_FORWARD, &s);
             mine = (struct scored){ true, count_targets(r), sum_nll(r, &r->scorer) };

@@ -210,7 +210,7 @@ static void settings_that_do_not_fit_the_data_are_explained(void **state)
         { "data: {train: @plain.txt, pack: true}\n", ERR_USAGE, "data.pack says nothing" },
         { "data: {train: @docs.jsonl, template: @template.jinja}\n", ERR_USAGE, "data.template says nothing about data of the form text" },
         { "data: {train: @pairs.jsonl, too_long: cut}\n", ERR_USAGE, "does not go with the form preference" },
-        { "data: {train: @pairs.jsonl, vocab_size: 300}\ntrain: {batch: 1}\n", ERR_UNSUPPORTED, "pairs of answers" },
+        { "data: {train: @pairs.jsonl, vocab_size: 300}\ntrain: {batch: 1}\n", ERR_USAGE, "pairs of answers" },
         { "data: {train: @chat.jsonl, vocab_size: 300}\n", ERR_USAGE, "chat.jsonl:1: messages need a chat template" },
         { "data: {train: @chat.jsonl, form: charts}\n", ERR_USAGE, "expected one of auto|plain|text|chat|completion|preference" },
         { "data: {train: [@chat.jsonl, @docs.jsonl]}\n", ERR_FORMAT, "expected one form for all files" },

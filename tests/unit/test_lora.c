@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/adapter.h"
+#include "train/prefer.h"
 
 static struct pool *pool;
 static struct err err;
@@ -20,9 +21,9 @@ static void open_tuned(struct tuned *t, const struct lora *o, enum decoder_use u
     OK(safetensors_open(&t->inputs, "tests/golden/llama/golden.safetensors", &err));
     const struct st_tensor *ids = find(t->inputs, "input_ids");
     t->B = (int)ids->shape[0], t->T = (int)(ids->shape[0] * ids->shape[1]);
-    const struct decoder_opts opts = { .use = use, .compute = compute, .recompute = recompute, .lora = o };
+    const struct decoder_opts opts = { .use = use, .compute = compute, .recompute = recompute, .lora = o, .loss_first = true };
     OK(decoder_record(&t->d, &t->c, &opts, &err));
-    OK(decoder_plan(&t->d, t->T, t->B, 2, NULL, &err));
+    OK(decoder_plan(&t->d, 64, 8, 2, NULL, &err));
     OK(decoder_bind(&t->d, pool, NULL, &err));
     OK(weights_load(t->l, t->model, decoder_weight, &t->d, &err));
     const int32_t *targets = find(t->inputs, "targets")->data;
@@ -250,6 +251,73 @@ static void dropout_is_only_for_adapters_in_training(void **state)
     close_tuned(&s);
 }
 
+/* ---- preferences ---- */
+
+/* The pairs of the golden file into the inputs of a decoder. */
+static void load_pairs(const struct safetensors *want, const struct decoder *d, struct batch *b)
+{
+    static int32_t pos[64], target[64], start[16];
+    const struct st_tensor *ids = find(want, "ids"), *starts = find(want, "start");
+    *b = (struct batch){ .target = target, .seq_start = start, .n = (int)ids->n, .n_seq = (int)starts->n - 1 };
+    memcpy(start, starts->data, (size_t)starts->n * sizeof *start);
+    memcpy(target, find(want, "target")->data, (size_t)b->n * sizeof *target);
+    for (int s = 0; s < b->n_seq; s++)
+        for (int t = start[s]; t < start[s + 1]; t++)
+            pos[t] = t - start[s], target[t] = target[t] < 0 ? -1 : target[t];
+    memcpy(d->g->tensor[d->ids].data, ids->data, (size_t)b->n * sizeof(int32_t));
+    memcpy(d->g->tensor[d->pos].data, pos, (size_t)b->n * sizeof(int32_t));
+    memcpy(d->g->tensor[d->target].data, target, (size_t)b->n * sizeof(int32_t));
+}
+
+static double golden_number(const struct safetensors *st, const char *name, int i)
+{
+    double x;
+    memcpy(&x, (const double *)find(st, name)->data + i, sizeof x);
+    return x;
+}
+
+static void preferences_have_the_loss_and_gradients_of_torch(void **state)
+{
+    (void)state;
+    static const struct { enum dtype compute; double tolerance; } forms[] = { { DT_F32, 1e-5 }, { DT_BF16, 4e-2 } };
+    for (int f = 0; f < 2; f++) {
+        struct tuned base, t;
+        struct adapter *a;
+        struct safetensors *want;
+        struct batch b;
+        OK(adapter_open(&a, "tests/golden/lora", &err));
+        struct lora o = *adapter_lora(a);
+        OK(lora_targets(&o, "q k v o down", &err));
+        open_tuned(&base, NULL, DECODER_SCORE, forms[f].compute, RECOMPUTE_NONE);
+        open_tuned(&t, &o, DECODER_TRAIN, forms[f].compute, RECOMPUTE_NONE);
+        OK(adapter_load(a, &t.d, t.l, &err));
+        OK(safetensors_open(&want, "tests/golden/dpo/golden.safetensors", &err));
+        prepare(&base);
+        prepare(&t);
+        load_pairs(want, &base.d, &b);
+        load_pairs(want, &t.d, &b);
+        struct step s = { .T = b.n, .S = b.n_seq, .seq_start = b.seq_start };
+        float scale[64];
+        graph_run(base.d.g, PASS_FORWARD, &s);
+        graph_run(t.d.g, PASS_FORWARD, &s);
+        graph_run(t.d.g, PASS_LOSS, &s);
+        struct preference sum = { .loss = 0 };
+        preference_of(&b, t.d.g->tensor[t.d.nll].data, base.d.g->tensor[base.d.nll].data, golden_number(want, "beta", 0), 0.5, scale, &sum);
+        s.token_scale = scale;
+        graph_run(t.d.g, PASS_BACKWARD, &s);
+        const double tolerance = forms[f].tolerance, loss = golden_number(want, "loss", 0);
+        const double chosen = golden_number(want, "chosen", 0) + golden_number(want, "chosen", 1), rejected = golden_number(want, "rejected", 0) + golden_number(want, "rejected", 1);
+        if (!(fabs(sum.loss / 2 - loss) <= tolerance * loss) || !(fabs(sum.chosen - chosen) <= tolerance * fabs(chosen)) || !(fabs(sum.rejected - rejected) <= tolerance * fabs(rejected)))
+            fail_msg("loss %.9g, rewards %.9g %.9g, expected %.9g, %.9g %.9g", sum.loss / 2, sum.chosen, sum.rejected, loss, chosen, rejected);
+        assert_true(sum.right == 0);
+        check_adapters(&t, want, "grad", tolerance);
+        adapter_free(a);
+        safetensors_free(want);
+        close_tuned(&base);
+        close_tuned(&t);
+    }
+}
+
 /* ---- files ---- */
 
 static void what_is_saved_is_what_is_loaded(void **state)
@@ -400,6 +468,7 @@ int main(void)
         cmocka_unit_test(the_first_step_has_the_bits_of_the_base),
         cmocka_unit_test(memory_of_frozen_weights_is_that_of_the_weights_alone),
         cmocka_unit_test(dropout_is_only_for_adapters_in_training),
+        cmocka_unit_test(preferences_have_the_loss_and_gradients_of_torch),
         cmocka_unit_test(what_is_saved_is_what_is_loaded),
         cmocka_unit_test(merged_weights_give_the_loss_of_base_and_adapter),
         cmocka_unit_test(what_is_no_plain_adapter_of_this_model_is_refused),

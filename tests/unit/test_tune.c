@@ -1,5 +1,6 @@
 /* test_tune.c - training that goes on from a model: of any of its files, whole or by adapters. */
 #include <math.h>
+#include <stdlib.h>
 #include "../test.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -69,7 +70,7 @@ static int set_up(void **state)
     setenv("XDG_CACHE_HOME", test_dir, 1);
     log_level_set(LOG_QUIET);
     write_corpus("text.txt", 3000, 1);
-    write_config("base.yaml", "model_type: llama, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64", ", vocab_size: 300",
+    write_config("base.yaml", "model_type: llama, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64, max_position_embeddings: 96", ", vocab_size: 300",
                  "steps: 8, lr: 3e-3, precision: fp32");
     struct train_result r;
     OK(train("base.yaml", "base", 2, &r));
@@ -309,6 +310,113 @@ static void adapters_of_another_model_are_refused(void **state)
     model_release(&m);
 }
 
+/* ---- preferences ---- */
+
+/* Answers in capitals are rejected. */
+static void write_pairs(const char *name, int n)
+{
+    static const char *const words[] = { "the cat sat", "a dog ran to the house", "green eyes", "on a mat", "quickly away", "and the dog" };
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < n; i++)
+        OK(buf_printf(&b, &err, "{\"prompt\": \"%s %s. \", \"chosen\": \"%s and %s\", \"rejected\": \"%s %s %s\"}\n", words[i % 6], words[i / 6 % 6], words[(i + 1) % 6], words[i % 5], words[i % 4],
+                      words[i % 4], words[(i + 2) % 3]));
+    OK(file_write_all(in_dir(name), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+static void prefer(const char *config, const char *lora_section, const char *train_keys)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0.2}\n%strain: {objective: dpo, beta: 0.5, batch: 2, ctx: 64, warmup: 0, %s}\n", in_dir("base"),
+             in_dir("pairs.jsonl"), lora_section, train_keys);
+    write_text(config, text);
+}
+
+/* The number behind "name": in line `line` of OUT's metrics. */
+static double metric(const char *out, int line, const char *name)
+{
+    struct buf b;
+    char path[60], key[60];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", out);
+    snprintf(key, sizeof key, "\"%s\":", name);
+    buf_init(&b);
+    OK(file_read(in_dir(path), 1 << 20, &b, &err));
+    OK(buf_add(&b, "", 1, &err));
+    const char *at = b.data;
+    for (int i = 0; i < line && at; i++)
+        at = strchr(at, '\n') + 1;
+    at = strstr(at, key);
+    const double x = at ? strtod(at + strlen(key), NULL) : NAN;
+    buf_release(&b);
+    return x;
+}
+
+static void preferences_are_learned_with_the_same_bits_by_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const char *const sections[] = { "lora: {rank: 4}\n", "lora: {rank: 4, base: file}\n", "" };
+    static char adapters[2][SHA256_HEX];
+    write_pairs("pairs.jsonl", 60);
+    for (int i = 0; i < 3; i++) {
+        struct train_result r;
+        char out[2][40], path[2][120];
+        prefer("dpo.yaml", sections[i], i == 2 ? "steps: 12, lr: 3e-4, precision: fp32" : "steps: 12, lr: 1e-2, precision: fp32");
+        for (int n = 0; n < 2; n++) {
+            snprintf(out[n], sizeof out[n], "dpo-%d-%d", i, n);
+            snprintf(path[n], sizeof path[n], "%s/%smodel.safetensors", out[n], i == 2 ? "" : "adapter_");
+            OK(train("dpo.yaml", out[n], 1 + n, &r));
+        }
+        assert_string_equal(digest(path[0]), digest(path[1]));
+        if (i < 2)
+            strcpy(adapters[i], digest(path[0]));
+        assert_true(fabs(metric(out[0], 0, "loss") - log(2)) < 1e-8);              /* the model is still its own reference */
+        assert_true(metric(out[0], 0, "rewards/margins") == 0);
+        assert_true(metric(out[0], 11, "loss") < 0.6 && metric(out[0], 11, "rewards/margins") > 0.1);
+        assert_true(r.valid_loss < 0.66);
+    }
+    assert_string_equal(adapters[0], adapters[1]);
+}
+
+static void a_stopped_run_of_preferences_goes_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_pairs("pairs.jsonl", 60);
+    prefer("dpo.yaml", "lora: {rank: 4, dropout: 0.1}\n", "steps: 4, lr: 1e-2, precision: bf16, accumulate: 2");
+    OK(train("dpo.yaml", "dpo-whole", 2, &r));
+    volatile sig_atomic_t stop = 1;
+    const struct train_opts o = { .config = in_dir("dpo.yaml"), .out = in_dir("dpo-stopped"), .n_thread = 1, .stop = &stop, .fail_step = -1 };
+    int n = 0, rc;
+    while ((rc = train_run(&o, &r, &err)) == ERR_STOPPED && n < 9)
+        n++;
+    OK(rc);
+    assert_int_equal(n, 3);
+    assert_string_equal(digest("dpo-whole/adapter_model.safetensors"), digest("dpo-stopped/adapter_model.safetensors"));
+}
+
+static void objectives_and_data_that_do_not_go_together_are_refused(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_pairs("pairs.jsonl", 60);
+    lora("bad.yaml", "base", "rank: 2", "objective: dpo, steps: 1");
+    assert_int_equal(train("bad.yaml", "bad-dpo", 1, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "must hold pairs"));
+    prefer("bad.yaml", "", "steps: 1, objective_: 1");
+    assert_int_equal(train("bad.yaml", "bad-dpo", 1, &r), ERR_USAGE);
+    char text[900];
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s}\ntrain: {batch: 2, ctx: 64, steps: 1, warmup: 0}\n", in_dir("base"), in_dir("pairs.jsonl"));
+    write_text("bad.yaml", text);
+    assert_int_equal(train("bad.yaml", "bad-dpo", 1, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "objective: dpo"));
+    snprintf(text, sizeof text, "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64, norm: rmsnorm, act: swiglu, pos: rope}\n"
+             "data: {train: %s}\ntrain: {objective: dpo}\n", in_dir("pairs.jsonl"));
+    write_text("bad.yaml", text);
+    assert_int_equal(train("bad.yaml", "bad-dpo", 1, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "model.from"));
+}
+
 static void bad_settings_of_adapters_are_explained(void **state)
 {
     (void)state;
@@ -345,6 +453,9 @@ int main(void)
         cmocka_unit_test(a_base_in_its_file_gives_the_same_bits_in_less_memory),
         cmocka_unit_test(a_merged_model_is_base_and_adapters_in_each_form_of_file),
         cmocka_unit_test(adapters_of_another_model_are_refused),
+        cmocka_unit_test(preferences_are_learned_with_the_same_bits_by_any_number_of_threads),
+        cmocka_unit_test(a_stopped_run_of_preferences_goes_on_to_the_same_bits),
+        cmocka_unit_test(objectives_and_data_that_do_not_go_together_are_refused),
         cmocka_unit_test(bad_settings_of_adapters_are_explained),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
