@@ -56,13 +56,12 @@ struct a8 {
     void *out; size_t stride;             /* bytes from row to row, a multiple of 16: a8_row_bytes() of the whole row, or more */
 };
 
-/* c[M,N] = (add ? add : 0) + (bias ? bias : 0) + a * b.  Row i of a: A8, at a + (rows ? rows[i] : i) * a_stride; add may be c.
+/* c[M,N] = (add ? add : 0) + (bias ? bias : 0) + a * b.  Row i of a: A8, at a + i * a_stride; add may be c.
  * To share the work cut N at multiples of 16 (move b by panel_stride(), bias, add and c by columns) or M anywhere. */
 struct gemm_q {
     enum panel_type type;
     int M, N, K;
     const void *a; size_t a_stride;
-    const int32_t *rows;
     const void *b;
     const float *bias;
     const float *add; ptrdiff_t ld_add;

@@ -76,7 +76,8 @@ struct panels_product {
     enum op act;                 /* product_act: [rows, N / op_act_parts()] to y instead of c, by scale [rows] or NULL */
     void *y; enum dtype y_type; const real *scale;
 };
-size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool fine);      /* of work, in bytes */
+/* Of work, in bytes, for a product whose x, row, fine are the given ones (`listed`: there is a row). */
+size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool listed, bool fine);
 void product_panels(struct run *r, const struct panels_product *p, char *work);
 bool product_act_fits(const struct tensor *w, enum op act);      /* panels that product_act can take side by side */
 size_t product_act_scratch(enum op act);

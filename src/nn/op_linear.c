@@ -51,7 +51,7 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     const struct tensor *weight = op_tensor(g, n->in[1]);
     if (weight->panels.n_segment) {
         const int64_t rows = tensor_rows(op_tensor(g, id), T, S);
-        w->work = product_panels_size(weight, rows, rows, op_tensor(g, n->in[0])->dtype, fine(g, n));
+        w->work = product_panels_size(weight, rows, rows, op_tensor(g, n->in[0])->dtype, false, fine(g, n));
         return;
     }
     w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;

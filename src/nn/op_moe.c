@@ -285,7 +285,7 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
     const struct tensor *weight = op_tensor(g, n->in[1]);
     const int64_t rows = (int64_t)T * n->attr.top_k;
     if (weight->panels.n_segment)
-        w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, false);
+        w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, n->attr.gather, false);
     else
         w->work = expert_layout(g, n, rows, NULL).size, w->scratch = op_panels_scratch(g, n);
 }

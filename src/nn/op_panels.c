@@ -23,10 +23,12 @@ static enum form form_of(enum panel_type t) { return PANEL_IS_A8(t) ? FORM_A8 : 
 #define PIECES 16                                 /* for each thread, if possible: the last one to end is waited for; */
 #define PIECES_FEW 8                              /* ... of few rows, where a piece is an interruption of the stream of weights */
 #define ACT_ROWS 128                              /* whose gate and up stay in cache until they are one */
-#define FEW_ROWS 4                                /* so few are quantised by the caller alone */
+#define FEW_ROWS 4                                /* so few are quantised by the caller alone, */
+#define FEW_COPIES 32                             /* ... and so few copied */
 
 struct panels_piece { int32_t group, segment, m0, p0; };      /* product_act: segment is not used, p0 counts the result's columns */
-struct panels_layout { bf16 *x16; real *x32; char *x8; real *rest; struct panels_piece *piece; size_t size; };
+/* x8: rows of A8; fine: two for a row of x, one after the other.  sorted: the rows of a list, one after the other. */
+struct panels_layout { bf16 *x16; real *x32; char *x8, *sorted; real *rest; struct panels_piece *piece; size_t size; };
 
 static int64_t segment_panels(const struct segment *s) { return div_up(s->n_row, PANEL); }
 
@@ -38,7 +40,7 @@ static bool needs(const struct tensor *w, enum form form)
     return false;
 }
 
-static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool fine, char *base)
+static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool listed, bool fine, char *base)
 {
     const int64_t K = w->shape[w->rank - 1].n, n_group = w->rank == 3 ? w->shape[0].n : 1;
     struct panels_layout l = { 0 };
@@ -50,6 +52,8 @@ static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows
         l.x8 = work_take(base, &l.size, (size_t)x_rows * (fine ? 2 : 1) * a8_row_bytes(K));
     if (needs(w, FORM_A8) && x_type != DT_A8 && fine)
         l.rest = work_take(base, &l.size, (size_t)(x_rows * K) * sizeof(real));
+    if (needs(w, FORM_A8) && listed)
+        l.sorted = work_take(base, &l.size, (size_t)rows * a8_row_bytes(K));
     int64_t n_panel = 0;
     for (int i = 0; i < w->panels.n_segment; i++)
         n_panel += segment_panels(&w->panels.segment[i]);
@@ -57,12 +61,12 @@ static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows
     return l;
 }
 
-size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool fine)
+size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows, enum dtype x_type, bool listed, bool fine)
 {
-    return panels_layout(w, x_rows, rows, x_type, fine, NULL).size;
+    return panels_layout(w, x_rows, rows, x_type, listed, fine, NULL).size;
 }
 
-struct a8_job { const struct cpu_kernels *k; const void *x; char *out; int64_t K, n_row; real *rest; };
+struct a8_job { const struct cpu_kernels *k; const void *x; char *out; int64_t K; real *rest; };
 
 /* What A8 left of a row. */
 static void a8_rest(int64_t K, const real *x, const char *a8, real *rest)
@@ -79,7 +83,7 @@ static void a8_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct a8_job *j = ctx;
-    const size_t stride = a8_row_bytes(j->K);
+    const size_t stride = a8_row_bytes(j->K) * (j->rest ? 2 : 1);
     const real *x = (const real *)j->x + first * j->K;
     struct a8 p = { .M = n, .K = (int)j->K, .x = (const void *)x, .ld_x = j->K, .out = j->out + (size_t)first * stride, .stride = stride };
     j->k->quantize_a8(&p);
@@ -88,8 +92,18 @@ static void a8_rows(void *ctx, int first, int n, int i_thread)
     real *rest = j->rest + first * j->K;
     for (int64_t i = 0; i < n; i++)
         a8_rest(j->K, x + i * j->K, (const char *)p.out + (size_t)i * stride, rest + i * j->K);
-    p.x = (const void *)rest, p.out = j->out + (size_t)(j->n_row + first) * stride;
+    p.x = (const void *)rest, p.out = (char *)p.out + stride / 2;
     j->k->quantize_a8(&p);
+}
+
+struct list_job { const char *x; char *out; const int32_t *row; size_t bytes; };
+
+static void list_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct list_job *j = ctx;
+    for (int i = first; i < first + n; i++)
+        memcpy(j->out + (size_t)i * j->bytes, j->x + (size_t)j->row[i] * j->bytes, j->bytes);
 }
 
 struct panels_job {
@@ -116,9 +130,8 @@ static void multiply(const struct panels_job *j, struct block t, const real *add
     const real *bias = p->bias ? p->bias + t.group * j->N + s->row + (int64_t)t.p0 * PANEL : NULL;
     if (form == FORM_A8) {
         const size_t stride = a8_row_bytes(K);
-        const struct gemm_q g = { .type = s->type, .M = t.M, .N = t.N, .K = (int)K, .a = (const char *)j->x[FORM_A8] + (p->row ? 0 : (size_t)first * stride),
-                                  .a_stride = stride, .rows = p->row ? p->row + first : NULL, .b = b, .bias = (const void *)bias,
-                                  .add = (const void *)add, .ld_add = ldc, .c = (void *)c, .ldc = ldc };
+        const struct gemm_q g = { .type = s->type, .M = t.M, .N = t.N, .K = (int)K, .a = (const char *)j->x[FORM_A8] + (size_t)first * stride,
+                                  .a_stride = stride, .b = b, .bias = (const void *)bias, .add = (const void *)add, .ld_add = ldc, .c = (void *)c, .ldc = ldc };
         j->k->gemm_q(&g);
         return;
     }
@@ -136,18 +149,16 @@ static void multiply(const struct panels_job *j, struct block t, const real *add
 static void multiply_fine(const struct panels_job *j, struct block t, real *c, ptrdiff_t ldc)
 {
     const struct segment *s = &j->p->w->panels.segment[t.segment];
+    const size_t stride = a8_row_bytes(j->K);
     float both[2 * FINE_ROWS][FINE_COLUMNS];
     assert(t.N <= FINE_COLUMNS && j->p->x_type != DT_A8 && !j->p->row && !j->p->bias && !j->p->add);
     for (int m = 0, n; m < t.M; m += n) {
         n = t.M - m < FINE_ROWS ? t.M - m : FINE_ROWS;
-        int32_t rows[2 * FINE_ROWS];
-        for (int i = 0; i < n; i++)
-            rows[i] = (int32_t)t.first + m + i, rows[n + i] = rows[i] + (int32_t)j->p->x_rows;
-        j->k->gemm_q(&(struct gemm_q){ .type = s->type, .M = 2 * n, .N = t.N, .K = (int)j->K, .a = j->x[FORM_A8], .a_stride = a8_row_bytes(j->K), .rows = rows,
+        j->k->gemm_q(&(struct gemm_q){ .type = s->type, .M = 2 * n, .N = t.N, .K = (int)j->K, .a = (const char *)j->x[FORM_A8] + (size_t)(2 * (t.first + m)) * stride, .a_stride = stride,
                                        .b = (const char *)j->p->w->data + s->offset + (size_t)t.p0 * panel_stride(s->type, j->K), .c = both[0], .ldc = FINE_COLUMNS });
         for (int i = 0; i < n; i++)
             for (int k = 0; k < t.N; k++)
-                c[(m + i) * ldc + k] = (real)(both[i][k] + both[n + i][k]);
+                c[(m + i) * ldc + k] = (real)(both[2 * i][k] + both[2 * i + 1][k]);
     }
 }
 
@@ -223,13 +234,22 @@ static struct panels_job panels_job(struct run *r, const struct panels_product *
     if (l.x16)
         product_to_bf16(r, (size_t)(p->x_rows * K), p->x, l.x16);
     if (l.x8) {
-        struct a8_job a = { r->k, x32, l.x8, K, p->x_rows, l.rest };
+        struct a8_job a = { r->k, x32, l.x8, K, l.rest };
         if (p->x_rows <= FEW_ROWS)
             a8_rows(&a, 0, (int)p->x_rows, 0);
         else
             op_for_rows(r, p->x_rows, 8, a8_rows, &a);
     }
     j.x[FORM_F32] = x32, j.x[FORM_BF16] = p->x_type == DT_BF16 ? p->x : l.x16, j.x[FORM_A8] = p->x_type == DT_A8 ? p->x : l.x8;
+    if (l.sorted) {
+        const int rows = p->start[p->n_group] - p->start[0];
+        struct list_job list = { j.x[FORM_A8], l.sorted, p->row, a8_row_bytes(K) };
+        if (rows <= FEW_COPIES)
+            list_rows(&list, 0, rows, 0);
+        else
+            op_for_rows(r, rows, 32, list_rows, &list);
+        j.x[FORM_A8] = l.sorted;
+    }
     return j;
 }
 
@@ -238,7 +258,7 @@ void product_panels(struct run *r, const struct panels_product *p, char *work)
     const int64_t rows = p->start[p->n_group] - p->start[0];
     if (!rows)
         return;
-    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->fine, work);
+    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->row != NULL, p->fine, work);
     struct panels_job j = panels_job(r, p, &l);
     int64_t across = 0;
     for (int i = 0; i < p->w->panels.n_segment; i++)
@@ -326,7 +346,7 @@ void product_act(struct run *r, const struct panels_product *p, char *work)
     const int64_t rows = p->start[p->n_group] - p->start[0], F = p->w->shape[p->w->rank - 2].n / op_act_parts(p->act);
     if (!rows)
         return;
-    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->fine, work);
+    const struct panels_layout l = panels_layout(p->w, p->x_rows, rows, p->x_type, p->row != NULL, p->fine, work);
     struct panels_job j = panels_job(r, p, &l);
     j.columns = rows > 16 * row_blocks(p, PIECE_ROWS) ? ACT_COLUMNS : ACT_COLUMNS_FEW;
     j.rows = piece_rows(p, div_up(F, j.columns), r->n_thread);
@@ -341,7 +361,7 @@ void product_act(struct run *r, const struct panels_product *p, char *work)
 static void linear_act_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     const int64_t rows = tensor_rows(op_tensor(g, n->out[0]), T, S);
-    w->work = product_panels_size(op_tensor(g, n->in[1]), tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, false);
+    w->work = product_panels_size(op_tensor(g, n->in[1]), tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, n->in[2] >= 0, false);
     w->scratch = product_act_scratch(n->attr.act);
 }
 

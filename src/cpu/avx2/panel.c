@@ -236,7 +236,7 @@ static void gemm_rows(const struct gemm_q *g, int m_first, int m_end)
             const int mr = m_end - m0 < MR ? m_end - m0 : MR;
             const uint8_t *a[MR];
             for (int i = 0; i < mr; i++)
-                a[i] = (const uint8_t *)g->a + (size_t)(g->rows ? g->rows[m0 + i] : m0 + i) * g->a_stride;
+                a[i] = (const uint8_t *)g->a + (size_t)(m0 + i) * g->a_stride;
             const struct tile_c c = { g->add ? g->add + m0 * g->ld_add + n : NULL, g->ld_add, g->bias ? g->bias + n : NULL, g->c + m0 * g->ldc + n, g->ldc,
                                       g->N - n < PANEL ? g->N - n : PANEL };
             tiles[g->type][mr - 1](n_record, (const uint8_t *)g->b + (size_t)(n / PANEL) * stride, a, &c);

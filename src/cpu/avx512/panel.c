@@ -1,6 +1,6 @@
 /* panel.c - products with packed weights by vpdpbusd (AVX-512 VNNI): one panel, a row of it in each lane, by up to 16 rows of a.
  *
- * A block of 32 k: its 8 steps of weights are unpacked to registers once and serve all rows; a row's 4 activations of a step
+ * A block of 32 k: its 8 steps of weights are unpacked to registers and serve all rows; a row's 4 activations of a step
  * are broadcast inside the instruction.  Weights are unsigned, so the integer sum begins at -128 times the block's sum, which
  * A8 holds; 4-bit weights are unpacked 16 times too large (an and, no shift, for half of them), which moves their offset of 8
  * to 128 too, and the result is divided once.  Beside 8 vpdpbusd, the multiply and the multiply-add of the scales share two
@@ -9,7 +9,9 @@
 #include "cpu/avx512/tiles.h"
 #include "cpu/simd/panel.h"
 
-#define GROUP 4                /* rows whose sums grow together: vpdpbusd takes 4 cycles */
+/* Rows whose sums grow together.  vpdpbusd takes 4 cycles, but with 4 chains in turn the two pipes idled 5 % of the time. */
+#define GROUP 8
+INLINE int group_of(int mr) { return mr == 12 ? 6 : GROUP; }
 
 /* Where the results of a tile go; columns of the panel by mask. */
 struct tile_c { const float *add; ptrdiff_t ld_add; const float *bias; float *c; ptrdiff_t ldc; int rows; __mmask16 mask; };
@@ -23,40 +25,31 @@ INLINE __m512i load(const uint8_t *p) { return _mm512_load_si512((const void *)p
 INLINE __m512i bytes(int x) { return _mm512_set1_epi8((char)x); }
 INLINE __m512i and_or(__m512i a, __m512i mask, __m512i b) { return _mm512_ternarylogic_epi32(a, mask, b, 0xea); }      /* (a & mask) | b */
 
-/* high: the planes of further bits of Q5_K and Q6_K. */
-INLINE void unpack(const enum panel_type t, const uint8_t *q, const uint8_t *high, __m512i w[8])
+/* Steps 4*half .. 4*half+3.  high: the planes of further bits of Q5_K and Q6_K. */
+INLINE void unpack(const enum panel_type t, const uint8_t *q, const uint8_t *high, const int half, __m512i w[4])
 {
-    if (t == PANEL_Q8 || t == PANEL_Q8_M) {
-        UNROLL for (int i = 0; i < 8; i++)
-            w[i] = load(q + 64 * i);
-        return;
-    }
     UNROLL for (int i = 0; i < 4; i++) {
-        const __m512i v = load(q + 64 * i);
-        if (t == PANEL_Q4 || t == PANEL_Q3_K) {
-            w[i] = _mm512_and_si512(_mm512_slli_epi16(v, 4), bytes(0xf0));
-            w[i + 4] = _mm512_and_si512(v, bytes(0xf0));
-        } else if (t == PANEL_Q6_K) {
-            w[i] = _mm512_and_si512(_mm512_slli_epi16(v, 2), bytes(0x3c));
-            w[i + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 2), bytes(0x3c));
-        } else {
-            w[i] = _mm512_and_si512(v, bytes(15));
-            w[i + 4] = _mm512_and_si512(_mm512_srli_epi16(v, 4), bytes(15));
+        if (t == PANEL_Q8 || t == PANEL_Q8_M) {
+            w[i] = load(q + 64 * (4 * half + i));
+            continue;
         }
-    }
-    if (t == PANEL_Q5_K) {
-        const __m512i h = load(high);
-        UNROLL for (int i = 0; i < 8; i++)
-            w[i] = and_or(i < 4 ? _mm512_slli_epi32(h, 4 - (unsigned)(i & 3)) : _mm512_srli_epi32(h, (unsigned)(i & 3)), bytes(0x10), w[i]);
-    }
-    if (t == PANEL_Q6_K) {
-        UNROLL for (int i = 0; i < 8; i++)
-            w[i] = and_or(_mm512_slli_epi32(load(high + i / 4 * 64), 6 - 2 * (unsigned)(i & 3)), bytes(0xc0), w[i]);
-    }
-    if (t == PANEL_IQ4 || t == PANEL_MX4) {
-        const __m128i table = _mm_xor_si128(_mm_loadu_si128((const void *)tables[t == PANEL_MX4]), _mm_set1_epi8((char)0x80));
-        UNROLL for (int i = 0; i < 8; i++)
+        const __m512i v = load(q + 64 * i);
+        if (t == PANEL_Q4 || t == PANEL_Q3_K)
+            w[i] = _mm512_and_si512(half ? v : _mm512_slli_epi16(v, 4), bytes(0xf0));
+        else if (t == PANEL_Q6_K)
+            w[i] = _mm512_and_si512(half ? _mm512_srli_epi16(v, 2) : _mm512_slli_epi16(v, 2), bytes(0x3c));
+        else
+            w[i] = _mm512_and_si512(half ? _mm512_srli_epi16(v, 4) : v, bytes(15));
+        if (t == PANEL_Q5_K) {
+            const __m512i h = load(high);
+            w[i] = and_or(half ? _mm512_srli_epi32(h, (unsigned)i) : _mm512_slli_epi32(h, 4 - (unsigned)i), bytes(0x10), w[i]);
+        }
+        if (t == PANEL_Q6_K)
+            w[i] = and_or(_mm512_slli_epi32(load(high + half * 64), 6 - 2 * (unsigned)i), bytes(0xc0), w[i]);
+        if (t == PANEL_IQ4 || t == PANEL_MX4) {
+            const __m128i table = _mm_xor_si128(_mm_loadu_si128((const void *)tables[t == PANEL_MX4]), _mm_set1_epi8((char)0x80));
             w[i] = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), w[i]);
+        }
     }
 }
 
@@ -65,36 +58,109 @@ INLINE void unpack(const enum panel_type t, const uint8_t *q, const uint8_t *hig
 INLINE __m512 float_at(const uint8_t *p) { return _mm512_set1_ps(*(const float *)(const void *)p); }
 INLINE __m512i int_at(const uint8_t *p) { return _mm512_set1_epi32(*(const int *)(const void *)p); }
 
-INLINE __m512i dot4(__m512i sum, __m512i w, const uint8_t *x)
+/* The rows of a tile: row m at a + m * step.  rows: that there are; the last one of the tile's height may lack, and is then the one before it. */
+struct tile_a { const uint8_t *a; ptrdiff_t step; int rows; };
+
+/* Where a tile reads them: every fourth row has a pointer, moved with asm in sight so that gcc keeps it out of the vector registers; the three
+ * after it are one address away, the tile's last one by `last`.  A pointer per row would not fit the registers. */
+#define ROW_POINTERS ((MR + 3) / 4)
+struct at { const uint8_t *row[ROW_POINTERS]; ptrdiff_t step, step3, last; };
+
+INLINE struct at at_rows(const int mr, const struct tile_a *a)
 {
-    __asm__("vpdpbusd %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*(const int *)(const void *)x), "v"(w));
+    struct at at = { .step = a->step, .step3 = 3 * a->step, .last = ((mr - 1) % 4 - (a->rows < mr)) * a->step };
+    UNROLL for (int i = 0; i < ROW_POINTERS; i++)
+        at.row[i] = a->a + (4 * i < mr ? 4 * i : 0) * a->step;
+    return at;
+}
+
+INLINE void next_block(const int mr, struct at *at)
+{
+    UNROLL for (int i = 0; 4 * i < mr; i++) {
+        at->row[i] += A8_BLOCK_BYTES;
+        __asm__("" : "+r"(at->row[i]));
+    }
+}
+
+/* An instruction that reads 4 bytes of the block of row m of mr, `place` bytes from its begin.  gcc does not see the reading: nothing here
+ * writes to rows. */
+#define ROW_ASM(text, place, rest, at, mr, m, out, ...)                                                                                              \
+    switch ((m) == (mr) - 1 && (m) % 4 ? 4 : (m) % 4) {                                                                                              \
+    case 0: __asm__(text " " place "(%[p])" rest : out : [p] "r"((at)->row[(m) / 4]), __VA_ARGS__); break;                                            \
+    case 1: __asm__(text " " place "(%[p],%[i])" rest : out : [p] "r"((at)->row[(m) / 4]), [i] "r"((at)->step), __VA_ARGS__); break;                  \
+    case 2: __asm__(text " " place "(%[p],%[i],2)" rest : out : [p] "r"((at)->row[(m) / 4]), [i] "r"((at)->step), __VA_ARGS__); break;                \
+    case 3: __asm__(text " " place "(%[p],%[i])" rest : out : [p] "r"((at)->row[(m) / 4]), [i] "r"((at)->step3), __VA_ARGS__); break;                 \
+    default: __asm__(text " " place "(%[p],%[i])" rest : out : [p] "r"((at)->row[(m) / 4]), [i] "r"((at)->last), __VA_ARGS__); break;                 \
+    }
+#define BROADCAST "%{1to16%}, %[x], %[out]"
+
+/* sum + w * the activations of step i */
+INLINE __m512i dot4(__m512i sum, __m512i w, const struct at *at, const int mr, const int m, const int i)
+{
+#define STEP(i, place) case i: ROW_ASM("vpdpbusd", place, BROADCAST, at, mr, m, [out] "+v"(sum), [x] "v"(w)) break;
+    switch (i) {
+        STEP(0, "0") STEP(1, "4") STEP(2, "8") STEP(3, "12") STEP(4, "16") STEP(5, "20") STEP(6, "24") STEP(7, "28")
+    }
+#undef STEP
     return sum;
 }
 
-/* Integer sums of steps i0 .. i1-1 of n rows at a[], added to dot. */
-INLINE void dots(int n, __m512i dot[GROUP], const __m512i w[8], int i0, int i1, const uint8_t *const *a, size_t at)
+INLINE __m512 times_d(__m512 x, const struct at *at, const int mr, const int m)
 {
-    UNROLL for (int i = i0; i < i1; i++)
+    __m512 y;
+    ROW_ASM("vmulps", "32", BROADCAST, at, mr, m, [out] "=v"(y), [x] "v"(x))
+    return y;
+}
+
+INLINE __m512 add_times_d(__m512 sum, __m512 x, const struct at *at, const int mr, const int m)
+{
+    ROW_ASM("vfmadd231ps", "32", BROADCAST, at, mr, m, [out] "+v"(sum), [x] "v"(x))
+    return sum;
+}
+
+INLINE __m512 add_times_s(__m512 sum, __m512 x, const struct at *at, const int mr, const int m)
+{
+    ROW_ASM("vfmadd231ps", "36", BROADCAST, at, mr, m, [out] "+v"(sum), [x] "v"(x))
+    return sum;
+}
+
+INLINE __m512i start_of(const struct at *at, const int mr, const int m)
+{
+    __m512i y;
+    ROW_ASM("vpbroadcastd", "40", ", %[out]", at, mr, m, [out] "=v"(y), "i"(0))
+    return y;
+}
+
+INLINE __m512i start_low_of(const struct at *at, const int mr, const int m)
+{
+    __m512i y;
+    ROW_ASM("vpbroadcastd", "44", ", %[out]", at, mr, m, [out] "=v"(y), "i"(0))
+    return y;
+}
+
+/* Integer sums of half a block of n rows from m0 on, added to dot.  Weights that need no unpacking are loaded for each group of rows: gcc
+ * must not keep all 8 vectors of them instead of sums. */
+INLINE void dots(const enum panel_type t, const int mr, const int m0, const int n, __m512i dot[GROUP], const uint8_t *q, const uint8_t *high,
+                 const int half, const struct at *at)
+{
+    __m512i w[4];
+    if (t == PANEL_Q8 || t == PANEL_Q8_M)
+        __asm__ volatile("" : "+r"(q), "+r"(high));
+    unpack(t, q, high, half, w);
+    UNROLL for (int i = 0; i < 4; i++)
         UNROLL for (int m = 0; m < GROUP; m++)
             if (m < n)
-                dot[m] = dot4(dot[m], w[i], a[m] + at + i * 4);
+                dot[m] = dot4(dot[m], w[i], at, mr, m0 + m, 4 * half + i);
 }
 
 /* ---- tiles ---- */
 
 /* Weights that come from memory are read by the hardware's prefetch alone where a tile of 1 or 2 rows runs through them fast
  * enough.  Slower tiles lose it: they prefetch AHEAD bytes into the second-level cache (into the first the same prefetch
- * waits for a free line buffer: 44 instead of 72 % of the peak at M = 8).  Rows of a, read side by side, are more streams
- * than the hardware follows. */
+ * waits for a free line buffer: 44 instead of 72 % of the peak at M = 8). */
 #define AHEAD 8192
-#define A_AHEAD 768
 
-INLINE void prefetch_rows(const int mr, const uint8_t *const *a, size_t at)
-{
-    UNROLL for (int m = 0; m < mr && mr > 4; m++)
-        _mm_prefetch((const char *)a[m] + at + A_AHEAD, _MM_HINT_T0);
-}
-
+/* left: blocks from here to the rows' end; after it comes the next tile. */
 INLINE void prefetch_panel(const uint8_t *p, int n)
 {
     for (int i = 0; i < n; i += 64)
@@ -134,39 +200,38 @@ INLINE __m512 scale_64(const enum panel_type t, const uint8_t *p, int h)
 }
 
 /* Records of 64 k: a scale (and a minimum) for 32. */
-INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead)
+INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead)
 {
     const int record = t == PANEL_Q8 ? 1088 : t == PANEL_Q8_M ? 1152 : t == PANEL_Q4_M ? 640 : t == PANEL_Q4_G ? 768 : 576;
     const int head = t == PANEL_Q8_M || t == PANEL_Q4_M ? 128 : t == PANEL_Q4_G ? 256 : 64, block = (record - head) / 2;
     __m512 sum[MR];
     UNROLL for (int m = 0; m < mr; m++)
         sum[m] = _mm512_setzero_ps();
-    size_t at = 0;
+    struct at at = at_rows(mr, a);
     for (int r = 0; r < n_record; r++, p += record)
-        for (int h = 0; h < 2; h++, at += A8_BLOCK_BYTES) {
+        for (int h = 0; h < 2; h++, next_block(mr, &at)) {
             if (ahead)
                 prefetch_panel(p + h * (record / 2), record / 2);
             if (mr > 2)
                 prefetch_result(c, 2 * r + h);
-            prefetch_rows(mr, a, at);
-            __m512i w[8];
-            unpack(t, p + head + h * block, NULL, w);
+            const uint8_t *q = p + head + h * block;
             const __m512 d = scale_64(t, p, h);
-            UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
-                const int n = mr - m0 < GROUP ? mr - m0 : GROUP;
+            UNROLL for (int m0 = 0; m0 < mr; m0 += group_of(mr)) {
+                const int n = mr - m0 < group_of(mr) ? mr - m0 : group_of(mr);
                 __m512i dot[GROUP];
                 UNROLL for (int m = 0; m < GROUP; m++)
                     if (m < n)
-                        dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START);
-                dots(n, dot, w, 0, 8, a + m0, at);
+                        dot[m] = has_min(t) ? _mm512_setzero_si512() : start_of(&at, mr, m0 + m);
+                UNROLL for (int half = 0; half < 2; half++)
+                    dots(t, mr, m0, n, dot, q, q, half, &at);
                 UNROLL for (int m = 0; m < GROUP; m++)
                     if (m < n)
-                        sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[m]), _mm512_mul_ps(d, float_at(a[m0 + m] + at + A8_D)), sum[m0 + m]);
+                        sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[m]), times_d(d, &at, mr, m0 + m), sum[m0 + m]);
             }
             if (has_min(t)) {
                 const __m512 min = scale_64(t, p + head / 2, h);
                 UNROLL for (int m = 0; m < mr; m++)
-                    sum[m] = _mm512_fmadd_ps(min, float_at(a[m] + at + A8_S), sum[m]);
+                    sum[m] = add_times_s(sum[m], min, &at, mr, m);
             }
         }
     UNROLL for (int m = 0; m < mr; m++)
@@ -194,7 +259,7 @@ INLINE __m512i scale_16(const enum panel_type t, const uint8_t *p, int i)
 
 /* Records of 256 k: integer scales for 32 or 16, times one float.  The record's sums stay in registers, the whole ones rest
  * in `total` from record to record. */
-INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead)
+INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead)
 {
     const int record = t == PANEL_Q4_K ? 2304 : t == PANEL_Q5_K ? 2816 : t == PANEL_Q6_K ? 3392 : 2368;
     const int head = by_16(t) ? 320 : 256, high_block = t == PANEL_Q5_K ? 64 : 128;
@@ -202,42 +267,41 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
     __m512i scale[8];
     UNROLL for (int m = 0; m < mr; m++)
         total[m] = _mm512_setzero_ps();
-    size_t at = 0;
+    struct at at = at_rows(mr, a);
     for (int r = 0; r < n_record; r++, p += record) {
         __m512 sum[MR];
         UNROLL for (int m = 0; m < mr; m++)
             sum[m] = _mm512_setzero_ps();
         if (!by_16(t))
             scales_k(p + 64, scale, min);
-        for (int s = 0; s < 8; s++, at += A8_BLOCK_BYTES) {
+        for (int s = 0; s < 8; s++, next_block(mr, &at)) {
             if (ahead)
                 prefetch_panel(p + s * (record / 8), record / 8);
             if (mr > 2)
                 prefetch_result(c, 8 * r + s);
-            prefetch_rows(mr, a, at);
-            __m512i w[8];
-            unpack(t, p + head + s * 256, p + head + 2048 + s * high_block, w);
+            const uint8_t *q = p + head + s * 256, *high = p + head + 2048 + s * high_block;
             const __m512i s0 = by_16(t) ? scale_16(t, p + 64, 2 * s) : scale[s], s1 = by_16(t) ? scale_16(t, p + 64, 2 * s + 1) : s0;
-            UNROLL for (int m0 = 0; m0 < mr; m0 += GROUP) {
-                const int n = mr - m0 < GROUP ? mr - m0 : GROUP;
+            const int group = by_16(t) && mr > 4 ? 4 : group_of(mr);
+            UNROLL for (int m0 = 0; m0 < mr; m0 += group) {
+                const int n = mr - m0 < group ? mr - m0 : group;
                 __m512i dot[GROUP], low[GROUP];
                 UNROLL for (int m = 0; m < GROUP; m++)
                     if (m < n)
-                        dot[m] = has_min(t) ? _mm512_setzero_si512() : int_at(a[m0 + m] + at + A8_START_LOW);
-                dots(n, dot, w, 0, by_16(t) ? 4 : 8, a + m0, at);
+                        dot[m] = has_min(t) ? _mm512_setzero_si512() : start_low_of(&at, mr, m0 + m);
+                dots(t, mr, m0, n, dot, q, high, 0, &at);
                 if (by_16(t)) {
                     UNROLL for (int m = 0; m < GROUP && m < n; m++) {
                         low[m] = _mm512_mullo_epi32(dot[m], s0);
                         dot[m] = has_min(t) ? _mm512_setzero_si512()
-                                            : _mm512_sub_epi32(int_at(a[m0 + m] + at + A8_START), int_at(a[m0 + m] + at + A8_START_LOW));
+                                            : _mm512_sub_epi32(start_of(&at, mr, m0 + m), start_low_of(&at, mr, m0 + m));
                     }
-                    dots(n, dot, w, 4, 8, a + m0, at);
                 }
+                dots(t, mr, m0, n, dot, q, high, 1, &at);
                 UNROLL for (int m = 0; m < GROUP && m < n; m++) {
                     __m512i dot_s = _mm512_mullo_epi32(dot[m], s1);
                     if (by_16(t))
                         dot_s = _mm512_add_epi32(dot_s, low[m]);
-                    sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot_s), float_at(a[m0 + m] + at + A8_D), sum[m0 + m]);
+                    sum[m0 + m] = add_times_d(sum[m0 + m], _mm512_cvtepi32_ps(dot_s), &at, mr, m0 + m);
                 }
             }
         }
@@ -248,7 +312,7 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
             const __m512 dmin = halves(p + 32);
             const uint8_t *mins = p + 64;
             for (int m = 0; m < mr; m++) {
-                const uint8_t *x = a[m] + at - 8 * A8_BLOCK_BYTES;
+                const uint8_t *x = a->a + (m < a->rows ? m : a->rows - 1) * a->step + r * 8 * A8_BLOCK_BYTES;
                 __m512 acc = _mm512_setzero_ps();
                 UNROLL for (int s = 0; s < 8; s++, x += A8_BLOCK_BYTES) {
                     if (t != PANEL_Q2_K) {
@@ -270,9 +334,9 @@ INLINE void tile_256(const enum panel_type t, const int mr, int n_record, const 
         finish(c, m, too_large(t) == 1 ? total[m] : _mm512_mul_ps(total[m], _mm512_set1_ps(1 / too_large(t))));
 }
 
-typedef void (*tile_fn)(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead);
+typedef void (*tile_fn)(int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead);
 #define TILE(t, mr)                                                                                                                                  \
-    static __attribute__((noinline)) void t##_##mr(int n_record, const uint8_t *p, const uint8_t *const *a, const struct tile_c *c, bool ahead) \
+    static __attribute__((noinline)) void t##_##mr(int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead) \
     {                                                                                                                                                \
         is_k(PANEL_##t) ? tile_256(PANEL_##t, mr, n_record, p, a, c, ahead) : tile_64(PANEL_##t, mr, n_record, p, a, c, ahead);                       \
     }
@@ -309,17 +373,14 @@ static void gemm_block(const struct gemm_q *g, struct block b, bool ahead)
 {
     const int n_record = (g->K + panel_record(g->type) - 1) / panel_record(g->type);
     const size_t stride = panel_stride(g->type, g->K);
+    const ptrdiff_t step = (ptrdiff_t)g->a_stride;
     for (int j = b.n0; j < b.n1; j++)
         for (int m0 = b.m0, n = j * PANEL, size; m0 < b.m1; m0 += heights[size]) {
             size = tile_size(b.m1 - m0);
-            const uint8_t *a[MR];
-            for (int i = 0; i < heights[size]; i++) {
-                const int m = m0 + i < b.m1 ? m0 + i : b.m1 - 1;
-                a[i] = (const uint8_t *)g->a + (size_t)(g->rows ? g->rows[m] : m) * g->a_stride;
-            }
+            const struct tile_a a = { (const uint8_t *)g->a + m0 * step, step, b.m1 - m0 };
             const struct tile_c c = { g->add ? g->add + m0 * g->ld_add + n : NULL, g->ld_add, g->bias ? g->bias + n : NULL, g->c + m0 * g->ldc + n, g->ldc,
                                       b.m1 - m0, vec_mask(g->N - n < PANEL ? g->N - n : PANEL) };
-            tiles[g->type][size](n_record, (const uint8_t *)g->b + (size_t)j * stride, a, &c, ahead && m0 == b.m0);
+            tiles[g->type][size](n_record, (const uint8_t *)g->b + (size_t)j * stride, &a, &c, ahead && m0 == b.m0);
         }
 }
 

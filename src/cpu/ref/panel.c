@@ -334,7 +334,7 @@ static void column(const struct gemm_q *g, int n, int m0, int rows)
         for (int k = 0; k < record; k++)
             w[k] = record == 64 ? weight_64(g->type, p, n % PANEL, k) : weight_256(g->type, p, n % PANEL, k);
         for (int m = 0; m < rows; m++) {
-            const uint8_t *a = (const uint8_t *)g->a + (size_t)(g->rows ? g->rows[m0 + m] : m0 + m) * g->a_stride;
+            const uint8_t *a = (const uint8_t *)g->a + (size_t)(m0 + m) * g->a_stride;
             for (int k = 0; k < record; k++) {
                 const uint8_t *block = a + (size_t)((k0 + k) / A8_BLOCK) * A8_BLOCK_BYTES;
                 sum[m] += w[k] * (int8_t)block[k % A8_BLOCK] * (double)f32_at(block + 32);
