@@ -118,3 +118,11 @@ char *fmt_seconds(char out[32], double s)
         snprintf(out, 32, "%d h %02d min", (int)(s / 60 + 0.5) / 60, (int)(s / 60 + 0.5) % 60);
     return out;
 }
+
+char *fmt_seconds_fine(char out[32], double s)
+{
+    if (s >= 9.95)
+        return fmt_seconds(out, s);
+    snprintf(out, 32, s >= 0.9995 ? "%.2f s" : s >= 9.995e-3 ? "%.0f ms" : s >= 9.995e-4 ? "%.2f ms" : "%.0f us", s * (s >= 0.9995 ? 1 : s >= 9.995e-4 ? 1e3 : 1e6));
+    return out;
+}

@@ -16,4 +16,5 @@ void log_progress_end(void);                                                   /
 char *fmt_bytes(char out[32], double bytes);
 char *fmt_count(char out[32], double n);
 char *fmt_seconds(char out[32], double s);
+char *fmt_seconds_fine(char out[32], double s);                                  /* "1.23 ms" too */
 #endif

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/jinja.h"
+#include "train/page.h"
 #include "train/ranks.h"
 #include "train/show.h"
 
@@ -176,6 +177,14 @@ static int check_pairs(const struct run *r, struct err *err)
     return prefers && !pairs ? ERR(err, USAGE, "train.objective is dpo, for which data.train must hold pairs of answers (form preference)") : 0;
 }
 
+/* However the run ended; without it nothing is lost but the page. */
+static void write_page(const struct run *r)
+{
+    struct err err;
+    if (!comm_rank(r->comm) && page_of_folder(r->o->out, NULL, &err) < 0)
+        log_warn("there is no report: %s", err.msg);
+}
+
 static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(ranks_open(r, err));
@@ -220,8 +229,11 @@ static int run(struct run *r, struct train_result *result, struct err *err)
         graph_run(r->reference.g, PASS_PREPARE, &first);
     }
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
+    if (r->state.step < r->c.steps && !comm_rank(r->comm))
+        TRY(run_write_facts(r, result, err));
     const int rc = steps(r, result, err);
     log_progress_end();
+    write_page(r);
     result->steps = r->state.step, result->loss = r->loss, result->n_skipped = r->state.n_skipped;
     result->tokens = llround((double)r->state.step * run_step_tokens(r));
     result->valid_accuracy = run_classifies(r) ? r->accuracy : NAN;

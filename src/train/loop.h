@@ -3,6 +3,7 @@
  *   OUT/model.safetensors  config.json  tokenizer.json     the trained model, when the run is done
  *   OUT/metrics.jsonl                                      one object per step (loss, lr, grad_norm, tokens_per_s, ...), evaluation, skip
  *   OUT/tensorboard/                                       the same for TensorBoard
+ *   OUT/run.json  report.html                              settings, data and plan; all of it as a page
  *   OUT/data/train.tok  valid.tok                          the texts as token ids
  *   OUT/checkpoints/                                       see checkpoint.h
  * A run that was stopped or killed goes on from its last checkpoint when the same command is given again, and ends with the

@@ -37,7 +37,7 @@ static int write_board(struct run *r, const json_t *o, struct err *err)
     return 0;
 }
 
-static int64_t unix_ms(void)
+int64_t run_unix_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
@@ -50,7 +50,7 @@ int run_write_metric(struct run *r, json_t *o, struct err *err)
         json_decref(o);
         return 0;
     }
-    char *text = o && !json_object_set_new(o, "unix_ms", json_integer(unix_ms())) ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = o && !json_object_set_new(o, "unix_ms", json_integer(run_unix_ms())) ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     int rc = text ? write_line(r, text, err) : ERR(err, NOMEM, "no memory to write metrics");
     if (!rc) {
         rc = write_board(r, o, err);
@@ -97,7 +97,7 @@ static int cut_metrics(struct run *r, const char *path, struct err *err)
 int run_open_metrics(struct run *r, struct err *err)
 {
     char *path = run_out_path(r, "metrics.jsonl"), *board = run_out_path(r, "tensorboard");
-    int rc = path && board ? tensorboard_open(&r->board, board, (double)(unix_ms() / 1000), err) : ERR(err, NOMEM, "no memory for a path");
+    int rc = path && board ? tensorboard_open(&r->board, board, (double)(run_unix_ms() / 1000), err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = cut_metrics(r, path, err);
     if (!rc)

@@ -103,7 +103,11 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
 /* Loss and r->accuracy over all held-out images. */
 int run_evaluate_classes(struct run *r, double *loss, struct err *err);
 
+/* ---- facts.c ---- */
+int run_write_facts(const struct run *r, const struct train_result *result, struct err *err);      /* OUT/run.json */
+
 /* ---- report.c ---- */
+int64_t run_unix_ms(void);
 json_t *run_metric_number(double x);                            /* JSON has no number for NaN and infinity: null */
 int run_write_metric(struct run *r, json_t *o, struct err *err);      /* takes o; a full disk loses the line, which is told, and is no error */
 int run_open_metrics(struct run *r, struct err *err);           /* lines of steps that will be done again are taken out */
