@@ -702,7 +702,9 @@ static int read_labels(const struct reader *r)
 {
     const json_t *names = json_object_get(r->root, "id2label"), *class = json_array_get(json_object_get(r->root, "architectures"), 0);
     const char *end = json_is_string(class) ? strstr(json_string_value(class), "For") : NULL;
-    const bool has = class ? end && !strcmp(end, "ForImageClassification") : r->family == F_VIT && (json_is_object(names) || json_object_get(r->root, "num_labels"));
+    const bool said = json_is_object(names) || json_object_get(r->root, "num_labels");
+    const char *head = r->family == F_VIT ? "ForImageClassification" : "ForSequenceClassification";
+    const bool can = !(r->family & (F_DISTILBERT | F_MODERNBERT)), has = can && (class ? end && !strcmp(end, head) : r->family == F_VIT && said);
     int64_t n;
     if (names && !json_is_null(names) && !json_is_object(names))
         return ERR(r->err, FORMAT, "%s: id2label is no object, expected the name of each class by its number", r->where);

@@ -175,6 +175,8 @@ static inline bool config_gated(const struct config *c) { return c->act >= ACT_S
 static inline bool config_vision(const struct config *c) { return c->patch_size > 0; }
 static inline bool config_embed_norm(const struct config *c) { return c->encoder && !config_vision(c); }
 static inline bool config_label_bias(const struct config *c) { return c->encoder; }
+/* BERT's kind: a product and tanh between the first token and the classes. */
+static inline bool config_label_pooler(const struct config *c) { return c->n_label && config_embed_norm(c); }
 static inline int config_patch_numbers(const struct config *c) { return c->n_channel * c->patch_size * c->patch_size; }
 static inline int config_n_patch(const struct config *c) { return (c->image_size / c->patch_size) * (c->image_size / c->patch_size); }
 static inline bool config_last_norm(const struct config *c) { return !c->encoder || c->place != PLACE_SUM; }

@@ -24,7 +24,7 @@ void config_params(const struct config *c, int64_t *total, int64_t *active)
     const int64_t dense = (C + c->mlp_bias) * up * c->d_ff + (c->d_ff + c->mlp_bias) * C;
     const int64_t expert = (C + c->expert_bias) * up * c->d_ff_expert + (c->d_ff_expert + c->expert_bias) * C;
     const int64_t routed = c->n_expert * (C + c->router_bias + c->router_correction + expert) + (up + 1) * C * c->d_ff_shared + (c->d_ff_shared && c->shared_gate ? C : 0);
-    const int64_t patches = (config_patch_numbers(c) + 1) * C + C, head = c->n_label ? c->n_label * (C + config_label_bias(c)) : c->tie_embeddings || c->encoder ? 0 : V * C;
+    const int64_t patches = (config_patch_numbers(c) + 1) * C + C, head = c->n_label ? c->n_label * (C + config_label_bias(c)) + (config_label_pooler(c) ? (C + 1) * C : 0) : c->tie_embeddings || c->encoder ? 0 : V * C;
     int64_t all = (config_vision(c) ? patches : V * C) + head + norm, n_routed = 0;        /* norm: the last, or the encoder's first */
     if (c->pos == POS_LEARNED)
         all += ((int64_t)c->ctx + c->pos_first) * C;

@@ -390,7 +390,9 @@ static int label_head(const struct recorder *r, int x)
     x = graph_pool(r->g, x, rows[c->label_pool], config_vision(c) ? 1 : 0, "pooled", r->err);
     if (!mean && config_last_norm(c))
         x = norm(r, x, -1, "norm", r->act);
-    TRY(d->logits = graph_linear(r->g, x, weight(r, -1, "head.w"), weight(r, -1, "head.b"), -1, r->o->compute, "logits", r->err));
+    if (config_label_pooler(c))
+        x = graph_tanh(r->g, graph_linear(r->g, x, weight(r, -1, "pooler.w"), weight(r, -1, "pooler.b"), -1, r->o->compute, "pooler", r->err), "pooler.tanh", r->err);
+    TRY(d->logits = graph_linear(r->g, x, weight(r, -1, "label.w"), weight(r, -1, "label.b"), -1, r->o->compute, "logits", r->err));
     if (d->label < 0)
         r->g->tensor[d->logits].kind = TENSOR_OUTPUT;
     else

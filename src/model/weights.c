@@ -14,7 +14,7 @@ enum slot {
     SLOT_EMBED, SLOT_TYPE, SLOT_EMBED_NORM, SLOT_POS, SLOT_NORM1, SLOT_NORM1_OUT, SLOT_QKV, SLOT_Q, SLOT_K, SLOT_V, SLOT_Q_NORM, SLOT_K_NORM, SLOT_SINKS,
     SLOT_Q_A, SLOT_Q_A_NORM, SLOT_Q_B, SLOT_KV_A, SLOT_KV_A_NORM, SLOT_KV_B, SLOT_O, SLOT_NORM2, SLOT_NORM2_OUT, SLOT_GATE_UP, SLOT_GATE, SLOT_UP, SLOT_DOWN,
     SLOT_ROUTER, SLOT_CORRECTION, SLOT_E_GATE, SLOT_E_UP, SLOT_E_DOWN, SLOT_E_GATE_UP_ALL, SLOT_E_DOWN_ALL, SLOT_S_GATE, SLOT_S_UP, SLOT_S_DOWN, SLOT_SHARED_GATE,
-    SLOT_NORM, SLOT_HEAD, SLOT_LABELS, SLOT_PATCH, SLOT_CLS, N_SLOT
+    SLOT_NORM, SLOT_HEAD, SLOT_POOLER, SLOT_LABELS, SLOT_PATCH, SLOT_CLS, N_SLOT
 };
 #define F_GPT_NAMES (F_GPT2 | F_GPT_NEOX | F_BERTS)
 #define F_BERT_NAMES (F_BERT | F_ROBERTA | F_XLM_ROBERTA)
@@ -132,7 +132,11 @@ static const struct { enum slot slot; unsigned families; const char *name; } slo
     { SLOT_NORM, REST, "model.norm" },
     { SLOT_HEAD, F_GPT_NEOX, "embed_out" },
     { SLOT_HEAD, REST, "lm_head" },
-    { SLOT_LABELS, REST, "classifier" },
+    { SLOT_POOLER, F_BERT, "pooler.dense" },
+    { SLOT_POOLER, F_ROBERTA | F_XLM_ROBERTA, "classifier.dense" },
+    { SLOT_LABELS, F_ROBERTA | F_XLM_ROBERTA, "classifier.out_proj" },
+    { SLOT_LABELS, F_ENCODERS | F_VIT, "classifier" },
+    { SLOT_LABELS, REST, "score" },
 };
 #define N_NAME (sizeof slot_names / sizeof *slot_names)
 
@@ -146,7 +150,7 @@ static const char *prefix_of(const struct config *c, bool *written)
     int i = 0;
     while (!(prefixes[i].families & 1u << c->family))
         i++;
-    *written = prefixes[i].written;
+    *written = prefixes[i].written || c->n_label;
     return prefixes[i].prefix;
 }
 
@@ -379,7 +383,7 @@ static void add_experts(struct weights_list *l, int layer)
 }
 
 #define PER_LAYER_MAX 28       /* four norms 8, MLA 8 (qkv and its norms 4), sinks, o 2, router 3, experts 4, shared 3; a dense MLP has 4 */
-#define OUTSIDE_MAX 9          /* embed, type, embed_norm 2, pos, norm 2, head 2; or patch 2, cls, pos, norm 2, head 2 */
+#define OUTSIDE_MAX 11         /* embed, type, embed_norm 2, pos, norm 2, pooler 2, head 2; or patch 2, cls, pos, norm 2, head 2 */
 
 int weights_list_new(struct weights_list **out, const struct config *c, struct err *err)
 {
@@ -412,9 +416,13 @@ int weights_list_new(struct weights_list **out, const struct config *c, struct e
     if (config_last_norm(c))
         add_norm(l, -1, "norm", SLOT_NORM);
     if (c->n_label) {
-        add_matrix(l, -1, "head", ".w", c->n_label, C, 0, ONE(SLOT_LABELS, c->n_label));
+        if (config_label_pooler(c)) {
+            add_matrix(l, -1, "pooler", ".w", C, C, 0, ONE(SLOT_POOLER, C));
+            add_zeros(l, -1, "pooler", ".b", 1, C, 0, ONE(SLOT_POOLER, C))->bias = true;
+        }
+        add_matrix(l, -1, "label", ".w", c->n_label, C, 0, ONE(SLOT_LABELS, c->n_label));
         if (config_label_bias(c))
-            add_zeros(l, -1, "head", ".b", 1, c->n_label, 0, ONE(SLOT_LABELS, c->n_label))->bias = true;
+            add_zeros(l, -1, "label", ".b", 1, c->n_label, 0, ONE(SLOT_LABELS, c->n_label))->bias = true;
     } else if (!c->tie_embeddings && !c->encoder)
         add_matrix(l, -1, "head", ".w", V, C, 0, ONE(SLOT_HEAD, V));
     assert((size_t)l->n_weight <= n);
@@ -429,6 +437,17 @@ void weights_list_free(struct weights_list *l)
     mem_free(l->part);
     mem_free(l->weight);
     mem_free(l);
+}
+
+/* A text encoder with a head has the word before its names that the bare one lacks. */
+static void name_part(char out[PART_NAME_MAX], const struct weights_list *l, int slot, int layer, int expert, bool bias)
+{
+    bool written;
+    const char *prefix = prefix_of(&l->config, &written), *name = slot_name(&l->config, slot);
+    char full[PART_NAME_MAX];
+    const bool add = l->config.n_label && config_embed_norm(&l->config) && strncmp(name, "classifier", 10);
+    snprintf(full, sizeof full, "%s%s", add ? prefix : "", name);
+    part_name(out, full, layer, expert, bias);
 }
 
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part)
@@ -455,7 +474,7 @@ struct weight_part weight_part(const struct weights_list *l, const struct weight
     } else if (w->rank > 1 && !w->bias) {
         p.shape[p.rank++] = w->transposed ? p.n_row : p.n_col;
     }
-    part_name(p.name, slot_name(&l->config, w->segment[i].slot), w->layer, expert, w->bias);
+    name_part(p.name, l, w->segment[i].slot, w->layer, expert, w->bias);
     return p;
 }
 

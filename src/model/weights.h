@@ -5,7 +5,7 @@
  * says for each weight of ours its shape, how it is initialised, and of which parts of the file it consists.
  *
  *   embed [V,C]                  pos [ctx,C] if learned                    norm.w (.b) [C]        head.w [V,C] unless tied
- *   images, in place of embed: patch.w [C, channels*P*P] (.b), cls [1,C], pos [1+patches,C]; a head for classes: head.w [labels,C] (.b)
+ *   images, in place of embed: patch.w [C, channels*P*P] (.b), cls [1,C], pos [1+patches,C]; a head for classes: pooler.w [C,C] (.b), label.w [labels,C] (.b)
  *   encoders of texts: type [n_type,C], embed_norm.w (.b) [C], which is the last norm or the first of layer 0 too (config_last_norm)
  *   L.norm1.w (.b) [C]           L.qkv.w [(H+2KV)*D, C] (.b): q rows, k rows, v rows             L.o.w [C, H*Dv] (.b)
  *   L.norm1_out.w (.b), L.norm2_out.w (.b) [C]: after a branch, or after the sum (config's place)

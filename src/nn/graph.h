@@ -211,6 +211,7 @@ int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k
                           const char *name, struct err *err);
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);
 int graph_sigmoid(struct graph *g, int x, const char *name, struct err *err);
+int graph_tanh(struct graph *g, int x, const char *name, struct err *err);
 int graph_softcap(struct graph *g, int x, double cap, struct err *err);      /* in place; returns x */
 int graph_clip(struct graph *g, int x, double limit, const char *name, struct err *err);
 int graph_mla_join(struct graph *g, int q, int kv_a, int kv, const struct attr *a, const char *name, struct err *err);

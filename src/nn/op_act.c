@@ -1,5 +1,5 @@
 /* op_act.c - activations of an MLP, row by row, with an optional factor per row (the gate of an expert's row); and functions
- * of single elements: sigmoid, softcap, clip. */
+ * of single elements: sigmoid, tanh, softcap, clip. */
 #include <assert.h>
 #include <math.h>
 #include "nn/op.h"
@@ -76,6 +76,8 @@ static void each_forward_block(void *ctx, int i, int i_thread)
         j->k->softcap((size_t)(end - first), j->cap, j->x + first, j->out + first, NULL);
     for (int64_t e = first; j->op == OP_sigmoid && e < end; e++)
         j->out[e] = (real)(1 / (1 + exp(-(double)j->x[e])));
+    for (int64_t e = first; j->op == OP_tanh && e < end; e++)
+        j->out[e] = (real)tanh((double)j->x[e]);
     for (int64_t e = first; j->op == OP_clip && e < end; e++)
         j->out[e] = j->x[e] > j->cap ? j->cap : j->x[e] < -j->cap ? -j->cap : j->x[e];
 }
@@ -87,6 +89,8 @@ static void each_backward_block(void *ctx, int i, int i_thread)
     const int64_t first = (int64_t)i * BLOCK, end = first + min_i64(BLOCK, j->n - first);
     for (int64_t e = first; j->op == OP_sigmoid && e < end; e++)
         j->out[e] = j->dy[e] * j->y[e] * (1 - j->y[e]);
+    for (int64_t e = first; j->op == OP_tanh && e < end; e++)
+        j->out[e] = j->dy[e] * (1 - j->y[e] * j->y[e]);
     for (int64_t e = first; j->op == OP_clip && e < end; e++)
         j->out[e] = j->x[e] >= -j->cap && j->x[e] <= j->cap ? j->dy[e] : 0;
 }
@@ -101,5 +105,5 @@ static void each(struct run *r, const struct node *n, int out, void (*block)(voi
 static void each_forward(struct run *r, const struct node *n) { each(r, n, n->out[0], each_forward_block); }
 static void each_backward(struct run *r, const struct node *n) { each(r, n, n->d_in[0], each_backward_block); }
 
-const struct op_code op_code_sigmoid = { each_forward, each_backward, NULL }, op_code_softcap = { each_forward, NULL, NULL },
+const struct op_code op_code_sigmoid = { each_forward, each_backward, NULL }, op_code_tanh = { each_forward, each_backward, NULL }, op_code_softcap = { each_forward, NULL, NULL },
                      op_code_clip = { each_forward, each_backward, NULL };

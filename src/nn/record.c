@@ -345,14 +345,17 @@ int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, con
     return append(g, &n, err);
 }
 
-int graph_sigmoid(struct graph *g, int x, const char *name, struct err *err)
+static int of_each(struct graph *g, enum op op, int x, const char *name, struct err *err)
 {
     CHECK_ID(x);
-    struct node n = node_of(OP_sigmoid, PASS_FORWARD, NULL);
+    struct node n = node_of(op, PASS_FORWARD, NULL);
     n.in[0] = x;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), tensor_cols(tensor_at(g, x))), err, "%s", name));
     return append(g, &n, err);
 }
+
+int graph_sigmoid(struct graph *g, int x, const char *name, struct err *err) { return of_each(g, OP_sigmoid, x, name, err); }
+int graph_tanh(struct graph *g, int x, const char *name, struct err *err) { return of_each(g, OP_tanh, x, name, err); }
 
 int graph_softcap(struct graph *g, int x, double cap, struct err *err)
 {

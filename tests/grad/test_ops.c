@@ -150,6 +150,11 @@ static int build_sigmoid(struct graph *g, int x, struct built *b, struct err *er
     const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
     return graph_linear(g, graph_act(g, OP_swiglu, h, gate, DT_F32, "a", err), weight(g, "wd", C, 5), -1, x, DT_F32, "y", err);
 }
+static int build_tanh(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return graph_linear(g, graph_tanh(g, x, "t", err), weight(g, "wt", C, C), -1, -1, DT_F32, "y", err);
+}
 static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, struct err *err)
 {
     const struct attr a = { .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 };
@@ -234,6 +239,7 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_geglu, "geglu", build_geglu },
     { OP_geglu_tanh, "geglu_tanh", build_geglu_tanh },
     { OP_sigmoid, "sigmoid", build_sigmoid },
+    { OP_tanh, "tanh", build_tanh },
     { OP_route, "route, gates normalised and scaled", build_moe_scaled },
     { OP_route, "route, gates scaled", build_moe_plain_scaled },
     { OP_route, "route, gates normalised", build_moe },
