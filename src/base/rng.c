@@ -41,12 +41,20 @@ uint64_t rng_below(uint64_t key, uint64_t i, uint64_t n)
     }
 }
 
-double rng_normal(uint64_t key, uint64_t i)
+void rng_normal_pair(uint64_t key, uint64_t i, double z[2])
 {
     const struct rng_u32x4 r = rng_philox(key, 0, i);
     const double u = ((double)(((uint64_t)r.v[1] << 32 | r.v[0]) >> 11) + 1) * 0x1p-53;      /* (0, 1] */
     const double v = (double)(((uint64_t)r.v[3] << 32 | r.v[2]) >> 11) * 0x1p-53;
-    return sqrt(-2 * log(u)) * cos(6.283185307179586477 * v);
+    const double length = sqrt(-2 * log(u)), angle = 6.283185307179586477 * v;
+    z[0] = length * cos(angle), z[1] = length * sin(angle);
+}
+
+double rng_normal(uint64_t key, uint64_t i)
+{
+    double z[2];
+    rng_normal_pair(key, i, z);
+    return z[0];
 }
 
 uint64_t rng_permute(uint64_t key, uint64_t i, uint64_t n)

@@ -16,6 +16,7 @@ uint64_t rng_u64(uint64_t key, uint64_t i);
 double rng_uniform(uint64_t key, uint64_t i);            /* [0, 1), 53 bits */
 uint64_t rng_below(uint64_t key, uint64_t i, uint64_t n);/* 0 .. n-1, exact by multiply-and-reject, n > 0 */
 double rng_normal(uint64_t key, uint64_t i);             /* mean 0, variance 1, Box-Muller */
+void rng_normal_pair(uint64_t key, uint64_t i, double z[2]);      /* two of them at once; the first is rng_normal(key, i) */
 
 /* Permutation of 0 .. n-1 as a function: a Feistel network with cycle walking; image of i under the key. */
 uint64_t rng_permute(uint64_t key, uint64_t i, uint64_t n);

@@ -26,6 +26,8 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));
+        if (r.delta > 0)
+            log_info("privacy: epsilon %.3g spent at delta %g (privacy.json)", r.epsilon, r.delta);
         if (r.images_per_s > 0)
             log_info("%.0f images/s, held-out accuracy %.2f %%", r.images_per_s, 100 * r.valid_accuracy);
         if (r.adapters)
@@ -40,6 +42,10 @@ static int run_train(const char *const *args, int n_args, struct err *err)
                                     number(r.loss), "valid_loss", number(r.valid_loss), "valid_bits_per_byte", number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
                                     r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
                                     (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes);
+    if (r.delta > 0 && (json_object_set_new(report, "epsilon", number(r.epsilon)) || json_object_set_new(report, "delta", json_real(r.delta)))) {
+        json_decref(report);
+        return ERR(err, NOMEM, "no memory to print the result");
+    }
     if (r.images_per_s > 0 && (json_object_set_new(report, "valid_accuracy", number(r.valid_accuracy)) || json_object_set_new(report, "images_per_s", json_real(r.images_per_s)))) {
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");

@@ -266,3 +266,31 @@ bool loader_pass(const struct loader *l, int64_t i, int64_t limit, struct batch 
     end(out);
     return out->n > 0;
 }
+
+/* ---- records ---- */
+
+int64_t loader_n_record(const struct loader *l)
+{
+    const int64_t n = l->shard->n;
+    return l->n_unit ? l->n_unit : n > 1 ? (n - 2) / l->ctx + 1 : 0;
+}
+
+int loader_record_tokens(const struct loader *l, int64_t i)
+{
+    const int64_t left = l->shard->n - i * l->ctx;
+    return (int)(l->n_unit ? places(l->shard, i) : left < l->ctx ? left : l->ctx);
+}
+
+void loader_records(const struct loader *l, const int64_t *which, int n, struct batch *out)
+{
+    clear(out);
+    for (int k = 0; k < n; k++) {
+        if (l->n_unit) {
+            add_unit(l->shard, which[k], out);
+            continue;
+        }
+        add_text(l->shard, which[k] * l->ctx, loader_record_tokens(l, which[k]), out);
+        out->target[out->n - 1] = -1;
+    }
+    end(out);
+}

@@ -44,4 +44,11 @@ int64_t loader_offset(const struct loader *l, uint64_t sample);
 /* Batch number i of one pass over the shard in its own order, up to about limit tokens; false when there is none left. */
 bool loader_pass(const struct loader *l, int64_t i, int64_t limit, struct batch *out);
 
+/* Records one by one, in the shard's order, whatever the loader's seed.  Of a text a record is ctx of its tokens, which stand in no
+ * other: the last of them has no target. */
+int64_t loader_n_record(const struct loader *l);
+int loader_record_tokens(const struct loader *l, int64_t i);
+/* The batch becomes these records, whose tokens it has room for. */
+void loader_records(const struct loader *l, const int64_t *which, int n, struct batch *out);
+
 #endif

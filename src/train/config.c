@@ -17,6 +17,7 @@ void train_config_defaults(struct train_config *c)
         .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
     };
     tune_defaults(&c->tune);
+    privacy_defaults(&c->privacy);
 }
 
 #define LARGE 1e12
@@ -199,7 +200,9 @@ static int choose_slices(struct train_config *c, const char *path, struct err *e
 {
     const int64_t windows = c->batch * c->accumulate;
     if (!c->slices)
-        c->slices = slices_default(windows, SLICES_DEFAULT_MAX);
+        c->slices = c->privacy.on ? 1 : slices_default(windows, SLICES_DEFAULT_MAX);
+    if (c->privacy.on && c->slices > 1)
+        return ERR(err, UNSUPPORTED, "%s: train.slices is %lld; with a section privacy the records of a step are summed in one", path, (long long)c->slices);
     if (c->slices & (c->slices - 1) || windows % c->slices)
         return ERR(err, USAGE, "%s: train.slices is %lld, expected a power of two that divides batch * accumulate, %lld", path, (long long)c->slices, (long long)windows);
     return 0;
@@ -218,10 +221,27 @@ static int read_tune(struct train_config *c, const char *path, struct err *err)
     return 0;
 }
 
-#define N_SECTION 4
+static int read_privacy(struct train_config *c, const json_t *train, const char *path, struct err *err)
+{
+    char where[200];
+    json_t *section = json_object_get(c->root, "privacy");
+    snprintf(where, sizeof where, "%.150s: privacy", path);
+    if (!section)
+        return 0;
+    TRY(privacy_read(&c->privacy, section, where, err));
+    if (config_vision(&c->model))
+        return ERR(err, UNSUPPORTED, "%s: private training of models of images is not implemented", where);
+    if (!json_object_get(train, "seed"))
+        return ERR(err, USAGE, "%s: train.seed is missing: who knows it can take the noise out again, so that it must be a number that nobody guesses", where);
+    if (!json_object_get(train, "clip"))
+        c->clip = 0;                                 /* the noise is most of the gradient's norm */
+    return 0;
+}
+
+#define N_SECTION 5
 static int read_sections(struct train_config *c, const char *path, struct err *err)
 {
-    static const char *const sections[N_SECTION] = { "model", "data", "lora", "train" };
+    static const char *const sections[N_SECTION] = { "model", "data", "lora", "privacy", "train" };
     const char *key;
     json_t *v;
     if (!json_is_object(c->root))
@@ -233,7 +253,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         const char *near = known ? NULL : word_nearest(key, sections, N_SECTION);
         if (!known)
             return near ? ERR(err, USAGE, "%s: unknown section '%s'; did you mean '%s'?", path, key, near)
-                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data, lora and train", path, key);
+                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data, lora, privacy and train", path, key);
         if (!json_is_object(v))
             return ERR(err, USAGE, "%s: section '%s' must be keys with values", path, key);
     }
@@ -254,6 +274,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
     }
     TRY(read_model(c, json_object_get(c->root, "model"), path, err));
     TRY(read_tune(c, path, err));
+    TRY(read_privacy(c, train, path, err));
     if (config_vision(&c->model))
         c->ctx = c->model.ctx;                       /* until the images are there */
     TRY(refuse_keys(c, data, train, path, err));

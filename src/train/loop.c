@@ -78,6 +78,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     if (comm_rank(r->comm))
         return 0;
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
+    TRY(run_put_privacy(r, err));
     if (r->c.from && r->data.tok && !r->c.tune.on)
         TRY(base_put_chat(r->c.from, r->o->out, err));
     return r->c.template && !r->c.tune.on ? put_template(r, err) : 0;
@@ -110,6 +111,7 @@ static int take_memory(struct run *r, struct err *err)
     }
     if (!comm_rank(r->comm))
         TRY(run_open_saver(r, err));
+    TRY(run_privacy_take(r, err));
     if (!(r->sums = mem_map(run_sums_bytes(r))))
         return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
     return slice_sums_init(&r->gradient, r->model.g, r->n_slice, err);
@@ -205,8 +207,11 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     if (run_classifies(r))
         r->loader = (struct loader){ .n_window = r->classes.n_train, .n_place = r->classes.n_train * r->c.ctx, .n_key = (double)r->c.ctx };      /* what the plan asks of it */
     else
-        TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack, err));
-    TRY(train_config_epochs(&r->c, r->loader.n_window, r->o->config, err));
+        TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack && !r->c.privacy.on, err));
+    if (r->c.privacy.on)
+        r->dp.n_record = loader_n_record(&r->loader);
+    TRY(train_config_epochs(&r->c, r->c.privacy.on ? r->dp.n_record : r->loader.n_window, r->o->config, err));
+    TRY(run_privacy_begin(r, err));
     if (r->data.valid.n)
         TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
     r->model.vision = run_classifies(r) ? &r->classes.vision : NULL;
@@ -239,6 +244,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     result->valid_accuracy = run_classifies(r) ? r->accuracy : NAN;
     result->images_per_s = run_classifies(r) ? result->tokens_per_s / (double)r->c.ctx : 0;
     result->peak_bytes = mem_private_peak();
+    result->delta = r->c.privacy.delta;
+    result->epsilon = r->c.privacy.on ? run_privacy_spent(r, r->state.step) : 0;
     result->n_saved = r->n_saved, result->save_waited = r->save_waited;
     return rc;
 }
@@ -255,6 +262,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
     mem_unmap(r.sums, r.sums ? run_sums_bytes(&r) : 0);
     slice_sums_release(&r.gradient);
+    run_privacy_release(&r);
     decoder_release(&r.reference);
     decoder_release(&r.scorer);
     decoder_release(&r.model);

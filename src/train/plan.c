@@ -21,7 +21,7 @@ static int plan_at(struct run *r, int T, struct err *err)
 int run_record_model(struct run *r, struct err *err)
 {
     const struct train_config *c = &r->c;
-    r->micro = slices_micro(c->batch, c->batch * c->accumulate / c->slices);
+    r->micro = c->privacy.on ? 1 : slices_micro(c->batch, c->batch * c->accumulate / c->slices);      /* records one by one */
     r->n_micro = c->batch * c->accumulate / r->micro;
     r->T = (int)(r->micro * c->ctx);
     const bool in_file = c->tune.on && !strcmp(c->tune.base, "file"), prefers = train_prefers(c);
@@ -49,7 +49,7 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
+           slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
            (r->reference.g ? r->reference.g->plan.total : 0);
 }
 
@@ -182,6 +182,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
     if (!rc && !c->pack)
         rc = buf_printf(&b, err, " alone");
+    if (!rc && c->privacy.on)
+        rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm);
     if (!rc)
         rc = sha256_of(b.data, b.len, r->state.settings, err);
     buf_release(&b);

@@ -1,27 +1,79 @@
 #include "train/privacy.h"
 #include <math.h>
-#include <stddef.h>
+#include <string.h>
+#include "base/tree.h"
 #include "train/prv.h"
 #include "train/rdp.h"
 
 #define EPS_ERROR 0.01        /* of the composed losses, and of smaller epsilons this share */
 #define CLOSE 0.002           /* the noise found spends at least this close to the target, as a share of it */
 
-int privacy_epsilon(double rate, double noise, double steps, double delta, double *epsilon, struct err *err)
+const char privacy_text[] =
+    "With a section privacy training is DP-SGD: each record (of a text, each window of ctx tokens) is taken into a step by itself\n"
+    "with probability batch * accumulate / records, its gradient is clipped to max_grad_norm, and noise is added to the sum, so\n"
+    "that the weights hardly tell whether a record was there: (epsilon, delta)-differential privacy towards one record that is\n"
+    "added or removed.  noise_multiplier gives the noise, or target_epsilon lets it be found.  What is spent, the smaller of two\n"
+    "upper bounds (Renyi divergences, and privacy losses composed by Fourier transforms), is shown at each step, and stands in\n"
+    "OUT/privacy.json at the end.  Not covered are a tokenizer learned from the same text, held-out evaluation, and metrics (loss,\n"
+    "records taken and clipped): publish the model's files only, as OUT/data holds the records themselves.  train.seed must be\n"
+    "given: who knows it can take the noise out again.  Epsilons of runs over the same records add up.  Router losses\n"
+    "are those of each record by itself.  batch * accumulate should be large, hundreds or more; train.clip is 0 unless given.\n";
+
+void privacy_defaults(struct privacy *p)
+{
+    *p = (struct privacy){ .max_grad_norm = 1, .sampling = "poisson" };
+}
+
+void privacy_keys(struct privacy *p, struct opt keys[])
+{
+    const struct opt k[] = {
+        { OPT_FLOAT, "noise_multiplier", &p->noise_multiplier, "<float>", "standard deviation of the noise on the sum of gradients, in units of max_grad_norm", 0, 1e6 },
+        { OPT_FLOAT, "target_epsilon", &p->target_epsilon, "<float>", "the noise is chosen so that the whole run spends at most this; instead of noise_multiplier", 1e-6, 1e6 },
+        { OPT_FLOAT, "delta", &p->delta, "<float>", "what epsilon is spent at: well below 1 / number of records; must be given", 1e-30, 0.5 },
+        { OPT_FLOAT, "max_grad_norm", &p->max_grad_norm, "<float>", "a record's gradient is clipped to this norm", 1e-30, 1e30 },
+        { OPT_CHOICE, "sampling", &p->sampling, "poisson", "each record is taken or not by itself; the accounting holds for nothing else", 0, 0 },
+        { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
+    };
+    memcpy(keys, k, sizeof k);
+}
+
+int privacy_read(struct privacy *p, json_t *section, const char *where, struct err *err)
+{
+    struct opt keys[16];
+    privacy_keys(p, keys);
+    p->noise_given = json_object_get(section, "noise_multiplier") != NULL;
+    const bool target_given = json_object_get(section, "target_epsilon") != NULL;
+    if (p->noise_given == target_given)
+        return ERR(err, USAGE, "%s: %s, expected one of them", where, target_given ? "noise_multiplier and target_epsilon are both given" : "neither noise_multiplier nor target_epsilon is given");
+    if (!json_object_get(section, "delta"))
+        return ERR(err, USAGE, "%s: delta is missing: a probability well below 1 / number of records", where);
+    TRY(tree_read(section, keys, where, err));
+    p->on = true;
+    return 0;
+}
+
+int privacy_curve(double rate, double noise, double steps, double delta, int n, double epsilon[], struct err *err)
 {
     struct rdp r;
     struct prv *p;
     rdp_init(&r, rate, noise);
-    *epsilon = rdp_epsilon(&r, steps, delta);
-    if (!(*epsilon > 0) || isinf(*epsilon))
+    for (int i = 0; i < n; i++)
+        epsilon[i] = rdp_epsilon(&r, ceil(steps * (i + 1) / n), delta);
+    if (!(epsilon[n - 1] > 0) || isinf(epsilon[n - 1]))
         return 0;
-    const int rc = prv_new(&p, rate, noise, steps, delta, EPS_ERROR * fmin(1, *epsilon), err);
+    const int rc = prv_new(&p, rate, noise, steps, delta, EPS_ERROR * fmin(1, epsilon[n - 1]), err);
     if (rc == ERR_RANGE)      /* the divergences are a bound as well */
         return 0;
     TRY(rc);
-    *epsilon = fmin(*epsilon, prv_epsilon(p, steps, NULL));
+    for (int i = 0; i < n; i++)
+        epsilon[i] = fmin(epsilon[i], prv_epsilon(p, ceil(steps * (i + 1) / n), NULL));
     prv_free(p);
     return 0;
+}
+
+int privacy_epsilon(double rate, double noise, double steps, double delta, double *epsilon, struct err *err)
+{
+    return privacy_curve(rate, noise, steps, delta, 1, epsilon, err);
 }
 
 /* By divergences alone, which cost little: enough noise, to begin from. */

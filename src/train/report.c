@@ -154,14 +154,17 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
         json_object_set_new(o, "aux_loss", run_metric_number(r->aux));
         json_object_set_new(o, "experts", layers);
     }
+    run_privacy_metrics(r, o);
     TRY(run_write_metric(r, o, err));
-    char left[32], load[64] = "";
+    char left[32], load[64] = "", spent[64] = "";
+    if (r->c.privacy.on)
+        snprintf(spent, sizeof spent, ", epsilon %.3g", run_privacy_spent(r, r->state.step));
     if (r->model.n_stats)
         snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
     /* a narrow terminal cuts the end */
     const bool images = run_classifies(r);
-    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s", (long long)r->state.step, (long long)r->c.steps,
+    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s%s", (long long)r->state.step, (long long)r->c.steps,
                  fmt_seconds(left, mean_seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / mean_seconds / (images ? (double)r->c.ctx : 1),
-                 images ? "images" : "tokens", 100 * share, load);
+                 images ? "images" : "tokens", 100 * share, spent, load);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "train/classes.h"
 #include "train/comm.h"
 #include "train/config.h"
+#include "train/dpsgd.h"
 #include "train/loop.h"
 #include "train/prefer.h"
 #include "train/prepare.h"
@@ -41,6 +42,7 @@ struct run {
     int64_t micro, n_micro;                  /* windows of a micro-batch (slices.h); micro-batches of a step */
     int T;                                   /* tokens of a micro-batch */
     struct slice_sums gradient;
+    struct dpsgd dp;                         /* with a section privacy */
     double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
     struct comm *comm;                       /* the processes of this run (ranks.h) */
     int64_t first_slice, n_slice;            /* this process's */
@@ -94,10 +96,22 @@ void run_load_inputs(const struct run *r, const struct decoder *d);      /* r->b
 struct step run_step_of(const struct run *r, int64_t i_micro);
 int run_gradients(struct run *r, struct err *err);              /* of all slices of a step; r->loss, aux, norm, sums */
 int run_update(struct run *r, double *lr, struct err *err);     /* *lr: the learning rate */
+int run_count_targets(const struct run *r);                     /* of r->batch */
+void run_add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums);      /* of what was run last */
 /* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
 int run_skip_step(struct run *r, struct err *err);
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
+
+/* ---- dpsgd.c: all but the first do nothing without a section privacy ---- */
+void run_private_gradients(struct run *r);
+int run_privacy_begin(struct run *r, struct err *err);          /* once the records and steps are known; r->dp.n_record is there */
+double run_privacy_spent(const struct run *r, int64_t step);    /* epsilon after so many steps */
+size_t run_privacy_bytes(const struct run *r);
+int run_privacy_take(struct run *r, struct err *err);
+void run_privacy_release(struct run *r);
+void run_privacy_metrics(const struct run *r, json_t *o);
+int run_put_privacy(const struct run *r, struct err *err);      /* OUT/privacy.json */
 
 /* ---- classify.c ---- */
 /* Loss and r->accuracy over all held-out images. */

@@ -15,7 +15,7 @@ void run_load_inputs(const struct run *r, const struct decoder *d)
     memcpy(d->g->tensor[d->target].data, r->batch.target, n);
 }
 
-static int count_targets(const struct run *r)
+int run_count_targets(const struct run *r)
 {
     int n = 0;
     for (int i = 0; i < r->batch.n; i++)
@@ -60,13 +60,13 @@ static int64_t count_step(struct run *r)
         return run_own_micro(r) * r->micro;
     for (int64_t i = 0; i < run_own_micro(r); i++) {
         load_micro(r, first + i);
-        n += train_prefers(&r->c) ? r->batch.n_seq / 2 : count_targets(r);
+        n += train_prefers(&r->c) ? r->batch.n_seq / 2 : run_count_targets(r);
     }
     return n;
 }
 
 /* The sums of what was run last, added to those of its slice; p: of its pairs. */
-static void add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums)
+void run_add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums)
 {
     sums[SUM_LOSS] += (train_prefers(&r->c) ? p->loss : sum_nll(r, &r->model)) * s->loss_scale;
     sums[SUM_CHOSEN] += p->chosen * s->loss_scale, sums[SUM_REJECTED] += p->rejected * s->loss_scale, sums[SUM_RIGHT] += p->right * s->loss_scale;
@@ -102,13 +102,17 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
             graph_run(r->model.g, PASS_FORWARD, &s);
             graph_run(r->model.g, PASS_BACKWARD, &s);
         }
-        add_sums(r, &s, &pairs, sums);
+        run_add_sums(r, &s, &pairs, sums);
     }
     slice_sums_end(&r->gradient);
 }
 
 int run_gradients(struct run *r, struct err *err)
 {
+    if (r->c.privacy.on) {
+        run_private_gradients(r);
+        return 0;
+    }
     int64_t counted = count_step(r);
     TRY(ranks_count(r, &counted, err));
     for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v++)
@@ -145,8 +149,8 @@ int run_skip_step(struct run *r, struct err *err)
     struct buf samples;
     buf_init(&samples);
     const int64_t n = r->c.accumulate * r->c.batch;
-    int rc = 0;
-    for (int64_t i = 0; i < n && i < 16 && !rc; i++)
+    int rc = r->c.privacy.on ? buf_add_str(&samples, "(drawn at random)", err) : 0;
+    for (int64_t i = 0; i < n && i < 16 && !rc && !r->c.privacy.on; i++)
         rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)place_of(r, (uint64_t)(r->state.step * n + i)));
     r->state.n_bad++, r->state.n_skipped++;
     if (!rc)
@@ -180,7 +184,7 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
             run_load_inputs(r, &r->scorer);
             const struct step s = run_step_of(r, 0);
             graph_run(r->scorer.g, PASS_FORWARD, &s);
-            mine = (struct scored){ true, count_targets(r), sum_nll(r, &r->scorer) };
+            mine = (struct scored){ true, run_count_targets(r), sum_nll(r, &r->scorer) };
         }
         struct scored *all = r->scored;
         all[rank] = mine;

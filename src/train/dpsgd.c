@@ -1,0 +1,213 @@
+#include "train/dpsgd.h"
+#include <math.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "train/run.h"
+
+#define BLOCK 16384                      /* elements that a thread takes at a time, even */
+
+/* ---- before the run ---- */
+
+static double expected(const struct run *r) { return (double)(r->c.batch * r->c.accumulate); }
+
+static void warn_of_what_is_not_covered(const struct run *r)
+{
+    const struct privacy *p = &r->c.privacy;
+    if (p->delta >= 1 / (double)r->dp.n_record)
+        log_warn("privacy.delta is %g, not below 1 / records, %.3g: publishing a whole record would be allowed", p->delta, 1 / (double)r->dp.n_record);
+    if (r->dp.noise == 0)
+        log_warn("privacy.noise_multiplier is 0: gradients are clipped, and nothing is private");
+    if (!r->c.from && !strcmp(r->c.tokenizer, "bpe"))
+        log_warn("data.tokenizer: bpe is learned from the training text without noise, and is not covered by epsilon; name a tokenizer.json that was made elsewhere, or bytes");
+}
+
+int run_privacy_begin(struct run *r, struct err *err)
+{
+    const struct privacy *p = &r->c.privacy;
+    struct dpsgd *d = &r->dp;
+    if (!p->on)
+        return 0;
+    if (r->data.train.kind == SHARD_PAIRS || train_prefers(&r->c))
+        return ERR(err, UNSUPPORTED, "%s: section privacy: private training on pairs of answers is not implemented", r->o->config);
+    d->rate = expected(r) / (double)d->n_record;
+    if (d->rate > 1)
+        return ERR(err, USAGE, "%s: a step takes %.0f records on average (train.batch * accumulate), and there are %lld", r->o->config, expected(r), (long long)d->n_record);
+    d->noise = p->noise_multiplier;
+    const double steps = (double)r->c.steps;
+    if (!p->noise_given && steps > 0 && privacy_noise(d->rate, p->target_epsilon, steps, p->delta, &d->noise, err) < 0)
+        return err_context(err, "%s: section privacy", r->o->config);
+    rdp_init(&d->rdp, d->rate, d->noise);
+    if (steps > 0)
+        TRY(privacy_curve(d->rate, d->noise, steps, p->delta, DP_TABLE, d->spent, err));
+    d->sampling = rng_key((uint64_t)r->c.seed, "privacy: records");
+    d->noises = rng_key((uint64_t)r->c.seed, "privacy: noise");
+    log_info("privacy: each of %lld %s is in a step with probability %.4g; noise %.4g times the norm %g; all steps together spend epsilon %.3g at delta %g", (long long)d->n_record,
+             r->loader.n_unit ? "records" : "windows", d->rate, d->noise, p->max_grad_norm, run_privacy_spent(r, r->c.steps), p->delta);
+    warn_of_what_is_not_covered(r);
+    return 0;
+}
+
+double run_privacy_spent(const struct run *r, int64_t step)
+{
+    const struct dpsgd *d = &r->dp;
+    if (step <= 0)
+        return 0;
+    const int64_t part = (int64_t)ceil((double)step * DP_TABLE / (double)r->c.steps);
+    return fmin(rdp_epsilon(&d->rdp, (double)step, r->c.privacy.delta), d->spent[(part < DP_TABLE ? part : DP_TABLE) - 1]);
+}
+
+size_t run_privacy_bytes(const struct run *r) { return r->c.privacy.on ? mem_map_size(r->model.g->plan.bytes[TENSOR_GRAD]) : 0; }
+
+int run_privacy_take(struct run *r, struct err *err)
+{
+    if (r->c.privacy.on && !(r->dp.sum = mem_map(r->model.g->plan.bytes[TENSOR_GRAD])))
+        return ERR(err, NOMEM, "no memory for the sum of gradients");
+    return 0;
+}
+
+void run_privacy_release(struct run *r)
+{
+    if (r->dp.sum)
+        mem_unmap(r->dp.sum, r->model.g->plan.bytes[TENSOR_GRAD]);
+    r->dp.sum = NULL;
+}
+
+/* ---- a step ---- */
+
+/* The first record from i on that this step takes. */
+static int64_t next_taken(const struct run *r, int64_t i)
+{
+    const uint64_t key = rng_u64(r->dp.sampling, (uint64_t)r->state.step);
+    while (i < r->dp.n_record && rng_uniform(key, (uint64_t)i) >= r->dp.rate)
+        i++;
+    return i;
+}
+
+struct add_job { real *sum; const real *g; real scale; size_t n; };
+
+static void add_block(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct add_job *j = ctx;
+    const size_t at = (size_t)i * BLOCK, end = j->n - at < BLOCK ? j->n : at + BLOCK;
+    for (size_t k = at; k < end; k++)
+        j->sum[k] += j->scale * j->g[k];
+}
+
+/* Not by the norm itself: what is rounded then may not be larger than the bound. */
+static double clip_scale(double norm, double bound) { return norm <= bound ? 1 : bound * (1 - 1e-6) / norm; }
+
+static void add_record(struct run *r, int64_t i)
+{
+    struct dpsgd *d = &r->dp;
+    struct graph *g = r->model.g;
+    const double loss = r->sums[SUM_LOSS], aux = r->sums[SUM_AUX];
+    loader_records(&r->loader, &i, 1, &r->batch);
+    const int counted = run_count_targets(r);
+    struct step s = run_step_of(r, r->state.step * d->n_record + i);
+    s.loss_scale = counted ? 1.0 / counted : 0;
+    s.aux_scale = 1;
+    run_load_inputs(r, &r->model);
+    graph_run(g, PASS_FORWARD, &s);
+    graph_run(g, PASS_BACKWARD, &s);
+    graph_run(g, PASS_NORM, &s);
+    run_add_sums(r, &s, &(struct preference){ .loss = 0 }, r->sums);
+    const double norm = sqrt(graph_grad_square(g));
+    d->n_taken++;
+    if (!isfinite(norm)) {
+        d->n_dropped++;
+        r->sums[SUM_LOSS] = loss, r->sums[SUM_AUX] = aux;
+        return;
+    }
+    d->n_clipped += norm > r->c.privacy.max_grad_norm;
+    const size_t n = g->plan.bytes[TENSOR_GRAD] / sizeof(real);
+    struct add_job j = { (real *)(void *)d->sum, (const real *)(const void *)g->block[TENSOR_GRAD], (real)clip_scale(norm, r->c.privacy.max_grad_norm), n };
+    pool_for(g->pool, (int)((n + BLOCK - 1) / BLOCK), add_block, &j);
+}
+
+struct noise_job { real *sum; size_t n; double deviation, divisor; uint64_t key; };
+
+/* Two elements by the two halves of a Box-Muller pair. */
+static void noise_block(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct noise_job *j = ctx;
+    const size_t at = (size_t)i * BLOCK, end = j->n - at < BLOCK ? j->n : at + BLOCK;
+    for (size_t k = at; k < end; k += 2) {
+        double z[2];
+        rng_normal_pair(j->key, k / 2, z);
+        for (size_t e = k; e < end && e < k + 2; e++)
+            j->sum[e] = (real)(((double)j->sum[e] + j->deviation * z[e - k]) / j->divisor);
+    }
+}
+
+static void add_noise(struct run *r)
+{
+    const struct dpsgd *d = &r->dp;
+    struct graph *g = r->model.g;
+    const uint64_t step = rng_u64(d->noises, (uint64_t)r->state.step);
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        if (t->kind != TENSOR_GRAD)
+            continue;
+        struct noise_job j = { (real *)(void *)(d->sum + t->offset), (size_t)tensor_count(t, 0, 0), d->noise * r->c.privacy.max_grad_norm, expected(r), rng_key(step, t->name) };
+        pool_for(g->pool, (int)((j.n + BLOCK - 1) / BLOCK), noise_block, &j);
+    }
+}
+
+void run_private_gradients(struct run *r)
+{
+    struct dpsgd *d = &r->dp;
+    struct graph *g = r->model.g;
+    d->n_taken = d->n_clipped = d->n_dropped = 0;
+    memset(r->sums, 0, (size_t)run_sums_width(r) * sizeof *r->sums);
+    memset(d->sum, 0, g->plan.bytes[TENSOR_GRAD]);
+    graph_set_grads(g, g->block[TENSOR_GRAD]);
+    for (int64_t i = next_taken(r, 0); i < d->n_record; i = next_taken(r, i + 1))
+        add_record(r, i);
+    add_noise(r);
+    graph_set_grads(g, d->sum);
+    const struct step s = run_step_of(r, r->state.step);
+    graph_run(g, PASS_NORM, &s);
+    const double good = (double)(d->n_taken - d->n_dropped);
+    /* a step that takes no record is noise alone, and as good as any */
+    r->loss = d->n_taken ? r->sums[SUM_LOSS] / good : 0, r->aux = d->n_taken ? r->sums[SUM_AUX] / good : 0;
+    r->norm = sqrt(graph_grad_square(g));
+}
+
+/* ---- what is told ---- */
+
+void run_privacy_metrics(const struct run *r, json_t *o)
+{
+    if (!r->c.privacy.on)
+        return;
+    const struct dpsgd *d = &r->dp;
+    json_object_set_new(o, "epsilon", run_metric_number(run_privacy_spent(r, r->state.step)));
+    json_object_set_new(o, "delta", json_real(r->c.privacy.delta));
+    json_object_set_new(o, "records", json_integer(d->n_taken));
+    json_object_set_new(o, "records_clipped", json_integer(d->n_clipped));
+    json_object_set_new(o, "records_not_finite", json_integer(d->n_dropped));
+}
+
+int run_put_privacy(const struct run *r, struct err *err)
+{
+    const struct privacy *p = &r->c.privacy;
+    const struct dpsgd *d = &r->dp;
+    if (!p->on)
+        return 0;
+    const double steps = (double)r->state.step;
+    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:o, s:s}", "mechanism", "DP-SGD: Poisson-sampled Gaussian", "neighbours", "one unit added or removed", "unit",
+                          r->loader.n_unit ? "record" : "window of tokens", "epsilon", run_metric_number(run_privacy_spent(r, r->state.step)), "delta", p->delta, "noise_multiplier", d->noise,
+                          "steps", (json_int_t)r->state.step, "units", (json_int_t)d->n_record, "sampling_rate", d->rate, "max_grad_norm", p->max_grad_norm, "expected_units", expected(r),
+                          "epsilon_rdp", run_metric_number(rdp_epsilon(&d->rdp, steps, p->delta)), "not_covered", "tokenizer learned from the text, held-out evaluation, metrics of training");
+    if (o && !r->loader.n_unit)
+        json_object_set_new(o, "unit_tokens", json_integer(r->c.ctx));
+    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL, *path = run_out_path(r, "privacy.json");
+    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write privacy.json");
+    mem_free(text);
+    mem_free(path);
+    json_decref(o);
+    return rc;
+}

@@ -1,0 +1,331 @@
+/* test_dpsgd.c - training that hides records: two steps against opacus (tools/golden/dpsgd.py), noise and sampling by their
+ * distributions, the same bits after a stop and with any number of threads, what bad settings lead to. */
+#include <math.h>
+#include "golden.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "data/loader.h"
+#include "model/tok.h"
+#include "train/loop.h"
+
+#define GOLDEN "tests/golden/dpsgd"
+#define TINY "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48, norm: rmsnorm, act: swiglu, pos: rope, tie_word_embeddings: true}\n"
+#define MOE "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, act: gelu, pos: learned, " \
+            "router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true}\n"
+
+static struct err err;
+
+static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
+
+/* The golden's model with its tokenizer, in a folder of this test. */
+static void put_model(void)
+{
+    static const char *const files[] = { "config.json", "model.safetensors", "text.txt" };
+    struct buf b;
+    struct tok *t;
+    buf_init(&b);
+    OK(file_mkdirs(in_dir("base"), &err));
+    for (int i = 0; i < 3; i++) {
+        buf_clear(&b);
+        OK(file_read(path_in(GOLDEN, files[i]), 1 << 20, &b, &err));
+        OK(file_write_all(path_in(in_dir("base"), files[i]), b.data, b.len, &err));
+    }
+    OK(tok_from_bytes(&t, &(struct tok_text){ b.data, b.len }, 1, &err));
+    buf_clear(&b);
+    OK(tok_write(t, &b, &err));
+    OK(file_write_all(path_in(in_dir("base"), "tokenizer.json"), b.data, b.len, &err));
+    tok_free(t);
+    buf_release(&b);
+}
+
+static int set_up(void **state)
+{
+    if (make_dir(state))
+        return -1;
+    setenv("XDG_CACHE_HOME", test_dir, 1);
+    log_level_set(LOG_QUIET);
+    put_model();
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < 700; i++)
+        OK(buf_printf(&b, &err, "%s%s", &"the\0cat\0sat\0ran\0dog\0eye"[4 * ((i * i + i / 7) % 6)], i % 11 == 10 ? ".\n" : " "));
+    OK(file_write_all(in_dir("corpus.txt"), b.data, b.len, &err));
+    buf_clear(&b);
+    for (int i = 0; i < 40; i++)
+        OK(buf_printf(&b, &err, "{\"prompt\": \"count to %d:\", \"completion\": \" %.*s\"}\n", i, 3 + i % 13, "one two three four"));
+    OK(file_write_all(in_dir("records.jsonl"), b.data, b.len, &err));
+    buf_release(&b);
+    return 0;
+}
+
+static int train(const char *config, const char *out, int n_thread, volatile sig_atomic_t *stop, struct train_result *r)
+{
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = n_thread, .stop = stop, .fail_step = -1 };
+    return train_run(&o, r, &err);
+}
+
+/* From the golden's model on its text. */
+static void on_golden(const char *name, const char *privacy, const char *more)
+{
+    char text[1200];
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0}\nprivacy: {%s}\n"
+             "train: {ctx: 12, optimizer: sgd, momentum: 0, weight_decay: 0, schedule: constant, warmup: 0, precision: fp32, seed: 12345, eval_every: 0, save_every: 0, %s}\n",
+             in_dir("base"), in_dir("base/text.txt"), privacy, more);
+    write_text(name, text);
+}
+
+static const char *digest(const char *out, const char *file)
+{
+    static char hex[4][SHA256_HEX];
+    static int i;
+    i = (i + 1) % 4;
+    OK(sha256_of_file(path_in(in_dir(out), file), hex[i], &err));
+    return hex[i];
+}
+
+/* Value of a key in line i of OUT/metrics.jsonl. */
+static double metric(const char *out, int i, const char *key)
+{
+    struct buf b;
+    json_t *o;
+    buf_init(&b);
+    OK(file_read(path_in(in_dir(out), "metrics.jsonl"), 1 << 24, &b, &err));
+    char *at = b.data;
+    for (; i > 0; i--)
+        at = strchr(at, '\n') + 1;
+    OK(tree_parse_json(&o, at, strcspn(at, "\n"), "metrics", &err));
+    assert_true(json_is_number(json_object_get(o, key)));
+    const double x = json_number_value(json_object_get(o, key));
+    json_decref(o);
+    buf_release(&b);
+    return x;
+}
+
+/* ---- against opacus ---- */
+
+static void two_steps_without_noise_are_those_of_opacus(void **state)
+{
+    (void)state;
+    struct safetensors *want, *have;
+    struct train_result r;
+    char privacy[100];
+    OK(safetensors_open(&want, GOLDEN "/golden.safetensors", &err));
+    const double clip = *(const double *)find(want, "clip")->data, *norms = find(want, "norms")->data, *losses = find(want, "losses")->data;
+    snprintf(privacy, sizeof privacy, "noise_multiplier: 0, delta: 1e-3, max_grad_norm: %.9g", clip);
+    on_golden("opacus.yaml", privacy, "steps: 2, batch: 3, accumulate: 2, lr: 0.5");
+    OK(train("opacus.yaml", "opacus", 2, NULL, &r));
+    int n_clipped = 0;
+    for (int i = 0; i < 6; i++)
+        n_clipped += norms[i] > clip;
+    assert_true(metric("opacus", 0, "records") == 6 && metric("opacus", 0, "records_clipped") == n_clipped && n_clipped == 3);
+    for (int i = 0; i < 2; i++)
+        assert_true(fabs(metric("opacus", i, "loss") - losses[i]) < 1e-5 * losses[i]);
+    OK(safetensors_open(&have, in_dir("opacus/model.safetensors"), &err));
+    for (int i = 0; i < have->n_tensor; i++) {
+        char name[200];
+        double off = 0, all = 0;
+        const float *a = have->tensor[i].data;
+        snprintf(name, sizeof name, "after.%s", have->tensor[i].name);
+        const struct st_tensor *t = find(want, name);
+        const double *b = t->data;
+        assert_int_equal(t->n, have->tensor[i].n);
+        for (int64_t k = 0; k < t->n; k++)
+            off += (a[k] - b[k]) * (a[k] - b[k]), all += b[k] * b[k];
+        if (!(sqrt(off / all) < 1e-5))
+            fail_msg("%s differs by %g", name, sqrt(off / all));
+    }
+    safetensors_free(have);
+    safetensors_free(want);
+}
+
+/* ---- chance ---- */
+
+/* Elements of all weights: after - before. */
+static double *moved(const char *out, size_t *n)
+{
+    struct safetensors *a, *b;
+    OK(safetensors_open(&a, path_in(in_dir(out), "model.safetensors"), &err));
+    OK(safetensors_open(&b, GOLDEN "/model.safetensors", &err));
+    double *x = mem_alloc_array(1 << 16, sizeof *x);
+    *n = 0;
+    for (int i = 0; i < b->n_tensor; i++) {
+        const float *before = b->tensor[i].data, *after = find(a, b->tensor[i].name)->data;
+        for (int64_t k = 0; k < b->tensor[i].n; k++)
+            x[(*n)++] = (double)after[k] - (double)before[k];
+    }
+    safetensors_free(a);
+    safetensors_free(b);
+    return x;
+}
+
+static void noise_is_normal_and_of_the_size_that_is_accounted(void **state)
+{
+    (void)state;
+    struct train_result r;
+    size_t n;
+    /* records count next to nothing: 1e-6 of the noise, whose deviation is 2 / 3 in a step's gradient */
+    on_golden("noise.yaml", "noise_multiplier: 1e6, delta: 1e-3, max_grad_norm: 2e-6", "steps: 1, batch: 3, lr: 1");
+    on_golden("noise2.yaml", "noise_multiplier: 1e6, delta: 1e-3, max_grad_norm: 2e-6", "steps: 2, batch: 3, lr: 1");
+    OK(train("noise.yaml", "noise", 1, NULL, &r));
+    OK(train("noise2.yaml", "noise2", 1, NULL, &r));
+    double *x = moved("noise", &n), *y = moved("noise2", &n);
+    double sum = 0, square = 0, fourth = 0, next = 0, step = 0;
+    const double sigma = 2.0 / 3;
+    assert_true(n > 7000);
+    for (size_t i = 0; i < n; i++) {
+        const double z = x[i] / sigma;
+        sum += z, square += z * z, fourth += z * z * z * z;
+        next += i ? z * x[i - 1] / sigma : 0;
+        step += z * (y[i] - x[i]) / sigma;
+    }
+    const double m = (double)n, five = 5 / sqrt(m);      /* five deviations */
+    assert_true(fabs(sum / m) < five);
+    assert_true(fabs(square / m - 1) < five * sqrt(2));
+    assert_true(fabs(fourth / m - 3) < five * sqrt(96));
+    assert_true(fabs(next / m) < five);                  /* not the same for neighbours, nor in the next step */
+    assert_true(fabs(step / m) < five);
+    mem_free(x);
+    mem_free(y);
+}
+
+static void records_are_taken_by_themselves(void **state)
+{
+    (void)state;
+    struct train_result r;
+    double sum = 0, square = 0;
+    const int steps = 100;
+    on_golden("poisson.yaml", "noise_multiplier: 1, delta: 1e-3", "steps: 100, batch: 2, lr: 0");
+    OK(train("poisson.yaml", "poisson", 1, NULL, &r));
+    int none = 0;
+    for (int i = 0; i < steps; i++) {
+        const double n = metric("poisson", i, "records");
+        sum += n, square += n * n;
+        none += n == 0;
+    }
+    /* binomial, 6 windows at 1/3: mean 2, variance 4/3, none with 0.0878 */
+    assert_true(fabs(sum / steps - 2) < 5 * sqrt(4.0 / 3 / steps));
+    assert_true(fabs(square / steps - sum / steps * sum / steps - 4.0 / 3) < 0.8);
+    assert_true(fabs(none / 100.0 - 0.0878) < 0.12);
+}
+
+static void windows_of_a_text_share_no_token(void **state)
+{
+    (void)state;
+    struct tok *t;
+    struct shard s;
+    struct loader l;
+    int32_t block[4][40];
+    struct batch b = { block[0], block[1], block[2], block[3], 0, 0 };
+    struct train_result r;
+    on_golden("dry.yaml", "noise_multiplier: 1, delta: 1e-3", "steps: 0, batch: 1");
+    OK(train("dry.yaml", "dry", 1, NULL, &r));
+    OK(tok_load(&t, in_dir("base"), &err));
+    OK(shard_open(&s, in_dir("dry/data/train.tok"), &err));
+    OK(loader_init(&l, &s, 1, 12, 1, false, &err));
+    assert_int_equal(loader_n_record(&l), 6);
+    int64_t at = 0;
+    for (int64_t i = 0; i < 6; i++) {
+        loader_records(&l, &i, 1, &b);
+        assert_int_equal(b.n, loader_record_tokens(&l, i));
+        for (int k = 0; k < b.n; k++, at++) {
+            assert_int_equal(b.ids[k], shard_id(&s, at));
+            assert_int_equal(b.target[k], k == b.n - 1 ? -1 : shard_id(&s, at + 1));
+        }
+    }
+    assert_int_equal(at, s.n);
+    loader_release(&l);
+    shard_close(&s);
+    tok_free(t);
+}
+
+/* ---- the same bits ---- */
+
+static void write_config(const char *name, const char *model, const char *data, const char *privacy, const char *more)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "%sdata: {train: %s, tokenizer: bytes, valid_share: 0.2}\nprivacy: {%s}\ntrain: {batch: 4, ctx: 48, lr: 3e-3, warmup: 1, seed: 424242, save_every: 3, eval_every: 0%s}\n", model,
+             in_dir(data), privacy, more);
+    write_text(name, text);
+}
+
+static void a_stopped_run_goes_on_to_the_same_weights(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("a.yaml", TINY, "corpus.txt", "noise_multiplier: 0.7, delta: 1e-3, max_grad_norm: 0.5", ", steps: 5, precision: fp32");
+    write_config("b.yaml", MOE, "records.jsonl", "target_epsilon: 6, delta: 1e-3", ", steps: 5");
+    for (int c = 0; c < 2; c++) {
+        char config[8], whole[16], stopped[16];
+        snprintf(config, sizeof config, "%c.yaml", 'a' + c), snprintf(whole, sizeof whole, "whole-%d", c), snprintf(stopped, sizeof stopped, "stopped-%d", c);
+        OK(train(config, whole, 1, NULL, &r));
+        const double spent = r.epsilon;
+        volatile sig_atomic_t stop = 1;
+        int n = 0;
+        while (train(config, stopped, 2 + n % 2, &stop, &r) == ERR_STOPPED)
+            assert_true(++n < 9);
+        assert_int_equal(r.steps, 5);
+        assert_string_equal(digest(whole, "model.safetensors"), digest(stopped, "model.safetensors"));
+        assert_string_equal(digest(whole, "privacy.json"), digest(stopped, "privacy.json"));
+        assert_true(spent > 0 && r.epsilon == spent && (c == 0 || (spent <= 6 && spent > 5.9)));
+    }
+    assert_true(metric("whole-1", 0, "epsilon") < metric("whole-1", 4, "epsilon"));
+}
+
+/* Another seed is another noise, and changes the run's identity. */
+static void the_seed_decides_the_noise(void **state)
+{
+    (void)state;
+    struct train_result r;
+    on_golden("one.yaml", "noise_multiplier: 1, delta: 1e-3", "steps: 1, batch: 1, lr: 1");
+    OK(train("one.yaml", "one", 1, NULL, &r));
+    OK(train("one.yaml", "one-again", 2, NULL, &r));
+    assert_string_equal(digest("one", "model.safetensors"), digest("one-again", "model.safetensors"));
+    on_golden("one.yaml", "noise_multiplier: 1, delta: 1e-3, max_grad_norm: 2", "steps: 1, batch: 1, lr: 1");
+    assert_int_equal(train("one.yaml", "one", 1, NULL, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "other settings"));
+}
+
+/* ---- what is wrong ---- */
+
+static void bad_settings_are_told(void **state)
+{
+    (void)state;
+    static const struct { const char *privacy, *train, *says; } bad[] = {
+        { "noise_multiplier: 1, target_epsilon: 2, delta: 1e-3", "steps: 1", "both given" },
+        { "delta: 1e-3", "steps: 1", "neither noise_multiplier nor target_epsilon" },
+        { "noise_multiplier: 1", "steps: 1", "delta is missing" },
+        { "noise_multiplier: 1, delta: 0.9", "steps: 1", "delta" },
+        { "noise_multiplier: 1, delta: 1e-3, max_grad_norm: 0", "steps: 1", "max_grad_norm" },
+        { "noise_multiplier: 1, delta: 1e-3, sampling: shuffle", "steps: 1", "sampling" },
+        { "noise_multiplier: 1, delta: 1e-3, epsilon: 1", "steps: 1", "epsilon" },
+        { "noise_multiplier: 1, delta: 1e-3", "steps: 1, batch: 7", "there are 6" },
+        { "noise_multiplier: 1, delta: 1e-3", "steps: 1, batch: 2, slices: 2", "slices" },
+        { "target_epsilon: 1e-5, delta: 1e-12", "steps: 1000000, batch: 6", "needs a noise_multiplier over" },
+    };
+    struct train_result r;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        on_golden("bad.yaml", bad[i].privacy, bad[i].train);
+        assert_true(train("bad.yaml", "bad", 1, NULL, &r) < 0);
+        if (!strstr(err.msg, bad[i].says))
+            fail_msg("%s / %s gave '%s', expected '%s'", bad[i].privacy, bad[i].train, err.msg, bad[i].says);
+    }
+    write_text("seedless.yaml", TINY "data: {train: corpus.txt, tokenizer: bytes}\nprivacy: {noise_multiplier: 1, delta: 1e-3}\ntrain: {steps: 1}\n");
+    assert_int_equal(train("seedless.yaml", "bad", 1, NULL, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "train.seed is missing"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_steps_without_noise_are_those_of_opacus),
+        cmocka_unit_test(noise_is_normal_and_of_the_size_that_is_accounted),
+        cmocka_unit_test(records_are_taken_by_themselves),
+        cmocka_unit_test(windows_of_a_text_share_no_token),
+        cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
+        cmocka_unit_test(the_seed_decides_the_noise),
+        cmocka_unit_test(bad_settings_are_told),
+    };
+    return cmocka_run_group_tests(tests, set_up, remove_dir);
+}
