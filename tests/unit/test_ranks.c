@@ -2,6 +2,7 @@
  * that do not agree are told; what the end of one leads to.  The program starts itself by mpirun. */
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -257,6 +258,71 @@ static void a_killed_rank_ends_the_others_and_the_run_goes_on(void **state)
         fail_msg("%s", said);
 }
 
+/* ---- two hosts: network namespaces, joined by a pair of interfaces ---- */
+
+static int agent(const char *how) { char c[400]; snprintf(c, sizeof c, "%s/hosts %s %s 2>&1", test_dir, how, test_dir); return shell(c, NULL); }
+
+/* hosts up|down|run: and, as mpirun's remote shell, hosts 10.213.7.2 COMMAND. */
+static void write_hosts(void)
+{
+    static const char script[] =
+        "#!/bin/sh\n"
+        "a=lathe-a-PID b=lathe-b-PID\n"
+        "inside() { ns=$1; shift; exec ip netns exec $ns unshare -u sh -c \"hostname $ns; $*\"; }\n"
+        "case $1 in\n"
+        "up) ip netns add $a && ip netns add $b && ip link add e-a netns $a type veth peer name e-b netns $b &&\n"
+        "    ip -n $a addr add 10.213.7.1/24 dev e-a && ip -n $b addr add 10.213.7.2/24 dev e-b && ip -n $a link set e-a up && ip -n $b link set e-b up &&\n"
+        "    ip -n $a link set lo up && ip -n $b link set lo up && unshare -u true ;;\n"
+        "down) for ns in $a $b; do kill -9 $(ip netns pids $ns) 2> /dev/null; ip netns del $ns 2> /dev/null; done; true ;;\n"
+        "run) shift; inside $a \"timeout 60 mpirun --allow-run-as-root --mca plm_rsh_agent $0 --mca btl tcp,self --mca pml ob1 --host 10.213.7.1:1,10.213.7.2:1 -n 2 $*\" ;;\n"
+        "10.213.7.2) shift; inside $b \"$*\" ;;\n"
+        "esac\n";
+    char text[2000], pid[20];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    char *to = text;
+    for (const char *p = script; *p;)
+        if (!strncmp(p, "PID", 3))
+            to += sprintf(to, "%s", pid), p += 3;
+        else
+            *to++ = *p++;
+    *to = 0;
+    write_text("hosts", text);
+    assert_int_equal(chmod(in_dir("hosts"), 0755), 0);
+}
+
+static void two_hosts_over_tcp_give_the_same_weights_and_notice_a_lost_one(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_hosts();
+    if (agent("up")) {
+        fprintf(stderr, "network namespaces cannot be made here: skipped\n");
+        agent("down");
+        skip();
+    }
+    char command[1400];
+    snprintf(command, sizeof command, "%s run %s %s %s 1 0 2>&1", in_dir("hosts"), program, in_dir("moe.yaml"), in_dir("tcp"));
+    const int rc = shell(command, NULL);
+    char first[2000];
+    snprintf(first, sizeof first, "%.1999s", said);
+    write_config("longer.yaml", MOE, "steps: 400000, precision: bf16, keep: 1");
+    snprintf(command, sizeof command,
+             "(%s run %s %s %s 1 0 2>&1; date +ended:%%s) & cd %s; for i in $(seq 200); do [ -e tcp-long/checkpoints/latest ] && break; sleep 0.1; done; "
+             "date +killed:%%s; kill -9 $(cat tcp-long.1.pid); wait", in_dir("hosts"), program, in_dir("longer.yaml"), in_dir("tcp-long"), test_dir);
+    shell(command, NULL);
+    const char *killed = strstr(said, "killed:"), *ended = strstr(said, "ended:");
+    const bool named = strstr(said, "rank 1 of 2 (lathe-b-"), soon = killed && ended && atol(ended + 6) - atol(killed + 7) <= 10;
+    char second[2000];
+    snprintf(second, sizeof second, "%.1999s", said);
+    agent("down");
+    if (rc)
+        fail_msg("%s", first);
+    assert_string_equal(digest("alone-moe.yaml"), digest("tcp"));
+    if (!named || !soon)
+        fail_msg("%s", second);
+}
+
 int main(int argc, char **argv)
 {
     program = argv[0];
@@ -269,6 +335,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
         cmocka_unit_test(more_ranks_than_slices_are_refused),
         cmocka_unit_test(ranks_need_no_common_folder),
+        cmocka_unit_test(two_hosts_over_tcp_give_the_same_weights_and_notice_a_lost_one),
         cmocka_unit_test(a_killed_rank_ends_the_others_and_the_run_goes_on),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
