@@ -1,6 +1,9 @@
 /* test_tune.c - training that goes on from a model: of any of its files, whole or by adapters. */
 #include <math.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 #include "../test.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -173,6 +176,35 @@ static void adapters_are_the_same_with_any_number_of_threads_and_after_stops(voi
         assert_string_equal(first, digest(out));
         assert_true(r.valid_loss == stopped.valid_loss && isfinite(r.valid_loss));
     }
+}
+
+#define KILLS 8
+static void a_run_of_adapters_killed_at_random_moments_goes_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    struct train_result r;
+    lora("kill.yaml", "q8.gguf", "rank: 4, base: file", "steps: 40, lr: 1e-2, precision: fp32, save_every: 3, eval_every: 0");
+    const double begin = clock_wall();
+    OK(train("kill.yaml", "unkilled", 1, &r));
+    const double whole = clock_wall() - begin;
+    int n_killed = 0;
+    for (int i = 0; i < 6 * KILLS && n_killed < KILLS; i++) {
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (!child)
+            _exit(train("kill.yaml", "killed", 1, &r) < 0);
+        const double wait = whole * 0.8 * rng_uniform(78, (uint64_t)i);
+        nanosleep(&(struct timespec){ (time_t)wait, (long)((wait - floor(wait)) * 1e9) }, NULL);
+        kill(child, SIGKILL);
+        int status;
+        waitpid(child, &status, 0);
+        n_killed += WIFSIGNALED(status);
+        if (!WIFSIGNALED(status))
+            OK(file_remove_tree(in_dir("killed"), &err));            /* it was through already: from the start again */
+    }
+    assert_int_equal(n_killed, KILLS);
+    OK(train("kill.yaml", "killed", 2, &r));
+    assert_string_equal(digest("unkilled/adapter_model.safetensors"), digest("killed/adapter_model.safetensors"));
 }
 
 static void a_checkpoint_of_adapters_holds_nothing_of_the_base(void **state)
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(a_gguf_file_gives_the_floats_of_its_types),
         cmocka_unit_test(a_folder_and_its_gguf_file_lead_to_the_same_weights),
         cmocka_unit_test(adapters_are_the_same_with_any_number_of_threads_and_after_stops),
+        cmocka_unit_test(a_run_of_adapters_killed_at_random_moments_goes_on_to_the_same_bits),
         cmocka_unit_test(a_checkpoint_of_adapters_holds_nothing_of_the_base),
         cmocka_unit_test(adapters_that_learned_nothing_change_no_bit_of_the_loss),
         cmocka_unit_test(a_base_in_its_file_gives_the_same_bits_in_less_memory),

@@ -1,0 +1,38 @@
+# From a model to adapters beside it and into it, from a folder and from a GGUF file; and answers that are preferred.
+say() { "$@" 2> err; local rc=$?; sed "s|$PWD/||g" err; echo "exit $rc"; }
+yes 'the quick brown fox jumps over the lazy dog and then sleeps.' | head -n 300 > text.txt
+yes 'a slow green turtle walks under the old bridge and never stops.' | head -n 300 > other.txt
+cat > base.yaml <<'Y'
+model: {model_type: llama, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 64}
+data: {train: [text.txt, other.txt], valid_share: 0.1, vocab_size: 300}
+train: {steps: 20, batch: 4, ctx: 32, lr: 1e-2, warmup: 2, eval_every: 0, save_every: 0, precision: fp32}
+Y
+cat > lora.yaml <<'Y'
+model: {from: base}
+data: {train: text.txt, valid_share: 0.1}
+lora: {rank: 4, targets: [q, v]}
+train: {steps: 20, batch: 4, ctx: 32, lr: 3e-2, warmup: 0, eval_every: 0, save_every: 0, precision: fp32}
+Y
+lathe train base.yaml --out base --quiet --threads 1 && lathe train lora.yaml --out adapters --quiet --threads 1 && ls adapters | grep adapter
+say lathe merge base adapters --out merged
+ls merged
+lathe quantize base --to f32 --no-quality --quiet --out base.gguf > out && say lathe merge base.gguf adapters --out merged.gguf
+for m in merged merged.gguf; do lathe perplexity $m text.txt --ctx 32 --quiet --json | grep '"ppl"'; done | uniq | wc -l
+say lathe merge base.gguf adapters --to q8_0 --out small.gguf
+lathe info small.gguf --metadata | grep 'general.file_type'
+say lathe merge base adapters --to q8_0 --out x
+say lathe merge base adapters
+say lathe merge merged base --out x
+say lathe merge base nothing --out x
+sed 's/from: base/from: merged/; s/steps: 20/steps: 1/' lora.yaml > second.yaml
+lathe train second.yaml --out second --quiet --threads 1      # norms are the same after merging: it fits both
+say lathe merge base second --out x
+sed 's/lora: .*//; s/steps: 20/steps: 1/' lora.yaml > whole.yaml
+lathe train whole.yaml --out whole --quiet --threads 1 && sed 's/from: base/from: whole/; s/steps: 20/steps: 1/' lora.yaml > third.yaml && lathe train third.yaml --out third --quiet --threads 1
+say lathe merge base third --out x | sed 's/digest [0-9a-f]*/digest X/; s/one.s [0-9a-f]*\.\.\./one X/'
+say lathe merge base third --any-base --out forced
+sed 's/rank: 4/rnak: 4/' lora.yaml > bad.yaml
+say lathe train bad.yaml --out bad --quiet
+for i in 1 2 3 4 5 6 7 8; do echo "{\"prompt\": \"the quick \", \"chosen\": \"brown fox $i\", \"rejected\": \"green turtle $i\"}"; done > pairs.jsonl
+sed 's/text.txt/pairs.jsonl/; s/train: {steps: 20/train: {objective: dpo, steps: 6/; s/valid_share: 0.1/valid_share: 0.25/' lora.yaml > dpo.yaml
+lathe train dpo.yaml --out preferring --quiet --threads 1 && grep -c '"rewards/margins"' preferring/metrics.jsonl
