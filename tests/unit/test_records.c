@@ -258,6 +258,39 @@ static void a_special_token_that_someone_typed_ends_no_turn(void **state)
     records_release(&r);
 }
 
+/* Phi-3's tokens of turns swallow the white space behind them, also the answer's own, and what follows gets a space in front. */
+static void a_token_that_swallows_white_space_keeps_its_place(void **state)
+{
+    (void)state;
+    char tok_path[300], path[300];
+    struct tok *t;
+    struct buf text;
+    struct records r;
+    snprintf(tok_path, sizeof tok_path, "%.290s", shared("hf-tokenizers/phi-3-mini.tokenizer.json"));
+    snprintf(path, sizeof path, "%.290s", shared("chat-templates/microsoft-Phi-3.5-mini-instruct.jinja"));
+    buf_init(&text);
+    OK(tok_load(&t, tok_path, &err));
+    OK(file_read(path, JINJA_TEXT_MAX, &text, &err));
+    struct chat *c = chat_of(text.data);
+    struct records_opts o = opts();
+    o.tok = t, o.chat = c;
+    put("phi.jsonl", "{\"messages\": [" SAID("user", "two words") ", " SAID("assistant", "  Indented\\n  answer.\\n\\n") ", " SAID("user", "caf\u00e9") ", " SAID("assistant", "oui") "]}\n");
+    OK(encode("phi.jsonl", o, &r));
+    int32_t learned[64];
+    size_t n = 0;
+    for (size_t i = 0; i < r.q.ids.n; i++)
+        if (r.q.learn[i] && n < 64)
+            learned[n++] = r.q.ids.id[i];
+    struct buf said;
+    buf_init(&said);
+    OK(tok_decode(t, learned, n, &said, &err));
+    assert_string_equal(said.data, "Indented\n  answer.\n\n<|end|> oui<|end|>");
+    records_release(&r);
+    buf_release(&text), buf_release(&said);
+    chat_free(c);
+    tok_free(t);
+}
+
 /* ---- the forms ---- */
 
 #define PAIR "{\"prompt\": \"1+1=\", \"chosen\": \" 2\", \"rejected\": \" 3!\"}\n"
@@ -456,6 +489,7 @@ int main(void)
         cmocka_unit_test(what_is_learned_is_what_transformers_says),
         cmocka_unit_test(turns_of_public_templates_begin_where_their_prompts_end),
         cmocka_unit_test(a_special_token_that_someone_typed_ends_no_turn),
+        cmocka_unit_test(a_token_that_swallows_white_space_keeps_its_place),
         cmocka_unit_test(each_form_is_recognised_and_learned_in_its_part),
         cmocka_unit_test(records_that_are_too_long_are_counted_and_treated_as_told),
         cmocka_unit_test(what_is_wrong_is_said_with_file_and_line),
