@@ -99,8 +99,9 @@ static int save_optimizer(const char *path, const struct decoder *d, json_t *dig
 
 static int save_state(const char *dir, const struct train_state *s, json_t *digests, struct err *err)
 {
-    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:s, s:O}", "format", 1, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
-                          (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "settings", s->settings, "sha256", digests);
+    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:O}", "format", 1, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
+                          (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "shift", (json_int_t)s->shift, "rollbacks", (json_int_t)s->n_rollback, "doctor",
+                          doctor_write(&s->doctor), "settings", s->settings, "sha256", digests);
     char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
     const int rc = text ? write_in(dir, "state.json", text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the state");
     mem_free(text);
@@ -251,6 +252,9 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
     TRY(tree_int(*root, "updates", -1, 0, INT64_MAX, &s->n_update, path, err));
     TRY(tree_int(*root, "skipped", 0, 0, INT64_MAX, &s->n_skipped, path, err));
     TRY(tree_int(*root, "bad_in_a_row", 0, 0, INT64_MAX, &s->n_bad, path, err));
+    TRY(tree_int(*root, "shift", 0, 0, INT64_MAX / 4, &s->shift, path, err));
+    TRY(tree_int(*root, "rollbacks", 0, 0, INT64_MAX, &s->n_rollback, path, err));
+    TRY(doctor_read(&s->doctor, json_object_get(*root, "doctor"), path, err));
     TRY(tree_str(*root, "settings", "", &settings, path, err));
     if (s->step < 0 || s->n_update < 0 || !json_is_object(json_object_get(*root, "sha256")))
         return ERR(err, FORMAT, "%s: step, updates or sha256 is missing", path);

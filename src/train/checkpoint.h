@@ -3,7 +3,7 @@
  *   DIR/step-00000100/model.safetensors  config.json  tokenizer.json      a model folder that can be used as it is
  *      or, of adapters, adapter_model.safetensors  adapter_config.json  alone (model/adapter.h)
  *                     optimizer.safetensors                               m.<weight> and (AdamW's) v.<weight>
- *                     state.json       step, counters, digest of the settings, SHA-256 of every tensor of both files
+ *                     state.json       step, counters, the doctor's windows, digest of the settings, SHA-256 of every tensor of both files
  *   DIR/latest                         the name of the newest
  * A checkpoint is written under another name, flushed, read back and compared, renamed, and then named in latest: a crash, a full
  * disk or one that keeps other bytes leaves the previous one in place.  Loading checks every tensor's SHA-256 and names the one
@@ -14,11 +14,14 @@
 #include "base/hash.h"
 #include "model/decoder.h"
 #include "model/tok.h"
+#include "train/doctor.h"
 
 struct train_state {
     int64_t step;                /* updates done or skipped: the next step's number */
     int64_t n_skipped, n_bad;    /* steps skipped for non-finite numbers: all, and in a row up to now */
     int64_t n_update;            /* updates done: the optimiser's t */
+    int64_t shift, n_rollback;   /* steps whose data was left out by going back; how often the run went back */
+    struct doctor doctor;
     char settings[SHA256_HEX];   /* of what decides the numbers of the run */
 };
 

@@ -1,4 +1,5 @@
 #include "train/config.h"
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background",
+        .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background", .on_spike = "skip",
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
@@ -65,6 +66,9 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "mixup", &c->mixup, "<float>", "classes: two images in shares from Beta(a, a), and their targets alike; 0: one image", 0, 1 },
         { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights, sums and the optimiser are fp32", 0, 0 },
         { OPT_CHOICE, "recompute", &c->recompute, "none|cheap|block", "what is computed again in the backward pass to save memory", 0, 0 },
+        { OPT_CHOICE, "on_spike", &c->on_spike, "skip|rollback|stop|none",
+          "a step whose loss or gradient is unlike those before: left out, back to the last checkpoint and on with other data, the end, or (none) taken if finite", 0, 0 },
+        { OPT_INT, "verify_every", &c->verify_every, "<steps>", "steps between those that are computed twice and compared, which finds faults of the machine; 0: only odd ones", 0, LARGE },
         { OPT_INT, "seed", &c->seed, "<int>", "of initial weights, data order and dropout", 0, 9e18 },
         { OPT_INT, "eval_every", &c->eval_every, "<steps>", "steps between evaluations on held-out text; 0: only at the end", 0, LARGE },
         { OPT_INT, "eval_tokens", &c->eval_tokens, "<int>", "held-out tokens of an evaluation; 0: all", 0, LARGE },
@@ -74,6 +78,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "time_limit", &c->time_limit, "<seconds>", "the run saves and ends (exit code 4) before this time is over, to go on when it is started again; 0: none", 0, 1e9 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };
+    static_assert(sizeof d <= TRAIN_KEYS_MAX * sizeof *d && sizeof t <= TRAIN_KEYS_MAX * sizeof *t, "the tables fit");
     memcpy(data, d, sizeof d);
     memcpy(train, t, sizeof t);
 }

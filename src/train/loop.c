@@ -38,16 +38,19 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     const double cpu = clock_cpu();
     while (r->state.step < r->c.steps) {
         const double t = clock_wall();
+        if (r->o->fault)
+            fault_begin(r->o->fault, r->model.g, r->state.step);
         TRY(run_gradients(r, err));
-        if (r->o->fail_step >= 0 && r->state.step >= r->o->fail_step && r->state.step < r->o->fail_step + BAD_STEPS_MAX)
-            r->loss = NAN;
-        const bool good = isfinite(r->loss) && isfinite(r->norm);
+        enum step_fate fate;
+        TRY(run_examine(r, &fate, err));
+        if (fate == STEP_BACK)
+            continue;
+        const bool good = fate == STEP_APPLY;
         double lr = 0;
         if (good) {
+            TRY(run_take_step(r, err));
             TRY(run_update(r, &lr, err));
             r->state.n_bad = 0;
-        } else {
-            TRY(run_skip_step(r, err));
         }
         const double seconds = clock_wall() - t;
         mem_private_sample();
@@ -67,6 +70,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         if (stop && !last)
             return run_stopped(r, by_time, err);
         TRY(last ? run_save_now(r, err) : run_tend_saves(r, err));
+        run_guard(r);
     }
     log_progress_end();
     result->seconds = busy + (n_timed ? busy / (double)n_timed : 0);
@@ -112,6 +116,7 @@ static int take_memory(struct run *r, struct err *err)
     if (!comm_rank(r->comm))
         TRY(run_open_saver(r, err));
     TRY(run_privacy_take(r, err));
+    TRY(run_open_doctor(r, err));
     if (!(r->sums = mem_map(run_sums_bytes(r))))
         return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
     return slice_sums_init(&r->gradient, r->model.g, r->n_slice, err);
@@ -253,10 +258,12 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 int train_run(const struct train_opts *o, struct train_result *result, struct err *err)
 {
     struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .accuracy = NAN, .saved = -1, .began = clock_wall() };
+    doctor_init(&r.state.doctor);
     *result = (struct train_result){ .valid_loss = NAN, .valid_accuracy = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
     result->rank = comm_rank(r.comm);
     saver_free(r.saver);                     /* first: it looks at the model */
+    run_close_doctor(&r);
     file_log_close(&r.metrics);
     tensorboard_close(&r.board);
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
@@ -278,6 +285,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     mem_free(r.share);
     mem_free(r.counts);
     mem_free(r.scored);
+    mem_free(r.all_seen);
     file_unlock(&r.lock);
     comm_close(r.comm, rc, err);
     return rc;

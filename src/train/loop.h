@@ -15,12 +15,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "train/fault.h"
 
 struct train_opts {
     const char *config, *out;
     int n_thread;
     bool dry_run;                                /* stops after the plan */
     volatile sig_atomic_t *stop;                 /* set by a signal: the step is finished, saved, and ERR_STOPPED returned; may be NULL */
+    struct fault *fault;                         /* tests: fault.h; NULL: none */
     int64_t fail_step;                           /* tests: loss of this step becomes NaN (three times); -1: never */
 };
 

@@ -184,6 +184,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " alone");
     if (!rc && c->privacy.on)
         rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm);
+    if (!rc && strcmp(c->on_spike, "skip"))
+        rc = buf_printf(&b, err, " on_spike %s", c->on_spike);
     if (!rc)
         rc = sha256_of(b.data, b.len, r->state.settings, err);
     buf_release(&b);

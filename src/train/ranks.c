@@ -9,7 +9,8 @@ int ranks_open(struct run *r, struct err *err)
     TRY(comm_open(&r->comm, err));
     r->counts = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->counts);
     r->scored = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->scored);
-    if (!r->counts || !r->scored)
+    r->all_seen = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->all_seen);
+    if (!r->counts || !r->scored || !r->all_seen)
         return ERR(err, NOMEM, "no memory for %d processes", comm_size(r->comm));
     if (comm_rank(r->comm))
         log_level_set(LOG_QUIET);                /* what is said is the same everywhere */
@@ -179,6 +180,28 @@ int ranks_sum_gradients(struct run *r, struct err *err)
     TRY(comm_reduce_scatter(r->comm, g->block[TENSOR_GRAD], r->share, err));
     graph_run(g, PASS_NORM, &s);
     return comm_all_gather(r->comm, g->block[TENSOR_OUTPUT], r->share_squares, err);
+}
+
+/* Ranks have their slices in order, so that joined by rank the samples are those of one rank with all slices. */
+int ranks_samples(struct run *r, struct err *err)
+{
+    const int size = comm_size(r->comm);
+    if (size == 1)
+        return 0;
+    r->all_seen[comm_rank(r->comm)] = r->seen;
+    TRY(comm_all_gather_equal(r->comm, r->all_seen, sizeof *r->all_seen, err));
+    r->seen = (struct doctor_step){ 0 };
+    for (int i = 0; i < size; i++)
+        doctor_join(&r->seen, &r->all_seen[i]);
+    return 0;
+}
+
+int ranks_any(struct run *r, bool *yes, struct err *err)
+{
+    int64_t n = *yes;
+    TRY(ranks_count(r, &n, err));
+    *yes = n > 0;
+    return 0;
 }
 
 int ranks_gather_weights(struct run *r, struct err *err)

@@ -24,6 +24,9 @@ int ranks_begin(struct run *r, struct err *err);
 
 int ranks_count(struct run *r, int64_t *n, struct err *err);    /* the sum of *n over the ranks */
 int ranks_sum_gradients(struct run *r, struct err *err);        /* of slices: r->sums of all of them, the gradient of this rank's share, then PASS_NORM */
+int ranks_samples(struct run *r, struct err *err);              /* r->seen: of all ranks, as one rank would have it */
+/* *yes: is it so on any rank? */
+int ranks_any(struct run *r, bool *yes, struct err *err);
 int ranks_gather_weights(struct run *r, struct err *err);       /* after PASS_UPDATE */
 /* What is to be done after a step: any may stop, rank 0 says whether the time is up. */
 int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err);

@@ -58,6 +58,9 @@ struct run {
     int64_t saved, n_saved;                  /* step of the newest checkpoint, -1: none; how many were written */
     double save_seconds, save_waited;        /* what the last took; what the steps waited for all of them */
     struct err save_err;
+    struct doctor_step seen;                 /* samples of the step */
+    struct doctor_step *all_seen;            /* [ranks] */
+    struct run_watch *watch;                 /* examine.c's */
     int64_t n_lost;                          /* lines that metrics.jsonl could not take */
     bool board_failed;                       /* told already */
     double began;                            /* clock_wall() */
@@ -91,15 +94,26 @@ int run_save_now(struct run *r, struct err *err);               /* waits; r->sav
 bool run_out_of_time(const struct run *r, double step_seconds); /* of train.time_limit, by the next step and a checkpoint */
 int run_stopped(struct run *r, bool by_time, struct err *err);  /* saves; ERR_STOPPED, or ERR_IO when that failed */
 
+int run_settle_saves(struct run *r, struct err *err);           /* waits for the checkpoint under way, and reports it */
+
+/* ---- examine.c ---- */
+enum step_fate { STEP_APPLY, STEP_SKIP, STEP_BACK };            /* BACK: the state is that of an earlier step */
+int run_open_doctor(struct run *r, struct err *err);            /* the model is bound */
+void run_close_doctor(struct run *r);
+/* After run_gradients(): finds out what is wrong where a step is unlike those before, tells, and decides by train.on_spike. */
+int run_examine(struct run *r, enum step_fate *fate, struct err *err);
+/* Takes a step into the doctor's windows; ERR_NUMERIC, with advice, when the loss diverges. */
+int run_take_step(struct run *r, struct err *err);
+void run_guard(struct run *r);                                  /* between an update and the next step: what memory must not change */
+
 /* ---- step.c ---- */
 void run_load_inputs(const struct run *r, const struct decoder *d);      /* r->batch into the inputs of d */
+void run_load_micro(struct run *r, int64_t i_micro);            /* a pure function of its number, which counts through the whole run */
 struct step run_step_of(const struct run *r, int64_t i_micro);
 int run_gradients(struct run *r, struct err *err);              /* of all slices of a step; r->loss, aux, norm, sums */
 int run_update(struct run *r, double *lr, struct err *err);     /* *lr: the learning rate */
 int run_count_targets(const struct run *r);                     /* of r->batch */
 void run_add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums);      /* of what was run last */
-/* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
-int run_skip_step(struct run *r, struct err *err);
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
 

@@ -48,12 +48,17 @@ int run_tend_saves(struct run *r, struct err *err)
     return report(r, &s, err);
 }
 
+int run_settle_saves(struct run *r, struct err *err)
+{
+    struct save_report s;
+    return r->saver && saver_poll(r->saver, true, &s) ? report(r, &s, err) : 0;
+}
+
 /* What the last save said stays in r->save_err. */
 int run_save_now(struct run *r, struct err *err)
 {
     struct save_report s;
-    if (r->saver && saver_poll(r->saver, true, &s))
-        TRY(report(r, &s, err));
+    TRY(run_settle_saves(r, err));
     r->save_due = false;
     const bool wanted = r->saver && r->saved != r->state.step;
     TRY(ranks_collect(r, wanted, err));

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "train/ranks.h"
 
+#define SAMPLE_TOKENS 16             /* of a sequence whose mean loss says something */
+
 /* ---- one step ---- */
 
 void run_load_inputs(const struct run *r, const struct decoder *d)
@@ -43,23 +45,28 @@ struct step run_step_of(const struct run *r, int64_t i_micro)
 }
 
 /* A micro-batch is a pure function of its number, which counts through the whole run. */
-static void load_micro(struct run *r, int64_t i_micro)
+void run_load_micro(struct run *r, int64_t i_micro)
 {
     if (run_classifies(r))
         classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &r->model, &r->batch);
     else
         loader_batch(&r->loader, (uint64_t)i_micro, &r->batch);
+    if (r->o->fault && !run_classifies(r))
+        fault_batch(r->o->fault, i_micro, r->n_micro, (int)r->c.ctx, r->c.model.vocab_size, &r->batch);
 }
+
+/* The first micro-batch of the step. */
+static int64_t first_micro(const struct run *r) { return (r->state.step + r->state.shift) * r->n_micro; }
 
 /* Of this rank's slices. */
 static int64_t count_step(struct run *r)
 {
-    const int64_t first = r->state.step * r->n_micro + r->n_micro / r->c.slices * r->first_slice;
+    const int64_t first = first_micro(r) + r->n_micro / r->c.slices * r->first_slice;
     int64_t n = 0;
     if (run_classifies(r))
         return run_own_micro(r) * r->micro;
     for (int64_t i = 0; i < run_own_micro(r); i++) {
-        load_micro(r, first + i);
+        run_load_micro(r, first + i);
         n += train_prefers(&r->c) ? r->batch.n_seq / 2 : run_count_targets(r);
     }
     return n;
@@ -79,6 +86,24 @@ void run_add_sums(const struct run *r, const struct step *s, const struct prefer
     }
 }
 
+/* Losses of the images, or of the sequences that are long enough to be judged by. */
+static void note_samples(struct run *r, int64_t i_micro)
+{
+    const float *nll = r->model.g->tensor[r->model.nll].data;
+    const int enough = r->c.ctx < 2 * SAMPLE_TOKENS ? (int)r->c.ctx / 2 : SAMPLE_TOKENS;
+    for (int q = 0; q < r->batch.n_seq && !train_prefers(&r->c); q++) {      /* of pairs, what matters is no loss of a sequence */
+        double sum = 0;
+        int n = 0;
+        if (run_classifies(r))
+            doctor_sample(&r->seen, (double)nll[q], i_micro, q, false);
+        for (int i = r->batch.seq_start[q]; !run_classifies(r) && i < r->batch.seq_start[q + 1]; i++)
+            if (r->batch.target[i] >= 0)
+                sum += (double)nll[i], n++;
+        if (n && n >= enough)
+            doctor_sample(&r->seen, sum / n, i_micro, q, true);
+    }
+}
+
 /* Gradient and sums of slice v: each token, or pair of answers, weighs the same, whatever slice it is in. */
 static void run_slice(struct run *r, int64_t v, int64_t counted)
 {
@@ -87,8 +112,8 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
     memset(sums, 0, (size_t)run_sums_width(r) * sizeof *sums);
     slice_sums_begin(&r->gradient);
     for (int64_t a = 0; a < n; a++) {
-        const int64_t i_micro = r->state.step * r->n_micro + v * n + a;
-        load_micro(r, i_micro);
+        const int64_t i_micro = first_micro(r) + v * n + a;
+        run_load_micro(r, i_micro);
         if (!run_classifies(r) && !train_prefers(&r->c))
             run_load_inputs(r, &r->model);
         struct step s = run_step_of(r, i_micro);
@@ -103,12 +128,14 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
             graph_run(r->model.g, PASS_BACKWARD, &s);
         }
         run_add_sums(r, &s, &pairs, sums);
+        note_samples(r, i_micro);
     }
     slice_sums_end(&r->gradient);
 }
 
 int run_gradients(struct run *r, struct err *err)
 {
+    r->seen = (struct doctor_step){ 0 };
     if (r->c.privacy.on) {
         run_private_gradients(r);
         return 0;
@@ -118,8 +145,11 @@ int run_gradients(struct run *r, struct err *err)
     for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v++)
         run_slice(r, v, counted);
     TRY(ranks_sum_gradients(r, err));
+    TRY(ranks_samples(r, err));
     r->loss = r->sums[SUM_LOSS], r->aux = r->sums[SUM_AUX];
     r->norm = sqrt(graph_grad_square(r->model.g));
+    if (r->o->fail_step >= 0 && r->state.step >= r->o->fail_step && r->state.step < r->o->fail_step + BAD_STEPS_MAX)
+        r->loss = NAN;
     return 0;
 }
 
@@ -138,30 +168,6 @@ int run_update(struct run *r, double *rate, struct err *err)
     r->state.n_update++;
     *rate = lr;
     return ranks_gather_weights(r, err);
-}
-
-/* Where sample s lies in its file: an image's number, or the first token of a window. */
-static int64_t place_of(const struct run *r, uint64_t s) { return run_classifies(r) ? classes_image(&r->classes, s) : loader_offset(&r->loader, s); }
-
-/* A step whose loss or gradient is not finite is not applied; the third in a row ends the run and names its samples. */
-int run_skip_step(struct run *r, struct err *err)
-{
-    struct buf samples;
-    buf_init(&samples);
-    const int64_t n = r->c.accumulate * r->c.batch;
-    int rc = r->c.privacy.on ? buf_add_str(&samples, "(drawn at random)", err) : 0;
-    for (int64_t i = 0; i < n && i < 16 && !rc && !r->c.privacy.on; i++)
-        rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)place_of(r, (uint64_t)(r->state.step * n + i)));
-    r->state.n_bad++, r->state.n_skipped++;
-    if (!rc)
-        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s, s:I}", "step", (json_int_t)r->state.step + 1, "event", "skipped: loss or gradient not finite", "samples", samples.data,
-                                         "skipped", (json_int_t)r->state.n_skipped), err);
-    log_warn("step %lld: loss %g, gradient norm %g: not finite, skipped", (long long)r->state.step + 1, r->loss, r->norm);
-    if (!rc && r->state.n_bad >= BAD_STEPS_MAX)
-        rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite; the last, step %lld, was made of the %s %s%s of data/train.%s",
-                 BAD_STEPS_MAX, (long long)r->state.step + 1, run_classifies(r) ? "images" : "windows at tokens", samples.data, n > 16 ? " ..." : "", run_classifies(r) ? "img" : "tok");
-    buf_release(&samples);
-    return rc;
 }
 
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its sequence and window. */

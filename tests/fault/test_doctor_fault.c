@@ -1,0 +1,316 @@
+/* test_doctor_fault.c - faults of the kinds that a run can meet, one at a time: does the doctor name the sample, or say that it was
+ * the machine, a kernel or the learning rate?
+ *
+ *   test_doctor_fault              a fault or two of each kind that cannot be missed, held to its verdict
+ *   test_doctor_fault table N SEED [KEYS]      N faults drawn at random, the table of what was said of them; KEYS go into section train
+ *
+ * A small model is trained once; each fault hits a step some way after its checkpoint. */
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+#include "../test.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/tree.h"
+#include "train/fault.h"
+#include "train/loop.h"
+
+#define BASE_STEPS 160
+#define STEPS 190
+
+static struct err err;
+static const char *more = "";
+
+static void write_corpus(const char *name, int n_word, uint64_t seed)
+{
+    static const char *const words[] = { "the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house", "with", "green", "eyes", "quickly", "away" };
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < n_word; i++)
+        OK(buf_printf(&b, &err, "%s%s", words[(rng_below(seed, (uint64_t)i, 8) + (uint64_t)(i % 3) * 4) % 16], i % 11 == 10 ? ".\n" : " "));
+    OK(file_write_all(in_dir(name), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+static void write_config(const char *name, double lr, const char *precision, const char *keys)
+{
+    char text[1200];
+    snprintf(text, sizeof text,
+             "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64, norm: rmsnorm, act: swiglu, pos: rope}\n"
+             "data: {train: %s, valid_share: 0, tokenizer: bpe, vocab_size: 300}\n"
+             "train: {steps: %d, batch: 8, ctx: 32, lr: %g, warmup: 20, schedule: constant, save_every: %d, eval_every: 0, precision: %s%s%s}\n",
+             in_dir("text.txt"), STEPS, lr, BASE_STEPS, precision, keys, more);
+    OK(file_write_all(in_dir(name), text, strlen(text), &err));
+}
+
+static int train(const char *config, const char *out, struct fault *f)
+{
+    struct train_result r;
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = 1, .fail_step = -1, .fault = f };
+    err_clear(&err);
+    return train_run(&o, &r, &err);
+}
+
+/* A run that goes on from the base's checkpoint with one fault. */
+static int run_with(const char *base, const char *config, const char *out, struct fault *f)
+{
+    char link[300], target[300], name[64];
+    snprintf(name, sizeof name, "step-%010d", BASE_STEPS);
+    snprintf(link, sizeof link, "%s/checkpoints", in_dir(out));
+    OK(file_remove_tree(in_dir(out), &err));
+    OK(file_mkdirs(link, &err));
+    snprintf(target, sizeof target, "%s/checkpoints/%s", in_dir(base), name);
+    assert_int_equal(symlink(target, path_in(link, name)), 0);
+    OK(file_write_all(path_in(link, "latest"), name, strlen(name), &err));
+    return train(config, out, f);
+}
+
+/* ---- what was said ---- */
+
+enum said { SAID_SAMPLE, SAID_OTHER_SAMPLE, SAID_HARDWARE, SAID_KERNEL, SAID_LR, SAID_NOTHING, N_SAID };
+static const char *const said_word[N_SAID] = { "its sample", "another sample", "hardware", "kernel", "lr/state", "nothing" };
+
+static bool names_sample(const json_t *event, const struct fault *f)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach(json_object_get(event, "samples"), i, s)
+        if (json_integer_value(json_object_get(s, "window")) == f->row)
+            return true;
+    return false;
+}
+
+/* Of the step that was hit; *n_other: alarms at other steps. */
+static enum said what_was_said(const char *out, const struct fault *f, int *n_other)
+{
+    struct buf b;
+    buf_init(&b);
+    char path[300];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", in_dir(out));
+    OK(file_read(path, 1 << 24, &b, &err));
+    enum said said = SAID_NOTHING;
+    for (char *at = b.data, *end; (end = strchr(at, '\n')); at = end + 1) {
+        json_t *o;
+        OK(tree_parse_json(&o, at, (size_t)(end - at), path, &err));
+        const char *event = json_string_value(json_object_get(o, "event")), *cause = json_string_value(json_object_get(o, "cause"));
+        const int64_t after = json_integer_value(json_object_get(o, "step")) - 1 - f->step;
+        if (event && cause && !strcmp(event, "spike") && after >= 0 && after < 2) {       /* a weight shows a step later */
+            if (said == SAID_NOTHING)
+                said = !strcmp(cause, "hardware") ? SAID_HARDWARE : !strcmp(cause, "kernel") ? SAID_KERNEL : !strcmp(cause, "state") ? SAID_LR :
+                       names_sample(o, f) ? SAID_SAMPLE : SAID_OTHER_SAMPLE;
+        } else if (event && !strcmp(event, "spike")) {
+            ++*n_other;
+        } else if (event && (!strcmp(event, "loss rises") || !strcmp(event, "diverges"))) {
+            said = SAID_LR;
+        }
+        json_decref(o);
+    }
+    buf_release(&b);
+    return said;
+}
+
+static void make_bases(void)
+{
+    write_corpus("text.txt", 20000, 1);
+    write_config("fp32.yaml", 3e-3, "fp32", "");
+    write_config("bf16.yaml", 3e-3, "bf16", "");
+    OK(train("fp32.yaml", "base-fp32", NULL));
+    OK(train("bf16.yaml", "base-bf16", NULL));
+}
+
+/* ---- the table ---- */
+
+static int table(int n, uint64_t seed)
+{
+    int count[N_FAULT_KIND + 1][N_SAID] = { 0 }, right = 0, seen = 0, other = 0, other_lr = 0;
+    for (int i = 0; i < n; i++) {
+        const int kind = 1 + (int)rng_below(seed, (uint64_t)(10 * i), N_FAULT_KIND);      /* N_FAULT_KIND: the learning rate */
+        const bool half = rng_below(seed, (uint64_t)(10 * i + 1), 2);
+        struct fault f = { .kind = kind == N_FAULT_KIND ? FAULT_NONE : (enum fault_kind)kind, .step = BASE_STEPS + 2 + (int64_t)rng_below(seed, (uint64_t)(10 * i + 2), 20),
+                           .seed = rng_u64(seed, (uint64_t)(10 * i + 3)) };
+        int rc;
+        if (kind == N_FAULT_KIND) {
+            write_config("lr.yaml", 3e-3 * 50 * pow(20, rng_uniform(seed, (uint64_t)(10 * i + 4))), half ? "bf16" : "fp32", "");
+            OK(file_remove_tree(in_dir("out"), &err));
+            rc = train("lr.yaml", "out", NULL);
+        } else {
+            rc = run_with(half ? "base-bf16" : "base-fp32", half ? "bf16.yaml" : "fp32.yaml", "out", &f);
+        }
+        enum said said = what_was_said("out", &f, kind == N_FAULT_KIND ? &other_lr : &other);
+        if (rc < 0 && rc != ERR_NUMERIC)
+            fail_msg("%s", err.msg);
+        if (rc == ERR_NUMERIC && kind == N_FAULT_KIND)
+            said = SAID_LR;
+        count[kind][said]++;
+        const bool sample = kind <= FAULT_EXTREME, ok = sample ? said == SAID_SAMPLE : kind == N_FAULT_KIND ? said == SAID_LR : said == SAID_HARDWARE || said == SAID_KERNEL;
+        right += ok, seen += said != SAID_NOTHING;
+    }
+    printf("| fault | n |");
+    for (int s = 0; s < N_SAID; s++)
+        printf(" %s |", said_word[s]);
+    printf("\n|---|---|---|---|---|---|---|---|\n");
+    for (int k = 1; k <= N_FAULT_KIND; k++) {
+        int sum = 0;
+        for (int s = 0; s < N_SAID; s++)
+            sum += count[k][s];
+        printf("| %s | %d |", k == N_FAULT_KIND ? "learning rate, 50 to 1000 times too high" : fault_name((enum fault_kind)k), sum);
+        for (int s = 0; s < N_SAID; s++)
+            count[k][s] ? printf(" %d |", count[k][s]) : printf(" |");
+        printf("\n");
+    }
+    printf("%d of %d named rightly, %d of %d noticed, %d alarms at other steps\n", right, n, seen, n, other);
+    return 0;
+}
+
+/* ---- verdicts that must be so ---- */
+
+static const char *digest(const char *out)
+{
+    static char hex[4][SHA256_HEX];
+    static int i;
+    i = (i + 1) % 4;
+    OK(sha256_of_file(path_in(in_dir(out), "model.safetensors"), hex[i], &err));
+    return hex[i];
+}
+
+static bool metrics_say(const char *out, const char *what)
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(path_in(in_dir(out), "metrics.jsonl"), 1 << 24, &b, &err));
+    const bool there = strstr(b.data, what) != NULL;
+    buf_release(&b);
+    return there;
+}
+
+static void samples_are_named(void **state)
+{
+    (void)state;
+    for (int kind = FAULT_MISLABELLED; kind <= FAULT_EXTREME; kind++)
+        for (uint64_t seed = 0; seed < (kind == FAULT_REPEAT ? 1 : 2); seed++) {      /* three words again and again are much like this text */
+            struct fault f = { .kind = (enum fault_kind)kind, .step = BASE_STEPS + 5, .seed = seed };
+            int other = 0;
+            OK(run_with("base-fp32", "fp32.yaml", "out", &f));
+            if (what_was_said("out", &f, &other) != SAID_SAMPLE || other)
+                fail_msg("%s, seed %d: not named, or %d other alarms", fault_name(f.kind), (int)seed, other);
+            assert_true(metrics_say("out", "\"text\":\""));
+        }
+}
+
+/* What happens once is undone: the run ends with the weights of the undisturbed one. */
+static void what_the_machine_did_wrong_is_undone(void **state)
+{
+    (void)state;
+    write_config("twice.yaml", 3e-3, "fp32", ", verify_every: 1");
+    int n_said = 0;
+    for (int kind = FAULT_ACTIVATION; kind <= FAULT_WEIGHT; kind++)
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct fault f = { .kind = (enum fault_kind)kind, .step = BASE_STEPS + 3, .seed = seed };
+            int other = 0;
+            OK(run_with("base-fp32", "twice.yaml", "out", &f));
+            const enum said said = what_was_said("out", &f, &other);
+            assert_true(said == SAID_HARDWARE || said == SAID_NOTHING);
+            n_said += said == SAID_HARDWARE;
+            assert_int_equal(other, 0);
+            assert_string_equal(digest("base-fp32"), digest("out"));
+        }
+    assert_true(n_said >= 6);                        /* the others changed no gradient */
+}
+
+static void a_kernel_that_is_wrong_each_time_is_said_to_be(void **state)
+{
+    (void)state;
+    if (!cpu_levels()[1])
+        skip();
+    struct fault f = { .kind = FAULT_KERNEL, .step = BASE_STEPS + 3, .seed = 4 };
+    int other = 0;
+    OK(run_with("base-fp32", "twice.yaml", "out", &f));
+    assert_int_equal(what_was_said("out", &f, &other), SAID_KERNEL);
+    assert_true(metrics_say("out", "LATHE_CPU="));
+    assert_int_equal(other, 0);
+}
+
+static void policies_skip_go_back_or_stop(void **state)
+{
+    (void)state;
+    struct fault f = { .kind = FAULT_GARBAGE, .step = BASE_STEPS + 5, .seed = 1, .whole_step = true };
+    OK(run_with("base-fp32", "fp32.yaml", "out", &f));
+    assert_true(metrics_say("out", "\"event\":\"skipped\",\"because\":\"loss or gradient unlike those before\""));
+    write_config("stop.yaml", 3e-3, "fp32", ", on_spike: stop");
+    OK(train("stop.yaml", "base-stop", NULL));
+    assert_int_equal(run_with("base-stop", "stop.yaml", "out", &f), ERR_NUMERIC);
+    assert_non_null(strstr(err.msg, "on_spike: stop"));
+    write_config("back.yaml", 3e-3, "fp32", ", on_spike: rollback");
+    OK(train("back.yaml", "base-back", NULL));
+    assert_string_equal(digest("base-back"), digest("base-fp32"));
+    OK(run_with("base-back", "back.yaml", "out", &f));
+    assert_true(metrics_say("out", "\"event\":\"rolled back\",\"from_step\":166,\"other_data\":true"));
+    assert_string_not_equal(digest("base-back"), digest("out"));
+    write_config("none.yaml", 3e-3, "fp32", ", on_spike: none");
+    OK(train("none.yaml", "base-none", NULL));
+    OK(run_with("base-none", "none.yaml", "out", &f));
+    assert_false(metrics_say("out", "\"event\""));
+}
+
+static void a_learning_rate_that_is_too_high_ends_with_advice(void **state)
+{
+    (void)state;
+    write_config("lr.yaml", 3, "fp32", "");
+    assert_int_equal(train("lr.yaml", "lr", NULL), ERR_NUMERIC);
+    assert_non_null(strstr(err.msg, "the learning rate is too high; try train.lr: 1 instead of 3"));
+    assert_true(metrics_say("lr", "\"event\":\"diverges\""));
+}
+
+/* Judged by the windows of the checkpoint: the step says the same in a run that was never stopped. */
+static void a_resumed_run_judges_like_the_undisturbed_one(void **state)
+{
+    (void)state;
+    struct fault f = { .kind = FAULT_GARBAGE, .step = BASE_STEPS, .seed = 3 }, g = f;
+    OK(run_with("base-fp32", "fp32.yaml", "out", &f));
+    OK(file_remove_tree(in_dir("whole"), &err));
+    OK(train("fp32.yaml", "whole", &g));
+    assert_string_equal(digest("whole"), digest("out"));
+    struct buf a, b;
+    buf_init(&a), buf_init(&b);
+    OK(file_read(path_in(in_dir("out"), "metrics.jsonl"), 1 << 24, &a, &err));
+    OK(file_read(path_in(in_dir("whole"), "metrics.jsonl"), 1 << 24, &b, &err));
+    const char *x = strstr(a.data, "{\"step\":161,\"event\":\"spike\""), *y = strstr(b.data, "{\"step\":161,\"event\":\"spike\"");
+    assert_true(x && y);
+    assert_memory_equal(x, y, strstr(x, "\"unix_ms\"") - x);
+    buf_release(&a), buf_release(&b);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    make_bases();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (make_dir(NULL))
+        return 1;
+    setenv("XDG_CACHE_HOME", test_dir, 1);
+    log_level_set(getenv("DOCTOR_LOG") ? LOG_INFO : LOG_QUIET);
+    int rc;
+    if (argc >= 4 && !strcmp(argv[1], "table")) {
+        more = argc > 4 ? argv[4] : "";
+        make_bases();
+        rc = table(atoi(argv[2]), strtoull(argv[3], NULL, 10));
+    } else {
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(samples_are_named),
+            cmocka_unit_test(what_the_machine_did_wrong_is_undone),
+            cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
+            cmocka_unit_test(policies_skip_go_back_or_stop),
+            cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),
+            cmocka_unit_test(a_resumed_run_judges_like_the_undisturbed_one),
+        };
+        rc = cmocka_run_group_tests(tests, set_up, NULL);
+    }
+    remove_dir(NULL);
+    return rc;
+}
