@@ -1,6 +1,7 @@
 /* panel.c - sizes of panels and of quantised activations. */
 #include "cpu/kernels.h"
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 static const struct { const char *name; int k; size_t bytes; } panels[N_PANEL_TYPE] = {
@@ -56,6 +57,28 @@ size_t a8_at(int64_t k)
 {
     assert(k >= 0 && k % 64 == 0);
     return (size_t)(k / A8_BLOCK) * A8_BLOCK_BYTES;
+}
+
+void a8_rest(int64_t K, const float *x, const void *row, void *rest)
+{
+    const char *first = row;
+    char *out = rest;
+    for (int64_t k = 0; k < (K + 63) / 64 * 64; k += A8_BLOCK, first += A8_BLOCK_BYTES, out += A8_BLOCK_BYTES) {
+        float d;
+        memcpy(&d, first + A8_BLOCK, sizeof d);
+        const float inverse = d > 0 ? 256 / d : 0;                      /* nothing of 0 and NaN */
+        int32_t sum[2] = { 0 };
+        for (int i = 0; i < A8_BLOCK; i++) {
+            const long q = k + i < K && inverse > 0 ? lrintf((x[k + i] - d * (float)(int8_t)first[i]) * inverse) : 0;
+            out[i] = (char)(q > 127 ? 127 : q < -127 ? -127 : q);
+            sum[i / 16] += (int8_t)out[i];
+        }
+        const float d_rest = d / 256, s = d_rest * (float)(sum[0] + sum[1]);
+        const int32_t start[2] = { -128 * (sum[0] + sum[1]), -128 * sum[0] };
+        memcpy(out + A8_BLOCK, &d_rest, sizeof d_rest);
+        memcpy(out + A8_BLOCK + 4, &s, sizeof s);
+        memcpy(out + A8_BLOCK + 8, start, sizeof start);
+    }
 }
 
 void a8_read(const void *row, int64_t k0, int n, float *x)

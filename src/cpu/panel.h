@@ -11,6 +11,7 @@
  * Blocks stand for themselves: columns of a row can be written apart from the others, in multiples of 64. */
 #ifndef CPU_PANEL_H
 #define CPU_PANEL_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "cpu/quant.h"
@@ -35,6 +36,8 @@ size_t panel_bytes(enum panel_type t, int64_t K, int64_t N);
 #define A8_BLOCK_BYTES 48
 /* Elements k0 .. k0+n-1 of a row; k0 is a multiple of 32. */
 void a8_read(const void *row, int64_t k0, int n, float *x);
+/* What the int8 of a row leaves of its K floats: a second row, whose d are the first's / 256.  Together they hold x to about 15 bits. */
+void a8_rest(int64_t K, const float *x, const void *row, void *rest);
 /* An odd number of cache lines, so that rows side by side do not compete for the same places of a cache. */
 size_t a8_row_bytes(int64_t K);
 size_t a8_at(int64_t k);      /* where column k, a multiple of 64, begins in a row */
@@ -56,12 +59,13 @@ struct a8 {
     void *out; size_t stride;             /* bytes from row to row, a multiple of 16: a8_row_bytes() of the whole row, or more */
 };
 
-/* c[M,N] = (add ? add : 0) + (bias ? bias : 0) + a * b.  Row i of a: A8, at a + i * a_stride; add may be c.
+/* c[M,N] = (add ? add : 0) + (bias ? bias : 0) + a * b.  Row i of a: A8, at a + i * a_stride; pairs: the sum of rows 2i
+ * and 2i+1 there, the second a8_rest() of the first.  add may be c.
  * To share the work cut N at multiples of 16 (move b by panel_stride(), bias, add and c by columns) or M anywhere. */
 struct gemm_q {
     enum panel_type type;
     int M, N, K;
-    const void *a; size_t a_stride;
+    const void *a; size_t a_stride; bool pairs;
     const void *b;
     const float *bias;
     const float *add; ptrdiff_t ld_add;

@@ -4,8 +4,7 @@
  * outside and rows inside, so that a thread keeps its panels in cache while rows pass by; few rows (decoding) are all in one
  * piece and the panels stream through once.  How a product is cut changes no bit of it (kernels.h).
  *
- * Where it matters most, in the head, int8 activations have a second part, of what rounding left (`fine`): the same kernel
- * multiplies the rows of both, in one tile, and their products are added.
+ * Where it matters most, in the head, int8 activations have a second part, of what rounding left (`fine`).
  *
  * With an activation behind it (linear_act: in: x, w, row, start, scale, bias), a piece is 64 columns of the result: the
  * panels of the gate and of what it multiplies, by ACT_ROWS rows at a time, stay in scratch until they are one and go out in
@@ -28,7 +27,7 @@ static enum form form_of(enum panel_type t) { return PANEL_IS_A8(t) ? FORM_A8 : 
 
 struct panels_piece { int32_t group, segment, m0, p0; };      /* product_act: segment is not used, p0 counts the result's columns */
 /* x8: rows of A8; fine: two for a row of x, one after the other.  sorted: the rows of a list, one after the other. */
-struct panels_layout { bf16 *x16; real *x32; char *x8, *sorted; real *rest; struct panels_piece *piece; size_t size; };
+struct panels_layout { bf16 *x16; real *x32; char *x8, *sorted; struct panels_piece *piece; size_t size; };
 
 static int64_t segment_panels(const struct segment *s) { return div_up(s->n_row, PANEL); }
 
@@ -50,8 +49,6 @@ static struct panels_layout panels_layout(const struct tensor *w, int64_t x_rows
         l.x32 = work_take(base, &l.size, (size_t)(x_rows * K) * sizeof(real));
     if (needs(w, FORM_A8) && x_type != DT_A8)
         l.x8 = work_take(base, &l.size, (size_t)x_rows * (fine ? 2 : 1) * a8_row_bytes(K));
-    if (needs(w, FORM_A8) && x_type != DT_A8 && fine)
-        l.rest = work_take(base, &l.size, (size_t)(x_rows * K) * sizeof(real));
     if (needs(w, FORM_A8) && listed)
         l.sorted = work_take(base, &l.size, (size_t)rows * a8_row_bytes(K));
     int64_t n_panel = 0;
@@ -66,34 +63,18 @@ size_t product_panels_size(const struct tensor *w, int64_t x_rows, int64_t rows,
     return panels_layout(w, x_rows, rows, x_type, listed, fine, NULL).size;
 }
 
-struct a8_job { const struct cpu_kernels *k; const void *x; char *out; int64_t K; real *rest; };
-
-/* What A8 left of a row. */
-static void a8_rest(int64_t K, const real *x, const char *a8, real *rest)
-{
-    for (int64_t k = 0; k < K; k += A8_BLOCK, a8 += A8_BLOCK_BYTES) {
-        float d;
-        memcpy(&d, a8 + A8_BLOCK, sizeof d);
-        for (int64_t i = k; i < min_i64(K, k + A8_BLOCK); i++)
-            rest[i] = x[i] - (real)d * (real)(signed char)a8[i - k];
-    }
-}
+struct a8_job { const struct cpu_kernels *k; const void *x; char *out; int64_t K; bool fine; };
 
 static void a8_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct a8_job *j = ctx;
-    const size_t stride = a8_row_bytes(j->K) * (j->rest ? 2 : 1);
+    const size_t stride = a8_row_bytes(j->K) * (j->fine ? 2 : 1);
     const real *x = (const real *)j->x + first * j->K;
     struct a8 p = { .M = n, .K = (int)j->K, .x = (const void *)x, .ld_x = j->K, .out = j->out + (size_t)first * stride, .stride = stride };
     j->k->quantize_a8(&p);
-    if (!j->rest)
-        return;
-    real *rest = j->rest + first * j->K;
-    for (int64_t i = 0; i < n; i++)
-        a8_rest(j->K, x + i * j->K, (const char *)p.out + (size_t)i * stride, rest + i * j->K);
-    p.x = (const void *)rest, p.out = (char *)p.out + stride / 2;
-    j->k->quantize_a8(&p);
+    for (int i = 0; i < n && j->fine; i++)
+        a8_rest(j->K, p.x + i * j->K, (char *)p.out + (size_t)i * stride, (char *)p.out + (size_t)i * stride + stride / 2);
 }
 
 struct list_job { const char *x; char *out; const int32_t *row; size_t bytes; };
@@ -130,8 +111,9 @@ static void multiply(const struct panels_job *j, struct block t, const real *add
     const real *bias = p->bias ? p->bias + t.group * j->N + s->row + (int64_t)t.p0 * PANEL : NULL;
     if (form == FORM_A8) {
         const size_t stride = a8_row_bytes(K);
-        const struct gemm_q g = { .type = s->type, .M = t.M, .N = t.N, .K = (int)K, .a = (const char *)j->x[FORM_A8] + (size_t)first * stride,
-                                  .a_stride = stride, .b = b, .bias = (const void *)bias, .add = (const void *)add, .ld_add = ldc, .c = (void *)c, .ldc = ldc };
+        assert(!p->fine || (!p->row && p->x_type != DT_A8));
+        const struct gemm_q g = { .type = s->type, .M = t.M, .N = t.N, .K = (int)K, .a = (const char *)j->x[FORM_A8] + (size_t)(p->fine ? 2 * first : first) * stride,
+                                  .a_stride = stride, .pairs = p->fine, .b = b, .bias = (const void *)bias, .add = (const void *)add, .ld_add = ldc, .c = (void *)c, .ldc = ldc };
         j->k->gemm_q(&g);
         return;
     }
@@ -141,25 +123,6 @@ static void multiply(const struct panels_job *j, struct block t, const real *add
                             .b_panel = (ptrdiff_t)(panel_stride(s->type, K) / (s->type == PANEL_F32 ? sizeof(real) : sizeof(bf16))),
                             .bias = bias, .add = add, .ld_add = ldc, .c = c, .ldc = ldc };
     (s->type == PANEL_F32 ? j->k->gemm : s->type == PANEL_F16 ? j->k->gemm_f16 : j->k->gemm_bf16)(&g);
-}
-
-#define FINE_ROWS 8            /* whose two parts fill a tile, so that weights from memory are read once for both */
-#define FINE_COLUMNS (PIECE_PANELS * PANEL)
-
-static void multiply_fine(const struct panels_job *j, struct block t, real *c, ptrdiff_t ldc)
-{
-    const struct segment *s = &j->p->w->panels.segment[t.segment];
-    const size_t stride = a8_row_bytes(j->K);
-    float both[2 * FINE_ROWS][FINE_COLUMNS];
-    assert(t.N <= FINE_COLUMNS && j->p->x_type != DT_A8 && !j->p->row && !j->p->bias && !j->p->add);
-    for (int m = 0, n; m < t.M; m += n) {
-        n = t.M - m < FINE_ROWS ? t.M - m : FINE_ROWS;
-        j->k->gemm_q(&(struct gemm_q){ .type = s->type, .M = 2 * n, .N = t.N, .K = (int)j->K, .a = (const char *)j->x[FORM_A8] + (size_t)(2 * (t.first + m)) * stride, .a_stride = stride,
-                                       .b = (const char *)j->p->w->data + s->offset + (size_t)t.p0 * panel_stride(s->type, j->K), .c = both[0], .ldc = FINE_COLUMNS });
-        for (int i = 0; i < n; i++)
-            for (int k = 0; k < t.N; k++)
-                c[(m + i) * ldc + k] = (real)(both[2 * i][k] + both[2 * i + 1][k]);
-    }
 }
 
 static void panels_piece_run(void *ctx, int i, int i_thread)
@@ -172,10 +135,7 @@ static void panels_piece_run(void *ctx, int i, int i_thread)
     const int64_t first = p->start[q.group] + q.m0, n0 = (int64_t)q.p0 * PANEL, at = first * j->N + s->row + n0;
     const struct block t = { .group = q.group, .segment = q.segment, .p0 = q.p0, .first = first, .M = (int)min_i64(j->rows, p->start[q.group + 1] - first),
                              .N = (int)min_i64((int64_t)j->n_panel[q.segment] * PANEL, s->n_row - n0) };
-    if (p->fine && form_of(s->type) == FORM_A8)
-        multiply_fine(j, t, p->c + at, j->N);
-    else
-        multiply(j, t, p->add ? p->add + at : NULL, p->c + at, j->N);
+    multiply(j, t, p->add ? p->add + at : NULL, p->c + at, j->N);
 }
 
 /* How many blocks of rows there are about, all groups together. */
@@ -234,7 +194,7 @@ static struct panels_job panels_job(struct run *r, const struct panels_product *
     if (l.x16)
         product_to_bf16(r, (size_t)(p->x_rows * K), p->x, l.x16);
     if (l.x8) {
-        struct a8_job a = { r->k, x32, l.x8, K, l.rest };
+        struct a8_job a = { r->k, x32, l.x8, K, p->fine };
         if (p->x_rows <= FEW_ROWS)
             a8_rows(&a, 0, (int)p->x_rows, 0);
         else

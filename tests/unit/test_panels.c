@@ -64,13 +64,13 @@ static void weight_release(struct weight *w)
 }
 
 /* c = start + a * w^T at a level.  a: A8 rows, or floats or bf16 for plain panels; rows: a list for those. */
-struct operands { const void *a; size_t a_stride; const int32_t *rows; const float *bias, *add; ptrdiff_t ld; };
+struct operands { const void *a; size_t a_stride; const int32_t *rows; const float *bias, *add; ptrdiff_t ld; bool pairs; };
 
 static void product(const struct cpu_kernels *k, const struct weight *w, const struct operands *o, int M, float *c)
 {
     const enum panel_type t = panel_of(w->type);
     if (PANEL_IS_A8(t)) {
-        const struct gemm_q g = { .type = t, .M = M, .N = w->N, .K = w->K, .a = o->a, .a_stride = o->a_stride, .b = w->panels,
+        const struct gemm_q g = { .type = t, .M = M, .N = w->N, .K = w->K, .a = o->a, .a_stride = o->a_stride, .pairs = o->pairs, .b = w->panels,
                                   .bias = o->bias, .add = o->add, .ld_add = o->ld, .c = c, .ldc = o->ld };
         k->gemm_q(&g);
         return;
@@ -272,7 +272,7 @@ static void products_equal_ref(void **state)
             for (int m = 0; m < M; m++)
                 rows[m] = (m * 7 + 1) % (M + 1);
             struct rows a = rows_new(ref, panel_of(t), M + 1, K, x);
-            const struct operands o = { a.data, a.stride, form & 1 && !PANEL_IS_A8(panel_of(t)) ? rows : NULL, form & 1 ? bias : NULL, form & 2 ? add : NULL, ld };
+            const struct operands o = { a.data, a.stride, form & 1 && !PANEL_IS_A8(panel_of(t)) ? rows : NULL, form & 1 ? bias : NULL, form & 2 ? add : NULL, ld, false };
             memcpy(want, before, nc * sizeof *want);
             product(ref, &w, &o, M, want);
             FOR_LEVELS check_level(&w, &o, M, want, before);
@@ -317,6 +317,74 @@ static void a_row_has_the_same_bits_in_any_product(void **state)
     }
 }
 
+/* M rows in two parts each. */
+static struct rows pairs_new(const struct cpu_kernels *k, int M, int K, const float *x)
+{
+    struct rows r = { .stride = a8_row_bytes(K) };
+    r.bytes = 2 * r.stride * (size_t)M;
+    r.data = mem_map(r.bytes);
+    assert_non_null(r.data);
+    k->quantize_a8(&(struct a8){ .M = M, .K = K, .x = x, .ld_x = K, .out = r.data, .stride = 2 * r.stride });
+    for (int m = 0; m < M; m++)
+        a8_rest(K, x + m * K, (char *)r.data + (size_t)(2 * m) * r.stride, (char *)r.data + (size_t)(2 * m + 1) * r.stride);
+    return r;
+}
+
+static void two_parts_hold_a_row_to_15_bits(void **state)
+{
+    (void)state;
+    const int K = 81;
+    float *x = numbers((size_t)K, 3), part[2][96];
+    x[40] = 0, x[64] = NAN;
+    struct rows a = pairs_new(ref, 1, K, x);
+    for (int i = 0; i < 2; i++)
+        a8_read((char *)a.data + (size_t)i * a.stride, 0, 96, part[i]);
+    for (int k = 0; k < 64; k++) {
+        float d;
+        memcpy(&d, (char *)a.data + k / 32 * A8_BLOCK_BYTES + 32, sizeof d);
+        assert_true(fabsf(part[0][k] + part[1][k] - x[k]) <= d / 256 * 1.001f);
+    }
+    for (int k = 64; k < 96; k++)
+        assert_true(isnan(part[0][k]) && isnan(part[1][k]));
+    mem_free(x);
+    mem_unmap(a.data, a.bytes);
+}
+
+static void pairs_of_rows_are_added(void **state)
+{
+    (void)state;
+    static const int sizes[] = { 1, 2, 3, 5, 7, 8, 13, 40 };
+    FOR_TYPES for (int form = 0; form < 2 && PANEL_IS_A8(panel_of(t)); form++) {
+        const int K = type_block(t) > 32 ? 512 : 288, N = 150, M = 40, ld = N + 3;
+        struct weight w = weight_new(t, K, N);
+        weight_pack(ref, &w, w.panels);
+        float *x = numbers((size_t)(M * K), 1), *bias = numbers((size_t)N, 1), *add = numbers((size_t)(M * ld), 1);
+        float *want = numbers((size_t)(M * ld), 1), *before = numbers((size_t)(M * ld), 1), *whole = numbers((size_t)(M * ld), 1);
+        struct rows a = pairs_new(ref, M, K, x);
+        struct operands o = { .a = a.data, .a_stride = a.stride, .bias = form ? bias : NULL, .add = form ? add : NULL, .ld = ld, .pairs = true };
+        memcpy(want, before, (size_t)(M * ld) * sizeof *want);
+        product(ref, &w, &o, M, want);
+        FOR_LEVELS {
+            o.a = a.data, o.add = form ? add : NULL;
+            check_level(&w, &o, M, want, before);
+            product(now, &w, &o, M, whole);
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                float *part = numbers((size_t)(M * ld), 1);
+                const int m0 = M - sizes[i];
+                o.a = (char *)a.data + (size_t)(2 * m0) * a.stride, o.add = form ? add + m0 * ld : NULL;
+                product(now, &w, &o, sizes[i], part);
+                for (int m = 0; m < sizes[i]; m++)
+                    if (memcmp(part + m * ld, whole + (m0 + m) * ld, (size_t)N * sizeof *part))
+                        fail_msg("%s at %s: row %d of %d is not that of %d", type_name(t), now->level, m, sizes[i], M);
+                mem_free(part);
+            }
+        }
+        mem_free(x), mem_free(bias), mem_free(add), mem_free(want), mem_free(before), mem_free(whole);
+        mem_unmap(a.data, a.bytes);
+        weight_release(&w);
+    }
+}
+
 static void sizes_are_whole_cache_lines_and_follow_the_types(void **state)
 {
     (void)state;
@@ -342,6 +410,8 @@ int main(void)
         cmocka_unit_test(values_that_are_not_finite_show),
         cmocka_unit_test(products_equal_ref),
         cmocka_unit_test(a_row_has_the_same_bits_in_any_product),
+        cmocka_unit_test(two_parts_hold_a_row_to_15_bits),
+        cmocka_unit_test(pairs_of_rows_are_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

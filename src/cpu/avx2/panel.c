@@ -245,6 +245,10 @@ static void gemm_rows(const struct gemm_q *g, int m_first, int m_end)
 
 static void gemm_q(const struct gemm_q *g)
 {
+    if (g->pairs) {
+        gemm_pairs(g, gemm_q);
+        return;
+    }
     const size_t fit_rows = A_BYTES / (a8_row_bytes(g->K) + 1) / MR * MR;
     const int down = fit_rows < MR ? MR : fit_rows > 4096 ? 4096 : (int)fit_rows;
     for (int m = 0; m < g->M; m += down)

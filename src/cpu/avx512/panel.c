@@ -199,8 +199,8 @@ INLINE __m512 scale_64(const enum panel_type t, const uint8_t *p, int h)
     return halves(p + h * 32);
 }
 
-/* Records of 64 k: a scale (and a minimum) for 32. */
-INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead)
+/* Records of 64 k: a scale (and a minimum) for 32.  pairs: two rows of a are one of the result; the second one's d is the first's / 256. */
+INLINE void tile_64(const enum panel_type t, const int mr, const bool pairs, int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead)
 {
     const int record = t == PANEL_Q8 ? 1088 : t == PANEL_Q8_M ? 1152 : t == PANEL_Q4_M ? 640 : t == PANEL_Q4_G ? 768 : 576;
     const int head = t == PANEL_Q8_M || t == PANEL_Q4_M ? 128 : t == PANEL_Q4_G ? 256 : 64, block = (record - head) / 2;
@@ -225,8 +225,13 @@ INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const u
                 UNROLL for (int half = 0; half < 2; half++)
                     dots(t, mr, m0, n, dot, q, q, half, &at);
                 UNROLL for (int m = 0; m < GROUP; m++)
-                    if (m < n)
+                    if (m < n && !pairs)
                         sum[m0 + m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[m]), times_d(d, &at, mr, m0 + m), sum[m0 + m]);
+                UNROLL for (int m = 0; m < GROUP; m += 2)
+                    if (m < n && pairs) {
+                        const __m512i both = _mm512_add_epi32(_mm512_slli_epi32(dot[m], 8), dot[m + 1]);
+                        sum[(m0 + m) / 2] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(both), times_d(d, &at, mr, m0 + m + 1), sum[(m0 + m) / 2]);
+                    }
             }
             if (has_min(t)) {
                 const __m512 min = scale_64(t, p + head / 2, h);
@@ -235,7 +240,8 @@ INLINE void tile_64(const enum panel_type t, const int mr, int n_record, const u
             }
         }
     UNROLL for (int m = 0; m < mr; m++)
-        finish(c, m, too_large(t) == 1 ? sum[m] : _mm512_mul_ps(sum[m], _mm512_set1_ps(1 / too_large(t))));
+        if (!pairs || m < mr / 2)
+            finish(c, m, too_large(t) == 1 ? sum[m] : _mm512_mul_ps(sum[m], _mm512_set1_ps(1 / too_large(t))));
 }
 
 /* 6-bit scales and minimums of Q4_K and Q5_K: byte s of a row's 8 scales, 8 minimums, to floats (minimums) and integers. */
@@ -338,7 +344,7 @@ typedef void (*tile_fn)(int n_record, const uint8_t *p, const struct tile_a *a, 
 #define TILE(t, mr)                                                                                                                                  \
     static __attribute__((noinline)) void t##_##mr(int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead) \
     {                                                                                                                                                \
-        is_k(PANEL_##t) ? tile_256(PANEL_##t, mr, n_record, p, a, c, ahead) : tile_64(PANEL_##t, mr, n_record, p, a, c, ahead);                       \
+        is_k(PANEL_##t) ? tile_256(PANEL_##t, mr, n_record, p, a, c, ahead) : tile_64(PANEL_##t, mr, false, n_record, p, a, c, ahead);                       \
     }
 #define TILES(mr)                                                                                                                   \
     TILE(Q8, mr) TILE(Q8_M, mr) TILE(Q4, mr) TILE(Q4_M, mr) TILE(Q4_G, mr) TILE(IQ4, mr) TILE(MX4, mr) TILE(Q2_K, mr) TILE(Q3_K, mr) \
@@ -362,6 +368,29 @@ static const tile_fn tiles[N_PANEL_TYPE][N_SIZE] = {
     [PANEL_Q3_K] = { SIZES(Q3_K) }, [PANEL_Q4_K] = { SIZES(Q4_K) }, [PANEL_Q5_K] = { SIZES(Q5_K) }, [PANEL_Q6_K] = { SIZES(Q6_K) },
 };
 
+/* Of pairs, by rows of the result.  Of the types that heads have, this is the one whose sums of both parts fit 32 bits. */
+#ifdef SMALL_TILES
+#define PAIR_SIZES(X) X(1)
+#else
+#define PAIR_SIZES(X) X(1) X(2) X(3) X(4) X(6) X(8)
+#endif
+#define PAIR_TILE(mr)                                                                                                                                  \
+    static __attribute__((noinline)) void pairs_##mr(int n_record, const uint8_t *p, const struct tile_a *a, const struct tile_c *c, bool ahead)       \
+    {                                                                                                                                                  \
+        tile_64(PANEL_Q8, 2 * mr, true, n_record, p, a, c, ahead);                                                                                     \
+    }
+PAIR_SIZES(PAIR_TILE)
+#define PAIRS(mr) pairs_##mr,
+static const tile_fn pair_tiles[] = { PAIR_SIZES(PAIRS) };
+
+static int pair_size(int n)
+{
+    int i = 0;
+    while (i + 1 < (int)(sizeof pair_tiles / sizeof *pair_tiles) && heights[i + 1] <= n)
+        i++;
+    return i;
+}
+
 /* ---- driver ---- */
 
 #define A_BYTES (384 << 10)                  /* of a and of panels that should stay in the second-level cache together */
@@ -373,14 +402,14 @@ static void gemm_block(const struct gemm_q *g, struct block b, bool ahead)
 {
     const int n_record = (g->K + panel_record(g->type) - 1) / panel_record(g->type);
     const size_t stride = panel_stride(g->type, g->K);
-    const ptrdiff_t step = (ptrdiff_t)g->a_stride;
+    const ptrdiff_t step = (ptrdiff_t)g->a_stride, each = g->pairs ? 2 : 1;
     for (int j = b.n0; j < b.n1; j++)
         for (int m0 = b.m0, n = j * PANEL, size; m0 < b.m1; m0 += heights[size]) {
-            size = tile_size(b.m1 - m0);
-            const struct tile_a a = { (const uint8_t *)g->a + m0 * step, step, b.m1 - m0 };
+            size = g->pairs ? pair_size(b.m1 - m0) : tile_size(b.m1 - m0);
+            const struct tile_a a = { (const uint8_t *)g->a + m0 * each * step, step, (int)each * (b.m1 - m0) };
             const struct tile_c c = { g->add ? g->add + m0 * g->ld_add + n : NULL, g->ld_add, g->bias ? g->bias + n : NULL, g->c + m0 * g->ldc + n, g->ldc,
                                       b.m1 - m0, vec_mask(g->N - n < PANEL ? g->N - n : PANEL) };
-            tiles[g->type][size](n_record, (const uint8_t *)g->b + (size_t)j * stride, &a, &c, ahead && m0 == b.m0);
+            (g->pairs ? pair_tiles : tiles[g->type])[size](n_record, (const uint8_t *)g->b + (size_t)j * stride, &a, &c, ahead && m0 == b.m0);
         }
 }
 
@@ -390,13 +419,17 @@ static void gemm_q(const struct gemm_q *g)
 {
     if (g->M <= 0 || g->N <= 0)
         return;
-    const int n_panel = (g->N + PANEL - 1) / PANEL;
+    if (g->pairs && g->type != PANEL_Q8) {
+        gemm_pairs(g, gemm_q);
+        return;
+    }
+    const int each = g->pairs ? 2 : 1, n_panel = (g->N + PANEL - 1) / PANEL;
     const int across = at_least_1(B_BYTES / (panel_stride(g->type, g->K) + 1), n_panel);
-    const int down = at_least_1(A_BYTES / (a8_row_bytes(g->K) + 1) / MR, (g->M + MR - 1) / MR) * MR;
+    const int down = at_least_1(A_BYTES / ((size_t)each * a8_row_bytes(g->K) + 1) / MR, (g->M + MR - 1) / MR) * MR;
     for (int n = 0; n < n_panel; n += across)
         for (int m = 0; m < g->M; m += down) {
             const struct block b = { n, n + across < n_panel ? n + across : n_panel, m, m + down < g->M ? m + down : g->M };
-            gemm_block(g, b, m == 0 && (g->M > 2 || by_16(g->type) || g->type == PANEL_Q5_K));
+            gemm_block(g, b, m == 0 && (g->M * each > 2 || by_16(g->type) || g->type == PANEL_Q5_K));
         }
 }
 

@@ -333,11 +333,11 @@ static void column(const struct gemm_q *g, int n, int m0, int rows)
     for (int k0 = 0; k0 < g->K; k0 += record, p += panel_record_bytes(g->type)) {
         for (int k = 0; k < record; k++)
             w[k] = record == 64 ? weight_64(g->type, p, n % PANEL, k) : weight_256(g->type, p, n % PANEL, k);
-        for (int m = 0; m < rows; m++) {
-            const uint8_t *a = (const uint8_t *)g->a + (size_t)(m0 + m) * g->a_stride;
+        for (int i = 0, each = g->pairs ? 2 : 1; i < rows * each; i++) {
+            const uint8_t *a = (const uint8_t *)g->a + (size_t)(m0 * each + i) * g->a_stride;
             for (int k = 0; k < record; k++) {
                 const uint8_t *block = a + (size_t)((k0 + k) / A8_BLOCK) * A8_BLOCK_BYTES;
-                sum[m] += w[k] * (int8_t)block[k % A8_BLOCK] * (double)f32_at(block + 32);
+                sum[i / each] += w[k] * (int8_t)block[k % A8_BLOCK] * (double)f32_at(block + 32);
             }
         }
     }

@@ -27,4 +27,26 @@ INLINE void a8_end(uint8_t *out, float d, int low, int sum)
     memcpy(out + A8_START, &start, 4);
     memcpy(out + A8_START_LOW, &start_low, 4);
 }
+
+/* A product of pairs of rows by one of single rows. */
+#define PAIR_ROWS 8
+#define PAIR_COLUMNS 128
+static inline void gemm_pairs(const struct gemm_q *g, void (*gemm)(const struct gemm_q *g))
+{
+    float c[2 * PAIR_ROWS][PAIR_COLUMNS];
+    struct gemm_q p = { .type = g->type, .K = g->K, .a_stride = g->a_stride, .c = c[0], .ldc = PAIR_COLUMNS };
+    for (int n = 0; n < g->N; n += PAIR_COLUMNS)
+        for (int m = 0; m < g->M; m += PAIR_ROWS) {
+            const int rows = g->M - m < PAIR_ROWS ? g->M - m : PAIR_ROWS;
+            p.M = 2 * rows, p.N = g->N - n < PAIR_COLUMNS ? g->N - n : PAIR_COLUMNS;
+            p.a = (const char *)g->a + (size_t)(2 * m) * g->a_stride;
+            p.b = (const char *)g->b + (size_t)(n / PANEL) * panel_stride(g->type, g->K);
+            gemm(&p);
+            for (int i = 0; i < rows; i++)
+                for (int j = 0; j < p.N; j++) {
+                    const float add = g->add ? g->add[(m + i) * g->ld_add + n + j] : 0;
+                    g->c[(m + i) * g->ldc + n + j] = (g->bias ? add + g->bias[n + j] : add) + (c[2 * i][j] + c[2 * i + 1][j]);
+                }
+        }
+}
 #endif
