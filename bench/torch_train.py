@@ -15,6 +15,9 @@ sorted by expert once per layer; the products of the experts are F.grouped_mm wh
 Of the eager forms tried (expert by expert with where() and index_add, padded batches with bmm, this one), these took the
 least CPU time.  57 ms a step, dense 41 ms (torch 2.15.0, float32, one core of a Xeon with AVX-512).
 
+--gpt2 is the shape of GPT-2 124M instead: 12 layers, 768 wide, 12 heads, biases, GELU by tanh, a vocabulary of 50,304 of which the
+text uses its characters.  --compile puts torch.compile around the model.
+
 The model takes what torch has: scaled_dot_product_attention, AdamW fused or foreach.  Debian's torch 1.13.1 takes 160
 ms a step with OpenBLAS and about six times that with the reference BLAS.  It prints one line of JSON: medians over the
 steps after the first 20, without evaluations; CPU seconds are of all threads of the process.  Idle threads spin: with
@@ -33,6 +36,8 @@ arg.add_argument("--threads", type=int, default=1)
 arg.add_argument("--batch", type=int, default=12)
 arg.add_argument("--ctx", type=int, default=64)
 arg.add_argument("--moe", action="store_true", help="8 experts, 2 for each token, in place of each MLP")
+arg.add_argument("--gpt2", action="store_true", help="the shape of GPT-2 124M")
+arg.add_argument("--compile", action="store_true", help="torch.compile")
 arg.add_argument("--bf16", action="store_true", help="torch.autocast to bfloat16")
 arg.add_argument("--eval", action="store_true", help="at the end, the loss over the whole validation part")
 arg.add_argument("--eval-interval", type=int, default=250, help="steps between nanoGPT's estimates of 20 batches; 0: never")
@@ -45,27 +50,30 @@ import torch                                     # noqa: E402
 import torch.nn as nn                            # noqa: E402
 from torch.nn import functional as F             # noqa: E402
 
-N_LAYER, N_HEAD, C = 4, 4, 128
+N_LAYER, N_HEAD, C = (12, 12, 768) if args.gpt2 else (4, 4, 128)
+BIAS, GELU = args.gpt2, "tanh" if args.gpt2 else "none"
+N_VOCAB = 50304 if args.gpt2 else 0               # 0: the text's characters
 D_FF, N_EXPERT, TOP_K, D_FF_EXPERT = 4 * C, 8, 2, 2 * C
 LB_COEF, Z_COEF = 0.01, 0.001
 LR, MIN_LR, WARMUP, LR_STEPS = 1e-3, 1e-4, 100, 2000
-EVAL_BATCHES, N_WARM = 20, 20
+EVAL_BATCHES, N_WARM = 20, 3 if args.gpt2 else 20
 
 
 class LayerNorm(nn.Module):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(C))
+        self.bias = nn.Parameter(torch.zeros(C)) if BIAS else None
 
     def forward(self, x):
-        return F.layer_norm(x, (C,), self.weight, None, 1e-5)
+        return F.layer_norm(x, (C,), self.weight, self.bias, 1e-5)
 
 
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
-        self.c_attn = nn.Linear(C, 3 * C, bias=False)
-        self.c_proj = nn.Linear(C, C, bias=False)
+        self.c_attn = nn.Linear(C, 3 * C, bias=BIAS)
+        self.c_proj = nn.Linear(C, C, bias=BIAS)
         self.register_buffer("future", torch.ones(args.ctx, args.ctx).triu(1).bool(), persistent=False)
 
     def forward(self, x):
@@ -82,11 +90,11 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     def __init__(self, d_ff):
         super().__init__()
-        self.c_fc = nn.Linear(C, d_ff, bias=False)
-        self.c_proj = nn.Linear(d_ff, C, bias=False)
+        self.c_fc = nn.Linear(C, d_ff, bias=BIAS)
+        self.c_proj = nn.Linear(d_ff, C, bias=BIAS)
 
     def forward(self, x):
-        return self.c_proj(F.gelu(self.c_fc(x)))
+        return self.c_proj(F.gelu(self.c_fc(x), approximate=GELU))
 
 
 class MoE(nn.Module):
@@ -119,9 +127,9 @@ class MoE(nn.Module):
         if hasattr(F, "grouped_mm"):
             # autocast does not know it: under --bf16 the experts stay float32, as to cast them took twice as long.
             end = count.cumsum(0).int()
-            h = F.gelu(F.grouped_mm(rows.float(), self.c_fc.transpose(1, 2), offs=end))
+            h = F.gelu(F.grouped_mm(rows.float(), self.c_fc.transpose(1, 2), offs=end), approximate=GELU)
             return F.grouped_mm(h, self.c_proj.transpose(1, 2), offs=end)
-        return torch.cat([F.linear(F.gelu(F.linear(r, fc)), proj) for r, fc, proj in
+        return torch.cat([F.linear(F.gelu(F.linear(r, fc), approximate=GELU), proj) for r, fc, proj in
                           zip(rows.split(count.tolist()), self.c_fc.unbind(), self.c_proj.unbind())])
 
 
@@ -261,14 +269,17 @@ def main():
     torch.set_num_threads(args.threads)
     vocab_size, train_ids, val_ids = read_data()
     torch.manual_seed(args.seed)
-    model = GPT(vocab_size)
+    model = GPT(N_VOCAB or vocab_size)
+    n_param = sum(p.numel() for p in model.parameters())
+    if args.compile:
+        model = torch.compile(model)
     points, estimates, wall, cpu = train(model, train_ids, val_ids)
     skip = min(N_WARM, len(wall) - 1)
     every = max(1, args.steps // 20)
     seconds = statistics.median(wall[skip:])
     print(json.dumps({
-        "peer": "torch " + torch.__version__, "model": "moe" if args.moe else "dense", "dtype": "bf16" if args.bf16 else "fp32",
-        "n_param": sum(p.numel() for p in model.parameters()), "threads": args.threads, "batch": args.batch, "ctx": args.ctx,
+        "peer": "torch " + torch.__version__, "model": ("gpt2-" if args.gpt2 else "") + ("moe" if args.moe else "dense"), "compiled": args.compile, "dtype": "bf16" if args.bf16 else "fp32",
+        "n_param": n_param, "threads": args.threads, "batch": args.batch, "ctx": args.ctx,
         "steps": args.steps, "tokens_per_s": round(args.batch * args.ctx / seconds, 1), "step_ms": round(1e3 * seconds, 2),
         "step_ms_p10": round(1e3 * statistics.quantiles(wall[skip:] * 2, n=10)[0], 2),
         "step_ms_p90": round(1e3 * statistics.quantiles(wall[skip:] * 2, n=10)[8], 2),
