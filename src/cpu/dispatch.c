@@ -65,6 +65,7 @@ static void fill_levels(void)
         table[AVX512BF16].level = "avx512bf16";
         cpu_avx512bf16_fill_gemm(&table[AVX512BF16]);
         cpu_avx512bf16_fill_attn(&table[AVX512BF16]);
+        cpu_avx512bf16_fill_attn_train(&table[AVX512BF16]);
         levels[n++] = &table[AVX512BF16];
         if (bf16_is_fast())
             best = AVX512BF16;

@@ -146,5 +146,6 @@ void cpu_avx512_fill_attn(struct cpu_kernels *k);
 void cpu_avx512_fill_panel(struct cpu_kernels *k);
 void cpu_avx512bf16_fill_gemm(struct cpu_kernels *k);     /* vdpbf16ps, where it is fast (AMD Zen 4 and later) */
 void cpu_avx512bf16_fill_attn(struct cpu_kernels *k);
+void cpu_avx512bf16_fill_attn_train(struct cpu_kernels *k);
 #endif
 #endif

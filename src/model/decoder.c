@@ -136,7 +136,8 @@ static struct attr attention_attr(const struct recorder *r, int layer)
 {
     const struct config *c = r->c;
     const int window = c->layer[layer] & LAYER_WINDOW && c->window < r->d->n_pos ? c->window : 0;       /* one of n_pos hides nothing */
-    return (struct attr){ .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
+    const bool trains = r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE;
+    return (struct attr){ .compute = trains ? r->o->compute : DT_F32, .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
                           .rope_pairs = c->rope_pairs, .eps = c->norm_eps, .norm_per_head = c->qk_norm == QK_NORM_HEAD,
                           .scale = config_attention_scale(c), .window = window, .cap = c->score_cap, .bidirectional = c->encoder };
 }

@@ -134,6 +134,14 @@ const struct op_code op_code_rope = { rope_forward, rope_backward, NULL };
 
 struct attn_job { struct run *r; const struct node *n; };
 
+static void (*attn_kernel(const struct attn_job *j, bool backward))(const struct attn *)
+{
+    const struct cpu_kernels *k = j->r->k;
+    if (j->n->attr.compute == DT_BF16)
+        return backward ? k->attn_bwd_bf16 : k->attn_fwd_bf16;
+    return backward ? k->attn_bwd : k->attn_fwd;
+}
+
 /* The piece's operands; the caller sets n_q and moves q and o for a block of queries. */
 static struct attn attn_of(struct run *r, const struct node *n, int i_seq, int i_kv)
 {
@@ -172,7 +180,7 @@ static void attn_forward_item(void *ctx, int i, int i_thread)
     const int G = j->n->attr.n_kv_head;
     struct attn p = attn_of(j->r, j->n, i / G, i % G);
     p.scratch = (real *)(void *)op_scratch(j->r, i_thread);
-    j->r->k->attn_fwd(&p);
+    attn_kernel(j, false)(&p);
 }
 
 static void attn_block_item(void *ctx, int i, int i_thread)
@@ -187,7 +195,7 @@ static void attn_block_item(void *ctx, int i, int i_thread)
     p.lse += at * p.ld_lse;
     p.o = (char *)p.o + (size_t)(at * p.ld_o) * (p.o_bf16 ? sizeof(bf16) : sizeof(real));
     p.scratch = (real *)(void *)op_scratch(j->r, i_thread);
-    j->r->k->attn_fwd(&p);
+    attn_kernel(j, false)(&p);
 }
 
 struct store_job { struct run *r; const struct node *n; };
@@ -237,7 +245,7 @@ static void attn_backward_item(void *ctx, int i, int i_thread)
     p.dq = d + i_kv * group * a->d_head;
     p.dk = d + (a->n_head + i_kv) * a->d_head;
     p.dv = d + (a->n_head + G + i_kv) * a->d_head;
-    j->r->k->attn_bwd(&p);
+    attn_kernel(j, true)(&p);
 }
 
 static void attn_backward(struct run *r, const struct node *n)

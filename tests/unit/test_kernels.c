@@ -295,7 +295,9 @@ static void attention_equals_ref_and_is_the_same_alone(void **state)
         { 1, 1, 16, 0, 0, true }, { 5, 2, 8, 0, 0, true }, { 17, 3, 20, 0, 0, true }, { 64, 1, 32, 0, 0, true }, { 65, 2, 64, 0, 0, true }, { 200, 2, 16, 0, 2, true },
         { 17, 2, 16, 4, 0, true }, { 65, 1, 24, 2, 0, true }, { 130, 2, 16, 33, 0, true }, { 200, 1, 16, 64, 0, true }, { 200, 2, 16, 65, 2, true }, { 300, 1, 8, 100, 0, true }, { 200, 1, 8, 500, 0, true },
     };
-    FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (int b16 = 0; b16 < 2; b16++) FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        void (*const fwd)(const struct attn *) = b16 ? now->attn_fwd_bf16 : now->attn_fwd;
+        const double tolerance = tolerance_of(b16 ? "attn_fwd_bf16" : "attn_fwd");
         const int T = cases[i].T, G = cases[i].group, d = cases[i].d, ldq = G * d + 2, ldk = d + 1;
         const size_t nq = (size_t)(T * ldq), nk = (size_t)(T * ldk), nl = (size_t)(T * G);
         float *q = numbers(nq, 1), *k = numbers(nk, 1), *v = numbers(nk, 1), *d_o = numbers(nq, 1);
@@ -311,19 +313,19 @@ static void attention_equals_ref_and_is_the_same_alone(void **state)
         ref->attn_fwd(&p);
         ref->attn_bwd(&p);
         p.dq = g2[0], p.dk = g2[1], p.dv = g2[2];
-        now->attn_bwd(&p);
+        (b16 ? now->attn_bwd_bf16 : now->attn_bwd)(&p);
         p.o = o2, p.lse = l2;
-        now->attn_fwd(&p);
-        CHECK(attn_fwd, o2, o1, nq);
-        CHECK(attn_fwd, l2, l1, nl);
+        fwd(&p);
+        check("attention", tolerance, o2, o1, nq);
+        check("attention's lse", tolerance, l2, l1, nl);
         for (int j = T == 1 || p.window == 1 ? 2 : 0; j < 3; j++)       /* one key: dq and dk are 0 but for rounding */
-            CHECK(attn_bwd, g2[j], g1[j], ng[j]);
+            check("gradient of attention", tolerance_of(b16 ? "attn_bwd_bf16" : "attn_bwd"), g2[j], g1[j], ng[j]);
         for (int chunk = 1; !p.all && chunk <= 70; chunk += 23) { /* 1, 24, 47, 70 rows at a time */
             for (int at = 0; at < T; at += chunk) {
                 struct attn c = p;
                 c.n_q = T - at < chunk ? T - at : chunk, c.pos0 = at;
                 c.q = q + at * ldq, c.o = o3 + at * ldq, c.lse = l3 + at * G;
-                now->attn_fwd(&c);
+                fwd(&c);
             }
             same_bits("attention by chunks", o3, o2, nq * sizeof *o3);
             same_bits("lse by chunks", l3, l2, nl * sizeof *l3);
@@ -345,7 +347,9 @@ static void attention_of_other_forms_equals_ref_and_is_the_same_alone(void **sta
         { 3, 1, 24, 24, 2, false, true }, { 70, 2, 24, 24, 1, false, true }, { 200, 2, 16, 8, 9, true, true }, { 300, 1, 16, 16, 65, false, true },
         { 130, 1, 20, 20, 200, false, true },
     };
-    FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (int b16 = 0; b16 < 2; b16++) FOR_LEVELS for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        void (*const fwd)(const struct attn *) = b16 ? now->attn_fwd_bf16 : now->attn_fwd;
+        const double tolerance = tolerance_of(b16 ? "attn_fwd_bf16" : "attn_fwd");
         const int T = cases[i].T, G = cases[i].group, d = cases[i].d, dv = cases[i].d_v, most = d > dv ? d : dv;
         const size_t nq = (size_t)(T * G * d), no = (size_t)(T * G * dv), nl = (size_t)(T * G), n_scratch = cpu_attn_scratch(T, T, G, most);
         float *q = numbers(nq, 1), *k = numbers((size_t)(T * d), 1), *v = numbers((size_t)(T * dv), 1), *sink = numbers((size_t)G, 2);
@@ -354,13 +358,13 @@ static void attention_of_other_forms_equals_ref_and_is_the_same_alone(void **sta
                           .ld_q = G * d, .ld_k = d, .ld_v = dv, .scale = 1 / sqrtf((float)d), .o = o1, .ld_o = G * dv, .lse = l1, .ld_lse = G, .scratch = scratch };
         ref->attn_fwd(&p);
         p.o = o2, p.lse = l2;
-        now->attn_fwd(&p);
-        CHECK(attn_fwd, o2, o1, no);
-        CHECK(attn_fwd, l2, l1, nl);
+        fwd(&p);
+        check("attention", tolerance, o2, o1, no);
+        check("attention's lse", tolerance, l2, l1, nl);
         for (int at = 0; at < T && !p.all; at++) {
             struct attn c = p;
             c.n_q = 1, c.pos0 = at, c.q = q + at * G * d, c.o = o3 + at * G * dv, c.lse = NULL;
-            now->attn_fwd(&c);
+            fwd(&c);
         }
         if (!p.all)
             same_bits("attention alone", o3, o2, no * sizeof *o3);

@@ -451,8 +451,8 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->rope_pairs = rope_pairs;
     k->softmax = softmax;
     k->cross_entropy = cross_entropy;
-    k->attn_fwd = attn_fwd;
-    k->attn_bwd = attn_bwd;
+    k->attn_fwd = k->attn_fwd_bf16 = attn_fwd;
+    k->attn_bwd = k->attn_bwd_bf16 = attn_bwd;
     k->sum_rows = sum_rows;
     k->col_sum = col_sum;
     k->add = add;
