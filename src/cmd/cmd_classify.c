@@ -10,8 +10,8 @@
 
 #define FILES_MAX 4096
 
-static const char *fit = "stretch", *precision = "fp32", *labels;
-static int64_t top = 1;
+static const char *fit = "stretch", *precision = "fp32", *labels, *text, *lines;
+static int64_t top = 1, ctx;
 
 struct job {
     struct classifier *c;
@@ -23,29 +23,28 @@ struct job {
     struct err *err;
 };
 
-static int more_likely(const void *a, const void *b, void *ctx)
+static int more_likely(const void *a, const void *b, void *of)
 {
-    const float *probs = ctx;
+    const float *probs = of;
     const int i = *(const int *)a, j = *(const int *)b;
     return probs[i] != probs[j] ? (probs[i] < probs[j] ? 1 : -1) : i - j;
 }
 
-/* One line, or one object. */
+/* One line, or one object.  name: of an image, NULL for a text. */
 static int print_result(struct job *j, const char *name, const int *order, const float *probs)
 {
     const struct labels *l = classifier_labels(j->c);
     const int n = top < l->n ? (int)top : l->n;
     if (!j->list) {
-        printf("%s", name);
         for (int i = 0; i < n; i++)
-            printf("  %s %.4f", l->name[order[i]], (double)probs[order[i]]);
+            printf("%s%s%s %.4f", i || !name ? "" : name, i || name ? "  " : "", l->name[order[i]], (double)probs[order[i]]);
         printf("\n");
         return ferror(stdout) ? ERR(j->err, IO, "cannot write to standard output") : 0;
     }
     json_t *found = json_array();
     for (int i = 0; i < n; i++)
         json_array_append_new(found, json_pack("{s:s, s:f}", "label", l->name[order[i]], "probability", (double)probs[order[i]]));
-    json_t *o = json_pack("{s:s%, s:o}", "file", name, strlen(name), "classes", found);
+    json_t *o = name ? json_pack("{s:s%, s:o}", "file", name, strlen(name), "classes", found) : json_pack("{s:o}", "classes", found);
     return o && !json_array_append_new(j->list, o) ? 0 : ERR(j->err, NOMEM, "no memory to print the result");
 }
 
@@ -127,6 +126,43 @@ static int run_file(struct job *j, const char *path)
     return idx ? run_idx(j, path) : run_image(j, path);
 }
 
+static int run_text(struct job *j, const char *s, size_t n)
+{
+    const int L = classifier_labels(j->c)->n;
+    TRY(classifier_text(j->c, s, n, j->probs, j->err));
+    int *order = mem_alloc_array((size_t)L, sizeof *order);
+    if (!order)
+        return ERR(j->err, NOMEM, "no memory for %d classes", L);
+    for (int k = 0; k < L; k++)
+        order[k] = k;
+    qsort_r(order, (size_t)L, sizeof *order, more_likely, j->probs);
+    const int rc = print_result(j, NULL, order, j->probs);
+    mem_free(order);
+    return rc;
+}
+
+static int run_lines(struct job *j)
+{
+    struct buf b;
+    buf_init(&b);
+    int rc = file_read(lines, (size_t)1 << 30, &b, j->err);
+    for (const char *at = b.data, *stop = at + b.len, *end; !rc && at < stop && !cmd_stop; at = end + 1) {
+        end = memchr(at, '\n', (size_t)(stop - at));
+        end = end ? end : stop;
+        rc = run_text(j, at, (size_t)(end - at));
+    }
+    buf_release(&b);
+    return rc;
+}
+
+/* Of texts: one, or the lines of a file. */
+static int run_texts(struct job *j, int n_args)
+{
+    if (n_args > 1 || labels || !text == !lines)
+        return ERR(j->err, USAGE, "this is a model of texts: give -p TEXT or --lines FILE, and no image");
+    return text ? run_text(j, text, strlen(text)) : run_lines(j);
+}
+
 static int print_accuracy(const struct job *j)
 {
     const double share = (double)j->n_right / (double)j->n;
@@ -139,7 +175,8 @@ static int print_accuracy(const struct job *j)
 static int run_all(struct job *j, const char *const *args, int n_args)
 {
     const struct config *m = classifier_config(j->c);
-    const size_t numbers = (size_t)m->n_channel * (size_t)m->image_size * (size_t)m->image_size;
+    const bool images = config_vision(m);
+    const size_t numbers = images ? (size_t)m->n_channel * (size_t)m->image_size * (size_t)m->image_size : 1;
     j->pixels = mem_alloc_array(CLASSIFY_BATCH, numbers);
     j->probs = mem_alloc_array(CLASSIFY_BATCH * (size_t)m->n_label, sizeof *j->probs);
     if (!j->pixels || !j->probs)
@@ -148,6 +185,10 @@ static int run_all(struct job *j, const char *const *args, int n_args)
         TRY(idx_read(&j->labels, labels, j->err));
     if (labels && n_args != 2)
         return ERR(j->err, USAGE, "--labels is for one idx file of images, found %d files", n_args - 1);
+    if (images && (n_args < 2 || text || lines))
+        return ERR(j->err, USAGE, "this is a model of images: give one or more files");
+    if (!images)
+        TRY(run_texts(j, n_args));
     for (int i = 1; i < n_args && !cmd_stop; i++)
         TRY(run_file(j, args[i]));
     if (labels && j->n)
@@ -164,7 +205,7 @@ static int run_classify(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     struct pool *pool;
     struct job j = { .err = err, .list = cmd_json && !labels ? json_array() : NULL };
-    const struct classify_opts o = { .bf16 = !strcmp(precision, "bf16") };
+    const struct classify_opts o = { .bf16 = !strcmp(precision, "bf16"), .ctx = (int)ctx };
     int rc = cmd_pool(&pool, err);
     if (!rc)
         rc = classifier_new(&j.c, args[0], &o, pool, err);
@@ -179,6 +220,9 @@ static int run_classify(const char *const *args, int n_args, struct err *err)
 }
 
 static const struct opt opts[] = {
+    { OPT_STR, "p", &text, "<text>", "a text, for a model of texts", 0, 0 },
+    { OPT_STR, "lines", &lines, "<file>", "each line of a file is a text", 0, 0 },
+    { OPT_INT, "ctx", &ctx, "<int>", "tokens of a text at most; 0: the model's positions, up to 1024", 0, 1 << 24 },
     { OPT_INT, "top", &top, "<int>", "print so many classes, the most likely first", 1, 1 << 20 },
     { OPT_CHOICE, "fit", &fit, "refuse|stretch|crop", "images of another size than the model's: an error, both sides stretched, or the shorter one and the longer cut", 0, 0 },
     { OPT_STR, "labels", &labels, "<file>", "idx file of labels: only the accuracy on the idx file of images is printed", 0, 0 },
@@ -189,8 +233,9 @@ static const struct opt opts[] = {
     OPT_LAST,
 };
 const struct command command_classify = {
-    "classify", "MODEL FILE...", "which class an image is of",
-    "MODEL is a folder with a ViTForImageClassification, as lathe train writes it.  FILE is a PNG or JPEG file, or an idx file of\n"
-    "images (MNIST's form, plain or gzip).  One line for each image: its name, the class and its probability.",
-    opts, run_classify, 2, FILES_MAX + 1,
+    "classify", "MODEL [FILE...]", "which class an image or a text is of",
+    "MODEL is a folder with a ViTForImageClassification or a ...ForSequenceClassification, as lathe train writes it.  FILE is a PNG\n"
+    "or JPEG file, or an idx file of images (MNIST's form, plain or gzip); texts are given by -p or --lines.  One line for each: the\n"
+    "image's name, the class and its probability.",
+    opts, run_classify, 1, FILES_MAX + 1,
 };

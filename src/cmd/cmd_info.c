@@ -22,8 +22,8 @@ static int memory_of(const char *path, const struct config *c, size_t *out, stru
     *out = 0;
     if (config_vision(c) && !c->n_label)        /* a bare ViTModel: nothing here runs it */
         return 0;
-    if (config_vision(c))
-        return classifier_plan_bytes(out, path, &(struct classify_opts){ 0 }, cmd_n_thread(), err);
+    if (c->n_label)
+        return classifier_plan_bytes(out, path, &(struct classify_opts){ .no_tok = true }, cmd_n_thread(), err);
     if (c->encoder)
         return embedder_plan_bytes(out, path, &(struct embed_opts){ .no_tok = true }, cmd_n_thread(), err);
     return engine_plan_bytes(out, path, &(struct engine_opts){ .n_slot = 1, .step_tokens = 512 }, cmd_n_thread(), err);
@@ -280,7 +280,7 @@ static int print_facts(const struct facts *f, struct err *err)
         printf("%-12s %.*s\n", title, (int)(end - at), at);
     printf("parameters   %s, %s used for a token\n", fmt_count(a, (double)f->total), fmt_count(b, (double)f->active));
     if (f->memory)
-        printf("memory       %s private to %s with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), config_vision(c) ? "classify" : c->encoder ? "embed" : "generate", c->ctx);
+        printf("memory       %s private to %s with all %d positions, and at most 20 MB for the process\n", fmt_bytes(m, (double)f->memory), c->n_label ? "classify" : c->encoder ? "embed" : "generate", c->ctx);
     if (f->tok)
         printf("tokenizer    %s, %d tokens\n", tok_kind(f->tok), tok_vocab_size(f->tok));
     printf("weights      SHA-256 %s\n", f->sha256);

@@ -28,12 +28,13 @@ static int run_train(const char *const *args, int n_args, struct err *err)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));
         if (r.delta > 0)
             log_info("privacy: epsilon %.3g spent at delta %g (privacy.json)", r.epsilon, r.delta);
-        if (r.images_per_s > 0)
-            log_info("%.0f images/s, held-out accuracy %.2f %%", r.images_per_s, 100 * r.valid_accuracy);
+        const bool classes = r.samples_per_s > 0;
+        if (classes)
+            log_info("%.0f %s/s, held-out accuracy %.2f %%", r.samples_per_s, r.images ? "images" : "texts", 100 * r.valid_accuracy);
         if (r.adapters)
             log_info("adapters: %s; lathe merge MODEL %s --out FOLDER puts them into the model", out, out);
         else
-            log_info(r.images_per_s > 0 ? "model: %s; try: lathe classify %s IMAGE" : "model: %s; try: lathe generate %s -p \"...\"", out, out);
+            log_info(classes && r.images ? "model: %s; try: lathe classify %s IMAGE" : classes ? "model: %s; try: lathe classify %s -p \"...\"" : "model: %s; try: lathe generate %s -p \"...\"", out, out);
     }
     if (!cmd_json)
         return 0;
@@ -46,7 +47,8 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");
     }
-    if (r.images_per_s > 0 && (json_object_set_new(report, "valid_accuracy", number(r.valid_accuracy)) || json_object_set_new(report, "images_per_s", json_real(r.images_per_s)))) {
+    if (r.samples_per_s > 0 && (json_object_set_new(report, "valid_accuracy", number(r.valid_accuracy)) ||
+                                json_object_set_new(report, r.images ? "images_per_s" : "texts_per_s", json_real(r.samples_per_s)))) {
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");
     }
@@ -95,11 +97,11 @@ const struct command command_train = {
     "than a window, is an error with file and line, unless data.bad_records or data.too_long tells otherwise; what is left out is\n"
     "counted.  Records are packed into windows by best fit and never see each other; --dry-run shows the first batch, where what\n"
     "is only read is dim, or in [[ ]].\n\n"
-    "A model of model_type vit learns to tell images apart.  data.train is then a folder with a folder of PNG and JPEG files for\n"
-    "each class, or two idx files (MNIST's form, plain or gzip), images and labels; image_size, num_channels and the classes follow\n"
-    "the data where the settings leave them open, batch counts images, and held out is a random data.valid_share without\n"
-    "data.valid.  Accuracy on what is held out is told at each evaluation.\n\n"
-    "The folder OUT is then a model: config.json, model.safetensors and tokenizer.json (of images preprocessor_config.json, with the\n"
-    "mean and deviation of the training images) in Hugging Face's formats.",
+    "data.form: label: texts with classes, {\"text\": \"...\", \"label\": ...} or such columns; a decoder, bert, roberta or xlm-roberta gets a\n"
+    "head for them.  model_type vit: images; data.train is a folder with a folder of PNG and JPEG files for each class, or two idx\n"
+    "files (MNIST's form), images and labels; sizes and classes follow the data where the settings leave them open.  batch counts\n"
+    "texts or images, and without data.valid a random data.valid_share is held out.  Accuracy on it is told at each evaluation.\n\n"
+    "The folder OUT is then a model: config.json, model.safetensors, and tokenizer.json or preprocessor_config.json, in Hugging\n"
+    "Face's formats.",
     opts, run_train, 1, 1,
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder.h"
+#include "model/tok.h"
 #include "model/vision.h"
 
 struct classifier {
@@ -11,7 +12,10 @@ struct classifier {
     struct weights_list *list;
     struct decoder d;
     struct labels labels;
-    struct vision vision;
+    struct vision vision;        /* of images */
+    struct tok *tok;             /* of texts */
+    struct tok_ids ids;
+    int ctx;
 };
 
 static int load_config(struct classifier *c, const char *path, const struct classify_opts *o, struct err *err)
@@ -28,14 +32,24 @@ static int load_config(struct classifier *c, const char *path, const struct clas
 static int open_and_plan(struct classifier *c, const char *path, const struct classify_opts *o, int n_thread, struct err *err)
 {
     TRY(load_config(c, path, o, err));
-    if (!c->config.n_label || !config_vision(&c->config))
-        return ERR(err, UNSUPPORTED, "%s: %s has no head for classes of images, expected ViTForImageClassification", path, family_name(c->config.family));
+    if (!c->config.n_label)
+        return ERR(err, UNSUPPORTED, "%s: this %s has no head for classes, expected ...ForImageClassification or ...ForSequenceClassification", path, family_name(c->config.family));
+    const bool images = config_vision(&c->config);
     TRY(labels_load(&c->labels, &c->config, path, err));
-    TRY(vision_load(&c->vision, &c->config, path, err));
+    if (images)
+        TRY(vision_load(&c->vision, &c->config, path, err));
+    else if (!o->no_tok)
+        TRY(tok_load(&c->tok, path, err));
+    if (c->tok && tok_vocab_size(c->tok) > c->config.vocab_size)
+        return ERR(err, FORMAT, "%s: vocab_size is %d, expected at least the tokenizer's %d", path, c->config.vocab_size, tok_vocab_size(c->tok));
+    if (o->ctx > c->config.ctx)
+        return ERR(err, RANGE, "%d positions asked for; the model was made for %d", o->ctx, c->config.ctx);
+    c->ctx = images ? c->config.ctx : o->ctx ? o->ctx : c->config.ctx < CLASSIFY_CTX ? c->config.ctx : CLASSIFY_CTX;
     TRY(weights_list_new(&c->list, &c->config, err));
     const struct decoder_opts d = { .use = DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32 };
     TRY(decoder_record(&c->d, &c->config, &d, err));
-    return decoder_plan(&c->d, CLASSIFY_BATCH * c->config.ctx, CLASSIFY_BATCH, n_thread, NULL, err);
+    const int n = images ? CLASSIFY_BATCH : 1;
+    return decoder_plan(&c->d, n * c->ctx, n, n_thread, NULL, err);
 }
 
 static int fill(struct classifier *c, const char *path, struct pool *pool, struct err *err)
@@ -87,6 +101,8 @@ void classifier_free(struct classifier *c)
     decoder_release(&c->d);
     weights_list_free(c->list);
     labels_release(&c->labels);
+    tok_free(c->tok);
+    tok_ids_release(&c->ids);
     mem_free(c);
 }
 
@@ -104,9 +120,28 @@ static void softmax(const float *logits, int n, float *probs)
         probs[i] = (float)(exp((double)logits[i] - max) / sum);
 }
 
+int classifier_text(struct classifier *c, const char *text, size_t n, float *probs, struct err *err)
+{
+    assert(c->tok);
+    struct graph *g = c->d.g;
+    c->ids.n = 0;
+    TRY(tok_encode(c->tok, text, n, TOK_ADD, &c->ids, err));
+    if (!c->ids.n)
+        return ERR(err, FORMAT, "the text has no tokens");
+    if (c->ids.n > (size_t)c->ctx)
+        return ERR(err, RANGE, "the text has %zu tokens, expected at most %d", c->ids.n, c->ctx);
+    const int T = (int)c->ids.n;
+    const int32_t start[2] = { 0, T };
+    for (int i = 0; i < T; i++)
+        ((int32_t *)g->tensor[c->d.ids].data)[i] = c->ids.id[i], ((int32_t *)g->tensor[c->d.pos].data)[i] = i;
+    graph_run(g, PASS_FORWARD, &(struct step){ .T = T, .S = 1, .seq_start = start });
+    softmax(g->tensor[c->d.logits].data, c->config.n_label, probs);
+    return 0;
+}
+
 void classifier_images(struct classifier *c, const uint8_t *pixels, int n, float *probs)
 {
-    assert(n >= 1 && n <= CLASSIFY_BATCH);
+    assert(n >= 1 && n <= CLASSIFY_BATCH && config_vision(&c->config));
     struct graph *g = c->d.g;
     const struct config *m = &c->config;
     const int64_t numbers = (int64_t)m->n_channel * m->image_size * m->image_size;

@@ -1,4 +1,4 @@
-/* classify.h - a loaded model with a head for classes: probabilities of an image.
+/* classify.h - a loaded model with a head for classes: probabilities of an image or a text.
  *
  * The weights are kept as floats and multiplied as training does it, so a classifier's answer is that of the trainer's evaluation
  * to the bit.  A classifier belongs to one thread; the pool's threads work inside its calls. */
@@ -10,7 +10,13 @@
 #include "model/labels.h"
 
 struct classifier;
-struct classify_opts { bool bf16; struct buf *warnings; };      /* bf16: operands of products; warnings: as of config_load, or NULL: to the log */
+#define CLASSIFY_CTX 1024
+struct classify_opts {
+    bool bf16;                   /* operands of products */
+    int ctx;                     /* tokens of a text at most; 0: the model's positions, up to CLASSIFY_CTX */
+    bool no_tok;                 /* do without a tokenizer, for classifier_plan_bytes */
+    struct buf *warnings;        /* as of config_load, or NULL: to the log */
+};
 
 /* path: a model folder.  ERR_UNSUPPORTED where the model has no head for classes. */
 int classifier_new(struct classifier **out, const char *path, const struct classify_opts *o, struct pool *pool, struct err *err);
@@ -19,6 +25,8 @@ void classifier_free(struct classifier *c);
 int classifier_plan_bytes(size_t *bytes, const char *path, const struct classify_opts *o, int n_thread, struct err *err);
 const struct config *classifier_config(const struct classifier *c);
 const struct labels *classifier_labels(const struct classifier *c);
+/* A text, as plain text.  ERR_RANGE where it has more tokens than the classifier was opened for. */
+int classifier_text(struct classifier *c, const char *text, size_t n, float *probs, struct err *err);
 
 #define CLASSIFY_BATCH 8        /* images at a time */
 /* pixels: n images [channels][size][size] of the model's sizes, n <= CLASSIFY_BATCH.  probs: [n][n_label]; what an image gets does not

@@ -35,13 +35,24 @@ int base_tokenizer(struct tok **out, const char *path, struct err *err)
     return rc;
 }
 
+/* The weight of that name, or -1: a head for classes that the base does not have. */
+static int find_weight(const struct weights_list *l, const struct weight *w)
+{
+    for (int i = 0; i < l->n_weight; i++)
+        if (!strcmp(l->weight[i].name, w->name) && l->weight[i].n == w->n)
+            return i;
+    return -1;
+}
+
 static int copy_weights(struct decoder *d, const struct weights_list *l, const struct model *m, struct err *err)
 {
     struct weights_reader *r;
     TRY(weights_reader_new(&r, m, err));
-    for (int i = 0; i < l->n_weight; i++)
-        if (d->g->tensor[i].kind != TENSOR_MAPPED)
-            memcpy(decoder_weight(d, i), weights_reader_floats(r, i), (size_t)l->weight[i].n * sizeof(float));
+    for (int i = 0; i < l->n_weight; i++) {
+        const int from = find_weight(m->list, &l->weight[i]);
+        if (d->g->tensor[i].kind != TENSOR_MAPPED && from >= 0)
+            memcpy(decoder_weight(d, i), weights_reader_floats(r, from), (size_t)l->weight[i].n * sizeof(float));
+    }
     const int rc = weights_reader_error(r, err);
     weights_reader_free(r);
     return rc;
@@ -51,7 +62,10 @@ int base_weights(struct decoder *d, const struct weights_list *l, const char *pa
 {
     struct model m;
     TRY(open_base(&m, path, false, err));
-    const int rc = m.list->n_weight == l->n_weight ? copy_weights(d, l, &m, err) : ERR(err, FORMAT, "%s was altered while it was in use", path);
+    int missing = 0;
+    for (int i = 0; i < l->n_weight; i++)
+        missing += find_weight(m.list, &l->weight[i]) < 0 && strncmp(l->weight[i].name, "label.", 6) && strncmp(l->weight[i].name, "pooler.", 7);
+    const int rc = !missing ? copy_weights(d, l, &m, err) : ERR(err, FORMAT, "%s was altered while it was in use", path);
     model_release(&m);
     return rc;
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -35,17 +36,24 @@ static int given_names(struct labels *names, const json_t *list, struct err *err
 }
 
 /* The model's classes and sizes follow the data. */
-static int fit_model(const struct classes *k, struct train_config *c, const struct image_source *s, const char *where, struct err *err)
+static int fit_classes(const struct classes *k, struct train_config *c, const char *where, struct err *err)
+{
+    struct config *m = &c->model;
+    if (m->n_label && m->n_label != k->names.n)
+        return ERR(err, USAGE, "%s: the model has num_labels %d, the data %d classes", where, m->n_label, k->names.n);
+    m->n_label = k->names.n;
+    m->label = (const char *const *)k->names.name;
+    return config_validate(m, where, err);
+}
+
+static int fit_images(const struct classes *k, struct train_config *c, const struct image_source *s, const char *where, struct err *err)
 {
     struct config *m = &c->model;
     if (!c->from) {
-        if (m->n_label && m->n_label != k->names.n)
-            return ERR(err, USAGE, "%s: the model has num_labels %d, the data %d classes", where, m->n_label, k->names.n);
-        m->n_label = k->names.n, m->image_size = s->size, m->n_channel = s->n_channel;
+        m->image_size = s->size, m->n_channel = s->n_channel;
         m->ctx = m->image_size % m->patch_size ? m->ctx : config_n_patch(m) + 1;
     }
-    m->label = (const char *const *)k->names.name;
-    TRY(config_validate(m, where, err));
+    TRY(fit_classes(k, c, where, err));
     c->ctx = m->ctx;
     if (c->batch * c->ctx > (int64_t)1 << 24)
         return ERR(err, USAGE, "%s: %lld images of %lld patches are more than 16,777,216; use accumulate", where, (long long)c->batch, (long long)c->ctx - 1);
@@ -72,9 +80,10 @@ static void measure(struct classes *k)
     }
 }
 
-static int64_t held_image(const struct classes *k, int64_t i) { return (int64_t)rng_permute(k->split, (uint64_t)i, (uint64_t)k->train.n); }
+/* Number i of the samples, those to train on first. */
+static int64_t split_place(const struct classes *k, int64_t i) { return (int64_t)rng_permute(k->split, (uint64_t)i, (uint64_t)k->n_all); }
 
-/* Classes among the images that are trained on. */
+/* Classes among the samples that are trained on. */
 static int count_classes(const struct classes *k, struct err *err)
 {
     int64_t *n = mem_alloc_array((size_t)k->names.n, sizeof *n);
@@ -82,26 +91,24 @@ static int count_classes(const struct classes *k, struct err *err)
         return ERR(err, NOMEM, "no memory to count %d classes", k->names.n);
     int there = 0;
     for (int64_t i = 0; i < k->n_train; i++)
-        there += !n[k->train.label[held_image(k, i)]]++;
+        there += !n[k->label[0][split_place(k, i)]]++;
     for (int c = 0; c < k->names.n && there > 1; c++)
         if (!n[c])
-            log_warn("class '%s' has no image to train on", k->names.name[c]);
+            log_warn("class '%s' has no sample to train on", k->names.name[c]);
     mem_free(n);
-    return there > 1 ? 0 : ERR(err, USAGE, "all %lld images to train on are of one class, expected at least two", (long long)k->n_train);
+    return there > 1 ? 0 : ERR(err, USAGE, "all %lld samples to train on are of one class, expected at least two", (long long)k->n_train);
 }
 
-static int split(struct classes *k, const struct train_config *c, const char *where, struct err *err)
+static int split(struct classes *k, const struct train_config *c, struct err *err)
 {
-    k->n_train = k->train.n, k->n_valid = k->valid.n;
-    if (!k->valid.n) {
-        k->n_valid = (int64_t)((double)k->train.n * c->valid_share);
-        k->n_train = k->train.n - k->n_valid;
+    k->n_train = k->n_all;
+    if (!k->label[1]) {
+        k->n_valid = (int64_t)((double)k->n_all * c->valid_share);
+        k->n_train = k->n_all - k->n_valid;
     }
-    k->split = rng_key((uint64_t)c->seed, "held-out images");
+    k->split = rng_key((uint64_t)c->seed, "held-out samples");
     k->order = rng_key((uint64_t)c->seed, "data order");
     k->augment = rng_key((uint64_t)c->seed, "augmentation");
-    if (c->shift >= k->train.size)
-        return ERR(err, USAGE, "%s: data.shift is %lld, expected less than the images' %d pixels", where, (long long)c->shift, k->train.size);
     return count_classes(k, err);
 }
 
@@ -112,40 +119,62 @@ static int read_images(struct classes *k, struct train_config *c, const char *wh
     s.size = c->from || c->size_given ? c->model.image_size : 0;
     const bool named = c->from || c->labels;
     if (c->from)
-        TRY(labels_load(&k->names, &c->model, c->from, err));
-    if (c->from)
         TRY(vision_load(&k->vision, &c->model, c->from, err));
-    if (c->labels && !c->from)
-        TRY(given_names(&k->names, c->labels, err));
     TRY(write_set(&k->train, c->train_paths, &s, &k->names, named, out, "data/train.img", err));
     if (c->valid_paths)
         TRY(write_set(&k->valid, c->valid_paths, &s, &k->names, true, out, "data/valid.img", err));
-    TRY(fit_model(k, c, &s, where, err));
+    TRY(fit_images(k, c, &s, where, err));
     if (!c->from)
         measure(k);
-    return split(k, c, where, err);
+    k->label[0] = k->train.label, k->label[1] = k->valid.label, k->n_all = k->train.n, k->n_valid = k->valid.n;
+    for (int i = 0; i < VISION_CHANNEL_MAX; i++)
+        for (int v = 0; v < 256; v++)
+            k->value[i][v] = (float)((v / 255.0 - k->vision.mean[i]) / k->vision.std[i]);
+    return c->shift < k->train.size ? 0 : ERR(err, USAGE, "%s: data.shift is %lld, expected less than the images' %d pixels", where, (long long)c->shift, k->train.size);
 }
 
-int classes_prepare(struct classes *k, struct train_config *c, const char *where, const char *out, struct err *err)
+static int read_class_texts(struct classes *k, struct prepared *p, struct train_config *c, const char *where, const char *out, struct err *err)
+{
+    TRY(class_texts_prepare(&k->texts, p, c, where, out, &k->names, c->labels || c->model.n_label, err));
+    TRY(fit_classes(k, c, where, err));
+    k->label[0] = k->texts.label[0], k->label[1] = k->texts.label[1], k->n_all = p->train.n_seq, k->n_valid = p->valid.n_seq;
+    return 0;
+}
+
+int classes_prepare(struct classes *k, struct prepared *p, struct train_config *c, const char *where, const char *out, struct err *err)
 {
     char *folder = file_join(out, "data");
     int rc = folder ? file_mkdirs(folder, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = c->second ? 0 : file_remove_leftovers(folder, err);
     mem_free(folder);
+    if (!rc && c->from && c->model.n_label)
+        rc = labels_load(&k->names, &c->model, c->from, err);
+    else if (!rc && c->labels)
+        rc = given_names(&k->names, c->labels, err);
     if (!rc)
-        rc = read_images(k, c, where, out, err);
-    for (int i = 0; i < VISION_CHANNEL_MAX; i++)
-        for (int v = 0; v < 256; v++)
-            k->value[i][v] = (float)((v / 255.0 - k->vision.mean[i]) / k->vision.std[i]);
+        rc = config_vision(&c->model) ? read_images(k, c, where, out, err) : read_class_texts(k, p, c, where, out, err);
     if (!rc)
+        rc = split(k, c, err);
+    if (!rc && config_vision(&c->model))
         log_info("images: %lld to train on, %lld held out, %d by %d in %d channels, %d classes", (long long)k->n_train, (long long)k->n_valid, k->train.size, k->train.size,
                  k->train.n_channel, k->names.n);
+    else if (!rc)
+        log_info("texts: %lld to train on, %lld held out, %.1f tokens each, %d classes", (long long)k->n_train, (long long)k->n_valid, k->texts.mean, k->names.n);
     return rc;
+}
+
+double classes_mean_tokens(const struct classes *k, const struct train_config *c) { return config_vision(&c->model) ? (double)c->ctx : k->texts.mean; }
+
+struct loader classes_loader(const struct classes *k, const struct train_config *c)
+{
+    const double n = classes_mean_tokens(k, c);
+    return (struct loader){ .n_window = k->n_train, .n_place = (int64_t)(n * (double)k->n_train), .n_key = config_vision(&c->model) ? n : k->texts.n_key };
 }
 
 void classes_release(struct classes *k)
 {
+    class_texts_release(&k->texts);
     image_set_close(&k->train);
     image_set_close(&k->valid);
     labels_release(&k->names);
@@ -154,7 +183,9 @@ void classes_release(struct classes *k)
 
 int classes_digest(const struct classes *k, const struct train_config *c, struct buf *b, struct err *err)
 {
-    TRY(buf_printf(b, err, " images %lld %lld %d %.17g %.17g", (long long)k->n_train, (long long)c->shift, c->flip, c->mixup, c->label_smoothing));
+    char labels[SHA256_HEX];
+    TRY(sha256_of(k->label[0], (size_t)k->n_all * sizeof *k->label[0], labels, err));
+    TRY(buf_printf(b, err, " classes %s %lld %lld %d %.17g %.17g", labels, (long long)k->n_train, (long long)c->shift, c->flip, c->mixup, c->label_smoothing));
     for (int i = 0; i < k->train.n_channel; i++)
         TRY(buf_printf(b, err, " %.17g %.17g", k->vision.mean[i], k->vision.std[i]));
     return 0;
@@ -183,10 +214,10 @@ static void show(const struct classes *k, const struct config *c, const struct i
         }
 }
 
-int64_t classes_image(const struct classes *k, uint64_t sample)
+int64_t classes_place(const struct classes *k, uint64_t sample)
 {
     const uint64_t n = (uint64_t)k->n_train, epoch = sample / n;
-    return held_image(k, (int64_t)rng_permute(rng_u64(k->order, epoch), sample % n, n));
+    return split_place(k, (int64_t)rng_permute(rng_u64(k->order, epoch), sample % n, n));
 }
 
 /* The random numbers of a view: of sample s, or of the image mixed into it. */
@@ -225,14 +256,14 @@ static void fill_row(void *ctx, int row, int i_thread)
     float *out = (float *)f->d->g->tensor[f->d->pixels].data + (int64_t)row * config_n_patch(m) * config_patch_numbers(m);
     float *label = (float *)f->d->g->tensor[f->d->label].data + (int64_t)row * m->n_label;
     const double share = c->mixup > 0 ? beta(rng_u64(key, 0), c->mixup) : 1;
-    const struct view one = view_of(c, rng_u64(key, 1), classes_image(k, sample), (float)share);
+    const struct view one = view_of(c, rng_u64(key, 1), classes_place(k, sample), (float)share);
     for (int i = 0; i < m->n_label; i++)
         label[i] = (float)(c->label_smoothing / m->n_label);
     show(k, m, &k->train, &one, true, out);
     label[k->train.label[one.i]] += (float)((1 - c->label_smoothing) * share);
     if (share >= 1)
         return;
-    const int64_t other = held_image(k, (int64_t)rng_below(rng_u64(key, 3), 0, (uint64_t)k->n_train));
+    const int64_t other = split_place(k, (int64_t)rng_below(rng_u64(key, 3), 0, (uint64_t)k->n_train));
     const struct view two = view_of(c, rng_u64(key, 2), other, (float)(1 - share));
     show(k, m, &k->train, &two, false, out);
     label[k->train.label[two.i]] += (float)((1 - c->label_smoothing) * (1 - share));
@@ -245,11 +276,36 @@ static void set_sequences(struct batch *b, int64_t n, int64_t ctx)
         b->seq_start[i] = (int32_t)(i * ctx);
 }
 
+static void begin_texts(struct batch *b) { b->n = b->n_seq = b->seq_start[0] = 0; }
+
+static void put_text(const struct fill *f, int64_t row, struct batch *b)
+{
+    const int64_t i = classes_place(f->k, f->first + (uint64_t)row);
+    const int n = f->d->config.n_label;
+    float *label = (float *)f->d->g->tensor[f->d->label].data + row * n;
+    class_texts_put(&f->k->texts, 0, i, f->d, b);
+    for (int c = 0; c < n; c++)
+        label[c] = (float)(f->c->label_smoothing / n + (c == f->k->label[0][i] ? 1 - f->c->label_smoothing : 0));
+}
+
 void classes_batch(const struct classes *k, const struct train_config *c, struct pool *pool, int64_t i, int64_t n, const struct decoder *d, struct batch *b)
 {
     struct fill f = { k, c, d, (uint64_t)(i * n), NULL };
-    pool_for(pool, (int)n, fill_row, &f);
-    set_sequences(b, n, c->ctx);
+    if (config_vision(&c->model)) {
+        pool_for(pool, (int)n, fill_row, &f);
+        set_sequences(b, n, c->ctx);
+        return;
+    }
+    begin_texts(b);
+    for (int64_t row = 0; row < n; row++)
+        put_text(&f, row, b);
+}
+
+/* Where held-out sample i is: in which set, and at which place. */
+static int held_place(const struct classes *k, int64_t i, int64_t *place)
+{
+    *place = k->label[1] ? i : split_place(k, k->n_train + i);
+    return k->label[1] != NULL;
 }
 
 static void fill_held_out(void *ctx, int row, int i_thread)
@@ -258,8 +314,8 @@ static void fill_held_out(void *ctx, int row, int i_thread)
     const struct fill *f = ctx;
     const struct classes *k = f->k;
     const struct config *m = &f->d->config;
-    const struct image_set *set = k->valid.n ? &k->valid : &k->train;
-    const int64_t at = (int64_t)f->first + row, i = k->valid.n ? at : held_image(k, k->n_train + at);
+    int64_t i;
+    const struct image_set *set = held_place(k, (int64_t)f->first + row, &i) ? &k->valid : &k->train;
     float *out = (float *)f->d->g->tensor[f->d->pixels].data + (int64_t)row * config_n_patch(m) * config_patch_numbers(m);
     show(k, m, set, &(struct view){ .i = i, .share = 1 }, true, out);
     f->label[row] = set->label[i];
@@ -272,7 +328,17 @@ int classes_pass(const struct classes *k, const struct train_config *c, struct p
         return 0;
     struct fill f = { k, c, d, (uint64_t)(i * n), label };
     n = left < n ? left : n;
-    pool_for(pool, (int)n, fill_held_out, &f);
-    set_sequences(b, n, c->ctx);
+    if (config_vision(&c->model)) {
+        pool_for(pool, (int)n, fill_held_out, &f);
+        set_sequences(b, n, c->ctx);
+        return (int)n;
+    }
+    begin_texts(b);
+    for (int64_t row = 0; row < n; row++) {
+        int64_t at;
+        const int set = held_place(k, (int64_t)f.first + row, &at);
+        class_texts_put(&k->texts, set, at, d, b);
+        label[row] = k->label[set][at];
+    }
     return (int)n;
 }

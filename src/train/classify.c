@@ -25,7 +25,7 @@ int run_evaluate_classes(struct run *r, double *loss, struct err *err)
 {
     *loss = r->accuracy = NAN;
     const int64_t n = r->classes.n_valid;
-    int32_t *label = r->batch.ids;               /* not used by images */
+    int32_t *label = r->batch.ids;               /* not used by classes */
     double sum = 0;
     int64_t right = 0;
     for (int64_t i = 0, got; (got = classes_pass(&r->classes, &r->c, r->pool, i, r->micro, &r->scorer, &r->batch, label)); i++) {
@@ -40,7 +40,8 @@ int run_evaluate_classes(struct run *r, double *loss, struct err *err)
     if (!n)
         return 0;
     *loss = sum / (double)n, r->accuracy = (double)right / (double)n;
-    log_info("step %lld: held-out accuracy %.2f %%, loss %.4f, over %lld images", (long long)r->state.step, 100 * r->accuracy, *loss, (long long)n);
+    log_info("step %lld: held-out accuracy %.2f %%, loss %.4f, over %lld %s", (long long)r->state.step, 100 * r->accuracy, *loss, (long long)n,
+             config_vision(&r->c.model) ? "images" : "texts");
     return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", run_metric_number(*loss), "valid_accuracy",
-                                     run_metric_number(r->accuracy), "valid_images", (json_int_t)n), err);
+                                     run_metric_number(r->accuracy), config_vision(&r->c.model) ? "valid_images" : "valid_texts", (json_int_t)n), err);
 }

@@ -28,7 +28,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "valid_share", &c->valid_share, "<share>", "share of the training text, at its end, that is held out when data.valid is not given", 0, 0.9 },
         { OPT_STR, "tokenizer", &c->tokenizer, "bpe|bytes|<path>", "train a byte-level BPE, use one token for each byte that occurs, or a tokenizer.json", 0, 0 },
         { OPT_INT, "vocab_size", &c->vocab_size, "<int>", "tokens of the BPE to train; the model's vocab_size follows it", 257, 4194304 },
-        { OPT_CHOICE, "form", &c->form, "auto|plain|text|chat|completion|preference", "what the files hold; auto: seen in the first record, else plain text", 0, 0 },
+        { OPT_CHOICE, "form", &c->form, "auto|plain|text|chat|completion|preference|label", "what the files hold; auto: seen in the first record, else plain text; label: texts and their classes", 0, 0 },
         { OPT_STR, "fields", &c->fields, "<member=name, ...>", "records: names of members or columns that are others than text, messages, prompt, completion, chosen, rejected", 0, 0 },
         { OPT_STR, "template", &c->template, "<path>", "records: a chat template in place of the model's", 0, 0 },
         { OPT_CHOICE, "too_long", &c->too_long, "error|skip|cut", "records: what becomes of one that is longer than a window", 0, 0 },
@@ -111,27 +111,33 @@ static int take_list(json_t *section, const char *key, const char *what, const j
     return 0;
 }
 
-/* Keys that say nothing to this kind of model. */
+bool train_classifies(const struct train_config *c) { return config_vision(&c->model) || c->model.n_label > 0 || !strcmp(c->form, "label"); }
+
+/* Keys that say nothing to this kind of run: over texts, over texts with classes, over images. */
 static int refuse_keys(const struct train_config *c, const json_t *data, const json_t *train, const char *path, struct err *err)
 {
-    const bool images = config_vision(&c->model);
-    static const struct { bool images, data; const char *key, *why; } bad[] = {
-        { true, true, "tokenizer", "a model of images has none" }, { true, true, "vocab_size", "a model of images has none" },
-        { true, false, "ctx", "a model of images has as many tokens as patches" }, { true, false, "eval_tokens", "all held-out images are evaluated" },
-        { true, true, "form", "it is for texts" }, { true, true, "fields", "it is for texts" }, { true, true, "template", "it is for texts" },
-        { true, true, "too_long", "it is for texts" }, { true, true, "bad_records", "it is for texts" }, { true, true, "pack", "it is for texts" },
-        { false, true, "fit", "it is for images" }, { false, true, "shift", "it is for images" },
-        { false, true, "flip", "it is for images" }, { false, false, "label_smoothing", "it is for classes" }, { false, false, "mixup", "it is for classes" },
+    enum { TEXTS = 1, CLASSES = 2, IMAGES = 4 };
+    static const struct { int kinds; bool data; const char *key, *why; } bad[] = {
+        { IMAGES, true, "tokenizer", "a model of images has none" }, { IMAGES, true, "vocab_size", "a model of images has none" },
+        { IMAGES, false, "ctx", "a model of images has as many tokens as patches" }, { CLASSES | IMAGES, false, "eval_tokens", "all that is held out is evaluated" },
+        { IMAGES, true, "form", "it is for texts" }, { IMAGES, true, "fields", "it is for texts" }, { CLASSES | IMAGES, true, "template", "it is for chats" },
+        { IMAGES, true, "too_long", "it is for texts" }, { CLASSES | IMAGES, true, "bad_records", "it is for other records" }, { CLASSES | IMAGES, true, "pack", "it is for other records" },
+        { TEXTS | CLASSES, true, "fit", "it is for images" }, { TEXTS | CLASSES, true, "shift", "it is for images" }, { TEXTS | CLASSES, true, "flip", "it is for images" },
+        { TEXTS, false, "label_smoothing", "it is for classes" }, { TEXTS | CLASSES, false, "mixup", "it is for images" },
+        { CLASSES | IMAGES, false, "objective", "the loss is that of classes" },
     };
+    const bool images = config_vision(&c->model), classes = train_classifies(c);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        if (bad[i].images == images && json_object_get(bad[i].data ? data : train, bad[i].key))
+        if ((bad[i].kinds & (images ? IMAGES : classes ? CLASSES : TEXTS)) && json_object_get(bad[i].data ? data : train, bad[i].key))
             return ERR(err, USAGE, "%s: %s.%s does not fit this model: %s", path, bad[i].data ? "data" : "train", bad[i].key, bad[i].why);
-    if (c->labels && !images)
+    if (c->labels && !classes)
         return ERR(err, USAGE, "%s: data.labels does not fit this model: it is for classes", path);
-    if (c->labels && c->from)
+    if (c->labels && c->from && c->model.n_label)
         return ERR(err, USAGE, "%s: data.labels and model.from are both given; the classes are those of the model", path);
-    if (images && c->tune.on)
-        return ERR(err, UNSUPPORTED, "%s: section lora: adapters of a model of images are not implemented", path);
+    if (classes && c->tune.on)
+        return ERR(err, UNSUPPORTED, "%s: section lora: adapters of a model with classes are not implemented", path);
+    if (classes && !images && strcmp(c->form, "label") && strcmp(c->form, "auto"))
+        return ERR(err, USAGE, "%s: data.form is %s, but the model has a head for classes; expected label", path, c->form);
     if (images && c->from && !c->model.n_label)
         return ERR(err, USAGE, "%s: %s has no head for classes, expected ViTForImageClassification", path, c->from);
     return 0;

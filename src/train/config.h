@@ -53,6 +53,8 @@ enum dtype train_compute(const struct train_config *c);
 enum recompute train_recompute(const struct train_config *c);
 bool train_prefers(const struct train_config *c);      /* from pairs: objective dpo */
 enum optimizer train_optimizer(const struct train_config *c);
+/* Does the run train a head for classes?  Of texts where data.form is label or the model has one. */
+bool train_classifies(const struct train_config *c);
 /* Rows of the sections, for documentation; the values are those of *c. */
 #define TRAIN_KEYS_MAX 64
 void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], struct opt train[TRAIN_KEYS_MAX]);

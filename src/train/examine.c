@@ -367,12 +367,12 @@ static int state_is_bad(struct run *r, struct finding *f, bool *bad, struct err 
 /* ---- what is told ---- */
 
 /* Where sample s of the run lies in its file: an image's number, or the first token of a window. */
-static int64_t place_of(const struct run *r, uint64_t s) { return run_classifies(r) ? classes_image(&r->classes, s) : loader_offset(&r->loader, s); }
+static int64_t place_of(const struct run *r, uint64_t s) { return run_classifies(r) ? classes_place(&r->classes, s) : loader_offset(&r->loader, s); }
 
 static int add_text(struct run *r, const struct doctor_sample *s, struct buf *out, struct err *err)
 {
     if (run_classifies(r))
-        return buf_printf(out, err, "image %lld of data/train.img", (long long)place_of(r, (uint64_t)(s->i_micro * r->micro + s->sequence)));
+        return buf_printf(out, err, config_vision(&r->c.model) ? "image %lld of data/train.img" : "text %lld of data/train.tok", (long long)place_of(r, (uint64_t)(s->i_micro * r->micro + s->sequence)));
     run_load_micro(r, s->i_micro);
     const int from = r->batch.seq_start[s->sequence], to = r->batch.seq_start[s->sequence + 1], n = to - from < TEXT_TOKENS ? to - from : TEXT_TOKENS;
     TRY(tok_decode(r->data.tok, r->batch.ids + from, (size_t)n, out, err));
@@ -449,7 +449,8 @@ static int skip(struct run *r, const struct finding *f, struct err *err)
     if (!rc && f->o.odd & ODD_BAD && r->state.n_bad >= BAD_STEPS_MAX)
         rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite (%s); the last, step %lld, was made of the %s %s%s of data/train.%s; "
                  "where all data does it, train.lr %g is too high, or on_spike: rollback goes back", BAD_STEPS_MAX, cause_word[f->cause], (long long)r->state.step + 1,
-                 run_classifies(r) ? "images" : "windows at tokens", samples.data, n > 16 ? " ..." : "", run_classifies(r) ? "img" : "tok", r->c.lr);
+                 config_vision(&r->c.model) ? "images" : run_classifies(r) ? "texts" : "windows at tokens", samples.data, n > 16 ? " ..." : "",
+                 config_vision(&r->c.model) ? "img" : "tok", r->c.lr);
     buf_release(&samples);
     return rc;
 }

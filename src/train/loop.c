@@ -124,10 +124,10 @@ static int take_memory(struct run *r, struct err *err)
 
 static int first_weights(struct run *r, struct err *err)
 {
-    if (!r->c.from) {
+    if (!r->c.from || run_classifies(r))      /* a base may lack the head for classes */
         decoder_init_weights(&r->model, r->weights, (uint64_t)r->c.seed);
+    if (!r->c.from)
         return 0;
-    }
     TRY(base_weights(&r->model, r->weights, r->c.from, err));
     decoder_init_adapters(&r->model, (uint64_t)r->c.seed);
     return 0;
@@ -172,7 +172,7 @@ static int begin(struct run *r, struct err *err)
 
 static int prepare(struct run *r, struct err *err)
 {
-    return config_vision(&r->c.model) ? classes_prepare(&r->classes, &r->c, r->o->config, r->o->out, err) : prepare_data(&r->data, &r->c, r->o->config, r->o->out, err);
+    return train_classifies(&r->c) ? classes_prepare(&r->classes, &r->data, &r->c, r->o->config, r->o->out, err) : prepare_data(&r->data, &r->c, r->o->config, r->o->out, err);
 }
 
 /* Pairs of answers and the loss that compares them are there together. */
@@ -210,16 +210,16 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(run_record_model(r, err));
     TRY(ranks_share(r, err));
     if (run_classifies(r))
-        r->loader = (struct loader){ .n_window = r->classes.n_train, .n_place = r->classes.n_train * r->c.ctx, .n_key = (double)r->c.ctx };      /* what the plan asks of it */
+        r->loader = classes_loader(&r->classes, &r->c);        /* what the plan asks of it */
     else
         TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack && !r->c.privacy.on, err));
     if (r->c.privacy.on)
         r->dp.n_record = loader_n_record(&r->loader);
     TRY(train_config_epochs(&r->c, r->c.privacy.on ? r->dp.n_record : r->loader.n_window, r->o->config, err));
     TRY(run_privacy_begin(r, err));
-    if (r->data.valid.n)
+    if (r->data.valid.n && !run_classifies(r))
         TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
-    r->model.vision = run_classifies(r) ? &r->classes.vision : NULL;
+    r->model.vision = config_vision(&r->c.model) ? &r->classes.vision : NULL;
     TRY(run_digest_settings(r, err));
     TRY(ranks_agree(r, err));
     TRY(run_print_plan(r, result, err));
@@ -247,7 +247,8 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     result->steps = r->state.step, result->loss = r->loss, result->n_skipped = r->state.n_skipped;
     result->tokens = llround((double)r->state.step * run_step_tokens(r));
     result->valid_accuracy = run_classifies(r) ? r->accuracy : NAN;
-    result->images_per_s = run_classifies(r) ? result->tokens_per_s / (double)r->c.ctx : 0;
+    result->images = config_vision(&r->c.model);
+    result->samples_per_s = run_classifies(r) ? result->tokens_per_s / classes_mean_tokens(&r->classes, &r->c) : 0;
     result->peak_bytes = mem_private_peak();
     result->delta = r->c.privacy.delta;
     result->epsilon = r->c.privacy.on ? run_privacy_spent(r, r->state.step) : 0;

@@ -32,7 +32,8 @@ struct train_result {
     int64_t n_param, n_active, steps, tokens, n_skipped;
     double loss, valid_loss, valid_bits_per_byte;      /* of the last step; of held-out text, NaN without any */
     double epsilon, delta;                             /* spent with a section privacy; delta 0 without */
-    double valid_accuracy, images_per_s;               /* of a model of classes; else NaN, 0 */
+    double valid_accuracy, samples_per_s;              /* of a model of classes; else NaN, 0 */
+    bool images;                                       /* the samples are images, else texts */
     double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;
     int64_t n_saved; double save_waited;               /* checkpoints, and what the steps waited for them in seconds */
     uint64_t planned_bytes, peak_bytes;                /* private memory */

@@ -151,7 +151,7 @@ static const struct { const char *title, *key[2], *name[2]; } curves[] = {
 
 static bool in_curves(const char *key)
 {
-    bool is = !strcmp(key, "peak_bytes") || !strcmp(key, "valid_tokens") || !strcmp(key, "valid_images");
+    bool is = !strcmp(key, "peak_bytes") || !strcmp(key, "valid_tokens") || !strcmp(key, "valid_images") || !strcmp(key, "valid_texts");
     for (size_t i = 0; i < N_CURVE; i++)
         for (int j = 0; j < 2; j++)
             is = is || (curves[i].key[j] && !strcmp(curves[i].key[j], key));

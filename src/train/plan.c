@@ -161,7 +161,7 @@ int run_digest_settings(struct run *r, struct err *err)
     struct buf b;
     buf_init(&b);
     const struct train_config *c = &r->c;
-    const struct file_map *map = run_classifies(r) ? &r->classes.train.map : &r->data.train.map;
+    const struct file_map *map = config_vision(&r->c.model) ? &r->classes.train.map : &r->data.train.map;
     char *data = r->data_sha256;
     int rc = config_write(&c->model, &b, err);
     if (!rc)

@@ -90,6 +90,12 @@ static int fit_tokenizer(struct prepared *p, struct train_config *c, const char 
     return digest_tokenizer(p, c->tune.on, err);
 }
 
+int prepare_tokenizer(struct prepared *p, struct train_config *c, const char *where, const struct tok_text *text, int n, struct err *err)
+{
+    TRY(makes_tokenizer(c) ? make_tokenizer(p, c, text, n, err) : read_tokenizer(p, c, err));
+    return fit_tokenizer(p, c, where, err);
+}
+
 /* ---- plain text ---- */
 
 static int text_shard(const struct prepared *p, struct shard *s, const char *out, const char *name, const struct text_list *text, uint64_t skip, uint64_t n, struct err *err)

@@ -133,7 +133,7 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
                           run_metric_number(tokens / mean_seconds), "share_of_peak", run_metric_number(share), "seconds", run_metric_number(seconds), "peak_bytes",
                           (json_int_t)mem_private_peak());
     if (run_classifies(r))
-        json_object_set_new(o, "images_per_s", run_metric_number(tokens / mean_seconds / (double)r->c.ctx));
+        json_object_set_new(o, config_vision(&r->c.model) ? "images_per_s" : "texts_per_s", run_metric_number(tokens / mean_seconds / classes_mean_tokens(&r->classes, &r->c)));
     if (train_prefers(&r->c)) {
         static const char *const names[] = { "rewards/chosen", "rewards/rejected", "rewards/accuracies" };
         for (int i = 0; i < 3; i++)
@@ -162,9 +162,8 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
     if (r->model.n_stats)
         snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
     /* a narrow terminal cuts the end */
-    const bool images = run_classifies(r);
     log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s%s", (long long)r->state.step, (long long)r->c.steps,
-                 fmt_seconds(left, mean_seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / mean_seconds / (images ? (double)r->c.ctx : 1),
-                 images ? "images" : "tokens", 100 * share, spent, load);
+                 fmt_seconds(left, mean_seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / mean_seconds / (run_classifies(r) ? classes_mean_tokens(&r->classes, &r->c) : 1),
+                 !run_classifies(r) ? "tokens" : config_vision(&r->c.model) ? "images" : "texts", 100 * share, spent, load);
     return 0;
 }

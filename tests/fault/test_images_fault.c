@@ -77,8 +77,9 @@ static int prepare(struct err *err)
 {
     struct train_config c;
     struct classes k = { 0 };
+    struct prepared p = { 0 };
     TRY(train_config_load(&c, in_dir("c.yaml"), err));
-    const int rc = classes_prepare(&k, &c, "c.yaml", in_dir("out"), err);
+    const int rc = classes_prepare(&k, &p, &c, "c.yaml", in_dir("out"), err);
     classes_release(&k);
     train_config_release(&c);
     return rc;

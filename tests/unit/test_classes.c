@@ -96,7 +96,7 @@ static void a_classifier_learns_and_can_be_used(void **state)
     (void)state;
     struct train_result r;
     OK(train("plain.yaml", "plain", 2, NULL, &r));
-    assert_true(r.valid_accuracy >= 0.95 && r.images_per_s > 0 && r.valid_loss < 0.5);
+    assert_true(r.valid_accuracy >= 0.95 && r.samples_per_s > 0 && r.valid_loss < 0.5);
     struct pool *pool;
     struct classifier *c;
     struct image_set set;
@@ -173,11 +173,12 @@ static void a_sample_is_a_function_of_its_number(void **state)
     (void)state;
     struct train_config c;
     struct classes k = { 0 };
+    struct prepared p = { 0 };
     struct decoder d;
     struct pool *pool;
     OK(train_config_load(&c, in_dir("rich.yaml"), &err));
     OK(file_mkdirs(in_dir("samples"), &err));
-    OK(classes_prepare(&k, &c, "rich.yaml", in_dir("samples"), &err));
+    OK(classes_prepare(&k, &p, &c, "rich.yaml", in_dir("samples"), &err));
     assert_true(k.n_train == 192 && k.n_valid == 48);
     OK(pool_new(&pool, 2, &err));
     OK(decoder_record(&d, &c.model, &(struct decoder_opts){ .use = DECODER_TRAIN }, &err));
@@ -205,12 +206,12 @@ static void a_sample_is_a_function_of_its_number(void **state)
     assert_true(mixed > 0 && mixed < 32);
     bool seen[192] = { false };
     for (uint64_t s = 0; s < 192; s++) {           /* an epoch has every image that is not held out, once */
-        const int64_t i = classes_image(&k, s);
+        const int64_t i = classes_place(&k, s);
         int n = 0;
         for (uint64_t t = 0; t < 192; t++)
-            n += classes_image(&k, t) == i;
+            n += classes_place(&k, t) == i;
         assert_int_equal(n, 1);
-        seen[s] = classes_image(&k, s + 192) != i;
+        seen[s] = classes_place(&k, s + 192) != i;
     }
     int moved = 0;
     for (int s = 0; s < 192; s++)
