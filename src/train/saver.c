@@ -13,7 +13,7 @@ struct saver {
     struct saver_job job;
     struct decoder copied;               /* job.d with weights and moments in `copy` */
     struct graph graph;
-    char *copy[2];                       /* of the blocks of weights and moments */
+    char *copy;                          /* of all tensors that a step changes, one after the other */
     struct train_state state;
     struct save_report report;
     pthread_t thread;
@@ -23,9 +23,18 @@ struct saver {
     enum phase phase;
 };
 
-static const enum tensor_kind kinds[2] = { TENSOR_WEIGHT, TENSOR_MOMENT };
+/* What a step changes, and a checkpoint holds. */
+static bool is_copied(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT; }
 
-size_t saver_bytes(const struct graph *g) { return mem_map_size(g->plan.bytes[kinds[0]]) + mem_map_size(g->plan.bytes[kinds[1]]); }
+static size_t copied_bytes(const struct graph *g)
+{
+    size_t n = 0;
+    for (int i = 0; i < g->n_tensor; i++)
+        n += is_copied(&g->tensor[i]) ? (g->tensor[i].bytes + 63) / 64 * 64 : 0;
+    return n;
+}
+
+size_t saver_bytes(const struct graph *g) { return mem_map_size(copied_bytes(g)); }
 
 static void set_phase(struct saver *s, enum phase phase)
 {
@@ -87,16 +96,16 @@ static int make_copied(struct saver *s, struct err *err)
     s->copied = *s->job.d;
     s->copied.g = &s->graph;
     s->graph.tensor = mem_alloc_array((size_t)g->n_tensor, sizeof *g->tensor);
-    bool ok = s->graph.tensor;
-    for (int k = 0; k < 2; k++)
-        ok = ok && (!g->plan.bytes[kinds[k]] || (s->copy[k] = mem_map(g->plan.bytes[kinds[k]])));
-    if (!ok)
+    s->copy = mem_map(copied_bytes(g));
+    if (!s->graph.tensor || !s->copy)
         return ERR(err, NOMEM, "no memory for the copy that checkpoints are written from");
     memcpy(s->graph.tensor, g->tensor, (size_t)g->n_tensor * sizeof *g->tensor);
+    size_t at = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        for (int k = 0; k < 2; k++)
-            if (g->tensor[i].kind == kinds[k] && g->tensor[i].data == g->block[kinds[k]] + g->tensor[i].offset)
-                s->graph.tensor[i].data = s->copy[k] + g->tensor[i].offset;
+        if (is_copied(&g->tensor[i])) {
+            s->graph.tensor[i].data = s->copy + at;
+            at += (g->tensor[i].bytes + 63) / 64 * 64;
+        }
     return 0;
 }
 
@@ -124,8 +133,7 @@ void saver_free(struct saver *s)
         set_phase(s, QUIT);
         pthread_join(s->thread, NULL);
     }
-    for (int k = 0; k < 2; k++)
-        mem_unmap(s->copy[k], s->graph.plan.bytes[kinds[k]]);
+    mem_unmap(s->copy, s->copy ? copied_bytes(&s->graph) : 0);
     mem_free(s->graph.tensor);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
@@ -148,10 +156,11 @@ void saver_begin(struct saver *s, const struct train_state *state)
     assert(s->started && phase_now(s) == IDLE);
     const double begin = clock_wall();
     const struct graph *g = s->job.d->g;
-    for (int k = 0; k < 2; k++) {
-        struct copy_job j = { g->block[kinds[k]], s->copy[k], g->plan.bytes[kinds[k]] };
-        pool_for(g->pool, (int)((j.n + COPY_BLOCK - 1) / COPY_BLOCK), copy_block, &j);
-    }
+    for (int i = 0; i < g->n_tensor; i++)
+        if (is_copied(&g->tensor[i])) {
+            struct copy_job j = { g->tensor[i].data, s->graph.tensor[i].data, g->tensor[i].bytes };
+            pool_for(g->pool, (int)((j.n + COPY_BLOCK - 1) / COPY_BLOCK), copy_block, &j);
+        }
     s->state = *state;
     s->report.waited = clock_wall() - begin;
     set_phase(s, WRITING);
