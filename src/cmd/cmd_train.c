@@ -21,7 +21,10 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         return 0;
     char a[32], b[32], c[32], d[32];
     if (!dry_run) {
-        log_info("done: %lld steps in %s (at the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds),
+        char expected[48] = "";
+        if (r.predicted_step_seconds > 0)
+            snprintf(expected, sizeof expected, "expected %s, ", fmt_seconds(c, r.expected_seconds * r.predicted_step_seconds / r.step_seconds_at_limits));
+        log_info("done: %lld steps in %s (%sat the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds), expected,
                  fmt_seconds(b, r.expected_seconds), r.tokens_per_s, 100 * r.share_of_peak, fmt_seconds(c, r.cpu_seconds));
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
@@ -47,6 +50,8 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");
     }
+    json_object_set_new(report, "step_seconds_at_limits", number(r.step_seconds_at_limits));
+    json_object_set_new(report, "step_seconds_expected", number(r.predicted_step_seconds));
     if (r.samples_per_s > 0 && (json_object_set_new(report, "valid_accuracy", number(r.valid_accuracy)) ||
                                 json_object_set_new(report, r.images ? "images_per_s" : "texts_per_s", json_real(r.samples_per_s)))) {
         json_decref(report);

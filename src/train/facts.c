@@ -1,6 +1,6 @@
 /* facts.c - OUT/run.json: what is known of a run before its first step, written anew at each start, for reports and for people.
  *
- *   version config unix_ms from_step steps        settings {data, lora, train}: all keys, those left out too       model: a config.json
+ *   version config unix_ms from_step steps        settings {data, lora, train}: all keys, those left out too; given: as the file has them       model: a config.json
  *   parameters active_parameters                  data: [{role, path, bytes, sha256 | files}], tokens_train, tokens_valid
  *   plan {bytes, process_bytes, parts}            step {tokens, operations, seconds_at_limits, seconds_expected}    limits */
 #include "train/run.h"
@@ -26,6 +26,17 @@ static json_t *keys_json(const struct opt *o)
     return out;
 }
 
+/* Without the paths of data, which are listed by themselves, and which config.c keeps under names that begin with a point. */
+static json_t *given_json(const json_t *root)
+{
+    json_t *out = json_object(), *v;
+    const char *key;
+    json_object_foreach((json_t *)(uintptr_t)root, key, v)
+        if (*key != '.')
+            json_object_set(out, key, v);
+    return out;
+}
+
 static json_t *settings_json(const struct run *r)
 {
     struct opt data[TRAIN_KEYS_MAX], train[TRAIN_KEYS_MAX], lora[TRAIN_KEYS_MAX];
@@ -35,8 +46,7 @@ static json_t *settings_json(const struct run *r)
     json_t *o = json_pack("{s:o, s:o}", "data", keys_json(data), "train", keys_json(train));
     if (c.tune.on)
         json_object_set_new(o, "lora", keys_json(lora));
-    if (c.from)
-        json_object_set_new(o, "from", json_string(c.from));
+    json_object_set_new(o, "given", given_json(c.root));
     return o;
 }
 
@@ -123,7 +133,8 @@ static int collect(const struct run *r, const struct train_result *result, json_
     json_object_set_new(o, "settings", settings_json(r));
     json_object_set_new(o, "plan", plan_json(r, result));
     json_object_set_new(o, "limits", limits_json(&r->limits));
-    json_object_set_new(o, "step", json_pack("{s:f, s:f, s:f}", "tokens", run_step_tokens(r), "operations", run_step_flops(r), "seconds_at_limits", run_step_seconds(r)));
+    json_object_set_new(o, "step", json_pack("{s:f, s:f, s:f, s:o}", "tokens", run_step_tokens(r), "operations", run_step_flops(r), "seconds_at_limits", run_step_seconds(r),
+                                             "seconds_expected", run_metric_number(r->predicted)));
     if (!run_classifies(r)) {
         json_object_set_new(o, "tokens_train", json_integer(r->data.train.n));
         json_object_set_new(o, "tokens_valid", json_integer(r->data.valid.n));

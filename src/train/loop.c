@@ -225,6 +225,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(run_print_plan(r, result, err));
     run_show_packing(r);
     TRY(take_batch(r, err));
+    TRY(run_print_time(r, result, err));
     if (r->o->dry_run)
         return run_classifies(r) || comm_rank(r->comm) ? 0 : run_show_batch(r, err);
     TRY(check_pairs(r, err));

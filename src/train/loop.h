@@ -34,7 +34,8 @@ struct train_result {
     double epsilon, delta;                             /* spent with a section privacy; delta 0 without */
     double valid_accuracy, samples_per_s;              /* of a model of classes; else NaN, 0 */
     bool images;                                       /* the samples are images, else texts */
-    double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;
+    double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;      /* expected: at the machine's limits */
+    double step_seconds_at_limits, predicted_step_seconds;                          /* predicted: NAN where it is not */
     int64_t n_saved; double save_waited;               /* checkpoints, and what the steps waited for them in seconds */
     uint64_t planned_bytes, peak_bytes;                /* private memory */
 };

@@ -357,7 +357,8 @@ static int facts(const struct page *p)
         return add(p, "<p class=\"soft\">There is no run.json beside metrics.jsonl: settings and plan are not known.</p>\n");
     TRY(data(p));
     TRY(add(p, "<h2>Settings</h2>\n"));
-    TRY(facts_table(p, "train", fact(p, "settings", "train"), true));
+    TRY(facts_table(p, "as given", fact(p, "settings", "given"), true));
+    TRY(facts_table(p, "train", fact(p, "settings", "train"), false));
     TRY(facts_table(p, "data", fact(p, "settings", "data"), false));
     TRY(facts_table(p, "lora", fact(p, "settings", "lora"), false));
     TRY(facts_table(p, "model", fact(p, NULL, "model"), false));

@@ -1,8 +1,10 @@
 /* plan.c - what a run will take and need, before it begins: its graphs, memory, time, and the digest of what decides its numbers. */
 #include "train/ranks.h"
+#include <math.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/predict.h"
 
 static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD; }
 
@@ -18,19 +20,33 @@ static int plan_at(struct run *r, int T, struct err *err)
     return r->reference.g ? decoder_plan(&r->reference, T, S, r->o->n_thread, &r->model, err) : 0;
 }
 
+int run_sequences(const struct run *r) { return sequences(r, r->T); }
+
+static bool in_file(const struct run *r) { return r->c.tune.on && !strcmp(r->c.tune.base, "file"); }
+
+struct decoder_opts run_train_opts(const struct run *r)
+{
+    const struct train_config *c = &r->c;
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL,
+                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c) };
+}
+
+struct decoder_opts run_reference_opts(const struct run *r)
+{
+    return (struct decoder_opts){ .use = DECODER_SCORE, .compute = train_compute(&r->c), .frozen = true, .in_file = r->rows ? base_rows_in_file(r->rows) : NULL };
+}
+
 int run_record_model(struct run *r, struct err *err)
 {
     const struct train_config *c = &r->c;
     r->micro = c->privacy.on ? 1 : slices_micro(c->batch, c->batch * c->accumulate / c->slices);      /* records one by one */
     r->n_micro = c->batch * c->accumulate / r->micro;
     r->T = (int)(r->micro * c->ctx);
-    const bool in_file = c->tune.on && !strcmp(c->tune.base, "file"), prefers = train_prefers(c);
-    if (in_file || (prefers && !c->tune.on))
+    const bool prefers = train_prefers(c);
+    if (in_file(r) || (prefers && !c->tune.on))
         TRY(base_rows_new(&r->rows, c->from, err));
-    const struct decoder_opts train = { .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL,
-                                        .in_file = in_file ? base_rows_in_file(r->rows) : NULL, .loss_first = prefers };
-    const struct decoder_opts reference = { .use = DECODER_SCORE, .compute = train.compute, .frozen = true, .in_file = r->rows ? base_rows_in_file(r->rows) : NULL };
-    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train_compute(c), .lora = train.lora, .in_file = train.in_file };
+    const struct decoder_opts train = run_train_opts(r), reference = run_reference_opts(r);
+    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
@@ -134,9 +150,6 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
-    log_info("work: %s operations a step of %.0f tokens; %lld steps should take %s at this machine's measured limits (%s/s in %s, %d threads)",
-             fmt_count(a, run_step_flops(r)), run_step_tokens(r), (long long)(r->c.steps - r->state.step), fmt_seconds(b, result->expected_seconds),
-             fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
     const size_t free_bytes = mem_available();
     if (result->planned_bytes + PROCESS_BYTES > free_bytes) {
         const size_t act = p->bytes[TENSOR_ACT], fixed = result->planned_bytes - act;
@@ -151,6 +164,27 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
         return ERR(err, NOMEM, "the plan needs %s and %s is free: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
                    fmt_bytes(b, (double)free_bytes), fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
     }
+    return 0;
+}
+
+/* A run that the limits put below this is over before its time would be known. */
+#define PREDICT_FROM_S 30.0
+
+int run_print_time(struct run *r, struct train_result *result, struct err *err)
+{
+    char a[32], b[32], d[32], e[32];
+    const double n = (double)(r->c.steps - r->state.step);
+    r->predicted = NAN;
+    if (r->o->dry_run || result->expected_seconds >= PREDICT_FROM_S)
+        TRY(run_predict(r, &r->predicted, err));
+    result->predicted_step_seconds = r->predicted, result->step_seconds_at_limits = run_step_seconds(r);
+    log_info("work: %s operations a step of %.0f tokens, at %s/s in %s with %d threads, the machine's measured limits", fmt_count(a, run_step_flops(r)), run_step_tokens(r),
+             fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
+    if (r->predicted > 0)
+        log_info("time: %.0f steps should take about %s, %s each (at the limits %s, %s each)", n, fmt_seconds(a, n * r->predicted), fmt_seconds_fine(b, r->predicted),
+                 fmt_seconds(d, result->expected_seconds), fmt_seconds_fine(e, run_step_seconds(r)));
+    else
+        log_info("time: %.0f steps take at least %s, %s each, at the limits", n, fmt_seconds(d, result->expected_seconds), fmt_seconds_fine(e, run_step_seconds(r)));
     return 0;
 }
 

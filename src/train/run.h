@@ -51,6 +51,7 @@ struct run {
     struct scored { int64_t has, counted; double nll; } *scored;      /* [ranks] a batch of held-out text */
     int64_t first_step;                      /* where this start of the run began */
     double loss, aux, norm;                  /* of the last step */
+    double predicted;                        /* seconds of a step (predict.h), NAN: not known */
     char data_sha256[SHA256_HEX];            /* of data/train.tok */
     char *dir_checkpoints;
     struct saver *saver;
@@ -83,7 +84,11 @@ double run_step_seconds(const struct run *r);                   /* at the machin
 double run_step_flops(const struct run *r);                     /* of this process */
 double run_step_tokens(const struct run *r);                    /* on average */
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
+int run_print_time(struct run *r, struct train_result *result, struct err *err);      /* and r->predicted; with r->batch */
 int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */
+int run_sequences(const struct run *r);                         /* of a micro-batch, at most */
+struct decoder_opts run_train_opts(const struct run *r);        /* of r->model, r->reference */
+struct decoder_opts run_reference_opts(const struct run *r);
 
 /* ---- save.c ---- */
 size_t run_save_bytes(const struct run *r);                     /* of the copy that checkpoints are written from */
