@@ -141,6 +141,7 @@ struct step {
     const int32_t *slot;       /* [S], or NULL */
     const int32_t *page; int page_stride;      /* with a cache of pages: [S][page_stride] numbers of each sequence's pages */
     bool accumulate;           /* weight gradients add to what is there */
+    bool no_weights;           /* backward: products leave the gradients of weights as they are */
     double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
     const real *token_scale;   /* [T] instead, one for each token; NULL: the same for all */
     double aux_scale;          /* of the router losses: 1 / number of micro-batches */
@@ -276,6 +277,9 @@ void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square);
 /* From now on the gradients of weights lie in `block` of plan.bytes[TENSOR_GRAD] bytes, which the caller keeps; g->block[TENSOR_GRAD]
  * is the graph's own. */
 void graph_set_grads(struct graph *g, char *block);
+
+/* Of a loss whose backward pass has just run, over at most 256 tokens: [T,V], the derivative by each logit. */
+const real *graph_loss_slope(const struct graph *g, const struct node *n, int T);
 
 /* Router losses of one layer from its stats, as added to the training loss (already weighted by their coefficients):
  * lb = aux_coef * E * sum_i (count_i / (T*k)) * (prob_i / T), z = z_coef * mean lse^2. */

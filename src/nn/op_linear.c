@@ -108,7 +108,7 @@ static void backward(struct run *r, const struct node *n)
                                 .add = op_adds(r, n, 0) ? dx : NULL, .ld_add = K, .c = dx, .ldc = K };
         product(r, &p, n->attr.compute);
     }
-    if (n->d_in[1] >= 0) {
+    if (n->d_in[1] >= 0 && !r->step->no_weights) {
         const struct pack px = { .K = (int)M, .N = (int)K, .src = op_data(r, n->in[0]), .ld = K, .src_bf16 = op_is(g, n->in[0], DT_BF16),
                                  .out = l.x_panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };
         product_pack_cols(r, &px, n->attr.compute);

@@ -105,6 +105,8 @@ static void backward(struct run *r, const struct node *n)
         memset(d_h->data, 0, (size_t)(M * tensor_cols(d_h)) * sizeof(real));
     struct columns c = { l.dh, rank, (real *)d_h->data + n->attr.h_first, tensor_cols(d_h), rank, (real)n->attr.scale, true };
     op_for_rows(r, M, CHUNK, columns_rows, &c);
+    if (r->step->no_weights)
+        return;
     scaled_h(r, n, &l, M);
     const struct pack p = { .K = (int)M, .N = (int)rank, .src = b16 ? (const void *)l.h16 : l.h32, .src_bf16 = b16, .ld = rank, .out = l.h_panels,
                             .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };

@@ -101,7 +101,7 @@ static void loss(struct run *r, const struct node *n, bool grad)
                                     .c = dx, .ldc = C };
             product(r, &d, n->attr.compute);
         }
-        if (n->d_in[1] >= 0) {
+        if (n->d_in[1] >= 0 && !r->step->no_weights) {
             const struct pack px = { .K = (int)rows, .N = (int)C, .src = x_t, .ld = C, .src_bf16 = b16, .out = l.x_panels,
                                      .panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL) };
             product_pack_cols(r, &px, n->attr.compute);
@@ -113,6 +113,8 @@ static void loss(struct run *r, const struct node *n, bool grad)
         }
     }
 }
+
+const real *graph_loss_slope(const struct graph *g, const struct node *n, int T) { return layout(g, n, T, g->work).logits; }
 
 static void forward(struct run *r, const struct node *n) { loss(r, n, false); }
 static void backward(struct run *r, const struct node *n) { loss(r, n, true); }

@@ -240,8 +240,8 @@ static int read_privacy(struct train_config *c, const json_t *train, const char 
     if (!section)
         return 0;
     TRY(privacy_read(&c->privacy, section, where, err));
-    if (config_vision(&c->model))
-        return ERR(err, UNSUPPORTED, "%s: private training of models of images is not implemented", where);
+    if (train_classifies(c))
+        return ERR(err, UNSUPPORTED, "%s: private training of models of classes is not implemented", where);
     if (!json_object_get(train, "seed"))
         return ERR(err, USAGE, "%s: train.seed is missing: who knows it can take the noise out again, so that it must be a number that nobody guesses", where);
     if (!json_object_get(train, "clip"))

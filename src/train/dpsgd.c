@@ -58,17 +58,36 @@ double run_privacy_spent(const struct run *r, int64_t step)
     return fmin(rdp_epsilon(&d->rdp, (double)step, r->c.privacy.delta), d->spent[(part < DP_TABLE ? part : DP_TABLE) - 1]);
 }
 
-size_t run_privacy_bytes(const struct run *r) { return r->c.privacy.on ? mem_map_size(r->model.g->plan.bytes[TENSOR_GRAD]) : 0; }
+int run_privacy_tokens(struct run *r, struct err *err)
+{
+    const char *clipping = r->c.privacy.clipping;
+    if (!r->c.privacy.on || !strcmp(clipping, "records"))
+        return (int)r->c.ctx;
+    const bool can = ghost_knows(r->model.g);
+    if (!can && !strcmp(clipping, "ghost"))
+        return ERR(err, UNSUPPORTED, "%s: privacy.clipping: ghost norms are implemented for products, norms, embeddings and adapters, not for all of what this model learns; expected records", r->o->config);
+    r->dp.ghost_tokens = !can ? 0 : !strcmp(clipping, "ghost") ? GHOST_TOKENS : GHOST_AUTO;
+    return can && r->c.ctx < GHOST_TOKENS ? GHOST_TOKENS : (int)r->c.ctx;
+}
+
+size_t run_privacy_bytes(const struct run *r)
+{
+    const struct graph *g = r->model.g;
+    return r->c.privacy.on ? mem_map_size(g->plan.bytes[TENSOR_GRAD]) + (r->dp.ghost_tokens ? ghost_bytes(g) : 0) : 0;
+}
 
 int run_privacy_take(struct run *r, struct err *err)
 {
-    if (r->c.privacy.on && !(r->dp.sum = mem_map(r->model.g->plan.bytes[TENSOR_GRAD])))
+    if (!r->c.privacy.on)
+        return 0;
+    if (!(r->dp.sum = mem_map(r->model.g->plan.bytes[TENSOR_GRAD])))
         return ERR(err, NOMEM, "no memory for the sum of gradients");
-    return 0;
+    return r->dp.ghost_tokens ? ghost_init(&r->dp.ghost, r->model.g, err) : 0;
 }
 
 void run_privacy_release(struct run *r)
 {
+    ghost_release(&r->dp.ghost);
     if (r->dp.sum)
         mem_unmap(r->dp.sum, r->model.g->plan.bytes[TENSOR_GRAD]);
     r->dp.sum = NULL;
@@ -99,6 +118,7 @@ static void add_block(void *ctx, int i, int i_thread)
 /* Not by the norm itself: what is rounded then may not be larger than the bound. */
 static double clip_scale(double norm, double bound) { return norm <= bound ? 1 : bound * (1 - 1e-6) / norm; }
 
+/* Long records: by itself. */
 static void add_record(struct run *r, int64_t i)
 {
     struct dpsgd *d = &r->dp;
@@ -126,6 +146,122 @@ static void add_record(struct run *r, int64_t i)
     struct add_job j = { (real *)(void *)d->sum, (const real *)(const void *)g->block[TENSOR_GRAD], (real)clip_scale(norm, r->c.privacy.max_grad_norm), n };
     pool_for(g->pool, (int)((n + BLOCK - 1) / BLOCK), add_block, &j);
 }
+
+/* ---- short records together ---- */
+
+/* Loads the records of d->batch; their rows begin at start[]. */
+static void load_group(struct run *r)
+{
+    struct dp_batch *b = &r->dp.batch;
+    loader_records(&r->loader, b->which, b->n, &r->batch);
+    b->start[0] = 0;
+    for (int i = 0; i < b->n; i++)
+        b->start[i + 1] = b->start[i] + loader_record_tokens(&r->loader, b->which[i]);
+}
+
+static int counted_of(const struct run *r, int i)
+{
+    int n = 0;
+    for (int t = r->dp.batch.start[i]; t < r->dp.batch.start[i + 1]; t++)
+        n += r->batch.target[t] >= 0;
+    return n;
+}
+
+/* The weight of each token: that of its record's mean. */
+static void weigh(struct run *r, int i, double scale)
+{
+    const int counted = counted_of(r, i);
+    for (int t = r->dp.batch.start[i]; t < r->dp.batch.start[i + 1]; t++)
+        r->dp.batch.scale[t] = counted ? (real)(scale / counted) : 0;
+}
+
+/* One run over the group: with `first`, the norms alone; else gradients are added to the sum. */
+static void run_group(struct run *r, bool first)
+{
+    struct dpsgd *d = &r->dp;
+    struct graph *g = r->model.g;
+    struct step s = run_step_of(r, r->state.step * d->n_record + d->batch.which[0]);
+    s.token_scale = d->batch.scale, s.no_weights = first, s.accumulate = !first;
+    graph_set_grads(g, first ? g->block[TENSOR_GRAD] : d->sum);
+    run_load_inputs(r, &r->model);
+    if (first)
+        ghost_begin(&d->ghost, d->batch.n, d->batch.start);
+    graph_run(g, PASS_FORWARD, &s);
+    graph_run(g, PASS_BACKWARD, &s);
+    if (first)
+        ghost_end(&d->ghost);
+    graph_set_grads(g, g->block[TENSOR_GRAD]);
+}
+
+/* Takes records whose gradient is not finite out of the group, which is then loaded anew. */
+static void drop_from_group(struct run *r)
+{
+    struct dpsgd *d = &r->dp;
+    int n = 0;
+    for (int i = 0; i < d->batch.n; i++)
+        if (isfinite(d->ghost.square[i]))
+            d->batch.which[n] = d->batch.which[i], d->ghost.square[n++] = d->ghost.square[i];
+    d->n_dropped += d->batch.n - n;
+    if (n < d->batch.n) {
+        d->batch.n = n;
+        load_group(r);
+    }
+}
+
+static double mean_loss(const struct run *r, int i)
+{
+    const float *nll = r->model.g->tensor[r->model.nll].data;
+    const int counted = counted_of(r, i);
+    double sum = 0;
+    for (int t = r->dp.batch.start[i]; t < r->dp.batch.start[i + 1]; t++)
+        sum += r->batch.target[t] >= 0 ? (double)nll[t] : 0;
+    return counted ? sum / counted : 0;
+}
+
+static void add_group(struct run *r)
+{
+    struct dpsgd *d = &r->dp;
+    const double bound = r->c.privacy.max_grad_norm * (1 - (train_compute(&r->c) == DT_BF16 ? GHOST_MARGIN_BF16 : GHOST_MARGIN_F32));
+    if (!d->batch.n)
+        return;
+    load_group(r);
+    d->n_taken += d->batch.n;
+    for (int i = 0; i < d->batch.n; i++)
+        weigh(r, i, 1);
+    run_group(r, true);
+    drop_from_group(r);
+    for (int i = 0; i < d->batch.n; i++) {
+        const double norm = sqrt(d->ghost.square[i]);
+        d->n_clipped += norm > bound;
+        weigh(r, i, clip_scale(norm, bound));
+    }
+    if (d->batch.n)
+        run_group(r, false);
+    for (int i = 0; i < d->batch.n; i++)
+        r->sums[SUM_LOSS] += mean_loss(r, i);
+    d->batch.n = 0;
+}
+
+static void take_record(struct run *r, int64_t i)
+{
+    struct dp_batch *b = &r->dp.batch;
+    const int n = loader_record_tokens(&r->loader, i);
+    if (!n) {                            /* nothing to learn from: no gradient */
+        r->dp.n_taken++;
+        return;
+    }
+    if (n > r->dp.ghost_tokens) {
+        add_record(r, i);
+        return;
+    }
+    if (b->n && b->start[b->n] + n > GHOST_TOKENS)
+        add_group(r);
+    b->which[b->n] = i;
+    b->start[b->n + 1] = (b->n ? b->start[b->n] : 0) + n;
+    b->n++;
+}
+
+/* ---- noise ---- */
 
 struct noise_job { real *sum; size_t n; double deviation, divisor; uint64_t key; };
 
@@ -166,7 +302,8 @@ void run_private_gradients(struct run *r)
     memset(d->sum, 0, g->plan.bytes[TENSOR_GRAD]);
     graph_set_grads(g, g->block[TENSOR_GRAD]);
     for (int64_t i = next_taken(r, 0); i < d->n_record; i = next_taken(r, i + 1))
-        add_record(r, i);
+        take_record(r, i);
+    add_group(r);
     add_noise(r);
     graph_set_grads(g, d->sum);
     const struct step s = run_step_of(r, r->state.step);

@@ -52,6 +52,11 @@ int run_record_model(struct run *r, struct err *err)
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
     if (prefers)
         TRY(decoder_record(&r->reference, &c->model, &reference, err));
+    if (c->privacy.on) {
+        const int T = run_privacy_tokens(r, err);
+        TRY(T);
+        r->T = T;
+    }
     return plan_at(r, r->T, err);
 }
 
@@ -72,7 +77,7 @@ static size_t planned_bytes(const struct run *r)
 /* Tokens of a micro-batch on average: what packing leaves free is not computed. */
 static double mean_tokens(const struct run *r)
 {
-    return (double)r->T * ((double)r->loader.n_place / ((double)r->loader.n_window * (double)r->c.ctx));
+    return (double)(r->micro * r->c.ctx) * ((double)r->loader.n_place / ((double)r->loader.n_window * (double)r->c.ctx));
 }
 
 int64_t run_own_micro(const struct run *r) { return r->n_micro / r->c.slices * r->n_slice; }
@@ -217,7 +222,7 @@ int run_digest_settings(struct run *r, struct err *err)
     if (!rc && !c->pack)
         rc = buf_printf(&b, err, " alone");
     if (!rc && c->privacy.on)
-        rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm);
+        rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g %d", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm, r->dp.ghost_tokens);
     if (!rc && strcmp(c->on_spike, "skip"))
         rc = buf_printf(&b, err, " on_spike %s", c->on_spike);
     if (!rc)

@@ -21,7 +21,7 @@ const char privacy_text[] =
 
 void privacy_defaults(struct privacy *p)
 {
-    *p = (struct privacy){ .max_grad_norm = 1, .sampling = "poisson" };
+    *p = (struct privacy){ .max_grad_norm = 1, .sampling = "poisson", .clipping = "auto" };
 }
 
 void privacy_keys(struct privacy *p, struct opt keys[])
@@ -31,6 +31,7 @@ void privacy_keys(struct privacy *p, struct opt keys[])
         { OPT_FLOAT, "target_epsilon", &p->target_epsilon, "<float>", "the noise is chosen so that the whole run spends at most this; instead of noise_multiplier", 1e-6, 1e6 },
         { OPT_FLOAT, "delta", &p->delta, "<float>", "what epsilon is spent at: well below 1 / number of records; must be given", 1e-30, 0.5 },
         { OPT_FLOAT, "max_grad_norm", &p->max_grad_norm, "<float>", "a record's gradient is clipped to this norm", 1e-30, 1e30 },
+        { OPT_CHOICE, "clipping", &p->clipping, "auto|ghost|records", "ghost: records of up to 256 tokens share a batch, their norms are found first; records: each by itself; auto: ghost up to 32 tokens", 0, 0 },
         { OPT_CHOICE, "sampling", &p->sampling, "poisson", "each record is taken or not by itself; the accounting holds for nothing else", 0, 0 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };

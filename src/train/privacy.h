@@ -14,6 +14,7 @@ struct privacy {
     bool noise_given;            /* else target_epsilon is */
     double noise_multiplier, target_epsilon, delta, max_grad_norm;
     const char *sampling;        /* "poisson" */
+    const char *clipping;        /* "auto", "ghost" or "records" */
 };
 extern const char privacy_text[];                             /* of the manual */
 void privacy_defaults(struct privacy *p);

@@ -8,6 +8,7 @@
 #include "base/tree.h"
 #include "data/loader.h"
 #include "model/tok.h"
+#include "train/dpsgd.h"
 #include "train/loop.h"
 
 #define GOLDEN "tests/golden/dpsgd"
@@ -105,39 +106,105 @@ static double metric(const char *out, int i, const char *key)
 
 /* ---- against opacus ---- */
 
-static void two_steps_without_noise_are_those_of_opacus(void **state)
+/* Largest relative difference of a tensor between OUT and the golden's after.*, or another run's where `other` is given. */
+static double farthest(const char *out, const char *other, const char *tensors)
 {
-    (void)state;
     struct safetensors *want, *have;
-    struct train_result r;
-    char privacy[100];
-    OK(safetensors_open(&want, GOLDEN "/golden.safetensors", &err));
-    const double clip = *(const double *)find(want, "clip")->data, *norms = find(want, "norms")->data, *losses = find(want, "losses")->data;
-    snprintf(privacy, sizeof privacy, "noise_multiplier: 0, delta: 1e-3, max_grad_norm: %.9g", clip);
-    on_golden("opacus.yaml", privacy, "steps: 2, batch: 3, accumulate: 2, lr: 0.5");
-    OK(train("opacus.yaml", "opacus", 2, NULL, &r));
-    int n_clipped = 0;
-    for (int i = 0; i < 6; i++)
-        n_clipped += norms[i] > clip;
-    assert_true(metric("opacus", 0, "records") == 6 && metric("opacus", 0, "records_clipped") == n_clipped && n_clipped == 3);
-    for (int i = 0; i < 2; i++)
-        assert_true(fabs(metric("opacus", i, "loss") - losses[i]) < 1e-5 * losses[i]);
-    OK(safetensors_open(&have, in_dir("opacus/model.safetensors"), &err));
+    double most = 0;
+    OK(safetensors_open(&want, other ? path_in(in_dir(other), tensors) : GOLDEN "/golden.safetensors", &err));
+    OK(safetensors_open(&have, path_in(in_dir(out), tensors), &err));
     for (int i = 0; i < have->n_tensor; i++) {
         char name[200];
         double off = 0, all = 0;
         const float *a = have->tensor[i].data;
-        snprintf(name, sizeof name, "after.%s", have->tensor[i].name);
+        snprintf(name, sizeof name, "%s%s", other ? "" : "after.", have->tensor[i].name);
         const struct st_tensor *t = find(want, name);
-        const double *b = t->data;
         assert_int_equal(t->n, have->tensor[i].n);
-        for (int64_t k = 0; k < t->n; k++)
-            off += (a[k] - b[k]) * (a[k] - b[k]), all += b[k] * b[k];
-        if (!(sqrt(off / all) < 1e-5))
-            fail_msg("%s differs by %g", name, sqrt(off / all));
+        for (int64_t k = 0; k < t->n; k++) {
+            const double b = other ? (double)((const float *)t->data)[k] : ((const double *)t->data)[k];
+            off += (a[k] - b) * (a[k] - b), all += b * b;
+        }
+        most = fmax(most, sqrt(off / all));
     }
     safetensors_free(have);
     safetensors_free(want);
+    return most;
+}
+
+static void two_steps_are_those_of_opacus(const char *out, const char *clipping, double margin)
+{
+    struct safetensors *want;
+    struct train_result r;
+    char privacy[120];
+    OK(safetensors_open(&want, GOLDEN "/golden.safetensors", &err));
+    const double clip = *(const double *)find(want, "clip")->data, *norms = find(want, "norms")->data, *losses = find(want, "losses")->data;
+    snprintf(privacy, sizeof privacy, "noise_multiplier: 0, delta: 1e-3, max_grad_norm: %.9g, clipping: %s", clip / (1 - margin), clipping);
+    on_golden("opacus.yaml", privacy, "steps: 2, batch: 3, accumulate: 2, lr: 0.5");
+    OK(train("opacus.yaml", out, 2, NULL, &r));
+    int n_clipped = 0;
+    for (int i = 0; i < 6; i++)
+        n_clipped += norms[i] > clip;
+    assert_true(metric(out, 0, "records") == 6 && metric(out, 0, "records_clipped") == n_clipped && n_clipped == 3);
+    for (int i = 0; i < 2; i++)
+        assert_true(fabs(metric(out, i, "loss") - losses[i]) < 1e-5 * losses[i]);
+    assert_true(farthest(out, NULL, "model.safetensors") < 1e-5);
+    safetensors_free(want);
+}
+
+static void two_steps_without_noise_are_those_of_opacus(void **state)
+{
+    (void)state;
+    two_steps_are_those_of_opacus("opacus", "records", 0);
+}
+
+/* The bound is lower by a margin there, which is given on top. */
+static void so_are_those_by_ghost_norms(void **state)
+{
+    (void)state;
+    two_steps_are_those_of_opacus("opacus-ghost", "ghost", GHOST_MARGIN_F32);
+}
+
+/* ---- ghost norms against records one by one ---- */
+
+#define SGD "{accumulate: 3, steps: 3, precision: fp32, optimizer: sgd, momentum: 0, warmup: 1, seed: 424242, eval_every: 0, save_every: 0"
+
+/* head: the sections model, lora and data. */
+static void both_ways(const char *head, const char *more, double bound, const char *tensors)
+{
+    static const char *const way[] = { "records", "ghost" };
+    struct train_result r;
+    for (int i = 0; i < 2; i++) {
+        char text[1600];
+        snprintf(text, sizeof text, "%sprivacy: {noise_multiplier: 0, delta: 1e-3, max_grad_norm: %.9g, clipping: %s}\ntrain: " SGD "%s}\n", head,
+                 bound / (i ? 1 - GHOST_MARGIN_F32 : 1), way[i], more);
+        write_text("way.yaml", text);
+        file_remove_tree(in_dir(way[i]), NULL);
+        OK(train("way.yaml", way[i], 1 + i, NULL, &r));
+    }
+    double clipped = 0, taken = 0;
+    for (int i = 0; i < r.steps; i++) {
+        assert_true(metric("records", i, "records") == metric("ghost", i, "records"));
+        assert_true(metric("records", i, "records_clipped") == metric("ghost", i, "records_clipped"));
+        assert_true(fabs(metric("records", i, "loss") - metric("ghost", i, "loss")) < 1e-5);
+        clipped += metric("ghost", i, "records_clipped"), taken += metric("ghost", i, "records");
+    }
+    if (!(clipped > 0 && clipped < taken))
+        fail_msg("%s: %g of %g records were clipped", head, clipped, taken);
+    const double off = farthest("ghost", "records", tensors);
+    if (!(off < 1e-5))
+        fail_msg("%s: ghost norms give weights that differ by %g", head, off);
+}
+
+static void ghost_norms_clip_as_records_one_by_one_do(void **state)
+{
+    (void)state;
+    char head[900];
+    snprintf(head, sizeof head, TINY "data: {train: %s, tokenizer: bytes, valid_share: 0.2}\n", in_dir("corpus.txt"));
+    both_ways(head, ", ctx: 12, batch: 4, lr: 0.1", 2, "model.safetensors");
+    snprintf(head, sizeof head, TINY "data: {train: %s, tokenizer: bytes, valid_share: 0.2}\n", in_dir("records.jsonl"));
+    both_ways(head, ", ctx: 48, batch: 4, lr: 0.1, recompute: block", 3, "model.safetensors");
+    snprintf(head, sizeof head, "model: {from: %s}\nlora: {rank: 3, rslora: true}\ndata: {train: %s, valid_share: 0}\n", in_dir("base"), in_dir("base/text.txt"));
+    both_ways(head, ", ctx: 12, batch: 2, lr: 1", 3.0, "adapter_model.safetensors");
 }
 
 /* ---- chance ---- */
@@ -188,6 +255,33 @@ static void noise_is_normal_and_of_the_size_that_is_accounted(void **state)
     assert_true(fabs(step / m) < five);
     mem_free(x);
     mem_free(y);
+}
+
+/* With one record that is always taken, all that moves is its clipped gradient: never longer than the bound, in bf16 too, where the second
+ * pass of ghost norms rounds otherwise than the first. */
+static void one_record_moves_the_weights_by_the_bound_at_most(void **state)
+{
+    (void)state;
+    static const char *const way[] = { "records", "ghost" };
+    static const char text[] = "a tale of a tub and of two old seals";      /* a window of 12, and its target */
+    struct train_result r;
+    for (int i = 0; i < 12; i++) {
+        char config[1000], out[16];
+        size_t n;
+        OK(file_write_all(in_dir("single.txt"), text + i / 2 * 4, 13, &err));
+        snprintf(config, sizeof config, "model: {from: %s}\ndata: {train: %s, valid_share: 0}\nprivacy: {noise_multiplier: 0, delta: 1e-3, max_grad_norm: 0.5, clipping: %s}\n"
+                 "train: {steps: 1, batch: 1, ctx: 12, optimizer: sgd, momentum: 0, weight_decay: 0, lr: 1, schedule: constant, warmup: 0, seed: 5, eval_every: 0}\n",
+                 in_dir("base"), in_dir("single.txt"), way[i % 2]);
+        write_text("single.yaml", config);
+        snprintf(out, sizeof out, "single-%d", i);
+        OK(train("single.yaml", out, 1, NULL, &r));
+        double *x = moved(out, &n), square = 0;
+        for (size_t k = 0; k < n; k++)
+            square += x[k] * x[k];
+        mem_free(x);
+        if (!(sqrt(square) < 0.5 * (1 + 1e-6) && sqrt(square) > 0.48))
+            fail_msg("'%.13s' by %s moved the weights by %.9g, expected at most 0.5", text + i / 2 * 4, way[i % 2], sqrt(square));
+    }
 }
 
 static void records_are_taken_by_themselves(void **state)
@@ -320,7 +414,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_steps_without_noise_are_those_of_opacus),
+        cmocka_unit_test(so_are_those_by_ghost_norms),
+        cmocka_unit_test(ghost_norms_clip_as_records_one_by_one_do),
         cmocka_unit_test(noise_is_normal_and_of_the_size_that_is_accounted),
+        cmocka_unit_test(one_record_moves_the_weights_by_the_bound_at_most),
         cmocka_unit_test(records_are_taken_by_themselves),
         cmocka_unit_test(windows_of_a_text_share_no_token),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
