@@ -97,13 +97,29 @@ static int save_optimizer(const char *path, const struct decoder *d, json_t *dig
     return rc;
 }
 
+#define FORMAT 2
+#define OWN_DIGEST "state_sha256"
+
+/* Of the state itself, whatever the order of its members and the white space between them. */
+static int state_digest(const json_t *o, char hex[SHA256_HEX], struct err *err)
+{
+    char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+    const int rc = text ? sha256_of(text, strlen(text), hex, err) : ERR(err, NOMEM, "no memory for the digest of the state");
+    mem_free(text);
+    return rc;
+}
+
 static int save_state(const char *dir, const struct train_state *s, json_t *digests, struct err *err)
 {
-    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:O}", "format", 1, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
+    char hex[SHA256_HEX], *text = NULL;
+    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:O}", "format", FORMAT, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
                           (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "shift", (json_int_t)s->shift, "rollbacks", (json_int_t)s->n_rollback, "doctor",
                           doctor_write(&s->doctor), "settings", s->settings, "sha256", digests);
-    char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
-    const int rc = text ? write_in(dir, "state.json", text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the state");
+    int rc = o ? state_digest(o, hex, err) : ERR(err, NOMEM, "no memory to write the state");
+    if (!rc && (json_object_set_new(o, OWN_DIGEST, json_string(hex)) || !(text = json_dumps(o, JSON_INDENT(1)))))
+        rc = ERR(err, NOMEM, "no memory to write the state");
+    if (!rc)
+        rc = write_in(dir, "state.json", text, strlen(text), err);
     mem_free(text);
     json_decref(o);
     return rc;
@@ -244,9 +260,25 @@ static int load_optimizer(const char *path, struct decoder *d, const json_t *dig
     return rc ? rc : n < 0 ? n : 0;
 }
 
+/* A flipped bit in a counter would lead to other numbers without a word, one in the digest of the settings to "another run". */
+static int verify_state(json_t *o, const char *path, struct err *err)
+{
+    char want[SHA256_HEX], got[SHA256_HEX];
+    int64_t format;
+    TRY(tree_int(o, "format", 0, 0, INT32_MAX, &format, path, err));
+    if (format != FORMAT)
+        return ERR(err, FORMAT, "%s: format %lld, expected %d", path, (long long)format, FORMAT);
+    const char *own = json_string_value(json_object_get(o, OWN_DIGEST));
+    snprintf(want, sizeof want, "%s", own ? own : "");
+    json_object_del(o, OWN_DIGEST);
+    TRY(state_digest(o, got, err));
+    return strcmp(want, got) ? ERR(err, CORRUPT, "%s was altered: SHA-256 is %.12s..., expected %.12s...", path, got, *want ? want : "one in " OWN_DIGEST) : 0;
+}
+
 static int load_state(const char *path, struct train_state *s, json_t **root, struct err *err)
 {
     TRY(tree_load(root, path, (size_t)256 << 20, err));
+    TRY(verify_state(*root, path, err));
     const char *settings;
     TRY(tree_int(*root, "step", -1, 0, INT64_MAX, &s->step, path, err));
     TRY(tree_int(*root, "updates", -1, 0, INT64_MAX, &s->n_update, path, err));

@@ -3,11 +3,12 @@
  *   DIR/step-00000100/model.safetensors  config.json  tokenizer.json      a model folder that can be used as it is
  *      or, of adapters, adapter_model.safetensors  adapter_config.json  alone (model/adapter.h)
  *                     optimizer.safetensors                               m.<weight> and (AdamW's) v.<weight>
- *                     state.json       step, counters, the doctor's windows, digest of the settings, SHA-256 of every tensor of both files
+ *                     state.json       step, counters, the doctor's windows, digest of the settings, SHA-256 of every tensor of both files,
+ *                                      and of all that is in it
  *   DIR/latest                         the name of the newest
  * A checkpoint is written under another name, flushed, read back and compared, renamed, and then named in latest: a crash, a full
- * disk or one that keeps other bytes leaves the previous one in place.  Loading checks every tensor's SHA-256 and names the one
- * that differs. */
+ * disk or one that keeps other bytes leaves the previous one in place.  Loading checks the SHA-256 of state.json and of every
+ * tensor, and names what differs. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 #include "base/buf.h"
