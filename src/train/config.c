@@ -45,7 +45,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "batch", &c->batch, "<int>", "windows of ctx tokens in a micro-batch", 1, 1 << 20 },
         { OPT_INT, "ctx", &c->ctx, "<int>", "tokens in a window", 1, 1 << 24 },
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
-        { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8", 0, SLICES_MAX },
+        { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8; 1 saves the time and memory of the sums, which small models feel", 0, SLICES_MAX },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
         { OPT_CHOICE, "objective", &c->objective, "likelihood|dpo", "dpo: of pairs of answers, the chosen one is to be likelier than the rejected one (data of the form preference)", 0, 0 },
         { OPT_FLOAT, "beta", &c->beta, "<float>", "dpo: how much a change from the model that the run began from counts", 1e-6, 1e6 },
@@ -54,7 +54,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "muon_weight_decay", &c->muon_weight_decay, "<float>", "muon: weight decay of its matrices", 0, 1e6 },
         { OPT_FLOAT, "momentum", &c->momentum, "<float>", "muon, sgd", 0, 0.999999 },
         { OPT_CHOICE, "schedule", &c->schedule, "constant|linear|cosine|wsd", "how the learning rate falls after the warm-up", 0, 0 },
-        { OPT_INT, "warmup", &c->warmup, "<steps>", "steps in which the learning rate rises", 0, LARGE },
+        { OPT_INT, "warmup", &c->warmup, "<steps>", "steps in which the learning rate rises; not given, and more than there are: a tenth of them", 0, LARGE },
         { OPT_FLOAT, "min_lr_share", &c->min_lr_share, "<share>", "the last learning rate, as a share of the highest", 0, 1 },
         { OPT_FLOAT, "decay_share", &c->decay_share, "<share>", "wsd: share of all steps in which the learning rate falls", 0, 1 },
         { OPT_FLOAT, "beta1", &c->beta1, "<float>", "AdamW", 0, 0.999999 },
@@ -193,6 +193,13 @@ static int read_model(struct train_config *c, json_t *model, const char *path, s
     return rc;
 }
 
+/* A short run's warm-up is shorter where the settings leave it open. */
+static void fit_warmup(struct train_config *c)
+{
+    if (c->warmup > c->steps && !json_object_get(json_object_get(c->root, "train"), "warmup"))
+        c->warmup = c->steps / 10;
+}
+
 static int check(const struct train_config *c, const char *path, struct err *err)
 {
     if (c->ctx > c->model.ctx)
@@ -290,6 +297,8 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         c->ctx = c->model.ctx;                       /* until the images are there */
     TRY(refuse_keys(c, data, train, path, err));
     TRY(choose_slices(c, path, err));
+    if (!c->epochs)
+        fit_warmup(c);
     if (c->epochs && json_object_get(train, "steps"))
         return ERR(err, USAGE, "%s: train has steps and epochs, expected one of them", path);
     return check(c, path, err);

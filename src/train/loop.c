@@ -226,9 +226,11 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     run_show_packing(r);
     TRY(take_batch(r, err));
     TRY(run_print_time(r, result, err));
+    if (r->o->dry_run && !run_classifies(r) && !comm_rank(r->comm))
+        TRY(run_show_batch(r, err));
+    TRY(check_pairs(r, err));                /* after what the data is was shown */
     if (r->o->dry_run)
-        return run_classifies(r) || comm_rank(r->comm) ? 0 : run_show_batch(r, err);
-    TRY(check_pairs(r, err));
+        return 0;
     if (!(r->dir_checkpoints = run_out_path(r, "checkpoints")))
         return ERR(err, NOMEM, "no memory for a path");
     TRY(take_memory(r, err));
