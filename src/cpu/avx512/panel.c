@@ -446,10 +446,13 @@ INLINE void quantize_block(__m512 x0, __m512 x1, uint8_t *out)
     const __mmask16 mask = some ? 0xffff : 0;
     const __m512 inverse = _mm512_set1_ps(127.0f / amax);
     const __m512i q0 = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(x0, inverse)), q1 = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(x1, inverse));
-    const int low = _mm512_reduce_add_epi32(q0);
-    _mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(q0));
-    _mm_storeu_si128((void *)(out + 16), _mm512_cvtepi32_epi8(q1));
-    a8_end(out, !finite ? NAN : some ? amax / 127.0f : 0, low, low + _mm512_reduce_add_epi32(q1));
+    const __m256i q = _mm256_set_m128i(_mm512_cvtepi32_epi8(q1), _mm512_cvtepi32_epi8(q0));
+    const __m256i eights = _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)), _mm256_setzero_si256());      /* of q + 128 */
+    const __m128i a = _mm256_castsi256_si128(eights), b = _mm256_extracti128_si256(eights, 1);
+    const __m128i halves = _mm_add_epi32(_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b));
+    const int low = _mm_cvtsi128_si32(halves) - 16 * 128, high = _mm_extract_epi32(halves, 2) - 16 * 128;
+    _mm256_storeu_si256((void *)out, q);
+    a8_end(out, !finite ? NAN : some ? amax / 127.0f : 0, low, low + high);
 }
 
 static void quantize_a8(const struct a8 *p)
