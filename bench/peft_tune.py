@@ -121,7 +121,7 @@ for step, lr in enumerate(lrs):
     for i in range(0, len(records), 8):
         loss, _, _ = loss_of(model, records[i:i + 8])
         (loss / n).backward()
-        total += float(loss) / n
+        total += loss.item() / n
     torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
     optim.step()
     losses.append(total)

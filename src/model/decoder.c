@@ -42,8 +42,8 @@ static int adapted(const struct recorder *r, int y, int x, int id)
     if (i == d->n_site || y < 0)
         return y;
     const struct lora_site *s = &d->site[i];
-    const char *name = r->g->tensor[id].name;
-    char label[sizeof r->g->tensor->name + 16];
+    char name[sizeof r->g->tensor->name], label[sizeof name + 16];      /* a copy: recording moves the tensors */
+    memcpy(name, r->g->tensor[id].name, sizeof name);
     if (d->lora.dropout > 0 && r->o->use == DECODER_TRAIN) {
         snprintf(label, sizeof label, "%s.dropped", name);
         x = graph_dropout(r->g, x, -1, d->lora.dropout, ((uint64_t)1 << 32) + (uint64_t)id, label, r->err);

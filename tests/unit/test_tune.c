@@ -153,7 +153,7 @@ static void adapters_are_the_same_with_any_number_of_threads_and_after_stops(voi
         snprintf(keys, sizeof keys, "steps: 6, lr: 1e-2, accumulate: 2, precision: %s", precision[i]);
         lora("lora.yaml", "base", "rank: 4, dropout: 0.2, targets: [q, v, down_proj]", keys);
         for (int n = 1; n <= 3; n++) {
-            char out[32];
+            char out[64];
             snprintf(out, sizeof out, "lora-%d-%d", i, n);
             OK(train("lora.yaml", out, n, &r));
             strcat(out, "/adapter_model.safetensors");
@@ -162,7 +162,7 @@ static void adapters_are_the_same_with_any_number_of_threads_and_after_stops(voi
             else
                 assert_string_equal(first, digest(out));
         }
-        char out[32];
+        char out[64];
         snprintf(out, sizeof out, "lora-%d-stopped", i);
         volatile sig_atomic_t stop = 1;
         int n = 0, rc;
@@ -257,7 +257,7 @@ static void a_base_in_its_file_gives_the_same_bits_in_less_memory(void **state)
     OK(train("moe.yaml", "moe", 1, &r));
     for (int i = 0; i < 5; i++) {
         struct train_result floats, file;
-        char keys[100], out[2][48];
+        char keys[100], out[2][80];
         snprintf(keys, sizeof keys, "steps: 4, lr: 1e-2, precision: %s, recompute: %s", precision[i], i == 1 ? "block" : "none");
         lora("floats.yaml", bases[i], "rank: 4", keys);
         lora("file.yaml", bases[i], "rank: 4, base: file", keys);
