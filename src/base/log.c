@@ -12,14 +12,51 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum log_level level = LOG_INFO;
 static bool progress_open;           /* a progress line stands on the terminal */
 static double progress_last = -1e9;  /* when the last one was printed elsewhere */
+static double live_last = -1e9;
+static int live_n, live_width[LOG_LIVE_LINES];      /* the lines that stand on the terminal, and the characters of each; 0: none */
 #define PROGRESS_S 5.0
+#define LIVE_S 0.1
 
 void log_level_set(enum log_level l) { level = l; }
 enum log_level log_level_get(void) { return level; }
 
+/* The terminal on stderr, if it can go back to the start of a line: its columns and rows; false: none. */
+static bool terminal_size(int *columns, int *rows)
+{
+    const char *term = getenv("TERM");
+    struct winsize w;
+    if (!isatty(2) || !term || !strcmp(term, "dumb"))
+        return false;
+    const bool known = !ioctl(2, TIOCGWINSZ, &w) && w.ws_col > 1;
+    *columns = known ? w.ws_col : 80, *rows = known && w.ws_row > 1 ? w.ws_row : 24;
+    return true;
+}
+
+static int columns(void)
+{
+    int n, rows;
+    return terminal_size(&n, &rows) ? n : 0;
+}
+
+/* Takes the live lines away.  A terminal that became narrower has broken them into more rows. */
+static void erase_live(void)
+{
+    int n, rows, up = -1;
+    if (!live_n || !terminal_size(&n, &rows))
+        return;
+    for (int i = 0; i < live_n; i++)
+        up += live_width[i] > n ? (live_width[i] + n - 1) / n : 1;
+    fputc('\r', stderr);
+    if (up > 0)
+        fprintf(stderr, "\033[%dA", up < rows ? up : rows - 1);
+    fputs("\033[J", stderr);
+    live_n = 0, progress_open = false;
+}
+
 static void line(const char *lead, const char *fmt, va_list ap)
 {
     pthread_mutex_lock(&lock);
+    erase_live();
     if (progress_open)
         fputc('\n', stderr);
     progress_open = false;
@@ -43,16 +80,6 @@ void log_info(const char *fmt, ...) { LOG_LINE(LOG_INFO, ""); }
 void log_warn(const char *fmt, ...) { LOG_LINE(LOG_WARN, "warning: "); }
 void log_debug(const char *fmt, ...) { LOG_LINE(LOG_DEBUG, "debug: "); }
 
-/* Columns of the terminal on stderr; 0 when there is none that can go back to the start of a line. */
-static int columns(void)
-{
-    const char *term = getenv("TERM");
-    struct winsize w;
-    if (!isatty(2) || !term || !strcmp(term, "dumb"))
-        return 0;
-    return !ioctl(2, TIOCGWINSZ, &w) && w.ws_col > 1 ? w.ws_col : 80;
-}
-
 void log_progress(const char *fmt, ...)
 {
     if (level < LOG_INFO)
@@ -67,6 +94,7 @@ void log_progress(const char *fmt, ...)
     char text[400];
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    erase_live();
     if (terminal)                        /* a line that wraps could not be written over */
         fprintf(stderr, "\r\033[K%.*s", terminal - 1, text);
     else
@@ -81,7 +109,44 @@ void log_progress_end(void)
     if (progress_open)
         fputc('\n', stderr);
     progress_open = false;
-    progress_last = -1e9;
+    live_n = 0;
+    progress_last = live_last = -1e9;
+    pthread_mutex_unlock(&lock);
+}
+
+int log_live_columns(void) { return level < LOG_INFO ? 0 : columns(); }
+bool log_live_due(void) { return clock_wall() - live_last >= LIVE_S; }
+
+bool log_live_utf8(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+    for (int i = 0; i < 3; i++) {
+        const char *v = getenv(names[i]);
+        if (v && *v)
+            return strcasestr(v, "utf-8") || strcasestr(v, "utf8");
+    }
+    return false;
+}
+
+void log_live(const char *text)
+{
+    int n, rows;
+    if (level < LOG_INFO || !terminal_size(&n, &rows))
+        return;
+    pthread_mutex_lock(&lock);
+    erase_live();
+    for (const char *end; live_n < LOG_LIVE_LINES && live_n < rows - 1; text = end + 1) {
+        end = strchrnul(text, '\n');
+        fprintf(stderr, "%s%.*s", live_n ? "\n" : "", (int)(end - text), text);
+        live_width[live_n] = 0;
+        for (const char *p = text; p < end; p++)
+            live_width[live_n] += ((unsigned char)*p & 0xc0) != 0x80;
+        live_n++;
+        if (!*end)
+            break;
+    }
+    progress_open = true;
+    live_last = clock_wall();
     pthread_mutex_unlock(&lock);
 }
 

@@ -12,6 +12,13 @@ void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* On a terminal the line replaces the previous progress line; elsewhere a line appears at most every few seconds. */
 void log_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_progress_end(void);                                                   /* keeps what stands there */
+/* Live lines: log_live() draws up to LOG_LIVE_LINES of them, parted by newlines and narrower than the terminal, over those of the
+ * call before; other lines come to stand above.  log_progress_end() keeps them.  Columns 0: no terminal that can, or silence. */
+#define LOG_LIVE_LINES 8
+int log_live_columns(void);
+bool log_live_due(void);                                                        /* the last call is a while ago */
+bool log_live_utf8(void);                                                       /* the terminal's characters, by the locale's name */
+void log_live(const char *text);
 /* "1.2 GB", "3.4 M", "1 h 02 min": into the caller's buffer, which is returned. */
 char *fmt_bytes(char out[32], double bytes);
 char *fmt_count(char out[32], double n);

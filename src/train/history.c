@@ -17,7 +17,7 @@ static void halve(struct series *s)
     s->n /= 2, s->stride *= 2;
 }
 
-static int series_add(struct series *s, double x, double v, struct err *err)
+int series_add(struct series *s, double x, double v, struct err *err)
 {
     if (!s->at && !(s->at = mem_alloc_array(HISTORY_POINTS, sizeof *s->at)))
         return ERR(err, NOMEM, "no memory for the points of a series");

@@ -31,6 +31,8 @@ int history_add(struct history *h, const char *text, size_t n, struct err *err);
 int history_load(struct history *h, const char *folder, struct err *err);
 /* Borrowed; NULL when no line has it. */
 const struct series *history_find(const struct history *h, const char *name);
+/* at is mem_free()d by who has the series. */
+int series_add(struct series *s, double x, double v, struct err *err);
 double series_median(const struct series *s);        /* of its points; NAN without any */
 double series_highest(const struct series *s);
 

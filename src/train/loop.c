@@ -64,8 +64,8 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         TRY(ranks_decide(r, &stop, &by_time, err));
         stop = stop || by_time;
         if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && !stop) {
-            log_progress_end();
             TRY(run_evaluate(r, false, &result->valid_loss, &result->valid_bits_per_byte, err));
+            r->valid_loss = result->valid_loss;
         }
         if (stop && !last)
             return run_stopped(r, by_time, err);
@@ -261,7 +261,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 
 int train_run(const struct train_opts *o, struct train_result *result, struct err *err)
 {
-    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .accuracy = NAN, .saved = -1, .began = clock_wall() };
+    struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .valid_loss = NAN, .accuracy = NAN, .saved = -1, .began = clock_wall() };
     doctor_init(&r.state.doctor);
     *result = (struct train_result){ .valid_loss = NAN, .valid_accuracy = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
@@ -270,6 +270,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     run_close_doctor(&r);
     file_log_close(&r.metrics);
     tensorboard_close(&r.board);
+    mem_free(r.loss_history.at);
     mem_unmap(r.batch_block, r.T ? run_batch_bytes(&r) : 0);
     mem_unmap(r.sums, r.sums ? run_sums_bytes(&r) : 0);
     slice_sums_release(&r.gradient);

@@ -134,7 +134,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
 {
     char a[32], b[32], d[32], e[32];
     config_params(&r->c.model, &result->n_param, &result->n_active);
-    result->planned_bytes = planned_bytes(r);
+    result->planned_bytes = r->planned = planned_bytes(r);
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "train/view.h"
 
 /* ---- metrics ---- */
 
@@ -124,6 +125,43 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
     }
 }
 
+/* Live lines on a terminal, elsewhere a line now and then. */
+static int tell_step(const struct run *r, double lr, double mean_seconds, struct err *err)
+{
+    struct view_layer layer[CONFIG_LAYER_MAX];
+    char more[64] = "", load[64] = "", left[32];
+    double low = INFINITY, high = 0;
+    const int columns = log_live_columns();
+    if (columns && !log_live_due() && r->state.step < r->c.steps)
+        return 0;
+    for (int i = 0; i < r->model.n_stats; i++) {
+        expert_load(r, i, &layer[i].low, &layer[i].high);
+        layer[i].entropy = graph_aux_losses(stats_of(r, i), &r->model.route).entropy;
+        low = fmin(low, layer[i].low), high = fmax(high, layer[i].high);
+    }
+    if (r->c.privacy.on)
+        snprintf(more, sizeof more, "epsilon %.3g", run_privacy_spent(r, r->state.step));
+    if (r->model.n_stats)
+        snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
+    const double samples = run_step_tokens(r) / (run_classifies(r) ? classes_mean_tokens(&r->classes, &r->c) : 1);
+    const struct view v = { .step = r->state.step, .steps = r->c.steps, .n_skipped = r->state.n_skipped, .seconds_left = mean_seconds * (double)(r->c.steps - r->state.step), .loss = r->loss,
+                            .valid_loss = r->valid_loss, .lr = lr, .norm = r->norm, .per_second = samples / mean_seconds,
+                            .share = run_step_flops(r) / mean_seconds / limits_peak(&r->limits, train_compute(&r->c)), .peak_bytes = (double)mem_private_peak(), .planned_bytes = (double)r->planned,
+                            .unit = !run_classifies(r) ? "tokens" : config_vision(&r->c.model) ? "images" : "texts", .more = more, .history = &r->loss_history, .layer = layer, .n_layer = r->model.n_stats };
+    if (!columns) {
+        log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s%s%s", v.step, v.steps, fmt_seconds(left, v.seconds_left), v.loss, lr, v.norm,
+                     v.per_second, v.unit, 100 * v.share, *more ? ", " : "", more, load);
+        return 0;
+    }
+    struct buf b;
+    buf_init(&b);
+    const int rc = view_text(&v, columns, log_live_utf8(), &b, err);
+    if (!rc)
+        log_live(b.data);
+    buf_release(&b);
+    return rc;
+}
+
 int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, struct err *err)
 {
     if (comm_rank(r->comm))
@@ -140,7 +178,6 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
             json_object_set_new(o, names[i], run_metric_number(r->sums[SUM_CHOSEN + i]));
         json_object_set_new(o, "rewards/margins", run_metric_number(r->sums[SUM_CHOSEN] - r->sums[SUM_REJECTED]));
     }
-    double low = INFINITY, high = 0;
     if (r->model.n_stats) {
         json_t *layers = json_array();
         for (int i = 0; i < r->model.n_stats; i++) {
@@ -149,21 +186,12 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
             const struct aux_losses l = graph_aux_losses(stats_of(r, i), &r->model.route);
             json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
                                                     "entropy", run_metric_number(l.entropy)));
-            low = fmin(low, a), high = fmax(high, b);
         }
         json_object_set_new(o, "aux_loss", run_metric_number(r->aux));
         json_object_set_new(o, "experts", layers);
     }
     run_privacy_metrics(r, o);
     TRY(run_write_metric(r, o, err));
-    char left[32], load[64] = "", spent[64] = "";
-    if (r->c.privacy.on)
-        snprintf(spent, sizeof spent, ", epsilon %.3g", run_privacy_spent(r, r->state.step));
-    if (r->model.n_stats)
-        snprintf(load, sizeof load, ", expert load %.2f-%.2f", low, high);
-    /* a narrow terminal cuts the end */
-    log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s%s", (long long)r->state.step, (long long)r->c.steps,
-                 fmt_seconds(left, mean_seconds * (double)(r->c.steps - r->state.step)), r->loss, lr, r->norm, tokens / mean_seconds / (run_classifies(r) ? classes_mean_tokens(&r->classes, &r->c) : 1),
-                 !run_classifies(r) ? "tokens" : config_vision(&r->c.model) ? "images" : "texts", 100 * share, spent, load);
-    return 0;
+    TRY(series_add(&r->loss_history, (double)r->state.step, r->loss, err));
+    return tell_step(r, lr, mean_seconds, err);
 }

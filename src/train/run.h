@@ -9,6 +9,7 @@
 #include "train/classes.h"
 #include "train/comm.h"
 #include "train/config.h"
+#include "train/history.h"
 #include "train/dpsgd.h"
 #include "train/loop.h"
 #include "train/prefer.h"
@@ -51,6 +52,9 @@ struct run {
     struct scored { int64_t has, counted; double nll; } *scored;      /* [ranks] a batch of held-out text */
     int64_t first_step;                      /* where this start of the run began */
     double loss, aux, norm;                  /* of the last step */
+    double valid_loss;                       /* of the last evaluation, NAN: none */
+    uint64_t planned;                        /* bytes */
+    struct series loss_history;              /* of this start, for the terminal */
     double predicted;                        /* seconds of a step (predict.h), NAN: not known */
     char data_sha256[SHA256_HEX];            /* of data/train.tok */
     char *dir_checkpoints;
