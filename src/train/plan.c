@@ -8,19 +8,16 @@
 
 static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD; }
 
-/* Sequences of T tokens: as many as can be; images have all the same length. */
-static int sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
+int run_sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
 
 /* The memory of the run's graphs at T tokens. */
 static int plan_at(struct run *r, int T, struct err *err)
 {
-    const int S = sequences(r, T);
+    const int S = run_sequences(r, T);
     TRY(decoder_plan(&r->model, T, S, r->o->n_thread, NULL, err));
     TRY(decoder_plan(&r->scorer, T, S, r->o->n_thread, &r->model, err));
     return r->reference.g ? decoder_plan(&r->reference, T, S, r->o->n_thread, &r->model, err) : 0;
 }
-
-int run_sequences(const struct run *r) { return sequences(r, r->T); }
 
 static bool in_file(const struct run *r) { return r->c.tune.on && !strcmp(r->c.tune.base, "file"); }
 

@@ -4,7 +4,8 @@
  * the graph is recorded once more with as few layers as have every kind of node that the whole has (kind: the operation, the
  * shapes and types of its operands, and what decides how it works), and run with first weights on batches of the run, as a step
  * is: slices, sums of slices, update.  The time of a kind is the median of its runs, the time of a step the sum over all nodes of
- * the whole graph.  Nothing of the run itself is touched, and the memory is given back before the run takes its own.
+ * the whole graph.  Where a turn takes long the micro-batch is cut, and times grow beyond that part as they grew up to it from a quarter
+ * of it.  Nothing of the run itself is touched, and the memory is given back before the run takes its own.
  *
  * What is not known this way: bases that stay in their file, steps whose records are drawn (privacy), and runs on several ranks. */
 #include "train/predict.h"
@@ -16,11 +17,15 @@
 #include "base/stat.h"
 #include "train/ranks.h"
 
-enum { TURNS = 6, SAMPLES = 64 };        /* turns: at most, the first of which touches the memory */
+enum { TURNS = 5, SAMPLES = 64 };        /* at most */
 #define TURNS_S 5.0                      /* no further turn begins after so long */
+#define TURN_S 1.0                       /* a turn that takes so long is not made larger */
+#define TOKENS_MAX 16384                 /* nor one of so many tokens */
 
-struct kind { uint64_t key; int n; double seconds[SAMPLES]; };
-struct kinds { struct kind *at; int n, cap; bool on; double last; };
+/* Samples at two sizes: of a whole micro-batch, or of a part and of a quarter of that. */
+enum { SIZE_MOST, SIZE_LESS, N_SIZE, GROWTH = 4 };
+struct kind { uint64_t key; int n[N_SIZE]; double seconds[N_SIZE][SAMPLES]; };
+struct kinds { struct kind *at; int n, cap; bool on; int size; double last; };
 
 /* One of the run's graphs, and the same with few layers. */
 struct sample {
@@ -35,9 +40,13 @@ struct trial {
     struct weights_list *weights;
     struct sample model, reference;
     struct slice_sums gradient;
+    int64_t n_window, most;              /* of a micro-batch in this turn; at most */
+    double tokens[N_SIZE];               /* of a micro-batch, of the last turn */
     double load[TURNS], add[TURNS];      /* seconds: of a micro-batch into its inputs; of one sum of two slices */
     int n_turn;
 };
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- kinds of nodes ---- */
 
@@ -155,11 +164,11 @@ static int record_small(struct trial *t, struct err *err)
 static int take_memory(struct trial *t, struct err *err)
 {
     const struct run *r = t->r;
-    const int S = run_sequences(r);
-    TRY(decoder_plan(&t->model.small, r->T, S, r->o->n_thread, NULL, err));
+    const int T = (int)(t->most * r->c.ctx), S = run_sequences(r, T);
+    TRY(decoder_plan(&t->model.small, T, S, r->o->n_thread, NULL, err));
     TRY(decoder_bind(&t->model.small, r->pool, NULL, err));
     if (t->reference.whole) {
-        TRY(decoder_plan(&t->reference.small, r->T, S, r->o->n_thread, &t->model.small, err));
+        TRY(decoder_plan(&t->reference.small, T, S, r->o->n_thread, &t->model.small, err));
         TRY(decoder_bind(&t->reference.small, r->pool, &t->model.small, err));
     }
     decoder_init_weights(&t->model.small, t->weights, 1);
@@ -178,8 +187,9 @@ static void note(void *ctx, const struct graph *g, const struct node *n, const s
     const struct watched *w = ctx;
     struct kind *k = &w->kinds->at[w->kind[n - g->node]];
     const double now = clock_wall();
-    if (w->kinds->on && k->n < SAMPLES)
-        k->seconds[k->n++] = now - w->kinds->last;
+    const int size = w->kinds->size;
+    if (w->kinds->on && k->n[size] < SAMPLES)
+        k->seconds[size][k->n[size]++] = now - w->kinds->last;
     w->kinds->last = clock_wall();
 }
 
@@ -193,19 +203,38 @@ static void run_pass(struct trial *t, struct sample *s, enum pass pass, const st
     g->watch = NULL;
 }
 
-/* A micro-batch as step.c runs one. */
-static void run_micro(struct trial *t, int64_t i_micro)
+/* Whole sequences, or pairs of them, of a batch: no more tokens than n windows have, but at least the first. */
+static void cut_batch(struct run *r, int64_t n_window)
+{
+    const int together = train_prefers(&r->c) ? 2 : 1;
+    int n = r->batch.n_seq - r->batch.n_seq % together;
+    while (n > together && r->batch.seq_start[n] > n_window * r->c.ctx)
+        n -= together;
+    if (n >= together && r->batch.seq_start[n] < r->batch.n)
+        r->batch.n_seq = n, r->batch.n = r->batch.seq_start[n];
+}
+
+static void load_micro(struct trial *t, int64_t i_micro)
 {
     struct run *r = t->r;
     const double begin = clock_wall();
     if (run_classifies(r)) {
-        classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &t->model.small, &r->batch);
+        classes_batch(&r->classes, &r->c, r->pool, i_micro, t->n_window, &t->model.small, &r->batch);
     } else {
         for (int i = 0; i < 2; i++)          /* before a step its tokens are counted */
             run_load_micro(r, i_micro);
+        cut_batch(r, t->n_window);
         run_load_inputs(r, &t->model.small);
     }
-    t->load[t->n_turn] = clock_wall() - begin;
+    t->load[t->n_turn] = (clock_wall() - begin) * (run_classifies(r) ? (double)r->micro / (double)t->n_window : 1);
+    t->tokens[t->kinds.size] = r->batch.n;
+}
+
+/* A micro-batch as step.c runs one. */
+static void run_micro(struct trial *t, int64_t i_micro)
+{
+    struct run *r = t->r;
+    load_micro(t, i_micro);
     struct step s = run_step_of(r, i_micro);
     s.loss_scale = 1.0 / (double)r->T, s.aux_scale = 1.0 / (double)r->n_micro;
     s.accumulate = r->n_micro > r->c.slices;
@@ -238,24 +267,58 @@ static void run_turn(struct trial *t)
     run_pass(t, &t->model, PASS_UPDATE, &s);
 }
 
+/* The first turn at a size touches its memory. */
 static void run_turns(struct trial *t)
+{
+    const double begin = clock_wall();
+    t->kinds.on = true;
+    for (t->n_turn = 0; t->n_turn < TURNS && (!t->n_turn || clock_wall() - begin < TURNS_S); t->n_turn++)
+        run_turn(t);
+    t->kinds.on = false;
+}
+
+static void run_trial(struct trial *t)
 {
     const struct step first = run_step_of(t->r, 0);
     graph_run(t->model.small.g, PASS_PREPARE, &first);
     if (t->reference.whole)
         graph_run(t->reference.small.g, PASS_PREPARE, &first);
-    const double begin = clock_wall();
-    t->kinds.on = false;
-    run_turn(t);
-    t->kinds.on = true;
-    do
-        run_turn(t), t->n_turn++;
-    while (t->n_turn < TURNS - 1 && clock_wall() - begin < TURNS_S);
+    double took = 0;
+    for (t->n_window = 1;; t->n_window = least(GROWTH * t->n_window, t->most)) {
+        const double begin = clock_wall();
+        run_turn(t);
+        took = clock_wall() - begin;
+        if (t->n_window == t->most || took >= TURN_S)
+            break;
+    }
+    const int64_t n = t->n_window;
+    if (n > 1 && n < t->r->micro) {
+        t->kinds.size = SIZE_LESS;
+        t->n_window = (n + GROWTH - 1) / GROWTH;
+        run_turns(t);
+    }
+    t->kinds.size = SIZE_MOST, t->n_window = n;
+    run_turns(t);
 }
 
 /* ---- the sum ---- */
 
-static int sum_nodes(struct trial *t, const struct graph *g, unsigned passes, double *sum, struct err *err)
+/* Of a kind at T tokens; of an update, which has none, T is 0. */
+static double seconds_of(struct trial *t, int i_kind, double T)
+{
+    struct kind *k = i_kind < 0 ? NULL : &t->kinds.at[i_kind];
+    if (!k || !k->n[SIZE_MOST])
+        return 0;
+    const double most = stat_median(k->seconds[SIZE_MOST], k->n[SIZE_MOST]), at = t->tokens[SIZE_MOST];
+    if (!T || T <= at)
+        return most;
+    if (!k->n[SIZE_LESS] || t->tokens[SIZE_LESS] >= at)
+        return most * T / at;
+    const double less = stat_median(k->seconds[SIZE_LESS], k->n[SIZE_LESS]);
+    return most + fmax(most - less, 0) / (at - t->tokens[SIZE_LESS]) * (T - at);
+}
+
+static int sum_nodes(struct trial *t, const struct graph *g, unsigned passes, double T, double *sum, struct err *err)
 {
     struct buf b;
     buf_init(&b);
@@ -264,11 +327,8 @@ static int sum_nodes(struct trial *t, const struct graph *g, unsigned passes, do
         uint64_t key;
         if (!(passes >> g->node[i].pass & 1))
             continue;
-        if ((rc = key_of(g, &g->node[i], &b, &key, err)))
-            break;
-        const int k = find_kind(&t->kinds, key);
-        if (k >= 0 && t->kinds.at[k].n)
-            *sum += stat_median(t->kinds.at[k].seconds, t->kinds.at[k].n);
+        if (!(rc = key_of(g, &g->node[i], &b, &key, err)))
+            *sum += seconds_of(t, find_kind(&t->kinds, key), T);
     }
     buf_release(&b);
     return rc;
@@ -277,11 +337,12 @@ static int sum_nodes(struct trial *t, const struct graph *g, unsigned passes, do
 static int sum_step(struct trial *t, double *seconds, struct err *err)
 {
     const struct run *r = t->r;
+    const double T = t->n_window < r->micro ? run_step_tokens(r) / (double)r->n_micro : 0;       /* 0: it was measured whole */
     double micro = stat_median(t->load, t->n_turn), update = 0;
-    TRY(sum_nodes(t, r->model.g, 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD, &micro, err));
+    TRY(sum_nodes(t, r->model.g, 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD, T, &micro, err));
     if (t->reference.whole)
-        TRY(sum_nodes(t, t->reference.whole, 1u << PASS_FORWARD, &micro, err));
-    TRY(sum_nodes(t, r->model.g, 1u << PASS_NORM | 1u << PASS_UPDATE, &update, err));
+        TRY(sum_nodes(t, t->reference.whole, 1u << PASS_FORWARD, T, &micro, err));
+    TRY(sum_nodes(t, r->model.g, 1u << PASS_NORM | 1u << PASS_UPDATE, 0, &update, err));
     const double add = stat_median(t->add, t->n_turn) * (double)r->model.g->plan.bytes[TENSOR_GRAD] / (double)(t->model.small.g->plan.bytes[TENSOR_GRAD] + 1);
     *seconds = (double)run_own_micro(r) * micro + (double)(r->n_slice - 1) * add + update;
     return 0;
@@ -295,10 +356,11 @@ int run_predict(struct run *r, double *seconds, struct err *err)
     struct trial *t = mem_alloc_zero(sizeof *t);
     if (!t)
         return ERR(err, NOMEM, "no memory to time operations");
+    t->most = least(r->micro, r->c.ctx < TOKENS_MAX ? TOKENS_MAX / r->c.ctx : 1);
     t->r = r, t->model.whole = r->model.g, t->reference.whole = r->reference.g;
     int rc = record_small(t, err);
     if (rc >= 0 && (rc = take_memory(t, err)) >= 0) {
-        run_turns(t);
+        run_trial(t);
         rc = sum_step(t, seconds, err);
     }
     slice_sums_release(&t->gradient);
