@@ -1,5 +1,5 @@
-/* test_images_fault.c - the n-th allocation or system call fails while images become a set, while a run prepares them, and while a
- * classifier is opened: an error with a message each time, nothing leaked, and no half file. */
+/* test_images_fault.c - the n-th allocation or system call fails while images become a set, while a run prepares them or texts with
+ * labels, and while a classifier is opened: an error with a message each time, nothing leaked, and no half file. */
 #include <errno.h>
 #include "../test.h"
 #include "base/log.h"
@@ -39,6 +39,11 @@ static int set_up(void **state)
     snprintf(text, sizeof text, "model: {model_type: vit, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 1, intermediate_size: 8, patch_size: 2}\n"
                                 "data: {train: [%s/images, %s/labels], labels: [a, b], valid_share: 0}\n", test_dir, test_dir);
     put("c.yaml", text, strlen(text));
+    static const char rows[] = "text,label\nthe one,b\nthe other,a\n\"the third, of three\",b\n";
+    put("t.csv", rows, sizeof rows - 1);
+    snprintf(text, sizeof text, "model: {hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 1, intermediate_size: 8}\n"
+                                "data: {train: %s/t.csv, form: label, tokenizer: bytes, valid_share: 0}\n", test_dir);
+    put("t.yaml", text, strlen(text));
     return 0;
 }
 
@@ -73,17 +78,21 @@ static int from_idx(struct err *err)
     return open_set(&names, image_set_write(in_dir("set.img"), &s, &names, false, err), err);
 }
 
-static int prepare(struct err *err)
+static int prepare_from(const char *config, struct err *err)
 {
     struct train_config c;
     struct classes k = { 0 };
     struct prepared p = { 0 };
-    TRY(train_config_load(&c, in_dir("c.yaml"), err));
-    const int rc = classes_prepare(&k, &p, &c, "c.yaml", in_dir("out"), err);
+    TRY(train_config_load(&c, in_dir(config), err));
+    const int rc = classes_prepare(&k, &p, &c, config, in_dir("out"), err);
     classes_release(&k);
+    prepare_release(&p);
     train_config_release(&c);
     return rc;
 }
+
+static int prepare(struct err *err) { return prepare_from("c.yaml", err); }
+static int prepare_texts(struct err *err) { return prepare_from("t.yaml", err); }
 
 static int open_classifier(struct err *err)
 {
@@ -93,7 +102,7 @@ static int open_classifier(struct err *err)
     return 0;
 }
 
-static int (*const work[])(struct err *err) = { from_folder, from_idx, prepare, open_classifier };
+static int (*const work[])(struct err *err) = { from_folder, from_idx, prepare, prepare_texts, open_classifier };
 
 static int fail_each(int (*body)(struct err *), bool calls)
 {
