@@ -33,7 +33,9 @@ static int run_train(const char *const *args, int n_args, struct err *err)
             log_info("privacy: epsilon %.3g spent at delta %g (privacy.json)", r.epsilon, r.delta);
         const bool classes = r.samples_per_s > 0;
         if (classes)
-            log_info("%.0f %s/s, held-out accuracy %.2f %%", r.samples_per_s, r.images ? "images" : "texts", 100 * r.valid_accuracy);
+            log_info("%.0f %s/s", r.samples_per_s, r.images ? "images" : "texts");
+        if (isfinite(r.valid_accuracy))
+            log_info("held-out accuracy %.2f %%", 100 * r.valid_accuracy);
         if (r.adapters)
             log_info("adapters: %s; lathe merge MODEL %s --out FOLDER puts them into the model", out, out);
         else
