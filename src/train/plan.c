@@ -183,10 +183,10 @@ int run_print_time(struct run *r, struct train_result *result, struct err *err)
     log_info("work: %s operations a step of %.0f tokens, at %s/s in %s with %d threads, the machine's measured limits", fmt_count(a, run_step_flops(r)), run_step_tokens(r),
              fmt_count(e, limits_peak(&r->limits, train_compute(&r->c))), r->c.precision, r->o->n_thread);
     if (r->predicted > 0)
-        log_info("time: %.0f steps should take about %s, %s each (at the limits %s, %s each)", n, fmt_seconds(a, n * r->predicted), fmt_seconds_fine(b, r->predicted),
-                 fmt_seconds(d, result->expected_seconds), fmt_seconds_fine(e, run_step_seconds(r)));
+        log_info("time: %.0f steps should take about %s, %s each (at the limits %s, %s each)", n, fmt_seconds_fine(a, n * r->predicted), fmt_seconds_fine(b, r->predicted),
+                 fmt_seconds_fine(d, result->expected_seconds), fmt_seconds_fine(e, run_step_seconds(r)));
     else
-        log_info("time: %.0f steps take at least %s, %s each, at the limits", n, fmt_seconds(d, result->expected_seconds), fmt_seconds_fine(e, run_step_seconds(r)));
+        log_info("time: %.0f steps take at least %s, %s each, at the limits", n, fmt_seconds_fine(d, result->expected_seconds), fmt_seconds_fine(e, run_step_seconds(r)));
     return 0;
 }
 
