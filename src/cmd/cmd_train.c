@@ -109,6 +109,7 @@ const struct command command_train = {
     "head for them.  model_type vit: images; data.train is a folder with a folder of PNG and JPEG files for each class, or two idx\n"
     "files (MNIST's form), images and labels; sizes and classes follow the data where the settings leave them open.  batch counts\n"
     "texts or images, and without data.valid a random data.valid_share is held out.  Accuracy on it is told at each evaluation.\n\n"
+    "Started by mpirun or srun, several processes train one model, to the same weights to the bit: doc/distributed.md.\n\n"
     "The folder OUT is then a model: config.json, model.safetensors, and tokenizer.json or preprocessor_config.json, in Hugging\n"
     "Face's formats.",
     opts, run_train, 1, 1,

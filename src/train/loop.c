@@ -78,7 +78,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->tokens_per_s = n_timed ? (double)n_timed * run_step_tokens(r) / busy : 0;
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
-    ranks_log(r);
+    TRY(ranks_log(r, err));
     if (comm_rank(r->comm))
         return 0;
     TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));

@@ -33,6 +33,8 @@ int ranks_share(struct run *r, struct err *err)
     const int size = comm_size(r->comm), rank = comm_rank(r->comm);
     if (r->c.slices % size)
         return ERR(err, USAGE, "there are %d processes, but train.slices is %lld: a slice is computed by one process", size, (long long)r->c.slices);
+    if (size > 1 && r->c.privacy.on)
+        return ERR(err, UNSUPPORTED, "private training on several processes is not implemented");
     r->n_slice = r->c.slices / size;
     r->first_slice = rank * r->n_slice;
     if (size == 1)
@@ -229,15 +231,25 @@ int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err)
 
 /* ---- what was sent ---- */
 
-void ranks_log(const struct run *r)
+int ranks_log(struct run *r, struct err *err)
 {
-    if (comm_size(r->comm) == 1)
-        return;
-    struct comm_volume v;
-    char a[32], b[32], c[32], d[32], e[32];
-    comm_volume(r->comm, &v);
-    const double steps = (double)(r->state.step - r->first_step), R = comm_size(r->comm), gradient = (double)r->model.g->plan.bytes[TENSOR_GRAD];
-    const double theory = steps * gradient * (R - 1) / R;
-    log_info("sent by rank 0: %s of gradients and %s of weights in %.0f steps (theory: %s each, (R-1)/R of %s a step), %s besides, in %.1f s of waiting and sending",
-             fmt_bytes(a, (double)v.reduce_scatter), fmt_bytes(b, (double)v.all_gather), steps, fmt_bytes(c, theory), fmt_bytes(d, gradient), fmt_bytes(e, (double)v.other), v.seconds);
+    const int size = comm_size(r->comm);
+    if (size == 1)
+        return 0;
+    struct comm_volume sum = { 0 }, *all = mem_alloc_array((size_t)size, sizeof *all);
+    if (!all)
+        return ERR(err, NOMEM, "no memory to add up what %d processes sent", size);
+    comm_volume(r->comm, &all[comm_rank(r->comm)]);
+    const int rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
+    for (int i = 0; i < size; i++) {
+        sum.reduce_scatter += all[i].reduce_scatter, sum.all_gather += all[i].all_gather, sum.other += all[i].other;
+        sum.seconds += all[i].seconds;
+    }
+    mem_free(all);
+    const double R = size, steps = (double)(r->state.step - r->first_step), bytes = (double)r->model.g->plan.bytes[TENSOR_GRAD];
+    char a[32], b[32], c[32], d[32];
+    log_info("sent by a rank on average: %s of gradients and %s of weights (theory: %s each, (R-1)/R of %s in each of %.0f steps), %s besides; %.1f s of sending and of waiting for others",
+             fmt_bytes(a, (double)sum.reduce_scatter / R), fmt_bytes(b, (double)sum.all_gather / R), fmt_bytes(c, steps * bytes * (R - 1) / R), fmt_bytes(d, bytes), steps,
+             fmt_bytes((char[32]){ 0 }, (double)sum.other / R), sum.seconds / R);
+    return rc;
 }

@@ -34,6 +34,6 @@ int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err);
 int ranks_collect(struct run *r, bool wanted, struct err *err);
 
 size_t ranks_spared_bytes(const struct run *r);                 /* of optimiser state that is planned, but is another rank's */
-void ranks_log(const struct run *r);                            /* what was sent, beside the theory */
+int ranks_log(struct run *r, struct err *err);                  /* what was sent, beside the theory */
 
 #endif

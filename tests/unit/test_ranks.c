@@ -75,6 +75,9 @@ static int set_up(void **state)
     write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
     write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
     write_config("muon.yaml", MOE, "steps: 4, precision: bf16, optimizer: muon");
+    char text[900];
+    snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
+    write_text("lora.yaml", text);
     write_config("sgd.yaml", DENSE, "steps: 4, precision: fp32, optimizer: sgd, momentum: 0.8");
     return 0;
 }
@@ -116,16 +119,18 @@ static int start(int n, const char *config, const char *out, int n_thread, int s
     return shell(command, NULL);
 }
 
-static const char *digest(const char *out)
+static const char *digest_of(const char *out, const char *file)
 {
     static char hex[4][SHA256_HEX];
     static int i;
     i = (i + 1) % 4;
     char path[240];
-    snprintf(path, sizeof path, "%s/model.safetensors", in_dir(out));
+    snprintf(path, sizeof path, "%s/%s.safetensors", in_dir(out), file);
     OK(sha256_of_file(path, hex[i], &err));
     return hex[i];
 }
+
+static const char *digest(const char *out) { return digest_of(out, "model"); }
 
 /* ---- the tests ---- */
 
@@ -135,7 +140,7 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
     if (!have_mpirun())
         skip();
     static const struct { const char *config; int n_rank, n_thread; } cases[] = {
-        { "moe.yaml", 4, 1 }, { "moe.yaml", 2, 2 }, { "dense.yaml", 8, 1 }, { "muon.yaml", 4, 1 }, { "sgd.yaml", 2, 1 },
+        { "moe.yaml", 4, 1 }, { "moe.yaml", 2, 2 }, { "dense.yaml", 8, 1 }, { "muon.yaml", 4, 1 }, { "sgd.yaml", 2, 1 }, { "lora.yaml", 4, 1 },      /* of what the first gave */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char alone[40], out[40];
@@ -147,7 +152,8 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
             OK(train_run(&o, &r, &err));
         if (start(cases[i].n_rank, cases[i].config, out, cases[i].n_thread, 0))
             fail_msg("%s on %d ranks: %s", cases[i].config, cases[i].n_rank, said);
-        if (strcmp(digest(alone), digest(out)))
+        const char *file = strstr(alone, "lora") ? "adapter_model" : "model";
+        if (strcmp(digest_of(alone, file), digest_of(out, file)))
             fail_msg("%s: %d ranks gave other weights than 1", cases[i].config, cases[i].n_rank);
     }
 }
