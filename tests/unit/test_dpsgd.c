@@ -266,7 +266,7 @@ static void one_record_moves_the_weights_by_the_bound_at_most(void **state)
     static const char text[] = "a tale of a tub and of two old seals";      /* a window of 12, and its target */
     struct train_result r;
     for (int i = 0; i < 12; i++) {
-        char config[1000], out[16];
+        char config[1000], out[24];
         size_t n;
         OK(file_write_all(in_dir("single.txt"), text + i / 2 * 4, 13, &err));
         snprintf(config, sizeof config, "model: {from: %s}\ndata: {train: %s, valid_share: 0}\nprivacy: {noise_multiplier: 0, delta: 1e-3, max_grad_norm: 0.5, clipping: %s}\n"
