@@ -93,6 +93,15 @@ void run_privacy_release(struct run *r)
     r->dp.sum = NULL;
 }
 
+double run_private_seconds(const struct run *r, unsigned passes, double T)
+{
+    const struct graph *g = r->model.g;
+    const double n = expected(r), L = r->loader.n_key;
+    if (T <= r->dp.ghost_tokens)         /* what the first run leaves out, its norms take at least in part */
+        return 2 * n * T / GHOST_TOKENS * limits_seconds(&r->limits, g, passes, GHOST_TOKENS, GHOST_TOKENS / T, L, NULL);
+    return n * (limits_seconds(&r->limits, g, passes | 1u << PASS_NORM, T, 1, L, NULL) + 3 * (double)g->plan.bytes[TENSOR_GRAD] / r->limits.read);
+}
+
 /* ---- a step ---- */
 
 /* The first record from i on that this step takes. */

@@ -89,7 +89,7 @@ double run_step_seconds(const struct run *r)
 {
     const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
     const double reference = r->reference.g ? limits_seconds(&r->limits, r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
-    return n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference) +
+    return (r->c.privacy.on ? run_private_seconds(r, all_passes(), T) : n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference)) +
            limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
 }
 

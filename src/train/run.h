@@ -131,6 +131,7 @@ void run_private_gradients(struct run *r);
 int run_privacy_begin(struct run *r, struct err *err);          /* once the records and steps are known; r->dp.n_record is there */
 double run_privacy_spent(const struct run *r, int64_t step);    /* epsilon after so many steps */
 int run_privacy_tokens(struct run *r, struct err *err);         /* that a batch may have, ctx or more; once the model is recorded */
+double run_private_seconds(const struct run *r, unsigned passes, double T);      /* of the gradients of a step of records of T tokens, at the machine's limits */
 size_t run_privacy_bytes(const struct run *r);
 int run_privacy_take(struct run *r, struct err *err);
 void run_privacy_release(struct run *r);

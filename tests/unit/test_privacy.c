@@ -2,6 +2,7 @@
  * are exact where every record is taken. */
 #include "../test.h"
 #include <math.h>
+#include "base/mem.h"
 #include "train/privacy.h"
 #include "train/prv.h"
 #include "train/rdp.h"
@@ -171,6 +172,25 @@ static void hopeless_or_too_fine_is_told(void **state)
     assert_true(isinf(e));
 }
 
+static void without_memory_there_is_an_error_and_no_leak(void **state)
+{
+    (void)state;
+    struct err err;
+    struct mem_stats before, after;
+    double e;
+    int rc = ERR_NOMEM, n = 0;
+    mem_stats_get(&before);
+    for (; rc; n++) {
+        mem_fail_at(n);
+        rc = privacy_epsilon(0.02, 2, 10, 1e-5, &e, &err);
+        mem_fail_at(-1);
+        assert_true(!rc || rc == ERR_NOMEM);
+        mem_stats_get(&after);
+        assert_true(after.n_live == before.n_live && after.bytes_mapped == before.bytes_mapped);
+    }
+    assert_true(n > 4);                  /* the accountant and its three arrays */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +200,7 @@ int main(void)
         cmocka_unit_test(central_limit_is_no_bound),
         cmocka_unit_test(spent_grows_with_steps_and_falls_with_noise),
         cmocka_unit_test(noise_spends_the_target_and_no_more),
+        cmocka_unit_test(without_memory_there_is_an_error_and_no_leak),
         cmocka_unit_test(hopeless_or_too_fine_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
