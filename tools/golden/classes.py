@@ -49,8 +49,9 @@ def write(folder, name):
     logits = torch.cat([model(input_ids=torch.tensor(ids[a:b]).long()[None]).logits for a, b in zip(start, start[1:])])
     loss = -(torch.tensor(target) * logits.log_softmax(1)).sum(1).mean()
     loss.backward()
-    golden = {"ids": ids, "start": start, "target": target, "logits": logits.detach().numpy(), "loss": loss.detach().reshape(1).numpy()}
+    golden = {"target": target, "logits": logits.detach().numpy(), "loss": loss.detach().reshape(1).numpy()}
     golden.update({"grad." + n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None})
+    golden.update({"ids": ids, "start": start})        # last: what comes before stays at multiples of 8 bytes
     save_safetensors(f"{folder}/golden.safetensors", golden)
     print(f"{name}: loss {loss.item():.6f}")
 
