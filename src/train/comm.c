@@ -85,9 +85,11 @@ static int exchange_once(struct comm *c, int peer, const void *send, size_t n_se
 
 static int exchange(struct comm *c, int peer, const void *send, size_t n_send, void *recv, size_t n_recv, struct err *err)
 {
-    for (size_t at = 0; at < n_send || at < n_recv; at += LINK_MESSAGE_MAX)
-        TRY(exchange_once(c, peer, (const char *)send + at, at < n_send ? min_size(n_send - at, LINK_MESSAGE_MAX) : 0, (char *)recv + at,
-                          at < n_recv ? min_size(n_recv - at, LINK_MESSAGE_MAX) : 0, err));
+    for (size_t at = 0; at < n_send || at < n_recv; at += LINK_MESSAGE_MAX) {
+        const bool sends = at < n_send, receives = at < n_recv;
+        TRY(exchange_once(c, peer, sends ? (const char *)send + at : NULL, sends ? min_size(n_send - at, LINK_MESSAGE_MAX) : 0, receives ? (char *)recv + at : NULL,
+                          receives ? min_size(n_recv - at, LINK_MESSAGE_MAX) : 0, err));
+    }
     return 0;
 }
 
@@ -276,12 +278,12 @@ void comm_close(struct comm *c, int rc, struct err *err)
         return;
     struct err ignored = { 0 };
     const bool agreed = !rc || (rc == ERR_STOPPED && c->watch && !over(c, &ignored));      /* all end alike */
-    if (!agreed && c->watch) {
+    if (!agreed && c->watch && err) {
         tell(c, err);
         atexit(linger);
     }
     const bool orderly = agreed && comm_barrier(c, &ignored) >= 0;
-    if (agreed && c->rank)
+    if (agreed && c->rank && err)
         err->msg[0] = 0;
     watch_free(c->watch);
     if (c->link)

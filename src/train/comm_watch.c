@@ -26,6 +26,7 @@
 #define GRACE_S 0.5                              /* mpirun kills the others after 1 s */
 #define JOIN_S 60.0
 #define CONNECT_MS 2000
+#define HELLO_MS 300                             /* a stranger that says nothing must not keep the thread from its rounds */
 
 struct peer { int fd; bool bye; double heard; };
 
@@ -166,7 +167,8 @@ static void let_in(struct watch *w)
         return;
     set_options(fd);
     struct hello h;
-    if (!receive(fd, &h, sizeof h) || h.token != w->token || h.rank < 1 || h.rank >= w->size || w->peer[h.rank].fd >= 0) {
+    struct pollfd ready = { fd, POLLIN, 0 };
+    if (poll(&ready, 1, HELLO_MS) != 1 || !receive(fd, &h, sizeof h) || h.token != w->token || h.rank < 1 || h.rank >= w->size || w->peer[h.rank].fd >= 0) {
         close(fd);
         return;
     }
