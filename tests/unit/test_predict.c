@@ -112,6 +112,29 @@ static void adapters_and_preferences_are_predicted_and_bases_in_files_are_not(vo
     }
 }
 
+static int run_text(const char *name, const char *text, bool dry)
+{
+    struct train_result r;
+    char config[40];
+    snprintf(config, sizeof config, "%s.yaml", name);
+    write_file(config, text, strlen(text));
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(name), .n_thread = 1, .dry_run = dry, .fail_step = -1 };
+    return train_run(&o, &r, &err);
+}
+
+/* Windows so long that one is all that would be run: the first two sequences, of a pair as it were, have more tokens. */
+static void preferences_without_pairs_are_refused_and_not_run(void **state)
+{
+    (void)state;
+    char text[600];
+    snprintf(text, sizeof text, "%s\ndata: {train: %s, tokenizer: bytes, valid_share: 0}\ntrain: {steps: 0, warmup: 0, batch: 1, ctx: 9000}\n", DENSE, in_dir("text.txt"));
+    OK(run_text("long", text, false));
+    snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 2}\ndata: {train: %s, valid_share: 0}\ntrain: {steps: 3, warmup: 1, batch: 2, slices: 1, ctx: 9000, objective: dpo}\n",
+             in_dir("long"), in_dir("text.txt"));
+    assert_int_equal(run_text("unpaired", text, true), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "pairs of answers"));
+}
+
 /* Nothing is measured where a run is over sooner. */
 static void a_short_run_is_not_kept_waiting(void **state)
 {
@@ -132,6 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_predicted_for_every_kind_of_run),
         cmocka_unit_test(adapters_and_preferences_are_predicted_and_bases_in_files_are_not),
+        cmocka_unit_test(preferences_without_pairs_are_refused_and_not_run),
         cmocka_unit_test(a_short_run_is_not_kept_waiting),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
