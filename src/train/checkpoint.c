@@ -115,6 +115,9 @@ static int save_state(const char *dir, const struct train_state *s, json_t *dige
     json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:O}", "format", FORMAT, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
                           (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "shift", (json_int_t)s->shift, "rollbacks", (json_int_t)s->n_rollback, "doctor",
                           doctor_write(&s->doctor), "settings", s->settings, "sha256", digests);
+    if (o && s->n_evaluated)
+        json_object_set_new(o, "early_stopping", json_pack("{s:I, s:I, s:I, s:f}", "evaluations", (json_int_t)s->n_evaluated, "worse", (json_int_t)s->n_worse, "best_step",
+                                                           (json_int_t)s->best_step, "best_loss", s->best_loss));
     int rc = o ? state_digest(o, hex, err) : ERR(err, NOMEM, "no memory to write the state");
     if (!rc && (json_object_set_new(o, OWN_DIGEST, json_string(hex)) || !(text = json_dumps(o, JSON_INDENT(1)))))
         rc = ERR(err, NOMEM, "no memory to write the state");
@@ -260,6 +263,17 @@ static int load_optimizer(const char *path, struct decoder *d, const json_t *dig
     return rc ? rc : n < 0 ? n : 0;
 }
 
+static int load_early_stopping(const json_t *o, struct train_state *s, const char *path, struct err *err)
+{
+    s->n_evaluated = s->n_worse = s->best_step = 0, s->best_loss = 0;
+    if (!o)
+        return 0;
+    TRY(tree_int(o, "evaluations", 0, 0, INT64_MAX, &s->n_evaluated, path, err));
+    TRY(tree_int(o, "worse", 0, 0, INT64_MAX, &s->n_worse, path, err));
+    TRY(tree_int(o, "best_step", 0, 0, INT64_MAX, &s->best_step, path, err));
+    return tree_num(o, "best_loss", 0, &s->best_loss, path, err);
+}
+
 /* A flipped bit in a counter would lead to other numbers without a word, one in the digest of the settings to "another run". */
 static int verify_state(json_t *o, const char *path, struct err *err)
 {
@@ -286,6 +300,7 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
     TRY(tree_int(*root, "bad_in_a_row", 0, 0, INT64_MAX, &s->n_bad, path, err));
     TRY(tree_int(*root, "shift", 0, 0, INT64_MAX / 4, &s->shift, path, err));
     TRY(tree_int(*root, "rollbacks", 0, 0, INT64_MAX, &s->n_rollback, path, err));
+    TRY(load_early_stopping(json_object_get(*root, "early_stopping"), s, path, err));
     TRY(doctor_read(&s->doctor, json_object_get(*root, "doctor"), path, err));
     TRY(tree_str(*root, "settings", "", &settings, path, err));
     if (s->step < 0 || s->n_update < 0 || !json_is_object(json_object_get(*root, "sha256")))

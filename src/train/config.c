@@ -15,7 +15,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background", .on_spike = "skip",
+        .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
@@ -72,6 +72,9 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "seed", &c->seed, "<int>", "of initial weights, data order and dropout", 0, 9e18 },
         { OPT_INT, "eval_every", &c->eval_every, "<steps>", "steps between evaluations on held-out text; 0: only at the end", 0, LARGE },
         { OPT_INT, "eval_tokens", &c->eval_tokens, "<int>", "held-out tokens of an evaluation; 0: all", 0, LARGE },
+        { OPT_INT, "patience", &c->patience, "<evaluations>", "the run ends when held-out loss has not fallen for so many evaluations; OUT/best has the best model; 0: never", 0, LARGE },
+        { OPT_INT, "sample_every", &c->sample_every, "<steps>", "steps between texts that the model writes after sample_prompt, drawn at temperature 0.8; 0: none", 0, LARGE },
+        { OPT_STR, "sample_prompt", &c->sample_prompt, "<text>", "what they begin with", 0, 0 },
         { OPT_INT, "save_every", &c->save_every, "<steps>", "steps between checkpoints; 0: only at the end", 0, LARGE },
         { OPT_CHOICE, "save", &c->save, "background|wait", "background: steps go on while a copy of the state is written, which takes its memory", 0, 0 },
         { OPT_INT, "keep", &c->keep, "<int>", "checkpoints that are kept", 1, 1 << 20 },
@@ -206,6 +209,8 @@ static int check(const struct train_config *c, const char *path, struct err *err
         return ERR(err, USAGE, "%s: train.ctx is %lld, expected at most the model's %s, %d", path, (long long)c->ctx, ctx_key(family_name(c->model.family)), c->model.ctx);
     if (train_prefers(c) && !c->from)
         return ERR(err, USAGE, "%s: train.objective is dpo, which changes a model that is there: model.from", path);
+    if (c->patience && !c->eval_every)
+        return ERR(err, USAGE, "%s: train.patience counts evaluations, but train.eval_every is 0", path);
     if (!c->epochs && c->warmup > c->steps)
         return ERR(err, USAGE, "%s: train.warmup is %lld, more than train.steps, %lld", path, (long long)c->warmup, (long long)c->steps);
     if (c->batch * c->ctx > (int64_t)1 << 24)

@@ -35,11 +35,11 @@ struct train_config {
     const char *form, *fields, *template, *too_long, *bad_records;       /* of records (data/records.h); fields and template may be NULL */
     bool pack;
     double epochs;                               /* 0: steps says how long */
-    int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every;
+    int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every, patience, sample_every;
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, time_limit;
     const char *objective;                       /* "likelihood" or "dpo" (prefer.h), with beta */
     double beta;
-    const char *optimizer, *schedule, *precision, *recompute, *save, *on_spike;
+    const char *optimizer, *schedule, *precision, *recompute, *save, *on_spike, *sample_prompt;
     bool second;                                 /* of several processes not the first, which cleans up: files under way are left alone */
     json_t *root;                                /* owns what the pointers point to */
 };

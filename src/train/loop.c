@@ -36,7 +36,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     int64_t n_timed = 0;
     const int64_t begin = r->state.step;
     const double cpu = clock_cpu();
-    while (r->state.step < r->c.steps) {
+    while (r->state.step < r->c.steps && run_is_patient(r)) {
         const double t = clock_wall();
         if (r->o->fault)
             fault_begin(r->o->fault, r->model.g, r->state.step);
@@ -63,13 +63,17 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         bool by_time = !last && run_out_of_time(r, seconds), stop = r->o->stop && *r->o->stop;
         TRY(ranks_decide(r, &stop, &by_time, err));
         stop = stop || by_time;
-        if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && !stop) {
+        TRY(run_count_experts(r, err));
+        if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && (!stop || r->c.patience)) {      /* patience counts every evaluation */
             TRY(run_evaluate(r, false, &result->valid_loss, &result->valid_bits_per_byte, err));
             r->valid_loss = result->valid_loss;
+            TRY(run_judge_loss(r, result->valid_loss, err));
         }
-        if (stop && !last)
+        TRY(run_show_sample(r, err));
+        const bool ends = last || !run_is_patient(r);
+        if (stop && !ends)
             return run_stopped(r, by_time, err);
-        TRY(last ? run_save_now(r, err) : run_tend_saves(r, err));
+        TRY(ends ? run_save_now(r, err) : run_tend_saves(r, err));
         run_guard(r);
     }
     log_progress_end();
@@ -106,10 +110,14 @@ static int take_memory(struct run *r, struct err *err)
     TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
     if (r->reference.g)
         TRY(decoder_bind(&r->reference, r->pool, &r->model, err));
+    if (r->sampler.g)
+        TRY(decoder_bind(&r->sampler, r->pool, &r->model, err));
     if (r->rows) {
         TRY(base_rows_take(r->rows, err));
         if (r->c.tune.on)
             base_rows_bind(r->rows, &r->model), base_rows_bind(r->rows, &r->scorer);
+        if (r->c.tune.on && r->sampler.g)
+            base_rows_bind(r->rows, &r->sampler);
         if (r->reference.g)
             base_rows_bind(r->rows, &r->reference);
     }
@@ -244,6 +252,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     if (r->state.step < r->c.steps && !comm_rank(r->comm))
         TRY(run_write_facts(r, result, err));
+    TRY(run_open_interval(r, err));
     const int rc = steps(r, result, err);
     log_progress_end();
     write_page(r);
@@ -268,6 +277,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     result->rank = comm_rank(r.comm);
     saver_free(r.saver);                     /* first: it looks at the model */
     run_close_doctor(&r);
+    run_close_interval(&r);
     file_log_close(&r.metrics);
     tensorboard_close(&r.board);
     mem_free(r.loss_history.at);

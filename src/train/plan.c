@@ -54,7 +54,8 @@ int run_record_model(struct run *r, struct err *err)
         TRY(T);
         r->T = T;
     }
-    return plan_at(r, r->T, err);
+    TRY(plan_at(r, r->T, err));
+    return run_record_sampler(r, &score, err);
 }
 
 size_t run_batch_bytes(const struct run *r) { return ((size_t)r->T * (train_prefers(&r->c) ? 5 : 4) + 1) * sizeof(int32_t); }
@@ -68,7 +69,7 @@ static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
            slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
-           (r->reference.g ? r->reference.g->plan.total : 0);
+           (r->reference.g ? r->reference.g->plan.total : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
 }
 
 /* Tokens of a micro-batch on average: what packing leaves free is not computed. */

@@ -184,7 +184,7 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
             double a, b;
             expert_load(r, i, &a, &b);
             const struct aux_losses l = graph_aux_losses(stats_of(r, i), &r->model.route);
-            json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
+            json_array_append_new(layers, json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "dead", run_dead_experts(r, i), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
                                                     "entropy", run_metric_number(l.entropy)));
         }
         json_object_set_new(o, "aux_loss", run_metric_number(r->aux));

@@ -64,6 +64,9 @@ struct run {
     double save_seconds, save_waited;        /* what the last took; what the steps waited for all of them */
     struct err save_err;
     struct doctor_step seen;                 /* samples of the step */
+    struct decoder sampler;                  /* shares the model's weights; g NULL: no samples are shown */
+    struct tok_ids sample_ids;               /* of train.sample_prompt */
+    double *routed; int64_t routed_from;     /* [layers with experts][experts] tokens since this step */
     struct doctor_step *all_seen;            /* [ranks] */
     struct run_watch *watch;                 /* examine.c's */
     int64_t n_lost;                          /* lines that metrics.jsonl could not take */
@@ -114,6 +117,16 @@ int run_examine(struct run *r, enum step_fate *fate, struct err *err);
 /* Takes a step into the doctor's windows; ERR_NUMERIC, with advice, when the loss diverges. */
 int run_take_step(struct run *r, struct err *err);
 void run_guard(struct run *r);                                  /* between an update and the next step: what memory must not change */
+
+/* ---- interval.c ---- */
+int run_record_sampler(struct run *r, const struct decoder_opts *score, struct err *err);      /* score: how the scorer is recorded */
+int run_open_interval(struct run *r, struct err *err);          /* the state is that which the run begins with */
+void run_close_interval(struct run *r);
+int run_show_sample(struct run *r, struct err *err);            /* every train.sample_every steps: text after train.sample_prompt */
+int run_dead_experts(const struct run *r, int i);               /* of layer i with experts: those without a token of this step */
+int run_count_experts(struct run *r, struct err *err);          /* after each step; warns at an evaluation of those that got none since the last */
+int run_judge_loss(struct run *r, double valid_loss, struct err *err);      /* after an evaluation: train.patience, and OUT/best */
+bool run_is_patient(const struct run *r);
 
 /* ---- step.c ---- */
 void run_load_inputs(const struct run *r, const struct decoder *d);      /* r->batch into the inputs of d */

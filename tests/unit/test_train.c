@@ -535,6 +535,65 @@ static void steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run(voi
     assert_int_equal(count_in("nan", "\"event\":\"spike\",\"cause\":\"data\",\"odd\":\"not finite"), 3);
 }
 
+/* ---- now and then ---- */
+
+/* With a learning rate of 0 held-out loss never falls: the first evaluation is the best, and two more end the run. */
+static void a_run_whose_held_out_loss_does_not_fall_ends_early(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    const char text[] = DENSE "data: {train: [%s], valid_share: 0.1, tokenizer: bpe, vocab_size: 300}\n"
+                        "train: {steps: 40, batch: 4, ctx: 24, lr: 0, warmup: 3, save_every: 4, eval_every: 4, eval_tokens: 200, patience: 2, precision: fp32}\n";
+    char config[1200];
+    snprintf(config, sizeof config, text, in_dir("one.txt"));
+    write_text("patience.yaml", config);
+    OK(train("patience.yaml", "early", 1, NULL, &r));
+    assert_int_equal(r.steps, 12);
+    assert_int_equal(count_in("early", "\"event\":\"stopped early\""), 1);
+    assert_true(file_exists(in_dir("early/best/model.safetensors")) && file_exists(in_dir("early/best/config.json")));
+    OK(train("patience.yaml", "early", 1, NULL, &r));          /* nothing is left to do */
+    assert_int_equal(r.steps, 12);
+    int n = 0;
+    while (train("patience.yaml", "early-stopped", 1, &stop, &r) == ERR_STOPPED)
+        assert_true(++n < 20);
+    assert_int_equal(n, 11);
+    assert_string_equal(digest("early"), digest("early-stopped"));
+}
+
+static void what_the_model_writes_is_shown_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct train_result r;
+    static const char *const configs[] = { "dense.yaml", "moe16.yaml" };
+    write_config("writes0.yaml", DENSE, ", precision: fp32, sample_every: 4, sample_prompt: the cat");
+    write_config("writes1.yaml", MOE, ", precision: bf16, accumulate: 2, sample_every: 4, sample_prompt: the cat");
+    for (int i = 0; i < 2; i++) {
+        OK(train(configs[i], "silent", 1, NULL, &r));
+        OK(train(i ? "writes1.yaml" : "writes0.yaml", "writes", 2, NULL, &r));
+        assert_int_equal(count_in("writes", "\"sample\":\"the cat"), 3);
+        assert_string_equal(digest("silent"), digest("writes"));
+        OK(file_remove_tree(in_dir("silent"), &err));
+        OK(file_remove_tree(in_dir("writes"), &err));
+    }
+}
+
+/* 24 tokens cannot reach 64 experts. */
+static void experts_that_get_nothing_are_told(void **state)
+{
+    (void)state;
+    struct train_result r;
+    char text[1200];
+    snprintf(text, sizeof text, "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, num_experts: 64, num_experts_per_tok: 1, moe_intermediate_size: 8, norm: rmsnorm, act: gelu, pos: rope}\n"
+             "data: {train: %s, valid_share: 0.1, tokenizer: bytes}\ntrain: {steps: 2, batch: 1, ctx: 24, warmup: 0, eval_every: 1, eval_tokens: 48, precision: fp32}\n", in_dir("one.txt"));
+    write_text("dead.yaml", text);
+    OK(train("dead.yaml", "dead", 1, NULL, &r));
+    assert_int_equal(count_in("dead", "\"event\":\"dead experts\""), 2);
+    assert_int_equal(count_in("dead", "\"dead\":0,"), 0);
+    OK(train("moe.yaml", "alive", 1, NULL, &r));
+    assert_int_equal(count_in("alive", "\"event\":\"dead experts\""), 0);
+}
+
 static void the_plan_is_the_memory_that_is_taken(void **state)
 {
     (void)state;
@@ -622,6 +681,10 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt, vocab_sise: 300}\n", ERR_USAGE, "did you mean 'vocab_size'" },
         { DENSE "data: {train: @one.txt}\ntrain: {setps: 5}\n", ERR_USAGE, "did you mean 'steps'" },
         { DENSE "date: {train: @one.txt}\n", ERR_USAGE, "did you mean 'data'" },
+        { DENSE "data: {train: @one.txt}\ntrain: {patience: 3, eval_every: 0}\n", ERR_USAGE, "patience counts evaluations" },
+        { DENSE "data: {train: @one.txt, tokenizer: bytes}\ntrain: {ctx: 8, warmup: 0, sample_every: 1, sample_prompt: the cat sat on}\n", ERR_USAGE, "sample_prompt has 14 tokens, expected 1 to 7" },
+        { DENSE "data: {train: @one.txt}\ntrain: {on_spike: panic}\n", ERR_USAGE, "expected one of skip|rollback|stop|none" },
+        { DENSE "data: {train: @one.txt}\ntrain: {save: later}\n", ERR_USAGE, "expected one of background|wait" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: many}\n", ERR_USAGE, "expected a whole number" },
         { DENSE "data: {train: @one.txt}\ntrain: {schedule: ramp}\n", ERR_USAGE, "expected one of constant|linear|cosine|wsd" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: 5, steps: 6}\n", ERR_FORMAT, "given twice" },
@@ -723,6 +786,9 @@ int main(void)
         cmocka_unit_test(numbers_that_are_not_finite_are_recorded_as_null),
         cmocka_unit_test(a_finished_run_has_no_loss_of_a_last_step),
         cmocka_unit_test(steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run),
+        cmocka_unit_test(a_run_whose_held_out_loss_does_not_fall_ends_early),
+        cmocka_unit_test(what_the_model_writes_is_shown_and_changes_nothing),
+        cmocka_unit_test(experts_that_get_nothing_are_told),
         cmocka_unit_test(the_plan_is_the_memory_that_is_taken),
         cmocka_unit_test(expected_time_moves_with_the_cost_of_an_operation),
         cmocka_unit_test(an_epoch_visits_every_window_once_and_two_differ),
