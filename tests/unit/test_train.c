@@ -756,12 +756,21 @@ static void the_advice_of_a_refusal_fits(void **state)
     assert_non_null(advice);
     const long fits = strtol(advice + 13, NULL, 10);
     assert_true(fits > 1000 && fits < 690000);
+    const size_t before = mem_available();
+    int got[2];
     for (int more = 0; more < 2; more++) {          /* a fifth below fits, a fifth above does not: memory moves meanwhile */
         snprintf(text, sizeof text, "%.*sbatch: %ld%s", (int)(at - b.data), b.data, more ? fits + fits / 5 : fits - fits / 5, at + 8);
         write_text("wide.yaml", text);
-        assert_int_equal(train_run(&o, &r, &err), more ? ERR_NOMEM : 0);
+        got[more] = train_run(&o, &r, &err);
     }
     buf_release(&b);
+    const size_t after = mem_available();
+    if (after > before + before / 20 || before > after + after / 20) {
+        print_message("SKIPPED: others take and give back too much memory meanwhile\n");
+        skip();
+    }
+    assert_int_equal(got[0], 0);
+    assert_int_equal(got[1], ERR_NOMEM);
 }
 
 int main(void)
