@@ -487,6 +487,8 @@ static int record(struct recorder *r, const struct weights_list *l)
         g->loss_first = r->o->loss_first;
         TRY(graph_backward(g, r->o->recompute, r->err));
         TRY(graph_update(g, r->o->optimizer, r->err));
+        if (r->o->averages)
+            TRY(graph_averages(g, r->err));
     }
     return 0;
 }

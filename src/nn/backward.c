@@ -248,6 +248,22 @@ out:
     return rc;
 }
 
+int graph_averages(struct graph *g, struct err *err)
+{
+    const int n_known = g->n_tensor;
+    for (int w = 0; w < n_known; w++) {
+        const struct tensor t = g->tensor[w];
+        if (t.kind != TENSOR_WEIGHT || t.grad < 0)
+            continue;
+        struct shape s = { .rank = t.rank };
+        memcpy(s.dim, t.shape, sizeof s.dim);
+        int average;
+        TRY(average = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "average.%s", t.name));
+        g->tensor[w].average = average;
+    }
+    return 0;
+}
+
 int graph_update(struct graph *g, enum optimizer optimizer, struct err *err)
 {
     assert(g->backward);

@@ -77,6 +77,7 @@ struct tensor {
     struct dim shape[MAX_RANK];
     int grad;                  /* its gradient's id, or -1 */
     int moment[2];             /* weights: m and (AdamW's) v, or -1 */
+    int average;               /* weights: their running average, or -1 */
     int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
     bool decay;                /* weights: weight decay applies */
     int n_matrix; int64_t matrix_rows[3];      /* weights: matrices that lie one above the other (of an expert), for Muon; 0: it is none of Muon's */
@@ -257,6 +258,8 @@ int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
  * matrices and AdamW for the others. */
 enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_MUON, OPTIMIZER_SGD };
 int graph_update(struct graph *g, enum optimizer optimizer, struct err *err);
+/* Room for a running average of each learned weight, "average.<weight>", which the caller fills and keeps. */
+int graph_averages(struct graph *g, struct err *err);
 
 /* ---- memory (plan.c) ---- */
 /* The blocks of weights and of gradients agree byte for byte as far as weights have gradients (they come first).

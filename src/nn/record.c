@@ -100,7 +100,7 @@ static int add_tensor(struct graph *g, const struct tensor *t, struct err *err)
 int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struct shape shape, struct err *err,
                  const char *name_fmt, ...)
 {
-    struct tensor t = { .kind = kind, .dtype = dtype, .rank = shape.rank, .grad = -1, .moment = { -1, -1 },
+    struct tensor t = { .kind = kind, .dtype = dtype, .rank = shape.rank, .grad = -1, .moment = { -1, -1 }, .average = -1,
                         .packed = { -1, -1 }, .first = -1, .last = -1 };
     memcpy(t.shape, shape.dim, sizeof t.shape);
     va_list ap;

@@ -53,16 +53,19 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
     return rc;
 }
 
-/* The tensors m.w and v.w that the optimiser has, weight by weight, in *out, which the caller frees.  Returns how many. */
+/* The tensors m.w and v.w that the optimiser has, and the averages, weight by weight, in *out, which the caller frees.  Returns how many. */
 static int moments(const struct decoder *d, const struct tensor ***out, struct err *err)
 {
     int n = 0;
-    *out = mem_alloc_array((size_t)(2 * d->g->n_tensor), sizeof **out);
+    *out = mem_alloc_array((size_t)(3 * d->g->n_tensor), sizeof **out);
     if (!*out)
         return ERR(err, NOMEM, "no memory for the optimiser's tensors");
     for (int i = 0; i < 2 * d->g->n_tensor; i++)
         if (d->g->tensor[i / 2].moment[i % 2] >= 0)
             (*out)[n++] = &d->g->tensor[d->g->tensor[i / 2].moment[i % 2]];
+    for (int i = 0; i < d->g->n_tensor; i++)
+        if (d->g->tensor[i].average >= 0)
+            (*out)[n++] = &d->g->tensor[d->g->tensor[i].average];
     return n;
 }
 

@@ -2,7 +2,7 @@
  *
  *   DIR/step-00000100/model.safetensors  config.json  tokenizer.json      a model folder that can be used as it is
  *      or, of adapters, adapter_model.safetensors  adapter_config.json  alone (model/adapter.h)
- *                     optimizer.safetensors                               m.<weight> and (AdamW's) v.<weight>
+ *                     optimizer.safetensors                               m.<weight>, (AdamW's) v.<weight>, (train.ema) average.<weight>
  *                     state.json       step, counters, the doctor's windows, digest of the settings, SHA-256 of every tensor of both files,
  *                                      and of all that is in it
  *   DIR/latest                         the name of the newest

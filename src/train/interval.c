@@ -77,7 +77,6 @@ int run_show_sample(struct run *r, struct err *err)
         rc = tok_decode(r->data.tok, ids, (size_t)n, &text, err);
     if (!rc) {
         err_tidy(text.data);
-        log_progress_end();
         log_info("step %lld writes: %s", (long long)r->state.step, text.data);
         rc = run_write_metric(r, json_pack("{s:I, s:s}", "step", (json_int_t)r->state.step, "sample", text.data), err);
     }

@@ -24,7 +24,7 @@ static bool in_file(const struct run *r) { return r->c.tune.on && !strcmp(r->c.t
 struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
-    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .lora = c->tune.on ? &c->tune.lora : NULL,
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
                                   .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c) };
 }
 
@@ -221,6 +221,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " alone");
     if (!rc && c->privacy.on)
         rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g %d", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm, r->dp.ghost_tokens);
+    if (!rc && c->ema > 0)
+        rc = buf_printf(&b, err, " ema %.17g", c->ema);
     if (!rc && strcmp(c->on_spike, "skip"))
         rc = buf_printf(&b, err, " on_spike %s", c->on_spike);
     if (!rc)

@@ -118,6 +118,11 @@ int run_examine(struct run *r, enum step_fate *fate, struct err *err);
 int run_take_step(struct run *r, struct err *err);
 void run_guard(struct run *r);                                  /* between an update and the next step: what memory must not change */
 
+/* ---- average.c ---- */
+int run_begin_average(struct run *r, struct err *err);          /* the state is that which the run begins with */
+void run_follow(struct run *r);                                 /* after an update */
+void run_swap_average(struct run *r);                           /* weights and their average change places; the panels follow */
+
 /* ---- interval.c ---- */
 int run_record_sampler(struct run *r, const struct decoder_opts *score, struct err *err);      /* score: how the scorer is recorded */
 int run_open_interval(struct run *r, struct err *err);          /* the state is that which the run begins with */

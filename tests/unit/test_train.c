@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "data/loader.h"
 #include "model/decoder.h"
+#include "model/safetensors.h"
 #include "nn/limits.h"
 #include "train/checkpoint.h"
 #include "train/loop.h"
@@ -561,6 +562,63 @@ static void a_run_whose_held_out_loss_does_not_fall_ends_early(void **state)
     assert_string_equal(digest("early"), digest("early-stopped"));
 }
 
+/* Against the formula in double, over the weights of every checkpoint. */
+static void the_average_of_weights_is_that_of_the_checkpoints(void **state)
+{
+    (void)state;
+    struct train_result r;
+    volatile sig_atomic_t stop = 1;
+    char name[64];
+    const char *tensor = "model.layers.1.self_attn.o_proj.weight";
+    write_config("first.yaml", DENSE, ", precision: fp32, ema: 0.5, save: wait, keep: 20");
+    write_config("plain.yaml", DENSE, ", precision: fp32, keep: 20");
+    OK(train("plain.yaml", "plain", 1, NULL, &r));
+    while (train("first.yaml", "average", 1, &stop, &r) == ERR_STOPPED)      /* a checkpoint of every step, and a restart */
+        ;
+    OK(train("first.yaml", "average-whole", 2, NULL, &r));
+    assert_string_equal(digest("average"), digest("average-whole"));
+    assert_string_not_equal(digest("average"), digest("plain"));
+    double average[32 * 32], bare[32 * 32];
+    for (int t = 1; t <= 12; t++) {
+        struct safetensors *st;
+        snprintf(name, sizeof name, "checkpoints/step-%010d/model.safetensors", t);
+        OK(safetensors_open(&st, path_in(in_dir("average"), name), &err));
+        const struct st_tensor *w = safetensors_find(st, tensor);
+        assert_non_null(w);
+        assert_int_equal(w->n, 32 * 32);
+        const double warm = t / (t + 9.0), d = warm < 0.5 ? warm : 0.5;
+        for (int i = 0; i < 32 * 32; i++) {
+            float x;
+            OK(st_read_f32(w, i, 1, &x, &err));
+            bare[i] = (double)x;
+            average[i] = t == 1 ? 0 : d * average[i] + (1 - d) * bare[i];
+        }
+        safetensors_free(st);
+        if (t == 1) {                                /* what it began with is in no checkpoint: the average after step 1 is */
+            OK(safetensors_open(&st, path_in(in_dir("average"), "checkpoints/step-0000000001/optimizer.safetensors"), &err));
+            const struct st_tensor *a = safetensors_find(st, "average.1.o.w");
+            assert_non_null(a);
+            for (int i = 0; i < 32 * 32; i++) {
+                float x;
+                OK(st_read_f32(a, i, 1, &x, &err));
+                average[i] = (double)x;
+            }
+            safetensors_free(st);
+        }
+    }
+    struct safetensors *st;
+    OK(safetensors_open(&st, path_in(in_dir("average"), "model.safetensors"), &err));
+    double off = 0, moved = 0;
+    for (int i = 0; i < 32 * 32; i++) {
+        float x;
+        OK(st_read_f32(safetensors_find(st, tensor), i, 1, &x, &err));
+        off = fmax(off, fabs((double)x - average[i])), moved = fmax(moved, fabs((double)x - bare[i]));
+    }
+    safetensors_free(st);
+    assert_true(off < 1e-7);
+    assert_true(moved > 1e-4);
+}
+
 static void what_the_model_writes_is_shown_and_changes_nothing(void **state)
 {
     (void)state;
@@ -684,6 +742,7 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt}\ntrain: {patience: 3, eval_every: 0}\n", ERR_USAGE, "patience counts evaluations" },
         { DENSE "data: {train: @one.txt, tokenizer: bytes}\ntrain: {ctx: 8, warmup: 0, sample_every: 1, sample_prompt: the cat sat on}\n", ERR_USAGE, "sample_prompt has 14 tokens, expected 1 to 7" },
         { DENSE "data: {train: @one.txt}\ntrain: {on_spike: panic}\n", ERR_USAGE, "expected one of skip|rollback|stop|none" },
+        { DENSE "data: {train: @one.txt}\ntrain: {ema: 1}\n", ERR_USAGE, "ema" },
         { DENSE "data: {train: @one.txt}\ntrain: {save: later}\n", ERR_USAGE, "expected one of background|wait" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: many}\n", ERR_USAGE, "expected a whole number" },
         { DENSE "data: {train: @one.txt}\ntrain: {schedule: ramp}\n", ERR_USAGE, "expected one of constant|linear|cosine|wsd" },
@@ -796,6 +855,7 @@ int main(void)
         cmocka_unit_test(a_finished_run_has_no_loss_of_a_last_step),
         cmocka_unit_test(steps_that_are_not_finite_are_skipped_and_the_third_ends_the_run),
         cmocka_unit_test(a_run_whose_held_out_loss_does_not_fall_ends_early),
+        cmocka_unit_test(the_average_of_weights_is_that_of_the_checkpoints),
         cmocka_unit_test(what_the_model_writes_is_shown_and_changes_nothing),
         cmocka_unit_test(experts_that_get_nothing_are_told),
         cmocka_unit_test(the_plan_is_the_memory_that_is_taken),
