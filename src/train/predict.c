@@ -1,9 +1,9 @@
 /* predict.c - how long a step will take, from the time of each kind of operation at its own size on this machine.
  *
  * A limit (nn/limits.h) is what no operation can pass; how near one comes depends on its shape, and no table knows all shapes.  So
- * the graph is recorded once more with as few layers as have every kind of node that the whole has (kind: the operation, the
- * shapes and types of its operands, and what decides how it works), and run with first weights on batches of the run, as a step
- * is: slices, sums of slices, update.  The time of a kind is the median of its runs, the time of a step the sum over all nodes of
+ * the graph is recorded once more with as few layers as have every kind of node that the whole has, and do not fit a cache (kind:
+ * the operation, the shapes and types of its operands, and what decides how it works), and run with first weights on batches of the
+ * run, as a step is: slices, sums of slices, update.  The time of a kind is the median of its runs, the time of a step the sum over all nodes of
  * the whole graph.  Where a turn takes long the micro-batch is cut, and times grow beyond that part as they grew up to it from a quarter
  * of it.  Nothing of the run itself is touched, and the memory is given back before the run takes its own.
  *
@@ -17,7 +17,9 @@
 #include "base/stat.h"
 #include "train/ranks.h"
 
-enum { TURNS = 5, SAMPLES = 64 };        /* at most */
+enum { TURNS_LEAST = 5, TURNS = 20, SAMPLES = 64 };
+#define ENOUGH_S 1.0                     /* of turns, when there are TURNS_LEAST */
+#define SMALL_BYTES ((size_t)256 << 20)  /* graphs of less would find in a cache what the whole does not: they get more layers */
 #define TURNS_S 5.0                      /* no further turn begins after so long */
 #define TURN_S 1.0                       /* a turn that takes so long is not made larger */
 #define TOKENS_MAX 16384                 /* nor one of so many tokens */
@@ -145,7 +147,15 @@ static void release(struct trial *t)
     t->kinds.n = 0;
 }
 
-/* With as few layers as have all kinds. */
+static int plan_small(struct trial *t, struct err *err)
+{
+    const struct run *r = t->r;
+    const int T = (int)(t->most * r->c.ctx), S = run_sequences(r, T);
+    TRY(decoder_plan(&t->model.small, T, S, r->o->n_thread, NULL, err));
+    return t->reference.whole ? decoder_plan(&t->reference.small, T, S, r->o->n_thread, &t->model.small, err) : 0;
+}
+
+/* With as few layers as have all kinds, and are not too small. */
 static int record_small(struct trial *t, struct err *err)
 {
     const int whole = t->r->c.model.n_layer;
@@ -155,7 +165,8 @@ static int record_small(struct trial *t, struct err *err)
         TRY(model = list_kinds(&t->kinds, &t->model, err));
         if (t->reference.whole)
             TRY(reference = list_kinds(&t->kinds, &t->reference, err));
-        if ((model && reference) || n == whole)
+        TRY(plan_small(t, err));
+        if ((model && reference && t->model.small.g->plan.total >= SMALL_BYTES) || n == whole)
             return 0;
         release(t);
     }
@@ -164,13 +175,9 @@ static int record_small(struct trial *t, struct err *err)
 static int take_memory(struct trial *t, struct err *err)
 {
     const struct run *r = t->r;
-    const int T = (int)(t->most * r->c.ctx), S = run_sequences(r, T);
-    TRY(decoder_plan(&t->model.small, T, S, r->o->n_thread, NULL, err));
     TRY(decoder_bind(&t->model.small, r->pool, NULL, err));
-    if (t->reference.whole) {
-        TRY(decoder_plan(&t->reference.small, T, S, r->o->n_thread, &t->model.small, err));
+    if (t->reference.whole)
         TRY(decoder_bind(&t->reference.small, r->pool, &t->model.small, err));
-    }
     decoder_init_weights(&t->model.small, t->weights, 1);
     if (r->c.tune.on)
         decoder_init_adapters(&t->model.small, 1);
@@ -272,8 +279,11 @@ static void run_turns(struct trial *t)
 {
     const double begin = clock_wall();
     t->kinds.on = true;
-    for (t->n_turn = 0; t->n_turn < TURNS && (!t->n_turn || clock_wall() - begin < TURNS_S); t->n_turn++)
+    t->n_turn = 0;
+    for (double took = 0; !t->n_turn || (t->n_turn < TURNS && took < TURNS_S && (t->n_turn < TURNS_LEAST || took < ENOUGH_S)); took = clock_wall() - begin) {
         run_turn(t);
+        t->n_turn++;
+    }
     t->kinds.on = false;
 }
 
