@@ -69,6 +69,7 @@ int file_usage(const char *path, struct file_usage *out, struct err *err);
 int file_free_bytes(const char *dir, uint64_t *out, struct err *err);    /* what this user may still write there */
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+bool file_same(const char *a, const char *b);                      /* two names of one file or folder that is there */
 /* Names in a folder, sorted bytewise, without "." and "..".  Free with file_list_free. */
 int file_list(const char *dir, char ***names, int *n, struct err *err);
 void file_list_free(char **names, int n);

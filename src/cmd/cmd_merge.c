@@ -22,8 +22,6 @@ static int to_folder(const struct model *m, struct adapter *a, const char *base,
     struct err why;
     if (mix && type_block(mix->type) != 1)
         return ERR(err, USAGE, "--to is '%s', expected f32, f16 or bf16 for safetensors; lathe quantize makes a GGUF file of the merged folder", to);
-    if (!strcmp(base, out))
-        return ERR(err, USAGE, "--out is the model itself");
     TRY(merge_folder(m, a, out, float_type(&m->config, mix), err));
     if (folder_put_tokenizer(m, base, out, &why) < 0)
         log_warn("no tokenizer.json was written: %s", why.msg);
@@ -54,6 +52,9 @@ static int run_merge(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "expected --out");
     if (!mix && strcmp(to, "file"))
         return ERR(err, USAGE, "--to is '%s', expected file or one of %s", to, MIX_WORDS);
+    for (int i = 0; i < 2; i++)
+        if (file_same(args[i], out))
+            return ERR(err, USAGE, "--out is %s itself: %s would be overwritten", i ? "the folder of the adapters" : "the model", out);
     buf_init(&warnings);
     int rc = model_open(&m, args[0], &warnings, err);
     if (warnings.len)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/adapter.h"
+#include "model/finite.h"
 #include "model/folder_from_gguf.h"
 #include "model/weights_read.h"
 
@@ -58,6 +59,23 @@ static int copy_weights(struct decoder *d, const struct weights_list *l, const s
     return rc;
 }
 
+static void keep_first(void *ctx, const struct finite_row *row)
+{
+    struct finite_row *first = ctx;
+    if (!first->tensor)
+        *first = *row;
+}
+
+/* Else the first step would not be finite, and its data blamed. */
+static int check_finite(const struct model *m, struct pool *pool, const char *path, struct err *err)
+{
+    struct finite_row first = { .tensor = NULL };
+    const int n = finite_check(m->source, pool, keep_first, &first, err);
+    TRY(n);
+    return n ? ERR(err, NUMERIC, "%s: tensor '%s' has %lld numbers that are not finite, the first is element %lld (%d such tensors): nothing can be learned from there", path, first.tensor->name,
+                   (long long)first.n_bad, (long long)first.first, n) : 0;
+}
+
 int base_weights(struct decoder *d, const struct weights_list *l, const char *path, struct err *err)
 {
     struct model m;
@@ -65,7 +83,9 @@ int base_weights(struct decoder *d, const struct weights_list *l, const char *pa
     int missing = 0;
     for (int i = 0; i < l->n_weight; i++)
         missing += find_weight(m.list, &l->weight[i]) < 0 && strncmp(l->weight[i].name, "label.", 6) && strncmp(l->weight[i].name, "pooler.", 7);
-    const int rc = !missing ? copy_weights(d, l, &m, err) : ERR(err, FORMAT, "%s was altered while it was in use", path);
+    int rc = !missing ? check_finite(&m, d->g->pool, path, err) : ERR(err, FORMAT, "%s was altered while it was in use", path);
+    if (!rc)
+        rc = copy_weights(d, l, &m, err);
     model_release(&m);
     return rc;
 }

@@ -11,7 +11,7 @@
 int base_config(struct config *c, const char *path, struct err *err);
 int base_tokenizer(struct tok **out, const char *path, struct err *err);
 /* The floats of every weight of a bound decoder but those that stay in their file and, where the base has none, of a head for classes,
- * which is left as it is.  l: the list that d was recorded from. */
+ * which is left as it is.  l: the list that d was recorded from.  ERR_NUMERIC when the file has numbers that are not finite. */
 int base_weights(struct decoder *d, const struct weights_list *l, const char *path, struct err *err);
 /* adapter_base() of it. */
 int base_digest(char hex[SHA256_HEX], const char *path, struct err *err);

@@ -148,15 +148,15 @@ static int first_weights(struct run *r, struct err *err)
 /* passed: what is wrong with checkpoints that were passed over for an older one. */
 static int resume_or_begin(struct run *r, struct buf *passed, struct err *err)
 {
-    struct train_state found;
+    struct train_state found = { .step = 0 };
     if (r->c.tune.on)                        /* checkpoints hold adapters only */
         TRY(first_weights(r, err));
     const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, passed, err);
     if (rc == ERR_NOTFOUND)
         return r->c.tune.on ? 0 : first_weights(r, err);
-    TRY(rc);
-    if (strcmp(found.settings, r->state.settings))
+    if (*found.settings && strcmp(found.settings, r->state.settings))      /* before what the tensors of another model lack */
         return ERR(err, USAGE, "%s holds a run of other settings or other text; name another --out, or remove it", r->o->out);
+    TRY(rc);
     r->state = found;
     r->saved = found.step;
     if (passed->len)

@@ -199,7 +199,7 @@ int run_digest_settings(struct run *r, struct err *err)
     buf_init(&b);
     const struct train_config *c = &r->c;
     const struct file_map *map = config_vision(&r->c.model) ? &r->classes.train.map : &r->data.train.map;
-    char *data = r->data_sha256;
+    char *data = r->data_sha256, base[SHA256_HEX];
     int rc = config_write(&c->model, &b, err);
     if (!rc)
         rc = sha256_of(map->data, map->size, data, err);
@@ -211,6 +211,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " slices %lld", (long long)c->slices);
     if (!rc && train_prefers(c))
         rc = buf_printf(&b, err, " dpo %.17g", c->beta);
+    if (!rc && train_prefers(c) && !c->tune.on && !(rc = base_digest(base, c->from, err)))      /* what it is compared with is read at each start */
+        rc = buf_printf(&b, err, " %s", base);
     if (!rc && c->tune.on)
         rc = buf_printf(&b, err, " lora %d %.17g %.17g %d %u %s", c->tune.lora.rank, c->tune.lora.alpha, c->tune.lora.dropout, c->tune.lora.rslora, c->tune.lora.targets, c->tune.lora.base);
     if (!rc && run_classifies(r))

@@ -24,6 +24,9 @@ say lathe merge base adapters --to q8_0 --out x
 say lathe merge base adapters
 say lathe merge merged base --out x
 say lathe merge base nothing --out x
+say lathe merge base adapters --out ./base/
+say lathe merge base.gguf adapters --out ./base.gguf
+say lathe merge base adapters --out $PWD/adapters | sed "s#$PWD/##g"
 sed 's/from: base/from: merged/; s/steps: 20/steps: 1/' lora.yaml > second.yaml
 lathe train second.yaml --out second --quiet --threads 1      # norms are the same after merging: it fits both
 say lathe merge base second --out x
