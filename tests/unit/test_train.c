@@ -306,15 +306,16 @@ static void a_disk_that_is_full_for_a_while_is_survived(void **state)
 
 /* ---- checkpoints in the background ---- */
 
-static void *release_when_steps_went_on(void *steps)
+struct watcher { char path[300]; bool went_on; };
+
+static void *release_when_steps_went_on(void *ctx)
 {
-    char path[300];
-    snprintf(path, sizeof path, "%s/metrics.jsonl", in_dir("held"));
-    for (int i = 0; i < 6000 && !*(volatile bool *)steps; i++) {
+    struct watcher *w = ctx;
+    for (int i = 0; i < 6000 && !w->went_on; i++) {
         struct buf b;
         buf_init(&b);
-        if (!file_read(path, 1 << 20, &b, NULL))
-            *(volatile bool *)steps = strstr(b.data, "\"step\":11,") != NULL;
+        if (!file_read(w->path, 1 << 20, &b, NULL))
+            w->went_on = strstr(b.data, "\"step\":11,") != NULL;
         buf_release(&b);
         nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
     }
@@ -329,12 +330,13 @@ static void steps_do_not_wait_for_the_disk(void **state)
     struct train_result r;
     OK(train("moe.yaml", "not-held", 1, NULL, &r));
     pthread_t thread;
-    bool went_on = false;
+    struct watcher w = { .went_on = false };
+    snprintf(w.path, sizeof w.path, "%s/metrics.jsonl", in_dir("held"));
     file_hold(true);
-    assert_int_equal(pthread_create(&thread, NULL, release_when_steps_went_on, &went_on), 0);
+    assert_int_equal(pthread_create(&thread, NULL, release_when_steps_went_on, &w), 0);
     OK(train("moe.yaml", "held", 1, NULL, &r));
     pthread_join(thread, NULL);
-    assert_true(went_on);
+    assert_true(w.went_on);
     assert_true(r.n_saved >= 2);
     assert_string_equal(digest("not-held"), digest("held"));
 }
