@@ -147,6 +147,23 @@ static int refuse_keys(const struct train_config *c, const json_t *data, const j
     return 0;
 }
 
+/* Keys of train or data that nothing of this run would read. */
+static int refuse_idle_keys(const struct train_config *c, const json_t *data, const json_t *train, const char *path, struct err *err)
+{
+    const enum optimizer o = train_optimizer(c);
+    const struct { bool idle, data; const char *key, *why; } keys[] = {
+        { !train_prefers(c), false, "beta", "it is for objective: dpo" },
+        { o != OPTIMIZER_MUON, false, "muon_lr", "it is for optimizer: muon" }, { o != OPTIMIZER_MUON, false, "muon_weight_decay", "it is for optimizer: muon" },
+        { o == OPTIMIZER_ADAMW, false, "momentum", "it is for optimizer: muon and sgd" },
+        { o == OPTIMIZER_SGD, false, "beta1", "it is AdamW's" }, { o == OPTIMIZER_SGD, false, "beta2", "it is AdamW's" }, { o == OPTIMIZER_SGD, false, "eps", "it is AdamW's" },
+        { c->from != NULL, true, "vocab_size", "the tokenizer is that of model.from" },
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].idle && json_object_get(keys[i].data ? data : train, keys[i].key))
+            return ERR(err, USAGE, "%s: %s.%s would do nothing: %s", path, keys[i].data ? "data" : "train", keys[i].key, keys[i].why);
+    return 0;
+}
+
 /* What a recipe for images may leave open: something valid, until the data say it. */
 static void open_image_keys(struct train_config *c, json_t *model)
 {
@@ -302,6 +319,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
     if (config_vision(&c->model))
         c->ctx = c->model.ctx;                       /* until the images are there */
     TRY(refuse_keys(c, data, train, path, err));
+    TRY(refuse_idle_keys(c, data, train, path, err));
     TRY(choose_slices(c, path, err));
     if (!c->epochs)
         fit_warmup(c);

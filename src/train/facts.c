@@ -26,6 +26,13 @@ static json_t *keys_json(const struct opt *o)
     return out;
 }
 
+/* Who knows the seed of a private run can take its noise out again. */
+static void withhold_seed(json_t *section)
+{
+    if (json_object_get(section, "seed"))
+        json_object_set_new(section, "seed", json_string("withheld"));
+}
+
 /* Without the paths of data, which are listed by themselves, and which config.c keeps under names that begin with a point. */
 static json_t *given_json(const json_t *root)
 {
@@ -47,9 +54,14 @@ static json_t *settings_json(const struct run *r)
     if (c.tune.on)
         json_object_set_new(o, "lora", keys_json(lora));
     privacy_keys(&c.privacy, privacy);
-    if (c.privacy.on)
+    json_t *given = given_json(c.root);
+    if (c.privacy.on) {
         json_object_set_new(o, "privacy", keys_json(privacy));
-    json_object_set_new(o, "given", given_json(c.root));
+        withhold_seed(json_object_get(o, "train"));
+        json_object_set_new(given, "train", json_deep_copy(json_object_get(given, "train")));      /* the settings themselves keep it */
+        withhold_seed(json_object_get(given, "train"));
+    }
+    json_object_set_new(o, "given", given);
     return o;
 }
 

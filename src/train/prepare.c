@@ -188,6 +188,8 @@ static int tokenizer_of_records(struct prepared *p, const struct train_config *c
     struct tok_text *part = NULL;
     int rc = records_texts(&t, train, o, err);
     const int64_t n = c->valid_paths ? t.n : t.n - (int64_t)((double)t.n * c->valid_share);
+    if (!rc && n < 1)
+        rc = ERR(err, FORMAT, "data.train: no record is left to learn a tokenizer from: %lld are right, and data.valid_share of them are held out", (long long)t.n);
     if (!rc && n > INT32_MAX)
         rc = ERR(err, RANGE, "%lld records, expected at most %d to learn a tokenizer from", (long long)n, INT32_MAX);
     if (!rc && !(part = mem_alloc_array((size_t)n, sizeof *part)))

@@ -31,10 +31,10 @@ int ranks_prepare(struct run *r, int (*prepare)(struct run *, struct err *), str
 int ranks_share(struct run *r, struct err *err)
 {
     const int size = comm_size(r->comm), rank = comm_rank(r->comm);
-    if (r->c.slices % size)
-        return ERR(err, USAGE, "there are %d processes, but train.slices is %lld: a slice is computed by one process", size, (long long)r->c.slices);
     if (size > 1 && r->c.privacy.on)
         return ERR(err, UNSUPPORTED, "private training on several processes is not implemented");
+    if (r->c.slices % size)
+        return ERR(err, USAGE, "there are %d processes, but train.slices is %lld: a slice is computed by one process", size, (long long)r->c.slices);
     r->n_slice = r->c.slices / size;
     r->first_slice = rank * r->n_slice;
     if (size == 1)

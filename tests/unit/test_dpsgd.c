@@ -365,6 +365,15 @@ static void a_stopped_run_goes_on_to_the_same_weights(void **state)
         assert_true(spent > 0 && r.epsilon == spent && (c == 0 || (spent <= 6 && spent > 5.9)));
     }
     assert_true(metric("whole-1", 0, "epsilon") < metric("whole-1", 4, "epsilon"));
+    static const char *const told[] = { "whole-1/run.json", "whole-1/report.html" };
+    for (int i = 0; i < 2; i++) {                        /* the seed would take the noise out */
+        struct buf b;
+        buf_init(&b);
+        OK(file_read(in_dir(told[i]), 1 << 24, &b, &err));
+        assert_non_null(strstr(b.data, "withheld"));
+        assert_null(strstr(b.data, "424242"));
+        buf_release(&b);
+    }
 }
 
 /* Another seed is another noise, and changes the run's identity. */
