@@ -650,3 +650,9 @@ int file_remove_leftovers_of(const char *path, struct err *err)
     mem_free(prefix);
     return rc;
 }
+
+bool file_name_ends(const char *path, const char *with)
+{
+    const size_t n = strlen(path), m = strlen(with);
+    return n >= m && !strcmp(path + n - m, with);
+}

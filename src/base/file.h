@@ -84,4 +84,6 @@ int64_t file_fail_count(void);
 void file_flip_at(int64_t n);
 /* For tests: while it is on, every fsync by another thread than the one that called this waits. */
 void file_hold(bool on);
+bool file_name_ends(const char *path, const char *with);      /* for endings such as ".csv" */
+
 #endif

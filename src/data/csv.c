@@ -1,6 +1,7 @@
 #include "data/csv.h"
 #include <stdbool.h>
 #include <string.h>
+#include "base/file.h"
 
 /* One field from c->at on, behind which c->at is left; c->next_line counts the line ends in it. */
 static int read_field(struct csv *c, struct buf *out, struct err *err)
@@ -57,6 +58,8 @@ static int read_row(struct csv *c, struct buf *out, size_t field[CSV_FIELDS_MAX 
     field[n] = out->len;
     return rc ? rc : n;
 }
+
+bool csv_named(const char *path) { return file_name_ends(path, ".csv") || file_name_ends(path, ".tsv"); }
 
 int csv_open(struct csv *c, const char *text, size_t n, const char *name, struct err *err)
 {

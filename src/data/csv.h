@@ -4,6 +4,7 @@
  * semicolon) is what follows the first field of the header.  Lines end with LF or CRLF; empty lines are left out. */
 #ifndef DATA_CSV_H
 #define DATA_CSV_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
@@ -20,6 +21,7 @@ struct csv {
     size_t field[CSV_FIELDS_MAX + 1], head[CSV_FIELDS_MAX + 1];      /* where they begin */
 };
 
+bool csv_named(const char *path);                                    /* .csv or .tsv */
 /* Reads the header.  text must live on.  csv_release in any case. */
 int csv_open(struct csv *c, const char *text, size_t n, const char *name, struct err *err);
 /* 1 and the fields of the next row, 0 at the end.  A row of another number of fields is ERR_FORMAT, like a quote that never ends;

@@ -5,8 +5,11 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "data/csv.h"
+#include "data/fields.h"
 
-struct reader { struct labelled *l; struct labels *names; bool fixed; char text[64], label[64]; struct err *err; };
+enum { TEXT, LABEL, N_OWN };
+static const char *const own_names[N_OWN] = { "text", "label" };
+struct reader { struct labelled *l; struct labels *names; bool fixed; char name[N_OWN][FIELD_NAME_MAX]; struct err *err; };
 
 void labelled_release(struct labelled *l)
 {
@@ -14,25 +17,6 @@ void labelled_release(struct labelled *l)
     mem_free(l->end);
     mem_free(l->label);
     *l = (struct labelled){ 0 };
-}
-
-/* ---- names of fields ---- */
-
-static const char *skip_space(const char *s) { return s + strspn(s, " ,"); }
-
-static int read_fields(struct reader *r, const char *fields)
-{
-    strcpy(r->text, "text"), strcpy(r->label, "label");
-    for (const char *at = skip_space(fields ? fields : ""); *at; at = skip_space(at)) {
-        const size_t n = strcspn(at, "=,"), m = at[n] == '=' ? strcspn(at + n + 1, " ,") : 0;
-        char *to = n == 4 && !strncmp(at, "text", 4) ? r->text : n == 5 && !strncmp(at, "label", 5) ? r->label : NULL;
-        if (!to || !m || m >= sizeof r->text)
-            return ERR(r->err, USAGE, "data.fields: '%.40s', expected text=NAME or label=NAME", at);
-        memcpy(to, at + n + 1, m);
-        to[m] = 0;
-        at += n + 1 + m;
-    }
-    return 0;
 }
 
 /* ---- records ---- */
@@ -83,12 +67,12 @@ static int add(const struct reader *r, const char *text, size_t n, const char *l
 
 static int add_object(const struct reader *r, const json_t *o)
 {
-    const json_t *text = json_object_get(o, r->text), *label = json_object_get(o, r->label);
+    const json_t *text = json_object_get(o, r->name[TEXT]), *label = json_object_get(o, r->name[LABEL]);
     char number[32];
     if (!json_is_string(text))
-        return ERR(r->err, FORMAT, "'%s' is no string, expected {\"%s\": \"...\", \"%s\": ...}", r->text, r->text, r->label);
+        return ERR(r->err, FORMAT, "'%s' is no string, expected {\"%s\": \"...\", \"%s\": ...}", r->name[TEXT], r->name[TEXT], r->name[LABEL]);
     if (!json_is_string(label) && !json_is_integer(label))
-        return ERR(r->err, FORMAT, "'%s' is neither a string nor a whole number", r->label);
+        return ERR(r->err, FORMAT, "'%s' is neither a string nor a whole number", r->name[LABEL]);
     if (json_is_integer(label))
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(label));
     return add(r, json_string_value(text), json_string_length(text), json_is_integer(label) ? number : json_string_value(label));
@@ -124,9 +108,9 @@ static int read_lines(const struct reader *r, const struct text_doc *d)
 
 static int read_rows(const struct reader *r, struct csv *c, const char *path)
 {
-    const int text = csv_find(c, r->text), label = csv_find(c, r->label);
+    const int text = csv_find(c, r->name[TEXT]), label = csv_find(c, r->name[LABEL]);
     if (text < 0 || label < 0)
-        return ERR(r->err, FORMAT, "%s: no column '%s'; data.fields gives it another name", path, text < 0 ? r->text : r->label);
+        return ERR(r->err, FORMAT, "%s: no column '%s'; data.fields gives it another name", path, text < 0 ? r->name[TEXT] : r->name[LABEL]);
     int more;
     while ((more = csv_next(c, r->err)) > 0) {
         size_t n, n_label;
@@ -137,15 +121,9 @@ static int read_rows(const struct reader *r, struct csv *c, const char *path)
     return more;
 }
 
-static bool is_csv(const char *path)
-{
-    const size_t n = strlen(path);
-    return n > 4 && (!strcmp(path + n - 4, ".csv") || !strcmp(path + n - 4, ".tsv"));
-}
-
 static int read_file(const struct reader *r, const struct text_doc *d)
 {
-    if (!is_csv(d->path))
+    if (!csv_named(d->path))
         return read_lines(r, d);
     struct csv c;
     int rc = csv_open(&c, d->map.data, d->n, d->path, r->err);
@@ -197,7 +175,7 @@ int labelled_read(struct labelled *l, const struct text_list *files, const char 
     struct reader r = { .l = l, .names = names, .fixed = fixed, .err = err };
     *l = (struct labelled){ 0 };
     buf_init(&l->text);
-    int rc = read_fields(&r, fields);
+    int rc = fields_parse(r.name, own_names, N_OWN, fields, err);
     for (int i = 0; i < files->n_doc && !rc; i++)
         rc = read_file(&r, &files->doc[i]);
     if (!rc && !l->n)

@@ -9,34 +9,7 @@ static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for a 
 
 static const char *const field_names[N_FIELD] = { "text", "messages", "tools", "prompt", "completion", "chosen", "rejected" };
 
-int record_fields_parse(struct record_fields *f, const char *text, struct err *err)
-{
-    for (int i = 0; i < N_FIELD; i++)
-        strcpy(f->name[i], field_names[i]);
-    for (const char *p = text; p && *p;) {
-        const size_t n = strcspn(p, ",");
-        char part[160], *eq;
-        snprintf(part, sizeof part, "%.*s", (int)(n < 150 ? n : 150), p);
-        p += n + (p[n] == ',');
-        char *name = part + strspn(part, " ");
-        if (!(eq = strchr(name, '=')))
-            return ERR(err, USAGE, "fields: found '%s', expected member=name, as in prompt=question, completion=answer", name);
-        char *value = eq + 1 + strspn(eq + 1, " ");
-        while (eq > name && eq[-1] == ' ')
-            eq--;
-        *eq = 0;
-        for (size_t k = strlen(value); k && value[k - 1] == ' ';)
-            value[--k] = 0;
-        int i = 0;
-        while (i < N_FIELD && strcmp(field_names[i], name))
-            i++;
-        if (i == N_FIELD || !*value || strlen(value) >= sizeof f->name[i])
-            return i < N_FIELD ? ERR(err, USAGE, "fields: '%s' has no name, or one longer than %zu bytes", name, sizeof f->name[i] - 1)
-                               : ERR(err, USAGE, "fields: no record has '%s', expected text, messages, tools, prompt, completion, chosen or rejected", name);
-        strcpy(f->name[i], value);
-    }
-    return 0;
-}
+int record_fields_parse(struct record_fields *f, const char *text, struct err *err) { return fields_parse(f->name, field_names, N_FIELD, text, err); }
 
 enum data_form record_form(unsigned has)
 {

@@ -1,11 +1,12 @@
 /* record.h - one record: from its members to texts whose bytes know who wrote them and whether they are learned.  Internal to data/. */
 #ifndef DATA_RECORD_H
 #define DATA_RECORD_H
+#include "data/fields.h"
 #include "data/records.h"
 
 /* The members that a record may have, by the names they have in the files. */
 enum record_field { FIELD_TEXT, FIELD_MESSAGES, FIELD_TOOLS, FIELD_PROMPT, FIELD_COMPLETION, FIELD_CHOSEN, FIELD_REJECTED, N_FIELD };
-struct record_fields { char name[N_FIELD][64]; };
+struct record_fields { char name[N_FIELD][FIELD_NAME_MAX]; };
 int record_fields_parse(struct record_fields *f, const char *text, struct err *err);      /* text may be NULL */
 
 /* The form that a record with these members has, AUTO when none.  has: bit i for field i. */

@@ -32,14 +32,6 @@ struct source {
     int64_t line;                  /* of the record that was read last */
 };
 
-static bool name_ends(const char *path, const char *with)
-{
-    const size_t n = strlen(path), m = strlen(with);
-    return n >= m && !strcmp(path + n - m, with);
-}
-
-static bool named_csv(const char *path) { return name_ends(path, ".csv") || name_ends(path, ".tsv"); }
-
 /* The first line that is not blank. */
 static const char *first_line(const struct text_doc *d, size_t *n)
 {
@@ -58,7 +50,7 @@ static int source_open(struct source *s, const struct text_doc *d, struct err *e
     size_t n;
     const char *first = first_line(d, &n);
     *s = (struct source){ .doc = d, .at = d->map.data, .end = d->map.data + d->n };
-    s->csv = named_csv(d->path) || !n || *first != '{';
+    s->csv = csv_named(d->path) || !n || *first != '{';
     if (s->csv)
         return csv_open(&s->table, d->map.data, d->n, d->path, err);
     if (d->n >= 3 && !memcmp(s->at, "\xef\xbb\xbf", 3))
@@ -163,9 +155,9 @@ static int form_of(const struct text_doc *d, const struct record_fields *f, enum
     json_t *o = NULL;
     struct err bad;
     *form = FORM_PLAIN;
-    if (named_csv(d->path))
+    if (csv_named(d->path))
         return form_of_csv(d, f, form, err);
-    const bool lines = name_ends(d->path, ".jsonl");
+    const bool lines = file_name_ends(d->path, ".jsonl");
     if (n && *line == '{' && tree_parse_json(&o, line, n, d->path, &bad) == ERR_NOMEM)
         return ERR(err, NOMEM, "no memory to read %s", d->path);
     const enum data_form found = o ? record_form(members_of(o, f)) : FORM_AUTO;

@@ -1,7 +1,7 @@
 /* loop.c - prepare (texts, tokenizer, token files), plan, then step by step.
  *
  * All randomness is a function of (seed, step), so the state of a run is its weights, the optimiser's moments and a few
- * counters. */
+ * counters, with what the doctor has seen. */
 #include "train/loop.h"
 #include <malloc.h>
 #include <math.h>

@@ -70,8 +70,8 @@ static void records_that_are_wrong_are_named_by_their_line(void **state)
         { "x.jsonl", "{\"text\": \"a\", \"label\": \"\"}\n", NULL, ERR_FORMAT, "the label is empty" }, { "x.jsonl", "{\"text\": \"a\", \"label\": 1.5}\n", NULL, ERR_FORMAT, "neither" },
         { "x.jsonl", "{\"text\": \n", NULL, ERR_FORMAT, "x.jsonl:1" }, { "x.jsonl", "[]\n", NULL, ERR_FORMAT, "'text' is no string" }, { "x.jsonl", " \n", NULL, ERR_FORMAT, "no texts with labels" },
         { "x.csv", "text,kind\na,b\n", NULL, ERR_FORMAT, "no column 'label'" }, { "x.csv", "text,label\na\n", NULL, ERR_FORMAT, "x.csv:2" }, { "x.csv", "text,label\n\"a,b\n", NULL, ERR_FORMAT, "x.csv" },
-        { "x.csv", "text,label\n,b\n", NULL, ERR_FORMAT, "x.csv:2: the text is empty" }, { "x.csv", "text,label\na,b\n", "txt=a", ERR_USAGE, "'txt=a', expected text=NAME" },
-        { "x.csv", "text,label\na,b\n", "text=", ERR_USAGE, "expected text=NAME" },
+        { "x.csv", "text,label\n,b\n", NULL, ERR_FORMAT, "x.csv:2: the text is empty" }, { "x.csv", "text,label\na,b\n", "txt=a", ERR_USAGE, "no record has 'txt', expected some of text, label" },
+        { "x.csv", "text,label\na,b\n", "text=", ERR_USAGE, "'text' has no name" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct labelled l;
