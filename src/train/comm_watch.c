@@ -38,7 +38,7 @@ struct watch {
     double begin;
     pthread_t thread;
     bool running;
-    atomic_bool quit, over, told;                /* told: by rank 0, which says it for all */
+    atomic_bool quit, over, told, heard;         /* told: by rank 0, which says it for all; heard: by the main thread, which says it if told is not set */
     double over_since;
     pthread_mutex_t lock;                        /* of text, over_since, changes of peer[].fd and what is sent there */
     char text[WATCH_TEXT];
@@ -108,10 +108,10 @@ static void lost(struct watch *w, int rank, const char *how)
     end_run(w, text);
 }
 
-/* Only where rank 0 cannot speak for all. */
+/* Only where neither rank 0 nor the main thread says it. */
 static void end_process(const struct watch *w)
 {
-    if (!atomic_load(&w->told))
+    if (!atomic_load(&w->told) && !atomic_load(&w->heard))
         fprintf(stderr, "lathe: %s; ended while at work\n", w->text);
     _exit(1);
 }
@@ -355,6 +355,7 @@ bool watch_over(struct watch *w, char text[WATCH_TEXT])
 {
     if (!w || !atomic_load(&w->over))
         return false;
+    atomic_store(&w->heard, true);
     pthread_mutex_lock(&w->lock);
     memcpy(text, w->text, WATCH_TEXT);
     pthread_mutex_unlock(&w->lock);
