@@ -68,7 +68,8 @@ struct run {
     struct tok_ids sample_ids;               /* of train.sample_prompt */
     double *routed; int64_t routed_from;     /* [layers with experts][experts] tokens since this step */
     struct doctor_step *all_seen;            /* [ranks] */
-    struct run_watch *watch;                 /* examine.c's */
+    struct run_watch *watch;                 /* watch.h's */
+    struct run_prints *prints;               /* evidence.h's */
     int64_t n_lost;                          /* lines that metrics.jsonl could not take */
     bool board_failed;                       /* told already */
     double began;                            /* clock_wall() */

@@ -1,0 +1,114 @@
+#include "train/decide.h"
+#include <string.h>
+#include "base/log.h"
+#include "train/ranks.h"
+
+#define ROLLBACKS_MAX 5
+
+int decide_skip(struct run *r, const struct finding *f, struct err *err)
+{
+    struct buf samples;
+    buf_init(&samples);
+    const int64_t n = r->c.accumulate * r->c.batch;
+    int rc = r->c.privacy.on ? buf_add_str(&samples, "(drawn at random)", err) : 0;
+    for (int64_t i = 0; i < n && i < 16 && !rc && !r->c.privacy.on; i++)
+        rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)finding_place(r, (uint64_t)((r->state.step + r->state.shift) * n + i)));
+    r->state.n_bad++, r->state.n_skipped++;
+    if (!rc)
+        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s, s:s, s:I}", "step", (json_int_t)r->state.step + 1, "event", "skipped", "because",
+                                           f->o.odd & ODD_BAD ? "loss or gradient not finite" : "loss or gradient unlike those before", "samples", samples.data, "skipped",
+                                           (json_int_t)r->state.n_skipped), err);
+    if (!rc && f->o.odd & ODD_BAD && r->state.n_bad >= BAD_STEPS_MAX)
+        rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite (%s); the last, step %lld, was made of the %s %s%s of data/train.%s; "
+                 "where all data does it, train.lr %g is too high, or on_spike: rollback goes back", BAD_STEPS_MAX, cause_word(f->cause), (long long)r->state.step + 1,
+                 config_vision(&r->c.model) ? "images" : run_classifies(r) ? "texts" : "windows at tokens", samples.data, n > 16 ? " ..." : "",
+                 config_vision(&r->c.model) ? "img" : "tok", r->c.lr);
+    buf_release(&samples);
+    return rc;
+}
+
+/* Rank 0 reads the newest checkpoint; all have it then. */
+static int load_last(struct run *r, struct err *err)
+{
+    if (!comm_rank(r->comm)) {
+        struct train_state found;
+        struct buf passed;
+        buf_init(&passed);
+        const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, &passed, err);
+        buf_release(&passed);
+        TRY(rc);
+        if (strcmp(found.settings, r->state.settings))
+            return ERR(err, CORRUPT, "%s changed while the run went on", r->dir_checkpoints);
+        r->state = found;
+    }
+    TRY(ranks_begin(r, err));
+    const struct step s = run_step_of(r, 0);
+    graph_run(r->model.g, PASS_PREPARE, &s);
+    return 0;
+}
+
+/* Back to the newest checkpoint; with other_data on from there without the data up to this step. */
+static int roll_back(struct run *r, bool other_data, struct err *err)
+{
+    const int64_t bad = r->state.step, n = r->state.n_rollback + 1;
+    TRY(load_last(r, err));
+    r->state.n_rollback = n;
+    r->state.shift += other_data ? bad - r->state.step + 1 : 0;
+    r->state.doctor.last_good = -1;
+    log_warn("back to the checkpoint of step %lld%s", (long long)r->state.step, other_data ? ", on with other data" : "");
+    TRY(run_write_metric(r, json_pack("{s:I, s:s, s:I, s:b}", "step", (json_int_t)r->state.step, "event", "rolled back", "from_step", (json_int_t)bad + 1, "other_data", other_data), err));
+    if (n > ROLLBACKS_MAX)
+        return ERR(err, NUMERIC, "went back %d times; the last time from step %lld: train.lr %g may be too high", ROLLBACKS_MAX, (long long)bad + 1, r->c.lr);
+    return 0;
+}
+
+/* Lets the checkpoint under way end: is there one to go back to?  Rank 0 knows. */
+static int may_roll_back(struct run *r, bool *may, struct err *err)
+{
+    TRY(run_settle_saves(r, err));
+    *may = !comm_rank(r->comm) && r->saved >= 0;
+    return ranks_any(r, may, err);
+}
+
+int decide_mended(struct run *r, struct finding *f, enum step_fate *fate, struct err *err)
+{
+    const struct doctor_opinion o = doctor_judge(&r->state.doctor, r->loss, r->norm, &r->seen);
+    *fate = o.odd & ODD_BAD ? STEP_SKIP : STEP_APPLY;
+    TRY(finding_tell(r, f, *fate == STEP_APPLY ? "goes on" : "skipped", err));
+    return *fate == STEP_SKIP ? decide_skip(r, f, err) : 0;
+}
+
+static int apply(struct run *r, const struct finding *f, enum step_fate *fate, struct err *err)
+{
+    *fate = STEP_APPLY;
+    TRY(finding_tell(r, f, "goes on", err));
+    return run_gradients(r, err);                /* others were computed meanwhile */
+}
+
+int decide(struct run *r, struct finding *f, enum step_fate *fate, struct err *err)
+{
+    /* A large gradient alone is told, and clipped. */
+    const bool hardware = f->cause == CAUSE_HARDWARE, severe = hardware || f->o.odd & (ODD_BAD | ODD_LOSS | (r->c.clip > 0 ? 0 : ODD_NORM));
+    if (!severe)
+        return apply(r, f, fate, err);
+    if (!strcmp(r->c.on_spike, "stop")) {
+        TRY(finding_tell(r, f, "stops", err));
+        return ERR(err, NUMERIC, "step %lld: %s: %s (train.on_spike: stop); the last checkpoint is of step %lld", (long long)r->state.step + 1, cause_word(f->cause), f->what, (long long)r->saved);
+    }
+    bool may = false;
+    if (hardware || !strcmp(r->c.on_spike, "rollback"))
+        TRY(may_roll_back(r, &may, err));
+    if (may) {
+        *fate = STEP_BACK;
+        TRY(finding_tell(r, f, "back to the last checkpoint", err));
+        return roll_back(r, !hardware, err);
+    }
+    if (hardware)
+        return ERR(err, NUMERIC, "step %lld: %s (%s), and there is no checkpoint to go back to", (long long)r->state.step + 1, f->what, f->where);
+    /* To leave out data does not mend weights, and what many steps in a row are is how steps are now. */
+    if (!(f->o.odd & ODD_BAD) && (f->cause == CAUSE_STATE || r->state.n_bad >= BAD_STEPS_MAX - 1))
+        return apply(r, f, fate, err);
+    *fate = STEP_SKIP;
+    TRY(finding_tell(r, f, "skipped", err));
+    return decide_skip(r, f, err);
+}
