@@ -83,25 +83,27 @@ int bench_run(struct engine *e, const struct bench_test *t, int repeat, struct p
     price(e, t, &c, &out->bytes);
     out->flops = c.flops_int8 + c.flops_bf16 + c.flops_f32;
     const size_t n = (size_t)(t->n_prompt + t->n_depth > t->batch ? t->n_prompt + t->n_depth : t->batch);
+    struct limits_room room;
     struct run_of r = { e, t, mem_alloc_array(n + 2 * (size_t)t->batch, sizeof *r.ids), NULL, NULL };
     if (!r.ids)
         return ERR(err, NOMEM, "no memory for %zu tokens", n);
     r.slot = r.ids + n, r.pos = r.slot + t->batch;
     double seconds, limit[BENCH_REPEAT_MAX];
     double sample[4][BENCH_REPEAT_MAX + 1];
-    int rc = 0;
+    int rc = limits_room_take(&room, err);
     for (int b = 0; b < t->batch && !rc; b++)
         rc = feed(&r, b, 0, t->n_depth, err);
     if (!rc)
         rc = timed(&r, &seconds, err);
     for (int i = 0; i <= repeat && !rc; i++) {
         struct limits l;
-        if ((rc = limits_sample(&l, pool, err)))
+        if ((rc = limits_sample(&l, &room, pool, err)))
             break;
         sample[0][i] = l.int8, sample[1][i] = l.bf16, sample[2][i] = l.f32, sample[3][i] = l.read;
         if (i < repeat)
             rc = timed(&r, &out->seconds[i], err);
     }
+    limits_room_release(&room);
     mem_free(r.ids);
     TRY(rc);
     for (int i = 0; i < repeat; i++) {

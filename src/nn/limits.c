@@ -12,7 +12,7 @@
 /* ---- measuring: medians of short runs on all threads at once ---- */
 
 #define TRIES 7
-#define READ_BYTES ((size_t)256 << 20)
+#define ROOM_BYTES ((size_t)256 << 20)       /* more than any cache has for one core */
 #define CACHE_BYTES ((size_t)512 << 10)      /* per thread: inside every second-level cache of the last ten years */
 
 struct probe { const struct cpu_kernels *k; double (*peak)(int64_t); int64_t n; char *block; size_t bytes; int repeat; double *ops; };
@@ -65,20 +65,16 @@ static void cpu_name(char out[80])
         fclose(f);
 }
 
-static int measure(struct limits *l, int tries, double seconds, struct pool *pool, struct err *err)
+static int measure(struct limits *l, char *room, int tries, double seconds, struct pool *pool, struct err *err)
 {
     const int n = pool_n_thread(pool);
     const struct cpu_kernels *k = cpu_kernels();
     *l = (struct limits){ .n_thread = n };
     cpu_name(l->cpu);
     snprintf(l->level, sizeof l->level, "%s", k->level);
-    struct probe p = { .k = k, .ops = mem_alloc_array((size_t)n, sizeof *p.ops), .block = mem_map(READ_BYTES) };
-    if (!p.ops || !p.block) {
-        mem_free(p.ops);
-        mem_unmap(p.block, READ_BYTES);
-        return ERR(err, NOMEM, "no memory to measure this machine (%zu MB)", READ_BYTES >> 20);
-    }
-    memset(p.block, 1, READ_BYTES);
+    struct probe p = { .k = k, .ops = mem_alloc_array((size_t)n, sizeof *p.ops), .block = room };
+    if (!p.ops)
+        return ERR(err, NOMEM, "no memory to measure this machine");
     double *const out[] = { &l->f32, &l->bf16, &l->int8 };
     double (*const peaks[])(int64_t) = { k->peak_f32, k->peak_bf16, k->peak_int8 };
     for (int i = 0; i < 3; i++) {
@@ -87,21 +83,42 @@ static int measure(struct limits *l, int tries, double seconds, struct pool *poo
         p.n = (int64_t)fmin(fmax(200000 * (seconds * first / (p.ops[0] * n)), 1000), 1e9);
         *out[i] = rate(pool, &p, tries, peak_item);
     }
-    p.bytes = READ_BYTES / (size_t)n / 4096 * 4096, p.repeat = 1;
+    p.bytes = ROOM_BYTES / (size_t)n / 4096 * 4096, p.repeat = 1;
     l->read = rate(pool, &p, tries, read_item);
     p.bytes = CACHE_BYTES, p.repeat = 64;
-    if ((size_t)n * CACHE_BYTES > READ_BYTES)
-        p.bytes = READ_BYTES / (size_t)n / 256 * 256;
+    if ((size_t)n * CACHE_BYTES > ROOM_BYTES)
+        p.bytes = ROOM_BYTES / (size_t)n / 256 * 256;
     l->read_cache = rate(pool, &p, tries, read_item);
     const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
     l->cache_bytes = (cache > 0 ? (double)cache : (double)CACHE_BYTES * 2) * n;
     mem_free(p.ops);
-    mem_unmap(p.block, READ_BYTES);
     return 0;
 }
 
-int limits_measure(struct limits *l, struct pool *pool, struct err *err) { return measure(l, TRIES, 0.02, pool, err); }
-int limits_sample(struct limits *l, struct pool *pool, struct err *err) { return measure(l, 3, 0.005, pool, err); }
+int limits_room_take(struct limits_room *room, struct err *err)
+{
+    if (!(room->block = mem_map(ROOM_BYTES)))
+        return ERR(err, NOMEM, "no memory to measure this machine (%zu MB)", ROOM_BYTES >> 20);
+    memset(room->block, 1, ROOM_BYTES);
+    return 0;
+}
+
+void limits_room_release(struct limits_room *room)
+{
+    mem_unmap(room->block, ROOM_BYTES);
+    room->block = NULL;
+}
+
+int limits_measure(struct limits *l, struct pool *pool, struct err *err)
+{
+    struct limits_room room;
+    TRY(limits_room_take(&room, err));
+    const int rc = measure(l, room.block, TRIES, 0.02, pool, err);
+    limits_room_release(&room);
+    return rc;
+}
+
+int limits_sample(struct limits *l, const struct limits_room *room, struct pool *pool, struct err *err) { return measure(l, room->block, 3, 0.005, pool, err); }
 
 /* ---- the file ---- */
 

@@ -18,8 +18,12 @@ struct limits {
 
 /* About a second. */
 int limits_measure(struct limits *l, struct pool *pool, struct err *err);
-/* The peaks and the bandwidth from memory only, in about 0.1 s: to hold a time against what the machine gave beside it. */
-int limits_sample(struct limits *l, struct pool *pool, struct err *err);
+/* The same in about 0.1 s, to hold a time against what the machine gave beside it.  The room is what is read meanwhile: taken once for
+ * any number of samples. */
+struct limits_room { char *block; };
+int limits_room_take(struct limits_room *room, struct err *err);
+void limits_room_release(struct limits_room *room);
+int limits_sample(struct limits *l, const struct limits_room *room, struct pool *pool, struct err *err);
 int limits_save(const struct limits *l, struct err *err);
 /* ERR_NOTFOUND when there is none for this CPU, level and number of threads. */
 int limits_load(struct limits *l, int n_thread, struct err *err);
