@@ -58,6 +58,15 @@ static void find_dropped(struct backward *b, enum recompute rule)
     }
 }
 
+/* The rows of `id` in use are those of t, counted where they still are in the backward pass. */
+static void take_live(const struct backward *b, int id, int t)
+{
+    struct tensor *to = &b->g->tensor[id];
+    const int live = b->g->tensor[t].live;
+    to->live = live >= 0 && b->again[live] >= 0 ? b->again[live] : live;
+    to->live_mean = b->g->tensor[t].live_mean;
+}
+
 /* The id to read in place of t in the backward pass: t itself, or its recomputed copy, made on first use. */
 static int remake(struct backward *b, int t)
 {
@@ -92,23 +101,29 @@ static int remake(struct backward *b, int t)
             }
             n.out[j] = *copy;
         }
+        for (int j = 0; j < NODE_OUT; j++)
+            if (n.out[j] >= 0)
+                take_live(b, n.out[j], g->node[i].out[j]);
         TRY(graph_append(g, &n, b->err));
     }
     assert(b->again[t] >= 0);
     return b->again[t];
 }
 
-/* A new tensor for the gradient of t, of t's shape; t knows it from then on. */
+/* A new tensor for the gradient of t, of t's shape, or so many of them one above the other; t knows it from then on. */
 static int new_grad(struct backward *b, int t)
 {
     struct graph *g = b->g;
     const struct tensor o = g->tensor[t];
     struct shape s = { .rank = o.rank };
     memcpy(s.dim, o.shape, sizeof s.dim);
+    if (o.n_peer)
+        s.dim[0].n *= o.n_peer;
     const int id = graph_tensor(g, o.kind == TENSOR_WEIGHT ? TENSOR_GRAD : TENSOR_ACT, DT_F32, s, b->err, "grad.%s", o.name);
-    if (id >= 0)
-        g->tensor[t].grad = id;
-    return id;
+    if (id < 0)
+        return id;
+    take_live(b, id, t);
+    return g->tensor[t].grad = id;
 }
 
 /* in[j] is added to the output unchanged: its gradient is d_out. */
@@ -136,7 +151,7 @@ static bool can_add(const struct graph *g, const struct node *n, int j)
 {
     if (is_weight(g, n->in[j]))
         return true;
-    return (j == 0 && (n->op == OP_linear || n->op == OP_expert_linear || n->op == OP_rmsnorm || n->op == OP_layernorm || n->op == OP_dropout)) ||
+    return (j == 0 && (n->op == OP_linear || n->op == OP_expert_linear || n->op == OP_rmsnorm || n->op == OP_layernorm || n->op == OP_dropout || n->op == OP_dispatch)) ||
            (j == 2 && n->op == OP_lora);
 }
 
@@ -279,17 +294,17 @@ int graph_update(struct graph *g, enum optimizer optimizer, struct err *err)
         TRY(m = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "m.%s", t.name));
         if (op == OP_adamw)
             TRY(v = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "v.%s", t.name));
-        TRY(square = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(div_up(tensor_count(&t, 1, 1), SQUARE_BLOCK)), err, "square.%s", t.name));
+        TRY(square = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(op_squares(&t).n * (t.n_peer ? t.n_peer : 1)), err, "square.%s", t.name));
         g->tensor[w].moment[0] = m, g->tensor[w].moment[1] = v;
         struct node n = { .op = OP_sum_squares, .pass = PASS_NORM };
         for (int i = 0; i < NODE_IN; i++)
             n.in[i] = n.d_in[i] = -1;
         for (int i = 0; i < NODE_OUT; i++)
             n.out[i] = n.d_out[i] = -1;
-        n.in[0] = t.grad, n.out[0] = square;
+        n.in[0] = t.grad, n.in[1] = w, n.out[0] = square;
         TRY(graph_append(g, &n, err));
         n.op = op, n.pass = PASS_UPDATE;
-        n.in[1] = w, n.in[2] = m, n.in[3] = v, n.out[0] = -1;
+        n.in[2] = m, n.in[3] = v, n.out[0] = -1;
         TRY(graph_append(g, &n, err));
     }
     return 0;

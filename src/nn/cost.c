@@ -29,6 +29,8 @@ static double dim_real(struct dim d, double T, double S) { return (double)d.n * 
 static double count_real(const struct tensor *t, double T, double S)
 {
     double n = 1;
+    if (t->live >= 0)                     /* rows of all processes: as many as this one's */
+        return t->live_mean * T * (double)tensor_cols(t);
     for (int i = 0; i < t->rank; i++)
         n *= dim_real(t->shape[i], T, S);
     return n;

@@ -9,7 +9,7 @@
  *   graph_run(g, PASS_..., step)     any T <= T_max, S <= S_max, any number of times
  *
  * Shapes have two free sizes, T (tokens of this step) and S (sequences of this step).  Recording and planning fail by
- * struct err; running cannot fail.  A graph and its memory belong to one thread at a time; pool threads work inside runs.
+ * struct err; running cannot fail, but where other processes have a part (graph_failed()).  A graph and its memory belong to one thread at a time; pool threads work inside runs.
  *
  * Bits: an operation's result for a token depends on nothing but that token's own sequence up to it - not on the batch, T,
  * or the number of threads (kernels.h's promise, kept by the operations).  Sums over tokens (gradients) are taken in token
@@ -81,6 +81,10 @@ struct tensor {
     int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
     bool decay;                /* weights: weight decay applies */
     int n_matrix; int64_t matrix_rows[3];      /* weights: matrices that lie one above the other (of an expert), for Muon; 0: it is none of Muon's */
+    int n_peer;                /* weights: this process's part of experts that so many have among them: its gradient is kept apart for the tokens of each,
+                                  one [E,N,K] after the other; 0: all have the whole weight */
+    int live, live_mean;       /* activations that hold rows of other processes: as many as the last number of tensor `live` says, live_mean * T on average,
+                                  of those that there is room for; -1: all rows are in use */
     bool keep;                 /* activations: kept when blocks are recomputed */
     int first, last;           /* activations: nodes of first and last use, -1 when unused */
     struct panels panels;      /* packed weights of a file's types; n_segment 0: others */
@@ -113,6 +117,7 @@ struct attr {
     int n_head, n_kv_head, d_head, d_rot, d_v, window;      /* d_v 0: d_head; window 0: none */
     bool rope_pairs, norm_per_head, norm_topk, gather, by_cols, bidirectional, sigmoid;
     int n_expert, top_k;
+    int n_peer;                /* dispatch, collect, expert_linear: processes that have the experts among them; 0: this one has all */
     int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
     enum op act;               /* linear_act */
     int first;                 /* embed: the row of id 0; pool: rows at the beginning that the mean leaves out; lora: the first column of y */
@@ -154,7 +159,16 @@ struct step {
 struct graph_plan {
     int T, S, n_thread;
     size_t bytes[N_TENSOR_KIND], work, scratch;      /* scratch: per thread */
+    size_t shared;             /* of the blocks of weights and gradients: what is learned and is no process's own part (tensor.n_peer) comes first */
     size_t total;
+};
+
+/* The processes that have the experts of each layer among them, in order: all run the same passes of the same graph at the same time.
+ * exchange: bytes send_at[p] .. send_at[p + 1] - 1 of send go to process p, this one too, and what p sends comes to recv_at[p] .. of recv. */
+struct peers {
+    int rank, size;
+    int (*exchange)(void *ctx, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err);
+    void *ctx;
 };
 
 struct graph {
@@ -168,12 +182,14 @@ struct graph {
     struct pool *pool;
     char *block[N_TENSOR_KIND], *work, *scratch;     /* owned, or NULL when borrowed */
     /* Bytes of the gradients' block whose weights this process updates, where several share the work: PASS_NORM and PASS_UPDATE leave
-     * the rest alone, and panels are then not kept up to date.  A range ends where a block of SQUARE_BLOCK elements of a weight
+     * the rest alone, and panels are then not kept up to date.  A range ends where a block of op_squares() of a weight
      * does, or a weight.  All, unless said otherwise. */
     size_t own_from, own_to;
     /* Called after each node of a run, whose operands are still as they were; NULL: nobody watches. */
     void (*watch)(void *ctx, const struct graph *g, const struct node *n, const struct step *step);
     void *watch_ctx;
+    const struct peers *peers;     /* set before runs of a graph with dispatch */
+    int rc; struct err failed;     /* an exchange failed: see graph_failed() */
 };
 
 struct graph *graph_new(void);     /* NULL without memory */
@@ -225,6 +241,7 @@ struct routed {
     int slot;          /* [T,k]    I32, the token's rows, experts ascending */
     int lse;           /* [T]      F32 */
     int stats;         /* [2E+3]   F64 output: count[E], sum of probs[E], sum of lse^2, sum of entropy, T (graph_aux_losses) */
+    int n_peer, rows;  /* of graph_dispatch(): the processes whose rows these are, and rows that there is room for, of a token; else 0 */
 };
 int graph_route(struct graph *g, int logits, int correction, const struct attr *a, struct routed *out, const char *name, struct err *err);
 /* bias: -1, or [E,N] */
@@ -233,6 +250,12 @@ int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct ro
  * pass; w: panels whose halves (of a gated activation) both begin at whole panels, graph_fuses() tells.  out: F32, BF16, A8. */
 bool graph_fuses(const struct graph *g, enum op act, int w);
 int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const struct routed *r, int scale, enum dtype out, const char *name, struct err *err);
+/* Experts that n_peer processes have among them, in order, E / n_peer each (struct peers): sends the rows of x, with their gates if
+ * gated, to where their experts are.  Returns the rows that came here, by process and then by expert; expert operations of them take *there,
+ * which has gate and start only, and weights with n_peer.  graph_collect() sends results y of such rows back; compute: of the product
+ * that made y, whose gradient travels in that type. */
+int graph_dispatch(struct graph *g, int x, const struct routed *r, bool gated, int n_peer, struct routed *there, const char *name, struct err *err);
+int graph_collect(struct graph *g, int y, const struct routed *r, const struct routed *there, enum dtype compute, const char *name, struct err *err);
 /* gated: rows are multiplied by their gates here (which has no gradient) */
 int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, int add, const char *name, struct err *err);
 int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
@@ -271,9 +294,11 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 
 /* ---- running (run.c) ---- */
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
+/* Has an exchange with other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
+int graph_failed(const struct graph *g, struct err *err);
 /* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double. */
 double graph_grad_square(const struct graph *g);
-/* Cuts what is learned into n shares of nearly equal size: share i is bytes bound[i] .. bound[i + 1] - 1 of the block of gradients (and
+/* Cuts what is learned, and all processes have, into n shares of nearly equal size: share i is bytes bound[i] .. bound[i + 1] - 1 of the block of gradients (and
  * of weights), for own_from and own_to, and the sums of squares of its gradients are bytes square[i] .. square[i + 1] - 1 of that of
  * outputs.  Of the graph as it is planned; both have n + 1 places. */
 void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square);
@@ -295,6 +320,7 @@ static inline int64_t dim_size(struct dim d, int T, int S) { return d.n * (d.of 
 int64_t tensor_rows(const struct tensor *t, int T, int S);
 int64_t tensor_cols(const struct tensor *t);
 int64_t tensor_count(const struct tensor *t, int T, int S);
+int64_t graph_rows(const struct graph *g, const struct tensor *t, const struct step *step);      /* those in use after a run (tensor.live) */
 size_t tensor_bytes(const struct tensor *t, int T, int S);
 
 /* ---- price (cost.c) ---- */

@@ -42,6 +42,7 @@ static inline void *work_take(char *base, size_t *at, size_t n)
 static inline void *op_data(const struct run *r, int id) { return id < 0 ? NULL : r->g->tensor[id].data; }
 static inline char *op_scratch(const struct run *r, int i_thread) { return r->scratch + (size_t)i_thread * r->scratch_size; }
 static inline const struct tensor *op_tensor(const struct graph *g, int id) { return &g->tensor[id]; }
+static inline int64_t op_rows(const struct run *r, int id) { return graph_rows(r->g, &r->g->tensor[id], r->step); }
 static inline bool op_is(const struct graph *g, int id, enum dtype t) { return id >= 0 && g->tensor[id].dtype == t; }
 /* Does a write to d_in[i] add?  Gradients of weights also add from one micro-batch to the next. */
 static inline bool op_adds(const struct run *r, const struct node *n, int i)
@@ -51,6 +52,8 @@ static inline bool op_adds(const struct run *r, const struct node *n, int i)
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* Sums of rows, one for each of the T tokens (op_moe.c). */
+void op_sum_rows(struct run *r, const struct sum_rows *p);
 /* Loop over rows in blocks; fn(ctx, first row, number of rows, thread). */
 typedef void (*rows_fn)(void *ctx, int first, int n, int i_thread);
 void op_for_rows(struct run *r, int64_t n_row, int block, rows_fn fn, void *ctx);
@@ -85,13 +88,28 @@ void product_act(struct run *r, const struct panels_product *p, char *work);
 /* Packs on all threads, in pieces of panels. */
 void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
+/* Sums of squares of a weight's gradient: of blocks of SQUARE_BLOCK elements, the last of each expert may have less. */
+struct squares { int64_t each, per_expert, n; };      /* elements and blocks of an expert (or the weight), blocks in all */
+static inline struct squares op_squares(const struct tensor *w)
+{
+    struct squares s = { .each = tensor_count(w, 1, 1), .n = w->rank == 3 ? w->shape[0].n : 1 };
+    s.each /= s.n > 0 ? s.n : 1;
+    s.per_expert = div_up(s.each, SQUARE_BLOCK);
+    s.n *= s.per_expert;
+    return s;
+}
 /* Does this process see to what lies `at` bytes into the gradients' block? */
-static inline bool op_owns(const struct graph *g, size_t at) { return at >= g->own_from && at < g->own_to; }
-/* The element of a gradient that lies `at` bytes into their block, or its nearest end. */
-static inline size_t op_owned(const struct graph *g, int grad, size_t at)
+static inline bool op_owns(const struct graph *g, size_t at) { return at >= g->plan.shared || (at >= g->own_from && at < g->own_to); }
+/* The elements of a weight that this process sees to, by its gradient. */
+struct owned { size_t from, to; };
+static inline struct owned op_owned(const struct graph *g, int grad)
 {
     const struct tensor *t = &g->tensor[grad];
-    return at <= t->offset ? 0 : at >= t->offset + t->bytes ? t->bytes / sizeof(real) : (at - t->offset) / sizeof(real);
+    const size_t begin = t->offset, end = begin + t->bytes;
+    if (begin >= g->plan.shared)
+        return (struct owned){ 0, t->bytes / sizeof(real) };
+    const size_t from = g->own_from < begin ? begin : g->own_from < end ? g->own_from : end, to = g->own_to < begin ? begin : g->own_to < end ? g->own_to : end;
+    return (struct owned){ (from - begin) / sizeof(real), (to - begin) / sizeof(real) };
 }
 static inline bool op_owns_all(const struct graph *g) { return g->own_from == 0 && g->own_to == SIZE_MAX; }
 /* The panels of a weight, anew, unless others have a part in it (op_optim.c). */

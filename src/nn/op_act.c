@@ -42,7 +42,7 @@ static void forward(struct run *r, const struct node *n)
     struct job j = { .kernel = op_act_kernel(r->k, n->op), .y_size = (int)dtype_size(y->dtype) };
     j.p = (struct act){ .F = (int)tensor_cols(y), .h = h->data, .ld_h = tensor_cols(h), .scale = op_data(r, n->in[1]), .y = y->data,
                         .ld_y = tensor_cols(y), .y_bf16 = y->dtype == DT_BF16 };
-    op_for_rows(r, tensor_rows(h, r->step->T, r->step->S), ROWS, act_rows, &j);
+    op_for_rows(r, op_rows(r, n->in[0]), ROWS, act_rows, &j);
 }
 
 static void backward(struct run *r, const struct node *n)
@@ -54,7 +54,7 @@ static void backward(struct run *r, const struct node *n)
     j.p = (struct act){ .F = (int)tensor_cols(dy), .h = h->data, .ld_h = tensor_cols(h), .scale = op_data(r, n->in[1]),
                         .dy = dy->data, .ld_dy = tensor_cols(dy), .dh = op_data(r, n->d_in[0]), .ld_dh = tensor_cols(h),
                         .dscale = op_data(r, n->d_in[1]) };
-    op_for_rows(r, tensor_rows(h, r->step->T, r->step->S), ROWS, act_rows, &j);
+    op_for_rows(r, op_rows(r, n->in[0]), ROWS, act_rows, &j);
 }
 
 const struct op_code op_code_gelu = { forward, backward, NULL }, op_code_gelu_tanh = { forward, backward, NULL },

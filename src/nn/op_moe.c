@@ -232,25 +232,28 @@ static void route_size(const struct graph *g, const struct node *n, int T, int S
 const struct op_code op_code_route = { route_forward, route_backward, route_size };
 
 /* ---- expert_linear ----
- * in: x, w[E,N,K], row, start, panels over rows, panels over columns, slot, bias[E,N]       out: y[T*k, N] */
+ * in: x, w[E,N,K], row, start, panels over rows, panels over columns, slot, bias[E,N]       out: y[T*k, N]
+ * A group is the rows of one expert; with peers, of one expert from one process: group p*E + e.  Each group has its own gradient of w. */
 
 #define EXPERT_ROWS 56
 #define EXPERT_PANELS 8
 
-struct piece { int32_t expert, m0, p0; };
+struct piece { int32_t group, m0, p0; };
 struct expert_layout {
     bf16 *x16; real *x32;      /* x in the type of the product */
     struct piece *piece;
-    int32_t *even;             /* [E+1] first row of each expert when each begins at an even row */
+    int32_t *even;             /* [groups+1] first row of each group when each begins at an even row */
     void *x_panels, *w_panels; bf16 *dy16, *dy_pairs;      /* w_panels: of a weight in a file */
     real *dx_rows;             /* gather: dx of the sorted rows, before they are summed by token */
     size_t size;
 };
 
+static int n_group(const struct node *n) { return n->attr.n_expert * (n->attr.n_peer ? n->attr.n_peer : 1); }
+
 static struct expert_layout expert_layout(const struct graph *g, const struct node *n, int64_t rows, char *base)
 {
     const struct tensor *w = op_tensor(g, n->in[1]);
-    const int64_t E = w->shape[0].n, N = w->shape[1].n, K = w->shape[2].n, widest = N > K ? N : K;
+    const int64_t E = n_group(n), N = w->shape[1].n, K = w->shape[2].n, widest = N > K ? N : K;
     const bool b16 = n->attr.compute == DT_BF16, bwd = n->pass == PASS_BACKWARD && !n->again;
     const size_t even_rows = (size_t)(rows + E + 1), x_rows = (size_t)(n->attr.gather ? rows / n->attr.top_k : rows);
     struct expert_layout l = { 0 };
@@ -300,6 +303,7 @@ struct expert_job {
     bool weight;               /* dw: rows of the product are rows of w, its sum runs over the expert's tokens */
     bool pairs;                /* dw: a is dy in pairs, from even[e] on; else dy row by row, from start[e] on */
     int64_t N, K;
+    int n_expert;
 };
 
 static void expert_piece(void *ctx, int i, int i_thread)
@@ -307,17 +311,17 @@ static void expert_piece(void *ctx, int i, int i_thread)
     (void)i_thread;
     const struct expert_job *j = ctx;
     const struct piece q = j->piece[i];
-    const int first = j->start[q.expert], rows = j->start[q.expert + 1] - first, n0 = q.p0 * PANEL;
+    const int e = q.group % j->n_expert, first = j->start[q.group], rows = j->start[q.group + 1] - first, n0 = q.p0 * PANEL;
     struct gemm g = j->g;
     g.N = (int)min_i64(EXPERT_PANELS * PANEL, g.N - n0);
     if (j->weight) {
         g.K = rows;
         g.M = (int)min_i64(EXPERT_ROWS, j->N - q.m0);
-        const ptrdiff_t at = j->even[q.expert];
+        const ptrdiff_t at = j->even[q.group];
         g.b_panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL);
         g.a = (const char *)g.a + (size_t)((j->pairs ? at : first) * j->N + (j->pairs ? 2 : 1) * q.m0) * j->a_size;
         g.b = (const char *)g.b + (size_t)(at * (ptrdiff_t)cpu_round_panel((size_t)j->K) + q.p0 * g.b_panel) * j->a_size;
-        g.c += ((ptrdiff_t)q.expert * j->N + q.m0) * g.ldc + n0;
+        g.c += ((ptrdiff_t)q.group * j->N + q.m0) * g.ldc + n0;
         g.add = g.add ? g.c : NULL;
         if (!rows) {
             for (int m = 0; !g.add && m < g.M; m++)
@@ -330,20 +334,20 @@ static void expert_piece(void *ctx, int i, int i_thread)
             g.rows = j->row + first + q.m0;
         else
             g.a = (const char *)g.a + (size_t)((ptrdiff_t)(first + q.m0) * g.a_row) * j->a_size;
-        g.bias = j->bias ? j->bias + (ptrdiff_t)q.expert * g.ldc + n0 : NULL;
-        g.b = (const char *)g.b + ((size_t)q.expert * j->b_expert + (size_t)(q.p0 * g.b_panel)) * j->a_size;
+        g.bias = j->bias ? j->bias + (ptrdiff_t)e * g.ldc + n0 : NULL;
+        g.b = (const char *)g.b + ((size_t)e * j->b_expert + (size_t)(q.p0 * g.b_panel)) * j->a_size;
         g.c += (ptrdiff_t)(first + q.m0) * g.ldc + n0;
         g.add = g.add ? g.c : NULL;
     }
     j->kernel(&g);
 }
 
-/* Cuts the products of all experts into pieces and runs them.  rows(e): rows of the product of expert e. */
-static void run_pieces(struct run *r, struct expert_job *j, struct piece *piece, int E)
+/* Cuts the products of all groups into pieces and runs them. */
+static void run_pieces(struct run *r, struct expert_job *j, struct piece *piece, int n_groups)
 {
     int n = 0;
     const int across = (int)div_up(j->g.N, EXPERT_PANELS * PANEL);
-    for (int e = 0; e < E; e++) {
+    for (int e = 0; e < n_groups; e++) {
         const int rows = j->weight ? (int)j->N : j->start[e + 1] - j->start[e];
         for (int m = 0; m < rows; m += EXPERT_ROWS)
             for (int p = 0; p < across; p++)
@@ -357,7 +361,7 @@ static void expert_forward(struct run *r, const struct node *n)
 {
     struct graph *g = r->g;
     const struct tensor *w = op_tensor(g, n->in[1]);
-    const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = (int64_t)r->step->T * n->attr.top_k;
+    const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = op_rows(r, n->out[0]);
     if (w->panels.n_segment) {
         const struct panels_product p = { .w = w, .n_group = (int)w->shape[0].n, .start = op_data(r, n->in[3]), .row = n->attr.gather ? op_data(r, n->in[2]) : NULL,
                                           .x = op_data(r, n->in[0]), .x_type = op_tensor(g, n->in[0])->dtype,
@@ -368,7 +372,7 @@ static void expert_forward(struct run *r, const struct node *n)
     }
     const bool b16 = n->attr.compute == DT_BF16;
     const struct expert_layout l = expert_layout(g, n, rows, r->work);
-    const size_t x_count = (size_t)(tensor_rows(op_tensor(g, n->in[0]), r->step->T, r->step->S) * K);
+    const size_t x_count = (size_t)(op_rows(r, n->in[0]) * K);
     const void *x = op_data(r, n->in[0]);
     if (l.x16)
         product_to_bf16(r, x_count, x, l.x16), x = l.x16;
@@ -376,15 +380,15 @@ static void expert_forward(struct run *r, const struct node *n)
         product_from_bf16(r, x_count, x, l.x32), x = l.x32;
     struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = op_data(r, n->in[3]),
                             .row = n->attr.gather ? op_data(r, n->in[2]) : NULL, .a_size = b16 ? sizeof(bf16) : sizeof(real),
-                            .b_expert = cpu_panel_size((size_t)K, (size_t)N), .bias = op_data(r, n->in[7]) };
+                            .b_expert = cpu_panel_size((size_t)K, (size_t)N), .bias = op_data(r, n->in[7]), .n_expert = n->attr.n_expert };
     j.g = (struct gemm){ .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1, .b = op_panels(r, n, false, l.w_panels),
                          .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = op_data(r, n->out[0]), .ldc = N };
-    run_pieces(r, &j, l.piece, (int)w->shape[0].n);
+    run_pieces(r, &j, l.piece, n_group(n));
 }
 
 struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; };
 
-/* One expert's x in panels and, for bf16, its dy in pairs. */
+/* One group's x in panels and, for bf16, its dy in pairs. */
 static void expert_pack(void *ctx, int e, int i_thread)
 {
     (void)i_thread;
@@ -426,18 +430,24 @@ static void sum_block(void *ctx, int first, int n, int i_thread)
     j->k->sum_rows(&p);
 }
 
+void op_sum_rows(struct run *r, const struct sum_rows *p)
+{
+    struct sum_job j = { *p, r->k };
+    op_for_rows(r, r->step->T, 32, sum_block, &j);
+}
+
 static void expert_backward(struct run *r, const struct node *n)
 {
     struct graph *g = r->g;
     const struct tensor *w = op_tensor(g, n->in[1]);
-    const int E = (int)w->shape[0].n, T = r->step->T, k = n->attr.top_k;
-    const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = (int64_t)T * k;
+    const int E = n_group(n);
+    const int64_t N = w->shape[1].n, K = w->shape[2].n, rows = op_rows(r, n->d_out[0]);
     const bool b16 = n->attr.compute == DT_BF16;
     const struct expert_layout l = expert_layout(g, n, rows, r->work);
     const int32_t *start = op_data(r, n->in[3]);
     const real *dy = op_data(r, n->d_out[0]);
     struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = start, .a_size = b16 ? sizeof(bf16) : sizeof(real),
-                            .N = N, .K = K };
+                            .N = N, .K = K, .n_expert = n->attr.n_expert };
     if (n->d_in[0] >= 0) {
         if (b16)
             product_to_bf16(r, (size_t)(rows * N), dy, l.dy16);
@@ -449,9 +459,8 @@ static void expert_backward(struct run *r, const struct node *n)
         run_pieces(r, &j, l.piece, E);
         if (n->attr.gather) {
             real *out = op_data(r, n->d_in[0]);
-            struct sum_job s = { .k = r->k, .p = { .k = k, .C = (int)K, .src = l.dx_rows, .ld_src = K, .index = op_data(r, n->in[6]),
-                                                   .add = n->add[0] ? out : NULL, .ld_add = K, .y = out, .ld_y = K } };
-            op_for_rows(r, T, 32, sum_block, &s);
+            op_sum_rows(r, &(struct sum_rows){ .k = n->attr.top_k, .C = (int)K, .src = l.dx_rows, .ld_src = K, .index = op_data(r, n->in[6]),
+                                               .add = n->add[0] ? out : NULL, .ld_add = K, .y = out, .ld_y = K });
         }
     }
     if (n->d_in[1] >= 0) {
@@ -477,9 +486,8 @@ static void combine_forward(struct run *r, const struct node *n)
 {
     const struct tensor *y = op_tensor(r->g, n->out[0]);
     const ptrdiff_t C = tensor_cols(y);
-    struct sum_job s = { .k = r->k, .p = { .k = n->attr.top_k, .C = (int)C, .src = op_data(r, n->in[0]), .ld_src = C, .index = op_data(r, n->in[1]),
-                                           .weight = op_data(r, n->in[4]), .add = op_data(r, n->in[3]), .ld_add = C, .y = y->data, .ld_y = C } };
-    op_for_rows(r, r->step->T, 32, sum_block, &s);
+    op_sum_rows(r, &(struct sum_rows){ .k = n->attr.top_k, .C = (int)C, .src = op_data(r, n->in[0]), .ld_src = C, .index = op_data(r, n->in[1]),
+                                       .weight = op_data(r, n->in[4]), .add = op_data(r, n->in[3]), .ld_add = C, .y = y->data, .ld_y = C });
 }
 
 struct spread_job { const real *dy; real *dx; const int32_t *row; int64_t C; };

@@ -108,24 +108,25 @@ const void *op_panels(struct run *r, const struct node *n, bool cols, void *room
     return room;
 }
 
-/* ---- sum_squares: in: gradient; out: one double per SQUARE_BLOCK elements ---- */
+/* ---- sum_squares: in: gradient, w; out: one double per block (op_squares()), of a part of a weight at this process's place ---- */
 
-struct square_job { const real *x; double *out; size_t n, offset; const struct cpu_kernels *k; const struct graph *g; };
+struct square_job { const real *x; double *out; struct squares s; size_t offset; const struct cpu_kernels *k; const struct graph *g; };
 
 static void square_block(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
     const struct square_job *j = ctx;
-    const size_t at = (size_t)i * SQUARE_BLOCK;
-    if (op_owns(j->g, j->offset + at * sizeof(real)))
-        j->out[i] = j->k->sum_squares(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->x + at);
+    const int64_t in_expert = i % j->s.per_expert * SQUARE_BLOCK, at = i / j->s.per_expert * j->s.each + in_expert;
+    if (op_owns(j->g, j->offset + (size_t)at * sizeof(real)))
+        j->out[i] = j->k->sum_squares((size_t)min_i64(j->s.each - in_expert, SQUARE_BLOCK), j->x + at);
 }
 
 static void square_forward(struct run *r, const struct node *n)
 {
-    const struct tensor *x = op_tensor(r->g, n->in[0]);
-    struct square_job j = { x->data, op_data(r, n->out[0]), (size_t)tensor_count(x, 1, 1), x->offset, r->k, r->g };
-    pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), square_block, &j);
+    const struct tensor *x = op_tensor(r->g, n->in[0]), *w = op_tensor(r->g, n->in[1]);
+    struct square_job j = { x->data, op_data(r, n->out[0]), op_squares(w), x->offset, r->k, r->g };
+    j.out += w->n_peer ? r->g->peers->rank * j.s.n : 0;
+    pool_for(r->pool, (int)j.s.n, square_block, &j);
 }
 
 const struct op_code op_code_sum_squares = { square_forward, NULL, NULL };
@@ -149,8 +150,8 @@ static void adamw_band(void *ctx, int i, int i_thread)
 static void adamw_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
-    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), r->step->adamw,
-                           op_owned(r->g, n->in[0], r->g->own_from), op_owned(r->g, n->in[0], r->g->own_to) };
+    const struct owned own = op_owned(r->g, n->in[0]);
+    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), r->step->adamw, own.from, own.to };
     if (!w->decay)
         j.p.wd = 0;
     pool_for(r->pool, (int)j.pack.b.n, adamw_band, &j);
@@ -160,21 +161,22 @@ const struct op_code op_code_adamw = { adamw_forward, NULL, NULL };
 
 /* ---- sgd: in: gradient, w, m ---- */
 
-struct sgd_job { real *w, *m; const real *g; size_t n, offset; struct momentum p; const struct cpu_kernels *k; const struct graph *graph; };
+struct sgd_job { real *w, *m; const real *g; size_t n; struct momentum p; const struct cpu_kernels *k; };
 
 static void sgd_block(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
     const struct sgd_job *j = ctx;
     const size_t at = (size_t)i * SQUARE_BLOCK;
-    if (op_owns(j->graph, j->offset + at * sizeof(real)))
-        j->k->sgd(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, &j->p);
+    j->k->sgd(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, &j->p);
 }
 
 static void sgd_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
-    struct sgd_job j = { w->data, op_data(r, n->in[2]), op_data(r, n->in[0]), (size_t)tensor_count(w, 1, 1), op_tensor(r->g, n->in[0])->offset, r->step->momentum, r->k, r->g };
+    const struct owned own = op_owned(r->g, n->in[0]);
+    const size_t n_own = min_i64((int64_t)own.to, tensor_count(w, 1, 1)) - own.from;
+    struct sgd_job j = { (real *)w->data + own.from, (real *)op_data(r, n->in[2]) + own.from, (const real *)op_data(r, n->in[0]) + own.from, n_own, r->step->momentum, r->k };
     if (!w->decay)
         j.p.wd = 0;
     pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), sgd_block, &j);

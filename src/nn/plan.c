@@ -24,6 +24,7 @@ static void touch(struct graph *g, int id, int i)
     if (t->first < 0)
         t->first = i;
     t->last = i;
+    touch(g, t->live, i);
 }
 
 static void find_lives(struct graph *g)
@@ -124,12 +125,20 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
         const int64_t n = tensor_count(t, T, S);
         if (n > ((int64_t)1 << 48))
             return ERR(err, RANGE, "tensor '%s' would have %lld elements", t->name, (long long)n);
+        if (t->live >= 0 && tensor_rows(t, T, S) > INT32_MAX)
+            return ERR(err, RANGE, "'%s' would have %lld rows", t->name, (long long)tensor_rows(t, T, S));
         t->bytes = tensor_bytes(t, T, S);
         t->offset = NOWHERE;
     }
-    for (int i = 0; i < g->n_tensor; i++)             /* what is learned, in one order */
-        if (g->tensor[i].kind == TENSOR_WEIGHT && g->tensor[i].grad >= 0 && !shared(share, &g->tensor[i]))
-            place(&p, &g->tensor[i]), place(&p, &g->tensor[g->tensor[i].grad]);
+    for (int own = 0; own < 2; own++) {               /* what is learned, in one order */
+        for (int i = 0; i < g->n_tensor; i++)
+            if (g->tensor[i].kind == TENSOR_WEIGHT && g->tensor[i].grad >= 0 && !g->tensor[i].n_peer == !own && !shared(share, &g->tensor[i]))
+                place(&p, &g->tensor[i]), place(&p, &g->tensor[g->tensor[i].grad]);
+        for (int i = 0; i < g->n_node; i++)
+            if (g->node[i].op == OP_sum_squares && !g->tensor[g->node[i].in[1]].n_peer == !own)
+                place(&p, &g->tensor[g->node[i].out[0]]);
+        p.shared = own ? p.shared : p.bytes[TENSOR_GRAD];
+    }
     for (int i = 0; i < g->n_tensor; i++)
         if (g->tensor[i].kind != TENSOR_ACT && g->tensor[i].kind != TENSOR_MAPPED && !shared(share, &g->tensor[i]))
             place(&p, &g->tensor[i]);
@@ -202,12 +211,19 @@ int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, 
 
 /* ---- running ---- */
 
+int graph_failed(const struct graph *g, struct err *err)
+{
+    if (g->rc)
+        *err = g->failed;
+    return g->rc;
+}
+
 void graph_run(struct graph *g, enum pass pass, const struct step *step)
 {
     assert(step->T >= 0 && step->T <= g->plan.T && step->S <= g->plan.S);
     struct run r = { .g = g, .step = step, .k = g->k, .pool = g->pool, .n_thread = pool_n_thread(g->pool), .work = g->work,
                      .scratch = g->scratch, .scratch_size = g->plan.scratch };
-    for (int i = 0; i < g->n_node; i++) {
+    for (int i = 0; i < g->n_node && !g->rc; i++) {
         const struct node *n = &g->node[i];
         if (n->pass != pass)
             continue;
@@ -215,7 +231,7 @@ void graph_run(struct graph *g, enum pass pass, const struct step *step)
             op_code[n->op]->forward(&r, n);
         else
             op_code[n->op]->backward(&r, n);
-        if (g->watch)
+        if (g->watch && !g->rc)
             g->watch(g->watch_ctx, g, n, step);
     }
 }
@@ -223,19 +239,23 @@ void graph_run(struct graph *g, enum pass pass, const struct step *step)
 /* What is learned by element is cut after a block, what is learned by matrix not at all. */
 void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square)
 {
-    const size_t total = g->plan.bytes[TENSOR_GRAD], block = SQUARE_BLOCK * sizeof(real);
+    const size_t total = g->plan.shared;
     size_t end = 0;
     int i_share = 0;
     for (int i = 0; i < g->n_node; i++) {
         const struct node *node = &g->node[i];
         if (node->op != OP_sum_squares)
             continue;
-        const struct tensor *grad = &g->tensor[node->in[0]], *sums = &g->tensor[node->out[0]];
+        const struct tensor *grad = &g->tensor[node->in[0]], *w = &g->tensor[node->in[1]], *sums = &g->tensor[node->out[0]];
+        if (w->n_peer)
+            continue;
         assert(i + 1 < g->n_node && g->node[i + 1].pass == PASS_UPDATE);
-        const bool whole = g->node[i + 1].op == OP_muon;
-        for (size_t at = 0, k = 0; at < (whole ? 1 : grad->bytes); at += block, k++)
-            while (i_share < n && grad->offset + at >= total / (size_t)n * (size_t)i_share)
-                bound[i_share] = grad->offset + at, square[i_share++] = sums->offset + k * sizeof(double);
+        const struct squares s = op_squares(w);
+        for (int64_t k = 0; k < (g->node[i + 1].op == OP_muon ? 1 : s.n); k++) {
+            const size_t at = grad->offset + (size_t)(k / s.per_expert * s.each + k % s.per_expert * SQUARE_BLOCK) * sizeof(real);
+            while (i_share < n && at >= total / (size_t)n * (size_t)i_share)
+                bound[i_share] = at, square[i_share++] = sums->offset + (size_t)k * sizeof(double);
+        }
         end = sums->offset + sums->bytes;
     }
     while (i_share <= n)

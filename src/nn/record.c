@@ -66,6 +66,14 @@ int64_t tensor_rows(const struct tensor *t, int T, int S)
     return cols ? tensor_count(t, T, S) / cols : 0;
 }
 
+int64_t graph_rows(const struct graph *g, const struct tensor *t, const struct step *step)
+{
+    if (t->live < 0)
+        return tensor_rows(t, step->T, step->S);
+    const struct tensor *begin = &g->tensor[t->live];
+    return ((const int32_t *)begin->data)[begin->shape[0].n - 1];
+}
+
 size_t tensor_bytes(const struct tensor *t, int T, int S)
 {
     if (t->panels.n_segment)
@@ -101,7 +109,7 @@ int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struc
                  const char *name_fmt, ...)
 {
     struct tensor t = { .kind = kind, .dtype = dtype, .rank = shape.rank, .grad = -1, .moment = { -1, -1 }, .average = -1,
-                        .packed = { -1, -1 }, .first = -1, .last = -1 };
+                        .packed = { -1, -1 }, .live = -1, .first = -1, .last = -1 };
     memcpy(t.shape, shape.dim, sizeof t.shape);
     va_list ap;
     va_start(ap, name_fmt);
@@ -190,6 +198,14 @@ int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum 
         p->expert_bytes += panel_bytes(type[i], K, n_row[i]);
     }
     assert(row == shape.dim[shape.rank - 2].n);
+    return id;
+}
+
+/* The rows of `id` in use are those of x. */
+static int live_like(struct graph *g, int id, int x)
+{
+    if (id >= 0)
+        g->tensor[id].live = g->tensor[x].live, g->tensor[id].live_mean = g->tensor[x].live_mean;
     return id;
 }
 
@@ -341,7 +357,7 @@ int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, con
     const int64_t F = tensor_cols(tensor_at(g, h)) / op_act_parts(op);
     struct node n = node_of(op, PASS_FORWARD, NULL);
     n.in[0] = h, n.in[1] = scale;
-    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, shape_like(tensor_at(g, h), F), err, "%s", name));
+    CHECK_ID(n.out[0] = live_like(g, graph_tensor(g, TENSOR_ACT, out, shape_like(tensor_at(g, h), F), err, "%s", name), h));
     return append(g, &n, err);
 }
 
@@ -395,6 +411,7 @@ int graph_route(struct graph *g, int logits, int correction, const struct attr *
     struct node n = node_of(OP_route, PASS_FORWARD, a);
     n.in[0] = logits, n.in[1] = correction;
     const struct shape tk = { 1, { { k, DIM_T } } };
+    out->n_peer = out->rows = 0;
     CHECK_ID(n.out[0] = out->probs = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_T(E), err, "%s.probs", name));
     CHECK_ID(n.out[1] = out->gate = graph_tensor(g, TENSOR_ACT, DT_F32, tk, err, "%s.gate", name));
     CHECK_ID(n.out[2] = out->row = graph_tensor(g, TENSOR_ACT, DT_I32, tk, err, "%s.row", name));
@@ -411,13 +428,16 @@ int graph_expert_linear(struct graph *g, int x, int w, int bias, const struct ro
     CHECK_ID(x);
     CHECK_ID(w);
     assert(tensor_at(g, w)->rank == 3 && tensor_cols(tensor_at(g, x)) == tensor_at(g, w)->shape[2].n && can_read(g, x, w));
-    const int64_t N = tensor_at(g, w)->shape[1].n, k = tensor_at(g, r->slot)->shape[1].n;
+    assert(tensor_at(g, w)->n_peer == r->n_peer && (!gather || !r->n_peer));
+    const int64_t N = tensor_at(g, w)->shape[1].n, k = r->n_peer ? r->rows : tensor_at(g, r->slot)->shape[1].n;
     const int packed = packed_weight(g, w, false, compute, err);
     CHECK_ID(packed);
     struct node n = node_of(OP_expert_linear, PASS_FORWARD, NULL);
     n.in[0] = x, n.in[1] = w, n.in[2] = r->row, n.in[3] = r->start, n.in[4] = packed, n.in[6] = r->slot, n.in[7] = bias;
-    n.attr.compute = compute, n.attr.gather = gather, n.attr.top_k = (int)k, n.attr.n_expert = (int)tensor_at(g, w)->shape[0].n;
+    n.attr.compute = compute, n.attr.gather = gather, n.attr.top_k = (int)k, n.attr.n_expert = (int)tensor_at(g, w)->shape[0].n, n.attr.n_peer = r->n_peer;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_TN(k, N), err, "%s", name));
+    if (r->n_peer)
+        live_like(g, n.out[0], x);
     return append(g, &n, err);
 }
 
@@ -439,6 +459,38 @@ int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const
     n.in[0] = x, n.in[1] = w, n.in[2] = r ? r->row : -1, n.in[3] = r ? r->start : -1, n.in[4] = scale, n.in[5] = bias;
     n.attr.act = act, n.attr.gather = r != NULL, n.attr.top_k = (int)k, n.attr.n_expert = r ? (int)t->shape[0].n : 0;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, r ? ROWS_TN(k, F) : shape_like(tensor_at(g, x), F), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_dispatch(struct graph *g, int x, const struct routed *r, bool gated, int n_peer, struct routed *there, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    const int E = (int)tensor_at(g, r->start)->shape[0].n - 1, k = (int)tensor_at(g, r->slot)->shape[1].n, own = E / n_peer;
+    const int64_t C = tensor_cols(tensor_at(g, x)), rows = (int64_t)n_peer * (k < own ? k : own);      /* a token's experts are k different ones */
+    assert(!r->n_peer && n_peer >= 1 && E % n_peer == 0 && rows <= INT32_MAX);
+    struct node n = node_of(OP_dispatch, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = gated ? r->gate : -1, n.in[2] = r->row, n.in[3] = r->start, n.in[4] = r->slot;
+    n.attr.n_peer = n_peer, n.attr.n_expert = E, n.attr.top_k = k;
+    *there = (struct routed){ .probs = -1, .gate = -1, .row = -1, .slot = -1, .lse = -1, .stats = -1, .n_peer = n_peer, .rows = (int)rows };
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, tensor_at(g, x)->dtype, ROWS_TN(rows, C), err, "%s", name));
+    if (gated)
+        CHECK_ID(n.out[1] = there->gate = graph_tensor(g, TENSOR_ACT, DT_F32, (struct shape){ 1, { { rows, DIM_T } } }, err, "%s.gate", name));
+    CHECK_ID(n.out[2] = there->start = graph_tensor(g, TENSOR_ACT, DT_I32, VEC(E + 1), err, "%s.start", name));
+    for (int i = 0; i < 2; i++)
+        if (n.out[i] >= 0)
+            g->tensor[n.out[i]].live = there->start, g->tensor[n.out[i]].live_mean = k;
+    return append(g, &n, err);
+}
+
+int graph_collect(struct graph *g, int y, const struct routed *r, const struct routed *there, enum dtype compute, const char *name, struct err *err)
+{
+    CHECK_ID(y);
+    assert(tensor_at(g, y)->dtype == DT_F32 && tensor_at(g, y)->live == there->start);
+    struct node n = node_of(OP_collect, PASS_FORWARD, NULL);
+    n.in[0] = y, n.in[1] = r->start, n.in[2] = there->start;
+    n.attr.n_peer = there->n_peer, n.attr.n_expert = (int)tensor_at(g, r->start)->shape[0].n - 1, n.attr.top_k = (int)tensor_at(g, r->slot)->shape[1].n;
+    n.attr.compute = compute;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_TN(n.attr.top_k, tensor_cols(tensor_at(g, y))), err, "%s", name));
     return append(g, &n, err);
 }
 

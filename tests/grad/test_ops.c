@@ -155,24 +155,41 @@ static int build_tanh(struct graph *g, int x, struct built *b, struct err *err)
     (void)b;
     return graph_linear(g, graph_tanh(g, x, "t", err), weight(g, "wt", C, C), -1, -1, DT_F32, "y", err);
 }
-static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, struct err *err)
+/* Rows are sent to this process itself. */
+static int to_itself(void *ctx, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err)
+{
+    (void)ctx, (void)err;
+    assert_int_equal(send_at[1], recv_at[1]);
+    memcpy(recv, send, send_at[1]);
+    return 0;
+}
+static const struct peers itself = { .size = 1, .exchange = to_itself };
+
+static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, bool sent, struct err *err)
 {
     const struct attr a = { .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 };
-    struct routed r;
+    struct routed r, there;
     const int logits = graph_linear(g, x, weight(g, "router", 5, C), -1, -1, DT_F32, "logits", err);
     const int rc = graph_route(g, logits, -1, &a, &r, "route", err);
     if (rc < 0)
         return rc;
     b->route = r.stats, b->route_attr = a;
     const int up = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, 8, C), err, "up"), down = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, C, 4), err, "down");
-    const int h = graph_expert_linear(g, x, up, -1, &r, true, DT_F32, "h", err);
-    const int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, r.gate, DT_F32, "a", err), down, -1, &r, false, DT_F32, "rows", err);
+    there = r;
+    if (sent)
+        g->tensor[up].n_peer = g->tensor[down].n_peer = 1, g->peers = &itself;
+    const int in = sent ? graph_dispatch(g, x, &r, true, 1, &there, "sent", err) : x;
+    const int h = graph_expert_linear(g, in, up, -1, &there, !sent, DT_F32, "h", err);
+    int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, there.gate, DT_F32, "a", err), down, -1, &there, false, DT_F32, "rows", err);
+    if (sent)
+        y = graph_collect(g, y, &r, &there, DT_F32, "back", err);
     return graph_combine(g, y, &r, false, x, "y", err);
 }
-static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 0, err); }
-static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 0, err); }
-static int build_moe_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, err); }
-static int build_moe_plain_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 2.5, err); }
+static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 0, false, err); }
+static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 0, false, err); }
+static int build_moe_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, false, err); }
+static int build_moe_plain_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 2.5, false, err); }
+static int build_moe_sent(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, true, err); }
 static int build_add(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -245,6 +262,8 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_route, "route, gates normalised", build_moe },
     { OP_route, "route, gates as they are", build_moe_plain_gates },
     { OP_expert_linear, "expert_linear", build_moe },
+    { OP_dispatch, "dispatch", build_moe_sent },
+    { OP_collect, "collect", build_moe_sent },
     { OP_combine, "combine", build_moe },
     { OP_add, "add", build_add },
     { OP_dropout, "dropout", build_dropout },
