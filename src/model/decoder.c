@@ -239,6 +239,7 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     snprintf(label, sizeof label, "%d.route", layer);
     const int correction = r->c->router_correction ? weight(r, layer, "correction") : -1;
     TRY(graph_route(r->g, logits, correction, &r->d->route, &route, label, r->err));
+    r->d->correction[r->d->n_stats] = correction;
     r->d->stats[r->d->n_stats++] = route.stats;
     const bool late = r->c->expert_bias;              /* the gate must be on the last bias too */
     const int a = activated(r, x, layer, "experts.", &route, late ? -1 : route.gate);
@@ -293,11 +294,12 @@ static int record_weight(const struct recorder *r, const struct weight *w, const
         return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
     }
     int id;
-    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : r->o->lora || r->o->frozen ? TENSOR_FROZEN : TENSOR_WEIGHT;
+    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : r->o->lora || r->o->frozen || w->balances ? TENSOR_FROZEN : TENSOR_WEIGHT;
     TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
     r->g->tensor[id].decay = w->decay;
+    r->g->tensor[id].steered = w->balances && !r->o->lora && !r->o->frozen;
     set_matrices(r->c, w, &r->g->tensor[id]);
     return id;
 }
@@ -510,8 +512,9 @@ int decoder_record(struct decoder *d, const struct config *c, const struct decod
         return rc;
     d->g = graph_new();
     d->stats = mem_alloc_array((size_t)c->n_layer, sizeof *d->stats);
+    d->correction = mem_alloc_array((size_t)c->n_layer, sizeof *d->correction);
     struct recorder r = { d, d->g, &d->config, o, err, act_type(o, l) };
-    rc = d->g && d->stats ? record(&r, l) : ERR(err, NOMEM, "no memory to record the model");
+    rc = d->g && d->stats && d->correction ? record(&r, l) : ERR(err, NOMEM, "no memory to record the model");
     weights_list_free(l);
     if (rc < 0)
         decoder_release(d);
@@ -522,6 +525,7 @@ void decoder_release(struct decoder *d)
 {
     graph_free(d->g);
     mem_free(d->stats);
+    mem_free(d->correction);
     mem_free(d->site);
     *d = (struct decoder){ 0 };
 }

@@ -53,6 +53,7 @@ struct decoder {
     int rope[2];                     /* tables to fill after bind, or -1: of all layers, of those with a window if they differ */
     int n_stats;                     /* MoE layers */
     int *stats;                      /* [n_stats] output tensors (graph_aux_losses) */
+    int *correction;                 /* [n_stats] of their scores, to choose by (weights.h), or -1 */
     struct attr route;               /* of every MoE layer */
     struct lora lora;                /* of the adapters, if there are any */
     struct lora_site *site; int n_site;

@@ -361,7 +361,7 @@ static void add_experts(struct weights_list *l, int layer)
     const int64_t C = c->d_model, E = c->n_expert, F = c->d_ff_expert, S = c->d_ff_shared;
     add_linear(l, layer, "router", E, C, BRANCH_BEGIN, c->router_bias, ONE(SLOT_ROUTER, E));
     if (c->router_correction)
-        add_zeros(l, layer, "correction", "", 1, E, 0, ONE(SLOT_CORRECTION, E));
+        add_zeros(l, layer, "correction", "", 1, E, 0, ONE(SLOT_CORRECTION, E))->balances = true;
     if (c->family == FAMILY_GPT_OSS) {
         add_stacked_experts(l, layer);
     } else {

@@ -39,6 +39,7 @@ struct weight {
     enum weight_init init;
     double std;                            /* INIT_NORMAL: init_std; / sqrt(2 n_layer) when it ends a residual branch */
     bool decay;                            /* weight decay applies: matrices and embeddings, not norms and biases */
+    bool balances;                         /* it has no gradient: training moves it by the load of the experts */
     int layer;                             /* -1 outside layers */
     int n_part;
     struct { int slot; int64_t n_row; } segment[3];      /* of one expert, in order; use weight_part() */

@@ -80,6 +80,7 @@ struct tensor {
     int average;               /* weights: their running average, or -1 */
     int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
     bool decay;                /* weights: weight decay applies */
+    bool steered;              /* frozen weights: the caller changes them between steps all the same */
     int n_matrix; int64_t matrix_rows[3];      /* weights: matrices that lie one above the other (of an expert), for Muon; 0: it is none of Muon's */
     int n_peer;                /* weights: this process's part of experts that so many have among them: its gradient is kept apart for the tokens of each,
                                   one [E,N,K] after the other; 0: all have the whole weight */
@@ -233,14 +234,14 @@ int graph_tanh(struct graph *g, int x, const char *name, struct err *err);
 int graph_softcap(struct graph *g, int x, double cap, struct err *err);      /* in place; returns x */
 int graph_clip(struct graph *g, int x, double limit, const char *name, struct err *err);
 int graph_mla_join(struct graph *g, int q, int kv_a, int kv, const struct attr *a, const char *name, struct err *err);
-/* From logits [T,E]; correction: -1, or [E], added to scores only to choose.  Everything the expert operations need; stats are outputs. */
+/* From logits [T,E]; correction: -1, or [E], frozen, added to scores only to choose.  Everything the expert operations need; stats are outputs. */
 struct routed {
     int probs;         /* [T,E]    F32, scores: softmax or sigmoid of the logits */
     int gate;          /* [T*k]    F32, gate of each sorted row */
     int row, start;    /* [T*k]    I32, token of each sorted row;  [E+1] I32, first row of each expert */
     int slot;          /* [T,k]    I32, the token's rows, experts ascending */
     int lse;           /* [T]      F32 */
-    int stats;         /* [2E+3]   F64 output: count[E], sum of probs[E], sum of lse^2, sum of entropy, T (graph_aux_losses) */
+    int stats;         /* [2E+3]   F64 output: count[E], sum of probs[E] (sigmoids as shares of their sum), sum of lse^2 (sigmoids: 0), sum of entropy, T (graph_aux_losses) */
     int n_peer, rows;  /* of graph_dispatch(): the processes whose rows these are, and rows that there is room for, of a token; else 0 */
 };
 int graph_route(struct graph *g, int logits, int correction, const struct attr *a, struct routed *out, const char *name, struct err *err);

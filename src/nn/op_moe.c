@@ -90,14 +90,36 @@ static void choose(const struct attr *a, const real *p, const real *correction, 
     top_k(score, a->n_expert, a->top_k, out);
 }
 
-/* -sum p log p; of a softmax, log p is x - lse. */
-static double entropy(const struct attr *a, const real *p, const real *x, real lse)
+/* -sum p log p of a softmax, where log p is x - lse. */
+static double entropy(int E, const real *p, const real *x, real lse)
 {
     double sum = 0;
-    for (int e = 0; e < a->n_expert; e++)
+    for (int e = 0; e < E; e++)
         if (p[e] > 0)
-            sum += (double)p[e] * (a->sigmoid ? -log((double)p[e]) : (double)lse - (double)x[e]);
+            sum += (double)p[e] * ((double)lse - (double)x[e]);
     return sum;
+}
+
+static double sum_of(int E, const real *p)
+{
+    double sum = 0;
+    for (int e = 0; e < E; e++)
+        sum += (double)p[e];
+    return sum;
+}
+
+/* What a token adds to the statistics.  Sigmoids count as shares of their sum (arXiv:2412.19437, as Megatron has it). */
+static void add_stats(const struct attr *a, const real *p, const real *x, real lse, double *sum)
+{
+    const int E = a->n_expert;
+    const double all = a->sigmoid ? sum_of(E, p) : 1;
+    for (int e = 0; e < E && all > 0; e++)
+        sum[e] += (double)p[e] / all;
+    sum[E] += (double)lse * (double)lse;
+    if (!a->sigmoid)
+        sum[E + 1] += entropy(E, p, x, lse);
+    for (int e = 0; e < E && a->sigmoid; e++)
+        sum[E + 1] -= p[e] > 0 ? (double)p[e] / all * log((double)p[e] / all) : 0;
 }
 
 /* A chunk of tokens: probabilities, chosen experts (left in slot for now), partial statistics. */
@@ -118,10 +140,7 @@ static void route_chunk(void *ctx, int first, int n_row, int i_thread)
     for (int i = 0; i < n_row; i++) {
         const real *p = probs + (ptrdiff_t)i * E;
         choose(a, p, correction, slot + i * a->top_k);
-        for (int e = 0; e < E; e++)
-            sum[e] += (double)p[e];
-        sum[E + 1] += entropy(a, p, logits + (ptrdiff_t)i * E, lse[i]);
-        sum[E] += (double)lse[i] * (double)lse[i];
+        add_stats(a, p, logits + (ptrdiff_t)i * E, lse[i], sum);
     }
 }
 
@@ -179,6 +198,36 @@ struct aux_losses graph_aux_losses(const double *stats, const struct attr *a)
     return l;
 }
 
+/* dlogits of token t from dgate and the balance loss, of sigmoids s: with q = s / sum s and N = sum of the chosen s,
+ * dL/ds_e = (g_e - sum g q) / sum s, g_e = aux*E*f_e/T, and for a chosen e scale / N * (dgate_e - sum dgate s / N). */
+static void sigmoid_backward(const struct route_job *j, int t)
+{
+    const struct node *n = j->n;
+    const struct attr *a = &n->attr;
+    const int E = a->n_expert, k = a->top_k, T = j->r->step->T;
+    const real *dgate = op_data(j->r, n->d_out[1]), *gate = op_data(j->r, n->out[1]), *p = (const real *)op_data(j->r, n->out[0]) + (ptrdiff_t)t * E;
+    const int32_t *start = op_data(j->r, n->out[3]), *slot = (const int32_t *)op_data(j->r, n->out[4]) + (ptrdiff_t)t * k;
+    real *d = (real *)op_data(j->r, n->d_in[0]) + (ptrdiff_t)t * E;
+    const double aux = a->aux_coef * j->r->step->aux_scale * E / ((double)T * k) / T, all = sum_of(E, p), scale = a->scale > 0 ? a->scale : 1;
+    double dot = 0, chosen = 0, N = 1e-20;
+    for (int e = 0, i = 0; e < E; e++) {
+        dot += aux * (double)(start[e + 1] - start[e]) * (double)p[e];
+        if (i < k && slot[i] < start[e + 1]) {
+            chosen += (double)gate[slot[i]] * (double)dgate[slot[i]] / scale;
+            N += (double)p[e];
+            i++;
+        }
+    }
+    for (int e = 0, i = 0; e < E; e++) {
+        double ds = all > 0 ? (aux * (double)(start[e + 1] - start[e]) - dot / all) / all : 0;
+        if (i < k && slot[i] < start[e + 1]) {
+            ds += a->norm_topk ? scale / N * ((double)dgate[slot[i]] - chosen) : scale * (double)dgate[slot[i]];
+            i++;
+        }
+        d[e] = (real)(ds * (double)p[e] * (1 - (double)p[e]));
+    }
+}
+
 /* dlogits from dgate and from the two losses (training.md 1.3: L = aux*E*sum f_i P_i with f constant; z*mean lse^2). */
 static void route_backward_rows(void *ctx, int first, int n_row, int i_thread)
 {
@@ -191,6 +240,10 @@ static void route_backward_rows(void *ctx, int first, int n_row, int i_thread)
     const int32_t *start = op_data(j->r, n->out[3]), *slot = op_data(j->r, n->out[4]);
     const double aux = a->aux_coef * j->r->step->aux_scale, z = a->z_coef * j->r->step->aux_scale;
     for (int t = first; t < first + n_row; t++) {
+        if (a->sigmoid) {
+            sigmoid_backward(j, t);
+            continue;
+        }
         const real *p = (const real *)op_data(j->r, n->out[0]) + (ptrdiff_t)t * E;
         real *d = (real *)op_data(j->r, n->d_in[0]) + (ptrdiff_t)t * E;
         double dot = 0;                                   /* sum over experts of p * dLoss/dp */

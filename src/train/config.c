@@ -15,7 +15,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
+        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
@@ -62,6 +62,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "eps", &c->eps, "<float>", "AdamW", 1e-30, 1 },
         { OPT_FLOAT, "weight_decay", &c->weight_decay, "<float>", "AdamW and SGD, of matrices and embeddings", 0, 1e6 },
         { OPT_FLOAT, "ema", &c->ema, "<decay>", "a running average of the weights is evaluated and is what the run ends with; 0: none", 0, 0.999999 },
+        { OPT_FLOAT, "router_bias_rate", &c->router_bias_rate, "<float>", "of models with model.e_score_correction_bias: how far a step moves it, up for experts with less than the mean load, down for those with more; 0: it stays", 0, 1 },
         { OPT_FLOAT, "clip", &c->clip, "<float>", "largest norm of the gradient; 0: not clipped", 0, 1e30 },
         { OPT_FLOAT, "label_smoothing", &c->label_smoothing, "<share>", "classes: this share of a target is spread over all classes", 0, 0.99 },
         { OPT_FLOAT, "mixup", &c->mixup, "<float>", "classes: two images in shares from Beta(a, a), and their targets alike; 0: one image", 0, 1 },
@@ -156,6 +157,8 @@ static int refuse_idle_keys(const struct train_config *c, const json_t *data, co
         { o != OPTIMIZER_MUON, false, "muon_lr", "it is for optimizer: muon" }, { o != OPTIMIZER_MUON, false, "muon_weight_decay", "it is for optimizer: muon" },
         { o == OPTIMIZER_ADAMW, false, "momentum", "it is for optimizer: muon and sgd" },
         { o == OPTIMIZER_SGD, false, "beta1", "it is AdamW's" }, { o == OPTIMIZER_SGD, false, "beta2", "it is AdamW's" }, { o == OPTIMIZER_SGD, false, "eps", "it is AdamW's" },
+        { !c->model.router_correction, false, "router_bias_rate", "the model has no e_score_correction_bias" },
+        { c->tune.on, false, "router_bias_rate", "with a section lora the model stays as it is" },
         { c->from != NULL, true, "vocab_size", "the tokenizer is that of model.from" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -272,6 +275,8 @@ static int read_privacy(struct train_config *c, const json_t *train, const char 
     TRY(privacy_read(&c->privacy, section, where, err));
     if (train_classifies(c))
         return ERR(err, UNSUPPORTED, "%s: private training of models of classes is not implemented", where);
+    if (c->model.router_correction && c->router_bias_rate > 0 && !c->tune.on)
+        return ERR(err, UNSUPPORTED, "%s: train.router_bias_rate moves the router's bias by loads that have no noise; expected 0", where);
     if (!json_object_get(train, "seed"))
         return ERR(err, USAGE, "%s: train.seed is missing: who knows it can take the noise out again, so that it must be a number that nobody guesses", where);
     if (!json_object_get(train, "clip"))

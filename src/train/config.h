@@ -36,7 +36,7 @@ struct train_config {
     bool pack;
     double epochs;                               /* 0: steps says how long */
     int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every, patience, sample_every;
-    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, ema, time_limit;
+    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, ema, router_bias_rate, time_limit;
     const char *objective;                       /* "likelihood" or "dpo" (prefer.h), with beta */
     double beta;
     const char *optimizer, *schedule, *precision, *recompute, *save, *on_spike, *sample_prompt;

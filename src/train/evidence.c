@@ -107,7 +107,7 @@ int evidence_again(struct run *r, struct finding *f, bool *same, struct err *err
 
 bool evidence_is_due(const struct run *r) { return r->c.verify_every && r->state.step % r->c.verify_every == 0; }
 
-static bool is_guarded(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT; }
+static bool is_guarded(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || t->steered; }
 
 void evidence_guard(struct run *r)
 {
@@ -125,7 +125,7 @@ int evidence_guarded(struct run *r, struct finding *f, bool *altered, struct err
     for (int i = 0; i < g->n_tensor && r->prints->guarded == r->state.step; i++)
         if (is_guarded(&g->tensor[i]) && r->prints->guard[i] != hash64(g->tensor[i].data, g->tensor[i].bytes, 0)) {
             f->cause = CAUSE_HARDWARE;
-            snprintf(f->what, sizeof f->what, "%s was altered in memory since its last update", g->tensor[i].kind == TENSOR_WEIGHT ? "a weight" : "the optimiser's state");
+            snprintf(f->what, sizeof f->what, "%s was altered in memory since its last update", g->tensor[i].kind == TENSOR_MOMENT ? "the optimiser's state" : "a weight");
             snprintf(f->where, sizeof f->where, "%.60s", g->tensor[i].name);
             *altered = true;
             break;

@@ -190,6 +190,7 @@ static int all_curves(const struct page *p)
 static const struct { const char *key, *title; } list_titles[] = {
     { "experts/load_max", "Busiest expert of a layer (1: an equal share)" }, { "experts/load_min", "Least busy expert of a layer (1: an equal share)" },
     { "experts/entropy", "Entropy of the router, by layer" }, { "experts/lb_loss", "Load-balancing loss, by layer" }, { "experts/z_loss", "z loss, by layer" },
+    { "experts/bias_max", "Largest bias of the router's choice, by layer" }, { "experts/bias_min", "Least bias of the router's choice, by layer" },
 };
 
 static const char *list_title(const char *key)

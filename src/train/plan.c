@@ -223,6 +223,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " alone");
     if (!rc && c->privacy.on)
         rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g %d", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm, r->dp.ghost_tokens);
+    if (!rc && c->model.router_correction && !c->tune.on)
+        rc = buf_printf(&b, err, " router_bias_rate %.17g", c->router_bias_rate);
     if (!rc && c->ema > 0)
         rc = buf_printf(&b, err, " ema %.17g", c->ema);
     if (!rc && strcmp(c->on_spike, "skip"))

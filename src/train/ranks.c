@@ -137,6 +137,9 @@ int ranks_begin(struct run *r, struct err *err)
         return 0;
     TRY(comm_broadcast(r->comm, &r->state, sizeof r->state, err));
     TRY(comm_broadcast(r->comm, r->model.g->block[TENSOR_WEIGHT], r->model.g->plan.bytes[TENSOR_GRAD], err));
+    for (int i = 0; i < r->model.g->n_tensor; i++)
+        if (r->model.g->tensor[i].steered)
+            TRY(comm_broadcast(r->comm, r->model.g->tensor[i].data, r->model.g->tensor[i].bytes, err));
     return move_moments(r, false, err);
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "train/balance.h"
 #include "train/view.h"
 
 /* ---- metrics ---- */
@@ -125,6 +126,17 @@ static void expert_load(const struct run *r, int i, double *low, double *high)
     }
 }
 
+/* What all layers' scores are corrected by. */
+static void tell_correction(const struct run *r, char *out, size_t size)
+{
+    double low = INFINITY, high = -INFINITY, a, b;
+    for (int i = 0; i < r->model.n_stats; i++)
+        if (balance_range(&r->model, i, &a, &b))
+            low = fmin(low, a), high = fmax(high, b);
+    if (low <= high)
+        snprintf(out, size, "router bias %.3f to %.3f", low, high);
+}
+
 /* Live lines on a terminal, elsewhere a line now and then. */
 static int tell_step(const struct run *r, double lr, double mean_seconds, struct err *err)
 {
@@ -139,6 +151,7 @@ static int tell_step(const struct run *r, double lr, double mean_seconds, struct
         layer[i].entropy = graph_aux_losses(stats_of(r, i), &r->model.route).entropy;
         low = fmin(low, layer[i].low), high = fmax(high, layer[i].high);
     }
+    tell_correction(r, more, sizeof more);
     if (r->c.privacy.on)
         snprintf(more, sizeof more, "epsilon %.3g", run_privacy_spent(r, r->state.step));
     if (r->model.n_stats)
@@ -184,8 +197,11 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
             double a, b;
             expert_load(r, i, &a, &b);
             const struct aux_losses l = graph_aux_losses(stats_of(r, i), &r->model.route);
-            json_array_append_new(layers, json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "dead", run_dead_experts(r, i), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
-                                                    "entropy", run_metric_number(l.entropy)));
+            json_t *layer = json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "dead", run_dead_experts(r, i), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
+                                      "entropy", run_metric_number(l.entropy));
+            if (balance_range(&r->model, i, &a, &b))
+                json_object_update_new(layer, json_pack("{s:o, s:o}", "bias_min", run_metric_number(a), "bias_max", run_metric_number(b)));
+            json_array_append_new(layers, layer);
         }
         json_object_set_new(o, "aux_loss", run_metric_number(r->aux));
         json_object_set_new(o, "experts", layers);

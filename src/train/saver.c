@@ -24,7 +24,7 @@ struct saver {
 };
 
 /* What a step changes, and a checkpoint holds. */
-static bool is_copied(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT; }
+static bool is_copied(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || t->steered; }
 
 static size_t copied_bytes(const struct graph *g)
 {

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/log.h"
+#include "train/balance.h"
 #include "train/ranks.h"
 
 #define SAMPLE_TOKENS 16             /* of a sequence whose mean loss says something */
@@ -165,6 +166,8 @@ int run_update(struct run *r, double *rate, struct err *err)
     s.momentum = (struct momentum){ .lr = (float)(muon && r->c.lr > 0 ? r->c.muon_lr * lr / r->c.lr : lr), .momentum = (float)r->c.momentum,
                                     .wd = (float)(muon ? r->c.muon_weight_decay : r->c.weight_decay), .grad_scale = s.adamw.grad_scale };
     graph_run(r->model.g, PASS_UPDATE, &s);
+    for (int i = 0; i < r->model.n_stats; i++)
+        balance_experts(&r->model, i, r->sums + SUM_STATS + i * run_stats_width(r), r->c.router_bias_rate);
     r->state.n_update++;
     *rate = lr;
     return ranks_gather_weights(r, err);

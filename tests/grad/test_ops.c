@@ -165,15 +165,14 @@ static int to_itself(void *ctx, const void *send, const size_t *send_at, void *r
 }
 static const struct peers itself = { .size = 1, .exchange = to_itself };
 
-static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, bool sent, struct err *err)
+static int moe_by(struct graph *g, int x, struct built *b, const struct attr *a, int correction, bool sent, struct err *err)
 {
-    const struct attr a = { .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 };
     struct routed r, there;
     const int logits = graph_linear(g, x, weight(g, "router", 5, C), -1, -1, DT_F32, "logits", err);
-    const int rc = graph_route(g, logits, -1, &a, &r, "route", err);
+    const int rc = graph_route(g, logits, correction, a, &r, "route", err);
     if (rc < 0)
         return rc;
-    b->route = r.stats, b->route_attr = a;
+    b->route = r.stats, b->route_attr = *a;
     const int up = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, 8, C), err, "up"), down = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, C, 4), err, "down");
     there = r;
     if (sent)
@@ -185,11 +184,22 @@ static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double s
         y = graph_collect(g, y, &r, &there, DT_F32, "back", err);
     return graph_combine(g, y, &r, false, x, "y", err);
 }
+static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, bool sent, struct err *err)
+{
+    return moe_by(g, x, b, &(struct attr){ .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 }, -1, sent, err);
+}
+static int sigmoid_moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, struct err *err)
+{
+    const int correction = graph_tensor(g, TENSOR_FROZEN, DT_F32, VEC(5), err, "correction");
+    return moe_by(g, x, b, &(struct attr){ .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .sigmoid = true, .aux_coef = 0.3 }, correction, false, err);
+}
 static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 0, false, err); }
 static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 0, false, err); }
 static int build_moe_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, false, err); }
 static int build_moe_plain_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 2.5, false, err); }
 static int build_moe_sent(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, true, err); }
+static int build_moe_sigmoid(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, true, 2.5, err); }
+static int build_moe_plain_sigmoid(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, false, 0, err); }
 static int build_add(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -261,6 +271,8 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_route, "route, gates scaled", build_moe_plain_scaled },
     { OP_route, "route, gates normalised", build_moe },
     { OP_route, "route, gates as they are", build_moe_plain_gates },
+    { OP_route, "route by corrected sigmoids, gates normalised and scaled", build_moe_sigmoid },
+    { OP_route, "route by corrected sigmoids, gates as they are", build_moe_plain_sigmoid },
     { OP_expert_linear, "expert_linear", build_moe },
     { OP_dispatch, "dispatch", build_moe_sent },
     { OP_collect, "collect", build_moe_sent },

@@ -45,6 +45,7 @@ static int be_a_rank(char **arg)
 
 #define MODEL(more) "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, norm: rmsnorm, act: swiglu, pos: rope, " more "}\n"
 #define MOE MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true")
+#define BALANCED MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, scoring_func: sigmoid, e_score_correction_bias: true")
 #define DENSE MODEL("intermediate_size: 96, tie_word_embeddings: true")
 
 static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
@@ -74,7 +75,7 @@ static int set_up(void **state)
     buf_release(&b);
     write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
     write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
-    write_config("muon.yaml", MOE, "steps: 4, precision: bf16, optimizer: muon");
+    write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01");
     char text[900];
     snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
     write_text("lora.yaml", text);

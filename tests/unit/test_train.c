@@ -38,6 +38,8 @@ static void write_corpus(const char *name, int n_word, uint64_t seed)
 #define DENSE "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 48, norm: rmsnorm, act: swiglu, pos: rope}\n"
 #define MOE "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, act: gelu, pos: learned, " \
             "router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true, tie_word_embeddings: true}\n"
+#define BALANCED "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, act: gelu, pos: learned, " \
+                 "scoring_func: sigmoid, e_score_correction_bias: true, tie_word_embeddings: true}\n"
 #define TRAIN "train: {steps: 12, batch: 4, ctx: 24, lr: 3e-3, warmup: 3, save_every: 4, eval_every: 6, eval_tokens: 200"
 
 static void write_config(const char *name, const char *model, const char *more)
@@ -75,7 +77,7 @@ static int set_up(void **state)
     write_config("dense.yaml", DENSE, ", precision: fp32");
     write_config("moe.yaml", MOE, ", precision: fp32");
     write_config("moe16.yaml", MOE, ", precision: bf16, accumulate: 2");
-    write_config("muon.yaml", MOE, ", precision: bf16, optimizer: muon, schedule: linear");
+    write_config("muon.yaml", BALANCED, ", precision: bf16, optimizer: muon, schedule: linear, router_bias_rate: 0.01");
     write_config("sgd.yaml", DENSE, ", precision: fp32, optimizer: sgd, momentum: 0.8");
     return 0;
 }
@@ -100,6 +102,45 @@ static void final_weights_are_the_same_with_any_number_of_threads(void **state)
         }
         assert_true(isfinite(r.valid_loss) && r.loss < (c == 4 ? 5.7 : 5.5));      /* ln 300 is 5.704; plain SGD is slow */
     }
+}
+
+/* The sum over a layer's experts of how often the correction went up or down, of a model that was trained. */
+static int corrected(const char *out, int layer, double rate)
+{
+    struct safetensors *st;
+    char path[240], name[80];
+    float b[4];
+    int moved = 0;
+    snprintf(path, sizeof path, "%s/model.safetensors", in_dir(out));
+    snprintf(name, sizeof name, "model.layers.%d.mlp.gate.e_score_correction_bias", layer);
+    OK(safetensors_open(&st, path, &err));
+    const struct st_tensor *t = safetensors_find(st, name);
+    assert_true(t && t->n == 4);
+    OK(st_read_f32(t, 0, 4, b, &err));
+    for (int e = 0; e < 4; e++) {
+        const double times = (double)b[e] / rate;
+        assert_true(fabs(times - nearbyint(times)) < 1e-4 && fabs(times) < 12.5);      /* once a step */
+        moved += (int)fabs(nearbyint(times));
+    }
+    safetensors_free(st);
+    return moved;
+}
+
+static void experts_are_balanced_by_a_bias_that_is_saved_and_shown(void **state)
+{
+    (void)state;
+    struct train_result r;
+    struct buf text;
+    OK(train("muon.yaml", "balanced", 2, NULL, &r));
+    assert_true(corrected("balanced", 0, 0.01) + corrected("balanced", 1, 0.01) > 8);
+    write_config("still.yaml", BALANCED, ", precision: bf16, optimizer: muon, schedule: linear, router_bias_rate: 0");
+    OK(train("still.yaml", "still", 2, NULL, &r));
+    assert_int_equal(corrected("still", 0, 0.01) + corrected("still", 1, 0.01), 0);
+    assert_int_equal(train("still.yaml", "balanced", 2, NULL, &r), ERR_USAGE);             /* it decides the numbers */
+    buf_init(&text);
+    OK(file_read(in_dir("balanced/metrics.jsonl"), 1 << 20, &text, &err));
+    assert_non_null(strstr(text.data, "\"bias_max\":0.01"));
+    buf_release(&text);
 }
 
 static void recomputation_gives_the_same_weights(void **state)
@@ -757,6 +798,12 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt, tokenizer: bytes}\ntrain: {ctx: 8, warmup: 0, sample_every: 1, sample_prompt: the cat sat on}\n", ERR_USAGE, "sample_prompt has 14 tokens, expected 1 to 7" },
         { DENSE "data: {train: @one.txt}\ntrain: {beta: 0.2}\n", ERR_USAGE, "train.beta would do nothing: it is for objective: dpo" },
         { DENSE "data: {train: @one.txt}\ntrain: {muon_lr: 0.02}\n", ERR_USAGE, "train.muon_lr would do nothing" },
+        { MOE "data: {train: @one.txt}\ntrain: {router_bias_rate: 0.01}\n", ERR_USAGE, "train.router_bias_rate would do nothing: the model has no e_score_correction_bias" },
+        { BALANCED "data: {train: @one.txt}\ntrain: {router_bias_rate: 2}\n", ERR_USAGE, "router_bias_rate" },
+        { BALANCED "data: {train: @one.txt}\nprivacy: {noise_multiplier: 1, delta: 1e-5}\ntrain: {seed: 7}\n", ERR_UNSUPPORTED, "loads that have no noise" },
+        { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 48, e_score_correction_bias: true}\ndata: {train: @one.txt}\n", ERR_FORMAT, "but there are no experts" },
+        { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, scoring_func: sigmoid, router_z_loss_coef: 0.1}\n"
+          "data: {train: @one.txt, tokenizer: bytes}\ntrain: {warmup: 0}\n", ERR_UNSUPPORTED, "a z-loss of a router of sigmoids" },
         { DENSE "data: {train: @one.txt}\ntrain: {momentum: 0.9}\n", ERR_USAGE, "train.momentum would do nothing" },
         { DENSE "data: {train: @one.txt}\ntrain: {optimizer: sgd, beta1: 0.9}\n", ERR_USAGE, "train.beta1 would do nothing" },
         { DENSE "data: {train: @one.txt}\ntrain: {on_spike: panic}\n", ERR_USAGE, "expected one of skip|rollback|stop|none" },
@@ -854,6 +901,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(final_weights_are_the_same_with_any_number_of_threads),
+        cmocka_unit_test(experts_are_balanced_by_a_bias_that_is_saved_and_shown),
         cmocka_unit_test(recomputation_gives_the_same_weights),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
         cmocka_unit_test(a_run_killed_at_random_moments_goes_on_to_the_same_weights),
