@@ -1,14 +1,15 @@
 /* test_golden.c - whole models against tests/golden (float64, tools/golden/models.py): logits, losses and the gradient of
- * every weight, in fp32 and bf16, at every level of kernels; AdamW and the schedules against torch's. */
+ * every weight, in fp32 and bf16, at every level of kernels; losses and weights of 20 steps; AdamW and the schedules against torch's. */
 #include <jansson.h>
 #include <math.h>
 #include "golden.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "model/decoder.h"
+#include "train/balance.h"
 #include "train/schedule.h"
 
-static const char *const cases[] = { "gpt2", "lathe_gpt", "lathe_gpt_moe", "llama", "mixtral", "olmoe" };
+static const char *const cases[] = { "gpt2", "lathe_gpt", "lathe_gpt_moe", "lathe_gpt_sigmoid", "lathe_gpt_corrected", "llama", "mixtral", "olmoe", "qwen3_moe" };
 #define N_CASE (sizeof cases / sizeof *cases)
 
 static struct pool *pool;
@@ -48,9 +49,9 @@ static void close_case(struct golden *g)
     mem_free(g->seq_start);
 }
 
-static void load(const struct golden *g, struct decoder *d, enum decoder_use use, enum dtype compute, enum recompute recompute)
+static void load(const struct golden *g, struct decoder *d, enum decoder_use use, enum dtype compute, enum recompute recompute, enum optimizer optimizer)
 {
-    const struct decoder_opts o = { .use = use, .compute = compute, .recompute = recompute, .n_slot = g->B, .ctx = g->c.ctx };
+    const struct decoder_opts o = { .use = use, .compute = compute, .recompute = recompute, .optimizer = optimizer, .n_slot = g->B, .ctx = g->c.ctx };
     OK(decoder_record(d, &g->c, &o, &err));
     OK(decoder_plan(d, g->B * g->T, g->B, 2, NULL, &err));
     OK(decoder_bind(d, pool, NULL, &err));
@@ -70,20 +71,23 @@ static double difference(const float *got, const double *want, int64_t n)
     return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
 }
 
-/* The part of our gradient that belongs to one tensor of the file, in the file's layout. */
-static void check_part(const struct golden *g, const char *name, const float *grad, const struct weight_part *p, double tolerance)
+/* The part of our gradient, or weight, that belongs to one tensor of the file, in the file's layout: against KIND.<tensor>. */
+static void check_part(const struct safetensors *file, const char *kind, const char *name, const float *ours, const struct weight_part *p, double tolerance)
 {
     char key[PART_NAME_MAX + 8];
-    snprintf(key, sizeof key, "grad.%s", p->name);
-    const struct st_tensor *want = find(g->want, key);
+    snprintf(key, sizeof key, "%s.%s", kind, p->name);
+    const struct st_tensor *want = find(file, key);
     const int64_t n = p->n_row * p->n_col;
     assert_int_equal(want->n, n);
     float *got = mem_alloc_array((size_t)n, sizeof *got);
     for (int64_t i = 0; i < p->n_row; i++)
         for (int64_t j = 0; j < p->n_col; j++)
-            got[p->transposed ? j * p->n_row + i : i * p->n_col + j] = grad[(p->row + i) * p->n_col + j];
+            got[p->transposed ? j * p->n_row + i : i * p->n_col + j] = ours[(p->row + i) * p->n_col + j];
     double *expected = mem_alloc_array((size_t)n, sizeof *expected);
-    memcpy(expected, want->data, (size_t)n * sizeof *expected);
+    for (int64_t i = 0; want->dtype == ST_F32 && i < n; i++)
+        expected[i] = (double)((const float *)want->data)[i];
+    if (want->dtype == ST_F64)
+        memcpy(expected, want->data, (size_t)n * sizeof *expected);
     const double d = difference(got, expected, n);
     if (!(d <= tolerance))
         fail_msg("%s: %s differs by %.3g, expected at most %g", name, key, d, tolerance);
@@ -96,7 +100,7 @@ static void check_gradients(const char *name, enum dtype compute, enum recompute
     struct golden g;
     struct decoder d;
     open_case(&g, name);
-    load(&g, &d, DECODER_TRAIN, compute, recompute);
+    load(&g, &d, DECODER_TRAIN, compute, recompute, OPTIMIZER_ADAMW);
     int counted = 0;
     for (int i = 0; i < g.B * g.T; i++)
         counted += g.targets[i] >= 0;
@@ -122,9 +126,9 @@ static void check_gradients(const char *name, enum dtype compute, enum recompute
     if (!(fabs(loss - want[0]) <= tolerance * want[0]) || !(fabs(total - want_total[0]) <= tolerance * want_total[0]))
         fail_msg("%s: loss %.9g, total %.9g, expected %.9g and %.9g", name, loss, total, want[0], want_total[0]);
     for (int i = 0; i < g.l->n_weight; i++)
-        for (int p = 0; p < g.l->weight[i].n_part; p++) {
+        for (int p = 0; p < g.l->weight[i].n_part && !g.l->weight[i].balances; p++) {
             const struct weight_part part = weight_part(g.l, &g.l->weight[i], p);
-            check_part(&g, name, d.g->tensor[d.g->tensor[i].grad].data, &part, tolerance);
+            check_part(g.want, "grad", name, d.g->tensor[d.g->tensor[i].grad].data, &part, tolerance);
         }
     decoder_release(&d);
     close_case(&g);
@@ -153,6 +157,78 @@ static void losses_and_all_gradients_in_bf16(void **state)
         check_gradients(cases[i], DT_BF16, RECOMPUTE_NONE, 2e-2);
 }
 
+/* ---- 20 steps of whole models ---- */
+
+enum { N_STEP = 20, N_BATCH = 3 };
+
+/* Loss of batch i with the router losses, and the update, as a run does it (train/step.c). */
+static double take_step(const struct golden *g, const struct safetensors *steps, struct decoder *d, int t)
+{
+    const int n = g->B * g->T, at = t % N_BATCH * n;
+    const int32_t *targets = (const int32_t *)find(steps, "targets")->data + at;
+    memcpy(d->g->tensor[d->ids].data, (const int32_t *)find(steps, "input_ids")->data + at, (size_t)n * sizeof(int32_t));
+    int counted = 0;
+    for (int i = 0; i < n; i++)
+        counted += (((int32_t *)d->g->tensor[d->target].data)[i] = targets[i] < 0 ? -1 : targets[i]) >= 0;
+    struct step s = { .T = n, .S = g->B, .seq_start = g->seq_start, .loss_scale = 1.0 / counted, .aux_scale = 1 };
+    graph_run(d->g, PASS_FORWARD, &s);
+    graph_run(d->g, PASS_BACKWARD, &s);
+    graph_run(d->g, PASS_NORM, &s);
+    double loss = 0;
+    for (int i = 0; i < n; i++)
+        loss += targets[i] >= 0 ? (double)((const float *)d->g->tensor[d->nll].data)[i] / counted : 0;
+    for (int i = 0; i < d->n_stats; i++) {
+        const struct aux_losses l = graph_aux_losses(d->g->tensor[d->stats[i]].data, &d->route);
+        loss += l.lb + l.z;
+    }
+    const double norm = sqrt(graph_grad_square(d->g));
+    s.adamw = (struct adamw){ .lr = 3e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .wd = 0.1f, .correction1 = (float)(1 - pow(0.9, t + 1)), .correction2 = (float)(1 - pow(0.95, t + 1)),
+                              .grad_scale = norm > 1 ? (float)(1 / (norm + 1e-6)) : 1 };
+    s.momentum = (struct momentum){ .lr = 0.02f, .momentum = 0.95f, .wd = 0.01f, .grad_scale = s.adamw.grad_scale };
+    graph_run(d->g, PASS_UPDATE, &s);
+    for (int i = 0; i < d->n_stats; i++)
+        balance_experts(d, i, d->g->tensor[d->stats[i]].data, 0.01);
+    return loss;
+}
+
+static void take_steps(const char *name, bool muon)
+{
+    struct golden g;
+    struct decoder d;
+    struct safetensors *steps;
+    char path[200], key[20];
+    const char *kind = muon ? "muon" : "adamw";
+    double want[N_STEP];
+    open_case(&g, name);
+    snprintf(path, sizeof path, "tests/golden/%s/steps.safetensors", name);
+    OK(safetensors_open(&steps, path, &err));
+    load(&g, &d, DECODER_TRAIN, DT_F32, RECOMPUTE_NONE, muon ? OPTIMIZER_MUON : OPTIMIZER_ADAMW);
+    graph_run(d.g, PASS_PREPARE, &(struct step){ .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start });
+    snprintf(key, sizeof key, "%s.loss", kind);
+    memcpy(want, find(steps, key)->data, sizeof want);
+    for (int t = 0; t < N_STEP; t++) {
+        const double loss = take_step(&g, steps, &d, t);
+        if (!(fabs(loss - want[t]) <= 1e-5 * want[t]))
+            fail_msg("%s, %s: loss of step %d is %.9g, expected %.9g", name, kind, t, loss, want[t]);
+    }
+    for (int i = 0; i < g.l->n_weight; i++)
+        for (int p = 0; p < g.l->weight[i].n_part; p++) {
+            const struct weight_part part = weight_part(g.l, &g.l->weight[i], p);
+            check_part(steps, kind, name, decoder_weight(&d, i), &part, 1e-5);
+        }
+    decoder_release(&d);
+    safetensors_free(steps);
+    close_case(&g);
+}
+
+static void losses_and_weights_of_20_steps_of_adamw_and_muon(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "llama", "qwen3_moe", "lathe_gpt_sigmoid", "lathe_gpt_corrected" };
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++)
+        take_steps(names[i / 2], i % 2);
+}
+
 static void logits_of_every_token(void **state)
 {
     (void)state;
@@ -160,7 +236,7 @@ static void logits_of_every_token(void **state)
         struct golden g;
         struct decoder d;
         open_case(&g, cases[i]);
-        load(&g, &d, DECODER_LOGITS, DT_F32, RECOMPUTE_NONE);
+        load(&g, &d, DECODER_LOGITS, DT_F32, RECOMPUTE_NONE, OPTIMIZER_ADAMW);
         const struct step s = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start };
         graph_run(d.g, PASS_PREPARE, &s);
         graph_run(d.g, PASS_FORWARD, &s);
@@ -185,8 +261,8 @@ static void logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch(void
             struct golden g;
             struct decoder d, all;
             open_case(&g, cases[i]);
-            load(&g, &d, DECODER_GENERATE, b16 ? DT_BF16 : DT_F32, RECOMPUTE_NONE);
-            load(&g, &all, DECODER_LOGITS, b16 ? DT_BF16 : DT_F32, RECOMPUTE_NONE);
+            load(&g, &d, DECODER_GENERATE, b16 ? DT_BF16 : DT_F32, RECOMPUTE_NONE, OPTIMIZER_ADAMW);
+            load(&g, &all, DECODER_LOGITS, b16 ? DT_BF16 : DT_F32, RECOMPUTE_NONE, OPTIMIZER_ADAMW);
             const int V = g.c.vocab_size;
             const struct step whole = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start };
             graph_run(all.g, PASS_PREPARE, &whole);
@@ -384,6 +460,7 @@ int main(void)
         cmocka_unit_test(losses_and_all_gradients_in_fp32),
         cmocka_unit_test(losses_and_all_gradients_in_fp32_with_recomputation),
         cmocka_unit_test(losses_and_all_gradients_in_bf16),
+        cmocka_unit_test(losses_and_weights_of_20_steps_of_adamw_and_muon),
         cmocka_unit_test(logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch),
         cmocka_unit_test(adamw_with_clipping_as_torch_does_it),
         cmocka_unit_test(muon_and_sgd_as_their_references_do_them),

@@ -20,7 +20,8 @@ import transformers
 
 from models import CASES, IGNORED, load_safetensors
 
-CLASSES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM", "mixtral": "MixtralForCausalLM", "olmoe": "OlmoeForCausalLM"}
+CLASSES = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM", "mixtral": "MixtralForCausalLM", "olmoe": "OlmoeForCausalLM",
+           "qwen3_moe": "Qwen3MoeForCausalLM"}
 
 
 class WideTorch(types.ModuleType):

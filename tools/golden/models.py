@@ -18,15 +18,20 @@ A model case has
                        loss_lb, loss_z      F64 [L]       MoE: of each layer, E * sum_i f_i P_i and mean(lse^2), over all
                                                           tokens, counted or not; f_i = count_i / (B*T*K) has no gradient
                        expert_count.<l>     I32 [E]       MoE: tokens that chose each expert
-                       grad.<weight>        F64           of loss_total, for every weight of the model file
+                       grad.<weight>        F64           of loss_total, for every weight of the model file but e_score_correction_bias
+  steps.safetensors    of some cases: 20 steps, of torch.optim.AdamW and of Muon with AdamW, on batches 0, 1, 2, 0, 1 ...
+                       input_ids, targets   I32 [3,B,T]
+                       <optimiser>.loss     F64 [20]      loss_total before each step
+                       <optimiser>.<weight> F32           after all; e_score_correction_bias is moved by CORRECTION_RATE * sign(mean load - load)
+                                                          (arXiv:2408.15664) after each step
 adamw/ has 20 steps of torch.optim.AdamW with torch's gradient clipping, momentum/ 20 steps of Muon and of torch.optim.SGD, schedule/
 tables of learning rates.
 
 Checked by the scripts next to this one, in float64:
-  check_transformers.py   gpt2, llama, mixtral, olmoe: logits, losses, router losses and counts, all gradients equal those
+  check_transformers.py   gpt2, llama, mixtral, olmoe, qwen3_moe: logits, losses, router losses and counts, all gradients equal those
                           of transformers 5.24.0 with torch 2.15.0 to 3e-15 (relative); the goldens are of torch 1.13.1
   check_nanogpt.py        lathe_gpt: logits, loss and gradients equal those of nanoGPT 3adf61e to 2e-15
-lathe_gpt_moe has no second opinion as a whole; its attention and its experts are functions that the others also use."""
+lathe_gpt_moe, _sigmoid and _corrected have no second opinion as a whole; their attention and experts are functions that others also use."""
 import argparse
 import json
 import math
@@ -40,6 +45,8 @@ import torch.nn.functional as F
 IGNORED = -100                 # cross_entropy's ignore_index
 FEWEST = 3                     # tokens of an expert that is not idle: bf16 errors of single tokens do not average
 MARGIN = 0.05                  # between the logits of the last expert chosen and the first one not
+SCORE_MARGIN = 0.006           # between their corrected scores, where they are chosen by those
+STEP_MARGIN = 1e-4             # between either, in fp32 steps
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 
 
@@ -124,21 +131,23 @@ def attention(q, k, v):
     return y.transpose(1, 2).flatten(2)
 
 
-def experts(x, router, expert, n_expert, top_k, renormalise, log):
-    """Sum over the top_k experts of a token of gate * expert; log collects what the router losses need."""
+def experts(x, router, expert, n_expert, top_k, renormalise, log, sigmoid=False, correction=None, scale=1.0):
+    """Sum over the top_k experts of a token of gate * expert; log collects what the router losses need.  With a correction the experts
+    are chosen by score + correction; of sigmoids the balance loss takes the shares of their sum."""
     logits = x @ router.T
-    probs = logits.softmax(-1)
-    ranked = logits.detach().sort(-1, descending=True)[0]
-    # A bf16 run (router logits off by up to about 0.02) must choose the same experts.
-    assert (ranked[..., top_k - 1] - ranked[..., top_k]).min() > MARGIN, "a choice of experts hangs by a hair: another seed"
-    chosen = torch.zeros_like(probs).scatter(-1, logits.topk(top_k, -1)[1], 1.0)
+    probs = logits.sigmoid() if sigmoid else logits.softmax(-1)
+    by = logits.detach() if correction is None else probs.detach() + correction
+    ranked = by.sort(-1, descending=True)[0]
+    chosen = torch.zeros_like(probs).scatter(-1, by.topk(top_k, -1)[1], 1.0)
     gates = probs * chosen
     if renormalise:
         gates = gates / gates.sum(-1, keepdim=True)
+    gates = gates * scale
+    share = probs / probs.sum(-1, keepdim=True) if sigmoid else probs
     count = chosen.flatten(0, 1).sum(0)
     f = count / (chosen.shape[0] * chosen.shape[1] * top_k)
-    log.append({"lb": n_expert * (f * probs.mean((0, 1))).sum(), "z": (logits.logsumexp(-1) ** 2).mean(),
-                "count": count.detach()})
+    log.append({"lb": n_expert * (f * share.mean((0, 1))).sum(), "z": (logits.logsumexp(-1) ** 2).mean(),
+                "count": count.detach(), "margin": (ranked[..., top_k - 1] - ranked[..., top_k]).min()})
     return sum(gates[..., e:e + 1] * expert(x, e) for e in range(n_expert))
 
 
@@ -192,8 +201,8 @@ def attention_shapes(c, p, C):
 
 
 def llama_shapes(c):
-    """Llama, Mixtral and OLMoE."""
-    C, inner = c["hidden_size"], c["intermediate_size"]
+    """Llama, Mixtral, OLMoE and Qwen3-MoE."""
+    C, inner = c["hidden_size"], c.get("moe_intermediate_size", c["intermediate_size"])
     s = {"model.embed_tokens.weight": (c["vocab_size"], C)}
     for i in range(c["num_hidden_layers"]):
         p = f"model.layers.{i}."
@@ -202,6 +211,8 @@ def llama_shapes(c):
         if c["model_type"] == "olmoe":
             s[p + "self_attn.q_norm.weight"] = s[p + "self_attn.q_proj.weight"][:1]
             s[p + "self_attn.k_norm.weight"] = s[p + "self_attn.k_proj.weight"][:1]
+        if c["model_type"] == "qwen3_moe":
+            s[p + "self_attn.q_norm.weight"] = s[p + "self_attn.k_norm.weight"] = (head_dim(c),)
         s[p + "post_attention_layernorm.weight"] = (C,)
         gate, up, down = ("w1", "w3", "w2") if c["model_type"] == "mixtral" else ("gate_proj", "up_proj", "down_proj")
         m, n = expert_prefix(c, p), n_expert_of(c)
@@ -232,6 +243,9 @@ def llama_logits(w, c, ids, log):
             q = rms_norm(q, w[p + "self_attn.q_norm.weight"], eps)
             k = rms_norm(k, w[p + "self_attn.k_norm.weight"], eps)
         q, k, v = heads(q, c["num_attention_heads"]), heads(k, c["num_key_value_heads"]), heads(v, c["num_key_value_heads"])
+        if c["model_type"] == "qwen3_moe":     # over each head
+            q = rms_norm(q, w[p + "self_attn.q_norm.weight"], eps)
+            k = rms_norm(k, w[p + "self_attn.k_norm.weight"], eps)
         y = attention(rope(q, c["rope_theta"]), rope(k, c["rope_theta"]), v)
         x = x + y @ w[p + "self_attn.o_proj.weight"].T
         h, m = rms_norm(x, w[p + "post_attention_layernorm.weight"], eps), expert_prefix(c, p)
@@ -242,6 +256,9 @@ def llama_logits(w, c, ids, log):
             x = x + swiglu(h, m)
     head = "model.embed_tokens.weight" if c["tie_word_embeddings"] else "lm_head.weight"
     return rms_norm(x, w["model.norm.weight"], eps) @ w[head].T
+
+
+CORRECTION = "mlp.gate.e_score_correction_bias"
 
 
 def lathe_gpt_shapes(c):
@@ -255,6 +272,8 @@ def lathe_gpt_shapes(c):
         inner = c["moe_intermediate_size" if n else "intermediate_size"]
         if n:
             s[p + "mlp.gate.weight"] = (n, C)
+        if c.get("e_score_correction_bias"):
+            s[p + CORRECTION] = (n,)
         for block in [f"{p}mlp.experts.{e}." for e in range(n)] or [p + "mlp."]:
             s.update({f"{block}up_proj.weight": (inner, C), f"{block}down_proj.weight": (C, inner)})
     s["model.norm.weight"] = (C,)
@@ -277,26 +296,33 @@ def lathe_gpt_logits(w, c, ids, log):
         h = layer_norm(x, w[p + "post_attention_layernorm.weight"], None, eps)
         if n_expert:
             x = x + experts(h, w[p + "mlp.gate.weight"], lambda x, e: mlp(x, f"{p}mlp.experts.{e}."), n_expert,
-                            c["num_experts_per_tok"], c["norm_topk_prob"], log)
+                            c["num_experts_per_tok"], c["norm_topk_prob"], log, c.get("scoring_func") == "sigmoid", w.get(p + CORRECTION),
+                            c.get("routed_scaling_factor", 1.0))
         else:
             x = x + mlp(h, p + "mlp.")
     return layer_norm(x, w["model.norm.weight"], None, eps) @ w["model.embed_tokens.weight"].T
 
 
 FAMILIES = {"gpt2": (gpt2_shapes, gpt2_logits), "llama": (llama_shapes, llama_logits), "mixtral": (llama_shapes, llama_logits),
-            "olmoe": (llama_shapes, llama_logits), "lathe_gpt": (lathe_gpt_shapes, lathe_gpt_logits)}
+            "olmoe": (llama_shapes, llama_logits), "qwen3_moe": (llama_shapes, llama_logits), "lathe_gpt": (lathe_gpt_shapes, lathe_gpt_logits)}
 
 # ---- cases ----
 
 # T, heads, widths and vocabularies are no multiples of vector widths; llama's heads are wider together than its stream.
-# n_ignored targets are not counted.  idle_expert: the seed leaves an expert without a token.
+# n_ignored targets are not counted.  idle_expert: the seed leaves an expert without a token.  step_seed: of the further batches of
+# steps.safetensors.
+CORRECTED = {
+    "architectures": ["LatheForCausalLM"], "model_type": "lathe_gpt", "vocab_size": 53, "hidden_size": 24, "num_hidden_layers": 2,
+    "num_attention_heads": 3, "max_position_embeddings": 20, "norm": "layernorm", "norm_eps": 1e-5, "norm_bias": False, "act": "gelu",
+    "linear_bias": False, "pos": "learned", "tie_word_embeddings": True, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 15,
+    "norm_topk_prob": True, "e_score_correction_bias": True, "torch_dtype": "float32"}
 CASES = {
     "gpt2": {"B": 2, "T": 24, "seed": 1, "n_ignored": 0, "config": {
         "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "vocab_size": 83, "n_positions": 32, "n_embd": 36,
         "n_layer": 2, "n_head": 3, "n_inner": None, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
         "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.02, "bos_token_id": 0,
         "eos_token_id": 0, "tie_word_embeddings": True, "torch_dtype": "float32"}},
-    "llama": {"B": 2, "T": 21, "seed": 2, "n_ignored": 9, "config": {
+    "llama": {"B": 2, "T": 21, "seed": 2, "step_seed": 1, "n_ignored": 9, "config": {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 71, "hidden_size": 40,
         "intermediate_size": 68, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "head_dim": 12, "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
@@ -329,6 +355,17 @@ CASES = {
         "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False, "pos": "learned",
         "tie_word_embeddings": True, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 27,
         "norm_topk_prob": True, "router_aux_loss_coef": 0.01, "router_z_loss_coef": 0.001, "torch_dtype": "float32"}},
+    "qwen3_moe": {"B": 2, "T": 20, "seed": 257, "step_seed": 1, "n_ignored": 7, "config": {
+        "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 61, "hidden_size": 28,
+        "intermediate_size": 40, "moe_intermediate_size": 18, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "head_dim": 12, "hidden_act": "silu", "max_position_embeddings": 40, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+        "attention_bias": False, "attention_dropout": 0.0, "use_sliding_window": False, "sliding_window": None, "max_window_layers": 2,
+        "num_experts": 6, "num_experts_per_tok": 2, "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": [],
+        "router_aux_loss_coef": 0.02, "output_router_logits": False, "initializer_range": 0.02, "bos_token_id": None,
+        "eos_token_id": 2, "tie_word_embeddings": False, "torch_dtype": "float32"}},
+    "lathe_gpt_sigmoid": {"B": 2, "T": 18, "seed": 135, "step_seed": 2, "n_ignored": 3, "config": dict(
+        CORRECTED, scoring_func="sigmoid", routed_scaling_factor=2.5, router_aux_loss_coef=0.01)},
+    "lathe_gpt_corrected": {"B": 2, "T": 18, "seed": 5, "step_seed": 29, "n_ignored": 3, "config": dict(CORRECTED, router_z_loss_coef=0.001)},
 }
 
 
@@ -341,6 +378,8 @@ def draw_weight(rng, name, shape):
     x = rng.standard_normal(shape)
     if is_norm(name):
         return (1 + 0.1 * x).astype(np.float32)
+    if name.endswith(CORRECTION):
+        return (0.1 * x).astype(np.float32)
     router = name.endswith(("mlp.gate.weight", "block_sparse_moe.gate.weight"))
     return ((0.3 if router else 0.08) * x).astype(np.float32)
 
@@ -361,16 +400,23 @@ def total_loss(c, logits, targets, log):
     return loss, loss + c.get("router_aux_loss_coef", 0) * lb + c.get("router_z_loss_coef", 0) * z
 
 
+def leaves(weights):
+    return {name: torch.tensor(x, dtype=torch.float64, requires_grad=not name.endswith(CORRECTION)) for name, x in weights.items()}
+
+
 def run_case(case):
     c = case["config"]
     weights, ids, targets = draw_case(case)
-    w = {name: torch.tensor(x, dtype=torch.float64, requires_grad=True) for name, x in weights.items()}
+    w = leaves(weights)
     log = []
     logits = FAMILIES[c["model_type"]][1](w, c, torch.tensor(ids).long(), log)
     loss, total = total_loss(c, logits, torch.tensor(targets), log)
     total.backward()
     golden = {"input_ids": ids, "targets": targets, "logits": logits.detach().numpy(),
               "loss": loss.detach().reshape(1).numpy(), "loss_total": total.detach().reshape(1).numpy()}
+    # A bf16 run (router logits off by up to about 0.02) must choose the same experts.
+    margin = SCORE_MARGIN if c.get("e_score_correction_bias") else MARGIN
+    assert all(r["margin"] > margin for r in log), "a choice of experts hangs by a hair: another seed"
     if log:
         golden["loss_lb"] = torch.stack([r["lb"] for r in log]).detach().numpy()
         golden["loss_z"] = torch.stack([r["z"] for r in log]).detach().numpy()
@@ -380,7 +426,7 @@ def run_case(case):
     assert idle or not case.get("idle_expert"), "no expert is idle: choose another seed"
     least = min(int(r["count"][r["count"] > 0].min()) for r in log) if log else FEWEST
     assert least >= FEWEST, "an expert's gradient is that of hardly any token: choose another seed"
-    golden.update({"grad." + name: x.grad.numpy() for name, x in w.items()})
+    golden.update({"grad." + name: x.grad.numpy() for name, x in w.items() if x.requires_grad})
     return weights, golden
 
 
@@ -395,6 +441,66 @@ def write_case(folder, name):
     print(f"{name}: loss {golden['loss'][0]:.6f}, total {golden['loss_total'][0]:.6f}, "
           f"{sum(x.size for x in weights.values())} weights, smallest max|grad| {least:.1e}",
           *(f"experts {x}" for x in counts))
+    if "step_seed" in CASES[name]:
+        write_steps(folder, CASES[name])
+
+
+# ---- steps ----
+
+STEPS, N_BATCH = 20, 3
+ADAM = {"lr": 3e-3, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "decay": 0.1, "clip": 1.0}
+MUON = {"lr": 0.02, "decay": 0.01, "momentum": 0.95}
+CORRECTION_RATE = 0.01
+
+
+def of_muon(name, x):
+    """Matrices of layers: q, k and v, gate and up, and each expert by itself; not the router."""
+    return ".layers." in name and x.dim() == 2 and not name.endswith(".gate.weight")
+
+
+def run_steps(case, weights, batches, muon):
+    c, w = case["config"], leaves(weights)
+    learned = {n: x for n, x in w.items() if x.requires_grad}
+    adam = {n: x for n, x in learned.items() if not (muon and of_muon(n, x))}
+    optim = torch.optim.AdamW([{"params": [x for x in adam.values() if x.dim() >= 2], "weight_decay": ADAM["decay"]},
+                               {"params": [x for x in adam.values() if x.dim() < 2], "weight_decay": 0.0}],
+                              lr=ADAM["lr"], betas=(ADAM["beta1"], ADAM["beta2"]), eps=ADAM["eps"])
+    momentum = {n: torch.zeros_like(x) for n, x in learned.items() if n not in adam}
+    losses = []
+    for step in range(STEPS):
+        ids, targets = (torch.tensor(b[step % N_BATCH]).long() for b in batches)
+        log = []
+        total = total_loss(c, FAMILIES[c["model_type"]][1](w, c, ids, log), targets, log)[1]
+        assert all(r["margin"] > STEP_MARGIN for r in log), "a choice of experts hangs by a hair: another step_seed"
+        losses.append(float(total))
+        for x in learned.values():                           # zeros, not none, where an expert has no token
+            x.grad = torch.zeros_like(x)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(list(learned.values()), ADAM["clip"])
+        optim.step()
+        with torch.no_grad():
+            for n, m in momentum.items():
+                m.lerp_(w[n].grad, 1 - MUON["momentum"])
+                w[n] *= 1 - MUON["lr"] * MUON["decay"]
+                w[n] -= MUON["lr"] * max(1, m.shape[0] / m.shape[1]) ** 0.5 * orthogonal(w[n].grad.lerp(m, MUON["momentum"]))
+            for i, r in enumerate(log):
+                name = f"model.layers.{i}.{CORRECTION}"
+                if name in w:
+                    w[name] += CORRECTION_RATE * torch.sign(r["count"].mean() - r["count"])
+    return np.array(losses), {n: x.detach().numpy().astype(np.float32) for n, x in w.items()}
+
+
+def write_steps(folder, case):
+    weights, ids, targets = draw_case(case)
+    rng = np.random.RandomState(case["step_seed"])
+    text = rng.randint(0, case["config"]["vocab_size"], (N_BATCH - 1, case["B"], case["T"] + 1)).astype(np.int32)
+    batches = np.concatenate([ids[None], text[:, :, :-1]]), np.concatenate([targets[None], text[:, :, 1:]])
+    golden = {"input_ids": batches[0], "targets": batches[1]}
+    for kind in ("adamw", "muon"):
+        golden[kind + ".loss"], after = run_steps(case, weights, batches, kind == "muon")
+        golden.update({f"{kind}.{n}": x for n, x in after.items()})
+        print(f"  {kind}: loss {golden[kind + '.loss'][0]:.4f} to {golden[kind + '.loss'][-1]:.4f}")
+    save_safetensors(f"{folder}/steps.safetensors", golden)
 
 
 # ---- learning rates ----
