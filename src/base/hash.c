@@ -32,6 +32,13 @@ int sha256_init(struct sha256 *h, struct err *err) { return init(&h->ctx, EVP_sh
 void sha256_add(struct sha256 *h, const void *p, size_t n) { EVP_DigestUpdate(h->ctx, p, n); }
 void sha256_end(struct sha256 *h, char hex[SHA256_HEX]) { end(&h->ctx, hex); }
 
+void sha256_next(struct sha256 *h, const void *p, size_t n, unsigned char sum[SHA256_BYTES])
+{
+    EVP_DigestInit_ex(h->ctx, NULL, NULL);
+    EVP_DigestUpdate(h->ctx, p, n);
+    EVP_DigestFinal_ex(h->ctx, sum, NULL);
+}
+
 int sha1_init(struct sha1 *h, struct err *err) { return init(&h->ctx, EVP_sha1(), "SHA-1", err); }
 void sha1_add(struct sha1 *h, const void *p, size_t n) { EVP_DigestUpdate(h->ctx, p, n); }
 void sha1_end(struct sha1 *h, char hex[SHA1_HEX]) { end(&h->ctx, hex); }

@@ -1,11 +1,12 @@
 #include "infer/engine.h"
+#include <string.h>
 #include "base/mem.h"
 #include "cpu/kernels.h"
 #include "infer/loaded.h"
 
 struct engine {
     struct loaded l;             /* l.ctx: positions of each sequence */
-    int n_slot, step_tokens, n_logits;
+    int n_slot, n_page, step_tokens, n_logits;
     int n_row;                   /* of the last step */
     int32_t *seq_start, *pos0;             /* [n_slot + 1], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
@@ -14,7 +15,7 @@ struct engine {
 
 static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
 {
-    e->n_slot = o->n_slot;
+    e->n_slot = o->n_slot, e->n_page = o->n_page;
     const int64_t all = (int64_t)e->l.ctx * e->n_slot;
     e->step_tokens = o->step_tokens < all ? o->step_tokens : (int)all;
     if (e->step_tokens < e->n_slot)
@@ -47,7 +48,7 @@ static int open_and_plan(struct engine *e, const char *path, const struct engine
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
     TRY(choose_sizes(e, o, err));
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = o->cache_f32 || all_f32(&e->l) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .ctx = e->l.ctx };
+    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = o->cache_f32 || all_f32(&e->l) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
     return loaded_plan(&e->l, &d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, err);
 }
 
@@ -119,6 +120,33 @@ int engine_ctx(const struct engine *e) { return e->l.ctx; }
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
 int engine_n_slot(const struct engine *e) { return e->n_slot; }
 int engine_n_logits(const struct engine *e) { return e->n_logits; }
+int engine_n_page(const struct engine *e) { return e->n_page; }
+
+size_t engine_page_bytes(const struct engine *e)
+{
+    const struct graph *g = e->l.d.g;
+    size_t bytes = 0;
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_CACHE)
+            bytes += g->tensor[i].bytes / (size_t)g->tensor[i].shape[1].n;
+    return bytes;
+}
+
+/* [head, page, what a page holds] */
+void engine_copy_page(struct engine *e, int from, int to)
+{
+    const struct graph *g = e->l.d.g;
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        const size_t page = t->kind == TENSOR_CACHE ? (size_t)t->shape[2].n * dtype_size(t->dtype) : 0;
+        for (int64_t h = 0; page && h < t->shape[0].n; h++) {
+            char *head = (char *)t->data + (size_t)(h * t->shape[1].n) * page;
+            memcpy(head + (size_t)to * page, head + (size_t)from * page, page);
+        }
+    }
+}
+
+static int pages_of(const struct engine_part *p) { return (p->pos + p->n + KV_TOKENS - 1) / KV_TOKENS; }
 
 static int check(const struct engine *e, const struct engine_part *p, struct err *err)
 {
@@ -126,6 +154,9 @@ static int check(const struct engine *e, const struct engine_part *p, struct err
         return ERR(err, RANGE, "sequence %d, expected 0 to %d", p->slot, e->n_slot - 1);
     if (p->pos < 0 || p->n < 1 || p->n > e->l.ctx || p->pos > e->l.ctx - p->n)
         return ERR(err, RANGE, "%d tokens from position %d on, but there are %d positions", p->n, p->pos, e->l.ctx);
+    for (int i = 0; e->n_page && i < pages_of(p); i++)
+        if (p->page[i] < 0 || p->page[i] >= e->n_page)
+            return ERR(err, RANGE, "page %d, expected 0 to %d", p->page[i], e->n_page - 1);
     for (int i = 0; i < p->n; i++)
         if (p->ids[i] < 0 || p->ids[i] >= e->l.model.config.vocab_size)
             return ERR(err, RANGE, "token id %d, expected 0 to %d", p->ids[i], e->l.model.config.vocab_size - 1);
@@ -151,8 +182,8 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
     int n = 0;
     for (int i = 0; i < n_part; i++) {
         e->seq_start[i] = n, e->pos0[i] = part[i].pos;
-        for (int j = 0; j < e->page_stride; j++)      /* each slot has pages of its own */
-            e->page[i * e->page_stride + j] = part[i].slot * e->page_stride + j;
+        for (int j = 0; j < pages_of(&part[i]); j++)
+            e->page[i * e->page_stride + j] = e->n_page ? part[i].page[j] : part[i].slot * e->page_stride + j;
         for (int j = 0; j < part[i].n; j++, n++)
             ids[n] = part[i].ids[j], pos[n] = part[i].pos + j;
     }
@@ -214,10 +245,10 @@ int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int 
 
 int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, const float **logits, struct err *err)
 {
-    TRY(check(e, &(struct engine_part){ slot, pos, n, ids }, err));
+    TRY(check(e, &(struct engine_part){ slot, pos, n, ids, NULL }, err));
     for (int at = 0; at < n; at += e->step_tokens) {
         const int part = n - at < e->step_tokens ? n - at : e->step_tokens;
-        TRY(engine_run(e, &(struct engine_part){ slot, pos + at, part, ids + at }, 1, err));
+        TRY(engine_run(e, &(struct engine_part){ slot, pos + at, part, ids + at, NULL }, 1, err));
     }
     return engine_head(e, &(int32_t){ e->n_row - 1 }, 1, logits, err);
 }
@@ -227,7 +258,7 @@ int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos
     if (n < 1 || n > e->n_slot || n > e->n_logits)
         return ERR(err, RANGE, "%d sequences, expected 1 to %d", n, e->n_slot < e->n_logits ? e->n_slot : e->n_logits);
     for (int i = 0; i < n; i++)
-        e->part[i] = (struct engine_part){ slot[i], pos[i], 1, ids + i }, e->row[i] = i;
+        e->part[i] = (struct engine_part){ slot[i], pos[i], 1, ids + i, NULL }, e->row[i] = i;
     TRY(engine_run(e, e->part, n, err));
     return engine_head(e, e->row, n, logits, err);
 }

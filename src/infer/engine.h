@@ -15,6 +15,7 @@
 struct engine;
 struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
+    int n_page;                  /* pages of the cache, 64 positions each, that parts of a step name (infer/pages.h); 0: each slot has its own */
     bool ctx_clip;               /* where ctx is more than the model has: the model's, instead of ERR_RANGE */
     struct tok *tok;             /* the model's tokenizer if it is loaded already; it is the engine's from then on, whatever happens */
     int step_tokens;             /* tokens of one step at most: longer prompts go in pieces */
@@ -44,16 +45,23 @@ size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels
 int engine_ctx(const struct engine *e);
 int engine_step_tokens(const struct engine *e);
 int engine_n_slot(const struct engine *e);
+int engine_n_page(const struct engine *e);           /* 0: each slot has its own */
+size_t engine_page_bytes(const struct engine *e);    /* of one page, all layers */
 int engine_n_logits(const struct engine *e);
 
 /* ---- one step: the general form ---- */
 
 /* n new tokens of slot's sequence, from position pos on.  What was there from pos on is forgotten, so a sequence is cut back
  * by feeding from an earlier position, and begun anew from 0. */
-struct engine_part { int slot, pos, n; const int32_t *ids; };
+struct engine_part {
+    int slot, pos, n; const int32_t *ids;
+    const int32_t *page;         /* of an engine with n_page: the pages of positions 0 .. pos + n - 1; those that positions from pos on lie in are no other part's */
+};
 /* Runs the parts, of different slots and together at most step_tokens tokens, through all layers.  Row i of the step is token
  * i, part after part.  ERR_RANGE, and nothing has happened, when a slot, position or id does not exist. */
 int engine_run(struct engine *e, const struct engine_part *part, int n_part, struct err *err);
+/* Of an engine with n_page: what page `from` holds stands in page `to`, too. */
+void engine_copy_page(struct engine *e, int from, int to);
 /* Logits of n <= n_logits rows of the last engine_run: *logits is [n, vocab_size], valid until the next call.  May be called
  * again for other rows. */
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err);

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-int64_t decoder_pages(const struct decoder_opts *o) { return (int64_t)o->n_slot * ((o->ctx + KV_TOKENS - 1) / KV_TOKENS); }
+int64_t decoder_pages(const struct decoder_opts *o) { return o->n_page ? o->n_page : (int64_t)o->n_slot * ((o->ctx + KV_TOKENS - 1) / KV_TOKENS); }
 
 /* ---- recording ---- */
 

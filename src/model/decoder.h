@@ -36,6 +36,7 @@ struct decoder_opts {
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32 or BF16 */
     int n_slot;                      /* generate: sequences that the cache holds */
+    int n_page;                      /* the same in pages, which sequences may share (infer/pages.h); 0: those of n_slot sequences */
     int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */
 };
 
@@ -59,7 +60,7 @@ struct decoder {
     struct lora_site *site; int n_site;
 };
 
-/* Pages of the cache: enough for n_slot sequences of ctx positions. */
+/* Pages of the cache. */
 int64_t decoder_pages(const struct decoder_opts *o);
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err);
 void decoder_release(struct decoder *d);     /* frees the graph too */

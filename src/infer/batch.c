@@ -1,0 +1,710 @@
+#include "infer/batch.h"
+#include <assert.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include "base/mem.h"
+#include "infer/spec.h"
+
+#define QUEUE 1024
+#define STRETCH 1.8
+#define CHUNK 16                 /* rows of a prompt at least, however little time there is */
+#define TOP_MAX 32               /* likeliest tokens at most */
+#define PROBE 16                 /* tokens after which a guess is tried though it does not seem to pay */
+#define LOOK 64                  /* waiting texts that are looked at in a step */
+#define STEPS 64.                /* steps that the measured times remember */
+
+struct text {
+    struct text_request r;       /* r.ids is not used */
+    uint64_t id;
+    int32_t *ids; int n_ids, n_done;         /* prompt and tokens; of these in the cache */
+    struct held held;
+    int slot;                    /* -1: it waits */
+    int n_kept;                  /* of the prompt, when it was first admitted */
+    int n_shown;                 /* prompt_probs: tokens before this were shown */
+    bool admitted;
+    atomic_bool cancelled;
+    double right;                /* share of guessed tokens that were right, lately */
+    /* of a step */
+    int n_row, n_draft, first_row;           /* n_row 0: it has no part in it */
+    int32_t drawn[SPEC_N_LOGITS];
+    struct token_prob prob[SPEC_N_LOGITS][TOP_MAX + 1];      /* [.][0]: of the drawn one */
+    int n_drawn;
+    struct text *next;
+};
+
+/* t = a + b rows, from what steps took lately. */
+struct pace { double n, rows, rows2, t, rows_t, alone; };      /* alone: a step without rows of prompts */
+
+struct batch {
+    struct batch_opts o;
+    int V;
+    struct sample_ids sample_ids;
+    struct pages *pages;
+    struct text **running; int n_running;    /* by priority and age */
+    struct text *waiting;                    /* the same */
+    bool *slot_used;
+    struct engine_part *part; int n_part;
+    struct text **in_step;                   /* [n_part] */
+    int32_t *row;                            /* rows whose logits are wanted */
+    struct sample_scratch *scratch;          /* a thread */
+    float *work;                             /* [thread][V] */
+    const float *logits;                     /* of the group that is drawn from */
+    struct pace pace;
+    struct batch_counts mine;                /* copied to counts after each step */
+    /* between threads */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct text *inbox;                      /* newest first */
+    int n_live, n_inbox;                     /* not done; of these not yet taken from the inbox */
+    uint64_t next_id;
+    bool closed, cancels;
+    struct batch_counts counts;
+};
+
+/* ---- submitting and cancelling ---- */
+
+static bool before(const struct text *a, const struct text *b)
+{
+    return a->r.priority != b->r.priority ? a->r.priority < b->r.priority : a->id < b->id;
+}
+
+static void text_free(struct text *t)
+{
+    held_release(&t->held);
+    mem_free(t->ids);
+    mem_free(t);
+}
+
+static int text_new(struct text **out, const struct text_request *r, int ctx, struct err *err)
+{
+    const int room = r->most < ctx - r->n ? r->n + r->most : ctx;      /* the last token needs no position, but a place */
+    struct text *t = mem_alloc_zero(sizeof *t);
+    *out = t;
+    if (!t || !(t->ids = mem_alloc_array((size_t)room + 1, sizeof *t->ids)))
+        return ERR(err, NOMEM, "no memory for a text of %d tokens", room);
+    t->r = *r, t->slot = -1, t->n_ids = r->n, t->n_shown = 1, t->right = 0.5;
+    memcpy(t->ids, r->ids, (size_t)r->n * sizeof *t->ids);
+    return held_init(&t->held, &r->root, room, err);
+}
+
+static int check(const struct batch *b, const struct text_request *r, struct err *err)
+{
+    const int ctx = engine_ctx(b->o.e);
+    if (r->n < 1 || r->n > ctx)
+        return ERR(err, RANGE, "the text has %d tokens, but there are %d positions", r->n, ctx);
+    for (int i = 0; i < r->n; i++)
+        if (r->ids[i] < 0 || r->ids[i] >= b->V)
+            return ERR(err, RANGE, "token id %d, expected 0 to %d", r->ids[i], b->V - 1);
+    const int64_t room = r->most < ctx - r->n ? r->n + r->most : ctx, all = (int64_t)engine_n_page(b->o.e) * KV_TOKENS;
+    if (room > all)
+        return ERR(err, RANGE, "the text may come to have %lld tokens, but there is memory for %lld", (long long)room, (long long)all);
+    if (r->most < 0 || r->n_logprob > TOP_MAX)
+        return ERR(err, RANGE, "%d tokens, probabilities of %d; expected 0 or more, and at most %d", r->most, r->n_logprob, TOP_MAX);
+    return 0;
+}
+
+int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err)
+{
+    struct text *t = NULL;
+    TRY(check(b, r, err));
+    int rc = text_new(&t, r, engine_ctx(b->o.e), err);
+    pthread_mutex_lock(&b->lock);
+    if (!rc && b->closed)
+        rc = ERR(err, STOPPED, "no more texts are taken on");
+    else if (!rc && b->n_live - b->counts.n_running >= b->o.n_queue)
+        rc = ERR(err, BUSY, "%d texts are waiting already", b->n_live - b->counts.n_running);
+    if (!rc) {
+        *id = t->id = ++b->next_id;
+        t->next = b->inbox, b->inbox = t;
+        b->n_live++;
+        pthread_cond_signal(&b->wake);
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (rc && t)
+        text_free(t);
+    return rc;
+}
+
+static struct text *find(struct text *list, uint64_t id)
+{
+    while (list && list->id != id)
+        list = list->next;
+    return list;
+}
+
+void batch_cancel(struct batch *b, uint64_t id)
+{
+    pthread_mutex_lock(&b->lock);
+    struct text *t = find(b->inbox, id);
+    t = t ? t : find(b->waiting, id);
+    for (int i = 0; !t && i < b->n_running; i++)
+        t = b->running[i]->id == id ? b->running[i] : NULL;
+    if (t) {
+        atomic_store(&t->cancelled, true);
+        b->cancels = true;
+    }
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void batch_close(struct batch *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->closed = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void batch_counts(struct batch *b, struct batch_counts *out)
+{
+    pthread_mutex_lock(&b->lock);
+    *out = b->counts;
+    out->n_waiting = b->n_live - b->counts.n_running;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* ---- lists; changed with the lock held, as batch_cancel looks through them ---- */
+
+static void wait_in_line(struct batch *b, struct text *t)
+{
+    struct text **at = &b->waiting;
+    while (*at && before(*at, t))
+        at = &(*at)->next;
+    t->next = *at, *at = t;
+}
+
+static void take_inbox(struct batch *b)
+{
+    while (b->inbox) {
+        struct text *t = b->inbox;
+        b->inbox = t->next;
+        wait_in_line(b, t);
+    }
+}
+
+static void unlist(struct batch *b, struct text *t)
+{
+    if (t->slot < 0) {
+        struct text **at = &b->waiting;
+        while (*at != t)
+            at = &(*at)->next;
+        *at = t->next;
+        return;
+    }
+    int i = 0;
+    while (b->running[i] != t)
+        i++;
+    memmove(b->running + i, b->running + i + 1, (size_t)(--b->n_running - i) * sizeof *b->running);
+    b->slot_used[t->slot] = false;
+    t->slot = -1;
+    b->counts.n_running = b->n_running;
+}
+
+static void start_running(struct batch *b, struct text *t)
+{
+    unlist(b, t);
+    while (b->slot_used[++t->slot])
+        ;
+    b->slot_used[t->slot] = true;
+    int i = b->n_running++;
+    for (; i > 0 && before(t, b->running[i - 1]); i--)
+        b->running[i] = b->running[i - 1];
+    b->running[i] = t;
+    b->counts.n_running = b->n_running;
+}
+
+static void finish(struct batch *b, struct text *t, enum text_end end, const struct err *err)
+{
+    pages_release(b->pages, &t->held);
+    pthread_mutex_lock(&b->lock);
+    unlist(b, t);
+    b->n_live--;
+    pthread_mutex_unlock(&b->lock);
+    if (t->r.done)
+        t->r.done(t->r.ctx, end, t->n_kept, err);
+    text_free(t);
+}
+
+static void put_aside(struct batch *b, struct text *t)
+{
+    pages_release(b->pages, &t->held);
+    t->n_done = 0;
+    pthread_mutex_lock(&b->lock);
+    unlist(b, t);
+    wait_in_line(b, t);
+    pthread_mutex_unlock(&b->lock);
+    b->mine.n_put_aside++;
+}
+
+static void drop_cancelled(struct batch *b)
+{
+    for (int i = b->n_running - 1; i >= 0; i--)
+        if (atomic_load(&b->running[i]->cancelled))
+            finish(b, b->running[i], TEXT_CANCELLED, NULL);
+    for (struct text *t = b->waiting, *next; t; t = next) {
+        next = t->next;
+        if (atomic_load(&t->cancelled))
+            finish(b, t, TEXT_CANCELLED, NULL);
+    }
+}
+
+/* ---- what a step may cost ---- */
+
+static void pace_add(struct pace *p, int rows, bool prompts, double t)
+{
+    const double keep = 1 - 1 / STEPS, x = rows;
+    if (!prompts)
+        p->alone = p->alone > 0 ? p->alone + (t - p->alone) / 8 : t;
+    p->n = p->n * keep + 1, p->rows = p->rows * keep + x, p->rows2 = p->rows2 * keep + x * x;
+    p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
+}
+
+static double slope_of(const struct pace *p)
+{
+    const double var = p->rows2 * p->n - p->rows * p->rows;
+    return var > 0 ? (p->rows_t * p->n - p->rows * p->t) / var : 0;
+}
+
+/* Rows that a step may have, of which n are tokens being continued. */
+static int budget(const struct batch *b, int n)
+{
+    const struct pace *p = &b->pace;
+    const int most = engine_step_tokens(b->o.e);
+    const double slope = slope_of(p);
+    double allowed = b->o.step_s > 0 ? b->o.step_s : b->o.stretch >= 1 ? b->o.stretch * p->alone : 0;
+    if (!n || allowed <= 0)
+        return most;
+    if (p->alone <= 0 || slope <= 0)             /* nothing is known yet */
+        return n + 4 * CHUNK < most ? n + 4 * CHUNK : most;
+    allowed -= p->alone;
+    const double rows = n + (allowed > CHUNK * slope ? allowed / slope : CHUNK);
+    return rows < most ? (int)rows : most;
+}
+
+/* ---- the parts of a step ---- */
+
+static int add_part(struct batch *b, struct text *t, int n, int first_row)
+{
+    b->part[b->n_part] = (struct engine_part){ t->slot, t->n_done, n, t->ids + t->n_done, t->held.page };
+    b->in_step[b->n_part++] = t;
+    t->n_row = n, t->first_row = first_row, t->n_drawn = 0;
+    return n;
+}
+
+static bool continues(const struct text *t) { return t->n_done + 1 == t->n_ids && t->n_ids > t->r.n; }
+
+/* Pages for n positions of the text; where there are none, texts behind it are put aside, at last itself: false. */
+static bool make_room(struct batch *b, struct text *t, int n)
+{
+    while (!pages_extend(b->pages, &t->held, n)) {
+        struct text *last = b->running[b->n_running - 1];
+        put_aside(b, last);
+        if (last == t)
+            return false;
+    }
+    return true;
+}
+
+/* How long a guess pays: it adds rows to a step of n texts, and the tokens of those that are right. */
+static int worth(const struct batch *b, const struct text *t, int n, int most)
+{
+    const double slope = slope_of(&b->pace), alone = b->pace.alone;
+    if (b->o.always || slope <= 0 || alone <= 0)
+        return b->o.always ? most : most < 1 ? most : 1;
+    double best = n / alone, tokens = n, p = 1;
+    int k = 0;
+    for (int i = 1; i <= most; i++) {
+        tokens += p *= t->right;
+        if (tokens / (alone + i * slope) > best)
+            best = tokens / (alone + i * slope), k = i;
+    }
+    return k || t->n_ids % PROBE ? k : 1;
+}
+
+/* A guess of what follows, into the places of the ids behind the text. */
+static int guess(const struct batch *b, struct text *t, int room)
+{
+    int most = b->o.lookup < SPEC_MAX ? b->o.lookup : SPEC_MAX;
+    const int left = t->r.n + t->r.most - t->n_ids - 1, places = t->held.ctx - t->n_ids;
+    most = most < room ? most : room;
+    most = most < left ? most : left;
+    most = most < places ? most : places;
+    most = worth(b, t, b->n_running, most);
+    return most > 0 && spec_lookup(t->ids, t->n_ids, most, t->ids + t->n_ids) > 1 ? most : 0;
+}
+
+static int continue_texts(struct batch *b, int *n_continued)
+{
+    int rows = 0;
+    for (int i = 0; i < b->n_running; i++) {
+        struct text *t = b->running[i];
+        t->n_row = 0;
+        if (!continues(t) || !make_room(b, t, t->n_ids))
+            continue;
+        const int others = b->n_running - i - 1;
+        t->n_draft = b->o.lookup ? guess(b, t, engine_step_tokens(b->o.e) - rows - 1 - others) : 0;
+        if (t->n_draft && !pages_extend(b->pages, &t->held, t->n_ids + t->n_draft))
+            t->n_draft = 0;
+        rows += add_part(b, t, 1 + t->n_draft, rows);
+        ++*n_continued;
+    }
+    return rows;
+}
+
+static int prompt_rows(struct batch *b, struct text *t, int rows, int most)
+{
+    const int left = t->n_ids - t->n_done, n = left < most - rows ? left : most - rows;
+    t->n_draft = 0;
+    return n > 0 ? add_part(b, t, n, rows) : 0;
+}
+
+/* A page is left for each text under way, so that it is not put aside at once. */
+static enum pages_fate admit(struct batch *b, struct text *t)
+{
+    int kept, from;
+    const struct pages_wish wish = { t->r.share && !t->r.prompt_probs, true };
+    const enum pages_fate fate = pages_begin(b->pages, &t->held, t->ids, t->n_ids, wish, &kept, &from);
+    if (fate != PAGES_OK)
+        return fate;
+    const struct pages_count c = pages_count(b->pages);
+    if (c.n_page - c.n_held < b->n_running) {
+        pages_release(b->pages, &t->held);
+        return PAGES_NONE;
+    }
+    if (from >= 0)
+        engine_copy_page(b->o.e, from, t->held.page[kept / KV_TOKENS]);
+    t->n_done = kept;
+    pthread_mutex_lock(&b->lock);
+    start_running(b, t);
+    if (!t->admitted)
+        t->n_kept = kept, b->mine.n_prompt += (uint64_t)t->r.n;
+    t->admitted = true;
+    pthread_mutex_unlock(&b->lock);
+    return PAGES_OK;
+}
+
+static void choose_parts(struct batch *b)
+{
+    int n_continued = 0;
+    b->n_part = 0;
+    int rows = continue_texts(b, &n_continued);
+    const int most = budget(b, rows);
+    for (int i = 0; i < b->n_running; i++)
+        if (!continues(b->running[i]))
+            rows += prompt_rows(b, b->running[i], rows, most);
+    int looked_at = 0;
+    for (struct text *t = b->waiting, *next; t && rows < most && b->n_running < engine_n_slot(b->o.e) && looked_at < LOOK; t = next, looked_at++) {
+        next = t->next;
+        const enum pages_fate fate = admit(b, t);
+        if (fate == PAGES_NONE)
+            break;                       /* whoever is behind it does not overtake it */
+        if (fate == PAGES_OK)
+            rows += prompt_rows(b, t, rows, most);
+    }
+    b->mine.n_row += (uint64_t)rows;
+}
+
+/* ---- tokens ---- */
+
+static double log_sum(const float *x, int V)
+{
+    float max = x[0];
+    double sum = 0;
+    for (int i = 1; i < V; i++)
+        max = x[i] > max ? x[i] : max;
+    for (int i = 0; i < V; i++)
+        sum += exp((double)(x[i] - max));
+    return (double)max + log(sum);
+}
+
+/* prob[0]: of id; then the n likeliest. */
+static void probabilities(const float *x, int V, int32_t id, int n, struct token_prob *prob)
+{
+    const double lse = log_sum(x, V);
+    int have = 0;
+    prob[0] = (struct token_prob){ id, (float)((double)x[id] - lse) };
+    for (int i = 0; i < V; i++) {
+        if (have == n && (!n || x[i] <= prob[n].logprob))
+            continue;
+        int k = have < n ? ++have : n;           /* sorted by logits until the end */
+        for (; k > 1 && prob[k - 1].logprob < x[i]; k--)
+            prob[k] = prob[k - 1];
+        prob[k] = (struct token_prob){ i, x[i] };
+    }
+    for (int k = 1; k <= n; k++)
+        prob[k].logprob = (float)((double)prob[k].logprob - lse);
+}
+
+/* Draws the tokens of a text from its rows of logits: the second only if the first is what was guessed, and so on. */
+static void draw(struct batch *b, struct text *t, const float *logits, int i_thread)
+{
+    const int n = 1 + t->n_draft;
+    float *work = b->work + (ptrdiff_t)i_thread * b->V;
+    for (int i = 0; i < n; i++, logits += b->V) {
+        const float *x = logits;
+        if (t->r.adjust) {
+            memcpy(work, logits, (size_t)b->V * sizeof *work);
+            t->r.adjust(t->r.ctx, work, b->V);
+            x = work;
+        }
+        const int id = sample_token(x, b->sample_ids, &t->r.sampling, (uint64_t)(t->n_ids + i), b->scratch[i_thread]);
+        t->drawn[i] = id, t->n_drawn = i + 1;
+        if (id < 0)
+            return;
+        if (t->r.n_logprob >= 0)
+            probabilities(logits, b->V, id, t->r.n_logprob, t->prob[i]);
+        if (t->r.accept)
+            t->r.accept(t->r.ctx, id);
+        if (i < t->n_draft && t->ids[t->n_ids + i] != id)
+            return;
+    }
+}
+
+struct draw_job { struct batch *b; int first; };
+
+static void draw_one(void *ctx, int i, int i_thread)
+{
+    const struct draw_job *j = ctx;
+    struct text *t = j->b->in_step[j->first + i];
+    if (t->n_drawn < 0)
+        draw(j->b, t, j->b->logits + (ptrdiff_t)t->first_row * j->b->V, i_thread);
+}
+
+static bool wants_token(const struct text *t) { return t->n_done + t->n_row == t->n_ids + t->n_draft && t->r.most > 0; }
+
+/* Parts first .. end - 1 have n rows of logits together. */
+static int draw_group(struct batch *b, int first, int end, int n, struct err *err)
+{
+    if (!n)
+        return 0;
+    TRY(engine_head(b->o.e, b->row, n, &b->logits, err));
+    struct draw_job j = { b, first };
+    pool_for(b->o.pool, end - first, draw_one, &j);
+    return 0;
+}
+
+/* Groups of texts whose rows of logits fit. */
+static int draw_tokens(struct batch *b, struct err *err)
+{
+    int first = 0, n = 0, row = 0;
+    for (int i = 0; i < b->n_part; row += b->in_step[i]->n_row, i++) {
+        struct text *t = b->in_step[i];
+        const int want = wants_token(t) ? 1 + t->n_draft : 0;
+        if (n + want > engine_n_logits(b->o.e)) {
+            TRY(draw_group(b, first, i, n, err));
+            first = i, n = 0;
+        }
+        t->n_drawn = want ? -1 : 0, t->first_row = n;
+        for (int k = 0; k < want; k++)
+            b->row[n++] = row + t->n_row - want + k;
+    }
+    return draw_group(b, first, b->n_part, n, err);
+}
+
+static struct text_token shown(const struct text *t, int32_t id, int position, const struct token_prob *prob)
+{
+    const int n = t->r.n_logprob;
+    return (struct text_token){ .id = id, .position = position, .logprob = n >= 0 ? prob[0].logprob : 0, .top = prob + 1, .n_top = n > 0 ? n : 0 };
+}
+
+/* Of the prompt's tokens whose predictions were just computed. */
+static int show_prompt(struct batch *b, struct text *t, int first_row, struct err *err)
+{
+    struct token_prob prob[TOP_MAX + 1];
+    const int from = t->n_done, last = t->r.n - 1, end = from + t->n_row < last ? from + t->n_row : last;
+    for (int at = from > t->n_shown - 1 ? from : t->n_shown - 1; at < end;) {
+        const int n = end - at < engine_n_logits(b->o.e) ? end - at : engine_n_logits(b->o.e);
+        const float *logits;
+        for (int i = 0; i < n; i++)
+            b->row[i] = first_row + at - from + i;
+        TRY(engine_head(b->o.e, b->row, n, &logits, err));
+        for (int i = 0; i < n; i++, at++) {
+            probabilities(logits + (ptrdiff_t)i * b->V, b->V, t->ids[at + 1], t->r.n_logprob > 0 ? t->r.n_logprob : 0, prob);
+            const struct text_token token = shown(t, t->ids[at + 1], at + 1, prob);
+            t->r.prompt(t->r.ctx, &token);
+        }
+        t->n_shown = at + 1;
+    }
+    return 0;
+}
+
+static int show_prompts(struct batch *b, struct err *err)
+{
+    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row)
+        if (b->in_step[i]->r.prompt_probs && b->in_step[i]->r.prompt)
+            TRY(show_prompt(b, b->in_step[i], row, err));
+    return 0;
+}
+
+/* Takes the tokens into the text and hands them out; ends it where it is to end. */
+static void deliver(struct batch *b, struct text *t)
+{
+    struct err err;
+    const int n_row = t->n_row;
+    t->n_row = 0;
+    if (t->n_drawn <= 0) {
+        t->n_done += n_row;
+        pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->n_done : 0);
+        if (!t->r.most && t->n_done == t->n_ids)
+            finish(b, t, TEXT_LENGTH, NULL);
+        return;
+    }
+    t->n_done = t->n_ids;
+    b->mine.n_drafted += (uint64_t)t->n_draft, b->mine.n_accepted += (uint64_t)(t->n_drawn - 1);
+    for (int i = 0; i < t->n_draft && i < t->n_drawn; i++)
+        t->right += ((i < t->n_drawn - 1) - t->right) / 8;
+    for (int i = 0; i < t->n_drawn; i++) {
+        if (t->drawn[i] < 0) {
+            (void)ERR(&err, NUMERIC, "the model gave values that are not numbers at position %d", t->n_ids);
+            finish(b, t, TEXT_FAILED, &err);
+            return;
+        }
+        t->n_done += i > 0;                      /* its predecessor was guessed, so it is in the cache */
+        t->ids[t->n_ids++] = t->drawn[i];
+        b->mine.n_token++;
+        const struct text_token token = shown(t, t->drawn[i], t->n_ids - 1, t->prob[i]);
+        const bool more = !t->r.token || t->r.token(t->r.ctx, &token), length = t->n_ids - t->r.n == t->r.most, full = t->n_ids > engine_ctx(b->o.e);
+        if (!more || length || full) {
+            finish(b, t, !more ? TEXT_STOP : length ? TEXT_LENGTH : TEXT_FULL, NULL);
+            return;
+        }
+    }
+    pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->n_done : 0);
+}
+
+/* ---- a step ---- */
+
+static void fail_all(struct batch *b, const struct err *err)
+{
+    for (int i = 0; i < b->n_part; i++)
+        finish(b, b->in_step[i], TEXT_FAILED, err);
+}
+
+int batch_step(struct batch *b)
+{
+    struct err err;
+    pthread_mutex_lock(&b->lock);
+    take_inbox(b);
+    const bool cancels = b->cancels;
+    b->cancels = false;
+    pthread_mutex_unlock(&b->lock);
+    if (cancels)
+        drop_cancelled(b);
+    choose_parts(b);
+    if (b->n_part) {
+        const double start = clock_wall();
+        bool prompts = false;
+        int rows = 0;
+        for (int i = 0; i < b->n_part; i++)
+            prompts = prompts || !continues(b->in_step[i]), rows += b->part[i].n;
+        int rc = engine_run(b->o.e, b->part, b->n_part, &err);
+        rc = rc ? rc : show_prompts(b, &err);
+        rc = rc ? rc : draw_tokens(b, &err);
+        const double t = clock_wall() - start;
+        pace_add(&b->pace, rows, prompts, t);
+        if (rc)
+            fail_all(b, &err);
+        for (int i = 0; !rc && i < b->n_part; i++)
+            deliver(b, b->in_step[i]);
+        b->mine.n_step++, b->mine.step_s += t;
+    }
+    pthread_mutex_lock(&b->lock);
+    b->mine.pages = pages_count(b->pages), b->mine.n_running = b->n_running;
+    b->counts = b->mine;
+    const int n_live = b->n_live;
+    pthread_mutex_unlock(&b->lock);
+    return n_live;
+}
+
+bool batch_wait(struct batch *b, double seconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    const double end = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + seconds;
+    until.tv_sec = (time_t)end, until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    pthread_mutex_lock(&b->lock);
+    int rc = 0;
+    while (!b->n_live && !b->closed && !rc)
+        rc = pthread_cond_timedwait(&b->wake, &b->lock, &until);
+    const bool any = b->n_live > 0;
+    pthread_mutex_unlock(&b->lock);
+    return any;
+}
+
+/* ---- begin and end ---- */
+
+static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
+{
+    b->o = *o;
+    b->o.n_queue = o->n_queue ? o->n_queue : QUEUE;
+    b->o.stretch = o->stretch != 0 ? o->stretch : STRETCH;
+    b->V = engine_config(o->e)->vocab_size;
+    b->sample_ids = sample_ids(engine_tok(o->e), b->V);
+    const size_t n_slot = (size_t)engine_n_slot(o->e), n_thread = (size_t)pool_n_thread(o->pool), V = (size_t)b->V;
+    if (!engine_n_page(o->e) || engine_n_logits(o->e) < 1 + (o->lookup < SPEC_MAX ? o->lookup : SPEC_MAX))
+        return ERR(err, RANGE, "an engine with %d pages and %d rows of logits, expected pages, and a row for each token of a guess and one more", engine_n_page(o->e), engine_n_logits(o->e));
+    b->running = mem_alloc_array(n_slot, sizeof *b->running);
+    b->in_step = mem_alloc_array(n_slot, sizeof *b->in_step);
+    b->slot_used = mem_alloc_array(n_slot, sizeof *b->slot_used);
+    b->part = mem_alloc_array(n_slot, sizeof *b->part);
+    b->row = mem_alloc_array((size_t)engine_n_logits(o->e), sizeof *b->row);
+    b->scratch = mem_alloc_array(n_thread, sizeof *b->scratch);
+    b->work = mem_alloc_array(n_thread * V, sizeof *b->work);
+    if (!b->running || !b->in_step || !b->slot_used || !b->part || !b->row || !b->scratch || !b->work)
+        return ERR(err, NOMEM, "no memory for %d texts", engine_n_slot(o->e));
+    for (size_t i = 0; i < n_thread; i++) {
+        b->scratch[i] = (struct sample_scratch){ mem_alloc_array(V, sizeof *b->scratch->id), mem_alloc_array(V, sizeof *b->scratch->p) };
+        if (!b->scratch[i].id || !b->scratch[i].p)
+            return ERR(err, NOMEM, "no memory to draw from a vocabulary of %d", b->V);
+    }
+    return pages_new(&b->pages, engine_n_page(o->e), err);
+}
+
+int batch_new(struct batch **out, const struct batch_opts *o, struct err *err)
+{
+    *out = NULL;
+    struct batch *b = mem_alloc_zero(sizeof *b);
+    if (!b)
+        return ERR(err, NOMEM, "no memory for texts");
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&b->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&b->lock, NULL);
+    const int rc = set_up(b, o, err);
+    if (rc < 0)
+        batch_free(b);
+    else
+        *out = b;
+    return rc;
+}
+
+void batch_free(struct batch *b)
+{
+    if (!b)
+        return;
+    take_inbox(b);
+    while (b->waiting)
+        finish(b, b->waiting, TEXT_CANCELLED, NULL);
+    while (b->n_running)
+        finish(b, b->running[0], TEXT_CANCELLED, NULL);
+    for (int i = 0; b->scratch && i < pool_n_thread(b->o.pool); i++) {
+        mem_free(b->scratch[i].id);
+        mem_free(b->scratch[i].p);
+    }
+    pages_free(b->pages);
+    mem_free(b->running);
+    mem_free(b->in_step);
+    mem_free(b->slot_used);
+    mem_free(b->part);
+    mem_free(b->row);
+    mem_free(b->scratch);
+    mem_free(b->work);
+    pthread_cond_destroy(&b->wake);
+    pthread_mutex_destroy(&b->lock);
+    mem_free(b);
+}

@@ -1,0 +1,82 @@
+/* batch.h - one engine that goes on with many texts at once.
+ *
+ * There are no phases: each step takes one row of every text that is being continued, and as many rows of prompts as its budget
+ * allows, oldest of the highest priority first; so a long prompt delays others by little, and short steps are filled up.  What a text
+ * gets depends on its ids, its settings and its seed alone: not on its company, on the budget, on what was found in the cache, or on
+ * whether it was put aside in between (engine.h, sample.h).
+ *
+ * Memory is that of the engine's pages.  A text is admitted when there are pages for what it has so far; where pages run out
+ * later the last admitted one of the lowest priority is put aside, its pages are given back, and it goes on when there is room,
+ * mostly from what the cache still knows.
+ *
+ * Threads: batch_submit, batch_cancel and batch_counts by any; all else by one, which makes the steps and calls the hooks of texts. */
+#ifndef INFER_BATCH_H
+#define INFER_BATCH_H
+#include "infer/engine.h"
+#include "infer/pages.h"
+#include "infer/sample.h"
+
+struct batch;
+struct batch_opts {
+    struct engine *e;            /* opened with n_page; n_slot: texts under way at most */
+    struct pool *pool;           /* the engine's */
+    int n_queue;                 /* texts that may wait; 0: 1024 */
+    double stretch;              /* a step with rows of prompts may take as much of a step without; 0: 1.8.  Below 1: no limit */
+    double step_s;               /* or that many seconds in all; 0: none */
+    int lookup;                  /* tokens of a guess at most (spec.h: spec_lookup), 0: none */
+    bool always;                 /* the longest guess every time, whatever it costs: for tests */
+};
+int batch_new(struct batch **out, const struct batch_opts *o, struct err *err);
+void batch_free(struct batch *b);        /* texts that are not done get TEXT_CANCELLED */
+
+/* ---- a text ---- */
+
+struct token_prob { int32_t id; float logprob; };
+struct text_token {
+    int32_t id; int position;            /* of the token itself */
+    float logprob;                       /* log softmax of the model's logits, before anything was done to them; with n_logprob >= 0 */
+    const struct token_prob *top; int n_top;       /* the likeliest, descending */
+};
+enum text_end {
+    TEXT_STOP,                           /* token() said so */
+    TEXT_LENGTH,                         /* `most` tokens were made */
+    TEXT_FULL,                           /* no position left */
+    TEXT_CANCELLED, TEXT_FAILED
+};
+struct text_request {
+    const int32_t *ids; int n;           /* 1 <= n <= positions of the engine; copied */
+    int most;                            /* tokens to make at most; 0: the prompt alone, for its probabilities */
+    struct sampling sampling;
+    int n_logprob;                       /* how many of the likeliest go with each token; -1: no probabilities */
+    bool prompt_probs;                   /* prompt() gets those of the prompt's tokens, too, from the second on */
+    int priority;                        /* lower goes first */
+    struct block_key root;               /* pages.h */
+    bool share;                          /* use what the cache knows, and leave there what is computed */
+    /* Called by the thread of the steps; adjust and accept by any thread, one at a time for each text.  NULL: not wanted. */
+    void (*adjust)(void *ctx, float *logits, int V);       /* what the next token is drawn from; -INFINITY forbids */
+    void (*accept)(void *ctx, int32_t id);                 /* it was drawn */
+    void (*prompt)(void *ctx, const struct text_token *t);
+    bool (*token)(void *ctx, const struct text_token *t);  /* false: the text ends, and this was its last token */
+    /* The last call.  n_kept: tokens of the prompt that were in the cache.  err: of TEXT_FAILED */
+    void (*done)(void *ctx, enum text_end end, int n_kept, const struct err *err);
+    void *ctx;
+};
+/* *id names the text until its done().  ERR_BUSY: the queue is full.  ERR_RANGE: it is longer than the engine has positions, or than all
+ * pages have; ERR_STOPPED: batch_close() was called.  Hooks may be called before it returns. */
+int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err);
+void batch_cancel(struct batch *b, uint64_t id);          /* done() comes with TEXT_CANCELLED, unless it was done already */
+
+/* ---- steps ---- */
+
+int batch_step(struct batch *b);                          /* texts that are not done; 0: nothing was to be done */
+bool batch_wait(struct batch *b, double seconds);         /* until there is something to do, or for so long; is there? */
+void batch_close(struct batch *b);                        /* nothing more is taken on; any thread */
+
+struct batch_counts {
+    int n_running, n_waiting;
+    uint64_t n_step, n_row, n_prompt, n_token, n_put_aside, n_drafted, n_accepted;      /* rows computed; tokens of prompts taken on, made */
+    double step_s;                                        /* seconds of all steps */
+    struct pages_count pages;
+};
+void batch_counts(struct batch *b, struct batch_counts *out);
+#endif

@@ -1,0 +1,289 @@
+/* test_batch.c - texts in company: the same tokens and probabilities as alone, whatever the steps, pages, guesses and threads. */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include "../test.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "infer/batch.h"
+#include "infer/spec.h"
+
+static struct err err;
+static struct pool *pools[2];      /* 1, 2 threads */
+
+#define N_TEXT 40
+#define CTX 256
+#define MOST 150
+#define TOP 3
+
+/* A wish, and what came of it. */
+struct made {
+    struct text_request r;
+    int32_t prompt[CTX];
+    uint64_t rule;                                   /* of what was accepted: adjust() forbids by it */
+    int32_t id[MOST]; float logprob[MOST]; struct token_prob top[MOST][TOP]; int n;
+    float prompt_logprob[CTX]; int n_prompt;
+    enum text_end end;
+    int n_done;
+};
+
+static void adjust(void *ctx, float *logits, int V)
+{
+    const struct made *m = ctx;
+    for (int i = 0; i < V; i++)
+        if ((rng_u64(m->rule, (uint64_t)i) & 3) == 0)
+            logits[i] = -INFINITY;
+}
+
+static void accept(void *ctx, int32_t id)
+{
+    struct made *m = ctx;
+    m->rule = rng_u64(m->rule, (uint64_t)id);
+}
+
+static void prompt_token(void *ctx, const struct text_token *t)
+{
+    struct made *m = ctx;
+    assert_int_equal(t->position, ++m->n_prompt);
+    assert_int_equal(t->id, m->prompt[t->position]);
+    m->prompt_logprob[t->position] = t->logprob;
+}
+
+static bool token(void *ctx, const struct text_token *t)
+{
+    struct made *m = ctx;
+    assert_true(m->n < MOST && t->position == m->r.n + m->n);
+    m->id[m->n] = t->id, m->logprob[m->n] = t->logprob;
+    memcpy(m->top[m->n], t->top, (size_t)t->n_top * sizeof *t->top);
+    m->n++;
+    return t->id != 30;                         /* some end by themselves */
+}
+
+static void done(void *ctx, enum text_end end, int n_kept, const struct err *e)
+{
+    struct made *m = ctx;
+    (void)e;
+    assert_true(n_kept < m->r.n);
+    m->end = end, m->n_done++;
+}
+
+static void wish(struct made *m, uint64_t i, int V)
+{
+    const uint64_t dice = rng_u64(17, i);
+    const int n = 1 + (int)(dice % 100), alike = (int)(dice >> 8 & 3) * 45;
+    for (int k = 0; k < n; k++)
+        m->prompt[k] = (int32_t)((k < alike ? rng_u64(5, (uint64_t)(k % 9)) : rng_u64(i + 100, (uint64_t)(k % 6))) % (uint64_t)V);
+    static const double temperatures[] = { 0, 0.3, 1, 1.5 };
+    m->r = (struct text_request){ .ids = m->prompt, .n = n, .most = (int)(dice >> 16 & 255) % (MOST + 1), .n_logprob = (int)(dice >> 24 & 3) % (TOP + 1) - 1, .prompt_probs = (dice >> 32 & 7) == 0,
+                                  .sampling = { .temperature = temperatures[dice >> 40 & 3], .top_p = dice >> 42 & 1 ? 1 : 0.8, .top_k = dice >> 43 & 1 ? 0 : 20, .seed = i },
+                                  .priority = (int)(dice >> 48 & 1), .share = (dice >> 52 & 7) != 0, .root = { { (unsigned char)(dice >> 56 & 1) } },
+                                  .adjust = dice >> 60 & 1 ? adjust : NULL, .accept = accept, .prompt = prompt_token, .token = token, .done = done, .ctx = m };
+    m->rule = 1;
+}
+
+static void again(struct made *m)
+{
+    m->n = m->n_prompt = m->n_done = 0, m->rule = 1;
+}
+
+static void open_batch(struct batch **b, struct engine **e, const char *path, int n_slot, int n_page, int step, struct pool *pool, int lookup)
+{
+    const struct engine_opts o = { .n_slot = n_slot, .n_page = n_page, .ctx = CTX, .step_tokens = step, .n_logits = 20, .no_tok = true, .rope_scaling = "linear:4" };
+    OK(engine_new(e, path, &o, pool, &err));
+    const struct batch_opts p = { .e = *e, .pool = pool, .lookup = lookup, .always = true, .stretch = -1 };
+    OK(batch_new(b, &p, &err));
+}
+
+static void compare(const struct made *a, const struct made *b, const char *what, int i)
+{
+    if (b->n_done != 1 || a->end != b->end || a->n != b->n || a->n_prompt != b->n_prompt)
+        fail_msg("%s, text %d: %d tokens of %d prompt tokens, end %d, done %d times; alone %d, %d, %d", what, i, b->n, b->n_prompt, (int)b->end, b->n_done, a->n, a->n_prompt, (int)a->end);
+    if (memcmp(a->id, b->id, (size_t)a->n * sizeof *a->id))
+        fail_msg("%s, text %d: other tokens than alone", what, i);
+    if (memcmp(a->prompt_logprob, b->prompt_logprob, (size_t)(a->n_prompt + 1) * sizeof *a->prompt_logprob))
+        fail_msg("%s, text %d: other probabilities of the prompt than alone", what, i);
+    for (int k = 0; a->r.n_logprob >= 0 && k < a->n; k++)
+        if (a->logprob[k] != b->logprob[k] || memcmp(a->top[k], b->top[k], (size_t)a->r.n_logprob * sizeof *a->top[k]))
+            fail_msg("%s, text %d: other probabilities than alone at token %d", what, i, k);
+}
+
+static void texts_in_company_are_as_alone(void **state)
+{
+    (void)state;
+    static const char *const models[] = { "tests/golden/llama", "tests/golden/families/olmoe", "tests/golden/families/mistral_window" };
+    static const struct { const char *name; int n_slot, n_page, step, thread, lookup; } company[] = {
+        { "steps of 7", 6, 40, 7, 0, 0 }, { "steps of 64, guesses", 6, 40, 64, 1, 8 }, { "steps of 512", 12, 80, 512, 1, 0 }, { "few pages, guesses", 8, 6, 64, 0, 5 }, { "few pages", 5, 5, 30, 1, 0 },
+    };
+    struct made *alone = calloc(N_TEXT, sizeof *alone), *m = calloc(N_TEXT, sizeof *m);
+    struct batch_counts sum = { 0 };
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        struct engine *e;
+        struct batch *b;
+        uint64_t id;
+        open_batch(&b, &e, models[k], 1, 4, 64, pools[0], 0);
+        for (int i = 0; i < N_TEXT; i++) {
+            wish(&alone[i], (uint64_t)i, engine_config(e)->vocab_size);
+            again(&alone[i]);
+            struct text_request r = alone[i].r;
+            r.share = false;
+            OK(batch_submit(b, &r, &id, &err));
+            while (batch_step(b))
+                ;
+        }
+        batch_free(b);
+        engine_free(e);
+        for (size_t c = 0; c < sizeof company / sizeof *company; c++) {
+            open_batch(&b, &e, models[k], company[c].n_slot, company[c].n_page, company[c].step, pools[company[c].thread], company[c].lookup);
+            int next = 0;
+            for (uint64_t step = 0; next < N_TEXT || batch_step(b); step++) {
+                if (next < N_TEXT && rng_u64(3 + c, step) % 3 != 0) {
+                    wish(&m[next], (uint64_t)next, engine_config(e)->vocab_size);
+                    again(&m[next]);
+                    OK(batch_submit(b, &m[next].r, &id, &err));
+                    next++;
+                } else if (next < N_TEXT) {
+                    batch_step(b);
+                }
+            }
+            for (int i = 0; i < N_TEXT; i++)
+                compare(&alone[i], &m[i], company[c].name, i);
+            struct batch_counts n;
+            batch_counts(b, &n);
+            assert_int_equal(n.pages.n_held, 0);
+            sum.n_put_aside += n.n_put_aside, sum.n_accepted += n.n_accepted, sum.pages.n_found += n.pages.n_found, sum.pages.n_evicted += n.pages.n_evicted;
+            batch_free(b);
+            engine_free(e);
+        }
+    }
+    if (sum.n_put_aside < 5 || !sum.n_accepted || !sum.pages.n_found || !sum.pages.n_evicted)
+        fail_msg("%d put aside, %d guesses right, %d tokens found, %d pages evicted: the test has not seen it all", (int)sum.n_put_aside, (int)sum.n_accepted, (int)sum.pages.n_found, (int)sum.pages.n_evicted);
+    free(alone);
+    free(m);
+}
+
+static bool go_on(void *ctx, const struct text_token *t) { return ctx && t->id >= 0; }
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct batch *b;
+    uint64_t id;
+    struct made *m = calloc(1, sizeof *m);
+    open_batch(&b, &e, "tests/golden/llama", 2, 3, 64, pools[0], 0);
+    wish(m, 1, engine_config(e)->vocab_size);
+    struct text_request r = m->r;
+    r.n = 0;
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
+    r.n = CTX + 1;
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
+    r.n = 100, r.most = 110;                         /* 210 positions, but 3 pages */
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "192"));
+    r.n = 2, r.most = 2, m->prompt[1] = engine_config(e)->vocab_size;
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
+    batch_free(b);
+    const struct batch_opts p = { .e = e, .pool = pools[0], .n_queue = 2 };
+    OK(batch_new(&b, &p, &err));
+    r = m->r;
+    r.n = 1, r.most = 1, r.prompt_probs = false, r.token = go_on;
+    OK(batch_submit(b, &r, &id, &err));
+    OK(batch_submit(b, &r, &id, &err));
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_BUSY);
+    batch_cancel(b, id);
+    batch_cancel(b, 4711);
+    while (batch_step(b))
+        ;
+    assert_int_equal(m->n_done, 2);
+    OK(batch_submit(b, &r, &id, &err));
+    batch_close(b);
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_STOPPED);
+    batch_free(b);                                   /* with a text that is not done */
+    assert_int_equal(m->n_done, 3);
+    assert_int_equal(m->end, TEXT_CANCELLED);
+    engine_free(e);
+    free(m);
+}
+
+/* ---- several threads ---- */
+
+struct client { struct batch *b; struct made made[6]; atomic_int n_done; int i; pthread_t thread; };
+
+static void done_there(void *ctx, enum text_end end, int n_kept, const struct err *e)
+{
+    (void)e, (void)n_kept, (void)end;
+    atomic_fetch_add(&((struct client *)ctx)->n_done, 1);
+}
+
+static void *ask(void *ctx)
+{
+    struct client *c = ctx;
+    struct err e;
+    for (int i = 0; i < 6; i++) {
+        uint64_t id;
+        struct text_request r = c->made[i].r;
+        r.adjust = NULL, r.accept = NULL, r.prompt = NULL, r.token = go_on, r.done = done_there, r.ctx = c;
+        if (batch_submit(c->b, &r, &id, &e))
+            atomic_fetch_add(&c->n_done, 100);
+        if (i % 3 == 1)
+            batch_cancel(c->b, id);
+        struct batch_counts n;
+        batch_counts(c->b, &n);
+    }
+    return NULL;
+}
+
+static void threads_submit_and_cancel_while_steps_run(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct batch *b;
+    enum { N = 4 };
+    struct client *c = calloc(N, sizeof *c);
+    open_batch(&b, &e, "tests/golden/llama", 6, 24, 64, pools[1], 4);
+    for (int i = 0; i < N; i++) {
+        c[i].b = b, c[i].i = i;
+        for (int k = 0; k < 6; k++)
+            wish(&c[i].made[k], (uint64_t)(6 * i + k), engine_config(e)->vocab_size);
+        assert_int_equal(pthread_create(&c[i].thread, NULL, ask, &c[i]), 0);
+    }
+    for (int n = 0; n < 6 * N;) {
+        if (batch_wait(b, 0.01))
+            batch_step(b);
+        n = 0;
+        for (int i = 0; i < N; i++)
+            n += atomic_load(&c[i].n_done);
+    }
+    for (int i = 0; i < N; i++) {
+        pthread_join(c[i].thread, NULL);
+        assert_int_equal(atomic_load(&c[i].n_done), 6);
+    }
+    assert_false(batch_wait(b, 0));
+    batch_free(b);
+    engine_free(e);
+    free(c);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return pool_new(&pools[0], 1, &err) || pool_new(&pools[1], 2, &err);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    pool_free(pools[0]);
+    pool_free(pools[1]);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_in_company_are_as_alone),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(threads_submit_and_cancel_while_steps_run),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
