@@ -30,7 +30,7 @@ static float *whole(struct engine *e, uint64_t seed, int n)
     const float *logits;
     for (int i = 0; i < n; i++)
         ids[i] = token(e, seed, i), row[i] = i;
-    OK(engine_run(e, &(struct engine_part){ 0, 0, n, ids }, 1, &err));
+    OK(engine_run(e, &(struct engine_part){ 0, 0, n, ids, NULL }, 1, &err));
     OK(engine_head(e, row, n, &logits, &err));
     float *copy = mem_alloc_array((size_t)n * (size_t)V, sizeof *copy);
     memcpy(copy, logits, (size_t)n * (size_t)V * sizeof *copy);
@@ -64,7 +64,7 @@ static void logits_have_the_same_bits_at_any_cut_batch_and_thread_count(void **s
                             continue;
                         for (int i = 0; i < c; i++)
                             ids[s][i] = token(e, (uint64_t)s + 1, pos[s] + i);
-                        part[n] = (struct engine_part){ SEQ - 1 - s, pos[s], c, ids[s] };
+                        part[n] = (struct engine_part){ SEQ - 1 - s, pos[s], c, ids[s], NULL };
                         rows += c, pos[s] += c, row[n] = rows - 1, of[n++] = s;
                     }
                     if (!n)
@@ -91,12 +91,12 @@ static void a_step_that_cannot_be_is_refused_and_changes_nothing(void **state)
     open_engine(&e, models[0], WEIGHTS_FILE, 2, 8, 2, pools[0]);
     const int V = engine_config(e)->vocab_size, ctx = engine_ctx(e);
     int32_t ids[16] = { 0 };
-    OK(engine_run(e, &(struct engine_part){ 0, 0, 4, ids }, 1, &err));
-    const struct engine_part bad[] = { { 2, 0, 1, ids }, { -1, 0, 1, ids }, { 0, -1, 1, ids }, { 0, ctx, 1, ids }, { 0, ctx - 3, 4, ids },
-                                       { 0, 0, 0, ids }, { 0, 0, 9, ids }, { 0, 0, INT32_MAX, ids }, { 0, 0, 1, &V } };
+    OK(engine_run(e, &(struct engine_part){ 0, 0, 4, ids, NULL }, 1, &err));
+    const struct engine_part bad[] = { { 2, 0, 1, ids, NULL }, { -1, 0, 1, ids, NULL }, { 0, -1, 1, ids, NULL }, { 0, ctx, 1, ids, NULL }, { 0, ctx - 3, 4, ids, NULL },
+                                       { 0, 0, 0, ids, NULL }, { 0, 0, 9, ids, NULL }, { 0, 0, INT32_MAX, ids, NULL }, { 0, 0, 1, &V, NULL } };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(engine_run(e, &bad[i], 1, &err), ERR_RANGE);
-    const struct engine_part twice[] = { { 0, 0, 1, ids }, { 0, 1, 1, ids } };
+    const struct engine_part twice[] = { { 0, 0, 1, ids, NULL }, { 0, 1, 1, ids, NULL } };
     assert_int_equal(engine_run(e, twice, 2, &err), ERR_RANGE);
     assert_int_equal(engine_head(e, (int32_t[]){ 4 }, 1, &logits, &err), ERR_RANGE);
     assert_int_equal(engine_head(e, (int32_t[]){ 0, 1, 2 }, 3, &logits, &err), ERR_RANGE);
