@@ -10,13 +10,16 @@
 #define LEAST_LOSS 0.01, 0.02            /* a deviation of losses: of the median, and in nats: a text learned by heart has next to none */
 #define LEAST_SAMPLE 0.02, 0.04
 #define LEAST_NORM 0, 0.1
+#define WORSE 0.003                      /* of a loss: an update that goes too far */
+#define PERIOD_MAX 13                    /* of a sample that repeats itself */
+#define REPEAT_TOKENS 16
 #define MIN_STEPS 32
 #define MIN_SAMPLES 128
 
 void doctor_init(struct doctor *d)
 {
     memset(d, 0, sizeof *d);
-    d->first = d->best = NAN, d->last_good = -1;
+    d->first = d->best = NAN, d->last_good = -1, d->since_repeat = DOCTOR_STEPS;
 }
 
 /* ---- windows ---- */
@@ -87,6 +90,20 @@ void doctor_sample(struct doctor_step *s, double loss, int64_t i_micro, int sequ
     keep_worst(s->low, &s->n_low, x, -1);
 }
 
+void doctor_tokens(struct doctor_step *s, const int32_t *ids, int n, double loss, int64_t i_micro, int sequence)
+{
+    for (int period = 1; period <= PERIOD_MAX && n >= REPEAT_TOKENS + period; period++) {
+        int same = 0;
+        for (int i = period; i < n; i++)
+            same += ids[i] == ids[i - period];
+        if (10 * same < 9 * (n - period))
+            continue;
+        if (s->n_repeat < DOCTOR_WORST)
+            s->repeat[s->n_repeat++] = (struct doctor_sample){ loss, 0, i_micro, sequence };
+        return;
+    }
+}
+
 void doctor_join(struct doctor_step *s, const struct doctor_step *b)
 {
     for (int i = 0; i < b->n && s->n < DOCTOR_RECENT; i++)
@@ -95,6 +112,8 @@ void doctor_join(struct doctor_step *s, const struct doctor_step *b)
         keep_worst(s->high, &s->n_high, b->high[i], 1);
     for (int i = 0; i < b->n_low; i++)
         keep_worst(s->low, &s->n_low, b->low[i], -1);
+    for (int i = 0; i < b->n_repeat && s->n_repeat < DOCTOR_WORST; i++)
+        s->repeat[s->n_repeat++] = b->repeat[i];
 }
 
 static int judge_samples(struct doctor_sample *list, int n, struct spread s)
@@ -123,15 +142,17 @@ struct doctor_opinion doctor_judge(const struct doctor *d, double loss, double n
         const struct spread a = spread_of(&d->sample, LEAST_SAMPLE);
         o.n_high = judge_samples(s->high, s->n_high, a);
         o.n_low = judge_samples(s->low, s->n_low, a);
+        judge_samples(s->repeat, s->n_repeat, a);
     }
     while (o.n_high < s->n_high && isinf(s->high[o.n_high].loss))
         o.n_high++;
-    o.odd |= o.n_high || o.n_low ? ODD_SAMPLE : 0;
+    o.odd |= (o.n_high || o.n_low ? ODD_SAMPLE : 0) | (s->n_repeat && d->since_repeat >= DOCTOR_STEPS ? ODD_REPEAT : 0);
     return o;
 }
 
 void doctor_take(struct doctor *d, double loss, double norm, const struct doctor_step *s)
 {
+    d->since_repeat = s->n_repeat ? 0 : d->since_repeat + (d->since_repeat < DOCTOR_STEPS);
     if (!isfinite(loss) || !isfinite(norm) || norm <= 0)
         return;
     add(&d->loss, DOCTOR_STEPS, loss);
@@ -167,6 +188,16 @@ bool doctor_rises(const struct doctor *d)
     return all.middle > d->best + 0.05 * (d->first - d->best) + 2 * all.unit;
 }
 
+bool doctor_overshoots(struct doctor *d, double before, double after)
+{
+    const bool worse = !(after <= before + WORSE * fabs(before));
+    d->overshot = (d->overshot << 1 | worse) & ((1 << DOCTOR_TRIED) - 1);
+    if (!worse || !(d->overshot & (d->overshot - 1)))
+        return false;
+    d->overshot = 0;
+    return true;
+}
+
 /* ---- state ---- */
 
 static json_t *write_window(const struct doctor_window *w, int cap)
@@ -179,9 +210,10 @@ static json_t *write_window(const struct doctor_window *w, int cap)
 
 json_t *doctor_write(const struct doctor *d)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "loss", write_window(&d->loss, DOCTOR_STEPS), "norm", write_window(&d->norm, DOCTOR_STEPS), "sample",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "loss", write_window(&d->loss, DOCTOR_STEPS), "norm", write_window(&d->norm, DOCTOR_STEPS), "sample",
                      write_window(&d->sample, DOCTOR_SAMPLES), "first", isnan(d->first) ? json_null() : json_real(d->first), "best",
-                     isnan(d->best) ? json_null() : json_real(d->best), "last_good", (json_int_t)d->last_good);
+                     isnan(d->best) ? json_null() : json_real(d->best), "last_good", (json_int_t)d->last_good, "overshot", (json_int_t)d->overshot,
+                     "since_repeat", (json_int_t)d->since_repeat);
 }
 
 static int read_window(struct doctor_window *w, int cap, const json_t *o, const char *key, const char *where, struct err *err)
@@ -214,5 +246,7 @@ int doctor_read(struct doctor *d, const json_t *o, const char *where, struct err
     TRY(read_window(&d->norm, DOCTOR_STEPS, o, "norm", where, err));
     TRY(read_window(&d->sample, DOCTOR_SAMPLES, o, "sample", where, err));
     d->first = number_or_nan(o, "first"), d->best = number_or_nan(o, "best");
-    return tree_int(o, "last_good", -1, -1, INT64_MAX, &d->last_good, where, err);
+    TRY(tree_int(o, "last_good", -1, -1, INT64_MAX, &d->last_good, where, err));
+    TRY(tree_int(o, "since_repeat", DOCTOR_STEPS, 0, DOCTOR_STEPS, &d->since_repeat, where, err));
+    return tree_int(o, "overshot", 0, 0, (1 << DOCTOR_TRIED) - 1, &d->overshot, where, err);
 }

@@ -49,7 +49,7 @@ static int examine(struct run *r, struct finding *f, bool due, enum step_fate *f
         TRY(run_gradients(r, err));
         return decide_mended(r, f, fate, err);
     }
-    TRY(evidence_kernel(r, f, due && !f->o.odd, &wrong, err));
+    TRY(evidence_kernel(r, f, due && !(f->o.odd & ~(unsigned)ODD_REPEAT), &wrong, err));
     if (wrong)
         return decide_mended(r, f, fate, err);
     if (is_off(r) || !f->o.odd)
@@ -73,6 +73,11 @@ int run_examine(struct run *r, enum step_fate *fate, struct err *err)
     if (off && f.o.odd & ODD_BAD) {
         *fate = STEP_SKIP;
         return decide_skip(r, &f, err);
+    }
+    if (!off && f.o.odd == ODD_REPEAT && !due) {      /* seen in the data itself: nothing to find out */
+        f.cause = CAUSE_DATA;
+        snprintf(f.what, sizeof f.what, "tokens that repeat those a few places before, again and again");
+        return finding_tell(r, &f, "goes on", err);
     }
     if ((off || !f.o.odd) && !due)
         return 0;

@@ -44,7 +44,8 @@ static int add_sample(struct run *r, json_t *list, const struct doctor_sample *s
 
 static void odd_words(unsigned odd, char out[60])
 {
-    snprintf(out, 60, "%s%s%s%s", odd & ODD_BAD ? "not finite, " : "", odd & ODD_LOSS ? "loss, " : "", odd & ODD_NORM ? "gradient norm, " : "", odd & ODD_SAMPLE ? "sample, " : "");
+    snprintf(out, 60, "%s%s%s%s%s", odd & ODD_BAD ? "not finite, " : "", odd & ODD_LOSS ? "loss, " : "", odd & ODD_NORM ? "gradient norm, " : "", odd & ODD_SAMPLE ? "sample, " : "",
+             odd & ODD_REPEAT ? "repeats, " : "");
     const size_t n = strlen(out);
     if (n)
         out[n - 2] = 0;
@@ -58,11 +59,13 @@ int finding_tell(struct run *r, const struct finding *f, const char *action, str
              f->o.norm, cause_word(f->cause), f->what, f->where[0] ? "; " : "", f->where, action);
     json_t *samples = json_array();
     int rc = samples ? 0 : ERR(err, NOMEM, "no memory to write metrics");
-    const int n_high = f->o.n_high || f->o.n_low ? f->o.n_high : f->seen.n_high;      /* none is odd by itself: those with the highest loss */
+    const int n_high = f->o.n_high || f->o.n_low || f->o.odd & ODD_REPEAT ? f->o.n_high : f->seen.n_high;      /* none is odd by itself: those with the highest loss */
     for (int i = 0; i < n_high && !rc; i++)
         rc = add_sample(r, samples, &f->seen.high[i], f->cause == CAUSE_DATA, err);
     for (int i = 0; i < f->o.n_low && !rc; i++)
         rc = add_sample(r, samples, &f->seen.low[i], f->cause == CAUSE_DATA, err);
+    for (int i = 0; f->o.odd & ODD_REPEAT && i < f->seen.n_repeat && !rc; i++)
+        rc = add_sample(r, samples, &f->seen.repeat[i], f->cause == CAUSE_DATA, err);
     if (rc) {
         json_decref(samples);
         return rc;

@@ -46,14 +46,17 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         if (fate == STEP_BACK)
             continue;
         const bool good = fate == STEP_APPLY;
-        double lr = 0;
+        double lr = 0, before = NAN;
         if (good) {
             TRY(run_take_step(r, err));
+            TRY(run_before_update(r, &before, err));
             TRY(run_update(r, &lr, err));
             r->state.n_bad = 0;
             run_follow(r);
         }
         const double seconds = clock_wall() - t;
+        if (good)
+            TRY(run_after_update(r, before, err));
         mem_private_sample();
         r->state.step++;
         if (r->state.step > begin + 1)               /* the first touches its memory */

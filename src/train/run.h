@@ -119,6 +119,11 @@ int run_examine(struct run *r, enum step_fate *fate, struct err *err);
 int run_take_step(struct run *r, struct err *err);
 void run_guard(struct run *r);                                  /* between an update and the next step: what memory must not change */
 
+/* ---- overshoot.c ---- */
+/* Around an update: some are tried, whether they make the loss of their own batch smaller; told when they do not. */
+int run_before_update(struct run *r, double *before, struct err *err);
+int run_after_update(struct run *r, double before, struct err *err);
+
 /* ---- average.c ---- */
 int run_begin_average(struct run *r, struct err *err);          /* the state is that which the run begins with */
 void run_follow(struct run *r);                                 /* after an update */
@@ -138,6 +143,8 @@ bool run_is_patient(const struct run *r);
 void run_load_inputs(const struct run *r, const struct decoder *d);      /* r->batch into the inputs of d */
 void run_load_micro(struct run *r, int64_t i_micro);            /* a pure function of its number, which counts through the whole run */
 struct step run_step_of(const struct run *r, int64_t i_micro);
+int64_t run_first_micro(const struct run *r);                   /* of this rank's slices of the step */
+double run_score(struct run *r);                                /* r->batch by the scorer: the sum of nll of its counted tokens */
 int run_gradients(struct run *r, struct err *err);              /* of all slices of a step; r->loss, aux, norm, sums */
 int run_update(struct run *r, double *lr, struct err *err);     /* *lr: the learning rate */
 int run_count_targets(const struct run *r);                     /* of r->batch */

@@ -59,10 +59,12 @@ void run_load_micro(struct run *r, int64_t i_micro)
 /* The first micro-batch of the step. */
 static int64_t first_micro(const struct run *r) { return (r->state.step + r->state.shift) * r->n_micro; }
 
+int64_t run_first_micro(const struct run *r) { return first_micro(r) + r->n_micro / r->c.slices * r->first_slice; }
+
 /* Of this rank's slices. */
 static int64_t count_step(struct run *r)
 {
-    const int64_t first = first_micro(r) + r->n_micro / r->c.slices * r->first_slice;
+    const int64_t first = run_first_micro(r);
     int64_t n = 0;
     if (run_classifies(r))
         return run_own_micro(r) * r->micro;
@@ -100,8 +102,11 @@ static void note_samples(struct run *r, int64_t i_micro)
         for (int i = r->batch.seq_start[q]; !run_classifies(r) && i < r->batch.seq_start[q + 1]; i++)
             if (r->batch.target[i] >= 0)
                 sum += (double)nll[i], n++;
-        if (n && n >= enough)
-            doctor_sample(&r->seen, sum / n, i_micro, q, true);
+        if (!n || n < enough)
+            continue;
+        const int first = r->batch.seq_start[q];
+        doctor_sample(&r->seen, sum / n, i_micro, q, true);
+        doctor_tokens(&r->seen, r->batch.ids + first, r->batch.seq_start[q + 1] - first, sum / n, i_micro, q);
     }
 }
 
@@ -173,6 +178,14 @@ int run_update(struct run *r, double *rate, struct err *err)
     return ranks_gather_weights(r, err);
 }
 
+double run_score(struct run *r)
+{
+    run_load_inputs(r, &r->scorer);
+    const struct step s = run_step_of(r, 0);
+    graph_run(r->scorer.g, PASS_FORWARD, &s);
+    return sum_nll(r, &r->scorer);
+}
+
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its sequence and window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err)
 {
@@ -189,12 +202,8 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
     int64_t counted = 0, n_batch = size;
     for (int64_t i = 0; n_batch == size; i += size) {      /* a batch for each rank; their sums in the order of batches */
         struct scored mine = { 0 };
-        if (loader_pass(&r->held_out, i + rank, limit, &r->batch)) {
-            run_load_inputs(r, &r->scorer);
-            const struct step s = run_step_of(r, 0);
-            graph_run(r->scorer.g, PASS_FORWARD, &s);
-            mine = (struct scored){ true, run_count_targets(r), sum_nll(r, &r->scorer) };
-        }
+        if (loader_pass(&r->held_out, i + rank, limit, &r->batch))
+            mine = (struct scored){ true, run_count_targets(r), run_score(r) };
         struct scored *all = r->scored;
         all[rank] = mine;
         TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));

@@ -102,7 +102,7 @@ static enum said what_was_said(const char *out, const struct fault *f, int *n_ot
                        names_sample(o, f) ? SAID_SAMPLE : SAID_OTHER_SAMPLE;
         } else if (event && !strcmp(event, "spike")) {
             ++*n_other;
-        } else if (event && (!strcmp(event, "loss rises") || !strcmp(event, "diverges"))) {
+        } else if (event && (!strcmp(event, "loss rises") || !strcmp(event, "diverges") || !strcmp(event, "overshoots"))) {
             said = SAID_LR;
         }
         json_decref(o);
@@ -189,7 +189,7 @@ static void samples_are_named(void **state)
 {
     (void)state;
     for (int kind = FAULT_MISLABELLED; kind <= FAULT_EXTREME; kind++)
-        for (uint64_t seed = 0; seed < (kind == FAULT_REPEAT ? 1 : 2); seed++) {      /* three words again and again are much like this text */
+        for (uint64_t seed = 0; seed < 2; seed++) {
             struct fault f = { .kind = (enum fault_kind)kind, .step = BASE_STEPS + 5, .seed = seed };
             int other = 0;
             OK(run_with("base-fp32", "fp32.yaml", "out", &f));
@@ -263,6 +263,17 @@ static void a_learning_rate_that_is_too_high_ends_with_advice(void **state)
     assert_true(metrics_say("lr", "\"event\":\"diverges\""));
 }
 
+/* Its loss goes down, slowly, and never diverges. */
+static void a_learning_rate_that_learns_but_overshoots_is_told(void **state)
+{
+    (void)state;
+    write_config("lr.yaml", 0.15, "fp32", "");
+    OK(train("lr.yaml", "lr-slow", NULL));
+    assert_true(metrics_say("lr-slow", "\"event\":\"overshoots\""));
+    assert_false(metrics_say("base-fp32", "\"event\""));
+    assert_false(metrics_say("base-bf16", "\"event\""));
+}
+
 /* Judged by the windows of the checkpoint: the step says the same in a run that was never stopped. */
 static void a_resumed_run_judges_like_the_undisturbed_one(void **state)
 {
@@ -307,6 +318,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
             cmocka_unit_test(policies_skip_go_back_or_stop),
             cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),
+            cmocka_unit_test(a_learning_rate_that_learns_but_overshoots_is_told),
             cmocka_unit_test(a_resumed_run_judges_like_the_undisturbed_one),
         };
         rc = cmocka_run_group_tests(tests, set_up, NULL);
