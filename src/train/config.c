@@ -15,7 +15,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "none", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
+        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "auto", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
@@ -67,7 +67,8 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "label_smoothing", &c->label_smoothing, "<share>", "classes: this share of a target is spread over all classes", 0, 0.99 },
         { OPT_FLOAT, "mixup", &c->mixup, "<float>", "classes: two images in shares from Beta(a, a), and their targets alike; 0: one image", 0, 1 },
         { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights, sums and the optimiser are fp32", 0, 0 },
-        { OPT_CHOICE, "recompute", &c->recompute, "none|cheap|block", "what is computed again in the backward pass to save memory", 0, 0 },
+        { OPT_CHOICE, "recompute", &c->recompute, "auto|none|cheap|block", "what is computed again in the backward pass to save memory: nothing, norms and activations, or all but the residual stream; the same bits; auto: the fastest that fits", 0, 0 },
+        { OPT_FLOAT, "memory", &c->memory, "<GB>", "memory that the run may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
         { OPT_CHOICE, "on_spike", &c->on_spike, "skip|rollback|stop|none",
           "a step whose loss or gradient is unlike those before: left out, back to the last checkpoint and on with other data, the end, or (none) taken if finite", 0, 0 },
         { OPT_INT, "verify_every", &c->verify_every, "<steps>", "steps between those that are computed twice and compared, which finds faults of the machine; 0: only odd ones", 0, LARGE },

@@ -36,7 +36,7 @@ struct train_config {
     bool pack;
     double epochs;                               /* 0: steps says how long */
     int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every, patience, sample_every;
-    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, ema, router_bias_rate, time_limit;
+    double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, ema, router_bias_rate, memory, time_limit;
     const char *objective;                       /* "likelihood" or "dpo" (prefer.h), with beta */
     double beta;
     const char *optimizer, *schedule, *precision, *recompute, *save, *on_spike, *sample_prompt;
@@ -50,7 +50,7 @@ int train_config_epochs(struct train_config *c, int64_t n_window, const char *pa
 void train_config_release(struct train_config *c);
 struct schedule train_schedule(const struct train_config *c);
 enum dtype train_compute(const struct train_config *c);
-enum recompute train_recompute(const struct train_config *c);
+enum recompute train_recompute(const struct train_config *c);      /* of auto, until it is decided: none */
 bool train_prefers(const struct train_config *c);      /* from pairs: objective dpo */
 enum optimizer train_optimizer(const struct train_config *c);
 /* Does the run train a head for classes?  Of texts where data.form is label or the model has one. */

@@ -234,6 +234,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(run_privacy_begin(r, err));
     if (r->data.valid.n && !run_classifies(r))
         TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
+    TRY(run_choose_recompute(r, err));
     r->model.vision = config_vision(&r->c.model) ? &r->classes.vision : NULL;
     TRY(run_digest_settings(r, err));
     TRY(ranks_agree(r, err));

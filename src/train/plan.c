@@ -128,6 +128,71 @@ static int64_t batch_that_fits(struct run *r, size_t free_bytes, struct err *err
     return fits;
 }
 
+/* What the run may take in all. */
+static size_t allowed_bytes(const struct run *r)
+{
+    const size_t free_bytes = mem_available();
+    return r->c.memory > 0 && r->c.memory * 1e9 < (double)free_bytes ? (size_t)(r->c.memory * 1e9) : free_bytes;
+}
+
+/* ---- what is computed again ---- */
+
+static const char *const rules[] = { "none", "cheap", "block" };
+enum { N_RULE = sizeof rules / sizeof *rules };
+
+static int record_by(struct run *r, const char *rule, struct err *err)
+{
+    r->c.recompute = rule;
+    const struct decoder_opts train = run_train_opts(r);
+    decoder_release(&r->model);
+    TRY(decoder_record(&r->model, &r->c.model, &train, err));
+    return plan_at(r, r->T, err);
+}
+
+static int tell_rules(const struct run *r, int chosen, bool fits, size_t allowed, const size_t bytes[N_RULE], const double seconds[N_RULE], struct err *err)
+{
+    char a[32], b[32];
+    struct buf line;
+    buf_init(&line);
+    int rc = 0;
+    for (int i = 0; i < N_RULE && !rc; i++)
+        rc = buf_printf(&line, err, "%s%s %s and %s a step at the limits", i ? ", " : "", rules[i], fmt_bytes(a, (double)bytes[i]), fmt_seconds_fine(b, seconds[i]));
+    if (!rc && !comm_rank(r->comm))
+        log_info("recompute: %s, the %s %s: %s", rules[chosen], fits ? "fastest that fits into" : "smallest, though none fits into", fmt_bytes(a, (double)allowed), line.data);
+    buf_release(&line);
+    return rc;
+}
+
+/* Rank 0 decides for all: it has the limits, and the passes of all must be alike. */
+int run_choose_recompute(struct run *r, struct err *err)
+{
+    size_t bytes[N_RULE];
+    double seconds[N_RULE];
+    int chosen = 0, smallest = 0;
+    const size_t allowed = allowed_bytes(r);
+    if (strcmp(r->c.recompute, "auto"))
+        return 0;
+    bool fits = planned_bytes(r) + PROCESS_BYTES <= allowed;       /* the model is recorded by none, which nothing is faster than */
+    TRY(comm_broadcast(r->comm, &fits, sizeof fits, err));
+    r->c.recompute = rules[0];
+    if (fits)
+        return 0;
+    for (int i = 0; i < N_RULE; i++) {
+        TRY(record_by(r, rules[i], err));
+        bytes[i] = planned_bytes(r) + PROCESS_BYTES, seconds[i] = run_step_seconds(r);
+        if (bytes[i] <= allowed && (!fits || seconds[i] < seconds[chosen]))
+            chosen = i, fits = true;
+        smallest = bytes[i] < bytes[smallest] ? i : smallest;
+    }
+    chosen = fits ? chosen : smallest;
+    TRY(comm_broadcast(r->comm, &chosen, sizeof chosen, err));
+    TRY(record_by(r, rules[chosen], err));
+    TRY(ranks_share(r, err));                                       /* of the graph that was recorded anew */
+    return tell_rules(r, chosen, fits, allowed, bytes, seconds, err);
+}
+
+/* ---- the plan ---- */
+
 int run_print_plan(struct run *r, struct train_result *result, struct err *err)
 {
     char a[32], b[32], d[32], e[32];
@@ -153,7 +218,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
-    const size_t free_bytes = mem_available();
+    const size_t free_bytes = allowed_bytes(r);
     if (result->planned_bytes + PROCESS_BYTES > free_bytes) {
         const size_t act = p->bytes[TENSOR_ACT], fixed = result->planned_bytes - act;
         const int64_t fits = batch_that_fits(r, free_bytes, err);
@@ -164,8 +229,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
             snprintf(advice, sizeof advice, "lora.base: file would fit, it keeps the model in its file");
         if (result->planned_bytes - copy + PROCESS_BYTES <= free_bytes)
             snprintf(advice, sizeof advice, "train.save: wait would fit, it takes no copy for checkpoints");
-        return ERR(err, NOMEM, "the plan needs %s and %s is free: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
-                   fmt_bytes(b, (double)free_bytes), fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
+        return ERR(err, NOMEM, "the plan needs %s, the process itself %s, and %s %s: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
+                   fmt_bytes((char[32]){ 0 }, (double)PROCESS_BYTES), fmt_bytes(b, (double)free_bytes), r->c.memory > 0 ? "is free or allowed by train.memory" : "is free", fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
     }
     return 0;
 }

@@ -91,6 +91,9 @@ int64_t run_own_micro(const struct run *r);                     /* micro-batches
 double run_step_seconds(const struct run *r);                   /* at the machine's limits, without communication */
 double run_step_flops(const struct run *r);                     /* of this process */
 double run_step_tokens(const struct run *r);                    /* on average */
+/* recompute: auto becomes the fastest by the limits that fits into memory, which is told.  The loader is there; what was taken of the plan
+ * before is none of this. */
+int run_choose_recompute(struct run *r, struct err *err);
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
 int run_print_time(struct run *r, struct train_result *result, struct err *err);      /* and r->predicted; with r->batch */
 int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */

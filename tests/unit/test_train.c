@@ -156,6 +156,45 @@ static void recomputation_gives_the_same_weights(void **state)
     assert_string_equal(digest("keep"), digest("block"));
 }
 
+/* What the plan says, with the process itself, in train.memory's unit. */
+static double planned(const char *config, struct train_result *r)
+{
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir("planned"), .n_thread = 2, .fail_step = -1, .dry_run = true };
+    OK(train_run(&o, r, &err));
+    return ((double)r->planned_bytes + (20 << 20)) / 1e9;
+}
+
+/* The same recipe in less and less memory, each time going on from where the one before was stopped. */
+static void recomputation_is_chosen_by_what_fits_and_changes_no_bit(void **state)
+{
+    (void)state;
+    static const char *const rules[] = { "none", "cheap", "block" };
+    struct train_result r;
+    char more[120], name[32];
+    double needs[3];
+    for (int i = 0; i < 3; i++) {
+        snprintf(more, sizeof more, ", precision: fp32, recompute: %s", rules[i]);
+        write_config("rule.yaml", MOE, more);
+        needs[i] = planned("rule.yaml", &r);
+        if (i)
+            assert_true(needs[i] < needs[i - 1]);
+    }
+    OK(train("moe.yaml", "auto-whole", 2, NULL, &r));
+    volatile sig_atomic_t stop = 1;
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "auto-%d.yaml", i);
+        snprintf(more, sizeof more, ", precision: fp32, memory: %.9f", i ? (needs[i] + needs[i - 1]) / 2 : needs[0] + 1e-6);
+        write_config(name, MOE, more);
+        assert_true(fabs(planned(name, &r) - needs[i]) < 1e-9);
+        assert_int_equal(train(name, "auto", 2, i < 2 ? &stop : NULL, &r), i < 2 ? ERR_STOPPED : 0);
+    }
+    assert_string_equal(digest("auto-whole"), digest("auto"));
+    snprintf(more, sizeof more, ", precision: fp32, memory: %.9f", needs[2] - 1e-4);
+    write_config("least.yaml", MOE, more);
+    assert_int_equal(train("least.yaml", "least", 2, NULL, &r), ERR_NOMEM);
+    assert_non_null(strstr(err.msg, "allowed by train.memory"));
+}
+
 static void a_stopped_run_goes_on_to_the_same_weights(void **state)
 {
     (void)state;
@@ -804,6 +843,8 @@ static void bad_settings_and_texts_are_explained(void **state)
         { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 48, e_score_correction_bias: true}\ndata: {train: @one.txt}\n", ERR_FORMAT, "but there are no experts" },
         { "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, scoring_func: sigmoid, router_z_loss_coef: 0.1}\n"
           "data: {train: @one.txt, tokenizer: bytes}\ntrain: {warmup: 0}\n", ERR_UNSUPPORTED, "a z-loss of a router of sigmoids" },
+        { DENSE "data: {train: @one.txt}\ntrain: {recompute: all}\n", ERR_USAGE, "expected one of auto|none|cheap|block" },
+        { DENSE "data: {train: @one.txt}\ntrain: {memory: -1}\n", ERR_USAGE, "memory" },
         { DENSE "data: {train: @one.txt}\ntrain: {momentum: 0.9}\n", ERR_USAGE, "train.momentum would do nothing" },
         { DENSE "data: {train: @one.txt}\ntrain: {optimizer: sgd, beta1: 0.9}\n", ERR_USAGE, "train.beta1 would do nothing" },
         { DENSE "data: {train: @one.txt}\ntrain: {on_spike: panic}\n", ERR_USAGE, "expected one of skip|rollback|stop|none" },
@@ -903,6 +944,7 @@ int main(void)
         cmocka_unit_test(final_weights_are_the_same_with_any_number_of_threads),
         cmocka_unit_test(experts_are_balanced_by_a_bias_that_is_saved_and_shown),
         cmocka_unit_test(recomputation_gives_the_same_weights),
+        cmocka_unit_test(recomputation_is_chosen_by_what_fits_and_changes_no_bit),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
         cmocka_unit_test(a_run_killed_at_random_moments_goes_on_to_the_same_weights),
         cmocka_unit_test(the_slices_of_a_step_decide_its_bits),
