@@ -84,7 +84,7 @@ struct rope { int n_head, d_head, d_rot; real *x; const real *cos_sin; bool inve
  * Query head g of row i at q + i*ld_q + g*d, and so for dq; o and d_o at + g*d_v; lse[i*ld_lse + g].
  * cap > 0: scores become cap * tanh(score / cap).  sink: a score of each head that takes probability and has no value; lse counts it.
  * Keys are taken in tiles of ATTN_TILE absolute positions, so a row's bits are the same alone, in a prompt of any
- * chunking, and in a batch.  Backward needs pos0 = 0, d_v = d, no sink, and writes (does not add to) dq, dk, dv. */
+ * chunking, and in a batch.  Backward needs pos0 = 0, and writes (does not add to) dq, dk, dv and, where it is wanted, dsink. */
 #define ATTN_TILE 64
 struct attn {
     int n_q, pos0, n_group, d, d_v;   /* d_v 0: d */
@@ -96,6 +96,7 @@ struct attn {
     real *lse; ptrdiff_t ld_lse;
     const real *d_o; ptrdiff_t ld_do;
     real *dq, *dk, *dv; ptrdiff_t ld_dq, ld_dk, ld_dv;
+    real *dsink;                      /* [n_group] or NULL */
     real *scratch;                    /* cpu_attn_scratch() elements, 64-byte aligned */
 };
 static inline int attn_dv(const struct attn *p) { return p->d_v ? p->d_v : p->d; }

@@ -171,6 +171,23 @@ static void swiglu_clamped_fwd(const struct act *p)
         }
 }
 
+static void swiglu_clamped_bwd(const struct act *p)
+{
+    for (int i = 0; i < p->n_row; i++) {
+        double sum = 0;
+        const double scale = p->scale ? (double)p->scale[i] : 1;
+        for (int c = 0; c < p->F; c++) {
+            const double h = (double)p->h[i * p->ld_h + c], v = (double)p->h[i * p->ld_h + p->F + c], dy = (double)p->dy[i * p->ld_dy + c];
+            const double a = h > 7 ? 7 : h, u = v > 7 ? 7 : v < -7 ? -7 : v, s = 1 / (1 + exp(-1.702 * a));
+            sum += dy * (u + 1) * a * s;
+            p->dh[i * p->ld_dh + c] = (real)(h > 7 ? 0 : dy * (u + 1) * s * (1 + 1.702 * a * (1 - s)) * scale);
+            p->dh[i * p->ld_dh + p->F + c] = (real)(v > 7 || v < -7 ? 0 : dy * a * s * scale);
+        }
+        if (p->dscale)
+            p->dscale[i] = (real)sum;
+    }
+}
+
 static void softcap(size_t n, real cap, const real *x, real *y, real *slope)
 {
     for (size_t i = 0; i < n; i++) {
@@ -263,7 +280,7 @@ static int first_key(const struct attn *p, int i)
 
 static double o_value(const struct attn *p, int i, int g, int c)
 {
-    const ptrdiff_t at = i * p->ld_o + g * p->d + c;
+    const ptrdiff_t at = i * p->ld_o + g * attn_dv(p) + c;
     return p->o_bf16 ? (double)bf16_to_real(((const bf16 *)p->o)[at]) : (double)((const real *)p->o)[at];
 }
 
@@ -292,29 +309,42 @@ static void attn_fwd(const struct attn *p)
         }
 }
 
+static void attn_zero(const struct attn *p, int i)
+{
+    for (int c = 0; c < p->d; c++) {
+        p->dk[i * p->ld_dk + c] = 0;
+        for (int g = 0; g < p->n_group; g++)
+            p->dq[i * p->ld_dq + g * p->d + c] = 0;
+    }
+    for (int c = 0; c < attn_dv(p); c++)
+        p->dv[i * p->ld_dv + c] = 0;
+}
+
 static void attn_bwd(const struct attn *p)
 {
+    const int dv = attn_dv(p);
     for (int i = 0; i < p->n_q; i++)
-        for (int c = 0; c < p->d; c++) {
-            p->dk[i * p->ld_dk + c] = p->dv[i * p->ld_dv + c] = 0;
-            for (int g = 0; g < p->n_group; g++)
-                p->dq[i * p->ld_dq + g * p->d + c] = 0;
-        }
+        attn_zero(p, i);
+    for (int g = 0; p->dsink && g < p->n_group; g++)
+        p->dsink[g] = 0;
     for (int i = 0; i < p->n_q; i++)
         for (int g = 0; g < p->n_group; g++) {
-            const real *d_o = p->d_o + i * p->ld_do + g * p->d;
+            const real *d_o = p->d_o + i * p->ld_do + g * dv;
             double D = 0;
-            for (int c = 0; c < p->d; c++)
+            for (int c = 0; c < dv; c++)
                 D += (double)d_o[c] * o_value(p, i, g, c);
+            if (p->dsink)                               /* its probability, whose value is 0 */
+                p->dsink[g] -= (real)(exp((double)p->sink[g] - (double)p->lse[i * p->ld_lse + g]) * D);
             for (int j = first_key(p, i); j < end_key(p, i); j++) {
                 const double s = score(p, i, g, j), P = exp(s - (double)p->lse[i * p->ld_lse + g]);
                 const double slope = p->cap > 0 ? 1 - s / (double)p->cap * (s / (double)p->cap) : 1;
                 double dP = 0;
-                for (int c = 0; c < p->d; c++)
+                for (int c = 0; c < dv; c++) {
                     dP += (double)d_o[c] * (double)p->v[j * p->ld_v + c];
+                    p->dv[j * p->ld_dv + c] += (real)(P * (double)d_o[c]);
+                }
                 const double dS = P * (dP - D) * slope * (double)p->scale;
                 for (int c = 0; c < p->d; c++) {
-                    p->dv[j * p->ld_dv + c] += (real)(P * (double)d_o[c]);
                     p->dq[i * p->ld_dq + g * p->d + c] += (real)(dS * (double)p->k[j * p->ld_k + c]);
                     p->dk[j * p->ld_dk + c] += (real)(dS * (double)p->q[i * p->ld_q + g * p->d + c]);
                 }
@@ -446,6 +476,7 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->geglu_tanh_fwd = geglu_tanh_fwd;
     k->geglu_tanh_bwd = geglu_tanh_bwd;
     k->swiglu_clamped_fwd = swiglu_clamped_fwd;
+    k->swiglu_clamped_bwd = swiglu_clamped_bwd;
     k->softcap = softcap;
     k->rope_half = rope_half;
     k->rope_pairs = rope_pairs;
