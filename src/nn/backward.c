@@ -155,6 +155,12 @@ static bool can_add(const struct graph *g, const struct node *n, int j)
            (j == 2 && n->op == OP_lora);
 }
 
+/* Is input j of n read by its backward?  x of combine is, if there are gates. */
+static bool saves_in(const struct node *n, int j)
+{
+    return (op_table[n->op].save_in >> j & 1) && !(n->op == OP_combine && j == 0 && n->in[4] < 0);
+}
+
 static int differentiate(struct backward *b, int i)
 {
     struct graph *g = b->g;
@@ -170,7 +176,7 @@ static int differentiate(struct backward *b, int i)
     const struct node forward = n;
     n.pass = PASS_BACKWARD;
     for (int j = 0; j < NODE_IN; j++) {            /* what is saved, or made again; the rest is not there any more */
-        if (info->save_in >> j & 1)
+        if (saves_in(&forward, j))
             TRY(n.in[j] < 0 ? 0 : (n.in[j] = remake(b, n.in[j])));
         else if (is_act(g, n.in[j]))
             n.in[j] = -1;

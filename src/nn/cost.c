@@ -55,6 +55,8 @@ static struct cost_vars cost_vars(const struct graph *g, const struct node *n, d
         v.P = count_real(w, T, S);
     if (w && n->op == OP_lora)           /* its columns of y, and the rank */
         v.N = count_real(w, T, S) / (double)tensor_cols(w), v.K = (double)tensor_cols(w);
+    if ((n->op == OP_attention || n->op == OP_attention_paged) && n->attr.d_v)      /* q k^T is as wide as keys, the rest as values */
+        v.N = n->attr.n_head * (n->attr.d_head + n->attr.d_v) / 2.0;
     if (n->op == OP_add && n->pass == PASS_BACKWARD && !n->again)
         v.M = 0;
     return v;

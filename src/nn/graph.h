@@ -254,10 +254,10 @@ int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const
 /* Experts that n_peer processes have among them, in order, E / n_peer each (struct peers): sends the rows of x, with their gates if
  * gated, to where their experts are.  Returns the rows that came here, by process and then by expert; expert operations of them take *there,
  * which has gate and start only, and weights with n_peer.  graph_collect() sends results y of such rows back; compute: of the product
- * that made y, whose gradient travels in that type. */
+ * that made y, whose gradient travels in that type; F32 where a bias was added, whose gradient is summed in floats. */
 int graph_dispatch(struct graph *g, int x, const struct routed *r, bool gated, int n_peer, struct routed *there, const char *name, struct err *err);
 int graph_collect(struct graph *g, int y, const struct routed *r, const struct routed *there, enum dtype compute, const char *name, struct err *err);
-/* gated: rows are multiplied by their gates here (which has no gradient) */
+/* gated: rows are multiplied by their gates here */
 int graph_combine(struct graph *g, int x, const struct routed *r, bool gated, int add, const char *name, struct err *err);
 int graph_add(struct graph *g, int a, int b, const char *name, struct err *err);
 /* x may be BF16 where add is -1. */

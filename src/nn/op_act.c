@@ -50,7 +50,7 @@ static void backward(struct run *r, const struct node *n)
     const struct cpu_kernels *k = r->k;
     const struct tensor *h = op_tensor(r->g, n->in[0]), *dy = op_tensor(r->g, n->d_out[0]);
     struct job j = { .kernel = n->op == OP_gelu ? k->gelu_bwd : n->op == OP_gelu_tanh ? k->gelu_tanh_bwd : n->op == OP_swiglu ? k->swiglu_bwd :
-                               n->op == OP_geglu ? k->geglu_bwd : k->geglu_tanh_bwd };
+                               n->op == OP_geglu ? k->geglu_bwd : n->op == OP_geglu_tanh ? k->geglu_tanh_bwd : k->swiglu_clamped_bwd };
     j.p = (struct act){ .F = (int)tensor_cols(dy), .h = h->data, .ld_h = tensor_cols(h), .scale = op_data(r, n->in[1]),
                         .dy = dy->data, .ld_dy = tensor_cols(dy), .dh = op_data(r, n->d_in[0]), .ld_dh = tensor_cols(h),
                         .dscale = op_data(r, n->d_in[1]) };
@@ -59,7 +59,7 @@ static void backward(struct run *r, const struct node *n)
 
 const struct op_code op_code_gelu = { forward, backward, NULL }, op_code_gelu_tanh = { forward, backward, NULL },
                      op_code_swiglu = { forward, backward, NULL }, op_code_geglu = { forward, backward, NULL }, op_code_geglu_tanh = { forward, backward, NULL },
-                     op_code_swiglu_clamped = { forward, NULL, NULL };
+                     op_code_swiglu_clamped = { forward, backward, NULL };
 
 /* ---- functions of single elements ---- */
 
@@ -91,6 +91,8 @@ static void each_backward_block(void *ctx, int i, int i_thread)
         j->out[e] = j->dy[e] * j->y[e] * (1 - j->y[e]);
     for (int64_t e = first; j->op == OP_tanh && e < end; e++)
         j->out[e] = j->dy[e] * (1 - j->y[e] * j->y[e]);
+    for (int64_t e = first; j->op == OP_softcap && e < end; e++)
+        j->out[e] = j->dy[e] * (1 - j->y[e] / j->cap * (j->y[e] / j->cap));
     for (int64_t e = first; j->op == OP_clip && e < end; e++)
         j->out[e] = j->x[e] >= -j->cap && j->x[e] <= j->cap ? j->dy[e] : 0;
 }
@@ -105,5 +107,5 @@ static void each(struct run *r, const struct node *n, int out, void (*block)(voi
 static void each_forward(struct run *r, const struct node *n) { each(r, n, n->out[0], each_forward_block); }
 static void each_backward(struct run *r, const struct node *n) { each(r, n, n->d_in[0], each_backward_block); }
 
-const struct op_code op_code_sigmoid = { each_forward, each_backward, NULL }, op_code_tanh = { each_forward, each_backward, NULL }, op_code_softcap = { each_forward, NULL, NULL },
+const struct op_code op_code_sigmoid = { each_forward, each_backward, NULL }, op_code_tanh = { each_forward, each_backward, NULL }, op_code_softcap = { each_forward, each_backward, NULL },
                      op_code_clip = { each_forward, each_backward, NULL };

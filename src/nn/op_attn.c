@@ -234,17 +234,19 @@ static void attn_backward_item(void *ctx, int i, int i_thread)
 {
     const struct attn_job *j = ctx;
     const struct attr *a = &j->n->attr;
-    const int G = a->n_kv_head, i_seq = i / G, i_kv = i % G, group = a->n_head / G, first = j->r->step->seq_start[i_seq];
-    const ptrdiff_t C = (a->n_head + 2 * G) * a->d_head;
+    const int G = a->n_kv_head, i_seq = i / G, i_kv = i % G, group = a->n_head / G, first = j->r->step->seq_start[i_seq], dv = dv_of(a);
+    const ptrdiff_t C = qkv_cols(a);
     struct attn p = attn_of(j->r, j->n, i_seq, i_kv);
     p.scratch = (real *)(void *)op_scratch(j->r, i_thread);
-    p.ld_do = a->n_head * a->d_head;
-    p.d_o = (const real *)op_data(j->r, j->n->d_out[0]) + first * p.ld_do + i_kv * group * a->d_head;
+    p.ld_do = a->n_head * dv;
+    p.d_o = (const real *)op_data(j->r, j->n->d_out[0]) + first * p.ld_do + i_kv * group * dv;
     real *d = (real *)op_data(j->r, j->n->d_in[0]) + first * C;
     p.ld_dq = p.ld_dk = p.ld_dv = C;
     p.dq = d + i_kv * group * a->d_head;
     p.dk = d + (a->n_head + i_kv) * a->d_head;
-    p.dv = d + (a->n_head + G + i_kv) * a->d_head;
+    p.dv = d + (a->n_head + G) * a->d_head + i_kv * dv;
+    if (j->n->d_in[3] >= 0)
+        p.dsink = (real *)(void *)j->r->work + i_seq * a->n_head + i_kv * group;
     attn_kernel(j, true)(&p);
 }
 
@@ -252,11 +254,19 @@ static void attn_backward(struct run *r, const struct node *n)
 {
     struct attn_job j = { r, n };
     pool_for(r->pool, r->step->S * n->attr.n_kv_head, attn_backward_item, &j);
+    if (n->d_in[3] < 0)
+        return;
+    const int H = n->attr.n_head;
+    real *y = op_data(r, n->d_in[3]);
+    if (!op_adds(r, n, 3))
+        memset(y, 0, (size_t)H * sizeof *y);
+    r->k->col_sum(r->step->S, H, (const real *)(void *)r->work, H, y);
 }
 
 static void attn_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
-    (void)S;
+    if (n->d_in[3] >= 0)               /* what each sequence's rows give the sinks */
+        w->work = (size_t)S * (size_t)n->attr.n_head * sizeof(real);
     const int n_k = n->in[1] >= 0 ? (int)op_tensor(g, n->in[1])->shape[1].n : T;
     const int dv = dv_of(&n->attr), d = n->attr.d_head > dv ? n->attr.d_head : dv;
     w->scratch = cpu_attn_scratch(T, n_k, n->attr.n_head / n->attr.n_kv_head, d) * sizeof(real);
@@ -298,4 +308,42 @@ static void join_forward(struct run *r, const struct node *n)
     op_for_rows(r, r->step->T, 16, join_rows, &j);
 }
 
-const struct op_code op_code_mla_join = { join_forward, NULL, NULL };
+/* The same places the other way; what turns of the keys has the sum over the heads, and what else lies in its row 0. */
+static void unjoin_rows(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    const struct join_job *j = ctx;
+    const struct node *n = j->n;
+    const struct attr *a = &n->attr;
+    const int H = a->n_head, D = a->d_head, Dr = a->d_rot, Dn = D - Dr, Dv = dv_of(a);
+    const ptrdiff_t shared = n->d_in[1] >= 0 ? tensor_cols(op_tensor(j->r->g, n->d_in[1])) : 0, C = qkv_cols(a);
+    for (int t = first; t < first + n_row; t++) {
+        const real *d = (const real *)op_data(j->r, n->d_out[0]) + t * C;
+        real *dq = n->d_in[0] >= 0 ? (real *)op_data(j->r, n->d_in[0]) + (ptrdiff_t)t * H * D : NULL;
+        real *turning = n->d_in[1] >= 0 ? (real *)op_data(j->r, n->d_in[1]) + (t + 1) * shared - Dr : NULL;
+        real *dkv = n->d_in[2] >= 0 ? (real *)op_data(j->r, n->d_in[2]) + (ptrdiff_t)t * H * (Dn + Dv) : NULL;
+        if (turning)
+            memset(turning + Dr - shared, 0, (size_t)shared * sizeof(real));
+        for (int h = 0; h < H; h++) {
+            const real *from_q = d + h * D, *from_k = d + (H + h) * D;
+            if (dq) {
+                memcpy(dq + h * D + Dn, from_q, (size_t)Dr * sizeof(real));
+                memcpy(dq + h * D, from_q + Dr, (size_t)Dn * sizeof(real));
+            }
+            for (int i = 0; turning && i < Dr; i++)
+                turning[i] += from_k[i];
+            if (dkv) {
+                memcpy(dkv + h * (Dn + Dv), from_k + Dr, (size_t)Dn * sizeof(real));
+                memcpy(dkv + h * (Dn + Dv) + Dn, d + 2 * H * D + h * Dv, (size_t)Dv * sizeof(real));
+            }
+        }
+    }
+}
+
+static void join_backward(struct run *r, const struct node *n)
+{
+    struct join_job j = { r, n };
+    op_for_rows(r, r->step->T, 16, unjoin_rows, &j);
+}
+
+const struct op_code op_code_mla_join = { join_forward, join_backward, NULL };

@@ -489,6 +489,18 @@ void op_sum_rows(struct run *r, const struct sum_rows *p)
     op_for_rows(r, r->step->T, 32, sum_block, &j);
 }
 
+/* One group's bias: the sum of its rows of dy. */
+static void expert_bias(void *ctx, int e, int i_thread)
+{
+    (void)i_thread;
+    const struct gather_job *j = ctx;
+    const int32_t *start = op_data(j->r, j->n->in[3]);
+    real *db = (real *)op_data(j->r, j->n->d_in[7]) + e * j->N;
+    if (!op_adds(j->r, j->n, 7))
+        memset(db, 0, (size_t)j->N * sizeof *db);
+    j->r->k->col_sum(start[e + 1] - start[e], (int)j->N, (const real *)op_data(j->r, j->n->d_out[0]) + start[e] * j->N, j->N, db);
+}
+
 static void expert_backward(struct run *r, const struct node *n)
 {
     struct graph *g = r->g;
@@ -529,6 +541,8 @@ static void expert_backward(struct run *r, const struct node *n)
                              .b = l.x_panels, .add = op_adds(r, n, 1) ? dw : NULL, .ld_add = K, .c = dw, .ldc = K };
         run_pieces(r, &j, l.piece, E);
     }
+    if (n->d_in[7] >= 0)
+        pool_for(r->pool, E, expert_bias, &(struct gather_job){ .r = r, .n = n, .N = N });
 }
 
 const struct op_code op_code_expert_linear = { expert_forward, expert_backward, expert_size };
@@ -543,20 +557,43 @@ static void combine_forward(struct run *r, const struct node *n)
                                        .weight = op_data(r, n->in[4]), .add = op_data(r, n->in[3]), .ld_add = C, .y = y->data, .ld_y = C });
 }
 
-struct spread_job { const real *dy; real *dx; const int32_t *row; int64_t C; };
+struct spread_job { const real *dy, *x, *gate; real *dx, *dgate; const int32_t *row; int64_t C; };
+
+/* dy * gate to dx; returns dy * x.  Lanes in a fixed order, for the compiler to make vectors of. */
+static real spread_gated(int64_t C, const real *dy, const real *x, real gate, real *dx)
+{
+    real lane[16] = { 0 }, sum = 0;
+    int64_t c = 0;
+    for (; c + 16 <= C; c += 16)
+        for (int j = 0; j < 16; j++)
+            lane[j] += dy[c + j] * x[c + j], dx[c + j] = gate * dy[c + j];
+    for (; c < C; c++)
+        sum += dy[c] * x[c], dx[c] = gate * dy[c];
+    for (int j = 0; j < 16; j++)
+        sum += lane[j];
+    return sum;
+}
 
 static void spread_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct spread_job *j = ctx;
-    for (int i = first; i < first + n; i++)
-        memcpy(j->dx + i * j->C, j->dy + j->row[i] * j->C, (size_t)j->C * sizeof(real));
+    for (int i = first; i < first + n; i++) {
+        const real *dy = j->dy + j->row[i] * j->C;
+        if (!j->gate) {
+            memcpy(j->dx + i * j->C, dy, (size_t)j->C * sizeof(real));
+            continue;
+        }
+        const real slope = spread_gated(j->C, dy, j->x + i * j->C, j->gate[i], j->dx + i * j->C);
+        if (j->dgate)
+            j->dgate[i] = slope;
+    }
 }
 
 static void combine_backward(struct run *r, const struct node *n)
 {
     const struct tensor *dx = op_tensor(r->g, n->d_in[0]);
-    struct spread_job j = { op_data(r, n->d_out[0]), dx->data, op_data(r, n->in[2]), tensor_cols(dx) };
+    struct spread_job j = { op_data(r, n->d_out[0]), op_data(r, n->in[0]), op_data(r, n->in[4]), dx->data, op_data(r, n->d_in[4]), op_data(r, n->in[2]), tensor_cols(dx) };
     op_for_rows(r, (int64_t)r->step->T * n->attr.top_k, 64, spread_rows, &j);
 }
 

@@ -67,13 +67,13 @@ static size_t partial_size(int64_t rows, int64_t C) { return (size_t)(div_up(row
 static void backward(struct run *r, const struct node *n)
 {
     const struct tensor *x = op_tensor(r->g, n->in[0]);
-    const int C = (int)tensor_cols(x);
+    const int C = (int)tensor_cols(op_tensor(r->g, n->d_out[0]));
     const int64_t rows = tensor_rows(x, r->step->T, r->step->S);
     struct job j = { .k = r->k, .layer = n->op == OP_layernorm, .C = C, .partial = (real *)(void *)r->work, .dw = n->d_in[1] >= 0,
                      .db = n->d_in[2] >= 0 };
-    j.p = (struct norm){ .C = C, .x = x->data, .ld_x = C, .w = op_data(r, n->in[1]), .eps = (real)n->attr.eps,
+    j.p = (struct norm){ .C = C, .x = x->data, .ld_x = tensor_cols(x), .w = op_data(r, n->in[1]), .eps = (real)n->attr.eps,
                          .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]), .dy = op_data(r, n->d_out[0]), .ld_dy = C,
-                         .dx = op_data(r, n->d_in[0]), .ld_dx = C, .add_dx = n->add[0] };
+                         .dx = op_data(r, n->d_in[0]), .ld_dx = tensor_cols(x), .add_dx = n->add[0] };
     op_for_rows(r, rows, CHUNK, backward_chunk, &j);
     for (int i = 0; i < 2; i++)
         if (n->d_in[1 + i] >= 0) {
@@ -88,7 +88,7 @@ static void backward(struct run *r, const struct node *n)
 static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     if (n->pass == PASS_BACKWARD && !n->again)
-        w->work = partial_size(tensor_rows(op_tensor(g, n->in[0]), T, S), tensor_cols(op_tensor(g, n->in[0])));
+        w->work = partial_size(tensor_rows(op_tensor(g, n->in[0]), T, S), tensor_cols(op_tensor(g, n->d_out[0])));
     else if (op_is(g, n->out[0], DT_A8))
         w->scratch = (size_t)tensor_cols(op_tensor(g, n->out[0])) * sizeof(real);
 }

@@ -115,6 +115,31 @@ static int build_attention_cap(struct graph *g, int x, struct built *b, struct e
     a.window = 3, a.cap = 0.7;
     return attend_as(g, qkv_of(g, x, err), &a, err);
 }
+static int build_attention_sinks(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    struct attr a = heads;
+    a.window = 3, a.cap = 2;
+    const int o = graph_attention(g, qkv_of(g, x, err), weight(g, "sinks", 1, 4), -1, -1, &a, DT_F32, "o", err);
+    return graph_linear(g, o, weight(g, "wo", C, 16), -1, -1, DT_F32, "y", err);
+}
+/* Latent attention: two heads of 3 + 2 numbers, values of 4, from 4 shared numbers and 2 that turn. */
+static int build_mla(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    const struct attr a = { .n_head = 2, .n_kv_head = 2, .d_head = 5, .d_v = 4, .d_rot = 2, .scale = 0.5 };
+    const int q = graph_linear(g, x, weight(g, "wq", 10, C), -1, -1, DT_F32, "q", err), shared = graph_linear(g, x, weight(g, "wa", 6, C), -1, -1, DT_F32, "kv_a", err);
+    const int normed = graph_norm(g, OP_rmsnorm, shared, weight(g, "gain", 1, 4), -1, 1e-3, DT_F32, "kv_n", err);
+    const int kv = graph_linear(g, normed, weight(g, "wb", 14, 4), -1, -1, DT_F32, "kv", err), table = graph_tensor(g, TENSOR_CONST, DT_F32, VEC(N_T * 2), err, "table");
+    const int qkv = graph_rope(g, graph_mla_join(g, q, shared, kv, &a, "join", err), ints(g, "pos"), table, &a, err);
+    return graph_linear(g, graph_attention(g, qkv, -1, -1, -1, &a, DT_F32, "o", err), weight(g, "wo", C, 8), -1, -1, DT_F32, "y", err);
+}
+static int build_softcap(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    const int y = graph_softcap(g, graph_linear(g, x, weight(g, "w", 9, C), -1, -1, DT_F32, "y", err), 1.3, err);
+    return graph_linear(g, y, weight(g, "w2", C, 9), -1, x, DT_F32, "z", err);
+}
 static int build_rope_part(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -128,7 +153,7 @@ static int build_clip(struct graph *g, int x, struct built *b, struct err *err)
     (void)b;
     return attend(g, graph_clip(g, qkv_of(g, x, err), 0.8, "clip", err), err);
 }
-static bool is_gated(enum op op) { return op == OP_swiglu || op == OP_geglu || op == OP_geglu_tanh; }
+static bool is_gated(enum op op) { return op == OP_swiglu || op == OP_geglu || op == OP_geglu_tanh || op == OP_swiglu_clamped; }
 static int act(struct graph *g, int x, enum op op, struct err *err)
 {
     const int h = graph_linear(g, x, weight(g, "wh", 10, C), -1, -1, DT_F32, "h", err);
@@ -140,6 +165,12 @@ static int build_gelu_tanh(struct graph *g, int x, struct built *b, struct err *
 static int build_swiglu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_swiglu, err); }
 static int build_geglu(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_geglu, err); }
 static int build_geglu_tanh(struct graph *g, int x, struct built *b, struct err *err) { (void)b; return act(g, x, OP_geglu_tanh, err); }
+/* From numbers so large that some reach the limit. */
+static int build_swiglu_clamped(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    return act(g, graph_linear(g, x, weight(g, "large", C, C), -1, -1, DT_F32, "l", err), OP_swiglu_clamped, err);
+}
 static int build_sigmoid(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -165,41 +196,61 @@ static int to_itself(void *ctx, const void *send, const size_t *send_at, void *r
 }
 static const struct peers itself = { .size = 1, .exchange = to_itself };
 
-static int moe_by(struct graph *g, int x, struct built *b, const struct attr *a, int correction, bool sent, struct err *err)
+/* biased: experts have biases, and the gates come last. */
+struct form { bool corrected, biased, sent; };
+static int moe_of(struct graph *g, int x, struct built *b, const struct attr *a, struct form form, struct err *err)
 {
+    const int E = a->n_expert;
     struct routed r, there;
-    const int logits = graph_linear(g, x, weight(g, "router", 5, C), -1, -1, DT_F32, "logits", err);
+    const int logits = graph_linear(g, x, weight(g, "router", E, C), -1, -1, DT_F32, "logits", err);
+    const int correction = form.corrected ? graph_tensor(g, TENSOR_FROZEN, DT_F32, VEC(E), err, "correction") : -1;
     const int rc = graph_route(g, logits, correction, a, &r, "route", err);
     if (rc < 0)
         return rc;
     b->route = r.stats, b->route_attr = *a;
-    const int up = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, 8, C), err, "up"), down = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(5, C, 4), err, "down");
+    const int up = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(E, 8, C), err, "up"), down = graph_tensor(g, TENSOR_WEIGHT, DT_F32, CUBE(E, C, 4), err, "down");
+    const int up_b = form.biased ? weight(g, "up.b", E, 8) : -1, down_b = form.biased ? weight(g, "down.b", E, C) : -1;
     there = r;
-    if (sent)
-        g->tensor[up].n_peer = g->tensor[down].n_peer = 1, g->peers = &itself;
-    const int in = sent ? graph_dispatch(g, x, &r, true, 1, &there, "sent", err) : x;
-    const int h = graph_expert_linear(g, in, up, -1, &there, !sent, DT_F32, "h", err);
-    int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, there.gate, DT_F32, "a", err), down, -1, &there, false, DT_F32, "rows", err);
-    if (sent)
+    for (int i = up; form.sent && i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_WEIGHT)
+            g->tensor[i].n_peer = 1;
+    if (form.sent)
+        g->peers = &itself;
+    const int in = form.sent ? graph_dispatch(g, x, &r, !form.biased, 1, &there, "sent", err) : x;
+    const int h = graph_expert_linear(g, in, up, up_b, &there, !form.sent, DT_F32, "h", err);
+    int y = graph_expert_linear(g, graph_act(g, OP_swiglu, h, form.biased ? -1 : there.gate, DT_F32, "a", err), down, down_b, &there, false, DT_F32, "rows", err);
+    if (form.sent)
         y = graph_collect(g, y, &r, &there, DT_F32, "back", err);
-    return graph_combine(g, y, &r, false, x, "y", err);
+    return graph_combine(g, y, &r, form.biased, x, "y", err);
 }
 static int moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, bool sent, struct err *err)
 {
-    return moe_by(g, x, b, &(struct attr){ .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 }, -1, sent, err);
+    return moe_of(g, x, b, &(struct attr){ .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .aux_coef = 0.3, .z_coef = 0.2 }, (struct form){ .sent = sent }, err);
 }
-static int sigmoid_moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, struct err *err)
+static int biased_moe(struct graph *g, int x, struct built *b, bool sent, struct err *err)
 {
-    const int correction = graph_tensor(g, TENSOR_FROZEN, DT_F32, VEC(5), err, "correction");
-    return moe_by(g, x, b, &(struct attr){ .n_expert = 5, .top_k = 2, .norm_topk = norm_topk, .scale = scale, .sigmoid = true, .aux_coef = 0.3 }, correction, false, err);
+    return moe_of(g, x, b, &(struct attr){ .n_expert = 5, .top_k = 2, .norm_topk = true, .aux_coef = 0.3 }, (struct form){ .biased = true, .sent = sent }, err);
 }
+static int sigmoid_moe(struct graph *g, int x, struct built *b, bool norm_topk, double scale, int n_group, struct err *err)
+{
+    const struct attr a = { .n_expert = 6, .top_k = 3, .norm_topk = norm_topk, .scale = scale, .sigmoid = true, .n_group = n_group, .n_group_chosen = 2, .group_best = n_group ? 2 : 0, .aux_coef = 0.3 };
+    return moe_of(g, x, b, &a, (struct form){ .corrected = true }, err);
+}
+static int build_moe_groups(struct graph *g, int x, struct built *b, struct err *err)
+{
+    const struct attr a = { .n_expert = 6, .top_k = 2, .n_group = 3, .n_group_chosen = 2, .group_best = 1, .scale = 1.5, .aux_coef = 0.3, .z_coef = 0.2 };
+    return moe_of(g, x, b, &a, (struct form){ .sent = false }, err);
+}
+static int build_moe_biased(struct graph *g, int x, struct built *b, struct err *err) { return biased_moe(g, x, b, false, err); }
+static int build_moe_biased_sent(struct graph *g, int x, struct built *b, struct err *err) { return biased_moe(g, x, b, true, err); }
+static int build_moe_sigmoid_groups(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, true, 2.5, 3, err); }
 static int build_moe(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 0, false, err); }
 static int build_moe_plain_gates(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 0, false, err); }
 static int build_moe_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, false, err); }
 static int build_moe_plain_scaled(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, false, 2.5, false, err); }
 static int build_moe_sent(struct graph *g, int x, struct built *b, struct err *err) { return moe(g, x, b, true, 2.5, true, err); }
-static int build_moe_sigmoid(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, true, 2.5, err); }
-static int build_moe_plain_sigmoid(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, false, 0, err); }
+static int build_moe_sigmoid(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, true, 2.5, 0, err); }
+static int build_moe_plain_sigmoid(struct graph *g, int x, struct built *b, struct err *err) { return sigmoid_moe(g, x, b, false, 0, 0, err); }
 static int build_add(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -259,12 +310,17 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_attention, "attention with a window and capped scores", build_attention_cap },
     { OP_attention, "attention to all", build_attention_all },
     { OP_attention, "attention to all with a window", build_attention_all_window },
+    { OP_attention, "attention with sinks, a window and capped scores", build_attention_sinks },
+    { OP_attention, "attention with values of another size", build_mla },
+    { OP_mla_join, "mla_join, and a norm of the first columns", build_mla },
+    { OP_softcap, "softcap", build_softcap },
     { OP_clip, "clip", build_clip },
     { OP_gelu, "gelu", build_gelu },
     { OP_gelu_tanh, "gelu_tanh", build_gelu_tanh },
     { OP_swiglu, "swiglu", build_swiglu },
     { OP_geglu, "geglu", build_geglu },
     { OP_geglu_tanh, "geglu_tanh", build_geglu_tanh },
+    { OP_swiglu_clamped, "swiglu_clamped", build_swiglu_clamped },
     { OP_sigmoid, "sigmoid", build_sigmoid },
     { OP_tanh, "tanh", build_tanh },
     { OP_route, "route, gates normalised and scaled", build_moe_scaled },
@@ -273,10 +329,15 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_route, "route, gates as they are", build_moe_plain_gates },
     { OP_route, "route by corrected sigmoids, gates normalised and scaled", build_moe_sigmoid },
     { OP_route, "route by corrected sigmoids, gates as they are", build_moe_plain_sigmoid },
+    { OP_route, "route, the best groups", build_moe_groups },
+    { OP_route, "route by corrected sigmoids, the best groups", build_moe_sigmoid_groups },
     { OP_expert_linear, "expert_linear", build_moe },
     { OP_dispatch, "dispatch", build_moe_sent },
     { OP_collect, "collect", build_moe_sent },
+    { OP_expert_linear, "expert_linear with biases", build_moe_biased },
+    { OP_expert_linear, "expert_linear with biases, sent", build_moe_biased_sent },
     { OP_combine, "combine", build_moe },
+    { OP_combine, "combine with gates", build_moe_biased },
     { OP_add, "add", build_add },
     { OP_dropout, "dropout", build_dropout },
     { OP_image_tokens, "image_tokens", build_image_tokens },
