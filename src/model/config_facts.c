@@ -77,6 +77,5 @@ int config_stretch(struct config *c, const char *how, struct err *err)
 
 const char *config_untrainable(const struct config *c)
 {
-    return c->encoder && !c->n_label ? "an encoder without a head for classes" : c->kv_rank ? "latent attention (MLA)" : c->sinks ? "attention sinks" : c->expert_bias ? "biases of experts" :
-           c->router == ROUTER_SIGMOID && c->z_loss > 0 ? "a z-loss of a router of sigmoids" : NULL;
+    return c->encoder && !c->n_label ? "an encoder without a head for classes" : c->router == ROUTER_SIGMOID && c->z_loss > 0 ? "a z-loss of a router of sigmoids" : NULL;
 }

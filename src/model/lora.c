@@ -36,6 +36,7 @@ static int matrices_of(const struct weight *w, unsigned mask[3])
 {
     static const struct { const char *name; int n; unsigned mask[3]; } kinds[] = {
         { "qkv.w", 3, { LORA_Q, LORA_K, LORA_V } }, { "o.w", 1, { LORA_O } }, { "gate_up.w", 2, { LORA_GATE, LORA_UP } }, { "up.w", 1, { LORA_UP } }, { "down.w", 1, { LORA_DOWN } },
+        { "q.w", 1, { LORA_Q } }, { "q_a.w", 1, { LORA_Q } }, { "q_b.w", 1, { LORA_Q } }, { "kv_a.w", 1, { LORA_K | LORA_V } }, { "kv_b.w", 1, { LORA_K | LORA_V } },      /* latent attention */
     };
     const char *name = strchr(w->name, '.');
     if (w->layer < 0 || w->rank != 2 || !name)

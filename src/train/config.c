@@ -229,6 +229,8 @@ static int check(const struct train_config *c, const char *path, struct err *err
 {
     if (c->ctx > c->model.ctx)
         return ERR(err, USAGE, "%s: train.ctx is %lld, expected at most the model's %s, %d", path, (long long)c->ctx, ctx_key(family_name(c->model.family)), c->model.ctx);
+    if (!train_classifies(c) && config_untrainable(&c->model))
+        return ERR(err, UNSUPPORTED, "%s: training %s is not implemented%s", path, config_untrainable(&c->model), c->model.encoder ? "; texts with classes (data.form: label) give it one" : "");
     if (train_prefers(c) && !c->from)
         return ERR(err, USAGE, "%s: train.objective is dpo, which changes a model that is there: model.from", path);
     if (c->patience && !c->eval_every)

@@ -133,6 +133,70 @@ static void a_folder_and_its_gguf_file_lead_to_the_same_weights(void **state)
     assert_true(contains("on-folder/chat_template.jinja", CHAT_TEMPLATE));
 }
 
+/* ---- every family ---- */
+
+static double first_loss(const char *out)
+{
+    char path[80];
+    double loss = NAN;
+    struct buf b;
+    buf_init(&b);
+    snprintf(path, sizeof path, "%s/metrics.jsonl", out);
+    OK(file_read(in_dir(path), 1 << 20, &b, &err));
+    OK(buf_add(&b, "", 1, &err));
+    const char *at = strstr(b.data, "\"loss\":");
+    if (at)
+        loss = strtod(at + strlen("\"loss\":"), NULL);
+    buf_release(&b);
+    return loss;
+}
+
+/* 3 steps from tests/golden/families, whole or by adapters, over the same 4 windows; the loss falls, and what was written is a model, or adapters of one. */
+static void train_family(const char *name, bool adapters)
+{
+    char text[1200], out[60], base[100];
+    struct train_result r;
+    struct model m;
+    snprintf(base, sizeof base, "tests/golden/families/%s", name);
+    snprintf(out, sizeof out, "%s-%s", name, adapters ? "lora" : "whole");
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0, tokenizer: bytes}\n%strain: {steps: 3, batch: 4, ctx: 24, lr: %s, warmup: 0, schedule: constant, eval_every: 0, precision: %s}\n",
+             base, in_dir("windows.txt"), adapters ? "lora: {rank: 4}\n" : "", adapters ? "3e-2" : "1e-2", adapters ? "bf16" : "fp32");
+    write_text("family.yaml", text);
+    OK(train("family.yaml", out, 2, &r));
+    const double first = first_loss(out);
+    if (!(r.loss < first - 0.02))
+        fail_msg("%s: the loss goes from %g to %g in 3 steps", out, first, r.loss);
+    OK(model_open(&m, adapters ? base : in_dir(out), NULL, &err));
+    if (adapters) {
+        struct adapter *a;
+        OK(adapter_open(&a, in_dir(out), &err));
+        OK(merge_check(&m, a, &err));
+        OK(adapter_bind(a, m.list, &err));
+        adapter_free(a);
+    }
+    model_release(&m);
+}
+
+static void every_family_of_decoders_is_trained_whole_and_by_adapters(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gpt2", "gpt_neox", "llama_tied_biases", "mistral_window", "mixtral_window", "qwen2_window", "qwen2_moe_window", "qwen3_window", "qwen3_moe", "olmo_clip", "olmo2",
+                                         "olmoe", "gemma", "gemma2", "gemma3_text", "phi3_window_tied", "smollm3_tied", "gpt_oss", "deepseek_v2", "deepseek_v2_groups_tied", "deepseek_v3" };
+    write_corpus("windows.txt", 24, 5);
+    for (size_t i = 0; i < 2 * (sizeof names / sizeof *names); i++)
+        train_family(names[i / 2], i % 2);
+}
+
+static void an_encoder_without_classes_is_refused_before_anything_is_read(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_text("encoder.yaml", "model: {from: tests/golden/families/bert}\ndata: {train: missing.txt}\ntrain: {ctx: 24}\n");
+    assert_int_equal(train("encoder.yaml", "encoder", 1, &r), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "data.form: label"));
+    assert_false(file_exists(in_dir("encoder")));
+}
+
 /* ---- adapters ---- */
 
 static void lora(const char *config, const char *base, const char *keys, const char *train_keys)
@@ -483,6 +547,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gguf_file_gives_the_floats_of_its_types),
         cmocka_unit_test(a_folder_and_its_gguf_file_lead_to_the_same_weights),
+        cmocka_unit_test(every_family_of_decoders_is_trained_whole_and_by_adapters),
+        cmocka_unit_test(an_encoder_without_classes_is_refused_before_anything_is_read),
         cmocka_unit_test(adapters_are_the_same_with_any_number_of_threads_and_after_stops),
         cmocka_unit_test(a_run_of_adapters_killed_at_random_moments_goes_on_to_the_same_bits),
         cmocka_unit_test(a_checkpoint_of_adapters_holds_nothing_of_the_base),
