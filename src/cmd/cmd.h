@@ -11,11 +11,12 @@
 
 struct command {
     const char *name, *args, *summary;       /* "train", "CONFIG", one line; args that begin with MODEL: see cmd_model_path */
-    const char *text;                        /* paragraphs of its page */
+    const char *const *text;                 /* of its page: pieces that TEXT() lists, as ISO C's strings end at 4,095 bytes */
     const struct opt *opts;
     int (*run)(const char *const *args, int n_args, struct err *err);
     int min_args, max_args;
 };
+#define TEXT(...) ((const char *const[]){ __VA_ARGS__, NULL })
 #define COMMAND(name) extern const struct command command_##name;
 #include "cmd/commands.def"
 #undef COMMAND

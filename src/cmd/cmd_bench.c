@@ -172,12 +172,12 @@ static const struct opt opts[] = {
 };
 const struct command command_bench = {
     "bench", "[MODEL]", "how fast a model runs here, and what this machine can do",
-    "For each prompt length and each number of sequences: tokens per second (mean and standard deviation), the most that the\n"
+    TEXT("For each prompt length and each number of sequences: tokens per second (mean and standard deviation), the most that the\n"
     "limits measured beside each repetition allow, which of them that is, and the median share.  The limit is the larger of the\n"
     "operations of all products and of attention at the peak of their types, and the weights and cache read once a step at the\n"
     "bandwidth from memory.  --json prints llama-bench's fields, and batch, limit, limit_kind and share.\n"
     "--limits: operations per second in registers (fp32, bf16, int8 multiply-adds, counted as two) and bytes read per second, on\n"
     "all threads at once, kept in ~/.cache/lathe/limits.json.  Every share of peak and every expected time that lathe prints\n"
-    "is computed from these and from the operations' costs; they are measured by themselves when missing.",
+    "is computed from these and from the operations' costs; they are measured by themselves when missing."),
     opts, run_bench, 0, 1,
 };

@@ -441,6 +441,7 @@ static const struct opt opts[] = {
 };
 const struct command command_chat = {
     "chat", "MODEL", "talk with a model",
+    (const char *const[]){      /* as TEXT(), which can hold no directives */
     "MODEL has a chat template: chat_template.jinja or tokenizer_config.json in its folder, or in its GGUF file.  On a terminal,\n"
     "lines can be edited and come back with the arrow keys; Ctrl-C stops an answer and Ctrl-D leaves.  From a pipe each line is a\n"
     "message, and its answer is a line (or more) on standard output; --messages answers a list of messages in a file.\n"
@@ -454,6 +455,6 @@ const struct command command_chat = {
     SLASH(X)
 #undef X
     "\n"
-    "A line that ends with \\ goes on in the next; \"\"\" alone on a line begins and ends a message of several lines.",
+    "A line that ends with \\ goes on in the next; \"\"\" alone on a line begins and ends a message of several lines.", NULL },
     opts, run_chat, 1, 1,
 };

@@ -234,8 +234,8 @@ static const struct opt opts[] = {
 };
 const struct command command_classify = {
     "classify", "MODEL [FILE...]", "which class an image or a text is of",
-    "MODEL is a folder with a ViTForImageClassification or a ...ForSequenceClassification, as lathe train writes it.  FILE is a PNG\n"
+    TEXT("MODEL is a folder with a ViTForImageClassification or a ...ForSequenceClassification, as lathe train writes it.  FILE is a PNG\n"
     "or JPEG file, or an idx file of images (MNIST's form, plain or gzip); texts are given by -p or --lines.  One line for each: the\n"
-    "image's name, the class and its probability.",
+    "image's name, the class and its probability."),
     opts, run_classify, 1, FILES_MAX + 1,
 };

@@ -108,7 +108,7 @@ static const struct opt opts[] = {
 };
 const struct command command_embed = {
     "embed", "MODEL", "vectors of texts",
-    "MODEL is an encoder (BERT's kind) or any other model, whose last hidden states are taken.  One line of numbers for each text.\n"
-    "A text longer than the model's positions is an error: nothing is cut off in silence.",
+    TEXT("MODEL is an encoder (BERT's kind) or any other model, whose last hidden states are taken.  One line of numbers for each text.\n"
+    "A text longer than the model's positions is an error: nothing is cut off in silence."),
     opts, run_embed, 1, 1,
 };

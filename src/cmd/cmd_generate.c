@@ -176,12 +176,12 @@ static const struct opt opts[] = {
 };
 const struct command command_generate = {
     "generate", "MODEL", "continue a text",
-    "MODEL is a GGUF file, a folder with config.json, safetensors and tokenizer.json, or the name of a model that was pulled.  The text\n"
+    TEXT("MODEL is a GGUF file, a folder with config.json, safetensors and tokenizer.json, or the name of a model that was pulled.  The text\n"
     "goes to standard output as it is made.\n"
     "The choice of a token is a function of the seed and the position.  A prompt longer than the model's positions is an\n"
     "error; generation ends at the model's end-of-text token, after -n tokens, or when the positions are full, and says which.\n"
     "\n"
     "--lookup and --draft guess the next tokens, and the model looks at all of them in one step.  The text is the same to the\n"
-    "byte as without, at any temperature; how many are guessed follows from what was measured, none where it does not pay.",
+    "byte as without, at any temperature; how many are guessed follows from what was measured, none where it does not pay."),
     opts, run_generate, 1, 1,
 };

@@ -72,10 +72,18 @@ static void help_config(void)
     print_keys("train", train);
 }
 
+static void print_text(const struct command *c)
+{
+    for (int i = 0; c->text[i]; i++)
+        printf("%s", c->text[i]);
+    putchar('\n');
+}
+
 static void help_command(const struct command *c)
 {
     if (markdown) {
-        printf("# lathe %s\n\n%s.\n\n```\nlathe %s%s%s [options]\n```\n\n%s\n", c->name, c->summary, c->name, c->args[0] ? " " : "", c->args, c->text);
+        printf("# lathe %s\n\n%s.\n\n```\nlathe %s%s%s [options]\n```\n\n", c->name, c->summary, c->name, c->args[0] ? " " : "", c->args);
+        print_text(c);
         if (c->opts->type != OPT_END) {
             printf("\n| option | | default |\n|---|---|---|\n");
             print_opts(c->opts);
@@ -84,7 +92,8 @@ static void help_command(const struct command *c)
             help_config();
         return;
     }
-    printf("lathe %s%s%s - %s\n\n%s\n", c->name, c->args[0] ? " " : "", c->args, c->summary, c->text);
+    printf("lathe %s%s%s - %s\n\n", c->name, c->args[0] ? " " : "", c->args, c->summary);
+    print_text(c);
     if (c->opts->type != OPT_END) {
         printf("\nOptions:\n");
         opt_help(c->opts, stdout);
@@ -134,7 +143,8 @@ static void help_man(void)
         putchar('\n');
         man_text((*c)->summary);
         printf(".\n.PP\n");
-        man_text((*c)->text);
+        for (int i = 0; (*c)->text[i]; i++)
+            man_text((*c)->text[i]);
         putchar('\n');
         man_opts((*c)->opts);
     }
@@ -188,7 +198,7 @@ static const struct opt help_opts[] = {
     OPT_LAST,
 };
 const struct command command_help = { "help", "[COMMAND|ops]", "what the commands do, or one of them with its options",
-                                      "Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations.", help_opts, run_help, 0, 1 };
+                                      TEXT("Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations."), help_opts, run_help, 0, 1 };
 
 /* ---- version ---- */
 
@@ -211,8 +221,8 @@ static int run_version(const char *const *args, int n_args, struct err *err)
 
 static const struct opt version_opts[] = { OPT_JSON, OPT_LAST };
 const struct command command_version = { "version", "", "version, compiler, instruction set in use, threads, digest of the program",
-                                         "The instruction set is the best one that this machine has and lathe knows.  LATHE_CPU=ref, avx2, avx512 or avx512bf16\n"
-                                         "lowers it, for tests and for hunting a bug.", version_opts, run_version, 0, 0 };
+                                         TEXT("The instruction set is the best one that this machine has and lathe knows.  LATHE_CPU=ref, avx2, avx512 or avx512bf16\n"
+                                         "lowers it, for tests and for hunting a bug."), version_opts, run_version, 0, 0 };
 
 /* ---- completion ---- */
 
@@ -239,4 +249,4 @@ static int run_completion(const char *const *args, int n_args, struct err *err)
 
 static const struct opt no_opts[] = { OPT_LAST };
 const struct command command_completion = { "completion", "bash", "a script that completes commands and options",
-                                            "Use it by: source <(lathe completion bash)", no_opts, run_completion, 1, 1 };
+                                            TEXT("Use it by: source <(lathe completion bash)"), no_opts, run_completion, 1, 1 };

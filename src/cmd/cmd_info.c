@@ -314,7 +314,7 @@ static const struct opt opts[] = {
 };
 const struct command command_info = {
     "info", "MODEL", "what a model is: architecture, parameters, memory, tokenizer, digest",
-    "MODEL is a folder or a file, of safetensors or GGUF.  Checks that every tensor that the configuration asks for is there with the\n"
-    "right shape, and nothing else.",
+    TEXT("MODEL is a folder or a file, of safetensors or GGUF.  Checks that every tensor that the configuration asks for is there with the\n"
+    "right shape, and nothing else."),
     opts, run_info, 1, 1,
 };

@@ -78,10 +78,10 @@ static const struct opt opts[] = {
 };
 const struct command command_merge = {
     "merge", "MODEL ADAPTERS", "put adapters into a model's weights",
-    "MODEL is a GGUF file or a folder of safetensors, ADAPTERS a folder with adapter_config.json and adapter_model.safetensors, as\n"
+    TEXT("MODEL is a GGUF file or a folder of safetensors, ADAPTERS a folder with adapter_config.json and adapter_model.safetensors, as\n"
     "lathe train and peft write them (plain LoRA and rsLoRA).  Each matrix becomes W + scale * B A, computed in double and rounded\n"
     "once to its type.  What is written has the form of MODEL, and its tokenizer and chat templates.\n\n"
     "Adapters that lathe train made know the model that they were trained on by its norms and shapes, which every type of it has in\n"
-    "common: what was trained on a quantised file may be merged into the original.  Another model is refused.",
+    "common: what was trained on a quantised file may be merged into the original.  Another model is refused."),
     opts, run_merge, 2, 2,
 };

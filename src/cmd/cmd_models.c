@@ -76,10 +76,10 @@ static const struct opt opts[] = {
 };
 const struct command command_models = {
     "models", "[ID]", "list or remove what was pulled",
-    "Lists the models that lathe pull brought, with their sizes: each revision, its commit, and what has come of files that are not whole\n"
+    TEXT("Lists the models that lathe pull brought, with their sizes: each revision, its commit, and what has come of files that are not whole\n"
     "yet.  With ID, ORG/NAME, those of one model.\n\n"
     "With --remove, ID goes: ORG/NAME with all its revisions, ORG/NAME@REVISION alone.  The files of a commit go with the last revision\n"
     "that is it; a file that two commits share takes its room once and is kept while one of them is there.  A model that a command is\n"
-    "using stays whole for it.  A removal that was stopped can be given again.",
+    "using stays whole for it.  A removal that was stopped can be given again."),
     opts, run_models, 0, 1,
 };

@@ -119,10 +119,10 @@ static const struct opt opts[] = {
 };
 const struct command command_perplexity = {
     "perplexity", "MODEL FILE", "how well a model predicts a text",
-    "llamacpp: windows one after the other, the tokens of each window's second half count (what llama.cpp's tool prints);\n"
+    TEXT("llamacpp: windows one after the other, the tokens of each window's second half count (what llama.cpp's tool prints);\n"
     "where the model's texts begin with bos, each window does.  rolling: every token counts once, each with as much before it as a\n"
     "window holds (lm-evaluation-harness' rolling log-likelihood).  all: every token of every window but the first.\n"
     "The figure after +/- is the standard error over tokens, carried to the perplexity.  Bits per byte share the text's bytes\n"
-    "evenly among its tokens.",
+    "evenly among its tokens."),
     opts, run_perplexity, 2, 2,
 };

@@ -114,7 +114,7 @@ static const struct opt opts[] = {
 };
 const struct command command_pull = {
     "pull", "ID", "fetch a model from a hub",
-    "ID is ORG/NAME[@REVISION][:FILE] of a hub that speaks Hugging Face's protocol: https://huggingface.co, or $HF_ENDPOINT.  Prints the\n"
+    TEXT("ID is ORG/NAME[@REVISION][:FILE] of a hub that speaks Hugging Face's protocol: https://huggingface.co, or $HF_ENDPOINT.  Prints the\n"
     "folder where the model is then.  Every command that takes MODEL also takes ID, when no file or folder has that name: the model is\n"
     "then used as it was pulled; of several GGUF files :FILE says a part of the name of the one that is meant.\n\n"
     "Without --file (or :FILE) come the weights as safetensors or, where there are none, the one GGUF, and configuration, tokenizer,\n"
@@ -123,6 +123,6 @@ const struct command command_pull = {
     "broken off goes on where it was when the same command is given again.  Dropped connections and busy servers are tried again after\n"
     "a pause.  The token comes from --token, $HF_TOKEN or ~/.cache/huggingface/token; a redirect to another host does not get it.\n\n"
     "Models lie in $LATHE_HOME, or $XDG_DATA_HOME/lathe, or ~/.local/share/lathe: models/ORG/NAME/COMMIT.  lathe models\n"
-    "lists and removes them.",
+    "lists and removes them."),
     opts, run_pull, 1, 1,
 };

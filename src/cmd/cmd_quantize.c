@@ -310,7 +310,7 @@ static const struct opt opts[] = {
 };
 const struct command command_quantize = {
     "quantize", "MODEL", "write a model's weights in smaller types, or back in floats",
-    "MODEL is a GGUF file, or a folder with config.json, safetensors and tokenizer.json; a folder becomes a GGUF file, by way of one with\n"
+    TEXT("MODEL is a GGUF file, or a folder with config.json, safetensors and tokenizer.json; a folder becomes a GGUF file, by way of one with\n"
     "floats beside it that is removed, when this program was killed by the next one that writes the same file.  With --format safetensors a GGUF file becomes such a folder, and a folder one file of\n"
     "safetensors with its own names.  Chat templates go with the model.  GPTQ, AWQ and other packed forms are read.\n"
     "\n"
@@ -319,6 +319,6 @@ const struct command command_quantize = {
     "\n"
     "A GGUF file is then compared with its source on a text: the mean divergence (KL, in nats) of the predicted distributions, the share\n"
     "of positions whose most likely token is another one, and both perplexities are printed and stored in the file under\n"
-    "lathe.quality.*; --no-quality leaves that out.  Without --calib the text is a little that is built in, and no column is weighed.",
+    "lathe.quality.*; --no-quality leaves that out.  Without --calib the text is a little that is built in, and no column is weighed."),
     opts, run_quantize, 1, 1,
 };

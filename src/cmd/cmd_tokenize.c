@@ -123,8 +123,8 @@ static const struct opt opts[] = {
 };
 const struct command command_tokenize = {
     "tokenize", "MODEL [FILE]", "the token ids of a text, or the text of ids",
-    "MODEL is a model folder or any tokenizer: tokenizer.json, a SentencePiece model, tiktoken ranks (the name says which: r50k, "
+    TEXT("MODEL is a model folder or any tokenizer: tokenizer.json, a SentencePiece model, tiktoken ranks (the name says which: r50k, "
     "cl100k, o200k, ...), GGUF.  Without FILE, or with -, standard input is read.  Special tokens written in the text are plain text "
-    "unless --specials is given.  Ids for --decode are numbers, a JSON list, or what --json printed.",
+    "unless --specials is given.  Ids for --decode are numbers, a JSON list, or what --json printed."),
     opts, run_tokenize, 1, 2,
 };

@@ -73,7 +73,7 @@ static const struct opt opts[] = {
 };
 const struct command command_train = {
     "train", "CONFIG.yaml", "train a model from text or images, or go on with one",
-    "Reads the settings (sections model, data and train), learns or loads a tokenizer, prints the plan (parameters, memory,\n"
+    TEXT("Reads the settings (sections model, data and train), learns or loads a tokenizer, prints the plan (parameters, memory,\n"
     "operations, expected time) and trains.  Loss, learning rate, gradient norm, tokens per second and, for mixtures of\n"
     "experts, the load of each layer's experts go to OUT/metrics.jsonl, one object per step, and to OUT/tensorboard, which\n"
     "tensorboard --logdir OUT shows; an evaluation, a skipped step and a checkpoint that failed are lines of their own.  Settings,\n"
@@ -91,7 +91,7 @@ const struct command command_train = {
     "machine, a kernel, the data and the learning rate apart; train.on_spike says what becomes of it.  The third step in a row\n"
     "that is not finite ends the run.  doc/faults.md tells more.\n\n"
     "Checkpoints are written while the steps go on, and read back before OUT/checkpoints/latest names them.  A disk that is full or\n"
-    "fails does not end the run.  Of checkpoints that were damaged later the newest that is whole is taken.\n\n"
+    "fails does not end the run.  Of checkpoints that were damaged later the newest that is whole is taken.\n\n",
     "data.train names files and folders.  A file is a text, or records, as its first line tells:\n\n"
     "    {\"text\": \"...\"}                                             a document\n"
     "    {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}     a chat: what assistants say is learned\n"
@@ -111,6 +111,6 @@ const struct command command_train = {
     "texts or images, and without data.valid a random data.valid_share is held out.  Accuracy on it is told at each evaluation.\n\n"
     "Started by mpirun or srun, several processes train one model, to the same weights to the bit: doc/distributed.md.\n\n"
     "The folder OUT is then a model: config.json, model.safetensors, and tokenizer.json or preprocessor_config.json, in Hugging\n"
-    "Face's formats.",
+    "Face's formats."),
     opts, run_train, 1, 1,
 };
