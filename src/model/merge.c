@@ -1,4 +1,6 @@
 #include "model/merge.h"
+#include <float.h>
+#include <math.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
@@ -19,19 +21,40 @@ int merge_check(const struct model *m, const struct adapter *a, struct err *err)
 
 /* ---- safetensors ---- */
 
-struct merged { const struct weights_list *l; const struct adapter *a; struct weights_reader *reader; float *w; };
+/* most: the largest number that the type written has; what is beyond is told of as the first: number `bad_at` of weight `bad`, which is bad_x. */
+struct merged { const struct weights_list *l; const struct adapter *a; struct weights_reader *reader; float *w, most; int bad; int64_t bad_at; float bad_x; };
+
+/* NULL ends the writing. */
+static const float *look_at(struct merged *m, int i, const float *x)
+{
+    for (int64_t k = 0; k < m->l->weight[i].n && m->bad < 0; k++)
+        if (!(fabsf(x[k]) <= m->most))
+            m->bad = i, m->bad_at = k, m->bad_x = x[k];
+    return m->bad < 0 ? x : NULL;
+}
+
+static int say_number(const struct merged *m, const char *path, struct err *err)
+{
+    const struct weight *w = &m->l->weight[m->bad];
+    struct weight_part p = weight_part(m->l, w, 0);
+    for (int j = 1; j < w->n_part && m->bad_at >= (p.row + p.n_row) * p.n_col; j++)
+        p = weight_part(m->l, w, j);
+    return ERR(err, NUMERIC, "%s: a number of tensor '%s' would be %g, expected at most %g in magnitude; nothing was written", path, p.name, (double)m->bad_x, (double)m->most);
+}
 
 static const float *floats_of(void *ctx, int i)
 {
-    const struct merged *m = ctx;
+    struct merged *m = ctx;
     const struct weight *w = &m->l->weight[i];
     const float *x = weights_reader_floats(m->reader, i);
+    if (weights_reader_error(m->reader, NULL) < 0)
+        return NULL;
     if (!adapter_changes(m->a, i))
-        return x;
+        return look_at(m, i, x);
     memcpy(m->w, x, (size_t)w->n * sizeof *x);
     for (int64_t row = 0; row < w->shape[0]; row++)
         adapter_add_row(m->a, i, row, m->w + row * w->shape[1]);
-    return m->w;
+    return look_at(m, i, m->w);
 }
 
 static int64_t largest_changed(const struct weights_list *l, const struct adapter *a)
@@ -63,8 +86,10 @@ static int write_weights(struct merged *m, const struct model *from, const char 
     int rc = m->w ? weights_reader_new(&m->reader, from, err) : ERR(err, NOMEM, "no memory for the largest weight");
     if (!rc)
         rc = weights_save(m->l, path, dtype, floats_of, m, NULL, 0, NULL, NULL, err);
-    if (!rc && (rc = weights_reader_error(m->reader, err)) < 0)
-        file_remove_tree(path, NULL);
+    if (m->bad >= 0)
+        rc = say_number(m, path, err);
+    else if (m->reader && weights_reader_error(m->reader, err) < 0)
+        rc = weights_reader_error(m->reader, err);
     weights_reader_free(m->reader);
     mem_free(m->w);
     return rc;
@@ -79,11 +104,11 @@ int merge_folder(const struct model *from, struct adapter *a, const char *folder
         rc = adapter_bind(a, l, err);
     if (!rc)
         rc = file_mkdirs(folder, err);
-    if (!rc)
-        rc = write_config(&from->config, folder, dtype, err);
-    struct merged m = { .l = l, .a = a };
+    struct merged m = { .l = l, .a = a, .bad = -1, .most = dtype == ST_F16 ? 65504 : dtype == ST_BF16 ? 0x1.fep127f : FLT_MAX };
     if (!rc)
         rc = write_weights(&m, from, path, dtype, err);
+    if (!rc)
+        rc = write_config(&from->config, folder, dtype, err);
     weights_list_free(l);
     mem_free(path);
     return rc;

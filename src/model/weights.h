@@ -92,7 +92,8 @@ int weights_load(const struct weights_list *l, const struct safetensors *st, flo
                  struct err *err);
 
 struct weight_digest { char name[PART_NAME_MAX]; char sha256[SHA256_HEX]; };      /* of one tensor's bytes in the file */
-/* Writes one file of type F32, BF16 or F16 with the family's names; source() gives the floats of weight i.  metadata gets
+/* Writes one file of type F32, BF16 or F16 with the family's names; source() gives the floats of weight i, or NULL, which is an
+ * error: then there is no file, or the old one.  metadata gets
  * "format": "pt" in front, which Hugging Face's loader asks for.  *digest has *n_digest rows in the order of the file, to be
  * freed by mem_free, and the file was then read back and is what they say (st_writer_prove); NULL: neither. */
 int weights_save(const struct weights_list *l, const char *path, enum st_dtype dtype, const float *(*source)(void *ctx, int i),

@@ -131,6 +131,8 @@ static int save_all(const struct weights_list *l, struct st_writer *w, enum st_d
     int rc = 0, i_tensor = -1;
     for (int i = 0; i < l->n_weight && !rc; i++) {
         const float *in = source(ctx, i);
+        if (!in)
+            rc = ERR(err, IO, "there are no numbers for weight '%s'", l->weight[i].name);
         for (int j = 0; j < l->weight[i].n_part && !rc; j++) {
             const struct weight_part p = weight_part(l, &l->weight[i], j);
             i_tensor += begins_tensor(&p);

@@ -387,6 +387,58 @@ static void a_merged_model_is_base_and_adapters_in_each_form_of_file(void **stat
     source_free(s);
 }
 
+/* base with one number replaced, as `to`. */
+static void damage(const char *to, const char *tensor, float x)
+{
+    static const char *const files[] = { "config.json", "tokenizer.json", "model.safetensors" };
+    struct safetensors *st;
+    struct buf b;
+    char path[300];
+    buf_init(&b);
+    OK(file_mkdirs(in_dir(to), &err));
+    OK(safetensors_open(&st, in_dir("base"), &err));
+    for (int i = 0; i < 3; i++) {
+        buf_clear(&b);
+        snprintf(path, sizeof path, "base/%s", files[i]);
+        OK(file_read(in_dir(path), 1 << 26, &b, &err));
+        if (i == 2) {
+            uint64_t header;
+            memcpy(&header, b.data, sizeof header);
+            memcpy(b.data + 8 + header + safetensors_find(st, tensor)->begin + 5 * sizeof x, &x, sizeof x);
+        }
+        snprintf(path, sizeof path, "%s/%s", to, files[i]);
+        OK(file_write_all(in_dir(path), b.data, b.len, &err));
+    }
+    safetensors_free(st);
+    buf_release(&b);
+}
+
+/* Also one that the type written cannot hold; what stood in the folder stays. */
+static void a_number_that_is_not_finite_is_named_and_nothing_is_written(void **state)
+{
+    (void)state;
+    static const struct { const char *to; float x; enum st_dtype dtype; } cases[] = { { "nan", NAN, ST_F32 }, { "large", 1e6f, ST_F16 } };
+    for (int i = 0; i < 2; i++) {
+        struct model m;
+        struct adapter *a;
+        damage(cases[i].to, "model.layers.1.mlp.up_proj.weight", cases[i].x);
+        OK(model_open(&m, in_dir(cases[i].to), NULL, &err));
+        OK(adapter_open(&a, in_dir("tuned"), &err));
+        OK(file_mkdirs(in_dir("finite"), &err));
+        OK(file_write_all(in_dir("finite/model.safetensors"), "old", 3, &err));
+        assert_int_equal(merge_folder(&m, a, in_dir("finite"), cases[i].dtype, &err), ERR_NUMERIC);
+        assert_non_null(strstr(err.msg, "'model.layers.1.mlp.up_proj.weight'"));
+        struct buf b;
+        buf_init(&b);
+        OK(file_read(in_dir("finite/model.safetensors"), 1 << 20, &b, &err));
+        assert_int_equal(b.len, 3);
+        assert_false(file_exists(in_dir("finite/config.json")));
+        buf_release(&b);
+        adapter_free(a);
+        model_release(&m);
+    }
+}
+
 static void adapters_of_another_model_are_refused(void **state)
 {
     (void)state;
@@ -555,6 +607,7 @@ int main(void)
         cmocka_unit_test(adapters_that_learned_nothing_change_no_bit_of_the_loss),
         cmocka_unit_test(a_base_in_its_file_gives_the_same_bits_in_less_memory),
         cmocka_unit_test(a_merged_model_is_base_and_adapters_in_each_form_of_file),
+        cmocka_unit_test(a_number_that_is_not_finite_is_named_and_nothing_is_written),
         cmocka_unit_test(adapters_of_another_model_are_refused),
         cmocka_unit_test(preferences_are_learned_with_the_same_bits_by_any_number_of_threads),
         cmocka_unit_test(a_stopped_run_of_preferences_goes_on_to_the_same_bits),
