@@ -19,7 +19,8 @@ static bool is_backward(const struct node *n) { return n->pass == PASS_BACKWARD 
 
 static bool known(const struct node *n)
 {
-    return n->op == OP_linear || n->op == OP_cross_entropy || n->op == OP_lora || n->op == OP_rmsnorm || n->op == OP_layernorm || n->op == OP_embed;
+    return n->op == OP_linear || n->op == OP_cross_entropy || n->op == OP_lora || n->op == OP_rmsnorm || n->op == OP_layernorm || n->op == OP_embed ||
+           n->op == OP_image_tokens;
 }
 
 static int count_writers(const struct graph *g, int grad)
@@ -40,13 +41,16 @@ static int find_tied(const struct graph *g, int head)
     return -1;
 }
 
-static int find_head(const struct graph *g)
+static int find_node(const struct graph *g, enum op op)
 {
     for (int i = 0; i < g->n_node; i++)
-        if (is_backward(&g->node[i]) && g->node[i].op == OP_cross_entropy)
+        if (is_backward(&g->node[i]) && g->node[i].op == op)
             return i;
     return -1;
 }
+
+/* The loss that has a weight of its own; -1: that of classes, whose head is a product like others. */
+static int find_head(const struct graph *g) { return find_node(g, OP_cross_entropy); }
 
 bool ghost_knows(const struct graph *g)
 {
@@ -57,7 +61,7 @@ bool ghost_knows(const struct graph *g)
     for (int i = 0; i < g->n_tensor; i++)
         if (g->tensor[i].kind == TENSOR_GRAD && count_writers(g, i) != (tied >= 0 && i == g->node[tied].d_in[1] ? 2 : 1))
             return false;
-    return head >= 0;
+    return head >= 0 || find_node(g, OP_soft_cross_entropy) >= 0;
 }
 
 /* ---- sums over a record's tokens ---- */
@@ -81,7 +85,9 @@ static double dot(const real *a, const real *b, int64_t n)
 struct rows { const real *at; int64_t ld, n; };
 static const real *row(const struct rows *r, int i) { return r->at + i * r->ld; }
 
-struct job { struct ghost *h; const struct node *n; struct rows x, dy; double scale, one; const int32_t *id; };
+/* each: rows of a record where they are so many of each sequence; 0: a row for each token. */
+struct job { struct ghost *h; const struct node *n; struct rows x, dy; double scale, one; const int32_t *id; int each; };
+static int first_row(const struct job *j, int i) { return j->each ? i * j->each : j->h->start[i]; }
 
 /* A product, whose bias is another column of x that is 1. */
 static void product_record(void *ctx, int i, int i_thread)
@@ -89,8 +95,8 @@ static void product_record(void *ctx, int i, int i_thread)
     (void)i_thread;
     const struct job *j = ctx;
     double sum = 0;
-    for (int t = j->h->start[i]; t < j->h->start[i + 1]; t++)
-        for (int u = j->h->start[i]; u <= t; u++) {
+    for (int t = first_row(j, i); t < first_row(j, i + 1); t++)
+        for (int u = first_row(j, i); u <= t; u++) {
             const double xx = j->x.at ? dot(row(&j->x, t), row(&j->x, u), j->x.n) : 0;
             sum += (t == u ? 1 : 2) * (xx * j->scale * j->scale + j->one) * dot(row(&j->dy, t), row(&j->dy, u), j->dy.n);
         }
@@ -108,7 +114,7 @@ static void norm_record(void *ctx, int i, int i_thread)
     double sum = 0;
     for (int64_t c = 0; c < j->dy.n; c++) {
         double gain = 0, bias = 0;
-        for (int t = j->h->start[i]; t < j->h->start[i + 1]; t++) {
+        for (int t = first_row(j, i); t < first_row(j, i + 1); t++) {
             const double dy = (double)row(&j->dy, t)[c];
             gain += dy * ((double)row(&j->x, t)[c] - (mean ? (double)mean[t] : 0)) * (double)rstd[t];
             bias += dy;
@@ -129,6 +135,18 @@ static void embed_record(void *ctx, int i, int i_thread)
             if (j->id[t] == j->id[u])
                 sum += (t == u ? 1 : 2) * dot(row(&j->dy, t), row(&j->dy, u), j->dy.n);
     j->h->square[i] += sum * j->scale * j->scale;
+}
+
+/* Each position has a row of its own; the first token is the class's too. */
+static void image_record(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct job *j = ctx;
+    const int first = j->h->start[i];
+    double sum = 0;
+    for (int t = first; t < j->h->start[i + 1]; t++)
+        sum += ((j->n->d_in[2] >= 0) + (t == first && j->n->d_in[1] >= 0)) * dot(row(&j->dy, t), row(&j->dy, t), j->dy.n);
+    j->h->square[i] += sum;
 }
 
 /* Twice the product of the table's two gradients: as head, sum of slope_t[v] hidden_t, and as embedding, sum of dy_u where id_u is v. */
@@ -180,12 +198,15 @@ static void watch(void *ctx, const struct graph *g, const struct node *n, const 
     struct job j = { .h = h, .n = n, .scale = 1 };
     if (!is_backward(n) || !learns(g, n))
         return;
-    if (n->op != OP_cross_entropy)
-        j.dy = rows_of(&g->tensor[n->d_out[0]], 0, tensor_cols(&g->tensor[n->d_out[0]]));
+    if (n->op != OP_cross_entropy) {
+        const struct tensor *dy = &g->tensor[n->d_out[0]];
+        j.dy = rows_of(dy, 0, tensor_cols(dy));
+        j.each = dy->shape[0].of == DIM_S ? (int)dy->shape[0].n : 0;
+    }
     switch (n->op) {
     case OP_linear:
         j.one = n->d_in[2] >= 0;
-        j.x = n->d_in[1] >= 0 ? floats(h, &g->tensor[n->in[0]], step->T) : (struct rows){ NULL, 0, 0 };
+        j.x = n->d_in[1] >= 0 ? floats(h, &g->tensor[n->in[0]], j.each ? j.each * h->n_record : step->T) : (struct rows){ NULL, 0, 0 };
         pool_for(g->pool, h->n_record, product_record, &j);
         break;
     case OP_lora:
@@ -200,6 +221,9 @@ static void watch(void *ctx, const struct graph *g, const struct node *n, const 
         pool_for(g->pool, h->n_record, product_record, &j);
         if (h->tied >= 0)
             keep_for_tied(h, &j, step->T);
+        break;
+    case OP_image_tokens:
+        pool_for(g->pool, h->n_record, image_record, &j);
         break;
     case OP_embed:
         j.id = g->tensor[n->in[0]].data, j.scale = n->attr.scale;

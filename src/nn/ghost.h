@@ -2,7 +2,7 @@
  *
  * A product's weight gradient of a record is the sum over its tokens of dy x^T; its squared norm is the sum over pairs of its tokens of
  * (dy . dy') (x . x'), which needs no matrix (Goodfellow, arXiv:1510.01799; Li et al., arXiv:2110.05679).  Biases, gains of norms and
- * rows of embeddings are summed for each record.  A table that is embedding and head at once has the product of both gradients too.
+ * rows of embeddings are summed for each record.  Where rows are of sequences (classes, patches of images) a record is a sequence.  A table that is embedding and head at once has the product of both gradients too.
  *
  * Around one PASS_BACKWARD of at most GHOST_TOKENS tokens; sums are in double over float products, in the order of nodes, so that
  * they depend neither on threads nor on the other records.  The caller's thread and the graph's pool. */
@@ -25,7 +25,7 @@ struct ghost {
     char *block; size_t bytes;
 };
 
-/* Are all weights that are learned of operations that this knows: products, norms, embeddings, adapters and the loss?  After
+/* Are all weights that are learned of operations that this knows: products, norms, embeddings (of images too), adapters and the loss?  After
  * graph_backward(). */
 bool ghost_knows(const struct graph *g);
 size_t ghost_bytes(const struct graph *g);           /* what ghost_init() will take */

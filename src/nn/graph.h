@@ -150,7 +150,7 @@ struct step {
     bool accumulate;           /* weight gradients add to what is there */
     bool no_weights;           /* backward: products leave the gradients of weights as they are */
     double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
-    const real *token_scale;   /* [T] instead, one for each token; NULL: the same for all */
+    const real *token_scale;   /* [T] instead, one for each token, or of a sequence's loss that of its first; NULL: the same for all */
     double aux_scale;          /* of the router losses: 1 / number of micro-batches */
     uint64_t seed, i_step;     /* dropout */
     struct adamw adamw;        /* wd as given; 0 is used for weights that do not decay */

@@ -130,9 +130,11 @@ static void soft_row(void *ctx, int s, int i_thread)
     for (int64_t i = 0; i < V; i++)
         nll += target[i] != 0 ? (double)target[i] * (lse - (double)x[i]) : 0;
     ((real *)op_data(j->r, j->n->out[0]))[s] = (real)nll;
+    const struct step *step = j->r->step;
+    const double scale = step->token_scale ? (double)step->token_scale[step->seq_start[s]] : step->loss_scale;
     real *dx = j->n->d_in[0] < 0 ? NULL : (real *)op_data(j->r, j->n->d_in[0]) + s * V;
     for (int64_t i = 0; dx && i < V; i++)
-        dx[i] = weight > 0 ? (real)((exp((double)x[i] - lse) * weight - (double)target[i]) * j->r->step->loss_scale) : 0;
+        dx[i] = weight > 0 ? (real)((exp((double)x[i] - lse) * weight - (double)target[i]) * scale) : 0;
 }
 
 static void soft_run(struct run *r, const struct node *n) { pool_for(r->pool, r->step->S, soft_row, &(struct classify_job){ r, n }); }

@@ -1,7 +1,7 @@
 /* average.c - a running average of the weights (train.ema): what is evaluated and what the run ends with.
  *
  * After update t (from 1 on): average += (1 - d) (weight - average), d = min(ema, t / (t + 9)), so that the first weights are soon
- * forgotten.  Where the average is to be used it changes places with the weights, and back. */
+ * forgotten.  Where the average is to be used it changes places with the weights, and back.  Each rank keeps its share of it. */
 #include <string.h>
 #include "train/ranks.h"
 
@@ -32,20 +32,21 @@ static void swap_block(void *ctx, int i, int i_thread)
 static void for_weights(struct run *r, pool_fn fn, float share)
 {
     const struct graph *g = r->model.g;
-    for (int i = 0; i < g->n_tensor; i++)
-        if (g->tensor[i].average >= 0) {
-            struct job j = { g->tensor[i].data, g->tensor[g->tensor[i].average].data, (size_t)tensor_count(&g->tensor[i], 1, 1), share };
-            pool_for(r->pool, (int)((j.n + BLOCK - 1) / BLOCK), fn, &j);
-        }
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *w = &g->tensor[i];
+        if (w->average < 0)
+            continue;
+        size_t n;
+        const size_t at = ranks_part(r, &g->tensor[w->grad], comm_rank(r->comm), &n) / sizeof(float);
+        struct job j = { (float *)w->data + at, (float *)g->tensor[w->average].data + at, n / sizeof(float), share };
+        pool_for(r->pool, (int)((j.n + BLOCK - 1) / BLOCK), fn, &j);
+    }
 }
 
-int run_begin_average(struct run *r, struct err *err)
+void run_begin_average(struct run *r)
 {
-    if (r->c.ema > 0 && comm_size(r->comm) > 1)
-        return ERR(err, UNSUPPORTED, "train.ema is kept by one process, there are %d", comm_size(r->comm));
     if (r->c.ema > 0 && !r->state.n_update)
         for_weights(r, follow_block, 1);             /* from zeros: the weights themselves */
-    return 0;
 }
 
 void run_follow(struct run *r)
@@ -55,11 +56,14 @@ void run_follow(struct run *r)
         for_weights(r, follow_block, (float)(1 - (r->c.ema < warm ? r->c.ema : warm)));
 }
 
-void run_swap_average(struct run *r)
+int run_swap_average(struct run *r, struct err *err)
 {
     if (r->c.ema <= 0)
-        return;
+        return 0;
     for_weights(r, swap_block, 0);
+    if (comm_size(r->comm) > 1)
+        return ranks_gather_weights(r, err);
     const struct step s = run_step_of(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &s);
+    return 0;
 }

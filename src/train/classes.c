@@ -242,7 +242,11 @@ static double beta(uint64_t key, double a)
     return 1;
 }
 
-struct fill { const struct classes *k; const struct train_config *c; const struct decoder *d; uint64_t first; int32_t *label; };
+/* which: the samples to train on that are wanted; NULL: from `first` on, in the run's order. */
+struct fill { const struct classes *k; const struct train_config *c; const struct decoder *d; uint64_t first; const int64_t *which; int32_t *label; };
+
+static uint64_t sample_of(const struct fill *f, int64_t row) { return f->first + (uint64_t)(f->which ? f->which[row] : row); }
+static int64_t place_of(const struct fill *f, int64_t row) { return f->which ? split_place(f->k, f->which[row]) : classes_place(f->k, f->first + (uint64_t)row); }
 
 /* Image `row` of a micro-batch. */
 static void fill_row(void *ctx, int row, int i_thread)
@@ -252,11 +256,11 @@ static void fill_row(void *ctx, int row, int i_thread)
     const struct train_config *c = f->c;
     const struct classes *k = f->k;
     const struct config *m = &f->d->config;
-    const uint64_t sample = f->first + (uint64_t)row, key = rng_u64(k->augment, sample);
+    const uint64_t key = rng_u64(k->augment, sample_of(f, row));
     float *out = (float *)f->d->g->tensor[f->d->pixels].data + (int64_t)row * config_n_patch(m) * config_patch_numbers(m);
     float *label = (float *)f->d->g->tensor[f->d->label].data + (int64_t)row * m->n_label;
     const double share = c->mixup > 0 ? beta(rng_u64(key, 0), c->mixup) : 1;
-    const struct view one = view_of(c, rng_u64(key, 1), classes_place(k, sample), (float)share);
+    const struct view one = view_of(c, rng_u64(key, 1), place_of(f, row), (float)share);
     for (int i = 0; i < m->n_label; i++)
         label[i] = (float)(c->label_smoothing / m->n_label);
     show(k, m, &k->train, &one, true, out);
@@ -280,7 +284,7 @@ static void begin_texts(struct batch *b) { b->n = b->n_seq = b->seq_start[0] = 0
 
 static void put_text(const struct fill *f, int64_t row, struct batch *b)
 {
-    const int64_t i = classes_place(f->k, f->first + (uint64_t)row);
+    const int64_t i = place_of(f, row);
     const int n = f->d->config.n_label;
     float *label = (float *)f->d->g->tensor[f->d->label].data + row * n;
     class_texts_put(&f->k->texts, 0, i, f->d, b);
@@ -288,17 +292,33 @@ static void put_text(const struct fill *f, int64_t row, struct batch *b)
         label[c] = (float)(f->c->label_smoothing / n + (c == f->k->label[0][i] ? 1 - f->c->label_smoothing : 0));
 }
 
-void classes_batch(const struct classes *k, const struct train_config *c, struct pool *pool, int64_t i, int64_t n, const struct decoder *d, struct batch *b)
+static void fill_batch(struct fill *f, struct pool *pool, int64_t n, struct batch *b)
 {
-    struct fill f = { k, c, d, (uint64_t)(i * n), NULL };
-    if (config_vision(&c->model)) {
-        pool_for(pool, (int)n, fill_row, &f);
-        set_sequences(b, n, c->ctx);
+    if (config_vision(&f->c->model)) {
+        pool_for(pool, (int)n, fill_row, f);
+        set_sequences(b, n, f->c->ctx);
         return;
     }
     begin_texts(b);
     for (int64_t row = 0; row < n; row++)
-        put_text(&f, row, b);
+        put_text(f, row, b);
+}
+
+void classes_batch(const struct classes *k, const struct train_config *c, struct pool *pool, int64_t i, int64_t n, const struct decoder *d, struct batch *b)
+{
+    fill_batch(&(struct fill){ .k = k, .c = c, .d = d, .first = (uint64_t)(i * n) }, pool, n, b);
+}
+
+void classes_records(const struct classes *k, const struct train_config *c, struct pool *pool, const int64_t *which, int n, uint64_t at, const struct decoder *d, struct batch *b)
+{
+    fill_batch(&(struct fill){ .k = k, .c = c, .d = d, .first = at, .which = which }, pool, n, b);
+}
+
+int classes_record_tokens(const struct classes *k, const struct train_config *c, int64_t i)
+{
+    const struct shard *s = k->texts.shard[0];
+    const int64_t place = split_place(k, i);
+    return (int)(config_vision(&c->model) ? c->ctx : (int64_t)(s->start[place + 1] - s->start[place]));
 }
 
 /* Where held-out sample i is: in which set, and at which place. */
@@ -326,7 +346,7 @@ int classes_pass(const struct classes *k, const struct train_config *c, struct p
     const int64_t left = k->n_valid - i * n;
     if (left <= 0)
         return 0;
-    struct fill f = { k, c, d, (uint64_t)(i * n), label };
+    struct fill f = { .k = k, .c = c, .d = d, .first = (uint64_t)(i * n), .label = label };
     n = left < n ? left : n;
     if (config_vision(&c->model)) {
         pool_for(pool, (int)n, fill_held_out, &f);

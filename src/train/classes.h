@@ -40,6 +40,9 @@ double classes_mean_tokens(const struct classes *k, const struct train_config *c
 int64_t classes_place(const struct classes *k, uint64_t sample);
 /* Micro-batch number i of n samples into the inputs of d, and its sequences into *b. */
 void classes_batch(const struct classes *k, const struct train_config *c, struct pool *pool, int64_t i, int64_t n, const struct decoder *d, struct batch *b);
+/* Samples which[] of those to train on, each from 0 to n_train - 1: what chance does to sample i is a function of (seed, at + i). */
+void classes_records(const struct classes *k, const struct train_config *c, struct pool *pool, const int64_t *which, int n, uint64_t at, const struct decoder *d, struct batch *b);
+int classes_record_tokens(const struct classes *k, const struct train_config *c, int64_t i);
 /* Batch number i of up to n held-out samples, as they are: their labels in label[].  Returns how many, 0 after the last. */
 int classes_pass(const struct classes *k, const struct train_config *c, struct pool *pool, int64_t i, int64_t n, const struct decoder *d, struct batch *b, int32_t *label);
 

@@ -248,8 +248,6 @@ static int choose_slices(struct train_config *c, const char *path, struct err *e
     const int64_t windows = c->batch * c->accumulate;
     if (!c->slices)
         c->slices = c->privacy.on ? 1 : slices_default(windows, SLICES_DEFAULT_MAX);
-    if (c->privacy.on && c->slices > 1)
-        return ERR(err, UNSUPPORTED, "%s: train.slices is %lld; with a section privacy the records of a step are summed in one", path, (long long)c->slices);
     if (c->slices & (c->slices - 1) || windows % c->slices)
         return ERR(err, USAGE, "%s: train.slices is %lld, expected a power of two that divides batch * accumulate, %lld", path, (long long)c->slices, (long long)windows);
     return 0;
@@ -276,10 +274,10 @@ static int read_privacy(struct train_config *c, const json_t *train, const char 
     if (!section)
         return 0;
     TRY(privacy_read(&c->privacy, section, where, err));
-    if (train_classifies(c))
-        return ERR(err, UNSUPPORTED, "%s: private training of models of classes is not implemented", where);
     if (c->model.router_correction && c->router_bias_rate > 0 && !c->tune.on)
         return ERR(err, UNSUPPORTED, "%s: train.router_bias_rate moves the router's bias by loads that have no noise; expected 0", where);
+    if (c->mixup > 0)
+        return ERR(err, USAGE, "%s: train.mixup adds two records up, so that the gradient of one would not be its own; expected 0", where);
     if (!json_object_get(train, "seed"))
         return ERR(err, USAGE, "%s: train.seed is missing: who knows it can take the noise out again, so that it must be a number that nobody guesses", where);
     if (!json_object_get(train, "clip"))

@@ -9,8 +9,11 @@
  * machine idle, share batches of GHOST_TOKENS tokens: a first backward pass finds their norms (nn/ghost.h), a second one, whose losses
  * are weighted by the clipping, the sum.  What the second rounds differently than the first, its bound is lower for: GHOST_MARGIN.
  *
- * A gradient that is not finite counts as 0.  Which records are taken is a function of (seed, step, record), the noise of (seed, step,
- * name of the weight, element).  All that comes after - moments, weight decay - sees only this. */
+ * Each of train.slices slices has adjacent records, as many in each, and their sums are added as slices.h does, so that ranks share
+ * the records and give the same bits; each adds the noise to its own part of the sum.
+ *
+ * A pair of answers is one record, and so is an image or a text with its class.  A gradient that is not finite counts as 0.  Which
+ * records are taken is a function of (seed, step, record), the noise of (seed, step, name of the weight, element).  All that comes after - moments, weight decay - sees only this. */
 #ifndef TRAIN_DPSGD_H
 #define TRAIN_DPSGD_H
 #include <stdint.h>
@@ -27,7 +30,8 @@ struct dpsgd {
     struct rdp rdp;
     double spent[DP_TABLE];              /* after each part of the run, by composed losses; live, the divergences stand in between */
     uint64_t sampling, noises;           /* keys */
-    char *sum;                           /* as the graph's gradients */
+    char *sum, *record;                  /* as the graph's gradients: of the slice under way, of one record */
+    double *sums;                        /* the slice's row of run.sums */
     int ghost_tokens;                    /* records of up to so many are clipped together; 0: none */
     struct ghost ghost;
     /* the batch that is filled with such records: which they are, their first rows, their tokens' weights */

@@ -69,11 +69,11 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
         stop = stop || by_time;
         TRY(run_count_experts(r, err));
         if (r->c.eval_every && r->state.step % r->c.eval_every == 0 && !last && (!stop || r->c.patience)) {      /* patience counts every evaluation */
-            run_swap_average(r);
+            TRY(run_swap_average(r, err));
             TRY(run_evaluate(r, false, &result->valid_loss, &result->valid_bits_per_byte, err));
             r->valid_loss = result->valid_loss;
             TRY(run_judge_loss(r, result->valid_loss, err));
-            run_swap_average(r);
+            TRY(run_swap_average(r, err));
         }
         TRY(run_show_sample(r, err));
         const bool ends = last || !run_is_patient(r);
@@ -87,7 +87,7 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->cpu_seconds = clock_cpu() - cpu;
     result->tokens_per_s = n_timed ? (double)n_timed * run_step_tokens(r) / busy : 0;
     result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
-    run_swap_average(r);                     /* the last checkpoint is written */
+    TRY(run_swap_average(r, err));           /* the last checkpoint is written */
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(ranks_log(r, err));
     if (comm_rank(r->comm))
@@ -229,7 +229,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     else
         TRY(loader_init(&r->loader, &r->data.train, (int)r->micro, (int)r->c.ctx, (uint64_t)r->c.seed, r->c.pack && !r->c.privacy.on, err));
     if (r->c.privacy.on)
-        r->dp.n_record = loader_n_record(&r->loader);
+        r->dp.n_record = run_classifies(r) ? r->classes.n_train : loader_n_record(&r->loader);
     TRY(train_config_epochs(&r->c, r->c.privacy.on ? r->dp.n_record : r->loader.n_window, r->o->config, err));
     TRY(run_privacy_begin(r, err));
     if (r->data.valid.n && !run_classifies(r))
@@ -261,7 +261,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     if (r->state.step < r->c.steps && !comm_rank(r->comm))
         TRY(run_write_facts(r, result, err));
     TRY(run_open_interval(r, err));
-    TRY(run_begin_average(r, err));
+    run_begin_average(r);
     const int rc = steps(r, result, err);
     log_progress_end();
     write_page(r);

@@ -24,7 +24,7 @@ static int batch_loss(struct run *r, double *loss, struct err *err)
     const int64_t first = run_first_micro(r);
     for (int64_t i = 0; i < run_own_micro(r); i++) {
         run_load_micro(r, first + i);
-        mine.nll += run_score(r);
+        mine.loss += run_score(r);
         mine.counted += run_count_targets(r);
     }
     all[comm_rank(r->comm)] = mine;
@@ -32,7 +32,7 @@ static int batch_loss(struct run *r, double *loss, struct err *err)
     double sum = 0;
     int64_t counted = 0;
     for (int i = 0; i < comm_size(r->comm); i++)
-        sum += all[i].nll, counted += all[i].counted;
+        sum += all[i].loss, counted += all[i].counted;
     *loss = counted ? sum / (double)counted : NAN;
     return 0;
 }

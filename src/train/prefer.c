@@ -1,7 +1,7 @@
 #include "train/prefer.h"
 #include <math.h>
 #include "base/log.h"
-#include "train/run.h"
+#include "train/ranks.h"
 
 /* Log-probability of the counted tokens of sequence i by the model, over that by the reference. */
 static double log_ratio(const struct batch *b, int i, const float *nll, const float *reference)
@@ -48,16 +48,22 @@ void run_prefer(struct run *r, struct step *s, struct preference *sum)
     graph_run(r->model.g, PASS_BACKWARD, s);
 }
 
+static void score_pairs(struct run *r, int64_t i, struct scored *s)
+{
+    struct preference p = { .loss = 0 };
+    if (!loader_pass(&r->held_out, i, INT64_MAX, &r->batch))
+        return;
+    const struct step step = run_step_of(r, 0);
+    const float *reference = nll_of(r, &r->reference, &step), *nll = nll_of(r, &r->scorer, &step);
+    preference_of(&r->batch, nll, reference, r->c.beta, 0, NULL, &p);
+    *s = (struct scored){ .has = true, .counted = r->batch.n_seq / 2, .loss = p.loss, .right = p.right, .chosen = p.chosen, .rejected = p.rejected };
+}
+
 int run_evaluate_pairs(struct run *r, double *loss, struct err *err)
 {
-    struct preference sum = { .loss = 0 };
-    int64_t n = 0;
-    for (int64_t i = 0; loader_pass(&r->held_out, i, INT64_MAX, &r->batch); i++) {
-        const struct step s = run_step_of(r, 0);
-        const float *reference = nll_of(r, &r->reference, &s), *nll = nll_of(r, &r->scorer, &s);
-        preference_of(&r->batch, nll, reference, r->c.beta, 0, NULL, &sum);
-        n += r->batch.n_seq / 2;
-    }
+    struct scored sum;
+    TRY(ranks_score(r, score_pairs, &sum, err));
+    const int64_t n = sum.counted;
     const double N = n ? (double)n : NAN;
     *loss = sum.loss / N;
     log_info("step %lld: held-out loss %.4f over %lld pairs, %.1f %% of them preferred rightly, margin %.4f", (long long)r->state.step, *loss, (long long)n,

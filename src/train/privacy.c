@@ -9,15 +9,18 @@
 #define CLOSE 0.002           /* the noise found spends at least this close to the target, as a share of it */
 
 const char privacy_text[] =
-    "With a section privacy training is DP-SGD: each record (of a text, each window of ctx tokens) is taken into a step by itself\n"
-    "with probability batch * accumulate / records, its gradient is clipped to max_grad_norm, and noise is added to the sum, so\n"
-    "that the weights hardly tell whether a record was there: (epsilon, delta)-differential privacy towards one record that is\n"
-    "added or removed.  noise_multiplier gives the noise, or target_epsilon lets it be found.  What is spent, the smaller of two\n"
-    "upper bounds (Renyi divergences, and privacy losses composed by Fourier transforms), is shown at each step, and stands in\n"
-    "OUT/privacy.json at the end.  Not covered are a tokenizer learned from the same text, held-out evaluation, and metrics (loss,\n"
-    "records taken and clipped): publish the model's files only, as OUT/data holds the records themselves.  train.seed must be\n"
-    "given: who knows it can take the noise out again.  Epsilons of runs over the same records add up.  Router losses\n"
-    "are those of each record by itself.  batch * accumulate should be large, hundreds or more; train.clip is 0 unless given.\n";
+    "With a section privacy training is DP-SGD: each record (of a text, each window of ctx tokens; a pair of answers; a text or\n"
+    "image with its class) is taken into a step by itself with probability batch * accumulate / records, its gradient is clipped\n"
+    "to max_grad_norm, and noise is added to the sum, so that the weights hardly tell whether a record was there: (epsilon,\n"
+    "delta)-differential privacy towards one record that is added or removed.  noise_multiplier gives the noise, or\n"
+    "target_epsilon lets it be found.  What is spent, the smaller of two upper bounds (Renyi divergences, and privacy losses\n"
+    "composed by Fourier transforms), is shown at each step, and stands in OUT/privacy.json at the end.  Not covered are a\n"
+    "tokenizer learned from the same text, the names of classes, means and deviations of images' channels, held-out evaluation,\n"
+    "and metrics (loss, records taken and clipped): publish the model's files only, as OUT/data holds the records themselves.\n"
+    "train.seed must be given: who knows it can take the noise out again.  Epsilons of runs over the same records add up.  Router\n"
+    "losses are those of each record by itself.  batch * accumulate should be large, hundreds or more; train.clip is 0 unless\n"
+    "given, and train.slices 1: several processes need as many.  train.mixup is refused, as a record's gradient would be\n"
+    "another's too.\n";
 
 void privacy_defaults(struct privacy *p)
 {

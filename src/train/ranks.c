@@ -1,4 +1,5 @@
 #include "train/ranks.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
@@ -31,8 +32,6 @@ int ranks_prepare(struct run *r, int (*prepare)(struct run *, struct err *), str
 int ranks_share(struct run *r, struct err *err)
 {
     const int size = comm_size(r->comm), rank = comm_rank(r->comm);
-    if (size > 1 && r->c.privacy.on)
-        return ERR(err, UNSUPPORTED, "private training on several processes is not implemented");
     if (r->c.slices % size)
         return ERR(err, USAGE, "there are %d processes, but train.slices is %lld: a slice is computed by one process", size, (long long)r->c.slices);
     r->n_slice = r->c.slices / size;
@@ -95,12 +94,13 @@ int ranks_agree(struct run *r, struct err *err)
     return rc;
 }
 
-/* ---- optimiser state: from rank 0 to those whose it is, and back ---- */
+/* ---- optimiser state and averages: from rank 0 to those whose they are, and back ---- */
 
-/* The part of a moment that belongs to a rank, in elements; the same as of its gradient. */
-static size_t part(const struct run *r, const struct tensor *w, int rank, size_t *n)
+size_t ranks_part(const struct run *r, const struct tensor *g, int rank, size_t *n)
 {
-    const struct tensor *g = &r->model.g->tensor[w->grad];
+    *n = g->bytes;
+    if (!r->share)
+        return 0;
     const size_t from = r->share[rank] > g->offset ? r->share[rank] - g->offset : 0;
     const size_t end = r->share[rank + 1] > g->offset ? r->share[rank + 1] - g->offset : 0, to = end < g->bytes ? end : g->bytes;
     *n = from < to ? to - from : 0;
@@ -112,7 +112,7 @@ static int move_moment(struct run *r, const struct tensor *w, char *moment, bool
     const int rank = comm_rank(r->comm);
     for (int i = 1; i < comm_size(r->comm); i++) {
         size_t n;
-        const size_t at = part(r, w, i, &n);
+        const size_t at = ranks_part(r, &r->model.g->tensor[w->grad], i, &n);
         if (!n || (rank && rank != i))
             continue;
         const bool sends = (rank == 0) != collect;
@@ -124,10 +124,13 @@ static int move_moment(struct run *r, const struct tensor *w, char *moment, bool
 static int move_moments(struct run *r, bool collect, struct err *err)
 {
     struct graph *g = r->model.g;
-    for (int i = 0; i < g->n_tensor; i++)
-        for (int k = 0; k < 2; k++)
-            if (g->tensor[i].kind == TENSOR_WEIGHT && g->tensor[i].grad >= 0 && g->tensor[i].moment[k] >= 0)
-                TRY(move_moment(r, &g->tensor[i], g->tensor[g->tensor[i].moment[k]].data, collect, err));
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *w = &g->tensor[i];
+        const int kept[] = { w->moment[0], w->moment[1], w->average };
+        for (int k = 0; k < 3; k++)
+            if (w->kind == TENSOR_WEIGHT && w->grad >= 0 && kept[k] >= 0)
+                TRY(move_moment(r, w, g->tensor[kept[k]].data, collect, err));
+    }
     return 0;
 }
 
@@ -175,16 +178,22 @@ int ranks_count(struct run *r, int64_t *n, struct err *err)
     return 0;
 }
 
-int ranks_sum_gradients(struct run *r, struct err *err)
+int ranks_sum_slices(struct run *r, struct err *err)
 {
-    struct graph *g = r->model.g;
     const int64_t width = run_sums_width(r);
-    const struct step s = run_step_of(r, r->state.step);
     TRY(comm_all_gather_equal(r->comm, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
     slice_sums_rows(r->sums, r->c.slices, width);
-    TRY(comm_reduce_scatter(r->comm, g->block[TENSOR_GRAD], r->share, err));
+    return comm_reduce_scatter(r->comm, r->model.g->block[TENSOR_GRAD], r->share, err);
+}
+
+int ranks_norm(struct run *r, struct err *err)
+{
+    struct graph *g = r->model.g;
+    const struct step s = run_step_of(r, r->state.step);
     graph_run(g, PASS_NORM, &s);
-    return comm_all_gather(r->comm, g->block[TENSOR_OUTPUT], r->share_squares, err);
+    TRY(comm_all_gather(r->comm, g->block[TENSOR_OUTPUT], r->share_squares, err));
+    r->norm = sqrt(graph_grad_square(g));
+    return 0;
 }
 
 /* Ranks have their slices in order, so that joined by rank the samples are those of one rank with all slices. */
@@ -216,6 +225,24 @@ int ranks_gather_weights(struct run *r, struct err *err)
     TRY(comm_all_gather(r->comm, r->model.g->block[TENSOR_WEIGHT], r->share, err));
     const struct step s = run_step_of(r, r->state.step);
     graph_run(r->model.g, PASS_PREPARE, &s);
+    return 0;
+}
+
+int ranks_score(struct run *r, score_fn *score, struct scored *sum, struct err *err)
+{
+    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
+    struct scored *all = r->scored;
+    *sum = (struct scored){ 0 };
+    for (int64_t i = 0, n = size; n == size; i += size) {
+        all[rank] = (struct scored){ 0 };
+        score(r, i + rank, &all[rank]);
+        TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+        n = 0;
+        for (int k = 0; k < size; k++) {
+            n += all[k].has, sum->counted += all[k].counted;
+            sum->loss += all[k].loss, sum->right += all[k].right, sum->chosen += all[k].chosen, sum->rejected += all[k].rejected;
+        }
+    }
     return 0;
 }
 

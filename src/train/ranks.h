@@ -1,8 +1,8 @@
 /* ranks.h - one run on several ranks (comm.h): what they share out, and what keeps them alike.  Internal to train/.
  *
  * Each rank has all weights.  Of a step it computes its own slices, which are a subtree of slices.h's tree; the sums of gradients are
- * reduced and scattered, each rank's share to it (ZeRO-2's traffic); it updates its share, whose optimiser state it alone has
- * (ZeRO-1), and all gather the weights.  Everything that decides what comes next (loss, norm, stop, save) is the same number
+ * reduced and scattered, each rank's share to it (ZeRO-2's traffic); it updates its share, whose optimiser state and running average it
+ * alone has (ZeRO-1), and all gather the weights.  Everything that decides what comes next (loss, norm, stop, save) is the same number
  * on all ranks, from the same sums.  Rank 0 alone has the folder OUT: it learns the tokenizer first, writes metrics and checkpoints,
  * for which it keeps room for everybody's optimiser state and collects it.
  *
@@ -23,14 +23,20 @@ int ranks_agree(struct run *r, struct err *err);
 int ranks_begin(struct run *r, struct err *err);
 
 int ranks_count(struct run *r, int64_t *n, struct err *err);    /* the sum of *n over the ranks */
-int ranks_sum_gradients(struct run *r, struct err *err);        /* of slices: r->sums of all of them, the gradient of this rank's share, then PASS_NORM */
+int ranks_sum_slices(struct run *r, struct err *err);           /* r->sums of all of them, and the gradient of this rank's share */
+int ranks_norm(struct run *r, struct err *err);                 /* then PASS_NORM, and r->norm of all shares */
 int ranks_samples(struct run *r, struct err *err);              /* r->seen: of all ranks, as one rank would have it */
 /* *yes: is it so on any rank? */
 int ranks_any(struct run *r, bool *yes, struct err *err);
+/* What of a gradient, and of its weight's state, is a rank's: *n bytes from the one on that is returned. */
+size_t ranks_part(const struct run *r, const struct tensor *gradient, int rank, size_t *n);
+/* Held-out batches 0, 1, ..: each rank runs every R-th, *sum is over all, in their order.  score leaves `has` 0 after the last. */
+typedef void score_fn(struct run *r, int64_t i, struct scored *s);
+int ranks_score(struct run *r, score_fn *score, struct scored *sum, struct err *err);
 int ranks_gather_weights(struct run *r, struct err *err);       /* after PASS_UPDATE */
 /* What is to be done after a step: any may stop, rank 0 says whether the time is up. */
 int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err);
-/* Before a checkpoint: rank 0 gets all moments.  wanted: rank 0's, it tells the others. */
+/* Before a checkpoint: rank 0 gets all moments and averages.  wanted: rank 0's, it tells the others. */
 int ranks_collect(struct run *r, bool wanted, struct err *err);
 
 size_t ranks_spared_bytes(const struct run *r);                 /* of optimiser state that is planned, but is another rank's */

@@ -49,7 +49,9 @@ struct run {
     int64_t first_slice, n_slice;            /* this process's */
     size_t *share, *share_squares;           /* [ranks + 1] graph_shares(); NULL with one rank */
     int64_t *counts;                         /* [ranks] */
-    struct scored { int64_t has, counted; double nll; } *scored;      /* [ranks] a batch of held-out text */
+    /* [ranks] a batch of what is held out: sums over its tokens, samples or pairs (of those also of their rewards) */
+    struct scored { int64_t has, counted; double loss, right, chosen, rejected; } *scored;
+    int64_t eval_limit;                      /* tokens of the evaluation under way */
     int64_t first_step;                      /* where this start of the run began */
     double loss, aux, norm;                  /* of the last step */
     double valid_loss;                       /* of the last evaluation, NAN: none */
@@ -128,9 +130,9 @@ int run_before_update(struct run *r, double *before, struct err *err);
 int run_after_update(struct run *r, double before, struct err *err);
 
 /* ---- average.c ---- */
-int run_begin_average(struct run *r, struct err *err);          /* the state is that which the run begins with */
+void run_begin_average(struct run *r);                          /* the state is that which the run begins with */
 void run_follow(struct run *r);                                 /* after an update */
-void run_swap_average(struct run *r);                           /* weights and their average change places; the panels follow */
+int run_swap_average(struct run *r, struct err *err);           /* weights and their average change places; the panels follow */
 
 /* ---- interval.c ---- */
 int run_record_sampler(struct run *r, const struct decoder_opts *score, struct err *err);      /* score: how the scorer is recorded */
@@ -156,7 +158,7 @@ void run_add_sums(const struct run *r, const struct step *s, const struct prefer
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
 
 /* ---- dpsgd.c: all but the first do nothing without a section privacy ---- */
-void run_private_gradients(struct run *r);
+int run_private_gradients(struct run *r, struct err *err);
 int run_privacy_begin(struct run *r, struct err *err);          /* once the records and steps are known; r->dp.n_record is there */
 double run_privacy_spent(const struct run *r, int64_t step);    /* epsilon after so many steps */
 int run_privacy_tokens(struct run *r, struct err *err);         /* that a batch may have, ctx or more; once the model is recorded */

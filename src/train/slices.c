@@ -70,11 +70,13 @@ static int free_buffer(const struct slice_sums *s)
     }
 }
 
-void slice_sums_begin(struct slice_sums *s)
+char *slice_sums_begin(struct slice_sums *s)
 {
     if (s->held[s->n_level] >= 0)                /* all of the step before */
         s->held[s->n_level] = -1;
-    graph_set_grads(s->g, buffer(s, free_buffer(s)));
+    char *to = buffer(s, free_buffer(s));
+    graph_set_grads(s->g, to);
+    return to;
 }
 
 struct add_job { real *a; const real *b; size_t n; const struct cpu_kernels *k; };

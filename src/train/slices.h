@@ -34,7 +34,7 @@ int slice_sums_init(struct slice_sums *s, struct graph *g, int64_t n, struct err
 void slice_sums_release(struct slice_sums *s);
 /* Around each slice, in order: begin points the graph's gradients at a free buffer, end sums what can be summed.  After the last
  * end the graph's gradients are those of all n. */
-void slice_sums_begin(struct slice_sums *s);
+char *slice_sums_begin(struct slice_sums *s);                  /* that buffer, whatever is in it */
 void slice_sums_end(struct slice_sums *s);
 /* The same tree over n rows of `width` doubles; the sum is the first row. */
 void slice_sums_rows(double *rows, int64_t n, int64_t width);

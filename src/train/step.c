@@ -142,18 +142,16 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
 int run_gradients(struct run *r, struct err *err)
 {
     r->seen = (struct doctor_step){ 0 };
-    if (r->c.privacy.on) {
-        run_private_gradients(r);
-        return 0;
-    }
+    if (r->c.privacy.on)
+        return run_private_gradients(r, err);
     int64_t counted = count_step(r);
     TRY(ranks_count(r, &counted, err));
     for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v++)
         run_slice(r, v, counted);
-    TRY(ranks_sum_gradients(r, err));
+    TRY(ranks_sum_slices(r, err));
+    TRY(ranks_norm(r, err));
     TRY(ranks_samples(r, err));
     r->loss = r->sums[SUM_LOSS], r->aux = r->sums[SUM_AUX];
-    r->norm = sqrt(graph_grad_square(r->model.g));
     if (r->o->fail_step >= 0 && r->state.step >= r->o->fail_step && r->state.step < r->o->fail_step + BAD_STEPS_MAX)
         r->loss = NAN;
     return 0;
@@ -186,6 +184,12 @@ double run_score(struct run *r)
     return sum_nll(r, &r->scorer);
 }
 
+static void score_text(struct run *r, int64_t i, struct scored *s)
+{
+    if (loader_pass(&r->held_out, i, r->eval_limit, &r->batch))
+        *s = (struct scored){ .has = true, .counted = run_count_targets(r), .loss = run_score(r) };
+}
+
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its sequence and window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err)
 {
@@ -196,22 +200,11 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
         return 0;
     if (train_prefers(&r->c))
         return run_evaluate_pairs(r, loss, err);
-    const int64_t limit = whole || !r->c.eval_tokens ? INT64_MAX : r->c.eval_tokens;
-    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
-    double sum = 0;
-    int64_t counted = 0, n_batch = size;
-    for (int64_t i = 0; n_batch == size; i += size) {      /* a batch for each rank; their sums in the order of batches */
-        struct scored mine = { 0 };
-        if (loader_pass(&r->held_out, i + rank, limit, &r->batch))
-            mine = (struct scored){ true, run_count_targets(r), run_score(r) };
-        struct scored *all = r->scored;
-        all[rank] = mine;
-        TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
-        n_batch = 0;
-        for (int k = 0; k < size; k++)
-            sum += all[k].nll, counted += all[k].counted, n_batch += all[k].has;
-    }
-    *loss = counted ? sum / (double)counted : NAN;
+    struct scored sum;
+    r->eval_limit = whole || !r->c.eval_tokens ? INT64_MAX : r->c.eval_tokens;
+    TRY(ranks_score(r, score_text, &sum, err));
+    const int64_t counted = sum.counted;
+    *loss = counted ? sum.loss / (double)counted : NAN;
     *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)counted / (double)r->data.valid.n_learn);
     log_info("step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens in windows of %lld", (long long)r->state.step, *loss, *bits_per_byte,
              (long long)counted, (long long)r->c.ctx);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "data/loader.h"
+#include "model/decoder.h"
 #include "model/tok.h"
 #include "train/dpsgd.h"
 #include "train/loop.h"
@@ -16,6 +17,7 @@
 #define MOE "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, act: gelu, pos: learned, " \
             "router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true}\n"
 
+#define N_TEXT 20
 static struct err err;
 
 static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
@@ -41,6 +43,23 @@ static void put_model(void)
     buf_release(&b);
 }
 
+/* Bars on noise, as idx files. */
+static void write_images(void)
+{
+    struct buf images, labels;
+    buf_init(&images), buf_init(&labels);
+    OK(buf_add(&images, "\0\0\x08\x03\0\0\0\x18\0\0\0\x08\0\0\0\x08", 16, &err));
+    OK(buf_add(&labels, "\0\0\x08\x01\0\0\0\x18", 8, &err));
+    for (int i = 0; i < 24; i++) {
+        OK(buf_add_char(&labels, (char)(i % 3), &err));
+        for (int k = 0; k < 64; k++)
+            OK(buf_add_char(&images, (char)((k * k + i * 7) % 50 + (k / 16 == i % 3 ? 150 : 0)), &err));
+    }
+    OK(file_write_all(in_dir("images"), images.data, images.len, &err));
+    OK(file_write_all(in_dir("labels"), labels.data, labels.len, &err));
+    buf_release(&images), buf_release(&labels);
+}
+
 static int set_up(void **state)
 {
     if (make_dir(state))
@@ -57,6 +76,15 @@ static int set_up(void **state)
     for (int i = 0; i < 40; i++)
         OK(buf_printf(&b, &err, "{\"prompt\": \"count to %d:\", \"completion\": \" %.*s\"}\n", i, 3 + i % 13, "one two three four"));
     OK(file_write_all(in_dir("records.jsonl"), b.data, b.len, &err));
+    buf_clear(&b);
+    for (int i = 0; i < N_TEXT; i++)
+        OK(buf_printf(&b, &err, "{\"text\": \"%.*s%c %s\", \"label\": \"%c\"}\n", 4 + i % 9, "one two three", 'a' + i, i % 3 == 0 ? "cat" : "dog", 'a' + i % 3));
+    OK(file_write_all(in_dir("texts.jsonl"), b.data, b.len, &err));
+    buf_clear(&b);
+    for (int i = 0; i < 8; i++)
+        OK(buf_printf(&b, &err, "{\"prompt\": \"the %.3s\", \"chosen\": \" sat\", \"rejected\": \" ran on\"}\n", "catdogeye" + i % 7));
+    OK(file_write_all(in_dir("pairs.jsonl"), b.data, b.len, &err));
+    write_images();
     buf_release(&b);
     return 0;
 }
@@ -106,7 +134,8 @@ static double metric(const char *out, int i, const char *key)
 
 /* ---- against opacus ---- */
 
-/* Largest relative difference of a tensor between OUT and the golden's after.*, or another run's where `other` is given. */
+/* Largest relative difference of a tensor between OUT and the golden's after.*, or another run's where `other` is given.  A bias of keys
+ * alone, whose gradient is 0 but for rounding, is left out. */
 static double farthest(const char *out, const char *other, const char *tensors)
 {
     struct safetensors *want, *have;
@@ -117,6 +146,8 @@ static double farthest(const char *out, const char *other, const char *tensors)
         char name[200];
         double off = 0, all = 0;
         const float *a = have->tensor[i].data;
+        if (strstr(have->tensor[i].name, "key.bias"))
+            continue;
         snprintf(name, sizeof name, "%s%s", other ? "" : "after.", have->tensor[i].name);
         const struct st_tensor *t = find(want, name);
         assert_int_equal(t->n, have->tensor[i].n);
@@ -205,6 +236,156 @@ static void ghost_norms_clip_as_records_one_by_one_do(void **state)
     both_ways(head, ", ctx: 48, batch: 4, lr: 0.1, recompute: block", 3, "model.safetensors");
     snprintf(head, sizeof head, "model: {from: %s}\nlora: {rank: 3, rslora: true}\ndata: {train: %s, valid_share: 0}\n", in_dir("base"), in_dir("base/text.txt"));
     both_ways(head, ", ctx: 12, batch: 2, lr: 1", 3.0, "adapter_model.safetensors");
+}
+
+/* ---- classes ---- */
+
+#define ENCODER "model: {model_type: bert, hidden_size: 24, num_hidden_layers: 2, num_attention_heads: 3, intermediate_size: 40, max_position_embeddings: 32, type_vocab_size: 2, hidden_dropout_prob: 0, initializer_range: 0.2}\n"
+#define VIT "model: {model_type: vit, hidden_size: 24, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 40, patch_size: 4, initializer_range: 0.2%s}\n"
+
+/* The model that was saved in a folder, with its gradients; records of its data one at a time. */
+struct plain { struct config c; struct weights_list *l; struct decoder d; struct shard s; struct pool *pool; };
+
+static void open_plain(struct plain *p, const char *folder)
+{
+    struct safetensors *st;
+    OK(config_load(&p->c, in_dir(folder), NULL, &err));
+    OK(weights_list_new(&p->l, &p->c, &err));
+    OK(pool_new(&p->pool, 1, &err));
+    OK(decoder_record(&p->d, &p->c, &(struct decoder_opts){ .use = DECODER_TRAIN }, &err));
+    OK(decoder_plan(&p->d, 64, 1, 1, NULL, &err));
+    OK(decoder_bind(&p->d, p->pool, NULL, &err));
+    OK(safetensors_open(&st, in_dir(folder), &err));
+    OK(weights_load(p->l, st, decoder_weight, &p->d, &err));
+    safetensors_free(st);
+    OK(shard_open(&p->s, path_in(in_dir(folder), "data/train.tok"), &err));
+    graph_run(p->d.g, PASS_PREPARE, &(struct step){ .T = 1, .S = 1, .seq_start = (const int32_t[]){ 0, 1 } });
+}
+
+static void close_plain(struct plain *p)
+{
+    shard_close(&p->s);
+    decoder_release(&p->d);
+    weights_list_free(p->l);
+    pool_free(p->pool);
+}
+
+/* Norm of the gradient of text i, whose class is i % 3. */
+static double norm_of_text(struct plain *p, int i)
+{
+    struct graph *g = p->d.g;
+    const int n = (int)(p->s.start[i + 1] - p->s.start[i]);
+    const int32_t start[2] = { 0, n };
+    for (int t = 0; t < n; t++)
+        ((int32_t *)g->tensor[p->d.ids].data)[t] = shard_id(&p->s, (int64_t)p->s.start[i] + t), ((int32_t *)g->tensor[p->d.pos].data)[t] = t;
+    for (int c = 0; c < 3; c++)
+        ((float *)g->tensor[p->d.label].data)[c] = c == i % 3;
+    const struct step s = { .T = n, .S = 1, .seq_start = start, .loss_scale = 1 };
+    graph_run(g, PASS_FORWARD, &s);
+    graph_run(g, PASS_BACKWARD, &s);
+    graph_run(g, PASS_NORM, &s);
+    return sqrt(graph_grad_square(g));
+}
+
+static int ascends(const void *a, const void *b) { return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b; }
+
+/* What of all weights a step of plain SGD with lr 1 leaves: the mean of the clipped gradients taken off. */
+static void texts_with_classes_are_clipped_as_by_a_plain_loop(void **state)
+{
+    (void)state;
+    static const char *const way[] = { "records", "ghost" };
+    struct plain p, after;
+    struct train_result r;
+    char text[1600];
+    snprintf(text, sizeof text, TINY "data: {train: %s, valid_share: 0, tokenizer: bytes, form: label}\ntrain: {steps: 0, warmup: 0, batch: 4, ctx: 32}\n", in_dir("texts.jsonl"));
+    write_text("start.yaml", text);
+    OK(train("start.yaml", "start", 1, NULL, &r));
+    open_plain(&p, "start");
+    double norm[N_TEXT], sorted[N_TEXT];
+    for (int i = 0; i < N_TEXT; i++)
+        norm[i] = sorted[i] = norm_of_text(&p, i);
+    qsort(sorted, N_TEXT, sizeof *sorted, ascends);
+    const double clip = (sorted[N_TEXT / 2 - 1] + sorted[N_TEXT / 2]) / 2;
+    for (int w = 0; w < 2; w++) {
+        snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0, form: label}\nprivacy: {noise_multiplier: 0, delta: 1e-3, max_grad_norm: %.9g, clipping: %s}\n"
+                 "train: {steps: 1, batch: 10, accumulate: 2, ctx: 32, lr: 1, optimizer: sgd, momentum: 0, weight_decay: 0, schedule: constant, warmup: 0, precision: fp32, seed: 7, slices: %d}\n",
+                 in_dir("start"), in_dir("texts.jsonl"), clip / (w ? 1 - GHOST_MARGIN_F32 : 1), way[w], 1 + w);
+        write_text("loop.yaml", text);
+        char out[20];
+        snprintf(out, sizeof out, "loop-%d", w);
+        OK(train("loop.yaml", out, 2, NULL, &r));
+        assert_true(metric(out, 0, "records") == N_TEXT && metric(out, 0, "records_clipped") == N_TEXT / 2);
+        open_plain(&after, out);
+        double off = 0, all = 0;
+        for (int k = 0; k < p.l->n_weight; k++) {
+            const int64_t n = p.l->weight[k].n;
+            double *sum = mem_alloc_array((size_t)n, sizeof *sum);
+            for (int i = 0; i < N_TEXT; i++) {
+                norm_of_text(&p, i);
+                for (int64_t e = 0; e < n; e++)
+                    sum[e] += (double)((const float *)p.d.g->tensor[p.d.g->tensor[k].grad].data)[e] * fmin(1, clip / norm[i]);
+            }
+            for (int64_t e = 0; e < n; e++) {
+                const double step = (double)decoder_weight(&p.d, k)[e] - (double)decoder_weight(&after.d, k)[e], want = sum[e] / N_TEXT;
+                off += (step - want) * (step - want), all += want * want;
+            }
+            mem_free(sum);
+        }
+        if (!(sqrt(off / all) < 1e-5))
+            fail_msg("%s: the step differs by %g of its length", way[w], sqrt(off / all));
+        close_plain(&after);
+    }
+    close_plain(&p);
+}
+
+static void ghost_norms_of_classes_clip_as_records_one_by_one_do(void **state)
+{
+    (void)state;
+    char head[900];
+    snprintf(head, sizeof head, ENCODER "data: {train: %s, tokenizer: bytes, valid_share: 0.2, form: label}\n", in_dir("texts.jsonl"));
+    both_ways(head, ", ctx: 32, batch: 4, lr: 0.1, label_smoothing: 0.1", 6, "model.safetensors");
+    for (int mean = 0; mean < 2; mean++) {
+        snprintf(head, sizeof head, VIT "data: {train: [%s, %s], valid_share: 0.2, shift: 1, flip: true}\n", mean ? ", classifier_pooling: mean" : "", in_dir("images"), in_dir("labels"));
+        both_ways(head, ", batch: 4, lr: 0.1, recompute: cheap", 8, "model.safetensors");
+    }
+}
+
+/* ---- pairs of answers ---- */
+
+static void write_pairs_config(const char *privacy, const char *more)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s, valid_share: 0}\n%strain: {batch: 8, ctx: 48, lr: 0.3, optimizer: sgd, momentum: 0, weight_decay: 0, schedule: constant, warmup: 0, "
+             "clip: 0, precision: fp32, seed: 7, slices: 1, objective: dpo, beta: 0.5%s}\n", in_dir("words"), in_dir("pairs.jsonl"), privacy, more);
+    write_text("pairs.yaml", text);
+}
+
+/* All taken, none clipped: the same as without privacy.  A lower bound is what none moves the weights by more than. */
+static void a_pair_is_a_record(void **state)
+{
+    (void)state;
+    struct train_result r;
+    char text[1600];
+    snprintf(text, sizeof text, TINY "data: {train: %s, valid_share: 0, tokenizer: bytes}\ntrain: {steps: 0, warmup: 0, batch: 1, ctx: 48}\n", in_dir("corpus.txt"));
+    write_text("words.yaml", text);
+    OK(train("words.yaml", "words", 1, NULL, &r));
+    write_pairs_config("", ", steps: 2");
+    OK(train("pairs.yaml", "pairs", 1, NULL, &r));
+    write_pairs_config("privacy: {noise_multiplier: 0, delta: 1e-3, max_grad_norm: 1e6}\n", ", steps: 2");
+    OK(train("pairs.yaml", "pairs-private", 2, NULL, &r));
+    assert_true(metric("pairs-private", 1, "records") == 8 && metric("pairs-private", 1, "records_clipped") == 0);
+    assert_true(fabs(metric("pairs-private", 1, "loss") - metric("pairs", 1, "loss")) < 1e-6);
+    const double margin = metric("pairs", 1, "rewards/margins");
+    assert_true(margin > 0 && fabs(metric("pairs-private", 1, "rewards/margins") / margin - 1) < 1e-5);
+    assert_true(farthest("pairs-private", "pairs", "model.safetensors") < 1e-6);
+    write_pairs_config("privacy: {noise_multiplier: 0, delta: 1e-3, max_grad_norm: 0.01}\n", ", steps: 1");
+    OK(train("pairs.yaml", "pairs-clipped", 1, NULL, &r));
+    assert_true(metric("pairs-clipped", 0, "records_clipped") == 8);
+    const double step = farthest("pairs-clipped", "words", "model.safetensors");
+    assert_true(step > 0 && step < 0.01);
+    write_pairs_config("privacy: {noise_multiplier: 0, delta: 1e-3, clipping: ghost}\n", ", steps: 1");
+    assert_int_equal(train("pairs.yaml", "bad", 1, NULL, &r), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "expected records"));
 }
 
 /* ---- chance ---- */
@@ -404,7 +585,8 @@ static void bad_settings_are_told(void **state)
         { "noise_multiplier: 1, delta: 1e-3, sampling: shuffle", "steps: 1", "sampling" },
         { "noise_multiplier: 1, delta: 1e-3, epsilon: 1", "steps: 1", "epsilon" },
         { "noise_multiplier: 1, delta: 1e-3", "steps: 1, batch: 7", "there are 6" },
-        { "noise_multiplier: 1, delta: 1e-3", "steps: 1, batch: 2, slices: 2", "slices" },
+        { "noise_multiplier: 1, delta: 1e-3", "steps: 1, batch: 3, slices: 2", "slices" },
+        { "noise_multiplier: 1, delta: 1e-3", "steps: 1, mixup: 0.2", "would not be its own" },
         { "target_epsilon: 1e-5, delta: 1e-12", "steps: 1000000, batch: 6", "needs a noise_multiplier over" },
     };
     struct train_result r;
@@ -425,6 +607,9 @@ int main(void)
         cmocka_unit_test(two_steps_without_noise_are_those_of_opacus),
         cmocka_unit_test(so_are_those_by_ghost_norms),
         cmocka_unit_test(ghost_norms_clip_as_records_one_by_one_do),
+        cmocka_unit_test(texts_with_classes_are_clipped_as_by_a_plain_loop),
+        cmocka_unit_test(ghost_norms_of_classes_clip_as_records_one_by_one_do),
+        cmocka_unit_test(a_pair_is_a_record),
         cmocka_unit_test(noise_is_normal_and_of_the_size_that_is_accounted),
         cmocka_unit_test(one_record_moves_the_weights_by_the_bound_at_most),
         cmocka_unit_test(records_are_taken_by_themselves),

@@ -58,6 +58,22 @@ static void write_config(const char *name, const char *model, const char *train)
     write_text(name, text);
 }
 
+/* Texts with classes, and pairs of answers for the model of moe.yaml. */
+static void write_records(void)
+{
+    static const char *const words[] = { "red", "green", "blue", "cat", "dog", "cow" };
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < 60; i++)
+        OK(buf_printf(&b, &err, "{\"text\": \"%s %s %s\", \"label\": \"%s\"}\n", words[i % 6], words[i / 3 % 6], words[i * i % 6], i % 6 < 3 ? "colour" : "animal"));
+    OK(file_write_all(in_dir("labels.jsonl"), b.data, b.len, &err));
+    buf_clear(&b);
+    for (int i = 0; i < 40; i++)
+        OK(buf_printf(&b, &err, "{\"prompt\": \"cat %d\", \"chosen\": \" sat on\", \"rejected\": \" ran %s\"}\n", i, words[i % 6]));
+    OK(file_write_all(in_dir("pairs.jsonl"), b.data, b.len, &err));
+    buf_release(&b);
+}
+
 static int set_up(void **state)
 {
     static const char *const words[] = { "the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house", "with", "green", "eyes", "quickly", "away" };
@@ -75,10 +91,19 @@ static int set_up(void **state)
     buf_release(&b);
     write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
     write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
-    write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01");
+    write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01, ema: 0.6");
     char text[900];
     snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
     write_text("lora.yaml", text);
+    write_records();
+    snprintf(text, sizeof text, DENSE "data: {train: %s, valid_share: 0.3, tokenizer: bytes, form: label}\ntrain: {steps: 4, batch: 4, ctx: 32, lr: 3e-3, warmup: 1, eval_every: 2, ema: 0.5}\n", in_dir("labels.jsonl"));
+    write_text("classes.yaml", text);
+    snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.3}\ntrain: {steps: 4, batch: 4, ctx: 24, lr: 3e-2, warmup: 1, eval_every: 2, objective: dpo}\n",
+             in_dir("alone-moe.yaml"), in_dir("pairs.jsonl"));
+    write_text("pairs.yaml", text);
+    snprintf(text, sizeof text, DENSE "data: {train: %s, valid_share: 0.3, tokenizer: bytes}\nprivacy: {noise_multiplier: 0.7, delta: 1e-3, max_grad_norm: 0.5}\n"
+             "train: {steps: 4, batch: 8, accumulate: 2, ctx: 28, lr: 3e-3, warmup: 1, eval_every: 2, seed: 424242, slices: 4}\n", in_dir("text.txt"));
+    write_text("private.yaml", text);
     write_config("sgd.yaml", DENSE, "steps: 4, precision: fp32, optimizer: sgd, momentum: 0.8");
     return 0;
 }
@@ -142,6 +167,7 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
         skip();
     static const struct { const char *config; int n_rank, n_thread; } cases[] = {
         { "moe.yaml", 4, 1 }, { "moe.yaml", 2, 2 }, { "dense.yaml", 8, 1 }, { "muon.yaml", 4, 1 }, { "sgd.yaml", 2, 1 }, { "lora.yaml", 4, 1 },      /* of what the first gave */
+        { "classes.yaml", 2, 1 }, { "pairs.yaml", 2, 1 }, { "private.yaml", 4, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char alone[40], out[40];
@@ -153,22 +179,29 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
             OK(train_run(&o, &r, &err));
         if (start(cases[i].n_rank, cases[i].config, out, cases[i].n_thread, 0))
             fail_msg("%s on %d ranks: %s", cases[i].config, cases[i].n_rank, said);
-        const char *file = strstr(alone, "lora") ? "adapter_model" : "model";
+        const char *file = strstr(alone, "lora") || strstr(alone, "pairs") ? "adapter_model" : "model";
         if (strcmp(digest_of(alone, file), digest_of(out, file)))
             fail_msg("%s: %d ranks gave other weights than 1", cases[i].config, cases[i].n_rank);
     }
 }
 
-/* Held-out loss and the rest of metrics.jsonl are the same too, but for times: of the first test's first run. */
+/* Held-out loss, accuracy, rewards, epsilon and the rest of metrics.jsonl are the same too, but for times: of the first test's runs. */
 static void metrics_are_the_same(void **state)
 {
     (void)state;
     if (!have_mpirun())
         skip();
-    char command[900];
-    snprintf(command, sizeof command, "cd %s; for i in alone-moe.yaml ranks-0; do sed -E 's/\"(tokens_per_s|share_of_peak|seconds|peak_bytes|unix_ms)\":[^,}]*//g' $i/metrics.jsonl > $i.m; done; cmp *.m && wc -l < ranks-0.m", test_dir);
-    assert_int_equal(shell(command, NULL), 0);
-    assert_true(atoi(said) >= 9);                /* 6 steps, 3 evaluations */
+    static const struct { const char *alone, *ranks, *has; int lines; } runs[] = {
+        { "alone-moe.yaml", "ranks-0", "valid_bits_per_byte", 9 }, { "alone-muon.yaml", "ranks-3", "valid_loss", 6 }, { "alone-classes.yaml", "ranks-6", "valid_accuracy", 6 },
+        { "alone-pairs.yaml", "ranks-7", "valid_rewards", 6 }, { "alone-private.yaml", "ranks-8", "records_clipped", 6 },
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        char command[900];
+        snprintf(command, sizeof command, "cd %s; for i in %s %s; do sed -E 's/\"[a-z]*_?(per_s|share_of_peak|seconds|peak_bytes|unix_ms)\":[^,}]*//g' $i/metrics.jsonl > $i.m; done; cmp %s.m %s.m && grep -q %s %s.m && wc -l < %s.m", test_dir,
+                 runs[i].alone, runs[i].ranks, runs[i].alone, runs[i].ranks, runs[i].has, runs[i].ranks, runs[i].ranks);
+        if (shell(command, NULL) || atoi(said) < runs[i].lines)      /* steps and evaluations */
+            fail_msg("%s: %s", runs[i].alone, said);
+    }
 }
 
 static void a_run_may_change_its_number_of_ranks_on_the_way(void **state)
