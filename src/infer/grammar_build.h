@@ -1,0 +1,41 @@
+/* grammar_build.h - a grammar in the making: fragments of a network, put together.  Internal to infer/.
+ *
+ * A fragment is entered at `in` and left at `out`, a node that leads nowhere yet.  All functions give -1 fragments once something
+ * went wrong (too large, no memory), which build_end() reports. */
+#ifndef INFER_GRAMMAR_BUILD_H
+#define INFER_GRAMMAR_BUILD_H
+#include "infer/grammar.h"
+
+enum { NODE_BYTES, NODE_SPLIT, NODE_CALL, NODE_END };
+/* BYTES: edges a .. a+b-1; SPLIT: to a and, unless -1, to b; CALL: rule a, then node b; END: of rule a. */
+struct grammar_node { int kind; int32_t a, b; };
+struct grammar_edge { unsigned char low, high; int32_t to; };
+struct grammar_rule { char *name; int32_t in; };
+
+struct build {
+    struct grammar_node *node; int n_node, cap_node;
+    struct grammar_edge *edge; int n_edge, cap_edge;
+    struct grammar_rule *rule; int n_rule, cap_rule;
+    int32_t *names; int n_names;     /* rules by the hash of their names; a power of two, -1: empty */
+    int rc; struct err err;      /* the first thing that went wrong */
+};
+struct frag { int32_t in, out; };
+struct code_range { uint32_t low, high; };
+
+int build_rule(struct build *b, const char *name, size_t n);           /* its number, made if it is new; n 0: one without a name */
+void build_define(struct build *b, int rule, struct frag f);
+bool build_defined(const struct build *b, int rule);
+struct frag build_empty(struct build *b);
+struct frag build_bytes(struct build *b, const char *bytes, size_t n);
+struct frag build_class(struct build *b, const struct code_range *r, int n, bool negated);       /* in any order */
+struct frag build_call(struct build *b, int rule);
+struct frag build_then(struct build *b, struct frag x, struct frag y);
+struct frag build_or(struct build *b, struct frag x, struct frag y);
+struct frag build_optional(struct build *b, struct frag x);
+struct frag build_star(struct build *b, struct frag x);
+/* x{min,max}; max -1: any number.  x has the nodes from number `from` (b->n_node before it was made) to the last, and they are all its own. */
+struct frag build_repeat(struct build *b, struct frag x, int32_t from, int min, int max);
+/* root: the number of the rule that is the text.  Takes everything; b is empty afterwards. */
+int build_end(struct build *b, int root, struct grammar **out, struct err *err);
+void build_release(struct build *b);
+#endif
