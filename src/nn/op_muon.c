@@ -3,7 +3,8 @@
  *   m += (1-b)(g - m);  u = g + b(m - g);  X = u / (1.02 |u|);  5 times X = (a I + b A + c A^2) X with A = X X^T, which brings all
  *   singular values near 1 (Polar Express, arXiv:2505.16932);  w = (1 - lr wd) w - lr max(1, rows/columns)^1/2 X
  *
- * A is of the smaller side: of a matrix with more rows than columns it is X^T X, multiplied from the right.  Products are fp32
+ * A is of the smaller side: of a matrix with more rows than columns it is X^T X, multiplied from the right.  Products are of the type
+ * that the weight's own products are (in bf16, as the reference's: X, A and the polynomial are rounded as operands, all sums are fp32),
  * with the kernels' promises, sums are over fixed blocks: the same bits on any number of threads.  Weights that lie one above the
  * other (q, k and v; gate and up) and experts are matrices of their own. */
 #include <math.h>
@@ -20,31 +21,35 @@ static const real polar[5][3] = {
 #define SAFETY (real)1.02      /* keeps singular values below 1 in spite of rounding */
 #define TINY (real)1e-6
 
-struct muon_layout { real *x, *y, *a, *b, *panels; double *square; size_t size; };
+struct muon_layout { enum dtype type; real *x, *y, *a, *b; void *panels; bf16 *left; double *square; size_t size; };
 
-/* For a matrix of N rows and K columns. */
-static struct muon_layout muon_layout(int64_t N, int64_t K, char *base)
+/* For a matrix of N rows and K columns; left: the left operand of a product in bf16. */
+static struct muon_layout muon_layout(enum dtype type, int64_t N, int64_t K, char *base)
 {
     const size_t n = (size_t)(N * K), small = (size_t)min_i64(N, K);
     size_t panels = cpu_panel_size((size_t)N, (size_t)K);
     if (cpu_panel_size((size_t)K, (size_t)N) > panels)
         panels = cpu_panel_size((size_t)K, (size_t)N);
-    struct muon_layout l = { 0 };
+    struct muon_layout l = { .type = type };
     l.x = work_take(base, &l.size, n * sizeof(real));
     l.y = work_take(base, &l.size, n * sizeof(real));
     l.a = work_take(base, &l.size, small * small * sizeof(real));
     l.b = work_take(base, &l.size, small * small * sizeof(real));
-    l.panels = work_take(base, &l.size, panels * sizeof(real));
+    l.panels = work_take(base, &l.size, panels * dtype_size(type));
+    if (type == DT_BF16)
+        l.left = work_take(base, &l.size, (n + small + 1) * sizeof(bf16));      /* pairs: of an even number of rows */
     l.square = work_take(base, &l.size, (size_t)div_up((int64_t)n, SQUARE_BLOCK) * sizeof(double));
     return l;
 }
+
+static enum dtype type_of(const struct graph *g, const struct tensor *w) { return w->packed[0] >= 0 && op_is(g, w->packed[0], DT_BF16) ? DT_BF16 : DT_F32; }
 
 static void muon_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     (void)T, (void)S;
     const struct tensor *t = op_tensor(g, n->in[1]);
     for (int i = 0; i < t->n_matrix; i++) {
-        const size_t size = muon_layout(t->matrix_rows[i], tensor_cols(t), NULL).size;
+        const size_t size = muon_layout(type_of(g, t), t->matrix_rows[i], tensor_cols(t), NULL).size;
         w->work = size > w->work ? size : w->work;
     }
 }
@@ -106,18 +111,22 @@ static void polynomial_rows(void *ctx, int first, int n, int i_thread)
 /* ---- products ---- */
 
 /* c[M,N] = a * panels; by_cols: element (i,k) of a lies at a[k*M + i]. */
-static void times_panels(struct run *r, int64_t M, int64_t N, int64_t K, const real *a, bool by_cols, const real *panels, real *c)
+static void times_panels(struct run *r, const struct muon_layout *l, int64_t M, int64_t N, int64_t K, const real *a, bool by_cols, real *c)
 {
-    const struct gemm p = { .M = (int)M, .N = (int)N, .K = (int)K, .a = a, .a_row = by_cols ? 1 : K, .a_col = by_cols ? M : 1, .b = panels,
-                            .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = c, .ldc = N };
-    product(r, &p, DT_F32);
+    struct gemm p = { .M = (int)M, .N = (int)N, .K = (int)K, .a = a, .a_row = by_cols ? 1 : K, .a_col = by_cols ? M : 1, .b = l->panels,
+                      .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = c, .ldc = N };
+    if (l->type == DT_BF16) {
+        product_dy_bf16(r, by_cols ? K : M, by_cols ? M : K, a, by_cols ? NULL : l->left, by_cols ? l->left : NULL);
+        p.a = l->left, p.a_row = by_cols ? 2 : K, p.a_col = by_cols ? 2 * M : 2;
+    }
+    product(r, &p, l->type);
 }
 
 /* Panels of x[K,N], or, by_rows, of x[N,K] transposed. */
-static void pack(struct run *r, int64_t K, int64_t N, const real *x, bool by_rows, real *panels)
+static void pack(struct run *r, const struct muon_layout *l, int64_t K, int64_t N, const real *x, bool by_rows)
 {
-    const struct pack p = { .K = (int)K, .N = (int)N, .src = x, .ld = by_rows ? K : N, .out = panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL) };
-    (by_rows ? product_pack_rows : product_pack_cols)(r, &p, DT_F32);
+    const struct pack p = { .K = (int)K, .N = (int)N, .src = x, .ld = by_rows ? K : N, .out = l->panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL) };
+    (by_rows ? product_pack_rows : product_pack_cols)(r, &p, l->type);
 }
 
 /* One iteration; the result is again l->x. */
@@ -125,18 +134,18 @@ static void improve(struct run *r, struct muon_layout *l, int64_t N, int64_t K, 
 {
     const bool tall = N > K;
     const int64_t s = tall ? K : N, n = tall ? N : K;
-    pack(r, n, s, l->x, !tall, l->panels);
-    times_panels(r, s, s, n, l->x, tall, l->panels, l->a);
-    pack(r, s, s, l->a, true, l->panels);
-    times_panels(r, s, s, s, l->a, false, l->panels, l->b);
+    pack(r, l, n, s, l->x, !tall);
+    times_panels(r, l, s, s, n, l->x, tall, l->a);
+    pack(r, l, s, s, l->a, true);
+    times_panels(r, l, s, s, s, l->a, false, l->b);
     struct muon_job j = { .l = l, .coefficient = coefficient, .side = (int)s };
     op_for_rows(r, s, 32, polynomial_rows, &j);
     if (tall) {
-        pack(r, s, s, l->b, true, l->panels);
-        times_panels(r, n, s, s, l->x, false, l->panels, l->y);
+        pack(r, l, s, s, l->b, true);
+        times_panels(r, l, n, s, s, l->x, false, l->y);
     } else {
-        pack(r, s, n, l->x, false, l->panels);
-        times_panels(r, s, n, s, l->b, false, l->panels, l->y);
+        pack(r, l, s, n, l->x, false);
+        times_panels(r, l, s, n, s, l->b, false, l->y);
     }
     real *x = l->x;
     l->x = l->y, l->y = x;
@@ -144,7 +153,7 @@ static void improve(struct run *r, struct muon_layout *l, int64_t N, int64_t K, 
 
 static void matrix(struct run *r, const struct tensor *w, int64_t N, int64_t K, const real *g, real *m, real *x)
 {
-    struct muon_layout l = muon_layout(N, K, r->work);
+    struct muon_layout l = muon_layout(type_of(r->g, w), N, K, r->work);
     struct muon_job j = { .g = g, .m = m, .w = x, .l = &l, .n = (size_t)(N * K), .p = r->step->momentum, .k = r->k };
     if (!w->decay)
         j.p.wd = 0;
