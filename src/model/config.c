@@ -813,6 +813,8 @@ static int add_key(struct buf *b, const struct config *c, const struct key *k, s
     TRY(buf_printf(b, err, ",\n  \"%s\": ", k->name));
     if ((k->flags & NULL_IS_0) && v == 0)
         return buf_add_str(b, "null", err);
+    if ((k->flags & WHOLE) && v == rint(v))
+        return buf_printf(b, err, "%.0f", v);
     switch (k->kind) {
     case KIND_INT: return buf_printf(b, err, "%d", int_of(c, k->at) + (k->at == AT(ctx) ? c->pos_first : 0));
     case KIND_NUM: return buf_add_number(b, num_of(c, k->at), err);

@@ -80,6 +80,7 @@ static_assert(sizeof(enum norm_kind) == sizeof(int) && sizeof(enum act_kind) == 
 #define OURS 1
 #define UNWRITTEN 2            /* read only: the family always has what derive() gives */
 #define NULL_IS_0 4            /* null says none, which is not the default; none is written as null */
+#define WHOLE 16               /* transformers takes none but a whole number: written without a point, if it is one */
 #define ALSO 8                 /* the same key as the row above, into one more field: they are equal */
 
 static const struct key {
@@ -183,7 +184,7 @@ static const struct key {
     { F_GEMMA3 | F_LATHE_GPT, "attn_logit_softcapping", KIND_NUM, AT(score_cap), 0, NULL, NULL_IS_0 },
     { F_GEMMA3 | F_LATHE_GPT, "final_logit_softcapping", KIND_NUM, AT(logit_cap), 0, NULL, NULL_IS_0 },
     { F_OLMO | F_OLMOE | F_LATHE_GPT, "clip_qkv", KIND_NUM, AT(qkv_clip), 0, NULL, NULL_IS_0 },
-    { F_GEMMA2 | F_GEMMA3, "query_pre_attn_scalar", KIND_NUM, AT(query_scalar), REQUIRED, NULL, 0 },
+    { F_GEMMA2 | F_GEMMA3, "query_pre_attn_scalar", KIND_NUM, AT(query_scalar), REQUIRED, NULL, WHOLE },
     { F_LATHE_GPT, "query_pre_attn_scalar", KIND_NUM, AT(query_scalar), 0, NULL, OURS },
 
     /* positions */
