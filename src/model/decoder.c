@@ -511,6 +511,8 @@ int decoder_record(struct decoder *d, const struct config *c, const struct decod
     if (rc < 0)
         return rc;
     d->g = graph_new();
+    if (d->g && o->use == DECODER_TRAIN)
+        d->g->n_slice = o->slices;
     d->stats = mem_alloc_array((size_t)c->n_layer, sizeof *d->stats);
     d->correction = mem_alloc_array((size_t)c->n_layer, sizeof *d->correction);
     struct recorder r = { d, d->g, &d->config, o, err, act_type(o, l) };

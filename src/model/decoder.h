@@ -28,6 +28,7 @@ struct decoder_opts {
     enum dtype compute;
     enum recompute recompute;        /* train */
     enum optimizer optimizer;        /* train */
+    int slices;                      /* train: graph.n_slice */
     bool averages;                   /* train: graph_averages */
     const struct lora *lora;         /* train, score: the weights are frozen, and adapters are learned; or NULL */
     bool frozen;                     /* the weights are frozen also without adapters */

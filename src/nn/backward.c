@@ -161,6 +161,20 @@ static bool saves_in(const struct node *n, int j)
     return (op_table[n->op].save_in >> j & 1) && !(n->op == OP_combine && j == 0 && n->in[4] < 0);
 }
 
+/* An embedding whose table is the head's too: the head keeps the rows that it will add to, of each slice, which are in[2]. */
+static int keep_rows(struct backward *b, struct node *n)
+{
+    struct graph *g = b->g;
+    for (int i = 0; i < g->n_node && g->n_slice > 1; i++) {
+        struct node *head = &g->node[i];
+        if (head->op != OP_cross_entropy || head->pass != PASS_BACKWARD || head->d_in[1] != n->d_in[1] || head->out[1] >= 0)
+            continue;
+        TRY(n->in[2] = graph_tensor(g, TENSOR_ACT, DT_F32, ROWS_TN(g->n_slice, g->tensor[n->in[1]].shape[1].n), b->err, "kept.%s", g->tensor[n->in[1]].name));
+        head->out[1] = n->in[2], head->in[3] = n->in[0], head->attr.first = n->attr.first;
+    }
+    return 0;
+}
+
 static int differentiate(struct backward *b, int i)
 {
     struct graph *g = b->g;
@@ -221,6 +235,8 @@ static int differentiate(struct backward *b, int i)
         }
         return pass_through(b, &forward, 1);
     }
+    if (n.op == OP_embed && n.add[1])
+        TRY(keep_rows(b, &n));
     if (wanted)
         TRY(graph_append(g, &n, b->err));
     return through >= 0 ? pass_through(b, &forward, through) : 0;

@@ -111,6 +111,7 @@ const char *op_name(enum op op);
 
 /* pool: which rows of a sequence make one. */
 enum pool_rows { POOL_ROWS_FIRST, POOL_ROWS_LAST, POOL_ROWS_MEAN };
+#define GRAPH_SLICES_MAX 16
 #define NODE_IN 8
 #define NODE_OUT 8
 struct attr {
@@ -148,6 +149,10 @@ struct step {
     const int32_t *slot;       /* [S], or NULL */
     const int32_t *page; int page_stride;      /* with a cache of pages: [S][page_stride] numbers of each sequence's pages */
     bool accumulate;           /* weight gradients add to what is there */
+    /* Backward: the sequences of slice v are slice[v] .. slice[v + 1] - 1.  What is summed over tokens for a weight, and what routers and
+     * dropout do, is done for each slice as if it were alone; then gradients are summed by twos, ((0+1)+(2+3))+.., while they are in
+     * the cache.  A power of two up to graph.n_slice; 0: one.  Not with accumulate. */
+    int n_slice; const int32_t *slice;
     bool no_weights;           /* backward: products leave the gradients of weights as they are */
     double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
     const real *token_scale;   /* [T] instead, one for each token, or of a sequence's loss that of its first; NULL: the same for all */
@@ -176,6 +181,7 @@ struct graph {
     struct tensor *tensor; int n_tensor, cap_tensor;
     struct node *node; int n_node, cap_node;
     int loss;                      /* the output of cross_entropy, -1 before it is recorded */
+    int n_slice;                   /* set before recording: slices of a run at most (struct step), a power of two; 0: one */
     bool loss_first;               /* set before graph_backward(): the loss has a pass of its own too, PASS_LOSS */
     bool backward;                 /* graph_backward was called */
     struct graph_plan plan;
@@ -241,7 +247,7 @@ struct routed {
     int row, start;    /* [T*k]    I32, token of each sorted row;  [E+1] I32, first row of each expert */
     int slot;          /* [T,k]    I32, the token's rows, experts ascending */
     int lse;           /* [T]      F32 */
-    int stats;         /* [2E+3]   F64 output: count[E], sum of probs[E] (sigmoids as shares of their sum), sum of lse^2 (sigmoids: 0), sum of entropy, T (graph_aux_losses) */
+    int stats;         /* [slices][2E+3]   F64 output: count[E], sum of probs[E] (sigmoids as shares of their sum), sum of lse^2 (sigmoids: 0), sum of entropy, T (graph_aux_losses) */
     int n_peer, rows;  /* of graph_dispatch(): the processes whose rows these are, and rows that there is room for, of a token; else 0 */
 };
 int graph_route(struct graph *g, int logits, int correction, const struct attr *a, struct routed *out, const char *name, struct err *err);
@@ -278,6 +284,8 @@ int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, e
 /* ---- differentiation (backward.c) ---- */
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_BLOCK };
 int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
+/* After it: is each weight's gradient of an operation that takes slices apart? */
+bool graph_knows_slices(const struct graph *g);
 /* sum_squares (PASS_NORM) for each weight, and its update: by AdamW, SGD, or Muon for the weights that consist of
  * matrices and AdamW for the others. */
 enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_MUON, OPTIMIZER_SGD };

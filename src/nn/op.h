@@ -54,6 +54,47 @@ static inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* Sums of rows, one for each of the T tokens (op_moe.c). */
 void op_sum_rows(struct run *r, const struct sum_rows *p);
+
+/* ---- slices of a run (struct step) ---- */
+
+/* Rows row[v] .. row[v + 1] - 1 of a tensor are slice v's.  Operands that the sum of a product runs over are kept in pairs of rows, so
+ * that each slice begins at an even place there, even[v]. */
+struct slices { int n; int32_t row[GRAPH_SLICES_MAX + 1], even[GRAPH_SLICES_MAX + 1]; };
+struct slices op_slices(const struct run *r, int id);
+static inline struct slices op_one_slice(int64_t rows) { return (struct slices){ 1, { 0, (int32_t)rows }, { 0, (int32_t)((rows + 1) / 2 * 2) } }; }
+static inline int op_slices_max(const struct graph *g) { return g->n_slice > 1 ? g->n_slice : 1; }
+/* Rows and chunks of CHUNK rows, at most, when each slice begins anew. */
+static inline int64_t op_even_rows(const struct graph *g, int64_t rows) { return rows + op_slices_max(g); }
+static inline int64_t op_chunks(const struct graph *g, int64_t rows) { return div_up(rows, CHUNK) + op_slices_max(g) - 1; }
+/* Loop over the rows of all slices in blocks, which begin anew with each slice. */
+typedef void (*slice_rows_fn)(void *ctx, int i_slice, int first, int n, int i_block, int i_thread);
+void op_for_slices(struct run *r, const struct slices *s, int block, slice_rows_fn fn, void *ctx);
+/* y[C] (+)= the sum over slices of the sums of each one's chunks, which are void then.  partial: a row of C numbers, ld apart, for each chunk. */
+void op_sum_chunks(struct run *r, const struct slices *s, int64_t C, real *partial, ptrdiff_t ld, real *y, bool add);
+
+/* A gradient [.., N] of several slices, tile by tile: the product of each slice goes to where its tree of sums wants it.  All slices at
+ * once, or v0 .. v1 - 1 of them; the first may go on a chain that is begun, the last may not be ended.  Sums that wait from one call
+ * to the next lie in `block`: op_tree_blocks() matrices like base, `stride` elements apart; NULL: none do.
+ * Leaf v has K rows, and its operands; the chain of slice v over row i of the gradient is put to kept[(slot[i] * n + v) * ldc]
+ * too where slot[i] >= 0; slot may be NULL. */
+struct leaf { const void *a, *b; ptrdiff_t b_panel; int K; };
+struct tree {
+    int n, v0, v1;
+    bool begun, ended;
+    real *base, *block; size_t stride;
+    const int32_t *slot; real *kept;
+};
+#define TREE_ROWS 112
+#define TREE_PANELS 8
+static inline int op_tree_levels(int n) { int level = 0; while (1 << level < n) level++; return level; }
+static inline size_t op_tree_scratch(const struct graph *g) { return (size_t)op_tree_levels(op_slices_max(g)) * TREE_ROWS * TREE_PANELS * PANEL * sizeof(real); }
+static inline int op_tree_blocks(int n, bool across) { return n > 1 ? op_tree_levels(n) - !across : 0; }      /* across: a slice may take several calls */
+/* The tile that g says but for a, b, K, add; leaf[0] is of slice v0. */
+void op_tree_tile(const struct run *r, const struct tree *t, const struct gemm *g, void (*kernel)(const struct gemm *), const struct leaf *leaf, int i_thread);
+
+/* slot[i] of row i of a table: which of the n ids, each once, it is, or -1.  Returns how many there are; row: of each, or NULL. */
+int op_slots(const int32_t *id, int n, int first, int n_row, int32_t *slot, int32_t *row);
+
 /* Loop over rows in blocks; fn(ctx, first row, number of rows, thread). */
 typedef void (*rows_fn)(void *ctx, int first, int n, int i_thread);
 void op_for_rows(struct run *r, int64_t n_row, int block, rows_fn fn, void *ctx);
@@ -85,8 +126,10 @@ void product_panels(struct run *r, const struct panels_product *p, char *work);
 bool product_act_fits(const struct tensor *w, enum op act);      /* panels that product_act can take side by side */
 size_t product_act_scratch(enum op act);
 void product_act(struct run *r, const struct panels_product *p, char *work);
-/* Packs on all threads, in pieces of panels. */
-void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute);
+/* c[M,N] (+)= a * b of several slices: slice v has rows row[v] .. of the sum, at even[v] in b and in a's pairs.  t: NULL: all slices of s at once. */
+void product_slices(struct run *r, const struct gemm *g, const struct slices *s, const struct tree *t, enum dtype compute);
+/* Packs on all threads, in pieces of panels; s: slices of the K rows, or NULL. */
+void product_pack_cols(struct run *r, const struct pack *p, const struct slices *s, enum dtype compute);
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
 /* Sums of squares of a weight's gradient: of blocks of SQUARE_BLOCK elements, the last of each expert may have less. */
 struct squares { int64_t each, per_expert, n; };      /* elements and blocks of an expert (or the weight), blocks in all */
@@ -121,14 +164,12 @@ size_t op_panels_scratch(const struct graph *g, const struct node *n);
 const void *op_panels(struct run *r, const struct node *n, bool cols, void *room);
 /* What the backward pass makes of a gradient dy[M,N] that bf16 products read: its rows (for dx) and its pairs (for dw), in one
  * pass; NULL: not wanted. */
-void product_dy_bf16(struct run *r, int64_t M, int64_t N, const real *dy, bf16 *rows, bf16 *pairs);
+void product_dy_bf16(struct run *r, const struct slices *s, int64_t N, const real *dy, bf16 *rows, bf16 *pairs);
 /* n elements to the other type, on all threads. */
 void product_to_bf16(struct run *r, size_t n, const real *x, bf16 *y);
 void product_from_bf16(struct run *r, size_t n, const bf16 *x, real *y);
-/* y[C] (+)= column sums of x[n_row, C], by chunks; work: col_sum_size(n_row, C) bytes. */
-size_t col_sum_size(int64_t n_row, int64_t C);
-void col_sum(struct run *r, int64_t n_row, int64_t C, const real *x, ptrdiff_t ld, real *y, bool add, char *work);
-/* y[C] (+)= sum of the n_chunk rows of partial sums. */
-void chunks_sum(struct run *r, int64_t n_chunk, int64_t C, const real *partial, real *y, bool add);
+/* y[C] (+)= column sums of x[.., C], by chunks; work: col_sum_size(rows, C) bytes. */
+size_t col_sum_size(const struct graph *g, int64_t n_row, int64_t C);
+void col_sum(struct run *r, const struct slices *s, int64_t C, const real *x, ptrdiff_t ld, real *y, bool add, char *work);
 
 #endif

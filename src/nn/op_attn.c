@@ -13,7 +13,7 @@ static int row_position(const struct step *s, int i_seq) { return s->pos0 ? s->p
 
 /* ---- qk_norm ---- */
 
-struct qk_job { struct run *r; const struct node *n; int64_t C; bool bwd; real *partial; };
+struct qk_job { struct run *r; const struct node *n; int64_t C; real *partial; };      /* partial: backward, of a chunk */
 
 /* Norm number i of a row: a head's (norm_per_head), or all query heads' (0) and all key heads' (1). */
 struct part { int column, width, n_norm; };
@@ -23,18 +23,15 @@ static struct part qk_part(const struct attr *a, int which)
     return (struct part){ which ? a->n_head * a->d_head : 0, a->norm_per_head ? a->d_head : heads * a->d_head, a->norm_per_head ? heads : 1 };
 }
 
-static void qk_rows(void *ctx, int first, int n_row, int i_thread)
+static void qk_rows(const struct qk_job *j, int first, int n_row, real *partial)
 {
-    (void)i_thread;
-    const struct qk_job *j = ctx;
     struct run *r = j->r;
     const struct node *n = j->n;
     const struct attr *a = &n->attr;
     const ptrdiff_t C = j->C, per_row = tensor_cols(op_tensor(r->g, n->out[1]));
     const int n_qk = (a->n_head + a->n_kv_head) * a->d_head, n_v = a->n_kv_head * a->d_head;
     const int width[2] = { qk_part(a, 0).width, qk_part(a, 1).width };
-    real *partial = j->bwd ? j->partial + (size_t)(first / CHUNK) * (size_t)(width[0] + width[1]) : NULL;
-    if (j->bwd)
+    if (partial)
         for (int i = 0; i < width[0] + width[1]; i++)
             partial[i] = 0;
     for (int row = first; row < first + n_row; row++) {
@@ -46,7 +43,7 @@ static void qk_rows(void *ctx, int first, int n_row, int i_thread)
                 const int at = part.column + i * part.width;
                 struct norm p = { .n_row = 1, .C = part.width, .x = x + at, .ld_x = C, .w = op_data(r, n->in[1 + which]),
                                   .eps = (real)a->eps, .rstd = rstd + i_norm };
-                if (j->bwd) {
+                if (partial) {
                     p.dy = (const real *)op_data(r, n->d_out[0]) + row * C + at, p.ld_dy = C;
                     p.dx = (real *)op_data(r, n->d_in[0]) + row * C + at, p.ld_dx = C;
                     p.dw = n->d_in[1 + which] >= 0 ? partial + (which ? width[0] : 0) : NULL;
@@ -57,7 +54,7 @@ static void qk_rows(void *ctx, int first, int n_row, int i_thread)
                 }
             }
         }
-        if (j->bwd)
+        if (partial)
             memcpy((real *)op_data(r, n->d_in[0]) + row * C + n_qk, (const real *)op_data(r, n->d_out[0]) + row * C + n_qk,
                    (size_t)n_v * sizeof(real));
         else
@@ -65,32 +62,43 @@ static void qk_rows(void *ctx, int first, int n_row, int i_thread)
     }
 }
 
+static void qk_forward_rows(void *ctx, int first, int n_row, int i_thread)
+{
+    (void)i_thread;
+    qk_rows(ctx, first, n_row, NULL);
+}
+
 static void qk_forward(struct run *r, const struct node *n)
 {
-    struct qk_job j = { r, n, tensor_cols(op_tensor(r->g, n->in[0])), false, NULL };
-    op_for_rows(r, r->step->T, 16, qk_rows, &j);
+    struct qk_job j = { r, n, tensor_cols(op_tensor(r->g, n->in[0])), NULL };
+    op_for_rows(r, r->step->T, 16, qk_forward_rows, &j);
+}
+
+static int qk_width(const struct attr *a) { return qk_part(a, 0).width + qk_part(a, 1).width; }
+
+static void qk_backward_chunk(void *ctx, int i_slice, int first, int n_row, int i_chunk, int i_thread)
+{
+    (void)i_slice, (void)i_thread;
+    const struct qk_job *j = ctx;
+    qk_rows(j, first, n_row, j->partial + (ptrdiff_t)i_chunk * qk_width(&j->n->attr));
 }
 
 static void qk_backward(struct run *r, const struct node *n)
 {
-    struct qk_job j = { r, n, tensor_cols(op_tensor(r->g, n->in[0])), true, (real *)(void *)r->work };
-    op_for_rows(r, r->step->T, CHUNK, qk_rows, &j);
+    struct qk_job j = { r, n, tensor_cols(op_tensor(r->g, n->in[0])), (real *)(void *)r->work };
+    const struct slices s = op_slices(r, n->in[0]);
+    op_for_slices(r, &s, CHUNK, qk_backward_chunk, &j);
     const int width[2] = { qk_part(&n->attr, 0).width, qk_part(&n->attr, 1).width };
-    for (int which = 0; which < 2; which++) {
-        if (n->d_in[1 + which] < 0)
-            continue;
-        real *y = op_data(r, n->d_in[1 + which]);
-        if (!op_adds(r, n, 1 + which))
-            memset(y, 0, (size_t)width[which] * sizeof *y);
-        r->k->col_sum((int)div_up(r->step->T, CHUNK), width[which], j.partial + (which ? width[0] : 0), width[0] + width[1], y);
-    }
+    for (int which = 0; which < 2; which++)
+        if (n->d_in[1 + which] >= 0)
+            op_sum_chunks(r, &s, width[which], j.partial + (which ? width[0] : 0), width[0] + width[1], op_data(r, n->d_in[1 + which]), op_adds(r, n, 1 + which));
 }
 
 static void qk_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
-    (void)g, (void)S;
+    (void)S;
     if (n->pass == PASS_BACKWARD && !n->again)
-        w->work = (size_t)(div_up(T, CHUNK) * (qk_part(&n->attr, 0).width + qk_part(&n->attr, 1).width)) * sizeof(real);
+        w->work = (size_t)(op_chunks(g, T) * qk_width(&n->attr)) * sizeof(real);
 }
 
 const struct op_code op_code_qk_norm = { qk_forward, qk_backward, qk_size };

@@ -67,9 +67,94 @@ static void embed_columns(void *ctx, int i, int i_thread)
     }
 }
 
+/* ---- of several slices: the rows that were met, of each slice, then their sums.  in[2]: what the head's gradient has there, or none ---- */
+
+int op_slots(const int32_t *id, int n, int first, int n_row, int32_t *slot, int32_t *row)
+{
+    int met = 0;
+    memset(slot, -1, (size_t)n_row * sizeof *slot);
+    for (int i = 0; i < n; i++)
+        if (slot[first + id[i]] < 0) {
+            if (row)
+                row[met] = first + id[i];
+            slot[first + id[i]] = met++;
+        }
+    return met;
+}
+
+struct slots { int32_t *slot, *row; real *kept; size_t size; };
+
+static struct slots slots(const struct graph *g, const struct node *n, int64_t rows, char *base)
+{
+    const struct tensor *w = op_tensor(g, n->in[1]);
+    const int64_t V = w->shape[0].n, most = min_i64(rows, V);
+    struct slots s = { 0 };
+    if (op_slices_max(g) == 1)
+        return s;
+    s.slot = work_take(base, &s.size, (size_t)V * sizeof *s.slot);
+    s.row = work_take(base, &s.size, (size_t)most * sizeof *s.row);
+    if (n->in[2] < 0)
+        s.kept = work_take(base, &s.size, (size_t)(most * op_slices_max(g) * tensor_cols(w)) * sizeof(real));
+    return s;
+}
+
+static void embed_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
+{
+    if (n->pass == PASS_BACKWARD && !n->again)
+        w->work = slots(g, n, tensor_rows(op_tensor(g, n->d_out[0]), T, S), NULL).size;
+}
+
+struct embed_slices_job { struct embed_job e; const struct slices *s; struct slots at; int met, first; };
+
+static void embed_slices_columns(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct embed_slices_job *j = ctx;
+    const struct embed_job *e = &j->e;
+    const int64_t c = (int64_t)i * COLUMNS, n = min_i64(COLUMNS, e->C - c);
+    for (int v = 0; v < j->s->n; v++)
+        for (int64_t t = j->s->row[v]; t < j->s->row[v + 1]; t++) {
+            real *w = j->at.kept + ((int64_t)j->at.slot[j->first + e->id[t]] * j->s->n + v) * e->C + c;
+            const real *dy = e->rows + t * e->C + c;
+            if (e->scale == 1)
+                e->k->add((size_t)n, w, dy, w);
+            else
+                for (int64_t k = 0; k < n; k++)
+                    w[k] += e->scale * dy[k];
+        }
+    for (int u = 0; u < j->met; u++) {
+        real *leaf = j->at.kept + (int64_t)u * j->s->n * e->C + c;
+        for (int w = 1; w < j->s->n; w *= 2)
+            for (int v = 0; v < j->s->n; v += 2 * w)
+                e->k->add((size_t)n, leaf + v * e->C, leaf + (v + w) * e->C, leaf + v * e->C);
+        memcpy(e->w + j->at.row[u] * e->C + c, leaf, (size_t)n * sizeof(real));
+    }
+}
+
+static void embed_slices(struct run *r, const struct node *n, const struct slices *s)
+{
+    const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
+    const int64_t C = tensor_cols(dy);
+    struct embed_slices_job j = { .e = { op_data(r, n->in[0]), dw->data, dy->data, C, s->row[s->n], r->k, (real)n->attr.scale }, .s = s, .first = n->attr.first };
+    j.at = slots(r->g, n, s->row[s->n], r->work);
+    j.met = op_slots(j.e.id, s->row[s->n], j.first, (int)dw->shape[0].n, j.at.slot, j.at.row);
+    if (n->in[2] >= 0) {
+        j.at.kept = op_data(r, n->in[2]);
+    } else {
+        memset(dw->data, 0, dw->bytes);
+        memset(j.at.kept, 0, (size_t)(j.met * s->n * C) * sizeof(real));
+    }
+    pool_for(r->pool, (int)div_up(C, COLUMNS), embed_slices_columns, &j);
+}
+
 static void embed_backward(struct run *r, const struct node *n)
 {
     const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
+    const struct slices s = op_slices(r, n->d_out[0]);
+    if (s.n > 1) {
+        embed_slices(r, n, &s);
+        return;
+    }
     if (!op_adds(r, n, 1))
         memset(dw->data, 0, dw->bytes);
     const int64_t C = tensor_cols(dy);
@@ -77,7 +162,7 @@ static void embed_backward(struct run *r, const struct node *n)
     pool_for(r->pool, (int)div_up(j.C, COLUMNS), embed_columns, &j);
 }
 
-const struct op_code op_code_embed = { embed_forward, embed_backward, NULL };
+const struct op_code op_code_embed = { embed_forward, embed_backward, embed_size };
 
 /* ---- take_rows: in: x, index ---- */
 
@@ -135,11 +220,19 @@ static void dropout_block(void *ctx, int i, int i_thread)
     j->k->dropout(n, (j->a16 ? j->y : j->a) + at, j->y + at, j->key, at, j->p, j->add);
 }
 
-static void dropout(struct run *r, const struct node *n, struct add_job *j, int out)
+/* Of several slices each has its own number, the first i_step. */
+static void dropout(struct run *r, const struct node *n, struct add_job *whole, int out)
 {
-    j->n = count(r, out), j->y = op_data(r, out), j->k = r->k, j->p = (real)n->attr.p;
-    j->key = rng_u64(r->step->seed ^ (n->attr.stream * 0x9e3779b97f4a7c15u), r->step->i_step);
-    pool_for(r->pool, (int)div_up((int64_t)j->n, BLOCK), dropout_block, j);
+    const struct slices s = op_slices(r, out);
+    const int64_t C = tensor_cols(op_tensor(r->g, out));
+    for (int v = 0; v < s.n; v++) {
+        const int64_t at = s.row[v] * C;
+        struct add_job j = *whole;
+        j.n = (size_t)(s.row[v + 1] * C - at), j.y = (real *)op_data(r, out) + at, j.k = r->k, j.p = (real)n->attr.p;
+        j.a = j.a ? j.a + at : NULL, j.a16 = j.a16 ? j.a16 + at : NULL, j.b = j.b ? j.b + at : NULL;
+        j.key = rng_u64(r->step->seed ^ (n->attr.stream * 0x9e3779b97f4a7c15u), r->step->i_step + (uint64_t)v);
+        pool_for(r->pool, (int)div_up((int64_t)j.n, BLOCK), dropout_block, &j);
+    }
 }
 
 static void dropout_forward(struct run *r, const struct node *n)

@@ -29,16 +29,17 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
             l.x32 = work_take(base, &l.size, m * K * sizeof(real));
     }
     if (bwd && n->d_in[1] >= 0) {
-        l.x_panels = work_take(base, &l.size, cpu_panel_size(m, K) * (b16 ? sizeof(bf16) : sizeof(real)));
+        const size_t even = (size_t)op_even_rows(g, M);
+        l.x_panels = work_take(base, &l.size, cpu_panel_size(even, K) * (b16 ? sizeof(bf16) : sizeof(real)));
         if (b16)
-            l.dy_pairs = work_take(base, &l.size, (m + 1) / 2 * 2 * N * sizeof(bf16));
+            l.dy_pairs = work_take(base, &l.size, (even + 1) / 2 * 2 * N * sizeof(bf16));
     }
     if (bwd && b16 && n->d_in[0] >= 0)
         l.dy16 = work_take(base, &l.size, m * N * sizeof(bf16) + sizeof(bf16));
     if (!bwd || n->d_in[0] >= 0)
         l.w_panels = work_take(base, &l.size, op_panels_room(g, n, bwd));
     if (bwd && n->d_in[2] >= 0)
-        l.bias = work_take(base, &l.size, col_sum_size(M, (int64_t)N));
+        l.bias = work_take(base, &l.size, col_sum_size(g, M, (int64_t)N));
     return l;
 }
 
@@ -56,6 +57,8 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     }
     w->work = layout(g, n, tensor_rows(op_tensor(g, id), T, S), NULL).size;
     w->scratch = op_panels_scratch(g, n);
+    if (n->d_in[1] >= 0 && op_tree_scratch(g) > w->scratch)
+        w->scratch = op_tree_scratch(g);
 }
 
 static void forward_panels(struct run *r, const struct node *n)
@@ -99,8 +102,9 @@ static void backward(struct run *r, const struct node *n)
     const bool b16 = n->attr.compute == DT_BF16;
     const struct layout l = layout(g, n, M, r->work);
     const real *dy = op_data(r, n->d_out[0]);
+    const struct slices s = op_slices(r, n->d_out[0]);
     if (b16)
-        product_dy_bf16(r, M, N, dy, l.dy16, l.dy_pairs);
+        product_dy_bf16(r, &s, N, dy, l.dy16, l.dy_pairs);
     if (n->d_in[0] >= 0) {
         real *dx = op_data(r, n->d_in[0]);
         const struct gemm p = { .M = (int)M, .N = (int)K, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = N,
@@ -110,16 +114,16 @@ static void backward(struct run *r, const struct node *n)
     }
     if (n->d_in[1] >= 0 && !r->step->no_weights) {
         const struct pack px = { .K = (int)M, .N = (int)K, .src = op_data(r, n->in[0]), .ld = K, .src_bf16 = op_is(g, n->in[0], DT_BF16),
-                                 .out = l.x_panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };
-        product_pack_cols(r, &px, n->attr.compute);
+                                 .out = l.x_panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)s.even[s.n], PANEL) };
+        product_pack_cols(r, &px, &s, n->attr.compute);
         real *dw = op_data(r, n->d_in[1]);
         const struct gemm p = { .M = (int)N, .N = (int)K, .K = (int)M, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1,
                                 .a_col = b16 ? 2 * N : N, .b = l.x_panels, .b_panel = px.panel,
                                 .add = op_adds(r, n, 1) ? dw : NULL, .ld_add = K, .c = dw, .ldc = K };
-        product(r, &p, n->attr.compute);
+        product_slices(r, &p, &s, NULL, n->attr.compute);
     }
     if (n->d_in[2] >= 0)
-        col_sum(r, M, N, dy, N, op_data(r, n->d_in[2]), op_adds(r, n, 2), l.bias);
+        col_sum(r, &s, N, dy, N, op_data(r, n->d_in[2]), op_adds(r, n, 2), l.bias);
 }
 
 const struct op_code op_code_linear = { forward, backward, size };

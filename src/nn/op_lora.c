@@ -27,12 +27,13 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
         l.h16 = work_take(base, &l.size, m * r * sizeof(bf16) + sizeof(bf16));
     if (!bwd)
         return l;
-    l.h_panels = work_take(base, &l.size, cpu_panel_size(m, r) * (b16 ? sizeof(bf16) : sizeof(real)));
+    const size_t even = (size_t)op_even_rows(g, M);
+    l.h_panels = work_take(base, &l.size, cpu_panel_size(even, r) * (b16 ? sizeof(bf16) : sizeof(real)));
     l.dh = work_take(base, &l.size, m * r * sizeof(real));
     if (b16) {
         l.dy = work_take(base, &l.size, m * N * sizeof(real));
         l.dy16 = work_take(base, &l.size, m * N * sizeof(bf16) + sizeof(bf16));
-        l.dy_pairs = work_take(base, &l.size, (m + 1) / 2 * 2 * N * sizeof(bf16));
+        l.dy_pairs = work_take(base, &l.size, (even + 1) / 2 * 2 * N * sizeof(bf16));
     }
     return l;
 }
@@ -42,6 +43,7 @@ static int id_of(const struct node *n) { return n->out[0] >= 0 ? n->out[0] : n->
 static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     w->work = layout(g, n, tensor_rows(op_tensor(g, id_of(n)), T, S), NULL).size;
+    w->scratch = n->d_in[1] >= 0 ? op_tree_scratch(g) : 0;
 }
 
 /* ---- columns of rows ---- */
@@ -92,10 +94,11 @@ static void backward(struct run *r, const struct node *n)
     const struct layout l = layout(r->g, n, M, r->work);
     const real *dy = (const real *)d_out->data + n->attr.first;
     ptrdiff_t ld = tensor_cols(d_out);
+    const struct slices s = op_slices(r, n->d_out[0]);
     if (b16) {
         struct columns c = { dy, ld, l.dy, N, N, 1, false };
         op_for_rows(r, M, CHUNK, columns_rows, &c);
-        product_dy_bf16(r, M, N, l.dy, l.dy16, l.dy_pairs);
+        product_dy_bf16(r, &s, N, l.dy, l.dy16, l.dy_pairs);
     }
     const struct gemm ph = { .M = (int)M, .N = (int)rank, .K = (int)N, .a = b16 ? (const void *)l.dy16 : dy, .a_row = b16 ? N : ld, .a_col = b16 ? 2 : 1,
                              .b = op_data(r, n->in[5]), .b_panel = (ptrdiff_t)cpu_panel_size((size_t)N, PANEL), .c = l.dh, .ldc = rank };
@@ -109,13 +112,13 @@ static void backward(struct run *r, const struct node *n)
         return;
     scaled_h(r, n, &l, M);
     const struct pack p = { .K = (int)M, .N = (int)rank, .src = b16 ? (const void *)l.h16 : l.h32, .src_bf16 = b16, .ld = rank, .out = l.h_panels,
-                            .panel = (ptrdiff_t)cpu_panel_size((size_t)M, PANEL) };
-    product_pack_cols(r, &p, n->attr.compute);
+                            .panel = (ptrdiff_t)cpu_panel_size((size_t)s.even[s.n], PANEL) };
+    product_pack_cols(r, &p, &s, n->attr.compute);
     real *db = op_data(r, n->d_in[1]);
     const struct gemm pb = { .M = (int)N, .N = (int)rank, .K = (int)M, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1,
                              .a_col = b16 ? 2 * N : ld, .b = l.h_panels, .b_panel = p.panel, .add = op_adds(r, n, 1) ? db : NULL, .ld_add = rank,
                              .c = db, .ldc = rank };
-    product(r, &pb, n->attr.compute);
+    product_slices(r, &pb, &s, NULL, n->attr.compute);
 }
 
 const struct op_code op_code_lora = { forward, backward, size };

@@ -1,16 +1,18 @@
 /* op_loss.c - head and cross-entropy together: logits exist for LOSS_ROWS tokens at a time, never for all.
  *
- *   in: x[T,C], w[V,C], target[T], -, panels of w over rows, over columns      out: nll[T]
+ *   in: x[T,C], w[V,C], target[T], ids, panels of w over rows, over columns      out: nll[T], kept
  * Backward (which is also the training forward): for each chunk of tokens logits, nll and dlogits = (softmax - onehot) *
  * loss_scale, then dx = dlogits * w for the chunk and dw += dlogits^T * x.  The chain of an element of dw runs over all
- * tokens in order, so LOSS_ROWS changes no bit. */
+ * tokens in order, so LOSS_ROWS changes no bit.
+ * Of several slices (struct step) a chunk has whole ones, or a part of one.  Where an embedding of ids will add to dw, each slice's rows of
+ * these ids are kept for it. */
 #include <string.h>
 #include "nn/op.h"
 
 #define LOSS_ROWS 256
 #define CE_ROWS 8              /* rows of one piece of softmax work */
 
-struct layout { void *x, *panels[2]; real *logits, *slope; bf16 *d16, *d_pairs; void *x_panels; size_t size; };
+struct layout { void *x, *panels[2]; real *logits, *slope, *tree; bf16 *d16, *d_pairs; void *x_panels; int32_t *slot; size_t size; };
 
 static struct layout layout(const struct graph *g, const struct node *n, int64_t T, char *base)
 {
@@ -26,11 +28,16 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
     if (n->attr.cap > 0 && bwd)
         l.slope = work_take(base, &l.size, rows * V * sizeof(real));
     if (bwd) {
-        l.x_panels = work_take(base, &l.size, cpu_panel_size(rows, C) * (b16 ? sizeof(bf16) : sizeof(real)));
+        const size_t even = (size_t)op_even_rows(g, (int64_t)rows);
+        l.x_panels = work_take(base, &l.size, cpu_panel_size(even, C) * (b16 ? sizeof(bf16) : sizeof(real)));
         if (b16) {
             l.d16 = work_take(base, &l.size, rows * V * sizeof(bf16) + sizeof(bf16));
-            l.d_pairs = work_take(base, &l.size, (rows + 1) / 2 * 2 * V * sizeof(bf16));
+            l.d_pairs = work_take(base, &l.size, (even + 1) / 2 * 2 * V * sizeof(bf16));
         }
+        if (n->d_in[1] >= 0 && T > LOSS_ROWS)
+            l.tree = work_take(base, &l.size, (size_t)op_tree_blocks(op_slices_max(g), T / op_slices_max(g) > LOSS_ROWS) * V * C * sizeof(real));
+        if (n->out[1] >= 0)
+            l.slot = work_take(base, &l.size, V * sizeof *l.slot);
     }
     return l;
 }
@@ -40,6 +47,8 @@ static void size(const struct graph *g, const struct node *n, int T, int S, stru
     (void)S;
     w->work = layout(g, n, T, NULL).size;
     w->scratch = op_panels_scratch(g, n);
+    if (n->d_in[1] >= 0 && op_tree_scratch(g) > w->scratch)
+        w->scratch = op_tree_scratch(g);
 }
 
 struct ce_job { struct ce p; const struct cpu_kernels *k; real cap, *slope; const real *scale; };      /* scale: of each row, or NULL */
@@ -67,6 +76,28 @@ static void ce_rows(void *ctx, int first, int n, int i_thread)
         p.x[i] *= slope[i];
 }
 
+/* The rows of the step from t on that are taken together: at most LOSS_ROWS, of whole slices or of one.  c: its slices, from row 0. */
+struct chunk { struct slices s; int rows; struct tree tree; };
+
+static struct chunk chunk_at(const struct slices *s, int t)
+{
+    struct chunk c = { .tree.n = s->n };
+    int v = 0;
+    while (t && v + 1 < s->n && s->row[v + 1] <= t)
+        v++;
+    c.tree.v0 = v, c.tree.begun = t > s->row[v];
+    do {
+        c.rows = (int)min_i64(s->row[v + 1] - t, LOSS_ROWS);
+        c.tree.ended = t + c.rows == s->row[v + 1];
+        const int i = c.s.n++;
+        c.s.row[i + 1] = c.rows;
+        c.s.even[i + 1] = c.s.even[i] + (c.rows - c.s.row[i] + 1) / 2 * 2;
+        v++;
+    } while (c.tree.ended && v < s->n && (s->row[v + 1] - t <= LOSS_ROWS || !c.rows));
+    c.tree.v1 = v;
+    return c;
+}
+
 static void loss(struct run *r, const struct node *n, bool grad)
 {
     struct graph *g = r->g;
@@ -81,8 +112,12 @@ static void loss(struct run *r, const struct node *n, bool grad)
     else if (l.x)
         product_from_bf16(r, (size_t)(T * C), (const bf16 *)(const void *)x, l.x), x = l.x;
     const void *by_rows = op_panels(r, n, false, l.panels[0]), *by_cols = grad && n->d_in[0] >= 0 ? op_panels(r, n, true, l.panels[1]) : NULL;
-    for (int64_t t = 0; t < T; t += LOSS_ROWS) {
-        const int64_t rows = min_i64(LOSS_ROWS, T - t);
+    const struct slices slices = op_slices(r, n->in[0]);
+    if (grad && l.slot && slices.n > 1)
+        op_slots(op_data(r, n->in[3]), (int)T, n->attr.first, (int)V, l.slot, NULL);
+    for (int64_t t = 0, rows; t < T; t += rows) {
+        struct chunk c = chunk_at(&slices, (int)t);
+        rows = c.rows;
         const char *x_t = x + (size_t)(t * C) * size_x;
         const struct gemm p = { .M = (int)rows, .N = (int)V, .K = (int)C, .a = x_t, .a_row = C, .a_col = b16 ? 2 : 1, .b = by_rows,
                                 .b_panel = (ptrdiff_t)cpu_panel_size((size_t)C, PANEL), .c = l.logits, .ldc = V };
@@ -93,7 +128,7 @@ static void loss(struct run *r, const struct node *n, bool grad)
         if (!grad)
             continue;
         if (b16)
-            product_dy_bf16(r, rows, V, l.logits, l.d16, l.d_pairs);
+            product_dy_bf16(r, &c.s, V, l.logits, l.d16, l.d_pairs);
         if (n->d_in[0] >= 0) {
             real *dx = (real *)op_data(r, n->d_in[0]) + t * C;
             const struct gemm d = { .M = (int)rows, .N = (int)C, .K = (int)V, .a = b16 ? (const void *)l.d16 : l.logits, .a_row = V,
@@ -103,13 +138,15 @@ static void loss(struct run *r, const struct node *n, bool grad)
         }
         if (n->d_in[1] >= 0 && !r->step->no_weights) {
             const struct pack px = { .K = (int)rows, .N = (int)C, .src = x_t, .ld = C, .src_bf16 = b16, .out = l.x_panels,
-                                     .panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL) };
-            product_pack_cols(r, &px, n->attr.compute);
+                                     .panel = (ptrdiff_t)cpu_panel_size((size_t)c.s.even[c.s.n], PANEL) };
+            product_pack_cols(r, &px, &c.s, n->attr.compute);
             real *dw = op_data(r, n->d_in[1]);
             const struct gemm d = { .M = (int)V, .N = (int)C, .K = (int)rows, .a = b16 ? (const void *)l.d_pairs : l.logits,
                                     .a_row = b16 ? 2 : 1, .a_col = b16 ? 2 * V : V, .b = l.x_panels, .b_panel = px.panel,
-                                    .add = t || op_adds(r, n, 1) ? dw : NULL, .ld_add = C, .c = dw, .ldc = C };
-            product(r, &d, n->attr.compute);
+                                    .add = slices.n == 1 && (t || op_adds(r, n, 1)) ? dw : NULL, .ld_add = C, .c = dw, .ldc = C };
+            c.tree.base = dw, c.tree.block = l.tree, c.tree.stride = (size_t)(V * C);
+            c.tree.slot = l.slot, c.tree.kept = op_data(r, n->out[1]);
+            product_slices(r, &d, &c.s, slices.n > 1 ? &c.tree : NULL, n->attr.compute);
         }
     }
 }

@@ -4,13 +4,14 @@
  * rows start[e] .. start[e+1]-1; slot[t][j] are the sorted rows of token t, experts ascending.
  * expert_linear is one product per expert over its rows, read through the list; combine sums a token's rows in slot order,
  * so the result does not depend on who computed what. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "nn/op.h"
 
 /* ---- route ---- */
 
-struct route_job { struct run *r; const struct node *n; double *partial; };
+struct route_job { struct run *r; const struct node *n; double *partial; const struct slices *s; const int32_t *count; };      /* count: [slices][E] rows of each expert */
 
 static int stat_width(int E) { return E + 2; }      /* partial sums of a chunk: prob[E], lse^2, entropy */
 
@@ -123,9 +124,9 @@ static void add_stats(const struct attr *a, const real *p, const real *x, real l
 }
 
 /* A chunk of tokens: probabilities, chosen experts (left in slot for now), partial statistics. */
-static void route_chunk(void *ctx, int first, int n_row, int i_thread)
+static void route_chunk(void *ctx, int i_slice, int first, int n_row, int i_chunk, int i_thread)
 {
-    (void)i_thread;
+    (void)i_slice, (void)i_thread;
     const struct route_job *j = ctx;
     const struct attr *a = &j->n->attr;
     const int E = a->n_expert;
@@ -135,7 +136,7 @@ static void route_chunk(void *ctx, int first, int n_row, int i_thread)
     set_scores(j->r, a, n_row, logits, probs, lse);
     const real *correction = op_data(j->r, j->n->in[1]);
     int32_t *slot = (int32_t *)op_data(j->r, j->n->out[4]) + (ptrdiff_t)first * a->top_k;
-    double *sum = j->partial + first / CHUNK * stat_width(E);
+    double *sum = j->partial + i_chunk * stat_width(E);
     memset(sum, 0, (size_t)stat_width(E) * sizeof *sum);
     for (int i = 0; i < n_row; i++) {
         const real *p = probs + (ptrdiff_t)i * E;
@@ -144,12 +145,30 @@ static void route_chunk(void *ctx, int first, int n_row, int i_thread)
     }
 }
 
+/* Statistics of each slice; slot has experts still. */
+static void set_stats(const struct route_job *j, const int32_t *slot, double *stats)
+{
+    const struct attr *a = &j->n->attr;
+    const int E = a->n_expert, k = a->top_k;
+    const double *partial = j->partial;
+    memset(stats, 0, (size_t)j->s->n * (size_t)(2 * E + 3) * sizeof *stats);
+    for (int v = 0; v < j->s->n; v++, stats += 2 * E + 3) {
+        for (int c = 0; c < div_up(j->s->row[v + 1] - j->s->row[v], CHUNK); c++, partial += stat_width(E))
+            for (int i = 0; i < stat_width(E); i++)
+                stats[E + i] += partial[i];
+        for (int i = j->s->row[v] * k; i < j->s->row[v + 1] * k; i++)
+            stats[slot[i]]++;
+        stats[2 * E + 2] = j->s->row[v + 1] - j->s->row[v];
+    }
+}
+
 static void route_forward(struct run *r, const struct node *n)
 {
     const struct attr *a = &n->attr;
     const int T = r->step->T, E = a->n_expert, k = a->top_k;
-    struct route_job j = { r, n, (double *)(void *)r->work };
-    op_for_rows(r, T, CHUNK, route_chunk, &j);
+    const struct slices s = op_slices(r, n->out[0]);
+    struct route_job j = { r, n, (double *)(void *)r->work, &s, NULL };
+    op_for_slices(r, &s, CHUNK, route_chunk, &j);
     const real *probs = op_data(r, n->out[0]);
     real *gate = op_data(r, n->out[1]);
     int32_t *row = op_data(r, n->out[2]), *start = op_data(r, n->out[3]), *slot = op_data(r, n->out[4]);
@@ -160,15 +179,8 @@ static void route_forward(struct run *r, const struct node *n)
         start[e + 1] += start[e];
     const real scale = a->scale > 0 ? (real)a->scale : 1;
     double *stats = op_data(r, n->out[6]);
-    if (stats) {
-        memset(stats, 0, (size_t)(2 * E + 3) * sizeof *stats);
-        for (int c = 0; c < div_up(T, CHUNK); c++)
-            for (int i = 0; i < stat_width(E); i++)
-                stats[E + i] += j.partial[c * stat_width(E) + i];
-        for (int e = 0; e < E; e++)
-            stats[e] = start[e + 1] - start[e];
-        stats[2 * E + 2] = T;
-    }
+    if (stats)
+        set_stats(&j, slot, stats);
     for (int t = 0; t < T; t++) {                       /* counting sort; start[e] moves to the end of e */
         real sum = a->sigmoid ? (real)1e-20 : 0;          /* sigmoids may all be 0 */
         for (int i = 0; i < k; i++)
@@ -200,18 +212,19 @@ struct aux_losses graph_aux_losses(const double *stats, const struct attr *a)
 
 /* dlogits of token t from dgate and the balance loss, of sigmoids s: with q = s / sum s and N = sum of the chosen s,
  * dL/ds_e = (g_e - sum g q) / sum s, g_e = aux*E*f_e/T, and for a chosen e scale / N * (dgate_e - sum dgate s / N). */
-static void sigmoid_backward(const struct route_job *j, int t)
+static void sigmoid_backward(const struct route_job *j, int i_slice, int t)
 {
     const struct node *n = j->n;
     const struct attr *a = &n->attr;
-    const int E = a->n_expert, k = a->top_k, T = j->r->step->T;
+    const int E = a->n_expert, k = a->top_k, T = j->s->row[i_slice + 1] - j->s->row[i_slice];
+    const int32_t *count = j->count + i_slice * E;
     const real *dgate = op_data(j->r, n->d_out[1]), *gate = op_data(j->r, n->out[1]), *p = (const real *)op_data(j->r, n->out[0]) + (ptrdiff_t)t * E;
     const int32_t *start = op_data(j->r, n->out[3]), *slot = (const int32_t *)op_data(j->r, n->out[4]) + (ptrdiff_t)t * k;
     real *d = (real *)op_data(j->r, n->d_in[0]) + (ptrdiff_t)t * E;
     const double aux = a->aux_coef * j->r->step->aux_scale * E / ((double)T * k) / T, all = sum_of(E, p), scale = a->scale > 0 ? a->scale : 1;
     double dot = 0, chosen = 0, N = 1e-20;
     for (int e = 0, i = 0; e < E; e++) {
-        dot += aux * (double)(start[e + 1] - start[e]) * (double)p[e];
+        dot += aux * (double)count[e] * (double)p[e];
         if (i < k && slot[i] < start[e + 1]) {
             chosen += (double)gate[slot[i]] * (double)dgate[slot[i]] / scale;
             N += (double)p[e];
@@ -219,7 +232,7 @@ static void sigmoid_backward(const struct route_job *j, int t)
         }
     }
     for (int e = 0, i = 0; e < E; e++) {
-        double ds = all > 0 ? (aux * (double)(start[e + 1] - start[e]) - dot / all) / all : 0;
+        double ds = all > 0 ? (aux * (double)count[e] - dot / all) / all : 0;
         if (i < k && slot[i] < start[e + 1]) {
             ds += a->norm_topk ? scale / N * ((double)dgate[slot[i]] - chosen) : scale * (double)dgate[slot[i]];
             i++;
@@ -229,26 +242,26 @@ static void sigmoid_backward(const struct route_job *j, int t)
 }
 
 /* dlogits from dgate and from the two losses (training.md 1.3: L = aux*E*sum f_i P_i with f constant; z*mean lse^2). */
-static void route_backward_rows(void *ctx, int first, int n_row, int i_thread)
+static void route_backward_rows(void *ctx, int i_slice, int first, int n_row, int i_block, int i_thread)
 {
-    (void)i_thread;
+    (void)i_block, (void)i_thread;
     const struct route_job *j = ctx;
     const struct node *n = j->n;
     const struct attr *a = &n->attr;
-    const int E = a->n_expert, k = a->top_k, T = j->r->step->T;
+    const int E = a->n_expert, k = a->top_k, T = j->s->row[i_slice + 1] - j->s->row[i_slice];
     const real *dgate = op_data(j->r, n->d_out[1]), *gate = op_data(j->r, n->out[1]), *lse = op_data(j->r, n->out[5]);
     const int32_t *start = op_data(j->r, n->out[3]), *slot = op_data(j->r, n->out[4]);
     const double aux = a->aux_coef * j->r->step->aux_scale, z = a->z_coef * j->r->step->aux_scale;
     for (int t = first; t < first + n_row; t++) {
         if (a->sigmoid) {
-            sigmoid_backward(j, t);
+            sigmoid_backward(j, i_slice, t);
             continue;
         }
         const real *p = (const real *)op_data(j->r, n->out[0]) + (ptrdiff_t)t * E;
         real *d = (real *)op_data(j->r, n->d_in[0]) + (ptrdiff_t)t * E;
         double dot = 0;                                   /* sum over experts of p * dLoss/dp */
         for (int e = 0; e < E; e++) {
-            const double g = aux * E * (double)(start[e + 1] - start[e]) / ((double)T * k) / T;
+            const double g = aux * E * (double)j->count[i_slice * E + e] / ((double)T * k) / T;
             dot += (double)p[e] * g;
             d[e] = (real)g;
         }
@@ -272,14 +285,25 @@ static void route_backward_rows(void *ctx, int first, int n_row, int i_thread)
 
 static void route_backward(struct run *r, const struct node *n)
 {
-    struct route_job j = { r, n, NULL };
-    op_for_rows(r, r->step->T, CHUNK, route_backward_rows, &j);
+    const struct slices s = op_slices(r, n->out[0]);
+    const int E = n->attr.n_expert;
+    const int32_t *start = op_data(r, n->out[3]), *row = op_data(r, n->out[2]);
+    int32_t *count = (int32_t *)(void *)r->work;
+    for (int e = 0; e < E; e++)
+        for (int v = 0, i = start[e]; v < s.n; v++) {
+            const int from = i;
+            while (i < start[e + 1] && row[i] < s.row[v + 1])
+                i++;
+            count[v * E + e] = i - from;
+        }
+    struct route_job j = { r, n, NULL, &s, count };
+    op_for_slices(r, &s, CHUNK, route_backward_rows, &j);
 }
 
 static void route_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
-    (void)g, (void)S;
-    w->work = (size_t)(div_up(T, CHUNK) * stat_width(n->attr.n_expert)) * sizeof(double);
+    (void)S;
+    w->work = (size_t)((op_chunks(g, T) + op_slices_max(g)) * stat_width(n->attr.n_expert)) * sizeof(double);
 }
 
 const struct op_code op_code_route = { route_forward, route_backward, route_size };
@@ -295,7 +319,7 @@ struct piece { int32_t group, m0, p0; };
 struct expert_layout {
     bf16 *x16; real *x32;      /* x in the type of the product */
     struct piece *piece;
-    int32_t *even;             /* [groups+1] first row of each group when each begins at an even row */
+    int32_t *start, *even;     /* [groups*slices+1] first row of each group's rows of each slice, and when each begins at an even row */
     void *x_panels, *w_panels; bf16 *dy16, *dy_pairs;      /* w_panels: of a weight in a file */
     real *dx_rows;             /* gather: dx of the sorted rows, before they are summed by token */
     size_t size;
@@ -308,7 +332,8 @@ static struct expert_layout expert_layout(const struct graph *g, const struct no
     const struct tensor *w = op_tensor(g, n->in[1]);
     const int64_t E = n_group(n), N = w->shape[1].n, K = w->shape[2].n, widest = N > K ? N : K;
     const bool b16 = n->attr.compute == DT_BF16, bwd = n->pass == PASS_BACKWARD && !n->again;
-    const size_t even_rows = (size_t)(rows + E + 1), x_rows = (size_t)(n->attr.gather ? rows / n->attr.top_k : rows);
+    const int64_t parts = E * (n->attr.n_peer ? 1 : op_slices_max(g));
+    const size_t even_rows = (size_t)(rows + parts + 1), x_rows = (size_t)(n->attr.gather ? rows / n->attr.top_k : rows);
     struct expert_layout l = { 0 };
     const int64_t forward_pieces = (div_up(rows, EXPERT_ROWS) + E) * div_up(widest, EXPERT_PANELS * PANEL);
     const int64_t weight_pieces = E * div_up(N, EXPERT_ROWS) * div_up(K, EXPERT_PANELS * PANEL);
@@ -320,7 +345,8 @@ static struct expert_layout expert_layout(const struct graph *g, const struct no
             l.x32 = work_take(base, &l.size, x_rows * (size_t)K * sizeof(real));
     }
     if (bwd && n->d_in[1] >= 0) {
-        l.even = work_take(base, &l.size, (size_t)(E + 1) * sizeof *l.even);
+        l.start = work_take(base, &l.size, (size_t)(parts + 1) * sizeof *l.start);
+        l.even = work_take(base, &l.size, (size_t)(parts + 1) * sizeof *l.even);
         l.x_panels = work_take(base, &l.size, even_rows * cpu_round_panel((size_t)K) * (b16 ? sizeof(bf16) : sizeof(real)));
         if (b16)
             l.dy_pairs = work_take(base, &l.size, even_rows * (size_t)N * sizeof(bf16));
@@ -344,6 +370,8 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
         w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, n->attr.gather, false);
     else
         w->work = expert_layout(g, n, rows, NULL).size, w->scratch = op_panels_scratch(g, n);
+    if (n->d_in[1] >= 0 && op_tree_scratch(g) > w->scratch)
+        w->scratch = op_tree_scratch(g);
 }
 
 struct expert_job {
@@ -357,41 +385,50 @@ struct expert_job {
     bool pairs;                /* dw: a is dy in pairs, from even[e] on; else dy row by row, from start[e] on */
     int64_t N, K;
     int n_expert;
+    const struct run *r; int n_slice;      /* dw: start and even are of slices, group by group */
 };
+
+/* A piece of one group's dw. */
+static void weight_piece(const struct expert_job *j, struct piece q, int i_thread)
+{
+    struct gemm g = j->g;
+    struct leaf leaf[GRAPH_SLICES_MAX];
+    const int n0 = q.p0 * PANEL;
+    g.N = (int)min_i64(EXPERT_PANELS * PANEL, g.N - n0);
+    g.M = (int)min_i64(EXPERT_ROWS, j->N - q.m0);
+    real *c = g.c += ((ptrdiff_t)q.group * j->N + q.m0) * g.ldc + n0;
+    for (int v = 0; v < j->n_slice; v++) {
+        const int part = q.group * j->n_slice + v, first = j->start[part], rows = j->start[part + 1] - first;
+        const ptrdiff_t at = j->even[part], panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL);
+        leaf[v] = (struct leaf){ (const char *)g.a + (size_t)((j->pairs ? at : first) * j->N + (j->pairs ? 2 : 1) * q.m0) * j->a_size,
+                                 (const char *)g.b + (size_t)(at * (ptrdiff_t)cpu_round_panel((size_t)j->K) + q.p0 * panel) * j->a_size, panel, rows };
+    }
+    if (g.add && !leaf[0].K)
+        return;
+    const struct tree t = { .n = j->n_slice, .v1 = j->n_slice, .begun = g.add != NULL, .ended = true, .base = c };
+    op_tree_tile(j->r, &t, &g, j->kernel, leaf, i_thread);
+}
 
 static void expert_piece(void *ctx, int i, int i_thread)
 {
-    (void)i_thread;
     const struct expert_job *j = ctx;
     const struct piece q = j->piece[i];
+    if (j->weight) {
+        weight_piece(j, q, i_thread);
+        return;
+    }
     const int e = q.group % j->n_expert, first = j->start[q.group], rows = j->start[q.group + 1] - first, n0 = q.p0 * PANEL;
     struct gemm g = j->g;
     g.N = (int)min_i64(EXPERT_PANELS * PANEL, g.N - n0);
-    if (j->weight) {
-        g.K = rows;
-        g.M = (int)min_i64(EXPERT_ROWS, j->N - q.m0);
-        const ptrdiff_t at = j->even[q.group];
-        g.b_panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL);
-        g.a = (const char *)g.a + (size_t)((j->pairs ? at : first) * j->N + (j->pairs ? 2 : 1) * q.m0) * j->a_size;
-        g.b = (const char *)g.b + (size_t)(at * (ptrdiff_t)cpu_round_panel((size_t)j->K) + q.p0 * g.b_panel) * j->a_size;
-        g.c += ((ptrdiff_t)q.group * j->N + q.m0) * g.ldc + n0;
-        g.add = g.add ? g.c : NULL;
-        if (!rows) {
-            for (int m = 0; !g.add && m < g.M; m++)
-                memset(g.c + m * g.ldc, 0, (size_t)g.N * sizeof *g.c);
-            return;
-        }
-    } else {
-        g.M = (int)min_i64(EXPERT_ROWS, rows - q.m0);
-        if (j->row)
-            g.rows = j->row + first + q.m0;
-        else
-            g.a = (const char *)g.a + (size_t)((ptrdiff_t)(first + q.m0) * g.a_row) * j->a_size;
-        g.bias = j->bias ? j->bias + (ptrdiff_t)e * g.ldc + n0 : NULL;
-        g.b = (const char *)g.b + ((size_t)e * j->b_expert + (size_t)(q.p0 * g.b_panel)) * j->a_size;
-        g.c += (ptrdiff_t)(first + q.m0) * g.ldc + n0;
-        g.add = g.add ? g.c : NULL;
-    }
+    g.M = (int)min_i64(EXPERT_ROWS, rows - q.m0);
+    if (j->row)
+        g.rows = j->row + first + q.m0;
+    else
+        g.a = (const char *)g.a + (size_t)((ptrdiff_t)(first + q.m0) * g.a_row) * j->a_size;
+    g.bias = j->bias ? j->bias + (ptrdiff_t)e * g.ldc + n0 : NULL;
+    g.b = (const char *)g.b + ((size_t)e * j->b_expert + (size_t)(q.p0 * g.b_panel)) * j->a_size;
+    g.c += (ptrdiff_t)(first + q.m0) * g.ldc + n0;
+    g.add = g.add ? g.c : NULL;
     j->kernel(&g);
 }
 
@@ -441,12 +478,12 @@ static void expert_forward(struct run *r, const struct node *n)
 
 struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; };
 
-/* One group's x in panels and, for bf16, its dy in pairs. */
+/* The x of one group's rows of a slice in panels and, for bf16, its dy in pairs. */
 static void expert_pack(void *ctx, int e, int i_thread)
 {
     (void)i_thread;
     const struct gather_job *j = ctx;
-    const int32_t *start = op_data(j->r, j->n->in[3]), *row = op_data(j->r, j->n->in[2]);
+    const int32_t *start = j->l->start, *row = op_data(j->r, j->n->in[2]);
     const int rows = start[e + 1] - start[e];
     if (!rows)
         return;
@@ -501,6 +538,22 @@ static void expert_bias(void *ctx, int e, int i_thread)
     j->r->k->col_sum(start[e + 1] - start[e], (int)j->N, (const real *)op_data(j->r, j->n->d_out[0]) + start[e] * j->N, j->N, db);
 }
 
+/* Tokens of an expert ascend, and so do their slices.  s: NULL: one, of rows of other processes too. */
+static void set_parts(const struct expert_layout *l, const struct slices *s, int E, const int32_t *start, const int32_t *row)
+{
+    const int n_slice = s ? s->n : 1;
+    int n = 0;
+    l->start[0] = l->even[0] = 0;
+    for (int e = 0, i = 0; e < E; e++)
+        for (int v = 0; v < n_slice; v++, n++) {
+            while (s && i < start[e + 1] && row[i] < s->row[v + 1])
+                i++;
+            i = s ? i : start[e + 1];
+            l->start[n + 1] = i;
+            l->even[n + 1] = l->even[n] + (i - l->start[n] + 1) / 2 * 2;
+        }
+}
+
 static void expert_backward(struct run *r, const struct node *n)
 {
     struct graph *g = r->g;
@@ -529,14 +582,15 @@ static void expert_backward(struct run *r, const struct node *n)
         }
     }
     if (n->d_in[1] >= 0) {
-        l.even[0] = 0;
-        for (int e = 0; e < E; e++)
-            l.even[e + 1] = l.even[e] + (start[e + 1] - start[e] + 1) / 2 * 2;
+        const bool own = !n->attr.n_peer;
+        const struct slices s = op_slices(r, own ? n->in[6] : n->d_out[0]);
+        assert(own || s.n == 1);
+        set_parts(&l, own ? &s : NULL, E, start, op_data(r, n->in[2]));
         struct gather_job pack = { r, n, &l, N, K, b16 };
-        pool_for(r->pool, E, expert_pack, &pack);
+        pool_for(r->pool, E * s.n, expert_pack, &pack);
         real *dw = op_data(r, n->d_in[1]);
         j.weight = true, j.pairs = b16;
-        j.even = l.even;
+        j.start = l.start, j.even = l.even, j.r = r, j.n_slice = s.n;
         j.g = (struct gemm){ .N = (int)K, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1, .a_col = b16 ? 2 * N : N,
                              .b = l.x_panels, .add = op_adds(r, n, 1) ? dw : NULL, .ld_add = K, .c = dw, .ldc = K };
         run_pieces(r, &j, l.piece, E);

@@ -116,7 +116,8 @@ static void times_panels(struct run *r, const struct muon_layout *l, int64_t M, 
     struct gemm p = { .M = (int)M, .N = (int)N, .K = (int)K, .a = a, .a_row = by_cols ? 1 : K, .a_col = by_cols ? M : 1, .b = l->panels,
                       .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = c, .ldc = N };
     if (l->type == DT_BF16) {
-        product_dy_bf16(r, by_cols ? K : M, by_cols ? M : K, a, by_cols ? NULL : l->left, by_cols ? l->left : NULL);
+        const struct slices rows = op_one_slice(by_cols ? K : M);
+        product_dy_bf16(r, &rows, by_cols ? M : K, a, by_cols ? NULL : l->left, by_cols ? l->left : NULL);
         p.a = l->left, p.a_row = by_cols ? 2 : K, p.a_col = by_cols ? 2 * M : 2;
     }
     product(r, &p, l->type);
@@ -126,7 +127,10 @@ static void times_panels(struct run *r, const struct muon_layout *l, int64_t M, 
 static void pack(struct run *r, const struct muon_layout *l, int64_t K, int64_t N, const real *x, bool by_rows)
 {
     const struct pack p = { .K = (int)K, .N = (int)N, .src = x, .ld = by_rows ? K : N, .out = l->panels, .panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL) };
-    (by_rows ? product_pack_rows : product_pack_cols)(r, &p, l->type);
+    if (by_rows)
+        product_pack_rows(r, &p, l->type);
+    else
+        product_pack_cols(r, &p, NULL, l->type);
 }
 
 /* One iteration; the result is again l->x. */

@@ -45,16 +45,16 @@ static void forward(struct run *r, const struct node *n)
 }
 
 /* One chunk of tokens: partial sums of dw, then of db. */
-static void backward_chunk(void *ctx, int first, int n, int i_thread)
+static void backward_chunk(void *ctx, int i_slice, int first, int n, int i_chunk, int i_thread)
 {
-    (void)i_thread;
+    (void)i_slice, (void)i_thread;
     const struct job *j = ctx;
     struct norm p = j->p;
     p.n_row = n;
     p.x += first * p.ld_x, p.dy += first * p.ld_dy, p.dx += first * p.ld_dx;
     p.mean = p.mean ? p.mean + first : NULL;
     p.rstd += first;
-    real *at = j->partial + (size_t)(first / CHUNK) * (size_t)j->C * 2;
+    real *at = j->partial + (size_t)i_chunk * (size_t)j->C * 2;
     for (int i = 0; i < 2 * j->C; i++)
         at[i] = 0;
     p.dw = j->dw ? at : NULL;
@@ -62,33 +62,28 @@ static void backward_chunk(void *ctx, int first, int n, int i_thread)
     (j->layer ? j->k->layernorm_bwd : j->k->rmsnorm_bwd)(&p);
 }
 
-static size_t partial_size(int64_t rows, int64_t C) { return (size_t)(div_up(rows, CHUNK) * 2 * C) * sizeof(real); }
+static size_t partial_size(const struct graph *g, int64_t rows, int64_t C) { return (size_t)(op_chunks(g, rows) * 2 * C) * sizeof(real); }
 
 static void backward(struct run *r, const struct node *n)
 {
     const struct tensor *x = op_tensor(r->g, n->in[0]);
     const int C = (int)tensor_cols(op_tensor(r->g, n->d_out[0]));
-    const int64_t rows = tensor_rows(x, r->step->T, r->step->S);
+    const struct slices s = op_slices(r, n->in[0]);
     struct job j = { .k = r->k, .layer = n->op == OP_layernorm, .C = C, .partial = (real *)(void *)r->work, .dw = n->d_in[1] >= 0,
                      .db = n->d_in[2] >= 0 };
     j.p = (struct norm){ .C = C, .x = x->data, .ld_x = tensor_cols(x), .w = op_data(r, n->in[1]), .eps = (real)n->attr.eps,
                          .mean = op_data(r, n->out[1]), .rstd = op_data(r, n->out[2]), .dy = op_data(r, n->d_out[0]), .ld_dy = C,
                          .dx = op_data(r, n->d_in[0]), .ld_dx = tensor_cols(x), .add_dx = n->add[0] };
-    op_for_rows(r, rows, CHUNK, backward_chunk, &j);
+    op_for_slices(r, &s, CHUNK, backward_chunk, &j);
     for (int i = 0; i < 2; i++)
-        if (n->d_in[1 + i] >= 0) {
-            real *y = op_data(r, n->d_in[1 + i]);
-            if (!op_adds(r, n, 1 + i))
-                for (int c = 0; c < C; c++)
-                    y[c] = 0;
-            r->k->col_sum((int)div_up(rows, CHUNK), C, j.partial + i * C, 2 * C, y);
-        }
+        if (n->d_in[1 + i] >= 0)
+            op_sum_chunks(r, &s, C, j.partial + i * C, 2 * C, op_data(r, n->d_in[1 + i]), op_adds(r, n, 1 + i));
 }
 
 static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     if (n->pass == PASS_BACKWARD && !n->again)
-        w->work = partial_size(tensor_rows(op_tensor(g, n->in[0]), T, S), tensor_cols(op_tensor(g, n->d_out[0])));
+        w->work = partial_size(g, tensor_rows(op_tensor(g, n->in[0]), T, S), tensor_cols(op_tensor(g, n->d_out[0])));
     else if (op_is(g, n->out[0], DT_A8))
         w->scratch = (size_t)tensor_cols(op_tensor(g, n->out[0])) * sizeof(real);
 }

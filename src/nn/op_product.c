@@ -63,7 +63,7 @@ void product(struct run *r, const struct gemm *g, enum dtype compute)
 
 #define PACK_PANELS 4
 
-struct pack_job { const struct pack *p; void (*kernel)(const struct pack *); size_t size; bool by_rows; };
+struct pack_job { const struct pack *p; const struct slices *s; void (*kernel)(const struct pack *); size_t size; bool by_rows; };
 
 static void pack_item(void *ctx, int i, int i_thread)
 {
@@ -80,50 +80,59 @@ static void pack_item(void *ctx, int i, int i_thread)
     else
         p.src = (const char *)p.src + (size_t)((ptrdiff_t)n0 * p.ld) * src_size;
     p.out = (char *)p.out + (size_t)((ptrdiff_t)i * PACK_PANELS * p.panel) * j->size;
-    j->kernel(&p);
+    for (int v = 0; j->s && v < j->s->n; v++) {
+        struct pack slice = p;
+        slice.K = j->s->row[v + 1] - j->s->row[v];
+        slice.src = (const char *)p.src + (size_t)(j->s->row[v] * p.ld) * src_size;
+        slice.out = (char *)p.out + (size_t)(j->s->even[v] * PANEL) * j->size;
+        if (slice.K)
+            j->kernel(&slice);
+    }
+    if (!j->s)
+        j->kernel(&p);
 }
 
-static void pack(struct run *r, const struct pack *p, void (*kernel)(const struct pack *), size_t size, bool by_rows)
+static void pack(struct run *r, const struct pack *p, const struct slices *s, void (*kernel)(const struct pack *), size_t size, bool by_rows)
 {
-    struct pack_job j = { p, kernel, size, by_rows };
+    struct pack_job j = { p, s, kernel, size, by_rows };
     pool_for(r->pool, (int)div_up(p->N, PACK_PANELS * PANEL), pack_item, &j);
 }
 
-void product_pack_cols(struct run *r, const struct pack *p, enum dtype compute)
+void product_pack_cols(struct run *r, const struct pack *p, const struct slices *s, enum dtype compute)
 {
     if (compute == DT_BF16)
-        pack(r, p, r->k->pack_cols_bf16, sizeof(bf16), false);
+        pack(r, p, s, r->k->pack_cols_bf16, sizeof(bf16), false);
     else
-        pack(r, p, r->k->pack_cols, sizeof(real), false);
+        pack(r, p, s, r->k->pack_cols, sizeof(real), false);
 }
 
 void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute)
 {
     if (compute == DT_BF16)
-        pack(r, p, r->k->pack_rows_bf16, sizeof(bf16), true);
+        pack(r, p, NULL, r->k->pack_rows_bf16, sizeof(bf16), true);
     else
-        pack(r, p, r->k->pack_rows, sizeof(real), true);
+        pack(r, p, NULL, r->k->pack_rows, sizeof(real), true);
 }
 
-struct dy_job { int64_t N; const real *dy; bf16 *rows, *pairs; const struct cpu_kernels *k; };
+struct dy_job { const struct slices *s; int64_t N; const real *dy; bf16 *rows, *pairs; const struct cpu_kernels *k; };
 
-static void dy_rows(void *ctx, int first, int n, int i_thread)
+static void dy_rows(void *ctx, int i_slice, int first, int n, int i_block, int i_thread)
 {
-    (void)i_thread;
+    (void)i_block, (void)i_thread;
     const struct dy_job *j = ctx;
-    const size_t at = (size_t)first * (size_t)j->N;
+    const size_t at = (size_t)first * (size_t)j->N, even = (size_t)(j->s->even[i_slice] + first - j->s->row[i_slice]);
     if (j->rows)
         j->k->to_bf16((size_t)n * (size_t)j->N, j->dy + at, j->rows + at);
     const struct pack p = { .K = n, .N = (int)j->N, .src = j->rows ? (const void *)(j->rows + at) : j->dy + at, .src_bf16 = j->rows != NULL,
-                            .ld = j->N, .out = j->pairs + at };
+                            .ld = j->N, .out = j->pairs + even * (size_t)j->N };
     if (j->pairs)
         j->k->pack_pairs_bf16(&p);
 }
 
-void product_dy_bf16(struct run *r, int64_t M, int64_t N, const real *dy, bf16 *rows, bf16 *pairs)
+void product_dy_bf16(struct run *r, const struct slices *s, int64_t N, const real *dy, bf16 *rows, bf16 *pairs)
 {
-    struct dy_job j = { N, dy, rows, pairs, r->k };
-    op_for_rows(r, M, 32, dy_rows, &j);
+    struct dy_job j = { s, N, dy, rows, pairs, r->k };
+    op_for_slices(r, s, 32, dy_rows, &j);
 }
 
 /* ---- types ---- */
@@ -156,31 +165,23 @@ void product_from_bf16(struct run *r, size_t n, const bf16 *x, real *y)
 
 /* ---- sums over tokens: chunks of CHUNK rows, then the chunks in order ---- */
 
-size_t col_sum_size(int64_t n_row, int64_t C) { return (size_t)(div_up(n_row, CHUNK) * C) * sizeof(real); }
+size_t col_sum_size(const struct graph *g, int64_t n_row, int64_t C) { return (size_t)(op_chunks(g, n_row) * C) * sizeof(real); }
 
 struct col_sum_job { int64_t C; const real *x; ptrdiff_t ld; real *partial; const struct cpu_kernels *k; };
 
-static void col_sum_rows(void *ctx, int first, int n, int i_thread)
+static void col_sum_rows(void *ctx, int i_slice, int first, int n, int i_chunk, int i_thread)
 {
-    (void)i_thread;
+    (void)i_slice, (void)i_thread;
     const struct col_sum_job *j = ctx;
-    real *y = j->partial + first / CHUNK * j->C;
+    real *y = j->partial + i_chunk * j->C;
     for (int64_t c = 0; c < j->C; c++)
         y[c] = 0;
     j->k->col_sum(n, (int)j->C, j->x + first * j->ld, j->ld, y);
 }
 
-void chunks_sum(struct run *r, int64_t n_chunk, int64_t C, const real *partial, real *y, bool add)
-{
-    if (!add)
-        for (int64_t c = 0; c < C; c++)
-            y[c] = 0;
-    r->k->col_sum((int)n_chunk, (int)C, partial, C, y);
-}
-
-void col_sum(struct run *r, int64_t n_row, int64_t C, const real *x, ptrdiff_t ld, real *y, bool add, char *work)
+void col_sum(struct run *r, const struct slices *s, int64_t C, const real *x, ptrdiff_t ld, real *y, bool add, char *work)
 {
     struct col_sum_job j = { C, x, ld, (real *)(void *)work, r->k };
-    op_for_rows(r, n_row, CHUNK, col_sum_rows, &j);
-    chunks_sum(r, div_up(n_row, CHUNK), C, j.partial, y, add);
+    op_for_slices(r, s, CHUNK, col_sum_rows, &j);
+    op_sum_chunks(r, s, C, j.partial, C, y, add);
 }

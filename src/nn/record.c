@@ -418,7 +418,7 @@ int graph_route(struct graph *g, int logits, int correction, const struct attr *
     CHECK_ID(n.out[3] = out->start = graph_tensor(g, TENSOR_ACT, DT_I32, VEC(E + 1), err, "%s.start", name));
     CHECK_ID(n.out[4] = out->slot = graph_tensor(g, TENSOR_ACT, DT_I32, ROWS_T(k), err, "%s.slot", name));
     CHECK_ID(n.out[5] = out->lse = graph_tensor(g, TENSOR_ACT, DT_F32, VEC_T, err, "%s.lse", name));
-    CHECK_ID(n.out[6] = out->stats = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(2 * E + 3), err, "%s.stats", name));
+    CHECK_ID(n.out[6] = out->stats = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC((g->n_slice > 1 ? g->n_slice : 1) * (2 * E + 3)), err, "%s.stats", name));
     return append(g, &n, err);
 }
 

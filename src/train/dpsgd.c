@@ -179,7 +179,7 @@ static void add_record(struct run *r, int64_t i)
         d->n_dropped++;
         return;
     }
-    run_add_sums(r, &s, &p, d->sums);
+    run_add_sums(r, 0, &s, &p, d->sums);
     d->n_clipped += norm > r->c.privacy.max_grad_norm;
     const size_t n = r->model.g->plan.bytes[TENSOR_GRAD] / sizeof(real);
     struct add_job j = { (real *)(void *)d->sum, (const real *)(const void *)d->record, (real)clip_scale(norm, r->c.privacy.max_grad_norm), n };

@@ -134,7 +134,7 @@ static int take_memory(struct run *r, struct err *err)
     TRY(run_open_doctor(r, err));
     if (!(r->sums = mem_map(run_sums_bytes(r))))
         return ERR(err, NOMEM, "no memory for the sums of %lld slices", (long long)r->c.slices);
-    return slice_sums_init(&r->gradient, r->model.g, r->n_slice, err);
+    return slice_sums_init(&r->gradient, r->model.g, r->n_slice / r->joined, err);
 }
 
 static int first_weights(struct run *r, struct err *err)
@@ -234,6 +234,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(run_privacy_begin(r, err));
     if (r->data.valid.n && !run_classifies(r))
         TRY(loader_init_pass(&r->held_out, &r->data.valid, (int)r->micro, (int)r->c.ctx, r->c.pack, err));
+    TRY(run_choose_slices(r, err));
     TRY(run_choose_recompute(r, err));
     r->model.vision = config_vision(&r->c.model) ? &r->classes.vision : NULL;
     TRY(run_digest_settings(r, err));

@@ -24,7 +24,7 @@ static bool in_file(const struct run *r) { return r->c.tune.on && !strcmp(r->c.t
 struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
-    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
                                   .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c) };
 }
 
@@ -38,14 +38,22 @@ int run_record_model(struct run *r, struct err *err)
     const struct train_config *c = &r->c;
     r->micro = c->privacy.on ? 1 : slices_micro(c->batch, c->batch * c->accumulate / c->slices);      /* records one by one */
     r->n_micro = c->batch * c->accumulate / r->micro;
-    r->T = (int)(r->micro * c->ctx);
     const bool prefers = train_prefers(c);
+    const int64_t own = c->slices % comm_size(r->comm) ? 1 : c->slices / comm_size(r->comm);      /* else ranks.c says what is wrong */
+    r->joined = c->privacy.on || prefers || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
     if (in_file(r) || (prefers && !c->tune.on))
         TRY(base_rows_new(&r->rows, c->from, err));
-    const struct decoder_opts train = run_train_opts(r), reference = run_reference_opts(r);
+    struct decoder_opts train = run_train_opts(r);
+    const struct decoder_opts reference = run_reference_opts(r);
     const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
+    if (!graph_knows_slices(r->model.g)) {
+        r->joined = train.slices = 1;
+        decoder_release(&r->model);
+        TRY(decoder_record(&r->model, &c->model, &train, err));
+    }
+    r->T = (int)(r->joined * r->micro * c->ctx);
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
     if (prefers)
         TRY(decoder_record(&r->reference, &c->model, &reference, err));
@@ -68,27 +76,27 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->n_slice) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
+           slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
            (r->reference.g ? r->reference.g->plan.total : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
 }
 
-/* Tokens of a micro-batch on average: what packing leaves free is not computed. */
+/* Tokens of a batch that is run at once, on average: what packing leaves free is not computed. */
 static double mean_tokens(const struct run *r)
 {
-    return (double)(r->micro * r->c.ctx) * ((double)r->loader.n_place / ((double)r->loader.n_window * (double)r->c.ctx));
+    return (double)(r->joined * r->micro * r->c.ctx) * ((double)r->loader.n_place / ((double)r->loader.n_window * (double)r->c.ctx));
 }
 
 int64_t run_own_micro(const struct run *r) { return r->n_micro / r->c.slices * r->n_slice; }
-double run_step_tokens(const struct run *r) { return mean_tokens(r) * (double)r->n_micro; }
+double run_step_tokens(const struct run *r) { return mean_tokens(r) * (double)(r->n_micro / r->joined); }
 
 static unsigned update_passes(void) { return 1u << PASS_NORM | 1u << PASS_UPDATE; }
 
-/* Adding up slices reads two gradients and writes one, for each slice but one. */
-static double sums_seconds(const struct run *r) { return (double)(r->n_slice - 1) * 3 * (double)r->model.g->plan.bytes[TENSOR_GRAD] / r->limits.read; }
+/* Adding up what is not run at once reads two gradients and writes one, for each such run but one. */
+static double sums_seconds(const struct run *r) { return (double)(r->n_slice / r->joined - 1) * 3 * (double)r->model.g->plan.bytes[TENSOR_GRAD] / r->limits.read; }
 
 double run_step_seconds(const struct run *r)
 {
-    const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
+    const double n = (double)(run_own_micro(r) / r->joined), T = mean_tokens(r), S = (double)(r->joined * r->micro), L = r->loader.n_key;
     const double reference = r->reference.g ? limits_seconds(&r->limits, r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
     return (r->c.privacy.on ? run_private_seconds(r, all_passes(), T) : n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference)) +
            limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
@@ -96,7 +104,7 @@ double run_step_seconds(const struct run *r)
 
 double run_step_flops(const struct run *r)
 {
-    const double n = (double)run_own_micro(r), T = mean_tokens(r), S = (double)r->micro, L = r->loader.n_key;
+    const double n = (double)(run_own_micro(r) / r->joined), T = mean_tokens(r), S = (double)(r->joined * r->micro), L = r->loader.n_key;
     const double reference = r->reference.g ? limits_flops(r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
     return n * (limits_flops(r->model.g, all_passes(), T, S, L, NULL) + reference) +
            limits_flops(r->model.g, update_passes(), T, S, L, NULL);
@@ -115,7 +123,7 @@ static size_t planned_for(struct run *r, int64_t batch, struct err *err)
 /* The largest batch whose plan fits, by planning; 0: none does. */
 static int64_t batch_that_fits(struct run *r, size_t free_bytes, struct err *err)
 {
-    int64_t fits = 0, too_many = r->micro;
+    int64_t fits = 0, too_many = r->joined * r->micro;
     if (free_bytes <= PROCESS_BYTES)
         return 0;
     while (too_many - fits > 1) {
@@ -147,6 +155,19 @@ static int record_by(struct run *r, const char *rule, struct err *err)
     decoder_release(&r->model);
     TRY(decoder_record(&r->model, &r->c.model, &train, err));
     return plan_at(r, r->T, err);
+}
+
+/* Where memory is short fewer slices are run at once: that costs less than computing anything again, and no bit. */
+int run_choose_slices(struct run *r, struct err *err)
+{
+    const size_t allowed = allowed_bytes(r);
+    while (r->joined > 1 && planned_bytes(r) + PROCESS_BYTES > allowed) {
+        r->joined /= 2;
+        r->T = (int)(r->joined * r->micro * r->c.ctx);
+        TRY(record_by(r, r->c.recompute, err));
+        TRY(ranks_share(r, err));                                   /* of the graph that was recorded anew */
+    }
+    return 0;
 }
 
 static int tell_rules(const struct run *r, int chosen, bool fits, size_t allowed, const size_t bytes[N_RULE], const double seconds[N_RULE], struct err *err)

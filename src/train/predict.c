@@ -42,9 +42,10 @@ struct trial {
     struct weights_list *weights;
     struct sample model, reference;
     struct slice_sums gradient;
-    int64_t n_window, most;              /* of a micro-batch in this turn; at most */
-    double tokens[N_SIZE];               /* of a micro-batch, of the last turn */
-    double load[TURNS], add[TURNS];      /* seconds: of a micro-batch into its inputs; of one sum of two slices */
+    int64_t n_window, most;              /* of a batch in this turn; at most */
+    int joined;                          /* slices in it */
+    double tokens[N_SIZE];               /* of a batch, of the last turn */
+    double load[TURNS], add[TURNS];      /* seconds: of a batch into its inputs; of one sum of two batches' gradients */
     int n_turn;
 };
 
@@ -181,7 +182,7 @@ static int take_memory(struct trial *t, struct err *err)
     decoder_init_weights(&t->model.small, t->weights, 1);
     if (r->c.tune.on)
         decoder_init_adapters(&t->model.small, 1);
-    return slice_sums_init(&t->gradient, t->model.small.g, r->n_slice > 1 ? 2 : 1, err);
+    return slice_sums_init(&t->gradient, t->model.small.g, r->n_slice > r->joined ? 2 : 1, err);
 }
 
 /* ---- turns ---- */
@@ -229,7 +230,7 @@ static void load_micro(struct trial *t, int64_t i_micro)
         classes_batch(&r->classes, &r->c, r->pool, i_micro, t->n_window, &t->model.small, &r->batch);
     } else {
         for (int i = 0; i < 2; i++)          /* before a step its tokens are counted */
-            run_load_micro(r, i_micro);
+            run_load_slices(r, i_micro, t->joined);
         cut_batch(r, t->n_window);
         run_load_inputs(r, &t->model.small);
     }
@@ -241,8 +242,13 @@ static void load_micro(struct trial *t, int64_t i_micro)
 static void run_micro(struct trial *t, int64_t i_micro)
 {
     struct run *r = t->r;
-    load_micro(t, i_micro);
-    struct step s = run_step_of(r, i_micro);
+    t->joined = 1;
+    while (2 * t->joined <= r->joined && 2 * t->joined * r->micro <= t->n_window)
+        t->joined *= 2;
+    load_micro(t, i_micro * t->joined);
+    struct step s = run_step_of(r, i_micro * t->joined);
+    if (t->joined > 1)
+        s.n_slice = t->joined, s.slice = r->slice_seq;
     s.loss_scale = 1.0 / (double)r->T, s.aux_scale = 1.0 / (double)r->n_micro;
     s.accumulate = r->n_micro > r->c.slices;
     s.token_scale = r->token_scale;
@@ -259,7 +265,7 @@ static void run_micro(struct trial *t, int64_t i_micro)
 static void run_turn(struct trial *t)
 {
     struct run *r = t->r;
-    const int n = r->n_slice > 1 ? 2 : 1;
+    const int n = r->n_slice > r->joined ? 2 : 1;
     for (int v = 0; v < n; v++) {
         slice_sums_begin(&t->gradient);
         run_micro(t, t->n_turn * n + v);
@@ -302,7 +308,7 @@ static void run_trial(struct trial *t)
             break;
     }
     const int64_t n = t->n_window;
-    if (n > 1 && n < t->r->micro) {
+    if (n > 1 && n < t->r->joined * t->r->micro) {
         t->kinds.size = SIZE_LESS;
         t->n_window = (n + GROWTH - 1) / GROWTH;
         run_turns(t);
@@ -347,14 +353,15 @@ static int sum_nodes(struct trial *t, const struct graph *g, unsigned passes, do
 static int sum_step(struct trial *t, double *seconds, struct err *err)
 {
     const struct run *r = t->r;
-    const double T = t->n_window < r->micro ? run_step_tokens(r) / (double)r->n_micro : 0;       /* 0: it was measured whole */
+    const int64_t runs = run_own_micro(r) / r->joined;
+    const double T = t->n_window < r->joined * r->micro ? run_step_tokens(r) / (double)(r->n_micro / r->joined) : 0;       /* 0: it was measured whole */
     double micro = stat_median(t->load, t->n_turn), update = 0;
     TRY(sum_nodes(t, r->model.g, 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD, T, &micro, err));
     if (t->reference.whole)
         TRY(sum_nodes(t, t->reference.whole, 1u << PASS_FORWARD, T, &micro, err));
     TRY(sum_nodes(t, r->model.g, 1u << PASS_NORM | 1u << PASS_UPDATE, 0, &update, err));
     const double add = stat_median(t->add, t->n_turn) * (double)r->model.g->plan.bytes[TENSOR_GRAD] / (double)(t->model.small.g->plan.bytes[TENSOR_GRAD] + 1);
-    *seconds = (double)run_own_micro(r) * micro + (double)(r->n_slice - 1) * add + update;
+    *seconds = (double)runs * micro + (double)(r->n_slice / r->joined - 1) * add + update;
     return 0;
 }
 
@@ -367,7 +374,7 @@ int run_predict(struct run *r, double *seconds, struct err *err)
     struct trial *t = mem_alloc_zero(sizeof *t);
     if (!t)
         return ERR(err, NOMEM, "no memory to time operations");
-    t->most = least(r->micro, r->c.ctx < TOKENS_MAX ? TOKENS_MAX / r->c.ctx : 1);
+    t->most = least(r->joined * r->micro, r->c.ctx < TOKENS_MAX ? TOKENS_MAX / r->c.ctx : 1);
     t->r = r, t->model.whole = r->model.g, t->reference.whole = r->reference.g;
     int rc = record_small(t, err);
     if (rc >= 0 && (rc = take_memory(t, err)) >= 0) {

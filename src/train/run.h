@@ -41,7 +41,9 @@ struct run {
     struct batch batch;
     int32_t *batch_block;
     int64_t micro, n_micro;                  /* windows of a micro-batch (slices.h); micro-batches of a step */
-    int T;                                   /* tokens of a micro-batch */
+    int joined;                              /* slices that are run at once, whose micro-batches are one batch then (slices.h) */
+    int T;                                   /* tokens of such a batch */
+    int32_t slice_seq[GRAPH_SLICES_MAX + 1], slice_row[GRAPH_SLICES_MAX + 1];      /* of r->batch: where its slices begin */
     struct slice_sums gradient;
     struct dpsgd dp;                         /* with a section privacy */
     double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
@@ -93,6 +95,7 @@ int64_t run_own_micro(const struct run *r);                     /* micro-batches
 double run_step_seconds(const struct run *r);                   /* at the machine's limits, without communication */
 double run_step_flops(const struct run *r);                     /* of this process */
 double run_step_tokens(const struct run *r);                    /* on average */
+int run_choose_slices(struct run *r, struct err *err);          /* r->joined: as many as memory allows; the loader is there */
 /* recompute: auto becomes the fastest by the limits that fits into memory, which is told.  The loader is there; what was taken of the plan
  * before is none of this. */
 int run_choose_recompute(struct run *r, struct err *err);
@@ -147,13 +150,14 @@ bool run_is_patient(const struct run *r);
 /* ---- step.c ---- */
 void run_load_inputs(const struct run *r, const struct decoder *d);      /* r->batch into the inputs of d */
 void run_load_micro(struct run *r, int64_t i_micro);            /* a pure function of its number, which counts through the whole run */
+void run_load_slices(struct run *r, int64_t i_micro, int n);    /* those of n slices as one batch */
 struct step run_step_of(const struct run *r, int64_t i_micro);
 int64_t run_first_micro(const struct run *r);                   /* of this rank's slices of the step */
 double run_score(struct run *r);                                /* r->batch by the scorer: the sum of nll of its counted tokens */
 int run_gradients(struct run *r, struct err *err);              /* of all slices of a step; r->loss, aux, norm, sums */
 int run_update(struct run *r, double *lr, struct err *err);     /* *lr: the learning rate */
 int run_count_targets(const struct run *r);                     /* of r->batch */
-void run_add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums);      /* of what was run last */
+void run_add_sums(const struct run *r, int i_slice, const struct step *s, const struct preference *p, double *sums);      /* of what was run last */
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
 

@@ -22,6 +22,14 @@ int64_t slices_micro(int64_t batch, int64_t windows_of_slice)
     return a;
 }
 
+int slices_joined(int64_t batch, int64_t windows_of_slice, int64_t n)
+{
+    int joined = 1;
+    while (2 * joined <= GRAPH_SLICES_MAX && n % (2 * joined) == 0 && 2 * joined * windows_of_slice <= batch)
+        joined *= 2;
+    return joined;
+}
+
 static int level_of(int64_t n)
 {
     int level = 0;

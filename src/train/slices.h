@@ -5,8 +5,8 @@
  * 1, 2, 4 .. n processes give the same bits.  The usual way, to add up whatever a process holds and then to sum over processes,
  * gives other bits for each number of processes.
  *
- * Summing n slices in order takes log2 n + 1 buffers: a partial sum for each bit of the number of slices done, and the slice
- * under way. */
+ * Slices that fit into a batch are run together, and each operation sums its gradient over them while it is in the cache.  Over such runs
+ * the sums are these: n in order take log2 n + 1 buffers, a partial sum for each bit of the number of runs done, and the one under way. */
 #ifndef TRAIN_SLICES_H
 #define TRAIN_SLICES_H
 #include "nn/graph.h"
@@ -19,6 +19,8 @@
 int64_t slices_default(int64_t n, int64_t most);
 /* Windows of a micro-batch: the most, up to batch, that divide both batch and a slice. */
 int64_t slices_micro(int64_t batch, int64_t windows_of_slice);
+/* Slices, of the n of a process, that are run at once, each by itself only where that matters (graph.h): as many as a batch has whole ones. */
+int slices_joined(int64_t batch, int64_t windows_of_slice, int64_t n);
 
 /* The buffers for the gradients of g, planned; the first is g's own. */
 struct slice_sums {

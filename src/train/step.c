@@ -26,17 +26,13 @@ int run_count_targets(const struct run *r)
     return n;
 }
 
-/* Sum of nll over the counted tokens, or the sequences, of what was run last. */
-static double sum_nll(const struct run *r, const struct decoder *d)
+/* Sum of nll over the counted ones of these tokens of what was run last, or over these sequences. */
+static double sum_nll(const struct run *r, const struct decoder *d, int from, int end)
 {
     const float *nll = d->g->tensor[d->nll].data;
     double sum = 0;
-    for (int i = 0; run_classifies(r) && i < r->batch.n_seq; i++)
-        sum += (double)nll[i];
-    if (run_classifies(r))
-        return sum;
-    for (int i = 0; i < r->batch.n; i++)
-        sum += r->batch.target[i] >= 0 ? (double)nll[i] : 0;
+    for (int i = from; i < end; i++)
+        sum += run_classifies(r) || r->batch.target[i] >= 0 ? (double)nll[i] : 0;
     return sum;
 }
 
@@ -46,14 +42,31 @@ struct step run_step_of(const struct run *r, int64_t i_micro)
 }
 
 /* A micro-batch is a pure function of its number, which counts through the whole run. */
-void run_load_micro(struct run *r, int64_t i_micro)
+static void load_micro(struct run *r, int64_t i_micro, struct batch *b)
 {
     if (run_classifies(r))
-        classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &r->model, &r->batch);
+        classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &r->model, b);
     else
-        loader_batch(&r->loader, (uint64_t)i_micro, &r->batch);
+        loader_batch(&r->loader, (uint64_t)i_micro, b);
     if (r->o->fault && !run_classifies(r))
-        fault_batch(r->o->fault, i_micro, r->n_micro, (int)r->c.ctx, r->c.model.vocab_size, &r->batch);
+        fault_batch(r->o->fault, i_micro, r->n_micro, (int)r->c.ctx, r->c.model.vocab_size, b);
+}
+
+void run_load_micro(struct run *r, int64_t i_micro) { load_micro(r, i_micro, &r->batch); }
+
+void run_load_slices(struct run *r, int64_t i_micro, int n)
+{
+    struct batch *b = &r->batch;
+    b->n = b->n_seq = 0;
+    for (int v = 0; v < n; v++) {
+        struct batch slice = { b->ids + b->n, b->target + b->n, b->pos + b->n, b->seq_start + b->n_seq, 0, 0 };
+        load_micro(r, i_micro + v, &slice);
+        r->slice_seq[v] = b->n_seq, r->slice_row[v] = b->n;
+        for (int i = 0; i <= slice.n_seq; i++)
+            slice.seq_start[i] += b->n;
+        b->n += slice.n, b->n_seq += slice.n_seq;
+    }
+    r->slice_seq[n] = b->n_seq, r->slice_row[n] = b->n;
 }
 
 /* The first micro-batch of the step. */
@@ -75,13 +88,15 @@ static int64_t count_step(struct run *r)
     return n;
 }
 
-/* The sums of what was run last, added to those of its slice; p: of its pairs. */
-void run_add_sums(const struct run *r, const struct step *s, const struct preference *p, double *sums)
+/* The sums of slice i_slice of what was run last, added to its others; p: of its pairs. */
+void run_add_sums(const struct run *r, int i_slice, const struct step *s, const struct preference *p, double *sums)
 {
-    sums[SUM_LOSS] += (train_prefers(&r->c) ? p->loss : sum_nll(r, &r->model)) * s->loss_scale;
+    const bool joined = s->n_slice > 1;
+    const double nll = sum_nll(r, &r->model, joined ? r->slice_row[i_slice] : 0, joined ? r->slice_row[i_slice + 1] : run_classifies(r) ? r->batch.n_seq : r->batch.n);
+    sums[SUM_LOSS] += (train_prefers(&r->c) ? p->loss : nll) * s->loss_scale;
     sums[SUM_CHOSEN] += p->chosen * s->loss_scale, sums[SUM_REJECTED] += p->rejected * s->loss_scale, sums[SUM_RIGHT] += p->right * s->loss_scale;
     for (int i = 0; i < r->model.n_stats; i++) {
-        const double *stats = r->model.g->tensor[r->model.stats[i]].data;
+        const double *stats = (const double *)r->model.g->tensor[r->model.stats[i]].data + i_slice * run_stats_width(r);
         const struct aux_losses l = graph_aux_losses(stats, &r->model.route);
         sums[SUM_AUX] += (l.lb + l.z) * s->aux_scale;
         for (int64_t k = 0; k < run_stats_width(r); k++)
@@ -89,24 +104,24 @@ void run_add_sums(const struct run *r, const struct step *s, const struct prefer
     }
 }
 
-/* Losses of the images, or of the sequences that are long enough to be judged by. */
-static void note_samples(struct run *r, int64_t i_micro)
+/* Losses of the images, or of those sequences that are long enough to be judged by, from .. end - 1 of the batch. */
+static void note_samples(struct run *r, int64_t i_micro, int from, int end)
 {
     const float *nll = r->model.g->tensor[r->model.nll].data;
     const int enough = r->c.ctx < 2 * SAMPLE_TOKENS ? (int)r->c.ctx / 2 : SAMPLE_TOKENS;
-    for (int q = 0; q < r->batch.n_seq && !train_prefers(&r->c); q++) {      /* of pairs, what matters is no loss of a sequence */
+    for (int q = from; q < end && !train_prefers(&r->c); q++) {      /* of pairs, what matters is no loss of a sequence */
         double sum = 0;
         int n = 0;
         if (run_classifies(r))
-            doctor_sample(&r->seen, (double)nll[q], i_micro, q, false);
+            doctor_sample(&r->seen, (double)nll[q], i_micro, q - from, false);
         for (int i = r->batch.seq_start[q]; !run_classifies(r) && i < r->batch.seq_start[q + 1]; i++)
             if (r->batch.target[i] >= 0)
                 sum += (double)nll[i], n++;
         if (!n || n < enough)
             continue;
         const int first = r->batch.seq_start[q];
-        doctor_sample(&r->seen, sum / n, i_micro, q, true);
-        doctor_tokens(&r->seen, r->batch.ids + first, r->batch.seq_start[q + 1] - first, sum / n, i_micro, q);
+        doctor_sample(&r->seen, sum / n, i_micro, q - from, true);
+        doctor_tokens(&r->seen, r->batch.ids + first, r->batch.seq_start[q + 1] - first, sum / n, i_micro, q - from);
     }
 }
 
@@ -133,8 +148,30 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
             graph_run(r->model.g, PASS_FORWARD, &s);
             graph_run(r->model.g, PASS_BACKWARD, &s);
         }
-        run_add_sums(r, &s, &pairs, sums);
-        note_samples(r, i_micro);
+        run_add_sums(r, 0, &s, &pairs, sums);
+        note_samples(r, i_micro, 0, r->batch.n_seq);
+    }
+    slice_sums_end(&r->gradient);
+}
+
+/* The same of slices v .. v + r->joined - 1 at once, each of one micro-batch. */
+static void run_joined(struct run *r, int64_t v, int64_t counted)
+{
+    const int64_t i_micro = first_micro(r) + v, width = run_sums_width(r);
+    const struct preference none = { .loss = 0 };
+    slice_sums_begin(&r->gradient);
+    run_load_slices(r, i_micro, r->joined);
+    run_load_inputs(r, &r->model);
+    struct step s = run_step_of(r, i_micro);
+    s.loss_scale = counted ? 1.0 / (double)counted : 0;
+    s.aux_scale = 1.0 / (double)r->n_micro;
+    s.n_slice = r->joined, s.slice = r->slice_seq;
+    graph_run(r->model.g, PASS_FORWARD, &s);
+    graph_run(r->model.g, PASS_BACKWARD, &s);
+    memset(r->sums + v * width, 0, (size_t)(r->joined * width) * sizeof *r->sums);
+    for (int i = 0; i < r->joined; i++) {
+        run_add_sums(r, i, &s, &none, r->sums + (v + i) * width);
+        note_samples(r, i_micro + i, r->slice_seq[i], r->slice_seq[i + 1]);
     }
     slice_sums_end(&r->gradient);
 }
@@ -146,8 +183,8 @@ int run_gradients(struct run *r, struct err *err)
         return run_private_gradients(r, err);
     int64_t counted = count_step(r);
     TRY(ranks_count(r, &counted, err));
-    for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v++)
-        run_slice(r, v, counted);
+    for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v += r->joined)
+        (r->joined > 1 ? run_joined : run_slice)(r, v, counted);
     TRY(ranks_sum_slices(r, err));
     TRY(ranks_norm(r, err));
     TRY(ranks_samples(r, err));
@@ -181,7 +218,7 @@ double run_score(struct run *r)
     run_load_inputs(r, &r->scorer);
     const struct step s = run_step_of(r, 0);
     graph_run(r->scorer.g, PASS_FORWARD, &s);
-    return sum_nll(r, &r->scorer);
+    return sum_nll(r, &r->scorer, 0, run_classifies(r) ? r->batch.n_seq : r->batch.n);
 }
 
 static void score_text(struct run *r, int64_t i, struct scored *s)

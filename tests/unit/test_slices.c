@@ -119,6 +119,14 @@ static void slices_and_micro_batches_follow_from_the_windows(void **state)
     }
 }
 
+static void as_many_slices_are_run_at_once_as_a_batch_holds_whole(void **state)
+{
+    (void)state;
+    static const struct { int64_t batch, slice, n; int joined; } cases[] = { { 1, 1, 1, 1 }, { 12, 3, 4, 4 }, { 12, 3, 2, 2 }, { 8, 1, 8, 8 }, { 7, 1, 8, 4 }, { 4, 8, 8, 1 }, { 6, 3, 8, 2 }, { 256, 1, 256, 16 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(slices_joined(cases[i].batch, cases[i].slice, cases[i].n), cases[i].joined);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +134,7 @@ int main(void)
         cmocka_unit_test(buffers_are_as_many_as_planned),
         cmocka_unit_test(rows_are_summed_by_the_same_tree),
         cmocka_unit_test(slices_and_micro_batches_follow_from_the_windows),
+        cmocka_unit_test(as_many_slices_are_run_at_once_as_a_batch_holds_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

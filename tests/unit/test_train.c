@@ -173,23 +173,24 @@ static void recomputation_is_chosen_by_what_fits_and_changes_no_bit(void **state
     char more[120], name[32];
     double needs[3];
     for (int i = 0; i < 3; i++) {
-        snprintf(more, sizeof more, ", precision: fp32, recompute: %s", rules[i]);
+        snprintf(more, sizeof more, ", slices: 1, precision: fp32, recompute: %s", rules[i]);
         write_config("rule.yaml", MOE, more);
         needs[i] = planned("rule.yaml", &r);
         if (i)
             assert_true(needs[i] < needs[i - 1]);
     }
-    OK(train("moe.yaml", "auto-whole", 2, NULL, &r));
+    write_config("whole.yaml", MOE, ", slices: 1, precision: fp32");
+    OK(train("whole.yaml", "auto-whole", 2, NULL, &r));
     volatile sig_atomic_t stop = 1;
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "auto-%d.yaml", i);
-        snprintf(more, sizeof more, ", precision: fp32, memory: %.9f", i ? (needs[i] + needs[i - 1]) / 2 : needs[0] + 1e-6);
+        snprintf(more, sizeof more, ", slices: 1, precision: fp32, memory: %.9f", i ? (needs[i] + needs[i - 1]) / 2 : needs[0] + 1e-6);
         write_config(name, MOE, more);
         assert_true(fabs(planned(name, &r) - needs[i]) < 1e-9);
         assert_int_equal(train(name, "auto", 2, i < 2 ? &stop : NULL, &r), i < 2 ? ERR_STOPPED : 0);
     }
     assert_string_equal(digest("auto-whole"), digest("auto"));
-    snprintf(more, sizeof more, ", precision: fp32, memory: %.9f", needs[2] - 1e-4);
+    snprintf(more, sizeof more, ", slices: 1, precision: fp32, memory: %.9f", needs[2] - 1e-4);
     write_config("least.yaml", MOE, more);
     assert_int_equal(train("least.yaml", "least", 2, NULL, &r), ERR_NOMEM);
     assert_non_null(strstr(err.msg, "allowed by train.memory"));
@@ -275,6 +276,43 @@ static void the_slices_of_a_step_decide_its_bits(void **state)
     assert_string_equal(digest("cut-0"), digest("cut-1"));
     assert_string_not_equal(digest("cut-0"), digest("cut-2"));
     assert_true(fabs(r[0].loss - r[2].loss) < 0.02);
+}
+
+/* In one batch, or a batch for each: with everything that is summed over tokens or counted by them, and heads whose chunks have several
+ * slices or a part of one. */
+static void slices_in_one_batch_have_the_bits_of_slices_alone(void **state)
+{
+    (void)state;
+    static const struct { const char *model, *train; } c[] = {
+        { "num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: layernorm, norm_bias: true, act: gelu, pos: learned, router_aux_loss_coef: 0.01, tie_word_embeddings: true, dropout: 0.1",
+          "ctx: 23, precision: bf16" },
+        { "intermediate_size: 48, norm: rmsnorm, act: swiglu, pos: rope, qk_norm: head, linear_bias: true, tie_word_embeddings: true", "ctx: 51, precision: fp32" },
+        { "intermediate_size: 48, norm: rmsnorm, act: gelu, pos: rope, max_position_embeddings: 300, tie_word_embeddings: true", "ctx: 293, precision: bf16" },
+    };
+    static const struct { const char *batch; bool limited; } how[] = { { "batch: 8", false }, { "batch: 4, accumulate: 2", false }, { "batch: 8, memory: ", true }, { "batch: 1, accumulate: 8", false } };
+    uint64_t planned[4] = { 0 };
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++)
+        for (int k = 0; k < 4; k++) {
+            char text[1200], out[32], dealt[48];
+            snprintf(dealt, sizeof dealt, "%s", how[k].batch);
+            if (how[k].limited)                      /* to a little less than all at once take */
+                snprintf(dealt + strlen(dealt), sizeof dealt - strlen(dealt), "%.9f", ((double)planned[0] + (20 << 20) - 10000) / 1e9);
+            struct train_result r;
+            snprintf(text, sizeof text, "model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 4, %s}\ndata: {train: [%s, %s], tokenizer: bpe, vocab_size: 300}\n"
+                     "train: {steps: 2, warmup: 0, lr: 3e-3, slices: 8, %s, %s}\n", c[i].model, in_dir("one.txt"), in_dir("two.txt"), dealt, c[i].train);
+            write_text("together.yaml", text);
+            snprintf(out, sizeof out, "together-%d-%d", (int)i, k);
+            OK(train("together.yaml", out, 1 + k % 2, NULL, &r));
+            planned[k] = r.planned_bytes;
+            assert_true(k != 2 || planned[2] < planned[0]);      /* where memory is short, slices are not joined */
+        }
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++) {
+            char one[32], other[32];
+            snprintf(one, sizeof one, "together-%d-%d", i, k);
+            snprintf(other, sizeof other, "together-%d-3", i);
+            assert_string_equal(digest(one), digest(other));
+        }
 }
 
 /* ---- checkpoints ---- */
@@ -948,6 +986,7 @@ int main(void)
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
         cmocka_unit_test(a_run_killed_at_random_moments_goes_on_to_the_same_weights),
         cmocka_unit_test(the_slices_of_a_step_decide_its_bits),
+        cmocka_unit_test(slices_in_one_batch_have_the_bits_of_slices_alone),
         cmocka_unit_test(other_settings_in_the_same_folder_are_refused),
         cmocka_unit_test(an_altered_checkpoint_is_refused_by_the_tensors_name),
         cmocka_unit_test(a_failing_disk_does_not_end_the_steps),
