@@ -60,12 +60,15 @@ static void print_keys(const char *section, const struct opt *keys)
 static void help_config(void)
 {
     struct train_config c;
-    struct opt data[TRAIN_KEYS_MAX], train[TRAIN_KEYS_MAX], lora[TRAIN_KEYS_MAX], privacy[TRAIN_KEYS_MAX];
+    struct opt data[TRAIN_KEYS_MAX], train[TRAIN_KEYS_MAX], lora[TRAIN_KEYS_MAX], privacy[TRAIN_KEYS_MAX], upcycle[TRAIN_KEYS_MAX];
     train_config_defaults(&c);
     train_config_keys(&c, data, train);
     tune_keys(&c.tune, lora);
     privacy_keys(&c.privacy, privacy);
+    upcycle_keys(&c.upcycle, upcycle);
     print_keys("data", data);
+    printf("\n%s", upcycle_text);
+    print_keys("upcycle", upcycle);
     print_keys("lora", lora);
     printf("\n%s", privacy_text);
     print_keys("privacy", privacy);

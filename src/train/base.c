@@ -36,13 +36,32 @@ int base_tokenizer(struct tok **out, const char *path, struct err *err)
     return rc;
 }
 
-/* The weight of that name, or -1: a head for classes that the base does not have. */
-static int find_weight(const struct weights_list *l, const struct weight *w)
+static int find_name(const struct weights_list *l, const char *name, int64_t n)
 {
     for (int i = 0; i < l->n_weight; i++)
-        if (!strcmp(l->weight[i].name, w->name) && l->weight[i].n == w->n)
+        if (!strcmp(l->weight[i].name, name) && l->weight[i].n == n)
             return i;
     return -1;
+}
+
+/* The weight of that name, or the matrix of a dense MLP that each expert is a copy of (upcycle.h), or -1. */
+static int find_weight(const struct weights_list *l, const struct weight *w)
+{
+    static const char experts[] = "experts.";
+    char name[WEIGHT_NAME_MAX];
+    const int same = find_name(l, w->name, w->n);
+    const char *at = w->rank == 3 ? strstr(w->name, experts) : NULL;
+    if (same >= 0 || !at)
+        return same;
+    snprintf(name, sizeof name, "%.*s%s", (int)(at - w->name), w->name, at + sizeof experts - 1);
+    return find_name(l, name, w->n / w->shape[0]);
+}
+
+/* What a base may lack: a head for classes; for a mixture that begins from it, what upcycle_weights() fills. */
+static bool may_lack(const struct config *base, const struct config *c, const struct weight *w)
+{
+    const bool begins = c->n_expert && !base->n_expert;
+    return !strncmp(w->name, "label.", 6) || !strncmp(w->name, "pooler.", 7) || (begins && (strstr(w->name, ".router.") || w->balances || strstr(w->name, ".o.b")));
 }
 
 static int copy_weights(struct decoder *d, const struct weights_list *l, const struct model *m, struct err *err)
@@ -51,8 +70,12 @@ static int copy_weights(struct decoder *d, const struct weights_list *l, const s
     TRY(weights_reader_new(&r, m, err));
     for (int i = 0; i < l->n_weight; i++) {
         const int from = find_weight(m->list, &l->weight[i]);
-        if (d->g->tensor[i].kind != TENSOR_MAPPED && from >= 0)
-            memcpy(decoder_weight(d, i), weights_reader_floats(r, from), (size_t)l->weight[i].n * sizeof(float));
+        if (d->g->tensor[i].kind == TENSOR_MAPPED || from < 0)
+            continue;
+        const int64_t n = m->list->weight[from].n;
+        const float *x = weights_reader_floats(r, from);
+        for (int64_t k = 0; k < l->weight[i].n; k += n)
+            memcpy(decoder_weight(d, i) + k, x, (size_t)n * sizeof(float));
     }
     const int rc = weights_reader_error(r, err);
     weights_reader_free(r);
@@ -82,7 +105,7 @@ int base_weights(struct decoder *d, const struct weights_list *l, const char *pa
     TRY(open_base(&m, path, false, err));
     int missing = 0;
     for (int i = 0; i < l->n_weight; i++)
-        missing += find_weight(m.list, &l->weight[i]) < 0 && strncmp(l->weight[i].name, "label.", 6) && strncmp(l->weight[i].name, "pooler.", 7);
+        missing += find_weight(m.list, &l->weight[i]) < 0 && !may_lack(&m.config, &l->config, &l->weight[i]);
     int rc = !missing ? check_finite(&m, d->g->pool, path, err) : ERR(err, FORMAT, "%s was altered while it was in use", path);
     if (!rc)
         rc = copy_weights(d, l, &m, err);

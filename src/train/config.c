@@ -19,6 +19,7 @@ void train_config_defaults(struct train_config *c)
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
+    upcycle_defaults(&c->upcycle);
 }
 
 #define LARGE 1e12
@@ -253,6 +254,20 @@ static int choose_slices(struct train_config *c, const char *path, struct err *e
     return 0;
 }
 
+static int read_upcycle(struct train_config *c, const char *path, struct err *err)
+{
+    char where[200];
+    json_t *section = json_object_get(c->root, "upcycle");
+    snprintf(where, sizeof where, "%.150s: upcycle", path);
+    if (!section)
+        return 0;
+    if (!c->from)
+        return ERR(err, USAGE, "%s: a mixture begins from a dense model here: model.from", where);
+    if (json_object_get(c->root, "lora") || train_prefers(c))
+        return ERR(err, USAGE, "%s: it makes another model of model.from, which %s; train the mixture first", where, train_prefers(c) ? "objective: dpo compares with" : "a section lora leaves as it is");
+    return upcycle_read(&c->upcycle, section, &c->model, where, err);
+}
+
 static int read_tune(struct train_config *c, const char *path, struct err *err)
 {
     char where[200];
@@ -285,10 +300,10 @@ static int read_privacy(struct train_config *c, const json_t *train, const char 
     return 0;
 }
 
-#define N_SECTION 5
+#define N_SECTION 6
 static int read_sections(struct train_config *c, const char *path, struct err *err)
 {
-    static const char *const sections[N_SECTION] = { "model", "data", "lora", "privacy", "train" };
+    static const char *const sections[N_SECTION] = { "model", "data", "upcycle", "lora", "privacy", "train" };
     const char *key;
     json_t *v;
     if (!json_is_object(c->root))
@@ -300,7 +315,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         const char *near = known ? NULL : word_nearest(key, sections, N_SECTION);
         if (!known)
             return near ? ERR(err, USAGE, "%s: unknown section '%s'; did you mean '%s'?", path, key, near)
-                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data, lora, privacy and train", path, key);
+                        : ERR(err, USAGE, "%s: unknown section '%s', expected model, data, upcycle, lora, privacy and train", path, key);
         if (!json_is_object(v))
             return ERR(err, USAGE, "%s: section '%s' must be keys with values", path, key);
     }
@@ -320,6 +335,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         TRY(tree_read(train, train_keys, where, err));
     }
     TRY(read_model(c, json_object_get(c->root, "model"), path, err));
+    TRY(read_upcycle(c, path, err));
     TRY(read_tune(c, path, err));
     TRY(read_privacy(c, train, path, err));
     if (config_vision(&c->model))

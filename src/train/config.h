@@ -4,6 +4,7 @@
  *   data:   train, valid (a path or a list of paths), valid_share, tokenizer, vocab_size, what records.h tells of records, and of images labels, fit, shift, flip
  *   lora:   adapters instead of weights (tune.h)
  *   privacy: records cannot be told from the weights (privacy.h)
+ *   upcycle: the model that the run goes on from becomes a mixture of experts (upcycle.h)
  *   train:  steps, batch, ctx, ... (train_keys in config.c: one row each, which also makes the documentation)
  * An unknown key is an error that offers the nearest one. */
 #ifndef TRAIN_CONFIG_H
@@ -15,12 +16,14 @@
 #include "train/privacy.h"
 #include "train/schedule.h"
 #include "train/tune.h"
+#include "train/upcycle.h"
 
 struct train_config {
     struct config model;
     const char *from;                            /* model folder or GGUF file, or NULL */
     struct tune tune;                            /* section lora */
     struct privacy privacy;                      /* section privacy */
+    struct upcycle upcycle;                      /* section upcycle */
     bool size_given, channels_given;             /* the settings say image_size, num_channels; else they follow the images */
     bool vocab_given;                            /* the settings say vocab_size; else it follows the tokenizer */
     const json_t *train_paths, *valid_paths;     /* arrays of strings; valid_paths may be NULL */

@@ -1,6 +1,6 @@
 /* facts.c - OUT/run.json: what is known of a run before its first step, written anew at each start, for reports and for people.
  *
- *   version config unix_ms from_step steps        settings {data, lora, privacy, train}: all keys, those left out too; given: as the file has them       model: a config.json
+ *   version config unix_ms from_step steps        settings {data, upcycle, lora, privacy, train}: all keys, those left out too; given: as the file has them       model: a config.json
  *   parameters active_parameters                  data: [{role, path, bytes, sha256 | files}], tokens_train, tokens_valid
  *   plan {bytes, process_bytes, parts}            step {tokens, operations, seconds_at_limits, seconds_expected}    limits */
 #include "train/run.h"
@@ -46,13 +46,17 @@ static json_t *given_json(const json_t *root)
 
 static json_t *settings_json(const struct run *r)
 {
-    struct opt data[TRAIN_KEYS_MAX], train[TRAIN_KEYS_MAX], lora[TRAIN_KEYS_MAX], privacy[TRAIN_KEYS_MAX];
+    struct opt data[TRAIN_KEYS_MAX], train[TRAIN_KEYS_MAX], lora[TRAIN_KEYS_MAX], privacy[TRAIN_KEYS_MAX], upcycle[TRAIN_KEYS_MAX];
     struct train_config c = r->c;
     train_config_keys(&c, data, train);
     tune_keys(&c.tune, lora);
     json_t *o = json_pack("{s:o, s:o}", "data", keys_json(data), "train", keys_json(train));
     if (c.tune.on)
         json_object_set_new(o, "lora", keys_json(lora));
+    if (c.upcycle.on) {
+        upcycle_keys(&c.upcycle, upcycle);
+        json_object_set_new(o, "upcycle", keys_json(upcycle));
+    }
     privacy_keys(&c.privacy, privacy);
     json_t *given = given_json(c.root);
     if (c.privacy.on) {

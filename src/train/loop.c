@@ -144,6 +144,8 @@ static int first_weights(struct run *r, struct err *err)
     if (!r->c.from)
         return 0;
     TRY(base_weights(&r->model, r->weights, r->c.from, err));
+    if (r->c.upcycle.on)
+        TRY(upcycle_weights(&r->c.upcycle, &r->model, r->weights, (uint64_t)r->c.seed, err));
     decoder_init_adapters(&r->model, (uint64_t)r->c.seed);
     return 0;
 }

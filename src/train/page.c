@@ -361,6 +361,7 @@ static int facts(const struct page *p)
     TRY(facts_table(p, "as given", fact(p, "settings", "given"), true));
     TRY(facts_table(p, "train", fact(p, "settings", "train"), false));
     TRY(facts_table(p, "data", fact(p, "settings", "data"), false));
+    TRY(facts_table(p, "upcycle", fact(p, "settings", "upcycle"), false));
     TRY(facts_table(p, "lora", fact(p, "settings", "lora"), false));
     TRY(facts_table(p, "privacy", fact(p, "settings", "privacy"), false));
     TRY(facts_table(p, "model", fact(p, NULL, "model"), false));

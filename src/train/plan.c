@@ -179,7 +179,7 @@ static int tell_rules(const struct run *r, int chosen, bool fits, size_t allowed
     for (int i = 0; i < N_RULE && !rc; i++)
         rc = buf_printf(&line, err, "%s%s %s and %s a step at the limits", i ? ", " : "", rules[i], fmt_bytes(a, (double)bytes[i]), fmt_seconds_fine(b, seconds[i]));
     if (!rc && !comm_rank(r->comm))
-        log_info("recompute: %s, the %s %s: %s", rules[chosen], fits ? "fastest that fits into" : "smallest, though none fits into", fmt_bytes(a, (double)allowed), line.data);
+        log_info("recompute: %s, the %s %s: %s", rules[chosen], fits ? "fastest that fits into" : "smallest, and too large for", fmt_bytes(a, (double)allowed), line.data);
     buf_release(&line);
     return rc;
 }
@@ -322,6 +322,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " privacy %.17g %.17g %.17g %d", r->dp.noise, c->privacy.delta, c->privacy.max_grad_norm, r->dp.ghost_tokens);
     if (!rc && c->model.router_correction && !c->tune.on)
         rc = buf_printf(&b, err, " router_bias_rate %.17g", c->router_bias_rate);
+    if (!rc && c->upcycle.on)
+        rc = buf_printf(&b, err, " upcycle %.17g %.17g", c->upcycle.router_std, c->upcycle.redraw);
     if (!rc && c->ema > 0)
         rc = buf_printf(&b, err, " ema %.17g", c->ema);
     if (!rc && strcmp(c->on_spike, "skip"))

@@ -197,6 +197,63 @@ static void an_encoder_without_classes_is_refused_before_anything_is_read(void *
     assert_false(file_exists(in_dir("encoder")));
 }
 
+/* ---- a mixture that begins from a dense model ---- */
+
+static void upcycle(const char *config, const char *section, const char *more)
+{
+    char text[1600];
+    snprintf(text, sizeof text, "model: {from: %s}\nupcycle: {%s}\ndata: {train: %s, valid_share: 0.1}\ntrain: {batch: 4, ctx: 24, warmup: 0, precision: fp32, %s}\n", in_dir("base"), section, in_dir("text.txt"),
+             more);
+    write_text(config, text);
+}
+
+static void a_mixture_from_a_dense_model_begins_at_its_loss_and_learns(void **state)
+{
+    (void)state;
+    struct train_result r, dense;
+    from("as-it-is.yaml", "base", "steps: 0");
+    OK(train("as-it-is.yaml", "as-it-is", 2, &dense));
+    upcycle("mixture.yaml", "num_experts: 4, router_std: 0.3", "steps: 0");
+    OK(train("mixture.yaml", "mixture-0", 2, &r));
+    assert_true(fabs(r.valid_loss - dense.valid_loss) < 1e-6 * dense.valid_loss);
+    assert_true(contains("mixture-0/config.json", "MixtralForCausalLM"));
+    assert_true(contains("mixture-0/chat_template.jinja", CHAT_TEMPLATE));
+    upcycle("mixture.yaml", "num_experts: 4, router_std: 0.3, redraw: 0.5, e_score_correction_bias: true", "steps: 6, lr: 3e-3, router_bias_rate: 0.01");
+    OK(train("mixture.yaml", "mixture", 1, &r));
+    assert_true(r.valid_loss < dense.valid_loss && r.n_param > r.n_active);
+    assert_true(contains("mixture/config.json", "\"e_score_correction_bias\": true"));
+    volatile sig_atomic_t stop = 1;
+    const struct train_opts once = { .config = in_dir("mixture.yaml"), .out = in_dir("mixture-stopped"), .n_thread = 2, .stop = &stop, .fail_step = -1 };
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(train_run(&once, &r, &err), ERR_STOPPED);
+    OK(train_run(&once, &r, &err));
+    assert_string_equal(digest("mixture/model.safetensors"), digest("mixture-stopped/model.safetensors"));
+    upcycle("mixture.yaml", "num_experts: 4, router_std: 0.3, redraw: 0.4, e_score_correction_bias: true", "steps: 6, lr: 3e-3, router_bias_rate: 0.01");
+    assert_int_equal(train("mixture.yaml", "mixture", 1, &r), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "a run of other settings"));
+}
+
+static void bad_settings_of_mixtures_are_explained(void **state)
+{
+    (void)state;
+    struct train_result r;
+    static const struct { const char *model, *more, *says; } cases[] = {
+        { "from: @", "upcycle: {num_exprets: 4}\n", "did you mean 'num_experts'" },
+        { "from: @", "upcycle: {}\nlora: {rank: 2}\n", "leaves as it is" },
+        { "from: @", "upcycle: {}\ntrain: {objective: dpo}\n", "objective: dpo compares with" },
+        { "from: @", "upcycle: {}\ntrain: {router_bias_rate: 0.1}\n", "would do nothing" },
+        { "hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64", "upcycle: {}\n", "model.from" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1200];
+        const char *at = strchr(cases[i].model, '@');
+        snprintf(text, sizeof text, "model: {%.*s%s}\ndata: {train: %s}\n%s", at ? (int)(at - cases[i].model) : 200, cases[i].model, at ? in_dir("base") : "", in_dir("text.txt"), cases[i].more);
+        write_text("bad.yaml", text);
+        if (train("bad.yaml", "bad", 1, &r) != ERR_USAGE || !strstr(err.msg, cases[i].says))
+            fail_msg("case %zu gave '%s', expected '%s'", i, err.msg, cases[i].says);
+    }
+}
+
 /* ---- adapters ---- */
 
 static void lora(const char *config, const char *base, const char *keys, const char *train_keys)
@@ -601,6 +658,8 @@ int main(void)
         cmocka_unit_test(a_folder_and_its_gguf_file_lead_to_the_same_weights),
         cmocka_unit_test(every_family_of_decoders_is_trained_whole_and_by_adapters),
         cmocka_unit_test(an_encoder_without_classes_is_refused_before_anything_is_read),
+        cmocka_unit_test(a_mixture_from_a_dense_model_begins_at_its_loss_and_learns),
+        cmocka_unit_test(bad_settings_of_mixtures_are_explained),
         cmocka_unit_test(adapters_are_the_same_with_any_number_of_threads_and_after_stops),
         cmocka_unit_test(a_run_of_adapters_killed_at_random_moments_goes_on_to_the_same_bits),
         cmocka_unit_test(a_checkpoint_of_adapters_holds_nothing_of_the_base),
