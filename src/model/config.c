@@ -823,8 +823,16 @@ static int add_key(struct buf *b, const struct config *c, const struct key *k, s
     }
 }
 
+/* Where it is not written transformers takes this one, which must be in the vocabulary. */
+static int add_pad(struct buf *b, const struct config *c, struct err *err)
+{
+    const int fallback = c->family == FAMILY_PHI3 ? 32000 : c->family == FAMILY_SMOLLM3 ? 128004 : 0;
+    return fallback >= c->vocab_size ? buf_add_str(b, ",\n  \"pad_token_id\": null", err) : 0;
+}
+
 static int add_ids(struct buf *b, const struct config *c, struct err *err)
 {
+    TRY(add_pad(b, c, err));
     TRY(buf_add_str(b, ",\n  \"bos_token_id\": ", err));
     TRY(c->bos_id < 0 ? buf_add_str(b, "null", err) : buf_printf(b, err, "%d", c->bos_id));
     TRY(buf_add_str(b, ",\n  \"eos_token_id\": ", err));
