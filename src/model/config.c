@@ -193,8 +193,8 @@ static int check_experts(const struct checked *q)
         return ERR(q->err, RANGE, "%s: %s is 0, expected at least 1 for model_type %s", q->where, name_of(q, AT(n_expert)), family_name(c->family));
     if (!c->n_expert && c->d_ff < 1)
         return ERR(q->err, RANGE, "%s: %s is %d, expected at least 1 for a dense model", q->where, name_of(q, AT(d_ff)), c->d_ff);
-    if (!c->n_expert && c->router_correction)
-        return ERR(q->err, FORMAT, "%s: %s is true, but there are no experts", q->where, name_of(q, AT(router_correction)));
+    if (!c->n_expert && (c->router_correction || c->expert_bias))
+        return ERR(q->err, FORMAT, "%s: %s is true, but there are no experts", q->where, name_of(q, c->expert_bias ? AT(expert_bias) : AT(router_correction)));
     if (!c->n_expert)
         return 0;
     if (c->top_k < 1 || c->top_k > c->n_expert)

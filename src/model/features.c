@@ -104,7 +104,7 @@ static int tell_experts(const struct teller *t)
         TRY(buf_printf(t->out, t->err, "gates times %g\n", c->route_scale));
     if (c->d_ff_shared)
         TRY(buf_printf(t->out, t->err, "one expert more for every token, inner width %d%s\n", c->d_ff_shared, c->shared_gate ? ", gated" : ""));
-    return c->expert_bias ? buf_add_str(t->out, "biases: router and experts\n", t->err) : 0;
+    return c->expert_bias ? buf_printf(t->out, t->err, "biases: %sexperts\n", c->router_bias ? "router and " : "") : 0;
 }
 
 int config_features(const struct config *c, struct buf *out, struct err *err)

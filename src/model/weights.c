@@ -197,7 +197,7 @@ static void part_name(char out[PART_NAME_MAX], const char *pattern, int layer, i
 struct segments { struct { int slot; int64_t n_row; } s[3]; };
 
 /* The weight is one block for each expert, and so are its parts. */
-static bool stacked(const struct weight *w) { return w->rank == 3 || (w->n_segment && w->segment[0].slot == SLOT_E_GATE_UP_ALL) || (w->n_segment && w->segment[0].slot == SLOT_E_DOWN_ALL); }
+static bool stacked(const struct weight *w) { return w->n_segment && w->segment[0].slot >= SLOT_E_GATE && w->segment[0].slot <= SLOT_E_DOWN_ALL; }
 
 static struct weight *add(struct weights_list *l, int layer, const char *name, const char *suffix, int rank, int64_t a, int64_t b,
                           int64_t c, struct segments segments)
@@ -365,11 +365,15 @@ static void add_experts(struct weights_list *l, int layer)
     if (c->family == FAMILY_GPT_OSS) {
         add_stacked_experts(l, layer);
     } else {
-        if (config_gated(c))
-            add_matrix(l, layer, "experts.gate_up", ".w", E, 2 * F, C, (struct segments){ { { SLOT_E_GATE, F }, { SLOT_E_UP, F } } });
-        else
-            add_matrix(l, layer, "experts.up", ".w", E, F, C, ONE(SLOT_E_UP, F));
+        const bool gated = config_gated(c);
+        const char *up = gated ? "experts.gate_up" : "experts.up";
+        const struct segments pair = { { { SLOT_E_GATE, F }, { SLOT_E_UP, F } } }, s = gated ? pair : ONE(SLOT_E_UP, F);
+        add_matrix(l, layer, up, ".w", E, gated ? 2 * F : F, C, s);
+        if (c->expert_bias)
+            add_zeros(l, layer, up, ".b", 2, E, gated ? 2 * F : F, s)->bias = true;
         add_matrix(l, layer, "experts.down", ".w", E, C, F, ONE(SLOT_E_DOWN, C))->std /= sqrt(2.0 * c->n_layer);
+        if (c->expert_bias)
+            add_zeros(l, layer, "experts.down", ".b", 2, E, C, ONE(SLOT_E_DOWN, C))->bias = true;
     }
     if (!S)
         return;

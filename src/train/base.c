@@ -50,7 +50,7 @@ static int find_weight(const struct weights_list *l, const struct weight *w)
     static const char experts[] = "experts.";
     char name[WEIGHT_NAME_MAX];
     const int same = find_name(l, w->name, w->n);
-    const char *at = w->rank == 3 ? strstr(w->name, experts) : NULL;
+    const char *at = strstr(w->name, experts);
     if (same >= 0 || !at)
         return same;
     snprintf(name, sizeof name, "%.*s%s", (int)(at - w->name), w->name, at + sizeof experts - 1);
@@ -61,7 +61,7 @@ static int find_weight(const struct weights_list *l, const struct weight *w)
 static bool may_lack(const struct config *base, const struct config *c, const struct weight *w)
 {
     const bool begins = c->n_expert && !base->n_expert;
-    return !strncmp(w->name, "label.", 6) || !strncmp(w->name, "pooler.", 7) || (begins && (strstr(w->name, ".router.") || w->balances || strstr(w->name, ".o.b")));
+    return !strncmp(w->name, "label.", 6) || !strncmp(w->name, "pooler.", 7) || (begins && (strstr(w->name, ".router.") || w->balances || strstr(w->name, ".o.b") || strstr(w->name, ".qkv.b")));
 }
 
 static int copy_weights(struct decoder *d, const struct weights_list *l, const struct model *m, struct err *err)

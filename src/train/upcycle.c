@@ -46,11 +46,12 @@ static bool is_plain(const struct config *c)
     return true;
 }
 
-/* Our own has biases in all matrices or in none: what is missing begins as zeros. */
+/* Our own has biases in both matrices of attention or in none: what is missing begins as zeros. */
 static void complete_biases(struct upcycle *u, struct config *c)
 {
-    u->adds_o_bias = c->qkv_bias && !c->o_bias;
-    c->o_bias = c->mlp_bias = c->qkv_bias;
+    u->adds_bias = c->qkv_bias == c->o_bias ? NULL : c->qkv_bias ? ".o.b" : ".qkv.b";
+    c->expert_bias = c->mlp_bias;
+    c->qkv_bias = c->o_bias = c->mlp_bias = c->qkv_bias || c->o_bias;
 }
 
 static int become_mixture(struct upcycle *u, struct config *c, const char *where, struct err *err)
@@ -86,8 +87,6 @@ int upcycle_read(struct upcycle *u, json_t *section, struct config *c, const cha
         return ERR(err, USAGE, "%s: the model has %d experts already, expected a dense one", where, c->n_expert);
     if (c->encoder || c->n_label)
         return ERR(err, UNSUPPORTED, "%s: %s is no model that writes text, expected one", where, family_name(c->family));
-    if (c->mlp_bias)
-        return ERR(err, UNSUPPORTED, "%s: the model's MLPs have biases, which experts cannot learn here", where);
     u->on = true;
     return become_mixture(u, c, where, err);
 }
@@ -161,9 +160,9 @@ int upcycle_weights(const struct upcycle *u, struct decoder *d, const struct wei
         const struct weight *w = &l->weight[i];
         if (strstr(w->name, ".router."))
             draw_router(u, w, decoder_weight(d, i), seed);
-        else if (w->balances || (u->adds_o_bias && strstr(w->name, ".o.b")))
+        else if (w->balances || (u->adds_bias && strstr(w->name, u->adds_bias)))
             memset(decoder_weight(d, i), 0, (size_t)w->n * sizeof(float));
-        else if (u->redraw > 0 && strstr(w->name, ".experts."))
+        else if (u->redraw > 0 && w->rank == 3)
             redraw(u, d, w, decoder_weight(d, i), seed, unit);
     }
     mem_free(unit);

@@ -14,7 +14,7 @@ struct upcycle {
     int64_t n_expert, top_k;
     bool norm_topk, corrected;
     double router_std, redraw, aux_loss, z_loss;
-    bool adds_o_bias;            /* the mixture has biases of attention's output that the dense model has not */
+    const char *adds_bias;       /* the end of the names of biases that the mixture has and the dense model has not, or NULL */
 };
 
 extern const char upcycle_text[];                             /* of the manual */

@@ -94,6 +94,8 @@ static const struct { const char *path; enum family family; bool norm_after; } b
     { GOLDEN "qwen3_yarn_tied", FAMILY_QWEN3_MOE, false }, { GOLDEN "qwen3_window", FAMILY_LATHE_GPT, false }, { GOLDEN "gemma", FAMILY_LATHE_GPT, false }, { GOLDEN "gemma2", FAMILY_LATHE_GPT, true },
     { GOLDEN "gemma3_text", FAMILY_LATHE_GPT, true }, { GOLDEN "olmo2", FAMILY_LATHE_GPT, true }, { GOLDEN "olmo_clip", FAMILY_LATHE_GPT, false }, { GOLDEN "smollm3_tied", FAMILY_LATHE_GPT, false },
     { GOLDEN "phi3_longrope", FAMILY_LATHE_GPT, false }, { GOLDEN "qwen2_window", FAMILY_LATHE_GPT, false }, { "tests/golden/lathe_gpt", FAMILY_LATHE_GPT, false },
+    { GOLDEN "gpt2", FAMILY_LATHE_GPT, false }, { GOLDEN "gpt_neox", FAMILY_LATHE_GPT, false }, { GOLDEN "gpt_neox_serial_tied", FAMILY_LATHE_GPT, false },
+    { GOLDEN "llama_tied_biases", FAMILY_LATHE_GPT, false },
 };
 #define N_BASE (sizeof bases / sizeof *bases)
 
@@ -191,7 +193,6 @@ static void what_cannot_become_a_mixture_says_why(void **state)
     (void)state;
     static const struct { const char *path, *section; int code; const char *says; } cases[] = {
         { "tests/golden/mixtral", "{}", ERR_USAGE, "the model has 4 experts already" },
-        { "tests/golden/gpt2", "{}", ERR_UNSUPPORTED, "MLPs have biases" },
         { GOLDEN "bert", "{}", ERR_UNSUPPORTED, "bert is no model that writes text" },
         { "tests/golden/vit", "{}", ERR_UNSUPPORTED, "vit is no model that writes text" },
         { "tests/golden/llama", "{\"num_experts_per_tok\": 9}", ERR_USAGE, "num_experts_per_tok is 9, expected at most num_experts, 8" },
