@@ -32,6 +32,7 @@ struct text {
     int32_t drawn[SPEC_N_LOGITS];
     struct token_prob prob[SPEC_N_LOGITS][TOP_MAX + 1];      /* [.][0]: of the drawn one */
     int n_drawn;
+    struct err err;              /* of adjust(); code 0: none */
     struct text *next;
 };
 
@@ -447,8 +448,11 @@ static void draw(struct batch *b, struct text *t, const float *logits, int i_thr
         const float *x = logits;
         if (t->r.adjust) {
             memcpy(work, logits, (size_t)b->V * sizeof *work);
-            t->r.adjust(t->r.ctx, work, b->V);
             x = work;
+            if (t->r.adjust(t->r.ctx, work, b->V, &t->err) < 0) {
+                t->drawn[i] = -1, t->n_drawn = i + 1;
+                return;
+            }
         }
         const int id = sample_token(x, b->sample_ids, &t->r.sampling, (uint64_t)(t->n_ids + i), b->scratch[i_thread]);
         t->drawn[i] = id, t->n_drawn = i + 1;
@@ -542,7 +546,6 @@ static int show_prompts(struct batch *b, struct err *err)
 /* Takes the tokens into the text and hands them out; ends it where it is to end. */
 static void deliver(struct batch *b, struct text *t)
 {
-    struct err err;
     const int n_row = t->n_row;
     t->n_row = 0;
     if (t->n_drawn <= 0) {
@@ -558,7 +561,9 @@ static void deliver(struct batch *b, struct text *t)
         t->right += ((i < t->n_drawn - 1) - t->right) / 8;
     for (int i = 0; i < t->n_drawn; i++) {
         if (t->drawn[i] < 0) {
-            (void)ERR(&err, NUMERIC, "the model gave values that are not numbers at position %d", t->n_ids);
+            if (!t->err.code)
+                (void)ERR(&t->err, NUMERIC, "the model gave values that are not numbers at position %d", t->n_ids);
+            const struct err err = t->err;
             finish(b, t, TEXT_FAILED, &err);
             return;
         }

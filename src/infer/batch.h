@@ -53,7 +53,7 @@ struct text_request {
     struct block_key root;               /* pages.h */
     bool share;                          /* use what the cache knows, and leave there what is computed */
     /* Called by the thread of the steps; adjust and accept by any thread, one at a time for each text.  NULL: not wanted. */
-    void (*adjust)(void *ctx, float *logits, int V);       /* what the next token is drawn from; -INFINITY forbids */
+    int (*adjust)(void *ctx, float *logits, int V, struct err *err);      /* what the next token is drawn from; -INFINITY forbids; < 0: the text fails */
     void (*accept)(void *ctx, int32_t id);                 /* it was drawn */
     void (*prompt)(void *ctx, const struct text_token *t);
     bool (*token)(void *ctx, const struct text_token *t);  /* false: the text ends, and this was its last token */

@@ -27,12 +27,15 @@ static int argmax(const float *x, struct sample_ids ids)
     return best;
 }
 
-static int list_ids(struct sample_ids ids, int32_t *out)
+/* Of logits from `least` on. */
+static int list_ids(struct sample_ids ids, const float *x, double least, int32_t *out)
 {
     int n = 0;
     for (int i = 0, k = 0; i < ids.n; i++, k++)
-        for (const int end = run_end(ids, k); i < end; i++)
-            out[n++] = i;
+        for (const int end = run_end(ids, k); i < end; i++) {
+            out[n] = i;
+            n += (double)x[i] >= least;
+        }
     return n;
 }
 
@@ -60,7 +63,7 @@ int sample_token(const float *logits, struct sample_ids ids, const struct sampli
     const double u = rng_uniform(rng_key(s->seed, "sample"), position);
     double total = 0;
     int32_t *heap = scratch.id;
-    const int n = list_ids(ids, heap);
+    const int n = list_ids(ids, logits, s->min_p > 0 ? max + s->temperature * log(s->min_p) : -INFINITY, heap);
     if (s->top_k <= 0 || s->top_k >= n)                /* before the heap gives them another order */
         for (int i = 0; i < n; i++)
             total += exp(((double)logits[heap[i]] - max) * inverse);

@@ -24,21 +24,22 @@ struct made {
     int32_t id[MOST]; float logprob[MOST]; struct token_prob top[MOST][TOP]; int n;
     float prompt_logprob[CTX]; int n_prompt;
     enum text_end end;
-    int n_done;
+    int n_accepted, n_done;
 };
 
-static void adjust(void *ctx, float *logits, int V)
+static int adjust(void *ctx, float *logits, int V, struct err *e)
 {
     const struct made *m = ctx;
     for (int i = 0; i < V; i++)
         if ((rng_u64(m->rule, (uint64_t)i) & 3) == 0)
             logits[i] = -INFINITY;
+    return m->n_accepted == 20 && m->r.sampling.seed % 7 == 3 ? ERR(e, FORMAT, "no token is allowed") : V;      /* some cannot go on */
 }
 
 static void accept(void *ctx, int32_t id)
 {
     struct made *m = ctx;
-    m->rule = rng_u64(m->rule, (uint64_t)id);
+    m->rule = rng_u64(m->rule, (uint64_t)id), m->n_accepted++;
 }
 
 static void prompt_token(void *ctx, const struct text_token *t)
@@ -83,7 +84,7 @@ static void wish(struct made *m, uint64_t i, int V)
 
 static void again(struct made *m)
 {
-    m->n = m->n_prompt = m->n_done = 0, m->rule = 1;
+    m->n = m->n_prompt = m->n_done = m->n_accepted = 0, m->rule = 1;
 }
 
 static void open_batch(struct batch **b, struct engine **e, const char *path, int n_slot, int n_page, int step, struct pool *pool, int lookup)

@@ -24,6 +24,8 @@ static int by_definition(const float *logits, int n, const struct sampling *s, u
     if (s->temperature <= 0)
         return id[0];
     int last = s->top_k && s->top_k < n ? s->top_k : n;
+    while (exp(((double)logits[id[last - 1]] - (double)logits[id[0]]) / s->temperature) < s->min_p)
+        last--;
     for (int i = 0; i < last; i++)
         total += p[i] = exp(((double)logits[id[i]] - (double)logits[id[0]]) / s->temperature);
     int end = 0;
@@ -40,13 +42,13 @@ static void a_draw_is_what_the_definition_says(void **state)
 {
     (void)state;
     static const int sizes[] = { 1, 2, 3, 17, 64, N_MAX };
-    static const double temperatures[] = { 0, 0.3, 1, 2.5 }, top_ps[] = { 1, 0.9, 0.3, 0 };
+    static const double temperatures[] = { 0, 0.3, 1, 2.5 }, top_ps[] = { 1, 0.9, 0.3, 0 }, min_ps[] = { 0, 0.05, 0.9 };
     static const int top_ks[] = { 0, 1, 2, 40, 1000 };
     float logits[N_MAX], p[N_MAX];
     int32_t id[N_MAX];
     for (uint64_t draw = 0; draw < 3000; draw++) {
         const int n = sizes[draw % 6];
-        const struct sampling s = { .temperature = temperatures[draw / 6 % 4], .top_k = top_ks[draw / 24 % 5], .top_p = top_ps[draw / 120 % 4], .seed = draw };
+        const struct sampling s = { .temperature = temperatures[draw / 6 % 4], .top_k = top_ks[draw / 24 % 5], .top_p = top_ps[draw / 120 % 4], .min_p = min_ps[draw / 480 % 3], .seed = draw };
         for (int i = 0; i < n; i++)
             logits[i] = (float)(int)(rng_uniform(3, draw * N_MAX + (uint64_t)i) * 40) / 4;      /* some are equal */
         const int got = sample_token(logits, (struct sample_ids){ .n = n }, &s, draw, (struct sample_scratch){ id, p }), want = by_definition(logits, n, &s, draw);

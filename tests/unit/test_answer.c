@@ -1,0 +1,247 @@
+/* test_answer.c - an answer as it is handed out, against the whole text searched at once; what logits are drawn from, against formulas. */
+#include <math.h>
+#include "../test.h"
+#include "base/rng.h"
+#include "infer/answer.h"
+
+static struct err err;
+static struct tok *tok;
+static struct vocab *vocab;
+static int V;
+static struct answer_model model;
+
+#define TEXT_MAX 4096
+struct seen { char text[TEXT_MAX]; size_t n; char tokens[TEXT_MAX]; size_t n_tokens; int n_token, n_end; struct answer_end end; bool whole; };
+
+static void piece(void *ctx, const struct answer_piece *p)
+{
+    struct seen *s = ctx;
+    memcpy(s->text + s->n, p->text, p->n);
+    s->n += p->n;
+    s->whole = s->whole && !tok_utf8_tail(s->text, s->n);
+    for (int i = 0; i < p->n_token; i++) {
+        assert_int_equal(p->token[i].at, s->n_tokens);
+        memcpy(s->tokens + s->n_tokens, p->token[i].bytes, p->token[i].n);
+        s->n_tokens += p->token[i].n, s->n_token++;
+        assert_true(p->token[i].logprob == -(float)p->token[i].id && p->token[i].n_top == 1 && p->token[i].top->id == p->token[i].id + 1);
+    }
+}
+
+static void end(void *ctx, const struct answer_end *e)
+{
+    struct seen *s = ctx;
+    s->end = *e, s->n_end++;
+}
+
+/* Gives the ids to the answer as a batch would, until it has enough. */
+static void feed(struct answer *a, const int32_t *id, int n, struct err *failure)
+{
+    const struct text_request r = answer_request(a);
+    float *logits = calloc((size_t)V, sizeof *logits);
+    int i = 0;
+    bool more = true;
+    enum text_end how = TEXT_LENGTH;
+    for (; i < n && more; i++) {
+        memset(logits, 0, (size_t)V * sizeof *logits);
+        if (r.adjust && r.adjust(r.ctx, logits, V, failure) < 0) {
+            how = TEXT_FAILED;
+            break;
+        }
+        if (r.accept)
+            r.accept(r.ctx, id[i]);
+        const struct token_prob top = { id[i] + 1, 0 };
+        more = r.token(r.ctx, &(struct text_token){ .id = id[i], .logprob = -(float)id[i], .top = &top, .n_top = 1 });
+        how = more ? TEXT_LENGTH : TEXT_STOP;
+    }
+    r.done(r.ctx, how, 0, how == TEXT_FAILED ? failure : NULL);
+    free(logits);
+}
+
+/* The first place where one of the texts ends; the longest that ends there.  -1: nowhere. */
+static int first_stop(const char *text, size_t n, const struct stop_text *stop, int n_stop, size_t *at)
+{
+    for (size_t i = 1; i <= n; i++) {
+        int best = -1;
+        for (int k = 0; k < n_stop; k++)
+            if (stop[k].n <= i && !memcmp(text + i - stop[k].n, stop[k].text, stop[k].n) && (best < 0 || stop[k].n > stop[best].n))
+                best = k;
+        if (best >= 0) {
+            *at = i - stop[best].n;
+            return best;
+        }
+    }
+    return -1;
+}
+
+static void what_is_handed_out_is_the_text_up_to_the_first_stop(void **state)
+{
+    (void)state;
+    int n_stopped = 0;
+    for (uint64_t round = 0; round < 2000; round++) {
+        int32_t id[60];
+        char all[TEXT_MAX];
+        size_t n = 0, at = 0;
+        const int n_id = 1 + (int)(rng_u64(1, round) % 60);
+        struct buf text;
+        buf_init(&text);
+        const uint64_t n_kind = rng_u64(3, round) % 2 ? 60 + 3 * (round % 60) : (uint64_t)tok_vocab_size(tok);
+        uint64_t draw = 0;
+        for (int i = 0; i < n_id; i++)
+            do
+                id[i] = (int32_t)(rng_u64(2 + round, draw++) % n_kind);
+            while (tok_is_special(tok, id[i]) || !tok_bytes(tok, id[i], &n) || tok_is_eog(tok, id[i]));
+        OK(tok_decode(tok, id, (size_t)n_id, &text, &err));
+        memcpy(all, text.data, n = text.len);
+        buf_release(&text);
+        struct stop_text stop[4];
+        const int n_stop = (int)(rng_u64(4, round) % 5);
+        for (int k = 0; k < n_stop; k++) {       /* pieces of the text itself, or nearly */
+            const size_t from = (size_t)(rng_u64(5, round * 4 + (uint64_t)k) % n), len = 1 + (size_t)(rng_u64(6, round * 4 + (uint64_t)k) % 5);
+            stop[k] = (struct stop_text){ all + from, from + len <= n ? len : n - from };
+        }
+        struct seen s = { .whole = true };
+        struct answer *a;
+        const struct answer_wish w = { .prompt = id, .n_prompt = 1, .most = n_id, .stop = stop, .n_stop = n_stop, .keep_stop = round % 3 == 0, .n_logprob = 1, .piece = piece, .end = end, .ctx = &s, .goes_on = true };
+        OK(answer_new(&a, &model, &w, &err));
+        feed(a, id, n_id, &err);
+        const int found = first_stop(all, n, stop, n_stop, &at);
+        const size_t want = found < 0 ? n : at + (w.keep_stop ? stop[found].n : 0);
+        if (s.n != want || memcmp(s.text, all, want))
+            fail_msg("round %d: %zu bytes handed out, expected %zu of '%.*s'", (int)round, s.n, want, (int)n, all);
+        assert_int_equal(s.n_end, 1);
+        assert_int_equal(s.end.why, found < 0 ? ANSWER_LENGTH : ANSWER_STOP);
+        assert_true(found < 0 ? s.end.stop_text < 0 : stop[s.end.stop_text].n == stop[found].n);
+        assert_true(s.n_tokens >= want && !memcmp(s.tokens, all, s.n_tokens));
+        assert_true(found >= 0 || s.n_token == n_id);
+        n_stopped += found >= 0;
+        answer_free(a);
+    }
+    assert_true(n_stopped > 500);
+}
+
+/* Characters of several tokens come out whole. */
+static void characters_are_never_torn(void **state)
+{
+    (void)state;
+    static const char text[] = "\xc3\xa4\xe4\xb8\xad\xf0\x9f\x98\x80 and \xf0\x9f\x91\x8d\xc3\xbc";
+    struct tok_ids ids = { 0 };
+    for (size_t i = 0; i < sizeof text - 1; i++)         /* byte by byte */
+        OK(tok_encode(tok, text + i, 1, TOK_PLAIN, &ids, &err));
+    assert_true(ids.n >= sizeof text - 1);
+    struct seen s = { .whole = true };
+    struct answer *a;
+    const struct answer_wish w = { .prompt = ids.id, .n_prompt = 1, .most = (int)ids.n, .n_logprob = -1, .piece = piece, .end = end, .ctx = &s, .goes_on = true };
+    OK(answer_new(&a, &model, &w, &err));
+    feed(a, ids.id, (int)ids.n, &err);
+    assert_true(s.whole && s.n == sizeof text - 1 && !memcmp(s.text, text, s.n));
+    answer_free(a);
+    tok_ids_release(&ids);
+}
+
+static void logits_are_changed_as_the_formulas_say(void **state)
+{
+    (void)state;
+    static const int32_t prompt[] = { 5, 7, 7, 9 }, answer[] = { 7, 11, 11 }, allowed[] = { 11, 9, 7, 5, 3, 2 };
+    static const struct token_bias bias[] = { { 3, 2.5f }, { 7, -1 } };
+    struct answer *a;
+    const struct answer_wish w = { .prompt = prompt, .n_prompt = 4, .most = 10, .min = 4, .repetition = 1.5, .presence = 0.25, .frequency = 0.5, .bias = bias, .n_bias = 2, .allowed = allowed, .n_allowed = 6, .n_logprob = -1,
+                                   .stop_token = (const int32_t[]){ 2 }, .n_stop_token = 1 };
+    OK(answer_new(&a, &model, &w, &err));
+    const struct text_request r = answer_request(a);
+    float *x = calloc((size_t)V, sizeof *x);
+    for (int i = 0; i < 3; i++)
+        r.accept(r.ctx, answer[i]);
+    for (int i = 0; i < V; i++)
+        x[i] = i % 2 ? 3.0f : -3.0f;
+    x[9] = -3.0f;
+    OK(r.adjust(r.ctx, x, V, &err));
+    for (int i = 0; i < V; i++) {
+        double want = i == 3 ? 3 + 2.5 : i == 5 ? 3 / 1.5 : i == 7 ? (3 - 1) / 1.5 - (0.25 + 0.5) : i == 9 ? -3 * 1.5 : i == 11 ? 3 / 1.5 - (0.25 + 2 * 0.5) : -INFINITY;
+        if (i == 2)
+            want = -INFINITY;                    /* ends the answer, which is too short yet */
+        if ((double)x[i] != (double)(float)want)
+            fail_msg("logit %d is %g, expected %g", i, (double)x[i], want);
+    }
+    r.accept(r.ctx, 3);                          /* four tokens */
+    x[2] = 1;
+    OK(r.adjust(r.ctx, x, V, &err));
+    assert_true(x[2] == 1);
+    answer_free(a);
+    free(x);
+}
+
+static void a_grammar_rules_and_ends_the_answer(void **state)
+{
+    (void)state;
+    struct grammar *g;
+    struct tok_ids ids = { 0 };
+    static const char rule[] = "root ::= \"yes\" | \"no\" [0-9]{2}";
+    OK(grammar_parse(&g, rule, sizeof rule - 1, &err));
+    for (int i = 0; i < 5; i++)
+        OK(tok_encode(tok, &"no42x"[i], 1, TOK_PLAIN, &ids, &err));
+    struct seen s = { .whole = true };
+    struct answer *a;
+    struct answer_wish w = { .prompt = ids.id, .n_prompt = 1, .most = 10, .n_logprob = -1, .grammar = g, .piece = piece, .end = end, .ctx = &s, .goes_on = true };
+    OK(answer_new(&a, &model, &w, &err));
+    feed(a, ids.id, 5, &err);                    /* x is not asked for */
+    assert_int_equal(s.end.why, ANSWER_STOP);
+    assert_true(s.n == 4 && !memcmp(s.text, "no42", 4) && s.end.n_token == 4);
+    answer_free(a);
+    memset(&s, 0, sizeof s);                     /* nothing that is allowed is in the grammar */
+    w.allowed = ids.id + 4, w.n_allowed = 1;
+    OK(answer_new(&a, &model, &w, &err));
+    feed(a, ids.id, 5, &err);
+    assert_int_equal(s.end.why, ANSWER_FAILED);
+    assert_non_null(strstr(s.end.err->msg, "none may follow"));
+    answer_free(a);
+    grammar_free(g);
+    tok_ids_release(&ids);
+}
+
+static void wishes_are_checked(void **state)
+{
+    (void)state;
+    struct answer *a;
+    const struct stop_text empty = { "", 0 };
+    const struct answer_wish bad[] = {
+        { .n_stop = 1, .stop = &empty }, { .n_bias = 1, .bias = &(struct token_bias){ V, 1 } }, { .n_bias = 1, .bias = &(struct token_bias){ 1, NAN } },
+        { .n_allowed = 1, .allowed = &(int32_t){ -1 } }, { .n_stop_token = 1, .stop_token = &V },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(answer_new(&a, &model, &bad[i], &err), ERR_RANGE);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    static int32_t eog[4];
+    int n = 0;
+    if (tok_load(&tok, "tests/golden/tok/tokenizer.json", &err))
+        return -1;
+    V = tok_vocab_size(tok);
+    for (int i = 0; i < V && n < 4; i++)
+        if (tok_is_eog(tok, i))
+            eog[n++] = i;
+    model = (struct answer_model){ .tok = tok, .V = V, .end = eog, .n_end = n };
+    const int rc = vocab_new(&vocab, tok, V, eog, n, &err);
+    model.vocab = vocab;
+    return rc;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    vocab_free(vocab);
+    tok_free(tok);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_handed_out_is_the_text_up_to_the_first_stop), cmocka_unit_test(characters_are_never_torn),
+        cmocka_unit_test(logits_are_changed_as_the_formulas_say),              cmocka_unit_test(a_grammar_rules_and_ends_the_answer),
+        cmocka_unit_test(wishes_are_checked),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
