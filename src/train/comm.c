@@ -15,6 +15,8 @@
 #define RANKS_MAX 1024
 
 struct comm {
+    struct comm *all;                            /* of a group: what it is a group of, which counts what is sent; else itself */
+    int first, stride;                           /* of the group's ranks among all */
     struct comm_link *link;                      /* NULL: this process is alone */
     struct watch *watch;
     int rank, size;
@@ -26,7 +28,8 @@ struct comm {
 
 int comm_rank(const struct comm *c) { return c ? c->rank : 0; }
 int comm_size(const struct comm *c) { return c ? c->size : 1; }
-const char *comm_name(const struct comm *c, int rank) { return c->names[rank]; }
+static int in_all(const struct comm *c, int rank) { return c->first + rank * c->stride; }
+const char *comm_name(const struct comm *c, int rank) { return c->names[in_all(c, rank)]; }
 size_t comm_bytes(const struct comm *c) { return c && c->chunk ? mem_map_size(CHUNK_BYTES) : 0; }
 void comm_volume(const struct comm *c, struct comm_volume *out) { *out = c->volume; }
 
@@ -74,12 +77,12 @@ static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 static int exchange_once(struct comm *c, int peer, const void *send, size_t n_send, void *recv, size_t n_recv, struct err *err)
 {
     if (n_recv)
-        TRY(c->link->post(c->link, LINK_RECV, peer, recv, n_recv, err));
+        TRY(c->link->post(c->link, LINK_RECV, in_all(c, peer), recv, n_recv, err));
     if (n_send)
-        TRY(c->link->post(c->link, LINK_SEND, peer, (void *)(uintptr_t)send, n_send, err));
+        TRY(c->link->post(c->link, LINK_SEND, in_all(c, peer), (void *)(uintptr_t)send, n_send, err));
     TRY(wait_both(c, n_send > 0, n_recv > 0, err));
-    c->sent += n_send;
-    c->volume.n_message += n_send > 0;
+    c->all->sent += n_send;
+    c->all->volume.n_message += n_send > 0;
     return 0;
 }
 
@@ -95,11 +98,11 @@ static int exchange(struct comm *c, int peer, const void *send, size_t n_send, v
 
 /* Around a call: what it sent and how long it took. */
 struct mark { uint64_t sent; double begin; };
-static struct mark mark(const struct comm *c) { return (struct mark){ c->sent, clock_wall() }; }
+static struct mark mark(const struct comm *c) { return (struct mark){ c->all->sent, clock_wall() }; }
 static void count(struct comm *c, struct mark m, uint64_t *kind)
 {
-    *kind += c->sent - m.sent;
-    c->volume.seconds += clock_wall() - m.begin;
+    *kind += c->all->sent - m.sent;
+    c->all->volume.seconds += clock_wall() - m.begin;
 }
 
 int comm_exchange(struct comm *c, int peer, const void *send, size_t n_send, void *recv, size_t n_recv, struct err *err)
@@ -107,7 +110,7 @@ int comm_exchange(struct comm *c, int peer, const void *send, size_t n_send, voi
     assert(peer != c->rank && peer >= 0 && peer < c->size);
     const struct mark m = mark(c);
     TRY(exchange(c, peer, send, n_send, recv, n_recv, err));
-    count(c, m, &c->volume.other);
+    count(c, m, &c->all->volume.other);
     return 0;
 }
 
@@ -121,7 +124,7 @@ int comm_barrier(struct comm *c, struct err *err)
     char mine = 0, theirs;
     for (int bit = 1; bit < c->size; bit *= 2)
         TRY(exchange(c, c->rank ^ bit, &mine, 1, &theirs, 1, err));
-    count(c, m, &c->volume.other);
+    count(c, m, &c->all->volume.other);
     return 0;
 }
 
@@ -137,24 +140,30 @@ int comm_broadcast(struct comm *c, void *data, size_t n, struct err *err)
         else if (c->rank < 2 * bit)
             TRY(exchange(c, c->rank ^ bit, NULL, 0, data, n, err));
     }
-    count(c, m, &c->volume.other);
+    count(c, m, &c->all->volume.other);
     return 0;
 }
 
 /* Before the step with `bit`, a rank has the pieces of all ranks that are equal to it in the bits below 2 * bit; after it, of those
  * equal in the bits below bit. */
-int comm_all_gather(struct comm *c, void *base, const size_t *bound, struct err *err)
+static int gather(struct comm *c, void *base, const size_t *bound, struct err *err)
 {
-    if (comm_size(c) == 1)
-        return 0;
-    const struct mark m = mark(c);
     char *p = base;
     for (int bit = c->size / 2; bit >= 1; bit /= 2)
         for (int i = 0; i < c->size; i += 2 * bit) {
             const int mine = (c->rank & (2 * bit - 1)) + i, theirs = mine ^ bit;
             TRY(exchange(c, c->rank ^ bit, p + bound[mine], bound[mine + 1] - bound[mine], p + bound[theirs], bound[theirs + 1] - bound[theirs], err));
         }
-    count(c, m, &c->volume.all_gather);
+    return 0;
+}
+
+int comm_all_gather(struct comm *c, void *base, const size_t *bound, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    TRY(gather(c, base, bound, err));
+    count(c, m, &c->all->volume.all_gather);
     return 0;
 }
 
@@ -175,7 +184,7 @@ int comm_all_gather_equal(struct comm *c, void *base, size_t each, struct err *e
         return 0;
     const struct mark m = mark(c);
     TRY(gather_equal(c, base, each, err));
-    count(c, m, &c->volume.other);
+    count(c, m, &c->all->volume.other);
     return 0;
 }
 
@@ -197,18 +206,38 @@ static int exchange_and_add(struct comm *c, int peer, char *send, size_t n_send,
 }
 
 /* The all-gather backwards.  Neighbours first, so that sums grow like the tree's; a + b is b + a, so both sides may add alike. */
-int comm_reduce_scatter(struct comm *c, void *base, const size_t *bound, struct err *err)
+static int reduce(struct comm *c, void *base, const size_t *bound, struct err *err)
 {
-    if (comm_size(c) == 1)
-        return 0;
-    const struct mark m = mark(c);
     char *p = base;
     for (int bit = 1; bit < c->size; bit *= 2)
         for (int i = 0; i < c->size; i += 2 * bit) {
             const int mine = (c->rank & (2 * bit - 1)) + i, theirs = mine ^ bit;
             TRY(exchange_and_add(c, c->rank ^ bit, p + bound[theirs], bound[theirs + 1] - bound[theirs], p + bound[mine], bound[mine + 1] - bound[mine], err));
         }
-    count(c, m, &c->volume.reduce_scatter);
+    return 0;
+}
+
+int comm_reduce_scatter(struct comm *c, void *base, const size_t *bound, struct err *err)
+{
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    TRY(reduce(c, base, bound, err));
+    count(c, m, &c->all->volume.reduce_scatter);
+    return 0;
+}
+
+int comm_all_reduce(struct comm *c, float *x, size_t n, struct err *err)
+{
+    size_t bound[RANKS_MAX + 1];
+    if (comm_size(c) == 1)
+        return 0;
+    const struct mark m = mark(c);
+    for (int i = 0; i <= c->size; i++)
+        bound[i] = n * (size_t)i / (size_t)c->size * sizeof *x;
+    TRY(reduce(c, x, bound, err));
+    TRY(gather(c, x, bound, err));
+    count(c, m, &c->all->volume.all_reduce);
     return 0;
 }
 
@@ -251,7 +280,7 @@ int comm_open(struct comm **out, struct err *err)
     struct comm *c = mem_alloc_zero(sizeof *c);
     if (!c)
         return ERR(err, NOMEM, "no memory to begin");
-    c->size = 1;
+    c->size = 1, c->all = c, c->stride = 1;
     const int rc = mpi_env_size() > 1 ? join(c, err) : 0;
     if (rc)
         comm_close(c, rc, err);
@@ -259,6 +288,20 @@ int comm_open(struct comm **out, struct err *err)
         *out = c;
     return rc;
 }
+
+int comm_group_new(struct comm **out, struct comm *c, int first, int stride, int size, struct err *err)
+{
+    const int rank = (c->rank - first) / stride;
+    assert(size >= 1 && !(size & (size - 1)) && rank >= 0 && rank < size && first + rank * stride == c->rank && first + (size - 1) * stride < c->size);
+    struct comm *g = *out = mem_alloc_zero(sizeof *g);
+    if (!g)
+        return ERR(err, NOMEM, "no memory for a group of %d processes", size);
+    *g = *c;
+    g->rank = rank, g->size = size, g->first = in_all(c, first), g->stride = c->stride * stride;
+    return 0;
+}
+
+void comm_group_free(struct comm *group) { mem_free(group); }
 
 /* Tells the others why this rank ends; what rank 0 says for all need not be said again. */
 static void tell(struct comm *c, struct err *err)

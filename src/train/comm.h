@@ -22,6 +22,10 @@ int comm_open(struct comm **out, struct err *err);
 /* rc, err: how the run ended; ERR_STOPPED: all ranks have agreed to stop.  When it failed the others are told.  Where rank 0 will say
  * why, the message is taken out of err. */
 void comm_close(struct comm *c, int rc, struct err *err);
+/* Ranks first, first + stride, .. of c, `size` of them, a power of two, this one among them: a comm of their own, over the same link, for
+ * calls that only they make.  Its ranks are numbered from 0.  c outlives it. */
+int comm_group_new(struct comm **out, struct comm *c, int first, int stride, int size, struct err *err);
+void comm_group_free(struct comm *group);
 int comm_rank(const struct comm *c);             /* c may be NULL: rank 0 of 1 */
 int comm_size(const struct comm *c);
 const char *comm_name(const struct comm *c, int rank);      /* "rank 1 of 4 (host, process 4711)"; of several ranks only */
@@ -40,8 +44,11 @@ int comm_all_gather_equal(struct comm *c, void *base, size_t each, struct err *e
  * Bounds are multiples of 4. */
 int comm_reduce_scatter(struct comm *c, void *base, const size_t *bound, struct err *err);
 
-/* Bytes that this rank has sent. */
-struct comm_volume { uint64_t reduce_scatter, all_gather, other, n_message; double seconds; };
+/* x[n] of each becomes the sum over the ranks, added in the same order and the same bits on all. */
+int comm_all_reduce(struct comm *c, float *x, size_t n, struct err *err);
+
+/* Bytes that this rank has sent, in its groups too. */
+struct comm_volume { uint64_t reduce_scatter, all_gather, all_reduce, other, n_message; double seconds; };
 void comm_volume(const struct comm *c, struct comm_volume *out);
 
 #endif

@@ -94,6 +94,39 @@ static int small(struct comm *c)
     return 0;
 }
 
+/* Pairs of neighbours, and of ranks half of all apart: sums among them alone, the same bits on both. */
+static int groups(struct comm *c)
+{
+    static float x[1003];
+    const int size = comm_size(c), rank = comm_rank(c);
+    for (int stride = 1; stride < size; stride = stride < size / 2 ? size / 2 : size) {
+        const int first = stride == 1 ? rank & ~1 : rank % stride;
+        struct comm *g;
+        struct comm_volume a, b;
+        CHECK(!comm_group_new(&g, c, first, stride, 2, &err));
+        CHECK(comm_size(g) == 2 && comm_rank(g) == (rank != first) && comm_name(g, 1) == comm_name(c, first + stride));
+        for (size_t n = 1; n <= 1003; n += 501) {
+            for (size_t i = 0; i < n; i++)
+                x[i] = value(rank, i);
+            comm_volume(c, &a);
+            CHECK(!comm_all_reduce(g, x, n, &err));
+            comm_volume(c, &b);
+            for (size_t i = 0; i < n; i++)
+                CHECK(x[i] == value(first, i) + value(first + stride, i));
+            CHECK(b.all_reduce - a.all_reduce == n * sizeof *x);      /* 2 (R-1)/R of them */
+        }
+        comm_group_free(g);
+    }
+    for (size_t i = 0; i < 1003; i++)
+        x[i] = value(rank, i);
+    CHECK(!comm_all_reduce(c, x, 1003, &err));
+    double sum = 0;
+    for (int r = 0; r < size; r++)
+        sum += (double)value(r, 1002);
+    CHECK((double)x[1002] - sum < 1e-3 && (double)x[1002] - sum > -1e-3);
+    return 0;
+}
+
 /* Argument: good, kill, stop, late or fail: what the last rank does. */
 static int be_a_rank(const char *how)
 {
@@ -103,7 +136,7 @@ static int be_a_rank(const char *how)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    int rc = small(c) || sums(c) || volume(c);
+    int rc = small(c) || sums(c) || volume(c) || groups(c);
     const bool last = comm_rank(c) == comm_size(c) - 1;
     if (!rc && last && !strcmp(how, "kill"))
         raise(SIGKILL);
