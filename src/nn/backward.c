@@ -123,6 +123,7 @@ static int new_grad(struct backward *b, int t)
     if (id < 0)
         return id;
     take_live(b, id, t);
+    g->tensor[id].n_part = o.n_part;
     return g->tensor[t].grad = id;
 }
 

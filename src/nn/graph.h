@@ -81,6 +81,9 @@ struct tensor {
     int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
     bool decay;                /* weights: weight decay applies */
     bool steered;              /* frozen weights: the caller changes them between steps all the same */
+    int n_part;                /* weights of layers, and their gradients, of which so many processes have a part each; 0: this one has all */
+    int64_t first_row;         /* of rows of a vocabulary that are divided: the first that is here */
+    bool grad_in_parts;        /* weights that all have: the gradient is the sum of those of the processes, which whoever runs the graph takes */
     int n_matrix; int64_t matrix_rows[3];      /* weights: matrices that lie one above the other (of an expert), for Muon; 0: it is none of Muon's */
     int n_peer;                /* weights: this process's part of experts that so many have among them: its gradient is kept apart for the tokens of each,
                                   one [E,N,K] after the other; 0: all have the whole weight */
@@ -169,10 +172,12 @@ struct graph_plan {
     size_t total;
 };
 
-/* The processes that have the experts of each layer among them, in order: all run the same passes of the same graph at the same time.
- * exchange: bytes send_at[p] .. send_at[p + 1] - 1 of send go to process p, this one too, and what p sends comes to recv_at[p] .. of recv. */
+/* The processes that share a model, in order: all run the same passes of the same graph at the same time.
+ * sum: x[n] of each becomes their sum, the same bits in all.
+ * exchange (experts): bytes send_at[p] .. send_at[p + 1] - 1 of send go to process p, this one too, and what p sends comes to recv_at[p] .. of recv. */
 struct peers {
     int rank, size;
+    int (*sum)(void *ctx, real *x, size_t n, struct err *err);
     int (*exchange)(void *ctx, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err);
     void *ctx;
 };
@@ -195,8 +200,8 @@ struct graph {
     /* Called after each node of a run, whose operands are still as they were; NULL: nobody watches. */
     void (*watch)(void *ctx, const struct graph *g, const struct node *n, const struct step *step);
     void *watch_ctx;
-    const struct peers *peers;     /* set before runs of a graph with dispatch */
-    int rc; struct err failed;     /* an exchange failed: see graph_failed() */
+    const struct peers *peers;     /* set before runs; NULL: this process is alone */
+    int rc; struct err failed;     /* what was asked of the others failed: see graph_failed() */
 };
 
 struct graph *graph_new(void);     /* NULL without memory */
@@ -217,7 +222,7 @@ int graph_tensor(struct graph *g, enum tensor_kind kind, enum dtype dtype, struc
 
 /* A weight in panels of a file's types.  shape: [N,K] or [E,N,K]; the rows of the segments add up to N. */
 int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum panel_type *type, const int64_t *n_row, const char *name, struct err *err);
-/* w: a weight, or TENSOR_MAPPED.  scale: of the rows; first: the row of id 0. */
+/* w: a weight, or TENSOR_MAPPED.  scale: of the rows; first: the row of id 0.  Where processes have parts of w (n_part) the rows of others are zeros. */
 int graph_embed(struct graph *g, int ids, int w, double scale, int first, struct err *err);
 /* bias and add may be -1.  w: a weight, multiplied in `compute`, or panels of a file's types, which decide for themselves.  compute: F32 or BF16; the result is F32.  x may be of either type. */
 int graph_linear(struct graph *g, int x, int w, int bias, int add, enum dtype compute, const char *name, struct err *err);
@@ -271,6 +276,10 @@ int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, co
 /* A low-rank adapter's second half, in place: columns first .. first+N-1 of y += scale * h[T,r] * b[N,r]^T, where h is columns
  * h_first .. h_first+r-1; returns y. */
 int graph_lora(struct graph *g, int y, int first, int h, int h_first, int b, double scale, enum dtype compute, struct err *err);
+/* Products of which each peer has some of the terms: x[T,C], in place, becomes the sum of the peers', plus bias (-1: none).  And what
+ * such products begin with: x as it is, whose gradient becomes the sum.  Both return x. */
+int graph_sum_peers(struct graph *g, int x, int bias, struct err *err);
+int graph_sum_peers_grad(struct graph *g, int x, struct err *err);
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err);
 /* x: [S*n,C], n rows of each sequence; cls: [1,C], the row before them; pos: [1+n,C].  Every sequence has 1+n tokens. */
 int graph_image_tokens(struct graph *g, int x, int cls, int pos, struct err *err);
@@ -279,6 +288,7 @@ int graph_pool(struct graph *g, int x, enum pool_rows pool, int first, const cha
 /* The loss of a classifier: logits and targets [S,V], targets F32 of any sum (0: the sequence is not counted).  loss_scale as for
  * cross_entropy, of each sequence. */
 int graph_soft_cross_entropy(struct graph *g, int logits, int target, struct err *err);
+/* Of a w in parts (n_part) each process has its columns of the logits; all get the same nll, and the gradient of x is each one's share. */
 int graph_cross_entropy(struct graph *g, int x, int w, int target, double cap, enum dtype compute, struct err *err);
 
 /* ---- differentiation (backward.c) ---- */
@@ -303,10 +313,11 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 
 /* ---- running (run.c) ---- */
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
-/* Has an exchange with other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
+/* Has something that was asked of other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
 int graph_failed(const struct graph *g, struct err *err);
-/* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double. */
+/* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double.  The second: of those in parts (n_part), which the first leaves out. */
 double graph_grad_square(const struct graph *g);
+double graph_part_square(const struct graph *g);
 /* Cuts what is learned, and all processes have, into n shares of nearly equal size: share i is bytes bound[i] .. bound[i + 1] - 1 of the block of gradients (and
  * of weights), for own_from and own_to, and the sums of squares of its gradients are bytes square[i] .. square[i + 1] - 1 of that of
  * outputs.  Of the graph as it is planned; both have n + 1 places. */

@@ -1,20 +1,30 @@
 /* op_embed.c - operations that only move or add rows: embed, take_rows, add, dropout. */
+#include <assert.h>
 #include <string.h>
 #include "base/rng.h"
 #include "nn/op.h"
 
 /* ---- embed: in: ids, w.  out = scale * row first + id of w ---- */
 
-struct embed_job { const int32_t *id; real *w, *rows; int64_t C, n_row; const struct cpu_kernels *k; real scale; };
+struct embed_job { const int32_t *id; real *w, *rows; int64_t C, n_row; const struct cpu_kernels *k; real scale; int64_t first, n_w; bool in_parts; };
 
-static real *row_of_0(const struct node *n, real *w, int64_t C) { return w + n->attr.first * C; }
+/* The row of an id; NULL: another process has it. */
+static real *row_of(const struct embed_job *j, int32_t id)
+{
+    const int64_t row = j->first + id;
+    return j->in_parts && (row < 0 || row >= j->n_w) ? NULL : j->w + row * j->C;
+}
 
 static void embed_rows(void *ctx, int first, int n, int i_thread)
 {
     (void)i_thread;
     const struct embed_job *j = ctx;
     for (int i = first; i < first + n; i++) {
-        memcpy(j->rows + i * j->C, j->w + j->id[i] * j->C, (size_t)j->C * sizeof(real));
+        const real *w = row_of(j, j->id[i]);
+        if (w)
+            memcpy(j->rows + i * j->C, w, (size_t)j->C * sizeof(real));
+        else
+            memset(j->rows + i * j->C, 0, (size_t)j->C * sizeof(real));
         if (j->scale != 1)
             j->k->scale((size_t)j->C, j->scale, j->rows + i * j->C);
     }
@@ -36,6 +46,13 @@ static void mapped_rows(void *ctx, int first, int n, int i_thread)
     }
 }
 
+static struct embed_job embed_job(const struct run *r, const struct node *n, const struct tensor *w, void *data, int rows)
+{
+    const int64_t C = tensor_cols(op_tensor(r->g, rows));
+    return (struct embed_job){ op_data(r, n->in[0]), data, op_data(r, rows), C, tensor_rows(op_tensor(r->g, rows), r->step->T, r->step->S), r->k, (real)n->attr.scale,
+                               n->attr.first - w->first_row, tensor_rows(w, 0, 0), w->n_part > 0 };
+}
+
 static void embed_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
@@ -45,7 +62,7 @@ static void embed_forward(struct run *r, const struct node *n)
         op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, mapped_rows, &m);
         return;
     }
-    struct embed_job j = { op_data(r, n->in[0]), row_of_0(n, op_data(r, n->in[1]), C), op_data(r, n->out[0]), C, 0, r->k, (real)n->attr.scale };
+    struct embed_job j = embed_job(r, n, w, w->data, n->out[0]);
     op_for_rows(r, tensor_rows(op_tensor(r->g, n->out[0]), r->step->T, r->step->S), 64, embed_rows, &j);
 }
 
@@ -57,7 +74,10 @@ static void embed_columns(void *ctx, int i, int i_thread)
     const struct embed_job *j = ctx;
     const int64_t c = (int64_t)i * COLUMNS, n = min_i64(COLUMNS, j->C - c);
     for (int64_t t = 0; t < j->n_row; t++) {
-        real *w = j->w + j->id[t] * j->C + c;
+        real *w = row_of(j, j->id[t]);
+        if (!w)
+            continue;
+        w += c;
         const real *dy = j->rows + t * j->C + c;
         if (j->scale == 1)
             j->k->add((size_t)n, w, dy, w);
@@ -135,6 +155,7 @@ static void embed_slices(struct run *r, const struct node *n, const struct slice
 {
     const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
     const int64_t C = tensor_cols(dy);
+    assert(!dw->n_part);                                 /* a divided vocabulary is learned slice by slice */
     struct embed_slices_job j = { .e = { op_data(r, n->in[0]), dw->data, dy->data, C, s->row[s->n], r->k, (real)n->attr.scale }, .s = s, .first = n->attr.first };
     j.at = slots(r->g, n, s->row[s->n], r->work);
     j.met = op_slots(j.e.id, s->row[s->n], j.first, (int)dw->shape[0].n, j.at.slot, j.at.row);
@@ -149,7 +170,7 @@ static void embed_slices(struct run *r, const struct node *n, const struct slice
 
 static void embed_backward(struct run *r, const struct node *n)
 {
-    const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
+    const struct tensor *dw = op_tensor(r->g, n->d_in[1]);
     const struct slices s = op_slices(r, n->d_out[0]);
     if (s.n > 1) {
         embed_slices(r, n, &s);
@@ -157,8 +178,7 @@ static void embed_backward(struct run *r, const struct node *n)
     }
     if (!op_adds(r, n, 1))
         memset(dw->data, 0, dw->bytes);
-    const int64_t C = tensor_cols(dy);
-    struct embed_job j = { op_data(r, n->in[0]), row_of_0(n, dw->data, C), dy->data, C, tensor_rows(dy, r->step->T, r->step->S), r->k, (real)n->attr.scale };
+    struct embed_job j = embed_job(r, n, op_tensor(r->g, n->in[1]), dw->data, n->d_out[0]);
     pool_for(r->pool, (int)div_up(j.C, COLUMNS), embed_columns, &j);
 }
 

@@ -5,14 +5,18 @@
  * loss_scale, then dx = dlogits * w for the chunk and dw += dlogits^T * x.  The chain of an element of dw runs over all
  * tokens in order, so LOSS_ROWS changes no bit.
  * Of several slices (struct step) a chunk has whole ones, or a part of one.  Where an embedding of ids will add to dw, each slice's rows of
- * these ids are kept for it. */
+ * these ids are kept for it.
+ * Where processes have parts of w, each has its columns of the logits: they tell each other the logsumexp of a row's columns and the
+ * target's logit, and go on with the gradient of their own. */
+#include <assert.h>
+#include <math.h>
 #include <string.h>
 #include "nn/op.h"
 
 #define LOSS_ROWS 256
 #define CE_ROWS 8              /* rows of one piece of softmax work */
 
-struct layout { void *x, *panels[2]; real *logits, *slope, *tree; bf16 *d16, *d_pairs; void *x_panels; int32_t *slot; size_t size; };
+struct layout { void *x, *panels[2]; real *logits, *slope, *told, *tree; bf16 *d16, *d_pairs; void *x_panels; int32_t *slot; size_t size; };
 
 static struct layout layout(const struct graph *g, const struct node *n, int64_t T, char *base)
 {
@@ -27,6 +31,8 @@ static struct layout layout(const struct graph *g, const struct node *n, int64_t
     l.logits = work_take(base, &l.size, rows * V * sizeof(real));
     if (n->attr.cap > 0 && bwd)
         l.slope = work_take(base, &l.size, rows * V * sizeof(real));
+    if (w->n_part)
+        l.told = work_take(base, &l.size, rows * (size_t)w->n_part * 2 * sizeof(real));
     if (bwd) {
         const size_t even = (size_t)op_even_rows(g, (int64_t)rows);
         l.x_panels = work_take(base, &l.size, cpu_panel_size(even, C) * (b16 ? sizeof(bf16) : sizeof(real)));
@@ -74,6 +80,71 @@ static void ce_rows(void *ctx, int first, int n, int i_thread)
         j->k->cross_entropy(&p);
     for (size_t i = 0; slope && i < all; i++)
         p.x[i] *= slope[i];
+}
+
+/* ---- columns of a vocabulary that processes have among them.  told: [part][row]{ logsumexp of its columns, the target's logit or 0 } ---- */
+
+struct part_job { struct ce_job ce; int64_t first; int n_part, i_part, rows; real *told; };
+
+static bool is_here(const struct part_job *j, int32_t target) { return target >= j->first && target < j->first + j->ce.p.V; }
+
+/* The logits become probabilities among this process's columns. */
+static void part_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct part_job *j = ctx;
+    const struct ce *p = &j->ce.p;
+    for (int i = first; i < first + n; i++) {
+        real *x = p->x + i * p->ld, *told = j->told + 2 * (j->i_part * (ptrdiff_t)j->rows + i);
+        if (j->ce.cap > 0)
+            j->ce.k->softcap((size_t)p->V, j->ce.cap, x, x, j->ce.slope ? j->ce.slope + i * p->ld : NULL);
+        told[1] = is_here(j, p->target[i]) ? x[p->target[i] - j->first] : 0;
+        j->ce.k->softmax(1, p->V, x, p->ld, x, p->ld, &told[0]);
+    }
+}
+
+/* What all columns together give, and this process's gradient. */
+static void join_rows(void *ctx, int first, int n, int i_thread)
+{
+    (void)i_thread;
+    const struct part_job *j = ctx;
+    const struct ce *p = &j->ce.p;
+    for (int i = first; i < first + n; i++) {
+        real *x = p->x + i * p->ld;
+        double most = -INFINITY, sum = 0, logit = 0;
+        for (int k = 0; k < j->n_part; k++)
+            most = fmax(most, (double)j->told[2 * (k * (ptrdiff_t)j->rows + i)]);
+        for (int k = 0; k < j->n_part; k++) {
+            const real *told = j->told + 2 * (k * (ptrdiff_t)j->rows + i);
+            sum += exp((double)told[0] - most), logit += (double)told[1];
+        }
+        const bool counted = p->target[i] >= 0;
+        const double lse = most + log(sum), mine = (double)j->told[2 * (j->i_part * (ptrdiff_t)j->rows + i)];
+        const real scale = j->ce.scale ? j->ce.scale[i] : p->scale;
+        p->nll[i] = counted ? (real)(lse - logit) : 0;
+        if (!p->grad)
+            continue;
+        if (counted)
+            j->ce.k->scale((size_t)p->V, (real)(exp(mine - lse) * (double)scale), x);
+        else
+            memset(x, 0, (size_t)p->V * sizeof *x);
+        if (is_here(j, p->target[i]))
+            x[p->target[i] - j->first] -= scale;
+        for (int c = 0; j->ce.slope && c < p->V; c++)
+            x[c] *= j->ce.slope[i * p->ld + c];
+    }
+}
+
+/* The same as ce_rows() over all rows. */
+static void loss_of_parts(struct run *r, const struct tensor *w, const struct ce_job *ce, int rows, real *told)
+{
+    const struct peers *peers = r->g->peers;
+    assert(peers && peers->size == w->n_part);
+    struct part_job j = { *ce, w->first_row, w->n_part, peers->rank, rows, told };
+    memset(told, 0, (size_t)(2 * rows * w->n_part) * sizeof *told);      /* so that a sum is what each has told */
+    op_for_rows(r, rows, CE_ROWS, part_rows, &j);
+    r->g->rc = peers->sum(peers->ctx, told, (size_t)(2 * rows * w->n_part), &r->g->failed);
+    op_for_rows(r, rows, CE_ROWS, join_rows, &j);
 }
 
 /* The rows of the step from t on that are taken together: at most LOSS_ROWS, of whole slices or of one.  c: its slices, from row 0. */
@@ -124,7 +195,12 @@ static void loss(struct run *r, const struct node *n, bool grad)
         product(r, &p, n->attr.compute);
         struct ce_job j = { .k = r->k, .cap = (real)n->attr.cap, .slope = l.slope, .scale = grad && r->step->token_scale ? r->step->token_scale + t : NULL, .p = { .V = (int)V, .x = l.logits, .ld = V, .target = (const int32_t *)op_data(r, n->in[2]) + t,
                                               .nll = (real *)op_data(r, n->out[0]) + t, .grad = grad, .scale = (real)r->step->loss_scale } };
-        op_for_rows(r, rows, CE_ROWS, ce_rows, &j);
+        if (w->n_part)
+            loss_of_parts(r, w, &j, (int)rows, l.told);
+        else
+            op_for_rows(r, rows, CE_ROWS, ce_rows, &j);
+        if (r->g->rc)
+            return;
         if (!grad)
             continue;
         if (b16)

@@ -269,11 +269,11 @@ void graph_set_grads(struct graph *g, char *block)
             g->tensor[i].data = block + g->tensor[i].offset;
 }
 
-double graph_grad_square(const struct graph *g)
+static double grad_square(const struct graph *g, bool parts)
 {
     double sum = 0;
     for (int i = 0; i < g->n_node; i++) {
-        if (g->node[i].op != OP_sum_squares)
+        if (g->node[i].op != OP_sum_squares || (g->tensor[g->node[i].in[0]].n_part > 0) != parts)
             continue;
         const struct tensor *t = &g->tensor[g->node[i].out[0]];
         for (int64_t j = 0; j < t->shape[0].n; j++)
@@ -281,3 +281,6 @@ double graph_grad_square(const struct graph *g)
     }
     return sum;
 }
+
+double graph_grad_square(const struct graph *g) { return grad_square(g, false); }
+double graph_part_square(const struct graph *g) { return grad_square(g, true); }

@@ -538,6 +538,23 @@ int graph_lora(struct graph *g, int y, int first, int h, int h_first, int b, dou
     return append(g, &n, err);
 }
 
+int graph_sum_peers(struct graph *g, int x, int bias, struct err *err)
+{
+    CHECK_ID(x);
+    assert(tensor_at(g, x)->dtype == DT_F32 && (bias < 0 || tensor_count(tensor_at(g, bias), 1, 1) == tensor_cols(tensor_at(g, x))));
+    struct node n = node_of(OP_sum_peers, PASS_FORWARD, NULL);
+    n.in[0] = n.out[0] = x, n.in[1] = bias;
+    return append(g, &n, err);
+}
+
+int graph_sum_peers_grad(struct graph *g, int x, struct err *err)
+{
+    CHECK_ID(x);
+    struct node n = node_of(OP_sum_peers_grad, PASS_FORWARD, NULL);
+    n.in[0] = n.out[0] = x;
+    return append(g, &n, err);
+}
+
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err)
 {
     CHECK_ID(x);

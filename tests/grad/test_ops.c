@@ -262,6 +262,13 @@ static int build_dropout(struct graph *g, int x, struct built *b, struct err *er
     (void)b;
     return graph_dropout(g, graph_linear(g, x, weight(g, "w", C, C), -1, -1, DT_F32, "y", err), x, 0.4, 3, "d", err);
 }
+static int build_peers(struct graph *g, int x, struct built *b, struct err *err)
+{
+    (void)b;
+    const int n = graph_sum_peers_grad(g, graph_norm(g, OP_rmsnorm, x, -1, -1, 1e-3, DT_F32, "n", err), err);
+    const int y = graph_sum_peers(g, graph_linear(g, n, weight(g, "w", C, C), -1, -1, DT_F32, "y", err), weight(g, "bias", 1, C), err);
+    return graph_add(g, x, y, "s", err);
+}
 static int build_image_tokens(struct graph *g, int x, struct built *b, struct err *err)
 {
     (void)b;
@@ -340,6 +347,8 @@ static const struct { enum op op; const char *name; build_fn build; } cases[] = 
     { OP_combine, "combine with gates", build_moe_biased },
     { OP_add, "add", build_add },
     { OP_dropout, "dropout", build_dropout },
+    { OP_sum_peers, "sum_peers of one, with its bias", build_peers },
+    { OP_sum_peers_grad, "sum_peers_grad of one", build_peers },
     { OP_image_tokens, "image_tokens", build_image_tokens },
     { OP_pool, "pool, the last row", build_soft_last },
     { OP_pool, "pool, the mean", build_soft_mean },

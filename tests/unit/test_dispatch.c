@@ -144,7 +144,7 @@ static void run_all(struct process *p, int n, int fail_at)
     assert_int_equal(pthread_barrier_init(&w.gate, NULL, (unsigned)n), 0);
     for (int i = 0; i < n; i++) {
         p[i].place.world = &w;
-        p[i].peers = (struct peers){ i, n, exchange, &p[i].place };
+        p[i].peers = (struct peers){ .rank = i, .size = n, .exchange = exchange, .ctx = &p[i].place };
         p[i].g->peers = &p[i].peers;
         assert_int_equal(pthread_create(&thread[i], NULL, run, &p[i]), 0);
     }
@@ -299,7 +299,7 @@ static void more_rows_than_there_can_be_are_refused(void **state)
     (void)state;
     const struct form f = { DT_F32, false, false, RECOMPUTE_NONE };
     struct process p = process_of(&f, 0, 1, false);
-    p.peers = (struct peers){ 0, 1, give_too_many, NULL };
+    p.peers = (struct peers){ .size = 1, .exchange = give_too_many };
     p.g->peers = &p.peers;
     run(&p);
     assert_int_equal(graph_failed(p.g, &err), ERR_FORMAT);
