@@ -103,10 +103,13 @@ static bool drops(const struct recorder *r) { return r->o->use == DECODER_TRAIN 
 
 /* ---- the end of a residual branch, 1 or 2 of a layer: onto the stream, with its norm and dropout between or after ---- */
 
+/* Do several processes share each layer? */
+static bool divided(const struct recorder *r) { return r->o->division.by == DIVIDE_LAYERS && r->o->division.n > 1; }
+
 /* What the last operation of the branch may add itself: the stream, if nothing comes between. */
 static int early(const struct recorder *r, int stream)
 {
-    return drops(r) || r->c->place == PLACE_AFTER || r->c->place == PLACE_BOTH ? -1 : stream;
+    return divided(r) || drops(r) || r->c->place == PLACE_AFTER || r->c->place == PLACE_BOTH ? -1 : stream;
 }
 
 /* y: the branch's last operation, which added early()'s. */
@@ -127,8 +130,20 @@ static int end_branch(const struct recorder *r, int y, int layer, int which, int
     return place == PLACE_SUM ? norm(r, y, layer, name, DT_F32) : y;
 }
 
+/* A product of which this process has some columns of the weight: the sum of all, then the bias. */
+static int linear_of_peers(const struct recorder *r, int x, int layer, const char *name)
+{
+    char w[32], b[32], label[48];
+    snprintf(w, sizeof w, "%s.w", name);
+    snprintf(b, sizeof b, "%s.b", name);
+    snprintf(label, sizeof label, "%d.%s", layer, name);
+    return graph_sum_peers(r->g, graph_linear(r->g, x, weight(r, layer, w), -1, -1, r->o->compute, label, r->err), weight(r, layer, b), r->err);
+}
+
 static int branch(const struct recorder *r, int x, int layer, const char *name, int which, int stream)
 {
+    if (divided(r))
+        return end_branch(r, linear_of_peers(r, x, layer, name), layer, which, stream);
     return end_branch(r, linear(r, x, layer, name, early(r, stream)), layer, which, stream);
 }
 
@@ -137,7 +152,8 @@ static struct attr attention_attr(const struct recorder *r, int layer)
     const struct config *c = r->c;
     const int window = c->layer[layer] & LAYER_WINDOW && c->window < r->d->n_pos ? c->window : 0;       /* one of n_pos hides nothing */
     const bool trains = r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE;
-    return (struct attr){ .compute = trains ? r->o->compute : DT_F32, .n_head = c->n_head, .n_kv_head = c->n_kv_head, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
+    const int n = divided(r) ? r->o->division.n : 1;
+    return (struct attr){ .compute = trains ? r->o->compute : DT_F32, .n_head = c->n_head / n, .n_kv_head = c->n_kv_head / n, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
                           .rope_pairs = c->rope_pairs, .eps = c->norm_eps, .norm_per_head = c->qk_norm == QK_NORM_HEAD,
                           .scale = config_attention_scale(c), .window = window, .cap = c->score_cap, .bidirectional = c->encoder };
 }
@@ -255,7 +271,8 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
 /* A branch's input: the stream, or its norm; for the products with `reader`, or NULL: of several kinds. */
 static int branch_input(const struct recorder *r, int stream, int layer, const char *name, bool norms, const char *reader)
 {
-    return norms ? norm(r, stream, layer, name, reader ? form(r, layer, reader) : r->act) : stream;
+    const int x = norms ? norm(r, stream, layer, name, reader ? form(r, layer, reader) : r->act) : stream;
+    return divided(r) ? graph_sum_peers_grad(r->g, x, r->err) : x;
 }
 
 static int layer_of(const struct recorder *r, int x, int layer)
@@ -282,11 +299,12 @@ static void set_matrices(const struct config *c, const struct weight *w, struct 
 }
 
 /* The tensor of a weight in the form that the options ask for. */
-static int record_weight(const struct recorder *r, const struct weight *w, const struct weight_type *type, bool in_file)
+static int record_weight(const struct recorder *r, const struct weights_list *l, const struct weight *w, const struct weight_type *type, bool in_file)
 {
+    const struct weight_held held = weight_held(l, w, &r->o->division);
     struct shape s = { .rank = w->rank };
     for (int j = 0; j < w->rank; j++)
-        s.dim[j] = (struct dim){ w->shape[j], DIM_ONE };
+        s.dim[j] = (struct dim){ held.shape[j], DIM_ONE };
     if (type && type->n_segment) {
         enum panel_type panel[SEGMENT_MAX] = { 0 };
         for (int i = 0; i < type->n_segment; i++)
@@ -298,8 +316,11 @@ static int record_weight(const struct recorder *r, const struct weight *w, const
     TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
-    r->g->tensor[id].decay = w->decay;
+    r->g->tensor[id].decay = w->decay, r->g->tensor[id].n_part = divided(r) && held.part ? r->o->division.n : 0;
+    if (divided(r) && held.part && w->layer < 0)
+        r->g->tensor[id].first_row = held.row[0].from;      /* of a vocabulary */
     r->g->tensor[id].steered = w->balances && !r->o->lora && !r->o->frozen;
+    r->g->tensor[id].grad_in_parts = divided(r) && (strstr(w->name, ".q_norm") || strstr(w->name, ".k_norm"));      /* of this process's heads */
     set_matrices(r->c, w, &r->g->tensor[id]);
     return id;
 }
@@ -361,6 +382,8 @@ static int embedding(const struct recorder *r)
     if (config_vision(c))
         return image_embedding(r);
     int x = graph_embed(r->g, d->ids, weight(r, -1, "embed"), embed_scale(c), 0, r->err);
+    if (divided(r))
+        x = graph_sum_peers(r->g, x, -1, r->err);
     if (c->pos == POS_LEARNED)
         x = graph_add(r->g, x, graph_embed(r->g, d->pos, weight(r, -1, "pos"), 1, c->pos_first, r->err), "stream", r->err);
     if (c->n_type)
@@ -420,6 +443,8 @@ static int head(const struct recorder *r, int x)
         g->tensor[x].kind = TENSOR_OUTPUT;
         return 0;
     }
+    if (divided(r))
+        x = graph_sum_peers_grad(r->g, x, r->err);
     if (d->target >= 0) {
         TRY(d->nll = graph_cross_entropy(g, x, w, d->target, c->logit_cap, r->o->compute, r->err));
         return 0;
@@ -437,7 +462,7 @@ static int record(struct recorder *r, const struct weights_list *l)
     for (int i = 0; i < l->n_weight; i++) {
         const struct weight *w = &l->weight[i];
         int id;
-        TRY(id = record_weight(r, w, r->o->types ? &r->o->types[i] : NULL, r->o->in_file && r->o->in_file[i]));
+        TRY(id = record_weight(r, l, w, r->o->types ? &r->o->types[i] : NULL, r->o->in_file && r->o->in_file[i]));
         assert(id == i);                          /* decoder_weight() counts on it */
     }
     if (r->o->lora)
@@ -495,9 +520,23 @@ static int record(struct recorder *r, const struct weights_list *l)
     return 0;
 }
 
+int decoder_check_division(const struct config *c, const struct division *d, struct err *err)
+{
+    if (d->by != DIVIDE_LAYERS || d->n <= 1)
+        return 0;
+    const char *what = c->n_expert ? "experts" : c->kv_rank ? "keys and values made of a few numbers (MLA)" : c->qk_norm == QK_NORM_FULL ? "a norm over the queries of all heads" :
+                       c->encoder || c->n_label || config_vision(c) ? "a head for classes, or an encoder" : c->place != PLACE_BEFORE && c->place != PLACE_BOTH ? "no norm before its products" : NULL;
+    if (what)
+        return ERR(err, UNSUPPORTED, "layers divided over processes are not implemented for a model with %s", what);
+    if (c->n_head % d->n || c->n_kv_head % d->n || c->d_ff % d->n)
+        return ERR(err, USAGE, "%d processes are to share each layer, but it has %d heads, %d heads of keys and values and %d numbers inside its MLP; expected multiples of %d", d->n,
+                   c->n_head, c->n_kv_head, c->d_ff, d->n);
+    return 0;
+}
+
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1 };
+    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1, .division = o->division };
     d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .scale = c->route_scale,
                                .sigmoid = c->router == ROUTER_SIGMOID, .n_group = c->n_group, .n_group_chosen = c->n_group_chosen, .group_best = c->group_best, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
     if (c->n_label && (o->use == DECODER_SCORE || o->use == DECODER_GENERATE))
@@ -506,6 +545,8 @@ int decoder_record(struct decoder *d, const struct config *c, const struct decod
         return ERR(err, UNSUPPORTED, "%s is an encoder: it has hidden states, but no logits", family_name(c->family));
     if (o->use == DECODER_TRAIN && config_untrainable(c))
         return ERR(err, UNSUPPORTED, "training a model with %s is not implemented", config_untrainable(c));
+    TRY(decoder_check_division(c, &o->division, err));
+    assert(o->division.by != DIVIDE_LAYERS || o->use == DECODER_TRAIN || o->use == DECODER_SCORE);
     struct weights_list *l = NULL;
     int rc = weights_list_new(&l, c, err);
     if (rc < 0)
@@ -565,7 +606,14 @@ int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *sha
 }
 
 float *decoder_weight(void *decoder, int i_weight) { return ((struct decoder *)decoder)->g->tensor[i_weight].data; }
-const float *decoder_weight_source(void *decoder, int i_weight) { return decoder_weight(decoder, i_weight); }
+const float *decoder_weight_source(void *decoder, int i_weight)
+{
+    struct decoder_parts *p = ((struct decoder *)decoder)->parts;
+    if (!p)
+        return decoder_weight(decoder, i_weight);
+    p->rc = p->collect(p->ctx, i_weight, i_weight, &p->err);
+    return p->rc ? NULL : p->whole;
+}
 
 struct init_job { const struct weights_list *l; struct decoder *d; uint64_t seed; };
 
@@ -574,10 +622,11 @@ static void init_weight(void *ctx, int i, int i_thread)
     (void)i_thread;
     const struct init_job *j = ctx;
     const struct weight *w = &j->l->weight[i];
+    const struct weight_held h = weight_held(j->l, w, &j->d->division);
     float *x = decoder_weight(j->d, i);
     const uint64_t key = rng_key(j->seed, w->name);
-    for (int64_t k = 0; k < w->n; k++)
-        x[k] = w->init == INIT_ONES ? 1 : w->init == INIT_ZEROS ? 0 : (float)(w->std * rng_normal(key, (uint64_t)k));
+    for (int64_t k = 0; k < h.n; k++)
+        x[k] = w->init == INIT_ONES ? 1 : w->init == INIT_ZEROS ? 0 : (float)(w->std * rng_normal(key, (uint64_t)(h.part ? weight_whole(&h, k) : k)));
 }
 
 void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint64_t seed)

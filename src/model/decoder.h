@@ -39,6 +39,17 @@ struct decoder_opts {
     int n_slot;                      /* generate: sequences that the cache holds */
     int n_page;                      /* the same in pages, which sequences may share (infer/pages.h); 0: those of n_slot sequences */
     int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */
+    struct division division;        /* train, score: of the weights, between processes (weights.h); g->peers is to be set before runs */
+};
+
+/* Of a model whose weights are divided, in the process that has its files: how the parts of a weight, of its moments or its average
+ * come together, and how they are handed out again. */
+struct decoder_parts {
+    void *ctx;
+    void *whole;                     /* room for the largest weight as floats: what is collected, and what is given */
+    int (*collect)(void *ctx, int i_weight, int tensor, struct err *err);
+    int (*give)(void *ctx, int i_weight, int tensor, struct err *err);
+    int rc; struct err err;          /* of decoder_weight_source(), which cannot tell */
 };
 
 struct decoder {
@@ -57,18 +68,23 @@ struct decoder {
     int *stats;                      /* [n_stats] output tensors (graph_aux_losses) */
     int *correction;                 /* [n_stats] of their scores, to choose by (weights.h), or -1 */
     struct attr route;               /* of every MoE layer */
+    struct division division;        /* what the tensors of weights are of the weights */
+    struct decoder_parts *parts;     /* borrowed; NULL: files are not read and written here, or the weights are whole */
     struct lora lora;                /* of the adapters, if there are any */
     struct lora_site *site; int n_site;
 };
 
 /* Pages of the cache. */
 int64_t decoder_pages(const struct decoder_opts *o);
+/* Can the model be divided so?  ERR_UNSUPPORTED, or ERR_USAGE where the numbers do not come out even. */
+int decoder_check_division(const struct config *c, const struct division *d, struct err *err);
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err);
 void decoder_release(struct decoder *d);     /* frees the graph too */
 /* graph_plan and graph_bind, and fills the tables. */
 int decoder_plan(struct decoder *d, int T, int S, int n_thread, const struct decoder *share, struct err *err);
 int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *share, struct err *err);
-/* The floats of weight i of the list: weights_load's place() and weights_save's source() with the decoder as context. */
+/* The floats of weight i of the list: weights_load's place() and weights_save's source() with the decoder as context.  source() of a
+ * divided model collects the weight; NULL when that failed, parts->rc and err say why. */
 float *decoder_weight(void *decoder, int i_weight);
 const float *decoder_weight_source(void *decoder, int i_weight);
 /* Fills every weight by its init rule from (seed, name, element). */

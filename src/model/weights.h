@@ -76,6 +76,33 @@ int64_t weight_part_place(const struct weight_part *p, int64_t k);
 /* The row in the file of the part's row r in ours, for parts that are not transposed. */
 int64_t weight_part_file_row(const struct weight_part *p, int64_t r);
 
+/* ---- several processes that hold one model together (weights_held.c) ----
+ * The list tells of whole weights, and files hold whole tensors.  A process that has a share of the model, by a division, has of
+ * each weight what weight_held() says: its tensors have that shape and the weight's name, and element k of one is element
+ * weight_whole(k) of the whole.  All else follows: the initial value is that of the whole's element, a file's tensors pass by whole, one
+ * at a time, and each takes its part; for a checkpoint the one process that writes puts the parts together in the same way.
+ *   DIVIDE_LAYERS   tensor parallel, arXiv:1909.08053: heads of q, k and v (rows of qkv, sinks), rows of gate and of up, columns of o and
+ *                   down, rows of embed and head
+ *   DIVIDE_EXPERTS  experts E*i/n .. E*(i+1)/n - 1 of the blocks of experts; all else is whole in each
+ * What a division leaves whole is in every process, the same to the bit. */
+enum divide { DIVIDE_NOTHING, DIVIDE_LAYERS, DIVIDE_EXPERTS };
+struct division { enum divide by; int n, i; };         /* process i of n; all 0: the whole model */
+struct weight_run { int64_t from, n; };
+/* Of a weight [expert][row][column] (one expert, one column where it has none of its own): a range of experts, of each of them
+ * n_run runs of rows, of each of those a range of columns. */
+struct weight_held {
+    bool part;                                         /* others hold the rest */
+    struct weight_run expert, row[3], col;
+    int n_run;
+    int64_t n_row, n_col;                              /* of the whole: rows of an expert, columns */
+    int64_t shape[WEIGHT_RANK_MAX], n;                 /* of what is held */
+};
+struct weight_held weight_held(const struct weights_list *l, const struct weight *w, const struct division *d);
+int64_t weight_whole(const struct weight_held *h, int64_t k);
+/* Copies between all elements of the weight and those that are held, of `size` bytes each. */
+void weight_take(const struct weight_held *h, const void *whole, void *held, size_t size);
+void weight_put(const struct weight_held *h, const void *held, void *whole, size_t size);
+
 /* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
 struct weights_names { const struct weights_list *l; const void *file; const void *(*find)(const void *file, const char *name); const char *strip, *put; };
 /* Decides by the embedding which of the family's two forms of names the file has. */
@@ -90,6 +117,9 @@ int weights_check(const struct weights_list *l, const struct safetensors *st, st
 /* Checks, then fills each weight: place() gives its weight[i].n floats, or NULL to pass it over. */
 int weights_load(const struct weights_list *l, const struct safetensors *st, float *(*place)(void *ctx, int i), void *ctx,
                  struct err *err);
+/* The same with one place for all, as large as the largest weight: take() is called when it holds weight i. */
+int weights_load_each(const struct weights_list *l, const struct safetensors *st, float *room, int (*take)(void *ctx, int i, struct err *err),
+                      void *ctx, struct err *err);
 
 struct weight_digest { char name[PART_NAME_MAX]; char sha256[SHA256_HEX]; };      /* of one tensor's bytes in the file */
 /* Writes one file of type F32, BF16 or F16 with the family's names; source() gives the floats of weight i, or NULL, which is an

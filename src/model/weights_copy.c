@@ -60,26 +60,50 @@ static int load_part(const struct st_tensor *t, const struct weight_part *p, flo
 
 static const void *find_st(const void *file, const char *name) { return safetensors_find(file, name); }
 
+struct load { const struct weights_list *l; struct weights_names names; float *chunk; };
+
+static int begin_load(struct load *d, const struct weights_list *l, const struct safetensors *st, struct err *err)
+{
+    TRY(weights_check(l, st, err));
+    d->l = l;
+    weights_names_init(&d->names, l, st, find_st);
+    d->chunk = mem_alloc_array((size_t)CHUNK, sizeof *d->chunk);
+    return d->chunk ? 0 : ERR(err, NOMEM, "no memory to read weights");
+}
+
+static int load_weight(const struct load *d, int i, float *out, struct err *err)
+{
+    const struct weight *w = &d->l->weight[i];
+    for (int j = 0; out && j < w->n_part; j++) {
+        struct weight_part p;
+        const struct st_tensor *t = weights_names_find(&d->names, w, j, &p);
+        TRY(load_part(t, &p, out, d->chunk, err));
+    }
+    return 0;
+}
+
 int weights_load(const struct weights_list *l, const struct safetensors *st, float *(*place)(void *ctx, int i), void *ctx,
                  struct err *err)
 {
-    struct weights_names names;
-    TRY(weights_check(l, st, err));
-    weights_names_init(&names, l, st, find_st);
-    float *chunk = mem_alloc_array((size_t)CHUNK, sizeof *chunk);
-    if (!chunk)
-        return ERR(err, NOMEM, "no memory to read weights");
+    struct load d;
+    TRY(begin_load(&d, l, st, err));
     int rc = 0;
-    for (int i = 0; i < l->n_weight && !rc; i++) {
-        const struct weight *w = &l->weight[i];
-        float *out = place(ctx, i);
-        for (int j = 0; out && j < w->n_part && !rc; j++) {
-            struct weight_part p;
-            const struct st_tensor *t = weights_names_find(&names, w, j, &p);
-            rc = load_part(t, &p, out, chunk, err);
-        }
-    }
-    mem_free(chunk);
+    for (int i = 0; i < l->n_weight && !rc; i++)
+        rc = load_weight(&d, i, place(ctx, i), err);
+    mem_free(d.chunk);
+    return rc;
+}
+
+int weights_load_each(const struct weights_list *l, const struct safetensors *st, float *room, int (*take)(void *ctx, int i, struct err *err),
+                      void *ctx, struct err *err)
+{
+    struct load d;
+    TRY(begin_load(&d, l, st, err));
+    int rc = 0;
+    for (int i = 0; i < l->n_weight && !rc; i++)
+        if (!(rc = load_weight(&d, i, room, err)))
+            rc = take(ctx, i, err);
+    mem_free(d.chunk);
     return rc;
 }
 

@@ -444,6 +444,70 @@ static void other_names_of_the_same_tensors_are_found(void **state)
 
 /* ---- models made by an independent implementation ---- */
 
+/* ---- divided between processes ---- */
+
+/* Every element of a divided weight is held by one process, of the others by all; what is taken is put back where it was. */
+static void parts_are_the_whole(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < N_MODEL; m++) {
+        struct weights_list *l = list_of(models[m]);
+        for (int n = 1; n <= 4; n++)
+            for (int i = 0; i < 2 * l->n_weight; i++) {
+                const struct weight *w = &l->weight[i / 2];
+                int64_t *whole = mem_alloc_array((size_t)w->n, sizeof *whole), *back = mem_alloc_array((size_t)w->n, sizeof *back), *held = mem_alloc_array((size_t)w->n, sizeof *held);
+                int *times = mem_alloc_array((size_t)w->n, sizeof *times);
+                assert_true(whole && back && held && times);
+                bool part = false;
+                for (int64_t k = 0; k < w->n; k++)
+                    whole[k] = k, back[k] = -1, times[k] = 0;
+                for (int p = 0; p < n; p++) {
+                    const struct weight_held h = weight_held(l, w, &(struct division){ i % 2 ? DIVIDE_EXPERTS : DIVIDE_LAYERS, n, p });
+                    int64_t product = 1;
+                    for (int j = 0; j < w->rank; j++)
+                        product *= h.shape[j];
+                    assert_int_equal(h.n, product);
+                    assert_true(h.part || !memcmp(h.shape, w->shape, sizeof h.shape));
+                    part = h.part;
+                    weight_take(&h, whole, held, sizeof *held);
+                    for (int64_t k = 0; k < h.n; k++) {
+                        assert_int_equal(held[k], weight_whole(&h, k));
+                        times[held[k]]++;
+                    }
+                    weight_put(&h, held, back, sizeof *held);
+                }
+                assert_memory_equal(whole, back, (size_t)w->n * sizeof *whole);
+                for (int64_t k = 0; k < w->n; k++)
+                    assert_int_equal(times[k], part ? 1 : n);
+                mem_free(whole);
+                mem_free(back);
+                mem_free(held);
+                mem_free(times);
+            }
+        weights_list_free(l);
+    }
+}
+
+static void parts_are_heads_rows_columns_or_experts(void **state)
+{
+    (void)state;
+    static const struct { int model; const char *name; enum divide by; int i; int64_t shape[3], k, whole; } cases[] = {      /* of two processes */
+        { 3, "0.qkv.w", DIVIDE_LAYERS, 1, { 18, 4 }, 0, 6 * 4 }, { 3, "0.qkv.w", DIVIDE_LAYERS, 1, { 18, 4 }, 6 * 4 + 1, (12 + 6) * 4 + 1 },
+        { 3, "0.qkv.w", DIVIDE_LAYERS, 0, { 18, 4 }, 12 * 4, 24 * 4 }, { 3, "0.o.w", DIVIDE_LAYERS, 1, { 4, 6 }, 6, 12 + 6 },
+        { 3, "1.gate_up.w", DIVIDE_LAYERS, 1, { 6, 4 }, 3 * 4, (6 + 3) * 4 }, { 3, "1.down.w", DIVIDE_LAYERS, 1, { 4, 3 }, 4, 6 + 3 + 1 },
+        { 3, "embed", DIVIDE_LAYERS, 1, { 4, 4 }, 4, 4 * 4 }, { 6, "0.qkv.b", DIVIDE_LAYERS, 1, { 6 }, 2, 4 + 2 }, { 6, "0.o.b", DIVIDE_LAYERS, 1, { 4 }, 2, 2 }, { 6, "0.up.b", DIVIDE_LAYERS, 1, { 3 }, 0, 3 },
+        { 4, "1.experts.gate_up.w", DIVIDE_EXPERTS, 0, { 1, 12, 4 }, 5, 5 }, { 4, "1.experts.gate_up.w", DIVIDE_EXPERTS, 1, { 2, 12, 4 }, 50, 48 + 50 },
+        { 14, "0.experts.down.b", DIVIDE_EXPERTS, 1, { 2, 4 }, 5, 4 + 5 }, { 4, "1.router.w", DIVIDE_EXPERTS, 1, { 3, 4 }, 7, 7 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct weights_list *l = list_of(models[cases[i].model]);
+        const struct weight_held h = weight_held(l, weight_of(l, cases[i].name), &(struct division){ cases[i].by, 2, cases[i].i });
+        assert_memory_equal(h.shape, cases[i].shape, sizeof h.shape);
+        assert_int_equal(weight_whole(&h, cases[i].k), cases[i].whole);
+        weights_list_free(l);
+    }
+}
+
 static void golden_models_are_loaded(void **state)
 {
     (void)state;
@@ -493,6 +557,8 @@ int main(void)
         cmocka_unit_test(several_missing_tensors_are_counted),
         cmocka_unit_test(other_names_of_the_same_tensors_are_found),
         cmocka_unit_test(golden_models_are_loaded),
+        cmocka_unit_test(parts_are_the_whole),
+        cmocka_unit_test(parts_are_heads_rows_columns_or_experts),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
