@@ -37,7 +37,7 @@ static void for_weights(struct run *r, pool_fn fn, float share)
         if (w->average < 0)
             continue;
         size_t n;
-        const size_t at = ranks_part(r, &g->tensor[w->grad], comm_rank(r->comm), &n) / sizeof(float);
+        const size_t at = ranks_part(r, &g->tensor[w->grad], comm_rank(r->copies), &n) / sizeof(float);
         struct job j = { (float *)w->data + at, (float *)g->tensor[w->average].data + at, n / sizeof(float), share };
         pool_for(r->pool, (int)((j.n + BLOCK - 1) / BLOCK), fn, &j);
     }
@@ -61,7 +61,7 @@ int run_swap_average(struct run *r, struct err *err)
     if (r->c.ema <= 0)
         return 0;
     for_weights(r, swap_block, 0);
-    if (comm_size(r->comm) > 1)
+    if (comm_size(r->copies) > 1)
         return ranks_gather_weights(r, err);
     const struct step s = run_step_of(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &s);

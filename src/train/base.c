@@ -72,9 +72,12 @@ static int copy_weights(struct decoder *d, const struct weights_list *l, const s
         const int from = find_weight(m->list, &l->weight[i]);
         if (d->g->tensor[i].kind == TENSOR_MAPPED || from < 0)
             continue;
+        const struct weight_held held = weight_held(l, &l->weight[i], &d->division);
         const int64_t n = m->list->weight[from].n;
         const float *x = weights_reader_floats(r, from);
-        for (int64_t k = 0; k < l->weight[i].n; k += n)
+        if (n == l->weight[i].n)
+            weight_take(&held, x, decoder_weight(d, i), sizeof(float));
+        for (int64_t k = 0; n < l->weight[i].n && k < held.n; k += n)
             memcpy(decoder_weight(d, i) + k, x, (size_t)n * sizeof(float));
     }
     const int rc = weights_reader_error(r, err);

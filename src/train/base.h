@@ -10,7 +10,7 @@
 /* What the files warn of goes to the log. */
 int base_config(struct config *c, const char *path, struct err *err);
 int base_tokenizer(struct tok **out, const char *path, struct err *err);
-/* The floats of every weight of a bound decoder but those that stay in their file and, where the base has none, of a head for classes
+/* The floats of every weight (of a divided model: its parts) of a bound decoder but those that stay in their file and, where the base has none, of a head for classes
  * and of routers, which are left as they are; experts of a mixture that begins from a dense base are copies of its MLPs (upcycle.h).  l: the list that d was recorded from.  ERR_NUMERIC when the file has numbers that are not finite. */
 int base_weights(struct decoder *d, const struct weights_list *l, const char *path, struct err *err);
 /* adapter_base() of it. */

@@ -40,6 +40,8 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
     int rc = path ? 0 : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = weights_save(l, path, ST_F32, decoder_weight_source, d, NULL, 0, digest, n_digest, err);
+    if (rc && d->parts && d->parts->rc)
+        *err = d->parts->err, rc = d->parts->rc;
     if (!rc && !(rc = config_write(&c, &b, err)))
         rc = write_in(dir, "config.json", b.data, b.len, err);
     buf_clear(&b);
@@ -53,8 +55,11 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
     return rc;
 }
 
+/* A tensor of the optimiser's and the weight that it belongs to. */
+struct moment { int weight, id; };
+
 /* The tensors m.w and v.w that the optimiser has, and the averages, weight by weight, in *out, which the caller frees.  Returns how many. */
-static int moments(const struct decoder *d, const struct tensor ***out, struct err *err)
+static int moments(const struct decoder *d, struct moment **out, struct err *err)
 {
     int n = 0;
     *out = mem_alloc_array((size_t)(3 * d->g->n_tensor), sizeof **out);
@@ -62,31 +67,53 @@ static int moments(const struct decoder *d, const struct tensor ***out, struct e
         return ERR(err, NOMEM, "no memory for the optimiser's tensors");
     for (int i = 0; i < 2 * d->g->n_tensor; i++)
         if (d->g->tensor[i / 2].moment[i % 2] >= 0)
-            (*out)[n++] = &d->g->tensor[d->g->tensor[i / 2].moment[i % 2]];
+            (*out)[n++] = (struct moment){ i / 2, d->g->tensor[i / 2].moment[i % 2] };
     for (int i = 0; i < d->g->n_tensor; i++)
         if (d->g->tensor[i].average >= 0)
-            (*out)[n++] = &d->g->tensor[d->g->tensor[i].average];
+            (*out)[n++] = (struct moment){ i, d->g->tensor[i].average };
     return n;
 }
 
-static int save_optimizer(const char *path, const struct decoder *d, json_t *digests, struct err *err)
+/* As a file has it: of the whole weight, where there is only a part of it here. */
+static struct st_decl decl_of(const struct decoder *d, const struct weights_list *l, struct moment m)
 {
-    const struct tensor **moment;
+    const struct tensor *t = &d->g->tensor[m.id];
+    struct st_decl s = { .name = t->name, .dtype = ST_F32, .rank = t->rank };
+    for (int j = 0; j < t->rank; j++)
+        s.shape[j] = d->parts ? l->weight[m.weight].shape[j] : t->shape[j].n;
+    return s;
+}
+
+static int64_t count_of(const struct st_decl *s)
+{
+    int64_t n = 1;
+    for (int j = 0; j < s->rank; j++)
+        n *= s->shape[j];
+    return n;
+}
+
+static int save_moment(struct st_writer *w, int i, const struct decoder *d, struct moment m, const struct st_decl *decl, struct err *err)
+{
+    const struct tensor *t = &d->g->tensor[m.id];
+    if (d->parts)
+        TRY(d->parts->collect(d->parts->ctx, m.weight, m.id, err));
+    return st_writer_add(w, i, d->parts ? d->parts->whole : t->data, (size_t)count_of(decl) * sizeof(float), err);
+}
+
+static int save_optimizer(const char *path, const struct decoder *d, const struct weights_list *l, json_t *digests, struct err *err)
+{
+    struct moment *moment;
     const int n = moments(d, &moment, err);
     TRY(n);
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
     struct st_writer *w = NULL;
     int rc = decl ? 0 : ERR(err, NOMEM, "no memory to write %s", path);
-    for (int i = 0; i < n && !rc; i++) {
-        const struct tensor *t = moment[i];
-        decl[i] = (struct st_decl){ .name = t->name, .dtype = ST_F32, .rank = t->rank };
-        for (int j = 0; j < t->rank; j++)
-            decl[i].shape[j] = t->shape[j].n;
-    }
+    for (int i = 0; i < n && !rc; i++)
+        decl[i] = decl_of(d, l, moment[i]);
     if (!rc)
         rc = st_writer_new(&w, path, decl, n, NULL, 0, err);
     for (int i = 0; i < n && !rc; i++)
-        rc = st_writer_add(w, i, moment[i]->data, moment[i]->bytes, err);
+        rc = save_moment(w, i, d, moment[i], &decl[i], err);
     if (!rc)
         rc = st_writer_prove(w, err);
     if (!rc)
@@ -144,7 +171,7 @@ static int save_parts(const char *dir, struct decoder *d, const struct weights_l
         if (json_object_set_new(digests, digest[i].name, json_string(digest[i].sha256)))
             rc = ERR(err, NOMEM, "no memory to save");
     if (!rc)
-        rc = save_optimizer(optimizer, d, digests, err);
+        rc = save_optimizer(optimizer, d, l, digests, err);
     if (!rc)
         rc = save_state(dir, s, digests, err);
     if (!rc)
@@ -227,13 +254,19 @@ static int verify(const struct safetensors *st, const json_t *digests, const cha
     return 0;
 }
 
+static int give_weight(void *decoder, int i, struct err *err)
+{
+    const struct decoder *d = decoder;
+    return d->parts->give(d->parts->ctx, i, i, err);
+}
+
 static int load_model(const char *path, struct decoder *d, const struct weights_list *l, const json_t *digests, struct err *err)
 {
     struct safetensors *st;
     TRY(safetensors_open(&st, path, err));
     int rc = verify(st, digests, path, err);
     if (!rc && !d->n_site)
-        rc = weights_load(l, st, decoder_weight, d, err);
+        rc = d->parts ? weights_load_each(l, st, d->parts->whole, give_weight, d, err) : weights_load(l, st, decoder_weight, d, err);
     safetensors_free(st);
     return rc;
 }
@@ -247,19 +280,26 @@ static int load_adapters(const char *folder, struct decoder *d, const struct wei
     return rc;
 }
 
-static int load_optimizer(const char *path, struct decoder *d, const json_t *digests, struct err *err)
+static int load_moment(const struct st_tensor *f, struct decoder *d, struct moment m, struct err *err)
+{
+    TRY(st_read_f32(f, 0, f->n, d->parts ? d->parts->whole : d->g->tensor[m.id].data, err));
+    return d->parts ? d->parts->give(d->parts->ctx, m.weight, m.id, err) : 0;
+}
+
+static int load_optimizer(const char *path, struct decoder *d, const struct weights_list *l, const json_t *digests, struct err *err)
 {
     struct safetensors *st;
     TRY(safetensors_open(&st, path, err));
-    const struct tensor **moment = NULL;
+    struct moment *moment = NULL;
     int rc = verify(st, digests, path, err);
     const int n = rc ? rc : moments(d, &moment, err);
     for (int i = 0; i < n && !rc; i++) {
-        const struct st_tensor *f = safetensors_find(st, moment[i]->name);
-        if (!f || f->n != tensor_count(moment[i], 1, 1))
-            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, moment[i]->name, f ? "of another size" : "missing");
+        const struct st_decl want = decl_of(d, l, moment[i]);
+        const struct st_tensor *f = safetensors_find(st, want.name);
+        if (!f || f->n != count_of(&want))
+            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, want.name, f ? "of another size" : "missing");
         else
-            rc = st_read_f32(f, 0, f->n, moment[i]->data, err);
+            rc = load_moment(f, d, moment[i], err);
     }
     mem_free(moment);
     safetensors_free(st);
@@ -324,7 +364,7 @@ static int load_from(const char *dir, const char *name, struct decoder *d, const
     if (!rc && d->n_site)
         rc = load_adapters(folder, d, l, err);
     if (!rc)
-        rc = load_optimizer(optimizer, d, json_object_get(root, "sha256"), err);
+        rc = load_optimizer(optimizer, d, l, json_object_get(root, "sha256"), err);
     if (rc == ERR_NOTFOUND)                         /* named in latest, but not there: not the same as no checkpoint */
         rc = err_code(0, ERR_CORRUPT);
     json_decref(root);

@@ -7,7 +7,8 @@
  *                                      and of all that is in it
  *   DIR/latest                         the name of the newest
  * A checkpoint is written under another name, flushed, read back and compared, renamed, and then named in latest: a crash, a full
- * disk or one that keeps other bytes leaves the previous one in place.  Loading checks the SHA-256 of state.json and of every
+ * disk or one that keeps other bytes leaves the previous one in place.  Of a model that several processes hold in parts
+ * (decoder.h) it is the same: whole tensors, one at a time.  Loading checks the SHA-256 of state.json and of every
  * tensor, and names what differs. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H

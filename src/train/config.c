@@ -12,7 +12,7 @@ void train_config_defaults(struct train_config *c)
 {
     *c = (struct train_config){
         .valid_share = 0.1, .fit = "refuse", .tokenizer = "bpe", .vocab_size = 4096, .form = "auto", .too_long = "error", .bad_records = "error", .pack = true,
-        .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .warmup = 100, .seed = 1,
+        .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .tensor_parallel = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
         .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "auto", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
@@ -47,6 +47,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "ctx", &c->ctx, "<int>", "tokens in a window", 1, 1 << 24 },
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
         { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8", 0, SLICES_MAX },
+        { OPT_INT, "tensor_parallel", &c->tensor_parallel, "<processes>", "processes that hold one copy of the model together, a part of each matrix each; a power of two that divides the number of processes", 1, 1024 },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
         { OPT_CHOICE, "objective", &c->objective, "likelihood|dpo", "dpo: of pairs of answers, the chosen one is to be likelier than the rejected one (data of the form preference)", 0, 0 },
         { OPT_FLOAT, "beta", &c->beta, "<float>", "dpo: how much a change from the model that the run began from counts", 1e-6, 1e6 },
@@ -268,6 +269,25 @@ static int read_upcycle(struct train_config *c, const char *path, struct err *er
     return upcycle_read(&c->upcycle, section, &c->model, where, err);
 }
 
+struct division train_division(const struct train_config *c)
+{
+    return (struct division){ c->tensor_parallel > 1 ? DIVIDE_LAYERS : DIVIDE_NOTHING, (int)c->tensor_parallel, 0 };
+}
+
+static int check_division(const struct train_config *c, const char *path, struct err *err)
+{
+    const struct division d = train_division(c);
+    if (!d.by)
+        return 0;
+    const char *with = c->tune.on ? "section lora" : c->privacy.on ? "section privacy" : train_prefers(c) ? "train.objective: dpo" : train_optimizer(c) == OPTIMIZER_MUON ? "train.optimizer: muon" :
+                       train_classifies(c) ? "classes" : c->sample_every ? "train.sample_every" : NULL;
+    if (d.n & (d.n - 1))
+        return ERR(err, USAGE, "%s: train.tensor_parallel is %d, expected a power of two", path, d.n);
+    if (with)
+        return ERR(err, UNSUPPORTED, "%s: train.tensor_parallel with %s is not implemented", path, with);
+    return decoder_check_division(&c->model, &d, err) ? err_context(err, "%s: train.tensor_parallel", path) : 0;
+}
+
 static int read_tune(struct train_config *c, const char *path, struct err *err)
 {
     char where[200];
@@ -342,6 +362,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
         c->ctx = c->model.ctx;                       /* until the images are there */
     TRY(refuse_keys(c, data, train, path, err));
     TRY(refuse_idle_keys(c, data, train, path, err));
+    TRY(check_division(c, path, err));
     TRY(choose_slices(c, path, err));
     if (!c->epochs)
         fit_warmup(c);

@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include "base/opt.h"
 #include "model/config.h"
+#include "model/weights.h"
 #include "nn/graph.h"
 #include "train/privacy.h"
 #include "train/schedule.h"
@@ -38,7 +39,7 @@ struct train_config {
     const char *form, *fields, *template, *too_long, *bad_records;       /* of records (data/records.h); fields and template may be NULL */
     bool pack;
     double epochs;                               /* 0: steps says how long */
-    int64_t steps, batch, ctx, accumulate, slices, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every, patience, sample_every;
+    int64_t steps, batch, ctx, accumulate, slices, tensor_parallel, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every, patience, sample_every;
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, ema, router_bias_rate, memory, time_limit;
     const char *objective;                       /* "likelihood" or "dpo" (prefer.h), with beta */
     double beta;
@@ -54,6 +55,7 @@ void train_config_release(struct train_config *c);
 struct schedule train_schedule(const struct train_config *c);
 enum dtype train_compute(const struct train_config *c);
 enum recompute train_recompute(const struct train_config *c);      /* of auto, until it is decided: none */
+struct division train_division(const struct train_config *c);          /* of the layers, by train.tensor_parallel; i 0 */
 bool train_prefers(const struct train_config *c);      /* from pairs: objective dpo */
 enum optimizer train_optimizer(const struct train_config *c);
 /* Does the run train a head for classes?  Of texts where data.form is label or the model has one. */

@@ -179,7 +179,7 @@ static const struct cpu_kernels *level_below(const struct run *r)
     const struct cpu_kernels *const *l = cpu_levels(), *below = NULL;
     for (int i = 0; l[i] && strcmp(l[i]->level, r->model.g->k->level); i++)
         below = l[i];
-    return below && (strcmp(below->level, "ref") || run_step_flops(r) < REF_FLOPS) ? below : NULL;
+    return below;
 }
 
 int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong, struct err *err)
@@ -187,7 +187,9 @@ int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong,
     struct graph *g = r->model.g;
     const struct cpu_kernels *now = g->k, *below = level_below(r);
     *wrong = false;
-    if (!below)
+    bool may = below && (strcmp(below->level, "ref") || run_step_flops(r) < REF_FLOPS);
+    TRY(comm_broadcast(r->comm, &may, sizeof may, err));         /* parts of a model differ a little in their operations */
+    if (!may)
         return 0;
     TRY(watch_gradients(r, 0, err));
     const double loss = r->loss, norm = r->norm;

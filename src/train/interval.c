@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "train/parts.h"
 #include "train/ranks.h"
 
 #define SAMPLE_TOKENS 64
@@ -141,6 +142,7 @@ static int keep_best(struct run *r, struct err *err)
     if (!rc)
         rc = model_save(best, &r->model, r->weights, r->data.tok, NULL, NULL, &why);
     mem_free(best);
+    TRY(parts_settle(r, err));
     if (rc)
         log_warn("the best model so far could not be written: %s", why.msg);
     return rc ? run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step, "event", "best model not written", "error", why.msg), err) : 0;
@@ -161,7 +163,7 @@ int run_judge_loss(struct run *r, double valid_loss, struct err *err)
         return 0;
     }
     r->state.best_loss = valid_loss, r->state.best_step = r->state.step, r->state.n_worse = 0;
-    return comm_rank(r->comm) ? 0 : keep_best(r, err);
+    return comm_rank(r->comm) ? parts_settle(r, err) : keep_best(r, err);
 }
 
 void run_close_interval(struct run *r)

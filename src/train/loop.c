@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "model/jinja.h"
 #include "train/page.h"
+#include "train/parts.h"
 #include "train/ranks.h"
 #include "train/show.h"
 
@@ -91,8 +92,9 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(ranks_log(r, err));
     if (comm_rank(r->comm))
-        return 0;
-    TRY(model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err));
+        return parts_settle(r, err);
+    const int saved = model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err);
+    TRY(saved ? saved : parts_settle(r, err));
     TRY(run_put_privacy(r, err));
     if (r->c.from && r->data.tok && !r->c.tune.on)
         TRY(base_put_chat(r->c.from, r->o->out, err));
@@ -128,6 +130,8 @@ static int take_memory(struct run *r, struct err *err)
         if (r->reference.g)
             base_rows_bind(r->rows, &r->reference);
     }
+    TRY(parts_take(r, err));
+    r->model.g->peers = r->scorer.g->peers = &r->peers;
     if (!comm_rank(r->comm))
         TRY(run_open_saver(r, err));
     TRY(run_privacy_take(r, err));
@@ -175,7 +179,7 @@ static int begin(struct run *r, struct err *err)
 {
     struct buf passed;
     buf_init(&passed);
-    int rc = !comm_rank(r->comm) ? resume_or_begin(r, &passed, err) : r->c.from ? first_weights(r, err) : 0;
+    int rc = !comm_rank(r->comm) ? resume_or_begin(r, &passed, err) : r->c.from || r->division.by ? first_weights(r, err) : 0;      /* of a run that goes on: for now */
     if (!rc)
         rc = ranks_begin(r, err);
     r->first_step = r->state.step;
@@ -213,6 +217,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(ranks_open(r, err));
     TRY(train_config_load(&r->c, r->o->config, err));
+    TRY(ranks_divide(r, err));
     result->adapters = r->c.tune.on;
     TRY(file_mkdirs(r->o->out, err));
     if (!comm_rank(r->comm)) {
@@ -301,6 +306,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     decoder_release(&r.scorer);
     decoder_release(&r.model);
     base_rows_free(r.rows);
+    parts_release(&r);
     weights_list_free(r.weights);
     pool_free(r.pool);
     loader_release(&r.loader);
@@ -313,7 +319,8 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     mem_free(r.counts);
     mem_free(r.scored);
     mem_free(r.all_seen);
+    mem_free(r.part_squares);
     file_unlock(&r.lock);
-    comm_close(r.comm, rc, err);
+    ranks_close(&r, rc, err);
     return rc;
 }

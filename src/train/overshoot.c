@@ -27,11 +27,12 @@ static int batch_loss(struct run *r, double *loss, struct err *err)
         mine.loss += run_score(r);
         mine.counted += run_count_targets(r);
     }
-    all[comm_rank(r->comm)] = mine;
-    TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+    TRY(graph_failed(r->scorer.g, err));
+    all[comm_rank(r->copies)] = mine;
+    TRY(comm_all_gather_equal(r->copies, all, sizeof *all, err));
     double sum = 0;
     int64_t counted = 0;
-    for (int i = 0; i < comm_size(r->comm); i++)
+    for (int i = 0; i < comm_size(r->copies); i++)
         sum += all[i].loss, counted += all[i].counted;
     *loss = counted ? sum / (double)counted : NAN;
     return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/parts.h"
 #include "train/predict.h"
 
 static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD; }
@@ -25,7 +26,7 @@ struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
     return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
-                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c) };
+                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c), .division = r->division };
 }
 
 struct decoder_opts run_reference_opts(const struct run *r)
@@ -39,13 +40,13 @@ int run_record_model(struct run *r, struct err *err)
     r->micro = c->privacy.on ? 1 : slices_micro(c->batch, c->batch * c->accumulate / c->slices);      /* records one by one */
     r->n_micro = c->batch * c->accumulate / r->micro;
     const bool prefers = train_prefers(c);
-    const int64_t own = c->slices % comm_size(r->comm) ? 1 : c->slices / comm_size(r->comm);      /* else ranks.c says what is wrong */
-    r->joined = c->privacy.on || prefers || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
+    const int64_t own = c->slices % comm_size(r->copies) ? 1 : c->slices / comm_size(r->copies);      /* else ranks.c says what is wrong */
+    r->joined = c->privacy.on || prefers || r->division.by || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
     if (in_file(r) || (prefers && !c->tune.on))
         TRY(base_rows_new(&r->rows, c->from, err));
     struct decoder_opts train = run_train_opts(r);
     const struct decoder_opts reference = run_reference_opts(r);
-    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file };
+    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
     TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     if (!graph_knows_slices(r->model.g)) {
@@ -76,7 +77,7 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
-           slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
+           slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) + parts_bytes(r) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
            (r->reference.g ? r->reference.g->plan.total : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
 }
 
@@ -88,6 +89,17 @@ static double mean_tokens(const struct run *r)
 
 int64_t run_own_micro(const struct run *r) { return r->n_micro / r->c.slices * r->n_slice; }
 double run_step_tokens(const struct run *r) { return mean_tokens(r) * (double)(r->n_micro / r->joined); }
+
+double run_layer_bytes(const struct run *r)
+{
+    double numbers = 0;
+    for (int i = 0; i < r->model.g->n_node; i++) {
+        const struct node *n = &r->model.g->node[i];
+        const bool sums = n->op == OP_sum_peers ? n->pass == PASS_FORWARD || n->again : n->op == OP_sum_peers_grad && n->pass == PASS_BACKWARD && !n->again;
+        numbers += sums ? (double)tensor_cols(&r->model.g->tensor[n->out[0] >= 0 ? n->out[0] : n->d_out[0]]) : 0;
+    }
+    return numbers * sizeof(float) * mean_tokens(r) * (double)(run_own_micro(r) / r->joined);
+}
 
 static unsigned update_passes(void) { return 1u << PASS_NORM | 1u << PASS_UPDATE; }
 
@@ -233,6 +245,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");
     const struct graph_plan *p = &r->model.g->plan;
+    if (r->division.by)
+        log_info("each of %d processes holds a part of the model, %s of its parameters; checkpoints are written while the steps wait", r->division.n, fmt_count(a, (double)p->bytes[TENSOR_WEIGHT] / sizeof(float)));
     if (r->c.tune.on)
         log_info("adapters: rank %d on %d weights, %s parameters are learned", r->c.tune.lora.rank, r->model.n_site, fmt_count(a, (double)p->bytes[TENSOR_WEIGHT] / sizeof(float)));
     warn_of_peft(&r->model);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/parts.h"
 
 int ranks_open(struct run *r, struct err *err)
 {
@@ -11,12 +12,36 @@ int ranks_open(struct run *r, struct err *err)
     r->counts = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->counts);
     r->scored = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->scored);
     r->all_seen = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->all_seen);
-    if (!r->counts || !r->scored || !r->all_seen)
+    r->part_squares = mem_alloc_array((size_t)comm_size(r->comm), sizeof *r->part_squares);
+    if (!r->counts || !r->scored || !r->all_seen || !r->part_squares)
         return ERR(err, NOMEM, "no memory for %d processes", comm_size(r->comm));
     if (comm_rank(r->comm))
         log_level_set(LOG_QUIET);                /* what is said is the same everywhere */
     else if (comm_size(r->comm) > 1)
         log_info("%d processes, each %d threads", comm_size(r->comm), r->o->n_thread);
+    return 0;
+}
+
+void ranks_close(struct run *r, int rc, struct err *err)
+{
+    comm_group_free(r->holders);
+    comm_group_free(r->copies);
+    comm_close(r->comm, rc, err);
+}
+
+static int sum_of_holders(void *ctx, real *x, size_t n, struct err *err) { return comm_all_reduce(((struct run *)ctx)->holders, x, n, err); }
+
+int ranks_divide(struct run *r, struct err *err)
+{
+    const int size = comm_size(r->comm), rank = comm_rank(r->comm), N = (int)r->c.tensor_parallel, i = rank % N;
+    if (size % N)
+        return ERR(err, USAGE, "there %s %d process%s, but train.tensor_parallel is %d: so many hold one copy of the model; start a multiple of them, or set it to 1", size > 1 ? "are" : "is", size,
+                   size > 1 ? "es" : "", N);
+    TRY(comm_group_new(&r->holders, r->comm, rank - i, 1, N, err));
+    TRY(comm_group_new(&r->copies, r->comm, i, N, size / N, err));
+    r->division = train_division(&r->c);
+    r->division.i = i;
+    r->peers = (struct peers){ .rank = i, .size = N, .sum = sum_of_holders, .ctx = r };
     return 0;
 }
 
@@ -31,9 +56,9 @@ int ranks_prepare(struct run *r, int (*prepare)(struct run *, struct err *), str
 
 int ranks_share(struct run *r, struct err *err)
 {
-    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
+    const int size = comm_size(r->copies), rank = comm_rank(r->copies);
     if (r->c.slices % size)
-        return ERR(err, USAGE, "there are %d processes, but train.slices is %lld: a slice is computed by one process", size, (long long)r->c.slices);
+        return ERR(err, USAGE, "there are %d %s, but train.slices is %lld: a slice is computed by one of them", size, r->division.by ? "copies of the model" : "processes", (long long)r->c.slices);
     r->n_slice = r->c.slices / size;
     r->first_slice = rank * r->n_slice;
     if (size == 1)
@@ -50,7 +75,7 @@ int ranks_share(struct run *r, struct err *err)
 /* ---- the same everywhere ---- */
 
 /* program: SHA-256 of its file. */
-struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX]; };
+struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX], parallel[16]; };
 
 static int differs(const struct run *r, int rank, const char *what, const char *has, const char *first, const char *advice, struct err *err)
 {
@@ -69,6 +94,8 @@ static int compare(const struct run *r, const struct passport *all, struct err *
             return differs(r, i, "a data/train.tok with SHA-256", p->data, all->data, "give all the same text and tokenizer", err);
         if (strcmp(p->settings, all->settings))
             return differs(r, i, "settings with SHA-256", p->settings, all->settings, "give all the same file", err);
+        if (strcmp(p->parallel, all->parallel))
+            return differs(r, i, "train.tensor_parallel", p->parallel, all->parallel, "give all the same file", err);
     }
     return 0;
 }
@@ -85,6 +112,7 @@ int ranks_agree(struct run *r, struct err *err)
     snprintf(mine->level, sizeof mine->level, "%s", cpu_kernels()->level);
     snprintf(mine->settings, sizeof mine->settings, "%s", r->state.settings);
     snprintf(mine->data, sizeof mine->data, "%s", r->data_sha256);
+    snprintf(mine->parallel, sizeof mine->parallel, "%lld", (long long)r->c.tensor_parallel);
     int rc = sha256_of_file("/proc/self/exe", mine->program, err);
     if (!rc)
         rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
@@ -109,14 +137,14 @@ size_t ranks_part(const struct run *r, const struct tensor *g, int rank, size_t 
 
 static int move_moment(struct run *r, const struct tensor *w, char *moment, bool collect, struct err *err)
 {
-    const int rank = comm_rank(r->comm);
-    for (int i = 1; i < comm_size(r->comm); i++) {
+    const int rank = comm_rank(r->copies);
+    for (int i = 1; i < comm_size(r->copies); i++) {
         size_t n;
         const size_t at = ranks_part(r, &r->model.g->tensor[w->grad], i, &n);
         if (!n || (rank && rank != i))
             continue;
         const bool sends = (rank == 0) != collect;
-        TRY(comm_exchange(r->comm, rank ? 0 : i, moment + at, sends ? n : 0, moment + at, sends ? 0 : n, err));
+        TRY(comm_exchange(r->copies, rank ? 0 : i, moment + at, sends ? n : 0, moment + at, sends ? 0 : n, err));
     }
     return 0;
 }
@@ -124,6 +152,8 @@ static int move_moment(struct run *r, const struct tensor *w, char *moment, bool
 static int move_moments(struct run *r, bool collect, struct err *err)
 {
     struct graph *g = r->model.g;
+    if (comm_size(r->copies) == 1)
+        return 0;
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *w = &g->tensor[i];
         const int kept[] = { w->moment[0], w->moment[1], w->average };
@@ -136,10 +166,9 @@ static int move_moments(struct run *r, bool collect, struct err *err)
 
 int ranks_begin(struct run *r, struct err *err)
 {
-    if (comm_size(r->comm) == 1)
-        return 0;
+    TRY(parts_settle(r, err));
     TRY(comm_broadcast(r->comm, &r->state, sizeof r->state, err));
-    TRY(comm_broadcast(r->comm, r->model.g->block[TENSOR_WEIGHT], r->model.g->plan.bytes[TENSOR_GRAD], err));
+    TRY(comm_broadcast(r->copies, r->model.g->block[TENSOR_WEIGHT], r->model.g->plan.bytes[TENSOR_GRAD], err));
     for (int i = 0; i < r->model.g->n_tensor; i++)
         if (r->model.g->tensor[i].steered)
             TRY(comm_broadcast(r->comm, r->model.g->tensor[i].data, r->model.g->tensor[i].bytes, err));
@@ -148,17 +177,18 @@ int ranks_begin(struct run *r, struct err *err)
 
 int ranks_collect(struct run *r, bool wanted, struct err *err)
 {
-    if (comm_size(r->comm) == 1)
-        return 0;
     char go = wanted;
     TRY(comm_broadcast(r->comm, &go, 1, err));
-    return go ? move_moments(r, true, err) : 0;
+    if (!go)
+        return 0;
+    TRY(move_moments(r, true, err));
+    return comm_rank(r->comm) ? parts_settle(r, err) : 0;
 }
 
 size_t ranks_spared_bytes(const struct run *r)
 {
     const struct graph *g = r->model.g;
-    if (!comm_rank(r->comm))
+    if (!comm_rank(r->copies))
         return 0;
     const double own = (double)(g->own_to - g->own_from) / (double)g->plan.bytes[TENSOR_GRAD];
     return (size_t)((double)g->plan.bytes[TENSOR_MOMENT] * (1 - own));
@@ -166,24 +196,51 @@ size_t ranks_spared_bytes(const struct run *r)
 
 /* ---- a step ---- */
 
-int ranks_count(struct run *r, int64_t *n, struct err *err)
+static int add_up(struct run *r, struct comm *c, int64_t *n, struct err *err)
 {
-    const int size = comm_size(r->comm);
     int64_t *all = r->counts;
-    all[comm_rank(r->comm)] = *n;
-    TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+    all[comm_rank(c)] = *n;
+    TRY(comm_all_gather_equal(c, all, sizeof *all, err));
     *n = 0;
-    for (int i = 0; i < size; i++)
+    for (int i = 0; i < comm_size(c); i++)
         *n += all[i];
+    return 0;
+}
+
+int ranks_count(struct run *r, int64_t *n, struct err *err) { return add_up(r, r->copies, n, err); }
+
+/* Of weights that all holders have whole, and use for their heads only. */
+static int sum_in_parts(struct run *r, struct err *err)
+{
+    const struct graph *g = r->model.g;
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].grad_in_parts && g->tensor[i].grad >= 0) {
+            const struct tensor *grad = &g->tensor[g->tensor[i].grad];
+            TRY(comm_all_reduce(r->holders, grad->data, (size_t)tensor_count(grad, 1, 1), err));
+        }
     return 0;
 }
 
 int ranks_sum_slices(struct run *r, struct err *err)
 {
     const int64_t width = run_sums_width(r);
-    TRY(comm_all_gather_equal(r->comm, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
+    TRY(graph_failed(r->model.g, err));
+    TRY(sum_in_parts(r, err));
+    TRY(comm_all_gather_equal(r->copies, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
     slice_sums_rows(r->sums, r->c.slices, width);
-    return comm_reduce_scatter(r->comm, r->model.g->block[TENSOR_GRAD], r->share, err);
+    return comm_reduce_scatter(r->copies, r->model.g->block[TENSOR_GRAD], r->share, err);
+}
+
+/* What all holders have counts once, each part once. */
+static int norm_of_holders(struct run *r, struct err *err)
+{
+    double *all = r->part_squares, sum = graph_grad_square(r->model.g);
+    all[comm_rank(r->holders)] = graph_part_square(r->model.g);
+    TRY(comm_all_gather_equal(r->holders, all, sizeof *all, err));
+    for (int i = 0; i < comm_size(r->holders); i++)
+        sum += all[i];
+    r->norm = sqrt(sum);
+    return 0;
 }
 
 int ranks_norm(struct run *r, struct err *err)
@@ -191,19 +248,18 @@ int ranks_norm(struct run *r, struct err *err)
     struct graph *g = r->model.g;
     const struct step s = run_step_of(r, r->state.step);
     graph_run(g, PASS_NORM, &s);
-    TRY(comm_all_gather(r->comm, g->block[TENSOR_OUTPUT], r->share_squares, err));
-    r->norm = sqrt(graph_grad_square(g));
-    return 0;
+    TRY(comm_all_gather(r->copies, g->block[TENSOR_OUTPUT], r->share_squares, err));
+    return norm_of_holders(r, err);
 }
 
-/* Ranks have their slices in order, so that joined by rank the samples are those of one rank with all slices. */
+/* Copies have their slices in order, so that joined by rank the samples are those of one rank with all slices. */
 int ranks_samples(struct run *r, struct err *err)
 {
-    const int size = comm_size(r->comm);
+    const int size = comm_size(r->copies);
     if (size == 1)
         return 0;
-    r->all_seen[comm_rank(r->comm)] = r->seen;
-    TRY(comm_all_gather_equal(r->comm, r->all_seen, sizeof *r->all_seen, err));
+    r->all_seen[comm_rank(r->copies)] = r->seen;
+    TRY(comm_all_gather_equal(r->copies, r->all_seen, sizeof *r->all_seen, err));
     r->seen = (struct doctor_step){ 0 };
     for (int i = 0; i < size; i++)
         doctor_join(&r->seen, &r->all_seen[i]);
@@ -213,16 +269,16 @@ int ranks_samples(struct run *r, struct err *err)
 int ranks_any(struct run *r, bool *yes, struct err *err)
 {
     int64_t n = *yes;
-    TRY(ranks_count(r, &n, err));
+    TRY(add_up(r, r->comm, &n, err));
     *yes = n > 0;
     return 0;
 }
 
 int ranks_gather_weights(struct run *r, struct err *err)
 {
-    if (comm_size(r->comm) == 1)
+    if (comm_size(r->copies) == 1)
         return 0;
-    TRY(comm_all_gather(r->comm, r->model.g->block[TENSOR_WEIGHT], r->share, err));
+    TRY(comm_all_gather(r->copies, r->model.g->block[TENSOR_WEIGHT], r->share, err));
     const struct step s = run_step_of(r, r->state.step);
     graph_run(r->model.g, PASS_PREPARE, &s);
     return 0;
@@ -230,13 +286,14 @@ int ranks_gather_weights(struct run *r, struct err *err)
 
 int ranks_score(struct run *r, score_fn *score, struct scored *sum, struct err *err)
 {
-    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
+    const int size = comm_size(r->copies), rank = comm_rank(r->copies);
     struct scored *all = r->scored;
     *sum = (struct scored){ 0 };
     for (int64_t i = 0, n = size; n == size; i += size) {
         all[rank] = (struct scored){ 0 };
         score(r, i + rank, &all[rank]);
-        TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+        TRY(graph_failed(r->scorer.g, err));
+        TRY(comm_all_gather_equal(r->copies, all, sizeof *all, err));
         n = 0;
         for (int k = 0; k < size; k++) {
             n += all[k].has, sum->counted += all[k].counted;
@@ -272,14 +329,18 @@ int ranks_log(struct run *r, struct err *err)
     comm_volume(r->comm, &all[comm_rank(r->comm)]);
     const int rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
     for (int i = 0; i < size; i++) {
-        sum.reduce_scatter += all[i].reduce_scatter, sum.all_gather += all[i].all_gather, sum.other += all[i].other;
+        sum.reduce_scatter += all[i].reduce_scatter, sum.all_gather += all[i].all_gather, sum.all_reduce += all[i].all_reduce, sum.other += all[i].other;
         sum.seconds += all[i].seconds;
     }
     mem_free(all);
-    const double R = size, steps = (double)(r->state.step - r->first_step), bytes = (double)r->model.g->plan.bytes[TENSOR_GRAD];
+    const double R = size, D = comm_size(r->copies), N = comm_size(r->holders), steps = (double)(r->state.step - r->first_step), bytes = (double)r->model.g->plan.bytes[TENSOR_GRAD];
     char a[32], b[32], c[32], d[32];
-    log_info("sent by a rank on average: %s of gradients and %s of weights (theory: %s each, (R-1)/R of %s in each of %.0f steps), %s besides; %.1f s of sending and of waiting for others",
-             fmt_bytes(a, (double)sum.reduce_scatter / R), fmt_bytes(b, (double)sum.all_gather / R), fmt_bytes(c, steps * bytes * (R - 1) / R), fmt_bytes(d, bytes), steps,
-             fmt_bytes((char[32]){ 0 }, (double)sum.other / R), sum.seconds / R);
+    if (D > 1 || N == 1)
+        log_info("sent by a rank on average: %s of gradients and %s of weights (theory: %s each, (R-1)/R of %s in each of %.0f steps), %s besides; %.1f s of sending and of waiting for others",
+                 fmt_bytes(a, (double)sum.reduce_scatter / R), fmt_bytes(b, (double)sum.all_gather / R), fmt_bytes(c, steps * bytes * (D - 1) / D), fmt_bytes(d, bytes), steps,
+                 fmt_bytes((char[32]){ 0 }, (double)sum.other / R), sum.seconds / R);
+    if (N > 1)
+        log_info("sent by a rank on average: %s of sums within layers (theory: %s for the steps, evaluations besides), %s in all; %.1f s of sending and of waiting for others", fmt_bytes(a, (double)sum.all_reduce / R),
+                 fmt_bytes(b, steps * run_layer_bytes(r) * 2 * (N - 1) / N), fmt_bytes(c, (double)(sum.reduce_scatter + sum.all_gather + sum.all_reduce + sum.other) / R), sum.seconds / R);
     return rc;
 }

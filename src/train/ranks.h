@@ -6,6 +6,11 @@
  * on all ranks, from the same sums.  Rank 0 alone has the folder OUT: it learns the tokenizer first, writes metrics and checkpoints,
  * for which it keeps room for everybody's optimiser state and collects it.
  *
+ * With train.tensor_parallel: N the ranks d*N .. d*N + N - 1 are the holders of copy d of the model: each has a part of each matrix
+ * (model/weights.h), and all work on the same slices.  What is said above of ranks is then said of copies: ranks i, N + i, 2N + i .. have the
+ * same part, sum its gradients and share its optimiser state.  Of what is whole in all holders each computes the same bits, but for
+ * gradients that are sums over heads, which the holders add.  Rank 0 collects parts where files are written (parts.h).
+ *
  * With one rank every function here is the plain thing. */
 #ifndef TRAIN_RANKS_H
 #define TRAIN_RANKS_H
@@ -13,6 +18,9 @@
 
 /* Joins the others; r->n_slice, first_slice are set by ranks_share(). */
 int ranks_open(struct run *r, struct err *err);
+void ranks_close(struct run *r, int rc, struct err *err);
+/* Once the settings are known: who holds what; r->holders, copies, division, peers. */
+int ranks_divide(struct run *r, struct err *err);
 /* prepare(), by rank 0 before the others. */
 int ranks_prepare(struct run *r, int (*prepare)(struct run *, struct err *), struct err *err);
 /* After planning: this rank's slices and its share of the weights.  ERR_USAGE when there are more ranks than slices. */
@@ -22,7 +30,7 @@ int ranks_agree(struct run *r, struct err *err);
 /* Once rank 0 has the state of the run, all have: counters, weights, and each its share of the moments. */
 int ranks_begin(struct run *r, struct err *err);
 
-int ranks_count(struct run *r, int64_t *n, struct err *err);    /* the sum of *n over the ranks */
+int ranks_count(struct run *r, int64_t *n, struct err *err);    /* the sum of *n over the copies of the model */
 int ranks_sum_slices(struct run *r, struct err *err);           /* r->sums of all of them, and the gradient of this rank's share */
 int ranks_norm(struct run *r, struct err *err);                 /* then PASS_NORM, and r->norm of all shares */
 int ranks_samples(struct run *r, struct err *err);              /* r->seen: of all ranks, as one rank would have it */
@@ -36,7 +44,8 @@ int ranks_score(struct run *r, score_fn *score, struct scored *sum, struct err *
 int ranks_gather_weights(struct run *r, struct err *err);       /* after PASS_UPDATE */
 /* What is to be done after a step: any may stop, rank 0 says whether the time is up. */
 int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err);
-/* Before a checkpoint: rank 0 gets all moments and averages.  wanted: rank 0's, it tells the others. */
+/* Before a checkpoint: rank 0 gets all moments and averages of its own part.  wanted: rank 0's, it tells the others, which then wait in parts_settle()
+ * until rank 0 comes there, too. */
 int ranks_collect(struct run *r, bool wanted, struct err *err);
 
 size_t ranks_spared_bytes(const struct run *r);                 /* of optimiser state that is planned, but is another rank's */

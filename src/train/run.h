@@ -48,8 +48,13 @@ struct run {
     struct dpsgd dp;                         /* with a section privacy */
     double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
     struct comm *comm;                       /* the processes of this run (ranks.h) */
+    struct comm *holders, *copies;           /* groups of them: that hold one copy of the model together, that have the same part of it; see ranks.h */
+    struct division division;                /* between the holders */
+    struct decoder_parts parts;              /* of rank 0 (parts.h), with room for one part */
+    char *part_room;
+    struct peers peers;                      /* the holders, for the graphs */
     int64_t first_slice, n_slice;            /* this process's */
-    size_t *share, *share_squares;           /* [ranks + 1] graph_shares(); NULL with one rank */
+    size_t *share, *share_squares;           /* [copies + 1] graph_shares(); NULL with one copy */
     int64_t *counts;                         /* [ranks] */
     /* [ranks] a batch of what is held out: sums over its tokens, samples or pairs (of those also of their rewards) */
     struct scored { int64_t has, counted; double loss, right, chosen, rejected; } *scored;
@@ -72,6 +77,7 @@ struct run {
     struct tok_ids sample_ids;               /* of train.sample_prompt */
     double *routed; int64_t routed_from;     /* [layers with experts][experts] tokens since this step */
     struct doctor_step *all_seen;            /* [ranks] */
+    double *part_squares;                    /* [ranks] of each holder's parts */
     struct run_watch *watch;                 /* watch.h's */
     struct run_prints *prints;               /* evidence.h's */
     int64_t n_lost;                          /* lines that metrics.jsonl could not take */
@@ -95,6 +101,7 @@ int64_t run_own_micro(const struct run *r);                     /* micro-batches
 double run_step_seconds(const struct run *r);                   /* at the machine's limits, without communication */
 double run_step_flops(const struct run *r);                     /* of this process */
 double run_step_tokens(const struct run *r);                    /* on average */
+double run_layer_bytes(const struct run *r);                    /* that the holders of a copy sum in a step, on average */
 int run_choose_slices(struct run *r, struct err *err);          /* r->joined: as many as memory allows; the loader is there */
 /* recompute: auto becomes the fastest by the limits that fits into memory, which is told.  The loader is there; what was taken of the plan
  * before is none of this. */

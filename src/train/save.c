@@ -2,11 +2,12 @@
 #include "train/ranks.h"
 #include <string.h>
 #include "base/log.h"
+#include "train/parts.h"
 
-/* Is there a copy that checkpoints are written from while the steps go on? */
+/* Is there a copy that checkpoints are written from while the steps go on?  Not of parts: who writes has to ask for them. */
 static bool in_background(const struct run *r)
 {
-    return !strcmp(r->c.save, "background") && r->c.save_every && r->c.save_every < r->c.steps;
+    return !r->division.by && !strcmp(r->c.save, "background") && r->c.save_every && r->c.save_every < r->c.steps;
 }
 
 size_t run_save_bytes(const struct run *r) { return in_background(r) && !comm_rank(r->comm) ? saver_bytes(r->model.g) : 0; }
@@ -45,6 +46,7 @@ int run_tend_saves(struct run *r, struct err *err)
         return 0;
     }
     s = saver_now(r->saver, &r->state);
+    TRY(parts_settle(r, err));
     return report(r, &s, err);
 }
 
@@ -67,6 +69,7 @@ int run_save_now(struct run *r, struct err *err)
     if (!wanted)
         return 0;
     s = saver_now(r->saver, &r->state);
+    TRY(parts_settle(r, err));
     TRY(report(r, &s, err));
     r->save_err = s.err;
     return 0;
