@@ -2,6 +2,7 @@
  * every weight, in fp32 and bf16, at every level of kernels; losses and weights of 20 steps; AdamW and the schedules against torch's. */
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 #include "golden.h"
 #include "base/mem.h"
 #include "base/tree.h"
@@ -49,6 +50,15 @@ static void close_case(struct golden *g)
     mem_free(g->seq_start);
 }
 
+static void fill_inputs(const struct golden *g, const struct decoder *d)
+{
+    memcpy(d->g->tensor[d->ids].data, g->ids, (size_t)(g->B * g->T) * sizeof(int32_t));
+    memcpy(d->g->tensor[d->pos].data, g->pos, (size_t)(g->B * g->T) * sizeof(int32_t));
+    if (d->target >= 0)
+        for (int i = 0; i < g->B * g->T; i++)
+            ((int32_t *)d->g->tensor[d->target].data)[i] = g->targets[i] < 0 ? -1 : g->targets[i];
+}
+
 static void load(const struct golden *g, struct decoder *d, enum decoder_use use, enum dtype compute, enum recompute recompute, enum optimizer optimizer)
 {
     const struct decoder_opts o = { .use = use, .compute = compute, .recompute = recompute, .optimizer = optimizer, .n_slot = g->B, .ctx = g->c.ctx };
@@ -56,11 +66,7 @@ static void load(const struct golden *g, struct decoder *d, enum decoder_use use
     OK(decoder_plan(d, g->B * g->T, g->B, 2, NULL, &err));
     OK(decoder_bind(d, pool, NULL, &err));
     OK(weights_load(g->l, g->model, decoder_weight, d, &err));
-    memcpy(d->g->tensor[d->ids].data, g->ids, (size_t)(g->B * g->T) * sizeof(int32_t));
-    memcpy(d->g->tensor[d->pos].data, g->pos, (size_t)(g->B * g->T) * sizeof(int32_t));
-    if (d->target >= 0)
-        for (int i = 0; i < g->B * g->T; i++)
-            ((int32_t *)d->g->tensor[d->target].data)[i] = g->targets[i] < 0 ? -1 : g->targets[i];
+    fill_inputs(g, d);
 }
 
 static double difference(const float *got, const double *want, int64_t n)
@@ -155,6 +161,143 @@ static void losses_and_all_gradients_in_bf16(void **state)
     (void)state;
     for (size_t i = 0; i < N_CASE; i++)
         check_gradients(cases[i], DT_BF16, RECOMPUTE_NONE, 2e-2);
+}
+
+/* ---- layers divided among processes, here threads ---- */
+
+enum { PEERS_MAX = 4 };
+struct world { pthread_barrier_t gate; int n; const float *x[PEERS_MAX]; };
+struct process { struct world *world; const struct golden *g; struct division division; struct peers peers; struct decoder d; struct pool *pool; float *room; struct step step; };
+
+static int sum_of_all(void *ctx, float *x, size_t n, struct err *e)
+{
+    const struct process *p = ctx;
+    float *sum = mem_alloc_array(n, sizeof *sum);
+    if (!sum)
+        return ERR(e, NOMEM, "no memory for a sum");
+    p->world->x[p->division.i] = x;
+    pthread_barrier_wait(&p->world->gate);
+    for (int i = 0; i < p->world->n; i++)
+        for (size_t k = 0; k < n; k++)
+            sum[k] += p->world->x[i][k];
+    pthread_barrier_wait(&p->world->gate);
+    memcpy(x, sum, n * sizeof *x);
+    mem_free(sum);
+    return 0;
+}
+
+static struct weight_held held_by(const struct process *p, int i) { return weight_held(p->g->l, &p->g->l->weight[i], &p->division); }
+
+static int take_weight(void *ctx, int i, struct err *e)
+{
+    (void)e;
+    struct process *p = ctx;
+    const struct weight_held h = held_by(p, i);
+    weight_take(&h, p->room, decoder_weight(&p->d, i), sizeof(float));
+    return 0;
+}
+
+static void open_process(struct process *p, enum dtype compute, enum recompute recompute)
+{
+    const struct golden *g = p->g;
+    const struct decoder_opts o = { .use = DECODER_TRAIN, .compute = compute, .recompute = recompute, .division = p->division };
+    OK(pool_new(&p->pool, 1, &err));
+    OK(decoder_record(&p->d, &g->c, &o, &err));
+    OK(decoder_plan(&p->d, g->B * g->T, g->B, 1, NULL, &err));
+    OK(decoder_bind(&p->d, p->pool, NULL, &err));
+    OK(weights_load_each(g->l, g->model, p->room, take_weight, p, &err));
+    fill_inputs(g, &p->d);
+    p->peers = (struct peers){ .rank = p->division.i, .size = p->division.n, .sum = sum_of_all, .ctx = p };
+    p->d.g->peers = &p->peers;
+}
+
+static void *be_a_process(void *ctx)
+{
+    struct process *p = ctx;
+    graph_run(p->d.g, PASS_PREPARE, &p->step);
+    graph_run(p->d.g, PASS_FORWARD, &p->step);
+    graph_run(p->d.g, PASS_BACKWARD, &p->step);
+    return NULL;
+}
+
+/* The gradient of the whole weight i, of the processes' parts; what all have whole is the same in all, to the bit. */
+static void join_gradients(const struct process *p, int n, int i, float *whole)
+{
+    for (int k = 0; k < n; k++) {
+        const struct tensor *w = &p[k].d.g->tensor[i];
+        const float *grad = p[k].d.g->tensor[w->grad].data;
+        const struct weight_held h = held_by(&p[k], i);
+        assert_int_equal(w->n_part, h.part ? n : 0);
+        if (w->grad_in_parts && k)
+            for (int64_t e = 0; e < h.n; e++)
+                whole[e] += grad[e];
+        else if (!h.part && k)
+            assert_memory_equal(whole, grad, (size_t)h.n * sizeof *grad);
+        else
+            weight_put(&h, grad, whole, sizeof *grad);
+    }
+}
+
+static void check_divided(const char *name, int n, enum dtype compute, enum recompute recompute, double tolerance)
+{
+    struct golden g;
+    struct world world = { .n = n };
+    struct process p[PEERS_MAX];
+    pthread_t thread[PEERS_MAX];
+    int counted = 0;
+    int64_t largest = 0;
+    open_case(&g, name);
+    for (int i = 0; i < g.B * g.T; i++)
+        counted += g.targets[i] >= 0;
+    for (int i = 0; i < g.l->n_weight; i++)
+        largest = g.l->weight[i].n > largest ? g.l->weight[i].n : largest;
+    float *whole = mem_alloc_array((size_t)largest, sizeof *whole);
+    assert_int_equal(pthread_barrier_init(&world.gate, NULL, (unsigned)n), 0);
+    for (int i = 0; i < n; i++) {
+        p[i] = (struct process){ &world, &g, { DIVIDE_LAYERS, n, i }, .room = whole, .step = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start, .loss_scale = 1.0 / counted, .aux_scale = 1 } };
+        open_process(&p[i], compute, recompute);
+    }
+    for (int i = 0; i < n; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, be_a_process, &p[i]), 0);
+    for (int i = 0; i < n; i++)
+        pthread_join(thread[i], NULL);
+    double loss = 0, want[1];
+    for (int i = 0; i < g.B * g.T; i++)
+        loss += g.targets[i] >= 0 ? (double)((const float *)p[0].d.g->tensor[p[0].d.nll].data)[i] / counted : 0;
+    memcpy(want, find(g.want, "loss")->data, sizeof want);
+    if (!(fabs(loss - want[0]) <= tolerance * want[0]))
+        fail_msg("%s in %d: loss %.9g, expected %.9g", name, n, loss, want[0]);
+    size_t bytes = 0;
+    for (int i = 0; i < g.l->n_weight; i++) {
+        join_gradients(p, n, i, whole);
+        bytes += (size_t)g.l->weight[i].n * sizeof(float);
+        for (int k = 0; k < g.l->weight[i].n_part; k++) {
+            const struct weight_part part = weight_part(g.l, &g.l->weight[i], k);
+            check_part(g.want, "grad", name, whole, &part, tolerance);
+        }
+    }
+    for (int i = 0; i < n; i++) {                    /* all have the same losses, and a part of the optimiser's state */
+        assert_memory_equal(p[0].d.g->tensor[p[0].d.nll].data, p[i].d.g->tensor[p[i].d.nll].data, (size_t)(g.B * g.T) * sizeof(float));
+        assert_true((double)p[i].d.g->plan.bytes[TENSOR_MOMENT] < 2.3 * (double)bytes / n);      /* norms and biases of sums are whole in each */
+    }
+    for (int i = 0; i < n; i++) {
+        decoder_release(&p[i].d);
+        pool_free(p[i].pool);
+    }
+    pthread_barrier_destroy(&world.gate);
+    mem_free(whole);
+    close_case(&g);
+}
+
+static void layers_divided_among_processes_have_the_same_losses_and_gradients(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int n; } divided[] = { { "gpt2", 3 }, { "lathe_gpt", 2 }, { "llama", 2 } };
+    for (size_t i = 0; i < sizeof divided / sizeof *divided; i++) {
+        for (int recompute = RECOMPUTE_NONE; recompute <= RECOMPUTE_BLOCK; recompute++)
+            check_divided(divided[i].name, divided[i].n, DT_F32, (enum recompute)recompute, 1e-5);
+        check_divided(divided[i].name, divided[i].n, DT_BF16, RECOMPUTE_NONE, 2e-2);
+    }
 }
 
 /* ---- 20 steps of whole models ---- */
@@ -460,6 +603,7 @@ int main(void)
         cmocka_unit_test(losses_and_all_gradients_in_fp32),
         cmocka_unit_test(losses_and_all_gradients_in_fp32_with_recomputation),
         cmocka_unit_test(losses_and_all_gradients_in_bf16),
+        cmocka_unit_test(layers_divided_among_processes_have_the_same_losses_and_gradients),
         cmocka_unit_test(losses_and_weights_of_20_steps_of_adamw_and_muon),
         cmocka_unit_test(logits_from_the_cache_have_the_same_bits_alone_and_in_any_batch),
         cmocka_unit_test(adamw_with_clipping_as_torch_does_it),

@@ -1,5 +1,6 @@
 /* test_ranks.c - one run on 1, 2 and 4 processes: the same weights to the bit, also when their number changes on the way; what ranks
  * that do not agree are told; what the end of one leads to.  The program starts itself by mpirun. */
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -9,8 +10,10 @@
 #include "../test.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "train/checkpoint.h"
 #include "train/loop.h"
 
 static struct err err;
@@ -46,6 +49,8 @@ static int be_a_rank(char **arg)
 #define MODEL(more) "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, norm: rmsnorm, act: swiglu, pos: rope, " more "}\n"
 #define MOE MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true")
 #define BALANCED MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, scoring_func: sigmoid, e_score_correction_bias: true")
+/* Whose layers four can share. */
+#define WIDE "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8, num_key_value_heads: 4, norm: rmsnorm, act: swiglu, pos: rope, intermediate_size: 96, qk_norm: head}\n"
 #define DENSE MODEL("intermediate_size: 96, tie_word_embeddings: true")
 
 static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
@@ -274,28 +279,273 @@ static void ranks_need_no_common_folder(void **state)
     assert_false(file_exists(in_dir("host-1/model.safetensors")));
 }
 
-/* One of four is killed in mid-run: the others end, by its name, and the run goes on to the same weights. */
-static void a_killed_rank_ends_the_others_and_the_run_goes_on(void **state)
+/* One of four is killed in mid-run: the others end, by its name, and the run goes on to the same weights.  Also amid sums within layers. */
+static void kill_one(const char *out, const char *model, const char *more, int n_after)
 {
-    (void)state;
-    if (!have_mpirun())
-        skip();
-    write_config("long.yaml", MOE, "steps: 4000, precision: bf16, keep: 1");
-    char command[1200];
-    double seconds;
+    char command[1200], train[120];
+    snprintf(train, sizeof train, "steps: 4000, precision: bf16, keep: 1%s", more);
+    write_config("long.yaml", model, train);
     snprintf(command, sizeof command,
              "(" MPIRUN "-n 4 %s %s %s 1 0 2>&1; echo status $?; date +ended:%%s) & cd %s; "
-             "for i in $(seq 200); do [ -e long/checkpoints/latest ] && break; sleep 0.1; done; date +killed:%%s; kill -9 $(cat long.2.pid); wait",
-             program, in_dir("long.yaml"), in_dir("long"), test_dir);
-    shell(command, &seconds);
+             "for i in $(seq 200); do [ -e %s/checkpoints/latest ] && break; sleep 0.1; done; date +killed:%%s; kill -9 $(cat %s.2.pid); wait",
+             program, in_dir("long.yaml"), in_dir(out), test_dir, out, out);
+    shell(command, NULL);
     const char *killed = strstr(said, "killed:"), *ended = strstr(said, "ended:");
     assert_non_null(killed);
     assert_non_null(ended);
     if (atol(ended + 6) - atol(killed + 7) > 10 || !strstr(said, " of 4 (") || !strstr(said, "ended without a word") || strstr(said, "status 0"))
         fail_msg("%s", said);
-    assert_int_equal(start(2, "long.yaml", "long", 1, 1), 1);
+    assert_int_equal(start(n_after, "long.yaml", out, 1, 1), 1);
     if (!strstr(said, "stopped after step"))
         fail_msg("%s", said);
+}
+
+static void a_killed_rank_ends_the_others_and_the_run_goes_on(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    kill_one("long", MOE, "", 2);
+    kill_one("long-divided", WIDE, ", tensor_parallel: 4", 4);
+}
+
+/* ---- layers divided over ranks ---- */
+
+#define TENSOR_STEPS 10
+
+/* By norm, of the tensor that differs most: two files of the same tensors. */
+static double difference(const char *one, const char *other)
+{
+    struct safetensors *a, *b;
+    double worst = 0;
+    OK(safetensors_open(&a, in_dir(one), &err));
+    OK(safetensors_open(&b, in_dir(other), &err));
+    assert_int_equal(a->n_tensor, b->n_tensor);
+    for (int i = 0; i < a->n_tensor; i++) {
+        const struct st_tensor *t = &a->tensor[i], *u = safetensors_find(b, t->name);
+        assert_true(u && u->n == t->n);
+        float *x = mem_alloc_array((size_t)t->n, sizeof *x), *y = mem_alloc_array((size_t)t->n, sizeof *y);
+        OK(st_read_f32(t, 0, t->n, x, &err));
+        OK(st_read_f32(u, 0, t->n, y, &err));
+        double diff = 0, norm = 0;
+        for (int64_t k = 0; k < t->n; k++)
+            diff += ((double)x[k] - (double)y[k]) * ((double)x[k] - (double)y[k]), norm += (double)x[k] * (double)x[k];
+        worst = fmax(worst, sqrt(diff / norm));
+        mem_free(x);
+        mem_free(y);
+    }
+    safetensors_free(a);
+    safetensors_free(b);
+    return worst;
+}
+
+static void read_losses(const char *out, double loss[TENSOR_STEPS])
+{
+    struct buf b;
+    char path[240];
+    buf_init(&b);
+    snprintf(path, sizeof path, "%s/metrics.jsonl", in_dir(out));
+    OK(file_read(path, 1 << 20, &b, &err));
+    const char *at = b.data;
+    for (int i = 0; i < TENSOR_STEPS; i++) {
+        assert_non_null(at = strstr(at, "\"loss\":"));
+        loss[i] = atof(at += 7);
+    }
+    buf_release(&b);
+}
+
+static void same_losses(const char *out)
+{
+    double want[TENSOR_STEPS], got[TENSOR_STEPS];
+    read_losses("one", want);
+    read_losses(out, got);
+    for (int i = 0; i < TENSOR_STEPS; i++)
+        if (!(fabs(got[i] - want[i]) <= 1e-5 * want[i]))
+            fail_msg("%s: loss of step %d is %.9g, expected %.9g", out, i + 1, got[i], want[i]);
+}
+
+static void copy_folder(const char *from, const char *to)
+{
+    char command[600];
+    snprintf(command, sizeof command, "cp -r %s %s", in_dir(from), in_dir(to));
+    assert_int_equal(system(command), 0);
+}
+
+static int alone(const char *config, const char *out, bool stops)
+{
+    struct train_result r;
+    volatile sig_atomic_t now = stops;
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = 1, .stop = &now, .fail_step = -1 };
+    return train_run(&o, &r, &err);
+}
+
+static void go_on(int n, const char *config, const char *out)
+{
+    if (start(n, config, out, 1, 0))
+        fail_msg("%s on %d ranks: %s", config, n, said);
+    same_losses(out);
+}
+
+/* Also from one's checkpoint to two's, and back. */
+static void layers_divided_over_ranks_learn_the_same(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_config("1.yaml", WIDE, "steps: 10, precision: fp32, eps: 1e-3");
+    write_config("2.yaml", WIDE, "steps: 10, precision: fp32, eps: 1e-3, tensor_parallel: 2");
+    write_config("4.yaml", WIDE, "steps: 10, precision: fp32, eps: 1e-3, tensor_parallel: 4");
+    assert_int_equal(alone("1.yaml", "one", true), ERR_STOPPED);
+    assert_int_equal(start(2, "2.yaml", "two", 1, 1), 1);
+    if (!strstr(said, "stopped after step 1"))
+        fail_msg("%s", said);
+    const double moments = difference("one/checkpoints/step-0000000001/optimizer.safetensors", "two/checkpoints/step-0000000001/optimizer.safetensors");
+    const double weights = difference("one/checkpoints/step-0000000001/model.safetensors", "two/checkpoints/step-0000000001/model.safetensors");
+    if (!(moments <= 1e-5) || !(weights <= 1e-5))
+        fail_msg("after the first step gradients differ by %g, weights by %g", moments, weights);
+    copy_folder("one", "one-on-two");
+    copy_folder("two", "two-on-one");
+    OK(alone("1.yaml", "one", false));
+    OK(alone("1.yaml", "two-on-one", false));
+    same_losses("two-on-one");
+    go_on(2, "2.yaml", "two");
+    go_on(2, "2.yaml", "one-on-two");
+    go_on(4, "4.yaml", "four");
+    go_on(4, "2.yaml", "two-twice");
+    assert_string_equal(digest("two"), digest("two-twice"));       /* two copies change no bit */
+}
+
+static void what_cannot_be_divided_is_refused(void **state)
+{
+    (void)state;
+    static const struct { const char *model, *train, *says; int code; } cases[] = {
+        { WIDE, "", "there is 1 process, but train.tensor_parallel is 2", ERR_USAGE },
+        { WIDE, ", optimizer: muon", "train.tensor_parallel with train.optimizer: muon is not implemented", ERR_UNSUPPORTED },
+        { WIDE, ", ema: 0.9", "with train.ema is not", ERR_UNSUPPORTED }, { WIDE, ", sample_every: 2", "with train.sample_every is not", ERR_UNSUPPORTED },
+        { MOE, "", "not implemented for a model with experts", ERR_UNSUPPORTED },
+        { MODEL("intermediate_size: 96, qk_norm: full"), "", "a norm over the queries of all heads", ERR_UNSUPPORTED },
+        { MODEL("intermediate_size: 97"), "", "4 heads, 2 heads of keys and values and 97 numbers inside its MLP; expected multiples of 2", ERR_USAGE },
+    };
+    char text[200];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "steps: 4, tensor_parallel: 2%s", cases[i].train);
+        write_config("refused.yaml", cases[i].model, text);
+        assert_int_equal(alone("refused.yaml", "refused", false), cases[i].code);
+        if (!strstr(err.msg, cases[i].says))
+            fail_msg("%s", err.msg);
+    }
+    write_config("refused.yaml", WIDE, "steps: 4, tensor_parallel: 3");
+    assert_int_equal(alone("refused.yaml", "refused", false), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "train.tensor_parallel is 3, expected a power of two"));
+}
+
+/* ---- checkpoints of parts, without ranks ---- */
+
+enum { N_PART = 2 };
+struct holders { const struct weights_list *l; struct decoder d[N_PART]; struct decoder_parts parts; int n_call, fail_at; };
+
+static struct weight_held held_by(const struct holders *h, int i, int p) { return weight_held(h->l, &h->l->weight[i], &h->d[p].division); }
+
+static int collect(void *ctx, int i_weight, int tensor, struct err *e)
+{
+    struct holders *h = ctx;
+    if (h->n_call++ == h->fail_at)
+        return ERR(e, STOPPED, "rank 1 is gone");
+    for (int p = 0; p < N_PART; p++) {
+        const struct weight_held held = held_by(h, i_weight, p);
+        weight_put(&held, h->d[p].g->tensor[tensor].data, h->parts.whole, sizeof(float));
+    }
+    return 0;
+}
+
+static int give(void *ctx, int i_weight, int tensor, struct err *e)
+{
+    struct holders *h = ctx;
+    (void)e;
+    for (int p = 0; p < N_PART; p++) {
+        const struct weight_held held = held_by(h, i_weight, p);
+        weight_take(&held, h->parts.whole, h->d[p].g->tensor[tensor].data, sizeof(float));
+    }
+    return 0;
+}
+
+static void open_decoder(struct decoder *d, const struct config *c, struct division division, struct pool *pool)
+{
+    OK(decoder_record(d, c, &(struct decoder_opts){ .use = DECODER_TRAIN, .compute = DT_F32, .division = division }, &err));
+    OK(decoder_plan(d, 8, 8, 1, NULL, &err));
+    OK(decoder_bind(d, pool, NULL, &err));
+}
+
+static void a_checkpoint_of_parts_is_that_of_the_whole(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"model_type\":\"gpt2\",\"vocab_size\":71,\"n_embd\":24,\"n_layer\":2,\"n_head\":4,\"n_positions\":16}";
+    struct config c;
+    struct weights_list *l;
+    struct decoder whole;
+    struct pool *pool;
+    struct buf passed;
+    struct holders h = { .fail_at = -1 };
+    static struct train_state s, found;
+    buf_init(&passed);
+    OK(pool_new(&pool, 1, &err));
+    OK(config_parse(&c, text, sizeof text - 1, "config.json", NULL, &err));
+    OK(weights_list_new(&l, &c, &err));
+    h.l = l;
+    doctor_init(&s.doctor);
+    s.step = 1;
+    open_decoder(&whole, &c, (struct division){ DIVIDE_NOTHING, 0, 0 }, pool);
+    decoder_init_weights(&whole, l, 5);
+    size_t largest = 0;
+    for (int i = 0; i < l->n_weight; i++)
+        largest = (size_t)l->weight[i].n > largest ? (size_t)l->weight[i].n : largest;
+    h.parts = (struct decoder_parts){ .ctx = &h, .whole = mem_alloc_array(largest, sizeof(float)), .collect = collect, .give = give };
+    for (int p = 0; p < N_PART; p++) {
+        open_decoder(&h.d[p], &c, (struct division){ DIVIDE_LAYERS, N_PART, p }, pool);
+        decoder_init_weights(&h.d[p], l, 5);
+        for (int i = 0; i < l->n_weight; i++) {          /* the same function of (seed, name, element) as in the whole */
+            const struct weight_held held = held_by(&h, i, p);
+            for (int64_t k = 0; k < held.n; k++)
+                assert_true(decoder_weight(&h.d[p], i)[k] == decoder_weight(&whole, i)[weight_whole(&held, k)]);
+        }
+    }
+    for (int i = 0; i < whole.g->n_tensor; i++)              /* moments, of which both have what is theirs */
+        for (int k = 0; k < 2; k++) {
+            const int id = whole.g->tensor[i].moment[k];
+            for (int64_t e = 0; id >= 0 && e < l->weight[i].n; e++)
+                ((float *)whole.g->tensor[id].data)[e] = (float)rng_normal((uint64_t)id, (uint64_t)e);
+            if (id >= 0) {
+                memcpy(h.parts.whole, whole.g->tensor[id].data, (size_t)l->weight[i].n * sizeof(float));
+                OK(give(&h, i, id, &err));
+            }
+        }
+    h.d[0].parts = &h.parts;
+    OK(checkpoint_save(in_dir("of-whole"), &whole, l, NULL, &s, 1, &err));
+    OK(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, &err));
+    char command[600];
+    snprintf(command, sizeof command, "diff -r %s %s/of-parts", in_dir("of-whole"), test_dir);
+    assert_int_equal(system(command), 0);
+    for (int p = 0; p < N_PART; p++)
+        for (int k = 0; k < 2; k++) {
+            const enum tensor_kind kind = k ? TENSOR_MOMENT : TENSOR_WEIGHT;
+            memset(h.d[p].g->block[kind], 0, h.d[p].g->plan.bytes[kind]);
+        }
+    OK(checkpoint_load(in_dir("of-parts"), &h.d[0], l, &found, &passed, &err));
+    assert_int_equal(found.step, 1);
+    h.fail_at = h.n_call + 5;                            /* a weight cannot be had: nothing new is named */
+    s.step = 2;
+    assert_int_equal(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, &err), ERR_STOPPED);
+    assert_string_equal(err.msg, "rank 1 is gone");
+    s.step = 1;
+    OK(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, &err));      /* what was loaded, written once more */
+    assert_int_equal(system(command), 0);
+    mem_free(h.parts.whole);
+    for (int p = 0; p < N_PART; p++)
+        decoder_release(&h.d[p]);
+    decoder_release(&whole);
+    weights_list_free(l);
+    pool_free(pool);
+    buf_release(&passed);
 }
 
 /* ---- two hosts: network namespaces, joined by a pair of interfaces ---- */
@@ -375,6 +625,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
         cmocka_unit_test(more_ranks_than_slices_are_refused),
         cmocka_unit_test(ranks_need_no_common_folder),
+        cmocka_unit_test(layers_divided_over_ranks_learn_the_same),
+        cmocka_unit_test(what_cannot_be_divided_is_refused),
+        cmocka_unit_test(a_checkpoint_of_parts_is_that_of_the_whole),
         cmocka_unit_test(two_hosts_over_tcp_give_the_same_weights_and_notice_a_lost_one),
         cmocka_unit_test(a_killed_rank_ends_the_others_and_the_run_goes_on),
     };
