@@ -129,9 +129,14 @@ static int corrected(const char *out, int layer, double rate)
 static void experts_are_balanced_by_a_bias_that_is_saved_and_shown(void **state)
 {
     (void)state;
-    struct train_result r;
+    struct train_result r, again;
     struct buf text;
+    char model[300];
     OK(train("muon.yaml", "balanced", 2, NULL, &r));
+    snprintf(model, sizeof model, "model: {from: %s}\ndata: {train: [%s, %s], valid_share: 0.1}\ntrain: {steps: 0, batch: 4, ctx: 24, warmup: 0}\n", in_dir("balanced"), in_dir("one.txt"), in_dir("two.txt"));
+    write_text("again.yaml", model);
+    OK(train("again.yaml", "again", 2, NULL, &again));
+    assert_true(again.valid_loss == r.valid_loss);                                          /* evaluated with the bias that was saved */
     assert_true(corrected("balanced", 0, 0.01) + corrected("balanced", 1, 0.01) > 8);
     write_config("still.yaml", BALANCED, ", precision: bf16, optimizer: muon, schedule: linear, router_bias_rate: 0");
     OK(train("still.yaml", "still", 2, NULL, &r));
