@@ -313,7 +313,7 @@ static void slices_in_one_batch_have_the_bits_of_slices_alone(void **state)
         }
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 3; k++) {
-            char one[32], other[32];
+            char one[40], other[32];
             snprintf(one, sizeof one, "together-%d-%d", i, k);
             snprintf(other, sizeof other, "together-%d-3", i);
             assert_string_equal(digest(one), digest(other));
