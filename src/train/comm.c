@@ -241,6 +241,25 @@ int comm_all_reduce(struct comm *c, float *x, size_t n, struct err *err)
     return 0;
 }
 
+/* Round i pairs each rank with the one whose number differs in the bits of i. */
+int comm_all_to_all(struct comm *c, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err)
+{
+    const int rank = comm_rank(c), size = comm_size(c);
+    const char *from = send;
+    char *to = recv;
+    assert(send_at[rank + 1] - send_at[rank] == recv_at[rank + 1] - recv_at[rank]);
+    memcpy(to + recv_at[rank], from + send_at[rank], send_at[rank + 1] - send_at[rank]);
+    if (size == 1)
+        return 0;
+    const struct mark m = mark(c);
+    for (int i = 1; i < size; i++) {
+        const int peer = rank ^ i;
+        TRY(exchange(c, peer, from + send_at[peer], send_at[peer + 1] - send_at[peer], to + recv_at[peer], recv_at[peer + 1] - recv_at[peer], err));
+    }
+    count(c, m, &c->all->volume.all_to_all);
+    return 0;
+}
+
 /* ---- begin and end ---- */
 
 static int name_all(struct comm *c, struct err *err)

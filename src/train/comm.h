@@ -46,9 +46,12 @@ int comm_reduce_scatter(struct comm *c, void *base, const size_t *bound, struct 
 
 /* x[n] of each becomes the sum over the ranks, added in the same order and the same bits on all. */
 int comm_all_reduce(struct comm *c, float *x, size_t n, struct err *err);
+/* Bytes send_at[i] .. send_at[i + 1] - 1 of send go to rank i, and what each has for this one comes to recv_at[i] .. of recv: every two ranks agree
+ * on how many. */
+int comm_all_to_all(struct comm *c, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err);
 
 /* Bytes that this rank has sent, in its groups too. */
-struct comm_volume { uint64_t reduce_scatter, all_gather, all_reduce, other, n_message; double seconds; };
+struct comm_volume { uint64_t reduce_scatter, all_gather, all_reduce, all_to_all, other, n_message; double seconds; };
 void comm_volume(const struct comm *c, struct comm_volume *out);
 
 #endif

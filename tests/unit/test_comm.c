@@ -74,6 +74,38 @@ static int volume(struct comm *c)
     return 0;
 }
 
+/* Of rank `from` to rank `to`: none to every second. */
+static size_t n_numbers(int from, int to) { return (from + to) % 2 ? 0 : (size_t)(from * 1000 + to + 1); }
+
+static int all_to_all(struct comm *c)
+{
+    const int size = comm_size(c), rank = comm_rank(c);
+    size_t send_at[65] = { 0 }, recv_at[65] = { 0 };
+    for (int i = 0; i < size; i++) {
+        send_at[i + 1] = send_at[i] + n_numbers(rank, i) * sizeof(int);
+        recv_at[i + 1] = recv_at[i] + n_numbers(i, rank) * sizeof(int);
+    }
+    int *send = mem_alloc_array(send_at[size], 1), *recv = mem_alloc_array(recv_at[size], 1);
+    CHECK(send && recv);
+    for (size_t i = 0; i < send_at[size] / sizeof(int); i++)
+        send[i] = rank * 1000000 + (int)i;
+    struct comm_volume a, b;
+    comm_volume(c, &a);
+    CHECK(!comm_all_to_all(c, send, send_at, recv, recv_at, &err));
+    comm_volume(c, &b);
+    CHECK(b.all_to_all - a.all_to_all == send_at[size] - n_numbers(rank, rank) * sizeof(int));
+    for (int i = 0; i < size; i++) {
+        size_t first = 0;                        /* of those for this rank, at rank i */
+        for (int k = 0; k < rank; k++)
+            first += n_numbers(i, k);
+        for (size_t k = 0; k < n_numbers(i, rank); k++)
+            CHECK(recv[recv_at[i] / sizeof(int) + k] == i * 1000000 + (int)(first + k));
+    }
+    mem_free(send);
+    mem_free(recv);
+    return 0;
+}
+
 static int small(struct comm *c)
 {
     const int size = comm_size(c), rank = comm_rank(c);
@@ -136,7 +168,7 @@ static int be_a_rank(const char *how)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    int rc = small(c) || sums(c) || volume(c) || groups(c);
+    int rc = small(c) || all_to_all(c) || sums(c) || volume(c) || groups(c);
     const bool last = comm_rank(c) == comm_size(c) - 1;
     if (!rc && last && !strcmp(how, "kill"))
         raise(SIGKILL);
@@ -235,7 +267,7 @@ static void a_program_that_was_started_alone_needs_no_mpi(void **state)
     unsetenv("OMPI_COMM_WORLD_SIZE");
     struct comm *c = NULL;
     OK(comm_open(&c, &err));
-    assert_int_equal(small(c) || sums(c) || volume(c), 0);
+    assert_int_equal(small(c) || all_to_all(c) || sums(c) || volume(c), 0);
     assert_int_equal(comm_size(c), 1);
     assert_int_equal(comm_bytes(c), 0);
     comm_close(c, 0, &err);
