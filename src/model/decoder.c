@@ -94,7 +94,7 @@ static int activated(const struct recorder *r, int x, int layer, const char *pre
         return graph_linear_act(r->g, act, x, w, b, route, scale, form(r, layer, name), label, r->err);
     char h_label[48];
     snprintf(h_label, sizeof h_label, "%d.%s%s", layer, prefix, up);
-    const int h = route ? graph_expert_linear(r->g, x, w, b, route, true, r->o->compute, h_label, r->err)
+    const int h = route ? graph_expert_linear(r->g, x, w, b, route, !route->n_peer, r->o->compute, h_label, r->err)
                         : adapted(r, graph_linear(r->g, x, w, b, -1, r->o->compute, h_label, r->err), x, w);
     return graph_act(r->g, act, h, scale, r->act, label, r->err);
 }
@@ -246,10 +246,13 @@ static int shared_expert(const struct recorder *r, int x, int layer, int sum)
     return linear(r, activated(r, x, layer, "shared.", NULL, gate), layer, "shared.down", sum);
 }
 
+/* Do several processes have the experts among them? */
+static bool sends_rows(const struct recorder *r) { return r->o->division.by == DIVIDE_EXPERTS && r->o->division.n > 1; }
+
 static int experts(const struct recorder *r, int x, int layer, int stream)
 {
     char label[48];
-    struct routed route;
+    struct routed route, there;
     snprintf(label, sizeof label, "%d.router", layer);
     const int logits = graph_linear(r->g, x, weight(r, layer, "router.w"), weight(r, layer, "router.b"), -1, DT_F32, label, r->err);
     snprintf(label, sizeof label, "%d.route", layer);
@@ -258,9 +261,17 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     r->d->correction[r->d->n_stats] = correction;
     r->d->stats[r->d->n_stats++] = route.stats;
     const bool late = r->c->expert_bias;              /* the gate must be on the last bias too */
-    const int a = activated(r, x, layer, "experts.", &route, late ? -1 : route.gate);
+    int in = x;
+    there = route;
+    snprintf(label, sizeof label, "%d.experts.x", layer);
+    if (sends_rows(r))
+        TRY(in = graph_dispatch(r->g, x, &route, !late, r->o->division.n, &there, label, r->err));
+    const int a = activated(r, in, layer, "experts.", &there, late ? -1 : there.gate);
     snprintf(label, sizeof label, "%d.experts.y", layer);
-    const int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), weight(r, layer, "experts.down.b"), &route, false, r->o->compute, label, r->err);
+    int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), weight(r, layer, "experts.down.b"), &there, false, r->o->compute, label, r->err);
+    snprintf(label, sizeof label, "%d.experts.back", layer);
+    if (sends_rows(r))
+        y = graph_collect(r->g, y, &route, &there, r->o->compute, label, r->err);
     int sum = early(r, stream);
     if (r->c->d_ff_shared)
         sum = shared_expert(r, x, layer, sum);
@@ -321,6 +332,7 @@ static int record_weight(const struct recorder *r, const struct weights_list *l,
         r->g->tensor[id].first_row = held.row[0].from;      /* of a vocabulary */
     r->g->tensor[id].steered = w->balances && !r->o->lora && !r->o->frozen;
     r->g->tensor[id].grad_in_parts = divided(r) && (strstr(w->name, ".q_norm") || strstr(w->name, ".k_norm"));      /* of this process's heads */
+    r->g->tensor[id].n_peer = sends_rows(r) && held.part ? r->o->division.n : 0;
     set_matrices(r->c, w, &r->g->tensor[id]);
     return id;
 }

@@ -315,7 +315,8 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
 /* Has something that was asked of other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
 int graph_failed(const struct graph *g, struct err *err);
-/* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double.  The second: of those in parts (n_part), which the first leaves out. */
+/* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double.  The second: of those in parts (n_part), which the first leaves out.
+ * Divided experts (n_peer) have places for the sums of all processes, which whoever runs the graph fills. */
 double graph_grad_square(const struct graph *g);
 double graph_part_square(const struct graph *g);
 /* Cuts what is learned, and all processes have, into n shares of nearly equal size: share i is bytes bound[i] .. bound[i + 1] - 1 of the block of gradients (and

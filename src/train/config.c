@@ -48,6 +48,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "accumulate", &c->accumulate, "<int>", "micro-batches whose gradients are summed for one update", 1, 1 << 20 },
         { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8", 0, SLICES_MAX },
         { OPT_INT, "tensor_parallel", &c->tensor_parallel, "<processes>", "processes that hold one copy of the model together, a part of each matrix each; a power of two that divides the number of processes", 1, 1024 },
+        { OPT_FLAG, "expert_parallel", &c->expert_parallel, NULL, "the processes divide the experts of each layer among them, and send tokens to where their experts are; the same bits", 0, 0 },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
         { OPT_CHOICE, "objective", &c->objective, "likelihood|dpo", "dpo: of pairs of answers, the chosen one is to be likelier than the rejected one (data of the form preference)", 0, 0 },
         { OPT_FLOAT, "beta", &c->beta, "<float>", "dpo: how much a change from the model that the run began from counts", 1e-6, 1e6 },
@@ -274,6 +275,16 @@ struct division train_division(const struct train_config *c)
     return (struct division){ c->tensor_parallel > 1 ? DIVIDE_LAYERS : DIVIDE_NOTHING, (int)c->tensor_parallel, 0 };
 }
 
+static int check_experts(const struct train_config *c, const char *path, struct err *err)
+{
+    const char *with = c->tune.on ? "section lora" : c->privacy.on ? "section privacy" : train_prefers(c) ? "train.objective: dpo" : train_classifies(c) ? "classes" : NULL;
+    if (!c->expert_parallel)
+        return 0;
+    if (!c->model.n_expert)
+        return ERR(err, USAGE, "%s: train.expert_parallel does not fit this model: it has no experts", path);
+    return with ? ERR(err, UNSUPPORTED, "%s: train.expert_parallel with %s is not implemented", path, with) : 0;
+}
+
 static int check_division(const struct train_config *c, const char *path, struct err *err)
 {
     const struct division d = train_division(c);
@@ -363,6 +374,7 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
     TRY(refuse_keys(c, data, train, path, err));
     TRY(refuse_idle_keys(c, data, train, path, err));
     TRY(check_division(c, path, err));
+    TRY(check_experts(c, path, err));
     TRY(choose_slices(c, path, err));
     if (!c->epochs)
         fit_warmup(c);

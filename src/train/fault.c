@@ -102,7 +102,7 @@ static void spoil(const struct fault *f, const struct tensor *t, int64_t count)
 void fault_node(struct fault *f, const struct graph *g, const struct node *n, const struct step *step, int64_t at_step)
 {
     const struct tensor *t = made(g, n);
-    const int64_t count = t ? tensor_count(t, step->T, step->S) : 0;
+    const int64_t count = t ? graph_rows(g, t, step) * tensor_cols(t) : 0;
     if (at_step != f->step || count < 1 || (n->pass != PASS_FORWARD && n->pass != PASS_BACKWARD))
         return;
     if (f->kind == FAULT_KERNEL) {

@@ -18,7 +18,7 @@ static int sample_T(const struct run *r) { return r->c.ctx < SAMPLE_T ? (int)r->
 
 int run_record_sampler(struct run *r, const struct decoder_opts *score, struct err *err)
 {
-    if (!r->c.sample_every || run_classifies(r) || comm_rank(r->comm))
+    if (!r->c.sample_every || run_classifies(r) || (comm_rank(r->comm) && r->division.by != DIVIDE_EXPERTS))      /* experts are everywhere */
         return 0;
     struct decoder_opts o = *score;
     o.use = DECODER_LOGITS;
@@ -71,6 +71,7 @@ int run_show_sample(struct run *r, struct err *err)
     const struct step s = { .T = 1, .S = 1, .seq_start = (const int32_t[]){ 0, 1 } };
     graph_run(r->sampler.g, PASS_PREPARE, &s);
     const int n = write_on(r, ids, (int)r->sample_ids.n);
+    TRY(graph_failed(r->sampler.g, err));
     struct buf text;
     buf_init(&text);
     int rc = buf_add_str(&text, "", err);

@@ -64,6 +64,8 @@ static int give(void *ctx, int i_weight, int tensor, struct err *err)
     const size_t size = dtype_size(t->dtype);
     for (int p = 0; p < comm_size(r->holders); p++) {
         const struct weight_held h = held_by(r, i_weight, p);
+        if (p && !h.part && r->division.by == DIVIDE_EXPERTS)
+            continue;                            /* ranks_begin() gives it to all */
         if (!p || h.part)
             weight_take(&h, r->parts.whole, p ? r->part_room : t->data, size);
         if (!p)
@@ -115,7 +117,7 @@ static int serve(struct run *r, struct err *err)
 
 int parts_settle(struct run *r, struct err *err)
 {
-    if (comm_size(r->holders) == 1 || comm_rank(r->copies))
+    if (comm_size(r->holders) == 1 || (r->division.by == DIVIDE_LAYERS && comm_rank(r->copies)))
         return 0;
     if (comm_rank(r->holders))
         return serve(r, err);

@@ -101,6 +101,21 @@ double run_layer_bytes(const struct run *r)
     return numbers * sizeof(float) * mean_tokens(r) * (double)(run_own_micro(r) / r->joined);
 }
 
+double run_row_bytes(const struct run *r)
+{
+    double bytes = 0;
+    for (int i = 0; i < r->model.g->n_node; i++) {
+        const struct node *n = &r->model.g->node[i];
+        const bool back = n->pass == PASS_BACKWARD && !n->again, dispatch = n->op == OP_dispatch;
+        if (!dispatch && n->op != OP_collect)
+            continue;
+        const struct tensor *t = &r->model.g->tensor[back ? n->d_out[0] : n->out[0]];
+        const bool half = dispatch ? t->dtype == DT_BF16 : back && n->attr.compute == DT_BF16;
+        bytes += n->attr.top_k * ((double)tensor_cols(t) * (half ? 2 : 4) + (dispatch && (back ? n->d_in[1] : n->in[1]) >= 0 ? 4 : 0));
+    }
+    return bytes * mean_tokens(r) * (double)(run_own_micro(r) / r->joined);
+}
+
 static unsigned update_passes(void) { return 1u << PASS_NORM | 1u << PASS_UPDATE; }
 
 /* Adding up what is not run at once reads two gradients and writes one, for each such run but one. */

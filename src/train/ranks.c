@@ -31,8 +31,27 @@ void ranks_close(struct run *r, int rc, struct err *err)
 
 static int sum_of_holders(void *ctx, real *x, size_t n, struct err *err) { return comm_all_reduce(((struct run *)ctx)->holders, x, n, err); }
 
+static int rows_of_holders(void *ctx, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err)
+{
+    return comm_all_to_all(((struct run *)ctx)->holders, send, send_at, recv, recv_at, err);
+}
+
+static int divide_experts(struct run *r, struct err *err)
+{
+    const int size = comm_size(r->comm), rank = comm_rank(r->comm);
+    if (r->c.model.n_expert % size)
+        return ERR(err, USAGE, "there are %d processes, but each layer has %d experts (train.expert_parallel), expected a number that divides them", size, r->c.model.n_expert);
+    TRY(comm_group_new(&r->holders, r->comm, 0, 1, size, err));
+    TRY(comm_group_new(&r->copies, r->comm, 0, 1, size, err));
+    r->division = (struct division){ DIVIDE_EXPERTS, size, rank };
+    r->peers = (struct peers){ .rank = rank, .size = size, .exchange = rows_of_holders, .ctx = r };
+    return 0;
+}
+
 int ranks_divide(struct run *r, struct err *err)
 {
+    if (r->c.expert_parallel && comm_size(r->comm) > 1)
+        return divide_experts(r, err);
     const int size = comm_size(r->comm), rank = comm_rank(r->comm), N = (int)r->c.tensor_parallel, i = rank % N;
     if (size % N)
         return ERR(err, USAGE, "there %s %d process%s, but train.tensor_parallel is %d: so many hold one copy of the model; start a multiple of them, or set it to 1", size > 1 ? "are" : "is", size,
@@ -58,7 +77,7 @@ int ranks_share(struct run *r, struct err *err)
 {
     const int size = comm_size(r->copies), rank = comm_rank(r->copies);
     if (r->c.slices % size)
-        return ERR(err, USAGE, "there are %d %s, but train.slices is %lld: a slice is computed by one of them", size, r->division.by ? "copies of the model" : "processes", (long long)r->c.slices);
+        return ERR(err, USAGE, "there are %d %s, but train.slices is %lld: a slice is computed by one of them", size, r->division.by == DIVIDE_LAYERS ? "copies of the model" : "processes", (long long)r->c.slices);
     r->n_slice = r->c.slices / size;
     r->first_slice = rank * r->n_slice;
     if (size == 1)
@@ -75,7 +94,7 @@ int ranks_share(struct run *r, struct err *err)
 /* ---- the same everywhere ---- */
 
 /* program: SHA-256 of its file. */
-struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX], parallel[16]; };
+struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX], parallel[16], experts[16]; };
 
 static int differs(const struct run *r, int rank, const char *what, const char *has, const char *first, const char *advice, struct err *err)
 {
@@ -96,6 +115,8 @@ static int compare(const struct run *r, const struct passport *all, struct err *
             return differs(r, i, "settings with SHA-256", p->settings, all->settings, "give all the same file", err);
         if (strcmp(p->parallel, all->parallel))
             return differs(r, i, "train.tensor_parallel", p->parallel, all->parallel, "give all the same file", err);
+        if (strcmp(p->experts, all->experts))
+            return differs(r, i, "train.expert_parallel", p->experts, all->experts, "give all the same file", err);
     }
     return 0;
 }
@@ -113,6 +134,7 @@ int ranks_agree(struct run *r, struct err *err)
     snprintf(mine->settings, sizeof mine->settings, "%s", r->state.settings);
     snprintf(mine->data, sizeof mine->data, "%s", r->data_sha256);
     snprintf(mine->parallel, sizeof mine->parallel, "%lld", (long long)r->c.tensor_parallel);
+    snprintf(mine->experts, sizeof mine->experts, "%s", r->c.expert_parallel ? "true" : "false");
     int rc = sha256_of_file("/proc/self/exe", mine->program, err);
     if (!rc)
         rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
@@ -126,8 +148,9 @@ int ranks_agree(struct run *r, struct err *err)
 
 size_t ranks_part(const struct run *r, const struct tensor *g, int rank, size_t *n)
 {
-    *n = g->bytes;
-    if (!r->share)
+    const bool experts = g->offset >= r->model.g->plan.shared;      /* of divided ones each has its own */
+    *n = experts ? g->bytes / (size_t)comm_size(r->holders) : g->bytes;
+    if (!r->share || experts)
         return 0;
     const size_t from = r->share[rank] > g->offset ? r->share[rank] - g->offset : 0;
     const size_t end = r->share[rank + 1] > g->offset ? r->share[rank + 1] - g->offset : 0, to = end < g->bytes ? end : g->bytes;
@@ -158,7 +181,7 @@ static int move_moments(struct run *r, bool collect, struct err *err)
         const struct tensor *w = &g->tensor[i];
         const int kept[] = { w->moment[0], w->moment[1], w->average };
         for (int k = 0; k < 3; k++)
-            if (w->kind == TENSOR_WEIGHT && w->grad >= 0 && kept[k] >= 0)
+            if (w->kind == TENSOR_WEIGHT && w->grad >= 0 && kept[k] >= 0 && !w->n_peer)
                 TRY(move_moment(r, w, g->tensor[kept[k]].data, collect, err));
     }
     return 0;
@@ -168,7 +191,7 @@ int ranks_begin(struct run *r, struct err *err)
 {
     TRY(parts_settle(r, err));
     TRY(comm_broadcast(r->comm, &r->state, sizeof r->state, err));
-    TRY(comm_broadcast(r->copies, r->model.g->block[TENSOR_WEIGHT], r->model.g->plan.bytes[TENSOR_GRAD], err));
+    TRY(comm_broadcast(r->copies, r->model.g->block[TENSOR_WEIGHT], r->model.g->plan.shared, err));
     for (int i = 0; i < r->model.g->n_tensor; i++)
         if (r->model.g->tensor[i].steered)
             TRY(comm_broadcast(r->comm, r->model.g->tensor[i].data, r->model.g->tensor[i].bytes, err));
@@ -190,8 +213,12 @@ size_t ranks_spared_bytes(const struct run *r)
     const struct graph *g = r->model.g;
     if (!comm_rank(r->copies))
         return 0;
-    const double own = (double)(g->own_to - g->own_from) / (double)g->plan.bytes[TENSOR_GRAD];
-    return (size_t)((double)g->plan.bytes[TENSOR_MOMENT] * (1 - own));
+    const double own = (double)(g->own_to - g->own_from) / (double)g->plan.shared;
+    size_t bytes = 0;
+    for (int i = 0; i < g->n_tensor; i++)
+        for (int k = 0; k < 2; k++)
+            bytes += g->tensor[i].moment[k] >= 0 && !g->tensor[i].n_peer ? g->tensor[g->tensor[i].moment[k]].bytes : 0;
+    return (size_t)((double)bytes * (1 - own));
 }
 
 /* ---- a step ---- */
@@ -228,7 +255,9 @@ int ranks_sum_slices(struct run *r, struct err *err)
     TRY(sum_in_parts(r, err));
     TRY(comm_all_gather_equal(r->copies, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
     slice_sums_rows(r->sums, r->c.slices, width);
-    return comm_reduce_scatter(r->copies, r->model.g->block[TENSOR_GRAD], r->share, err);
+    TRY(comm_reduce_scatter(r->copies, r->model.g->block[TENSOR_GRAD], r->share, err));
+    slice_sums_peers(r->model.g);
+    return 0;
 }
 
 /* What all holders have counts once, each part once. */
@@ -243,12 +272,25 @@ static int norm_of_holders(struct run *r, struct err *err)
     return 0;
 }
 
+/* Each has those of its experts. */
+static int gather_peer_squares(struct run *r, struct err *err)
+{
+    const struct graph *g = r->model.g;
+    for (int i = 0; i < g->n_node; i++) {
+        const struct tensor *w = g->node[i].op == OP_sum_squares ? &g->tensor[g->node[i].in[1]] : NULL, *sums = &g->tensor[g->node[i].out[0] < 0 ? 0 : g->node[i].out[0]];
+        if (w && w->n_peer)
+            TRY(comm_all_gather_equal(r->holders, sums->data, (size_t)(tensor_count(sums, 1, 1) / w->n_peer) * sizeof(double), err));
+    }
+    return 0;
+}
+
 int ranks_norm(struct run *r, struct err *err)
 {
     struct graph *g = r->model.g;
     const struct step s = run_step_of(r, r->state.step);
     graph_run(g, PASS_NORM, &s);
     TRY(comm_all_gather(r->copies, g->block[TENSOR_OUTPUT], r->share_squares, err));
+    TRY(gather_peer_squares(r, err));
     return norm_of_holders(r, err);
 }
 
@@ -330,16 +372,20 @@ int ranks_log(struct run *r, struct err *err)
     const int rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
     for (int i = 0; i < size; i++) {
         sum.reduce_scatter += all[i].reduce_scatter, sum.all_gather += all[i].all_gather, sum.all_reduce += all[i].all_reduce, sum.other += all[i].other;
+        sum.all_to_all += all[i].all_to_all;
         sum.seconds += all[i].seconds;
     }
     mem_free(all);
-    const double R = size, D = comm_size(r->copies), N = comm_size(r->holders), steps = (double)(r->state.step - r->first_step), bytes = (double)r->model.g->plan.bytes[TENSOR_GRAD];
+    const double R = size, D = comm_size(r->copies), N = comm_size(r->holders), steps = (double)(r->state.step - r->first_step), bytes = (double)r->model.g->plan.shared;
     char a[32], b[32], c[32], d[32];
     if (D > 1 || N == 1)
         log_info("sent by a rank on average: %s of gradients and %s of weights (theory: %s each, (R-1)/R of %s in each of %.0f steps), %s besides; %.1f s of sending and of waiting for others",
                  fmt_bytes(a, (double)sum.reduce_scatter / R), fmt_bytes(b, (double)sum.all_gather / R), fmt_bytes(c, steps * bytes * (D - 1) / D), fmt_bytes(d, bytes), steps,
                  fmt_bytes((char[32]){ 0 }, (double)sum.other / R), sum.seconds / R);
-    if (N > 1)
+    if (r->division.by == DIVIDE_EXPERTS)
+        log_info("sent by a rank on average: %s of rows to experts and back (theory: %s, (R-1)/R of %s in each of %.0f steps if experts are chosen evenly, evaluations besides)",
+                 fmt_bytes(a, (double)sum.all_to_all / R), fmt_bytes(b, steps * run_row_bytes(r) * (R - 1) / R), fmt_bytes(c, run_row_bytes(r)), steps);
+    if (r->division.by == DIVIDE_LAYERS)
         log_info("sent by a rank on average: %s of sums within layers (theory: %s for the steps, evaluations besides), %s in all; %.1f s of sending and of waiting for others", fmt_bytes(a, (double)sum.all_reduce / R),
                  fmt_bytes(b, steps * run_layer_bytes(r) * 2 * (N - 1) / N), fmt_bytes(c, (double)(sum.reduce_scatter + sum.all_gather + sum.all_reduce + sum.other) / R), sum.seconds / R);
     return rc;

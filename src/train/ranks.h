@@ -11,6 +11,10 @@
  * same part, sum its gradients and share its optimiser state.  Of what is whole in all holders each computes the same bits, but for
  * gradients that are sums over heads, which the holders add.  Rank 0 collects parts where files are written (parts.h).
  *
+ * With train.expert_parallel each rank has experts E*i/R .. of every layer, with all of their state (DIVIDE_EXPERTS), and the rest as above.
+ * All run their micro-batches at the same time, and rows of tokens go to their experts and back (nn/op_dispatch.c); a rank's experts
+ * have a gradient for the slices of each rank, whose sums are the tree's last levels.
+ *
  * With one rank every function here is the plain thing. */
 #ifndef TRAIN_RANKS_H
 #define TRAIN_RANKS_H

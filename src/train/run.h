@@ -48,7 +48,7 @@ struct run {
     struct dpsgd dp;                         /* with a section privacy */
     double *sums;                            /* [slices][run_sums_width()]: of a slice; after run_gradients() the first row is the step's */
     struct comm *comm;                       /* the processes of this run (ranks.h) */
-    struct comm *holders, *copies;           /* groups of them: that hold one copy of the model together, that have the same part of it; see ranks.h */
+    struct comm *holders, *copies;           /* groups of them: that hold one copy of the model together, that have the same part of it (of divided experts both are all); see ranks.h */
     struct division division;                /* between the holders */
     struct decoder_parts parts;              /* of rank 0 (parts.h), with room for one part */
     char *part_room;
@@ -101,6 +101,7 @@ int64_t run_own_micro(const struct run *r);                     /* micro-batches
 double run_step_seconds(const struct run *r);                   /* at the machine's limits, without communication */
 double run_step_flops(const struct run *r);                     /* of this process */
 double run_step_tokens(const struct run *r);                    /* on average */
+double run_row_bytes(const struct run *r);                      /* of rows that go to experts and come back in a step, in both passes, on average */
 double run_layer_bytes(const struct run *r);                    /* that the holders of a copy sum in a step, on average */
 int run_choose_slices(struct run *r, struct err *err);          /* r->joined: as many as memory allows; the loader is there */
 /* recompute: auto becomes the fastest by the limits that fits into memory, which is told.  The loader is there; what was taken of the plan

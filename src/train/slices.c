@@ -112,6 +112,22 @@ void slice_sums_end(struct slice_sums *s)
         graph_set_grads(s->g, buffer(s, now));
 }
 
+void slice_sums_peers(const struct graph *g)
+{
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *w = &g->tensor[i];
+        if (!w->n_peer || w->grad < 0)
+            continue;
+        real *first = g->tensor[w->grad].data;
+        const size_t n = (size_t)tensor_count(w, 1, 1);
+        for (int d = 1; d < w->n_peer; d *= 2)
+            for (int p = 0; p + d < w->n_peer; p += 2 * d) {
+                struct add_job j = { first + (size_t)p * n, first + (size_t)(p + d) * n, n, g->k };
+                pool_for(g->pool, (int)((n + BLOCK - 1) / BLOCK), add_block, &j);
+            }
+    }
+}
+
 void slice_sums_rows(double *rows, int64_t n, int64_t width)
 {
     for (int64_t w = 1; w < n; w *= 2)

@@ -38,6 +38,9 @@ void slice_sums_release(struct slice_sums *s);
  * end the graph's gradients are those of all n. */
 char *slice_sums_begin(struct slice_sums *s);                  /* that buffer, whatever is in it */
 void slice_sums_end(struct slice_sums *s);
+/* The same tree over the gradients that weights of divided experts have for the slices of each process (tensor.n_peer), in each of the
+ * processes: the sum is the first of them.  After it the others are void. */
+void slice_sums_peers(const struct graph *g);
 /* The same tree over n rows of `width` doubles; the sum is the first row. */
 void slice_sums_rows(double *rows, int64_t n, int64_t width);
 

@@ -223,8 +223,12 @@ double run_score(struct run *r)
 
 static void score_text(struct run *r, int64_t i, struct scored *s)
 {
-    if (loader_pass(&r->held_out, i, r->eval_limit, &r->batch))
-        *s = (struct scored){ .has = true, .counted = run_count_targets(r), .loss = run_score(r) };
+    const bool has = loader_pass(&r->held_out, i, r->eval_limit, &r->batch);
+    if (!has)
+        r->batch.n = r->batch.n_seq = 0;
+    const double loss = has || r->division.by == DIVIDE_EXPERTS ? run_score(r) : 0;      /* who has none is there for the others' experts */
+    if (has)
+        *s = (struct scored){ .has = true, .counted = run_count_targets(r), .loss = loss };
 }
 
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its sequence and window. */

@@ -24,7 +24,7 @@ static void look(const struct graph *g, const struct node *n, const struct step 
         if (id < 0 || (g->tensor[id].dtype != DT_F32 && g->tensor[id].dtype != DT_BF16))
             continue;
         const struct tensor *t = &g->tensor[id];
-        const int64_t count = tensor_count(t, step->T, step->S);
+        const int64_t count = graph_rows(g, t, step) * tensor_cols(t);
         for (int64_t i = 0; i < count; i++) {
             uint32_t bits = t->dtype == DT_BF16 ? (uint32_t)((const bf16 *)t->data)[i] << 16 : 0;
             float x;

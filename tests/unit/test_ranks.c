@@ -48,6 +48,7 @@ static int be_a_rank(char **arg)
 
 #define MODEL(more) "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, norm: rmsnorm, act: swiglu, pos: rope, " more "}\n"
 #define MOE MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true")
+#define WITH_SHARED MODEL("num_experts: 8, num_experts_per_tok: 3, moe_intermediate_size: 40, shared_expert_intermediate_size: 32, shared_expert_gate: true, router_aux_loss_coef: 0.01")
 #define BALANCED MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, scoring_func: sigmoid, e_score_correction_bias: true")
 /* Whose layers four can share. */
 #define WIDE "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8, num_key_value_heads: 4, norm: rmsnorm, act: swiglu, pos: rope, intermediate_size: 96, qk_norm: head}\n"
@@ -97,6 +98,10 @@ static int set_up(void **state)
     write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
     write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
     write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01, ema: 0.6");
+    write_config("shared.yaml", WITH_SHARED, "steps: 4, precision: fp32, accumulate: 2, slices: 4, optimizer: sgd");
+    write_config("moe-divided.yaml", MOE, "steps: 6, precision: bf16, sample_every: 3, expert_parallel: true");
+    write_config("muon-divided.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01, ema: 0.6, expert_parallel: true");
+    write_config("shared-divided.yaml", WITH_SHARED, "steps: 4, precision: fp32, accumulate: 2, slices: 4, optimizer: sgd, recompute: block, verify_every: 2, expert_parallel: true");
     char text[900];
     snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
     write_text("lora.yaml", text);
@@ -165,29 +170,75 @@ static const char *digest(const char *out) { return digest_of(out, "model"); }
 
 /* ---- the tests ---- */
 
+/* What one rank makes of `name`.yaml, several make of it, or of name`more`.yaml. */
+static void compare(const char *name, const char *more, int n_rank, int n_thread, const char *out)
+{
+    char config[40], alone[48];
+    struct train_result r;
+    snprintf(config, sizeof config, "%s.yaml", name);
+    snprintf(alone, sizeof alone, "alone-%s", config);
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(alone), .n_thread = 2, .fail_step = -1 };
+    if (!file_exists(in_dir(alone)))
+        OK(train_run(&o, &r, &err));
+    snprintf(config, sizeof config, "%s%s.yaml", name, more);
+    if (start(n_rank, config, out, n_thread, 0))
+        fail_msg("%s on %d ranks: %s", config, n_rank, said);
+    const char *file = strstr(name, "lora") || strstr(name, "pairs") ? "adapter_model" : "model";
+    if (strcmp(digest_of(alone, file), digest_of(out, file)))
+        fail_msg("%s: %d ranks gave other weights than 1", config, n_rank);
+}
+
 static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
 {
     (void)state;
     if (!have_mpirun())
         skip();
-    static const struct { const char *config; int n_rank, n_thread; } cases[] = {
-        { "moe.yaml", 4, 1 }, { "moe.yaml", 2, 2 }, { "dense.yaml", 8, 1 }, { "muon.yaml", 4, 1 }, { "sgd.yaml", 2, 1 }, { "lora.yaml", 4, 1 },      /* of what the first gave */
-        { "classes.yaml", 2, 1 }, { "pairs.yaml", 2, 1 }, { "private.yaml", 4, 1 },
+    static const struct { const char *name; int n_rank, n_thread; } cases[] = {
+        { "moe", 4, 1 }, { "moe", 2, 2 }, { "dense", 8, 1 }, { "muon", 4, 1 }, { "sgd", 2, 1 }, { "lora", 4, 1 },      /* of what the first gave */
+        { "classes", 2, 1 }, { "pairs", 2, 1 }, { "private", 4, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char alone[40], out[40];
-        snprintf(alone, sizeof alone, "alone-%s", cases[i].config);
+        char out[40];
         snprintf(out, sizeof out, "ranks-%d", (int)i);
-        struct train_result r;
-        const struct train_opts o = { .config = in_dir(cases[i].config), .out = in_dir(alone), .n_thread = 2, .fail_step = -1 };
-        if (!file_exists(in_dir(alone)))
-            OK(train_run(&o, &r, &err));
-        if (start(cases[i].n_rank, cases[i].config, out, cases[i].n_thread, 0))
-            fail_msg("%s on %d ranks: %s", cases[i].config, cases[i].n_rank, said);
-        const char *file = strstr(alone, "lora") || strstr(alone, "pairs") ? "adapter_model" : "model";
-        if (strcmp(digest_of(alone, file), digest_of(out, file)))
-            fail_msg("%s: %d ranks gave other weights than 1", cases[i].config, cases[i].n_rank);
+        compare(cases[i].name, "", cases[i].n_rank, cases[i].n_thread, out);
     }
+}
+
+/* Softmax and sigmoids, fp32 and bf16, a shared expert, each optimiser; samples, evaluations, and steps that are computed twice. */
+static void divided_experts_give_the_same_weights(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    compare("moe", "-divided", 2, 2, "divided-moe");
+    compare("moe", "-divided", 1, 1, "divided-1");
+    compare("muon", "-divided", 4, 1, "divided-muon");
+    compare("shared", "-divided", 4, 1, "divided-shared");
+}
+
+/* Checkpoints are the same, whoever had the experts. */
+static void experts_may_be_divided_and_joined_on_the_way(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    assert_int_equal(start(4, "muon-divided.yaml", "moves", 1, 1), 1);
+    if (!file_exists(in_dir("moves/checkpoints/step-0000000001")))
+        fail_msg("%s", said);
+    assert_int_equal(start(2, "muon.yaml", "moves", 1, 1), 1);
+    assert_true(file_exists(in_dir("moves/checkpoints/step-0000000002")));
+    if (start(2, "muon-divided.yaml", "moves", 1, 0))
+        fail_msg("%s", said);
+    assert_string_equal(digest("alone-muon.yaml"), digest("moves"));
+}
+
+static void experts_that_do_not_come_out_even_are_refused(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    assert_true(start(8, "moe-divided.yaml", "uneven", 1, 0) != 0);
+    assert_non_null(strstr(said, "there are 8 processes, but each layer has 4 experts"));
 }
 
 /* Held-out loss, accuracy, rewards, epsilon and the rest of metrics.jsonl are the same too, but for times: of the first test's runs. */
@@ -239,9 +290,10 @@ static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
     buf_release(&b);
     write_text("text.yaml", text);
     static const struct { const char *first, *second, *says; } cases[] = {
-        { "moe.yaml", "seed.yaml", "has settings with SHA-256" }, { "moe.yaml", "text.yaml", "has a data/train.tok with SHA-256" }
+        { "moe.yaml", "seed.yaml", "has settings with SHA-256" }, { "moe.yaml", "text.yaml", "has a data/train.tok with SHA-256" },
+        { "moe.yaml", "moe-divided.yaml", "has train.expert_parallel true, rank 0 has false" }
     };
-    for (int i = 0; i < 2; i++) {                /* each with a folder of its own, as on two machines */
+    for (int i = 0; i < 3; i++) {                /* each with a folder of its own, as on two machines */
         snprintf(command, sizeof command, MPIRUN "-n 1 %s %s %s 1 0 : -n 1 %s %s %s 1 0 2>&1", program, in_dir(cases[i].first), in_dir("agree-0"), program, in_dir(cases[i].second),
                  in_dir("agree-1"));
         assert_true(shell(command, NULL) != 0);
@@ -279,7 +331,7 @@ static void ranks_need_no_common_folder(void **state)
     assert_false(file_exists(in_dir("host-1/model.safetensors")));
 }
 
-/* One of four is killed in mid-run: the others end, by its name, and the run goes on to the same weights.  Also amid sums within layers. */
+/* One of four is killed in mid-run: the others end, by its name, and the run goes on to the same weights.  Mostly amid rows for experts, and amid sums within layers. */
 static void kill_one(const char *out, const char *model, const char *more, int n_after)
 {
     char command[1200], train[120];
@@ -305,7 +357,7 @@ static void a_killed_rank_ends_the_others_and_the_run_goes_on(void **state)
     (void)state;
     if (!have_mpirun())
         skip();
-    kill_one("long", MOE, "", 2);
+    kill_one("long", MOE, ", expert_parallel: true", 2);
     kill_one("long-divided", WIDE, ", tensor_parallel: 4", 4);
 }
 
@@ -621,6 +673,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_ranks_and_threads_gives_the_same_weights),
         cmocka_unit_test(metrics_are_the_same),
+        cmocka_unit_test(divided_experts_give_the_same_weights),
+        cmocka_unit_test(experts_may_be_divided_and_joined_on_the_way),
+        cmocka_unit_test(experts_that_do_not_come_out_even_are_refused),
         cmocka_unit_test(a_run_may_change_its_number_of_ranks_on_the_way),
         cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
         cmocka_unit_test(more_ranks_than_slices_are_refused),

@@ -880,6 +880,8 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt, tokenizer: bytes}\ntrain: {ctx: 8, warmup: 0, sample_every: 1, sample_prompt: the cat sat on}\n", ERR_USAGE, "sample_prompt has 14 tokens, expected 1 to 7" },
         { DENSE "data: {train: @one.txt}\ntrain: {beta: 0.2}\n", ERR_USAGE, "train.beta would do nothing: it is for objective: dpo" },
         { DENSE "data: {train: @one.txt}\ntrain: {muon_lr: 0.02}\n", ERR_USAGE, "train.muon_lr would do nothing" },
+        { DENSE "data: {train: @one.txt}\ntrain: {expert_parallel: true}\n", ERR_USAGE, "train.expert_parallel does not fit this model: it has no experts" },
+        { MOE "data: {train: @one.txt}\nprivacy: {noise_multiplier: 1, delta: 1e-5}\ntrain: {seed: 7, expert_parallel: true}\n", ERR_UNSUPPORTED, "train.expert_parallel with section privacy" },
         { MOE "data: {train: @one.txt}\ntrain: {router_bias_rate: 0.01}\n", ERR_USAGE, "train.router_bias_rate would do nothing: the model has no e_score_correction_bias" },
         { BALANCED "data: {train: @one.txt}\ntrain: {router_bias_rate: 2}\n", ERR_USAGE, "router_bias_rate" },
         { BALANCED "data: {train: @one.txt}\nprivacy: {noise_multiplier: 1, delta: 1e-5}\ntrain: {seed: 7}\n", ERR_UNSUPPORTED, "loads that have no noise" },
