@@ -72,6 +72,9 @@ void op_for_slices(struct run *r, const struct slices *s, int block, slice_rows_
 /* y[C] (+)= the sum over slices of the sums of each one's chunks, which are void then.  partial: a row of C numbers, ld apart, for each chunk. */
 void op_sum_chunks(struct run *r, const struct slices *s, int64_t C, real *partial, ptrdiff_t ld, real *y, bool add);
 
+/* sum[0][C] = the sum by twos of sum[v][C] of n slices. */
+void op_sum_slices(const struct run *r, int n, int64_t C, real *sum);
+
 /* A gradient [.., N] of several slices, tile by tile: the product of each slice goes to where its tree of sums wants it.  All slices at
  * once, or v0 .. v1 - 1 of them; the first may go on a chain that is begun, the last may not be ended.  Sums that wait from one call
  * to the next lie in `block`: op_tree_blocks() matrices like base, `stride` elements apart; NULL: none do.

@@ -264,17 +264,23 @@ static void attn_backward(struct run *r, const struct node *n)
     pool_for(r->pool, r->step->S * n->attr.n_kv_head, attn_backward_item, &j);
     if (n->d_in[3] < 0)
         return;
-    const int H = n->attr.n_head;
-    real *y = op_data(r, n->d_in[3]);
+    const int H = n->attr.n_head, n_slice = r->step->n_slice > 1 ? r->step->n_slice : 1;
+    real *y = op_data(r, n->d_in[3]), *partial = (real *)(void *)r->work, *sum = n_slice > 1 ? partial + (ptrdiff_t)r->step->S * H : y;
     if (!op_adds(r, n, 3))
-        memset(y, 0, (size_t)H * sizeof *y);
-    r->k->col_sum(r->step->S, H, (const real *)(void *)r->work, H, y);
+        memset(sum, 0, (size_t)(n_slice * H) * sizeof *sum);
+    for (int v = 0; v < n_slice; v++) {
+        const int first = n_slice > 1 ? r->step->slice[v] : 0, end = n_slice > 1 ? r->step->slice[v + 1] : r->step->S;
+        r->k->col_sum(end - first, H, partial + (ptrdiff_t)first * H, H, sum + v * H);
+    }
+    op_sum_slices(r, n_slice, H, sum);
+    if (sum != y)
+        memcpy(y, sum, (size_t)H * sizeof *y);
 }
 
 static void attn_size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
-    if (n->d_in[3] >= 0)               /* what each sequence's rows give the sinks */
-        w->work = (size_t)S * (size_t)n->attr.n_head * sizeof(real);
+    if (n->d_in[3] >= 0)               /* what each sequence's rows give the sinks, and each slice's */
+        w->work = (size_t)(S + op_slices_max(g)) * (size_t)n->attr.n_head * sizeof(real);
     const int n_k = n->in[1] >= 0 ? (int)op_tensor(g, n->in[1])->shape[1].n : T;
     const int dv = dv_of(&n->attr), d = n->attr.d_head > dv ? n->attr.d_head : dv;
     w->scratch = cpu_attn_scratch(T, n_k, n->attr.n_head / n->attr.n_kv_head, d) * sizeof(real);

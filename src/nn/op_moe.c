@@ -344,9 +344,11 @@ static struct expert_layout expert_layout(const struct graph *g, const struct no
         else
             l.x32 = work_take(base, &l.size, x_rows * (size_t)K * sizeof(real));
     }
-    if (bwd && n->d_in[1] >= 0) {
+    if (bwd && (n->d_in[1] >= 0 || n->d_in[7] >= 0)) {
         l.start = work_take(base, &l.size, (size_t)(parts + 1) * sizeof *l.start);
         l.even = work_take(base, &l.size, (size_t)(parts + 1) * sizeof *l.even);
+    }
+    if (bwd && n->d_in[1] >= 0) {
         l.x_panels = work_take(base, &l.size, even_rows * cpu_round_panel((size_t)K) * (b16 ? sizeof(bf16) : sizeof(real)));
         if (b16)
             l.dy_pairs = work_take(base, &l.size, even_rows * (size_t)N * sizeof(bf16));
@@ -372,6 +374,8 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
         w->work = expert_layout(g, n, rows, NULL).size, w->scratch = op_panels_scratch(g, n);
     if (n->d_in[1] >= 0 && op_tree_scratch(g) > w->scratch)
         w->scratch = op_tree_scratch(g);
+    const size_t biases = n->d_in[7] >= 0 ? (size_t)(op_slices_max(g) * weight->shape[1].n) * sizeof(real) : 0;
+    w->scratch = biases > w->scratch ? biases : w->scratch;
 }
 
 struct expert_job {
@@ -476,7 +480,7 @@ static void expert_forward(struct run *r, const struct node *n)
     run_pieces(r, &j, l.piece, n_group(n));
 }
 
-struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; };
+struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; int n_slice; };
 
 /* The x of one group's rows of a slice in panels and, for bf16, its dy in pairs. */
 static void expert_pack(void *ctx, int e, int i_thread)
@@ -526,16 +530,20 @@ void op_sum_rows(struct run *r, const struct sum_rows *p)
     op_for_rows(r, r->step->T, 32, sum_block, &j);
 }
 
-/* One group's bias: the sum of its rows of dy. */
+/* One group's bias: the sum of its rows of dy, slice by slice. */
 static void expert_bias(void *ctx, int e, int i_thread)
 {
-    (void)i_thread;
     const struct gather_job *j = ctx;
-    const int32_t *start = op_data(j->r, j->n->in[3]);
-    real *db = (real *)op_data(j->r, j->n->d_in[7]) + e * j->N;
+    const int n = j->n_slice;
+    const int32_t *start = j->l->start + e * n;
+    real *db = (real *)op_data(j->r, j->n->d_in[7]) + e * j->N, *sum = n > 1 ? (real *)(void *)op_scratch(j->r, i_thread) : db;
     if (!op_adds(j->r, j->n, 7))
-        memset(db, 0, (size_t)j->N * sizeof *db);
-    j->r->k->col_sum(start[e + 1] - start[e], (int)j->N, (const real *)op_data(j->r, j->n->d_out[0]) + start[e] * j->N, j->N, db);
+        memset(sum, 0, (size_t)(n * j->N) * sizeof *sum);
+    for (int v = 0; v < n; v++)
+        j->r->k->col_sum(start[v + 1] - start[v], (int)j->N, (const real *)op_data(j->r, j->n->d_out[0]) + start[v] * j->N, j->N, sum + v * j->N);
+    op_sum_slices(j->r, n, j->N, sum);
+    if (sum != db)
+        memcpy(db, sum, (size_t)j->N * sizeof *db);
 }
 
 /* Tokens of an expert ascend, and so do their slices.  s: NULL: one, of rows of other processes too. */
@@ -581,12 +589,14 @@ static void expert_backward(struct run *r, const struct node *n)
                                                .add = n->add[0] ? out : NULL, .ld_add = K, .y = out, .ld_y = K });
         }
     }
+    if (n->d_in[1] < 0 && n->d_in[7] < 0)
+        return;
+    const bool own = !n->attr.n_peer;
+    const struct slices s = op_slices(r, own ? n->in[6] : n->d_out[0]);
+    assert(own || s.n == 1);
+    set_parts(&l, own ? &s : NULL, E, start, op_data(r, n->in[2]));
+    struct gather_job pack = { r, n, &l, N, K, b16, s.n };
     if (n->d_in[1] >= 0) {
-        const bool own = !n->attr.n_peer;
-        const struct slices s = op_slices(r, own ? n->in[6] : n->d_out[0]);
-        assert(own || s.n == 1);
-        set_parts(&l, own ? &s : NULL, E, start, op_data(r, n->in[2]));
-        struct gather_job pack = { r, n, &l, N, K, b16 };
         pool_for(r->pool, E * s.n, expert_pack, &pack);
         real *dw = op_data(r, n->d_in[1]);
         j.weight = true, j.pairs = b16;
@@ -596,7 +606,7 @@ static void expert_backward(struct run *r, const struct node *n)
         run_pieces(r, &j, l.piece, E);
     }
     if (n->d_in[7] >= 0)
-        pool_for(r->pool, E, expert_bias, &(struct gather_job){ .r = r, .n = n, .N = N });
+        pool_for(r->pool, E, expert_bias, &pack);
 }
 
 const struct op_code op_code_expert_linear = { expert_forward, expert_backward, expert_size };

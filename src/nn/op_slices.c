@@ -80,6 +80,13 @@ void op_sum_chunks(struct run *r, const struct slices *s, int64_t C, real *parti
         memcpy(y, sum[0], (size_t)C * sizeof *y);
 }
 
+void op_sum_slices(const struct run *r, int n, int64_t C, real *sum)
+{
+    for (int w = 1; w < n; w *= 2)
+        for (int v = 0; v < n; v += 2 * w)
+            r->k->add((size_t)C, sum + v * C, sum + (v + w) * C, sum + v * C);
+}
+
 /* ---- a tile of a gradient ---- */
 
 static int bits(int v)
@@ -190,7 +197,9 @@ static bool knows(const struct node *n, int j)
 {
     switch (n->op) {
     case OP_linear: case OP_rmsnorm: case OP_layernorm: case OP_qk_norm: return j == 1 || j == 2;
-    case OP_expert_linear: case OP_embed: case OP_lora: case OP_cross_entropy: return j == 1;
+    case OP_expert_linear: return j == 1 || j == 7;
+    case OP_attention: return j == 3;
+    case OP_embed: case OP_lora: case OP_cross_entropy: return j == 1;
     default: return false;
     }
 }

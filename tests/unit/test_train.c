@@ -293,6 +293,7 @@ static void slices_in_one_batch_have_the_bits_of_slices_alone(void **state)
           "ctx: 23, precision: bf16" },
         { "intermediate_size: 48, norm: rmsnorm, act: swiglu, pos: rope, qk_norm: head, linear_bias: true, tie_word_embeddings: true", "ctx: 51, precision: fp32" },
         { "intermediate_size: 48, norm: rmsnorm, act: gelu, pos: rope, max_position_embeddings: 300, tie_word_embeddings: true", "ctx: 293, precision: bf16" },
+        { "model_type: gpt_oss, num_key_value_heads: 2, head_dim: 8, intermediate_size: 24, num_local_experts: 4, num_experts_per_tok: 2, sliding_window: 9", "ctx: 23, precision: bf16" },
     };
     static const struct { const char *batch; bool limited; } how[] = { { "batch: 8", false }, { "batch: 4, accumulate: 2", false }, { "batch: 8, memory: ", true }, { "batch: 1, accumulate: 8", false } };
     uint64_t planned[4] = { 0 };
@@ -311,7 +312,7 @@ static void slices_in_one_batch_have_the_bits_of_slices_alone(void **state)
             planned[k] = r.planned_bytes;
             assert_true(k != 2 || planned[2] < planned[0]);      /* where memory is short, slices are not joined */
         }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         for (int k = 0; k < 3; k++) {
             char one[40], other[32];
             snprintf(one, sizeof one, "together-%d-%d", i, k);
