@@ -22,7 +22,9 @@ static int to_folder(const struct model *m, struct adapter *a, const char *base,
     struct err why;
     if (mix && type_block(mix->type) != 1)
         return ERR(err, USAGE, "--to is '%s', expected f32, f16 or bf16 for safetensors; lathe quantize makes a GGUF file of the merged folder", to);
-    TRY(merge_folder(m, a, out, float_type(&m->config, mix), err));
+    TRY(merge_folder(m, base, a, out, float_type(&m->config, mix), err));
+    if (config_vision(&m->config))
+        return 0;
     if (folder_put_tokenizer(m, base, out, &why) < 0)
         log_warn("no tokenizer.json was written: %s", why.msg);
     return folder_put_chat(m, base, out, err);
@@ -80,7 +82,9 @@ const struct command command_merge = {
     "merge", "MODEL ADAPTERS", "put adapters into a model's weights",
     TEXT("MODEL is a GGUF file or a folder of safetensors, ADAPTERS a folder with adapter_config.json and adapter_model.safetensors, as\n"
     "lathe train and peft write them (plain LoRA and rsLoRA).  Each matrix becomes W + scale * B A, computed in double and rounded\n"
-    "once to its type.  What is written has the form of MODEL, and its tokenizer and chat templates.\n\n"
+    "once to its type.  What is written has the form of MODEL, and its tokenizer and chat templates.  A head for classes that the\n"
+    "adapters bring is taken over, with the names of the classes, into a folder; a GGUF file has no place for it.  A number that would\n"
+    "not be finite is an error that names its tensor.\n\n"
     "Adapters that lathe train made know the model that they were trained on by its norms and shapes, which every type of it has in\n"
     "common: what was trained on a quantised file may be merged into the original.  Another model is refused."),
     opts, run_merge, 2, 2,

@@ -1,4 +1,5 @@
 #include "model/adapter.h"
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #define PREFIX "base_model.model."
 #define BASE_KEY "lathe.base"
+#define LABELS_KEY "lathe.labels"
 #define CONFIG_MAX ((size_t)1 << 20)
 #define KEY_MAX (PART_NAME_MAX + 40)
 
@@ -28,6 +30,22 @@ int adapter_base(char hex[SHA256_HEX], const struct weights_list *l, const float
 
 static void key_of(char out[KEY_MAX], const struct lora_part *p, bool b) { snprintf(out, KEY_MAX, PREFIX "%s.lora_%c.weight", p->module, b ? 'B' : 'A'); }
 
+/* The name in the file of a weight of the head for classes: it has one part, in our order. */
+static void key_of_whole(char out[KEY_MAX], const struct weights_list *l, const struct weight *w)
+{
+    const struct weight_part p = weight_part(l, w, 0);
+    assert(w->n_part == 1 && !p.transposed && !p.plus_one);
+    snprintf(out, KEY_MAX, PREFIX "%s", p.name);
+}
+
+static int count_whole(const struct weights_list *l)
+{
+    int n = 0;
+    for (int i = 0; i < l->n_weight; i++)
+        n += weight_of_head(&l->weight[i]);
+    return n;
+}
+
 static int count_parts(const struct lora_site *site, int n_site)
 {
     int n = 0;
@@ -45,12 +63,25 @@ static int64_t file_row(const struct weights_list *l, const struct lora_site *s,
 
 /* ---- writing ---- */
 
-/* The end of a module's name that tells it from every other kind of module: experts' names end like those of shared ones. */
-static const char *kind_of(const struct lora_part *p, bool experts)
+/* The end of a module's name that tells it from every other kind of module: experts' names end like those of shared ones, and encoders
+ * call most of theirs dense, also of the head. */
+static const char *kind_of(const struct lora_part *p, const struct config *c)
 {
     const char *last = strrchr(p->module, '.'), *layer = strstr(p->module, "layers.");
     const char *rest = layer ? strchr(layer + strlen("layers."), '.') : NULL;
-    return experts && rest ? rest + 1 : last ? last + 1 : p->module;
+    return c->encoder ? p->module : c->n_expert && rest ? rest + 1 : last ? last + 1 : p->module;
+}
+
+/* Once each; n bytes of name.  Without memory *list becomes NULL. */
+static void add_once(json_t **list, const char *name, size_t n)
+{
+    size_t k = 0;
+    while (k < json_array_size(*list) && (json_string_length(json_array_get(*list, k)) != n || memcmp(json_string_value(json_array_get(*list, k)), name, n)))
+        k++;
+    if (*list && k == json_array_size(*list) && json_array_append_new(*list, json_stringn(name, n))) {
+        json_decref(*list);
+        *list = NULL;
+    }
 }
 
 static json_t *kinds(const struct decoder *d)
@@ -58,24 +89,36 @@ static json_t *kinds(const struct decoder *d)
     json_t *list = json_array();
     for (int i = 0; i < d->n_site; i++)
         for (int j = 0; j < d->site[i].n_part; j++) {
-            const char *kind = kind_of(&d->site[i].part[j], d->config.n_expert > 0);
-            size_t k = 0;
-            while (k < json_array_size(list) && strcmp(json_string_value(json_array_get(list, k)), kind))
-                k++;
-            if (k == json_array_size(list) && json_array_append_new(list, json_string(kind))) {
-                json_decref(list);
-                return NULL;
-            }
+            const char *kind = kind_of(&d->site[i].part[j], &d->config);
+            add_once(&list, kind, strlen(kind));
         }
     return list;
 }
 
-static int write_config(const char *folder, const struct decoder *d, struct err *err)
+/* Of the head: score, classifier, pooler. */
+static json_t *whole_modules(const struct weights_list *l)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < l->n_weight; i++)
+        if (weight_of_head(&l->weight[i])) {
+            const struct weight_part p = weight_part(l, &l->weight[i], 0);
+            const char *pooler = strstr(p.name, "pooler."), *name = pooler ? pooler : p.name;
+            add_once(&list, name, strcspn(name, "."));
+        }
+    return list;
+}
+
+static int write_config(const char *folder, const struct decoder *d, const struct weights_list *l, struct err *err)
 {
     const struct lora *o = &d->lora;
-    json_t *c = json_pack("{s:s, s:s, s:s, s:b, s:i, s:f, s:f, s:b, s:s, s:b, s:o}", "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", o->base_name ? o->base_name : "",
+    const char *task = !d->config.n_label ? "CAUSAL_LM" : config_vision(&d->config) ? NULL : "SEQ_CLS";
+    json_t *c = json_pack("{s:s, s:s?, s:s, s:b, s:i, s:f, s:f, s:b, s:s, s:b, s:o}", "peft_type", "LORA", "task_type", task, "base_model_name_or_path", o->base_name ? o->base_name : "",
                           "inference_mode", 1, "r", o->rank, "lora_alpha", o->alpha, "lora_dropout", o->dropout, "use_rslora", o->rslora, "bias", "none",
                           "fan_in_fan_out", d->config.family == FAMILY_GPT2, "target_modules", kinds(d));
+    if (c && d->config.n_label && json_object_set_new(c, "modules_to_save", whole_modules(l))) {
+        json_decref(c);
+        c = NULL;
+    }
     char *text = c ? json_dumps(c, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL, *path = file_join(folder, "adapter_config.json");
     const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write adapter_config.json");
     mem_free(text);
@@ -99,9 +142,44 @@ static int write_part(struct st_writer *w, int i, const struct decoder *d, const
     return rc;
 }
 
+/* The names of the classes as a JSON array, to be freed; NULL: there are none, or no memory. */
+static char *labels_text(const struct config *c)
+{
+    json_t *list = c->n_label && c->label ? json_array() : NULL;
+    bool ok = list;
+    for (int i = 0; ok && i < c->n_label; i++)
+        ok = !json_array_append_new(list, json_string(c->label[i]));
+    char *text = ok ? json_dumps(list, JSON_COMPACT) : NULL;
+    json_decref(list);
+    return text;
+}
+
+static int new_writer(struct st_writer **w, const char *path, const struct decoder *d, const struct st_decl *decl, int n, struct err *err)
+{
+    char *labels = labels_text(&d->config);
+    struct st_pair metadata[3] = { { "format", "pt" } };
+    int n_pair = 1;
+    if (d->config.n_label && d->config.label && !labels)
+        return ERR(err, NOMEM, "no memory for the names of %d classes", d->config.n_label);
+    if (*d->lora.base)
+        metadata[n_pair++] = (struct st_pair){ BASE_KEY, d->lora.base };
+    if (labels)
+        metadata[n_pair++] = (struct st_pair){ LABELS_KEY, labels };
+    const int rc = st_writer_new(w, path, decl, n, metadata, n_pair, err);
+    mem_free(labels);
+    return rc;
+}
+
+static int write_head(struct st_writer *w, int k, const struct decoder *d, const struct weights_list *l, struct err *err)
+{
+    for (int i = 0; i < l->n_weight; i++)
+        if (weight_of_head(&l->weight[i]))
+            TRY(st_writer_add(w, k++, d->g->tensor[i].data, (size_t)l->weight[i].n * sizeof(float), err));
+    return 0;
+}
+
 static int write_all(const char *path, const struct decoder *d, const struct weights_list *l, struct st_decl *decl, struct weight_digest *digest, struct err *err)
 {
-    const struct st_pair metadata[] = { { "format", "pt" }, { BASE_KEY, d->lora.base } };
     struct st_writer *w;
     int n = 0;
     for (int i = 0; i < d->n_site; i++)
@@ -115,11 +193,23 @@ static int write_all(const char *path, const struct decoder *d, const struct wei
                 strcpy(digest[n].name, key);
                 decl[n] = (struct st_decl){ digest[n].name, ST_F32, 2, { b ? p->n_row : d->lora.rank, b ? d->lora.rank : d->g->tensor[d->site[i].a].shape[1].n } };
             }
-    TRY(st_writer_new(&w, path, decl, n, metadata, *d->lora.base ? 2 : 1, err));
+    for (int i = 0; i < l->n_weight; i++)
+        if (weight_of_head(&l->weight[i])) {
+            char key[KEY_MAX];
+            key_of_whole(key, l, &l->weight[i]);
+            if (strlen(key) >= sizeof digest[n].name)
+                return ERR(err, RANGE, "the name '%s' is too long", key);
+            strcpy(digest[n].name, key);
+            decl[n] = (struct st_decl){ digest[n].name, ST_F32, l->weight[i].rank, { l->weight[i].shape[0], l->weight[i].shape[1] } };
+            n++;
+        }
+    TRY(new_writer(&w, path, d, decl, n, err));
     int rc = 0;
     for (int i = 0, k = 0; i < d->n_site; i++)
         for (int j = 0; j < d->site[i].n_part && !rc; j++, k += 2)
             rc = write_part(w, k, d, l, &d->site[i], j, err);
+    if (!rc)
+        rc = write_head(w, 2 * count_parts(d->site, d->n_site), d, l, err);
     if (!rc)
         rc = st_writer_prove(w, err);
     if (!rc)
@@ -132,11 +222,11 @@ static int write_all(const char *path, const struct decoder *d, const struct wei
 
 int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, struct weight_digest **digest, int *n_digest, struct err *err)
 {
-    const int n = 2 * count_parts(d->site, d->n_site);
+    const int n = 2 * count_parts(d->site, d->n_site) + count_whole(l);
     char *path = file_join(folder, "adapter_model.safetensors");
     struct st_decl *decl = mem_alloc_array((size_t)n, sizeof *decl);
     struct weight_digest *names = mem_alloc_array((size_t)n, sizeof *names);
-    int rc = path && decl && names ? write_config(folder, d, err) : ERR(err, NOMEM, "no memory to write %d adapters", n);
+    int rc = path && decl && names ? write_config(folder, d, l, err) : ERR(err, NOMEM, "no memory to write %d adapters", n);
     if (!rc)
         rc = write_all(path, d, l, decl, names, err);
     if (digest)
@@ -151,7 +241,7 @@ int adapter_save(const char *folder, const struct decoder *d, const struct weigh
 /* ---- reading ---- */
 
 struct bound_part { int64_t row, n_row; float *a, *b; };            /* A [rank, K], B [n_row, rank] in our order of rows */
-struct bound { int64_t K; int n_part; struct bound_part part[3]; };
+struct bound { int64_t K; int n_part; struct bound_part part[3]; float *whole; };
 struct adapter {
     struct lora lora;
     struct safetensors *st;
@@ -163,7 +253,7 @@ struct adapter {
 static int refuse_others(const json_t *c, const char *path, struct err *err)
 {
     static const char *const off[] = { "use_dora", "lora_bias", "use_qalora" };
-    static const char *const empty[] = { "rank_pattern", "alpha_pattern", "modules_to_save", "trainable_token_indices" };
+    static const char *const empty[] = { "rank_pattern", "alpha_pattern", "trainable_token_indices" };
     const char *bias;
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
         if (json_is_true(json_object_get(c, off[i])))
@@ -173,6 +263,11 @@ static int refuse_others(const json_t *c, const char *path, struct err *err)
         if (v && !json_is_null(v) && !((json_is_object(v) && !json_object_size(v)) || (json_is_array(v) && !json_array_size(v))))
             return ERR(err, UNSUPPORTED, "%s: %s is not empty, expected plain LoRA", path, empty[i]);
     }
+    size_t i;
+    const json_t *v;
+    json_array_foreach(json_object_get(c, "modules_to_save"), i, v)
+        if (!json_is_string(v) || (strcmp(json_string_value(v), "score") && strcmp(json_string_value(v), "classifier") && strcmp(json_string_value(v), "pooler")))
+            return ERR(err, UNSUPPORTED, "%s: modules_to_save has other modules than a head for classes (score, classifier, pooler)", path);
     TRY(tree_str(c, "bias", "none", &bias, path, err));
     return strcmp(bias, "none") ? ERR(err, UNSUPPORTED, "%s: bias is '%.20s', expected none", path, bias) : 0;
 }
@@ -253,6 +348,8 @@ void adapter_free(struct adapter *a)
             mem_free(a->bound[i].part[j].a);
             mem_free(a->bound[i].part[j].b);
         }
+    for (int i = 0; a->bound && i < a->n_bound; i++)
+        mem_free(a->bound[i].whole);
     mem_free(a->bound);
     safetensors_free(a->st);
     mem_free(a->path);
@@ -260,6 +357,34 @@ void adapter_free(struct adapter *a)
 }
 
 const struct lora *adapter_lora(const struct adapter *a) { return &a->lora; }
+
+/* By its tensors: those of no adapter. */
+bool adapter_has_head(const struct adapter *a)
+{
+    for (int i = 0; i < a->st->n_tensor; i++)
+        if (!strstr(a->st->tensor[i].name, ".lora_"))
+            return true;
+    return false;
+}
+
+int adapter_labels(const struct adapter *a, struct labels *out, struct err *err)
+{
+    const char *text = safetensors_metadata(a->st, LABELS_KEY);
+    json_t *list = NULL;
+    *out = (struct labels){ 0 };
+    if (!text)
+        return 0;
+    TRY(tree_parse_json(&list, text, strlen(text), LABELS_KEY, err));
+    int rc = json_is_array(list) && json_array_size(list) <= 1 << 20 ? 0 : ERR(err, FORMAT, "%s: " LABELS_KEY " is no array of names", a->path);
+    for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        rc = name ? labels_add(out, name, err) : ERR(err, FORMAT, "%s: " LABELS_KEY ": entry %zu is no name", a->path, i + 1);
+    }
+    json_decref(list);
+    if (rc)
+        labels_release(out);
+    return rc;
+}
 
 int adapter_check_base(const struct adapter *a, const char *base, struct err *err)
 {
@@ -285,9 +410,30 @@ static int find_part(const struct adapter *a, const struct weights_list *l, cons
     return found[0] != NULL;
 }
 
+/* A weight of the head for classes in the file, or NULL. */
+static int find_whole(const struct adapter *a, const struct weights_list *l, int i, const struct st_tensor **found, struct err *err)
+{
+    const struct weight *w = &l->weight[i];
+    char key[KEY_MAX];
+    *found = NULL;
+    if (!weight_of_head(w))
+        return 0;
+    key_of_whole(key, l, w);
+    const struct st_tensor *t = *found = safetensors_find(a->st, key);
+    if (t && (t->rank != w->rank || t->shape[0] != w->shape[0] || (w->rank > 1 && t->shape[1] != w->shape[1])))
+        return ERR(err, FORMAT, "%s: '%s' has rank %d and %lld rows, expected rank %d and %lld rows for this model", a->path, key, t->rank, (long long)(t->rank > 0 ? t->shape[0] : 0), w->rank,
+                   (long long)w->shape[0]);
+    return 0;
+}
+
 int adapter_check(const struct adapter *a, const struct weights_list *l, const struct lora_site *site, int n_site, struct err *err)
 {
     int n = 0;
+    for (int i = 0; i < l->n_weight; i++) {
+        const struct st_tensor *whole;
+        TRY(find_whole(a, l, i, &whole, err));
+        n += whole != NULL;
+    }
     for (int i = 0; i < n_site; i++)
         for (int j = 0; j < site[i].n_part; j++) {
             const struct st_tensor *found[2];
@@ -297,7 +443,7 @@ int adapter_check(const struct adapter *a, const struct weights_list *l, const s
         }
     if (!n)
         return ERR(err, USAGE, "%s: none of its tensors belongs to a matrix of this model; the first is '%s'", a->path, a->st->n_tensor ? a->st->tensor[0].name : "");
-    return n == a->st->n_tensor ? 0 : ERR(err, UNSUPPORTED, "%s: %d tensors, of which only %d belong to matrices of this model that an adapter can be on", a->path, a->st->n_tensor, n);
+    return n == a->st->n_tensor ? 0 : ERR(err, UNSUPPORTED, "%s: %d tensors, of which only %d belong to matrices of this model that an adapter can be on, or to its head for classes", a->path, a->st->n_tensor, n);
 }
 
 /* A and B of a part as floats, B's rows in our order; ERR_NOTFOUND when it has none. */
@@ -324,6 +470,14 @@ int adapter_load(const struct adapter *a, struct decoder *d, const struct weight
             const struct tensor *t = &d->g->tensor[d->site[i].a];
             TRY(read_part(a, l, &d->site[i], j, (float *)t->data + j * a->lora.rank * t->shape[1].n, d->g->tensor[d->site[i].b[j]].data, err));
         }
+    for (int i = 0; i < l->n_weight; i++) {
+        const struct st_tensor *whole;
+        TRY(find_whole(a, l, i, &whole, err));
+        if (whole)
+            TRY(st_read_f32(whole, 0, whole->n, decoder_weight(d, i), err));
+        else if (weight_of_head(&l->weight[i]))
+            return ERR(err, NOTFOUND, "%s: the head for classes is not there", a->path);
+    }
     return 0;
 }
 
@@ -348,6 +502,17 @@ static int bind_site(struct adapter *a, const struct weights_list *l, const stru
     return 0;
 }
 
+static int bind_whole(struct adapter *a, const struct weights_list *l, int i, struct err *err)
+{
+    const struct st_tensor *t;
+    TRY(find_whole(a, l, i, &t, err));
+    if (!t)
+        return 0;
+    if (!(a->bound[i].whole = mem_alloc_array((size_t)t->n, sizeof(float))))
+        return ERR(err, NOMEM, "no memory for '%s'", t->name);
+    return st_read_f32(t, 0, t->n, a->bound[i].whole, err);
+}
+
 int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *err)
 {
     struct lora_site *site;
@@ -359,10 +524,13 @@ int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *er
         rc = ERR(err, NOMEM, "no memory for adapters of %d weights", l->n_weight);
     for (int i = 0; i < n && !rc; i++)
         rc = bind_site(a, l, &site[i], &a->bound[site[i].weight], err);
+    for (int i = 0; i < l->n_weight && !rc; i++)
+        rc = bind_whole(a, l, i, err);
     mem_free(site);
     return rc;
 }
 
+const float *adapter_whole(const struct adapter *a, int i_weight) { return a->bound[i_weight].whole; }
 bool adapter_changes(const struct adapter *a, int i_weight) { return a->bound[i_weight].n_part > 0; }
 
 void adapter_add_row(const struct adapter *a, int i_weight, int64_t row, float *x)

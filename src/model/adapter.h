@@ -1,11 +1,14 @@
 /* adapter.h - adapters of lora.h in peft's files: adapter_config.json and adapter_model.safetensors in a folder.
  *
  *   base_model.model.MODULE.lora_A.weight [rank, K], .lora_B.weight [N, rank]      F32; F16 and BF16 are read too
- * Metadata "lathe.base" has the digest of the base that it was trained on (adapter_base); files of other programs have none.
- * Only plain LoRA is read: one rank and alpha for all modules, no biases, no DoRA, no modules that are saved whole. */
+ *   base_model.model.score.weight, .classifier.weight ...      of a model of classes: its head, learned whole (modules_to_save)
+ * Metadata "lathe.base" has the digest of the base that it was trained on (adapter_base), "lathe.labels" the names of the classes as a
+ * JSON array; files of other programs have neither.  Only plain LoRA is read: one rank and alpha for all modules, no biases, no DoRA,
+ * no modules that are saved whole but that head. */
 #ifndef MODEL_ADAPTER_H
 #define MODEL_ADAPTER_H
 #include "model/decoder.h"
+#include "model/labels.h"
 #include "model/lora.h"
 
 /* SHA-256 of what all files of one model share, whatever the type of their matrices: the shapes of the weights and the floats
@@ -25,7 +28,10 @@ const struct lora *adapter_lora(const struct adapter *a);      /* what the file 
 int adapter_check_base(const struct adapter *a, const char *base, struct err *err);
 /* The tensors of the file, all of them, are those of the sites: of adapter_lora()'s targets, or of a decoder recorded with it. */
 int adapter_check(const struct adapter *a, const struct weights_list *l, const struct lora_site *site, int n_site, struct err *err);
-/* A and B of a bound decoder, which was recorded with adapter_lora().  Checks. */
+/* Names of the classes that the file tells, none where it tells none; to be released. */
+int adapter_labels(const struct adapter *a, struct labels *out, struct err *err);
+bool adapter_has_head(const struct adapter *a);                /* for classes */
+/* A and B of a bound decoder, which was recorded with adapter_lora(), and its head for classes, if it has one.  Checks. */
 int adapter_load(const struct adapter *a, struct decoder *d, const struct weights_list *l, struct err *err);
 
 /* ---- merging: W += scale * B A, in double, rounded once ---- */
@@ -35,4 +41,5 @@ int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *er
 bool adapter_changes(const struct adapter *a, int i_weight);
 /* x: row `row` of weight i_weight of the list. */
 void adapter_add_row(const struct adapter *a, int i_weight, int64_t row, float *x);
+const float *adapter_whole(const struct adapter *a, int i_weight);      /* a weight of the head for classes; NULL: the file has none */
 #endif

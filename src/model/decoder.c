@@ -323,7 +323,8 @@ static int record_weight(const struct recorder *r, const struct weights_list *l,
         return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
     }
     int id;
-    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : r->o->lora || r->o->frozen || w->balances ? TENSOR_FROZEN : TENSOR_WEIGHT;
+    const bool frozen = r->o->frozen || w->balances || (r->o->lora && !weight_of_head(w));
+    const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : frozen ? TENSOR_FROZEN : TENSOR_WEIGHT;
     TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
@@ -636,6 +637,8 @@ static void init_weight(void *ctx, int i, int i_thread)
     const struct weight *w = &j->l->weight[i];
     const struct weight_held h = weight_held(j->l, w, &j->d->division);
     float *x = decoder_weight(j->d, i);
+    if (j->d->g->tensor[i].kind == TENSOR_MAPPED)
+        return;
     const uint64_t key = rng_key(j->seed, w->name);
     for (int64_t k = 0; k < h.n; k++)
         x[k] = w->init == INIT_ONES ? 1 : w->init == INIT_ZEROS ? 0 : (float)(w->std * rng_normal(key, (uint64_t)(h.part ? weight_whole(&h, k) : k)));

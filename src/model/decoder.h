@@ -30,7 +30,7 @@ struct decoder_opts {
     enum optimizer optimizer;        /* train */
     int slices;                      /* train: graph.n_slice */
     bool averages;                   /* train: graph_averages */
-    const struct lora *lora;         /* train, score: the weights are frozen, and adapters are learned; or NULL */
+    const struct lora *lora;         /* train, score: the weights are frozen but for a head for classes, and adapters are learned; or NULL */
     bool frozen;                     /* the weights are frozen also without adapters */
     bool loss_first;                 /* train: PASS_LOSS is wanted (graph.h) */
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
@@ -87,7 +87,7 @@ int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *sha
  * divided model collects the weight; NULL when that failed, parts->rc and err say why. */
 float *decoder_weight(void *decoder, int i_weight);
 const float *decoder_weight_source(void *decoder, int i_weight);
-/* Fills every weight by its init rule from (seed, name, element). */
+/* Fills every weight, but those in a file, by its init rule from (seed, name, element). */
 void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint64_t seed);
 /* The same of the adapters: A uniform in +-1/sqrt(K) (Kaiming's, as peft), by (seed, module, element), B zero. */
 void decoder_init_adapters(struct decoder *d, uint64_t seed);

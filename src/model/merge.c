@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/convert.h"
+#include "model/vision.h"
 #include "model/weights_read.h"
 
 int merge_check(const struct model *m, const struct adapter *a, struct err *err)
@@ -22,7 +23,7 @@ int merge_check(const struct model *m, const struct adapter *a, struct err *err)
 /* ---- safetensors ---- */
 
 /* most: the largest number that the type written has; what is beyond is told of as the first: number `bad_at` of weight `bad`, which is bad_x. */
-struct merged { const struct weights_list *l; const struct adapter *a; struct weights_reader *reader; float *w, most; int bad; int64_t bad_at; float bad_x; };
+struct merged { const struct weights_list *l, *from; const struct adapter *a; struct weights_reader *reader; float *w, most; int bad; int64_t bad_at; float bad_x; };
 
 /* NULL ends the writing. */
 static const float *look_at(struct merged *m, int i, const float *x)
@@ -46,7 +47,12 @@ static const float *floats_of(void *ctx, int i)
 {
     struct merged *m = ctx;
     const struct weight *w = &m->l->weight[i];
-    const float *x = weights_reader_floats(m->reader, i);
+    if (adapter_whole(m->a, i))
+        return look_at(m, i, adapter_whole(m->a, i));
+    const int from = weights_find(m->from, w->name, w->n);
+    if (from < 0)
+        return NULL;
+    const float *x = weights_reader_floats(m->reader, from);
     if (weights_reader_error(m->reader, NULL) < 0)
         return NULL;
     if (!adapter_changes(m->a, i))
@@ -95,22 +101,70 @@ static int write_weights(struct merged *m, const struct model *from, const char 
     return rc;
 }
 
-int merge_folder(const struct model *from, struct adapter *a, const char *folder, enum st_dtype dtype, struct err *err)
+/* What images must look like. */
+static int write_preprocessor(const struct config *c, const char *base, const char *folder, struct err *err)
+{
+    struct vision v;
+    struct buf b;
+    TRY(vision_load(&v, c, base, err));
+    buf_init(&b);
+    char *path = file_join(folder, "preprocessor_config.json");
+    int rc = path ? vision_write(&v, c, &b, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_write_all(path, b.data, b.len, err);
+    mem_free(path);
+    buf_release(&b);
+    return rc;
+}
+
+/* The base's configuration with the classes that the adapters bring; what names them belongs to *labels. */
+static int classes_of(struct config *c, struct labels *labels, const struct adapter *a, const char *base, struct err *err)
+{
+    TRY(adapter_labels(a, labels, err));
+    if (!labels->n && c->n_label)
+        TRY(labels_load(labels, c, base, err));
+    if (!labels->n && adapter_has_head(a))
+        return ERR(err, USAGE, "%s has no head for classes, and the adapters, which bring one, do not name the classes; expected a base whose config.json does", base);
+    if (c->n_label && c->n_label != labels->n)
+        return ERR(err, USAGE, "%s has %d classes, the adapters %d", base, c->n_label, labels->n);
+    if (!labels->n)
+        return 0;
+    c->n_label = labels->n, c->label = (const char *const *)labels->name;
+    return config_validate(c, base, err);
+}
+
+static int to_folder(const struct model *from, const struct config *c, struct adapter *a, const char *folder, enum st_dtype dtype, struct err *err)
 {
     struct weights_list *l = NULL;
     char *path = file_join(folder, "model.safetensors");
-    int rc = path ? weights_list_new(&l, &from->config, err) : ERR(err, NOMEM, "no memory to write %s", folder);
+    int rc = path ? weights_list_new(&l, c, err) : ERR(err, NOMEM, "no memory to write %s", folder);
     if (!rc)
         rc = adapter_bind(a, l, err);
+    for (int i = 0; !rc && i < l->n_weight; i++)
+        if (!adapter_whole(a, i) && weights_find(from->list, l->weight[i].name, l->weight[i].n) < 0)
+            rc = ERR(err, USAGE, "weight '%s' is neither in the model nor in the adapters", l->weight[i].name);
     if (!rc)
         rc = file_mkdirs(folder, err);
-    struct merged m = { .l = l, .a = a, .bad = -1, .most = dtype == ST_F16 ? 65504 : dtype == ST_BF16 ? 0x1.fep127f : FLT_MAX };
+    struct merged m = { .l = l, .from = from->list, .a = a, .bad = -1, .most = dtype == ST_F16 ? 65504 : dtype == ST_BF16 ? 0x1.fep127f : FLT_MAX };
     if (!rc)
         rc = write_weights(&m, from, path, dtype, err);
     if (!rc)
-        rc = write_config(&from->config, folder, dtype, err);
+        rc = write_config(c, folder, dtype, err);
     weights_list_free(l);
     mem_free(path);
+    return rc;
+}
+
+int merge_folder(const struct model *from, const char *base, struct adapter *a, const char *folder, enum st_dtype dtype, struct err *err)
+{
+    struct config c = from->config;
+    struct labels labels;
+    int rc = classes_of(&c, &labels, a, base, err);
+    if (!rc)
+        rc = to_folder(from, &c, a, folder, dtype, err);
+    if (!rc && config_vision(&c))
+        rc = write_preprocessor(&c, base, folder, err);
+    labels_release(&labels);
     return rc;
 }
 
@@ -162,6 +216,8 @@ int merge_gguf(const struct model *m, struct adapter *a, const char *path, const
 {
     struct by_tensor b = { .a = a };
     struct weights_list *l;
+    if (adapter_has_head(a))
+        return ERR(err, UNSUPPORTED, "the adapters have a head for classes, which a GGUF file has no place for; make MODEL a folder first: lathe quantize MODEL --format safetensors --to f32");
     TRY(weights_list_new(&l, &m->config, err));      /* whose modules have the names that adapters know */
     int rc = adapter_bind(a, l, err);
     if (!rc)

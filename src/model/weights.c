@@ -454,6 +454,14 @@ static void name_part(char out[PART_NAME_MAX], const struct weights_list *l, int
     part_name(out, full, layer, expert, bias);
 }
 
+int weights_find(const struct weights_list *l, const char *name, int64_t n)
+{
+    for (int i = 0; i < l->n_weight; i++)
+        if (!strcmp(l->weight[i].name, name) && l->weight[i].n == n)
+            return i;
+    return -1;
+}
+
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part)
 {
     assert(i_part >= 0 && i_part < w->n_part);

@@ -21,6 +21,7 @@
 #define MODEL_WEIGHTS_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/err.h"
 #include "base/hash.h"
 #include "model/config.h"
@@ -70,11 +71,16 @@ struct weight_part {
 int weights_list_new(struct weights_list **out, const struct config *c, struct err *err);
 void weights_list_free(struct weights_list *l);
 struct weight_part weight_part(const struct weights_list *l, const struct weight *w, int i_part);
+/* The weight of that name and of n numbers, or -1. */
+int weights_find(const struct weights_list *l, const char *name, int64_t n);
 /* Where element k of the part, in the file's order, is in our weight. */
 int64_t weight_part_place(const struct weight_part *p, int64_t k);
 
 /* The row in the file of the part's row r in ours, for parts that are not transposed. */
 int64_t weight_part_file_row(const struct weight_part *p, int64_t r);
+
+/* Is it of the head for classes, which a base may lack and adapters learn whole? */
+static inline bool weight_of_head(const struct weight *w) { return !strncmp(w->name, "label.", 6) || !strncmp(w->name, "pooler.", 7); }
 
 /* ---- several processes that hold one model together (weights_held.c) ----
  * The list tells of whole weights, and files hold whole tensors.  A process that has a share of the model, by a division, has of

@@ -36,32 +36,24 @@ int base_tokenizer(struct tok **out, const char *path, struct err *err)
     return rc;
 }
 
-static int find_name(const struct weights_list *l, const char *name, int64_t n)
-{
-    for (int i = 0; i < l->n_weight; i++)
-        if (!strcmp(l->weight[i].name, name) && l->weight[i].n == n)
-            return i;
-    return -1;
-}
-
 /* The weight of that name, or the matrix of a dense MLP that each expert is a copy of (upcycle.h), or -1. */
 static int find_weight(const struct weights_list *l, const struct weight *w)
 {
     static const char experts[] = "experts.";
     char name[WEIGHT_NAME_MAX];
-    const int same = find_name(l, w->name, w->n);
+    const int same = weights_find(l, w->name, w->n);
     const char *at = strstr(w->name, experts);
     if (same >= 0 || !at)
         return same;
     snprintf(name, sizeof name, "%.*s%s", (int)(at - w->name), w->name, at + sizeof experts - 1);
-    return find_name(l, name, w->n / w->shape[0]);
+    return weights_find(l, name, w->n / w->shape[0]);
 }
 
 /* What a base may lack: a head for classes; for a mixture that begins from it, what upcycle_weights() fills. */
 static bool may_lack(const struct config *base, const struct config *c, const struct weight *w)
 {
     const bool begins = c->n_expert && !base->n_expert;
-    return !strncmp(w->name, "label.", 6) || !strncmp(w->name, "pooler.", 7) || (begins && (strstr(w->name, ".router.") || w->balances || strstr(w->name, ".o.b") || strstr(w->name, ".qkv.b")));
+    return weight_of_head(w) || (begins && (strstr(w->name, ".router.") || w->balances || strstr(w->name, ".o.b") || strstr(w->name, ".qkv.b")));
 }
 
 static int copy_weights(struct decoder *d, const struct weights_list *l, const struct model *m, struct err *err)
@@ -135,7 +127,8 @@ int base_digest(char hex[SHA256_HEX], const char *path, struct err *err)
 
 struct base_rows {
     struct model m;
-    bool *in_file;                       /* [n_weight] */
+    const struct weights_list *l;        /* of the decoders; what of it the base has is found by name */
+    bool *in_file;                       /* [n_weight] of l */
     int64_t n_row;                       /* of all of them */
     uint64_t file_bytes;
     struct mapped_row *row;              /* [n_row], weight after weight */
@@ -152,14 +145,23 @@ static const struct source_tensor *row_by_row(const struct weights_names *names,
     return whole && !p->transposed && !p->plus_one ? t : NULL;
 }
 
+/* Weight i of the decoders as the base has it, or NULL. */
+static const struct weight *in_base(const struct base_rows *b, int i)
+{
+    const int from = weights_find(b->m.list, b->l->weight[i].name, b->l->weight[i].n);
+    return from < 0 ? NULL : &b->m.list->weight[from];
+}
+
 static void choose_rows(struct base_rows *b)
 {
     struct weights_names names;
     weights_names_init(&names, b->m.list, b->m.source, find_in_source);
-    for (int i = 0; i < b->m.list->n_weight; i++) {
-        const struct weight *w = &b->m.list->weight[i];
+    for (int i = 0; i < b->l->n_weight; i++) {
+        const struct weight *w = in_base(b, i);
         uint64_t bytes = 0;
-        b->in_file[i] = w->rank > 1 && !w->bias;
+        b->in_file[i] = w && w->rank > 1 && !w->bias && !weight_of_head(w);
+        if (!b->in_file[i])
+            continue;
         for (int j = 0; j < w->n_part && b->in_file[i]; j++) {
             struct weight_part p;
             const struct source_tensor *t = row_by_row(&names, w, j, &p);
@@ -171,7 +173,7 @@ static void choose_rows(struct base_rows *b)
     }
 }
 
-int base_rows_new(struct base_rows **out, const char *path, struct err *err)
+int base_rows_new(struct base_rows **out, const char *path, const struct weights_list *l, struct err *err)
 {
     struct base_rows *b = *out = mem_alloc_array(1, sizeof *b);
     struct weights_reader *r = NULL;
@@ -179,9 +181,10 @@ int base_rows_new(struct base_rows **out, const char *path, struct err *err)
     if (!rc)
         rc = weights_reader_new(&r, &b->m, err);         /* checks that every part is there, with its shape */
     weights_reader_free(r);
-    if (!rc && !(b->in_file = mem_alloc_array((size_t)b->m.list->n_weight, sizeof *b->in_file)))
+    if (!rc && !(b->in_file = mem_alloc_array((size_t)l->n_weight, sizeof *b->in_file)))
         rc = ERR(err, NOMEM, "no memory to open %s", path);
     if (!rc) {
+        b->l = l;
         choose_rows(b);
         return 0;
     }
@@ -211,9 +214,9 @@ int base_rows_take(struct base_rows *b, struct err *err)
     if (b->n_row && !(b->row = mem_map((size_t)b->n_row * sizeof *b->row)))
         return ERR(err, NOMEM, "no memory for the places of %lld rows", (long long)b->n_row);
     struct mapped_row *row = b->row;
-    for (int i = 0; i < b->m.list->n_weight; i++) {
-        const struct weight *w = &b->m.list->weight[i];
-        for (int j = 0; j < w->n_part && b->in_file[i]; j++) {
+    for (int i = 0; i < b->l->n_weight; i++) {
+        const struct weight *w = in_base(b, i);
+        for (int j = 0; b->in_file[i] && j < w->n_part; j++) {
             struct weight_part p;
             const struct source_tensor *t = row_by_row(&names, w, j, &p);
             const size_t bytes = type_bytes(t->type, p.n_col);
@@ -228,8 +231,8 @@ int base_rows_take(struct base_rows *b, struct err *err)
 void base_rows_bind(const struct base_rows *b, struct decoder *d)
 {
     const struct mapped_row *row = b->row;
-    for (int i = 0; i < b->m.list->n_weight; i++) {
-        const struct weight *w = &b->m.list->weight[i];
+    for (int i = 0; i < b->l->n_weight; i++) {
+        const struct weight *w = &b->l->weight[i];
         if (!b->in_file[i])
             continue;
         d->g->tensor[i].row = row;

@@ -17,7 +17,7 @@ int base_weights(struct decoder *d, const struct weights_list *l, const char *pa
 int base_digest(char hex[SHA256_HEX], const char *path, struct err *err);
 /* A base that stays in its file: rows of matrices are read where they lie (tensor.row of graph.h), which takes 16 bytes a row. */
 struct base_rows;
-int base_rows_new(struct base_rows **out, const char *path, struct err *err);
+int base_rows_new(struct base_rows **out, const char *path, const struct weights_list *l, struct err *err);      /* l: of the decoders; outlives *out */
 void base_rows_free(struct base_rows *b);
 const bool *base_rows_in_file(const struct base_rows *b);          /* for decoder_opts.in_file: matrices that lie row by row */
 size_t base_rows_bytes(const struct base_rows *b);                 /* what base_rows_take() will take */

@@ -143,8 +143,6 @@ static int refuse_keys(const struct train_config *c, const json_t *data, const j
         return ERR(err, USAGE, "%s: data.labels does not fit this model: it is for classes", path);
     if (c->labels && c->from && c->model.n_label)
         return ERR(err, USAGE, "%s: data.labels and model.from are both given; the classes are those of the model", path);
-    if (classes && c->tune.on)
-        return ERR(err, UNSUPPORTED, "%s: section lora: adapters of a model with classes are not implemented", path);
     if (classes && !images && strcmp(c->form, "label") && strcmp(c->form, "auto"))
         return ERR(err, USAGE, "%s: data.form is %s, but the model has a head for classes; expected label", path, c->form);
     if (images && c->from && !c->model.n_label)

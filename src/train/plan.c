@@ -42,12 +42,12 @@ int run_record_model(struct run *r, struct err *err)
     const bool prefers = train_prefers(c);
     const int64_t own = c->slices % comm_size(r->copies) ? 1 : c->slices / comm_size(r->copies);      /* else ranks.c says what is wrong */
     r->joined = c->privacy.on || prefers || r->division.by || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
+    TRY(weights_list_new(&r->weights, &c->model, err));
     if (in_file(r) || (prefers && !c->tune.on))
-        TRY(base_rows_new(&r->rows, c->from, err));
+        TRY(base_rows_new(&r->rows, c->from, r->weights, err));
     struct decoder_opts train = run_train_opts(r);
     const struct decoder_opts reference = run_reference_opts(r);
     const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
-    TRY(weights_list_new(&r->weights, &c->model, err));
     TRY(decoder_record(&r->model, &c->model, &train, err));
     if (!graph_knows_slices(r->model.g)) {
         r->joined = train.slices = 1;

@@ -119,7 +119,7 @@ static int merge(struct err *err)
     if (!rc)
         rc = merge_check(&m, a, err);
     if (!rc)
-        rc = merge_folder(&m, a, out, ST_F32, err);
+        rc = merge_folder(&m, "tests/golden/llama", a, out, ST_F32, err);
     adapter_free(a);
     model_release(&m);
     return rc;

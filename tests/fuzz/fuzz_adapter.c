@@ -1,5 +1,5 @@
 /* fuzz_adapter.c - any bytes as adapters: up to the first NUL adapter_config.json, then adapter_model.safetensors; held against a
- * small Llama, and added to its weights. */
+ * small Llama, or one with two classes where the configuration speaks of a head, and added to its weights. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,17 +14,27 @@ static const char config[] = "{\"model_type\":\"llama\",\"vocab_size\":9,\"hidde
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct weights_list *l;
+    static struct weights_list *lists[2];
     struct err err = { 0 };
     struct config c;
     struct adapter *a;
-    if (!l && (config_parse(&c, config, sizeof config - 1, "config", NULL, &err) || weights_list_new(&l, &c, &err)))
-        abort();
+    struct labels labels;
+    for (int i = 0; i < 2 && !lists[1]; i++) {
+        if (config_parse(&c, config, sizeof config - 1, "config", NULL, &err))
+            abort();
+        c.n_label = 2 * i;
+        if (weights_list_new(&lists[i], &c, &err))
+            abort();
+    }
     const uint8_t *end = memchr(data, 0, size);
     const size_t n = end ? (size_t)(end - data) : size;
     int rc = adapter_parse(&a, (const char *)data, n, end ? end + 1 : data + size, end ? size - n - 1 : 0, &err);
     if (!rc) {
-        rc = adapter_bind(a, l, &err);
+        const struct weights_list *l = lists[adapter_has_head(a)];
+        rc = adapter_labels(a, &labels, &err);
+        labels_release(&labels);
+        if (!rc)
+            rc = adapter_bind(a, l, &err);
         float row[64] = { 0 };
         for (int i = 0; !rc && i < l->n_weight; i++)
             for (int64_t r = 0; adapter_changes(a, i) && r < l->weight[i].shape[0]; r++)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/classify.h"
+#include "model/merge.h"
 #include "train/classes.h"
 #include "train/loop.h"
 
@@ -85,6 +86,7 @@ static int set_up(void **state)
     log_level_set(LOG_QUIET);
     write_data("train", 240, 3, 1);
     write_data("valid", 60, 3, 5);
+    write_data("other", 90, 3, 9);
     write_config("plain.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32");
     write_config("rich.yaml", ", classifier_pooling: mean, hidden_dropout_prob: 0.1", paths("train", NULL, ", valid_share: 0.2, shift: 1, flip: true, labels: [top, middle, low]"),
                  ", precision: bf16, label_smoothing: 0.1, mixup: 0.3, accumulate: 2");
@@ -114,6 +116,42 @@ static void a_classifier_learns_and_can_be_used(void **state)
     image_set_close(&set);
     classifier_free(c);
     pool_free(pool);
+}
+
+static const char *digest_of(const char *path)
+{
+    static char hex[2][SHA256_HEX];
+    static int i;
+    i = (i + 1) % 2;
+    OK(sha256_of_file(in_dir(path), hex[i], &err));
+    return hex[i];
+}
+
+static void adapters_of_a_classifier_are_learned_and_merged(void **state)
+{
+    (void)state;
+    struct train_result tuned, before, r;
+    struct model m;
+    struct adapter *a;
+    char text[2000];
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "model: {from: %s}\n%sdata: {%s}\ntrain: {steps: %d, batch: 16, lr: 3e-3, warmup: 0, precision: fp32}\n", in_dir("plain"), i < 2 ? "lora: {rank: 4}\n" : "",
+                 paths("other", "valid", ""), i < 2 ? 6 : 0);
+        OK(file_write_all(in_dir("tuned.yaml"), text, strlen(text), &err));
+        OK(train("tuned.yaml", i == 0 ? "tuned" : i == 1 ? "tuned-2" : "untuned", 1 + i % 2, NULL, i == 2 ? &before : &tuned));
+    }
+    assert_true(tuned.adapters && tuned.valid_loss < before.valid_loss);
+    assert_string_equal(digest_of("tuned/adapter_model.safetensors"), digest_of("tuned-2/adapter_model.safetensors"));
+    OK(model_open(&m, in_dir("plain"), NULL, &err));
+    OK(adapter_open(&a, in_dir("tuned"), &err));
+    OK(merge_check(&m, a, &err));
+    OK(merge_folder(&m, in_dir("plain"), a, in_dir("merged"), ST_F32, &err));
+    adapter_free(a);
+    model_release(&m);
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {%s}\ntrain: {steps: 0, batch: 16, warmup: 0, precision: fp32}\n", in_dir("merged"), paths("other", "valid", ""));
+    OK(file_write_all(in_dir("merged.yaml"), text, strlen(text), &err));
+    OK(train("merged.yaml", "merged-scored", 1, NULL, &r));
+    assert_true(fabs(r.valid_loss - tuned.valid_loss) < 1e-6 && r.valid_accuracy == tuned.valid_accuracy);
 }
 
 static void final_weights_are_the_same_with_any_number_of_threads_and_after_stops(void **state)
@@ -253,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_classifier_learns_and_can_be_used),
+        cmocka_unit_test(adapters_of_a_classifier_are_learned_and_merged),
         cmocka_unit_test(final_weights_are_the_same_with_any_number_of_threads_and_after_stops),
         cmocka_unit_test(training_goes_on_from_a_model_folder),
         cmocka_unit_test(a_sample_is_a_function_of_its_number),

@@ -344,6 +344,8 @@ static void ghost_norms_of_classes_clip_as_records_one_by_one_do(void **state)
     char head[900];
     snprintf(head, sizeof head, ENCODER "data: {train: %s, tokenizer: bytes, valid_share: 0.2, form: label}\n", in_dir("texts.jsonl"));
     both_ways(head, ", ctx: 32, batch: 4, lr: 0.1, label_smoothing: 0.1", 6, "model.safetensors");
+    snprintf(head, sizeof head, "model: {from: %s}\nlora: {rank: 3}\ndata: {train: %s, valid_share: 0.2, form: label}\n", in_dir("start"), in_dir("texts.jsonl"));
+    both_ways(head, ", ctx: 32, batch: 4, lr: 0.1", 5.5, "adapter_model.safetensors");
     for (int mean = 0; mean < 2; mean++) {
         snprintf(head, sizeof head, VIT "data: {train: [%s, %s], valid_share: 0.2, shift: 1, flip: true}\n", mean ? ", classifier_pooling: mean" : "", in_dir("images"), in_dir("labels"));
         both_ways(head, ", batch: 4, lr: 0.1, recompute: cheap", 8, "model.safetensors");

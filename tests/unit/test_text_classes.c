@@ -127,6 +127,69 @@ static void loss_and_all_gradients_equal_those_of_transformers(void **state)
         }
 }
 
+/* Of a weight's part, in our order of its rows. */
+static void in_our_order(const struct weight_part *p, const double *file, double *ours)
+{
+    for (int64_t k = 0; k < p->n_row * p->n_col; k++)
+        ours[weight_part_place(p, k) - p->row * p->n_col] = file[k];
+}
+
+/* dB = scale * dW A^T: what transformers says of W, of our adapters at their beginning, where B is 0. */
+static void check_site(const struct golden *g, const struct decoder *d, const struct lora_site *s, int j, const char *name)
+{
+    const struct weight_part p = weight_part(g->l, &g->l->weight[s->weight], s->part[j].i_part);
+    char key[PART_NAME_MAX + 8];
+    snprintf(key, sizeof key, "grad.%s", p.name);
+    double *dw = mem_alloc_array((size_t)(p.n_row * p.n_col), sizeof *dw), off = 0, all = 0;
+    in_our_order(&p, find(g->want, key)->data, dw);
+    const int64_t K = p.n_col, rank = d->lora.rank;
+    const float *a = (const float *)d->g->tensor[s->a].data + j * rank * K, *got = d->g->tensor[d->g->tensor[s->b[j]].grad].data;
+    for (int64_t r = 0; r < p.n_row; r++)
+        for (int64_t q = 0; q < rank; q++) {
+            double want = 0;
+            for (int64_t k = 0; k < K; k++)
+                want += lora_scale(&d->lora) * dw[r * K + k] * (double)a[q * K + k];
+            off += (got[r * rank + q] - want) * (got[r * rank + q] - want), all += want * want;
+        }
+    if (!(sqrt(off / all) <= 1e-5))
+        fail_msg("%s: the gradient of B of %s differs by %.3g", name, s->part[j].module, sqrt(off / all));
+    mem_free(dw);
+}
+
+static void adapters_beside_a_learned_head_have_the_gradients_of_transformers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++) {
+        const struct lora lora = { .rank = 3, .alpha = 6, .targets = LORA_ALL, .all = true };
+        struct golden g;
+        struct decoder d;
+        open_case(&g, cases[i]);
+        g.c.dropout = 0;
+        load(&g, &d, &(struct decoder_opts){ .use = DECODER_TRAIN, .lora = &lora });
+        decoder_init_adapters(&d, 3);
+        const struct step s = { .T = g.T, .S = g.S, .seq_start = g.start, .loss_scale = 1.0 / g.S, .aux_scale = 1 };
+        graph_run(d.g, PASS_PREPARE, &s);
+        graph_run(d.g, PASS_FORWARD, &s);
+        graph_run(d.g, PASS_BACKWARD, &s);
+        int n_head = 0;
+        for (int w = 0; w < g.l->n_weight; w++) {
+            assert_true((d.g->tensor[w].grad >= 0) == weight_of_head(&g.l->weight[w]));
+            if (!weight_of_head(&g.l->weight[w]))
+                continue;
+            const struct weight_part p = weight_part(g.l, &g.l->weight[w], 0);
+            check_part(&g, cases[i], d.g->tensor[d.g->tensor[w].grad].data, &p);
+            n_head++;
+        }
+        assert_int_equal(n_head, config_label_pooler(&g.c) ? 4 : 1);
+        assert_true(d.n_site >= 2 * g.c.n_layer);
+        for (int k = 0; k < d.n_site; k++)
+            for (int j = 0; j < d.site[k].n_part; j++)
+                check_site(&g, &d, &d.site[k], j, cases[i]);
+        decoder_release(&d);
+        close_case(&g);
+    }
+}
+
 static const float *source(void *ctx, int i) { return decoder_weight_source(ctx, i); }
 
 static void files_are_written_as_transformers_names_them(void **state)
@@ -171,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_equal_those_of_transformers),
         cmocka_unit_test(loss_and_all_gradients_equal_those_of_transformers),
+        cmocka_unit_test(adapters_beside_a_learned_head_have_the_gradients_of_transformers),
         cmocka_unit_test(files_are_written_as_transformers_names_them),
     };
     const int failed = cmocka_run_group_tests(tests, make_dir, remove_dir);

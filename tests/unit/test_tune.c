@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "model/convert.h"
 #include "model/folder_from_gguf.h"
 #include "model/gguf_from_folder.h"
@@ -63,6 +64,19 @@ static bool contains(const char *path, const char *text)
     return found;
 }
 
+static void write_texts(void)
+{
+    static const char *const words[] = { "red", "green", "blue", "cat", "dog", "cow" };
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < 80; i++) {
+        const int w = (int)rng_below(3, (uint64_t)i, 6);
+        OK(buf_printf(&b, &err, "{\"text\": \"the %s ran to a %s\", \"label\": \"%s\"}\n", i % 2 ? "house" : "mat", words[w], w < 3 ? "a colour" : "an animal"));
+    }
+    OK(file_write_all(in_dir("texts.jsonl"), b.data, b.len, &err));
+    buf_release(&b);
+}
+
 #define CHAT_TEMPLATE "{% for m in messages %}<{{ m.role }}> {{ m.content }}\n{% endfor %}"
 
 /* base: a Llama with a tokenizer and a chat template, as a folder, as a GGUF file of floats, and as one of Q8_0. */
@@ -73,6 +87,7 @@ static int set_up(void **state)
     setenv("XDG_CACHE_HOME", test_dir, 1);
     log_level_set(LOG_QUIET);
     write_corpus("text.txt", 3000, 1);
+    write_texts();
     write_config("base.yaml", "model_type: llama, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64, max_position_embeddings: 96", ", vocab_size: 300",
                  "steps: 8, lr: 3e-3, precision: fp32");
     struct train_result r;
@@ -405,7 +420,7 @@ static void merge(const char *base, const char *adapters, const char *to, const 
     if (source_gguf(m.source))
         OK(merge_gguf(&m, a, in_dir(to), type ? mix_find(type) : NULL, pool, &err));
     else {
-        OK(merge_folder(&m, a, in_dir(to), ST_F32, &err));
+        OK(merge_folder(&m, in_dir(base), a, in_dir(to), ST_F32, &err));
         OK(folder_put_tokenizer(&m, in_dir(base), in_dir(to), &err));
     }
     adapter_free(a);
@@ -442,6 +457,61 @@ static void a_merged_model_is_base_and_adapters_in_each_form_of_file(void **stat
     OK(source_open(&s, in_dir("q8merged.gguf"), &err));
     assert_int_equal(source_find(s, "blk.0.attn_q.weight")->type, TYPE_Q8_0);
     source_free(s);
+}
+
+/* ---- adapters and a head for classes ---- */
+
+static int train_classes(const char *base, const char *adapters, const char *more, const char *out, int n_thread, volatile sig_atomic_t *stop, struct train_result *r)
+{
+    char text[1200];
+    snprintf(text, sizeof text, "model: {from: %s}\n%sdata: {train: %s, form: label, valid_share: 0.25}\ntrain: {batch: 4, ctx: 24, warmup: 0, precision: fp32, save_every: 4, %s}\n", in_dir(base), adapters,
+             in_dir("texts.jsonl"), more);
+    write_text("classes.yaml", text);
+    const struct train_opts o = { .config = in_dir("classes.yaml"), .out = in_dir(out), .n_thread = n_thread, .stop = stop, .fail_step = -1 };
+    return train_run(&o, r, &err);
+}
+
+#define STEPS "steps: 24, lr: 1e-2"
+/* The base has no head for classes; it may stay in its file, of any type. */
+static void adapters_and_a_head_for_classes_are_learned_to_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *const bases[] = { "base", "q8.gguf" };
+    struct train_result first, r;
+    for (int i = 0; i < 2; i++) {
+        char out[3][40];
+        for (int k = 0; k < 3; k++)
+            snprintf(out[k], sizeof out[k], "classes-%d-%d", i, k);
+        OK(train_classes(bases[i], "lora: {rank: 4}\n", STEPS, out[0], 1, NULL, &first));
+        assert_true(first.adapters && first.valid_accuracy > 0.9 && first.valid_loss < 0.5);
+        OK(train_classes(bases[i], "lora: {rank: 4, base: file}\n", STEPS, out[1], 2, NULL, &r));
+        assert_true(r.valid_loss == first.valid_loss && r.planned_bytes < first.planned_bytes);
+        volatile sig_atomic_t stop = 1;
+        int n = 0;
+        while (train_classes(bases[i], "lora: {rank: 4}\n", STEPS, out[2], 1 + n % 2, &stop, &r) == ERR_STOPPED)
+            assert_true(++n < 30);
+        for (int k = 0; k < 3; k++)
+            strcat(out[k], "/adapter_model.safetensors");
+        assert_string_equal(digest(out[0]), digest(out[1]));
+        assert_string_equal(digest(out[0]), digest(out[2]));
+    }
+    assert_true(contains("classes-0-0/adapter_config.json", "\"modules_to_save\": [\n    \"score\"\n  ]") && contains("classes-0-0/adapter_config.json", "SEQ_CLS"));
+    merge("base", "classes-0-0", "classes", NULL);
+    OK(train_classes("base", "lora: {rank: 4}\n", STEPS, "classes-0-0", 1, NULL, &first));      /* done: only its loss again */
+    OK(train_classes("classes", "", "steps: 0", "classes-scored", 1, NULL, &r));
+    assert_true(fabs(r.valid_loss - first.valid_loss) < 1e-6 && r.valid_accuracy == first.valid_accuracy);
+    assert_true(contains("classes/config.json", "\"an animal\"") && contains("classes/config.json", "ForSequenceClassification"));
+    OK(train_classes("classes", "lora: {rank: 2}\n", "steps: 1, lr: 1e-3", "classes-again", 1, NULL, &r));      /* on a base that has a head */
+    merge("classes", "classes-again", "classes2", NULL);
+    assert_true(contains("classes2/config.json", "\"an animal\""));
+    struct model m;
+    struct adapter *a;
+    OK(model_open(&m, in_dir("base.gguf"), NULL, &err));
+    OK(adapter_open(&a, in_dir("classes-0-0"), &err));
+    assert_int_equal(merge_gguf(&m, a, in_dir("no.gguf"), NULL, pool, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "--format safetensors"));
+    adapter_free(a);
+    model_release(&m);
 }
 
 /* base with one number replaced, as `to`. */
@@ -483,7 +553,7 @@ static void a_number_that_is_not_finite_is_named_and_nothing_is_written(void **s
         OK(adapter_open(&a, in_dir("tuned"), &err));
         OK(file_mkdirs(in_dir("finite"), &err));
         OK(file_write_all(in_dir("finite/model.safetensors"), "old", 3, &err));
-        assert_int_equal(merge_folder(&m, a, in_dir("finite"), cases[i].dtype, &err), ERR_NUMERIC);
+        assert_int_equal(merge_folder(&m, in_dir(cases[i].to), a, in_dir("finite"), cases[i].dtype, &err), ERR_NUMERIC);
         assert_non_null(strstr(err.msg, "'model.layers.1.mlp.up_proj.weight'"));
         struct buf b;
         buf_init(&b);
@@ -513,7 +583,7 @@ static void adapters_of_another_model_are_refused(void **state)
     adapter_free(a);
     OK(adapter_open(&a, "tests/golden/lora", &err));                 /* other shapes, and it says nothing of its base */
     OK(merge_check(&m, a, &err));
-    assert_int_equal(merge_folder(&m, a, in_dir("no"), ST_F32, &err), ERR_FORMAT);
+    assert_int_equal(merge_folder(&m, in_dir("base"), a, in_dir("no"), ST_F32, &err), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "for this model"));
     adapter_free(a);
     model_release(&m);
@@ -585,6 +655,67 @@ static void preferences_are_learned_with_the_same_bits_by_any_number_of_threads(
         assert_true(r.valid_loss < 0.66);
     }
     assert_string_equal(adapters[0], adapters[1]);
+}
+
+/* The model of tests/golden/trl with its tokenizer, as OUT/trl. */
+static void put_trl(void)
+{
+    static const char *const files[] = { "config.json", "model.safetensors", "letters.txt" };
+    struct buf b;
+    struct tok *t;
+    char path[80];
+    buf_init(&b);
+    OK(file_mkdirs(in_dir("trl"), &err));
+    for (int i = 0; i < 3; i++) {
+        buf_clear(&b);
+        snprintf(path, sizeof path, "tests/golden/trl/%s", files[i]);
+        OK(file_read(path, 1 << 20, &b, &err));
+        snprintf(path, sizeof path, "trl/%s", files[i]);
+        OK(file_write_all(in_dir(path), b.data, b.len, &err));
+    }
+    OK(tok_from_bytes(&t, &(struct tok_text){ b.data, b.len }, 1, &err));
+    buf_clear(&b);
+    OK(tok_write(t, &b, &err));
+    OK(file_write_all(in_dir("trl/tokenizer.json"), b.data, b.len, &err));
+    tok_free(t);
+    buf_release(&b);
+}
+
+static double number(const json_t *o, const char *key)
+{
+    if (!json_is_number(json_object_get(o, key)))
+        fail_msg("%s is missing", key);
+    return json_number_value(json_object_get(o, key));
+}
+
+static void ten_steps_of_preferences_are_those_of_trl(void **state)
+{
+    (void)state;
+    static const char *const keys[] = { "loss", "grad_norm", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies" };
+    struct train_result r;
+    struct buf b;
+    json_t *want, *got;
+    char text[1200];
+    put_trl();
+    OK(tree_load(&want, "tests/golden/trl/trl.json", 1 << 20, &err));
+    snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: tests/golden/trl/pairs.jsonl, valid_share: 0, pack: false}\ntrain: {objective: dpo, beta: %g, steps: 10, batch: 8, ctx: 64, lr: %g, "
+             "beta1: %g, beta2: %g, eps: %g, weight_decay: %g, clip: %g, schedule: constant, warmup: 0, precision: fp32, eval_every: 0, slices: 2}\n", in_dir("trl"), number(want, "beta"),
+             number(want, "lr"), number(want, "beta1"), number(want, "beta2"), number(want, "eps"), number(want, "weight_decay"), number(want, "clip"));
+    write_text("trl.yaml", text);
+    OK(train("trl.yaml", "as-trl", 2, &r));
+    buf_init(&b);
+    OK(file_read(in_dir("as-trl/metrics.jsonl"), 1 << 20, &b, &err));
+    char *at = b.data;
+    for (size_t i = 0; i < 10; i++, at = strchr(at, '\n') + 1) {
+        const json_t *w = json_array_get(json_object_get(want, "steps_logged"), i);
+        OK(tree_parse_json(&got, at, strcspn(at, "\n"), "metrics", &err));
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            if (!(i == 0 && k == 5) && !(fabs(number(got, keys[k]) - number(w, keys[k])) <= 2e-5 * fmax(fabs(number(w, keys[k])), 0.01)))      /* at first no reward differs but by rounding */
+                fail_msg("step %zu: %s is %.9g, trl's %.9g", i + 1, keys[k], number(got, keys[k]), number(w, keys[k]));
+        json_decref(got);
+    }
+    json_decref(want);
+    buf_release(&b);
 }
 
 static void a_stopped_run_of_preferences_goes_on_to_the_same_bits(void **state)
@@ -666,9 +797,11 @@ int main(void)
         cmocka_unit_test(adapters_that_learned_nothing_change_no_bit_of_the_loss),
         cmocka_unit_test(a_base_in_its_file_gives_the_same_bits_in_less_memory),
         cmocka_unit_test(a_merged_model_is_base_and_adapters_in_each_form_of_file),
+        cmocka_unit_test(adapters_and_a_head_for_classes_are_learned_to_the_same_bits),
         cmocka_unit_test(a_number_that_is_not_finite_is_named_and_nothing_is_written),
         cmocka_unit_test(adapters_of_another_model_are_refused),
         cmocka_unit_test(preferences_are_learned_with_the_same_bits_by_any_number_of_threads),
+        cmocka_unit_test(ten_steps_of_preferences_are_those_of_trl),
         cmocka_unit_test(a_stopped_run_of_preferences_goes_on_to_the_same_bits),
         cmocka_unit_test(objectives_and_data_that_do_not_go_together_are_refused),
         cmocka_unit_test(bad_settings_of_adapters_are_explained),
