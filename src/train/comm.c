@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "train/comm_link.h"
+#include "train/comm_parts.h"
 #include "train/comm_watch.h"
 
 #define CHUNK_BYTES ((size_t)1 << 20)            /* of a sum: what is received is added while it is in the cache */
@@ -19,6 +20,7 @@ struct comm {
     int first, stride;                           /* of the group's ranks among all */
     struct comm_link *link;                      /* NULL: this process is alone */
     struct watch *watch;
+    struct comm_parts *parts;                    /* NULL: the network is the main thread's */
     int rank, size;
     char (*names)[WATCH_NAME];
     char *chunk;
@@ -260,6 +262,22 @@ int comm_all_to_all(struct comm *c, const void *send, const size_t *send_at, voi
     return 0;
 }
 
+/* ---- in parts ---- */
+
+static int parts_over(void *c, struct err *err) { return over(c, err); }
+
+bool comm_overlaps(const struct comm *c) { return c && c->parts; }
+void comm_reduce_begin(struct comm *c, void *base, const size_t *bound) { parts_begin(c->parts, base, bound); }
+void comm_reduce_part(struct comm *c, size_t from, size_t to) { parts_give(c->parts, from, to); }
+
+int comm_reduce_end(struct comm *c, struct err *err)
+{
+    const struct mark m = mark(c);
+    const int rc = parts_end(c->parts, &c->sent, &c->volume.n_message, err);
+    count(c, m, &c->volume.reduce_scatter);
+    return rc;
+}
+
 /* ---- begin and end ---- */
 
 static int name_all(struct comm *c, struct err *err)
@@ -289,6 +307,8 @@ static int join(struct comm *c, struct err *err)
     TRY(comm_broadcast(c, &place, sizeof place, err));
     if (c->rank)
         TRY(watch_new(&c->watch, c->rank, c->size, (const char (*)[WATCH_NAME])c->names, &place, err));
+    if (c->link->any_thread)
+        TRY(parts_new(&c->parts, c->link, c->chunk, CHUNK_BYTES, parts_over, c, err));
     TRY(comm_barrier(c, err));
     c->volume = (struct comm_volume){ 0 };
     return 0;
@@ -347,6 +367,7 @@ void comm_close(struct comm *c, int rc, struct err *err)
     const bool orderly = agreed && comm_barrier(c, &ignored) >= 0;
     if (agreed && c->rank && err)
         err->msg[0] = 0;
+    parts_free(c->parts);
     watch_free(c->watch);
     if (c->link)
         c->link->close(c->link, orderly);

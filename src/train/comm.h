@@ -9,9 +9,10 @@
  *
  * A rank that fails tells the others, and each rank hears of every other once a second (comm_watch.h): when one is gone, calls
  * that wait return ERR_STOPPED with its name, and a rank that still computes half a second later is ended.
- * Threads: the one that runs the job.  No call allocates; comm_bytes() are taken by comm_open(). */
+ * Threads: the one that runs the job, and comm_parts.h's.  No call allocates; comm_bytes() are taken by comm_open(). */
 #ifndef TRAIN_COMM_H
 #define TRAIN_COMM_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -49,6 +50,15 @@ int comm_all_reduce(struct comm *c, float *x, size_t n, struct err *err);
 /* Bytes send_at[i] .. send_at[i + 1] - 1 of send go to rank i, and what each has for this one comes to recv_at[i] .. of recv: every two ranks agree
  * on how many. */
 int comm_all_to_all(struct comm *c, const void *send, const size_t *send_at, void *recv, const size_t *recv_at, struct err *err);
+
+/* The same in parts, by another thread, while the caller computes: bytes from .. to - 1 of base are given as soon as they are what is to be
+ * summed, in an order that is the same on all ranks, COMM_PARTS_MAX times at most; parts end at multiples of 4, and what is not given is left alone.
+ * From begin to end there is no other call of c.  Only where comm_overlaps(): another thread may use the network. */
+#define COMM_PARTS_MAX 256
+bool comm_overlaps(const struct comm *c);
+void comm_reduce_begin(struct comm *c, void *base, const size_t *bound);
+void comm_reduce_part(struct comm *c, size_t from, size_t to);
+int comm_reduce_end(struct comm *c, struct err *err);
 
 /* Bytes that this rank has sent, in its groups too. */
 struct comm_volume { uint64_t reduce_scatter, all_gather, all_reduce, all_to_all, other, n_message; double seconds; };

@@ -10,6 +10,7 @@ enum { LINK_SEND, LINK_RECV, LINK_SLOTS };       /* one of each may be under way
 
 struct comm_link {
     int rank, size;
+    bool any_thread;                             /* calls may come from any thread, one at a time; else from that which opened it */
     int (*post)(struct comm_link *l, int slot, int peer, void *data, size_t n, struct err *err);
     int (*poll)(struct comm_link *l, int slot, struct err *err);      /* 1: done */
     void (*close)(struct comm_link *l, bool orderly);                 /* frees it; not orderly: others may be gone */

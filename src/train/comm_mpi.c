@@ -10,7 +10,7 @@
 
 #define LIBRARY "libmpi.so.40"
 #define TAG 1
-enum { THREAD_FUNNELED = 1, ERROR_TEXT_MAX = 256 };
+enum { THREAD_SERIALIZED = 2, ERROR_TEXT_MAX = 256 };
 
 struct mpi {
     struct comm_link link;
@@ -95,7 +95,8 @@ static int load(struct mpi *m, struct err *err)
                     (errors_return = dlsym(m->library, "ompi_mpi_errors_return"));
     if (!ok)
         return ERR(err, UNSUPPORTED, LIBRARY " is not Open MPI's: %s", dlerror());
-    int provided = 0, rc = m->init_thread(NULL, NULL, THREAD_FUNNELED, &provided);
+    int provided = 0, rc = m->init_thread(NULL, NULL, THREAD_SERIALIZED, &provided);
+    m->link.any_thread = provided >= THREAD_SERIALIZED;
     if (!rc)
         rc = m->set_errhandler(m->world, errors_return);
     if (!rc)

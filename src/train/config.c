@@ -11,7 +11,7 @@
 void train_config_defaults(struct train_config *c)
 {
     *c = (struct train_config){
-        .valid_share = 0.1, .fit = "refuse", .tokenizer = "bpe", .vocab_size = 4096, .form = "auto", .too_long = "error", .bad_records = "error", .pack = true,
+        .valid_share = 0.1, .fit = "refuse", .tokenizer = "bpe", .vocab_size = 4096, .form = "auto", .too_long = "error", .bad_records = "error", .pack = true, .overlap = true,
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .tensor_parallel = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
@@ -49,6 +49,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_INT, "slices", &c->slices, "<int>", "parts of a step's windows whose gradients are summed as a tree, a power of two: at most so many processes; 0: the most, up to 8", 0, SLICES_MAX },
         { OPT_INT, "tensor_parallel", &c->tensor_parallel, "<processes>", "processes that hold one copy of the model together, a part of each matrix each; a power of two that divides the number of processes", 1, 1024 },
         { OPT_FLAG, "expert_parallel", &c->expert_parallel, NULL, "the processes divide the experts of each layer among them, and send tokens to where their experts are; the same bits", 0, 0 },
+        { OPT_FLAG, "overlap", &c->overlap, NULL, "several processes: sums of gradients are exchanged while the backward pass goes on", 0, 0 },
         { OPT_FLOAT, "lr", &c->lr, "<float>", "highest learning rate", 0, 1e6 },
         { OPT_CHOICE, "objective", &c->objective, "likelihood|dpo", "dpo: of pairs of answers, the chosen one is to be likelier than the rejected one (data of the form preference)", 0, 0 },
         { OPT_FLOAT, "beta", &c->beta, "<float>", "dpo: how much a change from the model that the run began from counts", 1e-6, 1e6 },

@@ -73,6 +73,8 @@ int ranks_prepare(struct run *r, int (*prepare)(struct run *, struct err *), str
     return comm_rank(r->comm) ? 0 : comm_barrier(r->comm, err);
 }
 
+#define PART_BYTES ((size_t)1 << 16)         /* of gradients are exchanged together, or more */
+
 int ranks_share(struct run *r, struct err *err)
 {
     const int size = comm_size(r->copies), rank = comm_rank(r->copies);
@@ -88,6 +90,8 @@ int ranks_share(struct run *r, struct err *err)
     r->share_squares = r->share + size + 1;
     graph_shares(r->model.g, size, r->share, r->share_squares);
     r->model.g->own_from = r->share[rank], r->model.g->own_to = r->share[rank + 1];
+    const size_t share = r->model.g->plan.bytes[TENSOR_GRAD] / (COMM_PARTS_MAX / 4);
+    overlap_plan(&r->overlap, r->model.g, share > PART_BYTES ? share : PART_BYTES);
     return 0;
 }
 
@@ -248,14 +252,31 @@ static int sum_in_parts(struct run *r, struct err *err)
     return 0;
 }
 
+void ranks_begin_overlap(struct run *r)
+{
+    if (r->c.overlap && r->overlap.n && comm_overlaps(r->comm))
+        overlap_begin(&r->overlap, r->model.g, r->comm, r->share, &r->gradient);
+}
+
+void ranks_leave_overlap(struct run *r)
+{
+    if (r->overlap.on)
+        overlap_leave(&r->overlap);
+}
+
 int ranks_sum_slices(struct run *r, struct err *err)
 {
     const int64_t width = run_sums_width(r);
+    const bool begun = r->overlap.on;
+    r->overlap.on = false;
     TRY(graph_failed(r->model.g, err));
+    if (begun)
+        TRY(comm_reduce_end(r->comm, err));
     TRY(sum_in_parts(r, err));
     TRY(comm_all_gather_equal(r->copies, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
     slice_sums_rows(r->sums, r->c.slices, width);
-    TRY(comm_reduce_scatter(r->copies, r->model.g->block[TENSOR_GRAD], r->share, err));
+    if (!begun)
+        TRY(comm_reduce_scatter(r->copies, r->model.g->block[TENSOR_GRAD], r->share, err));
     slice_sums_peers(r->model.g);
     return 0;
 }

@@ -34,6 +34,9 @@ int ranks_agree(struct run *r, struct err *err);
 /* Once rank 0 has the state of the run, all have: counters, weights, and each its share of the moments. */
 int ranks_begin(struct run *r, struct err *err);
 
+/* Around the last backward pass of a step: sums of gradients are exchanged meanwhile, where that is possible and wanted. */
+void ranks_begin_overlap(struct run *r);
+void ranks_leave_overlap(struct run *r);
 int ranks_count(struct run *r, int64_t *n, struct err *err);    /* the sum of *n over the copies of the model */
 int ranks_sum_slices(struct run *r, struct err *err);           /* r->sums of all of them, and the gradient of this rank's share */
 int ranks_norm(struct run *r, struct err *err);                 /* then PASS_NORM, and r->norm of all shares */

@@ -12,6 +12,7 @@
 #include "train/history.h"
 #include "train/dpsgd.h"
 #include "train/loop.h"
+#include "train/overlap.h"
 #include "train/prefer.h"
 #include "train/prepare.h"
 #include "train/saver.h"
@@ -56,6 +57,7 @@ struct run {
     int64_t first_slice, n_slice;            /* this process's */
     size_t *share, *share_squares;           /* [copies + 1] graph_shares(); NULL with one copy */
     int64_t *counts;                         /* [ranks] */
+    struct overlap overlap;
     /* [ranks] a batch of what is held out: sums over its tokens, samples or pairs (of those also of their rewards) */
     struct scored { int64_t has, counted; double loss, right, chosen, rejected; } *scored;
     int64_t eval_limit;                      /* tokens of the evaluation under way */

@@ -97,17 +97,35 @@ static void add_block(void *ctx, int i, int i_thread)
     j->k->add(n, j->a + at, j->b + at, j->a + at);
 }
 
+static void add_part(const struct slice_sums *s, int to, int from, size_t at, size_t bytes)
+{
+    struct add_job j = { (real *)(void *)(buffer(s, to) + at), (const real *)(const void *)(buffer(s, from) + at), bytes / sizeof(real), s->g->k };
+    pool_for(s->g->pool, (int)((j.n + BLOCK - 1) / BLOCK), add_block, &j);
+}
+
+void slice_sums_part(struct slice_sums *s, size_t from, size_t to)
+{
+    int now = free_buffer(s);
+    for (int level = 0; level < s->n_level; level++) {
+        assert(s->held[level] >= 0);
+        add_part(s, s->held[level], now, from, to - from);
+        now = s->held[level];
+    }
+    s->in_parts = true;
+}
+
 /* The sum goes where the earlier slices lie, so that in the end it is in the graph's own buffer. */
 void slice_sums_end(struct slice_sums *s)
 {
     int now = free_buffer(s), level = 0;
     for (; s->held[level] >= 0; level++) {
-        struct add_job j = { (real *)(void *)buffer(s, s->held[level]), (const real *)(const void *)buffer(s, now), s->g->plan.bytes[TENSOR_GRAD] / sizeof(real), s->g->k };
-        pool_for(s->g->pool, (int)((j.n + BLOCK - 1) / BLOCK), add_block, &j);
+        if (!s->in_parts)
+            add_part(s, s->held[level], now, 0, s->g->plan.bytes[TENSOR_GRAD]);
         now = s->held[level];
         s->held[level] = -1;
     }
     s->held[level] = now;
+    s->in_parts = false;
     if (level == s->n_level)
         graph_set_grads(s->g, buffer(s, now));
 }

@@ -29,6 +29,7 @@ struct slice_sums {
     size_t stride;                               /* bytes of one */
     int n_level;                                 /* log2 n */
     int held[SLICES_LEVELS_MAX];                 /* buffer with the sum of 2^level slices, or -1 */
+    bool in_parts;                               /* the last slice's sums are taken already */
 };
 
 size_t slice_sums_bytes(const struct graph *g, int64_t n);      /* what slice_sums_init() will take; n: slices of this process */
@@ -38,6 +39,9 @@ void slice_sums_release(struct slice_sums *s);
  * end the graph's gradients are those of all n. */
 char *slice_sums_begin(struct slice_sums *s);                  /* that buffer, whatever is in it */
 void slice_sums_end(struct slice_sums *s);
+/* Within the last slice: takes all sums of bytes from .. to - 1, which its gradient has by now; the sum is in the graph's own block.  Once begun,
+ * this is done for all that is wanted, before the end. */
+void slice_sums_part(struct slice_sums *s, size_t from, size_t to);
 /* The same tree over the gradients that weights of divided experts have for the slices of each process (tensor.n_peer), in each of the
  * processes: the sum is the first of them.  After it the others are void. */
 void slice_sums_peers(const struct graph *g);

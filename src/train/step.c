@@ -142,12 +142,17 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
         s.aux_scale = 1.0 / (double)r->n_micro;
         s.accumulate = a > 0;
         struct preference pairs = { .loss = 0 };
+        const bool last = v + 1 == r->first_slice + r->n_slice && a + 1 == n;
+        if (last)
+            ranks_begin_overlap(r);
         if (train_prefers(&r->c)) {
             run_prefer(r, &s, &pairs);
         } else {
             graph_run(r->model.g, PASS_FORWARD, &s);
             graph_run(r->model.g, PASS_BACKWARD, &s);
         }
+        if (last)
+            ranks_leave_overlap(r);
         run_add_sums(r, 0, &s, &pairs, sums);
         note_samples(r, i_micro, 0, r->batch.n_seq);
     }
@@ -166,8 +171,13 @@ static void run_joined(struct run *r, int64_t v, int64_t counted)
     s.loss_scale = counted ? 1.0 / (double)counted : 0;
     s.aux_scale = 1.0 / (double)r->n_micro;
     s.n_slice = r->joined, s.slice = r->slice_seq;
+    const bool last = v + r->joined == r->first_slice + r->n_slice;
     graph_run(r->model.g, PASS_FORWARD, &s);
+    if (last)
+        ranks_begin_overlap(r);
     graph_run(r->model.g, PASS_BACKWARD, &s);
+    if (last)
+        ranks_leave_overlap(r);
     memset(r->sums + v * width, 0, (size_t)(r->joined * width) * sizeof *r->sums);
     for (int i = 0; i < r->joined; i++) {
         run_add_sums(r, i, &s, &none, r->sums + (v + i) * width);

@@ -58,6 +58,46 @@ static int sums(struct comm *c)
     return 0;
 }
 
+/* In parts that do not respect the pieces, given out of order and slowly by some: the sums of all at once. */
+static int parts(struct comm *c)
+{
+    const int size = comm_size(c), rank = comm_rank(c);
+    static const size_t cut[] = { 0, 4, 400000, 400064, 1700000, (size_t)N * 4 };
+    static const int order[] = { 3, 0, 4, 2, 1 };
+    size_t bound[65];
+    if (size == 1)
+        return 0;
+    CHECK(comm_overlaps(c));
+    for (int i = 0; i <= size; i++)
+        bound[i] = (size_t)N * (size_t)i / (size_t)size * 4;
+    bound[size] = (size_t)N * 4;
+    float *x = mem_map((size_t)N * 4), *want = mem_map((size_t)N * 4);
+    CHECK(x && want);
+    for (int time = 0; time < 2; time++) {
+        for (size_t i = 0; i < N; i++)
+            x[i] = want[i] = value(rank + time, i);
+        struct comm_volume before, whole, after;
+        comm_volume(c, &before);
+        CHECK(!comm_reduce_scatter(c, want, bound, &err));
+        comm_volume(c, &whole);
+        comm_reduce_begin(c, x, bound);
+        for (int i = 0; i < 5; i++) {
+            if (rank % 2 == i % 2)
+                nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+            comm_reduce_part(c, cut[order[i]], cut[order[i] + 1]);
+        }
+        CHECK(!comm_reduce_end(c, &err));
+        comm_volume(c, &after);
+        CHECK(after.reduce_scatter - whole.reduce_scatter == whole.reduce_scatter - before.reduce_scatter);
+        CHECK(!memcmp(x + bound[rank] / 4, want + bound[rank] / 4, bound[rank + 1] - bound[rank]));
+        comm_reduce_begin(c, x, bound);          /* nothing at all */
+        CHECK(!comm_reduce_end(c, &err));
+    }
+    mem_unmap(x, (size_t)N * 4);
+    mem_unmap(want, (size_t)N * 4);
+    return 0;
+}
+
 /* Equal pieces: each rank sends (size - 1) / size of the whole, for a sum and for a gathering. */
 static int volume(struct comm *c)
 {
@@ -168,7 +208,7 @@ static int be_a_rank(const char *how)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    int rc = small(c) || all_to_all(c) || sums(c) || volume(c) || groups(c);
+    int rc = small(c) || all_to_all(c) || sums(c) || parts(c) || volume(c) || groups(c);
     const bool last = comm_rank(c) == comm_size(c) - 1;
     if (!rc && last && !strcmp(how, "kill"))
         raise(SIGKILL);

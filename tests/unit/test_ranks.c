@@ -96,6 +96,7 @@ static int set_up(void **state)
     OK(file_write_all(in_dir("other.txt"), b.data, b.len, &err));
     buf_release(&b);
     write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
+    write_config("apart.yaml", DENSE, "steps: 4, precision: fp32, accumulate: 2, overlap: false");
     write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
     write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01, ema: 0.6");
     write_config("shared.yaml", WITH_SHARED, "steps: 4, precision: fp32, accumulate: 2, slices: 4, optimizer: sgd");
@@ -195,7 +196,7 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
         skip();
     static const struct { const char *name; int n_rank, n_thread; } cases[] = {
         { "moe", 4, 1 }, { "moe", 2, 2 }, { "dense", 8, 1 }, { "muon", 4, 1 }, { "sgd", 2, 1 }, { "lora", 4, 1 },      /* of what the first gave */
-        { "classes", 2, 1 }, { "pairs", 2, 1 }, { "private", 4, 1 },
+        { "classes", 2, 1 }, { "pairs", 2, 1 }, { "private", 4, 1 }, { "apart", 2, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char out[40];
