@@ -526,7 +526,7 @@ static int record(struct recorder *r, const struct weights_list *l)
     if (r->o->use == DECODER_TRAIN) {
         g->loss_first = r->o->loss_first;
         TRY(graph_backward(g, r->o->recompute, r->err));
-        TRY(graph_update(g, r->o->optimizer, r->err));
+        TRY(graph_update(g, r->o->optimizer, r->o->state, r->err));
         if (r->o->averages)
             TRY(graph_averages(g, r->err));
     }

@@ -302,9 +302,9 @@ int graph_averages(struct graph *g, struct err *err)
     return 0;
 }
 
-int graph_update(struct graph *g, enum optimizer optimizer, struct err *err)
+int graph_update(struct graph *g, enum optimizer optimizer, enum dtype state, struct err *err)
 {
-    assert(g->backward);
+    assert(g->backward && (state == DT_F32 || state == DT_BF16));
     const int n_known = g->n_tensor;
     for (int w = 0; w < n_known; w++) {
         const struct tensor t = g->tensor[w];
@@ -314,9 +314,9 @@ int graph_update(struct graph *g, enum optimizer optimizer, struct err *err)
         memcpy(s.dim, t.shape, sizeof s.dim);
         const enum op op = optimizer == OPTIMIZER_SGD ? OP_sgd : optimizer == OPTIMIZER_MUON && t.n_matrix ? OP_muon : OP_adamw;
         int m, v = -1, square;
-        TRY(m = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "m.%s", t.name));
+        TRY(m = graph_tensor(g, TENSOR_MOMENT, state, s, err, "m.%s", t.name));
         if (op == OP_adamw)
-            TRY(v = graph_tensor(g, TENSOR_MOMENT, DT_F32, s, err, "v.%s", t.name));
+            TRY(v = graph_tensor(g, TENSOR_MOMENT, state, s, err, "v.%s", t.name));
         TRY(square = graph_tensor(g, TENSOR_OUTPUT, DT_F64, VEC(op_squares(&t).n * (t.n_peer ? t.n_peer : 1)), err, "square.%s", t.name));
         g->tensor[w].moment[0] = m, g->tensor[w].moment[1] = v;
         struct node n = { .op = OP_sum_squares, .pass = PASS_NORM };

@@ -73,6 +73,9 @@ struct cost node_cost(const struct graph *g, const struct node *n, double T, dou
         c.flops -= linear ? info->flops(&v) : 2 * v.M * v.P, c.bytes -= 2 * v.P * 4;
     if (bwd && linear && n->d_in[0] < 0)
         c.flops -= info->flops(&v), c.bytes -= v.P * 4;
+    for (int i = 2; i < 4 && n->pass == PASS_UPDATE; i++)        /* moments are read and written */
+        if (op_is(g, n->in[i], DT_BF16))
+            c.bytes -= 2 * v.P * 2;
     return c;
 }
 

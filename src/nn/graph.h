@@ -160,7 +160,7 @@ struct step {
     double loss_scale;         /* of the gradient of each token's nll: 1 / number of counted tokens */
     const real *token_scale;   /* [T] instead, one for each token, or of a sequence's loss that of its first; NULL: the same for all */
     double aux_scale;          /* of the router losses: 1 / number of micro-batches */
-    uint64_t seed, i_step;     /* dropout */
+    uint64_t seed, i_step;     /* dropout, rounding of moments */
     struct adamw adamw;        /* wd as given; 0 is used for weights that do not decay */
     struct momentum momentum;  /* of SGD (like adamw) or of Muon, whose other weights adamw updates */
 };
@@ -297,9 +297,9 @@ int graph_backward(struct graph *g, enum recompute recompute, struct err *err);
 /* After it: is each weight's gradient of an operation that takes slices apart? */
 bool graph_knows_slices(const struct graph *g);
 /* sum_squares (PASS_NORM) for each weight, and its update: by AdamW, SGD, or Muon for the weights that consist of
- * matrices and AdamW for the others. */
+ * matrices and AdamW for the others.  state: of its moments, F32 or BF16, which a step rounds at random (op.h). */
 enum optimizer { OPTIMIZER_ADAMW, OPTIMIZER_MUON, OPTIMIZER_SGD };
-int graph_update(struct graph *g, enum optimizer optimizer, struct err *err);
+int graph_update(struct graph *g, enum optimizer optimizer, enum dtype state, struct err *err);
 /* Room for a running average of each learned weight, "average.<weight>", which the caller fills and keeps. */
 int graph_averages(struct graph *g, struct err *err);
 

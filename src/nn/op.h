@@ -158,6 +158,21 @@ static inline struct owned op_owned(const struct graph *g, int grad)
     return (struct owned){ (from - begin) / sizeof(real), (to - begin) / sizeof(real) };
 }
 static inline bool op_owns_all(const struct graph *g) { return g->own_from == 0 && g->own_to == SIZE_MAX; }
+/* Moments, F32 or BF16, as the optimisers read and write them: a chunk at a time becomes floats in the cache and bf16 again, so that it
+ * is one pass over memory.  A moment moves by a small part of itself in a step (1 - beta2 = 0.001, say, where bf16 has 2^-8), which
+ * rounding to nearest would lose each time: it is rounded at random, by (seed, step, name, element), to itself on average
+ * (arXiv:1502.02551, arXiv:2010.06192).  What a step does to weights comes from the floats, before they are rounded.
+ * The random number of an element is one of its place in a chunk plus one of the chunk, which makes any two elements independent. */
+#define STATE_CHUNK 512
+struct op_draws { uint32_t of[STATE_CHUNK]; };
+struct op_state { void *data; bool b16; uint64_t key; const struct op_draws *draws; size_t first; };      /* first: of the whole weight's elements, of which this may be a part */
+void op_draws(const struct run *r, const struct tensor *w, int id, struct op_draws *d);      /* for the moments of w, of which id is one */
+struct op_state op_state(const struct run *r, const struct tensor *w, int id, const struct op_draws *d);
+/* How many elements from `at` on, up to `to`, are taken at a time. */
+size_t op_state_chunk(const struct op_state *s, size_t at, size_t to);
+/* They lie where they lie, or in room. */
+real *op_state_get(const struct cpu_kernels *k, const struct op_state *s, size_t at, size_t n, real room[STATE_CHUNK]);
+void op_state_put(const struct cpu_kernels *k, const struct op_state *s, size_t at, size_t n, const real *x);
 /* The panels of a weight, anew, unless others have a part in it (op_optim.c). */
 void op_repack(struct run *r, const struct tensor *w);
 /* The panels over rows (cols: over columns) of a product's weight in[1]: those that are kept, in[4] and in[5], or made in `room` of

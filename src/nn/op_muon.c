@@ -56,7 +56,8 @@ static void muon_size(const struct graph *g, const struct node *n, int T, int S,
 
 /* ---- element by element ---- */
 
-struct muon_job { const real *g; real *m, *w; const struct muon_layout *l; size_t n; struct momentum p; real factor; const real *coefficient; int side; const struct cpu_kernels *k; };
+/* m_at: the matrix's first element in the momentum. */
+struct muon_job { const real *g; real *w; struct op_state m; size_t m_at; const struct muon_layout *l; size_t n; struct momentum p; real factor; const real *coefficient; int side; const struct cpu_kernels *k; };
 
 static size_t block_at(const struct muon_job *j, int i, size_t *n)
 {
@@ -71,7 +72,13 @@ static void direction_block(void *ctx, int i, int i_thread)
     const struct muon_job *j = ctx;
     size_t n;
     const size_t at = block_at(j, i, &n);
-    j->k->nesterov(n, j->g + at, j->m + at, j->l->x + at, &j->p);
+    real room[STATE_CHUNK];
+    for (size_t from = at, some; from < at + n; from += some) {
+        some = op_state_chunk(&j->m, j->m_at + from, j->m_at + at + n);
+        real *m = op_state_get(j->k, &j->m, j->m_at + from, some, room);
+        j->k->nesterov(some, j->g + from, m, j->l->x + from, &j->p);
+        op_state_put(j->k, &j->m, j->m_at + from, some, m);
+    }
     j->l->square[i] = j->k->sum_squares(n, j->l->x + at);
 }
 
@@ -155,10 +162,12 @@ static void improve(struct run *r, struct muon_layout *l, int64_t N, int64_t K, 
     l->x = l->y, l->y = x;
 }
 
-static void matrix(struct run *r, const struct tensor *w, int64_t N, int64_t K, const real *g, real *m, real *x)
+/* at: of the weight's elements, the matrix's first */
+static void matrix(struct run *r, const struct node *n, const struct op_draws *draws, int64_t N, int64_t K, size_t at)
 {
+    const struct tensor *w = op_tensor(r->g, n->in[1]);
     struct muon_layout l = muon_layout(type_of(r->g, w), N, K, r->work);
-    struct muon_job j = { .g = g, .m = m, .w = x, .l = &l, .n = (size_t)(N * K), .p = r->step->momentum, .k = r->k };
+    struct muon_job j = { .g = (const real *)op_data(r, n->in[0]) + at, .w = (real *)w->data + at, .m = op_state(r, w, n->in[2], draws), .m_at = at, .l = &l, .n = (size_t)(N * K), .p = r->step->momentum, .k = r->k };
     if (!w->decay)
         j.p.wd = 0;
     const int n_block = (int)div_up(N * K, SQUARE_BLOCK);
@@ -182,9 +191,11 @@ static void forward(struct run *r, const struct node *n)
     size_t at = 0;
     if (!op_owns(r->g, op_tensor(r->g, n->in[0])->offset))      /* matrices are not shared out */
         return;
+    struct op_draws draws;
+    op_draws(r, w, n->in[2], &draws);
     for (int64_t e = 0; e < n_expert; e++)
         for (int i = 0; i < w->n_matrix; at += (size_t)(w->matrix_rows[i] * K), i++)
-            matrix(r, w, w->matrix_rows[i], K, (const real *)op_data(r, n->in[0]) + at, (real *)op_data(r, n->in[2]) + at, (real *)w->data + at);
+            matrix(r, n, &draws, w->matrix_rows[i], K, at);
     op_repack(r, w);
 }
 

@@ -1,5 +1,6 @@
 /* op_optim.c - what happens to weights: packing into panels, sums of squares of gradients, AdamW, SGD (Muon: op_muon.c). */
 #include <string.h>
+#include "base/rng.h"
 #include "nn/op.h"
 
 /* ---- a weight [N,K] or [E,N,K] by bands: PANEL rows of a matrix, whose panels are made while the band is in the cache ---- */
@@ -131,9 +132,63 @@ static void square_forward(struct run *r, const struct node *n)
 
 const struct op_code op_code_sum_squares = { square_forward, NULL, NULL };
 
+/* ---- the optimiser's state ---- */
+
+void op_draws(const struct run *r, const struct tensor *w, int id, struct op_draws *d)
+{
+    const struct tensor *t = op_tensor(r->g, id);
+    const int64_t n = t->dtype != DT_BF16 ? 0 : w->n_peer ? STATE_CHUNK : min_i64(tensor_count(t, 1, 1), STATE_CHUNK);
+    const uint64_t key = rng_key(r->step->seed, t->name);
+    for (int64_t i = 0; i < n; i += 4) {
+        const struct rng_u32x4 four = rng_philox(key, r->step->i_step, (uint64_t)i);
+        memcpy(&d->of[i], four.v, sizeof four.v);
+    }
+}
+
+struct op_state op_state(const struct run *r, const struct tensor *w, int id, const struct op_draws *d)
+{
+    const struct tensor *t = op_tensor(r->g, id);
+    const uint64_t key = t->dtype == DT_BF16 ? rng_u64(rng_key(r->step->seed, t->name), ~r->step->i_step) : 0;
+    return (struct op_state){ t->data, t->dtype == DT_BF16, key, d, w->n_peer ? (size_t)(r->g->peers->rank * tensor_count(t, 1, 1)) : 0 };
+}
+
+size_t op_state_chunk(const struct op_state *s, size_t at, size_t to)
+{
+    const size_t n = STATE_CHUNK - (s->first + at) % STATE_CHUNK;
+    return s->b16 && n < to - at ? n : to - at;
+}
+
+real *op_state_get(const struct cpu_kernels *k, const struct op_state *s, size_t at, size_t n, real room[STATE_CHUNK])
+{
+    if (!s->b16)
+        return (real *)s->data + at;
+    k->from_bf16(n, (const bf16 *)s->data + at, room);
+    return room;
+}
+
+void op_state_put(const struct cpu_kernels *k, const struct op_state *s, size_t at, size_t n, const real *x)
+{
+    const size_t element = s->first + at;
+    if (s->b16)
+        k->to_bf16_random(n, x, (bf16 *)s->data + at, s->draws->of + element % STATE_CHUNK, (uint32_t)rng_u64(s->key, element / STATE_CHUNK));
+}
+
 /* ---- adamw: in: gradient, w, m, v.  Updates the panels of w too ---- */
 
-struct adamw_job { struct pack_job pack; real *w, *m, *v; const real *g; struct adamw p; size_t from, to; };      /* of elements that are this process's */
+struct adamw_job { struct pack_job pack; real *w; struct op_state m, v; const real *g; struct adamw p; size_t from, to; };      /* of elements that are this process's */
+
+static void adamw_range(const struct adamw_job *j, size_t from, size_t to)
+{
+    const struct cpu_kernels *k = j->pack.k;
+    real room_m[STATE_CHUNK], room_v[STATE_CHUNK];
+    for (size_t at = from, n; at < to; at += n) {
+        n = op_state_chunk(&j->m, at, to);
+        real *m = op_state_get(k, &j->m, at, n, room_m), *v = op_state_get(k, &j->v, at, n, room_v);
+        k->adamw(n, j->w + at, j->g + at, m, v, &j->p);
+        op_state_put(k, &j->m, at, n, m);
+        op_state_put(k, &j->v, at, n, v);
+    }
+}
 
 static void adamw_band(void *ctx, int i, int i_thread)
 {
@@ -142,7 +197,7 @@ static void adamw_band(void *ctx, int i, int i_thread)
     const struct band d = band_at(b, i);
     const size_t end = d.at + (size_t)(d.rows * b->K), from = d.at > j->from ? d.at : j->from, to = end < j->to ? end : j->to;
     if (from < to)
-        j->pack.k->adamw(to - from, j->w + from, j->g + from, j->m + from, j->v + from, &j->p);
+        adamw_range(j, from, to);
     if (op_owns_all(j->pack.g))
         pack_item(&j->pack, i, i_thread);
 }
@@ -151,7 +206,9 @@ static void adamw_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
     const struct owned own = op_owned(r->g, n->in[0]);
-    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_data(r, n->in[2]), op_data(r, n->in[3]), op_data(r, n->in[0]), r->step->adamw, own.from, own.to };
+    struct op_draws draws;
+    op_draws(r, w, n->in[2], &draws);
+    struct adamw_job j = { { bands_of(w), r->g, w, -1, r->k }, w->data, op_state(r, w, n->in[2], &draws), op_state(r, w, n->in[3], &draws), op_data(r, n->in[0]), r->step->adamw, own.from, own.to };
     if (!w->decay)
         j.p.wd = 0;
     pool_for(r->pool, (int)j.pack.b.n, adamw_band, &j);
@@ -161,25 +218,32 @@ const struct op_code op_code_adamw = { adamw_forward, NULL, NULL };
 
 /* ---- sgd: in: gradient, w, m ---- */
 
-struct sgd_job { real *w, *m; const real *g; size_t n; struct momentum p; const struct cpu_kernels *k; };
+struct sgd_job { real *w; struct op_state m; const real *g; size_t from, to; struct momentum p; const struct cpu_kernels *k; };
 
 static void sgd_block(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
     const struct sgd_job *j = ctx;
-    const size_t at = (size_t)i * SQUARE_BLOCK;
-    j->k->sgd(j->n - at < SQUARE_BLOCK ? j->n - at : SQUARE_BLOCK, j->w + at, j->g + at, j->m + at, &j->p);
+    const size_t first = j->from + (size_t)i * SQUARE_BLOCK, end = j->to - first < SQUARE_BLOCK ? j->to : first + SQUARE_BLOCK;
+    real room[STATE_CHUNK];
+    for (size_t at = first, n; at < end; at += n) {
+        n = op_state_chunk(&j->m, at, end);
+        real *m = op_state_get(j->k, &j->m, at, n, room);
+        j->k->sgd(n, j->w + at, j->g + at, m, &j->p);
+        op_state_put(j->k, &j->m, at, n, m);
+    }
 }
 
 static void sgd_forward(struct run *r, const struct node *n)
 {
     const struct tensor *w = op_tensor(r->g, n->in[1]);
     const struct owned own = op_owned(r->g, n->in[0]);
-    const size_t n_own = min_i64((int64_t)own.to, tensor_count(w, 1, 1)) - own.from;
-    struct sgd_job j = { (real *)w->data + own.from, (real *)op_data(r, n->in[2]) + own.from, (const real *)op_data(r, n->in[0]) + own.from, n_own, r->step->momentum, r->k };
+    struct op_draws draws;
+    op_draws(r, w, n->in[2], &draws);
+    struct sgd_job j = { w->data, op_state(r, w, n->in[2], &draws), op_data(r, n->in[0]), own.from, (size_t)min_i64((int64_t)own.to, tensor_count(w, 1, 1)), r->step->momentum, r->k };
     if (!w->decay)
         j.p.wd = 0;
-    pool_for(r->pool, (int)div_up((int64_t)j.n, SQUARE_BLOCK), sgd_block, &j);
+    pool_for(r->pool, (int)div_up((int64_t)(j.to - j.from), SQUARE_BLOCK), sgd_block, &j);
     op_repack(r, w);
 }
 

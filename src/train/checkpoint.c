@@ -57,6 +57,7 @@ int model_save(const char *dir, struct decoder *d, const struct weights_list *l,
 
 /* A tensor of the optimiser's and the weight that it belongs to. */
 struct moment { int weight, id; };
+static enum st_dtype file_type(const struct tensor *moment) { return moment->dtype == DT_BF16 ? ST_BF16 : ST_F32; }
 
 /* The tensors m.w and v.w that the optimiser has, and the averages, weight by weight, in *out, which the caller frees.  Returns how many. */
 static int moments(const struct decoder *d, struct moment **out, struct err *err)
@@ -78,7 +79,7 @@ static int moments(const struct decoder *d, struct moment **out, struct err *err
 static struct st_decl decl_of(const struct decoder *d, const struct weights_list *l, struct moment m)
 {
     const struct tensor *t = &d->g->tensor[m.id];
-    struct st_decl s = { .name = t->name, .dtype = ST_F32, .rank = t->rank };
+    struct st_decl s = { .name = t->name, .dtype = file_type(t), .rank = t->rank };
     for (int j = 0; j < t->rank; j++)
         s.shape[j] = d->parts ? l->weight[m.weight].shape[j] : t->shape[j].n;
     return s;
@@ -97,7 +98,7 @@ static int save_moment(struct st_writer *w, int i, const struct decoder *d, stru
     const struct tensor *t = &d->g->tensor[m.id];
     if (d->parts)
         TRY(d->parts->collect(d->parts->ctx, m.weight, m.id, err));
-    return st_writer_add(w, i, d->parts ? d->parts->whole : t->data, (size_t)count_of(decl) * sizeof(float), err);
+    return st_writer_add(w, i, d->parts ? d->parts->whole : t->data, (size_t)count_of(decl) * dtype_size(t->dtype), err);
 }
 
 static int save_optimizer(const char *path, const struct decoder *d, const struct weights_list *l, json_t *digests, struct err *err)
@@ -282,7 +283,8 @@ static int load_adapters(const char *folder, struct decoder *d, const struct wei
 
 static int load_moment(const struct st_tensor *f, struct decoder *d, struct moment m, struct err *err)
 {
-    TRY(st_read_f32(f, 0, f->n, d->parts ? d->parts->whole : d->g->tensor[m.id].data, err));
+    const struct tensor *t = &d->g->tensor[m.id];
+    memcpy(d->parts ? d->parts->whole : t->data, f->data, (size_t)f->n * dtype_size(t->dtype));
     return d->parts ? d->parts->give(d->parts->ctx, m.weight, m.id, err) : 0;
 }
 
@@ -296,8 +298,8 @@ static int load_optimizer(const char *path, struct decoder *d, const struct weig
     for (int i = 0; i < n && !rc; i++) {
         const struct st_decl want = decl_of(d, l, moment[i]);
         const struct st_tensor *f = safetensors_find(st, want.name);
-        if (!f || f->n != count_of(&want))
-            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, want.name, f ? "of another size" : "missing");
+        if (!f || f->n != count_of(&want) || f->dtype != want.dtype)
+            rc = ERR(err, FORMAT, "%s: tensor '%s' is %s", path, want.name, !f ? "missing" : f->dtype != want.dtype ? "of another type" : "of another size");
         else
             rc = load_moment(f, d, moment[i], err);
     }

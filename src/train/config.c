@@ -15,7 +15,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .tensor_parallel = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .schedule = "wsd", .precision = "bf16", .recompute = "auto", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
+        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .optimizer_state = "fp32", .schedule = "wsd", .precision = "bf16", .recompute = "auto", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
@@ -54,6 +54,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_CHOICE, "objective", &c->objective, "likelihood|dpo", "dpo: of pairs of answers, the chosen one is to be likelier than the rejected one (data of the form preference)", 0, 0 },
         { OPT_FLOAT, "beta", &c->beta, "<float>", "dpo: how much a change from the model that the run began from counts", 1e-6, 1e6 },
         { OPT_CHOICE, "optimizer", &c->optimizer, "adamw|muon|sgd", "muon: of the matrices of layers; embeddings, routers, norms and biases stay AdamW's", 0, 0 },
+        { OPT_CHOICE, "optimizer_state", &c->optimizer_state, "fp32|bf16", "type of the optimiser's moments; bf16: half their memory, rounded at random", 0, 0 },
         { OPT_FLOAT, "muon_lr", &c->muon_lr, "<float>", "muon: highest learning rate of its matrices, which follows the schedule of lr", 0, 1e6 },
         { OPT_FLOAT, "muon_weight_decay", &c->muon_weight_decay, "<float>", "muon: weight decay of its matrices", 0, 1e6 },
         { OPT_FLOAT, "momentum", &c->momentum, "<float>", "muon, sgd", 0, 0.999999 },
@@ -70,7 +71,7 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "clip", &c->clip, "<float>", "largest norm of the gradient; 0: not clipped", 0, 1e30 },
         { OPT_FLOAT, "label_smoothing", &c->label_smoothing, "<share>", "classes: this share of a target is spread over all classes", 0, 0.99 },
         { OPT_FLOAT, "mixup", &c->mixup, "<float>", "classes: two images in shares from Beta(a, a), and their targets alike; 0: one image", 0, 1 },
-        { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights, sums and the optimiser are fp32", 0, 0 },
+        { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights and sums are fp32", 0, 0 },
         { OPT_CHOICE, "recompute", &c->recompute, "auto|none|cheap|block", "what is computed again in the backward pass to save memory: nothing, norms and activations, or all but the residual stream; the same bits; auto: the fastest that fits", 0, 0 },
         { OPT_FLOAT, "memory", &c->memory, "<GB>", "memory that the run may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
         { OPT_CHOICE, "on_spike", &c->on_spike, "skip|rollback|stop|none",
@@ -427,6 +428,8 @@ enum optimizer train_optimizer(const struct train_config *c)
 }
 
 enum dtype train_compute(const struct train_config *c) { return strcmp(c->precision, "bf16") ? DT_F32 : DT_BF16; }
+
+enum dtype train_state_type(const struct train_config *c) { return strcmp(c->optimizer_state, "bf16") ? DT_F32 : DT_BF16; }
 
 enum recompute train_recompute(const struct train_config *c)
 {

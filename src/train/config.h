@@ -43,7 +43,7 @@ struct train_config {
     double lr, min_lr_share, decay_share, beta1, beta2, eps, weight_decay, muon_lr, muon_weight_decay, momentum, clip, ema, router_bias_rate, memory, time_limit;
     const char *objective;                       /* "likelihood" or "dpo" (prefer.h), with beta */
     double beta;
-    const char *optimizer, *schedule, *precision, *recompute, *save, *on_spike, *sample_prompt;
+    const char *optimizer, *optimizer_state, *schedule, *precision, *recompute, *save, *on_spike, *sample_prompt;
     bool second;                                 /* of several processes not the first, which cleans up: files under way are left alone */
     json_t *root;                                /* owns what the pointers point to */
 };
@@ -58,6 +58,7 @@ enum recompute train_recompute(const struct train_config *c);      /* of auto, u
 struct division train_division(const struct train_config *c);          /* of the layers, by train.tensor_parallel; i 0 */
 bool train_prefers(const struct train_config *c);      /* from pairs: objective dpo */
 enum optimizer train_optimizer(const struct train_config *c);
+enum dtype train_state_type(const struct train_config *c);       /* of the optimiser */
 /* Does the run train a head for classes?  Of texts where data.form is label or the model has one. */
 bool train_classifies(const struct train_config *c);
 /* Rows of the sections, for documentation; the values are those of *c. */

@@ -25,7 +25,7 @@ static bool in_file(const struct run *r) { return r->c.tune.on && !strcmp(r->c.t
 struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
-    return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .state = train_state_type(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
                                   .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c), .division = r->division };
 }
 
@@ -345,6 +345,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = classes_digest(&r->classes, c, &b, err);
     if (!rc && train_optimizer(c) != OPTIMIZER_ADAMW)
         rc = buf_printf(&b, err, " %s %.17g %.17g %.17g", c->optimizer, c->muon_lr, c->muon_weight_decay, c->momentum);
+    if (!rc && train_state_type(c) != DT_F32)
+        rc = buf_printf(&b, err, " state %s", c->optimizer_state);
     if (!rc && !c->pack)
         rc = buf_printf(&b, err, " alone");
     if (!rc && c->privacy.on)

@@ -162,7 +162,7 @@ size_t ranks_part(const struct run *r, const struct tensor *g, int rank, size_t 
     return from;
 }
 
-static int move_moment(struct run *r, const struct tensor *w, char *moment, bool collect, struct err *err)
+static int move_moment(struct run *r, const struct tensor *w, const struct tensor *moment, bool collect, struct err *err)
 {
     const int rank = comm_rank(r->copies);
     for (int i = 1; i < comm_size(r->copies); i++) {
@@ -171,7 +171,9 @@ static int move_moment(struct run *r, const struct tensor *w, char *moment, bool
         if (!n || (rank && rank != i))
             continue;
         const bool sends = (rank == 0) != collect;
-        TRY(comm_exchange(r->copies, rank ? 0 : i, moment + at, sends ? n : 0, moment + at, sends ? 0 : n, err));
+        const size_t size = dtype_size(moment->dtype), bytes = n / sizeof(float) * size;      /* its gradient is float */
+        char *data = (char *)moment->data + at / sizeof(float) * size;
+        TRY(comm_exchange(r->copies, rank ? 0 : i, data, sends ? bytes : 0, data, sends ? 0 : bytes, err));
     }
     return 0;
 }
@@ -186,7 +188,7 @@ static int move_moments(struct run *r, bool collect, struct err *err)
         const int kept[] = { w->moment[0], w->moment[1], w->average };
         for (int k = 0; k < 3; k++)
             if (w->kind == TENSOR_WEIGHT && w->grad >= 0 && kept[k] >= 0 && !w->n_peer)
-                TRY(move_moment(r, w, g->tensor[kept[k]].data, collect, err));
+                TRY(move_moment(r, w, &g->tensor[kept[k]], collect, err));
     }
     return 0;
 }

@@ -417,6 +417,10 @@ static void arrays_equal_ref(void **state)
         same_bits("to_bf16", h1, h2, n * sizeof *h1);
         ref->from_bf16(n, h1, y1), now->from_bf16(n, h1, y2);
         same_bits("from_bf16", y1, y2, n * sizeof *y1);
+        uint32_t draw[600];
+        memcpy(draw, b, n * sizeof *draw);
+        ref->to_bf16_random(n, a, h1, draw, 0x9e3779b9), now->to_bf16_random(n, a, h2, draw, 0x9e3779b9);
+        same_bits("to_bf16_random", h1, h2, n * sizeof *h1);
         float *m1 = numbers(n, 0.1f), *m2 = copy_of(m1, n), *v1 = zeros(n), *v2 = zeros(n), *w1 = numbers(n, 1), *w2 = copy_of(w1, n);
         for (int t = 1; t < 5; t++) {
             const struct adamw p = { .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .wd = 0.1f, .correction1 = 1 - powf(0.9f, (float)t), .correction2 = 1 - powf(0.95f, (float)t), .grad_scale = 0.5f };
@@ -456,6 +460,33 @@ static void bf16_rounds_to_nearest_even_and_keeps_nan(void **state)
         if (y[0] != cases[i].out || y[19] != cases[i].out)
             fail_msg("%s: %08x became %04x and %04x, expected %04x", now->level, cases[i].in, y[0], y[19], cases[i].out);
     }
+}
+
+/* Of all numbers that can be drawn, as many lead up as it is near; what bf16 holds, and infinities, stay what they are. */
+static void random_rounding_is_right_on_average(void **state)
+{
+    (void)state;
+    static const struct { uint32_t in; bf16 low; int n_up; } cases[] = { { 0x3f800000, 0x3f80, 0 }, { 0x3f800800, 0x3f80, 0x800 }, { 0x3f808000, 0x3f80, 0x8000 }, { 0xbf80c001, 0xbf80, 0xc001 },
+                                                                         { 0x00000001, 0, 1 }, { 0x7f7fffff, 0x7f7f, 0xffff }, { 0x7f800000, 0x7f80, 0 }, { 0xff800000, 0xff80, 0 } };
+    enum { N = 1 << 16 };
+    float *x = zeros(N);
+    bf16 *y = mem_alloc_array(N, sizeof *y);
+    uint32_t *draw = mem_alloc_array(N, sizeof *draw);
+    for (int i = 0; i < N; i++)
+        draw[i] = (uint32_t)i << 16;
+    FOR_LEVELS for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        int n_up = 0;
+        for (int i = 0; i < N; i++)
+            memcpy(&x[i], &cases[c].in, sizeof *x);
+        now->to_bf16_random(N, x, y, draw, 0x12345678);
+        for (int i = 0; i < N; i++) {
+            assert_true(y[i] == cases[c].low || y[i] == cases[c].low + 1);
+            n_up += y[i] != cases[c].low;
+        }
+        if (n_up != cases[c].n_up)
+            fail_msg("%s: %08x went up %d times of %d, expected %d", now->level, cases[c].in, n_up, N, cases[c].n_up);
+    }
+    mem_free(x), mem_free(y), mem_free(draw);
 }
 
 static void sums_equal_ref(void **state)
@@ -510,6 +541,7 @@ int main(void)
         cmocka_unit_test(attention_of_other_forms_equals_ref_and_is_the_same_alone),
         cmocka_unit_test(arrays_equal_ref),
         cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
+        cmocka_unit_test(random_rounding_is_right_on_average),
         cmocka_unit_test(sums_equal_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,11 +98,12 @@ static int set_up(void **state)
     write_config("moe.yaml", MOE, "steps: 6, precision: bf16");
     write_config("apart.yaml", DENSE, "steps: 4, precision: fp32, accumulate: 2, overlap: false");
     write_config("dense.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2");
-    write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01, ema: 0.6");
+    write_config("muon.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, optimizer_state: bf16, router_bias_rate: 0.01, ema: 0.6");
     write_config("shared.yaml", WITH_SHARED, "steps: 4, precision: fp32, accumulate: 2, slices: 4, optimizer: sgd");
     write_config("moe-divided.yaml", MOE, "steps: 6, precision: bf16, sample_every: 3, expert_parallel: true");
-    write_config("muon-divided.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, router_bias_rate: 0.01, ema: 0.6, expert_parallel: true");
+    write_config("muon-divided.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, optimizer_state: bf16, router_bias_rate: 0.01, ema: 0.6, expert_parallel: true");
     write_config("shared-divided.yaml", WITH_SHARED, "steps: 4, precision: fp32, accumulate: 2, slices: 4, optimizer: sgd, recompute: block, verify_every: 2, expert_parallel: true");
+    write_config("half.yaml", DENSE, "steps: 4, precision: bf16, optimizer_state: bf16");
     char text[900];
     snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
     write_text("lora.yaml", text);
@@ -196,7 +197,7 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
         skip();
     static const struct { const char *name; int n_rank, n_thread; } cases[] = {
         { "moe", 4, 1 }, { "moe", 2, 2 }, { "dense", 8, 1 }, { "muon", 4, 1 }, { "sgd", 2, 1 }, { "lora", 4, 1 },      /* of what the first gave */
-        { "classes", 2, 1 }, { "pairs", 2, 1 }, { "private", 4, 1 }, { "apart", 2, 1 },
+        { "classes", 2, 1 }, { "pairs", 2, 1 }, { "private", 4, 1 }, { "apart", 2, 1 }, { "half", 2, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char out[40];

@@ -148,6 +148,18 @@ INLINE void vec_store_bf16_part(bf16 *p, vec v, int n)
     vec_store_bf16(part, v);
     memcpy(p, part, (size_t)n * sizeof *p);
 }
+/* The upper halves as they are. */
+INLINE void vec_store_bf16_cut(bf16 *p, vec v)
+{
+    const __m256i h = _mm256_srli_epi32(_mm256_castps_si256(v), 16), packed = _mm256_packus_epi32(h, h);
+    _mm_storeu_si128((void *)p, _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+}
+INLINE void vec_store_bf16_cut_part(bf16 *p, vec v, int n)
+{
+    bf16 part[8];
+    vec_store_bf16_cut(part, v);
+    memcpy(p, part, (size_t)n * sizeof *p);
+}
 /* p * 2^n for p about 1 and n the nearest whole number of x; 0 where x < -126, also where p is then NaN. */
 INLINE vec vec_scale2_or_zero(vec p, vec n, vec x)
 {

@@ -138,6 +138,9 @@ INLINE void vec_store_bf16_part(bf16 *p, vec v, int n)
 {
     _mm256_mask_storeu_epi16(p, vec_mask(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(vec_bf16_high(v), 16)));
 }
+/* The upper halves as they are. */
+INLINE void vec_store_bf16_cut(bf16 *p, vec v) { _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16))); }
+INLINE void vec_store_bf16_cut_part(bf16 *p, vec v, int n) { _mm256_mask_storeu_epi16(p, vec_mask(n), _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16))); }
 /* p * 2^n for p about 1 and n the nearest whole number of x; 0 where x < -126, also where p is then NaN. */
 INLINE vec vec_scale2_or_zero(vec p, vec n, vec x)
 {

@@ -453,6 +453,16 @@ static void to_bf16(size_t n, const real *x, bf16 *y)
         y[i] = bf16_of(x[i]);
 }
 
+static void to_bf16_random(size_t n, const real *x, bf16 *y, const uint32_t *draw, uint32_t more)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float f = (float)x[i];
+        uint32_t u;
+        memcpy(&u, &f, sizeof u);
+        y[i] = (bf16)((u + ((draw[i] + more) >> 16)) >> 16);
+    }
+}
+
 static void from_bf16(size_t n, const bf16 *x, real *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -495,5 +505,6 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->nesterov = nesterov;
     k->descend = descend;
     k->to_bf16 = to_bf16;
+    k->to_bf16_random = to_bf16_random;
     k->from_bf16 = from_bf16;
 }
