@@ -185,20 +185,29 @@ static int save_parts(const char *dir, struct decoder *d, const struct weights_l
 
 static bool is_step(const char *name) { return !strncmp(name, "step-", 5) && !strchr(name, '.'); }
 
-/* Keeps `newest` and the keep - 1 before it.  Others go: older ones, what a crash left half written, and later steps that a
- * crash left without being named in latest. */
-static int remove_old(const char *dir, const char *newest, int keep, struct err *err)
+static void name_of(int64_t step, char out[64]) { snprintf(out, 64, "step-%010lld", (long long)step); }
+
+bool checkpoint_is_there(const char *dir, int64_t step)
+{
+    char name[64];
+    name_of(step, name);
+    char *path = file_join(dir, name);
+    const bool there = path && file_exists(path);
+    mem_free(path);
+    return there;
+}
+
+/* Keeps `newest`, the keep - 1 before it, and `also`.  Others go: older ones, what a crash left half written, and later steps that a
+ * crash left without being named in latest, or a run that has gone back. */
+static int remove_old(const char *dir, const char *newest, int keep, const char *also, struct err *err)
 {
     char **names;
-    int n, n_step = 0, rc = 0;
+    int n, n_kept = 0, rc = 0;
     TRY(file_list(dir, &names, &n, err));
-    for (int i = 0; i < n; i++)
-        n_step += is_step(names[i]) && strcmp(names[i], newest) <= 0;
-    for (int i = 0; i < n && !rc; i++) {
+    for (int i = n - 1; i >= 0 && !rc; i--) {       /* sorted: the highest step first */
         const bool step = is_step(names[i]), later = step && strcmp(names[i], newest) > 0, partial = strstr(names[i], ".partial") != NULL;
-        if (!partial && !later && !(step && n_step > keep))
+        if (!partial && !later && (!step || n_kept++ < keep || !strcmp(names[i], also)))
             continue;
-        n_step -= step && !later;
         char *path = file_join(dir, names[i]);
         rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory for a path");
         mem_free(path);
@@ -208,10 +217,11 @@ static int remove_old(const char *dir, const char *newest, int keep, struct err 
 }
 
 int checkpoint_save(const char *dir, const struct decoder *d, const struct weights_list *l, const struct tok *tok,
-                    const struct train_state *s, int keep, struct err *err)
+                    const struct train_state *s, int keep, int64_t every, struct err *err)
 {
-    char name[40];
-    snprintf(name, sizeof name, "step-%010lld", (long long)s->step);
+    char name[64], also[64];
+    name_of(s->step, name);
+    name_of(every ? s->step - s->step % every : s->step, also);
     char *final = file_join(dir, name), *partial = final ? mem_printf("%s.partial", final) : NULL, *latest = file_join(dir, "latest");
     struct err ignored;
     int rc = final && partial && latest ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory to save");
@@ -227,7 +237,7 @@ int checkpoint_save(const char *dir, const struct decoder *d, const struct weigh
         rc = file_sync_dir(dir, err);
     if (!rc)
         rc = file_write_all(latest, name, strlen(name), err);
-    if (!rc && remove_old(dir, name, keep, &ignored))        /* the new one is there all the same */
+    if (!rc && remove_old(dir, name, keep, also, &ignored))        /* the new one is there all the same */
         log_warn("old checkpoints stay: %s", ignored.msg);
     if (rc && partial)
         file_remove_tree(partial, &ignored);
@@ -403,12 +413,15 @@ static int read_latest(const char *dir, char out[64], bool *names_one, struct er
     return rc;
 }
 
-int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err)
+int checkpoint_load(const char *dir, int64_t step, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err)
 {
     char name[64], **names = NULL;
-    bool there;
-    int n = 0;
-    int rc = read_latest(dir, name, &there, err);
+    bool there = true;
+    int n = 0, rc = 0;
+    if (step == CHECKPOINT_LATEST)
+        rc = read_latest(dir, name, &there, err);
+    else
+        name_of(step, name);
     if (rc == ERR_NOTFOUND || rc == ERR_NOMEM)
         return rc;
     if (!rc && !there)

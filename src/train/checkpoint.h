@@ -28,12 +28,15 @@ struct train_state {
     char settings[SHA256_HEX];   /* of what decides the numbers of the run */
 };
 
+/* Of those before, keep - 1 stay, and the last one of a multiple of `every` steps (0: none in particular). */
 int checkpoint_save(const char *dir, const struct decoder *d, const struct weights_list *l, const struct tok *tok,
-                    const struct train_state *s, int keep, struct err *err);
-/* Fills weights, m and v of d, which is bound, and *s, from the checkpoint that latest names; when that is damaged, from the newest
+                    const struct train_state *s, int keep, int64_t every, struct err *err);
+bool checkpoint_is_there(const char *dir, int64_t step);
+#define CHECKPOINT_LATEST (-1)
+/* Fills weights, m and v of d, which is bound, and *s, from the checkpoint of `step`, or that latest names; when that is damaged, from the newest
  * before it that is whole, which leads to the same numbers: passed then gets the message that says what was found.  ERR_NOTFOUND
  * when there is no checkpoint, which leaves everything as it was; when all are damaged, what the newest has. */
-int checkpoint_load(const char *dir, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err);
+int checkpoint_load(const char *dir, int64_t step, struct decoder *d, const struct weights_list *l, struct train_state *s, struct buf *passed, struct err *err);
 /* The model alone: model.safetensors, config.json, tokenizer.json or preprocessor_config.json in a folder that is there; or its adapters. */
 int model_save(const char *dir, struct decoder *d, const struct weights_list *l, const struct tok *tok, struct weight_digest **digest,
                int *n_digest, struct err *err);

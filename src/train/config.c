@@ -238,6 +238,8 @@ static int check(const struct train_config *c, const char *path, struct err *err
         return ERR(err, USAGE, "%s: train.objective is dpo, which changes a model that is there: model.from", path);
     if (c->patience && !c->eval_every)
         return ERR(err, USAGE, "%s: train.patience counts evaluations, but train.eval_every is 0", path);
+    if (!strcmp(c->on_spike, "rollback") && !c->save_every)
+        return ERR(err, USAGE, "%s: train.on_spike is rollback, but train.save_every is 0: there would be no checkpoint to go back to", path);
     if (!c->epochs && c->warmup > c->steps)
         return ERR(err, USAGE, "%s: train.warmup is %lld, more than train.steps, %lld", path, (long long)c->warmup, (long long)c->steps);
     if (c->batch * c->ctx > (int64_t)1 << 24)

@@ -27,14 +27,16 @@ int decide_skip(struct run *r, const struct finding *f, struct err *err)
     return rc;
 }
 
-/* Rank 0 reads the newest checkpoint; all have it then. */
-static int load_last(struct run *r, struct err *err)
+/* Rank 0 reads a checkpoint; all have it then. */
+static int load(struct run *r, int64_t step, struct err *err)
 {
     if (!comm_rank(r->comm)) {
         struct train_state found;
         struct buf passed;
         buf_init(&passed);
-        const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, &passed, err);
+        const int rc = checkpoint_load(r->dir_checkpoints, step, &r->model, r->weights, &found, &passed, err);
+        if (!rc && passed.len)
+            log_warn("%s", passed.data);
         buf_release(&passed);
         TRY(rc);
         if (strcmp(found.settings, r->state.settings))
@@ -47,26 +49,41 @@ static int load_last(struct run *r, struct err *err)
     return 0;
 }
 
-/* Back to the newest checkpoint; with other_data on from there without the data up to this step. */
+/* The last one that was due: where it lies is a function of the step, and not of when the run was stopped or killed. */
+static int64_t due_before(const struct run *r) { return r->c.save_every ? r->state.step - r->state.step % r->c.save_every : 0; }
+
+/* On without the data up to this step; what was found at evaluations stays found, as OUT/best does. */
+static void leave_out(struct run *r, const struct train_state *was)
+{
+    struct train_state *s = &r->state;
+    s->shift = was->shift + was->step - s->step + 1;
+    s->n_evaluated = was->n_evaluated, s->n_worse = was->n_worse, s->best_step = was->best_step, s->best_loss = was->best_loss;
+    s->doctor.last_good = -1;
+}
+
+/* To the newest checkpoint, as if the run had been killed; or, other_data, to the last that was due, and on from there with other data. */
 static int roll_back(struct run *r, bool other_data, struct err *err)
 {
-    const int64_t bad = r->state.step, n = r->state.n_rollback + 1;
-    TRY(load_last(r, err));
-    r->state.n_rollback = n;
-    r->state.shift += other_data ? bad - r->state.step + 1 : 0;
-    r->state.doctor.last_good = -1;
+    const struct train_state was = r->state;
+    TRY(load(r, other_data ? due_before(r) : CHECKPOINT_LATEST, err));
+    r->saved = r->state.step, r->save_due = false;
+    run_forget_experts(r);
+    if (other_data)
+        leave_out(r, &was);
+    const int64_t n = r->state.n_rollback = was.n_rollback + 1;
     log_warn("back to the checkpoint of step %lld%s", (long long)r->state.step, other_data ? ", on with other data" : "");
-    TRY(run_write_metric(r, json_pack("{s:I, s:s, s:I, s:b}", "step", (json_int_t)r->state.step, "event", "rolled back", "from_step", (json_int_t)bad + 1, "other_data", other_data), err));
+    TRY(run_write_metric(r, json_pack("{s:I, s:s, s:I, s:b, s:I}", "step", (json_int_t)r->state.step, "event", "rolled back", "from_step", (json_int_t)was.step + 1, "other_data", other_data,
+                                      "rollbacks", (json_int_t)n), err));
     if (n > ROLLBACKS_MAX)
-        return ERR(err, NUMERIC, "went back %d times; the last time from step %lld: train.lr %g may be too high", ROLLBACKS_MAX, (long long)bad + 1, r->c.lr);
+        return ERR(err, NUMERIC, "went back %d times; the last time from step %lld: train.lr %g may be too high", ROLLBACKS_MAX, (long long)was.step + 1, r->c.lr);
     return 0;
 }
 
 /* Lets the checkpoint under way end: is there one to go back to?  Rank 0 knows. */
-static int may_roll_back(struct run *r, bool *may, struct err *err)
+static int may_roll_back(struct run *r, bool other_data, bool *may, struct err *err)
 {
     TRY(run_settle_saves(r, err));
-    *may = !comm_rank(r->comm) && r->saved >= 0;
+    *may = !comm_rank(r->comm) && (other_data ? checkpoint_is_there(r->dir_checkpoints, due_before(r)) : r->saved >= 0);
     return ranks_any(r, may, err);
 }
 
@@ -96,8 +113,8 @@ int decide(struct run *r, struct finding *f, enum step_fate *fate, struct err *e
         return ERR(err, NUMERIC, "step %lld: %s: %s (train.on_spike: stop); the last checkpoint is of step %lld", (long long)r->state.step + 1, cause_word(f->cause), f->what, (long long)r->saved);
     }
     bool may = false;
-    if (hardware || !strcmp(r->c.on_spike, "rollback"))
-        TRY(may_roll_back(r, &may, err));
+    if (hardware || run_goes_back(r))
+        TRY(may_roll_back(r, !hardware, &may, err));
     if (may) {
         *fate = STEP_BACK;
         TRY(finding_tell(r, f, "back to the last checkpoint", err));

@@ -38,15 +38,16 @@ static void hit_row(const struct fault *f, int32_t *ids, int32_t *target, int n,
 
 void fault_batch(struct fault *f, int64_t i_micro, int64_t n_micro, int ctx, int vocab, struct batch *b)
 {
-    if (!is_of_sample(f->kind) || i_micro / n_micro != f->step)
+    const int64_t at = i_micro / n_micro - f->step;
+    if (!is_of_sample(f->kind) || at < 0 || at >= (f->whole_steps ? f->whole_steps : 1))
         return;
-    for (int i = 0; f->whole_step && i < b->n / ctx; i++)
+    for (int i = 0; f->whole_steps && i < b->n / ctx; i++)
         hit_row(f, b->ids + i * ctx, b->target + i * ctx, ctx, vocab);
-    if (f->whole_step || i_micro % n_micro != (int64_t)draw(f, 0, n_micro))
+    if (f->whole_steps || i_micro % n_micro != (int64_t)draw(f, 0, n_micro))
         return;
-    const int row = (int)draw(f, 1, b->n / ctx), at = row * ctx;
+    const int row = (int)draw(f, 1, b->n / ctx);
     f->i_micro = i_micro, f->row = row;
-    hit_row(f, b->ids + at, b->target + at, ctx, vocab);
+    hit_row(f, b->ids + row * ctx, b->target + row * ctx, ctx, vocab);
 }
 
 /* ---- numbers ---- */

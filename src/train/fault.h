@@ -24,7 +24,7 @@ struct fault {
     enum fault_kind kind;
     int64_t step;
     uint64_t seed;
-    bool whole_step;                             /* samples: all of the step */
+    int64_t whole_steps;                         /* samples: all of so many steps from `step` on; 0: one of the step */
     /* in use */
     int64_t i_micro; int row;                    /* the sample that was hit */
     bool done;                                   /* faults that are there once */

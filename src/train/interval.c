@@ -107,6 +107,13 @@ int run_open_interval(struct run *r, struct err *err)
     return 0;
 }
 
+void run_forget_experts(struct run *r)
+{
+    if (r->model.n_stats)
+        memset(r->routed, 0, (size_t)(r->model.n_stats * r->model.route.n_expert) * sizeof *r->routed);
+    r->routed_from = r->state.step;
+}
+
 /* Tokens of each expert since the last evaluation; at one, says which got none. */
 int run_count_experts(struct run *r, struct err *err)
 {
@@ -121,8 +128,7 @@ int run_count_experts(struct run *r, struct err *err)
     for (int i = 0; i < r->model.n_stats * E; i++)
         if (!(r->routed[i] > 0) && !n++)
             layer = i / E, expert = i % E;
-    memset(r->routed, 0, (size_t)(r->model.n_stats * E) * sizeof *r->routed);
-    r->routed_from = r->state.step;
+    run_forget_experts(r);
     if (!n || !whole)
         return 0;
     log_warn("%d experts got no token in the last %lld steps, first expert %d of layer %d of those with experts: they learn nothing; a larger model.router_aux_loss_coef spreads tokens", n,

@@ -162,7 +162,7 @@ static int resume_or_begin(struct run *r, struct buf *passed, struct err *err)
     struct train_state found = { .step = 0 };
     if (r->c.tune.on)                        /* checkpoints hold adapters only */
         TRY(first_weights(r, err));
-    const int rc = checkpoint_load(r->dir_checkpoints, &r->model, r->weights, &found, passed, err);
+    const int rc = checkpoint_load(r->dir_checkpoints, CHECKPOINT_LATEST, &r->model, r->weights, &found, passed, err);
     if (rc == ERR_NOTFOUND)
         return r->c.tune.on ? 0 : first_weights(r, err);
     if (*found.settings && strcmp(found.settings, r->state.settings))      /* before what the tensors of another model lack */

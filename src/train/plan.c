@@ -359,6 +359,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " ema %.17g", c->ema);
     if (!rc && strcmp(c->on_spike, "skip"))
         rc = buf_printf(&b, err, " on_spike %s", c->on_spike);
+    if (!rc && run_goes_back(r))
+        rc = buf_printf(&b, err, " %lld", (long long)c->save_every);
     if (!rc)
         rc = sha256_of(b.data, b.len, r->state.settings, err);
     buf_release(&b);

@@ -66,12 +66,23 @@ int run_write_metric(struct run *r, json_t *o, struct err *err)
     return rc;
 }
 
+/* Does the line tell of what the state has behind it?  Of steps that were left by going back, too: *n_back counts how often the run had
+ * gone back when the line was written. */
+static bool is_past(const struct run *r, const json_t *line, int64_t *n_back)
+{
+    const json_t *step = json_object_get(line, "step"), *back = json_object_get(line, "rollbacks");
+    if (json_is_integer(back))
+        *n_back = json_integer_value(back);
+    return json_is_integer(step) && (*n_back < r->state.n_rollback || (*n_back == r->state.n_rollback && json_integer_value(step) <= r->state.step));
+}
+
 /* Lines of steps that will be done again are taken out, and TensorBoard's file is made of those that stay. */
 static int cut_metrics(struct run *r, const char *path, struct err *err)
 {
     struct buf old, kept;
     buf_init(&old);
     buf_init(&kept);
+    int64_t n_back = 0;
     int rc = file_read(path, (size_t)4 << 30, &old, err);
     for (char *at = old.data; !rc && at < old.data + old.len;) {
         char *end = memchr(at, '\n', (size_t)(old.data + old.len - at));
@@ -80,8 +91,7 @@ static int cut_metrics(struct run *r, const char *path, struct err *err)
         json_t *o;
         if (tree_parse_json(&o, at, (size_t)(end - at), path, NULL) == ERR_NOMEM)      /* else a line that is no JSON is not kept */
             rc = ERR(err, NOMEM, "no memory to read %s", path);
-        const json_t *step = json_object_get(o, "step");
-        if (json_is_integer(step) && json_integer_value(step) <= r->state.step) {
+        if (is_past(r, o, &n_back)) {
             rc = buf_add(&kept, at, (size_t)(end + 1 - at), err);
             if (!rc)
                 rc = tensorboard_add(&r->board, o, false, err);

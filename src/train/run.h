@@ -117,6 +117,7 @@ struct decoder_opts run_train_opts(const struct run *r);        /* of r->model, 
 struct decoder_opts run_reference_opts(const struct run *r);
 
 /* ---- save.c ---- */
+bool run_goes_back(const struct run *r);                        /* train.on_spike is rollback */
 size_t run_save_bytes(const struct run *r);                     /* of the copy that checkpoints are written from */
 int run_open_saver(struct run *r, struct err *err);
 /* After each step: reports a checkpoint that was written or failed, and begins one that is due.  A failure is told and no error. */
@@ -153,6 +154,7 @@ int run_open_interval(struct run *r, struct err *err);          /* the state is 
 void run_close_interval(struct run *r);
 int run_show_sample(struct run *r, struct err *err);            /* every train.sample_every steps: text after train.sample_prompt */
 int run_dead_experts(const struct run *r, int i);               /* of layer i with experts: those without a token of this step */
+void run_forget_experts(struct run *r);                         /* what was counted since the last evaluation */
 int run_count_experts(struct run *r, struct err *err);          /* after each step; warns at an evaluation of those that got none since the last */
 int run_judge_loss(struct run *r, double valid_loss, struct err *err);      /* after an evaluation: train.patience, and OUT/best */
 bool run_is_patient(const struct run *r);

@@ -10,11 +10,13 @@ static bool in_background(const struct run *r)
     return !r->division.by && !strcmp(r->c.save, "background") && r->c.save_every && r->c.save_every < r->c.steps;
 }
 
+bool run_goes_back(const struct run *r) { return !strcmp(r->c.on_spike, "rollback"); }
+
 size_t run_save_bytes(const struct run *r) { return in_background(r) && !comm_rank(r->comm) ? saver_bytes(r->model.g) : 0; }
 
 int run_open_saver(struct run *r, struct err *err)
 {
-    const struct saver_job job = { r->dir_checkpoints, &r->model, r->weights, r->data.tok, (int)r->c.keep };
+    const struct saver_job job = { r->dir_checkpoints, &r->model, r->weights, r->data.tok, (int)r->c.keep, run_goes_back(r) ? r->c.save_every : 0 };
     return saver_new(&r->saver, &job, in_background(r), err);
 }
 
@@ -36,6 +38,8 @@ int run_tend_saves(struct run *r, struct err *err)
     if (r->saver && saver_poll(r->saver, false, &s))
         TRY(report(r, &s, err));
     r->save_due = r->save_due || (r->c.save_every && r->state.step % r->c.save_every == 0);
+    if (r->save_due && run_goes_back(r))             /* to where must not depend on how fast the disk is */
+        TRY(run_settle_saves(r, err));
     const bool begins = r->saver && r->save_due && !saver_busy(r->saver);      /* a slow disk: when the one before has ended */
     TRY(ranks_collect(r, begins, err));
     if (!begins)

@@ -69,7 +69,7 @@ static void write_out(struct saver *s, struct decoder *d)
     const double begin = clock_wall();
     s->report.step = s->state.step;
     err_clear(&s->report.err);
-    s->report.rc = checkpoint_save(s->job.dir, d, s->job.l, s->job.tok, &s->state, s->job.keep, &s->report.err);
+    s->report.rc = checkpoint_save(s->job.dir, d, s->job.l, s->job.tok, &s->state, s->job.keep, s->job.every, &s->report.err);
     s->report.seconds = s->report.waited + clock_wall() - begin;
 }
 

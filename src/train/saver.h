@@ -11,7 +11,7 @@
 
 struct saver;
 /* Where checkpoints go, and of what: borrowed, and left alone while the saver lives. */
-struct saver_job { const char *dir; struct decoder *d; const struct weights_list *l; const struct tok *tok; int keep; };
+struct saver_job { const char *dir; struct decoder *d; const struct weights_list *l; const struct tok *tok; int keep; int64_t every; };
 /* How a save ended: its step, 0 or an error with its message, the seconds that the loop waited and those that it took in all. */
 struct save_report { int64_t step; int rc; struct err err; double waited, seconds; };
 

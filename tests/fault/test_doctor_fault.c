@@ -6,6 +6,7 @@
  *
  * A small model is trained once; each fault hits a step some way after its checkpoint. */
 #include <math.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "../test.h"
@@ -17,7 +18,7 @@
 #include "train/fault.h"
 #include "train/loop.h"
 
-#define BASE_STEPS 160
+#define BASE_STEPS 160                 /* and save_every, unless keys say another */
 #define STEPS 190
 
 static struct err err;
@@ -40,21 +41,23 @@ static void write_config(const char *name, double lr, const char *precision, con
     snprintf(text, sizeof text,
              "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64, norm: rmsnorm, act: swiglu, pos: rope}\n"
              "data: {train: %s, valid_share: 0, tokenizer: bpe, vocab_size: 300}\n"
-             "train: {steps: %d, batch: 8, ctx: 32, lr: %g, warmup: 20, schedule: constant, save_every: %d, eval_every: 0, precision: %s%s%s}\n",
-             in_dir("text.txt"), STEPS, lr, BASE_STEPS, precision, keys, more);
+             "train: {steps: %d, batch: 8, ctx: 32, lr: %g, warmup: 20, schedule: constant, %seval_every: 0, precision: %s%s%s}\n",
+             in_dir("text.txt"), STEPS, lr, strstr(keys, "save_every") ? "" : "save_every: 160, ", precision, keys, more);
     OK(file_write_all(in_dir(name), text, strlen(text), &err));
 }
+
+static volatile sig_atomic_t stop;               /* after the step */
 
 static int train(const char *config, const char *out, struct fault *f)
 {
     struct train_result r;
-    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = 1, .fail_step = -1, .fault = f };
+    const struct train_opts o = { .config = in_dir(config), .out = in_dir(out), .n_thread = 1, .stop = &stop, .fail_step = -1, .fault = f };
     err_clear(&err);
     return train_run(&o, &r, &err);
 }
 
-/* A run that goes on from the base's checkpoint with one fault. */
-static int run_with(const char *base, const char *config, const char *out, struct fault *f)
+/* OUT becomes a run that goes on from the base's checkpoint. */
+static void begin_from(const char *base, const char *out)
 {
     char link[300], target[300], name[64];
     snprintf(name, sizeof name, "step-%010d", BASE_STEPS);
@@ -64,6 +67,12 @@ static int run_with(const char *base, const char *config, const char *out, struc
     snprintf(target, sizeof target, "%s/checkpoints/%s", in_dir(base), name);
     assert_int_equal(symlink(target, path_in(link, name)), 0);
     OK(file_write_all(path_in(link, "latest"), name, strlen(name), &err));
+}
+
+/* With one fault. */
+static int run_with(const char *base, const char *config, const char *out, struct fault *f)
+{
+    begin_from(base, out);
     return train(config, out, f);
 }
 
@@ -235,7 +244,7 @@ static void a_kernel_that_is_wrong_each_time_is_said_to_be(void **state)
 static void policies_skip_go_back_or_stop(void **state)
 {
     (void)state;
-    struct fault f = { .kind = FAULT_GARBAGE, .step = BASE_STEPS + 5, .seed = 1, .whole_step = true };
+    struct fault f = { .kind = FAULT_GARBAGE, .step = BASE_STEPS + 5, .seed = 1, .whole_steps = 1 };
     OK(run_with("base-fp32", "fp32.yaml", "out", &f));
     assert_true(metrics_say("out", "\"event\":\"skipped\",\"because\":\"loss or gradient unlike those before\""));
     write_config("stop.yaml", 3e-3, "fp32", ", on_spike: stop");
@@ -252,6 +261,81 @@ static void policies_skip_go_back_or_stop(void **state)
     OK(train("none.yaml", "base-none", NULL));
     OK(run_with("base-none", "none.yaml", "out", &f));
     assert_false(metrics_say("out", "\"event\""));
+}
+
+/* metrics.jsonl without what depends on the clock. */
+static void read_metrics(const char *out, struct buf *b)
+{
+    static const char *const timed[] = { "unix_ms", "seconds", "tokens_per_s", "share_of_peak", "peak_bytes" };
+    OK(file_read(path_in(in_dir(out), "metrics.jsonl"), 1 << 24, b, &err));
+    struct buf lines = *b;
+    buf_init(b);
+    for (char *at = lines.data, *end; (end = strchr(at, '\n')); at = end + 1) {
+        json_t *o;
+        OK(tree_parse_json(&o, at, (size_t)(end - at), "metrics.jsonl", &err));
+        for (size_t i = 0; i < sizeof timed / sizeof *timed; i++)
+            json_object_del(o, timed[i]);
+        char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+        assert_non_null(text);
+        OK(buf_printf(b, &err, "%s\n", text));
+        mem_free(text);
+        json_decref(o);
+    }
+    buf_release(&lines);
+}
+
+static void same_run(const char *a, const char *b)
+{
+    struct buf x, y;
+    buf_init(&x), buf_init(&y);
+    assert_string_equal(digest(a), digest(b));
+    read_metrics(a, &x), read_metrics(b, &y);
+    if (strcmp(x.data, y.data))
+        fail_msg("%s and %s tell different stories:\n%s\n---\n%s", a, b, x.data, y.data);
+    buf_release(&x), buf_release(&y);
+}
+
+/* Three steps of garbage, each of which leads back to the checkpoint of step 160: stopped (and saved) after any step, killed at any
+ * moment, with one checkpoint kept, the run ends as one that nobody disturbed. */
+static void a_run_that_goes_back_ends_the_same_however_it_is_disturbed(void **state)
+{
+    (void)state;
+    const struct fault f = { .kind = FAULT_GARBAGE, .step = BASE_STEPS + 5, .seed = 1, .whole_steps = 3 };
+    struct fault g = f;
+    write_config("often.yaml", 3e-3, "fp32", ", on_spike: rollback, save_every: 10, keep: 40");
+    write_config("often-1.yaml", 3e-3, "fp32", ", on_spike: rollback, save_every: 10, keep: 1");
+    OK(train("often.yaml", "base-often", NULL));
+    OK(run_with("base-often", "often.yaml", "calm", &g));
+    assert_true(metrics_say("calm", "\"event\":\"rolled back\",\"from_step\":161,\"other_data\":true,\"rollbacks\":3"));
+    begin_from("base-often", "stopped");
+    stop = 1;
+    for (int i = 0; i < 18; i++) {
+        g = f;
+        assert_int_equal(train("often-1.yaml", "stopped", &g), ERR_STOPPED);
+    }
+    stop = 0, g = f;
+    OK(train("often-1.yaml", "stopped", &g));
+    same_run("calm", "stopped");
+    begin_from("base-often", "killed");
+    const double begin = clock_wall();
+    OK(run_with("base-often", "often-1.yaml", "calm-1", &g));
+    same_run("calm", "calm-1");
+    const double whole = clock_wall() - begin;
+    for (int i = 0; i < 8; i++) {
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (!child) {
+            g = f;
+            _exit(train("often-1.yaml", "killed", &g) < 0);
+        }
+        const double wait = whole * 0.6 * rng_uniform(78, (uint64_t)i);
+        nanosleep(&(struct timespec){ (time_t)wait, (long)((wait - floor(wait)) * 1e9) }, NULL);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    g = f;
+    OK(train("often-1.yaml", "killed", &g));
+    same_run("calm", "killed");
 }
 
 static void a_learning_rate_that_is_too_high_ends_with_advice(void **state)
@@ -317,6 +401,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(what_the_machine_did_wrong_is_undone),
             cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
             cmocka_unit_test(policies_skip_go_back_or_stop),
+            cmocka_unit_test(a_run_that_goes_back_ends_the_same_however_it_is_disturbed),
             cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),
             cmocka_unit_test(a_learning_rate_that_learns_but_overshoots_is_told),
             cmocka_unit_test(a_resumed_run_judges_like_the_undisturbed_one),

@@ -19,7 +19,7 @@
 static struct err err;
 static const char *program;
 
-/* ---- what a rank does: CONFIG OUT THREADS steps to do now (0: all) ---- */
+/* ---- what a rank does: CONFIG OUT THREADS steps to do now (0: all) [step whose data is garbage] ---- */
 
 static volatile sig_atomic_t stop;
 
@@ -37,7 +37,8 @@ static int be_a_rank(char **arg)
     }
     struct train_result r;
     stop = atoi(arg[4]) > 0;
-    const struct train_opts o = { .config = arg[1], .out = arg[2], .n_thread = atoi(arg[3]), .stop = &stop, .fail_step = -1 };
+    struct fault fault = { .kind = FAULT_GARBAGE, .step = arg[5] ? atoi(arg[5]) : 0, .seed = 1, .whole_steps = 1 };
+    const struct train_opts o = { .config = arg[1], .out = arg[2], .n_thread = atoi(arg[3]), .stop = &stop, .fail_step = -1, .fault = arg[5] ? &fault : NULL };
     const int rc = train_run(&o, &r, &err);
     if (rc < 0 && *err.msg)
         fprintf(stderr, "says: %s\n", err.msg);
@@ -150,12 +151,14 @@ static int shell(const char *command, double *seconds)
 
 #define MPIRUN "mpirun --oversubscribe --allow-run-as-root "
 
-static int start(int n, const char *config, const char *out, int n_thread, int steps)
+static int start_with(int n, const char *config, const char *out, int n_thread, int steps, const char *garbage)
 {
     char command[900];
-    snprintf(command, sizeof command, MPIRUN "-n %d %s %s %s %d %d 2>&1", n, program, in_dir(config), in_dir(out), n_thread, steps);
+    snprintf(command, sizeof command, MPIRUN "-n %d %s %s %s %d %d %s 2>&1", n, program, in_dir(config), in_dir(out), n_thread, steps, garbage);
     return shell(command, NULL);
 }
+
+static int start(int n, const char *config, const char *out, int n_thread, int steps) { return start_with(n, config, out, n_thread, steps, ""); }
 
 static const char *digest_of(const char *out, const char *file)
 {
@@ -275,6 +278,29 @@ static void a_run_may_change_its_number_of_ranks_on_the_way(void **state)
     assert_non_null(strstr(said, "stopped after step 2"));
     assert_int_equal(start(1, "muon.yaml", "elastic", 2, 0), 0);
     assert_string_equal(digest("alone-muon.yaml"), digest("elastic"));
+}
+
+/* A step of garbage leads back to the checkpoint of step 46: one process; two; two that are stopped after each step, then one. */
+static void ranks_go_back_together(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_config("back.yaml", DENSE, "steps: 54, precision: fp32, on_spike: rollback, keep: 40, schedule: constant");
+    if (start_with(1, "back.yaml", "back-1", 1, 0, "47") || start_with(2, "back.yaml", "back-2", 1, 0, "47"))
+        fail_msg("%s", said);
+    assert_string_equal(digest("back-1"), digest("back-2"));
+    char command[900];
+    snprintf(command, sizeof command, "cd %s && grep -q 'rolled back' back-1/metrics.jsonl && mkdir -p back-3/checkpoints && cp -r back-1/checkpoints/step-0000000044 back-3/checkpoints && "
+             "printf step-0000000044 > back-3/checkpoints/latest", test_dir);
+    assert_int_equal(shell(command, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(start_with(2, "back.yaml", "back-3", 1, 1, "47"), 1);
+        assert_non_null(strstr(said, "stopped after step"));
+    }
+    if (start_with(1, "back.yaml", "back-3", 1, 0, "47"))
+        fail_msg("%s", said);
+    assert_string_equal(digest("back-1"), digest("back-3"));
 }
 
 static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
@@ -574,8 +600,8 @@ static void a_checkpoint_of_parts_is_that_of_the_whole(void **state)
             }
         }
     h.d[0].parts = &h.parts;
-    OK(checkpoint_save(in_dir("of-whole"), &whole, l, NULL, &s, 1, &err));
-    OK(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, &err));
+    OK(checkpoint_save(in_dir("of-whole"), &whole, l, NULL, &s, 1, 0, &err));
+    OK(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, 0, &err));
     char command[600];
     snprintf(command, sizeof command, "diff -r %s %s/of-parts", in_dir("of-whole"), test_dir);
     assert_int_equal(system(command), 0);
@@ -584,14 +610,14 @@ static void a_checkpoint_of_parts_is_that_of_the_whole(void **state)
             const enum tensor_kind kind = k ? TENSOR_MOMENT : TENSOR_WEIGHT;
             memset(h.d[p].g->block[kind], 0, h.d[p].g->plan.bytes[kind]);
         }
-    OK(checkpoint_load(in_dir("of-parts"), &h.d[0], l, &found, &passed, &err));
+    OK(checkpoint_load(in_dir("of-parts"), CHECKPOINT_LATEST, &h.d[0], l, &found, &passed, &err));
     assert_int_equal(found.step, 1);
     h.fail_at = h.n_call + 5;                            /* a weight cannot be had: nothing new is named */
     s.step = 2;
-    assert_int_equal(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, &err), ERR_STOPPED);
+    assert_int_equal(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, 0, &err), ERR_STOPPED);
     assert_string_equal(err.msg, "rank 1 is gone");
     s.step = 1;
-    OK(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, &err));      /* what was loaded, written once more */
+    OK(checkpoint_save(in_dir("of-parts"), &h.d[0], l, NULL, &s, 1, 0, &err));      /* what was loaded, written once more */
     assert_int_equal(system(command), 0);
     mem_free(h.parts.whole);
     for (int p = 0; p < N_PART; p++)
@@ -670,7 +696,7 @@ static void two_hosts_over_tcp_give_the_same_weights_and_notice_a_lost_one(void 
 int main(int argc, char **argv)
 {
     program = argv[0];
-    if (argc == 5)
+    if (argc == 5 || argc == 6)
         return be_a_rank(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_ranks_and_threads_gives_the_same_weights),
@@ -679,6 +705,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(experts_may_be_divided_and_joined_on_the_way),
         cmocka_unit_test(experts_that_do_not_come_out_even_are_refused),
         cmocka_unit_test(a_run_may_change_its_number_of_ranks_on_the_way),
+        cmocka_unit_test(ranks_go_back_together),
         cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
         cmocka_unit_test(more_ranks_than_slices_are_refused),
         cmocka_unit_test(ranks_need_no_common_folder),

@@ -526,10 +526,10 @@ static void a_checkpoint_that_reads_back_wrong_is_not_named(void **state)
         OK(decoder_record(&d, &c, &(struct decoder_opts){ .use = DECODER_TRAIN, .compute = DT_F32 }, &err));
         OK(decoder_plan(&d, 8, 8, 1, NULL, &err));
         OK(decoder_bind(&d, pool, NULL, &err));
-        OK(checkpoint_load(dir, &d, l, &s, &passed, &err));
+        OK(checkpoint_load(dir, CHECKPOINT_LATEST, &d, l, &s, &passed, &err));
         s.step = 2;
         file_flip_at(n);
-        const int rc = checkpoint_save(dir, &d, l, tok, &s, 2, &err);
+        const int rc = checkpoint_save(dir, &d, l, tok, &s, 2, 0, &err);
         file_flip_at(-1);
         if (rc) {
             found++;
@@ -537,7 +537,7 @@ static void a_checkpoint_that_reads_back_wrong_is_not_named(void **state)
             assert_non_null(strstr(err.msg, "read back"));
             assert_false(file_exists(path_in(dir, "step-0000000002")));
         }
-        OK(checkpoint_load(dir, &d, l, &again, &passed, &err));
+        OK(checkpoint_load(dir, CHECKPOINT_LATEST, &d, l, &again, &passed, &err));
         assert_int_equal(again.step, rc ? 1 : 2);
         decoder_release(&d);
         weights_list_free(l);
@@ -927,6 +927,7 @@ static void bad_settings_and_texts_are_explained(void **state)
         { DENSE "data: {train: @one.txt}\ntrain: {optimizer: sgd, beta1: 0.9}\n", ERR_USAGE, "train.beta1 would do nothing" },
         { DENSE "data: {train: @one.txt}\ntrain: {optimizer_state: fp16}\n", ERR_USAGE, "expected one of fp32|bf16" },
         { DENSE "data: {train: @one.txt}\ntrain: {on_spike: panic}\n", ERR_USAGE, "expected one of skip|rollback|stop|none" },
+        { DENSE "data: {train: @one.txt}\ntrain: {on_spike: rollback, save_every: 0}\n", ERR_USAGE, "there would be no checkpoint to go back to" },
         { DENSE "data: {train: @one.txt}\ntrain: {ema: 1}\n", ERR_USAGE, "ema" },
         { DENSE "data: {train: @one.txt}\ntrain: {save: later}\n", ERR_USAGE, "expected one of background|wait" },
         { DENSE "data: {train: @one.txt}\ntrain: {steps: many}\n", ERR_USAGE, "expected a whole number" },
