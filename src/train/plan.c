@@ -319,6 +319,17 @@ int run_print_time(struct run *r, struct train_result *result, struct err *err)
 
 /* ---- settings that decide the numbers ---- */
 
+/* With patience, held-out data decides when the run ends and which model is in OUT/best. */
+static int add_held_out(const struct run *r, struct buf *b, struct err *err)
+{
+    const struct file_map *map = config_vision(&r->c.model) ? &r->classes.valid.map : &r->data.valid.map;
+    const int32_t *labels = run_classifies(r) ? r->classes.label[1] : NULL;
+    char held_out[SHA256_HEX], classes[SHA256_HEX];
+    TRY(sha256_of(map->data, map->size, held_out, err));
+    TRY(sha256_of(labels, labels ? (size_t)r->classes.n_valid * sizeof *labels : 0, classes, err));
+    return buf_printf(b, err, " patience %lld %lld %lld %s %s", (long long)r->c.patience, (long long)r->c.eval_every, (long long)r->c.eval_tokens, held_out, classes);
+}
+
 int run_digest_settings(struct run *r, struct err *err)
 {
     struct buf b;
@@ -357,6 +368,8 @@ int run_digest_settings(struct run *r, struct err *err)
         rc = buf_printf(&b, err, " upcycle %.17g %.17g", c->upcycle.router_std, c->upcycle.redraw);
     if (!rc && c->ema > 0)
         rc = buf_printf(&b, err, " ema %.17g", c->ema);
+    if (!rc && c->patience)
+        rc = add_held_out(r, &b, err);
     if (!rc && strcmp(c->on_spike, "skip"))
         rc = buf_printf(&b, err, " on_spike %s", c->on_spike);
     if (!rc && run_goes_back(r))

@@ -266,6 +266,24 @@ static void other_settings_in_the_same_folder_are_refused(void **state)
     assert_non_null(strstr(err.msg, "other settings"));
 }
 
+/* With patience it says when the run ends, and which model is best. */
+static void other_held_out_text_is_another_patient_run(void **state)
+{
+    (void)state;
+    for (int patience = 0; patience < 2; patience++) {
+        struct train_result r;
+        volatile sig_atomic_t stop = 1;
+        char text[900];
+        snprintf(text, sizeof text, DENSE "data: {train: %s, valid: %s, tokenizer: bytes}\n" TRAIN ", precision: fp32, patience: %d}\n", in_dir("one.txt"), in_dir("held-out.txt"), 3 * patience);
+        write_text("held-out.yaml", text);
+        write_corpus("held-out.txt", 300, 3);
+        assert_int_equal(train("held-out.yaml", patience ? "patient" : "impatient", 1, &stop, &r), ERR_STOPPED);
+        write_corpus("held-out.txt", 300, 4);
+        assert_int_equal(train("held-out.yaml", patience ? "patient" : "impatient", 1, NULL, &r), patience ? ERR_USAGE : 0);
+        assert_true(!patience || strstr(err.msg, "other settings or other text"));
+    }
+}
+
 /* Held-out loss after 2,000 steps: what rounding the moments changes is less than what another seed does; half their memory. */
 static void moments_in_bf16_learn_as_those_in_fp32_do(void **state)
 {
@@ -1030,6 +1048,7 @@ int main(void)
         cmocka_unit_test(the_slices_of_a_step_decide_its_bits),
         cmocka_unit_test(slices_in_one_batch_have_the_bits_of_slices_alone),
         cmocka_unit_test(other_settings_in_the_same_folder_are_refused),
+        cmocka_unit_test(other_held_out_text_is_another_patient_run),
         cmocka_unit_test(moments_in_bf16_learn_as_those_in_fp32_do),
         cmocka_unit_test(an_altered_checkpoint_is_refused_by_the_tensors_name),
         cmocka_unit_test(a_failing_disk_does_not_end_the_steps),
