@@ -32,6 +32,15 @@ int comm_rank(const struct comm *c) { return c ? c->rank : 0; }
 int comm_size(const struct comm *c) { return c ? c->size : 1; }
 static int in_all(const struct comm *c, int rank) { return c->first + rank * c->stride; }
 const char *comm_name(const struct comm *c, int rank) { return c->names[in_all(c, rank)]; }
+
+/* "(host," of a name; hosts may hold anything but a bracket or a comma. */
+bool comm_is_here(const struct comm *c, int rank)
+{
+    const char *mine = strchr(comm_name(c, c->rank), '('), *theirs = strchr(comm_name(c, rank), '(');
+    const size_t n = strcspn(mine, ",");
+    return n == strcspn(theirs, ",") && !memcmp(mine, theirs, n);
+}
+
 size_t comm_bytes(const struct comm *c) { return c && c->chunk ? mem_map_size(CHUNK_BYTES) : 0; }
 void comm_volume(const struct comm *c, struct comm_volume *out) { *out = c->volume; }
 

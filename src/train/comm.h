@@ -30,6 +30,7 @@ void comm_group_free(struct comm *group);
 int comm_rank(const struct comm *c);             /* c may be NULL: rank 0 of 1 */
 int comm_size(const struct comm *c);
 const char *comm_name(const struct comm *c, int rank);      /* "rank 1 of 4 (host, process 4711)"; of several ranks only */
+bool comm_is_here(const struct comm *c, int rank);          /* on this machine, by the host in its name; of several ranks only */
 size_t comm_bytes(const struct comm *c);         /* memory that it has taken */
 
 /* n_send bytes to peer and n_recv bytes from it, at the same time. */

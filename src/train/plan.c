@@ -217,18 +217,22 @@ int run_choose_recompute(struct run *r, struct err *err)
     size_t bytes[N_RULE];
     double seconds[N_RULE];
     int chosen = 0, smallest = 0;
-    const size_t allowed = allowed_bytes(r);
+    size_t allowed = allowed_bytes(r);
+    int n_here;
     if (strcmp(r->c.recompute, "auto"))
         return 0;
-    bool fits = planned_bytes(r) + PROCESS_BYTES <= allowed;       /* the model is recorded by none, which nothing is faster than */
-    TRY(comm_broadcast(r->comm, &fits, sizeof fits, err));
+    TRY(ranks_share_memory(r, planned_bytes(r) + PROCESS_BYTES, &allowed, &n_here, err));
+    bool fits = false, lacks = planned_bytes(r) + PROCESS_BYTES > allowed;       /* the model is recorded by none, which nothing is faster than */
+    TRY(ranks_any(r, &lacks, err));
     r->c.recompute = rules[0];
-    if (fits)
+    if (!lacks)
         return 0;
     for (int i = 0; i < N_RULE; i++) {
         TRY(record_by(r, rules[i], err));
         bytes[i] = planned_bytes(r) + PROCESS_BYTES, seconds[i] = run_step_seconds(r);
-        if (bytes[i] <= allowed && (!fits || seconds[i] < seconds[chosen]))
+        lacks = bytes[i] > allowed;
+        TRY(ranks_any(r, &lacks, err));
+        if (!lacks && (!fits || seconds[i] < seconds[chosen]))
             chosen = i, fits = true;
         smallest = bytes[i] < bytes[smallest] ? i : smallest;
     }
@@ -279,7 +283,9 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
-    const size_t free_bytes = allowed_bytes(r);
+    size_t free_bytes = allowed_bytes(r);
+    int n_here;
+    TRY(ranks_share_memory(r, result->planned_bytes + PROCESS_BYTES, &free_bytes, &n_here, err));
     if (result->planned_bytes + PROCESS_BYTES > free_bytes) {
         const size_t act = p->bytes[TENSOR_ACT], fixed = result->planned_bytes - act;
         const int64_t fits = batch_that_fits(r, free_bytes, err);
@@ -290,8 +296,11 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
             snprintf(advice, sizeof advice, "lora.base: file would fit, it keeps the model in its file");
         if (result->planned_bytes - copy + PROCESS_BYTES <= free_bytes)
             snprintf(advice, sizeof advice, "train.save: wait would fit, it takes no copy for checkpoints");
-        return ERR(err, NOMEM, "the plan needs %s, the process itself %s, and %s %s: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
-                   fmt_bytes((char[32]){ 0 }, (double)PROCESS_BYTES), fmt_bytes(b, (double)free_bytes), r->c.memory > 0 ? "is free or allowed by train.memory" : "is free", fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
+        char beside[60] = "";
+        if (n_here > 1)
+            snprintf(beside, sizeof beside, " for this one of %d processes on this machine", n_here);
+        return ERR(err, NOMEM, "the plan needs %s, the process itself %s, and %s %s%s: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
+                   fmt_bytes((char[32]){ 0 }, (double)PROCESS_BYTES), fmt_bytes(b, (double)free_bytes), r->c.memory > 0 ? "is free or allowed by train.memory" : "is free", beside, fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
     }
     return 0;
 }

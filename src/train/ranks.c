@@ -227,6 +227,22 @@ size_t ranks_spared_bytes(const struct run *r)
     return (size_t)((double)bytes * (1 - own));
 }
 
+int ranks_share_memory(struct run *r, size_t wanted, size_t *free_bytes, int *n_here, struct err *err)
+{
+    *n_here = 1;
+    if (comm_size(r->comm) == 1)
+        return 0;
+    double all = 0;
+    r->counts[comm_rank(r->comm)] = (int64_t)wanted;
+    TRY(comm_all_gather_equal(r->comm, r->counts, sizeof *r->counts, err));      /* none takes memory before all have looked */
+    *n_here = 0;
+    for (int i = 0; i < comm_size(r->comm); i++)
+        if (comm_is_here(r->comm, i))
+            all += (double)r->counts[i], ++*n_here;
+    *free_bytes = (size_t)((double)*free_bytes * ((double)wanted / all));
+    return 0;
+}
+
 /* ---- a step ---- */
 
 static int add_up(struct run *r, struct comm *c, int64_t *n, struct err *err)

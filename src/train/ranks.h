@@ -55,6 +55,9 @@ int ranks_decide(struct run *r, bool *stop, bool *by_time, struct err *err);
  * until rank 0 comes there, too. */
 int ranks_collect(struct run *r, bool wanted, struct err *err);
 
+/* *free_bytes, of this machine and measured before the call, becomes this rank's part of it: the ranks on one machine, *n_here, share it by
+ * what they want. */
+int ranks_share_memory(struct run *r, size_t wanted, size_t *free_bytes, int *n_here, struct err *err);
 size_t ranks_spared_bytes(const struct run *r);                 /* of optimiser state that is planned, but is another rank's */
 int ranks_log(struct run *r, struct err *err);                  /* what was sent, beside the theory */
 

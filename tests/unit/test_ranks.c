@@ -335,6 +335,30 @@ static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
         fail_msg("%s", said);
 }
 
+/* Each would fit alone: of 65 % of what is free, once and twice. */
+static void ranks_on_one_machine_share_its_memory(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    double windows = 600000;                         /* fit nowhere, and tell what one takes */
+    for (int i = 0; i < 2; i++) {
+        char text[900];
+        snprintf(text, sizeof text, "model: {hidden_size: 512, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 2048, norm: rmsnorm, act: swiglu, pos: rope}\n"
+                 "data: {train: %s, valid_share: 0.1, tokenizer: bytes}\ntrain: {batch: %.0f, ctx: 24, slices: 2, recompute: none, save: wait}\n", in_dir("text.txt"), windows);
+        write_text("large.yaml", text);
+        if (i)
+            break;
+        struct train_result r;
+        const struct train_opts o = { .config = in_dir("large.yaml"), .out = in_dir("large"), .n_thread = 1, .dry_run = true, .fail_step = -1 };
+        assert_int_equal(train_run(&o, &r, &err), ERR_NOMEM);
+        windows = 2 * floor(windows * 0.65 * (double)mem_available() / (double)r.planned_bytes / 2);
+    }
+    assert_true(start(2, "large.yaml", "large", 1, 1) != 0);
+    if (!strstr(said, "for this one of 2 processes on this machine"))
+        fail_msg("%s", said);
+}
+
 static void more_ranks_than_slices_are_refused(void **state)
 {
     (void)state;
@@ -708,6 +732,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ranks_go_back_together),
         cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
         cmocka_unit_test(more_ranks_than_slices_are_refused),
+        cmocka_unit_test(ranks_on_one_machine_share_its_memory),
         cmocka_unit_test(ranks_need_no_common_folder),
         cmocka_unit_test(layers_divided_over_ranks_learn_the_same),
         cmocka_unit_test(what_cannot_be_divided_is_refused),
