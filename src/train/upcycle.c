@@ -102,6 +102,7 @@ static void draw_router(const struct upcycle *u, const struct weight *w, float *
 
 /* A weight of experts: gate and up, one above the other, whose rows are hidden units, or down, whose columns are. */
 struct redraw {
+    int64_t first;               /* expert that this process holds */
     int64_t rows, cols, F;       /* of an expert; hidden units */
     bool by_cols;
     uint64_t key;
@@ -114,13 +115,14 @@ static void redraw_expert(void *ctx, int e, int i_thread)
 {
     (void)i_thread;
     const struct redraw *j = ctx;
-    const bool *unit = j->unit + e * j->F;
+    const int64_t at = j->first + e;
+    const bool *unit = j->unit + at * j->F;
     float *x = j->x + e * j->rows * j->cols;
     for (int64_t r = 0; r < j->rows; r++)
         for (int64_t k = 0; k < j->cols; k++) {
             const int64_t part = j->by_cols ? 0 : r / j->F;
             if (unit[j->by_cols ? k : r % j->F])
-                x[r * j->cols + k] = (float)(j->mean[part] + j->std[part] * rng_normal(j->key, (uint64_t)((e * j->rows + r) * j->cols + k)));
+                x[r * j->cols + k] = (float)(j->mean[part] + j->std[part] * rng_normal(j->key, (uint64_t)((at * j->rows + r) * j->cols + k)));
         }
 }
 
@@ -136,10 +138,11 @@ static void moments(const float *x, int64_t n, double *mean, double *std)
 }
 
 /* unit: room for a bool for each hidden unit of all experts; the same ones in gate, up and down of a layer. */
-static void redraw(const struct upcycle *u, struct decoder *d, const struct weight *w, float *x, uint64_t seed, bool *unit)
+static void redraw(const struct upcycle *u, struct decoder *d, const struct weights_list *l, const struct weight *w, float *x, uint64_t seed, bool *unit)
 {
     const int64_t E = w->shape[0], F = d->config.d_ff_expert;
-    struct redraw j = { .rows = w->shape[1], .cols = w->shape[2], .F = F, .by_cols = strstr(w->name, ".down") != NULL, .key = rng_key(seed, w->name), .unit = unit, .x = x };
+    const struct weight_held held = weight_held(l, w, &d->division);
+    struct redraw j = { .first = held.expert.from, .rows = w->shape[1], .cols = w->shape[2], .F = F, .by_cols = strstr(w->name, ".down") != NULL, .key = rng_key(seed, w->name), .unit = unit, .x = x };
     char name[40];
     snprintf(name, sizeof name, "%d.redraw", w->layer);
     const uint64_t key = rng_key(seed, name);
@@ -148,7 +151,7 @@ static void redraw(const struct upcycle *u, struct decoder *d, const struct weig
     const int64_t n_part = j.by_cols ? 1 : j.rows / F, each = j.rows * j.cols / n_part;
     for (int64_t p = 0; p < n_part; p++)
         moments(x + p * each, each, &j.mean[p], &j.std[p]);
-    pool_for(d->g->pool, (int)E, redraw_expert, &j);
+    pool_for(d->g->pool, (int)held.expert.n, redraw_expert, &j);
 }
 
 int upcycle_weights(const struct upcycle *u, struct decoder *d, const struct weights_list *l, uint64_t seed, struct err *err)
@@ -163,7 +166,7 @@ int upcycle_weights(const struct upcycle *u, struct decoder *d, const struct wei
         else if (w->balances || (u->adds_bias && strstr(w->name, u->adds_bias)))
             memset(decoder_weight(d, i), 0, (size_t)w->n * sizeof(float));
         else if (u->redraw > 0 && w->rank == 3)
-            redraw(u, d, w, decoder_weight(d, i), seed, unit);
+            redraw(u, d, l, w, decoder_weight(d, i), seed, unit);
     }
     mem_free(unit);
     return 0;
