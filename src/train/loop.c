@@ -131,9 +131,11 @@ static int take_memory(struct run *r, struct err *err)
             base_rows_bind(r->rows, &r->reference);
     }
     TRY(parts_take(r, err));
-    r->model.g->peers = r->scorer.g->peers = &r->peers;
-    if (r->sampler.g)
-        r->sampler.g->peers = &r->peers;
+    if (r->division.by) {
+        r->model.g->peers = r->scorer.g->peers = &r->peers;
+        if (r->sampler.g)
+            r->sampler.g->peers = &r->peers;
+    }
     if (!comm_rank(r->comm))
         TRY(run_open_saver(r, err));
     TRY(run_privacy_take(r, err));
