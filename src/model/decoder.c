@@ -271,7 +271,7 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     int y = graph_expert_linear(r->g, a, weight(r, layer, "experts.down.w"), weight(r, layer, "experts.down.b"), &there, false, r->o->compute, label, r->err);
     snprintf(label, sizeof label, "%d.experts.back", layer);
     if (sends_rows(r))
-        y = graph_collect(r->g, y, &route, &there, r->o->compute, label, r->err);
+        y = graph_collect(r->g, y, &route, &there, late ? DT_F32 : r->o->compute, label, r->err);
     int sum = early(r, stream);
     if (r->c->d_ff_shared)
         sum = shared_expert(r, x, layer, sum);

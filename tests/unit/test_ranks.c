@@ -51,6 +51,8 @@ static int be_a_rank(char **arg)
 #define MOE MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true")
 #define WITH_SHARED MODEL("num_experts: 8, num_experts_per_tok: 3, moe_intermediate_size: 40, shared_expert_intermediate_size: 32, shared_expert_gate: true, router_aux_loss_coef: 0.01")
 #define BALANCED MODEL("num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 48, scoring_func: sigmoid, e_score_correction_bias: true")
+#define BIASED "model: {model_type: gpt_oss, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16, intermediate_size: 40, num_local_experts: 4, " \
+    "num_experts_per_tok: 2, sliding_window: 9}\n"
 /* Whose layers four can share. */
 #define WIDE "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8, num_key_value_heads: 4, norm: rmsnorm, act: swiglu, pos: rope, intermediate_size: 96, qk_norm: head}\n"
 #define DENSE MODEL("intermediate_size: 96, tie_word_embeddings: true")
@@ -105,6 +107,8 @@ static int set_up(void **state)
     write_config("muon-divided.yaml", BALANCED, "steps: 4, precision: bf16, optimizer: muon, optimizer_state: bf16, router_bias_rate: 0.01, ema: 0.6, expert_parallel: true");
     write_config("shared-divided.yaml", WITH_SHARED, "steps: 4, precision: fp32, accumulate: 2, slices: 4, optimizer: sgd, recompute: block, verify_every: 2, expert_parallel: true");
     write_config("half.yaml", DENSE, "steps: 4, precision: bf16, optimizer_state: bf16");
+    write_config("biased.yaml", BIASED, "steps: 3, precision: bf16");
+    write_config("biased-divided.yaml", BIASED, "steps: 3, precision: bf16, expert_parallel: true");
     char text[900];
     snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
     write_text("lora.yaml", text);
@@ -209,7 +213,7 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
     }
 }
 
-/* Softmax and sigmoids, fp32 and bf16, a shared expert, each optimiser; samples, evaluations, and steps that are computed twice. */
+/* Softmax and sigmoids, fp32 and bf16, a shared expert, biases of experts, each optimiser; samples, evaluations, and steps that are computed twice. */
 static void divided_experts_give_the_same_weights(void **state)
 {
     (void)state;
@@ -219,6 +223,7 @@ static void divided_experts_give_the_same_weights(void **state)
     compare("moe", "-divided", 1, 1, "divided-1");
     compare("muon", "-divided", 4, 1, "divided-muon");
     compare("shared", "-divided", 4, 1, "divided-shared");
+    compare("biased", "-divided", 2, 1, "divided-biased");
 }
 
 /* Checkpoints are the same, whoever had the experts. */
