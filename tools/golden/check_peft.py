@@ -2,11 +2,12 @@
 """Holds tests/golden/lora and tests/golden/dpo against peft (PyPI: torch, transformers, peft), and loads adapters that lathe wrote.
 
     tools/golden/check_peft.py
-    tools/golden/check_peft.py --base HF_FOLDER --adapter FOLDER
+    tools/golden/check_peft.py --base HF_FOLDER --adapter FOLDER [--chats valid.jsonl]
 
 The first: loss, DPO loss and the gradient of every A and B, in float64 but for transformers' norms and angles, which are float32;
 equal to 1e-6 (measured: 3.1e-7 with torch 2.15.0, transformers 5.24.0, peft 0.21.2).  The second: peft finds every tensor of the
-file in the model, and leaves none of its own as it was initialised."""
+file in the model, and leaves none of its own as it was initialised; with --chats, the records that FOLDER's run (train.precision: fp32)
+held out, base and adapter give them the loss that the run's metrics.jsonl ends with, to 1e-5, in float32."""
 import argparse
 import json
 import os
@@ -14,7 +15,7 @@ import os
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/golden")
 
@@ -62,23 +63,49 @@ def check_dpo():
     return abs(loss.item() / float(g["loss"][0]) - 1), worst(model, g)
 
 
-def check_adapter(base, folder):
+def encode(tok, messages, end="<|im_end|>"):
+    """ids, and for each whether it is learned: of the last message its content and the token that ends it."""
+    head = tok.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    whole = tok.apply_chat_template(messages, tokenize=False)
+    to = len(head + messages[-1]["content"] + end)
+    e = tok(whole, add_special_tokens=False, return_offsets_mapping=True)
+    return torch.tensor(e["input_ids"]), torch.tensor([a >= len(head) and b <= to for a, b in e["offset_mapping"]])
+
+
+def check_loss(model, tok, folder, chats):
+    total, n = 0.0, 0
+    model.eval()
+    with open(chats) as f, torch.no_grad():
+        for r in map(json.loads, f):
+            ids, learn = encode(tok, r["messages"])
+            nll = torch.nn.functional.cross_entropy(model(ids[None]).logits[0, :-1].double(), ids[1:], reduction="none")
+            total, n = total + float(nll[learn[1:]].sum()), n + int(learn[1:].sum())
+    with open(os.path.join(folder, "metrics.jsonl")) as f:
+        ours = [m for m in map(json.loads, f) if "valid_loss" in m][-1]
+    print(f"held-out loss over {n} tokens: peft {total / n:.9f}, lathe {ours['valid_loss']:.9f} over {ours['valid_tokens']}, differ by {abs(total / n / ours['valid_loss'] - 1):.1e}")
+    assert n == ours["valid_tokens"] and abs(total / n / ours["valid_loss"] - 1) < 1e-5
+
+
+def check_adapter(base, folder, chats):
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), folder)
     file = load_file(os.path.join(folder, "adapter_model.safetensors"))
     own = {n.replace(".default", ""): p for n, p in model.named_parameters() if "lora_" in n}
     assert own.keys() == file.keys(), sorted(own.keys() ^ file.keys())[:4]
     assert all(torch.equal(own[n].float(), file[n]) for n in file)
     print(f"{folder}: peft has all of its {len(file)} tensors")
+    if chats:
+        check_loss(model, AutoTokenizer.from_pretrained(base), folder, chats)
 
 
 def main():
     arg = argparse.ArgumentParser(description="Checks adapters against peft.")
     arg.add_argument("--base")
     arg.add_argument("--adapter")
+    arg.add_argument("--chats")
     args = arg.parse_args()
     torch.set_num_threads(1)
     if args.adapter:
-        return check_adapter(args.base, args.adapter)
+        return check_adapter(args.base, args.adapter, args.chats)
     for name, (loss, grad) in (("lora", check_lora()), ("dpo", check_dpo())):
         print(f"{name}: loss differs by {loss:.1e}, gradients by at most {grad:.1e}")
         assert loss < 1e-6 and grad < 1e-6
