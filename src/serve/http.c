@@ -1,0 +1,543 @@
+#include "serve/http.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define HEADERS_MAX 16           /* that a reply has more */
+#define LOOK_S 0.25              /* between looks for clients that are gone */
+#define IDLE_S 75                /* a connection without a request stays open so long */
+
+/* A connection: how long its request has been coming in. */
+struct conn { int fd; double since; struct conn *next, **self; };      /* since 0: its request is here whole */
+
+struct http_request {
+    struct http *h;
+    struct MHD_Connection *c;
+    struct conn *conn;
+    char *method, *path;
+    struct buf body;
+    bool too_large, handled;
+    char client[INET6_ADDRSTRLEN];
+    struct { char *name, *value; } header[HEADERS_MAX]; int n_header;
+    pthread_mutex_t lock;                    /* of what follows */
+    int n_ref;                               /* this side's and the handler's */
+    bool streams, ended, replied, suspended, gone;
+    int status;
+    char *type;
+    struct buf out; size_t n_sent;
+    void (*on_gone)(void *ctx); void *gone_ctx;
+    struct http_request *next, **self;       /* in h->open: kept by the handler */
+};
+
+struct http {
+    struct http_opts o;
+    struct MHD_Daemon *d;
+    int epoll, event, port;
+    pthread_t thread;
+    atomic_bool quit, refuse;
+    bool refuses;
+    double stop_at;
+    pthread_mutex_t lock;                    /* of open */
+    struct http_request *open;
+    struct conn *conn;
+    unsigned n_progress;                     /* calls of this run of MHD that did something */
+};
+
+/* ---- requests ---- */
+
+static void release(struct http_request *q)
+{
+    pthread_mutex_lock(&q->lock);
+    const bool last = --q->n_ref == 0;
+    pthread_mutex_unlock(&q->lock);
+    if (!last)
+        return;
+    for (int i = 0; i < q->n_header; i++) {
+        mem_free(q->header[i].name);
+        mem_free(q->header[i].value);
+    }
+    buf_release(&q->body);
+    buf_release(&q->out);
+    pthread_mutex_destroy(&q->lock);
+    mem_free(q->method);
+    mem_free(q->path);
+    mem_free(q->type);
+    mem_free(q);
+}
+
+const char *http_method(const struct http_request *q) { return q->method; }
+const char *http_path(const struct http_request *q) { return q->path; }
+const char *http_query(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_GET_ARGUMENT_KIND, name); }
+const char *http_header(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_HEADER_KIND, name); }
+const char *http_client(const struct http_request *q) { return q->client; }
+const struct buf *http_body(const struct http_request *q) { return &q->body; }
+
+static void set_client(struct http_request *q)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(q->c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (!info || !info->client_addr)
+        return;
+    if (info->client_addr->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)info->client_addr)->sin6_addr, q->client, sizeof q->client);
+    else
+        inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)info->client_addr)->sin_addr, q->client, sizeof q->client);
+}
+
+static struct http_request *request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *path)
+{
+    struct http_request *q = mem_alloc_zero(sizeof *q);
+    if (!q)
+        return NULL;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    *q = (struct http_request){ .h = h, .c = c, .method = mem_strdup(method), .path = mem_strdup(path), .n_ref = 1, .conn = info ? info->socket_context : NULL };
+    pthread_mutex_init(&q->lock, NULL);
+    buf_init(&q->body);
+    buf_init(&q->out);
+    set_client(q);
+    if (q->method && q->path)
+        return q;
+    release(q);
+    return NULL;
+}
+
+/* ---- replies ---- */
+
+void http_add_header(struct http_request *q, const char *name, const char *value)
+{
+    char *n = mem_strdup(name), *v = mem_strdup(value);
+    if (q->n_header < HEADERS_MAX && n && v) {
+        q->header[q->n_header].name = n, q->header[q->n_header++].value = v;
+        return;
+    }
+    mem_free(n);
+    mem_free(v);
+}
+
+static void begin_reply(struct http_request *q, int status, const char *type, bool streams)
+{
+    q->status = status, q->type = mem_strdup(type), q->streams = streams, q->replied = true;
+}
+
+void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n)
+{
+    pthread_mutex_lock(&q->lock);
+    begin_reply(q, buf_add(&q->out, data, n, NULL) < 0 ? MHD_HTTP_SERVICE_UNAVAILABLE : status, type, false);
+    q->ended = true;
+    pthread_mutex_unlock(&q->lock);
+    release(q);
+}
+
+void http_stream_begin(struct http_request *q, int status, const char *type)
+{
+    pthread_mutex_lock(&q->lock);
+    begin_reply(q, status, type, true);
+    pthread_mutex_unlock(&q->lock);
+}
+
+int http_stream_add(struct http_request *q, const char *data, size_t n)
+{
+    pthread_mutex_lock(&q->lock);
+    if (q->n_sent > 65536 && 2 * q->n_sent > q->out.len) {       /* what was sent is not kept */
+        memmove(q->out.data, q->out.data + q->n_sent, q->out.len - q->n_sent);
+        q->out.len -= q->n_sent, q->n_sent = 0;
+    }
+    if (q->out.len - q->n_sent > HTTP_STREAM_MAX)
+        q->gone = true;
+    const int rc = q->gone ? ERR_STOPPED : buf_add(&q->out, data, n, NULL);
+    q->gone = q->gone || rc < 0;
+    pthread_mutex_unlock(&q->lock);
+    return rc < 0 ? ERR_STOPPED : 0;
+}
+
+void http_stream_end(struct http_request *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->ended = true;
+    pthread_mutex_unlock(&q->lock);
+    release(q);
+}
+
+void http_on_gone(struct http_request *q, void (*gone)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&q->lock);
+    q->on_gone = gone, q->gone_ctx = ctx;
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* The lock of the request is not held: the handler may reply at once. */
+static void tell_gone(struct http_request *q)
+{
+    pthread_mutex_lock(&q->lock);
+    void (*const gone)(void *) = q->ended ? NULL : q->on_gone;
+    void *const ctx = q->gone_ctx;
+    q->gone = true, q->on_gone = NULL;
+    pthread_mutex_unlock(&q->lock);
+    if (gone)
+        gone(ctx);
+}
+
+/* What a stream has, for MHD; 0: nothing yet. */
+static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t max)
+{
+    struct http_request *q = ctx;
+    (void)at;
+    pthread_mutex_lock(&q->lock);
+    const size_t left = q->out.len - q->n_sent, n = left < max ? left : max;
+    memcpy(to, q->out.data + q->n_sent, n);
+    q->n_sent += n;
+    const bool over = !left && (q->ended || q->gone);
+    const ssize_t rc = n ? (ssize_t)n : !over ? 0 : q->gone ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    pthread_mutex_unlock(&q->lock);
+    q->h->n_progress += rc != 0;
+    return rc;
+}
+
+static enum MHD_Result send_reply(struct http_request *q)
+{
+    struct MHD_Response *r = q->streams ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, read_stream, q, NULL)
+                                        : MHD_create_response_from_buffer(q->out.len, q->out.data, MHD_RESPMEM_MUST_COPY);
+    if (!r)
+        return MHD_NO;
+    if (q->type)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, q->type);
+    for (int i = 0; i < q->n_header; i++)
+        MHD_add_response_header(r, q->header[i].name, q->header[i].value);
+    if (atomic_load(&q->h->refuse))
+        MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    const enum MHD_Result rc = MHD_queue_response(q->c, (unsigned)q->status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+/* ---- what MHD calls ---- */
+
+static void open_add(struct http *h, struct http_request *q)
+{
+    pthread_mutex_lock(&h->lock);
+    q->next = h->open, q->self = &h->open;
+    if (h->open)
+        h->open->self = &q->next;
+    h->open = q;
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void open_remove(struct http *h, struct http_request *q)
+{
+    pthread_mutex_lock(&h->lock);
+    if (q->self) {
+        *q->self = q->next;
+        if (q->next)
+            q->next->self = q->self;
+        q->self = NULL;
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+static const char too_large[] = "{\"error\":{\"message\":\"the request's body is too large\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"request_too_large\"}}\n";
+
+/* Two programs in a row might each believe another one, and see different requests (RFC 9112, 6.3). */
+static bool has_two_lengths(struct MHD_Connection *c)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH) && MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+static enum MHD_Result refuse_lengths(struct MHD_Connection *c)
+{
+    static const char text[] = "{\"error\":{\"message\":\"the request has both Content-Length and Transfer-Encoding\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}\n";
+    struct MHD_Response *r = MHD_create_response_from_buffer(sizeof text - 1, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+    if (!r)
+        return MHD_NO;
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    const enum MHD_Result rc = MHD_queue_response(c, MHD_HTTP_BAD_REQUEST, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static void take_body(struct http_request *q, const char *data, size_t n)
+{
+    q->too_large = q->too_large || n > q->h->o.body_max - q->body.len || buf_add(&q->body, data, n, NULL) < 0;
+}
+
+static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *data, size_t *n_data, void **con)
+{
+    struct http *h = ctx;
+    struct http_request *q = *con;
+    (void)version;
+    h->n_progress++;
+    if (!q) {
+        *con = q = request_new(h, c, method, url);
+        return !q ? MHD_NO : has_two_lengths(c) ? refuse_lengths(c) : MHD_YES;
+    }
+    if (*n_data) {
+        take_body(q, data, *n_data);
+        *n_data = 0;
+        return MHD_YES;
+    }
+    if (q->handled)                          /* it was waiting for its reply */
+        return send_reply(q);
+    q->handled = true;
+    if (q->conn)
+        q->conn->since = 0;
+    pthread_mutex_lock(&q->lock);
+    q->n_ref++;
+    pthread_mutex_unlock(&q->lock);
+    if (q->too_large)
+        http_reply(q, MHD_HTTP_CONTENT_TOO_LARGE, "application/json", too_large, sizeof too_large - 1);
+    else
+        h->o.handle(h->o.ctx, q);
+    pthread_mutex_lock(&q->lock);
+    const bool replied = q->replied;
+    q->suspended = !replied;
+    pthread_mutex_unlock(&q->lock);
+    open_add(h, q);
+    if (replied)
+        return send_reply(q);
+    MHD_suspend_connection(c);
+    return MHD_YES;
+}
+
+static void completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_RequestTerminationCode how)
+{
+    struct http *h = ctx;
+    struct http_request *q = *con;
+    (void)c;
+    if (!q)
+        return;
+    h->n_progress++;
+    open_remove(h, q);
+    if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        tell_gone(q);
+    if (q->conn)
+        q->conn->since = clock_wall();
+    *con = NULL;
+    release(q);
+}
+
+static void connection(void *ctx, struct MHD_Connection *c, void **socket_ctx, enum MHD_ConnectionNotificationCode what)
+{
+    struct http *h = ctx;
+    struct conn *n = *socket_ctx;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (!(n = mem_alloc_zero(sizeof *n)))
+            return;
+        *n = (struct conn){ .fd = info ? info->connect_fd : -1, .since = clock_wall(), .next = h->conn, .self = &h->conn };
+        if (h->conn)
+            h->conn->self = &n->next;
+        h->conn = n, *socket_ctx = n;
+    } else if (n) {
+        *n->self = n->next;
+        if (n->next)
+            n->next->self = n->self;
+        mem_free(n);
+        *socket_ctx = NULL;
+    }
+}
+
+/* ---- the thread ---- */
+
+/* Requests whose reply has come while they waited. */
+static void resume(struct http *h)
+{
+    pthread_mutex_lock(&h->lock);
+    for (struct http_request *q = h->open; q; q = q->next) {
+        pthread_mutex_lock(&q->lock);
+        const bool go = q->suspended && q->replied;
+        q->suspended = q->suspended && !go;
+        pthread_mutex_unlock(&q->lock);
+        if (go)
+            MHD_resume_connection(q->c);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+static bool left(int fd)
+{
+    char c;
+    const ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    return !n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* Clients that went while their request was being answered, and those that have not sent one in time. */
+static void look(struct http *h)
+{
+    struct http_request *gone[64];
+    int n = 0;
+    const double now = clock_wall();
+    pthread_mutex_lock(&h->lock);
+    for (struct http_request *q = h->open; q && n < 64; q = q->next) {
+        pthread_mutex_lock(&q->lock);
+        const bool is = !q->ended && q->on_gone && (q->gone || (q->conn && left(q->conn->fd)));
+        q->n_ref += is;
+        pthread_mutex_unlock(&q->lock);
+        if (is)
+            gone[n++] = q;
+    }
+    pthread_mutex_unlock(&h->lock);
+    for (int i = 0; i < n; i++) {
+        tell_gone(gone[i]);
+        release(gone[i]);
+    }
+    for (struct conn *c = h->conn; c; c = c->next)
+        if (c->since > 0 && now - c->since > h->o.request_s && c->fd >= 0)
+            shutdown(c->fd, SHUT_RDWR);
+}
+
+static bool idle(struct http *h)
+{
+    pthread_mutex_lock(&h->lock);
+    const bool none = !h->open;
+    pthread_mutex_unlock(&h->lock);
+    return none;
+}
+
+static void *serve(void *ctx)
+{
+    struct http *h = ctx;
+    double looked = clock_wall();
+    const int fd = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, both = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event e[2] = { { .events = EPOLLIN, .data.fd = fd }, { .events = EPOLLIN, .data.fd = h->event } };
+    epoll_ctl(both, EPOLL_CTL_ADD, fd, &e[0]);
+    epoll_ctl(both, EPOLL_CTL_ADD, h->event, &e[1]);
+    while (!atomic_load(&h->quit) || (!idle(h) && clock_wall() < h->stop_at)) {
+        struct epoll_event got[2];
+        const int n = epoll_wait(both, got, 2, (int)(LOOK_S * 1000));
+        for (int i = 0; i < n; i++) {
+            uint64_t x;
+            if (got[i].data.fd == h->event && read(h->event, &x, sizeof x) < 0)
+                log_debug("eventfd: %s", strerror(errno));
+        }
+        if (atomic_load(&h->refuse) && !h->refuses) {
+            const int listening = MHD_quiesce_daemon(h->d);
+            if (listening >= 0)
+                close(listening);
+            h->refuses = true;
+        }
+        resume(h);
+        do {
+            h->n_progress = 0;
+            MHD_run(h->d);
+        } while (h->n_progress);
+        if (clock_wall() - looked > LOOK_S) {
+            look(h);
+            looked = clock_wall();
+        }
+    }
+    close(both);
+    return NULL;
+}
+
+void http_wake(struct http *h)
+{
+    const uint64_t one = 1;
+    if (write(h->event, &one, sizeof one) < 0 && errno != EAGAIN)
+        log_warn("eventfd: %s", strerror(errno));
+}
+
+/* ---- begin and end ---- */
+
+static int address_of(const struct http_opts *o, struct sockaddr_storage *a, struct err *err)
+{
+    struct sockaddr_in *v4 = (void *)a;
+    struct sockaddr_in6 *v6 = (void *)a;
+    memset(a, 0, sizeof *a);
+    if (inet_pton(AF_INET, o->address, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET, v4->sin_port = htons((uint16_t)o->port);
+        return 0;
+    }
+    if (inet_pton(AF_INET6, o->address, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6, v6->sin6_port = htons((uint16_t)o->port);
+        return 0;
+    }
+    return ERR(err, USAGE, "address '%s', expected one of IPv4 or IPv6", o->address);
+}
+
+static void log_mhd(void *ctx, const char *fmt, va_list ap)
+{
+    char text[300];
+    (void)ctx;
+    vsnprintf(text, sizeof text, fmt, ap);
+    text[strcspn(text, "\n")] = 0;
+    log_debug("libmicrohttpd: %s", text);
+}
+
+static int start(struct http *h, struct err *err)
+{
+    struct sockaddr_storage a;
+    TRY(address_of(&h->o, &a, err));
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (h->o.key_pem ? MHD_USE_TLS : 0) | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)h->o.key_pem }, { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)h->o.cert_pem }, { MHD_OPTION_END, 0, NULL } };
+    h->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (h->event < 0)
+        return ERR(err, IO, "eventfd: %s", strerror(errno));
+    h->d = MHD_start_daemon(flags, 0, NULL, NULL, access_handler, h, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR, &a, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
+                            MHD_OPTION_NOTIFY_CONNECTION, connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->o.n_connection, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->o.key_pem ? tls : tls + 2, MHD_OPTION_END);
+    if (!h->d)
+        return ERR(err, IO, "cannot listen on %s, port %d: %s", h->o.address, h->o.port, strerror(errno));
+    h->port = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_BIND_PORT)->port;
+    if (pthread_create(&h->thread, NULL, serve, h))
+        return ERR(err, NOMEM, "cannot start a thread for connections");
+    return 0;
+}
+
+int http_start(struct http **out, const struct http_opts *o, struct err *err)
+{
+    *out = NULL;
+    struct http *h = mem_alloc_zero(sizeof *h);
+    if (!h)
+        return ERR(err, NOMEM, "no memory for connections");
+    h->o = *o, h->event = -1;
+    pthread_mutex_init(&h->lock, NULL);
+    const int rc = start(h, err);
+    if (rc < 0) {
+        if (h->d)
+            MHD_stop_daemon(h->d);
+        if (h->event >= 0)
+            close(h->event);
+        pthread_mutex_destroy(&h->lock);
+        mem_free(h);
+        return rc;
+    }
+    *out = h;
+    return 0;
+}
+
+int http_port(const struct http *h) { return h->port; }
+
+void http_refuse(struct http *h)
+{
+    atomic_store(&h->refuse, true);
+    http_wake(h);
+}
+
+void http_stop(struct http *h, double seconds)
+{
+    if (!h)
+        return;
+    h->stop_at = clock_wall() + seconds;
+    atomic_store(&h->quit, true);
+    http_wake(h);
+    pthread_join(h->thread, NULL);
+    for (struct http_request *q = h->open; q; q = q->next)       /* MHD does not end what is suspended */
+        if (q->suspended) {
+            q->suspended = false;
+            MHD_resume_connection(q->c);
+        }
+    MHD_run(h->d);
+    MHD_stop_daemon(h->d);
+    close(h->event);
+    pthread_mutex_destroy(&h->lock);
+    mem_free(h);
+}

@@ -1,0 +1,60 @@
+/* http.h - HTTP/1.1 by libmicrohttpd: whole requests in, replies at once, later, or piece by piece as they are made.
+ *
+ * One thread, made by http_start(), does all input and output and calls handle() for each request that has come in whole.  The
+ * handler replies there and then, or keeps the request and replies later, from any thread.  What is given to replies goes out
+ * when http_wake() is called, once for any number of them: a step of a model over many texts costs one call.
+ *
+ * A client that is gone is noticed within a quarter of a second, also while nothing is sent to it.  One that does not take what it
+ * asked for is cut off when more than STREAM_MAX bytes wait for it; one that does not finish its request in time, too. */
+#ifndef SERVE_HTTP_H
+#define SERVE_HTTP_H
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/buf.h"
+#include "base/err.h"
+
+#define HTTP_STREAM_MAX ((size_t)8 << 20)
+
+struct http;
+struct http_request;
+struct http_opts {
+    const char *address;                     /* IPv4 or IPv6 */
+    int port;                                /* 0: any that is free */
+    size_t body_max;
+    int n_connection;                        /* at most */
+    int request_s;                           /* seconds that a request may take to come in */
+    const char *key_pem, *cert_pem;          /* TLS; NULL: without */
+    void (*handle)(void *ctx, struct http_request *q);
+    void *ctx;
+};
+int http_start(struct http **out, const struct http_opts *o, struct err *err);
+int http_port(const struct http *h);
+void http_refuse(struct http *h);            /* new connections are not taken any more; replies go on */
+void http_wake(struct http *h);              /* any thread */
+/* Waits until what was given to replies has gone out, `seconds` at most, then ends; requests that are kept must have been released. */
+void http_stop(struct http *h, double seconds);
+
+/* ---- a request; strings live as long as it does ---- */
+
+const char *http_method(const struct http_request *q);
+const char *http_path(const struct http_request *q);
+const char *http_query(const struct http_request *q, const char *name);      /* NULL: not there */
+const char *http_header(const struct http_request *q, const char *name);     /* NULL: not there */
+const char *http_client(const struct http_request *q);                       /* address */
+const struct buf *http_body(const struct http_request *q);
+
+/* ---- a reply ---- */
+
+/* More headers, before the reply begins; copied. */
+void http_add_header(struct http_request *q, const char *name, const char *value);
+/* The whole reply; data is copied.  The request is released with it. */
+void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n);
+/* The same, piece by piece; after http_stream_end() the request is released.  Adding fails when the client is gone: what is added is then
+ * dropped, and the stream must still be ended. */
+void http_stream_begin(struct http_request *q, int status, const char *type);
+int http_stream_add(struct http_request *q, const char *data, size_t n);
+void http_stream_end(struct http_request *q);
+/* For a request that is kept: gone() is called, once, by the thread of input and output if the client goes before the reply is complete. */
+void http_on_gone(struct http_request *q, void (*gone)(void *ctx), void *ctx);
+
+#endif

@@ -1,0 +1,325 @@
+/* test_http.c - requests and replies over real sockets: at once, later, in pieces; clients that go, dawdle, or send nonsense. */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "../test.h"
+#include "base/pool.h"
+#include "serve/http.h"
+
+static struct err err;
+static struct http *http;
+
+/* ---- the server's side: what is done follows from the path ---- */
+
+struct later { struct http_request *q; int n, kind; atomic_bool gone; pthread_t thread; struct later *next; };
+static struct later *all_later;
+static atomic_int n_gone, n_handled;
+
+static void nap(double seconds)
+{
+    const struct timespec t = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
+    nanosleep(&t, NULL);
+}
+
+static void gone(void *ctx)
+{
+    atomic_store(&((struct later *)ctx)->gone, true);
+    atomic_fetch_add(&n_gone, 1);
+}
+
+static void *work(void *ctx)
+{
+    struct later *l = ctx;
+    if (l->kind == 'w') {                        /* waits for its client to go, or replies after a while */
+        for (int i = 0; i < l->n && !atomic_load(&l->gone); i++)
+            nap(0.01);
+        http_reply(l->q, 200, "text/plain", "late", 4);
+    } else {
+        http_stream_begin(l->q, 200, "text/event-stream");
+        for (int i = 0; i < l->n && !atomic_load(&l->gone); i++) {
+            char text[64];
+            const int n = snprintf(text, sizeof text, "data: %d\n\n", i);
+            if (l->kind == 'f') {                /* a flood */
+                static char much[1 << 20];
+                if (http_stream_add(l->q, much, sizeof much) < 0)
+                    break;
+            } else if (http_stream_add(l->q, text, (size_t)n) < 0) {
+                break;
+            }
+            http_wake(http);
+            if (i % 10 == 0)
+                nap(0.002);
+        }
+        http_stream_end(l->q);
+    }
+    http_wake(http);
+    return NULL;
+}
+
+static void handle(void *ctx, struct http_request *q)
+{
+    (void)ctx;
+    const char *path = http_path(q);
+    atomic_fetch_add(&n_handled, 1);
+    if (!strcmp(path, "/echo")) {
+        const struct buf *b = http_body(q);
+        const char *h = http_header(q, "x-test"), *a = http_query(q, "a");
+        http_add_header(q, "x-method", http_method(q));
+        http_add_header(q, "x-got", h ? h : "nothing");
+        http_add_header(q, "x-a", a ? a : "nothing");
+        http_add_header(q, "x-client", http_client(q));
+        http_reply(q, 201, "application/octet-stream", b->data, b->len);
+        return;
+    }
+    struct later *l = calloc(1, sizeof *l);
+    l->q = q, l->kind = path[1], l->n = atoi(path + 2);
+    l->next = all_later, all_later = l;
+    http_on_gone(q, gone, l);
+    assert_int_equal(pthread_create(&l->thread, NULL, work, l), 0);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .request_s = 1, .handle = handle };
+    atomic_store(&n_gone, 0);
+    return http_start(&http, &o, &err);
+}
+
+static void join_all(void)
+{
+    while (all_later) {
+        struct later *l = all_later;
+        all_later = l->next;
+        pthread_join(l->thread, NULL);
+        free(l);
+    }
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    join_all();
+    http_stop(http, 5);
+    return 0;
+}
+
+/* ---- the client's side ---- */
+
+static int connect_to(void)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_true(fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a));
+    return fd;
+}
+
+static void put(int fd, const char *text) { assert_true(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text)); }
+
+/* All that comes until the other side closes. */
+static char *get_all(int fd)
+{
+    size_t n = 0, cap = 1 << 16;
+    char *text = malloc(cap);
+    for (ssize_t k; (k = recv(fd, text + n, cap - n - 1, 0)) > 0;) {
+        n += (size_t)k;
+        if (cap - n < 1 << 15)
+            text = realloc(text, cap *= 2);
+    }
+    text[n] = 0;
+    close(fd);
+    return text;
+}
+
+static char *ask(const char *text)
+{
+    const int fd = connect_to();
+    put(fd, text);
+    return get_all(fd);
+}
+
+static void expect_in(const char *reply, const char *what)
+{
+    if (!strstr(reply, what))
+        fail_msg("'%s' is not in: %.300s", what, reply);
+}
+
+static void a_request_is_replied_to(void **state)
+{
+    (void)state;
+    char *r = ask("POST /echo?a=b%20c HTTP/1.1\r\nHost: x\r\nX-Test: t\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+    expect_in(r, "HTTP/1.1 201");
+    expect_in(r, "x-method: POST\r\n");
+    expect_in(r, "x-got: t\r\n");
+    expect_in(r, "x-a: b c\r\n");
+    expect_in(r, "x-client: 127.0.0.1\r\n");
+    expect_in(r, "\r\n\r\nhello");
+    free(r);
+    r = ask("POST /w5 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    expect_in(r, "HTTP/1.1 200");
+    expect_in(r, "\r\n\r\nlate");
+    free(r);
+    const int fd = connect_to();                 /* two on one connection, the second sent before the first was answered */
+    put(fd, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\nGET /w3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    r = get_all(fd);
+    expect_in(r, "HTTP/1.1 201");
+    expect_in(r, "late");
+    free(r);
+}
+
+static void a_stream_comes_whole_and_in_order(void **state)
+{
+    (void)state;
+    int fd[8];
+    for (int i = 0; i < 8; i++) {
+        fd[i] = connect_to();
+        put(fd[i], "GET /s300 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    }
+    for (int i = 0; i < 8; i++) {
+        char *r = get_all(fd[i]);
+        expect_in(r, "text/event-stream");
+        const char *at = r;
+        for (int k = 0; k < 300; k++) {
+            char want[32];
+            snprintf(want, sizeof want, "data: %d\n", k);
+            const char *found = strstr(at, want);
+            if (!found)
+                fail_msg("stream %d: %.12s is missing or out of order", i, want);
+            at = found + 1;
+        }
+        free(r);
+    }
+    assert_int_equal(atomic_load(&n_gone), 0);
+}
+
+static void wait_for_gone(int n)
+{
+    for (int i = 0; i < 500 && atomic_load(&n_gone) < n; i++)
+        nap(0.01);
+    assert_int_equal(atomic_load(&n_gone), n);
+}
+
+static void a_client_that_goes_is_noticed(void **state)
+{
+    (void)state;
+    int fd = connect_to();                       /* while nothing is sent */
+    put(fd, "GET /w1000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    nap(0.1);
+    close(fd);
+    wait_for_gone(1);
+    fd = connect_to();                           /* in the middle of a stream */
+    put(fd, "GET /s100000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    nap(0.1);
+    close(fd);
+    wait_for_gone(2);
+}
+
+static void a_client_that_does_not_read_is_cut_off(void **state)
+{
+    (void)state;
+    const int fd = connect_to();
+    put(fd, "GET /f200 HTTP/1.1\r\nHost: x\r\n\r\n");        /* 200 MB, which nobody takes */
+    join_all();
+    nap(0.05);
+    char *r = get_all(fd);
+    expect_in(r, "HTTP/1.1 200");
+    assert_true(strlen(r) < 1 << 20);            /* zeros: what is before them */
+    free(r);
+}
+
+static void nonsense_and_dawdling_are_survived(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "\r\n\r\n", "GET\r\n\r\n", "\xff\xfe\x00garbage\r\n\r\n", "GET /echo HTTP/9.9\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\nGET /echo HTTP/1.1\r\n\r\n",
+    };
+    const int before = atomic_load(&n_handled);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const int fd = connect_to();
+        put(fd, bad[i]);
+        shutdown(fd, SHUT_WR);
+        free(get_all(fd));
+        if (atomic_load(&n_handled) != before)
+            fail_msg("nonsense %zu was handled", i);
+    }
+    char *big = malloc(200200);
+    const int n = snprintf(big, 200, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\nConnection: close\r\n\r\n");
+    memset(big + n, 'x', 200000);
+    big[n + 200000] = 0;
+    char *r = ask(big);
+    expect_in(r, "HTTP/1.1 413");
+    free(r);
+    memset(big, 'x', 200000);                    /* headers without end */
+    memcpy(big, "GET / HTTP/1.1\r\nX: ", 19);
+    const int fd = connect_to();
+    if (send(fd, big, 200000, MSG_NOSIGNAL) < 0)
+        nap(0);
+    shutdown(fd, SHUT_WR);
+    free(get_all(fd));
+    free(big);
+    const int slow = connect_to();               /* a request that never comes to its end */
+    const double begun = clock_wall();
+    put(slow, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc");
+    r = get_all(slow);
+    fprintf(stderr, "an unfinished request was cut off after %.1f s\n", clock_wall() - begun);
+    assert_null(strstr(r, "201"));
+    free(r);
+    r = ask("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");      /* and others are served */
+    expect_in(r, "HTTP/1.1 201");
+    free(r);
+}
+
+static void what_is_under_way_is_finished_before_the_end(void **state)
+{
+    (void)state;
+    const int fd = connect_to(), other = connect_to();
+    put(fd, "GET /s200 HTTP/1.1\r\nHost: x\r\n\r\n");
+    put(other, "GET /w20 HTTP/1.1\r\nHost: x\r\n\r\n");
+    nap(0.05);
+    http_refuse(http);
+    nap(0.05);
+    const int late = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_true(connect(late, (const struct sockaddr *)&a, sizeof a) < 0);
+    close(late);
+    join_all();
+    http_stop(http, 5);
+    char *r = get_all(fd);
+    expect_in(r, "data: 199\n");
+    free(r);
+    r = get_all(other);
+    expect_in(r, "late");
+    free(r);
+    assert_int_equal(start(NULL), 0);
+}
+
+static void an_address_that_is_none_is_told(void **state)
+{
+    (void)state;
+    struct http *h;
+    const struct http_opts o = { .address = "nowhere", .body_max = 1, .n_connection = 1, .request_s = 1, .handle = handle };
+    assert_int_equal(http_start(&h, &o, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "nowhere"));
+    struct http_opts taken = o;
+    taken.address = "127.0.0.1", taken.port = http_port(http);
+    assert_int_equal(http_start(&h, &taken, &err), ERR_IO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_request_is_replied_to, start, stop),
+        cmocka_unit_test_setup_teardown(a_stream_comes_whole_and_in_order, start, stop),
+        cmocka_unit_test_setup_teardown(a_client_that_goes_is_noticed, start, stop),
+        cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, start, stop),
+        cmocka_unit_test_setup_teardown(nonsense_and_dawdling_are_survived, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_under_way_is_finished_before_the_end, start, stop),
+        cmocka_unit_test_setup_teardown(an_address_that_is_none_is_told, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
