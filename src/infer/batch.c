@@ -129,24 +129,27 @@ int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, st
     return rc;
 }
 
-static struct text *find(struct text *list, uint64_t id)
+static bool mark(struct text *list, uint64_t id)
 {
-    while (list && list->id != id)
-        list = list->next;
-    return list;
+    bool any = false;
+    for (; list; list = list->next)
+        if (!id || list->id == id) {
+            atomic_store(&list->cancelled, true);
+            any = true;
+        }
+    return any;
 }
 
 void batch_cancel(struct batch *b, uint64_t id)
 {
     pthread_mutex_lock(&b->lock);
-    struct text *t = find(b->inbox, id);
-    t = t ? t : find(b->waiting, id);
-    for (int i = 0; !t && i < b->n_running; i++)
-        t = b->running[i]->id == id ? b->running[i] : NULL;
-    if (t) {
-        atomic_store(&t->cancelled, true);
-        b->cancels = true;
-    }
+    b->cancels = mark(b->inbox, id) || b->cancels;
+    b->cancels = mark(b->waiting, id) || b->cancels;
+    for (int i = 0; i < b->n_running; i++)
+        if (!id || b->running[i]->id == id) {
+            atomic_store(&b->running[i]->cancelled, true);
+            b->cancels = true;
+        }
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
 }

@@ -64,7 +64,7 @@ struct text_request {
 /* *id names the text until its done().  ERR_BUSY: the queue is full.  ERR_RANGE: it is longer than the engine has positions, or than all
  * pages have; ERR_STOPPED: batch_close() was called.  Hooks may be called before it returns. */
 int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err);
-void batch_cancel(struct batch *b, uint64_t id);          /* done() comes with TEXT_CANCELLED, unless it was done already */
+void batch_cancel(struct batch *b, uint64_t id);          /* done() comes with TEXT_CANCELLED, unless it was done already; id 0: all texts */
 
 /* ---- steps ---- */
 

@@ -454,7 +454,7 @@ static int mask_of(struct follower *f, struct mask **out, struct err *err)
 
 int follower_forbid(struct follower *f, float *logits, int V, struct err *err)
 {
-    struct mask *m;
+    struct mask *m = NULL;
     if (f->ended) {
         for (int i = 0; i < V; i++)
             logits[i] = -INFINITY;

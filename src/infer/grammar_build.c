@@ -278,7 +278,8 @@ struct frag build_class(struct build *b, const struct code_range *r, int n, bool
     if (!q || !sorted) {
         fail(b, ERR(&b->err, NOMEM, "no memory for a class of characters"));
     } else {
-        memcpy(sorted, r, (size_t)n * sizeof *r);
+        if (n)
+            memcpy(sorted, r, (size_t)n * sizeof *r);
         if (!sequences_of(q, sorted, n, negated))
             fail(b, ERR(&b->err, RANGE, "a class of characters has more than %d parts", SEQUENCES_MAX));
         else if (!q->n)

@@ -132,6 +132,7 @@ static void begin_reply(struct http_request *q, int status, const char *type, bo
 void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n)
 {
     pthread_mutex_lock(&q->lock);
+    buf_clear(&q->out);                      /* of a stream that was not begun */
     begin_reply(q, buf_add(&q->out, data, n, NULL) < 0 ? MHD_HTTP_SERVICE_UNAVAILABLE : status, type, false);
     q->ended = true;
     pthread_mutex_unlock(&q->lock);
@@ -175,16 +176,14 @@ void http_on_gone(struct http_request *q, void (*gone)(void *ctx), void *ctx)
     pthread_mutex_unlock(&q->lock);
 }
 
-/* The lock of the request is not held: the handler may reply at once. */
 static void tell_gone(struct http_request *q)
 {
     pthread_mutex_lock(&q->lock);
-    void (*const gone)(void *) = q->ended ? NULL : q->on_gone;
-    void *const ctx = q->gone_ctx;
-    q->gone = true, q->on_gone = NULL;
+    q->gone = true;
+    if (!q->ended && q->on_gone)
+        q->on_gone(q->gone_ctx);
+    q->on_gone = NULL;
     pthread_mutex_unlock(&q->lock);
-    if (gone)
-        gone(ctx);
 }
 
 /* What a stream has, for MHD; 0: nothing yet. */

@@ -54,7 +54,8 @@ void http_reply(struct http_request *q, int status, const char *type, const char
 void http_stream_begin(struct http_request *q, int status, const char *type);
 int http_stream_add(struct http_request *q, const char *data, size_t n);
 void http_stream_end(struct http_request *q);
-/* For a request that is kept: gone() is called, once, by the thread of input and output if the client goes before the reply is complete. */
+/* For a request that is kept: gone() is called, once, by the thread of input and output if the client goes before the reply is given
+ * whole; not any more once http_reply() or http_stream_end() has returned.  It must not call functions of the request. */
 void http_on_gone(struct http_request *q, void (*gone)(void *ctx), void *ctx);
 
 #endif

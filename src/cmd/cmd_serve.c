@@ -1,0 +1,63 @@
+#include <lathe.h>
+#include <stdlib.h>
+#include "base/pool.h"
+#include "cmd/cmd.h"
+#include "serve/server.h"
+
+static const char *host = "127.0.0.1", *key, *name, *port_file;
+static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, body_mb = 32, n_connection = 1000;
+
+static int run(const char *const *args, int n_args, struct err *err)
+{
+    (void)n_args;
+    cmd_catch_signals();
+    const struct server_opts o = {
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .drain_s = (double)drain_s, .stop = &cmd_stop,
+        .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
+                   .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as() },
+    };
+    return server_run(&o, err);
+}
+
+static const struct opt opts[] = {
+    { OPT_STR, "host", &host, "<address>", "to listen on; others than this machine's own need a key", 0, 0 },
+    { OPT_INT, "port", &port, "<int>", "to listen on; 0: any that is free", 0, 65535 },
+    { OPT_STR, "port-file", &port_file, "<path>", "the port is written there when requests can come", 0, 0 },
+    { OPT_STR, "key", &key, "<text>", "that clients must show (Authorization: Bearer KEY); or the environment's LATHE_API_KEY", 0, 0 },
+    { OPT_STR, "name", &name, "<text>", "of the model in requests; the last part of its path unless given", 0, 0 },
+    { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
+    { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
+    { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
+    { OPT_INT, "cache", &cache_mb, "<MB>", "memory for keys and values of all texts; 0: as much as 16 texts of 1,024 tokens take", 0, 1e9 },
+    { OPT_INT, "step-tokens", &step_tokens, "<int>", "tokens computed together at most", 16, 65536 },
+    { OPT_INT, "drain", &drain_s, "<seconds>", "that texts under way may take when the server is to end", 0, 86400 },
+    { OPT_INT, "body", &body_mb, "<MB>", "of a request at most", 1, 65536 },
+    { OPT_INT, "connections", &n_connection, "<int>", "at once", 1, 100000 },
+    OPT_LOOKUP, OPT_PRECISION, OPT_THREADS, OPT_QUIET, OPT_LAST,
+};
+
+const struct command command_serve = {
+    .name = "serve", .args = "MODEL", .summary = "Answer requests over HTTP: OpenAI's API.", .opts = opts, .run = run, .min_args = 1, .max_args = 1,
+    .text = TEXT(
+        "Loads a model, which is a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
+        "\n"
+        "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
+        "    POST /tokenize               POST /detokenize        GET /metrics    GET /health    GET /ready\n"
+        "\n"
+        "in OpenAI's form, streamed or not, with vLLM's further fields (top_k, min_p, repetition_penalty, min_tokens, stop_token_ids,\n"
+        "allowed_token_ids, ignore_eos, priority, cache_salt, structured_outputs.grammar and others).  A field that is not known\n"
+        "is an error that names it, and a prompt that is too long is an error with its size: nothing is cut.\n"
+        "\n"
+        "Many texts are made at once.  What their prompts have in common is computed once and kept; a long prompt is computed in\n"
+        "pieces between the others' tokens.  The same request with the same seed gives the same bytes, whatever else is being\n"
+        "answered; system_fingerprint names what else decides them.\n"
+        "\n"
+        "After SIGTERM nothing more is taken on and what is under way is finished.\n"
+        "\n"
+        "Not there yet: tools, response_format other than text, embeddings, the APIs of Anthropic and Ollama, TLS.\n"
+        "\n"
+        "    lathe serve SmolLM2-135M-Instruct-Q8_0.gguf\n"
+        "    curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\":\n"
+        "        \"SmolLM2-135M-Instruct-Q8_0\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"),
+};

@@ -1,0 +1,361 @@
+#include "serve/openai.h"
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define N_MAX 128
+#define PROMPTS_MAX 1024
+
+static void no_memory(struct refusal *e) { refuse_as(e, 503, "server_error", NULL, NULL, "no memory for the request"); }
+
+/* Room for n more of what a wish owns. */
+static void *room(size_t n, size_t size, struct refusal *e)
+{
+    void *p = mem_alloc_array(n + 1, size);
+    if (!p)
+        no_memory(e);
+    return p;
+}
+
+/* ---- what chats and completions share ---- */
+
+static void read_stop(struct in *f, struct wish *w)
+{
+    const json_t *v = NULL;
+    if (!in_any(f, "stop", &v))
+        return;
+    const size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (n > STOPS_MAX) {
+        refuse(f->e, "stop", "%zu stop texts, expected at most %d", n, STOPS_MAX);
+        return;
+    }
+    if (!(w->stop = room(n, sizeof *w->stop, f->e)))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *s = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_string(s) || !json_string_length(s))
+            refuse(f->e, "stop", "stop is neither a text nor a list of texts that are not empty");
+        else
+            w->stop[i] = (struct stop_text){ json_string_value(s), json_string_length(s) };
+    }
+    w->answer.stop = w->stop, w->answer.n_stop = (int)n;
+}
+
+static void read_bias(struct in *f, struct wish *w)
+{
+    const json_t *v = NULL;
+    const char *key;
+    json_t *bias;
+    if (!in_object(f, "logit_bias", &v) || !(w->bias = room(json_object_size(v), sizeof *w->bias, f->e)))
+        return;
+    json_object_foreach((json_t *)(uintptr_t)v, key, bias) {
+        char *end;
+        const long id = strtol(key, &end, 10);
+        if (!*key || *end || id < 0 || id > INT32_MAX)
+            refuse(f->e, "logit_bias", "logit_bias has the key '%.40s', expected the number of a token", key);
+        else if (!json_is_number(bias) || fabs(json_number_value(bias)) > 100)
+            refuse(f->e, "logit_bias", "logit_bias of token %ld is no number of -100 to 100", id);
+        else
+            w->bias[w->answer.n_bias++] = (struct token_bias){ (int32_t)id, (float)json_number_value(bias) };
+    }
+    w->answer.bias = w->bias;
+}
+
+static int32_t *read_ids(struct in *f, const char *name, int *n)
+{
+    const json_t *v = NULL;
+    int32_t *ids;
+    *n = 0;
+    if (!in_array(f, name, &v) || !(ids = room(json_array_size(v), sizeof *ids, f->e)))
+        return NULL;
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        const json_t *id = json_array_get(v, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+            refuse(f->e, name, "%s[%zu] is not the number of a token", name, i);
+        else
+            ids[(*n)++] = (int32_t)json_integer_value(id);
+    }
+    return ids;
+}
+
+static void read_grammar(struct in *f, struct wish *w)
+{
+    const json_t *v = NULL;
+    const char *text = NULL;
+    size_t n = 0;
+    struct err err;
+    if (in_object(f, "structured_outputs", &v)) {
+        struct in s;
+        in_begin(&s, v, f->e, "structured_outputs");
+        in_str(&s, "grammar", &text, &n);
+        in_end(&s, NULL);
+    }
+    if (in_str(f, "grammar", &text, &n) || text)
+        if (!f->e->status && grammar_parse(&w->grammar, text, n, &err) < 0)
+            refuse(f->e, "grammar", "%s", err.msg);
+    w->answer.grammar = w->grammar;
+}
+
+static void read_sampling(struct in *f, struct wish *w)
+{
+    struct answer_wish *a = &w->answer;
+    int64_t k = 0, seed = 0, min = 0, priority = 0, n = 1;
+    a->sampling = (struct sampling){ .temperature = 1, .top_p = 1 };
+    in_num(f, "temperature", 0, 2, &a->sampling.temperature);
+    in_num(f, "top_p", 0, 1, &a->sampling.top_p);
+    in_num(f, "min_p", 0, 1, &a->sampling.min_p);
+    in_num(f, "presence_penalty", -2, 2, &a->presence);
+    in_num(f, "frequency_penalty", -2, 2, &a->frequency);
+    in_num(f, "repetition_penalty", 0.01, 100, &a->repetition);
+    in_int(f, "top_k", -1, INT32_MAX, &k);
+    in_int(f, "min_tokens", 0, INT32_MAX, &min);
+    in_int(f, "priority", -1000000, 1000000, &priority);
+    in_int(f, "n", 1, N_MAX, &n);
+    if (!in_int(f, "seed", INT64_MIN, INT64_MAX, &seed))
+        seed = (int64_t)(clock_wall() * 1e9);          /* another each time */
+    a->sampling.top_k = k > 0 ? (int)k : 0, a->min = (int)min, a->priority = (int)priority, w->n = (int)n, w->seed = (uint64_t)seed;
+    in_bool(f, "ignore_eos", &a->ignore_end);
+    in_bool(f, "include_stop_str_in_output", &a->keep_stop);
+    bool skip = true;
+    in_bool(f, "skip_special_tokens", &skip);
+    a->keep_specials = !skip;
+    w->stop_token = read_ids(f, "stop_token_ids", &a->n_stop_token);
+    w->allowed = read_ids(f, "allowed_token_ids", &a->n_allowed);
+    a->stop_token = w->stop_token, a->allowed = w->allowed;
+    read_stop(f, w);
+    read_bias(f, w);
+    read_grammar(f, w);
+}
+
+static void read_stream(struct in *f, struct wish *w)
+{
+    const json_t *v = NULL;
+    in_bool(f, "stream", &w->stream);
+    if (!in_object(f, "stream_options", &v))
+        return;
+    struct in s;
+    in_begin(&s, v, f->e, "stream_options");
+    in_bool(&s, "include_usage", &w->usage);
+    in_pass(&s, "include_obfuscation");
+    in_end(&s, NULL);
+    if (!w->stream)
+        refuse(f->e, "stream_options", "stream_options without stream");
+}
+
+/* The tenant's salt makes another root: nothing is shared with other tenants, not even how long something takes. */
+static void read_root(struct in *f, struct wish *w, const struct served *s)
+{
+    const char *salt = NULL;
+    size_t n = 0;
+    struct sha256 h;
+    char hex[SHA256_HEX];
+    struct err err;
+    w->answer.root = s->root, w->answer.share = true;
+    if (!in_str(f, "cache_salt", &salt, &n))
+        return;
+    if (sha256_init(&h, &err) < 0) {
+        no_memory(f->e);
+        return;
+    }
+    struct buf b;
+    buf_init(&b);
+    if (buf_add(&b, (const char *)s->root.sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, salt, n, NULL) < 0)
+        no_memory(f->e);
+    else
+        sha256_next(&h, b.data, b.len, w->answer.root.sha256);
+    sha256_end(&h, hex);
+    buf_release(&b);
+}
+
+static void read_common(struct in *f, struct wish *w, const struct served *s)
+{
+    const char *model = NULL;
+    if (!in_str(f, "model", &model, NULL))
+        refuse(f->e, "model", "model is missing");
+    else if (strcmp(model, s->name))
+        refuse_as(f->e, 404, "not_found_error", "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->name);
+    read_sampling(f, w);
+    read_stream(f, w);
+    read_root(f, w, s);
+    in_pass(f, "user|metadata|safety_identifier|prompt_cache_key|service_tier|request_id");
+    in_only(f, "store", "false");
+}
+
+static bool new_prompts(struct wish *w, size_t n, struct refusal *e)
+{
+    w->prompt = room(n, sizeof *w->prompt, e);
+    w->n_prompt = w->prompt ? (int)n : 0;
+    return w->prompt != NULL;
+}
+
+static void done_reading(struct wish *w, struct in *f)
+{
+    in_end(f, NULL);
+    if (f->e->status)
+        wish_release(w);
+}
+
+/* ---- chats ---- */
+
+static void render(struct wish *w, const struct served *s, const struct chat_request *c, struct refusal *e)
+{
+    struct jinja_text text;
+    struct err err;
+    if (!s->chat) {
+        refuse(e, "messages", "the model has no chat template");
+        return;
+    }
+    if (!new_prompts(w, 1, e))
+        return;
+    jinja_text_init(&text);
+    int rc = chat_render(s->chat, c, &text, &err);
+    rc = rc ? rc : chat_encode(s->answers.tok, &text, &w->prompt[0], &err);
+    jinja_text_release(&text);
+    if (rc == ERR_NOMEM)
+        no_memory(e);
+    else if (rc < 0)
+        refuse(e, "messages", "%s", err.msg);
+}
+
+static void check_messages(const json_t *messages, struct refusal *e)
+{
+    for (size_t i = 0; i < json_array_size(messages) && !e->status; i++) {
+        struct in f;
+        const json_t *content = NULL, *calls = NULL;
+        const char *s;
+        int role = 0;
+        in_begin(&f, json_array_get(messages, i), e, "messages[%zu]", i);
+        if (!e->status && !in_choice(&f, "role", "system|developer|user|assistant|tool", &role) && !e->status)
+            refuse(e, f.path, "messages[%zu] has no role", i);
+        in_any(&f, "content", &content);
+        in_array(&f, "tool_calls", &calls);
+        in_str(&f, "tool_call_id", &s, NULL);
+        in_str(&f, "name", &s, NULL);
+        in_str(&f, "reasoning_content", &s, NULL);
+        in_str(&f, "reasoning", &s, NULL);
+        in_only(&f, "refusal", "null");
+        if (!e->status && !content && !calls)
+            refuse(e, f.path, "messages[%zu] has neither content nor tool_calls", i);
+        else if (!e->status && content && !json_is_string(content) && !json_is_array(content))
+            refuse(e, f.path, "messages[%zu].content is neither a string nor an array", i);
+        in_end(&f, NULL);
+    }
+}
+
+void openai_chat(struct wish *w, json_t *request, struct served *s, struct refusal *e)
+{
+    struct in f;
+    struct chat_request c = { 0 };
+    const json_t *messages = NULL, *format = NULL;
+    int64_t most = -1, top = 0;
+    bool probs = false, prompt = true;
+    *w = (struct wish){ .chat = true, .request = request };
+    in_begin(&f, request, e, "%s", "");
+    read_common(&f, w, s);
+    if (!in_array(&f, "messages", &messages))
+        refuse(e, "messages", "messages is missing");
+    else if (!json_array_size(messages))
+        refuse(e, "messages", "messages is empty");
+    check_messages(messages, e);
+    if (!in_int(&f, "max_completion_tokens", 1, INT32_MAX, &most))
+        in_int(&f, "max_tokens", 1, INT32_MAX, &most);
+    else
+        in_pass(&f, "max_tokens");
+    in_bool(&f, "logprobs", &probs);
+    if (in_int(&f, "top_logprobs", 0, 20, &top) && !probs)
+        refuse(e, "top_logprobs", "top_logprobs without logprobs");
+    in_object(&f, "chat_template_kwargs", &c.variables);
+    in_array(&f, "documents", &c.documents);
+    in_bool(&f, "add_generation_prompt", &prompt);
+    if (in_object(&f, "response_format", &format)) {
+        struct in r;
+        int type = 0;
+        in_begin(&r, format, e, "response_format");
+        in_choice(&r, "type", "text", &type);
+        in_end(&r, NULL);
+    }
+    in_only(&f, "tools", "[]");
+    in_choice(&f, "tool_choice", "none|auto", &(int){ 0 });
+    in_pass(&f, "parallel_tool_calls");
+    in_only(&f, "modalities", "[\"text\"]");
+    w->answer.most = (int)most, w->answer.n_logprob = probs ? (int)top : -1;
+    c.messages = messages, c.no_generation_prompt = !prompt;
+    if (!e->status)
+        render(w, s, &c, e);
+    done_reading(w, &f);
+}
+
+/* ---- completions ---- */
+
+static void encode(struct wish *w, const struct served *s, const json_t *text, size_t i, struct refusal *e)
+{
+    struct err err;
+    const int rc = engine_encode(s->engine, json_string_value(text), json_string_length(text), TOK_ADD, &w->prompt[i], &err);
+    if (rc == ERR_NOMEM)
+        no_memory(e);
+    else if (rc < 0)
+        refuse(e, "prompt", "%s", err.msg);
+}
+
+static void take_ids(struct wish *w, const struct served *s, const json_t *ids, size_t i, struct refusal *e)
+{
+    const size_t n = json_array_size(ids);
+    struct tok_ids *to = &w->prompt[i];
+    if (!(to->id = room(n, sizeof *to->id, e)))
+        return;
+    to->cap = n + 1;
+    for (size_t k = 0; k < n; k++) {
+        const json_t *id = json_array_get(ids, k);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= s->answers.V)
+            refuse(e, "prompt", "prompt has a token that is none, expected integers of 0 to %d", s->answers.V - 1);
+        else
+            to->id[to->n++] = (int32_t)json_integer_value(id);
+    }
+}
+
+/* A text, a list of texts, the ids of one, or a list of those. */
+static void read_prompts(struct wish *w, const struct served *s, const json_t *p, struct refusal *e)
+{
+    const bool list = json_is_array(p) && !json_is_integer(json_array_get(p, 0));
+    const size_t n = list ? json_array_size(p) : 1;
+    if (!n || n > PROMPTS_MAX) {
+        refuse(e, "prompt", "%zu prompts, expected 1 to %d", n, PROMPTS_MAX);
+        return;
+    }
+    if (!new_prompts(w, n, e))
+        return;
+    for (size_t i = 0; i < n && !e->status; i++) {
+        const json_t *one = list ? json_array_get(p, i) : p;
+        if (json_is_string(one))
+            encode(w, s, one, i, e);
+        else if (json_is_array(one))
+            take_ids(w, s, one, i, e);
+        else
+            refuse(e, "prompt", "prompt is neither a text nor the ids of tokens, nor a list of either");
+    }
+}
+
+void openai_completion(struct wish *w, json_t *request, struct served *s, struct refusal *e)
+{
+    struct in f;
+    const json_t *prompt = NULL;
+    int64_t most = 16, probs = -1;
+    *w = (struct wish){ .request = request };
+    in_begin(&f, request, e, "%s", "");
+    read_common(&f, w, s);
+    if (!in_any(&f, "prompt", &prompt))
+        refuse(e, "prompt", "prompt is missing");
+    in_int(&f, "max_tokens", 1, INT32_MAX, &most);
+    in_int(&f, "logprobs", 0, 5, &probs);
+    in_only(&f, "echo", "false");
+    in_only(&f, "best_of", "1");
+    in_only(&f, "suffix", "\"\"");
+    w->answer.most = (int)most, w->answer.n_logprob = (int)probs, w->answer.goes_on = true;
+    if (!e->status)
+        read_prompts(w, s, prompt, e);
+    done_reading(w, &f);
+}

@@ -1,0 +1,191 @@
+#include "serve/served.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define WAIT_S 0.5
+#define LOGITS 64                /* rows at once */
+
+/* ---- names of what makes the bytes ---- */
+
+static int add_file(struct sha256 *h, const char *name, const char *path, struct err *err)
+{
+    struct file_map m;
+    TRY(file_map_open(&m, path, err));
+    sha256_add(h, name, strlen(name) + 1);
+    sha256_add(h, m.data, m.size);
+    file_map_close(&m);
+    return 0;
+}
+
+/* A file, or all files of a folder with their names. */
+static int add_files(struct sha256 *h, const char *path, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    if (!file_is_dir(path))
+        return add_file(h, "", path, err);
+    TRY(file_list(path, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        char *file = file_join(path, names[i]);
+        rc = !file ? ERR(err, NOMEM, "no memory for the name of a file") : file_is_dir(file) ? 0 : add_file(h, names[i], file, err);
+        mem_free(file);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+static int name_all(struct served *s, const struct served_opts *o, struct err *err)
+{
+    struct sha256 h;
+    char text[300], hex[SHA256_HEX];
+    TRY(sha256_init(&h, err));
+    const int rc = add_files(&h, o->path, err);
+    sha256_end(&h, s->digest);
+    TRY(rc);
+    const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as, engine_ctx(s->engine));
+    TRY(sha256_of(text, (size_t)n, hex, err));
+    snprintf(s->fingerprint, sizeof s->fingerprint, "lathe-%.24s", hex);
+    TRY(sha256_init(&h, err));
+    sha256_next(&h, text, (size_t)n, s->root.sha256);
+    sha256_end(&h, hex);
+    return 0;
+}
+
+/* ---- the model ---- */
+
+static int pages_for(int64_t n) { return (int)((n + KV_TOKENS - 1) / KV_TOKENS); }
+
+/* The size of a page is known when the model is: it is asked of a plan with few. */
+static int choose_cache(const struct served_opts *o, struct engine_opts *e, struct err *err)
+{
+    size_t few, more;
+    struct buf dropped;
+    buf_init(&dropped);
+    e->warnings = &dropped;
+    e->n_page = 64;
+    int rc = engine_plan_bytes(&few, o->path, e, o->n_thread, err);
+    e->n_page = 128;
+    rc = rc ? rc : engine_plan_bytes(&more, o->path, e, o->n_thread, err);
+    buf_release(&dropped);
+    e->warnings = NULL;
+    TRY(rc);
+    const size_t page = more > few ? (more - few) / 64 : 1;
+    int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / page) : 16 * pages_for(1024);
+    if (!o->cache_bytes && o->ctx > n * KV_TOKENS)
+        n = pages_for(o->ctx);
+    if (n < 2 || n > INT32_MAX / 64)
+        return ERR(err, USAGE, "a cache of %zu bytes has room for %lld pages of 64 tokens, each of %zu bytes; expected 2 or more", o->cache_bytes, (long long)n, page);
+    e->n_page = (int)n;
+    return 0;
+}
+
+static int load(struct served *s, const struct served_opts *o, struct err *err)
+{
+    struct engine_opts e = { .n_slot = o->n_text, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens, .n_logits = LOGITS, .as = o->as };
+    TRY(pool_new(&s->pool, o->n_thread, err));
+    TRY(choose_cache(o, &e, err));
+    TRY(engine_new(&s->engine, o->path, &e, s->pool, err));
+    if (!engine_tok(s->engine))
+        return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);
+    const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup };
+    TRY(batch_new(&s->batch, &b, err));
+    const int rc = chat_load(&s->chat, o->path, NULL, err);
+    if (rc == ERR_NOTFOUND)
+        log_warn("%s has no chat template: /v1/chat/completions cannot be asked of it", s->name);
+    return rc == ERR_NOTFOUND ? 0 : rc;
+}
+
+static int find_ends(struct served *s, const char *path, struct err *err)
+{
+    const int V = engine_config(s->engine)->vocab_size;
+    int n = 0;
+    TRY(ends_load(&s->ends, path, err));
+    for (int i = 0; i < V; i++)
+        n += ends_at(&s->ends, s->engine, i);
+    if (!(s->end = mem_alloc_array((size_t)n + 1, sizeof *s->end)))
+        return ERR(err, NOMEM, "no memory for %d tokens", n);
+    n = 0;
+    for (int i = 0; i < V; i++)
+        if (ends_at(&s->ends, s->engine, i))
+            s->end[n++] = i;
+    TRY(vocab_new(&s->vocab, engine_tok(s->engine), V, s->end, n, err));
+    s->answers = (struct answer_model){ .tok = engine_tok(s->engine), .V = V, .end = s->end, .n_end = n, .vocab = s->vocab };
+    return 0;
+}
+
+static void *steps(void *ctx)
+{
+    struct served *s = ctx;
+    while (!atomic_load(&s->quit))
+        if (batch_wait(s->batch, WAIT_S)) {
+            batch_step(s->batch);
+            if (s->after_step)
+                s->after_step(s->ctx);
+        }
+    return NULL;
+}
+
+static char *name_of(const struct served_opts *o)
+{
+    if (o->name)
+        return mem_strdup(o->name);
+    size_t n = strlen(o->path);
+    while (n > 1 && o->path[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from && o->path[from - 1] != '/')
+        from--;
+    if (n - from > 5 && !memcmp(o->path + n - 5, ".gguf", 5))
+        n -= 5;
+    return mem_printf("%.*s", (int)(n - from), o->path + from);
+}
+
+static int open_all(struct served *s, const struct served_opts *o, struct err *err)
+{
+    s->since = time(NULL), s->after_step = o->after_step, s->ctx = o->ctx_of_step;
+    if (!(s->name = name_of(o)))
+        return ERR(err, NOMEM, "no memory for the name of a model");
+    TRY(load(s, o, err));
+    TRY(find_ends(s, o->path, err));
+    TRY(name_all(s, o, err));
+    if (pthread_create(&s->thread, NULL, steps, s))
+        return ERR(err, NOMEM, "cannot start a thread for %s", s->name);
+    s->has_thread = true;
+    return 0;
+}
+
+int served_open(struct served **out, const struct served_opts *o, struct err *err)
+{
+    *out = NULL;
+    struct served *s = mem_alloc_zero(sizeof *s);
+    if (!s)
+        return ERR(err, NOMEM, "no memory for a model");
+    const int rc = open_all(s, o, err);
+    if (rc < 0)
+        served_close(s);
+    else
+        *out = s;
+    return rc;
+}
+
+void served_close(struct served *s)
+{
+    if (!s)
+        return;
+    if (s->has_thread) {
+        batch_close(s->batch);
+        atomic_store(&s->quit, true);
+        pthread_join(s->thread, NULL);
+    }
+    batch_free(s->batch);
+    vocab_free(s->vocab);
+    chat_free(s->chat);
+    engine_free(s->engine);
+    pool_free(s->pool);
+    mem_free(s->end);
+    mem_free(s->name);
+    mem_free(s);
+}

@@ -1,0 +1,46 @@
+/* served.h - a model that answers many requests: its engine, the texts under way, and the thread that makes their steps. */
+#ifndef SERVE_SERVED_H
+#define SERVE_SERVED_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include "infer/answer.h"
+#include "infer/ends.h"
+#include "model/chat.h"
+
+struct served_opts {
+    const char *build;                   /* the program and its version, for the fingerprint */
+    const char *path, *name;             /* name: what requests call it; NULL: the last part of the path */
+    int n_text;                          /* texts under way at once */
+    int ctx;                             /* positions of a text; 0: the model's, or as many as the cache holds */
+    size_t cache_bytes;                  /* of keys and values; 0: 16 texts of 1,024 tokens, or one of the longest */
+    int step_tokens, n_thread, lookup, n_queue;
+    enum weights_as as;
+    void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
+    void *ctx_of_step;
+};
+struct served {
+    char *name;
+    struct pool *pool;
+    struct engine *engine;
+    struct batch *batch;
+    struct chat *chat;                   /* NULL: there is no template */
+    struct vocab *vocab;
+    struct answer_model answers;
+    char digest[SHA256_HEX];             /* of the model's files */
+    char fingerprint[40];                /* of all that decides the bytes of an answer, beside the request */
+    struct block_key root;               /* of texts that belong to nobody in particular */
+    time_t since;
+    /* ---- its own ---- */
+    struct ends ends;
+    int32_t *end;
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool quit;
+    void (*after_step)(void *ctx);
+    void *ctx;
+};
+int served_open(struct served **out, const struct served_opts *o, struct err *err);
+/* Texts under way are cancelled: wait for them first, if they matter. */
+void served_close(struct served *s);
+#endif

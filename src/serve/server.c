@@ -1,0 +1,328 @@
+#include "serve/server.h"
+#include <arpa/inet.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "serve/exchange.h"
+#include "serve/openai.h"
+#include "serve/out.h"
+
+#define REQUEST_S 60
+
+struct server {
+    struct server_opts o;
+    struct served *model;
+    struct http *http;
+    atomic_bool drains;
+};
+
+/* ---- replies ---- */
+
+static void reply(struct http_request *q, struct buf *b)
+{
+    http_reply(q, 200, "application/json", b->data, b->len);
+    buf_release(b);
+}
+
+/* Takes v. */
+static void reply_json(struct http_request *q, json_t *v)
+{
+    struct buf b;
+    buf_init(&b);
+    if (v && out_json(&b, v, NULL) == 0 && buf_add_char(&b, '\n', NULL) == 0) {
+        reply(q, &b);
+    } else {
+        const struct refusal e = { .status = 503, .type = "server_error", .message = "no memory for the reply" };
+        buf_release(&b);
+        exchange_refuse(q, &e);
+    }
+    json_decref(v);
+}
+
+static void no(struct http_request *q, int status, const char *type, const char *code, const char *message)
+{
+    struct refusal e = { 0 };
+    refuse_as(&e, status, type, code, NULL, "%s", message);
+    exchange_refuse(q, &e);
+}
+
+/* ---- what is asked with GET ---- */
+
+static void health(struct server *s, struct http_request *q)
+{
+    (void)s;
+    reply_json(q, json_pack("{s:s}", "status", "ok"));
+}
+
+static void ready(struct server *s, struct http_request *q)
+{
+    if (atomic_load(&s->drains))
+        no(q, 503, "unavailable_error", "draining", "the server is about to end");
+    else
+        reply_json(q, json_pack("{s:s}", "status", "ok"));
+}
+
+static json_t *model_json(const struct served *m)
+{
+    const struct config *c = engine_config(m->engine);
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", m->name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", m->name,
+                     "parent", json_null(), "max_model_len", (json_int_t)engine_ctx(m->engine), "digest", m->digest, "system_fingerprint", m->fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx,
+                     "n_embd", (int)c->d_model, "size", (json_int_t)engine_weight_bytes(m->engine));
+}
+
+static void models(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s, s:[o]}", "object", "list", "data", model_json(s->model))); }
+
+static void one_model(struct server *s, struct http_request *q)
+{
+    if (strcmp(http_path(q) + strlen("/v1/models/"), s->model->name))
+        no(q, 404, "not_found_error", "model_not_found", "no such model is served here");
+    else
+        reply_json(q, model_json(s->model));
+}
+
+static void metric(struct buf *b, const struct served *m, const char *kind, const char *name, const char *help, double value)
+{
+    buf_printf(b, NULL, "# HELP vllm:%s %s\n# TYPE vllm:%s %s\nvllm:%s{model_name=\"%s\"} %.17g\n", name, help, name, kind, name, m->name, value);
+}
+
+static void metrics(struct server *s, struct http_request *q)
+{
+    struct batch_counts n;
+    struct buf b;
+    const struct served *m = s->model;
+    batch_counts(m->batch, &n);
+    buf_init(&b);
+    metric(&b, m, "gauge", "num_requests_running", "Texts under way.", n.n_running);
+    metric(&b, m, "gauge", "num_requests_waiting", "Texts that wait.", n.n_waiting);
+    metric(&b, m, "gauge", "kv_cache_usage_perc", "Share of the pages of keys and values that texts hold.", (double)n.pages.n_held / n.pages.n_page);
+    metric(&b, m, "counter", "prefix_cache_queries_total", "Tokens of prompts that were looked for in the cache.", (double)n.pages.n_asked);
+    metric(&b, m, "counter", "prefix_cache_hits_total", "Tokens of prompts that were found there.", (double)n.pages.n_found);
+    metric(&b, m, "counter", "num_preemptions_total", "Texts that were put aside for want of pages.", (double)n.n_put_aside);
+    metric(&b, m, "counter", "prompt_tokens_total", "Tokens of prompts taken on.", (double)n.n_prompt);
+    metric(&b, m, "counter", "generation_tokens_total", "Tokens made.", (double)n.n_token);
+    metric(&b, m, "counter", "spec_decode_num_draft_tokens_total", "Tokens guessed.", (double)n.n_drafted);
+    metric(&b, m, "counter", "spec_decode_num_accepted_tokens_total", "Tokens guessed rightly.", (double)n.n_accepted);
+    buf_printf(&b, NULL, "# HELP vllm:cache_config_info Pages of keys and values.\n# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{block_size=\"%d\",num_gpu_blocks=\"%d\"} 1\n", KV_TOKENS, n.pages.n_page);
+    http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
+    buf_release(&b);
+}
+
+/* ---- what is asked with POST ---- */
+
+static json_t *request_of(struct http_request *q, struct refusal *e)
+{
+    const struct buf *b = http_body(q);
+    return in_parse(b->data, b->len, e);
+}
+
+static void generate(struct server *s, struct http_request *q, void (*read)(struct wish *w, json_t *request, struct served *m, struct refusal *e))
+{
+    struct refusal e = { 0 };
+    struct wish w;
+    json_t *request = request_of(q, &e);
+    if (request)
+        read(&w, request, s->model, &e);
+    if (e.status)
+        exchange_refuse(q, &e);
+    else
+        exchange_start(q, s->model, &w);
+}
+
+static void chat(struct server *s, struct http_request *q) { generate(s, q, openai_chat); }
+static void completion(struct server *s, struct http_request *q) { generate(s, q, openai_completion); }
+
+/* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */
+static void tokenize(struct server *s, struct http_request *q)
+{
+    struct refusal e = { 0 };
+    struct in f;
+    struct tok_ids ids = { 0 };
+    struct err err;
+    const char *text = NULL, *model;
+    size_t n = 0;
+    bool add = true;
+    json_t *request = request_of(q, &e), *list = json_array();
+    if (request) {
+        in_begin(&f, request, &e, "%s", "");
+        in_str(&f, "model", &model, NULL);
+        if (!in_str(&f, "prompt", &text, &n)) {
+            add = false;
+            if (!in_str(&f, "content", &text, &n))
+                refuse(&e, "prompt", "prompt is missing");
+        }
+        in_bool(&f, "add_special_tokens", &add);
+        in_bool(&f, "add_special", &add);
+        in_end(&f, NULL);
+        if (!e.status && engine_encode(s->model->engine, text, n, add ? TOK_ADD : TOK_PLAIN, &ids, &err) < 0)
+            refuse(&e, "prompt", "%s", err.msg);
+    }
+    for (size_t i = 0; i < ids.n && !e.status; i++)
+        json_array_append_new(list, json_integer(ids.id[i]));
+    if (e.status)
+        exchange_refuse(q, &e), json_decref(list);
+    else
+        reply_json(q, json_pack("{s:o, s:I, s:i}", "tokens", list, "count", (json_int_t)ids.n, "max_model_len", engine_ctx(s->model->engine)));
+    tok_ids_release(&ids);
+    json_decref(request);
+}
+
+static void detokenize(struct server *s, struct http_request *q)
+{
+    struct refusal e = { 0 };
+    struct in f;
+    struct err err;
+    struct buf text, b;
+    const json_t *tokens = NULL;
+    const char *model;
+    json_t *request = request_of(q, &e);
+    buf_init(&text), buf_init(&b);
+    if (request) {
+        in_begin(&f, request, &e, "%s", "");
+        in_str(&f, "model", &model, NULL);
+        if (!in_array(&f, "tokens", &tokens))
+            refuse(&e, "tokens", "tokens is missing");
+        in_end(&f, NULL);
+    }
+    for (size_t i = 0; i < json_array_size(tokens) && !e.status; i++) {
+        const json_t *t = json_array_get(tokens, i);
+        const json_int_t id = json_integer_value(t);
+        if (!json_is_integer(t) || id < 0 || id >= s->model->answers.V || tok_decode(s->model->answers.tok, &(int32_t){ (int32_t)id }, 1, &text, &err) < 0)
+            refuse(&e, "tokens", "tokens[%zu] is no token, expected integers of 0 to %d", i, s->model->answers.V - 1);
+    }
+    if (!e.status && (buf_add_str(&b, "{\"prompt\":", NULL) < 0 || out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, ",\"content\":", NULL) < 0 ||
+                      out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, "}\n", NULL) < 0))
+        refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
+    if (e.status)
+        exchange_refuse(q, &e), buf_release(&b);
+    else
+        reply(q, &b);
+    buf_release(&text);
+    json_decref(request);
+}
+
+/* ---- who, what ---- */
+
+static const struct route { const char *method, *path; bool open, prefix; void (*answer)(struct server *s, struct http_request *q); } routes[] = {
+    { "GET", "/health", true, false, health },          { "GET", "/ready", true, false, ready },     { "GET", "/v1/models", false, false, models },
+    { "GET", "/v1/models/", false, true, one_model },   { "GET", "/metrics", false, false, metrics },
+    { "POST", "/v1/chat/completions", false, false, chat }, { "POST", "/v1/completions", false, false, completion },
+    { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
+};
+
+/* In the same time, whatever is wrong. */
+static bool same(const char *a, const char *b)
+{
+    unsigned char differ = strlen(a) != strlen(b);
+    for (size_t i = 0; a[i]; i++)
+        differ |= (unsigned char)(a[i] ^ b[i % (strlen(b) + 1)]);
+    return !differ;
+}
+
+static bool may(const struct server *s, const struct http_request *q)
+{
+    const char *h = http_header(q, "Authorization"), *key = h && !strncmp(h, "Bearer ", 7) ? h + 7 : "";
+    return !s->o.key || same(key, s->o.key);
+}
+
+static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
+
+static void handle(void *ctx, struct http_request *q)
+{
+    struct server *s = ctx;
+    const char *path = http_path(q), *allowed = NULL;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        const struct route *r = &routes[i];
+        if (!is_route(r, path))
+            continue;
+        if (strcmp(http_method(q), r->method) && !(!strcmp(http_method(q), "HEAD") && !strcmp(r->method, "GET"))) {
+            allowed = r->method;
+            continue;
+        }
+        if (!r->open && atomic_load(&s->drains)) {
+            no(q, 503, "unavailable_error", "draining", "the server is about to end");
+        } else if (!r->open && !may(s, q)) {
+            http_add_header(q, "WWW-Authenticate", "Bearer");
+            no(q, 401, "authentication_error", "invalid_api_key", "the key is missing or wrong");
+        } else {
+            r->answer(s, q);
+        }
+        return;
+    }
+    if (!allowed) {
+        no(q, 404, "not_found_error", NULL, "there is nothing under this path");
+        return;
+    }
+    http_add_header(q, "Allow", allowed);
+    no(q, 405, "invalid_request_error", NULL, "this path is asked with another method");
+}
+
+/* ---- begin and end ---- */
+
+static void nap(long milliseconds) { nanosleep(&(struct timespec){ milliseconds / 1000, milliseconds % 1000 * 1000000 }, NULL); }
+
+static void after_step(void *ctx)
+{
+    struct server *s = ctx;
+    if (s->http)
+        http_wake(s->http);
+}
+
+static bool is_local(const char *address)
+{
+    struct in_addr a;
+    return !strcmp(address, "::1") || (inet_pton(AF_INET, address, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
+}
+
+static int write_port(const struct server *s, struct err *err)
+{
+    char text[16];
+    const int n = snprintf(text, sizeof text, "%d\n", http_port(s->http));
+    return s->o.port_file ? file_write_all(s->o.port_file, text, (size_t)n, err) : 0;
+}
+
+/* Until nothing is under way, or the time is over. */
+static void drain(struct server *s)
+{
+    struct batch_counts n;
+    const double until = clock_wall() + s->o.drain_s;
+    atomic_store(&s->drains, true);
+    http_refuse(s->http);
+    batch_counts(s->model->batch, &n);
+    log_info("ending: %d texts under way, %d waiting; at most %.0f s", n.n_running, n.n_waiting, s->o.drain_s);
+    while ((n.n_running || n.n_waiting) && clock_wall() < until) {
+        nap(20);
+        batch_counts(s->model->batch, &n);
+    }
+    batch_cancel(s->model->batch, 0);
+}
+
+static int serve(struct server *s, struct err *err)
+{
+    const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .ctx = s };
+    TRY(http_start(&s->http, &h, err));
+    const bool v6 = strchr(s->o.address, ':') != NULL;
+    log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, engine_ctx(s->model->engine), engine_n_page(s->model->engine), v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
+    const int rc = write_port(s, err);
+    while (!rc && !*s->o.stop)
+        nap(50);
+    drain(s);
+    return rc;
+}
+
+int server_run(const struct server_opts *o, struct err *err)
+{
+    struct server s = { .o = *o };
+    if (!is_local(o->address) && !o->key)
+        return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key), or 127.0.0.1", o->address);
+    s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
+    int rc = served_open(&s.model, &s.o.model, err);
+    if (!rc)
+        rc = serve(&s, err);
+    http_stop(s.http, 5);                    /* what was cancelled is told first */
+    served_close(s.model);
+    return rc;
+}

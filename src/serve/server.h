@@ -1,0 +1,22 @@
+/* server.h - the server: which path is answered by what, who may ask, and how it ends.
+ *
+ * After SIGTERM or SIGINT nothing more is taken on, /ready says so, and what is under way is finished. */
+#ifndef SERVE_SERVER_H
+#define SERVE_SERVER_H
+#include <signal.h>
+#include "serve/http.h"
+#include "serve/served.h"
+
+struct server_opts {
+    const char *address; int port;       /* 0: any that is free */
+    const char *key;                     /* that clients must show as "Authorization: Bearer KEY"; NULL: none */
+    const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */
+    size_t body_max;
+    int n_connection;
+    double drain_s;                      /* what is under way has so long to end */
+    const volatile sig_atomic_t *stop;
+    struct served_opts model;
+};
+/* Until *stop.  ERR_USAGE where others than this machine could ask and there is no key. */
+int server_run(const struct server_opts *o, struct err *err);
+#endif

@@ -1,0 +1,113 @@
+# A server asked by several clients at once: answers, streams, errors, limits, and its end.
+mkdir texts
+q=('hello' 'name?' 'bye') a=('hi there' 'small model' 'see you')
+for i in $(seq 400); do printf 'Q: %s\nA: %s' "${q[i % 3]}" "${a[i % 3]}" > texts/$i; done
+cat > config.yaml <<'Y'
+model: {hidden_size: 48, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 96, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 128}
+data: {train: texts, valid_share: 0.1, vocab_size: 290}
+train: {steps: 120, batch: 16, ctx: 48, lr: 1e-2, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
+Y
+lathe train config.yaml --out run --quiet --json --threads 1 > result.json 2> warnings && echo trained
+cat > run/chat_template.jinja <<'J'
+{{ '<|endoftext|>' }}{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'A: ') + m.content + '\n' }}{% endfor %}{{ 'A:' }}
+J
+lathe serve run --host 0.0.0.0 2>&1; echo "exit $?"
+lathe serve run --host nowhere 2>&1; echo "exit $?"
+lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 40 --body 1 --name tiny --key secret > log 2>&1 & server=$!
+trap 'kill -9 $server 2>/dev/null' EXIT
+for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+cat > ask.py <<'P'
+import http.client, json, os, signal, sys, threading, time
+PORT, SERVER = int(open("port").read()), int(sys.argv[1])
+KEY = {"Authorization": "Bearer secret"}
+
+def ask(path, body=None, headers=KEY, method=None):
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    data = body if isinstance(body, (bytes, str, type(None))) else json.dumps(body)
+    c.request(method or ("GET" if body is None else "POST"), path, data, headers)
+    r = c.getresponse()
+    return r.status, r.read(), r
+
+def chat(**more): return dict({"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "temperature": 0, "max_tokens": 12}, **more)
+
+def events(raw):
+    assert raw.endswith(b"data: [DONE]\n\n"), raw[-80:]
+    return [json.loads(e[6:]) for e in raw.decode().split("\n\n")[:-2]]
+
+def error(path, body, **more):
+    status, raw, r = ask(path, body, **more)
+    e = json.loads(raw)["error"]
+    print(status, e["type"], e["param"], e["code"], "|", e["message"])
+
+print("--- one answer, whole and streamed")
+status, raw, _ = ask("/v1/chat/completions", chat())
+whole = json.loads(raw)
+text = whole["choices"][0]["message"]["content"]
+print(status, repr(text), whole["choices"][0]["finish_reason"], whole["usage"]["prompt_tokens"] > 0, whole["usage"]["completion_tokens"])
+status, raw, r = ask("/v1/chat/completions", chat(stream=True, stream_options={"include_usage": True}))
+ev = events(raw)
+print(status, r.getheader("Content-Type"), "".join(e["choices"][0]["delta"].get("content", "") for e in ev[:-1]) == text, ev[-1]["usage"]["completion_tokens"], ev[-2]["choices"][0]["finish_reason"])
+print({e["id"] for e in ev} == {ev[0]["id"]}, ev[0]["choices"][0]["delta"]["role"], all(e.get("usage") is None for e in ev[:-1]))
+
+print("--- many at once, each as alone")
+def wishes():
+    for i in range(24):
+        yield chat(temperature=i % 4 * 0.5, seed=i, n=1 + i % 3, top_p=1 - 0.2 * (i % 2), logprobs=i % 2 == 0, **({"top_logprobs": 2} if i % 2 == 0 else {}),
+                   messages=[{"role": "user", "content": ["hello", "name?", "bye", "hello hello"][i % 4]}], **({"stop": ["e", "th"]} if i % 5 == 1 else {}), **({"frequency_penalty": 1} if i % 7 == 2 else {}))
+def choices(w): return json.loads(ask("/v1/chat/completions", w)[1])["choices"]
+alone, together = [choices(w) for w in wishes()], [None] * 24
+def one(i, w): together[i] = choices(w)
+threads = [threading.Thread(target=one, args=x) for x in enumerate(wishes())]
+[t.start() for t in threads]; [t.join() for t in threads]
+print([i for i in range(24) if alone[i] != together[i]], sum(len(c) for c in alone))
+
+print("--- what may be said")
+g = 'root ::= "[" [1-9] [0-9] ("," [1-9] [0-9])* "]"'
+said = json.loads(ask("/v1/chat/completions", chat(grammar=g, temperature=1.5, seed=3, n=4, max_tokens=40))[1])["choices"]
+print(all(isinstance(json.loads(c["message"]["content"]), list) for c in said if c["finish_reason"] == "stop"), len(said))
+c = json.loads(ask("/v1/completions", {"model": "tiny", "prompt": ["Q: hello\nA:", [257 % 256, 10]], "max_tokens": 5, "temperature": 0, "logprobs": 1, "logit_bias": {"10": -100}})[1])
+print([len(x["logprobs"]["tokens"]) for x in c["choices"]], "\n" in c["choices"][0]["text"], c["choices"][0]["text"] == "".join(c["choices"][0]["logprobs"]["tokens"]))
+t = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False})[1])
+print(t["count"] == len(t["tokens"]), json.loads(ask("/detokenize", {"tokens": t["tokens"]})[1])["prompt"])
+print([m["id"] for m in json.loads(ask("/v1/models")[1])["data"]], ask("/health", headers={})[0], ask("/ready", headers={})[0], ask("/metrics")[1].count(b"model_name=\"tiny\""))
+
+print("--- errors")
+error("/v1/chat/completions", chat(), headers={})
+error("/v1/chat/completions", chat(), headers={"Authorization": "Bearer secre"})
+error("/v1/nothing", None)
+error("/v1/models", "{}")
+error("/v1/chat/completions", '{"model": "tiny", "messages": [}')
+error("/v1/chat/completions", '{"model": "tiny", "model": "tiny"}')
+error("/v1/chat/completions", "[" * 60000)
+error("/v1/chat/completions", b'{"model": "\xff"}')
+error("/v1/chat/completions", "[]")
+error("/v1/chat/completions", "x" * (1 << 20) + "x")
+for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "user", "content": "x", "colour": 1}]}, {"temperature": 3}, {"temperature": "hot"},
+             {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}},
+             {"grammar": "root ::= x"}, {"max_tokens": 4000}, {"stream_options": {"include_usage": True}}, {"colour": "red"}):
+    error("/v1/chat/completions", chat(**more))
+error("/v1/chat/completions", chat(messages=[{"role": "user", "content": "hello " * 200}]))
+error("/v1/completions", {"model": "tiny", "prompt": [1, -1]})
+error("/v1/completions", {"model": "tiny", "prompt": "x", "echo": True})
+
+print("--- clients that go, and the end")
+for i in range(8):
+    c = http.client.HTTPConnection("127.0.0.1", PORT)
+    c.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": "Q:", "max_tokens": 120, "ignore_eos": True, "stream": i % 2 == 0}), KEY)
+    c.sock.close()
+busy = lambda: [l for l in ask("/metrics")[1].decode().split("\n") if l.startswith("vllm:num_requests_")]
+for _ in range(200):
+    if all(l.endswith(" 0") for l in busy()): break
+    time.sleep(0.05)
+print(busy())
+c = http.client.HTTPConnection("127.0.0.1", PORT)
+c.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": "Q:", "max_tokens": 110, "ignore_eos": True, "stream": True}), KEY)
+r = c.getresponse()
+first = r.read(10)
+os.kill(SERVER, signal.SIGTERM)
+ev = events(first + r.read())
+print(ev[-1]["choices"][0]["finish_reason"], len(ev) > 1)
+P
+python3 ask.py $server || kill $server
+wait $server; echo "exit $?"
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
