@@ -112,6 +112,11 @@ static int set_up(void **state)
     char text[900];
     snprintf(text, sizeof text, "model: {from: %s}\nlora: {rank: 4}\ndata: {train: %s, valid_share: 0.1}\ntrain: {steps: 4, batch: 8, ctx: 24, lr: 3e-3, warmup: 2}\n", in_dir("alone-moe.yaml"), in_dir("text.txt"));
     write_text("lora.yaml", text);
+    for (int k = 0; k < 2; k++) {
+        snprintf(text, sizeof text, "model: {from: tests/golden/families/llama_tied_biases}\nupcycle: {num_experts: 4, router_std: 0.5, redraw: 0.5, e_score_correction_bias: true}\n"
+                 "data: {train: %s, valid_share: 0.1, tokenizer: bytes}\ntrain: {steps: 3, batch: 8, ctx: 24, lr: 3e-3, warmup: 0%s}\n", in_dir("text.txt"), k ? ", expert_parallel: true" : "");
+        write_text(k ? "upcycle-divided.yaml" : "upcycle.yaml", text);
+    }
     write_records();
     snprintf(text, sizeof text, DENSE "data: {train: %s, valid_share: 0.3, tokenizer: bytes, form: label}\ntrain: {steps: 4, batch: 4, ctx: 32, lr: 3e-3, warmup: 1, eval_every: 2, ema: 0.5}\n", in_dir("labels.jsonl"));
     write_text("classes.yaml", text);
@@ -216,7 +221,7 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
     }
 }
 
-/* Softmax and sigmoids, fp32 and bf16, a shared expert, biases of experts, each optimiser; samples, evaluations, and steps that are computed twice. */
+/* Softmax and sigmoids, fp32 and bf16, a shared expert, biases of experts, a dense beginning, each optimiser; samples, evaluations, and steps that are computed twice. */
 static void divided_experts_give_the_same_weights(void **state)
 {
     (void)state;
@@ -227,6 +232,7 @@ static void divided_experts_give_the_same_weights(void **state)
     compare("muon", "-divided", 4, 1, "divided-muon");
     compare("shared", "-divided", 4, 1, "divided-shared");
     compare("biased", "-divided", 2, 1, "divided-biased");
+    compare("upcycle", "-divided", 2, 1, "divided-upcycle");
 }
 
 /* Checkpoints are the same, whoever had the experts. */
