@@ -54,7 +54,7 @@ static int be_a_rank(char **arg)
 #define BIASED "model: {model_type: gpt_oss, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 16, intermediate_size: 40, num_local_experts: 4, " \
     "num_experts_per_tok: 2, sliding_window: 9}\n"
 /* Whose layers four can share. */
-#define WIDE "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8, num_key_value_heads: 4, norm: rmsnorm, act: swiglu, pos: rope, intermediate_size: 96, qk_norm: head}\n"
+#define WIDE "model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8, num_key_value_heads: 4, norm: rmsnorm, act: swiglu, pos: rope, intermediate_size: 96, qk_norm: head, final_logit_softcapping: 4}\n"
 #define DENSE MODEL("intermediate_size: 96, tie_word_embeddings: true")
 
 static void write_text(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
