@@ -369,10 +369,10 @@ void comm_close(struct comm *c, int rc, struct err *err)
         return;
     struct err ignored = { 0 };
     const bool agreed = !rc || (rc == ERR_STOPPED && c->watch && !over(c, &ignored));      /* all end alike */
-    if (!agreed && c->watch && err) {
+    if (!agreed && c->watch && err)
         tell(c, err);
+    if (rc && c->watch)                          /* also of a stop: rank 0 has to say it before mpirun ends it with the first that is gone */
         atexit(linger);
-    }
     const bool orderly = agreed && comm_barrier(c, &ignored) >= 0;
     if (agreed && c->rank && err)
         err->msg[0] = 0;
