@@ -348,7 +348,7 @@ static void add_noise(struct run *r)
         if (t->kind != TENSOR_GRAD)
             continue;
         size_t n;
-        const size_t from = ranks_part(r, t, comm_rank(r->comm), &n) / sizeof(real);
+        const size_t from = ranks_part(r, t, comm_rank(r->copies), &n) / sizeof(real);
         assert(from % 2 == 0);
         struct noise_job j = { (real *)(void *)(g->block[TENSOR_GRAD] + t->offset), from, from + n / sizeof(real), d->noise * r->c.privacy.max_grad_norm, expected(r), rng_key(step, t->name) };
         pool_for(g->pool, (int)((j.to - from + BLOCK - 1) / BLOCK), noise_block, &j);
