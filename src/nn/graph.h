@@ -315,6 +315,9 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
 /* Has something that was asked of other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
 int graph_failed(const struct graph *g, struct err *err);
+/* Kernels like k, to the same bits, whose products are held against algebra (cpu/check.h; one such table at a time).  Was one wrong since? */
+const struct cpu_kernels *graph_checked_kernels(const struct cpu_kernels *k);
+bool graph_product_was_wrong(void);
 /* Sum of squares of all weight gradients, after PASS_NORM; fixed order, double.  The second: of those in parts (n_part), which the first leaves out.
  * Divided experts (n_peer) have places for the sums of all processes, which whoever runs the graph fills. */
 double graph_grad_square(const struct graph *g);

@@ -1,6 +1,7 @@
 /* op_product.c - matrix products and packing on all threads.  How a product is cut into pieces changes no bit of it
  * (kernels.h), so pieces are cut to the number of threads. */
 #include <stddef.h>
+#include "cpu/check.h"
 #include "nn/op.h"
 
 struct rows_job { int64_t n_row; int block; rows_fn fn; void *ctx; };
@@ -58,6 +59,9 @@ void product(struct run *r, const struct gemm *g, enum dtype compute)
                              compute == DT_BF16 ? sizeof(bf16) : sizeof(real) };
     pool_for(r->pool, (int)div_up(g->M, rows) * j.n_across, product_item, &j);
 }
+
+const struct cpu_kernels *graph_checked_kernels(const struct cpu_kernels *k) { return cpu_check_on(k); }
+bool graph_product_was_wrong(void) { return cpu_check_result().n_wrong > 0; }
 
 /* ---- packing ---- */
 

@@ -105,7 +105,7 @@ static int apply(struct run *r, const struct finding *f, enum step_fate *fate, s
 int decide(struct run *r, struct finding *f, enum step_fate *fate, struct err *err)
 {
     /* A large gradient alone is told, and clipped. */
-    const bool hardware = f->cause == CAUSE_HARDWARE, severe = hardware || f->o.odd & (ODD_BAD | ODD_LOSS | (r->c.clip > 0 ? 0 : ODD_NORM));
+    const bool hardware = f->cause == CAUSE_HARDWARE, severe = hardware || f->cause == CAUSE_KERNEL || f->o.odd & (ODD_BAD | ODD_LOSS | (r->c.clip > 0 ? 0 : ODD_NORM));
     if (!severe)
         return apply(r, f, fate, err);
     if (!strcmp(r->c.on_spike, "stop")) {

@@ -9,22 +9,57 @@
 #define RATIO_ODD 4.0                    /* of a node's largest or mean number to what it usually is */
 #define RATIO_KERNEL 1.1
 #define RATIO_LEVELS 1.5                 /* levels round otherwise, which gradients that nearly cancel show */
+#define RATIO_LEVELS_BF16 4.0            /* and more so where some round the operands of attention */
 #define REF_FLOPS 2e10                   /* a step that the plain loops of level ref can do in a while */
 
+#define PIECE_BYTES ((size_t)4 << 20)    /* of memory that is guarded, a hash each */
+
+struct piece { int tensor; size_t at, n; uint64_t was, now; };
 struct run_prints {
-    uint64_t *print[2], *guard;          /* of each tensor; guard: of weights and moments as the last update left them */
-    int64_t guarded;                     /* the step before which guard was taken, or -1 */
+    uint64_t *print[2];                  /* of each tensor */
+    struct piece *piece;                 /* with train.verify_every: of what an update leaves, then of what it never touches */
+    int n_changing, n_piece;
+    int64_t guarded;                     /* the step before which `was` was taken, or -1 */
+    bool frozen_known;
 };
+
+/* What nothing but an update may change, and what nothing may. */
+static bool changes(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || (t->kind == TENSOR_PACKED && !t->panels.n_segment); }
+static bool is_frozen(const struct tensor *t) { return t->kind == TENSOR_FROZEN || (t->kind == TENSOR_WEIGHT && t->grad < 0) || (t->kind == TENSOR_PACKED && t->panels.n_segment); }
+
+static void add_pieces(const struct graph *g, bool (*which)(const struct tensor *), struct piece *list, int *n)
+{
+    for (int i = 0; i < g->n_tensor; i++)
+        for (size_t at = 0; which(&g->tensor[i]) && g->tensor[i].data && at < g->tensor[i].bytes; at += PIECE_BYTES, ++*n)
+            if (list)
+                list[*n] = (struct piece){ i, at, g->tensor[i].bytes - at < PIECE_BYTES ? g->tensor[i].bytes - at : PIECE_BYTES, 0, 0 };
+}
+
+static int open_guard(struct run *r, struct err *err)
+{
+    struct run_prints *p = r->prints;
+    const struct graph *g = r->model.g;
+    int n = 0;
+    if (!r->c.verify_every)
+        return 0;
+    add_pieces(g, changes, NULL, &n);
+    add_pieces(g, is_frozen, NULL, &n);
+    if (!(p->piece = mem_alloc_array((size_t)n, sizeof *p->piece)))
+        return ERR(err, NOMEM, "no memory to watch the steps");
+    add_pieces(g, changes, p->piece, &p->n_piece);
+    p->n_changing = p->n_piece;
+    add_pieces(g, is_frozen, p->piece, &p->n_piece);
+    return 0;
+}
 
 int evidence_open(struct run *r, struct err *err)
 {
     const size_t n = (size_t)r->model.g->n_tensor;
     struct run_prints *p = r->prints = mem_alloc_array(1, sizeof *p);
-    if (!p || !(p->print[0] = mem_alloc_array(n, sizeof(uint64_t))) || !(p->print[1] = mem_alloc_array(n, sizeof(uint64_t))) ||
-        !(p->guard = mem_alloc_array(n, sizeof(uint64_t))))
+    if (!p || !(p->print[0] = mem_alloc_array(n, sizeof(uint64_t))) || !(p->print[1] = mem_alloc_array(n, sizeof(uint64_t))))
         return ERR(err, NOMEM, "no memory to watch the steps");
     p->guarded = -1;
-    return 0;
+    return open_guard(r, err);
 }
 
 void evidence_close(struct run *r)
@@ -32,7 +67,7 @@ void evidence_close(struct run *r)
     if (r->prints) {
         mem_free(r->prints->print[0]);
         mem_free(r->prints->print[1]);
-        mem_free(r->prints->guard);
+        mem_free(r->prints->piece);
     }
     mem_free(r->prints);
 }
@@ -60,12 +95,12 @@ static int n_differ(const struct run *r, int *first)
     return n;
 }
 
-/* Computes the step again, into print 1: *same when it was the same. */
-static int compute_again(struct run *r, struct finding *f, bool *same, struct err *err)
+/* Computes the step again by `compute`, into print 1: *same when it was the same. */
+static int compute_again(struct run *r, struct finding *f, int (*compute)(struct run *r, struct err *err), bool *same, struct err *err)
 {
     const double loss = r->loss, norm = r->norm;
     int first = -1;
-    TRY(run_gradients(r, err));
+    TRY(compute(r, err));
     print_gradients(r, 1);
     const int n = n_differ(r, &first);
     const bool loss_differs = !same_bits(loss, r->loss) && !(isnan(loss) && isnan(r->loss));
@@ -89,17 +124,19 @@ static int settle(struct run *r, struct finding *f, struct err *err)
     memcpy(r->prints->print[0], r->prints->print[1], (size_t)r->model.g->n_tensor * sizeof(uint64_t));
     f->cause = CAUSE_HARDWARE;
     snprintf(f->what, sizeof f->what, "computed again the step gave other numbers: a fault of this machine; those that came twice are taken");
-    TRY(compute_again(r, &unused, &same, err));
+    TRY(compute_again(r, &unused, run_gradients, &same, err));
     if (same)
         return 0;
     return ERR(err, NUMERIC, "step %lld gave three results when it was computed three times (%s): this machine does not compute reliably; the last checkpoint is of step %lld",
                (long long)r->state.step + 1, f->where, (long long)r->saved);
 }
 
+static int watched(struct run *r, struct err *err) { return watch_gradients(r, 0, err); }
+
 int evidence_again(struct run *r, struct finding *f, bool *same, struct err *err)
 {
     print_gradients(r, 0);
-    TRY(compute_again(r, f, same, err));
+    TRY(compute_again(r, f, watched, same, err));
     return *same ? 0 : settle(r, f, err);
 }
 
@@ -107,31 +144,67 @@ int evidence_again(struct run *r, struct finding *f, bool *same, struct err *err
 
 bool evidence_is_due(const struct run *r) { return r->c.verify_every && r->state.step % r->c.verify_every == 0; }
 
-static bool is_guarded(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || t->steered; }
+struct guard_job { const struct graph *g; struct piece *piece; bool was; };
+
+static void hash_piece(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct guard_job *j = ctx;
+    struct piece *p = &j->piece[i];
+    *(j->was ? &p->was : &p->now) = hash64((const char *)j->g->tensor[p->tensor].data + p->at, p->n, 0);
+}
 
 void evidence_guard(struct run *r)
 {
-    const struct graph *g = r->model.g;
-    r->prints->guarded = evidence_is_due(r) ? r->state.step : -1;
-    for (int i = 0; i < g->n_tensor && r->prints->guarded >= 0; i++)
-        if (is_guarded(&g->tensor[i]))
-            r->prints->guard[i] = hash64(g->tensor[i].data, g->tensor[i].bytes, 0);
+    struct run_prints *p = r->prints;
+    struct guard_job j = { r->model.g, p->piece, true };
+    if (!p->piece)
+        return;
+    pool_for(r->pool, p->frozen_known ? p->n_changing : p->n_piece, hash_piece, &j);
+    p->guarded = r->state.step;
+    p->frozen_known = true;
 }
 
-int evidence_guarded(struct run *r, struct finding *f, bool *altered, struct err *err)
+static const char *guarded_word(const struct tensor *t)
 {
-    const struct graph *g = r->model.g;
-    *altered = false;
-    for (int i = 0; i < g->n_tensor && r->prints->guarded == r->state.step; i++)
-        if (is_guarded(&g->tensor[i]) && r->prints->guard[i] != hash64(g->tensor[i].data, g->tensor[i].bytes, 0)) {
-            f->cause = CAUSE_HARDWARE;
-            snprintf(f->what, sizeof f->what, "%s was altered in memory since its last update", g->tensor[i].kind == TENSOR_MOMENT ? "the optimiser's state" : "a weight");
-            snprintf(f->where, sizeof f->where, "%.60s", g->tensor[i].name);
-            *altered = true;
-            break;
-        }
-    TRY(ranks_any(r, altered, err));
-    f->cause = *altered ? CAUSE_HARDWARE : f->cause;
+    return t->kind == TENSOR_MOMENT ? "the optimiser's state" : t->kind == TENSOR_PACKED ? "a packed weight" : is_frozen(t) ? "a frozen weight" : "a weight";
+}
+
+/* The first piece that is not what it was, weights and moments before their panels; NULL: all are. */
+static const struct piece *find_altered(const struct run *r, int n)
+{
+    const struct piece *first = NULL;
+    for (int i = 0; i < n; i++) {
+        const struct piece *p = &r->prints->piece[i];
+        const bool panels = r->model.g->tensor[p->tensor].kind == TENSOR_PACKED;
+        if (p->was != p->now && (!first || (!panels && r->model.g->tensor[first->tensor].kind == TENSOR_PACKED)))
+            first = p;
+    }
+    return first;
+}
+
+int evidence_guarded(struct run *r, struct finding *f, bool *panels, bool *weight, struct err *err)
+{
+    struct run_prints *p = r->prints;
+    struct guard_job j = { r->model.g, p->piece, false };
+    *panels = *weight = false;
+    if (p->guarded != r->state.step)
+        return 0;
+    const int n = evidence_is_due(r) ? p->n_piece : p->n_changing;
+    pool_for(r->pool, n, hash_piece, &j);
+    const struct piece *altered = find_altered(r, n);
+    if (altered) {
+        const struct tensor *t = &j.g->tensor[altered->tensor];
+        snprintf(f->what, sizeof f->what, "%s was altered in memory since the last update", guarded_word(t));
+        snprintf(f->where, sizeof f->where, "%.60s", t->name);
+        if (is_frozen(t))
+            return ERR(err, NUMERIC, "step %lld: %s (%s), which no checkpoint has; started again, the run goes on from step %lld", (long long)r->state.step + 1, f->what, f->where, (long long)r->saved);
+        *weight = t->kind != TENSOR_PACKED;
+        *panels = !*weight;
+    }
+    TRY(ranks_any(r, panels, err));
+    TRY(ranks_any(r, weight, err));
+    f->cause = *panels || *weight ? CAUSE_HARDWARE : f->cause;
     return 0;
 }
 
@@ -182,24 +255,68 @@ static const struct cpu_kernels *level_below(const struct run *r)
     return below;
 }
 
-int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong, struct err *err)
+/* NULL: none, or one that would take too long. */
+static int choose_below(struct run *r, const struct cpu_kernels **below, struct err *err)
+{
+    *below = level_below(r);
+    bool may = *below && (strcmp((*below)->level, "ref") || run_step_flops(r) < REF_FLOPS);
+    TRY(comm_broadcast(r->comm, &may, sizeof may, err));         /* parts of a model differ a little in their operations */
+    *below = may ? *below : NULL;
+    return 0;
+}
+
+/* Says so; mended: the numbers of the level below are there now. */
+static void blame_kernels(const struct run *r, struct finding *f, const char *wrong, const struct cpu_kernels *below, bool mended)
+{
+    f->cause = CAUSE_KERNEL;
+    if (mended)
+        snprintf(f->what, sizeof f->what, "kernels of level %s %s; those of level %s are taken (LATHE_CPU=%s keeps to them)", r->model.g->k->level, wrong, below->level, below->level);
+    else
+        snprintf(f->what, sizeof f->what, "kernels of level %s %s%s%s", r->model.g->k->level, wrong, below ? ", and so do those of level " : "", below ? below->level : "");
+}
+
+/* The step by the kernels of another level, as watched run 1. */
+static int by_level(struct run *r, const struct cpu_kernels *k, struct err *err)
 {
     struct graph *g = r->model.g;
-    const struct cpu_kernels *now = g->k, *below = level_below(r);
-    *wrong = false;
-    bool may = below && (strcmp(below->level, "ref") || run_step_flops(r) < REF_FLOPS);
-    TRY(comm_broadcast(r->comm, &may, sizeof may, err));         /* parts of a model differ a little in their operations */
-    if (!may)
-        return 0;
-    TRY(watch_gradients(r, 0, err));
-    const double loss = r->loss, norm = r->norm;
-    g->k = below;
+    const struct cpu_kernels *now = g->k;
+    g->k = k;
     const int rc = watch_gradients(r, 1, err);
     g->k = now;
-    TRY(rc);
+    return rc;
+}
+
+/* Does the last watched run, of any rank, have a product that is wrong? */
+static int wrong_product(struct run *r, bool *wrong, char where[120], struct err *err)
+{
+    *wrong = watch_wrong_product(r)[0];
+    if (*wrong && where)
+        snprintf(where, 120, "%s", watch_wrong_product(r));
+    return ranks_any(r, wrong, err);
+}
+
+int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong, bool *mended, struct err *err)
+{
+    const struct cpu_kernels *below;
+    const double loss = r->loss, norm = r->norm;
+    bool also = false;
+    *mended = false;
+    TRY(choose_below(r, &below, err));
+    TRY(wrong_product(r, wrong, f->where, err));
+    if (below) {
+        TRY(by_level(r, below, err));
+        TRY(wrong_product(r, &also, NULL, err));
+    }
+    if (*wrong) {
+        *mended = below && !also;
+        blame_kernels(r, f, "multiply wrongly: a product is not what its operands give", below, *mended);
+        return 0;
+    }
+    if (!below)
+        return 0;
     struct doctor_step seen = r->seen;
     const struct doctor_opinion o = doctor_judge(&r->state.doctor, r->loss, r->norm, &seen);
-    watch_compare(r, compare ? RATIO_LEVELS : RATIO_KERNEL, f->where);
+    watch_compare(r, !compare ? RATIO_KERNEL : train_compute(&r->c) == DT_BF16 ? RATIO_LEVELS_BF16 : RATIO_LEVELS, f->where);
     const bool other = watch_ratio(loss, r->loss) > 1.01 || watch_ratio(norm, r->norm) > RATIO_KERNEL || !isfinite(loss) || !isfinite(norm) ||
                        (f->o.n_high && watch_ratio(f->seen.high[0].loss, r->seen.high[0].loss) > 1.01);
     *wrong = compare ? f->where[0] : f->o.odd & ~o.odd && other;
@@ -208,9 +325,8 @@ int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong,
         f->where[0] = 0;
         return 0;
     }
-    f->cause = CAUSE_KERNEL;
-    snprintf(f->what, sizeof f->what, "kernels of level %s give clearly other numbers than those of level %s, which are taken (LATHE_CPU=%s keeps to them)", now->level,
-             below->level, below->level);
+    *mended = true;
+    blame_kernels(r, f, "give clearly other numbers", below, true);
     return 0;
 }
 

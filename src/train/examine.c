@@ -1,7 +1,9 @@
 /* examine.c - what is wrong with a step that is unlike those before, and what is done about it.
  *
+ *   with verify_every, memory is not as it was  the machine: the panels are packed again, or back to the last checkpoint
  *   computed again, other bits                  the machine: what two of three runs say is taken
  *   the packed weights differ from the weights  the machine's memory: they are packed again
+ *   a product is not what its operands give, or
  *   one level of kernels lower it is like others  a kernel: the lower level's numbers are taken
  *   the last good step's data is odd now too    the state: a weight beyond all others, or a learning rate too high
  *   else                                        the data: the samples are named, with their text
@@ -31,27 +33,30 @@ void run_guard(struct run *r) { evidence_guard(r); }
 /* With differential privacy nothing is chosen by what the data did. */
 static bool is_off(const struct run *r) { return !strcmp(r->c.on_spike, "none") || r->c.privacy.on; }
 
+/* What was packed is packed again, and the step computed with that. */
+static int pack_again(struct run *r, struct finding *f, enum step_fate *fate, struct err *err)
+{
+    const struct step s = run_step_of(r, 0);
+    graph_run(r->model.g, PASS_PREPARE, &s);
+    TRY(run_gradients(r, err));
+    return decide_mended(r, f, fate, err);
+}
+
 /* Question after question, the surest first.  due: it is verified, odd or not. */
 static int examine(struct run *r, struct finding *f, bool due, enum step_fate *fate, struct err *err)
 {
-    bool altered = false, weight, same, wrong, bad;
-    if (due)
-        TRY(evidence_guarded(r, f, &altered, err));
-    if (altered)
-        return decide(r, f, fate, err);
+    bool panels, weight, same, wrong, mended, bad;
     TRY(evidence_again(r, f, &same, err));
     if (!same)
         return decide_mended(r, f, fate, err);
-    TRY(evidence_memory(r, f, &altered, &weight, err));
+    TRY(evidence_memory(r, f, &panels, &weight, err));
     if (weight)
         return decide(r, f, fate, err);
-    if (altered) {
-        TRY(run_gradients(r, err));
-        return decide_mended(r, f, fate, err);
-    }
-    TRY(evidence_kernel(r, f, due && !(f->o.odd & ~(unsigned)ODD_REPEAT), &wrong, err));
+    if (panels)
+        return pack_again(r, f, fate, err);
+    TRY(evidence_kernel(r, f, due && !(f->o.odd & ~(unsigned)ODD_REPEAT), &wrong, &mended, err));
     if (wrong)
-        return decide_mended(r, f, fate, err);
+        return mended ? decide_mended(r, f, fate, err) : decide(r, f, fate, err);
     if (is_off(r) || !f->o.odd)
         return run_gradients(r, err);            /* the lower level's were computed last */
     TRY(evidence_state(r, f, &bad, err));
@@ -70,6 +75,12 @@ int run_examine(struct run *r, enum step_fate *fate, struct err *err)
     f.seen = r->seen;
     *fate = STEP_APPLY;
     const bool off = is_off(r), due = evidence_is_due(r);
+    bool panels, weight;
+    TRY(evidence_guarded(r, &f, &panels, &weight, err));
+    if (weight)
+        return decide(r, &f, fate, err);
+    if (panels)
+        return pack_again(r, &f, fate, err);
     if (off && f.o.odd & ODD_BAD) {
         *fate = STEP_SKIP;
         return decide_skip(r, &f, err);

@@ -7,6 +7,7 @@ struct node_stat { double largest, mean; int64_t n; bool bad; };
 struct run_watch {
     struct node_stat *stat[2];           /* of each node */
     int which; bool on;
+    char wrong[120];                     /* the first node with a wrong product */
 };
 
 static void add_number(struct node_stat *s, double x)
@@ -34,13 +35,26 @@ static void look(const struct graph *g, const struct node *n, const struct step 
     }
 }
 
+static void name_node(const struct graph *g, const struct node *n, char where[120])
+{
+    const bool back = n->pass == PASS_BACKWARD && !n->again;
+    int id = -1;
+    for (int j = 0; j < NODE_OUT && id < 0; j++)
+        id = back ? n->d_in[j] : n->out[j];
+    snprintf(where, 120, "%s pass, %s, %.60s", n->pass == PASS_FORWARD ? "forward" : "backward", op_name(n->op), id >= 0 ? g->tensor[id].name : "");
+}
+
 static void on_node(void *ctx, const struct graph *g, const struct node *n, const struct step *step)
 {
     struct run *r = ctx;
+    struct run_watch *w = r->watch;
     if (r->o->fault)
         fault_node(r->o->fault, g, n, step, r->state.step);
-    if (r->watch->on)
-        look(g, n, step, &r->watch->stat[r->watch->which][n - g->node]);
+    if (!w->on)
+        return;
+    look(g, n, step, &w->stat[w->which][n - g->node]);
+    if (!w->wrong[0] && graph_product_was_wrong())
+        name_node(g, n, w->wrong);
 }
 
 int watch_open(struct run *r, struct err *err)
@@ -65,14 +79,18 @@ void watch_close(struct run *r)
 int watch_gradients(struct run *r, int which, struct err *err)
 {
     struct run_watch *w = r->watch;
-    memset(w->stat[which], 0, (size_t)r->model.g->n_node * sizeof *w->stat[which]);
-    w->which = which, w->on = true;
-    r->model.g->watch = on_node;
+    struct graph *g = r->model.g;
+    memset(w->stat[which], 0, (size_t)g->n_node * sizeof *w->stat[which]);
+    const struct cpu_kernels *k = g->k;
+    w->which = which, w->on = true, w->wrong[0] = 0;
+    g->watch = on_node, g->k = graph_checked_kernels(k);
     const int rc = run_gradients(r, err);
     w->on = false;
-    r->model.g->watch = r->o->fault ? on_node : NULL;
+    g->k = k, g->watch = r->o->fault ? on_node : NULL;
     return rc;
 }
+
+const char *watch_wrong_product(const struct run *r) { return r->watch->wrong; }
 
 double watch_ratio(double a, double b) { return a > 0 && b > 0 ? fmax(a / b, b / a) : a == b ? 1 : INFINITY; }
 
@@ -88,11 +106,7 @@ void watch_compare(const struct run *r, double limit, char where[120])
                 continue;
             if (a->bad == b->bad && watch_ratio(a->largest, b->largest) < limit && watch_ratio(a->mean / (double)a->n, b->mean / (double)b->n) < limit)
                 continue;
-            const bool back = n->pass == PASS_BACKWARD && !n->again;
-            int id = -1;
-            for (int j = 0; j < NODE_OUT && id < 0; j++)
-                id = back ? n->d_in[j] : n->out[j];
-            snprintf(where, 120, "%s pass, %s, %.60s", pass == PASS_FORWARD ? "forward" : "backward", op_name(n->op), g->tensor[id].name);
+            name_node(g, n, where);
             return;
         }
 }

@@ -2,7 +2,8 @@
  * the machine, a kernel or the learning rate?
  *
  *   test_doctor_fault              a fault or two of each kind that cannot be missed, held to its verdict
- *   test_doctor_fault table N SEED [KEYS]      N faults drawn at random, the table of what was said of them; KEYS go into section train
+ *   test_doctor_fault table N SEED [KEYS]      N faults drawn at random, the table of what was said of them; KEYS go into section train;
+ *                                              "without effect": of those with nothing said
  *
  * A small model is trained once; each fault hits a step some way after its checkpoint. */
 #include <math.h>
@@ -120,6 +121,38 @@ static enum said what_was_said(const char *out, const struct fault *f, int *n_ot
     return said;
 }
 
+/* Of steps from..STEPS: the losses that metrics.jsonl has, NAN for others. */
+static void read_losses(const char *out, double loss[STEPS])
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(path_in(in_dir(out), "metrics.jsonl"), 1 << 24, &b, &err));
+    for (int i = 0; i < STEPS; i++)
+        loss[i] = NAN;
+    for (char *at = b.data, *end; (end = strchr(at, '\n')); at = end + 1) {
+        json_t *o;
+        OK(tree_parse_json(&o, at, (size_t)(end - at), out, &err));
+        const int64_t step = json_integer_value(json_object_get(o, "step"));
+        if (!json_object_get(o, "event") && json_object_get(o, "grad_norm") && step >= 1 && step <= STEPS)
+            loss[step - 1] = json_number_value(json_object_get(o, "loss"));
+        json_decref(o);
+    }
+    buf_release(&b);
+}
+
+/* Did the fault do anything?  It did not when no loss, from its step to the end, is more than a fiftieth of the usual distance between
+ * two steps' losses from that of the undisturbed run. */
+static bool had_effect(const char *out, const char *base)
+{
+    double a[STEPS], b[STEPS], usual = 0, most = 0;
+    read_losses(out, a), read_losses(base, b);
+    for (int i = BASE_STEPS; i < STEPS; i++) {
+        usual += fabs(b[i] - b[i - 1]) / (STEPS - BASE_STEPS);
+        most = isnan(a[i]) ? INFINITY : fmax(most, fabs(a[i] - b[i]));
+    }
+    return most > usual / 50;
+}
+
 static void make_bases(void)
 {
     write_corpus("text.txt", 20000, 1);
@@ -133,7 +166,7 @@ static void make_bases(void)
 
 static int table(int n, uint64_t seed)
 {
-    int count[N_FAULT_KIND + 1][N_SAID] = { 0 }, right = 0, seen = 0, other = 0, other_lr = 0;
+    int count[N_FAULT_KIND + 1][N_SAID] = { 0 }, right = 0, seen = 0, other = 0, other_lr = 0, harmless[N_FAULT_KIND + 1] = { 0 }, n_harmless = 0;
     for (int i = 0; i < n; i++) {
         const int kind = 1 + (int)rng_below(seed, (uint64_t)(10 * i), N_FAULT_KIND);      /* N_FAULT_KIND: the learning rate */
         const bool half = rng_below(seed, (uint64_t)(10 * i + 1), 2);
@@ -153,13 +186,15 @@ static int table(int n, uint64_t seed)
         if (rc == ERR_NUMERIC && kind == N_FAULT_KIND)
             said = SAID_LR;
         count[kind][said]++;
+        if (said == SAID_NOTHING && kind != N_FAULT_KIND && !had_effect("out", half ? "base-bf16" : "base-fp32"))
+            harmless[kind]++, n_harmless++;
         const bool sample = kind <= FAULT_EXTREME, ok = sample ? said == SAID_SAMPLE : kind == N_FAULT_KIND ? said == SAID_LR : said == SAID_HARDWARE || said == SAID_KERNEL;
         right += ok, seen += said != SAID_NOTHING;
     }
     printf("| fault | n |");
     for (int s = 0; s < N_SAID; s++)
         printf(" %s |", said_word[s]);
-    printf("\n|---|---|---|---|---|---|---|---|\n");
+    printf(" without effect |\n|---|---|---|---|---|---|---|---|---|\n");
     for (int k = 1; k <= N_FAULT_KIND; k++) {
         int sum = 0;
         for (int s = 0; s < N_SAID; s++)
@@ -167,9 +202,9 @@ static int table(int n, uint64_t seed)
         printf("| %s | %d |", k == N_FAULT_KIND ? "learning rate, 50 to 1000 times too high" : fault_name((enum fault_kind)k), sum);
         for (int s = 0; s < N_SAID; s++)
             count[k][s] ? printf(" %d |", count[k][s]) : printf(" |");
-        printf("\n");
+        harmless[k] ? printf(" %d |\n", harmless[k]) : printf(" |\n");
     }
-    printf("%d of %d named rightly, %d of %d noticed, %d alarms at other steps\n", right, n, seen, n, other);
+    printf("%d of %d named rightly, %d of %d noticed, %d of the others without effect, %d alarms at other steps\n", right, n, seen, n, n_harmless, other);
     return 0;
 }
 
@@ -239,6 +274,21 @@ static void a_kernel_that_is_wrong_each_time_is_said_to_be(void **state)
     assert_int_equal(what_was_said("out", &f, &other), SAID_KERNEL);
     assert_true(metrics_say("out", "LATHE_CPU="));
     assert_int_equal(other, 0);
+}
+
+/* Memory is looked at in every step, whenever a step is computed twice. */
+static void what_memory_lost_is_found_between_verified_steps(void **state)
+{
+    (void)state;
+    write_config("tenth.yaml", 3e-3, "fp32", ", verify_every: 1000");
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        struct fault f = { .kind = FAULT_WEIGHT, .step = BASE_STEPS + 3 + (int64_t)seed, .seed = seed };
+        int other = 0;
+        OK(run_with("base-fp32", "tenth.yaml", "out", &f));
+        assert_int_equal(what_was_said("out", &f, &other), SAID_HARDWARE);
+        assert_int_equal(other, 0);
+        assert_string_equal(digest("base-fp32"), digest("out"));
+    }
 }
 
 static void policies_skip_go_back_or_stop(void **state)
@@ -400,6 +450,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(samples_are_named),
             cmocka_unit_test(what_the_machine_did_wrong_is_undone),
             cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
+            cmocka_unit_test(what_memory_lost_is_found_between_verified_steps),
             cmocka_unit_test(policies_skip_go_back_or_stop),
             cmocka_unit_test(a_run_that_goes_back_ends_the_same_however_it_is_disturbed),
             cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),

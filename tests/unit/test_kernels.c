@@ -1,5 +1,6 @@
 /* test_kernels.c - every kernel of every level that this machine has against cpu/ref, and the promise about bits. */
 #include <math.h>
+#include "cpu/check.h"
 #include "levels.h"
 
 static void check(const char *what, double tolerance, const float *got, const float *want, size_t n)
@@ -524,6 +525,62 @@ static void every_slot_of_every_level_is_filled(void **state)
     }
 }
 
+/* ---- products held against algebra ---- */
+
+static void (*right)(const struct gemm *);
+static int64_t spoilt;                   /* of which number of the next product; -1: none */
+static float by;
+
+static void spoiling_gemm(const struct gemm *g)
+{
+    right(g);
+    if (spoilt >= 0)
+        g->c[spoilt / g->N * g->ldc + spoilt % g->N] += by;
+}
+
+/* Rounding is far below the limit, one number that is off by a tenth of what such numbers usually are is above, and the bits stay what they are. */
+static void a_wrong_product_does_not_pass_the_check(void **state)
+{
+    (void)state;
+    enum { M = 37, N = 83, K = 301 };
+    float *a = numbers((size_t)M * K, 1), *b = numbers((size_t)N * K, 1), *add = numbers((size_t)M * N, 1), *c1 = zeros((size_t)M * N), *c2 = zeros((size_t)M * N);
+    float *bp = mem_map(cpu_panel_size(K, N) * sizeof *bp);
+    bf16 *a16 = mem_alloc_array((size_t)M * K + 1, sizeof *a16), *bp16 = mem_map(cpu_panel_size(K, N) * sizeof *bp16);
+    struct pack p = { .K = K, .N = N, .src = b, .ld = K, .out = bp, .panel = (ptrdiff_t)cpu_panel_size(K, PANEL) };
+    FOR_LEVELS for (int form = 0; form < 4; form++) {
+        const bool b16 = form & 1, accumulates = form & 2;
+        p.out = b16 ? (void *)bp16 : (void *)bp;
+        (b16 ? now->pack_rows_bf16 : now->pack_rows)(&p);
+        now->to_bf16((size_t)M * K, a, a16);
+        struct gemm g = { .M = M, .N = N, .K = K, .a = b16 ? (void *)a16 : (void *)a, .a_row = K, .a_col = b16 ? 2 : 1, .b = p.out, .b_panel = p.panel, .c = c1, .ldc = N };
+        memcpy(c1, add, (size_t)M * N * sizeof *c1), memcpy(c2, add, (size_t)M * N * sizeof *c2);
+        g.add = accumulates ? c1 : NULL, g.ld_add = N;
+        (b16 ? now->gemm_bf16 : now->gemm)(&g);
+        g.c = c2, g.add = accumulates ? c2 : NULL;
+        const struct cpu_kernels *k = cpu_check_on(now);
+        (b16 ? k->gemm_bf16 : k->gemm)(&g);
+        same_bits("a checked product", c1, c2, (size_t)M * N * sizeof *c1);
+        const struct cpu_check r = cpu_check_result();
+        assert_int_equal(r.n_row, M);
+        assert_int_equal(r.n_wrong, 0);
+        if (!(r.worst < CPU_CHECK_LIMIT / 100))
+            fail_msg("%s: rounding is %.3g, expected at most a hundredth of the limit %.3g", now->level, r.worst, CPU_CHECK_LIMIT);
+        for (int i = 0; i < 20; i++) {
+            struct cpu_kernels wrong = *now;
+            right = b16 ? now->gemm_bf16 : now->gemm;
+            wrong.gemm = wrong.gemm_bf16 = spoiling_gemm;
+            spoilt = i * 151 + i % 7, by = i % 2 ? NAN : 0.1f * sqrtf(K) * (1 + accumulates);
+            k = cpu_check_on(&wrong);
+            (b16 ? k->gemm_bf16 : k->gemm)(&g);
+            if (cpu_check_result().n_wrong != 1)
+                fail_msg("%s, form %d: %d rows wrong of number %d", now->level, form, (int)cpu_check_result().n_wrong, (int)spoilt);
+            memcpy(c2, add, (size_t)M * N * sizeof *c2);
+        }
+    }
+    mem_unmap(bp, cpu_panel_size(K, N) * sizeof *bp), mem_unmap(bp16, cpu_panel_size(K, N) * sizeof *bp16);
+    mem_free(a), mem_free(b), mem_free(add), mem_free(c1), mem_free(c2), mem_free(a16);
+}
+
 int main(void)
 {
     ref = cpu_levels()[0];
@@ -543,6 +600,7 @@ int main(void)
         cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
         cmocka_unit_test(random_rounding_is_right_on_average),
         cmocka_unit_test(sums_equal_ref),
+        cmocka_unit_test(a_wrong_product_does_not_pass_the_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
