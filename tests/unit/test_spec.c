@@ -80,7 +80,7 @@ static struct spec_stats both(struct engine *e, const struct spec_opts *o, const
         assert_true(spec_full(s));
         assert_int_equal(spec_next(s, &samplings[i], 1, &id, &err), ERR_RANGE);
         /* ended anywhere (by its end-of-text token), then gone on from there or from before */
-        for (int end = N_PROMPT + 1; end < ctx; end += 5) {
+        for (int end = N_PROMPT + 1; end < ctx; end += FEWER(5, 40)) {
             expect(s, &samplings[i], want, N_PROMPT, end, what);
             expect(s, &samplings[i], want, end, end + 2, what);
         }
@@ -105,7 +105,7 @@ static void lookups_change_no_token(void **state)
                 engine_free(e);
             }
     print_message("lookups: %lld tokens drafted, %lld accepted\n", (long long)all.n_drafted, (long long)all.n_accepted);
-    assert_true(all.n_accepted > 1000 && all.n_accepted < all.n_drafted);
+    assert_true(all.n_accepted > FEWER(1000, 100) && all.n_accepted < all.n_drafted);
 }
 
 static void a_draft_model_changes_no_token(void **state)
