@@ -9,10 +9,11 @@
 #define ODD_AT 10.0
 #define LEAST_LOSS 0.01, 0.02            /* a deviation of losses: of the median, and in nats: a text learned by heart has next to none */
 #define LEAST_SAMPLE 0.02, 0.04
-#define LEAST_NORM 0, 0.1
+#define LEAST_NORM 0, 0.2                /* of its logarithm: healthy steps have four times the usual norm now and then, most while the loss still falls fast */
 #define WORSE 0.003                      /* of a loss: an update that goes too far */
 #define PERIOD_MAX 13                    /* of a sample that repeats itself */
 #define REPEAT_TOKENS 16
+#define REPEAT_TIMES 8                   /* "he is dead, he is dead, he is dead" is none */
 #define MIN_STEPS 32
 #define MIN_SAMPLES 128
 
@@ -92,7 +93,7 @@ void doctor_sample(struct doctor_step *s, double loss, int64_t i_micro, int sequ
 
 void doctor_tokens(struct doctor_step *s, const int32_t *ids, int n, double loss, int64_t i_micro, int sequence)
 {
-    for (int period = 1; period <= PERIOD_MAX && n >= REPEAT_TOKENS + period; period++) {
+    for (int period = 1; period <= PERIOD_MAX && n >= REPEAT_TOKENS + period && n >= REPEAT_TIMES * period; period++) {
         int same = 0;
         for (int i = period; i < n; i++)
             same += ids[i] == ids[i - period];

@@ -39,7 +39,7 @@ struct doctor_step {
  * learned, a few are not), they are then only remembered to be named. */
 void doctor_sample(struct doctor_step *s, double loss, int64_t i_micro, int sequence, bool typical);
 
-/* A sample of n tokens is kept when nine in ten of them are those so many places before, up to 13: it repeats itself.  Which is told of by
+/* A sample of n tokens is kept when nine in ten of them are those so many places before, up to 13, at least eight times over: it repeats itself.  Which is told of by
  * the loss only where the model does not expect it. */
 void doctor_tokens(struct doctor_step *s, const int32_t *ids, int n, double loss, int64_t i_micro, int sequence);
 

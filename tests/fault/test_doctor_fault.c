@@ -4,6 +4,7 @@
  *   test_doctor_fault              a fault or two of each kind that cannot be missed, held to its verdict
  *   test_doctor_fault table N SEED [KEYS]      N faults drawn at random, the table of what was said of them; KEYS go into section train;
  *                                              "without effect": of those with nothing said
+ *   test_doctor_fault healthy N STEPS SEED TEXT [KEYS]      N runs without a fault, dense, mixtures and adapters in turn: what was said
  *
  * A small model is trained once; each fault hits a step some way after its checkpoint. */
 #include <math.h>
@@ -205,6 +206,62 @@ static int table(int n, uint64_t seed)
         harmless[k] ? printf(" %d |\n", harmless[k]) : printf(" |\n");
     }
     printf("%d of %d named rightly, %d of %d noticed, %d of the others without effect, %d alarms at other steps\n", right, n, seen, n, n_harmless, other);
+    return 0;
+}
+
+/* ---- healthy runs ---- */
+
+/* Events that metrics.jsonl of a run has; *n_step: of its lines. */
+static int count_events(const char *out, int64_t *n_step)
+{
+    int n = 0;
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(path_in(in_dir(out), "metrics.jsonl"), 1 << 28, &b, &err));
+    for (char *at = b.data, *end; (end = strchr(at, '\n')); at = end + 1) {
+        json_t *o;
+        OK(tree_parse_json(&o, at, (size_t)(end - at), out, &err));
+        const char *event = json_string_value(json_object_get(o, "event")), *odd = json_string_value(json_object_get(o, "odd")),
+                   *cause = json_string_value(json_object_get(o, "cause"));
+        if (event && strcmp(event, "skipped") && ++n)
+            printf("  step %d: %s %s %s, %+.1f and %+.1f deviations\n", (int)json_integer_value(json_object_get(o, "step")), event, odd ? odd : "", cause ? cause : "",
+                   json_number_value(json_object_get(o, "loss_deviations")), json_number_value(json_object_get(o, "norm_deviations")));
+        *n_step += json_object_get(o, "grad_norm") && !event;
+        json_decref(o);
+    }
+    buf_release(&b);
+    return n;
+}
+
+/* Runs of dense models, mixtures and adapters in turn at usual learning rates, on the text that is given. */
+static int healthy(int n, int steps, uint64_t seed, const char *text)
+{
+    static const char *const kind[] = { "dense, fp32", "dense, bf16", "mixture, fp32", "mixture, bf16", "adapters, fp32", "adapters, bf16" };
+    int64_t n_step = 0;
+    int events = 0;
+    write_config("base.yaml", 3e-3, "fp32", "");
+    write_corpus("text.txt", 20000, 1);
+    OK(train("base.yaml", "base", NULL));
+    for (int i = 0; i < n; i++) {
+        const int k = i % 6;
+        const double lr = (k / 2 == 2 ? 2e-4 : 1e-3) * pow(10, rng_uniform(seed, (uint64_t)(3 * i)));
+        const char *rest = k / 2 == 1 ? ", num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32, norm_topk_prob: true, router_aux_loss_coef: 0.01" : "";
+        char model[600], config[1600];
+        if (k / 2 == 2)
+            snprintf(model, sizeof model, "model: {from: %s}\nlora: {rank: 4}\n", in_dir("base"));
+        else
+            snprintf(model, sizeof model, "model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 64, norm: rmsnorm, act: swiglu, pos: rope%s}\n", rest);
+        snprintf(config, sizeof config, "%sdata: {train: %s, valid_share: 0%s}\ntrain: {steps: %d, seed: %d, batch: %d, ctx: 32, lr: %g, warmup: 20, save_every: 0, eval_every: 0, precision: %s%s}\n",
+                 model, text, k / 2 == 2 ? "" : ", tokenizer: bpe, vocab_size: 512", steps, i + 1, 4 << rng_below(seed, (uint64_t)(3 * i + 1), 3), lr,
+                 k % 2 ? "bf16" : "fp32", more);
+        OK(file_write_all(in_dir("healthy.yaml"), config, strlen(config), &err));
+        OK(file_remove_tree(in_dir("out"), &err));
+        OK(train("healthy.yaml", "out", NULL));
+        printf("%s, train.lr %.4f\n", kind[k], lr);
+        events += count_events("out", &n_step);
+        fflush(stdout);
+    }
+    printf("%d alarms in %lld steps\n", events, (long long)n_step);
     return 0;
 }
 
@@ -445,6 +502,9 @@ int main(int argc, char **argv)
         more = argc > 4 ? argv[4] : "";
         make_bases();
         rc = table(atoi(argv[2]), strtoull(argv[3], NULL, 10));
+    } else if (argc >= 6 && !strcmp(argv[1], "healthy")) {
+        more = argc > 6 ? argv[6] : "";
+        rc = healthy(atoi(argv[2]), atoi(argv[3]), strtoull(argv[4], NULL, 10), argv[5]);
     } else {
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(samples_are_named),
