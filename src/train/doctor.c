@@ -15,6 +15,7 @@
 #define REPEAT_TOKENS 16
 #define REPEAT_TIMES 8                   /* "he is dead, he is dead, he is dead" is none */
 #define MIN_STEPS 32
+#define MIN_NORMS 64                     /* those of the first steps are all alike, and unlike any later ones */
 #define MIN_SAMPLES 128
 
 void doctor_init(struct doctor *d)
@@ -137,7 +138,7 @@ struct doctor_opinion doctor_judge(const struct doctor *d, double loss, double n
     if (d->loss.n >= MIN_STEPS) {
         const struct spread a = spread_of(&d->loss, LEAST_LOSS), b = spread_of(&d->norm, LEAST_NORM);
         o.loss = (loss - a.middle) / a.unit, o.norm = (log(norm) - b.middle) / b.unit;
-        o.odd |= (o.loss > ODD_AT ? ODD_LOSS : 0) | (o.norm > ODD_AT ? ODD_NORM : 0);
+        o.odd |= (o.loss > ODD_AT ? ODD_LOSS : 0) | (o.norm > ODD_AT && d->norm.n >= MIN_NORMS ? ODD_NORM : 0);
     }
     if (d->sample.n >= MIN_SAMPLES) {
         const struct spread a = spread_of(&d->sample, LEAST_SAMPLE);
