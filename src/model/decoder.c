@@ -333,6 +333,7 @@ static int record_weight(const struct recorder *r, const struct weights_list *l,
         r->g->tensor[id].first_row = held.row[0].from;      /* of a vocabulary */
     r->g->tensor[id].steered = w->balances && !r->o->lora && !r->o->frozen;
     r->g->tensor[id].grad_in_parts = divided(r) && (strstr(w->name, ".q_norm") || strstr(w->name, ".k_norm"));      /* of this process's heads */
+    r->g->tensor[id].of_experts = w->bias && strstr(w->name, ".experts.");
     r->g->tensor[id].n_peer = sends_rows(r) && held.part ? r->o->division.n : 0;
     set_matrices(r->c, w, &r->g->tensor[id]);
     return id;
@@ -566,7 +567,7 @@ int decoder_record(struct decoder *d, const struct config *c, const struct decod
         return rc;
     d->g = graph_new();
     if (d->g && o->use == DECODER_TRAIN)
-        d->g->n_slice = o->slices;
+        d->g->n_slice = o->slices, d->g->whole_step = o->whole_step;
     d->stats = mem_alloc_array((size_t)c->n_layer, sizeof *d->stats);
     d->correction = mem_alloc_array((size_t)c->n_layer, sizeof *d->correction);
     struct recorder r = { d, d->g, &d->config, o, err, act_type(o, l) };

@@ -29,6 +29,7 @@ struct decoder_opts {
     enum recompute recompute;        /* train */
     enum optimizer optimizer;        /* train */
     int slices;                      /* train: graph.n_slice */
+    bool whole_step;                 /* train: graph.whole_step */
     enum dtype state;                /* train: of the optimiser, F32 or BF16 */
     bool averages;                   /* train: graph_averages */
     const struct lora *lora;         /* train, score: the weights are frozen but for a head for classes, and adapters are learned; or NULL */

@@ -117,13 +117,14 @@ static int new_grad(struct backward *b, int t)
     const struct tensor o = g->tensor[t];
     struct shape s = { .rank = o.rank };
     memcpy(s.dim, o.shape, sizeof s.dim);
-    if (o.n_peer)
-        s.dim[0].n *= o.n_peer;
+    const int apart = g->whole_step ? 0 : o.n_peer;
+    if (apart)
+        s.dim[0].n *= apart;
     const int id = graph_tensor(g, o.kind == TENSOR_WEIGHT ? TENSOR_GRAD : TENSOR_ACT, DT_F32, s, b->err, "grad.%s", o.name);
     if (id < 0)
         return id;
     take_live(b, id, t);
-    g->tensor[id].n_part = o.n_part;
+    g->tensor[id].n_part = o.n_part, g->tensor[id].n_peer = apart;
     return g->tensor[t].grad = id;
 }
 

@@ -80,13 +80,14 @@ struct tensor {
     int average;               /* weights: their running average, or -1 */
     int packed[2];             /* weights: panels over rows (x*w^T) and over columns (dy*w), or -1 */
     bool decay;                /* weights: weight decay applies */
+    bool of_experts;           /* weights of rank 2: a row for each expert (biases) */
     bool steered;              /* frozen weights: the caller changes them between steps all the same */
     int n_part;                /* weights of layers, and their gradients, of which so many processes have a part each; 0: this one has all */
     int64_t first_row;         /* of rows of a vocabulary that are divided: the first that is here */
     bool grad_in_parts;        /* weights that all have: the gradient is the sum of those of the processes, which whoever runs the graph takes */
     int n_matrix; int64_t matrix_rows[3];      /* weights: matrices that lie one above the other (of an expert), for Muon; 0: it is none of Muon's */
-    int n_peer;                /* weights: this process's part of experts that so many have among them: its gradient is kept apart for the tokens of each,
-                                  one [E,N,K] after the other; 0: all have the whole weight */
+    int n_peer;                /* weights: this process's part of experts that so many have among them; 0: all have the whole weight.  Their gradients: one
+                                  [E,N,K] for the tokens of each process after the other (0: one of all, graph.whole_step) */
     int live, live_mean;       /* activations that hold rows of other processes: as many as the last number of tensor `live` says, live_mean * T on average,
                                   of those that there is room for; -1: all rows are in use */
     bool keep;                 /* activations: kept when blocks are recomputed */
@@ -187,6 +188,8 @@ struct graph {
     struct node *node; int n_node, cap_node;
     int loss;                      /* the output of cross_entropy, -1 before it is recorded */
     int n_slice;                   /* set before recording: slices of a run at most (struct step), a power of two; 0: one */
+    bool whole_step;               /* set before recording, where experts are divided: what the peers run at one time are the slices of a step, in their
+                                    * order, n_peer * n_slice <= GRAPH_SLICES_MAX of them: gradients of experts are their sum */
     bool loss_first;               /* set before graph_backward(): the loss has a pass of its own too, PASS_LOSS */
     bool backward;                 /* graph_backward was called */
     struct graph_plan plan;
@@ -264,8 +267,8 @@ bool graph_fuses(const struct graph *g, enum op act, int w);
 int graph_linear_act(struct graph *g, enum op act, int x, int w, int bias, const struct routed *r, int scale, enum dtype out, const char *name, struct err *err);
 /* Experts that n_peer processes have among them, in order, E / n_peer each (struct peers): sends the rows of x, with their gates if
  * gated, to where their experts are.  Returns the rows that came here, by process and then by expert; expert operations of them take *there,
- * which has gate and start only, and weights with n_peer.  graph_collect() sends results y of such rows back; compute: of the product
- * that made y, whose gradient travels in that type; F32 where a bias was added, whose gradient is summed in floats. */
+ * which has gate and start only, and weights with n_peer.  graph_collect() sends results y of such rows back; compute: the type in which
+ * the product that made y reads its gradient, which travels so (a bias of it: F32). */
 int graph_dispatch(struct graph *g, int x, const struct routed *r, bool gated, int n_peer, struct routed *there, const char *name, struct err *err);
 int graph_collect(struct graph *g, int y, const struct routed *r, const struct routed *there, enum dtype compute, const char *name, struct err *err);
 /* gated: rows are multiplied by their gates here */

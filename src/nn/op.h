@@ -90,7 +90,8 @@ struct tree {
 #define TREE_ROWS 112
 #define TREE_PANELS 8
 static inline int op_tree_levels(int n) { int level = 0; while (1 << level < n) level++; return level; }
-static inline size_t op_tree_scratch(const struct graph *g) { return (size_t)op_tree_levels(op_slices_max(g)) * TREE_ROWS * TREE_PANELS * PANEL * sizeof(real); }
+static inline size_t op_tree_scratch_of(int n) { return (size_t)op_tree_levels(n) * TREE_ROWS * TREE_PANELS * PANEL * sizeof(real); }
+static inline size_t op_tree_scratch(const struct graph *g) { return op_tree_scratch_of(op_slices_max(g)); }
 static inline int op_tree_blocks(int n, bool across) { return n > 1 ? op_tree_levels(n) - !across : 0; }      /* across: a slice may take several calls */
 /* The tile that g says but for a, b, K, add; leaf[0] is of slice v0. */
 void op_tree_tile(const struct run *r, const struct tree *t, const struct gemm *g, void (*kernel)(const struct gemm *), const struct leaf *leaf, int i_thread);
@@ -138,7 +139,7 @@ void product_pack_rows(struct run *r, const struct pack *p, enum dtype compute);
 struct squares { int64_t each, per_expert, n; };      /* elements and blocks of an expert (or the weight), blocks in all */
 static inline struct squares op_squares(const struct tensor *w)
 {
-    struct squares s = { .each = tensor_count(w, 1, 1), .n = w->rank == 3 ? w->shape[0].n : 1 };
+    struct squares s = { .each = tensor_count(w, 1, 1), .n = w->rank == 3 || w->of_experts ? w->shape[0].n : 1 };
     s.each /= s.n > 0 ? s.n : 1;
     s.per_expert = div_up(s.each, SQUARE_BLOCK);
     s.n *= s.per_expert;

@@ -1,27 +1,27 @@
 /* op_dispatch.c - rows of tokens to the processes that have their experts, and what became of them back.
  *
  * Of E experts process p has those from p*n on, n = E / processes.  route has sorted the rows by expert, so those for p are one
- * stretch, rows start[p*n] .. start[(p+1)*n]-1.  What arrives lies by process and then by expert: begin[q*n+e] is the first row from
- * process q for the e-th expert here.  Nothing is dropped; there is room for all.
+ * stretch, rows start[p*n] .. start[(p+1)*n]-1.  What arrives lies by process, then by expert, then (as tokens ascend) by slice of the run:
+ * begin[(q*n+e)*slices+v] is the first row from slice v of process q for the e-th expert here.  Nothing is dropped; there is room for all.
  *
  * The bits are those of one process with all experts: a row's product does not depend on the rows beside it, and an expert's
- * gradient is taken for each process apart, over the rows, in the order, that this process would have had alone. */
+ * gradient is taken for each slice of each process, over the rows, in the order, that it would have had alone. */
 #include <string.h>
 #include "nn/op.h"
 
 struct dispatch_layout {
-    int32_t *count;            /* [E] rows for each expert */
+    int32_t *count;            /* [E][slices] rows for each expert */
     size_t *out_at, *in_at;    /* [processes + 1] where their bytes begin, of what is sent and of what arrives */
     char *rows;                /* [T*k, C] sorted: x to be sent, or dx that came back */
     bf16 *dy16, *dy16_back;    /* collect: its gradient as it travels */
     size_t size;
 };
 
-static struct dispatch_layout dispatch_layout(const struct node *n, int64_t T, int64_t room, int64_t C, size_t row_size, char *base)
+static struct dispatch_layout dispatch_layout(const struct graph *g, const struct node *n, int64_t T, int64_t room, int64_t C, size_t row_size, char *base)
 {
     const size_t P = (size_t)n->attr.n_peer + 1, rows = (size_t)T * (size_t)n->attr.top_k;
     struct dispatch_layout l = { 0 };
-    l.count = work_take(base, &l.size, (size_t)n->attr.n_expert * sizeof *l.count);
+    l.count = work_take(base, &l.size, (size_t)(n->attr.n_expert * op_slices_max(g)) * sizeof *l.count);
     l.out_at = work_take(base, &l.size, P * sizeof *l.out_at);
     l.in_at = work_take(base, &l.size, P * sizeof *l.in_at);
     if (n->op == OP_dispatch)
@@ -43,13 +43,13 @@ static const struct tensor *arrived(const struct graph *g, const struct node *n)
 static void size(const struct graph *g, const struct node *n, int T, int S, struct op_work *w)
 {
     const struct tensor *t = arrived(g, n);
-    w->work = dispatch_layout(n, T, tensor_rows(t, T, S), tensor_cols(t), (size_t)tensor_cols(t) * dtype_size(t->dtype), NULL).size;
+    w->work = dispatch_layout(g, n, T, tensor_rows(t, T, S), tensor_cols(t), (size_t)tensor_cols(t) * dtype_size(t->dtype), NULL).size;
 }
 
 static struct dispatch_layout layout(const struct run *r, const struct node *n)
 {
     const struct tensor *t = arrived(r->g, n);
-    return dispatch_layout(n, r->step->T, tensor_rows(t, r->g->plan.T, r->g->plan.S), tensor_cols(t), (size_t)tensor_cols(t) * dtype_size(t->dtype), r->work);
+    return dispatch_layout(r->g, n, r->step->T, tensor_rows(t, r->g->plan.T, r->g->plan.S), tensor_cols(t), (size_t)tensor_cols(t) * dtype_size(t->dtype), r->work);
 }
 
 static bool exchange(struct run *r, const void *send, const size_t *send_at, void *recv, const size_t *recv_at)
@@ -60,34 +60,45 @@ static bool exchange(struct run *r, const void *send, const size_t *send_at, voi
     return !g->rc;
 }
 
-/* Where each process's rows begin, in bytes. */
-static void set_at(const struct node *n, const int32_t *first, size_t row_bytes, size_t *at)
+static int n_slice(const struct run *r) { return r->step->n_slice > 1 ? r->step->n_slice : 1; }
+
+/* Where each process's rows begin, in bytes; each: numbers of an expert in `first`. */
+static void set_at(const struct node *n, const int32_t *first, int each, size_t row_bytes, size_t *at)
 {
     const int own = n->attr.n_expert / n->attr.n_peer;
     for (int p = 0; p <= n->attr.n_peer; p++)
-        at[p] = (size_t)first[p * own] * row_bytes;
+        at[p] = (size_t)first[p * own * each] * row_bytes;
 }
 
 /* Rows to where their experts are (there: of out), or from there back. */
 static bool send_rows(struct run *r, const struct node *n, const struct dispatch_layout *l, bool back, const int32_t *start, const int32_t *begin, size_t row_bytes, const void *send, void *recv)
 {
-    set_at(n, start, row_bytes, l->out_at);
-    set_at(n, begin, row_bytes, l->in_at);
+    set_at(n, start, 1, row_bytes, l->out_at);
+    set_at(n, begin, n_slice(r), row_bytes, l->in_at);
     return back ? exchange(r, send, l->in_at, recv, l->out_at) : exchange(r, send, l->out_at, recv, l->in_at);
 }
 
-/* How many rows come from where: begin[E+1]. */
+/* Rows of the sorted ones for each expert, of each slice. */
+static void count_rows(const struct slices *s, int E, const int32_t *start, const int32_t *row, int32_t *count)
+{
+    for (int e = 0, i = 0; e < E; e++)
+        for (int v = 0; v < s->n; v++, count++)
+            for (*count = 0; i < start[e + 1] && row[i] < s->row[v + 1]; i++)
+                ++*count;
+}
+
+/* How many rows come from where: begin, whose last number, and all after those in use, is the sum. */
 static bool send_counts(struct run *r, const struct node *n, const struct dispatch_layout *l, const int32_t *start, int32_t *begin, int64_t room)
 {
-    const int E = n->attr.n_expert;
-    for (int e = 0; e < E; e++)
-        l->count[e] = start[e + 1] - start[e];
+    const struct slices s = op_slices(r, n->in[4]);
+    const int E = n->attr.n_expert, N = E * s.n;
+    count_rows(&s, E, start, op_data(r, n->in[2]), l->count);
     for (int p = 0; p <= n->attr.n_peer; p++)
-        l->out_at[p] = (size_t)(p * (E / n->attr.n_peer)) * sizeof *begin;
+        l->out_at[p] = (size_t)(p * (N / n->attr.n_peer)) * sizeof *begin;
     if (!exchange(r, l->count, l->out_at, begin + 1, l->out_at))
         return false;
     int64_t sum = begin[0] = 0;
-    for (int i = 1; i <= E; i++) {
+    for (int i = 1; i <= N; i++) {
         const int32_t count = begin[i];
         sum += count;
         if (count < 0 || sum > room) {
@@ -96,6 +107,8 @@ static bool send_counts(struct run *r, const struct node *n, const struct dispat
         }
         begin[i] = (int32_t)sum;
     }
+    for (int i = N + 1; i < op_tensor(r->g, n->out[2])->shape[0].n; i++)
+        begin[i] = begin[N];
     return true;
 }
 
@@ -165,7 +178,7 @@ static void collect_backward(struct run *r, const struct node *n)
     }
     product_to_bf16(r, (size_t)start[E] * C, op_data(r, n->d_out[0]), l.dy16);
     if (send_rows(r, n, &l, false, start, begin, C * sizeof(bf16), l.dy16, l.dy16_back))
-        product_from_bf16(r, (size_t)begin[E] * C, l.dy16_back, op_data(r, n->d_in[0]));
+        product_from_bf16(r, (size_t)op_rows(r, n->d_in[0]) * C, l.dy16_back, op_data(r, n->d_in[0]));
 }
 
 const struct op_code op_code_collect = { collect_forward, collect_backward, size };

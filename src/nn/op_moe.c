@@ -4,7 +4,6 @@
  * rows start[e] .. start[e+1]-1; slot[t][j] are the sorted rows of token t, experts ascending.
  * expert_linear is one product per expert over its rows, read through the list; combine sums a token's rows in slot order,
  * so the result does not depend on who computed what. */
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "nn/op.h"
@@ -310,7 +309,8 @@ const struct op_code op_code_route = { route_forward, route_backward, route_size
 
 /* ---- expert_linear ----
  * in: x, w[E,N,K], row, start, panels over rows, panels over columns, slot, bias[E,N]       out: y[T*k, N]
- * A group is the rows of one expert; with peers, of one expert from one process: group p*E + e.  Each group has its own gradient of w. */
+ * A group is the rows of one expert; with peers, of one expert from one process: group p*E + e, and start tells the rows of each slice.
+ * Each group has its own gradient of w, or each expert one (graph.whole_step). */
 
 #define EXPERT_ROWS 56
 #define EXPERT_PANELS 8
@@ -327,12 +327,17 @@ struct expert_layout {
 
 static int n_group(const struct node *n) { return n->attr.n_expert * (n->attr.n_peer ? n->attr.n_peer : 1); }
 
+/* Numbers of a group in start. */
+static int n_start(const struct run *r, const struct node *n) { return n->attr.n_peer && r->step->n_slice > 1 ? r->step->n_slice : 1; }
+/* Processes whose rows one gradient is over. */
+static int n_source(const struct graph *g, const struct node *n) { return n->attr.n_peer && g->whole_step ? n->attr.n_peer : 1; }
+
 static struct expert_layout expert_layout(const struct graph *g, const struct node *n, int64_t rows, char *base)
 {
     const struct tensor *w = op_tensor(g, n->in[1]);
     const int64_t E = n_group(n), N = w->shape[1].n, K = w->shape[2].n, widest = N > K ? N : K;
     const bool b16 = n->attr.compute == DT_BF16, bwd = n->pass == PASS_BACKWARD && !n->again;
-    const int64_t parts = E * (n->attr.n_peer ? 1 : op_slices_max(g));
+    const int64_t parts = E * op_slices_max(g);
     const size_t even_rows = (size_t)(rows + parts + 1), x_rows = (size_t)(n->attr.gather ? rows / n->attr.top_k : rows);
     struct expert_layout l = { 0 };
     const int64_t forward_pieces = (div_up(rows, EXPERT_ROWS) + E) * div_up(widest, EXPERT_PANELS * PANEL);
@@ -372,9 +377,10 @@ static void expert_size(const struct graph *g, const struct node *n, int T, int 
         w->work = product_panels_size(weight, tensor_rows(op_tensor(g, n->in[0]), T, S), rows, op_tensor(g, n->in[0])->dtype, n->attr.gather, false);
     else
         w->work = expert_layout(g, n, rows, NULL).size, w->scratch = op_panels_scratch(g, n);
-    if (n->d_in[1] >= 0 && op_tree_scratch(g) > w->scratch)
-        w->scratch = op_tree_scratch(g);
-    const size_t biases = n->d_in[7] >= 0 ? (size_t)(op_slices_max(g) * weight->shape[1].n) * sizeof(real) : 0;
+    const int leaves = n_source(g, n) * op_slices_max(g);
+    if (n->d_in[1] >= 0 && op_tree_scratch_of(leaves) > w->scratch)
+        w->scratch = op_tree_scratch_of(leaves);
+    const size_t biases = n->d_in[7] >= 0 ? (size_t)(leaves * weight->shape[1].n) * sizeof(real) : 0;
     w->scratch = biases > w->scratch ? biases : w->scratch;
 }
 
@@ -388,11 +394,11 @@ struct expert_job {
     bool weight;               /* dw: rows of the product are rows of w, its sum runs over the expert's tokens */
     bool pairs;                /* dw: a is dy in pairs, from even[e] on; else dy row by row, from start[e] on */
     int64_t N, K;
-    int n_expert;
-    const struct run *r; int n_slice;      /* dw: start and even are of slices, group by group */
+    int n_expert, n_start;     /* n_start: numbers of a group in start */
+    const struct run *r; int n_slice, n_source;      /* dw: start and even are of slices, group by group; groups of an expert that are summed */
 };
 
-/* A piece of one group's dw. */
+/* A piece of the dw of a group, or of the groups of an expert. */
 static void weight_piece(const struct expert_job *j, struct piece q, int i_thread)
 {
     struct gemm g = j->g;
@@ -401,15 +407,15 @@ static void weight_piece(const struct expert_job *j, struct piece q, int i_threa
     g.N = (int)min_i64(EXPERT_PANELS * PANEL, g.N - n0);
     g.M = (int)min_i64(EXPERT_ROWS, j->N - q.m0);
     real *c = g.c += ((ptrdiff_t)q.group * j->N + q.m0) * g.ldc + n0;
-    for (int v = 0; v < j->n_slice; v++) {
-        const int part = q.group * j->n_slice + v, first = j->start[part], rows = j->start[part + 1] - first;
+    for (int v = 0; v < j->n_source * j->n_slice; v++) {
+        const int part = (v / j->n_slice * j->n_expert + q.group) * j->n_slice + v % j->n_slice, first = j->start[part], rows = j->start[part + 1] - first;
         const ptrdiff_t at = j->even[part], panel = (ptrdiff_t)cpu_panel_size((size_t)rows, PANEL);
         leaf[v] = (struct leaf){ (const char *)g.a + (size_t)((j->pairs ? at : first) * j->N + (j->pairs ? 2 : 1) * q.m0) * j->a_size,
                                  (const char *)g.b + (size_t)(at * (ptrdiff_t)cpu_round_panel((size_t)j->K) + q.p0 * panel) * j->a_size, panel, rows };
     }
     if (g.add && !leaf[0].K)
         return;
-    const struct tree t = { .n = j->n_slice, .v1 = j->n_slice, .begun = g.add != NULL, .ended = true, .base = c };
+    const struct tree t = { .n = j->n_source * j->n_slice, .v1 = j->n_source * j->n_slice, .begun = g.add != NULL, .ended = true, .base = c };
     op_tree_tile(j->r, &t, &g, j->kernel, leaf, i_thread);
 }
 
@@ -421,7 +427,7 @@ static void expert_piece(void *ctx, int i, int i_thread)
         weight_piece(j, q, i_thread);
         return;
     }
-    const int e = q.group % j->n_expert, first = j->start[q.group], rows = j->start[q.group + 1] - first, n0 = q.p0 * PANEL;
+    const int e = q.group % j->n_expert, first = j->start[q.group * j->n_start], rows = j->start[(q.group + 1) * j->n_start] - first, n0 = q.p0 * PANEL;
     struct gemm g = j->g;
     g.N = (int)min_i64(EXPERT_PANELS * PANEL, g.N - n0);
     g.M = (int)min_i64(EXPERT_ROWS, rows - q.m0);
@@ -442,7 +448,7 @@ static void run_pieces(struct run *r, struct expert_job *j, struct piece *piece,
     int n = 0;
     const int across = (int)div_up(j->g.N, EXPERT_PANELS * PANEL);
     for (int e = 0; e < n_groups; e++) {
-        const int rows = j->weight ? (int)j->N : j->start[e + 1] - j->start[e];
+        const int rows = j->weight ? (int)j->N : j->start[(e + 1) * j->n_start] - j->start[e * j->n_start];
         for (int m = 0; m < rows; m += EXPERT_ROWS)
             for (int p = 0; p < across; p++)
                 piece[n++] = (struct piece){ e, m, p * EXPERT_PANELS };
@@ -474,13 +480,13 @@ static void expert_forward(struct run *r, const struct node *n)
         product_from_bf16(r, x_count, x, l.x32), x = l.x32;
     struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = op_data(r, n->in[3]),
                             .row = n->attr.gather ? op_data(r, n->in[2]) : NULL, .a_size = b16 ? sizeof(bf16) : sizeof(real),
-                            .b_expert = cpu_panel_size((size_t)K, (size_t)N), .bias = op_data(r, n->in[7]), .n_expert = n->attr.n_expert };
+                            .b_expert = cpu_panel_size((size_t)K, (size_t)N), .bias = op_data(r, n->in[7]), .n_expert = n->attr.n_expert, .n_start = n_start(r, n) };
     j.g = (struct gemm){ .N = (int)N, .K = (int)K, .a = x, .a_row = K, .a_col = b16 ? 2 : 1, .b = op_panels(r, n, false, l.w_panels),
                          .b_panel = (ptrdiff_t)cpu_panel_size((size_t)K, PANEL), .c = op_data(r, n->out[0]), .ldc = N };
     run_pieces(r, &j, l.piece, n_group(n));
 }
 
-struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; int n_slice; };
+struct gather_job { struct run *r; const struct node *n; const struct expert_layout *l; int64_t N, K; bool b16; int n_slice, n_source; };
 
 /* The x of one group's rows of a slice in panels and, for bf16, its dy in pairs. */
 static void expert_pack(void *ctx, int e, int i_thread)
@@ -530,33 +536,33 @@ void op_sum_rows(struct run *r, const struct sum_rows *p)
     op_for_rows(r, r->step->T, 32, sum_block, &j);
 }
 
-/* One group's bias: the sum of its rows of dy, slice by slice. */
+/* The bias of a group, or of the groups of an expert: the sum of its rows of dy, slice by slice. */
 static void expert_bias(void *ctx, int e, int i_thread)
 {
     const struct gather_job *j = ctx;
-    const int n = j->n_slice;
-    const int32_t *start = j->l->start + e * n;
-    real *db = (real *)op_data(j->r, j->n->d_in[7]) + e * j->N, *sum = n > 1 ? (real *)(void *)op_scratch(j->r, i_thread) : db;
+    const int n = j->n_slice, leaves = j->n_source * n;
+    real *db = (real *)op_data(j->r, j->n->d_in[7]) + e * j->N, *sum = leaves > 1 ? (real *)(void *)op_scratch(j->r, i_thread) : db;
     if (!op_adds(j->r, j->n, 7))
-        memset(sum, 0, (size_t)(n * j->N) * sizeof *sum);
-    for (int v = 0; v < n; v++)
-        j->r->k->col_sum(start[v + 1] - start[v], (int)j->N, (const real *)op_data(j->r, j->n->d_out[0]) + start[v] * j->N, j->N, sum + v * j->N);
-    op_sum_slices(j->r, n, j->N, sum);
+        memset(sum, 0, (size_t)(leaves * j->N) * sizeof *sum);
+    for (int v = 0; v < leaves; v++) {
+        const int32_t *start = j->l->start + (v / n * j->n->attr.n_expert + e) * n + v % n;
+        j->r->k->col_sum(start[1] - start[0], (int)j->N, (const real *)op_data(j->r, j->n->d_out[0]) + start[0] * j->N, j->N, sum + v * j->N);
+    }
+    op_sum_slices(j->r, leaves, j->N, sum);
     if (sum != db)
         memcpy(db, sum, (size_t)j->N * sizeof *db);
 }
 
-/* Tokens of an expert ascend, and so do their slices.  s: NULL: one, of rows of other processes too. */
+/* Tokens of an expert ascend, and so do their slices.  row: NULL: start tells the slices. */
 static void set_parts(const struct expert_layout *l, const struct slices *s, int E, const int32_t *start, const int32_t *row)
 {
-    const int n_slice = s ? s->n : 1;
     int n = 0;
     l->start[0] = l->even[0] = 0;
     for (int e = 0, i = 0; e < E; e++)
-        for (int v = 0; v < n_slice; v++, n++) {
-            while (s && i < start[e + 1] && row[i] < s->row[v + 1])
+        for (int v = 0; v < s->n; v++, n++) {
+            while (row && i < start[e + 1] && row[i] < s->row[v + 1])
                 i++;
-            i = s ? i : start[e + 1];
+            i = row ? i : start[n + 1];
             l->start[n + 1] = i;
             l->even[n + 1] = l->even[n] + (i - l->start[n] + 1) / 2 * 2;
         }
@@ -573,7 +579,7 @@ static void expert_backward(struct run *r, const struct node *n)
     const int32_t *start = op_data(r, n->in[3]);
     const real *dy = op_data(r, n->d_out[0]);
     struct expert_job j = { .kernel = b16 ? r->k->gemm_bf16 : r->k->gemm, .start = start, .a_size = b16 ? sizeof(bf16) : sizeof(real),
-                            .N = N, .K = K, .n_expert = n->attr.n_expert };
+                            .N = N, .K = K, .n_expert = n->attr.n_expert, .n_start = n_start(r, n) };
     if (n->d_in[0] >= 0) {
         if (b16)
             product_to_bf16(r, (size_t)(rows * N), dy, l.dy16);
@@ -591,22 +597,20 @@ static void expert_backward(struct run *r, const struct node *n)
     }
     if (n->d_in[1] < 0 && n->d_in[7] < 0)
         return;
-    const bool own = !n->attr.n_peer;
-    const struct slices s = op_slices(r, own ? n->in[6] : n->d_out[0]);
-    assert(own || s.n == 1);
-    set_parts(&l, own ? &s : NULL, E, start, op_data(r, n->in[2]));
-    struct gather_job pack = { r, n, &l, N, K, b16, s.n };
+    const struct slices s = op_slices(r, n->attr.n_peer ? n->d_out[0] : n->in[6]);
+    set_parts(&l, &s, E, start, op_data(r, n->in[2]));
+    struct gather_job pack = { r, n, &l, N, K, b16, s.n, n_source(g, n) };
     if (n->d_in[1] >= 0) {
         pool_for(r->pool, E * s.n, expert_pack, &pack);
         real *dw = op_data(r, n->d_in[1]);
         j.weight = true, j.pairs = b16;
-        j.start = l.start, j.even = l.even, j.r = r, j.n_slice = s.n;
+        j.start = l.start, j.even = l.even, j.r = r, j.n_slice = s.n, j.n_source = pack.n_source;
         j.g = (struct gemm){ .N = (int)K, .a = b16 ? (const void *)l.dy_pairs : dy, .a_row = b16 ? 2 : 1, .a_col = b16 ? 2 * N : N,
                              .b = l.x_panels, .add = op_adds(r, n, 1) ? dw : NULL, .ld_add = K, .c = dw, .ldc = K };
-        run_pieces(r, &j, l.piece, E);
+        run_pieces(r, &j, l.piece, E / j.n_source);
     }
     if (n->d_in[7] >= 0)
-        pool_for(r->pool, E, expert_bias, &pack);
+        pool_for(r->pool, E / pack.n_source, expert_bias, &pack);
 }
 
 const struct op_code op_code_expert_linear = { expert_forward, expert_backward, expert_size };

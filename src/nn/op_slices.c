@@ -213,7 +213,7 @@ bool graph_knows_slices(const struct graph *g)
             const struct node *n = &g->node[i];
             if (n->pass != PASS_BACKWARD || n->again || n->d_in[j] < 0 || g->tensor[n->d_in[j]].kind != TENSOR_GRAD)
                 continue;
-            if (!knows(n, j) || n->attr.n_peer || (n->add[j] && !(n->op == OP_embed && n->in[2] >= 0)))
+            if (!knows(n, j) || (n->add[j] && !(n->op == OP_embed && n->in[2] >= 0)))
                 return false;
         }
     return true;

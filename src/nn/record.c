@@ -475,7 +475,7 @@ int graph_dispatch(struct graph *g, int x, const struct routed *r, bool gated, i
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, tensor_at(g, x)->dtype, ROWS_TN(rows, C), err, "%s", name));
     if (gated)
         CHECK_ID(n.out[1] = there->gate = graph_tensor(g, TENSOR_ACT, DT_F32, (struct shape){ 1, { { rows, DIM_T } } }, err, "%s.gate", name));
-    CHECK_ID(n.out[2] = there->start = graph_tensor(g, TENSOR_ACT, DT_I32, VEC(E + 1), err, "%s.start", name));
+    CHECK_ID(n.out[2] = there->start = graph_tensor(g, TENSOR_ACT, DT_I32, VEC((int64_t)E * (g->n_slice > 1 ? g->n_slice : 1) + 1), err, "%s.start", name));
     for (int i = 0; i < 2; i++)
         if (n.out[i] >= 0)
             g->tensor[n.out[i]].live = there->start, g->tensor[n.out[i]].live_mean = k;

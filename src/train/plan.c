@@ -22,10 +22,17 @@ static int plan_at(struct run *r, int T, struct err *err)
 
 static bool in_file(const struct run *r) { return r->c.tune.on && !strcmp(r->c.tune.base, "file"); }
 
+/* With divided experts: is what all ranks run at one time a whole step? */
+static bool runs_whole_step(const struct run *r)
+{
+    const int64_t ranks = comm_size(r->copies);
+    return r->division.by == DIVIDE_EXPERTS && r->joined * ranks == r->c.slices && r->n_micro == r->c.slices && r->c.slices <= GRAPH_SLICES_MAX;
+}
+
 struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
-    return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .state = train_state_type(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .whole_step = runs_whole_step(r), .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .state = train_state_type(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
                                   .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c), .division = r->division };
 }
 
@@ -41,7 +48,7 @@ int run_record_model(struct run *r, struct err *err)
     r->n_micro = c->batch * c->accumulate / r->micro;
     const bool prefers = train_prefers(c);
     const int64_t own = c->slices % comm_size(r->copies) ? 1 : c->slices / comm_size(r->copies);      /* else ranks.c says what is wrong */
-    r->joined = c->privacy.on || prefers || r->division.by || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
+    r->joined = c->privacy.on || prefers || r->division.by == DIVIDE_LAYERS || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
     TRY(weights_list_new(&r->weights, &c->model, err));
     if (in_file(r) || (prefers && !c->tune.on))
         TRY(base_rows_new(&r->rows, c->from, r->weights, err));
@@ -50,7 +57,8 @@ int run_record_model(struct run *r, struct err *err)
     const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
     TRY(decoder_record(&r->model, &c->model, &train, err));
     if (!graph_knows_slices(r->model.g)) {
-        r->joined = train.slices = 1;
+        r->joined = 1;
+        train = run_train_opts(r);
         decoder_release(&r->model);
         TRY(decoder_record(&r->model, &c->model, &train, err));
     }
@@ -188,13 +196,17 @@ static int record_by(struct run *r, const char *rule, struct err *err)
 int run_choose_slices(struct run *r, struct err *err)
 {
     const size_t allowed = allowed_bytes(r);
-    while (r->joined > 1 && planned_bytes(r) + PROCESS_BYTES > allowed) {
+    for (;;) {
+        bool over = r->joined > 1 && planned_bytes(r) + PROCESS_BYTES > allowed;
+        if (r->division.by == DIVIDE_EXPERTS)                       /* their passes must be alike */
+            TRY(ranks_any(r, &over, err));
+        if (!over)
+            return 0;
         r->joined /= 2;
         r->T = (int)(r->joined * r->micro * r->c.ctx);
         TRY(record_by(r, r->c.recompute, err));
         TRY(ranks_share(r, err));                                   /* of the graph that was recorded anew */
     }
-    return 0;
 }
 
 static int tell_rules(const struct run *r, int chosen, bool fits, size_t allowed, const size_t bytes[N_RULE], const double seconds[N_RULE], struct err *err)

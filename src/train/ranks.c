@@ -48,8 +48,33 @@ static int divide_experts(struct run *r, struct err *err)
     return 0;
 }
 
+static int differs(const struct run *r, int rank, const char *what, const char *has, const char *first, const char *advice, struct err *err)
+{
+    return ERR(err, USAGE, "%s has %s %.16s, rank 0 has %.16s: %s", comm_name(r->comm, rank), what, has, first, advice);
+}
+
+/* Before anything is done together that depends on it. */
+static int agree_on_division(struct run *r, struct err *err)
+{
+    static const char *const on_off[] = { "false", "true" };
+    const struct { const char *key; int64_t value; } keys[] = { { "train.tensor_parallel", r->c.tensor_parallel }, { "train.expert_parallel", r->c.expert_parallel } };
+    for (int k = 0; k < 2 && comm_size(r->comm) > 1; k++) {
+        r->counts[comm_rank(r->comm)] = keys[k].value;
+        TRY(comm_all_gather_equal(r->comm, r->counts, sizeof *r->counts, err));
+        for (int i = 1; i < comm_size(r->comm); i++) {
+            char has[24], first[24];
+            snprintf(has, sizeof has, "%lld", (long long)r->counts[i]);
+            snprintf(first, sizeof first, "%lld", (long long)r->counts[0]);
+            if (r->counts[i] != r->counts[0])
+                return differs(r, i, keys[k].key, k ? on_off[r->counts[i]] : has, k ? on_off[r->counts[0]] : first, "give all the same file", err);
+        }
+    }
+    return 0;
+}
+
 int ranks_divide(struct run *r, struct err *err)
 {
+    TRY(agree_on_division(r, err));
     if (r->c.expert_parallel && comm_size(r->comm) > 1)
         return divide_experts(r, err);
     const int size = comm_size(r->comm), rank = comm_rank(r->comm), N = (int)r->c.tensor_parallel, i = rank % N;
@@ -98,12 +123,7 @@ int ranks_share(struct run *r, struct err *err)
 /* ---- the same everywhere ---- */
 
 /* program: SHA-256 of its file. */
-struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX], parallel[16], experts[16]; };
-
-static int differs(const struct run *r, int rank, const char *what, const char *has, const char *first, const char *advice, struct err *err)
-{
-    return ERR(err, USAGE, "%s has %s %.16s, rank 0 has %.16s: %s", comm_name(r->comm, rank), what, has, first, advice);
-}
+struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX]; };
 
 static int compare(const struct run *r, const struct passport *all, struct err *err)
 {
@@ -117,10 +137,6 @@ static int compare(const struct run *r, const struct passport *all, struct err *
             return differs(r, i, "a data/train.tok with SHA-256", p->data, all->data, "give all the same text and tokenizer", err);
         if (strcmp(p->settings, all->settings))
             return differs(r, i, "settings with SHA-256", p->settings, all->settings, "give all the same file", err);
-        if (strcmp(p->parallel, all->parallel))
-            return differs(r, i, "train.tensor_parallel", p->parallel, all->parallel, "give all the same file", err);
-        if (strcmp(p->experts, all->experts))
-            return differs(r, i, "train.expert_parallel", p->experts, all->experts, "give all the same file", err);
     }
     return 0;
 }
@@ -137,8 +153,6 @@ int ranks_agree(struct run *r, struct err *err)
     snprintf(mine->level, sizeof mine->level, "%s", cpu_kernels()->level);
     snprintf(mine->settings, sizeof mine->settings, "%s", r->state.settings);
     snprintf(mine->data, sizeof mine->data, "%s", r->data_sha256);
-    snprintf(mine->parallel, sizeof mine->parallel, "%lld", (long long)r->c.tensor_parallel);
-    snprintf(mine->experts, sizeof mine->experts, "%s", r->c.expert_parallel ? "true" : "false");
     int rc = sha256_of_file("/proc/self/exe", mine->program, err);
     if (!rc)
         rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
@@ -153,7 +167,7 @@ int ranks_agree(struct run *r, struct err *err)
 size_t ranks_part(const struct run *r, const struct tensor *g, int rank, size_t *n)
 {
     const bool experts = g->offset >= r->model.g->plan.shared;      /* of divided ones each has its own */
-    *n = experts ? g->bytes / (size_t)comm_size(r->holders) : g->bytes;
+    *n = experts && g->n_peer ? g->bytes / (size_t)g->n_peer : g->bytes;
     if (!r->share || experts)
         return 0;
     const size_t from = r->share[rank] > g->offset ? r->share[rank] - g->offset : 0;

@@ -12,8 +12,9 @@
  * gradients that are sums over heads, which the holders add.  Rank 0 collects parts where files are written (parts.h).
  *
  * With train.expert_parallel each rank has experts E*i/R .. of every layer, with all of their state (DIVIDE_EXPERTS), and the rest as above.
- * All run their micro-batches at the same time, and rows of tokens go to their experts and back (nn/op_dispatch.c); a rank's experts
- * have a gradient for the slices of each rank, whose sums are the tree's last levels.
+ * All run their micro-batches at the same time, and rows of tokens go to their experts and back (nn/op_dispatch.c); where that is a whole
+ * step at once (graph.whole_step) gradients of experts are the tree's sum, else there is one for the slices of each rank, and the tree's last
+ * levels are done here.
  *
  * With one rank every function here is the plain thing. */
 #ifndef TRAIN_RANKS_H

@@ -134,7 +134,7 @@ void slice_sums_peers(const struct graph *g)
 {
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *w = &g->tensor[i];
-        if (!w->n_peer || w->grad < 0)
+        if (!w->n_peer || w->grad < 0 || !g->tensor[w->grad].n_peer)
             continue;
         real *first = g->tensor[w->grad].data;
         const size_t n = (size_t)tensor_count(w, 1, 1);

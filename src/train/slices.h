@@ -42,8 +42,8 @@ void slice_sums_end(struct slice_sums *s);
 /* Within the last slice: takes all sums of bytes from .. to - 1, which its gradient has by now; the sum is in the graph's own block.  Once begun,
  * this is done for all that is wanted, before the end. */
 void slice_sums_part(struct slice_sums *s, size_t from, size_t to);
-/* The same tree over the gradients that weights of divided experts have for the slices of each process (tensor.n_peer), in each of the
- * processes: the sum is the first of them.  After it the others are void. */
+/* The same tree over the gradients that weights of divided experts have for the slices of each process, where they are apart
+ * (tensor.n_peer): the sum is the first of them.  After it the others are void. */
 void slice_sums_peers(const struct graph *g);
 /* The same tree over n rows of `width` doubles; the sum is the first row. */
 void slice_sums_rows(double *rows, int64_t n, int64_t width);

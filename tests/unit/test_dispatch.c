@@ -8,6 +8,8 @@
 
 #define P_MAX 4
 #define T_MAX 64
+#define T_SUM 125
+#define N_PARTS 8              /* of the tokens of all processes */
 enum { V = 29, C = 24, F = 20, E = 8, K = 3 };
 static struct err err;
 
@@ -37,7 +39,8 @@ static int exchange(void *ctx, const void *send, const size_t *send_at, void *re
 
 /* ---- a layer with experts ---- */
 
-struct form { enum dtype compute; bool sigmoid, shared; enum recompute recompute; };
+/* n_slice: of a run, 0: one; whole_step: of all processes' runs. */
+struct form { enum dtype compute; bool sigmoid, shared; enum recompute recompute; int n_slice; bool whole_step; };
 struct process { struct place place; struct peers peers; struct graph *g; struct pool *pool; struct step step; int stats; bool backward; };
 
 static int make(struct graph *g, const char *name, struct shape shape)
@@ -60,6 +63,7 @@ static struct graph *build(const struct form *f, int n_peer, int *stats, struct 
 {
     struct graph *g = graph_new();
     assert_non_null(g);
+    g->n_slice = f->n_slice, g->whole_step = f->whole_step;
     const enum dtype act = f->compute;
     const struct attr a = { .n_expert = E, .top_k = K, .norm_topk = true, .sigmoid = f->sigmoid, .scale = 1.5, .aux_coef = 0.1, .z_coef = 0.01 };
     const int ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, &err, "ids"), target = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, &err, "target");
@@ -72,7 +76,9 @@ static struct graph *build(const struct form *f, int n_peer, int *stats, struct 
     there = route;
     *stats = route.stats;
     const int sent = n_peer ? graph_dispatch(g, in, &route, true, n_peer, &there, "sent", &err) : in;
-    const int h = graph_expert_linear(g, sent, experts(g, "up", 2 * F, C, n_peer), -1, &there, !n_peer, f->compute, "h", &err);
+    const int up = experts(g, "up", 2 * F, C, n_peer), bias = make(g, "up.b", MAT(E / (n_peer ? n_peer : 1), 2 * F));
+    g->tensor[bias].n_peer = n_peer;
+    const int h = graph_expert_linear(g, sent, up, bias, &there, !n_peer, f->compute, "h", &err);
     const int half = graph_act(g, OP_swiglu, h, there.gate, act, "half", &err);
     int y = graph_expert_linear(g, half, experts(g, "down", C, F, n_peer), -1, &there, false, f->compute, "y", &err), sum = x;
     if (n_peer)
@@ -86,7 +92,7 @@ static struct graph *build(const struct form *f, int n_peer, int *stats, struct 
     const int last = graph_norm(g, OP_rmsnorm, out, make(g, "last", VEC(C)), -1, 1e-5, act, "n", &err);
     assert_true(graph_cross_entropy(g, last, make(g, "head", MAT(V, C)), target, 0, f->compute, &err) >= 0);
     OK(graph_backward(g, f->recompute, &err));
-    OK(graph_plan(g, T_MAX, 1, 2, NULL, &err));
+    OK(graph_plan(g, f->n_slice ? T_SUM : T_MAX, f->n_slice ? N_PARTS : 1, 2, NULL, &err));
     OK(graph_bind(g, cpu_kernels(), pool, NULL, &err));
     return g;
 }
@@ -179,7 +185,7 @@ static void compare(const char *what, const struct process *all, int n, int i, c
             same(what, &all[q].g->tensor[g->tensor[w].grad], (size_t)i * count, whole, (size_t)q * count, count);
         n_experts += g->tensor[w].n_peer > 0;
     }
-    assert_true(!all[i].backward || n_experts == 2);
+    assert_true(!all[i].backward || n_experts == 3);
 }
 
 static void check(const struct form *f, int n, bool backward)
@@ -209,14 +215,73 @@ static void divided_experts_give_the_bits_of_whole_ones(void **state)
         for (int b16 = 0; b16 < 2; b16++)
             for (int sigmoid = 0; sigmoid < 2; sigmoid++)
                 for (int again = 0; again < 3; again++)
-                    check(&(struct form){ b16 ? DT_BF16 : DT_F32, sigmoid, !sigmoid, (enum recompute)again }, n, true);
+                    check(&(struct form){ .compute = b16 ? DT_BF16 : DT_F32, .sigmoid = sigmoid, .shared = !sigmoid, .recompute = (enum recompute)again }, n, true);
+}
+
+/* ---- gradients that are summed over all processes at once ---- */
+
+/* Tokens first .. of the stream, in `n` slices of a sequence each, the last without tokens. */
+static int32_t bounds[N_PARTS + 1] = { 0, 17, 30, 31, 60, 77, 100, 125, 125 };
+
+static void take(struct process *p, int first, int n)
+{
+    static int32_t start[P_MAX + 1][N_PARTS + 1], slice[N_PARTS + 1];
+    int32_t *s = start[n == N_PARTS ? P_MAX : p->place.rank];
+    for (int i = 0; i <= n; i++)
+        s[i] = bounds[first + i] - bounds[first], slice[i] = i;
+    p->step.T = s[n], p->step.S = n, p->step.seq_start = s, p->step.n_slice = n, p->step.slice = slice;
+    for (int i = 0; i < p->step.T; i++) {
+        ((int32_t *)p->g->tensor[graph_find(p->g, "ids")].data)[i] = (int32_t)rng_below(7, (uint64_t)(bounds[first] + i), V);
+        ((int32_t *)p->g->tensor[graph_find(p->g, "target")].data)[i] = (int32_t)rng_below(8, (uint64_t)(bounds[first] + i), V);
+    }
+}
+
+/* n processes with a part of the slices each, against one with all of them in one run: gradients of experts are those to the bit, the others' sums by
+ * twos are. */
+static void check_whole_step(const struct form *f, int n)
+{
+    const struct form part = { f->compute, f->sigmoid, f->shared, f->recompute, N_PARTS / n, true }, whole = { f->compute, f->sigmoid, f->shared, f->recompute, N_PARTS, false };
+    struct process all[P_MAX], alone = process_of(&whole, 0, 0, true);
+    for (int i = 0; i < n; i++) {
+        all[i] = process_of(&part, i, n, true);
+        take(&all[i], i * N_PARTS / n, N_PARTS / n);
+    }
+    run_all(all, n, -1);
+    take(&alone, 0, N_PARTS);
+    run(&alone);
+    for (int i = 0; i < n; i++)
+        OK(graph_failed(all[i].g, &err));
+    for (int w = 0; w < all->g->n_tensor; w++) {
+        if (all->g->tensor[w].kind != TENSOR_WEIGHT)
+            continue;
+        const struct tensor *one = &alone.g->tensor[alone.g->tensor[graph_find(alone.g, all->g->tensor[w].name)].grad];
+        const size_t count = (size_t)tensor_count(&all->g->tensor[w], 1, 1);
+        for (int d = 1; d < n && !all->g->tensor[w].n_peer; d *= 2)
+            for (int i = 0; i + d < n; i += 2 * d)
+                for (size_t k = 0; k < count; k++)
+                    ((float *)all[i].g->tensor[all[i].g->tensor[w].grad].data)[k] += ((float *)all[i + d].g->tensor[all[i + d].g->tensor[w].grad].data)[k];
+        for (int i = 0; i < (all->g->tensor[w].n_peer ? n : 1); i++)
+            same("a whole step", &all[i].g->tensor[all[i].g->tensor[w].grad], 0, one, (size_t)i * count, count);
+    }
+    for (int i = 0; i < n; i++)
+        release(&all[i]);
+    release(&alone);
+}
+
+static void gradients_of_a_whole_step_are_summed_at_once(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 4; n *= 2)
+        for (int b16 = 0; b16 < 2; b16++)
+            for (int again = 0; again < 3; again++)
+                check_whole_step(&(struct form){ .compute = b16 ? DT_BF16 : DT_F32, .sigmoid = n == 2, .shared = b16, .recompute = (enum recompute)again }, n);
 }
 
 /* As in the last round of an evaluation, where some have nothing left. */
 static void a_process_without_tokens_serves_the_others(void **state)
 {
     (void)state;
-    const struct form f = { DT_BF16, false, false, RECOMPUTE_NONE };
+    const struct form f = { .compute = DT_BF16 };
     struct process all[2], alone = process_of(&f, 0, 0, false);
     for (int i = 0; i < 2; i++)
         all[i] = process_of(&f, i, 2, false);
@@ -235,7 +300,7 @@ static void bytes_are_those_of_the_theory(void **state)
 {
     (void)state;
     for (int b16 = 0; b16 < 2; b16++) {
-        const struct form f = { b16 ? DT_BF16 : DT_F32, false, false, RECOMPUTE_NONE };
+        const struct form f = { .compute = b16 ? DT_BF16 : DT_F32 };
         struct process all[2] = { process_of(&f, 0, 2, true), process_of(&f, 1, 2, true) };
         run_all(all, 2, -1);
         uint64_t sent = 0, moved = 0;
@@ -254,7 +319,7 @@ static void bytes_are_those_of_the_theory(void **state)
 static void the_price_is_that_of_the_rows_of_one_process(void **state)
 {
     (void)state;
-    const struct form f = { DT_BF16, false, false, RECOMPUTE_NONE };
+    const struct form f = { .compute = DT_BF16 };
     struct process all = process_of(&f, 0, 4, true), alone = process_of(&f, 0, 0, true);
     const struct cost_sum a = graph_cost(all.g, 1u << PASS_FORWARD | 1u << PASS_BACKWARD, 37, 1, 19, NULL), b = graph_cost(alone.g, 1u << PASS_FORWARD | 1u << PASS_BACKWARD, 37, 1, 19, NULL);
     assert_true(a.flops_bf16 == b.flops_bf16 && a.flops_f32 == b.flops_f32);
@@ -267,7 +332,7 @@ static void the_price_is_that_of_the_rows_of_one_process(void **state)
 static void a_failed_exchange_ends_the_run_and_is_told(void **state)
 {
     (void)state;
-    const struct form f = { DT_F32, false, false, RECOMPUTE_NONE };
+    const struct form f = { .compute = DT_F32 };
     int fail_at = 0;
     for (bool failed = true; failed; fail_at++) {
         struct process all[2] = { process_of(&f, 0, 2, true), process_of(&f, 1, 2, true) };
@@ -297,7 +362,7 @@ static int give_too_many(void *ctx, const void *send, const size_t *send_at, voi
 static void more_rows_than_there_can_be_are_refused(void **state)
 {
     (void)state;
-    const struct form f = { DT_F32, false, false, RECOMPUTE_NONE };
+    const struct form f = { .compute = DT_F32 };
     struct process p = process_of(&f, 0, 1, false);
     p.peers = (struct peers){ .size = 1, .exchange = give_too_many };
     p.g->peers = &p.peers;
@@ -311,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(divided_experts_give_the_bits_of_whole_ones),
+        cmocka_unit_test(gradients_of_a_whole_step_are_summed_at_once),
         cmocka_unit_test(a_process_without_tokens_serves_the_others),
         cmocka_unit_test(bytes_are_those_of_the_theory),
         cmocka_unit_test(the_price_is_that_of_the_rows_of_one_process),
