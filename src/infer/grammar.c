@@ -426,7 +426,7 @@ static int mask_of(struct follower *f, struct mask **out, struct err *err)
     struct mask *m = &f->mask[0];
     for (int i = 0; i < N_MASK; i++) {
         struct mask *k = &f->mask[i];
-        if (k->used && k->n == s->n && k->ends == s->ends && !memcmp(k->item, s->item, (size_t)s->n * sizeof *s->item)) {
+        if (k->used && k->n == s->n && k->ends == s->ends && (!s->n || !memcmp(k->item, s->item, (size_t)s->n * sizeof *s->item))) {
             k->used = ++f->n_used;
             *out = k;
             return 0;
@@ -440,7 +440,8 @@ static int mask_of(struct follower *f, struct mask **out, struct err *err)
     m->item = copy;
     if (!m->bit && !(m->bit = mem_alloc_array(((size_t)f->v->V + 63) / 64, sizeof *m->bit)))
         return no_memory(err);
-    memcpy(copy, s->item, (size_t)s->n * sizeof *copy);
+    if (s->n)
+        memcpy(copy, s->item, (size_t)s->n * sizeof *copy);
     m->n = s->n, m->ends = s->ends;
     pthread_mutex_lock(&f->g->lock);
     const int rc = allowed(f, s, m, err);

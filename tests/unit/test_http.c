@@ -16,6 +16,7 @@ static struct http *http;
 
 struct later { struct http_request *q; int n, kind; atomic_bool gone; pthread_t thread; struct later *next; };
 static struct later *all_later;
+static pthread_mutex_t later_lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_int n_gone, n_handled;
 
 static void nap(double seconds)
@@ -76,9 +77,11 @@ static void handle(void *ctx, struct http_request *q)
     }
     struct later *l = calloc(1, sizeof *l);
     l->q = q, l->kind = path[1], l->n = atoi(path + 2);
-    l->next = all_later, all_later = l;
     http_on_gone(q, gone, l);
+    pthread_mutex_lock(&later_lock);
     assert_int_equal(pthread_create(&l->thread, NULL, work, l), 0);
+    l->next = all_later, all_later = l;
+    pthread_mutex_unlock(&later_lock);
 }
 
 static int start(void **state)
@@ -91,9 +94,13 @@ static int start(void **state)
 
 static void join_all(void)
 {
-    while (all_later) {
-        struct later *l = all_later;
-        all_later = l->next;
+    for (struct later *l;;) {
+        pthread_mutex_lock(&later_lock);
+        if ((l = all_later))
+            all_later = l->next;
+        pthread_mutex_unlock(&later_lock);
+        if (!l)
+            return;
         pthread_join(l->thread, NULL);
         free(l);
     }
