@@ -24,8 +24,8 @@ struct run_prints {
 };
 
 /* What nothing but an update may change, and what nothing may. */
-static bool changes(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || (t->kind == TENSOR_PACKED && !t->panels.n_segment); }
-static bool is_frozen(const struct tensor *t) { return t->kind == TENSOR_FROZEN || (t->kind == TENSOR_WEIGHT && t->grad < 0) || (t->kind == TENSOR_PACKED && t->panels.n_segment); }
+static bool changes(const struct tensor *t) { return saver_copies(t) || (t->kind == TENSOR_PACKED && !t->panels.n_segment); }
+static bool is_frozen(const struct tensor *t) { return !changes(t) && (t->kind == TENSOR_FROZEN || t->kind == TENSOR_WEIGHT || t->kind == TENSOR_PACKED); }
 
 static void add_pieces(const struct graph *g, bool (*which)(const struct tensor *), struct piece *list, int *n)
 {

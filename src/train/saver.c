@@ -13,7 +13,7 @@ struct saver {
     struct saver_job job;
     struct decoder copied;               /* job.d with weights and moments in `copy` */
     struct graph graph;
-    char *copy;                          /* of all tensors that a step changes, one after the other */
+    char *copy;                          /* of all that training changes, one after the other */
     struct train_state state;
     struct save_report report;
     pthread_t thread;
@@ -23,14 +23,13 @@ struct saver {
     enum phase phase;
 };
 
-/* What a step changes, and a checkpoint holds. */
-static bool is_copied(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || t->steered; }
+bool saver_copies(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || t->steered; }
 
 static size_t copied_bytes(const struct graph *g)
 {
     size_t n = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        n += is_copied(&g->tensor[i]) ? (g->tensor[i].bytes + 63) / 64 * 64 : 0;
+        n += saver_copies(&g->tensor[i]) ? (g->tensor[i].bytes + 63) / 64 * 64 : 0;
     return n;
 }
 
@@ -102,7 +101,7 @@ static int make_copied(struct saver *s, struct err *err)
     memcpy(s->graph.tensor, g->tensor, (size_t)g->n_tensor * sizeof *g->tensor);
     size_t at = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        if (is_copied(&g->tensor[i])) {
+        if (saver_copies(&g->tensor[i])) {
             s->graph.tensor[i].data = s->copy + at;
             at += (g->tensor[i].bytes + 63) / 64 * 64;
         }
@@ -157,7 +156,7 @@ void saver_begin(struct saver *s, const struct train_state *state)
     const double begin = clock_wall();
     const struct graph *g = s->job.d->g;
     for (int i = 0; i < g->n_tensor; i++)
-        if (is_copied(&g->tensor[i])) {
+        if (saver_copies(&g->tensor[i])) {
             struct copy_job j = { g->tensor[i].data, s->graph.tensor[i].data, g->tensor[i].bytes };
             pool_for(g->pool, (int)((j.n + COPY_BLOCK - 1) / COPY_BLOCK), copy_block, &j);
         }

@@ -15,6 +15,7 @@ struct saver_job { const char *dir; struct decoder *d; const struct weights_list
 /* How a save ended: its step, 0 or an error with its message, the seconds that the loop waited and those that it took in all. */
 struct save_report { int64_t step; int rc; struct err err; double waited, seconds; };
 
+bool saver_copies(const struct tensor *t);           /* what training changes: learned and steered weights, what the optimiser keeps of them */
 size_t saver_bytes(const struct graph *g);           /* of the copy, for a graph that is planned */
 /* d is bound.  copy: with the memory for saver_begin() and its thread; else there is saver_now() only. */
 int saver_new(struct saver **out, const struct saver_job *job, bool copy, struct err *err);
