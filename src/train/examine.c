@@ -8,6 +8,8 @@
  *   the last good step's data is odd now too    the state: a weight beyond all others, or a learning rate too high
  *   else                                        the data: the samples are named, with their text
  *
+ * A step that is odd still when what the machine did is mended is asked again.
+ *
  * evidence.h asks, finding.h tells, decide.h acts.  A step is examined before its update.  It costs a few steps' time, and only when
  * something is odd. */
 #include <string.h>
@@ -33,27 +35,49 @@ void run_guard(struct run *r) { evidence_guard(r); }
 /* With differential privacy nothing is chosen by what the data did. */
 static bool is_off(const struct run *r) { return !strcmp(r->c.on_spike, "none") || r->c.privacy.on; }
 
+static struct finding judge(struct run *r)
+{
+    struct finding f = { .loss = r->loss, .norm = r->norm };
+    f.o = doctor_judge(&r->state.doctor, r->loss, r->norm, &r->seen);
+    f.seen = r->seen;
+    return f;
+}
+
+/* The machine's numbers are right now, which is told.  *odd: they are unlike those before all the same, and *f is of them. */
+static int mended_machine(struct run *r, struct finding *f, bool *odd, enum step_fate *fate, struct err *err)
+{
+    const struct finding now = judge(r);
+    *odd = !is_off(r) && now.o.odd;
+    if (!*odd)
+        return decide_mended(r, f, fate, err);
+    TRY(finding_tell(r, f, "examined further", err));
+    *f = now;
+    return 0;
+}
+
 /* What was packed is packed again, and the step computed with that. */
-static int pack_again(struct run *r, struct finding *f, enum step_fate *fate, struct err *err)
+static int pack_again(struct run *r, struct finding *f, bool *odd, enum step_fate *fate, struct err *err)
 {
     const struct step s = run_step_of(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &s);
     TRY(run_gradients(r, err));
-    return decide_mended(r, f, fate, err);
+    return mended_machine(r, f, odd, fate, err);
 }
 
-/* Question after question, the surest first.  due: it is verified, odd or not. */
-static int examine(struct run *r, struct finding *f, bool due, enum step_fate *fate, struct err *err)
+/* Question after question, the surest first.  due: it is verified, odd or not.  *again: to be asked anew, of *f, since it was the machine and is
+ * not that alone. */
+static int ask(struct run *r, struct finding *f, bool due, bool *again, enum step_fate *fate, struct err *err)
 {
     bool panels, weight, same, wrong, mended, bad;
+    *again = false;
     TRY(evidence_again(r, f, &same, err));
     if (!same)
-        return decide_mended(r, f, fate, err);
+        return mended_machine(r, f, again, fate, err);
     TRY(evidence_memory(r, f, &panels, &weight, err));
     if (weight)
         return decide(r, f, fate, err);
     if (panels)
-        return pack_again(r, f, fate, err);
+        return pack_again(r, f, again, fate, err);
     TRY(evidence_kernel(r, f, due && !(f->o.odd & ~(unsigned)ODD_REPEAT), &wrong, &mended, err));
     if (wrong)
         return mended ? decide_mended(r, f, fate, err) : decide(r, f, fate, err);
@@ -68,19 +92,31 @@ static int examine(struct run *r, struct finding *f, bool due, enum step_fate *f
     return decide(r, f, fate, err);
 }
 
+#define ASKED_MAX 3
+
+static int examine(struct run *r, struct finding *f, bool due, enum step_fate *fate, struct err *err)
+{
+    bool again = true;
+    for (int i = 0; again && i < ASKED_MAX; i++)
+        TRY(ask(r, f, due, &again, fate, err));
+    return !again ? 0 : ERR(err, NUMERIC, "step %lld: the machine was wrong %d times in it: it does not compute reliably; the last checkpoint is of step %lld", (long long)r->state.step + 1,
+                            ASKED_MAX, (long long)r->saved);
+}
+
 int run_examine(struct run *r, enum step_fate *fate, struct err *err)
 {
-    struct finding f = { .loss = r->loss, .norm = r->norm };
-    f.o = doctor_judge(&r->state.doctor, r->loss, r->norm, &r->seen);
-    f.seen = r->seen;
+    struct finding f = judge(r);
     *fate = STEP_APPLY;
     const bool off = is_off(r), due = evidence_is_due(r);
     bool panels, weight;
     TRY(evidence_guarded(r, &f, &panels, &weight, err));
     if (weight)
         return decide(r, &f, fate, err);
-    if (panels)
-        return pack_again(r, &f, fate, err);
+    if (panels) {
+        bool odd;
+        TRY(pack_again(r, &f, &odd, fate, err));
+        return odd ? examine(r, &f, due, fate, err) : 0;
+    }
     if (off && f.o.odd & ODD_BAD) {
         *fate = STEP_SKIP;
         return decide_skip(r, &f, err);

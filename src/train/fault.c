@@ -130,7 +130,7 @@ void fault_begin(struct fault *f, struct graph *g, int64_t step)
 {
     f->k = f->k ? f->k : g->k;
     put_kernels(f, g, step);
-    if (f->kind != FAULT_WEIGHT || step != f->step || f->done)
+    if ((f->kind != FAULT_WEIGHT && !f->weight_too) || step != f->step || f->done)
         return;
     f->done = true;
     int n = 0;

@@ -25,6 +25,7 @@ struct fault {
     int64_t step;
     uint64_t seed;
     int64_t whole_steps;                         /* samples: all of so many steps from `step` on; 0: one of the step */
+    bool weight_too;                             /* in `step` a bit of a weight flips besides */
     /* in use */
     int64_t i_micro; int row;                    /* the sample that was hit */
     bool done;                                   /* faults that are there once */

@@ -348,6 +348,16 @@ static void what_memory_lost_is_found_between_verified_steps(void **state)
     }
 }
 
+/* A packed weight is mended; the data of the step is no better for it. */
+static void a_step_that_is_mended_and_odd_is_not_applied(void **state)
+{
+    (void)state;
+    struct fault f = { .kind = FAULT_GARBAGE, .step = BASE_STEPS + 5, .seed = 2, .whole_steps = 1, .weight_too = true };
+    OK(run_with("base-fp32", "tenth.yaml", "out", &f));
+    assert_true(metrics_say("out", "a packed weight was altered in memory") && metrics_say("out", "\"action\":\"examined further\""));
+    assert_true(metrics_say("out", "\"event\":\"skipped\",\"because\":\"loss or gradient unlike those before\""));
+}
+
 static void policies_skip_go_back_or_stop(void **state)
 {
     (void)state;
@@ -511,7 +521,8 @@ int main(int argc, char **argv)
             cmocka_unit_test(what_the_machine_did_wrong_is_undone),
             cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
             cmocka_unit_test(what_memory_lost_is_found_between_verified_steps),
-            cmocka_unit_test(policies_skip_go_back_or_stop),
+            cmocka_unit_test(a_step_that_is_mended_and_odd_is_not_applied),
+        cmocka_unit_test(policies_skip_go_back_or_stop),
             cmocka_unit_test(a_run_that_goes_back_ends_the_same_however_it_is_disturbed),
             cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),
             cmocka_unit_test(a_learning_rate_that_learns_but_overshoots_is_told),
