@@ -24,7 +24,7 @@ struct answer {
     size_t n_out;                            /* handed out */
     int state;                               /* of stops */
     int n_token;
-    struct made *made; struct token_prob *top; int n_made, n_made_out;      /* with probabilities; top: [n_made][n_logprob] */
+    struct made *made; struct token_prob *top; int n_made, cap_made, n_made_out;      /* with probabilities; top: [n_made][n_logprob] */
     struct answer_token *out;
     int stop_text; int32_t stopped_by;
     bool failed; struct err err;
@@ -80,8 +80,8 @@ static void penalise(const struct answer *a, float *logits)
 static bool ends_answer(const struct answer *a, int32_t id)
 {
     for (int i = 0; i < a->m.n_end; i++)
-        if (id == a->m.end[i])
-            return !a->w.ignore_end;
+        if (id == a->m.end[i] && !a->w.ignore_end)
+            return true;
     for (int i = 0; i < a->w.n_stop_token; i++)
         if (id == a->stop_token[i])
             return true;
@@ -92,9 +92,9 @@ static void only_allowed(const struct answer *a, float *logits, int V)
 {
     int next = 0;
     for (int i = 0; i < V; i++) {
-        const bool is = next < a->w.n_allowed && a->allowed[next] == i;
-        next += is;
-        if (!is)
+        while (next < a->w.n_allowed && a->allowed[next] < i)
+            next++;
+        if (next == a->w.n_allowed || a->allowed[next] != i)
             logits[i] = -INFINITY;
     }
 }
@@ -168,10 +168,33 @@ static size_t find_stop(struct answer *a, size_t from)
     return SIZE_MAX;
 }
 
+/* Room for one more. */
+static bool grow(struct answer *a)
+{
+    if (a->n_made < a->cap_made)
+        return true;
+    const size_t cap = a->cap_made ? 2 * (size_t)a->cap_made : 32;
+    void *made = mem_realloc_array(a->made, cap, sizeof *a->made);
+    a->made = made ? made : a->made;
+    void *out = mem_realloc_array(a->out, cap, sizeof *a->out);
+    a->out = out ? out : a->out;
+    void *top = mem_realloc_array(a->top, cap * (size_t)(a->w.n_logprob + 1), sizeof *a->top);
+    a->top = top ? top : a->top;
+    if (!made || !out || !top)
+        return false;
+    a->cap_made = (int)cap;
+    return true;
+}
+
 static void note(struct answer *a, const struct text_token *t, size_t at)
 {
     if (a->w.n_logprob < 0)
         return;
+    if (!grow(a)) {
+        (void)ERR(&a->err, NOMEM, "no memory for the probabilities of %d tokens", a->n_made);
+        a->failed = true;
+        return;
+    }
     a->made[a->n_made] = (struct made){ t->id, at, a->text.len + a->stream.n_held, t->logprob };
     memcpy(a->top + (ptrdiff_t)a->n_made++ * a->w.n_logprob, t->top, (size_t)t->n_top * sizeof *t->top);
 }
@@ -198,6 +221,8 @@ static bool token(void *ctx, const struct text_token *t)
         return false;
     }
     note(a, t, from + held_before);
+    if (a->failed)
+        return false;
     const size_t stop = find_stop(a, from);
     if (stop != SIZE_MAX) {
         a->text.len = stop;
@@ -276,13 +301,6 @@ static int set_up(struct answer *a, struct err *err)
     if (!a->bias || !a->allowed || !a->stop_token)
         return ERR(err, NOMEM, "no memory for an answer");
     qsort(a->allowed, (size_t)w->n_allowed, sizeof *a->allowed, by_id);
-    if (w->n_logprob >= 0) {
-        a->made = mem_alloc_array((size_t)w->most + 1, sizeof *a->made);
-        a->out = mem_alloc_array((size_t)w->most + 1, sizeof *a->out);
-        a->top = mem_alloc_array(((size_t)w->most + 1) * (size_t)(w->n_logprob + 1), sizeof *a->top);
-        if (!a->made || !a->out || !a->top)
-            return ERR(err, NOMEM, "no memory for the probabilities of %d tokens", w->most);
-    }
     if (has_penalties(w))
         TRY(begin_penalties(a, err));
     if (w->n_stop)

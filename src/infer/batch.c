@@ -369,15 +369,10 @@ static int prompt_rows(struct batch *b, struct text *t, int rows, int most)
 static enum pages_fate admit(struct batch *b, struct text *t)
 {
     int kept, from;
-    const struct pages_wish wish = { t->r.share && !t->r.prompt_probs, true };
+    const struct pages_wish wish = { t->r.share && !t->r.prompt_probs, true, b->n_running };
     const enum pages_fate fate = pages_begin(b->pages, &t->held, t->ids, t->n_ids, wish, &kept, &from);
     if (fate != PAGES_OK)
         return fate;
-    const struct pages_count c = pages_count(b->pages);
-    if (c.n_page - c.n_held < b->n_running) {
-        pages_release(b->pages, &t->held);
-        return PAGES_NONE;
-    }
     if (from >= 0)
         engine_copy_page(b->o.e, from, t->held.page[kept / KV_TOKENS]);
     t->n_done = kept;

@@ -8,6 +8,7 @@
 
 #define ITEMS_MAX 20000          /* ways to read a text */
 #define FRAMES_MAX 1000000
+#define WORK_MAX ((uint64_t)1 << 25)      /* places looked at to find the tokens of a set; counted alike whoever found them */
 #define CACHE_BYTES ((size_t)64 << 20)
 #define N_MASK 16                /* sets of allowed tokens that a follower remembers */
 
@@ -133,6 +134,8 @@ void vocab_free(struct vocab *v)
     mem_free(v);
 }
 
+int vocab_longest(const struct vocab *v) { return v->len_max; }
+
 /* ---- where a text is ---- */
 
 struct item { int32_t node, frame; };
@@ -151,6 +154,7 @@ struct follower {
     struct seen { struct item item; unsigned stamp; } *seen; int n_seen_table;      /* of the set under way */
     unsigned stamp; int n_seen;
     struct item *todo; int n_todo, cap_todo;
+    uint64_t work;                                   /* since somebody set it to 0 */
     struct set now, next, *path;                     /* path[len_max + 1]: after each byte of a token */
     bool ended;
     struct mask mask[N_MASK]; unsigned n_used;
@@ -160,7 +164,7 @@ struct follower {
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to follow a grammar"); }
 
-static uint64_t mix(struct item i) { return ((uint64_t)(uint32_t)i.node << 32 | (uint32_t)i.frame) * 0x9E3779B97F4A7C15u >> 20; }
+static uint64_t mix(struct item i) { return (((uint64_t)(uint32_t)i.node << 32 | (uint32_t)i.frame) * 0x9E3779B97F4A7C15u) >> 32; }
 
 static int grow(void **array, int n, int *cap, size_t size, struct err *err)
 {
@@ -213,9 +217,9 @@ static int32_t frame_of(struct follower *f, int32_t node, int32_t parent, struct
 /* 1: it was not there in this set yet. */
 static int first_time(struct follower *f, struct item i, struct err *err)
 {
+    if (f->n_seen >= ITEMS_MAX)
+        return ERR(err, RANGE, "the grammar can be followed in more than %d ways at once", ITEMS_MAX);
     if (2 * f->n_seen >= f->n_seen_table) {
-        if (f->n_seen > ITEMS_MAX)
-            return ERR(err, RANGE, "the grammar can be followed in more than %d ways at once", ITEMS_MAX);
         const int n = f->n_seen_table ? 2 * f->n_seen_table : 128;
         struct seen *table = mem_alloc_array((size_t)n, sizeof *table);
         if (!table)
@@ -296,8 +300,12 @@ static int set_add(struct follower *f, struct set *s, int32_t node, int32_t fram
 static int set_step(struct follower *f, const struct set *from, unsigned char byte, struct set *to, struct err *err)
 {
     set_begin(f, to);
+    f->work++;
+    if (f->work > WORK_MAX)
+        return ERR(err, RANGE, "the grammar can be followed in too many ways to find the tokens that may come next");
     for (int i = 0; i < from->n; i++) {
         const struct grammar_node *x = &f->g->node[from->item[i].node];
+        f->work += (uint64_t)x->b;
         for (int32_t e = x->a; e < x->a + x->b; e++)
             if (byte >= f->g->edge[e].low && byte <= f->g->edge[e].high)
                 TRY(set_add(f, to, f->g->edge[e].to, from->item[i].frame, err));
@@ -349,6 +357,21 @@ static int read_tokens(struct follower *f, const int32_t *place, int n, struct f
     return 0;
 }
 
+/* Only the first n stay. */
+static void cut_frames(struct follower *f, int32_t n)
+{
+    if (f->n_frame == n)
+        return;
+    f->n_frame = n;
+    memset(f->frame_table, -1, (size_t)f->n_frame_table * sizeof *f->frame_table);
+    for (int32_t i = N_FRAME_FIXED; i < n; i++) {
+        uint64_t h = mix((struct item){ f->frame[i].node, f->frame[i].parent }) & (uint64_t)(f->n_frame_table - 1);
+        while (f->frame_table[h] >= 0)
+            h = (h + 1) & (uint64_t)(f->n_frame_table - 1);
+        f->frame_table[h] = i;
+    }
+}
+
 /* The lock is held. */
 static int find_tokens(struct follower *f, int32_t node, struct err *err)
 {
@@ -360,9 +383,13 @@ static int find_tokens(struct follower *f, int32_t node, struct err *err)
         mem_free(t);
         return no_memory(err);
     }
+    const int32_t n_frame = f->n_frame;
+    f->work = 0;
     set_begin(f, &f->path[0]);
     int rc = set_add(f, &f->path[0], node, FRAME_UNKNOWN, err);
     rc = rc ? rc : read_tokens(f, NULL, f->v->n, &found, err);
+    t->work = f->work;
+    cut_frames(f, n_frame);
     if (!rc && (size_t)found.n < words) {
         t->id = mem_alloc_array((size_t)found.n + 1, sizeof *t->id);
         for (int i = 0; t->id && i < f->v->V; i++)
@@ -395,9 +422,10 @@ static int allowed(struct follower *f, const struct set *s, struct mask *m, stru
     const size_t words = ((size_t)f->v->V + 63) / 64;
     struct found found = { .bit = m->bit };
     memset(m->bit, 0, words * sizeof *m->bit);
-    if (f->g->bytes > CACHE_BYTES)
-        forget_tokens(f->g);
+    uint64_t work = 0;
     for (int i = 0; i < s->n; i++) {
+        if (f->g->bytes > CACHE_BYTES)
+            forget_tokens(f->g);
         if (!f->g->tokens[s->item[i].node])
             TRY(find_tokens(f, s->item[i].node, err));
         const struct node_tokens *t = f->g->tokens[s->item[i].node];
@@ -405,11 +433,15 @@ static int allowed(struct follower *f, const struct set *s, struct mask *m, stru
             m->bit[k] |= t->bit[k];
         for (int k = 0; k < t->n_id; k++)
             m->bit[t->id[k] / 64] |= (uint64_t)1 << t->id[k] % 64;
+        f->work = work += t->work;
+        if (work > WORK_MAX)
+            return ERR(err, RANGE, "the grammar can be followed in too many ways to find the tokens that may come next");
         if (!t->n_across)
             continue;
         set_begin(f, &f->path[0]);
         TRY(set_add(f, &f->path[0], s->item[i].node, s->item[i].frame, err));
         TRY(read_tokens(f, t->across, t->n_across, &found, err));
+        work = f->work;
     }
     for (int i = 0; s->ends && i < f->v->n_eog; i++)
         m->bit[f->v->eog[i] / 64] |= (uint64_t)1 << f->v->eog[i] % 64;
@@ -475,6 +507,7 @@ int follower_forbid(struct follower *f, float *logits, int V, struct err *err)
 
 int follower_add(struct follower *f, const char *bytes, size_t n, struct err *err)
 {
+    f->work = 0;
     struct set *from = &f->now, *a = &f->next, *b = f->path ? &f->path[0] : NULL, spare = { 0 };
     int rc = 0;
     if (f->ended && n)

@@ -38,6 +38,7 @@ struct vocab;
 /* ids below V that are text; special tokens are none.  eog: those that end a text, which are allowed where the grammar is at an end. */
 int vocab_new(struct vocab **out, const struct tok *t, int V, const int32_t *eog, int n_eog, struct err *err);
 void vocab_free(struct vocab *v);
+int vocab_longest(const struct vocab *v);        /* bytes of its longest token */
 
 /* ---- a text ---- */
 

@@ -476,11 +476,20 @@ static void check_circles(struct build *b, struct walk *w)
 }
 
 /* Where a chain of nodes that only lead on ends. */
-static int32_t skip(const struct build *b, int32_t i)
+static bool leads_on(const struct build *b, int32_t i) { return i >= 0 && b->node[i].kind == NODE_SPLIT && b->node[i].b < 0 && b->node[i].a >= 0; }
+
+/* All of the chain then lead there at once.  There is no circle: its end can be come to. */
+static int32_t skip(struct build *b, int32_t i)
 {
-    for (int n = 0; i >= 0 && b->node[i].kind == NODE_SPLIT && b->node[i].b < 0 && b->node[i].a >= 0 && n < b->n_node; n++)
-        i = b->node[i].a;
-    return i;
+    int32_t end = i;
+    while (leads_on(b, end))
+        end = b->node[end].a;
+    while (i != end) {
+        const int32_t next = b->node[i].a;
+        b->node[i].a = end;
+        i = next;
+    }
+    return end;
 }
 
 static void shorten(struct build *b)

@@ -6,7 +6,7 @@
 
 /* The tokens that a node allows, whatever follows its rule: as bits by id or, where they are few, as ids.  And those, as places in the
  * vocabulary's order, that read past the end of the rule. */
-struct node_tokens { uint64_t *bit; int32_t *id; int n_id; int32_t *across; int n_across; };
+struct node_tokens { uint64_t *bit; int32_t *id; int n_id; int32_t *across; int n_across; uint64_t work; };
 
 struct grammar {
     struct grammar_node *node; int n_node;        /* CALL: a is the first node of the rule */
@@ -24,7 +24,7 @@ struct vocab {
     const char **text; uint16_t *len, *same;      /* [n]; bytes that are the same as of the one before */
     int len_max;
     const struct tok *tok;
-    int32_t eog[16]; int n_eog;
+    int32_t eog[64]; int n_eog;
 };
 
 int grammar_take(struct grammar **out, struct build *b, int root, struct err *err);      /* the arrays of b become its own */

@@ -199,7 +199,7 @@ enum pages_fate pages_begin(struct pages *p, struct held *h, const int32_t *ids,
     }
     if (h->n_ready % PAGE_BLOCKS)                    /* the last page is another's, too */
         *from = h->page[--h->n_page];
-    const bool room = pages_extend(p, h, n);
+    const bool room = p->n_page - p->count.n_held - (pages_for(n) - h->n_page) >= wish.spare && pages_extend(p, h, n);
     if (*from >= 0)                                  /* it was held until a page for its copy was taken */
         let_go(p, *from);
     if (!room) {
@@ -231,7 +231,7 @@ void pages_release(struct pages *p, struct held *h)
     while (h->n_page) {
         const int32_t i = h->page[--h->n_page];
         for (int b = 0; b < PAGE_BLOCKS; b++)
-            if (p->node[i * PAGE_BLOCKS + b].state == NODE_PROMISED)      /* by this sequence: of what others hold, all is ready */
+            if (p->page[i].n_ref == 1 && p->node[i * PAGE_BLOCKS + b].state == NODE_PROMISED)      /* by this sequence, the only one that holds it */
                 take_out(p, i * PAGE_BLOCKS + b);
         let_go(p, i);
     }

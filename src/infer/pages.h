@@ -48,7 +48,8 @@ enum pages_fate {
     PAGES_WAIT,                  /* another sequence is computing the next block of this text */
     PAGES_NONE                   /* there are not as many free pages: h holds nothing */
 };
-struct pages_wish { bool share, wait; };     /* use what is known, and promise the rest; or PAGES_WAIT, and h holds nothing */
+/* share: use what is known, and promise the rest.  wait: PAGES_WAIT may be answered, and h holds nothing.  spare: pages that must be left. */
+struct pages_wish { bool share, wait; int spare; };
 /* h holds nothing, and is to hold ids[0 .. n-1], n <= h->ctx.  *n_kept: so many are there already, a multiple of 16 and less than n.
  * *from >= 0: page *from is to be copied to h->page[*n_kept / 64], at once. */
 enum pages_fate pages_begin(struct pages *p, struct held *h, const int32_t *ids, int n, struct pages_wish wish, int *n_kept, int *from);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include "base/rng.h"
 
+#define COLD 1e-6                /* below, the largest logit, as at 0 */
+
 struct sample_ids sample_ids(const struct tok *t, int vocab_size)
 {
     struct sample_ids ids = { .n = vocab_size };
@@ -57,7 +59,7 @@ static void sift(const float *x, int32_t *heap, int n, int i)
 int sample_token(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
 {
     const int best = argmax(logits, ids);
-    if (best < 0 || s->temperature <= 0 || s->top_k == 1)
+    if (best < 0 || s->temperature < COLD || s->top_k == 1)
         return best;
     const double max = (double)logits[best], inverse = 1 / s->temperature;
     const double u = rng_uniform(rng_key(s->seed, "sample"), position);

@@ -10,7 +10,7 @@
 
 struct stops;
 #define STOPS_MAX 64             /* texts, none of them empty */
-#define STOPS_BYTES 65536        /* of all */
+#define STOPS_BYTES 4096         /* of all */
 
 struct stop_text { const char *text; size_t n; };
 int stops_new(struct stops **out, const struct stop_text *text, int n, struct err *err);

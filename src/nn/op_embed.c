@@ -156,7 +156,7 @@ static void embed_slices(struct run *r, const struct node *n, const struct slice
     const struct tensor *dw = op_tensor(r->g, n->d_in[1]), *dy = op_tensor(r->g, n->d_out[0]);
     const int64_t C = tensor_cols(dy);
     assert(!dw->n_part);                                 /* a divided vocabulary is learned slice by slice */
-    struct embed_slices_job j = { .e = { op_data(r, n->in[0]), dw->data, dy->data, C, s->row[s->n], r->k, (real)n->attr.scale }, .s = s, .first = n->attr.first };
+    struct embed_slices_job j = { .e = { .id = op_data(r, n->in[0]), .w = dw->data, .rows = dy->data, .C = C, .n_row = s->row[s->n], .k = r->k, .scale = (real)n->attr.scale }, .s = s, .first = n->attr.first };
     j.at = slots(r->g, n, s->row[s->n], r->work);
     j.met = op_slots(j.e.id, s->row[s->n], j.first, (int)dw->shape[0].n, j.at.slot, j.at.row);
     if (n->in[2] >= 0) {

@@ -134,11 +134,18 @@ static int add_text_probs(struct choice *c, const struct answer_token *t, struct
     TRY(out_string(b, s, n, err));
     TRY(add_logprob(p, t->logprob, err));
     TRY(buf_add_char(top, '{', err));
+    const size_t first = top->len;
     for (int i = 0; i < t->n_top; i++) {
+        const size_t at_key = top->len;
         s = bytes_of(c->x, t->top[i].id, &n);
         TRY(i ? buf_add_char(top, ',', err) : 0);
         TRY(out_string(top, s, n, err));
         TRY(buf_add_char(top, ':', err));
+        const size_t key = at_key + (i > 0);
+        if (i && memmem(top->data + first, at_key - first, top->data + key, top->len - key)) {      /* parts of characters look alike: the likelier stays */
+            top->len = at_key;
+            continue;
+        }
         TRY(add_logprob(top, t->top[i].logprob, err));
     }
     TRY(buf_add_char(top, '}', err));
@@ -252,7 +259,7 @@ static int whole_reply(struct exchange *x, struct buf *b, struct err *err)
 static void fail(struct exchange *x, int status, const char *why)
 {
     pthread_mutex_lock(&x->lock);
-    refuse_as(&x->e, status, "server_error", NULL, NULL, "%s", why);
+    refuse_as(&x->e, status, status < 500 ? "invalid_request_error" : "server_error", NULL, NULL, "%s", why);
     pthread_mutex_unlock(&x->lock);
     atomic_store(&x->failed, true);
 }
@@ -323,9 +330,10 @@ static void ended(void *ctx, const struct answer_end *e)
     struct exchange *x = c->x;
     c->n_token = e->n_token, c->n_kept = e->n_kept;
     c->finish = e->why == ANSWER_LENGTH ? "length" : "stop";
-    if (e->why == ANSWER_FAILED)
-        fail(x, e->err->code == ERR_NOMEM ? 503 : 500, e->err->msg);
-    else if (e->why == ANSWER_CANCELLED)
+    if (e->why == ANSWER_FAILED) {           /* the others would be made for nothing; what a grammar makes impossible is the request's fault */
+        fail(x, e->err->code == ERR_NOMEM ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
+        cancel_all(x);
+    } else if (e->why == ANSWER_CANCELLED)
         fail(x, 503, "the answer was cancelled");
     else if (x->w.stream)
         tell(c, NULL, 0, NULL);
@@ -344,12 +352,25 @@ static int room_of(const struct served *s)
 static void check_length(const struct served *s, const struct wish *w, struct refusal *e)
 {
     const int room = room_of(s);
+    if ((int64_t)w->n_prompt * w->n > s->n_queue)
+        refuse(e, "n", "%lld answers are asked for at once, expected at most %d", (long long)w->n_prompt * w->n, s->n_queue);
     for (int i = 0; i < w->n_prompt; i++)
         if (!w->prompt[i].n)
             refuse(e, w->chat ? "messages" : "prompt", "the prompt is empty");
         else if (w->prompt[i].n + (w->answer.most > 0 ? (size_t)w->answer.most : 0) > (size_t)room + 1 || w->prompt[i].n > (size_t)room)
             refuse_as(e, 400, "invalid_request_error", "context_length_exceeded", w->chat ? "messages" : "prompt",
                       "the prompt has %zu tokens and %d are to be made, but there are %d positions", w->prompt[i].n, w->answer.most > 0 ? w->answer.most : 0, room);
+}
+
+/* Answers have copied what they need of it. */
+static void forget_request(struct wish *w)
+{
+    mem_free(w->bias);
+    mem_free(w->allowed);
+    mem_free(w->stop_token);
+    mem_free(w->stop);
+    json_decref(w->request);
+    w->bias = NULL, w->allowed = w->stop_token = NULL, w->stop = NULL, w->request = NULL;
 }
 
 static struct exchange *make(struct http_request *q, struct served *s, struct wish *w, struct refusal *e)
@@ -369,10 +390,10 @@ static struct exchange *make(struct http_request *q, struct served *s, struct wi
     buf_init(&x->event);
     const unsigned long long number = rng_u64((uint64_t)x->created, atomic_fetch_add(&count, 1));
     snprintf(x->id, sizeof x->id, "%s-%016llx", x->w.chat ? "chatcmpl" : "cmpl", number);
-    buf_printf(&x->event, NULL, "data: {\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", x->id, x->w.chat ? "chat.completion.chunk" : "text_completion", (long long)x->created);
-    out_string(&x->event, s->name, strlen(s->name), NULL);
-    buf_printf(&x->event, NULL, ",\"system_fingerprint\":\"%s\",", s->fingerprint);
-    x->head = mem_strdup(x->event.data);
+    int rc = buf_printf(&x->event, NULL, "data: {\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", x->id, x->w.chat ? "chat.completion.chunk" : "text_completion", (long long)x->created);
+    rc = rc ? rc : out_string(&x->event, s->name, strlen(s->name), NULL);
+    rc = rc ? rc : buf_printf(&x->event, NULL, ",\"system_fingerprint\":\"%s\",", s->fingerprint);
+    x->head = rc ? NULL : mem_strdup(x->event.data);
     if (!x->head)
         refuse_as(e, 503, "server_error", NULL, NULL, "no memory for the request");
     for (int i = 0; i < n; i++) {
@@ -389,6 +410,7 @@ static struct exchange *make(struct http_request *q, struct served *s, struct wi
         if (!e->status && answer_new(&c->a, &s->answers, &a, &err) < 0)
             refuse_as(e, err.code == ERR_NOMEM ? 503 : 400, err.code == ERR_NOMEM ? "server_error" : "invalid_request_error", NULL, NULL, "%s", err.msg);
     }
+    forget_request(&x->w);
     return x;
 }
 

@@ -2,9 +2,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -16,6 +18,9 @@
 
 #define HEADERS_MAX 16           /* that a reply has more */
 #define LOOK_S 0.25              /* between looks for clients that are gone */
+#define PING_S 15                /* of silence of a stream of events */
+#define PASSED 8                 /* of the largest body: so much of one that is not wanted is passed over before the connection is ended */
+#define RUNS 8                   /* of MHD before replies are looked at again */
 #define IDLE_S 75                /* a connection without a request stays open so long */
 
 /* A connection: how long its request has been coming in. */
@@ -27,7 +32,10 @@ struct http_request {
     struct conn *conn;
     char *method, *path;
     struct buf body;
-    bool too_large, handled;
+    bool handled;
+    int refused; struct buf why;             /* status and text of what was wrong before it was read whole; its body is passed over */
+    size_t n_passed;
+    double last_out;                         /* when something was sent to the client; 0: nothing yet */
     char client[INET6_ADDRSTRLEN];
     struct { char *name, *value; } header[HEADERS_MAX]; int n_header;
     pthread_mutex_t lock;                    /* of what follows */
@@ -51,6 +59,7 @@ struct http {
     pthread_mutex_t lock;                    /* of open */
     struct http_request *open;
     struct conn *conn;
+    size_t bodies;                           /* bytes of bodies that are held */
     unsigned n_progress;                     /* calls of this run of MHD that did something */
 };
 
@@ -68,6 +77,7 @@ static void release(struct http_request *q)
         mem_free(q->header[i].value);
     }
     buf_release(&q->body);
+    buf_release(&q->why);
     buf_release(&q->out);
     pthread_mutex_destroy(&q->lock);
     mem_free(q->method);
@@ -103,6 +113,7 @@ static struct http_request *request_new(struct http *h, struct MHD_Connection *c
     *q = (struct http_request){ .h = h, .c = c, .method = mem_strdup(method), .path = mem_strdup(path), .n_ref = 1, .conn = info ? info->socket_context : NULL };
     pthread_mutex_init(&q->lock, NULL);
     buf_init(&q->body);
+    buf_init(&q->why);
     buf_init(&q->out);
     set_client(q);
     if (q->method && q->path)
@@ -197,6 +208,8 @@ static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t max)
     q->n_sent += n;
     const bool over = !left && (q->ended || q->gone);
     const ssize_t rc = n ? (ssize_t)n : !over ? 0 : q->gone ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    if (n)
+        q->last_out = clock_wall();
     pthread_mutex_unlock(&q->lock);
     q->h->n_progress += rc != 0;
     return rc;
@@ -208,6 +221,9 @@ static enum MHD_Result send_reply(struct http_request *q)
                                         : MHD_create_response_from_buffer(q->out.len, q->out.data, MHD_RESPMEM_MUST_COPY);
     if (!r)
         return MHD_NO;
+    q->last_out = clock_wall();
+    if (q->streams)                          /* it may be long until there is something: look() sees to it */
+        MHD_set_connection_option(q->c, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     if (q->type)
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, q->type);
     for (int i = 0; i < q->n_header; i++)
@@ -243,6 +259,7 @@ static void open_remove(struct http *h, struct http_request *q)
     pthread_mutex_unlock(&h->lock);
 }
 
+static const char too_many[] = "{\"error\":{\"message\":\"too many bytes of requests are coming in at once\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n";
 static const char too_large[] = "{\"error\":{\"message\":\"the request's body is too large\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"request_too_large\"}}\n";
 
 /* Two programs in a row might each believe another one, and see different requests (RFC 9112, 6.3). */
@@ -251,21 +268,54 @@ static bool has_two_lengths(struct MHD_Connection *c)
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH) && MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
-static enum MHD_Result refuse_lengths(struct MHD_Connection *c)
+static const char two_lengths[] = "{\"error\":{\"message\":\"the request has both Content-Length and Transfer-Encoding\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}\n";
+
+static void drop_body(struct http_request *q)
 {
-    static const char text[] = "{\"error\":{\"message\":\"the request has both Content-Length and Transfer-Encoding\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}\n";
-    struct MHD_Response *r = MHD_create_response_from_buffer(sizeof text - 1, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
-    if (!r)
-        return MHD_NO;
-    MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
-    const enum MHD_Result rc = MHD_queue_response(c, MHD_HTTP_BAD_REQUEST, r);
-    MHD_destroy_response(r);
-    return rc;
+    q->h->bodies -= q->body.len;
+    buf_release(&q->body);
+    buf_init(&q->body);
 }
 
-static void take_body(struct http_request *q, const char *data, size_t n)
+/* The reply waits until the body has come, or its sender might never see it; what is sent is not kept. */
+static void refuse_body(struct http_request *q, int status, const char *text, size_t n)
 {
-    q->too_large = q->too_large || n > q->h->o.body_max - q->body.len || buf_add(&q->body, data, n, NULL) < 0;
+    drop_body(q);
+    buf_clear(&q->why);
+    q->refused = buf_add(&q->why, text, n, NULL) < 0 ? MHD_HTTP_SERVICE_UNAVAILABLE : status;
+}
+
+/* By its headers. */
+static void begin_request(struct http *h, struct http_request *q)
+{
+    struct buf why;
+    int status;
+    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (q->conn)
+        q->conn->since = clock_wall();
+    buf_init(&why);
+    if (has_two_lengths(q->c))
+        refuse_body(q, MHD_HTTP_BAD_REQUEST, two_lengths, sizeof two_lengths - 1);
+    else if (h->o.admit && (status = h->o.admit(h->o.ctx, q, &why)) != 0)
+        refuse_body(q, status, why.data, why.len);
+    else if (length && strtoull(length, NULL, 10) > h->o.body_max)
+        refuse_body(q, MHD_HTTP_CONTENT_TOO_LARGE, too_large, sizeof too_large - 1);
+    buf_release(&why);
+}
+
+/* MHD_NO ends the connection of one that goes on sending what is not wanted. */
+static enum MHD_Result take_body(struct http_request *q, const char *data, size_t n)
+{
+    struct http *h = q->h;
+    if (!q->refused && n > h->o.body_max - q->body.len)
+        refuse_body(q, MHD_HTTP_CONTENT_TOO_LARGE, too_large, sizeof too_large - 1);
+    else if (!q->refused && (n > h->o.bodies_max - h->bodies || buf_add(&q->body, data, n, NULL) < 0))
+        refuse_body(q, MHD_HTTP_SERVICE_UNAVAILABLE, too_many, sizeof too_many - 1);
+    else if (!q->refused)
+        h->bodies += n;
+    if (q->refused)
+        q->n_passed += n;
+    return q->n_passed > PASSED * h->o.body_max ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *data, size_t *n_data, void **con)
@@ -276,25 +326,34 @@ static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const
     h->n_progress++;
     if (!q) {
         *con = q = request_new(h, c, method, url);
-        return !q ? MHD_NO : has_two_lengths(c) ? refuse_lengths(c) : MHD_YES;
+        if (q)
+            begin_request(h, q);
+        return q ? MHD_YES : MHD_NO;
     }
     if (*n_data) {
-        take_body(q, data, *n_data);
+        const size_t n = *n_data;
         *n_data = 0;
-        return MHD_YES;
+        return take_body(q, data, n);
     }
-    if (q->handled)                          /* it was waiting for its reply */
-        return send_reply(q);
+    if (q->handled) {                        /* it was waiting for its reply */
+        pthread_mutex_lock(&q->lock);
+        const bool there = q->replied;
+        pthread_mutex_unlock(&q->lock);
+        return there ? send_reply(q) : MHD_NO;
+    }
     q->handled = true;
     if (q->conn)
         q->conn->since = 0;
     pthread_mutex_lock(&q->lock);
     q->n_ref++;
     pthread_mutex_unlock(&q->lock);
-    if (q->too_large)
-        http_reply(q, MHD_HTTP_CONTENT_TOO_LARGE, "application/json", too_large, sizeof too_large - 1);
+    if (q->refused)
+        http_add_header(q, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (q->refused)
+        http_reply(q, q->refused, "application/json", q->why.data, q->why.len);
     else
         h->o.handle(h->o.ctx, q);
+    drop_body(q);
     pthread_mutex_lock(&q->lock);
     const bool replied = q->replied;
     q->suspended = !replied;
@@ -310,10 +369,11 @@ static void completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_
 {
     struct http *h = ctx;
     struct http_request *q = *con;
-    (void)c;
     if (!q)
         return;
     h->n_progress++;
+    drop_body(q);
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_S);
     open_remove(h, q);
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         tell_gone(q);
@@ -363,12 +423,25 @@ static void resume(struct http *h)
 
 static bool left(int fd)
 {
-    char c;
-    const ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-    return !n || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
-/* Clients that went while their request was being answered, and those that have not sent one in time. */
+/* Of a request that is kept, under its lock: is its client gone, or too slow?  A silent stream of events gets a comment. */
+static bool is_gone(struct http_request *q, double now)
+{
+    const bool waits = q->out.len > q->n_sent;
+    if (q->ended)
+        return false;
+    if (q->streams && !waits && q->last_out > 0 && now - q->last_out > PING_S && q->type && !strncmp(q->type, "text/event-stream", 17)) {
+        q->last_out = now;
+        q->gone = q->gone || buf_add_str(&q->out, ": still here\n\n", NULL) < 0;
+    }
+    return q->gone || (q->streams && waits && q->last_out > 0 && now - q->last_out > IDLE_S) || (q->conn && left(q->conn->fd));
+}
+
+/* Clients that went while their request was being answered, those that do not take what they asked for, and those that have not
+ * sent a request in time. */
 static void look(struct http *h)
 {
     struct http_request *gone[64];
@@ -377,7 +450,7 @@ static void look(struct http *h)
     pthread_mutex_lock(&h->lock);
     for (struct http_request *q = h->open; q && n < 64; q = q->next) {
         pthread_mutex_lock(&q->lock);
-        const bool is = !q->ended && q->on_gone && (q->gone || (q->conn && left(q->conn->fd)));
+        const bool is = q->on_gone && is_gone(q, now);
         q->n_ref += is;
         pthread_mutex_unlock(&q->lock);
         if (is)
@@ -386,6 +459,8 @@ static void look(struct http *h)
     pthread_mutex_unlock(&h->lock);
     for (int i = 0; i < n; i++) {
         tell_gone(gone[i]);
+        if (gone[i]->conn)
+            shutdown(gone[i]->conn->fd, SHUT_RDWR);
         release(gone[i]);
     }
     for (struct conn *c = h->conn; c; c = c->next)
@@ -405,13 +480,10 @@ static void *serve(void *ctx)
 {
     struct http *h = ctx;
     double looked = clock_wall();
-    const int fd = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, both = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event e[2] = { { .events = EPOLLIN, .data.fd = fd }, { .events = EPOLLIN, .data.fd = h->event } };
-    epoll_ctl(both, EPOLL_CTL_ADD, fd, &e[0]);
-    epoll_ctl(both, EPOLL_CTL_ADD, h->event, &e[1]);
+    bool more = false;                       /* MHD has work left */
     while (!atomic_load(&h->quit) || (!idle(h) && clock_wall() < h->stop_at)) {
         struct epoll_event got[2];
-        const int n = epoll_wait(both, got, 2, (int)(LOOK_S * 1000));
+        const int n = epoll_wait(h->epoll, got, 2, more ? 0 : (int)(LOOK_S * 1000));
         for (int i = 0; i < n; i++) {
             uint64_t x;
             if (got[i].data.fd == h->event && read(h->event, &x, sizeof x) < 0)
@@ -424,16 +496,17 @@ static void *serve(void *ctx)
             h->refuses = true;
         }
         resume(h);
-        do {
+        h->n_progress = 1;
+        for (int i = 0; i < RUNS && h->n_progress; i++) {
             h->n_progress = 0;
             MHD_run(h->d);
-        } while (h->n_progress);
+        }
+        more = h->n_progress > 0;
         if (clock_wall() - looked > LOOK_S) {
             look(h);
             looked = clock_wall();
         }
     }
-    close(both);
     return NULL;
 }
 
@@ -486,6 +559,11 @@ static int start(struct http *h, struct err *err)
     if (!h->d)
         return ERR(err, IO, "cannot listen on %s, port %d: %s", h->o.address, h->o.port, strerror(errno));
     h->port = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_BIND_PORT)->port;
+    const int fd = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    struct epoll_event e[2] = { { .events = EPOLLIN, .data.fd = fd }, { .events = EPOLLIN, .data.fd = h->event } };
+    h->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (h->epoll < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &e[0]) || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->event, &e[1]))
+        return ERR(err, IO, "epoll: %s", strerror(errno));
     if (pthread_create(&h->thread, NULL, serve, h))
         return ERR(err, NOMEM, "cannot start a thread for connections");
     return 0;
@@ -497,7 +575,8 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
     struct http *h = mem_alloc_zero(sizeof *h);
     if (!h)
         return ERR(err, NOMEM, "no memory for connections");
-    h->o = *o, h->event = -1;
+    h->o = *o, h->event = h->epoll = -1;
+    h->o.bodies_max = o->bodies_max > o->body_max ? o->bodies_max : o->body_max;
     pthread_mutex_init(&h->lock, NULL);
     const int rc = start(h, err);
     if (rc < 0) {
@@ -505,6 +584,8 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
             MHD_stop_daemon(h->d);
         if (h->event >= 0)
             close(h->event);
+        if (h->epoll >= 0)
+            close(h->epoll);
         pthread_mutex_destroy(&h->lock);
         mem_free(h);
         return rc;
@@ -537,6 +618,7 @@ void http_stop(struct http *h, double seconds)
     MHD_run(h->d);
     MHD_stop_daemon(h->d);
     close(h->event);
+    close(h->epoll);
     pthread_mutex_destroy(&h->lock);
     mem_free(h);
 }

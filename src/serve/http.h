@@ -21,10 +21,13 @@ struct http_opts {
     const char *address;                     /* IPv4 or IPv6 */
     int port;                                /* 0: any that is free */
     size_t body_max;
+    size_t bodies_max;                       /* of all requests together; what does not fit is answered by 503 */
     int n_connection;                        /* at most */
     int request_s;                           /* seconds that a request may take to come in */
     const char *key_pem, *cert_pem;          /* TLS; NULL: without */
     void (*handle)(void *ctx, struct http_request *q);
+    /* Before a body is read: what is wrong with the request by its headers, as a status and a JSON text in why; or 0. */
+    int (*admit)(void *ctx, struct http_request *q, struct buf *why);
     void *ctx;
 };
 int http_start(struct http **out, const struct http_opts *o, struct err *err);
@@ -41,7 +44,7 @@ const char *http_path(const struct http_request *q);
 const char *http_query(const struct http_request *q, const char *name);      /* NULL: not there */
 const char *http_header(const struct http_request *q, const char *name);     /* NULL: not there */
 const char *http_client(const struct http_request *q);                       /* address */
-const struct buf *http_body(const struct http_request *q);
+const struct buf *http_body(const struct http_request *q);                   /* only until handle() returns */
 
 /* ---- a reply ---- */
 
@@ -54,7 +57,9 @@ void http_reply(struct http_request *q, int status, const char *type, const char
 void http_stream_begin(struct http_request *q, int status, const char *type);
 int http_stream_add(struct http_request *q, const char *data, size_t n);
 void http_stream_end(struct http_request *q);
-/* For a request that is kept: gone() is called, once, by the thread of input and output if the client goes before the reply is given
+/* A stream of events that says nothing for 15 seconds gets a comment, so that no proxy takes it for dead.
+ *
+ * For a request that is kept: gone() is called, once, by the thread of input and output if the client goes before the reply is given
  * whole; not any more once http_reply() or http_stream_end() has returned.  It must not call functions of the request. */
 void http_on_gone(struct http_request *q, void (*gone)(void *ctx), void *ctx);
 

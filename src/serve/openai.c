@@ -9,6 +9,7 @@
 
 #define N_MAX 128
 #define PROMPTS_MAX 1024
+#define IDS_MAX 4096             /* of a list of tokens */
 
 static void no_memory(struct refusal *e) { refuse_as(e, 503, "server_error", NULL, NULL, "no memory for the request"); }
 
@@ -55,7 +56,7 @@ static void read_bias(struct in *f, struct wish *w)
     json_object_foreach((json_t *)(uintptr_t)v, key, bias) {
         char *end;
         const long id = strtol(key, &end, 10);
-        if (!*key || *end || id < 0 || id > INT32_MAX)
+        if (*key < '0' || *key > '9' || (*key == '0' && key[1]) || *end || id < 0 || id > INT32_MAX)
             refuse(f->e, "logit_bias", "logit_bias has the key '%.40s', expected the number of a token", key);
         else if (!json_is_number(bias) || fabs(json_number_value(bias)) > 100)
             refuse(f->e, "logit_bias", "logit_bias of token %ld is no number of -100 to 100", id);
@@ -70,7 +71,13 @@ static int32_t *read_ids(struct in *f, const char *name, int *n)
     const json_t *v = NULL;
     int32_t *ids;
     *n = 0;
-    if (!in_array(f, name, &v) || !(ids = room(json_array_size(v), sizeof *ids, f->e)))
+    if (!in_array(f, name, &v))
+        return NULL;
+    if (!json_array_size(v) || json_array_size(v) > IDS_MAX) {
+        refuse(f->e, name, "%s has %zu tokens, expected 1 to %d", name, json_array_size(v), IDS_MAX);
+        return NULL;
+    }
+    if (!(ids = room(json_array_size(v), sizeof *ids, f->e)))
         return NULL;
     for (size_t i = 0; i < json_array_size(v); i++) {
         const json_t *id = json_array_get(v, i);
@@ -96,7 +103,7 @@ static void read_grammar(struct in *f, struct wish *w)
     }
     if (in_str(f, "grammar", &text, &n) || text)
         if (!f->e->status && grammar_parse(&w->grammar, text, n, &err) < 0)
-            refuse(f->e, "grammar", "%s", err.msg);
+            refuse_as(f->e, err.code == ERR_NOMEM ? 503 : 400, err.code == ERR_NOMEM ? "server_error" : "invalid_request_error", NULL, "grammar", "%s", err.msg);
     w->answer.grammar = w->grammar;
 }
 
@@ -201,6 +208,15 @@ static void done_reading(struct wish *w, struct in *f)
 
 /* ---- chats ---- */
 
+/* A text that cannot fit, however long its tokens are, is not encoded to find out. */
+static bool fits(const struct served *s, size_t n, const char *param, struct refusal *e)
+{
+    const size_t most = ((size_t)engine_ctx(s->engine) + 1) * (size_t)vocab_longest(s->vocab);
+    if (n > most)
+        refuse_as(e, 400, "invalid_request_error", "context_length_exceeded", param, "a text of %zu bytes, but there are %d positions", n, engine_ctx(s->engine));
+    return n <= most;
+}
+
 static void render(struct wish *w, const struct served *s, const struct chat_request *c, struct refusal *e)
 {
     struct jinja_text text;
@@ -213,7 +229,8 @@ static void render(struct wish *w, const struct served *s, const struct chat_req
         return;
     jinja_text_init(&text);
     int rc = chat_render(s->chat, c, &text, &err);
-    rc = rc ? rc : chat_encode(s->answers.tok, &text, &w->prompt[0], &err);
+    if (!rc && fits(s, text.text.len, "messages", e))
+        rc = chat_encode(s->answers.tok, &text, &w->prompt[0], &err);
     jinja_text_release(&text);
     if (rc == ERR_NOMEM)
         no_memory(e);
@@ -294,6 +311,8 @@ void openai_chat(struct wish *w, json_t *request, struct served *s, struct refus
 static void encode(struct wish *w, const struct served *s, const json_t *text, size_t i, struct refusal *e)
 {
     struct err err;
+    if (!fits(s, json_string_length(text), "prompt", e))
+        return;
     const int rc = engine_encode(s->engine, json_string_value(text), json_string_length(text), TOK_ADD, &w->prompt[i], &err);
     if (rc == ERR_NOMEM)
         no_memory(e);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define WAIT_S 0.5
 #define LOGITS 64                /* rows at once */
@@ -143,11 +144,25 @@ static char *name_of(const struct served_opts *o)
     return mem_printf("%.*s", (int)(n - from), o->path + from);
 }
 
+static bool is_utf8(const char *s)
+{
+    const char *const end = s + strlen(s);
+    while (s < end) {
+        const int n = utf8_length(s, end);
+        if (!n)
+            return false;
+        s += n;
+    }
+    return true;
+}
+
 static int open_all(struct served *s, const struct served_opts *o, struct err *err)
 {
-    s->since = time(NULL), s->after_step = o->after_step, s->ctx = o->ctx_of_step;
+    s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step;
     if (!(s->name = name_of(o)))
         return ERR(err, NOMEM, "no memory for the name of a model");
+    if (!*s->name || strcspn(s->name, "\"\\\n\r") != strlen(s->name) || !is_utf8(s->name))
+        return ERR(err, USAGE, "the model would be called '%.60s': give it a name of UTF-8 without quotes, \\ and line ends (--name)", s->name);
     TRY(load(s, o, err));
     TRY(find_ends(s, o->path, err));
     TRY(name_all(s, o, err));
@@ -171,15 +186,24 @@ int served_open(struct served **out, const struct served_opts *o, struct err *er
     return rc;
 }
 
+void served_halt(struct served *s)
+{
+    if (!s->has_thread)
+        return;
+    batch_close(s->batch);
+    atomic_store(&s->quit, true);
+    pthread_join(s->thread, NULL);
+    s->has_thread = false;
+    batch_cancel(s->batch, 0);
+    while (batch_step(s->batch))
+        ;
+}
+
 void served_close(struct served *s)
 {
     if (!s)
         return;
-    if (s->has_thread) {
-        batch_close(s->batch);
-        atomic_store(&s->quit, true);
-        pthread_join(s->thread, NULL);
-    }
+    served_halt(s);
     batch_free(s->batch);
     vocab_free(s->vocab);
     chat_free(s->chat);

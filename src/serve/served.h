@@ -29,6 +29,7 @@ struct served {
     struct answer_model answers;
     char digest[SHA256_HEX];             /* of the model's files */
     char fingerprint[40];                /* of all that decides the bytes of an answer, beside the request */
+    int n_queue;                         /* texts that may wait */
     struct block_key root;               /* of texts that belong to nobody in particular */
     time_t since;
     /* ---- its own ---- */
@@ -41,6 +42,7 @@ struct served {
     void *ctx;
 };
 int served_open(struct served **out, const struct served_opts *o, struct err *err);
-/* Texts under way are cancelled: wait for them first, if they matter. */
+/* No more steps: texts that are under way are cancelled and told so.  Requests may still be looked at. */
+void served_halt(struct served *s);
 void served_close(struct served *s);
 #endif

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 #include "serve/out.h"
 
 #define REQUEST_S 60
+#define BODIES 8                 /* of the largest size at once */
 
 struct server {
     struct server_opts o;
@@ -113,6 +115,16 @@ static void metrics(struct server *s, struct http_request *q)
 
 /* ---- what is asked with POST ---- */
 
+/* A field that names another model than the one that answers. */
+static void check_model(struct in *f, const struct server *s)
+{
+    const char *model = NULL;
+    if (in_str(f, "model", &model, NULL) && strcmp(model, s->model->name))
+        refuse_as(f->e, 404, "not_found_error", "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->model->name);
+}
+
+#define TEXT_MAX ((size_t)4 << 20)           /* of /tokenize */
+
 static json_t *request_of(struct http_request *q, struct refusal *e)
 {
     const struct buf *b = http_body(q);
@@ -142,13 +154,15 @@ static void tokenize(struct server *s, struct http_request *q)
     struct in f;
     struct tok_ids ids = { 0 };
     struct err err;
-    const char *text = NULL, *model;
+    const char *text = NULL;
     size_t n = 0;
     bool add = true;
-    json_t *request = request_of(q, &e), *list = json_array();
+    json_t *request = request_of(q, &e);
+    struct buf b;
+    buf_init(&b);
     if (request) {
         in_begin(&f, request, &e, "%s", "");
-        in_str(&f, "model", &model, NULL);
+        check_model(&f, s);
         if (!in_str(&f, "prompt", &text, &n)) {
             add = false;
             if (!in_str(&f, "content", &text, &n))
@@ -157,15 +171,21 @@ static void tokenize(struct server *s, struct http_request *q)
         in_bool(&f, "add_special_tokens", &add);
         in_bool(&f, "add_special", &add);
         in_end(&f, NULL);
+        if (n > TEXT_MAX)
+            refuse_as(&e, 413, "invalid_request_error", "request_too_large", "prompt", "a text of %zu bytes, expected at most %zu", n, TEXT_MAX);
         if (!e.status && engine_encode(s->model->engine, text, n, add ? TOK_ADD : TOK_PLAIN, &ids, &err) < 0)
             refuse(&e, "prompt", "%s", err.msg);
     }
-    for (size_t i = 0; i < ids.n && !e.status; i++)
-        json_array_append_new(list, json_integer(ids.id[i]));
+    int rc = e.status ? 0 : buf_add_str(&b, "{\"tokens\":[", NULL);
+    for (size_t i = 0; i < ids.n && !e.status && !rc; i++)
+        rc = buf_printf(&b, NULL, i ? ",%d" : "%d", ids.id[i]);
+    rc = rc || e.status ? rc : buf_printf(&b, NULL, "],\"count\":%zu,\"max_model_len\":%d}\n", ids.n, engine_ctx(s->model->engine));
+    if (rc)
+        refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
     if (e.status)
-        exchange_refuse(q, &e), json_decref(list);
+        exchange_refuse(q, &e), buf_release(&b);
     else
-        reply_json(q, json_pack("{s:o, s:I, s:i}", "tokens", list, "count", (json_int_t)ids.n, "max_model_len", engine_ctx(s->model->engine)));
+        reply(q, &b);
     tok_ids_release(&ids);
     json_decref(request);
 }
@@ -177,22 +197,29 @@ static void detokenize(struct server *s, struct http_request *q)
     struct err err;
     struct buf text, b;
     const json_t *tokens = NULL;
-    const char *model;
     json_t *request = request_of(q, &e);
     buf_init(&text), buf_init(&b);
     if (request) {
         in_begin(&f, request, &e, "%s", "");
-        in_str(&f, "model", &model, NULL);
+        check_model(&f, s);
         if (!in_array(&f, "tokens", &tokens))
             refuse(&e, "tokens", "tokens is missing");
         in_end(&f, NULL);
     }
-    for (size_t i = 0; i < json_array_size(tokens) && !e.status; i++) {
+    const size_t n = json_array_size(tokens);
+    int32_t *ids = mem_alloc_array(n + 1, sizeof *ids);
+    if (!ids)
+        refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for %zu tokens", n);
+    for (size_t i = 0; i < n && !e.status; i++) {
         const json_t *t = json_array_get(tokens, i);
-        const json_int_t id = json_integer_value(t);
-        if (!json_is_integer(t) || id < 0 || id >= s->model->answers.V || tok_decode(s->model->answers.tok, &(int32_t){ (int32_t)id }, 1, &text, &err) < 0)
+        if (!json_is_integer(t) || json_integer_value(t) < 0 || json_integer_value(t) >= s->model->answers.V)
             refuse(&e, "tokens", "tokens[%zu] is no token, expected integers of 0 to %d", i, s->model->answers.V - 1);
+        else
+            ids[i] = (int32_t)json_integer_value(t);
     }
+    if (!e.status && tok_decode(s->model->answers.tok, ids, n, &text, &err) < 0)
+        refuse(&e, "tokens", "%s", err.msg);
+    mem_free(ids);
     if (!e.status && (buf_add_str(&b, "{\"prompt\":", NULL) < 0 || out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, ",\"content\":", NULL) < 0 ||
                       out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, "}\n", NULL) < 0))
         refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
@@ -224,40 +251,53 @@ static bool same(const char *a, const char *b)
 
 static bool may(const struct server *s, const struct http_request *q)
 {
-    const char *h = http_header(q, "Authorization"), *key = h && !strncmp(h, "Bearer ", 7) ? h + 7 : "";
-    return !s->o.key || same(key, s->o.key);
+    const char *h = http_header(q, "Authorization");
+    return !s->o.key || (h && !strncasecmp(h, "Bearer ", 7) && same(h + 7, s->o.key));
 }
 
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
 
-static void handle(void *ctx, struct http_request *q)
+/* What answers the request; NULL: why it is not answered is in e. */
+static const struct route *route_of(const struct server *s, const struct http_request *q, struct refusal *e)
 {
-    struct server *s = ctx;
-    const char *path = http_path(q), *allowed = NULL;
+    const char *path = http_path(q), *method = !strcmp(http_method(q), "HEAD") ? "GET" : http_method(q), *allowed = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];
         if (!is_route(r, path))
             continue;
-        if (strcmp(http_method(q), r->method) && !(!strcmp(http_method(q), "HEAD") && !strcmp(r->method, "GET"))) {
-            allowed = r->method;
+        allowed = r->method;
+        if (strcmp(method, r->method))
             continue;
-        }
-        if (!r->open && atomic_load(&s->drains)) {
-            no(q, 503, "unavailable_error", "draining", "the server is about to end");
-        } else if (!r->open && !may(s, q)) {
-            http_add_header(q, "WWW-Authenticate", "Bearer");
-            no(q, 401, "authentication_error", "invalid_api_key", "the key is missing or wrong");
-        } else {
-            r->answer(s, q);
-        }
-        return;
+        if (!r->open && !may(s, q))
+            refuse_as(e, 401, "authentication_error", "invalid_api_key", NULL, "the key is missing or wrong");
+        else if (!r->open && atomic_load(&s->drains))
+            refuse_as(e, 503, "unavailable_error", "draining", NULL, "the server is about to end");
+        return e->status ? NULL : r;
     }
-    if (!allowed) {
-        no(q, 404, "not_found_error", NULL, "there is nothing under this path");
-        return;
-    }
-    http_add_header(q, "Allow", allowed);
-    no(q, 405, "invalid_request_error", NULL, "this path is asked with another method");
+    if (allowed)
+        refuse_as(e, 405, "invalid_request_error", NULL, NULL, "this path is asked with %s", allowed);
+    else
+        refuse_as(e, 404, "not_found_error", NULL, NULL, "there is nothing under this path");
+    return NULL;
+}
+
+static int admit(void *ctx, struct http_request *q, struct buf *why)
+{
+    struct refusal e = { 0 };
+    if (!route_of(ctx, q, &e) && (out_refusal(why, &e, NULL) < 0 || buf_add_char(why, '\n', NULL) < 0))
+        buf_clear(why);
+    return e.status;
+}
+
+static void handle(void *ctx, struct http_request *q)
+{
+    struct server *s = ctx;
+    struct refusal e = { 0 };
+    const struct route *r = route_of(s, q, &e);
+    if (r)
+        r->answer(s, q);
+    else
+        exchange_refuse(q, &e);
 }
 
 /* ---- begin and end ---- */
@@ -297,12 +337,13 @@ static void drain(struct server *s)
         nap(20);
         batch_counts(s->model->batch, &n);
     }
-    batch_cancel(s->model->batch, 0);
+    served_halt(s->model);
+    http_wake(s->http);
 }
 
 static int serve(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .ctx = s };
+    const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
     log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, engine_ctx(s->model->engine), engine_n_page(s->model->engine), v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
@@ -316,7 +357,9 @@ static int serve(struct server *s, struct err *err)
 int server_run(const struct server_opts *o, struct err *err)
 {
     struct server s = { .o = *o };
-    if (!is_local(o->address) && !o->key)
+    if (s.o.key && !*s.o.key)
+        s.o.key = NULL;
+    if (!is_local(o->address) && !s.o.key)
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key), or 127.0.0.1", o->address);
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
     int rc = served_open(&s.model, &s.o.model, err);

@@ -128,8 +128,8 @@ static int exchange_parts(struct comm_parts *p, struct err *err)
                 return ERR(err, IO, "%s", said.msg);
             }
         }
-        const bool more = seek(p, LINK_RECV, &p->cursor[LINK_RECV], n_part) | seek(p, LINK_SEND, &p->cursor[LINK_SEND], n_part);
-        if (!more)
+        const bool receives = seek(p, LINK_RECV, &p->cursor[LINK_RECV], n_part), sends = seek(p, LINK_SEND, &p->cursor[LINK_SEND], n_part);
+        if (!receives && !sends)
             return 0;
         n = p->cursor[LINK_SEND].at + p->cursor[LINK_RECV].at != at ? 0 : n;
         if (n % 64 == 63)

@@ -86,7 +86,7 @@ for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"mess
              {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}},
              {"grammar": "root ::= x"}, {"max_tokens": 4000}, {"stream_options": {"include_usage": True}}, {"colour": "red"}):
     error("/v1/chat/completions", chat(**more))
-error("/v1/chat/completions", chat(messages=[{"role": "user", "content": "hello " * 200}]))
+error("/v1/chat/completions", chat(messages=[{"role": "user", "content": "hello " * 125}]))
 error("/v1/completions", {"model": "tiny", "prompt": [1, -1]})
 error("/v1/completions", {"model": "tiny", "prompt": "x", "echo": True})
 

@@ -141,10 +141,10 @@ static void characters_are_never_torn(void **state)
 static void logits_are_changed_as_the_formulas_say(void **state)
 {
     (void)state;
-    static const int32_t prompt[] = { 5, 7, 7, 9 }, answer[] = { 7, 11, 11 }, allowed[] = { 11, 9, 7, 5, 3, 2 };
+    static const int32_t prompt[] = { 5, 7, 7, 9 }, answer[] = { 7, 11, 11 }, allowed[] = { 11, 9, 7, 5, 3, 2, 7, 3 };
     static const struct token_bias bias[] = { { 3, 2.5f }, { 7, -1 } };
     struct answer *a;
-    const struct answer_wish w = { .prompt = prompt, .n_prompt = 4, .most = 10, .min = 4, .repetition = 1.5, .presence = 0.25, .frequency = 0.5, .bias = bias, .n_bias = 2, .allowed = allowed, .n_allowed = 6, .n_logprob = -1,
+    const struct answer_wish w = { .prompt = prompt, .n_prompt = 4, .most = 10, .min = 4, .repetition = 1.5, .presence = 0.25, .frequency = 0.5, .bias = bias, .n_bias = 2, .allowed = allowed, .n_allowed = 8, .n_logprob = -1,
                                    .stop_token = (const int32_t[]){ 2 }, .n_stop_token = 1 };
     OK(answer_new(&a, &model, &w, &err));
     const struct text_request r = answer_request(a);

@@ -198,6 +198,27 @@ static void bombs_are_bounded(void **state)
     memset(x, 'x', sizeof x);
     assert_true(reads(g, x, sizeof x, &ends));
     grammar_free(g);
+    const size_t room = 1 << 16;                 /* every token could be read in thousands of ways */
+    char *text = calloc(1, room);
+    size_t n = (size_t)snprintf(text, room, "root ::= (");
+    for (int i = 0; i < 3000; i++)
+        n += (size_t)snprintf(text + n, room - n, "%s[a-z]", i ? "|" : "");
+    snprintf(text + n, room - n, ")*");
+    g = parse(text);
+    struct follower *f;
+    float *logits = calloc((size_t)V, sizeof *logits);
+    OK(follower_new(&f, g, vocab, &err));
+    assert_int_equal(follower_forbid(f, logits, V, &err), ERR_RANGE);
+    assert_int_equal(follower_forbid(f, logits, V, &err), ERR_RANGE);      /* also when much of it is known already */
+    follower_free(f);
+    grammar_free(g);
+    n = (size_t)snprintf(text, room, "root ::= ");       /* a long chain of nothing */
+    while (n + 3 < room)
+        n += (size_t)snprintf(text + n, room - n, "\"\"");
+    g = parse(text);
+    grammar_free(g);
+    free(text);
+    free(logits);
     g = parse("root ::= \"(\" root \")\" | \"[\" root \"]\" | \"\"");
     memset(x, '(', sizeof x);
     assert_true(reads(g, x, sizeof x, &ends));

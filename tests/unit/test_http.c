@@ -276,6 +276,16 @@ static void nonsense_and_dawdling_are_survived(void **state)
     fprintf(stderr, "an unfinished request was cut off after %.1f s\n", clock_wall() - begun);
     assert_null(strstr(r, "201"));
     free(r);
+    const int endless = connect_to();            /* a body without end, which nobody wants */
+    put(endless, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    char chunk[4096 + 8] = "1000\r\n";
+    memset(chunk + 6, 'x', 4096);
+    memcpy(chunk + 6 + 4096, "\r\n", 2);
+    int n_chunk = 0;
+    while (n_chunk < 100000 && send(endless, chunk, sizeof chunk, MSG_NOSIGNAL) > 0)
+        n_chunk++;
+    assert_true(n_chunk < 100000);
+    close(endless);
     r = ask("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");      /* and others are served */
     expect_in(r, "HTTP/1.1 201");
     free(r);

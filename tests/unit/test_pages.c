@@ -91,7 +91,7 @@ static void random_company_never_mixes_texts(void **state)
         if (!s->live) {
             enum pages_fate fate;
             new_text(s, (int)(dice >> 40 & 1), (int)(dice >> 8 & 15), 1 + (int)(dice >> 16 & 255));
-            if (begin(p, s, (struct pages_wish){ (dice >> 50 & 7) != 0, dice >> 55 & 1 }, &fate))
+            if (begin(p, s, (struct pages_wish){ (dice >> 50 & 7) != 0, dice >> 55 & 1, 0 }, &fate))
                 n_begun++;
             else
                 held_release(&s->h);
@@ -139,7 +139,7 @@ static void a_known_beginning_is_kept_by_blocks_and_by_tenant(void **state)
     struct pages *p;
     OK(pages_new(&p, N_PAGE, &err));
     struct seq *all = calloc(N_SEQ, sizeof *all);
-    const struct pages_wish share = { true, true };
+    const struct pages_wish share = { true, true, 0 };
     enum pages_fate fate;
     new_text(&all[0], 0, 4, 200);
     assert_true(begin(p, &all[0], share, &fate));
@@ -147,6 +147,12 @@ static void a_known_beginning_is_kept_by_blocks_and_by_tenant(void **state)
     new_text(&all[1], 0, 4, 200);            /* the same text, while the first has not been computed */
     assert_false(begin(p, &all[1], share, &fate));
     assert_int_equal(fate, PAGES_WAIT);
+    compute(all, &all[0], 96);               /* half of a page is ready: who waits for the rest leaves it promised */
+    pages_publish(p, &all[0].h, all[0].ids, 96);
+    for (int i = 0; i < 2; i++) {
+        assert_false(begin(p, &all[1], share, &fate));
+        assert_int_equal(fate, PAGES_WAIT);
+    }
     run(p, all, &all[0]);
     assert_true(begin(p, &all[1], share, &fate));
     assert_int_equal(all[1].n_done, 192);    /* 12 blocks; 3 pages shared, none copied: the fourth has the text's end */
@@ -190,7 +196,7 @@ static void the_least_recently_used_end_goes_first(void **state)
     struct pages *p;
     OK(pages_new(&p, 8, &err));
     struct seq *all = calloc(N_SEQ, sizeof *all);
-    const struct pages_wish share = { true, true };
+    const struct pages_wish share = { true, true, 0 };
     enum pages_fate fate;
     for (int k = 0; k < 2; k++) {            /* 4 pages each, of texts with nothing in common */
         new_text(&all[k], k, 0, 256);
@@ -205,7 +211,7 @@ static void the_least_recently_used_end_goes_first(void **state)
     end(p, &all[2]);
     for (int k = 0; k < 2; k++) {
         new_text(&all[k], k, 0, 256);
-        assert_true(begin(p, &all[k], (struct pages_wish){ true, true }, &fate));
+        assert_true(begin(p, &all[k], (struct pages_wish){ true, true, 0 }, &fate));
         assert_int_equal(all[k].n_done, k ? 240 : 128);
         end(p, &all[k]);
     }
