@@ -128,7 +128,7 @@ static int save_optimizer(const char *path, const struct decoder *d, const struc
     return rc;
 }
 
-#define FORMAT 2
+#define FORMAT 3
 #define OWN_DIGEST "state_sha256"
 
 /* Of the state itself, whatever the order of its members and the white space between them. */
@@ -143,9 +143,9 @@ static int state_digest(const json_t *o, char hex[SHA256_HEX], struct err *err)
 static int save_state(const char *dir, const struct train_state *s, json_t *digests, struct err *err)
 {
     char hex[SHA256_HEX], *text = NULL;
-    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:O}", "format", FORMAT, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
-                          (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "shift", (json_int_t)s->shift, "rollbacks", (json_int_t)s->n_rollback, "doctor",
-                          doctor_write(&s->doctor), "settings", s->settings, "sha256", digests);
+    json_t *o = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:O}", "format", FORMAT, "step", (json_int_t)s->step, "updates", (json_int_t)s->n_update, "skipped",
+                          (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "shift", (json_int_t)s->shift, "times_shifted", (json_int_t)s->n_shift,
+                          "rollbacks", (json_int_t)s->n_rollback, "doctor", doctor_write(&s->doctor), "settings", s->settings, "sha256", digests);
     if (o && s->n_evaluated)
         json_object_set_new(o, "early_stopping", json_pack("{s:I, s:I, s:I, s:f}", "evaluations", (json_int_t)s->n_evaluated, "worse", (json_int_t)s->n_worse, "best_step",
                                                            (json_int_t)s->best_step, "best_loss", s->best_loss));
@@ -354,6 +354,7 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
     TRY(tree_int(*root, "skipped", 0, 0, INT64_MAX, &s->n_skipped, path, err));
     TRY(tree_int(*root, "bad_in_a_row", 0, 0, INT64_MAX, &s->n_bad, path, err));
     TRY(tree_int(*root, "shift", 0, 0, INT64_MAX / 4, &s->shift, path, err));
+    TRY(tree_int(*root, "times_shifted", 0, 0, INT64_MAX, &s->n_shift, path, err));
     TRY(tree_int(*root, "rollbacks", 0, 0, INT64_MAX, &s->n_rollback, path, err));
     TRY(load_early_stopping(json_object_get(*root, "early_stopping"), s, path, err));
     TRY(doctor_read(&s->doctor, json_object_get(*root, "doctor"), path, err));

@@ -22,7 +22,8 @@ struct train_state {
     int64_t step;                /* updates done or skipped: the next step's number */
     int64_t n_skipped, n_bad;    /* steps skipped for non-finite numbers: all, and in a row up to now */
     int64_t n_update;            /* updates done: the optimiser's t */
-    int64_t shift, n_rollback;   /* steps whose data was left out by going back; how often the run went back */
+    int64_t shift, n_shift;      /* steps whose data was left out by going back; how often that was */
+    int64_t n_rollback;          /* how often the run went back, for whatever reason */
     int64_t n_evaluated, n_worse, best_step; double best_loss;      /* early stopping: evaluations, those since the lowest loss; where it was */
     struct doctor doctor;
     char settings[SHA256_HEX];   /* of what decides the numbers of the run */

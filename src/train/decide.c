@@ -56,13 +56,13 @@ static int64_t due_before(const struct run *r) { return r->c.save_every ? r->sta
 static void leave_out(struct run *r, const struct train_state *was)
 {
     struct train_state *s = &r->state;
-    s->shift = was->shift + was->step - s->step + 1;
+    s->shift = was->shift + was->step - s->step + 1, s->n_shift = was->n_shift + 1;
     s->n_evaluated = was->n_evaluated, s->n_worse = was->n_worse, s->best_step = was->best_step, s->best_loss = was->best_loss;
     s->doctor.last_good = -1;
 }
 
 /* To the newest checkpoint, as if the run had been killed; or, other_data, to the last that was due, and on from there with other data. */
-static int roll_back(struct run *r, bool other_data, struct err *err)
+static int roll_back(struct run *r, const struct finding *f, bool other_data, struct err *err)
 {
     const struct train_state was = r->state;
     TRY(load(r, other_data ? due_before(r) : CHECKPOINT_LATEST, err));
@@ -70,11 +70,16 @@ static int roll_back(struct run *r, bool other_data, struct err *err)
     run_forget_experts(r);
     if (other_data)
         leave_out(r, &was);
+    else
+        r->n_repair++;
     const int64_t n = r->state.n_rollback = was.n_rollback + 1;
     log_warn("back to the checkpoint of step %lld%s", (long long)r->state.step, other_data ? ", on with other data" : "");
     TRY(run_write_metric(r, json_pack("{s:I, s:s, s:I, s:b, s:I}", "step", (json_int_t)r->state.step, "event", "rolled back", "from_step", (json_int_t)was.step + 1, "other_data", other_data,
                                       "rollbacks", (json_int_t)n), err));
-    if (n > ROLLBACKS_MAX)
+    if (r->n_repair > ROLLBACKS_MAX)
+        return ERR(err, NUMERIC, "went back %d times since it was started because memory was altered, the last time from step %lld (%.100s): this machine is not to be relied on; on another the run goes on "
+                   "from step %lld", ROLLBACKS_MAX, (long long)was.step + 1, f->where, (long long)r->saved);
+    if (r->state.n_shift > ROLLBACKS_MAX)
         return ERR(err, NUMERIC, "went back %d times; the last time from step %lld: train.lr %g may be too high", ROLLBACKS_MAX, (long long)was.step + 1, r->c.lr);
     return 0;
 }
@@ -118,7 +123,7 @@ int decide(struct run *r, struct finding *f, enum step_fate *fate, struct err *e
     if (may) {
         *fate = STEP_BACK;
         TRY(finding_tell(r, f, "back to the last checkpoint", err));
-        return roll_back(r, !hardware, err);
+        return roll_back(r, f, !hardware, err);
     }
     if (hardware)
         return ERR(err, NUMERIC, "step %lld: %s (%s), and there is no checkpoint to go back to", (long long)r->state.step + 1, f->what, f->where);

@@ -132,7 +132,7 @@ void fault_begin(struct fault *f, struct graph *g, int64_t step)
     put_kernels(f, g, step);
     if ((f->kind != FAULT_WEIGHT && !f->weight_too) || step != f->step || f->done)
         return;
-    f->done = true;
+    f->done = --f->times < 1;
     int n = 0;
     for (int i = 0; i < g->n_tensor; i++)
         n += is_weight(&g->tensor[i]);

@@ -26,6 +26,7 @@ struct fault {
     uint64_t seed;
     int64_t whole_steps;                         /* samples: all of so many steps from `step` on; 0: one of the step */
     bool weight_too;                             /* in `step` a bit of a weight flips besides */
+    int64_t times;                               /* weights: the bit flips the first so many times that `step` is begun; 0: once */
     /* in use */
     int64_t i_micro; int row;                    /* the sample that was hit */
     bool done;                                   /* faults that are there once */

@@ -62,6 +62,7 @@ struct run {
     struct scored { int64_t has, counted; double loss, right, chosen, rejected; } *scored;
     int64_t eval_limit;                      /* tokens of the evaluation under way */
     int64_t first_step;                      /* where this start of the run began */
+    int64_t n_repair;                        /* how often it went back because of the machine */
     double loss, aux, norm;                  /* of the last step */
     double valid_loss;                       /* of the last evaluation, NAN: none */
     uint64_t planned;                        /* bytes */

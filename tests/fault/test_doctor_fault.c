@@ -348,6 +348,21 @@ static void what_memory_lost_is_found_between_verified_steps(void **state)
     }
 }
 
+/* Of which the learning rate is not accused. */
+static void memory_that_fails_again_and_again_ends_the_run(void **state)
+{
+    (void)state;
+    struct fault f = { .kind = FAULT_WEIGHT, .step = BASE_STEPS + 3, .seed = 1, .times = 5 };
+    OK(run_with("base-fp32", "tenth.yaml", "out", &f));
+    assert_string_equal(digest("base-fp32"), digest("out"));
+    assert_true(metrics_say("out", "\"rollbacks\":5"));
+    f = (struct fault){ .kind = FAULT_WEIGHT, .step = BASE_STEPS + 3, .seed = 1, .times = 6 };
+    assert_int_equal(run_with("base-fp32", "tenth.yaml", "out", &f), ERR_NUMERIC);
+    assert_non_null(strstr(err.msg, "went back 5 times since it was started because memory was altered"));
+    OK(train("tenth.yaml", "out", NULL));
+    assert_string_equal(digest("base-fp32"), digest("out"));
+}
+
 /* A packed weight is mended; the data of the step is no better for it. */
 static void a_step_that_is_mended_and_odd_is_not_applied(void **state)
 {
@@ -521,7 +536,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(what_the_machine_did_wrong_is_undone),
             cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
             cmocka_unit_test(what_memory_lost_is_found_between_verified_steps),
-            cmocka_unit_test(a_step_that_is_mended_and_odd_is_not_applied),
+            cmocka_unit_test(memory_that_fails_again_and_again_ends_the_run), cmocka_unit_test(a_step_that_is_mended_and_odd_is_not_applied),
         cmocka_unit_test(policies_skip_go_back_or_stop),
             cmocka_unit_test(a_run_that_goes_back_ends_the_same_however_it_is_disturbed),
             cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),
