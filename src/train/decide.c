@@ -5,7 +5,8 @@
 
 #define ROLLBACKS_MAX 5
 
-int decide_skip(struct run *r, const struct finding *f, struct err *err)
+/* because: of the data or not, as metrics.jsonl has it. */
+static int skip(struct run *r, const struct finding *f, const char *because, struct err *err)
 {
     struct buf samples;
     buf_init(&samples);
@@ -15,8 +16,7 @@ int decide_skip(struct run *r, const struct finding *f, struct err *err)
         rc = buf_printf(&samples, err, "%s%lld", i ? " " : "", (long long)finding_place(r, (uint64_t)((r->state.step + r->state.shift) * n + i)));
     r->state.n_bad++, r->state.n_skipped++;
     if (!rc)
-        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s, s:s, s:I}", "step", (json_int_t)r->state.step + 1, "event", "skipped", "because",
-                                           f->o.odd & ODD_BAD ? "loss or gradient not finite" : "loss or gradient unlike those before", "samples", samples.data, "skipped",
+        rc = run_write_metric(r, json_pack("{s:I, s:s, s:s, s:s, s:I}", "step", (json_int_t)r->state.step + 1, "event", "skipped", "because", because, "samples", samples.data, "skipped",
                                            (json_int_t)r->state.n_skipped), err);
     if (!rc && f->o.odd & ODD_BAD && r->state.n_bad >= BAD_STEPS_MAX)
         rc = ERR(err, NUMERIC, "%d steps in a row gave numbers that are not finite (%s); the last, step %lld, was made of the %s %s%s of data/train.%s; "
@@ -26,6 +26,8 @@ int decide_skip(struct run *r, const struct finding *f, struct err *err)
     buf_release(&samples);
     return rc;
 }
+
+int decide_skip(struct run *r, const struct finding *f, struct err *err) { return skip(r, f, f->o.odd & ODD_BAD ? "loss or gradient not finite" : "loss or gradient unlike those before", err); }
 
 /* Rank 0 reads a checkpoint; all have it then. */
 static int load(struct run *r, int64_t step, struct err *err)
@@ -97,22 +99,36 @@ int decide_mended(struct run *r, struct finding *f, enum step_fate *fate, struct
     const struct doctor_opinion o = doctor_judge(&r->state.doctor, r->loss, r->norm, &r->seen);
     *fate = o.odd & ODD_BAD ? STEP_SKIP : STEP_APPLY;
     TRY(finding_tell(r, f, *fate == STEP_APPLY ? "goes on" : "skipped", err));
+    f->o = o;                                    /* what is left out are these numbers, and not the first ones */
     return *fate == STEP_SKIP ? decide_skip(r, f, err) : 0;
 }
 
-static int apply(struct run *r, const struct finding *f, enum step_fate *fate, struct err *err)
+int decide_apply(struct run *r, const struct finding *f, enum step_fate *fate, struct err *err)
 {
     *fate = STEP_APPLY;
     TRY(finding_tell(r, f, "goes on", err));
     return run_gradients(r, err);                /* others were computed meanwhile */
 }
 
+int decide_kernel(struct run *r, const struct finding *f, enum step_fate *fate, struct err *err)
+{
+    const bool third = r->state.n_bad >= BAD_STEPS_MAX - 1;
+    if (f->no_level || third || !strcmp(r->c.on_spike, "stop")) {
+        TRY(finding_tell(r, f, "stops", err));
+        return ERR(err, NUMERIC, "step %lld: %s (%s)%s; the last checkpoint is of step %lld", (long long)r->state.step + 1, f->what, f->where,
+                   f->no_level ? ": no level of kernels is right here" : third ? ": the third step in a row that cannot be applied" : " (train.on_spike: stop)", (long long)r->saved);
+    }
+    *fate = STEP_SKIP;
+    TRY(finding_tell(r, f, "skipped", err));
+    return skip(r, f, "kernels multiply wrongly", err);
+}
+
 int decide(struct run *r, struct finding *f, enum step_fate *fate, struct err *err)
 {
     /* A large gradient alone is told, and clipped. */
-    const bool hardware = f->cause == CAUSE_HARDWARE, severe = hardware || f->cause == CAUSE_KERNEL || f->o.odd & (ODD_BAD | ODD_LOSS | (r->c.clip > 0 ? 0 : ODD_NORM));
+    const bool hardware = f->cause == CAUSE_HARDWARE, severe = hardware || f->o.odd & (ODD_BAD | ODD_LOSS | (r->c.clip > 0 ? 0 : ODD_NORM));
     if (!severe)
-        return apply(r, f, fate, err);
+        return decide_apply(r, f, fate, err);
     if (!strcmp(r->c.on_spike, "stop")) {
         TRY(finding_tell(r, f, "stops", err));
         return ERR(err, NUMERIC, "step %lld: %s: %s (train.on_spike: stop); the last checkpoint is of step %lld", (long long)r->state.step + 1, cause_word(f->cause), f->what, (long long)r->saved);
@@ -129,7 +145,7 @@ int decide(struct run *r, struct finding *f, enum step_fate *fate, struct err *e
         return ERR(err, NUMERIC, "step %lld: %s (%s), and there is no checkpoint to go back to", (long long)r->state.step + 1, f->what, f->where);
     /* To leave out data does not mend weights, and what many steps in a row are is how steps are now. */
     if (!(f->o.odd & ODD_BAD) && (f->cause == CAUSE_STATE || r->state.n_bad >= BAD_STEPS_MAX - 1))
-        return apply(r, f, fate, err);
+        return decide_apply(r, f, fate, err);
     *fate = STEP_SKIP;
     TRY(finding_tell(r, f, "skipped", err));
     return decide_skip(r, f, err);

@@ -309,6 +309,7 @@ int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong,
     }
     if (*wrong) {
         *mended = below && !also;
+        f->no_level = also || !level_below(r);
         blame_kernels(r, f, "multiply wrongly: a product is not what its operands give", below, *mended);
         return 0;
     }

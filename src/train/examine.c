@@ -80,7 +80,7 @@ static int ask(struct run *r, struct finding *f, bool due, bool *again, enum ste
         return pack_again(r, f, again, fate, err);
     TRY(evidence_kernel(r, f, due && !(f->o.odd & ~(unsigned)ODD_REPEAT), &wrong, &mended, err));
     if (wrong)
-        return mended ? decide_mended(r, f, fate, err) : decide(r, f, fate, err);
+        return mended ? decide_mended(r, f, fate, err) : is_off(r) ? decide_apply(r, f, fate, err) : decide_kernel(r, f, fate, err);
     if (is_off(r) || !f->o.odd)
         return run_gradients(r, err);            /* the lower level's were computed last */
     TRY(evidence_state(r, f, &bad, err));

@@ -11,6 +11,7 @@ struct finding {
     struct doctor_opinion o;
     double loss, norm;                   /* as they were first computed */
     struct doctor_step seen;             /* the same of samples */
+    bool no_level;                       /* CAUSE_KERNEL: no level's kernels multiply rightly */
     char what[200], where[120];          /* what is wrong, and where it shows; "" */
 };
 

@@ -333,6 +333,31 @@ static void a_kernel_that_is_wrong_each_time_is_said_to_be(void **state)
     assert_int_equal(other, 0);
 }
 
+static const char *program;
+
+/* Another process's: there are no kernels below those of level ref.  0: all is said as it should be. */
+static int plain_loops(const char *dir)
+{
+    struct fault f = { .kind = FAULT_KERNEL, .step = BASE_STEPS + 3, .seed = 4 }, g = f;
+    snprintf(test_dir, sizeof test_dir, "%s", dir);
+    if (run_with("base-fp32", "twice.yaml", "out", &f) != ERR_NUMERIC || !strstr(err.msg, "no level of kernels is right here"))
+        return fprintf(stderr, "the run did not end as it should: %s\n", err.msg), 1;
+    if (run_with("base-none", "twice-none.yaml", "out", &g) || !metrics_say("out", "\"cause\":\"kernel\"") || metrics_say("out", "\"event\":\"skipped\""))
+        return fprintf(stderr, "on_spike: none did not apply the step: %s\n", err.msg), 1;
+    return 0;
+}
+
+static void wrong_kernels_without_others_to_take_end_the_run(void **state)
+{
+    (void)state;
+    char command[600];
+    write_config("none.yaml", 3e-3, "fp32", ", on_spike: none");
+    write_config("twice-none.yaml", 3e-3, "fp32", ", on_spike: none, verify_every: 1");
+    OK(train("none.yaml", "base-none", NULL));
+    snprintf(command, sizeof command, "LATHE_CPU=ref %s plain %s", program, test_dir);
+    assert_int_equal(system(command), 0);
+}
+
 /* Memory is looked at in every step, whenever a step is computed twice. */
 static void what_memory_lost_is_found_between_verified_steps(void **state)
 {
@@ -389,8 +414,6 @@ static void policies_skip_go_back_or_stop(void **state)
     OK(run_with("base-back", "back.yaml", "out", &f));
     assert_true(metrics_say("out", "\"event\":\"rolled back\",\"from_step\":166,\"other_data\":true"));
     assert_string_not_equal(digest("base-back"), digest("out"));
-    write_config("none.yaml", 3e-3, "fp32", ", on_spike: none");
-    OK(train("none.yaml", "base-none", NULL));
     OK(run_with("base-none", "none.yaml", "out", &f));
     assert_false(metrics_say("out", "\"event\""));
 }
@@ -518,6 +541,11 @@ static int set_up(void **state)
 
 int main(int argc, char **argv)
 {
+    program = argv[0];
+    if (argc == 3 && !strcmp(argv[1], "plain")) {
+        log_level_set(LOG_QUIET);
+        return plain_loops(argv[2]);
+    }
     if (make_dir(NULL))
         return 1;
     setenv("XDG_CACHE_HOME", test_dir, 1);
@@ -535,9 +563,11 @@ int main(int argc, char **argv)
             cmocka_unit_test(samples_are_named),
             cmocka_unit_test(what_the_machine_did_wrong_is_undone),
             cmocka_unit_test(a_kernel_that_is_wrong_each_time_is_said_to_be),
+            cmocka_unit_test(wrong_kernels_without_others_to_take_end_the_run),
             cmocka_unit_test(what_memory_lost_is_found_between_verified_steps),
-            cmocka_unit_test(memory_that_fails_again_and_again_ends_the_run), cmocka_unit_test(a_step_that_is_mended_and_odd_is_not_applied),
-        cmocka_unit_test(policies_skip_go_back_or_stop),
+            cmocka_unit_test(memory_that_fails_again_and_again_ends_the_run),
+            cmocka_unit_test(a_step_that_is_mended_and_odd_is_not_applied),
+            cmocka_unit_test(policies_skip_go_back_or_stop),
             cmocka_unit_test(a_run_that_goes_back_ends_the_same_however_it_is_disturbed),
             cmocka_unit_test(a_learning_rate_that_is_too_high_ends_with_advice),
             cmocka_unit_test(a_learning_rate_that_learns_but_overshoots_is_told),
