@@ -110,9 +110,9 @@ int ranks_share(struct run *r, struct err *err)
     if (size == 1)
         return 0;
     mem_free(r->share);
-    if (!(r->share = mem_alloc_array(2 * ((size_t)size + 1), sizeof *r->share)))
+    if (!(r->share = mem_alloc_array(3 * ((size_t)size + 1), sizeof *r->share)))
         return ERR(err, NOMEM, "no memory to share out the weights");
-    r->share_squares = r->share + size + 1;
+    r->share_squares = r->share + size + 1, r->share_of_one = r->share_squares + size + 1;
     graph_shares(r->model.g, size, r->share, r->share_squares);
     r->model.g->own_from = r->share[rank], r->model.g->own_to = r->share[rank + 1];
     const size_t share = r->model.g->plan.bytes[TENSOR_GRAD] / (COMM_PARTS_MAX / 4);
@@ -272,13 +272,26 @@ static int add_up(struct run *r, struct comm *c, int64_t *n, struct err *err)
 
 int ranks_count(struct run *r, int64_t *n, struct err *err) { return add_up(r, r->copies, n, err); }
 
-/* Of weights that all holders have whole, and use for their heads only. */
+/* Of a gradient each copy has the sum that is its share: all get the whole of it. */
+static int gather_gradient(struct run *r, const struct tensor *grad, struct err *err)
+{
+    const int size = comm_size(r->copies);
+    const size_t from = grad->offset, to = from + grad->bytes;
+    if (size == 1)
+        return 0;
+    for (int i = 0; i <= size; i++)
+        r->share_of_one[i] = r->share[i] < from ? from : r->share[i] < to ? r->share[i] : to;
+    return comm_all_gather(r->copies, r->model.g->block[TENSOR_GRAD], r->share_of_one, err);
+}
+
+/* Of weights that all holders have whole, and use for their heads only.  After the sum over slices, so that it does not matter how many copies took it. */
 static int sum_in_parts(struct run *r, struct err *err)
 {
     const struct graph *g = r->model.g;
     for (int i = 0; i < g->n_tensor; i++)
         if (g->tensor[i].grad_in_parts && g->tensor[i].grad >= 0) {
             const struct tensor *grad = &g->tensor[g->tensor[i].grad];
+            TRY(gather_gradient(r, grad, err));
             TRY(comm_all_reduce(r->holders, grad->data, (size_t)tensor_count(grad, 1, 1), err));
         }
     return 0;
@@ -304,11 +317,11 @@ int ranks_sum_slices(struct run *r, struct err *err)
     TRY(graph_failed(r->model.g, err));
     if (begun)
         TRY(comm_reduce_end(r->comm, err));
-    TRY(sum_in_parts(r, err));
     TRY(comm_all_gather_equal(r->copies, r->sums, (size_t)(r->n_slice * width) * sizeof *r->sums, err));
     slice_sums_rows(r->sums, r->c.slices, width);
     if (!begun)
         TRY(comm_reduce_scatter(r->copies, r->model.g->block[TENSOR_GRAD], r->share, err));
+    TRY(sum_in_parts(r, err));
     slice_sums_peers(r->model.g);
     return 0;
 }

@@ -56,6 +56,7 @@ struct run {
     struct peers peers;                      /* the holders, for the graphs */
     int64_t first_slice, n_slice;            /* this process's */
     size_t *share, *share_squares;           /* [copies + 1] graph_shares(); NULL with one copy */
+    size_t *share_of_one;                    /* the same: of one gradient */
     int64_t *counts;                         /* [ranks] */
     struct overlap overlap;
     /* [ranks] a batch of what is held out: sums over its tokens, samples or pairs (of those also of their rewards) */

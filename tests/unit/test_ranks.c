@@ -534,6 +534,7 @@ static void layers_divided_over_ranks_learn_the_same(void **state)
     go_on(4, "4.yaml", "four");
     go_on(4, "2.yaml", "two-twice");
     assert_string_equal(digest("two"), digest("two-twice"));       /* two copies change no bit */
+    assert_string_equal(digest_of("two/checkpoints/step-0000000010", "optimizer"), digest_of("two-twice/checkpoints/step-0000000010", "optimizer"));      /* nor one that weights round away */
 }
 
 static void what_cannot_be_divided_is_refused(void **state)
