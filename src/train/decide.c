@@ -79,7 +79,7 @@ static int roll_back(struct run *r, const struct finding *f, bool other_data, st
     TRY(run_write_metric(r, json_pack("{s:I, s:s, s:I, s:b, s:I}", "step", (json_int_t)r->state.step, "event", "rolled back", "from_step", (json_int_t)was.step + 1, "other_data", other_data,
                                       "rollbacks", (json_int_t)n), err));
     if (r->n_repair > ROLLBACKS_MAX)
-        return ERR(err, NUMERIC, "went back %d times since it was started because memory was altered, the last time from step %lld (%.100s): this machine is not to be relied on; on another the run goes on "
+        return ERR(err, NUMERIC, "went back %d times since it was started because memory was altered, the last time from step %lld (%.200s): the machine is not to be relied on; on another the run goes on "
                    "from step %lld", ROLLBACKS_MAX, (long long)was.step + 1, f->where, (long long)r->saved);
     if (r->state.n_shift > ROLLBACKS_MAX)
         return ERR(err, NUMERIC, "went back %d times; the last time from step %lld: train.lr %g may be too high", ROLLBACKS_MAX, (long long)was.step + 1, r->c.lr);

@@ -15,12 +15,14 @@
 #define PIECE_BYTES ((size_t)4 << 20)    /* of memory that is guarded, a hash each */
 
 struct piece { int tensor; size_t at, n; uint64_t was, now; };
+struct said { bool yes; char what[200], where[120]; };
 struct run_prints {
     uint64_t *print[2];                  /* of each tensor */
     struct piece *piece;                 /* with train.verify_every: of what an update leaves, then of what it never touches */
     int n_changing, n_piece;
     int64_t guarded;                     /* the step before which `was` was taken, or -1 */
     bool frozen_known;
+    struct said *said;                   /* [ranks] */
 };
 
 /* What nothing but an update may change, and what nothing may. */
@@ -56,7 +58,8 @@ int evidence_open(struct run *r, struct err *err)
 {
     const size_t n = (size_t)r->model.g->n_tensor;
     struct run_prints *p = r->prints = mem_alloc_array(1, sizeof *p);
-    if (!p || !(p->print[0] = mem_alloc_array(n, sizeof(uint64_t))) || !(p->print[1] = mem_alloc_array(n, sizeof(uint64_t))))
+    if (!p || !(p->print[0] = mem_alloc_array(n, sizeof(uint64_t))) || !(p->print[1] = mem_alloc_array(n, sizeof(uint64_t))) ||
+        !(p->said = mem_alloc_array((size_t)comm_size(r->comm), sizeof *p->said)))
         return ERR(err, NOMEM, "no memory to watch the steps");
     p->guarded = -1;
     return open_guard(r, err);
@@ -68,8 +71,39 @@ void evidence_close(struct run *r)
         mem_free(r->prints->print[0]);
         mem_free(r->prints->print[1]);
         mem_free(r->prints->piece);
+        mem_free(r->prints->said);
     }
     mem_free(r->prints);
+}
+
+/* ---- of all ranks ---- */
+
+static const char *machine(const struct run *r) { return comm_size(r->comm) > 1 ? "one of the machines" : "this machine"; }
+
+/* *yes: what any rank found.  All have the text of the first that did and knows where then; named: with its name, if it is the only one, since what
+ * several have may come from any of them. */
+static int tell_all(struct run *r, bool *yes, bool named, struct finding *f, struct err *err)
+{
+    struct said *all = r->prints->said, *mine = &all[comm_rank(r->comm)];
+    const int size = comm_size(r->comm);
+    int first = -1, n = 0;
+    if (size == 1)
+        return 0;
+    *mine = (struct said){ .yes = *yes };
+    snprintf(mine->what, sizeof mine->what, "%s", f->what);
+    snprintf(mine->where, sizeof mine->where, "%.119s", f->where);
+    TRY(comm_all_gather_equal(r->comm, all, sizeof *all, err));
+    for (int i = 0; i < size; i++)
+        if (all[i].yes && (!n++ || (all[i].where[0] && !all[first].where[0])))
+            first = i;
+    if (!(*yes = n > 0))
+        return 0;
+    snprintf(f->what, sizeof f->what, "%s", all[first].what);
+    if (named && n == 1)
+        snprintf(f->where, sizeof f->where, "%.100s%s%s", comm_name(r->comm, first), all[first].where[0] ? ": " : "", all[first].where);
+    else
+        snprintf(f->where, sizeof f->where, "%s", all[first].where);
+    return 0;
 }
 
 /* ---- is it the same again? ---- */
@@ -105,30 +139,30 @@ static int compute_again(struct run *r, struct finding *f, int (*compute)(struct
     const int n = n_differ(r, &first);
     const bool loss_differs = !same_bits(loss, r->loss) && !(isnan(loss) && isnan(r->loss));
     bool differs = n || loss_differs || !(same_bits(norm, r->norm) || (isnan(norm) && isnan(r->norm)));
-    TRY(ranks_any(r, &differs, err));
-    *same = !differs;
-    if (!differs)
-        return 0;
     if (loss_differs)
         snprintf(f->where, sizeof f->where, "forward pass: the loss was %g and is %g", loss, r->loss);
-    else
-        snprintf(f->where, sizeof f->where, "backward pass: %d gradients, first %.60s", n, first >= 0 ? r->model.g->tensor[first].name : "the norm");
+    else if (n)
+        snprintf(f->where, sizeof f->where, "backward pass: %d gradients, first %.60s", n, r->model.g->tensor[first].name);
+    else if (differs)
+        snprintf(f->where, sizeof f->where, "the norm of the gradients");
+    TRY(tell_all(r, &differs, false, f, err));           /* gradients are sums over the ranks, whose was wrong they do not tell */
+    *same = !differs;
     return 0;
 }
 
 /* The step was computed twice with other results.  The third time decides. */
 static int settle(struct run *r, struct finding *f, struct err *err)
 {
-    struct finding unused;
+    struct finding unused = { .cause = CAUSE_NONE };
     bool same;
     memcpy(r->prints->print[0], r->prints->print[1], (size_t)r->model.g->n_tensor * sizeof(uint64_t));
     f->cause = CAUSE_HARDWARE;
-    snprintf(f->what, sizeof f->what, "computed again the step gave other numbers: a fault of this machine; those that came twice are taken");
+    snprintf(f->what, sizeof f->what, "computed again the step gave other numbers: a fault of %s; those that came twice are taken", machine(r));
     TRY(compute_again(r, &unused, run_gradients, &same, err));
     if (same)
         return 0;
-    return ERR(err, NUMERIC, "step %lld gave three results when it was computed three times (%s): this machine does not compute reliably; the last checkpoint is of step %lld",
-               (long long)r->state.step + 1, f->where, (long long)r->saved);
+    return ERR(err, NUMERIC, "step %lld gave three results when it was computed three times (%s): %s does not compute reliably; the last checkpoint is of step %lld",
+               (long long)r->state.step + 1, f->where, machine(r), (long long)r->saved);
 }
 
 static int watched(struct run *r, struct err *err) { return watch_gradients(r, 0, err); }
@@ -193,17 +227,21 @@ int evidence_guarded(struct run *r, struct finding *f, bool *panels, bool *weigh
     const int n = evidence_is_due(r) ? p->n_piece : p->n_changing;
     pool_for(r->pool, n, hash_piece, &j);
     const struct piece *altered = find_altered(r, n);
+    bool frozen = false;
     if (altered) {
         const struct tensor *t = &j.g->tensor[altered->tensor];
         snprintf(f->what, sizeof f->what, "%s was altered in memory since the last update", guarded_word(t));
         snprintf(f->where, sizeof f->where, "%.60s", t->name);
-        if (is_frozen(t))
-            return ERR(err, NUMERIC, "step %lld: %s (%s), which no checkpoint has; started again, the run goes on from step %lld", (long long)r->state.step + 1, f->what, f->where, (long long)r->saved);
-        *weight = t->kind != TENSOR_PACKED;
-        *panels = !*weight;
+        frozen = is_frozen(t);
+        *weight = !frozen && t->kind != TENSOR_PACKED;
+        *panels = !frozen && !*weight;
     }
-    TRY(ranks_any(r, panels, err));
-    TRY(ranks_any(r, weight, err));
+    TRY(tell_all(r, &frozen, true, f, err));
+    if (frozen)
+        return ERR(err, NUMERIC, "step %lld: %s (%s), which no checkpoint has; started again, the run goes on from step %lld", (long long)r->state.step + 1, f->what, f->where, (long long)r->saved);
+    TRY(tell_all(r, weight, true, f, err));
+    if (!*weight)
+        TRY(tell_all(r, panels, true, f, err));
     f->cause = *panels || *weight ? CAUSE_HARDWARE : f->cause;
     return 0;
 }
@@ -236,9 +274,10 @@ int evidence_memory(struct run *r, struct finding *f, bool *panels, bool *weight
         *weight = *weight || (other && other == forms);
     }
     *panels = n > 0;
-    TRY(ranks_any(r, panels, err));
-    TRY(ranks_any(r, weight, err));
-    if (!*panels)
+    TRY(tell_all(r, weight, true, f, err));
+    if (!*weight)
+        TRY(tell_all(r, panels, true, f, err));
+    if (!*weight && !*panels)
         return 0;
     snprintf(f->what, sizeof f->what, *weight ? "a weight was altered in memory since it was packed" : "a packed weight was altered in memory; it is packed again");
     f->cause = CAUSE_HARDWARE;
@@ -286,13 +325,15 @@ static int by_level(struct run *r, const struct cpu_kernels *k, struct err *err)
     return rc;
 }
 
-/* Does the last watched run, of any rank, have a product that is wrong? */
-static int wrong_product(struct run *r, bool *wrong, char where[120], struct err *err)
+/* Does the last watched run, of any rank, have a product that is wrong?  f: where; or NULL. */
+static int wrong_product(struct run *r, bool *wrong, struct finding *f, struct err *err)
 {
     *wrong = watch_wrong_product(r)[0];
-    if (*wrong && where)
-        snprintf(where, 120, "%s", watch_wrong_product(r));
-    return ranks_any(r, wrong, err);
+    if (!f)
+        return ranks_any(r, wrong, err);
+    if (*wrong)
+        snprintf(f->where, sizeof f->where, "%s", watch_wrong_product(r));
+    return tell_all(r, wrong, true, f, err);
 }
 
 int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong, bool *mended, struct err *err)
@@ -302,7 +343,7 @@ int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong,
     bool also = false;
     *mended = false;
     TRY(choose_below(r, &below, err));
-    TRY(wrong_product(r, wrong, f->where, err));
+    TRY(wrong_product(r, wrong, f, err));
     if (below) {
         TRY(by_level(r, below, err));
         TRY(wrong_product(r, &also, NULL, err));
@@ -321,7 +362,7 @@ int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong,
     const bool other = watch_ratio(loss, r->loss) > 1.01 || watch_ratio(norm, r->norm) > RATIO_KERNEL || !isfinite(loss) || !isfinite(norm) ||
                        (f->o.n_high && watch_ratio(f->seen.high[0].loss, r->seen.high[0].loss) > 1.01);
     *wrong = compare ? f->where[0] : f->o.odd & ~o.odd && other;
-    TRY(ranks_any(r, wrong, err));
+    TRY(tell_all(r, wrong, true, f, err));
     if (!*wrong) {
         f->where[0] = 0;
         return 0;
@@ -372,7 +413,7 @@ int evidence_state(struct run *r, struct finding *f, bool *bad, struct err *err)
     if (!*bad)
         return 0;
     bool extreme = find_extreme_weight(r, f->where);
-    TRY(ranks_any(r, &extreme, err));
+    TRY(tell_all(r, &extreme, true, f, err));
     if (extreme) {
         f->cause = CAUSE_HARDWARE;
         snprintf(f->what, sizeof f->what, "a weight was altered in memory");

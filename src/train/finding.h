@@ -12,7 +12,7 @@ struct finding {
     double loss, norm;                   /* as they were first computed */
     struct doctor_step seen;             /* the same of samples */
     bool no_level;                       /* CAUSE_KERNEL: no level's kernels multiply rightly */
-    char what[200], where[120];          /* what is wrong, and where it shows; "" */
+    char what[200], where[240];          /* what is wrong, and where it shows (of several ranks: with the name of the one that found it); "" */
 };
 
 /* A warning, and the event "spike" in metrics.jsonl, with the samples' text.  action: what is done about it. */

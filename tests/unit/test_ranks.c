@@ -38,7 +38,10 @@ static int be_a_rank(char **arg)
     struct train_result r;
     stop = atoi(arg[4]) > 0;
     struct fault fault = { .kind = FAULT_GARBAGE, .step = arg[5] ? atoi(arg[5]) : 0, .seed = 1, .whole_steps = 1 };
-    const struct train_opts o = { .config = arg[1], .out = arg[2], .n_thread = atoi(arg[3]), .stop = &stop, .fail_step = -1, .fault = arg[5] ? &fault : NULL };
+    const bool weight = arg[5] && *arg[5] == 'w', hit = arg[5] && (!weight || (rank && !strcmp(rank, "1")));
+    if (weight)
+        fault = (struct fault){ .kind = FAULT_WEIGHT, .step = atoi(arg[5] + 1), .seed = 1 };
+    const struct train_opts o = { .config = arg[1], .out = arg[2], .n_thread = atoi(arg[3]), .stop = &stop, .fail_step = -1, .fault = hit ? &fault : NULL };
     const int rc = train_run(&o, &r, &err);
     if (rc < 0 && *err.msg) {
         fprintf(stderr, "says: %s\n", err.msg);
@@ -318,6 +321,22 @@ static void ranks_go_back_together(void **state)
     if (start_with(1, "back.yaml", "back-3", 1, 0, "47"))
         fail_msg("%s", said);
     assert_string_equal(digest("back-1"), digest("back-3"));
+}
+
+/* A bit of rank 1's weights flips before step 4: rank 0 tells whose it was, and the run ends as if it had not. */
+static void the_rank_whose_memory_failed_is_named(void **state)
+{
+    (void)state;
+    if (!have_mpirun())
+        skip();
+    write_config("flips.yaml", DENSE, "steps: 6, precision: fp32, accumulate: 2, verify_every: 1000");
+    if (start_with(2, "flips.yaml", "flips", 1, 0, "w3"))
+        fail_msg("%s", said);
+    assert_string_equal(digest("alone-dense.yaml"), digest("flips"));
+    char command[300];
+    snprintf(command, sizeof command, "grep -E '\"cause\":\"hardware\".*altered in memory.*\"where\":\"rank 1 of 2 [^\"]*: ' %s/metrics.jsonl", in_dir("flips"));
+    if (shell(command, NULL))
+        fail_msg("rank 1 is not named");
 }
 
 static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
@@ -748,6 +767,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(experts_that_do_not_come_out_even_are_refused),
         cmocka_unit_test(a_run_may_change_its_number_of_ranks_on_the_way),
         cmocka_unit_test(ranks_go_back_together),
+        cmocka_unit_test(the_rank_whose_memory_failed_is_named),
         cmocka_unit_test(ranks_that_do_not_agree_are_told_which_and_in_what),
         cmocka_unit_test(more_ranks_than_slices_are_refused),
         cmocka_unit_test(ranks_on_one_machine_share_its_memory),
