@@ -28,7 +28,8 @@ struct text {
     atomic_bool cancelled;
     double right;                /* share of guessed tokens that were right, lately */
     /* of a step */
-    int n_row, n_draft, first_row;           /* n_row 0: it has no part in it */
+    int n_row, n_draft;                      /* n_row 0: it has no part in it */
+    int first_row;                           /* of its logits, in the group that is drawn from */
     int32_t drawn[SPEC_N_LOGITS];
     struct token_prob prob[SPEC_N_LOGITS][TOP_MAX + 1];      /* [.][0]: of the drawn one */
     int n_drawn;
@@ -59,7 +60,7 @@ struct batch {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct text *inbox;                      /* newest first */
-    int n_live, n_inbox;                     /* not done; of these not yet taken from the inbox */
+    int n_live;                              /* not done */
     uint64_t next_id;
     bool closed, cancels;
     struct batch_counts counts;
@@ -102,7 +103,7 @@ static int check(const struct batch *b, const struct text_request *r, struct err
     const int64_t room = r->most < ctx - r->n ? r->n + r->most : ctx, all = (int64_t)engine_n_page(b->o.e) * KV_TOKENS;
     if (room > all)
         return ERR(err, RANGE, "the text may come to have %lld tokens, but there is memory for %lld", (long long)room, (long long)all);
-    if (r->most < 0 || r->n_logprob > TOP_MAX)
+    if (r->most < 0 || r->n_logprob > TOP_MAX || r->n_logprob > b->V)
         return ERR(err, RANGE, "%d tokens, probabilities of %d; expected 0 or more, and at most %d", r->most, r->n_logprob, TOP_MAX);
     return 0;
 }
@@ -290,11 +291,11 @@ static int budget(const struct batch *b, int n)
 
 /* ---- the parts of a step ---- */
 
-static int add_part(struct batch *b, struct text *t, int n, int first_row)
+static int add_part(struct batch *b, struct text *t, int n)
 {
     b->part[b->n_part] = (struct engine_part){ t->slot, t->n_done, n, t->ids + t->n_done, t->held.page };
     b->in_step[b->n_part++] = t;
-    t->n_row = n, t->first_row = first_row, t->n_drawn = 0;
+    t->n_row = n, t->n_drawn = 0;
     return n;
 }
 
@@ -340,7 +341,7 @@ static int guess(const struct batch *b, struct text *t, int room)
     return most > 0 && spec_lookup(t->ids, t->n_ids, most, t->ids + t->n_ids) > 1 ? most : 0;
 }
 
-static int continue_texts(struct batch *b, int *n_continued)
+static int continue_texts(struct batch *b)
 {
     int rows = 0;
     for (int i = 0; i < b->n_running; i++) {
@@ -352,8 +353,7 @@ static int continue_texts(struct batch *b, int *n_continued)
         t->n_draft = b->o.lookup ? guess(b, t, engine_step_tokens(b->o.e) - rows - 1 - others) : 0;
         if (t->n_draft && !pages_extend(b->pages, &t->held, t->n_ids + t->n_draft))
             t->n_draft = 0;
-        rows += add_part(b, t, 1 + t->n_draft, rows);
-        ++*n_continued;
+        rows += add_part(b, t, 1 + t->n_draft);
     }
     return rows;
 }
@@ -362,7 +362,7 @@ static int prompt_rows(struct batch *b, struct text *t, int rows, int most)
 {
     const int left = t->n_ids - t->n_done, n = left < most - rows ? left : most - rows;
     t->n_draft = 0;
-    return n > 0 ? add_part(b, t, n, rows) : 0;
+    return n > 0 ? add_part(b, t, n) : 0;
 }
 
 /* A page is left for each text under way, so that it is not put aside at once. */
@@ -387,9 +387,8 @@ static enum pages_fate admit(struct batch *b, struct text *t)
 
 static void choose_parts(struct batch *b)
 {
-    int n_continued = 0;
     b->n_part = 0;
-    int rows = continue_texts(b, &n_continued);
+    int rows = continue_texts(b);
     const int most = budget(b, rows);
     for (int i = 0; i < b->n_running; i++)
         if (!continues(b->running[i]))
@@ -407,35 +406,6 @@ static void choose_parts(struct batch *b)
 }
 
 /* ---- tokens ---- */
-
-static double log_sum(const float *x, int V)
-{
-    float max = x[0];
-    double sum = 0;
-    for (int i = 1; i < V; i++)
-        max = x[i] > max ? x[i] : max;
-    for (int i = 0; i < V; i++)
-        sum += exp((double)(x[i] - max));
-    return (double)max + log(sum);
-}
-
-/* prob[0]: of id; then the n likeliest. */
-static void probabilities(const float *x, int V, int32_t id, int n, struct token_prob *prob)
-{
-    const double lse = log_sum(x, V);
-    int have = 0;
-    prob[0] = (struct token_prob){ id, (float)((double)x[id] - lse) };
-    for (int i = 0; i < V; i++) {
-        if (have == n && (!n || x[i] <= prob[n].logprob))
-            continue;
-        int k = have < n ? ++have : n;           /* sorted by logits until the end */
-        for (; k > 1 && prob[k - 1].logprob < x[i]; k--)
-            prob[k] = prob[k - 1];
-        prob[k] = (struct token_prob){ i, x[i] };
-    }
-    for (int k = 1; k <= n; k++)
-        prob[k].logprob = (float)((double)prob[k].logprob - lse);
-}
 
 /* Draws the tokens of a text from its rows of logits: the second only if the first is what was guessed, and so on. */
 static void draw(struct batch *b, struct text *t, const float *logits, int i_thread)
@@ -457,7 +427,7 @@ static void draw(struct batch *b, struct text *t, const float *logits, int i_thr
         if (id < 0)
             return;
         if (t->r.n_logprob >= 0)
-            probabilities(logits, b->V, id, t->r.n_logprob, t->prob[i]);
+            token_probs(logits, b->V, id, t->r.n_logprob, t->prob[i]);
         if (t->r.accept)
             t->r.accept(t->r.ctx, id);
         if (i < t->n_draft && t->ids[t->n_ids + i] != id)
@@ -524,7 +494,7 @@ static int show_prompt(struct batch *b, struct text *t, int first_row, struct er
             b->row[i] = first_row + at - from + i;
         TRY(engine_head(b->o.e, b->row, n, &logits, err));
         for (int i = 0; i < n; i++, at++) {
-            probabilities(logits + (ptrdiff_t)i * b->V, b->V, t->ids[at + 1], t->r.n_logprob > 0 ? t->r.n_logprob : 0, prob);
+            token_probs(logits + (ptrdiff_t)i * b->V, b->V, t->ids[at + 1], t->r.n_logprob > 0 ? t->r.n_logprob : 0, prob);
             const struct text_token token = shown(t, t->ids[at + 1], at + 1, prob);
             t->r.prompt(t->r.ctx, &token);
         }

@@ -14,6 +14,7 @@
 #define INFER_BATCH_H
 #include "infer/engine.h"
 #include "infer/pages.h"
+#include "infer/probs.h"
 #include "infer/sample.h"
 
 struct batch;
@@ -31,7 +32,6 @@ void batch_free(struct batch *b);        /* texts that are not done get TEXT_CAN
 
 /* ---- a text ---- */
 
-struct token_prob { int32_t id; float logprob; };
 struct text_token {
     int32_t id; int position;            /* of the token itself */
     float logprob;                       /* log softmax of the model's logits, before anything was done to them; with n_logprob >= 0 */

@@ -178,6 +178,19 @@ static int grow(void **array, int n, int *cap, size_t size, struct err *err)
     return 0;
 }
 
+/* All frames into an empty table. */
+static void file_frames(struct follower *f)
+{
+    const uint64_t last = (uint64_t)(f->n_frame_table - 1);
+    memset(f->frame_table, -1, (size_t)f->n_frame_table * sizeof *f->frame_table);
+    for (int32_t i = N_FRAME_FIXED; i < f->n_frame; i++) {
+        uint64_t h = mix((struct item){ f->frame[i].node, f->frame[i].parent }) & last;
+        while (f->frame_table[h] >= 0)
+            h = (h + 1) & last;
+        f->frame_table[h] = i;
+    }
+}
+
 static int grow_frames(struct follower *f, struct err *err)
 {
     if (f->n_frame >= FRAMES_MAX)
@@ -186,18 +199,11 @@ static int grow_frames(struct follower *f, struct err *err)
     if (2 * f->n_frame < f->n_frame_table)
         return 0;
     const int n = f->n_frame_table ? 2 * f->n_frame_table : 64;
-    int32_t *table = mem_alloc_array((size_t)n, sizeof *table);
+    int32_t *table = mem_realloc_array(f->frame_table, (size_t)n, sizeof *table);
     if (!table)
         return no_memory(err);
-    memset(table, -1, (size_t)n * sizeof *table);
-    for (int32_t i = N_FRAME_FIXED; i < f->n_frame; i++) {
-        uint64_t h = mix((struct item){ f->frame[i].node, f->frame[i].parent }) & (uint64_t)(n - 1);
-        while (table[h] >= 0)
-            h = (h + 1) & (uint64_t)(n - 1);
-        table[h] = i;
-    }
-    mem_free(f->frame_table);
     f->frame_table = table, f->n_frame_table = n;
+    file_frames(f);
     return 0;
 }
 
@@ -357,21 +363,6 @@ static int read_tokens(struct follower *f, const int32_t *place, int n, struct f
     return 0;
 }
 
-/* Only the first n stay. */
-static void cut_frames(struct follower *f, int32_t n)
-{
-    if (f->n_frame == n)
-        return;
-    f->n_frame = n;
-    memset(f->frame_table, -1, (size_t)f->n_frame_table * sizeof *f->frame_table);
-    for (int32_t i = N_FRAME_FIXED; i < n; i++) {
-        uint64_t h = mix((struct item){ f->frame[i].node, f->frame[i].parent }) & (uint64_t)(f->n_frame_table - 1);
-        while (f->frame_table[h] >= 0)
-            h = (h + 1) & (uint64_t)(f->n_frame_table - 1);
-        f->frame_table[h] = i;
-    }
-}
-
 /* The lock is held. */
 static int find_tokens(struct follower *f, int32_t node, struct err *err)
 {
@@ -389,7 +380,10 @@ static int find_tokens(struct follower *f, int32_t node, struct err *err)
     int rc = set_add(f, &f->path[0], node, FRAME_UNKNOWN, err);
     rc = rc ? rc : read_tokens(f, NULL, f->v->n, &found, err);
     t->work = f->work;
-    cut_frames(f, n_frame);
+    if (f->n_frame > n_frame) {                  /* or how deep a text may be nested would depend on who looked first */
+        f->n_frame = n_frame;
+        file_frames(f);
+    }
     if (!rc && (size_t)found.n < words) {
         t->id = mem_alloc_array((size_t)found.n + 1, sizeof *t->id);
         for (int i = 0; t->id && i < f->v->V; i++)

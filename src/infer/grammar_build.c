@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "infer/grammar_net.h"
 
 /* ---- growing ---- */
@@ -177,25 +178,12 @@ struct frag build_bytes(struct build *b, const char *bytes, size_t n)
 #define SEQUENCES_MAX 4096
 struct sequences { struct { int n; unsigned char low[4], high[4]; } s[SEQUENCES_MAX]; int n; };
 
-static int encode(uint32_t c, unsigned char *out)
-{
-    static const uint32_t limit[] = { 0x80, 0x800, 0x10000, 0x110000 };
-    static const unsigned char lead[] = { 0, 0xC0, 0xE0, 0xF0 };
-    int n = 0;
-    while (c >= limit[n])
-        n++;
-    for (int i = n; i > 0; i--, c >>= 6)
-        out[i] = (unsigned char)(0x80 | (c & 0x3F));
-    out[0] = (unsigned char)(lead[n] | c);
-    return n + 1;
-}
-
 /* Characters low .. high of one length, cut where a byte before the last differs and those behind it are not all there are. */
 static bool cut(struct sequences *q, uint32_t low, uint32_t high)
 {
-    unsigned char a[4], z[4];
-    const int n = encode(low, a);
-    encode(high, z);
+    char a[4] = { 0 }, z[4] = { 0 };
+    const int n = utf8_put(low, a);
+    utf8_put(high, z);
     for (int i = 1; i < n; i++) {
         const uint32_t rest = (1u << 6 * i) - 1;             /* of the last i bytes */
         if ((low & ~rest) == (high & ~rest))

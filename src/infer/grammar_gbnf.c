@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "infer/grammar_build.h"
+#include "model/unicode.h"
 
 #define DEPTH_MAX 200            /* of parentheses */
 #define RANGES_MAX 1000          /* of a class */
@@ -78,16 +79,13 @@ static uint32_t hex_digits(struct reader *r, int n)
 /* One character of a literal or class; 0 after an error. */
 static uint32_t character(struct reader *r)
 {
-    const int n = r->p < r->end ? utf8_length(r->p, r->end) : 0;
-    if (!n) {
+    size_t n = 0;
+    const uint32_t c = r->p < r->end ? unicode_at((const unsigned char *)r->p, (size_t)(r->end - r->p), &n) : UNICODE_INVALID;
+    if (c == UNICODE_INVALID) {
         wrong(r, "a character");
         return 0;
     }
-    uint32_t c = (unsigned char)*r->p;
     if (c != '\\') {
-        c = n == 1 ? c : c & (0xFFu >> (n + 1));
-        for (int i = 1; i < n; i++)
-            c = c << 6 | ((unsigned char)r->p[i] & 0x3F);
         r->p += n;
         return c;
     }
@@ -106,17 +104,6 @@ static uint32_t character(struct reader *r)
     return 0;
 }
 
-static int put_utf8(uint32_t c, char out[4])
-{
-    if (c < 0x80)
-        return out[0] = (char)c, 1;
-    const int n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (int i = n - 1; i > 0; i--, c >>= 6)
-        out[i] = (char)(0x80 | (c & 0x3F));
-    out[0] = (char)((0xF00u >> n & 0xFF) | c);
-    return n;
-}
-
 static struct frag literal(struct reader *r)
 {
     struct frag f = build_empty(&r->b);
@@ -129,7 +116,7 @@ static struct frag literal(struct reader *r)
         }
         const uint32_t c = character(r);
         if (!bad(r))
-            f = build_then(&r->b, f, build_bytes(&r->b, bytes, (size_t)put_utf8(c, bytes)));
+            f = build_then(&r->b, f, build_bytes(&r->b, bytes, (size_t)utf8_put(c, bytes)));
     }
     r->p++;
     return f;

@@ -3,27 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "infer/probs.h"
 
 struct sums { double kl, nll_source, nll; int64_t flips; int n, n_target; float *each; };
-
-/* max over x, and log of the sum of exp(x - max). */
-static int largest(const float *x, int n, double *log_sum)
-{
-    int best = 0;
-    double sum = 0;
-    for (int i = 1; i < n; i++)
-        best = x[i] > x[best] ? i : best;
-    for (int i = 0; i < n; i++)
-        sum += exp((double)x[i] - (double)x[best]);
-    *log_sum = log(sum);
-    return best;
-}
 
 /* One position; target is the text's next token, or -1. */
 static void compare_row(struct sums *s, const float *p, const float *q, int V, int32_t target)
 {
     double p_sum, q_sum, kl = 0;
-    const int p_best = largest(p, V, &p_sum), q_best = largest(q, V, &q_sum);
+    const int p_best = probs_largest(p, V, &p_sum), q_best = probs_largest(q, V, &q_sum);
     for (int i = 0; i < V; i++) {
         const double lp = (double)p[i] - (double)p[p_best] - p_sum, lq = (double)q[i] - (double)q[q_best] - q_sum;
         kl += exp(lp) * (lp - lq);

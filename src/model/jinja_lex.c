@@ -160,11 +160,11 @@ static int lex_escape(struct lexer *l, const char **pp, const char *end, char **
         }
         if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
             return lex_error(l, "an escape in a string is no character");
-        *out += jchar_put(*out, v);
+        *out += (size_t)utf8_put(v, *out);
     } else if (c >= '0' && c <= '7') {
         for (p--; p < end && *p >= '0' && *p <= '7' && v < 0100; p++)
             v = v * 8 + (uint32_t)(*p - '0');
-        *out += jchar_put(*out, v & 0x1ff);
+        *out += (size_t)utf8_put(v & 0x1ff, *out);
     } else if (c == 'N') {
         return lex_error(l, "\\N{...} is not supported in a string");
     } else if (c != '\n') {

@@ -93,7 +93,7 @@ int jstr_case(struct jrun *r, const struct jval *s, int how, struct jval *out)
         const int way = how == JCASE_UPPER ? TO_UPPER : how == JCASE_LOWER || !start ? TO_LOWER : how == JCASE_WORDS ? TO_UPPER : TO_TITLE;
         const int n = char_case(c, way, to);
         for (int i = 0; i < n; i++)
-            k += jchar_put(text + k, to[i]);
+            k += (size_t)utf8_put(to[i], text + k);
         TRY(jbuild_add(&b, text, k, s->mark ? s->mark[at] : s->input, NULL));
         start = how == JCASE_TITLE ? !is_cased(c) : how == JCASE_WORDS ? word_break(c) : false;
     }

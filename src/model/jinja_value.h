@@ -126,7 +126,6 @@ bool jnumber(const struct jval *v, int64_t *i, double *f);               /* bool
 size_t jchars(const char *s, size_t n);                                  /* code points */
 size_t jchar_offset(const char *s, size_t n, size_t i);                  /* bytes before code point i, at most n */
 uint32_t jchar_at(const char *s, size_t *len);                           /* of valid UTF-8 */
-size_t jchar_put(char out[4], uint32_t c);
 bool jchar_space(uint32_t c);                                            /* str.isspace */
 bool jchar_printable(uint32_t c);                                        /* str.isprintable */
 

@@ -6,6 +6,7 @@
  * all of it, else character by character. */
 #include <string.h>
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "model/tok_impl.h"
 #include "model/unicode.h"
 
@@ -153,7 +154,7 @@ static int spm(const struct tok_run *r, const struct tok_norm *f, const char *s,
 static int put(uint32_t cp, const char *s, size_t n, struct buf *out, struct err *err)
 {
     char c[4];
-    return cp == UNICODE_INVALID ? buf_add(out, s, n, err) : buf_add(out, c, (size_t)unicode_put(cp, c), err);
+    return cp == UNICODE_INVALID ? buf_add(out, s, n, err) : buf_add(out, c, (size_t)utf8_put(cp, c), err);
 }
 
 static bool is_chinese(uint32_t c)

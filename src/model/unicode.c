@@ -1,5 +1,6 @@
 /* unicode.c - two-stage tables for what is asked of every character, sorted lists for what is rare. */
 #include "model/unicode.h"
+#include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -59,22 +60,10 @@ static int property(uint32_t cp) { return cp > 0x10ffff ? 0 : property_block[pro
 bool unicode_joins(uint32_t cp) { return property(cp) & JOINS; }
 bool unicode_prepends(uint32_t cp) { return property(cp) & PREPENDS; }
 
-int unicode_put(uint32_t cp, char out[4])
-{
-    if (cp < 0x80)
-        return out[0] = (char)cp, 1;
-    if (cp < 0x800)
-        return out[0] = (char)(0xc0 | cp >> 6), out[1] = (char)(0x80 | (cp & 0x3f)), 2;
-    if (cp < 0x10000)
-        return out[0] = (char)(0xe0 | cp >> 12), out[1] = (char)(0x80 | (cp >> 6 & 0x3f)), out[2] = (char)(0x80 | (cp & 0x3f)), 3;
-    return out[0] = (char)(0xf0 | cp >> 18), out[1] = (char)(0x80 | (cp >> 12 & 0x3f)), out[2] = (char)(0x80 | (cp >> 6 & 0x3f)),
-           out[3] = (char)(0x80 | (cp & 0x3f)), 4;
-}
-
 static int add(uint32_t cp, struct buf *out, struct err *err)
 {
     char s[4];
-    return buf_add(out, s, (size_t)unicode_put(cp, s), err);
+    return buf_add(out, s, (size_t)utf8_put(cp, s), err);
 }
 
 /* Where bytes i .. n-1 may have other than ASCII: eight at a time are passed over. */

@@ -37,7 +37,6 @@ uint32_t unicode_at(const unsigned char *s, size_t n, size_t *len);
 enum unicode_category unicode_category(uint32_t cp);
 /* The set of one category that the character at s belongs to, and its bytes. */
 uint32_t unicode_set_at(const unsigned char *s, size_t n, size_t *len);
-int unicode_put(uint32_t cp, char out[4]);            /* its bytes as UTF-8 */
 
 bool unicode_is_utf8(const char *s, size_t n);
 int unicode_repair(const char *s, size_t n, struct buf *out, struct err *err);  /* U+FFFD for every byte that is no character */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
-#include "serve/out.h"
+#include "serve/json_out.h"
 
 struct exchange;
 struct choice {
@@ -22,7 +22,7 @@ struct choice {
 
 struct exchange {
     struct http_request *q;
-    struct served *s;
+    struct served_model *s;
     struct wish w;
     char id[40], *head;                  /* head: what every event begins with */
     pthread_mutex_t lock;                /* of pending, of the choices' ids, and of e */
@@ -342,14 +342,14 @@ static void ended(void *ctx, const struct answer_end *e)
 
 /* ---- begin ---- */
 
-static int room_of(const struct served *s)
+static int room_of(const struct served_model *s)
 {
     const int ctx = engine_ctx(s->engine);
     const int64_t all = (int64_t)engine_n_page(s->engine) * KV_TOKENS;
     return all < ctx ? (int)all : ctx;
 }
 
-static void check_length(const struct served *s, const struct wish *w, struct refusal *e)
+static void check_length(const struct served_model *s, const struct wish *w, struct refusal *e)
 {
     const int room = room_of(s);
     if ((int64_t)w->n_prompt * w->n > s->n_queue)
@@ -373,7 +373,7 @@ static void forget_request(struct wish *w)
     w->bias = NULL, w->allowed = w->stop_token = NULL, w->stop = NULL, w->request = NULL;
 }
 
-static struct exchange *make(struct http_request *q, struct served *s, struct wish *w, struct refusal *e)
+static struct exchange *make(struct http_request *q, struct served_model *s, struct wish *w, struct refusal *e)
 {
     const int n = w->n_prompt * w->n;
     struct err err;
@@ -424,7 +424,7 @@ static void refusal_of(struct refusal *e, const struct err *err)
         refuse_as(e, 503, "server_error", NULL, NULL, "%s", err->msg);
 }
 
-void exchange_start(struct http_request *q, struct served *s, struct wish *w)
+void exchange_start(struct http_request *q, struct served_model *s, struct wish *w)
 {
     struct refusal e = { 0 };
     struct err err;

@@ -4,9 +4,9 @@
  * ended, or as server-sent events.  A client that goes cancels its texts. */
 #ifndef SERVE_EXCHANGE_H
 #define SERVE_EXCHANGE_H
-#include "serve/in.h"
+#include "serve/json_in.h"
 #include "serve/http.h"
-#include "serve/served.h"
+#include "serve/served_model.h"
 
 struct wish {
     bool chat;                           /* else a completion */
@@ -25,7 +25,7 @@ struct wish {
 void wish_release(struct wish *w);
 
 /* Takes the wish and replies to q, now or later; what is wrong is told there, too. */
-void exchange_start(struct http_request *q, struct served *s, struct wish *w);
+void exchange_start(struct http_request *q, struct served_model *s, struct wish *w);
 /* A refusal as a reply. */
 void exchange_refuse(struct http_request *q, const struct refusal *e);
 

@@ -347,12 +347,12 @@ static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const
     pthread_mutex_lock(&q->lock);
     q->n_ref++;
     pthread_mutex_unlock(&q->lock);
-    if (q->refused)
+    if (q->refused) {
         http_add_header(q, MHD_HTTP_HEADER_CONNECTION, "close");
-    if (q->refused)
         http_reply(q, q->refused, "application/json", q->why.data, q->why.len);
-    else
+    } else {
         h->o.handle(h->o.ctx, q);
+    }
     drop_body(q);
     pthread_mutex_lock(&q->lock);
     const bool replied = q->replied;

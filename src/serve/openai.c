@@ -154,7 +154,7 @@ static void read_stream(struct in *f, struct wish *w)
 }
 
 /* The tenant's salt makes another root: nothing is shared with other tenants, not even how long something takes. */
-static void read_root(struct in *f, struct wish *w, const struct served *s)
+static void read_root(struct in *f, struct wish *w, const struct served_model *s)
 {
     const char *salt = NULL;
     size_t n = 0;
@@ -178,7 +178,7 @@ static void read_root(struct in *f, struct wish *w, const struct served *s)
     buf_release(&b);
 }
 
-static void read_common(struct in *f, struct wish *w, const struct served *s)
+static void read_common(struct in *f, struct wish *w, const struct served_model *s)
 {
     const char *model = NULL;
     if (!in_str(f, "model", &model, NULL))
@@ -209,7 +209,7 @@ static void done_reading(struct wish *w, struct in *f)
 /* ---- chats ---- */
 
 /* A text that cannot fit, however long its tokens are, is not encoded to find out. */
-static bool fits(const struct served *s, size_t n, const char *param, struct refusal *e)
+static bool fits(const struct served_model *s, size_t n, const char *param, struct refusal *e)
 {
     const size_t most = ((size_t)engine_ctx(s->engine) + 1) * (size_t)vocab_longest(s->vocab);
     if (n > most)
@@ -217,7 +217,7 @@ static bool fits(const struct served *s, size_t n, const char *param, struct ref
     return n <= most;
 }
 
-static void render(struct wish *w, const struct served *s, const struct chat_request *c, struct refusal *e)
+static void render(struct wish *w, const struct served_model *s, const struct chat_request *c, struct refusal *e)
 {
     struct jinja_text text;
     struct err err;
@@ -263,7 +263,7 @@ static void check_messages(const json_t *messages, struct refusal *e)
     }
 }
 
-void openai_chat(struct wish *w, json_t *request, struct served *s, struct refusal *e)
+void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
     struct in f;
     struct chat_request c = { 0 };
@@ -308,7 +308,7 @@ void openai_chat(struct wish *w, json_t *request, struct served *s, struct refus
 
 /* ---- completions ---- */
 
-static void encode(struct wish *w, const struct served *s, const json_t *text, size_t i, struct refusal *e)
+static void encode(struct wish *w, const struct served_model *s, const json_t *text, size_t i, struct refusal *e)
 {
     struct err err;
     if (!fits(s, json_string_length(text), "prompt", e))
@@ -320,7 +320,7 @@ static void encode(struct wish *w, const struct served *s, const json_t *text, s
         refuse(e, "prompt", "%s", err.msg);
 }
 
-static void take_ids(struct wish *w, const struct served *s, const json_t *ids, size_t i, struct refusal *e)
+static void take_ids(struct wish *w, const struct served_model *s, const json_t *ids, size_t i, struct refusal *e)
 {
     const size_t n = json_array_size(ids);
     struct tok_ids *to = &w->prompt[i];
@@ -337,7 +337,7 @@ static void take_ids(struct wish *w, const struct served *s, const json_t *ids, 
 }
 
 /* A text, a list of texts, the ids of one, or a list of those. */
-static void read_prompts(struct wish *w, const struct served *s, const json_t *p, struct refusal *e)
+static void read_prompts(struct wish *w, const struct served_model *s, const json_t *p, struct refusal *e)
 {
     const bool list = json_is_array(p) && !json_is_integer(json_array_get(p, 0));
     const size_t n = list ? json_array_size(p) : 1;
@@ -358,7 +358,7 @@ static void read_prompts(struct wish *w, const struct served *s, const json_t *p
     }
 }
 
-void openai_completion(struct wish *w, json_t *request, struct served *s, struct refusal *e)
+void openai_completion(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
     struct in f;
     const json_t *prompt = NULL;

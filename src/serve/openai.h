@@ -7,7 +7,7 @@
 #include "serve/exchange.h"
 
 /* The request's JSON is taken.  What is wrong is in e, and *w is empty then. */
-void openai_chat(struct wish *w, json_t *request, struct served *s, struct refusal *e);
-void openai_completion(struct wish *w, json_t *request, struct served *s, struct refusal *e);
+void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
+void openai_completion(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
 
 #endif

@@ -10,14 +10,14 @@
 #include "base/pool.h"
 #include "serve/exchange.h"
 #include "serve/openai.h"
-#include "serve/out.h"
+#include "serve/json_out.h"
 
 #define REQUEST_S 60
 #define BODIES 8                 /* of the largest size at once */
 
 struct server {
     struct server_opts o;
-    struct served *model;
+    struct served_model *model;
     struct http *http;
     atomic_bool drains;
 };
@@ -68,7 +68,7 @@ static void ready(struct server *s, struct http_request *q)
         reply_json(q, json_pack("{s:s}", "status", "ok"));
 }
 
-static json_t *model_json(const struct served *m)
+static json_t *model_json(const struct served_model *m)
 {
     const struct config *c = engine_config(m->engine);
     return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", m->name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", m->name,
@@ -86,7 +86,7 @@ static void one_model(struct server *s, struct http_request *q)
         reply_json(q, model_json(s->model));
 }
 
-static void metric(struct buf *b, const struct served *m, const char *kind, const char *name, const char *help, double value)
+static void metric(struct buf *b, const struct served_model *m, const char *kind, const char *name, const char *help, double value)
 {
     buf_printf(b, NULL, "# HELP vllm:%s %s\n# TYPE vllm:%s %s\nvllm:%s{model_name=\"%s\"} %.17g\n", name, help, name, kind, name, m->name, value);
 }
@@ -95,7 +95,7 @@ static void metrics(struct server *s, struct http_request *q)
 {
     struct batch_counts n;
     struct buf b;
-    const struct served *m = s->model;
+    const struct served_model *m = s->model;
     batch_counts(m->batch, &n);
     buf_init(&b);
     metric(&b, m, "gauge", "num_requests_running", "Texts under way.", n.n_running);
@@ -131,7 +131,7 @@ static json_t *request_of(struct http_request *q, struct refusal *e)
     return in_parse(b->data, b->len, e);
 }
 
-static void generate(struct server *s, struct http_request *q, void (*read)(struct wish *w, json_t *request, struct served *m, struct refusal *e))
+static void generate(struct server *s, struct http_request *q, void (*read)(struct wish *w, json_t *request, struct served_model *m, struct refusal *e))
 {
     struct refusal e = { 0 };
     struct wish w;
@@ -337,7 +337,7 @@ static void drain(struct server *s)
         nap(20);
         batch_counts(s->model->batch, &n);
     }
-    served_halt(s->model);
+    served_model_halt(s->model);
     http_wake(s->http);
 }
 
@@ -362,10 +362,10 @@ int server_run(const struct server_opts *o, struct err *err)
     if (!is_local(o->address) && !s.o.key)
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key), or 127.0.0.1", o->address);
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
-    int rc = served_open(&s.model, &s.o.model, err);
+    int rc = served_model_open(&s.model, &s.o.model, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
-    served_close(s.model);
+    served_model_close(s.model);
     return rc;
 }

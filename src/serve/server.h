@@ -5,7 +5,7 @@
 #define SERVE_SERVER_H
 #include <signal.h>
 #include "serve/http.h"
-#include "serve/served.h"
+#include "serve/served_model.h"
 
 struct server_opts {
     const char *address; int port;       /* 0: any that is free */
@@ -15,7 +15,7 @@ struct server_opts {
     int n_connection;
     double drain_s;                      /* what is under way has so long to end */
     const volatile sig_atomic_t *stop;
-    struct served_opts model;
+    struct served_model_opts model;
 };
 /* Until *stop.  ERR_USAGE where others than this machine could ask and there is no key. */
 int server_run(const struct server_opts *o, struct err *err);

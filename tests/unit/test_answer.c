@@ -3,11 +3,9 @@
 #include "../test.h"
 #include "base/rng.h"
 #include "infer/answer.h"
+#include "vocab.h"
 
 static struct err err;
-static struct tok *tok;
-static struct vocab *vocab;
-static int V;
 static struct answer_model model;
 
 #define TEXT_MAX 4096
@@ -214,26 +212,9 @@ static void wishes_are_checked(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    static int32_t eog[4];
-    int n = 0;
-    if (tok_load(&tok, "tests/golden/tok/tokenizer.json", &err))
-        return -1;
-    V = tok_vocab_size(tok);
-    for (int i = 0; i < V && n < 4; i++)
-        if (tok_is_eog(tok, i))
-            eog[n++] = i;
-    model = (struct answer_model){ .tok = tok, .V = V, .end = eog, .n_end = n };
-    const int rc = vocab_new(&vocab, tok, V, eog, n, &err);
-    model.vocab = vocab;
+    const int rc = open_vocab(0, &err);
+    model = (struct answer_model){ .tok = tok, .V = V, .end = eog, .n_end = n_eog, .vocab = vocab };
     return rc;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    vocab_free(vocab);
-    tok_free(tok);
-    return 0;
 }
 
 int main(void)
@@ -243,5 +224,5 @@ int main(void)
         cmocka_unit_test(logits_are_changed_as_the_formulas_say),              cmocka_unit_test(a_grammar_rules_and_ends_the_answer),
         cmocka_unit_test(wishes_are_checked),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, close_vocab);
 }

@@ -3,12 +3,9 @@
 #include <math.h>
 #include "../test.h"
 #include "base/rng.h"
-#include "infer/grammar.h"
+#include "vocab.h"
 
 static struct err err;
-static struct tok *tok;
-static struct vocab *vocab;
-static int V;
 
 static const char json_grammar[] =
     "root ::= value\n"
@@ -229,23 +226,7 @@ static void bombs_are_bounded(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    if (tok_load(&tok, "tests/golden/tok/tokenizer.json", &err))
-        return -1;
-    V = tok_vocab_size(tok) + 3;
-    int32_t eog[4];
-    int n = 0;
-    for (int i = 0; i < V && n < 4; i++)
-        if (i < tok_vocab_size(tok) && tok_is_eog(tok, i))
-            eog[n++] = i;
-    return n ? vocab_new(&vocab, tok, V, eog, n, &err) : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    vocab_free(vocab);
-    tok_free(tok);
-    return 0;
+    return open_vocab(3, &err);
 }
 
 int main(void)
@@ -255,5 +236,5 @@ int main(void)
         cmocka_unit_test(json_is_what_jansson_reads),        cmocka_unit_test(what_is_no_grammar_is_told_with_its_place),
         cmocka_unit_test(bombs_are_bounded),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, close_vocab);
 }

@@ -1,6 +1,7 @@
 /* test_split.c - every hand-written matcher against PCRE2 on random and adversarial text; what a hostile expression meets. */
 #include <stdint.h>
 #include "../test.h"
+#include "base/utf8.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/tok_split.h"
@@ -100,7 +101,7 @@ static void every_character_is_of_its_category(void **state)
         size_t len;
         if (cp >= 0xd800 && cp < 0xe000)
             continue;
-        const int n = unicode_put(cp, s);
+        const int n = utf8_put(cp, s);
         const uint32_t set = unicode_set_at((unsigned char *)s, (size_t)n, &len);
         assert_int_equal(len, n);
         struct tok_cut c;

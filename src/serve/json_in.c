@@ -1,4 +1,4 @@
-#include "serve/in.h"
+#include "serve/json_in.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "serve/out.h"
+#include "serve/json_out.h"
 #include <string.h>
 #include "base/utf8.h"
 

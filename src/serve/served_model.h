@@ -1,6 +1,6 @@
-/* served.h - a model that answers many requests: its engine, the texts under way, and the thread that makes their steps. */
-#ifndef SERVE_SERVED_H
-#define SERVE_SERVED_H
+/* served_model.h - a model that answers many requests: its engine, the texts under way, and the thread that makes their steps. */
+#ifndef SERVE_SERVED_MODEL_H
+#define SERVE_SERVED_MODEL_H
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -8,7 +8,7 @@
 #include "infer/ends.h"
 #include "model/chat.h"
 
-struct served_opts {
+struct served_model_opts {
     const char *build;                   /* the program and its version, for the fingerprint */
     const char *path, *name;             /* name: what requests call it; NULL: the last part of the path */
     int n_text;                          /* texts under way at once */
@@ -19,7 +19,7 @@ struct served_opts {
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;
 };
-struct served {
+struct served_model {
     char *name;
     struct pool *pool;
     struct engine *engine;
@@ -41,8 +41,8 @@ struct served {
     void (*after_step)(void *ctx);
     void *ctx;
 };
-int served_open(struct served **out, const struct served_opts *o, struct err *err);
+int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err);
 /* No more steps: texts that are under way are cancelled and told so.  Requests may still be looked at. */
-void served_halt(struct served *s);
-void served_close(struct served *s);
+void served_model_halt(struct served_model *s);
+void served_model_close(struct served_model *s);
 #endif

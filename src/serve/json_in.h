@@ -1,9 +1,10 @@
-/* in.h - reads a request's JSON: each field by its type and range, and none that nobody has asked for.
+/* json_in.h - reads a request's JSON: each field by its type and range, and none that nobody has asked for.
  *
- * The first thing that is wrong is kept, with the name of its field as clients know it ("messages[2].content"); readers after that do
+ * Settings in files are read by base/tree.h, whose errors name the file; here they name the field, as clients expect it, null is absent,
+ * and what is passed over or can only have one value is told apart.  The first thing that is wrong is kept, with the name of its field as clients know it ("messages[2].content"); readers after that do
  * nothing, so that a request is read in one go and looked at once.  null counts as absent. */
-#ifndef SERVE_IN_H
-#define SERVE_IN_H
+#ifndef SERVE_JSON_IN_H
+#define SERVE_JSON_IN_H
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

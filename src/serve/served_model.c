@@ -1,10 +1,10 @@
-#include "serve/served.h"
+#include "serve/served_model.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
+#include "model/unicode.h"
 
 #define WAIT_S 0.5
 #define LOGITS 64                /* rows at once */
@@ -38,7 +38,7 @@ static int add_files(struct sha256 *h, const char *path, struct err *err)
     return rc;
 }
 
-static int name_all(struct served *s, const struct served_opts *o, struct err *err)
+static int name_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     struct sha256 h;
     char text[300], hex[SHA256_HEX];
@@ -60,7 +60,7 @@ static int name_all(struct served *s, const struct served_opts *o, struct err *e
 static int pages_for(int64_t n) { return (int)((n + KV_TOKENS - 1) / KV_TOKENS); }
 
 /* The size of a page is known when the model is: it is asked of a plan with few. */
-static int choose_cache(const struct served_opts *o, struct engine_opts *e, struct err *err)
+static int choose_cache(const struct served_model_opts *o, struct engine_opts *e, struct err *err)
 {
     size_t few, more;
     struct buf dropped;
@@ -83,7 +83,7 @@ static int choose_cache(const struct served_opts *o, struct engine_opts *e, stru
     return 0;
 }
 
-static int load(struct served *s, const struct served_opts *o, struct err *err)
+static int load(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     struct engine_opts e = { .n_slot = o->n_text, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens, .n_logits = LOGITS, .as = o->as };
     TRY(pool_new(&s->pool, o->n_thread, err));
@@ -99,7 +99,7 @@ static int load(struct served *s, const struct served_opts *o, struct err *err)
     return rc == ERR_NOTFOUND ? 0 : rc;
 }
 
-static int find_ends(struct served *s, const char *path, struct err *err)
+static int find_ends(struct served_model *s, const char *path, struct err *err)
 {
     const int V = engine_config(s->engine)->vocab_size;
     int n = 0;
@@ -119,7 +119,7 @@ static int find_ends(struct served *s, const char *path, struct err *err)
 
 static void *steps(void *ctx)
 {
-    struct served *s = ctx;
+    struct served_model *s = ctx;
     while (!atomic_load(&s->quit))
         if (batch_wait(s->batch, WAIT_S)) {
             batch_step(s->batch);
@@ -129,7 +129,7 @@ static void *steps(void *ctx)
     return NULL;
 }
 
-static char *name_of(const struct served_opts *o)
+static char *name_of(const struct served_model_opts *o)
 {
     if (o->name)
         return mem_strdup(o->name);
@@ -144,24 +144,12 @@ static char *name_of(const struct served_opts *o)
     return mem_printf("%.*s", (int)(n - from), o->path + from);
 }
 
-static bool is_utf8(const char *s)
-{
-    const char *const end = s + strlen(s);
-    while (s < end) {
-        const int n = utf8_length(s, end);
-        if (!n)
-            return false;
-        s += n;
-    }
-    return true;
-}
-
-static int open_all(struct served *s, const struct served_opts *o, struct err *err)
+static int open_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step;
     if (!(s->name = name_of(o)))
         return ERR(err, NOMEM, "no memory for the name of a model");
-    if (!*s->name || strcspn(s->name, "\"\\\n\r") != strlen(s->name) || !is_utf8(s->name))
+    if (!*s->name || strcspn(s->name, "\"\\\n\r") != strlen(s->name) || !unicode_is_utf8(s->name, strlen(s->name)))
         return ERR(err, USAGE, "the model would be called '%.60s': give it a name of UTF-8 without quotes, \\ and line ends (--name)", s->name);
     TRY(load(s, o, err));
     TRY(find_ends(s, o->path, err));
@@ -172,21 +160,21 @@ static int open_all(struct served *s, const struct served_opts *o, struct err *e
     return 0;
 }
 
-int served_open(struct served **out, const struct served_opts *o, struct err *err)
+int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err)
 {
     *out = NULL;
-    struct served *s = mem_alloc_zero(sizeof *s);
+    struct served_model *s = mem_alloc_zero(sizeof *s);
     if (!s)
         return ERR(err, NOMEM, "no memory for a model");
     const int rc = open_all(s, o, err);
     if (rc < 0)
-        served_close(s);
+        served_model_close(s);
     else
         *out = s;
     return rc;
 }
 
-void served_halt(struct served *s)
+void served_model_halt(struct served_model *s)
 {
     if (!s->has_thread)
         return;
@@ -199,11 +187,11 @@ void served_halt(struct served *s)
         ;
 }
 
-void served_close(struct served *s)
+void served_model_close(struct served_model *s)
 {
     if (!s)
         return;
-    served_halt(s);
+    served_model_halt(s);
     batch_free(s->batch);
     vocab_free(s->vocab);
     chat_free(s->chat);
