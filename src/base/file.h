@@ -75,6 +75,8 @@ int file_list(const char *dir, char ***names, int *n, struct err *err);
 void file_list_free(char **names, int n);
 char *file_join(const char *dir, const char *name);                /* mem_alloc'ed "dir/name"; NULL without memory */
 
+bool file_name_ends(const char *path, const char *with);      /* for endings such as ".csv" */
+
 /* For tests: the n-th open, read, write, fsync, rename, mmap or mkdir from now fails with errno_value, or all from the first-th to
  * the one before the end-th; < 0: off. */
 void file_fail_at(int64_t n, int errno_value);
@@ -84,6 +86,5 @@ int64_t file_fail_count(void);
 void file_flip_at(int64_t n);
 /* For tests: while it is on, every fsync by another thread than the one that called this waits. */
 void file_hold(bool on);
-bool file_name_ends(const char *path, const char *with);      /* for endings such as ".csv" */
 
 #endif

@@ -34,6 +34,18 @@ static void print_opts(const struct opt *opts)
 }
 
 /* The bars of a choice would end a cell. */
+/* A line feed would end the row. */
+static void print_default(const char *s)
+{
+    printf(" | ");
+    for (; s && *s; s++)
+        if (*s == '\n')
+            printf("`\\n`");
+        else
+            putchar(*s);
+    printf(" |\n");
+}
+
 static void print_keys(const char *section, const struct opt *keys)
 {
     printf("\n| `%s` | | default |\n|---|---|---|\n", section);
@@ -53,7 +65,7 @@ static void print_keys(const char *section, const struct opt *keys)
         else if (keys->type == OPT_FLAG)
             printf(" | %s |\n", *(bool *)keys->value ? "true" : "false");
         else
-            printf(" | %s |\n", *(const char **)keys->value ? *(const char **)keys->value : "");
+            print_default(*(const char **)keys->value);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
 
@@ -90,12 +91,6 @@ static int read_scheme(const json_t *root, struct scheme *s, const char *where, 
 /* ---- parts and their shapes ---- */
 
 struct finder { const struct safetensors *st; bool *used; struct scheme scheme; struct composite *out; int n, cap; struct err *err; };
-
-static bool ends_with(const char *s, const char *suffix)
-{
-    const size_t n = strlen(s), m = strlen(suffix);
-    return n >= m && !strcmp(s + n - m, suffix);
-}
 
 /* The tensor named like t with `from` at its end replaced by `to`; NULL when there is none. */
 static const struct st_tensor *sibling(const struct finder *f, const struct st_tensor *t, const char *from, const char *to)
@@ -286,7 +281,7 @@ static int add_scaled(struct finder *f, const struct st_tensor *m)
     TRY(set_blocks(f, &c));
     c.t = (struct source_tensor){ .type = m->dtype == ST_I8 && c.scale->dtype == ST_F32 ? TYPE_F32 : TYPE_BF16, .rank = m->rank, .n = m->n };
     memcpy(c.t.shape, m->shape, sizeof m->shape);
-    for (size_t i = 0; i < sizeof dropped / sizeof *dropped && ends_with(m->name, ".weight"); i++)
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped && file_name_ends(m->name, ".weight"); i++)
         use(f, sibling(f, m, "weight", dropped[i]));
     return finish(f, &c, "", "");
 }
@@ -310,13 +305,13 @@ static int add_mx(struct finder *f, const struct st_tensor *m)
 
 static int add_any(struct finder *f, const struct st_tensor *m)
 {
-    if (ends_with(m->name, ".qweight"))
+    if (file_name_ends(m->name, ".qweight"))
         return add_int4(f, m);
-    if (ends_with(m->name, ".weight_packed"))
+    if (file_name_ends(m->name, ".weight_packed"))
         return add_packed(f, m);
-    if (m->dtype == ST_U8 && ends_with(m->name, "_blocks"))
+    if (m->dtype == ST_U8 && file_name_ends(m->name, "_blocks"))
         return add_mx(f, m);
-    if (is_fp8(m->dtype) || (m->dtype == ST_I8 && ends_with(m->name, ".weight")))
+    if (is_fp8(m->dtype) || (m->dtype == ST_I8 && file_name_ends(m->name, ".weight")))
         return add_scaled(f, m);
     return 0;
 }

@@ -682,17 +682,11 @@ static int open_index(struct safetensors **out, const char *path, struct err *er
     return rc;
 }
 
-static bool ends_with(const char *s, const char *suffix)
-{
-    const size_t n = strlen(s), m = strlen(suffix);
-    return n >= m && !strcmp(s + n - m, suffix);
-}
-
 int safetensors_open(struct safetensors **out, const char *path, struct err *err)
 {
     *out = NULL;
     if (!file_is_dir(path))
-        return (ends_with(path, ".index.json") ? open_index : open_single)(out, path, err);
+        return (file_name_ends(path, ".index.json") ? open_index : open_single)(out, path, err);
     char *single = file_join(path, SINGLE_NAME), *index = file_join(path, INDEX_NAME);
     int rc;
     if (!single || !index)

@@ -118,22 +118,16 @@ static int open_safetensors(struct source *s, const char *path, struct err *err)
 
 /* ---- opening ---- */
 
-static bool ends_with(const char *s, const char *suffix)
-{
-    const size_t n = strlen(s), m = strlen(suffix);
-    return n >= m && !strcmp(s + n - m, suffix);
-}
-
 /* A zip file (torch.save), or a raw pickle of protocol 2 and later: one byte 0x80, then the protocol. */
 static bool is_pickle(const char *path, const unsigned char *head, size_t n)
 {
     static const char *const suffix[] = { ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle" };
     if (n >= 4 && !memcmp(head, "PK\3\4", 4))
         return true;
-    if (n >= 2 && head[0] == 0x80 && head[1] >= 1 && head[1] <= 5 && !ends_with(path, ".safetensors"))
+    if (n >= 2 && head[0] == 0x80 && head[1] >= 1 && head[1] <= 5 && !file_name_ends(path, ".safetensors"))
         return true;
     for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++)
-        if (ends_with(path, suffix[i]))
+        if (file_name_ends(path, suffix[i]))
             return true;
     return false;
 }
@@ -153,7 +147,7 @@ static int open_file(struct source *s, const char *path, struct err *err)
     file_map_close(&m);
     if (pickle)
         return refuse_pickle(path, err);
-    if (gguf || ends_with(path, ".gguf"))
+    if (gguf || file_name_ends(path, ".gguf"))
         return gguf_open(&s->gguf, path, err);
     return open_safetensors(s, path, err);
 }
@@ -165,10 +159,10 @@ static int find_in_folder(const char *const *name, int n, const char *path, cons
     *out = NULL;
     for (int i = 0; i < n; i++) {
         const char *of = strstr(name[i], "-of-");
-        const bool later_shard = of && ends_with(name[i], ".gguf") && !(of - name[i] >= 6 && !memcmp(of - 6, "-00001", 6));
-        if (ends_with(name[i], ".bin") || ends_with(name[i], ".pt") || ends_with(name[i], ".pth"))
+        const bool later_shard = of && file_name_ends(name[i], ".gguf") && !(of - name[i] >= 6 && !memcmp(of - 6, "-00001", 6));
+        if (file_name_ends(name[i], ".bin") || file_name_ends(name[i], ".pt") || file_name_ends(name[i], ".pth"))
             pickle = name[i];
-        if (!ends_with(name[i], ".gguf") || later_shard)
+        if (!file_name_ends(name[i], ".gguf") || later_shard)
             continue;
         if (*out)
             return ERR(err, USAGE, "%s has more than one model (%s, %s): name the file", path, *out, name[i]);
@@ -211,7 +205,7 @@ int source_open(struct source **out, const char *path, struct err *err)
     int rc;
     if (file_is_dir(path))
         rc = open_folder(s, path, err);
-    else if (ends_with(path, ".index.json"))
+    else if (file_name_ends(path, ".index.json"))
         rc = open_safetensors(s, path, err);
     else
         rc = open_file(s, path, err);

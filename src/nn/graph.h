@@ -314,7 +314,7 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
 int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, const struct graph *share, struct err *err);
 int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 */
 
-/* ---- running (run.c) ---- */
+/* ---- running (plan.c) ---- */
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
 /* Has something that was asked of other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
 int graph_failed(const struct graph *g, struct err *err);

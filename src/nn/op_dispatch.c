@@ -70,7 +70,7 @@ static void set_at(const struct node *n, const int32_t *first, int each, size_t 
         at[p] = (size_t)first[p * own * each] * row_bytes;
 }
 
-/* Rows to where their experts are (there: of out), or from there back. */
+/* Rows to where their experts are, or, back, to where their tokens are. */
 static bool send_rows(struct run *r, const struct node *n, const struct dispatch_layout *l, bool back, const int32_t *start, const int32_t *begin, size_t row_bytes, const void *send, void *recv)
 {
     set_at(n, start, 1, row_bytes, l->out_at);

@@ -49,7 +49,7 @@ void comm_volume(const struct comm *c, struct comm_volume *out) { *out = c->volu
 static int over(struct comm *c, struct err *err)
 {
     char text[WATCH_TEXT];
-    return watch_over(c->watch, text) ? ERR(err, STOPPED, "%s; the run goes on from its last checkpoint when it is started again", text) : 0;
+    return watch_over(c->watch, text) ? ERR(err, STOPPED, "%s" WATCH_GOES_ON, text) : 0;
 }
 
 /* A wait gives its core away: more ranks than cores are common where this is tried out. */
@@ -180,13 +180,10 @@ int comm_all_gather(struct comm *c, void *base, const size_t *bound, struct err 
 
 static int gather_equal(struct comm *c, void *base, size_t each, struct err *err)
 {
-    char *p = base;
-    for (int bit = c->size / 2; bit >= 1; bit /= 2)
-        for (int i = 0; i < c->size; i += 2 * bit) {
-            const size_t mine = (size_t)((c->rank & (2 * bit - 1)) + i) * each, theirs = (size_t)(((c->rank & (2 * bit - 1)) + i) ^ bit) * each;
-            TRY(exchange(c, c->rank ^ bit, p + mine, each, p + theirs, each, err));
-        }
-    return 0;
+    size_t bound[RANKS_MAX + 1];
+    for (int i = 0; i <= c->size; i++)
+        bound[i] = (size_t)i * each;
+    return gather(c, base, bound, err);
 }
 
 int comm_all_gather_equal(struct comm *c, void *base, size_t each, struct err *err)
@@ -276,13 +273,13 @@ int comm_all_to_all(struct comm *c, const void *send, const size_t *send_at, voi
 static int parts_over(void *c, struct err *err) { return over(c, err); }
 
 bool comm_overlaps(const struct comm *c) { return c && c->parts; }
-void comm_reduce_begin(struct comm *c, void *base, const size_t *bound) { parts_begin(c->parts, base, bound); }
-void comm_reduce_part(struct comm *c, size_t from, size_t to) { parts_give(c->parts, from, to); }
+void comm_reduce_begin(struct comm *c, void *base, const size_t *bound) { comm_parts_begin(c->parts, base, bound); }
+void comm_reduce_part(struct comm *c, size_t from, size_t to) { comm_parts_give(c->parts, from, to); }
 
 int comm_reduce_end(struct comm *c, struct err *err)
 {
     const struct mark m = mark(c);
-    const int rc = parts_end(c->parts, &c->sent, &c->volume.n_message, err);
+    const int rc = comm_parts_end(c->parts, &c->sent, &c->volume.n_message, err);
     count(c, m, &c->volume.reduce_scatter);
     return rc;
 }
@@ -317,7 +314,7 @@ static int join(struct comm *c, struct err *err)
     if (c->rank)
         TRY(watch_new(&c->watch, c->rank, c->size, (const char (*)[WATCH_NAME])c->names, &place, err));
     if (c->link->any_thread)
-        TRY(parts_new(&c->parts, c->link, c->chunk, CHUNK_BYTES, parts_over, c, err));
+        TRY(comm_parts_new(&c->parts, c->link, c->chunk, CHUNK_BYTES, parts_over, c, err));
     TRY(comm_barrier(c, err));
     c->volume = (struct comm_volume){ 0 };
     return 0;
@@ -351,12 +348,11 @@ int comm_group_new(struct comm **out, struct comm *c, int first, int stride, int
 
 void comm_group_free(struct comm *group) { mem_free(group); }
 
-/* Tells the others why this rank ends; what rank 0 says for all need not be said again. */
+/* Tells the others why this rank ends.  What was said need not be said again. */
 static void tell(struct comm *c, struct err *err)
 {
     char ignored[WATCH_TEXT];
-    const bool heard = watch_over(c->watch, ignored), said = heard ? watch_told(c->watch) : watch_fail(c->watch, err->msg);
-    if (c->rank && said)
+    if (watch_over(c->watch, ignored) || watch_fail(c->watch, err->msg))
         err->msg[0] = 0;
 }
 
@@ -376,7 +372,7 @@ void comm_close(struct comm *c, int rc, struct err *err)
     const bool orderly = agreed && comm_barrier(c, &ignored) >= 0;
     if (agreed && c->rank && err)
         err->msg[0] = 0;
-    parts_free(c->parts);
+    comm_parts_free(c->parts);
     watch_free(c->watch);
     if (c->link)
         c->link->close(c->link, orderly);

@@ -162,7 +162,7 @@ static void *parts_thread(void *ctx)
 
 /* ---- for the others ---- */
 
-int parts_new(struct comm_parts **out, struct comm_link *link, char *buffer, size_t size, int (*over)(void *ctx, struct err *err), void *ctx, struct err *err)
+int comm_parts_new(struct comm_parts **out, struct comm_link *link, char *buffer, size_t size, int (*over)(void *ctx, struct err *err), void *ctx, struct err *err)
 {
     assert(link->any_thread && link->size > 1);
     struct comm_parts *p = mem_alloc_zero(sizeof *p);
@@ -185,7 +185,7 @@ int parts_new(struct comm_parts **out, struct comm_link *link, char *buffer, siz
     return 0;
 }
 
-void parts_free(struct comm_parts *p)
+void comm_parts_free(struct comm_parts *p)
 {
     if (!p)
         return;
@@ -200,7 +200,7 @@ void parts_free(struct comm_parts *p)
     mem_free(p);
 }
 
-void parts_begin(struct comm_parts *p, char *base, const size_t *bound)
+void comm_parts_begin(struct comm_parts *p, char *base, const size_t *bound)
 {
     pthread_mutex_lock(&p->lock);
     p->base = base, p->bound = bound, p->closed = p->idle = false;
@@ -211,7 +211,7 @@ void parts_begin(struct comm_parts *p, char *base, const size_t *bound)
     pthread_mutex_unlock(&p->lock);
 }
 
-void parts_give(struct comm_parts *p, size_t from, size_t to)
+void comm_parts_give(struct comm_parts *p, size_t from, size_t to)
 {
     pthread_mutex_lock(&p->lock);
     const int n = atomic_load(&p->n_part);
@@ -222,7 +222,7 @@ void parts_give(struct comm_parts *p, size_t from, size_t to)
     pthread_mutex_unlock(&p->lock);
 }
 
-int parts_end(struct comm_parts *p, uint64_t *bytes, uint64_t *n_message, struct err *err)
+int comm_parts_end(struct comm_parts *p, uint64_t *bytes, uint64_t *n_message, struct err *err)
 {
     pthread_mutex_lock(&p->lock);
     p->closed = true;

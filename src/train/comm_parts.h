@@ -12,11 +12,11 @@
 struct comm_parts;
 
 /* Borrowed: the link, whose any_thread is set, and a buffer of `size` bytes for what is received.  over: is the run over? */
-int parts_new(struct comm_parts **out, struct comm_link *link, char *buffer, size_t size, int (*over)(void *ctx, struct err *err), void *ctx, struct err *err);
-void parts_free(struct comm_parts *p);
-void parts_begin(struct comm_parts *p, char *base, const size_t *bound);
-void parts_give(struct comm_parts *p, size_t from, size_t to);
+int comm_parts_new(struct comm_parts **out, struct comm_link *link, char *buffer, size_t size, int (*over)(void *ctx, struct err *err), void *ctx, struct err *err);
+void comm_parts_free(struct comm_parts *p);
+void comm_parts_begin(struct comm_parts *p, char *base, const size_t *bound);
+void comm_parts_give(struct comm_parts *p, size_t from, size_t to);
 /* Waits for all that was given.  Adds what was sent. */
-int parts_end(struct comm_parts *p, uint64_t *bytes, uint64_t *n_message, struct err *err);
+int comm_parts_end(struct comm_parts *p, uint64_t *bytes, uint64_t *n_message, struct err *err);
 
 #endif

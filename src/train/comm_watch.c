@@ -23,7 +23,8 @@
 
 #define BEAT_S 1.0
 #define MISSED_S 6.0
-#define GRACE_S 0.5                              /* mpirun kills the others after 1 s */
+#define GRACE_S 0.5                              /* that the main thread has to end by itself once the run is over */
+#define GRACE_HEARD_S 5.0                        /* one that has heard of it is on its way */
 #define JOIN_S 60.0
 #define CONNECT_MS 2000
 #define HELLO_MS 300                             /* a stranger that says nothing must not keep the thread from its rounds */
@@ -38,7 +39,7 @@ struct watch {
     double begin;
     pthread_t thread;
     bool running;
-    atomic_bool quit, over, told, heard;         /* told: by rank 0, which says it for all; heard: by the main thread, which says it if told is not set */
+    atomic_bool quit, over, told, heard;         /* told: by rank 0, which says it for all; heard: by the main thread */
     double over_since;
     pthread_mutex_t lock;                        /* of text, over_since, changes of peer[].fd and what is sent there */
     char text[WATCH_TEXT];
@@ -86,11 +87,13 @@ static bool receive_text(int fd, char text[WATCH_TEXT])
 
 /* ---- the end ---- */
 
-/* The first reason stays. */
-static void end_run(struct watch *w, const char *text)
+/* The first reason stays.  says: at once, for mpirun kills all a second after the first is gone. */
+static void end_run(struct watch *w, const char *text, bool says)
 {
     pthread_mutex_lock(&w->lock);
     if (!atomic_load(&w->over)) {
+        if (says)
+            fprintf(stderr, "lathe: %s" WATCH_GOES_ON "\n", text);
         snprintf(w->text, sizeof w->text, "%s", text);
         err_tidy(w->text);
         for (int i = 1; w->rank == 0 && i < w->size; i++)
@@ -105,15 +108,7 @@ static void lost(struct watch *w, int rank, const char *how)
 {
     char text[WATCH_TEXT];
     snprintf(text, sizeof text, "%s %s", w->names[rank], how);
-    end_run(w, text);
-}
-
-/* Only where neither rank 0 nor the main thread says it. */
-static void end_process(const struct watch *w)
-{
-    if (!atomic_load(&w->told) && !atomic_load(&w->heard))
-        fprintf(stderr, "lathe: %s; ended while at work\n", w->text);
-    _exit(1);
+    end_run(w, text, true);
 }
 
 /* ---- the thread ---- */
@@ -147,7 +142,7 @@ static void hear(struct watch *w, int rank)
     p->bye = true;
     if (type == 'l')
         atomic_store(&w->told, true);
-    end_run(w, type == 'e' ? said : text);
+    end_run(w, type == 'e' ? said : text, type == 'e');
 }
 
 struct hello { uint64_t token; int64_t rank; };
@@ -220,10 +215,10 @@ static void *watch_thread(void *ctx)
             last = now;
         }
         pthread_mutex_lock(&w->lock);
-        const bool late = atomic_load(&w->over) && now - w->over_since > GRACE_S;
+        const bool late = atomic_load(&w->over) && now - w->over_since > (atomic_load(&w->heard) ? GRACE_HEARD_S : GRACE_S);
         pthread_mutex_unlock(&w->lock);
         if (late)
-            end_process(w);
+            _exit(1);
     }
     mem_free(fds);
     mem_free(rank_of);
@@ -362,15 +357,11 @@ bool watch_over(struct watch *w, char text[WATCH_TEXT])
     return true;
 }
 
-bool watch_told(struct watch *w) { return atomic_load(&w->told); }
-
 bool watch_fail(struct watch *w, const char *text)
 {
-    if (!w)
-        return true;
     if (w->rank == 0) {
-        end_run(w, text);
-        return true;
+        end_run(w, text, false);
+        return false;
     }
     pthread_mutex_lock(&w->lock);
     send_text(&w->peer[0], 'e', text);

@@ -29,8 +29,10 @@ static void sizes(const struct run *r, size_t *whole, size_t *part)
 size_t parts_bytes(const struct run *r)
 {
     size_t whole, part;
+    if (!collects(r))
+        return 0;
     sizes(r, &whole, &part);
-    return collects(r) ? mem_map_size(whole) + mem_map_size(part) : 0;
+    return mem_map_size(whole) + mem_map_size(part);
 }
 
 static int ask(struct run *r, int p, enum what what, int tensor, struct err *err)

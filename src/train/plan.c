@@ -189,7 +189,8 @@ static int record_by(struct run *r, const char *rule, struct err *err)
     const struct decoder_opts train = run_train_opts(r);
     decoder_release(&r->model);
     TRY(decoder_record(&r->model, &r->c.model, &train, err));
-    return plan_at(r, r->T, err);
+    TRY(plan_at(r, r->T, err));
+    return ranks_share(r, err);                  /* of the graph that was recorded anew: how much of the optimiser's state is others' follows from it */
 }
 
 /* Where memory is short fewer slices are run at once: that costs less than computing anything again, and no bit. */
@@ -205,7 +206,6 @@ int run_choose_slices(struct run *r, struct err *err)
         r->joined /= 2;
         r->T = (int)(r->joined * r->micro * r->c.ctx);
         TRY(record_by(r, r->c.recompute, err));
-        TRY(ranks_share(r, err));                                   /* of the graph that was recorded anew */
     }
 }
 
@@ -251,7 +251,6 @@ int run_choose_recompute(struct run *r, struct err *err)
     chosen = fits ? chosen : smallest;
     TRY(comm_broadcast(r->comm, &chosen, sizeof chosen, err));
     TRY(record_by(r, rules[chosen], err));
-    TRY(ranks_share(r, err));                                       /* of the graph that was recorded anew */
     return tell_rules(r, chosen, fits, allowed, bytes, seconds, err);
 }
 

@@ -1,4 +1,5 @@
 #include "train/ranks.h"
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,6 +165,10 @@ int ranks_agree(struct run *r, struct err *err)
 
 /* ---- optimiser state and averages: from rank 0 to those whose they are, and back ---- */
 
+/* What is kept for a weight by those alone whose it is; -1: not there. */
+enum { N_KEPT = 3 };
+static int kept(const struct tensor *w, int k) { return k < 2 ? w->moment[k] : w->average; }
+
 size_t ranks_part(const struct run *r, const struct tensor *g, int rank, size_t *n)
 {
     const bool experts = g->offset >= r->model.g->plan.shared;      /* of divided ones each has its own */
@@ -199,10 +204,9 @@ static int move_moments(struct run *r, bool collect, struct err *err)
         return 0;
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *w = &g->tensor[i];
-        const int kept[] = { w->moment[0], w->moment[1], w->average };
-        for (int k = 0; k < 3; k++)
-            if (w->kind == TENSOR_WEIGHT && w->grad >= 0 && kept[k] >= 0 && !w->n_peer)
-                TRY(move_moment(r, w, &g->tensor[kept[k]], collect, err));
+        for (int k = 0; k < N_KEPT; k++)
+            if (w->kind == TENSOR_WEIGHT && w->grad >= 0 && kept(w, k) >= 0 && !w->n_peer)
+                TRY(move_moment(r, w, &g->tensor[kept(w, k)], collect, err));
     }
     return 0;
 }
@@ -233,11 +237,12 @@ size_t ranks_spared_bytes(const struct run *r)
     const struct graph *g = r->model.g;
     if (!comm_rank(r->copies))
         return 0;
+    assert(g->own_to <= g->plan.shared);         /* ranks_share() has seen this graph */
     const double own = (double)(g->own_to - g->own_from) / (double)g->plan.shared;
     size_t bytes = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        for (int k = 0; k < 2; k++)
-            bytes += g->tensor[i].moment[k] >= 0 && !g->tensor[i].n_peer ? g->tensor[g->tensor[i].moment[k]].bytes : 0;
+        for (int k = 0; k < N_KEPT; k++)
+            bytes += kept(&g->tensor[i], k) >= 0 && !g->tensor[i].n_peer ? g->tensor[kept(&g->tensor[i], k)].bytes : 0;
     return (size_t)((double)bytes * (1 - own));
 }
 

@@ -1,4 +1,4 @@
-/* run.h - one training run while it lasts: what plan.c, step.c, report.c and loop.c share.  Internal to train/. */
+/* run.h - one training run while it lasts: what the parts of train/ share that take one step after the other.  Internal to train/. */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 #include "base/file.h"

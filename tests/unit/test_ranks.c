@@ -470,6 +470,7 @@ static double difference(const char *one, const char *other)
         double diff = 0, norm = 0;
         for (int64_t k = 0; k < t->n; k++)
             diff += ((double)x[k] - (double)y[k]) * ((double)x[k] - (double)y[k]), norm += (double)x[k] * (double)x[k];
+        assert_true(isfinite(diff) && norm > 0);
         worst = fmax(worst, sqrt(diff / norm));
         mem_free(x);
         mem_free(y);

@@ -156,6 +156,7 @@ static void hidden_units_are_drawn_anew_as_asked(void **state)
         open_model(&m[i], "tests/golden/llama", &u, DT_F32);
     }
     const int64_t E = 6, F = m[0].c.d_ff_expert, C = m[0].c.d_model;
+    int n_seen = 0;
     for (int i = 0; i < m[0].l->n_weight; i++) {
         const struct weight *w = &m[0].l->weight[i];
         const float *a = decoder_weight(&m[0].d, i), *b = decoder_weight(&m[1].d, i);
@@ -164,6 +165,7 @@ static void hidden_units_are_drawn_anew_as_asked(void **state)
                 assert_memory_equal(a, b, (size_t)w->n * sizeof *a);
             continue;
         }
+        n_seen++;
         int n_new = 0;
         double square[2] = { 0, 0 };
         const float *up_a = decoder_weight(&m[0].d, i - 1), *up_b = decoder_weight(&m[1].d, i - 1);
@@ -184,6 +186,7 @@ static void hidden_units_are_drawn_anew_as_asked(void **state)
         assert_true(n_new > E * F * 0.4 && n_new < E * F * 0.6);
         assert_true(fabs(square[1] / square[0] - 1) < 0.1);
     }
+    assert_int_equal(n_seen, 1);
     close_model(&m[0]);
     close_model(&m[1]);
 }
