@@ -18,7 +18,7 @@
 
 struct text {
     struct text_request r;       /* r.ids is not used */
-    uint64_t id;
+    uint64_t id, turn;           /* turn: in which it is, among those who wait */
     int32_t *ids; int n_ids, n_done;         /* prompt and tokens; of these in the cache */
     struct held held;
     int slot;                    /* -1: it waits */
@@ -46,7 +46,7 @@ struct batch {
     struct sample_ids sample_ids;
     struct pages *pages;
     struct text **running; int n_running;    /* by priority and age */
-    struct text *waiting;                    /* the same */
+    struct text *waiting;                    /* by priority and turn */
     bool *slot_used;
     struct engine_part *part; int n_part;
     struct text **in_step;                   /* [n_part] */
@@ -173,19 +173,48 @@ void batch_counts(struct batch *b, struct batch_counts *out)
 
 /* ---- lists; changed with the lock held, as batch_cancel looks through them ---- */
 
+/* Those that were put aside come before those that were never begun. */
+static bool waits_before(const struct text *a, const struct text *b)
+{
+    if (a->r.priority != b->r.priority || (a->admitted && b->admitted))
+        return before(a, b);
+    return a->admitted != b->admitted ? a->admitted : a->turn != b->turn ? a->turn < b->turn : a->id < b->id;
+}
+
+/* The turn after the last of its tenant's that wait, at least the one that it is now. */
+static uint64_t turn_of(const struct batch *b, const struct text *t)
+{
+    uint64_t now = 0, next = 0;
+    for (const struct text *w = b->waiting; w; w = w->next) {
+        if (w->r.priority != t->r.priority || w->admitted)
+            continue;
+        now = now ? now : w->turn;
+        if (w->r.tenant == t->r.tenant)
+            next = w->turn + 1;
+    }
+    return next > now ? next : now ? now : 1;
+}
+
 static void wait_in_line(struct batch *b, struct text *t)
 {
     struct text **at = &b->waiting;
-    while (*at && before(*at, t))
+    while (*at && waits_before(*at, t))
         at = &(*at)->next;
     t->next = *at, *at = t;
 }
 
+/* The inbox has its newest first, turns are given to the oldest first. */
 static void take_inbox(struct batch *b)
 {
+    struct text *oldest = NULL;
     while (b->inbox) {
         struct text *t = b->inbox;
-        b->inbox = t->next;
+        b->inbox = t->next, t->next = oldest, oldest = t;
+    }
+    while (oldest) {
+        struct text *t = oldest;
+        oldest = t->next;
+        t->turn = turn_of(b, t);
         wait_in_line(b, t);
     }
 }

@@ -1,7 +1,8 @@
 /* batch.h - one engine that goes on with many texts at once.
  *
  * There are no phases: each step takes one row of every text that is being continued, and as many rows of prompts as its budget
- * allows, oldest of the highest priority first; so a long prompt delays others by little, and short steps are filled up.  What a text
+ * allows, oldest of the highest priority first; so a long prompt delays others by little, and short steps are filled up.  Those who wait
+ * are taken in turns: of each tenant one, then of each the next, so that nobody's thousand texts keep another's waiting.  What a text
  * gets depends on its ids, its settings and its seed alone: not on its company, on the budget, on what was found in the cache, or on
  * whether it was put aside in between (engine.h, sample.h).
  *
@@ -50,6 +51,7 @@ struct text_request {
     int n_logprob;                       /* how many of the likeliest go with each token; -1: no probabilities */
     bool prompt_probs;                   /* prompt() gets those of the prompt's tokens, too, from the second on */
     int priority;                        /* lower goes first */
+    int tenant;                          /* whose it is, for turns among those of the same priority */
     struct block_key root;               /* pages.h */
     bool share;                          /* use what the cache knows, and leave there what is computed */
     /* Called by the thread of the steps; adjust and accept by any thread, one at a time for each text.  NULL: not wanted. */

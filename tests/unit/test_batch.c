@@ -206,6 +206,55 @@ static void what_cannot_be_is_refused(void **state)
     free(m);
 }
 
+/* ---- turns ---- */
+
+static int ended_of[64], n_ended;
+
+static void note_end(void *ctx, enum text_end end, int n_kept, const struct err *e)
+{
+    (void)n_kept, (void)e;
+    assert_int_equal(end, TEXT_LENGTH);
+    ended_of[n_ended++] = *(int *)ctx;
+}
+
+static int who[] = { 0, 1, 2, 3 };
+
+static void submit_for(struct batch *b, int tenant, int n, int priority)
+{
+    static const int32_t ids[] = { 1, 2, 3 };
+    for (int i = 0; i < n; i++) {
+        uint64_t id;
+        OK(batch_submit(b, &(struct text_request){ .ids = ids, .n = 3, .most = 1, .n_logprob = -1, .tenant = tenant, .priority = priority, .done = note_end, .ctx = &who[tenant] }, &id, &err));
+    }
+}
+
+/* One text at a time, so that the order of the ends is that of the beginnings. */
+static void tenants_that_wait_take_turns(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct batch *b;
+    open_batch(&b, &e, "tests/golden/llama", 1, 4, 64, pools[0], 0);
+    submit_for(b, 1, 20, 0);
+    for (int i = 0; i < 5; i++)
+        batch_step(b);
+    assert_int_equal(n_ended, 5);
+    submit_for(b, 2, 4, 0);
+    submit_for(b, 3, 1, 5);                          /* a later priority waits for all of an earlier one */
+    submit_for(b, 0, 2, -1);
+    batch_step(b), batch_step(b), batch_step(b);
+    submit_for(b, 3, 2, 0);                          /* whoever comes now is in the turn that it is, behind those who are there */
+    while (batch_step(b))
+        ;
+    static const int expected[] = { 1, 1, 1, 1, 1, 0, 0, 1, 2, 3, 1, 2, 3, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3 };
+    assert_int_equal(n_ended, (int)(sizeof expected / sizeof *expected));
+    for (int i = 0; i < n_ended; i++)
+        if (ended_of[i] != expected[i])
+            fail_msg("text %d is of tenant %d, expected %d", i, ended_of[i], expected[i]);
+    batch_free(b);
+    engine_free(e);
+}
+
 /* ---- several threads ---- */
 
 struct client { struct batch *b; struct made made[6]; atomic_int n_done; int i; pthread_t thread; };
@@ -284,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_in_company_are_as_alone),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(tenants_that_wait_take_turns),
         cmocka_unit_test(threads_submit_and_cancel_while_steps_run),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
