@@ -24,6 +24,7 @@ struct text {
     int slot;                    /* -1: it waits */
     int n_kept;                  /* of the prompt, when it was first admitted */
     int n_shown;                 /* prompt_probs: tokens before this were shown */
+    int n_hidden;                /* hidden(): the same */
     bool admitted;
     atomic_bool cancelled;
     double right;                /* share of guessed tokens that were right, lately */
@@ -398,7 +399,8 @@ static int prompt_rows(struct batch *b, struct text *t, int rows, int most)
 static enum pages_fate admit(struct batch *b, struct text *t)
 {
     int kept, from;
-    const struct pages_wish wish = { t->r.share && !t->r.prompt_probs, true, b->n_running };
+    const bool all = t->r.prompt_probs || (t->r.hidden && !t->r.last_hidden);      /* rows are wanted that would be found */
+    const struct pages_wish wish = { t->r.share && !all, true, b->n_running };
     const enum pages_fate fate = pages_begin(b->pages, &t->held, t->ids, t->n_ids, wish, &kept, &from);
     if (fate != PAGES_OK)
         return fate;
@@ -532,11 +534,33 @@ static int show_prompt(struct batch *b, struct text *t, int first_row, struct er
     return 0;
 }
 
+/* Of the prompt's tokens that were just computed: each of them once, though the text may have been put aside in between. */
+static int show_hidden(struct batch *b, struct text *t, int first_row, struct err *err)
+{
+    const int C = engine_config(b->o.e)->d_model, most = engine_n_logits(b->o.e), from = t->n_done, end = from + t->n_row < t->r.n ? from + t->n_row : t->r.n;
+    const int first = t->r.last_hidden ? t->r.n - 1 : from;
+    for (int at = first > t->n_hidden ? first : t->n_hidden; at < end;) {
+        const int n = end - at < most ? end - at : most;
+        const float *x;
+        for (int i = 0; i < n; i++)
+            b->row[i] = first_row + at - from + i;
+        TRY(engine_hidden(b->o.e, b->row, n, &x, err));
+        for (int i = 0; i < n; i++, at++)
+            t->r.hidden(t->r.ctx, x + (ptrdiff_t)i * C, at);
+        t->n_hidden = at;
+    }
+    return 0;
+}
+
 static int show_prompts(struct batch *b, struct err *err)
 {
-    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row)
-        if (b->in_step[i]->r.prompt_probs && b->in_step[i]->r.prompt)
-            TRY(show_prompt(b, b->in_step[i], row, err));
+    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row) {
+        struct text *t = b->in_step[i];
+        if (t->r.prompt_probs && t->r.prompt)
+            TRY(show_prompt(b, t, row, err));
+        if (t->r.hidden)
+            TRY(show_hidden(b, t, row, err));
+    }
     return 0;
 }
 

@@ -50,6 +50,7 @@ struct text_request {
     struct sampling sampling;
     int n_logprob;                       /* how many of the likeliest go with each token; -1: no probabilities */
     bool prompt_probs;                   /* prompt() gets those of the prompt's tokens, too, from the second on */
+    bool last_hidden;                    /* hidden() gets the last of the prompt's tokens only */
     int priority;                        /* lower goes first */
     int tenant;                          /* whose it is, for turns among those of the same priority */
     struct block_key root;               /* pages.h */
@@ -58,6 +59,7 @@ struct text_request {
     int (*adjust)(void *ctx, float *logits, int V, struct err *err);      /* what the next token is drawn from; -INFINITY forbids; < 0: the text fails */
     void (*accept)(void *ctx, int32_t id);                 /* it was drawn */
     void (*prompt)(void *ctx, const struct text_token *t);
+    void (*hidden)(void *ctx, const float *x, int position);      /* of each of the prompt's tokens, in order: the last hidden state, [d_model] */
     bool (*token)(void *ctx, const struct text_token *t);  /* false: the text ends, and this was its last token */
     /* The last call.  n_kept: tokens of the prompt that were in the cache.  err: of TEXT_FAILED */
     void (*done)(void *ctx, enum text_end end, int n_kept, const struct err *err);

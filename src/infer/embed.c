@@ -13,6 +13,7 @@ struct embedder {
     struct loaded l;
     enum pool_kind pooling;
     bool normalizes;
+    double *sum;                 /* [d_model] */
 };
 
 /* ---- sentence-transformers' files ---- */
@@ -29,24 +30,33 @@ static int load_beside(json_t **out, const char *folder, const char *name, struc
 }
 
 /* A list of modules, each with a type such as "sentence_transformers.models.Pooling". */
-static int read_modules(struct embedder *e, const char *folder, struct err *err)
+static int read_modules(bool *normalizes, const char *folder, struct err *err)
 {
     json_t *modules;
     TRY(load_beside(&modules, folder, "modules.json", err));
     if (!modules)
         return 0;
-    e->normalizes = false;
+    *normalizes = false;
     int rc = json_is_array(modules) ? 0 : ERR(err, FORMAT, "%s/modules.json: found no list, expected one of modules", folder);
     for (size_t i = 0; i < json_array_size(modules) && !rc; i++) {
         const char *type = json_string_value(json_object_get(json_array_get(modules, i), "type"));
         const char *dot = type ? strrchr(type, '.') : NULL, *kind = dot ? dot + 1 : "";
         if (!strcmp(kind, "Normalize"))
-            e->normalizes = true;
+            *normalizes = true;
         else if (strcmp(kind, "Transformer") && strcmp(kind, "Pooling"))
             rc = ERR(err, UNSUPPORTED, "%s/modules.json: module %zu is '%.60s', expected Transformer, Pooling or Normalize", folder, i, type ? type : "");
     }
     json_decref(modules);
     return rc;
+}
+
+int embed_read(enum pool_kind *pooling, bool *normalizes, const char *path, const struct model *m, struct err *err)
+{
+    *pooling = m->config.encoder ? POOL_MEAN : POOL_LAST;
+    *normalizes = true;
+    TRY(read_modules(normalizes, path, err));
+    const int rc = pooling_read(pooling, path, source_gguf(m->source), err);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- loading ---- */
@@ -55,10 +65,9 @@ static int open_and_plan(struct embedder *e, const char *path, const struct embe
 {
     const struct loaded_opts lo = { .ctx = o->ctx, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
     TRY(loaded_open(&e->l, path, &lo, err));
-    e->pooling = e->l.model.config.encoder ? POOL_MEAN : POOL_LAST;
-    e->normalizes = true;
-    TRY(read_modules(e, path, err));
-    TRY(pooling_read(&e->pooling, path, source_gguf(e->l.model.source), err));
+    TRY(embed_read(&e->pooling, &e->normalizes, path, &e->l.model, err));
+    if (!(e->sum = mem_alloc_array((size_t)e->l.model.config.d_model, sizeof *e->sum)))
+        return ERR(err, NOMEM, "no memory for a vector of %d numbers", e->l.model.config.d_model);
     const struct decoder_opts d = { .use = DECODER_HIDDEN, .types = e->l.types, .ctx = e->l.ctx };
     return loaded_plan(&e->l, &d, e->l.ctx, 1, n_thread, err);
 }
@@ -97,6 +106,7 @@ void embedder_free(struct embedder *e)
     if (!e)
         return;
     loaded_release(&e->l);
+    mem_free(e->sum);
     mem_free(e);
 }
 
@@ -108,14 +118,27 @@ bool embedder_normalizes(const struct embedder *e) { return e->normalizes; }
 /* ---- one text ---- */
 
 /* Sums in double, tokens in order. */
-static void pool_rows(const float *x, int n, int C, enum pool_kind kind, float *out)
+void embed_add(double *sum, const float *x, int C, int position, enum pool_kind pooling)
 {
-    for (int c = 0; c < C; c++) {
-        double sum = 0;
-        for (int i = 0; kind == POOL_MEAN && i < n; i++)
-            sum += (double)x[(ptrdiff_t)i * C + c];
-        out[c] = kind == POOL_MEAN ? (float)(sum / n) : x[kind == POOL_CLS ? c : (ptrdiff_t)(n - 1) * C + c];
+    for (int c = 0; c < C; c++)
+        if (pooling == POOL_MEAN)
+            sum[c] += (double)x[c];
+        else if (pooling == POOL_LAST || !position)
+            sum[c] = (double)x[c];
+}
+
+int embed_end(const double *sum, int n, enum pool_kind pooling, bool normalize, float *out, int n_out, struct err *err)
+{
+    double square = 0;
+    for (int c = 0; c < n_out; c++) {
+        out[c] = (float)(pooling == POOL_MEAN ? sum[c] / n : sum[c]);
+        square += (double)out[c] * (double)out[c];
     }
+    if (!isfinite(square))
+        return ERR(err, NUMERIC, "the model gave values that are not numbers");
+    for (int c = 0; normalize && square > 0 && c < n_out; c++)
+        out[c] = (float)((double)out[c] / sqrt(square));
+    return 0;
 }
 
 int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err)
@@ -132,13 +155,9 @@ int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind p
         ((int32_t *)t[e->l.d.pos].data)[i] = i;
     }
     graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = 1, .seq_start = start });
-    pool_rows(t[e->l.d.hidden].data, n, C, pooling, out);
-    double square = 0;
-    for (int c = 0; c < C; c++)
-        square += (double)out[c] * (double)out[c];
-    if (!isfinite(square))
-        return ERR(err, NUMERIC, "the model gave values that are not numbers");
-    for (int c = 0; normalize && square > 0 && c < C; c++)
-        out[c] = (float)((double)out[c] / sqrt(square));
-    return 0;
+    const float *x = t[e->l.d.hidden].data;
+    memset(e->sum, 0, (size_t)C * sizeof *e->sum);
+    for (int i = 0; i < n; i++)
+        embed_add(e->sum, x + (ptrdiff_t)i * C, C, i, pooling);
+    return embed_end(e->sum, n, pooling, normalize, out, C, err);
 }

@@ -5,7 +5,7 @@
 #define INFER_EMBED_H
 #include "base/buf.h"
 #include "base/pool.h"
-#include "model/config.h"
+#include "model/model.h"
 #include "model/pooling.h"
 #include "model/tok.h"
 #include "model/weights_pack.h"
@@ -30,6 +30,13 @@ const struct tok *embedder_tok(const struct embedder *e);
 /* As the files say; where they do not: the mean for encoders, the last token for decoders, and of length 1. */
 enum pool_kind embedder_pooling(const struct embedder *e);
 bool embedder_normalizes(const struct embedder *e);
+
+/* What is made of a text's last hidden states, for whoever has them (an engine that serves): what the files say, as above; and the
+ * vector, from sum[C], which is zeroed before the first of the n tokens, then given each of them in order. */
+int embed_read(enum pool_kind *pooling, bool *normalizes, const char *path, const struct model *m, struct err *err);
+void embed_add(double *sum, const float *x, int C, int position, enum pool_kind pooling);
+/* out[n_out]: the first n_out <= C numbers, of length 1 if `normalize`. */
+int embed_end(const double *sum, int n, enum pool_kind pooling, bool normalize, float *out, int n_out, struct err *err);
 
 /* out[d_model]: the vector of a text of n tokens; of length 1 if `normalize`. */
 int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err);

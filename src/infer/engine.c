@@ -192,18 +192,32 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
     return 0;
 }
 
-int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err)
+static int run_rows(struct engine *e, enum pass pass, const int32_t *row, int n, struct err *err)
 {
+    const char *what = pass == PASS_HEAD ? "logits" : "hidden states";
     if (n < 1 || n > e->n_logits)
-        return ERR(err, RANGE, "logits of %d tokens at once, expected 1 to %d", n, e->n_logits);
+        return ERR(err, RANGE, "%s of %d tokens at once, expected 1 to %d", what, n, e->n_logits);
     int32_t *last = e->l.d.g->tensor[e->l.d.last].data;
     for (int i = 0; i < n; i++) {
         if (row[i] < 0 || row[i] >= e->n_row)
-            return ERR(err, RANGE, "logits of token %d of the step, expected 0 to %d", row[i], e->n_row - 1);
+            return ERR(err, RANGE, "%s of token %d of the step, expected 0 to %d", what, row[i], e->n_row - 1);
         last[i] = row[i];
     }
-    graph_run(e->l.d.g, PASS_HEAD, &(struct step){ .S = n });
+    graph_run(e->l.d.g, pass, &(struct step){ .S = n });
+    return 0;
+}
+
+int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err)
+{
+    TRY(run_rows(e, PASS_HEAD, row, n, err));
     *logits = e->l.d.g->tensor[e->l.d.logits].data;
+    return 0;
+}
+
+int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hidden, struct err *err)
+{
+    TRY(run_rows(e, PASS_HIDDEN, row, n, err));
+    *hidden = e->l.d.g->tensor[e->l.d.hidden].data;
     return 0;
 }
 

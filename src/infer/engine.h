@@ -65,6 +65,8 @@ void engine_copy_page(struct engine *e, int from, int to);
 /* Logits of n <= n_logits rows of the last engine_run: *logits is [n, vocab_size], valid until the next call.  May be called
  * again for other rows. */
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err);
+/* The same of the last layer's output after the last norm, of which embeddings are made: [n, d_model]. */
+int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hidden, struct err *err);
 
 /* nll[i] = -log softmax(logits of row[i])[target[i]] for any number of rows of the last engine_run. */
 int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err);

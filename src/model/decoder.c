@@ -440,23 +440,28 @@ static int label_head(const struct recorder *r, int x)
     return 0;
 }
 
+static int hidden_head(const struct recorder *r, int x)
+{
+    if (config_last_norm(r->c))
+        x = norm(r, x, -1, "norm", DT_F32);
+    TRY(r->d->hidden = x);
+    r->g->tensor[x].kind = TENSOR_OUTPUT;
+    return 0;
+}
+
 /* From the stream to what the use wants of it. */
 static int head(const struct recorder *r, int x)
 {
     const struct config *c = r->c;
     struct decoder *d = r->d;
     struct graph *g = r->g;
-    const bool hidden = r->o->use == DECODER_HIDDEN;
-    if (c->n_label && !hidden)
+    if (r->o->use == DECODER_HIDDEN)
+        return hidden_head(r, x);
+    if (c->n_label)
         return label_head(r, x);
-    const int w = hidden ? -1 : d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
+    const int w = d->tied_head >= 0 ? d->tied_head : c->tie_embeddings ? weight(r, -1, "embed") : weight(r, -1, "head.w");
     if (config_last_norm(c))
-        x = norm(r, x, -1, "norm", hidden ? DT_F32 : head_form(r, w));
-    if (hidden) {
-        TRY(d->hidden = x);
-        g->tensor[x].kind = TENSOR_OUTPUT;
-        return 0;
-    }
+        x = norm(r, x, -1, "norm", head_form(r, w));
     if (divided(r))
         x = graph_sum_peers_grad(r->g, x, r->err);
     if (d->target >= 0) {
@@ -466,6 +471,29 @@ static int head(const struct recorder *r, int x)
     TRY(d->logits = graph_linear(g, x, w, -1, -1, r->o->compute, "logits", r->err));
     g->tensor[d->logits].kind = TENSOR_OUTPUT;
     return c->logit_cap > 0 ? graph_softcap(g, d->logits, c->logit_cap, r->err) : 0;
+}
+
+static void move_to_pass(struct graph *g, int first, enum pass pass)
+{
+    for (int i = first; i < g->n_node; i++)
+        if (g->node[i].pass == PASS_FORWARD)
+            g->node[i].pass = pass;
+}
+
+/* Of chosen rows of the stream, which is kept after the forward pass. */
+static int heads_of_rows(const struct recorder *r, int stream)
+{
+    struct graph *g = r->g;
+    int first = g->n_node, x;
+    g->tensor[stream].kind = TENSOR_OUTPUT;
+    TRY(x = graph_take_rows(g, stream, r->d->last, "rows", r->err));
+    TRY(head(r, x));
+    move_to_pass(g, first, PASS_HEAD);
+    first = g->n_node;
+    TRY(x = graph_take_rows(g, stream, r->d->last, "hidden_rows", r->err));
+    TRY(hidden_head(r, x));
+    move_to_pass(g, first, PASS_HIDDEN);
+    return 0;
 }
 
 static int record(struct recorder *r, const struct weights_list *l)
@@ -515,15 +543,9 @@ static int record(struct recorder *r, const struct weights_list *l)
     }
     TRY(x);
     g->tensor[x].keep = true;
-    const int first_of_head = g->n_node;
-    if (r->o->use == DECODER_GENERATE) {
-        g->tensor[x].kind = TENSOR_OUTPUT;
-        x = graph_take_rows(g, x, d->last, "rows", r->err);
-    }
+    if (r->o->use == DECODER_GENERATE)
+        return heads_of_rows(r, x);
     TRY(head(r, x));
-    for (int i = first_of_head; r->o->use == DECODER_GENERATE && i < g->n_node; i++)
-        if (g->node[i].pass == PASS_FORWARD)
-            g->node[i].pass = PASS_HEAD;
     if (r->o->use == DECODER_TRAIN) {
         g->loss_first = r->o->loss_first;
         TRY(graph_backward(g, r->o->recompute, r->err));

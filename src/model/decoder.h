@@ -16,7 +16,7 @@ enum decoder_use {
     DECODER_SCORE,       /* ids, pos, target -> nll of each token */
     DECODER_LOGITS,      /* ids, pos -> logits of every token; of a classifier: ids, pos or pixels -> logits of every sequence */
     DECODER_HIDDEN,      /* ids, pos, type -> the last layer's output of every token, F32, after the last norm: the only use of an encoder */
-    DECODER_GENERATE,    /* ids, pos -> the stream, keys and values kept in slots; PASS_HEAD: last -> logits of those rows */
+    DECODER_GENERATE,    /* ids, pos -> the stream, keys and values kept in slots; PASS_HEAD: last -> logits of those rows; PASS_HIDDEN: last -> hidden of those rows */
 };
 
 /* How a weight is kept (weights_pack.h): n_segment panels of types of the file; or mapped, rows of type[0] in the file; or,

@@ -108,9 +108,10 @@ enum op {
 };
 /* PASS_HEAD: the end of a decoder that generates, from the stream of the last layer (kept after PASS_FORWARD) to the logits
  * of chosen rows; it may run any number of times after a forward pass.  There S counts the chosen rows.
+ * PASS_HIDDEN: the same up to the last norm.
  * PASS_LOSS: the loss of a graph with loss_first after PASS_FORWARD, before what its gradient is to be is known.
  * PASS_NORM: the sums of squares of the gradients, once they are those of the whole step. */
-enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_LOSS, PASS_BACKWARD, PASS_NORM, PASS_UPDATE, N_PASS };
+enum pass { PASS_PREPARE, PASS_FORWARD, PASS_HEAD, PASS_HIDDEN, PASS_LOSS, PASS_BACKWARD, PASS_NORM, PASS_UPDATE, N_PASS };
 const char *op_name(enum op op);
 
 /* pool: which rows of a sequence make one. */

@@ -23,6 +23,7 @@ struct made {
     uint64_t rule;                                   /* of what was accepted: adjust() forbids by it */
     int32_t id[MOST]; float logprob[MOST]; struct token_prob top[MOST][TOP]; int n;
     float prompt_logprob[CTX]; int n_prompt;
+    double hidden[CTX]; int n_hidden;                /* sums that tell one state from another */
     enum text_end end;
     int n_accepted, n_done;
 };
@@ -48,6 +49,15 @@ static void prompt_token(void *ctx, const struct text_token *t)
     assert_int_equal(t->position, ++m->n_prompt);
     assert_int_equal(t->id, m->prompt[t->position]);
     m->prompt_logprob[t->position] = t->logprob;
+}
+
+static void hidden_state(void *ctx, const float *x, int position)
+{
+    struct made *m = ctx;
+    assert_int_equal(position, m->r.last_hidden ? m->r.n - 1 : m->n_hidden);
+    m->n_hidden++;
+    for (int i = 0; i < 24; i++)                     /* d_model is 24 or more */
+        m->hidden[position] += (double)x[i] * (i + 1);
 }
 
 static bool token(void *ctx, const struct text_token *t)
@@ -78,13 +88,14 @@ static void wish(struct made *m, uint64_t i, int V)
     m->r = (struct text_request){ .ids = m->prompt, .n = n, .most = (int)(dice >> 16 & 255) % (MOST + 1), .n_logprob = (int)(dice >> 24 & 3) % (TOP + 1) - 1, .prompt_probs = (dice >> 32 & 7) == 0,
                                   .sampling = { .temperature = temperatures[dice >> 40 & 3], .top_p = dice >> 42 & 1 ? 1 : 0.8, .top_k = dice >> 43 & 1 ? 0 : 20, .seed = i },
                                   .priority = (int)(dice >> 48 & 1), .share = (dice >> 52 & 7) != 0, .root = { { (unsigned char)(dice >> 56 & 1) } },
-                                  .adjust = dice >> 60 & 1 ? adjust : NULL, .accept = accept, .prompt = prompt_token, .token = token, .done = done, .ctx = m };
+                                  .adjust = dice >> 60 & 1 ? adjust : NULL, .accept = accept, .prompt = prompt_token, .hidden = dice >> 34 & 1 ? hidden_state : NULL, .last_hidden = dice >> 35 & 1, .token = token, .done = done, .ctx = m };
     m->rule = 1;
 }
 
 static void again(struct made *m)
 {
-    m->n = m->n_prompt = m->n_done = m->n_accepted = 0, m->rule = 1;
+    m->n = m->n_prompt = m->n_done = m->n_accepted = m->n_hidden = 0, m->rule = 1;
+    memset(m->hidden, 0, sizeof m->hidden);
 }
 
 static void open_batch(struct batch **b, struct engine **e, const char *path, int n_slot, int n_page, int step, struct pool *pool, int lookup)
@@ -97,12 +108,14 @@ static void open_batch(struct batch **b, struct engine **e, const char *path, in
 
 static void compare(const struct made *a, const struct made *b, const char *what, int i)
 {
-    if (b->n_done != 1 || a->end != b->end || a->n != b->n || a->n_prompt != b->n_prompt)
+    if (b->n_done != 1 || a->end != b->end || a->n != b->n || a->n_prompt != b->n_prompt || a->n_hidden != b->n_hidden)
         fail_msg("%s, text %d: %d tokens of %d prompt tokens, end %d, done %d times; alone %d, %d, %d", what, i, b->n, b->n_prompt, (int)b->end, b->n_done, a->n, a->n_prompt, (int)a->end);
     if (memcmp(a->id, b->id, (size_t)a->n * sizeof *a->id))
         fail_msg("%s, text %d: other tokens than alone", what, i);
     if (memcmp(a->prompt_logprob, b->prompt_logprob, (size_t)(a->n_prompt + 1) * sizeof *a->prompt_logprob))
         fail_msg("%s, text %d: other probabilities of the prompt than alone", what, i);
+    if (memcmp(a->hidden, b->hidden, sizeof a->hidden))
+        fail_msg("%s, text %d: other hidden states than alone", what, i);
     for (int k = 0; a->r.n_logprob >= 0 && k < a->n; k++)
         if (a->logprob[k] != b->logprob[k] || memcmp(a->top[k], b->top[k], (size_t)a->r.n_logprob * sizeof *a->top[k]))
             fail_msg("%s, text %d: other probabilities than alone at token %d", what, i, k);
@@ -272,7 +285,7 @@ static void *ask(void *ctx)
     for (int i = 0; i < 6; i++) {
         uint64_t id;
         struct text_request r = c->made[i].r;
-        r.adjust = NULL, r.accept = NULL, r.prompt = NULL, r.token = go_on, r.done = done_there, r.ctx = c;
+        r.adjust = NULL, r.accept = NULL, r.prompt = NULL, r.hidden = NULL, r.token = go_on, r.done = done_there, r.ctx = c;
         if (batch_submit(c->b, &r, &id, &e))
             atomic_fetch_add(&c->n_done, 100);
         if (i % 3 == 1)

@@ -4,6 +4,7 @@
 #include "golden.h"
 #include "base/mem.h"
 #include "infer/embed.h"
+#include "infer/engine.h"
 
 static struct pool *pool;
 static struct err err;
@@ -54,6 +55,52 @@ static void the_mean_is_transformers(void **state)
         assert_int_equal(embedder_run(e, &(int32_t){ 71 }, 1, POOL_MEAN, true, (float[64]){ 0 }, &err), ERR_RANGE);
         safetensors_free(want);
         embedder_free(e);
+    }
+}
+
+/* All in floats: the two ways differ in the order of sums of the attention. */
+static void an_engine_has_the_embedders_states_in_any_cut(void **state)
+{
+    (void)state;
+    enum { N = 24 };
+    static const char *const models[] = { "tests/golden/llama", "tests/golden/gpt2" };
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        struct embedder *e;
+        struct engine *g;
+        const struct embed_opts o = { .no_tok = true };
+        const struct engine_opts p = { .n_slot = 1, .step_tokens = 7, .n_logits = 3, .no_tok = true };
+        int32_t ids[N];
+        float want[64], got[64];
+        OK(embedder_new(&e, models[m], &o, pool, &err));
+        OK(engine_new(&g, models[m], &p, pool, &err));
+        const int C = embedder_config(e)->d_model;
+        assert_true(C <= 64);
+        for (int i = 0; i < N; i++)
+            ids[i] = (i * i + 3) % embedder_config(e)->vocab_size;
+        for (int k = 0; k < N_POOL_KIND; k++) {
+            double sum[64] = { 0 };
+            OK(embedder_run(e, ids, N, (enum pool_kind)k, true, want, &err));
+            for (int at = 0; at < N; at += 7) {
+                const int n = N - at < 7 ? N - at : 7;
+                OK(engine_run(g, &(struct engine_part){ 0, at, n, ids + at, NULL }, 1, &err));
+                for (int32_t i = 0; i < n; i++) {
+                    const float *x;
+                    OK(engine_hidden(g, &i, 1, &x, &err));
+                    embed_add(sum, x, C, at + i, (enum pool_kind)k);
+                }
+            }
+            OK(embed_end(sum, N, (enum pool_kind)k, true, got, C, &err));
+            if (difference(want, got, C) > 2e-6f)
+                fail_msg("%s, %s: %g between engine and embedder", models[m], pool_kind_name((enum pool_kind)k), (double)difference(want, got, C));
+            OK(embed_end(sum, N, (enum pool_kind)k, true, got, 5, &err));      /* cut, then of length 1 */
+            double square = 0;
+            for (int c = 0; c < 5; c++)
+                square += (double)got[c] * (double)got[c];
+            assert_true(fabs(square - 1) < 1e-6);
+        }
+        assert_int_equal(engine_hidden(g, (int32_t[]){ 3 }, 1, &(const float *){ NULL }, &err), ERR_RANGE);
+        embedder_free(e);
+        engine_free(g);
     }
 }
 
@@ -149,6 +196,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_mean_is_transformers),
+        cmocka_unit_test(an_engine_has_the_embedders_states_in_any_cut),
         cmocka_unit_test(the_files_beside_the_model_are_followed),
         cmocka_unit_test(pooling_of_gguf_files_is_followed),
         cmocka_unit_test(positions_beyond_the_models_are_refused),
