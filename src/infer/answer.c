@@ -14,7 +14,6 @@ struct answer {
     struct answer_wish w;
     struct token_bias *bias;
     int32_t *allowed, *stop_token;
-    struct stops *stops;
     struct follower *follower;
     int n_accepted, n_ruled;                 /* tokens drawn; after how many the grammar was at its end, 0: not yet */
     struct met *met; int32_t *met_place; int n_met, n_place;      /* met_place: a table of places in met, a power of two */
@@ -158,12 +157,14 @@ static void put_out(struct answer *a, size_t end, bool last)
 /* Looks for stop texts in what is new; where the text ends if there is one, else SIZE_MAX. */
 static size_t find_stop(struct answer *a, size_t from)
 {
-    for (size_t i = from; a->stops && i < a->text.len; i++) {
-        a->state = stops_next(a->stops, a->state, (unsigned char)a->text.data[i]);
-        if (stops_found(a->stops, a->state) < 0 || a->n_token < a->w.min)
+    for (size_t i = from; a->w.stops && i < a->text.len; i++) {
+        a->state = stops_next(a->w.stops, a->state, (unsigned char)a->text.data[i]);
+        if (stops_found(a->w.stops, a->state) < 0 || a->n_token < a->w.min)
             continue;
-        a->stop_text = stops_found(a->stops, a->state);
-        return i + 1 - (a->w.keep_stop ? 0 : stops_length(a->stops, a->stop_text));
+        a->stop_text = stops_found(a->w.stops, a->state);
+        size_t n;
+        stops_text(a->w.stops, a->stop_text, &n);
+        return i + 1 - (a->w.keep_stop ? 0 : n);
     }
     return SIZE_MAX;
 }
@@ -228,7 +229,7 @@ static bool token(void *ctx, const struct text_token *t)
         a->text.len = stop;
         return false;
     }
-    const size_t held = a->stops ? stops_depth(a->stops, a->state) : 0;
+    const size_t held = a->w.stops ? stops_depth(a->w.stops, a->state) : 0;
     put_out(a, a->text.len - held, false);
     return !a->n_ruled || a->n_token < a->n_ruled;
 }
@@ -303,8 +304,6 @@ static int set_up(struct answer *a, struct err *err)
     qsort(a->allowed, (size_t)w->n_allowed, sizeof *a->allowed, by_id);
     if (has_penalties(w))
         TRY(begin_penalties(a, err));
-    if (w->n_stop)
-        TRY(stops_new(&a->stops, w->stop, w->n_stop, err));
     if (w->grammar)
         TRY(follower_new(&a->follower, w->grammar, a->m.vocab, err));
     return 0;
@@ -333,7 +332,6 @@ void answer_free(struct answer *a)
     if (!a)
         return;
     follower_free(a->follower);
-    stops_free(a->stops);
     buf_release(&a->text);
     mem_free(a->bias);
     mem_free(a->allowed);

@@ -48,7 +48,7 @@ struct answer_wish {
     double presence, frequency;              /* of tokens in the answer, OpenAI's: l -= presence + count * frequency */
     const struct token_bias *bias; int n_bias;
     const int32_t *allowed; int n_allowed;   /* 0: all */
-    const struct stop_text *stop; int n_stop;
+    const struct stops *stops;               /* or NULL; is borrowed */
     const int32_t *stop_token; int n_stop_token;
     bool keep_stop;                          /* the stop text is part of the answer */
     bool keep_specials;                      /* special tokens are shown */

@@ -4,7 +4,7 @@
 
 /* A node is what was read from the beginning of a text on; its children are a list. */
 struct node { int32_t child, sibling, fail, depth, found; unsigned char byte; };
-struct stops { struct node *node; int n; size_t length[STOPS_MAX]; };
+struct stops { struct node *node; int n; char *bytes; size_t begin[STOPS_MAX + 1]; };       /* bytes: the texts one after the other */
 
 static int32_t child_of(const struct stops *s, int32_t at, unsigned char byte)
 {
@@ -59,9 +59,11 @@ int stops_new(struct stops **out, const struct stop_text *text, int n, struct er
         return ERR(err, RANGE, "%d stop texts of %zu bytes, expected at most %d and %d", n, bytes - 1, STOPS_MAX, STOPS_BYTES - 1);
     struct stops *s = mem_alloc_zero(sizeof *s);
     int32_t *queue = mem_alloc_array(bytes, sizeof *queue);
-    if (s)
+    if (s) {
         s->node = mem_alloc_array(bytes, sizeof *s->node);
-    if (!s || !queue || !s->node) {
+        s->bytes = mem_alloc_array(bytes, 1);
+    }
+    if (!s || !queue || !s->node || !s->bytes) {
         stops_free(s);
         mem_free(queue);
         return ERR(err, NOMEM, "no memory for %d stop texts", n);
@@ -70,7 +72,8 @@ int stops_new(struct stops **out, const struct stop_text *text, int n, struct er
     s->node[0] = (struct node){ .child = -1, .sibling = -1, .found = -1 };
     for (int i = 0; i < n; i++) {
         add(s, &text[i], i);
-        s->length[i] = text[i].n;
+        memcpy(s->bytes + s->begin[i], text[i].text, text[i].n);
+        s->begin[i + 1] = s->begin[i] + text[i].n;
     }
     link_up(s, queue);
     mem_free(queue);
@@ -83,6 +86,7 @@ void stops_free(struct stops *s)
     if (!s)
         return;
     mem_free(s->node);
+    mem_free(s->bytes);
     mem_free(s);
 }
 
@@ -97,4 +101,9 @@ int stops_next(const struct stops *s, int state, unsigned char byte)
 
 int stops_found(const struct stops *s, int state) { return s->node[state].found; }
 size_t stops_depth(const struct stops *s, int state) { return (size_t)s->node[state].depth; }
-size_t stops_length(const struct stops *s, int text) { return s->length[text]; }
+
+const char *stops_text(const struct stops *s, int text, size_t *n)
+{
+    *n = s->begin[text + 1] - s->begin[text];
+    return s->bytes + s->begin[text];
+}

@@ -43,7 +43,7 @@ void wish_release(struct wish *w)
     mem_free(w->bias);
     mem_free(w->allowed);
     mem_free(w->stop_token);
-    mem_free(w->stop);
+    stops_free(w->stops);
     grammar_free(w->grammar);
     json_decref(w->request);
     *w = (struct wish){ 0 };
@@ -368,9 +368,8 @@ static void forget_request(struct wish *w)
     mem_free(w->bias);
     mem_free(w->allowed);
     mem_free(w->stop_token);
-    mem_free(w->stop);
     json_decref(w->request);
-    w->bias = NULL, w->allowed = w->stop_token = NULL, w->stop = NULL, w->request = NULL;
+    w->bias = NULL, w->allowed = w->stop_token = NULL, w->request = NULL;
 }
 
 static struct exchange *make(struct http_request *q, struct served_model *s, struct wish *w, struct refusal *e)

@@ -18,7 +18,7 @@ struct wish {
     /* owned, as answer's arrays lead into them */
     struct token_bias *bias;
     int32_t *allowed, *stop_token;
-    struct stop_text *stop;
+    struct stops *stops;
     struct grammar *grammar;
     json_t *request;                     /* strings live in it */
 };

@@ -34,16 +34,18 @@ static void read_stop(struct in *f, struct wish *w)
         refuse(f->e, "stop", "%zu stop texts, expected at most %d", n, STOPS_MAX);
         return;
     }
-    if (!(w->stop = room(n, sizeof *w->stop, f->e)))
-        return;
+    struct stop_text stop[STOPS_MAX];
+    struct err err;
     for (size_t i = 0; i < n; i++) {
         const json_t *s = json_is_array(v) ? json_array_get(v, i) : v;
         if (!json_is_string(s) || !json_string_length(s))
             refuse(f->e, "stop", "stop is neither a text nor a list of texts that are not empty");
         else
-            w->stop[i] = (struct stop_text){ json_string_value(s), json_string_length(s) };
+            stop[i] = (struct stop_text){ json_string_value(s), json_string_length(s) };
     }
-    w->answer.stop = w->stop, w->answer.n_stop = (int)n;
+    if (n && !f->e->status && stops_new(&w->stops, stop, (int)n, &err) < 0)
+        refuse_as(f->e, err.code == ERR_NOMEM ? 503 : 400, err.code == ERR_NOMEM ? "server_error" : "invalid_request_error", NULL, "stop", "%s", err.msg);
+    w->answer.stops = w->stops;
 }
 
 static void read_bias(struct in *f, struct wish *w)

@@ -97,10 +97,17 @@ static void what_is_handed_out_is_the_text_up_to_the_first_stop(void **state)
             const size_t from = (size_t)(rng_u64(5, round * 4 + (uint64_t)k) % n), len = 1 + (size_t)(rng_u64(6, round * 4 + (uint64_t)k) % 5);
             stop[k] = (struct stop_text){ all + from, from + len <= n ? len : n - from };
         }
-        struct seen s = { .whole = true };
-        struct answer *a;
-        const struct answer_wish w = { .prompt = id, .n_prompt = 1, .most = n_id, .stop = stop, .n_stop = n_stop, .keep_stop = round % 3 == 0, .n_logprob = 1, .piece = piece, .end = end, .ctx = &s, .goes_on = true };
+        struct seen s = { .whole = true }, half = { .whole = true };
+        struct answer *a, *b;
+        struct stops *stops;
+        OK(stops_new(&stops, stop, n_stop, &err));
+        const struct answer_wish w = { .prompt = id, .n_prompt = 1, .most = n_id, .stops = stops, .keep_stop = round % 3 == 0, .n_logprob = 1, .piece = piece, .end = end, .ctx = &s, .goes_on = true };
         OK(answer_new(&a, &model, &w, &err));
+        struct answer_wish shared = w;           /* another one with the same stop texts, in the middle of them meanwhile */
+        shared.ctx = &half;
+        OK(answer_new(&b, &model, &shared, &err));
+        feed(b, id, (n_id + 1) / 2, &err);
+        answer_free(b);
         feed(a, id, n_id, &err);
         const int found = first_stop(all, n, stop, n_stop, &at);
         const size_t want = found < 0 ? n : at + (w.keep_stop ? stop[found].n : 0);
@@ -111,8 +118,11 @@ static void what_is_handed_out_is_the_text_up_to_the_first_stop(void **state)
         assert_true(found < 0 ? s.end.stop_text < 0 : stop[s.end.stop_text].n == stop[found].n);
         assert_true(s.n_tokens >= want && !memcmp(s.tokens, all, s.n_tokens));
         assert_true(found >= 0 || s.n_token == n_id);
+        for (int k = 0; k < n_stop; k++)
+            assert_true(!memcmp(stops_text(stops, k, &n), stop[k].text, stop[k].n) && n == stop[k].n);
         n_stopped += found >= 0;
         answer_free(a);
+        stops_free(stops);
     }
     assert_true(n_stopped > 500);
 }
@@ -196,13 +206,30 @@ static void a_grammar_rules_and_ends_the_answer(void **state)
     tok_ids_release(&ids);
 }
 
+static void stop_texts_are_checked(void **state)
+{
+    (void)state;
+    struct stops *s;
+    struct stop_text many[STOPS_MAX + 1];
+    char much[STOPS_BYTES];
+    memset(much, 'x', sizeof much);
+    for (int i = 0; i <= STOPS_MAX; i++)
+        many[i] = (struct stop_text){ "stop", 4 };
+    assert_int_equal(stops_new(&s, &(struct stop_text){ "", 0 }, 1, &err), ERR_RANGE);
+    assert_int_equal(stops_new(&s, many, STOPS_MAX + 1, &err), ERR_RANGE);
+    assert_int_equal(stops_new(&s, &(struct stop_text){ much, sizeof much }, 1, &err), ERR_RANGE);
+    OK(stops_new(&s, many, STOPS_MAX, &err));
+    stops_free(s);
+    OK(stops_new(&s, &(struct stop_text){ much, sizeof much - 1 }, 1, &err));
+    stops_free(s);
+}
+
 static void wishes_are_checked(void **state)
 {
     (void)state;
     struct answer *a;
-    const struct stop_text empty = { "", 0 };
     const struct answer_wish bad[] = {
-        { .n_stop = 1, .stop = &empty }, { .n_bias = 1, .bias = &(struct token_bias){ V, 1 } }, { .n_bias = 1, .bias = &(struct token_bias){ 1, NAN } },
+        { .n_bias = 1, .bias = &(struct token_bias){ V, 1 } }, { .n_bias = 1, .bias = &(struct token_bias){ 1, NAN } },
         { .n_allowed = 1, .allowed = &(int32_t){ -1 } }, { .n_stop_token = 1, .stop_token = &V },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -222,7 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_handed_out_is_the_text_up_to_the_first_stop), cmocka_unit_test(characters_are_never_torn),
         cmocka_unit_test(logits_are_changed_as_the_formulas_say),              cmocka_unit_test(a_grammar_rules_and_ends_the_answer),
-        cmocka_unit_test(wishes_are_checked),
+        cmocka_unit_test(stop_texts_are_checked), cmocka_unit_test(wishes_are_checked),
     };
     return cmocka_run_group_tests(tests, set_up, close_vocab);
 }
