@@ -1,32 +1,98 @@
-/* exchange.h - a request that a model answers, with one text or several, and how that is told in OpenAI's words.
+/* exchange.h - the life of a request that a model answers, with one text or several: submitted, counted, cancelled, failed, ended.
  *
- * openai_*.c read requests into a wish; exchange_start() takes it, makes the answers, and replies: all at once when the last one has
- * ended, or as server-sent events.  A client that goes cancels its texts. */
+ * A reader (openai.h, ...) makes a wish of a request; exchange_start() takes it, makes the answers, and replies: all at once when the last
+ * one has ended, or as a stream.  In which words is the dialect's, a table of functions that write and know nothing of threads and clients.
+ * A client that goes cancels its texts; one text that fails fails the request, and cancels the others.
+ *
+ * exchange_start() is called by the thread of connections; pieces and ends of texts come from the thread of the batch's steps, and may come
+ * before exchange_start() has returned.  Whoever is the last to leave, a text that ended or exchange_start(), replies and frees it all.
+ * The lock is of `pending`, of the texts' ids in the batch and of the refusal.  A dialect's functions are never called by two threads at
+ * once for one exchange, and need no lock. */
 #ifndef SERVE_EXCHANGE_H
 #define SERVE_EXCHANGE_H
+#include <pthread.h>
+#include <stdatomic.h>
 #include "serve/json_in.h"
 #include "serve/http.h"
 #include "serve/served_model.h"
 
+struct dialect;
 struct wish {
-    bool chat;                           /* else a completion */
+    const struct dialect *dialect;
+    const char *param;                   /* the field that prompts come from, for what is wrong with them */
     bool stream, usage, echo;            /* usage: as a last event of its own */
     int n;                               /* answers to each prompt */
     struct tok_ids *prompt; int n_prompt;        /* completions may have several */
     struct answer_wish answer;           /* of all; most < 0: as many as there is room for */
     uint64_t seed;
-    /* owned, as answer's arrays lead into them */
+    /* owned, as answer's pointers lead into them */
     struct token_bias *bias;
     int32_t *allowed, *stop_token;
     struct stops *stops;
     struct grammar *grammar;
-    json_t *request;                     /* strings live in it */
+    json_t *request;                     /* strings live in it; it goes when the answers are made */
 };
 void wish_release(struct wish *w);
+
+/* One of the texts: answer i % n to prompt i / n. */
+#define CHOICE_PARTS 4
+struct choice {
+    struct exchange *x;
+    int i;
+    struct buf text;                     /* of the whole answer, where it is not streamed */
+    /* when it has ended */
+    enum answer_why why;                 /* ANSWER_STOP or ANSWER_LENGTH where a dialect is asked */
+    int stop_text;                       /* of x->w.stops, or -1 */
+    int n_token, n_kept;                 /* made; of its prompt, found in the cache */
+    /* the dialect's own, released with the exchange */
+    bool told;
+    struct buf part[CHOICE_PARTS];
+    /* ---- the exchange's own ---- */
+    struct answer *a;
+    uint64_t id;                         /* of the batch; 0: not there */
+};
+
+struct exchange {
+    struct served_model *s;
+    struct wish w;
+    time_t created;
+    unsigned long long number;           /* by chance, for names */
+    char id[40]; struct buf head;        /* the dialect's own */
+    /* ---- its own ---- */
+    struct http_request *q;
+    pthread_mutex_t lock;
+    int pending;                         /* texts that have not ended; while they are submitted, one more */
+    bool streams;                        /* the reply has begun */
+    bool opened;                         /* what a stream begins with is written */
+    atomic_bool cancelled, failed;
+    struct refusal e;
+    struct buf out;                      /* of the thread of the steps */
+    int n;
+    struct choice choice[];
+};
+
+/* What clients of one kind of API are told, each function adding to b.  NULL: nothing is said there. */
+struct dialect {
+    const char *type_of_stream;          /* of content; a whole reply is JSON */
+    int (*begin)(struct exchange *x, struct err *err);                                   /* before any other: names */
+    int (*token)(struct choice *c, const struct answer_token *t, struct err *err);       /* wanted with its probabilities; the piece that it belongs to comes next */
+    /* a stream: open, pieces and ends of texts, close; or what went wrong instead of the last */
+    int (*open)(struct buf *b, struct exchange *x, struct err *err);
+    int (*piece)(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err);
+    int (*end)(struct buf *b, struct choice *c, struct err *err);
+    int (*close)(struct buf *b, struct exchange *x, struct err *err);
+    int (*break_off)(struct buf *b, const struct refusal *e, struct err *err);
+    /* a reply in one piece */
+    int (*whole)(struct buf *b, struct exchange *x, struct err *err);
+    int (*refusal)(struct buf *b, const struct refusal *e, struct err *err);
+};
+/* Of all texts; prompts are counted once, however many answers they have. */
+struct exchange_counts { int n_prompt, n_kept, n_token; };
+struct exchange_counts exchange_counts(const struct exchange *x);
 
 /* Takes the wish and replies to q, now or later; what is wrong is told there, too. */
 void exchange_start(struct http_request *q, struct served_model *s, struct wish *w);
 /* A refusal as a reply. */
-void exchange_refuse(struct http_request *q, const struct refusal *e);
+void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e);
 
 #endif

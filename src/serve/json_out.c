@@ -44,11 +44,16 @@ int out_json(struct buf *b, const json_t *v, struct err *err)
     return json_dump_callback(v, put, &t, JSON_COMPACT | JSON_ENCODE_ANY) ? ERR(err, NOMEM, "no memory for a reply") : 0;
 }
 
+static const char *type_of(int status)
+{
+    return status == 401 ? "authentication_error" : status == 404 ? "not_found_error" : status == 429 ? "rate_limit_error" : status < 500 ? "invalid_request_error" : "server_error";
+}
+
 int out_refusal(struct buf *b, const struct refusal *e, struct err *err)
 {
     TRY(buf_add_str(b, "{\"error\":{\"message\":", err));
     TRY(out_string(b, e->message, strlen(e->message), err));
-    TRY(buf_printf(b, err, ",\"type\":\"%s\",\"param\":", e->type));
+    TRY(buf_printf(b, err, ",\"type\":\"%s\",\"param\":", e->type ? e->type : type_of(e->status)));
     TRY(*e->param ? out_string(b, e->param, strlen(e->param), err) : buf_add_str(b, "null", err));
     return e->code ? buf_printf(b, err, ",\"code\":\"%s\"}}", e->code) : buf_add_str(b, ",\"code\":null}}", err);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/pool.h"
+#include "serve/openai_reply.h"
 
 #define N_MAX 128
 #define PROMPTS_MAX 1024
@@ -44,7 +45,7 @@ static void read_stop(struct in *f, struct wish *w)
             stop[i] = (struct stop_text){ json_string_value(s), json_string_length(s) };
     }
     if (n && !f->e->status && stops_new(&w->stops, stop, (int)n, &err) < 0)
-        refuse_as(f->e, err.code == ERR_NOMEM ? 503 : 400, err.code == ERR_NOMEM ? "server_error" : "invalid_request_error", NULL, "stop", "%s", err.msg);
+        refuse_as(f->e, err.code == ERR_NOMEM ? 503 : 400, NULL, NULL, "stop", "%s", err.msg);
     w->answer.stops = w->stops;
 }
 
@@ -272,7 +273,7 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     const json_t *messages = NULL, *format = NULL;
     int64_t most = -1, top = 0;
     bool probs = false, prompt = true;
-    *w = (struct wish){ .chat = true, .request = request };
+    *w = (struct wish){ .dialect = &openai_chat_dialect, .param = "messages", .request = request };
     in_begin(&f, request, e, "%s", "");
     read_common(&f, w, s);
     if (!in_array(&f, "messages", &messages))
@@ -365,7 +366,7 @@ void openai_completion(struct wish *w, json_t *request, struct served_model *s, 
     struct in f;
     const json_t *prompt = NULL;
     int64_t most = 16, probs = -1;
-    *w = (struct wish){ .request = request };
+    *w = (struct wish){ .dialect = &openai_completion_dialect, .param = "prompt", .request = request };
     in_begin(&f, request, e, "%s", "");
     read_common(&f, w, s);
     if (!in_any(&f, "prompt", &prompt))

@@ -11,6 +11,7 @@
 #include "serve/exchange.h"
 #include "serve/openai.h"
 #include "serve/json_out.h"
+#include "serve/openai_reply.h"
 
 #define REQUEST_S 60
 #define BODIES 8                 /* of the largest size at once */
@@ -40,7 +41,7 @@ static void reply_json(struct http_request *q, json_t *v)
     } else {
         const struct refusal e = { .status = 503, .type = "server_error", .message = "no memory for the reply" };
         buf_release(&b);
-        exchange_refuse(q, &e);
+        openai_refuse(q, &e);
     }
     json_decref(v);
 }
@@ -49,7 +50,7 @@ static void no(struct http_request *q, int status, const char *type, const char 
 {
     struct refusal e = { 0 };
     refuse_as(&e, status, type, code, NULL, "%s", message);
-    exchange_refuse(q, &e);
+    openai_refuse(q, &e);
 }
 
 /* ---- what is asked with GET ---- */
@@ -139,7 +140,7 @@ static void generate(struct server *s, struct http_request *q, void (*read)(stru
     if (request)
         read(&w, request, s->model, &e);
     if (e.status)
-        exchange_refuse(q, &e);
+        openai_refuse(q, &e);
     else
         exchange_start(q, s->model, &w);
 }
@@ -183,7 +184,7 @@ static void tokenize(struct server *s, struct http_request *q)
     if (rc)
         refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
     if (e.status)
-        exchange_refuse(q, &e), buf_release(&b);
+        openai_refuse(q, &e), buf_release(&b);
     else
         reply(q, &b);
     tok_ids_release(&ids);
@@ -224,7 +225,7 @@ static void detokenize(struct server *s, struct http_request *q)
                       out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, "}\n", NULL) < 0))
         refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
     if (e.status)
-        exchange_refuse(q, &e), buf_release(&b);
+        openai_refuse(q, &e), buf_release(&b);
     else
         reply(q, &b);
     buf_release(&text);
@@ -297,7 +298,7 @@ static void handle(void *ctx, struct http_request *q)
     if (r)
         r->answer(s, q);
     else
-        exchange_refuse(q, &e);
+        openai_refuse(q, &e);
 }
 
 /* ---- begin and end ---- */

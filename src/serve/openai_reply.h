@@ -1,0 +1,10 @@
+/* openai_reply.h - what clients of OpenAI's API are told: chats and completions, whole and as server-sent events, and errors. */
+#ifndef SERVE_OPENAI_REPLY_H
+#define SERVE_OPENAI_REPLY_H
+#include "serve/exchange.h"
+
+extern const struct dialect openai_chat_dialect, openai_completion_dialect;
+/* A refusal as a reply in OpenAI's form, for what is no exchange. */
+void openai_refuse(struct http_request *q, const struct refusal *e);
+
+#endif
