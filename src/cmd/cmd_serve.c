@@ -44,6 +44,7 @@ const struct command command_serve = {
         "\n"
         "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
         "    POST /tokenize               POST /detokenize        GET /metrics    GET /health    GET /ready\n"
+        "    GET /lathe/stats\n"
         "\n"
         "in OpenAI's form, streamed or not, with vLLM's further fields (top_k, min_p, repetition_penalty, min_tokens, stop_token_ids,\n"
         "allowed_token_ids, ignore_eos, priority, cache_salt, structured_outputs.grammar and others).  A field that is not known\n"

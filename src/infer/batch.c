@@ -26,6 +26,7 @@ struct text {
     int n_shown;                 /* prompt_probs: tokens before this were shown */
     int n_hidden;                /* hidden(): the same */
     bool admitted;
+    struct text_times times;
     atomic_bool cancelled;
     double right;                /* share of guessed tokens that were right, lately */
     /* of a step */
@@ -56,6 +57,7 @@ struct batch {
     float *work;                             /* [thread][V] */
     const float *logits;                     /* of the group that is drawn from */
     struct pace pace;
+    double now;                              /* when the step began, or its tokens were drawn */
     struct batch_counts mine;                /* copied to counts after each step */
     /* between threads */
     pthread_mutex_t lock;
@@ -89,6 +91,7 @@ static int text_new(struct text **out, const struct text_request *r, int ctx, st
     if (!t || !(t->ids = mem_alloc_array((size_t)room + 1, sizeof *t->ids)))
         return ERR(err, NOMEM, "no memory for a text of %d tokens", room);
     t->r = *r, t->slot = -1, t->n_ids = r->n, t->n_shown = 1, t->right = 0.5;
+    t->times = (struct text_times){ .submitted = clock_wall(), .n_prompt = r->n };
     memcpy(t->ids, r->ids, (size_t)r->n * sizeof *t->ids);
     return held_init(&t->held, &r->root, room, err);
 }
@@ -258,6 +261,10 @@ static void finish(struct batch *b, struct text *t, enum text_end end, const str
     unlist(b, t);
     b->n_live--;
     pthread_mutex_unlock(&b->lock);
+    if (b->o.watch) {
+        t->times.n_kept = t->n_kept, t->times.end = end, t->times.ended = b->now > t->times.submitted ? b->now : t->times.submitted;
+        b->o.watch->ended(b->o.watch->ctx, &t->times);
+    }
     if (t->r.done)
         t->r.done(t->r.ctx, end, t->n_kept, err);
     text_free(t);
@@ -410,7 +417,7 @@ static enum pages_fate admit(struct batch *b, struct text *t)
     pthread_mutex_lock(&b->lock);
     start_running(b, t);
     if (!t->admitted)
-        t->n_kept = kept, b->mine.n_prompt += (uint64_t)t->r.n;
+        t->n_kept = kept, t->times.admitted = b->now, b->mine.n_prompt += (uint64_t)t->r.n;
     t->admitted = true;
     pthread_mutex_unlock(&b->lock);
     return PAGES_OK;
@@ -564,6 +571,14 @@ static int show_prompts(struct batch *b, struct err *err)
     return 0;
 }
 
+static void note_token(struct batch *b, struct text *t)
+{
+    if (b->o.watch)
+        b->o.watch->token(b->o.watch->ctx, &t->times, b->now);
+    t->times.first = t->times.n_token ? t->times.first : b->now;
+    t->times.last = b->now, t->times.n_token++;
+}
+
 /* Takes the tokens into the text and hands them out; ends it where it is to end. */
 static void deliver(struct batch *b, struct text *t)
 {
@@ -591,6 +606,7 @@ static void deliver(struct batch *b, struct text *t)
         t->n_done += i > 0;                      /* its predecessor was guessed, so it is in the cache */
         t->ids[t->n_ids++] = t->drawn[i];
         b->mine.n_token++;
+        note_token(b, t);
         const struct text_token token = shown(t, t->drawn[i], t->n_ids - 1, t->prob[i]);
         const bool more = !t->r.token || t->r.token(t->r.ctx, &token), length = t->n_ids - t->r.n == t->r.most, full = t->n_ids > engine_ctx(b->o.e);
         if (!more || length || full) {
@@ -617,6 +633,7 @@ int batch_step(struct batch *b)
     const bool cancels = b->cancels;
     b->cancels = false;
     pthread_mutex_unlock(&b->lock);
+    b->now = clock_wall();
     if (cancels)
         drop_cancelled(b);
     choose_parts(b);
@@ -629,8 +646,11 @@ int batch_step(struct batch *b)
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
-        const double t = clock_wall() - start;
+        b->now = clock_wall();
+        const double t = b->now - start;
         pace_add(&b->pace, rows, prompts, t);
+        if (b->o.watch)
+            b->o.watch->step(b->o.watch->ctx, rows, b->now);
         if (rc)
             fail_all(b, &err);
         for (int i = 0; !rc && i < b->n_part; i++)
@@ -686,7 +706,9 @@ static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
         if (!b->scratch[i].id || !b->scratch[i].p)
             return ERR(err, NOMEM, "no memory to draw from a vocabulary of %d", b->V);
     }
-    return pages_new(&b->pages, engine_n_page(o->e), err);
+    TRY(pages_new(&b->pages, engine_n_page(o->e), err));
+    b->counts.pages = pages_count(b->pages);
+    return 0;
 }
 
 int batch_new(struct batch **out, const struct batch_opts *o, struct err *err)

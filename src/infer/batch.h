@@ -18,6 +18,22 @@
 #include "infer/probs.h"
 #include "infer/sample.h"
 
+enum text_end {
+    TEXT_STOP,                           /* token() said so */
+    TEXT_LENGTH,                         /* `most` tokens were made */
+    TEXT_FULL,                           /* no position left */
+    TEXT_CANCELLED, TEXT_FAILED
+};
+/* When what happened to a text, by clock_wall(); 0: it did not come to that. */
+struct text_times { double submitted, admitted, first, last, ended; int n_prompt, n_kept, n_token; enum text_end end; };
+/* Who counts: called by the thread of the steps. */
+struct batch_watch {
+    void (*step)(void *ctx, int n_row, double now);                      /* a step has computed so many rows */
+    void (*token)(void *ctx, const struct text_times *t, double now);    /* a text gets one more; t: as it was before.  Guessed ones come at the same time */
+    void (*ended)(void *ctx, const struct text_times *t);
+    void *ctx;
+};
+
 struct batch;
 struct batch_opts {
     struct engine *e;            /* opened with n_page; n_slot: texts under way at most */
@@ -27,6 +43,7 @@ struct batch_opts {
     double step_s;               /* or that many seconds in all; 0: none */
     int lookup;                  /* tokens of a guess at most (spec.h: spec_lookup), 0: none */
     bool always;                 /* the longest guess every time, whatever it costs: for tests */
+    const struct batch_watch *watch;         /* or NULL; is kept */
 };
 int batch_new(struct batch **out, const struct batch_opts *o, struct err *err);
 void batch_free(struct batch *b);        /* texts that are not done get TEXT_CANCELLED */
@@ -37,12 +54,6 @@ struct text_token {
     int32_t id; int position;            /* of the token itself */
     float logprob;                       /* log softmax of the model's logits, before anything was done to them; with n_logprob >= 0 */
     const struct token_prob *top; int n_top;       /* the likeliest, descending */
-};
-enum text_end {
-    TEXT_STOP,                           /* token() said so */
-    TEXT_LENGTH,                         /* `most` tokens were made */
-    TEXT_FULL,                           /* no position left */
-    TEXT_CANCELLED, TEXT_FAILED
 };
 struct text_request {
     const int32_t *ids; int n;           /* 1 <= n <= positions of the engine; copied */

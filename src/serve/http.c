@@ -32,6 +32,7 @@ struct http_request {
     struct conn *conn;
     char *method, *path;
     struct buf body;
+    int mark;
     bool handled;
     int refused; struct buf why;             /* status and text of what was wrong before it was read whole; its body is passed over */
     size_t n_passed;
@@ -91,6 +92,8 @@ const char *http_path(const struct http_request *q) { return q->path; }
 const char *http_query(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_GET_ARGUMENT_KIND, name); }
 const char *http_header(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_HEADER_KIND, name); }
 const char *http_client(const struct http_request *q) { return q->client; }
+void http_set_mark(struct http_request *q, int mark) { q->mark = mark; }
+int http_mark(const struct http_request *q) { return q->mark; }
 const struct buf *http_body(const struct http_request *q) { return &q->body; }
 
 static void set_client(struct http_request *q)
@@ -110,7 +113,7 @@ static struct http_request *request_new(struct http *h, struct MHD_Connection *c
     if (!q)
         return NULL;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    *q = (struct http_request){ .h = h, .c = c, .method = mem_strdup(method), .path = mem_strdup(path), .n_ref = 1, .conn = info ? info->socket_context : NULL };
+    *q = (struct http_request){ .h = h, .c = c, .method = mem_strdup(method), .path = mem_strdup(path), .n_ref = 1, .mark = -1, .conn = info ? info->socket_context : NULL };
     pthread_mutex_init(&q->lock, NULL);
     buf_init(&q->body);
     buf_init(&q->why);
@@ -377,6 +380,8 @@ static void completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_
     open_remove(h, q);
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         tell_gone(q);
+    if (h->o.over)
+        h->o.over(h->o.ctx, q, q->last_out > 0 ? q->status : 0);
     if (q->conn)
         q->conn->since = clock_wall();
     *con = NULL;

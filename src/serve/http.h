@@ -28,6 +28,8 @@ struct http_opts {
     void (*handle)(void *ctx, struct http_request *q);
     /* Before a body is read: what is wrong with the request by its headers, as a status and a JSON text in why; or 0. */
     int (*admit)(void *ctx, struct http_request *q, struct buf *why);
+    /* A request is over: its reply has gone out, or its client has gone; 0: before a reply began.  By the thread of input and output; or NULL. */
+    void (*over)(void *ctx, const struct http_request *q, int status);
     void *ctx;
 };
 int http_start(struct http **out, const struct http_opts *o, struct err *err);
@@ -44,6 +46,8 @@ const char *http_path(const struct http_request *q);
 const char *http_query(const struct http_request *q, const char *name);      /* NULL: not there */
 const char *http_header(const struct http_request *q, const char *name);     /* NULL: not there */
 const char *http_client(const struct http_request *q);                       /* address */
+void http_set_mark(struct http_request *q, int mark);                        /* a number of admit()'s or handle()'s own, for over(); -1 until then */
+int http_mark(const struct http_request *q);
 const struct buf *http_body(const struct http_request *q);                   /* only until handle() returns */
 
 /* ---- a reply ---- */

@@ -91,7 +91,8 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     TRY(engine_new(&s->engine, o->path, &e, s->pool, err));
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);
-    const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup };
+    TRY(metrics_new(&s->metrics, engine_ctx(s->engine), err));
+    const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup, .watch = metrics_watch(s->metrics) };
     TRY(batch_new(&s->batch, &b, err));
     const int rc = chat_load(&s->chat, o->path, NULL, err);
     if (rc == ERR_NOTFOUND)
@@ -193,6 +194,7 @@ void served_model_close(struct served_model *s)
         return;
     served_model_halt(s);
     batch_free(s->batch);
+    metrics_free(s->metrics);
     vocab_free(s->vocab);
     chat_free(s->chat);
     engine_free(s->engine);

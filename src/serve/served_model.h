@@ -7,6 +7,7 @@
 #include "infer/answer.h"
 #include "infer/ends.h"
 #include "model/chat.h"
+#include "serve/metrics.h"
 
 struct served_model_opts {
     const char *build;                   /* the program and its version, for the fingerprint */
@@ -30,6 +31,7 @@ struct served_model {
     char digest[SHA256_HEX];             /* of the model's files */
     char fingerprint[40];                /* of all that decides the bytes of an answer, beside the request */
     int n_queue;                         /* texts that may wait */
+    struct metrics *metrics;
     struct block_key root;               /* of texts that belong to nobody in particular */
     time_t since;
     /* ---- its own ---- */

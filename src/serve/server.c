@@ -1,5 +1,6 @@
 #include "serve/server.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,8 @@ struct server {
     struct served_model *model;
     struct http *http;
     atomic_bool drains;
+    double begun;
+    struct http_counts counts;
 };
 
 /* ---- replies ---- */
@@ -87,30 +90,16 @@ static void one_model(struct server *s, struct http_request *q)
         reply_json(q, model_json(s->model));
 }
 
-static void metric(struct buf *b, const struct served_model *m, const char *kind, const char *name, const char *help, double value)
-{
-    buf_printf(b, NULL, "# HELP vllm:%s %s\n# TYPE vllm:%s %s\nvllm:%s{model_name=\"%s\"} %.17g\n", name, help, name, kind, name, m->name, value);
-}
+static void metrics(struct server *s, struct http_request *q);
 
-static void metrics(struct server *s, struct http_request *q)
+static void stats(struct server *s, struct http_request *q)
 {
-    struct batch_counts n;
     struct buf b;
-    const struct served_model *m = s->model;
-    batch_counts(m->batch, &n);
     buf_init(&b);
-    metric(&b, m, "gauge", "num_requests_running", "Texts under way.", n.n_running);
-    metric(&b, m, "gauge", "num_requests_waiting", "Texts that wait.", n.n_waiting);
-    metric(&b, m, "gauge", "kv_cache_usage_perc", "Share of the pages of keys and values that texts hold.", (double)n.pages.n_held / n.pages.n_page);
-    metric(&b, m, "counter", "prefix_cache_queries_total", "Tokens of prompts that were looked for in the cache.", (double)n.pages.n_asked);
-    metric(&b, m, "counter", "prefix_cache_hits_total", "Tokens of prompts that were found there.", (double)n.pages.n_found);
-    metric(&b, m, "counter", "num_preemptions_total", "Texts that were put aside for want of pages.", (double)n.n_put_aside);
-    metric(&b, m, "counter", "prompt_tokens_total", "Tokens of prompts taken on.", (double)n.n_prompt);
-    metric(&b, m, "counter", "generation_tokens_total", "Tokens made.", (double)n.n_token);
-    metric(&b, m, "counter", "spec_decode_num_draft_tokens_total", "Tokens guessed.", (double)n.n_drafted);
-    metric(&b, m, "counter", "spec_decode_num_accepted_tokens_total", "Tokens guessed rightly.", (double)n.n_accepted);
-    buf_printf(&b, NULL, "# HELP vllm:cache_config_info Pages of keys and values.\n# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{block_size=\"%d\",num_gpu_blocks=\"%d\"} 1\n", KV_TOKENS, n.pages.n_page);
-    http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
+    if (metrics_live_json(&b, &s->model, 1, s->o.model.build, s->begun, NULL) < 0)
+        no(q, 503, "server_error", NULL, "no memory for the reply");
+    else
+        http_reply(q, 200, "application/json", b.data, b.len);
     buf_release(&b);
 }
 
@@ -237,9 +226,32 @@ static void detokenize(struct server *s, struct http_request *q)
 static const struct route { const char *method, *path; bool open, prefix; void (*answer)(struct server *s, struct http_request *q); } routes[] = {
     { "GET", "/health", true, false, health },          { "GET", "/ready", true, false, ready },     { "GET", "/v1/models", false, false, models },
     { "GET", "/v1/models/", false, true, one_model },   { "GET", "/metrics", false, false, metrics },
+    { "GET", "/lathe/stats", false, false, stats },
     { "POST", "/v1/chat/completions", false, false, chat }, { "POST", "/v1/completions", false, false, completion },
     { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
 };
+
+#define N_ROUTE ((int)(sizeof routes / sizeof *routes))
+static_assert(N_ROUTE <= HTTP_ROUTES, "each route has its count");
+
+static void metrics(struct server *s, struct http_request *q)
+{
+    struct http_route names[N_ROUTE];
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < N_ROUTE; i++)
+        names[i] = (struct http_route){ routes[i].method, routes[i].path };
+    metrics_write(&b, &s->model, 1);
+    metrics_write_http(&b, &s->counts, names, N_ROUTE);
+    http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
+    buf_release(&b);
+}
+
+static void over(void *ctx, const struct http_request *q, int status)
+{
+    struct server *s = ctx;
+    metrics_http(&s->counts, http_mark(q), status);
+}
 
 /* In the same time, whatever is wrong. */
 static bool same(const char *a, const char *b)
@@ -259,7 +271,7 @@ static bool may(const struct server *s, const struct http_request *q)
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
 
 /* What answers the request; NULL: why it is not answered is in e. */
-static const struct route *route_of(const struct server *s, const struct http_request *q, struct refusal *e)
+static const struct route *route_of(const struct server *s, struct http_request *q, struct refusal *e)
 {
     const char *path = http_path(q), *method = !strcmp(http_method(q), "HEAD") ? "GET" : http_method(q), *allowed = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
@@ -269,6 +281,7 @@ static const struct route *route_of(const struct server *s, const struct http_re
         allowed = r->method;
         if (strcmp(method, r->method))
             continue;
+        http_set_mark(q, (int)i);
         if (!r->open && !may(s, q))
             refuse_as(e, 401, "authentication_error", "invalid_api_key", NULL, "the key is missing or wrong");
         else if (!r->open && atomic_load(&s->drains))
@@ -344,7 +357,7 @@ static void drain(struct server *s)
 
 static int serve(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .ctx = s };
+    const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
     log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, engine_ctx(s->model->engine), engine_n_page(s->model->engine), v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
@@ -357,7 +370,7 @@ static int serve(struct server *s, struct err *err)
 
 int server_run(const struct server_opts *o, struct err *err)
 {
-    struct server s = { .o = *o };
+    struct server s = { .o = *o, .begun = clock_wall() };
     if (s.o.key && !*s.o.key)
         s.o.key = NULL;
     if (!is_local(o->address) && !s.o.key)

@@ -69,7 +69,7 @@ c = json.loads(ask("/v1/completions", {"model": "tiny", "prompt": ["Q: hello\nA:
 print([len(x["logprobs"]["tokens"]) for x in c["choices"]], "\n" in c["choices"][0]["text"], c["choices"][0]["text"] == "".join(c["choices"][0]["logprobs"]["tokens"]))
 t = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False})[1])
 print(t["count"] == len(t["tokens"]), json.loads(ask("/detokenize", {"tokens": t["tokens"]})[1])["prompt"])
-print([m["id"] for m in json.loads(ask("/v1/models")[1])["data"]], ask("/health", headers={})[0], ask("/ready", headers={})[0], ask("/metrics")[1].count(b"model_name=\"tiny\""))
+print([m["id"] for m in json.loads(ask("/v1/models")[1])["data"]], ask("/health", headers={})[0], ask("/ready", headers={})[0], ask("/metrics")[1].count(b"\nvllm:num_requests_waiting{model_name=\"tiny\""))
 
 print("--- errors")
 error("/v1/chat/completions", chat(), headers={})
