@@ -3,20 +3,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-void wish_release(struct wish *w)
-{
-    for (int i = 0; i < w->n_prompt; i++)
-        tok_ids_release(&w->prompt[i]);
-    mem_free(w->prompt);
-    mem_free(w->bias);
-    mem_free(w->allowed);
-    mem_free(w->stop_token);
-    stops_free(w->stops);
-    grammar_free(w->grammar);
-    json_decref(w->request);
-    *w = (struct wish){ 0 };
-}
-
 void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e)
 {
     struct buf b;

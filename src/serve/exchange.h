@@ -12,27 +12,8 @@
 #define SERVE_EXCHANGE_H
 #include <pthread.h>
 #include <stdatomic.h>
-#include "serve/json_in.h"
 #include "serve/http.h"
-#include "serve/served_model.h"
-
-struct dialect;
-struct wish {
-    const struct dialect *dialect;
-    const char *param;                   /* the field that prompts come from, for what is wrong with them */
-    bool stream, usage, echo;            /* usage: as a last event of its own */
-    int n;                               /* answers to each prompt */
-    struct tok_ids *prompt; int n_prompt;        /* completions may have several */
-    struct answer_wish answer;           /* of all; most < 0: as many as there is room for */
-    uint64_t seed;
-    /* owned, as answer's pointers lead into them */
-    struct token_bias *bias;
-    int32_t *allowed, *stop_token;
-    struct stops *stops;
-    struct grammar *grammar;
-    json_t *request;                     /* strings live in it; it goes when the answers are made */
-};
-void wish_release(struct wish *w);
+#include "serve/wish.h"
 
 /* One of the texts: answer i % n to prompt i / n. */
 #define CHOICE_PARTS 4

@@ -5,56 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "base/pool.h"
 #include "serve/openai_reply.h"
 
 #define N_MAX 128
 #define PROMPTS_MAX 1024
 #define IDS_MAX 4096             /* of a list of tokens */
 
-static void no_memory(struct refusal *e) { refuse_as(e, 503, "server_error", NULL, NULL, "no memory for the request"); }
-
-/* Room for n more of what a wish owns. */
-static void *room(size_t n, size_t size, struct refusal *e)
-{
-    void *p = mem_alloc_array(n + 1, size);
-    if (!p)
-        no_memory(e);
-    return p;
-}
-
 /* ---- what chats and completions share ---- */
-
-static void read_stop(struct in *f, struct wish *w)
-{
-    const json_t *v = NULL;
-    if (!in_any(f, "stop", &v))
-        return;
-    const size_t n = json_is_array(v) ? json_array_size(v) : 1;
-    if (n > STOPS_MAX) {
-        refuse(f->e, "stop", "%zu stop texts, expected at most %d", n, STOPS_MAX);
-        return;
-    }
-    struct stop_text stop[STOPS_MAX];
-    struct err err;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *s = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_string(s) || !json_string_length(s))
-            refuse(f->e, "stop", "stop is neither a text nor a list of texts that are not empty");
-        else
-            stop[i] = (struct stop_text){ json_string_value(s), json_string_length(s) };
-    }
-    if (n && !f->e->status && stops_new(&w->stops, stop, (int)n, &err) < 0)
-        refuse_as(f->e, err.code == ERR_NOMEM ? 503 : 400, NULL, NULL, "stop", "%s", err.msg);
-    w->answer.stops = w->stops;
-}
 
 static void read_bias(struct in *f, struct wish *w)
 {
     const json_t *v = NULL;
     const char *key;
     json_t *bias;
-    if (!in_object(f, "logit_bias", &v) || !(w->bias = room(json_object_size(v), sizeof *w->bias, f->e)))
+    if (!in_object(f, "logit_bias", &v) || !(w->bias = wish_room(json_object_size(v), sizeof *w->bias, f->e)))
         return;
     json_object_foreach((json_t *)(uintptr_t)v, key, bias) {
         char *end;
@@ -80,7 +44,7 @@ static int32_t *read_ids(struct in *f, const char *name, int *n)
         refuse(f->e, name, "%s has %zu tokens, expected 1 to %d", name, json_array_size(v), IDS_MAX);
         return NULL;
     }
-    if (!(ids = room(json_array_size(v), sizeof *ids, f->e)))
+    if (!(ids = wish_room(json_array_size(v), sizeof *ids, f->e)))
         return NULL;
     for (size_t i = 0; i < json_array_size(v); i++) {
         const json_t *id = json_array_get(v, i);
@@ -114,7 +78,6 @@ static void read_sampling(struct in *f, struct wish *w)
 {
     struct answer_wish *a = &w->answer;
     int64_t k = 0, seed = 0, min = 0, priority = 0, n = 1;
-    a->sampling = (struct sampling){ .temperature = 1, .top_p = 1 };
     in_num(f, "temperature", 0, 2, &a->sampling.temperature);
     in_num(f, "top_p", 0, 1, &a->sampling.top_p);
     in_num(f, "min_p", 0, 1, &a->sampling.min_p);
@@ -125,9 +88,9 @@ static void read_sampling(struct in *f, struct wish *w)
     in_int(f, "min_tokens", 0, INT32_MAX, &min);
     in_int(f, "priority", -1000000, 1000000, &priority);
     in_int(f, "n", 1, N_MAX, &n);
-    if (!in_int(f, "seed", INT64_MIN, INT64_MAX, &seed))
-        seed = (int64_t)(clock_wall() * 1e9);          /* another each time */
-    a->sampling.top_k = k > 0 ? (int)k : 0, a->min = (int)min, a->priority = (int)priority, w->n = (int)n, w->seed = (uint64_t)seed;
+    if (in_int(f, "seed", INT64_MIN, INT64_MAX, &seed))
+        w->seed = (uint64_t)seed;
+    a->sampling.top_k = k > 0 ? (int)k : 0, a->min = (int)min, a->priority = (int)priority, w->n = (int)n;
     in_bool(f, "ignore_eos", &a->ignore_end);
     in_bool(f, "include_stop_str_in_output", &a->keep_stop);
     bool skip = true;
@@ -136,7 +99,7 @@ static void read_sampling(struct in *f, struct wish *w)
     w->stop_token = read_ids(f, "stop_token_ids", &a->n_stop_token);
     w->allowed = read_ids(f, "allowed_token_ids", &a->n_allowed);
     a->stop_token = w->stop_token, a->allowed = w->allowed;
-    read_stop(f, w);
+    wish_stops(w, f, "stop");
     read_bias(f, w);
     read_grammar(f, w);
 }
@@ -164,17 +127,16 @@ static void read_root(struct in *f, struct wish *w, const struct served_model *s
     struct sha256 h;
     char hex[SHA256_HEX];
     struct err err;
-    w->answer.root = s->root, w->answer.share = true;
     if (!in_str(f, "cache_salt", &salt, &n))
         return;
     if (sha256_init(&h, &err) < 0) {
-        no_memory(f->e);
+        wish_no_memory(f->e);
         return;
     }
     struct buf b;
     buf_init(&b);
     if (buf_add(&b, (const char *)s->root.sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, salt, n, NULL) < 0)
-        no_memory(f->e);
+        wish_no_memory(f->e);
     else
         sha256_next(&h, b.data, b.len, w->answer.root.sha256);
     sha256_end(&h, hex);
@@ -183,23 +145,12 @@ static void read_root(struct in *f, struct wish *w, const struct served_model *s
 
 static void read_common(struct in *f, struct wish *w, const struct served_model *s)
 {
-    const char *model = NULL;
-    if (!in_str(f, "model", &model, NULL))
-        refuse(f->e, "model", "model is missing");
-    else if (strcmp(model, s->name))
-        refuse_as(f->e, 404, "not_found_error", "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->name);
+    wish_model(f, s);
     read_sampling(f, w);
     read_stream(f, w);
     read_root(f, w, s);
     in_pass(f, "user|metadata|safety_identifier|prompt_cache_key|service_tier|request_id");
     in_only(f, "store", "false");
-}
-
-static bool new_prompts(struct wish *w, size_t n, struct refusal *e)
-{
-    w->prompt = room(n, sizeof *w->prompt, e);
-    w->n_prompt = w->prompt ? (int)n : 0;
-    return w->prompt != NULL;
 }
 
 static void done_reading(struct wish *w, struct in *f)
@@ -210,36 +161,6 @@ static void done_reading(struct wish *w, struct in *f)
 }
 
 /* ---- chats ---- */
-
-/* A text that cannot fit, however long its tokens are, is not encoded to find out. */
-static bool fits(const struct served_model *s, size_t n, const char *param, struct refusal *e)
-{
-    const size_t most = ((size_t)engine_ctx(s->engine) + 1) * (size_t)vocab_longest(s->vocab);
-    if (n > most)
-        refuse_as(e, 400, "invalid_request_error", "context_length_exceeded", param, "a text of %zu bytes, but there are %d positions", n, engine_ctx(s->engine));
-    return n <= most;
-}
-
-static void render(struct wish *w, const struct served_model *s, const struct chat_request *c, struct refusal *e)
-{
-    struct jinja_text text;
-    struct err err;
-    if (!s->chat) {
-        refuse(e, "messages", "the model has no chat template");
-        return;
-    }
-    if (!new_prompts(w, 1, e))
-        return;
-    jinja_text_init(&text);
-    int rc = chat_render(s->chat, c, &text, &err);
-    if (!rc && fits(s, text.text.len, "messages", e))
-        rc = chat_encode(s->answers.tok, &text, &w->prompt[0], &err);
-    jinja_text_release(&text);
-    if (rc == ERR_NOMEM)
-        no_memory(e);
-    else if (rc < 0)
-        refuse(e, "messages", "%s", err.msg);
-}
 
 static void check_messages(const json_t *messages, struct refusal *e)
 {
@@ -273,7 +194,7 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     const json_t *messages = NULL, *format = NULL;
     int64_t most = -1, top = 0;
     bool probs = false, prompt = true;
-    *w = (struct wish){ .dialect = &openai_chat_dialect, .param = "messages", .request = request };
+    wish_begin(w, &openai_chat_dialect, "messages", request, s);
     in_begin(&f, request, e, "%s", "");
     read_common(&f, w, s);
     if (!in_array(&f, "messages", &messages))
@@ -305,29 +226,17 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     w->answer.most = (int)most, w->answer.n_logprob = probs ? (int)top : -1;
     c.messages = messages, c.no_generation_prompt = !prompt;
     if (!e->status)
-        render(w, s, &c, e);
+        wish_chat(w, s, &c, NULL, e);
     done_reading(w, &f);
 }
 
 /* ---- completions ---- */
 
-static void encode(struct wish *w, const struct served_model *s, const json_t *text, size_t i, struct refusal *e)
-{
-    struct err err;
-    if (!fits(s, json_string_length(text), "prompt", e))
-        return;
-    const int rc = engine_encode(s->engine, json_string_value(text), json_string_length(text), TOK_ADD, &w->prompt[i], &err);
-    if (rc == ERR_NOMEM)
-        no_memory(e);
-    else if (rc < 0)
-        refuse(e, "prompt", "%s", err.msg);
-}
-
 static void take_ids(struct wish *w, const struct served_model *s, const json_t *ids, size_t i, struct refusal *e)
 {
     const size_t n = json_array_size(ids);
     struct tok_ids *to = &w->prompt[i];
-    if (!(to->id = room(n, sizeof *to->id, e)))
+    if (!(to->id = wish_room(n, sizeof *to->id, e)))
         return;
     to->cap = n + 1;
     for (size_t k = 0; k < n; k++) {
@@ -348,12 +257,12 @@ static void read_prompts(struct wish *w, const struct served_model *s, const jso
         refuse(e, "prompt", "%zu prompts, expected 1 to %d", n, PROMPTS_MAX);
         return;
     }
-    if (!new_prompts(w, n, e))
+    if (!wish_prompts(w, n, e))
         return;
     for (size_t i = 0; i < n && !e->status; i++) {
         const json_t *one = list ? json_array_get(p, i) : p;
         if (json_is_string(one))
-            encode(w, s, one, i, e);
+            wish_text(w, s, json_string_value(one), json_string_length(one), i, e);
         else if (json_is_array(one))
             take_ids(w, s, one, i, e);
         else
@@ -366,7 +275,7 @@ void openai_completion(struct wish *w, json_t *request, struct served_model *s, 
     struct in f;
     const json_t *prompt = NULL;
     int64_t most = 16, probs = -1;
-    *w = (struct wish){ .dialect = &openai_completion_dialect, .param = "prompt", .request = request };
+    wish_begin(w, &openai_completion_dialect, "prompt", request, s);
     in_begin(&f, request, e, "%s", "");
     read_common(&f, w, s);
     if (!in_any(&f, "prompt", &prompt))

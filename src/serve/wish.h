@@ -1,0 +1,43 @@
+/* wish.h - what a request asks of a model, whatever API it came by, and what the readers of these APIs share.
+ *
+ * A reader (openai.h, ...) begins a wish, fills it field by field by json_in.h, and gives it to exchange_start(). */
+#ifndef SERVE_WISH_H
+#define SERVE_WISH_H
+#include "serve/json_in.h"
+#include "serve/served_model.h"
+
+struct dialect;
+struct wish {
+    const struct dialect *dialect;       /* that replies are made in, exchange.h */
+    const char *param;                   /* the field that prompts come from, for what is wrong with them */
+    bool stream, usage, echo;            /* usage: as a last event of its own */
+    int n;                               /* answers to each prompt */
+    struct tok_ids *prompt; int n_prompt;        /* completions may have several */
+    struct answer_wish answer;           /* of all; most < 0: as many as there is room for */
+    uint64_t seed;
+    /* owned, as answer's pointers lead into them */
+    struct token_bias *bias;
+    int32_t *allowed, *stop_token;
+    struct stops *stops;
+    struct grammar *grammar;
+    json_t *request;                     /* strings live in it; it goes when the answers are made */
+};
+/* Takes the request.  One answer of any length, drawn at temperature 1 by another seed each time. */
+void wish_begin(struct wish *w, const struct dialect *d, const char *param, json_t *request, const struct served_model *s);
+void wish_release(struct wish *w);
+
+void wish_no_memory(struct refusal *e);
+/* Room for n of what a wish owns, and one more; NULL: told in e. */
+void *wish_room(size_t n, size_t size, struct refusal *e);
+/* The field "model" must be there and name this one. */
+void wish_model(struct in *f, const struct served_model *s);
+/* A field that is a text or a list of texts. */
+void wish_stops(struct wish *w, struct in *f, const char *name);
+/* n prompts, still empty. */
+bool wish_prompts(struct wish *w, size_t n, struct refusal *e);
+/* The i-th of them is this text, with what the model's tokenizer puts around texts. */
+void wish_text(struct wish *w, const struct served_model *s, const char *text, size_t n, size_t i, struct refusal *e);
+/* The only prompt: messages by the model's template, and what the answer is to go on from, NULL unless it is begun already. */
+void wish_chat(struct wish *w, const struct served_model *s, const struct chat_request *c, const json_t *begun, struct refusal *e);
+
+#endif
