@@ -107,6 +107,8 @@ static int check(const struct batch *b, const struct text_request *r, struct err
     const int64_t room = r->most < ctx - r->n ? r->n + r->most : ctx, all = (int64_t)engine_n_page(b->o.e) * KV_TOKENS;
     if (room > all)
         return ERR(err, RANGE, "the text may come to have %lld tokens, but there is memory for %lld", (long long)room, (long long)all);
+    if (r->adapter < 0 || r->adapter > engine_n_adapter(b->o.e))
+        return ERR(err, RANGE, "adapter %d, expected 0 to %d", r->adapter, engine_n_adapter(b->o.e));
     if (r->most < 0 || r->n_logprob > TOP_MAX || r->n_logprob > b->V)
         return ERR(err, RANGE, "%d tokens, probabilities of %d; expected 0 or more, and at most %d", r->most, r->n_logprob, TOP_MAX);
     return 0;
@@ -330,7 +332,7 @@ static int budget(const struct batch *b, int n)
 
 static int add_part(struct batch *b, struct text *t, int n)
 {
-    b->part[b->n_part] = (struct engine_part){ t->slot, t->n_done, n, t->ids + t->n_done, t->held.page };
+    b->part[b->n_part] = (struct engine_part){ t->slot, t->n_done, n, t->ids + t->n_done, t->held.page, t->r.adapter };
     b->in_step[b->n_part++] = t;
     t->n_row = n, t->n_drawn = 0;
     return n;

@@ -64,6 +64,7 @@ struct text_request {
     bool last_hidden;                    /* hidden() gets the last of the prompt's tokens only */
     int priority;                        /* lower goes first */
     int tenant;                          /* whose it is, for turns among those of the same priority */
+    int adapter;                         /* of the engine's, from 1 on; 0: none.  The root must tell of it */
     struct block_key root;               /* pages.h */
     bool share;                          /* use what the cache knows, and leave there what is computed */
     /* Called by the thread of the steps; adjust and accept by any thread, one at a time for each text.  NULL: not wanted. */

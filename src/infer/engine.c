@@ -8,7 +8,8 @@ struct engine {
     struct loaded l;             /* l.ctx: positions of each sequence */
     int n_slot, n_page, step_tokens, n_logits;
     int n_row;                   /* of the last step */
-    int32_t *seq_start, *pos0;             /* [n_slot + 1], [n_slot]: of a step */
+    int n_adapter; bool adapted;
+    int32_t *seq_start, *pos0, *adapter;   /* [n_slot + 1], [n_slot], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
     int32_t *page; int page_stride;              /* [n_slot][page_stride]: pages of the sequences of a step */
 };
@@ -21,13 +22,14 @@ static int choose_sizes(struct engine *e, const struct engine_opts *o, struct er
     if (e->step_tokens < e->n_slot)
         e->step_tokens = e->n_slot;
     e->n_logits = o->n_logits ? o->n_logits : e->n_slot;
-    e->seq_start = mem_alloc_array(3 * (size_t)e->n_slot + 1, sizeof *e->seq_start);
+    e->n_adapter = o->n_adapter, e->adapted = o->adapted && o->n_adapter;
+    e->seq_start = mem_alloc_array(4 * (size_t)e->n_slot + 1, sizeof *e->seq_start);
     e->part = mem_alloc_array((size_t)e->n_slot, sizeof *e->part);
     e->page_stride = (e->l.ctx + KV_TOKENS - 1) / KV_TOKENS;
     e->page = mem_alloc_array((size_t)e->n_slot * (size_t)e->page_stride, sizeof *e->page);
     if (!e->seq_start || !e->part || !e->page)
         return ERR(err, NOMEM, "no memory for %d sequences", e->n_slot);
-    e->pos0 = e->seq_start + e->n_slot + 1, e->row = e->pos0 + e->n_slot;
+    e->pos0 = e->seq_start + e->n_slot + 1, e->row = e->pos0 + e->n_slot, e->adapter = e->row + e->n_slot;
     return 0;
 }
 
@@ -43,7 +45,8 @@ static bool all_f32(const struct loaded *l)
 /* Opens the files and decides where every byte lies. */
 static int open_and_plan(struct engine *e, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
-    const struct loaded_opts lo = { .ctx = o->ctx, .ctx_clip = o->ctx_clip, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as };
+    const struct loaded_opts lo = { .ctx = o->ctx, .ctx_clip = o->ctx_clip, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as,
+                                    .adapter = o->adapter, .n_adapter = o->n_adapter };
     TRY(loaded_open(&e->l, path, &lo, err));
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
@@ -121,6 +124,7 @@ int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
 int engine_n_slot(const struct engine *e) { return e->n_slot; }
 int engine_n_logits(const struct engine *e) { return e->n_logits; }
 int engine_n_page(const struct engine *e) { return e->n_page; }
+int engine_n_adapter(const struct engine *e) { return e->n_adapter; }
 
 size_t engine_page_bytes(const struct engine *e)
 {
@@ -154,6 +158,8 @@ static int check(const struct engine *e, const struct engine_part *p, struct err
         return ERR(err, RANGE, "sequence %d, expected 0 to %d", p->slot, e->n_slot - 1);
     if (p->pos < 0 || p->n < 1 || p->n > e->l.ctx || p->pos > e->l.ctx - p->n)
         return ERR(err, RANGE, "%d tokens from position %d on, but there are %d positions", p->n, p->pos, e->l.ctx);
+    if (p->adapter < 0 || p->adapter > e->n_adapter)
+        return ERR(err, RANGE, "adapter %d, expected 0 to %d", p->adapter, e->n_adapter);
     for (int i = 0; e->n_page && i < pages_of(p); i++)
         if (p->page[i] < 0 || p->page[i] >= e->n_page)
             return ERR(err, RANGE, "page %d, expected 0 to %d", p->page[i], e->n_page - 1);
@@ -181,14 +187,15 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
     int32_t *ids = t[e->l.d.ids].data, *pos = t[e->l.d.pos].data;
     int n = 0;
     for (int i = 0; i < n_part; i++) {
-        e->seq_start[i] = n, e->pos0[i] = part[i].pos;
+        e->seq_start[i] = n, e->pos0[i] = part[i].pos, e->adapter[i] = e->adapted ? 1 : part[i].adapter;
         for (int j = 0; j < pages_of(&part[i]); j++)
             e->page[i * e->page_stride + j] = e->n_page ? part[i].page[j] : part[i].slot * e->page_stride + j;
         for (int j = 0; j < part[i].n; j++, n++)
             ids[n] = part[i].ids[j], pos[n] = part[i].pos + j;
     }
     e->seq_start[n_part] = e->n_row = n;
-    graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .page = e->page, .page_stride = e->page_stride });
+    graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .page = e->page, .page_stride = e->page_stride,
+                                                     .adapter = e->n_adapter ? e->adapter : NULL });
     return 0;
 }
 
@@ -259,10 +266,10 @@ int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int 
 
 int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, const float **logits, struct err *err)
 {
-    TRY(check(e, &(struct engine_part){ slot, pos, n, ids, NULL }, err));
+    TRY(check(e, &(struct engine_part){ slot, pos, n, ids, NULL, 0 }, err));
     for (int at = 0; at < n; at += e->step_tokens) {
         const int part = n - at < e->step_tokens ? n - at : e->step_tokens;
-        TRY(engine_run(e, &(struct engine_part){ slot, pos + at, part, ids + at, NULL }, 1, err));
+        TRY(engine_run(e, &(struct engine_part){ slot, pos + at, part, ids + at, NULL, 0 }, 1, err));
     }
     return engine_head(e, &(int32_t){ e->n_row - 1 }, 1, logits, err);
 }
@@ -272,7 +279,7 @@ int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos
     if (n < 1 || n > e->n_slot || n > e->n_logits)
         return ERR(err, RANGE, "%d sequences, expected 1 to %d", n, e->n_slot < e->n_logits ? e->n_slot : e->n_logits);
     for (int i = 0; i < n; i++)
-        e->part[i] = (struct engine_part){ slot[i], pos[i], 1, ids + i, NULL }, e->row[i] = i;
+        e->part[i] = (struct engine_part){ slot[i], pos[i], 1, ids + i, NULL, 0 }, e->row[i] = i;
     TRY(engine_run(e, e->part, n, err));
     return engine_head(e, e->row, n, logits, err);
 }

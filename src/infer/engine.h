@@ -25,6 +25,9 @@ struct engine_opts {
     bool cache_f32;              /* keys and values as floats; else bf16, unless all matrices are floats */
     struct buf *warnings;        /* keys of the configuration that are not used are appended here; NULL: they go to the log */
     enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
+    const char *const *adapter;  /* folders of adapters (model/adapter.h) that parts of a step may have */
+    int n_adapter;
+    bool adapted;                /* every part has the first of them */
 };
 
 /* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
@@ -46,6 +49,7 @@ int engine_ctx(const struct engine *e);
 int engine_step_tokens(const struct engine *e);
 int engine_n_slot(const struct engine *e);
 int engine_n_page(const struct engine *e);           /* 0: each slot has its own */
+int engine_n_adapter(const struct engine *e);
 size_t engine_page_bytes(const struct engine *e);    /* of one page, all layers */
 int engine_n_logits(const struct engine *e);
 
@@ -56,6 +60,7 @@ int engine_n_logits(const struct engine *e);
 struct engine_part {
     int slot, pos, n; const int32_t *ids;
     const int32_t *page;         /* of an engine with n_page: the pages of positions 0 .. pos + n - 1; those that positions from pos on lie in are no other part's */
+    int adapter;                 /* 0: none, 1: the first */
 };
 /* Runs the parts, of different slots and together at most step_tokens tokens, through all layers.  Row i of the step is token
  * i, part after part.  ERR_RANGE, and nothing has happened, when a slot, position or id does not exist. */

@@ -181,7 +181,7 @@ static int run_window(struct engine *e, const int32_t *ids, int n, struct err *e
     const int step = engine_step_tokens(e);
     for (int at = 0; at < n; at += step) {
         const int k = n - at < step ? n - at : step;
-        TRY(engine_run(e, &(struct engine_part){ 0, at, k, ids + at, NULL }, 1, err));
+        TRY(engine_run(e, &(struct engine_part){ 0, at, k, ids + at, NULL, 0 }, 1, err));
         for (int32_t i = 0; i < k; i++) {
             const float *logits;
             TRY(engine_head(e, &i, 1, &logits, err));

@@ -1,6 +1,7 @@
 #include "infer/loaded.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/merge.h"
 
 static int open_model(struct loaded *l, const char *path, struct buf *warnings, struct err *err)
 {
@@ -10,6 +11,38 @@ static int open_model(struct loaded *l, const char *path, struct buf *warnings, 
     if (own.len)
         log_warn("%.*s", (int)(own.len - 1), own.data);
     buf_release(&own);
+    return rc;
+}
+
+static void drop_adapters(struct loaded *l)
+{
+    for (int i = 0; i < l->n_adapter; i++)
+        adapter_free(l->adapter[i]);
+    mem_free(l->adapter);
+    l->adapter = NULL, l->n_adapter = 0;
+}
+
+static int open_adapter(struct loaded *l, const char *folder, const struct weights_list *list, struct err *err)
+{
+    struct adapter **a = &l->adapter[l->n_adapter];
+    TRY(adapter_open(a, folder, err));
+    l->n_adapter++;
+    if (adapter_has_head(*a))
+        return ERR(err, UNSUPPORTED, "%s has a head for classes, expected adapters of a model that continues texts", folder);
+    TRY(merge_check(&l->model, *a, err));
+    return adapter_bind(*a, list, err);
+}
+
+static int open_adapters(struct loaded *l, const struct loaded_opts *o, struct err *err)
+{
+    struct weights_list *list;               /* whose modules have the names that adapters know */
+    if (!o->n_adapter)
+        return 0;
+    TRY(weights_list_new(&list, &l->model.config, err));
+    int rc = (l->adapter = mem_alloc_array((size_t)o->n_adapter, sizeof *l->adapter)) ? 0 : ERR(err, NOMEM, "no memory for %d adapters", o->n_adapter);
+    for (int i = 0; i < o->n_adapter && !rc; i++)
+        rc = open_adapter(l, o->adapter[i], list, err);
+    weights_list_free(list);
     return rc;
 }
 
@@ -31,12 +64,15 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
         l->ctx = most;
     if (l->ctx > most)
         return ERR(err, RANGE, "%d positions asked for; the model was made for %d", l->ctx, most);
+    TRY(open_adapters(l, o, err));
     return weights_types(&l->types, l->model.list, l->model.source, o->as, err);
 }
 
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err)
 {
-    TRY(decoder_record(&l->d, &l->model.config, d, err));
+    struct decoder_opts o = *d;
+    o.adapter = (const struct adapter *const *)l->adapter, o.n_adapter = l->n_adapter;
+    TRY(decoder_record(&l->d, &l->model.config, &o, err));
     return decoder_plan(&l->d, T, S, n_thread, NULL, err);
 }
 
@@ -46,11 +82,14 @@ int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct er
     if (need > free_bytes)
         return ERR(err, NOMEM, "%s needs %zu MB of memory for %d positions, %zu MB are free", path, need >> 20, l->ctx, free_bytes >> 20);
     TRY(decoder_bind(&l->d, pool, NULL, err));
+    decoder_fill_adapters(&l->d, (const struct adapter *const *)l->adapter);
+    drop_adapters(l);
     return weights_fill(&l->d, l->model.list, l->types, l->model.source, pool, err);
 }
 
 void loaded_release(struct loaded *l)
 {
+    drop_adapters(l);
     decoder_release(&l->d);
     mem_free(l->types);
     model_release(&l->model);

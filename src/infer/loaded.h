@@ -3,6 +3,7 @@
 #define INFER_LOADED_H
 #include "base/buf.h"
 #include "base/pool.h"
+#include "model/adapter.h"
 #include "model/decoder.h"
 #include "model/model.h"
 #include "model/tok.h"
@@ -14,6 +15,7 @@ struct loaded_opts {
     const char *rope_scaling;    /* config_stretch, or NULL */
     struct buf *warnings;        /* as of model_open; NULL: they go to the log */
     enum weights_as as;
+    const char *const *adapter; int n_adapter;      /* folders of adapters that sequences may have */
 };
 struct loaded {
     struct model model;          /* its configuration stretched as asked */
@@ -21,6 +23,7 @@ struct loaded {
     struct weight_type *types;   /* of the list of weights */
     struct decoder d;
     int ctx;
+    struct adapter **adapter; int n_adapter;        /* until loaded_fill() */
 };
 
 /* The steps in order.  *l is zeroed before the first, or has a tokenizer, which is then kept; released after any of them, also

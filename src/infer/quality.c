@@ -30,7 +30,7 @@ static void compare_row(struct sums *s, const float *p, const float *q, int V, i
 /* One piece of a window that both engines run: n tokens from position pos. */
 static int compare_piece(struct sums *s, struct engine *source, struct engine *other, const int32_t *ids, int pos, int n, bool more, struct err *err)
 {
-    const struct engine_part part = { 0, pos, n, ids + pos, NULL };
+    const struct engine_part part = { 0, pos, n, ids + pos, NULL, 0 };
     const int V = engine_config(source)->vocab_size;
     TRY(engine_run(source, &part, 1, err));
     TRY(engine_run(other, &part, 1, err));

@@ -76,7 +76,7 @@ static void add_window(struct batch *b, const struct score_opts *o, const int32_
     to[0] = w->first;
     if (w->n > 1)
         memcpy(to + 1, ids + (w->from + 1), ((size_t)w->n - 1) * sizeof *to);
-    b->part[b->n_part] = (struct engine_part){ b->n_part, 0, w->n, to, NULL };
+    b->part[b->n_part] = (struct engine_part){ b->n_part, 0, w->n, to, NULL, 0 };
     b->n_part++;
     const int last = o->convention == SCORE_ROLLING ? w->n : w->n - 1;
     for (int i = w->first_scored; i < last; i++) {
@@ -132,7 +132,7 @@ static int run_long(struct batch *b, const struct score_opts *o, const int32_t *
             b->row[n_row] = i;
             b->target[n_row++] = k + 1 < w->n ? ids[w->from + (size_t)k + 1] : w->after;
         }
-        TRY(engine_run(b->e, &(struct engine_part){ 0, at, n, b->ids, NULL }, 1, err));
+        TRY(engine_run(b->e, &(struct engine_part){ 0, at, n, b->ids, NULL, 0 }, 1, err));
         TRY(count_rows(b, n_row, o, s, err));
     }
     return 0;

@@ -187,7 +187,7 @@ static int step(struct spec *s, const struct sampling *sampling, int most, struc
     for (int i = 0; i <= n; i++)
         row[i] = i;
     const double start = clock_wall();
-    TRY(engine_run(s->e, &(struct engine_part){ 0, s->n_text - 1, n + 1, ids, NULL }, 1, err));
+    TRY(engine_run(s->e, &(struct engine_part){ 0, s->n_text - 1, n + 1, ids, NULL, 0 }, 1, err));
     TRY(engine_head(s->e, row, n + 1, &s->logits, err));
     const double t = clock_wall() - start;
     mean_add(&s->step_s[n + 1], t);

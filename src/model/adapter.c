@@ -240,8 +240,7 @@ int adapter_save(const char *folder, const struct decoder *d, const struct weigh
 
 /* ---- reading ---- */
 
-struct bound_part { int64_t row, n_row; float *a, *b; };            /* A [rank, K], B [n_row, rank] in our order of rows */
-struct bound { int64_t K; int n_part; struct bound_part part[3]; float *whole; };
+struct bound { int64_t K; int n_part; struct adapter_part part[3]; float *whole; };
 struct adapter {
     struct lora lora;
     struct safetensors *st;
@@ -302,6 +301,30 @@ static int new_adapter(struct adapter **out, json_t *config, const char *name, c
         a->path = path;
     else
         mem_free(path);
+    return rc;
+}
+
+static int add_file(struct sha256 *h, const char *folder, const char *name, struct err *err)
+{
+    struct file_map m;
+    char *path = file_join(folder, name);
+    int rc = path ? file_map_open(&m, path, err) : ERR(err, NOMEM, "no memory to open %s", folder);
+    if (!rc) {
+        sha256_add(h, m.data, m.size);
+        file_map_close(&m);
+    }
+    mem_free(path);
+    return rc;
+}
+
+int adapter_digest(char hex[SHA256_HEX], const char *folder, struct err *err)
+{
+    struct sha256 h;
+    TRY(sha256_init(&h, err));
+    int rc = add_file(&h, folder, "adapter_config.json", err);
+    if (!rc)
+        rc = add_file(&h, folder, "adapter_model.safetensors", err);
+    sha256_end(&h, hex);
     return rc;
 }
 
@@ -493,8 +516,8 @@ static int bind_site(struct adapter *a, const struct weights_list *l, const stru
         TRY(there = find_part(a, l, s, j, found, err));
         if (!there)
             continue;
-        struct bound_part *p = &b->part[b->n_part++];
-        *p = (struct bound_part){ s->part[j].row, s->part[j].n_row, mem_alloc_array((size_t)(rank * K), sizeof(float)), mem_alloc_array((size_t)(s->part[j].n_row * rank), sizeof(float)) };
+        struct adapter_part *p = &b->part[b->n_part++];
+        *p = (struct adapter_part){ s->part[j].row, s->part[j].n_row, mem_alloc_array((size_t)(rank * K), sizeof(float)), mem_alloc_array((size_t)(s->part[j].n_row * rank), sizeof(float)) };
         if (!p->a || !p->b)
             return ERR(err, NOMEM, "no memory for an adapter of '%s'", s->part[j].module);
         TRY(read_part(a, l, s, j, p->a, p->b, err));
@@ -533,13 +556,19 @@ int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *er
 const float *adapter_whole(const struct adapter *a, int i_weight) { return a->bound[i_weight].whole; }
 bool adapter_changes(const struct adapter *a, int i_weight) { return a->bound[i_weight].n_part > 0; }
 
+const struct adapter_part *adapter_parts(const struct adapter *a, int i_weight, int *n)
+{
+    *n = a->bound[i_weight].n_part;
+    return a->bound[i_weight].part;
+}
+
 void adapter_add_row(const struct adapter *a, int i_weight, int64_t row, float *x)
 {
     const struct bound *b = &a->bound[i_weight];
     const int rank = a->lora.rank;
     const double scale = lora_scale(&a->lora);
     for (int j = 0; j < b->n_part; j++) {
-        const struct bound_part *p = &b->part[j];
+        const struct adapter_part *p = &b->part[j];
         if (row < p->row || row >= p->row + p->n_row)
             continue;
         const float *f = p->b + (row - p->row) * rank;

@@ -34,11 +34,17 @@ bool adapter_has_head(const struct adapter *a);                /* for classes */
 /* A and B of a bound decoder, which was recorded with adapter_lora(), and its head for classes, if it has one.  Checks. */
 int adapter_load(const struct adapter *a, struct decoder *d, const struct weights_list *l, struct err *err);
 
-/* ---- merging: W += scale * B A, in double, rounded once ---- */
+/* ---- as floats: for merging, W += scale * B A, in double, rounded once; or to be run beside the weights (decoder.h) ---- */
 
-/* Checks, and reads what adds to the weights of l.  After that any number of threads may add. */
+/* Checks, and reads what adds to the weights of l, which has the family's names (not a GGUF file's).  After that any number of threads may look. */
 int adapter_bind(struct adapter *a, const struct weights_list *l, struct err *err);
 bool adapter_changes(const struct adapter *a, int i_weight);
+/* A [rank, K], B [n_row, rank], for rows row .. row + n_row - 1 of the weight, in our order of them. */
+struct adapter_part { int64_t row, n_row; float *a, *b; };
+/* Of weight i_weight, *n of them, with K columns each. */
+const struct adapter_part *adapter_parts(const struct adapter *a, int i_weight, int *n);
+/* SHA-256 of both files, one after the other. */
+int adapter_digest(char hex[SHA256_HEX], const char *folder, struct err *err);
 /* x: row `row` of weight i_weight of the list. */
 void adapter_add_row(const struct adapter *a, int i_weight, int64_t row, float *x);
 const float *adapter_whole(const struct adapter *a, int i_weight);      /* a weight of the head for classes; NULL: the file has none */

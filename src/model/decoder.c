@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/adapter.h"
 
 int64_t decoder_pages(const struct decoder_opts *o) { return o->n_page ? o->n_page : (int64_t)o->n_slot * ((o->ctx + KV_TOKENS - 1) / KV_TOKENS); }
 
@@ -32,10 +33,33 @@ static int norm(const struct recorder *r, int x, int layer, const char *name, en
                       r->c->norm_eps, out, label, r->err);
 }
 
+/* Has some adapter that sequences may have a part on weight `id`? */
+static bool has_beside(const struct recorder *r, int id)
+{
+    for (int i = 0; i < r->d->n_beside; i++)
+        if (r->d->beside[i].weight == id)
+            return true;
+    return false;
+}
+
+/* What adapters that sequences may have add to y, a product of x with weight `id`. */
+static int beside(const struct recorder *r, int y, int x, int id)
+{
+    for (int i = 0; i < r->d->n_beside; i++) {
+        const struct decoder_beside *b = &r->d->beside[i];
+        const struct adapter *a = r->o->adapter[b->adapter];
+        int n;
+        if (b->weight == id)
+            y = graph_lora_rows(r->g, y, (int)adapter_parts(a, id, &n)[b->part].row, x, b->a, b->b, lora_scale(adapter_lora(a)), b->adapter + 1, r->err);
+    }
+    return y;
+}
+
 /* What adapters of weight `id` add to y, a product of x with it. */
 static int adapted(const struct recorder *r, int y, int x, int id)
 {
     const struct decoder *d = r->d;
+    y = beside(r, y, x, id);
     int i = 0;
     while (i < d->n_site && d->site[i].weight != id)
         i++;
@@ -90,7 +114,7 @@ static int activated(const struct recorder *r, int x, int layer, const char *pre
     const int b = weight(r, layer, name);
     snprintf(label, sizeof label, "%d.%sact", layer, prefix);
     snprintf(name, sizeof name, "%sdown", prefix);
-    if (w >= 0 && graph_fuses(r->g, act, w))
+    if (w >= 0 && graph_fuses(r->g, act, w) && !has_beside(r, w))
         return graph_linear_act(r->g, act, x, w, b, route, scale, form(r, layer, name), label, r->err);
     char h_label[48];
     snprintf(h_label, sizeof h_label, "%d.%s%s", layer, prefix, up);
@@ -358,6 +382,35 @@ static int record_adapters(const struct recorder *r, const struct weights_list *
     return 0;
 }
 
+/* The tensors of adapters that sequences may have. */
+static int record_beside(const struct recorder *r, const struct weights_list *l)
+{
+    struct decoder *d = r->d;
+    const enum panel_type f32 = PANEL_F32;
+    char name[sizeof r->g->tensor->name];
+    int n, most = 0;
+    for (int i = 0; i < r->o->n_adapter; i++)
+        for (int w = 0; w < l->n_weight; w++)
+            adapter_parts(r->o->adapter[i], w, &n), most += n;
+    if (!(d->beside = mem_alloc_array((size_t)most + 1, sizeof *d->beside)))
+        return ERR(r->err, NOMEM, "no memory for %d parts of adapters", most);
+    for (int i = 0; i < r->o->n_adapter; i++)
+        for (int w = 0; w < l->n_weight; w++) {
+            const int rank = adapter_lora(r->o->adapter[i])->rank;
+            const struct adapter_part *p = adapter_parts(r->o->adapter[i], w, &n);
+            for (int j = 0; j < n; j++) {
+                struct decoder_beside *b = &d->beside[d->n_beside];
+                *b = (struct decoder_beside){ .adapter = i, .weight = w, .part = j };
+                snprintf(name, sizeof name, "%.50s.adapter%d.a%d", l->weight[w].name, i, j);
+                TRY(b->a = graph_panels(r->g, MAT(rank, l->weight[w].shape[1]), 1, &f32, &(int64_t){ rank }, name, r->err));
+                snprintf(name, sizeof name, "%.50s.adapter%d.b%d", l->weight[w].name, i, j);
+                TRY(b->b = graph_panels(r->g, MAT(p[j].n_row, rank), 1, &f32, &p[j].n_row, name, r->err));
+                d->n_beside++;
+            }
+        }
+    return 0;
+}
+
 /* What norms, activations and attention write: the type that most products read. */
 static enum dtype act_type(const struct decoder_opts *o, const struct weights_list *l)
 {
@@ -509,6 +562,8 @@ static int record(struct recorder *r, const struct weights_list *l)
     }
     if (r->o->lora)
         TRY(record_adapters(r, l));
+    if (r->o->n_adapter)
+        TRY(record_beside(r, l));
     if (r->o->types && c->tie_embeddings && r->o->use != DECODER_HIDDEN) {
         const enum panel_type panel = panel_of(r->o->types[0].type[0]);
         TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
@@ -606,6 +661,7 @@ void decoder_release(struct decoder *d)
     mem_free(d->stats);
     mem_free(d->correction);
     mem_free(d->site);
+    mem_free(d->beside);
     *d = (struct decoder){ 0 };
 }
 
@@ -639,6 +695,23 @@ int decoder_bind(struct decoder *d, struct pool *pool, const struct decoder *sha
     if (d->rope[1] >= 0 && !share)
         fill_rope(d, d->rope[1], &local);
     return 0;
+}
+
+static void pack_floats(const struct cpu_kernels *k, const float *x, const struct tensor *to)
+{
+    const int K = (int)to->shape[1].n;
+    k->pack_panels(&(struct panel_pack){ .type = TYPE_F32, .K = K, .N = (int)to->shape[0].n, .src = x, .stride = (size_t)K * sizeof *x, .out = to->data });
+}
+
+void decoder_fill_adapters(struct decoder *d, const struct adapter *const *adapter)
+{
+    for (int i = 0; i < d->n_beside; i++) {
+        const struct decoder_beside *b = &d->beside[i];
+        int n;
+        const struct adapter_part *p = &adapter_parts(adapter[b->adapter], b->weight, &n)[b->part];
+        pack_floats(d->g->k, p->a, &d->g->tensor[b->a]);
+        pack_floats(d->g->k, p->b, &d->g->tensor[b->b]);
+    }
 }
 
 float *decoder_weight(void *decoder, int i_weight) { return ((struct decoder *)decoder)->g->tensor[i_weight].data; }

@@ -23,6 +23,7 @@ enum decoder_use {
  * n_segment 0, floats. */
 struct weight_type { int n_segment; enum cpu_type type[SEGMENT_MAX]; int64_t n_row[SEGMENT_MAX]; bool mapped; };
 
+struct adapter;
 struct decoder_opts {
     enum decoder_use use;
     enum dtype compute;
@@ -33,6 +34,8 @@ struct decoder_opts {
     enum dtype state;                /* train: of the optimiser, F32 or BF16 */
     bool averages;                   /* train: graph_averages */
     const struct lora *lora;         /* train, score: the weights are frozen but for a head for classes, and adapters are learned; or NULL */
+    const struct adapter *const *adapter;      /* generate with types: bound ones (adapter.h), which sequences may have (step.adapter: 1 is the first) */
+    int n_adapter;
     bool frozen;                     /* the weights are frozen also without adapters */
     bool loss_first;                 /* train: PASS_LOSS is wanted (graph.h) */
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
@@ -74,7 +77,10 @@ struct decoder {
     struct decoder_parts *parts;     /* borrowed; NULL: files are not read and written here, or the weights are whole */
     struct lora lora;                /* of the adapters, if there are any */
     struct lora_site *site; int n_site;
+    struct decoder_beside *beside; int n_beside;
 };
+/* A part of an adapter that sequences may have: A [rank, K], B [n_row, rank], tensors in panels of floats. */
+struct decoder_beside { int adapter, weight, part, a, b; };
 
 /* Pages of the cache. */
 int64_t decoder_pages(const struct decoder_opts *o);
@@ -93,5 +99,8 @@ const float *decoder_weight_source(void *decoder, int i_weight);
 void decoder_init_weights(struct decoder *d, const struct weights_list *l, uint64_t seed);
 /* The same of the adapters: A uniform in +-1/sqrt(K) (Kaiming's, as peft), by (seed, module, element), B zero. */
 void decoder_init_adapters(struct decoder *d, uint64_t seed);
+
+/* After decoder_bind(): the tensors of adapters that sequences may have, from the options' adapters. */
+void decoder_fill_adapters(struct decoder *d, const struct adapter *const *adapter);
 
 #endif

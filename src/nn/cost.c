@@ -55,6 +55,8 @@ static struct cost_vars cost_vars(const struct graph *g, const struct node *n, d
         v.P = count_real(w, T, S);
     if (w && n->op == OP_lora)           /* its columns of y, and the rank */
         v.N = count_real(w, T, S) / (double)tensor_cols(w), v.K = (double)tensor_cols(w);
+    if (n->op == OP_lora_rows)           /* the rank, and the columns of x */
+        v.N = (double)w->shape[0].n, v.K = (double)tensor_cols(w), v.R = (double)tensor_cols(&g->tensor[n->in[2]]);
     if ((n->op == OP_attention || n->op == OP_attention_paged) && n->attr.d_v)      /* q k^T is as wide as keys, the rest as values */
         v.N = n->attr.n_head * (n->attr.d_head + n->attr.d_v) / 2.0;
     if (n->op == OP_add && n->pass == PASS_BACKWARD && !n->again)
@@ -81,7 +83,7 @@ struct cost node_cost(const struct graph *g, const struct node *n, double T, dou
 
 bool op_is_product(enum op op)
 {
-    return op == OP_linear || op == OP_expert_linear || op == OP_linear_act || op == OP_lora || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
+    return op == OP_linear || op == OP_expert_linear || op == OP_linear_act || op == OP_lora || op == OP_lora_rows || op == OP_cross_entropy || op == OP_attention || op == OP_attention_paged;
 }
 
 /* Experts that T tokens choose, each top_k of E evenly. */

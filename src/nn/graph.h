@@ -127,8 +127,9 @@ struct attr {
     int n_peer;                /* dispatch, collect, expert_linear: processes that have the experts among them; 0: this one has all */
     int n_group, n_group_chosen, group_best;      /* route: group_best 0: no groups */
     enum op act;               /* linear_act */
-    int first;                 /* embed: the row of id 0; pool: rows at the beginning that the mean leaves out; lora: the first column of y */
+    int first;                 /* embed: the row of id 0; pool: rows at the beginning that the mean leaves out; lora, lora_rows: the first column of y */
     int h_first;               /* lora: the first column of h */
+    int adapter;               /* lora_rows: of which sequences (step.adapter) */
     enum pool_rows pool;
     int ctx;                   /* attention_paged: positions of a sequence at most */
     double eps, scale, aux_coef, z_coef, p;       /* scale of scores, of embeddings, of gates (0: 1) */
@@ -153,6 +154,7 @@ struct step {
     const int32_t *pos0;       /* [S], or NULL: all 0 */
     const int32_t *slot;       /* [S], or NULL */
     const int32_t *page; int page_stride;      /* with a cache of pages: [S][page_stride] numbers of each sequence's pages */
+    const int32_t *adapter;    /* [S]: which adapter each sequence has, from 1 on; 0: none.  NULL: all have none */
     bool accumulate;           /* weight gradients add to what is there */
     /* Backward: the sequences of slice v are slice[v] .. slice[v + 1] - 1.  What is summed over tokens for a weight, and what routers and
      * dropout do, is done for each slice as if it were alone; then gradients are summed by twos, ((0+1)+(2+3))+.., while they are in
@@ -280,6 +282,9 @@ int graph_dropout(struct graph *g, int x, int add, double p, uint64_t stream, co
 /* A low-rank adapter's second half, in place: columns first .. first+N-1 of y += scale * h[T,r] * b[N,r]^T, where h is columns
  * h_first .. h_first+r-1; returns y. */
 int graph_lora(struct graph *g, int y, int first, int h, int h_first, int b, double scale, enum dtype compute, struct err *err);
+/* For inference: what adapter number `adapter` adds to columns first .. first+N-1 of y, the product of x (F32, BF16 or A8) with a weight, in the rows of
+ * the sequences that have it; a [r,K] and b [N,r] in panels of F32.  All in floats; returns y. */
+int graph_lora_rows(struct graph *g, int y, int first, int x, int a, int b, double scale, int adapter, struct err *err);
 /* Products of which each peer has some of the terms: x[T,C], in place, becomes the sum of the peers', plus bias (-1: none).  And what
  * such products begin with: x as it is, whose gradient becomes the sum.  Both return x. */
 int graph_sum_peers(struct graph *g, int x, int bias, struct err *err);

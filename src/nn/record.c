@@ -538,6 +538,20 @@ int graph_lora(struct graph *g, int y, int first, int h, int h_first, int b, dou
     return append(g, &n, err);
 }
 
+int graph_lora_rows(struct graph *g, int y, int first, int x, int a, int b, double scale, int adapter, struct err *err)
+{
+    CHECK_ID(y);
+    CHECK_ID(x);
+    CHECK_ID(a);
+    CHECK_ID(b);
+    assert(tensor_at(g, a)->panels.n_segment == 1 && tensor_at(g, a)->panels.segment[0].type == PANEL_F32 && tensor_at(g, a)->shape[1].n == tensor_cols(tensor_at(g, x)));
+    assert(tensor_at(g, b)->panels.n_segment == 1 && tensor_at(g, b)->panels.segment[0].type == PANEL_F32 && tensor_at(g, b)->shape[1].n == tensor_at(g, a)->shape[0].n);
+    assert(first >= 0 && first + tensor_at(g, b)->shape[0].n <= tensor_cols(tensor_at(g, y)) && tensor_at(g, y)->dtype == DT_F32 && adapter > 0);
+    struct node n = node_of(OP_lora_rows, PASS_FORWARD, &(struct attr){ .first = first, .scale = scale, .adapter = adapter });
+    n.in[0] = n.out[0] = y, n.in[1] = b, n.in[2] = x, n.in[3] = a;
+    return append(g, &n, err);
+}
+
 int graph_sum_peers(struct graph *g, int x, int bias, struct err *err)
 {
     CHECK_ID(x);

@@ -78,7 +78,7 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *e)
     m->end = end, m->n_done++;
 }
 
-static void wish(struct made *m, uint64_t i, int V)
+static void wish(struct made *m, uint64_t i, int V, int n_adapter)
 {
     const uint64_t dice = rng_u64(17, i);
     const int n = 1 + (int)(dice % 100), alike = (int)(dice >> 8 & 3) * 45;
@@ -88,7 +88,8 @@ static void wish(struct made *m, uint64_t i, int V)
     m->r = (struct text_request){ .ids = m->prompt, .n = n, .most = (int)(dice >> 16 & 255) % (MOST + 1), .n_logprob = (int)(dice >> 24 & 3) % (TOP + 1) - 1, .prompt_probs = (dice >> 32 & 7) == 0,
                                   .sampling = { .temperature = temperatures[dice >> 40 & 3], .top_p = dice >> 42 & 1 ? 1 : 0.8, .top_k = dice >> 43 & 1 ? 0 : 20, .seed = i },
                                   .priority = (int)(dice >> 48 & 1), .share = (dice >> 52 & 7) != 0, .root = { { (unsigned char)(dice >> 56 & 1) } },
-                                  .adjust = dice >> 60 & 1 ? adjust : NULL, .accept = accept, .prompt = prompt_token, .hidden = dice >> 34 & 1 ? hidden_state : NULL, .last_hidden = dice >> 35 & 1, .token = token, .done = done, .ctx = m };
+                                  .adapter = (int)(rng_u64(18, i) % (uint64_t)n_adapter), .adjust = dice >> 60 & 1 ? adjust : NULL, .accept = accept, .prompt = prompt_token, .hidden = dice >> 34 & 1 ? hidden_state : NULL, .last_hidden = dice >> 35 & 1, .token = token, .done = done, .ctx = m };
+    m->r.root.sha256[1] = (unsigned char)m->r.adapter;
     m->rule = 1;
 }
 
@@ -100,7 +101,8 @@ static void again(struct made *m)
 
 static void open_batch(struct batch **b, struct engine **e, const char *path, int n_slot, int n_page, int step, struct pool *pool, int lookup)
 {
-    const struct engine_opts o = { .n_slot = n_slot, .n_page = n_page, .ctx = CTX, .step_tokens = step, .n_logits = 20, .no_tok = true, .rope_scaling = "linear:4" };
+    static const char *const adapters[] = { "tests/golden/lora", "tests/golden/peft" };
+    const struct engine_opts o = { .adapter = adapters, .n_adapter = strcmp(path, "tests/golden/llama") ? 0 : 2, .n_slot = n_slot, .n_page = n_page, .ctx = CTX, .step_tokens = step, .n_logits = 20, .no_tok = true, .rope_scaling = "linear:4" };
     OK(engine_new(e, path, &o, pool, &err));
     const struct batch_opts p = { .e = *e, .pool = pool, .lookup = lookup, .always = true, .stretch = -1 };
     OK(batch_new(b, &p, &err));
@@ -136,7 +138,7 @@ static void texts_in_company_are_as_alone(void **state)
         uint64_t id;
         open_batch(&b, &e, models[k], 1, 4, 64, pools[0], 0);
         for (int i = 0; i < N_TEXT; i++) {
-            wish(&alone[i], (uint64_t)i, engine_config(e)->vocab_size);
+            wish(&alone[i], (uint64_t)i, engine_config(e)->vocab_size, engine_n_adapter(e) + 1);
             again(&alone[i]);
             struct text_request r = alone[i].r;
             r.share = false;
@@ -151,7 +153,7 @@ static void texts_in_company_are_as_alone(void **state)
             int next = 0;
             for (uint64_t step = 0; next < N_TEXT || batch_step(b); step++) {
                 if (next < N_TEXT && rng_u64(3 + c, step) % 3 != 0) {
-                    wish(&m[next], (uint64_t)next, engine_config(e)->vocab_size);
+                    wish(&m[next], (uint64_t)next, engine_config(e)->vocab_size, engine_n_adapter(e) + 1);
                     again(&m[next]);
                     OK(batch_submit(b, &m[next].r, &id, &err));
                     next++;
@@ -185,7 +187,7 @@ static void what_cannot_be_is_refused(void **state)
     uint64_t id;
     struct made *m = calloc(1, sizeof *m);
     open_batch(&b, &e, "tests/golden/llama", 2, 3, 64, pools[0], 0);
-    wish(m, 1, engine_config(e)->vocab_size);
+    wish(m, 1, engine_config(e)->vocab_size, engine_n_adapter(e) + 1);
     struct text_request r = m->r;
     r.n = 0;
     assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
@@ -307,7 +309,7 @@ static void threads_submit_and_cancel_while_steps_run(void **state)
     for (int i = 0; i < N; i++) {
         c[i].b = b, c[i].i = i;
         for (int k = 0; k < 6; k++)
-            wish(&c[i].made[k], (uint64_t)(6 * i + k), engine_config(e)->vocab_size);
+            wish(&c[i].made[k], (uint64_t)(6 * i + k), engine_config(e)->vocab_size, engine_n_adapter(e) + 1);
         assert_int_equal(pthread_create(&c[i].thread, NULL, ask, &c[i]), 0);
     }
     for (int n = 0; n < 6 * N;) {

@@ -1,11 +1,12 @@
-/* test_engine.c - a loaded model: the same bits alone, in any batch and any cut; scores against sums made by hand. */
+/* test_engine.c - a loaded model: the same bits alone, in any batch and any cut; scores against sums made by hand; adapters as peft's. */
 #include <math.h>
 #include <stdint.h>
-#include "../test.h"
+#include "golden.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/engine.h"
 #include "infer/score.h"
+#include "model/merge.h"
 
 static const char *const models[] = { "tests/golden/llama", "tests/golden/olmoe", "tests/golden/gpt2" };
 #define N_MODEL (sizeof models / sizeof *models)
@@ -30,7 +31,7 @@ static float *whole(struct engine *e, uint64_t seed, int n)
     const float *logits;
     for (int i = 0; i < n; i++)
         ids[i] = token(e, seed, i), row[i] = i;
-    OK(engine_run(e, &(struct engine_part){ 0, 0, n, ids, NULL }, 1, &err));
+    OK(engine_run(e, &(struct engine_part){ 0, 0, n, ids, NULL, 0 }, 1, &err));
     OK(engine_head(e, row, n, &logits, &err));
     float *copy = mem_alloc_array((size_t)n * (size_t)V, sizeof *copy);
     memcpy(copy, logits, (size_t)n * (size_t)V * sizeof *copy);
@@ -64,7 +65,7 @@ static void logits_have_the_same_bits_at_any_cut_batch_and_thread_count(void **s
                             continue;
                         for (int i = 0; i < c; i++)
                             ids[s][i] = token(e, (uint64_t)s + 1, pos[s] + i);
-                        part[n] = (struct engine_part){ SEQ - 1 - s, pos[s], c, ids[s], NULL };
+                        part[n] = (struct engine_part){ SEQ - 1 - s, pos[s], c, ids[s], NULL, 0 };
                         rows += c, pos[s] += c, row[n] = rows - 1, of[n++] = s;
                     }
                     if (!n)
@@ -91,16 +92,194 @@ static void a_step_that_cannot_be_is_refused_and_changes_nothing(void **state)
     open_engine(&e, models[0], WEIGHTS_FILE, 2, 8, 2, pools[0]);
     const int V = engine_config(e)->vocab_size, ctx = engine_ctx(e);
     int32_t ids[16] = { 0 };
-    OK(engine_run(e, &(struct engine_part){ 0, 0, 4, ids, NULL }, 1, &err));
-    const struct engine_part bad[] = { { 2, 0, 1, ids, NULL }, { -1, 0, 1, ids, NULL }, { 0, -1, 1, ids, NULL }, { 0, ctx, 1, ids, NULL }, { 0, ctx - 3, 4, ids, NULL },
-                                       { 0, 0, 0, ids, NULL }, { 0, 0, 9, ids, NULL }, { 0, 0, INT32_MAX, ids, NULL }, { 0, 0, 1, &V, NULL } };
+    OK(engine_run(e, &(struct engine_part){ 0, 0, 4, ids, NULL, 0 }, 1, &err));
+    const struct engine_part bad[] = { { 2, 0, 1, ids, NULL, 0 }, { -1, 0, 1, ids, NULL, 0 }, { 0, -1, 1, ids, NULL, 0 }, { 0, ctx, 1, ids, NULL, 0 }, { 0, ctx - 3, 4, ids, NULL, 0 },
+                                       { 0, 0, 0, ids, NULL, 0 }, { 0, 0, 9, ids, NULL, 0 }, { 0, 0, INT32_MAX, ids, NULL, 0 }, { 0, 0, 1, &V, NULL, 0 } };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(engine_run(e, &bad[i], 1, &err), ERR_RANGE);
-    const struct engine_part twice[] = { { 0, 0, 1, ids, NULL }, { 0, 1, 1, ids, NULL } };
+    const struct engine_part twice[] = { { 0, 0, 1, ids, NULL, 0 }, { 0, 1, 1, ids, NULL, 0 } };
     assert_int_equal(engine_run(e, twice, 2, &err), ERR_RANGE);
     assert_int_equal(engine_head(e, (int32_t[]){ 4 }, 1, &logits, &err), ERR_RANGE);
     assert_int_equal(engine_head(e, (int32_t[]){ 0, 1, 2 }, 3, &logits, &err), ERR_RANGE);
     OK(engine_head(e, (int32_t[]){ 3, 0 }, 2, &logits, &err));
+    engine_free(e);
+}
+
+/* ---- adapters: sequences may each have one ---- */
+
+static const char *const adapters[] = { "tests/golden/lora", "tests/golden/peft" };      /* of the first model */
+#define N_ADAPTER 2
+
+static void open_adapted(struct engine **e, const char *path, enum weights_as as, int n_slot, int step, int n_logits, struct pool *pool)
+{
+    const struct engine_opts o = { .n_slot = n_slot, .step_tokens = step, .n_logits = n_logits, .no_tok = true, .as = as, .adapter = adapters, .n_adapter = N_ADAPTER };
+    OK(engine_new(e, path, &o, pool, &err));
+}
+
+static void logits_with_adapters_are_those_of_peft(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "base", "lora", "all" };
+    struct engine *e;
+    struct safetensors *st;
+    OK(safetensors_open(&st, "tests/golden/peft/golden.safetensors", &err));
+    const struct st_tensor *ids = find(st, "ids");
+    const int T = (int)ids->shape[1];
+    open_adapted(&e, models[0], WEIGHTS_FILE, 6, 6 * T, 6 * T, pools[1]);
+    const int V = engine_config(e)->vocab_size;
+    struct engine_part part[6];
+    int32_t row[6 * 64];
+    for (int i = 0; i < 6; i++)              /* both texts, with each adapter, in one step */
+        part[i] = (struct engine_part){ i, 0, T, (const int32_t *)ids->data + i % 2 * T, NULL, i / 2 };
+    for (int i = 0; i < 6 * T; i++)
+        row[i] = i;
+    const float *logits;
+    OK(engine_run(e, part, 6, &err));
+    OK(engine_head(e, row, 6 * T, &logits, &err));
+    for (int i = 0; i < 3; i++) {
+        const struct st_tensor *want = find(st, names[i]);
+        for (int64_t k = 0; k < want->n; k++) {
+            const double a = (double)logits[i * want->n + k], b = (double)((const float *)want->data)[k];
+            if (!(fabs(a - b) <= 2e-5))
+                fail_msg("%s: logit %lld of token %lld is %.7g, expected %.7g", names[i], (long long)(k % V), (long long)(k / V), a, b);
+        }
+    }
+    safetensors_free(st);
+    engine_free(e);
+}
+
+/* Whoever else is in the step with whatever adapter; a model without adapters gives the bits of one with, where none is asked for. */
+static void adapters_of_others_change_no_bit(void **state)
+{
+    (void)state;
+    enum { N = 24, SEQ = 7 };
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct engine *e;
+        float *want[SEQ];
+        int32_t ids[SEQ][N];
+        for (int s = 0; s < SEQ; s++) {
+            if (s % 3)
+                open_adapted(&e, models[0], kinds[k], 1, N, N, pools[0]);
+            else
+                open_engine(&e, models[0], kinds[k], 1, N, N, pools[0]);
+            int32_t row[N];
+            const float *logits;
+            for (int i = 0; i < N; i++)
+                ids[s][i] = token(e, (uint64_t)s + 1, i), row[i] = i;
+            const size_t bytes = (size_t)N * (size_t)engine_config(e)->vocab_size * sizeof **want;
+            OK(engine_run(e, &(struct engine_part){ 0, 0, N, ids[s], NULL, s % 3 }, 1, &err));
+            OK(engine_head(e, row, N, &logits, &err));
+            memcpy(want[s] = mem_alloc(bytes), logits, bytes);
+            engine_free(e);
+        }
+        for (int threads = 1; threads <= 3; threads++) {
+            open_adapted(&e, models[0], kinds[k], SEQ, 20, 20, pools[threads - 1]);
+            const size_t V = (size_t)engine_config(e)->vocab_size;
+            int pos[SEQ] = { 0 }, left = SEQ * N;
+            for (int step = 0; left; step++) {
+                struct engine_part part[SEQ];
+                int32_t row[SEQ], of[SEQ];
+                int n = 0, rows = 0;
+                for (int i = 0; i < SEQ; i++) {
+                    const int s = (i + step) % SEQ, some = (int)(rng_u64((uint64_t)threads, (uint64_t)(step * SEQ + s)) % 5), c = some < N - pos[s] ? some : N - pos[s];
+                    if (!c || rows + c > 20)
+                        continue;
+                    part[n] = (struct engine_part){ s, pos[s], c, ids[s] + pos[s], NULL, s % 3 };
+                    rows += c, pos[s] += c, left -= c, row[n] = rows - 1, of[n++] = s;
+                }
+                const float *logits;
+                if (!n)
+                    continue;
+                OK(engine_run(e, part, n, &err));
+                OK(engine_head(e, row, n, &logits, &err));
+                for (int i = 0; i < n; i++)
+                    if (memcmp(logits + (size_t)i * V, want[of[i]] + (size_t)(pos[of[i]] - 1) * V, V * sizeof *logits))
+                        fail_msg("kind %zu, %d threads: sequence %d differs at token %d", k, threads, of[i], pos[of[i]] - 1);
+            }
+            engine_free(e);
+        }
+        for (int s = 0; s < SEQ; s++)
+            mem_free(want[s]);
+    }
+}
+
+static void an_adapter_beside_a_model_is_as_one_merged_into_it(void **state)
+{
+    for (int a = 0; a < N_ADAPTER; a++) {
+        enum { N = 40 };
+        struct adapter *adapter;
+        struct model m;
+        struct engine *merged, *e;
+        const float *x, *y;
+        int32_t ids[N];
+        make_dir(state);
+        OK(adapter_open(&adapter, adapters[a], &err));
+        OK(model_open(&m, models[0], NULL, &err));
+        OK(merge_folder(&m, models[0], adapter, in_dir("merged"), ST_F32, &err));
+        model_release(&m);
+        adapter_free(adapter);
+        const struct engine_opts o = { .n_slot = 1, .step_tokens = 16, .no_tok = true, .adapter = adapters + a, .n_adapter = 1, .adapted = true };
+        OK(engine_new(&e, models[0], &o, pools[0], &err));
+        open_engine(&merged, in_dir("merged"), WEIGHTS_FILE, 1, 16, 1, pools[0]);
+        for (int i = 0; i < N; i++) {
+            ids[i] = token(e, 3, i);
+            OK(engine_feed(e, 0, i, &ids[i], 1, &x, &err));
+            OK(engine_feed(merged, 0, i, &ids[i], 1, &y, &err));
+            int best_x = 0, best_y = 0;
+            for (int v = 0; v < engine_config(e)->vocab_size; v++) {
+                assert_true(fabs((double)x[v] - (double)y[v]) <= 2e-5);
+                best_x = x[v] > x[best_x] ? v : best_x, best_y = y[v] > y[best_y] ? v : best_y;
+            }
+            assert_int_equal(best_x, best_y);
+        }
+        engine_free(e);
+        engine_free(merged);
+        remove_dir(state);
+    }
+}
+
+/* A copy of an adapter with other words in its configuration. */
+static char *with_words(const char *name, const char *from, const char *to)
+{
+    struct buf text;
+    char words[4000];
+    buf_init(&text);
+    OK(file_read("tests/golden/lora/adapter_config.json", 4000, &text, &err));
+    const char *at = strstr(text.data, from);
+    assert_non_null(at);
+    snprintf(words, sizeof words, "%.*s%s%s", (int)(at - text.data), text.data, to, at + strlen(from));
+    OK(file_mkdirs(in_dir(name), &err));
+    OK(file_write_all(path_in(in_dir(name), "adapter_config.json"), words, strlen(words), &err));
+    buf_clear(&text);
+    OK(file_read("tests/golden/lora/adapter_model.safetensors", 1 << 20, &text, &err));
+    OK(file_write_all(path_in(in_dir(name), "adapter_model.safetensors"), text.data, text.len, &err));
+    buf_release(&text);
+    return in_dir(name);
+}
+
+static void an_adapter_that_does_not_fit_is_refused(void **state)
+{
+    make_dir(state);
+    const struct { const char *model, *adapter, *word; } cases[] = {
+        { "tests/golden/olmoe", "tests/golden/lora", "expected" },                                          /* other shapes */
+        { models[0], with_words("rank", "\"r\": 3", "\"r\": 4"), "[3, 40], expected [4, 40]" },
+        { models[0], with_words("dora", "\"bias\"", "\"use_dora\": true, \"bias\""), "use_dora" },
+        { models[0], "tests/golden/llama", "adapter_config.json" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine *e;
+        const char *both[] = { "tests/golden/lora", cases[i].adapter };
+        const struct engine_opts o = { .n_slot = 1, .step_tokens = 16, .no_tok = true, .adapter = i ? both : both + 1, .n_adapter = i ? 2 : 1 };
+        assert_true(engine_new(&e, cases[i].model, &o, pools[0], &err) < 0);
+        if (!strstr(err.msg, cases[i].word))
+            fail_msg("'%s' does not tell of '%s'", err.msg, cases[i].word);
+    }
+    remove_dir(state);
+    struct engine *e;
+    int32_t id = 1;
+    open_adapted(&e, models[0], WEIGHTS_FILE, 1, 16, 1, pools[0]);
+    assert_int_equal(engine_run(e, &(struct engine_part){ 0, 0, 1, &id, NULL, 3 }, 1, &err), ERR_RANGE);
+    assert_int_equal(engine_run(e, &(struct engine_part){ 0, 0, 1, &id, NULL, -1 }, 1, &err), ERR_RANGE);
     engine_free(e);
 }
 
@@ -217,6 +396,10 @@ int main(void)
         cmocka_unit_test(logits_have_the_same_bits_at_any_cut_batch_and_thread_count),
         cmocka_unit_test(a_step_that_cannot_be_is_refused_and_changes_nothing),
         cmocka_unit_test(scores_are_what_the_conventions_say),
+        cmocka_unit_test(logits_with_adapters_are_those_of_peft),
+        cmocka_unit_test(adapters_of_others_change_no_bit),
+        cmocka_unit_test(an_adapter_beside_a_model_is_as_one_merged_into_it),
+        cmocka_unit_test(an_adapter_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -134,7 +134,7 @@ static void check_engine(const struct fcase *f, int i_prompt)
     snprintf(path, sizeof path, FOLDER "/%s", f->name);
     OK(engine_new(&e, path, &o, pool, &err));
     for (int at = 0, n = 5; at < p->T; at += n, n = at + 4 < p->T ? 4 : 1) {
-        const struct engine_part parts[2] = { { 0, at, n, other->ids + at, NULL }, { 1, at, n, p->ids + at, NULL } };
+        const struct engine_part parts[2] = { { 0, at, n, other->ids + at, NULL, 0 }, { 1, at, n, p->ids + at, NULL, 0 } };
         const int32_t row = 2 * n - 1;
         const float *got;
         OK(engine_run(e, parts, 2, &err));
