@@ -58,6 +58,8 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
 
+$B/src/serve/page.o build/fuzz/obj/src/serve/page.o: src/serve/page.html
+
 # The library for other programs (include/lathe.h): no commands, no training, and only lathe_* is seen of it, in the static one too.
 API_SRC  := $(sort $(foreach d,base cpu nn model infer api,$(wildcard src/$d/*.c src/$d/*/*.c)))
 API_OBJ  := $(patsubst %.c,$B/%.o,$(filter-out src/base/mem.c,$(API_SRC))) $B/lib/mem.o

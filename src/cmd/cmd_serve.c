@@ -54,6 +54,8 @@ const struct command command_serve = {
         "pieces between the others' tokens.  The same request with the same seed gives the same bytes, whatever else is being\n"
         "answered; system_fingerprint names what else decides them.\n"
         "\n"
+        "A browser gets a page at /: a chat with the model, and what the server is doing.  It asks for nothing from elsewhere.\n"
+        "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"
         "Not there yet: tools, response_format other than text, embeddings, the APIs of Anthropic and Ollama, TLS.\n"

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "serve/exchange.h"
 #include "serve/openai.h"
+#include "serve/page.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
 
@@ -24,6 +25,7 @@ struct server {
     atomic_bool drains;
     double begun;
     struct http_counts counts;
+    struct page page;
 };
 
 /* ---- replies ---- */
@@ -57,6 +59,8 @@ static void no(struct http_request *q, int status, const char *type, const char 
 }
 
 /* ---- what is asked with GET ---- */
+
+static void page(struct server *s, struct http_request *q) { page_reply(&s->page, q); }
 
 static void health(struct server *s, struct http_request *q)
 {
@@ -224,6 +228,7 @@ static void detokenize(struct server *s, struct http_request *q)
 /* ---- who, what ---- */
 
 static const struct route { const char *method, *path; bool open, prefix; void (*answer)(struct server *s, struct http_request *q); } routes[] = {
+    { "GET", "/", true, false, page },
     { "GET", "/health", true, false, health },          { "GET", "/ready", true, false, ready },     { "GET", "/v1/models", false, false, models },
     { "GET", "/v1/models/", false, true, one_model },   { "GET", "/metrics", false, false, metrics },
     { "GET", "/lathe/stats", false, false, stats },
@@ -375,6 +380,7 @@ int server_run(const struct server_opts *o, struct err *err)
         s.o.key = NULL;
     if (!is_local(o->address) && !s.o.key)
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key), or 127.0.0.1", o->address);
+    TRY(page_init(&s.page, err));
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
     int rc = served_model_open(&s.model, &s.o.model, err);
     if (!rc)

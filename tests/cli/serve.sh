@@ -71,6 +71,21 @@ t = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False}
 print(t["count"] == len(t["tokens"]), json.loads(ask("/detokenize", {"tokens": t["tokens"]})[1])["prompt"])
 print([m["id"] for m in json.loads(ask("/v1/models")[1])["data"]], ask("/health", headers={})[0], ask("/ready", headers={})[0], ask("/metrics")[1].count(b"\nvllm:num_requests_waiting{model_name=\"tiny\""))
 
+print("--- the page")
+import base64, hashlib, re
+status, page, r = ask("/", headers={})
+policy, text = r.getheader("Content-Security-Policy"), page.decode()
+print(status, r.getheader("Content-Type"), len(page) < 100000, r.getheader("Cache-Control"), r.getheader("X-Content-Type-Options"), r.getheader("Referrer-Policy"))
+sums = {tag: "'sha256-" + base64.b64encode(hashlib.sha256(re.search(f"<{tag}>(.*)</{tag}>", text, re.S)[1].encode()).digest()).decode() + "'" for tag in ("style", "script")}
+print(re.sub("sha256-[^']*", "SHA", policy))
+print("script-src " + sums["script"] + ";" in policy, "style-src " + sums["style"] + ";" in policy, len(re.findall("<script|<style", text)))
+print(re.findall(r"https?:|//[a-z0-9-]+\.[a-z]|url\(|@import|\son[a-z]+=|\sstyle=|innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text))
+tag = r.getheader("ETag")
+for h in (tag, '"another"'):
+    status, raw, r = ask("/", headers={"If-None-Match": h})
+    print(status, len(raw) == (0 if h == tag else len(page)), r.getheader("ETag") == tag)
+print(*[(s, len(raw)) for s, raw, _ in [ask("/", headers={}, method="HEAD")]], ask("/", "{}", headers={})[0])
+
 print("--- errors")
 error("/v1/chat/completions", chat(), headers={})
 error("/v1/chat/completions", chat(), headers={"Authorization": "Bearer secre"})

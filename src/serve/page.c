@@ -1,0 +1,56 @@
+#include "serve/page.h"
+#include <assert.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/hash.h"
+
+/* The file, and a NUL behind it. */
+__asm__(".pushsection .rodata\n"
+        "page_html: .incbin \"src/serve/page.html\"\n"
+        "page_html_end: .byte 0\n"
+        ".popsection\n");
+extern const char page_html[] __attribute__((visibility("hidden"))), page_html_end[] __attribute__((visibility("hidden")));
+
+static size_t page_size(void) { return (size_t)(page_html_end - page_html); }
+
+/* The SHA-256 of what is between two tags of the page, in base64, as policies name it. */
+static int hash_between(const char *open, const char *close, char out[48], struct err *err)
+{
+    const char *from = strstr(page_html, open), *to = from ? strstr(from, close) : NULL;
+    struct sha256 h;
+    char hex[SHA256_HEX];
+    unsigned char sum[SHA256_BYTES];
+    assert(to);
+    from += strlen(open);
+    TRY(sha256_init(&h, err));
+    sha256_next(&h, from, (size_t)(to - from), sum);
+    sha256_end(&h, hex);
+    EVP_EncodeBlock((unsigned char *)out, sum, sizeof sum);
+    return 0;
+}
+
+int page_init(struct page *p, struct err *err)
+{
+    char style[48], script[48], hex[SHA256_HEX];
+    TRY(hash_between("<style>", "</style>", style, err));
+    TRY(hash_between("<script>", "</script>", script, err));
+    TRY(sha256_of(page_html, page_size(), hex, err));
+    snprintf(p->etag, sizeof p->etag, "\"%.16s\"", hex);
+    snprintf(p->policy, sizeof p->policy,
+             "default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+             "require-trusted-types-for 'script'; trusted-types 'none'", script, style);
+    return 0;
+}
+
+void page_reply(const struct page *p, struct http_request *q)
+{
+    const char *known = http_header(q, "If-None-Match");
+    const bool same = known && strstr(known, p->etag);
+    http_add_header(q, "Content-Security-Policy", p->policy);
+    http_add_header(q, "X-Content-Type-Options", "nosniff");
+    http_add_header(q, "Referrer-Policy", "no-referrer");
+    http_add_header(q, "Cache-Control", "no-cache");         /* asked for each time, sent when it is another */
+    http_add_header(q, "ETag", p->etag);
+    http_reply(q, same ? 304 : 200, "text/html; charset=utf-8", page_html, same ? 0 : page_size());
+}
