@@ -35,7 +35,4 @@ struct tok_vocab {
 };
 int tok_from_vocab(struct tok **out, const struct tok_vocab *v, struct err *err);
 
-/* Appends what base64 text holds. */
-int tok_base64(const char *s, size_t n, struct buf *out, struct err *err);
-
 #endif

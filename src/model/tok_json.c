@@ -4,6 +4,7 @@
  * (GPT-2's map).  Only this file and GGUF's reader know that map. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -123,7 +124,7 @@ static int read_charsmap(const struct reader *r, const json_t *o, struct tok_cha
     struct buf b;
     TRY(tree_str(o, "precompiled_charsmap", "", &text, r->name, r->err));
     buf_init(&b);
-    int rc = tok_base64(text, strlen(text), &b, r->err);
+    int rc = base64_read(&b, text, strlen(text), r->err);
     if (!rc && !tok_charsmap_init(map, b.data, b.len, r->err))
         rc = r->err ? r->err->code : ERR_FORMAT;
     buf_release(&b);

@@ -1,10 +1,10 @@
 /* tok_tiktoken.c - OpenAI's rank files: a line is base64 of a token's bytes, a space, its rank, which is its id.
  *
  * The file does not hold how text is split nor the special tokens; both are known by name here. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/base64.h"
 #include "base/mem.h"
 #include "model/tok_files.h"
 #include "model/tok_impl.h"
@@ -41,29 +41,6 @@ const char *tok_tiktoken_kind(const char *path)
     return NULL;
 }
 
-int tok_base64(const char *s, size_t n, struct buf *out, struct err *err)
-{
-    uint32_t bits = 0;
-    int n_bits = 0;
-    TRY(buf_reserve(out, n / 4 * 3 + 3, err));
-    size_t i = 0;
-    for (; i < n && s[i] != '='; i++) {
-        const char c = s[i];
-        const int v = c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52 : c == '+' ? 62 : c == '/' ? 63 : -1;
-        if (v < 0)
-            return ERR(err, FORMAT, "'%c' is not a character of base64", isprint((unsigned char)c) ? c : '?');
-        bits = (bits << 6 | (uint32_t)v) & 0xffffff;
-        if ((n_bits += 6) >= 8) {
-            n_bits -= 8;
-            TRY(buf_add_char(out, (char)(bits >> n_bits), err));
-        }
-    }
-    for (; i < n; i++)
-        if (s[i] != '=')
-            return ERR(err, FORMAT, "base64 goes on after its padding");
-    return 0;
-}
-
 static int read_lines(struct tok *t, const char *text, size_t n, const char *name, struct err *err)
 {
     struct buf b;
@@ -85,7 +62,7 @@ static int read_lines(struct tok *t, const char *text, size_t n, const char *nam
         buf_clear(&b);
         if (!ok)
             rc = ERR(err, FORMAT, "%s:%d: expected base64, a space and a rank below %d", name, line, TOK_VOCAB_MAX);
-        else if ((rc = tok_base64(at, (size_t)(space - at), &b, err)) < 0)
+        else if ((rc = base64_read(&b, at, (size_t)(space - at), err)) < 0)
             err_context(err, "%s:%d", name, line);
         else if (!b.len)
             rc = ERR(err, FORMAT, "%s:%d: a token without bytes", name, line);
