@@ -5,6 +5,7 @@
 #include "serve/server.h"
 
 static const char *host = "127.0.0.1", *key, *name, *port_file;
+static bool matryoshka;
 static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, body_mb = 32, n_connection = 1000;
 
 static int run(const char *const *args, int n_args, struct err *err)
@@ -15,7 +16,7 @@ static int run(const char *const *args, int n_args, struct err *err)
         .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .drain_s = (double)drain_s, .stop = &cmd_stop,
         .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as() },
+                   .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka },
     };
     return server_run(&o, err);
 }
@@ -34,6 +35,7 @@ static const struct opt opts[] = {
     { OPT_INT, "drain", &drain_s, "<seconds>", "that texts under way may take when the server is to end", 0, 86400 },
     { OPT_INT, "body", &body_mb, "<MB>", "of a request at most", 1, 65536 },
     { OPT_INT, "connections", &n_connection, "<int>", "at once", 1, 100000 },
+    { OPT_FLAG, "matryoshka", &matryoshka, NULL, "embeddings may be cut to any length, whatever the model's files say", 0, 0 },
     OPT_LOOKUP, OPT_PRECISION, OPT_THREADS, OPT_QUIET, OPT_LAST,
 };
 
@@ -44,7 +46,7 @@ const struct command command_serve = {
         "\n"
         "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
         "    POST /tokenize               POST /detokenize        GET /metrics    GET /health    GET /ready\n"
-        "    GET /lathe/stats\n"
+        "    GET /lathe/stats             POST /v1/embeddings\n"
         "\n"
         "in OpenAI's form, streamed or not, with vLLM's further fields (top_k, min_p, repetition_penalty, min_tokens, stop_token_ids,\n"
         "allowed_token_ids, ignore_eos, priority, cache_salt, structured_outputs.grammar and others).  A field that is not known\n"
@@ -54,11 +56,15 @@ const struct command command_serve = {
         "pieces between the others' tokens.  The same request with the same seed gives the same bytes, whatever else is being\n"
         "answered; system_fingerprint names what else decides them.\n"
         "\n"
+        "Embeddings are made as lathe embed makes them: of the last hidden states, pooled as the model's files say, else the mean of\n"
+        "an encoder and the last token of others.  They are cut to `dimensions` only where config.json has is_matryoshka or\n"
+        "matryoshka_dimensions, or with --matryoshka.\n"
+        "\n"
         "A browser gets a page at /: a chat with the model, and what the server is doing.  It asks for nothing from elsewhere.\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"
-        "Not there yet: tools, response_format other than text, embeddings, the APIs of Anthropic and Ollama, TLS.\n"
+        "Not there yet: tools, response_format other than text, the APIs of Anthropic and Ollama, TLS.\n"
         "\n"
         "    lathe serve SmolLM2-135M-Instruct-Q8_0.gguf\n"
         "    curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\":\n"

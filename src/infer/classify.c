@@ -107,6 +107,9 @@ void classifier_free(struct classifier *c)
 }
 
 const struct config *classifier_config(const struct classifier *c) { return &c->config; }
+size_t classifier_weight_bytes(const struct classifier *c) { return c->d.g->plan.bytes[TENSOR_PACKED] + c->d.g->plan.bytes[TENSOR_WEIGHT]; }
+int classifier_ctx(const struct classifier *c) { return c->ctx; }
+int classifier_n_token(const struct classifier *c) { return (int)c->ids.n; }
 const struct labels *classifier_labels(const struct classifier *c) { return &c->labels; }
 
 static void softmax(const float *logits, int n, float *probs)

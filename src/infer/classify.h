@@ -24,9 +24,12 @@ void classifier_free(struct classifier *c);
 /* The private memory that classifier_new would take: the same plan, no weight read. */
 int classifier_plan_bytes(size_t *bytes, const char *path, const struct classify_opts *o, int n_thread, struct err *err);
 const struct config *classifier_config(const struct classifier *c);
+size_t classifier_weight_bytes(const struct classifier *c);
+int classifier_ctx(const struct classifier *c);      /* tokens of a text at most */
 const struct labels *classifier_labels(const struct classifier *c);
-/* A text, as plain text.  ERR_RANGE where it has more tokens than the classifier was opened for. */
+/* A text, as plain text.  ERR_RANGE where it has more tokens than the classifier was opened for */
 int classifier_text(struct classifier *c, const char *text, size_t n, float *probs, struct err *err);
+int classifier_n_token(const struct classifier *c);      /* of the last text */
 
 #define CLASSIFY_BATCH 8        /* images at a time */
 /* pixels: n images [channels][size][size] of the model's sizes, n <= CLASSIFY_BATCH.  probs: [n][n_label]; what an image gets does not

@@ -111,6 +111,8 @@ void embedder_free(struct embedder *e)
 }
 
 const struct config *embedder_config(const struct embedder *e) { return &e->l.model.config; }
+size_t embedder_weight_bytes(const struct embedder *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED]; }
+int embedder_ctx(const struct embedder *e) { return e->l.ctx; }
 const struct tok *embedder_tok(const struct embedder *e) { return e->l.tok; }
 enum pool_kind embedder_pooling(const struct embedder *e) { return e->pooling; }
 bool embedder_normalizes(const struct embedder *e) { return e->normalizes; }
@@ -141,7 +143,7 @@ int embed_end(const double *sum, int n, enum pool_kind pooling, bool normalize, 
     return 0;
 }
 
-int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err)
+int embedder_sum(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, double *sum, struct err *err)
 {
     const struct tensor *t = e->l.d.g->tensor;
     const int C = e->l.model.config.d_model;
@@ -156,8 +158,14 @@ int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind p
     }
     graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = 1, .seq_start = start });
     const float *x = t[e->l.d.hidden].data;
-    memset(e->sum, 0, (size_t)C * sizeof *e->sum);
+    memset(sum, 0, (size_t)C * sizeof *sum);
     for (int i = 0; i < n; i++)
-        embed_add(e->sum, x + (ptrdiff_t)i * C, C, i, pooling);
-    return embed_end(e->sum, n, pooling, normalize, out, C, err);
+        embed_add(sum, x + (ptrdiff_t)i * C, C, i, pooling);
+    return 0;
+}
+
+int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err)
+{
+    TRY(embedder_sum(e, ids, n, pooling, e->sum, err));
+    return embed_end(e->sum, n, pooling, normalize, out, e->l.model.config.d_model, err);
 }

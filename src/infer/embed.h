@@ -27,6 +27,8 @@ void embedder_free(struct embedder *e);
 int embedder_plan_bytes(size_t *bytes, const char *path, const struct embed_opts *o, int n_thread, struct err *err);
 const struct config *embedder_config(const struct embedder *e);
 const struct tok *embedder_tok(const struct embedder *e);
+size_t embedder_weight_bytes(const struct embedder *e);
+int embedder_ctx(const struct embedder *e);          /* tokens of a text at most */
 /* As the files say; where they do not: the mean for encoders, the last token for decoders, and of length 1. */
 enum pool_kind embedder_pooling(const struct embedder *e);
 bool embedder_normalizes(const struct embedder *e);
@@ -38,6 +40,8 @@ void embed_add(double *sum, const float *x, int C, int position, enum pool_kind 
 /* out[n_out]: the first n_out <= C numbers, of length 1 if `normalize`. */
 int embed_end(const double *sum, int n, enum pool_kind pooling, bool normalize, float *out, int n_out, struct err *err);
 
+/* sum[d_model]: what embed_end() makes the vector of a text of. */
+int embedder_sum(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, double *sum, struct err *err);
 /* out[d_model]: the vector of a text of n tokens; of length 1 if `normalize`. */
 int embedder_run(struct embedder *e, const int32_t *ids, int n, enum pool_kind pooling, bool normalize, float *out, struct err *err);
 #endif

@@ -302,7 +302,7 @@ static void write_info(struct buf *b, struct served_model *const *models, int n)
     struct batch_counts c;
     metrics_head(b, "gauge", "vllm:cache_config_info", "Pages of keys and values.");
     for (int i = 0; i < n; i++) {
-        batch_counts(models[i]->batch, &c);
+        served_model_counts(models[i], &c);
         begin_sample(b, "vllm:cache_config_info", "", models[i]);
         buf_printf(b, NULL, ",block_size=\"%d\",num_gpu_blocks=\"%d\",enable_prefix_caching=\"True\"} 1\n", KV_TOKENS, c.pages.n_page);
     }
@@ -323,7 +323,7 @@ void metrics_write(struct buf *b, struct served_model *const *models, int n)
     for (size_t k = 0; k < sizeof simple / sizeof *simple; k++) {
         metrics_head(b, simple[k].kind, simple[k].name, simple[k].help);
         for (int i = 0; i < n; i++) {
-            batch_counts(models[i]->batch, &c);
+            served_model_counts(models[i], &c);
             begin_sample(b, simple[k].name, "", models[i]);
             buf_printf(b, NULL, "} %.17g\n", simple[k].of(&c));
         }
@@ -393,10 +393,10 @@ static int add_live(struct buf *b, const struct served_model *s, double now, dou
     struct batch_counts counts;
     const struct batch_counts *c = &counts;
     metrics_live(s->metrics, now, begun, &l);
-    batch_counts(s->batch, &counts);
+    served_model_counts(s, &counts);
     TRY(buf_add_str(b, "{\"id\":", err));
     TRY(out_string(b, s->name, strlen(s->name), err));
-    TRY(buf_printf(b, err, ",\"digest\":\"%s\",\"system_fingerprint\":\"%s\",\"since\":%lld,\"max_model_len\":%d", s->digest, s->fingerprint, (long long)s->since, engine_ctx(s->engine)));
+    TRY(buf_printf(b, err, ",\"digest\":\"%s\",\"system_fingerprint\":\"%s\",\"since\":%lld,\"max_model_len\":%d", s->digest, s->fingerprint, (long long)s->since, served_model_ctx(s)));
     TRY(buf_printf(b, err, ",\"running\":%d,\"waiting\":%d,\"tokens_per_s\":%.6g,\"prompt_tokens_per_s\":%.6g", c->n_running, c->n_waiting, l.tokens_per_s, l.prompt_tokens_per_s));
     TRY(add_quantiles(b, "ttft_s", &l.ttft, err));
     TRY(add_quantiles(b, "tpot_s", &l.tpot, err));

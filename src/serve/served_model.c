@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "model/unicode.h"
 
 #define WAIT_S 0.5
@@ -46,7 +47,7 @@ static int name_all(struct served_model *s, const struct served_model_opts *o, s
     const int rc = add_files(&h, o->path, err);
     sha256_end(&h, s->digest);
     TRY(rc);
-    const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as, engine_ctx(s->engine));
+    const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as, served_model_ctx(s));
     TRY(sha256_of(text, (size_t)n, hex, err));
     snprintf(s->fingerprint, sizeof s->fingerprint, "lathe-%.24s", hex);
     TRY(sha256_init(&h, err));
@@ -83,10 +84,9 @@ static int choose_cache(const struct served_model_opts *o, struct engine_opts *e
     return 0;
 }
 
-static int load(struct served_model *s, const struct served_model_opts *o, struct err *err)
+static int load_texts(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     struct engine_opts e = { .n_slot = o->n_text, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens, .n_logits = LOGITS, .as = o->as };
-    TRY(pool_new(&s->pool, o->n_thread, err));
     TRY(choose_cache(o, &e, err));
     TRY(engine_new(&s->engine, o->path, &e, s->pool, err));
     if (!engine_tok(s->engine))
@@ -98,6 +98,53 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     if (rc == ERR_NOTFOUND)
         log_warn("%s has no chat template: /v1/chat/completions cannot be asked of it", s->name);
     return rc == ERR_NOTFOUND ? 0 : rc;
+}
+
+/* What a model is for follows from its configuration. */
+static int find_kind(struct served_model *s, const struct served_model_opts *o, struct err *err)
+{
+    struct model m;
+    struct buf dropped;                  /* who loads it warns */
+    buf_init(&dropped);
+    int rc = model_open(&m, o->path, &dropped, err);
+    buf_release(&dropped);
+    TRY(rc);
+    s->kind = m.config.n_label || config_vision(&m.config) ? SERVED_CLASSES : m.config.encoder ? SERVED_VECTORS : SERVED_TEXTS;
+    if (s->kind != SERVED_CLASSES)
+        rc = embed_read(&s->pooling, &s->normalizes, o->path, &m, err);
+    model_release(&m);
+    return rc;
+}
+
+#define CONFIG_MAX ((size_t)1 << 22)
+
+/* Models that were trained so that the first numbers of a vector do for the whole say so by vLLM's keys of config.json: is_matryoshka,
+ * or matryoshka_dimensions, which lists the lengths that do. */
+static int read_matryoshka(struct served_model *s, const struct served_model_opts *o, struct err *err)
+{
+    json_t *config = NULL;
+    char *path = file_is_dir(o->path) ? file_join(o->path, "config.json") : NULL;
+    const int rc = path && file_exists(path) ? tree_load(&config, path, CONFIG_MAX, err) : 0;
+    const json_t *list = json_object_get(config, "matryoshka_dimensions");
+    if (json_array_size(list))
+        s->dimensions = json_incref((json_t *)(uintptr_t)list);
+    s->matryoshka = o->matryoshka || s->dimensions || json_is_true(json_object_get(config, "is_matryoshka"));
+    json_decref(config);
+    mem_free(path);
+    return rc;
+}
+
+static int load(struct served_model *s, const struct served_model_opts *o, struct err *err)
+{
+    TRY(pool_new(&s->pool, o->n_thread, err));
+    TRY(find_kind(s, o, err));
+    TRY(read_matryoshka(s, o, err));
+    if (s->kind == SERVED_TEXTS)
+        return load_texts(s, o, err);
+    const struct embed_opts e = { .ctx = o->ctx, .as = o->as };
+    const struct classify_opts c = { .ctx = o->ctx };
+    TRY(s->kind == SERVED_VECTORS ? embedder_new(&s->embedder, o->path, &e, s->pool, err) : classifier_new(&s->classifier, o->path, &c, s->pool, err));
+    return metrics_new(&s->metrics, served_model_ctx(s), err);
 }
 
 static int find_ends(struct served_model *s, const char *path, struct err *err)
@@ -153,8 +200,11 @@ static int open_all(struct served_model *s, const struct served_model_opts *o, s
     if (!*s->name || strcspn(s->name, "\"\\\n\r") != strlen(s->name) || !unicode_is_utf8(s->name, strlen(s->name)))
         return ERR(err, USAGE, "the model would be called '%.60s': give it a name of UTF-8 without quotes, \\ and line ends (--name)", s->name);
     TRY(load(s, o, err));
-    TRY(find_ends(s, o->path, err));
+    if (s->engine)
+        TRY(find_ends(s, o->path, err));
     TRY(name_all(s, o, err));
+    if (!s->engine)
+        return turns_new(&s->turns, o->n_queue, o->after_step, o->ctx_of_step, err);
     if (pthread_create(&s->thread, NULL, steps, s))
         return ERR(err, NOMEM, "cannot start a thread for %s", s->name);
     s->has_thread = true;
@@ -175,8 +225,34 @@ int served_model_open(struct served_model **out, const struct served_model_opts 
     return rc;
 }
 
+const struct config *served_model_config(const struct served_model *s)
+{
+    return s->engine ? engine_config(s->engine) : s->embedder ? embedder_config(s->embedder) : classifier_config(s->classifier);
+}
+
+size_t served_model_weight_bytes(const struct served_model *s)
+{
+    return s->engine ? engine_weight_bytes(s->engine) : s->embedder ? embedder_weight_bytes(s->embedder) : classifier_weight_bytes(s->classifier);
+}
+
+int served_model_ctx(const struct served_model *s)
+{
+    return s->engine ? engine_ctx(s->engine) : s->embedder ? embedder_ctx(s->embedder) : classifier_ctx(s->classifier);
+}
+
+void served_model_counts(const struct served_model *s, struct batch_counts *out)
+{
+    *out = (struct batch_counts){ 0 };
+    if (s->batch)
+        batch_counts(s->batch, out);
+    else
+        out->n_waiting = turns_count(s->turns);
+}
+
 void served_model_halt(struct served_model *s)
 {
+    if (s->turns)
+        turns_halt(s->turns);
     if (!s->has_thread)
         return;
     batch_close(s->batch);
@@ -193,6 +269,10 @@ void served_model_close(struct served_model *s)
     if (!s)
         return;
     served_model_halt(s);
+    turns_free(s->turns);
+    embedder_free(s->embedder);
+    classifier_free(s->classifier);
+    json_decref(s->dimensions);
     batch_free(s->batch);
     metrics_free(s->metrics);
     vocab_free(s->vocab);

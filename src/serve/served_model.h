@@ -1,13 +1,20 @@
-/* served_model.h - a model that answers many requests: its engine, the texts under way, and the thread that makes their steps. */
+/* served_model.h - a model that answers many requests, and the thread that does the work.
+ *
+ * One that makes texts has an engine, a batch of the texts under way, and a thread that makes their steps; embeddings are made in the same
+ * steps, of prompts that nothing follows.  An encoder, or a model that tells classes, has no steps: its requests take turns
+ * (serve/turns.h). */
 #ifndef SERVE_SERVED_MODEL_H
 #define SERVE_SERVED_MODEL_H
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 #include "infer/answer.h"
+#include "infer/classify.h"
+#include "infer/embed.h"
 #include "infer/ends.h"
 #include "model/chat.h"
 #include "serve/metrics.h"
+#include "serve/turns.h"
 
 struct served_model_opts {
     const char *build;                   /* the program and its version, for the fingerprint */
@@ -16,13 +23,22 @@ struct served_model_opts {
     int ctx;                             /* positions of a text; 0: the model's, or as many as the cache holds */
     size_t cache_bytes;                  /* of keys and values; 0: 16 texts of 1,024 tokens, or one of the longest */
     int step_tokens, n_thread, lookup, n_queue;
+    bool matryoshka;                     /* embeddings may be cut, whatever the files say */
     enum weights_as as;
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;
 };
+enum served_kind { SERVED_TEXTS, SERVED_VECTORS, SERVED_CLASSES };
 struct served_model {
     char *name;
+    enum served_kind kind;
     struct pool *pool;
+    struct embedder *embedder;           /* SERVED_VECTORS */
+    struct classifier *classifier;       /* SERVED_CLASSES */
+    struct turns *turns;                 /* of either */
+    enum pool_kind pooling; bool normalizes;         /* of embeddings (infer/embed.h) */
+    bool matryoshka; json_t *dimensions;             /* they may be cut: to these lengths, or NULL: any */
+    /* ---- SERVED_TEXTS ---- */
     struct engine *engine;
     struct batch *batch;
     struct chat *chat;                   /* NULL: there is no template */
@@ -43,6 +59,11 @@ struct served_model {
     void (*after_step)(void *ctx);
     void *ctx;
 };
+const struct config *served_model_config(const struct served_model *s);
+size_t served_model_weight_bytes(const struct served_model *s);
+int served_model_ctx(const struct served_model *s);            /* positions of a text */
+/* Of a model without a batch: requests that wait are n_waiting, all else is 0. */
+void served_model_counts(const struct served_model *s, struct batch_counts *out);
 int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err);
 /* No more steps: texts that are under way are cancelled and told so.  Requests may still be looked at. */
 void served_model_halt(struct served_model *s);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "serve/embeddings.h"
 #include "serve/exchange.h"
 #include "serve/openai.h"
 #include "serve/page.h"
@@ -78,10 +79,12 @@ static void ready(struct server *s, struct http_request *q)
 
 static json_t *model_json(const struct served_model *m)
 {
-    const struct config *c = engine_config(m->engine);
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", m->name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", m->name,
-                     "parent", json_null(), "max_model_len", (json_int_t)engine_ctx(m->engine), "digest", m->digest, "system_fingerprint", m->fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx,
-                     "n_embd", (int)c->d_model, "size", (json_int_t)engine_weight_bytes(m->engine));
+    static const char *const tasks[] = { [SERVED_TEXTS] = "generate", [SERVED_VECTORS] = "embed", [SERVED_CLASSES] = "classify" };
+    const struct config *c = served_model_config(m);
+    const bool images = config_vision(c);
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", m->name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", m->name,
+                     "parent", json_null(), "max_model_len", (json_int_t)served_model_ctx(m), "task", tasks[m->kind], "input", images ? "image" : "text", "digest", m->digest, "system_fingerprint", m->fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx,
+                     "n_embd", (int)c->d_model, "size", (json_int_t)served_model_weight_bytes(m));
 }
 
 static void models(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s, s:[o]}", "object", "list", "data", model_json(s->model))); }
@@ -140,6 +143,8 @@ static void generate(struct server *s, struct http_request *q, void (*read)(stru
 
 static void chat(struct server *s, struct http_request *q) { generate(s, q, openai_chat); }
 static void completion(struct server *s, struct http_request *q) { generate(s, q, openai_completion); }
+
+static void embeddings(struct server *s, struct http_request *q) { openai_embeddings(q, s->model); }
 
 /* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */
 static void tokenize(struct server *s, struct http_request *q)
@@ -233,6 +238,7 @@ static const struct route { const char *method, *path; bool open, prefix; void (
     { "GET", "/v1/models/", false, true, one_model },   { "GET", "/metrics", false, false, metrics },
     { "GET", "/lathe/stats", false, false, stats },
     { "POST", "/v1/chat/completions", false, false, chat }, { "POST", "/v1/completions", false, false, completion },
+    { "POST", "/v1/embeddings", false, false, embeddings },
     { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
 };
 
@@ -275,6 +281,16 @@ static bool may(const struct server *s, const struct http_request *q)
 
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
 
+/* A model that makes no texts is asked for what it does make; what is asked with GET tells about the server. */
+static bool can(const struct served_model *m, const struct route *r, struct refusal *e)
+{
+    static const char *const instead[] = { [SERVED_VECTORS] = "makes vectors of texts: POST /v1/embeddings", [SERVED_CLASSES] = "tells classes: POST /classify" };
+    if (m->kind == SERVED_TEXTS || !strcmp(r->method, "GET") || (m->kind == SERVED_VECTORS && r->answer == embeddings))
+        return true;
+    refuse_as(e, 400, NULL, "unsupported_endpoint", NULL, "%s makes no texts; it %s", m->name, instead[m->kind]);
+    return false;
+}
+
 /* What answers the request; NULL: why it is not answered is in e. */
 static const struct route *route_of(const struct server *s, struct http_request *q, struct refusal *e)
 {
@@ -291,6 +307,8 @@ static const struct route *route_of(const struct server *s, struct http_request 
             refuse_as(e, 401, "authentication_error", "invalid_api_key", NULL, "the key is missing or wrong");
         else if (!r->open && atomic_load(&s->drains))
             refuse_as(e, 503, "unavailable_error", "draining", NULL, "the server is about to end");
+        else
+            can(s->model, r, e);
         return e->status ? NULL : r;
     }
     if (allowed)
@@ -350,11 +368,11 @@ static void drain(struct server *s)
     const double until = clock_wall() + s->o.drain_s;
     atomic_store(&s->drains, true);
     http_refuse(s->http);
-    batch_counts(s->model->batch, &n);
+    served_model_counts(s->model, &n);
     log_info("ending: %d texts under way, %d waiting; at most %.0f s", n.n_running, n.n_waiting, s->o.drain_s);
     while ((n.n_running || n.n_waiting) && clock_wall() < until) {
         nap(20);
-        batch_counts(s->model->batch, &n);
+        served_model_counts(s->model, &n);
     }
     served_model_halt(s->model);
     http_wake(s->http);
@@ -365,7 +383,7 @@ static int serve(struct server *s, struct err *err)
     const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
-    log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, engine_ctx(s->model->engine), engine_n_page(s->model->engine), v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
+    log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, served_model_ctx(s->model), s->model->engine ? engine_n_page(s->model->engine) : 0, v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
     const int rc = write_port(s, err);
     while (!rc && !*s->o.stop)
         nap(50);

@@ -86,6 +86,24 @@ for h in (tag, '"another"'):
     print(status, len(raw) == (0 if h == tag else len(page)), r.getheader("ETag") == tag)
 print(*[(s, len(raw)) for s, raw, _ in [ask("/", headers={}, method="HEAD")]], ask("/", "{}", headers={})[0])
 
+print("--- vectors")
+import base64, struct
+def embed(input, **more): return json.loads(ask("/v1/embeddings", dict({"model": "tiny", "input": input}, **more))[1])
+texts = ["hello", "name?", "bye bye", "Q: hello\nA: hi there " * 4] + ["hello %d" % i for i in range(40)]
+alone = [embed(t)["data"][0]["embedding"] for t in texts]
+both = [None] * 3
+def all_at_once(i): both[i] = embed(texts)
+threads = [threading.Thread(target=all_at_once, args=(i,)) for i in range(3)] + [threading.Thread(target=one, args=(i, w)) for i, w in enumerate(wishes()) if i < 8]
+[x.start() for x in threads]; [x.join() for x in threads]
+print([d["index"] for d in both[0]["data"]] == list(range(44)), all([d["embedding"] for d in b["data"]] == alone for b in both), both[0]["usage"]["prompt_tokens"] > 44)
+ids = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False})[1])["tokens"]
+print(embed(ids)["data"] == embed([ids])["data"] == embed("hello")["data"], abs(sum(x * x for x in alone[0]) - 1) < 1e-5, len(alone[0]))
+v = base64.b64decode(embed("hello", encoding_format="base64", user="me", dimensions=48)["data"][0]["embedding"])
+print(list(struct.unpack("<48f", v)) == [struct.unpack("f", struct.pack("f", x))[0] for x in alone[0]])
+for more in ({"input": []}, {"input": ""}, {"input": ["x", 3]}, {"input": [[1], []]}, {"input": [1, 99999]}, {"input": {"x": 1}}, {"input": ["x"] * 2049}, {"input": "hello " * 300}, {"input": "h" * 100000},
+             {"dimensions": 8}, {"dimensions": 0}, {"encoding_format": "binary"}, {"colour": "red"}, {"model": "other"}, {"input": None}):
+    error("/v1/embeddings", dict({"model": "tiny", "input": "x"}, **more))
+
 print("--- errors")
 error("/v1/chat/completions", chat(), headers={})
 error("/v1/chat/completions", chat(), headers={"Authorization": "Bearer secre"})
