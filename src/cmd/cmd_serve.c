@@ -25,7 +25,7 @@ static const struct opt opts[] = {
     { OPT_STR, "host", &host, "<address>", "to listen on; others than this machine's own need a key", 0, 0 },
     { OPT_INT, "port", &port, "<int>", "to listen on; 0: any that is free", 0, 65535 },
     { OPT_STR, "port-file", &port_file, "<path>", "the port is written there when requests can come", 0, 0 },
-    { OPT_STR, "key", &key, "<text>", "that clients must show (Authorization: Bearer KEY); or the environment's LATHE_API_KEY", 0, 0 },
+    { OPT_STR, "key", &key, "<text>", "that clients must show (Authorization: Bearer KEY, or x-api-key: KEY); or the environment's LATHE_API_KEY", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests; the last part of its path unless given", 0, 0 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
@@ -45,13 +45,21 @@ const struct command command_serve = {
         "Loads a model, which is a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
         "\n"
         "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
+        "    POST /v1/messages            POST /v1/messages/count_tokens\n"
         "    POST /tokenize               POST /detokenize        GET /metrics    GET /health    GET /ready\n"
         "    GET /lathe/stats             POST /v1/embeddings\n"
         "\n"
         "in OpenAI's form, streamed or not, with vLLM's further fields (top_k, min_p, repetition_penalty, min_tokens, stop_token_ids,\n"
         "allowed_token_ids, ignore_eos, priority, cache_salt, structured_outputs.grammar and others).  A field that is not known\n"
         "is an error that names it, and a prompt that is too long is an error with its size: nothing is cut.\n"
+        "\n",
+        "/v1/messages is Anthropic's: text blocks, system, stop_sequences, metadata, an answer begun by a last assistant message,\n"
+        "events and errors in its form, also /v1/models where a request has the header anthropic-version.  What of a prompt the\n"
+        "cache had is cache_read_input_tokens; cache_control changes nothing, as every prefix is kept.  The key may come as x-api-key.\n"
         "\n"
+        "    curl http://127.0.0.1:8080/v1/messages -H 'Content-Type: application/json' -d '{\"model\": \"SmolLM2-135M-Instruct-Q8_0\",\n"
+        "        \"max_tokens\": 64, \"system\": \"Be brief.\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"
+        "\n",
         "Many texts are made at once.  What their prompts have in common is computed once and kept; a long prompt is computed in\n"
         "pieces between the others' tokens.  The same request with the same seed gives the same bytes, whatever else is being\n"
         "answered; system_fingerprint names what else decides them.\n"
@@ -64,7 +72,7 @@ const struct command command_serve = {
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"
-        "Not there yet: tools, response_format other than text, the APIs of Anthropic and Ollama, TLS.\n"
+        "Not there yet: tools, response_format other than text, the API of Ollama, TLS.\n"
         "\n"
         "    lathe serve SmolLM2-135M-Instruct-Q8_0.gguf\n"
         "    curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\":\n"

@@ -1,19 +1,34 @@
 #include "serve/exchange.h"
+#include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
 
-void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e)
+unsigned long long exchange_number(struct http_request *q, const struct dialect *d)
+{
+    static atomic_ullong count;
+    char name[40];
+    const unsigned long long number = rng_u64((uint64_t)time(NULL), atomic_fetch_add(&count, 1));
+    if (d->id_header) {
+        snprintf(name, sizeof name, "%s_%016llx", d->id_prefix, number);
+        http_add_header(q, d->id_header, name);
+    }
+    return number;
+}
+
+static void refuse_with(struct http_request *q, const struct dialect *d, const struct refusal *e, unsigned long long number)
 {
     struct buf b;
     buf_init(&b);
     if (e->status == 429)
         http_add_header(q, "Retry-After", "1");
-    if (d->refusal(&b, e, NULL) < 0)
+    if (d->refusal(&b, e, number, NULL) < 0)
         b.len = 0;
     http_reply(q, e->status, "application/json", b.data, b.len);
     buf_release(&b);
 }
+
+void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e) { refuse_with(q, d, e, exchange_number(q, d)); }
 
 static void exchange_free(struct exchange *x)
 {
@@ -88,7 +103,7 @@ static int tell_close(struct exchange *x)
 {
     const struct dialect *d = x->w.dialect;
     TRY(open_stream(x));
-    TRY(x->failed ? d->break_off(&x->out, &x->e, NULL) : d->close(&x->out, x, NULL));
+    TRY(x->failed ? d->break_off(&x->out, &x->e, x->number, NULL) : d->close(&x->out, x, NULL));
     return send_out(x);
 }
 
@@ -100,12 +115,12 @@ static void finish(struct exchange *x)
         tell_close(x);                       /* what fails for want of memory or a client ends the stream all the same */
         http_stream_end(x->q);
     } else if (x->failed) {
-        exchange_refuse(x->q, d, &x->e);
+        refuse_with(x->q, d, &x->e, x->number);
     } else {
         buf_clear(&x->out);
         if (d->whole(&x->out, x, NULL) < 0) {
             refuse_as(&x->e, 503, NULL, NULL, NULL, "no memory for the reply");
-            exchange_refuse(x->q, d, &x->e);
+            refuse_with(x->q, d, &x->e, x->number);
         } else {
             http_reply(x->q, 200, "application/json", x->out.data, x->out.len);
         }
@@ -211,7 +226,6 @@ static void make_answer(struct choice *c, struct refusal *e)
 
 static struct exchange *make(struct http_request *q, struct served_model *s, struct wish *w, struct refusal *e)
 {
-    static atomic_ullong count;
     const int n = w->n_prompt * w->n;
     struct exchange *x = mem_alloc_zero(sizeof *x + (size_t)n * sizeof *x->choice);
     if (!x) {
@@ -220,7 +234,7 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
     }
     *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = n, .pending = n + 1, .created = time(NULL) };
     *w = (struct wish){ 0 };
-    x->number = rng_u64((uint64_t)x->created, atomic_fetch_add(&count, 1));
+    x->number = exchange_number(q, x->w.dialect);
     pthread_mutex_init(&x->lock, NULL);
     buf_init(&x->head), buf_init(&x->out);
     for (int i = 0; i < n; i++) {
@@ -270,11 +284,11 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     check_length(s, w, &e);
     struct exchange *x = e.status ? NULL : make(q, s, w, &e);
     if (e.status) {
+        refuse_with(q, d, &e, x ? x->number : exchange_number(q, d));
         if (x)
             exchange_free(x);
         else
             wish_release(w);
-        exchange_refuse(q, d, &e);
         return;
     }
     http_on_gone(q, gone, x);

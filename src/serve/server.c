@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "serve/anthropic.h"
+#include "serve/anthropic_reply.h"
 #include "serve/embeddings.h"
 #include "serve/exchange.h"
 #include "serve/openai.h"
@@ -31,6 +33,12 @@ struct server {
 
 /* ---- replies ---- */
 
+/* The words that a client expects, also where nothing of what it asks for is there. */
+static const struct dialect *dialect_of(const struct http_request *q)
+{
+    return http_header(q, "anthropic-version") || !strncmp(http_path(q), "/v1/messages", strlen("/v1/messages")) ? &anthropic_dialect : &openai_chat_dialect;
+}
+
 static void reply(struct http_request *q, struct buf *b)
 {
     http_reply(q, 200, "application/json", b->data, b->len);
@@ -47,7 +55,7 @@ static void reply_json(struct http_request *q, json_t *v)
     } else {
         const struct refusal e = { .status = 503, .type = "server_error", .message = "no memory for the reply" };
         buf_release(&b);
-        openai_refuse(q, &e);
+        exchange_refuse(q, dialect_of(q), &e);
     }
     json_decref(v);
 }
@@ -56,7 +64,7 @@ static void no(struct http_request *q, int status, const char *type, const char 
 {
     struct refusal e = { 0 };
     refuse_as(&e, status, type, code, NULL, "%s", message);
-    openai_refuse(q, &e);
+    exchange_refuse(q, dialect_of(q), &e);
 }
 
 /* ---- what is asked with GET ---- */
@@ -87,14 +95,20 @@ static json_t *model_json(const struct served_model *m)
                      "n_embd", (int)c->d_model, "size", (json_int_t)served_model_weight_bytes(m));
 }
 
-static void models(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s, s:[o]}", "object", "list", "data", model_json(s->model))); }
+static void models(struct server *s, struct http_request *q)
+{
+    if (http_header(q, "anthropic-version"))
+        reply_json(q, json_pack("{s:[o], s:b, s:s, s:s}", "data", anthropic_model(s->model), "has_more", 0, "first_id", s->model->name, "last_id", s->model->name));
+    else
+        reply_json(q, json_pack("{s:s, s:[o]}", "object", "list", "data", model_json(s->model)));
+}
 
 static void one_model(struct server *s, struct http_request *q)
 {
     if (strcmp(http_path(q) + strlen("/v1/models/"), s->model->name))
         no(q, 404, "not_found_error", "model_not_found", "no such model is served here");
     else
-        reply_json(q, model_json(s->model));
+        reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(s->model) : model_json(s->model));
 }
 
 static void metrics(struct server *s, struct http_request *q);
@@ -136,13 +150,21 @@ static void generate(struct server *s, struct http_request *q, void (*read)(stru
     if (request)
         read(&w, request, s->model, &e);
     if (e.status)
-        openai_refuse(q, &e);
+        exchange_refuse(q, dialect_of(q), &e);
     else
         exchange_start(q, s->model, &w);
 }
 
 static void chat(struct server *s, struct http_request *q) { generate(s, q, openai_chat); }
 static void completion(struct server *s, struct http_request *q) { generate(s, q, openai_completion); }
+static void messages(struct server *s, struct http_request *q) { generate(s, q, anthropic_messages); }
+
+static void count_tokens(struct server *s, struct http_request *q)
+{
+    struct refusal e = { 0 };
+    json_t *request = request_of(q, &e);
+    anthropic_count(q, request, s->model, &e);
+}
 
 static void embeddings(struct server *s, struct http_request *q) { openai_embeddings(q, s->model); }
 
@@ -239,6 +261,7 @@ static const struct route { const char *method, *path; bool open, prefix; void (
     { "GET", "/lathe/stats", false, false, stats },
     { "POST", "/v1/chat/completions", false, false, chat }, { "POST", "/v1/completions", false, false, completion },
     { "POST", "/v1/embeddings", false, false, embeddings },
+    { "POST", "/v1/messages", false, false, messages }, { "POST", "/v1/messages/count_tokens", false, false, count_tokens },
     { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
 };
 
@@ -275,8 +298,8 @@ static bool same(const char *a, const char *b)
 
 static bool may(const struct server *s, const struct http_request *q)
 {
-    const char *h = http_header(q, "Authorization");
-    return !s->o.key || (h && !strncasecmp(h, "Bearer ", 7) && same(h + 7, s->o.key));
+    const char *h = http_header(q, "Authorization"), *key = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key");
+    return !s->o.key || (key && same(key, s->o.key));
 }
 
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
@@ -321,7 +344,8 @@ static const struct route *route_of(const struct server *s, struct http_request 
 static int admit(void *ctx, struct http_request *q, struct buf *why)
 {
     struct refusal e = { 0 };
-    if (!route_of(ctx, q, &e) && (out_refusal(why, &e, NULL) < 0 || buf_add_char(why, '\n', NULL) < 0))
+    const struct dialect *d = dialect_of(q);
+    if (!route_of(ctx, q, &e) && d->refusal(why, &e, exchange_number(q, d), NULL) < 0)
         buf_clear(why);
     return e.status;
 }
@@ -334,7 +358,7 @@ static void handle(void *ctx, struct http_request *q)
     if (r)
         r->answer(s, q);
     else
-        openai_refuse(q, &e);
+        exchange_refuse(q, dialect_of(q), &e);
 }
 
 /* ---- begin and end ---- */
