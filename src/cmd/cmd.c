@@ -84,6 +84,17 @@ void cmd_catch_signals(void)
     sigaction(SIGTERM, &a, NULL);
 }
 
+volatile sig_atomic_t cmd_reload;
+
+static void on_reload(int number) { cmd_reload = number; }
+
+void cmd_catch_reload(void)
+{
+    struct sigaction a = { .sa_handler = on_reload, .sa_flags = SA_RESTART };
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGHUP, &a, NULL);
+}
+
 int cmd_model_path(char **out, const char *given, struct err *err)
 {
     struct model_id id;

@@ -60,6 +60,8 @@ int cmd_spec_n_logits(void);                 /* that an engine needs for this */
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);
+extern volatile sig_atomic_t cmd_reload;     /* set when SIGHUP came, which ends the program without this call */
+void cmd_catch_reload(void);
 /* A model's path as the user gave it or, when nothing has that path and it has the form of a name on the hub, where that model
  * was pulled to; free with mem_free.  The first argument of a command whose args begin with MODEL or [MODEL], and --draft,
  * went through here. */

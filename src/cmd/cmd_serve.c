@@ -4,7 +4,7 @@
 #include "cmd/cmd.h"
 #include "serve/server.h"
 
-static const char *host = "127.0.0.1", *key, *name, *port_file;
+static const char *host = "127.0.0.1", *key, *keys, *name, *port_file;
 static bool matryoshka;
 static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, body_mb = 32, n_connection = 1000;
 
@@ -12,8 +12,9 @@ static int run(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     cmd_catch_signals();
+    cmd_catch_reload();
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .drain_s = (double)drain_s, .stop = &cmd_stop,
         .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka },
@@ -26,6 +27,7 @@ static const struct opt opts[] = {
     { OPT_INT, "port", &port, "<int>", "to listen on; 0: any that is free", 0, 65535 },
     { OPT_STR, "port-file", &port_file, "<path>", "the port is written there when requests can come", 0, 0 },
     { OPT_STR, "key", &key, "<text>", "that clients must show (Authorization: Bearer KEY, or x-api-key: KEY); or the environment's LATHE_API_KEY", 0, 0 },
+    { OPT_STR, "keys", &keys, "<path>", "file of keys with limits and rights (lathe help key); read again at SIGHUP", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests; the last part of its path unless given", 0, 0 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
@@ -69,6 +71,10 @@ const struct command command_serve = {
         "matryoshka_dimensions, or with --matryoshka.\n"
         "\n"
         "A browser gets a page at /: a chat with the model, and what the server is doing.  It asks for nothing from elsewhere.\n"
+        "\n"
+        "With --keys FILE many have a key each, made by lathe key, with limits (requests and tokens a minute and a day, texts at once),\n"
+        "and rights.  Where a limit is met the reply is 429 with the exact time to wait, and x-ratelimit headers tell what is left;\n"
+        "those who wait take turns; nobody finds what another's texts left in the cache.  SIGHUP reads the file again.\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"

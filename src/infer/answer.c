@@ -258,7 +258,7 @@ struct text_request answer_request(struct answer *a)
     const struct answer_wish *w = &a->w;
     const bool changes = w->n_bias || w->n_allowed || a->met || a->follower || w->min;
     return (struct text_request){ .ids = w->prompt, .n = w->n_prompt, .most = w->most, .sampling = w->sampling, .n_logprob = w->n_logprob, .prompt_probs = w->prompt_probs,
-                                  .priority = w->priority, .adapter = w->adapter, .root = w->root, .share = w->share, .adjust = changes ? adjust : NULL, .accept = changes ? accept : NULL,
+                                  .priority = w->priority, .tenant = w->tenant, .adapter = w->adapter, .root = w->root, .share = w->share, .adjust = changes ? adjust : NULL, .accept = changes ? accept : NULL,
                                   .prompt = w->prompt_token ? prompt_token : NULL, .token = token, .done = done, .ctx = a };
 }
 

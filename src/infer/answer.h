@@ -58,7 +58,7 @@ struct answer_wish {
     struct grammar *grammar;                 /* or NULL; is borrowed */
     int n_logprob;                           /* as of text_request */
     bool prompt_probs;                       /* prompt_token() is called, as text_request's prompt() */
-    int priority; struct block_key root; bool share;
+    int priority, tenant; struct block_key root; bool share;
     void (*prompt_token)(void *ctx, const struct text_token *t);
     void (*piece)(void *ctx, const struct answer_piece *p);
     void (*end)(void *ctx, const struct answer_end *e);

@@ -170,7 +170,8 @@ struct client *clients_find(struct clients *c, const char *secret, double now, b
 void client_rights(struct client *k, struct client_rights *out)
 {
     pthread_mutex_lock(&k->of->lock);
-    *out = (struct client_rights){ .number = k->number, .priority = k->key.priority, .keep_text = k->key.keep_text };
+    const int64_t minute = k->key.quota.tokens_minute, day = k->key.quota.tokens_day;
+    *out = (struct client_rights){ .number = k->number, .priority = k->key.priority, .tokens_most = day && (!minute || day < minute) ? day : minute, .keep_text = k->key.keep_text };
     strcpy(out->name, k->key.name);
     strcpy(out->tenant, k->key.tenant);
     pthread_mutex_unlock(&k->of->lock);

@@ -3,6 +3,22 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "serve/visit.h"
+
+/* In whole seconds for all, and exactly for those who know that. */
+static void tell_retry(struct http_request *q, int64_t ms)
+{
+    char text[32];
+    if (ms < 0) {
+        http_add_header(q, "x-should-retry", "false");
+        return;
+    }
+    snprintf(text, sizeof text, "%lld", ms ? (long long)(ms + 999) / 1000 : 1);
+    http_add_header(q, "Retry-After", text);
+    snprintf(text, sizeof text, "%lld", (long long)ms);
+    if (ms)
+        http_add_header(q, "retry-after-ms", text);
+}
 
 unsigned long long exchange_number(struct http_request *q, const struct dialect *d)
 {
@@ -21,7 +37,7 @@ static void refuse_with(struct http_request *q, const struct dialect *d, const s
     struct buf b;
     buf_init(&b);
     if (e->status == 429)
-        http_add_header(q, "Retry-After", "1");
+        tell_retry(q, e->retry_ms);
     if (d->refusal(&b, e, number, NULL) < 0)
         b.len = 0;
     http_reply(q, e->status, "application/json", b.data, b.len);
@@ -107,10 +123,21 @@ static int tell_close(struct exchange *x)
     return send_out(x);
 }
 
+/* What the client is charged; nothing where nothing was begun. */
+static void settle(struct exchange *x)
+{
+    const struct exchange_counts n = exchange_counts(x);
+    bool any = false;
+    for (int i = 0; i < x->n; i++)
+        any = any || x->choice[i].id;
+    visit_settle(x->q, any ? (int64_t)n.n_prompt + n.n_token : 0);
+}
+
 /* All texts have ended. */
 static void finish(struct exchange *x)
 {
     const struct dialect *d = x->w.dialect;
+    settle(x);
     if (x->streams) {
         tell_close(x);                       /* what fails for want of memory or a client ends the stream all the same */
         http_stream_end(x->q);
@@ -201,6 +228,17 @@ static void check_length(const struct served_model *s, const struct wish *w, str
                       "the prompt has %zu tokens and %d are to be made, but there are %d positions", w->prompt[i].n, w->answer.most > 0 ? w->answer.most : 0, room);
 }
 
+/* What it may come to take of the client's limits. */
+static void take_limits(struct http_request *q, const struct served_model *s, const struct wish *w, struct refusal *e)
+{
+    int64_t prompts = 0, answers = 0;
+    for (int i = 0; i < w->n_prompt && !e->status; i++) {
+        prompts += (int64_t)w->prompt[i].n;
+        answers += (int64_t)w->n * (w->answer.most < 0 ? room_of(s) + 1 - (int64_t)w->prompt[i].n : w->answer.most);
+    }
+    visit_take_texts(q, (int64_t)w->n_prompt * w->n, prompts, answers, w->answer.most < 0, e);
+}
+
 /* Answers have copied what they need of it. */
 static void forget_request(struct wish *w)
 {
@@ -282,8 +320,11 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     const struct dialect *d = w->dialect;
     struct refusal e = { 0 };
     check_length(s, w, &e);
+    visit_check(q, s, w, &e);
+    take_limits(q, s, w, &e);
     struct exchange *x = e.status ? NULL : make(q, s, w, &e);
     if (e.status) {
+        visit_settle(q, 0);
         refuse_with(q, d, &e, x ? x->number : exchange_number(q, d));
         if (x)
             exchange_free(x);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -47,6 +48,7 @@ struct http_request {
     struct buf out; size_t n_sent;
     void (*on_gone)(void *ctx); void *gone_ctx;
     struct http_request *next, **self;       /* in h->open: kept by the handler */
+    max_align_t user[];
 };
 
 struct http {
@@ -73,6 +75,8 @@ static void release(struct http_request *q)
     pthread_mutex_unlock(&q->lock);
     if (!last)
         return;
+    if (q->handled && q->h->o.released)
+        q->h->o.released(q->h->o.ctx, q, q->status);
     for (int i = 0; i < q->n_header; i++) {
         mem_free(q->header[i].name);
         mem_free(q->header[i].value);
@@ -92,6 +96,7 @@ const char *http_path(const struct http_request *q) { return q->path; }
 const char *http_query(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_GET_ARGUMENT_KIND, name); }
 const char *http_header(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_HEADER_KIND, name); }
 const char *http_client(const struct http_request *q) { return q->client; }
+void *http_user(struct http_request *q) { return q->user; }
 void http_set_mark(struct http_request *q, int mark) { q->mark = mark; }
 int http_mark(const struct http_request *q) { return q->mark; }
 const struct buf *http_body(const struct http_request *q) { return &q->body; }
@@ -109,7 +114,7 @@ static void set_client(struct http_request *q)
 
 static struct http_request *request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *path)
 {
-    struct http_request *q = mem_alloc_zero(sizeof *q);
+    struct http_request *q = mem_alloc_zero(sizeof *q + h->o.n_user);
     if (!q)
         return NULL;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -130,6 +135,13 @@ static struct http_request *request_new(struct http *h, struct MHD_Connection *c
 void http_add_header(struct http_request *q, const char *name, const char *value)
 {
     char *n = mem_strdup(name), *v = mem_strdup(value);
+    for (int i = 0; i < q->n_header && v; i++)
+        if (!strcasecmp(q->header[i].name, name)) {
+            mem_free(q->header[i].value);
+            q->header[i].value = v;
+            mem_free(n);
+            return;
+        }
     if (q->n_header < HEADERS_MAX && n && v) {
         q->header[q->n_header].name = n, q->header[q->n_header++].value = v;
         return;

@@ -21,6 +21,7 @@ struct http_opts {
     const char *address;                     /* IPv4 or IPv6 */
     int port;                                /* 0: any that is free */
     size_t body_max;
+    size_t n_user;                           /* bytes that each request has for its handler's own use, zeroed: http_user() */
     size_t bodies_max;                       /* of all requests together; what does not fit is answered by 503 */
     int n_connection;                        /* at most */
     int request_s;                           /* seconds that a request may take to come in */
@@ -30,6 +31,8 @@ struct http_opts {
     int (*admit)(void *ctx, struct http_request *q, struct buf *why);
     /* A request is over: its reply has gone out, or its client has gone; 0: before a reply began.  By the thread of input and output; or NULL. */
     void (*over)(void *ctx, const struct http_request *q, int status);
+    /* It was replied to and is over: the last look at a request that handle() got, by any thread.  status as it was sent.  Or NULL. */
+    void (*released)(void *ctx, struct http_request *q, int status);
     void *ctx;
 };
 int http_start(struct http **out, const struct http_opts *o, struct err *err);
@@ -48,11 +51,12 @@ const char *http_header(const struct http_request *q, const char *name);     /* 
 const char *http_client(const struct http_request *q);                       /* address */
 void http_set_mark(struct http_request *q, int mark);                        /* a number of admit()'s or handle()'s own, for over(); -1 until then */
 int http_mark(const struct http_request *q);
+void *http_user(struct http_request *q);
 const struct buf *http_body(const struct http_request *q);                   /* only until handle() returns */
 
 /* ---- a reply ---- */
 
-/* More headers, before the reply begins; copied. */
+/* More headers, before the reply begins; copied.  Of several of one name the last is sent. */
 void http_add_header(struct http_request *q, const char *name, const char *value);
 /* The whole reply; data is copied.  The request is released with it. */
 void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n);

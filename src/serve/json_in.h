@@ -12,7 +12,8 @@
 #include "base/err.h"
 
 /* What is told to a client.  status 0: nothing is wrong. */
-struct refusal { int status; const char *type, *code; char param[120]; char message[500]; };      /* type, code: literals; type NULL: as the status says */
+/* type, code: literals; type NULL: as the status says.  retry_ms, of 429: when it may be asked again; 0: soon, < 0: never */
+struct refusal { int status; const char *type, *code; char param[120]; char message[500]; int64_t retry_ms; };
 /* 400, invalid_request_error, unless something is wrong already.  param may be NULL. */
 void refuse(struct refusal *e, const char *param, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void refuse_as(struct refusal *e, int status, const char *type, const char *code, const char *param, const char *fmt, ...) __attribute__((format(printf, 6, 7)));

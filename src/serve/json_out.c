@@ -46,7 +46,7 @@ int out_json(struct buf *b, const json_t *v, struct err *err)
 
 static const char *type_of(int status)
 {
-    return status == 401 ? "authentication_error" : status == 404 ? "not_found_error" : status == 429 ? "rate_limit_error" : status < 500 ? "invalid_request_error" : "server_error";
+    return status == 401 ? "authentication_error" : status == 403 ? "permission_error" : status == 404 ? "not_found_error" : status == 429 ? "rate_limit_error" : status < 500 ? "invalid_request_error" : "server_error";
 }
 
 int out_refusal(struct buf *b, const struct refusal *e, struct err *err)

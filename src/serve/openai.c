@@ -86,7 +86,7 @@ static void read_sampling(struct in *f, struct wish *w)
     in_num(f, "repetition_penalty", 0.01, 100, &a->repetition);
     in_int(f, "top_k", -1, INT32_MAX, &k);
     in_int(f, "min_tokens", 0, INT32_MAX, &min);
-    in_int(f, "priority", -1000000, 1000000, &priority);
+    w->prioritised = in_int(f, "priority", -1000000, 1000000, &priority);
     in_int(f, "n", 1, N_MAX, &n);
     if (in_int(f, "seed", INT64_MIN, INT64_MAX, &seed))
         w->seed = (uint64_t)seed;

@@ -17,6 +17,7 @@
 #include "serve/page.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
+#include "serve/visit.h"
 
 #define REQUEST_S 60
 #define BODIES 8                 /* of the largest size at once */
@@ -25,6 +26,7 @@ struct server {
     struct server_opts o;
     struct served_model *model;
     struct http *http;
+    struct clients *clients;
     atomic_bool drains;
     double begun;
     struct http_counts counts;
@@ -97,15 +99,17 @@ static json_t *model_json(const struct served_model *m)
 
 static void models(struct server *s, struct http_request *q)
 {
+    const bool may = visit_may_use(q, s->model->name);
     if (http_header(q, "anthropic-version"))
-        reply_json(q, json_pack("{s:[o], s:b, s:s, s:s}", "data", anthropic_model(s->model), "has_more", 0, "first_id", s->model->name, "last_id", s->model->name));
+        reply_json(q, may ? json_pack("{s:[o], s:b, s:s, s:s}", "data", anthropic_model(s->model), "has_more", 0, "first_id", s->model->name, "last_id", s->model->name)
+                          : json_pack("{s:[], s:b, s:n, s:n}", "data", "has_more", 0, "first_id", "last_id"));
     else
-        reply_json(q, json_pack("{s:s, s:[o]}", "object", "list", "data", model_json(s->model)));
+        reply_json(q, json_pack("{s:s, s:o}", "object", "list", "data", may ? json_pack("[o]", model_json(s->model)) : json_array()));
 }
 
 static void one_model(struct server *s, struct http_request *q)
 {
-    if (strcmp(http_path(q) + strlen("/v1/models/"), s->model->name))
+    if (strcmp(http_path(q) + strlen("/v1/models/"), s->model->name) || !visit_may_use(q, s->model->name))
         no(q, 404, "not_found_error", "model_not_found", "no such model is served here");
     else
         reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(s->model) : model_json(s->model));
@@ -287,19 +291,19 @@ static void over(void *ctx, const struct http_request *q, int status)
     metrics_http(&s->counts, http_mark(q), status);
 }
 
-/* In the same time, whatever is wrong. */
-static bool same(const char *a, const char *b)
+/* Whose the request is, by its key. */
+static void identify(const struct server *s, struct http_request *q, struct refusal *e)
 {
-    unsigned char differ = strlen(a) != strlen(b);
-    for (size_t i = 0; a[i]; i++)
-        differ |= (unsigned char)(a[i] ^ b[i % (strlen(b) + 1)]);
-    return !differ;
-}
-
-static bool may(const struct server *s, const struct http_request *q)
-{
-    const char *h = http_header(q, "Authorization"), *key = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key");
-    return !s->o.key || (key && same(key, s->o.key));
+    const char *h = http_header(q, "Authorization"), *secret = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key");
+    bool expired = false;
+    if (clients_open(s->clients))
+        return;
+    struct client *c = secret ? clients_find(s->clients, secret, visit_now(), &expired) : NULL;
+    visit_begin(q, c);
+    if (expired)
+        refuse_as(e, 401, NULL, "expired_api_key", NULL, "the key has expired");
+    else if (!c)
+        refuse_as(e, 401, NULL, "invalid_api_key", NULL, "the key is missing or wrong");
 }
 
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
@@ -326,9 +330,9 @@ static const struct route *route_of(const struct server *s, struct http_request 
         if (strcmp(method, r->method))
             continue;
         http_set_mark(q, (int)i);
-        if (!r->open && !may(s, q))
-            refuse_as(e, 401, "authentication_error", "invalid_api_key", NULL, "the key is missing or wrong");
-        else if (!r->open && atomic_load(&s->drains))
+        if (!r->open)
+            identify(s, q, e);
+        if (!r->open && atomic_load(&s->drains))
             refuse_as(e, 503, "unavailable_error", "draining", NULL, "the server is about to end");
         else
             can(s->model, r, e);
@@ -355,7 +359,9 @@ static void handle(void *ctx, struct http_request *q)
     struct server *s = ctx;
     struct refusal e = { 0 };
     const struct route *r = route_of(s, q, &e);
-    if (r)
+    if (r && !strcmp(r->method, "POST"))
+        visit_take_request(q, &e);
+    if (!e.status)
         r->answer(s, q);
     else
         exchange_refuse(q, dialect_of(q), &e);
@@ -402,15 +408,30 @@ static void drain(struct server *s)
     http_wake(s->http);
 }
 
+static void reload(struct server *s)
+{
+    struct err err;
+    *s->o.reload = 0;
+    if (!s->o.keys)
+        log_info("nothing to read again: there is no file of keys");
+    else if (clients_reload(s->clients, &err) < 0)
+        log_warn("%s; the keys and limits from before stay", err.msg);
+    else
+        log_info("%s: %d keys", s->o.keys, clients_count(s->clients));
+}
+
 static int serve(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
+    const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
     log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, served_model_ctx(s->model), s->model->engine ? engine_n_page(s->model->engine) : 0, v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
     const int rc = write_port(s, err);
-    while (!rc && !*s->o.stop)
+    while (!rc && !*s->o.stop) {
+        if (*s->o.reload)
+            reload(s);
         nap(50);
+    }
     drain(s);
     return rc;
 }
@@ -420,14 +441,16 @@ int server_run(const struct server_opts *o, struct err *err)
     struct server s = { .o = *o, .begun = clock_wall() };
     if (s.o.key && !*s.o.key)
         s.o.key = NULL;
-    if (!is_local(o->address) && !s.o.key)
-        return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key), or 127.0.0.1", o->address);
+    if (!is_local(o->address) && !s.o.key && !s.o.keys)
+        return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
     TRY(page_init(&s.page, err));
+    TRY(clients_new(&s.clients, s.o.key, s.o.keys, err));
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
     int rc = served_model_open(&s.model, &s.o.model, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     served_model_close(s.model);
+    clients_free(s.clients);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* server.h - the server: which path is answered by what, who may ask, and how it ends.
  *
- * After SIGTERM or SIGINT nothing more is taken on, /ready says so, and what is under way is finished. */
+ * Files are read again when *reload is set: one that is bad leaves the old state, and that is said.  After SIGTERM or SIGINT nothing more is taken on, /ready says so, and what is under way is finished. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 #include <signal.h>
@@ -10,6 +10,8 @@
 struct server_opts {
     const char *address; int port;       /* 0: any that is free */
     const char *key;                     /* that clients must show as "Authorization: Bearer KEY"; NULL: none */
+    const char *keys;                    /* a file of more keys (keys.h), or NULL */
+    volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */
     size_t body_max;
     int n_connection;

@@ -14,6 +14,7 @@ struct wish {
     int n;                               /* answers to each prompt */
     struct tok_ids *prompt; int n_prompt;        /* completions may have several */
     struct answer_wish answer;           /* of all; most < 0: as many as there is room for */
+    bool prioritised;                    /* the request says which priority */
     uint64_t seed;
     /* owned, as answer's pointers lead into them */
     struct token_bias *bias;

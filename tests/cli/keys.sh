@@ -1,0 +1,109 @@
+# Keys with limits and rights: who may ask, how much, what those who ask too much are told, and a file that changes under way.
+mkdir texts
+for i in $(seq 60); do echo "a text of number $i" > texts/$i; done
+cat > config.yaml <<'Y'
+model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 128}
+data: {train: texts, valid_share: 0.1, vocab_size: 270}
+train: {steps: 1, batch: 2, ctx: 16, eval_every: 0, save_every: 0, precision: fp32}
+Y
+lathe train config.yaml --out run --quiet --threads 1 > result 2> warnings && echo trained
+for name in a b c d e; do
+    lathe key keys.yaml $name --quiet > $name.key; echo "key $? $(grep -c '^lathe-[0-9a-f]\{64\}$' $name.key)"
+    case $name in
+    a) printf '  requests_per_minute: 3\n  tokens_per_minute: 2000\n';;
+    b) printf '  tokens_per_day: 60\n  parallel: 2\n';;
+    c) printf '  priority: -2\n  models: [tiny]\n';;
+    d) printf '  models: [other]\n  priority: 5\n';;
+    e) printf '  expires: 2024-01-01\n';;
+    esac >> keys.yaml
+done
+stat -c %a keys.yaml; grep -c "$(cut -c7- a.key)" keys.yaml
+lathe key keys.yaml a 2>&1; echo "exit $?"
+lathe key keys.json a 2>&1; echo "exit $?"
+lathe serve run --keys nothing.yaml 2>&1; echo "exit $?"
+sed 's/parallel/paralel/' keys.yaml > bad.yaml; chmod 600 bad.yaml
+lathe serve run --keys bad.yaml 2>&1; echo "exit $?"
+chmod 644 bad.yaml
+lathe serve run --keys bad.yaml 2>&1; echo "exit $?"
+lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml > log 2>&1 & server=$!
+trap 'kill -9 $server 2>/dev/null' EXIT
+for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+cat > ask.py <<'P'
+import http.client, json, os, signal, sys, time
+PORT, SERVER = int(open("port").read()), int(sys.argv[1])
+secret = {n: open(n + ".key").read().strip() for n in "abcde"}
+
+def ask(who, path="/v1/completions", body=None, headers=None, **more):
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    headers = headers if headers is not None else {"Authorization": "Bearer " + secret[who]}
+    data = dict({"model": "tiny", "prompt": [1, 2, 3, 4], "max_tokens": 6, "ignore_eos": True}, **more) if body is None else body
+    c.request("GET" if body == "" else "POST", path, json.dumps(data) if data else None, headers)
+    r = c.getresponse()
+    raw = r.read()
+    return r.status, json.loads(raw), r.headers
+
+def show(*args, **more):
+    status, reply, h = ask(*args, **more)
+    e = reply.get("error")
+    print(status, *([e["type"], e["code"], e["param"], "|", e["message"]] if e else ["made", reply["usage"]["completion_tokens"]] if "usage" in reply else [json.dumps(reply)[:60]]))
+    return h
+
+def left(h): return [h[f"x-ratelimit-{a}-{b}"] for b in ("requests", "tokens") for a in ("limit", "remaining", "reset")]
+
+print("--- who")
+show("a", headers={})
+show("a", headers={"Authorization": "Bearer " + secret["a"][:-1]})
+show("a", "/v1/models", "", headers={"x-api-key": secret["a"]})
+show("d", "/v1/models", "")
+show("e")
+print("--- limits a minute")
+h = left(show("a"))
+print(h[:2], h[3], 1900 < int(h[4]) <= 1995)
+h = show("a", max_tokens=None)
+print(h["x-ratelimit-remaining-requests"], "retry-after" in h)
+show("a", "/tokenize", {"prompt": "x"})
+status, reply, h = ask("a")
+ms = int(h["retry-after-ms"])
+print(status, reply["error"]["code"], 0 < ms <= 20000, int(h["retry-after"]) == (ms + 999) // 1000, h["x-ratelimit-remaining-requests"], reply["error"]["message"].split(":")[0])
+print("--- limits a day and at once")
+show("b")
+show("b", max_tokens=57)
+print(show("b", n=3)["x-should-retry"])
+print(show("b", n=2)["x-ratelimit-remaining-tokens"])
+status, reply, h = ask("b", max_tokens=40)
+print(status, reply["error"]["message"].split(":")[0])
+print(0 < int(h["retry-after"]) <= 86400, "s" in h["x-ratelimit-reset-tokens"])
+print("--- rights")
+show("c", priority=-2)
+show("c", priority=-3)
+show("c", priority=7)
+show("d")
+def cached(who): return ask(who, prompt=list(range(1, 41)))[1]["usage"]["prompt_tokens_details"]["cached_tokens"]
+print("cached", cached("c"), cached("c"), end=" ")
+text = open("keys.yaml").read()
+new = text.replace("models: [other]", "tenant: c\n  models: [tiny]").replace("tokens_per_day: 60", "tokens_per_day: 1000")
+
+def reload(text, sign):
+    open("keys.yaml", "w").write(text)
+    n = open("log").read().count(sign)
+    os.kill(SERVER, signal.SIGHUP)
+    while open("log").read().count(sign) == n: time.sleep(0.02)
+
+reload(new, "keys.yaml: ")
+print(cached("b"), cached("d"))
+print("--- a file that changes")
+show("d", priority=4)
+print(show("b")["x-ratelimit-remaining-tokens"])
+c = http.client.HTTPConnection("127.0.0.1", PORT)
+c.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": [1], "max_tokens": 100, "ignore_eos": True, "stream": True}), {"Authorization": "Bearer " + secret["b"]})
+reload(new.replace("name: \"a\"", "nam: a"), "keys.yaml")
+show("c")
+reload("[]", "keys.yaml: ")
+show("b")
+raw = c.getresponse().read()
+print(raw.endswith(b"data: [DONE]\n\n"), raw.count(b"finish_reason\":\"length"))
+os.kill(SERVER, signal.SIGTERM)
+P
+python3 ask.py $server || kill $server
+wait $server; echo "exit $?"
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
