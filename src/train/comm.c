@@ -296,8 +296,19 @@ static int name_all(struct comm *c, struct err *err)
     return gather_equal(c, c->names, sizeof *c->names, err);
 }
 
+/* Whether sums are exchanged in parts is the same everywhere, whatever MPI a machine has. */
+static int any_thread_of_all(struct comm *c, bool *all, struct err *err)
+{
+    char any[RANKS_MAX];
+    any[c->rank] = c->link->any_thread;
+    TRY(gather_equal(c, any, 1, err));
+    *all = !memchr(any, 0, (size_t)c->size);
+    return 0;
+}
+
 static int join(struct comm *c, struct err *err)
 {
+    bool any_thread;
     TRY(mpi_open(&c->link, err));
     c->rank = c->link->rank, c->size = c->link->size;
     if (c->size < 1 || c->size > RANKS_MAX || c->size & (c->size - 1))
@@ -313,7 +324,8 @@ static int join(struct comm *c, struct err *err)
     TRY(comm_broadcast(c, &place, sizeof place, err));
     if (c->rank)
         TRY(watch_new(&c->watch, c->rank, c->size, (const char (*)[WATCH_NAME])c->names, &place, err));
-    if (c->link->any_thread)
+    TRY(any_thread_of_all(c, &any_thread, err));
+    if (any_thread)
         TRY(comm_parts_new(&c->parts, c->link, c->chunk, CHUNK_BYTES, parts_over, c, err));
     TRY(comm_barrier(c, err));
     c->volume = (struct comm_volume){ 0 };

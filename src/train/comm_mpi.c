@@ -12,8 +12,12 @@
 #define TAG 1
 enum { THREAD_SERIALIZED = 2, ERROR_TEXT_MAX = 256 };
 
+/* Open MPI's MPI_Status. */
+struct status { int source, tag, error, cancelled; size_t bytes; };
+
 struct mpi {
     struct comm_link link;
+    size_t expected;                              /* bytes of the message that is to come */
     void *library, *world, *byte, *request[LINK_SLOTS];
     int (*init_thread)(int *, char ***, int, int *);
     int (*finalize)(void);
@@ -21,7 +25,7 @@ struct mpi {
     int (*set_errhandler)(void *, void *);
     int (*isend)(const void *, int, void *, int, int, void *, void **);
     int (*irecv)(void *, int, void *, int, int, void *, void **);
-    int (*test)(void **, int *, void *);
+    int (*test)(void **, int *, struct status *);
     int (*error_string)(int, char *, int *);
 };
 
@@ -52,6 +56,8 @@ static int failed(const struct mpi *m, int rc, const char *what, struct err *err
 static int post(struct comm_link *l, int slot, int peer, void *data, size_t n, struct err *err)
 {
     struct mpi *m = (struct mpi *)l;
+    if (slot == LINK_RECV)
+        m->expected = n;
     const int rc = slot == LINK_SEND ? m->isend(data, (int)n, m->byte, peer, TAG, m->world, &m->request[slot])
                                      : m->irecv(data, (int)n, m->byte, peer, TAG, m->world, &m->request[slot]);
     return rc ? failed(m, rc, slot == LINK_SEND ? "send" : "receive", err) : 0;
@@ -61,7 +67,10 @@ static int poll_slot(struct comm_link *l, int slot, struct err *err)
 {
     struct mpi *m = (struct mpi *)l;
     int done = 0;
-    const int rc = m->test(&m->request[slot], &done, NULL);
+    struct status status = { 0 };
+    const int rc = m->test(&m->request[slot], &done, &status);
+    if (!rc && done && slot == LINK_RECV && status.bytes != m->expected)
+        return ERR(err, IO, "a message of %zu bytes came, expected %zu: the processes do not do the same", status.bytes, m->expected);
     return rc ? failed(m, rc, slot == LINK_SEND ? "send" : "receive", err) : done;
 }
 

@@ -339,13 +339,18 @@ int run_print_time(struct run *r, struct train_result *result, struct err *err)
 
 /* ---- settings that decide the numbers ---- */
 
+int run_digest_held_out(const struct run *r, char digest[SHA256_HEX], struct err *err)
+{
+    const struct file_map *map = config_vision(&r->c.model) ? &r->classes.valid.map : &r->data.valid.map;
+    return sha256_of(map->data, map->size, digest, err);
+}
+
 /* With patience, held-out data decides when the run ends and which model is in OUT/best. */
 static int add_held_out(const struct run *r, struct buf *b, struct err *err)
 {
-    const struct file_map *map = config_vision(&r->c.model) ? &r->classes.valid.map : &r->data.valid.map;
     const int32_t *labels = run_classifies(r) ? r->classes.label[1] : NULL;
     char held_out[SHA256_HEX], classes[SHA256_HEX];
-    TRY(sha256_of(map->data, map->size, held_out, err));
+    TRY(run_digest_held_out(r, held_out, err));
     TRY(sha256_of(labels, labels ? (size_t)r->classes.n_valid * sizeof *labels : 0, classes, err));
     return buf_printf(b, err, " patience %lld %lld %lld %s %s", (long long)r->c.patience, (long long)r->c.eval_every, (long long)r->c.eval_tokens, held_out, classes);
 }

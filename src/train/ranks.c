@@ -54,28 +54,64 @@ static int differs(const struct run *r, int rank, const char *what, const char *
     return ERR(err, USAGE, "%s has %s %.16s, rank 0 has %.16s: %s", comm_name(r->comm, rank), what, has, first, advice);
 }
 
-/* Before anything is done together that depends on it. */
-static int agree_on_division(struct run *r, struct err *err)
+/* The first key of a section that this rank and rank 0 have not alike; NULL: there is none. */
+static const char *key_unlike(const json_t *mine, const json_t *first)
 {
-    static const char *const on_off[] = { "false", "true" };
-    const struct { const char *key; int64_t value; } keys[] = { { "train.tensor_parallel", r->c.tensor_parallel }, { "train.expert_parallel", r->c.expert_parallel } };
-    for (int k = 0; k < 2 && comm_size(r->comm) > 1; k++) {
-        r->counts[comm_rank(r->comm)] = keys[k].value;
-        TRY(comm_all_gather_equal(r->comm, r->counts, sizeof *r->counts, err));
-        for (int i = 1; i < comm_size(r->comm); i++) {
-            char has[24], first[24];
-            snprintf(has, sizeof has, "%lld", (long long)r->counts[i]);
-            snprintf(first, sizeof first, "%lld", (long long)r->counts[0]);
-            if (r->counts[i] != r->counts[0])
-                return differs(r, i, keys[k].key, k ? on_off[r->counts[i]] : has, k ? on_off[r->counts[0]] : first, "give all the same file", err);
-        }
+    const json_t *const from[] = { first, mine }, *const in[] = { mine, first };
+    for (int i = 0; i < 2; i++) {
+        const char *key;
+        json_t *v;
+        json_object_foreach((json_t *)(uintptr_t)from[i], key, v)
+            if (!json_equal(v, json_object_get(in[i], key)))
+                return key;
+    }
+    return NULL;
+}
+
+static int compare_settings(const struct run *r, const json_t *first, struct err *err)
+{
+    static const char *const sections[] = { "train", "upcycle", "lora", "privacy" };
+    for (int i = 0; i < 4; i++) {
+        const json_t *a = json_object_get(r->c.root, sections[i]), *b = json_object_get(first, sections[i]);
+        const char *key = key_unlike(a, b);
+        if (!key)
+            continue;
+        char what[100], *has = json_dumps(json_object_get(a, key), JSON_ENCODE_ANY), *his = json_dumps(json_object_get(b, key), JSON_ENCODE_ANY);
+        snprintf(what, sizeof what, "%s.%.60s", sections[i], key);
+        differs(r, comm_rank(r->comm), what, has ? has : "not", his ? his : "it not", "give all the same file", err);
+        mem_free(has);
+        mem_free(his);
+        return err->code;
     }
     return 0;
 }
 
+/* The settings of rank 0 and this one's, before anything is done together that depends on them.  Paths may differ; what they lead to is
+ * compared by ranks_agree(). */
+static int agree_on_settings(struct run *r, struct err *err)
+{
+    char *mine = json_dumps(r->c.root, JSON_COMPACT), *first = NULL;
+    uint64_t n = mine ? strlen(mine) : 0;
+    int rc = mine ? comm_broadcast(r->comm, &n, sizeof n, err) : ERR(err, NOMEM, "no memory to compare settings");
+    if (!rc && !(first = mem_alloc_array(n + 1, 1)))
+        rc = ERR(err, NOMEM, "no memory to compare settings");
+    if (!rc && comm_rank(r->comm) == 0)
+        memcpy(first, mine, n);
+    if (!rc)
+        rc = comm_broadcast(r->comm, first, n, err);
+    json_t *theirs = rc || !comm_rank(r->comm) ? NULL : json_loadb(first, n, 0, NULL);
+    if (theirs)
+        rc = compare_settings(r, theirs, err);
+    json_decref(theirs);
+    mem_free(first);
+    mem_free(mine);
+    return rc ? rc : comm_barrier(r->comm, err);
+}
+
 int ranks_divide(struct run *r, struct err *err)
 {
-    TRY(agree_on_division(r, err));
+    if (comm_size(r->comm) > 1)
+        TRY(agree_on_settings(r, err));
     if (r->c.expert_parallel && comm_size(r->comm) > 1)
         return divide_experts(r, err);
     const int size = comm_size(r->comm), rank = comm_rank(r->comm), N = (int)r->c.tensor_parallel, i = rank % N;
@@ -124,7 +160,7 @@ int ranks_share(struct run *r, struct err *err)
 /* ---- the same everywhere ---- */
 
 /* program: SHA-256 of its file. */
-struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX]; };
+struct passport { char program[SHA256_HEX], level[16], settings[SHA256_HEX], data[SHA256_HEX], held_out[SHA256_HEX]; };
 
 static int compare(const struct run *r, const struct passport *all, struct err *err)
 {
@@ -136,6 +172,8 @@ static int compare(const struct run *r, const struct passport *all, struct err *
             return differs(r, i, "a processor of level", p->level, all->level, "its sums would differ; set LATHE_CPU to the lower one for all", err);
         if (strcmp(p->data, all->data))
             return differs(r, i, "a data/train.tok with SHA-256", p->data, all->data, "give all the same text and tokenizer", err);
+        if (strcmp(p->held_out, all->held_out))
+            return differs(r, i, "a data/valid.tok with SHA-256", p->held_out, all->held_out, "give all the same text and tokenizer", err);
         if (strcmp(p->settings, all->settings))
             return differs(r, i, "settings with SHA-256", p->settings, all->settings, "give all the same file", err);
     }
@@ -154,7 +192,9 @@ int ranks_agree(struct run *r, struct err *err)
     snprintf(mine->level, sizeof mine->level, "%s", cpu_kernels()->level);
     snprintf(mine->settings, sizeof mine->settings, "%s", r->state.settings);
     snprintf(mine->data, sizeof mine->data, "%s", r->data_sha256);
-    int rc = sha256_of_file("/proc/self/exe", mine->program, err);
+    int rc = run_digest_held_out(r, mine->held_out, err);
+    if (!rc)
+        rc = sha256_of_file("/proc/self/exe", mine->program, err);
     if (!rc)
         rc = comm_all_gather_equal(r->comm, all, sizeof *all, err);
     if (!rc)

@@ -114,6 +114,7 @@ int run_choose_recompute(struct run *r, struct err *err);
 int run_print_plan(struct run *r, struct train_result *result, struct err *err);      /* ERR_NOMEM, with what would fit, when it does not */
 int run_print_time(struct run *r, struct train_result *result, struct err *err);      /* and r->predicted; with r->batch */
 int run_digest_settings(struct run *r, struct err *err);        /* r->state.settings */
+int run_digest_held_out(const struct run *r, char digest[SHA256_HEX], struct err *err);      /* of the tokens or images; of nothing where none are */
 int run_sequences(const struct run *r, int T);                  /* of T tokens: as many as can be; images have all the same length */
 struct decoder_opts run_train_opts(const struct run *r);        /* of r->model, r->reference */
 struct decoder_opts run_reference_opts(const struct run *r);

@@ -199,7 +199,7 @@ static int groups(struct comm *c)
     return 0;
 }
 
-/* Argument: good, kill, stop, late or fail: what the last rank does. */
+/* Argument: good, kill, stop, late, fail or short: what the last rank does. */
 static int be_a_rank(const char *how)
 {
     struct comm *c = NULL;
@@ -216,6 +216,11 @@ static int be_a_rank(const char *how)
         raise(SIGSTOP);
     if (!rc && last && !strcmp(how, "fail"))
         rc = ERR(&err, IO, "the disk of this machine is full");
+    if (!rc && !strcmp(how, "short")) {
+        const char send[8] = { 0 };
+        char recv[8];
+        rc = comm_exchange(c, comm_rank(c) ^ 1, send, last ? 4 : 8, recv, 8, &err);
+    }
     if (!rc && !last && !strcmp(how, "late"))     /* deep in a long computation */
         sleep(30);
     if (!rc && last && !strcmp(how, "late"))
@@ -288,12 +293,14 @@ static void the_end_of_a_rank_ends_all_by_its_name(void **state)
     if (!have_mpirun())
         skip();
     static const struct { const char *how, *says; } cases[] = {
-        { "kill", "rank 3 of 4 (" }, { "fail", "the disk of this machine is full" } };
-    for (int i = 0; i < 2; i++) {
+        { "kill", "rank 3 of 4 (" }, { "fail", "the disk of this machine is full" },
+        { "short", "rank 2 of 4 (" } };
+    for (int i = 0; i < 3; i++) {
         double seconds;
         assert_true(start(4, cases[i].how, text, sizeof text, &seconds) != 0);
         if (!strstr(text, cases[i].says))
             fail_msg("%s: %s", cases[i].how, text);
+        assert_true(strcmp(cases[i].how, "short") || strstr(text, "a message of 4 bytes came, expected 8"));
         fprintf(stderr, "%s: all had ended after %.1f s\n", cases[i].how, seconds);
     }
     int n = 0;                                   /* said once, by rank 0: unless mpirun, which kills all after a second, was before it */

@@ -345,6 +345,8 @@ static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
     if (!have_mpirun())
         skip();
     write_config("seed.yaml", MOE, "steps: 6, precision: bf16, seed: 9");
+    write_config("more.yaml", MODEL("num_experts: 8, num_experts_per_tok: 2, moe_intermediate_size: 48, router_aux_loss_coef: 0.01, router_z_loss_coef: 0.001, norm_topk_prob: true"), "steps: 6, precision: bf16");
+    write_config("waits.yaml", MOE, "steps: 6, precision: bf16, overlap: false");
     struct buf b;
     buf_init(&b);
     OK(file_read(in_dir("moe.yaml"), 1 << 16, &b, &err));
@@ -354,10 +356,11 @@ static void ranks_that_do_not_agree_are_told_which_and_in_what(void **state)
     buf_release(&b);
     write_text("text.yaml", text);
     static const struct { const char *first, *second, *says; } cases[] = {
-        { "moe.yaml", "seed.yaml", "has settings with SHA-256" }, { "moe.yaml", "text.yaml", "has a data/train.tok with SHA-256" },
-        { "moe.yaml", "moe-divided.yaml", "has train.expert_parallel true, rank 0 has false" }
+        { "moe.yaml", "seed.yaml", "has train." }, { "moe.yaml", "waits.yaml", "has train.overlap false, rank 0 has it not" }, { "waits.yaml", "moe.yaml", "has train.overlap not, rank 0 has false" },
+        { "moe.yaml", "more.yaml", "has settings with SHA-256" }, { "moe.yaml", "text.yaml", "has a data/train.tok with SHA-256" },
+        { "moe.yaml", "moe-divided.yaml", "has train.sample_every 3, rank 0 has it not" }
     };
-    for (int i = 0; i < 3; i++) {                /* each with a folder of its own, as on two machines */
+    for (int i = 0; i < 6; i++) {                /* each with a folder of its own, as on two machines */
         snprintf(command, sizeof command, MPIRUN "-n 1 %s %s %s 1 0 : -n 1 %s %s %s 1 0 2>&1", program, in_dir(cases[i].first), in_dir("agree-0"), program, in_dir(cases[i].second),
                  in_dir("agree-1"));
         assert_true(shell(command, NULL) != 0);
