@@ -164,6 +164,11 @@ static int refuse_idle_keys(const struct train_config *c, const json_t *data, co
         { !c->model.router_correction, false, "router_bias_rate", "the model has no e_score_correction_bias" },
         { c->tune.on, false, "router_bias_rate", "with a section lora the model stays as it is" },
         { c->from != NULL, true, "vocab_size", "the tokenizer is that of model.from" },
+        { train_prefers(c), false, "eval_tokens", "all held-out pairs are evaluated" },
+        { c->privacy.on && !c->verify_every, false, "on_spike", "with a section privacy no step is judged by its data, and train.verify_every is 0" },
+        { c->tensor_parallel > 1, false, "overlap", "with train.tensor_parallel sums are exchanged within layers, and those of gradients after them" },
+        { c->expert_parallel, false, "overlap", "with train.expert_parallel rows are exchanged within layers, and gradients after them" },
+        { (c->tensor_parallel > 1 || c->expert_parallel) && !strcmp(c->save, "background"), false, "save", "with train.tensor_parallel or expert_parallel steps wait until rank 0 has all parts" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i].idle && json_object_get(keys[i].data ? data : train, keys[i].key))

@@ -370,6 +370,43 @@ static void packed_records_have_the_loss_and_gradients_of_the_records_alone(void
                         "\"num_experts_per_tok\": 2, \"moe_intermediate_size\": 24, \"norm\": \"layernorm\", \"act\": \"gelu\", \"pos\": \"learned\", \"max_position_embeddings\": 24}");
 }
 
+static void an_epoch_visits_every_window_once_and_two_differ(void **state)
+{
+    (void)state;
+    uint16_t ids[1001];
+    for (int i = 0; i < 1001; i++)
+        ids[i] = (uint16_t)i;
+    const struct shard s = { .ids = ids, .id_bytes = 2, .n = 1001, .eot = -1 };
+    struct loader l;
+    OK(loader_init(&l, &s, 3, 10, 42, true, &err));
+    bool seen[1001] = { false }, differs = false;
+    for (int64_t i = 0; i < l.n_window; i++) {
+        const int64_t at = loader_offset(&l, (uint64_t)i);
+        assert_true(at >= 0 && at + 10 < s.n && !seen[at]);
+        seen[at] = true;
+        differs = differs || at != loader_offset(&l, (uint64_t)(i + l.n_window));
+    }
+    assert_true(differs);
+}
+
+static void a_window_is_cut_into_documents(void **state)
+{
+    (void)state;
+    const uint16_t ids[] = { 0, 5, 6, 0, 7, 8, 9, 0, 0, 4, 3 };
+    int32_t block[4][16];
+    struct batch b = { .ids = block[0], .target = block[1], .pos = block[2], .seq_start = block[3] };
+    struct loader l;
+    const struct shard behind = { .ids = ids + 1, .id_bytes = 2, .n = 10, .eot = 0 };
+    OK(loader_init_pass(&l, &behind, 1, 8, true, &err));
+    assert_true(loader_pass(&l, 0, INT64_MAX, &b));
+    assert_int_equal(b.n, 8);
+    static const int32_t start[] = { 0, 2, 6, 7, 8 }, pos[] = { 0, 1, 0, 1, 2, 3, 0, 0 }, target[] = { 6, 0, 7, 8, 9, 0, 0, 4 };
+    assert_int_equal(b.n_seq, 4);
+    assert_memory_equal(b.seq_start, start, sizeof start);
+    assert_memory_equal(b.pos, pos, sizeof pos);
+    assert_memory_equal(b.target, target, sizeof target);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +416,8 @@ int main(void)
         cmocka_unit_test(a_pass_has_every_record_once),
         cmocka_unit_test(the_two_answers_of_a_pair_are_neighbours),
         cmocka_unit_test(a_stream_is_cut_where_its_documents_begin),
+        cmocka_unit_test(an_epoch_visits_every_window_once_and_two_differ),
+        cmocka_unit_test(a_window_is_cut_into_documents),
         cmocka_unit_test(packed_records_have_the_loss_and_gradients_of_the_records_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
