@@ -503,6 +503,8 @@ static const char *const harmless[] = {
     "local_attention", "global_attn_every_n_layers", "num_labels", "id2label", "label2id", "architectures",
     /* how the file keeps its weights: read by source.c, which refuses what it does not know */
     "quantization_config",
+    /* read by the server */
+    "is_matryoshka", "matryoshka_dimensions",
     /* names, versions, and what a Python caller gets back */
     "_name_or_path", "transformers_version", "pad_token_id", "use_cache", "output_router_logits", "output_attentions",
     "output_hidden_states", "return_dict", "return_dict_in_generate", "is_decoder", "cross_attention_hidden_size", "tie_encoder_decoder",

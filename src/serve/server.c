@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "serve/anthropic.h"
 #include "serve/anthropic_reply.h"
+#include "serve/classify.h"
 #include "serve/embeddings.h"
 #include "serve/exchange.h"
 #include "serve/openai.h"
@@ -171,6 +172,7 @@ static void count_tokens(struct server *s, struct http_request *q)
 }
 
 static void embeddings(struct server *s, struct http_request *q) { openai_embeddings(q, s->model); }
+static void classify(struct server *s, struct http_request *q) { classify_start(q, s->model); }
 
 /* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */
 static void tokenize(struct server *s, struct http_request *q)
@@ -266,6 +268,7 @@ static const struct route { const char *method, *path; bool open, prefix; void (
     { "POST", "/v1/chat/completions", false, false, chat }, { "POST", "/v1/completions", false, false, completion },
     { "POST", "/v1/embeddings", false, false, embeddings },
     { "POST", "/v1/messages", false, false, messages }, { "POST", "/v1/messages/count_tokens", false, false, count_tokens },
+    { "POST", "/classify", false, false, classify },
     { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
 };
 
@@ -308,13 +311,14 @@ static void identify(const struct server *s, struct http_request *q, struct refu
 
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
 
-/* A model that makes no texts is asked for what it does make; what is asked with GET tells about the server. */
+/* A model is asked for what it makes; what is asked with GET tells about the server. */
 static bool can(const struct served_model *m, const struct route *r, struct refusal *e)
 {
-    static const char *const instead[] = { [SERVED_VECTORS] = "makes vectors of texts: POST /v1/embeddings", [SERVED_CLASSES] = "tells classes: POST /classify" };
-    if (m->kind == SERVED_TEXTS || !strcmp(r->method, "GET") || (m->kind == SERVED_VECTORS && r->answer == embeddings))
+    static const char *const makes[] = { [SERVED_TEXTS] = "makes texts, and vectors of them", [SERVED_VECTORS] = "makes vectors of texts: POST /v1/embeddings", [SERVED_CLASSES] = "tells classes: POST /classify" };
+    const bool right = r->answer == classify ? m->kind == SERVED_CLASSES : r->answer == embeddings ? m->kind != SERVED_CLASSES : m->kind == SERVED_TEXTS;
+    if (right || !strcmp(r->method, "GET"))
         return true;
-    refuse_as(e, 400, NULL, "unsupported_endpoint", NULL, "%s makes no texts; it %s", m->name, instead[m->kind]);
+    refuse_as(e, 400, NULL, "unsupported_endpoint", NULL, "%s does not answer %s, it %s", m->name, r->path, makes[m->kind]);
     return false;
 }
 
@@ -425,7 +429,10 @@ static int serve(struct server *s, struct err *err)
     const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
-    log_info("%s: %d positions, %d pages of 64 tokens; http://%s%s%s:%d", s->model->name, served_model_ctx(s->model), s->model->engine ? engine_n_page(s->model->engine) : 0, v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
+    char pages[40] = "";
+    if (s->model->engine)
+        snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(s->model->engine));
+    log_info("%s: %d positions%s; http://%s%s%s:%d", s->model->name, served_model_ctx(s->model), pages, v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
     const int rc = write_port(s, err);
     while (!rc && !*s->o.stop) {
         if (*s->o.reload)
