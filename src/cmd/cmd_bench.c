@@ -5,6 +5,7 @@
 #include <time.h>
 #include "base/log.h"
 #include "base/stat.h"
+#include "cmd/bench_serve.h"
 #include "cmd/cmd.h"
 #include "infer/bench.h"
 #include "nn/limits.h"
@@ -138,10 +139,15 @@ static int bench_model(struct engine *e, const char *path, const struct bench_te
 
 static int run_bench(const char *const *args, int n_args, struct err *err)
 {
+    const bool own = limits || prompts || gens || batches;       /* options that are not of `serve` */
+    if (n_args == 2 && !strcmp(args[0], "serve") && !own)
+        return bench_serve_run(args[1], err);
+    if (bench_serve_is_set())
+        return ERR(err, USAGE, "an option of `lathe bench serve URL` was given without it");
     if (limits && !n_args)
         return run_limits(err);
-    if (limits || n_args != 1)
-        return ERR(err, USAGE, "expected: lathe bench MODEL, or lathe bench --limits");
+    if (limits || n_args != 1 || !strcmp(args[0], "serve"))
+        return ERR(err, USAGE, "expected: lathe bench MODEL, lathe bench serve URL, or lathe bench --limits");
     struct bench_test test[TEST_MAX];
     int n_test, n_slot, ctx;
     TRY(n_test = list_tests(test, err));
@@ -164,6 +170,7 @@ static const struct opt opts[] = {
     { OPT_STR, "b", &batches, "<list>", "sequences that are decoded at once (1)", 0, 0 },
     { OPT_STR, "d", &depths, "<list>", "tokens that are there already", 0, 0 },
     { OPT_INT, "r", &repeat, "<int>", "repetitions of each", 1, BENCH_REPEAT_MAX },
+    OPT_BENCH_SERVE,
     OPT_PRECISION,
     OPT_THREADS,
     OPT_JSON,
@@ -171,13 +178,24 @@ static const struct opt opts[] = {
     OPT_LAST,
 };
 const struct command command_bench = {
-    "bench", "[MODEL]", "how fast a model runs here, and what this machine can do",
+    "bench", "[MODEL | serve URL]", "how fast a model runs here, what this machine can do, how a server bears its load",
     TEXT("For each prompt length and each number of sequences: tokens per second (mean and standard deviation), the most that the\n"
     "limits measured beside each repetition allow, which of them that is, and the median share.  The limit is the larger of the\n"
     "operations of all products and of attention at the peak of their types, and the weights and cache read once a step at the\n"
     "bandwidth from memory.  --json prints llama-bench's fields, and batch, limit, limit_kind and share.\n"
     "--limits: operations per second in registers (fp32, bf16, int8 multiply-adds, counted as two) and bytes read per second, on\n"
     "all threads at once, kept in ~/.cache/lathe/limits.json.  Every share of peak and every expected time that lathe prints\n"
-    "is computed from these and from the operations' costs; they are measured by themselves when missing."),
-    opts, run_bench, 0, 1,
+    "is computed from these and from the operations' costs; they are measured by themselves when missing.\n",
+    "\n"
+    "lathe bench serve URL: streaming requests to a server that speaks OpenAI's API, here or elsewhere, and when their tokens came.\n"
+    "With --users each user asks when the last answer is there (closed loop).  With --rate or --trace requests come when their time has\n"
+    "come, whether or not the server keeps up (open loop), and latencies count from that time; where the server does not keep up,\n"
+    "that is said.  Prompts are random tokens of given lengths, random conversations, or a file's; the same seed asks the same.\n"
+    "Tokens are counted by the usage that the server tells.  What fails is counted by its kind.  --json and --save have the keys of\n"
+    "`vllm bench serve`, and ours.  The first token's time is that of its text: a part of a character has none yet.\n"
+    "\n"
+    "    lathe bench serve http://127.0.0.1:8080 --users 16 --requests 200 --shared 512 --input 64 --output 64\n"
+    "    lathe bench serve http://127.0.0.1:8080 --rate 4 --input 200 --spread 0.5 --slo ttft:500,tpot:50 --save result.json\n"
+    "    lathe bench serve http://127.0.0.1:8080 --users 8 --api chat --turns 4 --fields '{\"temperature\": 0.8}'"),
+    opts, run_bench, 0, 2,
 };

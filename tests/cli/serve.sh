@@ -141,6 +141,20 @@ os.kill(SERVER, signal.SIGTERM)
 ev = events(first + r.read())
 print(ev[-1]["choices"][0]["finish_reason"], len(ev) > 1)
 P
+echo "--- under load"
+url=http://127.0.0.1:$(cat port)
+facts='import json, sys; r = json.load(open(sys.argv[1])); print(r["completed"], r["failed"], r["total_input_tokens"], r["total_output_tokens"], r["max_concurrency"], r["usage_told"], [f["kind"] for f in r["failures"]])'
+load() { lathe bench serve "$url" --key secret --quiet --save result.json "$@" > table; echo "exit $?"; python3 -c "$facts" result.json; }
+load --users 4 --requests 12 --input 20 --output 10 --shared 16
+sed 's/[0-9][0-9.]*[0-9]\|[0-9]/N/g; s/  *N/ N/g' table
+load --rate 200 --requests 20 --input 5 --output 8 --spread 0.2 --slo ttft:60000,tpot:60000
+load --users 2 --requests 4 --api chat --turns 2 --input 4 --output 6
+printf '0,9,4\n0.01,8,3\n0.02,7,2\n' > trace
+load --trace trace
+echo '{"prompt": "hello", "max_tokens": 5}' > prompts
+load --prompts prompts --requests 3
+load --users 1 --requests 2 --input 4000 --warmup 0 2>&1 | sed 's/:.*/: .../'
+lathe bench serve "$url" --quiet 2>&1 | sed "s/1:[0-9]*/1:PORT/"; lathe bench serve "$url" --key secret --rate 1 --users 2 2>&1; lathe bench run --rate 2 2>&1; lathe bench serve https://x --quiet 2>&1; lathe bench serve "$url" --slo fast 2>&1
 python3 ask.py $server || kill $server
 wait $server; echo "exit $?"
 sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
