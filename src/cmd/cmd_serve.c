@@ -71,7 +71,7 @@ const struct command command_serve = {
         "matryoshka_dimensions, or with --matryoshka.  A model that tells the class of texts or images (lathe classify) answers /classify in\n"
         "vLLM's form, images as PNG or JPEG files in base64 or data URLs.\n"
         "\n"
-        "A browser gets a page at /: a chat with the model, and what the server is doing.  It asks for nothing from elsewhere.\n"
+        "A browser gets a page at /: a chat with the model, and what the server is doing (doc/page.md).\n"
         "\n"
         "With --keys FILE many have a key each, made by lathe key, with limits (requests and tokens a minute and a day, texts at once),\n"
         "and rights.  Where a limit is met the reply is 429 with the exact time to wait, and x-ratelimit headers tell what is left;\n"

@@ -1,0 +1,386 @@
+#!/usr/bin/env python3
+"""The page of lathe serve in a browser: what a person does with it, by keyboard and pointer, on a small model trained for it.
+
+Usage: tools/check_page.py [--url http://127.0.0.1:PORT/] [--shots FOLDER] [--axe axe.min.js]
+Without --url it trains a model (two seconds) and serves it.  One line for each check; exit 1 when one fails, 77 where chromium is
+missing.  axe-core (npm's axe-core, PyPI's axe-core-python) is used where --axe or the environment's LATHE_AXE names it."""
+import argparse, json, os, re, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
+from browser import Browser, Failed, find
+
+LATHE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lathe")
+KEY = "open sesame"
+CONFIG = """
+model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 128, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 8192}
+data: {train: texts, valid_share: 0.1, vocab_size: 290}
+train: {steps: 120, batch: 16, ctx: 48, lr: 1e-2, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
+"""
+TEMPLATE = "{{ '<|endoftext|>' }}{% for m in messages %}{{ {'user': 'Q: ', 'assistant': 'A: ', 'system': 'S: '}[m.role] + m.content + '\\n' }}{% endfor %}{{ 'A:' }}"
+
+
+class Server:
+    """A model that answers hello with a few words, and `go` without end."""
+
+    def __init__(self, folder):
+        os.mkdir(folder + "/texts")
+        for i in range(300):
+            q, a = [("hello", "hi there, friend."), ("go", "tick tock " * 200)][i % 2]
+            with open(f"{folder}/texts/{i}", "w") as f:
+                f.write(f"Q: {q}\nA: {a}")
+        with open(folder + "/config.yaml", "w") as f:
+            f.write(CONFIG)
+        subprocess.run([LATHE, "train", "config.yaml", "--out", "run", "--quiet", "--threads", "1"], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(folder + "/run/chat_template.jinja", "w") as f:
+            f.write(TEMPLATE)
+        self.folder, self.port = folder, 0
+        self.start()
+
+    def start(self):
+        port = self.folder + "/port"
+        if os.path.exists(port):
+            os.remove(port)
+        self.process = subprocess.Popen([LATHE, "serve", "run", "--port", str(self.port), "--port-file", "port", "--name", "tiny", "--key", KEY, "--quiet", "--threads", "1"], cwd=self.folder)
+        until = time.time() + 60
+        while not (os.path.exists(port) and os.path.getsize(port)):
+            if self.process.poll() is not None or time.time() > until:
+                raise Failed("the server does not start")
+            time.sleep(0.05)
+        self.port = int(open(port).read())
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+class Check:
+    def __init__(self, browser, url, key):
+        self.b, self.url, self.key, self.bad, self.n = browser, url, key, 0, 0
+
+    def __call__(self, name, true, found=""):
+        self.n += 1
+        self.bad += not true
+        print(f"{'ok    ' if true else 'FAILED'} {name}{'' if true else f': found {found}'}", flush=True)
+
+    def equal(self, name, found, expected):
+        self(name, found == expected, f"{found!r}, expected {expected!r}")
+
+    def ask(self, text, wait=True):
+        self.b.js("$('ask').focus()")
+        self.b.type(text)
+        self.b.press("Enter")
+        if wait:
+            self.b.wait("!under_way")
+
+    def set(self, **values):
+        for name, value in values.items():
+            self.b.js(f"$('{name}').value = {json.dumps(str(value))}; $('{name}').dispatchEvent(new Event('input', {{ bubbles: true }}))")
+
+    def stats(self):
+        r = urllib.request.Request(self.url + "lathe/stats", headers={"Authorization": "Bearer " + self.key} if self.key else {})
+        return json.load(urllib.request.urlopen(r))["models"][0]
+
+    def last_body(self):
+        return json.loads([a[2] for a in self.b.asked if a[0] == "POST"][-1])
+
+
+LAST = "document.querySelector('#log li:last-child')"
+
+
+def opening(c):
+    b = c.b
+    b.go(c.url)
+    if c.key:
+        b.wait("!$('keyline').hidden && document.activeElement === $('key')")
+        c("a key is asked for", b.js("$('state').textContent") == "wants a key")
+        b.type(c.key)
+        b.press("Enter")
+    b.wait("served.length > 0")
+    c("the model is named", b.js("$('model').textContent === served[0].id && document.title.startsWith(served[0].id)"))
+    c.equal("versions are told", b.js("[...document.querySelectorAll('#served dt')].map(e => e.textContent).join()"), "Digest,Fingerprint,Build,Since,Context,Weights")
+    c("the digest is the server's", b.js("$('served').textContent").find(c.stats()["digest"]) > 0)
+
+
+def chatting(c):
+    b = c.b
+    c.set(temperature=0, max_tokens=12)
+    c.ask("hello")
+    said = b.js(LAST + ".querySelector('.body').textContent")
+    c.equal("an answer comes", said, b.js("messages.at(-1).text.trim()") and said.strip() and said)
+    facts = b.js(LAST + ".querySelector('.facts').textContent")
+    c("its facts are told", re.match(r"\d+ tokens? · [\d.]+ tokens/s · first after [\d.]+ m?s · prompt \d+", facts), facts)
+    sent = c.last_body()
+    c("settings are sent, and only those that are set", sent["temperature"] == 0 and sent["max_tokens"] == 12 and "top_p" not in sent and sent["logprobs"] is True, sent)
+    c.set(system="Be short.", top_p=0.9, top_k=5, min_p=0.01, seed=3)
+    c.ask("hello")
+    sent = c.last_body()
+    c("a system prompt and all settings are sent", sent["messages"][0] == {"role": "system", "content": "Be short."} and (sent["top_p"], sent["top_k"], sent["min_p"], sent["seed"]) == (0.9, 5, 0.01, 3), sent)
+    c.equal("the conversation so far is sent", [m["role"] for m in sent["messages"]], ["system", "user", "assistant", "user"])
+    c("a screen reader is told whole sentences and the end", b.js("[...$('spoken').children].length >= 2 && $('spoken').lastChild.textContent.startsWith('Answer ended')"))
+
+
+def probabilities(c):
+    b = c.b
+    b.js("document.querySelectorAll('.tok[tabindex=\"0\"]')[0].focus()")
+    b.wait("!$('pop').hidden")
+    c("probabilities show at focus", b.js("document.activeElement.getAttribute('aria-describedby') === 'pop' && /\\d %/.test($('pop').textContent) && $('pop').querySelectorAll('tr').length >= 5"), b.js("$('pop').textContent"))
+    c("tokens put together are the answer", b.js("[...messages[1].tokens].map(t => messages[1].text.slice(t.from, t.to)).join('') === messages[1].text"))
+    b.press("ArrowRight")
+    c.equal("an arrow key goes to the next token", b.js("document.activeElement.dataset.i"), "1")
+    b.press("End")
+    c("one token of an answer is a stop of Tab", b.js("document.querySelectorAll('#log li:nth-child(2) .tok[tabindex=\"0\"]').length === 1 && document.activeElement.tabIndex === 0"))
+    b.press("Escape")
+    c("Esc hides them", b.js("$('pop').hidden"))
+    b.js("$('ask').focus()")
+    b.point("#log li:last-child .tok[data-i='1']")
+    b.wait("!$('pop').hidden")
+    c("probabilities show at the pointer", b.js("$('pop').querySelector('.taken') !== null"))
+    b.point("#ask")
+    b.wait("$('pop').hidden")
+
+
+def stopping(c):
+    b = c.b
+    b.js("$('reset').click()")
+    c.set(temperature=0)
+    c.ask("go", wait=False)
+    b.wait("under_way?.message.text.length > 100")
+    c.equal("the button stops while an answer comes", b.js("$('go').textContent"), "Stop")
+    b.press("Escape")
+    b.wait("!under_way")
+    c("Esc stops, and what came stays", b.js("messages.at(-1).text.length > 100 && messages.at(-1).end === 'stopped'"))
+    c("it says so", "stopped" in b.js(LAST + ".querySelector('.facts').textContent"))
+    until = time.time() + 10
+    while c.stats()["running"] and time.time() < until:
+        time.sleep(0.05)
+    c.equal("the server has stopped, too", c.stats()["running"], 0)
+    c.ask("go", wait=False)
+    b.wait("under_way?.message.text.length > 50")
+    b.click("#go")
+    b.wait("!under_way")
+    c("the button stops", b.js("messages.at(-1).end === 'stopped'"))
+
+
+def changing(c):
+    b = c.b
+    c.set(max_tokens=8)
+    n = b.js("messages.length")
+    b.js("[...document.querySelectorAll('#log li:last-child button')].find(b => b.textContent === 'Regenerate').click()")
+    b.wait("!under_way")
+    c("an answer is made again", b.js(f"messages.length === {n} && messages.at(-1).end === 'length'"))
+    c("the end at max tokens is told", "ended at max tokens" in b.js(LAST + ".querySelector('.facts').textContent"))
+    b.js("[...document.querySelectorAll('#log li:first-child button')].find(b => b.textContent === 'Edit').click()")
+    c("a message can be edited", b.js("document.activeElement.tagName === 'TEXTAREA' && document.activeElement.value === 'hello'"))
+    b.press("Escape")
+    c.equal("Esc leaves it as it was", b.js(f"document.querySelector('#log li:first-child .body').textContent + messages.length"), f"hello{n}")
+    b.js("[...document.querySelectorAll('#log li:first-child button')].find(b => b.textContent === 'Edit').click()")
+    b.js("document.activeElement.select()")
+    b.type("hello you")
+    b.press("Enter")
+    b.wait("!under_way")
+    c.equal("what was edited is asked anew", [m["content"] for m in c.last_body()["messages"]], ["hello you"])
+    b.js("$('ask').focus()")
+    b.type("a")
+    b.press("Enter", shift=True)
+    b.type("b")
+    c.equal("Shift+Enter begins a line", b.js("$('ask').value"), "a\nb")
+    b.js("$('ask').value = ''")
+
+
+def keeping(c):
+    b = c.b
+    before = b.js("JSON.stringify(messages) + $('log').querySelector('.body').textContent")
+    b.reload()
+    b.wait("served.length > 0")
+    c.equal("a reload keeps the conversation", b.js("JSON.stringify(messages) + $('log').querySelector('.body').textContent"), before)
+    c.equal("and the settings", b.js("$('max_tokens').value"), "8")
+    c("and asks for no key", b.js("$('keyline').hidden"))
+    folder = tempfile.mkdtemp()
+    session, b.session = b.session, None
+    b.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=folder)
+    b.session = session
+    b.click("#export")
+    until = time.time() + 10
+    while not os.path.exists(folder + "/conversation.json") and time.time() < until:
+        b.js("1")
+        time.sleep(0.05)
+    try:
+        out = json.load(open(folder + "/conversation.json"))
+    except (OSError, ValueError) as e:
+        out = {"error": str(e)}
+    c("the conversation is exported", out.get("digest") == c.stats()["digest"] and [m["content"] for m in out["messages"]] == b.js("messages.map(m => m.text)") and out["messages"][1]["logprobs"], out)
+    n = b.js("messages.length")
+    b.click("#clear")
+    c("it is cleared", b.js("messages.length === 0 && $('log').children.length === 0 && !$('empty').hidden"))
+    b.click("#note button")
+    c.equal("which can be undone", b.js("$('log').children.length"), n)
+
+
+def hostile(c):
+    """Whatever is said is text."""
+    b = c.b
+    evil = "<img src=x onerror=alert(1)><script>alert(2)</script>\n```html\n<b>x</b>\n```\n- **<i>y</i>**\n* `<u>`\n1. [z](javascript:alert(3))"
+    c.set(max_tokens=3)
+    c.ask(evil.replace("\n", " "))
+    b.js(f"messages.push({{ role: 'assistant', text: {json.dumps(evil)}, end: 'stop' }}); draw()")
+    c.equal("no markup comes of texts", b.js("document.querySelectorAll('#log img, #log script, #log b, #log i, #log u, #log a').length"), 0)
+    c.equal("code, bold and lists are shown", b.js("['pre code', 'ul li strong', 'ul li code', '.body ol li'].map(s => " + LAST + ".querySelector(s)?.textContent).join('|')"), "<b>x</b>|<i>y</i>|<u>|[z](javascript:alert(3))")
+    c.equal("the page may not make markup of strings", b.js("(() => { try { document.body.insertAdjacentHTML('beforeend', '<b>') } catch (e) { return e.name } })()"), "TypeError")
+    b.js("messages.pop(); draw()")
+    odd = "**a\n*b _ `\n# \n#x\n1) y\n  - deep\n\t\t- deeper\nend **\n~~~ c\nz ```"
+    b.js(f"messages.push({{ role: 'assistant', text: {json.dumps(odd)}, end: 'stop' }}); draw()")
+    c.equal("half-made marks lose no letters", re.sub(r"\W", "", b.js(LAST + ".querySelector('.body').textContent")), "ab_xydeepdeeperendz")
+    b.js("messages.pop(); draw()")
+
+
+def errors(c, server):
+    b = c.b
+    c.set(max_tokens=1000000)
+    c.ask("hello")
+    said = b.js(LAST + ".querySelector('[role=alert]').textContent")
+    c("the server's message is shown", "there are 8192 positions" in said if server else "positions" in said, said)
+    b.js("$('reset').click()")
+    c.set(max_tokens=6, temperature=0)
+    b.js("[...document.querySelectorAll('#log li:last-child button')].find(b => b.textContent === 'Try again').click()")
+    b.wait("!under_way")
+    c("which can be tried again", b.js("!messages.at(-1).error && messages.at(-1).text !== ''"))
+    c.set(temperature=7)
+    c.ask("hello", wait=False)
+    c("a setting that cannot be is not sent", b.js("!under_way && !$('settings').hidden && document.activeElement === $('temperature')"))
+    b.js("$('reset').click(); $('set').click(); $('ask').value = ''")
+    if not server:
+        return
+    c.set(temperature=0)
+    b.click("#clear")
+    c.ask("go", wait=False)
+    b.wait("under_way?.message.text.length > 30")
+    server.process.kill()
+    server.process.wait()
+    b.wait("!under_way")
+    c("a server that goes is told", b.js("messages.at(-1).error || messages.at(-1).end === 'interrupted'"))
+    b.wait("$('state').textContent === 'The server does not answer.'")
+    server.start()
+    b.wait("$('state').textContent === 'ready'")
+    c("and so is its return", True)
+    b.said.clear()
+
+
+def looks(c):
+    b = c.b
+    back = "getComputedStyle(document.body).backgroundColor"
+    b.prefer(prefers_color_scheme="light", prefers_reduced_motion="reduce")
+    light = b.js(back)
+    b.prefer(prefers_color_scheme="dark", prefers_reduced_motion="reduce")
+    dark = b.js(back)
+    c("light and dark follow the system", (light, dark) == ("rgb(255, 255, 255)", "rgb(20, 23, 27)"), (light, dark))
+    b.js("$('theme').value = 'light'; $('theme').dispatchEvent(new Event('change'))")
+    c.equal("a switch goes before it", b.js(back), light)
+    b.js("$('theme').value = ''; $('theme').dispatchEvent(new Event('change'))")
+    b.js("messages.push({ role: 'assistant', text: 'x', end: 'stop' }); under_way = { message: messages.at(-1), abort: new AbortController() }; draw()")
+    c.equal("nothing moves where that is not wanted", b.js("getComputedStyle(document.querySelector('.goes .body p'), '::after').animationName"), "none")
+    b.js("under_way = null; messages.pop(); draw()")
+    for width in (320, 375, 768):
+        b.size(width, 700)
+        wide = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre') && e.getBoundingClientRect().right > innerWidth + 1).length")
+        c.equal(f"nothing is cut at a width of {width}", wide, 0)
+    b.click("#views [data-view=live]")
+    c("a narrow window shows one of two views", b.js("getComputedStyle(document.querySelector('#chat')).display === 'none' && $('charts').getClientRects().length === 1"))
+    b.click("#views [data-view=chat]")
+    b.size(1280, 800)
+
+
+def keyboard(c):
+    b = c.b
+    b.js("$('set').getAttribute('aria-expanded') === 'true' || $('set').click(); document.activeElement.blur()")
+    seen, lost = [], []
+    for _ in range(80):
+        b.press("Tab")
+        at = b.js("(() => { const e = document.activeElement, s = getComputedStyle(e); return e === document.body ? null : [e.id || e.textContent.trim().slice(0, 20) || e.tagName, s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2] })()")
+        if at is None:
+            break
+        seen.append(at[0])
+        if not at[1]:
+            lost.append(at[0])
+    missing = [i for i in ("theme", "set", "export", "clear", "system", "temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "logprobs", "unlikely", "reset", "scroll", "ask", "go", "pause") if i not in seen]
+    c.equal("Tab reaches all controls", missing, [])
+    c.equal("focus is always seen", lost, [])
+    b.js("$('set').click()")
+
+
+def live(c):
+    b = c.b
+    b.wait("samples[model_id()].length >= 3")
+    tiles = b.js("[...document.querySelectorAll('#tiles dt')].map(e => e.textContent).join()")
+    c.equal("live numbers are there", tiles, "Tokens/s,Under way,First token,Time per token,KV cache,Prefix hits,Answered,Up")
+    c("they are the server's", b.js("document.querySelector('#tiles div:nth-child(7) dd').firstChild.data !== '–'"))
+    c("pictures are told in words", b.js("[...document.querySelectorAll('#charts svg')].length === 5 && [...document.querySelectorAll('#charts svg')].every(s => /now [\\d.]+, mean [\\d.]+, highest/.test(s.getAttribute('aria-label')) && s.querySelector('polyline'))"),
+      b.js("[...document.querySelectorAll('#charts svg')].map(s => s.getAttribute('aria-label')).join('\\n')"))
+    b.click("#pause")
+    n = b.js("samples[model_id()].length")
+    time.sleep(2.5)
+    c.equal("they can be held", b.js("samples[model_id()].length"), n)
+    b.click("#pause")
+
+
+def access(c, axe):
+    """What a screen reader gets: roles and names; and axe-core's rules where it is at hand."""
+    b = c.b
+    nodes = [n for n in b.call("Accessibility.getFullAXTree")["nodes"] if not n.get("ignored")]
+    role = lambda n: n.get("role", {}).get("value")
+    roles = [role(n) for n in nodes]
+    c.equal("landmarks are there", [r for r in ("banner", "main", "region", "list", "status") if r not in roles], [])
+    controls = [n for n in nodes if role(n) in ("button", "textbox", "combobox", "spinbutton", "checkbox", "link", "img", "region")]
+    c.equal("all controls and pictures have names", [role(n) for n in controls if not n.get("name", {}).get("value")], [])
+    if not axe:
+        print("SKIPPED axe-core: neither --axe nor LATHE_AXE names it")
+        return
+    b.call("Page.setBypassCSP", enabled=True)
+    source = open(axe).read()
+    for scheme in ("light", "dark"):
+        for width in (1280, 375):
+            b.prefer(prefers_color_scheme=scheme)
+            b.size(width, 800)
+            if not b.js("typeof axe === 'object'"):
+                b.js("void (() => {" + source + "\n})()")
+            for view in ("chat", "live") if width == 375 else ("chat",):
+                b.js(f"show_view('{view}'); show_settings(true)")
+                found = json.loads(b.js("axe.run(document, { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 120), v.nodes[0].failureSummary])))"))
+                c(f"axe-core finds nothing: {scheme}, {width} wide, {view}", not found, found)
+    b.js("show_view('chat'); show_settings(false)")
+    b.prefer(prefers_color_scheme="light")
+    b.size(1280, 800)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--url"), p.add_argument("--key", default=""), p.add_argument("--shots"), p.add_argument("--axe", default=os.environ.get("LATHE_AXE"))
+    o = p.parse_args()
+    if not find():
+        print("SKIPPED: there is no chromium here (tools/deps page)")
+        return 77
+    with tempfile.TemporaryDirectory() as folder:
+        server = None if o.url else Server(folder)
+        b = Browser()
+        c = Check(b, o.url or f"http://127.0.0.1:{server.port}/", o.key if o.url else KEY)
+        try:
+            for part in (opening, chatting, probabilities, stopping, changing, keeping, hostile):
+                part(c)
+            b.js("$('reset').click()")
+            live(c), looks(c), keyboard(c), access(c, o.axe)
+            told = [s for s in b.said if "401" not in s and "TrustedHTML" not in s]      # what was provoked
+            errors(c, server)
+            c.equal("the browser had nothing to complain about", told, [])
+            c.equal("nothing was asked from elsewhere", [a[1] for a in b.asked if not a[1].startswith((c.url, "data:", "blob:" + c.url))], [])
+        except Failed as e:
+            c("all checks are made", False, e)
+            print(b.said[-3:])
+            if o.shots:
+                b.shot(o.shots + "/failed.png")
+        finally:
+            b.close()
+            if server:
+                server.stop()
+        print(f"{c.n - c.bad} passed, {c.bad} failed")
+        return 1 if c.bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
