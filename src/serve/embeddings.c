@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
+#include "serve/visit.h"
 
 #define TOKEN_BYTES 256          /* of a token at most, as far as an encoder's texts are looked at at all */
 
@@ -156,12 +157,19 @@ static void fail(struct embedding *x, int status, const char *message)
     atomic_store(&x->failed, true);
 }
 
+static int64_t count_tokens(const struct embed_wish *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < w->n_input; i++)
+        n += (int64_t)w->input[i].n;
+    return n;
+}
+
 /* Nothing of it is under way. */
 static void finish(struct embedding *x)
 {
-    int64_t n_token = 0;
-    for (int i = 0; i < x->w.n_input; i++)
-        n_token += (int64_t)x->w.input[i].n;
+    const int64_t n_token = count_tokens(&x->w);
+    visit_settle(x->q, x->next ? n_token : 0);
     if (!x->failed && x->w.words->end(&x->reply, &x->w, x->s, n_token, NULL) < 0)
         fail(x, 503, "no memory for the reply");
     if (x->failed)
@@ -338,15 +346,24 @@ static struct embedding *make(struct http_request *q, struct served_model *s, st
     return NULL;
 }
 
+/* What the client may, and what this takes of their limits. */
+static void check_client(struct http_request *q, struct embed_wish *w, struct refusal *e)
+{
+    visit_rank(q, w->prioritised, &w->priority, &w->tenant, e);
+    visit_take_texts(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES, count_tokens(w), 0, false, e);
+}
+
 void embed_start(struct http_request *q, struct served_model *s, struct embed_wish *w)
 {
     const struct dialect *dialect = w->dialect;
-    struct embedding *x = make(q, s, w);
     struct refusal e = { 0 };
     struct err err;
+    check_client(q, w, &e);
+    struct embedding *x = e.status ? NULL : make(q, s, w);
     if (!x) {
         embed_wish_release(w);
         wish_no_memory(&e);
+        visit_settle(q, 0);
         exchange_refuse(q, dialect, &e);
         return;
     }
@@ -413,7 +430,7 @@ static void read_wish(struct embed_wish *w, const json_t *request, const struct 
     if (in_int(&f, "dimensions", 1, INT32_MAX, &n_out))
         embed_check_size(s, n_out, "dimensions", e);
     in_bool(&f, "add_special_tokens", &add);
-    in_int(&f, "priority", -1000000, 1000000, &priority);
+    w->prioritised = in_int(&f, "priority", -1000000, 1000000, &priority);
     in_pass(&f, "user|request_id");
     w->param = "input", w->words = &openai_words, w->dialect = &openai_completion_dialect, w->n_out = (int)n_out, w->base64 = format == 1, w->priority = (int)priority;
     in_end(&f, NULL);

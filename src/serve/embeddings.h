@@ -19,7 +19,7 @@ struct embed_wish {
     struct tok_ids *input; int n_input;
     int n_out;                   /* numbers of a vector: the model's, or fewer */
     bool base64;                 /* of the floats, instead of a list of them */
-    int priority, tenant;        /* batch.h */
+    bool prioritised; int priority, tenant;          /* the request says which priority; batch.h */
     const char *param;           /* the field of the inputs, for what is wrong with them */
     const struct embed_words *words;
     const struct dialect *dialect;                   /* that refusals are told in */

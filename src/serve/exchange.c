@@ -320,7 +320,8 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     const struct dialect *d = w->dialect;
     struct refusal e = { 0 };
     check_length(s, w, &e);
-    visit_check(q, s, w, &e);
+    visit_rank(q, w->prioritised, &w->answer.priority, &w->answer.tenant, &e);
+    visit_root(q, &w->answer.root, &e);
     take_limits(q, s, w, &e);
     struct exchange *x = e.status ? NULL : make(q, s, w, &e);
     if (e.status) {

@@ -363,8 +363,10 @@ static void handle(void *ctx, struct http_request *q)
     struct server *s = ctx;
     struct refusal e = { 0 };
     const struct route *r = route_of(s, q, &e);
-    if (r && !strcmp(r->method, "POST"))
+    if (r && !strcmp(r->method, "POST")) {
         visit_take_request(q, &e);
+        visit_model(q, s->model->name, &e);
+    }
     if (!e.status)
         r->answer(s, q);
     else

@@ -111,40 +111,46 @@ void visit_settle(struct http_request *q, int64_t tokens) { settle(q, tokens, tr
 
 /* ---- rights ---- */
 
-/* Another root, so that nothing is shared with other tenants, not even how long something takes. */
-static void set_tenant(struct wish *w, const char *tenant, struct refusal *e)
-{
-    unsigned char text[SHA256_BYTES + KEY_NAME];
-    struct sha256 h;
-    char unused[SHA256_HEX];
-    if (sha256_init(&h, NULL) < 0) {
-        wish_no_memory(e);
-        return;
-    }
-    memcpy(text, w->answer.root.sha256, SHA256_BYTES);
-    memcpy(text + SHA256_BYTES, tenant, strlen(tenant));
-    sha256_next(&h, text, SHA256_BYTES + strlen(tenant), w->answer.root.sha256);
-    sha256_end(&h, unused);
-}
-
 bool visit_may_use(struct http_request *q, const char *model)
 {
     const struct visit *v = http_user(q);
     return !v->client || client_may_use(v->client, model);
 }
 
-void visit_check(struct http_request *q, const struct served_model *s, struct wish *w, struct refusal *e)
+void visit_model(struct http_request *q, const char *model, struct refusal *e)
+{
+    const struct visit *v = http_user(q);
+    if (!visit_may_use(q, model))
+        refuse_as(e, 403, NULL, "model_not_allowed", "model", "'%s' may not ask the model '%s'", v->rights.name, model);
+}
+
+void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, struct refusal *e)
 {
     const struct visit *v = http_user(q);
     const struct client_rights *r = &v->rights;
-    if (!visit_may_use(q, s->name))
-        refuse_as(e, 403, NULL, "model_not_allowed", "model", "'%s' may not ask the model '%s'", r->name, s->name);
-    if (w->prioritised && w->answer.priority < r->priority)
-        refuse_as(e, 403, NULL, "priority_not_allowed", "priority", "priority is %d, expected %d or more, which is less urgent%s", w->answer.priority, r->priority,
-                  v->client ? "" : ": keys may have the right to be sooner");
-    if (!w->prioritised && r->priority > 0)
-        w->answer.priority = r->priority;
-    w->answer.tenant = r->number;
-    if (v->client && strcmp(r->tenant, KEY_SHARED))
-        set_tenant(w, r->tenant, e);
+    if (said && *priority < r->priority)
+        refuse_as(e, 403, NULL, "priority_not_allowed", "priority", "priority is %d, expected %d or more, which is less urgent%s", *priority, r->priority, v->client ? "" : ": keys may have the right to be sooner");
+    if (!said)
+        *priority = r->priority > 0 ? r->priority : 0;
+    *tenant = r->number;
+}
+
+/* Not even how long something takes tells of what others have asked. */
+void visit_root(struct http_request *q, struct block_key *root, struct refusal *e)
+{
+    const struct visit *v = http_user(q);
+    const size_t n = strlen(v->rights.tenant);
+    unsigned char text[SHA256_BYTES + KEY_NAME];
+    struct sha256 h;
+    char unused[SHA256_HEX];
+    if (!v->client || !strcmp(v->rights.tenant, KEY_SHARED))
+        return;
+    if (sha256_init(&h, NULL) < 0) {
+        refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
+        return;
+    }
+    memcpy(text, root->sha256, SHA256_BYTES);
+    memcpy(text + SHA256_BYTES, v->rights.tenant, n);
+    sha256_next(&h, text, SHA256_BYTES + n, root->sha256);
+    sha256_end(&h, unused);
 }

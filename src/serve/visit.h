@@ -4,9 +4,10 @@
  * urgency, and nothing is counted. */
 #ifndef SERVE_VISIT_H
 #define SERVE_VISIT_H
+#include "infer/pages.h"
 #include "serve/clients.h"
 #include "serve/http.h"
-#include "serve/wish.h"
+#include "serve/json_in.h"
 
 struct visit {
     struct client *client;                   /* NULL: there are no keys, or nobody's was shown */
@@ -22,8 +23,11 @@ void visit_take_request(struct http_request *q, struct refusal *e);
  * at most.  On a refusal the request does not count. */
 void visit_take_texts(struct http_request *q, int64_t texts, int64_t prompt_tokens, int64_t answer_tokens, bool unbounded, struct refusal *e);
 bool visit_may_use(struct http_request *q, const char *model);
-/* The model, the priority, and the tenant's part of the cache. */
-void visit_check(struct http_request *q, const struct served_model *s, struct wish *w, struct refusal *e);
+void visit_model(struct http_request *q, const char *model, struct refusal *e);
+/* said: the request says which priority.  Both are what its texts are to have (batch.h). */
+void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, struct refusal *e);
+/* The root of what its texts may find in the cache: another for each tenant. */
+void visit_root(struct http_request *q, struct block_key *root, struct refusal *e);
 /* The texts have ended: so many tokens were used. */
 void visit_settle(struct http_request *q, int64_t tokens);
 #endif

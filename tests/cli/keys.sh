@@ -45,7 +45,7 @@ def ask(who, path="/v1/completions", body=None, headers=None, **more):
 def show(*args, **more):
     status, reply, h = ask(*args, **more)
     e = reply.get("error")
-    print(status, *([e["type"], e["code"], e["param"], "|", e["message"]] if e else ["made", reply["usage"]["completion_tokens"]] if "usage" in reply else [json.dumps(reply)[:60]]))
+    print(status, *([e["type"], e["code"], e["param"], "|", e["message"]] if e else ["made", reply["usage"].get("completion_tokens", 0)] if "usage" in reply else [json.dumps(reply)[:60]]))
     return h
 
 def left(h): return [h[f"x-ratelimit-{a}-{b}"] for b in ("requests", "tokens") for a in ("limit", "remaining", "reset")]
@@ -66,7 +66,7 @@ status, reply, h = ask("a")
 ms = int(h["retry-after-ms"])
 print(status, reply["error"]["code"], 0 < ms <= 20000, int(h["retry-after"]) == (ms + 999) // 1000, h["x-ratelimit-remaining-requests"], reply["error"]["message"].split(":")[0])
 print("--- limits a day and at once")
-show("b")
+show("b", "/v1/embeddings", {"model": "tiny", "input": [[1, 2], [3, 4, 5, 6]]})
 show("b", max_tokens=57)
 print(show("b", n=3)["x-should-retry"])
 print(show("b", n=2)["x-ratelimit-remaining-tokens"])
@@ -78,6 +78,9 @@ show("c", priority=-2)
 show("c", priority=-3)
 show("c", priority=7)
 show("d")
+show("d", "/tokenize", {"prompt": "x"})
+show("d", "/v1/embeddings", {"model": "tiny", "input": "x"})
+show("c", "/v1/embeddings", {"model": "tiny", "input": "x", "priority": -3})
 def cached(who): return ask(who, prompt=list(range(1, 41)))[1]["usage"]["prompt_tokens_details"]["cached_tokens"]
 print("cached", cached("c"), cached("c"), end=" ")
 text = open("keys.yaml").read()
