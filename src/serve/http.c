@@ -1,6 +1,7 @@
 #include "serve/http.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,21 +12,35 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "serve/framing.h"
+#include "serve/tls.h"
 
-#define HEADERS_MAX 16           /* that a reply has more */
+#define HEADERS_MAX 24           /* that a reply has more */
 #define LOOK_S 0.25              /* between looks for clients that are gone */
 #define PING_S 15                /* of silence of a stream of events */
 #define PASSED 8                 /* of the largest body: so much of one that is not wanted is passed over before the connection is ended */
 #define RUNS 8                   /* of MHD before replies are looked at again */
-#define IDLE_S 75                /* a connection without a request stays open so long */
+#define HEAD_S 0.005             /* between looks at heads of which more is there: MHD reads the end of a large one in small pieces */
+#define HEADS 32                 /* that are looked at */
+#define IDLE_S 75
+#define LATE_S 10                /* that an answer which was told to end may take for that */
+#define SPARE(n) ((n) / 8 + 8)   /* connections that are told that there are too many */
 
-/* A connection: how long its request has been coming in. */
-struct conn { int fd; double since; struct conn *next, **self; };      /* since 0: its request is here whole */
+/* A connection. */
+struct conn {
+    struct http *h;
+    int fd;
+    double until;                            /* when it is ended unless more has come; 0: its request is here whole */
+    bool coming;                             /* a head is being read, or has yet to begin the first time */
+    bool asks, odd, extra;                   /* a request has begun; its target is none; there are too many connections */
+    struct conn *next, **self;
+};
 
 struct http_request {
     struct http *h;
@@ -34,7 +49,9 @@ struct http_request {
     char *method, *path;
     struct buf body;
     int mark;
-    bool handled;
+    struct trace trace;
+    bool handled, at_once;                   /* at_once: refused without waiting for its body */
+    double until;                            /* when its reply must be whole; 0: no limit */
     int refused; struct buf why;             /* status and text of what was wrong before it was read whole; its body is passed over */
     size_t n_passed;
     double last_out;                         /* when something was sent to the client; 0: nothing yet */
@@ -61,7 +78,8 @@ struct http {
     double stop_at;
     pthread_mutex_t lock;                    /* of open */
     struct http_request *open;
-    struct conn *conn;
+    struct conn *conn; int n_conn, n_coming;
+    struct tls *tls;
     size_t bodies;                           /* bytes of bodies that are held */
     unsigned n_progress;                     /* calls of this run of MHD that did something */
 };
@@ -100,6 +118,8 @@ void *http_user(struct http_request *q) { return q->user; }
 void http_set_mark(struct http_request *q, int mark) { q->mark = mark; }
 int http_mark(const struct http_request *q) { return q->mark; }
 const struct buf *http_body(const struct http_request *q) { return &q->body; }
+const struct trace *http_trace(const struct http_request *q) { return &q->trace; }
+bool http_is_tls(const struct http_request *q) { return q->h->tls != NULL; }
 
 static void set_client(struct http_request *q)
 {
@@ -274,16 +294,10 @@ static void open_remove(struct http *h, struct http_request *q)
     pthread_mutex_unlock(&h->lock);
 }
 
-static const char too_many[] = "{\"error\":{\"message\":\"too many bytes of requests are coming in at once\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n";
-static const char too_large[] = "{\"error\":{\"message\":\"the request's body is too large\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"request_too_large\"}}\n";
-
-/* Two programs in a row might each believe another one, and see different requests (RFC 9112, 6.3). */
-static bool has_two_lengths(struct MHD_Connection *c)
-{
-    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH) && MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
-}
-
-static const char two_lengths[] = "{\"error\":{\"message\":\"the request has both Content-Length and Transfer-Encoding\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}\n";
+#define FAULT(type, code, message) "{\"error\":{\"message\":\"" message "\",\"type\":\"" type "\",\"param\":null,\"code\":" code "}}\n"
+static const char too_many_connections[] = FAULT("server_error", "null", "too many connections");
+static const char too_many[] = FAULT("server_error", "null", "too many bytes of requests are coming in at once");
+static const char too_large[] = FAULT("invalid_request_error", "\"request_too_large\"", "the request's body is too large");
 
 static void drop_body(struct http_request *q)
 {
@@ -300,21 +314,59 @@ static void refuse_body(struct http_request *q, int status, const char *text, si
     q->refused = buf_add(&q->why, text, n, NULL) < 0 ? MHD_HTTP_SERVICE_UNAVAILABLE : status;
 }
 
-/* By its headers. */
-static void begin_request(struct http *h, struct http_request *q)
+/* Of a request that has not come whole; nothing else has been said about it. */
+static const char too_late[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+static void refuse_at_once(struct http_request *q, int status, const char *text, size_t n)
+{
+    refuse_body(q, status, text, n);
+    q->at_once = true;
+}
+
+static void refuse_framing(struct http_request *q, const char *what)
+{
+    char text[300];
+    const int n = snprintf(text, sizeof text, FAULT("invalid_request_error", "null", "%s"), what);
+    refuse_at_once(q, MHD_HTTP_BAD_REQUEST, text, (size_t)n);
+}
+
+static void set_trace(struct http_request *q)
+{
+    char parent[56];
+    trace_begin(&q->trace, http_header(q, "X-Request-Id"), http_header(q, "traceparent"));
+    trace_parent_text(&q->trace, parent);
+    http_add_header(q, "X-Request-Id", q->trace.id);
+    http_add_header(q, "traceparent", parent);
+}
+
+static void set_coming(struct conn *c, bool coming)
+{
+    if (c)
+        c->h->n_coming += coming - c->coming, c->coming = coming;
+}
+
+/* By its head.  Who waits for a word before sending the body ("Expect: 100-continue") is told at once. */
+static void begin_request(struct http *h, struct http_request *q, const char *version)
 {
     struct buf why;
     int status;
-    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = q->conn && q->conn->odd ? "the target has a blank or a NUL" : framing_error(q->c, version);
     if (q->conn)
-        q->conn->since = clock_wall();
+        q->conn->until = clock_wall() + h->o.request_s;
+    set_coming(q->conn, false);
+    set_trace(q);
     buf_init(&why);
-    if (has_two_lengths(q->c))
-        refuse_body(q, MHD_HTTP_BAD_REQUEST, two_lengths, sizeof two_lengths - 1);
-    else if (h->o.admit && (status = h->o.admit(h->o.ctx, q, &why)) != 0)
+    if (wrong) {
+        refuse_framing(q, wrong);
+    } else if (q->conn && q->conn->extra) {
+        http_add_header(q, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+        refuse_at_once(q, MHD_HTTP_SERVICE_UNAVAILABLE, too_many_connections, sizeof too_many_connections - 1);
+    } else if (h->o.admit && (status = h->o.admit(h->o.ctx, q, &why)) != 0) {
         refuse_body(q, status, why.data, why.len);
-    else if (length && strtoull(length, NULL, 10) > h->o.body_max)
+    } else if (length && strtoull(length, NULL, 10) > h->o.body_max) {
         refuse_body(q, MHD_HTTP_CONTENT_TOO_LARGE, too_large, sizeof too_large - 1);
+    }
+    q->at_once = q->at_once || (q->refused && http_header(q, MHD_HTTP_HEADER_EXPECT));
     buf_release(&why);
 }
 
@@ -333,32 +385,13 @@ static enum MHD_Result take_body(struct http_request *q, const char *data, size_
     return q->n_passed > PASSED * h->o.body_max ? MHD_NO : MHD_YES;
 }
 
-static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *data, size_t *n_data, void **con)
+/* The request is here whole, or as far as it is wanted. */
+static enum MHD_Result answer(struct http *h, struct http_request *q)
 {
-    struct http *h = ctx;
-    struct http_request *q = *con;
-    (void)version;
-    h->n_progress++;
-    if (!q) {
-        *con = q = request_new(h, c, method, url);
-        if (q)
-            begin_request(h, q);
-        return q ? MHD_YES : MHD_NO;
-    }
-    if (*n_data) {
-        const size_t n = *n_data;
-        *n_data = 0;
-        return take_body(q, data, n);
-    }
-    if (q->handled) {                        /* it was waiting for its reply */
-        pthread_mutex_lock(&q->lock);
-        const bool there = q->replied;
-        pthread_mutex_unlock(&q->lock);
-        return there ? send_reply(q) : MHD_NO;
-    }
     q->handled = true;
     if (q->conn)
-        q->conn->since = 0;
+        q->conn->until = 0;
+    q->until = h->o.answer_s > 0 ? clock_wall() + h->o.answer_s : 0;
     pthread_mutex_lock(&q->lock);
     q->n_ref++;
     pthread_mutex_unlock(&q->lock);
@@ -376,8 +409,45 @@ static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const
     open_add(h, q);
     if (replied)
         return send_reply(q);
-    MHD_suspend_connection(c);
+    MHD_suspend_connection(q->c);
     return MHD_YES;
+}
+
+static enum MHD_Result access_handler(void *ctx, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *data, size_t *n_data, void **con)
+{
+    struct http *h = ctx;
+    struct http_request *q = *con;
+    h->n_progress++;
+    if (!q) {
+        *con = q = request_new(h, c, method, url);
+        if (!q)
+            return MHD_NO;
+        begin_request(h, q, version);
+        return q->at_once ? answer(h, q) : MHD_YES;
+    }
+    if (*n_data) {
+        const size_t n = *n_data;
+        *n_data = 0;
+        return take_body(q, data, n);
+    }
+    if (!q->handled)
+        return answer(h, q);
+    pthread_mutex_lock(&q->lock);                /* it was waiting for its reply */
+    const bool there = q->replied;
+    pthread_mutex_unlock(&q->lock);
+    return there ? send_reply(q) : MHD_NO;
+}
+
+/* The first line of a request has come. */
+static void *target(void *ctx, const char *uri, struct MHD_Connection *c)
+{
+    struct http *h = ctx;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct conn *n = info ? info->socket_context : NULL;
+    set_coming(n, true);
+    if (n)
+        n->asks = true, n->odd = !framing_target_ok(uri), n->until = clock_wall() + h->o.head_s;
+    return NULL;
 }
 
 static void completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_RequestTerminationCode how)
@@ -388,14 +458,14 @@ static void completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_
         return;
     h->n_progress++;
     drop_body(q);
-    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_S);
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)ceil(h->o.idle_s));
     open_remove(h, q);
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         tell_gone(q);
     if (h->o.over)
         h->o.over(h->o.ctx, q, q->last_out > 0 ? q->status : 0);
     if (q->conn)
-        q->conn->since = clock_wall();
+        q->conn->until = clock_wall() + h->o.idle_s, q->conn->asks = false;
     *con = NULL;
     release(q);
 }
@@ -408,14 +478,17 @@ static void connection(void *ctx, struct MHD_Connection *c, void **socket_ctx, e
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
         if (!(n = mem_alloc_zero(sizeof *n)))
             return;
-        *n = (struct conn){ .fd = info ? info->connect_fd : -1, .since = clock_wall(), .next = h->conn, .self = &h->conn };
+        *n = (struct conn){ .h = h, .fd = info ? info->connect_fd : -1, .until = clock_wall() + h->o.head_s, .next = h->conn, .self = &h->conn, .extra = ++h->n_conn > h->o.n_connection };
         if (h->conn)
             h->conn->self = &n->next;
         h->conn = n, *socket_ctx = n;
+        set_coming(n, true);
     } else if (n) {
         *n->self = n->next;
         if (n->next)
             n->next->self = n->self;
+        h->n_conn--;
+        set_coming(n, false);
         mem_free(n);
         *socket_ctx = NULL;
     }
@@ -448,13 +521,28 @@ static bool left(int fd)
 static bool is_gone(struct http_request *q, double now)
 {
     const bool waits = q->out.len > q->n_sent;
+    if (q->until > 0 && now > q->until + LATE_S)
+        return true;
     if (q->ended)
         return false;
     if (q->streams && !waits && q->last_out > 0 && now - q->last_out > PING_S && q->type && !strncmp(q->type, "text/event-stream", 17)) {
         q->last_out = now;
         q->gone = q->gone || buf_add_str(&q->out, ": still here\n\n", NULL) < 0;
     }
-    return q->gone || (q->streams && waits && q->last_out > 0 && now - q->last_out > IDLE_S) || (q->conn && left(q->conn->fd));
+    return q->gone || (q->streams && waits && q->last_out > 0 && now - q->last_out > q->h->o.idle_s) || (q->conn && left(q->conn->fd));
+}
+
+/* Too late: whoever answers is told to end it, and what came of that still goes out.  A reply that is whole and goes out too slowly is not waited for. */
+static void end_late(struct http_request *q, double now)
+{
+    void (*on_gone)(void *ctx) = NULL;
+    void *ctx = NULL;
+    pthread_mutex_lock(&q->lock);
+    if (q->until > 0 && now > q->until && !q->ended)
+        on_gone = q->on_gone, ctx = q->gone_ctx, q->on_gone = NULL;
+    if (on_gone)
+        on_gone(ctx);
+    pthread_mutex_unlock(&q->lock);
 }
 
 /* Clients that went while their request was being answered, those that do not take what they asked for, and those that have not
@@ -466,8 +554,9 @@ static void look(struct http *h)
     const double now = clock_wall();
     pthread_mutex_lock(&h->lock);
     for (struct http_request *q = h->open; q && n < 64; q = q->next) {
+        end_late(q, now);
         pthread_mutex_lock(&q->lock);
-        const bool is = q->on_gone && is_gone(q, now);
+        const bool is = (q->on_gone || (q->until > 0 && now > q->until + LATE_S)) && is_gone(q, now);
         q->n_ref += is;
         pthread_mutex_unlock(&q->lock);
         if (is)
@@ -481,8 +570,12 @@ static void look(struct http *h)
         release(gone[i]);
     }
     for (struct conn *c = h->conn; c; c = c->next)
-        if (c->since > 0 && now - c->since > h->o.request_s && c->fd >= 0)
+        if (c->until > 0 && now > c->until && c->fd >= 0) {
+            if (c->asks && !h->tls && send(c->fd, too_late, sizeof too_late - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                log_debug("a client that did not send its request: %s", strerror(errno));
+            c->until = 0;
             shutdown(c->fd, SHUT_RDWR);
+        }
 }
 
 static bool idle(struct http *h)
@@ -493,6 +586,19 @@ static bool idle(struct http *h)
     return none;
 }
 
+/* Is there more of a head that MHD has not taken? */
+static bool heads_wait(struct http *h)
+{
+    MHD_UNSIGNED_LONG_LONG timeout;
+    int left = h->n_coming < HEADS ? h->n_coming : HEADS, n;
+    if (left && h->tls && MHD_get_timeout(h->d, &timeout) == MHD_YES && !timeout)        /* in the memory of TLS */
+        return true;
+    for (const struct conn *c = h->conn; c && left; c = c->next)
+        if (c->coming && left-- && c->fd >= 0 && !ioctl(c->fd, FIONREAD, &n) && n > 0)
+            return true;
+    return false;
+}
+
 static void *serve(void *ctx)
 {
     struct http *h = ctx;
@@ -500,7 +606,7 @@ static void *serve(void *ctx)
     bool more = false;                       /* MHD has work left */
     while (!atomic_load(&h->quit) || (!idle(h) && clock_wall() < h->stop_at)) {
         struct epoll_event got[2];
-        const int n = epoll_wait(h->epoll, got, 2, more ? 0 : (int)(LOOK_S * 1000));
+        const int n = epoll_wait(h->epoll, got, 2, more ? 0 : (int)(1000 * (heads_wait(h) ? HEAD_S : LOOK_S)));
         for (int i = 0; i < n; i++) {
             uint64_t x;
             if (got[i].data.fd == h->event && read(h->event, &x, sizeof x) < 0)
@@ -514,7 +620,7 @@ static void *serve(void *ctx)
         }
         resume(h);
         h->n_progress = 1;
-        for (int i = 0; i < RUNS && h->n_progress; i++) {
+        for (int i = 0; i < RUNS && (h->n_progress || heads_wait(h)); i++) {
             h->n_progress = 0;
             MHD_run(h->d);
         }
@@ -561,18 +667,40 @@ static void log_mhd(void *ctx, const char *fmt, va_list ap)
     log_debug("libmicrohttpd: %s", text);
 }
 
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+static int certificate_for(gnutls_session_t s, const gnutls_datum_t *ca, int n_ca, const gnutls_pk_algorithm_t *pk, int n_pk, gnutls_pcert_st **cert, unsigned *n_cert, gnutls_privkey_t *key)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(gnutls_session_get_ptr(s), MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const struct conn *c = info ? info->socket_context : NULL;
+    (void)ca, (void)n_ca, (void)pk, (void)n_pk;
+    if (!c)
+        return -1;
+    tls_get(c->h->tls, cert, n_cert, key);
+    return 0;
+}
+
+int http_replace_certificate(struct http *h, const char *key_pem, const char *cert_pem, struct err *err)
+{
+    return h->tls ? tls_replace(h->tls, key_pem, cert_pem, err) : ERR(err, USAGE, "the server was started without TLS");
+}
+
 static int start(struct http *h, struct err *err)
 {
     struct sockaddr_storage a;
     TRY(address_of(&h->o, &a, err));
-    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (h->o.key_pem ? MHD_USE_TLS : 0) | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
-    struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)h->o.key_pem }, { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)h->o.cert_pem }, { MHD_OPTION_END, 0, NULL } };
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (h->o.key_pem ? MHD_USE_TLS : 0u) | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    union { int (*get)(gnutls_session_t, const gnutls_datum_t *, int, const gnutls_pk_algorithm_t *, int, gnutls_pcert_st **, unsigned *, gnutls_privkey_t *); void *p; } certificate = { certificate_for };
+    struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, certificate.p }, { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES }, { MHD_OPTION_END, 0, NULL } };
+    if (h->o.key_pem)
+        TRY(tls_new(&h->tls, h->o.key_pem, h->o.cert_pem, err));
     h->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (h->event < 0)
         return ERR(err, IO, "eventfd: %s", strerror(errno));
     h->d = MHD_start_daemon(flags, 0, NULL, NULL, access_handler, h, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR, &a, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
-                            MHD_OPTION_NOTIFY_CONNECTION, connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->o.n_connection, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->o.key_pem ? tls : tls + 2, MHD_OPTION_END);
+                            MHD_OPTION_NOTIFY_CONNECTION, connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(h->o.n_connection + SPARE(h->o.n_connection)), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(h->o.idle_s),
+                            MHD_OPTION_URI_LOG_CALLBACK, target, h,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->tls ? tls : tls + 2, MHD_OPTION_END);
     if (!h->d)
         return ERR(err, IO, "cannot listen on %s, port %d: %s", h->o.address, h->o.port, strerror(errno));
     h->port = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_BIND_PORT)->port;
@@ -593,12 +721,14 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
     if (!h)
         return ERR(err, NOMEM, "no memory for connections");
     h->o = *o, h->event = h->epoll = -1;
+    h->o.head_s = o->head_s > 0 ? o->head_s : o->request_s, h->o.idle_s = o->idle_s > 0 ? o->idle_s : IDLE_S;
     h->o.bodies_max = o->bodies_max > o->body_max ? o->bodies_max : o->body_max;
     pthread_mutex_init(&h->lock, NULL);
     const int rc = start(h, err);
     if (rc < 0) {
         if (h->d)
             MHD_stop_daemon(h->d);
+        tls_free(h->tls);
         if (h->event >= 0)
             close(h->event);
         if (h->epoll >= 0)
@@ -634,6 +764,7 @@ void http_stop(struct http *h, double seconds)
         }
     MHD_run(h->d);
     MHD_stop_daemon(h->d);
+    tls_free(h->tls);
     close(h->event);
     close(h->epoll);
     pthread_mutex_destroy(&h->lock);

@@ -5,13 +5,16 @@
  * when http_wake() is called, once for any number of them: a step of a model over many texts costs one call.
  *
  * A client that is gone is noticed within a quarter of a second, also while nothing is sent to it.  One that does not take what it
- * asked for is cut off when more than STREAM_MAX bytes wait for it; one that does not finish its request in time, too. */
+ * asked for is cut off when more than HTTP_STREAM_MAX bytes wait for it, or when it takes nothing for idle_s; one that does not send its
+ * request in time gets 408, and one whose head could be read in two ways 400 (framing.h).  Connections over n_connection get 503, and
+ * beyond some more are not taken. */
 #ifndef SERVE_HTTP_H
 #define SERVE_HTTP_H
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "serve/trace.h"
 
 #define HTTP_STREAM_MAX ((size_t)8 << 20)
 
@@ -24,8 +27,12 @@ struct http_opts {
     size_t n_user;                           /* bytes that each request has for its handler's own use, zeroed: http_user() */
     size_t bodies_max;                       /* of all requests together; what does not fit is answered by 503 */
     int n_connection;                        /* at most */
-    int request_s;                           /* seconds that a request may take to come in */
-    const char *key_pem, *cert_pem;          /* TLS; NULL: without */
+    /* seconds; 0: */
+    double head_s;                           /* for a request's head, from its first line on, or from when the connection was made; as request_s */
+    double request_s;                        /* for its body */
+    double idle_s;                           /* that a connection stays open without a request, and that a client may take nothing; 75 */
+    double answer_s;                         /* from when a request is whole until its reply is; then gone() is called, and 10 s later the connection is ended; no limit */
+    const char *key_pem, *cert_pem;          /* TLS, the files' contents; NULL: without */
     void (*handle)(void *ctx, struct http_request *q);
     /* Before a body is read: what is wrong with the request by its headers, as a status and a JSON text in why; or 0. */
     int (*admit)(void *ctx, struct http_request *q, struct buf *why);
@@ -37,6 +44,8 @@ struct http_opts {
 };
 int http_start(struct http **out, const struct http_opts *o, struct err *err);
 int http_port(const struct http *h);
+/* New connections get this certificate.  As it was where there is an error. */
+int http_replace_certificate(struct http *h, const char *key_pem, const char *cert_pem, struct err *err);
 void http_refuse(struct http *h);            /* new connections are not taken any more; replies go on */
 void http_wake(struct http *h);              /* any thread */
 /* Waits until what was given to replies has gone out, `seconds` at most, then ends; requests that are kept must have been released. */
@@ -53,6 +62,8 @@ void http_set_mark(struct http_request *q, int mark);                        /* 
 int http_mark(const struct http_request *q);
 void *http_user(struct http_request *q);
 const struct buf *http_body(const struct http_request *q);                   /* only until handle() returns */
+const struct trace *http_trace(const struct http_request *q);                /* the reply says it, too */
+bool http_is_tls(const struct http_request *q);
 
 /* ---- a reply ---- */
 
@@ -68,7 +79,7 @@ void http_stream_end(struct http_request *q);
 /* A stream of events that says nothing for 15 seconds gets a comment, so that no proxy takes it for dead.
  *
  * For a request that is kept: gone() is called, once, by the thread of input and output if the client goes before the reply is given
- * whole; not any more once http_reply() or http_stream_end() has returned.  It must not call functions of the request. */
+ * whole, or if that takes too long; not any more once http_reply() or http_stream_end() has returned.  It must not call functions of the request. */
 void http_on_gone(struct http_request *q, void (*gone)(void *ctx), void *ctx);
 
 #endif

@@ -20,6 +20,7 @@
 #include "serve/openai_reply.h"
 #include "serve/visit.h"
 
+#define HEAD_S 10
 #define REQUEST_S 60
 #define BODIES 8                 /* of the largest size at once */
 
@@ -428,7 +429,7 @@ static void reload(struct server *s)
 
 static int serve(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
+    const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = HEAD_S, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
     char pages[40] = "";

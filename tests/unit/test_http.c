@@ -87,7 +87,7 @@ static void handle(void *ctx, struct http_request *q)
 static int start(void **state)
 {
     (void)state;
-    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .request_s = 1, .handle = handle };
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .request_s = 0.5, .handle = handle };
     atomic_store(&n_gone, 0);
     return http_start(&http, &o, &err);
 }
@@ -291,6 +291,184 @@ static void nonsense_and_dawdling_are_survived(void **state)
     free(r);
 }
 
+#define POST "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+#define TEXT(s) { s, sizeof(s) - 1 }
+
+/* Nothing of these may be handled, not even as another request. */
+static void requests_that_can_be_read_in_two_ways_are_refused(void **state)
+{
+    (void)state;
+    static const struct { const char *text; size_t n; } bad[] = {
+        TEXT(POST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"), TEXT(POST "Content-Length: 3\r\nContent-Length: 0\r\n\r\nabc"), TEXT(POST "Content-Length: 3, 3\r\n\r\nabc"),
+        TEXT(POST "Content-Length: +3\r\n\r\nabc"), TEXT(POST "Content-Length: 0x3\r\n\r\nabc"), TEXT(POST "Content-Length: \r\n\r\nabc"), TEXT(POST "Content-Length : 3\r\n\r\nabc"),
+        TEXT(POST "Content-Length\t: 3\r\n\r\nabc"), TEXT(POST "Content-Length: 3\r\n 0\r\n\r\nabc"), TEXT(POST "Content-Length:\r\n 3\r\n\r\nabc"), TEXT(POST "Content-Length: 3\0\r\nX: y\r\n\r\nabc"),
+        TEXT(POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"), TEXT(POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        TEXT(POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+        TEXT(POST "Transfer-Encoding: identity\r\n\r\n"), TEXT(POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), TEXT(POST "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
+        TEXT(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n"), TEXT(POST "Transfer-Encoding: chunked\0\r\nX: y\r\n\r\n0\r\n\r\n"),
+        TEXT("POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        TEXT(POST "X: a\r\n b\r\nContent-Length: 0\r\n\r\n"), TEXT(POST "X: a\r\n\tb\r\n\r\n"), TEXT(POST "X: a\nContent-Length: 0\r\n\r\n"), TEXT(POST "X: a\rb\r\nContent-Length: 0\r\n\r\n"),
+        TEXT(POST "X: a\0b\r\nContent-Length: 0\r\n\r\n"), TEXT(POST "X\0: b\r\nContent-Length: 0\r\n\r\n"), TEXT(POST ": b\r\nContent-Length: 0\r\n\r\n"), TEXT(POST "X(y): b\r\nContent-Length: 0\r\n\r\n"),
+        TEXT("POST /echo HTTP/1.1\nHost: x\r\nContent-Length: 0\r\n\r\n"), TEXT("POST /echo HTTP/1.1\r\nHost: x\nContent-Length: 0\n\n"), TEXT("POST /echo HTTP/1.1\r\n Host: x\r\n\r\n"),
+        TEXT("GET /echo HTTP/1.1\r\n\r\n"), TEXT("GET /echo HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"), TEXT("GET /echo%00/x HTTP/1.1\r\nHost: x\r\n\r\n"), TEXT("GET /ec ho HTTP/1.1\r\nHost: x\r\n\r\n"),
+        TEXT(POST "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n"), TEXT(POST "Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n"), TEXT(POST "Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n"),
+        TEXT(POST "Transfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\n"), TEXT(POST "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n"), TEXT(POST "Transfer-Encoding: chunked\r\n\r\n;x\r\na\r\n0\r\n\r\n"),
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const int before = atomic_load(&n_handled), fd = connect_to();
+        assert_true(send(fd, bad[i].text, bad[i].n, MSG_NOSIGNAL) == (ssize_t)bad[i].n);
+        char *r = get_all(fd);
+        if (*r && strncmp(r, "HTTP/1.1 4", 10) && strncmp(r, "HTTP/1.0 4", 10))
+            fail_msg("request %zu got: %.300s", i, r);
+        if (strstr(r, "HTTP/1.1 2"))             /* libmicrohttpd says some of its own refusals twice */
+            fail_msg("request %zu got: %.600s", i, r);
+        if (atomic_load(&n_handled) != before)
+            fail_msg("request %zu was handled", i);
+        free(r);
+    }
+}
+
+static void heads_that_are_odd_but_right_are_taken(void **state)
+{
+    (void)state;
+    char *r = ask("POST /echo HTTP/1.1\r\nhost:x\r\nconnection:  close\r\nX-TEST:\tb\tc\r\nX-Empty:\r\nTRANSFER-encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n00a\r\n0123456789\r\n0\r\nX-After: 1\r\n\r\n");
+    expect_in(r, "HTTP/1.1 201");
+    expect_in(r, "x-got: b\tc\r\n");
+    expect_in(r, "\r\n\r\nabc0123456789");
+    free(r);
+    const int fd = connect_to();                 /* a large head, in small pieces, after another request on the same connection */
+    put(fd, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    for (int i = 0; i < 100; i++) {
+        char line[300];
+        snprintf(line, sizeof line, "X-%d: %0200d\r\n", i, i);
+        put(fd, line);
+        if (i % 20 == 0)
+            nap(0.005);
+    }
+    put(fd, "x-test: last\r\n\r\n");
+    r = get_all(fd);
+    expect_in(r, "x-got: nothing\r\n");
+    expect_in(r, "x-got: last\r\n");
+    free(r);
+}
+
+static void heads_that_are_too_large_are_refused(void **state)
+{
+    (void)state;
+    char piece[1001], byte;
+    memset(piece, 'x', 1000), piece[1000] = 0;
+    for (int what = 0; what < 2; what++) {
+        const int fd = connect_to();
+        put(fd, what ? "GET /echo HTTP/1.1\r\nHost: x\r\nX: " : "GET /");
+        for (int i = 0; i < 100 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0; i++) {
+            put(fd, piece);
+            nap(0.002);
+        }
+        char *r = get_all(fd);
+        if (what || *r)                          /* a target that fills all memory of its connection leaves none for a reply */
+            expect_in(r, what ? "HTTP/1.1 431" : "HTTP/1.1 414");
+        free(r);
+    }
+}
+
+static void who_asks_first_is_told_before_sending(void **state)
+{
+    (void)state;
+    char *r = ask(POST "Content-Length: 200000\r\nExpect: 100-continue\r\n\r\n");
+    expect_in(r, "HTTP/1.1 413");
+    assert_null(strstr(r, "100 Continue"));
+    free(r);
+    const int fd = connect_to();
+    put(fd, POST "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    nap(0.05);
+    put(fd, "abc");
+    r = get_all(fd);
+    expect_in(r, "HTTP/1.1 100");
+    expect_in(r, "\r\n\r\nabc");
+    free(r);
+}
+
+static void a_request_keeps_its_names(void **state)
+{
+    (void)state;
+    char *r = ask("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: abc-1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\n\r\n");
+    expect_in(r, "X-Request-Id: abc-1\r\n");
+    expect_in(r, "traceparent: 00-0af7651916cd43dd8448eb211c80319c-");
+    assert_null(strstr(r, "b7ad6b7169203331"));          /* the span is ours */
+    free(r);
+    r = ask("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: a b\r\ntraceparent: 00-00000000000000000000000000000000-b7ad6b7169203331-01\r\n\r\n");
+    expect_in(r, "X-Request-Id: req-");
+    assert_null(strstr(r, "00-00000000000000000000000000000000"));
+    free(r);
+}
+
+static void a_head_answers_get_without_its_body(void **state)
+{
+    (void)state;
+    char *r = ask("HEAD /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nx-test: h\r\n\r\n");
+    expect_in(r, "x-method: HEAD");
+    expect_in(r, "Content-Length: 0");
+    free(r);
+}
+
+static int start_small(void **state)
+{
+    (void)state;
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 2, .head_s = 0.3, .request_s = 5, .idle_s = 2, .answer_s = 0.3, .handle = handle };
+    atomic_store(&n_gone, 0);
+    return http_start(&http, &o, &err);
+}
+
+static void too_many_connections_are_told(void **state)
+{
+    (void)state;
+    const int a = connect_to(), b = connect_to();
+    put(a, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    put(b, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    nap(0.1);
+    char *r = ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect_in(r, "HTTP/1.1 503");
+    expect_in(r, "Retry-After: 1\r\n");
+    expect_in(r, "too many connections");
+    free(r);
+    close(a);
+    nap(0.1);
+    r = ask("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect_in(r, "HTTP/1.1 201");
+    free(r);
+    close(b);
+}
+
+static void who_dawdles_over_a_head_is_told(void **state)
+{
+    (void)state;
+    const int fd = connect_to();                 /* bytes come, but never all: it is the whole that has a limit */
+    put(fd, "GET /echo HTTP/1.1\r\n");
+    for (int i = 0; i < 30; i++) {
+        if (send(fd, "X: y\r\n", 6, MSG_NOSIGNAL) < 0)
+            break;
+        nap(0.05);
+    }
+    char *r = get_all(fd);
+    expect_in(r, "HTTP/1.1 408");
+    free(r);
+    const int mute = connect_to();               /* nothing at all */
+    r = get_all(mute);
+    assert_string_equal(r, "");
+    free(r);
+}
+
+static void an_answer_that_takes_too_long_is_ended(void **state)
+{
+    (void)state;
+    const int fd = connect_to();
+    put(fd, "GET /w1000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");      /* 10 s, but it ends when it is told to */
+    char *r = get_all(fd);
+    expect_in(r, "late");                        /* what came of it still goes out */
+    free(r);
+    assert_int_equal(atomic_load(&n_gone), 1);
+}
+
 static void what_is_under_way_is_finished_before_the_end(void **state)
 {
     (void)state;
@@ -335,6 +513,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_that_goes_is_noticed, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, start, stop),
         cmocka_unit_test_setup_teardown(nonsense_and_dawdling_are_survived, start, stop),
+        cmocka_unit_test_setup_teardown(requests_that_can_be_read_in_two_ways_are_refused, start, stop),
+        cmocka_unit_test_setup_teardown(heads_that_are_odd_but_right_are_taken, start, stop),
+        cmocka_unit_test_setup_teardown(heads_that_are_too_large_are_refused, start, stop),
+        cmocka_unit_test_setup_teardown(who_asks_first_is_told_before_sending, start, stop),
+        cmocka_unit_test_setup_teardown(a_request_keeps_its_names, start, stop),
+        cmocka_unit_test_setup_teardown(a_head_answers_get_without_its_body, start, stop),
+        cmocka_unit_test_setup_teardown(too_many_connections_are_told, start_small, stop),
+        cmocka_unit_test_setup_teardown(who_dawdles_over_a_head_is_told, start_small, stop),
+        cmocka_unit_test_setup_teardown(an_answer_that_takes_too_long_is_ended, start_small, stop),
         cmocka_unit_test_setup_teardown(what_is_under_way_is_finished_before_the_end, start, stop),
         cmocka_unit_test_setup_teardown(an_address_that_is_none_is_told, start, stop),
     };

@@ -1,0 +1,18 @@
+/* framing.h - can a request's head be read in two ways?  Two programs in a row that read it differently see different requests: that is
+ * how requests are smuggled past a proxy (RFC 9112, 11.2).
+ *
+ * Refused are: two lengths, or a length in chunks and one in bytes; transfer codings other than chunked; fields named twice that may
+ * stand once; names that are no tokens (a blank before the colon), control characters in values; and, as far as libmicrohttpd can be
+ * asked, lines continued on the next one, lines that end with LF alone, and NUL bytes;
+ * not seen are these at the end of the last line. */
+#ifndef SERVE_FRAMING_H
+#define SERVE_FRAMING_H
+#include <stdbool.h>
+struct MHD_Connection;
+
+/* Once the head has been read: what is wrong with it, or NULL.  version: as MHD gives it. */
+const char *framing_error(struct MHD_Connection *c, const char *version);
+/* Of the request's target, before it is decoded. */
+bool framing_target_ok(const char *target);
+
+#endif
