@@ -1,4 +1,5 @@
 #include "infer/grammar_build.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"
@@ -173,6 +174,80 @@ struct frag build_bytes(struct build *b, const char *bytes, size_t n)
     return failed(b) ? none : f;
 }
 
+int32_t build_place(struct build *b) { return open_end(b); }
+
+void build_way(struct build *b, int32_t from, int32_t to)
+{
+    if (failed(b))
+        return;
+    assert(b->node[from].kind == NODE_SPLIT && b->node[from].b < 0);
+    *(b->node[from].a < 0 ? &b->node[from].a : &b->node[from].b) = to;
+}
+
+/* ---- words ---- */
+
+#define WORDS_DEPTH 100          /* of words that begin with words; beyond that they are alternatives */
+
+static int by_text(const void *a, const void *b)
+{
+    const struct word *x = a, *y = b;
+    const int c = memcmp(x->text, y->text, x->n < y->n ? x->n : y->n);
+    return c ? c : x->n != y->n ? (x->n < y->n ? -1 : 1) : 0;
+}
+
+/* What follows the first `done` bytes, which all n have.  Where the last of it leads: to out. */
+static int32_t words_from(struct build *b, const struct word *w, int n, size_t done, int depth, int32_t out)
+{
+    const struct word *const end = w + n;
+    struct { unsigned char byte; int32_t to; } way[256];
+    int n_way = 0;
+    size_t same = done;
+    while (same < w->n && same < end[-1].n && w->text[same] == end[-1].text[same])
+        same++;                              /* sorted: what the first and the last have, all have */
+    const struct frag head = build_bytes(b, w->text + done, same - done);
+    const bool ends = w->n == same;
+    while (w < end && w->n == same)
+        w++;
+    if (failed(b))
+        return -1;
+    if (w == end) {
+        b->node[head.out].a = out;
+        return head.in;
+    }
+    if (depth == WORDS_DEPTH) {
+        struct frag all = build_bytes(b, w->text + same, w->n - same);
+        while (++w < end)
+            all = build_or(b, all, build_bytes(b, w->text + same, w->n - same));
+        build_way(b, head.out, all.in);
+        build_way(b, all.out, out);
+    } else {
+        while (w < end) {
+            const struct word *next = w + 1;
+            while (next < end && next->text[same] == w->text[same])
+                next++;
+            way[n_way].byte = (unsigned char)w->text[same];
+            way[n_way++].to = words_from(b, w, (int)(next - w), same + 1, depth + 1, out);
+            w = next;
+        }
+        const int32_t first = b->n_edge;
+        for (int i = 0; i < n_way; i++)
+            add_edge(b, way[i].byte, way[i].byte, way[i].to);
+        build_way(b, head.out, add_node(b, NODE_BYTES, first, n_way));
+    }
+    if (ends)
+        build_way(b, head.out, out);
+    return head.in;
+}
+
+void build_sort_words(struct word *w, int n) { qsort(w, (size_t)n, sizeof *w, by_text); }
+
+struct frag build_words(struct build *b, struct word *w, int n)
+{
+    build_sort_words(w, n);
+    const int32_t out = open_end(b), in = failed(b) ? -1 : words_from(b, w, n, 0, 0, out);
+    return failed(b) ? none : (struct frag){ in, out };
+}
+
 /* ---- characters as bytes ---- */
 
 #define SEQUENCES_MAX 4096
@@ -296,7 +371,7 @@ static struct frag copy(struct build *b, struct frag x, int32_t from, int32_t en
             }
             n.a = first;
         } else if (n.kind == NODE_SPLIT) {
-            n.a = i == x.out ? -1 : n.a + by, n.b = n.b < 0 ? -1 : n.b + by;
+            n.a = i == x.out || n.a < 0 ? -1 : n.a + by, n.b = n.b < 0 ? -1 : n.b + by;
         } else {
             n.b += by;
         }

@@ -10,7 +10,7 @@ enum { NODE_BYTES, NODE_SPLIT, NODE_CALL, NODE_END };
 /* BYTES: edges a .. a+b-1; SPLIT: to a and, unless -1, to b; CALL: rule a, then node b; END: of rule a. */
 struct grammar_node { int kind; int32_t a, b; };
 struct grammar_edge { unsigned char low, high; int32_t to; };
-struct grammar_rule { char *name; int32_t in; };
+struct grammar_rule { char *name; int32_t in; bool begun; };     /* begun: for whoever makes rules as they are asked for */
 
 struct build {
     struct grammar_node *node; int n_node, cap_node;
@@ -35,6 +35,13 @@ struct frag build_optional(struct build *b, struct frag x);
 struct frag build_star(struct build *b, struct frag x);
 /* x{min,max}; max -1: any number.  x has the nodes from number `from` (b->n_node before it was made) to the last, and they are all its own. */
 struct frag build_repeat(struct build *b, struct frag x, int32_t from, int min, int max);
+/* One of the words; those that begin alike are read alike, so that there is one way to read each.  They are sorted. */
+struct word { const char *text; size_t n; };
+struct frag build_words(struct build *b, struct word *w, int n);
+void build_sort_words(struct word *w, int n);        /* by their bytes */
+/* What no fragment says: a place that leads to as many as two others, which may lead back. */
+int32_t build_place(struct build *b);
+void build_way(struct build *b, int32_t from, int32_t to);
 /* root: the number of the rule that is the text.  Takes everything; b is empty afterwards. */
 int build_end(struct build *b, int root, struct grammar **out, struct err *err);
 void build_release(struct build *b);

@@ -1,0 +1,41 @@
+/* schema_build.h - a schema in the making into a part of a grammar.  Internal to infer/. */
+#ifndef INFER_SCHEMA_BUILD_H
+#define INFER_SCHEMA_BUILD_H
+#include <jansson.h>
+#include "base/buf.h"
+#include "infer/grammar_build.h"
+
+/* made: what merging has made, kept until the end; ref: rules that have been asked for, and are made one after the other, not one
+ * inside the other. */
+struct schema_ref { const json_t *schema; int rule; const char *text; };
+struct schema {
+    struct build *b;
+    const json_t *root;
+    const char *where;
+    struct buf path;                 /* behind where: "/properties/a" */
+    int looks, depth;
+    json_t *made;
+    struct schema_ref *ref; int n_ref, cap_ref;      /* still to be made */
+};
+
+/* The value that follows root. */
+struct frag build_schema(struct build *b, const json_t *root, const char *where);
+
+/* ---- schema_merge.c ---- */
+/* What follows both; NULL after an error.  Borrowed, as all that these give. */
+const json_t *schema_both(struct schema *s, const json_t *x, const json_t *y);
+/* Without $ref: what it leads to, merged with what stands beside it. */
+const json_t *schema_resolved(struct schema *s, const json_t *x);
+const json_t *schema_target(struct schema *s, const char *ref);          /* NULL: error */
+/* No value that is written for x follows y, as far as can be seen. */
+bool schema_apart(struct schema *s, const json_t *x, const json_t *y, int depth);
+json_t *schema_without(struct schema *s, const json_t *x, const char *key, bool says_only);      /* a copy; only: without what says nothing, too */
+bool schema_says(const char *key);               /* the keyword says something about values */
+
+/* ---- errors, that name the keyword ---- */
+bool schema_failed(const struct schema *s);
+int schema_fail(struct schema *s, int code, const char *keyword, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+#define SCHEMA_PLACE 300
+void schema_place(const struct schema *s, char out[SCHEMA_PLACE]);
+bool schema_look(struct schema *s);              /* one more; false: too many */
+#endif

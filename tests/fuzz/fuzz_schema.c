@@ -1,0 +1,54 @@
+/* fuzz_schema.c - any bytes as a schema and, behind a zero, a text: what a schema's grammar reads is JSON, as jansson has it, and what
+ * is read byte by byte is read at once.  A first byte 1 makes the rest a regular expression instead. */
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/tree.h"
+#include "infer/schema.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void follow(struct grammar *g, const char *text, size_t n, bool json)
+{
+    struct err err;
+    struct follower *a, *b;
+    size_t read = 0;
+    if (follower_new(&a, g, NULL, &err))
+        return;
+    while (read < n && follower_add(a, text + read, 1, &err) == 0)
+        read++;
+    if (!follower_new(&b, g, NULL, &err)) {
+        if (follower_add(b, text, read, &err) < 0 || follower_may_end(a) != follower_may_end(b))
+            abort();
+        if (json && read == n && follower_may_end(a)) {
+            json_t *x = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+            if (!x && !memmem(text, n, "\\u0000", 6) && !memmem(text, n, "e", 1) && !memmem(text, n, "E", 1) && n < 19)     /* NUL in names, numbers beyond jansson's */
+                abort();
+            json_decref(x);
+        }
+        follower_free(b);
+    }
+    follower_free(a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct err err;
+    struct grammar *g = NULL;
+    json_t *schema = NULL;
+    if (!n || n > 8192)
+        return 0;
+    const bool regex = *data == 1;
+    const uint8_t *zero = memchr(data, 0, n);
+    const size_t n_schema = zero ? (size_t)(zero - data) : n, n_text = zero ? n - n_schema - 1 : 0;
+    if (regex)
+        regex_grammar(&g, (const char *)data + 1, n_schema - 1, "regex", &err);
+    else if (!tree_parse_json(&schema, (const char *)data, n_schema, "schema", &err))
+        schema_grammar(&g, schema, "schema", &err);
+    if (g)
+        follow(g, zero ? (const char *)zero + 1 : "", n_text, !regex);
+    grammar_free(g);
+    json_decref(schema);
+    return 0;
+}
