@@ -263,6 +263,18 @@ def errors(c, server):
     b.said.clear()
 
 
+def others(c):
+    """What the page says where there is nothing to chat with."""
+    b = c.b
+    for task, says in (("classify", "POST /classify"), ("embed", "POST /v1/embeddings")):
+        b.js(f"served[0].task = '{task}'; show_task()")
+        c(f"a model for {task} has no chat", b.js("$('composer').hidden") and says in b.js("$('empty').textContent"))
+    b.js("window.was = served; served = []; $('models').replaceChildren(); show_task()")
+    c("a key without a model is told", b.js("$('composer').hidden && $('empty').textContent.includes('no model')"))
+    b.js("served = was; look()")
+    b.wait("!$('composer').hidden")
+
+
 def looks(c):
     b = c.b
     back = "getComputedStyle(document.body).backgroundColor"
@@ -364,7 +376,7 @@ def main():
             for part in (opening, chatting, probabilities, stopping, changing, keeping, hostile):
                 part(c)
             b.js("$('reset').click()")
-            live(c), looks(c), keyboard(c), access(c, o.axe)
+            live(c), others(c), looks(c), keyboard(c), access(c, o.axe)
             told = [s for s in b.said if "401" not in s and "TrustedHTML" not in s]      # what was provoked
             errors(c, server)
             c.equal("the browser had nothing to complain about", told, [])

@@ -1,8 +1,8 @@
 #include "serve/page.h"
 #include <assert.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/base64.h"
 #include "base/hash.h"
 
 /* The file, and a NUL behind it. */
@@ -14,8 +14,8 @@ extern const char page_html[] __attribute__((visibility("hidden"))), page_html_e
 
 static size_t page_size(void) { return (size_t)(page_html_end - page_html); }
 
-/* The SHA-256 of what is between two tags of the page, in base64, as policies name it. */
-static int hash_between(const char *open, const char *close, char out[48], struct err *err)
+/* Appends the SHA-256 of what is between two tags of the page, in base64, as policies name it. */
+static int hash_between(const char *open, const char *close, struct buf *out, struct err *err)
 {
     const char *from = strstr(page_html, open), *to = from ? strstr(from, close) : NULL;
     struct sha256 h;
@@ -26,21 +26,34 @@ static int hash_between(const char *open, const char *close, char out[48], struc
     TRY(sha256_init(&h, err));
     sha256_next(&h, from, (size_t)(to - from), sum);
     sha256_end(&h, hex);
-    EVP_EncodeBlock((unsigned char *)out, sum, sizeof sum);
-    return 0;
+    return base64_write(out, sum, sizeof sum, err);
+}
+
+static int write_policy(struct buf *b, struct err *err)
+{
+    TRY(buf_add_str(b, "default-src 'none'; script-src 'sha256-", err));
+    TRY(hash_between("<script>", "</script>", b, err));
+    TRY(buf_add_str(b, "'; style-src 'sha256-", err));
+    TRY(hash_between("<style>", "</style>", b, err));
+    return buf_add_str(b, "'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+                          "require-trusted-types-for 'script'; trusted-types 'none'", err);
 }
 
 int page_init(struct page *p, struct err *err)
 {
-    char style[48], script[48], hex[SHA256_HEX];
-    TRY(hash_between("<style>", "</style>", style, err));
-    TRY(hash_between("<script>", "</script>", script, err));
-    TRY(sha256_of(page_html, page_size(), hex, err));
-    snprintf(p->etag, sizeof p->etag, "\"%.16s\"", hex);
-    snprintf(p->policy, sizeof p->policy,
-             "default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-             "require-trusted-types-for 'script'; trusted-types 'none'", script, style);
-    return 0;
+    struct buf b;
+    char hex[SHA256_HEX];
+    buf_init(&b);
+    int rc = write_policy(&b, err);
+    if (!rc) {
+        assert(b.len < sizeof p->policy);
+        memcpy(p->policy, b.data, b.len + 1);
+        rc = sha256_of(page_html, page_size(), hex, err);
+    }
+    buf_release(&b);
+    if (!rc)
+        snprintf(p->etag, sizeof p->etag, "\"%.16s\"", hex);
+    return rc;
 }
 
 void page_reply(const struct page *p, struct http_request *q)
