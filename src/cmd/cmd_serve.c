@@ -42,12 +42,13 @@ static const struct opt opts[] = {
 };
 
 const struct command command_serve = {
-    .name = "serve", .args = "MODEL", .summary = "Answer requests over HTTP: OpenAI's API.", .opts = opts, .run = run, .min_args = 1, .max_args = 1,
+    .name = "serve", .args = "MODEL", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = 1,
     .text = TEXT(
         "Loads a model, which is a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
         "\n"
         "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
         "    POST /v1/messages            POST /v1/messages/count_tokens\n"
+        "    POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show    GET /api/tags, /api/ps, /api/version\n"
         "    POST /tokenize               POST /detokenize        GET /metrics    GET /health    GET /ready\n"
         "    GET /lathe/stats             POST /v1/embeddings      POST /classify\n"
         "\n"
@@ -61,6 +62,14 @@ const struct command command_serve = {
         "\n"
         "    curl http://127.0.0.1:8080/v1/messages -H 'Content-Type: application/json' -d '{\"model\": \"SmolLM2-135M-Instruct-Q8_0\",\n"
         "        \"max_tokens\": 64, \"system\": \"Be brief.\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"
+        "\n",
+        "Under /api/ is Ollama's: answers as lines of JSON unless stream is false, its options and their values where they are not given\n"
+        "(but no repeat_penalty), logprobs, how long prompt and answer took.  A num_ctx beyond what there is and a prompt that is too long are\n"
+        "errors; keep_alive and options of how a model is loaded change nothing, as the model stays.  /api/pull is refused: lathe pull does it.\n"
+        "\n"
+        "    curl http://127.0.0.1:8080/api/chat -H 'Content-Type: application/json' -d '{\"model\": \"SmolLM2-135M-Instruct-Q8_0\",\n"
+        "        \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}], \"options\": {\"num_predict\": 64, \"seed\": 1}}'\n"
+        "    OLLAMA_HOST=http://127.0.0.1:8080 python3 -c 'import ollama; print(ollama.list())'\n"
         "\n",
         "Many texts are made at once.  What their prompts have in common is computed once and kept; a long prompt is computed in\n"
         "pieces between the others' tokens.  The same request with the same seed gives the same bytes, whatever else is being\n"
@@ -79,7 +88,7 @@ const struct command command_serve = {
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"
-        "Not there yet: tools, response_format other than text, the API of Ollama, TLS.\n"
+        "Not there yet: tools, response_format other than text, TLS.\n"
         "\n"
         "    lathe serve SmolLM2-135M-Instruct-Q8_0.gguf\n"
         "    curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\":\n"

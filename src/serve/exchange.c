@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/pool.h"
 #include "base/rng.h"
 #include "serve/visit.h"
 
@@ -173,6 +174,8 @@ static void piece(void *ctx, const struct answer_piece *p)
 {
     struct choice *c = ctx;
     struct exchange *x = c->x;
+    if (c->first <= 0)
+        c->first = clock_wall();
     const int rc = tell_piece(c, p);
     if (rc >= 0 || atomic_load(&x->cancelled))
         return;
@@ -270,7 +273,7 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
         refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
         return NULL;
     }
-    *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = n, .pending = n + 1, .created = time(NULL) };
+    *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
     *w = (struct wish){ 0 };
     x->number = exchange_number(q, x->w.dialect);
     pthread_mutex_init(&x->lock, NULL);

@@ -25,6 +25,7 @@ struct choice {
     enum answer_why why;                 /* ANSWER_STOP or ANSWER_LENGTH where a dialect is asked */
     int stop_text;                       /* of x->w.stops, or -1 */
     int n_token, n_kept;                 /* made; of its prompt, found in the cache */
+    double first;                        /* clock_wall() of its first piece; 0: there was none */
     /* the dialect's own, released with the exchange */
     bool told;
     struct buf part[CHOICE_PARTS];
@@ -37,6 +38,7 @@ struct exchange {
     struct served_model *s;
     struct wish w;
     time_t created;
+    double begun;                        /* clock_wall() */
     unsigned long long number;           /* by chance, for names */
     char id[40]; struct buf head;        /* the dialect's own */
     /* ---- its own ---- */

@@ -26,7 +26,7 @@ static int add_bytes(struct buf *b, const char *s, size_t n, struct err *err)
 /* JSON has no infinity: what cannot be is OpenAI's -9999. */
 static int add_logprob(struct buf *b, float p, struct err *err) { return buf_add_number(b, p > -9999 ? (double)p : -9999, err); }
 
-static int add_token(struct buf *b, const struct exchange *x, int32_t id, float logprob, struct err *err)
+static int add_token_prob(struct buf *b, const struct exchange *x, int32_t id, float logprob, struct err *err)
 {
     size_t n;
     const char *s = bytes_of(x, id, &n);
@@ -39,15 +39,15 @@ static int add_token(struct buf *b, const struct exchange *x, int32_t id, float 
     return buf_add_char(b, ']', err);
 }
 
-static int chat_token(struct choice *c, const struct answer_token *t, struct err *err)
+int openai_add_token(struct choice *c, const struct answer_token *t, struct err *err)
 {
     struct buf *b = &c->part[PROBS];
     TRY(b->len ? buf_add_char(b, ',', err) : 0);
-    TRY(add_token(b, c->x, t->id, t->logprob, err));
+    TRY(add_token_prob(b, c->x, t->id, t->logprob, err));
     TRY(buf_add_str(b, ",\"top_logprobs\":[", err));
     for (int i = 0; i < t->n_top; i++) {
         TRY(i ? buf_add_char(b, ',', err) : 0);
-        TRY(add_token(b, c->x, t->top[i].id, t->top[i].logprob, err));
+        TRY(add_token_prob(b, c->x, t->top[i].id, t->top[i].logprob, err));
         TRY(buf_add_char(b, '}', err));
     }
     return buf_add_str(b, "]}", err);
@@ -236,7 +236,7 @@ static int refusal(struct buf *b, const struct refusal *e, unsigned long long nu
 }
 
 #define EVENTS "text/event-stream; charset=utf-8"
-const struct dialect openai_chat_dialect = { .type_of_stream = EVENTS, .begin = chat_begin, .token = chat_token, .piece = chat_piece, .end = chat_end, .close = close_stream,
+const struct dialect openai_chat_dialect = { .type_of_stream = EVENTS, .begin = chat_begin, .token = openai_add_token, .piece = chat_piece, .end = chat_end, .close = close_stream,
                                              .break_off = break_off, .whole = chat_whole, .refusal = refusal };
 const struct dialect openai_completion_dialect = { .type_of_stream = EVENTS, .begin = completion_begin, .token = completion_token, .piece = completion_piece, .end = completion_end,
                                                    .close = close_stream, .break_off = break_off, .whole = completion_whole, .refusal = refusal };

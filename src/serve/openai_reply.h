@@ -4,6 +4,8 @@
 #include "serve/exchange.h"
 
 extern const struct dialect openai_chat_dialect, openai_completion_dialect;
+/* A token with its probabilities, into the choice's first part: {token, logprob, bytes, top_logprobs}, Ollama's form, too. */
+int openai_add_token(struct choice *c, const struct answer_token *t, struct err *err);
 /* A refusal as a reply in OpenAI's form, for what is no exchange. */
 void openai_refuse(struct http_request *q, const struct refusal *e);
 

@@ -14,6 +14,8 @@
 #include "serve/classify.h"
 #include "serve/embeddings.h"
 #include "serve/exchange.h"
+#include "serve/ollama.h"
+#include "serve/ollama_reply.h"
 #include "serve/openai.h"
 #include "serve/page.h"
 #include "serve/json_out.h"
@@ -40,7 +42,10 @@ struct server {
 /* The words that a client expects, also where nothing of what it asks for is there. */
 static const struct dialect *dialect_of(const struct http_request *q)
 {
-    return http_header(q, "anthropic-version") || !strncmp(http_path(q), "/v1/messages", strlen("/v1/messages")) ? &anthropic_dialect : &openai_chat_dialect;
+    const char *path = http_path(q);
+    if (!strncmp(path, "/api/", strlen("/api/")))
+        return &ollama_chat_dialect;
+    return http_header(q, "anthropic-version") || !strncmp(path, "/v1/messages", strlen("/v1/messages")) ? &anthropic_dialect : &openai_chat_dialect;
 }
 
 static void reply(struct http_request *q, struct buf *b)
@@ -175,6 +180,21 @@ static void count_tokens(struct server *s, struct http_request *q)
 static void embeddings(struct server *s, struct http_request *q) { openai_embeddings(q, s->model); }
 static void classify(struct server *s, struct http_request *q) { classify_start(q, s->model); }
 
+static void api_chat(struct server *s, struct http_request *q) { ollama_chat(q, s->model); }
+static void api_generate(struct server *s, struct http_request *q) { ollama_generate(q, s->model); }
+static void api_embed(struct server *s, struct http_request *q) { ollama_embed(q, s->model); }
+static void api_embeddings(struct server *s, struct http_request *q) { ollama_embeddings(q, s->model); }
+static void api_show(struct server *s, struct http_request *q) { ollama_show(q, s->model, s->o.model.path); }
+static void api_pull(struct server *s, struct http_request *q)
+{
+    (void)s;
+    ollama_pull(q);
+}
+
+static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->model); }
+static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->model); }
+static void api_version(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s}", "version", s->o.model.build + strlen("lathe "))); }
+
 /* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */
 static void tokenize(struct server *s, struct http_request *q)
 {
@@ -270,6 +290,10 @@ static const struct route { const char *method, *path; bool open, prefix; void (
     { "POST", "/v1/embeddings", false, false, embeddings },
     { "POST", "/v1/messages", false, false, messages }, { "POST", "/v1/messages/count_tokens", false, false, count_tokens },
     { "POST", "/classify", false, false, classify },
+    { "POST", "/api/chat", false, false, api_chat },    { "POST", "/api/generate", false, false, api_generate },
+    { "POST", "/api/embed", false, false, api_embed },  { "POST", "/api/embeddings", false, false, api_embeddings },
+    { "POST", "/api/show", false, false, api_show },    { "POST", "/api/pull", false, false, api_pull },
+    { "GET", "/api/tags", false, false, api_tags },     { "GET", "/api/ps", false, false, api_ps }, { "GET", "/api/version", false, false, api_version },
     { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
 };
 
@@ -316,7 +340,8 @@ static bool is_route(const struct route *r, const char *path) { return r->prefix
 static bool can(const struct served_model *m, const struct route *r, struct refusal *e)
 {
     static const char *const makes[] = { [SERVED_TEXTS] = "makes texts, and vectors of them", [SERVED_VECTORS] = "makes vectors of texts: POST /v1/embeddings", [SERVED_CLASSES] = "tells classes: POST /classify" };
-    const bool right = r->answer == classify ? m->kind == SERVED_CLASSES : r->answer == embeddings ? m->kind != SERVED_CLASSES : m->kind == SERVED_TEXTS;
+    const bool vectors = r->answer == embeddings || r->answer == api_embed || r->answer == api_embeddings, any = r->answer == api_show || r->answer == api_pull;
+    const bool right = any || (r->answer == classify ? m->kind == SERVED_CLASSES : vectors ? m->kind != SERVED_CLASSES : m->kind == SERVED_TEXTS);
     if (right || !strcmp(r->method, "GET"))
         return true;
     refuse_as(e, 400, NULL, "unsupported_endpoint", NULL, "%s does not answer %s, it %s", m->name, r->path, makes[m->kind]);

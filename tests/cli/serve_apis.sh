@@ -54,7 +54,7 @@ def count(**more): return json.loads(ask("/v1/messages/count_tokens", dict({"mod
 parts = [{"type": "text", "text": "Be"}, {"type": "text", "text": "brief", "cache_control": {"type": "ephemeral"}}]
 print(count() == n_prompt(m["usage"]), count(system="Be\nbrief") == count(system=parts) > count(), count(messages=user("hello") + user("you")) == count(messages=user("hello\nyou")))
 print(count(messages=user([{"type": "text", "text": "hello"}])) == count(), count(system="S", messages=user("a") + [{"role": "assistant", "content": "b"}] + user("c")))
-print(repr(text(whole(messages=user("hello") + [{"role": "assistant", "content": " hi th"}]))), repr(text(whole(messages=user("hello") + [{"role": "assistant", "content": [{"type": "text", "text": " hi"}]}], metadata={"user_id": "x"}, top_k=1, top_p=0.5))))
+print(repr(text(whole(messages=user("hello") + [{"role": "assistant", "content": " hi"}]))), repr(text(whole(messages=user("hello") + [{"role": "assistant", "content": [{"type": "text", "text": " hi"}]}], metadata={"user_id": "x"}, top_k=1, top_p=0.5))))
 big = "hello " * 10
 print([whole(messages=user(big))["usage"]["cache_read_input_tokens"] > 0 for _ in range(2)])
 
@@ -81,6 +81,57 @@ for more in ({"model": "other"}, {"max_tokens": None}, {"max_tokens": -1}, {"max
 error({"model": "tiny", "messages": user("x"), "max_tokens": 5}, path="/v1/messages/count_tokens")
 error({"model": "tiny"}, path="/v1/messages/count_tokens")
 error(None, path="/v1/models/other")
+
+print("--- Ollama: answers, whole and as lines")
+KEY = {"Authorization": "Bearer secret"}
+def api(path, headers=None, **more): return ask("/api/" + path, dict({"model": "tiny", "options": {"temperature": 0, "num_predict": 12}}, **more), headers or KEY)
+def whole(path, **more): return json.loads(api(path, stream=False, **more)[1])
+def lines(raw): return [json.loads(l) for l in raw.split("\n")[:-1]]
+def counts(a): return a["done"], a["done_reason"], a["prompt_eval_count"], a["eval_count"], 0 < a["prompt_eval_duration"] <= a["total_duration"], 0 <= a["eval_duration"] <= a["total_duration"], a["load_duration"]
+status, raw, r = api("chat", messages=user("hello"), stream=False)
+a = json.loads(raw)
+print(status, r.getheader("Content-Type"), a["model"], a["message"], counts(a), bool(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", a["created_at"])))
+status, raw, r = api("chat", messages=user("hello"))
+l = lines(raw)
+print(status, r.getheader("Content-Type"), "".join(x["message"]["content"] for x in l) == a["message"]["content"], [x["done"] for x in l], counts(l[-1])[1:4])
+g = whole("generate", prompt="hello")
+l = lines(api("generate", prompt="hello")[1])
+print(repr(g["response"]), counts(g), "message" in g, "".join(x["response"] for x in l) == g["response"], counts(l[-1])[1:4])
+print(repr(whole("generate", prompt="Q: bye\nA:", raw=True)["response"]), whole("generate", prompt="hello", system="S")["prompt_eval_count"] > g["prompt_eval_count"], whole("chat", messages=[{"role": "system", "content": "S"}] + user("hello"))["prompt_eval_count"])
+print([whole("chat", messages=user("hello"), options=o)["message"]["content"] for o in ({"temperature": 0, "stop": ["th"]}, {"temperature": 0, "num_predict": 1}, {"top_k": 1, "num_ctx": 128, "num_thread": 4}, {"temperature": 0, "num_predict": -1, "repeat_penalty": 1.0})])
+hot = [whole("chat", messages=user("xyz"), options={"temperature": 3, "seed": seed, "top_k": 0, "top_p": 1, "num_predict": 20})["message"] for seed in (5, 5, 6)]
+print(hot[0] == hot[1], hot[0] == hot[2])
+p = whole("chat", messages=user("hello"), logprobs=True, top_logprobs=2)
+print("".join(t["token"] for t in p["logprobs"]) == p["message"]["content"], [len(t["top_logprobs"]) for t in p["logprobs"]], "logprobs" in a)
+print(sum(len(x.get("logprobs", [])) for x in lines(api("generate", prompt="hello", logprobs=True)[1])))
+print(whole("chat")["done_reason"], whole("generate", keep_alive="5m")["done_reason"], lines(api("generate", prompt="")[1])[0]["response"] == "")
+
+print("--- Ollama: vectors, models")
+e, one = json.loads(ask("/api/embed", {"model": "tiny", "input": ["hello", "bye"]}, KEY)[1]), json.loads(ask("/api/embeddings", {"model": "tiny:latest", "prompt": "hello", "keep_alive": -1}, KEY)[1])
+print([len(v) for v in e["embeddings"]], e["prompt_eval_count"], one["embedding"] == e["embeddings"][0], e["total_duration"] > 0)
+m = json.loads(ask("/api/tags", None, KEY)[1])["models"]
+show = json.loads(ask("/api/show", {"model": "tiny"}, KEY)[1])
+print([x["name"] for x in m], m[0]["details"]["family"], len(m[0]["digest"]), json.loads(ask("/api/ps", None, KEY)[1])["models"][0]["context_length"], list(json.loads(ask("/api/version", None, KEY)[1])))
+print(show["template"] == open("run/chat_template.jinja").read(), show["capabilities"], show["model_info"]["lathe_gpt.embedding_length"], show["model_info"]["general.parameter_count"] > 0)
+
+print("--- Ollama: errors")
+def error(path, body=None, headers=KEY):
+    status, raw, _ = ask("/api/" + path, body, headers)
+    print(status, list(json.loads(raw)) == ["error"], "|", json.loads(raw)["error"])
+error("chat", {"model": "tiny", "messages": user("x")}, headers={})
+error("copy", {"source": "tiny", "destination": "other"})
+error("chat")
+error("pull", {"model": "llama3"})
+error("chat", "{")
+for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "json"}, {"think": True},
+             {"colour": 1}, {"top_logprobs": 2}, {"keep_alive": []}, {"messages": user("hello " * 125)}):
+    error("chat", dict({"model": "tiny", "messages": user("hello")}, **more))
+for o in ({"num_ctx": 4096}, {"num_predict": 4000}, {"num_predict": -3}, {"temperature": "hot"}, {"mirostat": 1}, {"typical_p": 0.5}, {"repeat_last_n": 64}, {"stop": [7]}, {"colour": 1}):
+    error("chat", {"model": "tiny", "messages": user("hello"), "options": o})
+for more in ({"system": "S", "raw": True}, {"template": "x"}, {"context": [1]}, {"suffix": "x"}, {"images": ["aGk="]}, {"prompt": 7}, {"prompt": "", "keep_alive": 0}):
+    error("generate", dict({"model": "tiny", "prompt": "hello"}, **more))
+for path, more in (("embed", {"input": [1.5]}), ("embed", {}), ("embed", {"input": "x", "dimensions": 1000}), ("embeddings", {"prompt": ["x"]}), ("show", {"model": "other"}), ("show", {"model": "tiny", "colour": 1})):
+    error(path, dict({"model": "tiny"}, **more))
 P
 python3 ask.py || echo failed
 kill $server

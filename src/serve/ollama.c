@@ -1,0 +1,413 @@
+#include "serve/ollama.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/pool.h"
+#include "serve/embeddings.h"
+#include "serve/json_out.h"
+#include "serve/ollama_reply.h"
+
+static const struct dialect *const words = &ollama_chat_dialect;
+
+static void reply(struct http_request *q, struct buf *b, int rc)
+{
+    struct refusal e = { 0 };
+    if (rc < 0) {
+        wish_no_memory(&e);
+        exchange_refuse(q, words, &e);
+    } else {
+        http_reply(q, 200, "application/json", b->data, b->len);
+    }
+    buf_release(b);
+}
+
+/* Takes v; NULL: there was no memory. */
+static void reply_json(struct http_request *q, json_t *v)
+{
+    struct buf b;
+    buf_init(&b);
+    reply(q, &b, v && out_json(&b, v, NULL) == 0 ? buf_add_char(&b, '\n', NULL) : -1);
+    json_decref(v);
+}
+
+/* ---- what requests share ---- */
+
+static json_t *request_of(struct http_request *q, struct refusal *e)
+{
+    const struct buf *b = http_body(q);
+    return in_parse(b->data, b->len, e);
+}
+
+static bool names(const char *name, const struct served_model *s)
+{
+    const size_t n = strlen(s->name);
+    return !strcmp(name, s->name) || (!strncmp(name, s->name, n) && !strcmp(name + n, ":latest"));
+}
+
+static void read_model(struct in *f, const struct served_model *s)
+{
+    const char *model = NULL;
+    if (!in_str(f, "model", &model, NULL) && !in_str(f, "name", &model, NULL))
+        refuse(f->e, "model", "model is missing");
+    else if (model && !names(model, s))
+        refuse_as(f->e, 404, NULL, "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->name);
+}
+
+/* How long a model stays in memory: this one always does. */
+static void read_keep_alive(struct in *f)
+{
+    const json_t *v = NULL;
+    if (in_any(f, "keep_alive", &v) && !json_is_number(v) && !json_is_string(v))
+        refuse(f->e, "keep_alive", "keep_alive is neither a number nor a text");
+}
+
+static void read_num_ctx(struct in *o, const struct served_model *s)
+{
+    int64_t ctx = 0;
+    if (in_int(o, "num_ctx", 1, INT64_MAX, &ctx) && ctx > served_model_ctx(s))
+        refuse_as(o->e, 400, NULL, "context_length_exceeded", "options.num_ctx", "options.num_ctx is %lld, but there are %d positions", (long long)ctx, served_model_ctx(s));
+}
+
+/* Of how a model is loaded and run. */
+static void pass_runner(struct in *o) { in_pass(o, "num_keep|num_batch|num_gpu|main_gpu|num_thread|numa|low_vram|f16_kv|use_mmap|use_mlock|vocab_only|logits_all|embedding_only|draft_num_predict"); }
+
+static void read_options(struct wish *w, struct in *f, const struct served_model *s)
+{
+    const json_t *v = NULL;
+    struct in o;
+    struct answer_wish *a = &w->answer;
+    int64_t most = -1, k = 40, seed = -1;
+    a->sampling.temperature = 0.8, a->sampling.top_p = 0.9;
+    if (in_object(f, "options", &v)) {
+        in_begin(&o, v, f->e, "options");
+        in_int(&o, "num_predict", -2, INT32_MAX, &most);
+        in_num(&o, "temperature", 0, 100, &a->sampling.temperature);
+        in_num(&o, "top_p", 0, 1, &a->sampling.top_p);
+        in_num(&o, "min_p", 0, 1, &a->sampling.min_p);
+        in_num(&o, "repeat_penalty", 0.01, 100, &a->repetition);
+        in_num(&o, "presence_penalty", -2, 2, &a->presence);
+        in_num(&o, "frequency_penalty", -2, 2, &a->frequency);
+        in_int(&o, "top_k", -1, INT32_MAX, &k);
+        in_int(&o, "seed", INT64_MIN, INT64_MAX, &seed);
+        in_only(&o, "repeat_last_n", "-1");
+        in_only(&o, "mirostat", "0");
+        in_pass(&o, "mirostat_tau|mirostat_eta|penalize_newline");
+        in_num(&o, "typical_p", 1, 1, &(double){ 0 });
+        in_num(&o, "tfs_z", 1, 1, &(double){ 0 });
+        wish_stops(w, &o, "stop");
+        read_num_ctx(&o, s);
+        pass_runner(&o);
+        in_end(&o, NULL);
+    }
+    a->most = most < 0 ? -1 : (int)most, a->sampling.top_k = k > 0 ? (int)k : 0;
+    w->seed = seed == -1 ? w->seed : (uint64_t)seed;
+}
+
+static void read_shared(struct wish *w, struct in *f, const struct served_model *s)
+{
+    bool probs = false;
+    int64_t top = 0;
+    w->stream = true;
+    read_model(f, s);
+    read_keep_alive(f);
+    read_options(w, f, s);
+    in_bool(f, "stream", &w->stream);
+    in_bool(f, "logprobs", &probs);
+    if (in_int(f, "top_logprobs", 0, 20, &top) && top && !probs)
+        refuse(f->e, "top_logprobs", "top_logprobs without logprobs");
+    w->answer.n_logprob = probs ? (int)top : -1;
+    in_only(f, "format", "\"\"");
+    in_only(f, "think", "false");
+    in_pass(f, "truncate|shift");            /* what is to be done with prompts that are too long: they are refused */
+}
+
+/* Clients ask without a prompt to have a model loaded.  keep_alive 0 is to take it out of memory. */
+static void reply_load(struct http_request *q, const struct wish *w, const struct served_model *s, struct refusal *e)
+{
+    const json_t *keep = json_object_get(w->request, "keep_alive");
+    struct buf b;
+    if ((json_is_number(keep) && json_number_value(keep) == 0) || (json_is_string(keep) && !strcmp(json_string_value(keep), "0"))) {
+        refuse(e, "keep_alive", "keep_alive 0 is to unload the model: it is served as long as this server runs");
+        exchange_refuse(q, words, e);
+        return;
+    }
+    buf_init(&b);
+    int rc = ollama_head(&b, s, time(NULL), NULL);
+    rc = rc ? rc : buf_add_str(&b, w->dialect == &ollama_chat_dialect ? "\"message\":{\"role\":\"assistant\",\"content\":\"\"}," : "\"response\":\"\",", NULL);
+    rc = rc ? rc : buf_add_str(&b, "\"done\":true,\"done_reason\":\"load\"}\n", NULL);
+    reply(q, &b, rc);
+}
+
+static void begin(struct http_request *q, struct wish *w, struct in *f, struct served_model *s)
+{
+    in_end(f, NULL);
+    if (f->e->status) {
+        exchange_refuse(q, words, f->e);
+        wish_release(w);
+    } else if (!w->n_prompt) {
+        reply_load(q, w, s, f->e);
+        wish_release(w);
+    } else {
+        exchange_start(q, s, w);
+    }
+}
+
+/* ---- chats ---- */
+
+static void check_message(const json_t *m, size_t i, struct refusal *e)
+{
+    struct in f;
+    const char *s;
+    in_begin(&f, m, e, "messages[%zu]", i);
+    if (!in_choice(&f, "role", "system|user|assistant|tool", &(int){ 0 }))
+        refuse(e, f.path, "messages[%zu] has no role", i);
+    if (!in_str(&f, "content", &s, NULL))
+        refuse(e, f.path, "messages[%zu] has no content", i);
+    in_only(&f, "images", "[]");
+    in_only(&f, "tool_calls", "[]");
+    in_str(&f, "tool_name", &s, NULL);
+    in_str(&f, "thinking", &s, NULL);
+    in_end(&f, NULL);
+}
+
+void ollama_chat(struct http_request *q, struct served_model *s)
+{
+    struct refusal e = { 0 };
+    struct in f;
+    struct wish w;
+    struct chat_request c = { 0 };
+    json_t *request = request_of(q, &e);
+    if (!request) {
+        exchange_refuse(q, words, &e);
+        return;
+    }
+    wish_begin(&w, &ollama_chat_dialect, "messages", request, s);
+    in_begin(&f, request, &e, "%s", "");
+    read_shared(&w, &f, s);
+    in_array(&f, "messages", &c.messages);
+    for (size_t i = 0; i < json_array_size(c.messages) && !e.status; i++)
+        check_message(json_array_get(c.messages, i), i, &e);
+    in_only(&f, "tools", "[]");
+    if (!e.status && json_array_size(c.messages))
+        wish_chat(&w, s, &c, NULL, &e);
+    begin(q, &w, &f, s);
+}
+
+/* ---- texts ---- */
+
+/* As a chat of one message, if the model has a form for chats. */
+static void take_prompt(struct wish *w, const struct served_model *s, const char *system, const char *prompt, size_t n, bool raw, struct refusal *e)
+{
+    if (!raw && s->chat) {
+        json_t *messages = system ? json_pack("[{s:s, s:s}, {s:s, s:s%}]", "role", "system", "content", system, "role", "user", "content", prompt, n)
+                                  : json_pack("[{s:s, s:s%}]", "role", "user", "content", prompt, n);
+        const struct chat_request c = { .messages = messages };
+        if (messages)
+            wish_chat(w, s, &c, NULL, e);
+        else
+            wish_no_memory(e);
+        json_decref(messages);
+    } else if (system) {
+        refuse(e, "system", raw ? "system with raw: a raw prompt is all that the model sees" : "system: the model has no chat template to put it into");
+    } else if (wish_prompts(w, 1, e)) {
+        w->answer.goes_on = true;
+        wish_text(w, s, prompt, n, 0, e);
+    }
+}
+
+void ollama_generate(struct http_request *q, struct served_model *s)
+{
+    struct refusal e = { 0 };
+    struct in f;
+    struct wish w;
+    const char *prompt = "", *system = NULL;
+    size_t n = 0;
+    bool raw = false;
+    json_t *request = request_of(q, &e);
+    if (!request) {
+        exchange_refuse(q, words, &e);
+        return;
+    }
+    wish_begin(&w, &ollama_generate_dialect, "prompt", request, s);
+    in_begin(&f, request, &e, "%s", "");
+    read_shared(&w, &f, s);
+    in_str(&f, "prompt", &prompt, &n);
+    in_str(&f, "system", &system, NULL);
+    in_bool(&f, "raw", &raw);
+    in_only(&f, "suffix", "\"\"");
+    in_only(&f, "template", "\"\"");
+    in_only(&f, "context", "[]");
+    in_only(&f, "images", "[]");
+    if (!e.status && n)
+        take_prompt(&w, s, system && *system ? system : NULL, prompt, n, raw, &e);
+    begin(q, &w, &f, s);
+}
+
+/* ---- vectors ---- */
+
+static int vectors_begin(struct buf *b, const struct embed_wish *w, const struct served_model *s, struct err *err)
+{
+    (void)w;
+    TRY(buf_add_str(b, "{\"model\":", err));
+    TRY(out_string(b, s->name, strlen(s->name), err));
+    return buf_add_str(b, ",\"embeddings\":[", err);
+}
+
+static int one_vector(struct buf *b, const struct embed_wish *w, int i, const float *x, struct err *err)
+{
+    TRY(i ? buf_add_char(b, ',', err) : 0);
+    return embed_write_floats(b, x, w->n_out, err);
+}
+
+static int vectors_end(struct buf *b, const struct embed_wish *w, const struct served_model *s, int64_t n_token, struct err *err)
+{
+    (void)s;
+    return buf_printf(b, err, "],\"total_duration\":%lld,\"load_duration\":0,\"prompt_eval_count\":%lld}\n", (long long)((clock_wall() - w->begun) * 1e9), (long long)n_token);
+}
+
+static int one_begin(struct buf *b, const struct embed_wish *w, const struct served_model *s, struct err *err)
+{
+    (void)w, (void)s;
+    return buf_add_str(b, "{\"embedding\":", err);
+}
+
+static int one_end(struct buf *b, const struct embed_wish *w, const struct served_model *s, int64_t n_token, struct err *err)
+{
+    (void)w, (void)s, (void)n_token;
+    return buf_add_str(b, "}\n", err);
+}
+
+static void embed(struct http_request *q, struct served_model *s, const char *param, bool one)
+{
+    static const struct embed_words many_words = { vectors_begin, one_vector, vectors_end }, one_words = { one_begin, one_vector, one_end };
+    struct embed_wish w = { .n_out = served_model_config(s)->d_model, .param = param, .words = one ? &one_words : &many_words, .dialect = words };
+    struct refusal e = { 0 };
+    struct in f, o;
+    const json_t *v = NULL, *input = NULL;
+    int64_t n = w.n_out;
+    json_t *request = request_of(q, &e);
+    if (request) {
+        in_begin(&f, request, &e, "%s", "");
+        read_model(&f, s);
+        read_keep_alive(&f);
+        if (in_object(&f, "options", &v)) {
+            in_begin(&o, v, &e, "options");
+            read_num_ctx(&o, s);
+            pass_runner(&o);
+            in_end(&o, NULL);
+        }
+        if (!one && in_int(&f, "dimensions", 0, INT32_MAX, &n) && n)
+            embed_check_size(s, n, "dimensions", &e);
+        w.n_out = n ? (int)n : w.n_out;
+        in_pass(&f, "truncate");
+        if (!in_any(&f, param, &input))
+            refuse(&e, param, "%s is missing", param);
+        in_end(&f, NULL);
+        if (one && input && !json_is_string(input))
+            refuse(&e, param, "%s is no text", param);
+        embed_read_inputs(&w, s, input, true, &e);
+    }
+    json_decref(request);
+    if (!e.status) {
+        embed_start(q, s, &w);
+        return;
+    }
+    embed_wish_release(&w);
+    exchange_refuse(q, words, &e);
+}
+
+void ollama_embed(struct http_request *q, struct served_model *s) { embed(q, s, "input", false); }
+void ollama_embeddings(struct http_request *q, struct served_model *s) { embed(q, s, "prompt", true); }
+
+/* ---- models ---- */
+
+static json_t *details(const struct served_model *s)
+{
+    const struct config *c = served_model_config(s);
+    const char *family = family_name(c->family);
+    char size[32];
+    int64_t n = 0;
+    config_params(c, &n, NULL);
+    snprintf(size, sizeof size, n >= 1000000000 ? "%.1fB" : "%.1fM", (double)n / (n >= 1000000000 ? 1e9 : 1e6));
+    return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "", "family", family, "families", family, "parameter_size", size, "quantization_level", "unknown");
+}
+
+/* What /api/tags and /api/ps have in common.  The model was made when nobody knows: the time is when it was loaded. */
+static json_t *entry(const struct served_model *s)
+{
+    char since[OLLAMA_TIME];
+    ollama_time(since, s->since);
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", s->name, "model", s->name, "modified_at", since, "size", (json_int_t)served_model_weight_bytes(s), "digest", s->digest, "details", details(s));
+}
+
+void ollama_tags(struct http_request *q, const struct served_model *s) { reply_json(q, json_pack("{s:[o]}", "models", entry(s))); }
+
+void ollama_ps(struct http_request *q, const struct served_model *s)
+{
+    json_t *e = entry(s);
+    if (e && json_object_update_new(e, json_pack("{s:s, s:i, s:i}", "expires_at", "9999-12-31T23:59:59Z", "size_vram", 0, "context_length", served_model_ctx(s)))) {
+        json_decref(e);
+        e = NULL;
+    }
+    reply_json(q, json_pack("{s:[o]}", "models", e));
+}
+
+static json_t *model_info(const struct served_model *s)
+{
+    const struct config *c = served_model_config(s);
+    const char *family = family_name(c->family);
+    const struct { const char *key; json_int_t value; } numbers[] = { { "context_length", served_model_ctx(s) }, { "embedding_length", c->d_model }, { "block_count", c->n_layer },
+                                                                       { "attention.head_count", c->n_head }, { "attention.head_count_kv", c->n_kv_head }, { "vocab_size", c->vocab_size } };
+    int64_t n = 0;
+    char key[80];
+    config_params(c, &n, NULL);
+    json_t *o = json_pack("{s:s, s:I}", "general.architecture", family, "general.parameter_count", (json_int_t)n);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        snprintf(key, sizeof key, "%s.%s", family, numbers[i].key);
+        json_object_set_new(o, key, json_integer(numbers[i].value));
+    }
+    return o;
+}
+
+/* The chat template as the files have it; "" where there is none. */
+static json_t *template_of(const char *path)
+{
+    struct chat_files *f;
+    struct err err;
+    if (chat_files_open(&f, path, true, &err) < 0)
+        return json_string("");
+    const struct chat_source *t = chat_files_template(f, 0);
+    json_t *text = t ? json_stringn(t->text, t->n) : json_string("");
+    chat_files_close(f);
+    return text;
+}
+
+void ollama_show(struct http_request *q, struct served_model *s, const char *path)
+{
+    static const char *const can[] = { [SERVED_TEXTS] = "completion", [SERVED_VECTORS] = "embedding", [SERVED_CLASSES] = "classification" };
+    char since[OLLAMA_TIME];
+    struct in f;
+    struct refusal e = { 0 };
+    json_t *request = request_of(q, &e);
+    if (request) {
+        in_begin(&f, request, &e, "%s", "");
+        read_model(&f, s);
+        in_bool(&f, "verbose", &(bool){ 0 });
+        in_end(&f, NULL);
+    }
+    json_decref(request);
+    if (e.status) {
+        exchange_refuse(q, words, &e);
+        return;
+    }
+    ollama_time(since, s->since);
+    reply_json(q, json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s], s:s, s:s}", "modelfile", "", "parameters", "", "template", template_of(path), "details", details(s), "model_info", model_info(s),
+                            "capabilities", can[s->kind], "modified_at", since, "digest", s->digest));
+}
+
+/* A server that takes models in from anybody who may ask it would be another one: what is served is chosen when it is started. */
+void ollama_pull(struct http_request *q)
+{
+    struct refusal e = { 0 };
+    refuse_as(&e, 501, NULL, NULL, NULL, "models are not pulled by a running server: use lathe pull, then lathe serve");
+    exchange_refuse(q, words, &e);
+}
