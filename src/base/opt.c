@@ -133,6 +133,13 @@ int opt_set(const struct opt *o, const char *where, const char *text, struct err
     case OPT_STR:
         *(const char **)o->value = text;
         return 0;
+    case OPT_LIST: {
+        struct opt_list *l = o->value;
+        if (l->n == OPT_LIST_MAX)
+            return ERR(err, USAGE, "%s: more than %d of them", where, OPT_LIST_MAX);
+        l->item[l->n++] = text;
+        return 0;
+    }
     case OPT_END:
         break;
     }

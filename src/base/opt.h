@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include "base/err.h"
 
-enum opt_type { OPT_END, OPT_FLAG, OPT_INT, OPT_FLOAT, OPT_STR, OPT_CHOICE };
+enum opt_type { OPT_END, OPT_FLAG, OPT_INT, OPT_FLOAT, OPT_STR, OPT_CHOICE, OPT_LIST };
 /* OPT_FLAG bool *, OPT_INT int64_t *, OPT_FLOAT double *, OPT_STR const char ** (borrowed from argv or the tree),
- * OPT_CHOICE const char ** with the allowed words in `values`, separated by '|'. */
+ * OPT_CHOICE const char ** with the allowed words in `values`, separated by '|'; OPT_LIST struct opt_list *, which gets one
+ * more text each time the option is given, or all of a list in a tree. */
+#define OPT_LIST_MAX 64
+struct opt_list { const char *item[OPT_LIST_MAX]; int n; };
 struct opt {
     enum opt_type type;
     const char *name;        /* "threads" for --threads and for the key threads; single letters as "n" for -n */

@@ -330,6 +330,17 @@ int tree_bool(const json_t *o, const char *key, bool fallback, bool *out, const 
     return 0;
 }
 
+static int read_list(const json_t *v, const struct opt *k, const char *at, struct err *err)
+{
+    for (size_t i = 0; i < (json_is_array(v) ? json_array_size(v) : 1); i++) {
+        const json_t *item = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_string(item))
+            return ERR(err, USAGE, "%s: entry %zu is %s, expected a string", at, i + 1, type_name(item));
+        TRY(opt_set(k, at, json_string_value(item), err));
+    }
+    return 0;
+}
+
 int tree_read(const json_t *o, const struct opt *keys, const char *where, struct err *err)
 {
     if (!json_is_object(o))
@@ -349,6 +360,8 @@ int tree_read(const json_t *o, const struct opt *keys, const char *where, struct
             *(bool *)k->value = json_is_true(v);
         else if (json_is_string(v) && (k->type == OPT_STR || k->type == OPT_CHOICE))
             TRY(opt_set(k, at, json_string_value(v), err));
+        else if (k->type == OPT_LIST && (json_is_array(v) || json_is_string(v)))
+            TRY(read_list(v, k, at, err));
         else if (json_is_number(v) && (k->type == OPT_INT || k->type == OPT_FLOAT)) {
             if (json_is_integer(v))
                 snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
@@ -356,7 +369,7 @@ int tree_read(const json_t *o, const struct opt *keys, const char *where, struct
                 snprintf(text, sizeof text, "%.17g", json_real_value(v));
             TRY(opt_set(k, at, text, err));
         } else {
-            static const char *const expected[] = { "", "true or false", "a whole number", "a number", "a string", "one of the choices" };
+            static const char *const expected[] = { "", "true or false", "a whole number", "a number", "a string", "one of the choices", "a string or a list of strings" };
             return ERR(err, USAGE, "%s: found %s, expected %s (%s)", at, type_name(v), expected[k->type], k->values ? k->values : k->help);
         }
     }

@@ -326,12 +326,14 @@ static bool flag;
 static int64_t number;
 static double real_number;
 static const char *word, *choice;
+static struct opt_list list;
 static const struct opt opts[] = {
     { OPT_FLAG, "flag", &flag, NULL, "", 0, 0 },
     { OPT_INT, "number", &number, "<int>", "", 1, 10 },
     { OPT_FLOAT, "real", &real_number, "<float>", "", 0, 0 },
     { OPT_STR, "w", &word, "<text>", "", 0, 0 },
     { OPT_CHOICE, "choice", &choice, "red|green", "", 0, 0 },
+    { OPT_LIST, "item", &list, "<text>", "", 0, 0 },
     { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
 };
 
@@ -341,7 +343,7 @@ static int parse(const char *line, const char **args)
     static char *argv[20];
     int argc = 1;
     snprintf(text, sizeof text, "%s", line);
-    flag = false, number = 0, real_number = 0, word = choice = NULL;
+    flag = false, number = 0, real_number = 0, word = choice = NULL, list.n = 0;
     for (char *p = strtok(text, " "); p; p = strtok(NULL, " "))
         argv[argc++] = p;
     return opt_parse(opts, argc, argv, args, 2, &err);
@@ -359,6 +361,9 @@ static void options_are_read_in_all_their_forms(void **state)
     assert_int_equal(parse("--flag --no-flag -- --number", args), 1);
     assert_false(flag);
     assert_string_equal(args[0], "--number");
+    assert_int_equal(parse("--item a x --item=b", args), 1);
+    assert_int_equal(list.n, 2);
+    assert_string_equal(list.item[1], "b");
 }
 
 static void wrong_options_say_what_was_expected(void **state)
@@ -375,6 +380,28 @@ static void wrong_options_say_what_was_expected(void **state)
         if (!strstr(err.msg, cases[i].says))
             fail_msg("'%s' gave '%s'", cases[i].line, err.msg);
     }
+}
+
+static void lists_have_a_limit_and_come_from_trees_too(void **state)
+{
+    (void)state;
+    const struct { const char *text; int n; const char *says; } cases[] = { { "{\"item\": [\"a\", \"b\"]}", 2, NULL }, { "{\"item\": \"a\"}", 1, NULL }, { "{\"item\": [\"a\", 3]}", 0, "entry 2" }, { "{\"item\": 3}", 0, "list of strings" } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *o;
+        list.n = 0;
+        OK(tree_parse_json(&o, cases[i].text, strlen(cases[i].text), "t.json", &err));
+        if (cases[i].says) {
+            assert_int_equal(tree_read(o, opts, "t.json", &err), ERR_USAGE);
+            assert_non_null(strstr(err.msg, cases[i].says));
+        } else {
+            OK(tree_read(o, opts, "t.json", &err));
+            assert_int_equal(list.n, cases[i].n);
+        }
+        json_decref(o);
+    }
+    for (list.n = 0; list.n < OPT_LIST_MAX;)
+        OK(opt_set(opt_find(opts, "item"), "--item", "x", &err));
+    assert_int_equal(opt_set(opt_find(opts, "item"), "--item", "x", &err), ERR_USAGE);
 }
 
 /* ---- JSON and YAML ---- */
@@ -488,6 +515,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(folders_are_made_listed_and_removed, make_dir, remove_dir),
         cmocka_unit_test(options_are_read_in_all_their_forms),
         cmocka_unit_test(wrong_options_say_what_was_expected),
+        cmocka_unit_test(lists_have_a_limit_and_come_from_trees_too),
         cmocka_unit_test(yaml_scalars_have_the_core_schemas_types),
         cmocka_unit_test(bad_yaml_is_refused_with_its_place),
         cmocka_unit_test(the_json_test_suite),
