@@ -45,6 +45,15 @@ int cmd_pool(struct pool **out, struct err *err)
 
 const char *cmd_precision = "file";
 
+const char *cmd_adapter;
+
+struct engine_opts cmd_engine(struct engine_opts o)
+{
+    o.as = cmd_weights_as();
+    o.adapter = &cmd_adapter, o.n_adapter = cmd_adapter != NULL, o.adapted = cmd_adapter != NULL;
+    return o;
+}
+
 enum weights_as cmd_weights_as(void)
 {
     return !strcmp(cmd_precision, "fp32") ? WEIGHTS_F32 : !strcmp(cmd_precision, "bf16") ? WEIGHTS_BF16 : !strcmp(cmd_precision, "f16") ? WEIGHTS_F16 : WEIGHTS_FILE;

@@ -6,6 +6,7 @@
 #define CMD_CMD_H
 #include <signal.h>
 #include "base/opt.h"
+#include "infer/engine.h"
 #include "infer/spec.h"
 #include "model/weights_pack.h"
 
@@ -40,6 +41,11 @@ int cmd_pool(struct pool **out, struct err *err);
 extern const char *cmd_precision;
 #define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
 enum weights_as cmd_weights_as(void);
+/* --adapter: a folder of adapters that the model has. */
+extern const char *cmd_adapter;
+#define OPT_ADAPTER { OPT_STR, "adapter", &cmd_adapter, "<folder>", "of adapters (adapter_config.json, adapter_model.safetensors) that the model is to have", 0, 0 }
+/* Options of an engine with those that these say. */
+struct engine_opts cmd_engine(struct engine_opts o);
 /* How tokens are drawn (infer/sample.h). */
 extern double cmd_temperature, cmd_top_p;
 extern int64_t cmd_top_k, cmd_seed;

@@ -155,7 +155,7 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     struct pool *pool;
     struct engine *e;
-    const struct engine_opts o = { .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true, .as = cmd_weights_as() };
+    const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true });
     TRY(cmd_pool(&pool, err));
     TRY(engine_new(&e, args[0], &o, pool, err));
     const int rc = bench_model(e, args[0], test, n_test, pool, err);
@@ -172,6 +172,7 @@ static const struct opt opts[] = {
     { OPT_INT, "r", &repeat, "<int>", "repetitions of each", 1, BENCH_REPEAT_MAX },
     OPT_BENCH_SERVE,
     OPT_PRECISION,
+    OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

@@ -404,7 +404,7 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     const struct sigaction a = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
     sigaction(SIGINT, &a, NULL);
-    const struct engine_opts o = { .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .n_logits = cmd_spec_n_logits(), .as = cmd_weights_as() };
+    const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .n_logits = cmd_spec_n_logits() });
     int rc = open_chat(&s, args[0], err);
     if (!rc)
         rc = cmd_pool(&pool, err);
@@ -434,6 +434,7 @@ static const struct opt opts[] = {
     OPT_DRAFT,
     OPT_LOOKUP,
     OPT_PRECISION,
+    OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

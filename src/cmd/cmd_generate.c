@@ -117,8 +117,8 @@ static int open_engine(struct engine **e, const char *path, const struct buf *te
     int rc = tok_encode(tok, text->data, text->len, TOK_ADD, ids, err);
     const int64_t need = (int64_t)ids->n + n_predict + 1;
     ids->n = 0;
-    const struct engine_opts o = { .n_slot = 1, .ctx = (int)(ctx ? ctx : need < INT32_MAX ? need : INT32_MAX), .ctx_clip = !ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .tok = tok,
-                                   .n_logits = cmd_spec_n_logits(), .as = cmd_weights_as() };
+    const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = 1, .ctx = (int)(ctx ? ctx : need < INT32_MAX ? need : INT32_MAX), .ctx_clip = !ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .tok = tok,
+                                   .n_logits = cmd_spec_n_logits() });
     if (rc) {
         tok_free(tok);
         return rc;
@@ -169,6 +169,7 @@ static const struct opt opts[] = {
     OPT_LOOKUP,
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
+    OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

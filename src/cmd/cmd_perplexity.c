@@ -96,7 +96,7 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
     if (save_logits && o.convention != SCORE_LLAMACPP)
         return ERR(err, USAGE, "--save-logits: found --convention %s, expected llamacpp, of which the file's form is", convention);
     const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
-    const struct engine_opts eo = { .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64, .as = cmd_weights_as() };
+    const struct engine_opts eo = cmd_engine((struct engine_opts){ .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64 });
     TRY(cmd_pool(&pool, err));
     TRY(engine_new(&e, args[0], &eo, pool, err));
     o.ctx = o.ctx ? o.ctx : engine_ctx(e);
@@ -112,6 +112,7 @@ static const struct opt opts[] = {
     { OPT_INT, "limit", &limit, "<int>", "windows at most; 0: the whole text", 0, 1e9 },
     { OPT_STR, "save-logits", &save_logits, "<file>", "keep the predictions of the counted tokens, as llama-perplexity's --kl-divergence-base does", 0, 0 },
     OPT_PRECISION,
+    OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

@@ -8,6 +8,8 @@ static const char *host = "127.0.0.1", *key, *keys, *name, *port_file;
 static bool matryoshka;
 static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, body_mb = 32, n_connection = 1000;
 
+static struct opt_list adapters;
+
 static int run(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
@@ -17,7 +19,7 @@ static int run(const char *const *args, int n_args, struct err *err)
         .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .drain_s = (double)drain_s, .stop = &cmd_stop,
         .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka },
+                   .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
     return server_run(&o, err);
 }
@@ -29,6 +31,7 @@ static const struct opt opts[] = {
     { OPT_STR, "key", &key, "<text>", "that clients must show (Authorization: Bearer KEY, or x-api-key: KEY); or the environment's LATHE_API_KEY", 0, 0 },
     { OPT_STR, "keys", &keys, "<path>", "file of keys with limits and rights (lathe help key); read again at SIGHUP", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests; the last part of its path unless given", 0, 0 },
+    { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
@@ -79,6 +82,9 @@ const struct command command_serve = {
         "an encoder and the last token of others.  They are cut to `dimensions` only where config.json has is_matryoshka or\n"
         "matryoshka_dimensions, or with --matryoshka.  A model that tells the class of texts or images (lathe classify) answers /classify in\n"
         "vLLM's form, images as PNG or JPEG files in base64 or data URLs.\n"
+        "\n"
+        "--adapter NAME=FOLDER loads low-rank adapters (peft's files) beside the model.  Requests ask for NAME as a model of its own; those\n"
+        "of all adapters and of none share the steps, each with the bits that it would have alone.  What does not fit the model is refused.\n"
         "\n"
         "A browser gets a page at /: a chat with the model, and what the server is doing (doc/page.md).\n"
         "\n"

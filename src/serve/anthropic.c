@@ -150,7 +150,7 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
 {
     struct in g;
     const json_t *v = NULL;
-    wish_model(f, s);
+    wish_model(w, f, s);
     if (in_object(f, "thinking", &v)) {
         in_begin(&g, v, f->e, "thinking");
         in_only(&g, "type", "\"disabled\"");

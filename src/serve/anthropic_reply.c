@@ -59,7 +59,7 @@ static int add_stop(struct buf *b, const struct choice *c, struct err *err)
 static int add_message(struct buf *b, const struct exchange *x, struct err *err)
 {
     TRY(buf_printf(b, err, "{\"id\":\"msg_%016llx\",\"type\":\"message\",\"role\":\"assistant\",\"model\":", x->number));
-    return out_string(b, x->s->name, strlen(x->s->name), err);
+    return out_string(b, x->w.as.name, strlen(x->w.as.name), err);
 }
 
 /* An answer without a text has no block. */
@@ -116,10 +116,11 @@ static int close_stream(struct buf *b, struct exchange *x, struct err *err)
 const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .id_prefix = "req", .open = open_stream, .piece = piece, .end = end,
                                            .close = close_stream, .break_off = break_off, .whole = whole, .refusal = refusal };
 
-json_t *anthropic_model(const struct served_model *s)
+json_t *anthropic_model(const struct served_model *s, int which)
 {
+    const char *name = served_model_as(s, which).name;
     char since[32];
     struct tm t;
     strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&s->since, &t));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "type", "model", "lifecycle", "active", "id", s->name, "display_name", s->name, "created_at", since, "max_input_tokens", served_model_ctx(s));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "type", "model", "lifecycle", "active", "id", name, "display_name", name, "created_at", since, "max_input_tokens", served_model_ctx(s));
 }

@@ -5,6 +5,6 @@
 
 extern const struct dialect anthropic_dialect;
 /* {id, type, display_name, created_at, ...} */
-json_t *anthropic_model(const struct served_model *s);
+json_t *anthropic_model(const struct served_model *s, int which);      /* which: as of served_model_find() */
 
 #endif

@@ -186,8 +186,9 @@ static void read_request(struct classes *x)
 {
     struct in f;
     int fit = IMAGE_STRETCH;
+    struct served_as as;
     in_begin(&f, x->request, &x->e, "%s", "");
-    wish_model(&f, x->s);
+    wish_find(&f, x->s, &as);
     if (!in_any(&f, "input", &x->input))
         refuse(&x->e, "input", "input is missing");
     if (config_vision(classifier_config(x->s->classifier)))

@@ -273,7 +273,7 @@ static int submit(struct embedding *x, struct err *err)
     struct lane *l = &x->lane[x->next % x->n_lane];
     const struct tok_ids *ids = &x->w.input[x->next];
     const bool last_only = x->s->pooling == POOL_LAST;
-    const struct text_request r = { .ids = ids->id, .n = (int)ids->n, .n_logprob = -1, .last_hidden = last_only, .priority = x->w.priority, .tenant = x->w.tenant, .root = x->s->root,
+    const struct text_request r = { .ids = ids->id, .n = (int)ids->n, .n_logprob = -1, .last_hidden = last_only, .priority = x->w.priority, .tenant = x->w.tenant, .adapter = x->w.as.adapter, .root = x->w.as.root,
                                     .hidden = hidden, .done = done, .ctx = l };
     l->i = x->next, l->ready = false;
     memset(l->sum, 0, (size_t)x->C * sizeof *l->sum);
@@ -349,12 +349,15 @@ static struct embedding *make(struct http_request *q, struct served_model *s, st
 /* What the client may, and what this takes of their limits. */
 static void check_client(struct http_request *q, struct embed_wish *w, struct refusal *e)
 {
+    visit_model(q, w->as.name, e);
     visit_rank(q, w->prioritised, &w->priority, &w->tenant, e);
     visit_take_texts(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES, count_tokens(w), 0, false, e);
 }
 
 void embed_start(struct http_request *q, struct served_model *s, struct embed_wish *w)
 {
+    if (!w->as.name)
+        w->as = served_model_as(s, 0);
     const struct dialect *dialect = w->dialect;
     struct refusal e = { 0 };
     struct err err;
@@ -407,10 +410,10 @@ static int vector(struct buf *b, const struct embed_wish *w, int i, const float 
 
 static int end(struct buf *b, const struct embed_wish *w, const struct served_model *s, int64_t n_token, struct err *err)
 {
-    (void)w;
+    (void)s;
     TRY(buf_add_str(b, "],\"model\":", err));
-    TRY(out_string(b, s->name, strlen(s->name), err));
-    return buf_printf(b, err, ",\"system_fingerprint\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}\n", s->fingerprint, (long long)n_token, (long long)n_token);
+    TRY(out_string(b, w->as.name, strlen(w->as.name), err));
+    return buf_printf(b, err, ",\"system_fingerprint\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}\n", w->as.fingerprint, (long long)n_token, (long long)n_token);
 }
 
 static const struct embed_words openai_words = { begin, vector, end };
@@ -423,7 +426,7 @@ static void read_wish(struct embed_wish *w, const json_t *request, const struct 
     int format = 0;
     bool add = true;
     in_begin(&f, request, e, "%s", "");
-    wish_model(&f, s);
+    wish_find(&f, s, &w->as);
     if (!in_any(&f, "input", &input))
         refuse(e, "input", "input is missing");
     in_choice(&f, "encoding_format", "float|base64", &format);

@@ -16,6 +16,7 @@
 
 struct embed_words;
 struct embed_wish {
+    struct served_as as;         /* the model, or with one of its adapters; name NULL: the model */
     struct tok_ids *input; int n_input;
     int n_out;                   /* numbers of a vector: the model's, or fewer */
     bool base64;                 /* of the floats, instead of a list of them */

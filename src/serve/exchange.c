@@ -323,6 +323,7 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     const struct dialect *d = w->dialect;
     struct refusal e = { 0 };
     check_length(s, w, &e);
+    visit_model(q, w->as.name, &e);
     visit_rank(q, w->prioritised, &w->answer.priority, &w->answer.tenant, &e);
     visit_root(q, &w->answer.root, &e);
     take_limits(q, s, w, &e);

@@ -120,7 +120,7 @@ static void read_stream(struct in *f, struct wish *w)
 }
 
 /* The tenant's salt makes another root: nothing is shared with other tenants, not even how long something takes. */
-static void read_root(struct in *f, struct wish *w, const struct served_model *s)
+static void read_root(struct in *f, struct wish *w)
 {
     const char *salt = NULL;
     size_t n = 0;
@@ -135,7 +135,7 @@ static void read_root(struct in *f, struct wish *w, const struct served_model *s
     }
     struct buf b;
     buf_init(&b);
-    if (buf_add(&b, (const char *)s->root.sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, salt, n, NULL) < 0)
+    if (buf_add(&b, (const char *)w->answer.root.sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, salt, n, NULL) < 0)
         wish_no_memory(f->e);
     else
         sha256_next(&h, b.data, b.len, w->answer.root.sha256);
@@ -145,10 +145,10 @@ static void read_root(struct in *f, struct wish *w, const struct served_model *s
 
 static void read_common(struct in *f, struct wish *w, const struct served_model *s)
 {
-    wish_model(f, s);
+    wish_model(w, f, s);
     read_sampling(f, w);
     read_stream(f, w);
-    read_root(f, w, s);
+    read_root(f, w);
     in_pass(f, "user|metadata|safety_identifier|prompt_cache_key|service_tier|request_id");
     in_only(f, "store", "false");
 }

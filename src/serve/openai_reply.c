@@ -109,8 +109,8 @@ static int begin(struct exchange *x, const char *prefix, const char *object, str
 {
     snprintf(x->id, sizeof x->id, "%s-%016llx", prefix, x->number);
     TRY(buf_printf(&x->head, err, "data: {\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", x->id, object, (long long)x->created));
-    TRY(out_string(&x->head, x->s->name, strlen(x->s->name), err));
-    return buf_printf(&x->head, err, ",\"system_fingerprint\":\"%s\",", x->s->fingerprint);
+    TRY(out_string(&x->head, x->w.as.name, strlen(x->w.as.name), err));
+    return buf_printf(&x->head, err, ",\"system_fingerprint\":\"%s\",", x->w.as.fingerprint);
 }
 
 static int chat_begin(struct exchange *x, struct err *err) { return begin(x, "chatcmpl", "chat.completion.chunk", err); }
@@ -206,8 +206,8 @@ static int break_off(struct buf *b, const struct refusal *e, unsigned long long 
 static int whole(struct buf *b, struct exchange *x, const char *object, const char *before, const char *after, struct err *err)
 {
     TRY(buf_printf(b, err, "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", x->id, object, (long long)x->created));
-    TRY(out_string(b, x->s->name, strlen(x->s->name), err));
-    TRY(buf_printf(b, err, ",\"system_fingerprint\":\"%s\",\"choices\":[", x->s->fingerprint));
+    TRY(out_string(b, x->w.as.name, strlen(x->w.as.name), err));
+    TRY(buf_printf(b, err, ",\"system_fingerprint\":\"%s\",\"choices\":[", x->w.as.fingerprint));
     for (int i = 0; i < x->n; i++) {
         struct choice *c = &x->choice[i];
         TRY(buf_printf(b, err, "%s{\"index\":%d,%s", i ? "," : "", i, before));

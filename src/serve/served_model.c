@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "model/adapter.h"
 #include "model/unicode.h"
 
 #define WAIT_S 0.5
@@ -39,20 +40,37 @@ static int add_files(struct sha256 *h, const char *path, struct err *err)
     return rc;
 }
 
+/* The fingerprint and the root that a text stands for, which tells of all that decides the bytes. */
+static int name_one(const char *text, char fingerprint[40], struct block_key *root, struct err *err)
+{
+    struct sha256 h;
+    char hex[SHA256_HEX];
+    TRY(sha256_of(text, strlen(text), hex, err));
+    snprintf(fingerprint, 40, "lathe-%.24s", hex);
+    TRY(sha256_init(&h, err));
+    sha256_next(&h, text, strlen(text), root->sha256);
+    sha256_end(&h, hex);
+    return 0;
+}
+
+static const char *folder_of(const char *adapter) { return strchr(adapter, '=') + 1; }
+
 static int name_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     struct sha256 h;
-    char text[300], hex[SHA256_HEX];
+    char text[400];
     TRY(sha256_init(&h, err));
     const int rc = add_files(&h, o->path, err);
     sha256_end(&h, s->digest);
     TRY(rc);
     const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as, served_model_ctx(s));
-    TRY(sha256_of(text, (size_t)n, hex, err));
-    snprintf(s->fingerprint, sizeof s->fingerprint, "lathe-%.24s", hex);
-    TRY(sha256_init(&h, err));
-    sha256_next(&h, text, (size_t)n, s->root.sha256);
-    sha256_end(&h, hex);
+    TRY(name_one(text, s->fingerprint, &s->root, err));
+    for (int i = 0; i < s->n_adapter; i++) {
+        struct served_adapter *a = &s->adapter[i];
+        TRY(adapter_digest(a->digest, folder_of(o->adapter[i]), err));
+        snprintf(text + n, sizeof text - (size_t)n, ", adapter %s", a->digest);
+        TRY(name_one(text, a->fingerprint, &a->root, err));
+    }
     return 0;
 }
 
@@ -84,11 +102,23 @@ static int choose_cache(const struct served_model_opts *o, struct engine_opts *e
     return 0;
 }
 
+static int load_engine(struct served_model *s, const struct served_model_opts *o, struct engine_opts *e, struct err *err)
+{
+    const char **folder = mem_alloc_array((size_t)o->n_adapter + 1, sizeof *folder);
+    for (int i = 0; folder && i < o->n_adapter; i++)
+        folder[i] = folder_of(o->adapter[i]);
+    e->adapter = folder, e->n_adapter = o->n_adapter;
+    int rc = folder ? choose_cache(o, e, err) : ERR(err, NOMEM, "no memory for the names of adapters");
+    if (!rc)
+        rc = engine_new(&s->engine, o->path, e, s->pool, err);
+    mem_free(folder);
+    return rc;
+}
+
 static int load_texts(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     struct engine_opts e = { .n_slot = o->n_text, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens, .n_logits = LOGITS, .as = o->as };
-    TRY(choose_cache(o, &e, err));
-    TRY(engine_new(&s->engine, o->path, &e, s->pool, err));
+    TRY(load_engine(s, o, &e, err));
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);
     TRY(metrics_new(&s->metrics, engine_ctx(s->engine), err));
@@ -141,6 +171,8 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     TRY(read_matryoshka(s, o, err));
     if (s->kind == SERVED_TEXTS)
         return load_texts(s, o, err);
+    if (s->n_adapter)
+        return ERR(err, UNSUPPORTED, "%s does not continue texts, which adapters are for here (--adapter)", o->path);
     const struct embed_opts e = { .ctx = o->ctx, .as = o->as };
     const struct classify_opts c = { .ctx = o->ctx };
     TRY(s->kind == SERVED_VECTORS ? embedder_new(&s->embedder, o->path, &e, s->pool, err) : classifier_new(&s->classifier, o->path, &c, s->pool, err));
@@ -192,13 +224,40 @@ static char *name_of(const struct served_model_opts *o)
     return mem_printf("%.*s", (int)(n - from), o->path + from);
 }
 
+static int check_name(const char *name, const char *option, struct err *err)
+{
+    if (!*name || strcspn(name, "\"\\\n\r") != strlen(name) || !unicode_is_utf8(name, strlen(name)))
+        return ERR(err, USAGE, "the model would be called '%.60s': give it a name of UTF-8 without quotes, \\ and line ends (%s)", name, option);
+    return 0;
+}
+
+static int name_adapters(struct served_model *s, const struct served_model_opts *o, struct err *err)
+{
+    if (o->n_adapter && !(s->adapter = mem_alloc_array((size_t)o->n_adapter, sizeof *s->adapter)))
+        return ERR(err, NOMEM, "no memory for %d adapters", o->n_adapter);
+    for (int i = 0; i < o->n_adapter; i++) {
+        const char *equals = strchr(o->adapter[i], '=');
+        if (!equals || equals == o->adapter[i] || !equals[1])
+            return ERR(err, USAGE, "--adapter is '%.100s', expected NAME=FOLDER", o->adapter[i]);
+        char *name = mem_printf("%.*s", (int)(equals - o->adapter[i]), o->adapter[i]);
+        if (!name)
+            return ERR(err, NOMEM, "no memory for the name of an adapter");
+        const bool taken = served_model_find(s, name) >= 0;
+        s->adapter[s->n_adapter++].name = name;
+        TRY(check_name(name, "--adapter", err));
+        if (taken)
+            return ERR(err, USAGE, "two models would be called '%.60s' (--name, --adapter)", name);
+    }
+    return 0;
+}
+
 static int open_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step;
     if (!(s->name = name_of(o)))
         return ERR(err, NOMEM, "no memory for the name of a model");
-    if (!*s->name || strcspn(s->name, "\"\\\n\r") != strlen(s->name) || !unicode_is_utf8(s->name, strlen(s->name)))
-        return ERR(err, USAGE, "the model would be called '%.60s': give it a name of UTF-8 without quotes, \\ and line ends (--name)", s->name);
+    TRY(check_name(s->name, "--name", err));
+    TRY(name_adapters(s, o, err));
     TRY(load(s, o, err));
     if (s->engine)
         TRY(find_ends(s, o->path, err));
@@ -249,6 +308,24 @@ void served_model_counts(const struct served_model *s, struct batch_counts *out)
         out->n_waiting = turns_count(s->turns);
 }
 
+int served_model_find(const struct served_model *s, const char *name)
+{
+    if (!strcmp(name, s->name))
+        return 0;
+    for (int i = 0; i < s->n_adapter; i++)
+        if (!strcmp(name, s->adapter[i].name))
+            return i + 1;
+    return -1;
+}
+
+struct served_as served_model_as(const struct served_model *s, int which)
+{
+    if (!which)
+        return (struct served_as){ s->name, s->digest, s->fingerprint, 0, s->root };
+    const struct served_adapter *a = &s->adapter[which - 1];
+    return (struct served_as){ a->name, a->digest, a->fingerprint, which, a->root };
+}
+
 void served_model_halt(struct served_model *s)
 {
     if (s->turns)
@@ -279,6 +356,9 @@ void served_model_close(struct served_model *s)
     chat_free(s->chat);
     engine_free(s->engine);
     pool_free(s->pool);
+    for (int i = 0; i < s->n_adapter; i++)
+        mem_free(s->adapter[i].name);
+    mem_free(s->adapter);
     mem_free(s->end);
     mem_free(s->name);
     mem_free(s);

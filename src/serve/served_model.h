@@ -25,10 +25,18 @@ struct served_model_opts {
     int step_tokens, n_thread, lookup, n_queue;
     bool matryoshka;                     /* embeddings may be cut, whatever the files say */
     enum weights_as as;
+    const char *const *adapter; int n_adapter;       /* NAME=FOLDER: adapters that requests may ask for by that name */
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;
 };
 enum served_kind { SERVED_TEXTS, SERVED_VECTORS, SERVED_CLASSES };
+/* The model with one of its adapters: a model of its own to clients. */
+struct served_adapter {
+    char *name;
+    char digest[SHA256_HEX];             /* of the adapter's files */
+    char fingerprint[40];
+    struct block_key root;
+};
 struct served_model {
     char *name;
     enum served_kind kind;
@@ -49,6 +57,7 @@ struct served_model {
     int n_queue;                         /* texts that may wait */
     struct metrics *metrics;
     struct block_key root;               /* of texts that belong to nobody in particular */
+    struct served_adapter *adapter; int n_adapter;
     time_t since;
     /* ---- its own ---- */
     struct ends ends;
@@ -65,6 +74,11 @@ int served_model_ctx(const struct served_model *s);            /* positions of a
 /* Of a model without a batch: requests that wait are n_waiting, all else is 0. */
 void served_model_counts(const struct served_model *s, struct batch_counts *out);
 int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err);
+/* What requests that name `name` are answered by: 0 the model itself, i its adapter i - 1, -1 nothing here. */
+int served_model_find(const struct served_model *s, const char *name);
+/* The same as what decides the bytes, and what it is called. */
+struct served_as { const char *name, *digest, *fingerprint; int adapter; struct block_key root; };      /* adapter: of text_request */
+struct served_as served_model_as(const struct served_model *s, int which);
 /* No more steps: texts that are under way are cancelled and told so.  Requests may still be looked at. */
 void served_model_halt(struct served_model *s);
 void served_model_close(struct served_model *s);

@@ -94,32 +94,44 @@ static void ready(struct server *s, struct http_request *q)
         reply_json(q, json_pack("{s:s}", "status", "ok"));
 }
 
-static json_t *model_json(const struct served_model *m)
+/* which: as of served_model_find(). */
+static json_t *model_json(const struct served_model *m, int which)
 {
     static const char *const tasks[] = { [SERVED_TEXTS] = "generate", [SERVED_VECTORS] = "embed", [SERVED_CLASSES] = "classify" };
     const struct config *c = served_model_config(m);
+    const struct served_as as = served_model_as(m, which);
     const bool images = config_vision(c);
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", m->name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", m->name,
-                     "parent", json_null(), "max_model_len", (json_int_t)served_model_ctx(m), "task", tasks[m->kind], "input", images ? "image" : "text", "digest", m->digest, "system_fingerprint", m->fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx,
-                     "n_embd", (int)c->d_model, "size", (json_int_t)served_model_weight_bytes(m));
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s?, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", as.name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", as.name,
+                     "parent", which ? m->name : NULL, "max_model_len", (json_int_t)served_model_ctx(m), "task", tasks[m->kind], "input", images ? "image" : "text", "digest", as.digest,
+                     "system_fingerprint", as.fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx, "n_embd", (int)c->d_model, "size",
+                     (json_int_t)served_model_weight_bytes(m));
 }
 
 static void models(struct server *s, struct http_request *q)
 {
-    const bool may = visit_may_use(q, s->model->name);
-    if (http_header(q, "anthropic-version"))
-        reply_json(q, may ? json_pack("{s:[o], s:b, s:s, s:s}", "data", anthropic_model(s->model), "has_more", 0, "first_id", s->model->name, "last_id", s->model->name)
-                          : json_pack("{s:[], s:b, s:n, s:n}", "data", "has_more", 0, "first_id", "last_id"));
+    const bool anthropic = http_header(q, "anthropic-version") != NULL;
+    const char *first = NULL, *last = NULL;
+    json_t *all = json_array();
+    for (int i = 0; i <= s->model->n_adapter; i++) {
+        const char *name = served_model_as(s->model, i).name;
+        if (!visit_may_use(q, name))
+            continue;
+        json_array_append_new(all, anthropic ? anthropic_model(s->model, i) : model_json(s->model, i));
+        first = first ? first : name, last = name;
+    }
+    if (anthropic)
+        reply_json(q, json_pack("{s:o, s:b, s:s?, s:s?}", "data", all, "has_more", 0, "first_id", first, "last_id", last));
     else
-        reply_json(q, json_pack("{s:s, s:o}", "object", "list", "data", may ? json_pack("[o]", model_json(s->model)) : json_array()));
+        reply_json(q, json_pack("{s:s, s:o}", "object", "list", "data", all));
 }
 
 static void one_model(struct server *s, struct http_request *q)
 {
-    if (strcmp(http_path(q) + strlen("/v1/models/"), s->model->name) || !visit_may_use(q, s->model->name))
+    const int which = served_model_find(s->model, http_path(q) + strlen("/v1/models/"));
+    if (which < 0 || !visit_may_use(q, served_model_as(s->model, which).name))
         no(q, 404, "not_found_error", "model_not_found", "no such model is served here");
     else
-        reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(s->model) : model_json(s->model));
+        reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(s->model, which) : model_json(s->model, which));
 }
 
 static void metrics(struct server *s, struct http_request *q);
@@ -141,7 +153,7 @@ static void stats(struct server *s, struct http_request *q)
 static void check_model(struct in *f, const struct server *s)
 {
     const char *model = NULL;
-    if (in_str(f, "model", &model, NULL) && strcmp(model, s->model->name))
+    if (in_str(f, "model", &model, NULL) && served_model_find(s->model, model) < 0)
         refuse_as(f->e, 404, "not_found_error", "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->model->name);
 }
 
@@ -384,6 +396,15 @@ static int admit(void *ctx, struct http_request *q, struct buf *why)
     return e.status;
 }
 
+/* May it ask the model, or with one of its adapters?  Which one it asks is looked at when it is read. */
+static bool may_ask(const struct server *s, struct http_request *q)
+{
+    for (int i = 0; i <= s->model->n_adapter; i++)
+        if (visit_may_use(q, served_model_as(s->model, i).name))
+            return true;
+    return false;
+}
+
 static void handle(void *ctx, struct http_request *q)
 {
     struct server *s = ctx;
@@ -391,7 +412,8 @@ static void handle(void *ctx, struct http_request *q)
     const struct route *r = route_of(s, q, &e);
     if (r && !strcmp(r->method, "POST")) {
         visit_take_request(q, &e);
-        visit_model(q, s->model->name, &e);
+        if (!may_ask(s, q))
+            visit_model(q, s->model->name, &e);
     }
     if (!e.status)
         r->answer(s, q);

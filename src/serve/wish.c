@@ -5,7 +5,7 @@
 
 void wish_begin(struct wish *w, const struct dialect *d, const char *param, json_t *request, const struct served_model *s)
 {
-    *w = (struct wish){ .dialect = d, .param = param, .n = 1, .request = request, .seed = (uint64_t)(clock_wall() * 1e9) };
+    *w = (struct wish){ .dialect = d, .as = served_model_as(s, 0), .param = param, .n = 1, .request = request, .seed = (uint64_t)(clock_wall() * 1e9) };
     w->answer = (struct answer_wish){ .most = -1, .n_logprob = -1, .sampling = { .temperature = 1, .top_p = 1 }, .root = s->root, .share = true };
 }
 
@@ -33,13 +33,22 @@ void *wish_room(size_t n, size_t size, struct refusal *e)
     return p;
 }
 
-void wish_model(struct in *f, const struct served_model *s)
+void wish_find(struct in *f, const struct served_model *s, struct served_as *as)
 {
     const char *model = NULL;
+    *as = served_model_as(s, 0);
     if (!in_str(f, "model", &model, NULL))
         refuse(f->e, "model", "model is missing");
-    else if (strcmp(model, s->name))
+    else if (served_model_find(s, model) < 0)
         refuse_as(f->e, 404, NULL, "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->name);
+    else
+        *as = served_model_as(s, served_model_find(s, model));
+}
+
+void wish_model(struct wish *w, struct in *f, const struct served_model *s)
+{
+    wish_find(f, s, &w->as);
+    w->answer.adapter = w->as.adapter, w->answer.root = w->as.root;
 }
 
 void wish_stops(struct wish *w, struct in *f, const char *name)

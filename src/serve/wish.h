@@ -9,6 +9,7 @@
 struct dialect;
 struct wish {
     const struct dialect *dialect;       /* that replies are made in, exchange.h */
+    struct served_as as;                 /* the model, or with one of its adapters */
     const char *param;                   /* the field that prompts come from, for what is wrong with them */
     bool stream, usage, echo;            /* usage: as a last event of its own */
     int n;                               /* answers to each prompt */
@@ -30,8 +31,10 @@ void wish_release(struct wish *w);
 void wish_no_memory(struct refusal *e);
 /* Room for n of what a wish owns, and one more; NULL: told in e. */
 void *wish_room(size_t n, size_t size, struct refusal *e);
-/* The field "model" must be there and name this one. */
-void wish_model(struct in *f, const struct served_model *s);
+/* The field "model" must be there and name this one or an adapter of it. */
+void wish_find(struct in *f, const struct served_model *s, struct served_as *as);
+/* The same for a wish.  Before its root is changed for a tenant. */
+void wish_model(struct wish *w, struct in *f, const struct served_model *s);
 /* A field that is a text or a list of texts. */
 void wish_stops(struct wish *w, struct in *f, const char *name);
 /* n prompts, still empty. */

@@ -11,9 +11,21 @@ lathe train config.yaml --out run --quiet --json --threads 1 > result.json 2> wa
 cat > run/chat_template.jinja <<'J'
 {{ '<|endoftext|>' }}{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'A: ') + m.content + '\n' }}{% endfor %}{{ 'A:' }}
 J
+mkdir more && for i in $(seq 100); do printf 'Q: %s\nA: %s' "${q[i % 3]}" "so what" > more/$i; done
+cat > lora.yaml <<'Y'
+model: {from: run}
+data: {train: more, valid_share: 0.1}
+lora: {rank: 4}
+train: {steps: 60, batch: 8, ctx: 48, lr: 8e-3, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
+Y
+lathe train lora.yaml --out rude --quiet --threads 1 && lathe merge run rude --out merged
+for m in "run" "run --adapter rude" "merged"; do lathe generate $m -p $'Q: hello\nA:' -n 12 --temp 0 --quiet --threads 1 > "text of $m"; done
+cmp -s "text of run --adapter rude" "text of merged" && ! cmp -s "text of run" "text of merged" && echo "as merged"
+lathe generate run --adapter run -p x --quiet 2>&1; echo "exit $?"
+for a in rude =rude rude= "rude=rude --adapter rude=rude" rude=nothing; do lathe serve run --adapter $a 2>&1; echo "exit $?"; done
 lathe serve run --host 0.0.0.0 2>&1; echo "exit $?"
 lathe serve run --host nowhere 2>&1; echo "exit $?"
-lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 40 --body 1 --name tiny --key secret > log 2>&1 & server=$!
+lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 40 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 & server=$!
 trap 'kill -9 $server 2>/dev/null' EXIT
 for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
 cat > ask.py <<'P'
@@ -70,6 +82,18 @@ print([len(x["logprobs"]["tokens"]) for x in c["choices"]], "\n" in c["choices"]
 t = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False})[1])
 print(t["count"] == len(t["tokens"]), json.loads(ask("/detokenize", {"tokens": t["tokens"]})[1])["prompt"])
 print([m["id"] for m in json.loads(ask("/v1/models")[1])["data"]], ask("/health", headers={})[0], ask("/ready", headers={})[0], ask("/metrics")[1].count(b"\nvllm:num_requests_waiting{model_name=\"tiny\""))
+
+print("--- a model with adapters")
+rude = json.loads(ask("/v1/chat/completions", chat(model="rude"))[1])
+print(rude["model"], rude["choices"][0]["message"]["content"] in open("text of merged").read(), rude["choices"][0]["message"]["content"] != text, rude["system_fingerprint"] != whole["system_fingerprint"])
+for m in json.loads(ask("/v1/models")[1])["data"]: print(m["id"], m["root"], m["parent"], m["system_fingerprint"] in (rude["system_fingerprint"], whole["system_fingerprint"]))
+print(json.loads(ask("/v1/models/rude")[1])["id"], choices(chat())[0]["message"]["content"] == text)      # what one has computed is not the other's
+names = ["tiny", "rude"]
+both = [chat(model=names[i % 2], temperature=i % 3 * 0.5, seed=i, logprobs=True) for i in range(16)]
+alone, together = [choices(w) for w in both], [None] * 16
+threads = [threading.Thread(target=one, args=x) for x in enumerate(both)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print([i for i in range(16) if alone[i] != together[i]])
 
 print("--- the page")
 import base64, hashlib, re
