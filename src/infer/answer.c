@@ -7,7 +7,7 @@
 
 /* A token that was met: how often in the answer, and whether in the prompt. */
 struct met { int32_t id; int n; bool prompt; };
-struct made { int32_t id; size_t at, end; float logprob; };
+struct made { int32_t id; size_t at, at_char, end; float logprob; };
 
 struct answer {
     struct answer_model m;
@@ -22,7 +22,9 @@ struct answer {
     struct buf text;                         /* all of it */
     size_t n_out;                            /* handed out */
     int state;                               /* of stops */
-    int n_token;
+    int n_token, n_echoed;
+    double logprob;
+    size_t n_counted, n_char;                /* so many characters begin in so many bytes of the text */
     struct made *made; struct token_prob *top; int n_made, cap_made, n_made_out;      /* with probabilities; top: [n_made][n_logprob] */
     struct answer_token *out;
     int stop_text; int32_t stopped_by;
@@ -145,7 +147,7 @@ static void put_out(struct answer *a, size_t end, bool last)
             break;
         size_t n = 0;
         const char *bytes = a->w.keep_specials || !tok_is_special(a->m.tok, m->id) ? tok_bytes(a->m.tok, m->id, &n) : "";
-        a->out[p.n_token] = (struct answer_token){ .id = m->id, .bytes = bytes ? bytes : "", .n = n, .at = m->at, .logprob = m->logprob, .n_top = a->w.n_logprob,
+        a->out[p.n_token] = (struct answer_token){ .id = m->id, .bytes = bytes ? bytes : "", .n = n, .at = m->at, .at_char = m->at_char, .logprob = m->logprob, .n_top = isnan(m->logprob) ? 0 : a->w.n_logprob,
                                                    .top = a->top + (ptrdiff_t)(a->n_made_out + p.n_token) * a->w.n_logprob };
         p.n_token++;
     }
@@ -187,6 +189,14 @@ static bool grow(struct answer *a)
     return true;
 }
 
+/* Characters that begin before a place of the text, or before one in the bytes that are held back of a character. */
+static size_t chars_before(struct answer *a, size_t at)
+{
+    for (; a->n_counted < at && a->n_counted < a->text.len; a->n_counted++)
+        a->n_char += (a->text.data[a->n_counted] & 0xc0) != 0x80;
+    return a->n_char + (at > a->text.len);
+}
+
 static void note(struct answer *a, const struct text_token *t, size_t at)
 {
     if (a->w.n_logprob < 0)
@@ -196,25 +206,50 @@ static void note(struct answer *a, const struct text_token *t, size_t at)
         a->failed = true;
         return;
     }
-    a->made[a->n_made] = (struct made){ t->id, at, a->text.len + a->stream.n_held, t->logprob };
-    memcpy(a->top + (ptrdiff_t)a->n_made++ * a->w.n_logprob, t->top, (size_t)t->n_top * sizeof *t->top);
+    a->made[a->n_made] = (struct made){ t->id, at, chars_before(a, at), a->text.len + a->stream.n_held, t->logprob };
+    if (t->n_top)
+        memcpy(a->top + (ptrdiff_t)a->n_made * a->w.n_logprob, t->top, (size_t)t->n_top * sizeof *t->top);
+    a->n_made++;
+}
+
+/* The next of the prompt; after the last they go out together. */
+static void echo(struct answer *a, const struct text_token *t)
+{
+    const size_t at = a->text.len + a->stream.n_held;
+    if (a->failed)
+        return;
+    a->failed = tok_stream_add(&a->stream, t->id, &a->text, &a->err) < 0;
+    if (!a->failed)
+        note(a, t, at);
+    if (++a->n_echoed == a->w.n_prompt && !a->failed)
+        put_out(a, a->text.len, false);
+}
+
+/* Those that no probability came for: the first, or all. */
+static void echo_silently(struct answer *a, int n)
+{
+    while (a->n_echoed < n && !a->failed)
+        echo(a, &(struct text_token){ .id = a->w.prompt[a->n_echoed], .logprob = NAN });
 }
 
 static void prompt_token(void *ctx, const struct text_token *t)
 {
-    struct answer *a = ctx;
-    a->w.prompt_token(a->w.ctx, t);
+    echo_silently(ctx, 1);
+    echo(ctx, t);
 }
 
 static bool token(void *ctx, const struct text_token *t)
 {
     struct answer *a = ctx;
+    echo_silently(a, a->w.echo ? a->w.n_prompt : 0);
     const size_t from = a->text.len, held_before = a->stream.n_held;
-    a->n_token++;
+    a->n_token++, a->logprob += (double)t->logprob;
     if (a->failed)
         return false;
     if (ends_answer(a, t->id) && a->n_token > a->w.min) {
         a->stopped_by = t->id;
+        if (a->w.show_end)
+            note(a, t, from + held_before);
         return false;
     }
     if (tok_stream_add(&a->stream, t->id, &a->text, &a->err) < 0) {
@@ -237,7 +272,8 @@ static bool token(void *ctx, const struct text_token *t)
 static void done(void *ctx, enum text_end end, int n_kept, const struct err *err)
 {
     struct answer *a = ctx;
-    struct answer_end e = { .stop_text = a->stop_text, .stop_token = a->stopped_by, .n_prompt = a->w.n_prompt, .n_kept = n_kept, .n_token = a->n_token, .err = a->failed ? &a->err : err };
+    echo_silently(a, a->w.echo && end != TEXT_FAILED && end != TEXT_CANCELLED ? a->w.n_prompt : 0);
+    struct answer_end e = { .stop_text = a->stop_text, .stop_token = a->stopped_by, .n_prompt = a->w.n_prompt, .n_kept = n_kept, .n_token = a->n_token, .logprob = a->logprob, .err = a->failed ? &a->err : err };
     e.why = a->failed || end == TEXT_FAILED ? ANSWER_FAILED : end == TEXT_STOP ? ANSWER_STOP : end == TEXT_CANCELLED ? ANSWER_CANCELLED : ANSWER_LENGTH;
     if (e.why != ANSWER_FAILED && a->stop_text < 0) {
         const size_t from = a->text.len;
@@ -257,9 +293,9 @@ struct text_request answer_request(struct answer *a)
 {
     const struct answer_wish *w = &a->w;
     const bool changes = w->n_bias || w->n_allowed || a->met || a->follower || w->min;
-    return (struct text_request){ .ids = w->prompt, .n = w->n_prompt, .most = w->most, .sampling = w->sampling, .n_logprob = w->n_logprob, .prompt_probs = w->prompt_probs,
+    return (struct text_request){ .ids = w->prompt, .n = w->n_prompt, .most = w->most, .sampling = w->sampling, .n_logprob = w->scored && w->n_logprob < 0 ? 0 : w->n_logprob, .prompt_probs = w->echo && w->n_logprob >= 0,
                                   .priority = w->priority, .tenant = w->tenant, .adapter = w->adapter, .root = w->root, .share = w->share, .adjust = changes ? adjust : NULL, .accept = changes ? accept : NULL,
-                                  .prompt = w->prompt_token ? prompt_token : NULL, .token = token, .done = done, .ctx = a };
+                                  .prompt = prompt_token, .token = token, .done = done, .ctx = a };
 }
 
 /* ---- begin and end ---- */
@@ -318,7 +354,7 @@ int answer_new(struct answer **out, const struct answer_model *m, const struct a
     a->m = *m, a->w = *w, a->stop_text = -1, a->stopped_by = -1;
     buf_init(&a->text);
     tok_stream_begin(&a->stream, m->tok, w->keep_specials ? 0 : TOK_SKIP_SPECIALS);
-    a->stream.begun = w->goes_on;
+    a->stream.begun = w->goes_on && !w->echo;
     const int rc = set_up(a, err);
     if (rc < 0)
         answer_free(a);

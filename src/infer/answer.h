@@ -23,7 +23,7 @@ struct answer_model {
 struct answer_token {
     int32_t id;
     const char *bytes; size_t n;             /* what it adds, which may be a part of a character; "" for special tokens */
-    size_t at;                               /* where that begins in the answer's text */
+    size_t at, at_char;                      /* where that begins in the answer's text, in bytes and in characters */
     float logprob; const struct token_prob *top; int n_top;      /* as of text_token */
 };
 struct answer_piece {
@@ -36,6 +36,7 @@ struct answer_end {
     int stop_text;                           /* ANSWER_STOP: which, or -1 */
     int32_t stop_token;                      /* or which token, or -1: the grammar was at its end */
     int n_prompt, n_kept, n_token;           /* of the prompt; of these in the cache; made */
+    double logprob;                          /* sum over the tokens made */
     const struct err *err;                   /* ANSWER_FAILED */
 };
 
@@ -57,9 +58,10 @@ struct answer_wish {
     bool goes_on;                            /* the text goes on with the prompt's: tokenizers that begin texts with a space keep it */
     struct grammar *grammar;                 /* or NULL; is borrowed */
     int n_logprob;                           /* as of text_request */
-    bool prompt_probs;                       /* prompt_token() is called, as text_request's prompt() */
+    bool echo;                               /* the text begins with the prompt's, and its tokens have probabilities, too, but for the first: NAN */
+    bool show_end;                           /* the token that ends the answer goes out with its probability */
+    bool scored;                             /* answer_end.logprob is wanted, though n_logprob may be -1 */
     int priority, tenant; struct block_key root; bool share;
-    void (*prompt_token)(void *ctx, const struct text_token *t);
     void (*piece)(void *ctx, const struct answer_piece *p);
     void (*end)(void *ctx, const struct answer_end *e);
     void *ctx;

@@ -49,7 +49,7 @@ void exchange_refuse(struct http_request *q, const struct dialect *d, const stru
 
 static void exchange_free(struct exchange *x)
 {
-    for (int i = 0; i < x->n; i++) {
+    for (int i = 0; i < x->n_all; i++) {
         answer_free(x->choice[i].a);
         buf_release(&x->choice[i].text);
         for (int k = 0; k < CHOICE_PARTS; k++)
@@ -62,14 +62,18 @@ static void exchange_free(struct exchange *x)
     mem_free(x);
 }
 
+static int made_of(const struct wish *w) { return w->n_made ? w->n_made : w->n; }
+
 struct exchange_counts exchange_counts(const struct exchange *x)
 {
     struct exchange_counts n = { 0 };
-    for (int i = 0; i < x->n; i++) {
+    for (int i = 0; i < x->n_all; i++) {
         n.n_token += x->choice[i].n_token;
-        if (i % x->w.n == 0)
-            n.n_prompt += (int)x->w.prompt[i / x->w.n].n, n.n_kept += x->choice[i].n_kept;
+        if (x->choice[i].leads)
+            n.n_kept += x->choice[i].n_kept;
     }
+    for (int i = 0; i < x->w.n_prompt; i++)
+        n.n_prompt += (int)x->w.prompt[i].n;
     return n;
 }
 
@@ -129,9 +133,36 @@ static void settle(struct exchange *x)
 {
     const struct exchange_counts n = exchange_counts(x);
     bool any = false;
-    for (int i = 0; i < x->n; i++)
+    for (int i = 0; i < x->n_all; i++)
         any = any || x->choice[i].id;
     visit_settle(x->q, any ? (int64_t)n.n_prompt + n.n_token : 0);
+}
+
+static double mean_logprob(const struct choice *c) { return c->n_token ? c->logprob / c->n_token : 0; }
+
+static void swap(struct choice *a, struct choice *b)
+{
+    const struct choice c = *a;
+    *a = *b, *b = c;
+}
+
+/* Of the answers to each prompt the n whose tokens are the likeliest on average come first, the best before all; of equal ones the earlier. */
+static void choose_best(struct exchange *x)
+{
+    const int made = made_of(&x->w), n = x->w.n;
+    for (int p = 0; p < x->w.n_prompt; p++)
+        for (int k = 0; k < n; k++) {
+            struct choice *of = x->choice + (ptrdiff_t)p * made, *best = &of[k];
+            for (int i = k + 1; i < made; i++)
+                if (mean_logprob(&of[i]) > mean_logprob(best) || (mean_logprob(&of[i]) == mean_logprob(best) && of[i].i < best->i))
+                    best = &of[i];
+            swap(best, &of[k]);
+        }
+    for (int p = 1; p < x->w.n_prompt; p++)      /* from p * made + k to p * n + k, which lies before it */
+        for (int k = 0; k < n; k++)
+            swap(&x->choice[p * made + k], &x->choice[p * n + k]);
+    for (int i = 0; i < x->n; i++)
+        x->choice[i].i = i;
 }
 
 /* All texts have ended. */
@@ -139,6 +170,8 @@ static void finish(struct exchange *x)
 {
     const struct dialect *d = x->w.dialect;
     settle(x);
+    if (x->w.n_made && !x->failed)
+        choose_best(x);
     if (x->streams) {
         tell_close(x);                       /* what fails for want of memory or a client ends the stream all the same */
         http_stream_end(x->q);
@@ -162,7 +195,7 @@ static void cancel_all(struct exchange *x)
 {
     atomic_store(&x->cancelled, true);
     pthread_mutex_lock(&x->lock);
-    for (int i = 0; i < x->n; i++)
+    for (int i = 0; i < x->n_all; i++)
         if (x->choice[i].id)
             batch_cancel(x->s->batch, x->choice[i].id);
     pthread_mutex_unlock(&x->lock);
@@ -198,7 +231,7 @@ static void ended(void *ctx, const struct answer_end *e)
 {
     struct choice *c = ctx;
     struct exchange *x = c->x;
-    c->n_token = e->n_token, c->n_kept = e->n_kept, c->why = e->why, c->stop_text = e->stop_text;
+    c->n_token = e->n_token, c->n_kept = e->n_kept, c->why = e->why, c->stop_text = e->stop_text, c->logprob = e->logprob;
     if (e->why == ANSWER_FAILED) {           /* the others would be made for nothing; what a grammar makes impossible is the request's fault */
         fail(x, e->err->code == ERR_NOMEM ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
         cancel_all(x);
@@ -221,8 +254,8 @@ static int room_of(const struct served_model *s)
 static void check_length(const struct served_model *s, const struct wish *w, struct refusal *e)
 {
     const int room = room_of(s);
-    if ((int64_t)w->n_prompt * w->n > s->n_queue)
-        refuse(e, "n", "%lld answers are asked for at once, expected at most %d", (long long)w->n_prompt * w->n, s->n_queue);
+    if ((int64_t)w->n_prompt * made_of(w) > s->n_queue)
+        refuse(e, w->n_made ? "best_of" : "n", "%lld answers are asked for at once, expected at most %d", (long long)w->n_prompt * made_of(w), s->n_queue);
     for (int i = 0; i < w->n_prompt; i++)
         if (!w->prompt[i].n)
             refuse(e, w->param, "the prompt is empty");
@@ -237,9 +270,9 @@ static void take_limits(struct http_request *q, const struct served_model *s, co
     int64_t prompts = 0, answers = 0;
     for (int i = 0; i < w->n_prompt && !e->status; i++) {
         prompts += (int64_t)w->prompt[i].n;
-        answers += (int64_t)w->n * (w->answer.most < 0 ? room_of(s) + 1 - (int64_t)w->prompt[i].n : w->answer.most);
+        answers += (int64_t)made_of(w) * (w->answer.most < 0 ? room_of(s) + 1 - (int64_t)w->prompt[i].n : w->answer.most);
     }
-    visit_take_texts(q, (int64_t)w->n_prompt * w->n, prompts, answers, w->answer.most < 0, e);
+    visit_take_texts(q, (int64_t)w->n_prompt * made_of(w), prompts, answers, w->answer.most < 0, e);
 }
 
 /* Answers have copied what they need of it. */
@@ -255,32 +288,33 @@ static void forget_request(struct wish *w)
 static void make_answer(struct choice *c, struct refusal *e)
 {
     const struct exchange *x = c->x;
-    const struct tok_ids *ids = &x->w.prompt[c->i / x->w.n];
+    const int made = made_of(&x->w);
+    const struct tok_ids *ids = &x->w.prompt[c->i / made];
     const int left = room_of(x->s) + 1 - (int)ids->n;
     struct answer_wish a = x->w.answer;
     struct err err;
-    a.prompt = ids->id, a.n_prompt = (int)ids->n, a.sampling.seed = x->w.seed + (uint64_t)(c->i % x->w.n), a.piece = piece, a.end = ended, a.ctx = c;
-    a.most = a.most < 0 ? left : a.most;
+    a.prompt = ids->id, a.n_prompt = (int)ids->n, a.sampling.seed = x->w.seed + (uint64_t)(c->i % made), a.piece = piece, a.end = ended, a.ctx = c;
+    a.most = a.most < 0 ? left : a.most, a.scored = x->w.n_made;
     if (!e->status && answer_new(&c->a, &x->s->answers, &a, &err) < 0)
         refuse_as(e, err.code == ERR_NOMEM ? 503 : 400, NULL, NULL, NULL, "%s", err.msg);
 }
 
 static struct exchange *make(struct http_request *q, struct served_model *s, struct wish *w, struct refusal *e)
 {
-    const int n = w->n_prompt * w->n;
+    const int n = w->n_prompt * made_of(w);
     struct exchange *x = mem_alloc_zero(sizeof *x + (size_t)n * sizeof *x->choice);
     if (!x) {
         refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
         return NULL;
     }
-    *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
+    *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = w->n_prompt * w->n, .n_all = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
     *w = (struct wish){ 0 };
     x->number = exchange_number(q, x->w.dialect);
     pthread_mutex_init(&x->lock, NULL);
     buf_init(&x->head), buf_init(&x->out);
     for (int i = 0; i < n; i++) {
         struct choice *c = &x->choice[i];
-        c->x = x, c->i = i, c->stop_text = -1;
+        c->x = x, c->i = i, c->stop_text = -1, c->leads = i % made_of(&x->w) == 0;
         buf_init(&c->text);
         for (int k = 0; k < CHOICE_PARTS; k++)
             buf_init(&c->part[k]);
@@ -338,7 +372,7 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
         return;
     }
     http_on_gone(q, gone, x);
-    for (int i = 0; i < x->n; i++)
+    for (int i = 0; i < x->n_all; i++)
         submit(&x->choice[i]);
     if (x->w.stream && !atomic_load(&x->failed)) {       /* once it is sure that there will be one */
         http_add_header(q, "Cache-Control", "no-cache");

@@ -15,7 +15,7 @@
 #include "serve/http.h"
 #include "serve/wish.h"
 
-/* One of the texts: answer i % n to prompt i / n. */
+/* One of the texts: answer i % n to prompt i / n, where n is wish.n_made until all have ended, and then wish.n. */
 #define CHOICE_PARTS 4
 struct choice {
     struct exchange *x;
@@ -26,11 +26,13 @@ struct choice {
     int stop_text;                       /* of x->w.stops, or -1 */
     int n_token, n_kept;                 /* made; of its prompt, found in the cache */
     double first;                        /* clock_wall() of its first piece; 0: there was none */
+    double logprob;                      /* sum over the tokens made, with n_made */
     /* the dialect's own, released with the exchange */
     bool told;
     struct buf part[CHOICE_PARTS];
     /* ---- the exchange's own ---- */
     struct answer *a;
+    bool leads;                          /* the first of its prompt's, when they were submitted */
     uint64_t id;                         /* of the batch; 0: not there */
 };
 
@@ -50,7 +52,8 @@ struct exchange {
     atomic_bool cancelled, failed;
     struct refusal e;
     struct buf out;                      /* of the thread of the steps */
-    int n;
+    int n;                               /* that are told */
+    int n_all;                           /* that are made; those that are not told come last, when all have ended */
     struct choice choice[];
 };
 

@@ -270,6 +270,18 @@ static void read_prompts(struct wish *w, const struct served_model *s, const jso
     }
 }
 
+static void read_best_of(struct in *f, struct wish *w)
+{
+    int64_t best = w->n;
+    if (!in_int(f, "best_of", 1, N_MAX, &best))
+        return;
+    if (best < w->n)
+        refuse(f->e, "best_of", "best_of is %lld, expected at least n, which is %d", (long long)best, w->n);
+    else if (best > w->n && w->stream)
+        refuse(f->e, "best_of", "best_of is more than n, but which are the best is known only when all have ended: expected no stream");
+    w->n_made = best > w->n ? (int)best : 0;
+}
+
 void openai_completion(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
     struct in f;
@@ -280,12 +292,12 @@ void openai_completion(struct wish *w, json_t *request, struct served_model *s, 
     read_common(&f, w, s);
     if (!in_any(&f, "prompt", &prompt))
         refuse(e, "prompt", "prompt is missing");
-    in_int(&f, "max_tokens", 1, INT32_MAX, &most);
+    in_int(&f, "max_tokens", 0, INT32_MAX, &most);
     in_int(&f, "logprobs", 0, 5, &probs);
-    in_only(&f, "echo", "false");
-    in_only(&f, "best_of", "1");
+    in_bool(&f, "echo", &w->answer.echo);
+    read_best_of(&f, w);
     in_only(&f, "suffix", "\"\"");
-    w->answer.most = (int)most, w->answer.n_logprob = (int)probs, w->answer.goes_on = true;
+    w->answer.most = (int)most, w->answer.n_logprob = (int)probs, w->answer.goes_on = w->answer.show_end = true;
     if (!e->status)
         read_prompts(w, s, prompt, e);
     done_reading(w, &f);

@@ -1,4 +1,5 @@
 #include "serve/openai_reply.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "serve/json_out.h"
@@ -62,6 +63,11 @@ static int completion_token(struct choice *c, const struct answer_token *t, stru
             TRY(buf_add_char(&c->part[i], ',', err));
     const char *s = bytes_of(c->x, t->id, &n);
     TRY(out_string(b, s, n, err));
+    TRY(buf_printf(at, err, "%zu", t->at_char));
+    if (isnan(t->logprob)) {                     /* the first of a prompt that is told again: nothing comes before it */
+        TRY(buf_add_str(p, "null", err));
+        return buf_add_str(top, "null", err);
+    }
     TRY(add_logprob(p, t->logprob, err));
     TRY(buf_add_char(top, '{', err));
     const size_t first = top->len;
@@ -78,8 +84,7 @@ static int completion_token(struct choice *c, const struct answer_token *t, stru
         }
         TRY(add_logprob(top, t->top[i].logprob, err));
     }
-    TRY(buf_add_char(top, '}', err));
-    return buf_printf(at, err, "%zu", t->at);
+    return buf_add_char(top, '}', err);
 }
 
 /* "logprobs": of what was collected, which is forgotten. */

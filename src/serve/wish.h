@@ -11,8 +11,9 @@ struct wish {
     const struct dialect *dialect;       /* that replies are made in, exchange.h */
     struct served_as as;                 /* the model, or with one of its adapters */
     const char *param;                   /* the field that prompts come from, for what is wrong with them */
-    bool stream, usage, echo;            /* usage: as a last event of its own */
+    bool stream, usage;                  /* usage: as a last event of its own */
     int n;                               /* answers to each prompt */
+    int n_made;                          /* so many are made, of which the n with the likeliest tokens are told; not for streams.  0: n */
     struct tok_ids *prompt; int n_prompt;        /* completions may have several */
     struct answer_wish answer;           /* of all; most < 0: as many as there is room for */
     bool prioritised;                    /* the request says which priority */

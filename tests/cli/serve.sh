@@ -78,7 +78,7 @@ g = 'root ::= "[" [1-9] [0-9] ("," [1-9] [0-9])* "]"'
 said = json.loads(ask("/v1/chat/completions", chat(grammar=g, temperature=1.5, seed=3, n=4, max_tokens=40))[1])["choices"]
 print(all(isinstance(json.loads(c["message"]["content"]), list) for c in said if c["finish_reason"] == "stop"), len(said))
 c = json.loads(ask("/v1/completions", {"model": "tiny", "prompt": ["Q: hello\nA:", [257 % 256, 10]], "max_tokens": 5, "temperature": 0, "logprobs": 1, "logit_bias": {"10": -100}})[1])
-print([len(x["logprobs"]["tokens"]) for x in c["choices"]], "\n" in c["choices"][0]["text"], c["choices"][0]["text"] == "".join(c["choices"][0]["logprobs"]["tokens"]))
+print([len(x["logprobs"]["tokens"]) for x in c["choices"]], "\n" in c["choices"][0]["text"], [c["choices"][0]["text"] == "".join(c["choices"][0]["logprobs"]["tokens"][:2]), c["choices"][0]["finish_reason"], c["choices"][0]["logprobs"]["tokens"][2:]])
 t = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False})[1])
 print(t["count"] == len(t["tokens"]), json.loads(ask("/detokenize", {"tokens": t["tokens"]})[1])["prompt"])
 print([m["id"] for m in json.loads(ask("/v1/models")[1])["data"]], ask("/health", headers={})[0], ask("/ready", headers={})[0], ask("/metrics")[1].count(b"\nvllm:num_requests_waiting{model_name=\"tiny\""))
@@ -109,6 +109,32 @@ for h in (tag, '"another"'):
     status, raw, r = ask("/", headers={"If-None-Match": h})
     print(status, len(raw) == (0 if h == tag else len(page)), r.getheader("ETag") == tag)
 print(*[(s, len(raw)) for s, raw, _ in [ask("/", headers={}, method="HEAD")]], ask("/", "{}", headers={})[0])
+
+print("--- the prompt again, and the best of several")
+def completion(prompt, **more): return json.loads(ask("/v1/completions", dict({"model": "tiny", "prompt": prompt, "max_tokens": 6, "temperature": 0}, **more))[1])
+p = "Q: h\u00e9llo\nA:"
+plain, again = completion(p)["choices"][0], completion(p, echo=True)["choices"][0]
+print(again["text"] == p + plain["text"], again["logprobs"], completion(p, max_tokens=0)["choices"][0]["text"] == "")
+told = completion(p, echo=True, logprobs=2)
+l, n = told["choices"][0]["logprobs"], told["usage"]["prompt_tokens"]
+print({k: len(l[k]) == n + told["usage"]["completion_tokens"] for k in l}, l["token_logprobs"][0], l["top_logprobs"][0], max(len(t) for t in l["top_logprobs"][1:]))
+print([a for a, b in zip(l["text_offset"], l["text_offset"][1:]) if a > b], told["choices"][0]["text"][l["text_offset"][n]:] == plain["text"])
+ids = json.loads(ask("/tokenize", {"prompt": p})[1])["tokens"]
+step = [completion(ids[:i], logprobs=5, max_tokens=1)["choices"][0]["logprobs"]["top_logprobs"][0] for i in range(1, n)]
+known = [(s[t], x) for s, t, x in zip(step, l["tokens"][1:], l["token_logprobs"][1:]) if t in s]
+print(len(known) > 1, [k for k in known if k[0] != k[1]])
+alone = completion(ids, echo=True, logprobs=2, max_tokens=0)["choices"][0]
+print(alone["logprobs"]["token_logprobs"] == l["token_logprobs"][:n], alone["text"] == p, alone["finish_reason"])
+both = completion([ids, ids[:3]], echo=True, logprobs=2, max_tokens=0, n=2)["choices"]
+print([c["logprobs"] == alone["logprobs"] for c in both], both[2]["logprobs"]["token_logprobs"] == alone["logprobs"]["token_logprobs"][:3])
+ev = events(ask("/v1/completions", {"model": "tiny", "prompt": p, "max_tokens": 6, "temperature": 0, "echo": True, "logprobs": 2, "stream": True})[1])
+print("".join(e["choices"][0]["text"] for e in ev) == again["text"], sum([e["choices"][0]["logprobs"]["token_logprobs"] for e in ev if e["choices"][0]["logprobs"]], []) == l["token_logprobs"])
+w = dict(temperature=1.3, seed=5, max_tokens=9)
+made = completion([p, "Q: bye\nA:"], n=7, logprobs=0, **w)
+best = completion([p, "Q: bye\nA:"], n=2, best_of=7, logprobs=0, **w)
+mean = lambda c: sum(c["logprobs"]["token_logprobs"]) / len(c["logprobs"]["token_logprobs"])
+want = [c["text"] for k in range(2) for c in sorted(made["choices"][7 * k:7 * k + 7], key=lambda c: -mean(c))[:2]]
+print([c["text"] for c in best["choices"]] == want, [c["index"] for c in best["choices"]], best["usage"] == made["usage"], completion([p, "Q: bye\nA:"], n=2, best_of=7, **w)["choices"][0]["logprobs"])
 
 print("--- vectors")
 import base64, struct
@@ -145,7 +171,9 @@ for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"mess
     error("/v1/chat/completions", chat(**more))
 error("/v1/chat/completions", chat(messages=[{"role": "user", "content": "hello " * 125}]))
 error("/v1/completions", {"model": "tiny", "prompt": [1, -1]})
-error("/v1/completions", {"model": "tiny", "prompt": "x", "echo": True})
+error("/v1/completions", {"model": "tiny", "prompt": "x", "best_of": 2, "n": 3})
+error("/v1/completions", {"model": "tiny", "prompt": "x", "best_of": 2, "stream": True})
+error("/v1/completions", {"model": "tiny", "prompt": "x", "best_of": 10 ** 9})
 
 print("--- clients that go, and the end")
 for i in range(8):

@@ -146,6 +146,77 @@ static void characters_are_never_torn(void **state)
     tok_ids_release(&ids);
 }
 
+struct echoed { char text[TEXT_MAX]; size_t n, at[128]; float logprob[128]; int n_token; struct answer_end end; };
+
+static void echoed_piece(void *ctx, const struct answer_piece *p)
+{
+    struct echoed *s = ctx;
+    memcpy(s->text + s->n, p->text, p->n);
+    s->n += p->n;
+    assert_int_equal(tok_utf8_tail(s->text, s->n), 0);
+    for (int i = 0; i < p->n_token; i++) {
+        assert_int_equal(p->token[i].n_top, isnan(p->token[i].logprob) ? 0 : 1);
+        s->at[s->n_token] = p->token[i].at_char, s->logprob[s->n_token++] = p->token[i].logprob;
+    }
+}
+
+static void echoed_end(void *ctx, const struct answer_end *e) { ((struct echoed *)ctx)->end = *e; }
+
+static size_t chars_in(const char *s, size_t n)
+{
+    size_t chars = 0;
+    for (size_t i = 0; i < n; i++)
+        chars += (s[i] & 0xc0) != 0x80;
+    return chars;
+}
+
+/* Cut between prompt and answer anywhere, also in a character.  Stop texts are not looked for in the prompt. */
+static void the_prompt_is_told_again_with_its_tokens(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa4 \xe4\xb8\xad, \xf0\x9f\x98\x80 and END \xf0\x9f\x91\x8d\xc3\xbc END x";
+    struct tok_ids ids = { 0 };
+    struct stops *stops;
+    const char *end_at = strstr(text, "END"), *last_at = strstr(end_at + 1, "END");
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        OK(tok_encode(tok, text + i, 1, TOK_PLAIN, &ids, &err));
+    const int n = (int)ids.n;
+    assert_true(n == sizeof text - 1);
+    OK(stops_new(&stops, &(struct stop_text){ "END", 3 }, 1, &err));
+    for (int cut = 1; cut < n; cut++)
+        for (int probs = -1; probs < 2; probs += 2) {
+            struct echoed s = { 0 };
+            struct answer *a;
+            const struct answer_wish w = { .prompt = ids.id, .n_prompt = cut, .most = n, .n_logprob = probs, .stops = stops, .echo = true, .show_end = true, .scored = true, .piece = echoed_piece, .end = echoed_end, .ctx = &s };
+            OK(answer_new(&a, &model, &w, &err));
+            const struct text_request r = answer_request(a);
+            assert_true(r.prompt_probs == (probs >= 0) && r.n_logprob >= 0);
+            const struct token_prob top = { 1, 0 };
+            for (int i = 1; i < cut && probs >= 0; i++)
+                r.prompt(r.ctx, &(struct text_token){ .id = ids.id[i], .position = i, .logprob = -(float)i, .top = &top, .n_top = 1 });
+            bool more = true;
+            int i = cut;
+            for (; i < n && more; i++)
+                more = r.token(r.ctx, &(struct text_token){ .id = ids.id[i], .position = i, .logprob = -(float)i, .top = &top, .n_top = probs > 0 });
+            const bool ends_itself = more && i == n;
+            if (ends_itself)
+                more = r.token(r.ctx, &(struct text_token){ .id = eog[0], .position = n, .logprob = -(float)n, .top = &top, .n_top = probs > 0 });
+            r.done(r.ctx, TEXT_STOP, 0, NULL);
+            const char *stop = cut <= end_at - text ? end_at : cut <= last_at - text ? last_at : NULL;
+            const size_t want = stop ? (size_t)(stop - text) : sizeof text - 1;
+            assert_true(s.n == want && !memcmp(s.text, text, want));
+            assert_true(s.end.logprob == -(double)(i - cut) * (i - 1 + cut) / 2 - (ends_itself ? n : 0));
+            assert_true(probs >= 0 ? s.n_token >= (int)want + ends_itself : s.n_token == 0);
+            for (int k = 0; k < s.n_token; k++) {
+                assert_true(k ? s.logprob[k] == -(float)k : isnan(s.logprob[k]));
+                assert_int_equal(s.at[k], chars_in(text, (size_t)k));
+            }
+            answer_free(a);
+        }
+    stops_free(stops);
+    tok_ids_release(&ids);
+}
+
 static void logits_are_changed_as_the_formulas_say(void **state)
 {
     (void)state;
@@ -248,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_handed_out_is_the_text_up_to_the_first_stop), cmocka_unit_test(characters_are_never_torn),
+        cmocka_unit_test(the_prompt_is_told_again_with_its_tokens),
         cmocka_unit_test(logits_are_changed_as_the_formulas_say),              cmocka_unit_test(a_grammar_rules_and_ends_the_answer),
         cmocka_unit_test(stop_texts_are_checked), cmocka_unit_test(wishes_are_checked),
     };
