@@ -219,5 +219,6 @@ void anthropic_count(struct http_request *q, json_t *request, struct served_mode
     }
     const int n = snprintf(text, sizeof text, "{\"input_tokens\":%zu}\n", w.prompt[0].n);
     wish_release(&w);
+    http_add_header(q, anthropic_dialect.id_header, http_trace(q)->id);
     http_reply(q, 200, "application/json", text, (size_t)n);
 }

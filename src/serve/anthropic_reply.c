@@ -17,23 +17,25 @@ static const char *type_of(int status)
     }
 }
 
-static int add_error(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err)
+static int add_error(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
     TRY(buf_printf(b, err, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", type_of(e->status)));
     TRY(out_string(b, e->message, strlen(e->message), err));
-    return buf_printf(b, err, "},\"request_id\":\"req_%016llx\"}", number);
+    TRY(buf_add_str(b, "},\"request_id\":", err));
+    TRY(out_string(b, id, strlen(id), err));
+    return buf_add_char(b, '}', err);
 }
 
-static int refusal(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err)
+static int refusal(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
-    TRY(add_error(b, e, number, err));
+    TRY(add_error(b, e, id, err));
     return buf_add_char(b, '\n', err);
 }
 
-static int break_off(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err)
+static int break_off(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
     TRY(buf_add_str(b, "event: error\ndata: ", err));
-    TRY(add_error(b, e, number, err));
+    TRY(add_error(b, e, id, err));
     return buf_add_str(b, "\n\n", err);
 }
 
@@ -113,7 +115,7 @@ static int close_stream(struct buf *b, struct exchange *x, struct err *err)
     return buf_add_str(b, "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", err);
 }
 
-const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .id_prefix = "req", .open = open_stream, .piece = piece, .end = end,
+const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .open = open_stream, .piece = piece, .end = end,
                                            .close = close_stream, .break_off = break_off, .whole = whole, .refusal = refusal };
 
 json_t *anthropic_model(const struct served_model *s, int which)

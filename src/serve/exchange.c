@@ -21,31 +21,30 @@ static void tell_retry(struct http_request *q, int64_t ms)
         http_add_header(q, "retry-after-ms", text);
 }
 
-unsigned long long exchange_number(struct http_request *q, const struct dialect *d)
+/* The request's name, where the dialect's clients look for it; once for each reply. */
+static void name_reply(struct http_request *q, const struct dialect *d)
 {
-    static atomic_ullong count;
-    char name[40];
-    const unsigned long long number = rng_u64((uint64_t)time(NULL), atomic_fetch_add(&count, 1));
-    if (d->id_header) {
-        snprintf(name, sizeof name, "%s_%016llx", d->id_prefix, number);
-        http_add_header(q, d->id_header, name);
-    }
-    return number;
+    if (d->id_header)
+        http_add_header(q, d->id_header, http_trace(q)->id);
 }
 
-static void refuse_with(struct http_request *q, const struct dialect *d, const struct refusal *e, unsigned long long number)
+static void refuse_named(struct http_request *q, const struct dialect *d, const struct refusal *e)
 {
     struct buf b;
     buf_init(&b);
     if (e->status == 429)
         tell_retry(q, e->retry_ms);
-    if (d->refusal(&b, e, number, NULL) < 0)
+    if (d->refusal(&b, e, http_trace(q)->id, NULL) < 0)
         b.len = 0;
     http_reply(q, e->status, "application/json", b.data, b.len);
     buf_release(&b);
 }
 
-void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e) { refuse_with(q, d, e, exchange_number(q, d)); }
+void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e)
+{
+    name_reply(q, d);
+    refuse_named(q, d, e);
+}
 
 static void exchange_free(struct exchange *x)
 {
@@ -124,7 +123,7 @@ static int tell_close(struct exchange *x)
 {
     const struct dialect *d = x->w.dialect;
     TRY(open_stream(x));
-    TRY(x->failed ? d->break_off(&x->out, &x->e, x->number, NULL) : d->close(&x->out, x, NULL));
+    TRY(x->failed ? d->break_off(&x->out, &x->e, http_trace(x->q)->id, NULL) : d->close(&x->out, x, NULL));
     return send_out(x);
 }
 
@@ -176,12 +175,12 @@ static void finish(struct exchange *x)
         tell_close(x);                       /* what fails for want of memory or a client ends the stream all the same */
         http_stream_end(x->q);
     } else if (x->failed) {
-        refuse_with(x->q, d, &x->e, x->number);
+        refuse_named(x->q, d, &x->e);
     } else {
         buf_clear(&x->out);
         if (d->whole(&x->out, x, NULL) < 0) {
             refuse_as(&x->e, 503, NULL, NULL, NULL, "no memory for the reply");
-            refuse_with(x->q, d, &x->e, x->number);
+            refuse_named(x->q, d, &x->e);
         } else {
             http_reply(x->q, 200, "application/json", x->out.data, x->out.len);
         }
@@ -301,6 +300,7 @@ static void make_answer(struct choice *c, struct refusal *e)
 
 static struct exchange *make(struct http_request *q, struct served_model *s, struct wish *w, struct refusal *e)
 {
+    static atomic_ullong count;
     const int n = w->n_prompt * made_of(w);
     struct exchange *x = mem_alloc_zero(sizeof *x + (size_t)n * sizeof *x->choice);
     if (!x) {
@@ -309,7 +309,8 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
     }
     *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = w->n_prompt * w->n, .n_all = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
     *w = (struct wish){ 0 };
-    x->number = exchange_number(q, x->w.dialect);
+    x->number = rng_u64((uint64_t)x->created, atomic_fetch_add(&count, 1));
+    name_reply(q, x->w.dialect);
     pthread_mutex_init(&x->lock, NULL);
     buf_init(&x->head), buf_init(&x->out);
     for (int i = 0; i < n; i++) {
@@ -364,7 +365,9 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     struct exchange *x = e.status ? NULL : make(q, s, w, &e);
     if (e.status) {
         visit_settle(q, 0);
-        refuse_with(q, d, &e, x ? x->number : exchange_number(q, d));
+        if (!x)
+            name_reply(q, d);
+        refuse_named(q, d, &e);
         if (x)
             exchange_free(x);
         else

@@ -60,7 +60,7 @@ struct exchange {
 /* What clients of one kind of API are told, each function adding to b.  NULL: nothing is said there. */
 struct dialect {
     const char *type_of_stream;          /* of content; a whole reply is JSON */
-    const char *id_header, *id_prefix;   /* NULL, or the header that has the number of a request, after this and _ */
+    const char *id_header;               /* NULL, or one more that has the request's name (trace.h) */
     int (*begin)(struct exchange *x, struct err *err);                                   /* before any other: names */
     int (*token)(struct choice *c, const struct answer_token *t, struct err *err);       /* wanted with its probabilities; the piece that it belongs to comes next */
     /* a stream: open, pieces and ends of texts, close; or what went wrong instead of the last */
@@ -68,10 +68,10 @@ struct dialect {
     int (*piece)(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err);
     int (*end)(struct buf *b, struct choice *c, struct err *err);
     int (*close)(struct buf *b, struct exchange *x, struct err *err);
-    int (*break_off)(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err);
+    int (*break_off)(struct buf *b, const struct refusal *e, const char *id, struct err *err);
     /* a reply in one piece */
     int (*whole)(struct buf *b, struct exchange *x, struct err *err);
-    int (*refusal)(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err);
+    int (*refusal)(struct buf *b, const struct refusal *e, const char *id, struct err *err);
 };
 /* Of all texts; prompts are counted once, however many answers they have. */
 struct exchange_counts { int n_prompt, n_kept, n_token; };
@@ -79,8 +79,7 @@ struct exchange_counts exchange_counts(const struct exchange *x);
 
 /* Takes the wish and replies to q, now or later; what is wrong is told there, too. */
 void exchange_start(struct http_request *q, struct served_model *s, struct wish *w);
-/* The same in two steps, for what is no exchange: the number of a request, which its reply has as a header; and a refusal as a reply. */
-unsigned long long exchange_number(struct http_request *q, const struct dialect *d);
+/* A refusal as a reply. */
 void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e);
 
 #endif

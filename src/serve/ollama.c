@@ -339,16 +339,16 @@ static json_t *entry(const struct served_model *s)
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", s->name, "model", s->name, "modified_at", since, "size", (json_int_t)served_model_weight_bytes(s), "digest", s->digest, "details", details(s));
 }
 
-void ollama_tags(struct http_request *q, const struct served_model *s) { reply_json(q, json_pack("{s:[o]}", "models", entry(s))); }
+void ollama_tags(struct http_request *q, const struct served_model *s) { reply_json(q, s ? json_pack("{s:[o]}", "models", entry(s)) : json_pack("{s:[]}", "models")); }
 
 void ollama_ps(struct http_request *q, const struct served_model *s)
 {
-    json_t *e = entry(s);
+    json_t *e = s ? entry(s) : NULL;
     if (e && json_object_update_new(e, json_pack("{s:s, s:i, s:i}", "expires_at", "9999-12-31T23:59:59Z", "size_vram", 0, "context_length", served_model_ctx(s)))) {
         json_decref(e);
         e = NULL;
     }
-    reply_json(q, json_pack("{s:[o]}", "models", e));
+    reply_json(q, s ? json_pack("{s:[o]}", "models", e) : json_pack("{s:[]}", "models"));
 }
 
 static json_t *model_info(const struct served_model *s)

@@ -75,9 +75,9 @@ static int last_line(struct buf *b, struct exchange *x, const struct buf *text, 
 static int close_stream(struct buf *b, struct exchange *x, struct err *err) { return last_line(b, x, NULL, err); }
 static int whole(struct buf *b, struct exchange *x, struct err *err) { return last_line(b, x, &x->choice[0].text, err); }
 
-static int refusal(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err)
+static int refusal(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
-    (void)number;
+    (void)id;
     TRY(buf_add_str(b, "{\"error\":", err));
     TRY(out_string(b, e->message, strlen(e->message), err));
     return buf_add_str(b, "}\n", err);

@@ -198,9 +198,9 @@ static int close_stream(struct buf *b, struct exchange *x, struct err *err)
     return buf_add_str(b, "data: [DONE]\n\n", err);
 }
 
-static int break_off(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err)
+static int break_off(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
-    (void)number;
+    (void)id;
     TRY(buf_add_str(b, "data: ", err));
     TRY(out_refusal(b, e, err));
     return buf_add_str(b, "\n\n", err);
@@ -233,9 +233,9 @@ static int chat_whole(struct buf *b, struct exchange *x, struct err *err)
 
 static int completion_whole(struct buf *b, struct exchange *x, struct err *err) { return whole(b, x, "text_completion", "\"text\":", ",", err); }
 
-static int refusal(struct buf *b, const struct refusal *e, unsigned long long number, struct err *err)
+static int refusal(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
-    (void)number;
+    (void)id;
     TRY(out_refusal(b, e, err));
     return buf_add_char(b, '\n', err);
 }

@@ -203,8 +203,8 @@ static void api_pull(struct server *s, struct http_request *q)
     ollama_pull(q);
 }
 
-static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->model); }
-static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->model); }
+static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, visit_may_use(q, s->model->name) ? s->model : NULL); }
+static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, visit_may_use(q, s->model->name) ? s->model : NULL); }
 static void api_version(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s}", "version", s->o.model.build + strlen("lathe "))); }
 
 /* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */
@@ -391,7 +391,11 @@ static int admit(void *ctx, struct http_request *q, struct buf *why)
 {
     struct refusal e = { 0 };
     const struct dialect *d = dialect_of(q);
-    if (!route_of(ctx, q, &e) && d->refusal(why, &e, exchange_number(q, d), NULL) < 0)
+    if (route_of(ctx, q, &e))
+        return 0;
+    if (d->id_header)
+        http_add_header(q, d->id_header, http_trace(q)->id);
+    if (d->refusal(why, &e, http_trace(q)->id, NULL) < 0)
         buf_clear(why);
     return e.status;
 }

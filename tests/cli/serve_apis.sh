@@ -36,7 +36,7 @@ def n_prompt(u): return u["input_tokens"] + u["cache_read_input_tokens"] + u["ca
 status, raw, r = ask("/v1/messages", message())
 m = json.loads(raw)
 print(status, r.getheader("Content-Type"), m["type"], m["role"], m["model"], m["content"], m["stop_reason"], m["stop_sequence"], n_prompt(m["usage"]) > 0, m["usage"]["output_tokens"])
-print(bool(re.fullmatch("msg_[0-9a-f]{16}", m["id"])), r.getheader("request-id")[4:] == m["id"][4:])
+print(bool(re.fullmatch("msg_[0-9a-f]{16}", m["id"])), r.getheader("request-id") == r.getheader("x-request-id") != None)
 status, raw, r = ask("/v1/messages", message(stream=True))
 events = [re.fullmatch("event: ([a-z_]+)\ndata: (.*)", e).groups() for e in raw.split("\n\n")[:-1]]
 data = [json.loads(d) for _, d in events]

@@ -36,7 +36,7 @@ lines = list(client.generate(model=MODEL, prompt="hello", options=OPTIONS, strea
 flow("generate, streamed", "".join(l.response for l in lines) == text.response and counted(lines[-1]))
 raw = client.generate(model=MODEL, prompt="hello", raw=True, options=OPTIONS)
 flow("generate, raw", counted(raw) and raw.prompt_eval_count < text.prompt_eval_count, repr(raw.response))
-flow("generate, system", client.generate(model=MODEL, prompt="hello", system="Be brief.", options=OPTIONS).prompt_eval_count > text.prompt_eval_count)
+flow("generate, system", client.generate(model=MODEL, prompt="hello", system="Be brief. " * 20, options=OPTIONS).prompt_eval_count > text.prompt_eval_count)
 once, again = (client.chat(model=MODEL, messages=HELLO, options={"seed": 7, "temperature": 1.5, "top_k": 0, "top_p": 1, "min_p": 0.01, "repeat_penalty": 1.1, "num_predict": 8, "num_ctx": 64}) for _ in range(2))
 flow("a seed", once.message.content == again.message.content, repr(once.message.content))
 c = next((c for c in whole.message.content[1:] if not c.isspace()), None)
