@@ -325,6 +325,22 @@ static bool alive(const struct set *s) { return s->n || s->ends || s->crossed; }
 
 struct found { uint64_t *bit; int n; int32_t *across; int n_across; };
 
+static bool begins_alike(const struct vocab *v, int i, int k, int n) { return v->len[k] >= n && !memcmp(v->text[i], v->text[k], (size_t)n); }
+
+/* The last of the tokens from the i-th on that begin with the same n bytes. */
+static int last_alike(const struct vocab *v, int i, int n)
+{
+    int step = 1, in = i, out;
+    while (in + step < v->n && begins_alike(v, i, in + step, n))
+        in += step, step *= 2;
+    out = in + step < v->n ? in + step : v->n;
+    while (out - in > 1) {
+        const int mid = in + (out - in) / 2;
+        *(begins_alike(v, i, mid, n) ? &in : &out) = mid;
+    }
+    return in;
+}
+
 /* Of n tokens, as places in the vocabulary (NULL: all), those that can be read from path[0] on. */
 static int read_tokens(struct follower *f, const int32_t *place, int n, struct found *out, struct err *err)
 {
@@ -359,6 +375,8 @@ static int read_tokens(struct follower *f, const int32_t *place, int n, struct f
         } else if (crossed < len && out->across) {
             out->across[out->n_across++] = at;
         }
+        if (!place && dead <= len && crossed == INT32_MAX)       /* nor can any other that begins so */
+            i = last_alike(v, i, dead);
     }
     return 0;
 }
