@@ -353,6 +353,15 @@ static void submit(struct choice *c)
         cancel_all(x);
 }
 
+/* With other requests of the same tenant. */
+static void share_grammar(struct served_model *s, struct wish *w, const struct refusal *e)
+{
+    if (!w->grammar || e->status)
+        return;
+    grammars_share(s->grammars, &w->grammar_key, &w->answer.root, &w->grammar);
+    w->grammars = s->grammars, w->answer.grammar = w->grammar;
+}
+
 void exchange_start(struct http_request *q, struct served_model *s, struct wish *w)
 {
     const struct dialect *d = w->dialect;
@@ -362,6 +371,7 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     visit_rank(q, w->prioritised, &w->answer.priority, &w->answer.tenant, &e);
     visit_root(q, &w->answer.root, &e);
     take_limits(q, s, w, &e);
+    share_grammar(s, w, &e);
     struct exchange *x = e.status ? NULL : make(q, s, w, &e);
     if (e.status) {
         visit_settle(q, 0);

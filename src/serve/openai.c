@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "serve/constraint.h"
 #include "serve/openai_reply.h"
 
 #define N_MAX 128
@@ -56,24 +57,6 @@ static int32_t *read_ids(struct in *f, const char *name, int *n)
     return ids;
 }
 
-static void read_grammar(struct in *f, struct wish *w)
-{
-    const json_t *v = NULL;
-    const char *text = NULL;
-    size_t n = 0;
-    struct err err;
-    if (in_object(f, "structured_outputs", &v)) {
-        struct in s;
-        in_begin(&s, v, f->e, "structured_outputs");
-        in_str(&s, "grammar", &text, &n);
-        in_end(&s, NULL);
-    }
-    if (in_str(f, "grammar", &text, &n) || text)
-        if (!f->e->status && grammar_parse(&w->grammar, text, n, &err) < 0)
-            refuse_as(f->e, err.code == ERR_NOMEM ? 503 : 400, err.code == ERR_NOMEM ? "server_error" : "invalid_request_error", NULL, "grammar", "%s", err.msg);
-    w->answer.grammar = w->grammar;
-}
-
 static void read_sampling(struct in *f, struct wish *w)
 {
     struct answer_wish *a = &w->answer;
@@ -101,7 +84,6 @@ static void read_sampling(struct in *f, struct wish *w)
     a->stop_token = w->stop_token, a->allowed = w->allowed;
     wish_stops(w, f, "stop");
     read_bias(f, w);
-    read_grammar(f, w);
 }
 
 static void read_stream(struct in *f, struct wish *w)
@@ -191,7 +173,7 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
 {
     struct in f;
     struct chat_request c = { 0 };
-    const json_t *messages = NULL, *format = NULL;
+    const json_t *messages = NULL;
     int64_t most = -1, top = 0;
     bool probs = false, prompt = true;
     wish_begin(w, &openai_chat_dialect, "messages", request, s);
@@ -212,13 +194,7 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     in_object(&f, "chat_template_kwargs", &c.variables);
     in_array(&f, "documents", &c.documents);
     in_bool(&f, "add_generation_prompt", &prompt);
-    if (in_object(&f, "response_format", &format)) {
-        struct in r;
-        int type = 0;
-        in_begin(&r, format, e, "response_format");
-        in_choice(&r, "type", "text", &type);
-        in_end(&r, NULL);
-    }
+    constraint_read(w, &f, true);
     in_only(&f, "tools", "[]");
     in_choice(&f, "tool_choice", "none|auto", &(int){ 0 });
     in_pass(&f, "parallel_tool_calls");
@@ -296,6 +272,7 @@ void openai_completion(struct wish *w, json_t *request, struct served_model *s, 
     in_int(&f, "logprobs", 0, 5, &probs);
     in_bool(&f, "echo", &w->answer.echo);
     read_best_of(&f, w);
+    constraint_read(w, &f, true);
     in_only(&f, "suffix", "\"\"");
     w->answer.most = (int)most, w->answer.n_logprob = (int)probs, w->answer.goes_on = w->answer.show_end = true;
     if (!e->status)

@@ -193,6 +193,7 @@ static int find_ends(struct served_model *s, const char *path, struct err *err)
         if (ends_at(&s->ends, s->engine, i))
             s->end[n++] = i;
     TRY(vocab_new(&s->vocab, engine_tok(s->engine), V, s->end, n, err));
+    TRY(grammars_new(&s->grammars, err));
     s->answers = (struct answer_model){ .tok = engine_tok(s->engine), .V = V, .end = s->end, .n_end = n, .vocab = s->vocab };
     return 0;
 }
@@ -352,6 +353,7 @@ void served_model_close(struct served_model *s)
     json_decref(s->dimensions);
     batch_free(s->batch);
     metrics_free(s->metrics);
+    grammars_free(s->grammars);
     vocab_free(s->vocab);
     chat_free(s->chat);
     engine_free(s->engine);

@@ -13,6 +13,7 @@
 #include "infer/embed.h"
 #include "infer/ends.h"
 #include "model/chat.h"
+#include "serve/grammars.h"
 #include "serve/metrics.h"
 #include "serve/turns.h"
 
@@ -51,6 +52,7 @@ struct served_model {
     struct batch *batch;
     struct chat *chat;                   /* NULL: there is no template */
     struct vocab *vocab;
+    struct grammars *grammars;           /* of requests */
     struct answer_model answers;
     char digest[SHA256_HEX];             /* of the model's files */
     char fingerprint[40];                /* of all that decides the bytes of an answer, beside the request */

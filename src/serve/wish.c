@@ -18,7 +18,10 @@ void wish_release(struct wish *w)
     mem_free(w->allowed);
     mem_free(w->stop_token);
     stops_free(w->stops);
-    grammar_free(w->grammar);
+    if (w->grammars)
+        grammars_drop(w->grammars, w->grammar);
+    else
+        grammar_free(w->grammar);
     json_decref(w->request);
     *w = (struct wish){ 0 };
 }

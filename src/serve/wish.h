@@ -3,6 +3,7 @@
  * A reader (openai.h, ...) begins a wish, fills it field by field by json_in.h, and gives it to exchange_start(). */
 #ifndef SERVE_WISH_H
 #define SERVE_WISH_H
+#include "serve/grammars.h"
 #include "serve/json_in.h"
 #include "serve/served_model.h"
 
@@ -23,6 +24,8 @@ struct wish {
     int32_t *allowed, *stop_token;
     struct stops *stops;
     struct grammar *grammar;
+    struct block_key grammar_key;        /* of what it was made of */
+    struct grammars *grammars;           /* who has it, once it is shared */
     json_t *request;                     /* strings live in it; it goes when the answers are made */
 };
 /* Takes the request.  One answer of any length, drawn at temperature 1 by another seed each time. */

@@ -77,6 +77,15 @@ print("--- what may be said")
 g = 'root ::= "[" [1-9] [0-9] ("," [1-9] [0-9])* "]"'
 said = json.loads(ask("/v1/chat/completions", chat(grammar=g, temperature=1.5, seed=3, n=4, max_tokens=40))[1])["choices"]
 print(all(isinstance(json.loads(c["message"]["content"]), list) for c in said if c["finish_reason"] == "stop"), len(said))
+schema = {"type": "object", "properties": {"ok": {"type": "boolean"}, "n": {"type": "integer", "minimum": 3, "maximum": 12}, "of": {"enum": ["a", "b"]}}, "required": ["ok", "n"], "additionalProperties": False}
+def follow(**more):
+    c = json.loads(ask("/v1/chat/completions", chat(temperature=1.5, n=6, max_tokens=60, seed=5, **more))[1])["choices"]
+    return [x["message"]["content"] for x in c if x["finish_reason"] == "stop"]
+said = [json.loads(t) for t in follow(response_format={"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema}})]
+print(len(said), all(type(x["ok"]) is bool and 3 <= x["n"] <= 12 and x.get("of") in ("a", "b", None) and len(x) <= 3 for x in said))
+print(follow(structured_outputs={"json": json.dumps(schema)}) == follow(structured_outputs={"json": schema}) == follow(response_format={"type": "json_schema", "json_schema": {"name": "y", "schema": schema}}))
+print(set(follow(structured_outputs={"choice": ["yes", "no", "maybe"]})) <= {"yes", "no", "maybe"}, all(len(t) == 7 and t.startswith("k-") for t in follow(structured_outputs={"regex": "k-[0-9a-f]{5}"})),
+      all(isinstance(json.loads(t), dict) for t in follow(response_format={"type": "json_object"}, logit_bias={}, presence_penalty=2)))
 c = json.loads(ask("/v1/completions", {"model": "tiny", "prompt": ["Q: hello\nA:", [257 % 256, 10]], "max_tokens": 5, "temperature": 0, "logprobs": 1, "logit_bias": {"10": -100}})[1])
 print([len(x["logprobs"]["tokens"]) for x in c["choices"]], "\n" in c["choices"][0]["text"], [c["choices"][0]["text"] == "".join(c["choices"][0]["logprobs"]["tokens"][:2]), c["choices"][0]["finish_reason"], c["choices"][0]["logprobs"]["tokens"][2:]])
 t = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": False})[1])
@@ -166,7 +175,10 @@ error("/v1/chat/completions", b'{"model": "\xff"}')
 error("/v1/chat/completions", "[]")
 error("/v1/chat/completions", "x" * (1 << 20) + "x")
 for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "user", "content": "x", "colour": 1}]}, {"temperature": 3}, {"temperature": "hot"},
-             {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"response_format": {"type": "json_object"}},
+             {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"response_format": {"type": "xml"}},
+             {"response_format": {"type": "json_schema"}}, {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"properties": {"a": {"not": {}}}}}}}, {"structured_outputs": {}},
+             {"structured_outputs": {"regex": "("}}, {"structured_outputs": {"choice": []}}, {"structured_outputs": {"json": "{"}}, {"structured_outputs": {"xml": 1}}, {"guided_json": {}},
+             {"response_format": {"type": "json_object"}, "grammar": "root ::= \"a\""}, {"structured_outputs": {"json": {"minLength": 10 ** 9}}},
              {"grammar": "root ::= x"}, {"max_tokens": 4000}, {"stream_options": {"include_usage": True}}, {"colour": "red"}):
     error("/v1/chat/completions", chat(**more))
 error("/v1/chat/completions", chat(messages=[{"role": "user", "content": "hello " * 125}]))
