@@ -9,6 +9,7 @@
 #include "serve/embeddings.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
+#include "serve/visit.h"
 
 #define INPUTS 2048
 #define TOKEN_BYTES 256          /* of a text's token at most, as far as texts are looked at at all */
@@ -70,6 +71,7 @@ static void finish(struct classes *x)
     if (!x->e.status && buf_printf(&x->reply, NULL, "],\"system_fingerprint\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld,\"completion_tokens\":0}}\n", x->s->fingerprint,
                                    (long long)x->n_token, (long long)x->n_token) < 0)
         wish_no_memory(&x->e);
+    visit_settle(x->q, x->n_token);
     if (x->e.status)
         openai_refuse(x->q, &x->e);
     else
@@ -182,6 +184,19 @@ static void check_inputs(struct classes *x)
             refuse(&x->e, "input", "input %d is empty", i);
 }
 
+/* Tokens are known when they are classified: no text has more than it has bytes, and two that the tokenizer adds. */
+static void take_limits(struct classes *x)
+{
+    const struct classifier *c = x->s->classifier;
+    const bool images = config_vision(classifier_config(c));
+    int64_t n_token = 0;
+    for (int i = 0; i < x->n_input && !x->e.status; i++) {
+        const size_t n = json_string_length(input_at(x, i)) + 2, ctx = (size_t)classifier_ctx(c);
+        n_token += (int64_t)(images || n > ctx ? ctx : n);
+    }
+    visit_take_texts(x->q, 1, n_token, 0, false, &x->e);
+}
+
 static void read_request(struct classes *x)
 {
     struct in f;
@@ -198,6 +213,7 @@ static void read_request(struct classes *x)
     x->fit = (enum image_fit)fit;
     if (!x->e.status)
         check_inputs(x);
+    take_limits(x);
 }
 
 static void take_memory(struct classes *x)

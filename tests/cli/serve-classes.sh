@@ -32,11 +32,11 @@ json.dump(c, open("encoder/config.json", "w"))
 P
 cat > ask.py <<'P'
 import base64, http.client, json, os, struct, sys, threading, zlib
-PORT = int(open("port").read())
+PORT, KEY = int(open("port").read()), {}
 
 def ask(path, body=None):
     c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
-    c.request("GET" if body is None else "POST", path, None if body is None else body if isinstance(body, str) else json.dumps(body))
+    c.request("GET" if body is None else "POST", path, None if body is None else body if isinstance(body, str) else json.dumps(body), KEY)
     r = c.getresponse()
     return r.status, r.read()
 
@@ -60,10 +60,11 @@ def together(f, inputs):
     [t.start() for t in threads]; [t.join() for t in threads]
     return all(g == [a] for g, a in zip(got, alone)) and all(g == alone for g in got[len(inputs):])
 
-m = json.loads(ask("/v1/models")[1])["data"][0]
-print(m["id"], m["task"], m["input"], ask("/health")[0], ask("/ready")[0], ask("/metrics")[0], ask("/lathe/stats")[0])
-error("/v1/chat/completions", {"model": "it", "messages": [{"role": "user", "content": "hello"}]})
-error("/tokenize", {"prompt": "x"})
+if sys.argv[1] != "limits":
+    m = json.loads(ask("/v1/models")[1])["data"][0]
+    print(m["id"], m["task"], m["input"], ask("/health")[0], ask("/ready")[0], ask("/metrics")[0], ask("/lathe/stats")[0])
+    error("/v1/chat/completions", {"model": "it", "messages": [{"role": "user", "content": "hello"}]})
+    error("/tokenize", {"prompt": "x"})
 if sys.argv[1] == "images":
     r = classify([png(5), "data:image/png;base64," + png(250), png(3, 20)])
     print([(d["index"], d["label"], d["num_classes"], len(d["probs"]), abs(sum(d["probs"]) - 1) < 1e-5) for d in r["data"]], sorted(r), r["usage"])
@@ -79,6 +80,10 @@ elif sys.argv[1] == "texts":
     for more in ({"input": "good " * 60}, {"input": "x" * 20000}, {"input": 3}, {"input": ["x", None]}, {"input": ["x"] * 2049}, {"fit": "crop"}):
         error("/classify", dict({"model": "it", "input": "x"}, **more))
     error("/classify", '{"model": "it", "input": "\\ud800"}')
+elif sys.argv[1] == "limits":
+    KEY = {"Authorization": "Bearer " + open("key").read().strip()}
+    for n in (10, 25, 10):
+        print(ask("/classify", {"model": "it", "input": "x" * n})[0])
 else:
     def embed(input, **more): return json.loads(ask("/v1/embeddings", dict({"model": "it", "input": input}, **more))[1])
     v = embed("a good day")["data"][0]["embedding"]
@@ -94,7 +99,7 @@ P
 serve() {
     echo "--- $1"
     rm -f port
-    lathe serve $2 --port 0 --port-file port --threads 2 --name it > log 2>&1 & server=$!
+    lathe serve $2 $3 --port 0 --port-file port --threads 2 --name it > log 2>&1 & server=$!
     trap 'kill -9 $server 2>/dev/null' EXIT
     for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
     python3 ask.py $1
@@ -105,3 +110,5 @@ serve() {
 serve images images-model
 serve texts texts-model
 serve encoder encoder
+lathe key keys.yaml a --quiet > key; echo '  tokens_per_minute: 40' >> keys.yaml; chmod 600 keys.yaml
+serve limits texts-model "--keys keys.yaml"
