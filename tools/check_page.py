@@ -127,6 +127,8 @@ def probabilities(c):
     c.equal("an arrow key goes to the next token", b.js("document.activeElement.dataset.i"), "1")
     b.press("End")
     c("one token of an answer is a stop of Tab", b.js("document.querySelectorAll('#log li:nth-child(2) .tok[tabindex=\"0\"]').length === 1 && document.activeElement.tabIndex === 0"))
+    b.js("document.activeElement.scrollIntoView({ block: 'start' }); $('scroll').dispatchEvent(new Event('scroll'))")
+    c("they stay where a token is focused", b.js("!$('pop').hidden"))
     b.press("Escape")
     c("Esc hides them", b.js("$('pop').hidden"))
     b.js("$('ask').focus()")
@@ -269,10 +271,18 @@ def others(c):
     for task, says in (("classify", "POST /classify"), ("embed", "POST /v1/embeddings")):
         b.js(f"served[0].task = '{task}'; show_task()")
         c(f"a model for {task} has no chat", b.js("$('composer').hidden") and says in b.js("$('empty').textContent"))
-    b.js("window.was = served; served = []; $('models').replaceChildren(); show_task()")
+    b.js("served[0].task = 'generate'; window.was = served; served = []; $('models').replaceChildren(); show_task()")
     c("a key without a model is told", b.js("$('composer').hidden && $('empty').textContent.includes('no model')"))
-    b.js("served = was; look()")
-    b.wait("!$('composer').hidden")
+    b.js("""window.real = fetch;
+        window.fetch = async (path, o) => path === 'v1/models' ? new Response(JSON.stringify({ data: [was[0], { ...was[0], id: 'other' }] })) : real(path, o);
+        look()""")
+    b.wait("!$('models').hidden")
+    c.equal("several models are told", b.js("$('model').textContent + ':' + [...document.querySelectorAll('#served h3')].map(e => e.textContent).join()"), b.js("`2 models:${was[0].id},other`"))
+    b.js("$('models').value = 'other'; $('models').dispatchEvent(new Event('change')); window.fetch = real")
+    c.ask("hello")
+    c.equal("the chosen one is asked", c.last_body()["model"], "other")
+    b.js("messages.length -= 2; draw(); $('models').value = was[0].id; $('models').dispatchEvent(new Event('change')); look()")
+    b.wait("served.length === 1 && !$('composer').hidden")
 
 
 def looks(c):
@@ -377,7 +387,7 @@ def main():
                 part(c)
             b.js("$('reset').click()")
             live(c), others(c), looks(c), keyboard(c), access(c, o.axe)
-            told = [s for s in b.said if "401" not in s and "TrustedHTML" not in s]      # what was provoked
+            told = [s for s in b.said if "401" not in s and "404" not in s and "TrustedHTML" not in s]      # what was provoked
             errors(c, server)
             c.equal("the browser had nothing to complain about", told, [])
             c.equal("nothing was asked from elsewhere", [a[1] for a in b.asked if not a[1].startswith((c.url, "data:", "blob:" + c.url))], [])
