@@ -4,8 +4,8 @@
 #include "cmd/cmd.h"
 #include "serve/server.h"
 
-static const char *host = "127.0.0.1", *key, *keys, *name, *port_file;
-static bool matryoshka;
+static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file;
+static bool audit_text, audit_strict, matryoshka;
 static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, body_mb = 32, n_connection = 1000;
 
 static struct opt_list adapters;
@@ -15,8 +15,9 @@ static int run(const char *const *args, int n_args, struct err *err)
     (void)n_args;
     cmd_catch_signals();
     cmd_catch_reload();
+    signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .drain_s = (double)drain_s, .stop = &cmd_stop,
         .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
@@ -30,6 +31,9 @@ static const struct opt opts[] = {
     { OPT_STR, "port-file", &port_file, "<path>", "the port is written there when requests can come", 0, 0 },
     { OPT_STR, "key", &key, "<text>", "that clients must show (Authorization: Bearer KEY, or x-api-key: KEY); or the environment's LATHE_API_KEY", 0, 0 },
     { OPT_STR, "keys", &keys, "<path>", "file of keys with limits and rights (lathe help key); read again at SIGHUP", 0, 0 },
+    { OPT_STR, "audit", &audit, "<path>", "a line of JSON for each request: who, what, how much, how long; never the texts (doc/operating.md)", 0, 0 },
+    { OPT_FLAG, "audit-text", &audit_text, NULL, "the audit log has the texts, too, of keys that allow it (keep_texts)", 0, 0 },
+    { OPT_FLAG, "audit-strict", &audit_strict, NULL, "refuse requests while the audit log cannot be written", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
@@ -99,6 +103,7 @@ const struct command command_serve = {
         "With --keys FILE many have a key each, made by lathe key, with limits (requests and tokens a minute and a day, texts at once),\n"
         "and rights.  Where a limit is met the reply is 429 with the exact time to wait, and x-ratelimit headers tell what is left;\n"
         "those who wait take turns; nobody finds what another's texts left in the cache.  SIGHUP reads the file again.\n"
+        "--audit FILE is a log of requests in which a line that was changed or taken out shows.\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"

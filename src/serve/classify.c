@@ -71,6 +71,7 @@ static void finish(struct classes *x)
     if (!x->e.status && buf_printf(&x->reply, NULL, "],\"system_fingerprint\":\"%s\",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld,\"completion_tokens\":0}}\n", x->s->fingerprint,
                                    (long long)x->n_token, (long long)x->n_token) < 0)
         wish_no_memory(&x->e);
+    visit_note_counts(x->q, "", x->n_token, 0, 0);
     visit_settle(x->q, x->n_token);
     if (x->e.status)
         openai_refuse(x->q, &x->e);
@@ -253,6 +254,7 @@ void classify_start(struct http_request *q, struct served_model *s)
         read_request(x);
     if (!x->e.status)
         take_memory(x);
+    visit_take_texts(q, 1, 0, 0, false, &x->e);              /* how many tokens there are is known when they are read */
     if (x->e.status)
         finish(x);
     else

@@ -169,6 +169,7 @@ static int64_t count_tokens(const struct embed_wish *w)
 static void finish(struct embedding *x)
 {
     const int64_t n_token = count_tokens(&x->w);
+    visit_note_counts(x->q, "", n_token, 0, 0);
     visit_settle(x->q, x->next ? n_token : 0);
     if (!x->failed && x->w.words->end(&x->reply, &x->w, x->s, n_token, NULL) < 0)
         fail(x, 503, "no memory for the reply");
@@ -351,6 +352,8 @@ static void check_client(struct http_request *q, struct embed_wish *w, struct re
 {
     visit_model(q, w->as.name, e);
     visit_rank(q, w->prioritised, &w->priority, &w->tenant, e);
+    if (w->as.name)
+        visit_note_model(q, &w->as);
     visit_take_texts(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES, count_tokens(w), 0, false, e);
 }
 

@@ -104,8 +104,11 @@ static int tell_piece(struct choice *c, const struct answer_piece *p)
     const struct dialect *d = x->w.dialect;
     for (int i = 0; i < p->n_token; i++)
         TRY(d->token(c, &p->token[i], NULL));
+    visit_note_first(x->q);
+    if (!x->w.stream || visit_keeps_text(x->q))
+        TRY(buf_add(&c->text, p->text, p->n, NULL));
     if (!x->w.stream)
-        return buf_add(&c->text, p->text, p->n, NULL);
+        return 0;
     TRY(open_stream(x));
     TRY(d->piece(&x->out, c, p->text, p->n, NULL));
     return send_out(x);
@@ -127,13 +130,17 @@ static int tell_close(struct exchange *x)
     return send_out(x);
 }
 
-/* What the client is charged; nothing where nothing was begun. */
+/* What the client is charged, nothing where nothing was begun, and what there is to remember. */
 static void settle(struct exchange *x)
 {
     const struct exchange_counts n = exchange_counts(x);
     bool any = false;
     for (int i = 0; i < x->n_all; i++)
-        any = any || x->choice[i].id;
+        if (x->choice[i].id) {
+            any = true;
+            visit_note_text(x->q, x->choice[i].why, visit_keeps_text(x->q) ? &x->choice[i].text : NULL);
+        }
+    visit_note_counts(x->q, x->id, n.n_prompt, n.n_kept, n.n_token);
     visit_settle(x->q, any ? (int64_t)n.n_prompt + n.n_token : 0);
 }
 
@@ -372,6 +379,8 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
     visit_root(q, &w->answer.root, &e);
     take_limits(q, s, w, &e);
     share_grammar(s, w, &e);
+    visit_note_model(q, &w->as);
+    visit_note_wish(q, w);
     struct exchange *x = e.status ? NULL : make(q, s, w, &e);
     if (e.status) {
         visit_settle(q, 0);

@@ -20,7 +20,7 @@
 struct choice {
     struct exchange *x;
     int i;
-    struct buf text;                     /* of the whole answer, where it is not streamed */
+    struct buf text;                     /* of the whole answer, where it is not streamed, or its log keeps it */
     /* when it has ended */
     enum answer_why why;                 /* ANSWER_STOP or ANSWER_LENGTH where a dialect is asked */
     int stop_text;                       /* of x->w.stops, or -1 */

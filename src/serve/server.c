@@ -13,6 +13,7 @@
 #include "serve/anthropic_reply.h"
 #include "serve/classify.h"
 #include "serve/embeddings.h"
+#include "serve/audit.h"
 #include "serve/exchange.h"
 #include "serve/ollama.h"
 #include "serve/ollama_reply.h"
@@ -31,6 +32,7 @@ struct server {
     struct served_model *model;
     struct http *http;
     struct clients *clients;
+    struct audit *audit;                 /* or NULL */
     atomic_bool drains;
     double begun;
     struct http_counts counts;
@@ -312,6 +314,15 @@ static const struct route { const char *method, *path; bool open, prefix; void (
 #define N_ROUTE ((int)(sizeof routes / sizeof *routes))
 static_assert(N_ROUTE <= HTTP_ROUTES, "each route has its count");
 
+static void metrics_audit(struct server *s, struct buf *b)
+{
+    if (!s->audit)
+        return;
+    const struct audit_counts n = audit_counts(s->audit);
+    buf_printf(b, NULL, "# HELP lathe:audit_lines_total Lines written to the audit log.\n# TYPE lathe:audit_lines_total counter\nlathe:audit_lines_total %llu\n", (unsigned long long)n.n_written);
+    buf_printf(b, NULL, "# HELP lathe:audit_lines_lost_total Lines that it could not take.\n# TYPE lathe:audit_lines_lost_total counter\nlathe:audit_lines_lost_total %llu\n", (unsigned long long)n.n_lost);
+}
+
 static void metrics(struct server *s, struct http_request *q)
 {
     struct http_route names[N_ROUTE];
@@ -321,6 +332,7 @@ static void metrics(struct server *s, struct http_request *q)
         names[i] = (struct http_route){ routes[i].method, routes[i].path };
     metrics_write(&b, &s->model, 1);
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
+    metrics_audit(s, &b);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
     buf_release(&b);
 }
@@ -387,11 +399,21 @@ static const struct route *route_of(const struct server *s, struct http_request 
     return NULL;
 }
 
+/* Has it a line in the audit log?  All but those to paths that are open to everybody. */
+static void note(struct server *s, struct http_request *q)
+{
+    const int mark = http_mark(q);
+    if (s->audit && (mark < 0 || !routes[mark].open))
+        visit_note(q, s->o.audit_text);
+}
+
 static int admit(void *ctx, struct http_request *q, struct buf *why)
 {
     struct refusal e = { 0 };
     const struct dialect *d = dialect_of(q);
-    if (route_of(ctx, q, &e))
+    const struct route *r = route_of(ctx, q, &e);
+    note(ctx, q);
+    if (r)
         return 0;
     if (d->id_header)
         http_add_header(q, d->id_header, http_trace(q)->id);
@@ -409,11 +431,28 @@ static bool may_ask(const struct server *s, struct http_request *q)
     return false;
 }
 
+static void released(void *ctx, struct http_request *q, int status)
+{
+    struct server *s = ctx;
+    struct visit *v = http_user(q);
+    struct buf b;
+    buf_init(&b);
+    if (v->noted && visit_line(&b, q, s->model, status, NULL) < 0)
+        log_warn("audit log: no memory for the line of a request");
+    else if (v->noted)
+        audit_add(s->audit, b.data, b.len);
+    buf_release(&b);
+    visit_release(v);
+}
+
 static void handle(void *ctx, struct http_request *q)
 {
     struct server *s = ctx;
     struct refusal e = { 0 };
     const struct route *r = route_of(s, q, &e);
+    visit_note_request(q);
+    if (r && !r->open && s->audit && s->o.audit_strict && !audit_works(s->audit))
+        refuse_as(&e, 503, "unavailable_error", "audit_unavailable", NULL, "the audit log cannot be written, and nothing is answered without it");
     if (r && !strcmp(r->method, "POST")) {
         visit_take_request(q, &e);
         if (!may_ask(s, q))
@@ -470,8 +509,10 @@ static void reload(struct server *s)
 {
     struct err err;
     *s->o.reload = 0;
+    if (s->audit)
+        audit_reopen(s->audit);
     if (!s->o.keys)
-        log_info("nothing to read again: there is no file of keys");
+        log_info("no keys to read again: there is no file of them");
     else if (clients_reload(s->clients, &err) < 0)
         log_warn("%s; the keys and limits from before stay", err.msg);
     else
@@ -480,7 +521,7 @@ static void reload(struct server *s)
 
 static int serve(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = HEAD_S, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .ctx = s };
+    const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = HEAD_S, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .released = released, .ctx = s };
     TRY(http_start(&s->http, &h, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
     char pages[40] = "";
@@ -497,6 +538,15 @@ static int serve(struct server *s, struct err *err)
     return rc;
 }
 
+/* What was charged today counts on. */
+static void charge(void *ctx, const char *key, int64_t requests, int64_t tokens) { clients_used(ctx, key, visit_now(), requests, tokens); }
+
+static int begin_audit(struct server *s, struct err *err)
+{
+    TRY(audit_open(&s->audit, s->o.audit, err));
+    return clients_open(s->clients) ? 0 : audit_day(s->o.audit, visit_now(), charge, s->clients, err);
+}
+
 int server_run(const struct server_opts *o, struct err *err)
 {
     struct server s = { .o = *o, .begun = clock_wall() };
@@ -506,12 +556,14 @@ int server_run(const struct server_opts *o, struct err *err)
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
     TRY(page_init(&s.page, err));
     TRY(clients_new(&s.clients, s.o.key, s.o.keys, err));
+    int rc = o->audit ? begin_audit(&s, err) : 0;
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
-    int rc = served_model_open(&s.model, &s.o.model, err);
+    rc = rc ? rc : served_model_open(&s.model, &s.o.model, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     served_model_close(s.model);
+    audit_close(s.audit);
     clients_free(s.clients);
     return rc;
 }

@@ -11,6 +11,9 @@ struct server_opts {
     const char *address; int port;       /* 0: any that is free */
     const char *key;                     /* that clients must show as "Authorization: Bearer KEY"; NULL: none */
     const char *keys;                    /* a file of more keys (keys.h), or NULL */
+    const char *audit;                   /* a log of requests (audit.h), or NULL */
+    bool audit_text;                     /* with their texts, where the key allows that */
+    bool audit_strict;                   /* while the log cannot be written requests are refused */
     volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */
     size_t body_max;

@@ -3,6 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "base/mem.h"
+#include "base/pool.h"
+#include "serve/audit.h"
+#include "serve/json_out.h"
+
+#define TEXT_MAX ((size_t)1 << 20)           /* of a line of the log */
 
 double visit_now(void)
 {
@@ -82,6 +88,8 @@ static bool take(struct http_request *q, struct quota_ask ask, struct refusal *e
     const bool may = client_take(v->client, now, ask, &v->grant, &no);
     if (!may)
         refuse_for(e, v, &no);
+    else
+        v->requests += ask.requests;
     tell_left(q, v, now);
     return may;
 }
@@ -89,8 +97,10 @@ static bool take(struct http_request *q, struct quota_ask ask, struct refusal *e
 static void settle(struct http_request *q, int64_t tokens, bool counts)
 {
     struct visit *v = http_user(q);
-    if (v->client)
+    if (v->client) {
         client_settle(v->client, visit_now(), &v->grant, tokens, counts);
+        v->requests = counts ? v->requests : 0, v->tokens += tokens;
+    }
     v->grant = (struct quota_grant){ 0 };
 }
 
@@ -153,4 +163,146 @@ void visit_root(struct http_request *q, struct block_key *root, struct refusal *
     memcpy(text + SHA256_BYTES, v->rights.tenant, n);
     sha256_next(&h, text, SHA256_BYTES + n, root->sha256);
     sha256_end(&h, unused);
+}
+
+/* ---- the log ---- */
+
+void visit_release(struct visit *v)
+{
+    mem_free(v->asked);
+    mem_free(v->request);
+    mem_free(v->texts);
+    v->asked = v->request = v->texts = NULL;
+}
+
+bool visit_keeps_text(struct http_request *q) { return ((struct visit *)http_user(q))->keeps_text; }
+
+/* Text that is too long is not cut: its length is there instead. */
+static int add_text(struct buf *b, const char *text, size_t n, struct err *err)
+{
+    return b->len + n > TEXT_MAX ? buf_printf(b, err, "%zu", n) : out_string(b, text, n, err);
+}
+
+/* What there is no memory for is not told. */
+static void keep(char **to, struct buf *b, int rc)
+{
+    char *text = rc ? NULL : mem_strdup(b->data);
+    if (text) {
+        mem_free(*to);
+        *to = text;
+    }
+    buf_release(b);
+}
+
+void visit_note(struct http_request *q, bool with_text)
+{
+    struct visit *v = http_user(q);
+    v->noted = true, v->keeps_text = with_text && (!v->client || v->rights.keep_text);
+    v->time = visit_now(), v->begun = clock_wall();
+}
+
+void visit_note_request(struct http_request *q)
+{
+    struct visit *v = http_user(q);
+    struct buf b;
+    if (!v->keeps_text)
+        return;
+    buf_init(&b);
+    const int rc = buf_add_str(&b, ",\"request\":", NULL);
+    keep(&v->request, &b, rc ? rc : add_text(&b, http_body(q)->data, http_body(q)->len, NULL));
+}
+
+static int add_params(struct buf *b, const struct wish *w, struct err *err)
+{
+    const struct answer_wish *a = &w->answer;
+    TRY(buf_printf(b, err, ",\"seed\":%lld,\"params\":{\"n\":%d,\"best_of\":%d,\"max_tokens\":", (long long)(int64_t)w->seed, w->n, w->n_made ? w->n_made : w->n));
+    TRY(a->most < 0 ? buf_add_str(b, "null", err) : buf_printf(b, err, "%d", a->most));
+    TRY(buf_printf(b, err, ",\"temperature\":%.17g,\"top_p\":%.17g,\"top_k\":%d,\"min_p\":%.17g", a->sampling.temperature, a->sampling.top_p, a->sampling.top_k, a->sampling.min_p));
+    TRY(buf_printf(b, err, ",\"presence_penalty\":%.17g,\"frequency_penalty\":%.17g,\"repetition_penalty\":%.17g", a->presence, a->frequency, a->repetition));
+    TRY(buf_printf(b, err, ",\"min_tokens\":%d,\"logit_bias\":%d,\"allowed_token_ids\":%d,\"stop_token_ids\":%d", a->min, a->n_bias, a->n_allowed, a->n_stop_token));
+    return buf_printf(b, err, ",\"stop\":%s,\"grammar\":%s,\"ignore_eos\":%s,\"priority\":%d}", w->stops ? "true" : "false", a->grammar ? "true" : "false", a->ignore_end ? "true" : "false", a->priority);
+}
+
+void visit_note_model(struct http_request *q, const struct served_as *as) { ((struct visit *)http_user(q))->as = *as; }
+
+void visit_note_wish(struct http_request *q, const struct wish *w)
+{
+    struct visit *v = http_user(q);
+    struct buf b;
+    if (!v->noted)
+        return;
+    buf_init(&b);
+    keep(&v->asked, &b, add_params(&b, w, NULL));
+}
+
+void visit_note_first(struct http_request *q)
+{
+    struct visit *v = http_user(q);
+    if (v->noted && v->first <= 0)
+        v->first = clock_wall();
+}
+
+void visit_note_text(struct http_request *q, enum answer_why why, const struct buf *text)
+{
+    struct visit *v = http_user(q);
+    struct buf b;
+    v->n_end[why]++;
+    if (!text)
+        return;
+    buf_init(&b);
+    int rc = v->texts ? buf_printf(&b, NULL, "%s,", v->texts) : 0;
+    keep(&v->texts, &b, rc ? rc : add_text(&b, text->data, text->len, NULL));
+}
+
+void visit_note_counts(struct http_request *q, const char *id, int64_t n_prompt, int64_t n_kept, int64_t n_made)
+{
+    struct visit *v = http_user(q);
+    snprintf(v->id, sizeof v->id, "%s", id);
+    v->n_prompt = n_prompt, v->n_kept = n_kept, v->n_made = n_made;
+}
+
+static int add_string(struct buf *b, const char *name, const char *s, struct err *err)
+{
+    TRY(buf_printf(b, err, ",\"%s\":", name));
+    return s && *s ? out_string(b, s, strlen(s), err) : buf_add_str(b, "null", err);
+}
+
+static int add_ends(struct buf *b, const struct visit *v, struct err *err)
+{
+    static const char *const words[] = { [ANSWER_STOP] = "stop", [ANSWER_LENGTH] = "length", [ANSWER_CANCELLED] = "cancelled", [ANSWER_FAILED] = "failed" };
+    bool any = false;
+    TRY(buf_add_str(b, ",\"finish\":{", err));
+    for (int i = 0; i <= ANSWER_FAILED; i++)
+        if (v->n_end[i]) {
+            TRY(buf_printf(b, err, "%s\"%s\":%lld", any ? "," : "", words[i], (long long)v->n_end[i]));
+            any = true;
+        }
+    return buf_add_char(b, '}', err);
+}
+
+int visit_line(struct buf *b, struct http_request *q, const struct served_model *s, int status, struct err *err)
+{
+    const struct visit *v = http_user(q);
+    const struct served_as as = v->as.name ? v->as : served_model_as(s, 0);
+    char time[32];
+    audit_time(time, v->time);
+    TRY(buf_printf(b, err, "\"time\":\"%s\"", time));
+    TRY(add_string(b, "request_id", http_trace(q)->id, err));
+    TRY(add_string(b, "id", v->id, err));
+    TRY(add_string(b, "key", v->client ? v->rights.name : NULL, err));
+    TRY(add_string(b, "from", http_client(q), err));
+    TRY(add_string(b, "method", http_method(q), err));
+    TRY(add_string(b, "path", http_path(q), err));
+    TRY(buf_printf(b, err, ",\"status\":%d", status));
+    TRY(add_string(b, "model", as.name, err));
+    TRY(add_string(b, "digest", as.digest, err));
+    TRY(add_string(b, "system_fingerprint", as.fingerprint, err));
+    TRY(v->asked ? buf_add_str(b, v->asked, err) : 0);
+    TRY(buf_printf(b, err, ",\"prompt_tokens\":%lld,\"cached_tokens\":%lld,\"completion_tokens\":%lld", (long long)v->n_prompt, (long long)v->n_kept, (long long)v->n_made));
+    TRY(add_ends(b, v, err));
+    TRY(buf_printf(b, err, ",\"charged_requests\":%lld,\"charged_tokens\":%lld", (long long)v->requests, (long long)v->tokens));
+    TRY(v->first > 0 ? buf_printf(b, err, ",\"first_s\":%.6f", v->first - v->begun) : buf_add_str(b, ",\"first_s\":null", err));
+    TRY(buf_printf(b, err, ",\"all_s\":%.6f", clock_wall() - v->begun));
+    TRY(v->request ? buf_add_str(b, v->request, err) : 0);
+    return v->texts ? buf_printf(b, err, ",\"texts\":[%s]", v->texts) : 0;
 }

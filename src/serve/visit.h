@@ -1,23 +1,35 @@
 /* visit.h - a request from the side of who asks: what they may, what it takes of their limits, and how that is told.
  *
  * Each request has one, in http_user(), all zero until visit_begin().  Where a server has no keys everybody may ask for everything but
- * urgency, and nothing is counted. */
+ * urgency, and nothing is counted.  Where there is an audit log the visit also gathers what its line is to say.
+ *
+ * The thread of connections has a visit until texts are submitted, then whoever ends them, and at last whoever releases the request. */
 #ifndef SERVE_VISIT_H
 #define SERVE_VISIT_H
 #include "infer/pages.h"
 #include "serve/clients.h"
 #include "serve/http.h"
 #include "serve/json_in.h"
+#include "serve/wish.h"
 
 struct visit {
     struct client *client;                   /* NULL: there are no keys, or nobody's was shown */
     struct client_rights rights;
     struct quota_grant grant;                /* taken and not yet settled */
+    int64_t requests, tokens;                /* what was charged in the end */
+    /* for the log */
+    bool noted, keeps_text;                  /* it is to have a line; with its texts */
+    double time, begun, first;               /* visit_now(), clock_wall() when it came in and when its first text was there; 0: not */
+    char id[64];                             /* of its answers, as the client is told */
+    struct served_as as;                     /* what was asked; name NULL: the model, as far as is known */
+    char *asked, *request, *texts;           /* JSON: members that decide the bytes; one for what was sent; items of what was made */
+    int64_t n_prompt, n_kept, n_made, n_end[ANSWER_FAILED + 1];
 };
 double visit_now(void);                      /* seconds since 1970 */
 
 /* Whose the request is.  What a client's key may not is told in e, with how long to wait. */
 void visit_begin(struct http_request *q, struct client *c);
+void visit_release(struct visit *v);
 void visit_take_request(struct http_request *q, struct refusal *e);
 /* Texts at once, and tokens of prompts and answers; unbounded: they may be fewer, as nobody said how many, and fill what the limits allow
  * at most.  On a refusal the request does not count. */
@@ -30,4 +42,17 @@ void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, s
 void visit_root(struct http_request *q, struct block_key *root, struct refusal *e);
 /* The texts have ended: so many tokens were used. */
 void visit_settle(struct http_request *q, int64_t tokens);
+
+/* For the log; nothing happens without one. */
+void visit_note(struct http_request *q, bool with_text);     /* it is to have a line, with its texts where the key allows that */
+void visit_note_request(struct http_request *q);             /* its body is there */
+void visit_note_model(struct http_request *q, const struct served_as *as);
+void visit_note_wish(struct http_request *q, const struct wish *w);
+void visit_note_first(struct http_request *q);
+/* How one of the texts ended; text: NULL unless visit_keeps_text(). */
+bool visit_keeps_text(struct http_request *q);
+void visit_note_text(struct http_request *q, enum answer_why why, const struct buf *text);
+void visit_note_counts(struct http_request *q, const char *id, int64_t n_prompt, int64_t n_kept, int64_t n_made);
+/* The members of its line. */
+int visit_line(struct buf *b, struct http_request *q, const struct served_model *s, int status, struct err *err);
 #endif

@@ -1,4 +1,4 @@
-# Keys with limits and rights: who may ask, how much, what those who ask too much are told, and a file that changes under way.
+# Keys with limits and rights: who may ask, how much, what those who ask too much are told, and a file that changes under way; the log of all that.
 mkdir texts
 for i in $(seq 60); do echo "a text of number $i" > texts/$i; done
 cat > config.yaml <<'Y'
@@ -12,7 +12,7 @@ for name in a b c d e; do
     case $name in
     a) printf '  requests_per_minute: 3\n  tokens_per_minute: 2000\n';;
     b) printf '  tokens_per_day: 60\n  parallel: 2\n';;
-    c) printf '  priority: -2\n  models: [tiny]\n';;
+    c) printf '  priority: -2\n  models: [tiny]\n  keep_texts: true\n';;
     d) printf '  models: [other]\n  priority: 5\n';;
     e) printf '  expires: 2024-01-01\n';;
     esac >> keys.yaml
@@ -25,7 +25,7 @@ sed 's/parallel/paralel/' keys.yaml > bad.yaml; chmod 600 bad.yaml
 lathe serve run --keys bad.yaml 2>&1; echo "exit $?"
 chmod 644 bad.yaml
 lathe serve run --keys bad.yaml 2>&1; echo "exit $?"
-lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml > log 2>&1 & server=$!
+lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml --audit audit.jsonl --audit-text > log 2>&1 & server=$!
 trap 'kill -9 $server 2>/dev/null' EXIT
 for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
 cat > ask.py <<'P'
@@ -86,6 +86,7 @@ show("c", "/v1/embeddings", {"model": "tiny", "input": "x", "priority": -3})
 def cached(who): return ask(who, prompt=list(range(1, 41)))[1]["usage"]["prompt_tokens_details"]["cached_tokens"]
 print("cached", cached("c"), cached("c"), end=" ")
 text = open("keys.yaml").read()
+os.rename("audit.jsonl", "audit.jsonl.1")
 new = text.replace("models: [other]", "tenant: c\n  models: [tiny]").replace("tokens_per_day: 60", "tokens_per_day: 1000")
 
 def reload(text, sign):
@@ -95,6 +96,8 @@ def reload(text, sign):
     while open("log").read().count(sign) == n: time.sleep(0.02)
 
 reload(new, "keys.yaml: ")
+while not os.path.exists("audit.jsonl"): time.sleep(0.02)
+open("keys.yaml.before", "w").write(new)
 print(cached("b"), cached("d"))
 print("--- a file that changes")
 show("d", priority=4)
@@ -111,4 +114,51 @@ os.kill(SERVER, signal.SIGTERM)
 P
 python3 ask.py $server || kill $server
 wait $server; echo "exit $?"
+cat > check.sh <<'S'
+python3 -c '
+import hashlib, json, sys
+n, prev = 0, None
+for n, line in enumerate(sys.stdin.buffer, 1):
+    if prev and json.loads(line)["prev"] != prev: sys.exit(f"line {n} does not follow the one before")
+    prev = hashlib.sha256(line.rstrip(b"\n")).hexdigest()
+print(n, "lines", prev)'
+S
+echo "--- the log"
+stat -c %a audit.jsonl.1 audit.jsonl
+cat audit.jsonl.1 audit.jsonl | sh check.sh | sed 's/.*lines.*/lines/'
+cat audit.jsonl | sh check.sh | sed 's/.*lines.*/lines/'
+cat audit.jsonl.1 audit.jsonl | sed 20d | sh check.sh 2>&1; echo "exit $?"
+cat > lines.py <<'P'
+import json
+lines = [json.loads(l) for f in ("audit.jsonl.1", "audit.jsonl") for l in open(f)]
+for l in lines:
+    print(l["key"], l["method"], l["path"], l["status"], l["prompt_tokens"], l["cached_tokens"], l["completion_tokens"], l["charged_requests"], l["charged_tokens"], json.dumps(l["finish"]), "request" in l, "texts" in l, l.get("lost"))
+print({l["model"] for l in lines}, {len(l["digest"]) for l in lines}, all(0 < l["all_s"] < 600 for l in lines), all((l["first_s"] is not None) == (sum(l["finish"].values()) > 0) for l in lines))
+c = next(l for l in lines if "texts" in l)
+print(json.loads(c["request"])["prompt"], len(c["texts"]), c["params"]["max_tokens"], c["params"]["ignore_eos"], isinstance(c["seed"], int), c["id"][:5], c["from"])
+P
+python3 lines.py
+echo "--- a server that starts again, and a full disk"
+cp keys.yaml.before keys.yaml
+rm port
+prlimit --fsize=$(($(stat -c %s audit.jsonl) + 1000)): lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml --audit audit.jsonl --audit-strict > log2 2>&1 & server=$!
+for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+cat > again.py <<'P'
+import subprocess
+exec(open("ask.py").read().split('print("--- who")')[0])
+print(show("b")["x-ratelimit-remaining-tokens"])
+while (now := ask("b", "/tokenize", {"prompt": "x"}))[0] == 200: time.sleep(0.02)
+print(now[0], now[1]["error"]["code"], ask("b", "/health", "")[0])
+subprocess.run(["prlimit", f"--pid={SERVER}", "--fsize=unlimited:"], check=True)
+os.kill(SERVER, signal.SIGHUP)
+while ask("b", "/v1/models", "")[0] != 200: time.sleep(0.02)
+show("b")
+os.kill(SERVER, signal.SIGTERM)
+P
+python3 again.py $server || kill $server
+wait $server; echo "exit $?"
+cat audit.jsonl.1 audit.jsonl | sh check.sh | sed 's/.*lines.*/lines/'
+grep -h '^warning' log2 | grep -v template
+lathe serve run --audit keys.yaml 2>&1; echo "exit $?"
+echo "--- what the first one said"
 sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
