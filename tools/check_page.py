@@ -233,6 +233,25 @@ def hostile(c):
     b.js("messages.pop(); draw()")
 
 
+def streams(c):
+    """Events cut anywhere, tokens that are parts of characters, a first space that is not said, reasoning, and an error in the middle."""
+    b = c.b
+    token = lambda bytes, p=-1: {"token": "?", "bytes": list(bytes), "logprob": p, "top_logprobs": []}
+    event = lambda delta, *tokens: {"choices": [{"index": 0, "delta": delta, "logprobs": {"content": list(tokens)} if tokens else None, "finish_reason": None}]}
+    said = [event({"role": "assistant", "reasoning_content": "hm"}, token(b"hm")), event({"content": "n"}), event({"content": "é"}, token(b" n\xc3"), token(b"\xa9")), event({"content": " 😀."}, token(" 😀".encode()), token(b".", -4)),
+            {"error": {"message": "it broke"}}]
+    raw = ": a comment\n\n" + "".join(f"data: {json.dumps(e, ensure_ascii=False)}\n\n" for e in said)
+    b.js("window.real = fetch; window.raw = new TextEncoder().encode(" + json.dumps(raw) + """);
+        window.fetch = async (path, o) => path === 'v1/chat/completions' ? new Response(new ReadableStream({ start(to) { for (let i = 0; i < raw.length; i += 7) to.enqueue(raw.slice(i, i + 7)); to.close(); } })) : real(path, o); 0""")
+    c.ask("x")
+    b.js("window.fetch = real; 0")
+    c.equal("a stream is put together", b.js("[messages.at(-1).text, messages.at(-1).think, messages.at(-1).error]"), ["né 😀.", "hm", "it broke"])
+    c.equal("tokens find their place", b.js("messages.at(-1).tokens.map(t => messages.at(-1).text.slice(t.from, t.to))"), ["n", "é", " 😀", "."])
+    c.equal("tokens are shown as they are", b.js("messages.at(-1).tokens.map(t => t.t)"), ["‹20 6e c3›", "‹a9›", "␣😀", "."])
+    c.equal("reasoning is shown apart", b.js(LAST + ".querySelector('details').textContent"), "Reasoninghm")
+    b.js("messages.length -= 2; draw()")
+
+
 def errors(c, server):
     b = c.b
     c.set(max_tokens=1000000)
@@ -383,7 +402,7 @@ def main():
         b = Browser()
         c = Check(b, o.url or f"http://127.0.0.1:{server.port}/", o.key if o.url else KEY)
         try:
-            for part in (opening, chatting, probabilities, stopping, changing, keeping, hostile):
+            for part in (opening, chatting, probabilities, stopping, changing, keeping, hostile, streams):
                 part(c)
             b.js("$('reset').click()")
             live(c), others(c), looks(c), keyboard(c), access(c, o.axe)
