@@ -91,6 +91,11 @@ def opening(c):
     if c.key:
         b.wait("!$('keyline').hidden && document.activeElement === $('key')")
         c("a key is asked for", b.js("$('state').textContent") == "wants a key")
+        b.type("wrong")
+        b.press("Enter")
+        b.wait("!$('keyline').hidden && document.activeElement === $('key')")
+        c.equal("a wrong key is told", b.js("$('note').textContent"), "The server did not take this key.")
+        b.js("$('key').select()")
         b.type(c.key)
         b.press("Enter")
     b.wait("served.length > 0")
