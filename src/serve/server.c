@@ -30,7 +30,7 @@
 struct server {
     struct server_opts o;
     struct served_model *model;
-    struct http *http;
+    struct http *_Atomic http;           /* requests may be answered before it is known here */
     struct clients *clients;
     struct audit *audit;                 /* or NULL */
     atomic_bool drains;
@@ -471,8 +471,9 @@ static void nap(long milliseconds) { nanosleep(&(struct timespec){ milliseconds 
 static void after_step(void *ctx)
 {
     struct server *s = ctx;
-    if (s->http)
-        http_wake(s->http);
+    struct http *h = s->http;
+    if (h)
+        http_wake(h);
 }
 
 static bool is_local(const char *address)
@@ -522,7 +523,9 @@ static void reload(struct server *s)
 static int serve(struct server *s, struct err *err)
 {
     const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = HEAD_S, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .released = released, .ctx = s };
-    TRY(http_start(&s->http, &h, err));
+    struct http *http;
+    TRY(http_start(&http, &h, err));
+    s->http = http;
     const bool v6 = strchr(s->o.address, ':') != NULL;
     char pages[40] = "";
     if (s->model->engine)
