@@ -254,7 +254,6 @@ void classify_start(struct http_request *q, struct served_model *s)
         read_request(x);
     if (!x->e.status)
         take_memory(x);
-    visit_take_texts(q, 1, 0, 0, false, &x->e);              /* how many tokens there are is known when they are read */
     if (x->e.status)
         finish(x);
     else

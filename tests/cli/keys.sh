@@ -131,7 +131,7 @@ cat audit.jsonl.1 audit.jsonl | sed 20d | sh check.sh 2>&1; echo "exit $?"
 cat > lines.py <<'P'
 import json
 lines = [json.loads(l) for f in ("audit.jsonl.1", "audit.jsonl") for l in open(f)]
-for l in lines:
+for l in sorted(lines, key=lambda l: l["time"]):
     print(l["key"], l["method"], l["path"], l["status"], l["prompt_tokens"], l["cached_tokens"], l["completion_tokens"], l["charged_requests"], l["charged_tokens"], json.dumps(l["finish"]), "request" in l, "texts" in l, l.get("lost"))
 print({l["model"] for l in lines}, {len(l["digest"]) for l in lines}, all(0 < l["all_s"] < 600 for l in lines), all((l["first_s"] is not None) == (sum(l["finish"].values()) > 0) for l in lines))
 c = next(l for l in lines if "texts" in l)
