@@ -120,35 +120,11 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
     in_pass(f, "truncate|shift");            /* what is to be done with prompts that are too long: they are refused */
 }
 
-/* Clients ask without a prompt to have a model loaded.  keep_alive 0 is to take it out of memory. */
-static void reply_load(struct http_request *q, const struct wish *w, const struct served_model *s, struct refusal *e)
-{
-    const json_t *keep = json_object_get(w->request, "keep_alive");
-    struct buf b;
-    if ((json_is_number(keep) && json_number_value(keep) == 0) || (json_is_string(keep) && !strcmp(json_string_value(keep), "0"))) {
-        refuse(e, "keep_alive", "keep_alive 0 is to unload the model: it is served as long as this server runs");
-        exchange_refuse(q, words, e);
-        return;
-    }
-    buf_init(&b);
-    int rc = ollama_head(&b, s, time(NULL), NULL);
-    rc = rc ? rc : buf_add_str(&b, w->dialect == &ollama_chat_dialect ? "\"message\":{\"role\":\"assistant\",\"content\":\"\"}," : "\"response\":\"\",", NULL);
-    rc = rc ? rc : buf_add_str(&b, "\"done\":true,\"done_reason\":\"load\"}\n", NULL);
-    reply(q, &b, rc);
-}
-
-static void begin(struct http_request *q, struct wish *w, struct in *f, struct served_model *s)
+static void done_reading(struct wish *w, struct in *f)
 {
     in_end(f, NULL);
-    if (f->e->status) {
-        exchange_refuse(q, words, f->e);
+    if (f->e->status)
         wish_release(w);
-    } else if (!w->n_prompt) {
-        reply_load(q, w, s, f->e);
-        wish_release(w);
-    } else {
-        exchange_start(q, s, w);
-    }
 }
 
 /* ---- chats ---- */
@@ -169,27 +145,20 @@ static void check_message(const json_t *m, size_t i, struct refusal *e)
     in_end(&f, NULL);
 }
 
-void ollama_chat(struct http_request *q, struct served_model *s)
+void ollama_read_chat(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
-    struct refusal e = { 0 };
     struct in f;
-    struct wish w;
     struct chat_request c = { 0 };
-    json_t *request = request_of(q, &e);
-    if (!request) {
-        exchange_refuse(q, words, &e);
-        return;
-    }
-    wish_begin(&w, &ollama_chat_dialect, "messages", request, s);
-    in_begin(&f, request, &e, "%s", "");
-    read_shared(&w, &f, s);
+    wish_begin(w, &ollama_chat_dialect, "messages", request, s);
+    in_begin(&f, request, e, "%s", "");
+    read_shared(w, &f, s);
     in_array(&f, "messages", &c.messages);
-    for (size_t i = 0; i < json_array_size(c.messages) && !e.status; i++)
-        check_message(json_array_get(c.messages, i), i, &e);
+    for (size_t i = 0; i < json_array_size(c.messages) && !e->status; i++)
+        check_message(json_array_get(c.messages, i), i, e);
     in_only(&f, "tools", "[]");
-    if (!e.status && json_array_size(c.messages))
-        wish_chat(&w, s, &c, NULL, &e);
-    begin(q, &w, &f, s);
+    if (!e->status && json_array_size(c.messages))
+        wish_chat(w, s, &c, NULL, e);
+    done_reading(w, &f);
 }
 
 /* ---- texts ---- */
@@ -214,22 +183,15 @@ static void take_prompt(struct wish *w, const struct served_model *s, const char
     }
 }
 
-void ollama_generate(struct http_request *q, struct served_model *s)
+void ollama_read_generate(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
-    struct refusal e = { 0 };
     struct in f;
-    struct wish w;
     const char *prompt = "", *system = NULL;
     size_t n = 0;
     bool raw = false;
-    json_t *request = request_of(q, &e);
-    if (!request) {
-        exchange_refuse(q, words, &e);
-        return;
-    }
-    wish_begin(&w, &ollama_generate_dialect, "prompt", request, s);
-    in_begin(&f, request, &e, "%s", "");
-    read_shared(&w, &f, s);
+    wish_begin(w, &ollama_generate_dialect, "prompt", request, s);
+    in_begin(&f, request, e, "%s", "");
+    read_shared(w, &f, s);
     in_str(&f, "prompt", &prompt, &n);
     in_str(&f, "system", &system, NULL);
     in_bool(&f, "raw", &raw);
@@ -237,10 +199,50 @@ void ollama_generate(struct http_request *q, struct served_model *s)
     in_only(&f, "template", "\"\"");
     in_only(&f, "context", "[]");
     in_only(&f, "images", "[]");
-    if (!e.status && n)
-        take_prompt(&w, s, system && *system ? system : NULL, prompt, n, raw, &e);
-    begin(q, &w, &f, s);
+    if (!e->status && n)
+        take_prompt(w, s, system && *system ? system : NULL, prompt, n, raw, e);
+    done_reading(w, &f);
 }
+
+/* ---- replies ---- */
+
+/* Clients ask without a prompt to have a model loaded.  keep_alive 0 is to take it out of memory. */
+static void reply_load(struct http_request *q, const struct wish *w, const struct served_model *s)
+{
+    const json_t *keep = json_object_get(w->request, "keep_alive");
+    struct refusal e = { 0 };
+    struct buf b;
+    if ((json_is_number(keep) && json_number_value(keep) == 0) || (json_is_string(keep) && !strcmp(json_string_value(keep), "0"))) {
+        refuse(&e, "keep_alive", "keep_alive 0 is to unload the model: it is served as long as this server runs");
+        exchange_refuse(q, words, &e);
+        return;
+    }
+    buf_init(&b);
+    int rc = ollama_head(&b, s, time(NULL), NULL);
+    rc = rc ? rc : buf_add_str(&b, w->dialect == &ollama_chat_dialect ? "\"message\":{\"role\":\"assistant\",\"content\":\"\"}," : "\"response\":\"\",", NULL);
+    rc = rc ? rc : buf_add_str(&b, "\"done\":true,\"done_reason\":\"load\"}\n", NULL);
+    reply(q, &b, rc);
+}
+
+static void answer(struct http_request *q, struct served_model *s, void (*read)(struct wish *w, json_t *request, struct served_model *s, struct refusal *e))
+{
+    struct refusal e = { 0 };
+    struct wish w;
+    json_t *request = request_of(q, &e);
+    if (request)
+        read(&w, request, s, &e);
+    if (e.status) {
+        exchange_refuse(q, words, &e);
+    } else if (w.n_prompt) {
+        exchange_start(q, s, &w);
+    } else {
+        reply_load(q, &w, s);
+        wish_release(&w);
+    }
+}
+
+void ollama_chat(struct http_request *q, struct served_model *s) { answer(q, s, ollama_read_chat); }
+void ollama_generate(struct http_request *q, struct served_model *s) { answer(q, s, ollama_read_generate); }
 
 /* ---- vectors ---- */
 
