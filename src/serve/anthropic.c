@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "serve/anthropic_reply.h"
+#include "serve/constraint.h"
 
 #define STOP_SEQUENCES "stop_sequences"
 
@@ -145,6 +146,27 @@ static void read_prompt(struct wish *w, struct in *f, const struct served_model 
     json_decref(t.list);
 }
 
+/* JSON by a schema. */
+static void read_output(struct wish *w, struct in *f)
+{
+    struct in g, h;
+    const json_t *v = NULL, *format = NULL, *schema = NULL;
+    if (!in_object(f, "output_config", &v))
+        return;
+    in_begin(&g, v, f->e, "output_config");
+    in_only(&g, "effort", "\"high\"");
+    if (in_object(&g, "format", &format)) {
+        in_begin(&h, format, f->e, "output_config.format");
+        in_only(&h, "type", "\"json_schema\"");
+        if (!in_object(&h, "schema", &schema))
+            refuse(f->e, "output_config.format.schema", "output_config.format.schema is missing");
+        in_end(&h, NULL);
+        if (!f->e->status)
+            constraint_schema(w, schema, "output_config.format.schema", f->e);
+    }
+    in_end(&g, NULL);
+}
+
 /* What a request to count has, too. */
 static void read_shared(struct wish *w, struct in *f, const struct served_model *s)
 {
@@ -163,6 +185,7 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
         in_pass(&g, "disable_parallel_tool_use");
         in_end(&g, NULL);
     }
+    read_output(w, f);
     in_pass(f, "cache_control");
     read_prompt(w, f, s);
 }

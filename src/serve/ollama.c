@@ -2,9 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/pool.h"
+#include "serve/constraint.h"
 #include "serve/embeddings.h"
 #include "serve/json_out.h"
 #include "serve/ollama_reply.h"
+#include "serve/visit.h"
 
 static const struct dialect *const words = &ollama_chat_dialect;
 
@@ -37,19 +39,30 @@ static json_t *request_of(struct http_request *q, struct refusal *e)
     return in_parse(b->data, b->len, e);
 }
 
-static bool names(const char *name, const struct served_model *s)
+/* With or without the tag that Ollama puts behind names; -1: nothing here. */
+static int find(const struct served_model *s, const char *name)
 {
-    const size_t n = strlen(s->name);
-    return !strcmp(name, s->name) || (!strncmp(name, s->name, n) && !strcmp(name + n, ":latest"));
+    static const char tag[] = ":latest";
+    char bare[300];
+    const size_t n = strlen(name), n_tag = sizeof tag - 1;
+    const int which = served_model_find(s, name);
+    if (which >= 0 || n < n_tag || n - n_tag >= sizeof bare || strcmp(name + n - n_tag, tag))
+        return which;
+    memcpy(bare, name, n - n_tag);
+    bare[n - n_tag] = 0;
+    return served_model_find(s, bare);
 }
 
-static void read_model(struct in *f, const struct served_model *s)
+/* Which of served_model_find(). */
+static int read_model(struct in *f, const struct served_model *s)
 {
     const char *model = NULL;
     if (!in_str(f, "model", &model, NULL) && !in_str(f, "name", &model, NULL))
         refuse(f->e, "model", "model is missing");
-    else if (model && !names(model, s))
+    const int which = model ? find(s, model) : 0;
+    if (which < 0)
         refuse_as(f->e, 404, NULL, "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->name);
+    return which < 0 ? 0 : which;
 }
 
 /* How long a model stays in memory: this one always does. */
@@ -102,12 +115,27 @@ static void read_options(struct wish *w, struct in *f, const struct served_model
     w->seed = seed == -1 ? w->seed : (uint64_t)seed;
 }
 
+/* "", "json", or a schema. */
+static void read_format(struct wish *w, struct in *f)
+{
+    const json_t *v = NULL;
+    const char *s;
+    if (!in_any(f, "format", &v))
+        return;
+    s = json_string_value(v);
+    if (json_is_object(v) || (s && !strcmp(s, "json")))
+        constraint_schema(w, s ? NULL : v, "format", f->e);
+    else if (!s || *s)
+        refuse(f->e, "format", "format is neither \"json\" nor a schema");
+}
+
 static void read_shared(struct wish *w, struct in *f, const struct served_model *s)
 {
     bool probs = false;
     int64_t top = 0;
     w->stream = true;
-    read_model(f, s);
+    w->as = served_model_as(s, read_model(f, s));
+    w->answer.adapter = w->as.adapter, w->answer.root = w->as.root;
     read_keep_alive(f);
     read_options(w, f, s);
     in_bool(f, "stream", &w->stream);
@@ -115,7 +143,7 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
     if (in_int(f, "top_logprobs", 0, 20, &top) && top && !probs)
         refuse(f->e, "top_logprobs", "top_logprobs without logprobs");
     w->answer.n_logprob = probs ? (int)top : -1;
-    in_only(f, "format", "\"\"");
+    read_format(w, f);
     in_only(f, "think", "false");
     in_pass(f, "truncate|shift");            /* what is to be done with prompts that are too long: they are refused */
 }
@@ -207,7 +235,7 @@ void ollama_read_generate(struct wish *w, json_t *request, struct served_model *
 /* ---- replies ---- */
 
 /* Clients ask without a prompt to have a model loaded.  keep_alive 0 is to take it out of memory. */
-static void reply_load(struct http_request *q, const struct wish *w, const struct served_model *s)
+static void reply_load(struct http_request *q, const struct wish *w)
 {
     const json_t *keep = json_object_get(w->request, "keep_alive");
     struct refusal e = { 0 };
@@ -218,7 +246,7 @@ static void reply_load(struct http_request *q, const struct wish *w, const struc
         return;
     }
     buf_init(&b);
-    int rc = ollama_head(&b, s, time(NULL), NULL);
+    int rc = ollama_head(&b, w->as.name, time(NULL), NULL);
     rc = rc ? rc : buf_add_str(&b, w->dialect == &ollama_chat_dialect ? "\"message\":{\"role\":\"assistant\",\"content\":\"\"}," : "\"response\":\"\",", NULL);
     rc = rc ? rc : buf_add_str(&b, "\"done\":true,\"done_reason\":\"load\"}\n", NULL);
     reply(q, &b, rc);
@@ -236,7 +264,7 @@ static void answer(struct http_request *q, struct served_model *s, void (*read)(
     } else if (w.n_prompt) {
         exchange_start(q, s, &w);
     } else {
-        reply_load(q, &w, s);
+        reply_load(q, &w);
         wish_release(&w);
     }
 }
@@ -248,9 +276,9 @@ void ollama_generate(struct http_request *q, struct served_model *s) { answer(q,
 
 static int vectors_begin(struct buf *b, const struct embed_wish *w, const struct served_model *s, struct err *err)
 {
-    (void)w;
+    (void)s;
     TRY(buf_add_str(b, "{\"model\":", err));
-    TRY(out_string(b, s->name, strlen(s->name), err));
+    TRY(out_string(b, w->as.name, strlen(w->as.name), err));
     return buf_add_str(b, ",\"embeddings\":[", err);
 }
 
@@ -289,7 +317,7 @@ static void embed(struct http_request *q, struct served_model *s, const char *pa
     json_t *request = request_of(q, &e);
     if (request) {
         in_begin(&f, request, &e, "%s", "");
-        read_model(&f, s);
+        w.as = served_model_as(s, read_model(&f, s));
         read_keep_alive(&f);
         if (in_object(&f, "options", &v)) {
             in_begin(&o, v, &e, "options");
@@ -333,25 +361,30 @@ static json_t *details(const struct served_model *s)
     return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "", "family", family, "families", family, "parameter_size", size, "quantization_level", "unknown");
 }
 
-/* What /api/tags and /api/ps have in common.  The model was made when nobody knows: the time is when it was loaded. */
-static json_t *entry(const struct served_model *s)
+/* What /api/tags and /api/ps have in common; running: what only the latter has.  When it was made nobody knows: the time is when it was loaded. */
+static json_t *entry(const struct served_model *s, int which, bool running)
 {
+    const struct served_as as = served_model_as(s, which);
     char since[OLLAMA_TIME];
     ollama_time(since, s->since);
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", s->name, "model", s->name, "modified_at", since, "size", (json_int_t)served_model_weight_bytes(s), "digest", s->digest, "details", details(s));
+    json_t *e = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", as.name, "model", as.name, "modified_at", since, "size", (json_int_t)served_model_weight_bytes(s), "digest", as.digest, "details", details(s));
+    if (e && running)
+        json_object_update_new(e, json_pack("{s:s, s:i, s:i}", "expires_at", "9999-12-31T23:59:59Z", "size_vram", 0, "context_length", served_model_ctx(s)));
+    return e;
 }
 
-void ollama_tags(struct http_request *q, const struct served_model *s) { reply_json(q, s ? json_pack("{s:[o]}", "models", entry(s)) : json_pack("{s:[]}", "models")); }
-
-void ollama_ps(struct http_request *q, const struct served_model *s)
+/* Of those that the client may use. */
+static void list(struct http_request *q, const struct served_model *s, bool running)
 {
-    json_t *e = s ? entry(s) : NULL;
-    if (e && json_object_update_new(e, json_pack("{s:s, s:i, s:i}", "expires_at", "9999-12-31T23:59:59Z", "size_vram", 0, "context_length", served_model_ctx(s)))) {
-        json_decref(e);
-        e = NULL;
-    }
-    reply_json(q, s ? json_pack("{s:[o]}", "models", e) : json_pack("{s:[]}", "models"));
+    json_t *all = json_array();
+    for (int i = 0; i <= s->n_adapter; i++)
+        if (visit_may_use(q, served_model_as(s, i).name))
+            json_array_append_new(all, entry(s, i, running));
+    reply_json(q, json_pack("{s:o}", "models", all));
 }
+
+void ollama_tags(struct http_request *q, const struct served_model *s) { list(q, s, false); }
+void ollama_ps(struct http_request *q, const struct served_model *s) { list(q, s, true); }
 
 static json_t *model_info(const struct served_model *s)
 {
@@ -389,21 +422,23 @@ void ollama_show(struct http_request *q, struct served_model *s, const char *pat
     char since[OLLAMA_TIME];
     struct in f;
     struct refusal e = { 0 };
+    int which = 0;
     json_t *request = request_of(q, &e);
     if (request) {
         in_begin(&f, request, &e, "%s", "");
-        read_model(&f, s);
+        which = read_model(&f, s);
         in_bool(&f, "verbose", &(bool){ 0 });
         in_end(&f, NULL);
     }
     json_decref(request);
+    visit_model(q, served_model_as(s, which).name, &e);
     if (e.status) {
         exchange_refuse(q, words, &e);
         return;
     }
     ollama_time(since, s->since);
     reply_json(q, json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s], s:s, s:s}", "modelfile", "", "parameters", "", "template", template_of(path), "details", details(s), "model_info", model_info(s),
-                            "capabilities", can[s->kind], "modified_at", since, "digest", s->digest));
+                            "capabilities", can[s->kind], "modified_at", since, "digest", served_model_as(s, which).digest));
 }
 
 /* A server that takes models in from anybody who may ask it would be another one: what is served is chosen when it is started. */

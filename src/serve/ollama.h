@@ -20,7 +20,7 @@ void ollama_embeddings(struct http_request *q, struct served_model *s);      /* 
 /* path: of the model's files. */
 void ollama_show(struct http_request *q, struct served_model *s, const char *path);
 void ollama_pull(struct http_request *q);
-/* s: NULL where the client may use none. */
+/* What the client may use. */
 void ollama_tags(struct http_request *q, const struct served_model *s);
 void ollama_ps(struct http_request *q, const struct served_model *s);
 

@@ -10,16 +10,16 @@ void ollama_time(char out[OLLAMA_TIME], time_t t)
     strftime(out, OLLAMA_TIME, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
 }
 
-int ollama_head(struct buf *b, const struct served_model *s, time_t t, struct err *err)
+int ollama_head(struct buf *b, const char *model, time_t t, struct err *err)
 {
     char time[OLLAMA_TIME];
     ollama_time(time, t);
     TRY(buf_add_str(b, "{\"model\":", err));
-    TRY(out_string(b, s->name, strlen(s->name), err));
+    TRY(out_string(b, model, strlen(model), err));
     return buf_printf(b, err, ",\"created_at\":\"%s\",", time);
 }
 
-static int begin(struct exchange *x, struct err *err) { return ollama_head(&x->head, x->s, x->created, err); }
+static int begin(struct exchange *x, struct err *err) { return ollama_head(&x->head, x->w.as.name, x->created, err); }
 
 static int add_text(struct buf *b, const struct exchange *x, const char *text, size_t n, struct err *err)
 {

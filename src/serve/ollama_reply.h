@@ -8,6 +8,6 @@ extern const struct dialect ollama_chat_dialect, ollama_generate_dialect;
 #define OLLAMA_TIME 40
 void ollama_time(char out[OLLAMA_TIME], time_t t);       /* RFC 3339 */
 /* {"model":NAME,"created_at":TIME, what every line begins with */
-int ollama_head(struct buf *b, const struct served_model *s, time_t t, struct err *err);
+int ollama_head(struct buf *b, const char *model, time_t t, struct err *err);
 
 #endif

@@ -205,8 +205,8 @@ static void api_pull(struct server *s, struct http_request *q)
     ollama_pull(q);
 }
 
-static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, visit_may_use(q, s->model->name) ? s->model : NULL); }
-static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, visit_may_use(q, s->model->name) ? s->model : NULL); }
+static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->model); }
+static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->model); }
 static void api_version(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s}", "version", s->o.model.build + strlen("lathe "))); }
 
 /* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */

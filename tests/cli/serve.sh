@@ -97,6 +97,9 @@ rude = json.loads(ask("/v1/chat/completions", chat(model="rude"))[1])
 print(rude["model"], rude["choices"][0]["message"]["content"] in open("text of merged").read(), rude["choices"][0]["message"]["content"] != text, rude["system_fingerprint"] != whole["system_fingerprint"])
 for m in json.loads(ask("/v1/models")[1])["data"]: print(m["id"], m["root"], m["parent"], m["system_fingerprint"] in (rude["system_fingerprint"], whole["system_fingerprint"]))
 print(json.loads(ask("/v1/models/rude")[1])["id"], choices(chat())[0]["message"]["content"] == text)      # what one has computed is not the other's
+api = json.loads(ask("/api/chat", {"model": "rude:latest", "messages": [{"role": "user", "content": "hello"}], "stream": False, "options": {"temperature": 0, "num_predict": 12}})[1])
+m = json.loads(ask("/v1/messages", {"model": "rude", "messages": [{"role": "user", "content": "hello"}], "temperature": 0, "max_tokens": 12})[1])
+print(api["model"], m["model"], api["message"]["content"] == m["content"][0]["text"] == rude["choices"][0]["message"]["content"], [x["name"] for x in json.loads(ask("/api/tags")[1])["models"]])
 names = ["tiny", "rude"]
 both = [chat(model=names[i % 2], temperature=i % 3 * 0.5, seed=i, logprobs=True) for i in range(16)]
 alone, together = [choices(w) for w in both], [None] * 16

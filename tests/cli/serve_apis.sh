@@ -58,6 +58,10 @@ print(repr(text(whole(messages=user("hello") + [{"role": "assistant", "content":
 big = "hello " * 10
 print([whole(messages=user(big))["usage"]["cache_read_input_tokens"] > 0 for _ in range(2)])
 
+schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["name", "age"], "additionalProperties": False}
+said = json.loads(text(whole(max_tokens=60, temperature=1, output_config={"format": {"type": "json_schema", "schema": schema}})))
+print(list(said), type(said["name"]), 0 <= said["age"] <= 99)
+
 print("--- Anthropic: models, errors")
 status, raw, _ = ask("/v1/models")
 m = json.loads(raw)
@@ -76,6 +80,7 @@ image = {"type": "image", "source": {"type": "url", "url": "http://x"}}
 for more in ({"model": "other"}, {"max_tokens": None}, {"max_tokens": -1}, {"max_tokens": 4000}, {"temperature": 1.5}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "tool", "content": "x"}]}, {"messages": [{"role": "user"}]},
              {"messages": user([])}, {"messages": user([{"text": "x"}])}, {"messages": user([{"type": "text"}])}, {"messages": user([image])}, {"messages": user([{"type": "sound"}])}, {"messages": user([{"type": "text", "text": 1}])}, {"messages": user(["x"])},
              {"messages": user(7)}, {"system": 7}, {"system": [image]}, {"messages": [{"role": "user", "content": "x", "name": "y"}]}, {"stop_sequences": "x"}, {"stop_sequences": [""]}, {"metadata": {"colour": 1}}, {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+             {"output_config": {"effort": "low"}}, {"output_config": {"format": {"type": "json_schema"}}}, {"output_config": {"format": {"type": "json_schema", "schema": {"type": "colour"}}}},
              {"mcp_servers": []}, {"messages": user("hello " * 125)}, {"messages": [{"role": "assistant", "content": "x"}]}):
     error(message(**more))
 error({"model": "tiny", "messages": user("x"), "max_tokens": 5}, path="/v1/messages/count_tokens")
@@ -104,6 +109,8 @@ print(hot[0] == hot[1], hot[0] == hot[2])
 p = whole("chat", messages=user("hello"), logprobs=True, top_logprobs=2)
 print("".join(t["token"] for t in p["logprobs"]) == p["message"]["content"], [len(t["top_logprobs"]) for t in p["logprobs"]], "logprobs" in a)
 print(sum(len(x.get("logprobs", [])) for x in lines(api("generate", prompt="hello", logprobs=True)[1])))
+said = json.loads(whole("chat", messages=user("hello"), format=schema, options={"num_predict": 60, "temperature": 1})["message"]["content"])
+print(list(said), type(said["name"]), 0 <= said["age"] <= 99, whole("generate", prompt="hello", format="json", options={"num_predict": 1})["response"][:1])
 print(whole("chat")["done_reason"], whole("generate", keep_alive="5m")["done_reason"], lines(api("generate", prompt="")[1])[0]["response"] == "")
 
 print("--- Ollama: vectors, models")
@@ -123,7 +130,7 @@ error("copy", {"source": "tiny", "destination": "other"})
 error("chat")
 error("pull", {"model": "llama3"})
 error("chat", "{")
-for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "json"}, {"think": True},
+for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": {"type": 1}}, {"think": True},
              {"colour": 1}, {"top_logprobs": 2}, {"keep_alive": []}, {"messages": user("hello " * 125)}):
     error("chat", dict({"model": "tiny", "messages": user("hello")}, **more))
 for o in ({"num_ctx": 4096}, {"num_predict": 4000}, {"num_predict": -3}, {"temperature": "hot"}, {"mirostat": 1}, {"typical_p": 0.5}, {"repeat_last_n": 64}, {"stop": [7]}, {"colour": 1}):

@@ -1,0 +1,181 @@
+/* test_serve_fault.c - the n-th allocation fails while requests of each API are read and told: it is said to be the server's fault, nothing
+ * leaks, and what does not fail is as it was without. */
+#include "../test.h"
+#include "../served.h"
+#include "serve/anthropic.h"
+#include "serve/anthropic_reply.h"
+#include "serve/ollama.h"
+#include "serve/ollama_reply.h"
+#include "serve/openai.h"
+#include "serve/openai_reply.h"
+
+static struct err err;
+static char dir[] = "/tmp/lathe-serve-fault-XXXXXX";
+static struct served_model *model;
+
+typedef void reader(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
+static const struct asked { reader *read; const char *request; } asked[] = {
+    { openai_chat, "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}],\"stop\":[\"a\",\"b\"],\"logit_bias\":{\"5\":1}}" },
+    { openai_completion, "{\"model\":\"tiny\",\"prompt\":[\"hello\",[1,2]],\"stop\":\"x\",\"cache_salt\":\"s\",\"allowed_token_ids\":[1,2,3]}" },
+    { anthropic_messages, "{\"model\":\"tiny\",\"max_tokens\":5,\"system\":[{\"type\":\"text\",\"text\":\"S\"}],\"stop_sequences\":[\"x\"],"
+                          "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":\"c\"}]}" },
+    { ollama_read_chat, "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"options\":{\"stop\":[\"x\"]}}" },
+    { ollama_read_generate, "{\"model\":\"tiny:latest\",\"prompt\":\"hi\",\"system\":\"S\"}" },
+};
+
+/* The prompts' ids, one after the other. */
+static int read_one(const struct asked *a, int32_t id[200], int *n)
+{
+    struct refusal e = { 0 };
+    struct wish w;
+    json_t *request = in_parse(a->request, strlen(a->request), &e);
+    *n = 0;
+    if (request)
+        a->read(&w, request, model, &e);
+    if (e.status) {
+        assert_int_equal(e.status, 503);
+        return ERR_NOMEM;
+    }
+    for (int i = 0; i < w.n_prompt; i++)
+        for (size_t k = 0; k < w.prompt[i].n && *n < 200; k++)
+            id[(*n)++] = w.prompt[i].id[k];
+    wish_release(&w);
+    return 0;
+}
+
+static void a_request_is_read_as_it_is_or_refused_for_want_of_memory(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        int32_t whole[200], id[200];
+        int n_whole, n, n_failed = 0;
+        struct mem_stats before, after;
+        assert_int_equal(read_one(&asked[i], whole, &n_whole), 0);
+        assert_true(n_whole > 1);
+        mem_stats_get(&before);
+        for (int64_t k = 0;; k++) {
+            mem_fail_at(k);
+            const int rc = read_one(&asked[i], id, &n);
+            const bool reached = mem_fail_count() > k;
+            mem_fail_at(-1);
+            if (!rc && (n != n_whole || memcmp(id, whole, (size_t)n * sizeof *id)))
+                fail_msg("request %zu, allocation %lld: another prompt", i, (long long)k);
+            n_failed += rc != 0;
+            if (!reached)
+                break;
+        }
+        mem_stats_get(&after);
+        assert_int_equal(before.n_live, after.n_live);
+        assert_true(n_failed > 10);
+    }
+}
+
+/* ---- what is told ---- */
+
+static const struct dialect *const dialects[] = { &openai_chat_dialect, &openai_completion_dialect, &anthropic_dialect, &ollama_chat_dialect, &ollama_generate_dialect };
+
+/* A stream of two pieces and a whole reply, or as far as memory goes. */
+static int tell(struct buf *b, struct exchange *x)
+{
+    const struct dialect *d = x->w.dialect;
+    struct choice *c = &x->choice[0];
+    const struct token_prob top = { 6, -0.5F };
+    const struct answer_token t = { .id = 5, .bytes = "x", .n = 1, .logprob = -1, .top = &top, .n_top = 1 };
+    const struct refusal e = { .status = 503, .message = "told \"so\"" };
+    TRY(d->begin ? d->begin(x, &err) : 0);
+    TRY(d->open ? d->open(b, x, &err) : 0);
+    for (int i = 0; i < 2; i++) {
+        TRY(d->token ? d->token(c, &t, &err) : 0);
+        TRY(d->piece(b, c, "h\xc3\xa9\"", 4, &err));
+    }
+    TRY(d->end(b, c, &err));
+    TRY(d->close(b, x, &err));
+    x->w.stream = false;
+    TRY(d->token ? d->token(c, &t, &err) : 0);
+    TRY(buf_add_str(&c->text, "text", &err));
+    TRY(d->whole(b, x, &err));
+    TRY(d->break_off(b, &e, "id", &err));
+    return d->refusal(b, &e, "id", &err);
+}
+
+static int tell_all(struct buf *b, const struct dialect *d, struct stops *stops)
+{
+    struct tok_ids prompt = { .id = (int32_t[]){ 1, 2, 3 }, .n = 3 };
+    struct exchange *x = calloc(1, sizeof *x + sizeof *x->choice);
+    assert_non_null(x);
+    *x = (struct exchange){ .s = model, .n = 1, .n_all = 1, .created = 1000000000, .number = 7 };
+    x->w = (struct wish){ .dialect = d, .as = served_model_as(model, 0), .n = 1, .prompt = &prompt, .n_prompt = 1, .stream = true, .usage = true, .stops = stops, .answer = { .n_logprob = 1 } };
+    struct choice *c = &x->choice[0];
+    *c = (struct choice){ .x = x, .why = ANSWER_STOP, .stop_text = 0, .n_token = 2, .n_kept = 1 };
+    buf_init(b), buf_init(&x->head), buf_init(&c->text);
+    for (int k = 0; k < CHOICE_PARTS; k++)
+        buf_init(&c->part[k]);
+    const int rc = tell(b, x);
+    buf_release(&x->head), buf_release(&c->text);
+    for (int k = 0; k < CHOICE_PARTS; k++)
+        buf_release(&c->part[k]);
+    free(x);
+    return rc;
+}
+
+/* Durations differ from run to run. */
+static size_t without_numbers(char *text, size_t n)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] < '0' || text[i] > '9')
+            text[to++] = text[i];
+    return to;
+}
+
+static void a_reply_is_whole_or_fails_for_want_of_memory(void **state)
+{
+    (void)state;
+    struct stops *stops;
+    OK(stops_new(&stops, &(struct stop_text){ "stop\"", 5 }, 1, &err));
+    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+        struct buf whole, b;
+        struct mem_stats before, after;
+        int n_failed = 0;
+        mem_stats_get(&before);
+        OK(tell_all(&whole, dialects[i], stops));
+        whole.len = without_numbers(whole.data, whole.len);
+        for (int64_t k = 0;; k++) {
+            mem_fail_at(k);
+            const int rc = tell_all(&b, dialects[i], stops);
+            const bool reached = mem_fail_count() > k;
+            mem_fail_at(-1);
+            assert_true(rc == 0 || rc == ERR_NOMEM);
+            if (!rc)
+                assert_true(without_numbers(b.data, b.len) == whole.len && !memcmp(b.data, whole.data, whole.len));
+            n_failed += rc != 0;
+            buf_release(&b);
+            if (!reached)
+                break;
+        }
+        buf_release(&whole);
+        mem_stats_get(&after);
+        assert_int_equal(before.n_live, after.n_live);
+        assert_true(n_failed > 1);
+    }
+    stops_free(stops);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return served_open(&model, dir, &err);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    served_model_close(model);
+    return file_remove_tree(dir, &err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_request_is_read_as_it_is_or_refused_for_want_of_memory), cmocka_unit_test(a_reply_is_whole_or_fails_for_want_of_memory) };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
