@@ -4,9 +4,9 @@
 #include "cmd/cmd.h"
 #include "serve/server.h"
 
-static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file;
+static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key;
 static bool audit_text, audit_strict, matryoshka;
-static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, body_mb = 32, n_connection = 1000;
+static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
 
 static struct opt_list adapters;
 
@@ -18,7 +18,9 @@ static int run(const char *const *args, int n_args, struct err *err)
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
         .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
-        .drain_s = (double)drain_s, .stop = &cmd_stop,
+        .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
+        .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
+        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop,
         .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
@@ -42,8 +44,17 @@ static const struct opt opts[] = {
     { OPT_INT, "cache", &cache_mb, "<MB>", "memory for keys and values of all texts; 0: as much as 16 texts of 1,024 tokens take", 0, 1e9 },
     { OPT_INT, "step-tokens", &step_tokens, "<int>", "tokens computed together at most", 16, 65536 },
     { OPT_INT, "drain", &drain_s, "<seconds>", "that texts under way may take when the server is to end", 0, 86400 },
+    { OPT_INT, "drain-delay", &drain_delay_s, "<seconds>", "before that, with /ready at 503, so that balancers send no more", 0, 86400 },
     { OPT_INT, "body", &body_mb, "<MB>", "of a request at most", 1, 65536 },
     { OPT_INT, "connections", &n_connection, "<int>", "at once", 1, 100000 },
+    { OPT_STR, "tls-cert", &tls_cert, "<path>", "certificate and its chain (PEM): https; read again at SIGHUP", 0, 0 },
+    { OPT_STR, "tls-key", &tls_key, "<path>", "its key (PEM)", 0, 0 },
+    { OPT_STR, "cors", &cors, "<origins>", "of pages that may read replies, parted by commas (https://example.com); with a key also *", 0, 0 },
+    { OPT_STR, "allow-host", &allow_host, "<names>", "by which the server may be asked without a key, besides this machine's own", 0, 0 },
+    { OPT_INT, "head-time", &head_s, "<seconds>", "that a request's head may take to come in", 1, 86400 },
+    { OPT_INT, "request-time", &request_s, "<seconds>", "that its body may take", 1, 86400 },
+    { OPT_INT, "idle-time", &idle_s, "<seconds>", "that a connection without a request stays open, and that a client may take nothing", 1, 86400 },
+    { OPT_INT, "answer-time", &answer_s, "<seconds>", "that an answer may take; then its texts are cancelled; 0: any", 0, 1e6 },
     { OPT_FLAG, "matryoshka", &matryoshka, NULL, "embeddings may be cut to any length, whatever the model's files say", 0, 0 },
     OPT_LOOKUP, OPT_PRECISION, OPT_THREADS, OPT_QUIET, OPT_LAST,
 };
@@ -107,7 +118,10 @@ const struct command command_serve = {
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"
-        "Not there yet: tools, TLS.\n"
+        "Without a key only programs and pages of this machine are answered: a page from elsewhere, or one that asks by another name, gets\n"
+        "403 (--cors, --allow-host).  doc/operating.md tells of TLS, limits of time, what is counted, and service managers.\n"
+        "\n"
+        "Not there yet: tools.\n"
         "\n"
         "    lathe serve SmolLM2-135M-Instruct-Q8_0.gguf\n"
         "    curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\":\n"

@@ -73,13 +73,12 @@ struct http {
     struct MHD_Daemon *d;
     int epoll, event, port;
     pthread_t thread;
-    atomic_bool quit, refuse;
+    atomic_bool quit, leave, refuse;
     bool refuses;
     double stop_at;
     pthread_mutex_t lock;                    /* of open */
     struct http_request *open;
     struct conn *conn; int n_conn, n_coming;
-    struct tls *tls;
     size_t bodies;                           /* bytes of bodies that are held */
     unsigned n_progress;                     /* calls of this run of MHD that did something */
 };
@@ -119,7 +118,7 @@ void http_set_mark(struct http_request *q, int mark) { q->mark = mark; }
 int http_mark(const struct http_request *q) { return q->mark; }
 const struct buf *http_body(const struct http_request *q) { return &q->body; }
 const struct trace *http_trace(const struct http_request *q) { return &q->trace; }
-bool http_is_tls(const struct http_request *q) { return q->h->tls != NULL; }
+bool http_is_tls(const struct http_request *q) { return q->h->o.tls != NULL; }
 
 static void set_client(struct http_request *q)
 {
@@ -172,7 +171,7 @@ void http_add_header(struct http_request *q, const char *name, const char *value
 
 static void begin_reply(struct http_request *q, int status, const char *type, bool streams)
 {
-    q->status = status, q->type = mem_strdup(type), q->streams = streams, q->replied = true;
+    q->status = status, q->type = type ? mem_strdup(type) : NULL, q->streams = streams, q->replied = true;
 }
 
 void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n)
@@ -263,7 +262,7 @@ static enum MHD_Result send_reply(struct http_request *q)
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, q->type);
     for (int i = 0; i < q->n_header; i++)
         MHD_add_response_header(r, q->header[i].name, q->header[i].value);
-    if (atomic_load(&q->h->refuse))
+    if (atomic_load(&q->h->leave))
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     const enum MHD_Result rc = MHD_queue_response(q->c, (unsigned)q->status, r);
     MHD_destroy_response(r);
@@ -571,7 +570,7 @@ static void look(struct http *h)
     }
     for (struct conn *c = h->conn; c; c = c->next)
         if (c->until > 0 && now > c->until && c->fd >= 0) {
-            if (c->asks && !h->tls && send(c->fd, too_late, sizeof too_late - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            if (c->asks && !h->o.tls && send(c->fd, too_late, sizeof too_late - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 log_debug("a client that did not send its request: %s", strerror(errno));
             c->until = 0;
             shutdown(c->fd, SHUT_RDWR);
@@ -591,7 +590,7 @@ static bool heads_wait(struct http *h)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
     int left = h->n_coming < HEADS ? h->n_coming : HEADS, n;
-    if (left && h->tls && MHD_get_timeout(h->d, &timeout) == MHD_YES && !timeout)        /* in the memory of TLS */
+    if (left && h->o.tls && MHD_get_timeout(h->d, &timeout) == MHD_YES && !timeout)        /* in the memory of TLS */
         return true;
     for (const struct conn *c = h->conn; c && left; c = c->next)
         if (c->coming && left-- && c->fd >= 0 && !ioctl(c->fd, FIONREAD, &n) && n > 0)
@@ -676,31 +675,24 @@ static int certificate_for(gnutls_session_t s, const gnutls_datum_t *ca, int n_c
     (void)ca, (void)n_ca, (void)pk, (void)n_pk;
     if (!c)
         return -1;
-    tls_get(c->h->tls, cert, n_cert, key);
+    tls_get(c->h->o.tls, cert, n_cert, key);
     return 0;
-}
-
-int http_replace_certificate(struct http *h, const char *key_pem, const char *cert_pem, struct err *err)
-{
-    return h->tls ? tls_replace(h->tls, key_pem, cert_pem, err) : ERR(err, USAGE, "the server was started without TLS");
 }
 
 static int start(struct http *h, struct err *err)
 {
     struct sockaddr_storage a;
     TRY(address_of(&h->o, &a, err));
-    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (h->o.key_pem ? MHD_USE_TLS : 0u) | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (h->o.tls ? MHD_USE_TLS : 0u) | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     union { int (*get)(gnutls_session_t, const gnutls_datum_t *, int, const gnutls_pk_algorithm_t *, int, gnutls_pcert_st **, unsigned *, gnutls_privkey_t *); void *p; } certificate = { certificate_for };
     struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, certificate.p }, { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES }, { MHD_OPTION_END, 0, NULL } };
-    if (h->o.key_pem)
-        TRY(tls_new(&h->tls, h->o.key_pem, h->o.cert_pem, err));
     h->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (h->event < 0)
         return ERR(err, IO, "eventfd: %s", strerror(errno));
     h->d = MHD_start_daemon(flags, 0, NULL, NULL, access_handler, h, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR, &a, MHD_OPTION_NOTIFY_COMPLETED, completed, h,
                             MHD_OPTION_NOTIFY_CONNECTION, connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(h->o.n_connection + SPARE(h->o.n_connection)), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(h->o.idle_s),
                             MHD_OPTION_URI_LOG_CALLBACK, target, h,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->tls ? tls : tls + 2, MHD_OPTION_END);
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->o.tls ? tls : tls + 2, MHD_OPTION_END);
     if (!h->d)
         return ERR(err, IO, "cannot listen on %s, port %d: %s", h->o.address, h->o.port, strerror(errno));
     h->port = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_BIND_PORT)->port;
@@ -728,7 +720,6 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
     if (rc < 0) {
         if (h->d)
             MHD_stop_daemon(h->d);
-        tls_free(h->tls);
         if (h->event >= 0)
             close(h->event);
         if (h->epoll >= 0)
@@ -743,8 +734,11 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
 
 int http_port(const struct http *h) { return h->port; }
 
+void http_leave(struct http *h) { atomic_store(&h->leave, true); }
+
 void http_refuse(struct http *h)
 {
+    http_leave(h);
     atomic_store(&h->refuse, true);
     http_wake(h);
 }
@@ -764,7 +758,6 @@ void http_stop(struct http *h, double seconds)
         }
     MHD_run(h->d);
     MHD_stop_daemon(h->d);
-    tls_free(h->tls);
     close(h->event);
     close(h->epoll);
     pthread_mutex_destroy(&h->lock);

@@ -20,6 +20,7 @@
 
 struct http;
 struct http_request;
+struct tls;
 struct http_opts {
     const char *address;                     /* IPv4 or IPv6 */
     int port;                                /* 0: any that is free */
@@ -32,7 +33,7 @@ struct http_opts {
     double request_s;                        /* for its body */
     double idle_s;                           /* that a connection stays open without a request, and that a client may take nothing; 75 */
     double answer_s;                         /* from when a request is whole until its reply is; then gone() is called, and 10 s later the connection is ended; no limit */
-    const char *key_pem, *cert_pem;          /* TLS, the files' contents; NULL: without */
+    struct tls *tls;                         /* NULL: without; the caller's, who may replace it (tls.h) */
     void (*handle)(void *ctx, struct http_request *q);
     /* Before a body is read: what is wrong with the request by its headers, as a status and a JSON text in why; or 0. */
     int (*admit)(void *ctx, struct http_request *q, struct buf *why);
@@ -44,8 +45,7 @@ struct http_opts {
 };
 int http_start(struct http **out, const struct http_opts *o, struct err *err);
 int http_port(const struct http *h);
-/* New connections get this certificate.  As it was where there is an error. */
-int http_replace_certificate(struct http *h, const char *key_pem, const char *cert_pem, struct err *err);
+void http_leave(struct http *h);             /* from now on each reply ends its connection, so that clients go elsewhere */
 void http_refuse(struct http *h);            /* new connections are not taken any more; replies go on */
 void http_wake(struct http *h);              /* any thread */
 /* Waits until what was given to replies has gone out, `seconds` at most, then ends; requests that are kept must have been released. */
@@ -69,7 +69,7 @@ bool http_is_tls(const struct http_request *q);
 
 /* More headers, before the reply begins; copied.  Of several of one name the last is sent. */
 void http_add_header(struct http_request *q, const char *name, const char *value);
-/* The whole reply; data is copied.  The request is released with it. */
+/* The whole reply; data is copied.  The request is released with it.  type NULL: there is no data. */
 void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n);
 /* The same, piece by piece; after http_stream_end() the request is released.  Adding fails when the client is gone: what is added is then
  * dropped, and the stream must still be ended. */

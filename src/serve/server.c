@@ -21,19 +21,20 @@
 #include "serve/page.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
+#include "serve/notify.h"
+#include "serve/tls.h"
 #include "serve/visit.h"
 
-#define HEAD_S 10
-#define REQUEST_S 60
 #define BODIES 8                 /* of the largest size at once */
 
 struct server {
     struct server_opts o;
     struct served_model *model;
     struct http *_Atomic http;           /* requests may be answered before it is known here */
+    struct tls *tls;                     /* NULL: without */
     struct clients *clients;
     struct audit *audit;                 /* or NULL */
-    atomic_bool drains;
+    atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
     double begun;
     struct http_counts counts;
     struct page page;
@@ -90,7 +91,7 @@ static void health(struct server *s, struct http_request *q)
 
 static void ready(struct server *s, struct http_request *q)
 {
-    if (atomic_load(&s->drains))
+    if (atomic_load(&s->leaves))
         no(q, 503, "unavailable_error", "draining", "the server is about to end");
     else
         reply_json(q, json_pack("{s:s}", "status", "ok"));
@@ -358,6 +359,12 @@ static void identify(const struct server *s, struct http_request *q, struct refu
         refuse_as(e, 401, NULL, "invalid_api_key", NULL, "the key is missing or wrong");
 }
 
+static void preflight(struct server *s, struct http_request *q)
+{
+    (void)s;
+    http_reply(q, 204, NULL, "", 0);
+}
+
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
 
 /* A model is asked for what it makes; what is asked with GET tells about the server. */
@@ -375,25 +382,34 @@ static bool can(const struct served_model *m, const struct route *r, struct refu
 /* What answers the request; NULL: why it is not answered is in e. */
 static const struct route *route_of(const struct server *s, struct http_request *q, struct refusal *e)
 {
+    static const struct route asks_first = { .method = "OPTIONS", .open = true, .answer = preflight };
     const char *path = http_path(q), *method = !strcmp(http_method(q), "HEAD") ? "GET" : http_method(q), *allowed = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];
         if (!is_route(r, path))
             continue;
         allowed = r->method;
+        if (!strcmp(method, "OPTIONS") && origins_preflight(&s->o.origins, q, r->method))
+            return &asks_first;
         if (strcmp(method, r->method))
             continue;
         http_set_mark(q, (int)i);
-        if (!r->open)
+        if (!r->open) {
+            origins_guard(&s->o.origins, q, e);
             identify(s, q, e);
-        if (!r->open && atomic_load(&s->drains))
+        }
+        if (!r->open && atomic_load(&s->drains)) {
+            http_add_header(q, "Retry-After", "1");
             refuse_as(e, 503, "unavailable_error", "draining", NULL, "the server is about to end");
-        else
+        } else {
             can(s->model, r, e);
+        }
         return e->status ? NULL : r;
     }
-    if (allowed)
+    if (allowed) {
+        http_add_header(q, "Allow", strcmp(allowed, "GET") ? allowed : "GET, HEAD");
         refuse_as(e, 405, "invalid_request_error", NULL, NULL, "this path is asked with %s", allowed);
+    }
     else
         refuse_as(e, 404, "not_found_error", NULL, NULL, "there is nothing under this path");
     return NULL;
@@ -411,6 +427,7 @@ static int admit(void *ctx, struct http_request *q, struct buf *why)
 {
     struct refusal e = { 0 };
     const struct dialect *d = dialect_of(q);
+    origins_tell(&((struct server *)ctx)->o.origins, q);
     const struct route *r = route_of(ctx, q, &e);
     note(ctx, q);
     if (r)
@@ -489,21 +506,59 @@ static int write_port(const struct server *s, struct err *err)
     return s->o.port_file ? file_write_all(s->o.port_file, text, (size_t)n, err) : 0;
 }
 
-/* Until nothing is under way, or the time is over. */
+#define TLS_FILE_MAX ((size_t)1 << 20)
+
+/* A balancer is told first, and may still send what it has begun to; then nothing more is taken on, until nothing is under way or the
+ * time is over.  Connections are taken to the end, to be told so. */
 static void drain(struct server *s)
 {
     struct batch_counts n;
-    const double until = clock_wall() + s->o.drain_s;
+    double until = clock_wall() + (*s->o.stop ? s->o.drain_delay_s : 0);
+    atomic_store(&s->leaves, true);
+    notify_manager("STOPPING=1\nSTATUS=finishing what is under way");
+    while (clock_wall() < until)
+        nap(20);
+    until = clock_wall() + s->o.drain_s;
+    http_leave(s->http);
     atomic_store(&s->drains, true);
-    http_refuse(s->http);
     served_model_counts(s->model, &n);
     log_info("ending: %d texts under way, %d waiting; at most %.0f s", n.n_running, n.n_waiting, s->o.drain_s);
     while ((n.n_running || n.n_waiting) && clock_wall() < until) {
         nap(20);
         served_model_counts(s->model, &n);
     }
+    http_refuse(s->http);
     served_model_halt(s->model);
     http_wake(s->http);
+}
+
+/* The certificate for connections to come; NULL without TLS. */
+static int read_tls(struct tls **out, const struct server_opts *o, struct err *err)
+{
+    struct buf key, cert;
+    *out = NULL;
+    if (!o->tls_key)
+        return 0;
+    buf_init(&key), buf_init(&cert);
+    int rc = file_read(o->tls_key, TLS_FILE_MAX, &key, err);
+    rc = rc ? rc : file_read(o->tls_cert, TLS_FILE_MAX, &cert, err);
+    rc = rc ? rc : tls_new(out, key.data, cert.data, err);
+    explicit_bzero(key.data, key.len);
+    buf_release(&key);
+    buf_release(&cert);
+    return rc;
+}
+
+static void reload_tls(struct server *s)
+{
+    struct err err;
+    struct tls *t;
+    if (read_tls(&t, &s->o, &err) < 0) {
+        log_warn("%s; the certificate from before stays", err.msg);
+        return;
+    }
+    tls_replace(s->tls, t);
+    log_info("%s: new connections get this certificate", s->o.tls_cert);
 }
 
 static void reload(struct server *s)
@@ -512,6 +567,8 @@ static void reload(struct server *s)
     *s->o.reload = 0;
     if (s->audit)
         audit_reopen(s->audit);
+    if (s->tls)
+        reload_tls(s);
     if (!s->o.keys)
         log_info("no keys to read again: there is no file of them");
     else if (clients_reload(s->clients, &err) < 0)
@@ -520,23 +577,53 @@ static void reload(struct server *s)
         log_info("%s: %d keys", s->o.keys, clients_count(s->clients));
 }
 
-static int serve(struct server *s, struct err *err)
+static int start_http(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = HEAD_S, .request_s = REQUEST_S, .handle = handle, .admit = admit, .over = over, .released = released, .ctx = s };
+    const struct http_opts h = { .tls = s->tls, .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = s->o.head_s, .request_s = s->o.request_s, .idle_s = s->o.idle_s, .answer_s = s->o.answer_s, .handle = handle, .admit = admit, .over = over, .released = released, .ctx = s };
     struct http *http;
     TRY(http_start(&http, &h, err));
     s->http = http;
-    const bool v6 = strchr(s->o.address, ':') != NULL;
-    char pages[40] = "";
-    if (s->model->engine)
-        snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(s->model->engine));
-    log_info("%s: %d positions%s; http://%s%s%s:%d", s->model->name, served_model_ctx(s->model), pages, v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
-    const int rc = write_port(s, err);
+    return 0;
+}
+
+/* Are steps made, where there is something to do? */
+static bool goes_on(struct server *s, uint64_t *n_step)
+{
+    struct batch_counts n;
+    served_model_counts(s->model, &n);
+    const bool goes = n.n_step != *n_step || !(n.n_running || n.n_waiting) || !s->model->batch;
+    *n_step = n.n_step;
+    return goes;
+}
+
+static void run(struct server *s, int rc)
+{
+    const double every = notify_watchdog_s() / 2;
+    double told = clock_wall();
+    uint64_t n_step = 0;
     while (!rc && !*s->o.stop) {
         if (*s->o.reload)
             reload(s);
         nap(50);
+        if (every > 0 && clock_wall() - told > every && goes_on(s, &n_step)) {
+            notify_manager("WATCHDOG=1");
+            told = clock_wall();
+        }
     }
+}
+
+static int serve(struct server *s, struct err *err)
+{
+    TRY(start_http(s, err));
+    const bool v6 = strchr(s->o.address, ':') != NULL;
+    char pages[40] = "";
+    if (s->model->engine)
+        snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(s->model->engine));
+    log_info("%s: %d positions%s; http%s://%s%s%s:%d", s->model->name, served_model_ctx(s->model), pages, s->o.tls_key ? "s" : "", v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
+    const int rc = write_port(s, err);
+    if (!rc)
+        notify_manager("READY=1\nSTATUS=%s", s->model->name);
+    run(s, rc);
     drain(s);
     return rc;
 }
@@ -557,9 +644,14 @@ int server_run(const struct server_opts *o, struct err *err)
         s.o.key = NULL;
     if (!is_local(o->address) && !s.o.key && !s.o.keys)
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
+    s.o.origins.guarded = is_local(o->address) && !s.o.key && !s.o.keys;
+    TRY(origins_check(&s.o.origins, err));
+    if (!s.o.tls_cert != !s.o.tls_key)
+        return ERR(err, USAGE, "--tls-cert and --tls-key belong together, and one of them is missing");
     TRY(page_init(&s.page, err));
-    TRY(clients_new(&s.clients, s.o.key, s.o.keys, err));
-    int rc = o->audit ? begin_audit(&s, err) : 0;
+    TRY(read_tls(&s.tls, o, err));
+    int rc = clients_new(&s.clients, s.o.key, s.o.keys, err);
+    rc = rc || !o->audit ? rc : begin_audit(&s, err);
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
     rc = rc ? rc : served_model_open(&s.model, &s.o.model, err);
     if (!rc)
@@ -568,5 +660,6 @@ int server_run(const struct server_opts *o, struct err *err)
     served_model_close(s.model);
     audit_close(s.audit);
     clients_free(s.clients);
+    tls_free(s.tls);
     return rc;
 }

@@ -5,6 +5,7 @@
 #define SERVE_SERVER_H
 #include <signal.h>
 #include "serve/http.h"
+#include "serve/origin.h"
 #include "serve/served_model.h"
 
 struct server_opts {
@@ -16,8 +17,12 @@ struct server_opts {
     bool audit_strict;                   /* while the log cannot be written requests are refused */
     volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */
+    struct origins origins;              /* guarded is set by the server: where there is no key */
+    const char *tls_cert, *tls_key;      /* PEM files, both or none; read again with those of keys */
     size_t body_max;
     int n_connection;
+    double head_s, request_s, idle_s, answer_s;      /* http.h */
+    double drain_delay_s;                /* between /ready saying no and taking nothing more on */
     double drain_s;                      /* what is under way has so long to end */
     const volatile sig_atomic_t *stop;
     struct served_model_opts model;

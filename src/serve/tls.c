@@ -47,34 +47,30 @@ static int read_pair(struct pair *p, const char *key_pem, const char *cert_pem, 
     return rc ? ERR(err, FORMAT, "the TLS key and the certificate do not belong together: %s", gnutls_strerror(rc)) : 0;
 }
 
-int tls_replace(struct tls *t, const char *key_pem, const char *cert_pem, struct err *err)
-{
-    struct pair *p = mem_alloc_zero(sizeof *p);
-    if (!p)
-        return ERR(err, NOMEM, "no memory for a certificate");
-    const int rc = read_pair(p, key_pem, cert_pem, err);
-    if (rc < 0) {
-        pair_free(p);
-        return rc;
-    }
-    pthread_mutex_lock(&t->lock);
-    p->older = t->now, t->now = p;
-    pthread_mutex_unlock(&t->lock);
-    return 0;
-}
-
 int tls_new(struct tls **out, const char *key_pem, const char *cert_pem, struct err *err)
 {
     struct tls *t = *out = mem_alloc_zero(sizeof *t);
-    if (!t)
+    if (!t || !(t->now = mem_alloc_zero(sizeof *t->now))) {
+        mem_free(t);
+        *out = NULL;
         return ERR(err, NOMEM, "no memory for a certificate");
+    }
     pthread_mutex_init(&t->lock, NULL);
-    const int rc = tls_replace(t, key_pem, cert_pem, err);
+    const int rc = read_pair(t->now, key_pem, cert_pem, err);
     if (rc < 0) {
         tls_free(t);
         *out = NULL;
     }
     return rc;
+}
+
+void tls_replace(struct tls *t, struct tls *by)
+{
+    pthread_mutex_lock(&t->lock);
+    by->now->older = t->now, t->now = by->now;
+    pthread_mutex_unlock(&t->lock);
+    by->now = NULL;
+    tls_free(by);
 }
 
 void tls_free(struct tls *t)

@@ -12,7 +12,7 @@ struct tls;
 /* PEM texts: a key, and its certificate with those that lead to the root.  ERR_FORMAT, also where they do not belong together. */
 int tls_new(struct tls **out, const char *key_pem, const char *cert_pem, struct err *err);
 void tls_free(struct tls *t);
-int tls_replace(struct tls *t, const char *key_pem, const char *cert_pem, struct err *err);      /* any thread; as it was where there is an error */
+void tls_replace(struct tls *t, struct tls *by);     /* any thread; by, just made, is taken */
 /* For a handshake: stays as it is until tls_free(). */
 void tls_get(struct tls *t, gnutls_pcert_st **cert, unsigned *n_cert, gnutls_privkey_t *key);
 
