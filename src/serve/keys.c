@@ -37,7 +37,7 @@ static int take_digest(struct key *k, const char *hex, const char *where, struct
     for (int i = 0; good && i < SHA256_BYTES; i++) {
         const int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
         good = high >= 0 && low >= 0;
-        k->sha256[i] = (unsigned char)(high << 4 | low);
+        k->sha256[i] = good ? (unsigned char)(high << 4 | low) : 0;
     }
     return good ? 0 : ERR(err, USAGE, "%s: sha256 is no 64 hexadecimal digits", where);
 }

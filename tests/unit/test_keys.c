@@ -52,6 +52,7 @@ static void a_bad_file_is_refused_with_its_reason(void **state)
         { "- sha256: \"" HEX "0\"\n", "the name is ''" },
         { "- name: a b\n  sha256: \"" HEX "0\"\n", "the name is 'a b'" },
         { "- name: a\n  sha256: \"" HEX "g\"\n", "sha256" },
+        { "- name: a\n  sha256: \"g" HEX "\"\n", "sha256" },
         { "- name: a\n  sha256: \"" HEX "\"\n", "sha256" },
         { KEY("a", "0", "") KEY("a", "1", ""), "'a' is there twice" },
         { KEY("a", "0", "") KEY("b", "0", ""), "'a' and 'b' have the same key" },
