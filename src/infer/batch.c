@@ -581,6 +581,8 @@ static void note_token(struct batch *b, struct text *t)
     t->times.last = b->now, t->times.n_token++;
 }
 
+static void publish(struct batch *b, struct text *t) { pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->n_done : 0); }
+
 /* Takes the tokens into the text and hands them out; ends it where it is to end. */
 static void deliver(struct batch *b, struct text *t)
 {
@@ -588,7 +590,7 @@ static void deliver(struct batch *b, struct text *t)
     t->n_row = 0;
     if (t->n_drawn <= 0) {
         t->n_done += n_row;
-        pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->n_done : 0);
+        publish(b, t);
         if (!t->r.most && t->n_done == t->n_ids)
             finish(b, t, TEXT_LENGTH, NULL);
         return;
@@ -612,11 +614,12 @@ static void deliver(struct batch *b, struct text *t)
         const struct text_token token = shown(t, t->drawn[i], t->n_ids - 1, t->prob[i]);
         const bool more = !t->r.token || t->r.token(t->r.ctx, &token), length = t->n_ids - t->r.n == t->r.most, full = t->n_ids > engine_ctx(b->o.e);
         if (!more || length || full) {
+            publish(b, t);                       /* others may ask the same prompt, however short the answer was */
             finish(b, t, !more ? TEXT_STOP : length ? TEXT_LENGTH : TEXT_FULL, NULL);
             return;
         }
     }
-    pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->n_done : 0);
+    publish(b, t);
 }
 
 /* ---- a step ---- */

@@ -270,6 +270,39 @@ static void tenants_that_wait_take_turns(void **state)
     engine_free(e);
 }
 
+/* ---- the cache ---- */
+
+static int kept[3], n_kept_of;
+
+static void note_kept(void *ctx, enum text_end end, int n_kept, const struct err *e)
+{
+    (void)ctx, (void)e;
+    assert_int_equal(end, TEXT_LENGTH);
+    kept[n_kept_of++] = n_kept;
+}
+
+/* All of its prompt and its only token are made in one step. */
+static void a_text_of_one_token_leaves_its_prompt_to_others(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct batch *b;
+    uint64_t id;
+    int32_t ids[70];
+    open_batch(&b, &e, "tests/golden/llama", 2, 8, 128, pools[0], 0);
+    for (int i = 0; i < 70; i++)
+        ids[i] = (int32_t)(rng_u64(3, (uint64_t)i) % (uint64_t)engine_config(e)->vocab_size);
+    for (int i = 0; i < 3; i++) {
+        const struct text_request r = { .ids = ids, .n = 70, .most = 1, .n_logprob = -1, .share = true, .root = { { (unsigned char)(i / 2) } }, .done = note_kept };
+        OK(batch_submit(b, &r, &id, &err));
+        while (batch_step(b))
+            ;
+    }
+    assert_true(n_kept_of == 3 && kept[0] == 0 && kept[1] == 64 && kept[2] == 0);      /* the third is another tenant's */
+    batch_free(b);
+    engine_free(e);
+}
+
 /* ---- several threads ---- */
 
 struct client { struct batch *b; struct made made[6]; atomic_int n_done; int i; pthread_t thread; };
@@ -349,6 +382,7 @@ int main(void)
         cmocka_unit_test(texts_in_company_are_as_alone),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(tenants_that_wait_take_turns),
+        cmocka_unit_test(a_text_of_one_token_leaves_its_prompt_to_others),
         cmocka_unit_test(threads_submit_and_cancel_while_steps_run),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
