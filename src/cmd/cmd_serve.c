@@ -1,18 +1,47 @@
 #include <lathe.h>
 #include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
 #include "base/pool.h"
 #include "cmd/cmd.h"
 #include "serve/server.h"
 
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key;
 static bool audit_text, audit_strict, matryoshka;
+static double memory_gb;
 static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
 
 static struct opt_list adapters;
 
+#define MODELS_MAX 64
+static char names[4096];
+
+/* PATH or NAME=PATH. */
+static int read_places(struct model_place *place, const char *const *args, int n, struct err *err)
+{
+    char *at = names;
+    if (name && n > 1)
+        return ERR(err, USAGE, "--name is for one model, found %d: give them names as NAME=PATH", n);
+    if (adapters.n && n > 1)
+        return ERR(err, USAGE, "--adapter is for one model, found %d", n);
+    for (int i = 0; i < n; i++) {
+        const char *equals = file_exists(args[i]) ? NULL : strchr(args[i], '=');
+        const size_t length = equals ? (size_t)(equals - args[i]) : 0;
+        place[i] = (struct model_place){ name, args[i] };
+        if (!equals)
+            continue;
+        if (length + 1 > (size_t)(names + sizeof names - at))
+            return ERR(err, USAGE, "the names of models are too long, expected at most %zu bytes in all", sizeof names);
+        place[i] = (struct model_place){ memcpy(at, args[i], length), equals + 1 };
+        at += length + 1;                        /* the rest is zeros */
+    }
+    return 0;
+}
+
 static int run(const char *const *args, int n_args, struct err *err)
 {
-    (void)n_args;
+    struct model_place place[MODELS_MAX];
+    TRY(read_places(place, args, n_args, err));
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
@@ -20,8 +49,8 @@ static int run(const char *const *args, int n_args, struct err *err)
         .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
-        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop,
-        .model = { .build = "lathe " LATHE_VERSION, .path = args[0], .name = name, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
+        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9),
+        .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
     return server_run(&o, err);
@@ -36,8 +65,9 @@ static const struct opt opts[] = {
     { OPT_STR, "audit", &audit, "<path>", "a line of JSON for each request: who, what, how much, how long; never the texts (doc/operating.md)", 0, 0 },
     { OPT_FLAG, "audit-text", &audit_text, NULL, "the audit log has the texts, too, of keys that allow it (keep_texts)", 0, 0 },
     { OPT_FLAG, "audit-strict", &audit_strict, NULL, "refuse requests while the audit log cannot be written", 0, 0 },
-    { OPT_STR, "name", &name, "<text>", "of the model in requests; the last part of its path unless given", 0, 0 },
+    { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
+    { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
@@ -60,9 +90,9 @@ static const struct opt opts[] = {
 };
 
 const struct command command_serve = {
-    .name = "serve", .args = "MODEL", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = 1,
+    .name = "serve", .args = "MODEL...", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = MODELS_MAX,
     .text = TEXT(
-        "Loads a model, which is a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
+        "Loads models, each a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
         "\n"
         "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
         "    POST /v1/messages            POST /v1/messages/count_tokens\n"
@@ -115,6 +145,9 @@ const struct command command_serve = {
         "and rights.  Where a limit is met the reply is 429 with the exact time to wait, and x-ratelimit headers tell what is left;\n"
         "those who wait take turns; nobody finds what another's texts left in the cache.  SIGHUP reads the file again.\n"
         "--audit FILE is a log of requests in which a line that was changed or taken out shows.\n"
+        "\n"
+        "Several models are told apart by the field \"model\" of requests, where each has its name: the last part of its path, or NAME=PATH.\n"
+        "They compute in turns, a step each, and have to fit into --memory together: what does not fit is refused with the sizes.\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"

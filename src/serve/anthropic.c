@@ -225,19 +225,18 @@ void anthropic_messages(struct wish *w, json_t *request, struct served_model *s,
     done_reading(w, &f);
 }
 
-void anthropic_count(struct http_request *q, json_t *request, struct served_model *s, struct refusal *e)
+void anthropic_count(struct http_request *q, struct served_model *s, json_t *request)
 {
+    struct refusal e = { 0 };
     struct in f;
     struct wish w;
     char text[40];
-    if (request) {
-        wish_begin(&w, &anthropic_dialect, "messages", request, s);
-        in_begin(&f, request, e, "%s", "");
-        read_shared(&w, &f, s);
-        done_reading(&w, &f);
-    }
-    if (e->status) {
-        exchange_refuse(q, &anthropic_dialect, e);
+    wish_begin(&w, &anthropic_dialect, "messages", request, s);
+    in_begin(&f, request, &e, "%s", "");
+    read_shared(&w, &f, s);
+    done_reading(&w, &f);
+    if (e.status) {
+        exchange_refuse(q, &anthropic_dialect, &e);
         return;
     }
     const int n = snprintf(text, sizeof text, "{\"input_tokens\":%zu}\n", w.prompt[0].n);

@@ -9,7 +9,7 @@
 
 /* The request's JSON is taken.  What is wrong is in e, and *w is empty then. */
 void anthropic_messages(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
-/* The same request, of which only the tokens of the prompt are counted; replies.  request: NULL where e says what is wrong. */
-void anthropic_count(struct http_request *q, json_t *request, struct served_model *s, struct refusal *e);
+/* The same request, of which only the tokens of the prompt are counted; replies. */
+void anthropic_count(struct http_request *q, struct served_model *s, json_t *request);
 
 #endif

@@ -238,20 +238,19 @@ static void take_turn(struct classes *x)
     finish(x);
 }
 
-void classify_start(struct http_request *q, struct served_model *s)
+void classify_start(struct http_request *q, struct served_model *s, json_t *request)
 {
-    const struct buf *body = http_body(q);
     struct refusal e = { 0 };
     struct classes *x = mem_alloc_zero(sizeof *x);
     if (!x) {
+        json_decref(request);
         wish_no_memory(&e);
         openai_refuse(q, &e);
         return;
     }
-    x->q = q, x->s = s;
+    x->q = q, x->s = s, x->request = request;
     buf_init(&x->reply), buf_init(&x->file);
-    if ((x->request = in_parse(body->data, body->len, &x->e)))
-        read_request(x);
+    read_request(x);
     if (!x->e.status)
         take_memory(x);
     if (x->e.status)

@@ -10,6 +10,7 @@
 #include "serve/http.h"
 #include "serve/served_model.h"
 
-void classify_start(struct http_request *q, struct served_model *s);
+/* The request's JSON is taken. */
+void classify_start(struct http_request *q, struct served_model *s, json_t *request);
 
 #endif

@@ -443,14 +443,11 @@ static void read_wish(struct embed_wish *w, const json_t *request, const struct 
     embed_read_inputs(w, s, input, add, e);
 }
 
-void openai_embeddings(struct http_request *q, struct served_model *s)
+void openai_embeddings(struct http_request *q, struct served_model *s, json_t *request)
 {
     struct refusal e = { 0 };
     struct embed_wish w = { 0 };
-    const struct buf *body = http_body(q);
-    json_t *request = in_parse(body->data, body->len, &e);
-    if (request)
-        read_wish(&w, request, s, &e);
+    read_wish(&w, request, s, &e);
     json_decref(request);
     if (e.status) {
         embed_wish_release(&w);

@@ -42,7 +42,7 @@ void embed_check_size(const struct served_model *s, int64_t n, const char *param
 /* Takes the wish and replies to q, now or later; what is wrong is told there, too. */
 void embed_start(struct http_request *q, struct served_model *s, struct embed_wish *w);
 
-/* POST /v1/embeddings */
-void openai_embeddings(struct http_request *q, struct served_model *s);
+/* POST /v1/embeddings; the request's JSON is taken. */
+void openai_embeddings(struct http_request *q, struct served_model *s, json_t *request);
 
 #endif

@@ -33,12 +33,6 @@ static void reply_json(struct http_request *q, json_t *v)
 
 /* ---- what requests share ---- */
 
-static json_t *request_of(struct http_request *q, struct refusal *e)
-{
-    const struct buf *b = http_body(q);
-    return in_parse(b->data, b->len, e);
-}
-
 /* With or without the tag that Ollama puts behind names; -1: nothing here. */
 static int find(const struct served_model *s, const char *name)
 {
@@ -252,13 +246,11 @@ static void reply_load(struct http_request *q, const struct wish *w)
     reply(q, &b, rc);
 }
 
-static void answer(struct http_request *q, struct served_model *s, void (*read)(struct wish *w, json_t *request, struct served_model *s, struct refusal *e))
+static void answer(struct http_request *q, struct served_model *s, json_t *request, void (*read)(struct wish *w, json_t *request, struct served_model *s, struct refusal *e))
 {
     struct refusal e = { 0 };
     struct wish w;
-    json_t *request = request_of(q, &e);
-    if (request)
-        read(&w, request, s, &e);
+    read(&w, request, s, &e);
     if (e.status) {
         exchange_refuse(q, words, &e);
     } else if (w.n_prompt) {
@@ -269,8 +261,8 @@ static void answer(struct http_request *q, struct served_model *s, void (*read)(
     }
 }
 
-void ollama_chat(struct http_request *q, struct served_model *s) { answer(q, s, ollama_read_chat); }
-void ollama_generate(struct http_request *q, struct served_model *s) { answer(q, s, ollama_read_generate); }
+void ollama_chat(struct http_request *q, struct served_model *s, json_t *request) { answer(q, s, request, ollama_read_chat); }
+void ollama_generate(struct http_request *q, struct served_model *s, json_t *request) { answer(q, s, request, ollama_read_generate); }
 
 /* ---- vectors ---- */
 
@@ -306,7 +298,7 @@ static int one_end(struct buf *b, const struct embed_wish *w, const struct serve
     return buf_add_str(b, "}\n", err);
 }
 
-static void embed(struct http_request *q, struct served_model *s, const char *param, bool one)
+static void embed(struct http_request *q, struct served_model *s, json_t *request, const char *param, bool one)
 {
     static const struct embed_words many_words = { vectors_begin, one_vector, vectors_end }, one_words = { one_begin, one_vector, one_end };
     struct embed_wish w = { .n_out = served_model_config(s)->d_model, .param = param, .words = one ? &one_words : &many_words, .dialect = words };
@@ -314,28 +306,25 @@ static void embed(struct http_request *q, struct served_model *s, const char *pa
     struct in f, o;
     const json_t *v = NULL, *input = NULL;
     int64_t n = w.n_out;
-    json_t *request = request_of(q, &e);
-    if (request) {
-        in_begin(&f, request, &e, "%s", "");
-        w.as = served_model_as(s, read_model(&f, s));
-        read_keep_alive(&f);
-        if (in_object(&f, "options", &v)) {
-            in_begin(&o, v, &e, "options");
-            read_num_ctx(&o, s);
-            pass_runner(&o);
-            in_end(&o, NULL);
-        }
-        if (!one && in_int(&f, "dimensions", 0, INT32_MAX, &n) && n)
-            embed_check_size(s, n, "dimensions", &e);
-        w.n_out = n ? (int)n : w.n_out;
-        in_pass(&f, "truncate");
-        if (!in_any(&f, param, &input))
-            refuse(&e, param, "%s is missing", param);
-        in_end(&f, NULL);
-        if (one && input && !json_is_string(input))
-            refuse(&e, param, "%s is no text", param);
-        embed_read_inputs(&w, s, input, true, &e);
+    in_begin(&f, request, &e, "%s", "");
+    w.as = served_model_as(s, read_model(&f, s));
+    read_keep_alive(&f);
+    if (in_object(&f, "options", &v)) {
+        in_begin(&o, v, &e, "options");
+        read_num_ctx(&o, s);
+        pass_runner(&o);
+        in_end(&o, NULL);
     }
+    if (!one && in_int(&f, "dimensions", 0, INT32_MAX, &n) && n)
+        embed_check_size(s, n, "dimensions", &e);
+    w.n_out = n ? (int)n : w.n_out;
+    in_pass(&f, "truncate");
+    if (!in_any(&f, param, &input))
+        refuse(&e, param, "%s is missing", param);
+    in_end(&f, NULL);
+    if (one && input && !json_is_string(input))
+        refuse(&e, param, "%s is no text", param);
+    embed_read_inputs(&w, s, input, true, &e);
     json_decref(request);
     if (!e.status) {
         embed_start(q, s, &w);
@@ -345,8 +334,8 @@ static void embed(struct http_request *q, struct served_model *s, const char *pa
     exchange_refuse(q, words, &e);
 }
 
-void ollama_embed(struct http_request *q, struct served_model *s) { embed(q, s, "input", false); }
-void ollama_embeddings(struct http_request *q, struct served_model *s) { embed(q, s, "prompt", true); }
+void ollama_embed(struct http_request *q, struct served_model *s, json_t *request) { embed(q, s, request, "input", false); }
+void ollama_embeddings(struct http_request *q, struct served_model *s, json_t *request) { embed(q, s, request, "prompt", true); }
 
 /* ---- models ---- */
 
@@ -374,17 +363,18 @@ static json_t *entry(const struct served_model *s, int which, bool running)
 }
 
 /* Of those that the client may use. */
-static void list(struct http_request *q, const struct served_model *s, bool running)
+static void list(struct http_request *q, struct served_model *const *models, int n, bool running)
 {
     json_t *all = json_array();
-    for (int i = 0; i <= s->n_adapter; i++)
-        if (visit_may_use(q, served_model_as(s, i).name))
-            json_array_append_new(all, entry(s, i, running));
+    for (int i = 0; i < n; i++)
+        for (int which = 0; which <= models[i]->n_adapter; which++)
+            if (visit_may_use(q, served_model_as(models[i], which).name))
+                json_array_append_new(all, entry(models[i], which, running));
     reply_json(q, json_pack("{s:o}", "models", all));
 }
 
-void ollama_tags(struct http_request *q, const struct served_model *s) { list(q, s, false); }
-void ollama_ps(struct http_request *q, const struct served_model *s) { list(q, s, true); }
+void ollama_tags(struct http_request *q, struct served_model *const *models, int n) { list(q, models, n, false); }
+void ollama_ps(struct http_request *q, struct served_model *const *models, int n) { list(q, models, n, true); }
 
 static json_t *model_info(const struct served_model *s)
 {
@@ -416,20 +406,16 @@ static json_t *template_of(const char *path)
     return text;
 }
 
-void ollama_show(struct http_request *q, struct served_model *s, const char *path)
+void ollama_show(struct http_request *q, struct served_model *s, json_t *request)
 {
     static const char *const can[] = { [SERVED_TEXTS] = "completion", [SERVED_VECTORS] = "embedding", [SERVED_CLASSES] = "classification" };
     char since[OLLAMA_TIME];
     struct in f;
     struct refusal e = { 0 };
-    int which = 0;
-    json_t *request = request_of(q, &e);
-    if (request) {
-        in_begin(&f, request, &e, "%s", "");
-        which = read_model(&f, s);
-        in_bool(&f, "verbose", &(bool){ 0 });
-        in_end(&f, NULL);
-    }
+    in_begin(&f, request, &e, "%s", "");
+    const int which = read_model(&f, s);
+    in_bool(&f, "verbose", &(bool){ 0 });
+    in_end(&f, NULL);
     json_decref(request);
     visit_model(q, served_model_as(s, which).name, &e);
     if (e.status) {
@@ -437,7 +423,7 @@ void ollama_show(struct http_request *q, struct served_model *s, const char *pat
         return;
     }
     ollama_time(since, s->since);
-    reply_json(q, json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s], s:s, s:s}", "modelfile", "", "parameters", "", "template", template_of(path), "details", details(s), "model_info", model_info(s),
+    reply_json(q, json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s], s:s, s:s}", "modelfile", "", "parameters", "", "template", template_of(s->path), "details", details(s), "model_info", model_info(s),
                             "capabilities", can[s->kind], "modified_at", since, "digest", served_model_as(s, which).digest));
 }
 

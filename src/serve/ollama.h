@@ -12,16 +12,15 @@
 void ollama_read_chat(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
 void ollama_read_generate(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
 
-/* Each reads its request and replies. */
-void ollama_chat(struct http_request *q, struct served_model *s);
-void ollama_generate(struct http_request *q, struct served_model *s);
-void ollama_embed(struct http_request *q, struct served_model *s);
-void ollama_embeddings(struct http_request *q, struct served_model *s);      /* of one text, the older form */
-/* path: of the model's files. */
-void ollama_show(struct http_request *q, struct served_model *s, const char *path);
+/* Each takes the request's JSON and replies. */
+void ollama_chat(struct http_request *q, struct served_model *s, json_t *request);
+void ollama_generate(struct http_request *q, struct served_model *s, json_t *request);
+void ollama_embed(struct http_request *q, struct served_model *s, json_t *request);
+void ollama_embeddings(struct http_request *q, struct served_model *s, json_t *request);      /* of one text, the older form */
+void ollama_show(struct http_request *q, struct served_model *s, json_t *request);
 void ollama_pull(struct http_request *q);
 /* What the client may use. */
-void ollama_tags(struct http_request *q, const struct served_model *s);
-void ollama_ps(struct http_request *q, const struct served_model *s);
+void ollama_tags(struct http_request *q, struct served_model *const *models, int n);
+void ollama_ps(struct http_request *q, struct served_model *const *models, int n);
 
 #endif

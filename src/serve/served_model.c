@@ -102,6 +102,25 @@ static int choose_cache(const struct served_model_opts *o, struct engine_opts *e
     return 0;
 }
 
+static int check_memory(const struct served_model *s, const struct served_model_opts *o, struct err *err)
+{
+    char needs[32], left[32];
+    if (!o->memory || s->bytes <= o->memory)
+        return 0;
+    return ERR(err, NOMEM, "%s takes %s, and %s is left", s->name, fmt_bytes(needs, (double)s->bytes), fmt_bytes(left, (double)o->memory));
+}
+
+static int plan_texts(struct served_model *s, const struct served_model_opts *o, struct engine_opts *e, struct err *err)
+{
+    struct buf dropped;                  /* who loads it warns */
+    buf_init(&dropped);
+    e->warnings = &dropped;
+    const int rc = engine_plan_bytes(&s->bytes, o->path, e, o->n_thread, err);
+    e->warnings = NULL;
+    buf_release(&dropped);
+    return rc ? rc : check_memory(s, o, err);
+}
+
 static int load_engine(struct served_model *s, const struct served_model_opts *o, struct engine_opts *e, struct err *err)
 {
     const char **folder = mem_alloc_array((size_t)o->n_adapter + 1, sizeof *folder);
@@ -109,6 +128,7 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
         folder[i] = folder_of(o->adapter[i]);
     e->adapter = folder, e->n_adapter = o->n_adapter;
     int rc = folder ? choose_cache(o, e, err) : ERR(err, NOMEM, "no memory for the names of adapters");
+    rc = rc ? rc : plan_texts(s, o, e, err);
     if (!rc)
         rc = engine_new(&s->engine, o->path, e, s->pool, err);
     mem_free(folder);
@@ -176,6 +196,8 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     const struct embed_opts e = { .ctx = o->ctx, .as = o->as };
     const struct classify_opts c = { .ctx = o->ctx };
     TRY(s->kind == SERVED_VECTORS ? embedder_new(&s->embedder, o->path, &e, s->pool, err) : classifier_new(&s->classifier, o->path, &c, s->pool, err));
+    s->bytes = served_model_weight_bytes(s);
+    TRY(check_memory(s, o, err));
     return metrics_new(&s->metrics, served_model_ctx(s), err);
 }
 
@@ -203,7 +225,9 @@ static void *steps(void *ctx)
     struct served_model *s = ctx;
     while (!atomic_load(&s->quit))
         if (batch_wait(s->batch, WAIT_S)) {
+            machine_take(s->machine);
             batch_step(s->batch);
+            machine_give(s->machine);
             if (s->after_step)
                 s->after_step(s->ctx);
         }
@@ -254,7 +278,9 @@ static int name_adapters(struct served_model *s, const struct served_model_opts 
 
 static int open_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step;
+    s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step, s->machine = o->machine;
+    if (!(s->path = mem_strdup(o->path)))
+        return ERR(err, NOMEM, "no memory for the path of a model");
     if (!(s->name = name_of(o)))
         return ERR(err, NOMEM, "no memory for the name of a model");
     TRY(check_name(s->name, "--name", err));
@@ -264,7 +290,7 @@ static int open_all(struct served_model *s, const struct served_model_opts *o, s
         TRY(find_ends(s, o->path, err));
     TRY(name_all(s, o, err));
     if (!s->engine)
-        return turns_new(&s->turns, o->n_queue, o->after_step, o->ctx_of_step, err);
+        return turns_new(&s->turns, o->n_queue, o->machine, o->after_step, o->ctx_of_step, err);
     if (pthread_create(&s->thread, NULL, steps, s))
         return ERR(err, NOMEM, "cannot start a thread for %s", s->name);
     s->has_thread = true;
@@ -363,5 +389,6 @@ void served_model_close(struct served_model *s)
     mem_free(s->adapter);
     mem_free(s->end);
     mem_free(s->name);
+    mem_free(s->path);
     mem_free(s);
 }

@@ -14,6 +14,7 @@
 #include "infer/ends.h"
 #include "model/chat.h"
 #include "serve/grammars.h"
+#include "serve/machine.h"
 #include "serve/metrics.h"
 #include "serve/turns.h"
 
@@ -24,6 +25,8 @@ struct served_model_opts {
     int ctx;                             /* positions of a text; 0: the model's, or as many as the cache holds */
     size_t cache_bytes;                  /* of keys and values; 0: 16 texts of 1,024 tokens, or one of the longest */
     int step_tokens, n_thread, lookup, n_queue;
+    size_t memory;                       /* it may take; 0: any */
+    struct machine *machine;             /* that its steps take turns for, or NULL */
     bool matryoshka;                     /* embeddings may be cut, whatever the files say */
     enum weights_as as;
     const char *const *adapter; int n_adapter;       /* NAME=FOLDER: adapters that requests may ask for by that name */
@@ -39,9 +42,11 @@ struct served_adapter {
     struct block_key root;
 };
 struct served_model {
-    char *name;
+    char *name, *path;
     enum served_kind kind;
+    size_t bytes;                        /* of memory that it takes, as planned */
     struct pool *pool;
+    struct machine *machine;
     struct embedder *embedder;           /* SERVED_VECTORS */
     struct classifier *classifier;       /* SERVED_CLASSES */
     struct turns *turns;                 /* of either */
@@ -75,6 +80,7 @@ size_t served_model_weight_bytes(const struct served_model *s);
 int served_model_ctx(const struct served_model *s);            /* positions of a text */
 /* Of a model without a batch: requests that wait are n_waiting, all else is 0. */
 void served_model_counts(const struct served_model *s, struct batch_counts *out);
+/* ERR_NOMEM, with the sizes, where it takes more memory than it may. */
 int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err);
 /* What requests that name `name` are answered by: 0 the model itself, i its adapter i - 1, -1 nothing here. */
 int served_model_find(const struct served_model *s, const char *name);

@@ -17,8 +17,10 @@
 #include "serve/exchange.h"
 #include "serve/ollama.h"
 #include "serve/ollama_reply.h"
+#include "serve/served_models.h"
 #include "serve/openai.h"
 #include "serve/page.h"
+#include "serve/tokens.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
 #include "serve/notify.h"
@@ -29,7 +31,7 @@
 
 struct server {
     struct server_opts o;
-    struct served_model *model;
+    struct served_models models;
     struct http *_Atomic http;           /* requests may be answered before it is known here */
     struct tls *tls;                     /* NULL: without */
     struct clients *clients;
@@ -110,31 +112,33 @@ static json_t *model_json(const struct served_model *m, int which)
                      (json_int_t)served_model_weight_bytes(m));
 }
 
+/* Those that the client may ask. */
 static void models(struct server *s, struct http_request *q)
 {
     const bool anthropic = http_header(q, "anthropic-version") != NULL;
     const char *first = NULL, *last = NULL;
-    json_t *all = json_array();
-    for (int i = 0; i <= s->model->n_adapter; i++) {
-        const char *name = served_model_as(s->model, i).name;
-        if (!visit_may_use(q, name))
-            continue;
-        json_array_append_new(all, anthropic ? anthropic_model(s->model, i) : model_json(s->model, i));
-        first = first ? first : name, last = name;
-    }
-    if (anthropic)
-        reply_json(q, json_pack("{s:o, s:b, s:s?, s:s?}", "data", all, "has_more", 0, "first_id", first, "last_id", last));
-    else
-        reply_json(q, json_pack("{s:s, s:o}", "object", "list", "data", all));
+    json_t *list = json_array();
+    for (int i = 0; i < s->models.n; i++)
+        for (int which = 0; which <= s->models.model[i]->n_adapter; which++) {
+            const struct served_model *m = s->models.model[i];
+            const char *name = served_model_as(m, which).name;
+            if (!visit_may_use(q, name))
+                continue;
+            json_array_append_new(list, anthropic ? anthropic_model(m, which) : model_json(m, which));
+            first = first ? first : name, last = name;
+        }
+    reply_json(q, anthropic ? json_pack("{s:o, s:b, s:s?, s:s?}", "data", list, "has_more", 0, "first_id", first, "last_id", last) : json_pack("{s:s, s:o}", "object", "list", "data", list));
 }
 
 static void one_model(struct server *s, struct http_request *q)
 {
-    const int which = served_model_find(s->model, http_path(q) + strlen("/v1/models/"));
-    if (which < 0 || !visit_may_use(q, served_model_as(s->model, which).name))
+    int which;
+    const char *name = http_path(q) + strlen("/v1/models/");
+    const struct served_model *m = served_models_find(&s->models, name, &which);
+    if (!m || !visit_may_use(q, name))
         no(q, 404, "not_found_error", "model_not_found", "no such model is served here");
     else
-        reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(s->model, which) : model_json(s->model, which));
+        reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(m, which) : model_json(m, which));
 }
 
 static void metrics(struct server *s, struct http_request *q);
@@ -143,7 +147,7 @@ static void stats(struct server *s, struct http_request *q)
 {
     struct buf b;
     buf_init(&b);
-    if (metrics_live_json(&b, &s->model, 1, s->o.model.build, s->begun, NULL) < 0)
+    if (metrics_live_json(&b, s->models.model, s->models.n, s->o.model.build, s->begun, NULL) < 0)
         no(q, 503, "server_error", NULL, "no memory for the reply");
     else
         http_reply(q, 200, "application/json", b.data, b.len);
@@ -152,164 +156,64 @@ static void stats(struct server *s, struct http_request *q)
 
 /* ---- what is asked with POST ---- */
 
-/* A field that names another model than the one that answers. */
-static void check_model(struct in *f, const struct server *s)
-{
-    const char *model = NULL;
-    if (in_str(f, "model", &model, NULL) && served_model_find(s->model, model) < 0)
-        refuse_as(f->e, 404, "not_found_error", "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->model->name);
-}
-
-#define TEXT_MAX ((size_t)4 << 20)           /* of /tokenize */
-
-static json_t *request_of(struct http_request *q, struct refusal *e)
-{
-    const struct buf *b = http_body(q);
-    return in_parse(b->data, b->len, e);
-}
-
-static void generate(struct server *s, struct http_request *q, void (*read)(struct wish *w, json_t *request, struct served_model *m, struct refusal *e))
+static void generate(struct http_request *q, struct served_model *m, json_t *request, void (*read)(struct wish *w, json_t *request, struct served_model *m, struct refusal *e))
 {
     struct refusal e = { 0 };
     struct wish w;
-    json_t *request = request_of(q, &e);
-    if (request)
-        read(&w, request, s->model, &e);
+    read(&w, request, m, &e);
     if (e.status)
         exchange_refuse(q, dialect_of(q), &e);
     else
-        exchange_start(q, s->model, &w);
+        exchange_start(q, m, &w);
 }
 
-static void chat(struct server *s, struct http_request *q) { generate(s, q, openai_chat); }
-static void completion(struct server *s, struct http_request *q) { generate(s, q, openai_completion); }
-static void messages(struct server *s, struct http_request *q) { generate(s, q, anthropic_messages); }
+static void chat(struct http_request *q, struct served_model *m, json_t *request) { generate(q, m, request, openai_chat); }
+static void completion(struct http_request *q, struct served_model *m, json_t *request) { generate(q, m, request, openai_completion); }
+static void messages(struct http_request *q, struct served_model *m, json_t *request) { generate(q, m, request, anthropic_messages); }
 
-static void count_tokens(struct server *s, struct http_request *q)
-{
-    struct refusal e = { 0 };
-    json_t *request = request_of(q, &e);
-    anthropic_count(q, request, s->model, &e);
-}
-
-static void embeddings(struct server *s, struct http_request *q) { openai_embeddings(q, s->model); }
-static void classify(struct server *s, struct http_request *q) { classify_start(q, s->model); }
-
-static void api_chat(struct server *s, struct http_request *q) { ollama_chat(q, s->model); }
-static void api_generate(struct server *s, struct http_request *q) { ollama_generate(q, s->model); }
-static void api_embed(struct server *s, struct http_request *q) { ollama_embed(q, s->model); }
-static void api_embeddings(struct server *s, struct http_request *q) { ollama_embeddings(q, s->model); }
-static void api_show(struct server *s, struct http_request *q) { ollama_show(q, s->model, s->o.model.path); }
 static void api_pull(struct server *s, struct http_request *q)
 {
     (void)s;
     ollama_pull(q);
 }
 
-static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->model); }
-static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->model); }
+static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->models.model, s->models.n); }
+static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->models.model, s->models.n); }
 static void api_version(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s}", "version", s->o.model.build + strlen("lathe "))); }
-
-/* vLLM's {prompt, add_special_tokens}, llama-server's {content, add_special}. */
-static void tokenize(struct server *s, struct http_request *q)
-{
-    struct refusal e = { 0 };
-    struct in f;
-    struct tok_ids ids = { 0 };
-    struct err err;
-    const char *text = NULL;
-    size_t n = 0;
-    bool add = true;
-    json_t *request = request_of(q, &e);
-    struct buf b;
-    buf_init(&b);
-    if (request) {
-        in_begin(&f, request, &e, "%s", "");
-        check_model(&f, s);
-        if (!in_str(&f, "prompt", &text, &n)) {
-            add = false;
-            if (!in_str(&f, "content", &text, &n))
-                refuse(&e, "prompt", "prompt is missing");
-        }
-        in_bool(&f, "add_special_tokens", &add);
-        in_bool(&f, "add_special", &add);
-        in_end(&f, NULL);
-        if (n > TEXT_MAX)
-            refuse_as(&e, 413, "invalid_request_error", "request_too_large", "prompt", "a text of %zu bytes, expected at most %zu", n, TEXT_MAX);
-        if (!e.status && engine_encode(s->model->engine, text, n, add ? TOK_ADD : TOK_PLAIN, &ids, &err) < 0)
-            refuse(&e, "prompt", "%s", err.msg);
-    }
-    int rc = e.status ? 0 : buf_add_str(&b, "{\"tokens\":[", NULL);
-    for (size_t i = 0; i < ids.n && !e.status && !rc; i++)
-        rc = buf_printf(&b, NULL, i ? ",%d" : "%d", ids.id[i]);
-    rc = rc || e.status ? rc : buf_printf(&b, NULL, "],\"count\":%zu,\"max_model_len\":%d}\n", ids.n, engine_ctx(s->model->engine));
-    if (rc)
-        refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
-    if (e.status)
-        openai_refuse(q, &e), buf_release(&b);
-    else
-        reply(q, &b);
-    tok_ids_release(&ids);
-    json_decref(request);
-}
-
-static void detokenize(struct server *s, struct http_request *q)
-{
-    struct refusal e = { 0 };
-    struct in f;
-    struct err err;
-    struct buf text, b;
-    const json_t *tokens = NULL;
-    json_t *request = request_of(q, &e);
-    buf_init(&text), buf_init(&b);
-    if (request) {
-        in_begin(&f, request, &e, "%s", "");
-        check_model(&f, s);
-        if (!in_array(&f, "tokens", &tokens))
-            refuse(&e, "tokens", "tokens is missing");
-        in_end(&f, NULL);
-    }
-    const size_t n = json_array_size(tokens);
-    int32_t *ids = mem_alloc_array(n + 1, sizeof *ids);
-    if (!ids)
-        refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for %zu tokens", n);
-    for (size_t i = 0; i < n && !e.status; i++) {
-        const json_t *t = json_array_get(tokens, i);
-        if (!json_is_integer(t) || json_integer_value(t) < 0 || json_integer_value(t) >= s->model->answers.V)
-            refuse(&e, "tokens", "tokens[%zu] is no token, expected integers of 0 to %d", i, s->model->answers.V - 1);
-        else
-            ids[i] = (int32_t)json_integer_value(t);
-    }
-    if (!e.status && tok_decode(s->model->answers.tok, ids, n, &text, &err) < 0)
-        refuse(&e, "tokens", "%s", err.msg);
-    mem_free(ids);
-    if (!e.status && (buf_add_str(&b, "{\"prompt\":", NULL) < 0 || out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, ",\"content\":", NULL) < 0 ||
-                      out_string(&b, text.data, text.len, NULL) < 0 || buf_add_str(&b, "}\n", NULL) < 0))
-        refuse_as(&e, 503, "server_error", NULL, NULL, "no memory for the reply");
-    if (e.status)
-        openai_refuse(q, &e), buf_release(&b);
-    else
-        reply(q, &b);
-    buf_release(&text);
-    json_decref(request);
-}
 
 /* ---- who, what ---- */
 
-static const struct route { const char *method, *path; bool open, prefix; void (*answer)(struct server *s, struct http_request *q); } routes[] = {
-    { "GET", "/", true, false, page },
-    { "GET", "/health", true, false, health },          { "GET", "/ready", true, false, ready },     { "GET", "/v1/models", false, false, models },
-    { "GET", "/v1/models/", false, true, one_model },   { "GET", "/metrics", false, false, metrics },
-    { "GET", "/lathe/stats", false, false, stats },
-    { "POST", "/v1/chat/completions", false, false, chat }, { "POST", "/v1/completions", false, false, completion },
-    { "POST", "/v1/embeddings", false, false, embeddings },
-    { "POST", "/v1/messages", false, false, messages }, { "POST", "/v1/messages/count_tokens", false, false, count_tokens },
-    { "POST", "/classify", false, false, classify },
-    { "POST", "/api/chat", false, false, api_chat },    { "POST", "/api/generate", false, false, api_generate },
-    { "POST", "/api/embed", false, false, api_embed },  { "POST", "/api/embeddings", false, false, api_embeddings },
-    { "POST", "/api/show", false, false, api_show },    { "POST", "/api/pull", false, false, api_pull },
-    { "GET", "/api/tags", false, false, api_tags },     { "GET", "/api/ps", false, false, api_ps }, { "GET", "/api/version", false, false, api_version },
-    { "POST", "/tokenize", false, false, tokenize },    { "POST", "/detokenize", false, false, detokenize },
+/* post: of the model that is asked, which takes the JSON of the request; get: of none. */
+static const struct route {
+    const char *method, *path;
+    bool open, prefix;                   /* open: for everybody */
+    void (*get)(struct server *s, struct http_request *q);
+    void (*post)(struct http_request *q, struct served_model *m, json_t *request);
+} routes[] = {
+    { "GET", "/", true, false, page, NULL },
+    { "GET", "/health", true, false, health, NULL },
+    { "GET", "/ready", true, false, ready, NULL },
+    { "GET", "/v1/models", false, false, models, NULL },
+    { "GET", "/v1/models/", false, true, one_model, NULL },
+    { "GET", "/metrics", false, false, metrics, NULL },
+    { "GET", "/lathe/stats", false, false, stats, NULL },
+    { "POST", "/v1/chat/completions", false, false, NULL, chat },
+    { "POST", "/v1/completions", false, false, NULL, completion },
+    { "POST", "/v1/embeddings", false, false, NULL, openai_embeddings },
+    { "POST", "/v1/messages", false, false, NULL, messages },
+    { "POST", "/v1/messages/count_tokens", false, false, NULL, anthropic_count },
+    { "POST", "/classify", false, false, NULL, classify_start },
+    { "POST", "/api/chat", false, false, NULL, ollama_chat },
+    { "POST", "/api/generate", false, false, NULL, ollama_generate },
+    { "POST", "/api/embed", false, false, NULL, ollama_embed },
+    { "POST", "/api/embeddings", false, false, NULL, ollama_embeddings },
+    { "POST", "/api/show", false, false, NULL, ollama_show },
+    { "POST", "/api/pull", false, false, api_pull, NULL },
+    { "GET", "/api/tags", false, false, api_tags, NULL },
+    { "GET", "/api/ps", false, false, api_ps, NULL },
+    { "GET", "/api/version", false, false, api_version, NULL },
+    { "POST", "/tokenize", false, false, NULL, tokens_of_text },
+    { "POST", "/detokenize", false, false, NULL, text_of_tokens },
 };
 
 #define N_ROUTE ((int)(sizeof routes / sizeof *routes))
@@ -331,7 +235,7 @@ static void metrics(struct server *s, struct http_request *q)
     buf_init(&b);
     for (int i = 0; i < N_ROUTE; i++)
         names[i] = (struct http_route){ routes[i].method, routes[i].path };
-    metrics_write(&b, &s->model, 1);
+    metrics_write(&b, s->models.model, s->models.n);
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
     metrics_audit(s, &b);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
@@ -367,13 +271,12 @@ static void preflight(struct server *s, struct http_request *q)
 
 static bool is_route(const struct route *r, const char *path) { return r->prefix ? !strncmp(path, r->path, strlen(r->path)) : !strcmp(path, r->path); }
 
-/* A model is asked for what it makes; what is asked with GET tells about the server. */
+/* A model is asked for what it makes. */
 static bool can(const struct served_model *m, const struct route *r, struct refusal *e)
 {
     static const char *const makes[] = { [SERVED_TEXTS] = "makes texts, and vectors of them", [SERVED_VECTORS] = "makes vectors of texts: POST /v1/embeddings", [SERVED_CLASSES] = "tells classes: POST /classify" };
-    const bool vectors = r->answer == embeddings || r->answer == api_embed || r->answer == api_embeddings, any = r->answer == api_show || r->answer == api_pull;
-    const bool right = any || (r->answer == classify ? m->kind == SERVED_CLASSES : vectors ? m->kind != SERVED_CLASSES : m->kind == SERVED_TEXTS);
-    if (right || !strcmp(r->method, "GET"))
+    const bool vectors = r->post == openai_embeddings || r->post == ollama_embed || r->post == ollama_embeddings;
+    if (r->post == ollama_show || (r->post == classify_start ? m->kind == SERVED_CLASSES : vectors ? m->kind != SERVED_CLASSES : m->kind == SERVED_TEXTS))
         return true;
     refuse_as(e, 400, NULL, "unsupported_endpoint", NULL, "%s does not answer %s, it %s", m->name, r->path, makes[m->kind]);
     return false;
@@ -382,7 +285,7 @@ static bool can(const struct served_model *m, const struct route *r, struct refu
 /* What answers the request; NULL: why it is not answered is in e. */
 static const struct route *route_of(const struct server *s, struct http_request *q, struct refusal *e)
 {
-    static const struct route asks_first = { .method = "OPTIONS", .open = true, .answer = preflight };
+    static const struct route asks_first = { .method = "OPTIONS", .open = true, .get = preflight };
     const char *path = http_path(q), *method = !strcmp(http_method(q), "HEAD") ? "GET" : http_method(q), *allowed = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const struct route *r = &routes[i];
@@ -401,8 +304,6 @@ static const struct route *route_of(const struct server *s, struct http_request 
         if (!r->open && atomic_load(&s->drains)) {
             http_add_header(q, "Retry-After", "1");
             refuse_as(e, 503, "unavailable_error", "draining", NULL, "the server is about to end");
-        } else {
-            can(s->model, r, e);
         }
         return e->status ? NULL : r;
     }
@@ -439,13 +340,22 @@ static int admit(void *ctx, struct http_request *q, struct buf *why)
     return e.status;
 }
 
-/* May it ask the model, or with one of its adapters?  Which one it asks is looked at when it is read. */
-static bool may_ask(const struct server *s, struct http_request *q)
+static void post(struct server *s, struct http_request *q, const struct route *r, struct refusal *e)
 {
-    for (int i = 0; i <= s->model->n_adapter; i++)
-        if (visit_may_use(q, served_model_as(s->model, i).name))
-            return true;
-    return false;
+    const struct buf *body = http_body(q);
+    visit_take_request(q, e);
+    json_t *request = e->status ? NULL : in_parse(body->data, body->len, e);
+    int which;
+    struct served_model *m = request ? served_models_asked(&s->models, request, &which, e) : NULL;
+    if (m) {
+        const struct served_as as = served_model_as(m, which);
+        visit_note_model(q, &as);
+        visit_model(q, as.name, e);
+    }
+    if (m && !e->status && can(m, r, e))
+        r->post(q, m, request);
+    else
+        json_decref(request);
 }
 
 static void released(void *ctx, struct http_request *q, int status)
@@ -454,7 +364,7 @@ static void released(void *ctx, struct http_request *q, int status)
     struct visit *v = http_user(q);
     struct buf b;
     buf_init(&b);
-    if (v->noted && visit_line(&b, q, s->model, status, NULL) < 0)
+    if (v->noted && visit_line(&b, q, s->models.n == 1 ? s->models.model[0] : NULL, status, NULL) < 0)
         log_warn("audit log: no memory for the line of a request");
     else if (v->noted)
         audit_add(s->audit, b.data, b.len);
@@ -470,14 +380,11 @@ static void handle(void *ctx, struct http_request *q)
     visit_note_request(q);
     if (r && !r->open && s->audit && s->o.audit_strict && !audit_works(s->audit))
         refuse_as(&e, 503, "unavailable_error", "audit_unavailable", NULL, "the audit log cannot be written, and nothing is answered without it");
-    if (r && !strcmp(r->method, "POST")) {
-        visit_take_request(q, &e);
-        if (!may_ask(s, q))
-            visit_model(q, s->model->name, &e);
-    }
-    if (!e.status)
-        r->answer(s, q);
-    else
+    if (r && r->post && !e.status)
+        post(s, q, r, &e);
+    else if (r && !e.status)
+        r->get(s, q);
+    if (e.status)
         exchange_refuse(q, dialect_of(q), &e);
 }
 
@@ -512,7 +419,6 @@ static int write_port(const struct server *s, struct err *err)
  * time is over.  Connections are taken to the end, to be told so. */
 static void drain(struct server *s)
 {
-    struct batch_counts n;
     double until = clock_wall() + (*s->o.stop ? s->o.drain_delay_s : 0);
     atomic_store(&s->leaves, true);
     notify_manager("STOPPING=1\nSTATUS=finishing what is under way");
@@ -521,14 +427,14 @@ static void drain(struct server *s)
     until = clock_wall() + s->o.drain_s;
     http_leave(s->http);
     atomic_store(&s->drains, true);
-    served_model_counts(s->model, &n);
+    struct served_count n = served_models_count(&s->models);
     log_info("ending: %d texts under way, %d waiting; at most %.0f s", n.n_running, n.n_waiting, s->o.drain_s);
     while ((n.n_running || n.n_waiting) && clock_wall() < until) {
         nap(20);
-        served_model_counts(s->model, &n);
+        n = served_models_count(&s->models);
     }
     http_refuse(s->http);
-    served_model_halt(s->model);
+    served_models_halt(&s->models);
     http_wake(s->http);
 }
 
@@ -589,9 +495,8 @@ static int start_http(struct server *s, struct err *err)
 /* Are steps made, where there is something to do? */
 static bool goes_on(struct server *s, uint64_t *n_step)
 {
-    struct batch_counts n;
-    served_model_counts(s->model, &n);
-    const bool goes = n.n_step != *n_step || !(n.n_running || n.n_waiting) || !s->model->batch;
+    const struct served_count n = served_models_count(&s->models);
+    const bool goes = n.n_step != *n_step || !n.n_with_steps;
     *n_step = n.n_step;
     return goes;
 }
@@ -612,17 +517,26 @@ static void run(struct server *s, int rc)
     }
 }
 
+static void tell_models(const struct server *s)
+{
+    for (int i = 0; i < s->models.n; i++) {
+        const struct served_model *m = s->models.model[i];
+        char pages[40] = "", bytes[32];
+        if (m->engine)
+            snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(m->engine));
+        log_info("%s: %d positions%s, %s", m->name, served_model_ctx(m), pages, fmt_bytes(bytes, (double)m->bytes));
+    }
+}
+
 static int serve(struct server *s, struct err *err)
 {
     TRY(start_http(s, err));
     const bool v6 = strchr(s->o.address, ':') != NULL;
-    char pages[40] = "";
-    if (s->model->engine)
-        snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(s->model->engine));
-    log_info("%s: %d positions%s; http%s://%s%s%s:%d", s->model->name, served_model_ctx(s->model), pages, s->o.tls_key ? "s" : "", v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
+    tell_models(s);
+    log_info("http%s://%s%s%s:%d", s->o.tls_key ? "s" : "", v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
     const int rc = write_port(s, err);
     if (!rc)
-        notify_manager("READY=1\nSTATUS=%s", s->model->name);
+        notify_manager("READY=1\nSTATUS=%s%s", s->models.model[0]->name, s->models.n > 1 ? " and others" : "");
     run(s, rc);
     drain(s);
     return rc;
@@ -653,11 +567,11 @@ int server_run(const struct server_opts *o, struct err *err)
     int rc = clients_new(&s.clients, s.o.key, s.o.keys, err);
     rc = rc || !o->audit ? rc : begin_audit(&s, err);
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
-    rc = rc ? rc : served_model_open(&s.model, &s.o.model, err);
+    rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
-    served_model_close(s.model);
+    served_models_close(&s.models);
     audit_close(s.audit);
     clients_free(s.clients);
     tls_free(s.tls);

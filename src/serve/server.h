@@ -6,7 +6,7 @@
 #include <signal.h>
 #include "serve/http.h"
 #include "serve/origin.h"
-#include "serve/served_model.h"
+#include "serve/served_models.h"
 
 struct server_opts {
     const char *address; int port;       /* 0: any that is free */
@@ -25,7 +25,9 @@ struct server_opts {
     double drain_delay_s;                /* between /ready saying no and taking nothing more on */
     double drain_s;                      /* what is under way has so long to end */
     const volatile sig_atomic_t *stop;
-    struct served_model_opts model;
+    const struct model_place *place; int n_model;
+    size_t memory;                       /* bytes that all models may take; 0: what is free */
+    struct served_model_opts model;      /* what they have in common */
 };
 /* Until *stop.  ERR_USAGE where others than this machine could ask and there is no key. */
 int server_run(const struct server_opts *o, struct err *err);

@@ -1,6 +1,7 @@
 #include "serve/turns.h"
 #include <pthread.h>
 #include "base/mem.h"
+#include "serve/machine.h"
 
 struct turns {
     pthread_mutex_t lock;
@@ -9,6 +10,7 @@ struct turns {
     int n, n_max;
     bool halts, has_thread;
     pthread_t thread;
+    struct machine *machine;
     void (*after)(void *ctx);
     void *ctx;
 };
@@ -30,7 +32,9 @@ static void one_piece(struct turns *t)
     const bool stop = t->halts;
     t->first = w->next;
     pthread_mutex_unlock(&t->lock);
+    machine_take(t->machine);
     const bool more = w->piece(w->ctx, stop) && !stop;      /* w may be gone */
+    machine_give(t->machine);
     if (t->after)
         t->after(t->ctx);
     pthread_mutex_lock(&t->lock);
@@ -55,12 +59,12 @@ static void *work(void *ctx)
     return NULL;
 }
 
-int turns_new(struct turns **out, int n_max, void (*after)(void *ctx), void *ctx, struct err *err)
+int turns_new(struct turns **out, int n_max, struct machine *machine, void (*after)(void *ctx), void *ctx, struct err *err)
 {
     struct turns *t = *out = mem_alloc_zero(sizeof *t);
     if (!t)
         return ERR(err, NOMEM, "no memory for a queue");
-    t->n_max = n_max, t->after = after, t->ctx = ctx;
+    t->n_max = n_max, t->machine = machine, t->after = after, t->ctx = ctx;
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     t->has_thread = !pthread_create(&t->thread, NULL, work, t);

@@ -5,12 +5,13 @@
 #include <stdbool.h>
 #include "base/err.h"
 
+struct machine;
 struct turns;
 /* The caller's, until piece() has said that nothing is left.  stop: nothing more is wanted, so this is the last call. */
 struct turn { bool (*piece)(void *ctx, bool stop); void *ctx; struct turn *next; };
 
-/* after: called by the thread after a piece; it may be NULL. */
-int turns_new(struct turns **out, int n_max, void (*after)(void *ctx), void *ctx, struct err *err);
+/* machine: taken for each piece (machine.h).  after: called by the thread after a piece; it may be NULL. */
+int turns_new(struct turns **out, int n_max, struct machine *machine, void (*after)(void *ctx), void *ctx, struct err *err);
 void turns_free(struct turns *t);
 /* ERR_BUSY: n_max wait already; ERR_STOPPED: turns_halt() was called.  piece() may be called before it returns. */
 int turns_add(struct turns *t, struct turn *w, struct err *err);

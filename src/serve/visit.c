@@ -283,7 +283,7 @@ static int add_ends(struct buf *b, const struct visit *v, struct err *err)
 int visit_line(struct buf *b, struct http_request *q, const struct served_model *s, int status, struct err *err)
 {
     const struct visit *v = http_user(q);
-    const struct served_as as = v->as.name ? v->as : served_model_as(s, 0);
+    const struct served_as as = v->as.name || !s ? v->as : served_model_as(s, 0);
     char time[32];
     audit_time(time, v->time);
     TRY(buf_printf(b, err, "\"time\":\"%s\"", time));

@@ -53,6 +53,6 @@ void visit_note_first(struct http_request *q);
 bool visit_keeps_text(struct http_request *q);
 void visit_note_text(struct http_request *q, enum answer_why why, const struct buf *text);
 void visit_note_counts(struct http_request *q, const char *id, int64_t n_prompt, int64_t n_kept, int64_t n_made);
-/* The members of its line. */
+/* The members of its line; s: the model, where it is known without the request, else NULL. */
 int visit_line(struct buf *b, struct http_request *q, const struct served_model *s, int status, struct err *err);
 #endif

@@ -160,4 +160,4 @@ s.terminate(); time.sleep(0.1); s.terminate()
 print("twice told: exit", s.wait())
 P
 python3 operate.py
-grep -v 'ending: ' log | sed 's|\(127.0.0.1\):[0-9]*|\1:PORT|'
+grep -v 'ending: ' log | sed 's|\(127.0.0.1\):[0-9]*|\1:PORT|; s/[0-9.]* [kM]B$/SIZE/'

@@ -105,7 +105,7 @@ serve() {
     python3 ask.py $1
     kill $server
     wait $server; echo "exit $?"
-    sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|' log
+    sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/' log
 }
 serve images images-model
 serve texts texts-model

@@ -25,7 +25,7 @@ lathe generate run --adapter run -p x --quiet 2>&1; echo "exit $?"
 for a in rude =rude rude= "rude=rude --adapter rude=rude" rude=nothing; do lathe serve run --adapter $a 2>&1; echo "exit $?"; done
 lathe serve run --host 0.0.0.0 2>&1; echo "exit $?"
 lathe serve run --host nowhere 2>&1; echo "exit $?"
-lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 40 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 & server=$!
+lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 64 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 & server=$!
 trap 'kill -9 $server 2>/dev/null' EXIT
 for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
 cat > ask.py <<'P'
@@ -224,4 +224,32 @@ load --users 1 --requests 2 --input 4000 --warmup 0 2>&1 | sed 's/:.*/: .../'
 lathe bench serve "$url" --quiet 2>&1 | sed "s/1:[0-9]*/1:PORT/"; lathe bench serve "$url" --key secret --rate 1 --users 2 2>&1; lathe bench run --rate 2 2>&1; lathe bench serve https://x --quiet 2>&1; lathe bench serve "$url" --slo fast 2>&1
 python3 ask.py $server || kill $server
 wait $server; echo "exit $?"
-sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
+echo "--- several models"
+lathe serve run run 2>&1 | tail -1
+lathe serve a=run b=run --name c 2>&1
+lathe serve a=run b=run --memory 0.02 2>&1 | sed 's/[0-9.]* [kM]B/SIZE/g'
+rm -f port
+lathe serve a=run b=run --port 0 --port-file port --threads 2 --parallel 4 --memory 1 > log 2>&1 & server=$!
+for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+cat > two.py <<'P'
+import http.client, json, threading
+PORT = int(open("port").read())
+def ask(path, body=None):
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    c.request("POST" if body else "GET", path, json.dumps(body) if body else None)
+    r = c.getresponse()
+    return r.status, json.loads(r.read())
+def chat(model, seed): return ask("/v1/completions", {"model": model, "prompt": "Q: hello\nA:", "seed": seed, "max_tokens": 20, "ignore_eos": True})[1]
+print([m["id"] for m in ask("/v1/models")[1]["data"]], ask("/v1/models/b")[1]["id"], ask("/v1/models/c")[0])
+for body in ({"prompt": "x"}, {"model": "c", "prompt": "x"}): print(*(lambda s, r: (s, r["error"]["code"], r["error"]["message"]))(*ask("/v1/completions", body)))
+alone, both = {m: [chat(m, i)["choices"] for i in range(6)] for m in "ab"}, {m: [None] * 6 for m in "ab"}
+def one(m, i): both[m][i] = chat(m, i)["choices"]
+threads = [threading.Thread(target=one, args=(m, i)) for i in range(6) for m in "ab"]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(both == alone, alone["a"] == alone["b"], {chat(m, 0)["model"] for m in "ab"} == set("ab"))
+print([len(ask("/tokenize", {"model": m, "prompt": "hello"})[1]["tokens"]) for m in "ab"], len(ask("/lathe/stats")[1]["models"]))
+P
+python3 two.py
+kill $server; wait $server; echo "exit $?"
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
