@@ -114,16 +114,34 @@ static int check(const struct batch *b, const struct text_request *r, struct err
     return 0;
 }
 
+static int count_of(const struct text *list, int tenant)
+{
+    int n = 0;
+    for (; list; list = list->next)
+        n += list->r.tenant == tenant;
+    return n;
+}
+
+/* With the lock held.  Those of a tenant may be as many as there are places left after them, so that there always are some (dynamic
+ * thresholds, Choudhury and Hahne, IEEE/ACM Trans. Networking 6, 1998). */
+static int check_queue(const struct batch *b, int tenant, struct err *err)
+{
+    const int waiting = b->n_live - b->counts.n_running, left = b->o.n_queue - waiting;
+    if (b->closed)
+        return ERR(err, STOPPED, "no more texts are taken on");
+    if (left <= 0)
+        return ERR(err, BUSY, "%d texts are waiting already", waiting);
+    const int mine = tenant ? count_of(b->inbox, tenant) + count_of(b->waiting, tenant) : 0;
+    return mine < left ? 0 : ERR(err, BUSY, "%d texts of yours are waiting already, and %d places are left for all", mine, left);
+}
+
 int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err)
 {
     struct text *t = NULL;
     TRY(check(b, r, err));
     int rc = text_new(&t, r, engine_ctx(b->o.e), err);
     pthread_mutex_lock(&b->lock);
-    if (!rc && b->closed)
-        rc = ERR(err, STOPPED, "no more texts are taken on");
-    else if (!rc && b->n_live - b->counts.n_running >= b->o.n_queue)
-        rc = ERR(err, BUSY, "%d texts are waiting already", b->n_live - b->counts.n_running);
+    rc = rc ? rc : check_queue(b, r->tenant, err);
     if (!rc) {
         *id = t->id = ++b->next_id;
         t->next = b->inbox, b->inbox = t;

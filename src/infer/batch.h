@@ -2,7 +2,8 @@
  *
  * There are no phases: each step takes one row of every text that is being continued, and as many rows of prompts as its budget
  * allows, oldest of the highest priority first; so a long prompt delays others by little, and short steps are filled up.  Those who wait
- * are taken in turns: of each tenant one, then of each the next, so that nobody's thousand texts keep another's waiting.  What a text
+ * are taken in turns: of each tenant one, then of each the next, so that nobody's thousand texts keep another's waiting; nor may a
+ * tenant have more of them waiting than there are places left in the queue.  What a text
  * gets depends on its ids, its settings and its seed alone: not on its company, on the budget, on what was found in the cache, or on
  * whether it was put aside in between (engine.h, sample.h).
  *
@@ -63,7 +64,7 @@ struct text_request {
     bool prompt_probs;                   /* prompt() gets those of the prompt's tokens, too, from the second on */
     bool last_hidden;                    /* hidden() gets the last of the prompt's tokens only */
     int priority;                        /* lower goes first */
-    int tenant;                          /* whose it is, for turns among those of the same priority */
+    int tenant;                          /* whose it is, for turns among those of the same priority; 0: nobody's, who may fill the queue */
     int adapter;                         /* of the engine's, from 1 on; 0: none.  The root must tell of it */
     struct block_key root;               /* pages.h */
     bool share;                          /* use what the cache knows, and leave there what is computed */
@@ -77,7 +78,7 @@ struct text_request {
     void (*done)(void *ctx, enum text_end end, int n_kept, const struct err *err);
     void *ctx;
 };
-/* *id names the text until its done().  ERR_BUSY: the queue is full.  ERR_RANGE: it is longer than the engine has positions, or than all
+/* *id names the text until its done().  ERR_BUSY: the queue is full, or as full of the tenant's texts as it may be.  ERR_RANGE: it is longer than the engine has positions, or than all
  * pages have; ERR_STOPPED: batch_close() was called.  Hooks may be called before it returns. */
 int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err);
 void batch_cancel(struct batch *b, uint64_t id);          /* done() comes with TEXT_CANCELLED, unless it was done already; id 0: all texts */

@@ -270,6 +270,41 @@ static void tenants_that_wait_take_turns(void **state)
     engine_free(e);
 }
 
+static int fill_for(struct batch *b, int tenant)
+{
+    static const int32_t ids[] = { 1, 2, 3 };
+    const struct text_request r = { .ids = ids, .n = 3, .most = 1, .n_logprob = -1, .tenant = tenant };
+    uint64_t id;
+    int n = 0;
+    while (batch_submit(b, &r, &id, &err) == 0)
+        n++;
+    assert_int_equal(err.code, ERR_BUSY);
+    return n;
+}
+
+static void a_crowd_leaves_places_in_the_queue(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct batch *b;
+    open_batch(&b, &e, "tests/golden/llama", 1, 4, 64, pools[0], 0);
+    batch_free(b);
+    const struct batch_opts o = { .e = e, .pool = pools[0], .n_queue = 8 };
+    OK(batch_new(&b, &o, &err));
+    assert_int_equal(fill_for(b, 1), 4);
+    assert_int_equal(fill_for(b, 2), 2);
+    assert_int_equal(fill_for(b, 3), 1);
+    assert_int_equal(fill_for(b, 1), 0);
+    batch_step(b);                                   /* the first one of 1 is done, all others are in the line */
+    assert_int_equal(fill_for(b, 2), 0);
+    assert_int_equal(fill_for(b, 4), 1);
+    while (batch_step(b))
+        ;
+    assert_int_equal(fill_for(b, 0), 8);             /* where nobody is known all places are there for all */
+    batch_free(b);
+    engine_free(e);
+}
+
 /* ---- the cache ---- */
 
 static int kept[3], n_kept_of;
@@ -382,6 +417,7 @@ int main(void)
         cmocka_unit_test(texts_in_company_are_as_alone),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(tenants_that_wait_take_turns),
+        cmocka_unit_test(a_crowd_leaves_places_in_the_queue),
         cmocka_unit_test(a_text_of_one_token_leaves_its_prompt_to_others),
         cmocka_unit_test(threads_submit_and_cancel_while_steps_run),
     };
