@@ -368,6 +368,7 @@ static void released(void *ctx, struct http_request *q, int status)
         log_warn("audit log: no memory for the line of a request");
     else if (v->noted)
         audit_add(s->audit, b.data, b.len);
+    visit_settle(q, 0);                      /* what nobody settled */
     buf_release(&b);
     visit_release(v);
 }

@@ -110,7 +110,7 @@ void visit_take_texts(struct http_request *q, int64_t texts, int64_t prompt_toke
 {
     const struct visit *v = http_user(q);
     const int64_t most = v->rights.tokens_most;
-    int64_t tokens = prompt_tokens + answer_tokens;
+    int64_t tokens = prompt_tokens + (unbounded && answer_tokens > VISIT_TOKENS * texts ? VISIT_TOKENS * texts : answer_tokens);
     if (unbounded && most && tokens > most)
         tokens = most > prompt_tokens ? most : prompt_tokens;
     if (!take(q, (struct quota_ask){ .tokens = tokens, .texts = texts }, e))

@@ -31,8 +31,9 @@ double visit_now(void);                      /* seconds since 1970 */
 void visit_begin(struct http_request *q, struct client *c);
 void visit_release(struct visit *v);
 void visit_take_request(struct http_request *q, struct refusal *e);
-/* Texts at once, and tokens of prompts and answers; unbounded: they may be fewer, as nobody said how many, and fill what the limits allow
- * at most.  On a refusal the request does not count. */
+/* Texts at once, and tokens of prompts and answers.  unbounded: nobody said how many there will be, so VISIT_TOKENS are taken for each text,
+ * and no more than the limits allow at most; what is made beyond that is charged in the end.  On a refusal the request does not count. */
+#define VISIT_TOKENS 256
 void visit_take_texts(struct http_request *q, int64_t texts, int64_t prompt_tokens, int64_t answer_tokens, bool unbounded, struct refusal *e);
 bool visit_may_use(struct http_request *q, const char *model);
 void visit_model(struct http_request *q, const char *model, struct refusal *e);
