@@ -138,15 +138,23 @@ static void accept(void *ctx, int32_t id)
 
 /* ---- handing out ---- */
 
+static bool is_mark(const struct answer *a, int32_t id)
+{
+    for (int i = 0; a->w.keep_marks && i < a->m.n_mark; i++)
+        if (a->m.mark[i] == id)
+            return true;
+    return false;
+}
+
 static void put_out(struct answer *a, size_t end, bool last)
 {
-    struct answer_piece p = { .text = a->text.data + a->n_out, .n = end - a->n_out, .token = a->out };
+    struct answer_piece p = { .text = a->text.data + a->n_out, .n = end - a->n_out, .n_made = a->n_token, .token = a->out };
     while (a->n_made_out + p.n_token < a->n_made) {
         const struct made *m = &a->made[a->n_made_out + p.n_token];
         if (m->end > end && !(last && m->at < end))      /* of a token that a stop text cuts, the probability belongs to what is left */
             break;
         size_t n = 0;
-        const char *bytes = a->w.keep_specials || !tok_is_special(a->m.tok, m->id) ? tok_bytes(a->m.tok, m->id, &n) : "";
+        const char *bytes = a->w.keep_specials || !tok_is_special(a->m.tok, m->id) || is_mark(a, m->id) ? tok_bytes(a->m.tok, m->id, &n) : "";
         a->out[p.n_token] = (struct answer_token){ .id = m->id, .bytes = bytes ? bytes : "", .n = n, .at = m->at, .at_char = m->at_char, .logprob = m->logprob, .n_top = isnan(m->logprob) ? 0 : a->w.n_logprob,
                                                    .top = a->top + (ptrdiff_t)(a->n_made_out + p.n_token) * a->w.n_logprob };
         p.n_token++;
@@ -252,10 +260,13 @@ static bool token(void *ctx, const struct text_token *t)
             note(a, t, from + held_before);
         return false;
     }
+    const unsigned flags = a->stream.flags;
+    a->stream.flags = is_mark(a, t->id) ? 0 : flags;
     if (tok_stream_add(&a->stream, t->id, &a->text, &a->err) < 0) {
         a->failed = true;
         return false;
     }
+    a->stream.flags = flags;
     note(a, t, from + held_before);
     if (a->failed)
         return false;

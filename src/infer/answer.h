@@ -18,6 +18,7 @@ struct answer_model {
     int V;                                   /* rows of logits */
     const int32_t *end; int n_end;           /* tokens that end an answer (ends.h) */
     const struct vocab *vocab;               /* for grammars; may be NULL without */
+    const int32_t *mark; int n_mark;         /* special tokens that are part of a reply's form: <think>, [TOOL_CALLS], ... (grammar.h) */
 };
 
 struct answer_token {
@@ -28,6 +29,7 @@ struct answer_token {
 };
 struct answer_piece {
     const char *text; size_t n;              /* whole characters, as far as the model makes them */
+    int n_made;                              /* tokens so far */
     const struct answer_token *token; int n_token;       /* those whose last byte this brings; without logprobs wanted: none */
 };
 enum answer_why { ANSWER_STOP, ANSWER_LENGTH, ANSWER_CANCELLED, ANSWER_FAILED };      /* ended by itself; as many tokens as wanted, or no position left */
@@ -53,7 +55,7 @@ struct answer_wish {
     const struct stops *stops;               /* or NULL; is borrowed */
     const int32_t *stop_token; int n_stop_token;
     bool keep_stop;                          /* the stop text is part of the answer */
-    bool keep_specials;                      /* special tokens are shown */
+    bool keep_specials, keep_marks;          /* special tokens are shown; those of the marks only */
     bool ignore_end;                         /* goes on behind tokens that end an answer */
     bool goes_on;                            /* the text goes on with the prompt's: tokenizers that begin texts with a space keep it */
     struct grammar *grammar;                 /* or NULL; is borrowed */

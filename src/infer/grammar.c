@@ -89,21 +89,32 @@ static void fill(struct vocab *v, const struct entry *e)
     }
 }
 
-int vocab_new(struct vocab **out, const struct tok *t, int V, const int32_t *eog, int n_eog, struct err *err)
+/* A special token that stands for nothing. */
+static bool is_silent(const struct vocab *v, int32_t id)
+{
+    for (int i = 0; i < v->n_mark; i++)
+        if (v->mark[i] == id)
+            return false;
+    return tok_is_special(v->tok, id);
+}
+
+int vocab_new(struct vocab **out, const struct tok *t, int V, const int32_t *eog, int n_eog, const int32_t *mark, int n_mark, struct err *err)
 {
     *out = NULL;
     struct vocab *v = mem_alloc_zero(sizeof *v);
     struct entry *e = mem_alloc_array((size_t)V + 1, sizeof *e);
     int rc = 0;
     if (v && e) {
+        v->V = V, v->tok = t;
+        for (; v->n_mark < n_mark && v->n_mark < VOCAB_MARKS_MAX; v->n_mark++)
+            v->mark[v->n_mark] = mark[v->n_mark];
         for (int i = 0; i < V && i < tok_vocab_size(t); i++) {
             size_t n = 0;
             const char *text = tok_bytes(t, i, &n);
-            if (text && n && n < UINT16_MAX && !tok_is_special(t, i) && !tok_is_eog(t, i))
+            if (text && n && n < UINT16_MAX && !is_silent(v, i) && !tok_is_eog(t, i))
                 e[v->n++] = (struct entry){ text, n, i };
         }
         qsort(e, (size_t)v->n, sizeof *e, by_bytes);
-        v->V = V, v->tok = t;
         v->id = mem_alloc_array((size_t)v->n + 1, sizeof *v->id);
         v->text = mem_alloc_array((size_t)v->n + 1, sizeof *v->text);
         v->len = mem_alloc_array((size_t)v->n + 1, sizeof *v->len);
@@ -552,7 +563,7 @@ int follower_add_token(struct follower *f, int32_t id, struct err *err)
             f->ended = true;
             return 0;
         }
-    const char *text = tok_is_special(f->v->tok, id) ? NULL : tok_bytes(f->v->tok, id, &n);
+    const char *text = is_silent(f->v, id) ? NULL : tok_bytes(f->v->tok, id, &n);
     if (!text || !n)
         return ERR(err, FORMAT, "token %d is no text", id);
     return follower_add(f, text, n, err);

@@ -35,8 +35,10 @@ size_t grammar_bytes(const struct grammar *g);   /* that it takes, with what it 
 /* ---- a vocabulary, in the order of its bytes; any threads may use it ---- */
 
 struct vocab;
-/* ids below V that are text; special tokens are none.  eog: those that end a text, which are allowed where the grammar is at an end. */
-int vocab_new(struct vocab **out, const struct tok *t, int V, const int32_t *eog, int n_eog, struct err *err);
+/* ids below V that are text; special tokens are none, but for those marks (<think>, [TOOL_CALLS], ...), which stand for their letters.
+ * eog: tokens that end a text, which are allowed where the grammar is at an end. */
+#define VOCAB_MARKS_MAX 16
+int vocab_new(struct vocab **out, const struct tok *t, int V, const int32_t *eog, int n_eog, const int32_t *mark, int n_mark, struct err *err);
 void vocab_free(struct vocab *v);
 int vocab_longest(const struct vocab *v);        /* bytes of its longest token */
 

@@ -24,7 +24,7 @@ struct vocab {
     const char **text; uint16_t *len, *same;      /* [n]; bytes that are the same as of the one before */
     int len_max;
     const struct tok *tok;
-    int32_t eog[64]; int n_eog;
+    int32_t eog[64], mark[VOCAB_MARKS_MAX]; int n_eog, n_mark;
 };
 
 int grammar_take(struct grammar **out, struct build *b, int root, struct err *err);      /* the arrays of b become its own */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/tree.h"
+#include "model/chat_tools.h"
 #include "model/gguf.h"
 
 #define CONFIG_MAX ((size_t)64 << 20)
@@ -325,6 +326,16 @@ static const struct chat_template *choose(const struct chat *c, const struct cha
     return t ? t : c->n == 1 ? &c->t[0] : NULL;
 }
 
+static bool speaks_of_tools(const json_t *messages)
+{
+    size_t i;
+    json_t *m;
+    json_array_foreach((json_t *)(uintptr_t)messages, i, m)
+        if (is_role(m, "tool") || has_calls(m))
+            return true;
+    return false;
+}
+
 int chat_render(const struct chat *c, const struct chat_request *q, struct jinja_text *out, struct err *err)
 {
     const struct chat_template *t = choose(c, q);
@@ -333,8 +344,13 @@ int chat_render(const struct chat *c, const struct chat_request *q, struct jinja
         return ERR(err, NOTFOUND, "the model has no chat template '%s'", q->name ? q->name : "default");
     if (q->variables && !json_is_object(q->variables))
         return ERR(err, USAGE, "the template's variables are no object");
-    TRY(chat_normalise(q->messages, &t->wants, &messages, err));
-    const int rc = render(c, t, q, messages, out, err);
+    json_t *told = NULL;
+    if (t->wants.form == CHAT_FORM_NONE && (json_array_size(q->tools) || speaks_of_tools(q->messages)))
+        TRY(chat_tell_tools(q->messages, q->tools, &told, err));
+    int rc = chat_normalise(told ? told : q->messages, &t->wants, &messages, err);
+    json_decref(told);
+    TRY(rc);
+    rc = render(c, t, q, messages, out, err);
     json_decref(messages);
     return rc;
 }
@@ -415,6 +431,18 @@ const struct chat_wants *chat_wants(const struct chat *c, const char *name)
     return t ? &t->wants : NULL;
 }
 
+const struct chat_wants *chat_wants_for(const struct chat *c, const struct chat_request *q)
+{
+    const struct chat_template *t = choose(c, q);
+    return t ? &t->wants : NULL;
+}
+
+bool chat_knows(const struct chat *c, const struct chat_request *q, const char *variable)
+{
+    const struct chat_template *t = choose(c, q);
+    return t && jinja_mentions(t->jinja, variable);
+}
+
 const char *chat_name(const struct chat *c, int i) { return i >= 0 && i < c->n ? c->t[i].name : NULL; }
 
 int chat_encode(const struct tok *t, const struct jinja_text *prompt, struct tok_ids *out, struct err *err)
@@ -486,10 +514,15 @@ static int try_calls(const struct chat *c, struct chat_template *t, struct jinja
         if (!rc || !call_survived(out->text.data))
             continue;
         t->wants.call = ways[i].content, t->wants.arguments_text = ways[i].text;
+        t->wants.form = chat_form_of(out->text.data, "lookup", MARK, &t->opening, &t->wants.parameters);
         TRY(rc = try(c, t, probe_calls(ways[i].content, ways[i].text, "call_0123456789", "hello"), probe_tools(), out, err));
         t->wants.short_ids = !rc;
         return 0;
     }
+    static const char *const known[] = { "tools", "functions", "tool_calls" };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (jinja_mentions(t->jinja, known[i]))
+            t->wants.form = CHAT_FORM_OTHER;     /* but not as the API has them */
     return 0;
 }
 
@@ -571,6 +604,7 @@ static int add_template(struct chat *c, const struct chat_source *s, struct err 
     snprintf(name, sizeof name, "chat template%s%.60s", strcmp(s->name, "default") ? " " : "", strcmp(s->name, "default") ? s->name : "");
     TRY(jinja_parse(&t->jinja, s->text, s->n, name, err));
     buf_init(&t->opening);
+    t->wants.thinks = memmem(s->text, s->n, "<think>", 7) && memmem(s->text, s->n, "</think>", 8);
     c->n++;
     if (!(t->name = mem_strdup(s->name)))
         return ERR(err, NOMEM, "no memory for a chat template");

@@ -13,6 +13,9 @@
  *   role developer                system, unless the template knows it
  *   ids of tool calls             only where the template insists on 9 letters and digits: made so, the same id for the same
  *
+ *   tools                         are the template's to tell; where it knows nothing of them, they are told in a system message, and calls
+ *                                 and results in messages of an assistant and a user
+ *
  * Nothing else is changed, and what a template refuses after that stays refused (ERR_REFUSED, ERR_FORMAT).  The values of
  * messages, tools and documents are input, see jinja.h.  A loaded chat never changes: any number of threads may use it. */
 #ifndef MODEL_CHAT_H
@@ -45,6 +48,10 @@ int chat_new(struct chat **out, const struct chat_source *src, int n, const json
 void chat_free(struct chat *c);
 const char *chat_name(const struct chat *c, int i);             /* of the i-th template; NULL beyond the last */
 
+/* How a template writes calls of tools, and so how the model does: each {"name": ..., "arguments": {...}} between <tool_call> and
+ * </tool_call>, a list of them behind [TOOL_CALLS], or one alone in place of content.  NONE: it knows nothing of tools; OTHER: in some
+ * other way. */
+enum chat_form { CHAT_FORM_NONE, CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE, CHAT_FORM_OTHER };
 /* What trying a template showed. */
 enum chat_call { CHAT_CALL_NONE, CHAT_CALL_EMPTY, CHAT_CALL_NULL, CHAT_CALL_ABSENT };
 struct chat_wants {
@@ -54,6 +61,9 @@ struct chat_wants {
     enum chat_call call;      /* content beside tool calls; NONE: no way to pass them worked */
     bool arguments_text;      /* arguments of a call as JSON text, not as an object */
     bool short_ids;           /* ids of calls are 9 letters and digits */
+    enum chat_form form;
+    bool parameters;          /* arguments are called so in a call */
+    bool thinks;              /* answers may have <think>...</think> in front */
 };
 /* By the name of a template (NULL: what chat_render chooses without tools); NULL when there is none. */
 const struct chat_wants *chat_wants(const struct chat *c, const char *name);
@@ -65,6 +75,9 @@ struct chat_request {
     bool no_generation_prompt;                       /* the last message is not to be answered */
     const struct tm *now;                            /* NULL: the time of the call */
 };
+/* Of the template that the request would be rendered by; NULL when there is none. */
+const struct chat_wants *chat_wants_for(const struct chat *c, const struct chat_request *q);
+bool chat_knows(const struct chat *c, const struct chat_request *q, const char *variable);
 /* Appends the prompt; on error out is as it was.  Messages are normalised first. */
 int chat_render(const struct chat *c, const struct chat_request *q, struct jinja_text *out, struct err *err);
 /* The same of a whole conversation, for training, whatever no_generation_prompt says: to out and, in learn, a byte for each of the

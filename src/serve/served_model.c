@@ -201,6 +201,20 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     return metrics_new(&s->metrics, served_model_ctx(s), err);
 }
 
+/* Special tokens whose letters say what a reply is made of. */
+static void find_marks(struct served_model *s)
+{
+    static const char *const marks[] = { "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]" };
+    const struct tok *t = engine_tok(s->engine);
+    for (int id = 0; id < tok_vocab_size(t) && s->n_mark < VOCAB_MARKS_MAX; id++) {
+        size_t n;
+        const char *text = tok_is_special(t, id) ? tok_bytes(t, id, &n) : NULL;
+        for (size_t i = 0; text && i < sizeof marks / sizeof *marks; i++)
+            if (n == strlen(marks[i]) && !memcmp(text, marks[i], n))
+                s->mark[s->n_mark++] = id;
+    }
+}
+
 static int find_ends(struct served_model *s, const char *path, struct err *err)
 {
     const int V = engine_config(s->engine)->vocab_size;
@@ -214,9 +228,10 @@ static int find_ends(struct served_model *s, const char *path, struct err *err)
     for (int i = 0; i < V; i++)
         if (ends_at(&s->ends, s->engine, i))
             s->end[n++] = i;
-    TRY(vocab_new(&s->vocab, engine_tok(s->engine), V, s->end, n, err));
+    find_marks(s);
+    TRY(vocab_new(&s->vocab, engine_tok(s->engine), V, s->end, n, s->mark, s->n_mark, err));
     TRY(grammars_new(&s->grammars, err));
-    s->answers = (struct answer_model){ .tok = engine_tok(s->engine), .V = V, .end = s->end, .n_end = n, .vocab = s->vocab };
+    s->answers = (struct answer_model){ .tok = engine_tok(s->engine), .V = V, .end = s->end, .n_end = n, .vocab = s->vocab, .mark = s->mark, .n_mark = s->n_mark };
     return 0;
 }
 

@@ -68,7 +68,7 @@ struct served_model {
     time_t since;
     /* ---- its own ---- */
     struct ends ends;
-    int32_t *end;
+    int32_t *end, mark[VOCAB_MARKS_MAX]; int n_mark;
     pthread_t thread;
     bool has_thread;
     atomic_bool quit;

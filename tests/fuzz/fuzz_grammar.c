@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     static struct tok *tok;
     static struct vocab *vocab;
     struct err err;
-    if (!tok && (tok_load(&tok, "tests/golden/tok/tokenizer.json", &err) || vocab_new(&vocab, tok, tok_vocab_size(tok), &(int32_t){ tok_eot(tok) }, 1, &err)))
+    if (!tok && (tok_load(&tok, "tests/golden/tok/tokenizer.json", &err) || vocab_new(&vocab, tok, tok_vocab_size(tok), &(int32_t){ tok_eot(tok) }, 1, NULL, 0, &err)))
         abort();
     const uint8_t *zero = memchr(data, 0, n);
     const size_t n_grammar = zero ? (size_t)(zero - data) : n, n_text = zero ? n - n_grammar - 1 : 0;

@@ -18,7 +18,7 @@ static int open_vocab(int rows, struct err *err)
     for (int i = 0; i < tok_vocab_size(tok) && n_eog < 4; i++)
         if (tok_is_eog(tok, i))
             eog[n_eog++] = i;
-    return n_eog ? vocab_new(&vocab, tok, V, eog, n_eog, err) : -1;
+    return n_eog ? vocab_new(&vocab, tok, V, eog, n_eog, NULL, 0, err) : -1;
 }
 
 static int close_vocab(void **state)

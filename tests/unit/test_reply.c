@@ -1,0 +1,324 @@
+/* test_reply.c - replies of chat models: what the forms of templates are, what grammars of replies read, and what the reader tells of them,
+ * whole and byte by byte. */
+#include <jansson.h>
+#include "../test.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/tree.h"
+#include "infer/reply.h"
+#include "vocab.h"
+
+static struct err err;
+
+static json_t *parse(const char *text)
+{
+    json_t *x;
+    OK(tree_parse_json(&x, text, strlen(text), "json", &err));
+    return x;
+}
+
+/* ---- forms ---- */
+
+static void the_forms_of_templates_are_found(void **state)
+{
+    (void)state;
+    static const struct { const char *name; enum chat_form form; bool parameters, thinks; } want[] = {
+        { "Qwen-Qwen2.5-7B-Instruct", CHAT_FORM_TAGGED, false, false },     { "Qwen-Qwen3-0.6B", CHAT_FORM_TAGGED, false, true },
+        { "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use", CHAT_FORM_TAGGED, false, false }, { "Qwen-QwQ-32B", CHAT_FORM_TAGGED, false, true },
+        { "mistralai-Mistral-Nemo-Instruct-2407", CHAT_FORM_LIST, false, false }, { "meta-llama-Llama-3.1-8B-Instruct", CHAT_FORM_BARE, true, false },
+        { "meta-llama-Llama-3.2-3B-Instruct", CHAT_FORM_BARE, true, false }, { "meta-llama-Llama-3.3-70B-Instruct", CHAT_FORM_BARE, true, false },
+        { "microsoft-Phi-3.5-mini-instruct", CHAT_FORM_NONE, false, false }, { "HuggingFaceTB-SmolLM3-3B", CHAT_FORM_NONE, false, true },
+        { "Qwen3-Coder", CHAT_FORM_OTHER, false, false },                    { "GLM-4.6", CHAT_FORM_OTHER, false, true },
+        { "openai-gpt-oss-120b", CHAT_FORM_OTHER, false, false },            { "Mistral-Small-3.2-24B-Instruct-2506", CHAT_FORM_OTHER, false, false },
+        { "fireworks-ai-llama-3-firefunction-v2", CHAT_FORM_OTHER, false, false }, { "ibm-granite-granite-3.3-2B-Instruct", CHAT_FORM_OTHER, false, true },
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        char name[200];
+        snprintf(name, sizeof name, "chat-templates/%s.jinja", want[i].name);
+        const char *path = shared(name);
+        struct buf text;
+        struct chat *c;
+        buf_init(&text);
+        OK(file_read(path, 1 << 20, &text, &err));
+        json_t *tokens = parse("{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\"}");
+        OK(chat_new(&c, &(struct chat_source){ "default", text.data, text.len }, 1, tokens, &err));
+        json_decref(tokens);
+        const struct chat_wants *w = chat_wants(c, NULL);
+        if (w->form != want[i].form || w->parameters != want[i].parameters || w->thinks != want[i].thinks)
+            fail_msg("%s: form %d, parameters %d, thinks %d", want[i].name, w->form, w->parameters, w->thinks);
+        chat_free(c);
+        buf_release(&text);
+    }
+}
+
+static void templates_without_tools_are_told_in_words(void **state)
+{
+    (void)state;
+    static const char template[] = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]";
+    struct chat *c;
+    struct jinja_text out;
+    json_t *messages = parse("[{\"role\":\"system\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\","
+                             "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\": 1}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"two\"},{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"three\"}]");
+    json_t *tools = parse("[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]");
+    OK(chat_new(&c, &(struct chat_source){ "default", template, sizeof template - 1 }, 1, NULL, &err));
+    jinja_text_init(&out);
+    OK(chat_render(c, &(struct chat_request){ .messages = messages, .tools = tools }, &out, &err));
+    assert_non_null(strstr(out.text.data, "[system]Be brief.\n\nYou can call functions."));
+    assert_non_null(strstr(out.text.data, "<tools>\n{\"type\": \"function\", \"function\": {\"name\": \"f\"}}\n</tools>"));
+    assert_non_null(strstr(out.text.data, "[user]Hi[assistant]<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>[user]<tool_response>\ntwo\n</tool_response>\n<tool_response>\nthree\n</tool_response>[assistant]"));
+    jinja_text_release(&out);
+    chat_free(c);
+    json_decref(messages);
+    json_decref(tools);
+}
+
+/* ---- the reader ---- */
+
+/* What is told, as one text: T thoughts, C content, N name, A arguments. */
+struct told { char text[2000]; char last; };
+
+static int note(struct told *t, char what, int i, const char *text, size_t n)
+{
+    const size_t at = strlen(t->text);
+    if (t->last != what)
+        snprintf(t->text + at, sizeof t->text - at, "|%c%d:%.*s", what, i, (int)n, text);
+    else
+        snprintf(t->text + at, sizeof t->text - at, "%.*s", (int)n, text);
+    t->last = what;
+    return 0;
+}
+
+static int on_thought(void *ctx, const char *text, size_t n) { return note(ctx, 'T', 0, text, n); }
+static int on_content(void *ctx, const char *text, size_t n) { return note(ctx, 'C', 0, text, n); }
+static int on_call(void *ctx, int i, const char *name) { return ((struct told *)ctx)->last = 0, note(ctx, 'N', i, name, strlen(name)); }
+static int on_arguments(void *ctx, int i, const char *text, size_t n) { return note(ctx, 'A', i, text, n); }
+
+static void read_in_pieces(const struct reply_form *form, const char *text, size_t piece, struct told *told)
+{
+    struct reply *r;
+    const struct reply_sink sink = { told, on_thought, on_content, on_call, on_arguments };
+    const size_t n = strlen(text);
+    *told = (struct told){ .last = 0 };
+    OK(reply_new(&r, form, &err));
+    for (size_t at = 0; at < n; at += piece)
+        OK(reply_add(r, text + at, n - at < piece ? n - at : piece, &sink));
+    OK(reply_end(r, &sink));
+    reply_free(r);
+}
+
+static void replies_are_told_apart(void **state)
+{
+    (void)state;
+    const struct reply_form plain = { REPLY_MAY_THINK, CHAT_FORM_NONE, "" }, thinks = { REPLY_THINKS, CHAT_FORM_TAGGED, "arguments" }, tagged = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" },
+                            list = { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, "arguments" }, bare = { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, "parameters" };
+    static const struct { int form; const char *text, *told; } cases[] = {
+        { 0, "Hello <b>", "|C0:Hello <b>" },
+        { 0, "<think>\nI see \n</think>\n\nHello", "|T0:I see|C0:Hello" },
+        { 0, "\n<think>no end", "|T0:no end" },
+        { 0, "<thin", "|C0:<thin" },
+        { 0, "", "" },
+        { 0, " x <think>y</think>", "|C0: x <think>y</think>" },
+        { 1, "so it is</think><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"}\\\"{\", \"b\": [1]}}\n</tool_call>", "|T0:so it is|N0:f|A0:{\"a\": \"}\\\"{\", \"b\": [1]}" },
+        { 1, "</think>\n", "" },
+        { 1, "it goes </ on", "|T0:it goes </ on" },
+        { 2, "Let me see.\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":1}}</tool_call>", "|C0:Let me see.|N0:f|A0:{}|N1:g|A1:{\"x\":1}" },
+        { 2, "<think>a</think>b <tool_c", "|T0:a|C0:b <tool_c" },
+        { 2, "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call> and more", "|N0:f|A0:{}|C0:and more" },
+        { 2, "a <tool_call>none</tool_call> b", "|C0:a <tool_call>none</tool_call> b" },
+        { 2, "<tool_call>{\"name\":\"f\",\"arg", "|C0:<tool_call>{\"name\":\"f\",\"arg" },
+        { 2, "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\": [1", "|N0:f|A0:{\"x\": [1" },
+        { 3, "Ok [TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"g\", \"arguments\": {}}]", "|C0:Ok|N0:f|A0:{\"a\": 1}|N1:g|A1:{}" },
+        { 3, "[TOOL_CALLS]x", "|C0:[TOOL_CALLS]x" },
+        { 4, "{\"name\": \"f\", \"parameters\": {\"a\": {\"b\": 2}}}", "|N0:f|A0:{\"a\": {\"b\": 2}}" },
+        { 4, "{\"names\": 1}", "|C0:{\"names\": 1}" },
+        { 4, "{\"nam", "|C0:{\"nam" },
+        { 4, "Say {\"name\": \"f\"}", "|C0:Say {\"name\": \"f\"}" },
+    };
+    const struct reply_form *const forms[] = { &plain, &thinks, &tagged, &list, &bare };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct told whole, part;
+        const struct reply_form *form = forms[cases[i].form];
+        read_in_pieces(form, cases[i].text, strlen(cases[i].text) + 1, &whole);
+        if (strcmp(whole.text, cases[i].told))
+            fail_msg("'%s' is told as '%s', expected '%s'", cases[i].text, whole.text, cases[i].told);
+        for (size_t piece = 1; piece < 8; piece++) {
+            read_in_pieces(form, cases[i].text, piece, &part);
+            if (strcmp(whole.text, part.text))
+                fail_msg("'%s' in pieces of %zu is told as '%s'", cases[i].text, piece, part.text);
+        }
+    }
+}
+
+static void a_call_that_is_not_whole_was_content(void **state)
+{
+    (void)state;
+    const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" };
+    static const char text[] = "<think>so</think>Now <tool_call>{\"name\":\"f\",\"arguments\":{\"a\":1}}</tool_call><tool_call>{\"name\":\"g\",\"arguments\":{\"b\": [tr";
+    struct reply *r;
+    const struct buf *arguments;
+    OK(reply_new(&r, &form, &err));
+    for (size_t i = 0; i + 1 < sizeof text; i++)
+        OK(reply_add(r, text + i, 1, NULL));
+    OK(reply_end(r, NULL));
+    assert_string_equal(reply_thought(r)->data, "so");
+    assert_string_equal(reply_content(r)->data, "Now<tool_call>{\"name\":\"g\",\"arguments\":{\"b\": [tr");
+    assert_int_equal(reply_n_call(r), 1);
+    assert_string_equal(reply_call(r, 0, &arguments), "f");
+    assert_string_equal(arguments->data, "{\"a\":1}");
+    reply_free(r);
+}
+
+/* ---- the grammar ---- */
+
+static json_t *weather;
+static struct reply_tool tools[2];
+
+static struct grammar *grammar_of(struct reply_form form, bool must, bool one)
+{
+    struct grammar *g;
+    const struct reply_wish w = { .form = form, .tool = tools, .n_tool = 2, .must_call = must, .one_call = one };
+    OK(reply_grammar(&g, &w, &err));
+    return g;
+}
+
+static void grammars_read_what_replies_may_be(void **state)
+{
+    (void)state;
+    static const struct { enum reply_thinking thinking; enum chat_form form; bool must, one; const char *text; bool reads, whole; } cases[] = {
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "Any <tool> text, <tool_cal and more \xc3\xa4", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "Hm.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "<<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, true, "<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>\n<", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "<tool_call>{\"name\":\"time\"", true, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "<tool_call>{\"name\":\"tima\"", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "<tool_call>{\"name\":\"weather\",\"arguments\":{}", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, false, false, "<tool_call>{\"name\":\"weather\",\"arguments\":{\"city\":1", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, true, false, "Hm", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, true, false, "<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>", true, true },
+        { REPLY_MAY_THINK, CHAT_FORM_TAGGED, true, false, "<think>\nwell</think>\n\n<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>", true, true },
+        { REPLY_MAY_THINK, CHAT_FORM_TAGGED, true, false, "<think>well", true, false },
+        { REPLY_MAY_THINK, CHAT_FORM_TAGGED, false, false, "<think>well", true, true },
+        { REPLY_THINKS, CHAT_FORM_TAGGED, false, false, "a <tool_call> is what </think> I make: <tool_call>{", true, false },
+        { REPLY_THINKS, CHAT_FORM_TAGGED, true, false, "I</think>No", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, false, false, "[TOOL_CALLS][{\"name\": \"time\", \"arguments\": {}}, {\"name\": \"weather\", \"arguments\": {\"city\": \"x\"}}]", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, false, true, "[TOOL_CALLS][{\"name\": \"time\", \"arguments\": {}},", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, false, false, "[TOOL_CALLS]no", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"name\": \"weather\", \"arguments\": {\"city\": \"x\"}}", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"name\": \"x", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"nam", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"other\": \"x\"} and any text", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "Text {\"name\": 3}", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, true, false, "T", false, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct grammar *g = grammar_of((struct reply_form){ cases[i].thinking, cases[i].form, "arguments" }, cases[i].must, cases[i].one);
+        struct follower *f;
+        OK(follower_new(&f, g, NULL, &err));
+        const bool reads = follower_add(f, cases[i].text, strlen(cases[i].text), &err) == 0, whole = reads && follower_may_end(f);
+        if (reads != cases[i].reads || whole != cases[i].whole)
+            fail_msg("case %zu, '%s': %s, %s", i, cases[i].text, reads ? "read" : "refused", whole ? "may end" : "may not end");
+        follower_free(f);
+        grammar_free(g);
+    }
+}
+
+static void tools_are_strict_where_they_say_so(void **state)
+{
+    (void)state;
+    json_t *odd = parse("{\"type\":\"object\",\"properties\":{\"a\":{\"not\":{}}}}");
+    struct reply_tool t = { "odd", odd, "tools[0].function.parameters", true };
+    struct grammar *g;
+    struct reply_wish w = { .form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments" }, .tool = &t, .n_tool = 1, .must_call = true };
+    assert_int_equal(reply_grammar(&g, &w, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "tools[0].function.parameters/properties/a/not"));
+    t.strict = false;                            /* then any object */
+    static const char text[] = "<tool_call>{\"name\":\"odd\",\"arguments\":{\"b\":[1]}}</tool_call>";
+    struct follower *f;
+    OK(reply_grammar(&g, &w, &err));
+    OK(follower_new(&f, g, NULL, &err));
+    OK(follower_add(f, text, sizeof text - 1, &err));
+    assert_true(follower_may_end(f));
+    follower_free(f);
+    grammar_free(g);
+    json_decref(odd);
+}
+
+/* Whatever tokens are drawn, arguments of whole calls are JSON with what the schema asks for, and the reader tells the same of the whole
+ * and of its pieces. */
+static void random_tokens_make_calls(void **state)
+{
+    (void)state;
+    static const enum chat_form forms[] = { CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE };
+    float *logits = calloc((size_t)V, sizeof *logits);
+    int n_calls = 0;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        const struct reply_form form = { seed % 2 ? REPLY_MAY_THINK : REPLY_NO_THOUGHTS, forms[seed % 3], "arguments" };
+        struct grammar *g = grammar_of(form, true, seed % 4 == 0);
+        struct follower *f;
+        struct reply *r;
+        OK(follower_new(&f, g, vocab, &err));
+        OK(reply_new(&r, &form, &err));
+        for (int step = 0; step < 1500 && !follower_must_end(f); step++) {
+            memset(logits, 0, (size_t)V * sizeof *logits);
+            OK(follower_forbid(f, logits, V, &err));
+            int chosen = -1, n_may = 0, end = -1;
+            for (int id = 0; id < V; id++) {
+                size_t len = 0;
+                const char *bytes = logits[id] == 0 ? tok_bytes(tok, id, &len) : NULL;
+                if (logits[id] == 0 && rng_u64(seed, (uint64_t)(step * V + id)) % (uint64_t)++n_may == 0)
+                    chosen = id;
+                if (logits[id] == 0 && (tok_is_eog(tok, id) || (len == 1 && strchr("\"}]>", *bytes))))
+                    end = id;
+            }
+            chosen = end >= 0 && rng_u64(seed + 99, (uint64_t)step) % 3 == 0 ? end : chosen;
+            OK(follower_add_token(f, chosen, &err));
+            if (tok_is_eog(tok, chosen))
+                break;
+            size_t len;
+            const char *bytes = tok_bytes(tok, chosen, &len);
+            OK(reply_add(r, bytes, len, NULL));
+        }
+        OK(reply_end(r, NULL));
+        for (int i = 0; i < reply_n_call(r); i++) {
+            const struct buf *arguments;
+            const char *name = reply_call(r, i, &arguments);
+            json_t *x = parse(arguments->data);
+            assert_true(json_is_object(x) && (strcmp(name, "weather") ? !json_object_size(x) : json_is_string(json_object_get(x, "city"))));
+            json_decref(x);
+            n_calls++;
+        }
+        reply_free(r);
+        follower_free(f);
+        grammar_free(g);
+    }
+    assert_true(n_calls > 5);
+    free(logits);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    weather = json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s]}", "type", "object", "properties", "city", "type", "string", "days", "type", "integer", "required", "city");
+    tools[0] = (struct reply_tool){ "weather", weather, "tools[0].function.parameters", true };
+    tools[1] = (struct reply_tool){ "time", NULL, "tools[1].function.parameters", false };
+    return open_vocab(3, &err);
+}
+
+static int tear_down(void **state)
+{
+    json_decref(weather);
+    return close_vocab(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_forms_of_templates_are_found),     cmocka_unit_test(templates_without_tools_are_told_in_words),
+        cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_was_content),
+        cmocka_unit_test(grammars_read_what_replies_may_be),    cmocka_unit_test(tools_are_strict_where_they_say_so),
+        cmocka_unit_test(random_tokens_make_calls),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
