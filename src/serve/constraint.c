@@ -1,27 +1,8 @@
 #include "serve/constraint.h"
-#include <stdio.h>
 #include <string.h>
 #include "base/tree.h"
-#include "base/mem.h"
 #include "infer/schema.h"
 #include "serve/json_out.h"
-
-/* What a grammar was made of names it. */
-static void name_grammar(struct wish *w, const char *kind, const char *text, size_t n, struct refusal *e)
-{
-    struct sha256 h;
-    char hex[SHA256_HEX];
-    struct buf b;
-    struct err err;
-    buf_init(&b);
-    if (buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0 || sha256_init(&h, &err) < 0) {
-        wish_no_memory(e);
-    } else {
-        sha256_next(&h, b.data, b.len, w->grammar_key.sha256);
-        sha256_end(&h, hex);
-    }
-    buf_release(&b);
-}
 
 static bool begin(struct wish *w, const char *where, struct refusal *e)
 {
@@ -47,12 +28,12 @@ void constraint_schema(struct wish *w, const json_t *schema, const char *where, 
     buf_init(&text);
     int rc = object ? out_json(&text, object, &err) : ERR(&err, NOMEM, "no memory for a schema");
     if (!rc)
-        name_grammar(w, "schema", text.data, text.len, e);
+        wish_name_grammar(w, "schema", text.data, text.len, e);
     if (!rc && !e->status)
         rc = schema_grammar(&w->grammar, object, where, &err);
+    w->schema = object, w->schema_where = where;
     done(w, rc, &err, where, e);
     buf_release(&text);
-    json_decref(object);
 }
 
 static void from_gbnf(struct wish *w, const char *text, size_t n, const char *where, struct refusal *e)
@@ -60,7 +41,7 @@ static void from_gbnf(struct wish *w, const char *text, size_t n, const char *wh
     struct err err;
     if (!begin(w, where, e))
         return;
-    name_grammar(w, "grammar", text, n, e);
+    wish_name_grammar(w, "grammar", text, n, e);
     if (!e->status)
         done(w, grammar_parse(&w->grammar, text, n, &err), &err, where, e);
 }
@@ -70,7 +51,7 @@ static void from_regex(struct wish *w, const char *text, size_t n, const char *w
     struct err err;
     if (!begin(w, where, e))
         return;
-    name_grammar(w, "regex", text, n, e);
+    wish_name_grammar(w, "regex", text, n, e);
     if (!e->status)
         done(w, regex_grammar(&w->grammar, text, n, where, &err), &err, where, e);
 }
@@ -84,7 +65,7 @@ static void from_choice(struct wish *w, const json_t *list, const char *where, s
     buf_init(&text);
     int rc = out_json(&text, list, &err);
     if (!rc)
-        name_grammar(w, "choice", text.data, text.len, e);
+        wish_name_grammar(w, "choice", text.data, text.len, e);
     if (!rc && !e->status)
         rc = choice_grammar(&w->grammar, list, where, &err);
     done(w, rc, &err, where, e);

@@ -50,6 +50,7 @@ static void exchange_free(struct exchange *x)
 {
     for (int i = 0; i < x->n_all; i++) {
         answer_free(x->choice[i].a);
+        reply_free(x->choice[i].reply);
         buf_release(&x->choice[i].text);
         for (int k = 0; k < CHOICE_PARTS; k++)
             buf_release(&x->choice[i].part[k]);
@@ -67,7 +68,7 @@ struct exchange_counts exchange_counts(const struct exchange *x)
 {
     struct exchange_counts n = { 0 };
     for (int i = 0; i < x->n_all; i++) {
-        n.n_token += x->choice[i].n_token;
+        n.n_token += x->choice[i].n_token, n.n_thought += x->choice[i].n_thought;
         if (x->choice[i].leads)
             n.n_kept += x->choice[i].n_kept;
     }
@@ -98,6 +99,43 @@ static int open_stream(struct exchange *x)
 
 static int send_out(struct exchange *x) { return http_stream_add(x->q, x->out.data, x->out.len); }
 
+static int say_thought(void *ctx, const char *text, size_t n)
+{
+    struct choice *c = ctx;
+    return c->x->w.dialect->thought(&c->x->out, c, text, n, NULL);
+}
+
+static int say_content(void *ctx, const char *text, size_t n)
+{
+    struct choice *c = ctx;
+    return c->x->w.dialect->piece(&c->x->out, c, text, n, NULL);
+}
+
+static int say_call(void *ctx, int i, const char *name)
+{
+    struct choice *c = ctx;
+    return c->x->w.dialect->call(&c->x->out, c, i, name, NULL);
+}
+
+static int say_arguments(void *ctx, int i, const char *text, size_t n)
+{
+    struct choice *c = ctx;
+    return c->x->w.dialect->arguments(&c->x->out, c, i, text, n, NULL);
+}
+
+static struct reply_sink sink_of(struct choice *c) { return (struct reply_sink){ c, say_thought, say_content, say_call, say_arguments }; }
+
+/* The text of a reply goes to the parts of it; without a stream they are kept by the reader. */
+static int read_reply(struct choice *c, const struct answer_piece *p)
+{
+    const struct reply_sink sink = sink_of(c);
+    const bool thought = reply_is_thinking(c->reply);
+    TRY(reply_add(c->reply, p->text, p->n, c->x->w.stream ? &sink : NULL));
+    if (thought || reply_is_thinking(c->reply))
+        c->n_thought = p->n_made;
+    return 0;
+}
+
 static int tell_piece(struct choice *c, const struct answer_piece *p)
 {
     struct exchange *x = c->x;
@@ -108,16 +146,20 @@ static int tell_piece(struct choice *c, const struct answer_piece *p)
     if (!x->w.stream || visit_keeps_text(x->q))
         TRY(buf_add(&c->text, p->text, p->n, NULL));
     if (!x->w.stream)
-        return 0;
+        return c->reply ? read_reply(c, p) : 0;
     TRY(open_stream(x));
-    TRY(d->piece(&x->out, c, p->text, p->n, NULL));
-    return send_out(x);
+    TRY(c->reply ? read_reply(c, p) : d->piece(&x->out, c, p->text, p->n, NULL));
+    return x->out.len ? send_out(x) : 0;
 }
 
 static int tell_end(struct choice *c)
 {
     struct exchange *x = c->x;
     TRY(open_stream(x));
+    if (c->reply) {
+        const struct reply_sink sink = sink_of(c);
+        TRY(reply_end(c->reply, &sink));
+    }
     TRY(x->w.dialect->end(&x->out, c, NULL));
     return send_out(x);
 }
@@ -237,6 +279,7 @@ static void ended(void *ctx, const struct answer_end *e)
 {
     struct choice *c = ctx;
     struct exchange *x = c->x;
+    c->n_thought = c->reply && reply_is_thinking(c->reply) ? e->n_token : c->n_thought;
     c->n_token = e->n_token, c->n_kept = e->n_kept, c->why = e->why, c->stop_text = e->stop_text, c->logprob = e->logprob;
     if (e->why == ANSWER_FAILED) {           /* the others would be made for nothing; what a grammar makes impossible is the request's fault */
         fail(x, e->err->code == ERR_NOMEM ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
@@ -245,6 +288,8 @@ static void ended(void *ctx, const struct answer_end *e)
         fail(x, 503, "the answer was cancelled");
     else if (x->w.stream)
         tell_end(c);
+    else if (c->reply && reply_end(c->reply, NULL) < 0)
+        fail(x, 503, "no memory for the answer");
     leave(x);
 }
 
@@ -329,8 +374,11 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
     }
     if (x->w.dialect->begin && x->w.dialect->begin(x, NULL) < 0)
         refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (x->w.reads_reply && reply_new(&x->choice[i].reply, &x->w.form, NULL) < 0)
+            refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
         make_answer(&x->choice[i], e);
+    }
     forget_request(&x->w);
     return x;
 }

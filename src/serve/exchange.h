@@ -21,10 +21,12 @@ struct choice {
     struct exchange *x;
     int i;
     struct buf text;                     /* of the whole answer, where it is not streamed, or its log keeps it */
+    struct reply *reply;                 /* NULL: all of it is content */
     /* when it has ended */
     enum answer_why why;                 /* ANSWER_STOP or ANSWER_LENGTH where a dialect is asked */
     int stop_text;                       /* of x->w.stops, or -1 */
     int n_token, n_kept;                 /* made; of its prompt, found in the cache */
+    int n_thought;                       /* of those made, thoughts */
     double first;                        /* clock_wall() of its first piece; 0: there was none */
     double logprob;                      /* sum over the tokens made, with n_made */
     /* the dialect's own, released with the exchange */
@@ -66,6 +68,10 @@ struct dialect {
     /* a stream: open, pieces and ends of texts, close; or what went wrong instead of the last */
     int (*open)(struct buf *b, struct exchange *x, struct err *err);
     int (*piece)(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err);
+    /* where the wish reads replies: thoughts, and calls of tools with their arguments in pieces */
+    int (*thought)(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err);
+    int (*call)(struct buf *b, struct choice *c, int i, const char *name, struct err *err);
+    int (*arguments)(struct buf *b, struct choice *c, int i, const char *text, size_t n, struct err *err);
     int (*end)(struct buf *b, struct choice *c, struct err *err);
     int (*close)(struct buf *b, struct exchange *x, struct err *err);
     int (*break_off)(struct buf *b, const struct refusal *e, const char *id, struct err *err);
@@ -74,7 +80,7 @@ struct dialect {
     int (*refusal)(struct buf *b, const struct refusal *e, const char *id, struct err *err);
 };
 /* Of all texts; prompts are counted once, however many answers they have. */
-struct exchange_counts { int n_prompt, n_kept, n_token; };
+struct exchange_counts { int n_prompt, n_kept, n_token, n_thought; };
 struct exchange_counts exchange_counts(const struct exchange *x);
 
 /* Takes the wish and replies to q, now or later; what is wrong is told there, too. */

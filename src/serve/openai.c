@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "serve/constraint.h"
 #include "serve/openai_reply.h"
+#include "serve/tools.h"
 
 #define N_MAX 128
 #define PROMPTS_MAX 1024
@@ -156,7 +157,11 @@ static void check_messages(const json_t *messages, struct refusal *e)
             refuse(e, f.path, "messages[%zu] has no role", i);
         in_any(&f, "content", &content);
         in_array(&f, "tool_calls", &calls);
-        in_str(&f, "tool_call_id", &s, NULL);
+        if (!in_str(&f, "tool_call_id", &s, NULL) && role == 4 && !e->status)
+            refuse(e, f.path, "messages[%zu] is of a tool and has no tool_call_id", i);
+        if (calls && role != 3)
+            refuse(e, f.path, "messages[%zu].tool_calls, but the role is not assistant", i);
+        tools_check_calls(calls, f.path, e);
         in_str(&f, "name", &s, NULL);
         in_str(&f, "reasoning_content", &s, NULL);
         in_str(&f, "reasoning", &s, NULL);
@@ -173,6 +178,7 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
 {
     struct in f;
     struct chat_request c = { 0 };
+    struct tools tools;
     const json_t *messages = NULL;
     int64_t most = -1, top = 0;
     bool probs = false, prompt = true;
@@ -191,18 +197,19 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     in_bool(&f, "logprobs", &probs);
     if (in_int(&f, "top_logprobs", 0, 20, &top) && !probs)
         refuse(e, "top_logprobs", "top_logprobs without logprobs");
-    in_object(&f, "chat_template_kwargs", &c.variables);
     in_array(&f, "documents", &c.documents);
     in_bool(&f, "add_generation_prompt", &prompt);
     constraint_read(w, &f, true);
-    in_only(&f, "tools", "[]");
-    in_choice(&f, "tool_choice", "none|auto", &(int){ 0 });
-    in_pass(&f, "parallel_tool_calls");
+    tools_read(&tools, &f);
     in_only(&f, "modalities", "[\"text\"]");
     w->answer.most = (int)most, w->answer.n_logprob = probs ? (int)top : -1;
-    c.messages = messages, c.no_generation_prompt = !prompt;
+    c.messages = messages, c.no_generation_prompt = !prompt, c.tools = tools.list, c.variables = tools.variables;
+    tools_check(&tools, s, &c, e);
     if (!e->status)
         wish_chat(w, s, &c, NULL, e);
+    if (!e->status)
+        tools_finish(&tools, w, s, &c, e);
+    tools_release(&tools);
     done_reading(w, &f);
 }
 

@@ -105,7 +105,10 @@ static int add_probs(struct buf *b, struct choice *c, struct err *err)
     return 0;
 }
 
-static const char *finish_reason(const struct choice *c) { return c->why == ANSWER_LENGTH ? "length" : "stop"; }
+static const char *finish_reason(const struct choice *c)
+{
+    return c->why == ANSWER_LENGTH ? "length" : c->reply && reply_n_call(c->reply) ? "tool_calls" : "stop";
+}
 
 /* ---- events ---- */
 
@@ -132,32 +135,77 @@ static int event_tail(struct buf *b, struct choice *c, bool last, struct err *er
     return last ? buf_printf(b, err, ",\"finish_reason\":\"%s\"}]}\n\n", finish_reason(c)) : buf_add_str(b, ",\"finish_reason\":null}]}\n\n", err);
 }
 
-/* text NULL: there is none. */
-static int add_delta(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err)
+static int delta_head(struct buf *b, struct choice *c, struct err *err)
 {
-    TRY(buf_add_str(b, "\"delta\":{", err));
-    if (!c->told)
-        TRY(buf_add_str(b, "\"role\":\"assistant\",", err));
-    if (text || !c->told) {
-        TRY(buf_add_str(b, "\"content\":", err));
-        TRY(out_string(b, text ? text : "", n, err));
-    }
+    TRY(event_head(b, c, err));
+    TRY(buf_add_str(b, c->told ? "\"delta\":{" : "\"delta\":{\"role\":\"assistant\",", err));
     c->told = true;
-    return buf_add_str(b, "},", err);
+    return 0;
+}
+
+static int delta_tail(struct buf *b, struct choice *c, bool last, struct err *err)
+{
+    TRY(buf_add_str(b, "},", err));
+    return event_tail(b, c, last, err);
+}
+
+/* Under the two names that clients look for. */
+static int add_thought(struct buf *b, const char *text, size_t n, struct err *err)
+{
+    TRY(buf_add_str(b, "\"reasoning_content\":", err));
+    TRY(out_string(b, text, n, err));
+    TRY(buf_add_str(b, ",\"reasoning\":", err));
+    return out_string(b, text, n, err);
+}
+
+static int chat_thought(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err)
+{
+    TRY(delta_head(b, c, err));
+    TRY(add_thought(b, text, n, err));
+    return delta_tail(b, c, false, err);
+}
+
+/* The same whenever it is asked for. */
+static int add_call_head(struct buf *b, const struct choice *c, int i, const char *name, struct err *err)
+{
+    char id[10];
+    chat_tool_id(id, c->x->number + (unsigned)c->i, (uint64_t)i);
+    return buf_printf(b, err, "\"id\":\"%s\",\"type\":\"function\",\"function\":{\"name\":\"%s\",\"arguments\":", id, name);
+}
+
+static int chat_call(struct buf *b, struct choice *c, int i, const char *name, struct err *err)
+{
+    const bool first = !c->told;
+    TRY(delta_head(b, c, err));
+    TRY(buf_printf(b, err, "%s\"tool_calls\":[{\"index\":%d,", first ? "\"content\":null," : "", i));
+    TRY(add_call_head(b, c, i, name, err));
+    TRY(buf_add_str(b, "\"\"}}]", err));
+    return delta_tail(b, c, false, err);
+}
+
+static int chat_arguments(struct buf *b, struct choice *c, int i, const char *text, size_t n, struct err *err)
+{
+    TRY(delta_head(b, c, err));
+    TRY(buf_printf(b, err, "\"tool_calls\":[{\"index\":%d,\"function\":{\"arguments\":", i));
+    TRY(out_string(b, text, n, err));
+    TRY(buf_add_str(b, "}}]", err));
+    return delta_tail(b, c, false, err);
 }
 
 static int chat_piece(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err)
 {
-    TRY(event_head(b, c, err));
-    TRY(add_delta(b, c, text, n, err));
-    return event_tail(b, c, false, err);
+    TRY(delta_head(b, c, err));
+    TRY(buf_add_str(b, "\"content\":", err));
+    TRY(out_string(b, text, n, err));
+    return delta_tail(b, c, false, err);
 }
 
 static int chat_end(struct buf *b, struct choice *c, struct err *err)
 {
-    TRY(event_head(b, c, err));
-    TRY(add_delta(b, c, NULL, 0, err));
-    return event_tail(b, c, true, err);
+    const bool first = !c->told;
+    TRY(delta_head(b, c, err));
+    TRY(first ? buf_add_str(b, "\"content\":\"\"", err) : 0);
+    return delta_tail(b, c, true, err);
 }
 
 static int add_text(struct buf *b, const char *text, size_t n, struct err *err)
@@ -185,7 +233,7 @@ static int add_usage(struct buf *b, const struct exchange *x, struct err *err)
 {
     const struct exchange_counts n = exchange_counts(x);
     return buf_printf(b, err, "\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":%d,\"total_tokens\":%d,\"prompt_tokens_details\":{\"cached_tokens\":%d},"
-                              "\"completion_tokens_details\":{\"reasoning_tokens\":0}}", n.n_prompt, n.n_token, n.n_prompt + n.n_token, n.n_kept);
+                              "\"completion_tokens_details\":{\"reasoning_tokens\":%d}}", n.n_prompt, n.n_token, n.n_prompt + n.n_token, n.n_kept, n.n_thought);
 }
 
 static int close_stream(struct buf *b, struct exchange *x, struct err *err)
@@ -208,16 +256,46 @@ static int break_off(struct buf *b, const struct refusal *e, const char *id, str
 
 /* ---- whole replies ---- */
 
-static int whole(struct buf *b, struct exchange *x, const char *object, const char *before, const char *after, struct err *err)
+static int add_calls(struct buf *b, const struct choice *c, struct err *err)
+{
+    const struct buf *arguments;
+    TRY(buf_add_str(b, ",\"tool_calls\":[", err));
+    for (int i = 0; i < reply_n_call(c->reply); i++) {
+        const char *const name = reply_call(c->reply, i, &arguments);
+        TRY(buf_add_str(b, i ? ",{" : "{", err));
+        TRY(add_call_head(b, c, i, name, err));
+        TRY(out_string(b, arguments->data, arguments->len, err));
+        TRY(buf_add_str(b, "}}", err));
+    }
+    return buf_add_char(b, ']', err);
+}
+
+static int chat_text(struct buf *b, const struct choice *c, struct err *err)
+{
+    const struct buf *const content = c->reply ? reply_content(c->reply) : &c->text, *const thought = c->reply ? reply_thought(c->reply) : NULL;
+    const bool calls = c->reply && reply_n_call(c->reply);
+    TRY(buf_add_str(b, "\"message\":{\"role\":\"assistant\",\"content\":", err));
+    TRY(calls && !content->len ? buf_add_str(b, "null", err) : out_string(b, content->data, content->len, err));
+    TRY(buf_add_str(b, ",\"refusal\":null", err));
+    if (thought && thought->len) {
+        TRY(buf_add_char(b, ',', err));
+        TRY(add_thought(b, thought->data, thought->len, err));
+    }
+    TRY(calls ? add_calls(b, c, err) : 0);
+    return buf_add_str(b, "},", err);
+}
+
+static int completion_text(struct buf *b, const struct choice *c, struct err *err) { return add_text(b, c->text.data, c->text.len, err); }
+
+static int whole(struct buf *b, struct exchange *x, const char *object, int (*text)(struct buf *b, const struct choice *c, struct err *err), struct err *err)
 {
     TRY(buf_printf(b, err, "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%lld,\"model\":", x->id, object, (long long)x->created));
     TRY(out_string(b, x->w.as.name, strlen(x->w.as.name), err));
     TRY(buf_printf(b, err, ",\"system_fingerprint\":\"%s\",\"choices\":[", x->w.as.fingerprint));
     for (int i = 0; i < x->n; i++) {
         struct choice *c = &x->choice[i];
-        TRY(buf_printf(b, err, "%s{\"index\":%d,%s", i ? "," : "", i, before));
-        TRY(out_string(b, c->text.data, c->text.len, err));
-        TRY(buf_add_str(b, after, err));
+        TRY(buf_printf(b, err, "%s{\"index\":%d,", i ? "," : "", i));
+        TRY(text(b, c, err));
         TRY(add_probs(b, c, err));
         TRY(buf_printf(b, err, ",\"finish_reason\":\"%s\"}", finish_reason(c)));
     }
@@ -226,12 +304,8 @@ static int whole(struct buf *b, struct exchange *x, const char *object, const ch
     return buf_add_str(b, "}\n", err);
 }
 
-static int chat_whole(struct buf *b, struct exchange *x, struct err *err)
-{
-    return whole(b, x, "chat.completion", "\"message\":{\"role\":\"assistant\",\"content\":", ",\"refusal\":null},", err);
-}
-
-static int completion_whole(struct buf *b, struct exchange *x, struct err *err) { return whole(b, x, "text_completion", "\"text\":", ",", err); }
+static int chat_whole(struct buf *b, struct exchange *x, struct err *err) { return whole(b, x, "chat.completion", chat_text, err); }
+static int completion_whole(struct buf *b, struct exchange *x, struct err *err) { return whole(b, x, "text_completion", completion_text, err); }
 
 static int refusal(struct buf *b, const struct refusal *e, const char *id, struct err *err)
 {
@@ -241,7 +315,7 @@ static int refusal(struct buf *b, const struct refusal *e, const char *id, struc
 }
 
 #define EVENTS "text/event-stream; charset=utf-8"
-const struct dialect openai_chat_dialect = { .type_of_stream = EVENTS, .begin = chat_begin, .token = openai_add_token, .piece = chat_piece, .end = chat_end, .close = close_stream,
+const struct dialect openai_chat_dialect = { .type_of_stream = EVENTS, .begin = chat_begin, .token = openai_add_token, .piece = chat_piece, .thought = chat_thought, .call = chat_call, .arguments = chat_arguments, .end = chat_end, .close = close_stream,
                                              .break_off = break_off, .whole = chat_whole, .refusal = refusal };
 const struct dialect openai_completion_dialect = { .type_of_stream = EVENTS, .begin = completion_begin, .token = completion_token, .piece = completion_piece, .end = completion_end,
                                                    .close = close_stream, .break_off = break_off, .whole = completion_whole, .refusal = refusal };

@@ -18,12 +18,35 @@ void wish_release(struct wish *w)
     mem_free(w->allowed);
     mem_free(w->stop_token);
     stops_free(w->stops);
+    wish_drop_grammar(w);
+    json_decref(w->schema);
+    json_decref(w->request);
+    *w = (struct wish){ 0 };
+}
+
+void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_t n, struct refusal *e)
+{
+    struct sha256 h;
+    char hex[SHA256_HEX];
+    struct buf b;
+    struct err err;
+    buf_init(&b);
+    if (buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0 || sha256_init(&h, &err) < 0) {
+        wish_no_memory(e);
+    } else {
+        sha256_next(&h, b.data, b.len, w->grammar_key.sha256);
+        sha256_end(&h, hex);
+    }
+    buf_release(&b);
+}
+
+void wish_drop_grammar(struct wish *w)
+{
     if (w->grammars)
         grammars_drop(w->grammars, w->grammar);
     else
         grammar_free(w->grammar);
-    json_decref(w->request);
-    *w = (struct wish){ 0 };
+    w->grammar = NULL, w->grammars = NULL, w->answer.grammar = NULL;
 }
 
 void wish_no_memory(struct refusal *e) { refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request"); }
@@ -119,6 +142,19 @@ static int add_input(struct jinja_text *t, const json_t *text, struct err *err)
     return 0;
 }
 
+/* Whether the prompt ends inside thoughts, or behind them; else, where the template knows of any, the answer may begin with some. */
+static enum reply_thinking thinking_after(const struct served_model *s, const struct chat_request *c, const struct buf *text)
+{
+    size_t n = text->len;
+    if (!chat_wants_for(s->chat, c)->thinks || c->no_generation_prompt)
+        return REPLY_NO_THOUGHTS;
+    while (n && (text->data[n - 1] == '\n' || text->data[n - 1] == ' '))
+        n--;
+    if (n >= 7 && !memcmp(text->data + n - 7, "<think>", 7))
+        return REPLY_THINKS;
+    return n >= 8 && !memcmp(text->data + n - 8, "</think>", 8) ? REPLY_NO_THOUGHTS : REPLY_MAY_THINK;
+}
+
 void wish_chat(struct wish *w, const struct served_model *s, const struct chat_request *c, const json_t *begun, struct refusal *e)
 {
     struct jinja_text text;
@@ -136,6 +172,7 @@ void wish_chat(struct wish *w, const struct served_model *s, const struct chat_r
     if (!rc && fits(s, text.text.len, w->param, e))
         rc = chat_encode(s->answers.tok, &text, &w->prompt[0], &err);
     w->answer.goes_on = begun != NULL;
+    w->thinking = rc || begun ? REPLY_NO_THOUGHTS : thinking_after(s, c, &text.text);
     jinja_text_release(&text);
     told(w, rc, &err, e);
 }

@@ -3,6 +3,7 @@
  * A reader (openai.h, ...) begins a wish, fills it field by field by json_in.h, and gives it to exchange_start(). */
 #ifndef SERVE_WISH_H
 #define SERVE_WISH_H
+#include "infer/reply.h"
 #include "serve/grammars.h"
 #include "serve/json_in.h"
 #include "serve/served_model.h"
@@ -19,12 +20,16 @@ struct wish {
     struct answer_wish answer;           /* of all; most < 0: as many as there is room for */
     bool prioritised;                    /* the request says which priority */
     uint64_t seed;
+    bool reads_reply;                    /* thoughts and calls are told apart from content, by this form */
+    struct reply_form form;
+    enum reply_thinking thinking;        /* what the prompt leaves an answer to do */
     /* owned, as answer's pointers lead into them */
     struct token_bias *bias;
     int32_t *allowed, *stop_token;
     struct stops *stops;
     struct grammar *grammar;
     struct block_key grammar_key;        /* of what it was made of */
+    json_t *schema; const char *schema_where;    /* or NULL: what it was made of */
     struct grammars *grammars;           /* who has it, once it is shared */
     json_t *request;                     /* strings live in it; it goes when the answers are made */
 };
@@ -35,6 +40,9 @@ void wish_release(struct wish *w);
 void wish_no_memory(struct refusal *e);
 /* Room for n of what a wish owns, and one more; NULL: told in e. */
 void *wish_room(size_t n, size_t size, struct refusal *e);
+/* What a grammar is made of names it: a word for the kind, and a text. */
+void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_t n, struct refusal *e);
+void wish_drop_grammar(struct wish *w);
 /* The field "model" must be there and name this one or an adapter of it. */
 void wish_find(struct in *f, const struct served_model *s, struct served_as *as);
 /* The same for a wish.  Before its root is changed for a tenant. */

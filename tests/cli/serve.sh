@@ -11,6 +11,10 @@ lathe train config.yaml --out run --quiet --json --threads 1 > result.json 2> wa
 cat > run/chat_template.jinja <<'J'
 {{ '<|endoftext|>' }}{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'A: ') + m.content + '\n' }}{% endfor %}{{ 'A:' }}
 J
+mkdir run/additional_chat_templates
+cat > run/additional_chat_templates/tool_use.jinja <<'J'
+{{ '<|endoftext|>' }}{% for t in tools %}{{ t.function.name + ' ' }}{% endfor %}{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'A: ') + m.content }}{% for c in m.tool_calls %}{{ '<tool_call>{"name": "' + c.function.name + '", "arguments": ' + c.function.arguments | tojson + '}</tool_call>' }}{% endfor %}{{ '\n' }}{% endfor %}{{ 'A:' + ('<think>' if thinking else '<think></think>') }}
+J
 mkdir more && for i in $(seq 100); do printf 'Q: %s\nA: %s' "${q[i % 3]}" "so what" > more/$i; done
 cat > lora.yaml <<'Y'
 model: {from: run}
@@ -166,6 +170,34 @@ for more in ({"input": []}, {"input": ""}, {"input": ["x", 3]}, {"input": [[1], 
              {"dimensions": 8}, {"dimensions": 0}, {"encoding_format": "binary"}, {"colour": "red"}, {"model": "other"}, {"input": None}):
     error("/v1/embeddings", dict({"model": "tiny", "input": "x"}, **more))
 
+print("--- tools and thoughts")
+tool = lambda name, **p: {"type": "function", "function": {"name": name, **({"parameters": p} if p else {})}}
+tools = [tool("f", type="object", properties={"x": {"type": "integer", "minimum": 0, "maximum": 99}, "ok": {"type": "boolean"}}, required=["x"], additionalProperties=False), tool("now")]
+def told(stream, **more):
+    status, raw, _ = ask("/v1/chat/completions", chat(tools=tools, temperature=1.3, seed=4, max_tokens=80, n=3, stream=stream, **more))
+    if not stream:
+        return [(c["message"]["content"] or "", c["message"].get("reasoning_content", ""), [(t["function"]["name"], t["function"]["arguments"]) for t in c["message"].get("tool_calls", [])], c["finish_reason"]) for c in json.loads(raw)["choices"]]
+    out = [["", "", [], None] for _ in range(3)]
+    for e in events(raw):
+        for c in e["choices"]:
+            o, d = out[c["index"]], c["delta"]
+            o[0] += d.get("content") or ""; o[1] += d.get("reasoning_content", ""); o[3] = c["finish_reason"] or o[3]
+            for t in d.get("tool_calls", []):
+                if "id" in t: assert t["index"] == len(o[2]) and len(t["id"]) == 9 and t["type"] == "function"; o[2].append([t["function"]["name"], ""])
+                o[2][t["index"]][1] += t["function"]["arguments"]
+    return [(a, b, [tuple(x) for x in c], d) for a, b, c, d in out]
+for choice in ("required", {"type": "function", "function": {"name": "f"}}, {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "now"}}]}}):
+    said = told(False, tool_choice=choice, parallel_tool_calls=False)
+    print([(a, [(n, sorted(json.loads(x)) [-1:]) for n, x in c] if type(choice) is dict else len(c), d) for a, _, c, d in said], said == told(True, tool_choice=choice, parallel_tool_calls=False))
+said = told(False)
+print(said == told(True), all(not c and d in ("stop", "length") for _, _, c, d in said) or said)
+said = told(False, chat_template_kwargs={"thinking": True}, tool_choice="required")
+print(said == told(True, chat_template_kwargs={"thinking": True}, tool_choice="required"), all(not a and b and not c and d == "length" for a, b, c, d in said))
+u = json.loads(ask("/v1/chat/completions", chat(tools=tools, chat_template_kwargs={"thinking": True}))[1])["usage"]
+print(u["completion_tokens"] == u["completion_tokens_details"]["reasoning_tokens"] > 0)
+past = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]}, {"role": "tool", "tool_call_id": "a", "content": "2"}]
+print([ask("/v1/chat/completions", chat(messages=past, **more))[0] for more in ({"tools": tools}, {}, {"tools": tools, "tool_choice": "none"})])
+
 print("--- errors")
 error("/v1/chat/completions", chat(), headers={})
 error("/v1/chat/completions", chat(), headers={"Authorization": "Bearer secre"})
@@ -178,7 +210,10 @@ error("/v1/chat/completions", b'{"model": "\xff"}')
 error("/v1/chat/completions", "[]")
 error("/v1/chat/completions", "x" * (1 << 20) + "x")
 for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "user", "content": "x", "colour": 1}]}, {"temperature": 3}, {"temperature": "hot"},
-             {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"response_format": {"type": "xml"}},
+             {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"tools": [tool("a b")]}, {"tools": [tool("a"), tool("a")]}, {"tools": [tool("a")] * 129},
+             {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "g"}}}, {"tools": tools, "tool_choice": "f"}, {"tool_choice": "required"}, {"tools": tools, "grammar": "root ::= \"a\""}, {"reasoning_effort": "high"},
+             {"tools": [{"type": "function", "function": {"name": "a", "strict": True, "parameters": {"properties": {"b": {"if": {}}}}}}]}, {"messages": [{"role": "tool", "content": "x"}]},
+             {"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}]}]}, {"response_format": {"type": "xml"}},
              {"response_format": {"type": "json_schema"}}, {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"properties": {"a": {"not": {}}}}}}}, {"structured_outputs": {}},
              {"structured_outputs": {"regex": "("}}, {"structured_outputs": {"choice": []}}, {"structured_outputs": {"json": "{"}}, {"structured_outputs": {"xml": 1}}, {"guided_json": {}},
              {"response_format": {"type": "json_object"}, "grammar": "root ::= \"a\""}, {"structured_outputs": {"json": {"minLength": 10 ** 9}}},
