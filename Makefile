@@ -36,7 +36,7 @@ all: lathe lib
 
 help:
 	@echo 'make            ./lathe, and the libraries (make lib) under $B/lib'
-	@echo 'make install    program, libraries, header, lathe.pc, man page, completion: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR='
+	@echo 'make install    program, libraries, header, lathe.pc, man page, completion, systemd unit: PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR='
 	@echo 'make tests      the test programs under $B/ (run them all with ./test)'
 	@echo 'make bench      the benchmark programs under $B/bench'
 	@echo 'make san        unit, gradient and fault tests under address+undefined and thread sanitizers'
@@ -87,7 +87,11 @@ $B/lathe.1: $B/lathe
 $B/lathe.bash: $B/lathe
 	@$< completion bash > $@
 
-install: lathe lib $B/lathe.1 $B/lathe.bash
+$B/lathe@.service: tools/lathe@.service.in FORCE
+	@mkdir -p $(@D)
+	@sed 's|@PREFIX@|$(PREFIX)|' $< > $@
+
+install: lathe lib $B/lathe.1 $B/lathe.bash $B/lathe@.service
 	install -D -m 755 $B/lathe $(DESTDIR)$(PREFIX)/bin/lathe
 	install -D -m 644 include/lathe.h $(DESTDIR)$(PREFIX)/include/lathe.h
 	install -D -m 644 $B/lib/liblathe.a $(DESTDIR)$(LIBDIR)/liblathe.a
@@ -97,6 +101,7 @@ install: lathe lib $B/lathe.1 $B/lathe.bash
 	install -D -m 644 $B/lib/lathe.pc $(DESTDIR)$(LIBDIR)/pkgconfig/lathe.pc
 	install -D -m 644 $B/lathe.1 $(DESTDIR)$(PREFIX)/share/man/man1/lathe.1
 	install -D -m 644 $B/lathe.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lathe
+	install -D -m 644 $B/lathe@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/lathe@.service
 
 tests: $(UNIT) $(FAULT) $(GRAD) lathe
 $B/unit/%: $B/tests/unit/%.o $B/liblathe.a

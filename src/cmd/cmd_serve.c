@@ -7,9 +7,9 @@
 #include "serve/server.h"
 
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key;
-static bool audit_text, audit_strict, matryoshka;
+static bool audit_text, audit_strict, matryoshka, fit;
 static double memory_gb;
-static int64_t port = 8080, n_text = 16, ctx, cache_mb, step_tokens = 512, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
+static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
 
 static struct opt_list adapters;
 
@@ -51,7 +51,7 @@ static int run(const char *const *args, int n_args, struct err *err)
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9),
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
+                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
     return server_run(&o, err);
 }
@@ -68,11 +68,12 @@ static const struct opt opts[] = {
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
-    { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once", 1, 1024 },
+    { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once; 0: 16", 0, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
     { OPT_INT, "cache", &cache_mb, "<MB>", "memory for keys and values of all texts; 0: as much as 16 texts of 1,024 tokens take", 0, 1e9 },
-    { OPT_INT, "step-tokens", &step_tokens, "<int>", "tokens computed together at most", 16, 65536 },
+    { OPT_INT, "step-tokens", &step_tokens, "<int>", "tokens computed together at most; 0: 512", 0, 65536 },
+    { OPT_FLAG, "fit", &fit, NULL, "choose those of --ctx, --cache, --parallel and --step-tokens that are 0 for this machine's memory, and say why", 0, 0 },
     { OPT_INT, "drain", &drain_s, "<seconds>", "that texts under way may take when the server is to end", 0, 86400 },
     { OPT_INT, "drain-delay", &drain_delay_s, "<seconds>", "before that, with /ready at 503, so that balancers send no more", 0, 86400 },
     { OPT_INT, "body", &body_mb, "<MB>", "of a request at most", 1, 65536 },

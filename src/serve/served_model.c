@@ -7,9 +7,12 @@
 #include "base/tree.h"
 #include "model/adapter.h"
 #include "model/unicode.h"
+#include "serve/fit.h"
 
 #define WAIT_S 0.5
 #define LOGITS 64                /* rows at once */
+#define TEXTS 16
+#define STEP_TOKENS 512
 
 /* ---- names of what makes the bytes ---- */
 
@@ -76,30 +79,18 @@ static int name_all(struct served_model *s, const struct served_model_opts *o, s
 
 /* ---- the model ---- */
 
-static int pages_for(int64_t n) { return (int)((n + KV_TOKENS - 1) / KV_TOKENS); }
-
-/* The size of a page is known when the model is: it is asked of a plan with few. */
-static int choose_cache(const struct served_model_opts *o, struct engine_opts *e, struct err *err)
+/* Those that are not asked for. */
+static int choose_sizes(struct served_model *s, const struct served_model_opts *o, struct engine_opts *e, struct err *err)
 {
-    size_t few, more;
-    struct buf dropped;
-    buf_init(&dropped);
-    e->warnings = &dropped;
-    e->n_page = 64;
-    int rc = engine_plan_bytes(&few, o->path, e, o->n_thread, err);
-    e->n_page = 128;
-    rc = rc ? rc : engine_plan_bytes(&more, o->path, e, o->n_thread, err);
-    buf_release(&dropped);
-    e->warnings = NULL;
-    TRY(rc);
-    const size_t page = more > few ? (more - few) / 64 : 1;
-    int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / page) : 16 * pages_for(1024);
-    if (!o->cache_bytes && o->ctx > n * KV_TOKENS)
-        n = pages_for(o->ctx);
-    if (n < 2 || n > INT32_MAX / 64)
-        return ERR(err, USAGE, "a cache of %zu bytes has room for %lld pages of 64 tokens, each of %zu bytes; expected 2 or more", o->cache_bytes, (long long)n, page);
-    e->n_page = (int)n;
-    return 0;
+    struct buf why;
+    if (!o->fit)
+        return fit_cache(o, e, err);
+    buf_init(&why);
+    const int rc = fit_all(o, s->ctx_model, o->share, e, &why, err);
+    if (!rc)
+        log_info("%s", why.data);
+    buf_release(&why);
+    return rc;
 }
 
 static int check_memory(const struct served_model *s, const struct served_model_opts *o, struct err *err)
@@ -127,7 +118,7 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
     for (int i = 0; folder && i < o->n_adapter; i++)
         folder[i] = folder_of(o->adapter[i]);
     e->adapter = folder, e->n_adapter = o->n_adapter;
-    int rc = folder ? choose_cache(o, e, err) : ERR(err, NOMEM, "no memory for the names of adapters");
+    int rc = folder ? choose_sizes(s, o, e, err) : ERR(err, NOMEM, "no memory for the names of adapters");
     rc = rc ? rc : plan_texts(s, o, e, err);
     if (!rc)
         rc = engine_new(&s->engine, o->path, e, s->pool, err);
@@ -137,7 +128,7 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
 
 static int load_texts(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    struct engine_opts e = { .n_slot = o->n_text, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens, .n_logits = LOGITS, .as = o->as };
+    struct engine_opts e = { .n_slot = o->n_text ? o->n_text : TEXTS, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens ? o->step_tokens : STEP_TOKENS, .n_logits = LOGITS, .as = o->as };
     TRY(load_engine(s, o, &e, err));
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);
@@ -159,6 +150,7 @@ static int find_kind(struct served_model *s, const struct served_model_opts *o, 
     int rc = model_open(&m, o->path, &dropped, err);
     buf_release(&dropped);
     TRY(rc);
+    s->ctx_model = m.config.ctx;
     s->kind = m.config.n_label || config_vision(&m.config) ? SERVED_CLASSES : m.config.encoder ? SERVED_VECTORS : SERVED_TEXTS;
     if (s->kind != SERVED_CLASSES)
         rc = embed_read(&s->pooling, &s->normalizes, o->path, &m, err);

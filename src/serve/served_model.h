@@ -21,12 +21,13 @@
 struct served_model_opts {
     const char *build;                   /* the program and its version, for the fingerprint */
     const char *path, *name;             /* name: what requests call it; NULL: the last part of the path */
-    int n_text;                          /* texts under way at once */
+    int n_text;                          /* texts under way at once; 0: 16 */
     int ctx;                             /* positions of a text; 0: the model's, or as many as the cache holds */
     size_t cache_bytes;                  /* of keys and values; 0: 16 texts of 1,024 tokens, or one of the longest */
-    int step_tokens, n_thread, lookup, n_queue;
+    int step_tokens, n_thread, lookup, n_queue;      /* step_tokens 0: 512 */
     size_t memory;                       /* it may take; 0: any */
     struct machine *machine;             /* that its steps take turns for, or NULL */
+    bool fit; size_t share;              /* what is 0 above is chosen so that all fits into `share` bytes (fit.h) */
     bool matryoshka;                     /* embeddings may be cut, whatever the files say */
     enum weights_as as;
     const char *const *adapter; int n_adapter;       /* NAME=FOLDER: adapters that requests may ask for by that name */
@@ -74,6 +75,7 @@ struct served_model {
     atomic_bool quit;
     void (*after_step)(void *ctx);
     void *ctx;
+    int ctx_model;                       /* positions that it was made for */
 };
 const struct config *served_model_config(const struct served_model *s);
 size_t served_model_weight_bytes(const struct served_model *s);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/fit.h"
 #include "serve/machine.h"
 
 /* "A takes 1.2 GB, B 300 MB": of those that are open. */
@@ -45,7 +46,7 @@ static int open_one(struct served_models *m, const struct served_model_opts *o, 
 
 int served_models_open(struct served_models *m, const struct served_model_opts *o, const struct model_place *place, int n, size_t memory, struct err *err)
 {
-    size_t left = memory ? memory : mem_available();
+    size_t left = memory ? memory : o->fit ? fit_budget(mem_available()) : mem_available();
     const size_t all = left;
     *m = (struct served_models){ .model = mem_alloc_array((size_t)n, sizeof *m->model) };
     int rc = m->model ? 0 : ERR(err, NOMEM, "no memory for %d models", n);
@@ -53,7 +54,7 @@ int served_models_open(struct served_models *m, const struct served_model_opts *
         rc = machine_new(&m->machine, err);
     for (int i = 0; i < n && !rc; i++) {
         struct served_model_opts own = *o;
-        own.path = place[i].path, own.name = place[i].name;
+        own.path = place[i].path, own.name = place[i].name, own.share = left / (size_t)(n - i);
         rc = open_one(m, &own, all, &left, err);
     }
     if (rc)

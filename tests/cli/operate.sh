@@ -14,6 +14,14 @@ lathe serve run --quiet --tls-cert config.yaml --tls-key key1.pem 2>&1; echo "ex
 lathe serve run --quiet --tls-cert cert1.pem --tls-key nothing.pem 2>&1; echo "exit $?"
 lathe serve run --cors example.com 2>&1; echo "exit $?"
 lathe serve run --cors '*' 2>&1; echo "exit $?"
+echo '--- what fits'
+sizes() { sed '/warning\|^http/d; s/[0-9.]* [kMG]*B/SIZE/g; s/, [0-9]* pages.*/, N pages/; s/; [0-9]* pages/; N pages/; s/[0-9]* positions a text (what the/N positions a text (what the/; s/^\([a-z]*\): [0-9]* positions/\1: N positions/; s/: the weights .* take/: WEIGHTS AND STEP take/; s/of [0-9]* tokens (smaller/of N tokens (smaller/; s/[0-9]* texts* at once (1,024/N texts at once (1,024/'; }
+for o in '--memory 0.001' '--memory 0.002' '--memory 0.064' '--memory 0.064 --parallel 3 --ctx 100 --cache 1 --step-tokens 32' '--memory 0.001 --ctx 4096' '--memory 0.004 --cache 8'; do
+    lathe serve run --fit $o --port 0 --port-file fits --threads 1 > fit.log 2>&1 & fit=$!
+    while [ ! -s fits ] && kill -0 $fit 2> /dev/null; do sleep 0.02; done
+    kill $fit 2> /dev/null; wait $fit; echo "$o: exit $?"; rm -f fits
+    grep -v ending fit.log | sizes
+done
 cat > operate.py <<'P'
 import atexit, http.client, json, os, re, signal, socket, ssl, subprocess, time, warnings
 

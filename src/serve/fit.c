@@ -1,0 +1,103 @@
+#include "serve/fit.h"
+#include <stdint.h>
+#include "base/log.h"
+#include "serve/served_model.h"
+
+#define STEP 512
+#define STEP_LEAST 16
+#define RESERVE ((size_t)64 << 20)
+
+static int64_t pages_for(int64_t n) { return (n + KV_TOKENS - 1) / KV_TOKENS; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* What everything but pages takes, and a page. */
+struct price { size_t base, page; };
+
+/* The size of a page is known when the model is: it is asked of plans with few. */
+static int price_of(struct price *out, const struct served_model_opts *o, const struct engine_opts *e, struct err *err)
+{
+    struct engine_opts few = *e, more = *e;
+    size_t a, b;
+    struct buf dropped;
+    buf_init(&dropped);
+    few.warnings = more.warnings = &dropped;
+    few.n_page = 64, more.n_page = 128;
+    int rc = engine_plan_bytes(&a, o->path, &few, o->n_thread, err);
+    rc = rc ? rc : engine_plan_bytes(&b, o->path, &more, o->n_thread, err);
+    buf_release(&dropped);
+    TRY(rc);
+    out->page = b > a ? (b - a + 63) / 64 : 1;
+    out->base = a > 64 * out->page ? a - 64 * out->page : 0;
+    return 0;
+}
+
+int fit_cache(const struct served_model_opts *o, struct engine_opts *e, struct err *err)
+{
+    struct price p;
+    TRY(price_of(&p, o, e, err));
+    int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / p.page) : 16 * pages_for(1024);
+    if (!o->cache_bytes && o->ctx > n * KV_TOKENS)
+        n = pages_for(o->ctx);
+    if (n < 2 || n > INT32_MAX / 64)
+        return ERR(err, USAGE, "a cache of %zu bytes has room for %lld pages of 64 tokens, each of %zu bytes; expected 2 or more", o->cache_bytes, (long long)n, p.page);
+    e->n_page = (int)n;
+    return 0;
+}
+
+size_t fit_budget(size_t free_bytes)
+{
+    const size_t reserve = free_bytes / 10 > RESERVE ? free_bytes / 10 : RESERVE;
+    return free_bytes > reserve ? free_bytes - reserve : 0;
+}
+
+/* Pages that fit beside the rest; < 0: not even that fits. */
+static int64_t room_of(const struct price *p, size_t budget) { return p->base <= budget ? (int64_t)((budget - p->base) / p->page) : -1; }
+
+/* The step's tokens, and what all else takes with them. */
+static int fit_step(const struct served_model_opts *o, size_t budget, int64_t wanted, struct engine_opts *e, struct price *p, struct err *err)
+{
+    e->step_tokens = o->step_tokens ? o->step_tokens : STEP;
+    TRY(price_of(p, o, e, err));
+    while (!o->step_tokens && e->step_tokens > STEP_LEAST && room_of(p, budget) < wanted) {
+        e->step_tokens /= 2;
+        TRY(price_of(p, o, e, err));
+    }
+    return 0;
+}
+
+static int too_small(const struct served_model_opts *o, const struct price *p, const struct engine_opts *e, size_t budget, int64_t n_page, struct err *err)
+{
+    char base[32], pages[32], page[32], have[32];
+    return ERR(err, NOMEM, "%s does not fit: the weights and a step of %d tokens of %d texts take %s, and %lld pages of 64 tokens %s (%s each), but %s may be used", o->path, e->step_tokens, e->n_slot,
+               fmt_bytes(base, (double)p->base), (long long)n_page, fmt_bytes(pages, (double)n_page * (double)p->page), fmt_bytes(page, (double)p->page), fmt_bytes(have, (double)budget));
+}
+
+static int tell(const struct served_model_opts *o, const struct price *p, const struct engine_opts *e, size_t budget, int ctx_model, int64_t n_all, struct buf *why, struct err *err)
+{
+    char have[32], base[32], pages[32], page[32];
+    const int ctx = o->ctx ? o->ctx : ctx_model;
+    TRY(buf_printf(why, err, "fit: of %s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
+                   fmt_bytes(base, (double)p->base)));
+    TRY(buf_printf(why, err, "%d pages of %s%s %s; ", e->n_page, fmt_bytes(page, (double)p->page), o->cache_bytes ? " (as asked)" : e->n_page < n_all ? " (what is left)" : " (all that the texts can have)",
+                   fmt_bytes(pages, (double)e->n_page * (double)p->page)));
+    return buf_printf(why, err, "%d positions a text%s, %d text%s at once%s", e->ctx, o->ctx ? " (as asked)" : e->ctx < ctx ? " (what the pages hold)" : " (the model's)", e->n_slot, e->n_slot > 1 ? "s" : "",
+                      o->n_text ? " (as asked)" : e->n_slot == FIT_TEXTS ? " (no more are of use)" : " (1,024 tokens for each)");
+}
+
+int fit_all(const struct served_model_opts *o, int ctx_model, size_t budget, struct engine_opts *e, struct buf *why, struct err *err)
+{
+    struct price p;
+    const int ctx = o->ctx ? o->ctx : ctx_model;
+    const int64_t whole = pages_for(ctx), need = o->ctx ? whole : 1;
+    e->ctx = o->ctx, e->n_slot = o->n_text ? o->n_text : FIT_TEXTS;
+    const int64_t n_all = least(whole * e->n_slot, INT32_MAX / 64);
+    TRY(fit_step(o, budget, least(whole, pages_for(FIT_LEAST)), e, &p, err));
+    const int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / p.page) : least(room_of(&p, budget), n_all > 2 ? n_all : 2);
+    if (n > room_of(&p, budget) || n < 2 || n < need || n > INT32_MAX / 64)
+        return too_small(o, &p, e, budget, o->cache_bytes ? n : need > 2 ? need : 2, err);
+    e->n_page = (int)n;
+    e->ctx = (int)least(ctx, n * KV_TOKENS);
+    if (!o->n_text)
+        e->n_slot = (int)(n * KV_TOKENS / 1024 < 1 ? 1 : least(n * KV_TOKENS / 1024, FIT_TEXTS));
+    return tell(o, &p, e, budget, ctx_model, n_all, why, err);
+}
