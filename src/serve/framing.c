@@ -9,7 +9,7 @@
  * which it was looked up; later ones refuse such lines by themselves. */
 #define READS_IN_PLACE 0x00097500
 
-struct head { const char *error, *end; int n_length, n_coding, n_host; bool http_1_0; };      /* end: of the last line so far, without its line end */
+struct head { const char *error, *end; int n_length, n_coding, n_host, n; size_t bytes; bool http_1_0; };      /* end: of the last line so far, without its line end */
 
 static bool is_token(const char *s)
 {
@@ -55,24 +55,33 @@ static enum MHD_Result look(void *ctx, enum MHD_ValueKind kind, const char *name
     else if (!strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) && (strcasecmp(v, "chunked") || h->http_1_0))
         h->error = "Transfer-Encoding can only be chunked here, from HTTP/1.1 on";
     h->end = h->end ? v + strlen(v) : NULL;
+    h->n++, h->bytes += strlen(name) + strlen(v);
     h->n_length += !strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH);
     h->n_coding += !strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     h->n_host += !strcasecmp(name, MHD_HTTP_HEADER_HOST);
     return h->error ? MHD_NO : MHD_YES;
 }
 
-const char *framing_error(struct MHD_Connection *c, const char *version)
+static const char *fault_of(const struct head *h)
+{
+    if (h->error)
+        return h->error;
+    if (h->end && h->n && (h->end[0] || h->end[1] || h->end[2] || h->end[3]))        /* two line ends */
+        return "the end of the header is none";
+    if (h->n_length + h->n_coding > 1)
+        return h->n_coding && h->n_length ? "the request has both Content-Length and Transfer-Encoding" : "the request has its length twice";
+    return h->n_host > 1 ? "the request has two Hosts" : NULL;
+}
+
+int framing_check(struct MHD_Connection *c, const char *version, const char **why)
 {
     const bool asks = MHD_VERSION == READS_IN_PLACE && !strcmp(MHD_get_version(), "0.9.75");
     struct head h = { .end = asks ? version + strlen(version) : NULL, .http_1_0 = !strcmp(version, "HTTP/1.0") };
     MHD_get_connection_values(c, MHD_HEADER_KIND, look, &h);
-    if (h.error)
-        return h.error;
-    if (h.end && h.end != version + strlen(version) && (h.end[0] || h.end[1] || h.end[2] || h.end[3]))       /* two line ends */
-        return "the end of the header is none";
-    if (h.n_length + h.n_coding > 1)
-        return h.n_coding && h.n_length ? "the request has both Content-Length and Transfer-Encoding" : "the request has its length twice";
-    return h.n_host > 1 ? "the request has two Hosts" : NULL;
+    if ((*why = fault_of(&h)))
+        return MHD_HTTP_BAD_REQUEST;
+    *why = "the request has more than 100 headers, or more than 16 KB of them";
+    return h.n > FRAMING_HEADERS || h.bytes > FRAMING_BYTES ? MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE : 0;
 }
 
 /* An encoded NUL ends the path early for whoever keeps it as C does. */

@@ -10,8 +10,11 @@
 #include <stdbool.h>
 struct MHD_Connection;
 
-/* Once the head has been read: what is wrong with it, or NULL.  version: as MHD gives it. */
-const char *framing_error(struct MHD_Connection *c, const char *version);
+#define FRAMING_HEADERS 100              /* at most */
+#define FRAMING_BYTES 16384              /* of their names and values */
+
+/* Once the head has been read: 0, or the status for it, 400 or 431, and why.  version: as MHD gives it. */
+int framing_check(struct MHD_Connection *c, const char *version, const char **why);
 /* Of the request's target, before it is decoded. */
 bool framing_target_ok(const char *target);
 

@@ -322,11 +322,11 @@ static void refuse_at_once(struct http_request *q, int status, const char *text,
     q->at_once = true;
 }
 
-static void refuse_framing(struct http_request *q, const char *what)
+static void refuse_framing(struct http_request *q, int status, const char *what)
 {
     char text[300];
     const int n = snprintf(text, sizeof text, FAULT("invalid_request_error", "null", "%s"), what);
-    refuse_at_once(q, MHD_HTTP_BAD_REQUEST, text, (size_t)n);
+    refuse_at_once(q, status, text, (size_t)n);
 }
 
 static void set_trace(struct http_request *q)
@@ -349,14 +349,15 @@ static void begin_request(struct http *h, struct http_request *q, const char *ve
 {
     struct buf why;
     int status;
-    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = q->conn && q->conn->odd ? "the target has a blank or a NUL" : framing_error(q->c, version);
+    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = "the target has a blank or a NUL";
+    const int framing = q->conn && q->conn->odd ? MHD_HTTP_BAD_REQUEST : framing_check(q->c, version, &wrong);
     if (q->conn)
         q->conn->until = clock_wall() + h->o.request_s;
     set_coming(q->conn, false);
     set_trace(q);
     buf_init(&why);
-    if (wrong) {
-        refuse_framing(q, wrong);
+    if (framing) {
+        refuse_framing(q, framing, wrong);
     } else if (q->conn && q->conn->extra) {
         http_add_header(q, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         refuse_at_once(q, MHD_HTTP_SERVICE_UNAVAILABLE, too_many_connections, sizeof too_many_connections - 1);

@@ -288,6 +288,9 @@ int visit_line(struct buf *b, struct http_request *q, const struct served_model 
     audit_time(time, v->time);
     TRY(buf_printf(b, err, "\"time\":\"%s\"", time));
     TRY(add_string(b, "request_id", http_trace(q)->id, err));
+    TRY(add_string(b, "trace_id", http_trace(q)->trace, err));
+    TRY(add_string(b, "span_id", http_trace(q)->span, err));
+    TRY(add_string(b, "parent_span_id", http_trace(q)->parent, err));
     TRY(add_string(b, "id", v->id, err));
     TRY(add_string(b, "key", v->client ? v->rights.name : NULL, err));
     TRY(add_string(b, "from", http_client(q), err));

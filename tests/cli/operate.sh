@@ -89,12 +89,15 @@ print(status, r["Access-Control-Allow-Origin"], r["Vary"], ask(s, "/v1/completio
 s.terminate(); print("exit", s.wait())
 
 print("--- methods, names")
-s = start("--answer-time", "1")
+s = start("--answer-time", "1", "--audit", "audit")
 for method, path in (("HEAD", "/health"), ("HEAD", "/v1/models"), ("PUT", "/v1/models"), ("GET", "/v1/completions"), ("DELETE", "/nothing"), ("OPTIONS", "/health"), ("TRACE", "/health"), ("BREW", "/health")):
     status, raw, r = ask(s, path, method=method)
     print(method, path, status, r["Allow"], len(raw) > 0, int(r["Content-Length"]) > 0)
 status, raw, r = ask(s, "/v1/models", X_Request_Id="mine", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 print(r["X-Request-Id"], re.sub("-[0-9a-f]{16}-", "-SPAN-", r["traceparent"]))
+while not os.path.getsize("audit") or "mine" not in open("audit").read(): time.sleep(0.02)
+line = next(json.loads(l) for l in open("audit") if '"mine"' in l)
+print(line["trace_id"], line["span_id"] == r["traceparent"][36:52], line["parent_span_id"])
 status, raw, r = ask(s, "/v1/completions", text(4000, n=16))
 print("an answer over its time:", status, json.loads(raw)["error"]["message"] if status != 200 else len(raw))
 
@@ -103,10 +106,10 @@ def metrics():
     out = {}
     for line in ask(s, "/metrics")[1].decode().splitlines():
         if not line.startswith("#"):
-            found = re.fullmatch(r'([a-z_:][a-z0-9_:]*)\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)+)\} (\S+)', line)
+            found = re.fullmatch(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)+)\})? (\S+)', line)
             assert found, line
             name, labels, value = found.groups()
-            out[name, tuple(sorted(re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', labels)))] = float(value)
+            out[name, tuple(sorted(re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', labels or "")))] = float(value)
     return out
 def of(m, name, **labels): return sum(v for (n, l), v in m.items() if n == "vllm:" + name and labels.items() <= dict(l).items())
 before = metrics()

@@ -338,9 +338,9 @@ static void heads_that_are_odd_but_right_are_taken(void **state)
     free(r);
     const int fd = connect_to();                 /* a large head, in small pieces, after another request on the same connection */
     put(fd, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 97; i++) {
         char line[300];
-        snprintf(line, sizeof line, "X-%d: %0200d\r\n", i, i);
+        snprintf(line, sizeof line, "X-%d: %0150d\r\n", i, i);
         put(fd, line);
         if (i % 20 == 0)
             nap(0.005);
@@ -367,6 +367,23 @@ static void heads_that_are_too_large_are_refused(void **state)
         char *r = get_all(fd);
         if (what || *r)                          /* a target that fills all memory of its connection leaves none for a reply */
             expect_in(r, what ? "HTTP/1.1 431" : "HTTP/1.1 414");
+        free(r);
+    }
+}
+
+static void heads_have_a_hundred_lines_and_16_kb(void **state)
+{
+    (void)state;
+    static char text[40000];
+    for (int what = 0; what < 2; what++) {
+        size_t n = (size_t)snprintf(text, sizeof text, "GET /echo HTTP/1.1\r\nHost: x\r\n");
+        for (int i = 0; i < (what ? 60 : 100); i++)
+            n += (size_t)snprintf(text + n, sizeof text - n, what ? "X: %0300d\r\n" : "X: %d\r\n", i);
+        snprintf(text + n, sizeof text - n, "\r\n");
+        const int before = atomic_load(&n_handled);
+        char *r = ask(text);
+        expect_in(r, "HTTP/1.1 431");
+        assert_int_equal(atomic_load(&n_handled), before);
         free(r);
     }
 }
@@ -516,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_that_can_be_read_in_two_ways_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(heads_that_are_odd_but_right_are_taken, start, stop),
         cmocka_unit_test_setup_teardown(heads_that_are_too_large_are_refused, start, stop),
+        cmocka_unit_test_setup_teardown(heads_have_a_hundred_lines_and_16_kb, start, stop),
         cmocka_unit_test_setup_teardown(who_asks_first_is_told_before_sending, start, stop),
         cmocka_unit_test_setup_teardown(a_request_keeps_its_names, start, stop),
         cmocka_unit_test_setup_teardown(a_head_answers_get_without_its_body, start, stop),
