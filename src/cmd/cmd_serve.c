@@ -13,7 +13,6 @@ static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, 
 
 static struct opt_list adapters;
 
-#define MODELS_MAX 64
 static char names[4096];
 
 /* PATH or NAME=PATH. */
@@ -40,7 +39,7 @@ static int read_places(struct model_place *place, const char *const *args, int n
 
 static int run(const char *const *args, int n_args, struct err *err)
 {
-    struct model_place place[MODELS_MAX];
+    struct model_place place[SERVED_MODELS_MAX];
     TRY(read_places(place, args, n_args, err));
     cmd_catch_signals();
     cmd_catch_reload();
@@ -91,7 +90,7 @@ static const struct opt opts[] = {
 };
 
 const struct command command_serve = {
-    .name = "serve", .args = "MODEL...", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = MODELS_MAX,
+    .name = "serve", .args = "MODEL...", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = SERVED_MODELS_MAX,
     .text = TEXT(
         "Loads models, each a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
         "\n"

@@ -7,10 +7,12 @@
 #include "serve/json_in.h"
 #include "serve/served_model.h"
 
+#define SERVED_MODELS_MAX 64
+
 struct served_models { struct served_model **model; int n; struct machine *machine; };
 struct model_place { const char *name, *path; };         /* name NULL: the last part of the path */
 
-/* In the order given; o: what they have in common.  memory: bytes that all may take, 0: what is free.  ERR_NOMEM tells what each takes;
+/* n <= SERVED_MODELS_MAX, in the order given; o: what they have in common.  memory: bytes that all may take, 0: what is free.  ERR_NOMEM tells what each takes;
  * ERR_USAGE: two have the same name. */
 int served_models_open(struct served_models *m, const struct served_model_opts *o, const struct model_place *place, int n, size_t memory, struct err *err);
 void served_models_halt(struct served_models *m);

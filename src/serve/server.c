@@ -143,11 +143,27 @@ static void one_model(struct server *s, struct http_request *q)
 
 static void metrics(struct server *s, struct http_request *q);
 
+/* The models that the client may ask, as they are or with an adapter. */
+static int models_of(const struct server *s, struct http_request *q, struct served_model *out[SERVED_MODELS_MAX])
+{
+    int n = 0;
+    for (int i = 0; i < s->models.n; i++) {
+        bool may = false;
+        for (int which = 0; which <= s->models.model[i]->n_adapter && !may; which++)
+            may = visit_may_use(q, served_model_as(s->models.model[i], which).name);
+        if (may)
+            out[n++] = s->models.model[i];
+    }
+    return n;
+}
+
 static void stats(struct server *s, struct http_request *q)
 {
+    struct served_model *m[SERVED_MODELS_MAX];
     struct buf b;
+    const int n = models_of(s, q, m);
     buf_init(&b);
-    if (metrics_live_json(&b, s->models.model, s->models.n, s->o.model.build, s->begun, NULL) < 0)
+    if (metrics_live_json(&b, m, n, s->o.model.build, s->begun, NULL) < 0)
         no(q, 503, "server_error", NULL, "no memory for the reply");
     else
         http_reply(q, 200, "application/json", b.data, b.len);
@@ -230,12 +246,13 @@ static void metrics_audit(struct server *s, struct buf *b)
 
 static void metrics(struct server *s, struct http_request *q)
 {
+    struct served_model *m[SERVED_MODELS_MAX];
     struct http_route names[N_ROUTE];
     struct buf b;
     buf_init(&b);
     for (int i = 0; i < N_ROUTE; i++)
         names[i] = (struct http_route){ routes[i].method, routes[i].path };
-    metrics_write(&b, s->models.model, s->models.n);
+    metrics_write(&b, m, models_of(s, q, m));
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
     metrics_audit(s, &b);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
