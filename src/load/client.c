@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/pool.h"
@@ -32,6 +33,7 @@ struct stream {
     int fd;
     enum state state;
     bool used_before;                    /* the connection has answered before: it may have been closed meanwhile */
+    bool left;                           /* the server has ended its side, though what it sent may not be read yet */
     int i, turn;                         /* request and turn */
     struct load_reply *reply;            /* NULL: none */
     bool converses;                      /* the answer's text is kept */
@@ -88,7 +90,7 @@ static void close_fd(struct stream *s)
 {
     if (s->fd >= 0)
         close(s->fd);
-    s->fd = -1, s->used_before = false;
+    s->fd = -1, s->used_before = s->left = false;
 }
 
 static void stream_free(struct stream *s)
@@ -155,7 +157,7 @@ static void end_turn(struct client *c, struct stream *s, enum load_end end, char
     struct load_reply *r = s->reply;
     r->end = end, r->over = now_of(c), r->why = why, r->status = s->response.status;
     c->n_done++, c->n_failed += end != LOAD_OK;
-    if (end != LOAD_OK || !s->response.keeps || s->n_out < s->out.len)
+    if (end != LOAD_OK || !s->response.keeps || s->left || s->n_out < s->out.len)
         close_fd(s);
     s->used_before = s->fd >= 0;
     if (s->turn + 1 < c->o.turns && end == LOAD_OK) {
@@ -240,7 +242,7 @@ static int on_body(void *ctx, const char *p, size_t n, struct err *err)
 static void closed(struct client *c, struct stream *s, const char *why);
 
 /* Reads what there is. */
-static void read_some(struct client *c, struct stream *s, bool to_the_end)
+static void read_some(struct client *c, struct stream *s)
 {
     struct err err;
     for (;;) {
@@ -265,7 +267,7 @@ static void read_some(struct client *c, struct stream *s, bool to_the_end)
             end_response(c, s);
             return;
         }
-        if (n < READ && !to_the_end)
+        if (n < READ && !s->left)            /* that the server leaves is told once: it may have been now */
             return;
     }
 }
@@ -281,7 +283,8 @@ static void send_some(struct client *c, struct stream *s)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
         if (n < 0) {
-            read_some(c, s, true);               /* a refusal may have come before all was sent */
+            s->left = true;
+            read_some(c, s);                     /* a refusal may have come before all was sent */
             if (s->reply && s->state == SENDING)
                 closed(c, s, strerror(errno));
             return;
@@ -297,7 +300,6 @@ static void connect_stream(struct client *c, struct stream *s)
     const struct addrinfo *a = c->address;
     struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = s };
     s->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    s->used_before = false;
     s->state = CONNECTING;
     if (s->fd < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, s->fd, &e) || (connect(s->fd, a->ai_addr, a->ai_addrlen) && errno != EINPROGRESS)) {
         end_with(c, s, LOAD_CONNECT, strerror(errno));
@@ -427,12 +429,13 @@ static void on_ready(struct client *c, struct stream *s, uint32_t events)
 {
     if (s->fd < 0)                               /* closed by what came before it */
         return;
+    s->left = s->left || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     if (s->state == CONNECTING && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         connected(c, s);
     else if (s->state == SENDING && events & EPOLLOUT)
         send_some(c, s);
     if (s->fd >= 0 && s->state != CONNECTING && events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        read_some(c, s, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+        read_some(c, s);
 }
 
 static int loop(struct client *c, struct err *err)
@@ -507,6 +510,13 @@ static void finish(struct client *c)
     mem_free(c->read);
 }
 
+static double unix_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 int load_run(const struct load_opts *o, struct load_run *out, struct err *err)
 {
     struct client c = { .o = *o, .epoll = -1, .timer = -1, .run = out };
@@ -514,7 +524,7 @@ int load_run(const struct load_opts *o, struct load_run *out, struct err *err)
     buf_init(&c.body);
     const double cpu = clock_cpu();
     int rc = set_up(&c, err);
-    c.start = clock_wall();
+    c.start = clock_wall(), out->start_unix = unix_now();
     rc = rc ? rc : loop(&c, err);
     out->seconds = now_of(&c), out->cpu_s = clock_cpu() - cpu;
     finish(&c);

@@ -52,6 +52,7 @@ struct load_reply {
 struct load_run {
     struct load_reply *reply; int n;     /* turn t of the i-th request: [i * turns + t] */
     double seconds, cpu_s;               /* from the start to the last end; of this process */
+    double start_unix;                   /* when that start was */
 };
 /* Every request has its outcome in `out`; an error is what kept the run from being made at all. */
 int load_run(const struct load_opts *o, struct load_run *out, struct err *err);

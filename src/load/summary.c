@@ -271,6 +271,7 @@ static void add_detail(json_t *o, const struct load_run *run)
         json_array_append_new(itl, gaps_json(r));
         json_array_append_new(errors, r->end == LOAD_OK ? json_string("") : json_sprintf("%s%s%s", load_end_name(r->end), r->why ? ": " : "", r->why ? r->why : ""));
     }
+    json_object_set_new(o, "start_unix", json_real(run->start_unix));
     json_object_set_new(o, "input_lens", in);
     json_object_set_new(o, "cached_lens", kept);
     json_object_set_new(o, "output_lens", out);

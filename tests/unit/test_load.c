@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -376,7 +377,7 @@ static void quantiles_are_exact_and_goodput_counts_all_limits(void **state)
 {
     enum { N = 101 };
     struct load_reply reply[N + 3] = { 0 };
-    struct load_run run = { reply, N + 3, 10, 0.5 };
+    struct load_run run = { reply, N + 3, 10, 0.5, 0 };
     struct load_summary s;
     static float gaps[2] = { 0.1f, 0.3f };
     (void)state;
@@ -475,6 +476,8 @@ static bool answer(int fd, int how)
         say(fd, how == HANGS ? "" : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
         return true;
     }
+    if (how == CLOSES)                       /* the last bytes and the end come as one */
+        setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
     say(fd, head);
     for (int i = 0; i < 3 && how != SILENT; i++) {
         if (how == SLOW)
@@ -492,6 +495,12 @@ static bool answer(int fd, int how)
     if (how != NO_DONE)
         chunk(fd, "data: [DONE]\n\n");
     say(fd, "0\r\n\r\n");
+    if (how == CLOSES) {                     /* and then it only waits for the client to close, too */
+        char rest[4096];
+        shutdown(fd, SHUT_WR);
+        while (recv(fd, rest, sizeof rest, 0) > 0)
+            ;
+    }
     return how != CLOSES;
 }
 
