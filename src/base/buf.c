@@ -57,16 +57,21 @@ int buf_add_char(struct buf *b, char c, struct err *err) { return buf_add(b, &c,
 
 int buf_printf(struct buf *b, struct err *err, const char *fmt, ...)
 {
+    const size_t room = b->cap ? b->cap - b->len : 0;
     va_list ap;
     va_start(ap, fmt);
-    const int n = vsnprintf(NULL, 0, fmt, ap);
+    const int n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
     if (n < 0)
         return ERR(err, FORMAT, "text that cannot be formatted");
-    TRY(buf_reserve(b, (size_t)n, err));
-    va_start(ap, fmt);
-    vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if ((size_t)n >= room) {                 /* what was written is a part */
+        if (room)
+            b->data[b->len] = 0;
+        TRY(buf_reserve(b, (size_t)n, err));
+        va_start(ap, fmt);
+        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     b->len += (size_t)n;
     return 0;
 }
