@@ -209,7 +209,7 @@ static void read_request(struct classes *x)
         refuse(&x->e, "input", "input is missing");
     if (config_vision(classifier_config(x->s->classifier)))
         in_choice(&f, "fit", "refuse|stretch|crop", &fit);
-    in_pass(&f, "user|request_id");
+    in_pass_texts(&f, "user|request_id");
     in_end(&f, NULL);
     x->fit = (enum image_fit)fit;
     if (!x->e.status)

@@ -73,13 +73,9 @@ static void take_ids(struct tok_ids *to, const struct served_model *s, const jso
         return;
     }
     to->cap = n + 1;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *id = json_array_get(ids, i);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= V)
+    for (; to->n < n; to->n++)
+        if (!in_id(json_array_get(ids, to->n), V, &to->id[to->n]))
             refuse(e, param, "%s has a token that is none, expected integers of 0 to %d", param, V - 1);
-        else
-            to->id[to->n++] = (int32_t)json_integer_value(id);
-    }
 }
 
 static void check_length(const struct tok_ids *ids, size_t i, const struct served_model *s, const char *param, struct refusal *e)
@@ -93,7 +89,7 @@ static void check_length(const struct tok_ids *ids, size_t i, const struct serve
 
 void embed_read_inputs(struct embed_wish *w, const struct served_model *s, const json_t *input, bool add, struct refusal *e)
 {
-    const bool list = json_is_array(input) && !json_is_integer(json_array_get(input, 0));
+    const bool list = json_is_array(input) && !in_whole(json_array_get(input, 0), &(int64_t){ 0 });
     const size_t n = list ? json_array_size(input) : 1;
     if (e->status)
         return;
@@ -437,7 +433,7 @@ static void read_wish(struct embed_wish *w, const json_t *request, const struct 
         embed_check_size(s, n_out, "dimensions", e);
     in_bool(&f, "add_special_tokens", &add);
     w->prioritised = in_int(&f, "priority", -1000000, 1000000, &priority);
-    in_pass(&f, "user|request_id");
+    in_pass_texts(&f, "user|request_id");
     w->param = "input", w->words = &openai_words, w->dialect = &openai_completion_dialect, w->n_out = (int)n_out, w->base64 = format == 1, w->priority = (int)priority;
     in_end(&f, NULL);
     embed_read_inputs(w, s, input, add, e);

@@ -108,19 +108,38 @@ bool in_num(struct in *f, const char *name, double min, double max, double *out)
     return !f->e->status;
 }
 
+bool in_whole(const json_t *v, int64_t *out)
+{
+    const double x = json_is_real(v) ? json_real_value(v) : 0.5;
+    const bool real = x == floor(x) && fabs(x) < 0x1p53;
+    if (json_is_integer(v) || real)
+        *out = real ? (int64_t)x : json_integer_value(v);
+    return json_is_integer(v) || real;
+}
+
+bool in_id(const json_t *v, int n, int32_t *out)
+{
+    int64_t i;
+    if (!in_whole(v, &i) || i < 0 || i >= n)
+        return false;
+    *out = (int32_t)i;
+    return true;
+}
+
 bool in_int(struct in *f, const char *name, int64_t min, int64_t max, int64_t *out)
 {
     const json_t *v = take(f, name);
+    int64_t i = 0;
     if (!v)
         return false;
     char param[120];
     param_of(f, name, param);
-    if (!json_is_integer(v))
+    if (!in_whole(v, &i))
         wrong(f, name, v, "an integer");
-    else if (json_integer_value(v) < min || json_integer_value(v) > max)
-        refuse(f->e, param, "%s is %lld, expected %lld to %lld", param, (long long)json_integer_value(v), (long long)min, (long long)max);
+    else if (i < min || i > max)
+        refuse(f->e, param, "%s is %lld, expected %lld to %lld", param, (long long)i, (long long)min, (long long)max);
     else
-        *out = json_integer_value(v);
+        *out = i;
     return !f->e->status;
 }
 
@@ -218,6 +237,22 @@ void in_pass(struct in *f, const char *names)
 {
     if (f->n_seen < IN_MAX)
         f->seen[f->n_seen++] = names;
+}
+
+void in_pass_texts(struct in *f, const char *names)
+{
+    in_pass(f, names);
+    for (const char *c = names;; c++) {
+        char name[40];
+        const size_t n = strcspn(c, "|");
+        snprintf(name, sizeof name, "%.*s", (int)n, c);
+        const json_t *v = f->e->status ? NULL : json_object_get(f->o, name);
+        if (v && !json_is_string(v) && !json_is_null(v))
+            wrong(f, name, v, "a string");
+        c += n;
+        if (!*c)
+            return;
+    }
 }
 
 void in_only(struct in *f, const char *name, const char *value)

@@ -34,8 +34,12 @@ bool in_choice(struct in *f, const char *name, const char *choices, int *out);  
 bool in_array(struct in *f, const char *name, const json_t **out);
 bool in_object(struct in *f, const char *name, const json_t **out);
 bool in_any(struct in *f, const char *name, const json_t **out);
+/* Is it an integer?  JSON does not tell 38.0 from 38. */
+bool in_whole(const json_t *v, int64_t *out);
+bool in_id(const json_t *v, int n, int32_t *out);           /* the same of 0 to n - 1 */
 /* Fields that change nothing here (who asks, how it is billed): any value. */
 void in_pass(struct in *f, const char *names);              /* "a|b|c" */
+void in_pass_texts(struct in *f, const char *names);        /* the same of fields that are strings */
 /* A field of which nothing but this value can be done, as JSON text: "false", "[\"text\"]". */
 void in_only(struct in *f, const char *name, const char *value);
 /* After the last: a field that no call above named is refused, or, where warnings is not NULL, noted there (a JSON array). */

@@ -48,13 +48,9 @@ static int32_t *read_ids(struct in *f, const char *name, int *n)
     }
     if (!(ids = wish_room(json_array_size(v), sizeof *ids, f->e)))
         return NULL;
-    for (size_t i = 0; i < json_array_size(v); i++) {
-        const json_t *id = json_array_get(v, i);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+    for (size_t i = 0; i < json_array_size(v); i++)
+        if (!in_id(json_array_get(v, i), INT32_MAX, &ids[(*n)++]))
             refuse(f->e, name, "%s[%zu] is not the number of a token", name, i);
-        else
-            ids[(*n)++] = (int32_t)json_integer_value(id);
-    }
     return ids;
 }
 
@@ -96,7 +92,7 @@ static void read_stream(struct in *f, struct wish *w)
     struct in s;
     in_begin(&s, v, f->e, "stream_options");
     in_bool(&s, "include_usage", &w->usage);
-    in_pass(&s, "include_obfuscation");
+    in_bool(&s, "include_obfuscation", &(bool){ false });
     in_end(&s, NULL);
     if (!w->stream)
         refuse(f->e, "stream_options", "stream_options without stream");
@@ -132,7 +128,8 @@ static void read_common(struct in *f, struct wish *w, const struct served_model 
     read_sampling(f, w);
     read_stream(f, w);
     read_root(f, w);
-    in_pass(f, "user|metadata|safety_identifier|prompt_cache_key|service_tier|request_id");
+    in_pass_texts(f, "user|safety_identifier|prompt_cache_key|service_tier|request_id");
+    in_object(f, "metadata", &(const json_t *){ NULL });
     in_only(f, "store", "false");
 }
 
@@ -222,19 +219,15 @@ static void take_ids(struct wish *w, const struct served_model *s, const json_t 
     if (!(to->id = wish_room(n, sizeof *to->id, e)))
         return;
     to->cap = n + 1;
-    for (size_t k = 0; k < n; k++) {
-        const json_t *id = json_array_get(ids, k);
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= s->answers.V)
+    for (; to->n < n; to->n++)
+        if (!in_id(json_array_get(ids, to->n), s->answers.V, &to->id[to->n]))
             refuse(e, "prompt", "prompt has a token that is none, expected integers of 0 to %d", s->answers.V - 1);
-        else
-            to->id[to->n++] = (int32_t)json_integer_value(id);
-    }
 }
 
 /* A text, a list of texts, the ids of one, or a list of those. */
 static void read_prompts(struct wish *w, const struct served_model *s, const json_t *p, struct refusal *e)
 {
-    const bool list = json_is_array(p) && !json_is_integer(json_array_get(p, 0));
+    const bool list = json_is_array(p) && !in_whole(json_array_get(p, 0), &(int64_t){ 0 });
     const size_t n = list ? json_array_size(p) : 1;
     if (!n || n > PROMPTS_MAX) {
         refuse(e, "prompt", "%zu prompts, expected 1 to %d", n, PROMPTS_MAX);

@@ -65,15 +65,9 @@ void tokens_of_text(struct http_request *q, struct served_model *s, json_t *requ
 
 static void read_ids(int32_t *ids, const json_t *tokens, int V, struct refusal *e)
 {
-    size_t i;
-    json_t *t;
-    json_array_foreach(tokens, i, t) {
-        if (!json_is_integer(t) || json_integer_value(t) < 0 || json_integer_value(t) >= V) {
+    for (size_t i = 0; i < json_array_size(tokens) && !e->status; i++)
+        if (!in_id(json_array_get(tokens, i), V, &ids[i]))
             refuse(e, "tokens", "tokens[%zu] is no token, expected integers of 0 to %d", i, V - 1);
-            return;
-        }
-        ids[i] = (int32_t)json_integer_value(t);
-    }
 }
 
 static int add_text(struct buf *b, const struct buf *text, struct err *err)

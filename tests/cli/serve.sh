@@ -166,7 +166,8 @@ ids = json.loads(ask("/tokenize", {"prompt": "hello", "add_special_tokens": Fals
 print(embed(ids)["data"] == embed([ids])["data"] == embed("hello")["data"], abs(sum(x * x for x in alone[0]) - 1) < 1e-5, len(alone[0]))
 v = base64.b64decode(embed("hello", encoding_format="base64", user="me", dimensions=48)["data"][0]["embedding"])
 print(list(struct.unpack("<48f", v)) == [struct.unpack("f", struct.pack("f", x))[0] for x in alone[0]])
-for more in ({"input": []}, {"input": ""}, {"input": ["x", 3]}, {"input": [[1], []]}, {"input": [1, 99999]}, {"input": {"x": 1}}, {"input": ["x"] * 2049}, {"input": "hello " * 300}, {"input": "h" * 100000},
+print(embed([float(i) for i in ids])["data"] == embed(ids)["data"], len(completion(ids, max_tokens=2.0, user=None, metadata={"a": "b"})["choices"]))
+for more in ({"user": {}}, {"dimensions": 47.5}, {"input": [1.5]}, {"input": []}, {"input": ""}, {"input": ["x", 3]}, {"input": [[1], []]}, {"input": [1, 99999]}, {"input": {"x": 1}}, {"input": ["x"] * 2049}, {"input": "hello " * 300}, {"input": "h" * 100000},
              {"dimensions": 8}, {"dimensions": 0}, {"encoding_format": "binary"}, {"colour": "red"}, {"model": "other"}, {"input": None}):
     error("/v1/embeddings", dict({"model": "tiny", "input": "x"}, **more))
 
