@@ -215,11 +215,17 @@ void visit_note_request(struct http_request *q)
 static int add_params(struct buf *b, const struct wish *w, struct err *err)
 {
     const struct answer_wish *a = &w->answer;
+    const struct { const char *name; double v; } numbers[] = {
+        { "temperature", a->sampling.temperature }, { "top_p", a->sampling.top_p }, { "min_p", a->sampling.min_p },
+        { "presence_penalty", a->presence }, { "frequency_penalty", a->frequency }, { "repetition_penalty", a->repetition },
+    };
     TRY(buf_printf(b, err, ",\"seed\":%lld,\"params\":{\"n\":%d,\"best_of\":%d,\"max_tokens\":", (long long)(int64_t)w->seed, w->n, w->n_made ? w->n_made : w->n));
     TRY(a->most < 0 ? buf_add_str(b, "null", err) : buf_printf(b, err, "%d", a->most));
-    TRY(buf_printf(b, err, ",\"temperature\":%.17g,\"top_p\":%.17g,\"top_k\":%d,\"min_p\":%.17g", a->sampling.temperature, a->sampling.top_p, a->sampling.top_k, a->sampling.min_p));
-    TRY(buf_printf(b, err, ",\"presence_penalty\":%.17g,\"frequency_penalty\":%.17g,\"repetition_penalty\":%.17g", a->presence, a->frequency, a->repetition));
-    TRY(buf_printf(b, err, ",\"min_tokens\":%d,\"logit_bias\":%d,\"allowed_token_ids\":%d,\"stop_token_ids\":%d", a->min, a->n_bias, a->n_allowed, a->n_stop_token));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        TRY(buf_printf(b, err, ",\"%s\":", numbers[i].name));
+        TRY(buf_add_number(b, numbers[i].v, err));
+    }
+    TRY(buf_printf(b, err, ",\"top_k\":%d,\"min_tokens\":%d,\"logit_bias\":%d,\"allowed_token_ids\":%d,\"stop_token_ids\":%d", a->sampling.top_k, a->min, a->n_bias, a->n_allowed, a->n_stop_token));
     return buf_printf(b, err, ",\"stop\":%s,\"grammar\":%s,\"ignore_eos\":%s,\"priority\":%d}", w->stops ? "true" : "false", a->grammar ? "true" : "false", a->ignore_end ? "true" : "false", a->priority);
 }
 
