@@ -352,8 +352,9 @@ static int last_alike(const struct vocab *v, int i, int n)
     return in;
 }
 
-/* Of n tokens, as places in the vocabulary (NULL: all), those that can be read from path[0] on. */
-static int read_tokens(struct follower *f, const int32_t *place, int n, struct found *out, struct err *err)
+/* Of n tokens, as places in the vocabulary (NULL: all), those that can be read from path[0] on.  What longer ones do is not known: those
+ * of which so much can be read count as those that cross. */
+static int read_tokens(struct follower *f, const int32_t *place, int n, int longest, struct found *out, struct err *err)
 {
     const struct vocab *v = f->v;
     int have = 0, dead = INT32_MAX, crossed = INT32_MAX;      /* bytes of the last token that path knows; where it ended; where it first crossed */
@@ -371,7 +372,8 @@ static int read_tokens(struct follower *f, const int32_t *place, int n, struct f
         dead = same < dead ? INT32_MAX : dead;
         crossed = same < crossed ? INT32_MAX : crossed;
         have = same < have ? same : have;
-        for (; have < len && dead == INT32_MAX; have++) {
+        const int reach = len < longest ? len : longest;
+        for (; have < reach && dead == INT32_MAX; have++) {
             TRY(set_step(f, &f->path[have], (unsigned char)v->text[at][have], &f->path[have + 1], err));
             if (f->path[have + 1].crossed && crossed == INT32_MAX)
                 crossed = have + 1;
@@ -380,7 +382,9 @@ static int read_tokens(struct follower *f, const int32_t *place, int n, struct f
             else if (!alive(&f->path[have + 1]))
                 dead = have + 1;
         }
-        if (dead > len && have >= len && alive(&f->path[len])) {
+        if (len > longest && dead == INT32_MAX) {
+            out->across[out->n_across++] = at;
+        } else if (dead > len && have >= len && alive(&f->path[len])) {
             out->n += !(out->bit[v->id[at] / 64] >> v->id[at] % 64 & 1);
             out->bit[v->id[at] / 64] |= (uint64_t)1 << v->id[at] % 64;
         } else if (crossed < len && out->across) {
@@ -407,7 +411,7 @@ static int find_tokens(struct follower *f, int32_t node, struct err *err)
     f->work = 0;
     set_begin(f, &f->path[0]);
     int rc = set_add(f, &f->path[0], node, FRAME_UNKNOWN, err);
-    rc = rc ? rc : read_tokens(f, NULL, f->v->n, &found, err);
+    rc = rc ? rc : read_tokens(f, NULL, f->v->n, f->g->node[node].like ? ALIKE_BYTES : INT32_MAX, &found, err);
     t->work = f->work;
     if (f->n_frame > n_frame) {                  /* or how deep a text may be nested would depend on who looked first */
         f->n_frame = n_frame;
@@ -439,6 +443,13 @@ static int find_tokens(struct follower *f, int32_t node, struct err *err)
     return 0;
 }
 
+static int32_t first_like(const struct grammar *g, int32_t node)
+{
+    while (g->node[node].like && g->node[node].like != node + 1)
+        node = g->node[node].like - 1;
+    return node;
+}
+
 /* Bits of all tokens that may come next. */
 static int allowed(struct follower *f, const struct set *s, struct mask *m, struct err *err)
 {
@@ -449,9 +460,10 @@ static int allowed(struct follower *f, const struct set *s, struct mask *m, stru
     for (int i = 0; i < s->n; i++) {
         if (f->g->bytes > CACHE_BYTES)
             forget_tokens(f->g);
-        if (!f->g->tokens[s->item[i].node])
-            TRY(find_tokens(f, s->item[i].node, err));
-        const struct node_tokens *t = f->g->tokens[s->item[i].node];
+        const int32_t node = first_like(f->g, s->item[i].node);
+        if (!f->g->tokens[node])
+            TRY(find_tokens(f, node, err));
+        const struct node_tokens *t = f->g->tokens[node];
         for (size_t k = 0; t->bit && k < words; k++)
             m->bit[k] |= t->bit[k];
         for (int k = 0; k < t->n_id; k++)
@@ -463,7 +475,7 @@ static int allowed(struct follower *f, const struct set *s, struct mask *m, stru
             continue;
         set_begin(f, &f->path[0]);
         TRY(set_add(f, &f->path[0], s->item[i].node, s->item[i].frame, err));
-        TRY(read_tokens(f, t->across, t->n_across, &found, err));
+        TRY(read_tokens(f, t->across, t->n_across, INT32_MAX, &found, err));
         work = f->work;
     }
     for (int i = 0; s->ends && i < f->v->n_eog; i++)

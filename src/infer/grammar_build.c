@@ -41,7 +41,7 @@ static int32_t add_node(struct build *b, int kind, int32_t x, int32_t y)
 {
     if (!room(b, (void **)&b->node, b->n_node, &b->cap_node, sizeof *b->node))
         return -1;
-    b->node[b->n_node] = (struct grammar_node){ kind, x, y };
+    b->node[b->n_node] = (struct grammar_node){ kind, x, y, 0 };
     return b->n_node++;
 }
 
@@ -375,9 +375,33 @@ static struct frag copy(struct build *b, struct frag x, int32_t from, int32_t en
         } else {
             n.b += by;
         }
-        add_node(b, n.kind, n.a, n.b);
+        if (add_node(b, n.kind, n.a, n.b) >= 0)
+            b->node[b->n_node - 1].like = n.like ? n.like + by : 0;
     }
     return failed(b) ? none : (struct frag){ x.in + by, x.out + by };
+}
+
+/* The end cannot be come to without reading, as far as can be seen. */
+static bool reads_something(const struct build *b, struct frag x)
+{
+    int32_t todo[64] = { x.in }, n = 1;
+    for (int looks = 0; n && looks < 1000; looks++) {
+        const int32_t i = todo[--n];
+        if (i < 0 || b->node[i].kind == NODE_BYTES)
+            continue;
+        if (i == x.out || b->node[i].kind != NODE_SPLIT || n + 2 > (int32_t)(sizeof todo / sizeof *todo))
+            return false;
+        todo[n++] = b->node[i].a, todo[n++] = b->node[i].b;
+    }
+    return !n;
+}
+
+/* n nodes from `at` on are like those from `first` on, or these themselves.  What they are like already stays for the first. */
+static void mark_alike(struct build *b, int32_t first, int32_t at, int32_t n)
+{
+    for (int32_t i = 0; i < n && !failed(b); i++)
+        if (at != first || !b->node[at + i].like)
+            b->node[at + i].like = first + i + 1;
 }
 
 /* max - min optional ones are nested, x (x (x)?)?, so that there is one way to read so many. */
@@ -395,8 +419,16 @@ struct frag build_repeat(struct build *b, struct frag x, int32_t from, int min, 
     if (!n)
         return build_empty(b);
     const int32_t out = open_end(b);
+    const bool marks = n > ALIKE_BYTES && reads_something(b, x);
+    int32_t first[2] = { -1, -1 };               /* of the copies that must be, and of those that may; the first is like all but the last few */
     for (int i = 0; i < n && !failed(b); i++) {
+        const int32_t at = b->n_node, left = i < min ? min - i : max - i;
         struct frag next = i + 1 < n ? copy(b, x, from, end) : x;      /* the first itself goes last: copies are of one that is still open */
+        if (marks && i + 1 < n && left > ALIKE_BYTES + 2) {
+            int32_t *const f = &first[i >= min];
+            *f = *f < 0 ? at : *f;
+            mark_alike(b, *f, at, end - from);
+        }
         if (i >= min && max < 0)
             next = build_star(b, next);
         const int32_t in = i >= min && max >= 0 ? add_node(b, NODE_SPLIT, next.in, out) : next.in;

@@ -7,8 +7,11 @@
 #include "infer/grammar.h"
 
 enum { NODE_BYTES, NODE_SPLIT, NODE_CALL, NODE_END };
-/* BYTES: edges a .. a+b-1; SPLIT: to a and, unless -1, to b; CALL: rule a, then node b; END: of rule a. */
-struct grammar_node { int kind; int32_t a, b; };
+/* BYTES: edges a .. a+b-1; SPLIT: to a and, unless -1, to b; CALL: rule a, then node b; END: of rule a.
+ * like: 0, or 1 and the number of a node from which the same can be read, up to ALIKE_BYTES: what is repeated a thousand times has a
+ * thousand places, of which only the last few differ.  A node that others are like is like itself. */
+#define ALIKE_BYTES 16
+struct grammar_node { int kind; int32_t a, b, like; };
 struct grammar_edge { unsigned char low, high; int32_t to; };
 struct grammar_rule { char *name; int32_t in; bool begun; };     /* begun: for whoever makes rules as they are asked for */
 

@@ -24,6 +24,7 @@ static const struct { const char *name, *text; } grammars[] = {
     { "palindrome", "root ::= \"a\" root \"a\" | \"b\" root \"b\" | \"c\"" },
     { "ambiguous", "root ::= a* (a | b)* b?\na ::= \"x\" | \"xx\"\nb ::= \"y\"? \"x\"" },
     { "characters", "root ::= [\u00e4-\u00ff\u4e00-\u9fff\U0001F600-\U0001F64F]+ [^a-z]* .?" },
+    { "counted", "root ::= [a-z ]{30,50} \"!\" | ([0-9]{1,3} \"-\"){22,40} \".\" | \"<\" (\"x\"? [A-Z]{0,30} \"/\"){0,30} \">\"" },
     { "empty", "root ::= \"\"" },
 };
 #define N_GRAMMAR (sizeof grammars / sizeof *grammars)
@@ -57,7 +58,7 @@ static void texts_are_read_or_refused(void **state)
         { 3, "abcba", true, true }, { 3, "abcab", false, false }, { 3, "abab", true, false }, { 3, "c", true, true }, { 3, "cc", false, false },
         { 4, "xxxxyx", true, true }, { 4, "xyxy", true, false }, { 4, "yy", false, false }, { 4, "", true, true },
         { 5, "\u00e4\u4e2dA\U0001F600z", true, true }, { 5, "\u00e3", false, false }, { 5, "\u00e4zz", false, false }, { 5, "\u00e4\xf0\x9f\x98", true, false }, { 5, "\u00e4\xed\xa0\x80", false, false },
-        { 6, "", true, true }, { 6, "a", false, false },
+        { 7, "", true, true }, { 7, "a", false, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct grammar *g = parse(grammars[cases[i].grammar].text);
@@ -125,9 +126,34 @@ static void every_token_is_judged_as_its_bytes(void **state)
     for (size_t i = 0; i < N_GRAMMAR; i++) {
         struct grammar *g = parse(grammars[i].text);
         for (uint64_t seed = 0; seed < 3; seed++)
-            walk(g, grammars[i].name, seed, 12, text, &n);
+            walk(g, grammars[i].name, seed, strcmp(grammars[i].name, "counted") ? 12 : 80, text, &n);
         grammar_free(g);
     }
+    free(text);
+}
+
+/* Tokens longer than ALIKE_BYTES, which places of counted texts do not know of each other. */
+static void long_tokens_of_counted_texts_are_judged_as_their_bytes(void **state)
+{
+    (void)state;
+    struct tok *const tok_before = tok;
+    struct vocab *const vocab_before = vocab;
+    const int V_before = V;
+    char *text = calloc(1, 1 << 16), said[2000];
+    size_t n = 0;
+    for (int i = 0; i < 200; i++)
+        n += (size_t)sprintf(text + n, "abcdefghijklmnopqrstuvwxyzabcdefghijkl%c!", 'a' + i % 26);
+    OK(tok_train_bpe(&tok, &(struct tok_text){ text, n }, 1, 330, &err));
+    V = tok_vocab_size(tok);
+    OK(vocab_new(&vocab, tok, V, &(int32_t){ tok_eot(tok) }, 1, NULL, 0, &err));
+    assert_true(vocab_longest(vocab) > 30);
+    struct grammar *g = parse("root ::= [a-z]{40,60} \"!\"");
+    for (uint64_t seed = 0; seed < 8; seed++)
+        walk(g, "long tokens", seed, 40, said, &n);
+    grammar_free(g);
+    vocab_free(vocab);
+    tok_free(tok);
+    tok = tok_before, vocab = vocab_before, V = V_before;
     free(text);
 }
 
@@ -233,7 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_read_or_refused),         cmocka_unit_test(every_token_is_judged_as_its_bytes),
-        cmocka_unit_test(json_is_what_jansson_reads),        cmocka_unit_test(what_is_no_grammar_is_told_with_its_place),
+        cmocka_unit_test(long_tokens_of_counted_texts_are_judged_as_their_bytes), cmocka_unit_test(json_is_what_jansson_reads),        cmocka_unit_test(what_is_no_grammar_is_told_with_its_place),
         cmocka_unit_test(bombs_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, close_vocab);
