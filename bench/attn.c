@@ -70,7 +70,7 @@ struct bed { struct attn_step s; struct attn_seq seq[16]; int n_layer, n_page; s
 
 static void setup(struct bed *b, const struct bench *c)
 {
-    const size_t page = cpu_kv_page(c->dk, c->dv) * (c->b16 ? 2 : 4);
+    const size_t page = cpu_kv_page_bytes(c->b16 ? KV_BF16 : KV_REAL, c->dk, c->dv);
     const int pages = (c->ctx + KV_TOKENS - 1) / KV_TOKENS, n_thread = pool_n_thread(pool), H = c->n_kv_head * c->n_group;
     b->n_page = pages * c->n_seq;
     b->layer_bytes = page * (size_t)(b->n_page * c->n_kv_head);
@@ -94,7 +94,7 @@ static void setup(struct bed *b, const struct bench *c)
         b->seq[i] = (struct attn_seq){ i * c->n_q, c->n_q, c->ctx - c->n_q, b->page + i * pages };
     float *q = b->x, *k = q + rows * H * c->dk, *v = k + rows * c->n_kv_head * c->dk, *o = v + rows * c->n_kv_head * c->dv;
     b->s = (struct attn_step){ .kernels = kernels, .pool = pool, .n_seq = c->n_seq, .seq = b->seq, .n_kv_head = c->n_kv_head, .n_group = c->n_group, .dk = c->dk, .dv = c->dv,
-                               .page_stride = page, .head_stride = page * (size_t)b->n_page, .cache_bf16 = c->b16, .q = q, .k = k, .v = v, .ld_q = H * c->dk, .ld_k = c->n_kv_head * c->dk,
+                               .page_stride = page, .head_stride = page * (size_t)b->n_page, .type = c->b16 ? KV_BF16 : KV_REAL, .q = q, .k = k, .v = v, .ld_q = H * c->dk, .ld_k = c->n_kv_head * c->dk,
                                .ld_v = c->n_kv_head * c->dv, .window = c->window, .scale = 1 / sqrtf((float)c->dk), .o = o, .ld_o = H * c->dv, .o_bf16 = c->b16,
                                .scratch = b->memory, .scratch_step = scratch, .work = b->memory + scratch * (size_t)n_thread };
     const size_t n = (size_t)b->n_layer * b->layer_bytes;

@@ -45,11 +45,16 @@ int cmd_pool(struct pool **out, struct err *err)
 
 const char *cmd_precision = "file";
 
-const char *cmd_adapter;
+const char *cmd_kv = "auto", *cmd_adapter;
+
+enum engine_kv cmd_engine_kv(void)
+{
+    return !strcmp(cmd_kv, "fp32") ? ENGINE_KV_F32 : !strcmp(cmd_kv, "bf16") ? ENGINE_KV_BF16 : !strcmp(cmd_kv, "int8") ? ENGINE_KV_INT8 : ENGINE_KV_AUTO;
+}
 
 struct engine_opts cmd_engine(struct engine_opts o)
 {
-    o.as = cmd_weights_as();
+    o.as = cmd_weights_as(), o.kv = cmd_engine_kv();
     o.adapter = &cmd_adapter, o.n_adapter = cmd_adapter != NULL, o.adapted = cmd_adapter != NULL;
     return o;
 }

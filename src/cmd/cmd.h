@@ -41,6 +41,10 @@ int cmd_pool(struct pool **out, struct err *err);
 extern const char *cmd_precision;
 #define OPT_PRECISION { OPT_CHOICE, "precision", &cmd_precision, "file|fp32|bf16|f16", "type that the weights are kept in; file: as they are", 0, 0 }
 enum weights_as cmd_weights_as(void);
+/* --kv: how keys and values are kept. */
+extern const char *cmd_kv;
+#define OPT_KV { OPT_CHOICE, "kv", &cmd_kv, "auto|fp32|bf16|int8", "how keys and values are kept; auto: bf16, or fp32 where the weights are", 0, 0 }
+enum engine_kv cmd_engine_kv(void);
 /* --adapter: a folder of adapters that the model has. */
 extern const char *cmd_adapter;
 #define OPT_ADAPTER { OPT_STR, "adapter", &cmd_adapter, "<folder>", "of adapters (adapter_config.json, adapter_model.safetensors) that the model is to have", 0, 0 }

@@ -172,6 +172,7 @@ static const struct opt opts[] = {
     { OPT_INT, "r", &repeat, "<int>", "repetitions of each", 1, BENCH_REPEAT_MAX },
     OPT_BENCH_SERVE,
     OPT_PRECISION,
+    OPT_KV,
     OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,

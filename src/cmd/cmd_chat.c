@@ -434,6 +434,7 @@ static const struct opt opts[] = {
     OPT_DRAFT,
     OPT_LOOKUP,
     OPT_PRECISION,
+    OPT_KV,
     OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,

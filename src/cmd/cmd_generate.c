@@ -169,6 +169,7 @@ static const struct opt opts[] = {
     OPT_LOOKUP,
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
+    OPT_KV,
     OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,

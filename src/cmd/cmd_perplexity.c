@@ -112,6 +112,7 @@ static const struct opt opts[] = {
     { OPT_INT, "limit", &limit, "<int>", "windows at most; 0: the whole text", 0, 1e9 },
     { OPT_STR, "save-logits", &save_logits, "<file>", "keep the predictions of the counted tokens, as llama-perplexity's --kl-divergence-base does", 0, 0 },
     OPT_PRECISION,
+    OPT_KV,
     OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,

@@ -50,7 +50,7 @@ static int run(const char *const *args, int n_args, struct err *err)
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9),
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
+                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
     return server_run(&o, err);
 }
@@ -86,7 +86,7 @@ static const struct opt opts[] = {
     { OPT_INT, "idle-time", &idle_s, "<seconds>", "that a connection without a request stays open, and that a client may take nothing", 1, 86400 },
     { OPT_INT, "answer-time", &answer_s, "<seconds>", "that an answer may take; then its texts are cancelled; 0: any", 0, 1e6 },
     { OPT_FLAG, "matryoshka", &matryoshka, NULL, "embeddings may be cut to any length, whatever the model's files say", 0, 0 },
-    OPT_LOOKUP, OPT_PRECISION, OPT_THREADS, OPT_QUIET, OPT_LAST,
+    OPT_LOOKUP, OPT_KV, OPT_PRECISION, OPT_THREADS, OPT_QUIET, OPT_LAST,
 };
 
 const struct command command_serve = {

@@ -6,6 +6,8 @@
  *
  *     bf16: keys [64/32][dk/2][32 slots][2], then values [dv/32][64/2][32][2 slots]      dk rounded up to even, dv to a multiple
  *     real: keys [64/32][dk][32 slots],      then values [dv/32][64][32]                 of 16; what is rounded up is zero
+ *     int8: the same order as real, then float scales of keys [64], of values [64]; a number is q * scale, scale = max |x| / 127 over
+ *           the token's key or value in this head.  One with a NaN or an infinity has the scale NaN, one below 1e-30 the scale 0
  *
  * so that keys, or numbers of a value, lie along a vector, and a row at one position reads a page from its first byte to its
  * last.  Where dv is no multiple of 32 the last panel of values is 16 wide.  Slots not yet written may hold anything, NaN too.
@@ -17,6 +19,7 @@
  * ascending order.  What a row gets depends on its own data and position alone: not on the other rows of the call,
  * on who computed which range, or on where the pages lie.
  *
+ * With int8 pages products are of floats: a score is (q * key) * scale, and a probability is multiplied by the value's scale.
  * With bf16 pages q is rounded to bf16, and where the level has products of bf16, so are the probabilities.
  *
  * Sharing the work: rows of a call are independent, so a prompt may be cut anywhere (a call of fewer than 64 rows, counted
@@ -32,6 +35,8 @@
 #define KV_PART 16                      /* slots that lie in lines of their own */
 #define ATTN_RANGE 512
 #define ATTN_PANELS 4                   /* panels of 16 query rows that share a block of keys */
+
+enum kv_type { KV_REAL, KV_BF16, KV_I8, N_KV_TYPE };
 
 /* page NULL: page i has number i (plain arrays laid out as pages: encoders). */
 struct kv_pages { void *base; const int32_t *page; size_t stride; int dk, dv; };
@@ -58,6 +63,11 @@ struct attn_paged {
 static inline size_t cpu_kv_page(int dk, int dv)
 {
     return KV_TOKENS * (((size_t)dk + 1) / 2 * 2 + ((size_t)dv + 15) / 16 * 16);
+}
+static inline size_t cpu_kv_page_bytes(enum kv_type t, int dk, int dv)
+{
+    const size_t n = cpu_kv_page(dk, dv);
+    return t == KV_BF16 ? 2 * n : t == KV_I8 ? n + 2 * KV_TOKENS * sizeof(float) : n * sizeof(real);
 }
 /* Enough for every level, whatever n_q and the position. */
 size_t cpu_attn_paged_scratch(int dk, int dv, int n_group);

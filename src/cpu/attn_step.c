@@ -35,6 +35,15 @@ size_t attn_step_work(int n_seq, int ctx, int n_kv_head, int n_group, int dv, in
            cut * (size_t)max_ranges(ctx) * cpu_attn_part(dv, n_group) * sizeof(real);
 }
 
+/* ---- the kernels for the type of the pages ---- */
+
+typedef void (*put_kernel)(const struct kv_put *);
+typedef void (*attn_kernel)(const struct attn_paged *);
+typedef void (*part_kernel)(const struct attn_paged *, int, real *);
+static put_kernel kv_put_fn(const struct attn_step *s) { return s->type == KV_I8 ? s->kernels->kv_put_i8 : s->type == KV_BF16 ? s->kernels->kv_put_bf16 : s->kernels->kv_put; }
+static attn_kernel attn_fn(const struct attn_step *s) { return s->type == KV_I8 ? s->kernels->attn_paged_i8 : s->type == KV_BF16 ? s->kernels->attn_paged_bf16 : s->kernels->attn_paged; }
+static part_kernel part_fn(const struct attn_step *s) { return s->type == KV_I8 ? s->kernels->attn_paged_part_i8 : s->type == KV_BF16 ? s->kernels->attn_paged_part_bf16 : s->kernels->attn_paged_part; }
+
 /* The sequence of piece i: the last with first[seq] <= i. */
 static int sequence_of(const struct job *j, int i)
 {
@@ -65,7 +74,7 @@ static void put(const struct attn_step *s, const struct attn_seq *q, int head, i
 {
     const struct kv_put p = { .kv = pages_of(s, q, head), .pos0 = q->pos0 + i, .n = n, .k = k, .ld_k = ld_k,
                               .v = s->v + (q->row0 + i) * s->ld_v + head * s->dv, .ld_v = s->ld_v };
-    (s->cache_bf16 ? s->kernels->kv_put_bf16 : s->kernels->kv_put)(&p);
+    kv_put_fn(s)(&p);
 }
 
 /* ---- first: tokens of prompts, KV_PART at a time ---- */
@@ -134,12 +143,12 @@ static void row_item(const struct job *j, int i_seq, int head, int piece, char *
         put(s, q, head, 0, 1, copy + G * dk, 0);
     }
     if (!j->ranges || n_range == 1) {
-        (s->cache_bf16 ? s->kernels->attn_paged_bf16 : s->kernels->attn_paged)(&p);
+        attn_fn(s)(&p);
         return;
     }
     const int i_row = i_seq * s->n_kv_head + head;
     real *parts = j->part + (size_t)i_row * (size_t)j->max_range * cpu_attn_part(s->dv, G);
-    (s->cache_bf16 ? s->kernels->attn_paged_part_bf16 : s->kernels->attn_paged_part)(&p, cpu_attn_first_range(q->pos0, s->window) + piece, parts + (size_t)piece * cpu_attn_part(s->dv, G));
+    part_fn(s)(&p, cpu_attn_first_range(q->pos0, s->window) + piece, parts + (size_t)piece * cpu_attn_part(s->dv, G));
     if (atomic_fetch_sub(&j->left[i_row], 1) == 1)
         s->kernels->attn_paged_join(&p, n_range, parts);
 }
@@ -157,7 +166,7 @@ static void attend_item(void *ctx, int i_item, int i_thread)
     }
     const int n = j->piece_tokens, at = (j->first[i_seq + 1] - j->first[i_seq] - 1 - piece) * n;       /* the longest first */
     const struct attn_paged p = attn_of(s, q, head, at, least(n, q->n_q - at), scratch);
-    (s->cache_bf16 ? s->kernels->attn_paged_bf16 : s->kernels->attn_paged)(&p);
+    attn_fn(s)(&p);
 }
 
 void attn_step(const struct attn_step *s)

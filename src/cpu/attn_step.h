@@ -17,7 +17,7 @@ struct attn_step {
     int n_seq; const struct attn_seq *seq;
     int n_kv_head, n_group, dk, dv;
     /* The cache: key/value head h of page number i at cache + i*page_stride + h*head_stride bytes (multiples of 64). */
-    void *cache; size_t page_stride, head_stride; bool cache_bf16;
+    void *cache; size_t page_stride, head_stride; enum kv_type type;
     /* Row r: n_kv_head*n_group heads of dk at q + r*ld_q; n_kv_head of dk and dv at k, v.  q and k are changed where rows are
      * prepared in place.  k NULL: the pages hold this step's tokens already. */
     real *q, *k, *v; ptrdiff_t ld_q, ld_k, ld_v;

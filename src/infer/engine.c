@@ -7,6 +7,7 @@
 struct engine {
     struct loaded l;             /* l.ctx: positions of each sequence */
     int n_slot, n_page, step_tokens, n_logits;
+    enum engine_kv kv;
     int n_row;                   /* of the last step */
     int n_adapter; bool adapted;
     int32_t *seq_start, *pos0, *adapter;   /* [n_slot + 1], [n_slot], [n_slot]: of a step */
@@ -51,7 +52,9 @@ static int open_and_plan(struct engine *e, const char *path, const struct engine
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
     TRY(choose_sizes(e, o, err));
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = o->cache_f32 || all_f32(&e->l) ? DT_F32 : DT_BF16, .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
+    static const enum dtype cache[] = { [ENGINE_KV_F32] = DT_F32, [ENGINE_KV_BF16] = DT_BF16, [ENGINE_KV_INT8] = DT_I8 };
+    e->kv = o->kv != ENGINE_KV_AUTO ? o->kv : all_f32(&e->l) ? ENGINE_KV_F32 : ENGINE_KV_BF16;
+    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = cache[e->kv], .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
     return loaded_plan(&e->l, &d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, err);
 }
 
@@ -124,6 +127,7 @@ int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
 int engine_n_slot(const struct engine *e) { return e->n_slot; }
 int engine_n_logits(const struct engine *e) { return e->n_logits; }
 int engine_n_page(const struct engine *e) { return e->n_page; }
+enum engine_kv engine_kv(const struct engine *e) { return e->kv; }
 int engine_n_adapter(const struct engine *e) { return e->n_adapter; }
 
 size_t engine_page_bytes(const struct engine *e)

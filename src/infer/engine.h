@@ -12,6 +12,9 @@
 #include "base/pool.h"
 #include "nn/graph.h"
 
+/* AUTO: bf16, or floats where all matrices are.  INT8: with a scale for each token's key and value in each head: half the memory of bf16. */
+enum engine_kv { ENGINE_KV_AUTO, ENGINE_KV_F32, ENGINE_KV_BF16, ENGINE_KV_INT8 };
+
 struct engine;
 struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
@@ -22,7 +25,7 @@ struct engine_opts {
     int n_logits;                /* rows of logits at once at most (0: n_slot) */
     const char *rope_scaling;    /* config_stretch, or NULL */
     bool no_tok;                 /* do without a tokenizer: engine_tok() is NULL */
-    bool cache_f32;              /* keys and values as floats; else bf16, unless all matrices are floats */
+    enum engine_kv kv;           /* how keys and values are kept */
     struct buf *warnings;        /* keys of the configuration that are not used are appended here; NULL: they go to the log */
     enum weights_as as;          /* WEIGHTS_FILE: the types that the file has */
     const char *const *adapter;  /* folders of adapters (model/adapter.h) that parts of a step may have */
@@ -51,6 +54,7 @@ int engine_n_slot(const struct engine *e);
 int engine_n_page(const struct engine *e);           /* 0: each slot has its own */
 int engine_n_adapter(const struct engine *e);
 size_t engine_page_bytes(const struct engine *e);    /* of one page, all layers */
+enum engine_kv engine_kv(const struct engine *e);    /* how keys and values are kept: never AUTO */
 int engine_n_logits(const struct engine *e);
 
 /* ---- one step: the general form ---- */

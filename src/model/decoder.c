@@ -227,7 +227,7 @@ static int attention_paged(const struct recorder *r, int x, int layer, struct at
     const int qkv = norm_inside ? linear(r, x, layer, "qkv", -1) : (c->kv_rank ? mla : qkv_of)(r, x, layer, &a);
     const int64_t pages = decoder_pages(r->o);
     int cache;
-    TRY(cache = graph_tensor(r->g, TENSOR_CACHE, r->o->cache, CUBE(c->n_kv_head, pages, (int64_t)cpu_kv_page(c->d_head, c->d_v)), r->err, "%d.cache", layer));
+    TRY(cache = graph_tensor(r->g, TENSOR_CACHE, r->o->cache, CUBE(c->n_kv_head, pages, graph_kv_page(r->o->cache, c->d_head, c->d_v)), r->err, "%d.cache", layer));
     snprintf(label, sizeof label, "%d.attn", layer);
     return graph_attention_paged(r->g, qkv, cache, norm_inside ? weight(r, layer, "q_norm") : -1, norm_inside ? weight(r, layer, "k_norm") : -1,
                                  c->sinks ? weight(r, layer, "sinks") : -1, table, &a, r->act, label, r->err);

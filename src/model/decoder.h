@@ -40,7 +40,7 @@ struct decoder_opts {
     bool loss_first;                 /* train: PASS_LOSS is wanted (graph.h) */
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
-    enum dtype cache;                /* generate with types: of the pages of keys and values, F32 or BF16 */
+    enum dtype cache;                /* generate with types: of the pages of keys and values, F32, BF16 or I8 */
     int n_slot;                      /* generate: sequences that the cache holds */
     int n_page;                      /* the same in pages, which sequences may share (infer/pages.h); 0: those of n_slot sequences */
     int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */

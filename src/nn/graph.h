@@ -26,8 +26,9 @@
 #include "cpu/quant.h"
 
 /* ---- element types ----
- * A8: rows of int8 activations (cpu/panel.h), for the products of quantised panels only; their size is that of whole rows. */
-#define DTYPES(X) X(F32, "F32", sizeof(real)) X(BF16, "BF16", 2) X(I32, "I32", 4) X(F64, "F64", 8) X(A8, "A8", 0)
+ * A8: rows of int8 activations (cpu/panel.h), for the products of quantised panels only; their size is that of whole rows.
+ * I8: bytes of pages of keys and values (cpu/attn_paged.h). */
+#define DTYPES(X) X(F32, "F32", sizeof(real)) X(BF16, "BF16", 2) X(I32, "I32", 4) X(F64, "F64", 8) X(A8, "A8", 0) X(I8, "I8", 1)
 enum dtype {
 #define X(name, word, size) DT_##name,
     DTYPES(X)
@@ -241,8 +242,9 @@ int graph_rope(struct graph *g, int qkv, int pos, int table, const struct attr *
 /* qkv: [T, H*D + G*D + G*Dv].  kcache, vcache: -1, or [n_slot, ctx, G*D], [.., G*Dv].  sinks: -1, or [H] */
 int graph_attention(struct graph *g, int qkv, int sinks, int kcache, int vcache, const struct attr *a, enum dtype out, const char *name, struct err *err);
 /* For inference only: norm (q_norm, k_norm [D] or -1) and rotation (table or -1) of q and k, then attention over cache
- * [G, pages, cpu_kv_page()], F32 or BF16, where this step's keys and values are put first: a sequence whose pages have
+ * [G, pages, graph_kv_page()], F32, BF16 or I8, where this step's keys and values are put first: a sequence whose pages have
  * ascending numbers is one stretch of memory for each head. */
+int64_t graph_kv_page(enum dtype cache, int dk, int dv);
 int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k_norm, int sinks, int table, const struct attr *a, enum dtype out,
                           const char *name, struct err *err);
 int graph_act(struct graph *g, enum op op, int h, int scale, enum dtype out, const char *name, struct err *err);

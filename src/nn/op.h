@@ -49,6 +49,7 @@ static inline bool op_adds(const struct run *r, const struct node *n, int i)
 {
     return n->add[i] || (r->step->accumulate && r->g->tensor[n->d_in[i]].kind == TENSOR_GRAD);
 }
+static inline enum kv_type op_kv_type(enum dtype cache) { return cache == DT_I8 ? KV_I8 : cache == DT_BF16 ? KV_BF16 : KV_REAL; }
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

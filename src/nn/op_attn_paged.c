@@ -45,7 +45,7 @@ static void forward(struct run *r, const struct node *n)
     const size_t page = (size_t)cache->shape[2].n * dtype_size(cache->dtype);
     const struct attn_step step = {
         .kernels = r->k, .pool = r->pool, .n_seq = s->S, .seq = l.seq, .n_kv_head = G, .n_group = H / G, .dk = D, .dv = dv,
-        .cache = cache->data, .page_stride = page, .head_stride = page * (size_t)cache->shape[1].n, .cache_bf16 = cache->dtype == DT_BF16,
+        .cache = cache->data, .page_stride = page, .head_stride = page * (size_t)cache->shape[1].n, .type = op_kv_type(cache->dtype),
         .q = qkv, .k = qkv + H * D, .v = qkv + (H + G) * D, .ld_q = C, .ld_k = C, .ld_v = C,
         .q_norm = op_data(r, n->in[2]), .k_norm = op_data(r, n->in[3]), .eps = (real)a->eps,
         .cos_sin = op_data(r, n->in[5]), .d_rot = a->d_rot, .rope_pairs = a->rope_pairs,

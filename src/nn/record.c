@@ -336,6 +336,11 @@ int graph_attention(struct graph *g, int qkv, int sinks, int kcache, int vcache,
     return append(g, &n, err);
 }
 
+int64_t graph_kv_page(enum dtype cache, int dk, int dv)
+{
+    return (int64_t)(cpu_kv_page_bytes(op_kv_type(cache), dk, dv) / dtype_size(cache));
+}
+
 int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k_norm, int sinks, int table, const struct attr *a, enum dtype out,
                           const char *name, struct err *err)
 {
@@ -343,7 +348,7 @@ int graph_attention_paged(struct graph *g, int qkv, int cache, int q_norm, int k
     CHECK_ID(cache);
     const int dv = a->d_v ? a->d_v : a->d_head;
     assert(tensor_cols(tensor_at(g, qkv)) == (a->n_head + a->n_kv_head) * a->d_head + a->n_kv_head * dv && a->n_head % a->n_kv_head == 0);
-    assert(tensor_at(g, cache)->shape[0].n == a->n_kv_head && tensor_at(g, cache)->shape[2].n == (int64_t)cpu_kv_page(a->d_head, dv));
+    assert(tensor_at(g, cache)->shape[0].n == a->n_kv_head && tensor_at(g, cache)->shape[2].n == graph_kv_page(tensor_at(g, cache)->dtype, a->d_head, dv));
     struct node n = node_of(OP_attention_paged, PASS_FORWARD, a);
     n.in[0] = qkv, n.in[1] = cache, n.in[2] = q_norm, n.in[3] = k_norm, n.in[4] = sinks, n.in[5] = table;
     CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, out, ROWS_T(a->n_head * dv), err, "%s", name));

@@ -66,7 +66,8 @@ static int name_all(struct served_model *s, const struct served_model_opts *o, s
     const int rc = add_files(&h, o->path, err);
     sha256_end(&h, s->digest);
     TRY(rc);
-    const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as, served_model_ctx(s));
+    const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, keys and values as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as,
+                           s->engine ? (int)engine_kv(s->engine) : 0, served_model_ctx(s));
     TRY(name_one(text, s->fingerprint, &s->root, err));
     for (int i = 0; i < s->n_adapter; i++) {
         struct served_adapter *a = &s->adapter[i];
@@ -128,7 +129,7 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
 
 static int load_texts(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    struct engine_opts e = { .n_slot = o->n_text ? o->n_text : TEXTS, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens ? o->step_tokens : STEP_TOKENS, .n_logits = LOGITS, .as = o->as };
+    struct engine_opts e = { .n_slot = o->n_text ? o->n_text : TEXTS, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens ? o->step_tokens : STEP_TOKENS, .n_logits = LOGITS, .as = o->as, .kv = o->kv };
     TRY(load_engine(s, o, &e, err));
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);

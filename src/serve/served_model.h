@@ -30,6 +30,7 @@ struct served_model_opts {
     bool fit; size_t share;              /* what is 0 above is chosen so that all fits into `share` bytes (fit.h) */
     bool matryoshka;                     /* embeddings may be cut, whatever the files say */
     enum weights_as as;
+    enum engine_kv kv;
     const char *const *adapter; int n_adapter;       /* NAME=FOLDER: adapters that requests may ask for by that name */
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;

@@ -3,7 +3,10 @@
 #include "levels.h"
 #include "cpu/attn_step.h"
 
-#define FOR_TYPES for (int b16 = 0; b16 < 2; b16++)
+#define FOR_TYPES for (enum kv_type type = 0; type < N_KV_TYPE; type++)
+static const char *const suffix[] = { "", "_bf16", "_i8" };
+static void (*put_of(const struct cpu_kernels *k, enum kv_type type))(const struct kv_put *) { return type == KV_I8 ? k->kv_put_i8 : type == KV_BF16 ? k->kv_put_bf16 : k->kv_put; }
+static void (*paged_of(const struct cpu_kernels *k, enum kv_type type))(const struct attn_paged *) { return type == KV_I8 ? k->attn_paged_i8 : type == KV_BF16 ? k->attn_paged_bf16 : k->attn_paged; }
 
 /* One sequence, one key/value head: T tokens of numbers, in pages at scattered numbers. */
 struct shape { int T, group, dk, dv, window, n_k; float softcap; bool sink; };
@@ -14,20 +17,20 @@ struct bed {
     int n_page;
     char *pages; size_t page_bytes, pages_bytes;
     void *scratch; size_t scratch_bytes;
-    bool b16;
+    enum kv_type type;
 };
 
 #define LD_Q(s) ((s)->group * (s)->dk + 3)
 #define LD_O(s) ((s)->group * (s)->dv + 5)
 
-static void bed_new(struct bed *b, const struct shape *s, bool b16)
+static void bed_new(struct bed *b, const struct shape *s, enum kv_type type)
 {
-    *b = (struct bed){ .s = *s, .b16 = b16, .n_page = (s->T + KV_TOKENS - 1) / KV_TOKENS };
+    *b = (struct bed){ .s = *s, .type = type, .n_page = (s->T + KV_TOKENS - 1) / KV_TOKENS };
     b->q = numbers((size_t)(s->T * LD_Q(s)), 1.5f);
     b->k = numbers((size_t)(s->T * (s->dk + 1)), 1);
     b->v = numbers((size_t)(s->T * (s->dv + 2)), 1);
     b->sink = numbers((size_t)s->group, 2);
-    b->page_bytes = cpu_kv_page(s->dk, s->dv) * (b16 ? 2 : 4);
+    b->page_bytes = cpu_kv_page_bytes(type, s->dk, s->dv);
     b->page = mem_alloc_array((size_t)b->n_page, sizeof *b->page);
     b->pages_bytes = (size_t)(2 * b->n_page + 1) * b->page_bytes;
     b->pages = mem_map(b->pages_bytes);
@@ -62,7 +65,7 @@ static struct kv_pages kv_of(const struct bed *b)
 static void put(const struct bed *b, const struct cpu_kernels *k, int first, int n)
 {
     const struct kv_put p = { .kv = kv_of(b), .pos0 = first, .n = n, .k = b->k + first * (b->s.dk + 1), .v = b->v + first * (b->s.dv + 2), .ld_k = b->s.dk + 1, .ld_v = b->s.dv + 2 };
-    (b->b16 ? k->kv_put_bf16 : k->kv_put)(&p);
+    put_of(k, b->type)(&p);
 }
 static struct attn_paged attn_of(const struct bed *b, int first, int n, float *o)
 {
@@ -73,7 +76,7 @@ static struct attn_paged attn_of(const struct bed *b, int first, int n, float *o
 static void run(const struct bed *b, const struct cpu_kernels *k, int first, int n, float *o)
 {
     const struct attn_paged p = attn_of(b, first, n, o);
-    (b->b16 ? k->attn_paged_bf16 : k->attn_paged)(&p);
+    paged_of(k, b->type)(&p);
 }
 static void run_parts(const struct bed *b, const struct cpu_kernels *k, int pos, float *o)
 {
@@ -82,7 +85,7 @@ static void run_parts(const struct bed *b, const struct cpu_kernels *k, int pos,
     const size_t size = cpu_attn_part(b->s.dv, b->s.group);
     float *parts = zeros((size_t)n * size);
     for (int i = n - 1; i >= 0; i--)                    /* in any order */
-        (b->b16 ? k->attn_paged_part_bf16 : k->attn_paged_part)(&p, first + i, parts + (size_t)i * size);
+        (b->type == KV_I8 ? k->attn_paged_part_i8 : b->type == KV_BF16 ? k->attn_paged_part_bf16 : k->attn_paged_part)(&p, first + i, parts + (size_t)i * size);
     k->attn_paged_join(&p, n, parts);
     mem_free(parts);
 }
@@ -109,7 +112,7 @@ static void put_equals_ref_to_the_bit_in_any_pieces(void **state)
     (void)state;
     FOR_LEVELS FOR_TYPES for (size_t i = 0; i < N_SHAPE; i++) {
         struct bed b;
-        bed_new(&b, &shapes[i], b16);
+        bed_new(&b, &shapes[i], type);
         scatter(&b, 3);
         for (int t = 0; t < b.s.T; t++)                     /* what is smaller than a normal number, and what is no number */
             b.k[t * (b.s.dk + 1) + t % b.s.dk] = t % 3 ? 1e-39f * (float)(t % 7 - 3) : -INFINITY, b.v[t * (b.s.dv + 2) + t % b.s.dv] = t % 3 ? 3e-40f * (float)(t % 5 - 2) : NAN;
@@ -121,7 +124,7 @@ static void put_equals_ref_to_the_bit_in_any_pieces(void **state)
             for (int at = 0; at < b.s.T; at += piece)
                 put(&b, now, at, b.s.T - at < piece ? b.s.T - at : piece);
             if (memcmp(want, b.pages, b.pages_bytes))
-                fail_msg("kv_put%s at %s, shape %zu in pieces of %d: bytes differ", b16 ? "_bf16" : "", now->level, i, piece);
+                fail_msg("kv_put%s at %s, shape %zu in pieces of %d: bytes differ", suffix[type], now->level, i, piece);
         }
         mem_unmap(want, b.pages_bytes);
         bed_free(&b);
@@ -133,7 +136,7 @@ static void paged_attention_equals_ref(void **state)
     (void)state;
     FOR_TYPES for (size_t i = 0; i < N_SHAPE; i++) {
         struct bed b;
-        bed_new(&b, &shapes[i], b16);
+        bed_new(&b, &shapes[i], type);
         scatter(&b, 1);
         const int T = b.s.T, step = T > 100 ? 29 : 3;      /* the reference is slow */
         put(&b, ref, 0, T);
@@ -145,15 +148,36 @@ static void paged_attention_equals_ref(void **state)
             float *got = zeros(n);
             for (int at = 0; at < T; at += step)
                 run(&b, now, at, 1, got);
-            const bool rounds = b16 && !strcmp(now->level, "avx512bf16");      /* others keep probabilities in float */
+            const bool rounds = type == KV_BF16 && !strcmp(now->level, "avx512bf16");      /* others keep probabilities in float */
             const double d = distance(got, want, n), most = tolerance_of(rounds ? "attn_paged_bf16" : "attn_paged");
             if (!(d <= most))
-                fail_msg("attn_paged%s at %s, shape %zu: ||a-b|| / ||b|| = %.3g, expected at most %.3g", b16 ? "_bf16" : "", now->level, i, d, most);
+                fail_msg("attn_paged%s at %s, shape %zu: ||a-b|| / ||b|| = %.3g, expected at most %.3g", suffix[type], now->level, i, d, most);
             mem_free(got);
         }
         mem_free(want);
         bed_free(&b);
     }
+}
+
+static void pages_of_int8_hold_nearly_what_floats_do(void **state)
+{
+    (void)state;
+    static const struct shape s = { 300, 3, 64, 64, 0, 0, 0, false };
+    const size_t n = (size_t)(s.T * LD_O(&s));
+    float *o[2] = { zeros(n), zeros(n) };
+    for (int i = 0; i < 2; i++) {
+        struct bed b;
+        stream = 1000;
+        bed_new(&b, &s, i ? KV_I8 : KV_REAL);
+        put(&b, ref, 0, s.T);
+        for (int at = 0; at < s.T; at += 17)
+            run(&b, ref, at, 1, o[i]);
+        bed_free(&b);
+    }
+    const double d = distance(o[1], o[0], n);
+    assert_true(d > 1e-5 && d < 0.01);
+    assert_true(cpu_kv_page_bytes(KV_I8, 64, 64) * 1.88 < cpu_kv_page_bytes(KV_BF16, 64, 64));
+    mem_free(o[0]), mem_free(o[1]);
 }
 
 static void rows_have_the_same_bits_in_any_company(void **state)
@@ -163,7 +187,7 @@ static void rows_have_the_same_bits_in_any_company(void **state)
         if (now == ref && (shapes[i].T > 80 || shapes[i].dk > 200))       /* it is slow, and one loop for all cases */
             continue;
         struct bed b;
-        bed_new(&b, &shapes[i], b16);
+        bed_new(&b, &shapes[i], type);
         const int T = b.s.T;
         const size_t n = (size_t)(T * LD_O(&b.s));
         float *want = zeros(n), *got = zeros(n);
@@ -185,13 +209,13 @@ static void rows_have_the_same_bits_in_any_company(void **state)
                 run(&b, now, at, piece, got);
             }
             if (memcmp(got, want, n * sizeof *got))
-                fail_msg("attn_paged%s at %s, shape %zu, trial %d: bits differ from those alone", b16 ? "_bf16" : "", now->level, i, trial);
+                fail_msg("attn_paged%s at %s, shape %zu, trial %d: bits differ from those alone", suffix[type], now->level, i, trial);
         }
         memset(got, 0, n * sizeof *got);
         for (int at = 0; at < T; at++)
             run_parts(&b, now, at, got);
         if (memcmp(got, want, n * sizeof *got))
-            fail_msg("attn_paged_part%s at %s, shape %zu: bits differ from the whole", b16 ? "_bf16" : "", now->level, i);
+            fail_msg("attn_paged_part%s at %s, shape %zu: bits differ from the whole", suffix[type], now->level, i);
         mem_free(want), mem_free(got);
         bed_free(&b);
     }
@@ -203,7 +227,7 @@ static void nan_of_a_later_token_does_not_reach_a_row(void **state)
     static const struct shape s = { 150, 3, 64, 64, 0, 0, 0, false };
     FOR_LEVELS FOR_TYPES {
         struct bed b;
-        bed_new(&b, &s, b16);
+        bed_new(&b, &s, type);
         scatter(&b, 1);
         const size_t n = (size_t)(s.T * LD_O(&s));
         float *want = zeros(n), *got = zeros(n);
@@ -229,17 +253,17 @@ static void output_of_bf16_is_the_rounded_float(void **state)
     static const struct shape s = { 40, 3, 64, 40, 0, 0, 0, false };
     FOR_LEVELS FOR_TYPES {
         struct bed b;
-        bed_new(&b, &s, b16);
+        bed_new(&b, &s, type);
         put(&b, now, 0, s.T);
         const size_t n = (size_t)(s.T * LD_O(&s));
         float *o = zeros(n);
         bf16 *h = mem_alloc_array(n + 64, sizeof *h), *want = mem_alloc_array(n + 64, sizeof *want);
         for (int n_q = 1; n_q <= s.T; n_q += s.T - 1) {
             struct attn_paged p = attn_of(&b, s.T - n_q, n_q, o);
-            (b16 ? now->attn_paged_bf16 : now->attn_paged)(&p);
+            paged_of(now, type)(&p);
             ref->to_bf16(n, o, want);
             p.o = h + (s.T - n_q) * LD_O(&s), p.o_bf16 = true;
-            (b16 ? now->attn_paged_bf16 : now->attn_paged)(&p);
+            paged_of(now, type)(&p);
             assert_memory_equal(h, want, n * sizeof *h);
         }
         mem_free(o), mem_free(h), mem_free(want);
@@ -253,7 +277,7 @@ static void great_scores_and_sinks_stay_finite(void **state)
     static const struct shape s = { 300, 2, 32, 32, 0, 0, 0, true };
     FOR_LEVELS FOR_TYPES {
         struct bed b;
-        bed_new(&b, &s, b16);
+        bed_new(&b, &s, type);
         for (int i = 0; i < s.T * LD_Q(&s); i++)
             b.q[i] *= 300;
         for (int trial = 0; trial < 3; trial++) {
@@ -263,7 +287,7 @@ static void great_scores_and_sinks_stay_finite(void **state)
             float *want = zeros(n), *got = zeros(n);
             for (int at = 0; at < s.T; at += 20)
                 run(&b, ref, at, 1, want), run(&b, now, at, 1, got);
-            assert_true(distance(got, want, n) < (b16 ? 0.02 : 1e-4));       /* scores of thousands: an ulp of them is 1e-4 */
+            assert_true(distance(got, want, n) < (type == KV_BF16 ? 0.02 : 1e-4));       /* scores of thousands: an ulp of them is 1e-4 */
             mem_free(want), mem_free(got);
         }
         bed_free(&b);
@@ -278,10 +302,10 @@ static void great_scores_and_sinks_stay_finite(void **state)
 
 struct step_bed { int H, G, dk, dv; float *q, *k, *v, *o, *qw, *kw, *table, *sink; int32_t *page; char *cache; size_t page_bytes, cache_bytes; };
 
-static void step_bed_new(struct step_bed *b, bool b16)
+static void step_bed_new(struct step_bed *b, enum kv_type type)
 {
     *b = (struct step_bed){ .H = 2, .G = 3, .dk = 40, .dv = 24 };
-    b->page_bytes = cpu_kv_page(b->dk, b->dv) * (b16 ? 2 : 4);
+    b->page_bytes = cpu_kv_page_bytes(type, b->dk, b->dv);
     b->cache_bytes = (size_t)(STEP_SEQ * (STEP_CTX / KV_TOKENS + 1) * b->H) * b->page_bytes;
     b->cache = mem_map(b->cache_bytes);
     assert_non_null(b->cache);
@@ -303,7 +327,7 @@ static void step_bed_free(struct step_bed *b)
 
 /* Feeds n_seq sequences in pieces of the given sizes; row i of the stream of sequence s is row (s*STEP_CTX + i) % STEP_ROWS of
  * q, k, v.  out[s][i] gets what the last n_last positions of each gave. */
-static void feed(const struct step_bed *b, bool b16, int n_thread, int together, int piece, int form, int n_last, float *out)
+static void feed(const struct step_bed *b, enum kv_type type, int n_thread, int together, int piece, int form, int n_last, float *out)
 {
     static const int length[STEP_SEQ] = { 1100, 1, 40, 520, 300 };
     struct pool *pool;
@@ -335,7 +359,7 @@ static void feed(const struct step_bed *b, bool b16, int n_thread, int together,
             continue;
         }
         const struct attn_step step = { .kernels = now, .pool = pool, .n_seq = n_seq, .seq = seq, .n_kv_head = b->H, .n_group = b->G, .dk = b->dk, .dv = b->dv, .cache = b->cache,
-                                        .page_stride = b->page_bytes * (size_t)b->H, .head_stride = b->page_bytes, .cache_bf16 = b16, .q = q, .k = k, .v = v, .ld_q = 240, .ld_k = 80,
+                                        .page_stride = b->page_bytes * (size_t)b->H, .head_stride = b->page_bytes, .type = type, .q = q, .k = k, .v = v, .ld_q = 240, .ld_k = 80,
                                         .ld_v = 48, .q_norm = form & 1 ? b->qw : NULL, .k_norm = form & 1 ? b->kw : NULL, .eps = 1e-5f, .cos_sin = form & 2 ? b->table : NULL,
                                         .d_rot = 32, .rope_pairs = form & 4, .window = form & 4 ? 600 : 0, .scale = 0.2f, .sink = form & 1 ? b->sink : NULL, .o = o, .ld_o = 144,
                                         .scratch = memory, .scratch_step = scratch, .work = memory + scratch * (size_t)n_thread };
@@ -363,16 +387,16 @@ static void a_step_gives_the_same_bits_for_any_batch_pieces_and_threads(void **s
         if (now == ref || FEWER(false, l[1] != NULL))
             continue;
         struct step_bed b;
-        step_bed_new(&b, b16);
+        step_bed_new(&b, type);
         float *want = zeros(n), *got = zeros(n);
-        feed(&b, b16, 1, 1, 1100, form, n_last, want);
+        feed(&b, type, 1, 1, 1100, form, n_last, want);
         static const struct { int n_thread, together, piece; } trials[] = { { 1, 5, 64 }, { 2, 1, 100 }, { 2, 5, 37 }, { 3, 2, 333 }, { 8, 1, 500 } };
         for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
             memset(b.cache, 0xff, b.cache_bytes);
             memset(got, 0, n * sizeof *got);
-            feed(&b, b16, trials[i].n_thread, trials[i].together, trials[i].piece, form, n_last, got);
+            feed(&b, type, trials[i].n_thread, trials[i].together, trials[i].piece, form, n_last, got);
             if (memcmp(got, want, n * sizeof *got))
-                fail_msg("attn_step at %s, bf16 %d, form %d, trial %zu: bits differ", now->level, b16, form, i);
+                fail_msg("attn_step at %s, type %d, form %d, trial %zu: bits differ", now->level, (int)type, form, i);
         }
         mem_free(want), mem_free(got);
         step_bed_free(&b);
@@ -385,7 +409,7 @@ static void a_step_is_norm_rotation_storing_and_attention(void **state)
     enum { T = 40, HEADS = 6 };
     FOR_LEVELS FOR_TYPES {
         struct step_bed b;
-        step_bed_new(&b, b16);
+        step_bed_new(&b, type);
         float *want = zeros(T * 144);
         struct pool *pool;
         struct err err;
@@ -393,7 +417,7 @@ static void a_step_is_norm_rotation_storing_and_attention(void **state)
         void *scratch = mem_map(2 * attn_step_scratch(b.G, b.dk, b.dv)), *work = mem_map(attn_step_work(1, T, b.H, b.G, b.dv, 2));
         const struct attn_seq seq = { 0, T, 0, b.page };
         const struct attn_step step = { .kernels = now, .pool = pool, .n_seq = 1, .seq = &seq, .n_kv_head = b.H, .n_group = b.G, .dk = b.dk, .dv = b.dv, .cache = b.cache,
-                                        .page_stride = b.page_bytes * (size_t)b.H, .head_stride = b.page_bytes, .cache_bf16 = b16, .q = copy_of(b.q, T * 240), .k = copy_of(b.k, T * 80),
+                                        .page_stride = b.page_bytes * (size_t)b.H, .head_stride = b.page_bytes, .type = type, .q = copy_of(b.q, T * 240), .k = copy_of(b.k, T * 80),
                                         .v = b.v, .ld_q = 240, .ld_k = 80, .ld_v = 48, .q_norm = b.qw, .k_norm = b.kw, .eps = 1e-5f, .cos_sin = b.table, .d_rot = 32, .scale = 0.2f,
                                         .sink = b.sink, .o = b.o, .ld_o = 144, .scratch = scratch, .scratch_step = attn_step_scratch(b.G, b.dk, b.dv), .work = work };
         attn_step(&step);
@@ -406,8 +430,8 @@ static void a_step_is_norm_rotation_storing_and_attention(void **state)
         memset(b.cache, 0, b.cache_bytes);
         for (int h = 0; h < b.H; h++) {
             const struct kv_pages kv = { .base = b.cache + (size_t)h * b.page_bytes, .page = b.page, .stride = b.page_bytes * (size_t)b.H, .dk = b.dk, .dv = b.dv };
-            (b16 ? now->kv_put_bf16 : now->kv_put)(&(struct kv_put){ .kv = kv, .n = T, .k = b.k + h * b.dk, .v = b.v + h * b.dv, .ld_k = 80, .ld_v = 48 });
-            (b16 ? now->attn_paged_bf16 : now->attn_paged)(&(struct attn_paged){ .kv = kv, .n_q = T, .n_group = b.G, .q = b.q + h * b.G * b.dk, .ld_q = 240, .scale = 0.2f,
+            put_of(now, type)(&(struct kv_put){ .kv = kv, .n = T, .k = b.k + h * b.dk, .v = b.v + h * b.dv, .ld_k = 80, .ld_v = 48 });
+            paged_of(now, type)(&(struct attn_paged){ .kv = kv, .n_q = T, .n_group = b.G, .q = b.q + h * b.G * b.dk, .ld_q = 240, .scale = 0.2f,
                                                                                 .sink = b.sink + h * b.G, .o = want + h * b.G * b.dv, .ld_o = 144, .scratch = scratch });
         }
         assert_memory_equal(b.o, want, T * 144 * sizeof *want);
@@ -425,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(put_equals_ref_to_the_bit_in_any_pieces),
         cmocka_unit_test(paged_attention_equals_ref),
+        cmocka_unit_test(pages_of_int8_hold_nearly_what_floats_do),
         cmocka_unit_test(rows_have_the_same_bits_in_any_company),
         cmocka_unit_test(nan_of_a_later_token_does_not_reach_a_row),
         cmocka_unit_test(output_of_bf16_is_the_rounded_float),

@@ -99,13 +99,18 @@ static void again(struct made *m)
     memset(m->hidden, 0, sizeof m->hidden);
 }
 
-static void open_batch(struct batch **b, struct engine **e, const char *path, int n_slot, int n_page, int step, struct pool *pool, int lookup)
+static void open_batch_kv(struct batch **b, struct engine **e, const char *path, enum engine_kv kv, int n_slot, int n_page, int step, struct pool *pool, int lookup)
 {
     static const char *const adapters[] = { "tests/golden/lora", "tests/golden/peft" };
-    const struct engine_opts o = { .adapter = adapters, .n_adapter = strcmp(path, "tests/golden/llama") ? 0 : 2, .n_slot = n_slot, .n_page = n_page, .ctx = CTX, .step_tokens = step, .n_logits = 20, .no_tok = true, .rope_scaling = "linear:4" };
+    const struct engine_opts o = { .adapter = adapters, .n_adapter = strcmp(path, "tests/golden/llama") ? 0 : 2, .kv = kv, .n_slot = n_slot, .n_page = n_page, .ctx = CTX, .step_tokens = step, .n_logits = 20, .no_tok = true, .rope_scaling = "linear:4" };
     OK(engine_new(e, path, &o, pool, &err));
     const struct batch_opts p = { .e = *e, .pool = pool, .lookup = lookup, .always = true, .stretch = -1 };
     OK(batch_new(b, &p, &err));
+}
+
+static void open_batch(struct batch **b, struct engine **e, const char *path, int n_slot, int n_page, int step, struct pool *pool, int lookup)
+{
+    open_batch_kv(b, e, path, ENGINE_KV_AUTO, n_slot, n_page, step, pool, lookup);
 }
 
 static void compare(const struct made *a, const struct made *b, const char *what, int i)
@@ -127,6 +132,7 @@ static void texts_in_company_are_as_alone(void **state)
 {
     (void)state;
     static const char *const models[] = { "tests/golden/llama", "tests/golden/families/olmoe", "tests/golden/families/mistral_window" };
+    static const enum engine_kv kv[] = { ENGINE_KV_AUTO, ENGINE_KV_BF16, ENGINE_KV_INT8 };
     static const struct { const char *name; int n_slot, n_page, step, thread, lookup; } company[] = {
         { "steps of 7", 6, 40, 7, 0, 0 }, { "steps of 64, guesses", 6, 40, 64, 1, 8 }, { "steps of 512", 12, 80, 512, 1, 0 }, { "few pages, guesses", 8, 6, 64, 0, 5 }, { "few pages", 5, 5, 30, 1, 0 },
     };
@@ -136,7 +142,7 @@ static void texts_in_company_are_as_alone(void **state)
         struct engine *e;
         struct batch *b;
         uint64_t id;
-        open_batch(&b, &e, models[k], 1, 4, 64, pools[0], 0);
+        open_batch_kv(&b, &e, models[k], kv[k], 1, 4, 64, pools[0], 0);
         for (int i = 0; i < N_TEXT; i++) {
             wish(&alone[i], (uint64_t)i, engine_config(e)->vocab_size, engine_n_adapter(e) + 1);
             again(&alone[i]);
@@ -149,7 +155,7 @@ static void texts_in_company_are_as_alone(void **state)
         batch_free(b);
         engine_free(e);
         for (size_t c = 0; c < sizeof company / sizeof *company; c++) {
-            open_batch(&b, &e, models[k], company[c].n_slot, company[c].n_page, company[c].step, pools[company[c].thread], company[c].lookup);
+            open_batch_kv(&b, &e, models[k], kv[k], company[c].n_slot, company[c].n_page, company[c].step, pools[company[c].thread], company[c].lookup);
             int next = 0;
             for (uint64_t step = 0; next < N_TEXT || batch_step(b); step++) {
                 if (next < N_TEXT && rng_u64(3 + c, step) % 3 != 0) {

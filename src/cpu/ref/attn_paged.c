@@ -1,5 +1,6 @@
 /* attn_paged.c - attention over pages as it is defined: plain loops in double, range by range. */
 #include "cpu/kernels.h"
+#include "cpu/kv_i8.h"
 #include "cpu/ref/bf16.h"
 #include <math.h>
 
@@ -30,7 +31,15 @@ static void store(void *page, bool b16, int at, real x)
     else
         ((real *)page)[at] = x;
 }
-static double value_of(const void *page, bool b16, int at) { return b16 ? (double)bf16_to_real(((const bf16 *)page)[at]) : (double)((const real *)page)[at]; }
+static double value_of(const void *page, enum kv_type type, int at)
+{
+    return type == KV_I8 ? ((const int8_t *)page)[at] : type == KV_BF16 ? (double)bf16_to_real(((const bf16 *)page)[at]) : (double)((const real *)page)[at];
+}
+/* Of the key of slot i, of the value of slot i - KV_TOKENS. */
+static double scale_of(const struct kv_pages *kv, enum kv_type type, const void *page, int i)
+{
+    return type == KV_I8 ? (double)((const float *)(const void *)((const char *)page + cpu_kv_page(kv->dk, kv->dv)))[i] : 1;
+}
 
 static void put(const struct kv_put *p, bool b16)
 {
@@ -45,36 +54,36 @@ static void put(const struct kv_put *p, bool b16)
     }
 }
 
-static double score(const struct attn_paged *p, bool b16, int i, int g, int t)
+static double score(const struct attn_paged *p, enum kv_type type, int i, int g, int t)
 {
     const void *page = page_at(&p->kv, t);
     double s = 0;
     for (int c = 0; c < p->kv.dk; c++) {
         const real q = p->q[i * p->ld_q + g * p->kv.dk + c];
-        s += (b16 ? (double)bf16_to_real(bf16_of(q)) : (double)q) * value_of(page, b16, key_at(&p->kv, b16, t % KV_TOKENS, c));
+        s += (type == KV_BF16 ? (double)bf16_to_real(bf16_of(q)) : (double)q) * value_of(page, type, key_at(&p->kv, type == KV_BF16, t % KV_TOKENS, c));
     }
-    s *= (double)p->scale;
+    s *= scale_of(&p->kv, type, page, t % KV_TOKENS) * (double)p->scale;
     return p->softcap > 0 ? (double)p->softcap * tanh(s / (double)p->softcap) : s;
 }
 
 /* What keys first .. end-1 give head g of row i: part[dv] sums, then [D] maximum and [D+1] sum, D = dv rounded up. */
-static void part_of(const struct attn_paged *p, bool b16, int i, int g, int first, int end, real *part)
+static void part_of(const struct attn_paged *p, enum kv_type type, int i, int g, int first, int end, real *part)
 {
     const int dv = p->kv.dv, D = round_16(dv);
     double max = -INFINITY, sum = 0;
     for (int t = first; t < end; t++) {
-        const double s = score(p, b16, i, g, t);
+        const double s = score(p, type, i, g, t);
         max = s > max || s != s ? s : max;
     }
     for (int t = first; t < end; t++)
-        sum += exp(score(p, b16, i, g, t) - max);
+        sum += exp(score(p, type, i, g, t) - max);
     for (int c0 = 0; c0 < D; c0 += PANEL) {
         double o[PANEL] = { 0 };
         for (int t = first; t < end; t++) {
-            const double e = exp(score(p, b16, i, g, t) - max);
             const void *page = page_at(&p->kv, t);
+            const double e = exp(score(p, type, i, g, t) - max) * scale_of(&p->kv, type, page, KV_TOKENS + t % KV_TOKENS);
             for (int c = 0; c < PANEL && c0 + c < dv; c++)
-                o[c] += e * value_of(page, b16, value_at(&p->kv, b16, t % KV_TOKENS, c0 + c));
+                o[c] += e * value_of(page, type, value_at(&p->kv, type == KV_BF16, t % KV_TOKENS, c0 + c));
         }
         for (int c = 0; c < PANEL; c++)
             part[c0 + c] = (real)o[c];
@@ -110,13 +119,13 @@ static void end(const struct attn_paged *p, int i, int g, const real *total)
 static int first_key(const struct attn_paged *p, int pos) { return p->window > 0 && pos >= p->window ? pos - p->window + 1 : 0; }
 static int end_key(const struct attn_paged *p, int pos) { return p->n_k > 0 ? p->n_k : pos + 1; }
 
-static void range_of(const struct attn_paged *p, bool b16, int i, int g, int range, real *part)
+static void range_of(const struct attn_paged *p, enum kv_type type, int i, int g, int range, real *part)
 {
     const int pos = p->pos0 + i, low = range * ATTN_RANGE, high = low + ATTN_RANGE;
-    part_of(p, b16, i, g, first_key(p, pos) > low ? first_key(p, pos) : low, end_key(p, pos) < high ? end_key(p, pos) : high, part);
+    part_of(p, type, i, g, first_key(p, pos) > low ? first_key(p, pos) : low, end_key(p, pos) < high ? end_key(p, pos) : high, part);
 }
 
-static void whole(const struct attn_paged *p, bool b16)
+static void whole(const struct attn_paged *p, enum kv_type type)
 {
     const int D = round_16(p->kv.dv);
     real *total = p->scratch, *part = total + D + 2;
@@ -124,25 +133,28 @@ static void whole(const struct attn_paged *p, bool b16)
         for (int g = 0; g < p->n_group; g++) {
             begin(p, g, total);
             for (int r = first_key(p, p->pos0 + i) / ATTN_RANGE; r * ATTN_RANGE < end_key(p, p->pos0 + i); r++) {
-                range_of(p, b16, i, g, r, part);
+                range_of(p, type, i, g, r, part);
                 join(D, total, part);
             }
             end(p, i, g, total);
         }
 }
 
-static void parts(const struct attn_paged *p, bool b16, int range, real *part)
+static void parts(const struct attn_paged *p, enum kv_type type, int range, real *part)
 {
     for (int g = 0; g < p->n_group; g++)
-        range_of(p, b16, 0, g, range, part + (size_t)g * cpu_attn_part(p->kv.dv, 1));
+        range_of(p, type, 0, g, range, part + (size_t)g * cpu_attn_part(p->kv.dv, 1));
 }
 
 static void kv_put(const struct kv_put *p) { put(p, false); }
 static void kv_put_bf16(const struct kv_put *p) { put(p, true); }
-static void attn_paged(const struct attn_paged *p) { whole(p, false); }
-static void attn_paged_bf16(const struct attn_paged *p) { whole(p, true); }
-static void attn_paged_part(const struct attn_paged *p, int range, real *part) { parts(p, false, range, part); }
-static void attn_paged_part_bf16(const struct attn_paged *p, int range, real *part) { parts(p, true, range, part); }
+static void kv_put_i8(const struct kv_put *p) { kv_i8_put(p); }
+static void attn_paged(const struct attn_paged *p) { whole(p, KV_REAL); }
+static void attn_paged_bf16(const struct attn_paged *p) { whole(p, KV_BF16); }
+static void attn_paged_i8(const struct attn_paged *p) { whole(p, KV_I8); }
+static void attn_paged_part(const struct attn_paged *p, int range, real *part) { parts(p, KV_REAL, range, part); }
+static void attn_paged_part_bf16(const struct attn_paged *p, int range, real *part) { parts(p, KV_BF16, range, part); }
+static void attn_paged_part_i8(const struct attn_paged *p, int range, real *part) { parts(p, KV_I8, range, part); }
 
 static void attn_paged_join(const struct attn_paged *p, int n_part, const real *all)
 {
@@ -162,6 +174,9 @@ void cpu_ref_fill_attn(struct cpu_kernels *k)
     k->kv_put_bf16 = kv_put_bf16;
     k->attn_paged = attn_paged;
     k->attn_paged_bf16 = attn_paged_bf16;
+    k->kv_put_i8 = kv_put_i8;
+    k->attn_paged_i8 = attn_paged_i8;
+    k->attn_paged_part_i8 = attn_paged_part_i8;
     k->attn_paged_part = attn_paged_part;
     k->attn_paged_part_bf16 = attn_paged_part_bf16;
     k->attn_paged_join = attn_paged_join;
