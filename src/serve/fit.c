@@ -76,7 +76,7 @@ static int tell(const struct served_model_opts *o, const struct price *p, const 
 {
     char have[32], base[32], pages[32], page[32];
     const int ctx = o->ctx ? o->ctx : ctx_model;
-    TRY(buf_printf(why, err, "fit: of %s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
+    TRY(buf_printf(why, err, "of %s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
                    fmt_bytes(base, (double)p->base)));
     TRY(buf_printf(why, err, "%d pages of %s%s %s; ", e->n_page, fmt_bytes(page, (double)p->page), o->cache_bytes ? " (as asked)" : e->n_page < n_all ? " (what is left)" : " (all that the texts can have)",
                    fmt_bytes(pages, (double)e->n_page * (double)p->page)));

@@ -1,6 +1,10 @@
 #include "serve/metrics.h"
+#include <dirent.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "base/pool.h"
 #include "serve/json_out.h"
@@ -351,6 +355,38 @@ void metrics_write_http(struct buf *b, const struct http_counts *c, const struct
             metrics_label(b, "method", i < n ? routes[i].method : "any");
             buf_printf(b, NULL, ",status=\"%dxx\"} %llu\n", k, (unsigned long long)count);
         }
+}
+
+static int count_files(void)
+{
+    int n = -1;                              /* the folder's own */
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n > 2 ? n - 2 : 0;                /* "." and ".." */
+}
+
+static void number(struct buf *b, const char *kind, const char *name, const char *help, double v)
+{
+    metrics_head(b, kind, name, help);
+    buf_printf(b, NULL, "%s %.17g\n", name, v);
+}
+
+void metrics_write_process(struct buf *b, double begun)
+{
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%ld %ld", &pages, &resident) != 2)
+        pages = resident = 0;
+    if (f)
+        fclose(f);
+    number(b, "gauge", "process_resident_memory_bytes", "Memory, with the parts of files that are in it.", (double)resident * (double)sysconf(_SC_PAGESIZE));
+    number(b, "gauge", "process_private_memory_bytes", "Memory that no file has.", (double)mem_private_now());
+    number(b, "counter", "process_cpu_seconds_total", "Time of all threads.", clock_cpu());
+    number(b, "gauge", "process_start_time_seconds", "When it began, since 1970.", (double)time(NULL) - (clock_wall() - begun));
+    number(b, "gauge", "process_open_fds", "Files, connections among them.", count_files());
 }
 
 /* ---- now ---- */

@@ -32,6 +32,7 @@ void metrics_head(struct buf *b, const char *kind, const char *name, const char 
 void metrics_label(struct buf *b, const char *name, const char *value);                      /* name="value", escaped */
 void metrics_write(struct buf *b, struct served_model *const *models, int n);
 struct http_route { const char *method, *path; };
+void metrics_write_process(struct buf *b, double begun);     /* memory, time, files; begun: by clock_wall() */
 void metrics_write_http(struct buf *b, const struct http_counts *c, const struct http_route *routes, int n);
 
 /* ---- now ---- */

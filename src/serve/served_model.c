@@ -89,7 +89,7 @@ static int choose_sizes(struct served_model *s, const struct served_model_opts *
     buf_init(&why);
     const int rc = fit_all(o, s->ctx_model, o->share, e, &why, err);
     if (!rc)
-        log_info("%s", why.data);
+        log_info("%s: %s", s->name, why.data);
     buf_release(&why);
     return rc;
 }

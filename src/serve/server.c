@@ -254,6 +254,7 @@ static void metrics(struct server *s, struct http_request *q)
         names[i] = (struct http_route){ routes[i].method, routes[i].path };
     metrics_write(&b, m, models_of(s, q, m));
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
+    metrics_write_process(&b, s->begun);
     metrics_audit(s, &b);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
     buf_release(&b);

@@ -127,6 +127,7 @@ for name, bounds in vllm.items():
     got = [(dict(l)["le"], v) for (n, l), v in m.items() if n == f"vllm:{name}_bucket"]
     assert [le for le, _ in got] == bounds.split() + ["+Inf"], (name, got)
     assert [v for _, v in got] == sorted(v for _, v in got) and got[-1][1] == of(m, name + "_count"), (name, got)
+print("the process:", m["process_resident_memory_bytes", ()] > 1e6, m["process_cpu_seconds_total", ()] > 0, abs(m["process_start_time_seconds", ()] - time.time()) < 600, 5 < m["process_open_fds", ()] < 50)
 print("histograms:", len(vllm), "requests:", m["http_requests_total", (("handler", "/v1/completions"), ("method", "POST"), ("status", "2xx"))])
 live = json.loads(ask(s, "/lathe/stats")[1])
 print(live["models"][0]["id"], live["models"][0]["ttft_s"]["n"] >= 3, 0 < live["models"][0]["tpot_s"]["p50"] <= live["models"][0]["tpot_s"]["p99"] < 60, live["models"][0]["ended"]["length"] >= 3)
