@@ -36,8 +36,14 @@ static int connect_to(int port)
     const struct linger at_once = { 1, 0 };  /* or ports would run out */
     const struct timeval patience = { .tv_usec = 2000 };     /* of a connection that is not ended */
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) < 0)
+    if (fd < 0)
         abort();
+    if (connect(fd, (const struct sockaddr *)&a, sizeof a) < 0) {
+        if (errno != EADDRNOTAVAIL)          /* all ports were just used */
+            abort();
+        close(fd);
+        return -1;
+    }
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return fd;
@@ -52,6 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (!h && http_start(&h, &o, &err) < 0)
         abort();
     const int fd = connect_to(http_port(h));
+    if (fd < 0)
+        return 0;
     for (size_t at = 0, k; at < n; at += k) {            /* in two pieces, by the first byte */
         k = at ? n - at : (size_t)(data[0] % n) + 1;
         const ssize_t sent = send(fd, data + at, k, MSG_NOSIGNAL);

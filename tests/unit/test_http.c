@@ -1,5 +1,6 @@
 /* test_http.c - requests and replies over real sockets: at once, later, in pieces; clients that go, dawdle, or send nonsense. */
 #include <arpa/inet.h>
+#include <gnutls/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include "../test.h"
 #include "base/pool.h"
 #include "serve/http.h"
+#include "serve/tls.h"
 
 static struct err err;
 static struct http *http;
@@ -475,6 +477,128 @@ static void who_dawdles_over_a_head_is_told(void **state)
     free(r);
 }
 
+static void many_that_dawdle_keep_nobody_out(void **state)
+{
+    (void)state;
+    int slow[90];
+    for (int i = 0; i < 90; i++) {
+        slow[i] = connect_to();
+        put(slow[i], i % 2 ? "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc" : "GET /echo HTTP/1.1\r\nHost: ");
+    }
+    for (int i = 0; i < 20; i++) {
+        char *r = ask("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        expect_in(r, "HTTP/1.1 201");
+        free(r);
+    }
+    for (int i = 0; i < 90; i++) {
+        char *r = get_all(slow[i]);
+        expect_in(r, "HTTP/1.1 408");
+        free(r);
+    }
+}
+
+/* ---- TLS ---- */
+
+struct pem { char key[4096], cert[4096]; };
+
+/* Signed by itself, for the name CN=what. */
+static void make_pem(struct pem *p, const char *what)
+{
+    gnutls_x509_privkey_t key;
+    gnutls_x509_crt_t cert;
+    size_t n_key = sizeof p->key - 1, n_cert = sizeof p->cert - 1;
+    assert_true(!gnutls_x509_privkey_init(&key) && !gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, (unsigned)GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+    assert_true(!gnutls_x509_crt_init(&cert) && !gnutls_x509_crt_set_version(cert, 3) && !gnutls_x509_crt_set_serial(cert, "\1", 1) && !gnutls_x509_crt_set_key(cert, key));
+    assert_true(!gnutls_x509_crt_set_activation_time(cert, time(NULL) - 10) && !gnutls_x509_crt_set_expiration_time(cert, time(NULL) + 1000));
+    assert_true(!gnutls_x509_crt_set_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, what, (unsigned)strlen(what)) && !gnutls_x509_crt_sign2(cert, cert, key, GNUTLS_DIG_SHA256, 0));
+    assert_true(!gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, p->key, &n_key) && !gnutls_x509_crt_export(cert, GNUTLS_X509_FMT_PEM, p->cert, &n_cert));
+    p->key[n_key] = p->cert[n_cert] = 0;
+    gnutls_x509_privkey_deinit(key);
+    gnutls_x509_crt_deinit(cert);
+}
+
+struct by_tls { int fd; gnutls_session_t s; };
+static gnutls_certificate_credentials_t client;
+
+static struct by_tls connect_by_tls(void)
+{
+    struct by_tls t = { .fd = connect_to() };
+    assert_true(!gnutls_init(&t.s, GNUTLS_CLIENT) && !gnutls_set_default_priority(t.s) && !gnutls_credentials_set(t.s, GNUTLS_CRD_CERTIFICATE, client));
+    gnutls_transport_set_int(t.s, t.fd);
+    int rc;
+    while ((rc = gnutls_handshake(t.s)) < 0 && !gnutls_error_is_fatal(rc))
+        ;
+    assert_int_equal(rc, 0);
+    return t;
+}
+
+static void ask_by_tls(struct by_tls *t)
+{
+    char reply[4096];
+    size_t n = 0;
+    static const char text[] = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+    assert_int_equal(gnutls_record_send(t->s, text, sizeof text - 1), sizeof text - 1);       /* head and body in records of their own */
+    assert_int_equal(gnutls_record_send(t->s, "hello", 5), 5);
+    do {
+        const ssize_t k = gnutls_record_recv(t->s, reply + n, sizeof reply - 1 - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+        reply[n] = 0;
+    } while (!strstr(reply, "hello"));
+    expect_in(reply, "HTTP/1.1 201");
+}
+
+/* Is it the one that the server showed? */
+static bool is_shown(const struct by_tls *t, const struct pem *p)
+{
+    unsigned n;
+    const gnutls_datum_t *shown = gnutls_certificate_get_peers(t->s, &n), pem = { (unsigned char *)(uintptr_t)p->cert, (unsigned)strlen(p->cert) };
+    gnutls_datum_t der;
+    assert_true(n == 1 && !gnutls_pem_base64_decode2("CERTIFICATE", &pem, &der));
+    const bool is = der.size == shown->size && !memcmp(der.data, shown->data, der.size);
+    gnutls_free(der.data);
+    return is;
+}
+
+static void end_tls(struct by_tls *t)
+{
+    gnutls_deinit(t->s);
+    close(t->fd);
+}
+
+static void a_certificate_is_replaced_while_connections_go_on(void **state)
+{
+    (void)state;
+    static struct pem a, b;
+    struct tls *tls, *by;
+    make_pem(&a, "a"), make_pem(&b, "b");
+    assert_int_equal(tls_new(&tls, a.key, b.cert, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "do not belong together"));
+    assert_int_equal(tls_new(&tls, "no key", a.cert, &err), ERR_FORMAT);
+    assert_int_equal(tls_new(&tls, a.key, "", &err), ERR_FORMAT);
+    OK(tls_new(&tls, a.key, a.cert, &err));
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .head_s = 1, .request_s = 5, .handle = handle, .tls = tls };
+    OK(http_start(&http, &o, &err));
+    gnutls_certificate_allocate_credentials(&client);
+    struct by_tls old = connect_by_tls();
+    ask_by_tls(&old);
+    assert_true(is_shown(&old, &a));
+    OK(tls_new(&by, b.key, b.cert, &err));
+    tls_replace(tls, by);
+    struct by_tls new = connect_by_tls();
+    ask_by_tls(&new);
+    ask_by_tls(&old);
+    assert_true(is_shown(&new, &b));
+    const int mute = connect_to();               /* no handshake */
+    char *r = get_all(mute);
+    assert_string_equal(r, "");
+    free(r);
+    end_tls(&old), end_tls(&new);
+    gnutls_certificate_free_credentials(client);
+    http_stop(http, 5);
+    tls_free(tls);
+}
+
 static void an_answer_that_takes_too_long_is_ended(void **state)
 {
     (void)state;
@@ -539,6 +663,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_head_answers_get_without_its_body, start, stop),
         cmocka_unit_test_setup_teardown(too_many_connections_are_told, start_small, stop),
         cmocka_unit_test_setup_teardown(who_dawdles_over_a_head_is_told, start_small, stop),
+        cmocka_unit_test_setup_teardown(many_that_dawdle_keep_nobody_out, start, stop),
+        cmocka_unit_test(a_certificate_is_replaced_while_connections_go_on),
         cmocka_unit_test_setup_teardown(an_answer_that_takes_too_long_is_ended, start_small, stop),
         cmocka_unit_test_setup_teardown(what_is_under_way_is_finished_before_the_end, start, stop),
         cmocka_unit_test_setup_teardown(an_address_that_is_none_is_told, start, stop),
