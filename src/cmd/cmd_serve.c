@@ -113,7 +113,7 @@ const struct command command_serve = {
         "        \"messages\": [{\"role\": \"user\", \"content\": \"The weather in Oslo?\"}], \"tool_choice\": \"required\", \"tools\": [{\"type\": \"function\", \"function\":\n"
         "        {\"name\": \"weather\", \"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}, \"required\": [\"city\"]}}}]}'\n"
         "\n",
-        "/v1/messages is Anthropic's: text blocks, system, stop_sequences, metadata, an answer begun by a last assistant message,\n"
+        "/v1/messages is Anthropic's: text blocks, system, stop_sequences, output_config.format, an answer begun by a last assistant message,\n"
         "events and errors in its form, also /v1/models where a request has the header anthropic-version.  What of a prompt the\n"
         "cache had is cache_read_input_tokens; cache_control changes nothing, as every prefix is kept.  The key may come as x-api-key.\n"
         "\n"
@@ -121,7 +121,7 @@ const struct command command_serve = {
         "        \"max_tokens\": 64, \"system\": \"Be brief.\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"
         "\n",
         "Under /api/ is Ollama's: answers as lines of JSON unless stream is false, its options and their values where they are not given\n"
-        "(but no repeat_penalty), logprobs, how long prompt and answer took.  A num_ctx beyond what there is and a prompt that is too long are\n"
+        "(but no repeat_penalty), format, logprobs, how long prompt and answer took.  A num_ctx beyond what there is and a prompt that is too long are\n"
         "errors; keep_alive and options of how a model is loaded change nothing, as the model stays.  /api/pull is refused: lathe pull does it.\n"
         "\n"
         "    curl http://127.0.0.1:8080/api/chat -H 'Content-Type: application/json' -d '{\"model\": \"SmolLM2-135M-Instruct-Q8_0\",\n"

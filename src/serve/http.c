@@ -293,11 +293,6 @@ static void open_remove(struct http *h, struct http_request *q)
     pthread_mutex_unlock(&h->lock);
 }
 
-#define FAULT(type, code, message) "{\"error\":{\"message\":\"" message "\",\"type\":\"" type "\",\"param\":null,\"code\":" code "}}\n"
-static const char too_many_connections[] = FAULT("server_error", "null", "too many connections");
-static const char too_many[] = FAULT("server_error", "null", "too many bytes of requests are coming in at once");
-static const char too_large[] = FAULT("invalid_request_error", "\"request_too_large\"", "the request's body is too large");
-
 static void drop_body(struct http_request *q)
 {
     q->h->bodies -= q->body.len;
@@ -306,27 +301,24 @@ static void drop_body(struct http_request *q)
 }
 
 /* The reply waits until the body has come, or its sender might never see it; what is sent is not kept. */
-static void refuse_body(struct http_request *q, int status, const char *text, size_t n)
+static void refuse_body(struct http_request *q, int status, const char *message)
 {
     drop_body(q);
     buf_clear(&q->why);
-    q->refused = buf_add(&q->why, text, n, NULL) < 0 ? MHD_HTTP_SERVICE_UNAVAILABLE : status;
+    q->refused = status;
+    if (q->h->o.tell)
+        q->h->o.tell(q->h->o.ctx, q, status, message, &q->why);
 }
+
+static void refuse_large(struct http_request *q) { refuse_body(q, MHD_HTTP_CONTENT_TOO_LARGE, "the request's body is too large"); }
 
 /* Of a request that has not come whole; nothing else has been said about it. */
 static const char too_late[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-static void refuse_at_once(struct http_request *q, int status, const char *text, size_t n)
+static void refuse_at_once(struct http_request *q, int status, const char *message)
 {
-    refuse_body(q, status, text, n);
+    refuse_body(q, status, message);
     q->at_once = true;
-}
-
-static void refuse_framing(struct http_request *q, int status, const char *what)
-{
-    char text[300];
-    const int n = snprintf(text, sizeof text, FAULT("invalid_request_error", "null", "%s"), what);
-    refuse_at_once(q, status, text, (size_t)n);
 }
 
 static void set_trace(struct http_request *q)
@@ -347,7 +339,6 @@ static void set_coming(struct conn *c, bool coming)
 /* By its head.  Who waits for a word before sending the body ("Expect: 100-continue") is told at once. */
 static void begin_request(struct http *h, struct http_request *q, const char *version)
 {
-    struct buf why;
     int status;
     const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = "the target has a blank or a NUL";
     const int framing = q->conn && q->conn->odd ? MHD_HTTP_BAD_REQUEST : framing_check(q->c, version, &wrong);
@@ -355,19 +346,18 @@ static void begin_request(struct http *h, struct http_request *q, const char *ve
         q->conn->until = clock_wall() + h->o.request_s;
     set_coming(q->conn, false);
     set_trace(q);
-    buf_init(&why);
     if (framing) {
-        refuse_framing(q, framing, wrong);
+        refuse_at_once(q, framing, wrong);
     } else if (q->conn && q->conn->extra) {
         http_add_header(q, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-        refuse_at_once(q, MHD_HTTP_SERVICE_UNAVAILABLE, too_many_connections, sizeof too_many_connections - 1);
-    } else if (h->o.admit && (status = h->o.admit(h->o.ctx, q, &why)) != 0) {
-        refuse_body(q, status, why.data, why.len);
+        refuse_at_once(q, MHD_HTTP_SERVICE_UNAVAILABLE, "too many connections");
+    } else if (h->o.admit && (status = h->o.admit(h->o.ctx, q, &q->why)) != 0) {
+        drop_body(q);
+        q->refused = status;
     } else if (length && strtoull(length, NULL, 10) > h->o.body_max) {
-        refuse_body(q, MHD_HTTP_CONTENT_TOO_LARGE, too_large, sizeof too_large - 1);
+        refuse_large(q);
     }
     q->at_once = q->at_once || (q->refused && http_header(q, MHD_HTTP_HEADER_EXPECT));
-    buf_release(&why);
 }
 
 /* MHD_NO ends the connection of one that goes on sending what is not wanted. */
@@ -375,9 +365,9 @@ static enum MHD_Result take_body(struct http_request *q, const char *data, size_
 {
     struct http *h = q->h;
     if (!q->refused && n > h->o.body_max - q->body.len)
-        refuse_body(q, MHD_HTTP_CONTENT_TOO_LARGE, too_large, sizeof too_large - 1);
+        refuse_large(q);
     else if (!q->refused && (n > h->o.bodies_max - h->bodies || buf_add(&q->body, data, n, NULL) < 0))
-        refuse_body(q, MHD_HTTP_SERVICE_UNAVAILABLE, too_many, sizeof too_many - 1);
+        refuse_body(q, MHD_HTTP_SERVICE_UNAVAILABLE, "too many bytes of requests are coming in at once");
     else if (!q->refused)
         h->bodies += n;
     if (q->refused)

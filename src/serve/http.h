@@ -37,6 +37,8 @@ struct http_opts {
     void (*handle)(void *ctx, struct http_request *q);
     /* Before a body is read: what is wrong with the request by its headers, as a status and a JSON text in why; or 0. */
     int (*admit)(void *ctx, struct http_request *q, struct buf *why);
+    /* What is wrong with how a request comes in, as a JSON text in why, added to; NULL: only the status tells it. */
+    void (*tell)(void *ctx, struct http_request *q, int status, const char *message, struct buf *why);
     /* A request is over: its reply has gone out, or its client has gone; 0: before a reply began.  By the thread of input and output; or NULL. */
     void (*over)(void *ctx, const struct http_request *q, int status);
     /* It was replied to and is over: the last look at a request that handle() got, by any thread.  status as it was sent.  Or NULL. */

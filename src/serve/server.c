@@ -342,20 +342,32 @@ static void note(struct server *s, struct http_request *q)
         visit_note(q, s->o.audit_text);
 }
 
+static void write_refusal(struct http_request *q, const struct refusal *e, struct buf *why)
+{
+    const struct dialect *d = dialect_of(q);
+    if (d->id_header)
+        http_add_header(q, d->id_header, http_trace(q)->id);
+    if (d->refusal(why, e, http_trace(q)->id, NULL) < 0)
+        buf_clear(why);
+}
+
 static int admit(void *ctx, struct http_request *q, struct buf *why)
 {
     struct refusal e = { 0 };
-    const struct dialect *d = dialect_of(q);
     origins_tell(&((struct server *)ctx)->o.origins, q);
     const struct route *r = route_of(ctx, q, &e);
     note(ctx, q);
-    if (r)
-        return 0;
-    if (d->id_header)
-        http_add_header(q, d->id_header, http_trace(q)->id);
-    if (d->refusal(why, &e, http_trace(q)->id, NULL) < 0)
-        buf_clear(why);
+    if (!r)
+        write_refusal(q, &e, why);
     return e.status;
+}
+
+static void tell(void *ctx, struct http_request *q, int status, const char *message, struct buf *why)
+{
+    (void)ctx;
+    struct refusal e = { 0 };
+    refuse_as(&e, status, NULL, status == 413 ? "request_too_large" : NULL, NULL, "%s", message);
+    write_refusal(q, &e, why);
 }
 
 static void post(struct server *s, struct http_request *q, const struct route *r, struct refusal *e)
@@ -504,7 +516,7 @@ static void reload(struct server *s)
 
 static int start_http(struct server *s, struct err *err)
 {
-    const struct http_opts h = { .tls = s->tls, .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = s->o.head_s, .request_s = s->o.request_s, .idle_s = s->o.idle_s, .answer_s = s->o.answer_s, .handle = handle, .admit = admit, .over = over, .released = released, .ctx = s };
+    const struct http_opts h = { .tls = s->tls, .n_user = sizeof(struct visit), .address = s->o.address, .port = s->o.port, .body_max = s->o.body_max, .bodies_max = BODIES * s->o.body_max, .n_connection = s->o.n_connection, .head_s = s->o.head_s, .request_s = s->o.request_s, .idle_s = s->o.idle_s, .answer_s = s->o.answer_s, .handle = handle, .admit = admit, .tell = tell, .over = over, .released = released, .ctx = s };
     struct http *http;
     TRY(http_start(&http, &h, err));
     s->http = http;

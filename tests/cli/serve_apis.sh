@@ -76,6 +76,7 @@ error(message(), path="/v1/messages/batches")
 error(None)
 error("{")
 error([])
+error("x" * (33 << 20))
 image = {"type": "image", "source": {"type": "url", "url": "http://x"}}
 for more in ({"model": "other"}, {"max_tokens": None}, {"max_tokens": -1}, {"max_tokens": 4000}, {"temperature": 1.5}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "tool", "content": "x"}]}, {"messages": [{"role": "user"}]},
              {"messages": user([])}, {"messages": user([{"text": "x"}])}, {"messages": user([{"type": "text"}])}, {"messages": user([image])}, {"messages": user([{"type": "sound"}])}, {"messages": user([{"type": "text", "text": 1}])}, {"messages": user(["x"])},
@@ -130,6 +131,7 @@ error("copy", {"source": "tiny", "destination": "other"})
 error("chat")
 error("pull", {"model": "llama3"})
 error("chat", "{")
+error("chat", "x" * (33 << 20))
 for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": {"type": 1}}, {"think": True},
              {"colour": 1}, {"top_logprobs": 2}, {"keep_alive": []}, {"messages": user("hello " * 125)}):
     error("chat", dict({"model": "tiny", "messages": user("hello")}, **more))
