@@ -59,18 +59,20 @@ static bool is_role(const json_t *m, const char *role)
     return s && !strcmp(s, role);
 }
 
-struct to_buf { struct buf *b; struct err *err; };
+/* jansson passes over what fails in the middle of a key. */
+struct to_buf { struct buf *b; struct err *err; bool failed; };
 
 static int put(const char *s, size_t n, void *ctx)
 {
-    const struct to_buf *t = ctx;
-    return buf_add(t->b, s, n, t->err) < 0 ? -1 : 0;
+    struct to_buf *t = ctx;
+    t->failed = t->failed || buf_add(t->b, s, n, t->err) < 0;
+    return t->failed ? -1 : 0;
 }
 
 static int add_json(struct buf *b, const json_t *v, struct err *err)
 {
-    struct to_buf t = { b, err };
-    return json_dump_callback(v, put, &t, JSON_ENCODE_ANY) ? no_memory(err) : 0;
+    struct to_buf t = { b, err, false };
+    return json_dump_callback(v, put, &t, JSON_ENCODE_ANY) || t.failed ? no_memory(err) : 0;
 }
 
 /* Of a string, or of the parts that are text. */

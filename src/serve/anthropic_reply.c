@@ -50,8 +50,9 @@ static int add_usage(struct buf *b, const struct exchange *x, struct err *err)
 
 static int add_stop(struct buf *b, const struct choice *c, struct err *err)
 {
+    const char *const by_itself = c->reply && reply_n_call(c->reply) ? "tool_use" : "end_turn";
     if (c->why != ANSWER_STOP || c->stop_text < 0)
-        return buf_printf(b, err, "\"stop_reason\":\"%s\",\"stop_sequence\":null", c->why == ANSWER_LENGTH ? "max_tokens" : "end_turn");
+        return buf_printf(b, err, "\"stop_reason\":\"%s\",\"stop_sequence\":null", c->why == ANSWER_LENGTH ? "max_tokens" : by_itself);
     size_t n;
     const char *s = stops_text(c->x->w.stops, c->stop_text, &n);
     TRY(buf_add_str(b, "\"stop_reason\":\"stop_sequence\",\"stop_sequence\":", err));
@@ -64,14 +65,47 @@ static int add_message(struct buf *b, const struct exchange *x, struct err *err)
     return out_string(b, x->w.as.name, strlen(x->w.as.name), err);
 }
 
-/* An answer without a text has no block. */
+/* A call without its end: the same whenever it is asked for. */
+static int add_call(struct buf *b, const struct choice *c, int i, const char *name, struct err *err)
+{
+    char id[10];
+    chat_tool_id(id, c->x->number, (uint64_t)i);
+    return buf_printf(b, err, "{\"type\":\"tool_use\",\"id\":\"toolu_%s\",\"name\":\"%s\",\"input\":", id, name);
+}
+
+static int add_block(struct buf *b, const char *before, const struct buf *text, const char *after, struct err *err)
+{
+    if (!text->len)
+        return 0;
+    TRY(buf_add_str(b, b->data[b->len - 1] == '[' ? "" : ",", err));
+    TRY(buf_add_str(b, before, err));
+    TRY(out_string(b, text->data, text->len, err));
+    return buf_add_str(b, after, err);
+}
+
+/* What there is nothing of has no block. */
+static int add_content(struct buf *b, const struct choice *c, struct err *err)
+{
+    const struct buf *arguments;
+    TRY(c->reply ? add_block(b, "{\"type\":\"thinking\",\"thinking\":", reply_thought(c->reply), ",\"signature\":\"\"}", err) : 0);
+    TRY(add_block(b, "{\"type\":\"text\",\"text\":", c->reply ? reply_content(c->reply) : &c->text, "}", err));
+    for (int i = 0; c->reply && i < reply_n_call(c->reply); i++) {
+        const char *const name = reply_call(c->reply, i, &arguments);
+        TRY(buf_add_str(b, b->data[b->len - 1] == '[' ? "" : ",", err));
+        TRY(add_call(b, c, i, name, err));
+        TRY(buf_add(b, arguments->data, arguments->len, err));
+        TRY(buf_add_char(b, '}', err));
+    }
+    return 0;
+}
+
 static int whole(struct buf *b, struct exchange *x, struct err *err)
 {
     const struct choice *c = &x->choice[0];
     TRY(add_message(b, x, err));
-    TRY(buf_add_str(b, c->text.len ? ",\"content\":[{\"type\":\"text\",\"text\":" : ",\"content\":[", err));
-    TRY(c->text.len ? out_string(b, c->text.data, c->text.len, err) : 0);
-    TRY(buf_add_str(b, c->text.len ? "}]," : "],", err));
+    TRY(buf_add_str(b, ",\"content\":[", err));
+    TRY(add_content(b, c, err));
+    TRY(buf_add_str(b, "],", err));
     TRY(add_stop(b, c, err));
     TRY(buf_add_char(b, ',', err));
     TRY(add_usage(b, x, err));
@@ -89,21 +123,61 @@ static int open_stream(struct buf *b, struct exchange *x, struct err *err)
     return buf_add_str(b, "}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n", err);
 }
 
-static int piece(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err)
+/* The choice's own: the block that is open, and which it is. */
+enum { KIND, INDEX };
+enum { NO_BLOCK, TEXT_BLOCK, THOUGHT_BLOCK, CALL_BLOCK };
+
+static int end_block(struct buf *b, struct choice *c, struct err *err)
 {
-    if (!n)
+    if (c->own[KIND] == NO_BLOCK)
         return 0;
-    if (!c->told)
-        TRY(buf_add_str(b, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n", err));
-    c->told = true;
-    TRY(buf_add_str(b, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":", err));
+    c->own[KIND] = NO_BLOCK;
+    return buf_printf(b, err, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":%d}\n\n", c->own[INDEX]++);
+}
+
+static int begin_block(struct buf *b, struct choice *c, int kind, struct err *err)
+{
+    TRY(end_block(b, c, err));
+    c->own[KIND] = kind;
+    return buf_printf(b, err, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":%d,\"content_block\":", c->own[INDEX]);
+}
+
+static int delta(struct buf *b, const struct choice *c, const char *type, const char *field, const char *text, size_t n, struct err *err)
+{
+    TRY(buf_printf(b, err, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":%d,\"delta\":{\"type\":\"%s\",\"%s\":", c->own[INDEX], type, field));
     TRY(out_string(b, text, n, err));
     return buf_add_str(b, "}}\n\n", err);
 }
 
-static int end(struct buf *b, struct choice *c, struct err *err)
+static int piece(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err)
 {
-    return c->told ? buf_add_str(b, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n", err) : 0;
+    if (n && c->own[KIND] != TEXT_BLOCK) {
+        TRY(begin_block(b, c, TEXT_BLOCK, err));
+        TRY(buf_add_str(b, "{\"type\":\"text\",\"text\":\"\"}}\n\n", err));
+    }
+    return n ? delta(b, c, "text_delta", "text", text, n, err) : 0;
+}
+
+static int thought(struct buf *b, struct choice *c, const char *text, size_t n, struct err *err)
+{
+    if (n && c->own[KIND] != THOUGHT_BLOCK) {
+        TRY(begin_block(b, c, THOUGHT_BLOCK, err));
+        TRY(buf_add_str(b, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n", err));
+    }
+    return n ? delta(b, c, "thinking_delta", "thinking", text, n, err) : 0;
+}
+
+static int call(struct buf *b, struct choice *c, int i, const char *name, struct err *err)
+{
+    TRY(begin_block(b, c, CALL_BLOCK, err));
+    TRY(add_call(b, c, i, name, err));
+    return buf_add_str(b, "{}}}\n\n", err);
+}
+
+static int arguments(struct buf *b, struct choice *c, int i, const char *text, size_t n, struct err *err)
+{
+    (void)i;
+    return delta(b, c, "input_json_delta", "partial_json", text, n, err);
 }
 
 static int close_stream(struct buf *b, struct exchange *x, struct err *err)
@@ -115,7 +189,8 @@ static int close_stream(struct buf *b, struct exchange *x, struct err *err)
     return buf_add_str(b, "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", err);
 }
 
-const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .open = open_stream, .piece = piece, .end = end,
+const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .open = open_stream, .piece = piece, .thought = thought,
+                                           .call = call, .arguments = arguments, .end = end_block,
                                            .close = close_stream, .break_off = break_off, .whole = whole, .refusal = refusal };
 
 json_t *anthropic_model(const struct served_model *s, int which)

@@ -31,6 +31,7 @@ struct choice {
     double logprob;                      /* sum over the tokens made, with n_made */
     /* the dialect's own, released with the exchange */
     bool told;
+    int own[2];
     struct buf part[CHOICE_PARTS];
     /* ---- the exchange's own ---- */
     struct answer *a;

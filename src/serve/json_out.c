@@ -30,18 +30,20 @@ int out_string(struct buf *b, const char *s, size_t n, struct err *err)
     return buf_add_char(b, '"', err);
 }
 
-struct to_buf { struct buf *b; struct err *err; };
+/* jansson passes over what fails in the middle of a key. */
+struct to_buf { struct buf *b; struct err *err; bool failed; };
 
 static int put(const char *s, size_t n, void *ctx)
 {
-    const struct to_buf *t = ctx;
-    return buf_add(t->b, s, n, t->err) < 0 ? -1 : 0;
+    struct to_buf *t = ctx;
+    t->failed = t->failed || buf_add(t->b, s, n, t->err) < 0;
+    return t->failed ? -1 : 0;
 }
 
 int out_json(struct buf *b, const json_t *v, struct err *err)
 {
-    struct to_buf t = { b, err };
-    return json_dump_callback(v, put, &t, JSON_COMPACT | JSON_ENCODE_ANY) ? ERR(err, NOMEM, "no memory for a reply") : 0;
+    struct to_buf t = { b, err, false };
+    return json_dump_callback(v, put, &t, JSON_COMPACT | JSON_ENCODE_ANY) || t.failed ? ERR(err, NOMEM, "no memory for a reply") : 0;
 }
 
 static const char *type_of(int status)

@@ -1,11 +1,13 @@
 #include "serve/ollama.h"
 #include <stdio.h>
 #include <string.h>
+#include "base/mem.h"
 #include "base/pool.h"
 #include "serve/constraint.h"
 #include "serve/embeddings.h"
 #include "serve/json_out.h"
 #include "serve/ollama_reply.h"
+#include "serve/tools.h"
 #include "serve/visit.h"
 
 static const struct dialect *const words = &ollama_chat_dialect;
@@ -138,7 +140,6 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
         refuse(f->e, "top_logprobs", "top_logprobs without logprobs");
     w->answer.n_logprob = probs ? (int)top : -1;
     read_format(w, f);
-    in_only(f, "think", "false");
     in_pass(f, "truncate|shift");            /* what is to be done with prompts that are too long: they are refused */
 }
 
@@ -149,56 +150,169 @@ static void done_reading(struct wish *w, struct in *f)
         wish_release(w);
 }
 
-/* ---- chats ---- */
+/* ---- prompts ---- */
+
+/* Tools and thoughts, as the fields that chats have for them here; also OpenAI's choice of tools.  think: whether to, or how hard. */
+static json_t *read_extras(struct in *f, bool *thinks)
+{
+    static const char *const same[] = { "tools", "tool_choice", "parallel_tool_calls" };
+    const json_t *v = NULL, *think = NULL;
+    json_t *fields = json_object();
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (in_any(f, same[i], &v))
+            json_object_set(fields, same[i], (json_t *)(uintptr_t)v);
+    if (in_any(f, "think", &think) && json_is_string(think)) {
+        if (in_choice(f, "think", "low|medium|high", &(int){ 0 }))
+            json_object_set(fields, "reasoning_effort", (json_t *)(uintptr_t)think);
+    } else if (think && !json_is_boolean(think)) {
+        refuse(f->e, "think", "think is neither true, false, low, medium nor high");
+    } else if (think) {
+        json_object_set_new(fields, "chat_template_kwargs", json_pack("{s:O}", "enable_thinking", think));
+    }
+    *thinks = json_is_true(think);
+    return fields;
+}
+
+/* The messages by the model's template; fields: as of read_extras(). */
+static void take_chat(struct wish *w, const struct served_model *s, const json_t *messages, const json_t *fields, bool thinks, struct refusal *e)
+{
+    struct tools tools = { 0 };
+    struct in f;
+    if (e->status)
+        return;
+    in_begin(&f, fields, e, "%s", "");
+    tools_read(&tools, &f);
+    const struct chat_request c = { .messages = messages, .tools = tools.list, .variables = tools.variables };
+    tools_check(&tools, s, &c, e);
+    if (thinks && s->chat && !chat_wants_for(s->chat, &c)->thinks)
+        refuse(e, "think", "think: the model's chat template knows of no thoughts");
+    if (!e->status)
+        wish_chat(w, s, &c, NULL, e);
+    if (!e->status)
+        tools_finish(&tools, w, s, &c, e);
+    tools_release(&tools);
+}
+
+static void check_calls(const json_t *calls, const char *path, struct refusal *e)
+{
+    for (size_t i = 0; i < json_array_size(calls) && !e->status; i++) {
+        struct in f, g;
+        const json_t *function = NULL, *v = NULL;
+        const char *s;
+        in_begin(&f, json_array_get(calls, i), e, "%s.tool_calls[%zu]", path, i);
+        in_str(&f, "id", &s, NULL);
+        in_choice(&f, "type", "function", &(int){ 0 });
+        if (!in_object(&f, "function", &function) && !e->status)
+            refuse(e, f.path, "%s has no function", f.path);
+        in_end(&f, NULL);
+        if (e->status)
+            return;
+        in_begin(&g, function, e, "%s.function", f.path);
+        if (!in_str(&g, "name", &s, NULL) && !e->status)
+            refuse(e, g.path, "%s has no name", g.path);
+        if (!in_object(&g, "arguments", &v) && !e->status)
+            refuse(e, g.path, "%s has no arguments", g.path);
+        in_pass(&g, "index|description");
+        in_end(&g, NULL);
+    }
+}
 
 static void check_message(const json_t *m, size_t i, struct refusal *e)
 {
     struct in f;
+    const json_t *calls = NULL;
     const char *s;
     in_begin(&f, m, e, "messages[%zu]", i);
     if (!in_choice(&f, "role", "system|user|assistant|tool", &(int){ 0 }))
         refuse(e, f.path, "messages[%zu] has no role", i);
-    if (!in_str(&f, "content", &s, NULL))
+    in_array(&f, "tool_calls", &calls);
+    check_calls(calls, f.path, e);
+    if (!in_str(&f, "content", &s, NULL) && !json_array_size(calls))
         refuse(e, f.path, "messages[%zu] has no content", i);
     in_only(&f, "images", "[]");
-    in_only(&f, "tool_calls", "[]");
     in_str(&f, "tool_name", &s, NULL);
+    in_str(&f, "tool_call_id", &s, NULL);
     in_str(&f, "thinking", &s, NULL);
     in_end(&f, NULL);
+}
+
+/* Ollama's calls need have no ids: then they get some, and results answer them in their order.  waiting: ids of calls without a result. */
+static json_t *name_calls(const json_t *calls, json_t *waiting, int *n_call)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        json_t *const call = json_deep_copy(json_array_get(calls, i));
+        char made[24];
+        snprintf(made, sizeof made, "call%05d", ++*n_call);
+        if (!json_object_get(call, "id"))
+            json_object_set_new(call, "id", json_string(made));
+        json_object_set_new(call, "type", json_string("function"));
+        json_array_append(waiting, json_object_get(call, "id"));
+        json_array_append_new(list, call);
+    }
+    return list;
+}
+
+/* In OpenAI's form, as templates have them. */
+static json_t *chat_messages(const json_t *messages)
+{
+    json_t *list = json_array(), *waiting = json_array();
+    int n_call = 0;
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        json_t *const m = json_copy(json_array_get(messages, i)), *calls = json_object_get(m, "tool_calls");
+        if (json_array_size(calls))
+            json_object_set_new(m, "tool_calls", name_calls(calls, waiting, &n_call));
+        if (json_is_string(json_object_get(m, "thinking")))
+            json_object_set(m, "reasoning_content", json_object_get(m, "thinking"));
+        if (json_is_string(json_object_get(m, "tool_name")))
+            json_object_set(m, "name", json_object_get(m, "tool_name"));
+        if (!strcmp(json_string_value(json_object_get(json_array_get(messages, i), "role")), "tool")) {
+            if (!json_is_string(json_object_get(m, "tool_call_id")) && json_array_size(waiting))
+                json_object_set(m, "tool_call_id", json_array_get(waiting, 0));
+            json_array_remove(waiting, 0);
+        }
+        json_array_append_new(list, m);
+    }
+    json_decref(waiting);
+    return list;
 }
 
 void ollama_read_chat(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
     struct in f;
-    struct chat_request c = { 0 };
+    const json_t *messages = NULL;
+    const uint64_t refused = mem_json_refused();
+    bool thinks = false;
     wish_begin(w, &ollama_chat_dialect, "messages", request, s);
     in_begin(&f, request, e, "%s", "");
     read_shared(w, &f, s);
-    in_array(&f, "messages", &c.messages);
-    for (size_t i = 0; i < json_array_size(c.messages) && !e->status; i++)
-        check_message(json_array_get(c.messages, i), i, e);
-    in_only(&f, "tools", "[]");
-    if (!e->status && json_array_size(c.messages))
-        wish_chat(w, s, &c, NULL, e);
+    in_array(&f, "messages", &messages);
+    for (size_t i = 0; i < json_array_size(messages) && !e->status; i++)
+        check_message(json_array_get(messages, i), i, e);
+    json_t *fields = read_extras(&f, &thinks);
+    wish_lost(refused, e);
+    if (!e->status && json_array_size(messages)) {
+        json_t *list = chat_messages(messages);
+        take_chat(w, s, list, fields, thinks, e);
+        json_decref(list);
+    }
+    json_decref(fields);
+    wish_lost(refused, e);
     done_reading(w, &f);
 }
 
-/* ---- texts ---- */
-
-/* As a chat of one message, if the model has a form for chats. */
-static void take_prompt(struct wish *w, const struct served_model *s, const char *system, const char *prompt, size_t n, bool raw, struct refusal *e)
+/* A text is a chat of one message, if the model has a form for chats. */
+static void take_prompt(struct wish *w, const struct served_model *s, const char *system, const char *prompt, size_t n, bool raw, const json_t *fields, bool thinks, struct refusal *e)
 {
     if (!raw && s->chat) {
         json_t *messages = system ? json_pack("[{s:s, s:s}, {s:s, s:s%}]", "role", "system", "content", system, "role", "user", "content", prompt, n)
                                   : json_pack("[{s:s, s:s%}]", "role", "user", "content", prompt, n);
-        const struct chat_request c = { .messages = messages };
-        if (messages)
-            wish_chat(w, s, &c, NULL, e);
-        else
-            wish_no_memory(e);
+        take_chat(w, s, messages, fields, thinks, e);
         json_decref(messages);
     } else if (system) {
         refuse(e, "system", raw ? "system with raw: a raw prompt is all that the model sees" : "system: the model has no chat template to put it into");
+    } else if (thinks) {
+        refuse(e, "think", "think: there is no chat template that knows of thoughts");
     } else if (wish_prompts(w, 1, e)) {
         w->answer.goes_on = true;
         wish_text(w, s, prompt, n, 0, e);
@@ -209,8 +323,9 @@ void ollama_read_generate(struct wish *w, json_t *request, struct served_model *
 {
     struct in f;
     const char *prompt = "", *system = NULL;
+    const uint64_t refused = mem_json_refused();
     size_t n = 0;
-    bool raw = false;
+    bool raw = false, thinks = false;
     wish_begin(w, &ollama_generate_dialect, "prompt", request, s);
     in_begin(&f, request, e, "%s", "");
     read_shared(w, &f, s);
@@ -221,8 +336,13 @@ void ollama_read_generate(struct wish *w, json_t *request, struct served_model *
     in_only(&f, "template", "\"\"");
     in_only(&f, "context", "[]");
     in_only(&f, "images", "[]");
+    in_only(&f, "tools", "[]");
+    json_t *fields = read_extras(&f, &thinks);
+    wish_lost(refused, e);
     if (!e->status && n)
-        take_prompt(w, s, system && *system ? system : NULL, prompt, n, raw, e);
+        take_prompt(w, s, system && *system ? system : NULL, prompt, n, raw, fields, thinks, e);
+    json_decref(fields);
+    wish_lost(refused, e);
     done_reading(w, &f);
 }
 

@@ -5,16 +5,14 @@
 #include "serve/constraint.h"
 #include "serve/json_out.h"
 
-#define NAME_LONGEST 64
-
 /* ---- fields ---- */
 
-static bool is_name(const char *s, size_t n)
+bool tools_is_name(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '_' || s[i] == '-' || s[i] == '.'))
             return false;
-    return n && n <= NAME_LONGEST;
+    return n && n <= TOOLS_NAME;
 }
 
 static const struct reply_tool *find(const struct tools *t, const char *name)
@@ -41,8 +39,8 @@ static void read_function(struct tools *t, const json_t *o, int i, struct refusa
     if (e->status)
         return;
     snprintf(t->where[t->n_tool], sizeof *t->where, "tools[%d].function.parameters", i);
-    if (!is_name(name, n))
-        refuse(e, f.path, "%s.name is '%.80s', expected 1 to %d letters, digits, _, - and .", f.path, name, NAME_LONGEST);
+    if (!tools_is_name(name, n))
+        refuse(e, f.path, "%s.name is '%.80s', expected 1 to %d letters, digits, _, - and .", f.path, name, TOOLS_NAME);
     else if (find(t, name))
         refuse(e, f.path, "two tools have the name '%s'", name);
     tool->name = name, tool->where = t->where[t->n_tool];

@@ -9,6 +9,7 @@
 #include "serve/wish.h"
 
 #define TOOLS_MAX 128
+#define TOOLS_NAME 64                    /* letters, digits, _, - and . of a name at most */
 struct tools {
     const json_t *list;                  /* for the template: all of them, or NULL */
     struct reply_tool *tool; int n_tool; /* those that may be called */
@@ -23,6 +24,7 @@ void tools_release(struct tools *t);
 void tools_check(const struct tools *t, const struct served_model *s, const struct chat_request *c, struct refusal *e);
 /* When the prompt is made: the wish's grammar and the form of its reply. */
 void tools_finish(const struct tools *t, struct wish *w, const struct served_model *s, const struct chat_request *c, struct refusal *e);
+bool tools_is_name(const char *s, size_t n);
 /* A message's tool_calls. */
 void tools_check_calls(const json_t *calls, const char *path, struct refusal *e);
 

@@ -51,6 +51,14 @@ void wish_drop_grammar(struct wish *w)
 
 void wish_no_memory(struct refusal *e) { refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request"); }
 
+void wish_lost(uint64_t before, struct refusal *e)
+{
+    if (mem_json_refused() == before)
+        return;
+    *e = (struct refusal){ 0 };
+    wish_no_memory(e);
+}
+
 void *wish_room(size_t n, size_t size, struct refusal *e)
 {
     void *p = mem_alloc_array(n + 1, size);

@@ -38,6 +38,9 @@ void wish_begin(struct wish *w, const struct dialect *d, const char *param, json
 void wish_release(struct wish *w);
 
 void wish_no_memory(struct refusal *e);
+/* The same, whatever else was found wrong, if jansson has been refused memory since mem_json_refused() gave `before`: what it makes may
+ * lack parts then. */
+void wish_lost(uint64_t before, struct refusal *e);
 /* Room for n of what a wish owns, and one more; NULL: told in e. */
 void *wish_room(size_t n, size_t size, struct refusal *e);
 /* What a grammar is made of names it: a word for the kind, and a text. */

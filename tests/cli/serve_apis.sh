@@ -11,6 +11,10 @@ lathe train config.yaml --out run --quiet --json --threads 1 > result.json 2> wa
 cat > run/chat_template.jinja <<'J'
 {{ '<|endoftext|>' }}{% for m in messages %}{{ ({'user': 'Q: ', 'system': 'S: '}[m.role] or 'A: ') + m.content + '\n' }}{% endfor %}{{ 'A:' }}
 J
+mkdir run/additional_chat_templates
+cat > run/additional_chat_templates/tool_use.jinja <<'J'
+{{ '<|endoftext|>' }}{% for t in tools %}{{ t.function.name + ' ' }}{% endfor %}{% for m in messages %}{{ ({'user': 'Q: ', 'tool': 'T: '}[m.role] or 'A: ') + m.content }}{% for c in m.tool_calls %}{{ '<tool_call>{"name": "' + c.function.name + '", "arguments": ' + c.function.arguments | tojson + '}</tool_call>' }}{% endfor %}{{ '\n' }}{% endfor %}{{ 'A:' + ('<think>' if enable_thinking else '<think></think>') }}
+J
 lathe serve run --port 0 --port-file port --threads 2 --name tiny --key secret > log 2>&1 & server=$!
 trap 'kill -9 $server 2>/dev/null' EXIT
 for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
@@ -62,6 +66,44 @@ schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength
 said = json.loads(text(whole(max_tokens=60, temperature=1, output_config={"format": {"type": "json_schema", "schema": schema}})))
 print(list(said), type(said["name"]), 0 <= said["age"] <= 99)
 
+print("--- Anthropic: tools, thoughts")
+tool = lambda name, **p: {"name": name, "description": "does it", "input_schema": dict({"type": "object"}, **p)}
+tools = [tool("f", properties={"x": {"type": "integer", "minimum": 0, "maximum": 99}, "ok": {"type": "boolean"}}, required=["x"], additionalProperties=False), tool("now", properties={}, additionalProperties=False)]
+def blocks(**more):
+    """Whole and streamed, which must say the same."""
+    w = whole(tools=tools, temperature=1, max_tokens=100, **more) if "max_tokens" not in more else whole(tools=tools, temperature=1, **more)
+    return w["content"], w["stop_reason"]
+def streamed(**more):
+    out, types = [], []
+    for l in ask("/v1/messages", message(**dict(dict(tools=tools, temperature=1, max_tokens=100, stream=True), **more)))[1].split("\n"):
+        d = json.loads(l[6:]) if l.startswith("data: ") else {"type": ""}
+        if d["type"] == "content_block_start":
+            assert d["index"] == len(out)
+            out.append(dict(d["content_block"]))
+            said = ""
+        elif d["type"] == "content_block_delta":
+            assert d["index"] == len(out) - 1
+            kind = d["delta"]["type"]
+            said += d["delta"][{"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}[kind]]
+        elif d["type"] == "content_block_stop":
+            b = out[-1]
+            b.update({"text": said} if b["type"] == "text" else {"thinking": said} if b["type"] == "thinking" else {"input": json.loads(said)})
+        elif d["type"] == "message_delta":
+            return out, d["delta"]["stop_reason"]
+for choice in ({"type": "any", "disable_parallel_tool_use": True}, {"type": "tool", "name": "now", "disable_parallel_tool_use": True}):
+    content, why = blocks(tool_choice=choice)
+    calls = [b for b in content if b["type"] == "tool_use"]
+    print(why, [(b["name"] in ("f", "now"), type(b["input"]), b["id"][:6]) for b in calls], calls[0]["name"] == "now" if choice["type"] == "tool" else 0 <= calls[0]["input"].get("x", 0) <= 99)
+    again, why_again = streamed(tool_choice=choice)
+    print([(b["type"], b.get("name")) for b in again if b["type"] == "tool_use"][-1][1] in ("f", "now"), why_again)
+content, why = blocks(thinking={"type": "enabled", "budget_tokens": 1024}, tool_choice={"type": "any"}, max_tokens=10)
+print([b["type"] for b in content], why, sorted(content[0]))
+content, why = streamed(thinking={"type": "adaptive"}, max_tokens=10)
+print([b["type"] for b in content], why)
+past = user("hello") + [{"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": ""}, {"type": "text", "text": "so"}, {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"x": 1}}]},
+                        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "2"}], "is_error": False}, {"type": "text", "text": "so?"}]}]
+print(whole(messages=past, tools=tools, tool_choice={"type": "none"})["stop_reason"] in ("end_turn", "max_tokens"), count(messages=past, tools=tools) > count(messages=past[:1], tools=tools) > count())
+
 print("--- Anthropic: models, errors")
 status, raw, _ = ask("/v1/models")
 m = json.loads(raw)
@@ -80,7 +122,11 @@ error("x" * (33 << 20))
 image = {"type": "image", "source": {"type": "url", "url": "http://x"}}
 for more in ({"model": "other"}, {"max_tokens": None}, {"max_tokens": -1}, {"max_tokens": 4000}, {"temperature": 1.5}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "tool", "content": "x"}]}, {"messages": [{"role": "user"}]},
              {"messages": user([])}, {"messages": user([{"text": "x"}])}, {"messages": user([{"type": "text"}])}, {"messages": user([image])}, {"messages": user([{"type": "sound"}])}, {"messages": user([{"type": "text", "text": 1}])}, {"messages": user(["x"])},
-             {"messages": user(7)}, {"system": 7}, {"system": [image]}, {"messages": [{"role": "user", "content": "x", "name": "y"}]}, {"stop_sequences": "x"}, {"stop_sequences": [""]}, {"metadata": {"colour": 1}}, {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+             {"messages": user(7)}, {"system": 7}, {"system": [image]}, {"messages": [{"role": "user", "content": "x", "name": "y"}]}, {"stop_sequences": "x"}, {"stop_sequences": [""]}, {"metadata": {"colour": 1}}, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, {"thinking": {"type": "enabled", "budget_tokens": 10}}, {"thinking": {}},
+             {"tools": [{"name": "f"}]}, {"tools": [dict(tools[0], type="bash_20250124")]}, {"tools": [tools[0], tools[0]]}, {"tools": [dict(tools[0], name="a b")]}, {"tools": [dict(tools[0], colour=1)]},
+             {"tools": [dict(tools[0], strict=True, input_schema={"properties": {"b": {"if": {}}}})]}, {"tools": tools, "tool_choice": {"type": "tool", "name": "g"}}, {"tools": tools, "tool_choice": {"type": "tool"}}, {"tool_choice": {"type": "any"}},
+             {"messages": past[:2]}, {"messages": user([{"type": "tool_result"}])}, {"messages": user([{"type": "tool_use", "id": "a", "name": "f", "input": {}}])},
+             {"messages": user("x") + [{"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": "{}"}]}]},
              {"output_config": {"effort": "low"}}, {"output_config": {"format": {"type": "json_schema"}}}, {"output_config": {"format": {"type": "json_schema", "schema": {"type": "colour"}}}},
              {"mcp_servers": []}, {"messages": user("hello " * 125)}, {"messages": [{"role": "assistant", "content": "x"}]}):
     error(message(**more))
@@ -114,6 +160,27 @@ said = json.loads(whole("chat", messages=user("hello"), format=schema, options={
 print(list(said), type(said["name"]), 0 <= said["age"] <= 99, whole("generate", prompt="hello", format="json", options={"num_predict": 1})["response"][:1])
 print(whole("chat")["done_reason"], whole("generate", keep_alive="5m")["done_reason"], lines(api("generate", prompt="")[1])[0]["response"] == "")
 
+
+print("--- Ollama: tools, thoughts")
+tools = [{"type": "function", "function": {"name": t["name"], "description": t["description"], "parameters": t["input_schema"]}} for t in tools]
+call = {"function": {"name": "f", "arguments": {"x": 1}}}
+past = user("hello") + [{"role": "assistant", "content": "", "thinking": "hm", "tool_calls": [call]}, {"role": "tool", "tool_name": "f", "content": "2"}]
+print(whole("chat", messages=past, tools=tools)["prompt_eval_count"] > whole("chat", messages=past[:1], tools=tools)["prompt_eval_count"] > 7)
+def said(more):
+    """What a chat says, whole and line by line: text, thoughts, calls."""
+    w = whole("chat", messages=user("hello"), **more)["message"]
+    l = [x["message"] for x in lines(api("chat", messages=user("hello"), **more)[1])]
+    calls = lambda m: [(c["function"]["name"], c["function"]["arguments"]) for c in m.get("tool_calls", [])]
+    parts = w["content"], w.get("thinking", ""), calls(w)
+    return parts, parts == ("".join(x["content"] for x in l), "".join(x.get("thinking", "") for x in l), sum((calls(x) for x in l), []))
+for seed in range(40):               # some call tools by themselves: each is a call of one that is there
+    (content, thinking, calls), same = said({"tools": tools, "options": {"temperature": 3, "seed": seed, "num_predict": 40, "top_k": 0, "top_p": 1}})
+    assert same and not thinking and all(n in ("f", "now") for n, _ in calls), (seed, content, calls)
+parts, same = said({"tools": tools, "think": True, "options": {"temperature": 0, "num_predict": 10}})
+print(same, parts[0] == "", parts[1] != "", parts[2])
+parts, same = said({"tools": tools, "tool_choice": "required", "parallel_tool_calls": False, "options": {"temperature": 1, "seed": 4, "num_predict": 100}})
+print(same, len(parts[2]), parts[2][0][0] in ("f", "now"), type(parts[2][0][1]))
+
 print("--- Ollama: vectors, models")
 e, one = json.loads(ask("/api/embed", {"model": "tiny", "input": ["hello", "bye"]}, KEY)[1]), json.loads(ask("/api/embeddings", {"model": "tiny:latest", "prompt": "hello", "keep_alive": -1}, KEY)[1])
 print([len(v) for v in e["embeddings"]], e["prompt_eval_count"], one["embedding"] == e["embeddings"][0], e["total_duration"] > 0)
@@ -132,12 +199,12 @@ error("chat")
 error("pull", {"model": "llama3"})
 error("chat", "{")
 error("chat", "x" * (33 << 20))
-for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": {"type": 1}}, {"think": True},
+for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": {"type": 1}}, {"think": True}, {"think": "maximal"}, {"think": 1}, {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}]}, {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]},
              {"colour": 1}, {"top_logprobs": 2}, {"keep_alive": []}, {"messages": user("hello " * 125)}):
     error("chat", dict({"model": "tiny", "messages": user("hello")}, **more))
 for o in ({"num_ctx": 4096}, {"num_predict": 4000}, {"num_predict": -3}, {"temperature": "hot"}, {"mirostat": 1}, {"typical_p": 0.5}, {"repeat_last_n": 64}, {"stop": [7]}, {"colour": 1}):
     error("chat", {"model": "tiny", "messages": user("hello"), "options": o})
-for more in ({"system": "S", "raw": True}, {"template": "x"}, {"context": [1]}, {"suffix": "x"}, {"images": ["aGk="]}, {"prompt": 7}, {"prompt": "", "keep_alive": 0}):
+for more in ({"system": "S", "raw": True}, {"template": "x"}, {"context": [1]}, {"suffix": "x"}, {"images": ["aGk="]}, {"tools": tools}, {"think": True, "raw": True}, {"prompt": 7}, {"prompt": "", "keep_alive": 0}):
     error("generate", dict({"model": "tiny", "prompt": "hello"}, **more))
 for path, more in (("embed", {"input": [1.5]}), ("embed", {}), ("embed", {"input": "x", "dimensions": 1000}), ("embeddings", {"prompt": ["x"]}), ("show", {"model": "other"}), ("show", {"model": "tiny", "colour": 1})):
     error(path, dict({"model": "tiny"}, **more))

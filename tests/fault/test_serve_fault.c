@@ -20,6 +20,11 @@ static const struct asked { reader *read; const char *request; } asked[] = {
     { anthropic_messages, "{\"model\":\"tiny\",\"max_tokens\":5,\"system\":[{\"type\":\"text\",\"text\":\"S\"}],\"stop_sequences\":[\"x\"],"
                           "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":\"c\"}]}" },
     { ollama_read_chat, "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"options\":{\"stop\":[\"x\"]}}" },
+    { anthropic_messages, "{\"model\":\"tiny\",\"max_tokens\":5,\"tools\":[{\"name\":\"f\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"integer\"}}}}],"
+                          "\"tool_choice\":{\"type\":\"any\"},\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"x\":1}}]},"
+                          "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":\"2\"}]}]}" },
+    { ollama_read_chat, "{\"model\":\"tiny\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}}],\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+                        "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{}}}]},{\"role\":\"tool\",\"tool_name\":\"f\",\"content\":\"2\"}]}" },
     { ollama_read_generate, "{\"model\":\"tiny:latest\",\"prompt\":\"hi\",\"system\":\"S\"}" },
 };
 
@@ -74,7 +79,23 @@ static void a_request_is_read_as_it_is_or_refused_for_want_of_memory(void **stat
 
 static const struct dialect *const dialects[] = { &openai_chat_dialect, &openai_completion_dialect, &anthropic_dialect, &ollama_chat_dialect, &ollama_generate_dialect };
 
-/* A stream of two pieces and a whole reply, or as far as memory goes. */
+static const char said[] = "<think>\nhm\"\n</think>\n\nso<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\":\n1}}\n</tool_call>";
+
+/* A thought and a call. */
+static int tell_reply(struct buf *b, struct choice *c)
+{
+    const struct dialect *d = c->x->w.dialect;
+    const struct reply_form form = { .thinking = REPLY_MAY_THINK, .calls = CHAT_FORM_TAGGED, .arguments = "arguments" };
+    TRY(reply_new(&c->reply, &form, &err));
+    TRY(reply_add(c->reply, said, sizeof said - 1, NULL));
+    TRY(reply_end(c->reply, NULL));
+    assert_int_equal(reply_n_call(c->reply), 1);
+    TRY(d->thought(b, c, "hm\"", 3, &err));
+    TRY(d->call(b, c, 0, "f", &err));
+    return d->arguments(b, c, 0, "{\"x\":\n1}", 8, &err);
+}
+
+/* A stream of two pieces, a thought and a call, and a whole reply, or as far as memory goes. */
 static int tell(struct buf *b, struct exchange *x)
 {
     const struct dialect *d = x->w.dialect;
@@ -88,6 +109,7 @@ static int tell(struct buf *b, struct exchange *x)
         TRY(d->token ? d->token(c, &t, &err) : 0);
         TRY(d->piece(b, c, "h\xc3\xa9\"", 4, &err));
     }
+    TRY(d->call ? tell_reply(b, c) : 0);
     TRY(d->end(b, c, &err));
     TRY(d->close(b, x, &err));
     x->w.stream = false;
@@ -111,6 +133,7 @@ static int tell_all(struct buf *b, const struct dialect *d, struct stops *stops)
     for (int k = 0; k < CHOICE_PARTS; k++)
         buf_init(&c->part[k]);
     const int rc = tell(b, x);
+    reply_free(c->reply);
     buf_release(&x->head), buf_release(&c->text);
     for (int k = 0; k < CHOICE_PARTS; k++)
         buf_release(&c->part[k]);
