@@ -10,7 +10,8 @@
 
 #define QUEUE 1024
 #define STRETCH 1.8
-#define CHUNK 16                 /* rows of a prompt at least, however little time there is */
+#define CHUNK 4                  /* rows of a prompt at least, however little time there is */
+#define FIRST 64                 /* rows of prompts while no time is known */
 #define TOP_MAX 32               /* likeliest tokens at most */
 #define PROBE 16                 /* tokens after which a guess is tried though it does not seem to pay */
 #define LOOK 64                  /* waiting texts that are looked at in a step */
@@ -40,7 +41,7 @@ struct text {
 };
 
 /* t = a + b rows, from what steps took lately. */
-struct pace { double n, rows, rows2, t, rows_t, alone; };      /* alone: a step without rows of prompts */
+struct pace { double n, rows, rows2, t, rows_t, alone, alone_rows; };      /* alone: a step without rows of prompts, and its rows */
 
 struct batch {
     struct batch_opts o;
@@ -318,8 +319,10 @@ static void drop_cancelled(struct batch *b)
 static void pace_add(struct pace *p, int rows, bool prompts, double t)
 {
     const double keep = 1 - 1 / STEPS, x = rows;
-    if (!prompts)
-        p->alone = p->alone > 0 ? p->alone + (t - p->alone) / 8 : t;
+    if (!prompts) {
+        const double share = p->alone > 0 ? 1. / 8 : 1;
+        p->alone += (t - p->alone) * share, p->alone_rows += (x - p->alone_rows) * share;
+    }
     p->n = p->n * keep + 1, p->rows = p->rows * keep + x, p->rows2 = p->rows2 * keep + x * x;
     p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
 }
@@ -336,12 +339,12 @@ static int budget(const struct batch *b, int n)
     const struct pace *p = &b->pace;
     const int most = engine_step_tokens(b->o.e);
     const double slope = slope_of(p);
-    double allowed = b->o.step_s > 0 ? b->o.step_s : b->o.stretch >= 1 ? b->o.stretch * p->alone : 0;
-    if (!n || allowed <= 0)
+    if (!n || (b->o.step_s <= 0 && b->o.stretch < 1))
         return most;
     if (p->alone <= 0 || slope <= 0)             /* nothing is known yet */
-        return n + 4 * CHUNK < most ? n + 4 * CHUNK : most;
-    allowed -= p->alone;
+        return n + FIRST < most ? n + FIRST : most;
+    const double more = p->alone + slope * (n - p->alone_rows), alone = more > p->alone / 4 ? more : p->alone / 4;      /* of n rows */
+    const double allowed = (b->o.step_s > 0 ? b->o.step_s : b->o.stretch * alone) - alone;
     const double rows = n + (allowed > CHUNK * slope ? allowed / slope : CHUNK);
     return rows < most ? (int)rows : most;
 }
