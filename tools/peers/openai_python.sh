@@ -13,7 +13,7 @@ while read -r name test; do
     "$lathe" serve "$model" --name "$name" --key "My API Key" --matryoshka --ctx 256 --port 0 --port-file "$work/port" --quiet & server=$!
     until [ -s "$work/port" ]; do kill -0 $server; sleep 0.1; done
     echo "--- $test, model $name"
-    TEST_API_BASE_URL=http://127.0.0.1:$(cat "$work/port")/v1 "${PYTHON:-python3}" -m pytest -q -p no:cacheprovider --tb=line "$@" "$test" || true
+    TEST_API_BASE_URL=http://127.0.0.1:$(cat "$work/port")/v1 "${PYTHON:-python3}" -m pytest -q -p no:cacheprovider -p no:logging --tb=line "$@" "$test" || true
     kill $server
     wait $server || true
 done <<'T'
