@@ -271,7 +271,7 @@ static int submit(struct embedding *x, struct err *err)
     const struct tok_ids *ids = &x->w.input[x->next];
     const bool last_only = x->s->pooling == POOL_LAST;
     const struct text_request r = { .ids = ids->id, .n = (int)ids->n, .n_logprob = -1, .last_hidden = last_only, .priority = x->w.priority, .tenant = x->w.tenant, .adapter = x->w.as.adapter, .root = x->w.as.root,
-                                    .hidden = hidden, .done = done, .ctx = l };
+                                    .share = last_only, .hidden = hidden, .done = done, .ctx = l };
     l->i = x->next, l->ready = false;
     memset(l->sum, 0, (size_t)x->C * sizeof *l->sum);
     TRY(batch_submit(x->s->batch, &r, &l->id, err));
@@ -348,6 +348,7 @@ static void check_client(struct http_request *q, struct embed_wish *w, struct re
 {
     visit_model(q, w->as.name, e);
     visit_rank(q, w->prioritised, &w->priority, &w->tenant, e);
+    visit_root(q, &w->as.root, e);
     if (w->as.name)
         visit_note_model(q, &w->as);
     visit_take_texts(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES, count_tokens(w), 0, false, e);
@@ -426,6 +427,7 @@ static void read_wish(struct embed_wish *w, const json_t *request, const struct 
     bool add = true;
     in_begin(&f, request, e, "%s", "");
     wish_find(&f, s, &w->as);
+    wish_salt(&f, &w->as.root);
     if (!in_any(&f, "input", &input))
         refuse(e, "input", "input is missing");
     in_choice(&f, "encoding_format", "float|base64", &format);

@@ -1,7 +1,8 @@
 /* embeddings.h - requests for vectors of texts.
  *
  * A decoder makes them in the steps of its batch: each input is a prompt that nothing follows, so a long one is computed in pieces
- * between the tokens of others, and weights and memory are those that are there already.  Of the inputs of one request no more than
+ * between the tokens of others, and weights and memory are those that are there already.  Where the last token's state is the vector,
+ * what the cache knows of an input's beginning (an instruction before each) is not computed again.  Of the inputs of one request no more than
  * EMBED_LANES are in the batch at once; as one is done the next follows, and those that ask meanwhile are not kept waiting behind
  * thousands.  An encoder has no steps: requests take turns, input by input (serve/turns.h).
  *

@@ -98,36 +98,12 @@ static void read_stream(struct in *f, struct wish *w)
         refuse(f->e, "stream_options", "stream_options without stream");
 }
 
-/* The tenant's salt makes another root: nothing is shared with other tenants, not even how long something takes. */
-static void read_root(struct in *f, struct wish *w)
-{
-    const char *salt = NULL;
-    size_t n = 0;
-    struct sha256 h;
-    char hex[SHA256_HEX];
-    struct err err;
-    if (!in_str(f, "cache_salt", &salt, &n))
-        return;
-    if (sha256_init(&h, &err) < 0) {
-        wish_no_memory(f->e);
-        return;
-    }
-    struct buf b;
-    buf_init(&b);
-    if (buf_add(&b, (const char *)w->answer.root.sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, salt, n, NULL) < 0)
-        wish_no_memory(f->e);
-    else
-        sha256_next(&h, b.data, b.len, w->answer.root.sha256);
-    sha256_end(&h, hex);
-    buf_release(&b);
-}
-
 static void read_common(struct in *f, struct wish *w, const struct served_model *s)
 {
     wish_model(w, f, s);
     read_sampling(f, w);
     read_stream(f, w);
-    read_root(f, w);
+    wish_salt(f, &w->answer.root);
     in_pass_texts(f, "user|safety_identifier|prompt_cache_key|service_tier|request_id");
     in_object(f, "metadata", &(const json_t *){ NULL });
     in_only(f, "store", "false");

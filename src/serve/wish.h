@@ -50,6 +50,8 @@ void wish_drop_grammar(struct wish *w);
 void wish_find(struct in *f, const struct served_model *s, struct served_as *as);
 /* The same for a wish.  Before its root is changed for a tenant. */
 void wish_model(struct wish *w, struct in *f, const struct served_model *s);
+/* The field "cache_salt" makes another root: nothing is shared with others, not even how long something takes. */
+void wish_salt(struct in *f, struct block_key *root);
 /* A field that is a text or a list of texts. */
 void wish_stops(struct wish *w, struct in *f, const char *name);
 /* n prompts, still empty. */

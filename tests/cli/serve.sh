@@ -167,6 +167,12 @@ print(embed(ids)["data"] == embed([ids])["data"] == embed("hello")["data"], abs(
 v = base64.b64decode(embed("hello", encoding_format="base64", user="me", dimensions=48)["data"][0]["embedding"])
 print(list(struct.unpack("<48f", v)) == [struct.unpack("f", struct.pack("f", x))[0] for x in alone[0]])
 print(embed([float(i) for i in ids])["data"] == embed(ids)["data"], len(completion(ids, max_tokens=2.0, user=None, metadata={"a": "b"})["choices"]))
+def found(): return sum(float(l.split()[-1]) for l in ask("/metrics")[1].decode().split("\n") if l.startswith("vllm:prefix_cache_hits_total"))
+long = "Q: hello\nA: hi there " * 3
+salted = [embed(long, cache_salt="s")["data"]]
+before = found()
+salted += [embed(long, cache_salt=s)["data"] for s in "st"]
+print(salted[0] == salted[1] == salted[2], found() - before)
 for more in ({"user": {}}, {"dimensions": 47.5}, {"input": [1.5]}, {"input": []}, {"input": ""}, {"input": ["x", 3]}, {"input": [[1], []]}, {"input": [1, 99999]}, {"input": {"x": 1}}, {"input": ["x"] * 2049}, {"input": "hello " * 300}, {"input": "h" * 100000},
              {"dimensions": 8}, {"dimensions": 0}, {"encoding_format": "binary"}, {"colour": "red"}, {"model": "other"}, {"input": None}):
     error("/v1/embeddings", dict({"model": "tiny", "input": "x"}, **more))
