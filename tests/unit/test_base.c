@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "../test.h"
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -487,6 +488,39 @@ static void sizes_and_times_are_written_for_people(void **state)
     assert_string_equal(fmt_seconds(s, 7260), "2 h 01 min");
 }
 
+/* RFC 4648, section 10. */
+static void base64_has_the_standards_forms(void **state)
+{
+    (void)state;
+    static const char *const forms[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+    struct buf b;
+    buf_init(&b);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        buf_clear(&b);
+        OK(base64_write(&b, forms[i][0], strlen(forms[i][0]), &err));
+        assert_string_equal(b.data, forms[i][1]);
+        buf_clear(&b);
+        OK(base64_read(&b, forms[i][1], strcspn(forms[i][1], "="), &err));      /* padding may be missing */
+        OK(base64_read(&b, forms[i][1], strlen(forms[i][1]), &err));
+        const size_t n = strlen(forms[i][0]);
+        assert_true(b.len == 2 * n && !memcmp(b.data, forms[i][0], n) && !memcmp(b.data + n, forms[i][0], n));
+    }
+    unsigned char all[256];
+    for (int i = 0; i < 256; i++)
+        all[i] = (unsigned char)(255 - i);
+    buf_clear(&b);
+    OK(base64_write(&b, all, sizeof all, &err));
+    struct buf back;
+    buf_init(&back);
+    OK(base64_read(&back, b.data, b.len, &err));
+    assert_true(back.len == sizeof all && !memcmp(back.data, all, sizeof all));
+    static const char *const bad[] = { "Zg==x", "Z g", "Zm9_", "\x80" };
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(base64_read(&back, bad[i], strlen(bad[i]), &err), ERR_FORMAT);
+    buf_release(&b);
+    buf_release(&back);
+}
+
 static void quantiles_interpolate(void **state)
 {
     (void)state;
@@ -520,6 +554,7 @@ int main(void)
         cmocka_unit_test(bad_yaml_is_refused_with_its_place),
         cmocka_unit_test(the_json_test_suite),
         cmocka_unit_test(sizes_and_times_are_written_for_people),
+        cmocka_unit_test(base64_has_the_standards_forms),
         cmocka_unit_test(quantiles_interpolate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
