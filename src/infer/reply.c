@@ -168,7 +168,7 @@ static int thought(struct reply *r, const struct reply_sink *s, bool last)
     return 1;
 }
 
-static const char *announces(const struct reply *r) { return r->form.calls == CHAT_FORM_TAGGED ? "<tool_call>" : r->form.calls == CHAT_FORM_LIST ? "[TOOL_CALLS]" : NULL; }
+static const char *announces(const struct reply *r) { return r->form.calls == CHAT_FORM_TAGGED ? "<tool_call>" : r->form.calls == CHAT_FORM_LIST || r->form.calls == CHAT_FORM_NAMED ? "[TOOL_CALLS]" : NULL; }
 
 static int content_begins(struct reply *r, bool last)
 {
@@ -213,6 +213,19 @@ static int past(const struct reply *r, size_t *at, const char *text)
     return is;
 }
 
+/* The name up to [ARGS]{. */
+static int read_named_head(const struct reply *r, size_t *at, size_t *name, size_t *n)
+{
+    *name = 0;
+    const char *const end = memchr(r->held.data, '[', r->held.len);
+    *n = end ? (size_t)(end - r->held.data) : r->held.len;
+    if (*n > NAME_MAX_BYTES || (end && !*n))
+        return -1;
+    const int is = end ? stands(r, *n, "[ARGS]{") : 0;
+    *at = *n + strlen("[ARGS]");
+    return is;
+}
+
 /* {"name": "...", "arguments": up to the value; 1 with where the name is. */
 static int read_head(const struct reply *r, size_t *at, size_t *name, size_t *n)
 {
@@ -241,7 +254,7 @@ static int read_head(const struct reply *r, size_t *at, size_t *name, size_t *n)
 static int name(struct reply *r, const struct reply_sink *s, bool last)
 {
     size_t at, from = 0, n = 0;
-    const int is = r->n_call == CALLS_MAX ? -1 : read_head(r, &at, &from, &n);
+    const int is = r->n_call == CALLS_MAX ? -1 : (r->form.calls == CHAT_FORM_NAMED ? read_named_head : read_head)(r, &at, &from, &n);
     if (is < 0 || (!is && last))
         return no_call(r, s);
     if (!is)
@@ -278,7 +291,7 @@ static int arguments(struct reply *r, const struct reply_sink *s)
 static int call_end(struct reply *r, const struct reply_sink *s, bool last)
 {
     size_t at = 0;
-    const int is = past(r, &at, "}");
+    const int is = r->form.calls == CHAT_FORM_NAMED ? 1 : past(r, &at, "}");
     if (is < 0)
         return no_call(r, s);
     if (!is)
@@ -314,6 +327,8 @@ static int behind_call(struct reply *r, bool last)
             at = blanks(r, at);
         take(r, at);
         r->state = more > 0 ? NAME : CONTENT;
+    } else if (form == CHAT_FORM_NAMED) {
+        r->state = CONTENT;
     } else {
         if (blanks(r, 0) == r->held.len && !last)
             return 0;

@@ -5,6 +5,7 @@
  *   calls       behind it, as the model's template writes them (model/chat.h finds that out):
  *     TAGGED    <tool_call>{"name": ..., "arguments": {...}}</tool_call>, one after the other: Hermes, Qwen, and whoever is told so
  *     LIST      [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...]: Mistral
+ *     NAMED     [TOOL_CALLS]name[ARGS]{...}, one after the other: Ministral, Devstral
  *     BARE      {"name": ..., "parameters": {...}}, instead of content: Llama 3
  *
  * The grammar lets content be whatever it likes up to where a call begins, and a call only be that of a tool, with arguments that follow

@@ -124,22 +124,33 @@ static struct frag arguments_of(struct build *b, const struct reply_tool *t)
     return f;
 }
 
-/* {"name": ..., "arguments": ...} of any of the tools. */
-static struct frag call(struct build *b, const struct reply_wish *w)
+/* Name and arguments of any of the tools, with what stands around the name. */
+static struct frag any_tool(struct build *b, const struct reply_wish *w)
 {
-    struct frag tools = none, head = text_bytes(b, "{");
-    if (w->form.calls != CHAT_FORM_BARE)
-        head = build_then(b, head, text_space(b));
-    head = build_then(b, head, text_key(b, "name"));
+    const bool named = w->form.calls == CHAT_FORM_NAMED;
+    struct frag tools = none;
     for (int i = 0; i < w->n_tool && b->rc >= 0; i++) {
-        struct frag f = text_bytes(b, "\"");
+        struct frag f = text_bytes(b, named ? "" : "\"");
         f = build_then(b, f, text_bytes(b, w->tool[i].name));
-        f = build_then(b, f, text_bytes(b, "\""));
-        f = build_then(b, f, text_comma(b));
-        f = build_then(b, f, text_key(b, w->form.arguments));
+        f = build_then(b, f, text_bytes(b, named ? "[ARGS]" : "\""));
+        f = named ? f : build_then(b, f, text_comma(b));
+        f = named ? f : build_then(b, f, text_key(b, w->form.arguments));
         f = build_then(b, f, arguments_of(b, &w->tool[i]));
         tools = tools.in < 0 ? f : build_or(b, tools, f);
     }
+    return tools;
+}
+
+/* {"name": ..., "arguments": ...}, or name[ARGS]... */
+static struct frag call(struct build *b, const struct reply_wish *w)
+{
+    if (w->form.calls == CHAT_FORM_NAMED)
+        return any_tool(b, w);
+    struct frag head = text_bytes(b, "{");
+    if (w->form.calls != CHAT_FORM_BARE)
+        head = build_then(b, head, text_space(b));
+    head = build_then(b, head, text_key(b, "name"));
+    const struct frag tools = any_tool(b, w);
     const struct frag last = build_then(b, text_space(b), text_bytes(b, "}"));
     return build_then(b, build_then(b, head, tools), last);
 }
@@ -152,8 +163,12 @@ static struct frag calls(struct build *b, const struct reply_wish *w)
         return one;
     if (w->form.calls == CHAT_FORM_LIST)
         return w->one_call ? build_then(b, build_then(b, text_bytes(b, "["), one), text_bytes(b, "]")) : text_list(b, "[", one, "]", false);
-    const struct frag before = text_space(b), behind = text_space(b), close = text_bytes(b, "</tool_call>"), more = text_space(b), open = text_bytes(b, "<tool_call>");
-    one = build_then(b, build_then(b, build_then(b, before, one), behind), close);
+    const bool named = w->form.calls == CHAT_FORM_NAMED;
+    const struct frag more = named ? build_empty(b) : text_space(b), open = text_bytes(b, named ? "[TOOL_CALLS]" : "<tool_call>");
+    if (!named) {
+        const struct frag before = text_space(b), behind = text_space(b), close = text_bytes(b, "</tool_call>");
+        one = build_then(b, build_then(b, build_then(b, before, one), behind), close);
+    }
     const int32_t again = build_place(b), out = build_place(b);
     if (b->rc < 0)
         return none;

@@ -49,9 +49,9 @@ void chat_free(struct chat *c);
 const char *chat_name(const struct chat *c, int i);             /* of the i-th template; NULL beyond the last */
 
 /* How a template writes calls of tools, and so how the model does: each {"name": ..., "arguments": {...}} between <tool_call> and
- * </tool_call>, a list of them behind [TOOL_CALLS], or one alone in place of content.  NONE: it knows nothing of tools; OTHER: in some
- * other way. */
-enum chat_form { CHAT_FORM_NONE, CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE, CHAT_FORM_OTHER };
+ * </tool_call>, a list of them behind [TOOL_CALLS], or one alone in place of content; or [TOOL_CALLS]name[ARGS]{...}.  NONE: it knows
+ * nothing of tools; OTHER: in some other way. */
+enum chat_form { CHAT_FORM_NONE, CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE, CHAT_FORM_NAMED, CHAT_FORM_OTHER };
 /* What trying a template showed. */
 enum chat_call { CHAT_CALL_NONE, CHAT_CALL_EMPTY, CHAT_CALL_NULL, CHAT_CALL_ABSENT };
 struct chat_wants {

@@ -38,6 +38,8 @@ enum chat_form chat_form_of(const char *text, const char *name, const char *mark
     squeeze(before, sizeof before, text, called);
     squeeze(between, sizeof between, called + strlen(name), at);
     squeeze(open, sizeof open, opening->data, opening->data + opening->len);
+    if (ends_with(before, "[TOOL_CALLS]") && !strncmp(between, "[ARGS]{\"", 8))
+        return CHAT_FORM_NAMED;
     *parameters = !strncmp(between, "\",\"parameters\":{\"", 17);
     if (!ends_with(before, head) || (!*parameters && strncmp(between, "\",\"arguments\":{\"", 16)))
         return CHAT_FORM_OTHER;

@@ -197,7 +197,7 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
 /* Special tokens whose letters say what a reply is made of. */
 static void find_marks(struct served_model *s)
 {
-    static const char *const marks[] = { "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]" };
+    static const char *const marks[] = { "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]" };
     const struct tok *t = engine_tok(s->engine);
     for (int id = 0; id < tok_vocab_size(t) && s->n_mark < VOCAB_MARKS_MAX; id++) {
         size_t n;

@@ -30,6 +30,7 @@ static void the_forms_of_templates_are_found(void **state)
         { "meta-llama-Llama-3.2-3B-Instruct", CHAT_FORM_BARE, true, false }, { "meta-llama-Llama-3.3-70B-Instruct", CHAT_FORM_BARE, true, false },
         { "microsoft-Phi-3.5-mini-instruct", CHAT_FORM_NONE, false, false }, { "HuggingFaceTB-SmolLM3-3B", CHAT_FORM_NONE, false, true },
         { "Qwen3-Coder", CHAT_FORM_OTHER, false, false },                    { "GLM-4.6", CHAT_FORM_OTHER, false, true },
+        { "mistralai-Ministral-3-14B-Reasoning-2512", CHAT_FORM_NAMED, false, false }, { "unsloth-mistral-Devstral-Small-2507", CHAT_FORM_NAMED, false, false },
         { "openai-gpt-oss-120b", CHAT_FORM_OTHER, false, false },            { "Mistral-Small-3.2-24B-Instruct-2506", CHAT_FORM_OTHER, false, false },
         { "fireworks-ai-llama-3-firefunction-v2", CHAT_FORM_OTHER, false, false }, { "ibm-granite-granite-3.3-2B-Instruct", CHAT_FORM_OTHER, false, true },
     };
@@ -111,7 +112,8 @@ static void replies_are_told_apart(void **state)
 {
     (void)state;
     const struct reply_form plain = { REPLY_MAY_THINK, CHAT_FORM_NONE, "" }, thinks = { REPLY_THINKS, CHAT_FORM_TAGGED, "arguments" }, tagged = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" },
-                            list = { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, "arguments" }, bare = { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, "parameters" };
+                            list = { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, "arguments" }, bare = { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, "parameters" },
+                            named = { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, "arguments" };
     static const struct { int form; const char *text, *told; } cases[] = {
         { 0, "Hello <b>", "|C0:Hello <b>" },
         { 0, "<think>\nI see \n</think>\n\nHello", "|T0:I see|C0:Hello" },
@@ -130,12 +132,14 @@ static void replies_are_told_apart(void **state)
         { 2, "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\": [1", "|N0:f|A0:{\"x\": [1" },
         { 3, "Ok [TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"g\", \"arguments\": {}}]", "|C0:Ok|N0:f|A0:{\"a\": 1}|N1:g|A1:{}" },
         { 3, "[TOOL_CALLS]x", "|C0:[TOOL_CALLS]x" },
+        { 5, "Ok.[TOOL_CALLS]f[ARGS]{\"a\": {}}[TOOL_CALLS]g[ARGS]{}", "|C0:Ok.|N0:f|A0:{\"a\": {}}|N1:g|A1:{}" },
+        { 5, "[TOOL_CALLS]f[x", "|C0:[TOOL_CALLS]f[x" },
         { 4, "{\"name\": \"f\", \"parameters\": {\"a\": {\"b\": 2}}}", "|N0:f|A0:{\"a\": {\"b\": 2}}" },
         { 4, "{\"names\": 1}", "|C0:{\"names\": 1}" },
         { 4, "{\"nam", "|C0:{\"nam" },
         { 4, "Say {\"name\": \"f\"}", "|C0:Say {\"name\": \"f\"}" },
     };
-    const struct reply_form *const forms[] = { &plain, &thinks, &tagged, &list, &bare };
+    const struct reply_form *const forms[] = { &plain, &thinks, &tagged, &list, &bare, &named };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct told whole, part;
         const struct reply_form *form = forms[cases[i].form];
@@ -205,6 +209,9 @@ static void grammars_read_what_replies_may_be(void **state)
         { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, false, false, "[TOOL_CALLS][{\"name\": \"time\", \"arguments\": {}}, {\"name\": \"weather\", \"arguments\": {\"city\": \"x\"}}]", true, true },
         { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, false, true, "[TOOL_CALLS][{\"name\": \"time\", \"arguments\": {}},", false, false },
         { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, false, false, "[TOOL_CALLS]no", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, false, false, "Ok[TOOL_CALLS]weather[ARGS]{\"city\": \"x\"}[TOOL_CALLS]time[ARGS]{}", true, true },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, false, true, "[TOOL_CALLS]time[ARGS]{}[", false, false },
+        { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, true, false, "[TOOL_CALLS]time[ARGS]{", true, false },
         { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"name\": \"weather\", \"arguments\": {\"city\": \"x\"}}", true, true },
         { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"name\": \"x", false, false },
         { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, false, false, "{\"nam", true, true },
@@ -250,12 +257,12 @@ static void tools_are_strict_where_they_say_so(void **state)
 static void random_tokens_make_calls(void **state)
 {
     (void)state;
-    static const enum chat_form forms[] = { CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE };
+    static const enum chat_form forms[] = { CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE, CHAT_FORM_NAMED };
     float *logits = calloc((size_t)V, sizeof *logits);
     int n_calls = 0;
     for (uint64_t seed = 0; seed < 12; seed++) {
-        const struct reply_form form = { seed % 2 ? REPLY_MAY_THINK : REPLY_NO_THOUGHTS, forms[seed % 3], "arguments" };
-        struct grammar *g = grammar_of(form, true, seed % 4 == 0);
+        const struct reply_form form = { seed % 2 ? REPLY_MAY_THINK : REPLY_NO_THOUGHTS, forms[seed % 4], "arguments" };
+        struct grammar *g = grammar_of(form, true, seed % 8 > 3);
         struct follower *f;
         struct reply *r;
         OK(follower_new(&f, g, vocab, &err));
