@@ -10,6 +10,8 @@
 #define FRAMES_MAX 1000000
 #define WORK_MAX ((uint64_t)1 << 25)      /* places looked at to find the tokens of a set; counted alike whoever found them */
 #define CACHE_BYTES ((size_t)64 << 20)
+#define STATES_MAX 64            /* sets that are remembered while tokens are read, of at most so many items */
+#define STATE_ITEMS_MAX 256
 #define N_MASK 16                /* sets of allowed tokens that a follower remembers */
 
 /* ---- a grammar ---- */
@@ -155,6 +157,10 @@ struct set { struct item *item; int n, cap; bool ends, crossed; };
 struct frame { int32_t node, parent; };
 enum { FRAME_TEXT, FRAME_UNKNOWN, N_FRAME_FIXED };
 
+/* Sets that were met, and which follows which by a byte: tokens lead through the same few again and again.  next: UNMET, or its number. */
+#define UNMET (-1)
+struct states { struct set set[STATES_MAX]; int16_t next[STATES_MAX][256]; int n; };
+
 struct mask { struct item *item; int n; bool ends; uint64_t *bit; int n_allowed; unsigned used; };
 
 struct follower {
@@ -166,7 +172,9 @@ struct follower {
     unsigned stamp; int n_seen;
     struct item *todo; int n_todo, cap_todo;
     uint64_t work;                                   /* since somebody set it to 0 */
-    struct set now, next, *path;                     /* path[len_max + 1]: after each byte of a token */
+    struct set now, next, *path;                     /* path[len_max + 2]: after each byte of a token, where it is not one of the states */
+    const struct set **at;                           /* [len_max + 2]: which it is */
+    struct states *states;
     bool ended;
     struct mask mask[N_MASK]; unsigned n_used;
     int32_t *across;                                 /* [v->n] */
@@ -334,6 +342,54 @@ static bool alive(const struct set *s) { return s->n || s->ends || s->crossed; }
 
 /* ---- the tokens of a set ---- */
 
+/* The set among those that are remembered; NULL: there is no room. */
+static const struct set *remember(struct follower *f, const struct set *s)
+{
+    struct states *st = f->states;
+    for (int i = 0; i < st->n; i++) {
+        const struct set *k = &st->set[i];
+        if (k->n == s->n && k->ends == s->ends && k->crossed == s->crossed && (!s->n || !memcmp(k->item, s->item, (size_t)s->n * sizeof *s->item)))
+            return k;
+    }
+    if (st->n == STATES_MAX || s->n > STATE_ITEMS_MAX)
+        return NULL;
+    struct set *k = &st->set[st->n];
+    struct item *items = s->n > k->cap ? mem_realloc_array(k->item, (size_t)s->n, sizeof *items) : k->item;
+    if (s->n > k->cap && !items)
+        return NULL;                             /* then it is found again each time */
+    k->cap = s->n > k->cap ? s->n : k->cap;
+    k->item = items, k->n = s->n, k->ends = s->ends, k->crossed = s->crossed;
+    if (s->n)
+        memcpy(items, s->item, (size_t)s->n * sizeof *items);
+    memset(st->next[st->n], UNMET, sizeof st->next[0]);
+    return &st->set[st->n++];
+}
+
+/* Tokens will be read from path[0] on. */
+static void begin_reading(struct follower *f)
+{
+    f->states->n = 0;
+    const struct set *s = remember(f, &f->path[0]);
+    f->at[0] = s ? s : &f->path[0];
+}
+
+/* at[k + 1], behind at[k] and the byte. */
+static int advance(struct follower *f, int k, unsigned char byte, struct err *err)
+{
+    struct states *st = f->states;
+    const ptrdiff_t from = f->at[k] >= st->set && f->at[k] < st->set + st->n ? f->at[k] - st->set : -1;
+    if (from >= 0 && st->next[from][byte] != UNMET) {
+        f->at[k + 1] = &st->set[st->next[from][byte]];
+        return 0;
+    }
+    TRY(set_step(f, f->at[k], byte, &f->path[k + 1], err));
+    const struct set *s = from >= 0 ? remember(f, &f->path[k + 1]) : NULL;
+    if (s)
+        st->next[from][byte] = (int16_t)(s - st->set);
+    f->at[k + 1] = s ? s : &f->path[k + 1];
+    return 0;
+}
+
 struct found { uint64_t *bit; int n; int32_t *across; int n_across; };
 
 static bool begins_alike(const struct vocab *v, int i, int k, int n) { return v->len[k] >= n && !memcmp(v->text[i], v->text[k], (size_t)n); }
@@ -357,6 +413,7 @@ static int last_alike(const struct vocab *v, int i, int n)
 static int read_tokens(struct follower *f, const int32_t *place, int n, int longest, struct found *out, struct err *err)
 {
     const struct vocab *v = f->v;
+    begin_reading(f);
     int have = 0, dead = INT32_MAX, crossed = INT32_MAX;      /* bytes of the last token that path knows; where it ended; where it first crossed */
     for (int i = 0, before = -1; i < n; before = place ? place[i] : i, i++) {
         const int at = place ? place[i] : i, len = v->len[at];
@@ -374,17 +431,16 @@ static int read_tokens(struct follower *f, const int32_t *place, int n, int long
         have = same < have ? same : have;
         const int reach = len < longest ? len : longest;
         for (; have < reach && dead == INT32_MAX; have++) {
-            TRY(set_step(f, &f->path[have], (unsigned char)v->text[at][have], &f->path[have + 1], err));
-            if (f->path[have + 1].crossed && crossed == INT32_MAX)
+            TRY(advance(f, have, (unsigned char)v->text[at][have], err));
+            const struct set *s = f->at[have + 1];
+            if (s->crossed && crossed == INT32_MAX)
                 crossed = have + 1;
-            if (!f->path[have + 1].n && have + 1 < len)      /* what ends here has nothing that could go on */
-                dead = have + 1;
-            else if (!alive(&f->path[have + 1]))
+            if ((!s->n && have + 1 < len) || !alive(s))      /* what ends here has nothing that could go on */
                 dead = have + 1;
         }
         if (len > longest && dead == INT32_MAX) {
             out->across[out->n_across++] = at;
-        } else if (dead > len && have >= len && alive(&f->path[len])) {
+        } else if (dead > len && have >= len && alive(f->at[len])) {
             out->n += !(out->bit[v->id[at] / 64] >> v->id[at] % 64 & 1);
             out->bit[v->id[at] / 64] |= (uint64_t)1 << v->id[at] % 64;
         } else if (crossed < len && out->across) {
@@ -598,7 +654,9 @@ static int set_up(struct follower *f, struct err *err)
     if (f->v) {
         f->path = mem_alloc_array((size_t)f->v->len_max + 2, sizeof *f->path);
         f->across = mem_alloc_array((size_t)f->v->n + 1, sizeof *f->across);
-        if (!f->path || !f->across)
+        f->at = mem_alloc_array((size_t)f->v->len_max + 2, sizeof *f->at);
+        f->states = mem_alloc_zero(sizeof *f->states);
+        if (!f->path || !f->across || !f->at || !f->states)
             return no_memory(err);
     }
     f->n_frame = N_FRAME_FIXED;
@@ -634,6 +692,10 @@ void follower_free(struct follower *f)
         mem_free(f->mask[i].item);
         mem_free(f->mask[i].bit);
     }
+    for (int i = 0; f->states && i < STATES_MAX; i++)
+        mem_free(f->states->set[i].item);
+    mem_free(f->states);
+    mem_free(f->at);
     mem_free(f->path);
     mem_free(f->across);
     mem_free(f->now.item);
