@@ -62,6 +62,12 @@ static void *work(void *ctx)
     return NULL;
 }
 
+static void tell(void *ctx, struct http_request *q, int status, const char *message, struct buf *why)
+{
+    (void)ctx, (void)q;
+    assert_int_equal(buf_printf(why, &err, "%d: %s\n", status, message), 0);
+}
+
 static void handle(void *ctx, struct http_request *q)
 {
     (void)ctx;
@@ -89,7 +95,7 @@ static void handle(void *ctx, struct http_request *q)
 static int start(void **state)
 {
     (void)state;
-    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .request_s = 0.5, .handle = handle };
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .request_s = 0.5, .handle = handle, .tell = tell };
     atomic_store(&n_gone, 0);
     return http_start(&http, &o, &err);
 }
@@ -433,7 +439,7 @@ static void a_head_answers_get_without_its_body(void **state)
 static int start_small(void **state)
 {
     (void)state;
-    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 2, .head_s = 0.3, .request_s = 5, .idle_s = 2, .answer_s = 0.3, .handle = handle };
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 2, .head_s = 0.3, .request_s = 5, .idle_s = 2, .answer_s = 0.3, .handle = handle, .tell = tell };
     atomic_store(&n_gone, 0);
     return http_start(&http, &o, &err);
 }
@@ -577,7 +583,7 @@ static void a_certificate_is_replaced_while_connections_go_on(void **state)
     assert_int_equal(tls_new(&tls, "no key", a.cert, &err), ERR_FORMAT);
     assert_int_equal(tls_new(&tls, a.key, "", &err), ERR_FORMAT);
     OK(tls_new(&tls, a.key, a.cert, &err));
-    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .head_s = 1, .request_s = 5, .handle = handle, .tls = tls };
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .head_s = 1, .request_s = 5, .handle = handle, .tell = tell, .tls = tls };
     OK(http_start(&http, &o, &err));
     gnutls_certificate_allocate_credentials(&client);
     struct by_tls old = connect_by_tls();
@@ -638,7 +644,7 @@ static void an_address_that_is_none_is_told(void **state)
 {
     (void)state;
     struct http *h;
-    const struct http_opts o = { .address = "nowhere", .body_max = 1, .n_connection = 1, .request_s = 1, .handle = handle };
+    const struct http_opts o = { .address = "nowhere", .body_max = 1, .n_connection = 1, .request_s = 1, .handle = handle, .tell = tell };
     assert_int_equal(http_start(&h, &o, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "nowhere"));
     struct http_opts taken = o;
