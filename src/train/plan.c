@@ -196,7 +196,9 @@ static int record_by(struct run *r, const char *rule, struct err *err)
 /* Where memory is short fewer slices are run at once: that costs less than computing anything again, and no bit. */
 int run_choose_slices(struct run *r, struct err *err)
 {
-    const size_t allowed = allowed_bytes(r);
+    size_t allowed = allowed_bytes(r);
+    int n_here;
+    TRY(ranks_share_memory(r, planned_bytes(r) + PROCESS_BYTES, &allowed, &n_here, err));
     for (;;) {
         bool over = r->joined > 1 && planned_bytes(r) + PROCESS_BYTES > allowed;
         if (r->division.by == DIVIDE_EXPERTS)                       /* their passes must be alike */

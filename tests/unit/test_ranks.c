@@ -226,21 +226,23 @@ static void any_number_of_ranks_and_threads_gives_the_same_weights(void **state)
     }
 }
 
-/* A rule of recomputation is found where each rank may take what lies between the plans of one rank that has as many windows. */
+/* A rule of recomputation, or fewer slices at once, is found where each rank may take what lies between the plans of one rank that has as
+ * many windows. */
 static void what_is_recomputed_is_chosen_on_several_ranks(void **state)
 {
     (void)state;
     if (!have_mpirun())
         skip();
-    static const struct { const char *name; int windows; const char *recompute; } configs[] = { { "rule-0", 16, "none" }, { "rule-1", 16, "block" }, { "ample", 32, "none" }, { "short", 32, "auto" } };
+    static const struct { const char *name; int windows, slices; const char *recompute; } configs[] = {
+        { "rule-0", 16, 1, "none" }, { "rule-1", 16, 1, "block" }, { "ample", 32, 2, "none" }, { "short", 32, 2, "auto" }, { "ample-8", 32, 8, "none" }, { "short-8", 32, 8, "none" } };
     double needs[2];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         char text[900], name[24];
         struct train_result r;
         snprintf(name, sizeof name, "%s.yaml", configs[i].name);
         snprintf(text, sizeof text, "model: {hidden_size: 64, num_hidden_layers: 6, num_attention_heads: 4, intermediate_size: 256, norm: rmsnorm, act: swiglu, pos: rope}\n"
                  "data: {train: %s, valid_share: 0.1, tokenizer: bytes}\ntrain: {steps: 2, warmup: 0, batch: %d, ctx: 64, slices: %d, precision: fp32, save: wait, recompute: %s, memory: %.9f}\n",
-                 in_dir("text.txt"), configs[i].windows, configs[i].windows / 16, configs[i].recompute, i == 3 ? needs[0] + needs[1] + 0.042 : 0.0);      /* of both ranks, and two processes */
+                 in_dir("text.txt"), configs[i].windows, configs[i].slices, configs[i].recompute, i == 3 || i == 5 ? needs[0] + needs[1] + 0.042 : 0.0);      /* of both ranks, and two processes */
         write_text(name, text);
         const struct train_opts o = { .config = in_dir(name), .out = in_dir(configs[i].name), .n_thread = 1, .dry_run = true, .fail_step = -1 };
         if (i < 2) {
@@ -251,6 +253,7 @@ static void what_is_recomputed_is_chosen_on_several_ranks(void **state)
     }
     assert_true(needs[0] > 1.5 * needs[1]);
     assert_string_equal(digest("ample"), digest("short"));
+    assert_string_equal(digest("ample-8"), digest("short-8"));
 }
 
 /* Softmax and sigmoids, fp32 and bf16, a shared expert, biases of experts, a dense beginning, each optimiser; samples, evaluations, and steps that are
