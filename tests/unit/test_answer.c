@@ -1,8 +1,10 @@
-/* test_answer.c - an answer as it is handed out, against the whole text searched at once; what logits are drawn from, against formulas. */
+/* test_answer.c - an answer as it is handed out, against the whole text searched at once; what logits are drawn from, against formulas; requests
+ * in company, against each alone (tests/bits.h). */
 #include <math.h>
 #include "../test.h"
 #include "base/rng.h"
 #include "infer/answer.h"
+#include "../bits.h"
 #include "vocab.h"
 
 static struct err err;
@@ -307,6 +309,87 @@ static void wishes_are_checked(void **state)
         assert_int_equal(answer_new(&a, &model, &bad[i], &err), ERR_RANGE);
 }
 
+/* ---- in company ---- */
+
+struct drawn { const struct weights_list *l; float *x; };
+
+static const float *by_chance(void *ctx, int i)
+{
+    const struct drawn *d = ctx;
+    const struct weight *w = &d->l->weight[i];
+    for (int64_t k = 0; k < w->n; k++)
+        d->x[k] = w->rank < 2 ? 1 : (float)(rng_normal((uint64_t)i + 50, (uint64_t)k) * (i ? 0.12 : 1));
+    return d->x;
+}
+
+/* A small Llama with the golden tokenizer, and two adapters. */
+static void write_model(struct bits *b, const char **adapter)
+{
+    struct config c;
+    struct weights_list *l;
+    struct buf text;
+    char config[500];
+    snprintf(config, sizeof config, "{\"model_type\": \"llama\", \"vocab_size\": %d, \"hidden_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, "
+             "\"intermediate_size\": 64, \"max_position_embeddings\": 256, \"tie_word_embeddings\": false}", tok_vocab_size(tok));
+    OK(file_write_all(in_dir("config.json"), config, strlen(config), &err));
+    OK(config_parse(&c, config, strlen(config), "config", NULL, &err));
+    OK(weights_list_new(&l, &c, &err));
+    struct drawn d = { l, mem_alloc_array((size_t)tok_vocab_size(tok) * 64, sizeof(float)) };
+    OK(weights_save(l, in_dir("model.safetensors"), ST_BF16, by_chance, &d, NULL, 0, NULL, NULL, &err));
+    mem_free(d.x);
+    weights_list_free(l);
+    buf_init(&text);
+    OK(file_read("tests/golden/tok/tokenizer.json", 1 << 22, &text, &err));
+    OK(file_write_all(in_dir("tokenizer.json"), text.data, text.len, &err));
+    buf_release(&text);
+    for (int i = 0; i < 2; i++)
+        OK(bits_write_adapter(adapter[i], &c, 3 + 5 * i, (uint64_t)i, &err));
+    b->model = test_dir, b->adapter = adapter, b->n_adapter = 2;
+}
+
+static void answers_in_company_are_as_alone(void **state)
+{
+    enum { N = 60, EACH = 30 };
+    static const enum engine_kv kv[] = { ENGINE_KV_BF16, ENGINE_KV_INT8 };
+    struct bits b = { .seed = 1, .most = 24 };
+    struct batch_counts counts = { .n_step = 0 };
+    make_dir(state);
+    char one[100], two[100];
+    snprintf(one, sizeof one, "%s/one", test_dir), snprintf(two, sizeof two, "%s/two", test_dir);
+    const char *adapter[] = { one, two };
+    write_model(&b, adapter);
+    for (int i = 0; i < 2; i++)
+        OK(pool_new(&b.pool[i], i + 1, &err));
+    struct bits_text *alone = calloc(N, sizeof *alone), *out = calloc(EACH, sizeof *out);
+    uint64_t number[N];
+    for (int i = 0; i < N; i++)
+        number[i] = (uint64_t)i;
+    for (int k = 0; k < 2; k++) {
+        b.kv = kv[k];
+        OK(bits_alone(&b, number, N, alone, &err));
+        for (int c = k; c < BITS_COMPANIES; c += 2) {        /* each kind of company with one of the two */
+            const int first = c / 2 * 7 % (N - EACH);
+            const struct bits_place p = bits_place_of(c);
+            OK(bits_company(&b, &p, number + first, EACH, out, &counts, &err));
+            for (int i = 0; i < EACH; i++) {
+                const char *what = bits_differ(&alone[first + i], &out[i]);
+                if (what)
+                    fail_msg("request %d, keys and values kept as %d, company %d: another %s than alone", first + i, (int)b.kv, c, what);
+                bits_release(&out[i]);
+            }
+        }
+        for (int i = 0; i < N; i++)
+            bits_release(&alone[i]);
+    }
+    if (!counts.n_put_aside || !counts.pages.n_found || !counts.pages.n_evicted || !counts.n_accepted)
+        fail_msg("%d put aside, %d tokens found, %d pages evicted, %d guesses right: the test has not seen it all", (int)counts.n_put_aside, (int)counts.pages.n_found, (int)counts.pages.n_evicted,
+                 (int)counts.n_accepted);
+    free(alone), free(out);
+    for (int i = 0; i < 2; i++)
+        pool_free(b.pool[i]);
+    remove_dir(state);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -322,6 +405,7 @@ int main(void)
         cmocka_unit_test(the_prompt_is_told_again_with_its_tokens),
         cmocka_unit_test(logits_are_changed_as_the_formulas_say),              cmocka_unit_test(a_grammar_rules_and_ends_the_answer),
         cmocka_unit_test(stop_texts_are_checked), cmocka_unit_test(wishes_are_checked),
+        cmocka_unit_test(answers_in_company_are_as_alone),
     };
     return cmocka_run_group_tests(tests, set_up, close_vocab);
 }
