@@ -1,8 +1,9 @@
-/* test_schema_fault.c - the n-th allocation fails while a schema is made into a grammar: an error, no crash, no leak. */
+/* test_schema_fault.c - the n-th allocation fails while a schema is made into a grammar, or a reply read: an error, no crash, no leak. */
 #include <jansson.h>
 #include "../test.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "infer/reply.h"
 #include "infer/schema.h"
 
 static struct err err;
@@ -48,8 +49,65 @@ static void every_failed_allocation_is_an_error_without_a_leak(void **state)
     }
 }
 
+static json_t *parameters;
+
+/* Makes the grammar of a reply, and reads one. */
+static int reply(void)
+{
+    static const char text[] = "<think>so</think>Now <tool_call>{\"name\":\"f\",\"arguments\":{\"a\":1}}</tool_call><tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>";
+    const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" };
+    const struct reply_tool tool[] = { { "f", parameters, "f", true }, { "g", NULL, "g", false } };
+    const struct reply_wish w = { .form = form, .tool = tool, .n_tool = 2 };
+    struct grammar *g;
+    struct follower *f = NULL;
+    struct reply *r = NULL;
+    int rc = reply_grammar(&g, &w, &err);
+    if (!rc)
+        rc = follower_new(&f, g, NULL, &err);
+    if (!rc)
+        rc = follower_add(f, text, sizeof text - 1, &err);
+    if (!rc)
+        rc = reply_new(&r, &form, &err);
+    for (size_t i = 0; i + 1 < sizeof text && !rc; i++)
+        rc = reply_add(r, text + i, 1, NULL);
+    if (!rc)
+        rc = reply_end(r, NULL);
+    if (!rc)
+        assert_true(reply_n_call(r) == 2 && !strcmp(reply_content(r)->data, "Now") && !strcmp(reply_thought(r)->data, "so") && follower_may_end(f));
+    reply_free(r);
+    follower_free(f);
+    grammar_free(g);
+    return rc;
+}
+
+static void replies_fail_without_a_leak(void **state)
+{
+    (void)state;
+    struct mem_stats before, after;
+    int n_failed = 0;
+    parameters = json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties", "a", "type", "integer", "required", "a");
+    assert_int_equal(reply(), 0);
+    mem_stats_get(&before);
+    for (int64_t n = 0;; n++) {
+        mem_fail_at(n);
+        const int rc = reply();
+        const bool reached = mem_fail_count() > n;
+        mem_fail_at(-1);
+        mem_stats_get(&after);
+        assert_int_equal(before.n_live, after.n_live);
+        if (!reached) {
+            assert_int_equal(rc, 0);
+            break;
+        }
+        assert_true(rc == 0 || rc == ERR_NOMEM);
+        n_failed += rc != 0;
+    }
+    assert_true(n_failed > 30);
+    json_decref(parameters);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failed_allocation_is_an_error_without_a_leak) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failed_allocation_is_an_error_without_a_leak), cmocka_unit_test(replies_fail_without_a_leak) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
