@@ -25,6 +25,9 @@ int grammar_take(struct grammar **out, struct build *b, int root, struct err *er
         mem_free(tokens);
         return ERR(err, NOMEM, "no memory for a grammar of %d places", b->n_node);
     }
+    struct grammar_node *node = mem_realloc_array(b->node, (size_t)b->n_node + 1, sizeof *node);      /* as many as there are */
+    struct grammar_edge *edge = mem_realloc_array(b->edge, (size_t)b->n_edge + 1, sizeof *edge);
+    b->node = node ? node : b->node, b->edge = edge ? edge : b->edge;
     *g = (struct grammar){ .node = b->node, .n_node = b->n_node, .edge = b->edge, .n_edge = b->n_edge, .in = b->rule[root].in, .tokens = tokens };
     b->node = NULL, b->edge = NULL;
     pthread_mutex_init(&g->lock, NULL);

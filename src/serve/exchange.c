@@ -409,12 +409,16 @@ static void submit(struct choice *c)
 }
 
 /* With other requests of the same tenant. */
-static void share_grammar(struct served_model *s, struct wish *w, const struct refusal *e)
+static void share_grammar(struct served_model *s, struct wish *w, struct refusal *e)
 {
+    struct err err;
     if (!w->grammar || e->status)
         return;
-    grammars_share(s->grammars, &w->grammar_key, &w->answer.root, &w->grammar);
-    w->grammars = s->grammars, w->answer.grammar = w->grammar;
+    const int rc = grammars_share(s->grammars, &w->grammar_key, &w->answer.root, &w->grammar, &err);
+    if (rc < 0)
+        refuse_as(e, rc == ERR_BUSY ? 429 : 503, NULL, rc == ERR_BUSY ? "grammars_full" : NULL, NULL, "%s", err.msg);
+    else
+        w->grammars = s->grammars, w->answer.grammar = w->grammar;
 }
 
 void exchange_start(struct http_request *q, struct served_model *s, struct wish *w)

@@ -12,13 +12,14 @@
 
 #define GRAMMARS_MAX 64
 #define GRAMMARS_BYTES_MAX ((size_t)128 << 20)
+#define GRAMMARS_USE_MAX ((size_t)512 << 20)     /* as they are when they come: a request of 30 bytes can ask for one of 10 MB */
 
 struct grammars;
-int grammars_new(struct grammars **out, struct err *err);
+int grammars_new(struct grammars **out, size_t use_max, struct err *err);
 void grammars_free(struct grammars *g);          /* when nobody has one of them any more */
-/* Takes *mine, and makes it the one to use, which may be another that is alike.  Without memory it stays as it is, and is freed by
- * grammars_drop() all the same. */
-void grammars_share(struct grammars *g, const struct block_key *what, const struct block_key *root, struct grammar **mine);
-void grammars_drop(struct grammars *g, struct grammar *one);      /* it may be NULL */
+/* Takes *mine, and makes it the one to use, which may be another that is alike.  ERR_BUSY: those of all requests would be more than
+ * use_max bytes; ERR_NOMEM.  It is the caller's then, as it was. */
+int grammars_share(struct grammars *g, const struct block_key *what, const struct block_key *root, struct grammar **mine, struct err *err);
+void grammars_drop(struct grammars *g, struct grammar *one);      /* one that is shared */
 
 #endif

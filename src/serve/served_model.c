@@ -223,7 +223,7 @@ static int find_ends(struct served_model *s, const char *path, struct err *err)
             s->end[n++] = i;
     find_marks(s);
     TRY(vocab_new(&s->vocab, engine_tok(s->engine), V, s->end, n, s->mark, s->n_mark, err));
-    TRY(grammars_new(&s->grammars, err));
+    TRY(grammars_new(&s->grammars, GRAMMARS_USE_MAX, err));
     s->answers = (struct answer_model){ .tok = engine_tok(s->engine), .V = V, .end = s->end, .n_end = n, .vocab = s->vocab, .mark = s->mark, .n_mark = s->n_mark };
     return 0;
 }

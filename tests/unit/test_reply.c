@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/tree.h"
 #include "infer/reply.h"
+#include "serve/grammars.h"
 #include "vocab.h"
 
 static struct err err;
@@ -304,6 +305,51 @@ static void random_tokens_make_calls(void **state)
     free(logits);
 }
 
+/* ---- shared ---- */
+
+static void grammars_are_shared_by_what_they_are_made_of(void **state)
+{
+    (void)state;
+    const struct reply_form form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments" };
+    const struct block_key a = { "a" }, b = { "b" }, root = { "r" }, other = { "o" };
+    struct grammar *g[4];
+    struct grammars *all;
+    for (int i = 0; i < 4; i++)
+        g[i] = grammar_of(form, true, false);
+    const size_t one = grammar_bytes(g[0]);
+    struct grammar *const first = g[0];
+    OK(grammars_new(&all, 5 * one / 2, &err));
+    OK(grammars_share(all, &a, &root, &g[0], &err));
+    OK(grammars_share(all, &a, &root, &g[1], &err));
+    assert_true(g[0] == first && g[1] == first);
+    OK(grammars_share(all, &a, &other, &g[2], &err));        /* another tenant's */
+    assert_true(g[2] != first);
+    struct grammar *const third = g[3];
+    assert_int_equal(grammars_share(all, &b, &root, &g[3], &err), ERR_BUSY);
+    assert_true(g[3] == third);
+    grammars_drop(all, g[2]);
+    OK(grammars_share(all, &b, &root, &g[3], &err));         /* there is room again */
+    grammars_drop(all, g[3]);
+    grammars_drop(all, g[1]);
+    grammars_drop(all, g[0]);
+    g[0] = grammar_of(form, true, false);                    /* and it is still known */
+    OK(grammars_share(all, &a, &root, &g[0], &err));
+    assert_true(g[0] == first);
+    grammars_drop(all, g[0]);
+    for (int i = 0; i < 3 * GRAMMARS_MAX; i++) {             /* many that nobody needs any more: the oldest go */
+        struct block_key key = { { (unsigned char)i, (unsigned char)(i / 256), 1 } };
+        g[0] = grammar_of(form, true, false);
+        OK(grammars_share(all, &key, &root, &g[0], &err));
+        grammars_drop(all, g[0]);
+    }
+    g[0] = grammar_of(form, true, false);
+    struct grammar *const again = g[0];
+    OK(grammars_share(all, &a, &root, &g[0], &err));
+    assert_true(g[0] == again);
+    grammars_drop(all, g[0]);
+    grammars_free(all);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -325,7 +371,7 @@ int main(void)
         cmocka_unit_test(the_forms_of_templates_are_found),     cmocka_unit_test(templates_without_tools_are_told_in_words),
         cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_was_content),
         cmocka_unit_test(grammars_read_what_replies_may_be),    cmocka_unit_test(tools_are_strict_where_they_say_so),
-        cmocka_unit_test(random_tokens_make_calls),
+        cmocka_unit_test(random_tokens_make_calls),             cmocka_unit_test(grammars_are_shared_by_what_they_are_made_of),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
