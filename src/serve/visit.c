@@ -149,20 +149,8 @@ void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, s
 void visit_root(struct http_request *q, struct block_key *root, struct refusal *e)
 {
     const struct visit *v = http_user(q);
-    const size_t n = strlen(v->rights.tenant);
-    unsigned char text[SHA256_BYTES + KEY_NAME];
-    struct sha256 h;
-    char unused[SHA256_HEX];
-    if (!v->client || !strcmp(v->rights.tenant, KEY_SHARED))
-        return;
-    if (sha256_init(&h, NULL) < 0) {
-        refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
-        return;
-    }
-    memcpy(text, root->sha256, SHA256_BYTES);
-    memcpy(text + SHA256_BYTES, v->rights.tenant, n);
-    sha256_next(&h, text, SHA256_BYTES + n, root->sha256);
-    sha256_end(&h, unused);
+    if (v->client && strcmp(v->rights.tenant, KEY_SHARED))
+        wish_root(root, "tenant", v->rights.tenant, strlen(v->rights.tenant), e);
 }
 
 /* ---- the log ---- */

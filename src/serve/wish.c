@@ -85,26 +85,27 @@ void wish_model(struct wish *w, struct in *f, const struct served_model *s)
     w->answer.adapter = w->as.adapter, w->answer.root = w->as.root;
 }
 
+void wish_root(struct block_key *root, const char *kind, const char *text, size_t n, struct refusal *e)
+{
+    struct sha256 h;
+    char hex[SHA256_HEX];
+    struct buf b;
+    buf_init(&b);
+    if (buf_add(&b, (const char *)root->sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0 || sha256_init(&h, NULL) < 0) {
+        wish_no_memory(e);
+    } else {
+        sha256_next(&h, b.data, b.len, root->sha256);
+        sha256_end(&h, hex);
+    }
+    buf_release(&b);
+}
+
 void wish_salt(struct in *f, struct block_key *root)
 {
     const char *salt = NULL;
     size_t n = 0;
-    struct sha256 h;
-    char hex[SHA256_HEX];
-    struct buf b;
-    if (!in_str(f, "cache_salt", &salt, &n))
-        return;
-    if (sha256_init(&h, NULL) < 0) {
-        wish_no_memory(f->e);
-        return;
-    }
-    buf_init(&b);
-    if (buf_add(&b, (const char *)root->sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, salt, n, NULL) < 0)
-        wish_no_memory(f->e);
-    else
-        sha256_next(&h, b.data, b.len, root->sha256);
-    sha256_end(&h, hex);
-    buf_release(&b);
+    if (in_str(f, "cache_salt", &salt, &n))
+        wish_root(root, "salt", salt, n, f->e);
 }
 
 void wish_stops(struct wish *w, struct in *f, const char *name)

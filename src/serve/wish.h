@@ -50,6 +50,9 @@ void wish_drop_grammar(struct wish *w);
 void wish_find(struct in *f, const struct served_model *s, struct served_as *as);
 /* The same for a wish.  Before its root is changed for a tenant. */
 void wish_model(struct wish *w, struct in *f, const struct served_model *s);
+/* Another root, of texts that have nothing in common with those of any other kind and text: kinds are words, so that who chooses a text
+ * can never come upon what belongs to another kind. */
+void wish_root(struct block_key *root, const char *kind, const char *text, size_t n, struct refusal *e);
 /* The field "cache_salt" makes another root: nothing is shared with others, not even how long something takes. */
 void wish_salt(struct in *f, struct block_key *root);
 /* A field that is a text or a list of texts. */

@@ -84,11 +84,11 @@ show("d")
 show("d", "/tokenize", {"prompt": "x"})
 show("d", "/v1/embeddings", {"model": "tiny", "input": "x"})
 show("c", "/v1/embeddings", {"model": "tiny", "input": "x", "priority": -3})
-def cached(who): return ask(who, prompt=list(range(1, 41)))[1]["usage"]["prompt_tokens_details"]["cached_tokens"]
+def cached(who, **more): return ask(who, prompt=list(range(1, 41)), **more)[1]["usage"]["prompt_tokens_details"]["cached_tokens"]
 print("cached", cached("c"), cached("c"), end=" ")
 text = open("keys.yaml").read()
 os.rename("audit.jsonl", "audit.jsonl.1")
-new = text.replace("models: [other]", "tenant: c\n  models: [tiny]").replace("tokens_per_day: 60", "tokens_per_day: 1000")
+new = text.replace("models: [other]", "tenant: c\n  models: [tiny]").replace("tokens_per_day: 60", "tokens_per_day: 1000\n  tenant: shared")
 
 def reload(text, sign):
     open("keys.yaml", "w").write(text)
@@ -99,7 +99,7 @@ def reload(text, sign):
 reload(new, "keys.yaml: ")
 while not os.path.exists("audit.jsonl"): time.sleep(0.02)
 open("keys.yaml.before", "w").write(new)
-print(cached("b"), cached("d"))
+print(cached("b"), cached("d"), cached("b", cache_salt="c"))        # a salt is no way to another tenant's texts
 print("--- a file that changes")
 show("d", priority=4)
 print(show("b")["x-ratelimit-remaining-tokens"])
