@@ -1,6 +1,7 @@
 """The basic flows of Anthropic's Python client against a server: python anthropic_flows.py URL MODEL [KEY] (PyPI: anthropic).
 
 Prints a line for each flow and exits 1 when one went wrong."""
+import json
 import sys
 import anthropic
 
@@ -51,6 +52,20 @@ short = client.messages.create(**dict(ask, max_tokens=1))
 flow("max_tokens", short.stop_reason == "max_tokens" and short.usage.output_tokens == 1)
 seen = client.messages.create(**ask).usage
 flow("the cache is told", seen.input_tokens + seen.cache_read_input_tokens == n, seen.cache_read_input_tokens)
+
+TOOL = {"name": "weather", "description": "of a city", "input_schema": {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"], "additionalProperties": False}}
+WEATHER = dict(model=MODEL, max_tokens=100, extra_body={"temperature": 0}, tools=[TOOL], tool_choice={"type": "any", "disable_parallel_tool_use": True}, messages=[{"role": "user", "content": "The weather in Oslo?"}])
+called = client.messages.create(**WEATHER)
+use = next(b for b in called.content if b.type == "tool_use")
+flow("a tool is called", called.stop_reason == "tool_use" and use.name == "weather" and isinstance(use.input["city"], str) and use.id.startswith("toolu_"), use.input)
+with client.messages.stream(**WEATHER) as s:
+    final = s.get_final_message()
+flow("a tool is called, streamed", [(b.type, b.input if b.type == "tool_use" else b.text) for b in final.content] == [(b.type, b.input if b.type == "tool_use" else b.text) for b in called.content] and final.stop_reason == "tool_use")
+back = client.messages.create(**dict(WEATHER, tool_choice={"type": "auto"}, max_tokens=12, messages=WEATHER["messages"] + [{"role": "assistant", "content": called.content}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "rain"}]}]))
+flow("a tool's result", back.stop_reason in ("end_turn", "max_tokens", "tool_use"))
+schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["age"], "additionalProperties": False}
+made = client.messages.create(**dict(ask, max_tokens=60, output_config={"format": {"type": "json_schema", "schema": schema}}))
+flow("output by a schema", 0 <= json.loads(text_of(made))["age"] <= 99, repr(text_of(made)))
 
 listed = client.models.list().data
 flow("models", [m.id for m in listed] == [MODEL] and client.models.retrieve(MODEL).created_at.year > 2000, listed[0].display_name)

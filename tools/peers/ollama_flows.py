@@ -1,6 +1,7 @@
 """The basic flows of Ollama's Python client against a server: python ollama_flows.py URL MODEL [KEY] (PyPI: ollama).
 
 Prints a line for each flow and exits 1 when one went wrong."""
+import json
 import sys
 import ollama
 
@@ -43,6 +44,14 @@ c = next((c for c in whole.message.content[1:] if not c.isspace()), None)
 flow("stop", not c or client.chat(model=MODEL, messages=HELLO, options=dict(OPTIONS, stop=[c])).message.content == whole.message.content[:whole.message.content.index(c)], repr(c))
 probs = client.chat(model=MODEL, messages=HELLO, options=OPTIONS, logprobs=True, top_logprobs=2)
 flow("logprobs", len(probs.logprobs) >= whole.eval_count - 1 and all(len(p.top_logprobs) == 2 and p.logprob <= 0 for p in probs.logprobs))
+TOOL = {"type": "function", "function": {"name": "weather", "description": "of a city", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
+with_tools = client.chat(model=MODEL, messages=[{"role": "user", "content": "The weather in Oslo?"}], tools=[TOOL], options=dict(OPTIONS, num_predict=60))
+flow("tools", all(c.function.name == "weather" and "city" in c.function.arguments for c in with_tools.message.tool_calls or []), with_tools.message.tool_calls)
+past = [{"role": "user", "content": "The weather in Oslo?"}, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Oslo"}}}]}, {"role": "tool", "tool_name": "weather", "content": "rain"}]
+flow("a tool's result", counted(client.chat(model=MODEL, messages=past, tools=[TOOL], options=OPTIONS)))
+schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["age"]}
+made = client.chat(model=MODEL, messages=HELLO, format=schema, options=dict(OPTIONS, num_predict=60)).message.content
+flow("format", 0 <= json.loads(made)["age"] <= 99 and json.loads(client.generate(model=MODEL, prompt="hello", format="json", options=dict(OPTIONS, num_predict=200, stop=["}"])).response + "}") is not None, repr(made))
 flow("load", client.generate(model=MODEL).done_reason == "load" and client.chat(model=MODEL).done_reason == "load")
 listed = client.list().models
 flow("list", [m.model for m in listed] == [MODEL] and len(listed[0].digest) == 64 and listed[0].size > 0 and listed[0].modified_at.year > 2000, listed[0].details.parameter_size)
