@@ -98,7 +98,7 @@ print(r["X-Request-Id"], re.sub("-[0-9a-f]{16}-", "-SPAN-", r["traceparent"]))
 while not os.path.getsize("audit") or "mine" not in open("audit").read(): time.sleep(0.02)
 line = next(json.loads(l) for l in open("audit") if '"mine"' in l)
 print(line["trace_id"], line["span_id"] == r["traceparent"][36:52], line["parent_span_id"])
-status, raw, r = ask(s, "/v1/completions", text(4000, n=16))
+status, raw, r = ask(s, "/v1/completions", text(4000, n=128))
 print("an answer over its time:", status, json.loads(raw)["error"]["message"] if status != 200 else len(raw))
 
 print("--- what is counted")

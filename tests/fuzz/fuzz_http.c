@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,8 +40,10 @@ static int connect_to(int port)
     if (fd < 0)
         abort();
     if (connect(fd, (const struct sockaddr *)&a, sizeof a) < 0) {
-        if (errno != EADDRNOTAVAIL)          /* all ports were just used */
+        if (errno != EADDRNOTAVAIL && errno != EINTR) {      /* all ports were just used; the fuzzer's clock */
+            perror("connect");
             abort();
+        }
         close(fd);
         return -1;
     }
