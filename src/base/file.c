@@ -133,6 +133,12 @@ void file_map_close(struct file_map *m)
     *m = (struct file_map){ .data = "" };
 }
 
+void file_map_rest(const struct file_map *m)
+{
+    if (m->mapped)
+        madvise(m->mapped, m->size, MADV_DONTNEED);
+}
+
 int file_read(const char *path, size_t max, struct buf *out, struct err *err)
 {
     const int fd = sys_open(path, O_RDONLY);

@@ -15,6 +15,8 @@
 struct file_map { const char *data; size_t size; void *mapped; };
 int file_map_open(struct file_map *m, const char *path, struct err *err);
 void file_map_close(struct file_map *m);
+/* What was read leaves this process's memory, and is read again (from the system's copy) where it is looked at. */
+void file_map_rest(const struct file_map *m);
 
 /* Appends the whole file; refuses one larger than max with ERR_RANGE, naming both sizes. */
 int file_read(const char *path, size_t max, struct buf *out, struct err *err);

@@ -84,7 +84,9 @@ int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct er
     TRY(decoder_bind(&l->d, pool, NULL, err));
     decoder_fill_adapters(&l->d, (const struct adapter *const *)l->adapter);
     drop_adapters(l);
-    return weights_fill(&l->d, l->model.list, l->types, l->model.source, pool, err);
+    TRY(weights_fill(&l->d, l->model.list, l->types, l->model.source, pool, err));
+    source_rest(l->model.source);            /* the panels are copies; of the file only rows of the embedding are looked at now */
+    return 0;
 }
 
 void loaded_release(struct loaded *l)

@@ -446,6 +446,13 @@ static int open_file(struct gguf **out, const char *path, struct err *err)
     return finish(out, g, rc);
 }
 
+void gguf_rest(const struct gguf *g)
+{
+    file_map_rest(&g->map);
+    for (int i = 0; i < g->n_shard; i++)
+        gguf_rest(g->shard[i]);
+}
+
 void gguf_free(struct gguf *g)
 {
     if (!g)

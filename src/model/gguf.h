@@ -58,6 +58,7 @@ int gguf_open(struct gguf **out, const char *path, struct err *err);
 /* One file that lies in memory; data stays the caller's and must outlive *out.  name leads the messages. */
 int gguf_parse(struct gguf **out, const void *data, size_t n, const char *name, struct err *err);
 void gguf_free(struct gguf *g);
+void gguf_rest(const struct gguf *g);                                /* file_map_rest of its files */
 int gguf_version(const struct gguf *g);
 int gguf_n_file(const struct gguf *g);
 const char *gguf_file_name(const struct gguf *g, int i);

@@ -702,6 +702,12 @@ int safetensors_open(struct safetensors **out, const char *path, struct err *err
     return rc;
 }
 
+void safetensors_rest(const struct safetensors *st)
+{
+    for (int i = 0; i < st->n_file; i++)
+        file_map_rest(&st->file[i].map);
+}
+
 void safetensors_free(struct safetensors *st)
 {
     if (!st)

@@ -58,6 +58,7 @@ int safetensors_open(struct safetensors **out, const char *path, struct err *err
 /* One file that lies in memory; data stays the caller's and must outlive *out.  name leads the messages. */
 int safetensors_parse(struct safetensors **out, const void *data, size_t n, const char *name, struct err *err);
 void safetensors_free(struct safetensors *st);
+void safetensors_rest(const struct safetensors *st);             /* file_map_rest of its files */
 const struct st_tensor *safetensors_find(const struct safetensors *st, const char *name);      /* NULL when absent */
 const char *safetensors_metadata(const struct safetensors *st, const char *key);               /* NULL when absent */
 const char *safetensors_file_name(const struct safetensors *st, int i_file);

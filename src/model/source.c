@@ -230,6 +230,14 @@ void source_free(struct source *s)
     mem_free(s);
 }
 
+void source_rest(const struct source *s)
+{
+    if (s->gguf)
+        gguf_rest(s->gguf);
+    if (s->st)
+        safetensors_rest(s->st);
+}
+
 /* ---- what is there ---- */
 
 enum source_kind source_kind(const struct source *s) { return s->gguf ? SOURCE_GGUF : SOURCE_SAFETENSORS; }

@@ -27,6 +27,7 @@ struct source;
 /* path: a .gguf file (or the first of its shards), a .safetensors file, an index, or a folder with one of them. */
 int source_open(struct source **out, const char *path, struct err *err);
 void source_free(struct source *s);
+void source_rest(const struct source *s);                            /* file_map_rest of its files */
 enum source_kind source_kind(const struct source *s);
 const struct gguf *source_gguf(const struct source *s);              /* NULL unless GGUF */
 const struct safetensors *source_safetensors(const struct source *s);/* NULL unless safetensors */

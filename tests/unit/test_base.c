@@ -261,6 +261,41 @@ static void files_that_cannot_be_read_say_why(void **state)
     buf_release(&b);
 }
 
+static long file_kb_in_memory(void)
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_read("/proc/self/status", 1 << 20, &b, &err));
+    const char *line = strstr(b.data, "RssFile:");
+    const long kb = line ? strtol(line + 8, NULL, 10) : 0;
+    buf_release(&b);
+    return kb;
+}
+
+static void a_map_at_rest_takes_no_memory_and_reads_on(void **state)
+{
+    enum { N = 16 << 20 };
+    struct file_map m;
+    unsigned sum = 0, again = 0;
+    char *text = mem_alloc(N);
+    (void)state;
+    for (int i = 0; i < N; i++)
+        text[i] = (char)(i * 7);
+    OK(file_write_all(in_dir("mapped"), text, N, &err));
+    mem_free(text);
+    OK(file_map_open(&m, in_dir("mapped"), &err));
+    for (int i = 0; i < N; i++)
+        sum += (unsigned char)m.data[i];
+    const long read = file_kb_in_memory();
+    file_map_rest(&m);
+    assert_true(file_kb_in_memory() < read - N / 1024 * 3 / 4);
+    for (int i = 0; i < N; i++)
+        again += (unsigned char)m.data[i];
+    assert_int_equal(sum, again);
+    file_map_close(&m);
+    file_map_rest(&m);                       /* of nothing */
+}
+
 static void a_log_loses_only_a_torn_last_line(void **state)
 {
     (void)state;
@@ -543,6 +578,7 @@ int main(void)
         cmocka_unit_test(every_item_runs_once_on_any_number_of_threads),
         cmocka_unit_test(more_items_than_a_range_holds),
         cmocka_unit_test_setup_teardown(a_written_file_is_whole_or_the_old_one, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_map_at_rest_takes_no_memory_and_reads_on, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(files_that_cannot_be_read_say_why, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_log_loses_only_a_torn_last_line, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_leaves_nothing_behind, make_dir, remove_dir),
