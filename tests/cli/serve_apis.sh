@@ -96,6 +96,8 @@ for choice in ({"type": "any", "disable_parallel_tool_use": True}, {"type": "too
     print(why, [(b["name"] in ("f", "now"), type(b["input"]), b["id"][:6]) for b in calls], calls[0]["name"] == "now" if choice["type"] == "tool" else 0 <= calls[0]["input"].get("x", 0) <= 99)
     again, why_again = streamed(tool_choice=choice)
     print([(b["type"], b.get("name")) for b in again if b["type"] == "tool_use"][-1][1] in ("f", "now"), why_again)
+content, why = blocks(tool_choice={"type": "any", "disable_parallel_tool_use": True}, output_config={"format": {"type": "json_schema", "schema": schema}})
+print(why, [b["type"] for b in content][-1])
 content, why = blocks(thinking={"type": "enabled", "budget_tokens": 1024}, tool_choice={"type": "any"}, max_tokens=10)
 print([b["type"] for b in content], why, sorted(content[0]))
 content, why = streamed(thinking={"type": "adaptive"}, max_tokens=10)
