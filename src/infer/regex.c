@@ -158,7 +158,7 @@ static struct frag of_class(struct reader *r, const struct class *c)
 
 static bool takes_set(struct reader *r, struct class *c)
 {
-    if (peek(r) != '\\' || r->p + 1 >= r->end || !strchr("dwsDWS", r->p[1]))
+    if (peek(r) != '\\' || r->p + 1 >= r->end || !r->p[1] || !strchr("dwsDWS", r->p[1]))       /* strchr() finds a NUL, too */
         return false;
     add_set(r, c, r->p[1]);
     r->p += 2;

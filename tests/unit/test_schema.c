@@ -190,6 +190,9 @@ static void regular_expressions_and_choices_are_whole_texts(void **state)
         grammar_free(g);
     }
     struct grammar *g;
+    OK(regex_grammar(&g, "a\\\0[\\\0]", 7, "regex", &err));             /* a NUL behind \ is itself */
+    assert_true(reads(g, "a\0\0", 3) && !reads(g, "a0", 2));
+    grammar_free(g);
     json_t *list = parse("[\"yes\",\"yes, but\",\"no\",\"\u00e4\",\"\u00e5\"]");
     OK(choice_grammar(&g, list, "choice", &err));
     size_t i;
