@@ -375,6 +375,8 @@ static void add_properties(struct schema *s, const json_t *x, struct names *at)
     const json_t *p = json_object_get(x, "properties");
     const char *key;
     json_t *v;
+    if (!schema_work(s, json_object_size(p) * json_array_size(json_object_get(x, "required"))))
+        return;
     json_object_foreach((json_t *)(uintptr_t)p, key, v) {
         const bool required = is_required(x, key);
         if (json_is_false(v) && !required)

@@ -17,7 +17,7 @@
  * A schema without type that has keywords of one type allows values of that type.
  *
  * Limits, so that a schema cannot be a bomb: schemas looked at (each use of a $ref that has others beside it counts), places of the
- * grammar, repetitions, depth.  ERR_RANGE names the one. */
+ * grammar, repetitions, depth, and names and values that are compared or copied to merge schemas.  ERR_RANGE names the one. */
 #ifndef INFER_SCHEMA_H
 #define INFER_SCHEMA_H
 #include <jansson.h>
@@ -25,6 +25,7 @@
 
 #define SCHEMA_LOOKS_MAX 20000
 #define SCHEMA_DEPTH_MAX 200
+#define SCHEMA_WORK_MAX (1 << 20)                /* names and values */
 #define SCHEMA_BYTES_MAX ((size_t)1 << 20)       /* of the constants of one enum */
 
 /* where: what leads to the schema, for messages ("response_format.json_schema.schema").  ERR_UNSUPPORTED, ERR_FORMAT, ERR_RANGE. */

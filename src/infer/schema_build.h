@@ -14,6 +14,7 @@ struct schema {
     const char *where;
     struct buf path;                 /* behind where: "/properties/a" */
     int looks, depth;
+    size_t work;
     json_t *made;
     struct schema_ref *ref; int n_ref, cap_ref;      /* still to be made */
 };
@@ -38,4 +39,5 @@ int schema_fail(struct schema *s, int code, const char *keyword, const char *fmt
 #define SCHEMA_PLACE 300
 void schema_place(const struct schema *s, char out[SCHEMA_PLACE]);
 bool schema_look(struct schema *s);              /* one more; false: too many */
+bool schema_work(struct schema *s, size_t n);    /* so many names or values are to be compared or copied; false: too many in all */
 #endif

@@ -48,6 +48,15 @@ bool schema_look(struct schema *s)
     return !schema_failed(s);
 }
 
+bool schema_work(struct schema *s, size_t n)
+{
+    const bool too_many = n > SCHEMA_WORK_MAX - s->work;
+    s->work = too_many ? SCHEMA_WORK_MAX : s->work + n;
+    if (too_many)
+        schema_fail(s, ERR_RANGE, "", "more than %d names and values to compare or copy, with all that follows from $ref, allOf, anyOf and oneOf", SCHEMA_WORK_MAX);
+    return !schema_failed(s);
+}
+
 /* Kept until the end; NULL (no memory) stays NULL. */
 static json_t *keep(struct schema *s, json_t *made)
 {
@@ -72,7 +81,7 @@ bool schema_says(const char *key)
 
 json_t *schema_without(struct schema *s, const json_t *x, const char *key, bool says_only)
 {
-    json_t *copy = keep(s, json_object()), *v;
+    json_t *copy = schema_work(s, json_object_size(x)) ? keep(s, json_object()) : NULL, *v;
     const char *k;
     json_object_foreach((json_t *)(uintptr_t)x, k, v)
         if (copy && strcmp(k, key) && (!says_only || schema_says(k)) && json_object_set(copy, k, v)) {
@@ -174,22 +183,24 @@ static json_t *both_types(const json_t *x, const json_t *y)
     return types;
 }
 
-static json_t *common(const json_t *x, const json_t *y)
+static json_t *common(struct schema *s, const json_t *x, const json_t *y)
 {
-    json_t *out = json_array(), *v, *w;
+    json_t *v, *w, *out = schema_work(s, json_array_size(x) * json_array_size(y)) ? json_array() : NULL;
     size_t i, k;
+    if (!out)
+        return NULL;
     json_array_foreach((json_t *)(uintptr_t)x, i, v)
         json_array_foreach((json_t *)(uintptr_t)y, k, w)
-            if (out && json_equal(v, w)) {
+            if (json_equal(v, w)) {
                 json_array_append(out, v);
                 break;
             }
     return out;
 }
 
-static json_t *joined(const json_t *x, const json_t *y)
+static json_t *joined(struct schema *s, const json_t *x, const json_t *y)
 {
-    json_t *out = json_array();
+    json_t *out = schema_work(s, json_array_size(x) + json_array_size(y)) ? json_array() : NULL;
     if (out && (json_array_extend(out, (json_t *)(uintptr_t)x) || json_array_extend(out, (json_t *)(uintptr_t)y))) {
         json_decref(out);
         return NULL;
@@ -235,7 +246,7 @@ static bool merge_properties(struct schema *s, json_t *out, const json_t *x, con
         json_decref(p);
         return true;
     }
-    const bool ok = p && add_properties(s, p, x, y) && add_properties(s, p, y, x);
+    const bool ok = p && schema_work(s, json_object_size(json_object_get(x, "properties")) + json_object_size(json_object_get(y, "properties"))) && add_properties(s, p, x, y) && add_properties(s, p, y, x);
     if (!ok || json_object_set_new(out, "properties", p)) {
         if (!ok)
             json_decref(p);
@@ -284,9 +295,9 @@ static json_t *merged_value(struct schema *s, const char *key, const json_t *x, 
     if (!strcmp(key, "type"))
         return both_types(x, y);
     if (!strcmp(key, "enum"))
-        return common(x, y);
+        return common(s, x, y);
     if (one_of(key, "required|allOf"))
-        return joined(x, y);
+        return joined(s, x, y);
     if (one_of(key, "additionalProperties|propertyNames")) {
         const json_t *both = schema_both(s, x, y);
         return both ? shared(both) : NULL;
@@ -299,10 +310,14 @@ static bool merge_keys(struct schema *s, json_t *out, const json_t *x, const jso
 {
     const char *key;
     json_t *v;
+    if (!schema_work(s, json_object_size(x) + json_object_size(y)))
+        return false;
     json_object_foreach((json_t *)(uintptr_t)x, key, v) {
         const json_t *w = json_object_get(y, key);
         if (one_of(key, "properties|items|prefixItems") || !schema_says(key))
             continue;
+        if (w && !schema_work(s, json_array_size(v) + json_object_size(v)))
+            return false;
         json_t *value = !w || json_equal(v, w) ? shared(v) : merged_value(s, key, v, w);
         if (!value || json_object_set_new(out, key, value)) {
             no_memory(s);
@@ -393,6 +408,8 @@ static bool of_kind(const json_t *v, const char *kind)
     }
 }
 
+static size_t n_values(const json_t *x) { return json_object_get(x, "const") ? 1 : json_array_size(json_object_get(x, "enum")); }
+
 /* Whether a value of that kind may follow x, by its constants and types. */
 static bool may_be(const json_t *x, const char *kind)
 {
@@ -435,6 +452,8 @@ static bool objects_apart(struct schema *s, const json_t *x, const json_t *y, in
     const bool no_others = px && (!json_object_get(x, "additionalProperties") || closed(x)) && !json_object_get(x, "allOf") && !json_object_get(x, "anyOf") && !json_object_get(x, "oneOf");
     size_t i;
     json_t *name;
+    if (!schema_work(s, json_array_size(json_object_get(y, "required")) * json_array_size(json_object_get(x, "required"))))
+        return false;
     json_array_foreach(json_object_get(y, "required"), i, name)
         if (no_others && json_is_string(name) && !json_object_get(px, json_string_value(name)) && !requires(x, json_string_value(name)))
             return true;
@@ -476,6 +495,8 @@ static bool numbers_apart(const json_t *x, const json_t *y)
 bool schema_apart(struct schema *s, const json_t *x, const json_t *y, int depth)
 {
     if (depth > 8 || !schema_look(s) || !(x = schema_resolved(s, x)) || !(y = schema_resolved(s, y)))
+        return false;
+    if (!schema_work(s, n_values(x) + n_values(y) + n_values(x) * n_values(y)))
         return false;
     if (json_is_false(x) || json_is_false(y) || constants_apart(x, y))
         return true;

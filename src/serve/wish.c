@@ -30,6 +30,10 @@ void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_
     char hex[SHA256_HEX];
     struct buf b;
     struct err err;
+    if (n > GRAMMAR_TEXT_MAX) {
+        refuse(e, NULL, "%s: what says what the answer may be has %zu bytes, expected at most %zu", kind, n, GRAMMAR_TEXT_MAX);
+        return;
+    }
     buf_init(&b);
     if (buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0 || sha256_init(&h, &err) < 0) {
         wish_no_memory(e);

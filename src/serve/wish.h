@@ -43,7 +43,7 @@ void wish_no_memory(struct refusal *e);
 void wish_lost(uint64_t before, struct refusal *e);
 /* Room for n of what a wish owns, and one more; NULL: told in e. */
 void *wish_room(size_t n, size_t size, struct refusal *e);
-/* What a grammar is made of names it: a word for the kind, and a text. */
+/* What a grammar is made of names it: a word for the kind, and a text, of GRAMMAR_TEXT_MAX bytes at most. */
 void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_t n, struct refusal *e);
 void wish_drop_grammar(struct wish *w);
 /* The field "model" must be there and name this one or an adapter of it. */

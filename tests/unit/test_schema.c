@@ -122,8 +122,8 @@ static void bombs_are_refused_by_their_limit(void **state)
     (void)state;
     const size_t room = 1 << 20;
     char *text = malloc(room);
-    struct { const char *says; } want[8];
-    for (int kind = 0; kind < 8; kind++) {
+    struct { const char *says; } want[11];
+    for (int kind = 0; kind < 11; kind++) {
         size_t n = 0;
         want[kind].says = NULL;
         if (kind == 0) {
@@ -157,6 +157,21 @@ static void bombs_are_refused_by_their_limit(void **state)
         } else if (kind == 6) {
             snprintf(text, room, "{\"pattern\":\"^((((a{9999}){9999}){9999}){9999})$\"}");
             want[kind].says = "more than 400000 places";
+        } else if (kind == 7 || kind == 8) {     /* each value against each */
+            n = (size_t)snprintf(text, room, "{\"%s\":[{\"enum\":[0", kind == 7 ? "allOf" : "oneOf");
+            for (int i = 1; i < 40000; i++)
+                n += (size_t)snprintf(text + n, room - n, i == 20000 ? "]},{\"enum\":[%d" : ",%d", i);
+            snprintf(text + n, room - n, "]}]}");
+            want[kind].says = "more than 1048576 names and values";
+        } else if (kind == 9) {                  /* each name against each */
+            n = (size_t)snprintf(text, room, "{\"properties\":{\"p\":{}");
+            for (int i = 0; i < 5000; i++)
+                n += (size_t)snprintf(text + n, room - n, ",\"p%d\":{}", i);
+            n += (size_t)snprintf(text + n, room - n, "},\"required\":[\"x\"");
+            for (int i = 0; i < 200000; i++)
+                n += (size_t)snprintf(text + n, room - n, ",\"x\"");
+            snprintf(text + n, room - n, "]}");
+            want[kind].says = "more than 1048576 names and values";
         } else {
             snprintf(text, room, "{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\",\"minLength\":1},\"b\":{\"$ref\":\"#/$defs/a\",\"minLength\":1}},\"$ref\":\"#/$defs/a\"}");
             want[kind].says = "inside each other";
