@@ -60,7 +60,9 @@ SAID = {
     "/embeddings": {"input": inputs, "dimensions": {"type": "integer", "minimum": 1, "maximum": 48}},
 }
 
-NEEDED = {"/chat/completions": ["messages", "logprobs"], "/completions": ["prompt"], "/embeddings": ["input"]}      # top_logprobs needs logprobs
+NEEDED = {"/chat/completions": ["messages"], "/completions": ["prompt"], "/embeddings": ["input"]}
+if sys.argv[3] == "positive":
+    NEEDED["/chat/completions"].append("logprobs")                       # top_logprobs needs it
 
 probs = schemas["CreateCompletionResponse"]["properties"]["choices"]["items"]["properties"]["logprobs"]["anyOf"][0]["properties"]
 for k in ("token_logprobs", "top_logprobs"):
