@@ -18,15 +18,17 @@
 #define PAIRS 21
 #define CACHE_BYTES ((size_t)192 << 20)      /* more than the last-level cache that one may get */
 
-struct bench { const char *name; int n_seq, n_q, ctx, n_kv_head, n_group, dk, dv, window; bool b16; };
+struct bench { const char *name; int n_seq, n_q, ctx, n_kv_head, n_group, dk, dv, window; enum kv_type type; };
 static const struct bench benches[] = {
-    { "prefill", 1, 512, 512, 3, 3, 64, 64, 0, true },   { "prefill", 1, 2048, 2048, 3, 3, 64, 64, 0, true },  { "prefill", 1, 512, 512, 4, 8, 128, 128, 0, true },
-    { "prefill", 1, 2048, 2048, 4, 8, 128, 128, 0, true }, { "prefill", 1, 512, 512, 12, 1, 64, 64, 0, true }, { "prefill", 1, 512, 512, 4, 4, 80, 80, 0, true },
-    { "prefill", 1, 512, 512, 8, 8, 64, 64, 128, true }, { "prefill", 1, 512, 512, 2, 1, 192, 128, 0, true },  { "prefill", 1, 512, 512, 3, 3, 64, 64, 0, false },
-    { "decode", 1, 1, 2000, 3, 3, 64, 64, 0, true },     { "decode", 1, 1, 2000, 4, 8, 128, 128, 0, true },    { "decode", 1, 1, 2000, 1, 8, 128, 128, 0, true },
-    { "decode", 1, 1, 500, 3, 3, 64, 64, 0, true },      { "decode", 16, 1, 300, 3, 3, 64, 64, 0, true },      { "decode", 16, 1, 2000, 3, 3, 64, 64, 0, true },
-    { "decode", 1, 1, 2000, 16, 1, 128, 128, 0, true },  { "decode", 1, 1, 2000, 4, 4, 128, 128, 0, true },    { "decode", 1, 1, 2000, 1, 16, 576, 512, 0, true },
-    { "decode", 1, 1, 2000, 3, 3, 64, 64, 0, false },    { "verify", 1, 5, 2000, 3, 3, 64, 64, 0, true },
+    { "prefill", 1, 512, 512, 3, 3, 64, 64, 0, KV_BF16 },   { "prefill", 1, 2048, 2048, 3, 3, 64, 64, 0, KV_BF16 },  { "prefill", 1, 512, 512, 4, 8, 128, 128, 0, KV_BF16 },
+    { "prefill", 1, 2048, 2048, 4, 8, 128, 128, 0, KV_BF16 }, { "prefill", 1, 512, 512, 12, 1, 64, 64, 0, KV_BF16 }, { "prefill", 1, 512, 512, 4, 4, 80, 80, 0, KV_BF16 },
+    { "prefill", 1, 512, 512, 8, 8, 64, 64, 128, KV_BF16 }, { "prefill", 1, 512, 512, 2, 1, 192, 128, 0, KV_BF16 },  { "prefill", 1, 512, 512, 3, 3, 64, 64, 0, KV_REAL },
+    { "decode", 1, 1, 2000, 3, 3, 64, 64, 0, KV_BF16 },     { "decode", 1, 1, 2000, 4, 8, 128, 128, 0, KV_BF16 },    { "decode", 1, 1, 2000, 1, 8, 128, 128, 0, KV_BF16 },
+    { "decode", 1, 1, 500, 3, 3, 64, 64, 0, KV_BF16 },      { "decode", 16, 1, 300, 3, 3, 64, 64, 0, KV_BF16 },      { "decode", 16, 1, 2000, 3, 3, 64, 64, 0, KV_BF16 },
+    { "decode", 1, 1, 2000, 16, 1, 128, 128, 0, KV_BF16 },  { "decode", 1, 1, 2000, 4, 4, 128, 128, 0, KV_BF16 },    { "decode", 1, 1, 2000, 1, 16, 576, 512, 0, KV_BF16 },
+    { "decode", 1, 1, 2000, 3, 3, 64, 64, 0, KV_REAL },    { "verify", 1, 5, 2000, 3, 3, 64, 64, 0, KV_BF16 },
+    { "prefill", 1, 512, 512, 3, 3, 64, 64, 0, KV_I8 },    { "prefill", 1, 2048, 2048, 3, 3, 64, 64, 0, KV_I8 },    { "decode", 1, 1, 2000, 3, 3, 64, 64, 0, KV_I8 },
+    { "decode", 1, 1, 2000, 4, 8, 128, 128, 0, KV_I8 },    { "decode", 16, 1, 2000, 3, 3, 64, 64, 0, KV_I8 },
 };
 
 static int run_pages;                        /* pages that lie one after the other; the runs are scattered; 0: all of a sequence */
@@ -70,7 +72,7 @@ struct bed { struct attn_step s; struct attn_seq seq[16]; int n_layer, n_page; s
 
 static void setup(struct bed *b, const struct bench *c)
 {
-    const size_t page = cpu_kv_page_bytes(c->b16 ? KV_BF16 : KV_REAL, c->dk, c->dv);
+    const size_t page = cpu_kv_page_bytes(c->type, c->dk, c->dv);
     const int pages = (c->ctx + KV_TOKENS - 1) / KV_TOKENS, n_thread = pool_n_thread(pool), H = c->n_kv_head * c->n_group;
     b->n_page = pages * c->n_seq;
     b->layer_bytes = page * (size_t)(b->n_page * c->n_kv_head);
@@ -94,11 +96,20 @@ static void setup(struct bed *b, const struct bench *c)
         b->seq[i] = (struct attn_seq){ i * c->n_q, c->n_q, c->ctx - c->n_q, b->page + i * pages };
     float *q = b->x, *k = q + rows * H * c->dk, *v = k + rows * c->n_kv_head * c->dk, *o = v + rows * c->n_kv_head * c->dv;
     b->s = (struct attn_step){ .kernels = kernels, .pool = pool, .n_seq = c->n_seq, .seq = b->seq, .n_kv_head = c->n_kv_head, .n_group = c->n_group, .dk = c->dk, .dv = c->dv,
-                               .page_stride = page, .head_stride = page * (size_t)b->n_page, .type = c->b16 ? KV_BF16 : KV_REAL, .q = q, .k = k, .v = v, .ld_q = H * c->dk, .ld_k = c->n_kv_head * c->dk,
-                               .ld_v = c->n_kv_head * c->dv, .window = c->window, .scale = 1 / sqrtf((float)c->dk), .o = o, .ld_o = H * c->dv, .o_bf16 = c->b16,
+                               .page_stride = page, .head_stride = page * (size_t)b->n_page, .type = c->type, .q = q, .k = k, .v = v, .ld_q = H * c->dk, .ld_k = c->n_kv_head * c->dk,
+                               .ld_v = c->n_kv_head * c->dv, .window = c->window, .scale = 1 / sqrtf((float)c->dk), .o = o, .ld_o = H * c->dv, .o_bf16 = c->type != KV_REAL,
                                .scratch = b->memory, .scratch_step = scratch, .work = b->memory + scratch * (size_t)n_thread };
     const size_t n = (size_t)b->n_layer * b->layer_bytes;
-    if (c->b16)
+    if (c->type == KV_I8)
+        for (size_t i = 0; i < n / page; i++) {
+            char *at = b->cache + i * page;
+            float *scale = (float *)(void *)(at + cpu_kv_page(c->dk, c->dv));
+            for (size_t j = 0; j < cpu_kv_page(c->dk, c->dv); j++)
+                at[j] = (char)(j * 2654435761u >> 24);
+            for (int j = 0; j < 2 * KV_TOKENS; j++)
+                scale[j] = 0.01f;
+        }
+    else if (c->type == KV_BF16)
         for (size_t i = 0; i < n / 2; i++)
             ((bf16 *)(void *)b->cache)[i] = (bf16)(0x3c00 + (i * 2654435761u >> 9 & 0x80ff));
     else
@@ -117,7 +128,7 @@ static double run(struct bed *b, const struct bench *c)
     for (int i = c->ctx - c->n_q; i < c->ctx; i++)
         pairs += c->window && i >= c->window ? c->window : i + 1;
     pairs *= (double)c->n_seq * b->n_layer * c->n_kv_head;
-    return c->n_q > 16 ? pairs * c->n_group * 2 * (c->dk + c->dv) : pairs / c->n_q * (c->dk + c->dv) * (c->b16 ? 2 : 4);
+    return c->n_q > 16 ? pairs * c->n_group * 2 * (c->dk + c->dv) : pairs / c->n_q * (double)cpu_kv_page_bytes(c->type, c->dk, c->dv) / KV_TOKENS;
 }
 
 static void measure(const struct bench *c)
@@ -126,7 +137,7 @@ static void measure(const struct bench *c)
     setup(&b, c);
     run(&b, c);
     double rate[PAIRS], share[PAIRS], share_cpu[PAIRS], limits[PAIRS];
-    peak_b16 = c->b16;
+    peak_b16 = c->type == KV_BF16;
     for (int i = 0; i < PAIRS; i++) {
         struct times t = times_now();
         const double limit = c->n_q > 16 ? peak_work() : read_work(b.cache, (size_t)b.n_layer * b.layer_bytes);
@@ -141,7 +152,7 @@ static void measure(const struct bench *c)
         share[i] = work / of_work.wall / (limit / of_limit.wall), share_cpu[i] = rate[i] / limits[i];
     }
     printf("%-10s %-8s %2d x %4d of %4d, %2d x %2d heads of %3d/%3d window %3d %s %7.1f of %7.1f %s %6.1f %% %6.1f %%\n", kernels->level, c->name, c->n_seq, c->n_q, c->ctx, c->n_kv_head, c->n_group,
-           c->dk, c->dv, c->window, c->b16 ? "bf16" : "f32 ", stat_median(rate, PAIRS) / 1e9, stat_median(limits, PAIRS) / 1e9, c->n_q > 16 ? "GFLOP/s" : "GB/s   ", 100 * stat_median(share, PAIRS), 100 * stat_median(share_cpu, PAIRS));
+           c->dk, c->dv, c->window, c->type == KV_I8 ? "int8" : c->type == KV_BF16 ? "bf16" : "f32 ", stat_median(rate, PAIRS) / 1e9, stat_median(limits, PAIRS) / 1e9, c->n_q > 16 ? "GFLOP/s" : "GB/s   ", 100 * stat_median(share, PAIRS), 100 * stat_median(share_cpu, PAIRS));
     fflush(stdout);
     mem_unmap(b.cache, (size_t)b.n_layer * b.layer_bytes);
     mem_unmap(b.x, (size_t)(c->n_seq * c->n_q * (c->n_kv_head * c->n_group + c->n_kv_head) * (c->dk + c->dv)) * sizeof *b.x);
