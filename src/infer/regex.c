@@ -228,7 +228,12 @@ static bool counts(struct reader *r, int *min, int *max)
     return false;
 }
 
-static struct frag repeated(struct reader *r, struct frag f, int32_t from)
+#define LENGTH_MOST 1000000000
+
+static int times(int length, int n) { return length < 0 || n < 0 ? (length ? -1 : 0) : (int64_t)length * n < LENGTH_MOST ? length * n : LENGTH_MOST; }
+static int plus(int x, int y) { return x < 0 || y < 0 ? -1 : x + y < LENGTH_MOST ? x + y : LENGTH_MOST; }
+
+static struct frag repeated(struct reader *r, struct frag f, int32_t from, struct regex_length *length)
 {
     const int c = peek(r);
     int min = c == '+', max = c == '?' ? 1 : -1;
@@ -246,12 +251,13 @@ static struct frag repeated(struct reader *r, struct frag f, int32_t from)
         cannot(r, "a possessive repetition");
     if (bad(r))
         return none;
+    length->least = times(length->least, min), length->most = times(length->most, max);
     return c == '*' ? build_star(r->b, f) : c == '?' ? build_optional(r->b, f) : build_repeat(r->b, f, from, min, max);
 }
 
-static struct frag alternatives(struct reader *r);
+static struct frag alternatives(struct reader *r, struct regex_length *length);
 
-static struct frag group(struct reader *r)
+static struct frag group(struct reader *r, struct regex_length *length)
 {
     r->p++;
     if (++r->depth > DEPTH_MAX)
@@ -264,19 +270,20 @@ static struct frag group(struct reader *r)
     } else if (at(r, "?")) {
         cannot(r, "looking around, or a group of options");
     }
-    const struct frag f = bad(r) ? none : alternatives(r);
+    const struct frag f = bad(r) ? none : alternatives(r, length);
     if (!bad(r) && peek(r) != ')')
         wrong(r, "expected )");
     r->p++, r->depth--;
     return f;
 }
 
-static struct frag element(struct reader *r)
+static struct frag element(struct reader *r, struct regex_length *length)
 {
     struct class c = { .n = 0 };
     const int p = peek(r);
+    *length = (struct regex_length){ 1, 1 };
     if (p == '(')
-        return group(r);
+        return group(r, length);
     if (p == '[')
         return class_of(r);
     if (p == '.') {
@@ -297,25 +304,36 @@ static struct frag element(struct reader *r)
 /* $ with nothing of its alternative behind it. */
 static bool at_end(const struct reader *r) { return peek(r) == '$' && (r->p + 1 == r->end || r->p[1] == '|' || r->p[1] == ')'); }
 
-static struct frag sequence(struct reader *r)
+static struct frag sequence(struct reader *r, struct regex_length *length)
 {
     struct frag f = build_empty(r->b);
+    *length = (struct regex_length){ 0, 0 };
     while (!bad(r) && peek(r) >= 0 && peek(r) != '|' && peek(r) != ')' && !at_end(r)) {
         const int32_t from = r->b->n_node;
-        struct frag x = element(r);
+        struct regex_length one;
+        struct frag x = element(r, &one);
         if (!bad(r))
-            x = repeated(r, x, from);
+            x = repeated(r, x, from, &one);
         f = build_then(r->b, f, x);
+        length->least = plus(length->least, one.least), length->most = plus(length->most, one.most);
     }
     return f;
 }
 
-static struct frag alternatives(struct reader *r)
+static void or_length(struct regex_length *x, struct regex_length y)
 {
-    struct frag f = sequence(r);
+    x->least = y.least < x->least ? y.least : x->least;
+    x->most = x->most < 0 || y.most < 0 ? -1 : y.most > x->most ? y.most : x->most;
+}
+
+static struct frag alternatives(struct reader *r, struct regex_length *length)
+{
+    struct regex_length other;
+    struct frag f = sequence(r, length);
     while (!bad(r) && peek(r) == '|') {
         r->p++;
-        f = build_or(r->b, f, sequence(r));
+        f = build_or(r->b, f, sequence(r, &other));
+        or_length(length, other);
     }
     if (peek(r) == '$')
         cannot(r, "$ in a group");
@@ -327,31 +345,36 @@ static struct frag alternatives(struct reader *r)
 /* What may be around where it is found. */
 static struct frag anything(struct reader *r) { return build_star(r->b, r->as == REGEX_JSON ? text_string_class(r->b, NULL, 0, true) : build_class(r->b, NULL, 0, true)); }
 
-static struct frag anchored(struct reader *r, bool whole)
+static struct frag anchored(struct reader *r, bool whole, struct regex_length *length)
 {
     const bool begins = peek(r) == '^';
     r->p += begins;
-    struct frag f = sequence(r);
+    struct frag f = sequence(r, length);
     const bool ends = peek(r) == '$';
     r->p += ends;
     if (!begins && !whole && !bad(r))
         f = build_then(r->b, anything(r), f);
     if (!ends && !whole && !bad(r))
         f = build_then(r->b, f, anything(r));
+    length->most = (begins && ends) || whole ? length->most : -1;
     return f;
 }
 
-struct frag build_regex(struct build *b, const char *text, size_t n, enum regex_as as, bool whole, const char *name)
+struct frag build_regex(struct build *b, const char *text, size_t n, enum regex_as as, bool whole, struct regex_length *length, const char *name)
 {
+    struct regex_length all, other;
     struct reader r = { .b = b, .begin = text, .p = text, .end = text + n, .name = name, .as = as };
     if (bad(&r))
         return none;
-    struct frag f = anchored(&r, whole);
+    struct frag f = anchored(&r, whole, &all);
     while (!bad(&r) && peek(&r) == '|') {
         r.p++;
-        f = build_or(b, f, anchored(&r, whole));
+        f = build_or(b, f, anchored(&r, whole, &other));
+        or_length(&all, other);
     }
     if (!bad(&r) && peek(&r) >= 0)
         wrong(&r, "a ) without (");
+    if (length)
+        *length = all;
     return bad(&r) ? none : f;
 }

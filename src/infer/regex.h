@@ -8,6 +8,9 @@
 #include "infer/grammar_build.h"
 
 enum regex_as { REGEX_TEXT, REGEX_JSON };        /* characters as they are, or as they stand in a JSON string */
-/* Texts in which it is found, or, if whole, texts that it describes from end to end.  name leads the message. */
-struct frag build_regex(struct build *b, const char *text, size_t n, enum regex_as as, bool whole, const char *name);
+/* Characters of a text; most -1: any number. */
+struct regex_length { int least, most; };
+/* Texts in which it is found, or, if whole, texts that it describes from end to end; how long they are, unless length is NULL.  name
+ * leads the message. */
+struct frag build_regex(struct build *b, const char *text, size_t n, enum regex_as as, bool whole, struct regex_length *length, const char *name);
 #endif

@@ -208,22 +208,22 @@ static struct frag quoted(struct build *b, struct frag f)
     return build_then(b, build_then(b, open, f), close);
 }
 
-static struct frag pattern(struct schema *s, const json_t *p, const char *keyword)
+static struct frag pattern(struct schema *s, const json_t *p, const char *keyword, struct regex_length *length)
 {
     char place[SCHEMA_PLACE], name[SCHEMA_PLACE + 40];
     if (!json_is_string(p))
         return schema_fail(s, ERR_FORMAT, keyword, "expected a string"), none;
     schema_place(s, place);
     snprintf(name, sizeof name, "%s/%.30s", place, keyword);
-    return quoted(s->b, build_regex(s->b, json_string_value(p), json_string_length(p), REGEX_JSON, false, name));
+    return quoted(s->b, build_regex(s->b, json_string_value(p), json_string_length(p), REGEX_JSON, false, length, name));
 }
 
-static struct frag format(struct schema *s, const json_t *v)
+static struct frag format(struct schema *s, const json_t *v, struct regex_length *length)
 {
     const char *name = json_string_value(v);
     for (size_t i = 0; name && i < sizeof formats / sizeof *formats; i++)
         if (!strcmp(name, formats[i].name))
-            return quoted(s->b, build_regex(s->b, formats[i].regex, strlen(formats[i].regex), REGEX_JSON, true, name));
+            return quoted(s->b, build_regex(s->b, formats[i].regex, strlen(formats[i].regex), REGEX_JSON, true, length, name));
     schema_fail(s, name ? ERR_UNSUPPORTED : ERR_FORMAT, "format", name ? "'%.60s' cannot be made into a grammar" : "%sexpected a string", name ? name : "");
     return none;
 }
@@ -237,12 +237,15 @@ static struct frag string(struct schema *s, const json_t *x)
     const bool counted = min || max >= 0;
     if (!p && !f && !counted)
         return text_any_string(s->b);
-    if ((p != NULL) + (f != NULL) + counted > 1)
-        return schema_fail(s, ERR_UNSUPPORTED, p ? "pattern" : "format", "only one of pattern, format, and minLength with maxLength can be kept at a time"), none;
-    if (p)
-        return pattern(s, p, "pattern");
-    if (f)
-        return format(s, f);
+    if (p && f)
+        return schema_fail(s, ERR_UNSUPPORTED, "pattern", "pattern and format cannot be kept at a time"), none;
+    if (p || f) {
+        struct regex_length length = { 0, -1 };
+        const struct frag described = p ? pattern(s, p, "pattern", &length) : format(s, f, &length);
+        if (length.least < min || (max >= 0 && (length.most < 0 || length.most > max)))
+            schema_fail(s, ERR_UNSUPPORTED, length.least < min ? "minLength" : "maxLength", "beside a %s that does not make sure of it, it cannot be kept", p ? "pattern" : "format");
+        return described;
+    }
     const int32_t from = s->b->n_node;
     const struct frag c = text_string_class(s->b, NULL, 0, true);
     return quoted(s->b, build_repeat(s->b, c, from, min, max));
@@ -462,7 +465,7 @@ static struct frag by_pattern(struct schema *s, const json_t *x)
     }
     json_object_foreach((json_t *)(uintptr_t)p, key, v) {
         json_t *text = json_string(key);
-        const struct frag name = pattern(s, text, "patternProperties");
+        const struct frag name = pattern(s, text, "patternProperties", NULL);
         json_decref(text);
         return text_list(s->b, "{", text_member(s->b, name, inside(s, "patternProperties", key, v)), "}", true);
     }
@@ -808,7 +811,7 @@ int schema_grammar(struct grammar **out, const json_t *schema, const char *where
 int regex_grammar(struct grammar **out, const char *text, size_t n, const char *where, struct err *err)
 {
     struct build b = { 0 };
-    return finish(&b, build_regex(&b, text, n, REGEX_TEXT, true, where), out, err);
+    return finish(&b, build_regex(&b, text, n, REGEX_TEXT, true, NULL, where), out, err);
 }
 
 int choice_grammar(struct grammar **out, const json_t *texts, const char *where, struct err *err)

@@ -9,7 +9,7 @@
  *                 propertyNames where there are no properties; minProperties and maxProperties where the rest makes sure of them
  *   arrays        items, prefixItems, minItems, maxItems
  *   strings       minLength, maxLength, pattern (regex.h), format: date, time, date-time, duration, uuid, ipv4, ipv6, hostname, email,
- *                 uri.  One of the three kinds at a time.
+ *                 uri.  One of the three kinds at a time, but for lengths that the other makes sure of.
  *   numbers       minimum, maximum, exclusiveMinimum, exclusiveMaximum, by their digits
  *
  * Not all that a schema allows can be written: an object has no properties but those named unless additionalProperties is given; numbers
