@@ -37,6 +37,7 @@ struct server {
     struct clients *clients;
     struct audit *audit;                 /* or NULL */
     atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
+    atomic_int n_handled;                /* requests that may not have looked at drains, or have not yet submitted what they were let in for */
     double begun;
     struct http_counts counts;
     struct page page;
@@ -407,6 +408,7 @@ static void handle(void *ctx, struct http_request *q)
 {
     struct server *s = ctx;
     struct refusal e = { 0 };
+    atomic_fetch_add(&s->n_handled, 1);
     const struct route *r = route_of(s, q, &e);
     visit_note_request(q);
     if (r && !r->open && s->audit && s->o.audit_strict && !audit_works(s->audit))
@@ -417,6 +419,7 @@ static void handle(void *ctx, struct http_request *q)
         r->get(s, q);
     if (e.status)
         exchange_refuse(q, dialect_of(q), &e);
+    atomic_fetch_sub(&s->n_handled, 1);
 }
 
 /* ---- begin and end ---- */
@@ -460,10 +463,9 @@ static void drain(struct server *s)
     atomic_store(&s->drains, true);
     struct served_count n = served_models_count(&s->models);
     log_info("ending: %d texts under way, %d waiting; at most %.0f s", n.n_running, n.n_waiting, s->o.drain_s);
-    while ((n.n_running || n.n_waiting) && clock_wall() < until) {
+    /* First those that are being handled: what they submit is counted by then. */
+    while ((atomic_load(&s->n_handled) || (n = served_models_count(&s->models), n.n_running || n.n_waiting)) && clock_wall() < until)
         nap(20);
-        n = served_models_count(&s->models);
-    }
     http_refuse(s->http);
     served_models_halt(&s->models);
     http_wake(s->http);
