@@ -82,7 +82,7 @@ static void an_engine_has_the_embedders_states_in_any_cut(void **state)
             OK(embedder_run(e, ids, N, (enum pool_kind)k, true, want, &err));
             for (int at = 0; at < N; at += 7) {
                 const int n = N - at < 7 ? N - at : 7;
-                OK(engine_run(g, &(struct engine_part){ 0, at, n, ids + at, NULL }, 1, &err));
+                OK(engine_run(g, &(struct engine_part){ 0, at, n, ids + at, NULL, 0 }, 1, &err));
                 for (int32_t i = 0; i < n; i++) {
                     const float *x;
                     OK(engine_hidden(g, &i, 1, &x, &err));
