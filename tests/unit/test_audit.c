@@ -33,8 +33,10 @@ static int check_chain(const char *path, const char *first, char last[SHA256_HEX
     for (char *line = b.data, *end; (end = strchr(line, '\n')); line = end + 1, n++) {
         *end = 0;
         snprintf(want, sizeof want, "\"prev\":\"%s\"", prev);
-        if (!strstr(line, want))
+        if (!strstr(line, want)) {
+            buf_release(&b);
             return -1;
+        }
         OK(sha256_of(line, strlen(line), prev, &err));
     }
     strcpy(last, prev);

@@ -450,7 +450,8 @@ static void a_queue_that_grows_is_told_from_one_that_does_not(void **state)
 /* Answers each request of a connection by what its body asks for in "max_tokens". */
 struct server { int fd, port; pthread_t thread; atomic_int n_request, n_connection, n_open, n_open_max; atomic_bool ends; };
 
-static void say(int fd, const char *text) { assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text)); }
+/* Who has heard enough is gone already; what was heard is looked at on the other side. */
+static void say(int fd, const char *text) { (void)!send(fd, text, strlen(text), MSG_NOSIGNAL); }
 
 static void chunk(int fd, const char *data)
 {
