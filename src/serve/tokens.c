@@ -5,7 +5,7 @@
 #include "serve/openai_reply.h"
 #include "serve/wish.h"
 
-#define TEXT_MAX ((size_t)4 << 20)
+#define TEXT_MAX ((size_t)4 << 20)      /* of a request, and of a reply before it is JSON */
 
 /* Takes b. */
 static void reply(struct http_request *q, struct buf *b, const struct refusal *e)
@@ -70,6 +70,16 @@ static void read_ids(int32_t *ids, const json_t *tokens, int V, struct refusal *
             refuse(e, "tokens", "tokens[%zu] is no token, expected integers of 0 to %d", i, V - 1);
 }
 
+/* A token may be a hundred times as long as its number. */
+static void check_text(const struct tok *tok, const int32_t *ids, size_t n, struct refusal *e)
+{
+    size_t all = 0, bytes;
+    for (size_t i = 0; i < n; i++)
+        all += tok_bytes(tok, ids[i], &bytes) ? bytes : 0;
+    if (all > TEXT_MAX)
+        refuse_as(e, 413, NULL, "request_too_large", "tokens", "tokens of a text of %zu bytes, expected at most %zu", all, TEXT_MAX);
+}
+
 static int add_text(struct buf *b, const struct buf *text, struct err *err)
 {
     TRY(buf_add_str(b, "{\"prompt\":", err));
@@ -96,6 +106,8 @@ void text_of_tokens(struct http_request *q, struct served_model *s, json_t *requ
     int32_t *ids = wish_room(n, sizeof *ids, &e);
     if (!e.status)
         read_ids(ids, tokens, s->answers.V, &e);
+    if (!e.status)
+        check_text(s->answers.tok, ids, n, &e);
     if (!e.status && tok_decode(s->answers.tok, ids, n, &text, &err) < 0)
         refuse(&e, "tokens", "%s", err.msg);
     if (!e.status && add_text(&b, &text, NULL) < 0)

@@ -86,6 +86,7 @@ show("d", "/v1/embeddings", {"model": "tiny", "input": "x"})
 show("c", "/v1/embeddings", {"model": "tiny", "input": "x", "priority": -3})
 print("--- texts that are too large")
 show("c", structured_outputs={"choice": ["x" * (1 << 20)]})
+show("c", "/detokenize", {"tokens": [65] * ((4 << 20) + 1)})
 def cached(who, **more): return ask(who, prompt=list(range(1, 41)), **more)[1]["usage"]["prompt_tokens_details"]["cached_tokens"]
 print("cached", cached("c"), cached("c"), end=" ")
 text = open("keys.yaml").read()
