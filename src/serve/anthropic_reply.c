@@ -59,9 +59,16 @@ static int add_stop(struct buf *b, const struct choice *c, struct err *err)
     return out_string(b, s, n, err);
 }
 
+static int begin(struct exchange *x, struct err *err)
+{
+    (void)err;
+    snprintf(x->id, sizeof x->id, "msg_%016llx", x->number);
+    return 0;
+}
+
 static int add_message(struct buf *b, const struct exchange *x, struct err *err)
 {
-    TRY(buf_printf(b, err, "{\"id\":\"msg_%016llx\",\"type\":\"message\",\"role\":\"assistant\",\"model\":", x->number));
+    TRY(buf_printf(b, err, "{\"id\":\"%s\",\"type\":\"message\",\"role\":\"assistant\",\"model\":", x->id));
     return out_string(b, x->w.as.name, strlen(x->w.as.name), err);
 }
 
@@ -189,7 +196,7 @@ static int close_stream(struct buf *b, struct exchange *x, struct err *err)
     return buf_add_str(b, "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", err);
 }
 
-const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .open = open_stream, .piece = piece, .thought = thought,
+const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream; charset=utf-8", .id_header = "request-id", .begin = begin, .open = open_stream, .piece = piece, .thought = thought,
                                            .call = call, .arguments = arguments, .end = end_block,
                                            .close = close_stream, .break_off = break_off, .whole = whole, .refusal = refusal };
 

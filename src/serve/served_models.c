@@ -115,7 +115,9 @@ struct served_model *served_models_asked(const struct served_models *m, const js
     const json_t *v = json_object_get(request, "model");
     assert(m->n);
     *which = 0;
+    v = json_is_null(v) ? NULL : v;
     v = v ? v : json_object_get(request, "name");
+    v = json_is_null(v) ? NULL : v;
     const char *name = json_string_value(v);
     if (!name)
         return m->n > 1 && !v ? none(m, NULL, e) : m->model[0];

@@ -284,13 +284,14 @@ def ask(path, body=None):
     return r.status, json.loads(r.read())
 def chat(model, seed): return ask("/v1/completions", {"model": model, "prompt": "Q: hello\nA:", "seed": seed, "max_tokens": 20, "ignore_eos": True})[1]
 print([m["id"] for m in ask("/v1/models")[1]["data"]], ask("/v1/models/b")[1]["id"], ask("/v1/models/c")[0])
-for body in ({"prompt": "x"}, {"model": "c", "prompt": "x"}): print(*(lambda s, r: (s, r["error"]["code"], r["error"]["message"]))(*ask("/v1/completions", body)))
+for body in ({"prompt": "x"}, {"model": None, "prompt": "x"}, {"model": "c", "prompt": "x"}): print(*(lambda s, r: (s, r["error"]["code"], r["error"]["message"]))(*ask("/v1/completions", body)))
 alone, both = {m: [chat(m, i)["choices"] for i in range(6)] for m in "ab"}, {m: [None] * 6 for m in "ab"}
 def one(m, i): both[m][i] = chat(m, i)["choices"]
 threads = [threading.Thread(target=one, args=(m, i)) for i in range(6) for m in "ab"]
 [t.start() for t in threads]; [t.join() for t in threads]
 print(both == alone, alone["a"] == alone["b"], {chat(m, 0)["model"] for m in "ab"} == set("ab"))
 print([len(ask("/tokenize", {"model": m, "prompt": "hello"})[1]["tokens"]) for m in "ab"], len(ask("/lathe/stats")[1]["models"]))
+print(ask("/api/generate", {"model": None, "name": "b"})[1].get("model"))
 P
 python3 two.py
 kill $server; wait $server; echo "exit $?"

@@ -15,7 +15,7 @@ mkdir run/additional_chat_templates
 cat > run/additional_chat_templates/tool_use.jinja <<'J'
 {{ '<|endoftext|>' }}{% for t in tools %}{{ t.function.name + ' ' }}{% endfor %}{% for m in messages %}{{ ({'user': 'Q: ', 'tool': 'T: '}[m.role] or 'A: ') + m.content }}{% for c in m.tool_calls %}{{ '<tool_call>{"name": "' + c.function.name + '", "arguments": ' + c.function.arguments | tojson + '}</tool_call>' }}{% endfor %}{{ '\n' }}{% endfor %}{{ 'A:' + ('<think>' if enable_thinking else '<think></think>') }}
 J
-lathe serve run --port 0 --port-file port --threads 2 --name tiny --key secret > log 2>&1 & server=$!
+lathe serve run --port 0 --port-file port --threads 2 --name tiny --key secret --audit audit > log 2>&1 & server=$!
 trap 'kill -9 $server 2>/dev/null' EXIT
 for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
 cat > ask.py <<'P'
@@ -214,3 +214,4 @@ P
 python3 ask.py || echo failed
 kill $server
 wait $server; echo "exit $?"
+grep -c '"id":"msg_[0-9a-f]\{16\}".*"path":"/v1/messages".*"finish":{"' audit > n_named; grep -c '"path":"/v1/messages".*"finish":{"' audit | diff - n_named && echo "answers are in the log by their names"
