@@ -328,7 +328,7 @@ static struct embedding *make(struct http_request *q, struct served_model *s, st
         return NULL;
     x->q = q, x->s = s, x->w = *w, x->C = served_model_config(s)->d_model, x->flight = 1;
     *w = (struct embed_wish){ 0 };
-    x->n_lane = x->w.n_input < EMBED_LANES ? x->w.n_input : EMBED_LANES;
+    x->n_lane = x->w.n_lane;
     pthread_mutex_init(&x->lock, NULL);
     buf_init(&x->reply);
     x->vector = mem_alloc_array((size_t)x->C, sizeof *x->vector);
@@ -344,14 +344,15 @@ static struct embedding *make(struct http_request *q, struct served_model *s, st
 }
 
 /* What the client may, and what this takes of their limits. */
-static void check_client(struct http_request *q, struct embed_wish *w, struct refusal *e)
+static void check_client(struct http_request *q, const struct served_model *s, struct embed_wish *w, struct refusal *e)
 {
     visit_model(q, w->as.name, e);
     visit_rank(q, w->prioritised, &w->priority, &w->tenant, e);
     visit_root(q, &w->as.root, e);
     if (w->as.name)
         visit_note_model(q, &w->as);
-    visit_take_texts(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES, count_tokens(w), 0, false, e);
+    w->n_lane = !s->batch ? 1 : visit_texts_at_once(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES);
+    visit_take_texts(q, w->n_lane, count_tokens(w), 0, false, e);
 }
 
 void embed_start(struct http_request *q, struct served_model *s, struct embed_wish *w)
@@ -361,7 +362,7 @@ void embed_start(struct http_request *q, struct served_model *s, struct embed_wi
     const struct dialect *dialect = w->dialect;
     struct refusal e = { 0 };
     struct err err;
-    check_client(q, w, &e);
+    check_client(q, s, w, &e);
     struct embedding *x = e.status ? NULL : make(q, s, w);
     if (!x) {
         embed_wish_release(w);

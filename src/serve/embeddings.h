@@ -3,7 +3,7 @@
  * A decoder makes them in the steps of its batch: each input is a prompt that nothing follows, so a long one is computed in pieces
  * between the tokens of others, and weights and memory are those that are there already.  Where the last token's state is the vector,
  * what the cache knows of an input's beginning (an instruction before each) is not computed again.  Of the inputs of one request no more than
- * EMBED_LANES are in the batch at once; as one is done the next follows, and those that ask meanwhile are not kept waiting behind
+ * EMBED_LANES, nor than the client may ask for at once, are in the batch; as one is done the next follows, and those that ask meanwhile are not kept waiting behind
  * thousands.  An encoder has no steps: requests take turns, input by input (serve/turns.h).
  *
  * A vector is written into the reply as soon as all before it are, by the thread that computed it: a few tens of microseconds each.  What
@@ -22,6 +22,7 @@ struct embed_wish {
     int n_out;                   /* numbers of a vector: the model's, or fewer */
     bool base64;                 /* of the floats, instead of a list of them */
     bool prioritised; int priority, tenant;          /* the request says which priority; batch.h */
+    int n_lane;                                      /* embed_start() sets it: inputs in the batch at once, by the client's limits */
     const char *param;           /* the field of the inputs, for what is wrong with them */
     const struct embed_words *words;
     const struct dialect *dialect;                   /* that refusals are told in */

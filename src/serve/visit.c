@@ -117,6 +117,12 @@ void visit_take_texts(struct http_request *q, int64_t texts, int64_t prompt_toke
         settle(q, 0, false);
 }
 
+int visit_texts_at_once(struct http_request *q, int n)
+{
+    const struct visit *v = http_user(q);
+    return v->rights.texts_most && v->rights.texts_most < n ? (int)v->rights.texts_most : n;
+}
+
 void visit_settle(struct http_request *q, int64_t tokens) { settle(q, tokens, true); }
 
 /* ---- rights ---- */

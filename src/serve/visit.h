@@ -35,6 +35,8 @@ void visit_take_request(struct http_request *q, struct refusal *e);
  * and no more than the limits allow at most; what is made beyond that is charged in the end.  On a refusal the request does not count. */
 #define VISIT_TOKENS 256
 void visit_take_texts(struct http_request *q, int64_t texts, int64_t prompt_tokens, int64_t answer_tokens, bool unbounded, struct refusal *e);
+/* How many of n texts may be under way at once, where they need not be. */
+int visit_texts_at_once(struct http_request *q, int n);
 bool visit_may_use(struct http_request *q, const char *model);
 void visit_model(struct http_request *q, const char *model, struct refusal *e);
 /* said: the request says which priority.  Both are what its texts are to have (batch.h). */

@@ -70,6 +70,7 @@ ms = int(h["retry-after-ms"])
 print(status, reply["error"]["code"], 0 < ms <= 20000, int(h["retry-after"]) == (ms + 999) // 1000, h["x-ratelimit-remaining-requests"], reply["error"]["message"].split(":")[0])
 print("--- limits a day and at once")
 show("b", "/v1/embeddings", {"model": "tiny", "input": [[1, 2], [3, 4, 5, 6]]})
+show("b", "/v1/embeddings", {"model": "tiny", "input": [[1]] * 3})        # not all at once
 show("b", max_tokens=57)
 print(show("b", n=3)["x-should-retry"])
 print(show("b", n=2)["x-ratelimit-remaining-tokens"])
