@@ -29,6 +29,18 @@ static int distance(const char *a, const char *b)
     return d[n][m];
 }
 
+int word_index(const char *word, size_t n, const char *choices)
+{
+    for (int i = 0;; i++) {
+        const size_t len = strcspn(choices, "|");
+        if (len == n && !memcmp(choices, word, n))
+            return i;
+        if (!choices[len])
+            return -1;
+        choices += len + 1;
+    }
+}
+
 const char *word_nearest(const char *word, const char *const *list, int n)
 {
     const int third = (int)strlen(word) / 3, limit = third > 2 ? third : 2;

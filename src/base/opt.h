@@ -32,5 +32,7 @@ const struct opt *opt_find(const struct opt *opts, const char *name);
 const char *opt_nearest(const struct opt *opts, const char *name);   /* NULL if nothing is near */
 void opt_help(const struct opt *opts, FILE *out);                    /* aligned, with defaults */
 /* Nearest word of a list by edit distance, NULL if none is within a third of its length (at least 2). */
+/* Which of "a|b|c" the n bytes of word are; -1: none. */
+int word_index(const char *word, size_t n, const char *choices);
 const char *word_nearest(const char *word, const char *const *list, int n);
 #endif

@@ -336,7 +336,7 @@ static struct frag array(struct schema *s, const json_t *x)
 
 /* ---- objects ---- */
 
-static bool is_required(const json_t *x, const char *key)
+bool schema_requires(const json_t *x, const char *key)
 {
     size_t i;
     json_t *v;
@@ -381,7 +381,7 @@ static void add_properties(struct schema *s, const json_t *x, struct names *at)
     if (!schema_work(s, json_object_size(p) * json_array_size(json_object_get(x, "required"))))
         return;
     json_object_foreach((json_t *)(uintptr_t)p, key, v) {
-        const bool required = is_required(x, key);
+        const bool required = schema_requires(x, key);
         if (json_is_false(v) && !required)
             continue;
         const struct frag name = text_key(s->b, key), member = build_then(s->b, name, inside(s, "properties", key, v));

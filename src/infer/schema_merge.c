@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/opt.h"
 #include "infer/schema.h"
 #include "infer/schema_build.h"
 
@@ -208,18 +209,7 @@ static json_t *joined(struct schema *s, const json_t *x, const json_t *y)
     return out;
 }
 
-static bool one_of(const char *key, const char *names)
-{
-    const size_t n = strlen(key);
-    for (const char *c = names;; c++) {
-        const size_t len = strcspn(c, "|");
-        if (len == n && !memcmp(c, key, n))
-            return true;
-        c += len;
-        if (!*c)
-            return false;
-    }
-}
+static bool one_of(const char *key, const char *names) { return word_index(key, strlen(key), names) >= 0; }
 
 /* A property that only one side names has to follow what the other says of all others. */
 static bool add_properties(struct schema *s, json_t *out, const json_t *x, const json_t *y)
@@ -433,16 +423,6 @@ static bool constants_apart(const json_t *x, const json_t *y)
     return true;
 }
 
-static bool requires(const json_t *x, const char *key)
-{
-    size_t i;
-    json_t *v;
-    json_array_foreach(json_object_get(x, "required"), i, v)
-        if (json_is_string(v) && !strcmp(json_string_value(v), key))
-            return true;
-    return false;
-}
-
 static bool closed(const json_t *x) { return json_is_false(json_object_get(x, "additionalProperties")); }
 
 /* Objects written for x have no other names than its own unless it says so. */
@@ -455,7 +435,7 @@ static bool objects_apart(struct schema *s, const json_t *x, const json_t *y, in
     if (!schema_work(s, json_array_size(json_object_get(y, "required")) * json_array_size(json_object_get(x, "required"))))
         return false;
     json_array_foreach(json_object_get(y, "required"), i, name)
-        if (no_others && json_is_string(name) && !json_object_get(px, json_string_value(name)) && !requires(x, json_string_value(name)))
+        if (no_others && json_is_string(name) && !json_object_get(px, json_string_value(name)) && !schema_requires(x, json_string_value(name)))
             return true;
     json_array_foreach(json_object_get(x, "required"), i, name) {
         const char *key = json_string_value(name);

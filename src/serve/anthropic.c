@@ -348,13 +348,6 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
     read_prompt(w, f, s);
 }
 
-static void done_reading(struct wish *w, struct in *f)
-{
-    in_end(f, NULL);
-    if (f->e->status)
-        wish_release(w);
-}
-
 void anthropic_messages(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
 {
     struct in f, g;
@@ -380,7 +373,7 @@ void anthropic_messages(struct wish *w, json_t *request, struct served_model *s,
     in_choice(&f, "service_tier", "auto|standard_only", &(int){ 0 });
     a->most = (int)most, a->sampling.top_k = (int)k;
     read_shared(w, &f, s);
-    done_reading(w, &f);
+    wish_done(w, &f);
 }
 
 void anthropic_count(struct http_request *q, struct served_model *s, json_t *request)
@@ -392,7 +385,7 @@ void anthropic_count(struct http_request *q, struct served_model *s, json_t *req
     wish_begin(&w, &anthropic_dialect, "messages", request, s);
     in_begin(&f, request, &e, "%s", "");
     read_shared(&w, &f, s);
-    done_reading(&w, &f);
+    wish_done(&w, &f);
     if (e.status) {
         exchange_refuse(q, &anthropic_dialect, &e);
         return;

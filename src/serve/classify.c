@@ -12,7 +12,6 @@
 #include "serve/visit.h"
 
 #define INPUTS 2048
-#define TOKEN_BYTES 256          /* of a text's token at most, as far as texts are looked at at all */
 
 struct classes {
     struct http_request *q;
@@ -98,7 +97,7 @@ static void one_text(struct classes *x)
 {
     struct classifier *c = x->s->classifier;
     const json_t *text = input_at(x, x->next);
-    const size_t n = json_string_length(text), most = ((size_t)classifier_ctx(c) + 1) * TOKEN_BYTES;
+    const size_t n = json_string_length(text), most = ((size_t)classifier_ctx(c) + 1) * WISH_TOKEN_BYTES;
     struct err err;
     int rc = n > most ? ERR(&err, RANGE, "a text of %zu bytes, but there are %d positions", n, classifier_ctx(c)) : classifier_text(c, json_string_value(text), n, x->probs, &err);
     if (rc < 0) {
@@ -234,7 +233,7 @@ static void take_turn(struct classes *x)
     x->turn = (struct turn){ .piece = piece, .ctx = x };
     if (turns_add(x->s->turns, &x->turn, &err) == 0)
         return;
-    refuse_as(&x->e, err.code == ERR_BUSY ? 429 : 503, NULL, err.code == ERR_BUSY ? "queue_full" : NULL, NULL, "%s", err.msg);
+    wish_not_taken(&x->e, &err);
     finish(x);
 }
 

@@ -10,7 +10,6 @@
 #include "serve/openai_reply.h"
 #include "serve/visit.h"
 
-#define TOKEN_BYTES 256          /* of a token at most, as far as an encoder's texts are looked at at all */
 
 struct embedding;
 struct lane {                    /* of input i while it is under way, i % n_lane of them */
@@ -51,7 +50,7 @@ void embed_wish_release(struct embed_wish *w)
 
 static void encode(struct tok_ids *to, const struct served_model *s, const json_t *text, bool add, const char *param, struct refusal *e)
 {
-    const size_t n = json_string_length(text), most = ((size_t)served_model_ctx(s) + 1) * (s->vocab ? (size_t)vocab_longest(s->vocab) : TOKEN_BYTES);
+    const size_t n = json_string_length(text), most = ((size_t)served_model_ctx(s) + 1) * (s->vocab ? (size_t)vocab_longest(s->vocab) : WISH_TOKEN_BYTES);
     struct err err;
     if (n > most) {              /* it cannot fit, so it is not encoded to find out */
         refuse_as(e, 400, NULL, "context_length_exceeded", param, "a text of %zu bytes, but there are %d positions", n, served_model_ctx(s));
@@ -260,8 +259,7 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *err
 
 static void refuse_busy(struct embedding *x, const struct err *err)
 {
-    const bool busy = err->code == ERR_BUSY;
-    refuse_as(&x->e, busy ? 429 : 503, NULL, busy ? "queue_full" : NULL, NULL, "%s", err->msg);
+    wish_not_taken(&x->e, err);
     atomic_store(&x->failed, true);
 }
 

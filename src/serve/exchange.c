@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "serve/json_out.h"
 #include "serve/visit.h"
 
 /* In whole seconds for all, and exactly for those who know that. */
@@ -44,6 +45,21 @@ void exchange_refuse(struct http_request *q, const struct dialect *d, const stru
 {
     name_reply(q, d);
     refuse_named(q, d, e);
+}
+
+void exchange_reply_json(struct http_request *q, const struct dialect *d, json_t *v)
+{
+    struct refusal e = { 0 };
+    struct buf b;
+    buf_init(&b);
+    if (v && out_json(&b, v, NULL) == 0 && buf_add_char(&b, '\n', NULL) == 0) {
+        http_reply(q, 200, "application/json", b.data, b.len);
+    } else {
+        wish_no_memory(&e);
+        exchange_refuse(q, d, &e);
+    }
+    buf_release(&b);
+    json_decref(v);
 }
 
 static void exchange_free(struct exchange *x)
@@ -383,16 +399,6 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
     return x;
 }
 
-static void refusal_of(struct refusal *e, const struct err *err)
-{
-    if (err->code == ERR_BUSY)
-        refuse_as(e, 429, NULL, "queue_full", NULL, "%s", err->msg);
-    else if (err->code == ERR_RANGE)
-        refuse_as(e, 400, NULL, "context_length_exceeded", NULL, "%s", err->msg);
-    else
-        refuse_as(e, 503, NULL, NULL, NULL, "%s", err->msg);
-}
-
 static void submit(struct choice *c)
 {
     struct exchange *x = c->x;
@@ -401,7 +407,7 @@ static void submit(struct choice *c)
     pthread_mutex_lock(&x->lock);
     int rc = atomic_load(&x->cancelled) ? ERR(&err, STOPPED, "the request was cancelled") : batch_submit(x->s->batch, &r, &c->id, &err);
     if (rc < 0)
-        refusal_of(&x->e, &err), atomic_store(&x->failed, true);
+        wish_not_taken(&x->e, &err), atomic_store(&x->failed, true);
     x->pending -= rc < 0;
     pthread_mutex_unlock(&x->lock);
     if (rc < 0)

@@ -86,6 +86,8 @@ struct exchange_counts exchange_counts(const struct exchange *x);
 
 /* Takes the wish and replies to q, now or later; what is wrong is told there, too. */
 void exchange_start(struct http_request *q, struct served_model *s, struct wish *w);
+/* Takes v; NULL: there was no memory. */
+void exchange_reply_json(struct http_request *q, const struct dialect *d, json_t *v);
 /* A refusal as a reply. */
 void exchange_refuse(struct http_request *q, const struct dialect *d, const struct refusal *e);
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/opt.h"
 #include "base/tree.h"
 
 static void say(struct refusal *e, int status, const char *type, const char *code, const char *param, const char *fmt, va_list ap)
@@ -177,16 +178,10 @@ bool in_choice(struct in *f, const char *name, const char *choices, int *out)
     char param[120];
     if (!in_str(f, name, &s, &n))
         return false;
-    int i = 0;
-    for (const char *c = choices;; i++) {
-        const size_t len = strcspn(c, "|");
-        if (len == n && !memcmp(c, s, n)) {
-            *out = i;
-            return true;
-        }
-        if (!c[len])
-            break;
-        c += len + 1;
+    const int i = word_index(s, n, choices);
+    if (i >= 0) {
+        *out = i;
+        return true;
     }
     param_of(f, name, param);
     refuse(f->e, param, "%s is '%.60s', expected one of %s", param, s, choices);
@@ -218,19 +213,6 @@ bool in_any(struct in *f, const char *name, const json_t **out)
 }
 
 /* ---- what is known beside that ---- */
-
-static bool is_in(const char *names, const char *key)
-{
-    const size_t n = strlen(key);
-    for (const char *c = names;; c++) {
-        const size_t len = strcspn(c, "|");
-        if (len == n && !memcmp(c, key, n))
-            return true;
-        c += len;
-        if (!*c)
-            return false;
-    }
-}
 
 /* A list stands for each of its names. */
 void in_pass(struct in *f, const char *names)
@@ -279,7 +261,7 @@ void in_end(struct in *f, json_t *warnings)
         bool known = false;
         char param[120];
         for (int i = 0; i < f->n_seen && !known; i++)
-            known = is_in(f->seen[i], key);
+            known = word_index(key, strlen(key), f->seen[i]) >= 0;
         if (known)
             continue;
         param_of(f, key, param);

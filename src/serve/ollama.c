@@ -25,29 +25,9 @@ static void reply(struct http_request *q, struct buf *b, int rc)
 }
 
 /* Takes v; NULL: there was no memory. */
-static void reply_json(struct http_request *q, json_t *v)
-{
-    struct buf b;
-    buf_init(&b);
-    reply(q, &b, v && out_json(&b, v, NULL) == 0 ? buf_add_char(&b, '\n', NULL) : -1);
-    json_decref(v);
-}
+static void reply_json(struct http_request *q, json_t *v) { exchange_reply_json(q, words, v); }
 
 /* ---- what requests share ---- */
-
-/* With or without the tag that Ollama puts behind names; -1: nothing here. */
-static int find(const struct served_model *s, const char *name)
-{
-    static const char tag[] = ":latest";
-    char bare[300];
-    const size_t n = strlen(name), n_tag = sizeof tag - 1;
-    const int which = served_model_find(s, name);
-    if (which >= 0 || n < n_tag || n - n_tag >= sizeof bare || strcmp(name + n - n_tag, tag))
-        return which;
-    memcpy(bare, name, n - n_tag);
-    bare[n - n_tag] = 0;
-    return served_model_find(s, bare);
-}
 
 /* Which of served_model_find(). */
 static int read_model(struct in *f, const struct served_model *s)
@@ -55,7 +35,7 @@ static int read_model(struct in *f, const struct served_model *s)
     const char *model = NULL;
     if (!in_str(f, "model", &model, NULL) && !in_str(f, "name", &model, NULL))
         refuse(f->e, "model", "model is missing");
-    const int which = model ? find(s, model) : 0;
+    const int which = model ? served_model_find_latest(s, model) : 0;
     if (which < 0)
         refuse_as(f->e, 404, NULL, "model_not_found", "model", "model '%.100s' is not served here, '%s' is", model, s->name);
     return which < 0 ? 0 : which;
@@ -143,13 +123,6 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
     in_pass(f, "truncate|shift");            /* what is to be done with prompts that are too long: they are refused */
 }
 
-static void done_reading(struct wish *w, struct in *f)
-{
-    in_end(f, NULL);
-    if (f->e->status)
-        wish_release(w);
-}
-
 /* ---- prompts ---- */
 
 /* Tools and thoughts, as the fields that chats have for them here; also OpenAI's choice of tools.  think: whether to, or how hard. */
@@ -193,30 +166,6 @@ static void take_chat(struct wish *w, const struct served_model *s, const json_t
     tools_release(&tools);
 }
 
-static void check_calls(const json_t *calls, const char *path, struct refusal *e)
-{
-    for (size_t i = 0; i < json_array_size(calls) && !e->status; i++) {
-        struct in f, g;
-        const json_t *function = NULL, *v = NULL;
-        const char *s;
-        in_begin(&f, json_array_get(calls, i), e, "%s.tool_calls[%zu]", path, i);
-        in_str(&f, "id", &s, NULL);
-        in_choice(&f, "type", "function", &(int){ 0 });
-        if (!in_object(&f, "function", &function) && !e->status)
-            refuse(e, f.path, "%s has no function", f.path);
-        in_end(&f, NULL);
-        if (e->status)
-            return;
-        in_begin(&g, function, e, "%s.function", f.path);
-        if (!in_str(&g, "name", &s, NULL) && !e->status)
-            refuse(e, g.path, "%s has no name", g.path);
-        if (!in_object(&g, "arguments", &v) && !e->status)
-            refuse(e, g.path, "%s has no arguments", g.path);
-        in_pass(&g, "index|description");
-        in_end(&g, NULL);
-    }
-}
-
 static void check_message(const json_t *m, size_t i, struct refusal *e)
 {
     struct in f;
@@ -226,7 +175,7 @@ static void check_message(const json_t *m, size_t i, struct refusal *e)
     if (!in_choice(&f, "role", "system|user|assistant|tool", &(int){ 0 }))
         refuse(e, f.path, "messages[%zu] has no role", i);
     in_array(&f, "tool_calls", &calls);
-    check_calls(calls, f.path, e);
+    tools_check_calls(calls, f.path, true, e);
     if (!in_str(&f, "content", &s, NULL) && !json_array_size(calls))
         refuse(e, f.path, "messages[%zu] has no content", i);
     in_only(&f, "images", "[]");
@@ -298,7 +247,7 @@ void ollama_read_chat(struct wish *w, json_t *request, struct served_model *s, s
     }
     json_decref(fields);
     wish_lost(refused, e);
-    done_reading(w, &f);
+    wish_done(w, &f);
 }
 
 /* A text is a chat of one message, if the model has a form for chats. */
@@ -343,7 +292,7 @@ void ollama_read_generate(struct wish *w, json_t *request, struct served_model *
         take_prompt(w, s, system && *system ? system : NULL, prompt, n, raw, fields, thinks, e);
     json_decref(fields);
     wish_lost(refused, e);
-    done_reading(w, &f);
+    wish_done(w, &f);
 }
 
 /* ---- replies ---- */

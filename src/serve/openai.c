@@ -109,13 +109,6 @@ static void read_common(struct in *f, struct wish *w, const struct served_model 
     in_only(f, "store", "false");
 }
 
-static void done_reading(struct wish *w, struct in *f)
-{
-    in_end(f, NULL);
-    if (f->e->status)
-        wish_release(w);
-}
-
 /* ---- chats ---- */
 
 static void check_messages(const json_t *messages, struct refusal *e)
@@ -134,7 +127,7 @@ static void check_messages(const json_t *messages, struct refusal *e)
             refuse(e, f.path, "messages[%zu] is of a tool and has no tool_call_id", i);
         if (calls && role != 3)
             refuse(e, f.path, "messages[%zu].tool_calls, but the role is not assistant", i);
-        tools_check_calls(calls, f.path, e);
+        tools_check_calls(calls, f.path, false, e);
         in_str(&f, "name", &s, NULL);
         in_str(&f, "reasoning_content", &s, NULL);
         in_str(&f, "reasoning", &s, NULL);
@@ -183,7 +176,7 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     if (!e->status)
         tools_finish(&tools, w, s, &c, e);
     tools_release(&tools);
-    done_reading(w, &f);
+    wish_done(w, &f);
 }
 
 /* ---- completions ---- */
@@ -253,5 +246,5 @@ void openai_completion(struct wish *w, json_t *request, struct served_model *s, 
     w->answer.most = (int)most, w->answer.n_logprob = (int)probs, w->answer.goes_on = w->answer.show_end = true;
     if (!e->status)
         read_prompts(w, s, prompt, e);
-    done_reading(w, &f);
+    wish_done(w, &f);
 }

@@ -353,6 +353,17 @@ int served_model_find(const struct served_model *s, const char *name)
     return -1;
 }
 
+int served_model_find_latest(const struct served_model *s, const char *name)
+{
+    const int exact = served_model_find(s, name);
+    for (int which = 0; exact < 0 && which <= s->n_adapter; which++) {
+        const char *known = served_model_as(s, which).name;
+        if (!strncmp(name, known, strlen(known)) && !strcmp(name + strlen(known), ":latest"))
+            return which;
+    }
+    return exact;
+}
+
 struct served_as served_model_as(const struct served_model *s, int which)
 {
     if (!which)

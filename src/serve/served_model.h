@@ -87,6 +87,8 @@ void served_model_counts(const struct served_model *s, struct batch_counts *out)
 int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err);
 /* What requests that name `name` are answered by: 0 the model itself, i its adapter i - 1, -1 nothing here. */
 int served_model_find(const struct served_model *s, const char *name);
+/* The same for Ollama, which puts ":latest" behind names that have no tag. */
+int served_model_find_latest(const struct served_model *s, const char *name);
 /* The same as what decides the bytes, and what it is called. */
 struct served_as { const char *name, *digest, *fingerprint; int adapter; struct block_key root; };      /* adapter: of text_request */
 struct served_as served_model_as(const struct served_model *s, int which);

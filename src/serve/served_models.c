@@ -87,13 +87,10 @@ struct served_model *served_models_find(const struct served_models *m, const cha
 
 static struct served_model *find_latest(const struct served_models *m, const char *name, int *which)
 {
-    const size_t n = strlen(name), end = strlen(":latest");
-    if (n <= end || strcmp(name + n - end, ":latest"))
-        return NULL;
-    char *without = mem_printf("%.*s", (int)(n - end), name);
-    struct served_model *s = without ? served_models_find(m, without, which) : NULL;
-    mem_free(without);
-    return s;
+    for (int i = 0; i < m->n; i++)
+        if ((*which = served_model_find_latest(m->model[i], name)) >= 0)
+            return m->model[i];
+    return NULL;
 }
 
 static struct served_model *none(const struct served_models *m, const char *name, struct refusal *e)

@@ -54,26 +54,8 @@ static const struct dialect *dialect_of(const struct http_request *q)
     return http_header(q, "anthropic-version") || !strncmp(path, "/v1/messages", strlen("/v1/messages")) ? &anthropic_dialect : &openai_chat_dialect;
 }
 
-static void reply(struct http_request *q, struct buf *b)
-{
-    http_reply(q, 200, "application/json", b->data, b->len);
-    buf_release(b);
-}
-
 /* Takes v. */
-static void reply_json(struct http_request *q, json_t *v)
-{
-    struct buf b;
-    buf_init(&b);
-    if (v && out_json(&b, v, NULL) == 0 && buf_add_char(&b, '\n', NULL) == 0) {
-        reply(q, &b);
-    } else {
-        const struct refusal e = { .status = 503, .type = "server_error", .message = "no memory for the reply" };
-        buf_release(&b);
-        exchange_refuse(q, dialect_of(q), &e);
-    }
-    json_decref(v);
-}
+static void reply_json(struct http_request *q, json_t *v) { exchange_reply_json(q, dialect_of(q), v); }
 
 static void no(struct http_request *q, int status, const char *type, const char *code, const char *message)
 {

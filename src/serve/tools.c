@@ -205,11 +205,11 @@ void tools_release(struct tools *t)
     *t = (struct tools){ 0 };
 }
 
-void tools_check_calls(const json_t *calls, const char *path, struct refusal *e)
+void tools_check_calls(const json_t *calls, const char *path, bool objects, struct refusal *e)
 {
     for (size_t i = 0; i < json_array_size(calls) && !e->status; i++) {
         struct in f, g;
-        const json_t *function = NULL;
+        const json_t *function = NULL, *v = NULL;
         const char *s = NULL;
         in_begin(&f, json_array_get(calls, i), e, "%s.tool_calls[%zu]", path, i);
         in_str(&f, "id", &s, NULL);
@@ -223,8 +223,10 @@ void tools_check_calls(const json_t *calls, const char *path, struct refusal *e)
         in_begin(&g, function, e, "%s.function", f.path);
         if (!in_str(&g, "name", &s, NULL) && !e->status)
             refuse(e, g.path, "%s has no name", g.path);
-        if (!in_str(&g, "arguments", &s, NULL) && !e->status)
+        if (!(objects ? in_object(&g, "arguments", &v) : in_str(&g, "arguments", &s, NULL)) && !e->status)
             refuse(e, g.path, "%s has no arguments", g.path);
+        if (objects)
+            in_pass(&g, "index|description");
         in_end(&g, NULL);
     }
 }

@@ -25,7 +25,7 @@ void tools_check(const struct tools *t, const struct served_model *s, const stru
 /* When the prompt is made: the wish's grammar and the form of its reply. */
 void tools_finish(const struct tools *t, struct wish *w, const struct served_model *s, const struct chat_request *c, struct refusal *e);
 bool tools_is_name(const char *s, size_t n);
-/* A message's tool_calls. */
-void tools_check_calls(const json_t *calls, const char *path, struct refusal *e);
+/* A message's tool_calls; objects: arguments are objects, as in Ollama's API, not texts. */
+void tools_check_calls(const json_t *calls, const char *path, bool objects, struct refusal *e);
 
 #endif

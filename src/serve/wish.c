@@ -53,6 +53,23 @@ void wish_drop_grammar(struct wish *w)
     w->grammar = NULL, w->grammars = NULL, w->answer.grammar = NULL;
 }
 
+void wish_done(struct wish *w, struct in *f)
+{
+    in_end(f, NULL);
+    if (f->e->status)
+        wish_release(w);
+}
+
+void wish_not_taken(struct refusal *e, const struct err *err)
+{
+    if (err->code == ERR_BUSY)
+        refuse_as(e, 429, NULL, "queue_full", NULL, "%s", err->msg);
+    else if (err->code == ERR_RANGE)
+        refuse_as(e, 400, NULL, "context_length_exceeded", NULL, "%s", err->msg);
+    else
+        refuse_as(e, 503, NULL, NULL, NULL, "%s", err->msg);
+}
+
 void wish_no_memory(struct refusal *e) { refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request"); }
 
 void wish_lost(uint64_t before, struct refusal *e)

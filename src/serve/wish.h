@@ -8,6 +8,8 @@
 #include "serve/json_in.h"
 #include "serve/served_model.h"
 
+#define WISH_TOKEN_BYTES 256     /* of a token at most, where a vocabulary does not say: longer texts are not encoded to find out */
+
 struct dialect;
 struct wish {
     const struct dialect *dialect;       /* that replies are made in, exchange.h */
@@ -36,8 +38,12 @@ struct wish {
 /* Takes the request.  One answer of any length, drawn at temperature 1 by another seed each time. */
 void wish_begin(struct wish *w, const struct dialect *d, const char *param, json_t *request, const struct served_model *s);
 void wish_release(struct wish *w);
+/* All fields are read: what is not known is told, and a wish with anything wrong is released. */
+void wish_done(struct wish *w, struct in *f);
 
 void wish_no_memory(struct refusal *e);
+/* Why a queue did not take what was wished (batch_submit, turns_add). */
+void wish_not_taken(struct refusal *e, const struct err *err);
 /* The same, whatever else was found wrong, if jansson has been refused memory since mem_json_refused() gave `before`: what it makes may
  * lack parts then. */
 void wish_lost(uint64_t before, struct refusal *e);

@@ -1,12 +1,25 @@
 /* test_schema_fault.c - the n-th allocation fails while a schema is made into a grammar, or a reply read: an error, no crash, no leak. */
 #include <jansson.h>
-#include "../test.h"
-#include "base/mem.h"
+#include "each_allocation.h"
 #include "base/tree.h"
 #include "infer/reply.h"
 #include "infer/schema.h"
 
 static struct err err;
+
+struct made { const json_t *schema; size_t bytes; };
+
+/* A failure that goes unnoticed must not have changed it. */
+static int make(void *ctx)
+{
+    const struct made *m = ctx;
+    struct grammar *g;
+    const int rc = schema_grammar(&g, m->schema, "#", &err);
+    if (!rc)
+        assert_int_equal(grammar_bytes(g), m->bytes);
+    grammar_free(g);
+    return rc;
+}
 
 static void every_failed_allocation_is_an_error_without_a_leak(void **state)
 {
@@ -16,35 +29,16 @@ static void every_failed_allocation_is_an_error_without_a_leak(void **state)
         "\"allOf\":[{\"$ref\":\"#/$defs/n\"},{\"properties\":{\"w\":{\"type\":\"array\",\"prefixItems\":[true],\"items\":{\"pattern\":\"^[a-c]{2,}$\"},\"maxItems\":3}},\"required\":[\"w\"]}]}",
         "{\"anyOf\":[{\"allOf\":[{\"enum\":[1,2,[1],\"a\"]},{\"enum\":[2,3]},{\"type\":[\"integer\",\"null\"]},{\"type\":\"number\"}]},{\"type\":\"object\",\"propertyNames\":{\"maxLength\":3}},{\"oneOf\":[{\"const\":\"x\"},{\"type\":\"number\",\"maximum\":0.5}]}]}",
     };
-    struct mem_stats before, after;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         json_t *x;
         struct grammar *g;
-        int n_failed = 0;
         assert_int_equal(tree_parse_json(&x, texts[i], strlen(texts[i]), "schema", &err), 0);
         if (schema_grammar(&g, x, "#", &err) < 0)
             fail_msg("%s", err.msg);
         const size_t bytes = grammar_bytes(g);
         grammar_free(g);
-        mem_stats_get(&before);
-        for (int64_t n = 0;; n++) {
-            mem_fail_at(n);
-            const int rc = schema_grammar(&g, x, "#", &err);
-            const bool reached = mem_fail_count() > n;
-            mem_fail_at(-1);
-            if (!rc)
-                assert_int_equal(grammar_bytes(g), bytes);      /* a failure that goes unnoticed must not have changed it */
-            grammar_free(g);
-            mem_stats_get(&after);
-            assert_int_equal(before.n_live, after.n_live);
-            if (!reached) {
-                assert_int_equal(rc, 0);
-                break;
-            }
-            assert_true(rc == 0 || rc == ERR_NOMEM);
-            n_failed += rc != 0;
-        }
-        assert_true(n_failed > 30);
+        struct made m = { x, bytes };
+        assert_true(each_allocation(make, &m, true) > 30);
         json_decref(x);
     }
 }
@@ -52,8 +46,9 @@ static void every_failed_allocation_is_an_error_without_a_leak(void **state)
 static json_t *parameters;
 
 /* Makes the grammar of a reply, and reads one. */
-static int reply(void)
+static int reply(void *ctx)
 {
+    (void)ctx;
     static const char text[] = "<think>so</think>Now <tool_call>{\"name\":\"f\",\"arguments\":{\"a\":1}}</tool_call><tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>";
     const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" };
     const struct reply_tool tool[] = { { "f", parameters, "f", true }, { "g", NULL, "g", false } };
@@ -83,26 +78,9 @@ static int reply(void)
 static void replies_fail_without_a_leak(void **state)
 {
     (void)state;
-    struct mem_stats before, after;
-    int n_failed = 0;
     parameters = json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties", "a", "type", "integer", "required", "a");
-    assert_int_equal(reply(), 0);
-    mem_stats_get(&before);
-    for (int64_t n = 0;; n++) {
-        mem_fail_at(n);
-        const int rc = reply();
-        const bool reached = mem_fail_count() > n;
-        mem_fail_at(-1);
-        mem_stats_get(&after);
-        assert_int_equal(before.n_live, after.n_live);
-        if (!reached) {
-            assert_int_equal(rc, 0);
-            break;
-        }
-        assert_true(rc == 0 || rc == ERR_NOMEM);
-        n_failed += rc != 0;
-    }
-    assert_true(n_failed > 30);
+    assert_int_equal(reply(NULL), 0);
+    assert_true(each_allocation(reply, NULL, true) > 30);
     json_decref(parameters);
 }
 
