@@ -78,8 +78,10 @@ struct load_growth load_growth_of(const double *from, const double *over, int n)
 {
     double *sorted = mem_alloc_array((size_t)n + 1, sizeof *sorted);
     struct load_growth g = { 0 };
-    if (!sorted)
+    if (!sorted || !n) {
+        mem_free(sorted);
         return g;
+    }
     memcpy(sorted, over, (size_t)n * sizeof *over);
     qsort(sorted, (size_t)n, sizeof *sorted, by_value);
     g = growth(from, sorted, n);
