@@ -9,13 +9,16 @@
 #include "infer/spec.h"
 
 #define QUEUE 1024
-#define STRETCH 1.7              /* so that the worst of them is below 2 */
-#define CHUNK 4                  /* rows of a prompt at least, however little time there is */
+#define STRETCH 1.6              /* so that the worst of them is below 2 */
+#define CHUNK 16                 /* rows of prompts in a step, if any: each step with some reads all of the prompt's keys and values again */
+#define LEAST 2                  /* rows of prompts to a step in the mean, however little time there is */
 #define FIRST 64                 /* rows of prompts while no time is known */
 #define TOP_MAX 32               /* likeliest tokens at most */
 #define PROBE 16                 /* tokens after which a guess is tried though it does not seem to pay */
 #define LOOK 64                  /* waiting texts that are looked at in a step */
 #define STEPS 64.                /* steps that the measured times remember */
+#define ALONE 32.                /* those of steps without rows of prompts */
+#define EXTRAS 8.                /* and those of what rows of prompts add */
 
 struct text {
     struct text_request r;       /* r.ids is not used */
@@ -40,8 +43,9 @@ struct text {
     struct text *next;
 };
 
-/* t = a + b rows, from what steps took lately. */
-struct pace { double n, rows, rows2, t, rows_t, alone, alone_rows; };      /* alone: a step without rows of prompts, and its rows */
+/* What steps took lately: t = a + b rows; alone: a step without rows of prompts, and its rows; extra: what rows of prompts added to others;
+ * credit: what they may add now. */
+struct pace { double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit; };
 
 struct batch {
     struct batch_opts o;
@@ -316,36 +320,48 @@ static void drop_cancelled(struct batch *b)
 
 /* ---- what a step may cost ---- */
 
-static void pace_add(struct pace *p, int rows, bool prompts, double t)
-{
-    const double keep = 1 - 1 / STEPS, x = rows;
-    if (!prompts) {
-        const double share = p->alone > 0 ? 1. / 8 : 1;
-        p->alone += (t - p->alone) * share, p->alone_rows += (x - p->alone_rows) * share;
-    }
-    p->n = p->n * keep + 1, p->rows = p->rows * keep + x, p->rows2 = p->rows2 * keep + x * x;
-    p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
-}
-
 static double slope_of(const struct pace *p)
 {
     const double var = p->rows2 * p->n - p->rows * p->rows;
     return var > 0 ? (p->rows_t * p->n - p->rows * p->t) / var : 0;
 }
 
-/* Rows that a step may have, of which n are tokens being continued. */
-static int budget(const struct batch *b, int n)
+/* A step of n tokens being continued and nothing else. */
+static double alone_of(const struct pace *p, int n)
 {
-    const struct pace *p = &b->pace;
+    const double t = p->alone + slope_of(p) * (n - p->alone_rows);
+    return t > p->alone / 4 ? t : p->alone / 4;
+}
+
+static void pace_add(struct pace *p, int n, int n_prompt, double t)
+{
+    const double keep = 1 - 1 / STEPS, x = n + n_prompt;
+    if (!n_prompt) {
+        const double share = 1 / fmin(++p->n_alone, ALONE), off = (t - p->alone) * share, most = p->n_alone > 1 ? p->alone * share / 4 : t;
+        p->alone += fmax(fmin(off, most), -most), p->alone_rows += (x - p->alone_rows) * share;      /* one step that another program held up says little */
+    } else if (n && p->alone > 0) {
+        const double added = t - alone_of(p, n);
+        p->extra += added - p->extra / EXTRAS, p->extra_rows += n_prompt - p->extra_rows / EXTRAS;
+        p->credit = fmax(p->credit - added, -p->alone);
+    }
+    p->n = p->n * keep + 1, p->rows = p->rows * keep + x, p->rows2 = p->rows2 * keep + x * x;
+    p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
+}
+
+/* Rows that a step may have, of which n are tokens being continued: as many as make steps take `stretch` times as long in the mean.  A
+ * row of a prompt costs what those of the last steps did: not the slope, which says little where all steps have as many rows. */
+static int budget(struct batch *b, int n)
+{
+    struct pace *p = &b->pace;
     const int most = engine_step_tokens(b->o.e);
-    const double slope = slope_of(p);
     if (!n || (b->o.step_s <= 0 && b->o.stretch < 1))
         return most;
-    if (p->alone <= 0 || slope <= 0)             /* nothing is known yet */
+    if (p->alone <= 0 || p->extra <= 0)          /* nothing is known yet */
         return n + FIRST < most ? n + FIRST : most;
-    const double more = p->alone + slope * (n - p->alone_rows), alone = more > p->alone / 4 ? more : p->alone / 4;      /* of n rows */
-    const double allowed = (b->o.step_s > 0 ? b->o.step_s : b->o.stretch * alone) - alone;
-    const double rows = n + (allowed > CHUNK * slope ? allowed / slope : CHUNK);
+    const double alone = alone_of(p, n), cost = p->extra / p->extra_rows;
+    const double more = fmax((b->o.step_s > 0 ? b->o.step_s : b->o.stretch * alone) - alone, LEAST * cost);
+    p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
+    const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
     return rows < most ? (int)rows : most;
 }
 
@@ -665,18 +681,17 @@ int batch_step(struct batch *b)
     choose_parts(b);
     if (b->n_part) {
         const double start = clock_wall();
-        bool prompts = false;
-        int rows = 0;
+        int n = 0, n_prompt = 0;
         for (int i = 0; i < b->n_part; i++)
-            prompts = prompts || !continues(b->in_step[i]), rows += b->part[i].n;
+            *(continues(b->in_step[i]) ? &n : &n_prompt) += b->part[i].n;
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
         b->now = clock_wall();
         const double t = b->now - start;
-        pace_add(&b->pace, rows, prompts, t);
+        pace_add(&b->pace, n, n_prompt, t);
         if (b->o.watch)
-            b->o.watch->step(b->o.watch->ctx, rows, b->now);
+            b->o.watch->step(b->o.watch->ctx, n + n_prompt, b->now);
         if (rc)
             fail_all(b, &err);
         for (int i = 0; !rc && i < b->n_part; i++)
