@@ -6,19 +6,13 @@
 #include <string.h>
 #include <time.h>
 #include "base/mem.h"
+#include "infer/pace.h"
 #include "infer/spec.h"
 
 #define QUEUE 1024
-#define STRETCH 1.6              /* so that the worst of them is below 2 */
-#define CHUNK 16                 /* rows of prompts in a step, if any: each step with some reads all of the prompt's keys and values again */
-#define LEAST 2                  /* rows of prompts to a step in the mean, however little time there is */
-#define FIRST 64                 /* rows of prompts while no time is known */
 #define TOP_MAX 32               /* likeliest tokens at most */
 #define PROBE 16                 /* tokens after which a guess is tried though it does not seem to pay */
 #define LOOK 64                  /* waiting texts that are looked at in a step */
-#define STEPS 64.                /* steps that the measured times remember */
-#define ALONE 32.                /* those of steps without rows of prompts */
-#define EXTRAS 8.                /* and those of what rows of prompts add */
 
 struct text {
     struct text_request r;       /* r.ids is not used */
@@ -43,10 +37,6 @@ struct text {
     struct text *next;
 };
 
-/* What steps took lately: t = a + b rows; alone: a step without rows of prompts, and its rows; extra: what rows of prompts added to others;
- * credit: what they may add now. */
-struct pace { double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit; };
-
 struct batch {
     struct batch_opts o;
     int V;
@@ -62,6 +52,7 @@ struct batch {
     float *work;                             /* [thread][V] */
     const float *logits;                     /* of the group that is drawn from */
     struct pace pace;
+    struct pace_limit limit;
     double now;                              /* when the step began, or its tokens were drawn */
     struct batch_counts mine;                /* copied to counts after each step */
     /* between threads */
@@ -318,53 +309,6 @@ static void drop_cancelled(struct batch *b)
     }
 }
 
-/* ---- what a step may cost ---- */
-
-static double slope_of(const struct pace *p)
-{
-    const double var = p->rows2 * p->n - p->rows * p->rows;
-    return var > 0 ? (p->rows_t * p->n - p->rows * p->t) / var : 0;
-}
-
-/* A step of n tokens being continued and nothing else. */
-static double alone_of(const struct pace *p, int n)
-{
-    const double t = p->alone + slope_of(p) * (n - p->alone_rows);
-    return t > p->alone / 4 ? t : p->alone / 4;
-}
-
-static void pace_add(struct pace *p, int n, int n_prompt, double t)
-{
-    const double keep = 1 - 1 / STEPS, x = n + n_prompt;
-    if (!n_prompt) {
-        const double share = 1 / fmin(++p->n_alone, ALONE), off = (t - p->alone) * share, most = p->n_alone > 1 ? p->alone * share / 4 : t;
-        p->alone += fmax(fmin(off, most), -most), p->alone_rows += (x - p->alone_rows) * share;      /* one step that another program held up says little */
-    } else if (n && p->alone > 0) {
-        const double added = t - alone_of(p, n);
-        p->extra += added - p->extra / EXTRAS, p->extra_rows += n_prompt - p->extra_rows / EXTRAS;
-        p->credit = fmax(p->credit - added, -p->alone);
-    }
-    p->n = p->n * keep + 1, p->rows = p->rows * keep + x, p->rows2 = p->rows2 * keep + x * x;
-    p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
-}
-
-/* Rows that a step may have, of which n are tokens being continued: as many as make steps take `stretch` times as long in the mean.  A
- * row of a prompt costs what those of the last steps did: not the slope, which says little where all steps have as many rows. */
-static int budget(struct batch *b, int n)
-{
-    struct pace *p = &b->pace;
-    const int most = engine_step_tokens(b->o.e);
-    if (!n || (b->o.step_s <= 0 && b->o.stretch < 1))
-        return most;
-    if (p->alone <= 0 || p->extra <= 0)          /* nothing is known yet */
-        return n + FIRST < most ? n + FIRST : most;
-    const double alone = alone_of(p, n), cost = p->extra / p->extra_rows;
-    const double more = fmax((b->o.step_s > 0 ? b->o.step_s : b->o.stretch * alone) - alone, LEAST * cost);
-    p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
-    const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
-    return rows < most ? (int)rows : most;
-}
-
 /* ---- the parts of a step ---- */
 
 static int add_part(struct batch *b, struct text *t, int n)
@@ -392,7 +336,7 @@ static bool make_room(struct batch *b, struct text *t, int n)
 /* How long a guess pays: it adds rows to a step of n texts, and the tokens of those that are right. */
 static int worth(const struct batch *b, const struct text *t, int n, int most)
 {
-    const double slope = slope_of(&b->pace), alone = b->pace.alone;
+    const double slope = pace_slope(&b->pace), alone = b->pace.alone;
     if (b->o.always || slope <= 0 || alone <= 0)
         return b->o.always ? most : most < 1 ? most : 1;
     double best = n / alone, tokens = n, p = 1;
@@ -466,7 +410,7 @@ static void choose_parts(struct batch *b)
 {
     b->n_part = 0;
     int rows = continue_texts(b);
-    const int most = budget(b, rows);
+    const int most = pace_rows(&b->pace, &b->limit, rows, engine_step_tokens(b->o.e));
     for (int i = 0; i < b->n_running; i++)
         if (!continues(b->running[i]))
             rows += prompt_rows(b, b->running[i], rows, most);
@@ -727,7 +671,7 @@ static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
 {
     b->o = *o;
     b->o.n_queue = o->n_queue ? o->n_queue : QUEUE;
-    b->o.stretch = o->stretch != 0 ? o->stretch : STRETCH;
+    b->limit = (struct pace_limit){ o->stretch != 0 ? o->stretch : PACE_STRETCH, o->step_s };
     b->V = engine_config(o->e)->vocab_size;
     b->sample_ids = sample_ids(engine_tok(o->e), b->V);
     const size_t n_slot = (size_t)engine_n_slot(o->e), n_thread = (size_t)pool_n_thread(o->pool), V = (size_t)b->V;

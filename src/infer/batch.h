@@ -40,7 +40,7 @@ struct batch_opts {
     struct engine *e;            /* opened with n_page; n_slot: texts under way at most */
     struct pool *pool;           /* the engine's */
     int n_queue;                 /* texts that may wait; 0: 1024 */
-    double stretch;              /* a step with rows of prompts may take as much of a step without; 0: 1.6.  Below 1: no limit */
+    double stretch;              /* a step with rows of prompts may take as much of a step without; 0: PACE_STRETCH.  Below 1: no limit */
     double step_s;               /* or that many seconds in all; 0: none */
     int lookup;                  /* tokens of a guess at most (spec.h: spec_lookup), 0: none */
     bool always;                 /* the longest guess every time, whatever it costs: for tests */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/batch.h"
+#include "infer/pace.h"
 #include "infer/spec.h"
 
 static struct err err;
@@ -417,6 +418,49 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* A machine on which a step takes 4 ms and 1 a row being continued, rows of prompts 0.1 to 0.5 each and 1 to 5 for their keys and values, by
+ * the depth; and each 20th step three times that, by chance. */
+static double step_time(int n, int n_prompt, double depth, uint64_t i)
+{
+    const double t = 4 + n + (n_prompt ? 1 + 4 * depth + n_prompt * (0.1 + 0.4 * depth) : 0);
+    return t * (0.9 + 0.2 * rng_uniform(5, i)) * (rng_u64(6, i) % 20 ? 1 : 3);
+}
+
+static void prompts_slow_the_others_by_what_is_allowed(void **state)
+{
+    (void)state;
+    static const struct pace_limit limits[] = { { 1.6, 0 }, { 2.5, 0 }, { 1.6, 25e-3 } };
+    for (int k = 0; k < 3; k++)
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            struct pace p = { 0 };
+            const int n = 1 + (int)seed % 8;
+            double alone = 0, with = 0;
+            uint64_t i = seed * 100000;
+            for (int step = 0; step < 500; step++) {
+                assert_true(pace_rows(&p, &limits[k], n, 512) >= n);
+                const double t = 1e-3 * step_time(n, 0, 0, i++);
+                pace_add(&p, n, 0, t);
+                alone += t / 500;
+            }
+            int steps = 0, most = 0;
+            for (int done = 0; done < 4000; steps++) {
+                const int rows = pace_rows(&p, &limits[k], n, 512) - n;
+                assert_true(rows == 0 || (rows >= 16 && rows <= 512));
+                const double t = 1e-3 * step_time(n, rows, done / 4000., i++);
+                pace_add(&p, n, rows, t);
+                with += t, done += rows, most = rows > most ? rows : most;
+                assert_true(steps < 4000);
+            }
+            const double allowed = limits[k].step_s > 0 ? limits[k].step_s : limits[k].stretch * alone;
+            if (with / steps > 1.12 * allowed || with / steps < 0.8 * allowed)
+                fail_msg("seed %d, limit %d: %.2f ms a step in the mean, %.2f without prompts, %.2f are allowed (%d steps, %d rows at most)", (int)seed, k, 1e3 * with / steps, 1e3 * alone,
+                         1e3 * allowed, steps, most);
+        }
+    struct pace none = { 0 };
+    assert_int_equal(pace_rows(&none, &(struct pace_limit){ -1, 0 }, 3, 512), 512);      /* no limit */
+    assert_int_equal(pace_rows(&none, &limits[0], 0, 512), 512);                         /* nobody waits */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +469,7 @@ int main(void)
         cmocka_unit_test(tenants_that_wait_take_turns),
         cmocka_unit_test(a_crowd_leaves_places_in_the_queue),
         cmocka_unit_test(a_text_of_one_token_leaves_its_prompt_to_others),
+        cmocka_unit_test(prompts_slow_the_others_by_what_is_allowed),
         cmocka_unit_test(threads_submit_and_cancel_while_steps_run),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,62 @@
+#include "infer/pace.h"
+#include <math.h>
+
+#define CHUNK 16                 /* rows of prompts in a step, if any */
+#define LEAST 2                  /* rows of prompts to a step in the mean, however little time there is */
+#define FIRST 64                 /* while no time is known */
+#define STEPS 64.                /* steps that the slope remembers */
+#define ALONE 32.                /* those of steps without rows of prompts */
+#define EXTRAS 8.                /* and those of what rows of prompts add */
+
+double pace_slope(const struct pace *p)
+{
+    const double var = p->rows2 * p->n - p->rows * p->rows;
+    return var > 0 ? (p->rows_t * p->n - p->rows * p->t) / var : 0;
+}
+
+/* A step of n rows being continued and nothing else. */
+static double alone_of(const struct pace *p, int n)
+{
+    const double t = p->alone + pace_slope(p) * (n - p->alone_rows);
+    return fmax(t, p->alone / 4);
+}
+
+/* One step that another program held up says little: each counts for a quarter more or less at most. */
+static void add_alone(struct pace *p, int n, double t)
+{
+    const double share = 1 / fmin(++p->n_alone, ALONE), most = p->n_alone > 1 ? p->alone * share / 4 : t;
+    p->alone += fmax(fmin((t - p->alone) * share, most), -most);
+    p->alone_rows += (n - p->alone_rows) * share;
+}
+
+static void add_extra(struct pace *p, int n_prompt, double added)
+{
+    p->extra += added - p->extra / EXTRAS;
+    p->extra_rows += n_prompt - p->extra_rows / EXTRAS;
+    p->credit = fmax(p->credit - added, -p->alone);
+}
+
+void pace_add(struct pace *p, int n, int n_prompt, double t)
+{
+    const double keep = 1 - 1 / STEPS, x = n + n_prompt;
+    if (!n_prompt)
+        add_alone(p, n, t);
+    else if (n && p->alone > 0)
+        add_extra(p, n_prompt, t - alone_of(p, n));
+    p->n = p->n * keep + 1, p->rows = p->rows * keep + x, p->rows2 = p->rows2 * keep + x * x;
+    p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
+}
+
+/* A row of a prompt costs what those of the last steps did: not the slope, which says little where all steps have as many rows. */
+int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
+{
+    if (!n || (limit->step_s <= 0 && limit->stretch < 1))
+        return most;
+    if (p->alone <= 0 || p->extra <= 0)
+        return n + FIRST < most ? n + FIRST : most;
+    const double alone = alone_of(p, n), cost = p->extra / p->extra_rows;
+    const double more = fmax((limit->step_s > 0 ? limit->step_s : limit->stretch * alone) - alone, LEAST * cost);
+    p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
+    const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
+    return rows < most ? (int)rows : most;
+}

@@ -1,0 +1,25 @@
+/* pace.h - how many rows of prompts a step may have beside the tokens that are being continued, from what steps took lately.
+ *
+ * A row of a prompt costs more the deeper it lies, and each step that has any reads all of the prompt's keys and values again.  So there are
+ * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  No allocation;
+ * a struct is one thread's. */
+#ifndef INFER_PACE_H
+#define INFER_PACE_H
+
+#define PACE_STRETCH 1.6         /* the usual: so that the worst of those who wait is below 2 */
+
+/* stretch: steps take so many times as long as without rows of prompts, in the mean; below 1: no limit.  step_s: or so many seconds, 0: none. */
+struct pace_limit { double stretch, step_s; };
+
+/* Zero at first.  t = a + b rows, of lately; alone: a step without rows of prompts, and its rows; extra: what rows of prompts added to
+ * others; credit: what they may add now. */
+struct pace { double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit; };
+
+/* A step of n rows being continued and n_prompt of prompts took t seconds. */
+void pace_add(struct pace *p, int n, int n_prompt, double t);
+/* Seconds that a row adds to a step; 0: not known. */
+double pace_slope(const struct pace *p);
+/* Rows that the next step may have, of which n are being continued; most at most.  Once a step. */
+int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most);
+
+#endif
