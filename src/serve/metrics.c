@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/pool.h"
+#include "serve/audit.h"
 #include "serve/json_out.h"
 #include "serve/served_model.h"
 
@@ -355,6 +356,15 @@ void metrics_write_http(struct buf *b, const struct http_counts *c, const struct
             metrics_label(b, "method", i < n ? routes[i].method : "any");
             buf_printf(b, NULL, ",status=\"%dxx\"} %llu\n", k, (unsigned long long)count);
         }
+}
+
+void metrics_write_audit(struct buf *b, struct audit *a)
+{
+    const struct audit_counts n = audit_counts(a);
+    metrics_head(b, "counter", "lathe:audit_lines_total", "Lines written to the audit log.");
+    buf_printf(b, NULL, "lathe:audit_lines_total %llu\n", (unsigned long long)n.n_written);
+    metrics_head(b, "counter", "lathe:audit_lines_lost_total", "Lines that it could not take.");
+    buf_printf(b, NULL, "lathe:audit_lines_lost_total %llu\n", (unsigned long long)n.n_lost);
 }
 
 static int count_files(void)

@@ -321,3 +321,17 @@ const struct dialect openai_completion_dialect = { .type_of_stream = EVENTS, .be
                                                    .close = close_stream, .break_off = break_off, .whole = completion_whole, .refusal = refusal };
 
 void openai_refuse(struct http_request *q, const struct refusal *e) { exchange_refuse(q, &openai_chat_dialect, e); }
+
+/* ---- models ---- */
+
+json_t *openai_model(const struct served_model *m, int which)
+{
+    static const char *const tasks[] = { [SERVED_TEXTS] = "generate", [SERVED_VECTORS] = "embed", [SERVED_CLASSES] = "classify" };
+    const struct config *c = served_model_config(m);
+    const struct served_as as = served_model_as(m, which);
+    const bool images = config_vision(c);
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s?, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", as.name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", as.name,
+                     "parent", which ? m->name : NULL, "max_model_len", (json_int_t)served_model_ctx(m), "task", tasks[m->kind], "input", images ? "image" : "text", "digest", as.digest,
+                     "system_fingerprint", as.fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx, "n_embd", (int)c->d_model, "size",
+                     (json_int_t)served_model_weight_bytes(m));
+}

@@ -4,16 +4,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "serve/anthropic.h"
 #include "serve/anthropic_reply.h"
+#include "serve/audit.h"
+#include "serve/catalog.h"
 #include "serve/classify.h"
 #include "serve/embeddings.h"
-#include "serve/audit.h"
 #include "serve/exchange.h"
 #include "serve/ollama.h"
 #include "serve/ollama_reply.h"
@@ -82,69 +82,25 @@ static void ready(struct server *s, struct http_request *q)
         reply_json(q, json_pack("{s:s}", "status", "ok"));
 }
 
-/* which: as of served_model_find(). */
-static json_t *model_json(const struct served_model *m, int which)
-{
-    static const char *const tasks[] = { [SERVED_TEXTS] = "generate", [SERVED_VECTORS] = "embed", [SERVED_CLASSES] = "classify" };
-    const struct config *c = served_model_config(m);
-    const struct served_as as = served_model_as(m, which);
-    const bool images = config_vision(c);
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s?, s:I, s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i, s:I}}", "id", as.name, "object", "model", "created", (json_int_t)m->since, "owned_by", "lathe", "root", as.name,
-                     "parent", which ? m->name : NULL, "max_model_len", (json_int_t)served_model_ctx(m), "task", tasks[m->kind], "input", images ? "image" : "text", "digest", as.digest,
-                     "system_fingerprint", as.fingerprint, "meta", "n_vocab", c->vocab_size, "n_ctx_train", (int)c->ctx, "n_embd", (int)c->d_model, "size",
-                     (json_int_t)served_model_weight_bytes(m));
-}
-
 /* Those that the client may ask. */
-static void models(struct server *s, struct http_request *q)
-{
-    const bool anthropic = http_header(q, "anthropic-version") != NULL;
-    const char *first = NULL, *last = NULL;
-    json_t *list = json_array();
-    for (int i = 0; i < s->models.n; i++)
-        for (int which = 0; which <= s->models.model[i]->n_adapter; which++) {
-            const struct served_model *m = s->models.model[i];
-            const char *name = served_model_as(m, which).name;
-            if (!visit_may_use(q, name))
-                continue;
-            json_array_append_new(list, anthropic ? anthropic_model(m, which) : model_json(m, which));
-            first = first ? first : name, last = name;
-        }
-    reply_json(q, anthropic ? json_pack("{s:o, s:b, s:s?, s:s?}", "data", list, "has_more", 0, "first_id", first, "last_id", last) : json_pack("{s:s, s:o}", "object", "list", "data", list));
-}
+static void models(struct server *s, struct http_request *q) { reply_json(q, catalog_list(&s->models, q)); }
 
 static void one_model(struct server *s, struct http_request *q)
 {
-    int which;
-    const char *name = http_path(q) + strlen("/v1/models/");
-    const struct served_model *m = served_models_find(&s->models, name, &which);
-    if (!m || !visit_may_use(q, name))
+    json_t *m = NULL;
+    if (!catalog_find(&m, &s->models, q, http_path(q) + strlen("/v1/models/")))
         no(q, 404, "not_found_error", "model_not_found", "no such model is served here");
     else
-        reply_json(q, http_header(q, "anthropic-version") ? anthropic_model(m, which) : model_json(m, which));
+        reply_json(q, m);
 }
 
 static void metrics(struct server *s, struct http_request *q);
-
-/* The models that the client may ask, as they are or with an adapter. */
-static int models_of(const struct server *s, struct http_request *q, struct served_model *out[SERVED_MODELS_MAX])
-{
-    int n = 0;
-    for (int i = 0; i < s->models.n; i++) {
-        bool may = false;
-        for (int which = 0; which <= s->models.model[i]->n_adapter && !may; which++)
-            may = visit_may_use(q, served_model_as(s->models.model[i], which).name);
-        if (may)
-            out[n++] = s->models.model[i];
-    }
-    return n;
-}
 
 static void stats(struct server *s, struct http_request *q)
 {
     struct served_model *m[SERVED_MODELS_MAX];
     struct buf b;
-    const int n = models_of(s, q, m);
+    const int n = catalog_models(&s->models, q, m);
     buf_init(&b);
     if (metrics_live_json(&b, m, n, s->o.model.build, s->begun, NULL) < 0)
         no(q, 503, "server_error", NULL, "no memory for the reply");
@@ -218,15 +174,6 @@ static const struct route {
 #define N_ROUTE ((int)(sizeof routes / sizeof *routes))
 static_assert(N_ROUTE <= HTTP_ROUTES, "each route has its count");
 
-static void metrics_audit(struct server *s, struct buf *b)
-{
-    if (!s->audit)
-        return;
-    const struct audit_counts n = audit_counts(s->audit);
-    buf_printf(b, NULL, "# HELP lathe:audit_lines_total Lines written to the audit log.\n# TYPE lathe:audit_lines_total counter\nlathe:audit_lines_total %llu\n", (unsigned long long)n.n_written);
-    buf_printf(b, NULL, "# HELP lathe:audit_lines_lost_total Lines that it could not take.\n# TYPE lathe:audit_lines_lost_total counter\nlathe:audit_lines_lost_total %llu\n", (unsigned long long)n.n_lost);
-}
-
 static void metrics(struct server *s, struct http_request *q)
 {
     struct served_model *m[SERVED_MODELS_MAX];
@@ -235,10 +182,11 @@ static void metrics(struct server *s, struct http_request *q)
     buf_init(&b);
     for (int i = 0; i < N_ROUTE; i++)
         names[i] = (struct http_route){ routes[i].method, routes[i].path };
-    metrics_write(&b, m, models_of(s, q, m));
+    metrics_write(&b, m, catalog_models(&s->models, q, m));
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
     metrics_write_process(&b, s->begun);
-    metrics_audit(s, &b);
+    if (s->audit)
+        metrics_write_audit(&b, s->audit);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
     buf_release(&b);
 }
@@ -247,21 +195,6 @@ static void over(void *ctx, const struct http_request *q, int status)
 {
     struct server *s = ctx;
     metrics_http(&s->counts, http_mark(q), status);
-}
-
-/* Whose the request is, by its key. */
-static void identify(const struct server *s, struct http_request *q, struct refusal *e)
-{
-    const char *h = http_header(q, "Authorization"), *secret = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key");
-    bool expired = false;
-    if (clients_open(s->clients))
-        return;
-    struct client *c = secret ? clients_find(s->clients, secret, visit_now(), &expired) : NULL;
-    visit_begin(q, c);
-    if (expired)
-        refuse_as(e, 401, NULL, "expired_api_key", NULL, "the key has expired");
-    else if (!c)
-        refuse_as(e, 401, NULL, "invalid_api_key", NULL, "the key is missing or wrong");
 }
 
 static void preflight(struct server *s, struct http_request *q)
@@ -300,7 +233,7 @@ static const struct route *route_of(const struct server *s, struct http_request 
         http_set_mark(q, (int)i);
         if (!r->open) {
             origins_guard(&s->o.origins, q, e);
-            identify(s, q, e);
+            visit_begin(q, s->clients, e);
         }
         if (!r->open && atomic_load(&s->drains)) {
             http_add_header(q, "Retry-After", "1");
@@ -429,8 +362,6 @@ static int write_port(const struct server *s, struct err *err)
     return s->o.port_file ? file_write_all(s->o.port_file, text, (size_t)n, err) : 0;
 }
 
-#define TLS_FILE_MAX ((size_t)1 << 20)
-
 /* A balancer is told first, and may still send what it has begun to; then nothing more is taken on, until nothing is under way or the
  * time is over.  Connections are taken to the end, to be told so. */
 static void drain(struct server *s)
@@ -453,28 +384,11 @@ static void drain(struct server *s)
     http_wake(s->http);
 }
 
-/* The certificate for connections to come; NULL without TLS. */
-static int read_tls(struct tls **out, const struct server_opts *o, struct err *err)
-{
-    struct buf key, cert;
-    *out = NULL;
-    if (!o->tls_key)
-        return 0;
-    buf_init(&key), buf_init(&cert);
-    int rc = file_read(o->tls_key, TLS_FILE_MAX, &key, err);
-    rc = rc ? rc : file_read(o->tls_cert, TLS_FILE_MAX, &cert, err);
-    rc = rc ? rc : tls_new(out, key.data, cert.data, err);
-    explicit_bzero(key.data, key.len);
-    buf_release(&key);
-    buf_release(&cert);
-    return rc;
-}
-
 static void reload_tls(struct server *s)
 {
     struct err err;
     struct tls *t;
-    if (read_tls(&t, &s->o, &err) < 0) {
+    if (tls_load(&t, s->o.tls_key, s->o.tls_cert, &err) < 0) {
         log_warn("%s; the certificate from before stays", err.msg);
         return;
     }
@@ -578,7 +492,8 @@ int server_run(const struct server_opts *o, struct err *err)
     if (!s.o.tls_cert != !s.o.tls_key)
         return ERR(err, USAGE, "--tls-cert and --tls-key belong together, and one of them is missing");
     TRY(page_init(&s.page, err));
-    TRY(read_tls(&s.tls, o, err));
+    if (o->tls_key)
+        TRY(tls_load(&s.tls, o->tls_key, o->tls_cert, err));
     int rc = clients_new(&s.clients, s.o.key, s.o.keys, err);
     rc = rc || !o->audit ? rc : begin_audit(&s, err);
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;

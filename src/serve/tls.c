@@ -1,9 +1,12 @@
 #include "serve/tls.h"
 #include <pthread.h>
 #include <string.h>
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #define CERTS 16                 /* of a chain at most */
+#define FILE_MAX ((size_t)1 << 20)
 
 struct pair { gnutls_privkey_t key; gnutls_pcert_st cert[CERTS]; unsigned n; struct pair *older; };
 struct tls { pthread_mutex_t lock; struct pair *now; };
@@ -61,6 +64,20 @@ int tls_new(struct tls **out, const char *key_pem, const char *cert_pem, struct 
         tls_free(t);
         *out = NULL;
     }
+    return rc;
+}
+
+int tls_load(struct tls **out, const char *key_path, const char *cert_path, struct err *err)
+{
+    struct buf key, cert;
+    *out = NULL;
+    buf_init(&key), buf_init(&cert);
+    int rc = file_read(key_path, FILE_MAX, &key, err);
+    rc = rc ? rc : file_read(cert_path, FILE_MAX, &cert, err);
+    rc = rc ? rc : tls_new(out, key.data, cert.data, err);
+    explicit_bzero(key.data, key.len);
+    buf_release(&key);
+    buf_release(&cert);
     return rc;
 }
 

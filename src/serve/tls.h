@@ -11,6 +11,8 @@
 struct tls;
 /* PEM texts: a key, and its certificate with those that lead to the root.  ERR_FORMAT, also where they do not belong together. */
 int tls_new(struct tls **out, const char *key_pem, const char *cert_pem, struct err *err);
+/* The same of two files. */
+int tls_load(struct tls **out, const char *key_path, const char *cert_path, struct err *err);
 void tls_free(struct tls *t);
 void tls_replace(struct tls *t, struct tls *by);     /* any thread; by, just made, is taken */
 /* For a handshake: stays as it is until tls_free(). */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include "base/mem.h"
 #include "base/pool.h"
@@ -17,12 +18,20 @@ double visit_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void visit_begin(struct http_request *q, struct client *c)
+void visit_begin(struct http_request *q, struct clients *c, struct refusal *e)
 {
     struct visit *v = http_user(q);
-    v->client = c;
-    if (c)
-        client_rights(c, &v->rights);
+    const char *h = http_header(q, "Authorization"), *secret = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key");
+    bool expired = false;
+    if (clients_open(c))
+        return;
+    v->client = secret ? clients_find(c, secret, visit_now(), &expired) : NULL;
+    if (v->client)
+        client_rights(v->client, &v->rights);
+    else if (expired)
+        refuse_as(e, 401, NULL, "expired_api_key", NULL, "the key has expired");
+    else
+        refuse_as(e, 401, NULL, "invalid_api_key", NULL, "the key is missing or wrong");
 }
 
 /* ---- limits ---- */
