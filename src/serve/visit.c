@@ -87,22 +87,6 @@ static void refuse_for(struct refusal *e, const struct visit *v, const struct qu
     e->retry_ms = no->wait_s < 0 ? -1 : (int64_t)ceil(no->wait_s * 1000);
 }
 
-static bool take(struct http_request *q, struct quota_ask ask, struct refusal *e)
-{
-    struct visit *v = http_user(q);
-    struct quota_no no;
-    const double now = visit_now();
-    if (!v->client || e->status)
-        return true;
-    const bool may = client_take(v->client, now, ask, &v->grant, &no);
-    if (!may)
-        refuse_for(e, v, &no);
-    else
-        v->requests += ask.requests;
-    tell_left(q, v, now);
-    return may;
-}
-
 static void settle(struct http_request *q, int64_t tokens, bool counts)
 {
     struct visit *v = http_user(q);
@@ -111,6 +95,23 @@ static void settle(struct http_request *q, int64_t tokens, bool counts)
         v->requests = counts ? v->requests : 0, v->tokens += tokens;
     }
     v->grant = (struct quota_grant){ 0 };
+}
+
+/* Of a request that is refused nothing is kept, which is what is told then. */
+static void take(struct http_request *q, struct quota_ask ask, struct refusal *e)
+{
+    struct visit *v = http_user(q);
+    struct quota_no no;
+    const double now = visit_now();
+    if (!v->client || e->status)
+        return;
+    if (client_take(v->client, now, ask, &v->grant, &no)) {
+        v->requests += ask.requests;
+    } else {
+        refuse_for(e, v, &no);
+        settle(q, 0, false);
+    }
+    tell_left(q, v, now);
 }
 
 void visit_take_request(struct http_request *q, struct refusal *e) { take(q, (struct quota_ask){ .requests = 1 }, e); }
@@ -122,8 +123,7 @@ void visit_take_texts(struct http_request *q, int64_t texts, int64_t prompt_toke
     int64_t tokens = prompt_tokens + (unbounded && answer_tokens > VISIT_TOKENS * texts ? VISIT_TOKENS * texts : answer_tokens);
     if (unbounded && most && tokens > most)
         tokens = most > prompt_tokens ? most : prompt_tokens;
-    if (!take(q, (struct quota_ask){ .tokens = tokens, .texts = texts }, e))
-        settle(q, 0, false);
+    take(q, (struct quota_ask){ .tokens = tokens, .texts = texts }, e);
 }
 
 int visit_texts_at_once(struct http_request *q, int n)

@@ -11,7 +11,7 @@ for name in a b c d e; do
     lathe key keys.yaml $name --quiet > $name.key; echo "key $? $(grep -c '^lathe-[0-9a-f]\{64\}$' $name.key)"
     case $name in
     a) printf '  requests_per_minute: 3\n  tokens_per_minute: 2000\n';;
-    b) printf '  tokens_per_day: 60\n  parallel: 2\n';;
+    b) printf '  tokens_per_day: 60\n  parallel: 2\n  requests_per_day: 50\n';;
     c) printf '  priority: -2\n  models: [tiny]\n  keep_texts: true\n';;
     d) printf '  models: [other]\n  priority: 5\n';;
     e) printf '  expires: 2024-01-01\n';;
@@ -72,7 +72,8 @@ print("--- limits a day and at once")
 show("b", "/v1/embeddings", {"model": "tiny", "input": [[1, 2], [3, 4, 5, 6]]})
 show("b", "/v1/embeddings", {"model": "tiny", "input": [[1]] * 3})        # not all at once
 show("b", max_tokens=57)
-print(show("b", n=3)["x-should-retry"])
+h = show("b", n=3)
+print(h["x-should-retry"], h["x-ratelimit-remaining-requests"])       # what is refused does not count
 print(show("b", n=2)["x-ratelimit-remaining-tokens"])
 status, reply, h = ask("b", max_tokens=40)
 print(status, reply["error"]["message"].split(":")[0])
