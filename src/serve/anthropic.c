@@ -214,11 +214,12 @@ static void read_tool(struct extras *x, json_t *list, const json_t *tool, size_t
 {
     struct in f;
     const char *text;
+    size_t n;
     bool strict = false;
     in_begin(&f, tool, x->e, "tools[%zu]", i);
     in_choice(&f, "type", "custom", &(int){ 0 });
     const json_t *name = need(&f, "name", JSON_STRING, "a text"), *schema = need(&f, "input_schema", JSON_OBJECT, "an object"), *description = NULL;
-    if (in_str(&f, "description", &text, NULL))
+    if (in_str(&f, "description", &text, &n))
         description = json_object_get(tool, "description");
     in_bool(&f, "strict", &strict);
     in_pass(&f, "cache_control|eager_input_streaming");
@@ -353,7 +354,6 @@ void anthropic_messages(struct wish *w, json_t *request, struct served_model *s,
     struct in f, g;
     struct answer_wish *a = &w->answer;
     const json_t *v = NULL;
-    const char *user;
     int64_t most = 0, k = 0;
     wish_begin(w, &anthropic_dialect, "messages", request, s);
     in_begin(&f, request, e, "%s", "");
@@ -367,7 +367,7 @@ void anthropic_messages(struct wish *w, json_t *request, struct served_model *s,
         wish_stops(w, &f, STOP_SEQUENCES);
     if (in_object(&f, "metadata", &v)) {
         in_begin(&g, v, e, "metadata");
-        in_str(&g, "user_id", &user, NULL);
+        in_pass_texts(&g, "user_id");
         in_end(&g, NULL);
     }
     in_choice(&f, "service_tier", "auto|standard_only", &(int){ 0 });

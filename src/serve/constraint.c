@@ -117,7 +117,7 @@ static void json_schema(struct wish *w, const json_t *o, struct refusal *e)
     in_begin(&s, o, e, "response_format.json_schema");
     if (!in_str(&s, "name", &name, NULL) && !e->status)
         refuse(e, "response_format.json_schema.name", "response_format.json_schema.name is missing");
-    in_str(&s, "description", &name, NULL);
+    in_pass_texts(&s, "description");
     in_bool(&s, "strict", &strict);              /* what is written follows the schema in either case */
     in_any(&s, "schema", &schema);
     in_end(&s, NULL);

@@ -165,6 +165,12 @@ bool in_str(struct in *f, const char *name, const char **out, size_t *n)
         wrong(f, name, v, "a string");
         return false;
     }
+    if (!n && strlen(json_string_value(v)) != json_string_length(v)) {
+        char param[120];
+        param_of(f, name, param);
+        refuse(f->e, param, "%s has a NUL inside", param);
+        return false;
+    }
     *out = json_string_value(v);
     if (n)
         *n = json_string_length(v);

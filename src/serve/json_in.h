@@ -29,7 +29,7 @@ void in_begin(struct in *f, const json_t *o, struct refusal *e, const char *path
 bool in_num(struct in *f, const char *name, double min, double max, double *out);
 bool in_int(struct in *f, const char *name, int64_t min, int64_t max, int64_t *out);
 bool in_bool(struct in *f, const char *name, bool *out);
-bool in_str(struct in *f, const char *name, const char **out, size_t *n);
+bool in_str(struct in *f, const char *name, const char **out, size_t *n);           /* n NULL: one with a NUL inside is refused */
 bool in_choice(struct in *f, const char *name, const char *choices, int *out);      /* "a|b|c" */
 bool in_array(struct in *f, const char *name, const json_t **out);
 bool in_object(struct in *f, const char *name, const json_t **out);

@@ -171,17 +171,16 @@ static void check_message(const json_t *m, size_t i, struct refusal *e)
     struct in f;
     const json_t *calls = NULL;
     const char *s;
+    size_t n;
     in_begin(&f, m, e, "messages[%zu]", i);
     if (!in_choice(&f, "role", "system|user|assistant|tool", &(int){ 0 }))
         refuse(e, f.path, "messages[%zu] has no role", i);
     in_array(&f, "tool_calls", &calls);
     tools_check_calls(calls, f.path, true, e);
-    if (!in_str(&f, "content", &s, NULL) && !json_array_size(calls))
+    if (!in_str(&f, "content", &s, &n) && !json_array_size(calls))
         refuse(e, f.path, "messages[%zu] has no content", i);
     in_only(&f, "images", "[]");
-    in_str(&f, "tool_name", &s, NULL);
-    in_str(&f, "tool_call_id", &s, NULL);
-    in_str(&f, "thinking", &s, NULL);
+    in_pass_texts(&f, "tool_name|tool_call_id|thinking");
     in_end(&f, NULL);
 }
 
@@ -251,10 +250,10 @@ void ollama_read_chat(struct wish *w, json_t *request, struct served_model *s, s
 }
 
 /* A text is a chat of one message, if the model has a form for chats. */
-static void take_prompt(struct wish *w, const struct served_model *s, const char *system, const char *prompt, size_t n, bool raw, const json_t *fields, bool thinks, struct refusal *e)
+static void take_prompt(struct wish *w, const struct served_model *s, const char *system, size_t n_system, const char *prompt, size_t n, bool raw, const json_t *fields, bool thinks, struct refusal *e)
 {
     if (!raw && s->chat) {
-        json_t *messages = system ? json_pack("[{s:s, s:s}, {s:s, s:s%}]", "role", "system", "content", system, "role", "user", "content", prompt, n)
+        json_t *messages = system ? json_pack("[{s:s, s:s%}, {s:s, s:s%}]", "role", "system", "content", system, n_system, "role", "user", "content", prompt, n)
                                   : json_pack("[{s:s, s:s%}]", "role", "user", "content", prompt, n);
         take_chat(w, s, messages, fields, thinks, e);
         json_decref(messages);
@@ -273,13 +272,13 @@ void ollama_read_generate(struct wish *w, json_t *request, struct served_model *
     struct in f;
     const char *prompt = "", *system = NULL;
     const uint64_t refused = mem_json_refused();
-    size_t n = 0;
+    size_t n = 0, n_system = 0;
     bool raw = false, thinks = false;
     wish_begin(w, &ollama_generate_dialect, "prompt", request, s);
     in_begin(&f, request, e, "%s", "");
     read_shared(w, &f, s);
     in_str(&f, "prompt", &prompt, &n);
-    in_str(&f, "system", &system, NULL);
+    in_str(&f, "system", &system, &n_system);
     in_bool(&f, "raw", &raw);
     in_only(&f, "suffix", "\"\"");
     in_only(&f, "template", "\"\"");
@@ -289,7 +288,7 @@ void ollama_read_generate(struct wish *w, json_t *request, struct served_model *
     json_t *fields = read_extras(&f, &thinks);
     wish_lost(refused, e);
     if (!e->status && n)
-        take_prompt(w, s, system && *system ? system : NULL, prompt, n, raw, fields, thinks, e);
+        take_prompt(w, s, n_system ? system : NULL, n_system, prompt, n, raw, fields, thinks, e);
     json_decref(fields);
     wish_lost(refused, e);
     wish_done(w, &f);

@@ -117,20 +117,19 @@ static void check_messages(const json_t *messages, struct refusal *e)
         struct in f;
         const json_t *content = NULL, *calls = NULL;
         const char *s;
+        size_t n;
         int role = 0;
         in_begin(&f, json_array_get(messages, i), e, "messages[%zu]", i);
         if (!e->status && !in_choice(&f, "role", "system|developer|user|assistant|tool", &role) && !e->status)
             refuse(e, f.path, "messages[%zu] has no role", i);
         in_any(&f, "content", &content);
         in_array(&f, "tool_calls", &calls);
-        if (!in_str(&f, "tool_call_id", &s, NULL) && role == 4 && !e->status)
+        if (!in_str(&f, "tool_call_id", &s, &n) && role == 4 && !e->status)
             refuse(e, f.path, "messages[%zu] is of a tool and has no tool_call_id", i);
         if (calls && role != 3)
             refuse(e, f.path, "messages[%zu].tool_calls, but the role is not assistant", i);
         tools_check_calls(calls, f.path, false, e);
-        in_str(&f, "name", &s, NULL);
-        in_str(&f, "reasoning_content", &s, NULL);
-        in_str(&f, "reasoning", &s, NULL);
+        in_pass_texts(&f, "name|reasoning_content|reasoning");
         in_only(&f, "refusal", "null");
         if (!e->status && !content && !calls)
             refuse(e, f.path, "messages[%zu] has neither content nor tool_calls", i);

@@ -26,13 +26,13 @@ static const struct reply_tool *find(const struct tools *t, const char *name)
 static void read_function(struct tools *t, const json_t *o, int i, struct refusal *e)
 {
     struct in f;
-    const char *name = NULL, *text;
+    const char *name = NULL;
     size_t n = 0;
     struct reply_tool *tool = &t->tool[t->n_tool];
     in_begin(&f, o, e, "tools[%d].function", i);
     if (!in_str(&f, "name", &name, &n) && !e->status)
         refuse(e, f.path, "%s has no name", f.path);
-    in_str(&f, "description", &text, NULL);
+    in_pass_texts(&f, "description");
     in_object(&f, "parameters", &tool->parameters);
     in_bool(&f, "strict", &tool->strict);
     in_end(&f, NULL);
@@ -211,8 +211,9 @@ void tools_check_calls(const json_t *calls, const char *path, bool objects, stru
         struct in f, g;
         const json_t *function = NULL, *v = NULL;
         const char *s = NULL;
+        size_t n;
         in_begin(&f, json_array_get(calls, i), e, "%s.tool_calls[%zu]", path, i);
-        in_str(&f, "id", &s, NULL);
+        in_pass_texts(&f, "id");
         in_pass(&f, "index");
         in_choice(&f, "type", "function", &(int){ 0 });
         if (!in_object(&f, "function", &function) && !e->status)
@@ -223,7 +224,7 @@ void tools_check_calls(const json_t *calls, const char *path, bool objects, stru
         in_begin(&g, function, e, "%s.function", f.path);
         if (!in_str(&g, "name", &s, NULL) && !e->status)
             refuse(e, g.path, "%s has no name", g.path);
-        if (!(objects ? in_object(&g, "arguments", &v) : in_str(&g, "arguments", &s, NULL)) && !e->status)
+        if (!(objects ? in_object(&g, "arguments", &v) : in_str(&g, "arguments", &s, &n)) && !e->status)
             refuse(e, g.path, "%s has no arguments", g.path);
         if (objects)
             in_pass(&g, "index|description");
