@@ -188,18 +188,24 @@ static int tell_close(struct exchange *x)
     return send_out(x);
 }
 
-/* What the client is charged, nothing where nothing was begun, and what there is to remember. */
+/* What the client is charged, and what there is to remember: prompts to which a text was begun, and what was made; nothing where it was
+ * refused because the batch did not take all of its texts. */
 static void settle(struct exchange *x)
 {
     const struct exchange_counts n = exchange_counts(x);
-    bool any = false;
-    for (int i = 0; i < x->n_all; i++)
-        if (x->choice[i].id) {
-            any = true;
-            visit_note_text(x->q, x->choice[i].why, visit_keeps_text(x->q) ? &x->choice[i].text : NULL);
-        }
+    int64_t tokens = n.n_token;
+    for (int i = 0, begun = -1; i < x->n_all; i++) {
+        const struct choice *c = &x->choice[i];
+        const int prompt = i / made_of(&x->w);
+        if (!c->id)
+            continue;
+        if (prompt != begun)
+            tokens += (int64_t)x->w.prompt[prompt].n;
+        begun = prompt;
+        visit_note_text(x->q, c->why, visit_keeps_text(x->q) ? &c->text : NULL);
+    }
     visit_note_counts(x->q, x->id, n.n_prompt, n.n_kept, n.n_token);
-    visit_settle(x->q, any ? (int64_t)n.n_prompt + n.n_token : 0);
+    visit_settle(x->q, x->refused ? 0 : tokens);
 }
 
 static double mean_logprob(const struct choice *c) { return c->n_token ? c->logprob / c->n_token : 0; }
@@ -405,7 +411,9 @@ static void submit(struct choice *c)
     struct err err;
     const struct text_request r = answer_request(c->a);
     pthread_mutex_lock(&x->lock);
-    int rc = atomic_load(&x->cancelled) ? ERR(&err, STOPPED, "the request was cancelled") : batch_submit(x->s->batch, &r, &c->id, &err);
+    const bool cancelled = atomic_load(&x->cancelled);
+    const int rc = cancelled ? ERR(&err, STOPPED, "the request was cancelled") : batch_submit(x->s->batch, &r, &c->id, &err);
+    x->refused = x->refused || (rc < 0 && !cancelled);
     if (rc < 0)
         wish_not_taken(&x->e, &err), atomic_store(&x->failed, true);
     x->pending -= rc < 0;

@@ -52,6 +52,7 @@ struct exchange {
     int pending;                         /* texts that have not ended; while they are submitted, one more */
     bool streams;                        /* the reply has begun */
     bool opened;                         /* what a stream begins with is written */
+    bool refused;                        /* the batch did not take all texts; those that it took are cancelled */
     atomic_bool cancelled, failed;
     struct refusal e;
     struct buf out;                      /* of the thread of the steps */
