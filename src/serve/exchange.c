@@ -273,18 +273,22 @@ static void cancel_all(struct exchange *x)
 
 static void gone(void *ctx) { cancel_all(ctx); }
 
-static void piece(void *ctx, const struct answer_piece *p)
+/* What there was no memory to tell fails the request; who has gone is told nothing. */
+static void check_told(struct exchange *x, int rc)
 {
-    struct choice *c = ctx;
-    struct exchange *x = c->x;
-    if (c->first <= 0)
-        c->first = clock_wall();
-    const int rc = tell_piece(c, p);
     if (rc >= 0 || atomic_load(&x->cancelled))
         return;
     if (rc != ERR_STOPPED)
         fail(x, 503, "no memory for the answer");
     cancel_all(x);
+}
+
+static void piece(void *ctx, const struct answer_piece *p)
+{
+    struct choice *c = ctx;
+    if (c->first <= 0)
+        c->first = clock_wall();
+    check_told(c->x, tell_piece(c, p));
 }
 
 /* One less is under way; the last one replies. */
@@ -309,9 +313,9 @@ static void ended(void *ctx, const struct answer_end *e)
     } else if (e->why == ANSWER_CANCELLED)
         fail(x, 503, "the answer was cancelled");
     else if (x->w.stream)
-        tell_end(c);
-    else if (c->reply && reply_end(c->reply, NULL) < 0)
-        fail(x, 503, "no memory for the answer");
+        check_told(x, tell_end(c));
+    else if (c->reply)
+        check_told(x, reply_end(c->reply, NULL));
     leave(x);
 }
 

@@ -1,4 +1,4 @@
-/* test_exchange.c - requests of a server from the side of those who answer them: what is read, what is charged. */
+/* test_exchange.c - requests of a server from the side of those who answer them: what is read, what is charged, what is told when memory ends. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <semaphore.h>
@@ -23,7 +23,7 @@ static struct http *http;
 
 /* ---- the server's side: completions, told in the words that the path names ---- */
 
-static struct dialect slow;          /* openai_completion_dialect, but for one function */
+static struct dialect slow, no_end;          /* openai_completion_dialect, but for one function */
 static sem_t reached, go_on;
 static atomic_int n_released;
 static int64_t charged_requests, charged_tokens;         /* of the last request that was released */
@@ -33,6 +33,12 @@ static int slow_piece(struct buf *b, struct choice *c, const char *text, size_t 
     sem_post(&reached);
     sem_wait(&go_on);
     return openai_completion_dialect.piece(b, c, text, n, e);
+}
+
+static int end_without_memory(struct buf *b, struct choice *c, struct err *e)
+{
+    (void)b, (void)c;
+    return ERR(e, NOMEM, "no memory");
 }
 
 static void handle(void *ctx, struct http_request *q)
@@ -49,7 +55,7 @@ static void handle(void *ctx, struct http_request *q)
     json_t *request = in_parse(http_body(q)->data, http_body(q)->len, &e);
     openai_completion(&w, request, model, &e);
     assert_int_equal(e.status, 0);
-    w.dialect = !strcmp(http_path(q), "/slow") ? &slow : w.dialect;
+    w.dialect = !strcmp(http_path(q), "/slow") ? &slow : !strcmp(http_path(q), "/no_end") ? &no_end : w.dialect;
     exchange_start(q, model, &w);
 }
 
@@ -141,6 +147,17 @@ static void a_request_that_the_queue_took_in_part_is_charged_nothing(void **stat
     assert_int_equal(tokens.limit - tokens.left, 3 + 3 + 5 + 4 * 3);         /* nothing for the second */
 }
 
+static void a_stream_whose_end_cannot_be_told_says_so(void **state)
+{
+    (void)state;
+    char reply[1 << 14];
+    const int before = atomic_load(&n_released);
+    reply_to(ask("/no_end", "{\"model\":\"tiny\",\"prompt\":[1,2,3],\"max_tokens\":3,\"ignore_eos\":true,\"stream\":true}"), reply, sizeof reply);
+    expect_in(reply, "HTTP/1.1 200");
+    expect_in(reply, "no memory for the answer");
+    wait_for_released(before + 1);
+}
+
 /* ---- what is read ---- */
 
 typedef void reader(struct wish *w, json_t *request, struct served_model *s, struct refusal *e);
@@ -192,8 +209,8 @@ static int set_up(void **state)
 {
     (void)state;
     static const char keys[] = "- name: a\n  sha256: \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n  tokens_per_day: 10000\n  requests_per_day: 50\n";
-    slow = openai_completion_dialect;
-    slow.piece = slow_piece;
+    slow = no_end = openai_completion_dialect;
+    slow.piece = slow_piece, no_end.end = end_without_memory;
     sem_init(&reached, 0, 0), sem_init(&go_on, 0, 0);
     if (served_open(&model, dir, &err) || served_write(dir, "keys.yaml", keys, &err))
         return -1;
@@ -217,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_the_queue_took_in_part_is_charged_nothing),
+        cmocka_unit_test(a_stream_whose_end_cannot_be_told_says_so),
         cmocka_unit_test(a_system_prompt_is_not_cut_at_a_nul),
         cmocka_unit_test(a_name_with_a_nul_is_refused),
     };
