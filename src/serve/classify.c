@@ -55,6 +55,7 @@ static int write_class(struct classes *x, int i, const float *probs)
 {
     const struct labels *l = classifier_labels(x->s->classifier);
     int best = 0;
+    visit_note_first(x->q);
     for (int k = 1; k < l->n; k++)
         if (probs[k] > probs[best])
             best = k;
@@ -151,12 +152,17 @@ static void some_images(struct classes *x)
 static bool piece(void *ctx, bool stop)
 {
     struct classes *x = ctx;
+    const int from = x->next;
     if (stop || x->gone)
         refuse_as(&x->e, 503, NULL, NULL, NULL, "the request was cancelled");
     else if (config_vision(classifier_config(x->s->classifier)))
         some_images(x);
     else
         one_text(x);
+    if (x->e.status)
+        visit_note_text(x->q, stop || x->gone ? ANSWER_CANCELLED : ANSWER_FAILED, NULL);
+    for (int i = from; i < x->next && !x->e.status; i++)
+        visit_note_text(x->q, ANSWER_STOP, NULL);
     if (!x->e.status && x->next < x->n_input)
         return true;
     finish(x);

@@ -152,20 +152,21 @@ static void fail(struct embedding *x, int status, const char *message)
     atomic_store(&x->failed, true);
 }
 
-static int64_t count_tokens(const struct embed_wish *w)
+/* Of the first n inputs. */
+static int64_t count_tokens(const struct embed_wish *w, int n)
 {
-    int64_t n = 0;
-    for (int i = 0; i < w->n_input; i++)
-        n += (int64_t)w->input[i].n;
-    return n;
+    int64_t tokens = 0;
+    for (int i = 0; i < n; i++)
+        tokens += (int64_t)w->input[i].n;
+    return tokens;
 }
 
 /* Nothing of it is under way. */
 static void finish(struct embedding *x)
 {
-    const int64_t n_token = count_tokens(&x->w);
+    const int64_t n_token = count_tokens(&x->w, x->w.n_input);
     visit_note_counts(x->q, "", n_token, 0, 0);
-    visit_settle(x->q, x->next ? n_token : 0);
+    visit_settle(x->q, count_tokens(&x->w, x->next));
     if (!x->failed && x->w.words->end(&x->reply, &x->w, x->s, n_token, NULL) < 0)
         fail(x, 503, "no memory for the reply");
     if (x->failed)
@@ -180,6 +181,7 @@ static void fail_by(struct embedding *x, const struct err *err) { fail(x, err->c
 static void write_vector(struct embedding *x, int i, const double *sum)
 {
     struct err err;
+    visit_note_first(x->q);
     int rc = embed_end(sum, (int)x->w.input[i].n, x->s->pooling, x->s->normalizes, x->vector, x->w.n_out, &err);
     if (!rc)
         rc = x->w.words->vector(&x->reply, &x->w, i, x->vector, &err);
@@ -243,6 +245,7 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *err
     pthread_mutex_lock(&x->lock);
     l->id = 0, l->ready = true;
     pthread_mutex_unlock(&x->lock);
+    visit_note_text(x->q, end == TEXT_FAILED ? ANSWER_FAILED : end == TEXT_CANCELLED ? ANSWER_CANCELLED : ANSWER_STOP, NULL);
     if (end == TEXT_FAILED || end == TEXT_CANCELLED) {
         fail(x, end == TEXT_CANCELLED || err->code == ERR_NOMEM ? 503 : 500, end == TEXT_CANCELLED ? "the request was cancelled" : err->msg);
         cancel_all(x);
@@ -302,6 +305,7 @@ static bool piece(void *ctx, bool stop)
     struct err err;
     if (stop || x->cancelled) {
         fail(x, 503, "the request was cancelled");
+        visit_note_text(x->q, ANSWER_CANCELLED, NULL);
     } else {
         const struct tok_ids *ids = &x->w.input[x->next];
         const int rc = embedder_sum(x->s->embedder, ids->id, (int)ids->n, x->s->pooling, x->sum, &err);
@@ -309,6 +313,7 @@ static bool piece(void *ctx, bool stop)
             fail_by(x, &err);
         else
             write_vector(x, x->next, x->sum);
+        visit_note_text(x->q, rc < 0 ? ANSWER_FAILED : ANSWER_STOP, NULL);
         x->next++;
     }
     if (!x->failed && x->next < x->w.n_input)
@@ -350,7 +355,7 @@ static void check_client(struct http_request *q, const struct served_model *s, s
     if (w->as.name)
         visit_note_model(q, &w->as);
     w->n_lane = !s->batch ? 1 : visit_texts_at_once(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES);
-    visit_take_texts(q, w->n_lane, count_tokens(w), 0, false, e);
+    visit_take_texts(q, w->n_lane, count_tokens(w, w->n_input), 0, false, e);
 }
 
 void embed_start(struct http_request *q, struct served_model *s, struct embed_wish *w)

@@ -52,7 +52,7 @@ void visit_note_request(struct http_request *q);             /* its body is ther
 void visit_note_model(struct http_request *q, const struct served_as *as);
 void visit_note_wish(struct http_request *q, const struct wish *w);
 void visit_note_first(struct http_request *q);
-/* How one of the texts ended; text: NULL unless visit_keeps_text(). */
+/* How one of the texts, or inputs, ended; text: NULL unless visit_keeps_text(). */
 bool visit_keeps_text(struct http_request *q);
 void visit_note_text(struct http_request *q, enum answer_why why, const struct buf *text);
 void visit_note_counts(struct http_request *q, const char *id, int64_t n_prompt, int64_t n_kept, int64_t n_made);

@@ -99,12 +99,13 @@ P
 serve() {
     echo "--- $1"
     rm -f port
-    lathe serve $2 $3 --port 0 --port-file port --threads 2 --name it > log 2>&1 & server=$!
+    lathe serve $2 $3 --port 0 --port-file port --threads 2 --name it --audit $1.audit > log 2>&1 & server=$!
     trap 'kill -9 $server 2>/dev/null' EXIT
     for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
     python3 ask.py $1
     kill $server
     wait $server; echo "exit $?"
+    grep -m 1 -o '"finish":{"stop":[0-9]*}' $1.audit
     sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/' log
 }
 serve images images-model
