@@ -1,7 +1,9 @@
 #include "model/mix.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include "model/gguf.h"
 
 static const struct mix mixes[] = {
 #define X(word, type, file_type) { word, TYPE_##type, file_type },
@@ -19,6 +21,37 @@ const struct mix *mix_find(const char *word)
         snprintf(medium, sizeof medium, "%.12s_m", word);
     }
     return NULL;
+}
+
+static const char *mixture_of(const struct gguf *g)
+{
+    int64_t type = -1;
+    if (g)
+        gguf_get_int(g, "general.file_type", 0, 1000, &type, NULL);
+    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++)
+        if (mixes[i].file_type == type)
+            return mixes[i].word;
+    return NULL;
+}
+
+static const char *most_bytes(const struct source *s)
+{
+    size_t bytes[N_CPU_TYPE] = { 0 };
+    int best = 0;
+    for (int i = 0; i < source_count(s); i++)
+        if (source_at(s, i)->rank > 1 && source_at(s, i)->type < N_CPU_TYPE)
+            bytes[source_at(s, i)->type] += source_at(s, i)->bytes;
+    for (int i = 1; i < N_CPU_TYPE; i++)
+        best = bytes[i] > bytes[best] ? i : best;
+    return bytes[best] ? type_name((enum cpu_type)best) : "";
+}
+
+void mix_name(const struct source *s, char out[MIX_NAME])
+{
+    const char *mixture = mixture_of(source_gguf(s));
+    snprintf(out, MIX_NAME, "%s", mixture ? mixture : most_bytes(s));
+    for (char *c = out; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
 }
 
 static bool has(const char *name, const char *part) { return strstr(name, part); }

@@ -18,6 +18,11 @@ struct mix { const char *word; enum cpu_type type; int file_type; };
 const struct mix *mix_find(const char *word);
 #define MIX_WORDS "f32|f16|bf16|q8_0|q6_k|q5_k_m|q5_k_s|q5_1|q5_0|q4_k_m|q4_k_s|iq4_nl|q4_1|q4_0|q3_k_l|q3_k_m|q3_k_s|q2_k|mxfp4"
 
+/* What the quantisation of files is called: "Q4_K_M", "BF16".  Of a GGUF file what general.file_type says; where that is missing or not of
+ * the list, the type of most bytes of matrices; "" where there are none. */
+#define MIX_NAME 16
+void mix_name(const struct source *s, char out[MIX_NAME]);
+
 struct mix_model {
     int n_layer, n_expert;
     int n_gqa;                     /* query heads per key/value head */

@@ -415,7 +415,7 @@ static json_t *details(const struct served_model *s)
     int64_t n = 0;
     config_params(c, &n, NULL);
     snprintf(size, sizeof size, n >= 1000000000 ? "%.1fB" : "%.1fM", (double)n / (n >= 1000000000 ? 1e9 : 1e6));
-    return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "", "family", family, "families", family, "parameter_size", size, "quantization_level", "unknown");
+    return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", s->gguf ? "gguf" : "safetensors", "family", family, "families", family, "parameter_size", size, "quantization_level", s->level);
 }
 
 /* What /api/tags and /api/ps have in common; running: what only the latter has.  When it was made nobody knows: the time is when it was loaded. */

@@ -151,7 +151,8 @@ static int find_kind(struct served_model *s, const struct served_model_opts *o, 
     int rc = model_open(&m, o->path, &dropped, err);
     buf_release(&dropped);
     TRY(rc);
-    s->ctx_model = m.config.ctx;
+    s->ctx_model = m.config.ctx, s->gguf = source_kind(m.source) == SOURCE_GGUF;
+    mix_name(m.source, s->level);
     s->kind = m.config.n_label || config_vision(&m.config) ? SERVED_CLASSES : m.config.encoder ? SERVED_VECTORS : SERVED_TEXTS;
     if (s->kind != SERVED_CLASSES)
         rc = embed_read(&s->pooling, &s->normalizes, o->path, &m, err);

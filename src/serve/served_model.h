@@ -13,6 +13,7 @@
 #include "infer/embed.h"
 #include "infer/ends.h"
 #include "model/chat.h"
+#include "model/mix.h"
 #include "serve/grammars.h"
 #include "serve/machine.h"
 #include "serve/metrics.h"
@@ -54,6 +55,7 @@ struct served_model {
     struct turns *turns;                 /* of either */
     enum pool_kind pooling; bool normalizes;         /* of embeddings (infer/embed.h) */
     bool matryoshka; json_t *dimensions;             /* they may be cut: to these lengths, or NULL: any */
+    bool gguf; char level[MIX_NAME];     /* of its files: GGUF, or safetensors; of quantisation (model/mix.h) */
     /* ---- SERVED_TEXTS ---- */
     struct engine *engine;
     struct batch *batch;

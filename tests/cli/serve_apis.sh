@@ -189,6 +189,7 @@ print([len(v) for v in e["embeddings"]], e["prompt_eval_count"], one["embedding"
 m = json.loads(ask("/api/tags", None, KEY)[1])["models"]
 show = json.loads(ask("/api/show", {"model": "tiny"}, KEY)[1])
 print([x["name"] for x in m], m[0]["details"]["family"], len(m[0]["digest"]), json.loads(ask("/api/ps", None, KEY)[1])["models"][0]["context_length"], list(json.loads(ask("/api/version", None, KEY)[1])))
+print(show["details"]["format"], show["details"]["quantization_level"], show["details"] == m[0]["details"])
 print(show["template"] == open("run/chat_template.jinja").read(), show["capabilities"], show["model_info"]["lathe_gpt.embedding_length"], show["model_info"]["general.parameter_count"] > 0)
 
 print("--- Ollama: errors")

@@ -178,6 +178,38 @@ static void the_files_of_stories260K_are_remade_from_f32_to_the_byte(void **stat
     }
 }
 
+static void expect_level(const char *path, const char *want)
+{
+    struct source *s;
+    char level[MIX_NAME];
+    OK(source_open(&s, path, &err));
+    mix_name(s, level);
+    source_free(s);
+    assert_string_equal(level, want);
+}
+
+static void files_tell_their_level_of_quantisation(void **state)
+{
+    (void)state;
+    static const char *const words[][2] = { { "q8_0", "Q8_0" }, { "q4_0", "Q4_0" }, { "bf16", "BF16" }, { "q4_k_m", "Q4_K_M" } };
+    for (size_t i = 0; i < 4; i++) {
+        OK(convert("tests/golden/gguf/llama_linear.gguf", in_dir("level.gguf"), words[i][0], false));
+        expect_level(in_dir("level.gguf"), words[i][1]);
+    }
+    expect_level("tests/golden/llama", "F32");
+    OK(convert("tests/golden/llama", in_dir("level.safetensors"), "f16", false));
+    expect_level(in_dir("level.safetensors"), "F16");
+    const int64_t shape[] = { 1, 64 };          /* nobody says it */
+    const char zero[2 * 34] = { 0 };
+    struct gguf_writer *w;
+    OK(gguf_writer_new(&w, in_dir("bare.gguf"), &err));
+    OK(gguf_declare(w, "x.weight", 8, 2, shape, &err));
+    OK(gguf_writer_add(w, 0, zero, sizeof zero, &err));
+    OK(gguf_writer_commit(w, &err));
+    gguf_writer_free(w);
+    expect_level(in_dir("bare.gguf"), "Q8_0");
+}
+
 static void see(void *ctx, const struct finite_row *row) { *(struct finite_row *)ctx = *row; }
 
 static void pieces_and_threads_do_not_change_the_bytes(void **state)
@@ -268,6 +300,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_metadata_is_written_and_read_back),
         cmocka_unit_test(what_no_reader_takes_is_not_written),
         cmocka_unit_test(the_files_of_stories260K_are_remade_from_f32_to_the_byte),
+        cmocka_unit_test(files_tell_their_level_of_quantisation),
         cmocka_unit_test(pieces_and_threads_do_not_change_the_bytes),
         cmocka_unit_test(safetensors_change_their_floats_and_nothing_else),
     };
