@@ -232,12 +232,19 @@ int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hid
     return 0;
 }
 
+/* An adapter that no sequence has costs nothing. */
+static bool has_rows(const struct engine *e, const struct node *n) { return n->op != OP_lora_rows || (e->adapted && n->attr.adapter == 1); }
+
 void engine_price(const struct engine *e, int T, int S, int n_logits, double keys, double cached, struct cost_sum *c, double *bytes)
 {
     const struct graph *g = e->l.d.g;
-    const struct cost_sum f = graph_cost(g, 1u << PASS_FORWARD, T, S, keys, NULL), h = graph_cost(g, 1u << PASS_HEAD, 0, n_logits, keys, NULL);
-    c->flops_f32 += f.flops_f32 + h.flops_f32, c->flops_bf16 += f.flops_bf16 + h.flops_bf16, c->flops_int8 += f.flops_int8 + h.flops_int8;
-    c->flops_other += f.flops_other + h.flops_other, c->bytes += f.bytes + h.bytes;
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *n = &g->node[i];
+        if (!has_rows(e, n) || (n->pass != PASS_FORWARD && n->pass != PASS_HEAD))
+            continue;
+        const struct cost_sum of = n->pass == PASS_FORWARD ? node_cost_sum(g, n, T, S, keys, NULL) : node_cost_sum(g, n, 0, n_logits, keys, NULL);
+        cost_add(c, &of);
+    }
     *bytes += graph_weight_bytes(g, 1u << PASS_FORWARD | (n_logits ? 1u << PASS_HEAD : 0), T) + graph_cache_bytes(g) * cached * S;
 }
 

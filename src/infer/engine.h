@@ -81,7 +81,8 @@ int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hid
 int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err);
 
 /* Adds what a step of T tokens of S sequences costs, which see `keys` keys on average of `cached` positions each, with
- * n_logits rows of logits: operations by kind, and bytes of weights and cache that must be read. */
+ * n_logits rows of logits: operations by kind, and bytes of weights and cache that must be read.  Sequences have no adapter but with
+ * `adapted`. */
 void engine_price(const struct engine *e, int T, int S, int n_logits, double keys, double cached, struct cost_sum *c, double *bytes);
 
 /* ---- the two usual steps ---- */

@@ -163,6 +163,12 @@ struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, doubl
     return sum;
 }
 
+void cost_add(struct cost_sum *sum, const struct cost_sum *c)
+{
+    sum->flops_f32 += c->flops_f32, sum->flops_bf16 += c->flops_bf16, sum->flops_int8 += c->flops_int8, sum->flops_other += c->flops_other;
+    sum->bytes += c->bytes;
+}
+
 struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table)
 {
     struct cost_sum sum = { 0 };
@@ -170,8 +176,7 @@ struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, dou
         if (!(passes >> g->node[i].pass & 1))
             continue;
         const struct cost_sum c = node_cost_sum(g, &g->node[i], T, S, L, table);
-        sum.flops_f32 += c.flops_f32, sum.flops_bf16 += c.flops_bf16, sum.flops_int8 += c.flops_int8, sum.flops_other += c.flops_other;
-        sum.bytes += c.bytes;
+        cost_add(&sum, &c);
     }
     return sum;
 }

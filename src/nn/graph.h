@@ -377,6 +377,7 @@ struct cost { double flops, bytes; };
 struct cost node_cost(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table);
 /* Sum over the passes of the bit mask (1 << PASS_FORWARD | ...), by kind of work. */
 struct cost_sum { double flops_f32, flops_bf16, flops_int8, flops_other, bytes; };
+void cost_add(struct cost_sum *sum, const struct cost_sum *c);
 struct cost_sum node_cost_sum(const struct graph *g, const struct node *n, double T, double S, double L, const struct op_info *table);
 struct cost_sum graph_cost(const struct graph *g, unsigned passes, double T, double S, double L, const struct op_info *table);
 /* Bytes of weights in panels that the products of the passes read, each once; of experts as many as T tokens choose on

@@ -373,6 +373,27 @@ static void scores_are_what_the_conventions_say(void **state)
                 }
 }
 
+static struct cost_sum price_with(int n_adapter, bool adapted)
+{
+    const struct engine_opts o = { .n_slot = 2, .step_tokens = 8, .no_tok = true, .adapter = adapters, .n_adapter = n_adapter, .adapted = adapted };
+    struct engine *e;
+    struct cost_sum c = { 0 };
+    double bytes = 0;
+    OK(engine_new(&e, models[0], &o, pools[0], &err));
+    engine_price(e, 8, 2, 2, 10, 10, &c, &bytes);
+    engine_free(e);
+    return c;
+}
+
+static void adapters_cost_what_the_sequences_that_have_them_take(void **state)
+{
+    (void)state;
+    const struct cost_sum without = price_with(0, false), unused = price_with(2, false), one = price_with(1, true), one_of_two = price_with(2, true);
+    assert_true(unused.flops_f32 == without.flops_f32 && unused.flops_other == without.flops_other);         /* but not the bytes: some operations that are one without adapters are two */
+    assert_true(one_of_two.flops_f32 == one.flops_f32 && one_of_two.flops_other == one.flops_other);
+    assert_true(one.flops_f32 > without.flops_f32);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -400,6 +421,7 @@ int main(void)
         cmocka_unit_test(adapters_of_others_change_no_bit),
         cmocka_unit_test(an_adapter_beside_a_model_is_as_one_merged_into_it),
         cmocka_unit_test(an_adapter_that_does_not_fit_is_refused),
+        cmocka_unit_test(adapters_cost_what_the_sequences_that_have_them_take),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
