@@ -220,11 +220,11 @@ static struct frag pattern(struct schema *s, const json_t *p, const char *keywor
 
 static struct frag format(struct schema *s, const json_t *v, struct regex_length *length)
 {
-    const char *name = json_string_value(v);
+    const char *name = schema_name(v);
     for (size_t i = 0; name && i < sizeof formats / sizeof *formats; i++)
         if (!strcmp(name, formats[i].name))
             return quoted(s->b, build_regex(s->b, formats[i].regex, strlen(formats[i].regex), REGEX_JSON, true, length, name));
-    schema_fail(s, name ? ERR_UNSUPPORTED : ERR_FORMAT, "format", name ? "'%.60s' cannot be made into a grammar" : "%sexpected a string", name ? name : "");
+    schema_fail(s, name ? ERR_UNSUPPORTED : ERR_FORMAT, "format", name ? "'%.60s' cannot be made into a grammar" : "%sexpected a string, and no NUL in it", name ? name : "");
     return none;
 }
 
@@ -341,7 +341,7 @@ bool schema_requires(const json_t *x, const char *key)
     size_t i;
     json_t *v;
     json_array_foreach(json_object_get(x, "required"), i, v)
-        if (json_is_string(v) && !strcmp(json_string_value(v), key))
+        if (schema_name(v) && !strcmp(schema_name(v), key))
             return true;
     return false;
 }
@@ -390,15 +390,16 @@ static void add_properties(struct schema *s, const json_t *x, struct names *at)
     size_t i;
     json_array_foreach(json_object_get(x, "required"), i, v) {          /* names that only stand there */
         const json_t *more = json_object_get(x, "additionalProperties");
-        if (!json_is_string(v)) {
-            schema_fail(s, ERR_FORMAT, "required", "expected a list of names");
+        const char *required = schema_name(v);
+        if (!required) {
+            schema_fail(s, ERR_FORMAT, "required", "expected a list of names, and no NUL in them");
             return;
         }
-        if (json_object_get(p, json_string_value(v)))
+        if (json_object_get(p, required))
             continue;
         if (json_is_false(more))
-            schema_fail(s, ERR_FORMAT, "required", "'%.60s' is not among the properties, and there may be no others", json_string_value(v));
-        const struct frag name = text_key(s->b, json_string_value(v)), member = build_then(s->b, name, inside(s, "additionalProperties", "", more ? more : json_true()));
+            schema_fail(s, ERR_FORMAT, "required", "'%.60s' is not among the properties, and there may be no others", required);
+        const struct frag name = text_key(s->b, required), member = build_then(s->b, name, inside(s, "additionalProperties", "", more ? more : json_true()));
         add_name(s, at, member, true);
     }
 }
@@ -599,7 +600,7 @@ static unsigned types_of(struct schema *s, const json_t *x)
     const json_t *t = json_object_get(x, "type");
     unsigned bits = 0;
     for (size_t k = 0; k < (json_is_array(t) ? json_array_size(t) : t != NULL); k++) {
-        const char *name = json_string_value(json_is_array(t) ? json_array_get(t, k) : t);
+        const char *name = schema_name(json_is_array(t) ? json_array_get(t, k) : t);
         size_t i = 0;
         while (i < N_TYPE && (!name || strcmp(name, types[i])))
             i++;
@@ -733,8 +734,8 @@ static struct frag of_object(struct schema *s, const json_t *x)
         return none;
     if (ref) {
         const json_t *rest = schema_without(s, x, "$ref", true);
-        if (json_is_string(ref) && rest && !json_object_size(rest))
-            return reference(s, json_string_value(ref));
+        if (schema_name(ref) && rest && !json_object_size(rest))
+            return reference(s, schema_name(ref));
         x = schema_resolved(s, x);
         return x ? value(s, x) : none;
     }

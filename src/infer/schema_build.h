@@ -31,6 +31,7 @@ const json_t *schema_target(struct schema *s, const char *ref);          /* NULL
 /* No value that is written for x follows y, as far as can be seen. */
 bool schema_apart(struct schema *s, const json_t *x, const json_t *y, int depth);
 json_t *schema_without(struct schema *s, const json_t *x, const char *key, bool says_only);      /* a copy; only: without what says nothing, too */
+const char *schema_name(const json_t *v);        /* NULL unless it is a string that no NUL would cut */
 bool schema_requires(const json_t *x, const char *key);         /* "required" names it */
 bool schema_says(const char *key);               /* the keyword says something about values */
 

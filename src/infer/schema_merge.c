@@ -80,6 +80,12 @@ bool schema_says(const char *key)
     return strncmp(key, "x-", 2) != 0;
 }
 
+const char *schema_name(const json_t *v)
+{
+    const char *name = json_string_value(v);
+    return name && strlen(name) == json_string_length(v) ? name : NULL;
+}
+
 json_t *schema_without(struct schema *s, const json_t *x, const char *key, bool says_only)
 {
     json_t *copy = schema_work(s, json_object_size(x)) ? keep(s, json_object()) : NULL, *v;
@@ -143,11 +149,11 @@ const json_t *schema_resolved(struct schema *s, const json_t *x)
     for (const json_t *ref; (ref = json_object_get(x, "$ref"));) {
         if (!schema_look(s))
             return NULL;
-        if (!json_is_string(ref)) {
-            schema_fail(s, ERR_FORMAT, "$ref", "expected a string");
+        if (!schema_name(ref)) {
+            schema_fail(s, ERR_FORMAT, "$ref", "expected a string, and no NUL in it");
             return NULL;
         }
-        const json_t *target = schema_target(s, json_string_value(ref)), *rest = target ? schema_without(s, x, "$ref", true) : NULL;
+        const json_t *target = schema_target(s, schema_name(ref)), *rest = target ? schema_without(s, x, "$ref", true) : NULL;
         if (!rest)
             return NULL;
         x = json_object_size(rest) ? schema_both(s, target, rest) : target;
@@ -163,10 +169,10 @@ static bool has_type(const json_t *types, const char *t)
 {
     size_t i;
     json_t *x;
-    if (json_is_string(types))
-        return !strcmp(json_string_value(types), t);
+    if (schema_name(types))
+        return !strcmp(schema_name(types), t);
     json_array_foreach((json_t *)(uintptr_t)types, i, x)
-        if (json_is_string(x) && !strcmp(json_string_value(x), t))
+        if (schema_name(x) && !strcmp(schema_name(x), t))
             return true;
     return false;
 }
@@ -435,10 +441,10 @@ static bool objects_apart(struct schema *s, const json_t *x, const json_t *y, in
     if (!schema_work(s, json_array_size(json_object_get(y, "required")) * json_array_size(json_object_get(x, "required"))))
         return false;
     json_array_foreach(json_object_get(y, "required"), i, name)
-        if (no_others && json_is_string(name) && !json_object_get(px, json_string_value(name)) && !schema_requires(x, json_string_value(name)))
+        if (no_others && schema_name(name) && !json_object_get(px, schema_name(name)) && !schema_requires(x, schema_name(name)))
             return true;
     json_array_foreach(json_object_get(x, "required"), i, name) {
-        const char *key = json_string_value(name);
+        const char *key = schema_name(name);
         const json_t *a = key ? json_object_get(px, key) : NULL, *z = key ? json_object_get(py, key) : NULL;
         if (key && !z && closed(y) && !json_object_get(y, "patternProperties"))
             return true;

@@ -106,6 +106,9 @@ static void what_cannot_be_said_is_refused_by_name(void **state)
         { "{\"properties\":{\"a\":3}}", ERR_FORMAT, "#/properties/a: expected a schema" }, { "{\"type\":\"object\",\"required\":[\"a\"],\"additionalProperties\":false}", ERR_FORMAT, "'a' is not among" },
         { "{\"$ref\":\"#\"}", ERR_FORMAT, "" }, { "{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}", ERR_FORMAT, "never ends" }, { "{\"minLength\":5,\"maxLength\":4}", ERR_FORMAT, "#/maxLength: 4" },
         { "{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", ERR_UNSUPPORTED, "#/pattern: two of them" }, { "{\"minLength\":-1}", ERR_FORMAT, "#/minLength" }, { "{\"minItems\":1.5}", ERR_FORMAT, "#/minItems" },
+        { "{\"required\":[\"a\\u0000b\"]}", ERR_FORMAT, "#/required: expected a list of names, and no NUL" }, { "{\"properties\":{\"a\":{}},\"required\":[\"a\\u0000b\"]}", ERR_FORMAT, "#/required" },
+        { "{\"allOf\":[{\"required\":[\"a\\u0000b\"]},{\"required\":[\"a\"]}]}", ERR_FORMAT, "#/required" }, { "{\"type\":\"string\\u0000\"}", ERR_FORMAT, "#/type" },
+        { "{\"$ref\":\"#\\u0000x\"}", ERR_FORMAT, "#/$ref: expected" }, { "{\"format\":\"date\\u0000\"}", ERR_FORMAT, "#/format: expected" },
         { "{\"type\":\"object\",\"minProperties\":2}", ERR_UNSUPPORTED, "#/minProperties" }, { "{\"dependentRequired\":{}}", ERR_UNSUPPORTED, "#/dependentRequired" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
