@@ -1,12 +1,6 @@
 # Keys with limits and rights: who may ask, how much, what those who ask too much are told, and a file that changes under way; the log of all that.
-mkdir texts
-for i in $(seq 60); do echo "a text of number $i" > texts/$i; done
-cat > config.yaml <<'Y'
-model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 128}
-data: {train: texts, valid_share: 0.1, vocab_size: 270}
-train: {steps: 1, batch: 2, ctx: 16, eval_every: 0, save_every: 0, precision: fp32}
-Y
-lathe train config.yaml --out run --quiet --threads 1 > result 2> warnings && echo trained
+. "$ROOT/tests/cli/small_models.bash"
+train_anything 128
 for name in a b c d e; do
     lathe key keys.yaml $name --quiet > $name.key; echo "key $? $(grep -c '^lathe-[0-9a-f]\{64\}$' $name.key)"
     case $name in
@@ -25,9 +19,8 @@ sed 's/parallel/paralel/' keys.yaml > bad.yaml; chmod 600 bad.yaml
 lathe serve run --keys bad.yaml 2>&1; echo "exit $?"
 chmod 644 bad.yaml
 lathe serve run --keys bad.yaml 2>&1; echo "exit $?"
-lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml --audit audit.jsonl --audit-text > log 2>&1 & server=$!
-trap 'kill -9 $server 2>/dev/null' EXIT
-for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml --audit audit.jsonl --audit-text > log 2>&1 &
+wait_for_server
 cat > ask.py <<'P'
 import http.client, json, os, signal, sys, time
 PORT, SERVER = int(open("port").read()), int(sys.argv[1])
@@ -147,8 +140,8 @@ python3 lines.py
 echo "--- a server that starts again, and a full disk"
 cp keys.yaml.before keys.yaml
 rm port
-prlimit --fsize=$(($(stat -c %s audit.jsonl) + 1000)): lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml --audit audit.jsonl --audit-strict > log2 2>&1 & server=$!
-for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+prlimit --fsize=$(($(stat -c %s audit.jsonl) + 1000)): lathe serve run --port 0 --port-file port --threads 1 --name tiny --keys keys.yaml --audit audit.jsonl --audit-strict > log2 2>&1 &
+wait_for_server
 cat > again.py <<'P'
 import subprocess
 exec(open("ask.py").read().split('print("--- who")')[0])

@@ -1,12 +1,6 @@
 # A server as its operator has it: TLS, pages of other origins, what it counts, what its service manager is told, and its end.
-mkdir texts
-for i in $(seq 60); do echo "a text of number $i" > texts/$i; done
-cat > config.yaml <<'Y'
-model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 4096}
-data: {train: texts, valid_share: 0.1, vocab_size: 270}
-train: {steps: 1, batch: 2, ctx: 16, eval_every: 0, save_every: 0, precision: fp32}
-Y
-lathe train config.yaml --out run --quiet --threads 1 > result 2> warnings && echo trained
+. "$ROOT/tests/cli/small_models.bash"
+train_anything 4096
 for n in 1 2; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key$n.pem -out cert$n.pem -days 2 -subj "/CN=n$n" -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>> warnings; done
 lathe serve run --tls-cert cert1.pem 2>&1; echo "exit $?"
 lathe serve run --quiet --tls-cert cert1.pem --tls-key key2.pem 2>&1; echo "exit $?"

@@ -2,14 +2,8 @@
 # started again while requests go on, and none is lost.
 PATH=$PATH:/usr/sbin
 command -v haproxy > /dev/null || { echo 'SKIPPED: haproxy is missing (Debian package haproxy)' >&2; exit 77; }
-mkdir texts
-for i in $(seq 60); do echo "a text of number $i" > texts/$i; done
-cat > config.yaml <<'Y'
-model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 2048}
-data: {train: texts, valid_share: 0.1, vocab_size: 270}
-train: {steps: 1, batch: 2, ctx: 16, eval_every: 0, save_every: 0, precision: fp32}
-Y
-lathe train config.yaml --out run --quiet --threads 1 > result 2> warnings && echo trained
+. "$ROOT/tests/cli/small_models.bash"
+train_anything 2048
 sed -n '/^```haproxy/,/^```$/p' $ROOT/doc/replicas.md | grep -v '^```' > doc.cfg
 cat > replicas.py <<'P'
 import atexit, http.client, json, os, signal, socket, subprocess, threading, time

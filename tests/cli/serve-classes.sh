@@ -1,16 +1,6 @@
 # Servers of models that make no texts: classes of texts, classes of images, vectors of an encoder; and what they refuse.
-square() { head -c 64 /dev/zero | tr '\0' "\\$1"; }
-printf '\0\0\010\003\0\0\0\050\0\0\0\010\0\0\0\010' > images
-printf '\0\0\010\001\0\0\0\050' > labels
-for i in 0 1 2 3 4 5 6 7 8 9; do
-    square 00$i; square 37$((i % 8)); square 01$((i % 8)); square 36$((i % 8))
-    printf '\0\001\0\001' >> labels
-done >> images
-cat > images.yaml <<'Y'
-model: {model_type: vit, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24, patch_size: 4, initializer_range: 0.1}
-data: {train: [images, labels], labels: [dark, bright], valid_share: 0.25}
-train: {steps: 30, batch: 8, lr: 1e-2, warmup: 2, eval_every: 0, save_every: 0, precision: fp32}
-Y
+. "$ROOT/tests/cli/small_models.bash"
+make_images
 for i in $(seq 200); do
     [ $((i % 2)) = 0 ] && echo "{\"text\": \"a good day $i\", \"label\": \"glad\"}" || echo "{\"text\": \"a bad night $i\", \"label\": \"sad\"}"
 done > texts.jsonl
@@ -99,9 +89,8 @@ P
 serve() {
     echo "--- $1"
     rm -f port
-    lathe serve $2 $3 --port 0 --port-file port --threads 2 --name it --audit $1.audit > log 2>&1 & server=$!
-    trap 'kill -9 $server 2>/dev/null' EXIT
-    for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+    lathe serve $2 $3 --port 0 --port-file port --threads 2 --name it --audit $1.audit > log 2>&1 &
+    wait_for_server
     python3 ask.py $1
     kill $server
     wait $server; echo "exit $?"

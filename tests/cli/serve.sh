@@ -1,13 +1,6 @@
 # A server asked by several clients at once: answers, streams, errors, limits, and its end.
-mkdir texts
-q=('hello' 'name?' 'bye') a=('hi there' 'small model' 'see you')
-for i in $(seq 400); do printf 'Q: %s\nA: %s' "${q[i % 3]}" "${a[i % 3]}" > texts/$i; done
-cat > config.yaml <<'Y'
-model: {hidden_size: 48, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 96, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 128}
-data: {train: texts, valid_share: 0.1, vocab_size: 290}
-train: {steps: 120, batch: 16, ctx: 48, lr: 1e-2, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
-Y
-lathe train config.yaml --out run --quiet --json --threads 1 > result.json 2> warnings && echo trained
+. "$ROOT/tests/cli/small_models.bash"
+train_answers
 cat > run/chat_template.jinja <<'J'
 {{ '<|endoftext|>' }}{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'A: ') + m.content + '\n' }}{% endfor %}{{ 'A:' }}
 J
@@ -29,9 +22,8 @@ lathe generate run --adapter run -p x --quiet 2>&1; echo "exit $?"
 for a in rude =rude rude= "rude=rude --adapter rude=rude" rude=nothing; do lathe serve run --adapter $a 2>&1; echo "exit $?"; done
 lathe serve run --host 0.0.0.0 2>&1; echo "exit $?"
 lathe serve run --host nowhere 2>&1; echo "exit $?"
-lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 64 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 & server=$!
-trap 'kill -9 $server 2>/dev/null' EXIT
-for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 64 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 &
+wait_for_server
 cat > ask.py <<'P'
 import http.client, json, os, signal, sys, threading, time
 PORT, SERVER = int(open("port").read()), int(sys.argv[1])
@@ -272,8 +264,8 @@ lathe serve run run 2>&1 | tail -1
 lathe serve a=run b=run --name c 2>&1
 lathe serve a=run b=run --memory 0.02 2>&1 | sed 's/[0-9.]* [kM]B/SIZE/g'
 rm -f port
-lathe serve a=run b=run --port 0 --port-file port --threads 2 --parallel 4 --memory 1 > log 2>&1 & server=$!
-for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+lathe serve a=run b=run --port 0 --port-file port --threads 2 --parallel 4 --memory 1 > log 2>&1 &
+wait_for_server
 cat > two.py <<'P'
 import http.client, json, threading
 PORT = int(open("port").read())

@@ -1,13 +1,6 @@
 # A server asked in the words of other APIs: Anthropic's messages, Ollama's chats and texts.
-mkdir texts
-q=('hello' 'name?' 'bye') a=('hi there' 'small model' 'see you')
-for i in $(seq 400); do printf 'Q: %s\nA: %s' "${q[i % 3]}" "${a[i % 3]}" > texts/$i; done
-cat > config.yaml <<'Y'
-model: {hidden_size: 48, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 96, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 128}
-data: {train: texts, valid_share: 0.1, vocab_size: 290}
-train: {steps: 120, batch: 16, ctx: 48, lr: 1e-2, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
-Y
-lathe train config.yaml --out run --quiet --json --threads 1 > result.json 2> warnings && echo trained
+. "$ROOT/tests/cli/small_models.bash"
+train_answers
 cat > run/chat_template.jinja <<'J'
 {{ '<|endoftext|>' }}{% for m in messages %}{{ ({'user': 'Q: ', 'system': 'S: '}[m.role] or 'A: ') + m.content + '\n' }}{% endfor %}{{ 'A:' }}
 J
@@ -15,9 +8,8 @@ mkdir run/additional_chat_templates
 cat > run/additional_chat_templates/tool_use.jinja <<'J'
 {{ '<|endoftext|>' }}{% for t in tools %}{{ t.function.name + ' ' }}{% endfor %}{% for m in messages %}{{ ({'user': 'Q: ', 'tool': 'T: '}[m.role] or 'A: ') + m.content }}{% for c in m.tool_calls %}{{ '<tool_call>{"name": "' + c.function.name + '", "arguments": ' + c.function.arguments | tojson + '}</tool_call>' }}{% endfor %}{{ '\n' }}{% endfor %}{{ 'A:' + ('<think>' if enable_thinking else '<think></think>') }}
 J
-lathe serve run --port 0 --port-file port --threads 2 --name tiny --key secret --audit audit > log 2>&1 & server=$!
-trap 'kill -9 $server 2>/dev/null' EXIT
-for _ in $(seq 300); do [ -s port ] && break; sleep 0.1; done
+lathe serve run --port 0 --port-file port --threads 2 --name tiny --key secret --audit audit > log 2>&1 &
+wait_for_server
 cat > ask.py <<'P'
 import http.client, json, re
 PORT = int(open("port").read())
