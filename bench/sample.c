@@ -16,7 +16,7 @@ int main(int argc, char **argv)
         { "top-p 0.95", { .temperature = 0.8, .top_p = 0.95 } }, { "top-k 40, top-p 0.95", { .temperature = 0.8, .top_k = 40, .top_p = 0.95 } }, { "min-p 0.05", { .temperature = 0.8, .top_p = 1, .min_p = 0.05 } },
     };
     float *x = mem_alloc_array((size_t)V, sizeof *x);
-    struct sample_scratch scratch = { mem_alloc_array((size_t)V, sizeof *scratch.id), mem_alloc_array((size_t)V, sizeof *scratch.p) };
+    struct sample_scratch scratch = { mem_alloc_array((size_t)V, 2 * sizeof *scratch.id), mem_alloc_array((size_t)V, sizeof *scratch.p) };
     for (int i = 0; i < V; i++)
         x[i] = (float)(spread * rng_normal(1, (uint64_t)i));
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {

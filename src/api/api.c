@@ -166,7 +166,7 @@ static int open_model(struct lathe_model *m, const char *path, const struct lath
     const size_t V = (size_t)engine_config(m->engine)->vocab_size, S = (size_t)engine_n_slot(m->engine);
     m->held = mem_alloc_array(S * (size_t)engine_ctx(m->engine), sizeof *m->held);
     m->n_held = mem_alloc_array(S, sizeof *m->n_held);
-    m->scratch = (struct sample_scratch){ mem_alloc_array(V, sizeof *m->scratch.id), mem_alloc_array(V, sizeof *m->scratch.p) };
+    m->scratch = (struct sample_scratch){ mem_alloc_array(V, 2 * sizeof *m->scratch.id), mem_alloc_array(V, sizeof *m->scratch.p) };
     if (!m->held || !m->n_held || !m->scratch.id || !m->scratch.p)
         return ERR(err, NOMEM, "no memory for %zu sequences over %zu tokens", S, V);
     return o->no_tokenizer ? ERR(&m->chat_err, USAGE, "the model was opened without its tokenizer"), 0 : load_chat(m, path, err);

@@ -687,7 +687,7 @@ static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
     if (!b->running || !b->in_step || !b->slot_used || !b->part || !b->row || !b->scratch || !b->work)
         return ERR(err, NOMEM, "no memory for %d texts", engine_n_slot(o->e));
     for (size_t i = 0; i < n_thread; i++) {
-        b->scratch[i] = (struct sample_scratch){ mem_alloc_array(V, sizeof *b->scratch->id), mem_alloc_array(V, sizeof *b->scratch->p) };
+        b->scratch[i] = (struct sample_scratch){ mem_alloc_array(V, 2 * sizeof *b->scratch->id), mem_alloc_array(V, sizeof *b->scratch->p) };
         if (!b->scratch[i].id || !b->scratch[i].p)
             return ERR(err, NOMEM, "no memory to draw from a vocabulary of %d", b->V);
     }

@@ -1,12 +1,15 @@
 #include "infer/sample.h"
 #include <math.h>
-#include <stdlib.h>
+#include <stdbool.h>
+#include <string.h>
 #include "base/rng.h"
 #include "cpu/kernels.h"
 
 #define COLD 1e-6                /* below, the largest logit, as at 0 */
 #define WIDTH 6.                 /* in temperatures: what is first listed is at least e^-6 times as likely as the likeliest */
 #define WIDTH_MAX 50.            /* beyond, all are listed */
+#define MANY 1024                /* of more a radix sort makes an order in less time than a heap */
+#define DIGIT 11                 /* bits of one */
 #define MARGIN 1e-6              /* more mass than needed, for sums in another order */
 
 struct sample_ids sample_ids(const struct tok *t, int vocab_size)
@@ -61,6 +64,36 @@ static void sift(const float *x, int32_t *heap, int n, int i)
     }
 }
 
+/* The larger x, the smaller; -0 and 0 are one. */
+static uint32_t rank_of(float x)
+{
+    const float f = x + 0.0f;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits >> 31 ? bits : ~bits & 0x7fffffff;
+}
+
+/* Sorts ascending ids as before() has it: stably, digit by digit, from id to other and back.  Gives whichever it ends in. */
+static int32_t *sort_ids(const float *x, int32_t *id, int32_t *other, int n)
+{
+    int32_t start[3][1 << DIGIT] = { 0 };
+    for (int i = 0; i < n; i++)
+        for (int d = 0; d < 3; d++)
+            start[d][rank_of(x[id[i]]) >> d * DIGIT & ((1 << DIGIT) - 1)]++;
+    for (int d = 0; d < 3; d++) {
+        int32_t at = 0;
+        for (int k = 0; k < 1 << DIGIT; k++) {
+            const int32_t count = start[d][k];
+            start[d][k] = at, at += count;
+        }
+        for (int i = 0; i < n; i++)
+            other[start[d][rank_of(x[id[i]]) >> d * DIGIT & ((1 << DIGIT) - 1)]++] = id[i];
+        int32_t *const swap = id;
+        id = other, other = swap;
+    }
+    return id;
+}
+
 /* Of all ids at a temperature, as floats by id. */
 static void probabilities(struct sample_ids ids, const float *x, double max, double inverse, float *p)
 {
@@ -105,7 +138,28 @@ static int32_t pop(const float *x, int32_t *heap, int n)
     return id;
 }
 
-/* A heap gives the listed ids in order, as many as are needed; the first that was taken stands at n - 1. */
+/* Ids by rank: sorted, or a heap that gives those that are asked for, of which the first stands last. */
+struct order { const float *x; int32_t *id; int n, n_taken; bool sorted; };
+
+/* At most `most` will be asked for.  room: for n more. */
+static struct order order_of(const float *x, int32_t *id, int32_t *room, int n, int most)
+{
+    if (most > MANY)
+        return (struct order){ x, sort_ids(x, id, room, n), n, n, true };
+    for (int i = n / 2 - 1; i >= 0; i--)
+        sift(x, id, n, i);
+    return (struct order){ x, id, n, 0, false };
+}
+
+static int32_t ranked(struct order *o, int i)
+{
+    if (o->sorted)
+        return o->id[i];
+    for (; o->n_taken <= i; o->n_taken++)
+        pop(o->x, o->id, o->n - o->n_taken);
+    return o->id[o->n - 1 - i];
+}
+
 int sample_token(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
 {
     const int best = argmax(logits, ids);
@@ -114,33 +168,29 @@ int sample_token(const float *logits, struct sample_ids ids, const struct sampli
     const double u = rng_uniform(rng_key(s->seed, "sample"), position);
     struct weights w = { .x = logits, .max = (double)logits[best], .inverse = 1 / s->temperature };
     const bool limited = s->top_k > 0 && s->top_k < ids.n;
-    int32_t *heap = scratch.id;
+    int32_t *id = scratch.id;
     if (!limited && s->min_p <= 0) {
         probabilities(ids, logits, w.max, w.inverse, scratch.p);
         w.p = scratch.p;
     }
-    const int n = s->min_p > 0 ? list_ids(ids, logits, w.max + s->temperature * log(s->min_p), heap) : list_likeliest(ids, &w, s->top_p < 1 ? s->top_p : u, s->top_k, heap);
+    const int n = s->min_p > 0 ? list_ids(ids, logits, w.max + s->temperature * log(s->min_p), id) : list_likeliest(ids, &w, s->top_p < 1 ? s->top_p : u, s->top_k, id);
     const int limit = limited && s->top_k < n ? s->top_k : n;
-    double total = w.p ? 1 : limit == n ? mass_of(&w, heap, n) : 0, mass = 0;
-    for (int i = n / 2 - 1; i >= 0; i--)
-        sift(logits, heap, n, i);
-    int taken = 0, kept = 0;
-    for (; limit < n && taken < limit; taken++)        /* top-k first: its mass is what top-p is a share of */
-        total += weight(&w, pop(logits, heap, n - taken));
+    double total = w.p ? 1 : limit == n ? mass_of(&w, id, n) : 0, mass = 0;
+    struct order o = order_of(logits, id, id + ids.n, n, limit);
+    for (int i = 0; limit < n && i < limit; i++)       /* top-k first: its mass is what top-p is a share of */
+        total += weight(&w, ranked(&o, i));
     if (s->top_p >= 1 && limit == n) {                 /* all of them: only those before the drawn one need be in order */
-        for (double at = u * total;; taken++) {
-            const int32_t id = pop(logits, heap, n - taken);
-            if ((at -= weight(&w, id)) < 0 || taken == n - 1)
-                return id;
-        }
+        double at = u * total;
+        for (int i = 0;; i++)
+            if ((at -= weight(&w, ranked(&o, i))) < 0 || i == n - 1)
+                return ranked(&o, i);
     }
-    for (; kept < limit && (kept == 0 || mass < s->top_p * total); kept++) {
-        const int32_t id = kept < taken ? heap[n - 1 - kept] : pop(logits, heap, n - kept);
-        mass += weight(&w, id);
-    }
+    int kept = 0;
+    for (; kept < limit && (kept == 0 || mass < s->top_p * total); kept++)
+        mass += weight(&w, ranked(&o, kept));
     double at = u * mass;
     for (int i = 0; i < kept; i++)
-        if ((at -= weight(&w, heap[n - 1 - i])) < 0)
-            return heap[n - 1 - i];
-    return heap[n - kept];
+        if ((at -= weight(&w, ranked(&o, i))) < 0)
+            return ranked(&o, i);
+    return ranked(&o, kept - 1);
 }

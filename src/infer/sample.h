@@ -14,7 +14,7 @@ struct sample_ids sample_ids(const struct tok *t, int vocab_size);
 /* temperature 0: the largest; top_k 0, top_p 1, min_p 0: off.  min_p: of the largest's probability. */
 struct sampling { double temperature; int top_k; double top_p, min_p; uint64_t seed; };
 
-/* scratch: ids.n of each.  Order of the steps, as in vLLM: temperature, min-p, top-k, top-p, draw; without min-p that is Hugging Face's
+/* scratch: room for 2 * ids.n ids, and ids.n floats.  Order of the steps, as in vLLM: temperature, min-p, top-k, top-p, draw; without min-p that is Hugging Face's
  * generate, too.  Among equal logits the lower id comes first.  -1 when a logit is NaN, or there is no id. */
 struct sample_scratch { int32_t *id; float *p; };
 int sample_token(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch);

@@ -298,7 +298,7 @@ static int set_up(struct spec *s, const struct spec_opts *o, struct err *err)
     for (int i = 0; i < N_KIND * N_PLACE; i++)
         s->right[i / N_PLACE][i % N_PLACE] = (struct mean){ i % N_PLACE ? 0.7 : at_first[i / N_PLACE], 2 };
     s->text = mem_alloc_array((size_t)engine_ctx(o->e) + 1, sizeof *s->text);
-    s->scratch = (struct sample_scratch){ mem_alloc_array((size_t)V, sizeof *s->scratch.id), mem_alloc_array((size_t)V, sizeof *s->scratch.p) };
+    s->scratch = (struct sample_scratch){ mem_alloc_array((size_t)V, 2 * sizeof *s->scratch.id), mem_alloc_array((size_t)V, sizeof *s->scratch.p) };
     if (!s->text || !s->scratch.id || !s->scratch.p)
         return ERR(err, NOMEM, "no memory for a text of %d tokens of %d", engine_ctx(o->e), V);
     return o->draft ? open_draft(s, o, err) : 0;

@@ -35,7 +35,7 @@ static void repetitive(const struct engine *e, int32_t *ids, int n)
 static void plain(struct engine *e, const struct sampling *s, int32_t *ids, int n)
 {
     const int V = engine_config(e)->vocab_size, ctx = engine_ctx(e);
-    const struct sample_scratch scratch = { mem_alloc_array((size_t)V, sizeof(int32_t)), mem_alloc_array((size_t)V, sizeof(float)) };
+    const struct sample_scratch scratch = { mem_alloc_array((size_t)V, 2 * sizeof(int32_t)), mem_alloc_array((size_t)V, sizeof(float)) };
     const float *logits;
     OK(engine_feed(e, 0, 0, ids, n, &logits, &err));
     for (;;) {
