@@ -28,7 +28,7 @@ static void leave(struct schema *s, size_t was)
     s->path.data[was] = 0;
 }
 
-static struct frag inside(struct schema *s, const char *keyword, const char *name, const json_t *x)
+struct frag schema_inside(struct schema *s, const char *keyword, const char *name, const json_t *x)
 {
     const size_t was = enter(s, keyword, name);
     const struct frag f = value(s, x);
@@ -36,35 +36,14 @@ static struct frag inside(struct schema *s, const char *keyword, const char *nam
     return f;
 }
 
-static struct frag inside_at(struct schema *s, const char *keyword, size_t i, const json_t *x)
+struct frag schema_inside_at(struct schema *s, const char *keyword, size_t i, const json_t *x)
 {
     char number[24];
     snprintf(number, sizeof number, "%zu", i);
-    return inside(s, keyword, number, x);
+    return schema_inside(s, keyword, number, x);
 }
 
 static struct frag either(struct build *b, struct frag x, struct frag y) { return x.in < 0 ? y : build_or(b, x, y); }
-
-/* A count: a whole number from 0 on, at most GRAMMAR_REPEAT_MAX; -1: absent. */
-static int count_of(struct schema *s, const json_t *x, const char *keyword)
-{
-    const json_t *v = json_object_get(x, keyword);
-    if (!v)
-        return -1;
-    const double n = json_number_value(v);
-    if (!json_is_number(v) || n < 0 || n != floor(n))
-        schema_fail(s, ERR_FORMAT, keyword, "expected a whole number from 0 on");
-    else if (n > GRAMMAR_REPEAT_MAX)
-        schema_fail(s, ERR_RANGE, keyword, "%.0f, expected at most %d", n, GRAMMAR_REPEAT_MAX);
-    return schema_failed(s) ? -1 : (int)n;
-}
-
-static bool check_ends(struct schema *s, const char *keyword, int min, int max)
-{
-    if (max >= 0 && min > max)
-        schema_fail(s, ERR_FORMAT, keyword, "%d, but the least is %d", max, min);
-    return !schema_failed(s);
-}
 
 /* ---- which keywords there are ---- */
 
@@ -108,413 +87,6 @@ static bool says_anything(const json_t *x)
         if (schema_says(key))
             return true;
     return false;
-}
-
-/* ---- numbers ---- */
-
-/* An end of the range, and whether it belongs to it; +-INFINITY if there is none. */
-static double end_of(struct schema *s, const json_t *x, bool low, bool *open)
-{
-    const char *const k = low ? "minimum" : "maximum", *const ex = low ? "exclusiveMinimum" : "exclusiveMaximum";
-    const json_t *a = json_object_get(x, k), *e = json_object_get(x, ex);
-    double v = low ? -INFINITY : INFINITY;
-    *open = false;
-    if (a && !json_is_number(a))
-        schema_fail(s, ERR_FORMAT, k, "expected a number");
-    if (e && !json_is_number(e))
-        schema_fail(s, ERR_FORMAT, ex, "expected a number");
-    if (a)
-        v = json_number_value(a);
-    if (e && (low ? json_number_value(e) >= v : json_number_value(e) <= v))
-        v = json_number_value(e), *open = true;
-    return v;
-}
-
-#define INTEGER_MOST INT64_C(999999999999999999)
-
-/* The end as an integer that belongs to the range.  Doubles do not tell large ones apart, so what was read as an integer stays one. */
-static int64_t integer_end(struct schema *s, const json_t *x, bool low)
-{
-    bool open;
-    const double v = end_of(s, x, low, &open);
-    const char *const k = open ? (low ? "exclusiveMinimum" : "exclusiveMaximum") : low ? "minimum" : "maximum";
-    const json_t *e = json_object_get(x, k);
-    if (fabs(v) == INFINITY)
-        return low ? -INTEGER_MOST : INTEGER_MOST;
-    if (json_is_integer(e)) {
-        const int64_t n = json_integer_value(e);
-        if (open && n == (low ? INT64_MAX : INT64_MIN))
-            schema_fail(s, ERR_RANGE, k, "no integer of 64 bits is beyond");
-        return open && !schema_failed(s) ? (low ? n + 1 : n - 1) : n;
-    }
-    const double whole = low ? ceil(v) : floor(v);
-    if (fabs(whole) > 1e15) {
-        schema_fail(s, ERR_RANGE, k, "%g, expected at most 1e15 or an integer", v);
-        return 0;
-    }
-    return (int64_t)whole + (open && whole == v ? (low ? 1 : -1) : 0);
-}
-
-static struct frag number(struct schema *s, const json_t *x, bool integer)
-{
-    bool low_open, high_open;
-    if (json_object_get(x, "multipleOf"))
-        return schema_fail(s, ERR_UNSUPPORTED, "multipleOf", "this keyword cannot be made into a grammar"), none;
-    const double low = end_of(s, x, true, &low_open), high = end_of(s, x, false, &high_open);
-    if (low == -INFINITY && high == INFINITY)
-        return integer ? text_any_integer(s->b) : text_any_number(s->b);
-    int64_t a = integer ? integer_end(s, x, true) : 0, z = integer ? integer_end(s, x, false) : 0;
-    if (integer && high == INFINITY && a > z)
-        z = INT64_MAX;
-    if (integer && low == -INFINITY && a > z)
-        a = INT64_MIN;
-    if (schema_failed(s))
-        return none;
-    const struct frag f = integer ? text_integer(s->b, a, z) : text_number(s->b, low, low_open, high, high_open);
-    if (schema_failed(s)) {
-        char place[SCHEMA_PLACE];
-        schema_place(s, place);
-        err_context(&s->b->err, "%s", place);
-    }
-    return f;
-}
-
-/* ---- strings ---- */
-
-#define YEAR "(\\d{3}[1-9]|\\d{2}[1-9]0|\\d[1-9]00|[1-9]000)"
-#define LEAP "(\\d\\d(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
-#define DATE "(" YEAR "-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))|" LEAP "-02-29)"
-#define TIME "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
-#define BYTE "(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])"
-#define LABEL "[A-Za-z0-9]{1,12}(-[A-Za-z0-9]{1,8}){0,2}"      /* no --, which says that a name is encoded */
-#define HOST LABEL "(\\." LABEL "){0,5}"
-#define HEX4 "[0-9a-fA-F]{1,4}"
-
-static const struct { const char *name, *regex; } formats[] = {
-    { "date", DATE }, { "time", TIME }, { "date-time", DATE "T" TIME },
-    { "duration", "P(\\d{1,6}W|(\\d{1,6}Y(\\d{1,6}M(\\d{1,6}D)?)?|\\d{1,6}M(\\d{1,6}D)?|\\d{1,6}D)(T(\\d{1,6}H(\\d{1,6}M(\\d{1,6}S)?)?|\\d{1,6}M(\\d{1,6}S)?|\\d{1,6}S))?|"
-                  "T(\\d{1,6}H(\\d{1,6}M(\\d{1,6}S)?)?|\\d{1,6}M(\\d{1,6}S)?|\\d{1,6}S))" },
-    { "uuid", "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}" },
-    { "ipv4", BYTE "(\\." BYTE "){3}" },
-    { "ipv6", HEX4 "(:" HEX4 "){7}|::(" HEX4 "(:" HEX4 "){0,5})?|" HEX4 "(:" HEX4 "){0,2}::(" HEX4 "(:" HEX4 "){0,3})?" },
-    { "hostname", HOST },
-    { "email", "[A-Za-z0-9_+-]{1,30}(\\.[A-Za-z0-9_+-]{1,20}){0,3}@" HOST },
-    { "uri", "[a-z][a-z0-9+.-]{0,15}://" HOST "(:[1-9]\\d{0,3})?(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})*)*(\\?([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})*)?(#([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-F]{2})*)?" },
-};
-
-static struct frag quoted(struct build *b, struct frag f)
-{
-    const struct frag open = text_bytes(b, "\""), close = text_bytes(b, "\"");
-    return build_then(b, build_then(b, open, f), close);
-}
-
-static struct frag pattern(struct schema *s, const json_t *p, const char *keyword, struct regex_length *length)
-{
-    char place[SCHEMA_PLACE], name[SCHEMA_PLACE + 40];
-    if (!json_is_string(p))
-        return schema_fail(s, ERR_FORMAT, keyword, "expected a string"), none;
-    schema_place(s, place);
-    snprintf(name, sizeof name, "%s/%.30s", place, keyword);
-    return quoted(s->b, build_regex(s->b, json_string_value(p), json_string_length(p), REGEX_JSON, false, length, name));
-}
-
-static struct frag format(struct schema *s, const json_t *v, struct regex_length *length)
-{
-    const char *name = schema_name(v);
-    for (size_t i = 0; name && i < sizeof formats / sizeof *formats; i++)
-        if (!strcmp(name, formats[i].name))
-            return quoted(s->b, build_regex(s->b, formats[i].regex, strlen(formats[i].regex), REGEX_JSON, true, length, name));
-    schema_fail(s, name ? ERR_UNSUPPORTED : ERR_FORMAT, "format", name ? "'%.60s' cannot be made into a grammar" : "%sexpected a string, and no NUL in it", name ? name : "");
-    return none;
-}
-
-static struct frag string(struct schema *s, const json_t *x)
-{
-    const json_t *p = json_object_get(x, "pattern"), *f = json_object_get(x, "format");
-    const int low = count_of(s, x, "minLength"), max = count_of(s, x, "maxLength"), min = low > 0 ? low : 0;
-    if (schema_failed(s) || !check_ends(s, "maxLength", min, max))
-        return none;
-    const bool counted = min || max >= 0;
-    if (!p && !f && !counted)
-        return text_any_string(s->b);
-    if (p && f)
-        return schema_fail(s, ERR_UNSUPPORTED, "pattern", "pattern and format cannot be kept at a time"), none;
-    if (p || f) {
-        struct regex_length length = { 0, -1 };
-        const struct frag described = p ? pattern(s, p, "pattern", &length) : format(s, f, &length);
-        if (length.least < min || (max >= 0 && (length.most < 0 || length.most > max)))
-            schema_fail(s, ERR_UNSUPPORTED, length.least < min ? "minLength" : "maxLength", "beside a %s that does not make sure of it, it cannot be kept", p ? "pattern" : "format");
-        return described;
-    }
-    const int32_t from = s->b->n_node;
-    const struct frag c = text_string_class(s->b, NULL, 0, true);
-    return quoted(s->b, build_repeat(s->b, c, from, min, max));
-}
-
-/* ---- arrays ---- */
-
-/* A rule of its own, for what is repeated. */
-static int in_rule(struct build *b, struct frag f)
-{
-    const int rule = build_rule(b, NULL, 0);
-    if (b->rc >= 0)
-        build_define(b, rule, f);
-    return rule;
-}
-
-struct row { struct build *b; int32_t at, close, close_first; bool any; };      /* at: behind what has been written; close: ] after something */
-
-/* One more, which may be the last if enough are there. */
-static void row_add(struct row *r, struct frag item, bool may_end)
-{
-    const struct frag comma = r->any ? text_comma(r->b) : none;
-    const struct frag f = r->any ? build_then(r->b, comma, item) : item;
-    if (r->b->rc < 0)
-        return;
-    build_way(r->b, r->at, f.in);
-    if (may_end)
-        build_way(r->b, r->at, r->any ? r->close : r->close_first);
-    r->at = f.out, r->any = true;
-}
-
-/* min .. max more of the same. */
-static void row_rest(struct row *r, int rule, int min, int max)
-{
-    struct build *b = r->b;
-    if (!r->any) {
-        row_add(r, build_call(b, rule), min == 0);
-        min = min ? min - 1 : 0, max = max < 0 ? -1 : max - 1;
-    }
-    const int32_t from = b->n_node;
-    const struct frag comma = text_comma(b), next = build_then(b, comma, build_call(b, rule)), rest = build_repeat(b, next, from, min, max);
-    if (b->rc < 0)
-        return;
-    build_way(b, r->at, rest.in);
-    r->at = rest.out;
-}
-
-static struct frag array(struct schema *s, const json_t *x)
-{
-    const json_t *items = json_object_get(x, "items"), *first = json_object_get(x, "prefixItems"), *unique = json_object_get(x, "uniqueItems");
-    const char *keyword = "items", *prefix = "prefixItems";
-    const int low = count_of(s, x, "minItems"), max = count_of(s, x, "maxItems"), min = low > 0 ? low : 0;
-    if (unique && !json_is_false(unique))
-        schema_fail(s, ERR_UNSUPPORTED, "uniqueItems", "this keyword cannot be made into a grammar");
-    if (json_is_array(items))                    /* as drafts before 2020-12 have it */
-        first = items, items = json_object_get(x, "additionalItems"), keyword = "additionalItems", prefix = "items";
-    if (first && !json_is_array(first))
-        schema_fail(s, ERR_FORMAT, "prefixItems", "expected a list of schemas");
-    if (schema_failed(s) || !check_ends(s, "maxItems", min, max))
-        return none;
-    const int n = (int)json_array_size(first), n_first = max >= 0 && n > max ? max : n;
-    if (!first && !items && !min && max < 0)
-        return text_any_array(s->b);
-    const bool more = first ? (items && !json_is_false(items)) || min > n_first : !json_is_false(items);
-    if (json_is_false(items) && min > n_first)
-        return schema_fail(s, ERR_FORMAT, "minItems", "%d, but there can be %d items only", min, n_first), none;
-    struct build *b = s->b;
-    const json_t *item = items ? items : json_true();
-    if (!first && more && min <= 1 && max < 0)
-        return text_list(b, "[", inside(s, keyword, "", item), "]", !min);
-    const struct frag begin = build_then(b, text_bytes(b, "["), text_space(b)), end = build_then(b, text_space(b), text_bytes(b, "]")), empty = text_bytes(b, "]");
-    struct row r = { .b = b, .at = begin.out, .close = end.in, .close_first = empty.in };
-    for (int i = 0; i < n_first && !schema_failed(s); i++)
-        row_add(&r, inside_at(s, prefix, (size_t)i, json_array_get(first, (size_t)i)), i >= min);
-    if (more && (max < 0 || max > n_first)) {
-        const int rule = in_rule(b, inside(s, keyword, "", item));
-        if (!schema_failed(s))
-            row_rest(&r, rule, min > n_first ? min - n_first : 0, max < 0 ? (items || !first ? -1 : min - n_first) : max - n_first);
-    }
-    if (schema_failed(s))
-        return none;
-    const int32_t out = build_place(b);
-    build_way(b, r.at, r.any ? r.close : r.close_first);
-    build_way(b, end.out, out);
-    build_way(b, empty.out, out);
-    return (struct frag){ begin.in, out };
-}
-
-/* ---- objects ---- */
-
-bool schema_requires(const json_t *x, const char *key)
-{
-    size_t i;
-    json_t *v;
-    json_array_foreach(json_object_get(x, "required"), i, v)
-        if (schema_name(v) && !strcmp(schema_name(v), key))
-            return true;
-    return false;
-}
-
-/* before: nothing is written yet; behind: something is.  -1: cannot be. */
-struct names { int32_t before, behind; };
-
-static void add_name(struct schema *s, struct names *at, struct frag member, bool required)
-{
-    struct build *b = s->b;
-    if (schema_failed(s))
-        return;
-    const int32_t before = required || at->before < 0 ? -1 : build_place(b), behind = build_place(b);
-    if (at->before >= 0)
-        build_way(b, at->before, member.in);
-    if (at->behind >= 0) {
-        const struct frag comma = text_comma(b);
-        if (schema_failed(s))
-            return;
-        build_way(b, at->behind, comma.in);
-        build_way(b, comma.out, member.in);
-    }
-    if (!required && before >= 0)
-        build_way(b, at->before, before);
-    if (!required && at->behind >= 0)
-        build_way(b, at->behind, behind);
-    if (!schema_failed(s))
-        build_way(b, member.out, behind);
-    *at = (struct names){ before, behind };
-}
-
-static void add_properties(struct schema *s, const json_t *x, struct names *at)
-{
-    const json_t *p = json_object_get(x, "properties");
-    const char *key;
-    json_t *v;
-    if (!schema_work(s, json_object_size(p) * json_array_size(json_object_get(x, "required"))))
-        return;
-    json_object_foreach((json_t *)(uintptr_t)p, key, v) {
-        const bool required = schema_requires(x, key);
-        if (json_is_false(v) && !required)
-            continue;
-        const struct frag name = text_key(s->b, key), member = build_then(s->b, name, inside(s, "properties", key, v));
-        add_name(s, at, member, required);
-    }
-    size_t i;
-    json_array_foreach(json_object_get(x, "required"), i, v) {          /* names that only stand there */
-        const json_t *more = json_object_get(x, "additionalProperties");
-        const char *required = schema_name(v);
-        if (!required) {
-            schema_fail(s, ERR_FORMAT, "required", "expected a list of names, and no NUL in them");
-            return;
-        }
-        if (json_object_get(p, required))
-            continue;
-        if (json_is_false(more))
-            schema_fail(s, ERR_FORMAT, "required", "'%.60s' is not among the properties, and there may be no others", required);
-        const struct frag name = text_key(s->b, required), member = build_then(s->b, name, inside(s, "additionalProperties", "", more ? more : json_true()));
-        add_name(s, at, member, true);
-    }
-}
-
-/* A name that is none of those that are given. */
-static struct frag other_name(struct schema *s, const json_t *x)
-{
-    const json_t *p = json_object_get(x, "properties"), *required = json_object_get(x, "required");
-    const char *key;
-    json_t *v;
-    size_t i;
-    int n = 0;
-    struct word *w = mem_alloc_array(json_object_size(p) + json_array_size(required) + 1, sizeof *w);
-    if (!w)
-        return s->b->rc = ERR(&s->b->err, NOMEM, "no memory for the names of an object"), none;
-    json_object_foreach((json_t *)(uintptr_t)p, key, v)
-        w[n++] = (struct word){ key, strlen(key) };
-    json_array_foreach((json_t *)(uintptr_t)required, i, v)
-        if (json_is_string(v))
-            w[n++] = (struct word){ json_string_value(v), json_string_length(v) };
-    const struct frag f = n ? text_other_string(s->b, w, n) : text_any_string(s->b);
-    mem_free(w);
-    return f;
-}
-
-/* Any others, behind those that are given. */
-static void add_others(struct schema *s, const json_t *x, struct names *at, const json_t *more)
-{
-    struct build *b = s->b;
-    const struct frag name = other_name(s, x), member = text_member(b, name, inside(s, "additionalProperties", "", more)), comma = text_comma(b);
-    if (schema_failed(s))
-        return;
-    const int32_t before = build_place(b), behind = build_place(b), again = build_place(b);
-    build_way(b, again, comma.in);
-    build_way(b, again, behind);
-    build_way(b, comma.out, member.in);
-    build_way(b, member.out, again);
-    if (at->before >= 0) {
-        build_way(b, at->before, member.in);
-        build_way(b, at->before, before);
-    }
-    if (at->behind >= 0) {
-        build_way(b, at->behind, again);
-    }
-    *at = (struct names){ at->before < 0 ? -1 : before, behind };
-}
-
-/* Names by a rule: there are no others. */
-static struct frag by_pattern(struct schema *s, const json_t *x)
-{
-    const json_t *p = json_object_get(x, "patternProperties"), *names = json_object_get(x, "propertyNames"), *more = json_object_get(x, "additionalProperties");
-    const char *key;
-    json_t *v;
-    if (json_object_size(json_object_get(x, "properties")) || json_array_size(json_object_get(x, "required")) || (p && names) || (p && json_object_size(p) != 1) || (p && more && !json_is_false(more)))
-        return schema_fail(s, ERR_UNSUPPORTED, p ? "patternProperties" : "propertyNames", "can only be kept where it alone says which names there are, and once"), none;
-    if (names) {
-        json_t *string_type = json_pack("{s:s}", "type", "string");
-        const json_t *both = string_type ? schema_both(s, names, string_type) : NULL;
-        const struct frag name = both ? inside(s, "propertyNames", "", both) : none;
-        json_decref(string_type);
-        if (!both && !schema_failed(s))
-            return s->b->rc = ERR(&s->b->err, NOMEM, "no memory for a schema"), none;
-        return text_list(s->b, "{", text_member(s->b, name, inside(s, "additionalProperties", "", more ? more : json_true())), "}", true);
-    }
-    json_object_foreach((json_t *)(uintptr_t)p, key, v) {
-        json_t *text = json_string(key);
-        const struct frag name = pattern(s, text, "patternProperties", NULL);
-        json_decref(text);
-        return text_list(s->b, "{", text_member(s->b, name, inside(s, "patternProperties", key, v)), "}", true);
-    }
-    return text_any_object(s->b);
-}
-
-/* Numbers of properties can be kept where what else is said makes sure of them. */
-static bool check_numbers(struct schema *s, const json_t *x, bool open)
-{
-    const int min = count_of(s, x, "minProperties"), max = count_of(s, x, "maxProperties"), n = (int)json_object_size(json_object_get(x, "properties"));
-    const int n_required = (int)json_array_size(json_object_get(x, "required"));
-    if (min > n_required)
-        schema_fail(s, ERR_UNSUPPORTED, "minProperties", "%d, of which `required` has %d only", min, n_required);
-    if (max >= 0 && (open || n > max))
-        schema_fail(s, ERR_UNSUPPORTED, "maxProperties", "more than %d are allowed by the other keywords", max);
-    return !schema_failed(s);
-}
-
-static struct frag object(struct schema *s, const json_t *x)
-{
-    const json_t *p = json_object_get(x, "properties"), *more = json_object_get(x, "additionalProperties"), *required = json_object_get(x, "required");
-    struct build *b = s->b;
-    if (p && !json_is_object(p))
-        schema_fail(s, ERR_FORMAT, "properties", "expected an object of schemas");
-    if (required && !json_is_array(required))
-        schema_fail(s, ERR_FORMAT, "required", "expected a list of names");
-    const bool open = more ? !json_is_false(more) : !p;
-    if (schema_failed(s) || !check_numbers(s, x, open))
-        return none;
-    if (json_object_get(x, "patternProperties") || json_object_get(x, "propertyNames"))
-        return by_pattern(s, x);
-    if (open && !more && !json_array_size(required))
-        return text_any_object(b);
-    const struct frag begin = build_then(b, text_bytes(b, "{"), text_space(b)), end = build_then(b, text_space(b), text_bytes(b, "}")), empty = text_bytes(b, "}");
-    struct names at = { begin.out, -1 };
-    add_properties(s, x, &at);
-    if (open && !schema_failed(s))
-        add_others(s, x, &at, more ? more : json_true());
-    if (schema_failed(s))
-        return none;
-    const int32_t out = build_place(b);
-    if (at.before >= 0)
-        build_way(b, at.before, empty.in);
-    if (at.behind >= 0)
-        build_way(b, at.behind, end.in);
-    build_way(b, end.out, out);
-    build_way(b, empty.out, out);
-    return (struct frag){ begin.in, out };
 }
 
 /* ---- constants ---- */
@@ -623,11 +195,11 @@ static struct frag of_type(struct schema *s, const json_t *x, int type)
     switch (type) {
     case T_NULL: return text_bytes(s->b, "null");
     case T_BOOLEAN: return build_or(s->b, text_bytes(s->b, "true"), text_bytes(s->b, "false"));
-    case T_INTEGER: return number(s, x, true);
-    case T_NUMBER: return number(s, x, false);
-    case T_STRING: return string(s, x);
-    case T_ARRAY: return array(s, x);
-    default: return object(s, x);
+    case T_INTEGER: return schema_number(s, x, true);
+    case T_NUMBER: return schema_number(s, x, false);
+    case T_STRING: return schema_string(s, x);
+    case T_ARRAY: return schema_array(s, x);
+    default: return schema_object(s, x);
     }
 }
 
@@ -720,7 +292,7 @@ static struct frag options(struct schema *s, const json_t *x, const char *keywor
     if (!schema_failed(s) && (*keyword == 'a' || check_apart(s, option, n)))
         for (size_t i = 0; i < n && !schema_failed(s); i++)
             if (!json_is_false(option[i]))
-                f = either(s->b, f, inside_at(s, keyword, i, option[i]));
+                f = either(s->b, f, schema_inside_at(s, keyword, i, option[i]));
     mem_free(option);
     if (!schema_failed(s) && f.in < 0)
         schema_fail(s, ERR_FORMAT, keyword, "nothing follows any of them");

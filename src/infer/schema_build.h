@@ -21,6 +21,22 @@ struct schema {
 
 /* The value that follows root. */
 struct frag build_schema(struct build *b, const json_t *root, const char *where);
+/* The value that follows x, which is the schema's keyword, or name or number i in it ("" for none). */
+struct frag schema_inside(struct schema *s, const char *keyword, const char *name, const json_t *x);
+struct frag schema_inside_at(struct schema *s, const char *keyword, size_t i, const json_t *x);
+
+/* ---- schema_scalar.c, schema_nested.c: values of one type, by the keywords that speak of it ---- */
+struct frag schema_number(struct schema *s, const json_t *x, bool integer);
+struct frag schema_string(struct schema *s, const json_t *x);
+struct regex_length;
+/* A string that p describes; length may be NULL. */
+struct frag schema_pattern(struct schema *s, const json_t *p, const char *keyword, struct regex_length *length);
+struct frag schema_array(struct schema *s, const json_t *x);
+struct frag schema_object(struct schema *s, const json_t *x);
+bool schema_requires(const json_t *x, const char *key);         /* "required" names it */
+/* A count: a whole number from 0 on, at most GRAMMAR_REPEAT_MAX; -1: absent.  Whether the most is not below the least. */
+int schema_count(struct schema *s, const json_t *x, const char *keyword);
+bool schema_check_ends(struct schema *s, const char *keyword, int min, int max);
 
 /* ---- schema_merge.c ---- */
 /* What follows both; NULL after an error.  Borrowed, as all that these give. */
@@ -32,7 +48,6 @@ const json_t *schema_target(struct schema *s, const char *ref);          /* NULL
 bool schema_apart(struct schema *s, const json_t *x, const json_t *y, int depth);
 json_t *schema_without(struct schema *s, const json_t *x, const char *key, bool says_only);      /* a copy; only: without what says nothing, too */
 const char *schema_name(const json_t *v);        /* NULL unless it is a string that no NUL would cut */
-bool schema_requires(const json_t *x, const char *key);         /* "required" names it */
 bool schema_says(const char *key);               /* the keyword says something about values */
 
 /* ---- errors, that name the keyword ---- */
