@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <microhttpd.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,6 +25,7 @@
 
 #define HEADERS_MAX 24           /* that a reply has more */
 #define LOOK_S 0.25              /* between looks for clients that are gone */
+#define RUN_S 1                  /* between runs of MHD, which ends connections whose time is over, when nothing happens */
 #define PING_S 15                /* of silence of a stream of events */
 #define PASSED 8                 /* of the largest body: so much of one that is not wanted is passed over before the connection is ended */
 #define RUNS 8                   /* of MHD before replies are looked at again */
@@ -60,11 +63,16 @@ struct http_request {
     pthread_mutex_t lock;                    /* of what follows */
     int n_ref;                               /* this side's and the handler's */
     bool streams, ended, replied, suspended, gone;
+    bool direct, blocked;                    /* its socket is left to us by MHD; and takes nothing more for now */
+    bool listed;                             /* in h->ready, which has a part of n_ref */
     int status;
     char *type;
     struct buf out; size_t n_sent;
+    struct buf cut; size_t n_cut;            /* what is left of a chunk of which the socket took a part, and how much of that it has taken since */
     void (*on_gone)(void *ctx); void *gone_ctx;
     struct http_request *next, **self;       /* in h->open: kept by the handler */
+    struct http_request *next_ready;
+    bool chunks, left;                       /* streams to it go in chunks of HTTP/1.1; it was seen to have gone */
     max_align_t user[];
 };
 
@@ -74,11 +82,16 @@ struct http {
     int epoll, event, port;
     pthread_t thread;
     atomic_bool quit, leave, refuse;
+    atomic_bool work;                        /* for the thread, which has yet to be told */
+    atomic_size_t n_wake;
+    pthread_mutex_t ready_lock;              /* of ready: direct streams to which something was added */
+    struct http_request *ready;
     bool refuses;
     double stop_at;
     pthread_mutex_t lock;                    /* of open */
     struct http_request *open;
     struct conn *conn; int n_conn, n_coming;
+    struct pollfd *poll; int n_poll;
     size_t bodies;                           /* bytes of bodies that are held */
     unsigned n_progress;                     /* calls of this run of MHD that did something */
 };
@@ -101,6 +114,7 @@ static void release(struct http_request *q)
     buf_release(&q->body);
     buf_release(&q->why);
     buf_release(&q->out);
+    buf_release(&q->cut);
     pthread_mutex_destroy(&q->lock);
     mem_free(q->method);
     mem_free(q->path);
@@ -142,6 +156,7 @@ static struct http_request *request_new(struct http *h, struct MHD_Connection *c
     buf_init(&q->body);
     buf_init(&q->why);
     buf_init(&q->out);
+    buf_init(&q->cut);
     set_client(q);
     if (q->method && q->path)
         return q;
@@ -180,6 +195,7 @@ void http_reply(struct http_request *q, int status, const char *type, const char
     buf_clear(&q->out);                      /* of a stream that was not begun */
     begin_reply(q, buf_add(&q->out, data, n, NULL) < 0 ? MHD_HTTP_SERVICE_UNAVAILABLE : status, type, false);
     q->ended = true;
+    atomic_store(&q->h->work, true);
     pthread_mutex_unlock(&q->lock);
     release(q);
 }
@@ -188,7 +204,109 @@ void http_stream_begin(struct http_request *q, int status, const char *type)
 {
     pthread_mutex_lock(&q->lock);
     begin_reply(q, status, type, true);
+    atomic_store(&q->h->work, true);
     pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- direct streams ----
+ *
+ * Once MHD has sent a stream's head and what came with it, it is told to leave the connection alone, and each step's events go to the
+ * socket in the thread that made them: a system call for each stream, where waking this module's thread and MHD's own looks at its
+ * connections cost three and more a step beside those.  MHD gets the connection back when the stream has ended, between two
+ * chunks, and goes on as if it had sent them.  By TLS and for HTTP/1.0 all goes through MHD. */
+
+static void list(struct http_request *q)
+{
+    struct http *h = q->h;
+    if (q->listed)
+        return;
+    q->listed = true, q->n_ref++;
+    pthread_mutex_lock(&h->ready_lock);
+    q->next_ready = h->ready, h->ready = q;
+    pthread_mutex_unlock(&h->ready_lock);
+}
+
+static size_t n_left(const struct http_request *q) { return q->out.len - q->n_sent + q->cut.len - q->n_cut; }
+
+/* What the socket took of `iov`; 0: nothing for now. */
+static size_t send_some(struct http_request *q, struct iovec *iov, size_t n)
+{
+    const ssize_t rc = sendmsg(q->conn->fd, &(struct msghdr){ .msg_iov = iov, .msg_iovlen = n }, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (rc < 0 && errno != EAGAIN && errno != EINTR)
+        q->gone = true;
+    q->last_out = rc > 0 ? clock_wall() : q->last_out;
+    return rc > 0 ? (size_t)rc : 0;
+}
+
+static void send_cut(struct http_request *q)
+{
+    q->n_cut += send_some(q, &(struct iovec){ q->cut.data + q->n_cut, q->cut.len - q->n_cut }, 1);
+    if (q->n_cut < q->cut.len)
+        return;
+    buf_clear(&q->cut);
+    q->n_cut = 0;
+}
+
+/* As one chunk.  If the socket takes a part of it the rest is cut off, and goes before all that is added. */
+static void send_chunk(struct http_request *q)
+{
+    char head[20];
+    struct iovec iov[3] = { { head, (size_t)snprintf(head, sizeof head, "%zx\r\n", q->out.len - q->n_sent) }, { q->out.data + q->n_sent, q->out.len - q->n_sent }, { (char[]){ "\r\n" }, 2 } };
+    const size_t all = iov[0].iov_len + iov[1].iov_len + iov[2].iov_len;
+    const size_t n = send_some(q, iov, 3);
+    if (!n)
+        return;
+    for (size_t i = 0, at = 0; i < 3 && n < all; at += iov[i++].iov_len) {
+        const size_t took = n < at ? 0 : n - at < iov[i].iov_len ? n - at : iov[i].iov_len;
+        q->gone = q->gone || buf_add(&q->cut, (char *)iov[i].iov_base + took, iov[i].iov_len - took, NULL) < 0;
+    }
+    buf_clear(&q->out);
+    q->n_sent = 0;
+}
+
+/* What waits of a direct stream goes out as far as its socket takes it; when that takes more, the thread is told.  Under its lock. */
+static void send_direct(struct http_request *q)
+{
+    if (!q->direct || q->gone)
+        return;
+    if (q->cut.len)
+        send_cut(q);
+    if (!q->cut.len && q->out.len > q->n_sent && !q->gone)
+        send_chunk(q);
+    const bool blocks = n_left(q) && !q->gone;
+    struct epoll_event e = { .events = EPOLLOUT | EPOLLONESHOT, .data.fd = q->conn->fd };
+    if ((blocks || q->blocked) && epoll_ctl(q->h->epoll, !blocks ? EPOLL_CTL_DEL : q->blocked ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, q->conn->fd, &e))
+        q->gone = true;
+    q->blocked = blocks;
+    if (q->ended || q->gone)
+        atomic_store(&q->h->work, true);
+}
+
+static void send_ready(struct http *h)
+{
+    for (;;) {
+        pthread_mutex_lock(&h->ready_lock);
+        struct http_request *q = h->ready;
+        h->ready = q ? q->next_ready : NULL;
+        pthread_mutex_unlock(&h->ready_lock);
+        if (!q)
+            return;
+        pthread_mutex_lock(&q->lock);
+        q->listed = false;
+        if (!q->blocked)
+            send_direct(q);
+        pthread_mutex_unlock(&q->lock);
+        release(q);
+    }
+}
+
+/* The stream is MHD's again. */
+static void end_direct(struct http_request *q)
+{
+    if (q->blocked && epoll_ctl(q->h->epoll, EPOLL_CTL_DEL, q->conn->fd, &(struct epoll_event){ 0 }))
+        log_debug("epoll: %s", strerror(errno));
+    q->gone = q->gone || q->cut.len;
+    q->direct = q->blocked = false;
 }
 
 int http_stream_add(struct http_request *q, const char *data, size_t n)
@@ -198,10 +316,14 @@ int http_stream_add(struct http_request *q, const char *data, size_t n)
         memmove(q->out.data, q->out.data + q->n_sent, q->out.len - q->n_sent);
         q->out.len -= q->n_sent, q->n_sent = 0;
     }
-    if (q->out.len - q->n_sent > HTTP_STREAM_MAX)
+    if (n_left(q) > HTTP_STREAM_MAX)
         q->gone = true;
     const int rc = q->gone ? ERR_STOPPED : buf_add(&q->out, data, n, NULL);
     q->gone = q->gone || rc < 0;
+    if (q->direct && !q->gone)
+        list(q);
+    else
+        atomic_store(&q->h->work, true);
     pthread_mutex_unlock(&q->lock);
     return rc < 0 ? ERR_STOPPED : 0;
 }
@@ -210,6 +332,7 @@ void http_stream_end(struct http_request *q)
 {
     pthread_mutex_lock(&q->lock);
     q->ended = true;
+    atomic_store(&q->h->work, true);
     pthread_mutex_unlock(&q->lock);
     release(q);
 }
@@ -231,6 +354,18 @@ static void tell_gone(struct http_request *q)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* Of a stream whose head is out: from now on it is ours, where that can be. */
+static bool begin_direct(struct http_request *q)
+{
+    const int one = 1;
+    if (q->h->o.tls || !q->chunks || !q->conn || q->conn->fd < 0)
+        return false;
+    if (setsockopt(q->conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one))      /* what MHD holds back goes out, too */
+        return false;
+    q->direct = q->suspended = true;
+    return true;
+}
+
 /* What a stream has, for MHD; 0: nothing yet. */
 static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t max)
 {
@@ -244,7 +379,10 @@ static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t max)
     const ssize_t rc = n ? (ssize_t)n : !over ? 0 : q->gone ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     if (n)
         q->last_out = clock_wall();
+    const bool leaves = !rc && begin_direct(q);
     pthread_mutex_unlock(&q->lock);
+    if (leaves)
+        MHD_suspend_connection(q->c);
     q->h->n_progress += rc != 0;
     return rc;
 }
@@ -342,6 +480,7 @@ static void begin_request(struct http *h, struct http_request *q, const char *ve
     int status;
     const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = "the target has a blank or a NUL";
     const int framing = q->conn && q->conn->odd ? MHD_HTTP_BAD_REQUEST : framing_check(q->c, version, &wrong);
+    q->chunks = !strcmp(version, MHD_HTTP_VERSION_1_1);
     if (q->conn)
         q->conn->until = clock_wall() + h->o.request_s;
     set_coming(q->conn, false);
@@ -486,13 +625,17 @@ static void connection(void *ctx, struct MHD_Connection *c, void **socket_ctx, e
 
 /* ---- the thread ---- */
 
-/* Requests whose reply has come while they waited. */
+/* Requests whose reply has come while they waited, and streams that MHD is to end. */
 static void resume(struct http *h)
 {
     pthread_mutex_lock(&h->lock);
     for (struct http_request *q = h->open; q; q = q->next) {
         pthread_mutex_lock(&q->lock);
-        const bool go = q->suspended && q->replied;
+        if (q->blocked)
+            send_direct(q);
+        const bool go = q->suspended && (q->direct ? q->gone || (q->ended && !q->cut.len) : q->replied);
+        if (go && q->direct)
+            end_direct(q);
         q->suspended = q->suspended && !go;
         pthread_mutex_unlock(&q->lock);
         if (go)
@@ -501,16 +644,22 @@ static void resume(struct http *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-static bool left(int fd)
+/* Whose clients have left?  They are asked together. */
+static void look_left(struct http *h)
 {
-    struct pollfd p = { .fd = fd, .events = POLLRDHUP };
-    return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+    int n = 0;
+    for (const struct http_request *q = h->open; q && n < h->n_poll; q = q->next)
+        h->poll[n++] = (struct pollfd){ .fd = q->conn ? q->conn->fd : -1, .events = POLLRDHUP };
+    const bool any = n && poll(h->poll, (nfds_t)n, 0) > 0;
+    struct http_request *q = h->open;
+    for (int i = 0; i < n; i++, q = q->next)
+        q->left = any && h->poll[i].revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
 /* Of a request that is kept, under its lock: is its client gone, or too slow?  A silent stream of events gets a comment. */
 static bool is_gone(struct http_request *q, double now)
 {
-    const bool waits = q->out.len > q->n_sent;
+    const bool waits = n_left(q) > 0;
     if (q->until > 0 && now > q->until + LATE_S)
         return true;
     if (q->ended)
@@ -518,8 +667,12 @@ static bool is_gone(struct http_request *q, double now)
     if (q->streams && !waits && q->last_out > 0 && now - q->last_out > PING_S && q->type && !strncmp(q->type, "text/event-stream", 17)) {
         q->last_out = now;
         q->gone = q->gone || buf_add_str(&q->out, ": still here\n\n", NULL) < 0;
+        if (q->direct)
+            list(q);
+        else
+            atomic_store(&q->h->work, true);
     }
-    return q->gone || (q->streams && waits && q->last_out > 0 && now - q->last_out > q->h->o.idle_s) || (q->conn && left(q->conn->fd));
+    return q->gone || (q->streams && waits && q->last_out > 0 && now - q->last_out > q->h->o.idle_s) || q->left;
 }
 
 /* Too late: whoever answers is told to end it, and what came of that still goes out.  A reply that is whole and goes out too slowly is not waited for. */
@@ -543,6 +696,7 @@ static void look(struct http *h)
     int n = 0;
     const double now = clock_wall();
     pthread_mutex_lock(&h->lock);
+    look_left(h);
     for (struct http_request *q = h->open; q && n < 64; q = q->next) {
         end_late(q, now);
         pthread_mutex_lock(&q->lock);
@@ -592,11 +746,12 @@ static bool heads_wait(struct http *h)
 static void *serve(void *ctx)
 {
     struct http *h = ctx;
-    double looked = clock_wall();
+    double looked = clock_wall(), ran = looked;
     bool more = false;                       /* MHD has work left */
     while (!atomic_load(&h->quit) || (!idle(h) && clock_wall() < h->stop_at)) {
-        struct epoll_event got[2];
-        const int n = epoll_wait(h->epoll, got, 2, more ? 0 : (int)(1000 * (heads_wait(h) ? HEAD_S : LOOK_S)));
+        struct epoll_event got[16];
+        const bool heads = heads_wait(h);
+        const int n = epoll_wait(h->epoll, got, 16, more ? 0 : (int)(1000 * (heads ? HEAD_S : LOOK_S)));
         for (int i = 0; i < n; i++) {
             uint64_t x;
             if (got[i].data.fd == h->event && read(h->event, &x, sizeof x) < 0)
@@ -608,9 +763,12 @@ static void *serve(void *ctx)
                 close(listening);
             h->refuses = true;
         }
+        const bool work = atomic_exchange(&h->work, false), runs = n || work || heads || more || clock_wall() - ran > RUN_S;      /* before it is looked for */
+        send_ready(h);
         resume(h);
-        h->n_progress = 1;
-        for (int i = 0; i < RUNS && (h->n_progress || heads_wait(h)); i++) {
+        h->n_progress = runs;
+        ran = runs ? clock_wall() : ran;
+        for (int i = 0; runs && i < RUNS && (h->n_progress || heads_wait(h)); i++) {
             h->n_progress = 0;
             MHD_run(h->d);
         }
@@ -623,12 +781,22 @@ static void *serve(void *ctx)
     return NULL;
 }
 
-void http_wake(struct http *h)
+static void wake(struct http *h)
 {
     const uint64_t one = 1;
+    atomic_fetch_add(&h->n_wake, 1);
     if (write(h->event, &one, sizeof one) < 0 && errno != EAGAIN)
         log_warn("eventfd: %s", strerror(errno));
 }
+
+void http_wake(struct http *h)
+{
+    send_ready(h);
+    if (atomic_exchange(&h->work, false))
+        wake(h);
+}
+
+size_t http_n_wake(const struct http *h) { return atomic_load(&h->n_wake); }
 
 /* ---- begin and end ---- */
 
@@ -677,6 +845,10 @@ static int start(struct http *h, struct err *err)
     const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (h->o.tls ? MHD_USE_TLS : 0u) | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     union { int (*get)(gnutls_session_t, const gnutls_datum_t *, int, const gnutls_pk_algorithm_t *, int, gnutls_pcert_st **, unsigned *, gnutls_privkey_t *); void *p; } certificate = { certificate_for };
     struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, certificate.p }, { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES }, { MHD_OPTION_END, 0, NULL } };
+    h->n_poll = h->o.n_connection + SPARE(h->o.n_connection);
+    h->poll = mem_alloc_array((size_t)h->n_poll, sizeof *h->poll);
+    if (!h->poll)
+        return ERR(err, NOMEM, "no memory for %d connections", h->n_poll);
     h->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (h->event < 0)
         return ERR(err, IO, "eventfd: %s", strerror(errno));
@@ -707,6 +879,7 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
     h->o.head_s = o->head_s > 0 ? o->head_s : o->request_s, h->o.idle_s = o->idle_s > 0 ? o->idle_s : IDLE_S;
     h->o.bodies_max = o->bodies_max > o->body_max ? o->bodies_max : o->body_max;
     pthread_mutex_init(&h->lock, NULL);
+    pthread_mutex_init(&h->ready_lock, NULL);
     const int rc = start(h, err);
     if (rc < 0) {
         if (h->d)
@@ -716,6 +889,8 @@ int http_start(struct http **out, const struct http_opts *o, struct err *err)
         if (h->epoll >= 0)
             close(h->epoll);
         pthread_mutex_destroy(&h->lock);
+        pthread_mutex_destroy(&h->ready_lock);
+        mem_free(h->poll);
         mem_free(h);
         return rc;
     }
@@ -731,7 +906,7 @@ void http_refuse(struct http *h)
 {
     http_leave(h);
     atomic_store(&h->refuse, true);
-    http_wake(h);
+    wake(h);
 }
 
 void http_stop(struct http *h, double seconds)
@@ -740,10 +915,13 @@ void http_stop(struct http *h, double seconds)
         return;
     h->stop_at = clock_wall() + seconds;
     atomic_store(&h->quit, true);
-    http_wake(h);
+    wake(h);
     pthread_join(h->thread, NULL);
+    send_ready(h);
     for (struct http_request *q = h->open; q; q = q->next)       /* MHD does not end what is suspended */
         if (q->suspended) {
+            if (q->direct)
+                end_direct(q);
             q->suspended = false;
             MHD_resume_connection(q->c);
         }
@@ -752,5 +930,7 @@ void http_stop(struct http *h, double seconds)
     close(h->event);
     close(h->epoll);
     pthread_mutex_destroy(&h->lock);
+    pthread_mutex_destroy(&h->ready_lock);
+    mem_free(h->poll);
     mem_free(h);
 }

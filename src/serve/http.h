@@ -2,7 +2,9 @@
  *
  * One thread, made by http_start(), does all input and output and calls handle() for each request that has come in whole.  The
  * handler replies there and then, or keeps the request and replies later, from any thread.  What is given to replies goes out
- * when http_wake() is called, once for any number of them: a step of a model over many texts costs one call.
+ * when http_wake() is called, once for any number of them: a step of a model over many texts costs one call.  What was added to streams
+ * under way goes out within that call, by one system call for each of them; the thread is woken only for what begins or ends, for a socket
+ * that takes no more, and for all that goes by TLS or HTTP/1.0.
  *
  * A client that is gone is noticed within a quarter of a second, also while nothing is sent to it.  One that does not take what it
  * asked for is cut off when more than HTTP_STREAM_MAX bytes wait for it, or when it takes nothing for idle_s; one that does not send its
@@ -50,6 +52,7 @@ int http_port(const struct http *h);
 void http_leave(struct http *h);             /* from now on each reply ends its connection, so that clients go elsewhere */
 void http_refuse(struct http *h);            /* new connections are not taken any more; replies go on */
 void http_wake(struct http *h);              /* any thread */
+size_t http_n_wake(const struct http *h);    /* how often the thread was woken */
 /* Waits until what was given to replies has gone out, `seconds` at most, then ends; requests that are kept must have been released. */
 void http_stop(struct http *h, double seconds);
 

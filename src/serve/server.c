@@ -438,7 +438,7 @@ static void run(struct server *s, int rc)
     while (!rc && !*s->o.stop) {
         if (*s->o.reload)
             reload(s);
-        nap(50);
+        nap(200);                                /* or until a signal comes */
         if (every > 0 && clock_wall() - told > every && goes_on(s, &n_step)) {
             notify_manager("WATCHDOG=1");
             told = clock_wall();

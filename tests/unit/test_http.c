@@ -19,7 +19,7 @@ static struct http *http;
 struct later { struct http_request *q; int n, kind; atomic_bool gone; pthread_t thread; struct later *next; };
 static struct later *all_later;
 static pthread_mutex_t later_lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_int n_gone, n_handled;
+static atomic_int n_gone, n_handled, n_seen;
 
 static void nap(double seconds)
 {
@@ -33,10 +33,36 @@ static void gone(void *ctx)
     atomic_fetch_add(&n_gone, 1);
 }
 
+/* What stands at a place of a large stream. */
+static char letter(size_t at) { return (char)('a' + at * 7 / 5 % 26); }
+
+#define LARGE 100000
+
+/* Streams of other kinds: large pieces; one that waits until each was read; one that says something once. */
+static void stream_otherwise(struct later *l)
+{
+    static char much[LARGE];
+    for (int i = 0; i < l->n && !atomic_load(&l->gone); i++) {
+        for (size_t k = 0; l->kind == 'l' && k < LARGE; k++)
+            much[k] = letter((size_t)i * LARGE + k);
+        if (http_stream_add(l->q, l->kind == 'l' ? much : "data: !\n\n", l->kind == 'l' ? LARGE : 9) < 0)
+            return;
+        http_wake(http);
+        while (l->kind == 'a' && atomic_load(&n_seen) <= i)
+            nap(0.0001);
+        while (l->kind == 'q' && !atomic_load(&l->gone))
+            nap(0.01);
+    }
+}
+
 static void *work(void *ctx)
 {
     struct later *l = ctx;
-    if (l->kind == 'w') {                        /* waits for its client to go, or replies after a while */
+    if (strchr("laq", l->kind)) {
+        http_stream_begin(l->q, 200, "text/event-stream");
+        stream_otherwise(l);
+        http_stream_end(l->q);
+    } else if (l->kind == 'w') {                        /* waits for its client to go, or replies after a while */
         for (int i = 0; i < l->n && !atomic_load(&l->gone); i++)
             nap(0.01);
         http_reply(l->q, 200, "text/plain", "late", 4);
@@ -50,6 +76,8 @@ static void *work(void *ctx)
                 if (http_stream_add(l->q, much, sizeof much) < 0)
                     break;
             } else if (http_stream_add(l->q, text, (size_t)n) < 0) {
+                for (int k = 0; k < 500 && !atomic_load(&l->gone); k++)      /* it is told, too */
+                    nap(0.01);
                 break;
             }
             http_wake(http);
@@ -191,11 +219,13 @@ static void a_stream_comes_whole_and_in_order(void **state)
     int fd[8];
     for (int i = 0; i < 8; i++) {
         fd[i] = connect_to();
-        put(fd[i], "GET /s300 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        put(fd[i], i % 2 ? "GET /s300 HTTP/1.0\r\nHost: x\r\n\r\n" : "GET /s300 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     }
     for (int i = 0; i < 8; i++) {
         char *r = get_all(fd[i]);
         expect_in(r, "text/event-stream");
+        const char *body = strstr(r, "\r\n\r\n") + 4;
+        assert_true(i % 2 ? !strstr(body, "\r\n") : !strcmp(body + strlen(body) - 5, "0\r\n\r\n"));      /* chunks only for HTTP/1.1 */
         const char *at = r;
         for (int k = 0; k < 300; k++) {
             char want[32];
@@ -208,6 +238,57 @@ static void a_stream_comes_whole_and_in_order(void **state)
         free(r);
     }
     assert_int_equal(atomic_load(&n_gone), 0);
+}
+
+static void a_connection_goes_on_after_a_stream(void **state)
+{
+    (void)state;
+    const int fd = connect_to();
+    put(fd, "GET /s30 HTTP/1.1\r\nHost: x\r\n\r\nGET /s30 HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    char *r = get_all(fd);
+    const char *first = strstr(r, "0\r\n\r\nHTTP/1.1 200"), *second = strstr(r, "0\r\n\r\nHTTP/1.1 201");
+    assert_true(first && second && first < second);
+    free(r);
+}
+
+/* The socket takes parts of chunks, and MHD gets the connection back between two. */
+static void who_reads_slowly_gets_all(void **state)
+{
+    (void)state;
+    const int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+    const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_true(!connect(fd, (const struct sockaddr *)&a, sizeof a));
+    put(fd, "GET /l60 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    nap(0.1);
+    char *r = get_all(fd), *at = strstr(r, "\r\n\r\n") + 4;
+    size_t n = 0;
+    for (size_t chunk; (chunk = strtoul(at, &at, 16)) > 0; at += 2) {
+        assert_true(at[0] == '\r' && at[1] == '\n');
+        at += 2;
+        for (size_t end = n + chunk; n < end; n++)
+            assert_int_equal(*at++, letter(n));
+        assert_true(at[0] == '\r' && at[1] == '\n');
+    }
+    assert_int_equal(n, 60 * LARGE);
+    assert_string_equal(at, "\r\n\r\n");
+    free(r);
+}
+
+static void a_stream_under_way_wakes_nobody(void **state)
+{
+    (void)state;
+    const int fd = connect_to();
+    const size_t before = http_n_wake(http);
+    char text[4096];
+    atomic_store(&n_seen, 0);
+    put(fd, "GET /a200 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    for (ssize_t n; (n = recv(fd, text, sizeof text, 0)) > 0;)
+        for (ssize_t i = 0; i < n; i++)
+            atomic_fetch_add(&n_seen, text[i] == '!');
+    close(fd);
+    join_all();
+    assert_true(http_n_wake(http) - before < 100);           /* by beginning and end, and before its head was out */
 }
 
 static void wait_for_gone(int n)
@@ -230,6 +311,11 @@ static void a_client_that_goes_is_noticed(void **state)
     nap(0.1);
     close(fd);
     wait_for_gone(2);
+    fd = connect_to();                           /* in a stream that says nothing */
+    put(fd, "GET /q1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    nap(0.1);
+    close(fd);
+    wait_for_gone(3);
 }
 
 static void a_client_that_does_not_read_is_cut_off(void **state)
@@ -657,6 +743,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_is_replied_to, start, stop),
         cmocka_unit_test_setup_teardown(a_stream_comes_whole_and_in_order, start, stop),
+        cmocka_unit_test_setup_teardown(a_connection_goes_on_after_a_stream, start, stop),
+        cmocka_unit_test_setup_teardown(who_reads_slowly_gets_all, start, stop),
+        cmocka_unit_test_setup_teardown(a_stream_under_way_wakes_nobody, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_goes_is_noticed, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, start, stop),
         cmocka_unit_test_setup_teardown(nonsense_and_dawdling_are_survived, start, stop),
