@@ -4,6 +4,7 @@
 #define MINUTE 60.
 #define DAY 86400
 #define GRAIN_S 1e-6             /* who waits as long as was said is not refused for a rounding */
+#define SET_BACK_S 1             /* threads look at the clock in one order and come here in another; more than that is a clock that was set */
 
 static int64_t day_of(double now) { return (int64_t)floor(now / DAY); }
 
@@ -20,6 +21,8 @@ static void come_to(struct quota_use *u, const struct quota *q, double now)
         u->tokens_minute = run_down(u->tokens_minute, q->tokens_minute, now - u->at);
         u->at = now;
     }
+    if (now < u->at - SET_BACK_S)
+        u->at = now, u->day = day_of(now);
     if (day_of(now) > u->day)
         u->day = day_of(now), u->requests_day = u->tokens_day = 0;
 }

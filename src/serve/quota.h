@@ -7,7 +7,8 @@
  * it needed beyond that is added, also over the limit.  So what was really used in t seconds is never more than limit * (1 + t / 60),
  * but for what ended after its last look at the limit.
  *
- * Time is the caller's, in seconds since 1970; where it goes back nothing happens.  One thread at a time.  Zeroed use is unused. */
+ * Time is the caller's, in seconds since 1970.  Where it was set back it goes on from there with what counts already, that of a day that
+ * seemed to have begun too.  One thread at a time.  Zeroed use is unused. */
 #ifndef SERVE_QUOTA_H
 #define SERVE_QUOTA_H
 #include <stdbool.h>

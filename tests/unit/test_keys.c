@@ -1,4 +1,5 @@
 /* test_keys.c - files of keys, limits by a clock of the test's own, and who is known when files change under way. */
+#include <math.h>
 #include <sys/stat.h>
 #include "../test.h"
 #include "serve/clients.h"
@@ -201,6 +202,30 @@ static void a_day_ends_at_midnight(void **state)
     assert_true(r.left == 2);
 }
 
+/* By hand, or by a time server when a machine has started with a wrong clock: an hour, a year. */
+static void a_clock_that_is_set_back_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    static const double back[] = { 2, 3600, 366 * 86400. };
+    const struct quota q = { .tokens_minute = 60, .requests_day = 4 };
+    for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
+        struct quota_use u = { 0 };
+        struct quota_grant g;
+        struct quota_no no;
+        const double now = noon - back[i];
+        assert_true(take(&u, &q, noon, 1, 60, 1, &g, &no));
+        quota_settle(&u, &q, now, &g, 60, true);
+        assert_false(take(&u, &q, now, 1, 30, 0, &g, &no));            /* what was used counts on */
+        assert_true(no.which == QUOTA_TOKENS_MINUTE && fabs(no.wait_s - 30) < 1e-3);
+        assert_true(take(&u, &q, now + 30, 1, 30, 0, &g, &no));
+        assert_true(take(&u, &q, now + 29.5, 2, 0, 0, &g, &no));       /* another thread's look at the clock sets nothing back */
+        assert_false(take(&u, &q, now + 90, 1, 0, 0, &g, &no));
+        assert_int_equal(no.which, QUOTA_REQUESTS_DAY);
+        assert_true(no.wait_s <= 86400);
+        assert_true(take(&u, &q, now + 90 + no.wait_s, 1, 60, 0, &g, &no));
+    }
+}
+
 /* In any order of asking and ending, what was used stays within what the limit allows. */
 static void no_order_of_requests_gets_more_than_the_limit(void **state)
 {
@@ -309,7 +334,7 @@ int main(void)
         cmocka_unit_test(who_waits_as_long_as_was_said_is_let_in_and_not_before),
         cmocka_unit_test(what_was_not_used_is_given_back_and_what_was_more_is_added),
         cmocka_unit_test(a_day_ends_at_midnight),
-        cmocka_unit_test(no_order_of_requests_gets_more_than_the_limit),
+        cmocka_unit_test(a_clock_that_is_set_back_keeps_nobody_waiting), cmocka_unit_test(no_order_of_requests_gets_more_than_the_limit),
         cmocka_unit_test(counts_outlive_a_new_file_and_names_that_are_gone_are_nobody),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
