@@ -1,10 +1,12 @@
 #include "serve/audit.h"
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include "base/file.h"
@@ -39,11 +41,32 @@ struct audit {
 
 /* ---- the file ---- */
 
-/* Made for its owner alone. */
+static const char begin[] = "{\"seq\":";
+
+/* Before the end of a file is looked at for a torn line: another file's is not to be cut off. */
+static int check_begin(const char *path, struct err *err)
+{
+    struct stat st;
+    struct file_map m;
+    if (stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size)
+        return 0;
+    TRY(file_map_open(&m, path, err));
+    const size_t n = m.size < sizeof begin - 1 ? m.size : sizeof begin - 1;
+    const bool is_log = !memcmp(m.data, begin, n);
+    file_map_close(&m);
+    return is_log ? 0 : ERR(err, FORMAT, "%s is there and no audit log", path);
+}
+
+/* Made for its owner alone.  Two programs would each go on with a chain of their own. */
 static int open_log(struct file_log *l, const char *path, struct err *err)
 {
     const bool old = file_exists(path);
+    TRY(check_begin(path, err));
     TRY(file_log_open(l, path, err));
+    if (flock(l->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        file_log_close(l);
+        return ERR(err, BUSY, "%s is written by another program: each server needs an audit log of its own", path);
+    }
     if (!old && fchmod(l->fd, 0600))
         log_warn("%s: its mode could not be set", path);
     return 0;
@@ -51,7 +74,6 @@ static int open_log(struct file_log *l, const char *path, struct err *err)
 
 static int go_on_behind(struct audit *a, const char *line, size_t n, struct err *err)
 {
-    static const char begin[] = "{\"seq\":";
     if (n < sizeof begin || memcmp(line, begin, sizeof begin - 1))
         return ERR(err, FORMAT, "%s: its last line is none of an audit log", a->path);
     a->seq = strtoull(line + sizeof begin - 1, NULL, 10);
@@ -88,10 +110,18 @@ static int write_line(struct audit *a, const char *members, size_t n, uint64_t l
 
 /* ---- the thread ---- */
 
+static bool was_moved(const struct audit *a)
+{
+    struct stat open, there;
+    return fstat(a->log.fd, &open) || stat(a->path, &there) || open.st_dev != there.st_dev || open.st_ino != there.st_ino;
+}
+
 static void change_file(struct audit *a)
 {
     struct file_log next;
     struct err err;
+    if (!was_moved(a))
+        return;
     if (open_log(&next, a->path, &err) < 0) {
         log_warn("audit log: %s; it goes on in the old file", err.msg);
         return;

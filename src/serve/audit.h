@@ -16,7 +16,7 @@
 #define AUDIT_WAIT ((size_t)8 << 20)
 
 struct audit;
-/* A file that is there must be such a log. */
+/* A file that is there must be such a log (ERR_FORMAT; nothing of it is changed then), and no other program may write it (ERR_BUSY). */
 int audit_open(struct audit **out, const char *path, struct err *err);
 void audit_close(struct audit *a);                   /* tries once more to write what waits */
 /* Any thread: members of a line, as JSON without line ends. */

@@ -96,6 +96,49 @@ static void a_chain_goes_on_over_restarts_and_new_files(void **state)
     assert_int_equal(audit_open(&a, in_dir("no/such/folder"), &err), ERR_NOTFOUND);
 }
 
+/* --audit with another file's name: it may have no line end for long. */
+static void a_file_that_is_no_log_stays_as_it_is(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "GGUF and no line end", "- name: team-a\n  sha256: x", "{\"loss\":1}\n{\"los", "{\"seq\";" };
+    struct audit *a;
+    char path[100];
+    strcpy(path, in_dir("other"));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct buf b;
+        buf_init(&b);
+        OK(file_write_all(path, others[i], strlen(others[i]), &err));
+        assert_int_equal(audit_open(&a, path, &err), ERR_FORMAT);
+        OK(file_read(path, 4096, &b, &err));
+        assert_string_equal(b.data, others[i]);
+        buf_release(&b);
+    }
+    OK(file_write_all(path, "{\"s", 3, &err));        /* the first line of a log, torn */
+    OK(audit_open(&a, path, &err));
+    audit_close(a);
+}
+
+static void a_log_has_one_writer(void **state)
+{
+    (void)state;
+    struct audit *a, *b;
+    char path[100], last[SHA256_HEX], text[4096];
+    strcpy(path, in_dir("one"));
+    OK(audit_open(&a, path, &err));
+    add(a, "\"x\":1");
+    wait_for_lines(a, 1);
+    assert_int_equal(audit_open(&b, path, &err), ERR_BUSY);
+    assert_non_null(strstr(err.msg, "of its own"));
+    audit_reopen(a);                                 /* which was not moved away */
+    add(a, "\"x\":2");
+    wait_for_lines(a, 2);
+    assert_int_equal(audit_open(&b, path, &err), ERR_BUSY);
+    audit_close(a);
+    OK(audit_open(&b, path, &err));
+    audit_close(b);
+    assert_int_equal(check_chain(path, zeros, last, text), 2);
+}
+
 static void a_full_disk_is_waited_for_and_what_is_too_much_is_counted(void **state)
 {
     (void)state;
@@ -217,7 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chain_goes_on_over_restarts_and_new_files),
-        cmocka_unit_test(a_full_disk_is_waited_for_and_what_is_too_much_is_counted),
+        cmocka_unit_test(a_file_that_is_no_log_stays_as_it_is), cmocka_unit_test(a_log_has_one_writer), cmocka_unit_test(a_full_disk_is_waited_for_and_what_is_too_much_is_counted),
         cmocka_unit_test(many_threads_write_one_chain),
         cmocka_unit_test(what_was_charged_today_is_found_from_the_end),
     };
