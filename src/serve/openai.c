@@ -98,6 +98,14 @@ static void read_stream(struct in *f, struct wish *w)
         refuse(f->e, "stream_options", "stream_options without stream");
 }
 
+/* Nothing would ever end such an answer but its length. */
+static void check_least(struct in *f, const struct wish *w)
+{
+    const struct answer_wish *a = &w->answer;
+    if (a->most >= 0 && a->min > a->most)
+        refuse(f->e, "min_tokens", "min_tokens is %d, expected at most the %d tokens that the answer may have", a->min, a->most);
+}
+
 static void read_common(struct in *f, struct wish *w, const struct served_model *s)
 {
     wish_model(w, f, s);
@@ -110,6 +118,23 @@ static void read_common(struct in *f, struct wish *w, const struct served_model 
 }
 
 /* ---- chats ---- */
+
+/* Of a content that is a list.  Texts alone can be taken, also where the template knows a place for more. */
+static void check_parts(const json_t *parts, const char *path, struct refusal *e)
+{
+    for (size_t i = 0; i < json_array_size(parts) && !e->status; i++) {
+        struct in f;
+        const char *s;
+        in_begin(&f, json_array_get(parts, i), e, "%s.content[%zu]", path, i);
+        if (!e->status && !in_choice(&f, "type", "text|input_text|output_text", &(int){ 0 }) && !e->status)
+            refuse(e, f.path, "%s has no type", f.path);
+        if (!in_str(&f, "text", &s, NULL) && !e->status)
+            refuse(e, f.path, "%s has no text", f.path);
+        in_pass(&f, "cache_control|prompt_cache_breakpoint");        /* every prefix is kept */
+        in_only(&f, "annotations", "[]");
+        in_end(&f, NULL);
+    }
+}
 
 static void check_messages(const json_t *messages, struct refusal *e)
 {
@@ -130,13 +155,27 @@ static void check_messages(const json_t *messages, struct refusal *e)
             refuse(e, f.path, "messages[%zu].tool_calls, but the role is not assistant", i);
         tools_check_calls(calls, f.path, false, e);
         in_pass_texts(&f, "name|reasoning_content|reasoning");
-        in_only(&f, "refusal", "null");
+        in_only(&f, "refusal", "null");      /* an answer that comes back has these, too */
+        in_only(&f, "audio", "null");
+        in_only(&f, "function_call", "null");
+        in_only(&f, "annotations", "[]");
         if (!e->status && !content && !calls)
             refuse(e, f.path, "messages[%zu] has neither content nor tool_calls", i);
         else if (!e->status && content && !json_is_string(content) && !json_is_array(content))
             refuse(e, f.path, "messages[%zu].content is neither a string nor an array", i);
+        check_parts(json_is_array(content) ? content : NULL, f.path, e);
         in_end(&f, NULL);
     }
+}
+
+/* What OpenAI's description has, nothing here does, and clients send as null. */
+static void pass_unset(struct in *f)
+{
+    static const char *const names[] = { "audio", "functions", "moderation", "prediction", "prompt_cache_options", "prompt_cache_retention", "web_search_options" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        in_only(f, names[i], "null");
+    in_only(f, "function_call", "\"none\"");
+    in_only(f, "verbosity", "\"medium\"");
 }
 
 void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct refusal *e)
@@ -167,7 +206,9 @@ void openai_chat(struct wish *w, json_t *request, struct served_model *s, struct
     constraint_read(w, &f, true);
     tools_read(&tools, &f);
     in_only(&f, "modalities", "[\"text\"]");
+    pass_unset(&f);
     w->answer.most = (int)most, w->answer.n_logprob = probs ? (int)top : -1;
+    check_least(&f, w);
     c.messages = messages, c.no_generation_prompt = !prompt, c.tools = tools.list, c.variables = tools.variables;
     tools_check(&tools, s, &c, e);
     if (!e->status)
@@ -243,6 +284,7 @@ void openai_completion(struct wish *w, json_t *request, struct served_model *s, 
     constraint_read(w, &f, true);
     in_only(&f, "suffix", "\"\"");
     w->answer.most = (int)most, w->answer.n_logprob = (int)probs, w->answer.goes_on = w->answer.show_end = true;
+    check_least(&f, w);
     if (!e->status)
         read_prompts(w, s, prompt, e);
     wish_done(w, &f);

@@ -197,6 +197,10 @@ print(u["completion_tokens"] == u["completion_tokens_details"]["reasoning_tokens
 past = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]}, {"role": "tool", "tool_call_id": "a", "content": "2"}]
 print([ask("/v1/chat/completions", chat(messages=past, **more))[0] for more in ({"tools": tools}, {}, {"tools": tools, "tool_choice": "none"})])
 
+unset = dict.fromkeys("audio function_call functions moderation prediction prompt_cache_options prompt_cache_retention verbosity web_search_options".split())
+again = {"role": "assistant", "content": [{"type": "text", "text": "hi"}], "refusal": None, "annotations": [], "audio": None, "function_call": None, "tool_calls": None}
+print(ask("/v1/chat/completions", chat(messages=[past[0], again, past[0]], **unset))[0])
+
 print("--- errors")
 error("/v1/chat/completions", chat(), headers={})
 error("/v1/chat/completions", chat(), headers={"Authorization": "Bearer secre"})
@@ -216,7 +220,8 @@ for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"mess
              {"response_format": {"type": "json_schema"}}, {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"properties": {"a": {"not": {}}}}}}}, {"structured_outputs": {}},
              {"structured_outputs": {"regex": "("}}, {"structured_outputs": {"choice": []}}, {"structured_outputs": {"json": "{"}}, {"structured_outputs": {"xml": 1}}, {"guided_json": {}},
              {"response_format": {"type": "json_object"}, "grammar": "root ::= \"a\""}, {"structured_outputs": {"json": {"minLength": 10 ** 9}}},
-             {"grammar": "root ::= x"}, {"max_tokens": 4000}, {"stream_options": {"include_usage": True}}, {"colour": "red"}):
+             {"grammar": "root ::= x"}, {"max_tokens": 4000}, {"min_tokens": 13}, {"stream_options": {"include_usage": True}}, {"colour": "red"}, {"audio": {"voice": "ash"}}, {"verbosity": "low"},
+             *({"messages": [{"role": "user", "content": [part]}]} for part in ("x", {"text": "x"}, {"type": "text"}, {"type": "image_url", "image_url": {"url": "data:,"}}, {"type": "text", "text": "x", "colour": 1}))):
     error("/v1/chat/completions", chat(**more))
 error("/v1/chat/completions", chat(messages=[{"role": "user", "content": "hello " * 125}]))
 error("/v1/completions", {"model": "tiny", "prompt": [1, -1]})
