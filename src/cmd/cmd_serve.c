@@ -41,6 +41,8 @@ static int run(const char *const *args, int n_args, struct err *err)
 {
     struct model_place place[SERVED_MODELS_MAX];
     TRY(read_places(place, args, n_args, err));
+    if (key && !*key)                        /* "$KEY", which nobody has set */
+        return ERR(err, USAGE, "--key is empty");
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */

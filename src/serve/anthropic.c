@@ -201,6 +201,8 @@ static json_t *begun_answer(struct turns *t)
     json_array_remove(t->list, json_array_size(t->list) - 1);
     if (!begun)
         wish_no_memory(t->e);
+    if (!json_array_size(t->list))
+        refuse(t->e, "messages", "messages has the beginning of an answer, and nothing before it that it answers");
     return begun;
 }
 

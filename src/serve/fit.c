@@ -39,7 +39,7 @@ int fit_cache(const struct served_model_opts *o, struct engine_opts *e, struct e
     if (!o->cache_bytes && o->ctx > n * KV_TOKENS)
         n = pages_for(o->ctx);
     if (n < 2 || n > INT32_MAX / 64)
-        return ERR(err, USAGE, "a cache of %zu bytes has room for %lld pages of 64 tokens, each of %zu bytes; expected 2 or more", o->cache_bytes, (long long)n, p.page);
+        return ERR(err, USAGE, "a cache of %zu bytes has room for %lld pages of 64 tokens, each of %zu bytes; expected 2 to %d", o->cache_bytes, (long long)n, p.page, INT32_MAX / 64);
     e->n_page = (int)n;
     return 0;
 }

@@ -289,7 +289,12 @@ static void tell(void *ctx, struct http_request *q, int status, const char *mess
 static void post(struct server *s, struct http_request *q, const struct route *r, struct refusal *e)
 {
     const struct buf *body = http_body(q);
+    const char *coding = http_header(q, "Content-Encoding");
     visit_take_request(q, e);
+    if (coding && strcasecmp(coding, "identity")) {
+        http_add_header(q, "Accept-Encoding", "identity");
+        refuse_as(e, 415, NULL, "unsupported_encoding", NULL, "Content-Encoding is '%.40s', expected none", coding);
+    }
     json_t *request = e->status ? NULL : in_parse(body->data, body->len, e);
     int which;
     struct served_model *m = request ? served_models_asked(&s->models, request, &which, e) : NULL;
@@ -347,6 +352,12 @@ static void after_step(void *ctx)
     struct http *h = s->http;
     if (h)
         http_wake(h);
+}
+
+static bool is_address(const char *address)
+{
+    unsigned char a[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, address, a) == 1 || inet_pton(AF_INET6, address, a) == 1;
 }
 
 static bool is_local(const char *address)
@@ -485,12 +496,16 @@ int server_run(const struct server_opts *o, struct err *err)
     struct server s = { .o = *o, .begun = clock_wall() };
     if (s.o.key && !*s.o.key)
         s.o.key = NULL;
+    if (!is_address(o->address))
+        return ERR(err, USAGE, "--host is '%s', expected an address of IPv4 or IPv6", o->address);
     if (!is_local(o->address) && !s.o.key && !s.o.keys)
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
     s.o.origins.guarded = is_local(o->address) && !s.o.key && !s.o.keys;
     TRY(origins_check(&s.o.origins, err));
     if (!s.o.tls_cert != !s.o.tls_key)
         return ERR(err, USAGE, "--tls-cert and --tls-key belong together, and one of them is missing");
+    if (!o->audit && (o->audit_text || o->audit_strict))
+        return ERR(err, USAGE, "%s without --audit: there is no log", o->audit_strict ? "--audit-strict" : "--audit-text");
     TRY(page_init(&s.page, err));
     if (o->tls_key)
         TRY(tls_load(&s.tls, o->tls_key, o->tls_cert, err));

@@ -26,9 +26,12 @@ void visit_begin(struct http_request *q, struct clients *c, struct refusal *e)
     if (clients_open(c))
         return;
     v->client = secret ? clients_find(c, secret, visit_now(), &expired) : NULL;
-    if (v->client)
+    if (v->client) {
         client_rights(v->client, &v->rights);
-    else if (expired)
+        return;
+    }
+    http_add_header(q, "WWW-Authenticate", "Bearer");
+    if (expired)
         refuse_as(e, 401, NULL, "expired_api_key", NULL, "the key has expired");
     else
         refuse_as(e, 401, NULL, "invalid_api_key", NULL, "the key is missing or wrong");

@@ -21,7 +21,8 @@ cmp -s "text of run --adapter rude" "text of merged" && ! cmp -s "text of run" "
 lathe generate run --adapter run -p x --quiet 2>&1; echo "exit $?"
 for a in rude =rude rude= "rude=rude --adapter rude=rude" rude=nothing; do lathe serve run --adapter $a 2>&1; echo "exit $?"; done
 lathe serve run --host 0.0.0.0 2>&1; echo "exit $?"
-lathe serve run --host nowhere 2>&1; echo "exit $?"
+for bad in "--host nowhere" "--host localhost" --audit-text "--audit-strict --audit-text" "--cache 999999999"; do lathe serve run $bad 2>&1; echo "exit $?"; done
+lathe serve run --key "" 2>&1; echo "exit $?"
 lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 64 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 &
 wait_for_server
 cat > ask.py <<'P'
@@ -204,6 +205,8 @@ print(ask("/v1/chat/completions", chat(messages=[past[0], again, past[0]], **uns
 print("--- errors")
 error("/v1/chat/completions", chat(), headers={})
 error("/v1/chat/completions", chat(), headers={"Authorization": "Bearer secre"})
+error("/v1/chat/completions", chat(), headers=dict(KEY, **{"Content-Encoding": "gzip"}))
+print(*(ask("/v1/models", headers=h)[2].getheader("WWW-Authenticate") for h in ({}, {"x-api-key": "secre"}, {"x-api-key": "secret"})))
 error("/v1/nothing", None)
 error("/v1/models", "{}")
 error("/v1/chat/completions", '{"model": "tiny", "messages": [}')
