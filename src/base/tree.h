@@ -11,6 +11,8 @@
 #include "base/opt.h"
 
 int tree_parse_json(json_t **out, const char *text, size_t n, const char *name, struct err *err);
+/* The bytes that its tree will take, or some more, by the values that the text has: for each of three letters it may be a hundred times that. */
+size_t tree_json_bytes(const char *text, size_t n);
 int tree_parse_yaml(json_t **out, const char *text, size_t n, const char *name, struct err *err);
 int tree_load(json_t **out, const char *path, size_t max_bytes, struct err *err);   /* .yaml/.yml by name, else JSON */
 

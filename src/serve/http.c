@@ -51,6 +51,7 @@ struct http_request {
     struct conn *conn;
     char *method, *path;
     struct buf body;
+    atomic_size_t n_held;                    /* of h->bodies, this one's */
     int mark;
     struct trace trace;
     bool handled, at_once;                   /* at_once: refused without waiting for its body */
@@ -92,11 +93,13 @@ struct http {
     struct http_request *open;
     struct conn *conn; int n_conn, n_coming;
     struct pollfd *poll; int n_poll;
-    size_t bodies;                           /* bytes of bodies that are held */
+    atomic_size_t bodies;                    /* bytes of bodies that are held */
     unsigned n_progress;                     /* calls of this run of MHD that did something */
 };
 
 /* ---- requests ---- */
+
+void http_forget_body(struct http_request *q) { atomic_fetch_sub(&q->h->bodies, atomic_exchange(&q->n_held, 0)); }
 
 static void release(struct http_request *q)
 {
@@ -105,6 +108,7 @@ static void release(struct http_request *q)
     pthread_mutex_unlock(&q->lock);
     if (!last)
         return;
+    http_forget_body(q);
     if (q->handled && q->h->o.released)
         q->h->o.released(q->h->o.ctx, q, q->status);
     for (int i = 0; i < q->n_header; i++) {
@@ -131,6 +135,26 @@ void *http_user(struct http_request *q) { return q->user; }
 void http_set_mark(struct http_request *q, int mark) { q->mark = mark; }
 int http_mark(const struct http_request *q) { return q->mark; }
 const struct buf *http_body(const struct http_request *q) { return &q->body; }
+
+struct buf http_take_body(struct http_request *q)
+{
+    const struct buf body = q->body;
+    buf_init(&q->body);
+    return body;
+}
+
+bool http_hold(struct http_request *q, size_t n)
+{
+    atomic_size_t *const all = &q->h->bodies;
+    size_t held = atomic_load(all);
+    do
+        if (n > q->h->o.bodies_max - held)
+            return false;
+    while (!atomic_compare_exchange_weak(all, &held, held + n));
+    atomic_fetch_add(&q->n_held, n);
+    return true;
+}
+
 const struct trace *http_trace(const struct http_request *q) { return &q->trace; }
 bool http_is_tls(const struct http_request *q) { return q->h->o.tls != NULL; }
 
@@ -197,6 +221,7 @@ void http_reply(struct http_request *q, int status, const char *type, const char
     q->ended = true;
     atomic_store(&q->h->work, true);
     pthread_mutex_unlock(&q->lock);
+    http_forget_body(q);
     release(q);
 }
 
@@ -433,7 +458,7 @@ static void open_remove(struct http *h, struct http_request *q)
 
 static void drop_body(struct http_request *q)
 {
-    q->h->bodies -= q->body.len;
+    http_forget_body(q);
     buf_release(&q->body);
     buf_init(&q->body);
 }
@@ -505,10 +530,8 @@ static enum MHD_Result take_body(struct http_request *q, const char *data, size_
     struct http *h = q->h;
     if (!q->refused && n > h->o.body_max - q->body.len)
         refuse_large(q);
-    else if (!q->refused && (n > h->o.bodies_max - h->bodies || buf_add(&q->body, data, n, NULL) < 0))
-        refuse_body(q, MHD_HTTP_SERVICE_UNAVAILABLE, "too many bytes of requests are coming in at once");
-    else if (!q->refused)
-        h->bodies += n;
+    else if (!q->refused && (!http_hold(q, n) || buf_add(&q->body, data, n, NULL) < 0))
+        refuse_body(q, MHD_HTTP_SERVICE_UNAVAILABLE, "too many bytes of requests are here at once");
     if (q->refused)
         q->n_passed += n;
     return q->n_passed > PASSED * h->o.body_max ? MHD_NO : MHD_YES;
@@ -530,7 +553,8 @@ static enum MHD_Result answer(struct http *h, struct http_request *q)
     } else {
         h->o.handle(h->o.ctx, q);
     }
-    drop_body(q);
+    struct buf body = http_take_body(q);     /* unless the handler has */
+    buf_release(&body);
     pthread_mutex_lock(&q->lock);
     const bool replied = q->replied;
     q->suspended = !replied;

@@ -28,7 +28,7 @@ struct http_opts {
     int port;                                /* 0: any that is free */
     size_t body_max;
     size_t n_user;                           /* bytes that each request has for its handler's own use, zeroed: http_user() */
-    size_t bodies_max;                       /* of all requests together; what does not fit is answered by 503 */
+    size_t bodies_max;                       /* of all requests together that are not replied to; what does not fit is answered by 503 */
     int n_connection;                        /* at most */
     /* seconds; 0: */
     double head_s;                           /* for a request's head, from its first line on, or from when the connection was made; as request_s */
@@ -66,7 +66,12 @@ const char *http_client(const struct http_request *q);                       /* 
 void http_set_mark(struct http_request *q, int mark);                        /* a number of admit()'s or handle()'s own, for over(); -1 until then */
 int http_mark(const struct http_request *q);
 void *http_user(struct http_request *q);
-const struct buf *http_body(const struct http_request *q);                   /* only until handle() returns */
+const struct buf *http_body(const struct http_request *q);                   /* only until handle() returns, or it is taken */
+/* The body, for whoever looks at it later; the caller releases it.  Its bytes count against bodies_max until the whole reply is given, or
+ * http_forget_body() says that nothing of their size is kept any more.  http_hold() counts n bytes more; false: they are too many.  Any thread. */
+struct buf http_take_body(struct http_request *q);
+bool http_hold(struct http_request *q, size_t n);
+void http_forget_body(struct http_request *q);
 const struct trace *http_trace(const struct http_request *q);                /* the reply says it, too */
 bool http_is_tls(const struct http_request *q);
 

@@ -1,5 +1,6 @@
 /* test_base.c - the small things that everything stands on: known answers, edges, and what bad input leads to. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -510,6 +511,34 @@ static void the_json_test_suite(void **state)
 
 /* ---- numbers for people ---- */
 
+/* By what the C library says that it gave; sanitizers' says nothing. */
+static void what_json_will_take_is_known_before_it_is_read(void **state)
+{
+    (void)state;
+    static const char *const units[] = { "[],", "{},", "1,", "1.5,", "\"\",", "[1],", "{\"a\":1},", "\"a text of thirty letters, quote\\\"\",", "[[{\"k\":[\"v\"]}]],", "[1,2,3,4,5,6,7,8,9]," };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        struct buf text;
+        json_t *tree;
+        buf_init(&text);
+        OK(buf_add_char(&text, '[', &err));
+        for (int k = 0; k < 20000; k++)
+            OK(buf_add_str(&text, units[i], &err));
+        OK(buf_add_str(&text, "0]", &err));
+        const struct mallinfo2 before = mallinfo2();
+        OK(tree_parse_json(&tree, text.data, text.len, "text", &err));
+        const struct mallinfo2 after = mallinfo2();
+        const size_t takes = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd, told = tree_json_bytes(text.data, text.len);
+        if (takes && (told < takes || told > 3 * takes))
+            fail_msg("%s takes %zu bytes, %zu were told", units[i], takes, told);
+        json_decref(tree);
+        buf_release(&text);
+    }
+    char deep[60000];
+    memset(deep, '[', sizeof deep);
+    assert_true(tree_json_bytes(deep, sizeof deep) < 20000);
+    assert_true(tree_json_bytes("\"[[[{{{,,,:::", 13) < 300 && tree_json_bytes("", 0) < 100);
+}
+
 static void sizes_and_times_are_written_for_people(void **state)
 {
     (void)state;
@@ -589,6 +618,7 @@ int main(void)
         cmocka_unit_test(yaml_scalars_have_the_core_schemas_types),
         cmocka_unit_test(bad_yaml_is_refused_with_its_place),
         cmocka_unit_test(the_json_test_suite),
+        cmocka_unit_test(what_json_will_take_is_known_before_it_is_read),
         cmocka_unit_test(sizes_and_times_are_written_for_people),
         cmocka_unit_test(base64_has_the_standards_forms),
         cmocka_unit_test(quantiles_interpolate),

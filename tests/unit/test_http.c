@@ -530,6 +530,74 @@ static int start_small(void **state)
     return http_start(&http, &o, &err);
 }
 
+/* ---- bodies that wait ---- */
+
+static struct http_request *kept[3];
+static atomic_int n_kept;
+
+static void keep(void *ctx, struct http_request *q)
+{
+    (void)ctx;
+    struct buf body = http_take_body(q);
+    assert_int_equal(body.len, 1000);
+    buf_release(&body);
+    kept[atomic_load(&n_kept)] = q;
+    atomic_fetch_add(&n_kept, 1);
+}
+
+static int start_keeping(void **state)
+{
+    (void)state;
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 1000, .bodies_max = 1500, .n_connection = 10, .request_s = 5, .handle = keep, .tell = tell };
+    return http_start(&http, &o, &err);
+}
+
+static int post_1000(void)
+{
+    char text[1200];
+    const int fd = connect_to();
+    snprintf(text, sizeof text, "POST /k HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n%01000d", 0);
+    put(fd, text);
+    return fd;
+}
+
+static void wait_for_kept(int n)
+{
+    for (int i = 0; i < 1000 && atomic_load(&n_kept) < n; i++)
+        nap(0.01);
+    assert_int_equal(atomic_load(&n_kept), n);
+}
+
+static void expect_reply(int fd, const char *what)
+{
+    char *r = get_all(fd);
+    expect_in(r, what);
+    free(r);
+}
+
+static void a_body_counts_until_its_request_is_replied_to_or_has_forgotten_it(void **state)
+{
+    (void)state;
+    const int a = post_1000();
+    wait_for_kept(1);
+    expect_reply(post_1000(), "HTTP/1.1 503");
+    assert_true(http_hold(kept[0], 500) && !http_hold(kept[0], 1));
+    http_forget_body(kept[0]);
+    const int b = post_1000();
+    wait_for_kept(2);
+    http_reply(kept[1], 200, "text/plain", "b", 1);
+    http_wake(http);
+    expect_reply(b, "HTTP/1.1 200");
+    const int c = post_1000();                   /* the reply has made room, though the first is still waiting */
+    wait_for_kept(3);
+    assert_true(http_hold(kept[2], 500) && !http_hold(kept[2], 1));
+    http_reply(kept[0], 200, "text/plain", "a", 1);
+    http_reply(kept[2], 200, "text/plain", "c", 1);
+    http_wake(http);
+    expect_reply(a, "HTTP/1.1 200");
+    expect_reply(c, "HTTP/1.1 200");
+}
+
 static void too_many_connections_are_told(void **state)
 {
     (void)state;
@@ -756,6 +824,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_asks_first_is_told_before_sending, start, stop),
         cmocka_unit_test_setup_teardown(a_request_keeps_its_names, start, stop),
         cmocka_unit_test_setup_teardown(a_head_answers_get_without_its_body, start, stop),
+        cmocka_unit_test_setup_teardown(a_body_counts_until_its_request_is_replied_to_or_has_forgotten_it, start_keeping, stop),
         cmocka_unit_test_setup_teardown(too_many_connections_are_told, start_small, stop),
         cmocka_unit_test_setup_teardown(who_dawdles_over_a_head_is_told, start_small, stop),
         cmocka_unit_test_setup_teardown(many_that_dawdle_keep_nobody_out, start, stop),
