@@ -464,6 +464,7 @@ void exchange_start(struct http_request *q, struct served_model *s, struct wish 
         return;
     }
     http_on_gone(q, gone, x);
+    http_forget_body(q);                     /* prompts are what n_queue and positions allow */
     for (int i = 0; i < x->n_all; i++)
         submit(&x->choice[i]);
     if (x->w.stream && !atomic_load(&x->failed)) {       /* once it is sure that there will be one */

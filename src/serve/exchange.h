@@ -4,7 +4,7 @@
  * one has ended, or as a stream.  In which words is the dialect's, a table of functions that write and know nothing of threads and clients.
  * A client that goes cancels its texts; one text that fails fails the request, and cancels the others.
  *
- * exchange_start() is called by the thread of connections; pieces and ends of texts come from the thread of the batch's steps, and may come
+ * exchange_start() is called by whichever thread has read the request; pieces and ends of texts come from the thread of the batch's steps, and may come
  * before exchange_start() has returned.  Whoever is the last to leave, a text that ended or exchange_start(), replies and frees it all.
  * The lock is of `pending`, of the texts' ids in the batch and of the refusal.  A dialect's functions are never called by two threads at
  * once for one exchange, and need no lock. */

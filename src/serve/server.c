@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/tree.h"
 #include "serve/anthropic.h"
 #include "serve/anthropic_reply.h"
 #include "serve/audit.h"
@@ -27,12 +28,14 @@
 #include "serve/tls.h"
 #include "serve/visit.h"
 
-#define BODIES 8                 /* of the largest size at once */
+#define BODIES 8                 /* of the largest size at once, with the memory that their values take once they are read */
+#define AT_ONCE ((size_t)8 << 10)        /* bytes of a request that the thread of connections reads itself */
 
 struct server {
     struct server_opts o;
     struct served_models models;
     struct http *_Atomic http;           /* requests may be answered before it is known here */
+    struct turns *reading;               /* of requests that may take long to read */
     struct tls *tls;                     /* NULL: without */
     struct clients *clients;
     struct audit *audit;                 /* or NULL */
@@ -185,6 +188,8 @@ static void metrics(struct server *s, struct http_request *q)
     metrics_write(&b, m, catalog_models(&s->models, q, m));
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
     metrics_write_process(&b, s->begun);
+    metrics_head(&b, "gauge", "lathe:requests_reading", "Requests that are being read by the thread for those that take long, or wait for it.");
+    buf_printf(&b, NULL, "lathe:requests_reading %d\n", turns_count(s->reading));
     if (s->audit)
         metrics_write_audit(&b, s->audit);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
@@ -286,18 +291,22 @@ static void tell(void *ctx, struct http_request *q, int status, const char *mess
     write_refusal(q, &e, why);
 }
 
-static void post(struct server *s, struct http_request *q, const struct route *r, struct refusal *e)
+/* A text of many values takes many times its size. */
+static json_t *parse(const struct server *s, struct http_request *q, const struct buf *body, struct refusal *e)
 {
-    const struct buf *body = http_body(q);
-    const char *coding = http_header(q, "Content-Encoding");
-    visit_take_request(q, e);
-    if (coding && strcasecmp(coding, "identity")) {
-        http_add_header(q, "Accept-Encoding", "identity");
-        refuse_as(e, 415, NULL, "unsupported_encoding", NULL, "Content-Encoding is '%.40s', expected none", coding);
-    }
-    json_t *request = e->status ? NULL : in_parse(body->data, body->len, e);
+    const size_t size = tree_json_bytes(body->data, body->len), most = BODIES * s->o.body_max;
+    if (size > most)
+        refuse_as(e, 413, NULL, "request_too_large", NULL, "the request has so many values that they take %zu bytes, expected at most %zu", size, most);
+    else if (size > body->len && !http_hold(q, size - body->len))
+        refuse_as(e, 503, NULL, NULL, NULL, "too many bytes of requests are here at once");
+    return e->status ? NULL : in_parse(body->data, body->len, e);
+}
+
+/* Takes the request. */
+static void answer(struct server *s, struct http_request *q, const struct route *r, json_t *request, struct refusal *e)
+{
     int which;
-    struct served_model *m = request ? served_models_asked(&s->models, request, &which, e) : NULL;
+    struct served_model *m = e->status ? NULL : served_models_asked(&s->models, request, &which, e);
     if (m) {
         const struct served_as as = served_model_as(m, which);
         visit_note_model(q, &as);
@@ -307,6 +316,93 @@ static void post(struct server *s, struct http_request *q, const struct route *r
         r->post(q, m, request);
     else
         json_decref(request);
+    if (e->status)
+        exchange_refuse(q, dialect_of(q), e);
+}
+
+/* Texts of megabytes, and what is made into a grammar, may take seconds until they are ids and tables.  A thread of its own does that,
+ * one request after the other, while the thread of connections goes on.  A client that goes meanwhile is noticed. */
+struct later {
+    struct turn turn;
+    struct server *s;
+    struct http_request *q;
+    const struct route *r;
+    struct buf body;
+    json_t *request;                     /* NULL: still to be read */
+    atomic_bool gone;
+};
+
+static void later_gone(void *ctx) { atomic_store(&((struct later *)ctx)->gone, true); }
+
+static bool later_answer(void *ctx, bool stop)
+{
+    struct later *l = ctx;
+    struct server *s = l->s;
+    struct refusal e = { 0 };
+    if (stop || atomic_load(&l->gone))
+        refuse_as(&e, 503, NULL, NULL, NULL, "the request was cancelled");
+    visit_note_request(l->q, &l->body);
+    if (!e.status && !l->request)
+        l->request = parse(s, l->q, &l->body, &e);
+    buf_release(&l->body);
+    answer(s, l->q, l->r, l->request, &e);
+    mem_free(l);
+    atomic_fetch_sub(&s->n_handled, 1);
+    return false;
+}
+
+/* Takes body and request. */
+static void answer_later(struct server *s, struct http_request *q, const struct route *r, struct buf *body, json_t *request)
+{
+    struct refusal e = { 0 };
+    struct err err;
+    struct later *l = mem_alloc_zero(sizeof *l);
+    if (l) {
+        *l = (struct later){ .turn = { .piece = later_answer, .ctx = l }, .s = s, .q = q, .r = r, .body = *body, .request = request };
+        http_on_gone(q, later_gone, l);
+        atomic_fetch_add(&s->n_handled, 1);
+        if (turns_add(s->reading, &l->turn, &err) == 0)
+            return;
+        atomic_fetch_sub(&s->n_handled, 1);
+        wish_not_taken(&e, &err);
+    } else {
+        wish_no_memory(&e);
+    }
+    visit_note_request(q, body);
+    buf_release(body);
+    answer(s, q, r, request, &e);
+    mem_free(l);
+}
+
+/* Something that is made into a grammar first. */
+static bool asks_for_grammar(const json_t *request)
+{
+    static const char *const fields[] = { "tools", "response_format", "structured_outputs", "grammar", "format", "output_config" };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (json_object_get(request, fields[i]))
+            return true;
+    return false;
+}
+
+static void post(struct server *s, struct http_request *q, const struct route *r)
+{
+    struct refusal e = { 0 };
+    struct buf body = http_take_body(q);
+    const char *coding = http_header(q, "Content-Encoding");
+    visit_take_request(q, &e);
+    if (coding && strcasecmp(coding, "identity")) {
+        http_add_header(q, "Accept-Encoding", "identity");
+        refuse_as(&e, 415, NULL, "unsupported_encoding", NULL, "Content-Encoding is '%.40s', expected none", coding);
+    }
+    const bool at_once = e.status || body.len <= AT_ONCE;
+    json_t *request = at_once && !e.status ? parse(s, q, &body, &e) : NULL;
+    if (!at_once || asks_for_grammar(request)) {
+        answer_later(s, q, r, &body, request);
+        return;
+    }
+    visit_note_request(q, &body);
+    buf_release(&body);
+    answer(s, q, r, request, &e);
 }
 
 static void released(void *ctx, struct http_request *q, int status)
@@ -330,15 +426,17 @@ static void handle(void *ctx, struct http_request *q)
     struct refusal e = { 0 };
     atomic_fetch_add(&s->n_handled, 1);
     const struct route *r = route_of(s, q, &e);
-    visit_note_request(q);
     if (r && !r->open && s->audit && s->o.audit_strict && !audit_works(s->audit))
         refuse_as(&e, 503, "unavailable_error", "audit_unavailable", NULL, "the audit log cannot be written, and nothing is answered without it");
-    if (r && r->post && !e.status)
-        post(s, q, r, &e);
-    else if (r && !e.status)
-        r->get(s, q);
-    if (e.status)
-        exchange_refuse(q, dialect_of(q), &e);
+    if (r && r->post && !e.status) {
+        post(s, q, r);
+    } else {
+        visit_note_request(q, http_body(q));
+        if (e.status)
+            exchange_refuse(q, dialect_of(q), &e);
+        else
+            r->get(s, q);
+    }
     atomic_fetch_sub(&s->n_handled, 1);
 }
 
@@ -391,6 +489,7 @@ static void drain(struct server *s)
     while ((atomic_load(&s->n_handled) || (n = served_models_count(&s->models), n.n_running || n.n_waiting)) && clock_wall() < until)
         nap(20);
     http_refuse(s->http);
+    turns_halt(s->reading);
     served_models_halt(&s->models);
     http_wake(s->http);
 }
@@ -513,9 +612,11 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc || !o->audit ? rc : begin_audit(&s, err);
     s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, err);
+    rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, after_step, &s, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
+    turns_free(s.reading);
     served_models_close(&s.models);
     audit_close(s.audit);
     clients_free(s.clients);

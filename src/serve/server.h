@@ -1,5 +1,7 @@
 /* server.h - the server: which path is answered by what, who may ask, and how it ends.
  *
+ * Requests are read by the thread of connections (http.h), large ones and those with a grammar to be made by another, one after the other.
+ *
  * Files are read again when *reload is set: one that is bad leaves the old state, and that is said.  After SIGTERM or SIGINT nothing more is taken on, /ready says so, and what is under way is finished. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H

@@ -207,7 +207,7 @@ void visit_note(struct http_request *q, bool with_text)
     v->time = visit_now(), v->begun = clock_wall();
 }
 
-void visit_note_request(struct http_request *q)
+void visit_note_request(struct http_request *q, const struct buf *body)
 {
     struct visit *v = http_user(q);
     struct buf b;
@@ -215,7 +215,7 @@ void visit_note_request(struct http_request *q)
         return;
     buf_init(&b);
     const int rc = buf_add_str(&b, ",\"request\":", NULL);
-    keep(&v->request, &b, rc ? rc : add_text(&b, http_body(q)->data, http_body(q)->len, NULL));
+    keep(&v->request, &b, rc ? rc : add_text(&b, body->data, body->len, NULL));
 }
 
 static int add_params(struct buf *b, const struct wish *w, struct err *err)

@@ -3,7 +3,7 @@
  * Each request has one, in http_user(), all zero until visit_begin().  Where a server has no keys everybody may ask for everything but
  * urgency, and nothing is counted.  Where there is an audit log the visit also gathers what its line is to say.
  *
- * The thread of connections has a visit until texts are submitted, then whoever ends them, and at last whoever releases the request. */
+ * The thread of connections, then that of requests that take long to read, has a visit until texts are submitted, then whoever ends them, and at last whoever releases the request. */
 #ifndef SERVE_VISIT_H
 #define SERVE_VISIT_H
 #include "infer/pages.h"
@@ -48,7 +48,7 @@ void visit_settle(struct http_request *q, int64_t tokens);
 
 /* For the log; nothing happens without one. */
 void visit_note(struct http_request *q, bool with_text);     /* it is to have a line, with its texts where the key allows that */
-void visit_note_request(struct http_request *q);             /* its body is there */
+void visit_note_request(struct http_request *q, const struct buf *body);
 void visit_note_model(struct http_request *q, const struct served_as *as);
 void visit_note_wish(struct http_request *q, const struct wish *w);
 void visit_note_first(struct http_request *q);

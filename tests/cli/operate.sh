@@ -17,7 +17,7 @@ for o in '--memory 0.001' '--memory 0.002' '--memory 0.064' '--memory 0.064 --pa
     grep -v ending fit.log | sizes
 done
 cat > operate.py <<'P'
-import atexit, http.client, json, os, re, signal, socket, ssl, subprocess, time, warnings
+import atexit, http.client, json, os, re, select, signal, socket, ssl, subprocess, time, warnings
 
 def start(*options, tls=False, **env):
     if os.path.exists("port"): os.remove("port")
@@ -160,6 +160,41 @@ s = start("--drain-delay", "1")                 # a balancer is told, and what i
 s.terminate()
 while ask(s, "/ready")[0] != 503: time.sleep(0.01)
 print(ask(s, "/v1/completions", text(1))[0], "exit", s.wait())
+
+print("--- what takes long to read")
+def big(s, text="." * 500000):
+    c = connect(s)
+    c.request("POST", "/tokenize", json.dumps({"model": "tiny", "prompt": text}))
+    return c
+def waits(c): return not select.select([c.sock], [], [], 0)[0]
+def reading(): return metrics()["lathe:requests_reading", ()]
+def while_read(s, look):                        # what is looked at while large requests are being read; again where they were too fast
+    while True:
+        all = [big(s) for _ in range(4)]
+        while reading() < 1 and waits(all[-1]): pass
+        seen = reading() > 0 and look(all)
+        if waits(all[-1]): return all, seen
+        for c in all: c.getresponse().read()
+s = start()
+r, first = stream(4000, n=16)
+all, seen = while_read(s, lambda all: (len(r.read(2000)), ask(s, "/health")[0], ask(s, "/tokenize", {"model": "tiny", "prompt": "ab"})[0]))
+print("meanwhile a stream, and small requests:", seen, [int(re.search(b'"count":([0-9]*)', c.getresponse().read())[1]) for c in all])
+r.close()
+while ("http_requests_total", (("handler", "/tokenize"), ("method", "POST"), ("status", "0xx"))) not in metrics():      # that of a client that has gone is not read
+    all, seen = while_read(s, lambda all: all[2].close())
+    replies = [c.getresponse().status for c in (all[0], all[1], all[3])]
+print("one has gone:", replies)
+all, seen = while_read(s, lambda all: s.terminate())
+print("an end:", [c.getresponse().status for c in all], s.wait())
+s = start("--queue", "2", "--body", "2")
+replies = []
+while 429 not in [r.status for r, _ in replies]:
+    all = [big(s) for _ in range(5)]
+    replies = [(r, r.read()) for r in [c.getresponse() for c in all]]
+print("too many:", {(r.status, r.headers["Retry-After"], code(raw) if r.status != 200 else "") for r, raw in replies} == {(200, None, ""), (429, "1", "queue_full")}, len({r.status for r, _ in replies}))
+status, raw, r = ask(s, "/tokenize", {"model": "tiny", "prompt": "a", "x": [[]] * 200000})
+print(status, code(raw), re.sub("[0-9]+", "N", json.loads(raw)["error"]["message"]))
+s.terminate(); print("exit", s.wait())
 s = start()
 r, first = stream(4000, n=64)
 s.terminate(); time.sleep(0.1); s.terminate()
