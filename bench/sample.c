@@ -1,15 +1,17 @@
-/* sample.c - nanoseconds that drawing a token takes: build/bench/sample [vocabulary] [spread of the logits]. */
+/* sample.c - microseconds that drawing a token takes, which depends on the draw: build/bench/sample [vocabulary] [spread of the logits]. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/stat.h"
 #include "infer/sample.h"
 
 int main(int argc, char **argv)
 {
-    const int V = argc > 1 ? atoi(argv[1]) : 49152, rounds = 200;
+    enum { ROUNDS = 200 };
+    const int V = argc > 1 ? atoi(argv[1]) : 49152;
     const double spread = argc > 2 ? atof(argv[2]) : 3;
     static const struct { const char *name; struct sampling s; } cases[] = {
         { "greedy", { .top_p = 1 } }, { "temperature 0.8", { .temperature = 0.8, .top_p = 1 } }, { "top-k 40", { .temperature = 0.8, .top_k = 40, .top_p = 1 } },
@@ -20,14 +22,15 @@ int main(int argc, char **argv)
     for (int i = 0; i < V; i++)
         x[i] = (float)(spread * rng_normal(1, (uint64_t)i));
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        double best = 1e9;
+        double took[ROUNDS], best = 1e9;
         int drawn = 0;
-        for (int i = 0; i < rounds; i++) {
+        for (int i = 0; i < ROUNDS; i++) {
             const double start = clock_wall();
             drawn += sample_token(x, sample_ids(NULL, V), &cases[c].s, (uint64_t)i, scratch);
-            best = fmin(best, clock_wall() - start);
+            took[i] = clock_wall() - start;
+            best = fmin(best, took[i]);
         }
-        printf("%-22s %9.1f us  (%d)\n", cases[c].name, best * 1e6, drawn);
+        printf("%-22s %9.1f us at best, median %9.1f  (%d)\n", cases[c].name, best * 1e6, stat_median(took, ROUNDS) * 1e6, drawn);
     }
     return 0;
 }
