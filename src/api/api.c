@@ -15,6 +15,7 @@
 #include "infer/sample.h"
 #include "infer/score.h"
 #include "model/chat.h"
+#include "model/unicode.h"
 
 #define SEQUENCE_MAX 4096
 #define TOKENS_MAX 65536         /* of a step, of rows of logits */
@@ -319,6 +320,8 @@ static int read_json(json_t **out, const char *what, const char *text, struct er
     return text && !*out ? ERR(err, FORMAT, "%s: line %d: %s", what, e.line, e.text) : 0;
 }
 
+static bool is_text(const char *s) { return s && unicode_is_utf8(s, strlen(s)); }
+
 static int make_messages(json_t **out, const struct lathe_message *message, size_t n, struct err *err)
 {
     if (!(*out = json_array()))
@@ -328,7 +331,7 @@ static int make_messages(json_t **out, const struct lathe_message *message, size
         if (!role || !content) {
             json_decref(role);
             json_decref(content);
-            return ERR(err, FORMAT, "message %zu is not UTF-8 (or there is no memory for it)", i);
+            return is_text(message[i].role) && is_text(message[i].content) ? ERR(err, NOMEM, "no memory for message %zu", i) : ERR(err, FORMAT, "message %zu is not UTF-8", i);
         }
         if (json_array_append_new(*out, json_pack("{s:o, s:o}", "role", role, "content", content)))
             return ERR(err, NOMEM, "no memory for message %zu", i);

@@ -393,8 +393,11 @@ static int read_sections(struct train_config *c, const char *path, struct err *e
 int train_config_load(struct train_config *c, const char *path, struct err *err)
 {
     train_config_defaults(c);
+    const uint64_t refused = mem_json_refused();
     TRY(tree_load(&c->root, path, 1 << 20, err));
-    const int rc = read_sections(c, path, err);
+    int rc = read_sections(c, path, err);
+    if (mem_json_refused() != refused)       /* what jansson had no memory for is missing, and another error may follow from that */
+        rc = ERR(err, NOMEM, "%s: no memory for what it says", path);
     if (rc < 0)
         train_config_release(c);
     return rc;
