@@ -1,8 +1,7 @@
 /* test_api_fault.c - the n-th allocation fails while a model is opened, and while an open one is used: an error with a sentence, no
  * crash, no leak, and afterwards the model answers as before. */
 #include <lathe.h>
-#include "../test.h"
-#include "base/mem.h"
+#include "each_allocation.h"
 #include "model/tok.h"
 
 static char dir[] = "/tmp/lathe-api-fault-XXXXXX";
@@ -51,11 +50,18 @@ static int remove_model(void **state)
     return file_remove_tree(dir, NULL);
 }
 
-static int open_and_free(struct lathe_model *unused)
+/* An error has a message. */
+static int told(int rc)
+{
+    assert_true(rc >= 0 || (e.code == rc && e.message[0]));
+    return rc;
+}
+
+static int open_and_free(void *unused)
 {
     (void)unused;
     struct lathe_model *m;
-    const int rc = lathe_model_open(&m, dir, &options, &e);
+    const int rc = told(lathe_model_open(&m, dir, &options, &e));
     assert_true((rc == 0) == (m != NULL));
     lathe_model_free(m);
     return rc;
@@ -63,8 +69,9 @@ static int open_and_free(struct lathe_model *unused)
 
 static int hear(void *ctx, const char *text, size_t n) { return (void)ctx, (void)text, n > 1000; }
 
-static int use(struct lathe_model *m)
+static int use(void *ctx)
 {
+    struct lathe_model *m = ctx;
     int32_t ids[64];
     char text[64];
     size_t n, n_text;
@@ -84,32 +91,13 @@ static int use(struct lathe_model *m)
         rc = lathe_detokenize(m, ids, n, 0, text, 64, &n_text, &e);
     if (!rc)
         assert_true(n_text == 16 && !memcmp(text, "Once upon a time", 16));
-    return rc ? rc : lathe_score(m, "Once upon a time", 16, LATHE_SCORE_ROLLING, 8, &s, &e);
+    return told(rc ? rc : lathe_score(m, "Once upon a time", 16, LATHE_SCORE_ROLLING, 8, &s, &e));
 }
 
-static void fail_each(int (*body)(struct lathe_model *), struct lathe_model *m)
+static void fail_each(int (*run)(void *m), struct lathe_model *m)
 {
-    struct mem_stats before, after;
-    int n_failed = 0;
-    assert_int_equal(body(m), 0);
-    mem_stats_get(&before);
-    for (int64_t n = 0;; n++) {
-        mem_fail_at(n);
-        const int rc = body(m);
-        const bool reached = mem_fail_count() > n;
-        mem_fail_at(-1);
-        mem_stats_get(&after);
-        assert_int_equal(after.n_live, before.n_live);
-        if (!reached) {
-            assert_int_equal(rc, 0);
-            break;
-        }
-        if (rc < 0) {
-            n_failed++;
-            assert_true(e.code == rc && e.message[0]);
-        }
-    }
-    assert_true(n_failed > 5);
+    assert_int_equal(run(m), 0);
+    assert_true(each_allocation(run, m, true) > 5);
 }
 
 static void opening_without_memory_is_an_error_without_a_leak(void **state)

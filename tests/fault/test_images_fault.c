@@ -1,9 +1,7 @@
 /* test_images_fault.c - the n-th allocation or system call fails while images become a set, while a run prepares them or texts with
  * labels, and while a classifier is opened: an error with a message each time, nothing leaked, and no half file. */
-#include <errno.h>
-#include "../test.h"
+#include "each_allocation.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "data/image_set.h"
 #include "infer/classify.h"
 #include "train/classes.h"
@@ -104,47 +102,34 @@ static int open_classifier(struct err *err)
 
 static int (*const work[])(struct err *err) = { from_folder, from_idx, prepare, prepare_texts, open_classifier };
 
-static int fail_each(int (*body)(struct err *), bool calls)
+static int run(void *ctx)
 {
-    struct mem_stats before, after;
-    struct err err;
-    int n_failed = 0;
-    OK(body(&err));
-    mem_stats_get(&before);
-    for (int64_t n = 0;; n++) {
-        err_clear(&err);
-        if (calls)
-            file_fail_at(n, EIO);
-        else
-            mem_fail_at(n);
-        const int rc = body(&err);
-        const bool reached = (calls ? file_fail_count() : mem_fail_count()) > n;
-        file_fail_at(-1, 0);
-        mem_fail_at(-1);
-        mem_stats_get(&after);
-        assert_int_equal(after.n_live, before.n_live);
-        if (!reached) {
-            assert_int_equal(rc, 0);
-            return n_failed;
-        }
-        if (rc < 0 && (rc != err.code || !*err.msg))
-            fail_msg("failure %lld: code %d without a message", (long long)n, rc);
-        n_failed += rc < 0;
-    }
+    struct err err = { 0 };
+    const int rc = (*(int (*const *)(struct err *))ctx)(&err);
+    if (rc < 0 && (rc != err.code || !*err.msg))
+        fail_msg("code %d without a message", rc);
+    return rc;
+}
+
+static int fail_each(enum failing what, size_t i)
+{
+    int (*one)(struct err *err) = work[i];
+    assert_int_equal(run(&one), 0);
+    return each_failure(what, 1, run, &one, true);
 }
 
 static void without_memory_there_is_an_error_and_no_leak(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof work / sizeof *work; i++)
-        assert_true(fail_each(work[i], false) >= 5);
+        assert_true(fail_each(ALLOCATIONS, i) >= 5);
 }
 
 static void a_failing_system_call_is_an_error(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof work / sizeof *work; i++)
-        assert_true(fail_each(work[i], true) >= 3);
+        assert_true(fail_each(CALLS, i) >= 3);
 }
 
 int main(void)

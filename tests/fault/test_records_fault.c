@@ -1,9 +1,7 @@
 /* test_records_fault.c - the n-th allocation fails while records are read, rendered, encoded, written, opened and packed: an error,
  * no crash, no leak, and a result that is whole when the failure went unnoticed. */
-#include <stdbool.h>
-#include "../test.h"
+#include "each_allocation.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "data/loader.h"
 #include "data/records.h"
 
@@ -56,10 +54,19 @@ static int gather(const char *name, int64_t n_text)
     return rc;
 }
 
+struct file { const char *name, *text; enum data_form form; int64_t n_seq; };
+
+static int run(void *ctx)
+{
+    const struct file *f = ctx;
+    const int rc = read_and_pack(f->name, f->form, f->n_seq, 0);
+    return rc < 0 ? rc : gather(f->name, f->form == FORM_PREFERENCE ? 1 : f->n_seq);
+}
+
 static void every_failed_allocation_is_an_error_without_a_leak(void **state)
 {
     (void)state;
-    static const struct { const char *name, *text; enum data_form form; int64_t n_seq; } files[] = {
+    static struct file files[] = {
         { "c.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}\n", FORM_CHAT, 1 },
         { "p.jsonl", "{\"prompt\": \"a\", \"chosen\": [{\"role\": \"assistant\", \"content\": \"b\"}], \"rejected\": \"c\"}\n", FORM_PREFERENCE, 2 },
         { "t.csv", "text,n\nsome,1\n\"te\"\"xt\",2\n", FORM_TEXT, 2 },
@@ -70,24 +77,9 @@ static void every_failed_allocation_is_an_error_without_a_leak(void **state)
     OK(tok_load(&tok, "tests/golden/tok", &err));
     OK(chat_new(&chat, &src, 1, NULL, &err));
     for (size_t i = 0; i < 3; i++) {
-        struct mem_stats before, after;
         OK(file_write_all(in_dir(files[i].name), files[i].text, strlen(files[i].text), &err));
-        OK(read_and_pack(files[i].name, files[i].form, files[i].n_seq, 0));
-        mem_stats_get(&before);
-        int n_failed = 0;
-        for (int64_t n = 0, end = 0; !end; n++) {
-            mem_fail_at(n);
-            int rc = read_and_pack(files[i].name, files[i].form, files[i].n_seq, 0);
-            if (rc >= 0)
-                rc = gather(files[i].name, files[i].form == FORM_PREFERENCE ? 1 : files[i].n_seq);
-            end = mem_fail_count() <= n;
-            mem_fail_at(-1);
-            mem_stats_get(&after);
-            assert_true(rc == 0 || rc == ERR_NOMEM);
-            assert_int_equal(after.n_live, before.n_live);
-            n_failed += rc < 0;
-        }
-        assert_true(n_failed > 30);
+        OK(run(&files[i]));
+        assert_true(each_allocation(run, &files[i], true) > 30);
     }
     chat_free(chat);
     tok_free(tok);

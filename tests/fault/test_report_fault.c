@@ -1,22 +1,28 @@
 /* test_report_fault.c - the n-th allocation or system call fails while a page is made, lines go to TensorBoard's file, and a step is
  * predicted: an error, no crash, no leak, and the page that was there is whole. */
-#include <errno.h>
 #include <math.h>
-#include "../test.h"
+#include "each_allocation.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "train/loop.h"
 #include "train/page.h"
 #include "train/tensorboard.h"
 
 static struct err err;
 
-static int page(void) { return page_of_folder("tests/golden/events", in_dir("page.html"), &err); }
+/* An error has a message. */
+static int told(int rc)
+{
+    assert_true(rc >= 0 || (rc == err.code && *err.msg));
+    return rc;
+}
 
-static int board(void)
+static int page(void *unused) { return (void)unused, told(page_of_folder("tests/golden/events", in_dir("page.html"), &err)); }
+
+static int board(void *unused)
 {
     struct tensorboard t;
-    TRY(tensorboard_open(&t, in_dir("board"), 5, &err));
+    (void)unused;
+    TRY(told(tensorboard_open(&t, in_dir("board"), 5, &err)));
     json_t *line = json_pack("{s:i, s:f, s:s, s:[{s:f}]}", "step", 1, "loss", 2.0, "event", "e", "experts", "load", 1.0);
     const int rc = line ? tensorboard_add(&t, line, true, &err) : ERR_NOMEM;
     json_decref(line);
@@ -24,36 +30,12 @@ static int board(void)
     return rc;
 }
 
-static int plan(void)
+static int plan(void *unused)
 {
+    (void)unused;
     struct train_result r;
     const struct train_opts o = { .config = in_dir("c.yaml"), .out = in_dir("run"), .n_thread = 1, .dry_run = true, .fail_step = -1 };
-    return train_run(&o, &r, &err);
-}
-
-/* Every n in steps of `by`.  Returns how many ended in an error. */
-static int fail_every(int (*run)(void), bool memory, int by)
-{
-    struct mem_stats before, after;
-    int n_failed = 0;
-    OK(run());
-    mem_stats_get(&before);
-    for (int64_t n = 0;; n += by) {
-        memory ? mem_fail_at(n) : file_fail_at(n, EIO);
-        const int rc = run();
-        const bool reached = (memory ? mem_fail_count() : file_fail_count()) > n;
-        mem_fail_at(-1);
-        file_fail_at(-1, 0);
-        mem_stats_get(&after);
-        assert_int_equal(after.n_live, before.n_live);
-        assert_int_equal(after.bytes_mapped, before.bytes_mapped);
-        if (!reached) {
-            assert_int_equal(rc, 0);
-            return n_failed;
-        }
-        n_failed += rc < 0;
-        assert_true(rc >= 0 || (rc == err.code && *err.msg));
-    }
+    return told(train_run(&o, &r, &err));
 }
 
 static void every_failure_while_a_page_is_made_is_an_error(void **state)
@@ -62,10 +44,10 @@ static void every_failure_while_a_page_is_made_is_an_error(void **state)
     struct buf whole, now;
     buf_init(&whole);
     buf_init(&now);
-    OK(page());
+    OK(page(NULL));
     OK(file_read(in_dir("page.html"), 1 << 20, &whole, &err));
-    assert_true(fail_every(page, true, 1) > 20);
-    assert_true(fail_every(page, false, 1) > 4);
+    assert_true(each_allocation(page, NULL, true) > 20);
+    assert_true(each_failure(CALLS, 1, page, NULL, true) > 4);
     OK(file_read(in_dir("page.html"), 1 << 20, &now, &err));
     assert_string_equal(whole.data, now.data);
     buf_release(&whole);
@@ -75,14 +57,16 @@ static void every_failure_while_a_page_is_made_is_an_error(void **state)
 static void every_failure_of_tensorboards_file_is_an_error(void **state)
 {
     (void)state;
-    assert_true(fail_every(board, true, 1) > 10);
-    assert_true(fail_every(board, false, 1) > 3);
+    OK(board(NULL));
+    assert_true(each_allocation(board, NULL, true) > 10);
+    assert_true(each_failure(CALLS, 1, board, NULL, true) > 3);
 }
 
 static void every_failure_of_a_plan_is_an_error(void **state)
 {
     (void)state;
-    assert_true(fail_every(plan, true, 7) > 20);
+    OK(plan(NULL));
+    assert_true(each_failure(ALLOCATIONS, 7, plan, NULL, true) > 20);
 }
 
 static int set_up(void **state)

@@ -1,6 +1,6 @@
 /* test_serve_fault.c - the n-th allocation fails while requests of each API are read and told: it is said to be the server's fault, nothing
  * leaks, and what does not fail is as it was without. */
-#include "../test.h"
+#include "each_allocation.h"
 #include "../served.h"
 #include "serve/anthropic.h"
 #include "serve/anthropic_reply.h"
@@ -29,49 +29,45 @@ static const struct asked { reader *read; const char *request; } asked[] = {
 };
 
 /* The prompts' ids, one after the other. */
-static int read_one(const struct asked *a, int32_t id[200], int *n)
+struct ids { const struct asked *of; int32_t id[200]; int n; };
+
+static int read_one(struct ids *ids)
 {
     struct refusal e = { 0 };
     struct wish w;
-    json_t *request = in_parse(a->request, strlen(a->request), &e);
-    *n = 0;
+    json_t *request = in_parse(ids->of->request, strlen(ids->of->request), &e);
+    ids->n = 0;
     if (request)
-        a->read(&w, request, model, &e);
+        ids->of->read(&w, request, model, &e);
     if (e.status) {
         assert_int_equal(e.status, 503);
         return ERR_NOMEM;
     }
     for (int i = 0; i < w.n_prompt; i++)
-        for (size_t k = 0; k < w.prompt[i].n && *n < 200; k++)
-            id[(*n)++] = w.prompt[i].id[k];
+        for (size_t k = 0; k < w.prompt[i].n && ids->n < 200; k++)
+            ids->id[ids->n++] = w.prompt[i].id[k];
     wish_release(&w);
     return 0;
+}
+
+static int read_again(void *ctx)
+{
+    const struct ids *whole = ctx;
+    struct ids ids = { .of = whole->of };
+    const int rc = read_one(&ids);
+    if (!rc && (ids.n != whole->n || memcmp(ids.id, whole->id, (size_t)ids.n * sizeof *ids.id)))
+        fail_msg("another prompt of %s", whole->of->request);
+    return rc;
 }
 
 static void a_request_is_read_as_it_is_or_refused_for_want_of_memory(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-        int32_t whole[200], id[200];
-        int n_whole, n, n_failed = 0;
-        struct mem_stats before, after;
-        assert_int_equal(read_one(&asked[i], whole, &n_whole), 0);
-        assert_true(n_whole > 1);
-        mem_stats_get(&before);
-        for (int64_t k = 0;; k++) {
-            mem_fail_at(k);
-            const int rc = read_one(&asked[i], id, &n);
-            const bool reached = mem_fail_count() > k;
-            mem_fail_at(-1);
-            if (!rc && (n != n_whole || memcmp(id, whole, (size_t)n * sizeof *id)))
-                fail_msg("request %zu, allocation %lld: another prompt", i, (long long)k);
-            n_failed += rc != 0;
-            if (!reached)
-                break;
-        }
-        mem_stats_get(&after);
-        assert_int_equal(before.n_live, after.n_live);
-        assert_true(n_failed > 10);
+        struct ids whole = { .of = &asked[i] };
+        assert_int_equal(read_one(&whole), 0);
+        assert_true(whole.n > 1);
+        assert_true(each_allocation(read_again, &whole, true) > 10);
     }
 }
 
@@ -151,35 +147,30 @@ static size_t without_numbers(char *text, size_t n)
     return to;
 }
 
+struct told { const struct dialect *d; struct stops *stops; struct buf whole; };
+
+static int tell_again(void *ctx)
+{
+    const struct told *t = ctx;
+    struct buf b;
+    const int rc = tell_all(&b, t->d, t->stops);
+    if (!rc)
+        assert_true(without_numbers(b.data, b.len) == t->whole.len && !memcmp(b.data, t->whole.data, t->whole.len));
+    buf_release(&b);
+    return rc;
+}
+
 static void a_reply_is_whole_or_fails_for_want_of_memory(void **state)
 {
     (void)state;
     struct stops *stops;
     OK(stops_new(&stops, &(struct stop_text){ "stop\"", 5 }, 1, &err));
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
-        struct buf whole, b;
-        struct mem_stats before, after;
-        int n_failed = 0;
-        mem_stats_get(&before);
-        OK(tell_all(&whole, dialects[i], stops));
-        whole.len = without_numbers(whole.data, whole.len);
-        for (int64_t k = 0;; k++) {
-            mem_fail_at(k);
-            const int rc = tell_all(&b, dialects[i], stops);
-            const bool reached = mem_fail_count() > k;
-            mem_fail_at(-1);
-            assert_true(rc == 0 || rc == ERR_NOMEM);
-            if (!rc)
-                assert_true(without_numbers(b.data, b.len) == whole.len && !memcmp(b.data, whole.data, whole.len));
-            n_failed += rc != 0;
-            buf_release(&b);
-            if (!reached)
-                break;
-        }
-        buf_release(&whole);
-        mem_stats_get(&after);
-        assert_int_equal(before.n_live, after.n_live);
-        assert_true(n_failed > 1);
+        struct told t = { .d = dialects[i], .stops = stops };
+        OK(tell_all(&t.whole, dialects[i], stops));
+        t.whole.len = without_numbers(t.whole.data, t.whole.len);
+        assert_true(each_allocation(tell_again, &t, true) > 1);
+        buf_release(&t.whole);
     }
     stops_free(stops);
 }

@@ -1,7 +1,5 @@
 /* test_tok_fault.c - the n-th allocation fails, for every n: an error, no crash, no leak. */
-#include <stdbool.h>
-#include "../test.h"
-#include "base/mem.h"
+#include "each_allocation.h"
 #include "model/tok_files.h"
 
 static struct err err;
@@ -77,34 +75,25 @@ static int load_words(void)
     return encode_and_free(rc, t);
 }
 
+static int (*body)(void);
+
+static int run(void *unused)
+{
+    (void)unused;
+    const int rc = body();
+    if (rc < 0 && rc != ERR_NOMEM)
+        fail_msg("%s", err.msg);
+    return rc;
+}
+
 static void every_failed_allocation_is_an_error_without_a_leak(void **state)
 {
     (void)state;
     static int (*const bodies[])(void) = { train_write_parse_encode, load_words, load_wordpiece, load_spm_bpe, load_spm_unigram, load_ranks };
     static const int least[] = { 50, 20, 20, 20, 20, 20 };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
-        struct mem_stats before, after;
-        mem_stats_get(&before);
-        int n_failed = 0;
-        for (int64_t n = 0;; n++) {
-            mem_fail_at(n);
-            const int rc = bodies[i]();
-            const bool reached = mem_fail_count() > n;
-            mem_fail_at(-1);
-            mem_stats_get(&after);
-            assert_int_equal(before.n_live, after.n_live);
-            if (!reached) {
-                if (rc)
-                    fail_msg("body %zu: %s", i, err.msg);
-                break;
-            }
-            if (rc) {
-                n_failed++;
-                if (rc != ERR_NOMEM)
-                    fail_msg("body %zu, allocation %d: %s", i, (int)n, err.msg);
-            }
-        }
-        assert_true(n_failed > least[i]);
+        body = bodies[i];
+        assert_true(each_allocation(run, NULL, true) > least[i]);
     }
 }
 
