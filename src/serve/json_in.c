@@ -156,6 +156,12 @@ bool in_bool(struct in *f, const char *name, bool *out)
     return !f->e->status;
 }
 
+const char *in_word(const json_t *v)
+{
+    const char *s = json_string_value(v);
+    return s && strlen(s) == json_string_length(v) ? s : NULL;
+}
+
 bool in_str(struct in *f, const char *name, const char **out, size_t *n)
 {
     const json_t *v = take(f, name);
@@ -165,7 +171,7 @@ bool in_str(struct in *f, const char *name, const char **out, size_t *n)
         wrong(f, name, v, "a string");
         return false;
     }
-    if (!n && strlen(json_string_value(v)) != json_string_length(v)) {
+    if (!n && !in_word(v)) {
         char param[120];
         param_of(f, name, param);
         refuse(f->e, param, "%s has a NUL inside", param);

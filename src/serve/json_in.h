@@ -34,6 +34,8 @@ bool in_choice(struct in *f, const char *name, const char *choices, int *out);  
 bool in_array(struct in *f, const char *name, const json_t **out);
 bool in_object(struct in *f, const char *name, const json_t **out);
 bool in_any(struct in *f, const char *name, const json_t **out);
+/* NULL unless it is a string, and none that a NUL would cut. */
+const char *in_word(const json_t *v);
 /* Is it an integer?  JSON does not tell 38.0 from 38. */
 bool in_whole(const json_t *v, int64_t *out);
 bool in_id(const json_t *v, int n, int32_t *out);           /* the same of 0 to n - 1 */

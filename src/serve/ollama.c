@@ -98,7 +98,7 @@ static void read_format(struct wish *w, struct in *f)
     const char *s;
     if (!in_any(f, "format", &v))
         return;
-    s = json_string_value(v);
+    s = in_word(v);
     if (json_is_object(v) || (s && !strcmp(s, "json")))
         constraint_schema(w, s ? NULL : v, "format", f->e);
     else if (!s || *s)

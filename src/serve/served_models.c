@@ -115,7 +115,7 @@ struct served_model *served_models_asked(const struct served_models *m, const js
     v = json_is_null(v) ? NULL : v;
     v = v ? v : json_object_get(request, "name");
     v = json_is_null(v) ? NULL : v;
-    const char *name = json_string_value(v);
+    const char *name = in_word(v);           /* readers refuse others */
     if (!name)
         return m->n > 1 && !v ? none(m, NULL, e) : m->model[0];
     struct served_model *s = served_models_find(m, name, which);

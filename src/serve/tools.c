@@ -135,7 +135,7 @@ static void read_allowed(struct tools *t, const json_t *o, struct refusal *e)
 static void read_choice(struct tools *t, const json_t *v, struct refusal *e)
 {
     static const char words[] = "none|auto|required";
-    const char *s = json_string_value(v);
+    const char *s = in_word(v);
     if (s && !strcmp(s, "none")) {
         t->n_tool = 0, t->list = NULL;
         return;
