@@ -74,9 +74,12 @@ static int open_log(struct file_log *l, const char *path, struct err *err)
 
 static int go_on_behind(struct audit *a, const char *line, size_t n, struct err *err)
 {
-    if (n < sizeof begin || memcmp(line, begin, sizeof begin - 1))
+    const size_t k = sizeof begin - 1;
+    /* Blanks in front of a number would be read over to behind the line, and of the file. */
+    const bool good = n > k && !memcmp(line, begin, k) && line[k] >= '0' && line[k] <= '9';
+    a->seq = good ? strtoull(line + k, NULL, 10) : UINT64_MAX;
+    if (a->seq >= INT64_MAX)
         return ERR(err, FORMAT, "%s: its last line is none of an audit log", a->path);
-    a->seq = strtoull(line + sizeof begin - 1, NULL, 10);
     return sha256_of(line, n, a->prev, err);
 }
 

@@ -96,6 +96,20 @@ static void a_chain_goes_on_over_restarts_and_new_files(void **state)
     assert_int_equal(audit_open(&a, in_dir("no/such/folder"), &err), ERR_NOTFOUND);
 }
 
+static void a_last_line_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    static char page[4096 + 1];
+    static const char *const others[] = { "{\"seq\":1}\n\n", "{\"seq\":-1}\n", "{\"seq\":9223372036854775807}\n", page };
+    struct audit *a;
+    snprintf(page, sizeof page, "{\"seq\":%*s\n", 4096 - 8, "");      /* a number that never comes, to the end of the last page of memory */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        OK(file_write_all(in_dir("other"), others[i], strlen(others[i]), &err));
+        assert_int_equal(audit_open(&a, in_dir("other"), &err), ERR_FORMAT);
+        assert_null(a);
+    }
+}
+
 /* --audit with another file's name: it may have no line end for long. */
 static void a_file_that_is_no_log_stays_as_it_is(void **state)
 {
@@ -260,7 +274,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chain_goes_on_over_restarts_and_new_files),
-        cmocka_unit_test(a_file_that_is_no_log_stays_as_it_is), cmocka_unit_test(a_log_has_one_writer), cmocka_unit_test(a_full_disk_is_waited_for_and_what_is_too_much_is_counted),
+        cmocka_unit_test(a_file_that_is_no_log_stays_as_it_is), cmocka_unit_test(a_last_line_that_is_none_is_refused), cmocka_unit_test(a_log_has_one_writer),
+        cmocka_unit_test(a_full_disk_is_waited_for_and_what_is_too_much_is_counted),
         cmocka_unit_test(many_threads_write_one_chain),
         cmocka_unit_test(what_was_charged_today_is_found_from_the_end),
     };
