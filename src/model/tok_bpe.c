@@ -2,7 +2,8 @@
  *
  * A piece starts as its symbols (bytes, or characters with bytes for those that the vocabulary lacks) and the pair of lowest
  * rank, the leftmost of equals, is merged until none is left.  Pairs are looked up in one open-addressing table.  Short
- * pieces scan for the best pair; long ones (no spaces for kilobytes) use a heap, so that no input is quadratic.
+ * pieces scan for the best pair; long ones use a heap, so that no input is quadratic; those without a break for kilobytes go through
+ * lists of the pairs of each rank, which lie in memory in the order they are looked at.
  *
  * Most pieces are tokens.  That a token's own piece is merged into it again is found out once for each token, by the first
  * call that meets it, and noted in `whole`: what any thread notes is the same.
@@ -75,6 +76,7 @@ static void put_slot(struct tok *t, const struct tok_merge *m)
         h = (h + 1) & t->slot_mask;
     t->slot[h] = (struct tok_slot){ m->left, m->right, m->rank, m->into };
     t->maybe[bit / 64] |= (uint64_t)1 << bit % 64;
+    t->rank_end = m->rank >= t->rank_end ? m->rank + 1 : t->rank_end;
 }
 
 /* ---- merging ---- */
@@ -177,16 +179,134 @@ static size_t merge_long(const struct tok *t, int32_t *ids, size_t n, void *scra
     return left;
 }
 
+/* Very long pieces: a list for each rank of the pairs that have it, lowest rank first, each list from left to right.  A merge nearly always
+ * makes pairs of higher ranks than its own.  Where it does not, the heap goes on: what is merged next follows from the symbols alone. */
+#define VERY_LONG 4096
+#define NO_LIST (-2)
+struct pair { int32_t rank, into; };                   /* of a symbol and the next one; rank -1: none */
+struct place { int32_t prev, next; };                  /* in its list; prev NO_LIST: in none */
+struct ranked { const struct tok *t; struct link *l; struct pair *pair; struct place *in; int32_t *now, *first; uint64_t *some; };
+
+static void leave_list(struct ranked *r, int32_t i)
+{
+    struct place *p = &r->in[i];
+    if (p->prev != NO_LIST) {
+        *(p->prev < 0 ? &r->first[r->pair[i].rank] : &r->in[p->prev].next) = p->next;
+        if (p->next >= 0)
+            r->in[p->next].prev = p->prev;
+    }
+    p->prev = NO_LIST;
+    r->pair[i].rank = -1;
+}
+
+/* The pair that i begins now; its rank, or INT32_MAX. */
+static int32_t enter_list(struct ranked *r, int32_t i)
+{
+    const struct tok_slot *s = r->l[i].next >= 0 ? find_merge(r->t, r->l[i].id, r->l[r->l[i].next].id) : NULL;
+    if (!s)
+        return INT32_MAX;
+    int32_t *first = &r->first[s->rank];
+    r->pair[i] = (struct pair){ s->rank, s->into };
+    r->in[i] = (struct place){ -1, *first };
+    if (*first >= 0)
+        r->in[*first].prev = i;
+    *first = i;
+    r->some[s->rank / 64] |= (uint64_t)1 << s->rank % 64;
+    return s->rank;
+}
+
+static int by_place(const void *a, const void *b) { return *(const int32_t *)a < *(const int32_t *)b ? -1 : 1; }
+
+/* The list of a rank into `now`, from left to right; it is empty then. */
+static size_t take_list(struct ranked *r, int32_t rank)
+{
+    size_t n = 0;
+    bool sorted = true;
+    for (int32_t i = r->first[rank], next; i >= 0; i = next) {
+        next = r->in[i].next;
+        r->in[i].prev = NO_LIST;
+        sorted = sorted && (!n || i < r->now[n - 1]);
+        r->now[n++] = i;
+    }
+    r->first[rank] = -1;
+    for (size_t i = 0; i < n / 2; i++) {                /* the last that came is the first of the list */
+        const int32_t x = r->now[i];
+        r->now[i] = r->now[n - 1 - i], r->now[n - 1 - i] = x;
+    }
+    if (!sorted)
+        qsort(r->now, n, sizeof *r->now, by_place);
+    return n;
+}
+
+/* false: one came to be that is to be merged before the rest. */
+static bool merge_rank(struct ranked *r, int32_t rank)
+{
+    const size_t n = take_list(r, rank);
+    struct link *l = r->l;
+    for (size_t k = 0; k < n; k++) {
+        const int32_t i = r->now[k], next = l[i].next, prev = l[i].prev;
+        if (r->pair[i].rank != rank)
+            continue;                                   /* one of the two has been merged since */
+        leave_list(r, next);
+        l[i].id = r->pair[i].into;
+        r->pair[i].rank = -1;
+        l[i].next = l[next].next;
+        if (l[i].next >= 0)
+            l[l[i].next].prev = i;
+        int32_t lowest = INT32_MAX;
+        if (prev >= 0) {
+            leave_list(r, prev);
+            lowest = enter_list(r, prev);
+        }
+        const int32_t own = enter_list(r, i);
+        if (own <= rank || lowest <= rank)
+            return false;
+    }
+    return true;
+}
+
+static size_t very_long_bytes(const struct tok *t, size_t n)
+{
+    return n * (sizeof(struct link) + sizeof(struct pair) + sizeof(struct place) + sizeof(int32_t)) + ((size_t)t->rank_end / 64 + 1) * (sizeof(uint64_t) + 64 * sizeof(int32_t));
+}
+
+static size_t merge_very_long(const struct tok *t, int32_t *ids, size_t n, void *scratch)
+{
+    const size_t words = (size_t)t->rank_end / 64 + 1;
+    struct ranked r = { .t = t, .some = scratch };
+    r.first = (int32_t *)(r.some + words), r.l = (struct link *)(r.first + 64 * words), r.pair = (struct pair *)(r.l + n), r.in = (struct place *)(r.pair + n), r.now = (int32_t *)(r.in + n);
+    memset(r.some, 0, words * sizeof *r.some);
+    memset(r.first, -1, 64 * words * sizeof *r.first);
+    for (size_t i = 0; i < n; i++) {
+        r.l[i] = (struct link){ ids[i], (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1 };
+        r.pair[i].rank = -1, r.in[i].prev = NO_LIST;
+    }
+    for (size_t i = 0; i + 1 < n; i++)
+        enter_list(&r, (int32_t)i);
+    bool in_order = true;
+    for (size_t w = 0; w < words && in_order; w++)
+        while (r.some[w] && in_order) {
+            const int bit = __builtin_ctzll(r.some[w]);
+            r.some[w] &= r.some[w] - 1;
+            in_order = merge_rank(&r, (int32_t)(64 * w) + bit);
+        }
+    size_t left = 0;
+    for (int32_t i = 0; i >= 0; i = r.l[i].next)
+        ids[left++] = r.l[i].id;
+    return in_order ? left : merge_long(t, ids, left, scratch);
+}
+
 static int merge(struct tok_run *r, int32_t *ids, size_t n, size_t *left)
 {
     if (n <= SHORT) {
         *left = (size_t)merge_short(r->t, ids, (int)n);
         return 0;
     }
-    void *scratch = n <= INT32_MAX / 4 ? tok_scratch(r, n * LONG_BYTES) : NULL;
+    const size_t heap = n * LONG_BYTES, lists = n > VERY_LONG ? very_long_bytes(r->t, n) : 0;
+    void *scratch = n <= INT32_MAX / 4 ? tok_scratch(r, heap > lists ? heap : lists) : NULL;
     if (!scratch)
         return ERR(r->err, NOMEM, "no memory to tokenize %zu symbols without a break", n);
-    *left = merge_long(r->t, ids, n, scratch);
+    *left = (lists ? merge_very_long : merge_long)(r->t, ids, n, scratch);
     return 0;
 }
 

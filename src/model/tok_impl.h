@@ -73,7 +73,7 @@ struct tok {
     int id_end;                                           /* ids must be below: what the file's number of tokens can explain; 0: TOK_VOCAB_MAX */
     int32_t *gap; int n_gap;                              /* ids below n_entry that are not used */
     struct tok_merge *merge; int n_merge, cap_merge;
-    struct tok_slot *slot; uint32_t slot_mask;
+    struct tok_slot *slot; uint32_t slot_mask; int32_t rank_end;
     uint64_t *maybe;                                      /* a bit for each hash of a pair: most pairs that do not merge end here */
     struct tok_word *word; uint64_t word_mask;            /* tokens that are not hidden, by their pieces */
     int32_t byte_id[256];                                 /* -1: the vocabulary lacks the byte (byte-level, or byte fallback) */

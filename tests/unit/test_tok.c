@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "model/tok.h"
 
 static struct err err;
@@ -127,6 +128,59 @@ static void a_megabyte_without_a_space_is_encoded_like_its_parts(void **state)
     tok_ids_release(&all);
     tok_ids_release(&part);
     mem_free(s);
+    tok_free(t);
+}
+
+/* Every merge in its order over the whole word, from left to right: that is BPE where a merge never makes a pair of an earlier one, and
+ * slow.  What is merged, as the file has it: letters stand for themselves. */
+static size_t merge_slowly(const json_t *model, int64_t *id, size_t n)
+{
+    const json_t *vocab = json_object_get(model, "vocab"), *pair;
+    size_t k;
+    json_array_foreach(json_object_get(model, "merges"), k, pair) {
+        char left[200], right[200], both[400];
+        if (json_is_array(pair))
+            snprintf(left, sizeof left, "%s", json_string_value(json_array_get(pair, 0))), snprintf(right, sizeof right, "%s", json_string_value(json_array_get(pair, 1)));
+        else
+            assert_int_equal(sscanf(json_string_value(pair), "%199s %199s", left, right), 2);
+        snprintf(both, sizeof both, "%s%s", left, right);
+        const int64_t a = json_integer_value(json_object_get(vocab, left)), b = json_integer_value(json_object_get(vocab, right)), into = json_integer_value(json_object_get(vocab, both));
+        size_t to = 0;
+        for (size_t i = 0; i < n; i++) {
+            const bool merges = i + 1 < n && id[i] == a && id[i + 1] == b;
+            id[to++] = merges ? into : id[i];
+            i += merges;
+        }
+        n = to;
+    }
+    return n;
+}
+
+static void words_of_any_length_are_merged_as_the_ranks_say(void **state)
+{
+    (void)state;
+    struct tok *t = golden();
+    json_t *file;
+    OK(tree_load(&file, "tests/golden/tok/tokenizer.json", 1 << 24, &err));
+    const json_t *model = json_object_get(file, "model");
+    static const int lengths[] = { 63, 64, 65, 1000, 4095, 4096, 4097, 4098, 20000 };
+    static char word[20000];
+    static int64_t want[20000];
+    for (int k = 0; k < 3 * (int)(sizeof lengths / sizeof *lengths); k++) {
+        const int n = lengths[k / 3];
+        struct tok_ids ids = { 0 };
+        for (int i = 0; i < n; i++) {            /* of one letter, of a few that merge often, of any */
+            word[i] = k % 3 ? "etaoinshrdlcumwfgypbvkjxqz"[rng_u64(5, (uint64_t)(k * 100000 + i)) % (k % 3 == 1 ? 8 : 26)] : 'e';
+            want[i] = json_integer_value(json_object_get(json_object_get(model, "vocab"), (char[2]){ word[i] }));
+        }
+        const size_t n_want = merge_slowly(model, want, (size_t)n);
+        OK(tok_encode(t, word, (size_t)n, TOK_PLAIN, &ids, &err));
+        assert_int_equal(ids.n, n_want);
+        for (size_t i = 0; i < n_want; i++)
+            assert_int_equal(ids.id[i], want[i]);
+        tok_ids_release(&ids);
+    }
+    json_decref(file);
     tok_free(t);
 }
 
@@ -393,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_written_file_reads_back_as_the_same_tokenizer),
         cmocka_unit_test(any_bytes_come_back),
         cmocka_unit_test(a_megabyte_without_a_space_is_encoded_like_its_parts),
+        cmocka_unit_test(words_of_any_length_are_merged_as_the_ranks_say),
         cmocka_unit_test(special_tokens_in_plain_text_stay_text),
         cmocka_unit_test(a_vocabulary_of_bytes_knows_only_its_bytes),
         cmocka_unit_test(torn_characters_are_held_back),
