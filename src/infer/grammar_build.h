@@ -20,6 +20,7 @@ struct build {
     struct grammar_edge *edge; int n_edge, cap_edge;
     struct grammar_rule *rule; int n_rule, cap_rule;
     int32_t *names; int n_names;     /* rules by the hash of their names; a power of two, -1: empty */
+    int looks; size_t work;      /* of all schemas that were made into it: schema.h */
     int rc; struct err err;      /* the first thing that went wrong */
 };
 struct frag { int32_t in, out; };

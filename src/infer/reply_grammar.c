@@ -91,12 +91,9 @@ static struct frag not_beginning(struct build *b, const char *word)
 
 /* ---- calls ---- */
 
-static bool can_be_followed(const json_t *schema, const char *where)
+static bool can_be_followed(struct build *b, const json_t *schema, const char *where)
 {
-    struct grammar *g = NULL;
-    struct err err;
-    const int rc = schema_grammar(&g, schema, where, &err);
-    grammar_free(g);
+    const int rc = schema_try(b, schema, where);
     return rc != ERR_UNSUPPORTED && rc != ERR_RANGE;
 }
 
@@ -109,7 +106,7 @@ static struct frag arguments_of(struct build *b, const struct reply_tool *t)
         return none;
     if (!t->parameters)
         return text_bytes(b, "{}");
-    if (!t->strict && !can_be_followed(t->parameters, t->where))
+    if (!t->strict && !can_be_followed(b, t->parameters, t->where))
         return text_any_object(b);
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
         says = says || json_object_get(t->parameters, elsewhere[i]);

@@ -375,6 +375,21 @@ static int finish(struct build *b, struct frag f, struct grammar **out, struct e
     return build_end(b, root, out, err);
 }
 
+int schema_try(struct build *b, const json_t *schema, const char *where)
+{
+    struct grammar *g = NULL;
+    struct build own = { .looks = b->looks, .work = b->work };
+    struct err err;
+    const struct frag f = build_schema(&own, schema, where);
+    const int looks = own.looks;
+    const size_t work = own.work + (size_t)own.n_node;
+    const int rc = finish(&own, f, &g, &err);
+    grammar_free(g);
+    if (rc < 0)
+        b->looks = looks, b->work = work < SCHEMA_WORK_MAX ? work : SCHEMA_WORK_MAX;
+    return rc;
+}
+
 int schema_grammar(struct grammar **out, const json_t *schema, const char *where, struct err *err)
 {
     struct build b = { 0 };

@@ -17,7 +17,8 @@
  * A schema without type that has keywords of one type allows values of that type.
  *
  * Limits, so that a schema cannot be a bomb: schemas looked at (each use of a $ref that has others beside it counts), places of the
- * grammar, repetitions, depth, and names and values that are compared or copied to merge schemas.  ERR_RANGE names the one. */
+ * grammar, repetitions, depth, and names and values that are compared or copied to merge schemas.  ERR_RANGE names the one.  All tools of
+ * a request share them. */
 #ifndef INFER_SCHEMA_H
 #define INFER_SCHEMA_H
 #include <jansson.h>

@@ -13,12 +13,13 @@ struct schema {
     const json_t *root;
     const char *where;
     struct buf path;                 /* behind where: "/properties/a" */
-    int looks, depth;
-    size_t work;
+    int depth;
     json_t *made;
     struct schema_ref *ref; int n_ref, cap_ref;      /* still to be made */
 };
 
+/* schema_grammar(), of what is left of the limits that b counts against; what is made counts only where it fails. */
+int schema_try(struct build *b, const json_t *schema, const char *where);
 /* The value that follows root. */
 struct frag build_schema(struct build *b, const json_t *root, const char *where);
 /* The value that follows x, which is the schema's keyword, or name or number i in it ("" for none). */

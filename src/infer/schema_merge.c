@@ -44,15 +44,15 @@ static void no_memory(struct schema *s)
 
 bool schema_look(struct schema *s)
 {
-    if (++s->looks > SCHEMA_LOOKS_MAX)
+    if (++s->b->looks > SCHEMA_LOOKS_MAX)
         schema_fail(s, ERR_RANGE, "", "more than %d schemas to look at, with all that follows from $ref, allOf and anyOf", SCHEMA_LOOKS_MAX);
     return !schema_failed(s);
 }
 
 bool schema_work(struct schema *s, size_t n)
 {
-    const bool too_many = n > SCHEMA_WORK_MAX - s->work;
-    s->work = too_many ? SCHEMA_WORK_MAX : s->work + n;
+    const bool too_many = n > SCHEMA_WORK_MAX - s->b->work;
+    s->b->work = too_many ? SCHEMA_WORK_MAX : s->b->work + n;
     if (too_many)
         schema_fail(s, ERR_RANGE, "", "more than %d names and values to compare or copy, with all that follows from $ref, allOf, anyOf and oneOf", SCHEMA_WORK_MAX);
     return !schema_failed(s);
@@ -190,6 +190,27 @@ static json_t *both_types(const json_t *x, const json_t *y)
     return types;
 }
 
+/* json_equal(), counted: values may be large, and are compared again and again. */
+static bool same(struct schema *s, const json_t *x, const json_t *y)
+{
+    const char *key;
+    size_t i;
+    json_t *v;
+    if (json_typeof(x) != json_typeof(y) || json_array_size(x) != json_array_size(y) || json_object_size(x) != json_object_size(y))
+        return false;
+    if (!schema_work(s, json_array_size(x) + json_object_size(x) + json_string_length(x) / 64))
+        return false;
+    if (!json_is_array(x) && !json_is_object(x))
+        return json_equal(x, y);
+    json_array_foreach((json_t *)(uintptr_t)x, i, v)
+        if (!same(s, v, json_array_get(y, i)))
+            return false;
+    json_object_foreach((json_t *)(uintptr_t)x, key, v)
+        if (!json_object_get(y, key) || !same(s, v, json_object_get(y, key)))
+            return false;
+    return true;
+}
+
 static json_t *common(struct schema *s, const json_t *x, const json_t *y)
 {
     json_t *v, *w, *out = schema_work(s, json_array_size(x) * json_array_size(y)) ? json_array() : NULL;
@@ -198,7 +219,7 @@ static json_t *common(struct schema *s, const json_t *x, const json_t *y)
         return NULL;
     json_array_foreach((json_t *)(uintptr_t)x, i, v)
         json_array_foreach((json_t *)(uintptr_t)y, k, w)
-            if (json_equal(v, w)) {
+            if (same(s, v, w)) {
                 json_array_append(out, v);
                 break;
             }
@@ -314,7 +335,7 @@ static bool merge_keys(struct schema *s, json_t *out, const json_t *x, const jso
             continue;
         if (w && !schema_work(s, json_array_size(v) + json_object_size(v)))
             return false;
-        json_t *value = !w || json_equal(v, w) ? shared(v) : merged_value(s, key, v, w);
+        json_t *value = !w || same(s, v, w) ? shared(v) : merged_value(s, key, v, w);
         if (!value || json_object_set_new(out, key, value)) {
             no_memory(s);
             return false;
@@ -418,13 +439,13 @@ static bool may_be(const json_t *x, const char *kind)
     return has_type(types, kind) || (!strcmp(kind, "number") && has_type(types, "integer"));
 }
 
-static bool constants_apart(const json_t *x, const json_t *y)
+static bool constants_apart(struct schema *s, const json_t *x, const json_t *y)
 {
     if (!value_of(x, 0) || !value_of(y, 0))
         return false;
     for (size_t i = 0; value_of(x, i); i++)
         for (size_t k = 0; value_of(y, k); k++)
-            if (json_equal(value_of(x, i), value_of(y, k)) || (json_is_number(value_of(x, i)) && json_is_number(value_of(y, k)) && json_number_value(value_of(x, i)) == json_number_value(value_of(y, k))))
+            if (schema_failed(s) || same(s, value_of(x, i), value_of(y, k)) || (json_is_number(value_of(x, i)) && json_is_number(value_of(y, k)) && json_number_value(value_of(x, i)) == json_number_value(value_of(y, k))))
                 return false;
     return true;
 }
@@ -484,7 +505,7 @@ bool schema_apart(struct schema *s, const json_t *x, const json_t *y, int depth)
         return false;
     if (!schema_work(s, n_values(x) + n_values(y) + n_values(x) * n_values(y)))
         return false;
-    if (json_is_false(x) || json_is_false(y) || constants_apart(x, y))
+    if (json_is_false(x) || json_is_false(y) || constants_apart(s, x, y))
         return true;
     if (!json_is_object(x) || !json_is_object(y))
         return false;

@@ -365,12 +365,43 @@ static int tear_down(void **state)
     return close_vocab(state);
 }
 
+/* Two lists of names that are joined by merging them: any of the tools may do that, not all of them. */
+static void all_tools_share_the_limits_of_schemas(void **state)
+{
+    (void)state;
+    struct reply_tool tool[40];
+    char name[40][8];
+    struct buf text;
+    json_t *parameters;
+    buf_init(&text);
+    OK(buf_add_str(&text, "{\"allOf\":[{\"enum\":[{}", &err));
+    for (int i = 1; i < 400; i++)
+        OK(buf_printf(&text, &err, i == 200 ? "]},{\"enum\":[%d,{}" : ",%d", i));
+    OK(buf_add_str(&text, ",{}]},{\"enum\":[{}]}]}", &err));
+    OK(tree_parse_json(&parameters, text.data, text.len, "schema", &err));
+    for (int i = 0; i < 40; i++) {
+        snprintf(name[i], sizeof name[i], "t%d", i);
+        tool[i] = (struct reply_tool){ .name = name[i], .parameters = parameters, .where = "tool", .strict = true };
+    }
+    struct reply_wish w = { .form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments" }, .tool = tool, .must_call = true };
+    for (w.n_tool = 1; w.n_tool <= 40; w.n_tool += 39) {
+        struct grammar *g = NULL;
+        const int rc = reply_grammar(&g, &w, &err);
+        if (w.n_tool == 1 ? rc : rc != ERR_RANGE || !strstr(err.msg, "names and values"))
+            fail_msg("%d tools: %d, %s", w.n_tool, rc, rc ? err.msg : "");
+        grammar_free(g);
+    }
+    json_decref(parameters);
+    buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_forms_of_templates_are_found),     cmocka_unit_test(templates_without_tools_are_told_in_words),
         cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_was_content),
         cmocka_unit_test(grammars_read_what_replies_may_be),    cmocka_unit_test(tools_are_strict_where_they_say_so),
+        cmocka_unit_test(all_tools_share_the_limits_of_schemas),
         cmocka_unit_test(random_tokens_make_calls),             cmocka_unit_test(grammars_are_shared_by_what_they_are_made_of),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
