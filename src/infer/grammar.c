@@ -8,7 +8,7 @@
 
 #define ITEMS_MAX 20000          /* ways to read a text */
 #define FRAMES_MAX 1000000
-#define WORK_MAX ((uint64_t)1 << 25)      /* places looked at to find the tokens of a set; counted alike whoever found them */
+#define WORK_MAX ((uint64_t)1 << 22)      /* places looked at to find the tokens of a set: 30 ms; counted alike whoever found them */
 #define CACHE_BYTES ((size_t)64 << 20)
 #define STATES_MAX 64            /* sets that are remembered while tokens are read, of at most so many items */
 #define STATE_ITEMS_MAX 256
