@@ -370,7 +370,7 @@ static void all_tools_share_the_limits_of_schemas(void **state)
 {
     (void)state;
     struct reply_tool tool[40];
-    char name[40][8];
+    char name[40][16];
     struct buf text;
     json_t *parameters;
     buf_init(&text);
