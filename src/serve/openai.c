@@ -125,10 +125,11 @@ static void check_parts(const json_t *parts, const char *path, struct refusal *e
     for (size_t i = 0; i < json_array_size(parts) && !e->status; i++) {
         struct in f;
         const char *s;
+        size_t n;
         in_begin(&f, json_array_get(parts, i), e, "%s.content[%zu]", path, i);
         if (!e->status && !in_choice(&f, "type", "text|input_text|output_text", &(int){ 0 }) && !e->status)
             refuse(e, f.path, "%s has no type", f.path);
-        if (!in_str(&f, "text", &s, NULL) && !e->status)
+        if (!in_str(&f, "text", &s, &n) && !e->status)
             refuse(e, f.path, "%s has no text", f.path);
         in_pass(&f, "cache_control|prompt_cache_breakpoint");        /* every prefix is kept */
         in_only(&f, "annotations", "[]");

@@ -199,7 +199,7 @@ past = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": N
 print([ask("/v1/chat/completions", chat(messages=past, **more))[0] for more in ({"tools": tools}, {}, {"tools": tools, "tool_choice": "none"})])
 
 unset = dict.fromkeys("audio function_call functions moderation prediction prompt_cache_options prompt_cache_retention verbosity web_search_options".split())
-again = {"role": "assistant", "content": [{"type": "text", "text": "hi"}], "refusal": None, "annotations": [], "audio": None, "function_call": None, "tool_calls": None}
+again = {"role": "assistant", "content": [{"type": "text", "text": "h\0i"}], "refusal": None, "annotations": [], "audio": None, "function_call": None, "tool_calls": None}
 print(ask("/v1/chat/completions", chat(messages=[past[0], again, past[0]], **unset))[0])
 
 print("--- errors")
@@ -217,7 +217,7 @@ error("/v1/chat/completions", "[]")
 error("/v1/chat/completions", "x" * (1 << 20) + "x")
 for more in ({"model": "other"}, {"messages": []}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "user", "content": "x", "colour": 1}]}, {"temperature": 3}, {"temperature": "hot"},
              {"n": 10 ** 9}, {"top_logprobs": 1}, {"stop": [""]}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999": 1}}, {"tools": [{"type": "function"}]}, {"tools": [tool("a b")]}, {"tools": [tool("a"), tool("a")]}, {"tools": [tool("a")] * 129},
-             {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "g"}}}, {"tools": tools, "tool_choice": "f"}, {"tool_choice": "required"}, {"tools": tools, "grammar": "root ::= \"a\""}, {"reasoning_effort": "high"},
+             {"tools": tools, "tool_choice": {"type": "function", "function": {"name": "g"}}}, {"tools": tools, "tool_choice": "f"}, {"tools": tools, "tool_choice": "auto\0f"}, {"tool_choice": "required"}, {"tools": tools, "grammar": "root ::= \"a\""}, {"reasoning_effort": "high"},
              {"tools": [{"type": "function", "function": {"name": "a", "strict": True, "parameters": {"properties": {"b": {"if": {}}}}}}]}, {"messages": [{"role": "tool", "content": "x"}]},
              {"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f"}}]}]}, {"response_format": {"type": "xml"}},
              {"response_format": {"type": "json_schema"}}, {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"properties": {"a": {"not": {}}}}}}}, {"structured_outputs": {}},

@@ -194,7 +194,7 @@ error("chat")
 error("pull", {"model": "llama3"})
 error("chat", "{")
 error("chat", "x" * (33 << 20))
-for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": {"type": 1}}, {"think": True}, {"think": "maximal"}, {"think": 1}, {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}]}, {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]},
+for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": "json\0"}, {"format": {"type": 1}}, {"think": True}, {"think": "maximal"}, {"think": 1}, {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}]}, {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]},
              {"colour": 1}, {"top_logprobs": 2}, {"keep_alive": []}, {"messages": user("hello " * 125)}):
     error("chat", dict({"model": "tiny", "messages": user("hello")}, **more))
 for o in ({"num_ctx": 4096}, {"num_predict": 4000}, {"num_predict": -3}, {"temperature": "hot"}, {"mirostat": 1}, {"typical_p": 0.5}, {"repeat_last_n": 64}, {"stop": [7]}, {"colour": 1}):
