@@ -33,7 +33,7 @@ extern struct bench_serve bench_serve;
     { OPT_STR, "model", &bench_serve.model, "<name>", "serve: as the server calls it; the first of its list unless given", 0, 0 }, \
     { OPT_INT, "vocab", &bench_serve.vocab, "<int>", "serve: prompts are ids below this; common words where the server does not tell it", 0, 1e7 }, \
     { OPT_STR, "key", &bench_serve.key, "<text>", "serve: shown to the server; or the environment's LATHE_API_KEY", 0, 0 }, \
-    { OPT_FLOAT, "timeout", &bench_serve.timeout_s, "<seconds>", "serve: that a request may take", 0, 1e6 }, \
+    { OPT_FLOAT, "timeout", &bench_serve.timeout_s, "<seconds>", "serve: that a request may take", 0.001, 1e6 }, \
     { OPT_STR, "save", &bench_serve.save, "<file>", "serve: the result as JSON, too", 0, 0 }, \
     { OPT_FLAG, "detail", &bench_serve.detail, NULL, "serve: in JSON also the times of each request", 0, 0 }
 

@@ -21,14 +21,16 @@ static const char *skip(const char *p, const char *end)
     return p;
 }
 
+/* One of more than 9 digits is none: no answer has so many tokens. */
 static bool number(const char *p, const char *end, long *out)
 {
     long v = 0;
     const char *from = p;
-    for (; p < end && *p >= '0' && *p <= '9' && p - from < 12; p++)
-        v = v * 10 + (*p - '0');
-    *out = p > from ? v : *out;
-    return p > from;
+    for (; p < end && *p >= '0' && *p <= '9'; p++)
+        v = p - from < 9 ? v * 10 + (*p - '0') : v;
+    const bool fits = p > from && p - from <= 9;
+    *out = fits ? v : *out;
+    return fits;
 }
 
 static bool is(const char *key, size_t n, const char *name) { return n == strlen(name) && !memcmp(key, name, n); }

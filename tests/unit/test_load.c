@@ -209,6 +209,8 @@ static void an_events_text_usage_and_error_are_found(void **state)
     assert_true(d.said && d.n_text == 1);
     READ_EVENT(" {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\" : 34,\"prompt_tokens_details\":{\"cached_tokens\":5}}}");
     assert_true(!d.said && d.usage && d.n_prompt == 12 && d.n_token == 34 && d.n_kept == 5);
+    READ_EVENT("{\"choices\":[],\"usage\":{\"prompt_tokens\":-5,\"completion_tokens\":999999999999}}");
+    assert_true(!d.usage && !d.n_prompt && !d.n_token);
     READ_EVENT("{\"error\":{\"type\":\"t\",\"message\":\"it broke\"}}");
     assert_memory_equal(d.error, "it broke", d.n_error);
     READ_EVENT("{\"error\":\"flat\"}");
