@@ -15,6 +15,8 @@
 #define KEYS_MAX 4096
 #define LIMIT_MAX 1e12
 #define PRIORITY_MAX 1000000
+#define LOCK_TRIES 1000
+#define LOCK_NAP_NS 10000000
 
 static const char word_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -251,7 +253,21 @@ static int write_list(const char *path, const struct buf *b, const struct stat *
     return rc;
 }
 
-int keys_add(const char *path, const char *name, char secret[KEY_SECRET], struct err *err)
+/* Two that add a key at the same time would each write a file that lacks the other's. */
+static int lock_folder(const char *path, int *fd, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_printf("%.*s", (int)(slash - path) + 1, path) : mem_strdup(".");
+    int rc = dir ? file_lock(dir, fd, err) : ERR(err, NOMEM, "no memory to write %s", path);
+    for (int i = 0; rc == ERR_BUSY && i < LOCK_TRIES; i++) {
+        nanosleep(&(struct timespec){ 0, LOCK_NAP_NS }, NULL);
+        rc = file_lock(dir, fd, err);
+    }
+    mem_free(dir);
+    return rc;
+}
+
+static int add_key(const char *path, const char *name, char secret[KEY_SECRET], struct err *err)
 {
     struct stat st;
     struct buf b;
@@ -269,5 +285,14 @@ int keys_add(const char *path, const char *name, char secret[KEY_SECRET], struct
     rc = rc ? rc : buf_printf(&b, err, "- name: \"%s\"\n  sha256: \"%s\"\n", word, hex);
     rc = rc ? rc : write_list(path, &b, old ? &st : NULL, err);
     buf_release(&b);
+    return rc;
+}
+
+int keys_add(const char *path, const char *name, char secret[KEY_SECRET], struct err *err)
+{
+    int lock;
+    TRY(lock_folder(path, &lock, err));
+    const int rc = add_key(path, name, secret, err);
+    file_unlock(&lock);
     return rc;
 }

@@ -40,6 +40,7 @@ int keys_parse(struct key_file *out, const char *text, size_t n, bool yaml, cons
 void keys_release(struct key_file *f);
 void key_release(struct key *k);             /* what it owns */
 int keys_digest(unsigned char sha256[SHA256_BYTES], const char *secret, struct err *err);
-/* Makes a key, and appends its hash to the file (YAML), which is made when it is not there.  The secret is the caller's alone. */
+/* Makes a key, and appends its hash to the file (YAML), which is made when it is not there; those who do so at once wait for each other.
+ * The secret is the caller's alone. */
 int keys_add(const char *path, const char *name, char secret[KEY_SECRET], struct err *err);
 #endif

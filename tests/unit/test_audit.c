@@ -274,7 +274,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chain_goes_on_over_restarts_and_new_files),
-        cmocka_unit_test(a_file_that_is_no_log_stays_as_it_is), cmocka_unit_test(a_last_line_that_is_none_is_refused), cmocka_unit_test(a_log_has_one_writer),
+        cmocka_unit_test(a_file_that_is_no_log_stays_as_it_is),
+        cmocka_unit_test(a_last_line_that_is_none_is_refused),
+        cmocka_unit_test(a_log_has_one_writer),
         cmocka_unit_test(a_full_disk_is_waited_for_and_what_is_too_much_is_counted),
         cmocka_unit_test(many_threads_write_one_chain),
         cmocka_unit_test(what_was_charged_today_is_found_from_the_end),

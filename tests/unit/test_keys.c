@@ -1,5 +1,6 @@
 /* test_keys.c - files of keys, limits by a clock of the test's own, and who is known when files change under way. */
 #include <math.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include "../test.h"
 #include "serve/clients.h"
@@ -110,6 +111,38 @@ static void a_new_key_is_appended_and_found_by_its_secret_alone(void **state)
     assert_non_null(strstr(err.msg, "644"));
     assert_int_equal(keys_load(&f, in_dir("none.yaml"), &err), ERR_IO);
     assert_int_equal(remove(path), 0);
+}
+
+#define ADDERS 6
+static char many[100];
+static int added[ADDERS];
+
+static void *add_one(void *ctx)
+{
+    char name[8], secret[KEY_SECRET];
+    const int i = (int)((int *)ctx - added);
+    snprintf(name, sizeof name, "n%d", i);
+    struct err e;
+    added[i] = keys_add(many, name, secret, &e);
+    return NULL;
+}
+
+static void keys_that_are_made_at_once_are_all_kept(void **state)
+{
+    (void)state;
+    pthread_t t[ADDERS];
+    struct key_file f;
+    strcpy(many, in_dir("many.yaml"));
+    for (int i = 0; i < ADDERS; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, add_one, &added[i]), 0);
+    for (int i = 0; i < ADDERS; i++)
+        pthread_join(t[i], NULL);
+    for (int i = 0; i < ADDERS; i++)
+        assert_int_equal(added[i], 0);
+    OK(keys_load(&f, many, &err));
+    assert_int_equal(f.n, ADDERS);
+    keys_release(&f);
+    assert_int_equal(remove(many), 0);
 }
 
 /* ---- limits ---- */
@@ -331,10 +364,12 @@ int main(void)
         cmocka_unit_test(a_file_says_who_may_what),
         cmocka_unit_test(a_bad_file_is_refused_with_its_reason),
         cmocka_unit_test(a_new_key_is_appended_and_found_by_its_secret_alone),
+        cmocka_unit_test(keys_that_are_made_at_once_are_all_kept),
         cmocka_unit_test(who_waits_as_long_as_was_said_is_let_in_and_not_before),
         cmocka_unit_test(what_was_not_used_is_given_back_and_what_was_more_is_added),
         cmocka_unit_test(a_day_ends_at_midnight),
-        cmocka_unit_test(a_clock_that_is_set_back_keeps_nobody_waiting), cmocka_unit_test(no_order_of_requests_gets_more_than_the_limit),
+        cmocka_unit_test(a_clock_that_is_set_back_keeps_nobody_waiting),
+        cmocka_unit_test(no_order_of_requests_gets_more_than_the_limit),
         cmocka_unit_test(counts_outlive_a_new_file_and_names_that_are_gone_are_nobody),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
