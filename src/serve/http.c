@@ -623,6 +623,14 @@ static void completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_
     release(q);
 }
 
+/* What a client does not take fills the system's buffers first, which hold thousands of events: the system ends such a connection, too. */
+static void end_unread(const struct http *h, int fd)
+{
+    const unsigned ms = (unsigned)(1000 * h->o.idle_s);
+    if (fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms))
+        log_debug("TCP_USER_TIMEOUT: %s", strerror(errno));
+}
+
 static void connection(void *ctx, struct MHD_Connection *c, void **socket_ctx, enum MHD_ConnectionNotificationCode what)
 {
     struct http *h = ctx;
@@ -636,6 +644,7 @@ static void connection(void *ctx, struct MHD_Connection *c, void **socket_ctx, e
             h->conn->self = &n->next;
         h->conn = n, *socket_ctx = n;
         set_coming(n, true);
+        end_unread(h, n->fd);
     } else if (n) {
         *n->self = n->next;
         if (n->next)

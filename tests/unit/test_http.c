@@ -152,13 +152,17 @@ static int stop(void **state)
 
 /* ---- the client's side ---- */
 
-static int connect_to(void)
+/* With a buffer of so many bytes for what comes; 0: the system's. */
+static int connect_with(int buffer)
 {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(!buffer || !setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer));
     const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     assert_true(fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a));
     return fd;
 }
+
+static int connect_to(void) { return connect_with(0); }
 
 static void put(int fd, const char *text) { assert_true(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text)); }
 
@@ -522,6 +526,27 @@ static void a_head_answers_get_without_its_body(void **state)
     free(r);
 }
 
+static int start_idle(void **state)
+{
+    (void)state;
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 100, .request_s = 0.5, .idle_s = 0.4, .handle = handle, .tell = tell };
+    atomic_store(&n_gone, 0);
+    return http_start(&http, &o, &err);
+}
+
+/* Far less than what is allowed to wait: it is in the system's buffers. */
+static void a_client_that_takes_nothing_of_a_slow_stream_is_cut_off(void **state)
+{
+    (void)state;
+    const int fd = connect_with(2048);
+    put(fd, "GET /s30000 HTTP/1.1\r\nHost: x\r\n\r\n");      /* 6 s */
+    for (int i = 0; i < 500 && !atomic_load(&n_gone); i++)
+        nap(0.01);
+    join_all();
+    assert_int_equal(atomic_load(&n_gone), 1);
+    close(fd);
+}
+
 static int start_small(void **state)
 {
     (void)state;
@@ -798,6 +823,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_under_way_wakes_nobody, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_goes_is_noticed, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, start, stop),
+        cmocka_unit_test_setup_teardown(a_client_that_takes_nothing_of_a_slow_stream_is_cut_off, start_idle, stop),
         cmocka_unit_test_setup_teardown(nonsense_and_dawdling_are_survived, start, stop),
         cmocka_unit_test_setup_teardown(requests_that_can_be_read_in_two_ways_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(heads_that_are_odd_but_right_are_taken, start, stop),
