@@ -9,7 +9,7 @@ OPT     ?= -O3
 SAN     ?=
 WARN    := -std=c17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS  ?= -g
-PKGS    := libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
+PKGS    := libzstd libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude
 LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 ALL_CFLAGS = $(WARN) $(OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -fvisibility=hidden -pthread $(SAN) $(CFLAGS)

@@ -1,0 +1,40 @@
+/* extract.h - what a record's text is: of a raw record of a file (reader.h) the characters that somebody reads.
+ *
+ *   text, markdown         the bytes
+ *   html                   (not yet)
+ *   jsonl                  the string in `field`
+ *   csv, tsv               the column `field`
+ * A record that has none is a fault with a sentence, not an error: it is counted, and the others go on.  One thread each. */
+#ifndef AUDIT_EXTRACT_H
+#define AUDIT_EXTRACT_H
+#include "audit/reader.h"
+#include "base/buf.h"
+#include "data/csv.h"
+
+/* Why a record was not read, by the word in reports. */
+#define RECORD_FAULTS(X) \
+    X(NONE, "none") X(TOO_LONG, "too_long") X(BAD_JSON, "bad_json") X(BAD_ROW, "bad_row") X(NO_FIELD, "no_field") X(NOT_UTF8, "not_utf8") X(EMPTY, "empty")
+enum record_fault {
+#define X(name, word) FAULT_##name,
+    RECORD_FAULTS(X)
+#undef X
+    N_RECORD_FAULT
+};
+const char *record_fault_word(enum record_fault f);
+
+struct extract {
+    enum record_format format;
+    const char *field;
+    struct csv csv;              /* csv and tsv: the header, read once a file */
+    int column;
+    struct buf text;
+};
+/* field is borrowed.  NULL: "text".  extract_release in any case. */
+void extract_init(struct extract *x, enum record_format format, const char *field);
+/* Of csv and tsv, before a file's first record: the header.  ERR_FORMAT where it is none or has no such column. */
+int extract_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err);
+/* FAULT_NONE and the text, borrowed until the next call; else why says what is wrong.  Without memory: FAULT_TOO_LONG. */
+enum record_fault extract_text(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why);
+void extract_release(struct extract *x);
+
+#endif

@@ -1,0 +1,237 @@
+#include "audit/reader.h"
+#include <string.h>
+#include <strings.h>
+#include "base/buf.h"
+#include "base/mem.h"
+
+#define READ ((size_t)256 << 10)
+
+struct reader {
+    struct unpack *u;
+    enum record_format format;
+    size_t record_max;
+    struct buf data;
+    size_t begin, seen;          /* of data: the record that is next; looked at for its end */
+    size_t given;                /* bytes of the record that the caller has */
+    uint64_t at;                 /* of data's byte `begin`, in what the file holds */
+    int64_t line;
+    bool quoted;                 /* where seen is */
+    bool ended;                  /* the file */
+    struct err fault;            /* told when the records before it were given */
+    struct buf header;
+};
+
+const char *record_format_name(enum record_format f)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        RECORD_FORMATS(X)
+#undef X
+    };
+    return f < N_RECORD_FORMAT ? words[f] : "?";
+}
+
+enum record_format record_format_find(const char *word)
+{
+    int f = 0;
+    while (f < N_RECORD_FORMAT && strcmp(record_format_name((enum record_format)f), word))
+        f++;
+    return (enum record_format)f;
+}
+
+static bool ends(const char *path, size_t n, const char *with)
+{
+    const size_t m = strlen(with);
+    return n > m && !strncasecmp(path + n - m, with, m);
+}
+
+enum record_format record_format_of(const char *path)
+{
+    static const struct { const char *ending; enum record_format f; } endings[] = {
+        { ".jsonl", RECORD_JSONL }, { ".ndjson", RECORD_JSONL }, { ".csv", RECORD_CSV }, { ".tsv", RECORD_TSV }, { ".md", RECORD_MARKDOWN },
+        { ".markdown", RECORD_MARKDOWN }, { ".html", RECORD_HTML }, { ".htm", RECORD_HTML }, { ".xhtml", RECORD_HTML },
+    };
+    size_t n = strlen(path);
+    if (ends(path, n, ".gz") || ends(path, n, ".zst"))
+        n = (size_t)(strrchr(path, '.') - path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends(path, n, endings[i].ending))
+            return endings[i].f;
+    return RECORD_TEXT;
+}
+
+int reader_open(struct reader **out, const char *path, const struct reader_opts *o, struct err *err)
+{
+    struct reader *r = mem_alloc_zero(sizeof *r);
+    *out = NULL;
+    if (!r)
+        return ERR(err, NOMEM, "no memory to read '%s'", path);
+    buf_init(&r->data);
+    buf_init(&r->header);
+    r->format = o->format, r->record_max = o->record_max ? o->record_max : RECORD_MAX, r->line = 1;
+    const int rc = unpack_open(&r->u, path, o->ratio, err);
+    if (rc < 0)
+        reader_free(r);
+    else
+        *out = r;
+    return rc;
+}
+
+void reader_free(struct reader *r)
+{
+    if (!r)
+        return;
+    unpack_free(r->u);
+    buf_release(&r->data);
+    buf_release(&r->header);
+    mem_free(r);
+}
+
+const char *reader_header(const struct reader *r, size_t *n)
+{
+    *n = r->header.len;
+    return r->header.data;
+}
+
+const struct unpack *reader_file(const struct reader *r) { return r->u; }
+
+/* ---- bytes ---- */
+
+static const char *here(const struct reader *r) { return r->data.data + r->begin; }
+static size_t left(const struct reader *r) { return r->data.len - r->begin; }
+
+/* More of the file behind what is there; at its end, or where it is wrong, r->ended. */
+static int more(struct reader *r, struct err *err)
+{
+    if (r->begin > left(r)) {
+        memmove(r->data.data, here(r), left(r));
+        r->data.len -= r->begin, r->seen -= r->begin, r->begin = 0;
+    }
+    TRY(buf_reserve(&r->data, READ, err));
+    const int64_t n = unpack_read(r->u, r->data.data + r->data.len, READ, &r->fault);
+    r->ended = n <= 0;
+    r->data.len += n > 0 ? (size_t)n : 0;
+    return 0;
+}
+
+/* Lets go of the first n bytes. */
+static void drop(struct reader *r, size_t n)
+{
+    const char *p = here(r), *end = p + n;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p))))
+        p++, r->line++;
+    r->at += n, r->begin += n;
+    r->seen = r->seen > r->begin ? r->seen : r->begin;
+}
+
+/* ---- where records end: bytes from `begin` on, 0: not in what is there ---- */
+
+static size_t line_end(struct reader *r)
+{
+    const char *from = r->data.data + r->seen, *nl = memchr(from, '\n', r->data.len - r->seen);
+    r->seen = nl ? (size_t)(nl - r->data.data) + 1 : r->data.len;
+    return nl ? r->seen - r->begin : 0;
+}
+
+/* Of a row, whose quoted fields may hold line ends. */
+static size_t row_end(struct reader *r)
+{
+    while (r->seen < r->data.len) {
+        const char c = r->data.data[r->seen++];
+        r->quoted ^= c == '"';
+        if (c == '\n' && !r->quoted)
+            return r->seen - r->begin;
+    }
+    return 0;
+}
+
+/* Of a piece of a long text: at most n bytes, which are there and one more. */
+static size_t piece_end(const char *p, size_t n)
+{
+    for (size_t i = n; i > n / 2; i--)
+        if (p[i - 1] == '\n' && p[i - 2] == '\n')
+            return i;
+    for (size_t i = n; i > n / 2; i--)
+        if (p[i - 1] == '\n')
+            return i;
+    size_t i = n;
+    while (i > n - 4 && ((unsigned char)p[i] & 0xc0) == 0x80)      /* a character is not cut in two */
+        i--;
+    return i;
+}
+
+static size_t record_end(struct reader *r)
+{
+    const size_t piece = r->record_max < RECORD_TEXT_PIECE ? r->record_max : RECORD_TEXT_PIECE;
+    switch (r->format) {
+    case RECORD_JSONL: return line_end(r);
+    case RECORD_CSV: case RECORD_TSV: return row_end(r);
+    case RECORD_TEXT: return left(r) > piece ? piece_end(here(r), piece) : 0;
+    default: return 0;           /* the file's */
+    }
+}
+
+/* ---- records ---- */
+
+/* The record that begins here is too long: passes over it.  n: how long it is. */
+static int pass_over(struct reader *r, size_t *n, struct err *err)
+{
+    size_t end = 0;
+    r->seen = r->begin, r->quoted = false;       /* its end may be there, too far away */
+    for (*n = 0; !end && (left(r) || !r->ended); *n += end ? end : left(r), drop(r, end ? end : left(r))) {
+        if (!left(r))
+            TRY(more(r, err));
+        end = record_end(r);
+    }
+    return 0;
+}
+
+static bool is_blank(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && strchr(" \t\r\n", p[i]) && p[i])
+        i++;
+    return i == n;
+}
+
+/* 1 and the bytes of the next record, whatever is in it; 0 at the end. */
+static int next_bytes(struct reader *r, struct raw_record *out, struct err *err)
+{
+    size_t end = 0;
+    drop(r, r->given);
+    r->given = 0, r->quoted = false;
+    while (!(end = record_end(r)) && !r->ended && left(r) <= r->record_max)
+        TRY(more(r, err));
+    *out = (struct raw_record){ .at = r->at, .line = r->line };
+    if (!end && r->ended)
+        end = left(r);
+    if (end <= r->record_max && (end || r->ended)) {
+        out->data = here(r), out->n = r->given = end;
+        return end > 0;
+    }
+    TRY(pass_over(r, &out->n, err));
+    return 1;
+}
+
+static bool of_rows(const struct reader *r) { return r->format == RECORD_CSV || r->format == RECORD_TSV; }
+
+/* A file that breaks off tells so behind its whole records: what it broke off in is none of these. */
+int reader_next(struct reader *r, struct raw_record *out, struct err *err)
+{
+    for (;;) {
+        const int rc = next_bytes(r, out, err);
+        if (rc < 0)
+            return rc;
+        if (r->ended && r->fault.code && (!rc || r->begin + out->n == r->data.len))
+            return err ? (*err = r->fault).code : r->fault.code;
+        if (!rc)
+            return 0;
+        if (r->format >= RECORD_JSONL && out->data && is_blank(out->data, out->n))
+            continue;
+        if (!of_rows(r) || r->header.len)
+            return 1;
+        if (!out->data)
+            return ERR(err, FORMAT, "the header has %zu bytes, expected at most %zu", out->n, r->record_max);
+        TRY(buf_add(&r->header, out->data, out->n, err));
+    }
+}

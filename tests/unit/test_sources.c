@@ -1,0 +1,339 @@
+/* test_sources.c - files of records: packed, cut, broken off, and what a record's text is. */
+#include <stdlib.h>
+#include <zlib.h>
+#include <zstd.h>
+#include "../test.h"
+#include "audit/extract.h"
+#include "audit/json_scan.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+static struct err err;
+
+/* ---- JSON ---- */
+
+/* The cases of JSONTestSuite: y_ is JSON, n_ is not. */
+static void json_is_what_the_test_suite_says(void **state)
+{
+    (void)state;
+    char **names;
+    int n, n_y = 0, n_n = 0;
+    const char *dir = shared("json-test-suite");
+    OK(file_list(dir, &names, &n, &err));
+    for (int i = 0; i < n; i++) {
+        struct buf b;
+        char *path = file_join(dir, names[i]);
+        buf_init(&b);
+        OK(file_read(path, 1 << 24, &b, &err));
+        const int rc = json_check(b.data, b.len, &err);
+        if ((names[i][0] == 'y' && rc) || (names[i][0] == 'n' && !rc))
+            fail_msg("%s: %s", names[i], rc ? err.msg : "no error");
+        n_y += names[i][0] == 'y', n_n += names[i][0] == 'n';
+        buf_release(&b);
+        mem_free(path);
+    }
+    file_list_free(names, n);
+    assert_int_equal(n_y, 95);
+    assert_int_equal(n_n, 188);
+}
+
+static void members_are_found_and_strings_read(void **state)
+{
+    (void)state;
+    static const struct { const char *json, *text, *fault; } cases[] = {
+        { "{\"text\":\"a\\n\\u00e9\\ud83d\\ude00\\\"\"}", "a\n\xc3\xa9\xf0\x9f\x98\x80\"", NULL },
+        { " { \"x\" : [ { \"text\" : 1 } ] , \"te\\u0078t\" : \"b\" } \r\n", "b", NULL },
+        { "{\"text\":\"\"}", "", NULL },
+        { "{\"x\":1}", NULL, NULL },
+        { "{\"text\":\"a\",\"text\":\"b\"}", NULL, "at byte 12 the member 'text' is there again" },
+        { "{\"text\":\"\\ud800\"}", NULL, "\\ud800 is half a surrogate pair, which is no character" },
+        { "[1]", NULL, "byte 0 of the JSON is '[', expected an object" },
+        { "{\"text\":\"a\"", NULL, "the JSON ends at byte 11, expected ',' or '}'" },
+        { "{\"text\":\"a\"} x", NULL, "byte 13 of the JSON is 'x', expected the end" },
+        { "{\"text\":01}", NULL, "byte 9 of the JSON is '1', expected ',' or '}'" },
+        { "{\"a\":\"\xff\"}", NULL, "byte 6 of the JSON is 0xff, which is not UTF-8" },
+    };
+    const char *name = "text";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json_span s;
+        struct buf b;
+        buf_init(&b);
+        err = (struct err){ 0 };
+        int rc = json_members(cases[i].json, strlen(cases[i].json), &name, 1, &s, &err);
+        rc = rc || !s.p ? rc : json_string(s, &b, &err);
+        if (cases[i].fault) {
+            assert_int_equal(rc, ERR_FORMAT);
+            assert_string_equal(err.msg, cases[i].fault);
+        } else if (!cases[i].text) {
+            assert_int_equal(rc, 0);
+            assert_null(s.p);
+        } else {
+            OK(rc);
+            assert_string_equal(b.data, cases[i].text);
+        }
+        buf_release(&b);
+    }
+    char deep[2 * JSON_DEPTH_MAX + 2];
+    memset(deep, '[', JSON_DEPTH_MAX + 1);
+    memset(deep + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    assert_int_equal(json_check(deep, sizeof deep, &err), ERR_RANGE);
+    OK(json_check(deep + 1, sizeof deep - 2, &err));
+}
+
+/* ---- packed files ---- */
+
+static char *some_text(size_t n, uint64_t seed)
+{
+    char *p = mem_alloc(n);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t r = rng_u64(seed, i) % 100;
+        p[i] = r < 2 ? '\n' : r < 20 ? ' ' : (char)('a' + r % 26);
+    }
+    return p;
+}
+
+static void pack(struct buf *out, const char *p, size_t n, enum unpack_kind kind)
+{
+    OK(buf_reserve(out, n + n / 8 + 1000, &err));
+    char *to = out->data + out->len;
+    if (kind == UNPACK_ZSTD) {
+        ZSTD_CCtx *z = ZSTD_createCCtx();
+        ZSTD_CCtx_setParameter(z, ZSTD_c_checksumFlag, 1);
+        const size_t got = ZSTD_compress2(z, to, n + n / 8 + 1000, p, n);
+        assert_false(ZSTD_isError(got));
+        ZSTD_freeCCtx(z);
+        out->len += got;
+    } else if (kind == UNPACK_GZIP) {
+        z_stream z = { .next_in = (Bytef *)(uintptr_t)p, .avail_in = (uInt)n, .next_out = (Bytef *)to, .avail_out = (uInt)(n + n / 8 + 1000) };
+        assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        out->len += z.total_out;
+        deflateEnd(&z);
+    } else
+        OK(buf_add(out, p, n, &err));
+}
+
+/* All of a file, read in pieces of odd sizes; rc: how it ended. */
+static int unpack_all(const char *path, struct buf *out, double ratio)
+{
+    struct unpack *u;
+    TRY(unpack_open(&u, path, ratio, &err));
+    char piece[7001];
+    int64_t got;
+    for (uint64_t i = 0; (got = unpack_read(u, piece, 1 + rng_u64(3, i) % sizeof piece, &err)) > 0; i++)
+        OK(buf_add(out, piece, (size_t)got, &err));
+    assert_true(got < 0 || unpack_packed(u) == unpack_size(u));
+    unpack_free(u);
+    return (int)got;
+}
+
+static void packed_files_are_what_was_packed(void **state)
+{
+    (void)state;
+    char *text = some_text(700000, 1);
+    const char *path = in_dir("packed");
+    for (enum unpack_kind kind = UNPACK_PLAIN; kind <= UNPACK_ZSTD; kind++) {
+        struct buf packed, got;
+        buf_init(&packed);
+        buf_init(&got);
+        pack(&packed, text, 300000, kind);
+        pack(&packed, text + 300000, 400000, kind);      /* two members, or frames */
+        const size_t whole = packed.len;
+        OK(file_write_all(path, packed.data, whole, &err));
+        OK(unpack_all(path, &got, 0));
+        assert_int_equal(got.len, 700000);
+        assert_memory_equal(got.data, text, 700000);
+        if (kind != UNPACK_PLAIN) {
+            buf_clear(&got);                             /* broken off: what came before, and then the error */
+            OK(file_write_all(path, packed.data, whole - 1000, &err));
+            assert_int_equal(unpack_all(path, &got, 0), ERR_FORMAT);
+            assert_non_null(strstr(err.msg, "the file ends in its midst"));
+            assert_true(got.len > 400000 && got.len < 700000);
+            assert_memory_equal(got.data, text, got.len);
+            buf_clear(&got);                             /* followed by what is none */
+            OK(buf_add_str(&packed, "\1garbage", &err));
+            OK(file_write_all(path, packed.data, packed.len, &err));
+            assert_int_equal(unpack_all(path, &got, 0), ERR_FORMAT);
+            assert_int_equal(got.len, 700000);
+            packed.len = whole;                          /* a bit flipped */
+            packed.data[whole / 2] ^= 16;
+            buf_clear(&got);
+            OK(file_write_all(path, packed.data, whole, &err));
+            assert_int_equal(unpack_all(path, &got, 0), ERR_FORMAT);
+            assert_non_null(strstr(err.msg, "is wrong at byte"));
+        }
+        buf_release(&packed);
+        buf_release(&got);
+    }
+    mem_free(text);
+}
+
+static void a_bomb_is_refused(void **state)
+{
+    (void)state;
+    const size_t n = (size_t)80 << 20;
+    char *zeros = mem_map(n);
+    assert_non_null(zeros);
+    const char *path = in_dir("bomb");
+    for (enum unpack_kind kind = UNPACK_GZIP; kind <= UNPACK_ZSTD; kind++) {
+        struct buf packed, got;
+        buf_init(&packed);
+        buf_init(&got);
+        pack(&packed, zeros, n, kind);
+        OK(file_write_all(path, packed.data, packed.len, &err));
+        assert_int_equal(unpack_all(path, &got, 0), ERR_RANGE);
+        assert_non_null(strstr(err.msg, "a decompression bomb?"));
+        assert_true(got.len >= (size_t)64 << 20 && got.len < (size_t)66 << 20);
+        buf_clear(&got);
+        OK(unpack_all(path, &got, 1e6));
+        assert_int_equal(got.len, n);
+        buf_release(&packed);
+        buf_release(&got);
+    }
+    mem_unmap(zeros, n);
+}
+
+/* ---- records ---- */
+
+struct want { size_t at, n; int64_t line; bool too_long; };
+
+/* The twin: the whole text is there. */
+static int cut(const char *p, size_t n, enum record_format f, size_t record_max, struct want *out)
+{
+    int k = 0;
+    int64_t line = 1;
+    for (size_t at = 0; at < n;) {
+        size_t end = at;
+        bool quoted = false;
+        while (end < n && (p[end] != '\n' || quoted))
+            quoted ^= f == RECORD_CSV && p[end++] == '"', end += f != RECORD_CSV;
+        end += end < n;
+        bool blank = true;
+        for (size_t i = at; i < end; i++)
+            blank = blank && strchr(" \n", p[i]) && p[i];
+        if (!blank || end - at > record_max)
+            out[k++] = (struct want){ at, end - at, line, end - at > record_max };
+        for (; at < end; at++)
+            line += p[at] == '\n';
+    }
+    return k;
+}
+
+static void records_are_cut_as_by_the_twin(void **state)
+{
+    (void)state;
+    static struct want want[200000];
+    const char *path = in_dir("records");
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        const size_t n = 1 + rng_u64(8, seed) % 900000;
+        char *text = some_text(n, seed + 10);
+        if (seed % 3 == 0)                               /* some long lines, across many reads */
+            for (size_t i = n / 3; i < n / 2; i++)
+                text[i] = text[i] == '\n' ? 'x' : text[i];
+        for (size_t i = 0; seed % 2 && i < n; i += 5000)
+            text[i] = '"';
+        memcpy(text, "h,t\n", n < 4 ? n : 4);
+        const enum record_format f = seed % 2 ? RECORD_CSV : RECORD_JSONL;
+        const struct reader_opts o = { .format = f, .record_max = seed % 4 < 2 ? 100000 : 0 };
+        const int n_want = cut(text, n, f, o.record_max ? o.record_max : RECORD_MAX, want);
+        OK(file_write_all(path, text, n, &err));
+        struct reader *r;
+        OK(reader_open(&r, path, &o, &err));
+        struct raw_record got;
+        int k = f == RECORD_CSV, rc;
+        while ((rc = reader_next(r, &got, &err)) == 1) {
+            assert_true(k < n_want);
+            assert_int_equal(got.n, want[k].n);
+            assert_int_equal(got.at, want[k].at);
+            assert_int_equal(got.line, want[k].line);
+            assert_int_equal(!got.data, want[k].too_long);
+            if (got.data)
+                assert_memory_equal(got.data, text + got.at, got.n);
+            k++;
+        }
+        assert_int_equal(rc, 0);
+        assert_int_equal(k, n_want);
+        reader_free(r);
+        mem_free(text);
+    }
+}
+
+static void long_texts_are_cut_at_blank_lines(void **state)
+{
+    (void)state;
+    const char *path = in_dir("long");
+    const size_t n = 5 * RECORD_TEXT_PIECE + 12345;
+    char *text = some_text(n, 77);
+    memset(text + 2 * RECORD_TEXT_PIECE, 'x', RECORD_TEXT_PIECE * 2);      /* no line in sight */
+    OK(file_write_all(path, text, n, &err));
+    struct reader *r;
+    OK(reader_open(&r, path, &(struct reader_opts){ .format = RECORD_TEXT }, &err));
+    struct raw_record got;
+    size_t at = 0;
+    int k = 0, at_blank = 0;
+    while (reader_next(r, &got, &err) == 1) {
+        assert_int_equal(got.at, at);
+        assert_memory_equal(got.data, text + at, got.n);
+        assert_true(got.n <= RECORD_TEXT_PIECE);
+        at += got.n, k++;
+        at_blank += text[at - 1] == '\n' && text[at - 2] == '\n';
+    }
+    assert_int_equal(at, n);
+    assert_true(k >= 6 && k <= 8 && at_blank >= 3);
+    reader_free(r);
+    mem_free(text);
+}
+
+static void what_is_wrong_with_a_record_is_told(void **state)
+{
+    (void)state;
+    static const struct { enum record_format f; const char *raw; enum record_fault fault; const char *says; } cases[] = {
+        { RECORD_JSONL, "{\"text\":\"good\"}\n", FAULT_NONE, "good" },
+        { RECORD_JSONL, "{\"text\":7}\n", FAULT_NO_FIELD, "'text' is no string" },
+        { RECORD_JSONL, "{\"txt\":\"x\"}\n", FAULT_NO_FIELD, "there is no member 'text'" },
+        { RECORD_JSONL, "{\"text\":\"x\"\n", FAULT_BAD_JSON, "the JSON ends at byte 12" },
+        { RECORD_JSONL, "{\"text\":\" \\n\"}\n", FAULT_EMPTY, "" },
+        { RECORD_TEXT, "a\xe9", FAULT_NOT_UTF8, "byte 1 of the text is 0xe9, which is not UTF-8" },
+        { RECORD_CSV, "1,\"a \"\"b\"\"\"\n", FAULT_NONE, "a \"b\"" },
+        { RECORD_CSV, "1,2,3\n", FAULT_BAD_ROW, "3" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct extract x;
+        const char *got = NULL;
+        size_t n = 0;
+        err = (struct err){ 0 };
+        extract_init(&x, cases[i].f, NULL);
+        if (cases[i].f == RECORD_CSV)
+            OK(extract_header(&x, "id,text\n", 8, "f.csv", &err));
+        const struct raw_record raw = { cases[i].raw, strlen(cases[i].raw), 0, 5 };
+        assert_int_equal(extract_text(&x, &raw, &got, &n, &err), cases[i].fault);
+        if (cases[i].fault)
+            assert_non_null(strstr(err.msg, cases[i].says));
+        else {
+            assert_int_equal(n, strlen(cases[i].says));
+            assert_memory_equal(got, cases[i].says, n);
+        }
+        extract_release(&x);
+    }
+    struct extract x;
+    extract_init(&x, RECORD_CSV, "body");
+    assert_int_equal(extract_header(&x, "id,text\n", 8, "f.csv", &err), ERR_FORMAT);
+    assert_string_equal(err.msg, "'f.csv' has no column 'body'");
+    extract_release(&x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_is_what_the_test_suite_says),
+        cmocka_unit_test(members_are_found_and_strings_read),
+        cmocka_unit_test(packed_files_are_what_was_packed),
+        cmocka_unit_test(a_bomb_is_refused),
+        cmocka_unit_test(records_are_cut_as_by_the_twin),
+        cmocka_unit_test(long_texts_are_cut_at_blank_lines),
+        cmocka_unit_test(what_is_wrong_with_a_record_is_told),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
