@@ -39,7 +39,7 @@ int extract_header(struct extract *x, const char *header, size_t n, const char *
 static enum record_fault of_json(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
     struct json_span s;
-    if (json_members(raw->data, raw->n, &x->field, 1, &s, why) < 0)
+    if (json_scan_members(raw->data, raw->n, &x->field, 1, &s, why) < 0)
         return FAULT_BAD_JSON;
     if (!s.p)
         return (void)ERR(why, FORMAT, "there is no member '%s'", x->field), FAULT_NO_FIELD;
@@ -50,7 +50,7 @@ static enum record_fault of_json(struct extract *x, const struct raw_record *raw
         return FAULT_NONE;
     }
     buf_clear(&x->text);
-    if (json_string(s, &x->text, why) < 0)
+    if (json_scan_string(s, &x->text, why) < 0)
         return why->code == ERR_NOMEM ? FAULT_TOO_LONG : FAULT_BAD_JSON;
     *text = x->text.data, *n = x->text.len;
     return FAULT_NONE;

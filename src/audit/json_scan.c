@@ -168,7 +168,7 @@ static int end_of_text(struct scan *s, struct err *err)
     return s->p < s->end ? wrong(s, "the end", err) : 0;
 }
 
-int json_check(const char *text, size_t n, struct err *err)
+int json_scan_check(const char *text, size_t n, struct err *err)
 {
     struct scan s = { text, text, text + n };
     TRY(check_utf8(text, n, err));
@@ -182,7 +182,7 @@ static int find(struct json_span key, const char *const *name, int n_name, int *
     struct buf plain;
     buf_init(&plain);
     const bool escaped = memchr(key.p, '\\', key.n);
-    const int rc = escaped ? json_string(key, &plain, err) : 0;
+    const int rc = escaped ? json_scan_string(key, &plain, err) : 0;
     const char *p = escaped ? plain.data : key.p + 1;
     const size_t n = escaped ? plain.len : key.n - 2;
     *out = -1;
@@ -214,7 +214,7 @@ static int member(struct scan *s, const char *const *name, int n_name, struct js
     return 0;
 }
 
-int json_members(const char *text, size_t n, const char *const *name, int n_name, struct json_span *out, struct err *err)
+int json_scan_members(const char *text, size_t n, const char *const *name, int n_name, struct json_span *out, struct err *err)
 {
     struct scan s = { text, text, text + n };
     memset(out, 0, (size_t)n_name * sizeof *out);
@@ -256,7 +256,7 @@ static int unicode(const char **p, const char *end, struct buf *out, struct err 
     return buf_add(out, bytes, (size_t)utf8_put(c, bytes), err);
 }
 
-int json_string(struct json_span s, struct buf *out, struct err *err)
+int json_scan_string(struct json_span s, struct buf *out, struct err *err)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     const char *p = s.p + 1, *end = s.p + s.n - 1;

@@ -12,10 +12,10 @@
 struct json_span { const char *p; size_t n; };
 
 /* One value of any kind and white space around it. */
-int json_check(const char *text, size_t n, struct err *err);
+int json_scan_check(const char *text, size_t n, struct err *err);
 /* The text is one object: the values of the members named, which may be missing, but not twice there. */
-int json_members(const char *text, size_t n, const char *const *name, int n_name, struct json_span *out, struct err *err);
+int json_scan_members(const char *text, size_t n, const char *const *name, int n_name, struct json_span *out, struct err *err);
 /* Appends the characters of a string.  ERR_FORMAT for half a surrogate pair, which is no character. */
-int json_string(struct json_span s, struct buf *out, struct err *err);
+int json_scan_string(struct json_span s, struct buf *out, struct err *err);
 
 #endif

@@ -26,7 +26,7 @@ static void json_is_what_the_test_suite_says(void **state)
         char *path = file_join(dir, names[i]);
         buf_init(&b);
         OK(file_read(path, 1 << 24, &b, &err));
-        const int rc = json_check(b.data, b.len, &err);
+        const int rc = json_scan_check(b.data, b.len, &err);
         if ((names[i][0] == 'y' && rc) || (names[i][0] == 'n' && !rc))
             fail_msg("%s: %s", names[i], rc ? err.msg : "no error");
         n_y += names[i][0] == 'y', n_n += names[i][0] == 'n';
@@ -60,8 +60,8 @@ static void members_are_found_and_strings_read(void **state)
         struct buf b;
         buf_init(&b);
         err = (struct err){ 0 };
-        int rc = json_members(cases[i].json, strlen(cases[i].json), &name, 1, &s, &err);
-        rc = rc || !s.p ? rc : json_string(s, &b, &err);
+        int rc = json_scan_members(cases[i].json, strlen(cases[i].json), &name, 1, &s, &err);
+        rc = rc || !s.p ? rc : json_scan_string(s, &b, &err);
         if (cases[i].fault) {
             assert_int_equal(rc, ERR_FORMAT);
             assert_string_equal(err.msg, cases[i].fault);
@@ -77,8 +77,8 @@ static void members_are_found_and_strings_read(void **state)
     char deep[2 * JSON_DEPTH_MAX + 2];
     memset(deep, '[', JSON_DEPTH_MAX + 1);
     memset(deep + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
-    assert_int_equal(json_check(deep, sizeof deep, &err), ERR_RANGE);
-    OK(json_check(deep + 1, sizeof deep - 2, &err));
+    assert_int_equal(json_scan_check(deep, sizeof deep, &err), ERR_RANGE);
+    OK(json_scan_check(deep + 1, sizeof deep - 2, &err));
 }
 
 /* ---- packed files ---- */
