@@ -5,6 +5,7 @@
 #include "../test.h"
 #include "audit/extract.h"
 #include "audit/json_scan.h"
+#include "audit/pass.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -324,6 +325,144 @@ static void what_is_wrong_with_a_record_is_told(void **state)
     extract_release(&x);
 }
 
+/* ---- sources, and a pass over them ---- */
+
+struct seen { const struct sources *s; struct buf out; uint64_t bytes; int n_ended; };
+
+static int see_record(void *ctx, int file, const struct pass_record *r, struct buf *out, int i_thread, struct err *e)
+{
+    const struct seen *seen = ctx;
+    (void)i_thread;
+    assert_true(file < seen->s->n_file);
+    return buf_printf(out, e, "%d %lld %llu %lld %zu %s %.*s\n", file, (long long)r->number, (unsigned long long)r->at, (long long)r->line, r->raw_bytes, record_fault_word(r->fault),
+                      r->fault ? (int)strlen(r->why) : (int)(r->n < 20 ? r->n : 20), r->fault ? r->why : r->text);
+}
+
+static int see_block(void *ctx, int file, const struct buf *out, struct err *e)
+{
+    struct seen *seen = ctx;
+    (void)file;
+    return buf_add(&seen->out, out->data, out->len, e);
+}
+
+static int see_end(void *ctx, int file, const struct err *why, struct err *e)
+{
+    struct seen *seen = ctx;
+    seen->n_ended++;
+    return buf_printf(&seen->out, e, "%s: %s\n", strrchr(seen->s->file[file].path, '/') + 1, why ? strchr(why->msg, ':') ? strchr(why->msg, ':') : why->msg : "end");
+}
+
+static int see_progress(void *ctx, uint64_t bytes, struct err *e)
+{
+    struct seen *seen = ctx;
+    (void)e;
+    assert_true(bytes >= seen->bytes && bytes <= seen->s->n_bytes);
+    seen->bytes = bytes;
+    return 0;
+}
+
+static void pass(const struct sources *s, int n_thread, struct seen *seen)
+{
+    struct pool *pool;
+    OK(pool_new(&pool, n_thread, &err));
+    *seen = (struct seen){ .s = s };
+    buf_init(&seen->out);
+    const struct pass_opts o = { .pool = pool, .record = see_record, .put = see_block, .ended = see_end, .progress = see_progress, .ctx = seen };
+    OK(pass_run(s, 0, &o, &err));
+    assert_int_equal(seen->bytes, s->n_bytes);
+    pool_free(pool);
+}
+
+static void write_packed(const char *name, const char *text, size_t n, enum unpack_kind kind, size_t cut_off)
+{
+    struct buf b;
+    buf_init(&b);
+    pack(&b, text, n, kind);
+    OK(file_write_all(in_dir(name), b.data, b.len - cut_off, &err));
+    buf_release(&b);
+}
+
+static void a_pass_is_the_same_with_any_threads(void **state)
+{
+    (void)state;
+    OK(file_mkdirs(in_dir("set/deep"), &err));
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < 30000; i++)
+        OK(buf_printf(&b, &err, i % 500 == 7 ? "{\"text\": %d}\n" : "{\"n\": 1, \"text\": \"record %d with some words, and \\u00e9\"}\n", i));
+    write_packed("set/a.jsonl", b.data, b.len, UNPACK_PLAIN, 0);
+    write_packed("set/b.jsonl.gz", b.data, b.len, UNPACK_GZIP, 0);
+    write_packed("set/c.jsonl.zst", b.data, b.len, UNPACK_ZSTD, 50);
+    write_packed("set/deep/d.csv", "a,b\n1,2\n", 8, UNPACK_PLAIN, 0);
+    write_packed("set/deep/e.csv", "id,text\n1,one\n2,\n3\n", 20, UNPACK_PLAIN, 0);
+    write_packed("set/deep/f.txt", "", 0, UNPACK_PLAIN, 0);
+    write_packed("set/deep/README.md", "no record", 9, UNPACK_PLAIN, 0);
+    buf_release(&b);
+    struct sources s = { .n = 0 };
+    OK(sources_add(&s, in_dir("set"), &err));
+    assert_int_equal(s.n_file, 6);
+    assert_string_equal(s.source[0].name, "set");
+    struct seen one, many;
+    pass(&s, 1, &one);
+    assert_int_equal(one.n_ended, 6);
+    for (int n = 2; n <= 7; n += 5) {
+        pass(&s, n, &many);
+        assert_int_equal(many.out.len, one.out.len);
+        assert_memory_equal(many.out.data, one.out.data, one.out.len);
+        buf_release(&many.out);
+    }
+    static const char *const wants[] = {
+        "\n0 7 ", "no_field 'text' is no string\n", "0 29999 ", "record 29999 with so\na.jsonl: end\n", "b.jsonl.gz: end\n", "after ", "the file ends in its midst",
+        "/deep/d.csv' has no column 'text'\n", "4 0 8 2 6 none one\n4 1 14 3 3 empty ", "bad_row", "e.csv: end\nf.txt: end\n",
+    };
+    const char *at = one.out.data;
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+        const char *found = strstr(at, wants[i]);
+        if (!found)
+            fail_msg("'%s' is not there, or not in order", wants[i]);
+        at = found;
+    }
+    buf_release(&one.out);
+    sources_release(&s);
+}
+
+static void a_list_of_sources_is_read_and_checked(void **state)
+{
+    (void)state;
+    OK(file_mkdirs(in_dir("more"), &err));
+    OK(file_write_all(in_dir("more/x.data"), "{}", 2, &err));
+    static const struct { const char *yaml, *says; } cases[] = {
+        { "sources:\n  - {name: x, path: more, format: jsonl, field: body, licence: MIT, origin: made, collected: 2026-01-02}\n", NULL },
+        { "sources: []\n", "has no list 'sources'" },
+        { "sources:\n  - {name: 'a b', path: more}\n", "name is 'a b', expected up to 64 letters" },
+        { "sources:\n  - {name: x}\n", "path is missing" },
+        { "sources:\n  - {name: x, path: none}\n", "No such file" },
+        { "sources:\n  - {name: x, path: more, format: xml}\n", "format is 'xml', expected text, markdown" },
+        { "sources:\n  - {name: x, path: more, licnce: MIT}\n", "licence" },
+        { "sources:\n  - {name: x, path: more}\n  - {name: x, path: more}\n", "two sources are called 'x'" },
+        { "source:\n  - {name: x, path: more}\n", "has no list 'sources'" },
+        { "sources:\n  - {name: x, path: more}\nsplit: 3\n", "has 'split', expected sources only" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sources s = { .n = 0 };
+        const char *path = in_dir("data.yaml");
+        OK(file_write_all(path, cases[i].yaml, strlen(cases[i].yaml), &err));
+        const int rc = sources_add(&s, path, &err);
+        if (cases[i].says) {
+            assert_true(rc < 0);
+            if (!strstr(err.msg, cases[i].says))
+                fail_msg("'%s', expected '%s'", err.msg, cases[i].says);
+        } else {
+            OK(rc);
+            assert_int_equal(s.n_file, 1);
+            assert_int_equal(s.file[0].format, RECORD_JSONL);
+            assert_string_equal(s.source[0].field, "body");
+            assert_string_equal(s.source[0].collected, "2026-01-02");
+        }
+        sources_release(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +473,8 @@ int main(void)
         cmocka_unit_test(records_are_cut_as_by_the_twin),
         cmocka_unit_test(long_texts_are_cut_at_blank_lines),
         cmocka_unit_test(what_is_wrong_with_a_record_is_told),
+        cmocka_unit_test(a_pass_is_the_same_with_any_threads),
+        cmocka_unit_test(a_list_of_sources_is_read_and_checked),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

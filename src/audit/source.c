@@ -1,0 +1,203 @@
+#include "audit/source.h"
+#include <string.h>
+#include <sys/stat.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+#define YAML_MAX ((size_t)4 << 20)
+#define DEPTH_MAX 64
+#define SOURCES_MAX 4096
+
+static char *copy(const char *s)
+{
+    const size_t n = strlen(s) + 1;
+    char *c = mem_alloc(n);
+    return c ? memcpy(c, s, n) : NULL;
+}
+
+static void source_release(struct source *s)
+{
+    char *const texts[] = { s->name, s->path, s->field, s->licence, s->origin, s->collected, s->purpose, s->language };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        mem_free(texts[i]);
+}
+
+void sources_release(struct sources *s)
+{
+    for (int i = 0; i < s->n; i++)
+        source_release(&s->source[i]);
+    for (int i = 0; i < s->n_file; i++)
+        mem_free(s->file[i].path);
+    mem_free(s->source);
+    mem_free(s->file);
+    *s = (struct sources){ 0 };
+}
+
+/* ---- files ---- */
+
+static bool is_no_record(const char *name)
+{
+    static const char *const names[] = { "LICENSE", "LICENCE", "COPYING", "README" };
+    bool is = name[0] == '.';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t n = strlen(names[i]);
+        is = is || (!strncmp(name, names[i], n) && (!name[n] || name[n] == '.'));
+    }
+    return is;
+}
+
+static int add_file(struct sources *s, const char *path, uint64_t bytes, struct err *err)
+{
+    if (s->n_file == s->cap_file) {
+        const int cap = s->cap_file ? 2 * s->cap_file : 64;
+        struct source_file *more = mem_realloc_array(s->file, (size_t)cap, sizeof *more);
+        if (!more)
+            return ERR(err, NOMEM, "no memory for the names of %d files", cap);
+        s->file = more, s->cap_file = cap;
+    }
+    const enum record_format given = s->source[s->n - 1].format;
+    struct source_file f = { copy(path), s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), bytes };
+    if (!f.path)
+        return ERR(err, NOMEM, "no memory for the name '%s'", path);
+    s->file[s->n_file++] = f;
+    s->n_bytes += bytes;
+    return 0;
+}
+
+static int walk(struct sources *s, const char *path, int depth, struct err *err);
+
+static int walk_folder(struct sources *s, const char *path, int depth, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    if (depth == DEPTH_MAX)
+        return ERR(err, RANGE, "'%s' lies more than %d folders deep (a link to itself?)", path, DEPTH_MAX);
+    TRY(file_list(path, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        if (is_no_record(names[i]))
+            continue;
+        char *below = file_join(path, names[i]);
+        rc = below ? walk(s, below, depth + 1, err) : ERR(err, NOMEM, "no memory for the name '%s'", names[i]);
+        mem_free(below);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+static int walk(struct sources *s, const char *path, int depth, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st))
+        return ERR_ERRNO(err, "'%s'", path);
+    if (S_ISDIR(st.st_mode))
+        return walk_folder(s, path, depth, err);
+    if (!S_ISREG(st.st_mode))
+        return ERR(err, FORMAT, "'%s' is neither a file nor a folder", path);
+    return add_file(s, path, (uint64_t)st.st_size, err);
+}
+
+/* ---- sources ---- */
+
+static bool is_name(const char *s)
+{
+    const size_t n = strlen(s);
+    return n && n <= 64 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+/* Takes what src has, also on error. */
+static int add_source(struct sources *s, struct source src, struct err *err)
+{
+    int rc = 0;
+    if (!src.name || !src.path || !src.field)
+        rc = ERR(err, NOMEM, "no memory for a source");
+    for (int i = 0; i < s->n && !rc; i++)
+        if (!strcmp(s->source[i].name, src.name))
+            rc = ERR(err, USAGE, "two sources are called '%s'", src.name);
+    if (!rc && s->n == SOURCES_MAX)
+        rc = ERR(err, RANGE, "more than %d sources", SOURCES_MAX);
+    struct source *more = rc ? NULL : mem_realloc_array(s->source, (size_t)s->n + 1, sizeof *more);
+    if (!rc && !more)
+        rc = ERR(err, NOMEM, "no memory for a source");
+    if (rc) {
+        source_release(&src);
+        return rc;
+    }
+    s->source = more;
+    s->source[s->n++] = src;
+    const int first = s->n_file;
+    TRY(walk(s, src.path, 0, err));
+    return s->n_file > first ? 0 : ERR(err, USAGE, "there is no file of records in '%s'", src.path);
+}
+
+/* The last part of a path, where what no name may have is '_'. */
+static char *name_of(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from && path[from - 1] != '/')
+        from--;
+    n = n - from < 64 ? n - from : 64;
+    char *name = mem_alloc(n + 1);
+    for (size_t i = 0; name && i < n; i++) {
+        const char one[2] = { path[from + i], 0 };
+        name[i] = is_name(one) ? one[0] : '_';
+    }
+    if (name)
+        name[n] = 0;
+    return name;
+}
+
+static char *copy_or_null(const char *s) { return s ? copy(s) : NULL; }
+
+static int add_entry(struct sources *s, const json_t *o, int i, const char *file, struct err *err)
+{
+    const char *name = NULL, *path = NULL, *format = NULL, *field = "text", *licence = NULL, *origin = NULL, *collected = NULL, *purpose = NULL, *language = NULL;
+    char where[300];
+    const struct opt keys[] = {
+        { OPT_STR, "name", &name, "", "", 0, 0 },       { OPT_STR, "path", &path, "", "", 0, 0 },       { OPT_STR, "format", &format, "", "", 0, 0 },
+        { OPT_STR, "field", &field, "", "", 0, 0 },     { OPT_STR, "licence", &licence, "", "", 0, 0 }, { OPT_STR, "origin", &origin, "", "", 0, 0 },
+        { OPT_STR, "collected", &collected, "", "", 0, 0 }, { OPT_STR, "purpose", &purpose, "", "", 0, 0 }, { OPT_STR, "language", &language, "", "", 0, 0 },
+        { .name = NULL },
+    };
+    snprintf(where, sizeof where, "%.200s: source %d", file, i + 1);
+    TRY(tree_read(o, keys, where, err));
+    if (!name || !is_name(name))
+        return ERR(err, USAGE, "%s: name is '%s', expected up to 64 letters, digits, '.', '_' or '-'", where, name ? name : "");
+    if (!path || !*path)
+        return ERR(err, USAGE, "%s ('%s'): path is missing", where, name);
+    const enum record_format f = format ? record_format_find(format) : N_RECORD_FORMAT;
+    if (format && f == N_RECORD_FORMAT)
+        return ERR(err, USAGE, "%s ('%s'): format is '%s', expected text, markdown, html, jsonl, csv or tsv", where, name, format);
+    const char *slash = strrchr(file, '/');
+    char folder[2000];
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
+    return add_source(s, (struct source){ .name = copy(name), .path = *path == '/' ? copy(path) : file_join(folder, path), .field = copy(field), .licence = copy_or_null(licence),
+                                          .origin = copy_or_null(origin), .collected = copy_or_null(collected), .purpose = copy_or_null(purpose), .language = copy_or_null(language), .format = f }, err);
+}
+
+static int add_yaml(struct sources *s, const char *path, struct err *err)
+{
+    json_t *t = NULL;
+    TRY(tree_load(&t, path, YAML_MAX, err));
+    const json_t *list = json_object_get(t, "sources");
+    int rc = json_array_size(list) ? 0 : ERR(err, USAGE, "'%s' has no list 'sources' with a source in it", path);
+    const char *key;
+    json_t *v;
+    json_object_foreach(t, key, v)
+        if (!rc && strcmp(key, "sources"))
+            rc = ERR(err, USAGE, "'%s' has '%s', expected sources only", path, key);
+    for (size_t i = 0; !rc && i < json_array_size(list); i++)
+        rc = add_entry(s, json_array_get(list, i), (int)i, path, err);
+    json_decref(t);
+    return rc;
+}
+
+int sources_add(struct sources *s, const char *path, struct err *err)
+{
+    if (file_name_ends(path, ".yaml") || file_name_ends(path, ".yml"))
+        return add_yaml(s, path, err);
+    return add_source(s, (struct source){ .name = name_of(path), .path = copy(path), .field = copy("text"), .format = N_RECORD_FORMAT }, err);
+}

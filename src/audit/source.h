@@ -1,0 +1,24 @@
+/* source.h - where records come from: what a data.yaml or a command line names, down to the files.
+ *
+ *   sources:
+ *     - name: stories                 letters, digits, . _ -; once
+ *       path: corpus/stories          a file, or a folder: its files and those of its folders, in byte order of the names
+ *       format: jsonl                 reader.h; not given: by each file's name
+ *       field: body                   of jsonl, csv and tsv; text
+ *       licence: CC-BY-4.0            an SPDX expression; not given: unknown
+ *       origin, collected, purpose, language       sentences for the documents, the date as YYYY-MM-DD
+ * Files and folders whose names begin with a point, and files named LICENSE, LICENCE, COPYING or README, are no records.  A path that
+ * is not there is an error before anything is read.  Paths are relative to the data.yaml. */
+#ifndef AUDIT_SOURCE_H
+#define AUDIT_SOURCE_H
+#include "audit/reader.h"
+
+struct source { char *name, *path, *field, *licence, *origin, *collected, *purpose, *language; enum record_format format; };     /* N_RECORD_FORMAT: by name */
+struct source_file { char *path; int source; enum record_format format; uint64_t bytes; };
+struct sources { struct source *source; int n; struct source_file *file; int n_file, cap_file; uint64_t n_bytes; };
+
+/* A path ends in .yaml or .yml: a data.yaml; else a source named as its last part.  sources_release in any case. */
+int sources_add(struct sources *s, const char *path, struct err *err);
+void sources_release(struct sources *s);
+
+#endif
