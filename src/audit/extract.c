@@ -51,7 +51,7 @@ static enum record_fault of_json(struct extract *x, const struct raw_record *raw
     }
     buf_clear(&x->text);
     if (json_scan_string(s, &x->text, why) < 0)
-        return why->code == ERR_NOMEM ? FAULT_TOO_LONG : FAULT_BAD_JSON;
+        return FAULT_BAD_JSON;
     *text = x->text.data, *n = x->text.len;
     return FAULT_NONE;
 }

@@ -33,7 +33,8 @@ struct extract {
 void extract_init(struct extract *x, enum record_format format, const char *field);
 /* Of csv and tsv, before a file's first record: the header.  ERR_FORMAT where it is none or has no such column. */
 int extract_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err);
-/* FAULT_NONE and the text, borrowed until the next call; else why says what is wrong.  Without memory: FAULT_TOO_LONG. */
+/* FAULT_NONE and the text, borrowed until the next call; else why says what is wrong; its code is ERR_NOMEM
+ * where there was no memory to see. */
 enum record_fault extract_text(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why);
 void extract_release(struct extract *x);
 

@@ -128,6 +128,8 @@ static int work_on_record(const struct pass *p, struct block *b, struct extract 
     struct err why = { 0 };
     struct pass_record r = { .number = b->first + i, .at = at->at, .line = at->line, .raw_bytes = at->n };
     r.fault = extract_text(x, &raw, &r.text, &r.n, &why);
+    if (why.code == ERR_NOMEM)
+        return (*err = why).code;
     if (r.fault)
         r.text = NULL, r.n = 0, r.why = why.msg;
     return p->o->record(p->o->ctx, b->file, &r, &b->out, i_thread, err);
