@@ -9,8 +9,9 @@ OPT     ?= -O3
 SAN     ?=
 WARN    := -std=c17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS  ?= -g
-PKGS    := libzstd libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
-CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude
+PKGS    := libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
+XML     := $(shell pkg-config --cflags libxml-2.0)
+CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude $(XML)
 LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 ALL_CFLAGS = $(WARN) $(OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -fvisibility=hidden -pthread $(SAN) $(CFLAGS)
 VERSION := $(shell sed -n 's/^.define LATHE_VERSION "\(.*\)"/\1/p' include/lathe.h)

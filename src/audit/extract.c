@@ -1,5 +1,6 @@
 #include "audit/extract.h"
 #include <string.h>
+#include "audit/html_visible.h"
 #include "audit/json_scan.h"
 #include "data/text.h"
 
@@ -66,6 +67,23 @@ static enum record_fault of_row(struct extract *x, const struct raw_record *raw,
     return FAULT_NONE;
 }
 
+static int check_utf8(const char *text, size_t n, struct err *why)
+{
+    const size_t bad = text_bad_utf8(text, n);
+    return bad < n ? ERR(why, FORMAT, "byte %zu of the text is 0x%02x, which is not UTF-8", bad, (unsigned char)text[bad]) : 0;
+}
+
+static enum record_fault of_html(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
+{
+    if (check_utf8(raw->data, raw->n, why))
+        return FAULT_NOT_UTF8;
+    buf_clear(&x->text);
+    if (html_visible(raw->data, raw->n, &x->text, why) < 0)
+        return FAULT_TOO_LONG;
+    *text = x->text.data, *n = x->text.len;
+    return FAULT_NONE;
+}
+
 static enum record_fault of_bytes(const struct raw_record *raw, const char **text, size_t *n)
 {
     *text = raw->data, *n = raw->n;
@@ -84,12 +102,16 @@ enum record_fault extract_text(struct extract *x, const struct raw_record *raw, 
 {
     if (!raw->data)
         return (void)ERR(why, RANGE, "it has %zu bytes", raw->n), FAULT_TOO_LONG;
-    const bool rows = x->format == RECORD_CSV || x->format == RECORD_TSV;
-    const enum record_fault f = x->format == RECORD_JSONL ? of_json(x, raw, text, n, why) : rows ? of_row(x, raw, text, n, why) : of_bytes(raw, text, n);
+    enum record_fault f;
+    switch (x->format) {
+    case RECORD_JSONL: f = of_json(x, raw, text, n, why); break;
+    case RECORD_CSV: case RECORD_TSV: f = of_row(x, raw, text, n, why); break;
+    case RECORD_HTML: f = of_html(x, raw, text, n, why); break;
+    default: f = of_bytes(raw, text, n); break;
+    }
     if (f)
         return f;
-    const size_t bad = text_bad_utf8(*text, *n);
-    if (bad < *n)
-        return (void)ERR(why, FORMAT, "byte %zu of the text is 0x%02x, which is not UTF-8", bad, (unsigned char)(*text)[bad]), FAULT_NOT_UTF8;
-    return is_blank(*text, *n) ? FAULT_EMPTY : FAULT_NONE;
+    if (check_utf8(*text, *n, why))
+        return FAULT_NOT_UTF8;
+    return is_blank(*text, *n) ? (void)ERR(why, FORMAT, "there is nothing but white space"), FAULT_EMPTY : FAULT_NONE;
 }

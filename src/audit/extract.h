@@ -1,7 +1,7 @@
 /* extract.h - what a record's text is: of a raw record of a file (reader.h) the characters that somebody reads.
  *
  *   text, markdown         the bytes
- *   html                   (not yet)
+ *   html                   what a reader sees of it (html_visible.h)
  *   jsonl                  the string in `field`
  *   csv, tsv               the column `field`
  * A record that has none is a fault with a sentence, not an error: it is counted, and the others go on.  One thread each. */
