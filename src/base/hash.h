@@ -13,8 +13,7 @@ int sha256_init(struct sha256 *h, struct err *err);
 void sha256_add(struct sha256 *h, const void *p, size_t n);
 void sha256_end(struct sha256 *h, char hex[SHA256_HEX]);           /* also releases; h may be initialised again */
 int sha256_of(const void *p, size_t n, char hex[SHA256_HEX], struct err *err);
-/* Many short ones with one context: the bytes of p's digest; h stays, and is released by sha256_end(). */
-void sha256_next(struct sha256 *h, const void *p, size_t n, unsigned char sum[SHA256_BYTES]);
+void sha256_bytes(const void *p, size_t n, unsigned char sum[SHA256_BYTES]);      /* of what is in memory; nothing is allocated */
 int sha256_of_file(const char *path, char hex[SHA256_HEX], struct err *err);
 
 /* Not for checks of our own: git names the contents of a file by it. */

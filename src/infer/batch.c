@@ -14,27 +14,27 @@
 #define PROBE 16                 /* tokens after which a guess is tried though it does not seem to pay */
 #define LOOK 64                  /* waiting texts that are looked at in a step */
 
+/* What each step needs comes first and lies together: the weights have passed through the caches since the last one. */
 struct text {
-    struct text_request r;       /* r.ids is not used */
+    struct text *next;
     uint64_t id, turn;           /* turn: in which it is, among those who wait */
     int32_t *ids; int n_ids, n_done;         /* prompt and tokens; of these in the cache */
-    struct held held;
     int slot;                    /* -1: it waits */
+    int n_row, n_draft;          /* of a step; n_row 0: it has no part in it */
+    int first_row;               /* of its logits, in the group that is drawn from */
+    int n_drawn;
+    atomic_bool cancelled;
+    bool admitted;
+    struct held held;
+    struct text_request r;       /* r.ids is not used */
+    int32_t drawn[SPEC_N_LOGITS];
+    struct text_times times;
+    double right;                /* share of guessed tokens that were right, lately */
     int n_kept;                  /* of the prompt, when it was first admitted */
     int n_shown;                 /* prompt_probs: tokens before this were shown */
     int n_hidden;                /* hidden(): the same */
-    bool admitted;
-    struct text_times times;
-    atomic_bool cancelled;
-    double right;                /* share of guessed tokens that were right, lately */
-    /* of a step */
-    int n_row, n_draft;                      /* n_row 0: it has no part in it */
-    int first_row;                           /* of its logits, in the group that is drawn from */
-    int32_t drawn[SPEC_N_LOGITS];
-    struct token_prob prob[SPEC_N_LOGITS][TOP_MAX + 1];      /* [.][0]: of the drawn one */
-    int n_drawn;
     struct err err;              /* of adjust(); code 0: none */
-    struct text *next;
+    struct token_prob prob[SPEC_N_LOGITS][TOP_MAX + 1];      /* [.][0]: of the drawn one */
 };
 
 struct batch {

@@ -14,13 +14,12 @@ struct pages {
     struct page *page;
     int32_t *bucket;             /* first node of each, -1: none */
     int32_t first, last;         /* of the list, which is used from its beginning */
-    struct sha256 sha256;
     struct pages_count count;
 };
 
 /* ---- keys ---- */
 
-static struct block_key key_after(struct pages *p, const struct block_key *before, const int32_t *ids)
+static struct block_key key_after(const struct block_key *before, const int32_t *ids)
 {
     unsigned char bytes[SHA256_BYTES + BLOCK_TOKENS * 4];
     struct block_key key;
@@ -28,17 +27,17 @@ static struct block_key key_after(struct pages *p, const struct block_key *befor
     for (int i = 0; i < BLOCK_TOKENS; i++)
         for (int k = 0; k < 4; k++)
             bytes[SHA256_BYTES + 4 * i + k] = (unsigned char)((uint32_t)ids[i] >> 8 * k);
-    sha256_next(&p->sha256, bytes, sizeof bytes, key.sha256);
+    sha256_bytes(bytes, sizeof bytes, key.sha256);
     return key;
 }
 
 /* Key i of the sequence, whose keys before are known. */
-static void know(struct pages *p, struct held *h, const int32_t *ids, int i)
+static void know(struct held *h, const int32_t *ids, int i)
 {
     if (i < h->n_key)
         return;
     assert(i == h->n_key);
-    h->key[i] = key_after(p, i ? &h->key[i - 1] : &h->root, ids + i * BLOCK_TOKENS);
+    h->key[i] = key_after(i ? &h->key[i - 1] : &h->root, ids + i * BLOCK_TOKENS);
     h->n_key++;
 }
 
@@ -160,7 +159,7 @@ static int hold_known(struct pages *p, struct held *h, const int32_t *ids, int m
     int n = 0;
     *promised = false;
     for (; n < most; n++) {
-        know(p, h, ids, n);
+        know(h, ids, n);
         const int32_t i = find(p, &h->key[n]), page = i / PAGE_BLOCKS;
         *promised = i >= 0 && p->node[i].state == NODE_PROMISED;
         if (i < 0 || *promised)
@@ -181,7 +180,7 @@ static int hold_known(struct pages *p, struct held *h, const int32_t *ids, int m
 static void promise(struct pages *p, struct held *h, const int32_t *ids, int n)
 {
     for (int i = h->n_ready; i < n / BLOCK_TOKENS; i++) {
-        know(p, h, ids, i);
+        know(h, ids, i);
         if (find(p, &h->key[i]) < 0)
             put(p, h->page[i / PAGE_BLOCKS] * PAGE_BLOCKS + i % PAGE_BLOCKS, &h->key[i], NODE_PROMISED);
     }
@@ -218,7 +217,7 @@ void pages_publish(struct pages *p, struct held *h, const int32_t *ids, int n)
     for (; h->n_ready < n / BLOCK_TOKENS; h->n_ready++) {
         const int i = h->n_ready;
         const int32_t own = h->page[i / PAGE_BLOCKS] * PAGE_BLOCKS + i % PAGE_BLOCKS;
-        know(p, h, ids, i);
+        know(h, ids, i);
         if (p->node[own].state == NODE_PROMISED)
             p->node[own].state = NODE_READY;
         else if (find(p, &h->key[i]) < 0)
@@ -279,7 +278,7 @@ static int set_up(struct pages *p, int n_page, struct err *err)
     p->first = p->last = -1;
     for (int32_t i = n_page - 1; i >= 0; i--)        /* ascending from the beginning: a sequence alone has its pages side by side */
         list_add(p, i);
-    return sha256_init(&p->sha256, err);
+    return 0;
 }
 
 int pages_new(struct pages **out, int n_page, struct err *err)
@@ -302,9 +301,6 @@ void pages_free(struct pages *p)
 {
     if (!p)
         return;
-    char hex[SHA256_HEX];
-    if (p->sha256.ctx)
-        sha256_end(&p->sha256, hex);
     mem_free(p->node);
     mem_free(p->page);
     mem_free(p->bucket);

@@ -214,15 +214,7 @@ int keys_load(struct key_file *out, const char *path, struct err *err)
     return rc;
 }
 
-int keys_digest(unsigned char sha256[SHA256_BYTES], const char *secret, struct err *err)
-{
-    struct sha256 h;
-    char unused[SHA256_HEX];
-    TRY(sha256_init(&h, err));
-    sha256_next(&h, secret, strlen(secret), sha256);
-    sha256_end(&h, unused);
-    return 0;
-}
+void keys_digest(unsigned char sha256[SHA256_BYTES], const char *secret) { sha256_bytes(secret, strlen(secret), sha256); }
 
 /* ---- a new key ---- */
 

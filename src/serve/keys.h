@@ -39,7 +39,7 @@ int keys_load(struct key_file *out, const char *path, struct err *err);
 int keys_parse(struct key_file *out, const char *text, size_t n, bool yaml, const char *name, struct err *err);
 void keys_release(struct key_file *f);
 void key_release(struct key *k);             /* what it owns */
-int keys_digest(unsigned char sha256[SHA256_BYTES], const char *secret, struct err *err);
+void keys_digest(unsigned char sha256[SHA256_BYTES], const char *secret);
 /* Makes a key, and appends its hash to the file (YAML), which is made when it is not there; those who do so at once wait for each other.
  * The secret is the caller's alone. */
 int keys_add(const char *path, const char *name, char secret[KEY_SECRET], struct err *err);

@@ -126,7 +126,12 @@ static int completion_begin(struct exchange *x, struct err *err) { return begin(
 
 static int event_head(struct buf *b, const struct choice *c, struct err *err)
 {
-    return buf_printf(b, err, "%s%s\"choices\":[{\"index\":%d,", c->x->head.data, c->x->w.usage ? "\"usage\":null," : "", c->i);
+    TRY(buf_add(b, c->x->head.data, c->x->head.len, err));       /* each token's: no format is read */
+    if (c->x->w.usage)
+        TRY(buf_add_str(b, "\"usage\":null,", err));
+    TRY(buf_add_str(b, "\"choices\":[{\"index\":", err));
+    TRY(c->i < 10 ? buf_add_char(b, (char)('0' + c->i), err) : buf_printf(b, err, "%d", c->i));
+    return buf_add_char(b, ',', err);
 }
 
 static int event_tail(struct buf *b, struct choice *c, bool last, struct err *err)

@@ -18,14 +18,10 @@ static size_t page_size(void) { return (size_t)(page_html_end - page_html); }
 static int hash_between(const char *open, const char *close, struct buf *out, struct err *err)
 {
     const char *from = strstr(page_html, open), *to = from ? strstr(from, close) : NULL;
-    struct sha256 h;
-    char hex[SHA256_HEX];
     unsigned char sum[SHA256_BYTES];
     assert(to);
     from += strlen(open);
-    TRY(sha256_init(&h, err));
-    sha256_next(&h, from, (size_t)(to - from), sum);
-    sha256_end(&h, hex);
+    sha256_bytes(from, (size_t)(to - from), sum);
     return base64_write(out, sum, sizeof sum, err);
 }
 

@@ -46,13 +46,10 @@ static int add_files(struct sha256 *h, const char *path, struct err *err)
 /* The fingerprint and the root that a text stands for, which tells of all that decides the bytes. */
 static int name_one(const char *text, char fingerprint[40], struct block_key *root, struct err *err)
 {
-    struct sha256 h;
     char hex[SHA256_HEX];
     TRY(sha256_of(text, strlen(text), hex, err));
     snprintf(fingerprint, 40, "lathe-%.24s", hex);
-    TRY(sha256_init(&h, err));
-    sha256_next(&h, text, strlen(text), root->sha256);
-    sha256_end(&h, hex);
+    sha256_bytes(text, strlen(text), root->sha256);
     return 0;
 }
 

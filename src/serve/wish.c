@@ -26,21 +26,16 @@ void wish_release(struct wish *w)
 
 void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_t n, struct refusal *e)
 {
-    struct sha256 h;
-    char hex[SHA256_HEX];
     struct buf b;
-    struct err err;
     if (n > GRAMMAR_TEXT_MAX) {
         refuse(e, NULL, "%s: what says what the answer may be has %zu bytes, expected at most %zu", kind, n, GRAMMAR_TEXT_MAX);
         return;
     }
     buf_init(&b);
-    if (buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0 || sha256_init(&h, &err) < 0) {
+    if (buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0)
         wish_no_memory(e);
-    } else {
-        sha256_next(&h, b.data, b.len, w->grammar_key.sha256);
-        sha256_end(&h, hex);
-    }
+    else
+        sha256_bytes(b.data, b.len, w->grammar_key.sha256);
     buf_release(&b);
 }
 
@@ -108,16 +103,12 @@ void wish_model(struct wish *w, struct in *f, const struct served_model *s)
 
 void wish_root(struct block_key *root, const char *kind, const char *text, size_t n, struct refusal *e)
 {
-    struct sha256 h;
-    char hex[SHA256_HEX];
     struct buf b;
     buf_init(&b);
-    if (buf_add(&b, (const char *)root->sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0 || sha256_init(&h, NULL) < 0) {
+    if (buf_add(&b, (const char *)root->sha256, SHA256_BYTES, NULL) < 0 || buf_add(&b, kind, strlen(kind) + 1, NULL) < 0 || buf_add(&b, text, n, NULL) < 0)
         wish_no_memory(e);
-    } else {
-        sha256_next(&h, b.data, b.len, root->sha256);
-        sha256_end(&h, hex);
-    }
+    else
+        sha256_bytes(b.data, b.len, root->sha256);
     buf_release(&b);
 }
 
