@@ -67,15 +67,9 @@ static enum record_fault of_row(struct extract *x, const struct raw_record *raw,
     return FAULT_NONE;
 }
 
-static int check_utf8(const char *text, size_t n, struct err *why)
-{
-    const size_t bad = text_bad_utf8(text, n);
-    return bad < n ? ERR(why, FORMAT, "byte %zu of the text is 0x%02x, which is not UTF-8", bad, (unsigned char)text[bad]) : 0;
-}
-
 static enum record_fault of_html(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
-    if (check_utf8(raw->data, raw->n, why))
+    if (text_check_utf8(raw->data, raw->n, "the text", why))
         return FAULT_NOT_UTF8;
     buf_clear(&x->text);
     if (html_visible(raw->data, raw->n, &x->text, why) < 0)
@@ -88,14 +82,6 @@ static enum record_fault of_bytes(const struct raw_record *raw, const char **tex
 {
     *text = raw->data, *n = raw->n;
     return FAULT_NONE;
-}
-
-static bool is_blank(const char *p, size_t n)
-{
-    size_t i = 0;
-    while (i < n && (p[i] == ' ' || (p[i] >= '\t' && p[i] <= '\r')))
-        i++;
-    return i == n;
 }
 
 enum record_fault extract_text(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
@@ -111,7 +97,7 @@ enum record_fault extract_text(struct extract *x, const struct raw_record *raw, 
     }
     if (f)
         return f;
-    if (check_utf8(*text, *n, why))
+    if (text_check_utf8(*text, *n, "the text", why))
         return FAULT_NOT_UTF8;
-    return is_blank(*text, *n) ? (void)ERR(why, FORMAT, "there is nothing but white space"), FAULT_EMPTY : FAULT_NONE;
+    return text_is_blank(*text, *n) ? (void)ERR(why, FORMAT, "there is nothing but white space"), FAULT_EMPTY : FAULT_NONE;
 }

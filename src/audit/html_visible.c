@@ -2,7 +2,7 @@
 #include <libxml/HTMLparser.h>
 #include <pthread.h>
 #include <string.h>
-#include "base/err.h"
+#include "base/opt.h"
 
 #define PIECE ((size_t)64 << 10)
 
@@ -16,26 +16,19 @@ struct page {
     struct err err;
 };
 
-static bool is_one_of(const char *name, const char *list)
-{
-    const size_t n = strlen(name);
-    for (const char *p = list; *p; p += strcspn(p, " "), p += *p == ' ')
-        if (strcspn(p, " ") == n && !memcmp(p, name, n))
-            return true;
-    return false;
-}
+static bool is_one_of(const char *name, const char *list) { return word_index(name, strlen(name), list) >= 0; }
 
 /* Line ends around an element. */
 static int lines_of(const char *name)
 {
-    if (is_one_of(name, "p h1 h2 h3 h4 h5 h6 blockquote pre ul ol dl table figure title hr"))
+    if (is_one_of(name, "p|h1|h2|h3|h4|h5|h6|blockquote|pre|ul|ol|dl|table|figure|title|hr"))
         return 2;
-    return is_one_of(name, "br div li dt dd tr section article header footer main nav aside address figcaption form fieldset caption details summary center body") ? 1 : 0;
+    return is_one_of(name, "br|div|li|dt|dd|tr|section|article|header|footer|main|nav|aside|address|figcaption|form|fieldset|caption|details|summary|center|body") ? 1 : 0;
 }
 
 static bool is_hidden(const char *name)
 {
-    return is_one_of(name, "script style template noscript head svg math iframe object select textarea button");
+    return is_one_of(name, "script|style|template|noscript|head|svg|math|iframe|object|select|textarea|button");
 }
 
 static void owe_lines(struct page *p, int n)
@@ -80,7 +73,7 @@ static void on_start(void *ctx, const xmlChar *element, const xmlChar **attribut
         pay(p);
         put(p, "- ", 2);
     }
-    if (is_one_of(name, "td th") && p->out->len > p->begin && p->out->data[p->out->len - 1] != '\n' && !p->lines)
+    if (is_one_of(name, "td|th") && p->out->len > p->begin && p->out->data[p->out->len - 1] != '\n' && !p->lines)
         put(p, "\t", 1);
 }
 

@@ -156,12 +156,6 @@ static int value(struct scan *s, struct err *err)
     }
 }
 
-static int check_utf8(const char *text, size_t n, struct err *err)
-{
-    const size_t bad = text_bad_utf8(text, n);
-    return bad < n ? ERR(err, FORMAT, "byte %zu of the JSON is 0x%02x, which is not UTF-8", bad, (unsigned char)text[bad]) : 0;
-}
-
 static int end_of_text(struct scan *s, struct err *err)
 {
     skip_space(s);
@@ -171,7 +165,7 @@ static int end_of_text(struct scan *s, struct err *err)
 int json_scan_check(const char *text, size_t n, struct err *err)
 {
     struct scan s = { text, text, text + n };
-    TRY(check_utf8(text, n, err));
+    TRY(text_check_utf8(text, n, "the JSON", err));
     TRY(value(&s, err));
     return end_of_text(&s, err);
 }
@@ -218,7 +212,7 @@ int json_scan_members(const char *text, size_t n, const char *const *name, int n
 {
     struct scan s = { text, text, text + n };
     memset(out, 0, (size_t)n_name * sizeof *out);
-    TRY(check_utf8(text, n, err));
+    TRY(text_check_utf8(text, n, "the JSON", err));
     skip_space(&s);
     if (!take(&s, '{'))
         return wrong(&s, "an object", err);

@@ -3,6 +3,7 @@
 #include <strings.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "data/text.h"
 
 #define READ ((size_t)256 << 10)
 
@@ -186,14 +187,6 @@ static int pass_over(struct reader *r, size_t *n, struct err *err)
     return 0;
 }
 
-static bool is_blank(const char *p, size_t n)
-{
-    size_t i = 0;
-    while (i < n && strchr(" \t\r\n", p[i]) && p[i])
-        i++;
-    return i == n;
-}
-
 /* 1 and the bytes of the next record, whatever is in it; 0 at the end. */
 static int next_bytes(struct reader *r, struct raw_record *out, struct err *err)
 {
@@ -226,7 +219,7 @@ int reader_next(struct reader *r, struct raw_record *out, struct err *err)
             return err ? (*err = r->fault).code : r->fault.code;
         if (!rc)
             return 0;
-        if (r->format >= RECORD_JSONL && out->data && is_blank(out->data, out->n))
+        if (r->format >= RECORD_JSONL && out->data && text_is_blank(out->data, out->n))
             continue;
         if (!of_rows(r) || r->header.len)
             return 1;

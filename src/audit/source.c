@@ -9,13 +9,6 @@
 #define DEPTH_MAX 64
 #define SOURCES_MAX 4096
 
-static char *copy(const char *s)
-{
-    const size_t n = strlen(s) + 1;
-    char *c = mem_alloc(n);
-    return c ? memcpy(c, s, n) : NULL;
-}
-
 static void source_release(struct source *s)
 {
     char *const texts[] = { s->name, s->path, s->field, s->licence, s->origin, s->collected, s->purpose, s->language };
@@ -57,7 +50,7 @@ static int add_file(struct sources *s, const char *path, uint64_t bytes, struct 
         s->file = more, s->cap_file = cap;
     }
     const enum record_format given = s->source[s->n - 1].format;
-    struct source_file f = { copy(path), s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), bytes };
+    struct source_file f = { mem_strdup(path), s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), bytes };
     if (!f.path)
         return ERR(err, NOMEM, "no memory for the name '%s'", path);
     s->file[s->n_file++] = f;
@@ -150,7 +143,7 @@ static char *name_of(const char *path)
     return name;
 }
 
-static char *copy_or_null(const char *s) { return s ? copy(s) : NULL; }
+static char *copy_or_null(const char *s) { return s ? mem_strdup(s) : NULL; }
 
 static int add_entry(struct sources *s, const json_t *o, int i, const char *file, struct err *err)
 {
@@ -174,7 +167,7 @@ static int add_entry(struct sources *s, const json_t *o, int i, const char *file
     const char *slash = strrchr(file, '/');
     char folder[2000];
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
-    return add_source(s, (struct source){ .name = copy(name), .path = *path == '/' ? copy(path) : file_join(folder, path), .field = copy(field), .licence = copy_or_null(licence),
+    return add_source(s, (struct source){ .name = mem_strdup(name), .path = *path == '/' ? mem_strdup(path) : file_join(folder, path), .field = mem_strdup(field), .licence = copy_or_null(licence),
                                           .origin = copy_or_null(origin), .collected = copy_or_null(collected), .purpose = copy_or_null(purpose), .language = copy_or_null(language), .format = f }, err);
 }
 
@@ -199,5 +192,5 @@ int sources_add(struct sources *s, const char *path, struct err *err)
 {
     if (file_name_ends(path, ".yaml") || file_name_ends(path, ".yml"))
         return add_yaml(s, path, err);
-    return add_source(s, (struct source){ .name = name_of(path), .path = copy(path), .field = copy("text"), .format = N_RECORD_FORMAT }, err);
+    return add_source(s, (struct source){ .name = name_of(path), .path = mem_strdup(path), .field = mem_strdup("text"), .format = N_RECORD_FORMAT }, err);
 }

@@ -81,3 +81,17 @@ void text_release(struct text_list *l)
     mem_free(l->doc);
     *l = (struct text_list){ 0 };
 }
+
+int text_check_utf8(const char *s, size_t n, const char *what, struct err *err)
+{
+    const size_t bad = text_bad_utf8(s, n);
+    return bad < n ? ERR(err, FORMAT, "byte %zu of %s is 0x%02x, which is not UTF-8", bad, what, (unsigned char)s[bad]) : 0;
+}
+
+bool text_is_blank(const char *s, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (s[i] == ' ' || (s[i] >= '\t' && s[i] <= '\r')))
+        i++;
+    return i == n;
+}

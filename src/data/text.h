@@ -3,6 +3,7 @@
  * The files stay mapped while the list lives.  Folders are walked in byte order of the names, so a list has one order. */
 #ifndef DATA_TEXT_H
 #define DATA_TEXT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -17,5 +18,7 @@ int text_add(struct text_list *l, const char *path, struct err *err);
 void text_release(struct text_list *l);
 /* Offset of the first byte that is not UTF-8 (as RFC 3629), or n. */
 size_t text_bad_utf8(const char *s, size_t n);
+int text_check_utf8(const char *s, size_t n, const char *what, struct err *err);      /* ERR_FORMAT with the byte; what: "the text" */
+bool text_is_blank(const char *s, size_t n);                                           /* nothing but ASCII's white space */
 
 #endif
