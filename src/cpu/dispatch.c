@@ -39,6 +39,7 @@ static void fill_levels(void)
     cpu_ref_fill_rows(&table[REF]);
     cpu_ref_fill_panel(&table[REF]);
     cpu_ref_fill_attn(&table[REF]);
+    cpu_ref_fill_minhash(&table[REF]);
     levels[n++] = &table[REF];
 #ifndef LATHE_REAL_DOUBLE
     __builtin_cpu_init();
@@ -49,6 +50,7 @@ static void fill_levels(void)
         cpu_avx2_fill_rows(&table[AVX2]);
         cpu_avx2_fill_panel(&table[AVX2]);
         cpu_avx2_fill_attn(&table[AVX2]);
+        cpu_avx2_fill_minhash(&table[AVX2]);
         levels[n++] = &table[AVX2];
     }
     if (best == AVX2 && has_avx512()) {
@@ -57,6 +59,7 @@ static void fill_levels(void)
         cpu_avx512_fill_gemm(&table[AVX512]);
         cpu_avx512_fill_rows(&table[AVX512]);
         cpu_avx512_fill_attn(&table[AVX512]);
+        cpu_avx512_fill_minhash(&table[AVX512]);
         cpu_avx512_fill_panel(&table[AVX512]);
         levels[n++] = &table[AVX512];
     }

@@ -117,6 +117,11 @@ struct adamw { real lr, beta1, beta2, eps, wd, correction1, correction2 /* 1-b1^
  * Muon's momentum: g *= grad_scale; m += (1-momentum)*(g-m); u = g + momentum*(m-g), its direction. */
 struct momentum { real lr, momentum, wd, grad_scale; };
 
+/* n permutations of the numbers below 2^64, a multiple of MINHASH_LANES (fill up with any): x -> ((a*x + b) mod 2^64) mod (2^61 - 1). */
+#define MERSENNE_61 (((uint64_t)1 << 61) - 1)
+#define MINHASH_LANES 8
+struct minhash_perms { int n; const uint64_t *a, *b; };
+
 struct cpu_kernels {
     const char *level;               /* "ref", "avx2", "avx512", "avx512bf16" */
 #define K(name, ret, params, tol, what) ret (*name) params;
@@ -136,14 +141,17 @@ void cpu_ref_fill_gemm(struct cpu_kernels *k);
 void cpu_ref_fill_rows(struct cpu_kernels *k);
 void cpu_ref_fill_panel(struct cpu_kernels *k);
 void cpu_ref_fill_attn(struct cpu_kernels *k);
+void cpu_ref_fill_minhash(struct cpu_kernels *k);
 #ifndef LATHE_REAL_DOUBLE
 void cpu_avx2_fill_gemm(struct cpu_kernels *k);
 void cpu_avx2_fill_rows(struct cpu_kernels *k);
 void cpu_avx2_fill_panel(struct cpu_kernels *k);
 void cpu_avx2_fill_attn(struct cpu_kernels *k);
+void cpu_avx2_fill_minhash(struct cpu_kernels *k);
 void cpu_avx512_fill_gemm(struct cpu_kernels *k);
 void cpu_avx512_fill_rows(struct cpu_kernels *k);
 void cpu_avx512_fill_attn(struct cpu_kernels *k);
+void cpu_avx512_fill_minhash(struct cpu_kernels *k);
 void cpu_avx512_fill_panel(struct cpu_kernels *k);
 void cpu_avx512bf16_fill_gemm(struct cpu_kernels *k);     /* vdpbf16ps, where it is fast (AMD Zen 4 and later) */
 void cpu_avx512bf16_fill_attn(struct cpu_kernels *k);

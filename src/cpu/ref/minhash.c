@@ -1,0 +1,14 @@
+/* minhash.c - the least value of each permutation, one after the other. */
+#include "cpu/kernels.h"
+
+static void minhash(const struct minhash_perms *p, size_t n, const uint64_t *x, uint64_t *least)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int j = 0; j < p->n; j++) {
+            const uint64_t v = (x[i] * p->a[j] + p->b[j]) % MERSENNE_61;
+            if (v < least[j])
+                least[j] = v;
+        }
+}
+
+void cpu_ref_fill_minhash(struct cpu_kernels *k) { k->minhash = minhash; }
