@@ -49,7 +49,13 @@ static const char style[] =
     "svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg .grid{stroke:var(--line)}"
     "svg polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}svg polygon{opacity:.18;stroke:none}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92em}th,td{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}"
-    "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}details{margin:.6em 0}summary{cursor:pointer}code{font-size:.92em;white-space:pre-wrap}";
+    "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}details{margin:.6em 0}summary{cursor:pointer}code{font-size:.92em;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "h3{font-size:1em;margin:1.2em 0 .3em}nav{display:flex;flex-wrap:wrap;gap:.2em 1em;margin:1em 0}a{color:var(--c0)}ul{margin:.4em 0;padding-left:1.3em}"
+    ".small{grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr))}.small figcaption{font-size:.85em;overflow-wrap:anywhere}.small figcaption span{margin-left:0;display:block}svg .bin{fill:var(--c0)}"
+    "th,td.s{overflow-wrap:break-word}td.t{white-space:nowrap}td.name{min-width:11em}td.key{width:14em}.good{color:var(--c2)}.bad{color:var(--c4)}.note{border-left:6px solid var(--line);background:var(--card);border-radius:4px;padding:8px 14px;margin:1em 0}.note.good{border-color:var(--c2)}.note.bad{border-color:var(--c4)}"
+    ".note p{color:var(--fg)}.bar{display:flex;gap:1px;height:.75em;min-width:80px;margin-top:.4em;background:var(--line);border-radius:3px;overflow:hidden}.bar i{background:var(--c0);min-width:1px}.stack{height:1.6em;border-radius:6px}"
+    "@media print{:root{--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#fff}body{font-size:11px;print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}nav{display:none}.wide{overflow:visible}"
+    "figure,tr,.tile,.note{break-inside:avoid}h2,h3{break-after:avoid}details::details-content{content-visibility:visible;height:auto}}";
 
 int html_begin(struct buf *b, const char *title, struct err *err)
 {
@@ -203,5 +209,52 @@ int html_chart(struct buf *b, const char *title, const struct html_line *line, i
     for (int i = 0; i < n_line; i++)
         if (line[i].n)
             TRY(draw_line(b, &line[i], &x, &y, i, n_line, err));
+    return buf_add_str(b, "</svg></figure>\n", err);
+}
+
+/* ---- histograms ---- */
+
+enum { BINS_WIDTH = 260, BINS_HEIGHT = 110, BINS_BOTTOM = 16, BINS_TOP = 4 };
+
+static int bin(struct buf *b, const double *edge, double count, double most, int i, int n, struct err *err)
+{
+    const double w = (double)BINS_WIDTH / n, room = BINS_HEIGHT - BINS_TOP - BINS_BOTTOM, h = count > 0 ? fmax(1, room * count / most) : 0;
+    char from[32], to[32];
+    tick_name(from, edge[i]);
+    tick_name(to, edge[i + 1]);
+    /* As high as the picture, so that a bin of few can be pointed at too. */
+    TRY(buf_printf(b, err, "<rect class=\"bin\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", i * w, BINS_TOP + room - h, fmax(0.5, w - 1), h));
+    return buf_printf(b, err, "<rect x=\"%.1f\" y=\"0\" width=\"%.1f\" height=\"%d\" fill-opacity=\"0\"><title>%s to %s: %.0f</title></rect>", i * w, w, BINS_HEIGHT - BINS_BOTTOM, from,
+                      to, count);
+}
+
+static int bin_edge(struct buf *b, double edge, double x, const char *anchor, struct err *err)
+{
+    char name[32];
+    tick_name(name, edge);
+    return buf_printf(b, err, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%s</text>", x, BINS_HEIGHT - 3, anchor, name);
+}
+
+int html_histogram(struct buf *b, const char *title, const char *note, const double *edge, const double *count, int n, struct err *err)
+{
+    double most = 1;
+    for (int i = 0; i < n; i++)
+        most = count[i] > most ? count[i] : most;
+    TRY(buf_add_str(b, "<figure><figcaption>", err));
+    TRY(html_str(b, title, err));
+    if (note) {
+        TRY(buf_add_str(b, "<span class=\"soft\">", err));
+        TRY(html_str(b, note, err));
+        TRY(buf_add_str(b, "</span>", err));
+    }
+    TRY(buf_printf(b, err, "</figcaption><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", BINS_WIDTH, BINS_HEIGHT));
+    TRY(html_str(b, title, err));
+    TRY(buf_printf(b, err, "\"><line class=\"grid\" x1=\"0\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>", BINS_WIDTH, BINS_HEIGHT - BINS_BOTTOM, BINS_HEIGHT - BINS_BOTTOM));
+    for (int i = 0; i < n; i++)
+        TRY(bin(b, edge, count[i], most, i, n, err));
+    TRY(bin_edge(b, edge[0], 0, "start", err));
+    if (n > 1)
+        TRY(bin_edge(b, edge[n / 2], (double)BINS_WIDTH * (n / 2) / n, "middle", err));
+    TRY(bin_edge(b, edge[n], BINS_WIDTH, "end", err));
     return buf_add_str(b, "</svg></figure>\n", err);
 }

@@ -37,7 +37,7 @@ static const char *page_of(const char *lines, const char *facts)
 static void the_checker_of_pages_finds_what_is_foreign(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "<script>", "<b onclick=\"x\">x</b>", "a < b", "a & b", "<b>", "</b>", "<b></p>", "<b class='x'></b>", "\x01", "&nbsp;", ">", "<text x=\"a>b\"></text>" };
+    static const char *const bad[] = { "<script>", "<b onclick=\"x\">x</b>", "a < b", "a & b", "<b>", "</b>", "<b></p>", "<b class='x'></b>", "\x01", "&nbsp;", ">", "<text x=\"a>b\"></text>", "<a href=\"http://x\">x</a>" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char page[200];
         snprintf(page, sizeof page, "<!DOCTYPE html>\n%s", bad[i]);

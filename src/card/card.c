@@ -1,0 +1,149 @@
+#include "card/card.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "card/parts.h"
+#include "card/read.h"
+#include "card/shape.h"
+
+/* ---- dates ---- */
+
+static bool is_date(const char *s)
+{
+    static const char form[] = "0000-00-00T00:00:00Z";
+    const size_t n = s ? strlen(s) : 0;
+    if (n != 10 && n != 20)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (form[i] == '0' ? !isdigit((unsigned char)s[i]) : s[i] != form[i])
+            return false;
+    struct tm tm = { 0 }, same;
+    if (sscanf(s, "%d-%d-%dT%d:%d:%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) < 3)
+        return false;
+    tm.tm_year -= 1900, tm.tm_mon--, same = tm;
+    /* A day that there is: mktime's brother would carry the 31st of June into July. */
+    return timegm(&same) != (time_t)-1 && same.tm_mon == tm.tm_mon && same.tm_mday == tm.tm_mday && same.tm_hour == tm.tm_hour && same.tm_min == tm.tm_min && same.tm_sec == tm.tm_sec;
+}
+
+static void date_put(char out[21], const char *s) { snprintf(out, 21, "%.10s%s", s, strlen(s) == 20 ? s + 10 : "T00:00:00Z"); }
+
+/* The last day on which something of it was collected; NULL: no source says one. */
+static const char *last_collected(const json_t *report)
+{
+    const char *last = NULL;
+    size_t i;
+    json_t *source;
+    json_array_foreach(read_at(report, "sources"), i, source) {
+        const char *day = read_str(source, "collected");
+        if (is_date(day) && (!last || strcmp(day, last) > 0))
+            last = day;
+    }
+    return last;
+}
+
+static int date_of(struct card *c, const struct card_opts *o, const char **by, struct err *err)
+{
+    const char *day = o->created ? o->created : last_collected(c->report);
+    *by = o->created ? "as given" : "the last collection of a source";
+    if (!day)
+        return ERR(err, USAGE, "no date: found no source with a date of collection, expected --created YYYY-MM-DD");
+    if (!is_date(day))
+        return ERR(err, USAGE, "date '%.40s': expected YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ", day);
+    date_put(c->created, day);
+    return 0;
+}
+
+/* ---- what it is about ---- */
+
+static int name_of(struct card *c, const struct card_opts *o, struct err *err)
+{
+    const json_t *sources = json_object_get(c->report, "sources");
+    c->name = o->name ? o->name : json_array_size(sources) == 1 ? read_str(json_array_get(sources, 0), "name") : NULL;
+    return c->name && *c->name ? 0 : ERR(err, USAGE, "no name: found %zu sources, expected --name for what they are together", json_array_size(sources));
+}
+
+/* All that the documents are made from, as one number. */
+static int digest_of(struct card *c, struct err *err)
+{
+    const json_t *of[] = { c->report, c->answers, c->files };
+    struct sha256 sum;
+    TRY(sha256_init(&sum, err));
+    int rc = 0;
+    for (size_t i = 0; i < sizeof of / sizeof *of && !rc; i++) {
+        char *text = of[i] ? json_dumps(of[i], JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        if (text)
+            sha256_add(&sum, text, strlen(text) + 1);
+        else if (of[i])
+            rc = ERR(err, NOMEM, "no memory for a report's digest");
+        mem_free(text);
+    }
+    sha256_add(&sum, c->name, strlen(c->name) + 1);
+    sha256_add(&sum, c->created, strlen(c->created));
+    sha256_end(&sum, c->digest);
+    return rc;
+}
+
+static int card_of(struct card *c, const json_t *report, const struct card_opts *o, const char **by, struct err *err)
+{
+    TRY(shape_check(report, "report.json", err));
+    if (o->files)
+        TRY(shape_check_files(o->files, "files of the build", err));
+    *c = (struct card){ .report = report, .answers = o->answers, .files = o->files };
+    TRY(name_of(c, o, err));
+    TRY(date_of(c, o, by, err));
+    return digest_of(c, err);
+}
+
+/* ---- documents ---- */
+
+static int dump(const json_t *v, struct buf *out, struct err *err)
+{
+    char *text = json_dumps(v, JSON_INDENT(1));
+    const int rc = text ? buf_add_str(out, text, err) : ERR(err, NOMEM, "no memory for a document");
+    mem_free(text);
+    return rc ? rc : buf_add_char(out, '\n', err);
+}
+
+static int report_of_card(const struct card *c, struct buf *out, struct err *err) { return dump(c->report, out, err); }
+
+static const struct document { const char *name; int (*write)(const struct card *c, struct buf *out, struct err *err); } documents[] = {
+    { "report.html", page_of_card }, { "report.json", report_of_card },
+};
+enum { N_DOCUMENT = sizeof documents / sizeof *documents };
+
+static int save(const char *dir, const struct buf text[N_DOCUMENT], struct err *err)
+{
+    TRY(file_mkdirs(dir, err));
+    for (int i = 0; i < N_DOCUMENT; i++) {
+        char *path = file_join(dir, documents[i].name);
+        const int rc = path ? file_write_all(path, text[i].data, text[i].len, err) : ERR(err, NOMEM, "no memory for a path");
+        mem_free(path);
+        TRY(rc);
+    }
+    return 0;
+}
+
+int card_write(const json_t *report, const struct card_opts *o, const char *dir, struct card_result *out, struct err *err)
+{
+    struct card c;
+    struct buf text[N_DOCUMENT];
+    const char *by;
+    TRY(card_of(&c, report, o, &by, err));
+    for (int i = 0; i < N_DOCUMENT; i++)
+        buf_init(&text[i]);
+    int rc = 0;
+    for (int i = 0; i < N_DOCUMENT && !rc; i++)
+        rc = documents[i].write(&c, &text[i], err);
+    if (!rc)
+        rc = save(dir, text, err);
+    for (int i = 0; i < N_DOCUMENT; i++)
+        buf_release(&text[i]);
+    if (!rc && out) {
+        *out = (struct card_result){ .created_by = by };
+        memcpy(out->created, c.created, sizeof c.created);
+    }
+    return rc;
+}
