@@ -14,10 +14,14 @@ const char *record_fault_word(enum record_fault f)
     return f < N_RECORD_FAULT ? words[f] : "?";
 }
 
-void extract_init(struct extract *x, enum record_format format, const char *field)
+void extract_init(struct extract *x, enum record_format format, const struct source *s)
 {
     memset(x, 0, sizeof *x);
-    x->format = format, x->field = field ? field : "text", x->column = -1;
+    x->format = format, x->field = s ? s->field : "text", x->column = -1;
+    for (int k = 0; k < N_MARK && s; k++)
+        x->mark_field[k] = s->mark[k];
+    for (int k = 0; k < N_MARK; k++)
+        buf_init(&x->mark_text[k]);
     buf_init(&x->text);
     buf_init(&x->csv.text);
     buf_init(&x->csv.header);
@@ -26,6 +30,8 @@ void extract_init(struct extract *x, enum record_format format, const char *fiel
 void extract_release(struct extract *x)
 {
     buf_release(&x->text);
+    for (int k = 0; k < N_MARK; k++)
+        buf_release(&x->mark_text[k]);
     csv_release(&x->csv);
 }
 
@@ -34,27 +40,53 @@ int extract_header(struct extract *x, const char *header, size_t n, const char *
     csv_release(&x->csv);
     TRY(csv_open(&x->csv, header, n, path, err));
     x->column = csv_find(&x->csv, x->field);
-    return x->column >= 0 ? 0 : ERR(err, FORMAT, "'%s' has no column '%s'", path, x->field);
+    if (x->column < 0)
+        return ERR(err, FORMAT, "'%s' has no column '%s'", path, x->field);
+    for (int k = 0; k < N_MARK; k++)
+        if (x->mark_field[k] && (x->mark_column[k] = csv_find(&x->csv, x->mark_field[k])) < 0)
+            return ERR(err, FORMAT, "'%s' has no column '%s'", path, x->mark_field[k]);
+    return 0;
+}
+
+/* The characters of a string: where they stand, or put into b. */
+static int characters(struct json_span s, struct buf *b, const char **text, size_t *n, struct err *why)
+{
+    *text = s.p + 1, *n = s.n - 2;
+    if (!memchr(s.p, '\\', s.n))
+        return 0;
+    buf_clear(b);
+    TRY(json_scan_string(s, b, why));
+    *text = b->data, *n = b->len;
+    return 0;
+}
+
+/* A mark is a string's characters, or the number or word that stands there; null, lists and objects are none. */
+static int take_mark(struct extract *x, int k, struct json_span s, struct err *why)
+{
+    if (!s.p || *s.p == 'n' || *s.p == '{' || *s.p == '[')
+        return 0;
+    x->mark[k].p = s.p, x->mark[k].n = s.n;
+    return *s.p == '"' ? characters(s, &x->mark_text[k], &x->mark[k].p, &x->mark[k].n, why) : 0;
 }
 
 static enum record_fault of_json(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
-    struct json_span s;
-    if (json_scan_members(raw->data, raw->n, &x->field, 1, &s, why) < 0)
+    const char *name[1 + N_MARK] = { x->field };
+    struct json_span s[1 + N_MARK];
+    int of[1 + N_MARK], n_name = 1;              /* which mark a name is */
+    for (int k = 0; k < N_MARK; k++)
+        if (x->mark_field[k])
+            name[n_name] = x->mark_field[k], of[n_name++] = k;
+    if (json_scan_members(raw->data, raw->n, name, n_name, s, why) < 0)
         return FAULT_BAD_JSON;
-    if (!s.p)
+    if (!s[0].p)
         return (void)ERR(why, FORMAT, "there is no member '%s'", x->field), FAULT_NO_FIELD;
-    if (*s.p != '"')
+    if (*s[0].p != '"')
         return (void)ERR(why, FORMAT, "'%s' is no string", x->field), FAULT_NO_FIELD;
-    if (!memchr(s.p, '\\', s.n)) {
-        *text = s.p + 1, *n = s.n - 2;
-        return FAULT_NONE;
-    }
-    buf_clear(&x->text);
-    if (json_scan_string(s, &x->text, why) < 0)
-        return FAULT_BAD_JSON;
-    *text = x->text.data, *n = x->text.len;
-    return FAULT_NONE;
+    for (int i = 1; i < n_name; i++)
+        if (take_mark(x, of[i], s[i], why))
+            return FAULT_BAD_JSON;
+    return characters(s[0], &x->text, text, n, why) ? FAULT_BAD_JSON : FAULT_NONE;
 }
 
 static enum record_fault of_row(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
@@ -64,6 +96,9 @@ static enum record_fault of_row(struct extract *x, const struct raw_record *raw,
     if (rc <= 0)
         return FAULT_BAD_ROW;
     *text = csv_field(&x->csv, x->column, n);
+    for (int k = 0; k < N_MARK; k++)
+        if (x->mark_field[k])
+            x->mark[k].p = csv_field(&x->csv, x->mark_column[k], &x->mark[k].n);
     return FAULT_NONE;
 }
 
@@ -89,6 +124,7 @@ enum record_fault extract_text(struct extract *x, const struct raw_record *raw, 
     if (!raw->data)
         return (void)ERR(why, RANGE, "it has %zu bytes", raw->n), FAULT_TOO_LONG;
     enum record_fault f;
+    memset(x->mark, 0, sizeof x->mark);
     switch (x->format) {
     case RECORD_JSONL: f = of_json(x, raw, text, n, why); break;
     case RECORD_CSV: case RECORD_TSV: f = of_row(x, raw, text, n, why); break;

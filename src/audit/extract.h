@@ -4,10 +4,11 @@
  *   html                   what a reader sees of it (html_visible.h)
  *   jsonl                  the string in `field`
  *   csv, tsv               the column `field`
+ * and beside it its marks (source.h), where the source names fields for them: a string's characters, a number or word as it stands.
  * A record that has none is a fault with a sentence, not an error: it is counted, and the others go on.  One thread each. */
 #ifndef AUDIT_EXTRACT_H
 #define AUDIT_EXTRACT_H
-#include "audit/reader.h"
+#include "audit/source.h"
 #include "base/buf.h"
 #include "data/csv.h"
 
@@ -24,13 +25,14 @@ const char *record_fault_word(enum record_fault f);
 
 struct extract {
     enum record_format format;
-    const char *field;
+    const char *field, *mark_field[N_MARK];      /* the marks': NULL for none */
     struct csv csv;              /* csv and tsv: the header, read once a file */
-    int column;
-    struct buf text;
+    int column, mark_column[N_MARK];
+    struct buf text, mark_text[N_MARK];
+    struct { const char *p; size_t n; } mark[N_MARK];        /* of the record: borrowed like its text; n 0: none */
 };
-/* field is borrowed.  NULL: "text".  extract_release in any case. */
-void extract_init(struct extract *x, enum record_format format, const char *field);
+/* By a source's fields, which are borrowed; s NULL: "text", without marks.  extract_release in any case. */
+void extract_init(struct extract *x, enum record_format format, const struct source *s);
 /* Of csv and tsv, before a file's first record: the header.  ERR_FORMAT where it is none or has no such column. */
 int extract_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err);
 /* FAULT_NONE and the text, borrowed until the next call; else why says what is wrong; its code is ERR_NOMEM

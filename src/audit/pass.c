@@ -15,6 +15,7 @@ struct block {
     struct place *place; int n, cap;
     int64_t first;               /* number of its first record in the file */
     bool last;                   /* the file ends with it */
+    struct pass_file end;
     struct err fault;            /* why, before its end */
     struct buf out;
     struct err err;              /* of the work on it */
@@ -31,7 +32,7 @@ struct pass {
     /* reading */
     int next_file;
     struct reader *reader;
-    int64_t number;
+    int64_t number, skip;        /* records of the file that were taken; that are passed over */
     uint64_t taken;              /* bytes of the files before this one */
     struct err err;              /* of reading: no memory */
 };
@@ -54,26 +55,37 @@ static int add_record(struct block *b, const struct raw_record *raw, struct err 
 static int end_file(struct pass *p, struct block *b, const struct err *fault)
 {
     b->last = true;
+    b->end = (struct pass_file){ .file = b->file, .n_record = p->number };
     if (fault)
-        b->fault = *fault;
+        b->fault = *fault, b->end.why = &b->fault;
+    if (p->reader)
+        reader_sha256(p->reader, b->end.sha256);
     p->taken += p->s->file[p->next_file].bytes;
     reader_free(p->reader);
-    p->reader = NULL, p->number = 0;
+    p->reader = NULL, p->number = p->skip = 0;
     p->next_file++;
     return 0;
 }
-
-static const char *field_of(const struct pass *p, int file) { return p->s->source[p->s->file[file].source].field; }
 
 /* Whether records can be read at all. */
 static int check_header(const struct pass *p, const struct block *b, struct err *fault)
 {
     const struct source_file *f = &p->s->file[b->file];
     struct extract x;
-    extract_init(&x, f->format, field_of(p, b->file));
+    extract_init(&x, f->format, &p->s->source[f->source]);
     const int rc = b->header.len ? extract_header(&x, b->header.data, b->header.len, f->path, fault) : 0;
     extract_release(&x);
     return rc;
+}
+
+/* The records before the first one that is wanted. */
+static int pass_over(struct pass *p, struct err *fault)
+{
+    struct raw_record raw;
+    int rc = 1;
+    for (; p->number < p->skip && rc > 0; p->number += rc > 0)
+        rc = reader_next(p->reader, &raw, fault);
+    return rc < 0 ? rc : 0;
 }
 
 /* Records of one file, up to a block's bytes or the file's end. */
@@ -82,11 +94,14 @@ static int read_block(struct pass *p, struct block *b, struct err *err)
     const struct source_file *f = &p->s->file[p->next_file];
     const struct reader_opts o = { f->format, p->o->record_max, p->o->ratio };
     struct err fault = { 0 };
-    b->file = p->next_file, b->n = 0, b->first = p->number, b->last = false, b->fault = (struct err){ 0 };
+    b->file = p->next_file, b->n = 0, b->first = 0, b->last = false, b->fault = (struct err){ 0 };
     buf_clear(&b->raw);
     buf_clear(&b->header);
     if (!p->reader && reader_open(&p->reader, f->path, &o, &fault) < 0)
         return fault.code == ERR_NOMEM ? (*err = fault).code : end_file(p, b, &fault);
+    if (pass_over(p, &fault))
+        return fault.code == ERR_NOMEM ? (*err = fault).code : end_file(p, b, &fault);
+    b->first = p->number;
     while (b->raw.len < BLOCK && b->n < (int)(BLOCK / 8)) {
         struct raw_record raw;
         const int rc = reader_next(p->reader, &raw, &fault);
@@ -126,7 +141,7 @@ static int work_on_record(const struct pass *p, struct block *b, struct extract 
     const struct place *at = &b->place[i];
     const struct raw_record raw = { at->too_long ? NULL : b->raw.data + at->from, at->n, at->at, at->line };
     struct err why = { 0 };
-    struct pass_record r = { .number = b->first + i, .at = at->at, .line = at->line, .raw_bytes = at->n };
+    struct pass_record r = { .number = b->first + i, .at = at->at, .line = at->line, .raw_bytes = at->n, .x = x };
     r.fault = extract_text(x, &raw, &r.text, &r.n, &why);
     if (why.code == ERR_NOMEM)
         return (*err = why).code;
@@ -141,7 +156,7 @@ static int work_on_block(const struct pass *p, struct block *b, int i_thread, st
     struct extract x;
     int rc = 0;
     buf_clear(&b->out);
-    extract_init(&x, f->format, field_of(p, b->file));
+    extract_init(&x, f->format, &p->s->source[f->source]);
     if (b->n && b->header.len)
         rc = extract_header(&x, b->header.data, b->header.len, f->path, err);
     for (int i = 0; i < b->n && !rc; i++)
@@ -168,9 +183,9 @@ static int put_round(const struct pass *p, const struct round *r, struct err *er
         struct block *b = &r->block[i];
         if (b->err.code)
             return (*err = b->err).code;
-        TRY(p->o->put(p->o->ctx, b->file, &b->out, err));
+        TRY(p->o->put(p->o->ctx, b->file, b->first + b->n, &b->out, err));
         if (b->last)
-            TRY(p->o->ended(p->o->ctx, b->file, b->fault.code ? &b->fault : NULL, err));
+            TRY(p->o->ended(p->o->ctx, &b->end, err));
     }
     return p->o->progress ? p->o->progress(p->o->ctx, r->bytes, err) : 0;
 }
@@ -207,9 +222,11 @@ static int set_up(struct pass *p, struct err *err)
     return 0;
 }
 
-int pass_run(const struct sources *s, int first, const struct pass_opts *o, struct err *err)
+int pass_run(const struct sources *s, int file, int64_t record, const struct pass_opts *o, struct err *err)
 {
-    struct pass p = { .s = s, .o = o, .round_bytes = (size_t)pool_n_thread(o->pool) * BLOCKS_OF_A_THREAD * BLOCK, .next_file = first };
+    struct pass p = { .s = s, .o = o, .round_bytes = (size_t)pool_n_thread(o->pool) * BLOCKS_OF_A_THREAD * BLOCK, .next_file = file, .skip = record };
+    for (int i = 0; i < file; i++)
+        p.taken += s->file[i].bytes;
     int rc = set_up(&p, err);
     rc = rc ? rc : run(&p, err);
     reader_free(p.reader);

@@ -95,6 +95,7 @@ const char *reader_header(const struct reader *r, size_t *n)
 }
 
 const struct unpack *reader_file(const struct reader *r) { return r->u; }
+void reader_sha256(struct reader *r, char hex[SHA256_HEX]) { unpack_sha256(r->u, hex); }
 
 /* ---- bytes ---- */
 

@@ -37,5 +37,6 @@ int reader_next(struct reader *r, struct raw_record *out, struct err *err);     
 /* Of csv and tsv, after the first record: the header as it stands in the file. */
 const char *reader_header(const struct reader *r, size_t *n);
 const struct unpack *reader_file(const struct reader *r);
+void reader_sha256(struct reader *r, char hex[SHA256_HEX]);                      /* of the file; once */
 
 #endif

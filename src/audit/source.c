@@ -11,7 +11,7 @@
 
 static void source_release(struct source *s)
 {
-    char *const texts[] = { s->name, s->path, s->field, s->licence, s->origin, s->collected, s->purpose, s->language };
+    char *const texts[] = { s->name, s->path, s->field, s->licence, s->origin, s->collected, s->purpose, s->language, s->split, s->mark[MARK_LABEL], s->mark[MARK_GROUP], s->mark[MARK_TIME] };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         mem_free(texts[i]);
 }
@@ -40,7 +40,7 @@ static bool is_no_record(const char *name)
     return is;
 }
 
-static int add_file(struct sources *s, const char *path, uint64_t bytes, struct err *err)
+static int add_file(struct sources *s, const char *path, const struct stat *st, struct err *err)
 {
     if (s->n_file == s->cap_file) {
         const int cap = s->cap_file ? 2 * s->cap_file : 64;
@@ -50,11 +50,12 @@ static int add_file(struct sources *s, const char *path, uint64_t bytes, struct 
         s->file = more, s->cap_file = cap;
     }
     const enum record_format given = s->source[s->n - 1].format;
-    struct source_file f = { mem_strdup(path), s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), bytes };
+    struct source_file f = { mem_strdup(path), s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), (uint64_t)st->st_size,
+                             (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec };
     if (!f.path)
         return ERR(err, NOMEM, "no memory for the name '%s'", path);
     s->file[s->n_file++] = f;
-    s->n_bytes += bytes;
+    s->n_bytes += f.bytes;
     return 0;
 }
 
@@ -87,7 +88,7 @@ static int walk(struct sources *s, const char *path, int depth, struct err *err)
         return walk_folder(s, path, depth, err);
     if (!S_ISREG(st.st_mode))
         return ERR(err, FORMAT, "'%s' is neither a file nor a folder", path);
-    return add_file(s, path, (uint64_t)st.st_size, err);
+    return add_file(s, path, &st, err);
 }
 
 /* ---- sources ---- */
@@ -147,12 +148,16 @@ static char *copy_or_null(const char *s) { return s ? mem_strdup(s) : NULL; }
 
 static int add_entry(struct sources *s, const json_t *o, int i, const char *file, struct err *err)
 {
-    const char *name = NULL, *path = NULL, *format = NULL, *field = "text", *licence = NULL, *origin = NULL, *collected = NULL, *purpose = NULL, *language = NULL;
+    const char *name = NULL, *path = NULL, *format = NULL, *field = "text", *licence = NULL, *origin = NULL, *collected = NULL, *purpose = NULL, *language = NULL, *split = NULL, *mark[N_MARK] = { NULL };
     char where[300];
     const struct opt keys[] = {
         { OPT_STR, "name", &name, "", "", 0, 0 },       { OPT_STR, "path", &path, "", "", 0, 0 },       { OPT_STR, "format", &format, "", "", 0, 0 },
         { OPT_STR, "field", &field, "", "", 0, 0 },     { OPT_STR, "licence", &licence, "", "", 0, 0 }, { OPT_STR, "origin", &origin, "", "", 0, 0 },
         { OPT_STR, "collected", &collected, "", "", 0, 0 }, { OPT_STR, "purpose", &purpose, "", "", 0, 0 }, { OPT_STR, "language", &language, "", "", 0, 0 },
+        { OPT_STR, "split", &split, "", "", 0, 0 },
+#define X(NAME, word) { OPT_STR, word, &mark[MARK_##NAME], "", "", 0, 0 },
+        RECORD_MARKS(X)
+#undef X
         { .name = NULL },
     };
     snprintf(where, sizeof where, "%.200s: source %d", file, i + 1);
@@ -164,11 +169,14 @@ static int add_entry(struct sources *s, const json_t *o, int i, const char *file
     const enum record_format f = format ? record_format_find(format) : N_RECORD_FORMAT;
     if (format && f == N_RECORD_FORMAT)
         return ERR(err, USAGE, "%s ('%s'): format is '%s', expected text, markdown, html, jsonl, csv or tsv", where, name, format);
+    if (split && !is_name(split))
+        return ERR(err, USAGE, "%s ('%s'): split is '%s', expected up to 64 letters, digits, '.', '_' or '-'", where, name, split);
     const char *slash = strrchr(file, '/');
     char folder[2000];
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
     return add_source(s, (struct source){ .name = mem_strdup(name), .path = *path == '/' ? mem_strdup(path) : file_join(folder, path), .field = mem_strdup(field), .licence = copy_or_null(licence),
-                                          .origin = copy_or_null(origin), .collected = copy_or_null(collected), .purpose = copy_or_null(purpose), .language = copy_or_null(language), .format = f }, err);
+                                          .origin = copy_or_null(origin), .collected = copy_or_null(collected), .purpose = copy_or_null(purpose), .language = copy_or_null(language), .split = copy_or_null(split),
+                                          .mark = { copy_or_null(mark[MARK_LABEL]), copy_or_null(mark[MARK_GROUP]), copy_or_null(mark[MARK_TIME]) }, .format = f }, err);
 }
 
 static int add_yaml(struct sources *s, const char *path, struct err *err)

@@ -7,14 +7,25 @@
  *       field: body                   of jsonl, csv and tsv; text
  *       licence: CC-BY-4.0            an SPDX expression; not given: unknown
  *       origin, collected, purpose, language       sentences for the documents, the date as YYYY-MM-DD
+ *       split: train                  what its records are for: a name; not given: none
+ *       label, group, time            fields of jsonl, csv and tsv: a record's class, whom or what it belongs to, and its date
  * Files and folders whose names begin with a point, and files named LICENSE, LICENCE, COPYING or README, are no records.  A path that
  * is not there is an error before anything is read.  Paths are relative to the data.yaml. */
 #ifndef AUDIT_SOURCE_H
 #define AUDIT_SOURCE_H
 #include "audit/reader.h"
 
-struct source { char *name, *path, *field, *licence, *origin, *collected, *purpose, *language; enum record_format format; };     /* N_RECORD_FORMAT: by name */
-struct source_file { char *path; int source; enum record_format format; uint64_t bytes; };
+/* What is said of a record beside its text, by a field of its own. */
+#define RECORD_MARKS(X) X(LABEL, "label") X(GROUP, "group") X(TIME, "time")
+enum record_mark {
+#define X(name, word) MARK_##name,
+    RECORD_MARKS(X)
+#undef X
+    N_MARK
+};
+
+struct source { char *name, *path, *field, *licence, *origin, *collected, *purpose, *language, *split, *mark[N_MARK]; enum record_format format; };     /* N_RECORD_FORMAT: by name */
+struct source_file { char *path; int source; enum record_format format; uint64_t bytes; int64_t mtime_ns; };
 struct sources { struct source *source; int n; struct source_file *file; int n_file, cap_file; uint64_t n_bytes; };
 
 /* A path ends in .yaml or .yml: a data.yaml; else a source named as its last part.  sources_release in any case. */

@@ -21,6 +21,8 @@ struct unpack {
     bool z_open;
     ZSTD_DStream *zstd;
     bool frame_open;             /* the last call left a member or frame unfinished */
+    struct sha256 hash;          /* of the file's first `hashed` bytes, which were looked at anyway */
+    size_t hashed;
 };
 
 const char *unpack_name(enum unpack_kind kind)
@@ -79,6 +81,7 @@ int unpack_open(struct unpack **out, const char *path, double ratio, struct err 
         return ERR(err, NOMEM, "no memory to read '%s'", path);
     u->path = path, u->ratio = ratio > 0 ? ratio : UNPACK_RATIO;
     int rc = file_map_open(&u->map, path, err);
+    rc = rc < 0 ? rc : sha256_init(&u->hash, err);
     rc = rc < 0 ? rc : open_kind(u, err);
     if (rc < 0)
         unpack_free(u);
@@ -93,6 +96,7 @@ void unpack_free(struct unpack *u)
         return;
     if (u->z_open)
         inflateEnd(&u->z);
+    sha256_release(&u->hash);
     ZSTD_freeDStream(u->zstd);
     file_map_close(&u->map);
     mem_free(u);
@@ -158,6 +162,18 @@ static size_t copy_some(struct unpack *u, char *p, size_t n)
     return take;
 }
 
+static void hash_to(struct unpack *u, size_t at)
+{
+    sha256_add(&u->hash, u->map.data + u->hashed, at - u->hashed);
+    u->hashed = at;
+}
+
+void unpack_sha256(struct unpack *u, char hex[SHA256_HEX])
+{
+    hash_to(u, u->map.size);
+    sha256_end(&u->hash, hex);
+}
+
 static int check_bomb(const struct unpack *u, struct err *err)
 {
     if (u->given < BOMB_FROM || (double)u->given <= u->ratio * (double)u->map.size)
@@ -181,6 +197,7 @@ int64_t unpack_read(struct unpack *u, void *p, size_t n, struct err *err)
         if (!rc)
             (void)check_bomb(u, &u->fault);
     }
+    hash_to(u, u->at);
     if (!got && u->fault.code)
         return err ? (*err = u->fault).code : u->fault.code;
     return (int64_t)got;

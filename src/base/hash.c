@@ -35,6 +35,12 @@ int sha256_init(struct sha256 *h, struct err *err) { return init(&h->ctx, EVP_sh
 void sha256_add(struct sha256 *h, const void *p, size_t n) { EVP_DigestUpdate(h->ctx, p, n); }
 void sha256_end(struct sha256 *h, char hex[SHA256_HEX]) { end(&h->ctx, hex); }
 
+void sha256_release(struct sha256 *h)
+{
+    EVP_MD_CTX_free(h->ctx);
+    h->ctx = NULL;
+}
+
 void sha256_bytes(const void *p, size_t n, unsigned char sum[SHA256_BYTES])
 {
     SHA256_CTX s;

@@ -12,6 +12,7 @@ struct sha256 { void *ctx; };
 int sha256_init(struct sha256 *h, struct err *err);
 void sha256_add(struct sha256 *h, const void *p, size_t n);
 void sha256_end(struct sha256 *h, char hex[SHA256_HEX]);           /* also releases; h may be initialised again */
+void sha256_release(struct sha256 *h);                             /* without an end; after one: nothing to do */
 int sha256_of(const void *p, size_t n, char hex[SHA256_HEX], struct err *err);
 void sha256_bytes(const void *p, size_t n, unsigned char sum[SHA256_BYTES]);      /* of what is in memory; nothing is allocated */
 int sha256_of_file(const char *path, char hex[SHA256_HEX], struct err *err);

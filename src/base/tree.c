@@ -305,6 +305,16 @@ static const char *type_name(const json_t *v)
     }
 }
 
+char *tree_dumps(const json_t *o, size_t flags)
+{
+    const uint64_t refused = mem_json_refused();
+    char *text = json_dumps(o, flags);
+    if (refused == mem_json_refused())
+        return text;
+    mem_free(text);
+    return NULL;
+}
+
 int tree_str(const json_t *o, const char *key, const char *fallback, const char **out, const char *where, struct err *err)
 {
     const json_t *v = json_object_get(o, key);

@@ -16,6 +16,9 @@ size_t tree_json_bytes(const char *text, size_t n);
 int tree_parse_yaml(json_t **out, const char *text, size_t n, const char *name, struct err *err);
 int tree_load(json_t **out, const char *path, size_t max_bytes, struct err *err);   /* .yaml/.yml by name, else JSON */
 
+/* json_dumps, which without memory may leave parts out: then NULL.  Free with mem_free. */
+char *tree_dumps(const json_t *o, size_t flags);
+
 /* Typed access to a member of an object; `where` (file name) leads the message.  With a default the key may be absent;
  * a wrong type is always an error. */
 int tree_str(const json_t *o, const char *key, const char *fallback, const char **out, const char *where, struct err *err);

@@ -17,12 +17,39 @@ const struct command *const commands[] = {
     NULL,
 };
 
-const struct command *command_find(const char *name)
+const struct command *command_find(const char *const *word, int n, int *n_word)
 {
-    for (const struct command *const *c = commands; *c; c++)
-        if (!strcmp((*c)->name, name))
+    for (const struct command *const *c = commands; *c; c++) {
+        const char *space = strchr((*c)->name, ' ');
+        const size_t first = space ? (size_t)(space - (*c)->name) : strlen((*c)->name);
+        *n_word = space ? 2 : 1;
+        if (n >= *n_word && strlen(word[0]) == first && !strncmp(word[0], (*c)->name, first) && (!space || !strcmp(word[1], space + 1)))
             return *c;
+    }
     return NULL;
+}
+
+/* What is there instead of a command that is not. */
+static int unknown(const char *const *word, int n)
+{
+    const char *names[64];
+    const size_t first = strlen(word[0]);
+    int n_name = 0, n_below = 0;
+    for (const struct command *const *p = commands; *p; p++) {
+        names[n_name++] = (*p)->name;
+        n_below += !strncmp((*p)->name, word[0], first) && (*p)->name[first] == ' ';
+    }
+    if (n_below) {
+        fprintf(stderr, "lathe: expected one of");
+        for (const struct command *const *p = commands; *p; p++)
+            if (!strncmp((*p)->name, word[0], first) && (*p)->name[first] == ' ')
+                fprintf(stderr, " 'lathe %s'", (*p)->name);
+        fprintf(stderr, n > 1 ? ", found '%s'\n" : "\n", n > 1 ? word[1] : "");
+        return 2;
+    }
+    const char *near = word_nearest(word[0], names, n_name);
+    fprintf(stderr, "lathe: unknown command '%s'%s%s%s; lathe help lists them\n", word[0], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return 2;
 }
 
 /* ---- shared ---- */
@@ -151,9 +178,8 @@ static int run_with_paths(const struct command *c, const char **args, int n, str
     return rc;
 }
 
-static int run_command(const struct command *c, int argc, char **argv, struct err *err)
+static int run_with_args(const struct command *c, int argc, char **argv, const char **args, struct err *err)
 {
-    const char *args[16];
     const int n = opt_parse(c->opts, argc, argv, args, c->max_args, err);
     TRY(n);
     if (n < c->min_args)
@@ -168,6 +194,14 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
     return 0;
 }
 
+static int run_command(const struct command *c, int argc, char **argv, struct err *err)
+{
+    const char **args = mem_alloc_array((size_t)argc, sizeof *args);
+    const int rc = args ? run_with_args(c, argc, argv, args, err) : ERR(err, NOMEM, "no memory for %d arguments", argc);
+    mem_free(args);
+    return rc;
+}
+
 int cmd_main(int argc, char **argv)
 {
     struct err err = { 0 };
@@ -176,22 +210,17 @@ int cmd_main(int argc, char **argv)
         const int rc = run_command(&command_help, 1, help, &err);
         return argc < 2 ? 2 : exit_code(rc);
     }
-    const struct command *c = command_find(!strcmp(argv[1], "--version") ? "version" : argv[1]);
-    if (!c) {
-        const char *names[32];
-        int n = 0;
-        for (const struct command *const *p = commands; *p; p++)
-            names[n++] = (*p)->name;
-        const char *near = word_nearest(argv[1], names, n);
-        fprintf(stderr, "lathe: unknown command '%s'%s%s%s; lathe help lists them\n", argv[1], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-        return 2;
-    }
-    for (int i = 2; i < argc; i++)
+    const char *words[] = { !strcmp(argv[1], "--version") ? "version" : argv[1], argc > 2 ? argv[2] : NULL };
+    int n_word;
+    const struct command *c = command_find(words, argc - 1, &n_word);
+    if (!c)
+        return unknown(words, argc - 1);
+    for (int i = 1 + n_word; i < argc; i++)
         if (!strcmp(argv[i], "--help")) {
-            char *help_of[] = { help[0], (char *)(uintptr_t)c->name, NULL };
-            return exit_code(run_command(&command_help, 2, help_of, &err));
+            char *help_of[] = { help[0], argv[1], n_word > 1 ? argv[2] : NULL, NULL };
+            return exit_code(run_command(&command_help, 1 + n_word, help_of, &err));
         }
-    const int rc = run_command(c, argc - 1, argv + 1, &err);
+    const int rc = run_command(c, argc - n_word, argv + n_word, &err);
     if (rc < 0 && *err.msg)                      /* empty: another process of the run says it */
         fprintf(stderr, "lathe %s: %s\n", c->name, err.msg);
     return exit_code(rc);

@@ -11,7 +11,7 @@
 #include "model/weights_pack.h"
 
 struct command {
-    const char *name, *args, *summary;       /* "train", "CONFIG", one line; args that begin with MODEL: see cmd_model_path */
+    const char *name, *args, *summary;       /* "train" or "data audit", "CONFIG", one line; args that begin with MODEL: see cmd_model_path */
     const char *const *text;                 /* of its page: pieces that TEXT() lists, as ISO C's strings end at 4,095 bytes */
     const struct opt *opts;
     int (*run)(const char *const *args, int n_args, struct err *err);
@@ -24,7 +24,8 @@ struct command {
 extern const struct command *const commands[];      /* NULL-terminated */
 
 int cmd_main(int argc, char **argv);
-const struct command *command_find(const char *name);
+/* The command that the first n words of argv name, one or two; *n_word says how many. */
+const struct command *command_find(const char *const *word, int n, int *n_word);
 
 /* ---- shared by the commands ---- */
 extern int64_t cmd_threads;                  /* --threads: 0 means all cores */

@@ -191,9 +191,10 @@ static int run_help(const char *const *args, int n_args, struct err *err)
         return 0;
     }
     if (n_args) {
-        const struct command *c = command_find(args[0]);
-        if (!c)
-            return ERR(err, USAGE, "there is no command '%s'", args[0]);
+        int n_word;
+        const struct command *c = command_find(args, n_args, &n_word);
+        if (!c || n_word != n_args)
+            return ERR(err, USAGE, "there is no command '%s%s%s'", args[0], n_args > 1 ? " " : "", n_args > 1 ? args[1] : "");
         help_command(c);
         return 0;
     }
@@ -213,7 +214,7 @@ static const struct opt help_opts[] = {
     OPT_LAST,
 };
 const struct command command_help = { "help", "[COMMAND|ops]", "what the commands do, or one of them with its options",
-                                      TEXT("Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations."), help_opts, run_help, 0, 1 };
+                                      TEXT("Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations."), help_opts, run_help, 0, 2 };
 
 /* ---- version ---- */
 
@@ -241,23 +242,47 @@ const struct command command_version = { "version", "", "version, compiler, inst
 
 /* ---- completion ---- */
 
+/* The first words of commands, once each, or the second ones behind `first`. */
+static void complete_words(const char *first)
+{
+    const char *before = "";
+    for (const struct command *const *c = commands; *c; c++) {
+        const size_t n = strcspn((*c)->name, " "), m = strlen(before);
+        if (!first && !(m == n && !strncmp(before, (*c)->name, n)))
+            printf("%s%.*s", *before ? " " : "", (int)n, (*c)->name);
+        else if (first && (*c)->name[n] && strlen(first) == n && !strncmp(first, (*c)->name, n))
+            printf("%s%s", *before ? " " : "", (*c)->name + n + 1);
+        else
+            continue;
+        static char kept[64];
+        snprintf(kept, sizeof kept, "%.*s", (int)n, (*c)->name);
+        before = kept;
+    }
+}
+
+static void complete_options(const struct command *c)
+{
+    const size_t n = strcspn(c->name, " ");
+    printf("        %.*s\\ %s%s*) words=\"", (int)n, c->name, c->name[n] ? c->name + n + 1 : "", c->name[n] ? "\\ " : "");
+    for (const struct opt *o = c->opts; o->type != OPT_END; o++)
+        printf("%s%s%s", o == c->opts ? "" : " ", o->name[1] ? "--" : "-", o->name);
+    printf("\" ;;\n");
+}
+
 static int run_completion(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     if (strcmp(args[0], "bash"))
         return ERR(err, USAGE, "completion for '%s' is not there, only for bash", args[0]);
-    printf("_lathe() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words=\n    if [ \"$COMP_CWORD\" = 1 ]; then words=\"");
+    printf("_lathe() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words= names=\n    if [ \"$COMP_CWORD\" = 1 ]; then names=1 words=\"");
+    complete_words(NULL);
+    printf("\"\n    elif [ \"$COMP_CWORD ${COMP_WORDS[1]}\" = '2 data' ]; then names=1 words=\"");
+    complete_words("data");
+    printf("\"\n    else case \"${COMP_WORDS[1]} ${COMP_WORDS[2]} \" in\n");
     for (const struct command *const *c = commands; *c; c++)
-        printf("%s%s", c == commands ? "" : " ", (*c)->name);
-    printf("\"\n    else case ${COMP_WORDS[1]} in\n");
-    for (const struct command *const *c = commands; *c; c++) {
-        printf("        %s) words=\"", (*c)->name);
-        for (const struct opt *o = (*c)->opts; o->type != OPT_END; o++)
-            printf("%s%s%s", o == (*c)->opts ? "" : " ", o->name[1] ? "--" : "-", o->name);
-        printf("\" ;;\n");
-    }
+        complete_options(*c);
     printf("    esac; fi\n    case $cur in\n        -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
-           "        *) if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n"
+           "        *) if [ \"$names\" ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n"
            "    esac\n}\ncomplete -F _lathe lathe\n");
     return 0;
 }

@@ -30,7 +30,7 @@ LD_LIBRARY_PATH=$LIB ./generate nowhere 'Once'; echo "exit $?"
 LD_LIBRARY_PATH=$LIB ./generate 2>&1; echo "exit $?"
 echo '--- the page and the completion'
 groff -man -Tutf8 -z -ww root/opt/lathe/share/man/man1/lathe.1
-for c in $(lathe help | sed -n 's/^  lathe \([a-z]*\).*/\1/p'); do
+lathe help | sed -n 's/^  lathe \(data [a-z]*\|[a-z]*\).*/\1/p' | while read -r c; do
     grep -q "^.SS lathe $c " root/opt/lathe/share/man/man1/lathe.1 || echo "$c is not in the page"
 done
 groff -man -Tascii root/opt/lathe/share/man/man1/lathe.1 | sed 's/.\x08//g; s/\x1b\[[0-9;]*m//g' | grep -A 1 -- '^ *--precision' | head -n 2

@@ -16,10 +16,10 @@ static int add(void *ctx, int file, const struct pass_record *r, struct buf *out
     return buf_printf(out, e, "%d %zu\n", (int)r->fault, r->n);
 }
 
-static int put(void *ctx, int file, const struct buf *out, struct err *e)
+static int put(void *ctx, int file, int64_t next, const struct buf *out, struct err *e)
 {
     struct sum *s = ctx;
-    (void)file, (void)e;
+    (void)file, (void)next, (void)e;
     for (const char *p = out->data; *p; p = strchr(p, '\n') + 1) {
         s->n_record++, s->n_fault += *p != '0';
         s->bytes += strtoul(p + 2, NULL, 10);
@@ -27,11 +27,11 @@ static int put(void *ctx, int file, const struct buf *out, struct err *e)
     return 0;
 }
 
-static int ended(void *ctx, int file, const struct err *why, struct err *e)
+static int ended(void *ctx, const struct pass_file *f, struct err *e)
 {
     struct sum *s = ctx;
-    (void)file, (void)e;
-    s->n_ended++, s->n_broken += why != NULL;
+    (void)e;
+    s->n_ended++, s->n_broken += f->why != NULL;
     return 0;
 }
 
@@ -44,7 +44,7 @@ static int run(void *ctx)
     int rc = sources_add(&s, in_dir("data.yaml"), &err);
     rc = rc ? rc : pool_new(&pool, 1, &err);
     const struct pass_opts o = { .pool = pool, .record = add, .put = put, .ended = ended, .ctx = sum };
-    rc = rc ? rc : pass_run(&s, 0, &o, &err);
+    rc = rc ? rc : pass_run(&s, 0, 0, &o, &err);
     pool_free(pool);
     sources_release(&s);
     return rc;

@@ -324,7 +324,8 @@ static void what_is_wrong_with_a_record_is_told(void **state)
         extract_release(&x);
     }
     struct extract x;
-    extract_init(&x, RECORD_CSV, "body");
+    char body[] = "body";
+    extract_init(&x, RECORD_CSV, &(struct source){ .field = body });
     assert_int_equal(extract_header(&x, "id,text\n", 8, "f.csv", &err), ERR_FORMAT);
     assert_string_equal(err.msg, "'f.csv' has no column 'body'");
     extract_release(&x);
@@ -343,18 +344,22 @@ static int see_record(void *ctx, int file, const struct pass_record *r, struct b
                       r->fault ? (int)strlen(r->why) : (int)(r->n < 20 ? r->n : 20), r->fault ? r->why : r->text);
 }
 
-static int see_block(void *ctx, int file, const struct buf *out, struct err *e)
+static int see_block(void *ctx, int file, int64_t next, const struct buf *out, struct err *e)
 {
     struct seen *seen = ctx;
-    (void)file;
+    (void)file, (void)next;
     return buf_add(&seen->out, out->data, out->len, e);
 }
 
-static int see_end(void *ctx, int file, const struct err *why, struct err *e)
+static int see_end(void *ctx, const struct pass_file *f, struct err *e)
 {
     struct seen *seen = ctx;
+    const char *path = seen->s->file[f->file].path;
+    char sum[SHA256_HEX];
+    OK(sha256_of_file(path, sum, e));
+    assert_string_equal(f->sha256, sum);
     seen->n_ended++;
-    return buf_printf(&seen->out, e, "%s: %s\n", strrchr(seen->s->file[file].path, '/') + 1, why ? strchr(why->msg, ':') ? strchr(why->msg, ':') : why->msg : "end");
+    return buf_printf(&seen->out, e, "%s: %s\n", strrchr(path, '/') + 1, f->why ? strchr(f->why->msg, ':') ? strchr(f->why->msg, ':') : f->why->msg : "end");
 }
 
 static int see_progress(void *ctx, uint64_t bytes, struct err *e)
@@ -373,7 +378,7 @@ static void pass(const struct sources *s, int n_thread, struct seen *seen)
     *seen = (struct seen){ .s = s };
     buf_init(&seen->out);
     const struct pass_opts o = { .pool = pool, .record = see_record, .put = see_block, .ended = see_end, .progress = see_progress, .ctx = seen };
-    OK(pass_run(s, 0, &o, &err));
+    OK(pass_run(s, 0, 0, &o, &err));
     assert_int_equal(seen->bytes, s->n_bytes);
     pool_free(pool);
 }

@@ -1,0 +1,27 @@
+/* audit.h - `lathe data audit`: every record of all sources is read once, what it is stored (store.h), then stages over all of them say
+ * what is wrong, and a report tells (report.json).
+ *
+ * The same input and options give the same bytes in the folder, whatever the threads and however often the audit was stopped in between. */
+#ifndef AUDIT_AUDIT_H
+#define AUDIT_AUDIT_H
+#include <jansson.h>
+#include <stdbool.h>
+#include "audit/source.h"
+#include "base/pool.h"
+
+struct audit_opts {
+    const char *dir;                     /* where the audit is kept */
+    struct pool *pool;
+    size_t record_max; double ratio;     /* 0: reader.h */
+    bool fresh;                          /* what the folder holds of another audit is removed */
+    uint64_t segment_bytes;              /* 0: store.h; for tests */
+    bool records;                        /* records.jsonl: a line of each record and its verdict */
+    /* Between rounds of the pass, bytes of the files so far, and before each stage with what it does.  May end the audit with an error:
+     * ERR_STOPPED for a stop, after which the same call goes on. */
+    int (*progress)(void *ctx, uint64_t bytes, const char *stage, struct err *err);
+    void *ctx;
+};
+/* The report (doc/data-audit.md) is written to DIR/report.json and given to the caller. */
+int audit_run(const struct sources *s, const struct audit_opts *o, json_t **report, struct err *err);
+
+#endif

@@ -1,0 +1,188 @@
+#include "audit/report.h"
+#include <lathe.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+#define FAULTS_SHOWN 100
+
+struct tally { int64_t records, kept; uint64_t bytes, text_bytes; };
+
+struct totals { struct tally all, *source, *file; int64_t dropped[UINT16_MAX + 1]; };
+
+/* ---- faults ---- */
+
+struct faults { json_t *first; int64_t n; };
+
+static int add_fault(struct audit *a, struct faults *f, const struct segment *g, int i, struct err *err)
+{
+    size_t n;
+    const char *why = SEGMENT_ROW(g, why, char, i, &n);
+    const struct record_place *p = segment_place(g, i);
+    if (f->n++ >= FAULTS_SHOWN)
+        return 0;
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:s, s:s%}", "file", a->s->file[p->file].path, "record", (json_int_t)(g->first + i), "line", (json_int_t)p->line, "at", (json_int_t)p->at, "fault",
+                          record_fault_word((enum record_fault)p->fault), "why", why, n);
+    return o && !json_array_append_new(f->first, o) ? 0 : ERR(err, NOMEM, "no memory for a report of faults");
+}
+
+int stage_faults(struct audit *a, struct err *err)
+{
+    struct faults f = { .first = json_array() };
+    int rc = f.first ? 0 : ERR(err, NOMEM, "no memory for a report of faults");
+    for (int i = 0; i < a->store.n_segment && !rc; i++) {
+        struct segment g;
+        if ((rc = store_segment(&a->store, i, &g, err)))
+            break;
+        for (int k = 0; k < g.n && !rc; k++)
+            if (segment_place(&g, k)->fault)
+                rc = add_fault(a, &f, &g, k, err);
+        segment_release(&g);
+    }
+    json_t *part = rc ? NULL : json_pack("{s:I, s:O}", "n", (json_int_t)f.n, "first", f.first);
+    json_decref(f.first);
+    return rc ? rc : audit_report(a, "faults", part, err);
+}
+
+/* ---- totals ---- */
+
+static void add_record(struct tally *t, const struct record_place *p, bool kept)
+{
+    t->records++, t->kept += kept, t->text_bytes += p->n_text;
+}
+
+static int add_up(struct audit *a, struct totals *t, struct err *err)
+{
+    for (int i = 0; i < a->store.n_segment; i++) {
+        struct segment g;
+        TRY(store_segment(&a->store, i, &g, err));
+        for (int k = 0; k < g.n; k++) {
+            const struct record_place *p = segment_place(&g, k);
+            const uint16_t reason = a->reason[g.first + k];
+            t->dropped[reason]++;
+            add_record(&t->all, p, !reason);
+            add_record(&t->file[p->file], p, !reason);
+            add_record(&t->source[a->s->file[p->file].source], p, !reason);
+        }
+        segment_release(&g);
+    }
+    for (int i = 0; i < a->s->n_file; i++) {
+        t->all.bytes += a->s->file[i].bytes;
+        t->source[a->s->file[i].source].bytes += a->s->file[i].bytes;
+    }
+    return 0;
+}
+
+static json_t *files_of(const struct audit *a, const struct totals *t, int source)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < a->s->n_file; i++)
+        if (a->s->file[i].source == source)
+            json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:I, s:I, s:s*}", "path", a->s->file[i].path, "bytes", (json_int_t)a->s->file[i].bytes, "sha256", a->end[i].sha256, "records",
+                                                  (json_int_t)t->file[i].records, "kept", (json_int_t)t->file[i].kept, "error", a->end[i].why));
+    return list;
+}
+
+static json_t *sources_of(const struct audit *a, const struct totals *t)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < a->s->n; i++) {
+        const struct source *s = &a->s->source[i];
+        const struct tally *y = &t->source[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s*, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:o}", "name", s->name, "path", s->path, "format",
+                                              s->format < N_RECORD_FORMAT ? record_format_name(s->format) : NULL, "field", s->field, "licence", s->licence, "origin", s->origin, "collected",
+                                              s->collected, "purpose", s->purpose, "language", s->language, "split", s->split, "records", (json_int_t)y->records, "kept", (json_int_t)y->kept,
+                                              "bytes", (json_int_t)y->bytes, "text_bytes", (json_int_t)y->text_bytes, "files", files_of(a, t, i)));
+    }
+    return list;
+}
+
+static json_t *totals_of(const struct audit *a, const struct totals *t)
+{
+    json_t *dropped = json_object();
+    char word[80];
+    (void)a;
+    for (int i = 1; i <= UINT16_MAX; i++)
+        if (t->dropped[i])
+            json_object_set_new(dropped, audit_drop_word(i, word), json_integer(t->dropped[i]));
+    return json_pack("{s:I, s:I, s:o, s:I, s:I}", "records", (json_int_t)t->all.records, "kept", (json_int_t)t->all.kept, "dropped", dropped, "bytes", (json_int_t)t->all.bytes, "text_bytes",
+                     (json_int_t)t->all.text_bytes);
+}
+
+static int add_totals(struct audit *a, struct totals *t, struct err *err)
+{
+    t->source = mem_alloc_array((size_t)a->s->n, sizeof *t->source);
+    t->file = mem_alloc_array((size_t)a->s->n_file, sizeof *t->file);
+    int rc = t->source && t->file ? add_up(a, t, err) : ERR(err, NOMEM, "no memory for totals of %d files", a->s->n_file);
+    rc = rc ? rc : audit_report(a, "lathe", json_string(LATHE_VERSION), err);
+    rc = rc ? rc : audit_report(a, "schema", json_integer(1), err);
+    rc = rc ? rc : audit_report(a, "sources", sources_of(a, t), err);
+    rc = rc ? rc : audit_report(a, "totals", totals_of(a, t), err);
+    mem_free(t->source);
+    mem_free(t->file);
+    return rc;
+}
+
+/* ---- records.jsonl ---- */
+
+static int record_line(const struct audit *a, const struct segment *g, int i, struct file_writer *w, struct err *err)
+{
+    const struct record_place *p = segment_place(g, i);
+    const int64_t record = g->first + i;
+    char hex[SHA256_HEX] = "", word[80];
+    for (int k = 0; k < SHA256_BYTES && !p->fault; k++)
+        snprintf(hex + 2 * k, 3, "%02x", p->sha256[k]);
+    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
+                          (json_int_t)p->line, "at", (json_int_t)p->at, "bytes", (json_int_t)p->n_text, "sha256", hex, "kept", audit_kept(a, record), "reason",
+                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word));
+    char *text = o ? tree_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    int rc = text ? file_writer_add(w, text, strlen(text), err) : ERR(err, NOMEM, "no memory for a line of records.jsonl");
+    mem_free(text);
+    return rc ? rc : file_writer_add(w, "\n", 1, err);
+}
+
+static int write_records(const struct audit *a, struct err *err)
+{
+    struct file_writer w;
+    char *path = file_join(a->o->dir, "records.jsonl");
+    int rc = path ? file_writer_open(&w, path, err) : ERR(err, NOMEM, "no memory for a path");
+    mem_free(path);
+    TRY(rc);
+    for (int i = 0; i < a->store.n_segment && !rc; i++) {
+        struct segment g;
+        if ((rc = store_segment(&a->store, i, &g, err)))
+            break;
+        for (int k = 0; k < g.n && !rc; k++)
+            rc = record_line(a, &g, k, &w, err);
+        segment_release(&g);
+    }
+    if (!rc)
+        return file_writer_commit(&w, err);
+    file_writer_abort(&w);
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static int write_report(const struct audit *a, struct err *err)
+{
+    char *text = tree_dumps(a->report, JSON_INDENT(1) | JSON_SORT_KEYS | JSON_REAL_PRECISION(10)), *path = file_join(a->o->dir, "report.json");
+    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the report");
+    mem_free(text);
+    mem_free(path);
+    return rc;
+}
+
+int report_finish(struct audit *a, struct err *err)
+{
+    struct totals *t = mem_alloc_zero(sizeof *t);
+    int rc = t ? add_totals(a, t, err) : ERR(err, NOMEM, "no memory for totals");
+    mem_free(t);
+    rc = rc ? rc : audit_fill_examples(a, err);
+    if (!rc && a->refused != mem_json_refused())
+        rc = ERR(err, NOMEM, "no memory for the report of an audit");
+    rc = rc ? rc : write_report(a, err);
+    return rc || !a->o->records ? rc : write_records(a, err);
+}

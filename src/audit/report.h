@@ -1,0 +1,9 @@
+/* report.h - report.json: the totals of an audit, with what its stages have said, and the files that tell of every record. */
+#ifndef AUDIT_REPORT_H
+#define AUDIT_REPORT_H
+#include "audit/stage.h"
+
+/* Adds "lathe", "schema", "sources" and "totals", fetches the examples' texts, and writes DIR/report.json and, if asked for, records.jsonl. */
+int report_finish(struct audit *a, struct err *err);
+
+#endif

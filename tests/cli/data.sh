@@ -1,0 +1,18 @@
+# An audit: what is said, a stop in its midst, other threads, folders that hold something else.
+mkdir texts && printf 'A text of some words.\n' > texts/a.txt && printf '\xff\xfe' > texts/b.txt && printf 'Another one.\n' | gzip > texts/c.txt.gz
+printf '{"text": "one"}\n{"text": 2}\n{"txt": "three"}\n{"text": "four"\n' > lines.jsonl
+lathe data audit texts lines.jsonl --out audit --quiet 2>&1; echo "exit $?"
+python3 -c 'import json; r = json.load(open("audit/report.json")); print(r["totals"], *r["faults"]["first"], sep="\n")'
+lathe data audit texts lines.jsonl --out audit --quiet --json > said.json; python3 -c 'import json; exit(json.load(open("said.json")) != json.load(open("audit/report.json")))' && echo 'the report is what --json prints'
+lathe data audit texts --out audit --quiet 2>&1; echo "exit $?"
+lathe data audit texts --out audit --fresh --quiet 2>&1; echo "exit $?"
+lathe data audit nowhere --out audit2 --quiet 2>&1; echo "exit $?"
+lathe data audit texts 2>&1; echo "exit $?"
+printf 'sources:\n  - {name: a, path: texts, licens: MIT}\n' > data.yaml
+lathe data audit data.yaml --out audit2 2>&1; echo "exit $?"
+# killed with nothing to say, again and again, it goes on where its last segment ends
+for i in $(seq 20000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
+for i in $(seq 8); do cat some.jsonl; done > many.jsonl
+lathe data audit many.jsonl --out whole --quiet --threads 1 > /dev/null
+for i in 1 2 3 4; do { timeout -s KILL 0.$((7 * i)) lathe data audit many.jsonl --out killed --quiet; } > killed.log 2>&1; done
+lathe data audit many.jsonl --out killed --quiet > /dev/null && diff -r whole killed && echo 'killed and whole are the same'

@@ -1,0 +1,87 @@
+/* test_data_audit_fault.c - an audit of data with each allocation failing in turn, and each system call: it says so, and goes on afterwards. */
+#include <errno.h>
+#include "../test.h"
+#include "audit/audit.h"
+#include "base/mem.h"
+#include "each_allocation.h"
+
+static struct err err;
+
+static int run(void *ctx)
+{
+    json_t **report = ctx;
+    struct sources s = { .n = 0 };
+    struct pool *pool = NULL;
+    *report = NULL;
+    int rc = sources_add(&s, in_dir("data.yaml"), &err);
+    rc = rc ? rc : pool_new(&pool, 1, &err);
+    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true };
+    rc = rc ? rc : audit_run(&s, &o, report, &err);
+    pool_free(pool);
+    sources_release(&s);
+    return rc;
+}
+
+static int run_anew(void *ctx)
+{
+    json_t **report = ctx;
+    OK(file_remove_tree(in_dir("out"), &err));
+    TRY(run(ctx));
+    const int64_t n = json_integer_value(json_object_get(json_object_get(*report, "totals"), "records"));
+    json_decref(*report);
+    assert_int_equal(n, 7);
+    return 0;
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    json_t *report;
+    assert_true(each_allocation(run_anew, &report, true) > 100);
+}
+
+/* What a failure left behind does not disturb the next audit. */
+static void a_refused_call_is_an_error_and_the_next_audit_goes_on(void **state)
+{
+    (void)state;
+    json_t *report;
+    int n_refused = 0;
+    OK(file_remove_tree(in_dir("out"), &err));
+    for (int64_t n = 0;; n++) {
+        file_fail_at(n, EIO);
+        const int rc = run(&report);
+        const bool reached = file_fail_count() > n;
+        file_fail_at(-1, 0);
+        json_decref(report);
+        if (!reached)
+            break;
+        n_refused += rc < 0;
+        assert_true(rc == ERR_IO || rc == ERR_CORRUPT || !rc);
+        if (n % 3 == 0)
+            OK(file_remove_tree(in_dir("out"), &err));
+    }
+    assert_true(n_refused > 20);
+    OK(file_remove_tree(in_dir("out"), &err));
+    OK(run(&report));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "totals"), "kept")), 5);
+    json_decref(report);
+}
+
+static int make_files(void **state)
+{
+    static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind}\n  - {name: b, path: b.csv}\n  - {name: c, path: c.txt, licence: MIT}\n";
+    static const char lines[] = "{\"body\": \"one\", \"kind\": \"x\"}\n{\"body\": \"two \\u00e9\", \"kind\": \"y\\n\"}\n{\"body\": 3}\n", rows[] = "id,text\n1,\"a \"\"b\"\"\"\n2,c\n3\n";
+    if (make_dir(state))
+        return -1;
+    return file_write_all(in_dir("a.jsonl"), lines, sizeof lines - 1, NULL) || file_write_all(in_dir("b.csv"), rows, sizeof rows - 1, NULL) || file_write_all(in_dir("c.txt"), "a text\n", 7, NULL) ||
+           file_write_all(in_dir("data.yaml"), yaml, sizeof yaml - 1, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(a_refused_call_is_an_error_and_the_next_audit_goes_on),
+    };
+    return cmocka_run_group_tests(tests, make_files, remove_dir);
+}

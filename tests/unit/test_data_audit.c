@@ -1,0 +1,223 @@
+/* test_data_audit.c - an audit of data: the same bytes whatever the threads and stops, totals that add up, folders that hold something else. */
+#include "../test.h"
+#include "audit/audit.h"
+#include "audit/store.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+static struct err err;
+
+/* ---- data ---- */
+
+static void add_words(struct buf *b, int n, uint64_t seed)
+{
+    for (int i = 0; i < n; i++) {
+        const uint64_t r = rng_u64(seed, (uint64_t)i);
+        for (uint64_t k = 0; k < 2 + r % 7; k++)
+            OK(buf_add_char(b, (char)('a' + (r >> (5 * k)) % 26), &err));
+        OK(buf_add_char(b, ' ', &err));
+    }
+}
+
+/* 4 MB of lines, one of 50 of which is no record, some small texts, and a file that breaks off. */
+static void make_data(void)
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_mkdirs(in_dir("data/texts"), &err));
+    for (int i = 0; i < 2500; i++) {
+        OK(buf_printf(&b, &err, "{\"id\": %d, \"kind\": \"k%d\", \"body\": %s", i, i % 3, i % 50 ? "\"" : "null"));
+        if (i % 50) {
+            add_words(&b, 300, (uint64_t)i);
+            OK(buf_add_str(&b, "\"", &err));
+        }
+        OK(buf_add_str(&b, "}\n", &err));
+    }
+    OK(file_write_all(in_dir("data/lines.jsonl"), b.data, b.len, &err));
+    for (int i = 0; i < 20; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "data/texts/%02d.txt", i);
+        buf_clear(&b);
+        OK(buf_add_str(&b, "\n ", &err));
+        add_words(&b, 10 * i, (uint64_t)(7000 + i));
+        OK(file_write_all(in_dir(name), b.data, b.len, &err));
+    }
+    OK(file_write_all(in_dir("data/broken.jsonl.gz"), "\x1f\x8b\x08\0\0\0\0\0\0\x03garbage", 17, &err));
+    static const char yaml[] = "sources:\n  - {name: lines, path: lines.jsonl, field: body, label: kind, licence: MIT}\n  - {name: texts, path: texts, split: test}\n"
+                               "  - {name: broken, path: broken.jsonl.gz}\n";
+    OK(file_write_all(in_dir("data/data.yaml"), yaml, sizeof yaml - 1, &err));
+    buf_release(&b);
+}
+
+/* ---- audits ---- */
+
+struct stops { int64_t after, n; };      /* a stop at the after-th call, < 0: none */
+
+static int count_calls(void *ctx, uint64_t bytes, const char *stage, struct err *e)
+{
+    struct stops *s = ctx;
+    (void)bytes, (void)stage;
+    return s->n++ == s->after ? ERR(e, STOPPED, "stopped") : 0;
+}
+
+static int audit(const char *dir, int n_thread, int64_t stop, bool fresh, json_t **report)
+{
+    struct sources s = { .n = 0 };
+    struct pool *pool;
+    struct stops stops = { stop, 0 };
+    OK(pool_new(&pool, n_thread, &err));
+    OK(sources_add(&s, in_dir("data/data.yaml"), &err));
+    const struct audit_opts o = { .dir = in_dir(dir), .pool = pool, .fresh = fresh, .records = true, .segment_bytes = 1 << 19, .progress = count_calls, .ctx = &stops };
+    const int rc = audit_run(&s, &o, report, &err);
+    sources_release(&s);
+    pool_free(pool);
+    return rc;
+}
+
+static json_t *whole(const char *dir, int n_thread)
+{
+    json_t *report;
+    OK(audit(dir, n_thread, -1, false, &report));
+    return report;
+}
+
+static int64_t number(const json_t *o, const char *key)
+{
+    assert_true(json_is_integer(json_object_get(o, key)));
+    return json_integer_value(json_object_get(o, key));
+}
+
+/* Every file of two audits; their number. */
+static int same_files(const char *a, const char *b)
+{
+    static const char *const parts[] = { "", "segments" };
+    int n_same = 0;
+    for (int k = 0; k < 2; k++) {
+        char **names, **others, at[2][200];
+        int n, m;
+        snprintf(at[0], sizeof at[0], "%s/%s", a, parts[k]);
+        snprintf(at[1], sizeof at[1], "%s/%s", b, parts[k]);
+        OK(file_list(in_dir(at[0]), &names, &n, &err));
+        OK(file_list(in_dir(at[1]), &others, &m, &err));
+        assert_int_equal(n, m);
+        for (int i = 0; i < n; i++) {
+            struct buf x, y;
+            assert_string_equal(names[i], others[i]);
+            if (file_is_dir(path_in(in_dir(at[0]), names[i])))
+                continue;
+            buf_init(&x);
+            buf_init(&y);
+            OK(file_read(path_in(in_dir(at[0]), names[i]), 1 << 28, &x, &err));
+            OK(file_read(path_in(in_dir(at[1]), names[i]), 1 << 28, &y, &err));
+            if (x.len != y.len || memcmp(x.data, y.data, x.len))
+                fail_msg("%s differs", names[i]);
+            n_same++;
+            buf_release(&x);
+            buf_release(&y);
+        }
+        file_list_free(names, n);
+        file_list_free(others, m);
+    }
+    return n_same;
+}
+
+static void the_totals_add_up(void **state)
+{
+    (void)state;
+    json_t *report = whole("one", 1);
+    const json_t *totals = json_object_get(report, "totals"), *dropped = json_object_get(totals, "dropped"), *v;
+    const char *key;
+    int64_t sum = number(totals, "kept");
+    json_object_foreach((json_t *)(uintptr_t)dropped, key, v)
+        sum += json_integer_value(v);
+    assert_int_equal(number(totals, "records"), 2500 + 20);
+    assert_int_equal(sum, 2500 + 20);
+    assert_int_equal(number(dropped, "no_field"), 50);
+    assert_int_equal(number(dropped, "empty"), 1);
+    assert_int_equal(number(json_object_get(report, "faults"), "n"), 51);
+    const json_t *sources = json_object_get(report, "sources"), *broken = json_array_get(json_object_get(json_array_get(sources, 2), "files"), 0);
+    assert_non_null(strstr(json_string_value(json_object_get(broken, "error")), "gzip is wrong at byte"));
+    assert_int_equal(number(json_array_get(sources, 0), "records"), 2500);
+    char sum_of[SHA256_HEX];
+    OK(sha256_of_file(in_dir("data/lines.jsonl"), sum_of, &err));
+    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(sources, 0), "files"), 0), "sha256")), sum_of);
+    json_decref(report);
+}
+
+static void threads_and_stops_change_no_byte(void **state)
+{
+    (void)state;
+    json_t *one = whole("one", 1), *more = whole("three", 3), *report;
+    assert_true(json_equal(one, more));
+    json_decref(more);
+    assert_true(same_files("one", "three") >= 3 + 4);
+    int n_stopped = 0;
+    for (int64_t stop = 0;; stop++) {            /* every audit is stopped once, later each time */
+        const int rc = audit("stopped", 1 + (int)(stop % 2), stop, stop == 0, &report);
+        if (!rc)
+            break;
+        assert_int_equal(rc, ERR_STOPPED);
+        assert_null(report);
+        n_stopped++;
+    }
+    assert_true(n_stopped >= 2);
+    assert_true(json_equal(one, report));
+    same_files("one", "stopped");
+    json_decref(report);
+    json_decref(one);
+}
+
+static void a_folder_holds_one_audit(void **state)
+{
+    (void)state;
+    json_t *report = whole("other", 2);
+    json_decref(report);
+    OK(file_write_all(in_dir("data/texts/zz.txt"), "one more text", 13, &err));
+    assert_int_equal(audit("other", 2, -1, false, &report), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "whose plan differs at 'sources[1].files"));
+    OK(audit("other", 2, -1, true, &report));
+    assert_int_equal(number(json_object_get(report, "totals"), "records"), 2500 + 21);
+    json_decref(report);
+    OK(file_remove_tree(in_dir("data/texts/zz.txt"), &err));
+}
+
+static void a_segment_that_was_changed_is_refused(void **state)
+{
+    (void)state;
+    json_t *report = whole("changed", 1);
+    json_decref(report);
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in_dir("changed/segments/000001"), 1 << 28, &b, &err));
+    for (uint64_t i = 0; i < 40; i++) {
+        const size_t at = rng_u64(5, i) % b.len, cut = i % 4 ? b.len : at;
+        b.data[at] ^= 1;
+        OK(file_write_all(in_dir("changed/segments/000001"), b.data, cut, &err));
+        assert_int_equal(audit("changed", 1, -1, false, &report), ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "segments/000001'"));
+        b.data[at] ^= 1;
+    }
+    OK(file_write_all(in_dir("changed/segments/000001"), b.data, b.len, &err));
+    report = whole("changed", 1);
+    json_decref(report);
+    buf_release(&b);
+}
+
+static int set_up(void **state)
+{
+    const int rc = make_dir(state);
+    if (!rc)
+        make_data();
+    return rc;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_totals_add_up),
+        cmocka_unit_test(threads_and_stops_change_no_byte),
+        cmocka_unit_test(a_folder_holds_one_audit),
+        cmocka_unit_test(a_segment_that_was_changed_is_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, remove_dir);
+}
