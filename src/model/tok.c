@@ -1,4 +1,5 @@
 /* tok.c - the vocabulary, added tokens, encoding and decoding; the stages in between are in files of their own. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
@@ -358,6 +359,14 @@ static int push_id(struct tok_run *r, int32_t id)
     return 0;
 }
 
+static int encode_pieces(struct tok_run *r, const char *s, size_t n)
+{
+    if (!n)
+        return 0;
+    TRY(tok_pretokenize(r, 0, s, n));
+    return tok_pieces_end(r);
+}
+
 static int encode_segment(struct tok_run *r, const char *s, size_t n)
 {
     if (!n)
@@ -365,16 +374,15 @@ static int encode_segment(struct tok_run *r, const char *s, size_t n)
     r->typed = r->input && memchr(r->input + (s - r->origin), 1, n);
     TRY(tok_normalize(r, &s, &n));
     if (!r->t->normal.n)
-        return n ? tok_pretokenize(r, 0, s, n) : 0;
+        return encode_pieces(r, s, n);
     struct hit hit;
     size_t from = 0;
     for (; next_added(r, &r->t->normal, s, n, from, &hit); from = hit.stop) {
-        if (hit.start > from)
-            TRY(tok_pretokenize(r, 0, s + from, hit.start - from));
+        TRY(encode_pieces(r, s + from, hit.start - from));
         r->at_start = false;
         TRY(push_id(r, hit.a->id));
     }
-    return from < n ? tok_pretokenize(r, 0, s + from, n - from) : 0;
+    return encode_pieces(r, s + from, n - from);
 }
 
 static int encode(struct tok_run *r, const char *s, size_t n)
@@ -409,20 +417,31 @@ void *tok_scratch(struct tok_run *r, size_t n)
 
 #define CACHE_MAX 65536                                   /* 4 MB, for texts of half a megabyte and more */
 #define CACHE_MIN 256
+#define CACHE_LINE 64
 
-/* The pieces met before: taken from the tokenizer when no other thread has it, else made to the size of the text. */
+static struct tok_cache *cache_new(size_t size)
+{
+    static_assert(sizeof(struct tok_cached) == CACHE_LINE, "a look touches one line");
+    struct tok_cache *c = mem_alloc_zero(sizeof *c + CACHE_LINE - 1 + size * CACHE_LINE);
+    if (c)
+        *c = (struct tok_cache){ .mask = size - 1, .at = (void *)(((uintptr_t)(c + 1) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE) };
+    return c;
+}
+
+/* A piece may be in either of two lines that lie together.  The pieces met before: taken from the tokenizer when no other thread has it, else made to the size of the text.  One that was filled
+ * more than twice over is too small for the texts that come, however short each of them is. */
 static struct tok_cache *cache_take(const struct tok *t, size_t n)
 {
     struct tok_cache *c = atomic_exchange((_Atomic(struct tok_cache *) *)(uintptr_t)&t->spare, NULL);
     size_t size = CACHE_MIN;
     while (size < CACHE_MAX && size < n / 8)
         size *= 2;
+    if (c && c->n_stored / 2 > c->mask && c->mask < CACHE_MAX - 1)
+        size = size > 4 * (c->mask + 1) ? size : 4 * (c->mask + 1);
     if (c && c->mask + 1 >= size)
         return c;
     mem_free(c);
-    if ((c = mem_alloc_zero(sizeof *c + size * sizeof *c->at)))      /* without it, only slower */
-        c->mask = size - 1;
-    return c;
+    return cache_new(size);                               /* without it, only slower */
 }
 
 static void cache_give(const struct tok *t, struct tok_cache *c)
@@ -486,26 +505,55 @@ static int model_piece(struct tok_run *r, const char *s, size_t n)
     }
 }
 
-int tok_piece(struct tok_run *r, const char *s, size_t n)
+static bool is_in(const struct tok_cached *c, const struct tok_waiting *w)
 {
-    if (n > TOK_CACHE_BYTES || !r->cache)
-        return model_piece(r, s, n);
-    uint64_t key[4];
-    struct tok_cached *c = &r->cache->at[cache_key(s, n, key) >> 8 & r->cache->mask];
+    return c->len == w->n && c->key[0] == w->key[0] && c->key[1] == w->key[1] && c->key[2] == w->key[2] && c->key[3] == w->key[3];
+}
+
+/* The ids of the piece that waits longest. */
+static int end_piece(struct tok_run *r)
+{
+    const struct tok_waiting *w = &r->waiting[r->n_ended++ % TOK_WAITING];
     struct tok_ids *out = r->out;
     TRY(tok_ids_reserve(out, TOK_CACHE_IDS, r->err));
-    if (c->len == n && c->key[0] == key[0] && c->key[1] == key[1] && c->key[2] == key[2] && c->key[3] == key[3]) {
-        memcpy(out->id + out->n, c->id, sizeof c->id);
-        out->n += c->n;
-        return 0;
-    }
+    for (int i = 0; i < 2; i++)
+        if (is_in(&w->set[i], w)) {
+            memcpy(out->id + out->n, w->set[i].id, sizeof w->set[i].id);
+            out->n += w->set[i].n;
+            return 0;
+        }
     const size_t from = out->n;
-    TRY(model_piece(r, s, n));
+    TRY(model_piece(r, w->s, w->n));
     if (out->n - from <= TOK_CACHE_IDS) {
-        *c = (struct tok_cached){ .len = (uint8_t)n, .n = (uint8_t)(out->n - from) };
-        memcpy(c->key, key, sizeof key);
-        memcpy(c->id, out->id + from, (out->n - from) * sizeof *c->id);
+        r->cache->n_stored++;
+        w->set[1] = w->set[0];
+        w->set[0] = (struct tok_cached){ .len = w->n, .n = (uint8_t)(out->n - from) };
+        memcpy(w->set[0].key, w->key, sizeof w->key);
+        memcpy(w->set[0].id, out->id + from, (out->n - from) * sizeof *out->id);
     }
+    return 0;
+}
+
+int tok_pieces_end(struct tok_run *r)
+{
+    while (r->n_ended != r->n_begun)
+        TRY(end_piece(r));
+    return 0;
+}
+
+int tok_piece(struct tok_run *r, const char *s, size_t n)
+{
+    if (n > TOK_CACHE_BYTES || !r->cache) {
+        TRY(tok_pieces_end(r));
+        return model_piece(r, s, n);
+    }
+    if (r->n_begun - r->n_ended == TOK_WAITING)
+        TRY(end_piece(r));
+    struct tok_waiting *w = &r->waiting[r->n_begun++ % TOK_WAITING];
+    w->set = &r->cache->at[cache_key(s, n, w->key) >> 8 & r->cache->mask & ~(size_t)1];
+    __builtin_prefetch(w->set);
+    w->s = s >= r->origin && s < r->origin + r->n_origin ? s : memcpy(w->copy, s, n);
+    w->n = (uint8_t)n;
     return 0;
 }
 

@@ -115,12 +115,17 @@ int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err);
 /* ---- one call ---- */
 #define TOK_CACHE_BYTES 32
 #define TOK_CACHE_IDS 7
-struct tok_cached { uint64_t key[4]; uint8_t len, n; int32_t id[TOK_CACHE_IDS]; };      /* a cache line */
-struct tok_cache { size_t mask; struct tok_cached at[]; };
+struct tok_cached { uint64_t key[4]; uint8_t len, n; int32_t id[TOK_CACHE_IDS]; };      /* a cache line, where it lies on one */
+struct tok_cache { size_t mask, n_stored; struct tok_cached *at; };
+/* Pieces whose line of the cache has been asked for and may be on its way: after a step of a model none is near, and several come in the time
+ * of one.  What is not of the run's own text is copied. */
+#define TOK_WAITING 8
+struct tok_waiting { uint64_t key[4]; struct tok_cached *set; const char *s; uint8_t n; char copy[TOK_CACHE_BYTES]; };
 struct tok_run {
     const struct tok *t;
     unsigned flags;
     struct tok_cache *cache;                              /* NULL: without */
+    struct tok_waiting waiting[TOK_WAITING]; unsigned n_begun, n_ended;      /* of pieces: those between wait */
     struct tok_ids *out;
     struct buf norm[2], pre[TOK_STEPS_MAX + 1];
     size_t norm_max;                                      /* bytes that normalizers may make of the segment */
@@ -136,7 +141,8 @@ void *tok_scratch(struct tok_run *r, size_t n);           /* n bytes, kept until
 int tok_normalize(struct tok_run *r, const char **s, size_t *n);
 bool tok_charsmap_init(struct tok_charsmap *m, const char *blob, size_t n, struct err *err);
 int tok_pretokenize(struct tok_run *r, int i_step, const char *s, size_t n);
-int tok_piece(struct tok_run *r, const char *s, size_t n);       /* any model, with the cache */
+int tok_piece(struct tok_run *r, const char *s, size_t n);       /* any model, with the cache; the ids may come later */
+int tok_pieces_end(struct tok_run *r);                            /* now they are all there */
 int tok_bpe_piece(struct tok_run *r, const char *s, size_t n);
 int tok_unigram_piece(struct tok_run *r, const char *s, size_t n);
 int tok_wordpiece_piece(struct tok_run *r, const char *s, size_t n);

@@ -374,6 +374,34 @@ static void threads_share_a_tokenizer(void **state)
     buf_release(&text);
 }
 
+/* Short texts, each with words that the others lack: the cache is filled over and made larger, twice, between the first and the second time. */
+static void short_texts_give_the_same_ids_from_a_cache_that_grew(void **state)
+{
+    (void)state;
+    enum { N = 100, BYTES = 400 };
+    struct buf text;
+    buf_init(&text);
+    OK(file_read("tests/golden/tok/corpus.txt", 1 << 24, &text, &err));
+    assert_true(text.len >= N * BYTES);
+    for (size_t k = 0; k < N_KINDS; k++) {
+        struct tok *t;
+        struct tok_ids first[N] = { 0 }, second = { 0 };
+        OK(tok_load(&t, kinds[k], &err));
+        for (int i = 0; i < 2 * N; i++) {
+            struct tok_ids *ids = i < N ? &first[i] : &second;
+            ids->n = 0;
+            OK(tok_encode(t, text.data + i % N * BYTES, BYTES, TOK_PLAIN, ids, &err));
+            assert_int_equal(ids->n, first[i % N].n);
+            assert_memory_equal(ids->id, first[i % N].id, ids->n * sizeof *ids->id);
+        }
+        for (int i = 0; i < N; i++)
+            tok_ids_release(&first[i]);
+        tok_ids_release(&second);
+        tok_free(t);
+    }
+    buf_release(&text);
+}
+
 /* Token by token gives the text of all at once, in whole characters. */
 static void a_stream_gives_whole_characters(void **state)
 {
@@ -456,6 +484,7 @@ int main(void)
         cmocka_unit_test(no_text_is_quadratic),
         cmocka_unit_test(ids_are_appended_to_a_list_of_any_size),
         cmocka_unit_test(threads_share_a_tokenizer),
+        cmocka_unit_test(short_texts_give_the_same_ids_from_a_cache_that_grew),
         cmocka_unit_test(a_stream_gives_whole_characters),
         cmocka_unit_test(a_file_cannot_ask_for_memory_without_bound),
     };
