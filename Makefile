@@ -9,7 +9,7 @@ OPT     ?= -O3
 SAN     ?=
 WARN    := -std=c17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS  ?= -g
-PKGS    := libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
+PKGS    := libhs libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
 XML     := $(shell pkg-config --cflags libxml-2.0)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude $(XML)
 LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lpthread -lm

@@ -1,0 +1,209 @@
+/* pii.c - the rows of pii.def over a text: expressions that several rows share are looked for once, then each row has its check and words. */
+#include "audit/pii.h"
+#include <stdbool.h>
+#include <string.h>
+#include "audit/patterns.h"
+#include "audit/pii_check.h"
+#include "base/mem.h"
+
+static const char *const name[] = {
+#define X(name, plain) #name,
+    PII_ENTITIES(X)
+#undef X
+};
+
+const char *pii_name(int entity) { return entity >= 0 && entity < N_PII ? name[entity] : "?"; }
+
+int pii_find_name(const char *s)
+{
+    int i = 0;
+    while (i < N_PII && strcmp(name[i], s))
+        i++;
+    return i;
+}
+
+struct row { const char *name, *expr, *hint; uint32_t before; enum pattern_kind kind; int entity, base, valid; pii_check *check; const char *context; };
+
+static const struct row row[] = {
+#define PII_TEXT(entity, expr, hint, before, base, valid, check, context) \
+    { #entity, expr, hint, before, PATTERN_TEXT, PII_##entity, base, valid, pii_check_##check, context },
+#define PII_NEAR(entity, expr, base, valid, check, context) \
+    { #entity, expr, NULL, 0, PATTERN_NEAR, PII_##entity, base, valid, pii_check_##check, context },
+#include "audit/pii.def"
+};
+enum { N_ROW = sizeof row / sizeof *row };
+
+/* What opens a window for the near ones: six digits in a row, four parts of an IPv4 address, four digits behind a letter, the beginning of an
+ * Italian code. */
+static const char *const opens[] = {
+    "[0-9](?:[ .()/:+-]{0,3}[0-9]){5}", "[0-9]\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]", "(?i)[a-z][0-9]{4}", "(?i)[a-z][0-9]{2}[abcdehlmprst][0-9]{2}[a-z]",
+};
+enum { N_OPENS = sizeof opens / sizeof *opens };
+
+/* first: by pattern, its first row, -1 of what opens; next: of a row, the next one with the same expression, or -1. */
+struct pii { struct patterns *patterns; int first[N_ROW + N_OPENS], next[N_ROW]; };
+struct pii_state { struct patterns_state *state; struct spans spans; };
+
+static int pattern_of(const struct pii *p, int n, const char *expr)
+{
+    int k = 0;
+    while (k < n && strcmp(row[p->first[k]].expr, expr))
+        k++;
+    return k;
+}
+
+int pii_new(struct pii **out, struct err *err)
+{
+    struct pattern pattern[N_ROW + N_OPENS];
+    struct pii *p = mem_alloc_zero(sizeof *p);
+    int n = 0;
+    if (!p)
+        return ERR(err, NOMEM, "no memory to look for personal data");
+    for (int i = 0; i < N_ROW; i++) {
+        const int k = pattern_of(p, n, row[i].expr);
+        int *place = &p->first[k];
+        if (k == n)
+            pattern[n++] = (struct pattern){ row[i].name, row[i].expr, row[i].hint, row[i].before, row[i].kind }, *place = -1;
+        while (*place >= 0)
+            place = &p->next[*place];
+        *place = i;
+        p->next[i] = -1;
+    }
+    for (int i = 0; i < N_OPENS; i++) {
+        p->first[n] = -1;
+        pattern[n++] = (struct pattern){ "digits", opens[i], NULL, PATTERN_WINDOW, PATTERN_OPENS };
+    }
+    const int rc = patterns_new(&p->patterns, pattern, n, err);
+    if (rc) {
+        mem_free(p);
+        return rc;
+    }
+    *out = p;
+    return 0;
+}
+
+void pii_free(struct pii *p)
+{
+    if (p)
+        patterns_free(p->patterns);
+    mem_free(p);
+}
+
+int pii_state_new(struct pii_state **out, const struct pii *p, struct err *err)
+{
+    struct pii_state *s = mem_alloc_zero(sizeof *s);
+    if (!s)
+        return ERR(err, NOMEM, "no memory to look for personal data");
+    const int rc = patterns_state_new(&s->state, p->patterns, err);
+    if (rc) {
+        mem_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void pii_state_free(struct pii_state *s)
+{
+    if (!s)
+        return;
+    patterns_state_free(s->state);
+    spans_release(&s->spans);
+    mem_free(s);
+}
+
+/* ---- words near a match ---- */
+
+static bool word_byte(unsigned char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c >= 0x80; }
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+
+static size_t lower_to(char *out, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = lower(s[i]);
+    return n;
+}
+
+/* Whole, or with an s. */
+static bool has_word(const char *s, size_t n, const char *word, size_t m)
+{
+    for (const char *p = s, *end = s + n; (p = memmem(p, (size_t)(end - p), word, m)); p++) {
+        const char *q = p + m;
+        q += q < end && *q == 's' && word_byte((unsigned char)q[-1]);
+        if ((p == s || !word_byte((unsigned char)p[-1])) && (q == end || !word_byte((unsigned char)*q)))
+            return true;
+    }
+    return false;
+}
+
+/* words: divided by |. */
+static bool has_one_of(const char *s, size_t n, const char *words)
+{
+    for (const char *w = words, *end; *w; w = *end ? end + 1 : end) {
+        end = strchr(w, '|');
+        end = end ? end : w + strlen(w);
+        if (has_word(s, n, w, (size_t)(end - w)))
+            return true;
+    }
+    return false;
+}
+
+struct finding { const struct pii *pii; struct pii_state *state; const char *text; size_t n; int score_min, rc; struct err *err; };
+
+/* What stands around a match, in small letters, the match itself being a blank. */
+static size_t around(const struct finding *f, size_t at, size_t n, char out[PII_BEFORE + PII_BEHIND + 1])
+{
+    const size_t from = at > PII_BEFORE ? at - PII_BEFORE : 0, behind = at + n, to = f->n - behind > PII_BEHIND ? behind + PII_BEHIND : f->n;
+    size_t k = lower_to(out, f->text + from, at - from);
+    out[k++] = ' ';
+    return k + lower_to(out + k, f->text + behind, to - behind);
+}
+
+/* ---- a match ---- */
+
+static int raised(int score)
+{
+    score += PII_RAISE;
+    return score < PII_LEAST ? PII_LEAST : score > 100 ? 100 : score;
+}
+
+/* Bytes that the row takes, 0: it is none of its. */
+static size_t try_row(struct finding *f, const struct row *r, struct pattern_group g)
+{
+    size_t n = g.n;
+    const int says = r->check(f->text + g.at, &n, f->text + f->n);
+    if (says == PII_NO)
+        return 0;
+    int score = says == PII_MAYBE ? r->base : says == PII_YES ? r->valid : says;
+    if (raised(score) >= f->score_min && score < 100) {
+        char words[PII_BEFORE + PII_BEHIND + 1];
+        score = has_one_of(words, around(f, g.at, n, words), r->context) ? raised(score) : score;
+    }
+    if (score >= f->score_min && !f->rc)
+        f->rc = spans_add(&f->state->spans, (struct span){ g.at, n, (uint16_t)r->entity, (uint8_t)score }, f->err);
+    return n;
+}
+
+/* The most that a row took. */
+static size_t found(void *ctx, int i, const struct pattern_group *group)
+{
+    struct finding *f = ctx;
+    size_t taken = 0;
+    for (int r = f->pii->first[i]; r >= 0; r = f->pii->next[r]) {
+        const size_t n = try_row(f, &row[r], group[0]);
+        taken = n > taken ? n : taken;
+    }
+    return taken;
+}
+
+int pii_spans(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct span **span, size_t *n_span, struct err *err)
+{
+    struct finding f = { p, s, text, n, score_min > 0 ? score_min : 1, 0, err };
+    spans_clear(&s->spans);
+    TRY(patterns_scan(p->patterns, s->state, text, n, found, &f, err));
+    TRY(f.rc);
+    TRY(spans_resolve(&s->spans, err));
+    *span = s->spans.span;
+    *n_span = s->spans.n;
+    return 0;
+}

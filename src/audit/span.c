@@ -1,0 +1,102 @@
+/* span.c - lists of spans, and which of several that overlap counts. */
+#include "audit/span.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+void spans_release(struct spans *s)
+{
+    mem_free(s->span);
+    mem_free(s->taken);
+    *s = (struct spans){ .n = 0 };
+}
+
+void spans_clear(struct spans *s) { s->n = 0; }
+
+int spans_add(struct spans *s, struct span x, struct err *err)
+{
+    if (s->n == s->cap) {
+        const size_t cap = s->cap ? 2 * s->cap : 64;
+        struct span *p = mem_realloc_array(s->span, cap, sizeof *p);
+        if (!p)
+            return ERR(err, NOMEM, "no memory for %zu spans of a text", cap);
+        s->span = p;
+        s->cap = cap;
+    }
+    s->span[s->n++] = x;
+    return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+    return x->at != y->at ? (x->at < y->at ? -1 : 1) : x->n != y->n ? (x->n > y->n ? -1 : 1) : (int)x->kind - y->kind;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+    return x->score != y->score ? y->score - x->score : x->n != y->n ? (x->n > y->n ? -1 : 1) : x->at != y->at ? (x->at < y->at ? -1 : 1) : (int)x->kind - y->kind;
+}
+
+/* n spans that overlap in a chain and cover bytes from..to: the best first, each taking its bytes.  Returns how many stay, in front. */
+static size_t choose(struct span *x, size_t n, size_t from, size_t to, unsigned char *taken)
+{
+    size_t kept = 0;
+    memset(taken, 0, to - from);
+    qsort(x, n, sizeof *x, by_rank);
+    for (size_t i = 0; i < n; i++)
+        if (!memchr(taken + (x[i].at - from), 1, x[i].n)) {
+            memset(taken + (x[i].at - from), 1, x[i].n);
+            x[kept++] = x[i];
+        }
+    qsort(x, kept, sizeof *x, by_place);
+    return kept;
+}
+
+static int make_room(struct spans *s, size_t n, struct err *err)
+{
+    if (n <= s->cap_taken)
+        return 0;
+    unsigned char *p = mem_realloc_array(s->taken, n, 1);
+    if (!p)
+        return ERR(err, NOMEM, "no memory for spans of %zu bytes", n);
+    s->taken = p;
+    s->cap_taken = n;
+    return 0;
+}
+
+int spans_resolve(struct spans *s, struct err *err)
+{
+    size_t kept = 0;
+    if (s->n < 2)
+        return 0;
+    qsort(s->span, s->n, sizeof *s->span, by_place);
+    for (size_t i = 0, k; i < s->n; i = k) {
+        const size_t from = s->span[i].at;
+        size_t to = from + s->span[i].n;
+        for (k = i + 1; k < s->n && s->span[k].at < to; k++)
+            to = s->span[k].at + s->span[k].n > to ? s->span[k].at + s->span[k].n : to;
+        TRY(make_room(s, to - from, err));
+        const size_t n = k - i > 1 ? choose(s->span + i, k - i, from, to, s->taken) : 1;
+        memmove(s->span + kept, s->span + i, n * sizeof *s->span);
+        kept += n;
+    }
+    s->n = kept;
+    return 0;
+}
+
+static char shown(char c) { return c > ' ' && c < 0x7f ? c : '*'; }
+
+void span_mask(const char *p, size_t n, char out[SPAN_MASK])
+{
+    const size_t show = n >= 12 ? 2 : 0, stars = n - 2 * show < 8 ? n - 2 * show : 8;
+    char *o = out;
+    for (size_t i = 0; i < show; i++)
+        *o++ = shown(p[i]);
+    memset(o, '*', stars);
+    o += stars;
+    for (size_t i = n - show; i < n; i++)
+        *o++ = shown(p[i]);
+    *o = 0;
+}
