@@ -72,3 +72,4 @@ int sha256_of_file(const char *path, char hex[SHA256_HEX], struct err *err)
 }
 
 uint64_t hash64(const void *p, size_t n, uint64_t seed) { return XXH3_64bits_withSeed(p, n, seed); }
+uint64_t hash_xxh64(const void *p, size_t n) { return XXH64(p, n, 0); }

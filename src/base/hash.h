@@ -25,4 +25,5 @@ void sha1_add(struct sha1 *h, const void *p, size_t n);
 void sha1_end(struct sha1 *h, char hex[SHA1_HEX]);                 /* also releases; h may be initialised again */
 
 uint64_t hash64(const void *p, size_t n, uint64_t seed);           /* XXH3 64 */
+uint64_t hash_xxh64(const void *p, size_t n);                      /* XXH64, seed 0: what others write down */
 #endif

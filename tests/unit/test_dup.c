@@ -1,7 +1,11 @@
-/* test_dup.c - signatures as datatrove makes them (tests/golden/minhash.json, tools/golden/minhash.py). */
+/* test_dup.c - signatures as datatrove makes them (tests/golden/minhash.json, tools/golden/minhash.py), and the duplicates that they tell. */
 #include <jansson.h>
 #include "../test.h"
+#include "audit/dup.h"
 #include "audit/minhash.h"
+#include "audit/pieces.h"
+#include "audit/radix.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/tree.h"
@@ -124,15 +128,250 @@ static void numbers_outside_the_limits_are_refused(void **state)
     }
 }
 
+/* ---- sorting ---- */
+
+static int by_key_then_place(const void *a, const void *b)
+{
+    const struct radix_item *x = a, *y = b;
+    return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->at > y->at) - (x->at < y->at);
+}
+
+static void sorting_is_stable_for_any_threads(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 0, 1, 2, 33, 64, 1000, 70000 };
+    static const uint64_t masks[] = { ~0ull, 0, 255, 0xff00000000000000u, 0x0f000f0000u, 3 };
+    for (int n_thread = 1; n_thread <= 3; n_thread++) {
+        struct pool *pool;
+        OK(pool_new(&pool, n_thread, &err));
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+            for (size_t k = 0; k < sizeof masks / sizeof *masks; k++) {
+                const size_t n = sizes[s];
+                struct radix_item *a = mem_alloc_array(n + 1, sizeof *a), *want = mem_alloc_array(n + 1, sizeof *a), *tmp = mem_alloc_array(n + 1, sizeof *a);
+                for (size_t i = 0; i < n; i++)
+                    a[i] = want[i] = (struct radix_item){ rng_u64(s, i) & masks[k], (uint32_t)i };
+                qsort(want, n, sizeof *want, by_key_then_place);
+                radix_sort(a, tmp, n, pool);
+                for (size_t i = 0; i < n; i++)
+                    assert_true(a[i].key == want[i].key && a[i].at == want[i].at);
+                mem_free(a), mem_free(want), mem_free(tmp);
+            }
+        pool_free(pool);
+    }
+}
+
+/* ---- lines and paragraphs ---- */
+
+static void check_pieces(const struct pieces *p, const char *const *want, size_t n)
+{
+    assert_int_equal(p->n, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(p->piece[i].n, strlen(want[i]));
+        assert_int_equal(p->piece[i].hash, hash_xxh64(want[i], strlen(want[i])));
+    }
+}
+
+static void lines_and_paragraphs_are_cut_and_trimmed(void **state)
+{
+    (void)state;
+    static const char text[] = "  one \r\n\n two\tthree\v\nfour\n \t \r\n\n\n  five\nsix  \n\n";
+    static const char *const lines[] = { "one", "two\tthree", "four", "five", "six" }, *const paragraphs[] = { "one", "two\tthree\v\nfour", "five\nsix" };
+    struct pieces p = { 0 };
+    OK(pieces_lines(&p, text, sizeof text - 1, &err));
+    check_pieces(&p, lines, 5);
+    OK(pieces_paragraphs(&p, text, sizeof text - 1, &err));
+    check_pieces(&p, paragraphs, 3);
+    OK(pieces_paragraphs(&p, "a\n\n b", 5, &err));
+    check_pieces(&p, (const char *const[]){ "a", "b" }, 2);
+    for (const char *const *none = (const char *const[]){ "", "\n", " \n\n \r\n", NULL }; *none; none++) {
+        OK(pieces_lines(&p, *none, strlen(*none), &err));
+        assert_int_equal(p.n, 0);
+        OK(pieces_paragraphs(&p, *none, strlen(*none), &err));
+        assert_int_equal(p.n, 0);
+    }
+    pieces_release(&p);
+    assert_int_equal(hash_xxh64("", 0), 0xef46db3751d8e999u);      /* the specification's values */
+    assert_int_equal(hash_xxh64("a", 1), 0xd24ec4f1a98c6e5bu);
+}
+
+static void a_set_knows_what_was_there_before(void **state)
+{
+    (void)state;
+    struct seen *s;
+    OK(seen_new(&s, &err));
+    for (uint64_t i = 0; i < 20000; i++) {
+        /* Some that differ in the upper bits only, and 0. */
+        const uint64_t hash = i % 4 ? rng_u64(1, i) : i << 50;
+        const int want = i % 4 ? 0 : i >= 1 << 14;
+        assert_int_equal(seen_add(s, hash, &err), want);
+        assert_int_equal(seen_add(s, hash, &err), 1);
+    }
+    seen_free(s);
+}
+
+/* ---- duplicates ---- */
+
+enum { N_BAND = 14, N_ROW = 8 };
+static struct minhash *plain;
+
+/* Rows that share sums and bands by chance: the alphabets are small. */
+static unsigned char *random_rows(uint64_t seed, size_t n, uint64_t sums, uint64_t bands)
+{
+    unsigned char *rows = mem_alloc_array(n + 1, dup_row_bytes(plain));
+    for (size_t i = 0; i < n; i++) {
+        uint64_t *row = (uint64_t *)(void *)(rows + i * dup_row_bytes(plain)), sum = rng_below(seed, 100 * i, sums);
+        row[0] = row[1] = sum ? sum | 1 : 0;        /* 0: no record; first halves are equal more often than sums */
+        row[3] = sum;
+        for (uint64_t b = 0; sum && b < N_BAND; b++)
+            row[4 + b] = rng_below(seed, 100 * i + b + 1, bands);
+        uint8_t *bytes = (uint8_t *)(row + 4 + N_BAND);
+        for (uint64_t j = 0; j < N_BAND * N_ROW; j++)
+            bytes[j] = rng_uniform(seed, 100000000 + 1000 * i + j) < 0.5;
+    }
+    return rows;
+}
+
+static const uint64_t *row_at(const unsigned char *rows, size_t i) { return (const uint64_t *)(const void *)(rows + i * dup_row_bytes(plain)); }
+
+/* By looking at all pairs until nothing changes. */
+static void find_slowly(const unsigned char *rows, uint32_t n, uint32_t *keeper, uint8_t *kind)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        keeper[i] = i, kind[i] = DUP_NONE;
+        for (uint32_t k = 0; k < i && row_at(rows, i)[3]; k++)
+            if (!memcmp(row_at(rows, i), row_at(rows, k), 32)) {
+                keeper[i] = k, kind[i] = DUP_EXACT;
+                break;
+            }
+    }
+    for (bool again = true; again;) {
+        again = false;
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t k = 0; k < i; k++) {
+                bool alike = keeper[i] != i && keeper[i] == k;
+                for (int b = 0; b < N_BAND && kind[i] != DUP_EXACT && kind[k] != DUP_EXACT; b++)
+                    alike |= row_at(rows, i)[4 + b] && row_at(rows, i)[4 + b] == row_at(rows, k)[4 + b];
+                if (alike && keeper[i] != keeper[k]) {
+                    keeper[i] = keeper[k] = keeper[i] < keeper[k] ? keeper[i] : keeper[k];
+                    again = true;
+                }
+            }
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (keeper[i] != i && !kind[i])
+            kind[i] = DUP_NEAR;
+}
+
+static void check_tallies(const struct dup *d)
+{
+    struct dup_tally exact = { 0 }, near = { 0 };
+    bool *e = mem_alloc_array(d->n + 1, sizeof *e), *s = mem_alloc_array(d->n + 1, sizeof *s);
+    for (uint32_t i = 0; i < d->n; i++) {
+        exact.records += d->kind[i] == DUP_EXACT, near.records += d->kind[i] == DUP_NEAR;
+        if (d->kind[i] == DUP_NEAR && !s[d->keeper[i]])
+            near.groups++, s[d->keeper[i]] = true;
+        assert_true(i >= d->n - d->n_row || !d->kind[i]);
+    }
+    assert_int_equal(d->exact.records, exact.records);
+    assert_int_equal(d->near.records, near.records);
+    assert_int_equal(d->near.groups, near.groups);
+    mem_free(e), mem_free(s);
+}
+
+static void duplicates_are_those_found_by_looking_at_all_pairs(void **state)
+{
+    (void)state;
+    static const struct { uint32_t n, sums, bands; } cases[] = { { 0, 1, 1 }, { 1, 9, 9 }, { 2, 2, 1 }, { 40, 30, 3000 }, { 300, 200, 20000 }, { 300, 2, 100000 }, { 150, 1000000, 2 }, { 300, 1000000, 15000 } };
+    for (int n_thread = 1; n_thread <= 3; n_thread++) {
+        struct dup_opts o = { .minhash = plain };
+        OK(pool_new(&o.pool, n_thread, &err));
+        for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+            const uint32_t n = cases[c].n, old = n / 3;
+            unsigned char *rows = random_rows(c, n, cases[c].sums, cases[c].bands);
+            uint32_t *keeper = mem_alloc_array(n + 1, sizeof *keeper);
+            uint8_t *kind = mem_alloc_array(n + 1, sizeof *kind);
+            find_slowly(rows, n, keeper, kind);
+            /* Alone, and as what is new beside what two snapshots hold: the same duplicates. */
+            const struct dup_rows whole = { rows, n }, parts[] = { { rows, old / 2 }, { rows + old / 2 * dup_row_bytes(plain), old - old / 2 }, { rows + old * dup_row_bytes(plain), n - old } };
+            for (int form = 0; form < 2; form++) {
+                struct dup d;
+                OK(dup_find(&d, form ? parts : &whole, form ? 3 : 1, &o, &err));
+                assert_int_equal(d.n, n);
+                assert_int_equal(d.n_row, form ? n - old : n);
+                assert_memory_equal(d.keeper, keeper, n * sizeof *keeper);
+                for (uint32_t i = 0; i < n; i++)
+                    assert_int_equal(d.kind[i], form && i < old ? DUP_NONE : kind[i]);
+                check_tallies(&d);
+                dup_release(&d);
+            }
+            mem_free(rows), mem_free(keeper), mem_free(kind);
+        }
+        pool_free(o.pool);
+    }
+}
+
+/* Similarity by a rule that the estimate has no part in. */
+static int alike_by_number(void *ctx, uint32_t a, uint32_t b, int i_thread, double *out, struct err *e)
+{
+    (void)i_thread;
+    assert_true(a < b);
+    if (a == *(uint32_t *)ctx)
+        return ERR(e, IO, "record %u cannot be read", a);
+    *out = (a ^ b) & 4 ? 0.3 : 0.9;
+    return 0;
+}
+
+static void candidates_less_alike_than_asked_are_no_duplicates(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    unsigned char *rows = random_rows(77, N, 1000000, 8000);
+    struct dup first = { 0 };
+    for (int n_thread = 1; n_thread <= 3; n_thread++) {
+        uint32_t unreadable = UINT32_MAX;
+        struct dup_opts o = { .minhash = plain, .least = 0.5, .similarity = alike_by_number, .ctx = &unreadable };
+        struct dup d;
+        OK(pool_new(&o.pool, n_thread, &err));
+        OK(dup_find(&d, &(struct dup_rows){ rows, N }, 1, &o, &err));
+        assert_true(d.near.records > 20 && d.n_refused > 20);
+        check_tallies(&d);
+        for (uint32_t i = 0; i < N; i++)
+            if (d.kind[i] == DUP_NEAR) {
+                assert_false((d.keeper[i] ^ i) & 4);
+                assert_true(d.similarity[i] == 0.9f);
+            }
+        if (n_thread == 1)
+            first = d;
+        else {
+            assert_memory_equal(d.keeper, first.keeper, N * sizeof *d.keeper);
+            assert_memory_equal(d.similarity, first.similarity, N * sizeof *d.similarity);
+            assert_int_equal(d.n_pair, first.n_pair);
+            assert_int_equal(d.n_refused, first.n_refused);
+            dup_release(&d);
+        }
+        unreadable = first.keeper[N - 1] == N - 1 ? 0 : first.keeper[N - 1];
+        for (uint32_t i = 0; i < N; i++)
+            if (first.kind[i] == DUP_NEAR)
+                unreadable = first.keeper[i];
+        assert_int_equal(dup_find(&d, &(struct dup_rows){ rows, N }, 1, &o, &err), ERR_IO);
+        assert_non_null(strstr(err.msg, "cannot be read"));
+        dup_release(&d);
+        pool_free(o.pool);
+    }
+    dup_release(&first);
+    mem_free(rows);
+}
+
 static int load(void **state)
 {
     (void)state;
-    return tree_load(&golden, "tests/golden/minhash.json", 1 << 20, &err);
+    return minhash_new(&plain, &MINHASH_DATATROVE, &err) || tree_load(&golden, "tests/golden/minhash.json", 1 << 20, &err);
 }
 static int unload(void **state)
 {
     (void)state;
     json_decref(golden);
+    minhash_free(plain);
     return 0;
 }
 
@@ -143,6 +382,11 @@ int main(void)
         cmocka_unit_test(signatures_of_shingles_are_datatroves),
         cmocka_unit_test(every_level_takes_the_rest_as_ref_does),
         cmocka_unit_test(numbers_outside_the_limits_are_refused),
+        cmocka_unit_test(sorting_is_stable_for_any_threads),
+        cmocka_unit_test(lines_and_paragraphs_are_cut_and_trimmed),
+        cmocka_unit_test(a_set_knows_what_was_there_before),
+        cmocka_unit_test(duplicates_are_those_found_by_looking_at_all_pairs),
+        cmocka_unit_test(candidates_less_alike_than_asked_are_no_duplicates),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
