@@ -1,7 +1,7 @@
 /* test_dup.c - signatures as datatrove makes them (tests/golden/minhash.json, tools/golden/minhash.py), and the duplicates that they tell. */
 #include <jansson.h>
 #include "../test.h"
-#include "audit/dup.h"
+#include "audit/dup_index.h"
 #include "audit/minhash.h"
 #include "audit/pieces.h"
 #include "audit/radix.h"
@@ -362,17 +362,106 @@ static void candidates_less_alike_than_asked_are_no_duplicates(void **state)
     mem_free(rows);
 }
 
-static int load(void **state)
+/* ---- the index ---- */
+
+static void snapshots_give_back_their_rows(void **state)
 {
     (void)state;
+    enum { N = 50, OLD = 20 };
+    unsigned char *rows = random_rows(5, N, 30, 4000);
+    struct dup_opts o = { .minhash = plain };
+    struct dup whole, later;
+    struct dup_snapshot a, b;
+    const char *dir = in_dir("index");
+    OK(pool_new(&o.pool, 2, &err));
+    OK(dup_index_add(dir, "2026-01", plain, (struct dup_rows[]){ { rows, 5 }, { rows + 5 * dup_row_bytes(plain), OLD - 5 } }, 2, &err));
+    OK(dup_index_add(dir, "none", plain, NULL, 0, &err));
+    assert_int_equal(dup_index_add(dir, "2026-01", plain, NULL, 0, &err), ERR_USAGE);
+    OK(file_write_all(in_dir("index/notes.txt"), "x", 1, &err));
+    OK(file_write_all(in_dir("index/.hidden.dup"), "x", 1, &err));
+    char **names;
+    int n;
+    OK(dup_index_list(dir, &names, &n, &err));
+    assert_int_equal(n, 2);
+    assert_string_equal(names[0], "2026-01");
+    assert_string_equal(names[1], "none");
+    file_list_free(names, n);
+    OK(dup_index_open(&a, dir, "2026-01", plain, &err));
+    OK(dup_index_open(&b, dir, "none", plain, &err));
+    assert_int_equal(a.rows.n, OLD);
+    assert_memory_equal(a.rows.row, rows, OLD * dup_row_bytes(plain));
+    /* New data against the index: as in one run over both. */
+    OK(dup_find(&whole, &(struct dup_rows){ rows, N }, 1, &o, &err));
+    OK(dup_find(&later, (struct dup_rows[]){ b.rows, a.rows, { rows + OLD * dup_row_bytes(plain), N - OLD } }, 3, &o, &err));
+    assert_memory_equal(whole.keeper, later.keeper, N * sizeof *whole.keeper);
+    assert_true(later.exact.records + later.near.records > 5);
+    dup_release(&whole), dup_release(&later);
+    dup_index_close(&a), dup_index_close(&b);
+    pool_free(o.pool);
+    mem_free(rows);
+}
+
+static void damaged_snapshots_are_refused(void **state)
+{
+    (void)state;
+    unsigned char *rows = random_rows(6, 3, 30, 4000);
+    struct dup_snapshot s;
+    struct buf b;
+    struct dup_rows got;
+    buf_init(&b);
+    OK(dup_index_add(in_dir("damaged"), "one", plain, &(struct dup_rows){ rows, 3 }, 1, &err));
+    OK(file_read(in_dir("damaged/one.dup"), 10000, &b, &err));
+    OK(dup_index_read(&got, b.data, b.len, "x", plain, &err));
+    for (size_t n = 0; n < b.len; n++) {
+        const int rc = dup_index_read(&got, b.data, n, "some.dup", plain, &err);
+        if (rc != ERR_CORRUPT || !strstr(err.msg, "some.dup: ") || !strstr(err.msg, "cut") || got.n)
+            fail_msg("cut to %zu bytes: %d, %s", n, rc, err.msg);
+    }
+    for (size_t i = 0; i < b.len; i++) {
+        b.data[i] ^= 1;
+        const int rc = dup_index_read(&got, b.data, b.len, "some.dup", plain, &err);
+        if (rc != (i < 8 ? ERR_FORMAT : i < 12 ? ERR_UNSUPPORTED : i < 32 ? ERR_FORMAT : ERR_CORRUPT) || !strstr(err.msg, "some.dup: ") || got.n)
+            fail_msg("byte %zu changed: %d, %s", i, rc, err.msg);
+        b.data[i] ^= 1;
+    }
+    OK(file_write_all(in_dir("damaged/one.dup"), b.data, b.len - 1, &err));
+    assert_int_equal(dup_index_open(&s, in_dir("damaged"), "one", plain, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "damaged/one.dup"));
+    dup_index_close(&s);
+    assert_int_equal(dup_index_open(&s, in_dir("damaged"), "two", plain, &err), ERR_NOTFOUND);
+    dup_index_close(&s);
+    struct minhash *other = minhash_by("other_opts");
+    assert_int_equal(dup_index_read(&got, b.data, b.len, "x", other, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "made with 5 words, 14 bands of 8 values and seed 1, expected 3 words, 20 bands of 13"));
+    minhash_free(other);
+    buf_release(&b);
+    mem_free(rows);
+}
+
+static void names_that_are_no_files_are_refused(void **state)
+{
+    (void)state;
+    char longest[102] = { 0 };
+    memset(longest, 'a', 101);
+    const char *const bad[] = { "", ".", "..", ".x", "../x", "a/b", "a b", "\303\274", longest };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct dup_snapshot s;
+        assert_int_equal(dup_index_add(in_dir("index"), bad[i], plain, NULL, 0, &err), ERR_USAGE);
+        assert_int_equal(dup_index_open(&s, in_dir("index"), bad[i], plain, &err), ERR_USAGE);
+    }
+}
+
+static int load(void **state)
+{
+    if (make_dir(state))
+        return -1;
     return minhash_new(&plain, &MINHASH_DATATROVE, &err) || tree_load(&golden, "tests/golden/minhash.json", 1 << 20, &err);
 }
 static int unload(void **state)
 {
-    (void)state;
     json_decref(golden);
     minhash_free(plain);
-    return 0;
+    return remove_dir(state);
 }
 
 int main(void)
@@ -387,6 +476,9 @@ int main(void)
         cmocka_unit_test(a_set_knows_what_was_there_before),
         cmocka_unit_test(duplicates_are_those_found_by_looking_at_all_pairs),
         cmocka_unit_test(candidates_less_alike_than_asked_are_no_duplicates),
+        cmocka_unit_test(snapshots_give_back_their_rows),
+        cmocka_unit_test(damaged_snapshots_are_refused),
+        cmocka_unit_test(names_that_are_no_files_are_refused),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
