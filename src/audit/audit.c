@@ -98,7 +98,7 @@ static int take_segment(struct audit *a, const struct segment *g, struct err *er
     return 0;
 }
 
-static int stand(struct audit *a, struct err *err)
+int audit_stand(struct audit *a, struct err *err)
 {
     a->n = a->store.n_record;
     a->end = mem_alloc_array((size_t)a->s->n_file, sizeof *a->end);
@@ -166,12 +166,12 @@ static int run(struct audit *a, struct err *err)
         a->store.segment_bytes = a->o->segment_bytes;
     if (!rc && !a->store.done)
         rc = read_all(a, err);
-    rc = rc ? rc : stand(a, err);
+    rc = rc ? rc : audit_stand(a, err);
     rc = rc ? rc : run_stages(a, err);
     return rc ? rc : report_finish(a, err);
 }
 
-static void release(struct audit *a)
+void audit_release(struct audit *a)
 {
     for (int i = 0; a->end && i < a->s->n_file; i++)
         mem_free(a->end[i].why);
@@ -189,7 +189,7 @@ int audit_run(const struct sources *s, const struct audit_opts *o, json_t **repo
     struct audit a = { .s = s, .o = o, .store.lock = -1, .report = json_object(), .refused = mem_json_refused() };
     *report = NULL;
     int rc = a.report ? run(&a, err) : ERR(err, NOMEM, "no memory for the report of an audit");
-    release(&a);
+    audit_release(&a);
     if (rc)
         json_decref(a.report);
     else

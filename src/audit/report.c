@@ -1,4 +1,5 @@
 #include "audit/report.h"
+#include "audit/opened.h"
 #include <lathe.h>
 #include <string.h>
 #include "base/log.h"
@@ -183,6 +184,7 @@ int report_finish(struct audit *a, struct err *err)
     rc = rc ? rc : audit_fill_examples(a, err);
     if (!rc && a->refused != mem_json_refused())
         rc = ERR(err, NOMEM, "no memory for the report of an audit");
+    rc = rc ? rc : verdicts_write(a, err);
     rc = rc ? rc : write_report(a, err);
     return rc || !a->o->records ? rc : write_records(a, err);
 }

@@ -40,6 +40,10 @@ struct audit {
 #include "audit/stages.def"
 #undef STAGE
 
+/* What follows from the store alone: files' ends, first records, faults as reasons.  audit_release gives it back, with the store. */
+int audit_stand(struct audit *a, struct err *err);
+void audit_release(struct audit *a);
+
 static inline bool audit_kept(const struct audit *a, int64_t record) { return a->reason[record] == DROP_KEPT; }
 /* Unless it was dropped before. */
 static inline void audit_drop(struct audit *a, int64_t record, int reason) { a->reason[record] = a->reason[record] ? a->reason[record] : (uint16_t)reason; }

@@ -226,7 +226,7 @@ static const void *converted(const struct cpu_kernels *k, enum cpu_type type, in
 /* Packs rows row .. row+n-1 (of the weight seen as [.., K]) that lie at src. */
 static void pack_rows(const struct fill *f, const struct tensor *to, int i_segment, int64_t row, int64_t n, enum cpu_type type, const void *src)
 {
-    const struct segment *s = &to->panels.segment[i_segment];
+    const struct panel_segment *s = &to->panels.segment[i_segment];
     const int64_t N = to->shape[to->rank - 2].n, K = to->shape[to->rank - 1].n, expert = row / N, in = row % N - s->row;
     assert(in >= 0 && in % PANEL == 0 && in + n <= s->n_row);
     const struct panel_pack p = { .type = type, .K = (int)K, .N = (int)n, .src = src, .stride = type_bytes(type, K),
@@ -267,11 +267,11 @@ static void fill_item(void *ctx, int i, int i_thread)
 static void list_pieces(struct piece *piece, int *i_weight, int *n, const struct placed *p, const struct tensor *to, int i_tensor, int weight)
 {
     const int64_t N = to->shape[to->rank - 2].n, E = to->rank == 3 ? to->shape[0].n : 1;
-    const struct segment whole = { .n_row = N };
+    const struct panel_segment whole = { .n_row = N };
     const int n_segment = to->panels.n_segment ? to->panels.n_segment : 1;
     for (int64_t e = 0; e < E; e++)
         for (int s = 0; s < n_segment; s++) {
-            const struct segment *g = to->panels.n_segment ? &to->panels.segment[s] : &whole;
+            const struct panel_segment *g = to->panels.n_segment ? &to->panels.segment[s] : &whole;
             for (int64_t at = 0; at < g->n_row; at += PIECE_ROWS, ++*n)
                 if (piece) {
                     piece[*n] = (struct piece){ p, i_tensor, s, e * N + g->row + at, g->n_row - at < PIECE_ROWS ? g->n_row - at : PIECE_ROWS };
@@ -359,7 +359,7 @@ static int pack_whole(const struct fill *f, int i_tensor, const struct weight_ty
         return ERR(err, NOMEM, "no memory to pack weight '%s'", to->name);
     for (int64_t e = 0; e < E; e++)
         for (int s = 0; s < to->panels.n_segment; s++) {
-            const struct segment *g = &to->panels.segment[s];
+            const struct panel_segment *g = &to->panels.segment[s];
             const enum cpu_type t = type->type[s];
             pack_rows(f, to, s, e * N + g->row, g->n_row, t, converted(f->d->g->k, t, g->n_row * K, x + (e * N + g->row) * K, half));
         }

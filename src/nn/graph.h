@@ -47,8 +47,8 @@ struct dim { int64_t n; enum dim_of of; };
  * A weight [N,K] (or [E,N,K]) whose rows are kept in panels of the file's own type instead of floats: n_row rows of one
  * type after the other, each segment in whole panels.  Expert e's panels follow those of expert e-1. */
 #define SEGMENT_MAX 3
-struct segment { enum panel_type type; int64_t n_row, row; size_t offset; };      /* row, offset (bytes): where it begins in an expert */
-struct panels { int n_segment; struct segment segment[SEGMENT_MAX]; size_t expert_bytes; };
+struct panel_segment { enum panel_type type; int64_t n_row, row; size_t offset; };      /* row, offset (bytes): where it begins in an expert */
+struct panels { int n_segment; struct panel_segment segment[SEGMENT_MAX]; size_t expert_bytes; };
 
 /* ---- tensors ---- */
 enum tensor_kind {

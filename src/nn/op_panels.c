@@ -29,7 +29,7 @@ struct panels_piece { int32_t group, segment, m0, p0; };      /* product_act: se
 /* x8: rows of A8; fine: two for a row of x, one after the other.  sorted: the rows of a list, one after the other. */
 struct panels_layout { bf16 *x16; real *x32; char *x8, *sorted; struct panels_piece *piece; size_t size; };
 
-static int64_t segment_panels(const struct segment *s) { return div_up(s->n_row, PANEL); }
+static int64_t segment_panels(const struct panel_segment *s) { return div_up(s->n_row, PANEL); }
 
 static bool needs(const struct tensor *w, enum form form)
 {
@@ -104,7 +104,7 @@ struct block { int group, segment, p0, M, N; int64_t first; };
 static void multiply(const struct panels_job *j, struct block t, const real *add, real *c, ptrdiff_t ldc)
 {
     const struct panels_product *p = j->p;
-    const struct segment *s = &p->w->panels.segment[t.segment];
+    const struct panel_segment *s = &p->w->panels.segment[t.segment];
     const enum form form = form_of(s->type);
     const int64_t K = j->K, first = t.first;
     const char *b = (const char *)p->w->data + (size_t)t.group * p->w->panels.expert_bytes + s->offset + (size_t)t.p0 * panel_stride(s->type, K);
@@ -131,7 +131,7 @@ static void panels_piece_run(void *ctx, int i, int i_thread)
     const struct panels_job *j = ctx;
     const struct panels_product *p = j->p;
     const struct panels_piece q = j->piece[i];
-    const struct segment *s = &p->w->panels.segment[q.segment];
+    const struct panel_segment *s = &p->w->panels.segment[q.segment];
     const int64_t first = p->start[q.group] + q.m0, n0 = (int64_t)q.p0 * PANEL, at = first * j->N + s->row + n0;
     const struct block t = { .group = q.group, .segment = q.segment, .p0 = q.p0, .first = first, .M = (int)min_i64(j->rows, p->start[q.group + 1] - first),
                              .N = (int)min_i64((int64_t)j->n_panel[q.segment] * PANEL, s->n_row - n0) };
@@ -160,7 +160,7 @@ static int piece_rows(const struct panels_product *p, int64_t across, int n_thre
 }
 
 /* Panels of a piece; a segment's pieces are as wide as each other. */
-static int piece_panels(const struct panels_product *p, const struct segment *s, int block, int n_thread)
+static int piece_panels(const struct panels_product *p, const struct panel_segment *s, int block, int n_thread)
 {
     const int64_t n_panel = segment_panels(s), share = n_thread == 1 ? n_panel : n_panel * row_blocks(p, block) / pieces_wanted(p, n_thread);
     const int64_t most = share > PIECE_PANELS ? PIECE_PANELS : share < 1 ? 1 : share;
@@ -252,7 +252,7 @@ bool product_act_fits(const struct tensor *w, enum op act)
     bool fits = F * parts == w->shape[w->rank - 2].n;
     for (int64_t i = 0; i < parts && fits; i++) {
         int p0;
-        const struct segment *s = &w->panels.segment[segment_at(w, i * F, &p0)];
+        const struct panel_segment *s = &w->panels.segment[segment_at(w, i * F, &p0)];
         fits = p0 >= 0 && s->row + s->n_row >= (i + 1) * F;
     }
     return fits;

@@ -1,6 +1,6 @@
 /* test_data_audit.c - an audit of data: the same bytes whatever the threads and stops, totals that add up, folders that hold something else. */
 #include "../test.h"
-#include "audit/audit.h"
+#include "audit/build.h"
 #include "audit/store.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -203,6 +203,133 @@ static void a_segment_that_was_changed_is_refused(void **state)
     buf_release(&b);
 }
 
+/* ---- a build ---- */
+
+static int build(const char *from, const char *to, int n_thread, const char *splits, const char *weights, json_t **manifest)
+{
+    struct opened x;
+    struct pool *pool;
+    struct build_opts o = { .dir = in_dir(to), .seed = 1, .shard_bytes = 1 << 20 };
+    OK(pool_new(&pool, n_thread, &err));
+    int rc = build_splits(&o, splits, &err);
+    OK(opened_open(&x, in_dir(from), pool, &err));
+    rc = rc ? rc : build_weights(&o, weights, &x.s, &err);
+    rc = rc ? rc : build_run(&x, &o, manifest, &err);
+    opened_close(&x);
+    mem_free(o.weight);
+    pool_free(pool);
+    return rc;
+}
+
+static json_t *next_json(const char **p)
+{
+    const char *end = strchr(*p, '\n');
+    json_t *o = json_loadb(*p, (size_t)(end - *p), 0, NULL);
+    assert_non_null(o);
+    *p = end + 1;
+    return o;
+}
+
+/* Every line of the map leads to a line of the build and to a record of the input: both have its hash. */
+static int64_t follow_map(const char *dir)
+{
+    struct buf map, in, out;
+    char now[100] = "";
+    const char *at = NULL;
+    int64_t n = 0, line = 0;
+    buf_init(&map), buf_init(&in), buf_init(&out);
+    OK(file_read(path_in(in_dir(dir), "map.jsonl"), 1 << 28, &map, &err));
+    OK(file_read(in_dir("data/lines.jsonl"), 1 << 28, &in, &err));
+    for (const char *p = map.data; *p; n++) {
+        json_t *m = next_json(&p);
+        const char *file = json_string_value(json_object_get(m, "file"));
+        if (strncmp(file, "train/", 6)) {            /* the others come in between */
+            json_decref(m);
+            continue;
+        }
+        if (strcmp(now, file)) {
+            snprintf(now, sizeof now, "%s", file);
+            buf_clear(&out);
+            OK(file_read(path_in(in_dir(dir), file), 1 << 28, &out, &err));
+            at = out.data, line = 0;
+        }
+        json_t *o = next_json(&at);
+        assert_int_equal(++line, number(m, "line"));
+        char hex[SHA256_HEX];
+        const json_t *text = json_object_get(o, "text");
+        OK(sha256_of(json_string_value(text), json_string_length(text), hex, &err));
+        assert_string_equal(hex, json_string_value(json_object_get(m, "sha256")));
+        if (!strcmp(json_string_value(json_object_get(m, "source")), "lines")) {
+            const char *raw = in.data + number(m, "at");
+            json_t *source = next_json(&raw);
+            assert_string_equal(json_string_value(json_object_get(source, "body")), json_string_value(text));
+            assert_string_equal(json_string_value(json_object_get(source, "kind")), json_string_value(json_object_get(o, "kind")));
+            json_decref(source);
+        }
+        json_decref(o);
+        json_decref(m);
+    }
+    buf_release(&map), buf_release(&in), buf_release(&out);
+    return n;
+}
+
+static void a_build_leads_back_to_its_sources(void **state)
+{
+    (void)state;
+    json_t *report = whole("one", 2), *m, *again;
+    OK(build("one", "b1", 1, "train=0.9,valid=0.1", "lines=2.5", &m));
+    OK(build("one", "b2", 3, "train=0.9,valid=0.1", "lines=2.5", &again));
+    json_object_del(json_object_get(m, "audit"), "path");
+    json_object_del(json_object_get(again, "audit"), "path");
+    assert_true(json_equal(m, again));
+    const json_t *splits = json_object_get(m, "splits"), *train = json_object_get(splits, "train"), *valid = json_object_get(splits, "valid"), *test = json_object_get(splits, "test");
+    assert_int_equal(number(m, "records"), number(json_object_get(report, "totals"), "kept"));
+    assert_int_equal(number(train, "records") + number(valid, "records") + number(test, "records"), number(m, "records"));
+    assert_int_equal(number(test, "records"), 19);           /* what the source says */
+    assert_in_range(number(train, "records"), 2450 * 0.87, 2450 * 0.93);
+    assert_in_range(number(train, "lines"), number(train, "records") * 2.45, number(train, "records") * 2.55);
+    assert_int_equal(number(valid, "lines"), number(valid, "records"));
+    assert_true(json_array_size(json_object_get(m, "files")) >= 6);
+    assert_int_equal(follow_map("b1"), number(m, "lines"));
+    json_decref(m), json_decref(again), json_decref(report);
+}
+
+static void builds_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    json_t *report = whole("one", 2), *m;
+    static const struct { const char *splits, *weights, *why; } cases[] = {
+        { "train=0.9", "", "--splits: the shares sum to 0.9, expected 1" },
+        { "train=0.5,train=0.5", "", "--splits: 'train' is there twice" },
+        { "../x=1", "", "--splits: '../x' is no name of letters, digits, '.', '_' and '-'" },
+        { "train", "", "--splits: found 'train', expected NAME=NUMBER,.." },
+        { "train=x", "", "--splits: 'train' has 'x', expected a number from 0 on" },
+        { "train=1", "liens=2", "--weights: there is no source 'liens'" },
+        { "train=1", "lines=1e9", "--weights: 'lines' has 1e+09, expected at most 1000" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(build("one", "refused", 1, cases[i].splits, cases[i].weights, &m), ERR_USAGE);
+        assert_string_equal(err.msg, cases[i].why);
+        assert_false(file_exists(in_dir("refused")));
+    }
+    OK(build("one", "b3", 1, "train=1", "", &m));
+    json_decref(m);
+    assert_int_equal(build("one", "b3", 1, "train=1", "", &m), ERR_USAGE);
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in_dir("data/lines.jsonl"), 1 << 28, &b, &err));
+    b.data[b.len - 10] ^= 1;                                 /* a letter of the last record */
+    OK(file_write_all(in_dir("data/lines.jsonl"), b.data, b.len, &err));
+    assert_int_equal(build("one", "b4", 2, "train=1", "", &m), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "lines.jsonl' is not what it was when it was audited"));
+    assert_false(file_exists(in_dir("b4")));
+    assert_false(file_exists(in_dir("b4.part")));
+    b.data[b.len - 10] ^= 1;
+    OK(file_write_all(in_dir("data/lines.jsonl"), b.data, b.len, &err));
+    buf_release(&b);
+    json_decref(report);
+}
+
 static int set_up(void **state)
 {
     const int rc = make_dir(state);
@@ -216,8 +343,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_totals_add_up),
         cmocka_unit_test(threads_and_stops_change_no_byte),
+        cmocka_unit_test(a_build_leads_back_to_its_sources),
         cmocka_unit_test(a_folder_holds_one_audit),
         cmocka_unit_test(a_segment_that_was_changed_is_refused),
+        cmocka_unit_test(builds_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
 }

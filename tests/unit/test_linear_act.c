@@ -35,7 +35,7 @@ static void fill_panels(const struct graph *g, int w, const enum cpu_type *type,
     const struct tensor *t = &g->tensor[w];
     for (int e = 0; e < n_expert; e++)
         for (int s = 0; s < t->panels.n_segment; s++) {
-            const struct segment *q = &t->panels.segment[s];
+            const struct panel_segment *q = &t->panels.segment[s];
             const size_t stride = type_bytes(type[s], K);
             float *x = mem_alloc_array((size_t)q->n_row * (size_t)K, sizeof *x);
             char *file = mem_alloc_array((size_t)q->n_row, stride);

@@ -1,0 +1,30 @@
+/* build.h - `lathe data build`: the records that an audit kept, as files that training reads, each with the way back to where it came from.
+ *
+ *   DIR/SPLIT/00000.jsonl    a line of each record: {"text": ..} and its marks (source.h) under the names of their fields
+ *   DIR/map.jsonl            a line of each line of these: file, line, and the record, source, file, byte, line and SHA-256 that it was
+ *   DIR/build.json           the version: what it was built of and how, every file with its SHA-256, and totals that add up
+ * A record's split is its source's, else its share of the unit interval falls by a hash of its group (else of its text) and the seed, so it
+ * stays the same when other records come or go, and a group is never cut.  The same audit and options give the same bytes. */
+#ifndef AUDIT_BUILD_H
+#define AUDIT_BUILD_H
+#include "audit/opened.h"
+
+#define BUILD_SPLITS_MAX 16
+#define BUILD_NAME_MAX 64
+
+struct build_opts {
+    const char *dir;                     /* must not be there */
+    struct { char name[BUILD_NAME_MAX + 1]; double share; } split[BUILD_SPLITS_MAX]; int n_split;
+    double *weight;                      /* of each source: how often its records stand in the first split; NULL: once */
+    uint64_t seed, shard_bytes;          /* a file ends with the record that makes it so long */
+    int (*progress)(void *ctx, struct err *err);
+    void *ctx;
+};
+/* "train=0.98,valid=0.02": names once, shares that sum to 1. */
+int build_splits(struct build_opts *o, const char *text, struct err *err);
+/* "stories=2,web=0.5": sources by name.  Allocates o->weight (mem_free). */
+int build_weights(struct build_opts *o, const char *text, const struct sources *s, struct err *err);
+/* manifest: build.json, the caller's. */
+int build_run(struct opened *x, const struct build_opts *o, json_t **manifest, struct err *err);
+
+#endif

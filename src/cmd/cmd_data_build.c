@@ -1,0 +1,82 @@
+/* cmd_data_build.c - lathe data build: what an audit kept, as files that training reads. */
+#include <jansson.h>
+#include <string.h>
+#include "audit/build.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+
+static const char *out_dir, *splits = "train=0.98,valid=0.02", *weights = "";
+static int64_t seed = 1, file_max = 256;
+
+static int tell(void *ctx, struct err *err)
+{
+    (void)ctx;
+    return cmd_stop ? ERR(err, STOPPED, "stopped; nothing was left behind") : 0;
+}
+
+static void print_manifest(const json_t *m)
+{
+    const char *name;
+    json_t *s;
+    json_object_foreach(json_object_get(m, "splits"), name, s)
+        printf("%10lld records, %lld lines  %s\n", (long long)json_integer_value(json_object_get(s, "records")), (long long)json_integer_value(json_object_get(s, "lines")), name);
+    printf("version %s\n%s/build.json\n", json_string_value(json_object_get(m, "version")), out_dir);
+}
+
+static int run(const char *const *args, int n_args, struct err *err)
+{
+    struct opened x;
+    struct pool *pool;
+    json_t *manifest = NULL;
+    struct build_opts o = { .dir = out_dir, .seed = (uint64_t)seed, .shard_bytes = (uint64_t)file_max << 20, .progress = tell };
+    (void)n_args;
+    if (!out_dir)
+        return ERR(err, USAGE, "--out is missing: the folder that is to be made");
+    cmd_catch_signals();
+    TRY(build_splits(&o, splits, err));
+    TRY(cmd_pool(&pool, err));
+    int rc = opened_open(&x, args[0], pool, err);
+    rc = rc ? rc : build_weights(&o, weights, &x.s, err);
+    rc = rc ? rc : build_run(&x, &o, &manifest, err);
+    opened_close(&x);
+    mem_free(o.weight);
+    if (!rc && cmd_json)
+        return cmd_print_json(manifest, err);
+    if (!rc)
+        print_manifest(manifest);
+    json_decref(manifest);
+    return rc;
+}
+
+static const struct opt opts[] = {
+    { OPT_STR, "out", &out_dir, "<folder>", "that is made: files of each split, map.jsonl and build.json", 0, 0 },
+    { OPT_STR, "splits", &splits, "<list>", "names and shares of the records of sources that name no split themselves", 0, 0 },
+    { OPT_STR, "weights", &weights, "<list>", "SOURCE=NUMBER,..: how often a source's records stand in the first split; once unless given", 0, 0 },
+    { OPT_INT, "seed", &seed, "<int>", "of the splits, and of which records a broken weight takes", 0, 9e18 },
+    { OPT_INT, "file-max", &file_max, "<MiB>", "a file ends with the record that makes it so long", 1, 1 << 20 },
+    OPT_THREADS,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_LAST,
+};
+
+const struct command command_data_build = {
+    "data build", "AUDIT", "make training files of what an audit kept",
+    TEXT(
+        "AUDIT is the folder of a finished `lathe data audit`.  The records that it kept are read again from their files, which must not\n"
+        "have changed, and written as JSON lines, in a folder for each split:\n"
+        "\n"
+        "    OUT/train/00000.jsonl    {\"text\": ..} and the marks that the data.yaml names (label, group, time)\n"
+        "    OUT/map.jsonl            of each of these lines: file and line, and the record, source, path, byte, line and SHA-256 it was\n"
+        "    OUT/build.json           the version: the audit's digest, options, every file's SHA-256, totals, and the gate's verdict\n"
+        "\n"
+        "Which split a record goes to follows from its group, or else its text, and the seed: it stays there when other records come or\n"
+        "go, and records of one group stay together.  A weight of 2.5 puts a source's records into the first split twice, and every\n"
+        "second of them once more.  The same audit and options give the same bytes.\n"
+        "\n"
+        "    lathe data build audit --out data-v1 --splits train=0.98,valid=0.01,test=0.01 --weights stories=2\n"
+        "\n"
+        "and in a training's configuration:  data: {train: data-v1/train, valid: data-v1/valid}\n"),
+    opts, run, 1, 1,
+};
