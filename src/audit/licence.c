@@ -564,7 +564,7 @@ bool licence_terms_of(const char *id, struct licence_terms *out)
         if (fits <= best)
             continue;
         best = fits;
-        *out = (struct licence_terms){ .id = id, .duties = rows[i].duties, .targets = rows[i].targets };
+        *out = (struct licence_terms){ .id = strchr(rows[i].id, '*') ? id : rows[i].id, .duties = rows[i].duties, .targets = rows[i].targets };
         for (int r = 0; r < N_LICENCE_RIGHT; r++) {
             out->yes |= (rows[i].rights[r] == 'y') * (1u << r);
             out->no |= (rows[i].rights[r] == 'n') * (1u << r);
