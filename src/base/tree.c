@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <yaml.h>
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 
 #define DEPTH_MAX 100
@@ -46,8 +47,12 @@ static int check_depth(const char *s, size_t n, const char *name, size_t *longes
 
 int tree_parse_json(json_t **out, const char *text, size_t n, const char *name, struct err *err)
 {
-    *out = NULL;
+    int lacks_memory;
     size_t longest;
+    if ((*out = json_read(text, n, DEPTH_MAX, &lacks_memory)))
+        return 0;
+    if (lacks_memory)
+        return ERR(err, NOMEM, "%s: no memory to read it", name);
     TRY(check_depth(text, n, name, &longest, err));
     if (!mem_json_begin(longest))
         return ERR(err, NOMEM, "%s: no memory to read it", name);
@@ -81,8 +86,8 @@ size_t tree_json_bytes(const char *s, size_t n)
         case ',': bytes += VALUE; break;
         case ':': bytes += MEMBER; break;
         case '"':
-            while (++i < n && s[i] != '"')
-                i += s[i] == '\\';
+            for (i++; (i += json_plain(s + i, n - i)) < n && s[i] != '"'; i++)
+                i += s[i] == '\\' && i + 1 < n;
             bytes += STRING + i - from;
             break;
         default: break;

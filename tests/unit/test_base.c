@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/json_read.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
@@ -509,6 +510,30 @@ static void the_json_test_suite(void **state)
     file_list_free(names, n);
 }
 
+/* And what the reader does not take jansson reads or refuses. */
+static void right_json_gives_the_tree_that_jansson_gives(void **state)
+{
+    (void)state;
+    static const struct { const char *text; bool taken; } cases[] = {
+        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a text of more than eight bytes, \\\"quoted\\\"\\n\"}],\"temperature\":0.7}", true },
+        { " [1, -0, 0, 12345678901234567, -1.5e3, 1E+2, 0.1, true, false, null] \r\n\t", true }, { "\"\"", true }, { "{}", true }, { "[[],{\"\":[]}]", true },
+        { "\"\\u00e9\\ud83d\\ude00\\u0000\\/\\b\\f\\r\\t\\\\\"", true }, { "\"caf\303\251 \360\237\231\202 and more\"", true }, { "[1e-400, 1e308]", true },
+        { "9223372036854775807", false }, { "9223372036854775808", false }, { "1e999", false }, { "{\"a\\n\":1}", false }, { "{\"a\":1,\"a\":2}", false },
+        { "[1,]", false }, { "{\"a\":1,}", false }, { "[01]", false }, { "[1.]", false }, { "[.5]", false }, { "[-]", false }, { "[1e]", false }, { "[1 2]", false }, { "truer", false }, { "tru", false }, { "", false },
+        { "\"\\ud800\"", false }, { "\"\\udc00\"", false }, { "\"\\ud800\\u0041\"", false }, { "\"\\x\"", false }, { "\"\\u12g4\"", false }, { "\"\001\"", false }, { "\"eight by\001\"", false },
+        { "\"\300\200\"", false }, { "\"\355\240\200\"", false }, { "\"\377\"", false }, { "\"abc", false }, { "\"abc\\", false }, { "{\"a\" 1}", false }, { "{1:2}", false }, { "[1]]", false }, { "'a'", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t n = strlen(cases[i].text);
+        int lacks;
+        json_t *fast = json_read(cases[i].text, n, 100, &lacks), *slow = json_loadb(cases[i].text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        if (!fast != !cases[i].taken || lacks || (fast && !json_equal(fast, slow)))
+            fail_msg("%s: %s", cases[i].text, fast ? "taken" : "not taken");
+        json_decref(fast);
+        json_decref(slow);
+    }
+}
+
 /* ---- numbers for people ---- */
 
 /* By what the C library says that it gave; sanitizers' says nothing. */
@@ -618,6 +643,7 @@ int main(void)
         cmocka_unit_test(yaml_scalars_have_the_core_schemas_types),
         cmocka_unit_test(bad_yaml_is_refused_with_its_place),
         cmocka_unit_test(the_json_test_suite),
+        cmocka_unit_test(right_json_gives_the_tree_that_jansson_gives),
         cmocka_unit_test(what_json_will_take_is_known_before_it_is_read),
         cmocka_unit_test(sizes_and_times_are_written_for_people),
         cmocka_unit_test(base64_has_the_standards_forms),
