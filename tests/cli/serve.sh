@@ -23,7 +23,7 @@ for a in rude =rude rude= "rude=rude --adapter rude=rude" rude=nothing; do lathe
 lathe serve run --host 0.0.0.0 2>&1; echo "exit $?"
 for bad in "--host nowhere" "--host localhost" --audit-text "--audit-strict --audit-text" "--cache 999999999"; do lathe serve run $bad 2>&1; echo "exit $?"; done
 lathe serve run --key "" 2>&1; echo "exit $?"
-lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 64 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 &
+lathe serve run --port 0 --port-file port --threads 2 --parallel 4 --queue 128 --body 1 --name tiny --adapter rude=rude --key secret > log 2>&1 &
 wait_for_server
 cat > ask.py <<'P'
 import http.client, json, os, signal, sys, threading, time
@@ -63,7 +63,10 @@ def wishes():
     for i in range(24):
         yield chat(temperature=i % 4 * 0.5, seed=i, n=1 + i % 3, top_p=1 - 0.2 * (i % 2), logprobs=i % 2 == 0, **({"top_logprobs": 2} if i % 2 == 0 else {}),
                    messages=[{"role": "user", "content": ["hello", "name?", "bye", "hello hello"][i % 4]}], **({"stop": ["e", "th"]} if i % 5 == 1 else {}), **({"frequency_penalty": 1} if i % 7 == 2 else {}))
-def choices(w): return json.loads(ask("/v1/chat/completions", w)[1])["choices"]
+def choices(w):
+    got = json.loads(ask("/v1/chat/completions", w)[1])
+    assert "choices" in got, got
+    return got["choices"]
 alone, together = [choices(w) for w in wishes()], [None] * 24
 def one(i, w): together[i] = choices(w)
 threads = [threading.Thread(target=one, args=x) for x in enumerate(wishes())]
