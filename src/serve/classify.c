@@ -154,7 +154,7 @@ static bool piece(void *ctx, bool stop)
     struct classes *x = ctx;
     const int from = x->next;
     if (stop || x->gone)
-        refuse_as(&x->e, 503, NULL, NULL, NULL, "the request was cancelled");
+        refuse_as(&x->e, 503, NULL, NULL, NULL, "%s", stop ? WISH_ENDS : WISH_LATE);
     else if (config_vision(classifier_config(x->s->classifier)))
         some_images(x);
     else

@@ -247,7 +247,7 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *err
     pthread_mutex_unlock(&x->lock);
     visit_note_text(x->q, end == TEXT_FAILED ? ANSWER_FAILED : end == TEXT_CANCELLED ? ANSWER_CANCELLED : ANSWER_STOP, NULL);
     if (end == TEXT_FAILED || end == TEXT_CANCELLED) {
-        fail(x, end == TEXT_CANCELLED || err->code == ERR_NOMEM ? 503 : 500, end == TEXT_CANCELLED ? "the request was cancelled" : err->msg);
+        fail(x, end == TEXT_CANCELLED || err->code == ERR_NOMEM ? 503 : 500, end == TEXT_CANCELLED ? x->cancelled ? WISH_LATE : WISH_ENDS : err->msg);
         cancel_all(x);
     }
     while ((l = next_ready(x)) != NULL) {
@@ -292,7 +292,7 @@ static void submit_more(struct embedding *x)
             refuse_busy(x, &err);
     }
     if (x->cancelled && !x->e.status) {
-        refuse_as(&x->e, 503, NULL, NULL, NULL, "the request was cancelled");
+        refuse_as(&x->e, 503, NULL, NULL, NULL, WISH_LATE);
         atomic_store(&x->failed, true);
     }
 }
@@ -304,7 +304,7 @@ static bool piece(void *ctx, bool stop)
     struct embedding *x = ctx;
     struct err err;
     if (stop || x->cancelled) {
-        fail(x, 503, "the request was cancelled");
+        fail(x, 503, stop ? WISH_ENDS : WISH_LATE);
         visit_note_text(x->q, ANSWER_CANCELLED, NULL);
     } else {
         const struct tok_ids *ids = &x->w.input[x->next];

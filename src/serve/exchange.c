@@ -311,7 +311,7 @@ static void ended(void *ctx, const struct answer_end *e)
         fail(x, e->err->code == ERR_NOMEM ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
         cancel_all(x);
     } else if (e->why == ANSWER_CANCELLED)
-        fail(x, 503, "the answer was cancelled");
+        fail(x, 503, atomic_load(&x->cancelled) ? WISH_LATE : WISH_ENDS);
     else if (x->w.stream)
         check_told(x, tell_end(c));
     else if (c->reply)
@@ -416,7 +416,7 @@ static void submit(struct choice *c)
     const struct text_request r = answer_request(c->a);
     pthread_mutex_lock(&x->lock);
     const bool cancelled = atomic_load(&x->cancelled);
-    const int rc = cancelled ? ERR(&err, STOPPED, "the request was cancelled") : batch_submit(x->s->batch, &r, &c->id, &err);
+    const int rc = cancelled ? ERR(&err, STOPPED, WISH_LATE) : batch_submit(x->s->batch, &r, &c->id, &err);
     x->refused = x->refused || (rc < 0 && !cancelled);
     if (rc < 0)
         wish_not_taken(&x->e, &err), atomic_store(&x->failed, true);

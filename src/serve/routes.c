@@ -316,7 +316,7 @@ static bool later_answer(void *ctx, bool stop)
     struct server *s = l->s;
     struct refusal e = { 0 };
     if (stop || atomic_load(&l->gone))
-        refuse_as(&e, 503, NULL, NULL, NULL, "the request was cancelled");
+        refuse_as(&e, 503, NULL, NULL, NULL, "%s", stop ? WISH_ENDS : WISH_LATE);
     visit_note_request(l->q, &l->body);
     if (!e.status && !l->request)
         l->request = parse(s, l->q, &l->body, &e);

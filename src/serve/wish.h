@@ -41,6 +41,9 @@ void wish_release(struct wish *w);
 /* All fields are read: what is not known is told, and a wish with anything wrong is released. */
 void wish_done(struct wish *w, struct in *f);
 
+/* What is told to whoever still listens, 503: a request whose client has gone is cancelled in the same way as one over its time. */
+#define WISH_LATE "the answer took longer than one may here"
+#define WISH_ENDS "the server has ended before the answer was whole"
 void wish_no_memory(struct refusal *e);
 /* Why a queue did not take what was wished (batch_submit, turns_add). */
 void wish_not_taken(struct refusal *e, const struct err *err);
