@@ -44,13 +44,12 @@ static int add_files(struct sha256 *h, const char *path, struct err *err)
 }
 
 /* The fingerprint and the root that a text stands for, which tells of all that decides the bytes. */
-static int name_one(const char *text, char fingerprint[40], struct block_key *root, struct err *err)
+static void name_one(const char *text, char fingerprint[40], struct block_key *root)
 {
-    char hex[SHA256_HEX];
-    TRY(sha256_of(text, strlen(text), hex, err));
-    snprintf(fingerprint, 40, "lathe-%.24s", hex);
     sha256_bytes(text, strlen(text), root->sha256);
-    return 0;
+    int n = snprintf(fingerprint, 40, "lathe-");
+    for (int i = 0; i < 12; i++)
+        n += snprintf(fingerprint + n, 40 - (size_t)n, "%02x", root->sha256[i]);
 }
 
 static const char *folder_of(const char *adapter) { return strchr(adapter, '=') + 1; }
@@ -65,12 +64,12 @@ static int name_all(struct served_model *s, const struct served_model_opts *o, s
     TRY(rc);
     const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, keys and values as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as,
                            s->engine ? (int)engine_kv(s->engine) : 0, served_model_ctx(s));
-    TRY(name_one(text, s->fingerprint, &s->root, err));
+    name_one(text, s->fingerprint, &s->root);
     for (int i = 0; i < s->n_adapter; i++) {
         struct served_adapter *a = &s->adapter[i];
         TRY(adapter_digest(a->digest, folder_of(o->adapter[i]), err));
         snprintf(text + n, sizeof text - (size_t)n, ", adapter %s", a->digest);
-        TRY(name_one(text, a->fingerprint, &a->root, err));
+        name_one(text, a->fingerprint, &a->root);
     }
     return 0;
 }
