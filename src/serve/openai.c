@@ -15,7 +15,8 @@
 
 /* ---- what chats and completions share ---- */
 
-static void read_bias(struct in *f, struct wish *w)
+/* V: of the vocabulary. */
+static void read_bias(struct in *f, struct wish *w, int V)
 {
     const json_t *v = NULL;
     const char *key;
@@ -27,6 +28,8 @@ static void read_bias(struct in *f, struct wish *w)
         const long id = strtol(key, &end, 10);
         if (*key < '0' || *key > '9' || (*key == '0' && key[1]) || *end || id < 0 || id > INT32_MAX)
             refuse(f->e, "logit_bias", "logit_bias has the key '%.40s', expected the number of a token", key);
+        else if (id >= V)
+            refuse(f->e, "logit_bias", "logit_bias has token %ld, expected 0 to %d", id, V - 1);
         else if (!json_is_number(bias) || fabs(json_number_value(bias)) > 100)
             refuse(f->e, "logit_bias", "logit_bias of token %ld is no number of -100 to 100", id);
         else
@@ -35,7 +38,7 @@ static void read_bias(struct in *f, struct wish *w)
     w->answer.bias = w->bias;
 }
 
-static int32_t *read_ids(struct in *f, const char *name, int *n)
+static int32_t *read_ids(struct in *f, const char *name, int *n, int V)
 {
     const json_t *v = NULL;
     int32_t *ids;
@@ -49,12 +52,12 @@ static int32_t *read_ids(struct in *f, const char *name, int *n)
     if (!(ids = wish_room(json_array_size(v), sizeof *ids, f->e)))
         return NULL;
     for (size_t i = 0; i < json_array_size(v); i++)
-        if (!in_id(json_array_get(v, i), INT32_MAX, &ids[(*n)++]))
-            refuse(f->e, name, "%s[%zu] is not the number of a token", name, i);
+        if (!in_id(json_array_get(v, i), V, &ids[(*n)++]))
+            refuse(f->e, name, "%s[%zu] is not the number of a token, expected 0 to %d", name, i, V - 1);
     return ids;
 }
 
-static void read_sampling(struct in *f, struct wish *w)
+static void read_sampling(struct in *f, struct wish *w, int V)
 {
     struct answer_wish *a = &w->answer;
     int64_t k = 0, seed = 0, min = 0, priority = 0, n = 1;
@@ -76,11 +79,11 @@ static void read_sampling(struct in *f, struct wish *w)
     bool skip = true;
     in_bool(f, "skip_special_tokens", &skip);
     a->keep_specials = !skip;
-    w->stop_token = read_ids(f, "stop_token_ids", &a->n_stop_token);
-    w->allowed = read_ids(f, "allowed_token_ids", &a->n_allowed);
+    w->stop_token = read_ids(f, "stop_token_ids", &a->n_stop_token, V);
+    w->allowed = read_ids(f, "allowed_token_ids", &a->n_allowed, V);
     a->stop_token = w->stop_token, a->allowed = w->allowed;
     wish_stops(w, f, "stop");
-    read_bias(f, w);
+    read_bias(f, w, V);
 }
 
 static void read_stream(struct in *f, struct wish *w)
@@ -109,7 +112,7 @@ static void check_least(struct in *f, const struct wish *w)
 static void read_common(struct in *f, struct wish *w, const struct served_model *s)
 {
     wish_model(w, f, s);
-    read_sampling(f, w);
+    read_sampling(f, w, s->answers.V);
     read_stream(f, w);
     wish_salt(f, &w->answer.root);
     in_pass_texts(f, "user|safety_identifier|prompt_cache_key|service_tier|request_id");
