@@ -348,6 +348,7 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
     wish_model(w, f, s);
     read_output(w, f);
     in_pass(f, "cache_control");
+    in_only(f, "context_management", "null");
     read_prompt(w, f, s);
 }
 
@@ -373,6 +374,7 @@ void anthropic_messages(struct wish *w, json_t *request, struct served_model *s,
         in_end(&g, NULL);
     }
     in_choice(&f, "service_tier", "auto|standard_only", &(int){ 0 });
+    in_only(&f, "container", "null");
     a->most = (int)most, a->sampling.top_k = (int)k;
     read_shared(w, &f, s);
     wish_done(w, &f);

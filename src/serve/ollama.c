@@ -64,7 +64,7 @@ static void read_options(struct wish *w, struct in *f, const struct served_model
     const json_t *v = NULL;
     struct in o;
     struct answer_wish *a = &w->answer;
-    int64_t most = -1, k = 40, seed = -1;
+    int64_t most = -1, k = 40, seed = -1, window = -1;
     a->sampling.temperature = 0.8, a->sampling.top_p = 0.9;
     if (in_object(f, "options", &v)) {
         in_begin(&o, v, f->e, "options");
@@ -77,7 +77,9 @@ static void read_options(struct wish *w, struct in *f, const struct served_model
         in_num(&o, "frequency_penalty", -2, 2, &a->frequency);
         in_int(&o, "top_k", -1, INT32_MAX, &k);
         in_int(&o, "seed", INT64_MIN, INT64_MAX, &seed);
-        in_only(&o, "repeat_last_n", "-1");
+        const bool looks_back = in_int(&o, "repeat_last_n", -1, INT32_MAX, &window) && window >= 0;
+        if (looks_back && ((a->repetition != 0 && a->repetition != 1) || a->presence != 0 || a->frequency != 0))
+            refuse(f->e, "options.repeat_last_n", "options.repeat_last_n: only -1 can be done here, penalties look at all of a text");
         in_only(&o, "mirostat", "0");
         in_pass(&o, "mirostat_tau|mirostat_eta|penalize_newline");
         in_num(&o, "typical_p", 1, 1, &(double){ 0 });

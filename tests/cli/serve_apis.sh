@@ -32,7 +32,7 @@ def n_prompt(u): return u["input_tokens"] + u["cache_read_input_tokens"] + u["ca
 status, raw, r = ask("/v1/messages", message())
 m = json.loads(raw)
 print(status, r.getheader("Content-Type"), m["type"], m["role"], m["model"], m["content"], m["stop_reason"], m["stop_sequence"], n_prompt(m["usage"]) > 0, m["usage"]["output_tokens"])
-print(bool(re.fullmatch("msg_[0-9a-f]{16}", m["id"])), r.getheader("request-id") == r.getheader("x-request-id") != None)
+print(bool(re.fullmatch("msg_[0-9a-f]{16}", m["id"])), r.getheader("request-id") == r.getheader("x-request-id") != None, whole(container=None, context_management=None, metadata=None)["content"] == m["content"])
 status, raw, r = ask("/v1/messages", message(stream=True))
 events = [re.fullmatch("event: ([a-z_]+)\ndata: (.*)", e).groups() for e in raw.split("\n\n")[:-1]]
 data = [json.loads(d) for _, d in events]
@@ -144,7 +144,7 @@ g = whole("generate", prompt="hello")
 l = lines(api("generate", prompt="hello")[1])
 print(repr(g["response"]), counts(g), "message" in g, "".join(x["response"] for x in l) == g["response"], counts(l[-1])[1:4])
 print(repr(whole("generate", prompt="Q: bye\nA:", raw=True)["response"]), whole("generate", prompt="hello", system="S")["prompt_eval_count"] > g["prompt_eval_count"], whole("chat", messages=[{"role": "system", "content": "S"}] + user("hello"))["prompt_eval_count"])
-print([whole("chat", messages=user("hello"), options=o)["message"]["content"] for o in ({"temperature": 0, "stop": ["th"]}, {"temperature": 0, "num_predict": 1}, {"top_k": 1, "num_ctx": 128, "num_thread": 4}, {"temperature": 0, "num_predict": -1, "repeat_penalty": 1.0})])
+print([whole("chat", messages=user("hello"), options=o)["message"]["content"] for o in ({"temperature": 0, "stop": ["th"]}, {"temperature": 0, "num_predict": 1}, {"top_k": 1, "num_ctx": 128, "num_thread": 4}, {"temperature": 0, "num_predict": -1, "repeat_penalty": 1.0, "repeat_last_n": 64})])
 hot = [whole("chat", messages=user("xyz"), options={"temperature": 3, "seed": seed, "top_k": 0, "top_p": 1, "num_predict": 20})["message"] for seed in (5, 5, 6)]
 print(hot[0] == hot[1], hot[0] == hot[2])
 p = whole("chat", messages=user("hello"), logprobs=True, top_logprobs=2)
@@ -197,7 +197,7 @@ error("chat", "x" * (33 << 20))
 for more in ({"model": "other"}, {"model": None}, {"messages": "hello"}, {"messages": [{"role": "user"}]}, {"messages": [{"role": "god", "content": "x"}]}, {"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, {"tools": [{"type": "function"}]}, {"format": "xml"}, {"format": "json\0"}, {"format": {"type": 1}}, {"think": True}, {"think": "maximal"}, {"think": 1}, {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}]}, {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]},
              {"colour": 1}, {"top_logprobs": 2}, {"keep_alive": []}, {"messages": user("hello " * 125)}):
     error("chat", dict({"model": "tiny", "messages": user("hello")}, **more))
-for o in ({"num_ctx": 4096}, {"num_predict": 4000}, {"num_predict": -3}, {"temperature": "hot"}, {"mirostat": 1}, {"typical_p": 0.5}, {"repeat_last_n": 64}, {"stop": [7]}, {"colour": 1}):
+for o in ({"num_ctx": 4096}, {"num_predict": 4000}, {"num_predict": -3}, {"temperature": "hot"}, {"mirostat": 1}, {"typical_p": 0.5}, {"repeat_last_n": 64, "repeat_penalty": 1.2}, {"stop": [7]}, {"colour": 1}):
     error("chat", {"model": "tiny", "messages": user("hello"), "options": o})
 for more in ({"system": "S", "raw": True}, {"template": "x"}, {"context": [1]}, {"suffix": "x"}, {"images": ["aGk="]}, {"tools": tools}, {"think": True, "raw": True}, {"prompt": 7}, {"prompt": "", "keep_alive": 0}):
     error("generate", dict({"model": "tiny", "prompt": "hello"}, **more))
