@@ -6,7 +6,7 @@
 
 static bool begin(struct wish *w, const char *where, struct refusal *e)
 {
-    if (w->grammar)
+    if (w->grammar || w->schema)
         refuse(e, where, "%s beside another field that says what the answer may be", where);
     return !e->status;
 }
@@ -20,19 +20,26 @@ static void done(struct wish *w, int rc, const struct err *err, const char *wher
 
 void constraint_schema(struct wish *w, const json_t *schema, const char *where, struct refusal *e)
 {
-    struct buf text;
-    struct err err;
     if (!begin(w, where, e))
         return;
-    json_t *object = schema ? json_incref((json_t *)(uintptr_t)schema) : json_pack("{s:s}", "type", "object");
+    w->schema = schema ? json_incref((json_t *)(uintptr_t)schema) : json_pack("{s:s}", "type", "object"), w->schema_where = where;
+    if (!w->schema)
+        wish_no_memory(e);
+}
+
+void constraint_finish(struct wish *w, struct refusal *e)
+{
+    struct buf text;
+    struct err err;
+    if (!w->schema || w->grammar || e->status)
+        return;
     buf_init(&text);
-    int rc = object ? out_json(&text, object, &err) : ERR(&err, NOMEM, "no memory for a schema");
+    int rc = out_json(&text, w->schema, &err);
     if (!rc)
         wish_name_grammar(w, "schema", text.data, text.len, e);
     if (!rc && !e->status)
-        rc = schema_grammar(&w->grammar, object, where, &err);
-    w->schema = object, w->schema_where = where;
-    done(w, rc, &err, where, e);
+        rc = schema_grammar(&w->grammar, w->schema, w->schema_where, &err);
+    done(w, rc, &err, w->schema_where, e);
     buf_release(&text);
 }
 
@@ -104,7 +111,7 @@ static void structured_outputs(struct wish *w, const json_t *o, struct refusal *
     if (in_str(&s, "grammar", &text, &n))
         from_gbnf(w, text, n, "structured_outputs.grammar", e);
     in_end(&s, NULL);
-    if (!w->grammar && !e->status && !json_object_get(o, "json_object"))
+    if (!w->grammar && !w->schema && !e->status && !json_object_get(o, "json_object"))
         refuse(e, "structured_outputs", "structured_outputs has none of json, json_object, regex, choice and grammar");
 }
 

@@ -10,7 +10,9 @@
 #include "serve/wish.h"
 
 void constraint_read(struct wish *w, struct in *f, bool response_format);
-/* JSON that follows the schema; NULL: any object. */
+/* JSON that follows the schema; NULL: any object.  The grammar is made later: by tools_finish() together with calls of tools, or by
+ * constraint_finish(), which wish_done() calls. */
 void constraint_schema(struct wish *w, const json_t *schema, const char *where, struct refusal *e);
+void constraint_finish(struct wish *w, struct refusal *e);
 
 #endif

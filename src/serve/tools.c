@@ -267,13 +267,13 @@ static void make_grammar(const struct tools *t, struct wish *w, const struct rep
     buf_init(&name);
     int rc = name_tools(&name, t, form, w, &err);
     if (!rc) {
-        wish_drop_grammar(w);
         wish_name_grammar(w, "reply", name.data, name.len, e);
         rc = e->status ? 0 : reply_grammar(&w->grammar, &r, &err);
     }
     w->answer.grammar = w->grammar;
+    const bool of_schema = rc < 0 && w->schema && (!t->n_tool || !strncmp(err.msg, w->schema_where, strlen(w->schema_where)));
     if (rc < 0)
-        refuse_as(e, rc == ERR_NOMEM ? 503 : 400, NULL, NULL, t->n_tool ? "tools" : w->schema_where, "%s", err.msg);
+        refuse_as(e, rc == ERR_NOMEM ? 503 : 400, NULL, NULL, of_schema ? w->schema_where : "tools", "%s", err.msg);
     buf_release(&name);
 }
 

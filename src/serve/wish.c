@@ -2,11 +2,21 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/pool.h"
+#include "serve/constraint.h"
 
 void wish_begin(struct wish *w, const struct dialect *d, const char *param, json_t *request, const struct served_model *s)
 {
     *w = (struct wish){ .dialect = d, .as = served_model_as(s, 0), .param = param, .n = 1, .request = request, .seed = (uint64_t)(clock_wall() * 1e9) };
     w->answer = (struct answer_wish){ .most = -1, .n_logprob = -1, .sampling = { .temperature = 1, .top_p = 1 }, .root = s->root, .share = true };
+}
+
+static void drop_grammar(struct wish *w)
+{
+    if (w->grammars)
+        grammars_drop(w->grammars, w->grammar);
+    else
+        grammar_free(w->grammar);
+    w->grammar = NULL, w->grammars = NULL, w->answer.grammar = NULL;
 }
 
 void wish_release(struct wish *w)
@@ -18,7 +28,7 @@ void wish_release(struct wish *w)
     mem_free(w->allowed);
     mem_free(w->stop_token);
     stops_free(w->stops);
-    wish_drop_grammar(w);
+    drop_grammar(w);
     json_decref(w->schema);
     json_decref(w->request);
     *w = (struct wish){ 0 };
@@ -39,18 +49,10 @@ void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_
     buf_release(&b);
 }
 
-void wish_drop_grammar(struct wish *w)
-{
-    if (w->grammars)
-        grammars_drop(w->grammars, w->grammar);
-    else
-        grammar_free(w->grammar);
-    w->grammar = NULL, w->grammars = NULL, w->answer.grammar = NULL;
-}
-
 void wish_done(struct wish *w, struct in *f)
 {
     in_end(f, NULL);
+    constraint_finish(w, f->e);
     if (f->e->status)
         wish_release(w);
 }

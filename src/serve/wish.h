@@ -31,14 +31,14 @@ struct wish {
     struct stops *stops;
     struct grammar *grammar;
     struct block_key grammar_key;        /* of what it was made of */
-    json_t *schema; const char *schema_where;    /* or NULL: what it was made of */
+    json_t *schema; const char *schema_where;    /* or NULL: what it is made of (constraint.h) */
     struct grammars *grammars;           /* who has it, once it is shared */
     json_t *request;                     /* strings live in it; it goes when the answers are made */
 };
 /* Takes the request.  One answer of any length, drawn at temperature 1 by another seed each time. */
 void wish_begin(struct wish *w, const struct dialect *d, const char *param, json_t *request, const struct served_model *s);
 void wish_release(struct wish *w);
-/* All fields are read: what is not known is told, and a wish with anything wrong is released. */
+/* All fields are read: what is not known is told, a schema is made into a grammar, and a wish with anything wrong is released. */
 void wish_done(struct wish *w, struct in *f);
 
 /* What is told to whoever still listens, 503: a request whose client has gone is cancelled in the same way as one over its time. */
@@ -54,7 +54,6 @@ void wish_lost(uint64_t before, struct refusal *e);
 void *wish_room(size_t n, size_t size, struct refusal *e);
 /* What a grammar is made of names it: a word for the kind, and a text, of GRAMMAR_TEXT_MAX bytes at most. */
 void wish_name_grammar(struct wish *w, const char *kind, const char *text, size_t n, struct refusal *e);
-void wish_drop_grammar(struct wish *w);
 /* The field "model" must be there and name this one or an adapter of it. */
 void wish_find(struct in *f, const struct served_model *s, struct served_as *as);
 /* The same for a wish.  Before its root is changed for a tenant. */
