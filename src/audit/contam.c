@@ -8,6 +8,7 @@
 
 #define SEED_WORDS 10            /* of llama2: equal in front */
 #define SKIPS 4
+#define SIMPLE_WORDS 12          /* of datatrove */
 
 const char *contam_method_name(enum contam_method m)
 {
@@ -29,15 +30,16 @@ enum contam_method contam_method_find(const char *word)
 
 void contam_defaults(struct contam_opts *o, const struct tok *tok)
 {
-    *o = (struct contam_opts){ .methods = (1u << N_CONTAM_METHOD) - 1, .tok = tok, .palm_share = 0.7, .llama2_share = 0.8 };
+    *o = (struct contam_opts){ .methods = ((1u << N_CONTAM_METHOD) - 1) ^ 1u << CONTAM_DATATROVE, .tok = tok, .palm_share = 0.7, .llama2_share = 0.8 };
     decon_defaults(&o->decon, !tok);
 }
 
 struct contam {
     struct contam_opts o;
     const struct refs *refs;
-    struct texts words;                          /* of the items */
-    struct ngrams gram[N_CONTAM_METHOD];          /* of gpt3, palm and llama2's first words */
+    struct texts words, simple;                  /* of the items: janitor's units, and datatrove's */
+    struct ngrams gram[N_CONTAM_METHOD];         /* of gpt3, palm, datatrove and llama2's first words */
+    enum contam_method gate;                     /* of gpt3, palm and llama2 that of the shortest n-grams */
     struct decon *decon;
 };
 
@@ -47,44 +49,86 @@ const struct refs *contam_refs(const struct contam *c) { return c->refs; }
 
 /* ---- the index ---- */
 
-static int read_words(struct contam *c, struct err *err)
+/* Adds the text of parts, one behind the other. */
+static int join(const struct refs *r, int64_t item, const enum ref_part *part, int n_part, struct buf *out, struct err *err)
 {
-    static const enum ref_part order[] = { REF_PASSAGE, REF_QUESTION, REF_ANSWER };
-    struct units u;
-    struct buf all;
-    int rc = 0;
-    units_init(&u);
-    buf_init(&all);
-    for (int64_t i = 0; i < c->refs->n_item && !rc; i++) {
-        buf_clear(&all);
-        for (int p = 0; p < N_REF_PART && !rc; p++) {
-            size_t n;
-            const char *s = refs_text(c->refs, i, order[p], &n);
-            rc = buf_add(&all, s, n, err);
-            rc = rc ? rc : buf_add_char(&all, '\n', err);
-        }
-        rc = rc ? rc : units_of(&u, UNITS_JANITOR, NULL, all.data, all.len, err);
-        rc = rc ? rc : texts_add(&c->words, u.h, u.n, err);
+    buf_clear(out);
+    for (int i = 0; i < n_part; i++) {
+        size_t n;
+        const char *s = refs_text(r, item, part[i], &n);
+        TRY(buf_add(out, s, n, err));
+        TRY(buf_add_char(out, '\n', err));
     }
-    units_release(&u);
-    buf_release(&all);
-    return rc;
+    return 0;
+}
+
+static const enum ref_part order[] = { REF_PASSAGE, REF_QUESTION, REF_ANSWER };
+
+static int read_words(struct contam *c, struct units *u, struct buf *b, struct err *err)
+{
+    for (int64_t i = 0; i < c->refs->n_item; i++) {
+        TRY(join(c->refs, i, order, 3, b, err));
+        TRY(units_of(u, UNITS_JANITOR, NULL, b->data, b->len, err));
+        TRY(texts_add(&c->words, u->h, u->n, err));
+    }
+    return 0;
+}
+
+/* Query and answer are cut into words apart.  from: where the first n-gram with a word of the answer begins. */
+static int read_simple(struct contam *c, struct units *u, struct buf *b, uint32_t *from, struct err *err)
+{
+    for (int64_t i = 0; i < c->refs->n_item; i++) {
+        struct buf both;
+        TRY(join(c->refs, i, order, 2, b, err));
+        TRY(units_of(u, UNITS_SIMPLE, NULL, b->data, b->len, err));
+        const size_t n_query = u->n;
+        buf_init(&both);
+        int rc = buf_add(&both, u->h, u->n * sizeof *u->h, err);
+        rc = rc ? rc : join(c->refs, i, order + 2, 1, b, err);
+        rc = rc ? rc : units_of(u, UNITS_SIMPLE, NULL, b->data, b->len, err);
+        rc = rc ? rc : buf_add(&both, u->h, u->n * sizeof *u->h, err);
+        rc = rc ? rc : texts_add(&c->simple, (const uint64_t *)(const void *)both.data, n_query + u->n, err);
+        buf_release(&both);
+        TRY(rc);
+        from[i] = u->n && n_query >= SIMPLE_WORDS ? (uint32_t)n_query - (SIMPLE_WORDS - 1) : 0;
+    }
+    return 0;
+}
+
+static int index_all(struct contam *c, struct units *u, struct buf *b, uint32_t *from, struct err *err)
+{
+    static const int n[] = { [CONTAM_GPT3] = 13, [CONTAM_PALM] = 8, [CONTAM_LLAMA2] = SEED_WORDS };
+    if (of_words(c))
+        TRY(read_words(c, u, b, err));
+    for (int m = CONTAM_GPT3; m <= CONTAM_LLAMA2; m++)
+        if (has(c, (enum contam_method)m))
+            TRY(ngrams_build(&c->gram[m], n[m], &c->words, NULL, m == CONTAM_LLAMA2, err));
+    if (!has(c, CONTAM_DATATROVE))
+        return 0;
+    TRY(read_simple(c, u, b, from, err));
+    return ngrams_build(&c->gram[CONTAM_DATATROVE], SIMPLE_WORDS, &c->simple, from, false, err);
 }
 
 int contam_new(struct contam **out, const struct refs *refs, const struct contam_opts *o, struct err *err)
 {
-    static const int n[] = { [CONTAM_GPT3] = 13, [CONTAM_PALM] = 8, [CONTAM_LLAMA2] = SEED_WORDS };
     struct contam *c = mem_alloc_zero(sizeof *c);
+    uint32_t *from = mem_alloc_array((size_t)refs->n_item + 1, sizeof *from);
+    struct units u;
+    struct buf b;
     *out = NULL;
-    if (!c)
-        return ERR(err, NOMEM, "no memory for an index of evaluation sets");
-    c->o = *o, c->refs = refs;
-    int rc = of_words(c) ? read_words(c, err) : 0;
-    for (int m = CONTAM_GPT3; m <= CONTAM_LLAMA2 && !rc; m++)
-        if (has(c, (enum contam_method)m))
-            rc = ngrams_build(&c->gram[m], n[m], &c->words, NULL, m == CONTAM_LLAMA2, err);
+    units_init(&u);
+    buf_init(&b);
+    int rc = c && from ? 0 : ERR(err, NOMEM, "no memory for an index of evaluation sets");
+    if (!rc) {
+        c->o = *o, c->refs = refs;
+        c->gate = has(c, CONTAM_PALM) ? CONTAM_PALM : has(c, CONTAM_LLAMA2) ? CONTAM_LLAMA2 : CONTAM_GPT3;
+        rc = index_all(c, &u, &b, from, err);
+    }
     if (!rc && has(c, CONTAM_DECON))
         rc = decon_new(&c->decon, refs, o->tok, &o->decon, err);
+    units_release(&u);
+    buf_release(&b);
+    mem_free(from);
     if (rc)
         contam_free(c);
     else
@@ -97,6 +141,7 @@ void contam_free(struct contam *c)
     if (!c)
         return;
     texts_release(&c->words);
+    texts_release(&c->simple);
     for (int m = 0; m < N_CONTAM_METHOD; m++)
         ngrams_release(&c->gram[m]);
     decon_free(c->decon);
@@ -110,8 +155,8 @@ struct match { uint32_t gram, at, q, n; };
 
 struct contam_state {
     struct units words, units;
-    struct match *match;
-    size_t n_match, cap_match;
+    struct match *match, *gate;
+    size_t n_match, cap_match, n_gate, cap_gate;
     struct contam_hit *hit;
     size_t n_hit, cap_hit, n_more;
     struct contam_mark *mark;
@@ -143,6 +188,7 @@ void contam_state_free(struct contam_state *s)
     units_release(&s->units);
     decon_state_free(s->decon);
     mem_free(s->match);
+    mem_free(s->gate);
     mem_free(s->hit);
     mem_free(s->mark);
     mem_free(s);
@@ -166,6 +212,13 @@ static int add_match(struct contam_state *s, struct match m, struct err *err)
 {
     TRY(grow(&s->match, s->n_match, &s->cap_match, sizeof m, err));
     s->match[s->n_match++] = m;
+    return 0;
+}
+
+static int add_gate(struct contam_state *s, struct match m, struct err *err)
+{
+    TRY(grow(&s->gate, s->n_gate, &s->cap_gate, sizeof m, err));
+    s->gate[s->n_gate++] = m;
     return 0;
 }
 
@@ -226,23 +279,50 @@ static struct contam_hit hit_of(const struct units *u, uint32_t item, enum conta
 
 /* ---- n-grams ---- */
 
-static int find_grams(const struct ngrams *g, struct contam_state *s, struct err *err)
+#define AHEAD 64
+
+/* Where the text's n-grams are the sets', into the gate.  Nearly none is, and each look goes to another line of a filter of megabytes:
+ * some are asked for before they are looked at. */
+static int find_gate(const struct ngrams *g, const struct units *u, struct contam_state *s, struct err *err)
 {
-    const struct units *u = &s->words;
-    const size_t n = (size_t)g->n;
+    const size_t n = (size_t)g->n, n_place = u->n < n ? 0 : u->n - n + 1;
+    uint64_t hash[AHEAD];
     struct rolling r;
-    s->n_match = 0;
-    if (u->n < n)
-        return 0;
-    rolling_begin(&r, u->h, g->n);
-    for (size_t i = 0;; i++) {
-        const uint32_t id = ngrams_find(g, rolling_hash(&r));
-        if (id != NGRAM_NONE)
-            TRY(add_match(s, (struct match){ .gram = id, .at = (uint32_t)i }, err));
-        if (i + n == u->n)
-            return 0;
-        rolling_move(&r, u->h[i], u->h[i + n]);
+    s->n_gate = 0;
+    if (n_place)
+        rolling_begin(&r, u->h, g->n);
+    for (size_t i = 0; i < n_place; i += AHEAD) {
+        const size_t m = n_place - i < AHEAD ? n_place - i : AHEAD;
+        for (size_t k = 0; k < m; k++) {
+            hash[k] = rolling_hash(&r);
+            ngrams_ask(g, hash[k]);
+            if (i + k + n < u->n)
+                rolling_move(&r, u->h[i + k], u->h[i + k + n]);
+        }
+        for (size_t k = 0; k < m; k++) {
+            const uint32_t id = ngrams_find(g, hash[k]);
+            if (id != NGRAM_NONE)
+                TRY(add_gate(s, (struct match){ .gram = id, .at = (uint32_t)(i + k) }, err));
+        }
     }
+    return 0;
+}
+
+/* Where longer n-grams are, among the places of the gate: they begin with its. */
+static int find_grams(const struct ngrams *g, const struct units *u, struct contam_state *s, bool is_gate, struct err *err)
+{
+    s->n_match = 0;
+    for (size_t i = 0; i < s->n_gate && s->gate[i].at + (size_t)g->n <= u->n; i++) {
+        struct match m = s->gate[i];
+        struct rolling r;
+        if (!is_gate) {
+            rolling_begin(&r, u->h + m.at, g->n);
+            m.gram = ngrams_find(g, rolling_hash(&r));
+        }
+        if (m.gram != NGRAM_NONE)
+            TRY(add_match(s, m, err));
+    }
+    return 0;
 }
 
 /* The matches by gram, one a gram, its first and last place (q). */
@@ -279,11 +359,11 @@ static int grams_to_items(const struct ngrams *g, struct contam_state *s, struct
     return 0;
 }
 
-static int by_grams(const struct contam *c, struct contam_state *s, enum contam_method m, double least, struct err *err)
+static int by_grams(const struct contam *c, const struct units *u, struct contam_state *s, enum contam_method m, double least, struct err *err)
 {
     const struct ngrams *g = &c->gram[m];
     const size_t first_hit = s->n_hit;
-    TRY(find_grams(g, s, err));
+    TRY(find_grams(g, u, s, m == c->gate || m == CONTAM_DATATROVE, err));
     if (!s->n_match)
         return 0;
     TRY(distinct_grams(s, m, err));
@@ -297,7 +377,7 @@ static int by_grams(const struct contam *c, struct contam_state *s, enum contam_
         }
         const double share = (double)(end - i) / (double)ngrams_n_own(g, item);
         if (share >= least)
-            TRY(add_hit(s, hit_of(&s->words, item, m, share, from, (size_t)to + (size_t)g->n), err));
+            TRY(add_hit(s, hit_of(u, item, m, share, from, (size_t)to + (size_t)g->n), err));
     }
     best_hits(s, first_hit);
     return 0;
@@ -351,7 +431,7 @@ static int find_skip_grams(const struct contam *c, struct contam_state *s, struc
     const struct texts *t = &c->words;
     const struct units *u = &s->words;
     size_t spent = 0;
-    TRY(find_grams(g, s, err));
+    TRY(find_grams(g, u, s, c->gate == CONTAM_LLAMA2, err));
     const size_t n_seed = s->n_match;
     for (size_t i = 0; i < n_seed && spent <= 1000 * u->n; i++) {
         const struct match seed = s->match[i];
@@ -414,14 +494,21 @@ static int by_decon(const struct contam *c, struct contam_state *s, const char *
 int contam_record(const struct contam *c, struct contam_state *s, const char *text, size_t n, struct contam_found *out, struct err *err)
 {
     s->n_hit = s->n_more = s->n_mark = 0;
-    if (of_words(c))
+    if (of_words(c)) {
         TRY(units_of(&s->words, UNITS_JANITOR, NULL, text, n, err));
+        TRY(find_gate(&c->gram[c->gate], &s->words, s, err));
+    }
     if (has(c, CONTAM_GPT3))
-        TRY(by_grams(c, s, CONTAM_GPT3, 0, err));
+        TRY(by_grams(c, &s->words, s, CONTAM_GPT3, 0, err));
     if (has(c, CONTAM_PALM))
-        TRY(by_grams(c, s, CONTAM_PALM, c->o.palm_share, err));
+        TRY(by_grams(c, &s->words, s, CONTAM_PALM, c->o.palm_share, err));
     if (has(c, CONTAM_LLAMA2))
         TRY(by_skip_grams(c, s, err));
+    if (has(c, CONTAM_DATATROVE)) {
+        TRY(units_of(&s->units, UNITS_SIMPLE, NULL, text, n, err));
+        TRY(find_gate(&c->gram[CONTAM_DATATROVE], &s->units, s, err));
+        TRY(by_grams(c, &s->units, s, CONTAM_DATATROVE, 0, err));
+    }
     if (has(c, CONTAM_DECON))
         TRY(by_decon(c, s, text, n, err));
     *out = (struct contam_found){ s->hit, s->n_hit, s->n_more, s->mark, s->n_mark };
@@ -513,7 +600,7 @@ static struct contam_item of_skip_grams(const struct contam_tally *t, int64_t it
 static struct contam_item of_grams(const struct contam_tally *t, int64_t item, enum contam_method m)
 {
     const struct ngrams *g = &t->c->gram[m];
-    const struct texts *w = &t->c->words;
+    const struct texts *w = m == CONTAM_DATATROVE ? &t->c->simple : &t->c->words;
     struct contam_item x = { .n = ngrams_n_own(g, (size_t)item) };
     uint32_t n = 0, run = 0;
     for (uint32_t k = g->own_begin[item]; k < g->own_begin[item + 1]; k++)
@@ -522,11 +609,11 @@ static struct contam_item of_grams(const struct contam_tally *t, int64_t item, e
         struct rolling r;
         rolling_begin(&r, w->h + p, g->n);
         const uint32_t id = ngrams_find(g, rolling_hash(&r));
-        run = is_seen(t, m, id) ? run + 1 : 0;
+        run = id != NGRAM_NONE && is_seen(t, m, id) ? run + 1 : 0;
         x.longest = run && run + (uint32_t)g->n - 1 > x.longest ? run + (uint32_t)g->n - 1 : x.longest;
     }
     x.share = x.n ? n / (double)x.n : 0;
-    x.dirty = m == CONTAM_GPT3 ? n > 0 : x.n && x.share >= t->c->o.palm_share;
+    x.dirty = m != CONTAM_PALM ? n > 0 : x.n && x.share >= t->c->o.palm_share;
     return x;
 }
 

@@ -8,6 +8,8 @@
  *              the last one not.  A word of an item in such a run that is equal is contaminated; an item is dirty when 80 % of its words
  *              are, a record is hit by an item of which it contaminates as many.  Llama 2 (arXiv:2307.09288, A.6), whose units are
  *              tokens; its other grades are read off the share: clean below 20 %, not clean from 20 %, not dirty below 80 %.
+ *   datatrove  n-grams of 12 words of the simplified text (units.h), of an item those that have a word of its answer; of one without
+ *              answer all.  Records and items as with gpt3.  datatrove 0.10.1's decontamination, with its default configuration.
  *   decon      n-grams of 5 units (words, or with a tokenizer tokens: then as allenai/decon has them), weighted by how rare they are in
  *              the sets, of the question, and then answer and passage near by: decon.h.  A record is hit by an item whose score is at
  *              the limit or above; an item is dirty when a record was.
@@ -24,7 +26,7 @@
 #include "audit/refset.h"
 #include "model/tok.h"
 
-#define CONTAM_METHODS(X) X(GPT3, "gpt3") X(PALM, "palm") X(LLAMA2, "llama2") X(DECON, "decon")
+#define CONTAM_METHODS(X) X(GPT3, "gpt3") X(PALM, "palm") X(LLAMA2, "llama2") X(DATATROVE, "datatrove") X(DECON, "decon")
 enum contam_method {
 #define X(name, word) CONTAM_##name,
     CONTAM_METHODS(X)
@@ -40,7 +42,7 @@ struct contam_opts {
     double palm_share, llama2_share;
     struct decon_opts decon;
 };
-void contam_defaults(struct contam_opts *o, const struct tok *tok);      /* all methods, with the figures above */
+void contam_defaults(struct contam_opts *o, const struct tok *tok);      /* all methods but datatrove, which costs most, with the figures above */
 
 /* The index.  refs must outlive it.  Never changes: any thread may use it. */
 struct contam;
@@ -48,10 +50,10 @@ int contam_new(struct contam **out, const struct refs *refs, const struct contam
 void contam_free(struct contam *c);
 const struct refs *contam_refs(const struct contam *c);
 
-/* An item that a record holds, by one method.  score: the share of its n-grams or words (gpt3, palm, llama2), decon's score.
+/* An item that a record holds, by one method.  score: the share of its n-grams or words (gpt3, palm, llama2, datatrove), decon's score.
  * at, n: the bytes of the record's text from the first that is equal to the last. */
 struct contam_hit { uint32_t item; uint32_t method; float score; uint32_t at, n; };
-/* n-grams (gpt3, palm: by their numbers) or words of all items (llama2: by their places) that a record holds, hit or not: what an
+/* n-grams (gpt3, palm, datatrove: by their numbers) or words of all items (llama2: by their places) that a record holds, hit or not: what an
  * item's share over all records is made from. */
 struct contam_mark { uint32_t method, first, n; };
 

@@ -78,7 +78,7 @@ static int take_table(struct ngrams *g, size_t n, struct err *err)
     int log2 = 10;
     while (2 * slots < 3 * n)
         slots *= 2;
-    for (; 2 * words < n; log2++)
+    for (; 4 * words < n; log2++)
         words *= 2;
     g->mask = slots - 1, g->shift = 64 - log2;
     g->filter = mem_alloc_array(words, sizeof *g->filter);

@@ -40,6 +40,8 @@ static inline uint32_t ngrams_find(const struct ngrams *g, uint64_t hash)
             return g->id[i];
     return NGRAM_NONE;
 }
+/* That it will be looked for soon. */
+static inline void ngrams_ask(const struct ngrams *g, uint64_t hash) { __builtin_prefetch(&g->filter[hash >> g->shift]); }
 /* Place of gram id in the text's own grams, or NGRAM_NONE. */
 uint32_t ngrams_own(const struct ngrams *g, size_t text, uint32_t id);
 static inline uint32_t ngrams_n_own(const struct ngrams *g, size_t text) { return g->own_begin[text + 1] - g->own_begin[text]; }

@@ -22,6 +22,8 @@ void units_release(struct units *u)
     buf_release(&u->clean);
     buf_release(&u->words);
     tok_ids_release(&u->ids);
+    words_free(u->dialect);
+    spans_release(&u->spans);
     *u = (struct units){ 0 };
 }
 
@@ -141,7 +143,7 @@ static inline int next_word(struct scan *x, uint64_t *hash, size_t *first, size_
     return *first != SIZE_MAX;
 }
 
-static int words_of(struct units *u, struct scan *x, struct err *err)
+static int scan_words(struct units *u, struct scan *x, struct err *err)
 {
     uint64_t h;
     size_t first, end;
@@ -204,13 +206,37 @@ static int tokens_of(struct units *u, const struct tok *tok, struct err *err)
     return 0;
 }
 
+/* ---- datatrove's ---- */
+
+static int simple_of(struct units *u, const char *text, size_t n, struct err *err)
+{
+    if (!u->dialect)
+        TRY(words_new(&u->dialect, err));
+    buf_clear(&u->clean);
+    TRY(words_simplify(u->dialect, text, n, &u->clean, err));
+    TRY(words_of(u->dialect, WORDS_ENGLISH, u->clean.data, u->clean.len, &u->spans, err));
+    const double scale = u->clean.len ? (double)n / (double)u->clean.len : 0;
+    for (size_t i = 0; i < u->spans.n; i++) {
+        const struct span w = u->spans.at[i];
+        uint64_t h = SEED;
+        for (uint32_t k = 0; k < w.n; k++)
+            h = (h ^ (uint8_t)u->clean.data[w.at + k]) * TIMES;
+        TRY(add(u, h, (size_t)(w.at * scale), (size_t)((w.at + w.n) * scale), err));
+    }
+    return 0;
+}
+
 int units_of(struct units *u, enum units_kind kind, const struct tok *tok, const char *text, size_t n, struct err *err)
 {
+    if (kind == UNITS_SIMPLE) {
+        u->n = u->n_blank = 0;
+        return simple_of(u, text, n, err);
+    }
     struct scan x = { .decon = kind != UNITS_JANITOR, .s = text, .n = n };
     fill_map(x.map, x.decon);
     buf_init(&x.as);
     u->n = u->n_blank = 0;
-    int rc = kind == UNITS_TOKENS ? clean_words(u, &x, err) : words_of(u, &x, err);
+    int rc = kind == UNITS_TOKENS ? clean_words(u, &x, err) : scan_words(u, &x, err);
     if (rc >= 0 && kind == UNITS_TOKENS)
         rc = tokens_of(u, tok, err);
     buf_release(&x.as);

@@ -4,16 +4,18 @@
  *                   janitor, GPT-3's rule.  What has nothing but punctuation is no unit.
  *   UNITS_DECON     letters made small, decon's punctuation (ASCII's and “ ” ‘ ’ —) made white space, then what white space (Unicode's) divides
  *   UNITS_TOKENS    the tokens of " " and that clean text, its words one space apart (decon with a tokenizer)
+ *   UNITS_SIMPLE    datatrove's words of its simplified text (words.h); the bytes of the text are told by proportion, to some words
  * The n-grams of two texts are equal where the hashes of n units are. */
 #ifndef AUDIT_UNITS_H
 #define AUDIT_UNITS_H
 #include <stddef.h>
 #include <stdint.h>
+#include "audit/words.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/tok.h"
 
-enum units_kind { UNITS_JANITOR, UNITS_DECON, UNITS_TOKENS, N_UNITS_KIND };
+enum units_kind { UNITS_JANITOR, UNITS_DECON, UNITS_TOKENS, UNITS_SIMPLE, N_UNITS_KIND };
 
 /* One thread's.  Zeroed before the first use; grows, and is kept from text to text. */
 struct units {
@@ -23,6 +25,8 @@ struct units {
     struct buf clean, words;             /* UNITS_TOKENS: the clean text, where its words lie, its ids */
     struct tok_ids ids;
     size_t n_blank;                      /* tokens that are white space alone */
+    struct words *dialect;               /* UNITS_SIMPLE: its words */
+    struct spans spans;
 };
 void units_init(struct units *u);
 void units_release(struct units *u);

@@ -245,7 +245,7 @@ static void found_is_what_the_formulas_say(const struct tok *tok, const char *co
 static void each_method_finds_what_its_formula_says(void **state)
 {
     (void)state;
-    found_is_what_the_formulas_say(NULL, (const char *const[]){ "gpt3", "palm", "llama2", "decon" });
+    found_is_what_the_formulas_say(NULL, (const char *const[]){ "gpt3", "palm", "llama2", NULL, "decon" });
 }
 
 static void decon_over_tokens_finds_what_decon_finds(void **state)
@@ -253,8 +253,55 @@ static void decon_over_tokens_finds_what_decon_finds(void **state)
     (void)state;
     struct tok *tok;
     OK(tok_load(&tok, shared("tiktoken-ranks/cl100k_base.tiktoken"), &err));
-    found_is_what_the_formulas_say(tok, (const char *const[]){ "gpt3", "palm", "llama2", "decon cl100k" });
+    found_is_what_the_formulas_say(tok, (const char *const[]){ "gpt3", "palm", "llama2", NULL, "decon cl100k" });
     tok_free(tok);
+}
+
+/* datatrove's own code on the same texts (tools/golden/contam_datatrove.py). */
+static void datatrove_finds_the_same(void **state)
+{
+    (void)state;
+    struct refs r;
+    struct contam *c;
+    struct contam_opts o;
+    struct contam_state *s;
+    struct contam_tally *t;
+    struct contam_found f;
+    struct texts_read texts = read_texts("tests/golden/contam/texts.jsonl");
+    json_t *want = json_load_file("tests/golden/contam/datatrove.json", 0, NULL);
+    assert_non_null(want);
+    read_refs(&r, "tests/golden/contam/refs.jsonl", NULL);
+    contam_defaults(&o, NULL);
+    o.methods = 1u << CONTAM_DATATROVE;
+    OK(contam_new(&c, &r, &o, &err));
+    OK(contam_state_new(&s, c, &err));
+    OK(contam_tally_new(&t, c, &err));
+    for (size_t i = 0; i < texts.n; i++) {
+        OK(contam_record(c, s, texts.b[i].data, texts.b[i].len, &f, &err));
+        contam_tally_add(t, &f);
+        const json_t *list = json_array_get(json_object_get(want, "hits"), i);
+        assert_int_equal(f.n_hit > 0, json_is_true(json_array_get(json_object_get(want, "dropped"), i)));
+        assert_int_equal(f.n_hit, json_array_size(list));
+        for (size_t k = 0; k < f.n_hit; k++) {
+            const double share = json_number_value(json_array_get(json_array_get(list, k), 1));
+            if (json_integer_value(json_array_get(json_array_get(list, k), 0)) != f.hit[k].item || !(fabs(share - (double)f.hit[k].score) < 1e-6))
+                fail_msg("record %zu: item %u, share %g, expected %g", i, f.hit[k].item, (double)f.hit[k].score, share);
+            assert_true(f.hit[k].at + f.hit[k].n <= texts.b[i].len);
+        }
+    }
+    for (size_t i = 0; i < (size_t)r.n_item; i++) {
+        const json_t *w = json_array_get(json_object_get(want, "items"), i);
+        const struct contam_item x = contam_tally_item(t, (int64_t)i, CONTAM_DATATROVE);
+        assert_int_equal(x.n, json_integer_value(json_array_get(w, 0)));
+        assert_true(fabs(x.share - json_number_value(json_array_get(w, 1))) < 1e-6);
+        assert_int_equal(x.dirty, x.share > 0);
+    }
+    contam_tally_free(t);
+    contam_state_free(s);
+    contam_free(c);
+    refs_release(&r);
+    json_decref(want);
+    free_texts(texts);
 }
 
 /* ---- decon's fixtures ---- */
@@ -502,6 +549,7 @@ int main(void)
         cmocka_unit_test(real_sets_are_read),
         cmocka_unit_test(each_method_finds_what_its_formula_says),
         cmocka_unit_test(decon_over_tokens_finds_what_decon_finds),
+        cmocka_unit_test(datatrove_finds_the_same),
         cmocka_unit_test(decons_tests_hold),
         cmocka_unit_test(decons_fixtures_score_the_same),
         cmocka_unit_test(many_items_of_one_n_gram_are_the_best_few_and_a_number),
