@@ -2,11 +2,11 @@
  *
  * A match has the score of its row: of the form alone, or, where there is a checksum and it holds, of that; one that does not hold drops it.
  * A word of the row's within PII_BEFORE bytes in front of it or PII_BEHIND bytes behind it, whole or with an s, in small letters or large,
- * raises it by PII_RAISE, to PII_LEAST at least.  Of matches that overlap the best one counts (span.h).  Names and places of people are
+ * raises it by PII_RAISE, to PII_LEAST at least.  Of matches that overlap the best one counts (spot.h).  Names and places of people are
  * not looked for.  Entities and contexts are named as Presidio names them; the differences from it are in doc/data.md. */
 #ifndef AUDIT_PII_H
 #define AUDIT_PII_H
-#include "audit/span.h"
+#include "audit/spot.h"
 
 #define PII_BEFORE 96
 #define PII_BEHIND 32
@@ -38,6 +38,6 @@ void pii_free(struct pii *p);
 int pii_state_new(struct pii_state **out, const struct pii *p, struct err *err);
 void pii_state_free(struct pii_state *s);
 /* Spans of a text with at least this score; kind: the entity.  Borrowed until the state's next call. */
-int pii_spans(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct span **span, size_t *n_span, struct err *err);
+int pii_spans(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **span, size_t *n_span, struct err *err);
 
 #endif

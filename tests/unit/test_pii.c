@@ -32,7 +32,7 @@ static int tear_down(void **s)
 static int score_of(const char *entity, const char *before, const char *value, const char *after)
 {
     char text[500];
-    const struct span *span;
+    const struct spot *span;
     size_t n;
     snprintf(text, sizeof text, "%s%s%s", before, value, after);
     OK(pii_spans(pii, state, text, strlen(text), 1, &span, &n, &err));
@@ -139,7 +139,7 @@ static void numbers_of_other_kinds_are_not_personal(void **s)
         "00:00:00:00:00:00", "999.1.1.1", "0x1234567890", "ISBN 978-3-16-148410-0", "1700000000", "1700000000000", "10:30:45", "12345-6789", "::1",
         "127.0.0.1", "192.168.0.1",
     };
-    const struct span *span;
+    const struct spot *span;
     size_t n;
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         OK(pii_spans(pii, state, text[i], strlen(text[i]), PII_SCORE_MIN, &span, &n, &err));
@@ -168,14 +168,14 @@ static void a_word_near_raises_the_score(void **s)
 static void spans_that_overlap_are_resolved(void **unused)
 {
     (void)unused;
-    struct spans s = { .n = 0 };
-    static const struct span in[] = { { 0, 10, 1, 50 }, { 5, 10, 2, 90 }, { 14, 6, 3, 60 }, { 16, 4, 4, 50 }, { 30, 5, 5, 50 }, { 30, 5, 4, 50 }, { 40, 2, 1, 9 }, { 42, 2, 1, 9 } };
-    static const struct span want[] = { { 5, 10, 2, 90 }, { 16, 4, 4, 50 }, { 30, 5, 4, 50 }, { 40, 2, 1, 9 }, { 42, 2, 1, 9 } };
+    struct spots s = { .n = 0 };
+    static const struct spot in[] = { { 0, 10, 1, 50 }, { 5, 10, 2, 90 }, { 14, 6, 3, 60 }, { 16, 4, 4, 50 }, { 30, 5, 5, 50 }, { 30, 5, 4, 50 }, { 40, 2, 1, 9 }, { 42, 2, 1, 9 } };
+    static const struct spot want[] = { { 5, 10, 2, 90 }, { 16, 4, 4, 50 }, { 30, 5, 4, 50 }, { 40, 2, 1, 9 }, { 42, 2, 1, 9 } };
     for (int turn = 0; turn < 8; turn++) {
-        spans_clear(&s);
+        spots_clear(&s);
         for (int i = 0; i < 8; i++)
-            OK(spans_add(&s, in[(5 * i + turn) % 8], &err));
-        OK(spans_resolve(&s, &err));
+            OK(spots_add(&s, in[(5 * i + turn) % 8], &err));
+        OK(spots_resolve(&s, &err));
         assert_int_equal(s.n, sizeof want / sizeof *want);
         for (size_t i = 0; i < s.n; i++) {
             assert_int_equal(s.span[i].at, want[i].at);
@@ -183,7 +183,7 @@ static void spans_that_overlap_are_resolved(void **unused)
             assert_int_equal(s.span[i].kind, want[i].kind);
         }
     }
-    spans_release(&s);
+    spots_release(&s);
 }
 
 static void a_mask_tells_little(void **s)
@@ -250,7 +250,7 @@ static void gold_of(json_t *record, const char *entity, struct places *p)
             put(p, (int)json_integer_value(json_object_get(span, "start_position")), (int)json_integer_value(json_object_get(span, "end_position")));
 }
 
-static void ours_of(const char *text, const struct span *span, size_t n, const char *entity, struct places *p)
+static void ours_of(const char *text, const struct spot *span, size_t n, const char *entity, struct places *p)
 {
     p->n = 0;
     for (size_t i = 0; i < n; i++)
@@ -293,7 +293,7 @@ static void beside_presidio(const char *set, struct counts ours[N_MEASURED], str
     assert_non_null(all);
     json_array_foreach(all, i, record) {
         const char *text = json_string_value(json_object_get(record, "full_text"));
-        const struct span *span;
+        const struct spot *span;
         struct places gold, got;
         OK(pii_spans(pii, state, text, strlen(text), PII_SCORE_MIN, &span, &n, &err));
         for (int m = 0; m < N_MEASURED; m++) {

@@ -1,20 +1,20 @@
-/* span.h - places in a text that say something they should not: what kind, where, how sure. */
-#ifndef AUDIT_SPAN_H
-#define AUDIT_SPAN_H
+/* spot.h - places in a text that say something they should not: what kind, where, how sure. */
+#ifndef AUDIT_SPOT_H
+#define AUDIT_SPOT_H
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
 
 /* kind: of the table that found it; score: 1 to 100. */
-struct span { size_t at, n; uint16_t kind; uint8_t score; };
+struct spot { size_t at, n; uint16_t kind; uint8_t score; };
 
-struct spans { struct span *span; size_t n, cap; unsigned char *taken; size_t cap_taken; };     /* all zero: empty */
-void spans_release(struct spans *s);
-void spans_clear(struct spans *s);
-int spans_add(struct spans *s, struct span x, struct err *err);
+struct spots { struct spot *span; size_t n, cap; unsigned char *taken; size_t cap_taken; };     /* all zero: empty */
+void spots_release(struct spots *s);
+void spots_clear(struct spots *s);
+int spots_add(struct spots *s, struct spot x, struct err *err);
 /* Leaves, in order of place, spans that do not overlap: of those that do, the one of the higher score stays, then the longer, the earlier, the
  * one of the lower kind; and so on with what does not overlap it. */
-int spans_resolve(struct spans *s, struct err *err);
+int spots_resolve(struct spots *s, struct err *err);
 
 /* What may be shown of a value: of 12 characters or more its first two and last two, of others none; at most 8 stars for the rest.  A character that is not
  * printable ASCII is a star. */

@@ -1,23 +1,23 @@
-/* span.c - lists of spans, and which of several that overlap counts. */
-#include "audit/span.h"
+/* spot.c - lists of spots, and which of several that overlap counts. */
+#include "audit/spot.h"
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 
-void spans_release(struct spans *s)
+void spots_release(struct spots *s)
 {
     mem_free(s->span);
     mem_free(s->taken);
-    *s = (struct spans){ .n = 0 };
+    *s = (struct spots){ .n = 0 };
 }
 
-void spans_clear(struct spans *s) { s->n = 0; }
+void spots_clear(struct spots *s) { s->n = 0; }
 
-int spans_add(struct spans *s, struct span x, struct err *err)
+int spots_add(struct spots *s, struct spot x, struct err *err)
 {
     if (s->n == s->cap) {
         const size_t cap = s->cap ? 2 * s->cap : 64;
-        struct span *p = mem_realloc_array(s->span, cap, sizeof *p);
+        struct spot *p = mem_realloc_array(s->span, cap, sizeof *p);
         if (!p)
             return ERR(err, NOMEM, "no memory for %zu spans of a text", cap);
         s->span = p;
@@ -29,18 +29,18 @@ int spans_add(struct spans *s, struct span x, struct err *err)
 
 static int by_place(const void *a, const void *b)
 {
-    const struct span *x = a, *y = b;
+    const struct spot *x = a, *y = b;
     return x->at != y->at ? (x->at < y->at ? -1 : 1) : x->n != y->n ? (x->n > y->n ? -1 : 1) : (int)x->kind - y->kind;
 }
 
 static int by_rank(const void *a, const void *b)
 {
-    const struct span *x = a, *y = b;
+    const struct spot *x = a, *y = b;
     return x->score != y->score ? y->score - x->score : x->n != y->n ? (x->n > y->n ? -1 : 1) : x->at != y->at ? (x->at < y->at ? -1 : 1) : (int)x->kind - y->kind;
 }
 
 /* n spans that overlap in a chain and cover bytes from..to: the best first, each taking its bytes.  Returns how many stay, in front. */
-static size_t choose(struct span *x, size_t n, size_t from, size_t to, unsigned char *taken)
+static size_t choose(struct spot *x, size_t n, size_t from, size_t to, unsigned char *taken)
 {
     size_t kept = 0;
     memset(taken, 0, to - from);
@@ -54,7 +54,7 @@ static size_t choose(struct span *x, size_t n, size_t from, size_t to, unsigned 
     return kept;
 }
 
-static int make_room(struct spans *s, size_t n, struct err *err)
+static int make_room(struct spots *s, size_t n, struct err *err)
 {
     if (n <= s->cap_taken)
         return 0;
@@ -66,7 +66,7 @@ static int make_room(struct spans *s, size_t n, struct err *err)
     return 0;
 }
 
-int spans_resolve(struct spans *s, struct err *err)
+int spots_resolve(struct spots *s, struct err *err)
 {
     size_t kept = 0;
     if (s->n < 2)
