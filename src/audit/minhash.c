@@ -1,6 +1,10 @@
-/* minhash.c - permutations, signatures, bands. */
+/* minhash.c - permutations, shingles, signatures, bands. */
+#define XXH_INLINE_ALL      /* shingles are short: a call would cost a third of their hash */
 #include "audit/minhash.h"
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 #include "base/hash.h"
 #include "base/mem.h"
 #include "cpu/kernels.h"
@@ -94,6 +98,157 @@ void minhash_clear(const struct minhash *m, uint64_t *sig)
 }
 
 void minhash_add(const struct minhash *m, size_t n, const uint64_t *shingle, uint64_t *sig) { cpu_kernels()->minhash(&m->perms, n, shingle, sig); }
+
+/* ---- of texts ---- */
+
+#define BLOCK 512       /* shingles that are hashed before the permutations get them */
+
+struct minhash_text {
+    const struct minhash *m;
+    struct words *words;
+    struct buf simple, joined;
+    struct spans span;
+    uint64_t *set[2]; size_t n_set[2], cap_set[2];      /* shingles of two texts */
+};
+
+int minhash_text_new(struct minhash_text **out, const struct minhash *m, struct err *err)
+{
+    struct minhash_text *t = *out = mem_alloc_zero(sizeof *t);
+    if (!t)
+        return ERR(err, NOMEM, "no memory for signatures of texts");
+    t->m = m;
+    buf_init(&t->simple);
+    buf_init(&t->joined);
+    const int rc = words_new(&t->words, err);
+    if (rc) {
+        minhash_text_free(t);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void minhash_text_free(struct minhash_text *t)
+{
+    if (!t)
+        return;
+    words_free(t->words);
+    buf_release(&t->simple);
+    buf_release(&t->joined);
+    spans_release(&t->span);
+    mem_free(t->set[0]);
+    mem_free(t->set[1]);
+    mem_free(t);
+}
+
+static int simple_words(struct minhash_text *t, const char *text, size_t n, struct err *err)
+{
+    buf_clear(&t->simple);
+    TRY(words_simplify(t->words, text, n, &t->simple, err));
+    return words_of(t->words, WORDS_ENGLISH, t->simple.data, t->simple.len, &t->span, err);
+}
+
+/* Joins the words by spaces, as datatrove does, so that a shingle is one run of bytes; begin[] has where the last n_gram words begin.
+ * take() gets the hashes, a block at a time. */
+static int each_shingle(struct minhash_text *t, const char *simple, const struct spans *words, int (*take)(struct minhash_text *t, size_t n, const uint64_t *x, void *ctx, struct err *err),
+                        void *ctx, struct err *err)
+{
+    const size_t g = (size_t)t->m->o.n_gram;
+    size_t bytes = 0, begin[MINHASH_GRAM_MAX], n = 0;
+    uint64_t x[BLOCK];
+    for (size_t i = 0; i < words->n; i++)
+        bytes += words->at[i].n + 1;
+    buf_clear(&t->joined);
+    TRY(buf_reserve(&t->joined, bytes, err));
+    char *const to = t->joined.data, *p = to;
+    for (size_t i = 0; i < words->n; i++) {
+        begin[i % g] = (size_t)(p - to);
+        memcpy(p, simple + words->at[i].at, words->at[i].n);
+        p += words->at[i].n;
+        if (i + 1 >= g) {
+            const char *from = to + begin[(i + 1) % g];
+            x[n++] = XXH64(from, (size_t)(p - from), 0);
+            if (n == BLOCK) {
+                TRY(take(t, n, x, ctx, err));
+                n = 0;
+            }
+        }
+        *p++ = ' ';
+    }
+    return n ? take(t, n, x, ctx, err) : 0;
+}
+
+static int add_shingles(struct minhash_text *t, size_t n, const uint64_t *x, void *sig, struct err *err)
+{
+    (void)err;
+    minhash_add(t->m, n, x, sig);
+    return 0;
+}
+
+int minhash_words(struct minhash_text *t, const char *simple, const struct spans *words, uint64_t *sig, struct err *err)
+{
+    minhash_clear(t->m, sig);
+    return each_shingle(t, simple, words, add_shingles, sig, err);
+}
+
+int minhash_text(struct minhash_text *t, const char *text, size_t n, uint64_t *sig, struct err *err)
+{
+    TRY(simple_words(t, text, n, err));
+    return minhash_words(t, t->simple.data, &t->span, sig, err);
+}
+
+static int keep_shingles(struct minhash_text *t, size_t n, const uint64_t *x, void *ctx, struct err *err)
+{
+    const int i = *(const int *)ctx;
+    if (n > t->cap_set[i] - t->n_set[i]) {
+        const size_t cap = 2 * t->cap_set[i] + BLOCK;
+        uint64_t *more = mem_realloc_array(t->set[i], cap, sizeof *more);
+        if (!more)
+            return ERR(err, NOMEM, "no memory for %zu shingles of a text", cap);
+        t->set[i] = more, t->cap_set[i] = cap;
+    }
+    memcpy(t->set[i] + t->n_set[i], x, n * sizeof *x);
+    t->n_set[i] += n;
+    return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Shingles of a text as a set, ascending. */
+static int shingle_set(struct minhash_text *t, int i, const char *text, size_t n, struct err *err)
+{
+    TRY(simple_words(t, text, n, err));
+    t->n_set[i] = 0;
+    TRY(each_shingle(t, t->simple.data, &t->span, keep_shingles, &i, err));
+    uint64_t *s = t->set[i];
+    size_t kept = 0;
+    if (t->n_set[i])
+        qsort(s, t->n_set[i], sizeof *s, by_value);
+    for (size_t k = 0; k < t->n_set[i]; k++)
+        if (!kept || s[kept - 1] != s[k])
+            s[kept++] = s[k];
+    t->n_set[i] = kept;
+    return 0;
+}
+
+int minhash_jaccard(struct minhash_text *t, const char *a, size_t n_a, const char *b, size_t n_b, double *out, struct err *err)
+{
+    TRY(shingle_set(t, 0, a, n_a, err));
+    TRY(shingle_set(t, 1, b, n_b, err));
+    size_t both = 0;
+    for (size_t i = 0, k = 0; i < t->n_set[0] && k < t->n_set[1];) {
+        const uint64_t x = t->set[0][i], y = t->set[1][k];
+        both += x == y, i += x <= y, k += y <= x;
+    }
+    const size_t either = t->n_set[0] + t->n_set[1] - both;
+    *out = either ? (double)both / (double)either : 0;
+    return 0;
+}
+
+/* ---- what is kept of one ---- */
 
 void minhash_bands(const struct minhash *m, const uint64_t *sig, uint64_t *band)
 {

@@ -11,7 +11,7 @@
 #define AUDIT_MINHASH_H
 #include <stddef.h>
 #include <stdint.h>
-#include "base/err.h"
+#include "audit/words.h"
 
 struct minhash_opts { int n_gram, n_band, n_row; uint32_t seed; };
 #define MINHASH_DATATROVE ((struct minhash_opts){ .n_gram = 5, .n_band = 14, .n_row = 8, .seed = 1 })
@@ -31,6 +31,21 @@ size_t minhash_room(const struct minhash *m);       /* values that an array for 
 /* A signature: of no shingle, then of those added, in any order. */
 void minhash_clear(const struct minhash *m, uint64_t *sig);
 void minhash_add(const struct minhash *m, size_t n, const uint64_t *shingle, uint64_t *sig);
+/* ---- of texts ---- */
+
+/* What one thread needs; it grows with the longest text and then takes no memory any more. */
+struct minhash_text;
+int minhash_text_new(struct minhash_text **out, const struct minhash *m, struct err *err);
+void minhash_text_free(struct minhash_text *t);
+/* The signature of a text (simplified, words of datatrove's English; words.h).  n < 4 GiB. */
+int minhash_text(struct minhash_text *t, const char *text, size_t n, uint64_t *sig, struct err *err);
+/* The same where words_simplify() and words_of(WORDS_ENGLISH) of what that gave are known. */
+int minhash_words(struct minhash_text *t, const char *simple, const struct spans *words, uint64_t *sig, struct err *err);
+/* The shingles of two texts that both have of those that one has: 0 to 1; 0 where there are none. */
+int minhash_jaccard(struct minhash_text *t, const char *a, size_t n_a, const char *b, size_t n_b, double *out, struct err *err);
+
+/* ---- what is kept of one ---- */
+
 /* Hashes of the bands (XXH3 of a band's values, little-endian), never 0; all 0 for a signature of no shingle. */
 void minhash_bands(const struct minhash *m, const uint64_t *sig, uint64_t *band);
 /* The lowest byte of each value: an eighth of the memory, from which similarity is told nearly as well (b-bit minwise hashing, Li and Koenig 2010). */

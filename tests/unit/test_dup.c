@@ -87,6 +87,30 @@ static void signatures_of_shingles_are_datatroves(void **state)
     minhash_free(m);
 }
 
+static void signatures_of_texts_are_datatroves(void **state)
+{
+    (void)state;
+    struct minhash *m[2] = { minhash_by("opts"), minhash_by("other_opts") };
+    for (int k = 0; k < 2; k++) {
+        struct minhash_text *t;
+        uint64_t sig[1024];
+        size_t i;
+        json_t *c;
+        OK(minhash_text_new(&t, m[k], &err));
+        json_array_foreach(json_object_get(golden, "cases"), i, c) {
+            const json_t *text = json_object_get(c, "text"), *want = json_object_get(c, k ? "other_sig" : "sig");
+            if (!want)
+                continue;
+            OK(minhash_text(t, json_string_value(text), json_string_length(text), sig, &err));
+            for (int j = 0; j < minhash_n_value(m[k]); j++)
+                if (sig[j] != (json_array_size(want) ? number(want, (size_t)j) : MINHASH_NONE))
+                    fail_msg("text %zu, value %d: %.60s", i, j, json_string_value(text));
+        }
+        minhash_text_free(t);
+        minhash_free(m[k]);
+    }
+}
+
 /* The a*x + b that are met once in 2^58 are made on purpose: multiples of 2^61 - 1 and what is around them, each in each place. */
 static void every_level_takes_the_rest_as_ref_does(void **state)
 {
@@ -469,6 +493,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(permutations_are_numpys),
         cmocka_unit_test(signatures_of_shingles_are_datatroves),
+        cmocka_unit_test(signatures_of_texts_are_datatroves),
         cmocka_unit_test(every_level_takes_the_rest_as_ref_does),
         cmocka_unit_test(numbers_outside_the_limits_are_refused),
         cmocka_unit_test(sorting_is_stable_for_any_threads),
