@@ -6,12 +6,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "card/parts.h"
+#include "card/questions.h"
 #include "card/read.h"
 #include "card/shape.h"
 
 /* ---- dates ---- */
 
-static bool is_date(const char *s)
+bool card_is_date(const char *s)
 {
     static const char form[] = "0000-00-00T00:00:00Z";
     const size_t n = s ? strlen(s) : 0;
@@ -38,19 +39,19 @@ static const char *last_collected(const json_t *report)
     json_t *source;
     json_array_foreach(read_at(report, "sources"), i, source) {
         const char *day = read_str(source, "collected");
-        if (is_date(day) && (!last || strcmp(day, last) > 0))
+        if (card_is_date(day) && (!last || strcmp(day, last) > 0))
             last = day;
     }
     return last;
 }
 
-static int date_of(struct card *c, const struct card_opts *o, const char **by, struct err *err)
+static int date_of(struct card *c, const struct card_opts *o, struct err *err)
 {
     const char *day = o->created ? o->created : last_collected(c->report);
-    *by = o->created ? "as given" : "the last collection of a source";
+    c->created_by = o->created ? "as given" : "that of the last collection of a source";
     if (!day)
         return ERR(err, USAGE, "no date: found no source with a date of collection, expected --created YYYY-MM-DD");
-    if (!is_date(day))
+    if (!card_is_date(day))
         return ERR(err, USAGE, "date '%.40s': expected YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ", day);
     date_put(c->created, day);
     return 0;
@@ -63,6 +64,12 @@ static int name_of(struct card *c, const struct card_opts *o, struct err *err)
     const json_t *sources = json_object_get(c->report, "sources");
     c->name = o->name ? o->name : json_array_size(sources) == 1 ? read_str(json_array_get(sources, 0), "name") : NULL;
     return c->name && *c->name ? 0 : ERR(err, USAGE, "no name: found %zu sources, expected --name for what they are together", json_array_size(sources));
+}
+
+void card_urn(const struct card *c, char out[46])
+{
+    const char *h = c->digest;
+    snprintf(out, 46, "urn:uuid:%.8s-%.4s-8%.3s-%c%.3s-%.12s", h, h + 8, h + 13, "89ab"[h[16] & 3], h + 17, h + 20);
 }
 
 /* All that the documents are made from, as one number. */
@@ -86,14 +93,16 @@ static int digest_of(struct card *c, struct err *err)
     return rc;
 }
 
-static int card_of(struct card *c, const json_t *report, const struct card_opts *o, const char **by, struct err *err)
+static int card_of(struct card *c, const json_t *report, const struct card_opts *o, struct err *err)
 {
     TRY(shape_check(report, "report.json", err));
     if (o->files)
         TRY(shape_check_files(o->files, "files of the build", err));
+    if (o->answers)
+        TRY(questions_check(o->answers, err));
     *c = (struct card){ .report = report, .answers = o->answers, .files = o->files };
     TRY(name_of(c, o, err));
-    TRY(date_of(c, o, by, err));
+    TRY(date_of(c, o, err));
     return digest_of(c, err);
 }
 
@@ -110,7 +119,9 @@ static int dump(const json_t *v, struct buf *out, struct err *err)
 static int report_of_card(const struct card *c, struct buf *out, struct err *err) { return dump(c->report, out, err); }
 
 static const struct document { const char *name; int (*write)(const struct card *c, struct buf *out, struct err *err); } documents[] = {
-    { "report.html", page_of_card }, { "report.json", report_of_card },
+    { "report.html", page_of_card },   { "report.json", report_of_card },      { "datasheet.md", datasheet_of_card },
+    { "README.md", hub_of_card },      { "questions.yaml", questions_of_card }, { "croissant.json", croissant_of_card },
+    { "spdx.json", spdx_of_card },     { "cyclonedx.json", cyclonedx_of_card },
 };
 enum { N_DOCUMENT = sizeof documents / sizeof *documents };
 
@@ -130,8 +141,7 @@ int card_write(const json_t *report, const struct card_opts *o, const char *dir,
 {
     struct card c;
     struct buf text[N_DOCUMENT];
-    const char *by;
-    TRY(card_of(&c, report, o, &by, err));
+    TRY(card_of(&c, report, o, err));
     for (int i = 0; i < N_DOCUMENT; i++)
         buf_init(&text[i]);
     int rc = 0;
@@ -142,7 +152,8 @@ int card_write(const json_t *report, const struct card_opts *o, const char *dir,
     for (int i = 0; i < N_DOCUMENT; i++)
         buf_release(&text[i]);
     if (!rc && out) {
-        *out = (struct card_result){ .created_by = by };
+        *out = (struct card_result){ .created_by = c.created_by, .n_question = question_count() };
+        rc = questions_open(&c, &out->n_open, err);
         memcpy(out->created, c.created, sizeof c.created);
     }
     return rc;

@@ -9,6 +9,7 @@
 #include "card/bits.h"
 #include "card/page_parts.h"
 #include "card/parts.h"
+#include "card/questions.h"
 #include "card/read.h"
 
 struct part { const char *id, *title; int (*write)(const struct page *p, const json_t *part, const json_t *report); };
@@ -196,6 +197,41 @@ static int other_parts(const struct page *p, const json_t *report)
     return 0;
 }
 
+/* ---- questions ---- */
+
+static int open_question(const struct page *p, const struct card *c, int i, const char **section)
+{
+    enum question_state state;
+    TRY(question_state(c, i, &state, p->err));
+    if (state == QUESTION_ANSWERED)
+        return 0;
+    if (strcmp(*section, question_section(i))) {
+        TRY(page_add(p, **section ? "</ul>\n<h3>" : "<h3>"));
+        TRY(page_text(p, *section = question_section(i)));
+        TRY(page_add(p, "</h3><ul>\n"));
+    }
+    TRY(page_add(p, "<li>"));
+    TRY(page_text(p, question_text(i)));
+    TRY(page_add(p, " <code class=\"soft\">"));
+    TRY(page_text(p, question_id(i)));
+    return page_add(p, state == QUESTION_PART ? "</code> <span class=\"soft\">(answered in part)</span></li>\n" : "</code></li>\n");
+}
+
+static int questions(const struct page *p, const struct card *c)
+{
+    const char *section = "";
+    int n;
+    TRY(questions_open(c, &n, p->err));
+    TRY(title(p, "questions", "Open questions"));
+    TRY(buf_printf(p->b, p->err, "<p>%d of %d. What an audit cannot know is asked in questions.yaml beside this page; datasheet.md has all answers.</p>\n", n, question_count()));
+    if (!n)
+        return 0;
+    TRY(page_add(p, "<details><summary>What is open</summary>\n"));
+    for (int i = 0; i < question_count(); i++)
+        TRY(open_question(p, c, i, &section));
+    return page_add(p, "</ul></details>\n");
+}
+
 int page_of_card(const struct card *c, struct buf *out, struct err *err)
 {
     const struct page p = { out, err };
@@ -206,5 +242,6 @@ int page_of_card(const struct card *c, struct buf *out, struct err *err)
     TRY(part_records(&p, read_at(c->report, "totals"), c->report));
     TRY(known_parts(&p, c->report));
     TRY(other_parts(&p, c->report));
+    TRY(questions(&p, c));
     return html_end(out, err);
 }

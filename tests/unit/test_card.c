@@ -1,8 +1,10 @@
 /* test_card.c - the documents of an audit: what stands in them, what a report must be, that nothing from outside becomes markup. */
+#include <sys/wait.h>
 #include "../test.h"
 #include "page_check.h"
 #include "base/tree.h"
 #include "card/card.h"
+#include "card/mark.h"
 #include "card/read.h"
 #include "card/shape.h"
 
@@ -70,7 +72,7 @@ static void what_was_not_looked_at_is_said_and_never_shown_as_none(void **state)
 static void the_same_report_gives_the_same_bytes(void **state)
 {
     (void)state;
-    static const char *const names[] = { "report.html", "report.json" };
+    static const char *const names[] = { "report.html", "report.json", "datasheet.md", "README.md", "questions.yaml", "croissant.json", "spdx.json", "cyclonedx.json" };
     json_t *r = report();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         OK(card_write(r, &opts, test_dir, NULL, &err));
@@ -138,6 +140,148 @@ static void a_name_and_a_date_are_wanted(void **state)
     json_decref(r);
 }
 
+/* ---- questions ---- */
+
+static json_t *about(void)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "about.description", "Tales & <facts> of \"three\" sources.", "about.creator", "Person: Ada", "about.url", "https://example.org/tales",
+                     "about.download", "https://example.org/tales.zip", "about.version", "1.2.3", "about.published", "2026-11-30", "about.licence", "CC-BY-NC-4.0", "about.citation", "Ada: Tales.",
+                     "motivation.funding", "* nobody *\n# at all", "maintenance.who", "");
+}
+
+static void what_nobody_knows_is_open_and_what_is_answered_is_told(void **state)
+{
+    (void)state;
+    json_t *r = report(), *a = about();
+    struct card_opts o = opts;
+    struct card_result got, more;
+    OK(card_write(r, &o, test_dir, &got, &err));
+    assert_int_equal(got.n_question, 65);
+    assert_non_null(strstr(content("datasheet.md"), "### 3. Who funded its creation? Which grant, by name and number?\n\n**Open**: `motivation.funding`\n"));
+    assert_non_null(strstr(content("datasheet.md"), "### 57. "));
+    assert_null(strstr(content("datasheet.md"), "### 58. "));
+    assert_non_null(strstr(content("croissant.json"), "EMAIL_ADDRESS: 412"));
+    assert_null(strstr(content("croissant.json"), "\"license\""));
+    assert_non_null(strstr(content("spdx.json"), "The dataset profile is not claimed"));
+    o.answers = a;
+    OK(card_write(r, &o, test_dir, &more, &err));
+    assert_int_equal(more.n_open, got.n_open - 9);
+    assert_non_null(strstr(content("datasheet.md"), "**Answer.** \\* nobody \\*\n\\# at all\n"));
+    assert_non_null(strstr(content("README.md"), "license: cc-by-nc-4.0\n"));
+    assert_non_null(strstr(content("README.md"), "Tales &amp; &lt;facts&gt; of \"three\" sources."));
+    assert_non_null(strstr(content("croissant.json"), "https://spdx.org/licenses/CC-BY-NC-4.0.html"));
+    assert_null(strstr(content("spdx.json"), "not claimed"));
+    assert_non_null(strstr(content("cyclonedx.json"), "\"version\": \"1.2.3\""));
+    json_decref(r), json_decref(a);
+}
+
+/* What is filled in is read back, and stays. */
+static void questions_are_filled_in_where_they_stand(void **state)
+{
+    (void)state;
+    json_t *r = report(), *a = about(), *back;
+    struct card_opts o = opts;
+    o.answers = a;
+    OK(card_write(r, &o, test_dir, NULL, &err));
+    OK(tree_load(&back, in_dir("questions.yaml"), 1 << 20, &err));
+    const char *key;
+    json_t *v;
+    json_object_foreach(a, key, v)
+        assert_string_equal(json_string_value(json_object_get(back, key)), json_string_value(v));
+    assert_string_equal(json_string_value(json_object_get(back, "collection.ethics")), "");
+    assert_null(json_object_get(back, "composition.count"));
+    char *first = strdup(content("datasheet.md"));
+    o.answers = back;
+    OK(card_write(r, &o, test_dir, NULL, &err));
+    assert_string_equal(content("datasheet.md"), first);
+    free(first), json_decref(r), json_decref(a), json_decref(back);
+}
+
+static void a_wrong_answer_is_told(void **state)
+{
+    (void)state;
+    static const struct { const char *id, *value, *told; } cases[] = {
+        { "about.craetor", "x", "questions.yaml: found 'about.craetor', expected the name of a question, perhaps 'about.creator'" },
+        { "about.creator", "Ada", "questions.yaml: about.creator: found 'Ada', expected 'Organization: NAME' or 'Person: NAME'" },
+        { "about.version", "1.2", "questions.yaml: about.version: found '1.2', expected MAJOR.MINOR.PATCH" },
+        { "about.version", "1.02.0", "questions.yaml: about.version: found '1.02.0', expected MAJOR.MINOR.PATCH" },
+        { "about.url", "javascript:x", "questions.yaml: about.url: found 'javascript:x', expected a URL with http or https" },
+        { "about.published", "2026-02-30", "questions.yaml: about.published: found '2026-02-30', expected YYYY-MM-DD" },
+    };
+    json_t *r = report();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct card_opts o = opts;
+        json_t *a = json_pack("{s:s}", cases[i].id, cases[i].value);
+        o.answers = a;
+        assert_int_equal(card_write(r, &o, test_dir, NULL, &err), ERR_FORMAT);
+        assert_string_equal(err.msg, cases[i].told);
+        json_decref(a);
+    }
+    json_decref(r);
+}
+
+static void text_from_outside_is_no_markdown_and_no_yaml(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b);
+    OK(md_text(&b, "- <b>*x*</b>\n[a](b)|`c`", &err));
+    assert_string_equal(b.data, "\\- &lt;b&gt;\\*x\\*&lt;/b&gt; \\[a\\](b)\\|\\`c\\`");
+    buf_clear(&b);
+    OK(md_text(&b, "12. x", &err));
+    assert_string_equal(b.data, "12\\. x");
+    buf_clear(&b);
+    OK(md_lines(&b, "one:\n- a\n- b\nrest", &err));
+    assert_string_equal(b.data, "one:\n\n- a\n- b\n\nrest\n");
+    buf_clear(&b);
+    OK(yaml_text(&b, "a\"\\\n\x7f\xc3\xa9\xef\xbb\xbf\xf0\x9f\x98\x80\xff", &err));
+    assert_string_equal(b.data, "\"a\\\"\\\\\\u000a\\u007f\xc3\xa9\\ufeff\xf0\x9f\x98\x80\\ufffd\"");
+    buf_release(&b);
+}
+
+/* ---- what other programs say ---- */
+
+/* Runs tools/check_card.py; LATHE_PYTHON: the Python that has the programs.  0 or 1; a program that is not here skips the test. */
+static int checked(const char *format, const char *schemas, char *said, size_t n)
+{
+    const char *python = getenv("LATHE_PYTHON");
+    char command[2000];
+    snprintf(command, sizeof command, "'%s' tools/check_card.py '%s' %s %s 2>&1", python ? python : "python3", test_dir, format, schemas ? schemas : "");
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    said[fread(said, 1, n - 1, f)] = 0;
+    const int rc = pclose(f);
+    if (WIFEXITED(rc) && WEXITSTATUS(rc) == 77) {
+        print_message("%s", said);
+        skip();
+    }
+    return rc;
+}
+
+static void accepted(const char *format, const char *schemas)
+{
+    json_t *r = report(), *a = about(), *files = json_pack("[{s:s, s:i, s:s, s:s, s:[s, s]}, {s:s, s:i, s:s, s:s}]", "path", "train/part 0.jsonl", "bytes", 7, "sha256",
+                                                           "00000000000000000000000000000000000000000000000000000000000000aa", "split", "train", "fields", "text", "it's", "path", "test/part-0.jsonl.zst", "bytes", 9,
+                                                           "sha256", "00000000000000000000000000000000000000000000000000000000000000bb", "split", "test");
+    assert_non_null(files);
+    char said[4000] = "";
+    int rc = 0;
+    for (int i = 0; i < 3 && !rc; i++) {
+        struct card_opts o = opts;
+        o.answers = i ? a : NULL;
+        o.files = i == 2 ? files : NULL;
+        OK(card_write(r, &o, test_dir, NULL, &err));
+        rc = checked(format, schemas, said, sizeof said);
+    }
+    json_decref(r), json_decref(a), json_decref(files);
+    if (rc || strstr(said, "warning"))
+        fail_msg("%s", said);
+}
+
+static void mlcroissant_accepts_croissant(void **state) { (void)state, accepted("croissant", NULL); }
+static void the_schema_accepts_cyclonedx(void **state) { (void)state, accepted("cyclonedx", shared("governance-schemas")); }
+static void the_model_accepts_spdx(void **state) { (void)state, accepted("spdx", NULL); }
+
 /* ---- numbers ---- */
 
 static void shares_never_round_to_none_or_all(void **state)
@@ -162,6 +306,13 @@ int main(void)
         cmocka_unit_test(the_same_report_gives_the_same_bytes),
         cmocka_unit_test(a_wrong_value_is_told_by_its_path),
         cmocka_unit_test(a_name_and_a_date_are_wanted),
+        cmocka_unit_test(what_nobody_knows_is_open_and_what_is_answered_is_told),
+        cmocka_unit_test(questions_are_filled_in_where_they_stand),
+        cmocka_unit_test(a_wrong_answer_is_told),
+        cmocka_unit_test(text_from_outside_is_no_markdown_and_no_yaml),
+        cmocka_unit_test(mlcroissant_accepts_croissant),
+        cmocka_unit_test(the_schema_accepts_cyclonedx),
+        cmocka_unit_test(the_model_accepts_spdx),
         cmocka_unit_test(shares_never_round_to_none_or_all),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

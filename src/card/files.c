@@ -1,0 +1,69 @@
+#include "card/files.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "card/read.h"
+
+static int files_of(const json_t *list, const json_t *source, size_t i_source, int (*one)(void *ctx, const struct card_file *f), void *ctx)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *f = json_array_get(list, i);
+        const struct card_file file = { read_str(f, "path"), read_str(f, "sha256"), read_count(f, "bytes"), source, f, i_source, i };
+        if (file.path)
+            TRY(one(ctx, &file));
+    }
+    return 0;
+}
+
+int files_each(const struct card *c, int (*one)(void *ctx, const struct card_file *f), void *ctx)
+{
+    const json_t *sources = json_object_get(c->report, "sources");
+    if (c->files)
+        return files_of(c->files, NULL, 0, one, ctx);
+    for (size_t i = 0; i < json_array_size(sources); i++) {
+        const json_t *s = json_array_get(sources, i);
+        TRY(files_of(json_object_get(s, "files"), s, i, one, ctx));
+    }
+    return 0;
+}
+
+const char *file_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static bool ends(const char *path, size_t n, const char *with)
+{
+    const size_t k = strlen(with);
+    return n >= k && !memcmp(path + n - k, with, k);
+}
+
+void file_type(char out[64], const char *path, const char *format)
+{
+    static const struct { const char *format, *ending, *type; } types[] = {
+        { "jsonl", ".jsonl", "application/jsonlines" }, { "jsonl", ".ndjson", "application/jsonlines" }, { "csv", ".csv", "text/csv" }, { "tsv", ".tsv", "text/tab-separated-values" },
+        { "html", ".html", "text/html" },               { "html", ".htm", "text/html" },                 { "markdown", ".md", "text/markdown" }, { "text", ".txt", "text/plain" },
+    };
+    size_t n = strlen(path);
+    const char *packed = ends(path, n, ".gz") ? "+gzip" : ends(path, n, ".zst") ? "+zstd" : "", *type = "text/plain";
+    n -= *packed ? (size_t)(strrchr(path, '.') ? strlen(strrchr(path, '.')) : 0) : 0;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (format ? !strcmp(types[i].format, format) : ends(path, n, types[i].ending)) {
+            type = types[i].type;
+            break;
+        }
+    snprintf(out, 64, "%s%s", type, packed);
+}
+
+char *file_url(const char *path)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    char *out = mem_alloc(3 * strlen(path) + 1), *to = out;
+    for (; out && *path; path++)
+        to += *path && strchr(plain, *path) ? (*to = *path, 1) : sprintf(to, "%%%02X", (unsigned char)*path);
+    if (out)
+        *to = 0;
+    return out;
+}

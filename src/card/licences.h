@@ -1,0 +1,13 @@
+/* licences.h - the licence of the whole, as far as it is known, and its names elsewhere. */
+#ifndef CARD_LICENCES_H
+#define CARD_LICENCES_H
+#include <stdbool.h>
+#include "card/parts.h"
+
+/* Appends an SPDX expression: about.licence where a person has said it, else that of all sources together (each of them holds for its part,
+ * so they are joined by AND); nothing when a source's is unknown. */
+int licence_of_card(const struct card *c, struct buf *out, struct err *err);
+bool licence_is_id(const char *expression);             /* one identifier of the SPDX list, no operator and no LicenseRef */
+const char *licence_hub_id(const char *expression);     /* the Hub's name of it, NULL when it has none */
+
+#endif
