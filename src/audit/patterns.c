@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <pcre2.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -57,23 +56,23 @@ static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for pa
 
 /* ---- made once ---- */
 
-static int compile_pcre(struct patterns *p, int i, const struct pattern *q, struct err *err)
+static int compile_pcre(pcre2_code **out, pcre2_general_context *memory, const char *name, const char *expr, struct err *err)
 {
     int code;
     PCRE2_SIZE at;
-    pcre2_compile_context *ctx = pcre2_compile_context_create(p->memory);
+    pcre2_compile_context *ctx = pcre2_compile_context_create(memory);
     if (!ctx)
         return no_memory(err);
-    p->expr[i].code = pcre2_compile((PCRE2_SPTR)q->expr, PCRE2_ZERO_TERMINATED, PCRE2_USE_OFFSET_LIMIT | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF, &code, &at, ctx);
+    *out = pcre2_compile((PCRE2_SPTR)expr, PCRE2_ZERO_TERMINATED, PCRE2_USE_OFFSET_LIMIT | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, ctx);
     pcre2_compile_context_free(ctx);
-    if (!p->expr[i].code && refused)
+    if (!*out && refused)
         return no_memory(err);
-    if (!p->expr[i].code) {
+    if (!*out) {
         char says[120];
         pcre2_get_error_message(code, (PCRE2_UCHAR *)says, sizeof says);
-        return ERR(err, FORMAT, "pattern '%s', at its byte %zu: %s", q->name, (size_t)at, says);
+        return ERR(err, FORMAT, "pattern '%s', at its byte %zu: %s", name, (size_t)at, says);
     }
-    pcre2_jit_compile(p->expr[i].code, PCRE2_JIT_COMPLETE);        /* without it, only slower */
+    pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE);        /* without it, only slower */
     return refused ? no_memory(err) : 0;
 }
 
@@ -132,7 +131,7 @@ int patterns_new(struct patterns **out, const struct pattern *p, int n, struct e
         q->n = i + 1;
         q->overlap = q->overlap ? q->overlap : PATTERN_WINDOW;
         q->expr[i].kind = p[i].kind;
-        rc = p[i].kind == PATTERN_OPENS ? 0 : compile_pcre(q, i, &p[i], err);
+        rc = p[i].kind == PATTERN_OPENS ? 0 : compile_pcre(&q->expr[i].code, q->memory, p[i].name, p[i].expr, err);
         rc = rc || p[i].kind == PATTERN_OPENS ? rc : find_width(q, i, &p[i], err);
     }
     rc = rc ? rc : compile_all(&q->text, p, n, false, err);
@@ -332,4 +331,39 @@ int patterns_scan(const struct patterns *p, struct patterns_state *s, const char
                 confirm(s, &f, s->run[i]);
     }
     return 0;
+}
+
+/* ---- one alone ---- */
+
+struct pattern_alone { pcre2_general_context *memory; pcre2_code *code; };
+
+int pattern_alone_new(struct pattern_alone **out, const char *name, const char *expr, struct err *err)
+{
+    refused = false;
+    struct pattern_alone *p = mem_alloc_zero(sizeof *p);
+    int rc = p && (p->memory = pcre2_general_context_create(take_pcre, give_pcre, NULL)) ? 0 : no_memory(err);
+    rc = rc ? rc : compile_pcre(&p->code, p->memory, name, expr, err);
+    if (rc) {
+        pattern_alone_free(p);
+        return rc;
+    }
+    *out = p;
+    return 0;
+}
+
+void pattern_alone_free(struct pattern_alone *p)
+{
+    if (!p)
+        return;
+    pcre2_code_free(p->code);
+    pcre2_general_context_free(p->memory);
+    mem_free(p);
+}
+
+bool pattern_alone_in(const struct pattern_alone *p, struct patterns_state *s, const char *text, size_t n)
+{
+    pcre2_set_offset_limit(s->limits, PCRE2_UNSET);
+    const int rc = pcre2_match(p->code, (PCRE2_SPTR)text, n, 0, 0, s->match, s->limits);
+    s->n_given_up += rc < 0 && rc != PCRE2_ERROR_NOMATCH;
+    return rc >= 0;
 }

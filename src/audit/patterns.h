@@ -12,6 +12,7 @@
  * struct patterns is made once and then read by all threads; each thread has a state of its own. */
 #ifndef AUDIT_PATTERNS_H
 #define AUDIT_PATTERNS_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -40,6 +41,13 @@ struct pattern_group { size_t at, n; };
 typedef size_t patterns_found(void *ctx, int i, const struct pattern_group *group);
 /* Matches of one pattern come from left to right, patterns in no order.  Allocates only for texts with more places than any before. */
 int patterns_scan(const struct patterns *p, struct patterns_state *s, const char *text, size_t n, patterns_found *found, void *ctx, struct err *err);
+
+/* An expression by itself, for short texts: is it anywhere in there? */
+struct pattern_alone;
+int pattern_alone_new(struct pattern_alone **out, const char *name, const char *expr, struct err *err);
+void pattern_alone_free(struct pattern_alone *p);
+bool pattern_alone_in(const struct pattern_alone *p, struct patterns_state *s, const char *text, size_t n);
+
 /* Places where an expression came to PCRE2's limits and was given up. */
 uint64_t patterns_given_up(const struct patterns_state *s);
 

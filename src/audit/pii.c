@@ -42,7 +42,7 @@ enum { N_OPENS = sizeof opens / sizeof *opens };
 
 /* first: by pattern, its first row, -1 of what opens; next: of a row, the next one with the same expression, or -1. */
 struct pii { struct patterns *patterns; int first[N_ROW + N_OPENS], next[N_ROW]; };
-struct pii_state { struct patterns_state *state; struct spots spans; };
+struct pii_state { struct patterns_state *state; struct spots spots; };
 
 static int pattern_of(const struct pii *p, int n, const char *expr)
 {
@@ -108,7 +108,7 @@ void pii_state_free(struct pii_state *s)
     if (!s)
         return;
     patterns_state_free(s->state);
-    spots_release(&s->spans);
+    spots_release(&s->spots);
     mem_free(s);
 }
 
@@ -180,7 +180,7 @@ static size_t try_row(struct finding *f, const struct row *r, struct pattern_gro
         score = has_one_of(words, around(f, g.at, n, words), r->context) ? raised(score) : score;
     }
     if (score >= f->score_min && !f->rc)
-        f->rc = spots_add(&f->state->spans, (struct spot){ g.at, n, (uint16_t)r->entity, (uint8_t)score }, f->err);
+        f->rc = spots_add(&f->state->spots, (struct spot){ g.at, n, (uint16_t)r->entity, (uint8_t)score }, f->err);
     return n;
 }
 
@@ -196,14 +196,14 @@ static size_t found(void *ctx, int i, const struct pattern_group *group)
     return taken;
 }
 
-int pii_spans(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **span, size_t *n_span, struct err *err)
+int pii_spots(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **spot, size_t *n_spot, struct err *err)
 {
     struct finding f = { p, s, text, n, score_min > 0 ? score_min : 1, 0, err };
-    spots_clear(&s->spans);
+    spots_clear(&s->spots);
     TRY(patterns_scan(p->patterns, s->state, text, n, found, &f, err));
     TRY(f.rc);
-    TRY(spots_resolve(&s->spans, err));
-    *span = s->spans.span;
-    *n_span = s->spans.n;
+    TRY(spots_resolve(&s->spots, err));
+    *spot = s->spots.spot;
+    *n_spot = s->spots.n;
     return 0;
 }

@@ -37,7 +37,7 @@ int pii_new(struct pii **out, struct err *err);
 void pii_free(struct pii *p);
 int pii_state_new(struct pii_state **out, const struct pii *p, struct err *err);
 void pii_state_free(struct pii_state *s);
-/* Spans of a text with at least this score; kind: the entity.  Borrowed until the state's next call. */
-int pii_spans(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **span, size_t *n_span, struct err *err);
+/* Spots of a text with at least this score; kind: the entity.  Borrowed until the state's next call. */
+int pii_spots(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **spot, size_t *n_spot, struct err *err);
 
 #endif

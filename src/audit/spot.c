@@ -6,7 +6,7 @@
 
 void spots_release(struct spots *s)
 {
-    mem_free(s->span);
+    mem_free(s->spot);
     mem_free(s->taken);
     *s = (struct spots){ .n = 0 };
 }
@@ -17,13 +17,13 @@ int spots_add(struct spots *s, struct spot x, struct err *err)
 {
     if (s->n == s->cap) {
         const size_t cap = s->cap ? 2 * s->cap : 64;
-        struct spot *p = mem_realloc_array(s->span, cap, sizeof *p);
+        struct spot *p = mem_realloc_array(s->spot, cap, sizeof *p);
         if (!p)
-            return ERR(err, NOMEM, "no memory for %zu spans of a text", cap);
-        s->span = p;
+            return ERR(err, NOMEM, "no memory for %zu spots of a text", cap);
+        s->spot = p;
         s->cap = cap;
     }
-    s->span[s->n++] = x;
+    s->spot[s->n++] = x;
     return 0;
 }
 
@@ -39,7 +39,7 @@ static int by_rank(const void *a, const void *b)
     return x->score != y->score ? y->score - x->score : x->n != y->n ? (x->n > y->n ? -1 : 1) : x->at != y->at ? (x->at < y->at ? -1 : 1) : (int)x->kind - y->kind;
 }
 
-/* n spans that overlap in a chain and cover bytes from..to: the best first, each taking its bytes.  Returns how many stay, in front. */
+/* n spots that overlap in a chain and cover bytes from..to: the best first, each taking its bytes.  Returns how many stay, in front. */
 static size_t choose(struct spot *x, size_t n, size_t from, size_t to, unsigned char *taken)
 {
     size_t kept = 0;
@@ -60,7 +60,7 @@ static int make_room(struct spots *s, size_t n, struct err *err)
         return 0;
     unsigned char *p = mem_realloc_array(s->taken, n, 1);
     if (!p)
-        return ERR(err, NOMEM, "no memory for spans of %zu bytes", n);
+        return ERR(err, NOMEM, "no memory for spots of %zu bytes", n);
     s->taken = p;
     s->cap_taken = n;
     return 0;
@@ -71,15 +71,15 @@ int spots_resolve(struct spots *s, struct err *err)
     size_t kept = 0;
     if (s->n < 2)
         return 0;
-    qsort(s->span, s->n, sizeof *s->span, by_place);
+    qsort(s->spot, s->n, sizeof *s->spot, by_place);
     for (size_t i = 0, k; i < s->n; i = k) {
-        const size_t from = s->span[i].at;
-        size_t to = from + s->span[i].n;
-        for (k = i + 1; k < s->n && s->span[k].at < to; k++)
-            to = s->span[k].at + s->span[k].n > to ? s->span[k].at + s->span[k].n : to;
+        const size_t from = s->spot[i].at;
+        size_t to = from + s->spot[i].n;
+        for (k = i + 1; k < s->n && s->spot[k].at < to; k++)
+            to = s->spot[k].at + s->spot[k].n > to ? s->spot[k].at + s->spot[k].n : to;
         TRY(make_room(s, to - from, err));
-        const size_t n = k - i > 1 ? choose(s->span + i, k - i, from, to, s->taken) : 1;
-        memmove(s->span + kept, s->span + i, n * sizeof *s->span);
+        const size_t n = k - i > 1 ? choose(s->spot + i, k - i, from, to, s->taken) : 1;
+        memmove(s->spot + kept, s->spot + i, n * sizeof *s->spot);
         kept += n;
     }
     s->n = kept;
@@ -88,7 +88,7 @@ int spots_resolve(struct spots *s, struct err *err)
 
 static char shown(char c) { return c > ' ' && c < 0x7f ? c : '*'; }
 
-void span_mask(const char *p, size_t n, char out[SPAN_MASK])
+void spot_mask(const char *p, size_t n, char out[SPOT_MASK])
 {
     const size_t show = n >= 12 ? 2 : 0, stars = n - 2 * show < 8 ? n - 2 * show : 8;
     char *o = out;

@@ -32,13 +32,13 @@ static int tear_down(void **s)
 static int score_of(const char *entity, const char *before, const char *value, const char *after)
 {
     char text[500];
-    const struct spot *span;
+    const struct spot *spot;
     size_t n;
     snprintf(text, sizeof text, "%s%s%s", before, value, after);
-    OK(pii_spans(pii, state, text, strlen(text), 1, &span, &n, &err));
+    OK(pii_spots(pii, state, text, strlen(text), 1, &spot, &n, &err));
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(pii_name(span[i].kind), entity) && span[i].at == strlen(before) && span[i].n == strlen(value))
-            return span[i].score;
+        if (!strcmp(pii_name(spot[i].kind), entity) && spot[i].at == strlen(before) && spot[i].n == strlen(value))
+            return spot[i].score;
     return 0;
 }
 
@@ -139,12 +139,12 @@ static void numbers_of_other_kinds_are_not_personal(void **s)
         "00:00:00:00:00:00", "999.1.1.1", "0x1234567890", "ISBN 978-3-16-148410-0", "1700000000", "1700000000000", "10:30:45", "12345-6789", "::1",
         "127.0.0.1", "192.168.0.1",
     };
-    const struct spot *span;
+    const struct spot *spot;
     size_t n;
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
-        OK(pii_spans(pii, state, text[i], strlen(text[i]), PII_SCORE_MIN, &span, &n, &err));
+        OK(pii_spots(pii, state, text[i], strlen(text[i]), PII_SCORE_MIN, &spot, &n, &err));
         if (n)
-            fail_msg("'%s' is %s %d", text[i], pii_name(span->kind), span->score);
+            fail_msg("'%s' is %s %d", text[i], pii_name(spot->kind), spot->score);
     }
 }
 
@@ -178,9 +178,9 @@ static void spans_that_overlap_are_resolved(void **unused)
         OK(spots_resolve(&s, &err));
         assert_int_equal(s.n, sizeof want / sizeof *want);
         for (size_t i = 0; i < s.n; i++) {
-            assert_int_equal(s.span[i].at, want[i].at);
-            assert_int_equal(s.span[i].n, want[i].n);
-            assert_int_equal(s.span[i].kind, want[i].kind);
+            assert_int_equal(s.spot[i].at, want[i].at);
+            assert_int_equal(s.spot[i].n, want[i].n);
+            assert_int_equal(s.spot[i].kind, want[i].kind);
         }
     }
     spots_release(&s);
@@ -189,14 +189,14 @@ static void spans_that_overlap_are_resolved(void **unused)
 static void a_mask_tells_little(void **s)
 {
     (void)s;
-    char m[SPAN_MASK];
-    span_mask("", 0, m);
+    char m[SPOT_MASK];
+    spot_mask("", 0, m);
     assert_string_equal(m, "");
-    span_mask("12345678901", 11, m);
+    spot_mask("12345678901", 11, m);
     assert_string_equal(m, "********");
-    span_mask("john.doe@example.com", 20, m);
+    spot_mask("john.doe@example.com", 20, m);
     assert_string_equal(m, "jo********om");
-    span_mask("\xc3\xb6\x01xxxxxxxxx\n\xc3", 14, m);
+    spot_mask("\xc3\xb6\x01xxxxxxxxx\n\xc3", 14, m);
     assert_string_equal(m, "************");
 }
 
@@ -243,19 +243,19 @@ static int chars_before(const char *text, size_t at)
 static void gold_of(json_t *record, const char *entity, struct places *p)
 {
     size_t i;
-    json_t *span;
+    json_t *spot;
     p->n = 0;
-    json_array_foreach(json_object_get(record, "spans"), i, span)
-        if (!strcmp(json_string_value(json_object_get(span, "entity_type")), entity))
-            put(p, (int)json_integer_value(json_object_get(span, "start_position")), (int)json_integer_value(json_object_get(span, "end_position")));
+    json_array_foreach(json_object_get(record, "spans"), i, spot)
+        if (!strcmp(json_string_value(json_object_get(spot, "entity_type")), entity))
+            put(p, (int)json_integer_value(json_object_get(spot, "start_position")), (int)json_integer_value(json_object_get(spot, "end_position")));
 }
 
-static void ours_of(const char *text, const struct spot *span, size_t n, const char *entity, struct places *p)
+static void ours_of(const char *text, const struct spot *spot, size_t n, const char *entity, struct places *p)
 {
     p->n = 0;
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(pii_name(span[i].kind), entity))
-            put(p, chars_before(text, span[i].at), chars_before(text, span[i].at + span[i].n));
+        if (!strcmp(pii_name(spot[i].kind), entity))
+            put(p, chars_before(text, spot[i].at), chars_before(text, spot[i].at + spot[i].n));
 }
 
 struct golden_line { char set[32], entity[32]; int record, from, to, score; };
@@ -293,12 +293,12 @@ static void beside_presidio(const char *set, struct counts ours[N_MEASURED], str
     assert_non_null(all);
     json_array_foreach(all, i, record) {
         const char *text = json_string_value(json_object_get(record, "full_text"));
-        const struct spot *span;
+        const struct spot *spot;
         struct places gold, got;
-        OK(pii_spans(pii, state, text, strlen(text), PII_SCORE_MIN, &span, &n, &err));
+        OK(pii_spots(pii, state, text, strlen(text), PII_SCORE_MIN, &spot, &n, &err));
         for (int m = 0; m < N_MEASURED; m++) {
             gold_of(record, measured[m].gold, &gold);
-            ours_of(text, span, n, measured[m].ours, &got);
+            ours_of(text, spot, n, measured[m].ours, &got);
             count(&gold, &got, &ours[m]);
             presidio_of(set, (int)i, measured[m].presidio, &got);
             count(&gold, &got, &theirs[m]);
