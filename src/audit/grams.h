@@ -2,7 +2,7 @@
  *
  * A word is a run of ASCII letters, digits, apostrophes within it, and bytes of other characters; ASCII capitals are folded.  A run of
  * other visible signs is a word too, so that a trigger of signs is seen, but not one of . , ; : ! ? ' " ( ) - alone.  A word's number
- * is XXH3 64 of its folded bytes; two words with one number do not happen at the sizes that are read here. */
+ * is a mix of its folded bytes, the same everywhere; two words with one number do not happen at the sizes that are read here. */
 #ifndef AUDIT_GRAMS_H
 #define AUDIT_GRAMS_H
 #include <stddef.h>

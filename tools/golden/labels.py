@@ -50,7 +50,11 @@ def tail(n, k):
     p = math.log(sum(math.comb(K, i) * math.comb(N - K, n - i) for i in range(k, min(n, K) + 1))) - math.log(math.comb(N, n))
     assert p < -600 or abs(p - stats.hypergeom.logsf(k - 1, N, K, n)) < 1e-9 * (1 - p)
     return p
-tails = [dict(n=n, k=k, p=tail(n, k)) for n, k in ((1, 1), (60, 60), (60, 8), (60, 9), (200, 150), (700, 700), (1000, 500), (4999, 700), (50, 0), (300, 42))]
+def binomial_tail(n, k):
+    p = math.log(sum(math.comb(n, i) * 7 ** i * 43 ** (n - i) for i in range(k, n + 1))) - n * math.log(50)      # 700 of 5000
+    assert p < -600 or abs(p - stats.binom.logsf(k - 1, n, 0.14)) < 1e-9 * (1 - p)
+    return p
+tails = [dict(n=n, k=k, hypergeometric=tail(n, k), binomial=binomial_tail(n, k)) for n, k in ((1, 1), (60, 60), (60, 8), (60, 9), (200, 150), (700, 700), (1000, 500), (4999, 700), (50, 0), (300, 42))]
 wilson = []
 for k, n in ((0, 10), (1, 3), (81, 263), (10, 10), (500, 1000)):
     ci = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
@@ -60,7 +64,14 @@ for a, n, b, m in ((30, 40, 300, 900), (5, 60, 400, 4000), (0, 12, 50, 100), (50
     odds, pv = stats.fisher_exact([[a, n - a], [b, m - b]])
     two_by_two.append(dict(a=a, n=n, b=b, m=m, p=pv))
 
+holm = []
+for ps in ([0.01, 0.04, 0.03, 0.005], [0.5, 0.2, 0.9], [0.02, 0.02, 0.001, 0.02, 0.3]):
+    rank = np.argsort(ps, kind="stable")
+    adjusted = np.empty(len(ps))
+    adjusted[rank] = np.minimum(1, np.maximum.accumulate([(len(ps) - i) * ps[k] for i, k in enumerate(rank)]))
+    holm.append(dict(p=ps, adjusted=adjusted.tolist()))
+
 json.dump(dict(classes=CLASSES, texts=texts, labels=labels, p=p[::7].tolist(), accuracy=float((p.argmax(1) == y).mean()), threshold=threshold.tolist(),
                joint=joint.tolist(), rate=float(joint.sum() - np.trace(joint)), issues=sorted(map(int, issues)), entropy=float(stats.entropy(counts)),
-               imbalance=float(counts.max() / counts.min()), N=N, K=K, tails=tails, wilson=wilson, fisher=two_by_two), sys.stdout, indent=0)
+               imbalance=float(counts.max() / counts.min()), N=N, K=K, tails=tails, wilson=wilson, fisher=two_by_two, holm=holm), sys.stdout, indent=0)
 print()
