@@ -84,6 +84,52 @@ int build_weights(struct build_opts *o, const char *text, const struct sources *
     return rc;
 }
 
+static int by_bytes(const void *a, const void *b) { return memcmp(a, b, SHA256_BYTES); }
+
+static bool take_hex(const char *hex, unsigned char out[SHA256_BYTES])
+{
+    bool good = hex && strlen(hex) == SHA256_HEX - 1 && strspn(hex, "0123456789abcdef") == SHA256_HEX - 1;
+    for (int i = 0; i < SHA256_BYTES && good; i++) {
+        const char two[3] = { hex[2 * i], hex[2 * i + 1], 0 };
+        out[i] = (unsigned char)strtoul(two, NULL, 16);
+    }
+    return good;
+}
+
+static int add_without(struct build_opts *o, const char *line, size_t n, const char *where, struct err *err)
+{
+    json_t *v = NULL;
+    TRY(tree_parse_json(&v, line, n, where, err));
+    const bool good = take_hex(json_string_value(json_object_get(v, "sha256")), o->without[o->n_without]);
+    json_decref(v);
+    o->n_without += good;
+    return good ? 0 : ERR(err, FORMAT, "%s: expected {\"sha256\": 64 digits}", where);
+}
+
+int build_without(struct build_opts *o, const char *path, struct err *err)
+{
+    struct file_map m;
+    char where[400];
+    TRY(file_map_open(&m, path, err));
+    int64_t n_line = 1;
+    for (size_t i = 0; i < m.size; i++)
+        n_line += m.data[i] == '\n';
+    void *more = mem_realloc_array(o->without, (size_t)(o->n_without + n_line), sizeof *o->without);
+    int rc = more ? 0 : ERR(err, NOMEM, "no memory for the %lld lines of '%s'", (long long)n_line, path);
+    o->without = more ? more : o->without;
+    n_line = 1;
+    for (const char *p = m.data, *end = p + m.size, *nl; !rc && p < end; p = nl + 1, n_line++) {
+        nl = memchr(p, '\n', (size_t)(end - p));
+        nl = nl ? nl : end;
+        snprintf(where, sizeof where, "%.360s:%lld", path, (long long)n_line);
+        rc = add_without(o, p, (size_t)(nl - p), where, err);
+    }
+    file_map_close(&m);
+    if (!rc)
+        qsort(o->without, (size_t)o->n_without, sizeof *o->without, by_bytes);
+    return rc;
+}
+
 /* ---- files ---- */
 
 struct split_out { struct file_writer w; bool open; int n_file; int64_t n_line, n_record; struct sha256 hash; json_t *files; };
@@ -96,7 +142,7 @@ struct builder {
     int *split_of;                       /* of each source: its split, or -1 */
     struct split_out split[BUILD_SPLITS_MAX];
     struct file_writer map; bool map_open; struct sha256 map_hash;
-    int64_t n_kept, n_line;
+    int64_t n_kept, n_line, n_without;
 };
 
 static void file_name(const struct builder *b, int split, char out[BUILD_NAME_MAX + 32]) { snprintf(out, BUILD_NAME_MAX + 32, "%s/%05d.jsonl", b->own.split[split].name, b->split[split].n_file); }
@@ -203,6 +249,8 @@ static int take_record(void *ctx, int64_t number, const struct pass_record *r, s
     if (!r->text)
         return ERR(err, CORRUPT, "'%s' is not what it was when it was audited: audit it anew", f->path);
     sha256_bytes(r->text, r->n, sum);
+    if (b->o->n_without && bsearch(sum, b->o->without, (size_t)b->o->n_without, sizeof *b->o->without, by_bytes))
+        return add_frame(out, UINT32_MAX, 0, "", "", err);
     const bool grouped = r->x->mark[MARK_GROUP].n;
     const int split = split_of(b, f->source, grouped ? r->x->mark[MARK_GROUP].p : (const char *)sum, grouped ? r->x->mark[MARK_GROUP].n : sizeof sum);
     char *line = line_of(s, r), *map = map_of(s, f->path, number, r, sum);
@@ -243,6 +291,10 @@ static int put_block(void *ctx, const struct buf *out, struct err *err)
         struct frame f;
         memcpy(&f, p, sizeof f);
         p += sizeof f;
+        if (f.split == UINT32_MAX) {         /* of a text that must not be there */
+            b->n_without++;
+            continue;
+        }
         b->n_kept++, b->split[f.split].n_record++;
         for (uint32_t i = 0; i < f.copies; i++)
             TRY(put_line(b, (int)f.split, p, f.n_line, p + f.n_line, f.n_map, err));
@@ -294,8 +346,8 @@ static int manifest_of(struct builder *b, json_t **out, struct err *err)
     mem_free(path);
     TRY(rc);
     const json_t *audit = b->x->a.report;
-    json_t *m = json_pack("{s:i, s:{s:s}, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "report_sha256", report, "seed", (json_int_t)b->o->seed,
-                          "shard_bytes", (json_int_t)b->o->shard_bytes, "records", (json_int_t)b->n_kept, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files",
+    json_t *m = json_pack("{s:i, s:{s:s}, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "report_sha256", report, "seed", (json_int_t)b->o->seed,
+                          "shard_bytes", (json_int_t)b->o->shard_bytes, "records", (json_int_t)b->n_kept, "left_out", (json_int_t)b->n_without, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files",
                           files_told(b), "map_sha256", map, "totals", json_object_get(audit, "totals"), "gate", json_object_get(audit, "gate"));
     char *text = m ? tree_dumps(m, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     rc = text ? sha256_of(text, strlen(text), version, err) : ERR(err, NOMEM, "no memory for build.json");
@@ -325,8 +377,8 @@ static int finish(struct builder *b, json_t **manifest, struct err *err)
         if (b->split[i].open)
             TRY(close_file(b, i, err));
     const int64_t kept = json_integer_value(json_object_get(json_object_get(b->x->a.report, "totals"), "kept"));
-    if (b->n_kept != kept)
-        return ERR(err, CORRUPT, "the audit kept %lld records, %lld were found: audit anew", (long long)kept, (long long)b->n_kept);
+    if (b->n_kept + b->n_without != kept)
+        return ERR(err, CORRUPT, "the audit kept %lld records, %lld were found: audit anew", (long long)kept, (long long)(b->n_kept + b->n_without));
     b->map_open = false;
     TRY(file_writer_commit(&b->map, err));
     TRY(manifest_of(b, &m, err));

@@ -16,6 +16,7 @@ struct build_opts {
     const char *dir;                     /* must not be there */
     struct { char name[BUILD_NAME_MAX + 1]; double share; } split[BUILD_SPLITS_MAX]; int n_split;
     double *weight;                      /* of each source: how often its records stand in the first split; NULL: once */
+    unsigned char (*without)[SHA256_BYTES]; int64_t n_without;      /* texts that must not be there, sorted: build_without */
     uint64_t seed, shard_bytes;          /* a file ends with the record that makes it so long */
     int (*progress)(void *ctx, struct err *err);
     void *ctx;
@@ -24,6 +25,8 @@ struct build_opts {
 int build_splits(struct build_opts *o, const char *text, struct err *err);
 /* "stories=2,web=0.5": sources by name.  Allocates o->weight (mem_free). */
 int build_weights(struct build_opts *o, const char *text, const struct sources *s, struct err *err);
+/* Texts by the SHA-256 that lines of a file name, as erase.h writes it.  Adds to o->without (mem_free). */
+int build_without(struct build_opts *o, const char *path, struct err *err);
 /* manifest: build.json, the caller's. */
 int build_run(struct opened *x, const struct build_opts *o, json_t **manifest, struct err *err);
 

@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 
 static const char *out_dir, *splits = "train=0.98,valid=0.02", *weights = "";
+static struct opt_list without;
 static int64_t seed = 1, file_max = 256;
 
 static int tell(void *ctx, struct err *err)
@@ -38,9 +39,12 @@ static int run(const char *const *args, int n_args, struct err *err)
     TRY(cmd_pool(&pool, err));
     int rc = opened_open(&x, args[0], pool, err);
     rc = rc ? rc : build_weights(&o, weights, &x.s, err);
+    for (int i = 0; i < without.n && !rc; i++)
+        rc = build_without(&o, without.item[i], err);
     rc = rc ? rc : build_run(&x, &o, &manifest, err);
     opened_close(&x);
     mem_free(o.weight);
+    mem_free(o.without);
     if (!rc && cmd_json)
         return cmd_print_json(manifest, err);
     if (!rc)
@@ -53,6 +57,7 @@ static const struct opt opts[] = {
     { OPT_STR, "out", &out_dir, "<folder>", "that is made: files of each split, map.jsonl and build.json", 0, 0 },
     { OPT_STR, "splits", &splits, "<list>", "names and shares of the records of sources that name no split themselves", 0, 0 },
     { OPT_STR, "weights", &weights, "<list>", "SOURCE=NUMBER,..: how often a source's records stand in the first split; once unless given", 0, 0 },
+    { OPT_LIST, "without", &without, "<file>", "erased.jsonl of `lathe data erase`: its texts are left out; may be given several times", 0, 0 },
     { OPT_INT, "seed", &seed, "<int>", "of the splits, and of which records a broken weight takes", 0, 9e18 },
     { OPT_INT, "file-max", &file_max, "<MiB>", "a file ends with the record that makes it so long", 1, 1 << 20 },
     OPT_THREADS,

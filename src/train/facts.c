@@ -5,11 +5,13 @@
  *   plan {bytes, process_bytes, parts}            step {tokens, operations, seconds_at_limits, seconds_expected}    limits */
 #include "train/run.h"
 #include <lathe.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
 
 #define HASHED_MAX ((uint64_t)1 << 30)       /* of a text; the token file made of it is hashed in any case, by the digest of the settings */
+#define BUILD_MAX ((size_t)1 << 30)
 
 static json_t *keys_json(const struct opt *o)
 {
@@ -105,11 +107,39 @@ static int describe_file(json_t *o, const char *path, struct err *err)
     return rc;
 }
 
+/* Data of a build (lathe data build) are DIR/SPLIT or a file in it: its version, by which it is known which runs have read what. */
+static int describe_build(json_t *o, const char *path, struct err *err)
+{
+    char *folder = realpath(path, NULL);
+    for (int up = 0; folder && up < 2; up++) {
+        char *slash = strrchr(folder, '/'), *file;
+        if (!slash || slash == folder)
+            break;
+        *slash = 0;
+        if (!(file = file_join(folder, "build.json")))
+            break;
+        json_t *m = NULL;
+        const int rc = file_exists(file) ? tree_load(&m, file, BUILD_MAX, err) : 0;
+        const char *version = json_string_value(json_object_get(m, "version"));
+        if (version)
+            json_object_set_new(o, "version", json_string(version));
+        json_decref(m);
+        mem_free(file);
+        if (rc || version) {
+            free(folder);
+            return rc;
+        }
+    }
+    free(folder);
+    return 0;
+}
+
 static int add_source(json_t *list, const char *role, const char *path, struct err *err)
 {
     json_t *o = json_pack("{s:s, s:s}", "role", role, "path", path);
     if (json_array_append_new(list, o))
         return ERR(err, NOMEM, "no memory to describe the data");
+    TRY(describe_build(o, path, err));
     return file_is_dir(path) ? describe_folder(o, path, err) : describe_file(o, path, err);
 }
 

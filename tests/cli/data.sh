@@ -20,3 +20,8 @@ lathe data audit many.jsonl --out killed --quiet > /dev/null && diff -r whole ki
 lathe data build whole --out v1 --quiet --splits train=0.9,valid=0.1 | grep -v ^version
 lathe data build whole --out v1 --quiet 2>&1; echo "exit $?"
 lathe data build texts --out v2 --quiet 2>&1; echo "exit $?"
+# a version without some records
+lathe data erase v1 --out v2 --where record=7 --where 'text=lazy dog, and again and again until it is tired of jumping, 100 times' --reason 'asked for' --quiet | sed 's/(version .*/(version ..)/'
+wc -l < v2/erased.jsonl
+for v in v1 v2; do cat $v/*/0*.jsonl | grep -c '"10 the quick'; done
+lathe data erase v1 --out v3 --where record=70000000 --quiet 2>&1; echo "exit $?"

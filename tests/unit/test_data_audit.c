@@ -1,9 +1,11 @@
 /* test_data_audit.c - an audit of data: the same bytes whatever the threads and stops, totals that add up, folders that hold something else. */
 #include "../test.h"
 #include "audit/build.h"
+#include "audit/erase.h"
 #include "audit/store.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/tree.h"
 
 static struct err err;
 
@@ -330,6 +332,80 @@ static void builds_that_cannot_be_are_refused(void **state)
     json_decref(report);
 }
 
+/* ---- an erasure ---- */
+
+static int erase(const char *from, const char *to, const char *a, const char *b, json_t **told)
+{
+    const struct erase_opts o = { .from = in_dir(from), .to = in_dir(to), .where = { { a, b }, 1 + (b != NULL) }, .reason = "asked for", .runs = { { in_dir("runs") }, 1 } };
+    return erase_run(&o, told, &err);
+}
+
+static void write_run(const char *name, const char *version)
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_mkdirs(in_dir(name), &err));
+    OK(buf_printf(&b, &err, "{\"steps\": 100, \"parameters\": 5, \"step\": {\"seconds_expected\": 0.5}, \"data\": [{\"path\": \"x\"}, {\"path\": \"y\", \"version\": \"%s\"}]}", version));
+    OK(file_write_all(path_in(in_dir(name), "run.json"), b.data, b.len, &err));
+    buf_release(&b);
+}
+
+static void erased_records_are_gone_and_the_rest_is_there(void **state)
+{
+    (void)state;
+    json_t *report = whole("one", 2), *m, *told, *now = NULL, *again;
+    OK(build("one", "e1", 2, "train=0.9,valid=0.1", "lines=1.5", &m));
+    const char *version = json_string_value(json_object_get(m, "version"));
+    write_run("runs/a", version);
+    write_run("runs/b", "another");
+    OK(erase("e1", "e2", "kind=k1", "source=texts", &told));
+    const int64_t gone = number(told, "lines"), texts = number(told, "texts");
+    assert_in_range(texts, 2450 / 3 + 19 - 2, 2450 / 3 + 19 + 2);
+    assert_in_range(gone, texts * 1.4, texts * 1.6);
+    assert_string_equal(json_string_value(json_object_get(told, "of")), version);
+    assert_int_equal(json_array_size(json_object_get(told, "runs")), 1);
+    assert_true(json_number_value(json_object_get(json_array_get(json_object_get(told, "runs"), 0), "seconds")) == 50);
+    OK(tree_load(&now, in_dir("e2/build.json"), 1 << 28, &err));
+    assert_int_equal(number(now, "lines"), number(m, "lines") - gone);
+    assert_int_equal(follow_map("e2"), number(now, "lines"));
+    const json_t *files = json_object_get(now, "files"), *f;
+    size_t i;
+    json_array_foreach(files, i, f) {
+        char sum[SHA256_HEX];
+        struct buf b;
+        buf_init(&b);
+        OK(file_read(path_in(in_dir("e2"), json_string_value(json_object_get(f, "path"))), 1 << 28, &b, &err));
+        OK(sha256_of(b.data, b.len, sum, &err));
+        assert_string_equal(sum, json_string_value(json_object_get(f, "sha256")));
+        assert_null(strstr(b.data, "\"k1\""));
+        buf_release(&b);
+    }
+    assert_int_equal(erase("e1", "e3", "kind=nothing", NULL, &again), ERR_NOTFOUND);
+    assert_false(file_exists(in_dir("e3")));
+    assert_int_equal(erase("e1", "e2", "kind=k2", NULL, &again), ERR_USAGE);
+    assert_int_equal(erase("one", "e3", "kind=k2", NULL, &again), ERR_USAGE);
+    assert_int_equal(erase("e1", "e3", "kind", NULL, &again), ERR_USAGE);
+    OK(erase("e2", "e3", "kind=k2", NULL, &again));           /* of the new version */
+    assert_string_equal(json_string_value(json_object_get(again, "of")), json_string_value(json_object_get(now, "version")));
+    struct opened x;                                          /* a later build without them */
+    struct pool *pool;
+    struct build_opts o = { .dir = in_dir("e4"), .seed = 1, .shard_bytes = 1 << 20 };
+    json_t *later;
+    OK(pool_new(&pool, 2, &err));
+    OK(opened_open(&x, in_dir("one"), pool, &err));
+    OK(build_splits(&o, "train=1", &err));
+    OK(build_without(&o, in_dir("e2/erased.jsonl"), &err));
+    assert_int_equal(build_without(&o, in_dir("data/texts/03.txt"), &err), ERR_FORMAT);
+    OK(build_run(&x, &o, &later, &err));
+    assert_int_equal(number(later, "left_out"), texts);
+    assert_int_equal(number(later, "records"), number(m, "records") - texts);
+    mem_free(o.without);
+    opened_close(&x);
+    pool_free(pool);
+    json_decref(later);
+    json_decref(again), json_decref(now), json_decref(told), json_decref(m), json_decref(report);
+}
+
 static int set_up(void **state)
 {
     const int rc = make_dir(state);
@@ -344,6 +420,7 @@ int main(void)
         cmocka_unit_test(the_totals_add_up),
         cmocka_unit_test(threads_and_stops_change_no_byte),
         cmocka_unit_test(a_build_leads_back_to_its_sources),
+        cmocka_unit_test(erased_records_are_gone_and_the_rest_is_there),
         cmocka_unit_test(a_folder_holds_one_audit),
         cmocka_unit_test(a_segment_that_was_changed_is_refused),
         cmocka_unit_test(builds_that_cannot_be_are_refused),

@@ -1,0 +1,395 @@
+#include "audit/erase.h"
+#include <string.h>
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+#define JSON_MAX ((size_t)1 << 30)
+
+/* ---- what goes ---- */
+
+struct condition { char *name; const char *value; size_t n; };
+
+static int take_conditions(const struct opt_list *where, struct condition *c, struct err *err)
+{
+    for (int i = 0; i < where->n; i++) {
+        const char *equal = strchr(where->item[i], '=');
+        if (!equal || equal == where->item[i] || !equal[1])
+            return ERR(err, USAGE, "--where: found '%s', expected NAME=VALUE", where->item[i]);
+        c[i] = (struct condition){ mem_printf("%.*s", (int)(equal - where->item[i]), where->item[i]), equal + 1, strlen(equal + 1) };
+        if (!c[i].name)
+            return ERR(err, NOMEM, "no memory for a condition");
+    }
+    return where->n ? 0 : ERR(err, USAGE, "--where is missing: which records are to go");
+}
+
+static bool is_value(const json_t *v, const struct condition *c)
+{
+    char number[32];
+    if (json_is_string(v))
+        return json_string_length(v) == c->n && !memcmp(json_string_value(v), c->value, c->n);
+    if (!json_is_integer(v))
+        return false;
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
+    return !strcmp(number, c->value);
+}
+
+static bool holds(const struct condition *c, const json_t *line, const json_t *map)
+{
+    static const char *const of_map[] = { "source", "path", "record", "sha256" };
+    if (!strcmp(c->name, "text")) {
+        const json_t *text = json_object_get(line, "text");
+        return text && memmem(json_string_value(text), json_string_length(text), c->value, c->n);
+    }
+    for (size_t i = 0; i < sizeof of_map / sizeof *of_map; i++)
+        if (!strcmp(c->name, of_map[i]))
+            return is_value(json_object_get(map, c->name), c);
+    return is_value(json_object_get(line, c->name), c);
+}
+
+/* ---- one file of a build after the other, its lines with those of the map ---- */
+
+struct eraser {
+    const struct erase_opts *o;
+    struct condition condition[OPT_LIST_MAX];
+    char *part;
+    json_t *manifest, *lines_of;         /* the new one; how many lines a split has left */
+    struct file_writer map, gone; bool map_open, gone_open;
+    struct sha256 map_hash;
+    int64_t n_line, n_gone;
+    json_t *seen;                        /* SHA-256 of texts that went, to tell each once */
+};
+
+/* A file that is read by lines, and the one that is written. */
+struct copied { struct file_map in; const char *at; struct file_writer out; bool open; struct sha256 hash; int64_t n; const char *name; };
+
+static int next_line(const struct file_map *m, const char **at, const char **line, size_t *n)
+{
+    const char *end = *at < m->data + m->size ? memchr(*at, '\n', (size_t)(m->data + m->size - *at)) : NULL;
+    if (!end)
+        return 0;
+    *line = *at, *n = (size_t)(end - *at), *at = end + 1;
+    return 1;
+}
+
+static int add_hashed(struct file_writer *w, struct sha256 *h, const char *p, size_t n, struct err *err)
+{
+    sha256_add(h, p, n);
+    return file_writer_add(w, p, n, err);
+}
+
+static int keep(struct eraser *e, struct copied *c, const char *line, size_t n, json_t *map, struct err *err)
+{
+    c->n++, e->n_line++;
+    TRY(add_hashed(&c->out, &c->hash, line, n + 1, err));
+    char *text = json_object_set_new(map, "line", json_integer(c->n)) ? NULL : tree_dumps(map, JSON_COMPACT);
+    int rc = text ? add_hashed(&e->map, &e->map_hash, text, strlen(text), err) : ERR(err, NOMEM, "no memory for a line of map.jsonl");
+    mem_free(text);
+    return rc ? rc : add_hashed(&e->map, &e->map_hash, "\n", 1, err);
+}
+
+static int drop(struct eraser *e, const json_t *map, struct err *err)
+{
+    const char *sum = json_string_value(json_object_get(map, "sha256"));
+    char line[SHA256_HEX + 20];
+    e->n_gone++;
+    if (!sum || json_object_get(e->seen, sum))
+        return 0;
+    if (json_object_set_new(e->seen, sum, json_true()))
+        return ERR(err, NOMEM, "no memory for what was erased");
+    const int n = snprintf(line, sizeof line, "{\"sha256\":\"%.64s\"}\n", sum);
+    return file_writer_add(&e->gone, line, (size_t)n, err);
+}
+
+static int one_line(struct eraser *e, struct copied *c, json_t *map, struct err *err)
+{
+    const char *line;
+    size_t n;
+    json_t *o = NULL;
+    if (!next_line(&c->in, &c->at, &line, &n))
+        return ERR(err, CORRUPT, "%s/%s has fewer lines than map.jsonl says", e->o->from, c->name);
+    TRY(tree_parse_json(&o, line, n, c->name, err));
+    bool goes = false;
+    for (int i = 0; i < e->o->where.n && !goes; i++)
+        goes = holds(&e->condition[i], o, map);
+    const int rc = goes ? drop(e, map, err) : keep(e, c, line, n, map, err);
+    json_decref(o);
+    return rc;
+}
+
+/* ---- files ---- */
+
+static int open_file(struct eraser *e, struct copied *c, const char *name, struct err *err)
+{
+    char *from = file_join(e->o->from, name), *to = file_join(e->part, name), *slash = to ? strrchr(to, '/') : NULL;
+    int rc = from && slash ? 0 : ERR(err, NOMEM, "no memory for a path");
+    *c = (struct copied){ .name = name };
+    if (!rc) {
+        *slash = 0;
+        rc = file_mkdirs(to, err);
+        *slash = '/';
+    }
+    rc = rc ? rc : file_map_open(&c->in, from, err);
+    c->at = c->in.data;
+    rc = rc ? rc : sha256_init(&c->hash, err);
+    rc = rc ? rc : file_writer_open(&c->out, to, err);
+    c->open = !rc;
+    mem_free(from);
+    mem_free(to);
+    return rc;
+}
+
+/* Its entry in build.json has what it is now. */
+static int close_file(struct eraser *e, struct copied *c, json_t *entry, struct err *err)
+{
+    char sum[SHA256_HEX];
+    const uint64_t bytes = c->out.size;
+    if (c->at != c->in.data + c->in.size)
+        return ERR(err, CORRUPT, "%s/%s has more lines than map.jsonl says", e->o->from, c->name);
+    sha256_end(&c->hash, sum);
+    c->open = false;
+    TRY(file_writer_commit(&c->out, err));
+    const char *split = json_string_value(json_object_get(entry, "split"));
+    json_t *lines = split ? json_object_get(e->lines_of, split) : NULL;
+    if (!split || json_object_set_new(e->lines_of, split, json_integer(json_integer_value(lines) + c->n)) || json_object_set_new(entry, "bytes", json_integer((json_int_t)bytes)) ||
+        json_object_set_new(entry, "records", json_integer(c->n)) || json_object_set_new(entry, "sha256", json_string(sum)))
+        return ERR(err, NOMEM, "no memory for the list of files");
+    return 0;
+}
+
+static void drop_file(struct copied *c)
+{
+    if (c->open)
+        file_writer_abort(&c->out);
+    sha256_release(&c->hash);
+    file_map_close(&c->in);
+}
+
+/* A split's files stand in the map one after the other, but those of other splits come in between: all are open at once. */
+static int copy_all(struct eraser *e, const struct file_map *map, struct copied *file, json_t *files, struct err *err)
+{
+    const char *at = map->data, *line;
+    const size_t n_file = json_array_size(files);
+    size_t n;
+    while (next_line(map, &at, &line, &n)) {
+        json_t *m = NULL;
+        TRY(tree_parse_json(&m, line, n, "map.jsonl", err));
+        const char *name = json_string_value(json_object_get(m, "file"));
+        size_t i = 0;
+        while (name && i < n_file && strcmp(file[i].name, name))
+            i++;
+        const int rc = name && i < n_file ? one_line(e, &file[i], m, err) : ERR(err, CORRUPT, "map.jsonl names '%s', which build.json does not list", name ? name : "");
+        json_decref(m);
+        TRY(rc);
+        if (e->o->progress && (e->n_line + e->n_gone) % 4096 == 0)
+            TRY(e->o->progress(e->o->ctx, err));
+    }
+    return at == map->data + map->size ? 0 : ERR(err, CORRUPT, "map.jsonl breaks off in a line");
+}
+
+static int copy_files(struct eraser *e, struct err *err)
+{
+    json_t *files = json_object_get(e->manifest, "files"), *entry;
+    const size_t n = json_array_size(files);
+    struct copied *file = mem_alloc_array(n + 1, sizeof *file);
+    struct file_map map = { 0 };
+    char *path = file_join(e->o->from, "map.jsonl");
+    size_t i;
+    int rc = file && path ? file_map_open(&map, path, err) : ERR(err, NOMEM, "no memory for %zu files", n);
+    json_array_foreach(files, i, entry) {
+        const char *name = json_string_value(json_object_get(entry, "path"));
+        if (!rc && (!name || strstr(name, "..") || *name == '/'))
+            rc = ERR(err, CORRUPT, "build.json names a file '%s'", name ? name : "");
+        rc = rc ? rc : open_file(e, &file[i], name, err);
+    }
+    rc = rc ? rc : copy_all(e, &map, file, files, err);
+    json_array_foreach(files, i, entry)
+        rc = rc ? rc : close_file(e, &file[i], entry, err);
+    for (i = 0; file && i < n; i++)
+        drop_file(&file[i]);
+    mem_free(file);
+    mem_free(path);
+    file_map_close(&map);
+    return rc;
+}
+
+/* ---- trainings ---- */
+
+/* Whether a run's data are this version; with what it takes anew, on the machine that it ran on. */
+static int take_run(const struct eraser *e, const char *folder, json_t *list, struct err *err)
+{
+    char *path = file_join(folder, "run.json");
+    json_t *run = NULL;
+    int rc = path ? 0 : ERR(err, NOMEM, "no memory for a path");
+    if (rc || !file_exists(path)) {
+        mem_free(path);
+        return rc;
+    }
+    rc = tree_load(&run, path, JSON_MAX, err);
+    mem_free(path);
+    TRY(rc);
+    const char *version = json_string_value(json_object_get(e->manifest, "version"));
+    const json_t *data = json_object_get(run, "data");
+    bool reads = false;
+    for (size_t i = 0; i < json_array_size(data); i++) {
+        const char *of = json_string_value(json_object_get(json_array_get(data, i), "version"));
+        reads = reads || (of && version && !strcmp(of, version));
+    }
+    const double step_s = json_number_value(json_object_get(json_object_get(run, "step"), "seconds_expected"));
+    const int64_t steps = json_integer_value(json_object_get(run, "steps"));
+    if (reads && json_array_append_new(list, json_pack("{s:s, s:I, s:O?, s:f}", "run", folder, "steps", (json_int_t)steps, "parameters", json_object_get(run, "parameters"), "seconds", step_s * (double)steps)))
+        rc = ERR(err, NOMEM, "no memory for the list of trainings");
+    json_decref(run);
+    return rc;
+}
+
+static int take_runs(const struct eraser *e, json_t *list, struct err *err)
+{
+    for (int i = 0; i < e->o->runs.n; i++) {
+        const char *folder = e->o->runs.item[i];
+        char **names;
+        int n, rc = take_run(e, folder, list, err);
+        TRY(rc);
+        TRY(file_list(folder, &names, &n, err));
+        for (int k = 0; k < n && !rc; k++) {
+            char *below = file_join(folder, names[k]);
+            rc = below ? 0 : ERR(err, NOMEM, "no memory for a path");
+            if (!rc && file_is_dir(below))
+                rc = take_run(e, below, list, err);
+            mem_free(below);
+        }
+        file_list_free(names, n);
+        TRY(rc);
+    }
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static json_t *conditions_told(const struct erase_opts *o)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < o->where.n; i++)
+        json_array_append_new(list, json_string(o->where.item[i]));
+    return list;
+}
+
+/* The new version's build.json; told: what it says of the erasure, and the trainings. */
+static int tell(struct eraser *e, json_t **told, struct err *err)
+{
+    char map[SHA256_HEX], version[SHA256_HEX];
+    const uint64_t refused = mem_json_refused();
+    json_t *m = e->manifest, *runs = json_array(), *s;
+    const char *name;
+    sha256_end(&e->map_hash, map);
+    TRY(runs ? take_runs(e, runs, err) : ERR(err, NOMEM, "no memory for the list of trainings"));
+    json_t *erased = json_pack("{s:O, s:I, s:I, s:o, s:s?}", "of", json_object_get(m, "version"), "lines", (json_int_t)e->n_gone, "texts", (json_int_t)json_object_size(e->seen), "where",
+                               conditions_told(e->o), "reason", e->o->reason);
+    json_object_foreach(json_object_get(m, "splits"), name, s)
+        json_object_set(s, "lines", json_object_get(e->lines_of, name) ? json_object_get(e->lines_of, name) : json_integer(0));
+    json_object_set_new(m, "lines", json_integer(e->n_line));
+    json_object_set_new(m, "map_sha256", json_string(map));
+    json_object_set_new(m, "erased", erased);
+    json_object_del(m, "version");
+    json_t *path = json_incref(json_object_get(json_object_get(m, "audit"), "path"));
+    json_object_del(json_object_get(m, "audit"), "path");
+    char *text = tree_dumps(m, JSON_COMPACT | JSON_SORT_KEYS);
+    int rc = text ? sha256_of(text, strlen(text), version, err) : ERR(err, NOMEM, "no memory for build.json");
+    mem_free(text);
+    json_object_set_new(m, "version", rc ? NULL : json_string(version));
+    if (path)
+        json_object_set_new(json_object_get(m, "audit"), "path", path);
+    *told = rc ? NULL : json_deep_copy(erased);
+    if (*told)
+        json_object_set_new(*told, "version", json_string(version)), json_object_set(*told, "runs", runs);
+    json_decref(runs);
+    return rc || (*told && refused == mem_json_refused()) ? rc : ERR(err, NOMEM, "no memory for build.json");
+}
+
+static int write_manifest(const struct eraser *e, struct err *err)
+{
+    char *text = tree_dumps(e->manifest, JSON_INDENT(1) | JSON_SORT_KEYS), *path = file_join(e->part, "build.json");
+    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for build.json");
+    mem_free(text);
+    mem_free(path);
+    return rc;
+}
+
+static int open_writer(const struct eraser *e, const char *name, struct file_writer *w, bool *open, struct err *err)
+{
+    char *path = file_join(e->part, name);
+    const int rc = path ? file_writer_open(w, path, err) : ERR(err, NOMEM, "no memory for a path");
+    mem_free(path);
+    *open = !rc;
+    return rc;
+}
+
+static int begin(struct eraser *e, struct err *err)
+{
+    char *path = file_join(e->o->from, "build.json");
+    e->part = mem_printf("%s.part", e->o->to);
+    e->seen = json_object(), e->lines_of = json_object();
+    int rc = path && e->part && e->seen && e->lines_of ? 0 : ERR(err, NOMEM, "no memory to erase records");
+    if (!rc && !file_exists(path))
+        rc = ERR(err, USAGE, "'%s' is no build: it has no build.json", e->o->from);
+    if (!rc && file_exists(e->o->to))
+        rc = ERR(err, USAGE, "'%s' is there already: the new version needs a folder of its own", e->o->to);
+    rc = rc ? rc : tree_load(&e->manifest, path, JSON_MAX, err);
+    mem_free(path);
+    rc = rc ? rc : file_remove_tree(e->part, err);
+    rc = rc ? rc : file_mkdirs(e->part, err);
+    rc = rc ? rc : sha256_init(&e->map_hash, err);
+    rc = rc ? rc : open_writer(e, "map.jsonl", &e->map, &e->map_open, err);
+    return rc ? rc : open_writer(e, "erased.jsonl", &e->gone, &e->gone_open, err);
+}
+
+static int finish(struct eraser *e, json_t **told, struct err *err)
+{
+    if (!e->n_gone)
+        return ERR(err, NOTFOUND, "no record matches: nothing was written");
+    e->map_open = false;
+    TRY(file_writer_commit(&e->map, err));
+    e->gone_open = false;
+    TRY(file_writer_commit(&e->gone, err));
+    TRY(tell(e, told, err));
+    TRY(write_manifest(e, err));
+    return file_rename(e->part, e->o->to, err);
+}
+
+static void release(struct eraser *e, bool whole)
+{
+    if (e->map_open)
+        file_writer_abort(&e->map);
+    if (e->gone_open)
+        file_writer_abort(&e->gone);
+    sha256_release(&e->map_hash);
+    if (!whole && e->part)
+        file_remove_tree(e->part, NULL);
+    for (int i = 0; i < OPT_LIST_MAX; i++)
+        mem_free(e->condition[i].name);
+    json_decref(e->manifest);
+    json_decref(e->seen);
+    json_decref(e->lines_of);
+    mem_free(e->part);
+}
+
+int erase_run(const struct erase_opts *o, json_t **told, struct err *err)
+{
+    struct eraser *e = mem_alloc_zero(sizeof *e);
+    *told = NULL;
+    if (!e)
+        return ERR(err, NOMEM, "no memory to erase records");
+    e->o = o;
+    int rc = take_conditions(&o->where, e->condition, err);
+    rc = rc ? rc : begin(e, err);
+    rc = rc ? rc : copy_files(e, err);
+    rc = rc ? rc : finish(e, told, err);
+    if (rc) {
+        json_decref(*told);
+        *told = NULL;
+    }
+    release(e, !rc);
+    mem_free(e);
+    return rc;
+}
