@@ -18,7 +18,8 @@ static json_t *plan_files(const struct sources *s, int source)
     return files;
 }
 
-static json_t *plan_of(const struct sources *s, const struct audit_opts *o)
+/* sets: digest of the evaluation sets, or NULL. */
+static json_t *plan_of(const struct sources *s, const struct audit_opts *o, const char *sets)
 {
     json_t *sources = json_array();
     for (int i = 0; i < s->n; i++) {
@@ -26,7 +27,7 @@ static json_t *plan_of(const struct sources *s, const struct audit_opts *o)
         json_array_append_new(sources, json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", src->name, "field", src->field, "label", src->mark[MARK_LABEL], "group", src->mark[MARK_GROUP],
                                                  "time", src->mark[MARK_TIME], "files", plan_files(s, i)));
     }
-    return json_pack("{s:i, s:I, s:f, s:o}", "version", 1, "record_max", (json_int_t)o->record_max, "ratio", o->ratio, "sources", sources);
+    return json_pack("{s:i, s:I, s:f, s:s*, s:o}", "version", 1, "record_max", (json_int_t)o->record_max, "ratio", o->ratio, "contamination", sets, "sources", sources);
 }
 
 /* ---- the pass ---- */
@@ -64,7 +65,7 @@ static int read_all(struct audit *a, struct err *err)
 {
     struct reading x = { a, NULL };
     const struct pass_opts o = { .pool = a->o->pool, .record_max = a->o->record_max, .ratio = a->o->ratio, .record = take_record, .put = put_block, .ended = file_ended, .progress = tell, .ctx = &x };
-    int rc = facts_new(&x.facts, pool_n_thread(a->o->pool), err);
+    int rc = facts_new(&x.facts, pool_n_thread(a->o->pool), a->o, err);
     rc = rc ? rc : pass_run(a->s, a->store.file, a->store.record, &o, err);
     facts_free(x.facts);
     return rc ? rc : store_finish(&a->store, err);
@@ -159,7 +160,10 @@ static int run_stages(struct audit *a, struct err *err)
 
 static int run(struct audit *a, struct err *err)
 {
-    json_t *plan = plan_of(a->s, a->o);
+    char sets[SHA256_HEX];
+    if (a->o->contam)
+        TRY(contam_digest(a->o->contam, sets, err));
+    json_t *plan = plan_of(a->s, a->o, a->o->contam ? sets : NULL);
     int rc = plan && a->refused == mem_json_refused() ? store_open(&a->store, a->o->dir, plan, a->o->fresh, err) : ERR(err, NOMEM, "no memory for the plan of an audit");
     json_decref(plan);
     if (a->o->segment_bytes)

@@ -6,6 +6,7 @@
 #define AUDIT_AUDIT_H
 #include <jansson.h>
 #include <stdbool.h>
+#include "audit/contam.h"
 #include "audit/source.h"
 #include "base/pool.h"
 
@@ -15,6 +16,7 @@ struct audit_opts {
     size_t record_max; double ratio;     /* 0: reader.h */
     bool fresh;                          /* what the folder holds of another audit is removed */
     uint64_t segment_bytes;              /* 0: store.h; for tests */
+    const struct contam *contam;         /* NULL, or the evaluation sets that are looked for; contamination.jsonl has a line of each item */
     bool records;                        /* records.jsonl: a line of each record and its verdict */
     /* Between rounds of the pass, bytes of the files so far, and before each stage with what it does.  May end the audit with an error:
      * ERR_STOPPED for a stop, after which the same call goes on. */

@@ -47,6 +47,41 @@ static bool has(const struct contam *c, enum contam_method m) { return c->o.meth
 static bool of_words(const struct contam *c) { return has(c, CONTAM_GPT3) || has(c, CONTAM_PALM) || has(c, CONTAM_LLAMA2); }
 const struct refs *contam_refs(const struct contam *c) { return c->refs; }
 
+const struct contam_opts *contam_options(const struct contam *c) { return &c->o; }
+
+static int describe(const struct contam *c, struct buf *b, struct err *err)
+{
+    const struct decon_opts *d = &c->o.decon;
+    TRY(buf_printf(b, err, "%u %.17g %.17g\n%d %d %d %.17g %d %d %d %d %d %d %d %d %d %d %d\n", c->o.methods, c->o.palm_share, c->o.llama2_share, d->ngram, d->sample, d->misses, d->limit,
+                   d->exact_to, d->relaxed_from, d->short_answer, d->short_window, d->answer_ngram, d->answer_window, d->passage_ngram, d->passage_window, d->passage_misses,
+                   d->min_units, d->min_words));
+    for (int i = 0; i < c->refs->n_set; i++)
+        TRY(buf_printf(b, err, "%s\n", c->refs->set[i].name));
+    for (int64_t i = 0; i < c->refs->n_item; i++) {
+        const struct ref_item *x = &c->refs->item[i];
+        TRY(buf_printf(b, err, "%d %lld %u %u %u\n", x->set, (long long)x->line, x->part[0].n, x->part[1].n, x->part[2].n));
+    }
+    return 0;
+}
+
+int contam_digest(const struct contam *c, char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 h;
+    struct buf b;
+    buf_init(&b);
+    int rc = describe(c, &b, err);
+    rc = rc ? rc : sha256_init(&h, err);
+    if (!rc) {
+        sha256_add(&h, b.data, b.len);
+        sha256_add(&h, c->refs->text.data, c->refs->text.len);
+        for (int p = 0; p < N_REF_PART && c->decon; p++)
+            sha256_add(&h, decon_part(c->decon, (enum ref_part)p)->h, decon_part(c->decon, (enum ref_part)p)->n_h * sizeof(uint64_t));
+        sha256_end(&h, hex);
+    }
+    buf_release(&b);
+    return rc;
+}
+
 /* ---- the index ---- */
 
 /* Adds the text of parts, one behind the other. */

@@ -24,6 +24,7 @@
 #include <stdint.h>
 #include "audit/decon.h"
 #include "audit/refset.h"
+#include "base/hash.h"
 #include "model/tok.h"
 
 #define CONTAM_METHODS(X) X(GPT3, "gpt3") X(PALM, "palm") X(LLAMA2, "llama2") X(DATATROVE, "datatrove") X(DECON, "decon")
@@ -49,6 +50,9 @@ struct contam;
 int contam_new(struct contam **out, const struct refs *refs, const struct contam_opts *o, struct err *err);
 void contam_free(struct contam *c);
 const struct refs *contam_refs(const struct contam *c);
+const struct contam_opts *contam_options(const struct contam *c);
+/* SHA-256 of all that what is found depends on: the items, the methods and their figures, the tokenizer's tokens of the items. */
+int contam_digest(const struct contam *c, char hex[SHA256_HEX], struct err *err);
 
 /* An item that a record holds, by one method.  score: the share of its n-grams or words (gpt3, palm, llama2, datatrove), decon's score.
  * at, n: the bytes of the record's text from the first that is equal to the last. */

@@ -44,6 +44,7 @@ void decon_free(struct decon *d)
 }
 
 enum units_kind decon_units(const struct decon *d) { return d->tok ? UNITS_TOKENS : UNITS_DECON; }
+const struct texts *decon_part(const struct decon *d, enum ref_part part) { return &d->part[part]; }
 bool decon_has(const struct decon *d, int64_t item) { return d->doc_of[item] != NGRAM_NONE; }
 
 /* ---- making it ---- */

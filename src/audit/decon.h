@@ -31,6 +31,7 @@ struct decon;
 int decon_new(struct decon **out, const struct refs *refs, const struct tok *tok, const struct decon_opts *o, struct err *err);
 void decon_free(struct decon *d);
 enum units_kind decon_units(const struct decon *d);
+const struct texts *decon_part(const struct decon *d, enum ref_part part);
 bool decon_has(const struct decon *d, int64_t item);      /* was long enough */
 
 struct decon_hit { uint32_t item; float score, question, answer, passage; size_t from, to; };      /* units from .. to - 1 of the text */

@@ -2,20 +2,37 @@
 #include <string.h>
 #include "base/mem.h"
 
-struct facts_thread { struct record_place place; };
+struct facts_thread { struct record_place place; struct contam_state *contam; };
 
-struct facts { int n_thread; struct facts_thread thread[]; };
+struct facts { const struct audit_opts *o; int n_thread; struct facts_thread thread[]; };
 
-int facts_new(struct facts **out, int n_thread, struct err *err)
+static int begin_thread(const struct facts *f, struct facts_thread *t, struct err *err)
+{
+    return f->o->contam ? contam_state_new(&t->contam, f->o->contam, err) : 0;
+}
+
+int facts_new(struct facts **out, int n_thread, const struct audit_opts *o, struct err *err)
 {
     struct facts *f = *out = mem_alloc_zero(sizeof *f + (size_t)n_thread * sizeof *f->thread);
     if (!f)
         return ERR(err, NOMEM, "no memory for an audit by %d threads", n_thread);
-    f->n_thread = n_thread;
-    return 0;
+    f->n_thread = n_thread, f->o = o;
+    int rc = 0;
+    for (int i = 0; i < n_thread && !rc; i++)
+        rc = begin_thread(f, &f->thread[i], err);
+    if (rc) {
+        facts_free(f);
+        *out = NULL;
+    }
+    return rc;
 }
 
-void facts_free(struct facts *f) { mem_free(f); }
+void facts_free(struct facts *f)
+{
+    for (int i = 0; f && i < f->n_thread; i++)
+        contam_state_free(f->thread[i].contam);
+    mem_free(f);
+}
 
 static struct record_place place_of(int file, const struct pass_record *r)
 {
@@ -30,7 +47,6 @@ static struct record_place place_of(int file, const struct pass_record *r)
 int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thread, struct row *out, struct err *err)
 {
     struct facts_thread *t = &f->thread[i_thread];
-    (void)err;
     *out = (struct row){ 0 };
     t->place = place_of(file, r);
     PUT(place, &t->place, 1);
@@ -41,5 +57,11 @@ int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thre
     PUT(label, r->x->mark[MARK_LABEL].p, r->x->mark[MARK_LABEL].n);
     PUT(group, r->x->mark[MARK_GROUP].p, r->x->mark[MARK_GROUP].n);
     PUT(time, r->x->mark[MARK_TIME].p, r->x->mark[MARK_TIME].n);
+    if (f->o->contam) {
+        struct contam_found found;
+        TRY(contam_record(f->o->contam, t->contam, r->text, r->n, &found, err));
+        PUT(contam_hit, found.hit, found.n_hit);
+        PUT(contam_mark, found.mark, found.n_mark);
+    }
     return 0;
 }

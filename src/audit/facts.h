@@ -3,10 +3,12 @@
  * facts_row(); nothing is allocated a record once the buffers have grown. */
 #ifndef AUDIT_FACTS_H
 #define AUDIT_FACTS_H
+#include "audit/audit.h"
 #include "audit/store.h"
 
 struct facts;
-int facts_new(struct facts **out, int n_thread, struct err *err);
+/* o is borrowed: which checks there are. */
+int facts_new(struct facts **out, int n_thread, const struct audit_opts *o, struct err *err);
 void facts_free(struct facts *f);
 /* Fills the row of a record, with its fault or its text; what the row points to holds until the thread's next call. */
 int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thread, struct row *out, struct err *err);

@@ -8,6 +8,7 @@
 #ifndef AUDIT_STORE_H
 #define AUDIT_STORE_H
 #include <jansson.h>
+#include "audit/contam.h"
 #include "audit/pass.h"
 #include "base/file.h"
 

@@ -11,7 +11,8 @@
 
 #define SOURCES_MAX 4096
 
-static const char *out_dir;
+static const char *out_dir, *methods, *tokenizer;
+static struct opt_list against;
 static bool fresh, records;
 static int64_t record_max = (int64_t)RECORD_MAX >> 20;
 static double ratio = UNPACK_RATIO;
@@ -52,9 +53,50 @@ static void print_summary(const json_t *report)
     printf("report: %s\n", path);
 }
 
+/* Evaluation sets, read once, and the index over them. */
+struct sets { struct refs refs; struct tok *tok; struct contam *contam; };
+
+static int take_methods(struct contam_opts *o, struct err *err)
+{
+    for (const char *s = methods; s && *s;) {
+        char word[32];
+        const size_t n = strcspn(s, ",");
+        snprintf(word, sizeof word, "%.*s", n < sizeof word ? (int)n : (int)sizeof word - 1, s);
+        const enum contam_method m = contam_method_find(word);
+        if (m == N_CONTAM_METHOD)
+            return ERR(err, USAGE, "--against-methods names '%s', expected gpt3, palm, llama2, datatrove or decon", word);
+        o->methods = (s == methods ? 0 : o->methods) | 1u << m;
+        s += n + (s[n] == ',');
+    }
+    return 0;
+}
+
+static int open_sets(struct sets *x, struct err *err)
+{
+    struct contam_opts o;
+    refs_init(&x->refs);
+    if (!against.n && (methods || tokenizer))
+        return ERR(err, USAGE, "--against is missing: the evaluation sets that are to be looked for");
+    for (int i = 0; i < against.n; i++)
+        TRY(refs_add(&x->refs, &(struct ref_spec){ .path = against.item[i], .format = N_REF_FORMAT }, err));
+    if (tokenizer && against.n)
+        TRY(tok_load(&x->tok, tokenizer, err));
+    contam_defaults(&o, x->tok);
+    TRY(take_methods(&o, err));
+    return against.n ? contam_new(&x->contam, &x->refs, &o, err) : 0;
+}
+
+static void close_sets(struct sets *x)
+{
+    contam_free(x->contam);
+    tok_free(x->tok);
+    refs_release(&x->refs);
+}
+
 static int run_audit(const char *const *args, int n_args, struct err *err)
 {
     struct sources s = { .n = 0 };
+    struct sets sets = { .tok = NULL };
     struct pool *pool;
     json_t *report = NULL;
     if (!out_dir)
@@ -63,11 +105,13 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     int rc = cmd_pool(&pool, err);
     for (int i = 0; i < n_args && !rc; i++)
         rc = sources_add(&s, args[i], err);
+    rc = rc ? rc : open_sets(&sets, err);
     struct telling t = { .total = s.n_bytes, .begin = clock_wall() };
-    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .records = records, .progress = tell, .ctx = &t };
+    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam, .records = records, .progress = tell, .ctx = &t };
     rc = rc ? rc : audit_run(&s, &o, &report, err);
     log_progress_end();
     sources_release(&s);
+    close_sets(&sets);
     if (!rc && cmd_json)
         return cmd_print_json(report, err);
     if (!rc)
@@ -79,6 +123,9 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
 static const struct opt audit_opts[] = {
     { OPT_STR, "out", &out_dir, "<folder>", "where the audit is kept: what was seen of each record, and report.json", 0, 0 },
     { OPT_FLAG, "fresh", &fresh, NULL, "remove what the folder holds of another audit", 0, 0 },
+    { OPT_LIST, "against", &against, "<path>", "an evaluation set, file or folder, that must not be in the data; may be given several times", 0, 0 },
+    { OPT_STR, "against-methods", &methods, "<list>", "how it is looked for: gpt3, palm, llama2, datatrove, decon, divided by commas; all but datatrove without this", 0, 0 },
+    { OPT_STR, "against-tokenizer", &tokenizer, "<path>", "a tokenizer, whose tokens decon then compares instead of words", 0, 0 },
     { OPT_FLAG, "records", &records, NULL, "write records.jsonl too: a line of each record, where it is and why it was dropped", 0, 0 },
     { OPT_INT, "record-max", &record_max, "<MiB>", "a longer record is passed over", 1, 1024 },
     { OPT_FLOAT, "ratio", &ratio, "<float>", "a packed file that holds more than so many times its bytes is refused", 1, 1e6 },
@@ -110,6 +157,13 @@ const struct command command_data_audit = {
         "\n"
         "Files may be packed by gzip or Zstandard.  What cannot be read is reported with its file, line and byte, and the rest goes on;\n"
         "the totals add up: records = kept + dropped by each reason.\n"
+        "\n"
+        "--against EVALS looks for the items of evaluation sets in every record: JSONL (decon's reference files, GSM8K, LAMBADA, PIQA, HumanEval),\n"
+        "tables (MMLU's without a header too), a line an item, or HellaSwag's six.  A record that holds one by any of the methods is dropped as\n"
+        "contaminated; contamination.jsonl tells of each item how much of it the data hold and whether that makes it dirty by each method, so\n"
+        "that a model's scores on clean and on dirty items can be compared.  gpt3: a run of 13 words; palm: 70 % of an item's runs of 8;\n"
+        "llama2: 80 % of its words in runs of more than 10, of which 4 may differ; datatrove: a run of 12 words with one of the answer;\n"
+        "decon: rare runs of 5 of its question, with answer and passage near by, weighted (allenai/decon).\n"
         "\n"
         "What was seen of each record is kept in the folder, a segment for each 8 MiB of text or so: an audit that was stopped, by Ctrl-C\n"
         "or by a crash, goes on with the same command, and the same input gives the same bytes, whatever the threads.\n"

@@ -10,12 +10,25 @@ lathe data audit nowhere --out audit2 --quiet 2>&1; echo "exit $?"
 lathe data audit texts 2>&1; echo "exit $?"
 printf 'sources:\n  - {name: a, path: texts, licens: MIT}\n' > data.yaml
 lathe data audit data.yaml --out audit2 2>&1; echo "exit $?"
+# evaluation sets
+cat > evals.jsonl <<'END'
+{"question": "A robe takes two bolts of blue fiber and half that much white fiber. How many bolts in total does it take to make one?", "answer": "It takes three bolts of fiber in total, two of them blue and one of them white."}
+{"question": "Whose is the red barn at the end of the long road that leads from the mill to the sea?", "answer": "Nobody knows whose it is."}
+END
+printf '{"text": "So: a robe takes two bolts of blue fiber, and half that much white fiber! How many bolts in total does it take to make one? It takes three bolts of fiber in total, two of them blue and one of them white."}\n{"text": "A road leads from the mill to the sea."}\n' > train.jsonl
+lathe data audit train.jsonl --out audit3 --against evals.jsonl --quiet 2>&1; echo "exit $?"
+python3 -c 'import json; r = json.load(open("audit3/report.json"))["contamination"][0]; print(r["set"], r["items"], r["items_hit"], r["records"], r["methods"], *r["examples"], sep="\n")'
+cat audit3/contamination.jsonl
+lathe data audit train.jsonl --out audit3 --against evals.jsonl --against-methods gpt3 --quiet 2>&1; echo "exit $?"
+lathe data audit train.jsonl --out audit4 --against evals.jsonl --against-methods gpt4 --quiet 2>&1; echo "exit $?"
+lathe data audit train.jsonl --out audit4 --against nowhere.jsonl --quiet 2>&1; echo "exit $?"
 # killed with nothing to say, again and again, it goes on where its last segment ends
 for i in $(seq 20000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
 for i in $(seq 8); do cat some.jsonl; done > many.jsonl
-lathe data audit many.jsonl --out whole --quiet --threads 1 > /dev/null
-for i in 1 2 3 4; do { timeout -s KILL 0.$((7 * i)) lathe data audit many.jsonl --out killed --quiet; } > killed.log 2>&1; done
-lathe data audit many.jsonl --out killed --quiet > /dev/null && diff -r whole killed && echo 'killed and whole are the same'
+printf 'the quick brown fox jumps over the lazy dog, and again and again until it comes to the end of the road where nobody has ever seen one jump\n' > fox.txt
+lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --out whole --quiet --threads 1 > /dev/null
+for i in 1 2 3 4; do { timeout -s KILL 0.$((7 * i)) lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --out killed --quiet; } > killed.log 2>&1; done
+lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --out killed --quiet > /dev/null && diff -r whole killed && echo 'killed and whole are the same'
 # a build of what was kept
 lathe data build whole --out v1 --quiet --splits train=0.9,valid=0.1 | grep -v ^version
 lathe data build whole --out v1 --quiet 2>&1; echo "exit $?"

@@ -12,11 +12,22 @@ static int run(void *ctx)
     json_t **report = ctx;
     struct sources s = { .n = 0 };
     struct pool *pool = NULL;
+    struct refs refs;
+    struct contam *contam = NULL;
+    struct contam_opts methods;
     *report = NULL;
+    refs_init(&refs);
+    contam_defaults(&methods, NULL);
+    methods.methods |= 1u << CONTAM_DATATROVE;
     int rc = sources_add(&s, in_dir("data.yaml"), &err);
     rc = rc ? rc : pool_new(&pool, 1, &err);
-    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true };
+    for (int i = 0; i < 2 && !rc; i++)
+        rc = refs_add(&refs, &(struct ref_spec){ .path = in_dir(i ? "evals.csv" : "evals.jsonl"), .format = N_REF_FORMAT }, &err);
+    rc = rc ? rc : contam_new(&contam, &refs, &methods, &err);
+    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true, .contam = contam };
     rc = rc ? rc : audit_run(&s, &o, report, &err);
+    contam_free(contam);
+    refs_release(&refs);
     pool_free(pool);
     sources_release(&s);
     return rc;
@@ -63,7 +74,7 @@ static void a_refused_call_is_an_error_and_the_next_audit_goes_on(void **state)
     assert_true(n_refused > 20);
     OK(file_remove_tree(in_dir("out"), &err));
     OK(run(&report));
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "totals"), "kept")), 5);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "totals"), "kept")), 4);
     json_decref(report);
 }
 
@@ -71,9 +82,14 @@ static int make_files(void **state)
 {
     static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind}\n  - {name: b, path: b.csv}\n  - {name: c, path: c.txt, licence: MIT}\n";
     static const char lines[] = "{\"body\": \"one\", \"kind\": \"x\"}\n{\"body\": \"two \\u00e9\", \"kind\": \"y\\n\"}\n{\"body\": 3}\n", rows[] = "id,text\n1,\"a \"\"b\"\"\"\n2,c\n3\n";
+    static const char known[] = "One two three four five six seven eight nine, ten eleven twelve thirteen fourteen? Caf\u00e9 fifteen sixteen.\n";
+    static const char set[] = "{\"question\": \"One two three four five six seven eight nine, ten eleven twelve thirteen fourteen?\", \"answer\": \"Caf\\u00e9 fifteen sixteen.\", \"fingerprint\": \"1\"}\n"
+                              "{\"question\": \"What else is there to be asked of anyone?\", \"passage\": \"Much, it is said, by those who know it well.\"}\n";
+    static const char table[] = "a,1,2,3,4,B\n";
     if (make_dir(state))
         return -1;
-    return file_write_all(in_dir("a.jsonl"), lines, sizeof lines - 1, NULL) || file_write_all(in_dir("b.csv"), rows, sizeof rows - 1, NULL) || file_write_all(in_dir("c.txt"), "a text\n", 7, NULL) ||
+    return file_write_all(in_dir("a.jsonl"), lines, sizeof lines - 1, NULL) || file_write_all(in_dir("b.csv"), rows, sizeof rows - 1, NULL) || file_write_all(in_dir("c.txt"), known, sizeof known - 1, NULL) || file_write_all(in_dir("evals.jsonl"), set, sizeof set - 1, NULL) ||
+           file_write_all(in_dir("evals.csv"), table, sizeof table - 1, NULL) ||
            file_write_all(in_dir("data.yaml"), yaml, sizeof yaml - 1, NULL);
 }
 
