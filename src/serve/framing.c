@@ -9,7 +9,7 @@
  * which it was looked up; later ones refuse such lines by themselves. */
 #define READS_IN_PLACE 0x00097500
 
-struct head { const char *error, *end; int n_length, n_coding, n_host, n; size_t bytes; bool http_1_0; };      /* end: of the last line so far, without its line end */
+struct head { const char *error, *end; int n_length, n_coding, n_host, n; size_t bytes; bool http_1_0, http_1_1; };      /* end: of the last line so far, without its line end */
 
 static bool is_token(const char *s)
 {
@@ -70,13 +70,13 @@ static const char *fault_of(const struct head *h)
         return "the end of the header is none";
     if (h->n_length + h->n_coding > 1)
         return h->n_coding && h->n_length ? "the request has both Content-Length and Transfer-Encoding" : "the request has its length twice";
-    return h->n_host > 1 ? "the request has two Hosts" : NULL;
+    return h->n_host > 1 ? "the request has two Hosts" : h->http_1_1 && !h->n_host ? "the request has no Host" : NULL;
 }
 
 int framing_check(struct MHD_Connection *c, const char *version, const char **why)
 {
     const bool asks = MHD_VERSION == READS_IN_PLACE && !strcmp(MHD_get_version(), "0.9.75");
-    struct head h = { .end = asks ? version + strlen(version) : NULL, .http_1_0 = !strcmp(version, "HTTP/1.0") };
+    struct head h = { .end = asks ? version + strlen(version) : NULL, .http_1_0 = !strcmp(version, MHD_HTTP_VERSION_1_0), .http_1_1 = !strcmp(version, MHD_HTTP_VERSION_1_1) };
     MHD_get_connection_values(c, MHD_HEADER_KIND, look, &h);
     if ((*why = fault_of(&h)))
         return MHD_HTTP_BAD_REQUEST;
@@ -84,9 +84,19 @@ int framing_check(struct MHD_Connection *c, const char *version, const char **wh
     return h.n > FRAMING_HEADERS || h.bytes > FRAMING_BYTES ? MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE : 0;
 }
 
-/* An encoded NUL ends the path early for whoever keeps it as C does. */
+bool framing_absolute(const char *target, size_t *from, size_t *to)
+{
+    *from = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
+    *to = *from + strcspn(target + *from, "/?#");
+    return *from;
+}
+
+/* An encoded NUL ends the path early for whoever keeps it as C does.  An authority is not decoded by everybody, and names a user to some. */
 bool framing_target_ok(const char *target)
 {
+    size_t from, to;
+    if (framing_absolute(target, &from, &to) && (to == from || strcspn(target + from, "%@") < to - from))
+        return false;
     for (; *target; target++)
         if ((unsigned char)*target <= 0x20 || *target == 0x7f || (*target == '%' && target[1] == '0' && target[2] == '0'))
             return false;

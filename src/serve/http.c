@@ -175,7 +175,7 @@ static int start(struct http *h, struct err *err)
     h->d = MHD_start_daemon(flags, 0, NULL, NULL, http_access, h, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_SOCK_ADDR, &a, MHD_OPTION_NOTIFY_COMPLETED, http_completed, h,
                             MHD_OPTION_NOTIFY_CONNECTION, http_connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(h->o.n_connection + SPARE(h->o.n_connection)), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(h->o.idle_s),
                             MHD_OPTION_URI_LOG_CALLBACK, http_target, h,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, h->o.tls ? tls : tls + 2, MHD_OPTION_END);
+                            MHD_OPTION_ARRAY, h->o.tls ? tls : tls + 2, MHD_OPTION_END);
     if (!h->d)
         return ERR(err, IO, "cannot listen on %s, port %d: %s", h->o.address, h->o.port, strerror(errno));
     h->port = MHD_get_daemon_info(h->d, MHD_DAEMON_INFO_BIND_PORT)->port;

@@ -59,7 +59,7 @@ void http_stop(struct http *h, double seconds);
 /* ---- a request; strings live as long as it does ---- */
 
 const char *http_method(const struct http_request *q);
-const char *http_path(const struct http_request *q);
+const char *http_path(const struct http_request *q);                         /* also of a target in absolute form, whose authority is then what http_header() tells of Host */
 const char *http_query(const struct http_request *q, const char *name);      /* NULL: not there */
 const char *http_header(const struct http_request *q, const char *name);     /* NULL: not there */
 const char *http_client(const struct http_request *q);                       /* address */

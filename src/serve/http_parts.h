@@ -20,6 +20,7 @@ struct conn {
     int fd;
     double until;                            /* when it is ended unless more has come; 0: its request is here whole */
     bool coming;                             /* a head is being read, or has yet to begin the first time */
+    size_t host, path;                       /* of a target in absolute form: where its authority begins, and where that ends; 0: of another */
     bool asks, odd, extra;                   /* a request has begun; its target is none; there are too many connections */
     struct conn *next, **self;
 };
@@ -29,6 +30,7 @@ struct http_request {
     struct MHD_Connection *c;
     struct conn *conn;
     char *method, *path;
+    char *host;                              /* of a target in absolute form, instead of the header; or NULL */
     struct buf body;
     atomic_size_t n_held;                    /* of h->bodies, this one's */
     int mark;
@@ -78,7 +80,7 @@ struct http {
 
 /* ---- http_request.c ---- */
 
-struct http_request *http_request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *path);       /* NULL: no memory */
+struct http_request *http_request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *target);     /* NULL: no memory */
 void http_request_release(struct http_request *q);       /* one of n_ref */
 void http_tell_gone(struct http_request *q);
 enum MHD_Result http_send_reply(struct http_request *q); /* by MHD */

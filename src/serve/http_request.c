@@ -30,6 +30,7 @@ void http_request_release(struct http_request *q)
     pthread_mutex_destroy(&q->lock);
     mem_free(q->method);
     mem_free(q->path);
+    mem_free(q->host);
     mem_free(q->type);
     mem_free(q);
 }
@@ -37,7 +38,7 @@ void http_request_release(struct http_request *q)
 const char *http_method(const struct http_request *q) { return q->method; }
 const char *http_path(const struct http_request *q) { return q->path; }
 const char *http_query(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_GET_ARGUMENT_KIND, name); }
-const char *http_header(const struct http_request *q, const char *name) { return MHD_lookup_connection_value(q->c, MHD_HEADER_KIND, name); }
+const char *http_header(const struct http_request *q, const char *name) { return q->host && !strcasecmp(name, MHD_HTTP_HEADER_HOST) ? q->host : MHD_lookup_connection_value(q->c, MHD_HEADER_KIND, name); }
 const char *http_client(const struct http_request *q) { return q->client; }
 void *http_user(struct http_request *q) { return q->user; }
 void http_set_mark(struct http_request *q, int mark) { q->mark = mark; }
@@ -66,6 +67,15 @@ bool http_hold(struct http_request *q, size_t n)
 const struct trace *http_trace(const struct http_request *q) { return &q->trace; }
 bool http_is_tls(const struct http_request *q) { return q->h->o.tls != NULL; }
 
+/* Of a target, which may be in absolute form. */
+static bool set_path(struct http_request *q, const char *target)
+{
+    const size_t from = q->conn ? q->conn->host : 0, to = q->conn ? q->conn->path : 0;
+    q->host = from ? mem_printf("%.*s", (int)(to - from), target + from) : NULL;
+    q->path = mem_strdup(target[to] ? target + to : "/");
+    return q->path && !from == !q->host;
+}
+
 static void set_client(struct http_request *q)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(q->c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -77,20 +87,20 @@ static void set_client(struct http_request *q)
         inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)info->client_addr)->sin_addr, q->client, sizeof q->client);
 }
 
-struct http_request *http_request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *path)
+struct http_request *http_request_new(struct http *h, struct MHD_Connection *c, const char *method, const char *target)
 {
     struct http_request *q = mem_alloc_zero(sizeof *q + h->o.n_user);
     if (!q)
         return NULL;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    *q = (struct http_request){ .h = h, .c = c, .method = mem_strdup(method), .path = mem_strdup(path), .n_ref = 1, .mark = -1, .conn = info ? info->socket_context : NULL };
+    *q = (struct http_request){ .h = h, .c = c, .method = mem_strdup(method), .n_ref = 1, .mark = -1, .conn = info ? info->socket_context : NULL };
     pthread_mutex_init(&q->lock, NULL);
     buf_init(&q->body);
     buf_init(&q->why);
     buf_init(&q->out);
     buf_init(&q->cut);
     set_client(q);
-    if (q->method && q->path)
+    if (set_path(q, target) && q->method)
         return q;
     http_request_release(q);
     return NULL;

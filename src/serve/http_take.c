@@ -79,7 +79,7 @@ static void set_coming(struct conn *c, bool coming)
 static void begin_request(struct http *h, struct http_request *q, const char *version)
 {
     int status;
-    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = "the target has a blank or a NUL";
+    const char *length = http_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH), *wrong = "the target has a blank, a NUL, or an authority that is none";
     const int framing = q->conn && q->conn->odd ? MHD_HTTP_BAD_REQUEST : framing_check(q->c, version, &wrong);
     q->chunks = !strcmp(version, MHD_HTTP_VERSION_1_1);
     if (q->conn)
@@ -176,6 +176,8 @@ void *http_target(void *ctx, const char *uri, struct MHD_Connection *c)
     set_coming(n, true);
     if (n)
         n->asks = true, n->odd = !framing_target_ok(uri), n->until = clock_wall() + h->o.head_s;
+    if (n && (n->odd || !framing_absolute(uri, &n->host, &n->path)))
+        n->host = n->path = 0;
     return NULL;
 }
 

@@ -108,6 +108,7 @@ static void handle(void *ctx, struct http_request *q)
         http_add_header(q, "x-got", h ? h : "nothing");
         http_add_header(q, "x-a", a ? a : "nothing");
         http_add_header(q, "x-client", http_client(q));
+        http_add_header(q, "x-host", http_header(q, "Host"));
         http_reply(q, 201, "application/octet-stream", b->data, b->len);
         return;
     }
@@ -422,6 +423,32 @@ static void requests_that_can_be_read_in_two_ways_are_refused(void **state)
             fail_msg("request %zu got: %.600s", i, r);
         if (atomic_load(&n_handled) != before)
             fail_msg("request %zu was handled", i);
+        free(r);
+    }
+}
+
+/* As clients of a proxy write it; its host counts, whatever the header says (RFC 9112, 3.2.2). */
+static void targets_in_absolute_form_are_taken(void **state)
+{
+    (void)state;
+    const int fd = connect_to();
+    put(fd, "GET http://other:80/echo?a=1 HTTP/1.1\r\nHost: x\r\n\r\nGET HTTPS://[::1]/%65cho HTTP/1.1\r\nHost: x\r\n\r\nGET /echo?a=http://y/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    char *r = get_all(fd), *second = strstr(r + 1, "HTTP/1.1 201"), *third = second ? strstr(second + 1, "HTTP/1.1 201") : NULL;
+    assert_non_null(third);
+    expect_in(third, "x-host: x\r\n");
+    expect_in(third, "x-a: http://y/\r\n");
+    *third = 0;
+    expect_in(second, "x-host: [::1]\r\n");
+    *second = 0;
+    expect_in(r, "x-host: other:80\r\n");
+    expect_in(r, "x-a: 1\r\n");
+    free(r);
+    static const char *const bad[] = { "http:///echo", "http://", "http://a%2fecho/echo", "http://me@x/echo" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", bad[i]);
+        r = ask(text);
+        expect_in(r, "HTTP/1.1 400");
         free(r);
     }
 }
@@ -826,6 +853,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_that_takes_nothing_of_a_slow_stream_is_cut_off, start_idle, stop),
         cmocka_unit_test_setup_teardown(nonsense_and_dawdling_are_survived, start, stop),
         cmocka_unit_test_setup_teardown(requests_that_can_be_read_in_two_ways_are_refused, start, stop),
+        cmocka_unit_test_setup_teardown(targets_in_absolute_form_are_taken, start, stop),
         cmocka_unit_test_setup_teardown(heads_that_are_odd_but_right_are_taken, start, stop),
         cmocka_unit_test_setup_teardown(heads_that_are_too_large_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(heads_have_a_hundred_lines_and_16_kb, start, stop),
