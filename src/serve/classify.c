@@ -236,7 +236,7 @@ static void take_turn(struct classes *x)
 {
     struct err err;
     http_on_gone(x->q, gone, x);
-    x->turn = (struct turn){ .piece = piece, .ctx = x };
+    x->turn = (struct turn){ .piece = piece, .ctx = x, .tenant = visit_tenant(x->q) };
     if (turns_add(x->s->turns, &x->turn, &err) == 0)
         return;
     wish_not_taken(&x->e, &err);

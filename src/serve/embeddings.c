@@ -336,7 +336,7 @@ static struct embedding *make(struct http_request *q, struct served_model *s, st
     buf_init(&x->reply);
     x->vector = mem_alloc_array((size_t)x->C, sizeof *x->vector);
     x->sum = mem_alloc_array((size_t)x->n_lane * (size_t)x->C, sizeof *x->sum);
-    x->turn = (struct turn){ .piece = piece, .ctx = x };
+    x->turn = (struct turn){ .piece = piece, .ctx = x, .tenant = visit_tenant(q) };
     x->w.begun = clock_wall();
     for (int i = 0; i < x->n_lane; i++)
         x->lane[i] = (struct lane){ .x = x, .i = -1, .sum = x->sum + (ptrdiff_t)i * x->C };

@@ -334,7 +334,7 @@ static void answer_later(struct server *s, struct http_request *q, const struct 
     struct err err;
     struct later *l = mem_alloc_zero(sizeof *l);
     if (l) {
-        *l = (struct later){ .turn = { .piece = later_answer, .ctx = l }, .s = s, .q = q, .r = r, .body = *body, .request = request };
+        *l = (struct later){ .turn = { .piece = later_answer, .ctx = l, .tenant = visit_tenant(q) }, .s = s, .q = q, .r = r, .body = *body, .request = request };
         http_on_gone(q, later_gone, l);
         atomic_fetch_add(&s->n_handled, 1);
         if (turns_add(s->reading, &l->turn, &err) == 0)

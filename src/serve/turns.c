@@ -6,7 +6,8 @@
 struct turns {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct turn *first, *last;
+    struct turn *first;                  /* by rounds */
+    uint64_t round; int tenant;          /* of the last piece that was begun */
     int n, n_max;
     bool halts, has_thread;
     pthread_t thread;
@@ -15,22 +16,38 @@ struct turns {
     void *ctx;
 };
 
-static void put_last(struct turns *t, struct turn *w)
+/* A tenant has one piece in each round: behind all of its own, and of others' before that round. */
+static void put(struct turns *t, struct turn *w)
 {
-    w->next = NULL;
-    if (t->first)
-        t->last->next = w;
-    else
-        t->first = w;
-    t->last = w;
+    struct turn **at = &t->first;
+    w->round = t->round + (w->tenant == t->tenant);
+    for (const struct turn *i = t->first; i; i = i->next)
+        if (i->tenant == w->tenant && i->round >= w->round)
+            w->round = i->round + 1;
+    while (*at && (*at)->round <= w->round)
+        at = &(*at)->next;
+    w->next = *at, *at = w;
 }
 
-/* The first one's piece; then it is the last in line.  Called and returns with the lock held. */
+/* With the lock held, as batch.c has it: some places are left for others. */
+static int check(const struct turns *t, const struct turn *w, struct err *err)
+{
+    int mine = 0;
+    if (t->halts)
+        return ERR(err, STOPPED, "nothing more is taken on");
+    if (t->n >= t->n_max)
+        return ERR(err, BUSY, "%d requests are waiting already", t->n);
+    for (const struct turn *i = t->first; i && w->tenant; i = i->next)
+        mine += i->tenant == w->tenant;
+    return mine < t->n_max - t->n ? 0 : ERR(err, BUSY, "%d requests of yours are waiting already, and %d places are left for all", mine, t->n_max - t->n);
+}
+
+/* The first one's piece; then it waits again.  Called and returns with the lock held. */
 static void one_piece(struct turns *t)
 {
     struct turn *w = t->first;
     const bool stop = t->halts;
-    t->first = w->next;
+    t->first = w->next, t->round = w->round, t->tenant = w->tenant;
     pthread_mutex_unlock(&t->lock);
     machine_take(t->machine);
     const bool more = w->piece(w->ctx, stop) && !stop;      /* w may be gone */
@@ -39,7 +56,7 @@ static void one_piece(struct turns *t)
         t->after(t->ctx);
     pthread_mutex_lock(&t->lock);
     if (more)
-        put_last(t, w);
+        put(t, w);
     else
         t->n--;
 }
@@ -88,15 +105,14 @@ void turns_free(struct turns *t)
 int turns_add(struct turns *t, struct turn *w, struct err *err)
 {
     pthread_mutex_lock(&t->lock);
-    const int n = t->n;
-    const bool halts = t->halts, may = !halts && n < t->n_max;
-    if (may) {
-        put_last(t, w);
+    const int rc = check(t, w, err);
+    if (!rc) {
+        put(t, w);
         t->n++;
         pthread_cond_signal(&t->wake);
     }
     pthread_mutex_unlock(&t->lock);
-    return may ? 0 : halts ? ERR(err, STOPPED, "nothing more is taken on") : ERR(err, BUSY, "%d requests are waiting already", n);
+    return rc;
 }
 
 int turns_count(struct turns *t)

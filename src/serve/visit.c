@@ -152,6 +152,8 @@ void visit_model(struct http_request *q, const char *model, struct refusal *e)
         refuse_as(e, 403, NULL, "model_not_allowed", "model", "'%s' may not ask the model '%s'", v->rights.name, model);
 }
 
+int visit_tenant(struct http_request *q) { return ((struct visit *)http_user(q))->rights.number; }
+
 void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, struct refusal *e)
 {
     const struct visit *v = http_user(q);

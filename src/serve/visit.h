@@ -41,6 +41,7 @@ bool visit_may_use(struct http_request *q, const char *model);
 void visit_model(struct http_request *q, const char *model, struct refusal *e);
 /* said: the request says which priority.  Both are what its texts are to have (batch.h). */
 void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, struct refusal *e);
+int visit_tenant(struct http_request *q);        /* the same, whatever it may; 0: nobody's */
 /* The root of what its texts may find in the cache: another for each tenant. */
 void visit_root(struct http_request *q, struct block_key *root, struct refusal *e);
 /* The texts have ended: so many tokens were used. */

@@ -42,6 +42,23 @@ static void who_waits_gets_a_piece_in_turn(void **state)
     turns_free(t);
 }
 
+/* The first of tenant 1 submits more of its own, and then two of tenant 2. */
+static void tenants_take_turns_before_the_requests_of_one(void **state)
+{
+    (void)state;
+    struct turns *t;
+    struct work w[7] = { { .name = 'a', .others = w + 1, .n_other = 6 } };
+    OK(turns_new(&t, 20, NULL, NULL, NULL, &err));
+    for (int i = 0; i < 7; i++)
+        w[i].turn = (struct turn){ .piece = piece, .ctx = &w[i], .tenant = i < 5 ? 1 : 2 }, w[i].turns = t, w[i].name = "abcdexy"[i], w[i].n = 1 + (i == 6);
+    atomic_store(&n_order, 0);
+    OK(turns_add(t, &w[0].turn, &err));
+    wait_for(t);
+    order[atomic_load(&n_order)] = 0;
+    assert_string_equal(order, "axbycyde");
+    turns_free(t);
+}
+
 struct gate { struct turn turn; pthread_mutex_t lock; int n; bool stopped; };
 
 static bool wait_at_the_gate(void *ctx, bool stop)
@@ -79,8 +96,34 @@ static void more_than_may_wait_are_refused_and_the_end_is_told(void **state)
         pthread_mutex_destroy(&g[i].lock);
 }
 
+static void a_tenant_leaves_places_for_others(void **state)
+{
+    (void)state;
+    struct turns *t;
+    struct gate g[6];
+    for (int i = 0; i < 6; i++) {
+        g[i] = (struct gate){ .turn = { .piece = wait_at_the_gate, .ctx = &g[i], .tenant = 1 + (i == 5) } };
+        pthread_mutex_init(&g[i].lock, NULL);
+    }
+    OK(turns_new(&t, 6, NULL, NULL, NULL, &err));
+    pthread_mutex_lock(&g[0].lock);
+    OK(turns_add(t, &g[0].turn, &err));
+    int n = 1;
+    while (n < 5 && !turns_add(t, &g[n].turn, &err))
+        n++;
+    assert_true(n == 3 || n == 4);               /* whether the first is under way already */
+    assert_non_null(strstr(err.msg, "of yours are waiting"));
+    OK(turns_add(t, &g[5].turn, &err));
+    pthread_mutex_unlock(&g[0].lock);
+    turns_halt(t);
+    turns_free(t);
+    for (int i = 0; i < 6; i++)
+        pthread_mutex_destroy(&g[i].lock);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(who_waits_gets_a_piece_in_turn), cmocka_unit_test(more_than_may_wait_are_refused_and_the_end_is_told) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(who_waits_gets_a_piece_in_turn), cmocka_unit_test(tenants_take_turns_before_the_requests_of_one), cmocka_unit_test(a_tenant_leaves_places_for_others),
+                                        cmocka_unit_test(more_than_may_wait_are_refused_and_the_end_is_told) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
