@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "card/croissant_check.h"
 #include "card/doc.h"
 #include "card/evidence.h"
 #include "card/files.h"
@@ -368,6 +369,8 @@ int croissant_of_card(const struct card *c, struct buf *out, struct err *err)
     if (!rc)
         rc = responsible(c, &d, root, err);
     derived_from(c, &d, root);
+    if (!rc && !d.failed)
+        rc = croissant_check(root, "croissant.json", err);
     if (rc) {
         json_decref(root);
         return rc;

@@ -188,6 +188,23 @@ static int totals(const json_t *report, const char *where, struct err *err)
     return 0;
 }
 
+/* Sources are told apart by their names, here and in all documents. */
+static int names(const json_t *report, const char *where, struct err *err)
+{
+    const json_t *sources = json_object_get(report, "sources");
+    json_t *seen = json_object();
+    int rc = seen ? 0 : ERR(err, NOMEM, "no memory for the names of sources");
+    for (size_t i = 0; i < json_array_size(sources) && !rc; i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(sources, i), "name"));
+        if (!*name || json_object_get(seen, name))
+            rc = ERR(err, FORMAT, "%s: sources[%zu].name: found '%.60s', expected a name that no other source has", where, i, name);
+        else if (json_object_set_new(seen, name, json_true()) < 0)
+            rc = ERR(err, NOMEM, "no memory for the names of sources");
+    }
+    json_decref(seen);
+    return rc;
+}
+
 int shape_check(const json_t *report, const char *where, struct err *err)
 {
     if (!json_is_object(report))
@@ -196,6 +213,7 @@ int shape_check(const json_t *report, const char *where, struct err *err)
     if (is_count(schema) && json_integer_value(schema) != SHAPE_SCHEMA)
         return ERR(err, UNSUPPORTED, "%s: schema: found %lld, expected %d", where, (long long)json_integer_value(schema), SHAPE_SCHEMA);
     TRY(walk_rows(report, rows, sizeof rows / sizeof *rows, where, err));
+    TRY(names(report, where, err));
     return totals(report, where, err);
 }
 

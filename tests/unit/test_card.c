@@ -4,6 +4,7 @@
 #include "page_check.h"
 #include "base/tree.h"
 #include "card/card.h"
+#include "card/croissant_check.h"
 #include "card/mark.h"
 #include "card/read.h"
 #include "card/shape.h"
@@ -101,6 +102,8 @@ static void a_wrong_value_is_told_by_its_path(void **state)
         { "rules/0/examples", "[[]]", "report.json: rules[0].examples: found something else, expected a list of objects of plain values" },
         { "pii/entities/EMAIL_ADDRESS", "null", "report.json: pii.entities.EMAIL_ADDRESS: found null, expected an object" },
         { "gate/passed", "\"yes\"", "report.json: gate.passed: found a string, expected true or false" },
+        { "sources/1/name", "\"stories\"", "report.json: sources[1].name: found 'stories', expected a name that no other source has" },
+        { "sources/1/name", "\"\"", "report.json: sources[1].name: found '', expected a name that no other source has" },
         { "schema", "2", "report.json: schema: found 2, expected 1" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -282,6 +285,63 @@ static void mlcroissant_accepts_croissant(void **state) { (void)state, accepted(
 static void the_schema_accepts_cyclonedx(void **state) { (void)state, accepted("cyclonedx", shared("governance-schemas")); }
 static void the_model_accepts_spdx(void **state) { (void)state, accepted("spdx", NULL); }
 
+/* ---- Croissant of others ---- */
+
+static int check_of(const char *path)
+{
+    json_t *doc;
+    OK(tree_load(&doc, path, 1 << 20, &err));
+    const int rc = croissant_check(doc, "m", &err);
+    json_decref(doc);
+    return rc;
+}
+
+static void real_croissant_is_accepted(void **state)
+{
+    (void)state;
+    const char *dir = shared("governance-croissant/examples");
+    char **names, root[500];
+    int n, n_seen = 0;
+    snprintf(root, sizeof root, "%s", dir);
+    OK(file_list(root, &names, &n, &err));
+    for (int i = 0; i < n; i++)
+        if (file_name_ends(names[i], ".json")) {
+            n_seen++;
+            OK(check_of(path_in(root, names[i])));
+        }
+    file_list_free(names, n);
+    assert_int_equal(n_seen, 13);
+}
+
+/* The documents that mlcroissant's tests refuse, each for the property that their expected output speaks of. */
+static void bad_croissant_is_refused_for_the_property_that_is_bad(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *property; } cases[] = {
+        { "0.8/distribution_bad_contained_in", "distribution[0].containedIn" }, { "0.8/distribution_bad_type", "distribution[0].@type" },
+        { "0.8/distribution_missing_encoding_format", "distribution[0].encodingFormat" }, { "0.8/distribution_missing_name", "distribution[0].name" },
+        { "0.8/distribution_missing_property_content_url", "distribution[0].contentUrl" }, { "0.8/metadata_bad_type", "@type" }, { "0.8/metadata_missing_property_name", "name" },
+        { "0.8/mlfield_bad_source", "recordSet[0].field[0].distribution" }, { "0.8/mlfield_bad_type", "recordSet[0].field[0].@type" },
+        { "0.8/mlfield_missing_property_name", "recordSet[0].field[0].name" }, { "0.8/mlfield_missing_source", "recordSet[0].field[0].source" }, { "0.8/recordset_bad_type", "recordSet[0].@type" },
+        { "0.8/recordset_missing_context_for_datatype", "recordSet[0].field[0].dataType" }, { "0.8/recordset_missing_property_name", "recordSet[0].name" }, { "0.8/recordset_wrong_join", "recordSet[0].field" },
+        { "1.0/distribution_bad_contained_in", "distribution[0].containedIn" }, { "1.0/distribution_bad_id", "distribution[0].@id" }, { "1.0/distribution_bad_type", "distribution[0].@type" },
+        { "1.0/distribution_missing_encoding_format", "distribution[0].encodingFormat" }, { "1.0/distribution_missing_property_content_url", "distribution[0].contentUrl" },
+        { "1.0/metadata_bad_type", "@type" }, { "1.0/mlfield_bad_source", "recordSet[0].field[0].fileObject" }, { "1.0/mlfield_bad_type", "recordSet[0].field[0].@type" },
+        { "1.0/mlfield_missing_source", "recordSet[0].field[0].source" }, { "1.0/recordset_bad_type", "recordSet[0].@type" },
+        { "1.0/recordset_missing_context_for_datatype", "recordSet[0].field[0].dataType" }, { "1.0/recordset_wrong_join", "recordSet[0].field" },
+        { "1.1/mlfield_bad_array_definition", "recordSet[0].field[0].arrayShape" }, { "1.1/mlfield_bad_array_shape", "recordSet[0].field[0].arrayShape" },
+        { "1.1/multilingual_fields", "distribution[0].description" },
+    };
+    char root[500], name[200], told[300];
+    snprintf(root, sizeof root, "%s", shared("governance-croissant/tests"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(name, sizeof name, "%s/metadata.json", cases[i].name);
+        snprintf(told, sizeof told, "m: %s: ", cases[i].property);
+        if (check_of(path_in(root, name)) != ERR_FORMAT || strncmp(err.msg, told, strlen(told)))
+            fail_msg("%s: '%s', expected '%s..'", cases[i].name, err.msg, told);
+    }
+}
+
 /* ---- numbers ---- */
 
 static void shares_never_round_to_none_or_all(void **state)
@@ -310,6 +370,8 @@ int main(void)
         cmocka_unit_test(questions_are_filled_in_where_they_stand),
         cmocka_unit_test(a_wrong_answer_is_told),
         cmocka_unit_test(text_from_outside_is_no_markdown_and_no_yaml),
+        cmocka_unit_test(real_croissant_is_accepted),
+        cmocka_unit_test(bad_croissant_is_refused_for_the_property_that_is_bad),
         cmocka_unit_test(mlcroissant_accepts_croissant),
         cmocka_unit_test(the_schema_accepts_cyclonedx),
         cmocka_unit_test(the_model_accepts_spdx),
