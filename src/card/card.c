@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "base/file.h"
 #include "base/mem.h"
@@ -45,12 +46,33 @@ static const char *last_collected(const json_t *report)
     return last;
 }
 
+/* The date of the newest of the sources' files that are still there. */
+static bool newest_file(const json_t *report, char out[21])
+{
+    const json_t *sources = json_object_get(report, "sources"), *files;
+    time_t newest = 0;
+    struct stat st;
+    struct tm tm;
+    for (size_t i = 0; i < json_array_size(sources); i++) {
+        files = json_object_get(json_array_get(sources, i), "files");
+        for (size_t j = 0; j < json_array_size(files); j++) {
+            const char *path = read_str(json_array_get(files, j), "path");
+            if (path && !stat(path, &st) && st.st_mtime > newest)
+                newest = st.st_mtime;
+        }
+    }
+    return newest && gmtime_r(&newest, &tm) && tm.tm_year < 8000 && strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) == 20;
+}
+
 static int date_of(struct card *c, const struct card_opts *o, struct err *err)
 {
     const char *day = o->created ? o->created : last_collected(c->report);
-    c->created_by = o->created ? "as given" : "that of the last collection of a source";
+    char newest[21];
+    c->created_by = o->created ? "as given" : day ? "that of the last collection of a source" : "that of the newest file of the sources";
+    if (!day && newest_file(c->report, newest))
+        day = newest;
     if (!day)
-        return ERR(err, USAGE, "no date: found no source with a date of collection, expected --created YYYY-MM-DD");
+        return ERR(err, USAGE, "no date: found no source with a date of collection, and none of their files, expected --created YYYY-MM-DD");
     if (!card_is_date(day))
         return ERR(err, USAGE, "date '%.40s': expected YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ", day);
     date_put(c->created, day);
@@ -72,21 +94,28 @@ void card_urn(const struct card *c, char out[46])
     snprintf(out, 46, "urn:uuid:%.8s-%.4s-8%.3s-%c%.3s-%.12s", h, h + 8, h + 13, "89ab"[h[16] & 3], h + 17, h + 20);
 }
 
-/* All that the documents are made from, as one number. */
+static int add_tree(struct sha256 *sum, const json_t *v, struct err *err)
+{
+    char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
+    if (text)
+        sha256_add(sum, text, strlen(text) + 1);
+    mem_free(text);
+    return text ? 0 : ERR(err, NOMEM, "no memory for a report's digest");
+}
+
+/* All that the documents are made from, as one number.  An answer that is empty is none. */
 static int digest_of(struct card *c, struct err *err)
 {
-    const json_t *of[] = { c->report, c->answers, c->files };
     struct sha256 sum;
     TRY(sha256_init(&sum, err));
-    int rc = 0;
-    for (size_t i = 0; i < sizeof of / sizeof *of && !rc; i++) {
-        char *text = of[i] ? json_dumps(of[i], JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-        if (text)
-            sha256_add(&sum, text, strlen(text) + 1);
-        else if (of[i])
-            rc = ERR(err, NOMEM, "no memory for a report's digest");
-        mem_free(text);
-    }
+    int rc = add_tree(&sum, c->report, err);
+    if (!rc && c->files)
+        rc = add_tree(&sum, c->files, err);
+    for (int i = 0; i < question_count(); i++)
+        if (question_answer(c, i)) {
+            sha256_add(&sum, question_id(i), strlen(question_id(i)) + 1);
+            sha256_add(&sum, question_answer(c, i), strlen(question_answer(c, i)) + 1);
+        }
     sha256_add(&sum, c->name, strlen(c->name) + 1);
     sha256_add(&sum, c->created, strlen(c->created));
     sha256_end(&sum, c->digest);
@@ -125,8 +154,20 @@ static const struct document { const char *name; int (*write)(const struct card 
 };
 enum { N_DOCUMENT = sizeof documents / sizeof *documents };
 
+/* A README.md of somebody else's is not written over: where a card is, its questions are. */
+static int is_ours(const char *dir, struct err *err)
+{
+    char *readme = file_join(dir, "README.md"), *questions = file_join(dir, "questions.yaml");
+    int rc = readme && questions ? 0 : ERR(err, NOMEM, "no memory for a path");
+    if (!rc && file_exists(readme) && !file_exists(questions))
+        rc = ERR(err, USAGE, "'%s' has a README.md that is no card's: a card would take its place", dir);
+    mem_free(readme), mem_free(questions);
+    return rc;
+}
+
 static int save(const char *dir, const struct buf text[N_DOCUMENT], struct err *err)
 {
+    TRY(is_ours(dir, err));
     TRY(file_mkdirs(dir, err));
     for (int i = 0; i < N_DOCUMENT; i++) {
         char *path = file_join(dir, documents[i].name);

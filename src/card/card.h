@@ -11,7 +11,7 @@
 
 struct card_opts {
     const char *name;           /* of the data set; NULL: as answered, else the only source's */
-    const char *created;        /* YYYY-MM-DD, or with THH:MM:SSZ; NULL: card_date() */
+    const char *created;        /* YYYY-MM-DD, or with THH:MM:SSZ; NULL: of the last collection that a source names, else of the newest file */
     const json_t *answers;      /* questions.yaml: an object of strings, or NULL */
     const json_t *files;        /* what a build has written: [{"path", "bytes", "sha256", "records", "split", "fields": ["text"]}]; NULL: the sources' files */
 };

@@ -197,23 +197,31 @@ static int file_object(void *ctx, const struct card_file *f)
     return 0;
 }
 
+/* A pattern that only this path matches. */
+static int pattern_of(struct buf *b, const char *path, struct err *err)
+{
+    for (; *path; path++)
+        TRY(strchr("*?[", *path) ? buf_printf(b, err, "[%c]", *path) : buf_add_char(b, *path, err));
+    return 0;
+}
+
 /* The files of a set by name, and their types, each once. */
 static int in_set(struct making *m, const char *path, const char *format)
 {
     char type[64];
     size_t i;
     json_t *v;
-    char *url = file_url(path);
-    if (!url)
-        return ERR(m->err, NOMEM, "no memory for a document");
-    doc_add_str(m->d, m->includes, url);
-    mem_free(url);
+    struct buf b;
+    buf_init(&b);
+    const int rc = pattern_of(&b, path, m->err);
+    doc_add(m->d, m->includes, json_stringn(b.data, b.len));
+    buf_release(&b);
     file_type(type, path, format);
     json_array_foreach(m->types, i, v)
         if (!strcmp(json_string_value(v), type))
-            return 0;
+            return rc;
     doc_add_str(m->d, m->types, type);
-    return 0;
+    return rc;
 }
 
 static int file_set(struct making *m, const char *id, const char *name, const json_t *files, const char *format)
@@ -256,48 +264,26 @@ static int distribution(const struct card *c, struct doc *d, json_t *root, struc
 
 /* ---- records ---- */
 
-/* $.text, or in brackets where the name is not a plain word: then its quotes must not end it. */
-static int json_path(struct buf *b, const char *field, struct err *err)
+/* mlcroissant reads JSON lines by columns, as it does CSV, and a path of JSON in them not at all. */
+static void extract(struct doc *d, json_t *from, const char *format, const char *field)
 {
-    if (strspn(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == strlen(field))
-        return buf_printf(b, err, "$.%s", field);
-    TRY(buf_add_str(b, "$['", err));
-    for (; *field; field++) {
-        if (*field == '\'' || *field == '\\')
-            TRY(buf_add_char(b, '\\', err));
-        TRY(buf_add_char(b, *field, err));
-    }
-    return buf_add_str(b, "']", err);
+    const bool rows = !strcmp(format, "jsonl") || !strcmp(format, "csv") || !strcmp(format, "tsv");
+    doc_str(d, doc_put(d, from, "extract", doc_object(d)), rows ? "column" : "fileProperty", rows ? field : "content");
 }
 
-static int extract(struct doc *d, json_t *from, const char *format, const char *field, struct err *err)
+static void add_field(struct doc *d, json_t *fields, const char *set, const char *files, int number, const char *format, const char *name)
 {
-    json_t *o = doc_put(d, from, "extract", doc_object(d));
-    if (!field || !format || !strcmp(format, "text") || !strcmp(format, "html") || !strcmp(format, "markdown")) {
-        doc_str(d, o, "fileProperty", "content");
-        return 0;
-    }
-    if (!strcmp(format, "csv") || !strcmp(format, "tsv")) {
-        doc_str(d, o, "column", field);
-        return 0;
-    }
-    struct buf b;
-    buf_init(&b);
-    const int rc = json_path(&b, field, err);
-    doc_text(d, o, "jsonPath", &b);
-    buf_release(&b);
-    return rc;
-}
-
-static int add_field(struct doc *d, json_t *fields, const char *set, const char *files, int number, const char *format, const char *name, struct err *err)
-{
-    char id[400];
-    snprintf(id, sizeof id, "%.350s/field-%d", set, number);
+    char id[400], word[40];
+    snprintf(word, sizeof word, "%s", name);
+    for (char *p = word; *p; p++)
+        *p = strchr("/ \t", *p) || (unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e ? '_' : *p;
+    /* Names that are not told apart by this are by their number. */
+    snprintf(id, sizeof id, strcmp(word, name) ? "%.300s/%s-%d" : "%.300s/%s", set, word, number);
     json_t *field = doc_add(d, fields, node(d, "cr:Field", id, name));
     doc_str(d, field, "dataType", "sc:Text");
     json_t *from = doc_put(d, field, "source", doc_object(d));
     doc_put(d, from, "fileSet", id_of(d, files));
-    return extract(d, from, format, name, err);
+    extract(d, from, format, name);
 }
 
 static json_t *record_set(struct doc *d, json_t *list, const char *id, const char *name)
@@ -305,35 +291,33 @@ static json_t *record_set(struct doc *d, json_t *list, const char *id, const cha
     return doc_put(d, doc_add(d, list, node(d, "cr:RecordSet", id, name)), "field", doc_list(d));
 }
 
-static int of_build(const struct card *c, struct doc *d, json_t *list, struct err *err)
+static void of_build(const struct card *c, struct doc *d, json_t *list)
 {
     const json_t *names = read_at(json_array_get(c->files, 0), "fields");
     if (!n_named(c->files))
-        return 0;
+        return;
     json_t *fields = record_set(d, list, "records", "records");
     if (!json_array_size(names))
-        return add_field(d, fields, "records", "files", 0, "jsonl", "text", err);
+        add_field(d, fields, "records", "files", 0, "jsonl", "text");
     for (size_t i = 0; i < json_array_size(names); i++)
-        TRY(add_field(d, fields, "records", "files", (int)i, "jsonl", json_string_value(json_array_get(names, i)), err));
-    return 0;
+        add_field(d, fields, "records", "files", (int)i, "jsonl", json_string_value(json_array_get(names, i)));
 }
 
-static int records(const struct card *c, struct doc *d, json_t *root, struct err *err)
+static void records(const struct card *c, struct doc *d, json_t *root)
 {
     json_t *list = doc_put(d, root, "recordSet", doc_list(d)), *s;
     size_t i;
-    if (c->files)
-        return of_build(c, d, list, err);
+    if (c->files) {
+        of_build(c, d, list);
+        return;
+    }
     json_array_foreach(json_object_get(c->report, "sources"), i, s) {
         char set[400], files[400];
         snprintf(set, sizeof set, "records/%.300s", read_str(s, "name"));
         snprintf(files, sizeof files, "files/%.300s", read_str(s, "name"));
-        if (!n_named(json_object_get(s, "files")))
-            continue;
-        json_t *fields = record_set(d, list, set, read_str(s, "name"));
-        TRY(add_field(d, fields, set, files, 0, read_str(s, "format"), read_str(s, "field") ? read_str(s, "field") : "text", err));
+        if (n_named(json_object_get(s, "files")))
+            add_field(d, record_set(d, list, set, read_str(s, "name")), set, files, 0, source_format(s), read_str(s, "field") ? read_str(s, "field") : "text");
     }
-    return 0;
 }
 
 /* A build's data come from the sources' files. */
@@ -364,8 +348,7 @@ int croissant_of_card(const struct card *c, struct buf *out, struct err *err)
     int rc = about(c, &d, root, err);
     if (!rc)
         rc = distribution(c, &d, root, err);
-    if (!rc)
-        rc = records(c, &d, root, err);
+    records(c, &d, root);
     if (!rc)
         rc = responsible(c, &d, root, err);
     derived_from(c, &d, root);

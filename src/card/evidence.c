@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
+#include "card/files.h"
 #include "card/read.h"
 
 /* A list of more items than this is broken off, with their number. */
@@ -82,8 +83,17 @@ int evidence_purposes(const struct card *c, struct buf *out, struct err *err) { 
 
 int evidence_kinds(const struct card *c, struct buf *out, struct err *err)
 {
+    struct list l = { .b = out, .err = err };
+    size_t i;
+    json_t *s;
     TRY(say(out, "Texts. Each source and the format of its files:", err));
-    return told_by_sources(c, "format", out, err);
+    json_array_foreach(sources_of(c), i, s) {
+        const int told = item(&l);
+        TRY(told);
+        if (told)
+            TRY(buf_printf(out, err, "%s: %s", read_str(s, "name"), source_format(s)));
+    }
+    return end_of(&l);
 }
 
 int evidence_counts(const struct card *c, struct buf *out, struct err *err)
@@ -114,7 +124,8 @@ int evidence_fields(const struct card *c, struct buf *out, struct err *err)
     json_array_foreach(sources_of(c), i, s) {
         const int told = item(&l);
         TRY(told);
-        if (told && read_str(s, "field"))
+        const char *format = source_format(s);
+        if (told && read_str(s, "field") && (!strcmp(format, "jsonl") || !strcmp(format, "csv") || !strcmp(format, "tsv")))
             TRY(buf_printf(out, err, "%s: the field %s of each record", read_str(s, "name"), read_str(s, "field")));
         else if (told)
             TRY(buf_printf(out, err, "%s: the text of a file, or a part of it", read_str(s, "name")));

@@ -40,20 +40,38 @@ static bool ends(const char *path, size_t n, const char *with)
     return n >= k && !memcmp(path + n - k, with, k);
 }
 
+static const struct { const char *format, *ending, *type; } types[] = {
+    { "jsonl", ".jsonl", "application/jsonlines" }, { "jsonl", ".ndjson", "application/jsonlines" }, { "csv", ".csv", "text/csv" }, { "tsv", ".tsv", "text/tab-separated-values" },
+    { "html", ".html", "text/html" },               { "html", ".htm", "text/html" },                 { "markdown", ".md", "text/markdown" }, { "text", ".txt", "text/plain" },
+};
+
+/* Bytes of a path without the ending of its packing. */
+static size_t unpacked(const char *path, size_t n) { return ends(path, n, ".gz") ? n - 3 : ends(path, n, ".zst") ? n - 4 : n; }
+
+/* What a name tells, or a text. */
+static const char *format_of(const char *path)
+{
+    const size_t n = unpacked(path, strlen(path));
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (ends(path, n, types[i].ending))
+            return types[i].format;
+    return "text";
+}
+
+const char *source_format(const json_t *source)
+{
+    const char *first = read_str(json_array_get(json_object_get(source, "files"), 0), "path");
+    return read_str(source, "format") ? read_str(source, "format") : first ? format_of(first) : "text";
+}
+
 void file_type(char out[64], const char *path, const char *format)
 {
-    static const struct { const char *format, *ending, *type; } types[] = {
-        { "jsonl", ".jsonl", "application/jsonlines" }, { "jsonl", ".ndjson", "application/jsonlines" }, { "csv", ".csv", "text/csv" }, { "tsv", ".tsv", "text/tab-separated-values" },
-        { "html", ".html", "text/html" },               { "html", ".htm", "text/html" },                 { "markdown", ".md", "text/markdown" }, { "text", ".txt", "text/plain" },
-    };
-    size_t n = strlen(path);
-    const char *packed = ends(path, n, ".gz") ? "+gzip" : ends(path, n, ".zst") ? "+zstd" : "", *type = "text/plain";
-    n -= *packed ? (size_t)(strrchr(path, '.') ? strlen(strrchr(path, '.')) : 0) : 0;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (format ? !strcmp(types[i].format, format) : ends(path, n, types[i].ending)) {
+    const size_t n = strlen(path);
+    const char *type = "text/plain", *packed = ends(path, n, ".gz") ? "+gzip" : ends(path, n, ".zst") ? "+zstd" : "";
+    format = format ? format : format_of(path);
+    for (size_t i = sizeof types / sizeof *types; i-- > 0;)
+        if (!strcmp(types[i].format, format))
             type = types[i].type;
-            break;
-        }
     snprintf(out, 64, "%s%s", type, packed);
 }
 

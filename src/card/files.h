@@ -12,6 +12,8 @@ int files_each(const struct card *c, int (*one)(void *ctx, const struct card_fil
 /* The type of its bytes: "text/csv", "application/jsonlines+zstd".  format: a source's; NULL: by the name, and a name that tells nothing is
  * a text's, as it is for the audit's reader. */
 void file_type(char out[64], const char *path, const char *format);
+/* A source's format as data.yaml names it, else that of its first file by its name. */
+const char *source_format(const json_t *source);
 const char *file_base(const char *path);                    /* its last part */
 /* A path as a relative URL: what may not stand in one as %XX.  mem_free() it; NULL without memory. */
 char *file_url(const char *path);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "card/evidence.h"
+#include "card/files.h"
 #include "card/licences.h"
 #include "card/mark.h"
 #include "card/questions.h"
@@ -144,6 +145,7 @@ static int section(const struct card *c, const char *title, const char *id, int 
 
 static int source_table(const struct card *c, struct buf *out, struct err *err)
 {
+    enum { LICENCE = 1, FORMAT = 2 };
     static const char *const columns[] = { "name", "licence", "format", "language", "split", "collected", "origin" };
     char n[32];
     size_t i;
@@ -152,7 +154,7 @@ static int source_table(const struct card *c, struct buf *out, struct err *err)
     json_array_foreach(sources_of(c), i, s) {
         TRY(buf_add_str(out, "| ", err));
         for (size_t j = 0; j < sizeof columns / sizeof *columns; j++)
-            TRY(md_cell(out, read_str(s, columns[j]) ? read_str(s, columns[j]) : j == 1 ? "unknown" : NULL, err));
+            TRY(md_cell(out, j == FORMAT ? source_format(s) : read_str(s, columns[j]) ? read_str(s, columns[j]) : j == LICENCE ? "unknown" : NULL, err));
         TRY(md_cell(out, read_thousands(n, read_count(s, "records")), err));
         TRY(buf_printf(out, err, "%s |\n", read_thousands(n, read_count(s, "kept"))));
     }

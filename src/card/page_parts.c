@@ -5,6 +5,7 @@
 #include "base/html.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "card/files.h"
 #include "card/read.h"
 
 static int paragraph(const struct page *p, const char *s)
@@ -186,7 +187,7 @@ static int source_row(const struct page *p, const json_t *s)
     TRY(page_bar_cell(p, (double)kept, (double)records));
     TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s</td>", fmt_bytes(size, (double)read_count(s, "bytes"))));
     for (size_t i = 0; i < sizeof told / sizeof *told; i++)
-        TRY(i < 4 ? page_cell(p, read_str(s, told[i])) : page_name_cell(p, read_str(s, told[i])));
+        TRY(i < 1 ? page_cell(p, source_format(s)) : i < 4 ? page_cell(p, read_str(s, told[i])) : page_name_cell(p, read_str(s, told[i])));
     return page_add(p, "</tr>\n");
 }
 
