@@ -39,6 +39,9 @@ def last_sigma(before):
 
 
 q, al, au, a = cc.CONCAT_QUOTES, cc.ALPHA_LOWER, cc.ALPHA_UPPER, cc.ALPHA
+# U+00AD, U+200C and U+200D have their uses; a number sign and the like (Cf of scripts) is seen.
+INVISIBLE = {c for c in POINTS if u.category(c) == "Cf" and ord(c) not in (0xAD, 0x61C, 0x200C, 0x200D, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+             and not u.name(c, "").startswith(("ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN"))} | set("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u3164\uffa0")
 icons = matches(f"[{cc.CONCAT_ICONS}]")
 cased = {c for c in POINTS if last_sigma(c)}
 before_dot = r"[0-9{al}{e}{p}(?:{q})]".format(al=al, e=r"%²\-\+", q=q, p=cc.PUNCT)
@@ -68,6 +71,10 @@ SETS = [
     ("SUFFIX", "a suffix by itself", single(p.TOKENIZER_SUFFIXES)),
     ("BEFORE_DOT", "a full stop after it is a suffix", matches(before_dot)),
     ("INFIX", "may begin an infix", icons | set(".…+-*^,–—~:<>=/")),
+    ("REGEX_ALPHA", "[[:alpha:]] of regex", {c for c in POINTS if regex.fullmatch("[[:alpha:]]", c)}),
+    ("CONTROL", "category Cc but tab, line feed and carriage return", {c for c in POINTS if u.category(c) == "Cc" and c not in "\t\n\r"}),
+    ("BIDI", "marks, embeddings, overrides and isolates of direction", set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")),
+    ("INVISIBLE", "of no width and no use in most texts: format characters but soft hyphens, joiners and directions, fillers, tags", INVISIBLE),
     ("HOST", "host names in URLs", matches("[A-Za-z0-9\u00a1-\uffff]")),
 ]
 # What the code of words.c knows by name must be all there is.

@@ -34,9 +34,11 @@ void spans_release(struct spans *s)
     *s = (struct spans){ 0 };
 }
 
-static int spans_grow(struct spans *s, struct err *err)
+int spans_reserve(struct spans *s, size_t n, struct err *err)
 {
-    const size_t cap = s->cap ? 2 * s->cap : 1024;
+    if (n <= s->cap)
+        return 0;
+    const size_t cap = n < 512 ? 1024 : 2 * n;
     struct span *at = mem_realloc_array(s->at, cap, sizeof *at);
     if (!at)
         return ERR(err, NOMEM, "no memory for %zu parts of a text", cap);
@@ -48,7 +50,7 @@ static int spans_grow(struct spans *s, struct err *err)
 int spans_add(struct spans *s, uint32_t at, uint32_t n, struct err *err)
 {
     if (s->n == s->cap)
-        TRY(spans_grow(s, err));
+        TRY(spans_reserve(s, s->n + 1, err));
     s->at[s->n++] = (struct span){ at, n };
     return 0;
 }
@@ -617,6 +619,7 @@ static int words_english(struct words *w, const char *text, size_t n, struct spa
             TRY(cut_chunk(w, out, text, begin, s, kinds, err));
         s += space;
     }
+    out->joined = w->has_hidden;
     return w->has_hidden ? special_pass(w, out, text, n, err) : 0;
 }
 
@@ -705,6 +708,7 @@ int words_of(struct words *w, enum words_dialect dialect, const char *text, size
 {
     assert(n <= UINT32_MAX);
     out->n = 0;
+    out->joined = false;
     switch (dialect) {
     case WORDS_ENGLISH: return words_english(w, text, n, out, err);
     case WORDS_SPACED: return words_spaced(text, n, out, err);
@@ -735,14 +739,14 @@ static int sentence_part(const char *s, const char *end)
     return 2;
 }
 
-/* Calls for each end of a sentence but the last; n_words words of the text. */
-static int each_sentence(const char *text, size_t n, const struct span *word, size_t n_words, struct spans *out, size_t *count, struct err *err)
+/* Of bytes [from, to) with n_words words there: how many; out: each, unless NULL. */
+static int each_sentence(const char *text, uint32_t from, uint32_t to, const struct span *word, size_t n_words, struct spans *out, size_t *count, struct err *err)
 {
     bool seen = false;
-    uint32_t at = 0, begin = 0;
+    uint32_t at = from, begin = from;
     *count = 1;
     for (size_t i = 0; i <= n_words; i++) {
-        const uint32_t next = i < n_words ? word[i].at : (uint32_t)n;
+        const uint32_t next = i < n_words ? word[i].at : to;
         const char *s = text + next;
         bool new = seen && has_space_token(text, at, next, i > 0);
         seen = seen && !new;
@@ -760,20 +764,20 @@ static int each_sentence(const char *text, size_t n, const struct span *word, si
         }
         at = i < n_words ? next + word[i].n : at;
     }
-    return out ? spans_add(out, begin, (uint32_t)n - begin, err) : 0;
+    return out ? spans_add(out, begin, to - begin, err) : 0;
 }
 
 int words_sentences(const char *text, size_t n, const struct spans *words, struct spans *out, struct err *err)
 {
     size_t count;
     out->n = 0;
-    return each_sentence(text, n, words->at, words->n, out, &count, err);
+    return each_sentence(text, 0, (uint32_t)n, words->at, words->n, out, &count, err);
 }
 
-size_t words_n_sentences(const char *text, size_t n, const struct span *words, size_t n_words)
+size_t words_n_sentences(const char *text, uint32_t from, uint32_t to, const struct span *words, size_t n_words)
 {
     size_t count;
-    each_sentence(text, n, words, n_words, NULL, &count, NULL);
+    each_sentence(text, from, to, words, n_words, NULL, &count, NULL);
     return count;
 }
 

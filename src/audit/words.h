@@ -19,8 +19,9 @@
 
 struct span { uint32_t at, n; };                             /* bytes [at, at + n) of a text */
 /* Kept by the caller from text to text: it grows to the longest and then takes no memory any more. */
-struct spans { struct span *at; size_t n, cap; };
+struct spans { struct span *at; size_t n, cap; bool joined; };
 void spans_release(struct spans *s);
+int spans_reserve(struct spans *s, size_t n, struct err *err);
 int spans_add(struct spans *s, uint32_t at, uint32_t n, struct err *err);
 
 enum words_dialect { WORDS_ENGLISH, WORDS_SPACED, WORDS_NEMO };
@@ -29,13 +30,15 @@ struct words;                                                /* what one thread 
 int words_new(struct words **out, struct err *err);
 void words_free(struct words *w);
 
-/* out: the words of the text, n < 4 GiB; what was in it is gone.  ERR_NOMEM. */
+/* out: the words of the text, n < 4 GiB; what was in it is gone.  out->joined: WORDS_ENGLISH has special cases that were found among the words
+ * of the whole text, so that its lines by themselves may have others.  ERR_NOMEM. */
 int words_of(struct words *w, enum words_dialect dialect, const char *text, size_t n, struct spans *out, struct err *err);
 
 /* datatrove's split_into_sentences() (spaCy's sentencizer): parts that follow each other and are the whole text, at least one.
  * words: WORDS_ENGLISH of the same text. */
 int words_sentences(const char *text, size_t n, const struct spans *words, struct spans *out, struct err *err);
-size_t words_n_sentences(const char *text, size_t n, const struct span *words, size_t n_words);
+/* The same number for bytes [from, to) of a text, cut at white space, with the words there. */
+size_t words_n_sentences(const char *text, uint32_t from, uint32_t to, const struct span *words, size_t n_words);
 
 /* datatrove's simplify_text(): lower case, numbers "0", punctuation and white space one space, NFD without nonspacing marks. */
 int words_simplify(struct words *w, const char *text, size_t n, struct buf *out, struct err *err);

@@ -36,7 +36,7 @@ static void check_sentences(const json_t *o, const char *text, size_t n, const s
     const json_t *want = json_object_get(o, "sentences");
     OK(words_sentences(text, n, words, out, &err));
     assert_int_equal(out->n, json_array_size(want));
-    assert_int_equal(words_n_sentences(text, n, words->at, words->n), out->n);
+    assert_int_equal(words_n_sentences(text, 0, (uint32_t)n, words->at, words->n), out->n);
     size_t at = 0;
     for (size_t i = 0; i < out->n; at += out->at[i++].n) {
         assert_int_equal(out->at[i].at, at);
