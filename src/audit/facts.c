@@ -1,8 +1,14 @@
 #include "audit/facts.h"
 #include <string.h>
+#include "audit/language.h"
 #include "base/mem.h"
 
-struct facts_thread { struct record_place place; struct contam_state *contam; };
+struct facts_thread {
+    struct record_place place;
+    struct language language;
+    char room[LANGUAGE_LOOK + LANGUAGE_PAD];      /* for the language */
+    struct contam_state *contam;
+};
 
 struct facts { const struct audit_opts *o; int n_thread; struct facts_thread thread[]; };
 
@@ -54,6 +60,8 @@ int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thre
         PUT(why, r->why, strlen(r->why));
         return 0;
     }
+    t->language = language_of(r->text, r->n, t->room);
+    PUT(language, &t->language, 1);
     PUT(label, r->x->mark[MARK_LABEL].p, r->x->mark[MARK_LABEL].n);
     PUT(group, r->x->mark[MARK_GROUP].p, r->x->mark[MARK_GROUP].n);
     PUT(time, r->x->mark[MARK_TIME].p, r->x->mark[MARK_TIME].n);

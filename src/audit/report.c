@@ -2,6 +2,7 @@
 #include "audit/opened.h"
 #include <lathe.h>
 #include <string.h>
+#include "audit/language.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
@@ -44,6 +45,35 @@ int stage_faults(struct audit *a, struct err *err)
     json_t *part = rc ? NULL : json_pack("{s:I, s:O}", "n", (json_int_t)f.n, "first", f.first);
     json_decref(f.first);
     return rc ? rc : audit_report(a, "faults", part, err);
+}
+
+/* ---- languages ---- */
+
+static int count_language(json_t *o, const struct segment *g, int i, struct err *err)
+{
+    const struct language *l = (const struct language *)g->data[SECTION_language] + i;
+    if (segment_place(g, i)->fault)
+        return 0;
+    const json_int_t n = json_integer_value(json_object_get(o, l->code));
+    return json_object_set_new(o, l->code, json_integer(n + 1)) ? ERR(err, NOMEM, "no memory for the languages") : 0;
+}
+
+int stage_languages(struct audit *a, struct err *err)
+{
+    json_t *o = json_object();
+    int rc = o ? 0 : ERR(err, NOMEM, "no memory for the languages");
+    for (int i = 0; i < a->store.n_segment && !rc; i++) {
+        struct segment g;
+        if ((rc = store_segment(&a->store, i, &g, err)))
+            break;
+        for (int k = 0; k < g.n && !rc; k++)
+            rc = count_language(o, &g, k, err);
+        segment_release(&g);
+    }
+    if (!rc)
+        return audit_report(a, "languages", o, err);
+    json_decref(o);
+    return rc;
 }
 
 /* ---- totals ---- */

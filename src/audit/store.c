@@ -1,5 +1,6 @@
 #include "audit/store.h"
 #include <string.h>
+#include "audit/language.h"
 #include "base/mem.h"
 #include "base/tree.h"
 
@@ -43,6 +44,15 @@ int row_pack(struct buf *out, const struct row *r, struct err *err)
     return 0;
 }
 
+static int add_zeros(struct buf *b, size_t n, struct err *err)
+{
+    TRY(buf_reserve(b, n, err));
+    memset(b->data + b->len, 0, n);
+    b->len += n;
+    b->data[b->len] = 0;
+    return 0;
+}
+
 static const char *put_row(struct store *s, const char *p, struct err *err)
 {
     uint32_t n[N_SECTION];
@@ -52,6 +62,8 @@ static const char *put_row(struct store *s, const char *p, struct err *err)
     memcpy(&at, p, sizeof at);
     s->next.bytes += at.n_text;
     for (int k = 0; k < N_SECTION; k++) {
+        if (!column_of[k].many && !n[k] && add_zeros(&s->next.data[k], column_of[k].size, err))
+            return NULL;
         const uint32_t until = (uint32_t)(s->next.data[k].len / column_of[k].size) + n[k];
         if (buf_add(&s->next.data[k], p, n[k] * column_of[k].size, err) || (column_of[k].many && buf_add(&s->next.until[k], &until, sizeof until, err)))
             return NULL;
@@ -163,13 +175,12 @@ static int take_columns(struct segment *g, const char *path, struct err *err)
     bool good = lies(h->end_at, h->end_n, 1, g->map.size - 8) && h->n_record <= INT32_MAX && h->first <= INT64_MAX;
     for (int k = 0; k < N_SECTION && good; k++) {
         const uint64_t n = c[k].n;
-        good = lies(c[k].at, n, column_of[k].size, h->end_at) && (c[k].until_at ? column_of[k].many && lies(c[k].until_at, h->n_record, 4, h->end_at) : !column_of[k].many && (!n || n == h->n_record));
+        good = lies(c[k].at, n, column_of[k].size, h->end_at) && (c[k].until_at ? column_of[k].many && lies(c[k].until_at, h->n_record, 4, h->end_at) : !column_of[k].many && n == h->n_record);
         g->data[k] = g->map.data + c[k].at, g->n_data[k] = n;
         g->until[k] = good && c[k].until_at ? (const void *)(g->map.data + c[k].until_at) : NULL;
         for (uint64_t i = 0; good && g->until[k] && i < h->n_record; i++)
             good = g->until[k][i] <= n && (!i || g->until[k][i] >= g->until[k][i - 1]);
     }
-    good = good && g->n_data[SECTION_place] == h->n_record;
     g->first = (int64_t)h->first, g->n = (int)h->n_record;
     return good ? tree_parse_json(&g->end, g->map.data + h->end_at, h->end_n, path, err) : wrong(path, "has columns that lie outside it", err);
 }

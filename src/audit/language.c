@@ -1,0 +1,28 @@
+#include "audit/language.h"
+#include <stdbool.h>
+#include <string.h>
+
+/* The library is C++'s, its two functions take and give plain numbers and pointers: they are called by their names in the library. */
+typedef int cld2_language;
+void cld2_summary(const char *text, int n, bool plain, cld2_language language[3], int percent[3], int *n_letters, bool *sure) __asm__("_ZN4CLD221DetectLanguageSummaryEPKcibPNS_8LanguageEPiS4_Pb");
+const char *cld2_code(cld2_language l) __asm__("_ZN4CLD212LanguageCodeENS_8LanguageE");
+
+struct language language_of(const char *text, size_t n, char *room)
+{
+    cld2_language language[3];
+    int percent[3], n_letters;
+    bool sure;
+    struct language out = { .code = "un" };
+    if (n > LANGUAGE_LOOK)
+        for (n = LANGUAGE_LOOK; n && ((unsigned char)text[n] & 0xc0) == 0x80;)
+            n--;
+    memcpy(room, text, n);                       /* it looks some bytes further than it is told */
+    memset(room + n, 0, LANGUAGE_PAD);
+    cld2_summary(room, (int)n, true, language, percent, &n_letters, &sure);
+    const char *code = cld2_code(language[0]);
+    if (percent[0] > 0 && strlen(code) < sizeof out.code) {
+        strcpy(out.code, code);
+        out.share = (uint8_t)percent[0], out.sure = sure;
+    }
+    return out;
+}
