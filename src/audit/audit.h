@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "audit/contam.h"
+#include "audit/policy.h"
 #include "audit/source.h"
 #include "base/pool.h"
 
@@ -17,6 +18,8 @@ struct audit_opts {
     bool fresh;                          /* what the folder holds of another audit is removed */
     uint64_t segment_bytes;              /* 0: store.h; for tests */
     const struct contam *contam;         /* NULL, or the evaluation sets that are looked for; contamination.jsonl has a line of each item */
+    const struct policy *policy;         /* NULL: none, and then no gate; its thresholds and limits change no stored byte */
+    const char *override;                /* why the data are used though the gate says no, or NULL */
     bool records;                        /* records.jsonl: a line of each record and its verdict */
     /* Between rounds of the pass, bytes of the files so far, and before each stage with what it does.  May end the audit with an error:
      * ERR_STOPPED for a stop, after which the same call goes on. */

@@ -1,4 +1,5 @@
 #include "audit/report.h"
+#include "audit/gate.h"
 #include "audit/opened.h"
 #include <lathe.h>
 #include <string.h>
@@ -197,13 +198,20 @@ static int write_records(const struct audit *a, struct err *err)
 
 /* ---- the end ---- */
 
-static int write_report(const struct audit *a, struct err *err)
+int report_write(const json_t *report, const char *dir, struct err *err)
 {
-    char *text = tree_dumps(a->report, JSON_INDENT(1) | JSON_SORT_KEYS | JSON_REAL_PRECISION(10)), *path = file_join(a->o->dir, "report.json");
+    char *text = tree_dumps(report, JSON_INDENT(1) | JSON_SORT_KEYS | JSON_REAL_PRECISION(10)), *path = file_join(dir, "report.json");
     const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory to write the report");
     mem_free(text);
     mem_free(path);
     return rc;
+}
+
+static int add_gate(struct audit *a, struct err *err)
+{
+    json_t *gate;
+    TRY(gate_of(a->report, a->o->policy, a->o->override, &gate, err));
+    return audit_report(a, "gate", gate, err);
 }
 
 int report_finish(struct audit *a, struct err *err)
@@ -212,9 +220,11 @@ int report_finish(struct audit *a, struct err *err)
     int rc = t ? add_totals(a, t, err) : ERR(err, NOMEM, "no memory for totals");
     mem_free(t);
     rc = rc ? rc : audit_fill_examples(a, err);
+    if (!rc && a->o->policy)
+        rc = add_gate(a, err);
     if (!rc && a->refused != mem_json_refused())
         rc = ERR(err, NOMEM, "no memory for the report of an audit");
     rc = rc ? rc : verdicts_write(a, err);
-    rc = rc ? rc : write_report(a, err);
+    rc = rc ? rc : report_write(a->report, a->o->dir, err);
     return rc || !a->o->records ? rc : write_records(a, err);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/gate.h"
 
 /* ---- audit ---- */
 
@@ -13,6 +14,7 @@
 
 static const char *out_dir, *methods, *tokenizer;
 static struct opt_list against;
+static const char *policy_name, *override;
 static bool fresh, records;
 static int64_t record_max = (int64_t)RECORD_MAX >> 20;
 static double ratio = UNPACK_RATIO;
@@ -97,27 +99,28 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
 {
     struct sources s = { .n = 0 };
     struct sets sets = { .tok = NULL };
+    struct policy policy;
     struct pool *pool;
     json_t *report = NULL;
     if (!out_dir)
         return ERR(err, USAGE, "--out is missing: the folder that the audit is to be kept in");
     cmd_catch_signals();
-    int rc = cmd_pool(&pool, err);
+    int rc = cmd_policy(&policy, policy_name, override, err);
+    rc = rc ? rc : cmd_pool(&pool, err);
     for (int i = 0; i < n_args && !rc; i++)
         rc = sources_add(&s, args[i], err);
     rc = rc ? rc : open_sets(&sets, err);
+    rc = rc ? rc : cmd_show_licences(&s, err);
     struct telling t = { .total = s.n_bytes, .begin = clock_wall() };
-    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam, .records = records, .progress = tell, .ctx = &t };
+    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam, .policy = policy_name ? &policy : NULL, .override = override, .records = records, .progress = tell, .ctx = &t };
     rc = rc ? rc : audit_run(&s, &o, &report, err);
     log_progress_end();
     sources_release(&s);
     close_sets(&sets);
-    if (!rc && cmd_json)
-        return cmd_print_json(report, err);
-    if (!rc)
+    policy_release(&policy);
+    if (!rc && !cmd_json)
         print_summary(report);
-    json_decref(report);
-    return rc;
+    return rc ? rc : cmd_tell_gate(report, err);
 }
 
 static const struct opt audit_opts[] = {
@@ -126,6 +129,8 @@ static const struct opt audit_opts[] = {
     { OPT_LIST, "against", &against, "<path>", "an evaluation set, file or folder, that must not be in the data; may be given several times", 0, 0 },
     { OPT_STR, "against-methods", &methods, "<list>", "how it is looked for: gpt3, palm, llama2, datatrove, decon, divided by commas; all but datatrove without this", 0, 0 },
     { OPT_STR, "against-tokenizer", &tokenizer, "<path>", "a tokenizer, whose tokens decon then compares instead of words", 0, 0 },
+    { OPT_STR, "policy", &policy_name, "<file>", "what the data are for, what becomes of what is found, and limits; default, strict or a file", 0, 0 },
+    { OPT_STR, "override", &override, "<reason>", "why the data are used though the gate says no; kept in the report", 0, 0 },
     { OPT_FLAG, "records", &records, NULL, "write records.jsonl too: a line of each record, where it is and why it was dropped", 0, 0 },
     { OPT_INT, "record-max", &record_max, "<MiB>", "a longer record is passed over", 1, 1024 },
     { OPT_FLOAT, "ratio", &ratio, "<float>", "a packed file that holds more than so many times its bytes is refused", 1, 1e6 },
@@ -164,6 +169,11 @@ const struct command command_data_audit = {
         "that a model's scores on clean and on dirty items can be compared.  gpt3: a run of 13 words; palm: 70 % of an item's runs of 8;\n"
         "llama2: 80 % of its words in runs of more than 10, of which 4 may differ; datatrove: a run of 12 words with one of the answer;\n"
         "decon: rare runs of 5 of its question, with answer and passage near by, weighted (allenai/decon).\n"
+        "\n"
+        "Licences are expressions of SPDX.  Where none is stated, what LICENSE, COPYING, debian/copyright (DEP-5) and the front matter of\n"
+        "README.md beside the data say counts; what is not known allows nothing.  With --policy they are held against the use that it\n"
+        "declares, and its gate against the report: a limit that is not kept, or not measured, ends with exit code 3 and the evidence.\n"
+        "`lathe help data gate` tells what stands in a policy.\n"
         "\n"
         "What was seen of each record is kept in the folder, a segment for each 8 MiB of text or so: an audit that was stopped, by Ctrl-C\n"
         "or by a crash, goes on with the same command, and the same input gives the same bytes, whatever the threads.\n"

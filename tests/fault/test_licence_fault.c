@@ -1,7 +1,10 @@
-/* test_licence_fault.c - licences are read, and looked for in a folder, with each allocation failing in turn, and each system call. */
+/* test_licence_fault.c - licences are read, looked for in a folder and judged by a policy and its gate, with each allocation failing in turn, and each system call. */
 #include "each_allocation.h"
 #include "audit/licence.h"
 #include "audit/licence_found.h"
+#include "audit/gate.h"
+#include "audit/licences.h"
+#include "base/tree.h"
 
 static struct err err;
 
@@ -46,6 +49,35 @@ static int find(void *ctx)
     return 0;
 }
 
+static const char part[] = "{\"licences\": {\"sources\": [{\"source\": \"a\", \"stated\": \"MIT\", \"found\": [{\"path\": \"x\", \"id\": \"ISC\"}]}, "
+                           "{\"source\": \"b\", \"stated\": null, \"found\": [{\"path\": \"x\", \"id\": \"CC-BY-NC-4.0\"}]}]}}";
+
+/* A report and a policy to a verdict. */
+static int judge(void *ctx)
+{
+    static const char text[] = "use: [train, commercial]\nlicences: {LicenseRef-x: {allows: [train]}}\ngate: {licences: 0, licence_conflicts: 0, secrets: 0}\n";
+    struct policy p;
+    json_t *report = NULL, *gate = NULL;
+    (void)ctx;
+    int rc = policy_parse(&p, text, sizeof text - 1, "p", &err);
+    rc = rc ? rc : tree_parse_json(&report, part, sizeof part - 1, "r", &err);
+    rc = rc ? rc : licences_judge(json_object_get(report, "licences"), &p, &err);
+    rc = rc ? rc : gate_of(report, &p, "a reason", &gate, &err);
+    if (!rc) {
+        char *told = tree_dumps(gate, JSON_COMPACT | JSON_SORT_KEYS);
+        if (told) {
+            assert_non_null(strstr(told, "CC-BY-NC-4.0 does not allow commercial use"));
+            assert_non_null(strstr(told, "the file says ISC, stated is MIT"));
+            assert_non_null(strstr(told, "\"override\":{\"reason\":\"a reason\"}"));
+        }
+        mem_free(told);
+    }
+    json_decref(gate);
+    json_decref(report);
+    policy_release(&p);
+    return rc;
+}
+
 static int set_up(void **state)
 {
     static const char *const files[][2] = {
@@ -66,6 +98,7 @@ static void no_memory_is_an_error(void **state)
     (void)state;
     assert_true(each_allocation(parse, NULL, false) > 1);
     assert_true(each_allocation(find, NULL, true) > 40);          /* jansson does without some */
+    assert_true(each_allocation(judge, NULL, true) > 80);
 }
 
 /* A file that cannot be read is told and the others are there; the folder itself is an error. */
