@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/html.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "card/read.h"
 
 int page_add(const struct page *p, const char *markup) { return buf_add_str(p->b, markup, p->err); }
@@ -30,7 +31,7 @@ int page_value(const struct page *p, const json_t *v)
         return page_add(p, "–");
     if (json_is_boolean(v))
         return page_add(p, json_is_true(v) ? "yes" : "no");
-    char *text = json_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *text = tree_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(9));
     const int rc = text ? page_text(p, text) : ERR(p->err, NOMEM, "no memory for a page");
     mem_free(text);
     return rc;

@@ -1,4 +1,5 @@
 #include "card/card.h"
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,6 +7,8 @@
 #include <time.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/tree.h"
+#include "base/utf8.h"
 #include "card/parts.h"
 #include "card/questions.h"
 #include "card/read.h"
@@ -81,10 +84,21 @@ static int date_of(struct card *c, const struct card_opts *o, struct err *err)
 
 /* ---- what it is about ---- */
 
+static bool is_text(const char *s)
+{
+    const char *end = s + strlen(s);
+    int n = 1;
+    for (; s < end && n; s += n)
+        n = (unsigned char)*s < 0x20 || *s == 0x7f ? 0 : utf8_length(s, end);
+    return n > 0;
+}
+
 static int name_of(struct card *c, const struct card_opts *o, struct err *err)
 {
     const json_t *sources = json_object_get(c->report, "sources");
     c->name = o->name ? o->name : json_array_size(sources) == 1 ? read_str(json_array_get(sources, 0), "name") : NULL;
+    if (c->name && !is_text(c->name))
+        return ERR(err, USAGE, "name '%.60s': expected a line of UTF-8", c->name);
     return c->name && *c->name ? 0 : ERR(err, USAGE, "no name: found %zu sources, expected --name for what they are together", json_array_size(sources));
 }
 
@@ -96,7 +110,7 @@ void card_urn(const struct card *c, char out[46])
 
 static int add_tree(struct sha256 *sum, const json_t *v, struct err *err)
 {
-    char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = tree_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
     if (text)
         sha256_add(sum, text, strlen(text) + 1);
     mem_free(text);
@@ -139,7 +153,7 @@ static int card_of(struct card *c, const json_t *report, const struct card_opts 
 
 static int dump(const json_t *v, struct buf *out, struct err *err)
 {
-    char *text = json_dumps(v, JSON_INDENT(1));
+    char *text = tree_dumps(v, JSON_INDENT(1));
     const int rc = text ? buf_add_str(out, text, err) : ERR(err, NOMEM, "no memory for a document");
     mem_free(text);
     return rc ? rc : buf_add_char(out, '\n', err);
@@ -152,7 +166,7 @@ static const struct document { const char *name; int (*write)(const struct card 
     { "README.md", hub_of_card },      { "questions.yaml", questions_of_card }, { "croissant.json", croissant_of_card },
     { "spdx.json", spdx_of_card },     { "cyclonedx.json", cyclonedx_of_card },
 };
-enum { N_DOCUMENT = sizeof documents / sizeof *documents };
+static_assert(sizeof documents / sizeof *documents == CARD_DOCUMENTS, "card.h says how many");
 
 /* A README.md of somebody else's is not written over: where a card is, its questions are. */
 static int is_ours(const char *dir, struct err *err)
@@ -165,11 +179,11 @@ static int is_ours(const char *dir, struct err *err)
     return rc;
 }
 
-static int save(const char *dir, const struct buf text[N_DOCUMENT], struct err *err)
+static int save(const char *dir, const struct buf text[CARD_DOCUMENTS], struct err *err)
 {
     TRY(is_ours(dir, err));
     TRY(file_mkdirs(dir, err));
-    for (int i = 0; i < N_DOCUMENT; i++) {
+    for (int i = 0; i < CARD_DOCUMENTS; i++) {
         char *path = file_join(dir, documents[i].name);
         const int rc = path ? file_write_all(path, text[i].data, text[i].len, err) : ERR(err, NOMEM, "no memory for a path");
         mem_free(path);
@@ -178,24 +192,28 @@ static int save(const char *dir, const struct buf text[N_DOCUMENT], struct err *
     return 0;
 }
 
-int card_write(const json_t *report, const struct card_opts *o, const char *dir, struct card_result *out, struct err *err)
+int card_make(const json_t *report, const struct card_opts *o, struct buf text[CARD_DOCUMENTS], struct card_result *out, struct err *err)
 {
     struct card c;
-    struct buf text[N_DOCUMENT];
     TRY(card_of(&c, report, o, err));
-    for (int i = 0; i < N_DOCUMENT; i++)
+    for (int i = 0; i < CARD_DOCUMENTS; i++)
+        TRY(documents[i].write(&c, &text[i], err));
+    if (!out)
+        return 0;
+    *out = (struct card_result){ .created_by = c.created_by, .n_question = question_count() };
+    memcpy(out->created, c.created, sizeof c.created);
+    return questions_open(&c, &out->n_open, err);
+}
+
+int card_write(const json_t *report, const struct card_opts *o, const char *dir, struct card_result *out, struct err *err)
+{
+    struct buf text[CARD_DOCUMENTS];
+    for (int i = 0; i < CARD_DOCUMENTS; i++)
         buf_init(&text[i]);
-    int rc = 0;
-    for (int i = 0; i < N_DOCUMENT && !rc; i++)
-        rc = documents[i].write(&c, &text[i], err);
+    int rc = card_make(report, o, text, out, err);
     if (!rc)
         rc = save(dir, text, err);
-    for (int i = 0; i < N_DOCUMENT; i++)
+    for (int i = 0; i < CARD_DOCUMENTS; i++)
         buf_release(&text[i]);
-    if (!rc && out) {
-        *out = (struct card_result){ .created_by = c.created_by, .n_question = question_count() };
-        rc = questions_open(&c, &out->n_open, err);
-        memcpy(out->created, c.created, sizeof c.created);
-    }
     return rc;
 }

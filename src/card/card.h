@@ -7,7 +7,7 @@
 #ifndef CARD_CARD_H
 #define CARD_CARD_H
 #include <jansson.h>
-#include "base/err.h"
+#include "base/buf.h"
 
 struct card_opts {
     const char *name;           /* of the data set; NULL: as answered, else the only source's */
@@ -20,5 +20,8 @@ struct card_result { int n_question, n_open; char created[21]; const char *creat
 /* Writes report.html, report.json, datasheet.md, README.md, croissant.json, spdx.json, cyclonedx.json and questions.yaml into dir, which is
  * made; each is whole or as it was.  Nothing is written when the report, the answers or a document is wrong.  out may be NULL. */
 int card_write(const json_t *report, const struct card_opts *o, const char *dir, struct card_result *out, struct err *err);
+/* The same into buffers of the caller, who has initialised them; the page is the first. */
+#define CARD_DOCUMENTS 8
+int card_make(const json_t *report, const struct card_opts *o, struct buf text[CARD_DOCUMENTS], struct card_result *out, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "card/doc.h"
 #include <ctype.h>
 #include "base/mem.h"
+#include "base/tree.h"
 
 static json_t *made(struct doc *d, json_t *v)
 {
@@ -44,7 +45,7 @@ void doc_text(struct doc *d, json_t *o, const char *key, struct buf *b)
 
 int doc_end(struct doc *d, json_t *root, struct buf *out, struct err *err)
 {
-    char *text = d->failed ? NULL : json_dumps(root, JSON_INDENT(1));
+    char *text = d->failed ? NULL : tree_dumps(root, JSON_INDENT(1));
     int rc = text ? buf_add_str(out, text, err) : ERR(err, NOMEM, "no memory for a document");
     if (!rc)
         rc = buf_add_char(out, '\n', err);

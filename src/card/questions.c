@@ -118,7 +118,7 @@ int questions_check(const json_t *answers, struct err *err)
     read_each(answers, id, v) {
         if (find(id) < 0)
             return unknown(id, err);
-        if (!json_is_string(v) && !json_is_null(v))
+        if (json_is_string(v) ? strlen(json_string_value(v)) != json_string_length(v) : !json_is_null(v))
             return ERR(err, FORMAT, "questions.yaml: %s: expected a text in quotes", id);
         for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
             if (!strcmp(forms[i].id, id) && json_string_length(v) && !forms[i].is(json_string_value(v)))

@@ -34,6 +34,8 @@ static const char *type_of(const json_t *v)
 
 static bool is_count(const json_t *v) { return json_is_integer(v) && json_integer_value(v) >= 0; }
 static bool is_number(const json_t *v) { return json_is_null(v) || isfinite(read_number_of(v)); }
+static bool has_nul(const json_t *v) { return json_is_string(v) && strlen(json_string_value(v)) != json_string_length(v); }
+static bool is_string(const json_t *v) { return json_is_string(v) && !has_nul(v); }
 static bool is_plain(const json_t *v) { return json_is_string(v) || json_is_number(v) || json_is_boolean(v) || json_is_null(v); }
 
 static bool each_member(const json_t *o, bool (*is)(const json_t *v))
@@ -56,7 +58,6 @@ static bool each_item(const json_t *list, bool (*is)(const json_t *v))
     return all;
 }
 
-static bool is_string(const json_t *v) { return json_is_string(v); }
 static bool is_row(const json_t *v) { return each_member(v, is_plain); }
 
 static bool is_sha256(const json_t *v)
@@ -80,7 +81,7 @@ static bool is_histogram(const json_t *v)
 static bool is_kind(enum kind kind, const json_t *v)
 {
     switch (kind) {
-    case STR: return json_is_string(v);
+    case STR: return is_string(v);
     case COUNT: return is_count(v);
     case NUMBER: return is_number(v);
     case BOOL: return json_is_boolean(v);
@@ -105,7 +106,7 @@ static int look(const struct walk *w, const json_t *v)
     /* Of a value of the right type something inside is wrong. */
     const enum kind k = w->row->kind;
     const bool inside = k == SHA256 ? json_is_string(v) : k == WORDS || k == ROWS ? json_is_array(v) : k > SHA256 && json_is_object(v);
-    return ERR(w->err, FORMAT, "%s: %s: found %s, expected %s", w->where, w->path, inside ? "something else" : type_of(v), expected[k]);
+    return ERR(w->err, FORMAT, "%s: %s: found %s, expected %s", w->where, w->path, inside ? "something else" : has_nul(v) ? "a string with a NUL" : type_of(v), expected[k]);
 }
 
 static int go(struct walk *w, const json_t *v, const char *left, size_t len);

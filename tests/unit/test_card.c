@@ -104,6 +104,7 @@ static void a_wrong_value_is_told_by_its_path(void **state)
         { "gate/passed", "\"yes\"", "report.json: gate.passed: found a string, expected true or false" },
         { "sources/1/name", "\"stories\"", "report.json: sources[1].name: found 'stories', expected a name that no other source has" },
         { "sources/1/name", "\"\"", "report.json: sources[1].name: found '', expected a name that no other source has" },
+        { "sources/1/origin", "\"a\\u0000b\"", "report.json: sources[1].origin: found a string with a NUL, expected a string" },
         { "schema", "2", "report.json: schema: found 2, expected 1" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -113,7 +114,7 @@ static void a_wrong_value_is_told_by_its_path(void **state)
         char *save, *step = strtok_r(path, "/", &save), *next;
         for (; (next = strtok_r(NULL, "/", &save)); step = next)
             o = json_is_array(o) ? json_array_get(o, (size_t)atoi(step)) : json_object_get(o, step);
-        assert_int_equal(json_object_set_new(o, step, json_loads(cases[i].value, JSON_DECODE_ANY, NULL)), 0);
+        assert_int_equal(json_object_set_new(o, step, json_loads(cases[i].value, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL)), 0);
         assert_true(card_write(r, &opts, test_dir, NULL, &err) < 0);
         assert_string_equal(err.msg, cases[i].told);
         json_decref(r);
@@ -131,6 +132,11 @@ static void a_name_and_a_date_are_wanted(void **state)
     struct card_result got;
     o.name = NULL;
     assert_int_equal(card_write(r, &o, test_dir, NULL, &err), ERR_USAGE);
+    static const char *const names[] = { "a\xff", "a\nb", "" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        o.name = names[i];
+        assert_int_equal(card_write(r, &o, test_dir, NULL, &err), ERR_USAGE);
+    }
     static const char *const bad[] = { "yesterday", "2026-13-01", "2026-02-30", "2026-11-26T10:00", "2026-11-26T25:00:00Z", "" };
     o = opts;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
