@@ -27,7 +27,8 @@ static json_t *plan_of(const struct sources *s, const struct audit_opts *o, cons
         json_array_append_new(sources, json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", src->name, "field", src->field, "label", src->mark[MARK_LABEL], "group", src->mark[MARK_GROUP],
                                                  "time", src->mark[MARK_TIME], "files", plan_files(s, i)));
     }
-    return json_pack("{s:i, s:I, s:f, s:s*, s:o}", "version", 1, "record_max", (json_int_t)o->record_max, "ratio", o->ratio, "contamination", sets, "sources", sources);
+    return json_pack("{s:i, s:[i, i, i, I], s:I, s:f, s:s*, s:o}", "version", 1, "minhash", o->minhash.n_gram, o->minhash.n_band, o->minhash.n_row, (json_int_t)o->minhash.seed, "record_max",
+                     (json_int_t)o->record_max, "ratio", o->ratio, "contamination", sets, "sources", sources);
 }
 
 /* ---- the pass ---- */
@@ -182,6 +183,7 @@ void audit_release(struct audit *a)
     mem_free(a->end);
     mem_free(a->first);
     mem_free(a->reason);
+    mem_free(a->dup_of);
     for (int i = 0; i < a->n_example; i++)
         json_decref(a->example[i].into);
     mem_free(a->example);
@@ -190,7 +192,9 @@ void audit_release(struct audit *a)
 
 int audit_run(const struct sources *s, const struct audit_opts *o, json_t **report, struct err *err)
 {
-    struct audit a = { .s = s, .o = o, .store.lock = -1, .report = json_object(), .refused = mem_json_refused() };
+    struct audit_opts with = *o;
+    with.minhash = o->minhash.n_gram ? o->minhash : MINHASH_DATATROVE;
+    struct audit a = { .s = s, .o = &with, .store.lock = -1, .report = json_object(), .refused = mem_json_refused() };
     *report = NULL;
     int rc = a.report ? run(&a, err) : ERR(err, NOMEM, "no memory for the report of an audit");
     audit_release(&a);

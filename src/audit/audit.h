@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "audit/contam.h"
+#include "audit/minhash.h"
 #include "audit/policy.h"
 #include "audit/source.h"
 #include "base/pool.h"
@@ -21,6 +22,10 @@ struct audit_opts {
     const struct policy *policy;         /* NULL: none, and then no gate; its thresholds and limits change no stored byte */
     const char *override;                /* why the data are used though the gate says no, or NULL */
     bool records;                        /* records.jsonl: a line of each record and its verdict */
+    struct minhash_opts minhash;         /* of near duplicates; 0: MINHASH_DATATROVE */
+    double near_least;                   /* their least similarity (dup.h); 0: as datatrove */
+    bool keep_duplicates;                /* they are told and not dropped */
+    const char *index, *index_from, *index_add;      /* earlier data's folder (dup_index.h); which of it, divided by commas (NULL: all); the name that this data gets there; NULL: none */
     /* Between rounds of the pass, bytes of the files so far, and before each stage with what it does.  May end the audit with an error:
      * ERR_STOPPED for a stop, after which the same call goes on. */
     int (*progress)(void *ctx, uint64_t bytes, const char *stage, struct err *err);

@@ -11,13 +11,13 @@
 struct find {
     struct dup *d;
     const struct dup_rows *rows; int n_rows;
+    uint32_t *first;        /* [n_rows] record of each one's first row */
     const struct dup_opts *o;
     size_t row_bytes, n_band;
     struct radix_item *item, *tmp;
     int band;
     struct pair { uint32_t a, b; float s; } *pair; size_t n_pair;      /* lies in tmp */
     struct err *failed;     /* [threads] */
-    uint32_t n_old;
 };
 
 /* ---- rows ---- */
@@ -29,10 +29,10 @@ size_t dup_row_bytes(const struct minhash *m)
 
 void dup_row_none(const struct minhash *m, unsigned char *row) { memset(row, 0, dup_row_bytes(m)); }
 
-void dup_row(const struct minhash *m, const char *text, size_t n, const uint64_t *sig, unsigned char *row)
+void dup_row(const struct minhash *m, const unsigned char sha256[SHA256_BYTES], const uint64_t *sig, unsigned char *row)
 {
     dup_row_none(m, row);
-    sha256_bytes(text, n, row);
+    memcpy(row, sha256, SHA256_BYTES);
     uint64_t *band = (uint64_t *)(void *)(row + SHA256_BYTES);
     minhash_bands(m, sig, band);
     minhash_bytes(m, sig, (uint8_t *)(band + minhash_opts(m)->n_band));
@@ -40,12 +40,15 @@ void dup_row(const struct minhash *m, const char *text, size_t n, const uint64_t
 
 static const unsigned char *row_of(const struct find *f, uint32_t record)
 {
-    size_t i = record;
-    const struct dup_rows *r = f->rows;
-    while (i >= r->n)
-        i -= r++->n;
-    return r->row + i * f->row_bytes;
+    int low = 0, high = f->n_rows;
+    while (high - low > 1) {                /* first[low] <= record < first[high]; of empty ones the last */
+        const int mid = low + (high - low) / 2;
+        *(f->first[mid] <= record ? &low : &high) = mid;
+    }
+    return f->rows[low].row + (record - f->first[low]) * f->row_bytes;
 }
+
+static bool is_part(const struct find *f, uint32_t record) { return !f->o->skip || !f->o->skip[record]; }
 
 static uint64_t word_of(const unsigned char *row, size_t i)
 {
@@ -83,7 +86,7 @@ static void fill_sums(void *ctx, int i_chunk, int i_thread)
     struct find *f = ctx;
     const uint32_t end = f->d->n - (uint32_t)i_chunk * CHUNK < CHUNK ? f->d->n : (uint32_t)(i_chunk + 1) * CHUNK;
     for (uint32_t i = (uint32_t)i_chunk * CHUNK; i < end; i++)
-        f->item[i] = (struct radix_item){ word_of(row_of(f, i), 0), i };
+        f->item[i] = (struct radix_item){ is_part(f, i) ? word_of(row_of(f, i), 0) : 0, i };
 }
 
 /* Records whose sums begin alike, ascending: each belongs to the first of the very same sum, which is the first of all but by a
@@ -120,7 +123,7 @@ static void fill_band(void *ctx, int i_chunk, int i_thread)
     struct find *f = ctx;
     const uint32_t end = f->d->n - (uint32_t)i_chunk * CHUNK < CHUNK ? f->d->n : (uint32_t)(i_chunk + 1) * CHUNK;
     for (uint32_t i = (uint32_t)i_chunk * CHUNK; i < end; i++)
-        f->item[i] = (struct radix_item){ f->d->kind[i] == DUP_EXACT ? 0 : word_of(row_of(f, i), SHA256_BYTES / 8 + (size_t)f->band), i };
+        f->item[i] = (struct radix_item){ f->d->kind[i] == DUP_EXACT || !is_part(f, i) ? 0 : word_of(row_of(f, i), SHA256_BYTES / 8 + (size_t)f->band), i };
 }
 
 static void add_pair(struct find *f, uint32_t a, uint32_t b)
@@ -201,7 +204,7 @@ static int join_band(struct find *f, struct err *err)
 
 /* ---- */
 
-/* Records of `kind` that are not their own keeper, and their keepers; of the last of the rows. */
+/* Records of `kind` that are not their own keeper, and their keepers; without earlier data's. */
 static void settle(struct find *f, enum dup_kind kind, struct dup_tally *tally)
 {
     struct dup *d = f->d;
@@ -213,7 +216,7 @@ static void settle(struct find *f, enum dup_kind kind, struct dup_tally *tally)
         if (k == i || d->kind[i] != DUP_NONE)
             continue;
         d->kind[i] = (uint8_t)kind;
-        if (i < f->n_old)
+        if (i < d->n_old)
             continue;
         tally->records++, tally->groups += !seen[k];
         seen[k] = 1;
@@ -230,7 +233,7 @@ static int find(struct find *f, struct err *err)
     for (f->band = 0; f->band < (int)f->n_band; f->band++)
         TRY(join_band(f, err));
     settle(f, DUP_NEAR, &d->near);
-    memset(d->kind, DUP_NONE, f->n_old);
+    memset(d->kind, DUP_NONE, d->n_old);
     return compare(f, compare_kept, d->n, err);
 }
 
@@ -247,18 +250,21 @@ int dup_find(struct dup *d, const struct dup_rows *rows, int n_rows, const struc
     struct find f = { .d = d, .rows = rows, .n_rows = n_rows, .o = o, .row_bytes = dup_row_bytes(o->minhash), .n_band = (size_t)minhash_opts(o->minhash)->n_band };
     static_assert(sizeof *f.tmp <= 2 * sizeof *f.pair, "two pairs a record lie where its item did");
     d->n = (uint32_t)n;
-    d->n_row = n_rows ? (uint32_t)rows[n_rows - 1].n : 0;
-    f.n_old = d->n - d->n_row;
+    d->n_old = (uint32_t)o->n_old;
+    assert(o->n_old <= n);
     d->keeper = mem_alloc_array(n, sizeof *d->keeper);
     d->kind = mem_alloc_array(n, sizeof *d->kind);
     d->similarity = mem_alloc_array(n, sizeof *d->similarity);
     f.item = mem_alloc_array(n, sizeof *f.item);
     f.tmp = mem_alloc_array(n, 2 * sizeof *f.pair);
     f.failed = mem_alloc_array((size_t)n_thread, sizeof *f.failed);
+    f.first = mem_alloc_array((size_t)n_rows, sizeof *f.first);
     f.pair = (struct pair *)f.tmp;
     int rc = 0;
-    if (!d->keeper || !d->kind || !d->similarity || !f.item || !f.tmp || !f.failed)
+    if (!d->keeper || !d->kind || !d->similarity || !f.item || !f.tmp || !f.failed || !f.first)
         rc = ERR(err, NOMEM, "no memory for duplicates among %zu records", n);
+    for (int i = 1; !rc && i < n_rows; i++)
+        f.first[i] = f.first[i - 1] + (uint32_t)rows[i - 1].n;
     for (uint32_t i = 0; !rc && i < d->n; i++)
         d->keeper[i] = i;
     if (!rc)
@@ -266,6 +272,7 @@ int dup_find(struct dup *d, const struct dup_rows *rows, int n_rows, const struc
     mem_free(f.item);
     mem_free(f.tmp);
     mem_free(f.failed);
+    mem_free(f.first);
     return rc;
 }
 

@@ -13,12 +13,13 @@
 #define AUDIT_DUP_H
 #include <stdbool.h>
 #include "audit/minhash.h"
+#include "base/hash.h"
 #include "base/pool.h"
 
 /* Bytes of a row, a multiple of 8; its parts are SHA-256, n_band hashes, n_value bytes. */
 size_t dup_row_bytes(const struct minhash *m);
 /* row: aligned to 8.  sig: minhash_room(); of no shingle for a text without a signature. */
-void dup_row(const struct minhash *m, const char *text, size_t n, const uint64_t *sig, unsigned char *row);
+void dup_row(const struct minhash *m, const unsigned char sha256[SHA256_BYTES], const uint64_t *sig, unsigned char *row);
 /* Of a record that is none: it has no duplicates. */
 void dup_row_none(const struct minhash *m, unsigned char *row);
 
@@ -26,6 +27,8 @@ struct dup_rows { const unsigned char *row; size_t n; };      /* aligned to 8 */
 struct dup_opts {
     struct pool *pool;
     const struct minhash *minhash;
+    size_t n_old;                       /* the first so many records are earlier data's: they are kept */
+    const uint8_t *skip;                /* [records] 1: is no part of it; NULL: all are */
     /* Candidates whose similarity is less are no duplicates.  0: all candidates are, as in datatrove.  Where it is more, each record of a
      * band is compared with the band's first and the one before it. */
     double least;
@@ -36,11 +39,11 @@ struct dup_opts {
 enum dup_kind { DUP_NONE, DUP_EXACT, DUP_NEAR };
 struct dup_tally { uint64_t records, groups; };     /* copies, and the records that they are copies of */
 struct dup {
-    uint32_t n, n_row;                  /* records; of them in the last of the rows, which are told of */
+    uint32_t n, n_old;                  /* records; of them earlier data's */
     uint32_t *keeper;                   /* [n] itself, or the earlier record that it is a duplicate of: one that is kept */
-    uint8_t *kind;                      /* [n] of the last of the rows; DUP_NONE for all others */
+    uint8_t *kind;                      /* [n] DUP_NONE for earlier data's */
     float *similarity;                  /* [n] of near duplicates with their keeper */
-    struct dup_tally exact, near;       /* of the last of the rows */
+    struct dup_tally exact, near;       /* without earlier data's */
     uint64_t n_pair, n_refused;         /* candidates that were compared, a pair once a band, if they were not known to belong together; of them less alike than least */
 };
 /* Rows one after the other, 2^32 - 2 at most in all.  dup_release in any case. */

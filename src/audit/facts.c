@@ -1,5 +1,6 @@
 #include "audit/facts.h"
 #include <string.h>
+#include "audit/dup.h"
 #include "audit/language.h"
 #include "base/mem.h"
 
@@ -8,12 +9,19 @@ struct facts_thread {
     struct language language;
     char room[LANGUAGE_LOOK + LANGUAGE_PAD];      /* for the language */
     struct contam_state *contam;
+    struct minhash_text *minhash; uint64_t *sig; unsigned char *dup;
+    struct pieces lines, paragraphs;
 };
 
-struct facts { const struct audit_opts *o; int n_thread; struct facts_thread thread[]; };
+struct facts { const struct audit_opts *o; struct minhash *minhash; int n_thread; struct facts_thread thread[]; };
 
 static int begin_thread(const struct facts *f, struct facts_thread *t, struct err *err)
 {
+    t->sig = mem_alloc_array(minhash_room(f->minhash), sizeof *t->sig);
+    t->dup = mem_alloc(dup_row_bytes(f->minhash));
+    if (!t->sig || !t->dup)
+        return ERR(err, NOMEM, "no memory for signatures");
+    TRY(minhash_text_new(&t->minhash, f->minhash, err));
     return f->o->contam ? contam_state_new(&t->contam, f->o->contam, err) : 0;
 }
 
@@ -23,7 +31,7 @@ int facts_new(struct facts **out, int n_thread, const struct audit_opts *o, stru
     if (!f)
         return ERR(err, NOMEM, "no memory for an audit by %d threads", n_thread);
     f->n_thread = n_thread, f->o = o;
-    int rc = 0;
+    int rc = minhash_new(&f->minhash, &o->minhash, err);
     for (int i = 0; i < n_thread && !rc; i++)
         rc = begin_thread(f, &f->thread[i], err);
     if (rc) {
@@ -35,8 +43,17 @@ int facts_new(struct facts **out, int n_thread, const struct audit_opts *o, stru
 
 void facts_free(struct facts *f)
 {
-    for (int i = 0; f && i < f->n_thread; i++)
-        contam_state_free(f->thread[i].contam);
+    for (int i = 0; f && i < f->n_thread; i++) {
+        struct facts_thread *t = &f->thread[i];
+        contam_state_free(t->contam);
+        minhash_text_free(t->minhash);
+        mem_free(t->sig);
+        mem_free(t->dup);
+        pieces_release(&t->lines);
+        pieces_release(&t->paragraphs);
+    }
+    if (f)
+        minhash_free(f->minhash);
     mem_free(f);
 }
 
@@ -50,13 +67,26 @@ static struct record_place place_of(int file, const struct pass_record *r)
 
 #define PUT(name, data, count) (out->of[SECTION_##name].p = (data), out->of[SECTION_##name].n = (count))
 
+static int duplicates(const struct facts *f, struct facts_thread *t, const struct pass_record *r, struct row *out, struct err *err)
+{
+    TRY(minhash_text(t->minhash, r->text, r->n, t->sig, err));
+    dup_row(f->minhash, t->place.sha256, t->sig, t->dup);
+    TRY(pieces_lines(&t->lines, r->text, r->n, err));
+    TRY(pieces_paragraphs(&t->paragraphs, r->text, r->n, err));
+    PUT(lines, t->lines.piece, t->lines.n);
+    PUT(paragraphs, t->paragraphs.piece, t->paragraphs.n);
+    return 0;
+}
+
 int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thread, struct row *out, struct err *err)
 {
     struct facts_thread *t = &f->thread[i_thread];
     *out = (struct row){ 0 };
     t->place = place_of(file, r);
     PUT(place, &t->place, 1);
+    PUT(dup, t->dup, dup_row_bytes(f->minhash));
     if (r->fault) {
+        dup_row_none(f->minhash, t->dup);
         PUT(why, r->why, strlen(r->why));
         return 0;
     }
@@ -71,5 +101,5 @@ int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thre
         PUT(contam_hit, found.hit, found.n_hit);
         PUT(contam_mark, found.mark, found.n_mark);
     }
-    return 0;
+    return duplicates(f, t, r, out, err);
 }

@@ -22,7 +22,8 @@ static int add(struct pieces *p, const char *at, const char *end, struct err *er
             return ERR(err, NOMEM, "no memory for %zu lines of a text", cap);
         p->piece = more, p->cap = cap;
     }
-    p->piece[p->n++] = (struct piece){ hash_xxh64(at, (size_t)(end - at)), (uint32_t)(end - at) };
+    const uint64_t hash = hash_xxh64(at, (size_t)(end - at));
+    p->piece[p->n++] = (struct piece){ (uint32_t)hash, (uint32_t)(hash >> 32), (uint32_t)(end - at) };
     return 0;
 }
 

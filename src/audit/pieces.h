@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include "base/err.h"
 
-struct piece { uint64_t hash; uint32_t n; };       /* bytes, without what was taken off */
+struct piece { uint32_t low, high, n; };       /* halves of the hash (so that no byte of it is left open on the disk); bytes, without what was taken off */
+static inline uint64_t piece_hash(const struct piece *p) { return (uint64_t)p->high << 32 | p->low; }
 struct pieces { struct piece *piece; size_t n, cap; };
 
 /* Replace what is there; the memory is kept.  n: RECORD_MAX at most. */

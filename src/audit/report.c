@@ -165,9 +165,10 @@ static int record_line(const struct audit *a, const struct segment *g, int i, st
     char hex[SHA256_HEX] = "", word[80];
     for (int k = 0; k < SHA256_BYTES && !p->fault; k++)
         snprintf(hex + 2 * k, 3, "%02x", p->sha256[k]);
-    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
+    const int64_t dup_of = a->dup_of ? a->dup_of[record] : -1;
+    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*, s:o}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
                           (json_int_t)p->line, "at", (json_int_t)p->at, "bytes", (json_int_t)p->n_text, "sha256", hex, "kept", audit_kept(a, record), "reason",
-                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word));
+                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word), "dup_of", dup_of < 0 ? json_null() : json_integer(dup_of));
     char *text = o ? tree_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     int rc = text ? file_writer_add(w, text, strlen(text), err) : ERR(err, NOMEM, "no memory for a line of records.jsonl");

@@ -31,6 +31,7 @@ struct audit {
     int64_t *first;                      /* of each file: number of its first record; one more at the end */
     struct file_end *end;                /* of each file */
     uint16_t *reason;                    /* of each record: enum drop */
+    int64_t *dup_of;                     /* of each record: the one that is kept of those which are the same, -1: it is none's duplicate; NULL: not known */
     struct example *example; int n_example, cap_example;
     json_t *report;
     uint64_t refused;                    /* mem_json_refused() at the start: a list of jansson's does not tell what it could not take */

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include "audit/contam.h"
 #include "audit/pass.h"
+#include "audit/pieces.h"
 #include "base/file.h"
 
 enum section {

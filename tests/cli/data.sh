@@ -26,9 +26,9 @@ lathe data audit train.jsonl --out audit4 --against nowhere.jsonl --quiet 2>&1; 
 for i in $(seq 20000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
 for i in $(seq 8); do cat some.jsonl; done > many.jsonl
 printf 'the quick brown fox jumps over the lazy dog, and again and again until it comes to the end of the road where nobody has ever seen one jump\n' > fox.txt
-lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --out whole --quiet --threads 1 > /dev/null
-for i in 1 2 3 4; do { timeout -s KILL 0.$((7 * i)) lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --out killed --quiet; } > killed.log 2>&1; done
-lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --out killed --quiet > /dev/null && diff -r whole killed && echo 'killed and whole are the same'
+lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --out whole --quiet --threads 1 > /dev/null
+for i in 1 2 3 4; do { timeout -s KILL 0.$((7 * i)) lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --out killed --quiet; } > killed.log 2>&1; done
+lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --out killed --quiet > /dev/null && diff -r whole killed && echo 'killed and whole are the same'
 # a build of what was kept
 lathe data build whole --out v1 --quiet --splits train=0.9,valid=0.1 | grep -v ^version
 lathe data build whole --out v1 --quiet 2>&1; echo "exit $?"
@@ -38,3 +38,18 @@ lathe data erase v1 --out v2 --where record=7 --where 'text=lazy dog, and again 
 wc -l < v2/erased.jsonl
 for v in v1 v2; do cat $v/*/0*.jsonl | grep -c '"10 the quick'; done
 lathe data erase v1 --out v3 --where record=70000000 --quiet 2>&1; echo "exit $?"
+# copies, nearly the same, and against what earlier audits have left
+words() { python3 -c "import random; r = random.Random($1); w = [''.join(r.choices('abcdefgh', k=5)) for _ in range(3000)]
+for i in range($2): print('{\"text\": \"' + ' '.join(r.choices(w, k=40)) + '\"}')"; }
+words 2 400 > old.jsonl
+{ words 3 300; head -n 20 old.jsonl; sed -n '21,40s/ [a-h]* / another /p' old.jsonl; tail -n 5 some.jsonl; } > new.jsonl
+lathe data audit old.jsonl --out old --index signatures --index-add old --quiet
+lathe data audit new.jsonl --out new --index signatures --index-add new --quiet
+cp -r new before; lathe data audit new.jsonl --out new --index signatures --index-add new --quiet > /dev/null; diff -r before new && ls signatures
+lathe data audit old.jsonl new.jsonl --out both --quiet
+lathe data audit some.jsonl --out some --index signatures --index-from new --quiet
+lathe data audit old.jsonl --out old --index signatures --index-add new --index-from old --quiet 2>&1; echo "exit $?"
+lathe data audit old.jsonl --out old --index signatures --index-from old,older --quiet 2>&1; echo "exit $?"
+lathe data audit old.jsonl --out old --index-add older --quiet 2>&1; echo "exit $?"
+lathe data audit old.jsonl --out old3 --ngram 3 --index signatures --quiet 2>&1; echo "exit $?"
+printf x >> signatures/old.dup; lathe data audit new.jsonl --out new --index signatures --index-from old --quiet 2>&1; echo "exit $?"
