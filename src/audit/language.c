@@ -7,17 +7,35 @@ typedef int cld2_language;
 void cld2_summary(const char *text, int n, bool plain, cld2_language language[3], int percent[3], int *n_letters, bool *sure) __asm__("_ZN4CLD221DetectLanguageSummaryEPKcibPNS_8LanguageEPiS4_Pb");
 const char *cld2_code(cld2_language l) __asm__("_ZN4CLD212LanguageCodeENS_8LanguageE");
 
+static size_t character_before(const char *text, size_t at)
+{
+    while (at && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+/* What is looked at, in whole characters; its bytes. */
+static size_t look_at(const char *text, size_t n, char *room)
+{
+    if (n <= LANGUAGE_LOOK) {
+        memcpy(room, text, n);
+        return n;
+    }
+    const size_t first = character_before(text, LANGUAGE_LOOK / 2 - 1), from = character_before(text, n / 2), to = character_before(text, from + LANGUAGE_LOOK / 2);
+    memcpy(room, text, first);
+    room[first] = '\n';
+    memcpy(room + first + 1, text + from, to - from);
+    return first + 1 + to - from;
+}
+
 struct language language_of(const char *text, size_t n, char *room)
 {
     cld2_language language[3];
     int percent[3], n_letters;
     bool sure;
     struct language out = { .code = "un" };
-    if (n > LANGUAGE_LOOK)
-        for (n = LANGUAGE_LOOK; n && ((unsigned char)text[n] & 0xc0) == 0x80;)
-            n--;
-    memcpy(room, text, n);                       /* it looks some bytes further than it is told */
-    memset(room + n, 0, LANGUAGE_PAD);
+    n = look_at(text, n, room);
+    memset(room + n, 0, LANGUAGE_PAD);           /* it looks some bytes further than it is told */
     cld2_summary(room, (int)n, true, language, percent, &n_letters, &sure);
     const char *code = cld2_code(language[0]);
     if (percent[0] > 0 && strlen(code) < sizeof out.code) {

@@ -6,6 +6,14 @@
 size_t text_bad_utf8(const char *s, size_t n)
 {
     for (size_t i = 0; i < n;) {
+        uint64_t eight;
+        for (; n - i >= sizeof eight; i += sizeof eight) {       /* most text is ASCII, most of the time */
+            memcpy(&eight, s + i, sizeof eight);
+            if (eight & 0x8080808080808080)
+                break;
+        }
+        if (i == n)
+            break;
         const int len = utf8_length(s + i, s + n);
         if (!len)
             return i;

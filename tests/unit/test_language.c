@@ -31,16 +31,16 @@ static void texts_have_their_language(void **state)
     }
 }
 
-/* Only the beginning counts, cut between characters. */
+/* Its beginning and its middle count, cut between characters. */
 static void a_long_text_is_looked_at_in_part(void **state)
 {
     (void)state;
     static const char de[] = "Die Würde des Menschen ist unantastbar. Sie zu achten und zu schützen ist Verpflichtung aller staatlichen Gewalt. ";
     const size_t n = sizeof de - 1;
-    char *text = mem_alloc(2 * LANGUAGE_LOOK);
-    for (size_t i = 0; i < 2 * LANGUAGE_LOOK; i++)
+    char *text = mem_alloc(4 * LANGUAGE_LOOK);
+    for (size_t i = 0; i < 4 * LANGUAGE_LOOK; i++)
         text[i] = de[i % n];
-    for (size_t cut = LANGUAGE_LOOK + 1; cut < LANGUAGE_LOOK + (size_t)300; cut++)
+    for (size_t cut = LANGUAGE_LOOK + 1; cut < LANGUAGE_LOOK + (size_t)2000; cut++)
         assert_string_equal(language_of(text, cut, room).code, "de");
     mem_free(text);
 }

@@ -6,6 +6,7 @@
 #include "audit/extract.h"
 #include "audit/json_scan.h"
 #include "audit/pass.h"
+#include "data/text.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -331,6 +332,24 @@ static void what_is_wrong_with_a_record_is_told(void **state)
     extract_release(&x);
 }
 
+/* Wherever a wrong byte stands, among letters or characters of more bytes. */
+static void a_byte_that_is_not_utf8_is_found(void **state)
+{
+    (void)state;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345", others[] = "ab\xc3\xa9" "cdefghij\xe2\x82\xac" "klmnopqrst";
+    for (size_t n = 0; n < sizeof letters; n++)
+        for (size_t i = 0; i <= n; i++) {
+            char text[sizeof letters];
+            memcpy(text, letters, n);
+            if (i < n)
+                text[i] = (char)0x80;
+            assert_int_equal(text_bad_utf8(text, n), i);
+        }
+    assert_int_equal(text_bad_utf8(others, sizeof others - 1), sizeof others - 1);
+    assert_int_equal(text_bad_utf8(others, 3), 2);               /* cut in a character */
+    assert_int_equal(text_bad_utf8(others, 14), 12);
+}
+
 /* ---- sources, and a pass over them ---- */
 
 struct seen { const struct sources *s; struct buf out; uint64_t bytes; int n_ended; };
@@ -476,6 +495,7 @@ static void a_list_of_sources_is_read_and_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_byte_that_is_not_utf8_is_found),
         cmocka_unit_test(json_is_what_the_test_suite_says),
         cmocka_unit_test(members_are_found_and_strings_read),
         cmocka_unit_test(packed_files_are_what_was_packed),
