@@ -108,7 +108,8 @@ const struct command command_serve = {
         "\n",
         "What an answer may be is said by response_format (json_object, json_schema), structured_outputs (json, regex, choice, grammar) or\n"
         "grammar (GBNF): tokens that would not follow it are never drawn.  Chats may have tools, called in the form of the model's template,\n"
-        "with arguments that follow their schemas; thoughts (<think>) are reasoning_content.  doc/schemas.md says what of a schema is kept:\n"
+        "with arguments that follow their schemas; a call that max_tokens cuts is told as far as its arguments came where these are a text,\n"
+        "which is OpenAI's way, else not at all.  Thoughts (<think>) are reasoning_content.  doc/schemas.md says what of a schema is kept:\n"
         "all else is an error that names the keyword and its place.\n"
         "\n"
         "    curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{\"model\": \"SmolLM2-135M-Instruct-Q8_0\",\n"

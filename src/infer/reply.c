@@ -255,9 +255,9 @@ static int name(struct reply *r, const struct reply_sink *s, bool last)
 {
     size_t at, from = 0, n = 0;
     const int is = r->n_call == CALLS_MAX ? -1 : (r->form.calls == CHAT_FORM_NAMED ? read_named_head : read_head)(r, &at, &from, &n);
-    if (is < 0 || (!is && last))
+    if (is < 0 || (!is && last && !announces(r)))
         return no_call(r, s);
-    if (!is)
+    if (!is)                                     /* nothing of one that is cut before its arguments is told */
         return 0;
     TRY(tell_call(r, r->held.data + from, n, s));
     TRY(take_of_call(r, at));
@@ -377,16 +377,16 @@ int reply_add(struct reply *r, const char *text, size_t n, const struct reply_si
     return n ? steps(r, s, false) : 0;
 }
 
-/* A call that is kept and not whole was content; of one that was told nothing can be taken back. */
+/* Of a call that lacks what stands behind its arguments only, all is known. */
 int reply_end(struct reply *r, const struct reply_sink *s)
 {
     TRY(steps(r, s, true));
-    if (r->n_call && !r->call[r->n_call - 1].whole && !s) {
-        TRY(buf_add(&r->content, r->raw.data, r->raw.len, NULL));
-        TRY(buf_add(&r->content, r->held.data, r->held.len, NULL));
-    }
+    if (r->state == CALL_END)
+        r->call[r->n_call - 1].whole = true;
     return 0;
 }
+
+bool reply_is_cut(const struct reply *r) { return r->state == ARGUMENTS; }
 
 bool reply_is_thinking(const struct reply *r) { return r->state == THOUGHT; }
 int reply_n_call(const struct reply *r) { return r->n_call - (r->n_call && !r->call[r->n_call - 1].whole); }

@@ -9,7 +9,8 @@
  *     BARE      {"name": ..., "parameters": {...}}, instead of content: Llama 3
  *
  * The grammar lets content be whatever it likes up to where a call begins, and a call only be that of a tool, with arguments that follow
- * its schema.  So what the reader has told as a call is one: arguments are JSON, unless the text ends in the middle of them. */
+ * its schema.  So what the reader has told as a call is one: arguments are JSON, unless the text ends in the middle of them; of one that
+ * ends before them nothing is told, where something announces calls. */
 #ifndef INFER_REPLY_H
 #define INFER_REPLY_H
 #include <jansson.h>
@@ -51,6 +52,7 @@ int reply_add(struct reply *r, const char *text, size_t n, const struct reply_si
 int reply_end(struct reply *r, const struct reply_sink *sink);
 bool reply_is_thinking(const struct reply *r);
 int reply_n_call(const struct reply *r);         /* that are whole */
+bool reply_is_cut(const struct reply *r);        /* the text has ended in the arguments of one more, which is not content either */
 const struct buf *reply_thought(const struct reply *r);
 const struct buf *reply_content(const struct reply *r);      /* with what began as a call and is none */
 const char *reply_call(const struct reply *r, int i, const struct buf **arguments);      /* its name */

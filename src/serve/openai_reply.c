@@ -261,11 +261,14 @@ static int break_off(struct buf *b, const struct refusal *e, const char *id, str
 
 /* ---- whole replies ---- */
 
+/* As a stream tells them: one that was cut, too, as far as it came. */
+static int n_call(const struct choice *c) { return c->reply ? reply_n_call(c->reply) + reply_is_cut(c->reply) : 0; }
+
 static int add_calls(struct buf *b, const struct choice *c, struct err *err)
 {
     const struct buf *arguments;
     TRY(buf_add_str(b, ",\"tool_calls\":[", err));
-    for (int i = 0; i < reply_n_call(c->reply); i++) {
+    for (int i = 0; i < n_call(c); i++) {
         const char *const name = reply_call(c->reply, i, &arguments);
         TRY(buf_add_str(b, i ? ",{" : "{", err));
         TRY(add_call_head(b, c, i, name, err));
@@ -278,7 +281,7 @@ static int add_calls(struct buf *b, const struct choice *c, struct err *err)
 static int chat_text(struct buf *b, const struct choice *c, struct err *err)
 {
     const struct buf *const content = c->reply ? reply_content(c->reply) : &c->text, *const thought = c->reply ? reply_thought(c->reply) : NULL;
-    const bool calls = c->reply && reply_n_call(c->reply);
+    const bool calls = n_call(c) > 0;
     TRY(buf_add_str(b, "\"message\":{\"role\":\"assistant\",\"content\":", err));
     TRY(calls && !content->len ? buf_add_str(b, "null", err) : out_string(b, content->data, content->len, err));
     TRY(buf_add_str(b, ",\"refusal\":null", err));

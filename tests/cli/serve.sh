@@ -196,6 +196,9 @@ said = told(False)
 print(said == told(True), all(not c and d in ("stop", "length") for _, _, c, d in said) or said)
 said = told(False, chat_template_kwargs={"thinking": True}, tool_choice="required")
 print(said == told(True, chat_template_kwargs={"thinking": True}, tool_choice="required"), all(not a and b and not c and d == "length" for a, b, c, d in said))
+cut = [json.loads(ask("/v1/chat/completions", chat(tools=tools[:1], tool_choice="required", max_tokens=n))[1])["choices"][0] for n in range(1, 60)]
+for c in cut: c["calls"] = c["message"].get("tool_calls", [])
+print("calls that are cut:", {c["finish_reason"] for c in cut if c["calls"] and not c["calls"][0]["function"]["arguments"].endswith("}")}, any('arguments":' in (c["message"]["content"] or "") for c in cut))
 u = json.loads(ask("/v1/chat/completions", chat(tools=tools, chat_template_kwargs={"thinking": True}))[1])["usage"]
 print(u["completion_tokens"] == u["completion_tokens_details"]["reasoning_tokens"] > 0)
 past = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]}, {"role": "tool", "tool_call_id": "a", "content": "2"}]

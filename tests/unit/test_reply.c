@@ -129,7 +129,7 @@ static void replies_are_told_apart(void **state)
         { 2, "<think>a</think>b <tool_c", "|T0:a|C0:b <tool_c" },
         { 2, "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call> and more", "|N0:f|A0:{}|C0:and more" },
         { 2, "a <tool_call>none</tool_call> b", "|C0:a <tool_call>none</tool_call> b" },
-        { 2, "<tool_call>{\"name\":\"f\",\"arg", "|C0:<tool_call>{\"name\":\"f\",\"arg" },
+        { 2, "So <tool_call>{\"name\":\"f\",\"arg", "|C0:So" },
         { 2, "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\": [1", "|N0:f|A0:{\"x\": [1" },
         { 3, "Ok [TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"g\", \"arguments\": {}}]", "|C0:Ok|N0:f|A0:{\"a\": 1}|N1:g|A1:{}" },
         { 3, "[TOOL_CALLS]x", "|C0:[TOOL_CALLS]x" },
@@ -155,7 +155,7 @@ static void replies_are_told_apart(void **state)
     }
 }
 
-static void a_call_that_is_not_whole_was_content(void **state)
+static void a_call_that_is_not_whole_is_told_as_far_as_it_came(void **state)
 {
     (void)state;
     const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" };
@@ -167,10 +167,18 @@ static void a_call_that_is_not_whole_was_content(void **state)
         OK(reply_add(r, text + i, 1, NULL));
     OK(reply_end(r, NULL));
     assert_string_equal(reply_thought(r)->data, "so");
-    assert_string_equal(reply_content(r)->data, "Now<tool_call>{\"name\":\"g\",\"arguments\":{\"b\": [tr");
-    assert_int_equal(reply_n_call(r), 1);
+    assert_string_equal(reply_content(r)->data, "Now");
+    assert_true(reply_n_call(r) == 1 && reply_is_cut(r));
     assert_string_equal(reply_call(r, 0, &arguments), "f");
     assert_string_equal(arguments->data, "{\"a\":1}");
+    assert_string_equal(reply_call(r, 1, &arguments), "g");
+    assert_string_equal(arguments->data, "{\"b\": [tr");
+    reply_free(r);
+    OK(reply_new(&r, &form, &err));              /* all of it is there but its end */
+    OK(reply_add(r, text, strlen(text) - strlen(" [tr"), NULL));
+    OK(reply_add(r, " 1}", 3, NULL));
+    OK(reply_end(r, NULL));
+    assert_true(reply_n_call(r) == 2 && !reply_is_cut(r));
     reply_free(r);
 }
 
@@ -399,7 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_forms_of_templates_are_found),     cmocka_unit_test(templates_without_tools_are_told_in_words),
-        cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_was_content),
+        cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_is_told_as_far_as_it_came),
         cmocka_unit_test(grammars_read_what_replies_may_be),    cmocka_unit_test(tools_are_strict_where_they_say_so),
         cmocka_unit_test(all_tools_share_the_limits_of_schemas),
         cmocka_unit_test(random_tokens_make_calls),             cmocka_unit_test(grammars_are_shared_by_what_they_are_made_of),
