@@ -266,7 +266,8 @@ size_t tok_patterns(const char *const **patterns)
 
 /* ---- a split ---- */
 
-struct tok_split { tok_match_fn *fn; pcre2_code *code; pcre2_match_context *limits; char *name, *pattern; };
+/* numbers: a match begins with a character of \p{N}. */
+struct tok_split { tok_match_fn *fn; bool numbers; pcre2_code *code; pcre2_match_context *limits; char *name, *pattern; };
 
 /* Backtracking steps and memory (KiB) of one match. */
 #define MATCH_LIMIT 10000000
@@ -337,6 +338,7 @@ static int make_split(struct tok_split **out, const char *pattern, size_t n, con
             if (!(*out = mem_alloc_zero(sizeof **out)))
                 return ERR(err, NOMEM, "%s: no memory for a split pattern", name);
             (*out)->fn = known[i].fn;
+            (*out)->numbers = known[i].fn == match_number || known[i].fn == match_3_numbers || known[i].fn == match_all_numbers || known[i].fn == match_3_digits;
             return 0;
         }
     return tok_split_new_pcre(out, pattern, n, name, err);
@@ -377,12 +379,21 @@ void tok_cut_end(struct tok_cut *c)
     c->match = NULL;
 }
 
+/* Where numbers are looked for: past ASCII that is none, most of a text. */
+static size_t past_others(const struct tok_cut *c)
+{
+    size_t i = c->found;
+    while (c->split->numbers && i < c->n && c->s[i] < 0x80 && (c->s[i] < '0' || c->s[i] > '9'))
+        i++;
+    return i;
+}
+
 /* Finds the next match at or after at: found .. found_end, or found = n. */
 static int find(struct tok_cut *c, struct err *err)
 {
     if (c->split->fn) {
         size_t len, match = 0;
-        for (c->found = c->at; c->found < c->n && !(match = c->split->fn(c->s + c->found, c->n - c->found)); c->found += len)
+        for (c->found = c->at; (c->found = past_others(c)) < c->n && !(match = c->split->fn(c->s + c->found, c->n - c->found)); c->found += len)
             unicode_at(c->s + c->found, c->n - c->found, &len);
         c->found_end = c->found + match;
         return 0;
