@@ -22,6 +22,12 @@ cat audit3/contamination.jsonl
 lathe data audit train.jsonl --out audit3 --against evals.jsonl --against-methods gpt3 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against evals.jsonl --against-methods gpt4 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against nowhere.jsonl --quiet 2>&1; echo "exit $?"
+# splits
+printf '{"text": "a", "by": "ann", "on": "2024-05-01"}\n{"text": "b", "by": "bob", "on": "2024-01-01"}\n{"text": "c", "on": "long ago"}\n' > learn.jsonl
+printf '{"text": "a", "by": "cy", "on": "2024-04-01"}\n{"text": "d", "by": "ann"}\n{"text": "e"}\n' > held.jsonl
+printf 'sources:\n  - {name: b, path: held.jsonl, split: test, group: by, time: on}\n  - {name: a, path: learn.jsonl, split: train, group: by, time: on}\n' > splits.yaml
+lathe data audit splits.yaml --out audit5 --quiet
+python3 -c 'import json; r = json.load(open("audit5/report.json"))["leakage"]; print(r["records"], r["no_date"], *r["pairs"], *r["examples"], sep="\n")'
 # killed with nothing to say, again and again, it goes on where its last segment ends
 for i in $(seq 20000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
 for i in $(seq 8); do cat some.jsonl; done > many.jsonl
