@@ -161,7 +161,7 @@ const struct command command_data_gate = {
         "    pii: {default: redact, EMAIL_ADDRESS: pseudonym}                # keep, redact, drop or pseudonym; or one word for all\n"
         "    secrets: redact\n"
         "    gate:                                    # limits; a check without one is not made\n"
-        "      licences: 0                            # sources that do not allow the use\n"
+        "      licences: 0                            # sources that do not allow the use, unless nothing of them is kept\n"
         "      licence_conflicts: 0                   # sources that cannot go on together, or whose files say another licence\n"
         "      pii_per_million: 50                    # personal data for each million words\n"
         "      secrets: 0\n"

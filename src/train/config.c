@@ -38,6 +38,8 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_CHOICE, "fit", &c->fit, "refuse|stretch|crop", "images of another size than the model's: an error, both sides stretched, or the shorter one and the longer cut", 0, 0 },
         { OPT_INT, "shift", &c->shift, "<pixels>", "images: moved at random by up to so many pixels", 0, 1 << 12 },
         { OPT_FLAG, "flip", &c->flip, NULL, "images: half of them turned left to right", 0, 0 },
+        { OPT_STR, "audit", &c->audit, "<folder>", "of data that are no build: their lathe data audit, whose gate must have passed", 0, 0 },
+        { OPT_STR, "override", &c->override, "<reason>", "why data are used whose gate said no; kept in run.json", 0, 0 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
     };
     const struct opt t[] = {

@@ -37,6 +37,7 @@ struct train_config {
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
     const char *form, *fields, *template, *too_long, *bad_records;       /* of records (data/records.h); fields and template may be NULL */
+    const char *audit, *override;                /* gate.h; NULL */
     bool pack, overlap, expert_parallel;
     double epochs;                               /* 0: steps says how long */
     int64_t steps, batch, ctx, accumulate, slices, tensor_parallel, warmup, seed, eval_every, eval_tokens, save_every, keep, verify_every, patience, sample_every;

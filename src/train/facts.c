@@ -1,17 +1,16 @@
 /* facts.c - OUT/run.json: what is known of a run before its first step, written anew at each start, for reports and for people.
  *
  *   version config unix_ms from_step steps        settings {data, upcycle, lora, privacy, train}: all keys, those left out too; given: as the file has them       model: a config.json
- *   parameters active_parameters                  data: [{role, path, bytes, sha256 | files}], tokens_train, tokens_valid
+ *   parameters active_parameters                  data: [{role, path, bytes, sha256 | files, version}], tokens_train, tokens_valid; gates (gate.h)
  *   plan {bytes, process_bytes, parts}            step {tokens, operations, seconds_at_limits, seconds_expected}    limits */
 #include "train/run.h"
 #include <lathe.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "train/gate.h"
 
 #define HASHED_MAX ((uint64_t)1 << 30)       /* of a text; the token file made of it is hashed in any case, by the digest of the settings */
-#define BUILD_MAX ((size_t)1 << 30)
 
 static json_t *keys_json(const struct opt *o)
 {
@@ -107,31 +106,15 @@ static int describe_file(json_t *o, const char *path, struct err *err)
     return rc;
 }
 
-/* Data of a build (lathe data build) are DIR/SPLIT or a file in it: its version, by which it is known which runs have read what. */
+/* The version of a build, by which it is known which runs have read what. */
 static int describe_build(json_t *o, const char *path, struct err *err)
 {
-    char *folder = realpath(path, NULL);
-    for (int up = 0; folder && up < 2; up++) {
-        char *slash = strrchr(folder, '/'), *file;
-        if (!slash || slash == folder)
-            break;
-        *slash = 0;
-        if (!(file = file_join(folder, "build.json")))
-            break;
-        json_t *m = NULL;
-        const int rc = file_exists(file) ? tree_load(&m, file, BUILD_MAX, err) : 0;
-        const char *version = json_string_value(json_object_get(m, "version"));
-        if (version)
-            json_object_set_new(o, "version", json_string(version));
-        json_decref(m);
-        mem_free(file);
-        if (rc || version) {
-            free(folder);
-            return rc;
-        }
-    }
-    free(folder);
-    return 0;
+    json_t *build;
+    TRY(train_build_of(path, &build, err));
+    json_t *version = json_object_get(build, "version");
+    const int rc = json_is_string(version) && json_object_set(o, "version", version) ? ERR(err, NOMEM, "no memory to describe the data") : 0;
+    json_decref(build);
+    return rc;
 }
 
 static int add_source(json_t *list, const char *role, const char *path, struct err *err)
@@ -172,10 +155,13 @@ static json_t *limits_json(const struct limits *l)
 
 static int collect(const struct run *r, const struct train_result *result, json_t *o, struct err *err)
 {
-    json_t *model, *data = json_array();
+    json_t *model, *gates, *data = json_array();
     int rc = data && !json_object_set_new(o, "data", data) ? 0 : ERR(err, NOMEM, "no memory to describe the run");
     if (!rc && !(rc = add_sources(data, "train", r->c.train_paths, err)) && !(rc = add_sources(data, "valid", r->c.valid_paths, err)))
-        rc = model_json(r, &model, err);
+        rc = train_gates_told(&r->c, &gates, err);
+    if (!rc && (json_object_set_new(o, "gates", gates)))
+        rc = ERR(err, NOMEM, "no memory to describe the run");
+    rc = rc ? rc : model_json(r, &model, err);
     if (rc)
         return rc;
     json_object_set_new(o, "model", model);

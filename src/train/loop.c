@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/jinja.h"
+#include "train/gate.h"
 #include "train/page.h"
 #include "train/parts.h"
 #include "train/ranks.h"
@@ -222,6 +223,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(ranks_open(r, err));
     TRY(train_config_load(&r->c, r->o->config, err));
     TRY(ranks_divide(r, err));
+    TRY(train_check_gates(&r->c, r->o->config, !comm_rank(r->comm), err));
     result->adapters = r->c.tune.on;
     TRY(file_mkdirs(r->o->out, err));
     if (!comm_rank(r->comm)) {

@@ -237,6 +237,23 @@ static void what_was_not_measured_fails_and_says_so(void **state)
     json_decref(empty);
 }
 
+/* Of a source that was left out whole nothing is used. */
+static void a_source_of_which_nothing_is_kept_needs_no_licence(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"sources\": [{\"name\": \"a\", \"kept\": 0}, {\"name\": \"b\", \"kept\": 1}],"
+                               " \"licences\": {\"sources\": [{\"source\": \"a\", \"allowed\": false}, {\"source\": \"b\", \"allowed\": false}]}}";
+    struct policy p;
+    json_t *r, *gate;
+    OK(tree_parse_json(&r, text, sizeof text - 1, "report.json", &err));
+    OK(parse(&p, "gate: {licences: 0}\n"));
+    OK(gate_of(r, &p, NULL, &gate, &err));
+    assert_true(json_real_value(json_object_get(json_array_get(json_object_get(gate, "checks"), 0), "found")) == 1);
+    json_decref(gate);
+    policy_release(&p);
+    json_decref(r);
+}
+
 static void languages_are_held_to_a_least_share(void **state)
 {
     (void)state;
@@ -282,6 +299,7 @@ int main(void)
         cmocka_unit_test(what_stands_beside_sources_is_in_the_part),
         cmocka_unit_test(each_check_holds_at_what_was_found_and_fails_below),
         cmocka_unit_test(what_was_not_measured_fails_and_says_so),
+        cmocka_unit_test(a_source_of_which_nothing_is_kept_needs_no_licence),
         cmocka_unit_test(languages_are_held_to_a_least_share),
         cmocka_unit_test(an_override_needs_a_reason_and_keeps_it),
     };
