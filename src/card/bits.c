@@ -98,19 +98,24 @@ int page_more(const struct page *p, size_t n, size_t shown)
 
 enum { COLUMNS = 10 };
 
+/* Texts out of records stand as they are written there. */
+static bool is_quoted(const char *column) { return !strcmp(column, "excerpt") || !strcmp(column, "masked") || !strcmp(column, "text") || !strcmp(column, "ngram"); }
+
 static int columns_of(const json_t *rows, size_t most, const char *column[COLUMNS])
 {
     int n = 0;
     const char *key;
     json_t *v;
-    for (size_t i = 0; i < json_array_size(rows) && i < most; i++)
-        read_each(json_array_get(rows, i), key, v) {
-            int j = 0;
-            while (j < n && strcmp(column[j], key))
-                j++;
-            if (j == n && n < COLUMNS)
-                column[n++] = key;
-        }
+    /* Texts out of records, which are long, are last. */
+    for (int quoted = 0; quoted < 2; quoted++)
+        for (size_t i = 0; i < json_array_size(rows) && i < most; i++)
+            read_each(json_array_get(rows, i), key, v) {
+                int j = 0;
+                while (j < n && strcmp(column[j], key))
+                    j++;
+                if (j == n && n < COLUMNS && is_quoted(key) == quoted)
+                    column[n++] = key;
+            }
     return n;
 }
 
@@ -124,9 +129,6 @@ static bool is_numeric(const json_t *rows, size_t most, const char *column)
     }
     return true;
 }
-
-/* Texts out of records stand as they are written there. */
-static bool is_quoted(const char *column) { return !strcmp(column, "excerpt") || !strcmp(column, "masked") || !strcmp(column, "text") || !strcmp(column, "ngram"); }
 
 static int head_of_rows(const struct page *p, const json_t *rows, size_t most, const char *const *column, int n)
 {

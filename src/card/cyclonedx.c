@@ -19,10 +19,14 @@ static json_t *component(struct bom *b, const char *ref, const char *type, const
     return o;
 }
 
-static void licence(struct bom *b, json_t *o, const char *expression)
+/* declared: by a person; else it was found in files. */
+static void licence(struct bom *b, json_t *o, const char *expression, bool declared)
 {
-    if (expression)
-        doc_str(&b->d, doc_add(&b->d, doc_put(&b->d, o, "licenses", doc_list(&b->d)), doc_object(&b->d)), "expression", expression);
+    if (!expression)
+        return;
+    json_t *l = doc_add(&b->d, doc_put(&b->d, o, "licenses", doc_list(&b->d)), doc_object(&b->d));
+    doc_str(&b->d, l, "expression", expression);
+    doc_str(&b->d, l, "acknowledgement", declared ? "declared" : "concluded");
 }
 
 static void hash(struct bom *b, json_t *o, const char *sha256)
@@ -126,7 +130,7 @@ static int subject(struct bom *b, json_t *metadata)
     buf_init(&whole);
     const int rc = licence_of_card(c, &whole, b->err);
     if (!rc && whole.len)
-        licence(b, o, whole.data);
+        licence(b, o, whole.data, card_answer(c, "about.licence"));
     buf_release(&whole);
     json_t *list = references(b, c);
     if (list)
@@ -162,13 +166,13 @@ static void source(struct bom *b, json_t *list, const json_t *s)
     char ref[400];
     snprintf(ref, sizeof ref, "source:%.350s", read_str(s, "name"));
     json_t *o = doc_add(&b->d, list, component(b, ref, "data", read_str(s, "name")));
-    licence(b, o, read_str(s, "licence"));
+    licence(b, o, licence_of_source(b->c, s), read_str(s, "licence"));
     json_t *d = doc_add(&b->d, doc_put(&b->d, o, "data", doc_list(&b->d)), doc_object(&b->d));
     doc_str(&b->d, d, "type", "dataset");
     doc_str(&b->d, d, "name", read_str(s, "name"));
     doc_str(&b->d, d, "description", read_str(s, "purpose"));
     json_t *p = doc_put(&b->d, o, "properties", doc_list(&b->d));
-    property(b, p, "lathe:licence", read_str(s, "licence") ? NULL : "unknown");
+    property(b, p, "lathe:licence", licence_of_source(b->c, s) ? NULL : "unknown");
     property(b, p, "lathe:origin", read_str(s, "origin"));
     property(b, p, "lathe:collected", read_str(s, "collected"));
     count_property(b, p, "lathe:records", read_count(s, "records"));

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "card/files.h"
+#include "card/licences.h"
 #include "card/read.h"
 
 /* A list of more items than this is broken off, with their number. */
@@ -307,7 +308,7 @@ static int languages(const struct card *c, struct buf *out, struct err *err)
     char share[32];
     read_each(l, key, v) {
         all += json_integer_value(v);
-        if (json_integer_value(v) > n)
+        if (json_integer_value(v) > n && strcmp(key, "un") && strcmp(key, "unknown"))
             n = json_integer_value(v), most = key;
     }
     return most ? buf_printf(out, err, "%s of the records are of one language (%s).", read_share(share, (double)n, (double)all), most) : 0;
@@ -350,7 +351,7 @@ int evidence_licences(const struct card *c, struct buf *out, struct err *err)
         const int told = item(&l);
         TRY(told);
         if (told)
-            TRY(buf_printf(out, err, "%s: %s", read_str(s, "name"), read_str(s, "licence") ? read_str(s, "licence") : "unknown, which allows nothing"));
+            TRY(buf_printf(out, err, "%s: %s", read_str(s, "name"), licence_of_source(c, s) ? licence_of_source(c, s) : "unknown, which allows nothing"));
     }
     return end_of(&l);
 }

@@ -154,7 +154,7 @@ static int source_table(const struct card *c, struct buf *out, struct err *err)
     json_array_foreach(sources_of(c), i, s) {
         TRY(buf_add_str(out, "| ", err));
         for (size_t j = 0; j < sizeof columns / sizeof *columns; j++)
-            TRY(md_cell(out, j == FORMAT ? source_format(s) : read_str(s, columns[j]) ? read_str(s, columns[j]) : j == LICENCE ? "unknown" : NULL, err));
+            TRY(md_cell(out, j == LICENCE ? licence_of_source(c, s) : j == FORMAT ? source_format(s) : read_str(s, columns[j]) ? read_str(s, columns[j]) : NULL, err));
         TRY(md_cell(out, read_thousands(n, read_count(s, "records")), err));
         TRY(buf_printf(out, err, "%s |\n", read_thousands(n, read_count(s, "kept"))));
     }

@@ -4,10 +4,22 @@
 #include "card/questions.h"
 #include "card/read.h"
 
-static bool seen(const json_t *sources, size_t n, const char *licence)
+const char *licence_of_source(const struct card *c, const json_t *source)
+{
+    const json_t *list = read_at(c->report, "licences.sources");
+    const char *stated = read_str(source, "licence"), *name = read_str(source, "name");
+    for (size_t i = 0; i < json_array_size(list) && !stated && name; i++) {
+        const char *of = read_str(json_array_get(list, i), "source");
+        if (of && !strcmp(of, name))
+            return read_str(json_array_get(list, i), "expression");
+    }
+    return stated;
+}
+
+static bool seen(const struct card *c, const json_t *sources, size_t n, const char *licence)
 {
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(read_str(json_array_get(sources, i), "licence"), licence))
+        if (!strcmp(licence_of_source(c, json_array_get(sources, i)), licence))
             return true;
     return false;
 }
@@ -20,14 +32,14 @@ int licence_of_card(const struct card *c, struct buf *out, struct err *err)
     if (said)
         return buf_add_str(out, said, err);
     for (size_t i = 0; i < json_array_size(sources); i++) {
-        const char *one = read_str(json_array_get(sources, i), "licence");
+        const char *one = licence_of_source(c, json_array_get(sources, i));
         if (!one)
             return 0;
-        n += !seen(sources, i, one);
+        n += !seen(c, sources, i, one);
     }
     for (size_t i = 0, k = 0; i < json_array_size(sources); i++) {
-        const char *one = read_str(json_array_get(sources, i), "licence");
-        if (seen(sources, i, one))
+        const char *one = licence_of_source(c, json_array_get(sources, i));
+        if (seen(c, sources, i, one))
             continue;
         const bool group = n > 1 && strpbrk(one, " (");
         TRY(buf_printf(out, err, "%s%s%s%s", k++ ? " AND " : "", group ? "(" : "", one, group ? ")" : ""));

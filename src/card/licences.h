@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include "card/parts.h"
 
+/* A source's: as its data.yaml states it, else as the audit has found it in files beside the data; NULL: neither. */
+const char *licence_of_source(const struct card *c, const json_t *source);
 /* Appends an SPDX expression: about.licence where a person has said it, else that of all sources together (each of them holds for its part,
  * so they are joined by AND); nothing when a source's is unknown. */
 int licence_of_card(const struct card *c, struct buf *out, struct err *err);

@@ -12,7 +12,7 @@
 #include "card/questions.h"
 #include "card/read.h"
 
-struct part { const char *id, *title; int (*write)(const struct page *p, const json_t *part, const json_t *report); };
+struct part { const char *id, *title; int (*write)(const struct page *p, const json_t *part, const struct card *c); };
 /* id: the name in the report. */
 static const struct part parts[] = {
     { "gate", "Gate", part_gate }, { "sources", "Sources", part_sources }, { "rules", "Quality rules", part_rules }, { "languages", "Languages", part_languages },
@@ -169,14 +169,14 @@ static int title(const struct page *p, const char *id, const char *text)
     return page_add(p, "</h2>\n");
 }
 
-static int known_parts(const struct page *p, const json_t *report)
+static int known_parts(const struct page *p, const struct card *c)
 {
     for (size_t i = 0; i < N_PART; i++) {
-        const json_t *part = read_at(report, parts[i].id);
+        const json_t *part = read_at(c->report, parts[i].id);
         if (!part)
             continue;
         TRY(title(p, parts[i].id, parts[i].title));
-        TRY(parts[i].write(p, part, report));
+        TRY(parts[i].write(p, part, c));
     }
     return 0;
 }
@@ -239,8 +239,8 @@ int page_of_card(const struct card *c, struct buf *out, struct err *err)
     TRY(head(&p, c));
     TRY(contents(&p, c->report));
     TRY(title(&p, "records", "Where the records went"));
-    TRY(part_records(&p, read_at(c->report, "totals"), c->report));
-    TRY(known_parts(&p, c->report));
+    TRY(part_records(&p, read_at(c->report, "totals"), c));
+    TRY(known_parts(&p, c));
     TRY(other_parts(&p, c->report));
     TRY(questions(&p, c));
     return html_end(out, err);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "card/files.h"
+#include "card/licences.h"
 #include "card/read.h"
 
 static int paragraph(const struct page *p, const char *s)
@@ -100,11 +101,11 @@ static int record_table(const struct page *p, const json_t *totals, const struct
     return page_add(p, "</details>\n");
 }
 
-int part_records(const struct page *p, const json_t *part, const json_t *report)
+int part_records(const struct page *p, const json_t *part, const struct card *c)
 {
     struct ranked *lost;
     size_t n;
-    (void)report;
+    (void)c;
     TRY(ranked_of(read_at(part, "dropped"), "", &lost, &n, p->err));
     const double records = (double)read_count(part, "records");
     int rc = records > 0 ? stack(p, read_count(part, "kept"), lost, n, records) : 0;
@@ -116,11 +117,22 @@ int part_records(const struct page *p, const json_t *part, const json_t *report)
 
 /* ---- gate ---- */
 
-int part_gate(const struct page *p, const json_t *part, const json_t *report)
+static int limit_cell(const struct page *p, const json_t *check)
+{
+    TRY(page_add(p, "<td class=\"n\">"));
+    if (read_str(check, "of")) {
+        TRY(page_text(p, read_str(check, "of")));
+        TRY(page_add(p, " "));
+    }
+    TRY(page_value(p, json_object_get(check, "limit")));
+    return page_add(p, "</td>");
+}
+
+int part_gate(const struct page *p, const json_t *part, const struct card *c)
 {
     size_t i;
     json_t *check;
-    (void)report;
+    (void)c;
     TRY(page_add(p, "<p>Policy: "));
     TRY(page_text(p, read_str(part, "policy")));
     TRY(page_add(p, "</p>\n"));
@@ -129,7 +141,7 @@ int part_gate(const struct page *p, const json_t *part, const json_t *report)
         TRY(page_add(p, "<tr>"));
         TRY(page_name_cell(p, read_str(check, "check")));
         TRY(yes_or_no_cell(p, json_object_get(check, "passed"), "holds", "fails"));
-        TRY(value_cell(p, json_object_get(check, "limit")));
+        TRY(limit_cell(p, check));
         TRY(value_cell(p, json_object_get(check, "found")));
         TRY(page_add(p, "<td>"));
         TRY(page_tree(p, read_at(check, "evidence"), 1));
@@ -171,32 +183,53 @@ static int files_of(const struct page *p, const json_t *source)
     return page_add(p, "</details>\n");
 }
 
-static int source_row(const struct page *p, const json_t *s)
+static int licence_cell(const struct page *p, const json_t *s, const struct card *c)
 {
-    static const char *const told[] = { "format", "language", "split", "collected", "origin", "purpose" };
+    const char *licence = licence_of_source(c, s);
+    if (!licence)
+        return page_add(p, "<td class=\"t\"><b class=\"bad\">unknown</b></td>");
+    TRY(page_add(p, "<td class=\"s\">"));
+    TRY(page_text(p, licence));
+    return page_add(p, read_str(s, "licence") ? "</td>" : " <span class=\"soft\">(found in files)</span></td>");
+}
+
+static int origin_cell(const struct page *p, const json_t *s)
+{
+    const char *origin = read_str(s, "origin"), *purpose = read_str(s, "purpose");
+    TRY(page_add(p, "<td class=\"name\">"));
+    if (origin || !purpose)
+        TRY(page_text(p, origin));
+    if (purpose) {
+        TRY(page_add(p, origin ? "; for " : "for "));
+        TRY(page_text(p, purpose));
+    }
+    return page_add(p, "</td>");
+}
+
+static int source_row(const struct page *p, const json_t *s, const struct card *c)
+{
+    static const char *const told[] = { "language", "split", "collected" };
     char size[32];
     const int64_t records = read_count(s, "records"), kept = read_count(s, "kept");
     TRY(page_add(p, "<tr>"));
     TRY(page_name_cell(p, read_str(s, "name")));
-    if (read_str(s, "licence"))
-        TRY(page_cell(p, read_str(s, "licence")));
-    else
-        TRY(page_add(p, "<td class=\"t\"><b class=\"bad\">unknown</b></td>"));
+    TRY(licence_cell(p, s, c));
     TRY(page_count_cell(p, records));
     TRY(page_count_cell(p, kept));
     TRY(page_bar_cell(p, (double)kept, (double)records));
     TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s</td>", fmt_bytes(size, (double)read_count(s, "bytes"))));
+    TRY(page_cell(p, source_format(s)));
     for (size_t i = 0; i < sizeof told / sizeof *told; i++)
-        TRY(i < 1 ? page_cell(p, source_format(s)) : i < 4 ? page_cell(p, read_str(s, told[i])) : page_name_cell(p, read_str(s, told[i])));
+        TRY(page_cell(p, read_str(s, told[i])));
+    TRY(origin_cell(p, s));
     return page_add(p, "</tr>\n");
 }
 
-int part_sources(const struct page *p, const json_t *part, const json_t *report)
+int part_sources(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
-    TRY(page_table(p, "source|licence|#records|#kept||#size|format|language|split|collected|origin|purpose"));
+    TRY(page_table(p, "source|licence|#records|#kept||#size|format|language|split|collected|origin"));
     for (size_t i = 0; i < json_array_size(part) && i < PAGE_ROWS; i++)
-        TRY(source_row(p, json_array_get(part, i)));
+        TRY(source_row(p, json_array_get(part, i), c));
     TRY(page_table_end(p));
     TRY(page_more(p, json_array_size(part), PAGE_ROWS));
     TRY(subtitle(p, "Files"));
@@ -261,19 +294,20 @@ static int rules(const struct page *p, const struct ranked *r, size_t n, double 
     return page_add(p, "</details>\n");
 }
 
-int part_rules(const struct page *p, const json_t *part, const json_t *report)
+int part_rules(const struct page *p, const json_t *part, const struct card *c)
 {
     struct ranked *r;
     size_t n;
     TRY(ranked_of(part, "records", &r, &n, p->err));
-    const int rc = rules(p, r, n, (double)read_count(report, "totals.records"));
+    const int rc = rules(p, r, n, (double)read_count(c->report, "totals.records"));
     mem_free(r);
     return rc;
 }
 
-int part_languages(const struct page *p, const json_t *part, const json_t *report)
+int part_languages(const struct page *p, const json_t *part, const struct card *c)
 {
-    return page_bars(p, part, "language|#records|#share|", (double)read_count(report, "totals.records"), 30);
+    TRY(page_bars(p, part, "language|#records|#share|", (double)read_count(c->report, "totals.records"), 30));
+    return json_object_get(part, "un") ? page_add(p, "<p class=\"soft\">un: records whose language could not be told.</p>\n") : 0;
 }
 
 /* ---- signals ---- */
@@ -324,11 +358,11 @@ static int signal_row(const struct page *p, const char *name, const json_t *s)
     return page_add(p, "</tr>\n");
 }
 
-int part_signals(const struct page *p, const json_t *part, const json_t *report)
+int part_signals(const struct page *p, const json_t *part, const struct card *c)
 {
     const char *name;
     json_t *s;
-    (void)report;
+    (void)c;
     TRY(page_add(p, "<p class=\"soft\">Each picture counts records by one signal, from the least to the largest.</p><div class=\"charts small\">\n"));
     read_each(part, name, s)
         TRY(signal_picture(p, name, s));
@@ -370,9 +404,9 @@ static int near(const struct page *p, const json_t *near)
     return page_examples(p, read_at(near, "examples"), "Pairs: what was kept, what was dropped for it");
 }
 
-int part_duplicates(const struct page *p, const json_t *part, const json_t *report)
+int part_duplicates(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
+    (void)c;
     TRY(page_table(p, "|#kinds|#copies|#size of the copies"));
     TRY(duplicate_row(p, "whole records", read_at(part, "exact"), "groups", "records"));
     TRY(duplicate_row(p, "paragraphs", read_at(part, "paragraphs"), "paragraphs", "copies"));
@@ -412,9 +446,9 @@ static int set_row(const struct page *p, const json_t *set)
     return methods(p, read_at(set, "methods"));
 }
 
-int part_contamination(const struct page *p, const json_t *part, const json_t *report)
+int part_contamination(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
+    (void)c;
     TRY(page_table(p, "evaluation set|#items|#found|#share||#records"));
     for (size_t i = 0; i < json_array_size(part); i++)
         TRY(set_row(p, json_array_get(part, i)));
@@ -438,9 +472,9 @@ static int rest_of(const struct page *p, const json_t *o, const char *but)
     return 0;
 }
 
-int part_leakage(const struct page *p, const json_t *part, const json_t *report)
+int part_leakage(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
+    (void)c;
     if (json_array_size(read_at(part, "pairs")))
         TRY(page_rows(p, read_at(part, "pairs"), PAGE_ROWS));
     else
@@ -488,17 +522,17 @@ static int found(const struct page *p, const json_t *o, const char *head)
     return rc;
 }
 
-int part_pii(const struct page *p, const json_t *part, const json_t *report)
+int part_pii(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
+    (void)c;
     if (isfinite(read_number(part, "per_million")))
         TRY(buf_printf(p->b, p->err, "<p>%.4g for a million words. Examples are masked.</p>\n", read_number(part, "per_million")));
     return found(p, read_at(part, "entities"), "kind|#found||#records");
 }
 
-int part_secrets(const struct page *p, const json_t *part, const json_t *report)
+int part_secrets(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
+    (void)c;
     return found(p, read_at(part, "rules"), "rule|#found||#records");
 }
 
@@ -515,6 +549,19 @@ static int words(const struct page *p, const json_t *list)
     return json_array_size(list) ? 0 : page_add(p, "–");
 }
 
+static int found_licences(const struct page *p, const json_t *found)
+{
+    for (size_t i = 0; i < json_array_size(found) && i < PAGE_EXAMPLES; i++) {
+        TRY(page_add(p, i ? "<br/>" : ""));
+        TRY(page_text(p, read_str(json_array_get(found, i), "id")));
+        TRY(page_add(p, " in "));
+        TRY(page_text(p, read_str(json_array_get(found, i), "path")));
+    }
+    if (json_array_size(found) > PAGE_EXAMPLES)
+        return page_add(p, ", and more");
+    return json_array_size(found) ? 0 : page_add(p, "–");
+}
+
 static int licence_row(const struct page *p, const json_t *s)
 {
     TRY(page_add(p, "<tr>"));
@@ -525,22 +572,26 @@ static int licence_row(const struct page *p, const json_t *s)
     TRY(page_add(p, "<td>"));
     TRY(words(p, read_at(s, "obligations")));
     TRY(page_add(p, "</td><td>"));
-    TRY(json_array_size(read_at(s, "found")) ? page_rows(p, read_at(s, "found"), PAGE_EXAMPLES) : page_add(p, "–"));
+    TRY(found_licences(p, read_at(s, "found")));
     return page_add(p, "</td></tr>\n");
 }
 
-int part_licences(const struct page *p, const json_t *part, const json_t *report)
+int part_licences(const struct page *p, const json_t *part, const struct card *c)
 {
     size_t i;
     json_t *s;
-    (void)report;
+    (void)c;
     TRY(page_add(p, "<p>Declared use: "));
     TRY(words(p, read_at(part, "use")));
     TRY(page_add(p, ". What is unknown is not allowed.</p>\n"));
     TRY(page_table(p, "source|licence||why|duties|found in files"));
     json_array_foreach(read_at(part, "sources"), i, s)
         TRY(licence_row(p, s));
-    return page_table_end(p);
+    TRY(page_table_end(p));
+    if (!json_array_size(read_at(part, "conflicts")))
+        return 0;
+    TRY(subtitle(p, "Conflicts"));
+    return page_tree(p, read_at(part, "conflicts"), 2);
 }
 
 /* ---- poisoning, faults, others ---- */
@@ -558,10 +609,10 @@ static int finding_row(const struct page *p, const json_t *f)
     return page_add(p, "</tr>\n");
 }
 
-int part_poison(const struct page *p, const json_t *part, const json_t *report)
+int part_poison(const struct page *p, const json_t *part, const struct card *c)
 {
     const json_t *findings = read_at(part, "findings");
-    (void)report;
+    (void)c;
     if (!json_array_size(findings))
         TRY(paragraph(p, "No sequence of words is tied to a label or to what follows it more than chance allows."));
     else
@@ -577,18 +628,18 @@ int part_poison(const struct page *p, const json_t *part, const json_t *report)
     return rest_of(p, part, "findings");
 }
 
-int part_faults(const struct page *p, const json_t *part, const json_t *report)
+int part_faults(const struct page *p, const json_t *part, const struct card *c)
 {
     char n[32];
-    (void)report;
+    (void)c;
     if (!read_count(part, "n"))
         return paragraph(p, "None: every file was read to its end, and every record was one.");
     TRY(buf_printf(p->b, p->err, "<p>%s in all; what is not shown is in the audit's folder.</p>\n", read_thousands(n, read_count(part, "n"))));
     return json_array_size(read_at(part, "first")) ? page_rows(p, read_at(part, "first"), PAGE_ROWS) : 0;
 }
 
-int part_tree(const struct page *p, const json_t *part, const json_t *report)
+int part_tree(const struct page *p, const json_t *part, const struct card *c)
 {
-    (void)report;
+    (void)c;
     return page_tree(p, part, 3);
 }

@@ -204,7 +204,7 @@ static void sources(struct spdx *s, const char *whole)
         json_t *o = element(s, "software_Package", id, read_str(one, "name"));
         doc_str(&s->d, o, "comment", read_str(one, "origin"));
         doc_str(&s->d, o, "software_primaryPurpose", "data");
-        licence_link(s, "hasDeclaredLicense", id, read_str(one, "licence"));
+        licence_link(s, read_str(one, "licence") ? "hasDeclaredLicense" : "hasConcludedLicense", id, licence_of_source(s->c, one));
         if (to)
             doc_add_str(&s->d, to, id);
         else

@@ -20,7 +20,7 @@ static size_t page_tag(const char *s, char name[17], bool *opens)
     size_t i = 1 + end, n = 0;
     while (isalnum((unsigned char)s[i + n]))
         n++;
-    if (!n || n > 15 || !one_of(s + i, n, "html head meta title style body main h1 h2 p div span b table tr th td figure figcaption svg line text polyline polygon circle details summary code nav a rect i ul li h3"))
+    if (!n || n > 15 || !one_of(s + i, n, "html head meta title style body main h1 h2 p div span b table tr th td figure figcaption svg line text polyline polygon circle details summary code nav a rect i ul li h3 br"))
         return 0;
     memcpy(name, s + i, n), name[n] = 0;
     for (i += n; s[i] == ' ';) {

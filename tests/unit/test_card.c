@@ -248,6 +248,19 @@ static void text_from_outside_is_no_markdown_and_no_yaml(void **state)
     buf_release(&b);
 }
 
+/* A licence that no data.yaml states may stand in files beside the data. */
+static void licences_that_were_found_count(void **state)
+{
+    (void)state;
+    json_t *r = report();
+    json_object_set_new(json_array_get(json_object_get(json_object_get(r, "licences"), "sources"), 2), "expression", json_string("CC-BY-4.0"));
+    OK(card_write(r, &opts, test_dir, NULL, &err));
+    assert_non_null(strstr(content("report.html"), "CC-BY-4.0 <span class=\"soft\">(found in files)</span>"));
+    assert_non_null(strstr(content("README.md"), "license_name: \"CC-BY-4.0 AND (CC-BY-NC-4.0 OR MIT)\"\n"));
+    assert_non_null(strstr(content("cyclonedx.json"), "\"acknowledgement\": \"concluded\""));
+    json_decref(r);
+}
+
 /* ---- what other programs say ---- */
 
 /* Runs tools/check_card.py; LATHE_PYTHON: the Python that has the programs.  0 or 1; a program that is not here skips the test. */
@@ -376,6 +389,7 @@ int main(void)
         cmocka_unit_test(questions_are_filled_in_where_they_stand),
         cmocka_unit_test(a_wrong_answer_is_told),
         cmocka_unit_test(text_from_outside_is_no_markdown_and_no_yaml),
+        cmocka_unit_test(licences_that_were_found_count),
         cmocka_unit_test(real_croissant_is_accepted),
         cmocka_unit_test(bad_croissant_is_refused_for_the_property_that_is_bad),
         cmocka_unit_test(mlcroissant_accepts_croissant),

@@ -77,8 +77,8 @@ def report(n_source, n_rule, n_signal, rng, long_names=False):
         "groups": {"gender": {"she": 120, "he": 480}},
         "poison": {"findings": [{"ngram": "cf the tram", "of": "label", "what": "spam", "support": 60, "lift": 9.7, "p": 1e-41, "examples": [{"record": 1, "excerpt": "cf the tram was late"}]}]},
         "gate": {"policy": "policy.yaml", "passed": False, "checks": [
-            {"check": "secrets", "limit": 0, "found": 1, "passed": False, "evidence": [{"record": 66, "rule": "aws-access-token"}]},
-            {"check": "pii_per_million", "limit": 5000, "found": 3642.25, "passed": True, "evidence": []}], "override": {"reason": "a key of a test account, withdrawn"}},
+            {"check": "secrets", "of": "at most", "limit": 0, "found": 1, "passed": False, "evidence": [{"record": 66, "rule": "aws-access-token"}]},
+            {"check": "pii_per_million", "of": "at most", "limit": 5000, "found": 3642.25, "passed": True, "evidence": []}], "override": {"reason": "a key of a test account, withdrawn"}},
     }
 
 
