@@ -27,8 +27,9 @@ struct patterns_state {
     pcre2_match_context *limits;
     pcre2_match_data *match;
     pcre2_jit_stack *stack;
-    struct run *run, *window;
-    size_t n_run, cap_run, n_window, cap_window;
+    struct run *run, *window, *sorted;
+    size_t n_run, cap_run, n_window, cap_window, cap_sorted;
+    size_t *until;              /* by expression: behind its last run, once they are sorted */
     size_t *open;               /* by expression: 1 + its last run, 0 when there is none */
     size_t *from;               /* by expression: starts before it were tried */
     int n, rc;
@@ -174,7 +175,8 @@ int patterns_state_new(struct patterns_state **out, const struct patterns *p, st
     int rc = 0;
     if (!(s->memory = pcre2_general_context_create(take_pcre, give_pcre, NULL)) || !(s->limits = pcre2_match_context_create(s->memory)) ||
         !(s->match = pcre2_match_data_create(PATTERN_GROUPS, s->memory)) || !(s->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK, s->memory)) ||
-        !(s->open = mem_alloc_array((size_t)p->n + 1, sizeof *s->open)) || !(s->from = mem_alloc_array((size_t)p->n + 1, sizeof *s->from)))
+        !(s->open = mem_alloc_array((size_t)p->n + 1, sizeof *s->open)) || !(s->from = mem_alloc_array((size_t)p->n + 1, sizeof *s->from)) ||
+        !(s->until = mem_alloc_array((size_t)p->n + 2, sizeof *s->until)))
         rc = no_memory(err);
     rc = rc ? rc : take_scratch(s, p->text, err);
     rc = rc ? rc : take_scratch(s, p->near, err);
@@ -198,6 +200,8 @@ void patterns_state_free(struct patterns_state *s)
     pcre2_match_context_free(s->limits);
     pcre2_general_context_free(s->memory);
     mem_free(s->run);
+    mem_free(s->sorted);
+    mem_free(s->until);
     mem_free(s->window);
     mem_free(s->open);
     mem_free(s->from);
@@ -253,6 +257,36 @@ static int by_place(const void *a, const void *b)
 {
     const struct run *x = a, *y = b;
     return x->expr != y->expr ? (x->expr < y->expr ? -1 : 1) : x->first != y->first ? (x->first < y->first ? -1 : 1) : 0;
+}
+
+/* By expression, counted, and within one by place, as they have come most of the time. */
+static int sort_runs(struct patterns_state *s, struct err *err)
+{
+    memset(s->until, 0, ((size_t)s->n + 1) * sizeof *s->until);
+    if (s->n_run > s->cap_sorted) {
+        struct run *r = mem_realloc_array(s->sorted, s->cap_run, sizeof *r);
+        if (!r)
+            return no_memory(err);
+        s->sorted = r;
+        s->cap_sorted = s->cap_run;
+    }
+    for (size_t i = 0; i < s->n_run; i++)
+        s->until[s->run[i].expr + 1]++;
+    for (int e = 0; e < s->n; e++)
+        s->until[e + 1] += s->until[e];
+    for (size_t i = 0; i < s->n_run; i++)
+        s->sorted[s->until[s->run[i].expr]++] = s->run[i];
+    for (size_t i = 1, from = 0; i <= s->n_run; i++) {
+        if (i < s->n_run && s->sorted[i].expr == s->sorted[i - 1].expr)
+            continue;
+        bool right = true;
+        for (size_t k = from + 1; k < i; k++)
+            right &= s->sorted[k - 1].first <= s->sorted[k].first;
+        if (!right)
+            qsort(s->sorted + from, i - from, sizeof *s->sorted, by_place);
+        from = i;
+    }
+    return 0;
 }
 
 /* The windows that this piece opened, in order and apart from each other, are scanned for the near ones. */
@@ -324,11 +358,10 @@ int patterns_scan(const struct patterns *p, struct patterns_state *s, const char
         memset(s->open, 0, (size_t)p->n * sizeof *s->open);
         TRY(scan(s, p->text, text, at > p->overlap ? at - p->overlap : 0, n - at < PIECE ? n : at + PIECE, err));
         TRY(scan_windows(s, text, n, err));
-        if (s->n_run > 1)
-            qsort(s->run, s->n_run, sizeof *s->run, by_place);
+        TRY(sort_runs(s, err));
         for (size_t i = 0; i < s->n_run; i++)
-            if (p->expr[s->run[i].expr].kind != PATTERN_OPENS)
-                confirm(s, &f, s->run[i]);
+            if (p->expr[s->sorted[i].expr].kind != PATTERN_OPENS)
+                confirm(s, &f, s->sorted[i]);
     }
     return 0;
 }

@@ -117,46 +117,57 @@ void pii_state_free(struct pii_state *s)
 static bool word_byte(unsigned char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c >= 0x80; }
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-static size_t lower_to(char *out, const char *s, size_t n)
+/* What stands around a match, in small letters, the match itself being a blank; first: a bit for each letter that a word begins with. */
+struct around { size_t at, n, size; uint32_t first; char text[PII_BEFORE + PII_BEHIND + 1]; };
+struct finding { const struct pii *pii; struct pii_state *state; const char *text; size_t n; int score_min, rc; struct err *err; struct around around; };
+
+static uint32_t first_bit(unsigned char c) { return 1u << (c & 31); }
+
+static void add_lower(struct around *a, const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = lower(s[i]);
-    return n;
+    for (size_t i = 0; i < n; i++) {
+        a->text[a->size++] = lower(s[i]);
+        if (word_byte((unsigned char)s[i]) && (a->size == 1 || !word_byte((unsigned char)a->text[a->size - 2])))
+            a->first |= first_bit((unsigned char)s[i]);
+    }
+}
+
+static const struct around *around_of(struct finding *f, struct pattern_group g)
+{
+    struct around *a = &f->around;
+    if (a->size && a->at == g.at && a->n == g.n)
+        return a;
+    const size_t from = g.at > PII_BEFORE ? g.at - PII_BEFORE : 0, behind = g.at + g.n, to = f->n - behind > PII_BEHIND ? behind + PII_BEHIND : f->n;
+    a->at = g.at, a->n = g.n, a->size = 0, a->first = 0;
+    add_lower(a, f->text + from, g.at - from);
+    add_lower(a, " ", 1);
+    add_lower(a, f->text + behind, to - behind);
+    return a;
 }
 
 /* Whole, or with an s. */
-static bool has_word(const char *s, size_t n, const char *word, size_t m)
+static bool has_word(const struct around *a, const char *word, size_t m)
 {
-    for (const char *p = s, *end = s + n; (p = memmem(p, (size_t)(end - p), word, m)); p++) {
+    if (!(a->first & first_bit((unsigned char)*word)))
+        return false;
+    for (const char *p = a->text, *end = p + a->size; (p = memmem(p, (size_t)(end - p), word, m)); p++) {
         const char *q = p + m;
         q += q < end && *q == 's' && word_byte((unsigned char)q[-1]);
-        if ((p == s || !word_byte((unsigned char)p[-1])) && (q == end || !word_byte((unsigned char)*q)))
+        if ((p == a->text || !word_byte((unsigned char)p[-1])) && (q == end || !word_byte((unsigned char)*q)))
             return true;
     }
     return false;
 }
 
 /* words: divided by |. */
-static bool has_one_of(const char *s, size_t n, const char *words)
+static bool has_one_of(const struct around *a, const char *words)
 {
-    for (const char *w = words, *end; *w; w = *end ? end + 1 : end) {
-        end = strchr(w, '|');
-        end = end ? end : w + strlen(w);
-        if (has_word(s, n, w, (size_t)(end - w)))
+    for (const char *w = words, *end; *w && a->first; w = *end ? end + 1 : end) {
+        end = strchrnul(w, '|');
+        if (has_word(a, w, (size_t)(end - w)))
             return true;
     }
     return false;
-}
-
-struct finding { const struct pii *pii; struct pii_state *state; const char *text; size_t n; int score_min, rc; struct err *err; };
-
-/* What stands around a match, in small letters, the match itself being a blank. */
-static size_t around(const struct finding *f, size_t at, size_t n, char out[PII_BEFORE + PII_BEHIND + 1])
-{
-    const size_t from = at > PII_BEFORE ? at - PII_BEFORE : 0, behind = at + n, to = f->n - behind > PII_BEHIND ? behind + PII_BEHIND : f->n;
-    size_t k = lower_to(out, f->text + from, at - from);
-    out[k++] = ' ';
-    return k + lower_to(out + k, f->text + behind, to - behind);
 }
 
 /* ---- a match ---- */
@@ -175,10 +186,8 @@ static size_t try_row(struct finding *f, const struct row *r, struct pattern_gro
     if (says == PII_NO)
         return 0;
     int score = says == PII_MAYBE ? r->base : says == PII_YES ? r->valid : says;
-    if (raised(score) >= f->score_min && score < 100) {
-        char words[PII_BEFORE + PII_BEHIND + 1];
-        score = has_one_of(words, around(f, g.at, n, words), r->context) ? raised(score) : score;
-    }
+    if (score < 100 && raised(score) >= f->score_min && has_one_of(around_of(f, (struct pattern_group){ g.at, n }), r->context))
+        score = raised(score);
     if (score >= f->score_min && !f->rc)
         f->rc = spots_add(&f->state->spots, (struct spot){ g.at, n, (uint16_t)r->entity, (uint8_t)score }, f->err);
     return n;
@@ -198,7 +207,7 @@ static size_t found(void *ctx, int i, const struct pattern_group *group)
 
 int pii_spots(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **spot, size_t *n_spot, struct err *err)
 {
-    struct finding f = { p, s, text, n, score_min > 0 ? score_min : 1, 0, err };
+    struct finding f = { .pii = p, .state = s, .text = text, .n = n, .score_min = score_min > 0 ? score_min : 1, .err = err };
     spots_clear(&s->spots);
     TRY(patterns_scan(p->patterns, s->state, text, n, found, &f, err));
     TRY(f.rc);

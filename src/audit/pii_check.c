@@ -422,6 +422,11 @@ int pii_check_phone(const char *s, size_t *n, const char *end)
             break;
         }
     const bool extension = m < *n;
+    const char *p = s;
+    while (!digit(*p))
+        p++;
+    if (m > (size_t)(p - s) + 5 && !digit(p[1]) && !digit(p[3]) && !digit(p[5]))        /* "1 2 3 4": rows of a table */
+        return PII_NO;
     while (m && !digit(s[m - 1]))
         m--;
     int score = phone_score(s, m, extension);
