@@ -1,6 +1,7 @@
 #include "audit/audit.h"
 #include <string.h>
 #include "audit/facts.h"
+#include "audit/pii.h"
 #include "audit/report.h"
 #include "audit/stage.h"
 #include "base/mem.h"
@@ -18,8 +19,8 @@ static json_t *plan_files(const struct sources *s, int source)
     return files;
 }
 
-/* sets: digest of the evaluation sets, or NULL. */
-static json_t *plan_of(const struct sources *s, const struct audit_opts *o, const char *sets)
+/* sets, pii, secrets: digests of what is looked for, or "". */
+static json_t *plan_of(const struct sources *s, const struct audit_opts *o, const char *sets, const char *pii, const char *secrets)
 {
     json_t *sources = json_array();
     for (int i = 0; i < s->n; i++) {
@@ -27,8 +28,8 @@ static json_t *plan_of(const struct sources *s, const struct audit_opts *o, cons
         json_array_append_new(sources, json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", src->name, "field", src->field, "label", src->mark[MARK_LABEL], "group", src->mark[MARK_GROUP],
                                                  "time", src->mark[MARK_TIME], "files", plan_files(s, i)));
     }
-    return json_pack("{s:i, s:[i, i, i, I], s:I, s:f, s:s*, s:o}", "version", 1, "minhash", o->minhash.n_gram, o->minhash.n_band, o->minhash.n_row, (json_int_t)o->minhash.seed, "record_max",
-                     (json_int_t)o->record_max, "ratio", o->ratio, "contamination", sets, "sources", sources);
+    return json_pack("{s:i, s:[i, i, i, I], s:I, s:f, s:s*, s:s*, s:s*, s:o}", "version", 1, "minhash", o->minhash.n_gram, o->minhash.n_band, o->minhash.n_row, (json_int_t)o->minhash.seed, "record_max",
+                     (json_int_t)o->record_max, "ratio", o->ratio, "contamination", *sets ? sets : NULL, "pii", *pii ? pii : NULL, "secrets", *secrets ? secrets : NULL, "sources", sources);
 }
 
 /* ---- the pass ---- */
@@ -39,7 +40,7 @@ static int take_record(void *ctx, int file, const struct pass_record *r, struct 
 {
     const struct reading *x = ctx;
     struct row row;
-    TRY(facts_row(x->facts, file, r, i_thread, &row, err));
+    TRY(facts_row(x->facts, file, x->a->s->file[file].path, r, i_thread, &row, err));
     return row_pack(out, &row, err);
 }
 
@@ -161,10 +162,14 @@ static int run_stages(struct audit *a, struct err *err)
 
 static int run(struct audit *a, struct err *err)
 {
-    char sets[SHA256_HEX];
+    char sets[SHA256_HEX] = "", pii[SHA256_HEX] = "", secrets[SHA256_HEX] = "";
     if (a->o->contam)
         TRY(contam_digest(a->o->contam, sets, err));
-    json_t *plan = plan_of(a->s, a->o, a->o->contam ? sets : NULL);
+    if (a->o->pii)
+        TRY(pii_digest(pii, err));
+    if (a->o->secrets)
+        TRY(secrets_digest(a->o->secrets, secrets, err));
+    json_t *plan = plan_of(a->s, a->o, sets, pii, secrets);
     int rc = plan && a->refused == mem_json_refused() ? store_open(&a->store, a->o->dir, plan, a->o->fresh, err) : ERR(err, NOMEM, "no memory for the plan of an audit");
     json_decref(plan);
     if (a->o->segment_bytes)
@@ -185,7 +190,7 @@ void audit_release(struct audit *a)
     mem_free(a->reason);
     mem_free(a->dup_of);
     for (int i = 0; i < a->n_example; i++)
-        json_decref(a->example[i].into);
+        json_decref(a->example[i].into), mem_free(a->example[i].spot);
     mem_free(a->example);
     store_close(&a->store);
 }

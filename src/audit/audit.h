@@ -9,6 +9,8 @@
 #include "audit/contam.h"
 #include "audit/minhash.h"
 #include "audit/policy.h"
+#include "audit/pii.h"
+#include "audit/secret.h"
 #include "audit/source.h"
 #include "base/pool.h"
 
@@ -21,6 +23,9 @@ struct audit_opts {
     const struct contam *contam;         /* NULL, or the evaluation sets that are looked for; contamination.jsonl has a line of each item */
     const struct policy *policy;         /* NULL: none, and then no gate; its thresholds and limits change no stored byte */
     const char *override;                /* why the data are used though the gate says no, or NULL */
+    const struct pii *pii;               /* NULL, or what finds personal data; pii_score: what has less is not counted, 0: pii.h */
+    int pii_score;
+    const struct secrets *secrets;       /* NULL, or the rules of secrets that are looked for */
     bool records;                        /* records.jsonl: a line of each record and its verdict */
     struct minhash_opts minhash;         /* of near duplicates; 0: MINHASH_DATATROVE */
     double near_least;                   /* their least similarity (dup.h); 0: as datatrove */

@@ -1,5 +1,6 @@
 /* examples.c - what a report shows of records: collected by the stages, read from the files in one go. */
 #include <stdlib.h>
+#include <string.h>
 #include "audit/stage.h"
 #include "base/mem.h"
 
@@ -21,7 +22,14 @@ int audit_example(struct audit *a, json_t *into, int64_t record, size_t at, size
             return ERR(err, NOMEM, "no memory for %d examples", cap);
         a->example = more, a->cap_example = cap;
     }
-    a->example[a->n_example++] = (struct example){ json_incref(into), record, at, n ? n : EXCERPT };
+    a->example[a->n_example++] = (struct example){ .into = json_incref(into), .record = record, .at = at, .n = n ? n : EXCERPT };
+    return 0;
+}
+
+int audit_example_masked(struct audit *a, json_t *into, int64_t record, size_t at, size_t n, struct err *err)
+{
+    TRY(audit_example(a, into, record, at, n, err));
+    a->example[a->n_example - 1].masked = true;
     return 0;
 }
 
@@ -29,6 +37,24 @@ static int by_record(const void *p, const void *q)
 {
     const struct example *a = p, *b = q;
     return a->record != b->record ? (a->record > b->record) - (a->record < b->record) : (a->at > b->at) - (a->at < b->at);
+}
+
+/* The record's spots that the example would show. */
+static int fill_spots(struct example *e, const struct segment *g, int i, struct err *err)
+{
+    size_t n[2];
+    const struct kept_spot *of[2] = { SEGMENT_ROW(g, pii, struct kept_spot, i, &n[0]), SEGMENT_ROW(g, secret, struct kept_spot, i, &n[1]) };
+    if (e->masked || e->at == EXAMPLE_NO_TEXT || !(n[0] + n[1]))
+        return 0;
+    mem_free(e->spot);
+    e->n_spot = 0;
+    if (!(e->spot = mem_alloc_array(n[0] + n[1], sizeof *e->spot)))
+        return ERR(err, NOMEM, "no memory for an example");
+    for (int k = 0; k < 2; k++)
+        for (size_t j = 0; j < n[k]; j++)
+            if (of[k][j].at < e->at + e->n && of[k][j].at + of[k][j].n > e->at)
+                e->spot[e->n_spot++] = of[k][j];
+    return 0;
 }
 
 /* Where the records are: one sweep over the segments. */
@@ -45,6 +71,11 @@ static int fill_places(struct audit *a, struct err *err)
                 segment_release(&g);
                 return ERR(err, NOMEM, "no memory for an example");
             }
+            const int rc = fill_spots(&a->example[k], &g, (int)(a->example[k].record - g.first), err);
+            if (rc) {
+                segment_release(&g);
+                return rc;
+            }
         }
         segment_release(&g);
     }
@@ -52,6 +83,30 @@ static int fill_places(struct audit *a, struct err *err)
 }
 
 static bool inside(const char *text, size_t n, size_t at) { return at < n && ((unsigned char)text[at] & 0xc0) == 0x80; }
+
+static json_t *masked(const char *text, size_t n)
+{
+    char mask[SPOT_MASK];
+    spot_mask(text, n, mask);
+    return json_string(mask);
+}
+
+/* Bytes from..to of the text with stars for spots. */
+static json_t *shown(const struct example *e, const char *text, size_t from, size_t to)
+{
+    char *copy = mem_alloc(to - from + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, text + from, to - from);
+    for (size_t i = 0; i < e->n_spot; i++) {
+        const size_t a = e->spot[i].at > from ? e->spot[i].at : from, end = (size_t)e->spot[i].at + e->spot[i].n, b = end < to ? end : to;
+        if (a < b)
+            memset(copy + (a - from), '*', b - a);
+    }
+    json_t *s = json_stringn(copy, to - from);
+    mem_free(copy);
+    return s;
+}
 
 /* Whole characters. */
 static int fill_text(void *ctx, int i, const char *text, size_t n, struct err *err)
@@ -63,7 +118,7 @@ static int fill_text(void *ctx, int i, const char *text, size_t n, struct err *e
         from--;
     while (to > from && inside(text, n, to))
         to--;
-    return json_object_set_new(e->into, "excerpt", json_stringn(text + from, to - from)) ? ERR(err, NOMEM, "no memory for an example") : 0;
+    return json_object_set_new(e->into, e->masked ? "masked" : "excerpt", e->masked ? masked(text + from, to - from) : shown(e, text, from, to)) ? ERR(err, NOMEM, "no memory for an example") : 0;
 }
 
 int audit_fill_examples(struct audit *a, struct err *err)

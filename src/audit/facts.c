@@ -11,12 +11,22 @@ struct facts_thread {
     struct contam_state *contam;
     struct minhash_text *minhash; uint64_t *sig; unsigned char *dup;
     struct pieces lines, paragraphs;
+    uint32_t words;
+    struct pii_state *pii;
+    struct secret_state *secret;
+    struct buf pii_spots, secret_spots;
 };
 
 struct facts { const struct audit_opts *o; struct minhash *minhash; int n_thread; struct facts_thread thread[]; };
 
 static int begin_thread(const struct facts *f, struct facts_thread *t, struct err *err)
 {
+    buf_init(&t->pii_spots);
+    buf_init(&t->secret_spots);
+    if (f->o->pii)
+        TRY(pii_state_new(&t->pii, f->o->pii, err));
+    if (f->o->secrets)
+        TRY(secret_state_new(&t->secret, f->o->secrets, err));
     t->sig = mem_alloc_array(minhash_room(f->minhash), sizeof *t->sig);
     t->dup = mem_alloc(dup_row_bytes(f->minhash));
     if (!t->sig || !t->dup)
@@ -51,6 +61,10 @@ void facts_free(struct facts *f)
         mem_free(t->dup);
         pieces_release(&t->lines);
         pieces_release(&t->paragraphs);
+        pii_state_free(t->pii);
+        secret_state_free(t->secret);
+        buf_release(&t->pii_spots);
+        buf_release(&t->secret_spots);
     }
     if (f)
         minhash_free(f->minhash);
@@ -63,6 +77,40 @@ static struct record_place place_of(int file, const struct pass_record *r)
     if (r->text)
         sha256_bytes(r->text, r->n, p.sha256);
     return p;
+}
+
+/* Runs of bytes above the blank. */
+static uint32_t words_in(const char *text, size_t n)
+{
+    uint32_t words = 0;
+    for (size_t i = 1; i < n; i++)
+        words += ((unsigned char)text[i] > ' ') & ((unsigned char)text[i - 1] <= ' ');
+    return words + (n && (unsigned char)text[0] > ' ');
+}
+
+static int keep_spots(struct buf *out, const struct spot *s, size_t n, struct err *err)
+{
+    buf_clear(out);
+    for (size_t i = 0; i < n; i++) {
+        const struct kept_spot k = { (uint32_t)s[i].at, (uint32_t)s[i].n, s[i].kind, s[i].score, 0 };
+        TRY(buf_add(out, &k, sizeof k, err));
+    }
+    return 0;
+}
+
+static int look_for_spots(struct facts *f, struct facts_thread *t, const char *path, const struct pass_record *r, struct err *err)
+{
+    const struct spot *spot;
+    size_t n;
+    if (t->pii) {
+        TRY(pii_spots(f->o->pii, t->pii, r->text, r->n, PII_SCORE_MIN, &spot, &n, err));
+        TRY(keep_spots(&t->pii_spots, spot, n, err));
+    }
+    if (t->secret) {
+        TRY(secret_spots(f->o->secrets, t->secret, path, r->text, r->n, &spot, &n, err));
+        TRY(keep_spots(&t->secret_spots, spot, n, err));
+    }
+    return 0;
 }
 
 #define PUT(name, data, count) (out->of[SECTION_##name].p = (data), out->of[SECTION_##name].n = (count))
@@ -78,13 +126,17 @@ static int duplicates(const struct facts *f, struct facts_thread *t, const struc
     return 0;
 }
 
-int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thread, struct row *out, struct err *err)
+int facts_row(struct facts *f, int file, const char *path, const struct pass_record *r, int i_thread, struct row *out, struct err *err)
 {
     struct facts_thread *t = &f->thread[i_thread];
     *out = (struct row){ 0 };
     t->place = place_of(file, r);
     PUT(place, &t->place, 1);
     PUT(dup, t->dup, dup_row_bytes(f->minhash));
+    if (t->pii || t->secret) {
+        t->words = r->text ? words_in(r->text, r->n) : 0;
+        PUT(words, &t->words, 1);
+    }
     if (r->fault) {
         dup_row_none(f->minhash, t->dup);
         PUT(why, r->why, strlen(r->why));
@@ -100,6 +152,11 @@ int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thre
         TRY(contam_record(f->o->contam, t->contam, r->text, r->n, &found, err));
         PUT(contam_hit, found.hit, found.n_hit);
         PUT(contam_mark, found.mark, found.n_mark);
+    }
+    if (t->pii || t->secret) {
+        TRY(look_for_spots(f, t, path, r, err));
+        PUT(pii, t->pii_spots.data, t->pii_spots.len / sizeof(struct kept_spot));
+        PUT(secret, t->secret_spots.data, t->secret_spots.len / sizeof(struct kept_spot));
     }
     return duplicates(f, t, r, out, err);
 }

@@ -10,7 +10,7 @@ struct facts;
 /* o is borrowed: which checks there are. */
 int facts_new(struct facts **out, int n_thread, const struct audit_opts *o, struct err *err);
 void facts_free(struct facts *f);
-/* Fills the row of a record, with its fault or its text; what the row points to holds until the thread's next call. */
-int facts_row(struct facts *f, int file, const struct pass_record *r, int i_thread, struct row *out, struct err *err);
+/* Fills the row of a record, with its fault or its text; what the row points to holds until the thread's next call.  path: the file's. */
+int facts_row(struct facts *f, int file, const char *path, const struct pass_record *r, int i_thread, struct row *out, struct err *err);
 
 #endif

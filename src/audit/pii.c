@@ -33,6 +33,21 @@ static const struct row row[] = {
 };
 enum { N_ROW = sizeof row / sizeof *row };
 
+int pii_digest(char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 h;
+    TRY(sha256_init(&h, err));
+    for (int i = 0; i < N_ROW; i++) {
+        const int of[] = { row[i].entity, row[i].base, row[i].valid };
+        sha256_add(&h, row[i].name, strlen(row[i].name) + 1);
+        sha256_add(&h, row[i].expr, strlen(row[i].expr) + 1);
+        sha256_add(&h, row[i].context, strlen(row[i].context) + 1);
+        sha256_add(&h, of, sizeof of);
+    }
+    sha256_end(&h, hex);
+    return 0;
+}
+
 /* What opens a window for the near ones: six digits in a row, four parts of an IPv4 address, four digits behind a letter, the beginning of an
  * Italian code. */
 static const char *const opens[] = {

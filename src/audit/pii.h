@@ -7,6 +7,7 @@
 #ifndef AUDIT_PII_H
 #define AUDIT_PII_H
 #include "audit/spot.h"
+#include "base/hash.h"
 
 #define PII_BEFORE 96
 #define PII_BEHIND 32
@@ -30,6 +31,9 @@ enum pii_entity {
 };
 const char *pii_name(int entity);           /* "EMAIL_ADDRESS" */
 int pii_find_name(const char *name);        /* N_PII: none */
+
+/* Of all rows: what others find may be something else. */
+int pii_digest(char hex[SHA256_HEX], struct err *err);
 
 struct pii;                                 /* made once, read by all threads */
 struct pii_state;                           /* a thread's */

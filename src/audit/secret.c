@@ -310,6 +310,14 @@ void secrets_free(struct secrets *s)
     mem_free(s);
 }
 
+int secrets_digest(const struct secrets *s, char hex[SHA256_HEX], struct err *err)
+{
+    char *text = tree_dumps(s->tree, JSON_COMPACT | JSON_SORT_KEYS);
+    const int rc = text ? sha256_of(text, strlen(text), hex, err) : ERR(err, NOMEM, "no memory for rules of secrets");
+    mem_free(text);
+    return rc;
+}
+
 int secrets_count(const struct secrets *s) { return s->n; }
 int secrets_unused(const struct secrets *s) { return s->n_unused; }
 const char *secret_name(const struct secrets *s, int rule) { return rule >= 0 && rule < s->n ? s->rule[rule].id : "?"; }

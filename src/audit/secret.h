@@ -11,6 +11,7 @@
 #ifndef AUDIT_SECRET_H
 #define AUDIT_SECRET_H
 #include "audit/spot.h"
+#include "base/hash.h"
 
 #define SECRET_SCORE 90
 #define SECRET_SCORE_GENERIC 60
@@ -22,6 +23,8 @@ int secrets_new(struct secrets **out, struct err *err);                         
 int secrets_read(struct secrets **out, const char *path, struct err *err);           /* a gitleaks.toml */
 int secrets_parse(struct secrets **out, const char *toml, size_t n, const char *name, struct err *err);
 void secrets_free(struct secrets *s);
+/* Of all rules and what they allow. */
+int secrets_digest(const struct secrets *s, char hex[SHA256_HEX], struct err *err);
 int secrets_count(const struct secrets *s);
 int secrets_unused(const struct secrets *s);    /* rules of the file that look at names of files alone */
 const char *secret_name(const struct secrets *s, int rule);

@@ -21,7 +21,8 @@ enum drop {
 
 struct file_end { int64_t n_record; char sha256[SHA256_HEX]; char *why; };       /* why: it broke off, or NULL */
 
-struct example { json_t *into; int64_t record; size_t at, n; };
+/* spot: its n_spot places that must not be shown.  masked: no more than a spot's mask is. */
+struct example { json_t *into; int64_t record; size_t at, n; struct kept_spot *spot; size_t n_spot; bool masked; };
 
 struct audit {
     const struct sources *s;
@@ -54,9 +55,11 @@ int audit_file_of(const struct audit *a, int64_t record);
 /* Puts a part into the report; takes it, also on error (NULL: no memory). */
 int audit_report(struct audit *a, const char *key, json_t *part, struct err *err);
 /* `into` (an object in the report, kept alive) gets record, file, line, and as excerpt the text's bytes from `at` on, at most n (0: 200);
- * at EXAMPLE_NO_TEXT: no excerpt. */
+ * at EXAMPLE_NO_TEXT: no excerpt.  Personal data and secrets that were found are stars there. */
 #define EXAMPLE_NO_TEXT SIZE_MAX
 int audit_example(struct audit *a, json_t *into, int64_t record, size_t at, size_t n, struct err *err);
+/* `into` gets the record's place, and as "masked" what may be shown of the n bytes (spot.h). */
+int audit_example_masked(struct audit *a, json_t *into, int64_t record, size_t at, size_t n, struct err *err);
 int audit_fill_examples(struct audit *a, struct err *err);       /* at the end */
 /* The texts of records (ascending numbers), one after the other, read anew from their files; those that cannot be read again are an error. */
 int audit_texts(const struct audit *a, const int64_t *record, int n, int (*text)(void *ctx, int i, const char *text, size_t n, struct err *err), void *ctx, struct err *err);

@@ -23,6 +23,9 @@ enum section {
 /* number: in its file; line from 1; n_text: bytes of its text, 0 with a fault (extract.h). */
 struct record_place { uint64_t at; int64_t line, number; uint64_t n_raw, n_text; uint32_t file, fault; unsigned char sha256[SHA256_BYTES]; };
 
+/* spot.h's, as it is kept. */
+struct kept_spot { uint32_t at, n; uint16_t kind; uint8_t score, zero; };
+
 /* What a record leaves: elements, borrowed. */
 struct row { struct { const void *p; size_t n; } of[N_SECTION]; };
 int row_pack(struct buf *out, const struct row *r, struct err *err);      /* appends it as store_put takes it */

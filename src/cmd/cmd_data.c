@@ -12,13 +12,14 @@
 
 #define SOURCES_MAX 4096
 
-static const char *out_dir, *methods, *tokenizer;
+static const char *out_dir, *methods, *tokenizer, *skip, *secret_rules;
 static struct opt_list against;
 static const char *policy_name, *override, *index_dir, *index_from, *index_add;
 static bool fresh, records, keep_duplicates;
 static int64_t bands = 14, rows = 8, ngram = 5;
 static double near_least;
 static int64_t record_max = (int64_t)RECORD_MAX >> 20;
+static int64_t pii_score = PII_SCORE_MIN;
 static double ratio = UNPACK_RATIO;
 
 struct telling { uint64_t total, first; double begin; };
@@ -42,6 +43,15 @@ static int tell(void *ctx, uint64_t bytes, const char *stage, struct err *err)
 
 static double number(const json_t *o, const char *key) { return (double)json_integer_value(json_object_get(o, key)); }
 
+/* How often each kind was found; nothing where nothing was. */
+static void print_found(const json_t *part, const char *kinds, const char *what)
+{
+    const json_t *v;
+    const char *kind;
+    json_object_foreach(json_object_get(part, kinds), kind, v)
+        printf("%10.0f  %s: %s, in %.0f records\n", number(v, "n"), what, kind, number(v, "records"));
+}
+
 /* What a person is told; all of it, and more, is in the report. */
 static void print_summary(const json_t *report)
 {
@@ -53,6 +63,8 @@ static void print_summary(const json_t *report)
     printf("%10.0f  %6.2f %%  kept\n", number(totals, "kept"), n > 0 ? 100 * number(totals, "kept") / n : 0);
     json_object_foreach(json_object_get(totals, "dropped"), reason, v)
         printf("%10.0f  %6.2f %%  %s\n", (double)json_integer_value(v), 100 * (double)json_integer_value(v) / n, reason);
+    print_found(json_object_get(report, "pii"), "entities", "personal data");
+    print_found(json_object_get(report, "secrets"), "rules", "secrets");
     snprintf(path, sizeof path, "%.380s/report.json", out_dir);
     printf("report: %s\n", path);
 }
@@ -97,11 +109,50 @@ static void close_sets(struct sets *x)
     refs_release(&x->refs);
 }
 
+/* Personal data and secrets: what is looked for. */
+struct leaks { struct pii *pii; struct secrets *secrets; };
+
+/* "pii", "secrets", divided by commas. */
+static int take_skip(bool *of_pii, bool *of_secrets, struct err *err)
+{
+    for (const char *s = skip; s && *s;) {
+        const size_t n = strcspn(s, ",");
+        if (n == 3 && !memcmp(s, "pii", 3))
+            *of_pii = true;
+        else if (n == 7 && !memcmp(s, "secrets", 7))
+            *of_secrets = true;
+        else
+            return ERR(err, USAGE, "--skip names '%.*s', expected pii or secrets", n < 40 ? (int)n : 40, s);
+        s += n + (s[n] == ',');
+    }
+    return 0;
+}
+
+static int open_leaks(struct leaks *x, struct err *err)
+{
+    bool skip_pii = false, skip_secrets = false;
+    TRY(take_skip(&skip_pii, &skip_secrets, err));
+    if (skip_secrets && secret_rules)
+        return ERR(err, USAGE, "--skip names secrets, and --secret-rules how to look for them");
+    if (!skip_pii)
+        TRY(pii_new(&x->pii, err));
+    if (skip_secrets)
+        return 0;
+    return secret_rules ? secrets_read(&x->secrets, secret_rules, err) : secrets_new(&x->secrets, err);
+}
+
+static void close_leaks(struct leaks *x)
+{
+    pii_free(x->pii);
+    secrets_free(x->secrets);
+}
+
 static int run_audit(const char *const *args, int n_args, struct err *err)
 {
     struct sources s = { .n = 0 };
     struct sets sets = { .tok = NULL };
     struct policy policy;
+    struct leaks leaks = { .pii = NULL };
     struct pool *pool;
     json_t *report = NULL;
     if (!out_dir)
@@ -113,17 +164,19 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
         rc = sources_add(&s, args[i], err);
     rc = rc ? rc : open_sets(&sets, err);
     rc = rc ? rc : cmd_show_licences(&s, err);
+    rc = rc ? rc : open_leaks(&leaks, err);
     struct telling t = { .total = s.n_bytes, .begin = clock_wall() };
     const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam,
                                   .policy = policy_name ? &policy : NULL, .override = override, .records = records,
                                   .minhash = { (int)ngram, (int)bands, (int)rows, 1 }, .near_least = near_least, .keep_duplicates = keep_duplicates, .index = index_dir, .index_from = index_from, .index_add = index_add,
-                                  .progress = tell, .ctx = &t };
+                                  .pii = leaks.pii, .pii_score = (int)pii_score, .secrets = leaks.secrets, .progress = tell, .ctx = &t };
     if (!rc && !index_dir && (index_from || index_add))
         rc = ERR(err, USAGE, "--index is missing: the folder of the snapshots that --index-from and --index-add name");
     rc = rc ? rc : audit_run(&s, &o, &report, err);
     log_progress_end();
     sources_release(&s);
     close_sets(&sets);
+    close_leaks(&leaks);
     policy_release(&policy);
     if (!rc && !cmd_json)
         print_summary(report);
@@ -138,6 +191,9 @@ static const struct opt audit_opts[] = {
     { OPT_STR, "against-tokenizer", &tokenizer, "<path>", "a tokenizer, whose tokens decon then compares instead of words", 0, 0 },
     { OPT_STR, "policy", &policy_name, "<file>", "what the data are for, what becomes of what is found, and limits; default, strict or a file", 0, 0 },
     { OPT_STR, "override", &override, "<reason>", "why the data are used though the gate says no; kept in the report", 0, 0 },
+    { OPT_STR, "skip", &skip, "<list>", "what is not looked for: pii, secrets", 0, 0 },
+    { OPT_INT, "pii-score", &pii_score, "<int>", "personal data of a lower score are not counted", PII_SCORE_MIN, 100 },
+    { OPT_STR, "secret-rules", &secret_rules, "<file>", "a gitleaks.toml, whose rules are used instead of those that are built in", 0, 0 },
     { OPT_FLAG, "records", &records, NULL, "write records.jsonl too: a line of each record, where it is and why it was dropped", 0, 0 },
     { OPT_INT, "record-max", &record_max, "<MiB>", "a longer record is passed over", 1, 1024 },
     { OPT_FLOAT, "ratio", &ratio, "<float>", "a packed file that holds more than so many times its bytes is refused", 1, 1e6 },
@@ -193,6 +249,10 @@ const struct command command_data_audit = {
         "README.md beside the data say counts; what is not known allows nothing.  With --policy they are held against the use that it\n"
         "declares, and its gate against the report: a limit that is not kept, or not measured, ends with exit code 3 and the evidence.\n"
         "`lathe help data gate` tells what stands in a policy.\n"
+        "\n"
+        "Personal data are told by their form (addresses of mail and net, cards, accounts, telephones, numbers of persons of many countries,\n"
+        "with their checksums and the words near them: doc/data.md), secrets by rules as gitleaks has them.  The report masks all of them,\n"
+        "in examples of other kinds too; a policy may drop records for them.\n"
         "\n"
         "What was seen of each record is kept in the folder, a segment for each 8 MiB of text or so: an audit that was stopped, by Ctrl-C\n"
         "or by a crash, goes on with the same command, and the same input gives the same bytes, whatever the threads.\n"

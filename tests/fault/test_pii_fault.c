@@ -1,8 +1,7 @@
 /* test_pii_fault.c - personal data, secrets and redaction with each allocation failing in turn. */
 #include "each_allocation.h"
-#include "audit/pii.h"
+#include "audit/audit.h"
 #include "audit/redact.h"
-#include "audit/secret.h"
 
 static struct err err;
 
@@ -91,12 +90,54 @@ static void no_memory_is_an_error_while_tables_are_compiled(void **state)
     assert_true(each_failure(ALLOCATIONS, 331, run_ours, NULL, false) > 3);
 }
 
+static int run_audit(void *ctx)
+{
+    struct sources s = { .n = 0 };
+    struct pool *pool = NULL;
+    json_t *report = NULL;
+    (void)ctx;
+    OK(file_remove_tree(in_dir("out"), &err));
+    int rc = sources_add(&s, in_dir("r.jsonl"), &err);
+    rc = rc ? rc : pool_new(&pool, 1, &err);
+    static const char yaml[] = "secrets: drop\n";
+    struct policy policy;
+    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .pii = pii, .secrets = secrets, .policy = &policy };
+    rc = policy_parse(&policy, yaml, strlen(yaml), "policy", rc ? NULL : &err) < 0 && !rc ? err.code : rc;
+    rc = rc ? rc : audit_run(&s, &o, &report, &err);
+    pool_free(pool);
+    sources_release(&s);
+    policy_release(&policy);
+    if (!rc) {
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "secrets"), "n")), 2);
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "totals"), "kept")), 1);
+    }
+    json_decref(report);
+    return rc;
+}
+
+/* Vectorscan's tables are made once, with all the memory that they want. */
+static void no_memory_is_an_error_in_an_audit(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b);
+    OK(buf_printf(&b, &err, "{\"text\": \"%s\"}\n{\"text\": \"b@example.org\"}\n", text));
+    OK(file_write_all(in_dir("r.jsonl"), b.data, b.len, &err));
+    buf_release(&b);
+    OK(pii_new(&pii, &err));
+    OK(secrets_parse(&secrets, rules, strlen(rules), "rules.toml", &err));
+    assert_true(each_allocation(run_audit, NULL, true) > 60);
+    pii_free(pii);
+    secrets_free(secrets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_is_an_error_while_a_text_is_looked_at),
         cmocka_unit_test(no_memory_is_an_error_while_rules_are_read),
         cmocka_unit_test(no_memory_is_an_error_while_tables_are_compiled),
+        cmocka_unit_test(no_memory_is_an_error_in_an_audit),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
