@@ -8,6 +8,7 @@
 #define BOMB_FROM ((uint64_t)64 << 20)
 #define TAKE ((size_t)256 << 10)      /* bytes of the file at a time: its pages are looked at once, in order */
 #define WINDOW_LOG 27
+#define REST_EVERY ((size_t)16 << 20)
 
 struct unpack {
     const char *path;
@@ -165,6 +166,8 @@ static size_t copy_some(struct unpack *u, char *p, size_t n)
 static void hash_to(struct unpack *u, size_t at)
 {
     sha256_add(&u->hash, u->map.data + u->hashed, at - u->hashed);
+    if (at / REST_EVERY != u->hashed / REST_EVERY)
+        file_map_rest(&u->map);          /* nothing of it is read twice */
     u->hashed = at;
 }
 
