@@ -1,10 +1,8 @@
 /* minhash.c - permutations, shingles, signatures, bands. */
-#define XXH_INLINE_ALL      /* shingles are short: a call would cost a third of their hash */
 #include "audit/minhash.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 #include "base/hash.h"
 #include "base/mem.h"
 #include "cpu/kernels.h"
@@ -147,33 +145,52 @@ static int simple_words(struct minhash_text *t, const char *text, size_t n, stru
     return words_of(t->words, WORDS_ENGLISH, t->simple.data, t->simple.len, &t->span, err);
 }
 
-/* Joins the words by spaces, as datatrove does, so that a shingle is one run of bytes; begin[] has where the last n_gram words begin.
- * take() gets the hashes, a block at a time. */
-static int each_shingle(struct minhash_text *t, const char *simple, const struct spans *words, int (*take)(struct minhash_text *t, size_t n, const uint64_t *x, void *ctx, struct err *err),
-                        void *ctx, struct err *err)
+/* The words with a space after each, as datatrove joins them, so that a shingle is one run of bytes: most of them stand so in the text. */
+static int join(struct minhash_text *t, const char *simple, const struct spans *words, struct err *err)
 {
-    const size_t g = (size_t)t->m->o.n_gram;
-    size_t bytes = 0, begin[MINHASH_GRAM_MAX], n = 0;
-    uint64_t x[BLOCK];
+    const struct span *w = words->at;
+    size_t bytes = 0;
     for (size_t i = 0; i < words->n; i++)
-        bytes += words->at[i].n + 1;
+        bytes += w[i].n + 1;
     buf_clear(&t->joined);
     TRY(buf_reserve(&t->joined, bytes, err));
-    char *const to = t->joined.data, *p = to;
-    for (size_t i = 0; i < words->n; i++) {
-        begin[i % g] = (size_t)(p - to);
-        memcpy(p, simple + words->at[i].at, words->at[i].n);
-        p += words->at[i].n;
-        if (i + 1 >= g) {
-            const char *from = to + begin[(i + 1) % g];
-            x[n++] = XXH64(from, (size_t)(p - from), 0);
-            if (n == BLOCK) {
-                TRY(take(t, n, x, ctx, err));
-                n = 0;
-            }
-        }
-        *p++ = ' ';
+    char *p = t->joined.data;
+    for (size_t i = 0, end; i < words->n; i = end) {
+        for (end = i + 1; end < words->n && w[end].at == w[end - 1].at + w[end - 1].n + 1 && simple[w[end].at - 1] == ' '; end++)
+            ;
+        const size_t n = w[end - 1].at + w[end - 1].n - w[i].at;
+        memcpy(p, simple + w[i].at, n);
+        p[n] = ' ';
+        p += n + 1;
     }
+    return 0;
+}
+
+typedef int (*take_fn)(struct minhash_text *t, size_t n, const uint64_t *x, void *ctx, struct err *err);
+
+/* take() gets the hashes of the shingles, a block at a time. */
+static int each_shingle(struct minhash_text *t, const char *simple, const struct spans *words, take_fn take, void *ctx, struct err *err)
+{
+    const size_t g = (size_t)t->m->o.n_gram;
+    const struct cpu_kernels *k = cpu_kernels();
+    const char *at[BLOCK];
+    uint32_t len[BLOCK];
+    uint64_t x[BLOCK];
+    size_t begin = 0, end = 0, n = 0;
+    TRY(join(t, simple, words, err));
+    for (size_t i = 0; i < words->n; i++, end++) {
+        end += words->at[i].n;
+        if (i + 1 < g)
+            continue;
+        at[n] = t->joined.data + begin, len[n] = (uint32_t)(end - begin);
+        begin += words->at[i + 1 - g].n + 1;
+        if (++n == BLOCK) {
+            k->xxh64(n, at, len, x);
+            TRY(take(t, n, x, ctx, err));
+            n = 0;
+        }
+    }
+    k->xxh64(n, at, len, x);
     return n ? take(t, n, x, ctx, err) : 0;
 }
 

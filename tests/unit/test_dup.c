@@ -1,5 +1,7 @@
 /* test_dup.c - signatures as datatrove makes them (tests/golden/minhash.json, tools/golden/minhash.py), and the duplicates that they tell. */
 #include <jansson.h>
+#include <math.h>
+#include <sys/mman.h>
 #include "../test.h"
 #include "audit/dup_index.h"
 #include "audit/minhash.h"
@@ -139,6 +141,35 @@ static void every_level_takes_the_rest_as_ref_does(void **state)
                     fail_msg("%s: %d permutations of %d numbers, one of them %llu before the rest is taken", (*k)->level, n, (int)n_x, (unsigned long long)v);
             }
         }
+}
+
+/* Runs of all lengths, many of one length among others, that end where memory does. */
+static void every_level_hashes_runs_of_bytes_as_xxhash_does(void **state)
+{
+    (void)state;
+    enum { N = 300, PAGE = 4096 };
+    char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(p != MAP_FAILED && !mprotect(p + PAGE, PAGE, PROT_NONE));
+    for (uint64_t i = 0; i < PAGE; i++)
+        p[i] = (char)rng_u64(9, i);
+    const char *at[N];
+    uint32_t len[N];
+    uint64_t hash[N];
+    for (uint64_t turn = 0; turn < 200; turn++) {
+        for (uint64_t i = 0; i < N; i++) {
+            len[i] = (uint32_t)(turn < 100 ? i % 4 ? rng_below(turn, i, turn + 1) : turn : i % 120);
+            at[i] = turn % 2 ? p + PAGE - len[i] : p + rng_below(turn + 1000, i, PAGE - 200);
+        }
+        for (const struct cpu_kernels *const *k = cpu_levels(); *k; k++)
+            for (size_t n = turn % 8 ? N : turn / 8; n <= N; n += N) {
+                memset(hash, 0, sizeof hash);
+                (*k)->xxh64(n, at, len, hash);
+                for (size_t i = 0; i < N; i++)
+                    if (hash[i] != (i < n ? hash_xxh64(at[i], len[i]) : 0))
+                        fail_msg("%s: run %zu of %zu, %u bytes", (*k)->level, i, n, len[i]);
+            }
+    }
+    munmap(p, 2 * PAGE);
 }
 
 static void numbers_outside_the_limits_are_refused(void **state)
@@ -386,6 +417,86 @@ static void candidates_less_alike_than_asked_are_no_duplicates(void **state)
     mem_free(rows);
 }
 
+/* ---- real text ---- */
+
+enum { DOC = 120, WORDS_MAX = 200000 };
+
+static size_t cut_words(const struct buf *text, struct span *word)
+{
+    size_t n = 0;
+    for (size_t i = 0, end; i < text->len && n < WORDS_MAX; i = end + 1) {
+        end = i + strcspn(text->data + i, " \r\n");
+        if (end > i)
+            word[n++] = (struct span){ (uint32_t)i, (uint32_t)(end - i) };
+    }
+    return n;
+}
+
+/* Words from `first` on; n_other of them, anywhere, are words from elsewhere. */
+static void make_text(struct buf *out, const struct buf *text, const struct span *word, size_t n, size_t first, uint64_t n_other, uint64_t seed)
+{
+    bool other[DOC] = { false };
+    for (uint64_t i = 0; i < n_other; i++)
+        other[rng_below(seed, i, DOC)] = true;
+    buf_clear(out);
+    for (size_t i = 0; i < DOC; i++) {
+        const struct span s = word[other[i] ? rng_below(seed, 1000 + i, n) : first + i];
+        OK(buf_add(out, text->data + s.at, s.n, &err));
+        OK(buf_add_char(out, ' ', &err));
+    }
+}
+
+static bool has_band_of(const struct minhash *m, const uint64_t *a, const uint64_t *b)
+{
+    uint64_t x[N_BAND], y[N_BAND];
+    bool same = false;
+    minhash_bands(m, a, x), minhash_bands(m, b, y);
+    for (int i = 0; i < N_BAND; i++)
+        same |= x[i] && x[i] == y[i];
+    return same;
+}
+
+/* Copies of a novel's pages with some words changed: of those of a similarity s the share 1 - (1 - s^8)^14 are candidates, within 2 points; and
+ * what the bytes of signatures say of s is right on average. */
+static void candidates_are_as_many_as_the_theory_says(void **state)
+{
+    (void)state;
+    struct buf text, a, b;
+    struct minhash_text *t;
+    struct span *word = mem_alloc_array(WORDS_MAX, sizeof *word);
+    static uint64_t sig[2][N_BAND * N_ROW + 16];
+    double n[10] = { 0 }, found[10] = { 0 }, theory[10] = { 0 }, off[10] = { 0 };
+    buf_init(&text), buf_init(&a), buf_init(&b);
+    OK(file_read(shared("text-gutenberg-sherlock/1661.txt"), 1 << 24, &text, &err));
+    OK(minhash_text_new(&t, plain, &err));
+    const size_t n_word = cut_words(&text, word);
+    assert_true(n_word > 100000);
+    for (uint64_t i = 0; i < FEWER(20000, 300); i++) {
+        const size_t first = (size_t)rng_below(12, i, n_word - DOC);
+        uint8_t bytes[2][N_BAND * N_ROW];
+        double s;
+        make_text(&a, &text, word, n_word, first, 0, i);
+        make_text(&b, &text, word, n_word, first, 1 + i % 10, i);
+        OK(minhash_text(t, a.data, a.len, sig[0], &err));
+        OK(minhash_text(t, b.data, b.len, sig[1], &err));
+        OK(minhash_jaccard(t, a.data, a.len, b.data, b.len, &s, &err));
+        for (int k = 0; k < 2; k++)
+            minhash_bytes(plain, sig[k], bytes[k]);
+        const int bin = s < 1 ? (int)(10 * s) : 9;
+        n[bin]++, found[bin] += has_band_of(plain, sig[0], sig[1]), theory[bin] += 1 - pow(1 - pow(s, N_ROW), N_BAND);
+        off[bin] += minhash_similarity(plain, bytes[0], bytes[1]) - s;
+    }
+    for (int i = 4; i < 10; i++) {
+        if (FEWER(n[i] < 1000, false))
+            fail_msg("only %.0f pairs of a similarity from %.1f on", n[i], i / 10.0);
+        if (n[i] >= 1000 && (fabs(found[i] - theory[i]) > 0.02 * n[i] || fabs(off[i]) > 0.01 * n[i]))
+            fail_msg("similarity from %.1f on: %.4f of %.0f are candidates, expected %.4f; estimates are off by %.4f", i / 10.0, found[i] / n[i], n[i], theory[i] / n[i], off[i] / n[i]);
+    }
+    minhash_text_free(t);
+    buf_release(&text), buf_release(&a), buf_release(&b);
+    mem_free(word);
+}
+
 /* ---- the index ---- */
 
 static void snapshots_give_back_their_rows(void **state)
@@ -496,12 +607,14 @@ int main(void)
         cmocka_unit_test(signatures_of_shingles_are_datatroves),
         cmocka_unit_test(signatures_of_texts_are_datatroves),
         cmocka_unit_test(every_level_takes_the_rest_as_ref_does),
+        cmocka_unit_test(every_level_hashes_runs_of_bytes_as_xxhash_does),
         cmocka_unit_test(numbers_outside_the_limits_are_refused),
         cmocka_unit_test(sorting_is_stable_for_any_threads),
         cmocka_unit_test(lines_and_paragraphs_are_cut_and_trimmed),
         cmocka_unit_test(a_set_knows_what_was_there_before),
         cmocka_unit_test(duplicates_are_those_found_by_looking_at_all_pairs),
         cmocka_unit_test(candidates_less_alike_than_asked_are_no_duplicates),
+        cmocka_unit_test(candidates_are_as_many_as_the_theory_says),
         cmocka_unit_test(snapshots_give_back_their_rows),
         cmocka_unit_test(damaged_snapshots_are_refused),
         cmocka_unit_test(names_that_are_no_files_are_refused),
