@@ -248,7 +248,7 @@ int stage_licences(struct audit *a, struct err *err)
         json_decref(part);
         return rc;
     }
-    if (a->o->policy && a->o->policy->drop[POLICY_DROP_licences])
+    if (a->o->policy)
         drop_refused(a, part);
     return audit_report(a, "licences", part, err);
 }

@@ -12,21 +12,17 @@ static const struct { const char *name, *text; } built_in[] = {
     { "default", "use: [train]\n"
                  "gate: {licences: 0, faults: 0.01}\n" },
     { "strict", "use: [train, commercial, derivatives, redistribution, weights]\n"
-                "drops: [exact_duplicates, near_duplicates, contamination, leakage, poison, licences]\n"
+                "drops: [all]\n"
                 "pii: redact\n"
                 "secrets: drop\n"
                 "gate: {licences: 0, licence_conflicts: 0, pii_per_million: 100, secrets: 0, contamination: 0, leakage: 0, exact_duplicates: 0.1, near_duplicates: 0.2, poison: 0, faults: 0.001}\n" },
 };
 
 static const char *const drop_words[] = {
-#define X(word, on) #word,
-    POLICY_DROPS(X)
-#undef X
-};
-static const bool drop_on[] = {
-#define X(word, on) on,
-    POLICY_DROPS(X)
-#undef X
+#define DROP(word, doc) #word,
+#include "audit/drops.def"
+#undef DROP
+    "all",
 };
 static const char *const action_words[] = {
 #define X(name, word) word,
@@ -165,12 +161,19 @@ static int read_rules(const struct reading *r, const json_t *v)
     return 0;
 }
 
+/* Which of these records go is said by pii and secrets. */
+static bool has_action(int drop) { return !strcmp(drop_words[drop], "pii") || !strcmp(drop_words[drop], "secret"); }
+
 static int read_drops(const struct reading *r, const json_t *v)
 {
     unsigned bits;
-    TRY(read_bits(r, v, "drops", drop_words, N_POLICY_DROP, &bits));
-    for (int i = 0; i < N_POLICY_DROP; i++)
-        r->p->drop[i] = bits & (1u << i);
+    static_assert(N_POLICY_DROP < 32, "drops are bits");
+    TRY(read_bits(r, v, "drops", drop_words, N_POLICY_DROP + 1, &bits));
+    for (int i = 0; i < N_POLICY_DROP; i++) {
+        if (has_action(i) && bits & (1u << i))
+            return wrong(r, "drops", "no pii and secret, which have actions: pii: drop");
+        r->p->drop[i] = has_action(i) || bits & (1u << i | 1u << N_POLICY_DROP);
+    }
     return 0;
 }
 
@@ -247,7 +250,7 @@ int policy_parse(struct policy *out, const char *text, size_t n, const char *nam
     json_t *v;
     *out = (struct policy){ .name = mem_strdup(name), .use = 1u << LICENCE_TRAIN };
     for (int i = 0; i < N_POLICY_DROP; i++)
-        out->drop[i] = drop_on[i];
+        out->drop[i] = strcmp(drop_words[i], "licence") != 0;
     if (!out->name)
         return ERR(err, NOMEM, "no memory for a policy");
     TRY(tree_parse_yaml(&out->tree, text, n, name, err));

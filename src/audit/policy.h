@@ -6,7 +6,8 @@
  *   rules:                                  of quality: a threshold instead of the dialect's, or off (its verdicts drop no record)
  *     gopher/datatrove/1/short_doc: 40
  *     c4/datatrove/1/no_terminal_punct: off
- *   drops: [exact_duplicates, near_duplicates, contamination]       records that are left out for other reasons; these without the line
+ *   drops: [dup_exact, contaminated]        of the reasons of drops.def those that leave records out; all but licence without the line, and
+ *                                           with [all] that one, too.  Personal data and secrets have actions instead
  *   pii: redact                             keep, redact, drop (the record) or pseudonym, for all or by kind:
  *   pii: {default: redact, EMAIL_ADDRESS: pseudonym}
  *   secrets: redact                         the same by rule
@@ -29,14 +30,10 @@ enum gate_check {
     N_GATE_CHECK
 };
 
-/* Records that a policy may drop, beside rules: word, on without a line. */
-#define POLICY_DROPS(X)                                                                                          \
-    X(exact_duplicates, true) X(near_duplicates, true) X(contamination, true) X(leakage, false) X(poison, false) \
-    X(licences, false)
 enum policy_drop {
-#define X(word, on) POLICY_DROP_##word,
-    POLICY_DROPS(X)
-#undef X
+#define DROP(word, doc) POLICY_DROP_##word,
+#include "audit/drops.def"
+#undef DROP
     N_POLICY_DROP
 };
 
@@ -53,7 +50,7 @@ struct policy {
     char *name;                          /* as it was given: a path, or default or strict */
     unsigned use;                        /* rights, bits */
     struct licence_terms *terms; int n_terms;
-    bool drop[N_POLICY_DROP];
+    bool drop[N_POLICY_DROP];            /* of those of actions: true */
     bool limited[N_GATE_CHECK]; double limit[N_GATE_CHECK];
     json_t *tree;                        /* all of it, as it stands in the file; {} where it says nothing */
 };

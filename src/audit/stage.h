@@ -47,8 +47,10 @@ int audit_stand(struct audit *a, struct err *err);
 void audit_release(struct audit *a);
 
 static inline bool audit_kept(const struct audit *a, int64_t record) { return a->reason[record] == DROP_KEPT; }
-/* Unless it was dropped before. */
-static inline void audit_drop(struct audit *a, int64_t record, int reason) { a->reason[record] = a->reason[record] ? a->reason[record] : (uint16_t)reason; }
+/* Does the policy leave records out for this reason? */
+static inline bool audit_drops(const struct audit *a, int reason) { return reason < N_RECORD_FAULT || reason >= N_DROP || !a->o->policy || a->o->policy->drop[reason - N_RECORD_FAULT]; }
+/* Unless it was dropped before, or the policy does not. */
+static inline void audit_drop(struct audit *a, int64_t record, int reason) { a->reason[record] = a->reason[record] || !audit_drops(a, reason) ? a->reason[record] : (uint16_t)reason; }
 char *audit_drop_word(int reason, char out[80]);
 int audit_file_of(const struct audit *a, int64_t record);
 

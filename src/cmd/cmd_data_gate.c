@@ -157,7 +157,7 @@ const struct command command_data_gate = {
         "      LicenseRef-ours: {allows: [train, weights], refuses: [commercial], duties: [attribution]}\n"
         "    rules:                                   # thresholds of rules instead of their own, or off\n"
         "      gopher/datatrove/1/short_doc: 40\n"
-        "    drops: [exact_duplicates, near_duplicates, contamination]       # and leakage, poison, licences\n"
+        "    drops: [dup_exact, contaminated]         # which of the reasons in report.json's totals leave records out; all but licence\n"
         "    pii: {default: redact, EMAIL_ADDRESS: pseudonym}                # keep, redact, drop or pseudonym; or one word for all\n"
         "    secrets: redact\n"
         "    gate:                                    # limits; a check without one is not made\n"

@@ -11,6 +11,13 @@ printf 'use: [train]\ngate: {secret: 0}\n' > wrong.yaml
 lathe data gate gated --policy wrong.yaml 2>&1; echo "exit $?"
 printf 'sources:\n  - {name: a, path: set, licence: MIT or}\n' > data.yaml
 lathe data audit data.yaml --out gated2 --quiet --policy default 2>&1; echo "exit $?"
+# a policy says which reasons leave records out
+printf '{"text": "the same words"}\n{"text": "the same words"}\n' > set/same.jsonl
+for drops in '[dup_exact]' '[]' '[dup_exact, licence]'; do
+    printf "use: [commercial]\ndrops: $drops\n" > drops.yaml
+    lathe data audit set/same.jsonl --out same --quiet --policy drops.yaml | grep -v report; echo "exit $?"
+done
+rm set/same.jsonl
 # training refuses data whose gate said no, unless it is told why
 yes 'the quick brown fox jumps over the lazy dog and then sleeps.' | head -n 200 > set/a.txt
 printf 'use: [train, commercial]\ngate: {licences: 0}\n' > policy.yaml

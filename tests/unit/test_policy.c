@@ -22,7 +22,7 @@ static void a_policy_says_what_becomes_of_what_is_found(void **state)
     double limit = 0;
     OK(parse(&p, "use: [train, commercial]\n"
                  "rules:\n  gopher/datatrove/1/short_doc: 40\n  c4/datatrove/1/x: off\n"
-                 "drops: [near_duplicates, poison]\n"
+                 "drops: [dup_near, leaked]\n"
                  "pii: {default: keep, EMAIL_ADDRESS: pseudonym}\n"
                  "secrets: drop\n"
                  "gate: {licences: 0, pii_per_million: 2.5}\n"));
@@ -31,7 +31,7 @@ static void a_policy_says_what_becomes_of_what_is_found(void **state)
     assert_true(limit == 40);
     assert_int_equal(policy_rule(&p, "c4/datatrove/1/x", &limit), -1);
     assert_int_equal(policy_rule(&p, "another", &limit), 0);
-    assert_true(p.drop[POLICY_DROP_near_duplicates] && p.drop[POLICY_DROP_poison] && !p.drop[POLICY_DROP_exact_duplicates]);
+    assert_true(p.drop[POLICY_DROP_dup_near] && p.drop[POLICY_DROP_leaked] && !p.drop[POLICY_DROP_dup_exact]);
     assert_int_equal(policy_pii(&p, "EMAIL_ADDRESS"), ACTION_PSEUDONYM);
     assert_int_equal(policy_pii(&p, "PHONE_NUMBER"), ACTION_KEEP);
     assert_int_equal(policy_secret(&p, "aws"), ACTION_DROP);
@@ -43,7 +43,7 @@ static void a_policy_says_what_becomes_of_what_is_found(void **state)
 
     OK(parse(&p, ""));
     assert_int_equal(p.use, 1u << LICENCE_TRAIN);
-    assert_true(p.drop[POLICY_DROP_exact_duplicates] && !p.drop[POLICY_DROP_leakage]);
+    assert_true(p.drop[POLICY_DROP_dup_exact] && p.drop[POLICY_DROP_leaked] && !p.drop[POLICY_DROP_licence]);
     assert_int_equal(policy_pii(&p, "EMAIL_ADDRESS"), ACTION_REDACT);
     policy_release(&p);
 }
