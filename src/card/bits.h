@@ -11,6 +11,7 @@ struct page { struct buf *b; struct err *err; };
 /* Of a long list this many are shown; all are in report.json. */
 #define PAGE_ROWS 200
 #define PAGE_EXAMPLES 12
+#define PAGE_FILES 50          /* of a source */
 
 int page_add(const struct page *p, const char *markup);
 int page_text(const struct page *p, const char *s);                    /* NULL: a dash */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "base/utf8.h"
+#include "card/licences.h"
 #include "card/parts.h"
 #include "card/questions.h"
 #include "card/read.h"
@@ -192,17 +193,25 @@ static int save(const char *dir, const struct buf text[CARD_DOCUMENTS], struct e
     return 0;
 }
 
+static int make(struct card *c, struct buf text[CARD_DOCUMENTS], struct card_result *out, struct err *err)
+{
+    TRY(licences_of_sources(c->report, &c->licences, err));
+    for (int i = 0; i < CARD_DOCUMENTS; i++)
+        TRY(documents[i].write(c, &text[i], err));
+    if (!out)
+        return 0;
+    *out = (struct card_result){ .created_by = c->created_by, .n_question = question_count() };
+    memcpy(out->created, c->created, sizeof c->created);
+    return questions_open(c, &out->n_open, err);
+}
+
 int card_make(const json_t *report, const struct card_opts *o, struct buf text[CARD_DOCUMENTS], struct card_result *out, struct err *err)
 {
     struct card c;
     TRY(card_of(&c, report, o, err));
-    for (int i = 0; i < CARD_DOCUMENTS; i++)
-        TRY(documents[i].write(&c, &text[i], err));
-    if (!out)
-        return 0;
-    *out = (struct card_result){ .created_by = c.created_by, .n_question = question_count() };
-    memcpy(out->created, c.created, sizeof c.created);
-    return questions_open(&c, &out->n_open, err);
+    const int rc = make(&c, text, out, err);
+    json_decref(c.licences);
+    return rc;
 }
 
 int card_write(const json_t *report, const struct card_opts *o, const char *dir, struct card_result *out, struct err *err)

@@ -4,47 +4,56 @@
 #include "card/questions.h"
 #include "card/read.h"
 
-const char *licence_of_source(const struct card *c, const json_t *source)
+static int put(json_t *o, const char *name, const json_t *licence, struct err *err)
 {
-    const json_t *list = read_at(c->report, "licences.sources");
-    const char *stated = read_str(source, "licence"), *name = read_str(source, "name");
-    for (size_t i = 0; i < json_array_size(list) && !stated && name; i++) {
-        const char *of = read_str(json_array_get(list, i), "source");
-        if (of && !strcmp(of, name))
-            return read_str(json_array_get(list, i), "expression");
-    }
-    return stated;
+    const bool known = json_string_length(licence) && !json_object_get(o, name);
+    return known && json_object_set(o, name, (json_t *)(uintptr_t)licence) < 0 ? ERR(err, NOMEM, "no memory for the licences of sources") : 0;
 }
 
-static bool seen(const struct card *c, const json_t *sources, size_t n, const char *licence)
+int licences_of_sources(const json_t *report, json_t **out, struct err *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(licence_of_source(c, json_array_get(sources, i)), licence))
-            return true;
-    return false;
+    const json_t *stated = json_object_get(report, "sources"), *found = read_at(report, "licences.sources"), *s;
+    int rc = (*out = json_object()) ? 0 : ERR(err, NOMEM, "no memory for the licences of sources");
+    for (size_t i = 0; i < json_array_size(stated) && !rc; i++)
+        s = json_array_get(stated, i), rc = put(*out, read_str(s, "name"), json_object_get(s, "licence"), err);
+    for (size_t i = 0; i < json_array_size(found) && !rc; i++)
+        s = json_array_get(found, i), rc = put(*out, json_string_value(json_object_get(s, "source")), json_object_get(s, "expression"), err);
+    return rc;
+}
+
+const char *licence_of_source(const struct card *c, const json_t *source) { return json_string_value(json_object_get(c->licences, read_str(source, "name"))); }
+
+/* All of them, each once, in order; none where one is unknown. */
+static int distinct(const struct card *c, json_t *set, struct err *err)
+{
+    const json_t *sources = json_object_get(c->report, "sources");
+    for (size_t i = 0; i < json_array_size(sources); i++) {
+        const char *one = licence_of_source(c, json_array_get(sources, i));
+        if (!one) {
+            json_object_clear(set);
+            return 0;
+        }
+        if (json_object_set_new(set, one, json_true()) < 0)
+            return ERR(err, NOMEM, "no memory for the licence of the whole");
+    }
+    return 0;
 }
 
 int licence_of_card(const struct card *c, struct buf *out, struct err *err)
 {
-    const json_t *sources = json_object_get(c->report, "sources");
-    const char *said = card_answer(c, "about.licence");
-    size_t n = 0;
+    const char *said = card_answer(c, "about.licence"), *one;
+    json_t *set, *v;
     if (said)
         return buf_add_str(out, said, err);
-    for (size_t i = 0; i < json_array_size(sources); i++) {
-        const char *one = licence_of_source(c, json_array_get(sources, i));
-        if (!one)
-            return 0;
-        n += !seen(c, sources, i, one);
+    if (!(set = json_object()))
+        return ERR(err, NOMEM, "no memory for the licence of the whole");
+    int rc = distinct(c, set, err), k = 0;
+    json_object_foreach(set, one, v) {
+        const bool group = json_object_size(set) > 1 && strpbrk(one, " (");
+        rc = rc ? rc : buf_printf(out, err, "%s%s%s%s", k++ ? " AND " : "", group ? "(" : "", one, group ? ")" : "");
     }
-    for (size_t i = 0, k = 0; i < json_array_size(sources); i++) {
-        const char *one = licence_of_source(c, json_array_get(sources, i));
-        if (seen(c, sources, i, one))
-            continue;
-        const bool group = n > 1 && strpbrk(one, " (");
-        TRY(buf_printf(out, err, "%s%s%s%s", k++ ? " AND " : "", group ? "(" : "", one, group ? ")" : ""));
-    }
-    return 0;
+    json_decref(set);
+    return rc;
 }
 
 bool licence_is_id(const char *s)

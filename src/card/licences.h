@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include "card/parts.h"
 
+/* From names of sources to expressions, for struct card: json_decref() it in any case. */
+int licences_of_sources(const json_t *report, json_t **out, struct err *err);
 /* A source's: as its data.yaml states it, else as the audit has found it in files beside the data; NULL: neither. */
 const char *licence_of_source(const struct card *c, const json_t *source);
 /* Appends an SPDX expression: about.licence where a person has said it, else that of all sources together (each of them holds for its part,

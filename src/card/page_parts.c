@@ -176,10 +176,10 @@ static int files_of(const struct page *p, const json_t *source)
     TRY(page_text(p, read_str(source, "path")));
     TRY(page_add(p, "</summary>"));
     TRY(page_table(p, "file|#size|#records|#kept|SHA-256|"));
-    for (size_t i = 0; i < json_array_size(files) && i < PAGE_ROWS; i++)
+    for (size_t i = 0; i < json_array_size(files) && i < PAGE_FILES; i++)
         TRY(file_row(p, json_array_get(files, i)));
     TRY(page_table_end(p));
-    TRY(page_more(p, json_array_size(files), PAGE_ROWS));
+    TRY(page_more(p, json_array_size(files), PAGE_FILES));
     return page_add(p, "</details>\n");
 }
 

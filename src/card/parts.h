@@ -6,9 +6,10 @@
 #include "base/buf.h"
 #include "base/hash.h"
 
-/* What is written about: checked, borrowed. */
+/* What is written about: checked; borrowed but for licences. */
 struct card {
     const json_t *report, *answers, *files;      /* answers, files: as in card.h */
+    json_t *licences;                            /* of sources by their names (licences.h) */
     const char *name;
     char created[21];                            /* 2026-11-26T00:00:00Z */
     const char *created_by;                      /* where that comes from, in words */
