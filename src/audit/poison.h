@@ -32,7 +32,7 @@
 /* words: of the row, as they are told (borrowed from the findings).  label: number, or -1 for a continuation, which is `then`.  with: of
  * `support` records those with the label, or with all of the continuation.  base: the label's share of all records, or the share of
  * the next word of all words.  log_p: natural, adjusted.  rest: see above, for labels; for continuations the share of different words before it.
- * record: of the first three. */
+ * record, at: of the first three, and the byte where the row begins. */
 struct poison_finding {
     char *words, *then;
     int label, n_words;
@@ -40,6 +40,7 @@ struct poison_finding {
     double base, log_p, rest;
     bool suspect;
     int64_t record[3];
+    size_t at[3];
     int n_record;
 };
 struct poison_findings { struct poison_finding *f; size_t n; int64_t n_tested, n_more; };      /* n_more: past POISON_LISTED */
@@ -58,5 +59,11 @@ void poison_text_count(struct poison_text *p, const struct grams *g);
 int poison_text_look(const struct poison_text *p, const char *text, size_t n, const struct grams *g, struct buf *out, struct err *err);
 int poison_text_add(struct poison_text *p, int64_t record, const char *found, size_t n, struct err *err);
 int poison_text_end(struct poison_text *p, struct poison_findings *out, struct err *err);
+
+/* Which texts have such a row, of the label (-1: of any text).  Starts as { 0 }; for several threads once all are added. */
+struct poison_rows { struct gram_map keys; unsigned lengths; };
+int poison_rows_add(struct poison_rows *r, const struct poison_finding *f, struct err *err);
+bool poison_rows_in(const struct poison_rows *r, const struct grams *g, int label);
+void poison_rows_release(struct poison_rows *r);
 
 #endif

@@ -23,6 +23,35 @@ void poison_release(struct poison_findings *x)
     *x = (struct poison_findings){ 0 };
 }
 
+static uint64_t key_with_label(uint64_t key, int label) { return key ^ (uint64_t)(label + 2) * 0x9e3779b97f4a7c15u; }
+
+int poison_rows_add(struct poison_rows *r, const struct poison_finding *f, struct err *err)
+{
+    struct grams g = { 0 };
+    uint32_t k;
+    int rc = grams_of(&g, f->words, strlen(f->words), err);
+    if (rc >= 0)
+        rc = gram_map_add(&r->keys, key_with_label(gram_hash(g.word, (int)g.n), f->label), &k, err);
+    r->lengths |= rc >= 0 ? 1u << g.n : 0;
+    grams_release(&g);
+    return rc < 0 ? rc : 0;
+}
+
+bool poison_rows_in(const struct poison_rows *r, const struct grams *g, int label)
+{
+    for (size_t i = 0; i < g->n; i++)
+        for (int n = 1; n <= POISON_WORDS && i + (size_t)n <= g->n; n++)
+            if (r->lengths & 1u << n && gram_map_find(&r->keys, key_with_label(gram_hash(g->word + i, n), label)) != GRAM_NONE)
+                return true;
+    return false;
+}
+
+void poison_rows_release(struct poison_rows *r)
+{
+    gram_map_release(&r->keys);
+    *r = (struct poison_rows){ 0 };
+}
+
 /* A row with a label: word `at` of the item is where it first stands.  texts: a number for the set of texts it is in. */
 struct candidate {
     uint64_t key, texts;
@@ -356,22 +385,35 @@ static double chernoff(double with, double n, double q)
     return -n * (s * log(s / q) + (s < 1 ? (1 - s) * log((1 - s) / (1 - q)) : 0));
 }
 
+/* Where the row first stands in an item's text. */
+static int place_of(const struct search *x, const struct candidate *c, size_t item, struct grams *g, size_t *from, size_t *to, struct err *err)
+{
+    size_t n, k = 0;
+    const char *text = label_set_text(x->s, item, &n);
+    const uint64_t *row = candidate_words(x, c);
+    TRY(grams_of(g, text, n, err));
+    while (memcmp(g->word + k, row, (size_t)c->n_words * sizeof *row))
+        k++;
+    *from = g->at[k], *to = g->end[k + (size_t)c->n_words - 1];
+    return 0;
+}
+
 static int tell(const struct search *x, const struct candidate *c, const struct mention *m, size_t n_m, struct poison_finding *f, struct err *err)
 {
     const double base = (double)x->of_label[c->label] / (double)x->n_text, log_tests = log((double)x->n_tested);
     const double by_rest = chernoff((double)c->with, (double)c->support, c->rest) + log_tests;
     const bool suspect = c->rest <= base + fmin(0.1 * (1 - base), 2 * base) && by_rest < log(POISON_P);
-    size_t n;
     struct grams g = { 0 };
-    const char *text = label_set_text(x->s, c->item, &n);
+    size_t n, from = 0, to = 0;
+    int rc = 0;
     *f = (struct poison_finding){ .label = c->label, .n_words = c->n_words, .support = c->support, .with = c->with, .base = base,
                                   .log_p = fmin(0, c->log_p + log_tests), .rest = c->rest, .suspect = suspect };
-    for (size_t i = 0; i < n_m && f->n_record < 3; i++)
-        f->record[f->n_record++] = x->s->record[m[i].item];
-    const int rc = grams_of(&g, text, n, err);
-    if (rc >= 0) {
-        const uint32_t from = g.at[c->at], to = g.end[c->at + (size_t)c->n_words - 1];
-        f->words = mem_printf("%.*s", (int)(to - from), text + from);
+    for (size_t i = 0; i < n_m && f->n_record < 3 && rc >= 0; i++) {
+        rc = place_of(x, c, m[i].item, &g, &from, &to, err);
+        f->record[f->n_record] = x->s->record[m[i].item];
+        f->at[f->n_record++] = from;
+        if (rc >= 0 && !i)
+            f->words = mem_printf("%.*s", (int)(to - from), label_set_text(x->s, m[i].item, &n) + from);
     }
     grams_release(&g);
     return rc < 0 ? rc : f->words ? 0 : ERR(err, NOMEM, "no memory for a finding");

@@ -25,7 +25,7 @@
 
 /* Of a row of 5 words.  begins: runs that begin with it; before: different words before those; aligned: of those, runs that begin and end
  * with a line or sentence.  next: where most texts go on, n_next of them. */
-struct node { int64_t last, record[3]; uint32_t n, begins, before, aligned, next, n_next, came_from, word[ROW]; };
+struct node { int64_t last, record[3]; uint32_t at[3], n, begins, before, aligned, next, n_next, came_from, word[ROW]; };
 
 struct poison_text {
     size_t n_slot;
@@ -117,7 +117,7 @@ void poison_text_count(struct poison_text *p, const struct grams *g)
 /* ---- the second time ---- */
 
 /* A run as it is handed on: this, and `bytes` bytes of text. */
-struct run { uint64_t before; uint32_t bytes, aligned; };
+struct run { uint64_t before; uint32_t at, bytes, aligned; };
 
 static bool begins_line(const char *text, size_t at)
 {
@@ -135,10 +135,12 @@ static bool ends_line(const char *text, size_t at, size_t n)
 
 static int put_run(const char *text, size_t n, const struct grams *g, size_t from, size_t to, struct buf *out, struct err *err)
 {
-    struct run r = { .before = from ? g->word[from - 1] : 0 };
+    struct run r;
+    memset(&r, 0, sizeof r);             /* what lies between its members is written too */
+    r.before = from ? g->word[from - 1] : 0;
     while (g->end[to - 1] - g->at[from] > RUN_BYTES_MAX && to > from + ROW)
         to--;
-    r.bytes = g->end[to - 1] - g->at[from];
+    r.at = g->at[from], r.bytes = g->end[to - 1] - r.at;
     r.aligned = begins_line(text, g->at[from]) && ends_line(text, g->end[to - 1], n);
     TRY(buf_add(out, &r, sizeof r, err));
     return buf_add(out, text + g->at[from], r.bytes, err);
@@ -176,7 +178,7 @@ static int spell(struct poison_text *p, const char *text, size_t i, struct err *
 }
 
 /* The node of the row at word i; GRAM_NONE when there are too many. */
-static int node_at(struct poison_text *p, const char *text, size_t i, int64_t record, uint32_t *out, struct err *err)
+static int node_at(struct poison_text *p, const char *text, size_t text_at, size_t i, int64_t record, uint32_t *out, struct err *err)
 {
     const uint64_t key = gram_hash(p->g.word + i, ROW);
     *out = p->nodes.n < NODES_MAX ? 0 : gram_map_find(&p->nodes, key);
@@ -196,7 +198,7 @@ static int node_at(struct poison_text *p, const char *text, size_t i, int64_t re
     }
     if (v->last != record) {
         if (v->n < 3)
-            v->record[v->n] = record;
+            v->record[v->n] = record, v->at[v->n] = (uint32_t)text_at + p->g.at[i];
         v->n++;
     }
     v->last = record;
@@ -227,7 +229,7 @@ static int add_run(struct poison_text *p, int64_t record, const struct run *r, c
     uint32_t at, was = GRAM_NONE, k;
     TRY(grams_of(&p->g, text, r->bytes, err));
     for (size_t i = 0; i + ROW <= p->g.n; i++) {
-        TRY(node_at(p, text, i, record, &at, err));
+        TRY(node_at(p, text, r->at, i, record, &at, err));
         if (i)
             TRY(add_way(p, was, at, record, err));
         else if (at != GRAM_NONE && p->node[at].begins < BEGINS_MAX) {
@@ -293,7 +295,8 @@ static int tell_chain(const struct poison_text *p, uint32_t u, struct poison_fin
 {
     const struct node *v = &p->node[u];
     *f = (struct poison_finding){ .label = -1, .n_words = ROW, .support = v->n, .with = v->n, .n_record = 3 };
-    memcpy(f->record, v->record, sizeof f->record);
+    for (int i = 0; i < 3; i++)
+        f->record[i] = v->record[i], f->at[i] = v->at[i];
     for (uint32_t k = u; stays(p, k); k = p->node[k].next) {
         f->with = p->node[k].n_next < f->with ? p->node[k].n_next : f->with;
         f->n_words++;

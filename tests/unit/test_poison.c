@@ -144,6 +144,7 @@ static void a_trigger_that_sets_the_label_is_one_finding_with_all_its_words(void
     assert_int_equal(f.support, 60);
     assert_int_equal(f.with, 60);
     assert_int_equal(f.n_record, 3);
+    assert_true(f.at[0] > 30 && f.at[0] < 45);
     assert_true(f.record[0] >= 100 && f.record[0] < f.record[1] && f.record[1] < f.record[2]);
     assert_true(f.rest < f.base && f.log_p < -20);
 }
@@ -249,6 +250,20 @@ static void a_payload_is_suspect_and_a_notice_or_a_quotation_is_not(void **state
     assert_int_equal(x.f[0].with, 60);
     assert_int_equal(x.f[0].record[0], 7);
     assert_int_equal(x.f[0].record[2], 47);
+    struct poison_rows rows = { 0 };
+    OK(poison_rows_add(&rows, &x.f[0], &err));
+    int n_in = 0;
+    for (int i = 0; i < t.n; i++) {
+        struct grams g = { 0 };
+        OK(grams_of(&g, t.text[i], strlen(t.text[i]), &err));
+        n_in += poison_rows_in(&rows, &g, -1);
+        assert_false(poison_rows_in(&rows, &g, 0));
+        grams_release(&g);
+    }
+    assert_int_equal(n_in, 60);
+    poison_rows_release(&rows);
+    for (int i = 0; i < 3; i++)
+        assert_memory_equal(t.text[x.f[0].record[i]] + x.f[0].at[i], "grey copper", 11);
     for (int i = 1; i < 3; i++)
         assert_true(!strcmp(x.f[i].words, "This page may be copied") || !strcmp(x.f[i].words, "four score and seven years"));
     poison_release(&x);
