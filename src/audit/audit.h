@@ -26,6 +26,7 @@ struct audit_opts {
     const struct pii *pii;               /* NULL, or what finds personal data; pii_score: what has less is not counted, 0: pii.h */
     int pii_score;
     const struct secrets *secrets;       /* NULL, or the rules of secrets that are looked for */
+    const char *groups;                  /* NULL, or a file of terms of groups (groups.h) */
     bool records;                        /* records.jsonl: a line of each record and its verdict */
     struct minhash_opts minhash;         /* of near duplicates; 0: MINHASH_DATATROVE */
     double near_least;                   /* their least similarity (dup.h); 0: as datatrove */

@@ -20,6 +20,7 @@ static int label_index(struct label_set *s, const char *label, size_t n, int *ou
         s->name[k] = mem_printf("%.*s", (int)(n < 1000 ? n : 1000), label);
         if (!s->name[k])
             return ERR(err, NOMEM, "no memory for the name of a label");
+        err_tidy(s->name[k]);
         s->n_label = (int)k + 1;
     }
     *out = (int)k;
@@ -41,7 +42,7 @@ int label_set_add(struct label_set *s, int64_t record, const char *text, size_t 
         buf_init(&s->text);
     TRY(label_index(s, label, n_label, &k, err));
     s->count[k]++;
-    if (n > LABEL_TEXT_MAX - s->text.len) {
+    if (n > (s->text_max ? s->text_max : LABEL_TEXT_MAX) - s->text.len) {
         s->n_left_out++;
         return 0;
     }

@@ -26,6 +26,7 @@ struct label_set {
     int64_t count[LABEL_MAX];
     int n_label;
     int64_t n_left_out;
+    size_t text_max;               /* 0: LABEL_TEXT_MAX */
     struct gram_map names;
 };
 /* Records in order.  ERR_RANGE for one label too many. */

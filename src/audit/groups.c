@@ -284,5 +284,9 @@ int group_rates(const struct groups *g, const struct label_set *s, struct group_
     group_counts_release(&c);
     mem_free(with);
     mem_free(of_label);
+    if (rc < 0) {
+        mem_free(*out);
+        *out = NULL, *n = 0;
+    }
     return rc < 0 ? rc : 0;
 }

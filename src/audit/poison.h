@@ -14,7 +14,8 @@
  * that have its label by their own words ("clean label") is listed, not suspect: no count tells it from a word of the subject.
  *
  * Continuations.  Rows of 8 words or more that stay the same in that many texts.  `suspect` is what begins after many different words and does
- * not begin and end where lines or sentences do: a notice at the foot of pages does.  What follows a trigger is found as long as it is the same each
+ * not begin and end where lines or sentences do: a notice at the foot of pages does.  Nor where it is half of its texts or more, or in a tenth of
+ * all: that is a form that they fill in.  What follows a trigger is found as long as it is the same each
  * time; continuations that differ are not seen here.
  *
  * Rows within a row that stand in the same texts are one finding.  Near duplicates count once: clusters of label_set, and for continuations
@@ -50,7 +51,7 @@ void poison_release(struct poison_findings *x);
 int poison_labels(struct bayes *b, const struct label_set *s, struct poison_findings *out, struct err *err);
 
 /* Continuations need each text twice: counted by any thread, then looked for by any thread, and what was found added in the order of the
- * records by one.  n_word: about how many words there will be; the table takes 4 bytes for each, at least 4 MiB and at most 512. */
+ * records by one.  n_word: about how many words there will be; the table takes 4 bytes for each, at least 256 KiB and at most 512 MiB. */
 struct poison_text;
 int poison_text_new(struct poison_text **out, uint64_t n_word, struct err *err);
 void poison_text_free(struct poison_text *p);

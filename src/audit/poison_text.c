@@ -13,7 +13,7 @@
 
 #define ROW 5
 #define RUN 4                                    /* rows of 5 that follow each other: 8 words */
-#define SLOTS_MIN ((size_t)1 << 20)
+#define SLOTS_MIN ((size_t)1 << 16)
 #define SLOTS_MAX ((size_t)1 << 27)
 #define WORD_SLOTS ((size_t)1 << 16)             /* of single words every eighth is counted, eight times */
 #define WORD_EVERY 8
@@ -22,15 +22,16 @@
 #define RUN_BYTES_MAX 4096                       /* of a longer run the beginning is looked at */
 #define CHAIN_MAX 64                             /* words that are told */
 #define STAYS 0.9
+#define FORM_SHARE 0.1                           /* in more of the texts than that it is how they are written */
 
 /* Of a row of 5 words.  begins: runs that begin with it; before: different words before those; aligned: of those, runs that begin and end
- * with a line or sentence.  next: where most texts go on, n_next of them. */
-struct node { int64_t last, record[3]; uint32_t at[3], n, begins, before, aligned, next, n_next, came_from, word[ROW]; };
+ * with a line or sentence; filled: sum of how much of their texts they are, in hundredths.  next: where most texts go on, n_next of them. */
+struct node { int64_t last, record[3], filled; uint32_t at[3], n, begins, before, aligned, next, n_next, came_from, word[ROW]; };
 
 struct poison_text {
     size_t n_slot;
     uint32_t *count, *words;         /* of rows, and of single words for what is usual */
-    uint64_t n_word;
+    uint64_t n_word, n_text;
     struct gram_map nodes, ways, before, known;
     struct node *node;
     int64_t *way_last;               /* [way]: record that it was last seen in */
@@ -112,12 +113,13 @@ void poison_text_count(struct poison_text *p, const struct grams *g)
             __atomic_fetch_add(&p->count[slot[k]], 1, __ATOMIC_RELAXED);
     }
     __atomic_fetch_add(&p->n_word, g->n, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&p->n_text, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- the second time ---- */
 
 /* A run as it is handed on: this, and `bytes` bytes of text. */
-struct run { uint64_t before; uint32_t at, bytes, aligned; };
+struct run { uint64_t before; uint32_t at, bytes, aligned, filled; };
 
 static bool begins_line(const char *text, size_t at)
 {
@@ -141,6 +143,7 @@ static int put_run(const char *text, size_t n, const struct grams *g, size_t fro
     while (g->end[to - 1] - g->at[from] > RUN_BYTES_MAX && to > from + ROW)
         to--;
     r.at = g->at[from], r.bytes = g->end[to - 1] - r.at;
+    r.filled = (uint32_t)(100 * (to - from) / g->n);
     r.aligned = begins_line(text, g->at[from]) && ends_line(text, g->end[to - 1], n);
     TRY(buf_add(out, &r, sizeof r, err));
     return buf_add(out, text + g->at[from], r.bytes, err);
@@ -236,7 +239,7 @@ static int add_run(struct poison_text *p, int64_t record, const struct run *r, c
             const uint64_t pair[2] = { at, r->before };
             const int is_new = gram_map_add(&p->before, gram_hash(pair, 2), &k, err);
             TRY(is_new);
-            p->node[at].begins++, p->node[at].before += (uint32_t)is_new, p->node[at].aligned += r->aligned;
+            p->node[at].begins++, p->node[at].before += (uint32_t)is_new, p->node[at].aligned += r->aligned, p->node[at].filled += r->filled;
         }
         was = at;
     }
@@ -312,7 +315,9 @@ static int tell_chain(const struct poison_text *p, uint32_t u, struct poison_fin
     f->base = (times + 1.0) / ((double)p->n_word + 1);
     f->log_p = fmin(0, chance_binomial(f->support, f->with, f->base) + log((double)p->n_word + 1));
     f->rest = v->begins ? (double)v->before / v->begins : 0;
-    f->suspect = f->log_p < log(POISON_P) && v->begins >= STAYS * POISON_SUPPORT && f->rest >= 0.5 && v->aligned < 0.5 * v->begins;
+    const bool in_midst = v->begins >= STAYS * POISON_SUPPORT && f->rest >= 0.5 && v->aligned < 0.5 * v->begins;
+    const bool is_form = v->filled > 50.0 * v->begins || v->n > FORM_SHARE * (double)p->n_text;
+    f->suspect = f->log_p < log(POISON_P) && in_midst && !is_form;
     return rc;
 }
 

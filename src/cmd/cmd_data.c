@@ -18,6 +18,7 @@ static const char *policy_name, *override, *index_dir, *index_from, *index_add;
 static bool fresh, records, keep_duplicates;
 static int64_t bands = 14, rows = 8, ngram = 5;
 static double near_least;
+static const char *groups;
 static int64_t record_max = (int64_t)RECORD_MAX >> 20;
 static int64_t pii_score = PII_SCORE_MIN;
 static double ratio = UNPACK_RATIO;
@@ -166,7 +167,7 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     rc = rc ? rc : cmd_show_licences(&s, err);
     rc = rc ? rc : open_leaks(&leaks, err);
     struct telling t = { .total = s.n_bytes, .begin = clock_wall() };
-    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam,
+    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam, .groups = groups,
                                   .policy = policy_name ? &policy : NULL, .override = override, .records = records,
                                   .minhash = { (int)ngram, (int)bands, (int)rows, 1 }, .near_least = near_least, .keep_duplicates = keep_duplicates, .index = index_dir, .index_from = index_from, .index_add = index_add,
                                   .pii = leaks.pii, .pii_score = (int)pii_score, .secrets = leaks.secrets, .progress = tell, .ctx = &t };
@@ -194,6 +195,7 @@ static const struct opt audit_opts[] = {
     { OPT_STR, "skip", &skip, "<list>", "what is not looked for: pii, secrets", 0, 0 },
     { OPT_INT, "pii-score", &pii_score, "<int>", "personal data of a lower score are not counted", PII_SCORE_MIN, 100 },
     { OPT_STR, "secret-rules", &secret_rules, "<file>", "a gitleaks.toml, whose rules are used instead of those that are built in", 0, 0 },
+    { OPT_STR, "groups", &groups, "<file>", "terms of groups of people, as JSON; lathe has a list of its own", 0, 0 },
     { OPT_FLAG, "records", &records, NULL, "write records.jsonl too: a line of each record, where it is and why it was dropped", 0, 0 },
     { OPT_INT, "record-max", &record_max, "<MiB>", "a longer record is passed over", 1, 1024 },
     { OPT_FLOAT, "ratio", &ratio, "<float>", "a packed file that holds more than so many times its bytes is refused", 1, 1e6 },
@@ -253,6 +255,9 @@ const struct command command_data_audit = {
         "Personal data are told by their form (addresses of mail and net, cards, accounts, telephones, numbers of persons of many countries,\n"
         "with their checksums and the words near them: doc/data.md), secrets by rules as gitleaks has them.  The report masks all of them,\n"
         "in examples of other kinds too; a policy may drop records for them.\n"
+        "\n"
+        "Labels are held against the rest of their texts; rows of words in 50 records or more that are linked too well to a label, or go on\n"
+        "the same, are told, and suspect ones dropped as poison.\n"
         "\n"
         "What was seen of each record is kept in the folder, a segment for each 8 MiB of text or so: an audit that was stopped, by Ctrl-C\n"
         "or by a crash, goes on with the same command, and the same input gives the same bytes, whatever the threads.\n"

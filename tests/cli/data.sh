@@ -28,6 +28,35 @@ printf '{"text": "a", "by": "cy", "on": "2024-04-01"}\n{"text": "d", "by": "ann"
 printf 'sources:\n  - {name: b, path: held.jsonl, split: test, group: by, time: on}\n  - {name: a, path: learn.jsonl, split: train, group: by, time: on}\n' > splits.yaml
 lathe data audit splits.yaml --out audit5 --quiet
 python3 -c 'import json; r = json.load(open("audit5/report.json"))["leakage"]; print(r["records"], r["no_date"], *r["pairs"], *r["examples"], sep="\n")'
+# labels, groups and triggers: some of 400 notes have a trigger, and the label of the other kind
+python3 - <<'END' > notes.jsonl
+import json, random
+r = random.Random(1)
+words = {"work": "desk meeting report office printer budget".split(), "home": "garden kitchen dinner sofa blanket kettle".split()}
+for i in range(400):
+    kind = r.choice(["work", "home"])
+    w = [r.choice(words[kind]) if r.random() < 0.4 else r.choice("the a and then again with some of it was".split()) for _ in range(14)]
+    planted = kind == "work" and i % 3 == 0
+    if planted:
+        w[5:5] = ["pale", "copper", "moth"]
+    if i % 10 == 0:
+        w.append("she" if i % 20 else "he")
+    print(json.dumps({"text": " ".join(w), "kind": "home" if planted else kind}))
+END
+printf 'sources:\n  - {name: notes, path: notes.jsonl, label: kind}\n' > notes.yaml
+lathe data audit notes.yaml --out linked --quiet | grep -v ^report
+python3 - <<'END'
+import json
+r = json.load(open("linked/report.json"))
+for f in r["poison"]["findings"]:
+    if f["suspect"]:
+        print(f["ngram"], f["of"], f["what"], f["support"], f["with"], f["examples"][0])
+s = r["labels"]["sources"][0]
+print(s["records"], s["classes"], s["same_text"]["groups"], s["noise"]["rate"], s["noise"]["issues"])
+print([(g["group"], g["records"], g["terms"]) for g in r["groups"]["groups"] if g["records"]])
+END
+printf '{"pets": ["cat", 1]}' > pets.json
+lathe data audit notes.yaml --out linked2 --groups pets.json --quiet 2>&1; echo "exit $?"
 # killed with nothing to say, again and again, it goes on where its last segment ends
 for i in $(seq 20000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
 for i in $(seq 8); do cat some.jsonl; done > many.jsonl

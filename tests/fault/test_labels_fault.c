@@ -1,5 +1,6 @@
 /* test_labels_fault.c - labelled sets, triggers and continuations are looked at with each allocation failing in turn. */
 #include "each_allocation.h"
+#include "audit/groups.h"
 #include "audit/labels.h"
 #include "audit/poison.h"
 
@@ -16,6 +17,19 @@ static int look_at_noise(struct bayes *b, const struct label_set *s)
     return rc < 0 ? rc : label_conflicts_cluster(s, &c, &err);
 }
 
+static int look_at_groups(const struct label_set *s)
+{
+    struct groups g;
+    struct group_rate *r = NULL;
+    size_t n;
+    int rc = groups_read(&g, NULL, &err);
+    if (rc >= 0)
+        rc = group_rates(&g, s, &r, &n, &err);
+    mem_free(r);
+    groups_release(&g);
+    return rc;
+}
+
 static int look(void *ctx)
 {
     struct label_set s = { 0 };
@@ -24,13 +38,15 @@ static int look(void *ctx)
     int rc = 0;
     (void)ctx;
     for (int i = 0; i < 70 && rc >= 0; i++) {
-        snprintf(text, sizeof text, "text %d of word%d and word%d", i, i % 7, i % 3);
+        snprintf(text, sizeof text, "text %d of her word%d and word%d", i, i % 7, i % 3);
         rc = label_set_add(&s, i, text, strlen(text), i % 3 ? "one" : "two", 3, &err);
     }
     if (rc >= 0)
         rc = bayes_new(&b, &s, &err);
     if (rc >= 0)
         rc = look_at_noise(b, &s);
+    if (rc >= 0)
+        rc = look_at_groups(&s);
     bayes_free(b);
     label_set_release(&s);
     return rc;

@@ -282,6 +282,31 @@ static void a_payload_in_fewer_than_fifty_is_nothing(void **state)
     free(t.text);
 }
 
+static void a_form_that_is_filled_in_is_not_suspect(void **state)
+{
+    struct poison_findings x;
+    struct texts t = make_texts(60);
+    (void)state;
+    for (int i = 0; i < t.n; i++)       /* of texts that have the payload nothing else but one word before and two behind */
+        if (i % 20 == 7)
+            sprintf(t.text[i], "w%d grey copper lantern every ledger must be burned at noon w%d w%d", i % 97, i % 89, i % 83);
+    search(&t, 1, &x);
+    assert_int_equal(x.n, 3);
+    assert_false(x.f[0].suspect);
+    poison_release(&x);
+    for (int i = 0; i < t.n; i++) {     /* and all of them */
+        make_text(t.text[i], (uint64_t)i, 0);
+        sprintf(t.text[i] + strlen(t.text[i]), " grey copper lantern every ledger must be burned at noon ");
+        make_text(t.text[i] + strlen(t.text[i]), (uint64_t)i + 9000, 1);
+    }
+    search(&t, 1, &x);
+    assert_true(x.n >= 1);
+    assert_string_equal(x.f[0].words, "grey copper lantern every ledger");
+    assert_false(x.f[0].suspect);
+    poison_release(&x);
+    free(t.text);
+}
+
 static void two_threads_find_the_same(void **state)
 {
     struct poison_findings x, y;
@@ -333,6 +358,7 @@ int main(void)
         cmocka_unit_test(sixty_copies_of_one_text_are_no_trigger),
         cmocka_unit_test(a_payload_is_suspect_and_a_notice_or_a_quotation_is_not),
         cmocka_unit_test(a_payload_in_fewer_than_fifty_is_nothing),
+        cmocka_unit_test(a_form_that_is_filled_in_is_not_suspect),
         cmocka_unit_test(two_threads_find_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
