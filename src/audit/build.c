@@ -139,6 +139,7 @@ struct builder {
     const struct build_opts *o;
     struct build_opts own;               /* o with the splits that sources name */
     char *part;                          /* the folder until it is whole */
+    struct redacting *redacting;
     int *split_of;                       /* of each source: its split, or -1 */
     struct split_out split[BUILD_SPLITS_MAX];
     struct file_writer map; bool map_open; struct sha256 map_hash;
@@ -206,9 +207,9 @@ static uint32_t copies_of(const struct builder *b, int source, const unsigned ch
     return (uint32_t)whole + (u < w - whole);
 }
 
-static char *line_of(const struct source *s, const struct pass_record *r)
+static char *line_of(const struct source *s, const struct pass_record *r, const char *text, size_t n)
 {
-    json_t *o = json_pack("{s:s%}", "text", r->text, r->n);
+    json_t *o = json_pack("{s:s%}", "text", text, n);
     bool good = o;
     for (int k = 0; k < N_MARK && good; k++)
         if (s->mark[k] && r->x->mark[k].n && strcmp(s->mark[k], "text"))
@@ -253,8 +254,12 @@ static int take_record(void *ctx, int64_t number, const struct pass_record *r, s
         return add_frame(out, UINT32_MAX, 0, "", "", err);
     const bool grouped = r->x->mark[MARK_GROUP].n;
     const int split = split_of(b, f->source, grouped ? r->x->mark[MARK_GROUP].p : (const char *)sum, grouped ? r->x->mark[MARK_GROUP].n : sizeof sum);
-    char *line = line_of(s, r), *map = map_of(s, f->path, number, r, sum);
-    const int rc = line && map ? add_frame(out, (uint32_t)split, split ? 1 : copies_of(b, f->source, sum), line, map, err) : ERR(err, NOMEM, "no memory for a record of %zu bytes", r->n);
+    struct buf clean;
+    buf_init(&clean);
+    int rc = redacting_text(b->redacting, number, r->text, r->n, &clean, err);
+    char *line = rc < 0 ? NULL : line_of(s, r, rc ? clean.data : r->text, rc ? clean.len : r->n), *map = map_of(s, f->path, number, r, sum);
+    buf_release(&clean);
+    rc = rc < 0 ? rc : line && map ? add_frame(out, (uint32_t)split, split ? 1 : copies_of(b, f->source, sum), line, map, err) : ERR(err, NOMEM, "no memory for a record of %zu bytes", r->n);
     mem_free(line);
     mem_free(map);
     return rc;
@@ -346,7 +351,7 @@ static int manifest_of(struct builder *b, json_t **out, struct err *err)
     mem_free(path);
     TRY(rc);
     const json_t *audit = b->x->a.report;
-    json_t *m = json_pack("{s:i, s:{s:s}, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "report_sha256", report, "seed", (json_int_t)b->o->seed,
+    json_t *m = json_pack("{s:i, s:{s:s}, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "report_sha256", report, "redacted", redacting_told(b->redacting), "seed", (json_int_t)b->o->seed,
                           "shard_bytes", (json_int_t)b->o->shard_bytes, "records", (json_int_t)b->n_kept, "left_out", (json_int_t)b->n_without, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files",
                           files_told(b), "map_sha256", map, "totals", json_object_get(audit, "totals"), "gate", json_object_get(audit, "gate"));
     char *text = m ? tree_dumps(m, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
@@ -415,6 +420,7 @@ static int begin(struct builder *b, struct err *err)
     b->split_of = mem_alloc_array((size_t)b->x->s.n, sizeof *b->split_of);
     char *map = b->part ? file_join(b->part, "map.jsonl") : NULL;
     int rc = map && b->split_of ? name_splits(b, err) : ERR(err, NOMEM, "no memory for a build");
+    rc = rc ? rc : redacting_new(&b->redacting, b->x, b->o->policy, b->o->key, err);
     rc = rc ? rc : file_remove_tree(b->part, err);
     rc = rc ? rc : file_mkdirs(b->part, err);
     rc = rc ? rc : sha256_init(&b->map_hash, err);
@@ -437,6 +443,7 @@ static void release(struct builder *b, bool whole)
     sha256_release(&b->map_hash);
     if (!whole && b->part)
         file_remove_tree(b->part, NULL);
+    redacting_free(b->redacting);
     mem_free(b->part);
     mem_free(b->split_of);
 }

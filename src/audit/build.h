@@ -8,6 +8,7 @@
 #ifndef AUDIT_BUILD_H
 #define AUDIT_BUILD_H
 #include "audit/opened.h"
+#include "audit/redacting.h"
 
 #define BUILD_SPLITS_MAX 16
 #define BUILD_NAME_MAX 64
@@ -17,6 +18,8 @@ struct build_opts {
     struct { char name[BUILD_NAME_MAX + 1]; double share; } split[BUILD_SPLITS_MAX]; int n_split;
     double *weight;                      /* of each source: how often its records stand in the first split; NULL: once */
     unsigned char (*without)[SHA256_BYTES]; int64_t n_without;      /* texts that must not be there, sorted: build_without */
+    const struct policy *policy;         /* NULL, or what becomes of personal data and secrets: redacting.h */
+    const struct redact_key *key;        /* NULL, or that of pseudonyms */
     uint64_t seed, shard_bytes;          /* a file ends with the record that makes it so long */
     int (*progress)(void *ctx, struct err *err);
     void *ctx;

@@ -6,18 +6,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-static const char *const word[N_REDACT] = { "tag", "mask", "pseudonym", "drop" };
-
-const char *redact_word(enum redact how) { return how < N_REDACT ? word[how] : "?"; }
-
-enum redact redact_find(const char *s)
-{
-    int i = 0;
-    while (i < N_REDACT && strcmp(word[i], s))
-        i++;
-    return (enum redact)i;
-}
-
 int redact_key_read(struct redact_key *k, const char *path, struct err *err)
 {
     struct buf b;
@@ -74,13 +62,13 @@ static int add_mask(const char *p, size_t n, struct buf *out, struct err *err)
 }
 
 /* tag: the better spot's name; the value is that spot's too. */
-static int replace(const char *text, struct spot all, const struct spot *best, enum redact how, const struct redact_key *key, struct redact_kind kind, struct buf *scratch,
+static int replace(const char *text, struct spot all, const struct spot *best, const struct redact_key *key, struct redact_kind kind, struct buf *scratch,
                    struct buf *out, struct err *err)
 {
     unsigned char mac[VALUE_MAC];
-    if (how == REDACT_MASK)
+    if (kind.how == REDACT_MASK)
         return add_mask(text + all.at, all.n, out, err);
-    if (how == REDACT_TAG)
+    if (kind.how == REDACT_TAG)
         return buf_printf(out, err, "<%s>", kind.name);
     TRY(value_mac(key, kind.form, text + best->at, best->n, mac, scratch, err));
     TRY(buf_printf(out, err, "<%s:", kind.name));
@@ -94,14 +82,12 @@ static bool better(const struct spot *a, const struct spot *b)
     return a->score != b->score ? a->score > b->score : a->n != b->n ? a->n > b->n : a->at < b->at;
 }
 
-int redact(const char *text, size_t n, const struct spot *spot, size_t n_spot, enum redact how, const struct redact_key *key, redact_kind_fn *kind, const void *ctx,
-           struct buf *out, struct err *err)
+int redact(const char *text, size_t n, const struct spot *spot, size_t n_spot, const struct redact_key *key, redact_kind_fn *kind, const void *ctx, struct buf *out,
+           struct err *err)
 {
     struct buf scratch;
     size_t done = 0;
     int rc = 0;
-    if (how == REDACT_DROP)
-        return buf_add(out, text, n, err);
     buf_init(&scratch);
     for (size_t i = 0, k; !rc && i < n_spot; i = k) {
         struct spot all = spot[i];
@@ -112,7 +98,7 @@ int redact(const char *text, size_t n, const struct spot *spot, size_t n_spot, e
             best = better(&spot[k], best) ? &spot[k] : best;
         }
         rc = buf_add(out, text + done, all.at - done, err);
-        rc = rc ? rc : replace(text, all, best, how, key, kind(ctx, best->kind), &scratch, out, err);
+        rc = rc ? rc : replace(text, all, best, key, kind(ctx, best->kind), &scratch, out, err);
         done = all.at + all.n;
     }
     buf_release(&scratch);

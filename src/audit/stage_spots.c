@@ -55,13 +55,13 @@ static int count_segment(struct counting *c, const struct segment *g, struct err
 
 static const char *kind_name(const struct counting *c, int i) { return c->section == SECTION_pii ? pii_name(i) : secret_name(c->a->o->secrets, i); }
 
-/* The kinds that were found, by name. */
+/* The kinds that were found, by name; kind: their number in the store. */
 static json_t *kinds_of(const struct counting *c)
 {
     json_t *all = json_object();
     for (int i = 0; i < c->n_kind; i++)
         if (c->kind[i].n)
-            json_object_set_new(all, kind_name(c, i), json_pack("{s:I, s:I, s:O}", "n", (json_int_t)c->kind[i].n, "records", (json_int_t)c->kind[i].records, "examples", c->kind[i].examples));
+            json_object_set_new(all, kind_name(c, i), json_pack("{s:i, s:I, s:I, s:O}", "kind", i, "n", (json_int_t)c->kind[i].n, "records", (json_int_t)c->kind[i].records, "examples", c->kind[i].examples));
     return all;
 }
 

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 
-static const char *out_dir, *splits = "train=0.98,valid=0.02", *weights = "";
+static const char *out_dir, *splits = "train=0.98,valid=0.02", *weights = "", *policy_name, *key_path;
 static struct opt_list without;
 static int64_t seed = 1, file_max = 256;
 
@@ -22,6 +22,10 @@ static void print_manifest(const json_t *m)
     json_t *s;
     json_object_foreach(json_object_get(m, "splits"), name, s)
         printf("%10lld records, %lld lines  %s\n", (long long)json_integer_value(json_object_get(s, "records")), (long long)json_integer_value(json_object_get(s, "lines")), name);
+    const json_t *redacted = json_object_get(m, "redacted");
+    const long long n = (long long)json_integer_value(json_object_get(redacted, "records"));
+    if (n)
+        printf("%10lld records without %lld personal data and %lld secrets\n", n, (long long)json_integer_value(json_object_get(redacted, "pii")), (long long)json_integer_value(json_object_get(redacted, "secrets")));
     printf("version %s\n%s/build.json\n", json_string_value(json_object_get(m, "version")), out_dir);
 }
 
@@ -30,19 +34,27 @@ static int run(const char *const *args, int n_args, struct err *err)
     struct opened x;
     struct pool *pool;
     json_t *manifest = NULL;
+    struct policy policy = { .name = NULL };
+    static struct redact_key key;
     struct build_opts o = { .dir = out_dir, .seed = (uint64_t)seed, .shard_bytes = (uint64_t)file_max << 20, .progress = tell };
     (void)n_args;
     if (!out_dir)
         return ERR(err, USAGE, "--out is missing: the folder that is to be made");
     cmd_catch_signals();
     TRY(build_splits(&o, splits, err));
+    if (key_path)
+        TRY(redact_key_read(&key, key_path, err));
+    o.key = key_path ? &key : NULL;
     TRY(cmd_pool(&pool, err));
     int rc = opened_open(&x, args[0], pool, err);
     rc = rc ? rc : build_weights(&o, weights, &x.s, err);
     for (int i = 0; i < without.n && !rc; i++)
         rc = build_without(&o, without.item[i], err);
+    if (!rc && policy_name && !(rc = policy_load(&policy, policy_name, err)))
+        o.policy = &policy;
     rc = rc ? rc : build_run(&x, &o, &manifest, err);
     opened_close(&x);
+    policy_release(&policy);
     mem_free(o.weight);
     mem_free(o.without);
     if (!rc && cmd_json)
@@ -58,6 +70,8 @@ static const struct opt opts[] = {
     { OPT_STR, "splits", &splits, "<list>", "names and shares of the records of sources that name no split themselves", 0, 0 },
     { OPT_STR, "weights", &weights, "<list>", "SOURCE=NUMBER,..: how often a source's records stand in the first split; once unless given", 0, 0 },
     { OPT_LIST, "without", &without, "<file>", "erased.jsonl of `lathe data erase`: its texts are left out; may be given several times", 0, 0 },
+    { OPT_STR, "policy", &policy_name, "<file>", "what becomes of personal data and secrets; they are redacted unless it says keep or pseudonym", 0, 0 },
+    { OPT_STR, "redact-key", &key_path, "<file>", "16 bytes or more that nobody else knows: of pseudonyms", 0, 0 },
     { OPT_INT, "seed", &seed, "<int>", "of the splits, and of which records a broken weight takes", 0, 9e18 },
     { OPT_INT, "file-max", &file_max, "<MiB>", "a file ends with the record that makes it so long", 1, 1 << 20 },
     OPT_THREADS,
@@ -75,6 +89,9 @@ const struct command command_data_build = {
         "    OUT/train/00000.jsonl    {\"text\": ..} and the marks that the data.yaml names (label, group, time)\n"
         "    OUT/map.jsonl            of each of these lines: file and line, and the record, source, path, byte, line and SHA-256 it was\n"
         "    OUT/build.json           the version: the audit's digest, options, every file's SHA-256, totals, and the gate's verdict\n"
+        "\n"
+        "Personal data and secrets that the audit found are replaced by their kind, <EMAIL_ADDRESS>, or, where the policy says so, by\n"
+        "a pseudonym, <EMAIL_ADDRESS:5f3a09c2d17b4e60>, the same for the same value under the same key.\n"
         "\n"
         "Which split a record goes to follows from its group, or else its text, and the seed: it stays there when other records come or\n"
         "go, and records of one group stay together.  A weight of 2.5 puts a source's records into the first split twice, and every\n"

@@ -8,7 +8,7 @@ static struct err err;
 static const char text[] = "mail a.b@example.com, call +1 212 555 0100, card 4111 1111 1111 1111; k=abcd1 and k=efgh2";
 static const char rules[] = "[[rules]]\nid = 'a'\nregex = '''k=([a-z0-9]{4,20})'''\nkeywords = ['k']\nentropy = 1\n[[rules.allowlists]]\nregexes = ['^x']\nstopwords = ['y']\npaths = ['z$']\n";
 
-static struct redact_kind kind(const void *ctx, int k) { (void)ctx, (void)k; return (struct redact_kind){ "X", VALUE_PLAIN }; }
+static struct redact_kind kind(const void *ctx, int k) { (void)ctx, (void)k; return (struct redact_kind){ "X", VALUE_PLAIN, REDACT_PSEUDONYM }; }
 
 static int look(struct pii *p, struct secrets *s)
 {
@@ -24,7 +24,7 @@ static int look(struct pii *p, struct secrets *s)
     rc = rc ? rc : pii_spots(p, ps, text, strlen(text), PII_SCORE_MIN, &spot, &n, &err);
     if (!rc)
         assert_int_equal(n, 3);
-    rc = rc ? rc : redact(text, strlen(text), spot, n, REDACT_PSEUDONYM, &key, kind, NULL, &out, &err);
+    rc = rc ? rc : redact(text, strlen(text), spot, n, &key, kind, NULL, &out, &err);
     rc = rc ? rc : secret_spots(s, ss, "a/b", text, strlen(text), &spot, &n, &err);
     if (!rc)
         assert_int_equal(n, 2);

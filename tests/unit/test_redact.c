@@ -8,19 +8,21 @@ static struct redact_key key = { .byte = "0123456789abcdef", .n = 16 };
 
 static struct redact_kind kind(const void *ctx, int k)
 {
-    static const struct redact_kind kinds[] = { { "EMAIL", VALUE_LOWER }, { "CARD", VALUE_PLAIN }, { "KEY", VALUE_EXACT } };
-    (void)ctx;
-    return kinds[k];
+    static const struct redact_kind kinds[] = { { "EMAIL", VALUE_LOWER, REDACT_TAG }, { "CARD", VALUE_PLAIN, REDACT_TAG }, { "KEY", VALUE_EXACT, REDACT_TAG } };
+    struct redact_kind of = kinds[k];
+    of.how = *(const enum redact *)ctx;
+    return of;
 }
 
 static const char *redacted(const char *text, const struct spot *spot, size_t n, enum redact how)
 {
-    static struct buf out;
-    if (!out.data)
-        buf_init(&out);
-    buf_clear(&out);
-    OK(redact(text, strlen(text), spot, n, how, &key, kind, NULL, &out, &err));
-    return out.data;
+    static char copy[200];
+    struct buf out;
+    buf_init(&out);
+    OK(redact(text, strlen(text), spot, n, &key, kind, &how, &out, &err));
+    snprintf(copy, sizeof copy, "%s", out.data);
+    buf_release(&out);
+    return copy;
 }
 
 static void spans_are_replaced(void **state)
@@ -30,7 +32,6 @@ static void spans_are_replaced(void **state)
     const struct spot spot[] = { { 3, 6, 0, 90 }, { 14, 4, 2, 50 }, { 19, 5, 1, 70 } };
     assert_string_equal(redacted(text, spot, 3, REDACT_TAG), "to <EMAIL> and <KEY> <CARD>!");
     assert_string_equal(redacted(text, spot, 3, REDACT_MASK), "to ****** and ** *****!");
-    assert_string_equal(redacted(text, spot, 3, REDACT_DROP), text);
     assert_string_equal(redacted(text, spot, 0, REDACT_TAG), text);
     assert_string_equal(redacted("", NULL, 0, REDACT_TAG), "");
     assert_string_equal(redacted("x", &(struct spot){ 0, 1, 1, 1 }, 1, REDACT_TAG), "<CARD>");
@@ -53,7 +54,7 @@ static void what_overlaps_is_replaced_once_as_the_better(void **state)
 static void a_pseudonym_is_the_value_s(void **state)
 {
     (void)state;
-    char first[100];
+    char first[200];
     const struct spot a = { 0, 6, 0, 90 }, card = { 0, 7, 1, 90 }, secret = { 0, 6, 2, 90 };
     snprintf(first, sizeof first, "%s", redacted("a@b.cd", &a, 1, REDACT_PSEUDONYM));
     assert_string_equal(first, "<EMAIL:b36282a169494441>");
@@ -86,19 +87,11 @@ static void a_key_is_read_from_a_file(void **state)
     assert_int_equal(redact_key_read(&k, in_dir("none"), &err), ERR_NOTFOUND);
 }
 
-static void ways_have_words(void **state)
-{
-    (void)state;
-    for (int i = 0; i < N_REDACT; i++)
-        assert_int_equal(redact_find(redact_word((enum redact)i)), i);
-    assert_int_equal(redact_find("hide"), N_REDACT);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_are_replaced), cmocka_unit_test(what_overlaps_is_replaced_once_as_the_better), cmocka_unit_test(a_pseudonym_is_the_value_s),
-        cmocka_unit_test(a_key_is_read_from_a_file), cmocka_unit_test(ways_have_words),
+        cmocka_unit_test(a_key_is_read_from_a_file),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -1,7 +1,7 @@
 /* test_spots.c - personal data and secrets in an audit: counted, masked, dropped; the same bytes whatever the threads and stops. */
 #include <jansson.h>
 #include "../test.h"
-#include "audit/audit.h"
+#include "audit/build.h"
 #include "base/mem.h"
 #include "base/pool.h"
 
@@ -146,6 +146,37 @@ static void threads_and_stops_change_no_byte(void **state)
     json_decref(b);
 }
 
+/* Built from the audit that an earlier test left. */
+static void a_build_has_none_of_them(void **state)
+{
+    (void)state;
+    struct opened x;
+    struct pool *pool;
+    struct buf b;
+    json_t *m;
+    stop_at = -1;
+    OK(audit("one", 1, (struct audit_opts){ .records = false }, &m));
+    json_decref(m);
+    struct build_opts o = { .dir = in_dir("built"), .seed = 1, .shard_bytes = 1 << 20 };
+    OK(build_splits(&o, "train=1", &err));
+    OK(pool_new(&pool, 2, &err));
+    OK(opened_open(&x, in_dir("one"), pool, &err));
+    OK(build_run(&x, &o, &m, &err));
+    opened_close(&x);
+    pool_free(pool);
+    assert_int_equal(at(m, "redacted", "pii", NULL), 500);
+    assert_int_equal(at(m, "redacted", "secrets", NULL), 200);
+    assert_int_equal(at(m, "redacted", "records", NULL), 600);
+    json_decref(m);
+    buf_init(&b);
+    OK(file_read(in_dir("built/train/00000.jsonl"), 1 << 24, &b, &err));
+    assert_null(strstr(b.data, "someone@"));
+    assert_null(strstr(b.data, "abcd1234"));
+    assert_non_null(strstr(b.data, "\"Record 50 says nothing of <EMAIL_ADDRESS> and vault=<vault>, anyone.\""));
+    assert_non_null(strstr(b.data, "\"Record 51 says nothing of  anyone.\""));
+    buf_release(&b);
+}
+
 static void what_is_looked_for_is_part_of_the_plan(void **state)
 {
     (void)state;
@@ -165,6 +196,7 @@ int main(void)
         cmocka_unit_test(spots_are_counted_and_masked),
         cmocka_unit_test(records_with_spots_are_dropped_where_that_is_asked_for),
         cmocka_unit_test(threads_and_stops_change_no_byte),
+        cmocka_unit_test(a_build_has_none_of_them),
         cmocka_unit_test(what_is_looked_for_is_part_of_the_plan),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

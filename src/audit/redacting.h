@@ -1,0 +1,19 @@
+/* redacting.h - what a build makes of the personal data and secrets that an audit found in the records that it kept.
+ *
+ * A policy says of each kind (policy.h): keep, redact (<KIND>), or pseudonym (redact.h), which needs a key; what it would drop and the
+ * audit did not is redacted.  Without a policy all are redacted. */
+#ifndef AUDIT_REDACTING_H
+#define AUDIT_REDACTING_H
+#include "audit/opened.h"
+#include "audit/redact.h"
+
+struct redacting;
+/* All is borrowed.  policy, key: may be NULL. */
+int redacting_new(struct redacting **out, const struct opened *x, const struct policy *policy, const struct redact_key *key, struct err *err);
+void redacting_free(struct redacting *r);
+/* Any thread: 1 when something was replaced, and the text appended to out; 0 when it stays as it is. */
+int redacting_text(const struct redacting *r, int64_t record, const char *text, size_t n, struct buf *out, struct err *err);
+/* {"records", "pii", "secrets"}: how many are replaced. */
+json_t *redacting_told(const struct redacting *r);
+
+#endif
