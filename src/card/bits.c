@@ -149,8 +149,8 @@ int page_rows(const struct page *p, const json_t *rows, size_t most)
     for (size_t i = 0; i < json_array_size(rows) && i < most; i++) {
         TRY(page_add(p, "<tr>"));
         for (int j = 0; j < n; j++) {
-            const bool quoted = is_quoted(column[j]);
-            TRY(page_add(p, is_numeric(rows, most, column[j]) ? "<td class=\"n\">" : quoted ? "<td class=\"name\"><code>" : "<td>"));
+            const bool quoted = is_quoted(column[j]), long_name = !strcmp(column[j], "file") || !strcmp(column[j], "why");
+            TRY(page_add(p, is_numeric(rows, most, column[j]) ? "<td class=\"n\">" : long_name ? "<td class=\"name\">" : quoted ? "<td class=\"name\"><code>" : "<td>"));
             TRY(page_value(p, json_object_get(json_array_get(rows, i), column[j])));
             TRY(page_add(p, quoted ? "</code></td>" : "</td>"));
         }

@@ -389,13 +389,25 @@ static int duplicate_row(const struct page *p, const char *name, const json_t *o
     return page_add(p, "</tr>\n");
 }
 
+/* What the pairs were like as texts: their signatures only guess. */
+static int near_checked(const struct page *p, const json_t *near)
+{
+    char n[32], share[32];
+    const json_t *checked = read_at(near, "checked");
+    if (!read_count(checked, "pairs") || !isfinite(read_number(checked, "half_or_more")) || !isfinite(read_number(checked, "mean")) || !isfinite(read_number(checked, "min")))
+        return 0;
+    return buf_printf(p->b, p->err, "<p>Of %s pairs that were compared as texts, %s have at least half of their sequences in common (mean %.3f, least %.3f).</p>\n",
+                      read_thousands(n, read_count(checked, "pairs")), read_share(share, read_number(checked, "half_or_more"), 1), read_number(checked, "mean"), read_number(checked, "min"));
+}
+
 static int near(const struct page *p, const json_t *near)
 {
     if (!near)
         return 0;
     TRY(subtitle(p, "Near copies"));
-    TRY(buf_printf(p->b, p->err, "<p>%lld pairs in %lld clusters; MinHash of %lld bands with %lld rows over sequences of %lld words.</p>\n", (long long)read_count(near, "pairs"),
+    TRY(buf_printf(p->b, p->err, "<p>Pairs: %lld, in clusters: %lld. MinHash of %lld bands with %lld rows over sequences of %lld words.</p>\n", (long long)read_count(near, "pairs"),
                    (long long)read_count(near, "clusters"), (long long)read_count(near, "bands"), (long long)read_count(near, "rows"), (long long)read_count(near, "ngram")));
+    TRY(near_checked(p, near));
     if (read_at(near, "similarity")) {
         TRY(page_add(p, "<div class=\"charts small\">"));
         TRY(histogram(p, "Similarity of the pairs", read_at(near, "similarity"), NULL));
@@ -413,6 +425,8 @@ int part_duplicates(const struct page *p, const json_t *part, const struct card 
     TRY(duplicate_row(p, "lines", read_at(part, "lines"), "lines", "copies"));
     TRY(duplicate_row(p, "nearly the same records", read_at(part, "near"), "clusters", "records"));
     TRY(page_table_end(p));
+    if (read_count(part, "earlier"))
+        TRY(buf_printf(p->b, p->err, "<p>Of these, %lld are copies of earlier data, of the index.</p>\n", (long long)read_count(part, "earlier")));
     return near(p, read_at(part, "near"));
 }
 
@@ -571,7 +585,7 @@ static int licence_row(const struct page *p, const json_t *s)
     TRY(page_name_cell(p, read_str(s, "why")));
     TRY(page_add(p, "<td>"));
     TRY(words(p, read_at(s, "obligations")));
-    TRY(page_add(p, "</td><td>"));
+    TRY(page_add(p, "</td><td class=\"name\">"));
     TRY(found_licences(p, read_at(s, "found")));
     return page_add(p, "</td></tr>\n");
 }

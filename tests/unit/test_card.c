@@ -38,7 +38,7 @@ static void the_page_has_every_part_and_no_markup_from_outside(void **state)
 {
     (void)state;
     static const char *const must[] = { "tales &lt;&amp;&gt;", "The gate failed.", "a key of a test account, withdrawn", "CC-BY-NC-4.0 OR MIT", ">unknown<", "j***@e******.org",
-                                        "broken &amp; &lt;b&gt;.csv", "&lt;script&gt;alert(1)&lt;/script&gt;", "gpt3_13gram", "AKIA****", "cf the tram", "mean_word_length", "id=\"poison\"" };
+                                        "broken &amp; &lt;b&gt;.csv", "&lt;script&gt;alert(1)&lt;/script&gt;", "gpt3_13gram", "AKIA****", "cf the tram", "Of 61 pairs that were compared as texts, 98.4 % have", "mean_word_length", "id=\"poison\"" };
     json_t *r = report();
     OK(card_write(r, &opts, test_dir, NULL, &err));
     const char *page = content("report.html"), *bad = page_bad(page);

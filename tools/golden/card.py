@@ -65,7 +65,7 @@ def report(n_source, n_rule, n_signal, rng, long_names=False):
         "signals": {(f"signal_{i}" if i else "mean_word_length"): signal(3 + i % 5, 0, 10 + i, records) for i in range(n_signal)},
         "rules": rules, "languages": {"en": kept - 20, "de": 15, "unknown": records - kept + 5},
         "duplicates": {"exact": {"groups": 11, "records": 14, "bytes": 52000}, "lines": {"lines": 120, "copies": 480, "bytes": 31000}, "paragraphs": {"paragraphs": 9, "copies": 12, "bytes": 4100},
-                       "near": {"bands": 14, "rows": 8, "ngram": 5, "pairs": 61, "clusters": 23, "records": 31, "similarity": histogram([0.5, 0.6, 0.7, 0.8, 0.9, 1.0], lambda i: (1, 4, 13, 20, 23)[i]),
+                       "near": {"bands": 14, "rows": 8, "ngram": 5, "pairs": 61, "clusters": 23, "records": 31, "checked": {"pairs": 61, "half_or_more": 0.9836, "mean": 0.871, "min": 0.43}, "similarity": histogram([0.5, 0.6, 0.7, 0.8, 0.9, 1.0], lambda i: (1, 4, 13, 20, 23)[i]),
                                 "examples": [{"kept": 3, "dropped": 88, "similarity": 0.91, "excerpt": "once upon a time there was a fox"}]}},
         "contamination": [{"set": "gsm8k", "path": "sets/gsm8k.jsonl", "items": 1319, "items_hit": 3, "records": 4, "methods": {"gpt3_13gram": {"items": 2, "records": 3}, "decon": {"items": 3, "records": 4}},
                            "examples": [{"record": 512, "item": 77, "method": "decon", "score": 0.93, "excerpt": "Natalia sold clips to 48 of her friends"}]}],
