@@ -128,6 +128,7 @@ static void find_leakage(const json_t *report, struct finding *f)
         if (n > 0)
             add_evidence(f, pair);
     }
+    add_all(f, json_object_get(json_object_get(report, "leakage"), "examples"));
 }
 
 static void share_of_records(const json_t *report, const json_t *n, struct finding *f)

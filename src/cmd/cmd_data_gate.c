@@ -58,9 +58,14 @@ static void print_evidence(const json_t *check)
     size_t i;
     json_t *e;
     json_array_foreach(json_object_get(check, "evidence"), i, e) {
+        const json_t *file = json_object_get(e, "file"), *line = json_object_get(e, "line");      /* before what may be long */
         char *text = tree_dumps(e, JSON_COMPACT | JSON_SORT_KEYS);
+        printf("      ");
+        if (json_is_string(file) && json_is_integer(line))
+            printf("%s:%lld  ", json_string_value(file), (long long)json_integer_value(line));
         if (text)
-            printf("      %.200s%s\n", text, strlen(text) > 200 ? " ..." : "");
+            printf("%.200s%s", text, strlen(text) > 200 ? " ..." : "");
+        printf("\n");
         mem_free(text);
     }
 }
@@ -147,7 +152,8 @@ const struct command command_data_gate = {
         "AUDIT is the folder of a finished `lathe data audit`.  Nothing is read again: the report's numbers are held against the policy's\n"
         "limits, the licences of its sources against the use that it declares, and the verdict is written into AUDIT/report.json, from\n"
         "which builds and training take it.  Exit code 3 says that a limit is not kept, with the report's first examples; a check whose\n"
-        "part was not asked for in the audit is not measured, which fails, too.\n"
+        "part was not asked for in the audit is not measured, which fails, too.  Which records are left out is decided by the audit: with\n"
+        "another policy's rules, drops and actions the same `lathe data audit --policy` judges anew, without reading any text again.\n"
         "\n"
         "--override REASON lets the data pass all the same.  The gate has still failed, and the reason stays with the report, the build and\n"
         "the training that uses it.\n"
