@@ -20,6 +20,7 @@
 size_t dup_row_bytes(const struct minhash *m);
 /* row: aligned to 8.  sig: minhash_room(); of no shingle for a text without a signature. */
 void dup_row(const struct minhash *m, const unsigned char sha256[SHA256_BYTES], const uint64_t *sig, unsigned char *row);
+static inline const uint64_t *dup_row_bands(const unsigned char *row) { return (const uint64_t *)(const void *)(row + SHA256_BYTES); }
 /* Of a record that is none: it has no duplicates. */
 void dup_row_none(const struct minhash *m, unsigned char *row);
 

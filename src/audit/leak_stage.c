@@ -1,5 +1,6 @@
 /* leak_stage.c - leakage between the splits that sources name: a record that stands in a later split too is dropped, the rest is told. */
 #include <string.h>
+#include "audit/dup.h"
 #include "audit/leak.h"
 #include "audit/stage.h"
 #include "base/hash.h"
@@ -9,7 +10,7 @@
 
 struct splits { const char *name[LEAK_SPLITS_MAX]; int n; };
 
-struct leaking { struct audit *a; struct splits splits; uint8_t *split; uint64_t *key; struct leak l; int64_t n_no_date, n_dropped; json_t *examples; };
+struct leaking { struct audit *a; struct splits splits; struct segment *segment; int n_segment; uint8_t *split; uint64_t *key; struct leak l; int64_t n_no_date, n_dropped; json_t *examples; };
 
 /* What is held out comes last: train, then names of other kinds, then validation, then test. */
 static int rank_of(const char *name)
@@ -69,24 +70,28 @@ static uint64_t group_of(const struct segment *g, int i)
     return n ? hash64(s, n, 0) | 1 : 0;
 }
 
-enum column { TEXT, GROUP };
+static uint64_t band_of(const struct segment *g, int i, int band)
+{
+    size_t n;
+    const unsigned char *row = SEGMENT_ROW(g, dup, unsigned char, i, &n);
+    return n ? dup_row_bands(row)[band] : 0;
+}
+
+enum column { TEXT = -2, GROUP = -1 };       /* and bands from 0 on */
 
 /* Of all records that can be read and are of a split. */
-static int gather(struct leaking *x, enum column what, struct err *err)
+static int gather(struct leaking *x, int what, struct err *err)
 {
-    for (int k = 0; k < x->a->store.n_segment; k++) {
-        struct segment g;
-        TRY(store_segment(&x->a->store, k, &g, err));
-        for (int i = 0; i < g.n; i++) {
-            const struct record_place *p = segment_place(&g, i);
-            const bool in = x->split[g.first + i] != LEAK_NO_SPLIT;
-            x->key[g.first + i] = !in ? 0 : what == GROUP ? group_of(&g, i) : first_bytes(p->sha256);
+    for (int k = 0; k < x->n_segment; k++) {
+        const struct segment *g = &x->segment[k];
+        for (int i = 0; i < g->n; i++) {
+            const bool in = x->split[g->first + i] != LEAK_NO_SPLIT;
+            x->key[g->first + i] = !in ? 0 : what >= 0 ? band_of(g, i, what) : what == GROUP ? group_of(g, i) : first_bytes(segment_place(g, i)->sha256);
             if (in && what == TEXT)
-                take_time(x, &g, i);
+                take_time(x, g, i);
         }
-        segment_release(&g);
     }
-    return leak_column(&x->l, what == TEXT ? LEAK_EXACT : LEAK_GROUP, x->key, err);
+    return leak_column(&x->l, what >= 0 ? LEAK_NEAR : what == TEXT ? LEAK_EXACT : LEAK_GROUP, x->key, err);
 }
 
 static void take_splits(struct leaking *x)
@@ -128,12 +133,24 @@ static json_t *pairs_of(const struct leaking *x)
     return list;
 }
 
+static int open_segments(struct leaking *x, struct err *err)
+{
+    x->segment = mem_alloc_array((size_t)x->a->store.n_segment + 1, sizeof *x->segment);
+    if (!x->segment)
+        return ERR(err, NOMEM, "no memory for %d segments", x->a->store.n_segment);
+    for (; x->n_segment < x->a->store.n_segment; x->n_segment++)
+        TRY(store_segment(&x->a->store, x->n_segment, &x->segment[x->n_segment], err));
+    return 0;
+}
+
 static int look(struct leaking *x, struct err *err)
 {
+    const int n_band = x->a->o->minhash.n_band ? x->a->o->minhash.n_band : MINHASH_DATATROVE.n_band;
     take_splits(x);
+    TRY(open_segments(x, err));
     TRY(leak_init(&x->l, x->split, (size_t)x->a->n, err));
-    TRY(gather(x, TEXT, err));
-    TRY(gather(x, GROUP, err));
+    for (int what = TEXT; what < n_band; what++)
+        TRY(gather(x, what, err));
     TRY(drop_leaks(x, err));
     return audit_report(x->a, "leakage", json_pack("{s:o, s:I, s:I, s:O}", "pairs", pairs_of(x), "records", (json_int_t)x->n_dropped, "no_date", (json_int_t)x->n_no_date, "examples", x->examples), err);
 }
@@ -149,6 +166,9 @@ int stage_leak(struct audit *a, struct err *err)
     x.examples = json_array();
     const int rc = x.split && x.key && x.examples ? look(&x, err) : ERR(err, NOMEM, "no memory to compare the splits of %lld records", (long long)a->n);
     leak_release(&x.l);
+    for (int i = 0; i < x.n_segment; i++)
+        segment_release(&x.segment[i]);
+    mem_free(x.segment);
     mem_free(x.split);
     mem_free(x.key);
     json_decref(x.examples);

@@ -158,6 +158,21 @@ static int add_totals(struct audit *a, struct totals *t, struct err *err)
 
 /* ---- records.jsonl ---- */
 
+/* NULL where no evaluation sets were looked for, or without memory, which is seen at the end. */
+static json_t *hits_of(const struct audit *a, const struct segment *g, int i)
+{
+    size_t n;
+    const struct contam_hit *h = SEGMENT_ROW(g, contam_hit, struct contam_hit, i, &n);
+    json_t *list = a->o->contam ? json_array() : NULL;
+    for (size_t k = 0; list && k < n; k++) {
+        const struct refs *r = contam_refs(a->o->contam);
+        const struct ref_item *item = &r->item[h[k].item];
+        json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:f, s:I, s:I}", "set", r->set[item->set].name, "item", (json_int_t)item->line, "method",
+                                              contam_method_name((enum contam_method)h[k].method), "score", (double)h[k].score, "at", (json_int_t)h[k].at, "n", (json_int_t)h[k].n));
+    }
+    return list;
+}
+
 static int record_line(const struct audit *a, const struct segment *g, int i, struct file_writer *w, struct err *err)
 {
     const struct record_place *p = segment_place(g, i);
@@ -166,9 +181,9 @@ static int record_line(const struct audit *a, const struct segment *g, int i, st
     for (int k = 0; k < SHA256_BYTES && !p->fault; k++)
         snprintf(hex + 2 * k, 3, "%02x", p->sha256[k]);
     const int64_t dup_of = a->dup_of ? a->dup_of[record] : -1;
-    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*, s:o}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
+    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*, s:o, s:o*}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
                           (json_int_t)p->line, "at", (json_int_t)p->at, "bytes", (json_int_t)p->n_text, "sha256", hex, "kept", audit_kept(a, record), "reason",
-                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word), "dup_of", dup_of < 0 ? json_null() : json_integer(dup_of));
+                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word), "dup_of", dup_of < 0 ? json_null() : json_integer(dup_of), "contamination", hits_of(a, g, i));
     char *text = o ? tree_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     int rc = text ? file_writer_add(w, text, strlen(text), err) : ERR(err, NOMEM, "no memory for a line of records.jsonl");

@@ -23,8 +23,8 @@ lathe data audit train.jsonl --out audit3 --against evals.jsonl --against-method
 lathe data audit train.jsonl --out audit4 --against evals.jsonl --against-methods gpt4 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against nowhere.jsonl --quiet 2>&1; echo "exit $?"
 # splits
-printf '{"text": "a", "by": "ann", "on": "2024-05-01"}\n{"text": "b", "by": "bob", "on": "2024-01-01"}\n{"text": "c", "on": "long ago"}\n' > learn.jsonl
-printf '{"text": "a", "by": "cy", "on": "2024-04-01"}\n{"text": "d", "by": "ann"}\n{"text": "e"}\n' > held.jsonl
+printf '{"text": "a", "by": "ann", "on": "2024-05-01"}\n{"text": "It was a bright cold day in April, and the clocks were striking thirteen, so that nobody in the house went out before noon.", "by": "bob", "on": "2024-01-01"}\n{"text": "c", "on": "long ago"}\n' > learn.jsonl
+printf '{"text": "a", "by": "cy", "on": "2024-04-01"}\n{"text": "It was a bright cold day in April; and the clocks were striking 13, so that nobody in the house went out before noon, of course.", "by": "ann"}\n{"text": "e"}\n' > held.jsonl
 printf 'sources:\n  - {name: b, path: held.jsonl, split: test, group: by, time: on}\n  - {name: a, path: learn.jsonl, split: train, group: by, time: on}\n' > splits.yaml
 lathe data audit splits.yaml --out audit5 --quiet
 python3 -c 'import json; r = json.load(open("audit5/report.json"))["leakage"]; print(r["records"], r["no_date"], *r["pairs"], *r["examples"], sep="\n")'
