@@ -22,6 +22,9 @@ cat audit3/contamination.jsonl
 lathe data audit train.jsonl --out audit3 --against evals.jsonl --against-methods gpt3 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against evals.jsonl --against-methods gpt4 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against nowhere.jsonl --quiet 2>&1; echo "exit $?"
+printf '{"line": 1, "score": 1}\n{"line": 2, "score": 0}\n' > scores.jsonl
+lathe data scores audit3 scores.jsonl 2>&1; echo "exit $?"
+lathe data scores audit scores.jsonl 2>&1; echo "exit $?"
 # splits
 printf '{"text": "a", "by": "ann", "on": "2024-05-01"}\n{"text": "It was a bright cold day in April, and the clocks were striking thirteen, so that nobody in the house went out before noon.", "by": "bob", "on": "2024-01-01"}\n{"text": "c", "on": "long ago"}\n' > learn.jsonl
 printf '{"text": "a", "by": "cy", "on": "2024-04-01"}\n{"text": "It was a bright cold day in April; and the clocks were striking 13, so that nobody in the house went out before noon, of course.", "by": "ann"}\n{"text": "e"}\n' > held.jsonl

@@ -366,6 +366,8 @@ static bool hits(const struct fixture *x, int record, int item)
 static const struct { const char *ref, *train; int ngram, sample, misses, record, item; } demands[] = {
     { QAP, "contaminated_mixed.jsonl", 5, 1, 11, 0, 0 },
     { QAP, "contaminated_mixed.jsonl", 5, 1, 11, 3, 1 },
+    { QAP, "contaminated_mixed.jsonl.gz", 5, 1, 11, 0, 0 },
+    { QAP, "contaminated_mixed.jsonl.zst", 5, 1, 11, 0, 0 },
     { QAP, "contaminated_mixed.jsonl", 3, 1, 11, 0, -1 },
     { QAP, "clean.jsonl", 5, 1, 11, -1, -1 },
     { QAP, "contaminated_middle_position.jsonl", 5, 1, 11, 0, 0 },
