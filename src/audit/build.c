@@ -247,6 +247,8 @@ static int take_record(void *ctx, int64_t number, const struct pass_record *r, s
     const struct source_file *f = &b->x->s.file[audit_file_of(&b->x->a, number)];
     const struct source *s = &b->x->s.source[f->source];
     unsigned char sum[SHA256_BYTES];
+    if (r->x->image.pixels)
+        return ERR(err, UNSUPPORTED, "'%s' is an image: a build is of texts, training reads images where they are", f->path);
     if (!r->text)
         return ERR(err, CORRUPT, "'%s' is not what it was when it was audited: audit it anew", f->path);
     sha256_bytes(r->text, r->n, sum);

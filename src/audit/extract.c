@@ -2,6 +2,8 @@
 #include <string.h>
 #include "audit/html_visible.h"
 #include "audit/json_scan.h"
+#include "base/mem.h"
+#include "data/idx.h"
 #include "data/text.h"
 
 const char *record_fault_word(enum record_fault f)
@@ -33,10 +35,14 @@ void extract_release(struct extract *x)
     for (int k = 0; k < N_MARK; k++)
         buf_release(&x->mark_text[k]);
     csv_release(&x->csv);
+    image_release(&x->image);
 }
 
 int extract_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err)
 {
+    int64_t n_image;
+    if (x->format == RECORD_IDX)
+        return idx_images(header, n, &n_image, x->size, err);
     csv_release(&x->csv);
     TRY(csv_open(&x->csv, header, n, path, err));
     x->column = csv_find(&x->csv, x->field);
@@ -119,19 +125,37 @@ static enum record_fault of_bytes(const struct raw_record *raw, const char **tex
     return FAULT_NONE;
 }
 
+/* Its text is empty. */
+static enum record_fault of_image(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
+{
+    *text = "", *n = 0;
+    if (x->format == RECORD_IMAGE)
+        return image_decode(&x->image, raw->data, raw->n, 3, "the image", why) ? FAULT_BAD_IMAGE : FAULT_NONE;
+    const size_t size = (size_t)x->size[0] * (size_t)x->size[1];
+    if (raw->n != size)
+        return (void)ERR(why, FORMAT, "it has %zu bytes, expected %zu", raw->n, size), FAULT_BAD_IMAGE;
+    if (!(x->image.pixels = mem_alloc(size)))
+        return (void)ERR(why, NOMEM, "no memory for an image of %zu bytes", size), FAULT_BAD_IMAGE;
+    x->image.n_channel = 1, x->image.height = x->size[0], x->image.width = x->size[1];
+    memcpy(x->image.pixels, raw->data, size);
+    return FAULT_NONE;
+}
+
 enum record_fault extract_text(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
     if (!raw->data)
         return (void)ERR(why, RANGE, "it has %zu bytes", raw->n), FAULT_TOO_LONG;
     enum record_fault f;
     memset(x->mark, 0, sizeof x->mark);
+    image_release(&x->image);
     switch (x->format) {
     case RECORD_JSONL: f = of_json(x, raw, text, n, why); break;
     case RECORD_CSV: case RECORD_TSV: f = of_row(x, raw, text, n, why); break;
     case RECORD_HTML: f = of_html(x, raw, text, n, why); break;
+    case RECORD_IMAGE: case RECORD_IDX: f = of_image(x, raw, text, n, why); break;
     default: f = of_bytes(raw, text, n); break;
     }
-    if (f)
+    if (f || x->image.pixels)
         return f;
     if (text_check_utf8(*text, *n, "the text", why))
         return FAULT_NOT_UTF8;

@@ -1,11 +1,13 @@
 #include "audit/facts.h"
 #include <string.h>
 #include "audit/dup.h"
+#include "audit/images.h"
 #include "audit/language.h"
 #include "base/mem.h"
 
 struct facts_thread {
     struct record_place place;
+    struct image_facts image;
     struct language language;
     char room[LANGUAGE_LOOK + LANGUAGE_PAD];      /* for the language */
     struct contam_state *contam;
@@ -126,6 +128,17 @@ static int duplicates(const struct facts *f, struct facts_thread *t, const struc
     return 0;
 }
 
+/* An image has no text: only its copies are looked for. */
+static int image_row(const struct facts *f, struct facts_thread *t, const struct image *x, struct row *out, struct err *err)
+{
+    TRY(image_sha256(x, t->place.sha256, err));
+    t->image = image_facts_of(x);
+    PUT(image, &t->image, 1);
+    TRY(minhash_text(t->minhash, "", 0, t->sig, err));
+    dup_row(f->minhash, t->place.sha256, t->sig, t->dup);
+    return 0;
+}
+
 int facts_row(struct facts *f, int file, const char *path, const struct pass_record *r, int i_thread, struct row *out, struct err *err)
 {
     struct facts_thread *t = &f->thread[i_thread];
@@ -142,6 +155,8 @@ int facts_row(struct facts *f, int file, const char *path, const struct pass_rec
         PUT(why, r->why, strlen(r->why));
         return 0;
     }
+    if (r->x->image.pixels)
+        return image_row(f, t, &r->x->image, out, err);
     t->language = language_of(r->text, r->n, t->room);
     PUT(language, &t->language, 1);
     PUT(label, r->x->mark[MARK_LABEL].p, r->x->mark[MARK_LABEL].n);

@@ -3,6 +3,7 @@
 #include <strings.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "data/idx.h"
 #include "data/text.h"
 
 #define READ ((size_t)256 << 10)
@@ -20,6 +21,8 @@ struct reader {
     bool ended;                  /* the file */
     struct err fault;            /* told when the records before it were given */
     struct buf header;
+    size_t image;                /* idx: bytes of each; how many are to come */
+    int64_t n_image;
 };
 
 const char *record_format_name(enum record_format f)
@@ -51,6 +54,7 @@ enum record_format record_format_of(const char *path)
     static const struct { const char *ending; enum record_format f; } endings[] = {
         { ".jsonl", RECORD_JSONL }, { ".ndjson", RECORD_JSONL }, { ".csv", RECORD_CSV }, { ".tsv", RECORD_TSV }, { ".md", RECORD_MARKDOWN },
         { ".markdown", RECORD_MARKDOWN }, { ".html", RECORD_HTML }, { ".htm", RECORD_HTML }, { ".xhtml", RECORD_HTML },
+        { ".png", RECORD_IMAGE }, { ".jpg", RECORD_IMAGE }, { ".jpeg", RECORD_IMAGE }, { "-idx3-ubyte", RECORD_IDX }, { ".idx", RECORD_IDX },
     };
     size_t n = strlen(path);
     if (ends(path, n, ".gz") || ends(path, n, ".zst"))
@@ -162,12 +166,15 @@ static size_t piece_end(const char *p, size_t n)
     return i;
 }
 
+static size_t idx_part(const struct reader *r) { return r->header.len ? r->image : IDX_HEADER; }
+
 static size_t record_end(struct reader *r)
 {
     const size_t piece = r->record_max < RECORD_TEXT_PIECE ? r->record_max : RECORD_TEXT_PIECE;
     switch (r->format) {
     case RECORD_JSONL: return line_end(r);
     case RECORD_CSV: case RECORD_TSV: return row_end(r);
+    case RECORD_IDX: return left(r) >= idx_part(r) ? idx_part(r) : 0;
     case RECORD_TEXT: return left(r) > piece ? piece_end(here(r), piece) : 0;
     default: return 0;           /* the file's */
     }
@@ -208,6 +215,27 @@ static int next_bytes(struct reader *r, struct raw_record *out, struct err *err)
 }
 
 static bool of_rows(const struct reader *r) { return r->format == RECORD_CSV || r->format == RECORD_TSV; }
+static bool may_be_blank(const struct reader *r) { return r->format == RECORD_JSONL || of_rows(r); }
+
+static int take_header(struct reader *r, const struct raw_record *raw, struct err *err)
+{
+    int size[2];
+    if (!raw->data)
+        return ERR(err, FORMAT, "the header has %zu bytes, expected at most %zu", raw->n, r->record_max);
+    if (r->format == RECORD_IDX) {
+        TRY(idx_images(raw->data, raw->n, &r->n_image, size, err));
+        r->image = (size_t)size[0] * (size_t)size[1];
+    }
+    return buf_add(&r->header, raw->data, raw->n, err);
+}
+
+/* Whether an array of images has as many as its header says. */
+static int at_end(const struct reader *r, struct err *err)
+{
+    if (r->format != RECORD_IDX || (r->header.len && !r->n_image))
+        return 0;
+    return r->header.len ? ERR(err, FORMAT, "it ends %lld images before what its header says", (long long)r->n_image) : ERR(err, FORMAT, "it has no header of an array of images");
+}
 
 /* A file that breaks off tells so behind its whole records: what it broke off in is none of these. */
 int reader_next(struct reader *r, struct raw_record *out, struct err *err)
@@ -219,13 +247,13 @@ int reader_next(struct reader *r, struct raw_record *out, struct err *err)
         if (r->ended && r->fault.code && (!rc || r->begin + out->n == r->data.len))
             return err ? (*err = r->fault).code : r->fault.code;
         if (!rc)
-            return 0;
-        if (r->format >= RECORD_JSONL && out->data && text_is_blank(out->data, out->n))
+            return at_end(r, err);
+        if (may_be_blank(r) && out->data && text_is_blank(out->data, out->n))
             continue;
-        if (!of_rows(r) || r->header.len)
+        if (r->format == RECORD_IDX && r->header.len && !r->n_image--)
+            return ERR(err, FORMAT, "it goes on behind the last image that its header tells of");
+        if ((!of_rows(r) && r->format != RECORD_IDX) || r->header.len)
             return 1;
-        if (!out->data)
-            return ERR(err, FORMAT, "the header has %zu bytes, expected at most %zu", out->n, r->record_max);
-        TRY(buf_add(&r->header, out->data, out->n, err));
+        TRY(take_header(r, out, err));
     }
 }

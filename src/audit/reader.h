@@ -4,13 +4,15 @@
  *   markdown, html         the file
  *   jsonl                  each line that is not blank
  *   csv, tsv               each row below the header (csv.h); quoted fields may hold line ends
+ *   image                  the file, a PNG or JPEG one
+ *   idx                    each image of an array of them (MNIST's form, idx.h)
  * Cutting is cheap and one thread's; what a record's text is, is found later (extract.h), by many.  A record of more than record_max bytes
  * is passed over and told as such.  A file that breaks off, or whose packing is wrong, gives what came before it, and then the error. */
 #ifndef AUDIT_READER_H
 #define AUDIT_READER_H
 #include "audit/unpack.h"
 
-#define RECORD_FORMATS(X) X(TEXT, "text") X(MARKDOWN, "markdown") X(HTML, "html") X(JSONL, "jsonl") X(CSV, "csv") X(TSV, "tsv")
+#define RECORD_FORMATS(X) X(TEXT, "text") X(MARKDOWN, "markdown") X(HTML, "html") X(JSONL, "jsonl") X(CSV, "csv") X(TSV, "tsv") X(IMAGE, "image") X(IDX, "idx")
 enum record_format {
 #define X(name, word) RECORD_##name,
     RECORD_FORMATS(X)
@@ -34,7 +36,7 @@ struct reader;
 int reader_open(struct reader **out, const char *path, const struct reader_opts *o, struct err *err);
 void reader_free(struct reader *r);
 int reader_next(struct reader *r, struct raw_record *out, struct err *err);      /* 1, 0 at the end, or an error that ends the file */
-/* Of csv and tsv, after the first record: the header as it stands in the file. */
+/* Of csv, tsv and idx, after the first record: the header as it stands in the file. */
 const char *reader_header(const struct reader *r, size_t *n);
 const struct unpack *reader_file(const struct reader *r);
 void reader_sha256(struct reader *r, char hex[SHA256_HEX]);                      /* of the file; once */

@@ -32,7 +32,7 @@ void sources_release(struct sources *s)
 static bool is_no_record(const char *name)
 {
     static const char *const names[] = { "LICENSE", "LICENCE", "COPYING", "README" };
-    bool is = name[0] == '.';
+    bool is = name[0] == '.' || strstr(name, "-idx1-ubyte");      /* labels of images */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const size_t n = strlen(names[i]);
         is = is || (!strncmp(name, names[i], n) && (!name[n] || name[n] == '.'));
@@ -168,7 +168,7 @@ static int add_entry(struct sources *s, const json_t *o, int i, const char *file
         return ERR(err, USAGE, "%s ('%s'): path is missing", where, name);
     const enum record_format f = format ? record_format_find(format) : N_RECORD_FORMAT;
     if (format && f == N_RECORD_FORMAT)
-        return ERR(err, USAGE, "%s ('%s'): format is '%s', expected text, markdown, html, jsonl, csv or tsv", where, name, format);
+        return ERR(err, USAGE, "%s ('%s'): format is '%s', expected text, markdown, html, jsonl, csv, tsv, image or idx", where, name, format);
     if (split && !is_name(split))
         return ERR(err, USAGE, "%s ('%s'): split is '%s', expected up to 64 letters, digits, '.', '_' or '-'", where, name, split);
     const char *slash = strrchr(file, '/');

@@ -9,7 +9,8 @@
  *       origin, collected, purpose, language       sentences for the documents, the date as YYYY-MM-DD
  *       split: train                  what its records are for: a name; not given: none
  *       label, group, time            fields of jsonl, csv and tsv: a record's class, whom or what it belongs to, and its date
- * Files and folders whose names begin with a point, and files named LICENSE, LICENCE, COPYING or README, are no records.  A path that
+ * Files and folders whose names begin with a point, and files named LICENSE, LICENCE, COPYING, README or ..-idx1-ubyte
+ * (labels of images), are no records.  A path that
  * is not there is an error before anything is read.  Paths are relative to the data.yaml. */
 #ifndef AUDIT_SOURCE_H
 #define AUDIT_SOURCE_H

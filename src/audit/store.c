@@ -1,5 +1,6 @@
 #include "audit/store.h"
 #include <string.h>
+#include "audit/images.h"
 #include "audit/language.h"
 #include "base/mem.h"
 #include "base/tree.h"

@@ -221,7 +221,7 @@ const struct command command_data_audit = {
         "    sources:\n"
         "      - name: stories            # letters, digits, . _ -\n"
         "        path: corpus/stories     # a file, or a folder with all below it; relative to the data.yaml\n"
-        "        format: jsonl            # text, markdown, html, jsonl, csv or tsv; by each file's name without this line\n"
+        "        format: jsonl            # text, markdown, html, jsonl, csv, tsv, image or idx; by each file's name without this line\n"
         "        field: body              # of jsonl, csv and tsv; text without this line\n"
         "        licence: CC-BY-4.0       # an SPDX expression; unknown without this line\n"
         "        origin: https://example.org/stories\n"

@@ -124,3 +124,20 @@ void idx_release(struct idx *x)
     buf_release(&x->bytes);
     *x = (struct idx){ 0 };
 }
+
+static uint32_t big_endian(const unsigned char *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+
+int idx_images(const void *file, size_t n, int64_t *n_image, int size[2], struct err *err)
+{
+    const unsigned char *p = file;
+    if (n < IDX_HEADER || p[0] || p[1] || p[2] != 8 || p[3] != 3)
+        return ERR(err, FORMAT, "it begins with %02x %02x %02x %02x, expected 00 00 08 03: an array of images", n ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, n > 3 ? p[3] : 0);
+    for (int i = 0; i < 2; i++) {
+        const uint32_t side = big_endian(p + 8 + 4 * i);
+        if (!side || side > IDX_SIDE_MAX)
+            return ERR(err, RANGE, "its images have %u %s, expected 1 to %d", side, i ? "columns" : "rows", IDX_SIDE_MAX);
+        size[i] = (int)side;
+    }
+    *n_image = big_endian(p + 4);
+    return 0;
+}

@@ -16,4 +16,8 @@ struct idx { int rank; int64_t size[IDX_RANK_MAX]; struct buf bytes; };      /* 
 int idx_read(struct idx *x, const char *path, struct err *err);
 int idx_parse(struct idx *x, const void *file, size_t n, const char *name, struct err *err);
 void idx_release(struct idx *x);
+/* The first bytes of an array of images: how many, and rows and columns of each, at most IDX_SIDE_MAX. */
+#define IDX_HEADER 16
+#define IDX_SIDE_MAX 16384
+int idx_images(const void *file, size_t n, int64_t *n_image, int size[2], struct err *err);
 #endif

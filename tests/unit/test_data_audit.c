@@ -1,5 +1,6 @@
 /* test_data_audit.c - an audit of data: the same bytes whatever the threads and stops, totals that add up, folders that hold something else. */
 #include "../test.h"
+#include <png.h>
 #include "audit/build.h"
 #include "audit/erase.h"
 #include "audit/store.h"
@@ -256,6 +257,92 @@ static void a_segment_that_was_changed_is_refused(void **state)
     buf_release(&b);
 }
 
+/* ---- images ---- */
+
+/* side by side, brighter to the right and below, with `stripes`. */
+static void write_png(const char *name, int side, int stripes)
+{
+    png_image p = { .version = PNG_IMAGE_VERSION, .width = (png_uint_32)side, .height = (png_uint_32)side, .format = PNG_FORMAT_GRAY };
+    unsigned char *pixels = mem_alloc((size_t)side * (size_t)side);
+    assert_non_null(pixels);
+    for (int i = 0; i < side * side; i++)
+        pixels[i] = (unsigned char)(100 * (i % side) / side + 50 * (i / side) / side + 60 * (stripes * (i % side) / side % 2));
+    assert_int_equal(png_image_write_to_file(&p, in_dir(name), 0, pixels, 0, NULL), 1);
+    mem_free(pixels);
+}
+
+static void write_idx(const char *name, int n_told, int n_image)
+{
+    unsigned char b[16 + 4 * 9] = { 0, 0, 8, 3, 0, 0, 0, (unsigned char)n_told, 0, 0, 0, 3, 0, 0, 0, 3 };
+    for (int i = 0; i < n_image * 9; i++)
+        b[16 + i] = (unsigned char)(i / 18 * 40 + i % 9);        /* two of each kind */
+    OK(file_write_all(in_dir(name), b, 16 + (size_t)n_image * 9, &err));
+}
+
+static json_t *audit_images(const char *path, const char *dir)
+{
+    struct sources s = { .n = 0 };
+    struct pool *pool;
+    json_t *report;
+    OK(pool_new(&pool, 2, &err));
+    OK(sources_add(&s, in_dir(path), &err));
+    struct audit_opts o = { .dir = in_dir(dir), .pool = pool };
+    OK(audit_run(&s, &o, &report, &err));
+    sources_release(&s);
+    pool_free(pool);
+    return report;
+}
+
+static void images_are_audited(void **state)
+{
+    (void)state;
+    OK(file_mkdirs(in_dir("images/cats"), &err));
+    OK(file_mkdirs(in_dir("images/dogs"), &err));
+    write_png("images/cats/a.png", 64, 9);
+    write_png("images/cats/copy.png", 64, 9);
+    write_png("images/dogs/larger.png", 90, 9);
+    write_png("images/dogs/other.png", 64, 4);
+    write_png("images/dogs/tiny.png", 8, 4);
+    OK(file_write_all(in_dir("images/dogs/broken.png"), "\x89PNG\r\n\x1a\n....", 12, &err));
+    json_t *r = audit_images("images", "seen");
+    const json_t *images = json_object_get(r, "images"), *dropped = json_object_get(json_object_get(r, "totals"), "dropped"), *alike = json_object_get(images, "alike");
+    assert_int_equal(number(images, "n"), 5);
+    assert_int_equal(number(json_object_get(images, "sizes"), "64x64x3"), 3);
+    assert_int_equal(number(json_object_get(images, "classes"), "dogs"), 3);
+    assert_int_equal(number(dropped, "dup_exact"), 1);
+    assert_int_equal(number(dropped, "bad_image"), 1);
+    assert_int_equal(number(alike, "groups"), 1);
+    assert_int_equal(number(alike, "records"), 1);
+    assert_non_null(strstr(json_string_value(json_object_get(json_array_get(json_array_get(json_object_get(alike, "examples"), 0), 1), "file")), "larger.png"));
+    json_decref(r);
+}
+
+static void arrays_of_images_are_cut_and_checked(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int told, n; const char *why; } cases[] = {
+        { "whole-idx3-ubyte", 4, 4, NULL }, { "short-idx3-ubyte", 4, 3, "it ends 1 images before what its header says" },
+        { "long-idx3-ubyte", 3, 4, "it goes on behind the last image that its header tells of" }, { "none-idx3-ubyte", 0, 0, NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dir[40];
+        snprintf(dir, sizeof dir, "seen-%zu", i);
+        write_idx(cases[i].name, cases[i].told, cases[i].n);
+        json_t *r = audit_images(cases[i].name, dir);
+        const json_t *file = json_array_get(json_object_get(json_array_get(json_object_get(r, "sources"), 0), "files"), 0);
+        const char *why = json_string_value(json_object_get(file, "error"));
+        const int n = cases[i].n < cases[i].told ? cases[i].n : cases[i].told;
+        assert_int_equal(number(file, "records"), n);
+        assert_int_equal(number(json_object_get(r, "totals"), "kept"), (n + 1) / 2);
+        assert_true(cases[i].why ? why && !strcmp(why, cases[i].why) : !why);
+        json_decref(r);
+    }
+    OK(file_write_all(in_dir("bad-idx3-ubyte"), "\0\0\x08\x01....", 8, &err));
+    json_t *r = audit_images("bad-idx3-ubyte", "seen-bad");
+    assert_non_null(strstr(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(json_object_get(r, "sources"), 0), "files"), 0), "error")), "expected"));
+    json_decref(r);
+}
+
 /* ---- a build ---- */
 
 static int build(const char *from, const char *to, int n_thread, const char *splits, const char *weights, json_t **manifest)
@@ -471,6 +558,8 @@ int main(void)
         cmocka_unit_test(the_totals_add_up),
         cmocka_unit_test(duplicates_are_told_with_what_was_kept),
         cmocka_unit_test(threads_and_stops_change_no_byte),
+        cmocka_unit_test(images_are_audited),
+        cmocka_unit_test(arrays_of_images_are_cut_and_checked),
         cmocka_unit_test(a_build_leads_back_to_its_sources),
         cmocka_unit_test(erased_records_are_gone_and_the_rest_is_there),
         cmocka_unit_test(a_folder_holds_one_audit),
