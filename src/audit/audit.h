@@ -31,7 +31,7 @@ struct audit_opts {
     struct minhash_opts minhash;         /* of near duplicates; 0: MINHASH_DATATROVE */
     double near_least;                   /* their least similarity (dup.h); 0: as datatrove */
     bool keep_duplicates;                /* they are told and not dropped */
-    const char *index, *index_from, *index_add;      /* earlier data's folder (dup_index.h); which of it, divided by commas (NULL: all); the name that this data gets there; NULL: none */
+    const char *index, *index_from, *index_add;      /* earlier data's folder (dup_index.h), which may be missing only where this data is added; which of it, divided by commas (NULL: all); the name that this data gets there; NULL: none */
     /* Between rounds of the pass, bytes of the files so far, and before each stage with what it does.  May end the audit with an error:
      * ERR_STOPPED for a stop, after which the same call goes on. */
     int (*progress)(void *ctx, uint64_t bytes, const char *stage, struct err *err);

@@ -72,9 +72,12 @@ static int check_names(const struct work *w, struct err *err)
 static int open_snapshots(struct work *w, struct err *err)
 {
     const struct audit_opts *o = w->a->o;
-    if (!o->index || (!file_exists(o->index) && !o->index_from))
+    if (!o->index)
         return 0;
-    TRY(dup_index_list(o->index, &w->name, &w->n_snapshot, err));
+    const int rc = dup_index_list(o->index, &w->name, &w->n_snapshot, err);
+    if (rc == ERR_NOTFOUND && o->index_add && !o->index_from)
+        return 0;       /* it begins with this data */
+    TRY(rc);
     TRY(check_names(w, err));
     w->snapshot = mem_alloc_array((size_t)w->n_snapshot, sizeof *w->snapshot);
     if (!w->snapshot)

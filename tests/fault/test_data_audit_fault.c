@@ -2,6 +2,7 @@
 #include <errno.h>
 #include "../test.h"
 #include "audit/audit.h"
+#include "audit/dup_index.h"
 #include "base/mem.h"
 #include "each_allocation.h"
 
@@ -24,7 +25,7 @@ static int run(void *ctx)
     for (int i = 0; i < 2 && !rc; i++)
         rc = refs_add(&refs, &(struct ref_spec){ .path = in_dir(i ? "evals.csv" : "evals.jsonl"), .format = N_REF_FORMAT }, &err);
     rc = rc ? rc : contam_new(&contam, &refs, &methods, &err);
-    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true, .contam = contam };
+    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true, .contam = contam, .index = in_dir("index"), .index_add = "now" };
     rc = rc ? rc : audit_run(&s, &o, report, &err);
     contam_free(contam);
     refs_release(&refs);
@@ -37,10 +38,11 @@ static int run_anew(void *ctx)
 {
     json_t **report = ctx;
     OK(file_remove_tree(in_dir("out"), &err));
+    OK(file_remove_tree(in_dir("index/now.dup"), &err));
     TRY(run(ctx));
     const int64_t n = json_integer_value(json_object_get(json_object_get(*report, "totals"), "records"));
     json_decref(*report);
-    assert_int_equal(n, 7);
+    assert_int_equal(n, 10);
     return 0;
 }
 
@@ -59,6 +61,7 @@ static void a_refused_call_is_an_error_and_the_next_audit_goes_on(void **state)
     int n_refused = 0;
     OK(file_remove_tree(in_dir("out"), &err));
     for (int64_t n = 0;; n++) {
+        OK(file_remove_tree(in_dir("index/now.dup"), &err));      /* of an audit that could not read a file */
         file_fail_at(n, EIO);
         const int rc = run(&report);
         const bool reached = file_fail_count() > n;
@@ -67,28 +70,43 @@ static void a_refused_call_is_an_error_and_the_next_audit_goes_on(void **state)
         if (!reached)
             break;
         n_refused += rc < 0;
-        assert_true(rc == ERR_IO || rc == ERR_CORRUPT || !rc);
+        if (rc && rc != ERR_IO && rc != ERR_CORRUPT)
+            fail_msg("system call %lld: %s", (long long)n, err.msg);
         if (n % 3 == 0)
             OK(file_remove_tree(in_dir("out"), &err));
     }
     assert_true(n_refused > 20);
     OK(file_remove_tree(in_dir("out"), &err));
+    OK(file_remove_tree(in_dir("index/now.dup"), &err));
     OK(run(&report));
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "totals"), "kept")), 4);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "totals"), "kept")), 5);
     json_decref(report);
 }
+
+/* A snapshot of a record that is none. */
+static int make_index(void)
+{
+    static const unsigned char row[4096] __attribute__((aligned(8)));
+    struct minhash *m;
+    TRY(minhash_new(&m, &MINHASH_DATATROVE, NULL));
+    const int rc = dup_index_add(in_dir("index"), "old", m, &(struct dup_rows){ row, 1 }, 1, NULL);
+    minhash_free(m);
+    return rc;
+}
+
+#define LONG "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa"
 
 static int make_files(void **state)
 {
     static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind}\n  - {name: b, path: b.csv}\n  - {name: c, path: c.txt, licence: MIT}\n";
-    static const char lines[] = "{\"body\": \"one\", \"kind\": \"x\"}\n{\"body\": \"two \\u00e9\", \"kind\": \"y\\n\"}\n{\"body\": 3}\n", rows[] = "id,text\n1,\"a \"\"b\"\"\"\n2,c\n3\n";
+    static const char lines[] = "{\"body\": \"one\", \"kind\": \"x\"}\n{\"body\": \"two \\u00e9\", \"kind\": \"y\\n\"}\n{\"body\": 3}\n{\"body\": \"one\"}\n{\"body\": \"" LONG "\"}\n{\"body\": \"" LONG " quebec\"}\n", rows[] = "id,text\n1,\"a \"\"b\"\"\"\n2,c\n3\n";
     static const char known[] = "One two three four five six seven eight nine, ten eleven twelve thirteen fourteen? Caf\u00e9 fifteen sixteen.\n";
     static const char set[] = "{\"question\": \"One two three four five six seven eight nine, ten eleven twelve thirteen fourteen?\", \"answer\": \"Caf\\u00e9 fifteen sixteen.\", \"fingerprint\": \"1\"}\n"
                               "{\"question\": \"What else is there to be asked of anyone?\", \"passage\": \"Much, it is said, by those who know it well.\"}\n";
     static const char table[] = "a,1,2,3,4,B\n";
     if (make_dir(state))
         return -1;
-    return file_write_all(in_dir("a.jsonl"), lines, sizeof lines - 1, NULL) || file_write_all(in_dir("b.csv"), rows, sizeof rows - 1, NULL) || file_write_all(in_dir("c.txt"), known, sizeof known - 1, NULL) || file_write_all(in_dir("evals.jsonl"), set, sizeof set - 1, NULL) ||
+    return make_index() || file_write_all(in_dir("a.jsonl"), lines, sizeof lines - 1, NULL) || file_write_all(in_dir("b.csv"), rows, sizeof rows - 1, NULL) || file_write_all(in_dir("c.txt"), known, sizeof known - 1, NULL) || file_write_all(in_dir("evals.jsonl"), set, sizeof set - 1, NULL) ||
            file_write_all(in_dir("evals.csv"), table, sizeof table - 1, NULL) ||
            file_write_all(in_dir("data.yaml"), yaml, sizeof yaml - 1, NULL);
 }
