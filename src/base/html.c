@@ -49,7 +49,7 @@ static const char style[] =
     "svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font:12px system-ui,sans-serif}svg .grid{stroke:var(--line)}"
     "svg polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}svg polygon{opacity:.18;stroke:none}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92em}th,td{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}"
-    "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}details{margin:.6em 0}summary{cursor:pointer}code{font-size:.92em;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}details{margin:.6em 0}summary{cursor:pointer;overflow-wrap:anywhere}code{font-size:.92em;white-space:pre-wrap;overflow-wrap:anywhere}"
     "h3{font-size:1em;margin:1.2em 0 .3em}nav{display:flex;flex-wrap:wrap;gap:.2em 1em;margin:1em 0}a{color:var(--c0)}ul{margin:.4em 0;padding-left:1.3em}"
     ".small{grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr))}.small figcaption{font-size:.85em;overflow-wrap:anywhere}.small figcaption span{margin-left:0;display:block}svg .bin{fill:var(--c0)}"
     "th,td.s{overflow-wrap:break-word}td.t{white-space:nowrap}td.name{min-width:11em}td.key{width:14em}.good{color:var(--c2)}.bad{color:var(--c4)}.note{border-left:6px solid var(--line);background:var(--card);border-radius:4px;padding:8px 14px;margin:1em 0}.note.good{border-color:var(--c2)}.note.bad{border-color:var(--c4)}"

@@ -24,15 +24,27 @@ static int path_of(char **out, const char *path, const char *leaf, struct err *e
     return *out ? 0 : no_memory(err);
 }
 
-/* The last part of AUDIT's name, "audit" of runs/audit/. */
-static char *name_of(const char *path)
+static size_t without_slashes(const char *path, size_t n)
 {
-    size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/')
         n--;
-    size_t from = n;
-    while (from && path[from - 1] != '/')
-        from--;
+    return n;
+}
+
+static size_t last_part(const char *path, size_t n)
+{
+    while (n && path[n - 1] != '/')
+        n--;
+    return n;
+}
+
+/* The last part of the audit's folder: "audit" of runs/audit/ and of runs/audit/report.json; "" where that names none. */
+static char *name_of(const char *path)
+{
+    size_t n = without_slashes(path, strlen(path));
+    if (!file_is_dir(path))
+        n = last_part(path, n), n = n ? without_slashes(path, n) : 0;
+    const size_t from = last_part(path, n);
     return mem_printf("%.*s", (int)(n - from), path + from);
 }
 
@@ -107,7 +119,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     rc = rc ? rc : tree_load(&report, path, REPORT_MAX, err);
     rc = rc ? rc : load_answers(&answers, err);
     rc = rc ? rc : load_build(&build, path, err);
-    o.name = name ? name : of;
+    o.name = name ? name : of && *of ? of : NULL;
     o.answers = answers;
     o.files = json_object_get(build, "files");
     rc = rc ? rc : card_write(report, &o, out_dir, &result, err);

@@ -15,6 +15,7 @@ grep '^license' card/README.md; grep '^about' card/questions.yaml
 lathe data build audit --out v1 --quiet --splits train=1 | grep -v ^version
 lathe data card audit/report.json --build v1 --out v1 --created 2026-03-01 --name v1; sed -n '/^configs/,/^---/p' v1/README.md
 cp -r v1 v2; lathe data card audit --build v1 --out v2 --created 2026-03-01 --name v1 > said.txt; diff -r v1 v2 && echo the same bytes
+lathe data card audit/report.json --out card5 > said.txt; grep -o '<h1>[^<]*' card5/report.html
 SOURCE_DATE_EPOCH=86400 lathe data card audit --out card3 | tail -n 1
 # what is refused
 lathe data card audit 2>&1; echo "exit $?"
