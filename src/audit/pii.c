@@ -138,13 +138,28 @@ struct finding { const struct pii *pii; struct pii_state *state; const char *tex
 
 static uint32_t first_bit(unsigned char c) { return 1u << (c & 31); }
 
+/* Two loops that the compiler makes wide, or nearly so. */
 static void add_lower(struct around *a, const char *s, size_t n)
 {
+    char *const out = a->text + a->size;
+    uint32_t first = 0, before = a->size && word_byte((unsigned char)out[-1]);
+    for (size_t i = 0; i < n; i++)
+        out[i] = lower(s[i]);
     for (size_t i = 0; i < n; i++) {
-        a->text[a->size++] = lower(s[i]);
-        if (word_byte((unsigned char)s[i]) && (a->size == 1 || !word_byte((unsigned char)a->text[a->size - 2])))
-            a->first |= first_bit((unsigned char)s[i]);
+        const uint32_t in = word_byte((unsigned char)out[i]);
+        first |= (in & ~before) << (out[i] & 31);
+        before = in;
     }
+    a->first |= first;
+    a->size += n;
+}
+
+static bool has_letters(const char *s, size_t n)
+{
+    unsigned char any = 0;
+    for (size_t i = 0; i < n; i++)
+        any |= (unsigned char)s[i] >= 'A';
+    return any;
 }
 
 static const struct around *around_of(struct finding *f, struct pattern_group g)
@@ -154,6 +169,8 @@ static const struct around *around_of(struct finding *f, struct pattern_group g)
         return a;
     const size_t from = g.at > PII_BEFORE ? g.at - PII_BEFORE : 0, behind = g.at + g.n, to = f->n - behind > PII_BEHIND ? behind + PII_BEHIND : f->n;
     a->at = g.at, a->n = g.n, a->size = 0, a->first = 0;
+    if (!has_letters(f->text + from, g.at - from) && !has_letters(f->text + behind, to - behind))
+        return a->size = 1, a;              /* no word's first letter is there: the text is not looked at */
     add_lower(a, f->text + from, g.at - from);
     add_lower(a, " ", 1);
     add_lower(a, f->text + behind, to - behind);
