@@ -296,7 +296,7 @@ static int find_shape(struct reading *x, struct err *err)
         if (!got && one[0])
             return ERR(err, FORMAT, "there is no column '%s'", one[0]);
         if (!got && p == REF_QUESTION && !(x->mmlu = x->spec->format == N_REF_FORMAT && is_mmlu_row(&x->csv)))
-            return ERR(err, FORMAT, "no column has a name known for questions; tell which it is");
+            return ERR(err, FORMAT, "no column has a name known for questions");
     }
     x->first_is_item |= x->mmlu;
     return 0;

@@ -12,7 +12,7 @@
 
 #define SOURCES_MAX 4096
 
-static const char *out_dir, *methods, *tokenizer, *skip, *secret_rules;
+static const char *out_dir, *methods, *tokenizer, *fields, *skip, *secret_rules;
 static struct opt_list against;
 static const char *policy_name, *override, *index_dir, *index_from, *index_add;
 static bool fresh, records, keep_duplicates;
@@ -88,14 +88,44 @@ static int take_methods(struct contam_opts *o, struct err *err)
     return 0;
 }
 
+/* question=NAME,answer=NAME,passage=NAME in `list`, which is cut in place. */
+static int take_fields(struct ref_spec *spec, char *list, struct err *err)
+{
+    const struct { const char *part; const char **to; } parts[] = { { "question=", &spec->question }, { "answer=", &spec->answer }, { "passage=", &spec->passage } };
+    for (char *s = list, *next; s && *s; s = next) {
+        next = strchr(s, ',');
+        if (next)
+            *next++ = 0;
+        size_t i = 0;
+        while (i < 3 && strncmp(s, parts[i].part, strlen(parts[i].part)))
+            i++;
+        if (i == 3 || !s[strlen(parts[i].part)])
+            return ERR(err, USAGE, "--against-fields has '%s', expected question=NAME, answer=NAME or passage=NAME", s);
+        *parts[i].to = s + strlen(parts[i].part);
+    }
+    return 0;
+}
+
+static int read_sets(struct refs *r, struct err *err)
+{
+    struct ref_spec spec = { .format = N_REF_FORMAT };
+    char *list = mem_strdup(fields ? fields : "");
+    int rc = list ? take_fields(&spec, list, err) : ERR(err, NOMEM, "no memory for names of fields");
+    for (int i = 0; i < against.n && !rc; i++) {
+        spec.path = against.item[i];
+        rc = refs_add(r, &spec, err);
+    }
+    mem_free(list);
+    return rc;
+}
+
 static int open_sets(struct sets *x, struct err *err)
 {
     struct contam_opts o;
     refs_init(&x->refs);
-    if (!against.n && (methods || tokenizer))
+    if (!against.n && (methods || tokenizer || fields))
         return ERR(err, USAGE, "--against is missing: the evaluation sets that are to be looked for");
-    for (int i = 0; i < against.n; i++)
-        TRY(refs_add(&x->refs, &(struct ref_spec){ .path = against.item[i], .format = N_REF_FORMAT }, err));
+    TRY(read_sets(&x->refs, err));
     if (tokenizer && against.n)
         TRY(tok_load(&x->tok, tokenizer, err));
     contam_defaults(&o, x->tok);
@@ -188,6 +218,7 @@ static const struct opt audit_opts[] = {
     { OPT_STR, "out", &out_dir, "<folder>", "where the audit is kept: what was seen of each record, and report.json", 0, 0 },
     { OPT_FLAG, "fresh", &fresh, NULL, "remove what the folder holds of another audit", 0, 0 },
     { OPT_LIST, "against", &against, "<path>", "an evaluation set, file or folder, that must not be in the data; may be given several times", 0, 0 },
+    { OPT_STR, "against-fields", &fields, "<list>", "members or columns of the items: question=NAME,answer=NAME,passage=NAME; several joined by +; known ones without this", 0, 0 },
     { OPT_STR, "against-methods", &methods, "<list>", "how it is looked for: gpt3, palm, llama2, datatrove, decon, divided by commas; all but datatrove without this", 0, 0 },
     { OPT_STR, "against-tokenizer", &tokenizer, "<path>", "a tokenizer, whose tokens decon then compares instead of words", 0, 0 },
     { OPT_STR, "policy", &policy_name, "<file>", "what the data are for, what becomes of what is found, and limits; default, strict or a file", 0, 0 },

@@ -22,6 +22,10 @@ cat audit3/contamination.jsonl
 lathe data audit train.jsonl --out audit3 --against evals.jsonl --against-methods gpt3 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against evals.jsonl --against-methods gpt4 --quiet 2>&1; echo "exit $?"
 lathe data audit train.jsonl --out audit4 --against nowhere.jsonl --quiet 2>&1; echo "exit $?"
+printf 'who,asks,what\nann,"A robe takes two bolts of blue fiber and half that much white fiber. How many bolts in total does it take to make one?",three\n' > evals.csv
+lathe data audit train.jsonl --out audit4 --against evals.csv --quiet 2>&1; echo "exit $?"
+lathe data audit train.jsonl --out audit4 --against evals.csv --against-fields asks --quiet 2>&1; echo "exit $?"
+lathe data audit train.jsonl --out audit4 --against evals.csv --against-fields question=asks,answer=who+what --quiet 2>&1; echo "exit $?"
 printf '{"line": 1, "score": 1}\n{"line": 2, "score": 0}\n' > scores.jsonl
 lathe data scores audit3 scores.jsonl 2>&1; echo "exit $?"
 lathe data scores audit scores.jsonl 2>&1; echo "exit $?"

@@ -64,7 +64,7 @@ static const struct { const char *file, *text, *question, *fault; } wrongs[] = {
     { "b.jsonl", "{\"question\":\"a\"}\n", "prompt", "line 1: there is no member 'prompt'" },
     { "b.jsonl", "{\"x\":\"a\"}\n", NULL, "there is no item with a question in" },
     { "b.jsonl", "{\"question\":\"\xff\"}\n", NULL, "which is not UTF-8" },
-    { "b.csv", "x,y\n1,2\n", NULL, "line 1: no column has a name known for questions; tell which it is" },
+    { "b.csv", "x,y\n1,2\n", NULL, "line 1: no column has a name known for questions" },
     { "b.csv", "x,y\n1,2\n", "z", "line 1: there is no column 'z'" },
     { "b.csv", "question,y\n1,2\n1,2,3\n", NULL, "3 fields, expected 2 as in the header" },
     { "b.csv", "q,1,2,3,4,A\nq,1,2,3,4,E\n", NULL, "line 2: expected a question, four choices and one of A, B, C, D" },
