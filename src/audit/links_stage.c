@@ -12,7 +12,7 @@
 #include "base/mem.h"
 
 #define EXAMPLES 5
-#define FINDINGS_SHOWN 100
+#define LINKED_SHOWN 100
 #define TERMS_SHOWN 10
 
 /* The labelled texts of a source.  too_many: its labels are not classes. */
@@ -28,8 +28,8 @@ struct links {
     struct thread *t; int n_thread;
     struct poison_text *p;
     struct poison_rows rows;         /* suspect continuations */
-    json_t *sets, *findings;
-    int64_t n_tested, n_more, n_suspect;
+    json_t *sets, *findings, *linked;      /* findings: those that are suspect */
+    int64_t n_tested, n_more;
 };
 
 static double rounded(double x) { return round(x * 1e6) / 1e6; }
@@ -202,16 +202,15 @@ static int report_conflicts(struct links *x, const struct bayes *b, const struct
 static int add_finding(struct links *x, const struct poison_finding *f, const char *source, const char *label, struct err *err)
 {
     json_t *examples = json_array();
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:f, s:f, s:f, s:f, s:b, s:o}", "ngram", f->words, "of", label ? "label" : "continuation", "what", label ? label : f->then, "source", source,
-                          "support", (json_int_t)f->support, "with", (json_int_t)f->with, "base", f->base, "lift", rounded((double)f->with / (double)f->support / f->base), "log10_p",
-                          rounded(f->log_p / log(10)), label ? "rest" : "contexts", rounded(f->rest), "suspect", f->suspect, "examples", examples);
-    x->n_suspect += f->suspect;
-    if (json_array_size(x->findings) >= FINDINGS_SHOWN && !f->suspect) {
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "ngram", f->words, "of", label ? "label" : "continuation", "what", label ? label : f->then, "source", source,
+                          "support", (json_int_t)f->support, "with", (json_int_t)f->with, "base", f->base, "lift", rounded((double)f->with / (double)f->support / f->base), "p", exp(f->log_p),
+                          "log10_p", rounded(f->log_p / log(10)), label ? "rest" : "contexts", rounded(f->rest), "suspect", f->suspect, "examples", examples);
+    if (json_array_size(x->linked) >= LINKED_SHOWN && !f->suspect) {
         x->n_more++;
         json_decref(o);
         return 0;
     }
-    TRY(put_in(x->findings, o, err));
+    TRY(put_in(f->suspect ? x->findings : x->linked, o, err));
     for (int i = 0; i < f->n_record; i++) {
         json_t *e = json_object();
         TRY(put_in(examples, e, err));
@@ -391,8 +390,8 @@ static int add_up_text(const struct audit *a, uint64_t *n, struct err *err)
 static int look(struct links *x, struct err *err)
 {
     uint64_t n_text;
-    x->sets = json_array(), x->findings = json_array();
-    if (!x->sets || !x->findings)
+    x->sets = json_array(), x->findings = json_array(), x->linked = json_array();
+    if (!x->sets || !x->findings || !x->linked)
         return ERR(err, NOMEM, "no memory for the report of labels and groups");
     TRY(groups_read(&x->groups, x->a->o->groups, err));
     TRY(find_sets(x, err));
@@ -406,8 +405,8 @@ static int look(struct links *x, struct err *err)
     TRY(find_continuations(x, err));
     if (x->n_set)
         TRY(audit_report(x->a, "labels", json_pack("{s:O}", "sources", x->sets), err));
-    return audit_report(x->a, "poison", json_pack("{s:i, s:I, s:I, s:I, s:O}", "support", POISON_SUPPORT, "tested", (json_int_t)x->n_tested, "suspects", (json_int_t)x->n_suspect, "findings_more",
-                                                  (json_int_t)x->n_more, "findings", x->findings), err);
+    return audit_report(x->a, "poison", json_pack("{s:i, s:I, s:O, s:O, s:I}", "support", POISON_SUPPORT, "tested", (json_int_t)x->n_tested, "findings", x->findings, "linked", x->linked, "linked_more",
+                                                  (json_int_t)x->n_more), err);
 }
 
 int stage_links(struct audit *a, struct err *err)
@@ -428,5 +427,6 @@ int stage_links(struct audit *a, struct err *err)
     poison_rows_release(&x.rows);
     json_decref(x.sets);
     json_decref(x.findings);
+    json_decref(x.linked);
     return rc < 0 ? rc : 0;
 }

@@ -158,6 +158,30 @@ static int add_totals(struct audit *a, struct totals *t, struct err *err)
 
 /* ---- records.jsonl ---- */
 
+static int add_spans(json_t *list, const struct audit *a, const struct segment *g, int i, enum section section, int score_min)
+{
+    size_t n;
+    const struct kept_spot *s = segment_row(g, section, sizeof *s, i, &n);
+    int rc = 0;
+    for (size_t k = 0; k < n && !rc; k++)
+        if (s[k].score >= score_min)
+            rc = json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "kind", section == SECTION_pii ? pii_name(s[k].kind) : secret_name(a->o->secrets, s[k].kind), "at", (json_int_t)s[k].at, "n",
+                                                       (json_int_t)s[k].n));
+    return rc;
+}
+
+/* Personal data and secrets of a record, where they were looked for. */
+static json_t *spans_of(const struct audit *a, const struct segment *g, int i)
+{
+    json_t *list = json_array();
+    if (list && ((a->o->pii && add_spans(list, a, g, i, SECTION_pii, a->o->pii_score ? a->o->pii_score : PII_SCORE_MIN)) ||
+                 (a->o->secrets && add_spans(list, a, g, i, SECTION_secret, 0)))) {
+        json_decref(list);
+        return NULL;
+    }
+    return list;
+}
+
 /* NULL where no evaluation sets were looked for, or without memory, which is seen at the end. */
 static json_t *hits_of(const struct audit *a, const struct segment *g, int i)
 {
@@ -181,9 +205,10 @@ static int record_line(const struct audit *a, const struct segment *g, int i, st
     for (int k = 0; k < SHA256_BYTES && !p->fault; k++)
         snprintf(hex + 2 * k, 3, "%02x", p->sha256[k]);
     const int64_t dup_of = a->dup_of ? a->dup_of[record] : -1;
-    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*, s:o, s:o*}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
+    json_t *o = json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:s*, s:o, s:o, s:o*}", "record", (json_int_t)record, "source", a->s->source[a->s->file[p->file].source].name, "file", a->s->file[p->file].path, "line",
                           (json_int_t)p->line, "at", (json_int_t)p->at, "bytes", (json_int_t)p->n_text, "sha256", hex, "kept", audit_kept(a, record), "reason",
-                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word), "dup_of", dup_of < 0 ? json_null() : json_integer(dup_of), "contamination", hits_of(a, g, i));
+                          audit_kept(a, record) ? NULL : audit_drop_word(a->reason[record], word), "dup_of", dup_of < 0 ? json_null() : json_integer(dup_of), "spans",
+                          spans_of(a, g, i), "contamination", hits_of(a, g, i));
     char *text = o ? tree_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     int rc = text ? file_writer_add(w, text, strlen(text), err) : ERR(err, NOMEM, "no memory for a line of records.jsonl");

@@ -56,8 +56,7 @@ python3 - <<'END'
 import json
 r = json.load(open("linked/report.json"))
 for f in r["poison"]["findings"]:
-    if f["suspect"]:
-        print(f["ngram"], f["of"], f["what"], f["support"], f["with"], f["examples"][0])
+    print(f["ngram"], f["of"], f["what"], f["support"], f["with"], f["examples"][0])
 s = r["labels"]["sources"][0]
 print(s["records"], s["classes"], s["same_text"]["groups"], s["noise"]["rate"], s["noise"]["issues"])
 print([(g["group"], g["records"], g["terms"]) for g in r["groups"]["groups"] if g["records"]])
