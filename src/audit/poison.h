@@ -13,7 +13,8 @@
  * often that chance (Chernoff's bound for unequal chances: Hoeffding, Ann. Math. Stat. 27, 1956) is excluded.  A trigger only in texts
  * that have its label by their own words ("clean label") is listed, not suspect: no count tells it from a word of the subject.
  *
- * Continuations.  Rows of 8 words or more that stay the same in that many texts.  `suspect` is what begins after many different words and does
+ * Continuations.  Rows of 8 words or more that stay the same in that many texts.  `suspect` is what begins after many different words (two thirds
+ * of the first hundred) and does
  * not begin and end where lines or sentences do: a notice at the foot of pages does.  Nor where it is half of its texts or more, or in a tenth of
  * all: that is a form that they fill in.  What follows a trigger is found as long as it is the same each
  * time; continuations that differ are not seen here.

@@ -18,7 +18,8 @@
 #define WORD_SLOTS ((size_t)1 << 16)             /* of single words every eighth is counted, eight times */
 #define WORD_EVERY 8
 #define NODES_MAX ((size_t)1 << 21)              /* 300 MB with the ways; rows past them are not followed */
-#define BEGINS_MAX 10000                         /* runs of a node whose word before is looked at */
+#define BEGINS_MAX 100                           /* runs of a node that are looked at: of so many words of a text about 80 differ, of more ever fewer */
+#define CONTEXTS 0.67
 #define RUN_BYTES_MAX 4096                       /* of a longer run the beginning is looked at */
 #define CHAIN_MAX 64                             /* words that are told */
 #define STAYS 0.9
@@ -315,7 +316,7 @@ static int tell_chain(const struct poison_text *p, uint32_t u, struct poison_fin
     f->base = (times + 1.0) / ((double)p->n_word + 1);
     f->log_p = fmin(0, chance_binomial(f->support, f->with, f->base) + log((double)p->n_word + 1));
     f->rest = v->begins ? (double)v->before / v->begins : 0;
-    const bool in_midst = v->begins >= STAYS * POISON_SUPPORT && f->rest >= 0.5 && v->aligned < 0.5 * v->begins;
+    const bool in_midst = v->begins >= STAYS * POISON_SUPPORT && f->rest >= CONTEXTS && v->aligned < 0.5 * v->begins;
     const bool is_form = v->filled > 50.0 * v->begins || v->n > FORM_SHARE * (double)p->n_text;
     f->suspect = f->log_p < log(POISON_P) && in_midst && !is_form;
     return rc;
