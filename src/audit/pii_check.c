@@ -219,8 +219,10 @@ int pii_check_bech32(const char *s, size_t *n, const char *end)
     return yes(sum == 1 || sum == 0x2bc830a3);
 }
 
-/* A number within an issuer's range, and as long as its cards are. */
-static bool issued(const int *d, int n)
+/* Does a number lie within an issuer's range, and is it as long as its cards are?  PII_YES, or CARD_RARE where cards of this length are rare and
+ * numbers of other kinds are not. */
+#define CARD_RARE 50
+static int issued(const int *d, int n)
 {
     static const struct { int digits, from, to, least, most; } range[] = {
         { 1, 4, 4, 13, 19 },            /* Visa */
@@ -243,9 +245,9 @@ static bool issued(const int *d, int n)
     for (size_t i = 0; i < sizeof range / sizeof *range; i++) {
         const int head = number(d, range[i].digits);
         if (head >= range[i].from && head <= range[i].to && n >= range[i].least && n <= range[i].most)
-            return true;
+            return n == 12 || (n == 13 && d[0] != 4) ? CARD_RARE : PII_YES;
     }
-    return false;
+    return PII_NO;
 }
 
 /* One group of digits less; false: there was one only. */
@@ -265,9 +267,9 @@ int pii_check_card(const char *s, size_t *n, const char *end)
     int d[DIGITS_MAX];
     (void)end;
     do {
-        const int k = digits_of(s, *n, d);
-        if (k >= 12 && issued(d, k) && luhn(d, k) && !all_same(d, k))
-            return PII_YES;
+        const int k = digits_of(s, *n, d), says = k >= 12 ? issued(d, k) : PII_NO;
+        if (says != PII_NO && luhn(d, k) && !all_same(d, k))
+            return says;
     } while (cut_group(s, n));
     return PII_NO;
 }

@@ -49,7 +49,7 @@ static const char *const not_keys[] = {
     "(?i)author|authentic|authori[sz]|access(?:ib|or|ed|ion)|apis?[_.-]?(?:version|url|endpoint|name|doc)|rapid|capit|therapi|csrf|token(?:i[sz]|[_.-]?(?:url|endpoint|type|count|limit|id|length))|secretar",
 };
 /* Names: words, each with a few digits behind it at most. */
-static const char *const names[] = { "^[A-Za-z_.=-]+$", "^_*[A-Za-z]+[0-9]{0,4}(?:[_.=-]+[A-Za-z]*[0-9]{0,4})*$" };
+static const char *const names[] = { "^[A-Za-z_.=-]+$", "^_*[A-Za-z]{1,20}[0-9]{0,4}(?:[_.=-]+[A-Za-z]{0,20}[0-9]{0,4})*$" };
 static const char *const stop[] = {
     "example", "placeholder", "changeme", "redacted", "password", "dummy", "sample", "lorem", "undefined", "function", "require", "import", "localhost", "http", "www", "string", "default", "process.env", "getenv",
     "abcdef", "123456789",

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct secrets *s;
     struct secret_state *t;
     json_t *tree;
-    const struct span *span;
+    const struct spot *spot;
     size_t n;
     char *copy = malloc(size ? size : 1);
     if (!copy)
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         json_decref(tree);
         if (size < 2000 && secrets_parse(&s, copy, size, "a.toml", &err) == 0) {
-            if (secret_state_new(&t, s, &err) || secret_spans(s, t, "a/b", text, strlen(text), &span, &n, &err))
+            if (secret_state_new(&t, s, &err) || secret_spots(s, t, "a/b", text, strlen(text), &spot, &n, &err))
                 abort();
             secret_state_free(t);
             secrets_free(s);

@@ -104,6 +104,10 @@ static void numbers_have_the_checksums_of_their_definitions(void **s)
         if (score_of(named[i].entity, named[i].word, named[i].bad, " there"))
             fail_msg("%s: '%s' is none", named[i].entity, named[i].bad);
     }
+    /* Twelve digits of a card that hold by chance are a person's number where that is said. */
+    assert_true(score_of("IN_AADHAAR", "aadhaar number ", "6208 4893 3276", ""));
+    assert_true(score_of("CREDIT_CARD", "card ", "6208 4893 3276", ""));
+    assert_true(score_of("ZA_ID_NUMBER", "id number ", "5012044025088", ""));
     assert_true(score_of("KR_RRN", "x ", "900101-1234568", "") > score_of("KR_RRN", "x ", "900101-1234567", ""));
 }
 
