@@ -165,13 +165,49 @@ static int counts_within(const json_t *part, const char *lead, struct buf *out, 
     return end_of(&l);
 }
 
+/* A line of a source's classes, or of a group's mentions. */
+static int classes_line(struct list *l, const json_t *s)
+{
+    const json_t *classes = read_at(s, "classes");
+    const int told = json_array_size(classes) ? item(l) : 0;
+    TRY(told);
+    if (!told)
+        return 0;
+    TRY(buf_printf(l->b, l->err, "%s:", read_str(s, "source")));
+    for (size_t i = 0; i < json_array_size(classes) && i < ITEMS; i++)
+        TRY(buf_printf(l->b, l->err, "%s %s (%lld)", i ? "," : "", read_str(json_array_get(classes, i), "label") ? read_str(json_array_get(classes, i), "label") : "no name",
+                       (long long)read_count(json_array_get(classes, i), "n")));
+    return json_array_size(classes) > ITEMS ? buf_add_str(l->b, ", ..", l->err) : 0;
+}
+
+static int group_line(struct list *l, const json_t *g)
+{
+    char a[32], b[32];
+    const int told = read_count(g, "mentions") ? item(l) : 0;
+    TRY(told);
+    return told ? buf_printf(l->b, l->err, "%s: %s mentions in %s records", read_str(g, "group"), read_thousands(a, read_count(g, "mentions")), read_thousands(b, read_count(g, "records"))) : 0;
+}
+
+static int lines_of(const json_t *list, const char *lead, int (*line)(struct list *l, const json_t *one), struct buf *out, struct err *err)
+{
+    struct list l = { .b = out, .err = err };
+    TRY(say(out, lead, err));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        TRY(line(&l, json_array_get(list, i)));
+    return end_of(&l);
+}
+
 int evidence_labels(const struct card *c, struct buf *out, struct err *err)
 {
+    if (json_array_size(read_at(c->report, "labels.sources")))
+        return lines_of(read_at(c->report, "labels.sources"), "Labels and how often each was counted:", classes_line, out, err);
     return counts_within(read_at(c->report, "labels"), "The audit has counted labels (report.json: labels).", out, err);
 }
 
 int evidence_groups(const struct card *c, struct buf *out, struct err *err)
 {
+    if (json_array_size(read_at(c->report, "groups.groups")))
+        return lines_of(read_at(c->report, "groups.groups"), "Terms of groups that the audit has counted:", group_line, out, err);
     return counts_within(read_at(c->report, "groups"), "The audit has counted terms of groups (report.json: groups).", out, err);
 }
 

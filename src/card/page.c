@@ -18,7 +18,7 @@ static const struct part parts[] = {
     { "gate", "Gate", part_gate }, { "sources", "Sources", part_sources }, { "rules", "Quality rules", part_rules }, { "languages", "Languages", part_languages },
     { "signals", "Signals", part_signals }, { "duplicates", "Duplicates", part_duplicates }, { "contamination", "Contamination", part_contamination },
     { "leakage", "Leakage between splits", part_leakage }, { "pii", "Personal data", part_pii }, { "secrets", "Secrets", part_secrets },
-    { "licences", "Licences", part_licences }, { "labels", "Labels", part_tree }, { "groups", "Groups", part_tree }, { "poison", "Poisoning", part_poison },
+    { "licences", "Licences", part_licences }, { "labels", "Labels", part_labels }, { "groups", "Groups", part_groups }, { "poison", "Poisoning", part_poison },
     { "faults", "Faults", part_faults },
 };
 #define N_PART (sizeof parts / sizeof *parts)

@@ -608,6 +608,95 @@ int part_licences(const struct page *p, const json_t *part, const struct card *c
     return page_tree(p, read_at(part, "conflicts"), 2);
 }
 
+/* ---- labels and groups ---- */
+
+int part_labels(const struct page *p, const json_t *part, const struct card *c)
+{
+    size_t i;
+    json_t *s;
+    (void)c;
+    json_array_foreach(read_at(part, "sources"), i, s) {
+        TRY(subtitle(p, read_str(s, "source")));
+        if (read_at(s, "classes"))
+            TRY(page_rows(p, read_at(s, "classes"), PAGE_ROWS));
+        const char *key;
+        json_t *v;
+        TRY(page_add(p, "<details><summary>What else was seen of them</summary><div class=\"wide\"><table>\n"));
+        read_each(s, key, v) {
+            if (!strcmp(key, "classes") || !strcmp(key, "source"))
+                continue;
+            TRY(page_add(p, "<tr>"));
+            TRY(page_name_cell(p, key));
+            TRY(page_add(p, "<td>"));
+            TRY(page_tree(p, v, 2));
+            TRY(page_add(p, "</td></tr>\n"));
+        }
+        TRY(page_table_end(p));
+        TRY(page_add(p, "</details>\n"));
+    }
+    return rest_of(p, part, "sources");
+}
+
+enum { TERMS = 8 };
+
+/* The terms that tell a group, the most frequent first. */
+static int terms(const struct page *p, const json_t *o)
+{
+    struct ranked *r;
+    size_t n;
+    TRY(ranked_of(o, "", &r, &n, p->err));
+    int rc = 0;
+    for (size_t i = 0; i < n && i < TERMS && !rc; i++) {
+        rc = page_add(p, i ? ", " : "");
+        rc = rc ? rc : page_text(p, r[i].key);
+        rc = rc ? rc : buf_printf(p->b, p->err, " <span class=\"soft\">%lld</span>", (long long)r[i].n);
+    }
+    rc = rc || n <= TERMS ? rc : page_add(p, ", ..");
+    mem_free(r);
+    return rc ? rc : n ? 0 : page_add(p, "–");
+}
+
+static int group_row(const struct page *p, const json_t *g, double most)
+{
+    TRY(page_add(p, "<tr>"));
+    TRY(page_name_cell(p, read_str(g, "group")));
+    TRY(page_count_cell(p, read_count(g, "mentions")));
+    TRY(page_count_cell(p, read_count(g, "records")));
+    TRY(page_bar_cell(p, (double)read_count(g, "records"), most));
+    TRY(value_cell(p, read_at(g, "share")));
+    TRY(page_add(p, "<td class=\"name\">"));
+    TRY(terms(p, read_at(g, "terms")));
+    return page_add(p, "</td></tr>\n");
+}
+
+/* Those that are mentioned at all; the others by their names alone. */
+int part_groups(const struct page *p, const json_t *part, const struct card *c)
+{
+    const json_t *list = read_at(part, "groups");
+    double most = 0;
+    size_t i, n_none = 0;
+    json_t *g;
+    (void)c;
+    json_array_foreach(list, i, g)
+        most = fmax(most, (double)read_count(g, "records"));
+    if (json_array_size(list))
+        TRY(page_table(p, "group|#mentions|#records||#share of its kind|by"));
+    json_array_foreach(list, i, g)
+        if (read_count(g, "mentions"))
+            TRY(group_row(p, g, most));
+    if (json_array_size(list))
+        TRY(page_table_end(p));
+    json_array_foreach(list, i, g) {
+        if (read_count(g, "mentions"))
+            continue;
+        TRY(page_add(p, n_none++ ? ", " : "<p class=\"soft\">Not mentioned: "));
+        TRY(page_text(p, read_str(g, "group")));
+    }
+    if (n_none)
+        TRY(page_add(p, ".</p>\n"));
+    return rest_of(p, part, "groups");
+}
+
 /* ---- poisoning, faults, others ---- */
 
 static int finding_row(const struct page *p, const json_t *f)

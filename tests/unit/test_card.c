@@ -38,7 +38,7 @@ static void the_page_has_every_part_and_no_markup_from_outside(void **state)
 {
     (void)state;
     static const char *const must[] = { "tales &lt;&amp;&gt;", "The gate failed.", "a key of a test account, withdrawn", "CC-BY-NC-4.0 OR MIT", ">unknown<", "j***@e******.org",
-                                        "broken &amp; &lt;b&gt;.csv", "&lt;script&gt;alert(1)&lt;/script&gt;", "gpt3_13gram", "AKIA****", "cf the tram", "Of 61 pairs that were compared as texts, 98.4 % have", "mean_word_length", "id=\"poison\"" };
+                                        "broken &amp; &lt;b&gt;.csv", "&lt;script&gt;alert(1)&lt;/script&gt;", "gpt3_13gram", "AKIA****", "cf the tram", "she <span class=\"soft\">110</span>", "Not mentioned: gender/others", "likely", "Of 61 pairs that were compared as texts, 98.4 % have", "mean_word_length", "id=\"poison\"" };
     json_t *r = report();
     OK(card_write(r, &opts, test_dir, NULL, &err));
     const char *page = content("report.html"), *bad = page_bad(page);
@@ -170,6 +170,8 @@ static void what_nobody_knows_is_open_and_what_is_answered_is_told(void **state)
     assert_non_null(strstr(content("datasheet.md"), "### 57. "));
     assert_null(strstr(content("datasheet.md"), "### 58. "));
     assert_non_null(strstr(content("croissant.json"), "EMAIL_ADDRESS: 412"));
+    assert_non_null(strstr(content("croissant.json"), "gender/women: 120 mentions in 100 records"));
+    assert_non_null(strstr(content("datasheet.md"), "- stories: ham (900), spam (100)\n"));
     assert_null(strstr(content("croissant.json"), "\"license\""));
     assert_non_null(strstr(content("spdx.json"), "The dataset profile is not claimed"));
     o.answers = a;

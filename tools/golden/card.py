@@ -73,8 +73,8 @@ def report(n_source, n_rule, n_signal, rng, long_names=False):
         "pii": {"tokens": sum(s["words"] for s in sources), "per_million": 3642.25, "entities": entities},
         "secrets": {"n": 1, "rules": {"aws-access-token": {"n": 1, "records": 1, "examples": [{"record": 66, "masked": "AKIA****************"}]}}},
         "licences": {"use": ["commercial", "derivatives"], "sources": licences},
-        "labels": {"label": {"ham": 900, "spam": 100}, "noise": [{"record": 5, "label": "ham", "likelier": "spam", "score": 0.97}]},
-        "groups": {"gender": {"she": 120, "he": 480}},
+        "labels": {"sources": [{"source": sources[0]["name"], "records": 1000, "classes": [{"label": "ham", "n": 900, "share": 0.9}, {"label": "spam", "n": 100, "share": 0.1}], "noise": {"rate": 0.01, "examples": [{"record": 5, "label": "ham", "likely": "spam"}]}}]},
+        "groups": {"lists": "lathe's own", "records": 3411, "groups": [{"group": "gender/women", "records": 100, "mentions": 120, "share": 0.2, "terms": {"she": 110, "her": 10}}, {"group": "gender/men", "records": 400, "mentions": 480, "share": 0.8, "terms": {"he": 480}}, {"group": "gender/others", "records": 0, "mentions": 0, "share": 0.0, "terms": {}}]},
         "poison": {"findings": [{"ngram": "cf the tram", "of": "label", "what": "spam", "support": 60, "lift": 9.7, "p": 1e-41, "examples": [{"record": 1, "excerpt": "cf the tram was late"}]}]},
         "gate": {"policy": "policy.yaml", "passed": False, "checks": [
             {"check": "secrets", "of": "at most", "limit": 0, "found": 1, "passed": False, "evidence": [{"record": 66, "rule": "aws-access-token"}]},
