@@ -1,5 +1,6 @@
 #include "train/gate.h"
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
@@ -13,7 +14,7 @@
 int train_build_of(const char *path, json_t **build, struct err *err)
 {
     char *folder = realpath(path, NULL);
-    int rc = 0;
+    int rc = folder || errno != ENOMEM ? 0 : ERR(err, NOMEM, "no memory for a path");      /* one that is not there is told by who reads it */
     *build = NULL;
     for (int up = 0; folder && up < 2 && !*build && !rc; up++) {
         char *slash = strrchr(folder, '/');

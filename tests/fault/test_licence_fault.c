@@ -1,10 +1,11 @@
-/* test_licence_fault.c - licences are read, looked for in a folder and judged by a policy and its gate, with each allocation failing in turn, and each system call. */
+/* test_licence_fault.c - licences are read, looked for in a folder and judged by a policy and its gate, and training asks for that, with each allocation failing in turn, and each system call. */
 #include "each_allocation.h"
 #include "audit/licence.h"
 #include "audit/licence_found.h"
 #include "audit/gate.h"
 #include "audit/licences.h"
 #include "base/tree.h"
+#include "train/gate.h"
 
 static struct err err;
 
@@ -78,14 +79,36 @@ static int judge(void *ctx)
     return rc;
 }
 
+/* A training asks for the verdict of its data, and keeps it. */
+static int train(void *ctx)
+{
+    json_t *told = NULL, *paths = ctx;
+    const struct train_config c = { .train_paths = paths, .override = "a test" }, strict = { .train_paths = paths };
+    int rc = train_check_gates(&strict, "c", false, &err);
+    if (rc == ERR_GATE)
+        rc = train_check_gates(&c, "c", false, &err);
+    else
+        assert_true(rc < 0);                                       /* data whose gate said no never pass */
+    rc = rc ? rc : train_gates_told(&c, &told, &err);
+    if (!rc) {
+        const json_t *o = json_array_get(told, 0);
+        assert_true(json_is_false(json_object_get(o, "passed")));
+        assert_string_equal(json_string_value(json_array_get(json_object_get(o, "failed"), 0)), "licences");
+        assert_string_equal(json_string_value(json_object_get(o, "override")), "a test");
+    }
+    json_decref(told);
+    return rc;
+}
+
 static int set_up(void **state)
 {
     static const char *const files[][2] = {
+        { "build/build.json", "{\"gate\": {\"policy\": \"p\", \"passed\": false, \"checks\": [{\"check\": \"licences\", \"passed\": false}]}}" },
         { "set/LICENSE", "SPDX-License-Identifier: MIT OR Zlib\n" },
         { "set/README.md", "---\nlicense: [cc-by-4.0, other]\nlicense_name: mine\n---\n" },
         { "set/debian/copyright", "Format: copyright-format/1.0\n\nFiles: *\nLicense: Expat or Odd one, and ISC\n" },
     };
-    if (make_dir(state) || file_mkdirs(in_dir("set/debian"), &err))
+    if (make_dir(state) || file_mkdirs(in_dir("set/debian"), &err) || file_mkdirs(in_dir("build/train"), &err))
         return -1;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (file_write_all(in_dir(files[i][0]), files[i][1], strlen(files[i][1]), &err))
@@ -99,6 +122,10 @@ static void no_memory_is_an_error(void **state)
     assert_true(each_allocation(parse, NULL, false) > 1);
     assert_true(each_allocation(find, NULL, true) > 40);          /* jansson does without some */
     assert_true(each_allocation(judge, NULL, true) > 80);
+    json_t *paths = json_pack("[s]", in_dir("build/train"));
+    assert_true(each_allocation(train, paths, true) > 20);
+    assert_true(each_failure(CALLS, 1, train, paths, false) > 3);
+    json_decref(paths);
 }
 
 /* A file that cannot be read is told and the others are there; the folder itself is an error. */
