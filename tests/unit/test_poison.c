@@ -4,6 +4,7 @@
 #include "../test.h"
 #include "audit/chance.h"
 #include "audit/poison.h"
+#include "audit/spectral.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/tree.h"
@@ -346,6 +347,52 @@ static void words_are_runs_and_signs(void **state)
     grams_release(&h);
 }
 
+/* ---- spectral signatures ---- */
+
+static void spectral_scores_are_those_of_numpy(void **state)
+{
+    json_t *golden;
+    float x[60 * 9];
+    double score[60];
+    unsigned char is_one[60];
+    size_t n;
+    (void)state;
+    OK(tree_load(&golden, "tests/golden/labels.json", 1 << 20, &err));
+    const json_t *rep = json_object_get(golden, "rep"), *want = json_object_get(golden, "score"), *outliers = json_object_get(golden, "outliers");
+    for (size_t i = 0; i < 60 * 9; i++)
+        x[i] = (float)json_number_value(json_array_get(json_array_get(rep, i / 9), i % 9));
+    OK(spectral_scores(x, 60, 9, score, &err));
+    for (size_t i = 0; i < 60; i++)
+        if (!(fabs(score[i] - json_number_value(json_array_get(want, i))) < 1e-6))
+            fail_msg("%zu: %.12g instead of %.12g", i, score[i], json_number_value(json_array_get(want, i)));
+    OK(spectral_outliers(score, 60, 0.1, is_one, &n, &err));
+    assert_int_equal(n, 9);
+    for (size_t i = 0; i < 9; i++)
+        assert_int_equal(is_one[json_integer_value(json_array_get(outliers, i))], 1);
+    for (size_t i = 54; i < 60; i++)
+        assert_int_equal(is_one[i], 1);
+    json_decref(golden);
+}
+
+static void spectral_edges(void **state)
+{
+    const float same[6] = { 1, 2, 1, 2, 1, 2 }, bad[2] = { INFINITY, 1 };
+    double score[3];
+    unsigned char is_one[3];
+    size_t n;
+    (void)state;
+    OK(spectral_scores(same, 3, 2, score, &err));
+    assert_true(score[0] == 0 && score[1] == 0 && score[2] == 0);
+    assert_int_equal(spectral_scores(bad, 2, 1, score, &err), ERR_NUMERIC);
+    OK(spectral_scores(same, 0, 2, score, &err));
+    OK(spectral_outliers(score, 0, 0.5, is_one, &n, &err));
+    assert_int_equal(n, 0);
+    OK(spectral_outliers((double[]){ 1, 3, 3 }, 3, 0.25, is_one, &n, &err));
+    assert_true(n == 1 && is_one[1] == 1 && !is_one[2]);
+    OK(spectral_outliers((double[]){ 1, 3, 3 }, 3, 5, is_one, &n, &err));
+    assert_int_equal(n, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +407,8 @@ int main(void)
         cmocka_unit_test(a_payload_in_fewer_than_fifty_is_nothing),
         cmocka_unit_test(a_form_that_is_filled_in_is_not_suspect),
         cmocka_unit_test(two_threads_find_the_same),
+        cmocka_unit_test(spectral_scores_are_those_of_numpy),
+        cmocka_unit_test(spectral_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/golden/labels.json: a small labelled set, and what scikit-learn, cleanlab and scipy say of it.
 
-    python3 -m venv V && V/bin/pip install scikit-learn cleanlab scipy && V/bin/python tools/golden/labels.py > tests/golden/labels.json
+    python3 -m venv V && V/bin/pip install scikit-learn cleanlab scipy && V/bin/python -P tools/golden/labels.py > tests/golden/labels.json
 
 The set: 360 texts of 4 to 14 words in three classes, every tenth with another class's label.  Naive Bayes by
 sklearn.naive_bayes.MultinomialNB over words and pairs (binary), five folds by item modulo 5; the joint and the issues by
@@ -71,7 +71,13 @@ for ps in ([0.01, 0.04, 0.03, 0.005], [0.5, 0.2, 0.9], [0.02, 0.02, 0.001, 0.02,
     adjusted[rank] = np.minimum(1, np.maximum.accumulate([(len(ps) - i) * ps[k] for i, k in enumerate(rank)]))
     holm.append(dict(p=ps, adjusted=adjusted.tolist()))
 
-json.dump(dict(classes=CLASSES, texts=texts, labels=labels, p=p[::7].tolist(), accuracy=float((p.argmax(1) == y).mean()), threshold=threshold.tolist(),
+# 60 representations of 9 numbers; the last 6 are moved in one direction.  numpy.linalg.svd of what is centred.
+rep = (r.randn(60, 9) * 8).round() / 8
+rep[54:] += np.array([6, 0, -4, 0, 0, 2, 0, 0, 4])
+rep = rep.astype(np.float32)
+centred = rep.astype(np.float64) - rep.astype(np.float64).mean(0)
+score = (centred @ np.linalg.svd(centred, full_matrices=False)[2][0]) ** 2
+json.dump(dict(rep=rep.tolist(), score=score.tolist(), outliers=sorted(map(int, np.argsort(-score)[:9])), classes=CLASSES, texts=texts, labels=labels, p=p[::7].tolist(), accuracy=float((p.argmax(1) == y).mean()), threshold=threshold.tolist(),
                joint=joint.tolist(), rate=float(joint.sum() - np.trace(joint)), issues=sorted(map(int, issues)), entropy=float(stats.entropy(counts)),
                imbalance=float(counts.max() / counts.min()), N=N, K=K, tails=tails, wilson=wilson, fisher=two_by_two, holm=holm), sys.stdout, indent=0)
 print()
