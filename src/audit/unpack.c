@@ -6,24 +6,24 @@
 #include "base/mem.h"
 
 #define BOMB_FROM ((uint64_t)64 << 20)
-#define TAKE ((size_t)256 << 10)      /* bytes of the file at a time: its pages are looked at once, in order */
+#define TAKE ((size_t)256 << 10)      /* bytes of the file at a time */
 #define WINDOW_LOG 27
-#define REST_EVERY ((size_t)16 << 20)
+#define MAGIC_BYTES 4
 
 struct unpack {
     const char *path;
-    struct file_map map;
+    struct file_stream file;     /* not mapped: a file that is cut off while it is read is no crash */
     enum unpack_kind kind;
     double ratio;
-    size_t at;                   /* of the file: taken */
+    char *in; size_t begin, end, room;      /* of the file: read, and not taken */
+    uint64_t at;                 /* of the file: taken */
     uint64_t given;
     struct err fault;            /* of which the caller is told when it has what was good */
     z_stream z;
     bool z_open;
     ZSTD_DStream *zstd;
     bool frame_open;             /* the last call left a member or frame unfinished */
-    struct sha256 hash;          /* of the file's first `hashed` bytes, which were looked at anyway */
-    size_t hashed;
+    struct sha256 hash;          /* of the file's bytes that were read */
 };
 
 const char *unpack_name(enum unpack_kind kind)
@@ -34,19 +34,46 @@ const char *unpack_name(enum unpack_kind kind)
 
 enum unpack_kind unpack_kind(const struct unpack *u) { return u->kind; }
 uint64_t unpack_packed(const struct unpack *u) { return u->at; }
-uint64_t unpack_size(const struct unpack *u) { return u->map.size; }
+uint64_t unpack_size(const struct unpack *u) { return u->file.size; }
 
-static bool starts(const struct unpack *u, const char *bytes, size_t n)
+static int64_t read_some(struct unpack *u, char *p, size_t n, struct err *err)
 {
-    return u->map.size - u->at >= n && !memcmp(u->map.data + u->at, bytes, n);
+    const int64_t got = file_stream_read(&u->file, p, n, err);
+    if (got > 0)
+        sha256_add(&u->hash, p, (size_t)got);
+    return got;
 }
 
-static bool starts_gzip(const struct unpack *u) { return starts(u, "\x1f\x8b\x08", 3); }
+/* n bytes of the file that are not taken, or all up to its end. */
+static int want(struct unpack *u, size_t n, struct err *err)
+{
+    if (u->end - u->begin < n) {
+        memmove(u->in, u->in + u->begin, u->end - u->begin);
+        u->end -= u->begin, u->begin = 0;
+    }
+    while (u->end < n && u->file.at < u->file.size) {
+        const int64_t got = read_some(u, u->in + u->end, u->room - u->end, err);
+        if (got < 0)
+            return (int)got;
+        u->end += (size_t)got;
+    }
+    return 0;
+}
+
+static void take(struct unpack *u, size_t n) { u->begin += n, u->at += n; }
+
+/* Of the file's first bytes, or those behind a member. */
+static bool starts(const struct unpack *u, size_t from, const char *bytes, size_t n)
+{
+    return u->end - u->begin >= from + n && !memcmp(u->in + u->begin + from, bytes, n);
+}
+
+static bool starts_gzip(const struct unpack *u) { return starts(u, 0, "\x1f\x8b\x08", 3); }
 
 /* A skippable frame (0x184D2A50 to 5F) may come first, as parallel compressors write it. */
 static bool starts_zstd(const struct unpack *u)
 {
-    return starts(u, "\x28\xb5\x2f\xfd", 4) || (u->map.size - u->at >= 4 && (u->map.data[u->at] & 0xf0) == 0x50 && !memcmp(u->map.data + u->at + 1, "\x2a\x4d\x18", 3));
+    return starts(u, 0, "\x28\xb5\x2f\xfd", 4) || (starts(u, 1, "\x2a\x4d\x18", 3) && (u->in[u->begin] & 0xf0) == 0x50);
 }
 
 static voidpf z_alloc(voidpf opaque, uInt n, uInt size)
@@ -62,6 +89,10 @@ static void z_free(voidpf opaque, voidpf p)
 
 static int open_kind(struct unpack *u, struct err *err)
 {
+    u->room = u->file.size < TAKE ? (size_t)u->file.size + MAGIC_BYTES : TAKE;
+    if (!(u->in = mem_alloc(u->room)))
+        return ERR(err, NOMEM, "no memory to read '%s'", u->path);
+    TRY(want(u, MAGIC_BYTES, err));
     u->kind = starts_gzip(u) ? UNPACK_GZIP : starts_zstd(u) ? UNPACK_ZSTD : UNPACK_PLAIN;
     if (u->kind == UNPACK_GZIP) {
         u->z.zalloc = z_alloc, u->z.zfree = z_free;
@@ -81,7 +112,7 @@ int unpack_open(struct unpack **out, const char *path, double ratio, struct err 
     if (!u)
         return ERR(err, NOMEM, "no memory to read '%s'", path);
     u->path = path, u->ratio = ratio > 0 ? ratio : UNPACK_RATIO;
-    int rc = file_map_open(&u->map, path, err);
+    int rc = file_stream_open(&u->file, path, err);
     rc = rc < 0 ? rc : sha256_init(&u->hash, err);
     rc = rc < 0 ? rc : open_kind(u, err);
     if (rc < 0)
@@ -99,38 +130,44 @@ void unpack_free(struct unpack *u)
         inflateEnd(&u->z);
     sha256_release(&u->hash);
     ZSTD_freeDStream(u->zstd);
-    file_map_close(&u->map);
+    file_stream_close(&u->file);
+    mem_free(u->in);
     mem_free(u);
 }
 
 static int wrong(const struct unpack *u, const char *what, struct err *err)
 {
     return ERR(err, FORMAT, "'%s': %s is wrong at byte %llu of %llu, after %llu bytes of what it holds: %s", u->path, unpack_name(u->kind), (unsigned long long)u->at,
-               (unsigned long long)u->map.size, (unsigned long long)u->given, what);
+               (unsigned long long)u->file.size, (unsigned long long)u->given, what);
 }
 
 /* What follows a member is another, or zeros to the end (as tapes leave), or wrong. */
 static int between(struct unpack *u, struct err *err)
 {
+    TRY(want(u, MAGIC_BYTES, err));
     if (u->kind == UNPACK_GZIP ? starts_gzip(u) : starts_zstd(u)) {
         if (u->kind == UNPACK_GZIP)
             inflateReset(&u->z);
         return 0;
     }
-    for (; u->at < u->map.size; u->at++)
-        if (u->map.data[u->at])
+    while (u->begin < u->end) {
+        if (u->in[u->begin])
             return wrong(u, "what follows the end is neither another part nor zeros", err);
+        take(u, 1);
+        TRY(want(u, 1, err));
+    }
     return 0;
 }
 
 static int inflate_some(struct unpack *u, char *p, size_t n, size_t *got, struct err *err)
 {
-    const size_t left = u->map.size - u->at, take = left < TAKE ? left : TAKE, room = n < TAKE * 4 ? n : TAKE * 4;
-    u->z.next_in = (Bytef *)(uintptr_t)(u->map.data + u->at), u->z.avail_in = (uInt)take;
+    TRY(want(u, 1, err));
+    const size_t in = u->end - u->begin, room = n < TAKE * 4 ? n : TAKE * 4;
+    u->z.next_in = (Bytef *)u->in + u->begin, u->z.avail_in = (uInt)in;
     u->z.next_out = (Bytef *)p, u->z.avail_out = (uInt)room;
     u->frame_open = true;
     const int rc = inflate(&u->z, Z_NO_FLUSH);
-    u->at += take - u->z.avail_in;
+    take(u, in - u->z.avail_in);
     *got = room - u->z.avail_out;
     if (rc == Z_STREAM_END) {
         u->frame_open = false;
@@ -143,11 +180,11 @@ static int inflate_some(struct unpack *u, char *p, size_t n, size_t *got, struct
 
 static int zstd_some(struct unpack *u, char *p, size_t n, size_t *got, struct err *err)
 {
-    const size_t left = u->map.size - u->at;
-    ZSTD_inBuffer in = { u->map.data + u->at, left < TAKE ? left : TAKE, 0 };
+    TRY(want(u, 1, err));
+    ZSTD_inBuffer in = { u->in + u->begin, u->end - u->begin, 0 };
     ZSTD_outBuffer to = { p, n, 0 };
     const size_t rc = ZSTD_decompressStream(u->zstd, &to, &in);
-    u->at += in.pos;
+    take(u, in.pos);
     *got = to.pos;
     if (ZSTD_isError(rc))
         return wrong(u, ZSTD_getErrorName(rc), err);
@@ -155,33 +192,37 @@ static int zstd_some(struct unpack *u, char *p, size_t n, size_t *got, struct er
     return rc ? 0 : between(u, err);
 }
 
-static size_t copy_some(struct unpack *u, char *p, size_t n)
+/* What was read to see what kind of file it is, then the file itself. */
+static int copy_some(struct unpack *u, char *p, size_t n, size_t *got, struct err *err)
 {
-    const size_t left = u->map.size - u->at, take = n < left ? n : left;
-    memcpy(p, u->map.data + u->at, take);
-    u->at += take;
-    return take;
-}
-
-static void hash_to(struct unpack *u, size_t at)
-{
-    sha256_add(&u->hash, u->map.data + u->hashed, at - u->hashed);
-    if (at / REST_EVERY != u->hashed / REST_EVERY)
-        file_map_rest(&u->map);          /* nothing of it is read twice */
-    u->hashed = at;
+    const size_t left = u->end - u->begin;
+    int64_t rc = (int64_t)(n < left ? n : left);
+    if (left)
+        memcpy(p, u->in + u->begin, (size_t)rc), u->begin += (size_t)rc;
+    else
+        rc = read_some(u, p, n, err);
+    *got = rc > 0 ? (size_t)rc : 0;
+    u->at += *got;
+    return rc < 0 ? (int)rc : 0;
 }
 
 void unpack_sha256(struct unpack *u, char hex[SHA256_HEX])
 {
-    hash_to(u, u->map.size);
+    int rc = 0;
+    while (!rc && u->file.at < u->file.size) {
+        u->begin = u->end = 0;
+        rc = want(u, 1, NULL);
+    }
     sha256_end(&u->hash, hex);
+    if (rc)
+        hex[0] = 0;
 }
 
 static int check_bomb(const struct unpack *u, struct err *err)
 {
-    if (u->given < BOMB_FROM || (double)u->given <= u->ratio * (double)u->map.size)
+    if (u->given < BOMB_FROM || (double)u->given <= u->ratio * (double)u->file.size)
         return 0;
-    return ERR(err, RANGE, "'%s': %llu bytes hold more than %llu, expected at most %g times as many (a decompression bomb?)", u->path, (unsigned long long)u->map.size,
+    return ERR(err, RANGE, "'%s': %llu bytes hold more than %llu, expected at most %g times as many (a decompression bomb?)", u->path, (unsigned long long)u->file.size,
                (unsigned long long)u->given, u->ratio);
 }
 
@@ -189,10 +230,10 @@ static int check_bomb(const struct unpack *u, struct err *err)
 int64_t unpack_read(struct unpack *u, void *p, size_t n, struct err *err)
 {
     size_t got = 0;
-    if (u->kind == UNPACK_PLAIN)
-        got = copy_some(u, p, n);
-    while (u->kind != UNPACK_PLAIN && !got && !u->fault.code && (u->at < u->map.size || u->frame_open)) {
-        const size_t before = u->at;
+    if (u->kind == UNPACK_PLAIN && !u->fault.code)
+        (void)copy_some(u, p, n, &got, &u->fault);
+    while (u->kind != UNPACK_PLAIN && !got && !u->fault.code && (u->at < u->file.size || u->frame_open)) {
+        const uint64_t before = u->at;
         int rc = u->kind == UNPACK_GZIP ? inflate_some(u, p, n, &got, &u->fault) : zstd_some(u, p, n, &got, &u->fault);
         if (!rc && !got && u->at == before && u->frame_open)
             rc = wrong(u, "the file ends in its midst", &u->fault);
@@ -200,7 +241,6 @@ int64_t unpack_read(struct unpack *u, void *p, size_t n, struct err *err)
         if (!rc)
             (void)check_bomb(u, &u->fault);
     }
-    hash_to(u, u->at);
     if (!got && u->fault.code)
         return err ? (*err = u->fault).code : u->fault.code;
     return (int64_t)got;

@@ -25,7 +25,7 @@ enum unpack_kind unpack_kind(const struct unpack *u);
 int64_t unpack_read(struct unpack *u, void *p, size_t n, struct err *err);
 uint64_t unpack_packed(const struct unpack *u);      /* bytes of the file that were taken, for progress */
 uint64_t unpack_size(const struct unpack *u);        /* of the file */
-/* SHA-256 of the file itself, to its last byte, wherever reading stopped; once. */
+/* SHA-256 of the file itself, to its last byte, wherever reading stopped; "" where it cannot be read; once. */
 void unpack_sha256(struct unpack *u, char hex[SHA256_HEX]);
 
 #endif

@@ -139,6 +139,41 @@ void file_map_rest(const struct file_map *m)
         madvise(m->mapped, m->size, MADV_DONTNEED);
 }
 
+int file_stream_open(struct file_stream *s, const char *path, struct err *err)
+{
+    struct stat st;
+    *s = (struct file_stream){ sys_open(path, O_RDONLY | O_NONBLOCK), path, 0, 0 };    /* a pipe in its place is not waited for */
+    if (s->fd < 0)
+        return ERR_ERRNO(err, "cannot open %s", path);
+    const int rc = fstat(s->fd, &st) ? ERR_ERRNO(err, "cannot look at %s", path) : S_ISREG(st.st_mode) ? 0 : ERR(err, FORMAT, "%s is not a file", path);
+    s->size = rc ? 0 : (uint64_t)st.st_size;
+    if (rc)
+        file_stream_close(s);
+    return rc;
+}
+
+int64_t file_stream_read(struct file_stream *s, void *p, size_t n, struct err *err)
+{
+    ssize_t got;
+    n = s->size - s->at < n ? (size_t)(s->size - s->at) : n;
+    do
+        got = n ? sys_read(s->fd, p, n) : 0;
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return ERR_ERRNO(err, "cannot read %s at byte %llu", s->path, (unsigned long long)s->at);
+    if (!got && n)
+        return ERR(err, CORRUPT, "%s ends at byte %llu, and had %llu when it was opened: it was changed meanwhile", s->path, (unsigned long long)s->at, (unsigned long long)s->size);
+    s->at += (uint64_t)got;
+    return got;
+}
+
+void file_stream_close(struct file_stream *s)
+{
+    if (s->path && s->fd >= 0)
+        close(s->fd);
+    *s = (struct file_stream){ .fd = -1 };
+}
+
 int file_read(const char *path, size_t max, struct buf *out, struct err *err)
 {
     const int fd = sys_open(path, O_RDONLY);

@@ -21,6 +21,12 @@ void file_map_rest(const struct file_map *m);
 /* Appends the whole file; refuses one larger than max with ERR_RANGE, naming both sizes. */
 int file_read(const char *path, size_t max, struct buf *out, struct err *err);
 
+/* A regular file, read from its beginning on, as long as it was when it was opened: ERR_CORRUPT when it became shorter. */
+struct file_stream { int fd; const char *path; uint64_t size, at; };       /* path: borrowed */
+int file_stream_open(struct file_stream *s, const char *path, struct err *err);
+int64_t file_stream_read(struct file_stream *s, void *p, size_t n, struct err *err);     /* up to n > 0 bytes; 0 at the end */
+void file_stream_close(struct file_stream *s);                     /* a zeroed one too */
+
 /* A file is written under a temporary name in the same folder; file_writer_commit() flushes it to the disk, renames it and
  * flushes the folder.  file_writer_abort() (or release without commit) leaves nothing behind. */
 struct file_writer { int fd; char *path, *tmp; struct buf pending; uint64_t size; };
