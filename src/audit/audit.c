@@ -14,8 +14,8 @@ static json_t *plan_files(const struct sources *s, int source)
     json_t *files = json_array();
     for (int i = 0; i < s->n_file; i++)
         if (s->file[i].source == source)
-            json_array_append_new(files, json_pack("{s:s, s:I, s:I, s:s}", "path", s->file[i].path, "bytes", (json_int_t)s->file[i].bytes, "mtime_ns", (json_int_t)s->file[i].mtime_ns,
-                                                   "format", record_format_name(s->file[i].format)));
+            json_array_append_new(files, json_pack("{s:s, s:I, s:I, s:s, s:s*}", "path", s->file[i].path, "bytes", (json_int_t)s->file[i].bytes, "mtime_ns", (json_int_t)s->file[i].mtime_ns,
+                                                   "format", record_format_name(s->file[i].format), "why", s->file[i].why));
     return files;
 }
 

@@ -38,7 +38,7 @@ static int find_source(const struct sources *s, int i, json_t *o, struct err *er
     if (!files)
         return no_memory(err);
     for (int k = 0; k < s->n_file && n < FILES_MAX; k++)
-        if (s->file[k].source == i)
+        if (s->file[k].source == i && !s->file[k].why)
             files[n++] = s->file[k].path;
     int rc = licence_find(&f, s->source[i].path, files, n, told_fault, found, err);
     mem_free(files);

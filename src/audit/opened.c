@@ -51,15 +51,17 @@ static int copy(char **to, const json_t *o, const char *key, struct err *err)
 
 static int add_file(struct sources *s, const json_t *o, const char *where, struct err *err)
 {
-    const char *path, *format;
+    const char *path, *format, *why;
     int64_t bytes, mtime;
     TRY(tree_str(o, "path", NULL, &path, where, err));
     TRY(tree_str(o, "format", "", &format, where, err));
+    TRY(tree_str(o, "why", NULL, &why, where, err));
     TRY(tree_int(o, "bytes", 0, 0, INT64_MAX, &bytes, where, err));
     TRY(tree_int(o, "mtime_ns", 0, INT64_MIN, INT64_MAX, &mtime, where, err));
-    struct source_file f = { path ? mem_strdup(path) : NULL, s->n - 1, record_format_find(format), (uint64_t)bytes, mtime };
-    if (!f.path || f.format == N_RECORD_FORMAT) {
+    struct source_file f = { path ? mem_strdup(path) : NULL, s->n - 1, record_format_find(format), (uint64_t)bytes, mtime, why ? mem_strdup(why) : NULL };
+    if (!f.path || f.format == N_RECORD_FORMAT || (why && !f.why)) {
         mem_free(f.path);
+        mem_free(f.why);
         return ERR(err, CORRUPT, "%s names a file without a path or format", where);
     }
     s->file[s->n_file++] = f;

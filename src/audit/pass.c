@@ -97,6 +97,10 @@ static int read_block(struct pass *p, struct block *b, struct err *err)
     b->file = p->next_file, b->n = 0, b->first = 0, b->last = false, b->fault = (struct err){ 0 };
     buf_clear(&b->raw);
     buf_clear(&b->header);
+    if (f->why) {
+        (void)ERR(&fault, FORMAT, "%s", f->why);
+        return end_file(p, b, &fault);
+    }
     if (!p->reader && reader_open(&p->reader, f->path, &o, &fault) < 0)
         return fault.code == ERR_NOMEM ? (*err = fault).code : end_file(p, b, &fault);
     if (pass_over(p, &fault))

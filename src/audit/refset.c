@@ -465,7 +465,7 @@ int refs_add(struct refs *r, const struct ref_spec *spec, struct err *err)
     int rc = file_name_ends(spec->path, ".yaml") || file_name_ends(spec->path, ".yml") ? ERR(err, USAGE, "'%s' is no evaluation set", spec->path)
                                                                                     : sources_add(&files, spec->path, err);
     for (int i = 0; i < files.n_file && !rc; i++)
-        rc = add_file(r, spec, files.file[i].path, err);
+        rc = files.file[i].why ? ERR(err, FORMAT, "%s", files.file[i].why) : add_file(r, spec, files.file[i].path, err);
     sources_release(&files);
     if (!rc && r->n_item == before)
         rc = ERR(err, FORMAT, "there is no item with a question in '%s'", spec->path);

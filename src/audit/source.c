@@ -1,9 +1,11 @@
 #include "audit/source.h"
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 
 #define YAML_MAX ((size_t)4 << 20)
 #define DEPTH_MAX 64
@@ -20,8 +22,10 @@ void sources_release(struct sources *s)
 {
     for (int i = 0; i < s->n; i++)
         source_release(&s->source[i]);
-    for (int i = 0; i < s->n_file; i++)
+    for (int i = 0; i < s->n_file; i++) {
         mem_free(s->file[i].path);
+        mem_free(s->file[i].why);
+    }
     mem_free(s->source);
     mem_free(s->file);
     *s = (struct sources){ 0 };
@@ -40,55 +44,101 @@ static bool is_no_record(const char *name)
     return is;
 }
 
-static int add_file(struct sources *s, const char *path, const struct stat *st, struct err *err)
+/* Takes why, also on error. */
+static int add_file(struct sources *s, char *path, char *why, const struct stat *st, struct err *err)
 {
-    if (s->n_file == s->cap_file) {
+    const enum record_format given = s->source[s->n - 1].format;
+    int rc = path ? 0 : ERR(err, NOMEM, "no memory for the name of a file");
+    if (!rc && s->n_file == s->cap_file) {
         const int cap = s->cap_file ? 2 * s->cap_file : 64;
         struct source_file *more = mem_realloc_array(s->file, (size_t)cap, sizeof *more);
-        if (!more)
-            return ERR(err, NOMEM, "no memory for the names of %d files", cap);
-        s->file = more, s->cap_file = cap;
+        if (more)
+            s->file = more, s->cap_file = cap;
+        else
+            rc = ERR(err, NOMEM, "no memory for the names of %d files", cap);
     }
-    const enum record_format given = s->source[s->n - 1].format;
-    struct source_file f = { mem_strdup(path), s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), (uint64_t)st->st_size,
-                             (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec };
-    if (!f.path)
-        return ERR(err, NOMEM, "no memory for the name '%s'", path);
-    s->file[s->n_file++] = f;
-    s->n_bytes += f.bytes;
+    if (rc) {
+        mem_free(path);
+        mem_free(why);
+        return rc;
+    }
+    s->file[s->n_file++] = (struct source_file){ path, s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), (uint64_t)st->st_size, (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec, why };
+    s->n_bytes += (uint64_t)st->st_size;
     return 0;
 }
 
-static int walk(struct sources *s, const char *path, int depth, struct err *err);
+/* A name as a report can tell it: what is not UTF-8 as \xff. */
+static char *readable(const char *path)
+{
+    const size_t n = strlen(path);
+    char *to = n <= SIZE_MAX / 8 ? mem_alloc(4 * n + 1) : NULL, *out = to;
+    for (const char *p = path, *end = p + n; to && p < end;) {
+        const int k = utf8_length(p, end);
+        if (k)
+            memcpy(out, p, (size_t)k), out += k, p += k;
+        else
+            out += sprintf(out, "\\x%02x", (unsigned char)*p++);
+    }
+    if (to)
+        *out = 0;
+    return to;
+}
 
-static int walk_folder(struct sources *s, const char *path, int depth, struct err *err)
+/* A folder that is walked, and those it lies in. */
+struct folder { const struct folder *up; int depth; dev_t dev; ino_t ino; };
+
+static int walk(struct sources *s, const char *path, const struct folder *up, struct err *err);
+
+static int walk_folder(struct sources *s, const char *path, const struct folder *f, struct err *err)
 {
     char **names;
     int n, rc = 0;
-    if (depth == DEPTH_MAX)
-        return ERR(err, RANGE, "'%s' lies more than %d folders deep (a link to itself?)", path, DEPTH_MAX);
+    for (const struct folder *up = f->up; up; up = up->up)
+        if (up->dev == f->dev && up->ino == f->ino)
+            return ERR(err, FORMAT, "'%s' is a link to a folder that it lies in", path);
+    if (f->depth == DEPTH_MAX)
+        return ERR(err, RANGE, "'%s' lies more than %d folders deep", path, DEPTH_MAX);
     TRY(file_list(path, &names, &n, err));
     for (int i = 0; i < n && !rc; i++) {
         if (is_no_record(names[i]))
             continue;
         char *below = file_join(path, names[i]);
-        rc = below ? walk(s, below, depth + 1, err) : ERR(err, NOMEM, "no memory for the name '%s'", names[i]);
+        rc = below ? walk(s, below, f, err) : ERR(err, NOMEM, "no memory for the name '%s'", names[i]);
         mem_free(below);
     }
     file_list_free(names, n);
     return rc;
 }
 
-static int walk(struct sources *s, const char *path, int depth, struct err *err)
+static int look_at(struct sources *s, const char *path, const char *name, const struct folder *up, struct err *err)
 {
     struct stat st;
+    if (strcmp(path, name))
+        return ERR(err, FORMAT, "the name '%s' is not UTF-8", name);
     if (stat(path, &st))
         return ERR_ERRNO(err, "'%s'", path);
     if (S_ISDIR(st.st_mode))
-        return walk_folder(s, path, depth, err);
+        return walk_folder(s, path, &(struct folder){ up, up ? up->depth + 1 : 0, st.st_dev, st.st_ino }, err);
     if (!S_ISREG(st.st_mode))
         return ERR(err, FORMAT, "'%s' is neither a file nor a folder", path);
-    return add_file(s, path, &st, err);
+    return add_file(s, mem_strdup(path), NULL, &st, err);
+}
+
+/* What is wrong below the path of a source is told of a file, and the others are read. */
+static int walk(struct sources *s, const char *path, const struct folder *up, struct err *err)
+{
+    char *name = readable(path);
+    struct err why = { 0 };
+    int rc = name ? look_at(s, path, name, up, &why) : ERR(&why, NOMEM, "no memory for the name of a file");
+    if (rc && up && rc != ERR_NOMEM) {
+        char *told = mem_strdup(why.msg);
+        rc = told ? add_file(s, name, told, &(struct stat){ 0 }, err) : ERR(err, NOMEM, "no memory for the name of a file");
+        name = told ? NULL : name;
+    } else if (rc) {
+        *err = why;
+    }
+    mem_free(name);
+    return rc;
 }
 
 /* ---- sources ---- */
@@ -120,7 +170,7 @@ static int add_source(struct sources *s, struct source src, struct err *err)
     s->source = more;
     s->source[s->n++] = src;
     const int first = s->n_file;
-    TRY(walk(s, src.path, 0, err));
+    TRY(walk(s, src.path, NULL, err));
     return s->n_file > first ? 0 : ERR(err, USAGE, "there is no file of records in '%s'", src.path);
 }
 

@@ -9,9 +9,10 @@
  *       origin, collected, purpose, language       sentences for the documents, the date as YYYY-MM-DD
  *       split: train                  what its records are for: a name; not given: none
  *       label, group, time            fields of jsonl, csv and tsv: a record's class, whom or what it belongs to, and its date
- * Files and folders whose names begin with a point, and files named LICENSE, LICENCE, COPYING, README or ..-idx1-ubyte
- * (labels of images), are no records.  A path that
- * is not there is an error before anything is read.  Paths are relative to the data.yaml. */
+ * Files and folders whose names begin with a point, and files named LICENSE, LICENCE, COPYING, README or ..-idx1-ubyte (labels of
+ * images), are no records.  A path that is not there is an error before anything is read; what is in a folder and cannot be read (a link
+ * to nothing or to a folder that holds it, a device, a name that is not UTF-8) is a file with a why.  Paths are relative to the
+ * data.yaml. */
 #ifndef AUDIT_SOURCE_H
 #define AUDIT_SOURCE_H
 #include "audit/reader.h"
@@ -26,7 +27,7 @@ enum record_mark {
 };
 
 struct source { char *name, *path, *field, *licence, *origin, *collected, *purpose, *language, *split, *mark[N_MARK]; enum record_format format; };     /* N_RECORD_FORMAT: by name */
-struct source_file { char *path; int source; enum record_format format; uint64_t bytes; int64_t mtime_ns; };
+struct source_file { char *path; int source; enum record_format format; uint64_t bytes; int64_t mtime_ns; char *why; };      /* why it cannot be read, or NULL */
 struct sources { struct source *source; int n; struct source_file *file; int n_file, cap_file; uint64_t n_bytes; };
 
 /* A path ends in .yaml or .yml: a data.yaml; else a source named as its last part.  sources_release in any case. */

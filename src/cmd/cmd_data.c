@@ -53,6 +53,19 @@ static void print_found(const json_t *part, const char *kinds, const char *what)
         printf("%10.0f  %s: %s, in %.0f records\n", number(v, "n"), what, kind, number(v, "records"));
 }
 
+/* How many files were not read to their ends, and why the first was not. */
+static void print_broken(const json_t *report)
+{
+    const json_t *source, *file, *first = NULL;
+    size_t i, k, n = 0;
+    json_array_foreach(json_object_get(report, "sources"), i, source)
+        json_array_foreach(json_object_get(source, "files"), k, file)
+            if (json_object_get(file, "error") && !n++)
+                first = json_object_get(file, "error");
+    if (n)
+        printf("%10zu  files were not read to their ends: %s%s\n", n, json_string_value(first), n > 1 ? ", ..." : "");
+}
+
 /* What a person is told; all of it, and more, is in the report. */
 static void print_summary(const json_t *report)
 {
@@ -64,6 +77,7 @@ static void print_summary(const json_t *report)
     printf("%10.0f  %6.2f %%  kept\n", number(totals, "kept"), n > 0 ? 100 * number(totals, "kept") / n : 0);
     json_object_foreach(json_object_get(totals, "dropped"), reason, v)
         printf("%10.0f  %6.2f %%  %s\n", (double)json_integer_value(v), 100 * (double)json_integer_value(v) / n, reason);
+    print_broken(report);
     print_found(json_object_get(report, "pii"), "entities", "personal data");
     print_found(json_object_get(report, "secrets"), "rules", "secrets");
     snprintf(path, sizeof path, "%.380s/report.json", out_dir);

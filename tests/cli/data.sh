@@ -94,3 +94,7 @@ lathe data audit old.jsonl --out old --index signatures --index-from old,older -
 lathe data audit old.jsonl --out old --index-add older --quiet 2>&1; echo "exit $?"
 lathe data audit old.jsonl --out old3 --ngram 3 --index signatures --quiet 2>&1; echo "exit $?"
 printf x >> signatures/old.dup; lathe data audit new.jsonl --out new --index signatures --index-from old --quiet 2>&1; echo "exit $?"
+# what cannot be read in a folder is told, and passed over by a build too
+mkdir odd && cp texts/a.txt odd && ln -s nowhere odd/link.txt && ln -s ../odd odd/odd && printf x > "$(printf 'odd/\377.txt')" && mkfifo odd/pipe
+lathe data audit odd --out odd-audit --quiet 2>&1; echo "exit $?"
+lathe data build odd-audit --out odd-build --splits train=1 --quiet | grep -v ^version; cat odd-build/train/00000.jsonl

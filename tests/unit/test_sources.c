@@ -1,5 +1,7 @@
 /* test_sources.c - files of records: packed, cut, broken off, and what a record's text is. */
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 #include "../test.h"
@@ -168,6 +170,34 @@ static void packed_files_are_what_was_packed(void **state)
         }
         buf_release(&packed);
         buf_release(&got);
+    }
+    mem_free(text);
+}
+
+/* Cut off after its first bytes were read: an error that says so, behind what there was. */
+static void a_file_that_is_cut_off_while_it_is_read_is_told(void **state)
+{
+    (void)state;
+    char *text = some_text(700000, 1), piece[1000], hex[SHA256_HEX];
+    const char *path = in_dir("cut");
+    for (enum unpack_kind kind = UNPACK_PLAIN; kind <= UNPACK_ZSTD; kind++) {
+        struct unpack *u;
+        struct buf packed;
+        int64_t got;
+        buf_init(&packed);
+        pack(&packed, text, 700000, kind);
+        OK(file_write_all(path, packed.data, packed.len, &err));
+        OK(unpack_open(&u, path, 0, &err));
+        assert_int_equal(unpack_read(u, piece, sizeof piece, &err), sizeof piece);
+        assert_int_equal(truncate(path, 300000), 0);
+        while ((got = unpack_read(u, piece, sizeof piece, &err)) > 0)
+            ;
+        assert_int_equal(got, ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "ends at byte 300000, and had"));
+        unpack_sha256(u, hex);
+        assert_string_equal(hex, "");
+        unpack_free(u);
+        buf_release(&packed);
     }
     mem_free(text);
 }
@@ -492,6 +522,40 @@ static void a_list_of_sources_is_read_and_checked(void **state)
     }
 }
 
+/* The other files are there; the one that has the name itself is read again by nobody. */
+static void what_cannot_be_read_in_a_folder_is_told_of_it(void **state)
+{
+    (void)state;
+    static const struct { const char *path, *why; } expected[] = {
+        { "strange/a.txt", NULL },
+        { "strange/bad\\xff.txt", "bad\\xff.txt' is not UTF-8" },
+        { "strange/deep/up", "is a link to a folder that it lies in" },
+        { "strange/pipe", "is neither a file nor a folder" },
+        { "strange/to_nothing.csv", "No such file or directory" },
+    };
+    struct sources s = { .n = 0 };
+    OK(file_mkdirs(in_dir("strange/deep"), &err));
+    OK(file_write_all(in_dir("strange/a.txt"), "a", 1, &err));
+    OK(file_write_all(in_dir("strange/bad\xff.txt"), "a", 1, &err));
+    assert_int_equal(symlink("..", in_dir("strange/deep/up")), 0);
+    assert_int_equal(symlink("nowhere", in_dir("strange/to_nothing.csv")), 0);
+    assert_int_equal(mkfifo(in_dir("strange/pipe"), 0600), 0);
+    OK(sources_add(&s, in_dir("strange"), &err));
+    assert_int_equal(s.n_file, 5);
+    for (int i = 0; i < s.n_file; i++) {
+        assert_string_equal(s.file[i].path, in_dir(expected[i].path));
+        assert_true(!s.file[i].why == !expected[i].why);
+        if (expected[i].why)
+            assert_non_null(strstr(s.file[i].why, expected[i].why));
+    }
+    assert_int_equal(s.n_bytes, 1);
+    sources_release(&s);
+    assert_int_equal(sources_add(&s, in_dir("strange/pipe"), &err), ERR_FORMAT);
+    sources_release(&s);
+    assert_int_equal(sources_add(&s, in_dir("strange/to_nothing.csv"), &err), ERR_NOTFOUND);
+    sources_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,12 +563,14 @@ int main(void)
         cmocka_unit_test(json_is_what_the_test_suite_says),
         cmocka_unit_test(members_are_found_and_strings_read),
         cmocka_unit_test(packed_files_are_what_was_packed),
+        cmocka_unit_test(a_file_that_is_cut_off_while_it_is_read_is_told),
         cmocka_unit_test(a_bomb_is_refused),
         cmocka_unit_test(records_are_cut_as_by_the_twin),
         cmocka_unit_test(long_texts_are_cut_at_blank_lines),
         cmocka_unit_test(what_is_wrong_with_a_record_is_told),
         cmocka_unit_test(a_pass_is_the_same_with_any_threads),
         cmocka_unit_test(a_list_of_sources_is_read_and_checked),
+        cmocka_unit_test(what_cannot_be_read_in_a_folder_is_told_of_it),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
