@@ -13,7 +13,7 @@ int texts_add(struct texts *t, const uint64_t *h, size_t n, struct err *err)
         more[0] = 0;
         t->begin = more, t->cap = cap;
     }
-    if (t->n_h + n > t->cap_h) {
+    if (!t->h || t->n_h + n > t->cap_h) {
         size_t cap = t->cap_h ? t->cap_h : 4096;
         while (cap < t->n_h + n)
             cap *= 2;
