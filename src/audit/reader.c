@@ -18,7 +18,7 @@ struct reader {
     uint64_t at;                 /* of data's byte `begin`, in what the file holds */
     int64_t line;
     bool quoted;                 /* where seen is */
-    bool ended;                  /* the file */
+    bool begun, ended;           /* the file */
     struct err fault;            /* told when the records before it were given */
     struct buf header;
     size_t image;                /* idx: bytes of each; how many are to come */
@@ -195,12 +195,25 @@ static int pass_over(struct reader *r, size_t *n, struct err *err)
     return 0;
 }
 
+/* The mark (U+FEFF) that some programs write first is no part of a record. */
+static int pass_over_mark(struct reader *r, struct err *err)
+{
+    while (left(r) < 3 && !r->ended)
+        TRY(more(r, err));
+    if (left(r) >= 3 && !memcmp(here(r), "\xef\xbb\xbf", 3))
+        drop(r, 3);
+    r->begun = true;
+    return 0;
+}
+
 /* 1 and the bytes of the next record, whatever is in it; 0 at the end. */
 static int next_bytes(struct reader *r, struct raw_record *out, struct err *err)
 {
     size_t end = 0;
     drop(r, r->given);
     r->given = 0, r->quoted = false;
+    if (!r->begun)
+        TRY(pass_over_mark(r, err));
     while (!(end = record_end(r)) && !r->ended && left(r) <= r->record_max)
         TRY(more(r, err));
     *out = (struct raw_record){ .at = r->at, .line = r->line };

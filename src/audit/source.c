@@ -1,5 +1,6 @@
 #include "audit/source.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/file.h"
@@ -251,4 +252,28 @@ int sources_add(struct sources *s, const char *path, struct err *err)
     if (file_name_ends(path, ".yaml") || file_name_ends(path, ".yml"))
         return add_yaml(s, path, err);
     return add_source(s, (struct source){ .name = name_of(path), .path = mem_strdup(path), .field = mem_strdup("text"), .format = N_RECORD_FORMAT }, err);
+}
+
+/* Whether a folder that is there, or is to be made, is or lies in the one that holder is. */
+static bool lies_in(const char *dir, const char *holder)
+{
+    char *there = mem_strdup(dir), *whole = NULL, *other = realpath(holder, NULL);
+    while (there && other && !(whole = realpath(*there ? there : ".", NULL)) && *there) {
+        char *slash = strrchr(there, '/');
+        *(slash && slash > there ? slash : there) = 0;
+    }
+    const size_t n = other ? strlen(other) : 0;
+    const bool lies = whole && other && !strncmp(whole, other, n) && (!whole[n] || whole[n] == '/' || n == 1);
+    mem_free(there);
+    free(whole);
+    free(other);
+    return lies;
+}
+
+int sources_keep_out(const struct sources *s, const char *dir, struct err *err)
+{
+    for (int i = 0; i < s->n; i++)
+        if (lies_in(dir, s->source[i].path))
+            return ERR(err, USAGE, "the folder '%s' lies in the source '%s', which would read what is written there: give a folder elsewhere", dir, s->source[i].path);
+    return 0;
 }

@@ -33,5 +33,7 @@ struct sources { struct source *source; int n; struct source_file *file; int n_f
 /* A path ends in .yaml or .yml: a data.yaml; else a source named as its last part.  sources_release in any case. */
 int sources_add(struct sources *s, const char *path, struct err *err);
 void sources_release(struct sources *s);
+/* ERR_USAGE where what is written into dir would lie in a source. */
+int sources_keep_out(const struct sources *s, const char *dir, struct err *err);
 
 #endif

@@ -200,13 +200,14 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     struct leaks leaks = { .pii = NULL };
     struct pool *pool;
     json_t *report = NULL;
-    if (!out_dir)
+    if (!out_dir || !*out_dir)
         return ERR(err, USAGE, "--out is missing: the folder that the audit is to be kept in");
     cmd_catch_signals();
     int rc = cmd_policy(&policy, policy_name, override, err);
     rc = rc ? rc : cmd_pool(&pool, err);
     for (int i = 0; i < n_args && !rc; i++)
         rc = sources_add(&s, args[i], err);
+    rc = rc ? rc : sources_keep_out(&s, out_dir, err);
     rc = rc ? rc : open_sets(&sets, err);
     rc = rc ? rc : cmd_show_licences(&s, err);
     rc = rc ? rc : open_leaks(&leaks, err);

@@ -98,3 +98,4 @@ printf x >> signatures/old.dup; lathe data audit new.jsonl --out new --index sig
 mkdir odd && cp texts/a.txt odd && ln -s nowhere odd/link.txt && ln -s ../odd odd/odd && printf x > "$(printf 'odd/\377.txt')" && mkfifo odd/pipe
 lathe data audit odd --out odd-audit --quiet 2>&1; echo "exit $?"
 lathe data build odd-audit --out odd-build --splits train=1 --quiet | grep -v ^version; cat odd-build/train/00000.jsonl
+mkdir odd/audit; for o in odd odd/audit odd/new/er; do lathe data audit odd --out $o --quiet 2>&1; echo "exit $?"; done

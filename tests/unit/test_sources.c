@@ -202,6 +202,32 @@ static void a_file_that_is_cut_off_while_it_is_read_is_told(void **state)
     mem_free(text);
 }
 
+static void a_byte_order_mark_is_no_part_of_a_record(void **state)
+{
+    (void)state;
+    static const struct { enum record_format f; const char *held, *record; } cases[] = {
+        { RECORD_JSONL, "\xef\xbb\xbf{\"text\": 1}\n", "{\"text\": 1}\n" },
+        { RECORD_CSV, "\xef\xbb\xbftext\na\n", "a\n" },
+        { RECORD_TEXT, "\xef\xbb\xbfone", "one" },
+        { RECORD_TEXT, "\xef\xbb", "\xef\xbb" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reader *r;
+        struct raw_record raw;
+        size_t n;
+        OK(file_write_all(in_dir("marked"), cases[i].held, strlen(cases[i].held), &err));
+        OK(reader_open(&r, in_dir("marked"), &(struct reader_opts){ .format = cases[i].f }, &err));
+        assert_int_equal(reader_next(r, &raw, &err), 1);
+        assert_int_equal(raw.n, strlen(cases[i].record));
+        assert_memory_equal(raw.data, cases[i].record, raw.n);
+        assert_int_equal(raw.at, strlen(cases[i].held) - raw.n);
+        const char *header = reader_header(r, &n);
+        assert_true(cases[i].f != RECORD_CSV || (n == 5 && !memcmp(header, "text\n", n)));
+        assert_int_equal(reader_next(r, &raw, &err), 0);
+        reader_free(r);
+    }
+}
+
 static void a_bomb_is_refused(void **state)
 {
     (void)state;
@@ -564,6 +590,7 @@ int main(void)
         cmocka_unit_test(members_are_found_and_strings_read),
         cmocka_unit_test(packed_files_are_what_was_packed),
         cmocka_unit_test(a_file_that_is_cut_off_while_it_is_read_is_told),
+        cmocka_unit_test(a_byte_order_mark_is_no_part_of_a_record),
         cmocka_unit_test(a_bomb_is_refused),
         cmocka_unit_test(records_are_cut_as_by_the_twin),
         cmocka_unit_test(long_texts_are_cut_at_blank_lines),
