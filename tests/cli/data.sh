@@ -64,7 +64,7 @@ END
 printf '{"pets": ["cat", 1]}' > pets.json
 lathe data audit notes.yaml --out linked2 --groups pets.json --quiet 2>&1; echo "exit $?"
 # killed with nothing to say, again and again, it goes on where its last segment ends
-for i in $(seq 20000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
+for i in $(seq 10000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
 for i in $(seq 8); do cat some.jsonl; done > many.jsonl
 printf 'the quick brown fox jumps over the lazy dog, and again and again until it comes to the end of the road where nobody has ever seen one jump\n' > fox.txt
 lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --skip pii,secrets --out whole --quiet --threads 1 > /dev/null

@@ -4,7 +4,7 @@ expression, and one where a character is not as it must be; with what gitleaks' 
 all rules: expression, words, entropy, allow-lists; of what overlaps what the header span.h says.  Texts are written backwards, so that nobody
 takes them for secrets.
 
-    python3 tools/golden/secrets.py ../shared/data/governance-secrets/gitleaks.toml >tests/golden/pii/secrets.jsonl
+    python3 tools/golden/secret_rules.py ../shared/data/governance-secrets/gitleaks.toml >tests/golden/pii/secrets.jsonl
 """
 import ast
 import json
