@@ -69,7 +69,12 @@ static int line_of(const struct reading *r, const char *key)
 static int unknown(const struct reading *r, const char *what, const char *key, const char *const *known, int n)
 {
     const char *near = word_nearest(key, known, n);
-    return ERR(r->err, USAGE, "%s:%d: unknown %s '%.80s'%s%s%s", r->name, line_of(r, key), what, key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char all[300] = "";
+    for (int i = 0; i < n && !near; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", known[i]);
+    if (!near)
+        return ERR(r->err, USAGE, "%s:%d: unknown %s '%.80s', expected one of %s", r->name, line_of(r, key), what, key, all);
+    return ERR(r->err, USAGE, "%s:%d: unknown %s '%.80s'; did you mean '%s'?", r->name, line_of(r, key), what, key, near);
 }
 
 static int wrong(const struct reading *r, const char *key, const char *expected)
