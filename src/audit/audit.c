@@ -28,8 +28,8 @@ static json_t *plan_of(const struct sources *s, const struct audit_opts *o, cons
         json_array_append_new(sources, json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", src->name, "field", src->field, "label", src->mark[MARK_LABEL], "group", src->mark[MARK_GROUP],
                                                  "time", src->mark[MARK_TIME], "files", plan_files(s, i)));
     }
-    return json_pack("{s:i, s:[i, i, i, I], s:I, s:f, s:s*, s:s*, s:s*, s:o}", "version", 1, "minhash", o->minhash.n_gram, o->minhash.n_band, o->minhash.n_row, (json_int_t)o->minhash.seed, "record_max",
-                     (json_int_t)o->record_max, "ratio", o->ratio, "contamination", *sets ? sets : NULL, "pii", *pii ? pii : NULL, "secrets", *secrets ? secrets : NULL, "sources", sources);
+    return json_pack("{s:i, s:[i, i, i, I], s:I, s:f, s:i, s:s*, s:s*, s:s*, s:o}", "version", 1, "minhash", o->minhash.n_gram, o->minhash.n_band, o->minhash.n_row, (json_int_t)o->minhash.seed, "record_max",
+                     (json_int_t)o->record_max, "ratio", o->ratio, "signals", o->signals, "contamination", *sets ? sets : NULL, "pii", *pii ? pii : NULL, "secrets", *secrets ? secrets : NULL, "sources", sources);
 }
 
 /* ---- the pass ---- */
@@ -139,7 +139,10 @@ char *audit_drop_word(int reason, char out[80])
 #undef DROP
         NULL,
     };
-    snprintf(out, 80, "%s", reason < N_RECORD_FAULT ? record_fault_word((enum record_fault)reason) : reason < N_DROP ? words[reason - N_RECORD_FAULT] : "?");
+    if (reason >= DROP_RULE && reason < DROP_RULE + N_RULE)
+        snprintf(out, 80, "%s", rule_info(reason - DROP_RULE)->id);
+    else
+        snprintf(out, 80, "%s", reason < N_RECORD_FAULT ? record_fault_word((enum record_fault)reason) : reason < N_DROP ? words[reason - N_RECORD_FAULT] : "?");
     return out;
 }
 

@@ -9,6 +9,7 @@
 #include "audit/contam.h"
 #include "audit/minhash.h"
 #include "audit/policy.h"
+#include "audit/rules.h"
 #include "audit/pii.h"
 #include "audit/secret.h"
 #include "audit/source.h"
@@ -18,6 +19,8 @@ struct audit_opts {
     const char *dir;                     /* where the audit is kept */
     struct pool *pool;
     size_t record_max; double ratio;     /* 0: reader.h */
+    int signals;                         /* enum signal_group: what is counted in each text, 0 for nothing */
+    const struct rules_policy *rules;    /* what drops a record beside the policy, and limits; NULL: nothing, and those of rules.def */
     bool fresh;                          /* what the folder holds of another audit is removed */
     uint64_t segment_bytes;              /* 0: store.h; for tests */
     const struct contam *contam;         /* NULL, or the evaluation sets that are looked for; contamination.jsonl has a line of each item */

@@ -8,6 +8,10 @@
 struct facts_thread {
     struct record_place place;
     struct image_facts image;
+    struct words *cut;
+    struct spans english;                        /* words of the text, for all who want them */
+    struct signals_maker *signals;
+    uint32_t counts[N_SIGNAL];
     struct language language;
     char room[LANGUAGE_LOOK + LANGUAGE_PAD];      /* for the language */
     struct contam_state *contam;
@@ -34,6 +38,10 @@ static int begin_thread(const struct facts *f, struct facts_thread *t, struct er
     if (!t->sig || !t->dup)
         return ERR(err, NOMEM, "no memory for signatures");
     TRY(minhash_text_new(&t->minhash, f->minhash, err));
+    if (f->o->signals) {
+        TRY(words_new(&t->cut, err));
+        TRY(signals_new(&t->signals, f->o->signals, err));
+    }
     return f->o->contam ? contam_state_new(&t->contam, f->o->contam, err) : 0;
 }
 
@@ -57,6 +65,9 @@ void facts_free(struct facts *f)
 {
     for (int i = 0; f && i < f->n_thread; i++) {
         struct facts_thread *t = &f->thread[i];
+        words_free(t->cut);
+        spans_release(&t->english);
+        signals_free(t->signals);
         contam_state_free(t->contam);
         minhash_text_free(t->minhash);
         mem_free(t->sig);
@@ -115,6 +126,15 @@ static int look_for_spots(struct facts *f, struct facts_thread *t, const char *p
     return 0;
 }
 
+static int count_signals(const struct facts *f, struct facts_thread *t, const char *text, size_t n, size_t *n_count, struct err *err)
+{
+    struct signals s;
+    TRY(words_of(t->cut, WORDS_ENGLISH, text, n, &t->english, err));
+    TRY(signals_of(t->signals, text, n, &t->english, &s, err));
+    *n_count = signals_pack(f->o->signals, &s, t->counts);
+    return 0;
+}
+
 #define PUT(name, data, count) (out->of[SECTION_##name].p = (data), out->of[SECTION_##name].n = (count))
 
 static int duplicates(const struct facts *f, struct facts_thread *t, const struct pass_record *r, struct row *out, struct err *err)
@@ -162,6 +182,11 @@ int facts_row(struct facts *f, int file, const char *path, const struct pass_rec
     PUT(label, r->x->mark[MARK_LABEL].p, r->x->mark[MARK_LABEL].n);
     PUT(group, r->x->mark[MARK_GROUP].p, r->x->mark[MARK_GROUP].n);
     PUT(time, r->x->mark[MARK_TIME].p, r->x->mark[MARK_TIME].n);
+    if (f->o->signals) {
+        size_t n;
+        TRY(count_signals(f, t, r->text, r->n, &n, err));
+        PUT(signals, t->counts, n);
+    }
     if (f->o->contam) {
         struct contam_found found;
         TRY(contam_record(f->o->contam, t->contam, r->text, r->n, &found, err));

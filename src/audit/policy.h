@@ -3,9 +3,9 @@
  *   use: [train, commercial, weights]       licence.h: rights that every source must give; train without this line
  *   licences:                               terms that someone has read and answers for
  *     LicenseRef-ours: {allows: [train, weights], refuses: [commercial], duties: [attribution]}
- *   rules:                                  of quality: a threshold instead of the dialect's, or off (its verdicts drop no record)
+ *   rules:                                  of quality (rules.def): drops a record, by this threshold; or off: drops none, also where --drop names it
  *     gopher/datatrove/1/short_doc: 40
- *     c4/datatrove/1/no_terminal_punct: off
+ *     gopher_rep/datatrove/1/top_2_gram: off
  *   drops: [dup_exact, contaminated]        of the reasons of drops.def those that leave records out; all but licence without the line, and
  *                                           with [all] that one, too.  Personal data and secrets have actions instead
  *   pii: redact                             keep, redact, drop (the record) or pseudonym, for all or by kind:

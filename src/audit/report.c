@@ -10,7 +10,7 @@
 
 #define FAULTS_SHOWN 100
 
-struct tally { int64_t records, kept; uint64_t bytes, text_bytes; };
+struct tally { int64_t records, kept; uint64_t bytes, text_bytes, words; };
 
 struct totals { struct tally all, *source, *file; int64_t dropped[UINT16_MAX + 1]; };
 
@@ -79,9 +79,17 @@ int stage_languages(struct audit *a, struct err *err)
 
 /* ---- totals ---- */
 
-static void add_record(struct tally *t, const struct record_place *p, bool kept)
+static void add_record(struct tally *t, const struct record_place *p, uint32_t words, bool kept)
 {
-    t->records++, t->kept += kept, t->text_bytes += p->n_text;
+    t->records++, t->kept += kept, t->text_bytes += p->n_text, t->words += words;
+}
+
+/* 0 where no signals were asked for; those of BASE are stored as they are. */
+static uint32_t words_in(const struct segment *g, int i)
+{
+    size_t n;
+    const uint32_t *s = SEGMENT_ROW(g, signals, uint32_t, i, &n);
+    return n ? s[offsetof(struct signals, words) / sizeof *s] : 0;
 }
 
 static int add_up(struct audit *a, struct totals *t, struct err *err)
@@ -92,10 +100,11 @@ static int add_up(struct audit *a, struct totals *t, struct err *err)
         for (int k = 0; k < g.n; k++) {
             const struct record_place *p = segment_place(&g, k);
             const uint16_t reason = a->reason[g.first + k];
+            const uint32_t words = words_in(&g, k);
             t->dropped[reason]++;
-            add_record(&t->all, p, !reason);
-            add_record(&t->file[p->file], p, !reason);
-            add_record(&t->source[a->s->file[p->file].source], p, !reason);
+            add_record(&t->all, p, words, !reason);
+            add_record(&t->file[p->file], p, words, !reason);
+            add_record(&t->source[a->s->file[p->file].source], p, words, !reason);
         }
         segment_release(&g);
     }
@@ -116,16 +125,19 @@ static json_t *files_of(const struct audit *a, const struct totals *t, int sourc
     return list;
 }
 
+/* NULL, and nothing in the report, where they were not counted. */
+static json_t *words_told(const struct audit *a, const struct tally *t) { return a->o->signals ? json_integer((json_int_t)t->words) : NULL; }
+
 static json_t *sources_of(const struct audit *a, const struct totals *t)
 {
     json_t *list = json_array();
     for (int i = 0; i < a->s->n; i++) {
         const struct source *s = &a->s->source[i];
         const struct tally *y = &t->source[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s*, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:o}", "name", s->name, "path", s->path, "format",
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s*, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:o*, s:o}", "name", s->name, "path", s->path, "format",
                                               s->format < N_RECORD_FORMAT ? record_format_name(s->format) : NULL, "field", s->field, "licence", s->licence, "origin", s->origin, "collected",
                                               s->collected, "purpose", s->purpose, "language", s->language, "split", s->split, "records", (json_int_t)y->records, "kept", (json_int_t)y->kept,
-                                              "bytes", (json_int_t)y->bytes, "text_bytes", (json_int_t)y->text_bytes, "files", files_of(a, t, i)));
+                                              "bytes", (json_int_t)y->bytes, "text_bytes", (json_int_t)y->text_bytes, "words", words_told(a, y), "files", files_of(a, t, i)));
     }
     return list;
 }
@@ -134,12 +146,11 @@ static json_t *totals_of(const struct audit *a, const struct totals *t)
 {
     json_t *dropped = json_object();
     char word[80];
-    (void)a;
     for (int i = 1; i <= UINT16_MAX; i++)
         if (t->dropped[i])
             json_object_set_new(dropped, audit_drop_word(i, word), json_integer(t->dropped[i]));
-    return json_pack("{s:I, s:I, s:o, s:I, s:I}", "records", (json_int_t)t->all.records, "kept", (json_int_t)t->all.kept, "dropped", dropped, "bytes", (json_int_t)t->all.bytes, "text_bytes",
-                     (json_int_t)t->all.text_bytes);
+    return json_pack("{s:I, s:I, s:o, s:I, s:I, s:o*}", "records", (json_int_t)t->all.records, "kept", (json_int_t)t->all.kept, "dropped", dropped, "bytes", (json_int_t)t->all.bytes, "text_bytes",
+                     (json_int_t)t->all.text_bytes, "words", words_told(a, &t->all));
 }
 
 static int add_totals(struct audit *a, struct totals *t, struct err *err)

@@ -28,4 +28,7 @@ void signals_free(struct signals_maker *m);
 /* words: WORDS_ENGLISH of the text, n < 2^32 bytes of UTF-8.  Signals of groups that were not asked for are 0. */
 int signals_of(struct signals_maker *m, const char *text, size_t n, const struct spans *words, struct signals *out, struct err *err);
 
+/* Signals of these groups only, in their order; room for N_SIGNAL.  Their number. */
+size_t signals_pack(int groups, const struct signals *s, uint32_t *out);
+
 #endif

@@ -192,14 +192,62 @@ static void close_leaks(struct leaks *x)
     secrets_free(x->secrets);
 }
 
+/* ---- rules ---- */
+
+static const char *dialects = "datatrove";
+static struct opt_list drops, limits;
+
+static int take_dialects(int *counted, struct err *err)
+{
+    *counted = 0;
+    for (const char *s = dialects; *s && strcmp(dialects, "none");) {
+        char word[32];
+        const size_t n = strcspn(s, ",");
+        snprintf(word, sizeof word, "%.*s", n < sizeof word ? (int)n : (int)sizeof word - 1, s);
+        if (!rule_groups(word))
+            return ERR(err, USAGE, "--signals names '%s', expected datatrove, dolma, nemo, or none alone", word);
+        *counted |= rule_groups(word);
+        s += n + (s[n] == ',');
+    }
+    return 0;
+}
+
+static int take_limit(struct rules_policy *p, const char *s, struct err *err)
+{
+    char id[100];
+    char *end;
+    const size_t n = strcspn(s, "=");
+    snprintf(id, sizeof id, "%.*s", n < sizeof id ? (int)n : (int)sizeof id - 1, s);
+    const double limit = s[n] ? strtod(s + n + 1, &end) : 0;
+    if (!s[n] || end == s + n + 1 || *end)
+        return ERR(err, USAGE, "--limit '%s': expected a rule's id, = and a number", s);
+    return rules_policy_limit(p, id, limit, err);
+}
+
+static int take_rules(struct rules_policy *p, int counted, struct err *err)
+{
+    rules_policy_init(p);
+    if (!counted && (drops.n || limits.n))
+        return ERR(err, USAGE, "rules are judged by signals, and --signals is none");
+    for (int i = 0; i < drops.n; i++)
+        TRY(rules_policy_add(p, drops.item[i], err));
+    for (int i = 0; i < limits.n; i++)
+        TRY(take_limit(p, limits.item[i], err));
+    return 0;
+}
+
 static int run_audit(const char *const *args, int n_args, struct err *err)
 {
     struct sources s = { .n = 0 };
     struct sets sets = { .tok = NULL };
     struct policy policy;
     struct leaks leaks = { .pii = NULL };
+    struct rules_policy rules;
     struct pool *pool;
     json_t *report = NULL;
+    int counted;
+    TRY(take_dialects(&counted, err));
+    TRY(take_rules(&rules, counted, err));
     if (!out_dir || !*out_dir)
         return ERR(err, USAGE, "--out is missing: the folder that the audit is to be kept in");
     cmd_catch_signals();
@@ -212,7 +260,7 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     rc = rc ? rc : cmd_show_licences(&s, err);
     rc = rc ? rc : open_leaks(&leaks, err);
     struct telling t = { .total = s.n_bytes, .begin = clock_wall() };
-    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .contam = sets.contam, .groups = groups,
+    const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .signals = counted, .rules = &rules, .contam = sets.contam, .groups = groups,
                                   .policy = policy_name ? &policy : NULL, .override = override, .records = records,
                                   .minhash = { (int)ngram, (int)bands, (int)rows, 1 }, .near_least = near_least, .keep_duplicates = keep_duplicates, .index = index_dir, .index_from = index_from, .index_add = index_add,
                                   .pii = leaks.pii, .pii_score = (int)pii_score, .secrets = leaks.secrets, .progress = tell, .ctx = &t };
@@ -232,6 +280,9 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
 static const struct opt audit_opts[] = {
     { OPT_STR, "out", &out_dir, "<folder>", "where the audit is kept: what was seen of each record, and report.json", 0, 0 },
     { OPT_FLAG, "fresh", &fresh, NULL, "remove what the folder holds of another audit", 0, 0 },
+    { OPT_STR, "signals", &dialects, "<list>", "whose counts are kept of each text, and whose rules are judged by them: datatrove, dolma, nemo, divided by commas; or none", 0, 0 },
+    { OPT_LIST, "drop", &drops, "<rule>", "drop the records that a rule of quality or a family of them hits (doc/data.md), such as gopher; may be given several times", 0, 0 },
+    { OPT_LIST, "limit", &limits, "<id=number>", "another limit of a rule; may be given several times", 0, 0 },
     { OPT_LIST, "against", &against, "<path>", "an evaluation set, file or folder, that must not be in the data; may be given several times", 0, 0 },
     { OPT_STR, "against-fields", &fields, "<list>", "members or columns of the items: question=NAME,answer=NAME,passage=NAME; several joined by +; known ones without this", 0, 0 },
     { OPT_STR, "against-methods", &methods, "<list>", "how it is looked for: gpt3, palm, llama2, datatrove, decon, divided by commas; all but datatrove without this", 0, 0 },

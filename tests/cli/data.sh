@@ -99,3 +99,18 @@ mkdir odd && cp texts/a.txt odd && ln -s nowhere odd/link.txt && ln -s ../odd od
 lathe data audit odd --out odd-audit --quiet 2>&1; echo "exit $?"
 lathe data build odd-audit --out odd-build --splits train=1 --quiet | grep -v ^version; cat odd-build/train/00000.jsonl
 mkdir odd/audit; for o in odd odd/audit odd/new/er; do lathe data audit odd --out $o --quiet 2>&1; echo "exit $?"; done
+# rules: told of all, dropped by those that are named, and judged anew without reading anything
+printf 'I am your father.\nI am your father.\nI am your father.\nI am your father.\n' > rules1.txt; printf 'The cat and the dog have been with us for a long time, that is known to all of the people who live here.\n' > rules2.txt
+lathe data audit rules1.txt rules2.txt --out ruled --quiet | head -2
+python3 -c 'import json; r = json.load(open("ruled/report.json")); print([(x["id"], x["records"], x["drops"]) for x in r["rules"] if x["records"]]); print(r["totals"]["words"], r["signals"]["words"]["mean"])'
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --drop gopher_rep --drop gopher | grep -v ^report
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --drop gopher --limit gopher/datatrove/1/short_doc=22 | grep -v ^report
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --drop gopher/dolma 2>&1; echo "exit $?"
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --drop nothing 2>&1; echo "exit $?"
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --limit gopher/datatrove/1/short_doc 2>&1; echo "exit $?"
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --signals datatrove,dolma 2>&1; echo "exit $?"
+lathe data audit rules1.txt rules2.txt --out ruled2 --quiet --signals dolma,nemo --drop heuristic --drop gopher/dolma | grep -v ^report
+lathe data audit rules1.txt rules2.txt --out ruled3 --quiet --signals gopher 2>&1; echo "exit $?"
+printf 'rules: {gopher/datatrove/1/enough_stop_words: 1, gopher_rep/datatrove/1/dup_line_frac: off}\n' > rules.yaml
+lathe data audit rules1.txt rules2.txt --out ruled --quiet --drop gopher_rep/datatrove/1/dup_line_frac --policy rules.yaml | grep -v ^report
+printf 'rules: {gopher/datatrove/1/enough_stop_word: 1}\n' > rules.yaml; lathe data audit rules1.txt rules2.txt --out ruled --quiet --policy rules.yaml 2>&1; echo "exit $?"

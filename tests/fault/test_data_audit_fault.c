@@ -7,6 +7,7 @@
 #include "each_allocation.h"
 
 static struct err err;
+static int counted;                      /* signals, which make a report of thousands of allocations */
 
 static int run(void *ctx)
 {
@@ -25,7 +26,7 @@ static int run(void *ctx)
     for (int i = 0; i < 2 && !rc; i++)
         rc = refs_add(&refs, &(struct ref_spec){ .path = in_dir(i ? "evals.csv" : "evals.jsonl"), .format = N_REF_FORMAT }, &err);
     rc = rc ? rc : contam_new(&contam, &refs, &methods, &err);
-    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true, .contam = contam, .index = in_dir("index"), .index_add = "now" };
+    const struct audit_opts o = { .dir = in_dir("out"), .pool = pool, .records = true, .signals = counted, .contam = contam, .index = in_dir("index"), .index_add = "now" };
     rc = rc ? rc : audit_run(&s, &o, report, &err);
     contam_free(contam);
     refs_release(&refs);
@@ -51,6 +52,16 @@ static void no_memory_is_an_error(void **state)
     (void)state;
     json_t *report;
     assert_true(each_allocation(run_anew, &report, true) > 100);
+}
+
+static void no_memory_for_signals_is_an_error(void **state)
+{
+    (void)state;
+    json_t *report;
+    OK(file_remove_tree(in_dir("out"), &err));
+    counted = SIGNALS_BASE;
+    assert_true(each_failure(ALLOCATIONS, 61, run_anew, &report, true) > 10);
+    counted = 0;
 }
 
 /* What a failure left behind does not disturb the next audit. */
@@ -115,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(no_memory_for_signals_is_an_error),
         cmocka_unit_test(a_refused_call_is_an_error_and_the_next_audit_goes_on),
     };
     return cmocka_run_group_tests(tests, make_files, remove_dir);

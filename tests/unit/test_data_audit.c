@@ -71,7 +71,7 @@ static int audit(const char *dir, int n_thread, int64_t stop, bool fresh, json_t
     struct stops stops = { stop, 0 };
     OK(pool_new(&pool, n_thread, &err));
     OK(sources_add(&s, in_dir("data/data.yaml"), &err));
-    const struct audit_opts o = { .dir = in_dir(dir), .pool = pool, .fresh = fresh, .records = true, .segment_bytes = 1 << 19, .progress = count_calls, .ctx = &stops };
+    const struct audit_opts o = { .dir = in_dir(dir), .pool = pool, .fresh = fresh, .records = true, .signals = SIGNALS_BASE, .segment_bytes = 1 << 19, .progress = count_calls, .ctx = &stops };
     const int rc = audit_run(&s, &o, report, &err);
     sources_release(&s);
     pool_free(pool);
