@@ -206,7 +206,15 @@ static const struct special special_cases[] = {{""")
         slots[at] = i + 1
     print("};\n/* By hash, the next one where it is taken: index + 1. */\nstatic const uint16_t special_slot[SPECIAL_SLOTS] = {")
     strings([f"{s}," for s in slots])
-    print("};\n")
+    print("};\n/* Which lengths they have that begin, and that end, with a byte: bit n for n bytes. */")
+    for name, at in ("first", 0), ("last", -1):
+        lengths = [0] * 256
+        for t, _, _ in rows:
+            lengths[t[at]] |= 1 << len(t)
+        print(f"static const uint32_t special_{name}[256] = {{")
+        strings([f"{s}," for s in lengths])
+        print("};")
+    print()
 
 
 def units():

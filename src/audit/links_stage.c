@@ -199,12 +199,31 @@ static int report_conflicts(struct links *x, const struct bayes *b, const struct
 
 /* ---- triggers ---- */
 
+/* A copy in which words that may be a number of somebody's, an address or a key have stars behind their first two bytes: with an @, or with
+ * three digits.  A row of words has no place in one text whose spots (spot.h) would tell; the examples' excerpts have. */
+static char *shown(const char *words)
+{
+    char *out = mem_strdup(words);
+    for (char *p = out, *end; p && *p; p = *end ? end + 1 : end) {
+        int digits = 0;
+        bool at = false;
+        for (end = p; *end && *end != ' '; end++)
+            digits += *end >= '0' && *end <= '9', at = at || *end == '@';
+        for (char *q = p + 2; (at || digits >= 3) && q < end; q++)
+            *q = '*';
+    }
+    return out;
+}
+
 static int add_finding(struct links *x, const struct poison_finding *f, const char *source, const char *label, struct err *err)
 {
-    json_t *examples = json_array();
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "ngram", f->words, "of", label ? "label" : "continuation", "what", label ? label : f->then, "source", source,
+    char *row = shown(f->words), *then = label ? NULL : shown(f->then);
+    json_t *examples = row && (label || then) ? json_array() : NULL;
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:o}", "ngram", row ? row : "", "of", label ? "label" : "continuation", "what", label ? label : then ? then : "", "source", source,
                           "support", (json_int_t)f->support, "with", (json_int_t)f->with, "base", f->base, "lift", rounded((double)f->with / (double)f->support / f->base), "p", exp(f->log_p),
                           "log10_p", rounded(f->log_p / log(10)), label ? "rest" : "contexts", rounded(f->rest), "suspect", f->suspect, "examples", examples);
+    mem_free(row);
+    mem_free(then);
     if (json_array_size(x->linked) >= LINKED_SHOWN && !f->suspect) {
         x->n_more++;
         json_decref(o);

@@ -127,8 +127,8 @@ static uint64_t special_hash(const char *s, size_t n)
 
 static const struct special *special_find(const char *s, size_t n)
 {
-    if (n > SPECIAL_BYTES || !n)
-        return NULL;
+    if (n > SPECIAL_BYTES || !n || !(special_first[(unsigned char)s[0]] & special_last[(unsigned char)s[n - 1]] & 1u << n))
+        return NULL;             /* nearly always */
     for (size_t slot = special_hash(s, n) >> 52; special_slot[slot]; slot = (slot + 1) % SPECIAL_SLOTS) {
         const struct special *c = &special_cases[special_slot[slot] - 1];
         if (c->n == n && !memcmp(c->text, s, n))

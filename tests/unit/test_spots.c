@@ -86,7 +86,6 @@ static void spots_are_counted_and_masked(void **state)
     /* "Record N says nothing of  anyone." has 6 words, an address 2 more, a key 1. */
     assert_int_equal(at(r, "pii", "tokens", NULL), 5000 * 6 + 500 * 2 + 200);
     assert_int_equal(at(r, "totals", "kept", NULL), 5000);
-    json_object_del(r, "poison");            /* shows the words that are linked too well, whatever they are */
     char *text = json_dumps(r, 0);
     assert_null(strstr(text, "someone@"));
     assert_null(strstr(text, "abcd1234"));
