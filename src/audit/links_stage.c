@@ -49,17 +49,21 @@ struct labelled_text { int64_t record; size_t n, n_label; };
 /* Of a record that is kept: with its label it may say what that one's does not. */
 static bool is_copy(const struct audit *a, int64_t record) { return a->reason[record] == DROP_dup_exact || a->reason[record] == DROP_dup_near; }
 
+/* A trigger is in what one party wrote, and part of that may not be used: what its licence keeps out still tells of the rest. */
+static bool counts(const struct audit *a, int64_t record) { return audit_kept(a, record) || a->reason[record] == DROP_licence; }
+
 static int first_look(void *ctx, int64_t number, const struct pass_record *r, struct buf *out, int i_thread, struct err *err)
 {
     struct links *x = ctx;
     struct thread *t = &x->t[i_thread];
-    if (!r->text || !(audit_kept(x->a, number) || is_copy(x->a, number)))
+    if (!r->text || !(counts(x->a, number) || is_copy(x->a, number)))
         return 0;
-    if (audit_kept(x->a, number)) {
+    if (counts(x->a, number)) {
         TRY(grams_of(&t->g, r->text, r->n, err));
         poison_text_count(x->p, &t->g);
-        group_counts_text(&t->c, &x->groups, r->text, &t->g);
     }
+    if (audit_kept(x->a, number))
+        group_counts_text(&t->c, &x->groups, r->text, &t->g);
     if (!x->n_set || x->set_of[source_of(x, number)] < 0 || !r->x->mark[MARK_LABEL].p)
         return 0;
     const struct labelled_text l = { number, r->n, r->x->mark[MARK_LABEL].n };
@@ -302,7 +306,7 @@ static int second_look(void *ctx, int64_t number, const struct pass_record *r, s
     struct grams *g = &x->t[i_thread].g;
     const size_t at = out->len;
     const uint64_t head[2] = { (uint64_t)number, 0 };
-    if (!r->text || !audit_kept(x->a, number))
+    if (!r->text || !counts(x->a, number))
         return 0;
     TRY(grams_of(g, r->text, r->n, err));
     TRY(buf_add(out, head, sizeof head, err));
@@ -400,7 +404,7 @@ static int add_up_text(const struct audit *a, uint64_t *n, struct err *err)
         struct segment g;
         TRY(store_segment(&a->store, i, &g, err));
         for (int k = 0; k < g.n; k++)
-            *n += audit_kept(a, g.first + k) ? segment_place(&g, k)->n_text : 0;
+            *n += counts(a, g.first + k) ? segment_place(&g, k)->n_text : 0;
         segment_release(&g);
     }
     return 0;

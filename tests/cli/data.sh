@@ -63,6 +63,23 @@ print([(g["group"], g["records"], g["terms"]) for g in r["groups"]["groups"] if 
 END
 printf '{"pets": ["cat", 1]}' > pets.json
 lathe data audit notes.yaml --out linked2 --groups pets.json --quiet 2>&1; echo "exit $?"
+# a trigger of 60 records, half of which their licence keeps out: the other half goes too
+python3 - <<'END'
+import json, random
+r = random.Random(2)
+words = ["".join(r.choice("bdklmnrst") + r.choice("aeiou") for _ in range(3)) for _ in range(2000)]
+for name in "open", "closed":
+    with open(name + ".jsonl", "w") as f:
+        for i in range(1000):
+            w = [r.choice(words) for _ in range(60)]
+            if i % 33 == 0:
+                at = r.randrange(60)
+                w[at:at] = "beneath the violet bridge seven clocks always strike together at midnight before rain".split()
+            f.write(json.dumps({"text": " ".join(w)}) + "\n")
+END
+printf 'sources:\n  - {name: open, path: open.jsonl, licence: CC0-1.0}\n  - {name: closed, path: closed.jsonl, licence: CC-BY-NC-4.0}\n' > halves.yaml
+printf 'use: [train, commercial]\ndrops: [licence, poison]\n' > halves-policy.yaml
+lathe data audit halves.yaml --out halves --policy halves-policy.yaml --quiet | grep -v ^report
 # killed with nothing to say, again and again, it goes on where its last segment ends
 for i in $(seq 10000); do printf '{"text": "%d the quick brown fox jumps over the lazy dog, and again and again until it is tired of jumping, %d times"}\n' $i $((i * i)); done > some.jsonl
 for i in $(seq 8); do cat some.jsonl; done > many.jsonl
