@@ -70,6 +70,8 @@ struct again {
 static int again_record(void *ctx, int file, const struct pass_record *r, struct buf *out, int i_thread, struct err *err)
 {
     const struct again *g = ctx;
+    if (r->number >= g->a->end[file].n_record)       /* it could not be read to its end then, and now it can */
+        return changed(&g->a->s->file[file], err);
     return g->record(g->ctx, g->a->first[file] + r->number, r, out, i_thread, err);
 }
 

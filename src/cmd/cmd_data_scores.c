@@ -83,7 +83,7 @@ static int run_scores(const char *const *args, int n_args, struct err *err)
 
 static const struct opt scores_opts[] = {
     { OPT_STR, "set", &set, "<name>", "of these items alone", 0, 0 },
-    { OPT_INT, "seed", &seed, "<int>", "of the samples that the intervals are made from", 0, INT64_MAX },
+    { OPT_INT, "seed", &seed, "<int>", "of the samples that the intervals are made from", 0, 9e18 },
     OPT_JSON,
     OPT_QUIET,
     OPT_LAST,
