@@ -46,16 +46,14 @@ static int add_split(struct build_opts *o, const char *name, double share, struc
     return 0;
 }
 
-static bool is_name(const char *s) { return *s != '.' && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(s); }
-
 int build_splits(struct build_opts *o, const char *text, struct err *err)
 {
     char name[BUILD_NAME_MAX + 1];
     double share, sum = 0;
     int rc;
     while ((rc = next_pair(&text, name, &share, "--splits", err)) > 0) {
-        if (!is_name(name) || find_split(o, name) >= 0)
-            return ERR(err, USAGE, "--splits: '%s' is %s", name, is_name(name) ? "there twice" : "no name of letters, digits, '.', '_' and '-'");
+        if (!source_split_good(name) || find_split(o, name) >= 0)
+            return ERR(err, USAGE, "--splits: '%s' is %s", name, source_split_good(name) ? "there twice" : "no name of letters, digits, '.', '_' and '-'");
         TRY(add_split(o, name, share, err));
         sum += share;
     }
@@ -342,35 +340,47 @@ static json_t *weights_told(const struct builder *b)
     return o;
 }
 
-/* The version is the SHA-256 of all the rest, which holds that of every file; where the audit lies does not count. */
 static int manifest_of(struct builder *b, json_t **out, struct err *err)
 {
-    char map[SHA256_HEX], report[SHA256_HEX], version[SHA256_HEX];
+    char map[SHA256_HEX], report[SHA256_HEX];
     const uint64_t refused = mem_json_refused();
     char *path = file_join(b->x->o.dir, "report.json");
     sha256_end(&b->map_hash, map);
-    int rc = path ? sha256_of_file(path, report, err) : ERR(err, NOMEM, "no memory for a path");
+    const int rc = path ? sha256_of_file(path, report, err) : ERR(err, NOMEM, "no memory for a path");
     mem_free(path);
     TRY(rc);
     const json_t *audit = b->x->a.report;
-    json_t *m = json_pack("{s:i, s:{s:s}, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "report_sha256", report, "redacted", redacting_told(b->redacting), "seed", (json_int_t)b->o->seed,
-                          "shard_bytes", (json_int_t)b->o->shard_bytes, "records", (json_int_t)b->n_kept, "left_out", (json_int_t)b->n_without, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files",
-                          files_told(b), "map_sha256", map, "totals", json_object_get(audit, "totals"), "gate", json_object_get(audit, "gate"));
-    char *text = m ? tree_dumps(m, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    rc = text ? sha256_of(text, strlen(text), version, err) : ERR(err, NOMEM, "no memory for build.json");
-    mem_free(text);
-    if (!rc && (json_object_set_new(m, "version", json_string(version)) || json_object_set_new(json_object_get(m, "audit"), "path", json_string(b->x->o.dir)) || refused != mem_json_refused()))
-        rc = ERR(err, NOMEM, "no memory for build.json");
-    if (rc)
-        json_decref(m);
-    else
+    json_t *m = json_pack("{s:i, s:{s:s, s:s}, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "path", b->x->o.dir, "report_sha256", report, "redacted",
+                          redacting_told(b->redacting), "seed", (json_int_t)b->o->seed, "shard_bytes", (json_int_t)b->o->shard_bytes, "records", (json_int_t)b->n_kept, "left_out",
+                          (json_int_t)b->n_without, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files", files_told(b), "map_sha256", map, "totals",
+                          json_object_get(audit, "totals"), "gate", json_object_get(audit, "gate"));
+    if (m && refused == mem_json_refused()) {
         *out = m;
+        return 0;
+    }
+    json_decref(m);
+    return ERR(err, NOMEM, "no memory for build.json");
+}
+
+static int set_version(json_t *m, struct err *err)
+{
+    char version[SHA256_HEX];
+    json_t *audit = json_object_get(m, "audit"), *where = json_incref(json_object_get(audit, "path"));
+    json_object_del(m, "version");
+    json_object_del(audit, "path");
+    char *text = tree_dumps(m, JSON_COMPACT | JSON_SORT_KEYS);
+    int rc = text ? sha256_of(text, strlen(text), version, err) : ERR(err, NOMEM, "no memory for build.json");
+    mem_free(text);
+    if ((where && json_object_set(audit, "path", where)) || (!rc && json_object_set_new(m, "version", json_string(version))))
+        rc = ERR(err, NOMEM, "no memory for build.json");
+    json_decref(where);
     return rc;
 }
 
-static int write_manifest(const struct builder *b, const json_t *m, struct err *err)
+int build_write(json_t *manifest, const char *dir, struct err *err)
 {
-    char *text = tree_dumps(m, JSON_INDENT(1) | JSON_SORT_KEYS), *path = file_join(b->part, "build.json");
+    TRY(set_version(manifest, err));
+    char *text = tree_dumps(manifest, JSON_INDENT(1) | JSON_SORT_KEYS), *path = file_join(dir, "build.json");
     const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for build.json");
     mem_free(text);
     mem_free(path);
@@ -389,7 +399,7 @@ static int finish(struct builder *b, json_t **manifest, struct err *err)
     b->map_open = false;
     TRY(file_writer_commit(&b->map, err));
     TRY(manifest_of(b, &m, err));
-    int rc = write_manifest(b, m, err);
+    int rc = build_write(m, b->part, err);
     rc = rc ? rc : file_rename(b->part, b->o->dir, err);
     if (rc)
         json_decref(m);

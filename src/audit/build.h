@@ -30,6 +30,8 @@ int build_splits(struct build_opts *o, const char *text, struct err *err);
 int build_weights(struct build_opts *o, const char *text, const struct sources *s, struct err *err);
 /* Texts by the SHA-256 that lines of a file name, as erase.h writes it.  Adds to o->without (mem_free). */
 int build_without(struct build_opts *o, const char *path, struct err *err);
+/* Sets a manifest's "version", the SHA-256 of all the rest of it but where the audit lies, and writes DIR/build.json. */
+int build_write(json_t *manifest, const char *dir, struct err *err);
 /* manifest: build.json, the caller's. */
 int build_run(struct opened *x, const struct build_opts *o, json_t **manifest, struct err *err);
 

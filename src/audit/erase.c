@@ -1,5 +1,6 @@
 #include "audit/erase.h"
 #include <string.h>
+#include "audit/build.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -54,7 +55,9 @@ struct eraser {
     const struct erase_opts *o;
     struct condition condition[OPT_LIST_MAX];
     char *part;
-    json_t *manifest, *lines_of;         /* the new one; how many lines a split has left */
+    json_t *manifest;                    /* the new one */
+    json_t *lines_of, *gone_of;          /* of each split: how many lines it has left, how many records went */
+    int64_t last_gone;                   /* number of the record that went last: its copies follow it */
     struct file_writer map, gone; bool map_open, gone_open;
     struct sha256 map_hash;
     int64_t n_line, n_gone;
@@ -89,8 +92,14 @@ static int keep(struct eraser *e, struct copied *c, const char *line, size_t n, 
     return rc ? rc : add_hashed(&e->map, &e->map_hash, "\n", 1, err);
 }
 
-static int drop(struct eraser *e, const json_t *map, struct err *err)
+static int drop(struct eraser *e, const char *file, const json_t *map, struct err *err)
 {
+    const int64_t record = json_integer_value(json_object_get(map, "record"));
+    char split[64 + 1];
+    snprintf(split, sizeof split, "%.*s", (int)strcspn(file, "/"), file);
+    if (record != e->last_gone && json_object_set_new(e->gone_of, split, json_integer(json_integer_value(json_object_get(e->gone_of, split)) + 1)))
+        return ERR(err, NOMEM, "no memory for what was erased");
+    e->last_gone = record;
     const char *sum = json_string_value(json_object_get(map, "sha256"));
     char line[SHA256_HEX + 20];
     e->n_gone++;
@@ -113,7 +122,7 @@ static int one_line(struct eraser *e, struct copied *c, json_t *map, struct err 
     bool goes = false;
     for (int i = 0; i < e->o->where.n && !goes; i++)
         goes = holds(&e->condition[i], o, map);
-    const int rc = goes ? drop(e, map, err) : keep(e, c, line, n, map, err);
+    const int rc = goes ? drop(e, c->name, map, err) : keep(e, c, line, n, map, err);
     json_decref(o);
     return rc;
 }
@@ -275,44 +284,43 @@ static json_t *conditions_told(const struct erase_opts *o)
     return list;
 }
 
-/* The new version's build.json; told: what it says of the erasure, and the trainings. */
-static int tell(struct eraser *e, json_t **told, struct err *err)
+static void lower(json_t *o, const char *key, int64_t by) { json_object_set_new(o, key, json_integer(json_integer_value(json_object_get(o, key)) - by)); }
+
+/* The manifest becomes the new version's; erased: what it says of this. */
+static json_t *change_manifest(struct eraser *e)
 {
-    char map[SHA256_HEX], version[SHA256_HEX];
-    const uint64_t refused = mem_json_refused();
-    json_t *m = e->manifest, *runs = json_array(), *s;
+    char map[SHA256_HEX];
+    json_t *m = e->manifest, *s;
     const char *name;
-    sha256_end(&e->map_hash, map);
-    TRY(runs ? take_runs(e, runs, err) : ERR(err, NOMEM, "no memory for the list of trainings"));
     json_t *erased = json_pack("{s:O, s:I, s:I, s:o, s:s?}", "of", json_object_get(m, "version"), "lines", (json_int_t)e->n_gone, "texts", (json_int_t)json_object_size(e->seen), "where",
                                conditions_told(e->o), "reason", e->o->reason);
-    json_object_foreach(json_object_get(m, "splits"), name, s)
-        json_object_set(s, "lines", json_object_get(e->lines_of, name) ? json_object_get(e->lines_of, name) : json_integer(0));
+    sha256_end(&e->map_hash, map);
+    json_object_foreach(json_object_get(m, "splits"), name, s) {
+        const json_int_t gone = json_integer_value(json_object_get(e->gone_of, name));
+        json_object_set_new(s, "lines", json_integer(json_integer_value(json_object_get(e->lines_of, name))));
+        lower(s, "records", gone);
+        lower(m, "records", gone);
+    }
     json_object_set_new(m, "lines", json_integer(e->n_line));
     json_object_set_new(m, "map_sha256", json_string(map));
     json_object_set_new(m, "erased", erased);
-    json_object_del(m, "version");
-    json_t *path = json_incref(json_object_get(json_object_get(m, "audit"), "path"));
-    json_object_del(json_object_get(m, "audit"), "path");
-    char *text = tree_dumps(m, JSON_COMPACT | JSON_SORT_KEYS);
-    int rc = text ? sha256_of(text, strlen(text), version, err) : ERR(err, NOMEM, "no memory for build.json");
-    mem_free(text);
-    json_object_set_new(m, "version", rc ? NULL : json_string(version));
-    if (path)
-        json_object_set_new(json_object_get(m, "audit"), "path", path);
-    *told = rc ? NULL : json_deep_copy(erased);
-    if (*told)
-        json_object_set_new(*told, "version", json_string(version)), json_object_set(*told, "runs", runs);
-    json_decref(runs);
-    return rc || (*told && refused == mem_json_refused()) ? rc : ERR(err, NOMEM, "no memory for build.json");
+    return erased;
 }
 
-static int write_manifest(const struct eraser *e, struct err *err)
+/* Writes the new version's build.json.  told: what it says of the erasure, and the trainings. */
+static int tell(struct eraser *e, json_t **told, struct err *err)
 {
-    char *text = tree_dumps(e->manifest, JSON_INDENT(1) | JSON_SORT_KEYS), *path = file_join(e->part, "build.json");
-    const int rc = text && path ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for build.json");
-    mem_free(text);
-    mem_free(path);
+    const uint64_t refused = mem_json_refused();
+    json_t *runs = json_array();
+    int rc = runs ? take_runs(e, runs, err) : ERR(err, NOMEM, "no memory for the list of trainings");
+    const json_t *erased = rc ? NULL : change_manifest(e);
+    if (!rc && refused != mem_json_refused())
+        rc = ERR(err, NOMEM, "no memory for build.json");
+    rc = rc ? rc : build_write(e->manifest, e->part, err);
+    *told = rc ? NULL : json_deep_copy(erased);
+    if (!rc && (!*told || json_object_set(*told, "version", json_object_get(e->manifest, "version")) || json_object_set(*told, "runs", runs)))
+        rc = ERR(err, NOMEM, "no memory for what was erased");
+    json_decref(runs);
     return rc;
 }
 
@@ -329,8 +337,8 @@ static int begin(struct eraser *e, struct err *err)
 {
     char *path = file_join(e->o->from, "build.json");
     e->part = mem_printf("%s.part", e->o->to);
-    e->seen = json_object(), e->lines_of = json_object();
-    int rc = path && e->part && e->seen && e->lines_of ? 0 : ERR(err, NOMEM, "no memory to erase records");
+    e->seen = json_object(), e->lines_of = json_object(), e->gone_of = json_object(), e->last_gone = -1;
+    int rc = path && e->part && e->seen && e->lines_of && e->gone_of ? 0 : ERR(err, NOMEM, "no memory to erase records");
     if (!rc && !file_exists(path))
         rc = ERR(err, USAGE, "'%s' is no build: it has no build.json", e->o->from);
     if (!rc && file_exists(e->o->to))
@@ -353,7 +361,6 @@ static int finish(struct eraser *e, json_t **told, struct err *err)
     e->gone_open = false;
     TRY(file_writer_commit(&e->gone, err));
     TRY(tell(e, told, err));
-    TRY(write_manifest(e, err));
     return file_rename(e->part, e->o->to, err);
 }
 
@@ -371,6 +378,7 @@ static void release(struct eraser *e, bool whole)
     json_decref(e->manifest);
     json_decref(e->seen);
     json_decref(e->lines_of);
+    json_decref(e->gone_of);
     mem_free(e->part);
 }
 

@@ -19,7 +19,7 @@ struct licence { int root, n; char *texts; struct node node[]; };
 
 /* ---- words of the tables ---- */
 
-static const char *const right_words[] = {
+const char *const licence_right_words[] = {
 #define X(name, word, what) word,
     LICENCE_RIGHTS(X)
 #undef X
@@ -29,7 +29,7 @@ static const char *const right_whats[] = {
     LICENCE_RIGHTS(X)
 #undef X
 };
-static const char *const duty_words[] = {
+const char *const licence_duty_words[] = {
 #define X(name, word, what) word,
     LICENCE_DUTIES(X)
 #undef X
@@ -40,15 +40,15 @@ static const char *const duty_whats[] = {
 #undef X
 };
 
-const char *licence_right_word(enum licence_right r) { return right_words[r]; }
+const char *licence_right_word(enum licence_right r) { return licence_right_words[r]; }
 const char *licence_right_what(enum licence_right r) { return right_whats[r]; }
-const char *licence_duty_word(enum licence_duty d) { return duty_words[d]; }
+const char *licence_duty_word(enum licence_duty d) { return licence_duty_words[d]; }
 const char *licence_duty_what(enum licence_duty d) { return duty_whats[d]; }
 
 enum licence_right licence_right_find(const char *word)
 {
     int r = 0;
-    while (r < N_LICENCE_RIGHT && strcmp(right_words[r], word))
+    while (r < N_LICENCE_RIGHT && strcmp(licence_right_words[r], word))
         r++;
     return (enum licence_right)r;
 }

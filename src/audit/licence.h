@@ -52,6 +52,7 @@ enum licence_duty {
 #undef X
     N_LICENCE_DUTY
 };
+extern const char *const licence_right_words[N_LICENCE_RIGHT], *const licence_duty_words[N_LICENCE_DUTY];
 const char *licence_right_word(enum licence_right r);
 const char *licence_right_what(enum licence_right r);
 enum licence_right licence_right_find(const char *word);       /* N_LICENCE_RIGHT when there is none */

@@ -35,16 +35,6 @@ static const char *const gate_words[] = {
 #undef GATE
     "languages",
 };
-static const char *const right_words[] = {
-#define X(name, word, what) word,
-    LICENCE_RIGHTS(X)
-#undef X
-};
-static const char *const duty_words[] = {
-#define X(name, word, what) word,
-    LICENCE_DUTIES(X)
-#undef X
-};
 
 const char *policy_action_word(enum policy_action a) { return action_words[a]; }
 
@@ -112,7 +102,7 @@ static int read_bits(const struct reading *r, const json_t *list, const char *ke
 
 static int read_use(const struct reading *r, const json_t *v)
 {
-    TRY(read_bits(r, v, "use", right_words, N_LICENCE_RIGHT, &r->p->use));
+    TRY(read_bits(r, v, "use", licence_right_words, N_LICENCE_RIGHT, &r->p->use));
     return r->p->use ? 0 : wrong(r, "use", "at least one use");
 }
 
@@ -133,9 +123,9 @@ static int read_terms(const struct reading *r, const char *id, const json_t *v, 
         if (index_of(key, keys, 3) < 0)
             return unknown(r, "key of a licence", key, keys, 3);
     *out = (struct licence_terms){ .id = id, .targets = LICENCE_TARGETS_OWN };
-    TRY(read_bits(r, json_object_get(v, "allows"), "allows", right_words, N_LICENCE_RIGHT, &out->yes));
-    TRY(read_bits(r, json_object_get(v, "refuses"), "refuses", right_words, N_LICENCE_RIGHT, &out->no));
-    TRY(read_bits(r, json_object_get(v, "duties"), "duties", duty_words, N_LICENCE_DUTY, &out->duties));
+    TRY(read_bits(r, json_object_get(v, "allows"), "allows", licence_right_words, N_LICENCE_RIGHT, &out->yes));
+    TRY(read_bits(r, json_object_get(v, "refuses"), "refuses", licence_right_words, N_LICENCE_RIGHT, &out->no));
+    TRY(read_bits(r, json_object_get(v, "duties"), "duties", licence_duty_words, N_LICENCE_DUTY, &out->duties));
     return out->yes & out->no ? wrong(r, id, "a right either in allows or in refuses") : 0;
 }
 

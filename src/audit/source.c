@@ -150,6 +150,8 @@ static bool is_name(const char *s)
     return n && n <= 64 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
+bool source_split_good(const char *name) { return is_name(name) && *name != '.'; }
+
 /* Takes what src has, also on error. */
 static int add_source(struct sources *s, struct source src, struct err *err)
 {
@@ -220,8 +222,8 @@ static int add_entry(struct sources *s, const json_t *o, int i, const char *file
     const enum record_format f = format ? record_format_find(format) : N_RECORD_FORMAT;
     if (format && f == N_RECORD_FORMAT)
         return ERR(err, USAGE, "%s ('%s'): format is '%s', expected text, markdown, html, jsonl, csv, tsv, image or idx", where, name, format);
-    if (split && !is_name(split))
-        return ERR(err, USAGE, "%s ('%s'): split is '%s', expected up to 64 letters, digits, '.', '_' or '-'", where, name, split);
+    if (split && !source_split_good(split))
+        return ERR(err, USAGE, "%s ('%s'): split is '%s', expected up to 64 letters, digits, '_', '-' or, behind the first, '.'", where, name, split);
     const char *slash = strrchr(file, '/');
     char folder[2000];
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");

@@ -15,6 +15,7 @@
  * data.yaml. */
 #ifndef AUDIT_SOURCE_H
 #define AUDIT_SOURCE_H
+#include <stdbool.h>
 #include "audit/reader.h"
 
 /* What is said of a record beside its text, by a field of its own. */
@@ -29,6 +30,9 @@ enum record_mark {
 struct source { char *name, *path, *field, *licence, *origin, *collected, *purpose, *language, *split, *mark[N_MARK]; enum record_format format; };     /* N_RECORD_FORMAT: by name */
 struct source_file { char *path; int source; enum record_format format; uint64_t bytes; int64_t mtime_ns; char *why; };      /* why it cannot be read, or NULL */
 struct sources { struct source *source; int n; struct source_file *file; int n_file, cap_file; uint64_t n_bytes; };
+
+/* A split is a folder of a build: a name that does not begin with a point. */
+bool source_split_good(const char *name);
 
 /* A path ends in .yaml or .yml: a data.yaml; else a source named as its last part.  sources_release in any case. */
 int sources_add(struct sources *s, const char *path, struct err *err);

@@ -38,7 +38,7 @@ static int tell(void *ctx, uint64_t bytes, const char *stage, struct err *err)
     const double seconds = clock_wall() - t->begin, rate = seconds > 0 ? (double)(bytes - t->first) / seconds : 0;
     char done[32], total[32], left[32];
     log_progress("read %s of %s  %.1f MB/s  %s left", fmt_bytes(done, (double)bytes), fmt_bytes(total, (double)t->total), rate / 1e6,
-                 rate > 0 ? fmt_seconds(left, (double)(t->total - bytes) / rate) : "?");
+                 rate > 0 ? fmt_seconds(left, (bytes < t->total ? (double)(t->total - bytes) : 0) / rate) : "?");
     return 0;
 }
 

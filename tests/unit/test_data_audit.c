@@ -506,6 +506,13 @@ static void erased_records_are_gone_and_the_rest_is_there(void **state)
     OK(tree_load(&now, in_dir("e2/build.json"), 1 << 28, &err));
     assert_int_equal(number(now, "lines"), number(m, "lines") - gone);
     assert_int_equal(follow_map("e2"), number(now, "lines"));
+    assert_int_equal(number(now, "records"), number(m, "records") - texts);      /* no two records have one text here */
+    int64_t of_splits = 0;
+    const char *split;
+    json_t *counts;
+    json_object_foreach(json_object_get(now, "splits"), split, counts)
+        of_splits += number(counts, "records");
+    assert_int_equal(of_splits, number(now, "records"));
     const json_t *files = json_object_get(now, "files"), *f;
     size_t i;
     json_array_foreach(files, i, f) {

@@ -522,6 +522,7 @@ static void a_list_of_sources_is_read_and_checked(void **state)
         { "sources:\n  - {name: 'a b', path: more}\n", "name is 'a b', expected up to 64 letters" },
         { "sources:\n  - {name: x}\n", "path is missing" },
         { "sources:\n  - {name: x, path: none}\n", "No such file" },
+        { "sources:\n  - {name: x, path: more, split: ..}\n", "split is '..', expected up to 64 letters" },
         { "sources:\n  - {name: x, path: more, format: xml}\n", "format is 'xml', expected text, markdown" },
         { "sources:\n  - {name: x, path: more, licnce: MIT}\n", "licence" },
         { "sources:\n  - {name: x, path: more}\n  - {name: x, path: more}\n", "two sources are called 'x'" },
