@@ -133,7 +133,7 @@ san:
 	tools/run-tests --only unit --san thread
 
 fuzz: $(FUZZ)
-FUZZ_CFLAGS = $(WARN) -O1 -g -ffp-contract=off -pthread -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_CFLAGS = $(WARN) -O1 -gline-tables-only -ffp-contract=off -pthread -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	clang $(CPPFLAGS) $(FUZZ_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
