@@ -10,7 +10,7 @@
  * is passed over and told as such.  A file that breaks off, or whose packing is wrong, gives what came before it, and then the error. */
 #ifndef AUDIT_READER_H
 #define AUDIT_READER_H
-#include "audit/unpack.h"
+#include "data/unpack.h"
 
 #define RECORD_FORMATS(X) X(TEXT, "text") X(MARKDOWN, "markdown") X(HTML, "html") X(JSONL, "jsonl") X(CSV, "csv") X(TSV, "tsv") X(IMAGE, "image") X(IDX, "idx")
 enum record_format {

@@ -33,6 +33,10 @@
 #define JINJA_TEXT_MAX ((size_t)1 << 20)      /* bytes of a template */
 
 struct jinja;
+/* JINJA_CHAT: as above.  JINJA_STRICT: Environment(undefined=StrictUndefined, keep_trailing_newline=True), as lm-evaluation-harness renders the
+ * prompts of its tasks: no white space goes by itself, and to print, test, compare or walk through what is not defined is an error. */
+enum jinja_env { JINJA_CHAT, JINJA_STRICT };
+int jinja_parse_as(struct jinja **out, enum jinja_env env, const char *text, size_t n, const char *name, struct err *err);
 int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name, struct err *err);   /* name leads the messages */
 void jinja_free(struct jinja *t);
 /* Whether the word stands in the template as a variable, an attribute or a whole string. */

@@ -360,6 +360,8 @@ static int eval_compare(struct jrun *r, struct jscope *s, const struct jnode *n,
     for (int i = 0; i < n->n_v && yes; i++, a = b) {
         TRY(jeval(r, s, n->v[i], &b));
         r->line = n->line;
+        TRY(jdefined(r, &a));
+        TRY(jdefined(r, &b));
         TRY(compare(r, n->ops[i], &a, &b, &yes));
     }
     *out = jval_bool(yes);
@@ -444,6 +446,7 @@ static int eval_attr(struct jrun *r, struct jscope *s, const struct jnode *n, st
 static int eval_inner(struct jrun *r, struct jscope *s, const struct jnode *n, struct jval *out)
 {
     struct jval a;
+    bool yes;
     switch (n->kind) {
     case JN_LIST:
     case JN_TUPLE: return eval_list(r, s, n, out);
@@ -461,15 +464,18 @@ static int eval_inner(struct jrun *r, struct jscope *s, const struct jnode *n, s
     case JN_CONCAT: return eval_concat(r, s, n, out);
     case JN_NOT:
         TRY(jeval(r, s, n->a, &a));
-        *out = jval_bool(!jval_truth(&a));
+        TRY(jtruth(r, &a, &yes));
+        *out = jval_bool(!yes);
         return 0;
     case JN_AND:
     case JN_OR:
         TRY(jeval(r, s, n->a, out));
-        return jval_truth(out) == (n->kind == JN_AND) ? jeval(r, s, n->b, out) : 0;
+        TRY(jtruth(r, out, &yes));
+        return yes == (n->kind == JN_AND) ? jeval(r, s, n->b, out) : 0;
     default:                         /* JN_COND */
         TRY(jeval(r, s, n->a, &a));
-        if (jval_truth(&a))
+        TRY(jtruth(r, &a, &yes));
+        if (yes)
             return jeval(r, s, n->b, out);
         if (n->c)
             return jeval(r, s, n->c, out);

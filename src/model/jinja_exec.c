@@ -170,6 +170,7 @@ int jmacro_call(struct jrun *r, const struct jmacro *macro, const struct jargs *
 static int loop_values(struct jrun *r, struct jscope *s, struct jscope *inner, const struct jnode *n, struct jval *list)
 {
     struct jval v, all, keep;
+    bool yes;
     TRY(jeval(r, s, n->b, &v));
     TRY(jval_walk(r, &v, &all));
     *list = all;
@@ -180,7 +181,8 @@ static int loop_values(struct jrun *r, struct jscope *s, struct jscope *inner, c
         inner->n = 0;
         TRY(assign(r, inner, n->a, &all.list->v[i]));
         TRY(jeval(r, inner, n->c, &keep));
-        if (jval_truth(&keep))
+        TRY(jtruth(r, &keep, &yes));
+        if (yes)
             TRY(jlist_add(r, list->list, &all.list->v[i]));
     }
     return 0;
@@ -223,8 +225,10 @@ static int exec_if(struct jrun *r, struct jscope *s, const struct jnode *n)
 {
     for (;;) {
         struct jval cond;
+        bool yes;
         TRY(jeval(r, s, n->a, &cond));
-        if (jval_truth(&cond))
+        TRY(jtruth(r, &cond, &yes));
+        if (yes)
             return exec_body(r, s, n->body);
         if (!n->other || n->other->kind != JN_IF || n->other->next)
             return exec_body(r, s, n->other);

@@ -2,7 +2,7 @@
  *
  * trim_blocks: a newline right after a block or comment goes.  lstrip_blocks: so do blanks between the start of a line and
  * a block or comment.  '-' at a tag takes all white space on its side, '+' keeps it.  Newlines are made \n, and one at the
- * very end of the template goes. */
+ * very end of the template goes.  In a strict template none of this happens; newlines are made \n there too. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -13,6 +13,7 @@ struct lexer {
     const char *p, *end, *name;
     int line;
     bool line_start;             /* what stands at p begins a line */
+    bool keep;                   /* no white space goes by itself */
     struct jpool *pool;
     struct jtoken *token;
     size_t n, cap;
@@ -69,7 +70,7 @@ static const char *text_end(const struct lexer *l, const char *tag, char sign, b
 {
     if (sign == '-')
         return skip_space_back(l->p, tag);
-    if (sign == '+' || variable)
+    if (sign == '+' || variable || l->keep)
         return tag;
     const char *line = tag;
     while (line > l->p && line[-1] != '\n')
@@ -83,7 +84,7 @@ static const char *past_end(const struct lexer *l, const char *p, char sign, boo
     p += (sign != 0) + 2;
     if (sign == '-')
         return skip_space(p, l->end);
-    return !variable && sign != '+' && p < l->end && *p == '\n' ? p + 1 : p;
+    return !variable && sign != '+' && !l->keep && p < l->end && *p == '\n' ? p + 1 : p;
 }
 
 static bool starts(const char *p, const char *end, const char *word)
@@ -344,9 +345,9 @@ static int lex_all(struct lexer *l)
     return 0;
 }
 
-int jlex(const char *text, size_t n, const char *name, struct jpool *pool, struct jtoken **out, size_t *n_out, struct err *err)
+int jlex(const char *text, size_t n, const char *name, enum jinja_env env, struct jpool *pool, struct jtoken **out, size_t *n_out, struct err *err)
 {
-    struct lexer l = { .name = name, .line = 1, .line_start = true, .pool = pool, .err = err };
+    struct lexer l = { .name = name, .line = 1, .line_start = true, .keep = env == JINJA_STRICT, .pool = pool, .err = err };
     char *copy = jpool_take(pool, n + 1), *to = copy;
     if (!copy)
         return ERR(err, NOMEM, "%s: no memory to read it", name);
@@ -358,7 +359,7 @@ int jlex(const char *text, size_t n, const char *name, struct jpool *pool, struc
             *to++ = text[i];
         }
     }
-    to -= to > copy && to[-1] == '\n';
+    to -= !l.keep && to > copy && to[-1] == '\n';
     l.p = copy, l.end = to;
     int rc = lex_all(&l);
     if (!rc)

@@ -912,14 +912,16 @@ static int parse_template(struct jinja *t, const char *text, size_t n, struct er
     int id;
     for (int i = 0; i < JNAME_FIXED; i++)
         TRY(name_id(&p, fixed[i], strlen(fixed[i]), &id));
-    TRY(jlex(text, n, t->name, &t->pool, &tokens, &n_token, err));
+    TRY(jlex(text, n, t->name, t->strict ? JINJA_STRICT : JINJA_CHAT, &t->pool, &tokens, &n_token, err));
     p.tok = tokens;
     const int rc = parse_body(&p, NULL, &t->body);
     mem_free(tokens);
     return rc;
 }
 
-int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name, struct err *err)
+int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name, struct err *err) { return jinja_parse_as(out, JINJA_CHAT, text, n, name, err); }
+
+int jinja_parse_as(struct jinja **out, enum jinja_env env, const char *text, size_t n, const char *name, struct err *err)
 {
     *out = NULL;
     if (n > JINJA_TEXT_MAX)
@@ -932,6 +934,7 @@ int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name
         mem_free(t);
         return ERR(err, NOMEM, "%s: no memory to read it", name);
     }
+    t->strict = env == JINJA_STRICT;
     t->pool.max = SIZE_MAX;          /* bounded by the text: some 300 bytes for each of its own */
     const int rc = parse_template(t, text, n, err);
     if (rc < 0) {

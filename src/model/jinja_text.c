@@ -121,7 +121,7 @@ int jbuild_str(struct jbuild *b, const struct jval *v)
 {
     if (v->type == J_STR)
         return jbuild_part(b, v, 0, v->n);
-    return v->type == J_UNDEFINED ? 0 : jbuild_repr(b, v);
+    return v->type == J_UNDEFINED ? jdefined(b->r, v) : jbuild_repr(b, v);
 }
 
 /* ---- JSON ---- */

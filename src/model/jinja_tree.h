@@ -16,7 +16,7 @@ struct jtoken {
     union { int64_t i; double f; };
 };
 /* Cuts the template; *out is for mem_free, strings live in the pool. */
-int jlex(const char *text, size_t n, const char *name, struct jpool *pool, struct jtoken **out, size_t *n_out, struct err *err);
+int jlex(const char *text, size_t n, const char *name, enum jinja_env env, struct jpool *pool, struct jtoken **out, size_t *n_out, struct err *err);
 
 /* ---- the tree ---- */
 enum jkind {
@@ -56,7 +56,7 @@ struct jinja {
     struct jnode *body;
     struct jname *bucket[JNAME_BUCKETS];
     int n_name;
-    bool uses_varargs, uses_kwargs, generates;
+    bool uses_varargs, uses_kwargs, generates, strict;
     const char **words;          /* names, attributes and strings, for jinja_mentions() */
     size_t n_word, cap_word;
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "model/unicode_case.h"
+#include "model/jinja_tree.h"
 
 /* ---- memory ---- */
 
@@ -401,6 +402,14 @@ int jval_json(struct jrun *r, const json_t *o, enum jinja_input input, struct jv
 
 bool jval_is(const struct jval *v, const char *s) { return v->type == J_STR && same_bytes(v, s, strlen(s)); }
 
+int jdefined(struct jrun *r, const struct jval *v) { return v->type == J_UNDEFINED && r->template->strict ? jfail_undefined(r, v) : 0; }
+
+int jtruth(struct jrun *r, const struct jval *v, bool *yes)
+{
+    *yes = jval_truth(v);
+    return jdefined(r, v);
+}
+
 bool jval_truth(const struct jval *v)
 {
     switch (v->type) {
@@ -595,6 +604,7 @@ int jval_walk(struct jrun *r, const struct jval *v, struct jval *list)
     struct jlist *l;
     switch (v->type) {
     case J_UNDEFINED:
+        TRY(jdefined(r, v));
         return jval_list(r, J_LIST, 0, list);
     case J_STR:
         return walk_string(r, v, list);

@@ -110,6 +110,8 @@ int jval_json(struct jrun *r, const json_t *o, enum jinja_input input, struct jv
 
 bool jval_is(const struct jval *v, const char *s);                       /* a string equal to s */
 bool jval_truth(const struct jval *v);
+int jtruth(struct jrun *r, const struct jval *v, bool *yes);             /* of a condition */
+int jdefined(struct jrun *r, const struct jval *v);                      /* an error where a strict template uses what is not */
 const char *jval_type(const struct jval *v);                             /* "a string", for messages */
 int jval_equal(struct jrun *r, const struct jval *a, const struct jval *b, bool *equal);
 int jval_order(struct jrun *r, const struct jval *a, const struct jval *b, int *order);    /* < 0, 0, > 0; an error where Python has none */

@@ -1,4 +1,5 @@
-#include "audit/unpack.h"
+#include "data/unpack.h"
+#include <bzlib.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -8,7 +9,7 @@
 #define BOMB_FROM ((uint64_t)64 << 20)
 #define TAKE ((size_t)256 << 10)      /* bytes of the file at a time */
 #define WINDOW_LOG 27
-#define MAGIC_BYTES 4
+#define MAGIC_BYTES 10
 
 struct unpack {
     const char *path;
@@ -21,6 +22,8 @@ struct unpack {
     struct err fault;            /* of which the caller is told when it has what was good */
     z_stream z;
     bool z_open;
+    bz_stream bz;
+    bool bz_open;
     ZSTD_DStream *zstd;
     bool frame_open;             /* the last call left a member or frame unfinished */
     struct sha256 hash;          /* of the file's bytes that were read */
@@ -28,7 +31,7 @@ struct unpack {
 
 const char *unpack_name(enum unpack_kind kind)
 {
-    static const char *const names[] = { "plain", "gzip", "zstd" };
+    static const char *const names[] = { "plain", "gzip", "zstd", "bzip2" };
     return names[kind];
 }
 
@@ -76,6 +79,14 @@ static bool starts_zstd(const struct unpack *u)
     return starts(u, 0, "\x28\xb5\x2f\xfd", 4) || (starts(u, 1, "\x2a\x4d\x18", 3) && (u->in[u->begin] & 0xf0) == 0x50);
 }
 
+/* With its first block, or the end of one that holds nothing. */
+static bool starts_bzip2(const struct unpack *u)
+{
+    return starts(u, 0, "BZh", 3) && (starts(u, 4, "1AY&SY", 6) || starts(u, 4, "\x17\x72\x45\x38\x50\x90", 6));
+}
+
+static bool starts_kind(const struct unpack *u, enum unpack_kind kind) { return kind == UNPACK_GZIP ? starts_gzip(u) : kind == UNPACK_ZSTD ? starts_zstd(u) : starts_bzip2(u); }
+
 static voidpf z_alloc(voidpf opaque, uInt n, uInt size)
 {
     (void)opaque;
@@ -87,13 +98,41 @@ static void z_free(voidpf opaque, voidpf p)
     mem_free(p);
 }
 
+static void *bz_alloc(void *opaque, int n, int size)
+{
+    (void)opaque;
+    return mem_alloc_array((size_t)n, (size_t)size);
+}
+
+static void bz_free(void *opaque, void *p)
+{
+    (void)opaque;
+    mem_free(p);
+}
+
+static int bz_begin(struct unpack *u, struct err *err)
+{
+    u->bz.bzalloc = bz_alloc, u->bz.bzfree = bz_free;
+    if (BZ2_bzDecompressInit(&u->bz, 0, 0) != BZ_OK)
+        return ERR(err, NOMEM, "no memory to unpack '%s'", u->path);
+    u->bz_open = true;
+    return 0;
+}
+
+static void bz_end(struct unpack *u)
+{
+    if (u->bz_open)
+        BZ2_bzDecompressEnd(&u->bz);
+    u->bz_open = false;
+}
+
 static int open_kind(struct unpack *u, struct err *err)
 {
     u->room = u->file.size < TAKE ? (size_t)u->file.size + MAGIC_BYTES : TAKE;
     if (!(u->in = mem_alloc(u->room)))
         return ERR(err, NOMEM, "no memory to read '%s'", u->path);
     TRY(want(u, MAGIC_BYTES, err));
-    u->kind = starts_gzip(u) ? UNPACK_GZIP : starts_zstd(u) ? UNPACK_ZSTD : UNPACK_PLAIN;
+    u->kind = starts_gzip(u) ? UNPACK_GZIP : starts_zstd(u) ? UNPACK_ZSTD : starts_bzip2(u) ? UNPACK_BZIP2 : UNPACK_PLAIN;
     if (u->kind == UNPACK_GZIP) {
         u->z.zalloc = z_alloc, u->z.zfree = z_free;
         if (inflateInit2(&u->z, 15 + 16) != Z_OK)
@@ -102,6 +141,8 @@ static int open_kind(struct unpack *u, struct err *err)
     }
     if (u->kind == UNPACK_ZSTD && (!(u->zstd = ZSTD_createDStream()) || ZSTD_isError(ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, WINDOW_LOG))))
         return ERR(err, NOMEM, "no memory to unpack '%s'", u->path);
+    if (u->kind == UNPACK_BZIP2)
+        return bz_begin(u, err);
     return 0;
 }
 
@@ -128,6 +169,7 @@ void unpack_free(struct unpack *u)
         return;
     if (u->z_open)
         inflateEnd(&u->z);
+    bz_end(u);
     sha256_release(&u->hash);
     ZSTD_freeDStream(u->zstd);
     file_stream_close(&u->file);
@@ -145,9 +187,13 @@ static int wrong(const struct unpack *u, const char *what, struct err *err)
 static int between(struct unpack *u, struct err *err)
 {
     TRY(want(u, MAGIC_BYTES, err));
-    if (u->kind == UNPACK_GZIP ? starts_gzip(u) : starts_zstd(u)) {
+    if (starts_kind(u, u->kind)) {
         if (u->kind == UNPACK_GZIP)
             inflateReset(&u->z);
+        if (u->kind == UNPACK_BZIP2) {
+            bz_end(u);
+            return bz_begin(u, err);
+        }
         return 0;
     }
     while (u->begin < u->end) {
@@ -192,6 +238,25 @@ static int zstd_some(struct unpack *u, char *p, size_t n, size_t *got, struct er
     return rc ? 0 : between(u, err);
 }
 
+static int bzip2_some(struct unpack *u, char *p, size_t n, size_t *got, struct err *err)
+{
+    TRY(want(u, 1, err));
+    const size_t in = u->end - u->begin, room = n < TAKE * 4 ? n : TAKE * 4;
+    u->bz.next_in = u->in + u->begin, u->bz.avail_in = (unsigned)in;
+    u->bz.next_out = p, u->bz.avail_out = (unsigned)room;
+    u->frame_open = true;
+    const int rc = BZ2_bzDecompress(&u->bz);
+    take(u, in - u->bz.avail_in);
+    *got = room - u->bz.avail_out;
+    if (rc == BZ_STREAM_END) {
+        u->frame_open = false;
+        return between(u, err);
+    }
+    if (rc == BZ_MEM_ERROR)
+        return ERR(err, NOMEM, "no memory to unpack '%s'", u->path);
+    return rc == BZ_OK ? 0 : wrong(u, "it is damaged", err);
+}
+
 /* What was read to see what kind of file it is, then the file itself. */
 static int copy_some(struct unpack *u, char *p, size_t n, size_t *got, struct err *err)
 {
@@ -229,12 +294,13 @@ static int check_bomb(const struct unpack *u, struct err *err)
 /* What was good before a fault is given first, the fault with the next call. */
 int64_t unpack_read(struct unpack *u, void *p, size_t n, struct err *err)
 {
+    static int (*const some[])(struct unpack *u, char *p, size_t n, size_t *got, struct err *err) = { copy_some, inflate_some, zstd_some, bzip2_some };
     size_t got = 0;
     if (u->kind == UNPACK_PLAIN && !u->fault.code)
         (void)copy_some(u, p, n, &got, &u->fault);
     while (u->kind != UNPACK_PLAIN && !got && !u->fault.code && (u->at < u->file.size || u->frame_open)) {
         const uint64_t before = u->at;
-        int rc = u->kind == UNPACK_GZIP ? inflate_some(u, p, n, &got, &u->fault) : zstd_some(u, p, n, &got, &u->fault);
+        int rc = some[u->kind](u, p, n, &got, &u->fault);
         if (!rc && !got && u->at == before && u->frame_open)
             rc = wrong(u, "the file ends in its midst", &u->fault);
         u->given += got;

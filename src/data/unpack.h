@@ -1,10 +1,10 @@
-/* unpack.h - the bytes that a file holds, as a stream: gzip (RFC 1952) and Zstandard (RFC 8878) are recognised by their first bytes,
+/* unpack.h - the bytes that a file holds, as a stream: gzip (RFC 1952), Zstandard (RFC 8878) and bzip2 are recognised by their first bytes,
  * whatever the name, everything else is itself.  Several members or frames behind one another are one stream.
  *
  * Memory is bounded (128 MiB of window at most).  A file that holds more than `ratio` times its own bytes, looked at from 64 MiB on, is
  * refused: a decompression bomb would keep the machine busy for days. */
-#ifndef AUDIT_UNPACK_H
-#define AUDIT_UNPACK_H
+#ifndef DATA_UNPACK_H
+#define DATA_UNPACK_H
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -12,7 +12,7 @@
 
 #define UNPACK_RATIO 500
 
-enum unpack_kind { UNPACK_PLAIN, UNPACK_GZIP, UNPACK_ZSTD };
+enum unpack_kind { UNPACK_PLAIN, UNPACK_GZIP, UNPACK_ZSTD, UNPACK_BZIP2 };
 const char *unpack_name(enum unpack_kind kind);
 
 struct unpack;
