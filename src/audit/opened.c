@@ -62,7 +62,7 @@ static int add_file(struct sources *s, const json_t *o, const char *where, struc
     if (!f.path || f.format == N_RECORD_FORMAT || (why && !f.why)) {
         mem_free(f.path);
         mem_free(f.why);
-        return ERR(err, CORRUPT, "%s names a file without a path or format", where);
+        return path && f.format < N_RECORD_FORMAT ? ERR(err, NOMEM, "no memory for the name of a file") : ERR(err, CORRUPT, "%s names a file without a path or format", where);
     }
     s->file[s->n_file++] = f;
     s->n_bytes += f.bytes;

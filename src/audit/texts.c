@@ -86,7 +86,9 @@ static int again_ended(void *ctx, const struct pass_file *f, struct err *err)
 {
     const struct again *g = ctx;
     const struct file_end *e = &g->a->end[f->file];
-    return f->n_record == e->n_record && !strcmp(f->sha256, e->sha256) ? 0 : changed(&g->a->s->file[f->file], err);
+    if (f->n_record == e->n_record && !strcmp(f->sha256, e->sha256))
+        return 0;
+    return f->why && f->why->code == ERR_IO ? (*err = *f->why).code : changed(&g->a->s->file[f->file], err);
 }
 
 static int again_progress(void *ctx, uint64_t bytes, struct err *err)
