@@ -11,6 +11,14 @@ static const char *const field_names[N_FIELD] = { "text", "messages", "tools", "
 
 int record_fields_parse(struct record_fields *f, const char *text, struct err *err) { return fields_parse(f->name, field_names, N_FIELD, text, err); }
 
+unsigned record_members(const struct record_fields *f, const json_t *o)
+{
+    unsigned has = 0;
+    for (int i = 0; i < N_FIELD; i++)
+        has |= (unsigned)(json_object_get(o, f->name[i]) != NULL) << i;
+    return has | (unsigned)json_is_array(json_object_get(o, RECORD_CONVERSATIONS)) << FIELD_MESSAGES;
+}
+
 enum data_form record_form(unsigned has)
 {
     static const struct { enum data_form form; unsigned needs; } forms[] = {
@@ -185,14 +193,46 @@ static int make_preference(struct record *r, const struct maker *m, struct err *
     return 0;
 }
 
+/* ShareGPT's message {"from": "human", "value": ..} as {"role": "user", "content": ..}. */
+static json_t *as_openai(const json_t *message)
+{
+    static const char *const roles[][2] = { { "human", "user" }, { "gpt", "assistant" }, { "chatgpt", "assistant" }, { "observation", "tool" } };
+    const char *role = json_string_value(json_object_get(message, "from"));
+    for (size_t i = 0; role && i < sizeof roles / sizeof *roles; i++)
+        role = strcmp(role, roles[i][0]) ? role : roles[i][1];
+    return json_pack("{s:s, s:O}", "role", role ? role : "", "content", json_object_get(message, "value"));
+}
+
+static int make_chat(struct record *r, const struct maker *m, struct err *err)
+{
+    const json_t *messages = member(m, FIELD_MESSAGES), *list = messages ? messages : json_object_get(m->o, RECORD_CONVERSATIONS);
+    const char *name = messages ? m->f->name[FIELD_MESSAGES] : list ? RECORD_CONVERSATIONS : m->f->name[FIELD_MESSAGES];
+    const json_t *first = json_array_get(list, 0);
+    if (json_object_get(first, "role") || !json_object_get(first, "from")) {
+        TRY(check_messages(name, list, err));
+        return add_chat(r, m, list, 0, err);
+    }
+    json_t *all = json_array();
+    int rc = all ? 0 : no_memory(err);
+    for (size_t i = 0; !rc && i < json_array_size(list); i++) {
+        if (!json_is_string(json_object_get(json_array_get(list, i), "from")) || !json_is_string(json_object_get(json_array_get(list, i), "value")))
+            rc = ERR(err, FORMAT, "%s[%zu] has not the strings from and value", name, i);
+        else if (json_array_append_new(all, as_openai(json_array_get(list, i))))
+            rc = no_memory(err);
+    }
+    rc = rc ? rc : check_messages(name, all, err);
+    rc = rc ? rc : add_chat(r, m, all, 0, err);
+    json_decref(all);
+    return rc;
+}
+
 int record_make(struct record *r, enum data_form form, const json_t *o, const struct record_fields *f, const struct chat *chat, struct err *err)
 {
     const struct maker m = { o, f, chat };
     r->n_side = 0;
     switch (form) {
     case FORM_CHAT:
-        TRY(check_messages(f->name[FIELD_MESSAGES], member(&m, FIELD_MESSAGES), err));
-        return add_chat(r, &m, member(&m, FIELD_MESSAGES), 0, err);
+        return make_chat(r, &m, err);
     case FORM_COMPLETION:
         if (json_is_array(member(&m, FIELD_PROMPT)) || json_is_array(member(&m, FIELD_COMPLETION))) {
             if (!member(&m, FIELD_PROMPT))
@@ -357,7 +397,7 @@ static json_t *rewritten(const json_t *v, const struct tok *tok)
     json_t *out = json_object(), *member;
     const char *key;
     json_object_foreach((json_t *)(uintptr_t)v, key, member)
-        if (out && json_object_set_new(out, key, strcmp(key, "role") ? rewritten(member, tok) : json_incref(member))) {
+        if (out && json_object_set_new(out, key, strcmp(key, "role") && strcmp(key, "from") ? rewritten(member, tok) : json_incref(member))) {
             json_decref(out);
             return NULL;
         }

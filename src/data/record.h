@@ -9,6 +9,9 @@ enum record_field { FIELD_TEXT, FIELD_MESSAGES, FIELD_TOOLS, FIELD_PROMPT, FIELD
 struct record_fields { char name[N_FIELD][FIELD_NAME_MAX]; };
 int record_fields_parse(struct record_fields *f, const char *text, struct err *err);      /* text may be NULL */
 
+/* Bit i for field i, which the object has.  A list `conversations` stands for messages too. */
+unsigned record_members(const struct record_fields *f, const json_t *o);
+#define RECORD_CONVERSATIONS "conversations"
 /* The form that a record with these members has, AUTO when none.  has: bit i for field i. */
 enum data_form record_form(unsigned has);
 

@@ -114,14 +114,6 @@ static int source_next(struct source *s, const struct record_fields *f, json_t *
 
 /* ---- recognising ---- */
 
-static unsigned members_of(const json_t *o, const struct record_fields *f)
-{
-    unsigned has = 0;
-    for (int i = 0; i < N_FIELD; i++)
-        has |= (unsigned)(json_object_get(o, f->name[i]) != NULL) << i;
-    return has;
-}
-
 static unsigned columns_of(const struct csv *t, const struct record_fields *f)
 {
     unsigned has = 0;
@@ -160,7 +152,7 @@ static int form_of(const struct text_doc *d, const struct record_fields *f, enum
     const bool lines = file_name_ends(d->path, ".jsonl");
     if (n && *line == '{' && tree_parse_json(&o, line, n, d->path, &bad) == ERR_NOMEM)
         return ERR(err, NOMEM, "no memory to read %s", d->path);
-    const enum data_form found = o ? record_form(members_of(o, f)) : FORM_AUTO;
+    const enum data_form found = o ? record_form(record_members(f, o)) : FORM_AUTO;
     json_decref(o);
     if (found != FORM_AUTO)
         *form = found;

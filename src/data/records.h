@@ -1,7 +1,9 @@
 /* records.h - records of training data, from files of JSON lines or CSV to token sequences that know what is to be learned.
  *
  *   text         {"text"}                            a document; all of it is learned
- *   chat         {"messages", "tools"}               rendered by the model's chat template; what assistants write is learned
+ *   chat         {"messages", "tools"}               rendered by the model's chat template; what assistants write is learned.  A list
+ *                                                    `conversations` of {"from", "value"}, ShareGPT's, is read as messages of user (human),
+ *                                                    assistant (gpt), tool (observation)
  *   completion   {"prompt", "completion"}            the completion is learned.  Strings are put one behind the other, between the
  *                                                    tokenizer's bos and eot; lists of messages are rendered as a chat
  *   preference   {"prompt", "chosen", "rejected"}    two completions of one prompt; lists of messages may hold the prompt themselves,

@@ -309,6 +309,9 @@ static const struct { const char *name, *text, *fields; enum data_form form; con
     { "t.csv", "id,text\r\n1,one\r\n2,\"two, \"\"three\"\"\nfour\"\r\n", NULL, FORM_TEXT, { "{<|endoftext|>one}", "{<|endoftext|>two, \"three\"\nfour}" } },
     { "p.tsv", "completion\tprompt\n b\ta\n", NULL, FORM_COMPLETION, { "a{ b<|endoftext|>}" } },
     { "s.csv", "q;good;bad\na; b; c\n", "prompt=q,chosen=good,rejected=bad", FORM_PREFERENCE, { "a{ b<|endoftext|>}", "a{ c<|endoftext|>}" } },
+    { "share.jsonl", "{\"id\": \"7\", \"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"gpt\", \"value\": \"b\"}]}\n", NULL, FORM_CHAT, { "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n{b<|im_end|>}\n" } },
+    { "talk.jsonl", "{\"talk\": [{\"from\": \"system\", \"value\": \"s\"}, {\"from\": \"user\", \"value\": \"a\"}, {\"from\": \"assistant\", \"value\": \"b\"}]}\n", "messages=talk", FORM_CHAT,
+      { "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n{b<|im_end|>}\n" } },
     { "two.jsonl", "{\"messages\": [" SAY("user", "a") ", " SAY("assistant", "b") "]}\n{\"messages\": [" SAY("user", "c") ", " SAY("assistant", "d") "]}\n", NULL, FORM_CHAT,
       { "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n{b<|im_end|>}\n", "<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n{d<|im_end|>}\n" } },
 };
@@ -398,6 +401,8 @@ static const struct { const char *name, *text, *says; } wrong[] = {
     { "r.csv", "text,id\na,1\nb\n", "r.csv:3: 1 fields, expected 2" },
     { "s.csv", "text,id\na,1\n\"b,2\n", "s.csv:3: a field in quotes has no end" },
     { "t.csv", "a,b\n1,2\n", "no record's columns" },
+    { "aa.jsonl", "{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"gtp\", \"value\": \"b\"}]}\n", "aa.jsonl:1: conversations[1].role is 'gtp', expected system" },
+    { "ab.jsonl", "{\"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, {\"from\": \"gpt\"}]}\n", "ab.jsonl:1: conversations[1] has not the strings from and value" },
     { "u.csv", "messages,b\n1,2\n", "messages do not fit into columns" },
     { "v.jsonl", GOOD "{\"text\": \"caf\xe9\"}\n", "not UTF-8: byte 0xe9 at offset" },
     { "w.csv", "text\n\"b\"c\n", "w.csv:2: text behind the quotes" },
