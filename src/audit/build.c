@@ -130,7 +130,7 @@ int build_without(struct build_opts *o, const char *path, struct err *err)
 
 /* ---- files ---- */
 
-struct split_out { struct file_writer w; bool open; int n_file; int64_t n_line, n_record; struct sha256 hash; json_t *files; };
+struct split_out { struct file_writer w; bool open, of_chats; int n_file; int64_t n_line, n_record; struct sha256 hash; json_t *files; };
 
 struct builder {
     struct opened *x;
@@ -179,7 +179,7 @@ static int close_file(struct builder *b, int split, struct err *err)
 
 /* ---- a record, by any thread: a frame for each split's line ---- */
 
-struct frame { uint32_t split, copies, n_line, n_map; };        /* then the line, and what map.jsonl says behind file and line */
+struct frame { uint32_t split, copies, is_chat, zero; uint64_t n_line, n_map; };      /* then the line, and what map.jsonl says behind file and line */
 
 static int split_of(const struct builder *b, int source, const char *key, size_t n)
 {
@@ -205,16 +205,34 @@ static uint32_t copies_of(const struct builder *b, int source, const unsigned ch
     return (uint32_t)whole + (u < w - whole);
 }
 
-static char *line_of(const struct source *s, const struct pass_record *r, const char *text, size_t n)
+/* What a change of a chat's strings, or of a whole text, is told of. */
+struct cleaned { const struct builder *b; const struct pass_record *r; int64_t number; };
+
+static int clean_piece(void *ctx, const struct chat_piece *p, struct buf *characters, struct err *err)
 {
-    json_t *o = json_pack("{s:s%}", "text", text, n);
+    const struct cleaned *c = ctx;
+    return redacting_part(c->b->redacting, c->number, c->r->text, c->r->n, p->at, p->at + p->n, characters, err);
+}
+
+static int text_line(struct cleaned *c, const struct source *s, struct buf *out, struct err *err)
+{
+    const struct pass_record *r = c->r;
+    struct buf clean;
+    buf_init(&clean);
+    const int rc = redacting_part(c->b->redacting, c->number, r->text, r->n, 0, r->n, &clean, err);
+    json_t *o = rc < 0 ? NULL : json_pack("{s:s%}", "text", rc ? clean.data : r->text, rc ? clean.len : r->n);
     bool good = o;
     for (int k = 0; k < N_MARK && good; k++)
         if (s->mark[k] && r->x->mark[k].n && strcmp(s->mark[k], "text"))
             good = !json_object_set_new(o, s->mark[k], json_stringn(r->x->mark[k].p, r->x->mark[k].n));
     char *line = good ? tree_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
-    return line;
+    buf_release(&clean);
+    if (!line)
+        return rc < 0 ? rc : ERR(err, NOMEM, "no memory for a record of %zu bytes", r->n);
+    const int added = buf_add_str(out, line, err);
+    mem_free(line);
+    return added;
 }
 
 static char *map_of(const struct source *s, const char *path, int64_t number, const struct pass_record *r, const unsigned char sum[SHA256_BYTES])
@@ -228,12 +246,24 @@ static char *map_of(const struct source *s, const char *path, int64_t number, co
     return line;
 }
 
-static int add_frame(struct buf *out, uint32_t split, uint32_t copies, const char *line, const char *map, struct err *err)
+/* The frame's place is `at`, and the line behind it. */
+static int end_frame(struct buf *out, size_t at, struct frame f, const char *map, struct err *err)
 {
-    const struct frame f = { split, copies, (uint32_t)strlen(line), (uint32_t)strlen(map) };
-    TRY(buf_add(out, &f, sizeof f, err));
-    TRY(buf_add(out, line, f.n_line, err));
+    f.n_line = out->len - at - sizeof f, f.n_map = strlen(map);
+    memcpy(out->data + at, &f, sizeof f);
     return buf_add(out, map, f.n_map, err);
+}
+
+static int add_record(const struct builder *b, const struct source *s, const char *path, int64_t number, const struct pass_record *r, const unsigned char sum[SHA256_BYTES], struct frame f, struct buf *out, struct err *err)
+{
+    struct cleaned c = { b, r, number };
+    const size_t at = out->len;
+    TRY(buf_add(out, &f, sizeof f, err));
+    TRY(r->x->is_chat ? chat_text_write(&r->x->chat, r->x->raw, r->x->n_raw, clean_piece, &c, out, err) : text_line(&c, s, out, err));
+    char *map = map_of(s, path, number, r, sum);
+    const int rc = map ? end_frame(out, at, f, map, err) : ERR(err, NOMEM, "no memory for a record's place");
+    mem_free(map);
+    return rc;
 }
 
 static int take_record(void *ctx, int64_t number, const struct pass_record *r, struct buf *out, int i_thread, struct err *err)
@@ -251,18 +281,11 @@ static int take_record(void *ctx, int64_t number, const struct pass_record *r, s
         return ERR(err, CORRUPT, "'%s' is not what it was when it was audited: audit it anew", f->path);
     sha256_bytes(r->text, r->n, sum);
     if (b->o->n_without && bsearch(sum, b->o->without, (size_t)b->o->n_without, sizeof *b->o->without, by_bytes))
-        return add_frame(out, UINT32_MAX, 0, "", "", err);
+        return buf_add(out, &(struct frame){ .split = UINT32_MAX }, sizeof(struct frame), err);
     const bool grouped = r->x->mark[MARK_GROUP].n;
     const int split = split_of(b, f->source, grouped ? r->x->mark[MARK_GROUP].p : (const char *)sum, grouped ? r->x->mark[MARK_GROUP].n : sizeof sum);
-    struct buf clean;
-    buf_init(&clean);
-    int rc = redacting_text(b->redacting, number, r->text, r->n, &clean, err);
-    char *line = rc < 0 ? NULL : line_of(s, r, rc ? clean.data : r->text, rc ? clean.len : r->n), *map = map_of(s, f->path, number, r, sum);
-    buf_release(&clean);
-    rc = rc < 0 ? rc : line && map ? add_frame(out, (uint32_t)split, split ? 1 : copies_of(b, f->source, sum), line, map, err) : ERR(err, NOMEM, "no memory for a record of %zu bytes", r->n);
-    mem_free(line);
-    mem_free(map);
-    return rc;
+    const struct frame frame = { .split = (uint32_t)split, .copies = split ? 1 : copies_of(b, f->source, sum), .is_chat = r->x->is_chat };
+    return add_record(b, s, f->path, number, r, sum, frame, out, err);
 }
 
 /* ---- in order ---- */
@@ -289,6 +312,16 @@ static int put_line(struct builder *b, int split, const char *line, size_t n, co
     return s->w.size >= b->o->shard_bytes ? close_file(b, split, err) : 0;
 }
 
+/* Training reads one form. */
+static int check_form(struct builder *b, uint32_t split, bool is_chat, struct err *err)
+{
+    struct split_out *s = &b->split[split];
+    if (s->n_record && s->of_chats != is_chat)
+        return ERR(err, UNSUPPORTED, "the split '%s' would have both chats and texts, which no training reads as one: name other splits in the data.yaml, or build from two audits", b->own.split[split].name);
+    s->of_chats = is_chat;
+    return 0;
+}
+
 static int put_block(void *ctx, const struct buf *out, struct err *err)
 {
     struct builder *b = ctx;
@@ -300,6 +333,7 @@ static int put_block(void *ctx, const struct buf *out, struct err *err)
             b->n_without++;
             continue;
         }
+        TRY(check_form(b, f.split, f.is_chat, err));
         b->n_kept++, b->split[f.split].n_record++;
         for (uint32_t i = 0; i < f.copies; i++)
             TRY(put_line(b, (int)f.split, p, f.n_line, p + f.n_line, f.n_map, err));

@@ -1,6 +1,7 @@
 /* build.h - `lathe data build`: the records that an audit kept, as files that training reads, each with the way back to where it came from.
  *
- *   DIR/SPLIT/00000.jsonl    a line of each record: {"text": ..} and its marks (source.h) under the names of their fields
+ *   DIR/SPLIT/00000.jsonl    a line of each record: {"text": ..} and its marks (source.h) under the names of their fields; of a chat (chat_text.h)
+ *                            its object as it stands in the source, but for what is redacted in its messages.  A split has one of both
  *   DIR/map.jsonl            a line of each line of these: file, line, and the record, source, file, byte, line and SHA-256 that it was
  *   DIR/build.json           the version: what it was built of and how, every file with its SHA-256, and totals that add up
  * A record's split is its source's, else its share of the unit interval falls by a hash of its group (else of its text) and the seed, so it

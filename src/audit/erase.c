@@ -36,12 +36,38 @@ static bool is_value(const json_t *v, const struct condition *c)
     return !strcmp(number, c->value);
 }
 
+/* A line of a text has strings alone. */
+static bool is_chat(const json_t *line)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)line, key, v)
+        if (json_is_array(v))
+            return true;
+    return false;
+}
+
+/* Whether a string of the value has the characters: of a chat's line all count, wherever they stand. */
+static bool has_part(const json_t *v, const struct condition *c)
+{
+    const char *key;
+    json_t *below;
+    if (json_is_string(v))
+        return memmem(json_string_value(v), json_string_length(v), c->value, c->n);
+    for (size_t i = 0; i < json_array_size(v); i++)
+        if (has_part(json_array_get(v, i), c))
+            return true;
+    json_object_foreach((json_t *)(uintptr_t)v, key, below)
+        if (has_part(below, c))
+            return true;
+    return false;
+}
+
 static bool holds(const struct condition *c, const json_t *line, const json_t *map)
 {
     static const char *const of_map[] = { "source", "path", "record", "sha256" };
     if (!strcmp(c->name, "text")) {
-        const json_t *text = json_object_get(line, "text");
-        return text && memmem(json_string_value(text), json_string_length(text), c->value, c->n);
+        return has_part(is_chat(line) ? line : json_object_get(line, "text"), c);
     }
     for (size_t i = 0; i < sizeof of_map / sizeof *of_map; i++)
         if (!strcmp(c->name, of_map[i]))

@@ -10,7 +10,7 @@
 
 struct erase_opts {
     const char *from, *to;               /* folders; to must not be there */
-    /* A record goes when one of these holds:  text=PART  its text has these characters;  source=, path=, record=, sha256=  of map.jsonl;
+    /* A record goes when one of these holds:  text=PART  its text has these characters, or a string of a chat's line;  source=, path=, record=, sha256=  of map.jsonl;
      * any other NAME=VALUE  a mark of its line. */
     struct opt_list where;
     const char *reason;

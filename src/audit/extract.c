@@ -3,6 +3,7 @@
 #include "audit/html_visible.h"
 #include "audit/json_scan.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "data/idx.h"
 #include "data/text.h"
 
@@ -32,6 +33,7 @@ void extract_init(struct extract *x, enum record_format format, const struct sou
 void extract_release(struct extract *x)
 {
     buf_release(&x->text);
+    mem_free(x->chat.piece);
     for (int k = 0; k < N_MARK; k++)
         buf_release(&x->mark_text[k]);
     csv_release(&x->csv);
@@ -75,24 +77,57 @@ static int take_mark(struct extract *x, int k, struct json_span s, struct err *w
     return *s.p == '"' ? characters(s, &x->mark_text[k], &x->mark[k].p, &x->mark[k].n, why) : 0;
 }
 
+/* A chat must be one that whoever trains on it can read: no member twice at any depth, say. */
+static enum record_fault of_chat(struct extract *x, const struct raw_record *raw, struct json_span list, const char **text, size_t *n, struct err *why)
+{
+    json_t *o = NULL;
+    const char *p = raw->data, *end = p + raw->n;
+    while (p < end && *p != '{')
+        p++;
+    while (end > p && end[-1] != '}')
+        end--;
+    x->raw = p, x->n_raw = (size_t)(end - p);
+    if (tree_parse_json(&o, x->raw, x->n_raw, "the chat", why))
+        return FAULT_BAD_JSON;
+    json_decref(o);
+    if (chat_text_of(&x->chat, list, &x->text, why))
+        return FAULT_NO_FIELD;
+    x->is_chat = true;
+    *text = x->text.data, *n = x->text.len;
+    return FAULT_NONE;
+}
+
+/* The lists of messages that are looked for where `text` is, unless another field is named. */
+static const char *const chat_fields[] = { "messages", "conversations" };
+#define N_CHAT_FIELD 2
+
 static enum record_fault of_json(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
-    const char *name[1 + N_MARK] = { x->field };
-    struct json_span s[1 + N_MARK];
-    int of[1 + N_MARK], n_name = 1;              /* which mark a name is */
+    const char *name[1 + N_CHAT_FIELD + N_MARK] = { x->field };
+    struct json_span s[1 + N_CHAT_FIELD + N_MARK];
+    int of[1 + N_CHAT_FIELD + N_MARK], n_name = 1;      /* which mark a name is */
+    for (int i = 0; i < N_CHAT_FIELD && !strcmp(x->field, "text"); i++)
+        name[n_name++] = chat_fields[i];
+    const int n_text = n_name;
     for (int k = 0; k < N_MARK; k++)
         if (x->mark_field[k])
             name[n_name] = x->mark_field[k], of[n_name++] = k;
     if (json_scan_members(raw->data, raw->n, name, n_name, s, why) < 0)
         return FAULT_BAD_JSON;
-    if (!s[0].p)
-        return (void)ERR(why, FORMAT, "there is no member '%s'", x->field), FAULT_NO_FIELD;
-    if (*s[0].p != '"')
-        return (void)ERR(why, FORMAT, "'%s' is no string", x->field), FAULT_NO_FIELD;
-    for (int i = 1; i < n_name; i++)
+    struct json_span value = s[0];
+    for (int i = 1; i < n_text && !value.p; i++)
+        if (s[i].p && *s[i].p == '[')
+            value = s[i];
+    for (int i = n_text; i < n_name; i++)
         if (take_mark(x, of[i], s[i], why))
             return FAULT_BAD_JSON;
-    return characters(s[0], &x->text, text, n, why) ? FAULT_BAD_JSON : FAULT_NONE;
+    if (!value.p)
+        return (void)ERR(why, FORMAT, "there is no member '%s'", x->field), FAULT_NO_FIELD;
+    if (*value.p == '[')
+        return of_chat(x, raw, value, text, n, why);
+    if (*value.p != '"')
+        return (void)ERR(why, FORMAT, "'%s' is no string", x->field), FAULT_NO_FIELD;
+    return characters(value, &x->text, text, n, why) ? FAULT_BAD_JSON : FAULT_NONE;
 }
 
 static enum record_fault of_row(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
@@ -147,6 +182,7 @@ enum record_fault extract_text(struct extract *x, const struct raw_record *raw, 
         return (void)ERR(why, RANGE, "it has %zu bytes", raw->n), FAULT_TOO_LONG;
     enum record_fault f;
     memset(x->mark, 0, sizeof x->mark);
+    x->is_chat = false;
     image_release(&x->image);
     switch (x->format) {
     case RECORD_JSONL: f = of_json(x, raw, text, n, why); break;

@@ -2,13 +2,14 @@
  *
  *   text, markdown         the bytes
  *   html                   what a reader sees of it (html_visible.h)
- *   jsonl                  the string in `field`
+ *   jsonl                  the string in `field`; a list there is a chat (chat_text.h), and without a `text`, messages or conversations are
  *   csv, tsv               the column `field`
  *   image, idx             none: the image itself
  * and beside it its marks (source.h), where the source names fields for them: a string's characters, a number or word as it stands.
  * A record that has none is a fault with a sentence, not an error: it is counted, and the others go on.  One thread each. */
 #ifndef AUDIT_EXTRACT_H
 #define AUDIT_EXTRACT_H
+#include "audit/chat_text.h"
 #include "audit/source.h"
 #include "base/buf.h"
 #include "data/csv.h"
@@ -31,6 +32,8 @@ struct extract {
     struct csv csv;              /* csv and tsv: the header, read once a file */
     int column, mark_column[N_MARK];
     struct buf text, mark_text[N_MARK];
+    struct chat_text chat;       /* of the record, where it is one; its pieces are of raw */
+    bool is_chat; const char *raw; size_t n_raw;     /* the object, without white space around it: borrowed like the text */
     struct image image;          /* of the record, where it is one; pixels NULL: none */
     int size[2];                 /* idx: rows and columns */
     struct { const char *p; size_t n; } mark[N_MARK];        /* of the record: borrowed like its text; n 0: none */

@@ -170,8 +170,7 @@ int json_scan_check(const char *text, size_t n, struct err *err)
     return end_of_text(&s, err);
 }
 
-/* Which of the names the string is, -1: none. */
-static int find(struct json_span key, const char *const *name, int n_name, int *out, struct err *err)
+int json_scan_find(struct json_span key, const char *const *name, int n_name, int *out, struct err *err)
 {
     struct buf plain;
     buf_init(&plain);
@@ -193,7 +192,7 @@ static int member(struct scan *s, const char *const *name, int n_name, struct js
     const char *key = s->p;
     TRY(string(s, err));
     int i;
-    TRY(find((struct json_span){ key, (size_t)(s->p - key) }, name, n_name, &i, err));
+    TRY(json_scan_find((struct json_span){ key, (size_t)(s->p - key) }, name, n_name, &i, err));
     skip_space(s);
     if (!take(s, ':'))
         return wrong(s, "':'", err);
@@ -225,6 +224,89 @@ int json_scan_members(const char *text, size_t n, const char *const *name, int n
             return wrong(&s, "',' or '}'", err);
     }
     return end_of_text(&s, err);
+}
+
+/* ---- what stands in a value ---- */
+
+/* The value that is next, after a member's name in an object. */
+static int next_of(struct scan *s, bool of_object, struct json_span *name, struct json_span *v, struct err *err)
+{
+    skip_space(s);
+    name->p = of_object ? s->p : NULL, name->n = 0;
+    if (of_object) {
+        TRY(string(s, err));
+        name->n = (size_t)(s->p - name->p);
+        skip_space(s);
+        if (!take(s, ':'))
+            return wrong(s, "':'", err);
+        skip_space(s);
+    }
+    v->p = s->p;
+    TRY(value(s, err));
+    v->n = (size_t)(s->p - v->p);
+    skip_space(s);
+    return 0;
+}
+
+int json_scan_each(struct json_span v, json_member_fn *fn, void *ctx, struct err *err)
+{
+    struct scan s = { v.p, v.p, v.p + v.n };
+    struct json_span name, at;
+    const bool of_object = take(&s, '{');
+    if (!of_object && !take(&s, '['))
+        return 0;
+    skip_space(&s);
+    if (take(&s, of_object ? '}' : ']'))
+        return 0;
+    do {
+        TRY(next_of(&s, of_object, &name, &at, err));
+        TRY(fn(ctx, name, at, err));
+    } while (take(&s, ','));
+    return take(&s, of_object ? '}' : ']') ? 0 : wrong(&s, of_object ? "',' or '}'" : "',' or ']'", err);
+}
+
+/* The strings of a value, each byte looked at once; it was found right, so it is not deeper than JSON_DEPTH_MAX. */
+struct strings { const char *const *but; int n_but, but_deep; json_string_fn *fn; void *ctx; };
+static int strings_of(struct scan *s, const struct strings *x, int depth, struct err *err);
+
+static int strings_of_member(struct scan *s, const struct strings *x, int depth, struct err *err)
+{
+    int i;
+    skip_space(s);
+    const char *name = s->p;
+    TRY(string(s, err));
+    TRY(json_scan_find((struct json_span){ name, (size_t)(s->p - name) }, x->but, depth > x->but_deep ? 0 : x->n_but, &i, err));
+    skip_space(s);
+    if (!take(s, ':'))
+        return wrong(s, "':'", err);
+    return i >= 0 ? value(s, err) : strings_of(s, x, depth + 1, err);
+}
+
+static int strings_of(struct scan *s, const struct strings *x, int depth, struct err *err)
+{
+    skip_space(s);
+    const char *from = s->p;
+    const bool of_object = take(s, '{');
+    if (depth > JSON_DEPTH_MAX)
+        return ERR(err, RANGE, "the JSON is nested more than %d deep", JSON_DEPTH_MAX);
+    if (!of_object && !take(s, '[')) {
+        TRY(scalar(s, err));
+        return *from == '"' ? x->fn(x->ctx, (struct json_span){ from, (size_t)(s->p - from) }, err) : 0;
+    }
+    skip_space(s);
+    if (take(s, of_object ? '}' : ']'))
+        return 0;
+    do {
+        TRY(of_object ? strings_of_member(s, x, depth, err) : strings_of(s, x, depth + 1, err));
+        skip_space(s);
+    } while (take(s, ','));
+    return take(s, of_object ? '}' : ']') ? 0 : wrong(s, of_object ? "',' or '}'" : "',' or ']'", err);
+}
+
+int json_scan_strings(struct json_span v, const char *const *but, int n_but, int but_deep, json_string_fn *fn, void *ctx, struct err *err)
+{
+    struct scan s = { v.p, v.p, v.p + v.n };
+    return strings_of(&s, &(struct strings){ but, n_but, but_deep, fn, ctx }, 1, err);
 }
 
 static uint32_t four_hex(const char *p)

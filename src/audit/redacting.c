@@ -130,7 +130,7 @@ void redacting_free(struct redacting *r)
 
 static struct redact_kind kind_of(const void *ctx, int kind) { return ((const struct redacting *)ctx)->kind[kind]; }
 
-int redacting_text(const struct redacting *r, int64_t record, const char *text, size_t n, struct buf *out, struct err *err)
+int redacting_part(const struct redacting *r, int64_t record, const char *text, size_t n, size_t from, size_t to, struct buf *out, struct err *err)
 {
     size_t low = 0, high = r->n;
     while (low < high) {                         /* the first of the record's, if it has any */
@@ -139,11 +139,18 @@ int redacting_text(const struct redacting *r, int64_t record, const char *text, 
     }
     struct spots spots = { .n = 0 };
     int rc = 0;
-    for (size_t i = low; !rc && i < r->n && r->placed[i].record == record; i++)
-        rc = r->placed[i].spot.at + r->placed[i].spot.n <= n ? spots_add(&spots, r->placed[i].spot, err) :
-             ERR(err, CORRUPT, "record %lld is not what it was when it was audited: audit it anew", (long long)record);
+    for (size_t i = low; !rc && i < r->n && r->placed[i].record == record; i++) {
+        struct spot s = r->placed[i].spot;
+        const size_t begin = s.at > from ? s.at : from, end = s.at + s.n < to ? s.at + s.n : to;
+        if (s.at + s.n > n)
+            rc = ERR(err, CORRUPT, "record %lld is not what it was when it was audited: audit it anew", (long long)record);
+        else if (begin < end) {
+            s.at = begin - from, s.n = end - begin;
+            rc = spots_add(&spots, s, err);
+        }
+    }
     if (!rc && spots.n)
-        rc = redact(text, n, spots.spot, spots.n, r->key, kind_of, r, out, err);
+        rc = redact(text + from, to - from, spots.spot, spots.n, r->key, kind_of, r, out, err);
     rc = rc ? rc : spots.n > 0;
     spots_release(&spots);
     return rc;

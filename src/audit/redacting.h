@@ -11,8 +11,9 @@ struct redacting;
 /* All is borrowed.  policy, key: may be NULL. */
 int redacting_new(struct redacting **out, const struct opened *x, const struct policy *policy, const struct redact_key *key, struct err *err);
 void redacting_free(struct redacting *r);
-/* Any thread: 1 when something was replaced, and the text appended to out; 0 when it stays as it is. */
-int redacting_text(const struct redacting *r, int64_t record, const char *text, size_t n, struct buf *out, struct err *err);
+/* Any thread, of a record's text: 1 when something was replaced in its bytes from .. to - 1, and these appended to out; 0 when they stay as
+ * they are.  Of what lies only partly in them that part is replaced. */
+int redacting_part(const struct redacting *r, int64_t record, const char *text, size_t n, size_t from, size_t to, struct buf *out, struct err *err);
 /* {"records", "pii", "secrets"}: how many are replaced. */
 json_t *redacting_told(const struct redacting *r);
 

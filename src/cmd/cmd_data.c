@@ -330,9 +330,12 @@ const struct command command_data_audit = {
         "        group: author\n"
         "        time: published\n"
         "\n"
+        "Where a field of JSON lines is a list of messages, OpenAI's (role, content) or ShareGPT's (from, value), or there is no text but\n"
+        "messages or conversations, the record is a chat: its text is what the messages say, turn by turn.  Other members are not looked at.\n"
+        "\n"
         "Files may be packed by gzip or Zstandard.  What cannot be read is reported with its file, line and byte, and the rest goes on;\n"
         "the totals add up: records = kept + dropped by each reason.\n"
-        "\n"
+        "\n",
         "--against EVALS looks for the items of evaluation sets in every record: JSONL (decon's reference files, GSM8K, LAMBADA, PIQA, HumanEval),\n"
         "tables (MMLU's without a header too), a line an item, or HellaSwag's six.  A record that holds one by any of the methods is dropped as\n"
         "contaminated; contamination.jsonl tells of each item how much of it the data hold and whether that makes it dirty by each method, so\n"

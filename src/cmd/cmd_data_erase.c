@@ -57,7 +57,7 @@ const struct command command_data_erase = {
     TEXT(
         "BUILD is a folder that `lathe data build` or this command made.  Records go that --where names:\n"
         "\n"
-        "    text=PART       the text has these characters\n"
+        "    text=PART       the text has these characters, or a string of a chat\n"
         "    source=NAME, path=PATH, record=NUMBER, sha256=HEX      as map.jsonl tells it\n"
         "    FIELD=VALUE     a mark of the record (label, group or time) under its field's name\n"
         "\n"

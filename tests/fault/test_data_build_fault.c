@@ -50,7 +50,7 @@ static int build(const char *to)
     o.policy = &policy;
     rc = rc ? rc : build_run(&x, &o, &m, &err);
     if (!rc)
-        assert_int_equal(json_integer_value(json_object_get(m, "records")), 5);
+        assert_int_equal(json_integer_value(json_object_get(m, "records")), 6);
     json_decref(m);
     policy_release(&policy);
     opened_close(&x);
@@ -203,7 +203,7 @@ static int make_runs(void)
 
 static int make_files(void **state)
 {
-    static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind, group: who}\n  - {name: b, path: b.csv, split: test}\n";
+    static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind, group: who}\n  - {name: b, path: b.csv, split: test}\n  - {name: c, path: c.jsonl, split: chats}\n";
     static const char lines[] = "{\"body\": \"one\", \"kind\": \"x\", \"who\": 1}\n{\"body\": \"two \\u00e9\", \"kind\": \"y\\n\"}\n{\"body\": 3}\n"
                                 "{\"body\": \"" MAIL "\", \"kind\": \"x\", \"who\": 2}\n{\"body\": \"" LONG "\"}\n{\"body\": \"no longer wanted\"}\n";
     static const char policy[] = "pii: {EMAIL_ADDRESS: pseudonym}\n";
@@ -215,6 +215,7 @@ static int make_files(void **state)
     rc = rc ? rc : write_text("data.yaml", yaml);
     rc = rc ? rc : write_text("a.jsonl", lines);
     rc = rc ? rc : write_text("b.csv", "id,text\n1,\"a \"\"b\"\"\"\n2\n");
+    rc = rc ? rc : write_text("c.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"who has the address cy@example.com these days?\"}, {\"role\": \"assistant\", \"content\": \"done\"}], \"id\": 1}\n");
     rc = rc ? rc : write_text("policy.yaml", policy);
     rc = rc ? rc : write_text("gone.jsonl", gone);
     rc = rc ? rc : make_audit();

@@ -51,6 +51,37 @@ static void same_json(const char *p, size_t n)
     json_decref(j);
 }
 
+static int unchanged(void *ctx, const struct chat_piece *p, struct buf *out, struct err *err)
+{
+    (void)ctx, (void)p, (void)out, (void)err;
+    return 0;
+}
+
+/* As good as it stands, but that its strings are written anew. */
+static int written_anew(void *ctx, const struct chat_piece *p, struct buf *out, struct err *err)
+{
+    return buf_add(out, (const char *)ctx + p->at, p->n, err) ? -1 : 1;
+}
+
+/* A chat is written as it stood, and with all strings anew it says the same. */
+static void same_chat(const struct extract *x, const char *text, size_t n)
+{
+    struct err err = { 0 };
+    struct buf out, again;
+    struct extract y;
+    const char *other;
+    size_t m;
+    buf_init(&out);
+    buf_init(&again);
+    require(!chat_text_write(&x->chat, x->raw, x->n_raw, unchanged, NULL, &out, &err) && out.len == x->n_raw && !memcmp(out.data, x->raw, out.len));
+    require(!chat_text_write(&x->chat, x->raw, x->n_raw, written_anew, (void *)(uintptr_t)text, &again, &err));
+    extract_init(&y, RECORD_JSONL, NULL);
+    require(extract_text(&y, &(struct raw_record){ .data = again.data, .n = again.len }, &other, &m, &err) == FAULT_NONE && y.is_chat && m == n && !memcmp(text, other, n));
+    extract_release(&y);
+    buf_release(&out);
+    buf_release(&again);
+}
+
 static void read_all(const char *path, const struct reader_opts *o)
 {
     struct reader *r;
@@ -75,6 +106,8 @@ static void read_all(const char *path, const struct reader_opts *o)
         err = (struct err){ 0 };
         const enum record_fault f = extract_text(&x, &raw, &text, &n, &err);
         require(f == FAULT_EMPTY || (f ? err.code && *err.msg : text && text_bad_utf8(text, n) == n));
+        if (!f && x.is_chat)
+            same_chat(&x, text, n);
         if (raw.data && o->format == RECORD_JSONL)
             same_json(raw.data, raw.n);
     }
