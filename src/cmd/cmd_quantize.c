@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "cmd/calib_text.h"
 #include "cmd/cmd.h"
+#include "eval/diverge.h"
 #include "infer/importance.h"
-#include "infer/quality.h"
 #include "model/convert.h"
 #include "model/folder_from_gguf.h"
 #include "model/gguf.h"
@@ -16,6 +16,7 @@
 
 #define CALIB_MAX ((size_t)64 << 20)
 #define CALIB_CTX 256
+#define COMPARED 16              /* rows of logits of both models at once */
 
 static const char *to = "", *out = "", *format = "gguf", *calib = "", *imatrix = "";
 static bool pure, measure = true, weigh = true;
@@ -49,21 +50,23 @@ static void report(void *ctx, const struct convert_row *r)
 
 /* ---- how far the new file is from its source ---- */
 
-struct stamp { struct quality q; char sha256[SHA256_HEX]; const char *text; bool weighted; };
+struct stamp { struct diverge_summary q; char sha256[SHA256_HEX]; const char *text; bool weighted; };
+
+static double kl_p99(const struct diverge_summary *q) { return q->kl.quantile[3]; }
 
 static int put_stamp(void *ctx, struct gguf_writer *w, struct err *err)
 {
     const struct stamp *s = ctx;
     const struct { const char *key; double value; } number[] = {
-        { "kl_mean", s->q.kl_mean }, { "kl_p99", s->q.kl_p99 }, { "kl_max", s->q.kl_max }, { "top1_flips", s->q.flips },
-        { "perplexity_source", exp(s->q.nll_source) }, { "perplexity", exp(s->q.nll) },
+        { "kl_mean", s->q.kl.mean }, { "kl_p99", kl_p99(&s->q) }, { "kl_max", s->q.kl.max }, { "top1_flips", 1 - s->q.same_top },
+        { "perplexity_source", exp(s->q.nll_old) }, { "perplexity", exp(s->q.nll_new) },
     };
     char key[64];
     for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
         snprintf(key, sizeof key, QUALITY_KEYS "%s", number[i].key);
         TRY(gguf_put_num(w, key, GGUF_F32, number[i].value, err));
     }
-    TRY(gguf_put_int(w, QUALITY_KEYS "tokens", GGUF_U32, s->q.n_token, err));
+    TRY(gguf_put_int(w, QUALITY_KEYS "tokens", GGUF_U32, (int64_t)s->q.n, err));
     TRY(gguf_put_int(w, QUALITY_KEYS "importance", GGUF_BOOL, s->weighted, err));
     TRY(gguf_put_str(w, QUALITY_KEYS "text", s->text, err));
     return gguf_put_str(w, QUALITY_KEYS "text_sha256", s->sha256, err);
@@ -95,17 +98,21 @@ static int encode(struct engine *e, struct text *t, bool second_half, struct err
     return 0;
 }
 
-static int compare(const char *path, struct text *t, struct pool *pool, struct quality *q, struct err *err)
+static int compare(const char *path, struct text *t, struct pool *pool, struct diverge_summary *q, struct err *err)
 {
-    const struct engine_opts o = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1 }, p = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = 1, .no_tok = true };
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = COMPARED }, p = { .n_slot = 1, .step_tokens = CALIB_CTX, .n_logits = COMPARED, .no_tok = true };
     struct engine *source = NULL, *other = NULL;
+    struct diverge d = { 0 };
     int rc = engine_new(&source, path, &o, pool, err);
     if (!rc)
         rc = engine_new(&other, out, &p, pool, err);
     if (!rc)
         rc = encode(source, t, true, err);
     if (!rc)
-        rc = quality_compare(q, source, other, t->ids.id + t->from, t->n, t->ctx, t->bos, err);
+        rc = diverge_models(&d, source, other, t->ids.id + t->from, (size_t)t->n, &(struct diverge_opts){ .ctx = t->ctx, .bos = t->bos, .cluster = -1, .pool = pool }, err);
+    if (!rc)
+        rc = diverge_summarize(q, &d, err);
+    diverge_release(&d);
     engine_free(other);
     engine_free(source);
     return rc;
@@ -159,19 +166,19 @@ static int weigh_columns(const char *path, struct pool *pool, struct importance 
     return rc;
 }
 
-static void print_quality(const struct quality *q)
+static void print_quality(const struct diverge_summary *q)
 {
-    printf("quality on %d tokens: KL %.5f (99 %%: %.4f, most: %.3f), %.2f %% of top tokens changed, perplexity %.4f from %.4f\n", q->n_token, q->kl_mean, q->kl_p99,
-           q->kl_max, 100 * q->flips, exp(q->nll), exp(q->nll_source));
+    printf("quality on %zu tokens: KL %.5f (99 %%: %.4f, most: %.3f), %.2f %% of top tokens changed, perplexity %.4f from %.4f\n", q->n, q->kl.mean, kl_p99(q),
+           q->kl.max, 100 * (1 - q->same_top), exp(q->nll_new), exp(q->nll_old));
 }
 
-static json_t *quality_json(const struct quality *q)
+static json_t *quality_json(const struct diverge_summary *q)
 {
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "tokens", q->n_token, "kl_mean", q->kl_mean, "kl_p99", q->kl_p99, "kl_max", q->kl_max, "top1_flips",
-                     q->flips, "perplexity", exp(q->nll), "perplexity_source", exp(q->nll_source));
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "tokens", (json_int_t)q->n, "kl_mean", q->kl.mean, "kl_p99", kl_p99(q), "kl_max", q->kl.max, "top1_flips",
+                     1 - q->same_top, "perplexity", exp(q->nll_new), "perplexity_source", exp(q->nll_old));
 }
 
-static int print_totals(struct totals *t, const struct quality *q, struct err *err)
+static int print_totals(struct totals *t, const struct diverge_summary *q, struct err *err)
 {
     char before[32], after[32];
     const double bits = t->n ? 8.0 * (double)t->after / (double)t->n : 0;

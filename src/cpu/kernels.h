@@ -108,6 +108,10 @@ size_t cpu_attn_scratch(int n_q, int n_k, int n_group, int d);
 /* x[n_row, ld]: logits of V columns.  target < 0: the row does not count (nll 0, gradient 0). */
 struct ce { int n_row, V; real *x; ptrdiff_t ld; const int32_t *target; real *nll; bool grad; real scale; };
 
+/* Of two rows, x and y: where each is largest (the first), the sum of e^(x - largest), and that of e^(x - largest) (x - y), y's with e^(y - ..).
+ * Both divergences follow from them (infer/probs.h). */
+struct divergence { int best[2]; double sum[2], cross[2]; };
+
 struct sum_rows { int n_row, k, C; const real *src; ptrdiff_t ld_src; const int32_t *index; const real *weight; const real *add; ptrdiff_t ld_add; real *y; ptrdiff_t ld_y; };
 
 /* g *= grad_scale; m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g^2;

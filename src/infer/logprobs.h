@@ -7,6 +7,7 @@
  * What is less likely than the likeliest token by 16 nats or more is given as that. */
 #ifndef INFER_LOGPROBS_H
 #define INFER_LOGPROBS_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/file.h"
 
@@ -17,4 +18,18 @@ int logprobs_begin(struct logprobs *l, const char *path, int ctx, int V, const i
 int logprobs_add(void *ctx, const float *logits, int n, int V, struct err *err);
 int logprobs_commit(struct logprobs *l, struct err *err);       /* releases l, also on error */
 void logprobs_abort(struct logprobs *l);                        /* leaves no file; after commit: nothing to do */
+
+/* Reading one, ours or llama.cpp's, row after row.  Everything is checked: sizes against the file's own (it is mapped), ids against V,
+ * numbers for being finite; a wrong file is ERR_FORMAT, with its name, what was found and where. */
+struct logprobs_reader {
+    int ctx, V, n_window;
+    int32_t *ids;                /* [n_window * ctx], in the order of the text */
+    const char *path;            /* borrowed */
+    struct file_map map; size_t at; int64_t n_left;           /* rows; ctx - 1 - ctx/2 of each window */
+};
+int logprobs_open(struct logprobs_reader *r, const char *path, struct err *err);
+int logprobs_is(const char *path, bool *yes, struct err *err);  /* does the file begin as these do? */
+/* The log-probabilities of the next n rows to out [n, V]; ERR_RANGE when fewer are left. */
+int logprobs_read(struct logprobs_reader *r, int n, float *out, struct err *err);
+void logprobs_close(struct logprobs_reader *r);                 /* a zeroed one too */
 #endif

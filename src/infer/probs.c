@@ -1,5 +1,6 @@
 #include "infer/probs.h"
 #include <math.h>
+#include "cpu/kernels.h"
 
 int probs_largest(const float *x, int V, double *log_sum)
 {
@@ -30,4 +31,18 @@ void token_probs(const float *x, int V, int32_t id, int n, struct token_prob *pr
     }
     for (int k = 1; k <= n; k++)
         prob[k].logprob = (float)((double)prob[k].logprob - lse);
+}
+
+static double not_below_zero(double kl) { return kl < 0 ? 0 : kl; }       /* rounding; NaN stays */
+
+void probs_compare(struct probs_pair *out, const float *x, bool x_given, const float *y, int V)
+{
+    struct divergence d;
+    cpu_kernels()->divergence(V, x, y, &d);
+    const double top = (double)x[d.best[0]], log_x = x_given ? 0 : top + log(d.sum[0]), log_y = (double)y[d.best[1]] + log(d.sum[1]);
+    *out = (struct probs_pair){ .best = { d.best[0], d.best[1] }, .log_sum = { log_x, log_y } };
+    out->kl = x_given ? exp(top) * (d.cross[0] + d.sum[0] * log_y) : not_below_zero(d.cross[0] / d.sum[0] + (log_y - log_x));
+    out->kl_back = -d.cross[1] / d.sum[1] - (log_y - log_x);
+    if (!x_given)
+        out->kl_back = not_below_zero(out->kl_back);
 }

@@ -234,6 +234,42 @@ static void softmax_and_cross_entropy_equal_ref(void **state)
         }
 }
 
+/* Sums that cancel are held against what they are sums of. */
+static void divergences_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
+        for (int form = 0; form < 4; form++) {
+            const int V = widths[i];
+            float *x = numbers((size_t)V, form == 0 ? 1 : 30), *y = form == 3 ? copy_of(x, (size_t)V) : numbers((size_t)V, form == 0 ? 1 : 30);
+            struct divergence a, b;
+            for (int j = 0; form == 2 && j < V; j++)
+                x[j] *= 100, y[j] = x[j] + 0.01f * y[j];
+            ref->divergence(V, x, y, &a);
+            now->divergence(V, x, y, &b);
+            for (int j = 0; j < 2; j++) {
+                double size = 0;
+                for (int c = 0; c < V; c++)
+                    size += exp((double)(j ? y : x)[c] - (double)(j ? y : x)[a.best[j]]) * fabs((double)x[c] - (double)y[c]);
+                assert_int_equal(a.best[j], b.best[j]);
+                assert_true(fabs(a.sum[j] - b.sum[j]) <= tolerance_of("divergence") * a.sum[j]);
+                assert_true(fabs(a.cross[j] - b.cross[j]) <= tolerance_of("divergence") * size);
+                assert_true(form != 3 || (b.cross[j] == 0 && b.sum[0] == b.sum[1]));
+            }
+            mem_free(x), mem_free(y);
+        }
+    FOR_LEVELS {
+        struct divergence d;
+        now->divergence(5, (float[]){ 0, 3, 1, 3, -1e30f }, (float[]){ 7, 0, 7, 0, 7 }, &d);
+        assert_true(d.best[0] == 1 && d.best[1] == 0);
+        assert_true(fabs(d.sum[0] - (2 + exp(-3) + exp(-2))) < 1e-14);
+        now->divergence(5, (float[]){ 0, 3, 1, NAN, 2 }, (float[]){ 7, 0, 7, 0, 7 }, &d);
+        assert_true(isnan(d.cross[0]) && isnan(d.cross[1]));
+        now->divergence(3, (float[]){ 0, 3, 1 }, (float[]){ INFINITY, 0, 7 }, &d);
+        assert_false(isfinite(d.cross[1]));
+    }
+}
+
 static void values_that_are_not_finite_show(void **state)
 {
     (void)state;
@@ -592,6 +628,7 @@ int main(void)
         cmocka_unit_test(activations_equal_ref),
         cmocka_unit_test(soft_caps_equal_ref),
         cmocka_unit_test(softmax_and_cross_entropy_equal_ref),
+        cmocka_unit_test(divergences_equal_ref),
         cmocka_unit_test(values_that_are_not_finite_show),
         cmocka_unit_test(rope_turns_as_ref_and_back),
         cmocka_unit_test(attention_equals_ref_and_is_the_same_alone),

@@ -83,6 +83,83 @@ static void a_file_that_is_given_up_is_not_there(void **state)
     logprobs_abort(&l);
 }
 
+static void rows_are_read_back(void **state)
+{
+    (void)state;
+    struct logprobs_reader r;
+    struct buf b = written();
+    float out[2 * V];
+    bool yes;
+    OK(logprobs_is(path, &yes, &err));
+    assert_true(yes);
+    assert_int_equal(logprobs_open(&r, path, &err), ERR_FORMAT);           /* of two windows of 6 tokens four rows count, not three */
+    assert_non_null(strstr(err.msg, "expected 164 for 2 windows of 6"));
+    OK(file_write_all(path, b.data, b.len, &err));
+    buf_release(&b);
+    struct logprobs l;
+    OK(logprobs_begin(&l, path, CTX, V, ids, WINDOWS, &err));
+    OK(logprobs_add(&l, logits[0], ROWS, V, &err));
+    OK(logprobs_add(&l, logits[0], 1, V, &err));
+    OK(logprobs_commit(&l, &err));
+    OK(logprobs_open(&r, path, &err));
+    assert_true(r.ctx == CTX && r.V == V && r.n_window == WINDOWS && r.n_left == 4 && !memcmp(r.ids, ids, sizeof ids));
+    OK(logprobs_read(&r, 2, out, &err));
+    assert_true(fabsf(out[3] - out[4] - 0.25f) < 1e-3f);
+    assert_true(fabsf(out[V] - out[V + 2] - 10) < 1e-3f && fabsf(out[V] - out[V + 1] - 16) < 1e-3f);
+    OK(logprobs_read(&r, 1, out, &err));
+    for (int i = 0; i < V; i++)
+        assert_true(fabsf(out[i] + logf((float)V)) < 1e-6f);
+    assert_int_equal(logprobs_read(&r, 2, out, &err), ERR_RANGE);
+    logprobs_close(&r);
+}
+
+static void wrong_files_are_refused(void **state)
+{
+    (void)state;
+    struct logprobs l;
+    struct logprobs_reader r;
+    struct buf b;
+    float out[V];
+    buf_init(&b);
+    OK(logprobs_begin(&l, path, CTX, V, ids, WINDOWS, &err));
+    OK(logprobs_add(&l, logits[0], ROWS, V, &err));
+    OK(logprobs_add(&l, logits[0], 1, V, &err));
+    OK(logprobs_commit(&l, &err));
+    OK(file_read(path, 1 << 20, &b, &err));
+    const struct { size_t at; int32_t value; const char *message; } wrong[] = {
+        { 0, 0, "_logits_" }, { 8, 2, "2 windows of 2 tokens" }, { 8, -6, "windows of -6" }, { 12, 0, "vocabulary of 0" }, { 12, 1 << 30, "vocabulary of" },
+        { 16, 0, "0 windows" }, { 16, 0x7fffffff, "windows" }, { 16, 1, "bytes, expected" }, { 24, V, "token 1 is 7" }, { 28, -1, "token 2 is -1" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        int32_t was;
+        memcpy(&was, b.data + wrong[i].at, sizeof was);
+        memcpy(b.data + wrong[i].at, &wrong[i].value, sizeof was);
+        OK(file_write_all(path, b.data, b.len, &err));
+        assert_int_equal(logprobs_open(&r, path, &err), ERR_FORMAT);
+        if (!strstr(err.msg, wrong[i].message))
+            fail_msg("%zu: %s", i, err.msg);
+        memcpy(b.data + wrong[i].at, &was, sizeof was);
+    }
+    for (size_t n = 0; n < 24; n++) {
+        bool yes;
+        OK(file_write_all(path, b.data, n, &err));
+        assert_int_equal(logprobs_open(&r, path, &err), ERR_FORMAT);
+        OK(logprobs_is(path, &yes, &err));
+        assert_true(yes == (n >= 8));
+    }
+    static const float bad[] = { NAN, INFINITY, -1, 1 };                 /* steps */
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        memcpy(b.data + 20 + sizeof ids, &bad[i], sizeof *bad);
+        OK(file_write_all(path, b.data, b.len, &err));
+        OK(logprobs_open(&r, path, &err));
+        assert_int_equal(logprobs_read(&r, 1, out, &err), ERR_FORMAT);
+        logprobs_close(&r);
+    }
+    assert_int_equal(logprobs_open(&r, "/nowhere/at/all", &err), ERR_NOTFOUND);
+    logprobs_close(&r);
+    buf_release(&b);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -102,6 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_file_has_the_form_that_its_header_says),
         cmocka_unit_test(log_probabilities_come_back_to_half_a_step),
+        cmocka_unit_test(rows_are_read_back),
+        cmocka_unit_test(wrong_files_are_refused),
         cmocka_unit_test(a_file_that_is_given_up_is_not_there),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -256,6 +256,25 @@ static void cross_entropy(const struct ce *p)
     }
 }
 
+static int first_largest(int n, const float *x)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        best = x[i] > x[best] ? i : best;
+    return best;
+}
+
+static void divergence(int n, const float *x, const float *y, struct divergence *out)
+{
+    *out = (struct divergence){ .best = { first_largest(n, x), first_largest(n, y) } };
+    for (int i = 0; i < n; i++) {
+        const double d = (double)x[i] - (double)y[i];
+        const double e[2] = { exp((double)x[i] - (double)x[out->best[0]]), exp((double)y[i] - (double)y[out->best[1]]) };
+        for (int j = 0; j < 2; j++)
+            out->sum[j] += e[j], out->cross[j] += e[j] * d;
+    }
+}
+
 /* ---- attention ---- */
 
 static double score(const struct attn *p, int i, int g, int j)
@@ -492,6 +511,7 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->rope_pairs = rope_pairs;
     k->softmax = softmax;
     k->cross_entropy = cross_entropy;
+    k->divergence = divergence;
     k->attn_fwd = k->attn_fwd_bf16 = attn_fwd;
     k->attn_bwd = k->attn_bwd_bf16 = attn_bwd;
     k->sum_rows = sum_rows;

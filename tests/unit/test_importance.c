@@ -1,80 +1,15 @@
-/* test_quality.c - two models compared give what their logits say, and a model compared with itself gives nothing. */
+/* test_importance.c - columns weigh what goes into them, and what llama-imatrix found is read. */
 #include <math.h>
 #include "../test.h"
 #include "infer/importance.h"
-#include "infer/quality.h"
-#include "model/convert.h"
 #include "model/gguf.h"
 
-static char dir[] = "/tmp/lathe-quality-XXXXXX";
+static char dir[] = "/tmp/lathe-importance-XXXXXX";
 static struct pool *pool;
 static struct err err;
-static struct engine *f32, *half;
-enum { N = 50, CTX = 16, BOS = 1 };
+static struct engine *f32;
+enum { N = 50, CTX = 16 };
 static int32_t ids[N];
-
-static void a_model_is_equal_to_itself(void **state)
-{
-    (void)state;
-    struct quality q;
-    OK(quality_compare(&q, f32, f32, ids, N, CTX, -1, &err));
-    assert_int_equal(q.n_token, N);
-    assert_true(q.kl_mean == 0 && q.kl_max == 0 && q.flips == 0 && q.nll == q.nll_source && q.nll > 0);
-}
-
-static void softmax(const float *logits, int V, double *p)
-{
-    double sum = 0;
-    for (int i = 0; i < V; i++)
-        sum += p[i] = exp((double)logits[i]);
-    for (int i = 0; i < V; i++)
-        p[i] /= sum;
-}
-
-/* The same sums from logits token by token, in windows that begin with bos. */
-static void another_is_as_far_as_its_logits_say(void **state)
-{
-    (void)state;
-    struct quality q;
-    const int V = engine_config(f32)->vocab_size;
-    double *p = malloc((size_t)V * sizeof *p), *r = malloc((size_t)V * sizeof *r), kl = 0, most = 0, nll = 0;
-    int n = 0, n_target = 0, flips = 0;
-    OK(quality_compare(&q, f32, half, ids, N, CTX, BOS, &err));
-    for (int at = 0; at < N; at += CTX - 1)
-        for (int i = 0; i < CTX && at + i <= N; i++, n++) {
-            const int32_t id = i ? ids[at + i - 1] : BOS;
-            const float *a, *b;
-            OK(engine_feed(f32, 0, i, &id, 1, &a, &err));
-            softmax(a, V, p);
-            OK(engine_feed(half, 0, i, &id, 1, &b, &err));
-            softmax(b, V, r);
-            double d = 0;
-            int pi = 0, ri = 0;
-            for (int k = 0; k < V; k++) {
-                d += p[k] * log(p[k] / r[k]);
-                pi = p[k] > p[pi] ? k : pi, ri = r[k] > r[ri] ? k : ri;
-            }
-            kl += d, most = d > most ? d : most, flips += pi != ri;
-            if (i + 1 < CTX && at + i < N)
-                nll -= log(r[ids[at + i]]), n_target++;
-        }
-    assert_int_equal(q.n_token, n);
-    assert_true(most > 0 && fabs(q.kl_mean - kl / n) < 1e-9 + 1e-4 * kl / n);
-    assert_true(fabs(q.kl_max - most) < 1e-9 + 1e-4 * most);
-    assert_true(fabs(q.flips - (double)flips / n) < 1e-12);
-    assert_true(fabs(q.nll - nll / n_target) < 1e-6);
-    free(p);
-    free(r);
-}
-
-static void what_cannot_be_compared_is_refused(void **state)
-{
-    (void)state;
-    struct quality q;
-    assert_int_equal(quality_compare(&q, f32, half, ids, 1, CTX, -1, &err), ERR_RANGE);
-    assert_int_equal(quality_compare(&q, f32, half, ids, N, 1, -1, &err), ERR_RANGE);
-    assert_int_equal(quality_compare(&q, f32, half, ids, N, 1 << 20, -1, &err), ERR_RANGE);
-}
 
 /* Into the first layer goes the norm of the embedding; the sums by hand, one row more in the divisor. */
 static void columns_weigh_what_goes_into_them(void **state)
@@ -170,22 +105,9 @@ static int set_up(void **state)
 {
     (void)state;
     const struct engine_opts o = { .n_slot = 1, .step_tokens = 7, .n_logits = 1, .no_tok = true };
-    const struct convert c = { .mix = mix_find("f16") };
-    struct convert with_pool = c;
-    struct source *s;
-    struct buf b;
-    char path[200];
-    buf_init(&b);
-    if (!mkdtemp(dir) || pool_new(&pool, 2, &err) || source_open(&s, "tests/golden/llama", &err))
+    if (!mkdtemp(dir) || pool_new(&pool, 2, &err))
         return -1;
-    with_pool.pool = pool;
-    snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    int rc = convert_safetensors(s, path, &with_pool, &err);
-    source_free(s);
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    rc = rc || file_read("tests/golden/llama/config.json", 1 << 20, &b, &err) || file_write_all(path, b.data, b.len, &err) ||
-         engine_new(&f32, "tests/golden/llama", &o, pool, &err) || engine_new(&half, dir, &o, pool, &err);
-    buf_release(&b);
+    const int rc = engine_new(&f32, "tests/golden/llama", &o, pool, &err);
     for (int i = 0; i < N; i++)
         ids[i] = 3 + i * i * 7 % 41;
     if (rc)
@@ -197,7 +119,6 @@ static int tear_down(void **state)
 {
     (void)state;
     engine_free(f32);
-    engine_free(half);
     pool_free(pool);
     return file_remove_tree(dir, NULL);
 }
@@ -205,9 +126,6 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_model_is_equal_to_itself),
-        cmocka_unit_test(another_is_as_far_as_its_logits_say),
-        cmocka_unit_test(what_cannot_be_compared_is_refused),
         cmocka_unit_test(columns_weigh_what_goes_into_them),
         cmocka_unit_test(experts_weigh_their_own_rows),
         cmocka_unit_test(llama_imatrix_files_are_read),
