@@ -26,6 +26,14 @@ uint64_t rng_u64(uint64_t key, uint64_t i)
     return (uint64_t)r.v[1] << 32 | r.v[0];
 }
 
+void rng_fill(uint64_t key, uint64_t counter_hi, uint64_t first, uint64_t *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const struct rng_u32x4 r = rng_philox(key, counter_hi, first + (uint64_t)i);
+        out[2 * i] = (uint64_t)r.v[1] << 32 | r.v[0], out[2 * i + 1] = (uint64_t)r.v[3] << 32 | r.v[2];
+    }
+}
+
 double rng_uniform(uint64_t key, uint64_t i) { return (double)(rng_u64(key, i) >> 11) * 0x1p-53; }
 
 __extension__ typedef unsigned __int128 wide;

@@ -13,6 +13,8 @@ struct rng_u32x4 rng_philox(uint64_t key, uint64_t counter_hi, uint64_t counter_
 uint64_t rng_key(uint64_t seed, const char *name);
 
 uint64_t rng_u64(uint64_t key, uint64_t i);
+/* out[2 i], out[2 i + 1]: the two halves of rng_philox(key, counter_hi, first + i), for i < n; several times as fast as n calls. */
+void rng_fill(uint64_t key, uint64_t counter_hi, uint64_t first, uint64_t *out, int64_t n);
 double rng_uniform(uint64_t key, uint64_t i);            /* [0, 1), 53 bits */
 uint64_t rng_below(uint64_t key, uint64_t i, uint64_t n);/* 0 .. n-1, exact by multiply-and-reject, n > 0 */
 double rng_normal(uint64_t key, uint64_t i);             /* mean 0, variance 1, Box-Muller */

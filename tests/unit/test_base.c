@@ -130,6 +130,9 @@ static void philox_gives_the_published_numbers(void **state)
     for (size_t i = 0; i < 3; i++) {
         const struct rng_u32x4 r = rng_philox(cases[i].key, cases[i].hi, cases[i].lo);
         assert_memory_equal(r.v, cases[i].want, sizeof r.v);
+        uint64_t filled[4];
+        rng_fill(cases[i].key, cases[i].hi, cases[i].lo - 1, filled, 2);
+        assert_true(filled[2] == ((uint64_t)r.v[1] << 32 | r.v[0]) && filled[3] == ((uint64_t)r.v[3] << 32 | r.v[2]));
     }
 }
 
