@@ -12,6 +12,7 @@ struct engine {
     int n_adapter; bool adapted;
     int32_t *seq_start, *pos0, *adapter;   /* [n_slot + 1], [n_slot], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
+    int32_t *target_row, *target_first;          /* [n_logits], [n_logits + 1]: rows of engine_targets, and the first target of each */
     int32_t *page; int page_stride;              /* [n_slot][page_stride]: pages of the sequences of a step */
 };
 
@@ -28,9 +29,11 @@ static int choose_sizes(struct engine *e, const struct engine_opts *o, struct er
     e->part = mem_alloc_array((size_t)e->n_slot, sizeof *e->part);
     e->page_stride = (e->l.ctx + KV_TOKENS - 1) / KV_TOKENS;
     e->page = mem_alloc_array((size_t)e->n_slot * (size_t)e->page_stride, sizeof *e->page);
-    if (!e->seq_start || !e->part || !e->page)
+    e->target_row = mem_alloc_array(2 * (size_t)e->n_logits + 1, sizeof *e->target_row);
+    if (!e->seq_start || !e->part || !e->page || !e->target_row)
         return ERR(err, NOMEM, "no memory for %d sequences", e->n_slot);
     e->pos0 = e->seq_start + e->n_slot + 1, e->row = e->pos0 + e->n_slot, e->adapter = e->row + e->n_slot;
+    e->target_first = e->target_row + e->n_logits;
     return 0;
 }
 
@@ -98,6 +101,7 @@ void engine_free(struct engine *e)
     mem_free(e->seq_start);
     mem_free(e->part);
     mem_free(e->page);
+    mem_free(e->target_row);
     mem_free(e);
 }
 
@@ -107,12 +111,7 @@ const struct model *engine_model(const struct engine *e) { return &e->l.model; }
 
 int engine_encode(const struct engine *e, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err)
 {
-    const int eot = e->l.model.config.family == FAMILY_LATHE_GPT ? tok_eot(e->l.tok) : -1;
-    size_t n_eot;
-    const char *bytes = (flags & TOK_ADD) && eot >= 0 ? tok_bytes(e->l.tok, eot, &n_eot) : NULL;
-    if (bytes)
-        TRY(tok_encode(e->l.tok, bytes, n_eot, TOK_SPECIALS, ids, err));
-    return tok_encode(e->l.tok, text, n, flags, ids, err);
+    return loaded_encode(&e->l.model.config, e->l.tok, text, n, flags, ids, err);
 }
 
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx)
@@ -271,6 +270,55 @@ int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int 
         TRY(engine_head(e, row + at, part, &logits, err));
         struct nll_job j = { e, target + at, nll + at };
         pool_for(e->l.d.g->pool, part, nll_row, &j);
+    }
+    return 0;
+}
+
+struct targets_job { const struct engine *e; struct engine_target *t; const int32_t *first; };
+
+static bool likeliest(const float *x, int V, int id)
+{
+    const float mine = x[id];
+    int more = 0;
+    for (int i = 0; i < id; i++)
+        more |= x[i] >= mine;
+    for (int i = id + 1; i < V; i++)
+        more |= x[i] > mine;
+    return !more;
+}
+
+static void targets_row(void *ctx, int i, int i_thread)
+{
+    (void)i_thread;
+    const struct targets_job *j = ctx;
+    const int V = j->e->l.model.config.vocab_size;
+    float *x = (float *)j->e->l.d.g->tensor[j->e->l.d.logits].data + (ptrdiff_t)i * V;
+    for (int k = j->first[i]; k < j->first[i + 1]; k++) {
+        struct engine_target *t = &j->t[k];
+        const struct ce p = { .n_row = 1, .V = V, .x = x, .ld = V, .target = &t->id, .nll = &t->nll };
+        j->e->l.d.g->k->cross_entropy(&p);
+        t->likeliest = likeliest(x, V, t->id);
+    }
+}
+
+int engine_targets(struct engine *e, struct engine_target *t, int n, struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        if (t[i].id < 0 || t[i].id >= e->l.model.config.vocab_size)
+            return ERR(err, RANGE, "token id %d, expected 0 to %d", t[i].id, e->l.model.config.vocab_size - 1);
+        if (i && t[i].row < t[i - 1].row)
+            return ERR(err, RANGE, "targets of row %d after those of row %d, expected them sorted", t[i].row, t[i - 1].row);
+    }
+    for (int at = 0; at < n;) {
+        int n_row = 0, end = at;
+        for (; end < n && (n_row < e->n_logits || t[end].row == t[end - 1].row); end++)
+            if (end == at || t[end].row != t[end - 1].row)
+                e->target_row[n_row] = t[end].row, e->target_first[n_row++] = end;
+        e->target_first[n_row] = end;
+        const float *logits;
+        TRY(engine_head(e, e->target_row, n_row, &logits, err));
+        pool_for(e->l.d.g->pool, n_row, targets_row, &(struct targets_job){ e, t, e->target_first });
+        at = end;
     }
     return 0;
 }

@@ -79,6 +79,10 @@ int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hid
 
 /* nll[i] = -log softmax(logits of row[i])[target[i]] for any number of rows of the last engine_run. */
 int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err);
+/* The same for targets that are sorted by row, of which a row may have several: its logits are computed once.  likeliest: no id
+ * has more, and none before it as much. */
+struct engine_target { int32_t row, id; float nll; bool likeliest; };
+int engine_targets(struct engine *e, struct engine_target *t, int n, struct err *err);
 
 /* Adds what a step of T tokens of S sequences costs, which see `keys` keys on average of `cached` positions each, with
  * n_logits rows of logits: operations by kind, and bytes of weights and cache that must be read.  Sequences have no adapter but with

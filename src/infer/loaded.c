@@ -89,6 +89,16 @@ int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct er
     return 0;
 }
 
+int loaded_encode(const struct config *c, const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err)
+{
+    const int eot = c->family == FAMILY_LATHE_GPT ? tok_eot(t) : -1;
+    size_t n_eot;
+    const char *bytes = (flags & TOK_ADD) && eot >= 0 ? tok_bytes(t, eot, &n_eot) : NULL;
+    if (bytes)
+        TRY(tok_encode(t, bytes, n_eot, TOK_SPECIALS, ids, err));
+    return tok_encode(t, text, n, flags, ids, err);
+}
+
 void loaded_release(struct loaded *l)
 {
     drop_adapters(l);

@@ -32,4 +32,6 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err);
 int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct err *err);
 void loaded_release(struct loaded *l);
+/* As engine_encode, of a model whose weights need not be there. */
+int loaded_encode(const struct config *c, const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err);
 #endif

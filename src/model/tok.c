@@ -28,6 +28,13 @@ int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err)
     return 0;
 }
 
+int tok_ids_add(struct tok_ids *ids, int32_t id, struct err *err)
+{
+    TRY(tok_ids_reserve(ids, 1, err));
+    ids->id[ids->n++] = id;
+    return 0;
+}
+
 /* ---- the vocabulary ---- */
 
 int tok_new(struct tok **out, struct err *err)

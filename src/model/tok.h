@@ -18,6 +18,8 @@
 struct tok;
 struct tok_ids { int32_t *id; size_t n, cap; };       /* zeroed by the caller before the first use */
 void tok_ids_release(struct tok_ids *ids);
+int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err);
+int tok_ids_add(struct tok_ids *ids, int32_t id, struct err *err);
 
 /* A folder (its tokenizer.json, tokenizer.model, ... in this order), or a file: what it is is seen in its content.  Ranks
  * (.tiktoken) do not say how text is split: the name tells (r50k, cl100k, o200k, p50k, qwen, llama3, llama4 in it). */

@@ -110,7 +110,6 @@ int tok_add_added(struct tok *t, struct tok_added a, const char *content, size_t
 int tok_finish(struct tok *t, const char *name, struct err *err);
 int tok_by_bytes(const struct tok *t, const char *s, size_t n);   /* after tok_index; -1: none */
 int tok_index(struct tok *t, const char *name, struct err *err);  /* builds the table of tok_by_bytes */
-int tok_ids_reserve(struct tok_ids *ids, size_t more, struct err *err);
 
 /* ---- one call ---- */
 #define TOK_CACHE_BYTES 32
