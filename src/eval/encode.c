@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/utf8.h"
 #include "infer/loaded.h"
+#include "model/chat.h"
 #include "model/jinja_value.h"
 
 void encoded_release(struct encoded *s)
@@ -10,7 +11,23 @@ void encoded_release(struct encoded *s)
     tok_ids_release(&s->work);
 }
 
-int32_t encoder_prefix(const struct tok *t) { return tok_bos(t) >= 0 ? tok_bos(t) : tok_eot(t); }
+static int32_t named(const struct chat_files *f, const char *name, const struct tok *t)
+{
+    const char *text = json_string_value(json_object_get(chat_files_tokens(f), name));
+    return text ? tok_special(t, text) : -1;
+}
+
+int encoder_prefix(int32_t *out, const char *model, const struct tok *t, struct err *err)
+{
+    struct chat_files *f;
+    TRY(chat_files_open(&f, model, false, err));
+    const int32_t first[] = { named(f, "bos_token", t), tok_bos(t), named(f, "eos_token", t), tok_eot(t) };
+    *out = -1;
+    for (int i = 0; i < 4 && *out < 0; i++)
+        *out = first[i];
+    chat_files_close(f);
+    return 0;
+}
 
 static bool begins_with(const struct encoder *e, const char *text, size_t n)
 {

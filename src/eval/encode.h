@@ -28,9 +28,11 @@ struct encoder {
     const struct config *config;
     enum encode_begin begin;
     int max_length;              /* tokens that the model may look at at once */
-    int32_t prefix;              /* by encoder_prefix(); -1: the tokenizer has neither bos nor end of text */
+    int32_t prefix;              /* by encoder_prefix(); -1: none */
 };
-int32_t encoder_prefix(const struct tok *t);
+/* bos_token of the model's files (tokenizer_config.json, GGUF), else the token that the tokenizer puts before texts, else eos_token of the
+ * files, else the token that ends a text; *out -1: there is none of them. */
+int encoder_prefix(int32_t *out, const char *model, const struct tok *t, struct err *err);
 /* Does the tokenizer put something in front of a text by itself?  For telling. */
 int encoder_adds(const struct encoder *e, bool *adds, struct err *err);
 

@@ -2,8 +2,8 @@
 #include <limits.h>
 #include <string.h>
 #include "base/mem.h"
-#include "cpu/kernels.h"
 #include "eval/run_impl.h"
+#include "infer/pages.h"
 
 /* ---- opening ---- */
 
@@ -15,7 +15,8 @@ static int open_files(struct run *r, struct err *err)
     const struct config *c = &r->files.model.config;
     if (c->encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", r->o.model);
-    r->encoder = (struct encoder){ r->files.tok, c, r->o.begin, r->files.ctx, encoder_prefix(r->files.tok) };
+    r->encoder = (struct encoder){ r->files.tok, c, r->o.begin, r->files.ctx, -1 };
+    TRY(encoder_prefix(&r->encoder.prefix, r->o.model, r->files.tok, err));
     if (r->o.begin == ENCODE_PREFIX && r->encoder.prefix < 0)
         return ERR(err, USAGE, "%s has no token that begins or ends a text, which every text was to begin with", r->o.model);
     return 0;

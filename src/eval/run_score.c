@@ -1,8 +1,8 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
-#include "cpu/kernels.h"
 #include "eval/run_impl.h"
+#include "infer/pages.h"
 
 /* A sequence of the engine that walks the segments of an item, or of the header. */
 struct walker { struct item *item; int slot, segment, done; int32_t *page; int n_page; };
