@@ -502,7 +502,7 @@ int build_run(struct opened *x, const struct build_opts *o, json_t **manifest, s
         return ERR(err, NOMEM, "no memory for a build");
     b->x = x, b->o = o, b->own = *o;
     int rc = begin(b, err);
-    rc = rc ? rc : audit_pass(&x->a, take_record, put_block, b, err);
+    rc = rc ? rc : audit_pass(&x->a, take_record, put_block, NULL, b, err);
     rc = rc ? rc : finish(b, manifest, err);
     release(b, !rc);
     mem_free(b);

@@ -304,29 +304,16 @@ static int second_look(void *ctx, int64_t number, const struct pass_record *r, s
 {
     struct links *x = ctx;
     struct grams *g = &x->t[i_thread].g;
-    const size_t at = out->len;
-    const uint64_t head[2] = { (uint64_t)number, 0 };
     if (!r->text || !counts(x->a, number))
         return 0;
     TRY(grams_of(g, r->text, r->n, err));
-    TRY(buf_add(out, head, sizeof head, err));
-    TRY(poison_text_look(x->p, r->text, r->n, g, out, err));
-    const uint64_t n = out->len - at - sizeof head;
-    memcpy(out->data + at + sizeof *head, &n, sizeof n);
-    out->len = n ? out->len : at;
-    return 0;
+    return poison_text_look(x->p, number, r->text, r->n, g, out, err);
 }
 
-static int take_runs(void *ctx, const struct buf *out, struct err *err)
+static int take_runs(void *ctx, const struct buf *const *out, int n, struct err *err)
 {
     struct links *x = ctx;
-    for (size_t at = 0; at < out->len;) {
-        uint64_t head[2];
-        memcpy(head, out->data + at, sizeof head);
-        TRY(poison_text_add(x->p, (int64_t)head[0], out->data + at + sizeof head, (size_t)head[1], err));
-        at += sizeof head + (size_t)head[1];
-    }
-    return 0;
+    return poison_text_add(x->p, x->a->o->pool, out, n, err);
 }
 
 static int drop_look(void *ctx, int64_t number, const struct pass_record *r, struct buf *out, int i_thread, struct err *err)
@@ -354,7 +341,7 @@ static int take_drops(void *ctx, const struct buf *out, struct err *err)
 static int find_continuations(struct links *x, struct err *err)
 {
     struct poison_findings found;
-    TRY(audit_pass(x->a, second_look, take_runs, x, err));
+    TRY(audit_pass(x->a, second_look, NULL, take_runs, x, err));
     TRY(poison_text_end(x->p, &found, err));
     int rc = 0;
     for (size_t i = 0; i < found.n && rc >= 0; i++) {
@@ -364,7 +351,7 @@ static int find_continuations(struct links *x, struct err *err)
     }
     x->n_tested += found.n_tested, x->n_more += found.n_more;
     poison_release(&found);
-    return rc < 0 ? rc : x->rows.lengths ? audit_pass(x->a, drop_look, take_drops, x, err) : 0;
+    return rc < 0 ? rc : x->rows.lengths ? audit_pass(x->a, drop_look, take_drops, NULL, x, err) : 0;
 }
 
 /* ---- all ---- */
@@ -421,7 +408,7 @@ static int look(struct links *x, struct err *err)
     TRY(make_threads(x, err));
     TRY(add_up_text(x->a, &n_text, err));
     TRY(poison_text_new(&x->p, n_text / 5, err));
-    TRY(audit_pass(x->a, first_look, take_labelled, x, err));
+    TRY(audit_pass(x->a, first_look, take_labelled, NULL, x, err));
     TRY(report_groups(x, err));
     for (int i = 0; i < x->n_set; i++)
         TRY(look_at_set(x, &x->set[i], err));

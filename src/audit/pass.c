@@ -183,6 +183,7 @@ static void one_item(void *ctx, int i, int i_thread)
 
 static int put_round(const struct pass *p, const struct round *r, struct err *err)
 {
+    const struct buf *all[ROUND_BLOCKS_MAX];
     for (int i = 0; i < r->n; i++) {
         struct block *b = &r->block[i];
         if (b->err.code)
@@ -190,7 +191,10 @@ static int put_round(const struct pass *p, const struct round *r, struct err *er
         TRY(p->o->put(p->o->ctx, b->file, b->first + b->n, &b->out, err));
         if (b->last)
             TRY(p->o->ended(p->o->ctx, &b->end, err));
+        all[i] = &b->out;
     }
+    if (p->o->round)
+        TRY(p->o->round(p->o->ctx, all, r->n, err));
     return p->o->progress ? p->o->progress(p->o->ctx, r->bytes, err) : 0;
 }
 

@@ -23,6 +23,8 @@ struct pass_opts {
     int (*record)(void *ctx, int file, const struct pass_record *r, struct buf *out, int i_thread, struct err *err);
     /* By the caller's thread, blocks in order.  next: the file's first record that none of them held. */
     int (*put)(void *ctx, int file, int64_t next, const struct buf *out, struct err *err);
+    /* By the caller's thread, after put() of the blocks of a round: what they all wrote, in order.  May use the pool.  NULL: nothing. */
+    int (*round)(void *ctx, const struct buf *const *out, int n, struct err *err);
     /* The file ended: after its blocks, by the caller's thread. */
     int (*ended)(void *ctx, const struct pass_file *f, struct err *err);
     /* Between rounds: bytes of the files that were taken.  May end the pass with an error, ERR_STOPPED for a stop. */

@@ -24,6 +24,8 @@
 #ifndef AUDIT_POISON_H
 #define AUDIT_POISON_H
 #include "audit/bayes.h"
+#include "base/buf.h"
+#include "base/pool.h"
 
 #define POISON_SUPPORT 50
 #define POISON_WORDS 8
@@ -52,14 +54,15 @@ void poison_release(struct poison_findings *x);
 int poison_labels(struct bayes *b, const struct label_set *s, struct poison_findings *out, struct err *err);
 
 /* Continuations need each text twice: counted by any thread, then looked for by any thread, and what was found added in the order of the
- * records by one.  n_word: about how many words there will be; the table takes 4 bytes for each, at least 256 KiB and at most 512 MiB. */
+ * records, many at a time by all threads of the pool (row_graph.h).  n_word: about how many words there will be; the table takes a byte for
+ * each, at least 256 KiB and at most 128 MiB. */
 struct poison_text;
 int poison_text_new(struct poison_text **out, uint64_t n_word, struct err *err);
 void poison_text_free(struct poison_text *p);
 void poison_text_count(struct poison_text *p, const struct grams *g);
-/* Appends to out what is worth adding: nothing for most texts. */
-int poison_text_look(const struct poison_text *p, const char *text, size_t n, const struct grams *g, struct buf *out, struct err *err);
-int poison_text_add(struct poison_text *p, int64_t record, const char *found, size_t n, struct err *err);
+/* Appends to out what is worth adding: nothing for most texts.  out holds such things only. */
+int poison_text_look(const struct poison_text *p, int64_t record, const char *text, size_t n, const struct grams *g, struct buf *out, struct err *err);
+int poison_text_add(struct poison_text *p, struct pool *pool, const struct buf *const *found, int n, struct err *err);
 int poison_text_end(struct poison_text *p, struct poison_findings *out, struct err *err);
 
 /* Which texts have such a row, of the label (-1: of any text).  Starts as { 0 }; for several threads once all are added. */

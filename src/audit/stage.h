@@ -65,8 +65,9 @@ int audit_example_masked(struct audit *a, json_t *into, int64_t record, size_t a
 int audit_fill_examples(struct audit *a, struct err *err);       /* at the end */
 /* The texts of records (ascending numbers), one after the other, read anew from their files; those that cannot be read again are an error. */
 int audit_texts(const struct audit *a, const int64_t *record, int n, int (*text)(void *ctx, int i, const char *text, size_t n, struct err *err), void *ctx, struct err *err);
-/* One more pass over all records: record() by any thread, put() in order, as pass.h; number is the record's of the whole input. */
+/* One more pass over all records: record() by any thread, put() and round() (either may be NULL) in order, as pass.h; number is the record's of
+ * the whole input. */
 int audit_pass(const struct audit *a, int (*record)(void *ctx, int64_t number, const struct pass_record *r, struct buf *out, int i_thread, struct err *err),
-               int (*put)(void *ctx, const struct buf *out, struct err *err), void *ctx, struct err *err);
+               int (*put)(void *ctx, const struct buf *out, struct err *err), int (*round)(void *ctx, const struct buf *const *out, int n, struct err *err), void *ctx, struct err *err);
 
 #endif

@@ -64,6 +64,7 @@ struct again {
     const struct audit *a;
     int (*record)(void *ctx, int64_t number, const struct pass_record *r, struct buf *out, int i_thread, struct err *err);
     int (*put)(void *ctx, const struct buf *out, struct err *err);
+    int (*round)(void *ctx, const struct buf *const *out, int n, struct err *err);
     void *ctx;
 };
 
@@ -80,6 +81,12 @@ static int again_put(void *ctx, int file, int64_t next, const struct buf *out, s
     const struct again *g = ctx;
     (void)file, (void)next;
     return g->put ? g->put(g->ctx, out, err) : 0;
+}
+
+static int again_round(void *ctx, const struct buf *const *out, int n, struct err *err)
+{
+    const struct again *g = ctx;
+    return g->round ? g->round(g->ctx, out, n, err) : 0;
 }
 
 static int again_ended(void *ctx, const struct pass_file *f, struct err *err)
@@ -99,9 +106,9 @@ static int again_progress(void *ctx, uint64_t bytes, struct err *err)
 }
 
 int audit_pass(const struct audit *a, int (*record)(void *ctx, int64_t number, const struct pass_record *r, struct buf *out, int i_thread, struct err *err),
-               int (*put)(void *ctx, const struct buf *out, struct err *err), void *ctx, struct err *err)
+               int (*put)(void *ctx, const struct buf *out, struct err *err), int (*round)(void *ctx, const struct buf *const *out, int n, struct err *err), void *ctx, struct err *err)
 {
-    struct again g = { a, record, put, ctx };
-    const struct pass_opts o = { .pool = a->o->pool, .record_max = a->o->record_max, .ratio = a->o->ratio, .record = again_record, .put = again_put, .ended = again_ended, .progress = again_progress, .ctx = &g };
+    struct again g = { a, record, put, round, ctx };
+    const struct pass_opts o = { .pool = a->o->pool, .record_max = a->o->record_max, .ratio = a->o->ratio, .record = again_record, .put = again_put, .round = again_round, .ended = again_ended, .progress = again_progress, .ctx = &g };
     return pass_run(a->s, 0, 0, &o, err);
 }

@@ -208,7 +208,7 @@ static void do_one(void *ctx, int i, int i_thread)
     struct grams *g = &j->g[i_thread];
     struct err e;
     const char *text = j->t->text[i];
-    if (grams_of(g, text, strlen(text), &e) < 0 || (j->look && poison_text_look(j->p, text, strlen(text), g, &j->found[i], &e) < 0))
+    if (grams_of(g, text, strlen(text), &e) < 0 || (j->look && poison_text_look(j->p, i, text, strlen(text), g, &j->found[i], &e) < 0))
         abort();
     if (!j->look)
         poison_text_count(j->p, g);
@@ -225,10 +225,14 @@ static void search(const struct texts *t, int n_thread, struct poison_findings *
     pool_for(pool, t->n, do_one, &j);
     j.look = true;
     pool_for(pool, t->n, do_one, &j);
-    for (int i = 0; i < t->n; i++) {
-        OK(poison_text_add(j.p, i, j.found[i].data, j.found[i].len, &err));
-        buf_release(&j.found[i]);
+    for (int i = 0; i < t->n; i += 10) {
+        const struct buf *some[10];
+        for (int k = 0; k < 10; k++)
+            some[k] = &j.found[i + k];
+        OK(poison_text_add(j.p, pool, some, 10, &err));
     }
+    for (int i = 0; i < t->n; i++)
+        buf_release(&j.found[i]);
     OK(poison_text_end(j.p, x, &err));
     poison_text_free(j.p);
     pool_free(pool);
@@ -279,6 +283,29 @@ static void a_payload_in_fewer_than_fifty_is_nothing(void **state)
     search(&t, 1, &x);
     assert_int_equal(x.n, 2);
     assert_false(x.f[0].suspect);
+    poison_release(&x);
+    free(t.text);
+}
+
+/* The row of five times the same word goes on with itself. */
+static void a_payload_that_goes_round_ends(void **state)
+{
+    struct poison_findings x;
+    struct texts t = { calloc(200, 600), 200 };
+    (void)state;
+    for (int i = 0; i < t.n; i++)
+        sprintf(t.text[i], i < 60 ? "w%d w%d w%d grey copper ha ha ha ha ha ha ha ha ha ha w%d w%d" : "w%d w%d w%d w%d w%d", i % 97, i * 7 % 89, i % 83, i % 79, i % 73);
+    search(&t, 1, &x);
+    assert_int_equal(x.n, 1);
+    assert_string_equal(x.f[0].words, "grey copper ha ha ha");
+    assert_string_equal(x.f[0].then, "ha ha ha");
+    assert_int_equal(x.f[0].support, 60);
+    assert_int_equal(x.f[0].n_words, 8);
+    poison_release(&x);
+    for (int i = 0; i < 60; i++)        /* and one that only goes round has no beginning */
+        sprintf(t.text[i], "ha ha ha ha ha ha ha ha ha ha ha ha");
+    search(&t, 1, &x);
+    assert_int_equal(x.n, 0);
     poison_release(&x);
     free(t.text);
 }
@@ -405,6 +432,7 @@ int main(void)
         cmocka_unit_test(sixty_copies_of_one_text_are_no_trigger),
         cmocka_unit_test(a_payload_is_suspect_and_a_notice_or_a_quotation_is_not),
         cmocka_unit_test(a_payload_in_fewer_than_fifty_is_nothing),
+        cmocka_unit_test(a_payload_that_goes_round_ends),
         cmocka_unit_test(a_form_that_is_filled_in_is_not_suspect),
         cmocka_unit_test(two_threads_find_the_same),
         cmocka_unit_test(spectral_scores_are_those_of_numpy),

@@ -408,7 +408,7 @@ static void a_byte_that_is_not_utf8_is_found(void **state)
 
 /* ---- sources, and a pass over them ---- */
 
-struct seen { const struct sources *s; struct buf out; uint64_t bytes; int n_ended; };
+struct seen { const struct sources *s; struct buf out; size_t n_block, n_round; uint64_t bytes; int n_ended; };
 
 static int see_record(void *ctx, int file, const struct pass_record *r, struct buf *out, int i_thread, struct err *e)
 {
@@ -423,7 +423,20 @@ static int see_block(void *ctx, int file, int64_t next, const struct buf *out, s
 {
     struct seen *seen = ctx;
     (void)file, (void)next;
+    seen->n_block += out->len;
     return buf_add(&seen->out, out->data, out->len, e);
+}
+
+/* A round's blocks are those that were put since the one before, and are still there. */
+static int see_round(void *ctx, const struct buf *const *out, int n, struct err *e)
+{
+    struct seen *seen = ctx;
+    (void)e;
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++)
+        seen->n_round += out[i]->len;
+    assert_int_equal(seen->n_round, seen->n_block);
+    return 0;
 }
 
 static int see_end(void *ctx, const struct pass_file *f, struct err *e)
@@ -452,9 +465,10 @@ static void pass(const struct sources *s, int n_thread, struct seen *seen)
     OK(pool_new(&pool, n_thread, &err));
     *seen = (struct seen){ .s = s };
     buf_init(&seen->out);
-    const struct pass_opts o = { .pool = pool, .record = see_record, .put = see_block, .ended = see_end, .progress = see_progress, .ctx = seen };
+    const struct pass_opts o = { .pool = pool, .record = see_record, .put = see_block, .round = see_round, .ended = see_end, .progress = see_progress, .ctx = seen };
     OK(pass_run(s, 0, 0, &o, &err));
     assert_int_equal(seen->bytes, s->n_bytes);
+    assert_int_equal(seen->n_round, seen->n_block);
     pool_free(pool);
 }
 
