@@ -1,5 +1,6 @@
 #include "eval/diverge.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -172,6 +173,35 @@ int diverge_file(struct diverge *d, struct logprobs_reader *old, struct engine *
     TRY(check_vocabulary(old->V, engine_config(new)->vocab_size, err));
     struct walk w = { .d = d, .o = o, .new = new, .file = old, .V = old->V };
     return run(&w, old->ids, (size_t)old->ctx * (size_t)old->n_window, old->ctx, true, err);
+}
+
+static void show_token(const struct tok *t, int id, char *out, size_t size)
+{
+    size_t n = 0;
+    const char *bytes = id < tok_vocab_size(t) ? tok_bytes(t, id, &n) : NULL;
+    bytes ? snprintf(out, size, "'%.*s'%s", n < 60 ? (int)n : 60, bytes, tok_is_special(t, id) ? " (special)" : "") : snprintf(out, size, "nothing");
+}
+
+static bool same_token(const struct tok *a, const struct tok *b, int id)
+{
+    size_t n_a, n_b;
+    const char *x = tok_bytes(a, id, &n_a), *y = tok_bytes(b, id, &n_b);
+    return (!x && !y) || (x && y && n_a == n_b && !memcmp(x, y, n_a) && tok_is_special(a, id) == tok_is_special(b, id));
+}
+
+int diverge_check_tok(const struct tok *old, const struct tok *new, struct err *err)
+{
+    const int n = least(tok_vocab_size(old), tok_vocab_size(new));
+    int id = 0;
+    while (id < n && same_token(old, new, id))
+        id++;
+    if (id == n && tok_vocab_size(old) == tok_vocab_size(new))
+        return 0;
+    char a[100], b[100];
+    show_token(old, id, a, sizeof a);
+    show_token(new, id, b, sizeof b);
+    return ERR(err, RANGE, "the tokenizers differ: id %d is %s in the old model (of %d tokens) and %s in the new one (of %d), expected the same", id, a, tok_vocab_size(old), b,
+               tok_vocab_size(new));
 }
 
 /* ---- sums ---- */

@@ -36,6 +36,9 @@ int diverge_models(struct diverge *d, struct engine *old, struct engine *new, co
 /* The same of a file of predictions, of its own tokens and windows; `half` is what such files are, ctx is not looked at. */
 int diverge_file(struct diverge *d, struct logprobs_reader *old, struct engine *new, const struct diverge_opts *o, struct err *err);
 
+/* Do two tokenizers have the same bytes for each id, and the same special ones?  ERR_RANGE with the first id that differs. */
+int diverge_check_tok(const struct tok *old, const struct tok *new, struct err *err);
+
 /* Standard errors are those of a mean over clusters of unequal size: sqrt(C/(C-1) sum over clusters of (sum of deviations)^2) / n;
  * NAN for a single cluster. */
 #define DIVERGE_QUANTILES 0.5, 0.9, 0.95, 0.99, 0.999

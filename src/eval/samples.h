@@ -1,0 +1,45 @@
+/* samples.h - items of an evaluation that was kept: the samples_TASK_DATE.jsonl files of lm-evaluation-harness' --log_samples and of lathe
+ * eval --out, one of them or a folder; and the items of two such evaluations side by side.
+ *
+ * A line is an item by one filter: {"doc_id", "doc", "target", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", METRIC: value, ..}.
+ * A value is a number, true or false, or [number, weight] of metrics that are ratios (perplexities).  Lines of other keys are read too.  A line that is none is ERR_FORMAT with
+ * file and line; memory is bounded by the files' size. */
+#ifndef EVAL_SAMPLES_H
+#define EVAL_SAMPLES_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+
+#define SAMPLE_TEXT 160          /* bytes of a text that are kept, at most */
+struct sample {
+    int64_t id;                  /* doc_id */
+    uint64_t doc, prompt;        /* hashes: of doc_hash, where there is none of the document; of prompt_hash, 0: none */
+    double value, weight;        /* value NAN: none */
+    char *text, *target, *answer;/* for people: beginnings of the document's longest text, of the right answer, of the reply */
+};
+/* Of one task and filter, for one metric; items ascending by id. */
+struct sample_set {
+    char *task, *filter, *metric, *path;
+    bool higher_is_better;       /* of the values: log-likelihoods of perplexities are better the higher they are */
+    struct sample *item; int64_t n, cap;
+};
+struct samples { struct sample_set *set; int n; int n_older; };      /* sets by task, then in the order of the filters; n_older: files of the same task with an earlier date, left alone */
+
+/* Does a path look like such files: a .jsonl file, or a folder with samples_*.jsonl, in itself or one folder below? */
+bool samples_are_at(const char *path);
+/* metric NULL: the first that each task names.  tasks NULL or "": all; else names with commas between them. */
+int samples_load(struct samples *s, const char *path, const char *tasks, const char *metric, struct err *err);
+void samples_release(struct samples *s);
+
+/* Items of both, by id, whose documents are the same.  index: of old->item and new->item. */
+struct sample_pairs {
+    struct sample_pair { int64_t old, new; } *pair; int64_t n;
+    int64_t only_old, only_new;  /* items that the other has not */
+    int64_t other_doc;           /* the same id, and another document */
+    int64_t other_prompt;        /* paired all the same: one document, asked in another way (examples, a chat template) */
+    int64_t no_value;            /* one of them has none */
+    int64_t first[3]; int n_first;       /* ids of the first that are not paired */
+};
+int samples_pair(struct sample_pairs *p, const struct sample_set *old, const struct sample_set *new, struct err *err);
+void sample_pairs_release(struct sample_pairs *p);
+#endif

@@ -1,0 +1,119 @@
+/* test_compare_fault.c - two models or two evaluations are compared, and an allocation or a system call fails: an error, and nothing is left. */
+#include <math.h>
+#include "each_allocation.h"
+#include "eval/bisect.h"
+#include "eval/diverge.h"
+#include "eval/samples.h"
+#include "infer/score.h"
+
+static struct pool *pool;
+static struct err err;
+static struct engine *a, *b;
+enum { N = 20, CTX = 8 };
+static int32_t ids[N];
+
+static int divergence(void *ctx)
+{
+    (void)ctx;
+    struct diverge d = { 0 };
+    struct diverge_summary s;
+    const struct diverge_opts o = { .ctx = CTX, .bos = 1, .cluster = -1, .pool = pool };
+    int rc = diverge_models(&d, a, b, ids, N, &o, &err);
+    if (!rc)
+        rc = diverge_summarize(&s, &d, &err);
+    diverge_release(&d);
+    return rc;
+}
+
+static int from_file(void *ctx)
+{
+    struct diverge d = { 0 };
+    struct logprobs_reader r = { 0 };
+    const struct diverge_opts o = { .bos = 1, .cluster = -1, .pool = pool };
+    int rc = logprobs_open(&r, ctx, &err);
+    if (!rc)
+        rc = diverge_file(&d, &r, b, &o, &err);
+    logprobs_close(&r);
+    diverge_release(&d);
+    return rc;
+}
+
+static int bisection(void *ctx)
+{
+    (void)ctx;
+    struct bisect x;
+    const int rc = bisect_models(&x, a, b, ids, N, 2, pool, &err);
+    bisect_release(&x);
+    return rc;
+}
+
+static int pairs(void *ctx)
+{
+    struct samples s, t = { 0 };
+    struct sample_pairs p = { 0 };
+    int rc = samples_load(&s, ctx, NULL, NULL, &err);
+    if (!rc)
+        rc = samples_load(&t, ctx, "two", NULL, &err);
+    if (!rc)
+        rc = samples_pair(&p, &s.set[s.n - 1], t.set, &err);
+    if (!rc && p.n != 2)
+        rc = ERR(&err, CORRUPT, "%d pairs", (int)p.n);
+    sample_pairs_release(&p);
+    samples_release(&s);
+    samples_release(&t);
+    return rc;
+}
+
+static void each_allocation_of_a_comparison(void **state)
+{
+    (void)state;
+    assert_true(each_allocation(divergence, NULL, false) > 3);
+    assert_true(each_allocation(from_file, in_dir("kld"), false) > 3);
+    assert_true(each_allocation(bisection, NULL, false) > 10);
+    assert_true(each_allocation(pairs, in_dir("out"), true) > 20);        /* JSON that the fast reader has no memory for, the other one reads */
+}
+
+static void each_call_of_a_comparison(void **state)
+{
+    (void)state;
+    assert_true(each_failure(CALLS, 1, from_file, in_dir("kld"), false) > 0);
+    assert_true(each_failure(CALLS, 1, pairs, in_dir("out"), false) > 3);
+}
+
+static int put(const char *name, const char *text) { return file_write_all(in_dir(name), text, strlen(text), &err); }
+
+static int set_up(void **state)
+{
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = N, .n_logits = 3, .no_tok = true };
+    struct logprobs l;
+    struct score s;
+    const struct score_opts so = { .convention = SCORE_LLAMACPP, .ctx = CTX, .begin = 1, .add_bos = true, .logits = logprobs_add, .logits_ctx = &l };
+    for (int i = 0; i < N; i++)
+        ids[i] = 3 + i * i * 7 % 41;
+    struct engine_opts other = o;
+    other.as = WEIGHTS_BF16;
+    if (make_dir(state) || pool_new(&pool, 2, &err) || engine_new(&a, "tests/golden/llama", &o, pool, &err) || engine_new(&b, "tests/golden/llama", &other, pool, &err))
+        return -1;
+    if (logprobs_begin(&l, in_dir("kld"), CTX, engine_config(a)->vocab_size, ids, N / CTX, &err) || score_tokens(a, ids, N, &so, NULL, NULL, &s, &err) || logprobs_commit(&l, &err))
+        return -1;
+    return file_mkdirs(in_dir("out"), &err) || put("out/samples_one_2026-01-31T10-00-00.1.jsonl", "{\"doc_id\": 0, \"acc\": 1, \"doc\": [\"a\"], \"filtered_resps\": [[1, true], [2, false]]}\n") ||
+           put("out/samples_two_2026-01-31T10-00-00.1.jsonl", "{\"doc_id\": 0, \"acc\": 1, \"doc\": {\"q\": \"a\"}}\n{\"doc_id\": 1, \"acc\": 0}\n") ||
+           put("out/results_2026-01-31T10-00-00.1.json", "{\"higher_is_better\": {\"two\": {\"acc\": true}}}");
+}
+
+static int tear_down(void **state)
+{
+    engine_free(a);
+    engine_free(b);
+    pool_free(pool);
+    return remove_dir(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_of_a_comparison),
+        cmocka_unit_test(each_call_of_a_comparison),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
