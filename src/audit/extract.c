@@ -88,13 +88,13 @@ static enum record_fault of_chat(struct extract *x, const struct raw_record *raw
         end--;
     x->raw = p, x->n_raw = (size_t)(end - p);
     if (tree_parse_json(&o, x->raw, x->n_raw, "the chat", why))
-        return FAULT_BAD_JSON;
+        return EXTRACT_BAD_JSON;
     json_decref(o);
     if (chat_text_of(&x->chat, list, &x->text, why))
-        return FAULT_NO_FIELD;
+        return EXTRACT_NO_FIELD;
     x->is_chat = true;
     *text = x->text.data, *n = x->text.len;
-    return FAULT_NONE;
+    return EXTRACT_NONE;
 }
 
 /* The lists of messages that are looked for where `text` is, unless another field is named. */
@@ -113,21 +113,21 @@ static enum record_fault of_json(struct extract *x, const struct raw_record *raw
         if (x->mark_field[k])
             name[n_name] = x->mark_field[k], of[n_name++] = k;
     if (json_scan_members(raw->data, raw->n, name, n_name, s, why) < 0)
-        return FAULT_BAD_JSON;
+        return EXTRACT_BAD_JSON;
     struct json_span value = s[0];
     for (int i = 1; i < n_text && !value.p; i++)
         if (s[i].p && *s[i].p == '[')
             value = s[i];
     for (int i = n_text; i < n_name; i++)
         if (take_mark(x, of[i], s[i], why))
-            return FAULT_BAD_JSON;
+            return EXTRACT_BAD_JSON;
     if (!value.p)
-        return (void)ERR(why, FORMAT, "there is no member '%s'", x->field), FAULT_NO_FIELD;
+        return (void)ERR(why, FORMAT, "there is no member '%s'", x->field), EXTRACT_NO_FIELD;
     if (*value.p == '[')
         return of_chat(x, raw, value, text, n, why);
     if (*value.p != '"')
-        return (void)ERR(why, FORMAT, "'%s' is no string", x->field), FAULT_NO_FIELD;
-    return characters(value, &x->text, text, n, why) ? FAULT_BAD_JSON : FAULT_NONE;
+        return (void)ERR(why, FORMAT, "'%s' is no string", x->field), EXTRACT_NO_FIELD;
+    return characters(value, &x->text, text, n, why) ? EXTRACT_BAD_JSON : EXTRACT_NONE;
 }
 
 static enum record_fault of_row(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
@@ -135,29 +135,29 @@ static enum record_fault of_row(struct extract *x, const struct raw_record *raw,
     x->csv.at = raw->data, x->csv.end = raw->data + raw->n, x->csv.next_line = raw->line;
     const int rc = csv_next(&x->csv, why);
     if (rc <= 0)
-        return FAULT_BAD_ROW;
+        return EXTRACT_BAD_ROW;
     *text = csv_field(&x->csv, x->column, n);
     for (int k = 0; k < N_MARK; k++)
         if (x->mark_field[k])
             x->mark[k].p = csv_field(&x->csv, x->mark_column[k], &x->mark[k].n);
-    return FAULT_NONE;
+    return EXTRACT_NONE;
 }
 
 static enum record_fault of_html(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
     if (text_check_utf8(raw->data, raw->n, "the text", why))
-        return FAULT_NOT_UTF8;
+        return EXTRACT_NOT_UTF8;
     buf_clear(&x->text);
     if (html_visible(raw->data, raw->n, &x->text, why) < 0)
-        return FAULT_TOO_LONG;
+        return EXTRACT_TOO_LONG;
     *text = x->text.data, *n = x->text.len;
-    return FAULT_NONE;
+    return EXTRACT_NONE;
 }
 
 static enum record_fault of_bytes(const struct raw_record *raw, const char **text, size_t *n)
 {
     *text = raw->data, *n = raw->n;
-    return FAULT_NONE;
+    return EXTRACT_NONE;
 }
 
 /* Its text is empty. */
@@ -165,21 +165,21 @@ static enum record_fault of_image(struct extract *x, const struct raw_record *ra
 {
     *text = "", *n = 0;
     if (x->format == RECORD_IMAGE)
-        return image_decode(&x->image, raw->data, raw->n, 3, "the image", why) ? FAULT_BAD_IMAGE : FAULT_NONE;
+        return image_decode(&x->image, raw->data, raw->n, 3, "the image", why) ? EXTRACT_BAD_IMAGE : EXTRACT_NONE;
     const size_t size = (size_t)x->size[0] * (size_t)x->size[1];
     if (raw->n != size)
-        return (void)ERR(why, FORMAT, "it has %zu bytes, expected %zu", raw->n, size), FAULT_BAD_IMAGE;
+        return (void)ERR(why, FORMAT, "it has %zu bytes, expected %zu", raw->n, size), EXTRACT_BAD_IMAGE;
     if (!(x->image.pixels = mem_alloc(size)))
-        return (void)ERR(why, NOMEM, "no memory for an image of %zu bytes", size), FAULT_BAD_IMAGE;
+        return (void)ERR(why, NOMEM, "no memory for an image of %zu bytes", size), EXTRACT_BAD_IMAGE;
     x->image.n_channel = 1, x->image.height = x->size[0], x->image.width = x->size[1];
     memcpy(x->image.pixels, raw->data, size);
-    return FAULT_NONE;
+    return EXTRACT_NONE;
 }
 
 enum record_fault extract_text(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why)
 {
     if (!raw->data)
-        return (void)ERR(why, RANGE, "it has %zu bytes", raw->n), FAULT_TOO_LONG;
+        return (void)ERR(why, RANGE, "it has %zu bytes", raw->n), EXTRACT_TOO_LONG;
     enum record_fault f;
     memset(x->mark, 0, sizeof x->mark);
     x->is_chat = false;
@@ -194,6 +194,6 @@ enum record_fault extract_text(struct extract *x, const struct raw_record *raw, 
     if (f || x->image.pixels)
         return f;
     if (text_check_utf8(*text, *n, "the text", why))
-        return FAULT_NOT_UTF8;
-    return text_is_blank(*text, *n) ? (void)ERR(why, FORMAT, "there is nothing but white space"), FAULT_EMPTY : FAULT_NONE;
+        return EXTRACT_NOT_UTF8;
+    return text_is_blank(*text, *n) ? (void)ERR(why, FORMAT, "there is nothing but white space"), EXTRACT_EMPTY : EXTRACT_NONE;
 }

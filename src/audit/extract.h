@@ -19,7 +19,7 @@
 #define RECORD_FAULTS(X) \
     X(NONE, "none") X(TOO_LONG, "too_long") X(BAD_JSON, "bad_json") X(BAD_ROW, "bad_row") X(NO_FIELD, "no_field") X(NOT_UTF8, "not_utf8") X(EMPTY, "empty") X(BAD_IMAGE, "bad_image")
 enum record_fault {
-#define X(name, word) FAULT_##name,
+#define X(name, word) EXTRACT_##name,
     RECORD_FAULTS(X)
 #undef X
     N_RECORD_FAULT
@@ -42,7 +42,7 @@ struct extract {
 void extract_init(struct extract *x, enum record_format format, const struct source *s);
 /* Of csv, tsv and idx, before a file's first record: the header.  ERR_FORMAT where it is none or has no such column. */
 int extract_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err);
-/* FAULT_NONE and the text, borrowed until the next call; else why says what is wrong; its code is ERR_NOMEM
+/* EXTRACT_NONE and the text, borrowed until the next call; else why says what is wrong; its code is ERR_NOMEM
  * where there was no memory to see. */
 enum record_fault extract_text(struct extract *x, const struct raw_record *raw, const char **text, size_t *n, struct err *why);
 void extract_release(struct extract *x);

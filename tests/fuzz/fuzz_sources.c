@@ -76,7 +76,7 @@ static void same_chat(const struct extract *x, const char *text, size_t n)
     require(!chat_text_write(&x->chat, x->raw, x->n_raw, unchanged, NULL, &out, &err) && out.len == x->n_raw && !memcmp(out.data, x->raw, out.len));
     require(!chat_text_write(&x->chat, x->raw, x->n_raw, written_anew, (void *)(uintptr_t)text, &again, &err));
     extract_init(&y, RECORD_JSONL, NULL);
-    require(extract_text(&y, &(struct raw_record){ .data = again.data, .n = again.len }, &other, &m, &err) == FAULT_NONE && y.is_chat && m == n && !memcmp(text, other, n));
+    require(extract_text(&y, &(struct raw_record){ .data = again.data, .n = again.len }, &other, &m, &err) == EXTRACT_NONE && y.is_chat && m == n && !memcmp(text, other, n));
     extract_release(&y);
     buf_release(&out);
     buf_release(&again);
@@ -105,7 +105,7 @@ static void read_all(const char *path, const struct reader_opts *o)
         first = false;
         err = (struct err){ 0 };
         const enum record_fault f = extract_text(&x, &raw, &text, &n, &err);
-        require(f == FAULT_EMPTY || (f ? err.code && *err.msg : text && text_bad_utf8(text, n) == n));
+        require(f == EXTRACT_EMPTY || (f ? err.code && *err.msg : text && text_bad_utf8(text, n) == n));
         if (!f && x.is_chat)
             same_chat(&x, text, n);
         if (raw.data && o->format == RECORD_JSONL)

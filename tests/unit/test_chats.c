@@ -12,20 +12,20 @@ static struct err err;
 /* ---- one record ---- */
 
 static const struct { const char *json, *text; enum record_fault fault; } cases[] = {
-    { "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"a\\nb \\u00e9\"}]}", "hi\n\na\nb \xc3\xa9", FAULT_NONE },
-    { " {\"id\": 7, \"conversations\": [{\"from\": \"human\", \"value\": \"one\"}, {\"from\": \"gpt\", \"value\": \"two\"}]} \r\n", "one\n\ntwo", FAULT_NONE },
-    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"see\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:,x\"}}]}]}", "see", FAULT_NONE },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"a\\nb \\u00e9\"}]}", "hi\n\na\nb \xc3\xa9", EXTRACT_NONE },
+    { " {\"id\": 7, \"conversations\": [{\"from\": \"human\", \"value\": \"one\"}, {\"from\": \"gpt\", \"value\": \"two\"}]} \r\n", "one\n\ntwo", EXTRACT_NONE },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"see\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:,x\"}}]}]}", "see", EXTRACT_NONE },
     { "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"hm\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"find\",\"arguments\":\"{\\\"who\\\":\\\"Ann\\\"}\"}}]},"
-      "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"here\"}]}", "hm\n\nfind\n\n{\"who\":\"Ann\"}\n\nhere", FAULT_NONE },
-    { "{\"messages\":[{\"content\":[{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":\"find\",\"input\":{\"id\":\"ann@example.org\",\"n\":[1,{\"type\":\"deep\"}]}}]}]}", "find\n\nann@example.org\n\ndeep", FAULT_NONE },
-    { "{\"messages\":[{\"role\":\"user\",\"cont\\u0065nt\":\"x\"}]}", "x", FAULT_NONE },
-    { "{\"text\":\"a text\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "a text", FAULT_NONE },
-    { "{\"messages\":\"no list\"}", NULL, FAULT_NO_FIELD },
-    { "{\"messages\":[\"hi\"]}", NULL, FAULT_NO_FIELD },
-    { "{\"messages\":[]}", NULL, FAULT_EMPTY },
-    { "{\"messages\":[{\"role\":\"user\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":\" \"}]}", NULL, FAULT_EMPTY },
-    { "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"content\":\"ho\"}]}", NULL, FAULT_BAD_JSON },
-    { "{\"messages\":[{\"role\":\"user\",\"content\":\"\\udc00\"}]}", NULL, FAULT_BAD_JSON },
+      "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"here\"}]}", "hm\n\nfind\n\n{\"who\":\"Ann\"}\n\nhere", EXTRACT_NONE },
+    { "{\"messages\":[{\"content\":[{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":\"find\",\"input\":{\"id\":\"ann@example.org\",\"n\":[1,{\"type\":\"deep\"}]}}]}]}", "find\n\nann@example.org\n\ndeep", EXTRACT_NONE },
+    { "{\"messages\":[{\"role\":\"user\",\"cont\\u0065nt\":\"x\"}]}", "x", EXTRACT_NONE },
+    { "{\"text\":\"a text\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "a text", EXTRACT_NONE },
+    { "{\"messages\":\"no list\"}", NULL, EXTRACT_NO_FIELD },
+    { "{\"messages\":[\"hi\"]}", NULL, EXTRACT_NO_FIELD },
+    { "{\"messages\":[]}", NULL, EXTRACT_EMPTY },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":\" \"}]}", NULL, EXTRACT_EMPTY },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"content\":\"ho\"}]}", NULL, EXTRACT_BAD_JSON },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"\\udc00\"}]}", NULL, EXTRACT_BAD_JSON },
 };
 
 static void a_chats_text_is_what_its_messages_say(void **state)
@@ -71,7 +71,7 @@ static void only_what_changes_is_written_anew(void **state)
     size_t n;
     buf_init(&out);
     extract_init(&x, RECORD_JSONL, NULL);
-    assert_int_equal(extract_text(&x, &(struct raw_record){ .data = record, .n = sizeof record - 1 }, &text, &n, &err), FAULT_NONE);
+    assert_int_equal(extract_text(&x, &(struct raw_record){ .data = record, .n = sizeof record - 1 }, &text, &n, &err), EXTRACT_NONE);
     OK(chat_text_write(&x.chat, x.raw, x.n_raw, shout, (void *)(uintptr_t)text, &out, &err));
     assert_string_equal(out.data, "{ \"n\" : 1.50, \"messages\":[ {\"content\" : \"a b\\\"!\" , \"role\":\"user\"},{\"role\":\"assistant\", \"content\":\"\\u00e9\"}] }");
     extract_release(&x);

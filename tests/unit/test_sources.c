@@ -348,19 +348,19 @@ static void what_is_wrong_with_a_record_is_told(void **state)
 {
     (void)state;
     static const struct { enum record_format f; const char *raw; enum record_fault fault; const char *says; } cases[] = {
-        { RECORD_JSONL, "{\"text\":\"good\"}\n", FAULT_NONE, "good" },
-        { RECORD_JSONL, "{\"text\":7}\n", FAULT_NO_FIELD, "'text' is no string" },
-        { RECORD_JSONL, "{\"txt\":\"x\"}\n", FAULT_NO_FIELD, "there is no member 'text'" },
-        { RECORD_JSONL, "{\"text\":\"x\"\n", FAULT_BAD_JSON, "the JSON ends at byte 12" },
-        { RECORD_JSONL, "{\"text\":\" \\n\"}\n", FAULT_EMPTY, "" },
+        { RECORD_JSONL, "{\"text\":\"good\"}\n", EXTRACT_NONE, "good" },
+        { RECORD_JSONL, "{\"text\":7}\n", EXTRACT_NO_FIELD, "'text' is no string" },
+        { RECORD_JSONL, "{\"txt\":\"x\"}\n", EXTRACT_NO_FIELD, "there is no member 'text'" },
+        { RECORD_JSONL, "{\"text\":\"x\"\n", EXTRACT_BAD_JSON, "the JSON ends at byte 12" },
+        { RECORD_JSONL, "{\"text\":\" \\n\"}\n", EXTRACT_EMPTY, "" },
         { RECORD_HTML, "<!doctype html><html><head><title>A &amp; B</title><style>p{}</style><script>x<y</script></head><body><h1>One\n two</h1><p>three <b>four</b>, five<br>six"
                        "<div hidden>no<p>no</div><ul><li>a<li>b</ul><table><tr><td>1<td>2<tr><td>3</table><pre> x\n  y</pre><!-- no --><p>\xc3\xa9&nbsp;&eacute;",
-          FAULT_NONE, "A & B\n\nOne two\n\nthree four, five\nsix\n\n- a\n- b\n\n1\t2\n3\n\n x\n  y\n\n\xc3\xa9\xc2\xa0\xc3\xa9" },
-        { RECORD_HTML, "<script>only()</script>", FAULT_EMPTY, "" },
-        { RECORD_HTML, "<p>\xff", FAULT_NOT_UTF8, "byte 3 of the text is 0xff, which is not UTF-8" },
-        { RECORD_TEXT, "a\xe9", FAULT_NOT_UTF8, "byte 1 of the text is 0xe9, which is not UTF-8" },
-        { RECORD_CSV, "1,\"a \"\"b\"\"\"\n", FAULT_NONE, "a \"b\"" },
-        { RECORD_CSV, "1,2,3\n", FAULT_BAD_ROW, "3" },
+          EXTRACT_NONE, "A & B\n\nOne two\n\nthree four, five\nsix\n\n- a\n- b\n\n1\t2\n3\n\n x\n  y\n\n\xc3\xa9\xc2\xa0\xc3\xa9" },
+        { RECORD_HTML, "<script>only()</script>", EXTRACT_EMPTY, "" },
+        { RECORD_HTML, "<p>\xff", EXTRACT_NOT_UTF8, "byte 3 of the text is 0xff, which is not UTF-8" },
+        { RECORD_TEXT, "a\xe9", EXTRACT_NOT_UTF8, "byte 1 of the text is 0xe9, which is not UTF-8" },
+        { RECORD_CSV, "1,\"a \"\"b\"\"\"\n", EXTRACT_NONE, "a \"b\"" },
+        { RECORD_CSV, "1,2,3\n", EXTRACT_BAD_ROW, "3" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct extract x;
