@@ -130,7 +130,7 @@ int build_without(struct build_opts *o, const char *path, struct err *err)
 
 /* ---- files ---- */
 
-struct split_out { struct file_writer w; bool open, of_chats; int n_file; int64_t n_line, n_record; struct sha256 hash; json_t *files; };
+struct split_out { struct file_writer w; bool open, of_chats; const char *field; int n_file; int64_t n_line, n_record; struct sha256 hash; json_t *files; };
 
 struct builder {
     struct opened *x;
@@ -173,13 +173,17 @@ static int close_file(struct builder *b, int split, struct err *err)
     sha256_end(&s->hash, sum);
     s->open = false, s->n_file++;
     TRY(file_writer_commit(&s->w, err));
-    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:s}", "path", name, "split", b->own.split[split].name, "bytes", (json_int_t)bytes, "records", (json_int_t)s->n_line, "sha256", sum);
-    return o && !json_array_append_new(s->files, o) ? 0 : ERR(err, NOMEM, "no memory for the list of files");
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "path", name, "split", b->own.split[split].name, "form", s->of_chats ? "chat" : "text", "bytes", (json_int_t)bytes, "records", (json_int_t)s->n_line,
+                          "sha256", sum);
+    char *fields = s->field ? mem_printf("messages=%s", s->field) : NULL;
+    const bool good = !s->field || (fields && !json_object_set_new(o, "fields", json_string(fields)));
+    mem_free(fields);
+    return good && o && !json_array_append_new(s->files, o) ? 0 : ERR(err, NOMEM, "no memory for the list of files");
 }
 
 /* ---- a record, by any thread: a frame for each split's line ---- */
 
-struct frame { uint32_t split, copies, is_chat, zero; uint64_t n_line, n_map; };      /* then the line, and what map.jsonl says behind file and line */
+struct frame { uint32_t split, copies, is_chat, source; uint64_t n_line, n_map; };      /* then the line, and what map.jsonl says behind file and line */
 
 static int split_of(const struct builder *b, int source, const char *key, size_t n)
 {
@@ -284,7 +288,7 @@ static int take_record(void *ctx, int64_t number, const struct pass_record *r, s
         return buf_add(out, &(struct frame){ .split = UINT32_MAX }, sizeof(struct frame), err);
     const bool grouped = r->x->mark[MARK_GROUP].n;
     const int split = split_of(b, f->source, grouped ? r->x->mark[MARK_GROUP].p : (const char *)sum, grouped ? r->x->mark[MARK_GROUP].n : sizeof sum);
-    const struct frame frame = { .split = (uint32_t)split, .copies = split ? 1 : copies_of(b, f->source, sum), .is_chat = r->x->is_chat };
+    const struct frame frame = { .split = (uint32_t)split, .copies = split ? 1 : copies_of(b, f->source, sum), .is_chat = r->x->is_chat, .source = (uint32_t)f->source };
     return add_record(b, s, f->path, number, r, sum, frame, out, err);
 }
 
@@ -312,13 +316,27 @@ static int put_line(struct builder *b, int split, const char *line, size_t n, co
     return s->w.size >= b->o->shard_bytes ? close_file(b, split, err) : 0;
 }
 
-/* Training reads one form. */
-static int check_form(struct builder *b, uint32_t split, bool is_chat, struct err *err)
+/* The field of a source's chats, where data.fields of a training must name it. */
+static const char *field_of_chats(const struct source *s)
 {
-    struct split_out *s = &b->split[split];
-    if (s->n_record && s->of_chats != is_chat)
-        return ERR(err, UNSUPPORTED, "the split '%s' would have both chats and texts, which no training reads as one: name other splits in the data.yaml, or build from two audits", b->own.split[split].name);
-    s->of_chats = is_chat;
+    static const char *const known[] = { "text", "messages", "conversations" };      /* text: one of the others was found */
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(s->field, known[i]))
+            return NULL;
+    return s->field;
+}
+
+/* Training reads one form. */
+static int check_form(struct builder *b, const struct frame *f, struct err *err)
+{
+    struct split_out *s = &b->split[f->split];
+    const char *field = f->is_chat ? field_of_chats(&b->x->s.source[f->source]) : NULL;
+    if (s->n_record && s->of_chats != f->is_chat)
+        return ERR(err, UNSUPPORTED, "the split '%s' would have both chats and texts, which no training reads as one: name other splits in the data.yaml, or build from two audits", b->own.split[f->split].name);
+    if (s->n_record && (!field != !s->field || (field && strcmp(field, s->field))))
+        return ERR(err, UNSUPPORTED, "the split '%s' would have chats in '%s' and in '%s', which no training reads as one: name other splits in the data.yaml, or build from two audits", b->own.split[f->split].name,
+                   s->field ? s->field : "messages", field ? field : "messages");
+    s->of_chats = f->is_chat, s->field = field;
     return 0;
 }
 
@@ -333,7 +351,7 @@ static int put_block(void *ctx, const struct buf *out, struct err *err)
             b->n_without++;
             continue;
         }
-        TRY(check_form(b, f.split, f.is_chat, err));
+        TRY(check_form(b, &f, err));
         b->n_kept++, b->split[f.split].n_record++;
         for (uint32_t i = 0; i < f.copies; i++)
             TRY(put_line(b, (int)f.split, p, f.n_line, p + f.n_line, f.n_map, err));
@@ -433,7 +451,8 @@ static int finish(struct builder *b, json_t **manifest, struct err *err)
     b->map_open = false;
     TRY(file_writer_commit(&b->map, err));
     TRY(manifest_of(b, &m, err));
-    int rc = build_write(m, b->part, err);
+    int rc = b->o->tokens ? build_tokens_write(b->o->tokens, m, b->part, b->x->o.pool, err) : 0;
+    rc = rc ? rc : build_write(m, b->part, err);
     rc = rc ? rc : file_rename(b->part, b->o->dir, err);
     if (rc)
         json_decref(m);
@@ -466,6 +485,8 @@ static int begin(struct builder *b, struct err *err)
     b->split_of = mem_alloc_array((size_t)b->x->s.n, sizeof *b->split_of);
     char *map = b->part ? file_join(b->part, "map.jsonl") : NULL;
     int rc = map && b->split_of ? name_splits(b, err) : ERR(err, NOMEM, "no memory for a build");
+    if (!rc && b->o->tokens && find_split(&b->own, BUILD_TOKENS) >= 0)
+        rc = ERR(err, USAGE, "a split is named '" BUILD_TOKENS "', which is the folder of the token files");
     rc = rc ? rc : redacting_new(&b->redacting, b->x, b->o->policy, b->o->key, err);
     rc = rc ? rc : file_remove_tree(b->part, err);
     rc = rc ? rc : file_mkdirs(b->part, err);

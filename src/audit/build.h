@@ -3,11 +3,13 @@
  *   DIR/SPLIT/00000.jsonl    a line of each record: {"text": ..} and its marks (source.h) under the names of their fields; of a chat (chat_text.h)
  *                            its object as it stands in the source, but for what is redacted in its messages.  A split has one of both
  *   DIR/map.jsonl            a line of each line of these: file, line, and the record, source, file, byte, line and SHA-256 that it was
+ *   DIR/tokens/..            build_tokens.h, where it is asked for
  *   DIR/build.json           the version: what it was built of and how, every file with its SHA-256, and totals that add up
  * A record's split is its source's, else its share of the unit interval falls by a hash of its group (else of its text) and the seed, so it
  * stays the same when other records come or go, and a group is never cut.  The same audit and options give the same bytes. */
 #ifndef AUDIT_BUILD_H
 #define AUDIT_BUILD_H
+#include "audit/build_tokens.h"
 #include "audit/opened.h"
 #include "audit/redacting.h"
 
@@ -21,6 +23,7 @@ struct build_opts {
     unsigned char (*without)[SHA256_BYTES]; int64_t n_without;      /* texts that must not be there, sorted: build_without */
     const struct policy *policy;         /* NULL, or what becomes of personal data and secrets: redacting.h */
     const struct redact_key *key;        /* NULL, or that of pseudonyms */
+    const struct build_tokens *tokens;   /* NULL, or what makes token files of the lines, too */
     uint64_t seed, shard_bytes;          /* a file ends with the record that makes it so long */
     int (*progress)(void *ctx, struct err *err);
     void *ctx;

@@ -91,7 +91,7 @@ struct eraser {
 };
 
 /* A file that is read by lines, and the one that is written. */
-struct copied { struct file_map in; const char *at; struct file_writer out; bool open; struct sha256 hash; int64_t n; const char *name; };
+struct copied { struct file_map in; const char *at; struct file_writer out; bool open; struct sha256 hash; int64_t n; const char *name; struct buf kept; };      /* kept: a byte of each line, where it has tokens */
 
 static int next_line(const struct file_map *m, const char **at, const char **line, size_t *n)
 {
@@ -148,7 +148,8 @@ static int one_line(struct eraser *e, struct copied *c, json_t *map, struct err 
     bool goes = false;
     for (int i = 0; i < e->o->where.n && !goes; i++)
         goes = holds(&e->condition[i], o, map);
-    const int rc = goes ? drop(e, c->name, map, err) : keep(e, c, line, n, map, err);
+    int rc = c->kept.data ? buf_add_char(&c->kept, !goes, err) : 0;
+    rc = rc ? rc : goes ? drop(e, c->name, map, err) : keep(e, c, line, n, map, err);
     json_decref(o);
     return rc;
 }
@@ -160,6 +161,8 @@ static int open_file(struct eraser *e, struct copied *c, const char *name, struc
     char *from = file_join(e->o->from, name), *to = file_join(e->part, name), *slash = to ? strrchr(to, '/') : NULL;
     int rc = from && slash ? 0 : ERR(err, NOMEM, "no memory for a path");
     *c = (struct copied){ .name = name };
+    if (build_tokens_of(e->manifest, name))
+        buf_init(&c->kept);
     if (!rc) {
         *slash = 0;
         rc = file_mkdirs(to, err);
@@ -190,7 +193,7 @@ static int close_file(struct eraser *e, struct copied *c, json_t *entry, struct 
     if (!split || json_object_set_new(e->lines_of, split, json_integer(json_integer_value(lines) + c->n)) || json_object_set_new(entry, "bytes", json_integer((json_int_t)bytes)) ||
         json_object_set_new(entry, "records", json_integer(c->n)) || json_object_set_new(entry, "sha256", json_string(sum)))
         return ERR(err, NOMEM, "no memory for the list of files");
-    return 0;
+    return c->kept.data ? build_tokens_keep(build_tokens_of(e->manifest, c->name), e->o->from, e->part, (const unsigned char *)c->kept.data, (int64_t)c->kept.len, err) : 0;
 }
 
 static void drop_file(struct copied *c)
@@ -199,6 +202,8 @@ static void drop_file(struct copied *c)
         file_writer_abort(&c->out);
     sha256_release(&c->hash);
     file_map_close(&c->in);
+    if (c->kept.data)
+        buf_release(&c->kept);
 }
 
 /* A split's files stand in the map one after the other, but those of other splits come in between: all are open at once. */

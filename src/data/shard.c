@@ -172,7 +172,109 @@ int shard_write_sequences(const char *path, const struct sequences *q, int64_t f
     return file_writer_commit(&w, err);
 }
 
+/* ---- parts of others ---- */
+
+static bool taken(const struct shard_part *p, int64_t i) { return !p->keep || p->keep[i]; }
+
+/* Ids, sequences and bytes of text of all parts. */
+static int add_up(struct header *h, const struct shard_part *part, int n, struct err *err)
+{
+    for (int k = 0; k < n; k++) {
+        const struct shard *s = part[k].s, *first = part[0].s;
+        int64_t learned = 0;
+        if (s->kind == SHARD_TEXT || s->kind != first->kind)
+            return ERR(err, USAGE, "token files of kinds %d and %d, expected one kind, of sequences", (int)first->kind, (int)s->kind);
+        if (s->id_bytes != first->id_bytes || s->eot != first->eot || strcmp(s->tokenizer, first->tokenizer))
+            return ERR(err, USAGE, "token files of two tokenizers, %.12s.. and %.12s..", first->tokenizer, s->tokenizer);
+        for (int64_t i = part[k].from; i < part[k].to; i++)
+            if (taken(&part[k], i)) {
+                h->n += s->start[i + 1] - s->start[i], h->n_seq++;
+                for (uint64_t at = s->start[i]; at < s->start[i + 1]; at++)
+                    learned += shard_learns(s, (int64_t)at);
+            }
+        h->n_text += learned == s->n_learn ? (uint64_t)s->n_text : (uint64_t)((double)s->n_text * (double)learned / (double)s->n_learn);
+    }
+    return 0;
+}
+
+/* fn of each sequence that is taken. */
+static int each_sequence(const struct shard_part *part, int n, int (*fn)(void *ctx, const struct shard *s, uint64_t from, uint64_t to, struct err *err), void *ctx, struct err *err)
+{
+    for (int k = 0; k < n; k++)
+        for (int64_t i = part[k].from; i < part[k].to; i++)
+            if (taken(&part[k], i))
+                TRY(fn(ctx, part[k].s, part[k].s->start[i], part[k].s->start[i + 1], err));
+    return 0;
+}
+
+struct part_writer { struct file_writer w; uint64_t at, bits; };      /* at: start of the sequence, or bits that were put */
+
+static int put_ids(void *ctx, const struct shard *s, uint64_t from, uint64_t to, struct err *err)
+{
+    struct part_writer *x = ctx;
+    return file_writer_add(&x->w, (const char *)s->ids + from * (uint64_t)s->id_bytes, (to - from) * (uint64_t)s->id_bytes, err);
+}
+
+static int put_start(void *ctx, const struct shard *s, uint64_t from, uint64_t to, struct err *err)
+{
+    struct part_writer *x = ctx;
+    (void)s;
+    TRY(file_writer_add(&x->w, &x->at, sizeof x->at, err));
+    x->at += to - from;
+    return 0;
+}
+
+static int put_bits(void *ctx, const struct shard *s, uint64_t from, uint64_t to, struct err *err)
+{
+    struct part_writer *x = ctx;
+    for (; from < to; from++) {
+        x->bits |= (uint64_t)shard_learns(s, (int64_t)from) << x->at++ % 64;
+        if (x->at % 64)
+            continue;
+        TRY(file_writer_add(&x->w, &x->bits, sizeof x->bits, err));
+        x->bits = 0;
+    }
+    return 0;
+}
+
+static int write_parts(struct part_writer *x, const struct header *h, const struct shard_part *part, int n, struct err *err)
+{
+    TRY(file_writer_add(&x->w, h, sizeof *h, err));
+    TRY(each_sequence(part, n, put_ids, x, err));
+    TRY(fill_up(&x->w, h->n * h->id_bytes, err));
+    TRY(each_sequence(part, n, put_start, x, err));
+    TRY(file_writer_add(&x->w, &x->at, sizeof x->at, err));
+    x->at = 0;
+    TRY(each_sequence(part, n, put_bits, x, err));
+    return x->at % 64 ? file_writer_add(&x->w, &x->bits, sizeof x->bits, err) : 0;
+}
+
+int shard_write_parts(const char *path, const struct shard_part *part, int n, struct err *err)
+{
+    struct part_writer x = { .at = 0 };
+    struct header h = { .version = 2, .id_bytes = (uint32_t)part[0].s->id_bytes, .eot = (uint32_t)part[0].s->eot, .kind = (uint32_t)part[0].s->kind };
+    memcpy(h.magic, magic, sizeof magic);
+    memcpy(h.tokenizer, part[0].s->tokenizer, sizeof h.tokenizer);
+    TRY(add_up(&h, part, n, err));
+    TRY(file_writer_open(&x.w, path, err));
+    const int rc = write_parts(&x, &h, part, n, err);
+    if (!rc)
+        return file_writer_commit(&x.w, err);
+    file_writer_abort(&x.w);
+    return rc;
+}
+
 /* ---- reading ---- */
+
+bool shard_is(const char *path)
+{
+    char head[sizeof magic];
+    FILE *f = file_is_dir(path) ? NULL : fopen(path, "rb");
+    const bool is = f && fread(head, 1, sizeof head, f) == sizeof head && !memcmp(head, magic, sizeof head);
+    if (f)
+        fclose(f);
+    return is;
+}
 
 static uint64_t round_8(uint64_t n) { return (n + 7) / 8 * 8; }
 

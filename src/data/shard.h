@@ -50,9 +50,16 @@ void sequences_release(struct sequences *q);
 int shard_write_sequences(const char *path, const struct sequences *q, int64_t from, int64_t to, enum shard_kind kind, const struct tok *tok,
                           const char tokenizer[SHA256_HEX], struct err *err);
 
+/* Sequences from .. to - 1 of a shard, of these the ones whose keep[i], counted from the shard's first, is not 0 (NULL: all). */
+struct shard_part { const struct shard *s; int64_t from, to; const uint8_t *keep; };
+/* Writes them, one part after the other.  The shards must be of one kind, not SHARD_TEXT, and of one tokenizer: else ERR_USAGE.  Of the bytes of text
+ * of a shard that is not taken whole its share is that of its learned ids. */
+int shard_write_parts(const char *path, const struct shard_part *part, int n, struct err *err);
+
 /* Checks sizes, and that the sequences cut the ids into parts. */
 int shard_open(struct shard *s, const char *path, struct err *err);
 void shard_close(struct shard *s);
+bool shard_is(const char *path);                   /* a file that begins as token files do */
 static inline int32_t shard_id(const struct shard *s, int64_t i)
 {
     return s->id_bytes == 2 ? ((const uint16_t *)s->ids)[i] : ((const int32_t *)s->ids)[i];

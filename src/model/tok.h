@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hash.h"
 
 struct tok;
 struct tok_ids { int32_t *id; size_t n, cap; };       /* zeroed by the caller before the first use */
@@ -29,6 +30,9 @@ int tok_parse(struct tok **out, const char *text, size_t n, const char *name, st
 /* tokenizer.json; the same bytes for the same tokenizer.  One that was loaded from a tokenizer.json is that file again; of others
  * byte-level BPE is written, else ERR_UNSUPPORTED. */
 int tok_write(const struct tok *t, struct buf *out, struct err *err);
+/* What a tokenizer is known by in files of tokens: the SHA-256 of its tokenizer.json; of one that cannot be written, where `any`, of what its
+ * tokens stand for, else ERR_UNSUPPORTED. */
+int tok_digest(const struct tok *t, bool any, char hex[SHA256_HEX], struct err *err);
 void tok_free(struct tok *t);
 
 /* Appends the ids of the text.

@@ -884,3 +884,30 @@ int tok_write(const struct tok *t, struct buf *out, struct err *err)
     }
     return buf_add_str(out, "\n    ]\n  }\n}\n", err);
 }
+
+static int digest_vocabulary(const struct tok *t, char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 h;
+    TRY(sha256_init(&h, err));
+    for (int id = 0; id < tok_vocab_size(t); id++) {
+        size_t n = 0;
+        const char *s = tok_bytes(t, id, &n);
+        sha256_add(&h, &n, sizeof n);
+        sha256_add(&h, s ? s : "", s ? n : 0);
+    }
+    sha256_end(&h, hex);
+    return 0;
+}
+
+int tok_digest(const struct tok *t, bool any, char hex[SHA256_HEX], struct err *err)
+{
+    struct buf b;
+    buf_init(&b);
+    int rc = tok_write(t, &b, err);
+    if (!rc)
+        rc = sha256_of(b.data, b.len, hex, err);
+    else if (rc == ERR_UNSUPPORTED && any)
+        rc = digest_vocabulary(t, hex, err);
+    buf_release(&b);
+    return rc;
+}

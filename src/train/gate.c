@@ -10,13 +10,13 @@
 
 #define BUILD_MAX ((size_t)1 << 30)
 
-/* DIR/SPLIT, or a file in it. */
+/* DIR/SPLIT, DIR/tokens/SPLIT, or a file in it. */
 int train_build_of(const char *path, json_t **build, struct err *err)
 {
     char *folder = realpath(path, NULL);
     int rc = folder || errno != ENOMEM ? 0 : ERR(err, NOMEM, "no memory for a path");      /* one that is not there is told by who reads it */
     *build = NULL;
-    for (int up = 0; folder && up < 2 && !*build && !rc; up++) {
+    for (int up = 0; folder && up < 3 && !*build && !rc; up++) {
         char *slash = strrchr(folder, '/');
         if (!slash || slash == folder)
             break;

@@ -1,6 +1,7 @@
 /* gate.h - whether a run may learn from its data: the verdict of their audit, where one is known.
  *
- * Data of a build (lathe data build) carry it: DIR/build.json has the "gate" of the audit that they came from, and paths in DIR/SPLIT are known by it.
+ * Data of a build (lathe data build) carry it: DIR/build.json has the "gate" of the audit that they came from, and paths in DIR/SPLIT and DIR/tokens/SPLIT are
+ * known by it.
  * Of other data data.audit may name the folder of their audit, whose report.json has it; that these data are those of that audit is then
  * the word of who wrote the settings.  No verdict refuses nothing.  A gate that failed does, unless a reason was given: to the gate
  * (lathe data gate --override), or by data.override, and run.json keeps it. */

@@ -7,6 +7,7 @@
 #include "data/records.h"
 #include "data/text.h"
 #include "train/base.h"
+#include "train/token_files.h"
 
 static int add_texts(struct text_list *l, const json_t *paths, struct err *err)
 {
@@ -54,40 +55,11 @@ static int fit_vocabulary(const struct prepared *p, struct train_config *c, cons
     return config_validate(&c->model, where, err);
 }
 
-/* Of one that cannot be written as tokenizer.json: by what its tokens stand for. */
-static int digest_vocabulary(struct prepared *p, struct err *err)
-{
-    struct sha256 h;
-    TRY(sha256_init(&h, err));
-    for (int id = 0; id < tok_vocab_size(p->tok); id++) {
-        size_t n = 0;
-        const char *s = tok_bytes(p->tok, id, &n);
-        sha256_add(&h, &n, sizeof n);
-        sha256_add(&h, s ? s : "", s ? n : 0);
-    }
-    sha256_end(&h, p->tok_sha256);
-    return 0;
-}
-
-/* A run of adapters writes no tokenizer. */
-static int digest_tokenizer(struct prepared *p, bool adapters, struct err *err)
-{
-    struct buf b;
-    buf_init(&b);
-    int rc = tok_write(p->tok, &b, err);
-    if (!rc)
-        rc = sha256_of(b.data, b.len, p->tok_sha256, err);
-    else if (rc == ERR_UNSUPPORTED && adapters)
-        rc = digest_vocabulary(p, err);
-    buf_release(&b);
-    return rc;
-}
-
 /* What is done once the tokenizer is there. */
 static int fit_tokenizer(struct prepared *p, struct train_config *c, const char *where, struct err *err)
 {
     TRY(fit_vocabulary(p, c, where, err));
-    return digest_tokenizer(p, c->tune.on, err);
+    return tok_digest(p->tok, c->tune.on, p->tok_sha256, err);      /* a run of adapters writes no tokenizer */
 }
 
 int prepare_tokenizer(struct prepared *p, struct train_config *c, const char *where, const struct tok_text *text, int n, struct err *err)
@@ -312,6 +284,23 @@ static int prepare_lists(struct prepared *p, struct train_config *c, const char 
     return form == FORM_PLAIN ? prepare_text(p, c, where, out, train, valid, err) : prepare_records(p, c, where, out, form, train, valid, err);
 }
 
+/* ---- token files ---- */
+
+static int prepare_tokens(struct prepared *p, struct train_config *c, const char *where, const char *out, struct err *err)
+{
+    static const char *const idle[] = { "fields", "bad_records", "template", "vocab_size" };
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
+        if (json_object_get(json_object_get(c->root, "data"), idle[i]))
+            return ERR(err, USAGE, "%s: data.%s says nothing about token files", where, idle[i]);
+    if (strcmp(c->form, "auto"))
+        return ERR(err, USAGE, "%s: data.form is %s, and data.train has token files, which have one", where, c->form);
+    if (makes_tokenizer(c))
+        return ERR(err, USAGE, "%s: data.train has token files: data.tokenizer must name their tokenizer", where);
+    TRY(read_tokenizer(p, c, err));
+    TRY(fit_tokenizer(p, c, where, err));
+    return token_files_put(&p->train, &p->valid, c, p->tok_sha256, out, err);
+}
+
 int prepare_data(struct prepared *p, struct train_config *c, const char *where, const char *out, struct err *err)
 {
     struct text_list train = { 0 }, valid = { 0 };
@@ -320,6 +309,8 @@ int prepare_data(struct prepared *p, struct train_config *c, const char *where, 
     if (!rc)
         rc = c->second ? 0 : file_remove_leftovers(folder, err);
     mem_free(folder);
+    if (!rc && token_files_named(c->train_paths))
+        return prepare_tokens(p, c, where, out, err);
     if (!rc)
         rc = prepare_lists(p, c, where, out, &train, &valid, err);
     text_release(&train);

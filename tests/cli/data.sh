@@ -131,3 +131,13 @@ lathe data audit rules1.txt rules2.txt --out ruled3 --quiet --signals gopher 2>&
 printf 'rules: {gopher/datatrove/1/enough_stop_words: 1, gopher_rep/datatrove/1/dup_line_frac: off}\n' > rules.yaml
 lathe data audit rules1.txt rules2.txt --out ruled --quiet --drop gopher_rep/datatrove/1/dup_line_frac --policy rules.yaml | grep -v ^report
 printf 'rules: {gopher/datatrove/1/enough_stop_word: 1}\n' > rules.yaml; lathe data audit rules1.txt rules2.txt --out ruled --quiet --policy rules.yaml 2>&1; echo "exit $?"
+# chats and texts, each in a split; tokens beside the lines
+printf '{"messages": [{"role": "user", "content": "one ann.lee@example.org"}, {"role": "assistant", "content": "two"}], "n": 1.0}\n{"conversations": [{"from": "human", "value": "three"}, {"from": "gpt", "value": "four"}]}\n' > chats.jsonl
+printf '{"text": "the quick brown fox"}\n{"text": "jumps over the lazy dog"}\n' > words.jsonl
+printf 'sources:\n  - {name: words, path: words.jsonl}\n  - {name: talk, path: chats.jsonl, split: talk}\n' > talk.yaml
+lathe data audit talk.yaml --out talk --quiet | grep -v ^report
+lathe data build talk --out talked --splits train=1 --tokens "$ROOT/tests/golden/tokenizers/small/gpt2.json" --quiet 2>&1; echo "exit $?"
+lathe data build talk --out talked --splits train=1 --quiet | grep -v ^version; cat talked/talk/*
+lathe data audit words.jsonl --out words --quiet > /dev/null; lathe data build words --out worded --splits train=1 --tokens "$ROOT/tests/golden/tokenizers/small/gpt2.json" --quiet | grep -v ^version; ls worded worded/tokens/train
+lathe data erase worded --out worded2 --where text=lazy --quiet | sed 's/(version .*/(version ..)/'
+python3 -c 'import json; print([{k: f[k] for k in ("path", "of", "tokens", "sequences")} for v in ("worded", "worded2") for f in json.load(open(v + "/build.json"))["tokens"]["files"]])'

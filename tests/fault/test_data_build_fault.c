@@ -10,6 +10,7 @@
 #include "each_allocation.h"
 
 static struct err err;
+static struct build_tokens tokens;       /* of the chats and texts, too */
 static const struct redact_key key = { "0123456789abcdef", 16 };
 
 /* ---- what is there before ---- */
@@ -39,7 +40,7 @@ static int build(const char *to)
     struct opened x;
     struct pool *pool = NULL;
     struct policy policy = { .name = NULL };
-    struct build_opts o = { .dir = in_dir(to), .seed = 1, .shard_bytes = 100, .key = &key };
+    struct build_opts o = { .dir = in_dir(to), .seed = 1, .shard_bytes = 100, .key = &key, .tokens = &tokens };
     json_t *m = NULL;
     TRY(pool_new(&pool, 1, &err));
     int rc = opened_open(&x, in_dir("audit"), pool, &err);
@@ -201,6 +202,28 @@ static int make_runs(void)
 
 #define LONG "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec"
 
+/* A token for each byte. */
+static int make_tokens(void)
+{
+    static const char template[] = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+    char all[256];
+    struct tok *tok = NULL;
+    struct chat *chat = NULL;
+    for (int i = 0; i < 256; i++)
+        all[i] = (char)i;
+    TRY(tok_from_bytes(&tok, &(struct tok_text){ all, sizeof all }, 1, &err));
+    const int rc = chat_new(&chat, &(struct chat_source){ "default", template, sizeof template - 1 }, 1, NULL, &err);
+    tokens = (struct build_tokens){ tok, chat };
+    return rc;
+}
+
+static int clean_up(void **state)
+{
+    chat_free((struct chat *)(uintptr_t)tokens.chat);
+    tok_free((struct tok *)(uintptr_t)tokens.tok);
+    return remove_dir(state);
+}
+
 static int make_files(void **state)
 {
     static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind, group: who}\n  - {name: b, path: b.csv, split: test}\n  - {name: c, path: c.jsonl, split: chats}\n";
@@ -218,6 +241,7 @@ static int make_files(void **state)
     rc = rc ? rc : write_text("c.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"who has the address cy@example.com these days?\"}, {\"role\": \"assistant\", \"content\": \"done\"}], \"id\": 1}\n");
     rc = rc ? rc : write_text("policy.yaml", policy);
     rc = rc ? rc : write_text("gone.jsonl", gone);
+    rc = rc ? rc : make_tokens();
     rc = rc ? rc : make_audit();
     rc = rc ? rc : build("old");
     rc = rc ? rc : make_runs();
@@ -232,5 +256,5 @@ int main(void)
         cmocka_unit_test(an_erasure_without_memory_is_an_error),
         cmocka_unit_test(an_erasure_of_which_a_call_fails_keeps_the_old_version),
     };
-    return cmocka_run_group_tests(tests, make_files, remove_dir);
+    return cmocka_run_group_tests(tests, make_files, clean_up);
 }
