@@ -2,7 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "model/jinja_value.h"
+#include "base/pyre.h"
+#include "model/jinja_tree.h"
 #include "model/jinja_method.h"
 
 typedef int filter_fn(struct jrun *r, const struct jval *v, const struct jargs *a, struct jval *out);
@@ -607,6 +608,35 @@ static int f_reject(struct jrun *r, const struct jval *v, const struct jargs *a,
 static int f_selectattr(struct jrun *r, const struct jval *v, const struct jargs *a, struct jval *out) { return choose(r, v, a, true, true, out); }
 static int f_rejectattr(struct jrun *r, const struct jval *v, const struct jargs *a, struct jval *out) { return choose(r, v, a, true, false, out); }
 
+/* Not Jinja's: lm-evaluation-harness has it beside, re.sub(pattern, repl, s, count). */
+static int f_regex_replace(struct jrun *r, const struct jval *v, const struct jargs *a, struct jval *out)
+{
+    TRY(jargs_check(r, a, "regex_replace", 2, NAMES("pattern", "repl", "count")));
+    const struct jval *pattern = jarg(a, 0, "pattern"), *repl = jarg(a, 1, "repl"), *count = jarg(a, 2, "count");
+    if (!r->template->strict)
+        return jfail(r, UNSUPPORTED, "there is no filter 'regex_replace'");
+    if (v->type != J_STR || pattern->type != J_STR || repl->type != J_STR || (count && (count->type != J_INT || count->i < 0 || count->i > INT32_MAX)))
+        return jfail(r, FORMAT, "regex_replace takes a string, a pattern, a replacement and perhaps how many");
+    struct pyre *re;
+    struct buf b;
+    struct err why = { 0 };
+    buf_init(&b);
+    int rc = pyre_compile(&re, pattern->s, pattern->n, "regex_replace", &why);
+    rc = rc ? rc : pyre_sub(re, v->s, v->n, repl->s, repl->n, count ? (int)count->i : 0, &b, &why);
+    pyre_free(re);
+    if (!rc) {
+        struct jbuild text;
+        jbuild_init(&text, r);
+        text.max = UINT32_MAX / 2;
+        rc = jbuild_add(&text, b.data, b.len, v->input, NULL);
+        *out = rc ? jval_none() : jbuild_end(&text);
+    } else {
+        rc = jfail_at(r, rc, __FILE__, __LINE__, "%s", why.msg);
+    }
+    buf_release(&b);
+    return rc ? rc : jwork(r, v->n);
+}
+
 /* name, function.  Two names may share one. */
 static const struct { const char *name; filter_fn *fn; } filters[] = {
     { "tojson", f_tojson }, { "length", f_length }, { "count", f_length }, { "trim", f_trim }, { "string", f_string }, { "items", f_items },
@@ -616,6 +646,7 @@ static const struct { const char *name; filter_fn *fn; } filters[] = {
     { "indent", f_indent }, { "first", f_first }, { "last", f_last }, { "int", f_int }, { "float", f_float }, { "abs", f_abs },
     { "round", f_round }, { "unique", f_unique }, { "sort", f_sort }, { "reverse", f_reverse }, { "min", f_min }, { "max", f_max },
     { "sum", f_sum }, { "batch", f_batch }, { "attr", f_attr }, { "escape", f_escape }, { "e", f_escape }, { "wordcount", f_wordcount },
+    { "regex_replace", f_regex_replace },
 };
 
 int jfilter_find(const char *name, size_t n)
