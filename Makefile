@@ -60,6 +60,7 @@ $B/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
 
 $B/src/serve/page.o build/fuzz/obj/src/serve/page.o: src/serve/page.html
+$B/src/eval/task_builtin.o build/fuzz/obj/src/eval/task_builtin.o: $(wildcard src/eval/tasks/*.yaml)
 
 # The library for other programs (include/lathe.h): no commands, no training, and only lathe_* is seen of it, in the static one too.
 API_SRC  := $(sort $(foreach d,base cpu nn model infer api,$(wildcard src/$d/*.c src/$d/*/*.c)))

@@ -99,9 +99,11 @@ int  task_sample(const struct task *t, int64_t item, const struct reply *replies
 
 struct task_group_metric { char *metric, **filter; int n_filter; bool weight_by_size; };      /* n_filter 0: all that the tasks have */
 struct task_group { char *name, *alias, *version; struct task_group_metric *metric; int n_metric; int *task; int n_task; int parent; };     /* task: indices into tasks; parent: a group, or -1 */
-struct task_list { struct task **task; int n_task; struct task_group *group; int n_group; };      /* zeroed by the caller */
+struct task_missing { char *name; struct err why; };
+/* zeroed by the caller.  missing: tasks of a group or tag whose files are not there, left out and to be told. */
+struct task_list { struct task **task; int n_task; struct task_group *group; int n_group; struct task_missing *missing; int n_missing; json_t *index; };
 /* Adds what a name stands for: a task, a group or a tag of tasks, the path of a task file or of a group's.  A task that is there already
- * is not opened again. */
+ * is not opened again.  ERR_NOTFOUND where the name is not known, or no file of any of its tasks is there. */
 int  task_list_add(struct task_list *l, const char *name, const struct task_opts *o, struct err *err);
 void task_list_release(struct task_list *l);
 /* The names of what is built in, groups first; description: a sentence each.  NULL at the end. */
