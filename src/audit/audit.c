@@ -12,10 +12,15 @@
 static json_t *plan_files(const struct sources *s, int source)
 {
     json_t *files = json_array();
-    for (int i = 0; i < s->n_file; i++)
-        if (s->file[i].source == source)
-            json_array_append_new(files, json_pack("{s:s, s:I, s:I, s:s, s:s*}", "path", s->file[i].path, "bytes", (json_int_t)s->file[i].bytes, "mtime_ns", (json_int_t)s->file[i].mtime_ns,
-                                                   "format", record_format_name(s->file[i].format), "why", s->file[i].why));
+    for (int i = 0; i < s->n_file; i++) {
+        const struct source_file *f = &s->file[i];
+        if (f->source != source)
+            continue;
+        json_t *o = json_pack("{s:s, s:I, s:I, s:s, s:s*}", "path", f->path, "bytes", (json_int_t)f->bytes, "mtime_ns", (json_int_t)f->mtime_ns, "format", record_format_name(f->format), "why", f->why);
+        if (f->label_mtime_ns)
+            json_object_set_new(o, "labels", json_pack("{s:I, s:I}", "bytes", (json_int_t)f->label_bytes, "mtime_ns", (json_int_t)f->label_mtime_ns));
+        json_array_append_new(files, o);
+    }
     return files;
 }
 

@@ -4,7 +4,6 @@
 #include "audit/json_scan.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "data/idx.h"
 #include "data/text.h"
 
 const char *record_fault_word(enum record_fault f)
@@ -37,14 +36,59 @@ void extract_release(struct extract *x)
     for (int k = 0; k < N_MARK; k++)
         buf_release(&x->mark_text[k]);
     csv_release(&x->csv);
+    idx_release(&x->labels);
     image_release(&x->image);
+}
+
+/* Bytes of a file, unpacked, at most n. */
+static int read_packed(const char *path, size_t n, struct buf *out, struct err *err)
+{
+    struct unpack *u;
+    int64_t got = 1;
+    TRY(unpack_open(&u, path, 0, err));
+    int rc = buf_reserve(out, n, err);
+    while (!rc && got > 0 && out->len < n) {
+        got = unpack_read(u, out->data + out->len, n - out->len, err);
+        out->len += got > 0 ? (size_t)got : 0;
+        rc = got < 0 ? (int)got : 0;
+    }
+    unpack_free(u);
+    return rc;
+}
+
+/* Labels are of bytes, one for each image. */
+static int read_labels(struct extract *x, const char *images, int64_t n_image, struct err *err)
+{
+    enum { HEAD = 8 };           /* of rank 1 */
+    struct buf b;
+    char *path;
+    idx_release(&x->labels);
+    TRY(source_idx_labels(images, &path, err));
+    if (!path || !n_image) {
+        mem_free(path);
+        return 0;
+    }
+    buf_init(&b);
+    int rc = read_packed(path, HEAD + (size_t)n_image + 1, &b, err);
+    rc = rc ? err_context(err, "'%s'", path) : idx_parse(&x->labels, b.data, b.len, path, err);
+    if (!rc && (x->labels.rank != 1 || x->labels.size[0] != n_image))
+        rc = ERR(err, FORMAT, "'%s' has rank %d and %lld labels, expected one for each of %lld images", path, x->labels.rank, (long long)x->labels.size[0], (long long)n_image);
+    buf_release(&b);
+    mem_free(path);
+    return rc;
+}
+
+static int idx_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err)
+{
+    int64_t n_image;
+    TRY(idx_images(header, n, &n_image, x->size, err));
+    return read_labels(x, path, n_image, err);
 }
 
 int extract_header(struct extract *x, const char *header, size_t n, const char *path, struct err *err)
 {
-    int64_t n_image;
     if (x->format == RECORD_IDX)
-        return idx_images(header, n, &n_image, x->size, err);
+        return idx_header(x, header, n, path, err);
     csv_release(&x->csv);
     TRY(csv_open(&x->csv, header, n, path, err));
     x->column = csv_find(&x->csv, x->field);
@@ -173,6 +217,13 @@ static enum record_fault of_image(struct extract *x, const struct raw_record *ra
         return (void)ERR(why, NOMEM, "no memory for an image of %zu bytes", size), EXTRACT_BAD_IMAGE;
     x->image.n_channel = 1, x->image.height = x->size[0], x->image.width = x->size[1];
     memcpy(x->image.pixels, raw->data, size);
+    const uint64_t i = (raw->at - IDX_HEADER) / size;
+    if (!x->labels.rank || i >= (uint64_t)x->labels.size[0])
+        return EXTRACT_NONE;
+    buf_clear(&x->mark_text[MARK_LABEL]);
+    if (buf_printf(&x->mark_text[MARK_LABEL], why, "%d", (unsigned char)x->labels.bytes.data[i]))
+        return EXTRACT_BAD_IMAGE;
+    x->mark[MARK_LABEL].p = x->mark_text[MARK_LABEL].data, x->mark[MARK_LABEL].n = x->mark_text[MARK_LABEL].len;
     return EXTRACT_NONE;
 }
 

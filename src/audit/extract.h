@@ -5,6 +5,7 @@
  *   jsonl                  the string in `field`; a list there is a chat (chat_text.h), and without a `text`, messages or conversations are
  *   csv, tsv               the column `field`
  *   image, idx             none: the image itself
+ *                          and the label that stands at its place in the file of labels beside it (source.h), as a number
  * and beside it its marks (source.h), where the source names fields for them: a string's characters, a number or word as it stands.
  * A record that has none is a fault with a sentence, not an error: it is counted, and the others go on.  One thread each. */
 #ifndef AUDIT_EXTRACT_H
@@ -13,6 +14,7 @@
 #include "audit/source.h"
 #include "base/buf.h"
 #include "data/csv.h"
+#include "data/idx.h"
 #include "data/image.h"
 
 /* Why a record was not read, by the word in reports. */
@@ -36,6 +38,7 @@ struct extract {
     bool is_chat; const char *raw; size_t n_raw;     /* the object, without white space around it: borrowed like the text */
     struct image image;          /* of the record, where it is one; pixels NULL: none */
     int size[2];                 /* idx: rows and columns */
+    struct idx labels;           /* of its images, rank 0: none */
     struct { const char *p; size_t n; } mark[N_MARK];        /* of the record: borrowed like its text; n 0: none */
 };
 /* By a source's fields, which are borrowed; s NULL: "text", without marks.  extract_release in any case. */

@@ -175,13 +175,13 @@ int facts_row(struct facts *f, int file, const char *path, const struct pass_rec
         PUT(why, r->why, strlen(r->why));
         return 0;
     }
+    PUT(label, r->x->mark[MARK_LABEL].p, r->x->mark[MARK_LABEL].n);
+    PUT(group, r->x->mark[MARK_GROUP].p, r->x->mark[MARK_GROUP].n);
+    PUT(time, r->x->mark[MARK_TIME].p, r->x->mark[MARK_TIME].n);
     if (r->x->image.pixels)
         return image_row(f, t, &r->x->image, out, err);
     t->language = language_of(r->text, r->n, t->room);
     PUT(language, &t->language, 1);
-    PUT(label, r->x->mark[MARK_LABEL].p, r->x->mark[MARK_LABEL].n);
-    PUT(group, r->x->mark[MARK_GROUP].p, r->x->mark[MARK_GROUP].n);
-    PUT(time, r->x->mark[MARK_TIME].p, r->x->mark[MARK_TIME].n);
     if (f->o->signals) {
         size_t n;
         TRY(count_signals(f, t, r->text, r->n, &n, err));

@@ -35,6 +35,22 @@ struct image_facts image_facts_of(const struct image *x)
     return f;
 }
 
+int image_cells(const struct image *x, struct buf *out, struct err *err)
+{
+    const int rows = x->height < IMAGE_CELLS_SIDE ? x->height : IMAGE_CELLS_SIDE, columns = x->width < IMAGE_CELLS_SIDE ? x->width : IMAGE_CELLS_SIDE;
+    const int64_t plane = (int64_t)x->height * x->width;
+    for (int c = 0; c < x->n_channel; c++) {
+        const struct image one = { .pixels = x->pixels + c * plane, .n_channel = 1, .height = x->height, .width = x->width };
+        unsigned char grey[IMAGE_CELLS_SIDE * IMAGE_CELLS_SIDE] = { 0 };
+        for (int i = 0; i < rows; i++)
+            for (int k = 0; k < columns; k++)
+                grey[i * IMAGE_CELLS_SIDE + k] = (unsigned char)cell(&one, (int)((int64_t)i * x->height / rows), (int)((int64_t)(i + 1) * x->height / rows), (int)((int64_t)k * x->width / columns),
+                                                                     (int)((int64_t)(k + 1) * x->width / columns));
+        TRY(buf_add(out, grey, sizeof grey, err));
+    }
+    return 0;
+}
+
 int image_sha256(const struct image *x, unsigned char sum[SHA256_BYTES], struct err *err)
 {
     const int32_t size[3] = { x->n_channel, x->height, x->width };

@@ -88,16 +88,16 @@ static int best_of(const double *p, const double *at_least, int n)
     return best;
 }
 
-/* Of each item, p by the counts of the other folds; the items of fold 0 first. */
-typedef void (*item_fn)(const struct label_set *s, size_t i, const double *p, struct label_noise *out);
-static void outside_the_folds(struct bayes *b, const struct label_set *s, double *p, item_fn fn, struct label_noise *out)
+/* By the counts of the other folds. */
+void label_by_bayes(void *model, const struct label_set *s, double *p, label_item_fn *item, struct label_noise *out)
 {
+    struct bayes *b = model;
     for (int fold = 0; fold < BAYES_FOLDS; fold++) {
         bayes_leave_out(b, fold);
         for (size_t i = 0; i < s->n; i++)
             if (bayes_fold_of(s, i) == fold) {
                 bayes_posterior(b, i, NULL, p);
-                fn(s, i, p, out);
+                item(s, i, p, out);
             }
     }
     bayes_leave_out(b, -1);
@@ -144,21 +144,21 @@ static void scale_joint(size_t L, size_t n, const double *share, struct label_no
 }
 
 /* p, share: [n_label] to work in. */
-static void estimate(struct bayes *b, const struct label_set *s, double *p, double *share, struct label_noise *out)
+static void estimate(label_model_fn *each, void *model, const struct label_set *s, double *p, double *share, struct label_noise *out)
 {
     for (size_t i = 0; i < s->n; i++)
         share[s->label[i]]++;
-    outside_the_folds(b, s, p, add_threshold, out);
+    each(model, s, p, add_threshold, out);
     for (int c = 0; c < s->n_label; c++)
         out->threshold[c] /= share[c] > 0 ? share[c] : 1;
     out->accuracy /= s->n ? (double)s->n : 1;
-    outside_the_folds(b, s, p, add_to_joint, out);
+    each(model, s, p, add_to_joint, out);
     if (s->n)
         scale_joint((size_t)s->n_label, s->n, share, out);
     qsort(out->issue, out->n_issue, sizeof *out->issue, by_margin);
 }
 
-int label_noise(struct bayes *b, const struct label_set *s, struct label_noise *out, struct err *err)
+int label_noise(label_model_fn *each, void *model, const struct label_set *s, struct label_noise *out, struct err *err)
 {
     const size_t L = (size_t)s->n_label;
     *out = (struct label_noise){ 0 };
@@ -168,7 +168,7 @@ int label_noise(struct bayes *b, const struct label_set *s, struct label_noise *
     out->issue = mem_alloc_array(s->n + 1, sizeof *out->issue);
     const bool room = work && out->threshold && out->joint && out->issue;
     if (room)
-        estimate(b, s, work, work + L, out);
+        estimate(each, model, s, work, work + L, out);
     mem_free(work);
     return room ? 0 : ERR(err, NOMEM, "no memory for %zu texts by %zu labels", s->n, L);
 }

@@ -6,7 +6,9 @@
 #include <math.h>
 #include <string.h>
 #include "audit/groups.h"
+#include "audit/images.h"
 #include "audit/labels.h"
+#include "audit/neighbours.h"
 #include "audit/poison.h"
 #include "audit/stage.h"
 #include "base/mem.h"
@@ -15,8 +17,8 @@
 #define LINKED_SHOWN 100
 #define TERMS_SHOWN 10
 
-/* The labelled texts of a source.  too_many: its labels are not classes. */
-struct set { int source; bool too_many; struct label_set texts; };
+/* The labelled texts of a source, or images.  too_many: its labels are not classes. */
+struct set { int source; bool too_many, of_images; struct label_set texts; };
 
 struct thread { struct grams g; struct group_counts c; };
 
@@ -43,7 +45,7 @@ static int source_of(const struct links *x, int64_t record) { return x->a->s->fi
 
 /* ---- the first pass ---- */
 
-/* A labelled text on its way to its set: this, text and label. */
+/* A labelled text (of an image its cells) on its way to its set: this, text and label. */
 struct labelled_text { int64_t record; size_t n, n_label; };
 
 /* Of a record that is kept: with its label it may say what that one's does not. */
@@ -66,9 +68,12 @@ static int first_look(void *ctx, int64_t number, const struct pass_record *r, st
         group_counts_text(&t->c, &x->groups, r->text, &t->g);
     if (!x->n_set || x->set_of[source_of(x, number)] < 0 || !r->x->mark[MARK_LABEL].p)
         return 0;
-    const struct labelled_text l = { number, r->n, r->x->mark[MARK_LABEL].n };
+    struct labelled_text l = { number, r->n, r->x->mark[MARK_LABEL].n };
+    const size_t at = out->len + sizeof l;
     TRY(buf_add(out, &l, sizeof l, err));
-    TRY(buf_add(out, r->text, l.n, err));
+    TRY(r->x->image.pixels ? image_cells(&r->x->image, out, err) : buf_add(out, r->text, l.n, err));
+    l.n = out->len - at;
+    memcpy(out->data + at - sizeof l, &l, sizeof l);
     return buf_add(out, r->x->mark[MARK_LABEL].p, l.n_label, err);
 }
 
@@ -166,16 +171,18 @@ static json_t *classes_of(const struct label_set *s, int64_t n)
     return list;
 }
 
-static int report_noise(struct links *x, struct bayes *b, const struct label_set *s, json_t *part, struct err *err)
+/* model: by what `each` asks it. */
+static int report_noise(struct links *x, label_model_fn *each, void *model, const struct set *set, json_t *part, struct err *err)
 {
+    const struct label_set *s = &set->texts;
     struct label_noise y;
     json_t *examples = json_array();
-    int rc = examples ? label_noise(b, s, &y, err) : ERR(err, NOMEM, "no memory for examples");
+    int rc = examples ? label_noise(each, model, s, &y, err) : ERR(err, NOMEM, "no memory for examples");
     for (size_t i = 0; !rc && i < y.n_issue && i < EXAMPLES; i++) {
         const struct label_issue *q = &y.issue[i];
         json_t *o = json_pack("{s:s, s:s, s:f, s:f}", "label", s->name[s->label[q->item]], "likely", s->name[q->likely], "p_label", rounded(q->p_given), "p_likely", rounded(q->p_likely));
         rc = put_in(examples, o, err);
-        rc = rc ? rc : audit_example(x->a, o, s->record[q->item], 0, 0, err);
+        rc = rc ? rc : audit_example(x->a, o, s->record[q->item], set->of_images ? EXAMPLE_NO_TEXT : 0, 0, err);
     }
     if (!rc)
         json_object_set_new(part, "noise", json_pack("{s:f, s:f, s:I, s:O}", "rate", rounded(y.rate), "accuracy", rounded(y.accuracy), "issues", (json_int_t)y.n_issue, "examples", examples));
@@ -185,20 +192,33 @@ static int report_noise(struct links *x, struct bayes *b, const struct label_set
     return rc;
 }
 
-static int report_conflicts(struct links *x, const struct bayes *b, const struct label_set *s, json_t *part, struct err *err)
+/* Groups of one text, respectively image, that have several labels; two of the first are shown. */
+static int put_conflicts(struct links *x, const struct set *set, const struct label_conflicts *c, const char *key, json_t *part, struct err *err)
 {
-    struct label_conflicts c;
+    const struct label_set *s = &set->texts;
     json_t *examples = json_array();
-    int rc = examples ? label_conflicts_text(b, s, &c, err) : ERR(err, NOMEM, "no memory for examples");
-    for (int i = 0; !rc && c.groups && i < 2; i++) {
-        json_t *o = json_pack("{s:s}", "label", s->name[s->label[c.first[i]]]);
+    int rc = examples ? 0 : ERR(err, NOMEM, "no memory for examples");
+    for (int i = 0; !rc && c->groups && i < 2; i++) {
+        json_t *o = json_pack("{s:s}", "label", s->name[s->label[c->first[i]]]);
         rc = put_in(examples, o, err);
-        rc = rc ? rc : audit_example(x->a, o, s->record[c.first[i]], 0, 0, err);
+        rc = rc ? rc : audit_example(x->a, o, s->record[c->first[i]], set->of_images ? EXAMPLE_NO_TEXT : 0, 0, err);
     }
     if (!rc)
-        json_object_set_new(part, "same_text", json_pack("{s:I, s:I, s:O}", "groups", (json_int_t)c.groups, "records", (json_int_t)c.items, "examples", examples));
+        json_object_set_new(part, key, json_pack("{s:I, s:I, s:O}", "groups", (json_int_t)c->groups, "records", (json_int_t)c->items, "examples", examples));
     json_decref(examples);
     return rc;
+}
+
+/* Of texts by their words, and by what was found to be a copy or nearly one; of images by the latter alone. */
+static int report_conflicts(struct links *x, const struct bayes *b, const struct set *set, json_t *part, struct err *err)
+{
+    struct label_conflicts c;
+    if (!set->of_images) {
+        TRY(label_conflicts_text(b, &set->texts, &c, err));
+        TRY(put_conflicts(x, set, &c, "same_text", part, err));
+    }
+    TRY(label_conflicts_cluster(&set->texts, &c, err));
+    return put_conflicts(x, set, &c, set->of_images ? "same_image" : "near_text", part, err);
 }
 
 /* ---- triggers ---- */
@@ -277,6 +297,16 @@ static int find_triggers(struct links *x, struct bayes *b, const struct set *s, 
     return rc;
 }
 
+static int look_at_images(struct links *x, const struct set *s, json_t *part, struct err *err)
+{
+    struct neighbours n = { NULL, NULL };
+    int rc = report_conflicts(x, NULL, s, part, err);
+    rc = rc ? rc : neighbours_find(&n, &s->texts, x->a->o->pool, err);
+    rc = rc ? rc : report_noise(x, label_by_neighbours, &n, s, part, err);
+    neighbours_release(&n);
+    return rc;
+}
+
 static int look_at_set(struct links *x, const struct set *s, struct err *err)
 {
     const char *name = x->a->s->source[s->source].name;
@@ -289,9 +319,11 @@ static int look_at_set(struct links *x, const struct set *s, struct err *err)
     json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f}", "source", name, "records", (json_int_t)balance.n, "not_looked_at", (json_int_t)s->texts.n_left_out, "classes",
                           classes_of(&s->texts, balance.n), "entropy", rounded(balance.entropy), "effective_classes", rounded(balance.effective), "imbalance", rounded(balance.imbalance));
     TRY(put_in(x->sets, o, err));
+    if (s->of_images)
+        return look_at_images(x, s, o, err);
     TRY(bayes_new(&b, &s->texts, err));
-    int rc = report_conflicts(x, b, &s->texts, o, err);
-    rc = rc ? rc : report_noise(x, b, &s->texts, o, err);
+    int rc = report_conflicts(x, b, s, o, err);
+    rc = rc ? rc : report_noise(x, label_by_bayes, b, s, o, err);
     rc = rc ? rc : report_rates(x, &s->texts, o, err);
     rc = rc ? rc : find_triggers(x, b, s, err);
     bayes_free(b);
@@ -368,6 +400,9 @@ static int find_sets(struct links *x, struct err *err)
         if (x->set_of[i] >= 0)
             x->set[x->n_set++].source = i;
     }
+    for (int i = 0; i < s->n_file; i++)
+        if (x->set_of[s->file[i].source] >= 0 && s->file[i].label_mtime_ns)
+            x->set[x->set_of[s->file[i].source]].of_images = true;
     for (int i = 0; i < x->n_set; i++)
         x->set[i].texts.text_max = LABEL_TEXT_MAX / (size_t)x->n_set;
     return 0;

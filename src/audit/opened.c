@@ -58,7 +58,7 @@ static int add_file(struct sources *s, const json_t *o, const char *where, struc
     TRY(tree_str(o, "why", NULL, &why, where, err));
     TRY(tree_int(o, "bytes", 0, 0, INT64_MAX, &bytes, where, err));
     TRY(tree_int(o, "mtime_ns", 0, INT64_MIN, INT64_MAX, &mtime, where, err));
-    struct source_file f = { path ? mem_strdup(path) : NULL, s->n - 1, record_format_find(format), (uint64_t)bytes, mtime, why ? mem_strdup(why) : NULL };
+    struct source_file f = { path ? mem_strdup(path) : NULL, s->n - 1, record_format_find(format), (uint64_t)bytes, mtime, why ? mem_strdup(why) : NULL, 0, 0 };
     if (!f.path || f.format == N_RECORD_FORMAT || (why && !f.why)) {
         mem_free(f.path);
         mem_free(f.why);

@@ -54,7 +54,7 @@ enum record_format record_format_of(const char *path)
     static const struct { const char *ending; enum record_format f; } endings[] = {
         { ".jsonl", RECORD_JSONL }, { ".ndjson", RECORD_JSONL }, { ".csv", RECORD_CSV }, { ".tsv", RECORD_TSV }, { ".md", RECORD_MARKDOWN },
         { ".markdown", RECORD_MARKDOWN }, { ".html", RECORD_HTML }, { ".htm", RECORD_HTML }, { ".xhtml", RECORD_HTML },
-        { ".png", RECORD_IMAGE }, { ".jpg", RECORD_IMAGE }, { ".jpeg", RECORD_IMAGE }, { "-idx3-ubyte", RECORD_IDX }, { ".idx", RECORD_IDX },
+        { ".png", RECORD_IMAGE }, { ".jpg", RECORD_IMAGE }, { ".jpeg", RECORD_IMAGE }, { "idx3-ubyte", RECORD_IDX }, { ".idx", RECORD_IDX },
     };
     size_t n = strlen(path);
     if (ends(path, n, ".gz") || ends(path, n, ".zst"))

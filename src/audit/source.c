@@ -37,7 +37,7 @@ void sources_release(struct sources *s)
 static bool is_no_record(const char *name)
 {
     static const char *const names[] = { "LICENSE", "LICENCE", "COPYING", "README" };
-    bool is = name[0] == '.' || strstr(name, "-idx1-ubyte");      /* labels of images */
+    bool is = name[0] == '.' || strstr(name, "idx1-ubyte");      /* labels of images */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const size_t n = strlen(names[i]);
         is = is || (!strncmp(name, names[i], n) && (!name[n] || name[n] == '.'));
@@ -63,7 +63,7 @@ static int add_file(struct sources *s, char *path, char *why, const struct stat 
         mem_free(why);
         return rc;
     }
-    s->file[s->n_file++] = (struct source_file){ path, s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), (uint64_t)st->st_size, (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec, why };
+    s->file[s->n_file++] = (struct source_file){ path, s->n - 1, given < N_RECORD_FORMAT ? given : record_format_of(path), (uint64_t)st->st_size, (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec, why, 0, 0 };
     s->n_bytes += (uint64_t)st->st_size;
     return 0;
 }
@@ -152,6 +152,68 @@ static bool is_name(const char *s)
 
 bool source_split_good(const char *name) { return is_name(name) && *name != '.'; }
 
+/* The path with `to` for the last `from` of its name; as it was where there is none. */
+static int replace_in_name(char **path, const char *from, const char *to, struct err *err)
+{
+    const char *slash = strrchr(*path, '/'), *at = NULL;
+    for (const char *p = slash ? slash : *path; (p = strstr(p, from)); p++)
+        at = p;
+    if (!at)
+        return 0;
+    char *other = mem_printf("%.*s%s%s", (int)(at - *path), *path, to, at + strlen(from));
+    if (!other)
+        return ERR(err, NOMEM, "no memory for a path");
+    mem_free(*path);
+    *path = other;
+    return 0;
+}
+
+int source_idx_labels(const char *images, char **labels, struct err *err)
+{
+    static const char *const packed[] = { ".gz", ".zst", ".bz2" };
+    char *path = mem_strdup(images);
+    *labels = NULL;
+    int rc = path ? replace_in_name(&path, "images", "labels", err) : ERR(err, NOMEM, "no memory for a path");
+    rc = rc ? rc : replace_in_name(&path, "idx3", "idx1", err);
+    if (!rc && !file_exists(path))
+        for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+            if (file_name_ends(path, packed[i]))
+                path[strlen(path) - strlen(packed[i])] = 0;
+    if (!rc && strcmp(path, images) && file_exists(path) && !file_is_dir(path))
+        *labels = path, path = NULL;
+    mem_free(path);
+    return rc;
+}
+
+static int look_for_labels(struct source_file *f, bool *has, struct err *err)
+{
+    char *labels;
+    struct stat st;
+    TRY(source_idx_labels(f->path, &labels, err));
+    if (labels && !stat(labels, &st)) {
+        f->label_bytes = (uint64_t)st.st_size, f->label_mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        *has = true;
+    }
+    mem_free(labels);
+    return 0;
+}
+
+/* A source of images of which some have labels is a labelled set. */
+static int find_labels(struct sources *s, int first, struct err *err)
+{
+    bool has = false, images = true;
+    struct source *src = &s->source[s->n - 1];
+    for (int i = first; i < s->n_file; i++) {
+        images = images && (s->file[i].format == RECORD_IDX || s->file[i].format == RECORD_IMAGE);
+        if (s->file[i].format == RECORD_IDX && !s->file[i].why)
+            TRY(look_for_labels(&s->file[i], &has, err));
+    }
+    if (!has || !images || src->mark[MARK_LABEL])
+        return 0;
+    src->mark[MARK_LABEL] = mem_strdup("label");
+    return src->mark[MARK_LABEL] ? 0 : ERR(err, NOMEM, "no memory for a source");
+}
+
 /* Takes what src has, also on error. */
 static int add_source(struct sources *s, struct source src, struct err *err)
 {
@@ -174,6 +236,7 @@ static int add_source(struct sources *s, struct source src, struct err *err)
     s->source[s->n++] = src;
     const int first = s->n_file;
     TRY(walk(s, src.path, NULL, err));
+    TRY(find_labels(s, first, err));
     return s->n_file > first ? 0 : ERR(err, USAGE, "there is no file of records in '%s'", src.path);
 }
 

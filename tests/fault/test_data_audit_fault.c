@@ -64,6 +64,31 @@ static void no_memory_for_signals_is_an_error(void **state)
     counted = 0;
 }
 
+/* Images and, in a file beside them, their labels. */
+static int run_images(void *ctx)
+{
+    struct sources s = { .n = 0 };
+    struct pool *pool = NULL;
+    json_t *report = NULL;
+    (void)ctx;
+    OK(file_remove_tree(in_dir("seen"), &err));
+    int rc = sources_add(&s, in_dir("digits"), &err);
+    rc = rc ? rc : pool_new(&pool, 1, &err);
+    rc = rc ? rc : audit_run(&s, &(struct audit_opts){ .dir = in_dir("seen"), .pool = pool }, &report, &err);
+    if (!rc)
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(json_object_get(report, "labels"), "sources"), 0), "records")), 2);
+    json_decref(report);
+    pool_free(pool);
+    sources_release(&s);
+    return rc;
+}
+
+static void no_memory_for_labels_of_images_is_an_error(void **state)
+{
+    (void)state;
+    assert_true(each_allocation(run_images, NULL, true) > 50);
+}
+
 /* What a failure left behind does not disturb the next audit. */
 static void a_refused_call_is_an_error_and_the_next_audit_goes_on(void **state)
 {
@@ -115,7 +140,8 @@ static int make_files(void **state)
     static const char set[] = "{\"question\": \"One two three four five six seven eight nine, ten eleven twelve thirteen fourteen?\", \"answer\": \"Caf\\u00e9 fifteen sixteen.\", \"fingerprint\": \"1\"}\n"
                               "{\"question\": \"What else is there to be asked of anyone?\", \"passage\": \"Much, it is said, by those who know it well.\"}\n";
     static const char table[] = "a,1,2,3,4,B\n";
-    if (make_dir(state))
+    if (make_dir(state) || file_mkdirs(in_dir("digits"), NULL) || file_write_all(in_dir("digits/a-images-idx3-ubyte"), "\0\0\x08\x03\0\0\0\x02\0\0\0\x02\0\0\0\x02" "abcdefgh", 24, NULL) ||
+        file_write_all(in_dir("digits/a-labels-idx1-ubyte"), "\0\0\x08\x01\0\0\0\x02\0\x01", 10, NULL))
         return -1;
     return make_index() || file_write_all(in_dir("a.jsonl"), lines, sizeof lines - 1, NULL) || file_write_all(in_dir("b.csv"), rows, sizeof rows - 1, NULL) || file_write_all(in_dir("c.txt"), known, sizeof known - 1, NULL) || file_write_all(in_dir("evals.jsonl"), set, sizeof set - 1, NULL) ||
            file_write_all(in_dir("evals.csv"), table, sizeof table - 1, NULL) ||
@@ -127,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(no_memory_for_signals_is_an_error),
+        cmocka_unit_test(no_memory_for_labels_of_images_is_an_error),
         cmocka_unit_test(a_refused_call_is_an_error_and_the_next_audit_goes_on),
     };
     return cmocka_run_group_tests(tests, make_files, remove_dir);

@@ -10,7 +10,7 @@ static int look_at_noise(struct bayes *b, const struct label_set *s)
 {
     struct label_noise x;
     struct label_conflicts c;
-    int rc = label_noise(b, s, &x, &err);
+    int rc = label_noise(label_by_bayes, b, s, &x, &err);
     label_noise_release(&x);
     if (rc >= 0)
         rc = label_conflicts_text(b, s, &c, &err);

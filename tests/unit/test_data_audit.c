@@ -144,6 +144,10 @@ static void the_totals_add_up(void **state)
     const json_t *sources = json_object_get(report, "sources"), *broken = json_array_get(json_object_get(json_array_get(sources, 2), "files"), 0);
     assert_non_null(strstr(json_string_value(json_object_get(broken, "error")), "gzip is wrong at byte"));
     assert_int_equal(number(json_array_get(sources, 0), "records"), 2500);
+    const json_t *set = json_array_get(json_object_get(json_object_get(report, "labels"), "sources"), 0);      /* each copy has another label */
+    assert_int_equal(number(json_object_get(set, "same_text"), "groups"), 25);
+    assert_int_equal(number(json_object_get(set, "near_text"), "groups"), 50);
+    assert_int_equal(number(json_object_get(set, "near_text"), "records"), 100);
     char sum_of[SHA256_HEX];
     OK(sha256_of_file(in_dir("data/lines.jsonl"), sum_of, &err));
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(sources, 0), "files"), 0), "sha256")), sum_of);

@@ -88,7 +88,7 @@ static void noise_is_that_of_cleanlab(void **state)
 {
     struct label_noise x;
     (void)state;
-    OK(label_noise(bayes, &set, &x, &err));
+    OK(label_noise(label_by_bayes, bayes, &set, &x, &err));
     near(x.accuracy, value("accuracy"));
     near(x.rate, value("rate"));
     for (size_t c = 0; c < 3; c++) {
@@ -156,7 +156,7 @@ static void sets_without_items_and_of_one_class_have_no_noise(void **state)
     (void)state;
     for (int n = 0; n < 3; n++) {
         OK(bayes_new(&b, &s, &err));
-        OK(label_noise(b, &s, &x, &err));
+        OK(label_noise(label_by_bayes, b, &s, &x, &err));
         assert_int_equal(x.n_issue, 0);
         assert_true(x.rate == 0);
         assert_true(label_balance(&s).entropy == 0);
