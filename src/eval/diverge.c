@@ -1,9 +1,10 @@
 #include "eval/diverge.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "eval/interval.h"
+#include "eval/order.h"
 #include "infer/probs.h"
 
 void diverge_release(struct diverge *d)
@@ -220,66 +221,48 @@ static double value_of(const struct diverge_row *r, enum column c)
     }
 }
 
-/* Of the rows that have a value: the values to v, their number returned; mean and its standard error by clusters, which lie together. */
-static size_t take_column(const struct diverge *d, enum column c, double *v, double *mean, double *se)
-{
-    size_t n = 0, n_cluster = 0;
-    double sum = 0, squares = 0, of_cluster = 0;
-    for (size_t i = 0; i < d->n; i++) {
-        const double x = value_of(&d->row[i], c);
-        if (!isnan(x))
-            sum += v[n++] = x;
-    }
-    *mean = n ? sum / (double)n : NAN;
-    int32_t last = -1;
-    for (size_t i = 0; i < d->n; i++) {
-        const double x = value_of(&d->row[i], c);
-        if (isnan(x))
-            continue;
-        if (!n_cluster || d->row[i].cluster != last)
-            n_cluster++, squares += of_cluster * of_cluster, of_cluster = 0, last = d->row[i].cluster;
-        of_cluster += x - *mean;
-    }
-    squares += of_cluster * of_cluster;
-    *se = n_cluster > 1 ? sqrt(squares * (double)n_cluster / (double)(n_cluster - 1)) / (double)n : NAN;
-    return n;
-}
+struct column_of { double *v; int64_t *cluster; };      /* room for all rows */
 
-static int by_value(const void *a, const void *b)
+/* Of the rows that have a value: the values to v, their number to *count; mean and its standard error by clusters. */
+static int take_column(const struct diverge *d, enum column c, const struct column_of *to, int64_t *count, double *mean, double *se, struct err *err)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Type 7, of sorted values. */
-static double quantile_of(const double *v, size_t n, double q)
-{
-    const double at = q * (double)(n - 1);
-    const size_t i = (size_t)at;
-    return i + 1 < n ? v[i] + (at - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
+    struct interval_mean m = { .mean = NAN, .se = NAN };
+    int64_t n = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        to->v[n] = value_of(&d->row[i], c), to->cluster[n] = d->row[i].cluster;
+        n += !isnan(to->v[n]);
+    }
+    if (n)
+        TRY(interval_mean(to->v, NULL, to->cluster, n, 0.95, &m, err));
+    *count = n, *mean = m.mean, *se = m.se;
+    return 0;
 }
 
 static const double quantiles[] = { DIVERGE_QUANTILES }, dp_quantiles[] = { DIVERGE_DP_QUANTILES };
 
-static void spread_of(struct diverge_spread *s, const struct diverge *d, enum column c, double *v)
+static int spread_of(struct diverge_spread *s, const struct diverge *d, enum column c, const struct column_of *room, struct err *err)
 {
-    const size_t n = take_column(d, c, v, &s->mean, &s->se);
-    qsort(v, n, sizeof *v, by_value);
+    int64_t n;
+    TRY(take_column(d, c, room, &n, &s->mean, &s->se, err));
+    TRY(order_sort(room->v, n, err));
     for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
-        s->quantile[i] = quantile_of(v, n, quantiles[i]);
-    s->max = v[n - 1];
+        s->quantile[i] = order_quantile(room->v, n, quantiles[i]);
+    s->max = room->v[n - 1];
+    return 0;
 }
 
-static void probabilities(struct diverge_summary *s, const struct diverge *d, double *v)
+static int probabilities(struct diverge_summary *s, const struct diverge *d, const struct column_of *room, struct err *err)
 {
-    const size_t n = take_column(d, DP, v, &s->dp, &s->dp_se);
+    int64_t n;
     double squares = 0;
-    for (size_t i = 0; i < n; i++)
-        squares += v[i] * v[i];
+    TRY(take_column(d, DP, room, &n, &s->dp, &s->dp_se, err));
+    for (int64_t i = 0; i < n; i++)
+        squares += room->v[i] * room->v[i];
     s->dp_rms = sqrt(squares / (double)n);
-    qsort(v, n, sizeof *v, by_value);
+    TRY(order_sort(room->v, n, err));
     for (size_t i = 0; i < sizeof dp_quantiles / sizeof *dp_quantiles; i++)
-        s->dp_quantile[i] = quantile_of(v, n, dp_quantiles[i]);
+        s->dp_quantile[i] = order_quantile(room->v, n, dp_quantiles[i]);
+    return 0;
 }
 
 /* The variance of the difference of two means over the same n tokens. */
@@ -301,24 +284,30 @@ static void likelihoods(struct diverge_summary *s, const struct diverge *d)
     s->correlation = on / sqrt(oo * nn);
 }
 
+static int summarize(struct diverge_summary *s, const struct diverge *d, const struct column_of *room, struct err *err)
+{
+    int64_t n;
+    for (size_t i = 0; i < d->n; i++)
+        s->n_cluster += !i || d->row[i].cluster != d->row[i - 1].cluster;
+    TRY(spread_of(&s->kl, d, KL, room, err));
+    TRY(spread_of(&s->kl_back, d, KL_BACK, room, err));
+    TRY(take_column(d, SAME_TOP, room, &n, &s->same_top, &s->same_top_se, err));
+    TRY(take_column(d, LOG_RATIO, room, &n, &s->log_ratio, &s->log_ratio_se, err));
+    s->n_target = (size_t)n;
+    if (!n)
+        return 0;
+    likelihoods(s, d);
+    return probabilities(s, d, room, err);
+}
+
 int diverge_summarize(struct diverge_summary *s, const struct diverge *d, struct err *err)
 {
     *s = (struct diverge_summary){ .n = d->n };
     if (!d->n)
         return ERR(err, RANGE, "no token was compared");
-    double *v = mem_alloc_array(d->n, sizeof *v);
-    if (!v)
-        return ERR(err, NOMEM, "no memory to sort %zu divergences", d->n);
-    for (size_t i = 0; i < d->n; i++)
-        s->n_cluster += !i || d->row[i].cluster != d->row[i - 1].cluster;
-    spread_of(&s->kl, d, KL, v);
-    spread_of(&s->kl_back, d, KL_BACK, v);
-    take_column(d, SAME_TOP, v, &s->same_top, &s->same_top_se);
-    s->n_target = take_column(d, LOG_RATIO, v, &s->log_ratio, &s->log_ratio_se);
-    if (s->n_target) {
-        probabilities(s, d, v);
-        likelihoods(s, d);
-    }
-    mem_free(v);
-    return 0;
+    const struct column_of room = { mem_alloc_array(d->n, sizeof *room.v), mem_alloc_array(d->n, sizeof *room.cluster) };
+    const int rc = room.v && room.cluster ? summarize(s, d, &room, err) : ERR(err, NOMEM, "no memory to sort %zu divergences", d->n);
+    mem_free(room.v);
+    mem_free(room.cluster);
+    return rc;
 }

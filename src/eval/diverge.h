@@ -39,8 +39,7 @@ int diverge_file(struct diverge *d, struct logprobs_reader *old, struct engine *
 /* Do two tokenizers have the same bytes for each id, and the same special ones?  ERR_RANGE with the first id that differs. */
 int diverge_check_tok(const struct tok *old, const struct tok *new, struct err *err);
 
-/* Standard errors are those of a mean over clusters of unequal size: sqrt(C/(C-1) sum over clusters of (sum of deviations)^2) / n;
- * NAN for a single cluster. */
+/* Standard errors are by clusters (interval_mean() of eval/interval.h): NAN for a single one. */
 #define DIVERGE_QUANTILES 0.5, 0.9, 0.95, 0.99, 0.999
 #define DIVERGE_DP_QUANTILES 0.01, 0.05, 0.5, 0.95, 0.99
 struct diverge_spread { double mean, se, quantile[5], max; };      /* of DIVERGE_QUANTILES, type 7 */

@@ -96,6 +96,12 @@ bool samples_are_at(const char *path)
 
 /* ---- one line ---- */
 
+/* Ratios of sums, of items that are log-likelihoods with a number of words or bytes. */
+static bool is_log_likelihood(const char *metric)
+{
+    return !strcmp(metric, "perplexity") || !strcmp(metric, "word_perplexity") || !strcmp(metric, "byte_perplexity") || !strcmp(metric, "bits_per_byte");
+}
+
 struct line { const char *path; int64_t number; };
 
 static int bad(const struct line *l, struct err *err, const char *what)
@@ -173,10 +179,10 @@ static int read_value(const json_t *line, const char *metric, const struct line 
         s->value = json_number_value(v);
     else if (json_is_boolean(v))
         s->value = json_is_true(v);
-    else if (json_array_size(v) == 2 && json_is_number(json_array_get(v, 0)) && json_is_number(json_array_get(v, 1)))
+    else if (is_log_likelihood(metric) && json_array_size(v) == 2 && json_is_number(json_array_get(v, 0)) && json_is_number(json_array_get(v, 1)))
         s->value = json_number_value(json_array_get(v, 0)), s->weight = json_number_value(json_array_get(v, 1));
     else if (v && !json_is_null(v))
-        return ERR(err, FORMAT, "%s: line %lld: %s is no number, no truth and no pair of numbers", l->path, (long long)l->number, metric);
+        return ERR(err, FORMAT, "%s: line %lld: %s is no number that an item has for itself; --metric names another", l->path, (long long)l->number, metric);
     if (isfinite(s->value) && s->weight > 0 && isfinite(s->weight))
         return 0;
     s->value = NAN, s->weight = 1;
@@ -193,7 +199,7 @@ static void release_sample(struct sample *s)
 static int read_sample(const json_t *line, const char *metric, const struct line *l, struct sample *s, struct err *err)
 {
     const json_t *id = json_object_get(line, "doc_id"), *doc = json_object_get(line, "doc"), *answer = json_object_get(line, "filtered_resps");
-    *s = (struct sample){ 0 };
+    *s = (struct sample){ .cluster = -1 };
     if (!json_is_integer(id))
         return bad(l, err, "expected a whole number as doc_id");
     s->id = json_integer_value(id);
@@ -347,11 +353,6 @@ static int load_file(struct samples *s, const char *path, const char *metric, st
 
 /* ---- which way is better ---- */
 
-static bool is_log_likelihood(const char *metric)
-{
-    return !strcmp(metric, "perplexity") || !strcmp(metric, "word_perplexity") || !strcmp(metric, "byte_perplexity") || !strcmp(metric, "bits_per_byte");
-}
-
 /* By the results beside the samples; where they do not say: lower is better for what has loss, error, brier or ece in its name. */
 static void set_direction(struct samples *s, const json_t *results)
 {
@@ -450,6 +451,24 @@ int samples_load(struct samples *s, const char *path, const char *tasks, const c
     if (rc < 0)
         samples_release(s);
     return rc;
+}
+
+int samples_add(struct samples *s, const char *task, const json_t *line, int64_t cluster, bool higher_is_better, struct err *err)
+{
+    const struct line l = { task, json_integer_value(json_object_get(line, "doc_id")) };
+    int from = s->n;
+    while (from > 0 && !strcmp(s->set[from - 1].path, task))
+        from--;
+    TRY(add_line(s, from, line, NULL, &l, err));
+    struct sample_set *set = find_set(s, from, filter_of(line));
+    set->item[set->n - 1].cluster = cluster, set->higher_is_better = higher_is_better || is_log_likelihood(set->metric);
+    return 0;
+}
+
+void samples_sort(struct samples *s)
+{
+    for (int i = 0; i < s->n; i++)
+        qsort(s->set[i].item, (size_t)s->set[i].n, sizeof *s->set[i].item, by_id);
 }
 
 void samples_release(struct samples *s)

@@ -2,10 +2,11 @@
  * eval --out, one of them or a folder; and the items of two such evaluations side by side.
  *
  * A line is an item by one filter: {"doc_id", "doc", "target", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", METRIC: value, ..}.
- * A value is a number, true or false, or [number, weight] of metrics that are ratios (perplexities).  Lines of other keys are read too.  A line that is none is ERR_FORMAT with
+ * A value is a number, true or false, or [number, weight] of perplexities and bits per byte.  Lines of other keys are read too.  A line that is none is ERR_FORMAT with
  * file and line; memory is bounded by the files' size. */
 #ifndef EVAL_SAMPLES_H
 #define EVAL_SAMPLES_H
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -15,6 +16,7 @@ struct sample {
     int64_t id;                  /* doc_id */
     uint64_t doc, prompt;        /* hashes: of doc_hash, where there is none of the document; of prompt_hash, 0: none */
     double value, weight;        /* value NAN: none */
+    int64_t cluster;             /* items of one depend on each other; -1: it stands for itself, as all of files do */
     char *text, *target, *answer;/* for people: beginnings of the document's longest text, of the right answer, of the reply */
 };
 /* Of one task and filter, for one metric; items ascending by id. */
@@ -30,6 +32,10 @@ bool samples_are_at(const char *path);
 /* metric NULL: the first that each task names.  tasks NULL or "": all; else names with commas between them. */
 int samples_load(struct samples *s, const char *path, const char *tasks, const char *metric, struct err *err);
 void samples_release(struct samples *s);
+/* An item of an evaluation that is in memory, as its line would be, with its one metric; sets of a task are added one after the other.  When all are
+ * there: samples_sort(). */
+int samples_add(struct samples *s, const char *task, const json_t *line, int64_t cluster, bool higher_is_better, struct err *err);
+void samples_sort(struct samples *s);
 
 /* Items of both, by id, whose documents are the same.  index: of old->item and new->item. */
 struct sample_pairs {

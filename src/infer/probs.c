@@ -33,12 +33,28 @@ void token_probs(const float *x, int V, int32_t id, int n, struct token_prob *pr
         prob[k].logprob = (float)((double)prob[k].logprob - lse);
 }
 
-static double not_below_zero(double kl) { return kl < 0 ? 0 : kl; }       /* rounding; NaN stays */
+static double not_below_zero(double kl) { return kl <= 0 ? 0 : kl; }       /* rounding; NaN stays */
+
+/* Takes what a file could not tell out of the sums; most of it has one value. */
+static void leave_out(struct divergence *d, const float *x, const float *y, int V)
+{
+    float last = INFINITY;
+    double e = 0;
+    for (int i = 0; i < V; i++) {
+        if (x[i] > PROBS_GIVEN_LEAST)
+            continue;
+        if (x[i] != last)
+            last = x[i], e = exp((double)last - (double)x[d->best[0]]);
+        d->sum[0] -= e, d->cross[0] -= e * ((double)x[i] - (double)y[i]);
+    }
+}
 
 void probs_compare(struct probs_pair *out, const float *x, bool x_given, const float *y, int V)
 {
     struct divergence d;
     cpu_kernels()->divergence(V, x, y, &d);
+    if (x_given)
+        leave_out(&d, x, y, V);
     const double top = (double)x[d.best[0]], log_x = x_given ? 0 : top + log(d.sum[0]), log_y = (double)y[d.best[1]] + log(d.sum[1]);
     *out = (struct probs_pair){ .best = { d.best[0], d.best[1] }, .log_sum = { log_x, log_y } };
     out->kl = x_given ? exp(top) * (d.cross[0] + d.sum[0] * log_y) : not_below_zero(d.cross[0] / d.sum[0] + (log_y - log_x));

@@ -12,8 +12,10 @@ int probs_largest(const float *x, int V, double *log_sum);
 void token_probs(const float *x, int V, int32_t id, int n, struct token_prob *prob);
 
 /* What two rows of logits say of the same V tokens, as distributions p (of x) and q (of y), in nats and in double.  Equal rows give
- * exactly 0.  x_given: x are log-probabilities already, of which a file kept no more than it could: they are not normalised again, and then
- * kl may be a little below 0 (llama.cpp's --kl-divergence).  What is not finite in a row makes both divergences so. */
+ * exactly 0.  x_given: x are log-probabilities already, of which a file kept no more than it could (infer/logprobs.h): they are not normalised
+ * again, kl leaves out what is -16 or less, and may be a little below 0 (llama.cpp's --kl-divergence); kl_back takes p there for as large as
+ * the file has it, so it is too small.  What is not finite in a row makes both divergences so. */
+#define PROBS_GIVEN_LEAST (-16.0f)
 struct probs_pair {
     int best[2];                 /* the likeliest token of each, the first of equals */
     double log_sum[2];           /* log p(i) = x[i] - log_sum[0], log q(i) = y[i] - log_sum[1] */

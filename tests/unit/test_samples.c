@@ -97,7 +97,7 @@ static void wrong_lines_are_refused_with_their_number(void **state)
     static const struct { const char *text, *message; } of[] = {
         { "", "no items" }, { "\n\n", "no items" }, { A "[1]\n", "line 2: expected an object" }, { A "{\"doc_id\": 1\n", "line 2" }, { "{\"acc\": 1}\n", "line 1: expected a whole number as doc_id" },
         { "{\"doc_id\": 1.5, \"acc\": 1}\n", "whole number" }, { "{\"doc_id\": 1}\n", "line 1: no metric" }, { A A, "item 0 is there twice for filter 'none'" },
-        { "{\"doc_id\": 1, \"metrics\": [\"acc\"], \"acc\": \"yes\"}\n", "acc is no number" }, { "{\"doc_id\": 1, \"doc_id\": 2}\n", "line 1" },
+        { "{\"doc_id\": 1, \"metrics\": [\"acc\"], \"acc\": \"yes\"}\n", "acc is no number that an item has" }, { "{\"doc_id\": 1, \"doc_id\": 2}\n", "line 1" },
     };
     struct samples s;
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {

@@ -1,0 +1,33 @@
+/* compare_run.h - what the parts of `lathe compare` share: its options, and what was tested, told and kept for JSON. */
+#ifndef CMD_COMPARE_RUN_H
+#define CMD_COMPARE_RUN_H
+#include <jansson.h>
+#include "base/buf.h"
+#include "cmd/cmd.h"
+#include "eval/compare.h"
+
+#define COMPARE_TESTS 256
+
+struct compare_run {
+    const char *old, *new;       /* paths */
+    struct compare_opts o;
+    const char *convention, *metric, *tasks;
+    struct opt_list text;
+    int64_t ctx, limit, worst, deep, bisect_tokens;
+    bool bisect;
+
+    struct compare_result result[COMPARE_TESTS];
+    char name[COMPARE_TESTS][160], unit[COMPARE_TESTS][24];
+    int n_result;
+    json_t *texts, *items, *bisected;        /* arrays; an object or NULL */
+};
+/* A test by its name (a file, or task,metric,filter) and unit; *out is to be filled. */
+int compare_add(struct compare_run *c, const char *unit, struct compare_result **out, struct err *err, const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
+/* value, or null where it is none that JSON has. */
+json_t *compare_number(double v);
+
+/* Texts, by two models or by a file of predictions and a model; prints what was found unless --json. */
+int compare_texts(struct compare_run *c, struct err *err);
+/* Items that were kept by two evaluations. */
+int compare_saved(struct compare_run *c, struct err *err);
+#endif

@@ -1,0 +1,169 @@
+/* compare_saved.c - `lathe compare` of two evaluations that were kept: items by the pair, and those that changed. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/compare_run.h"
+#include "eval/samples.h"
+
+static const struct sample_set *find_same(const struct samples *s, const struct sample_set *like)
+{
+    for (int i = 0; i < s->n; i++)
+        if (!strcmp(s->set[i].task, like->task) && !strcmp(s->set[i].filter, like->filter))
+            return &s->set[i];
+    return NULL;
+}
+
+/* ---- what changed ---- */
+
+/* An item by how much worse it became. */
+struct change { double loss; int64_t pair; };
+
+static int by_loss(const void *a, const void *b)
+{
+    const struct change *x = a, *y = b;
+    return x->loss != y->loss ? (x->loss < y->loss) - (x->loss > y->loss) : (x->pair > y->pair) - (x->pair < y->pair);
+}
+
+static void print_change(const struct sample *a, const struct sample *b)
+{
+    printf("    item %lld: %g -> %g  %s\n", (long long)a->id, a->value, b->value, a->text);
+    printf("      right: %s | old: %s | new: %s\n", a->target, a->answer, b->answer);
+}
+
+static json_t *change_json(const struct sample *a, const struct sample *b)
+{
+    return json_pack("{s:I, s:f, s:f, s:s, s:s, s:s, s:s}", "doc_id", (json_int_t)a->id, "old", a->value, "new", b->value, "text", a->text, "target", a->target, "answer_old", a->answer,
+                     "answer_new", b->answer);
+}
+
+/* The worst that are worse; losses: of each pair. */
+static int tell_changes(const struct compare_run *c, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, json_t *into, struct err *err)
+{
+    struct change *change = mem_alloc_array((size_t)p->n + 1, sizeof *change);
+    json_t *list = json_array();
+    int64_t n = 0;
+    if (!change || !list) {
+        mem_free(change);
+        json_decref(list);
+        return ERR(err, NOMEM, "no memory to sort %lld items", (long long)p->n);
+    }
+    for (int64_t i = 0; i < p->n; i++) {
+        const struct sample *a = &old->item[p->pair[i].old], *b = &new->item[p->pair[i].new];
+        const double loss = (a->value / a->weight - b->value / b->weight) * (old->higher_is_better ? 1 : -1);
+        if (loss > 0)
+            change[n++] = (struct change){ loss, i };
+    }
+    qsort(change, (size_t)n, sizeof *change, by_loss);
+    if (n && c->worst && !cmd_json)
+        printf("  items that became worse: %lld\n", (long long)n);
+    for (int64_t i = 0; i < n && i < c->worst; i++) {
+        const struct sample *a = &old->item[p->pair[change[i].pair].old], *b = &new->item[p->pair[change[i].pair].new];
+        json_array_append_new(list, change_json(a, b));
+        if (!cmd_json)
+            print_change(a, b);
+    }
+    mem_free(change);
+    json_object_set_new(into, "worst", list);
+    return 0;
+}
+
+/* ---- a test ---- */
+
+static int measure(const struct compare_run *c, struct compare_result *r, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, struct err *err)
+{
+    double *v = mem_alloc_array(3 * (size_t)p->n, sizeof *v);
+    int64_t *cluster = mem_alloc_array((size_t)p->n, sizeof *cluster);
+    for (int64_t i = 0; v && cluster && i < p->n; i++) {
+        const struct sample *a = &old->item[p->pair[i].old], *b = &new->item[p->pair[i].new];
+        v[i] = a->value, v[p->n + i] = b->value, v[2 * p->n + i] = a->weight, cluster[i] = a->cluster;
+    }
+    const struct compare_items x = { .old = v, .new = v ? v + p->n : v, .weight = v ? v + 2 * p->n : v, .cluster = cluster, .n = p->n, .higher_is_better = old->higher_is_better };
+    const int rc = v && cluster ? compare_measure(r, &x, &c->o, err) : ERR(err, NOMEM, "no memory for %lld items", (long long)p->n);
+    mem_free(v);
+    mem_free(cluster);
+    return rc;
+}
+
+static void tell_unpaired(const struct sample_pairs *p)
+{
+    const int64_t all = p->only_old + p->only_new + p->other_doc + p->no_value;
+    if (all) {
+        printf("  %lld items are not paired: %lld of the old one alone, %lld of the new one alone, %lld with another document, %lld without a value; first:", (long long)all,
+               (long long)p->only_old, (long long)p->only_new, (long long)p->other_doc, (long long)p->no_value);
+        for (int i = 0; i < p->n_first; i++)
+            printf(" %lld", (long long)p->first[i]);
+        printf("\n");
+    }
+    if (p->other_prompt)
+        printf("  %lld paired items were asked with another prompt\n", (long long)p->other_prompt);
+}
+
+static int compare_pairs(struct compare_run *c, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, struct err *err)
+{
+    struct compare_result *r;
+    if (!p->n)
+        return ERR(err, RANGE, "%s: no item of both evaluations is the same (%lld of the old one alone, %lld of the new one alone, %lld with another document, %lld without a value)", old->task,
+                   (long long)p->only_old, (long long)p->only_new, (long long)p->other_doc, (long long)p->no_value);
+    TRY(compare_add(c, old->metric, &r, err, "%s,%s", old->task, old->filter));
+    TRY(measure(c, r, old, new, p, err));
+    if (!cmd_json) {
+        printf("%s: %s of %lld items\n", c->name[c->n_result - 1], old->metric, (long long)p->n);
+        tell_unpaired(p);
+    }
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "task", old->task, "filter", old->filter, "metric", old->metric, "n", (json_int_t)p->n, "only_old",
+                          (json_int_t)p->only_old, "only_new", (json_int_t)p->only_new, "other_document", (json_int_t)p->other_doc, "no_value", (json_int_t)p->no_value, "other_prompt",
+                          (json_int_t)p->other_prompt);
+    if (!o)
+        return ERR(err, NOMEM, "no memory for the result");
+    json_array_append_new(c->items, o);
+    return tell_changes(c, old, new, p, o, err);
+}
+
+static int compare_sets(struct compare_run *c, const struct sample_set *old, const struct sample_set *new, struct err *err)
+{
+    struct sample_pairs p;
+    if (strcmp(old->metric, new->metric))
+        return ERR(err, RANGE, "%s: the first metric is %s in the old evaluation and %s in the new one, expected the same; --metric names one", old->task, old->metric, new->metric);
+    TRY(samples_pair(&p, old, new, err));
+    const int rc = compare_pairs(c, old, new, &p, err);
+    sample_pairs_release(&p);
+    return rc;
+}
+
+/* Only the first filter of a task is a test, as the others read the same answers. */
+static int compare_all(struct compare_run *c, const struct samples *old, const struct samples *new, struct err *err)
+{
+    int n = 0;
+    if (old->n_older || new->n_older)
+        log_warn("%d files of samples are older than others of the same task and were left alone", old->n_older + new->n_older);
+    for (int i = 0; i < old->n; i++) {
+        const struct sample_set *other = find_same(new, &old->set[i]);
+        if (!other) {
+            log_warn("%s,%s is in the old evaluation alone", old->set[i].task, old->set[i].filter);
+        } else if (i && !strcmp(old->set[i].task, old->set[i - 1].task)) {
+            log_info("%s,%s is not tested: the first filter of the task is", old->set[i].task, old->set[i].filter);
+        } else {
+            TRY(compare_sets(c, &old->set[i], other, err));
+            n++;
+        }
+    }
+    for (int i = 0; i < new->n; i++)
+        if (!find_same(old, &new->set[i]))
+            log_warn("%s,%s is in the new evaluation alone", new->set[i].task, new->set[i].filter);
+    return n ? 0 : ERR(err, RANGE, "%s and %s have no task in common", c->old, c->new);
+}
+
+int compare_saved(struct compare_run *c, struct err *err)
+{
+    struct samples old = { 0 }, new = { 0 };
+    int rc = samples_load(&old, c->old, c->tasks, c->metric, err);
+    if (!rc)
+        rc = samples_load(&new, c->new, c->tasks, c->metric, err);
+    if (!rc)
+        rc = compare_all(c, &old, &new, err);
+    samples_release(&old);
+    samples_release(&new);
+    return rc;
+}
