@@ -44,7 +44,10 @@ static void print_test(const struct compare_run *c, int i)
         printf("mid-p %.4g)", r->mid_p);
     if (c->n_result > 1)
         printf(", %.4g by %s over %d tests", r->adjusted, c->o.bh ? "Benjamini and Hochberg" : "Holm", c->n_result);
-    printf("; a loss of %.5f would be found with %g %% power\n", r->mde, 100 * c->o.power);
+    if (isfinite(r->mde))
+        printf("; a loss of %.5f would be found with %g %% power\n", r->mde, 100 * c->o.power);
+    else
+        printf("; no loss would be found with %g %% power\n", 100 * c->o.power);
 }
 
 static json_t *test_json(const struct compare_run *c, int i)
@@ -193,12 +196,14 @@ const struct command command_compare = {
     "layers with the most of it, the same for each product and its weights.\n"
     "\n"
     "Of two evaluations that were kept (folders or samples_*.jsonl of lm-evaluation-harness' --log_samples, or of lathe eval --out): their items\n"
-    "by the pair, by doc_id and document; what is not paired is counted.\n",
-    "The verdict is worse (a loss is shown: adjusted p <= alpha), better, not worse (the interval of the loss ends before the margin) or underpowered\n"
-    "(neither); of several tests the gravest, in the order worse, underpowered, not worse, better.  A loss that is shown but certainly smaller than\n"
-    "the margin is \"not worse\", and told.  Exit code 3 for worse, with --gate for underpowered too.\n"
+    "by the pair, by doc_id and document; what is not paired is counted.  Of a task's filters the first is tested.\n",
     "\n"
-    "p: McNemar's exact test where values are 0 and 1, with Tango's interval; else t over clusters, which for texts are windows, or documents where\n"
-    "a text has 30 and more."),
+    "The verdict is worse (a loss is shown: adjusted p <= alpha), better, not worse (a loss as large as the margin is ruled out, at alpha) or\n"
+    "underpowered (neither); of several tests the gravest, in the order worse, underpowered, not worse, better.  A loss that is shown but certainly\n"
+    "smaller than the margin is \"not worse\", and told.  Exit code 3 for worse, with --gate for underpowered too.\n"
+    "\n"
+    "p is McNemar's exact test where values are 0 and 1, with Tango's interval; else t over clusters, which for texts are windows, or documents where\n"
+    "a text has 30 and more.  The interval by bootstrap is BCa over the same clusters.  The effect is new - old where more is better, so that a loss\n"
+    "is negative; of texts it is in nats a token: minus the ln of the ratio of perplexities."),
     opts, run_compare, 2, 2,
 };
