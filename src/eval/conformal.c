@@ -63,6 +63,27 @@ void conformal_interval(int64_t n, double alpha, double level, double *low, doub
     *high = l > 0 ? dist_beta_quantile(1 - rest, (double)(n + 1) - l, l) : 1;
 }
 
+/* The least k with P(X <= k) >= at, X beta-binomial of m trials. */
+static int64_t beta_binomial_quantile(double at, int64_t m, double a, double b)
+{
+    const double whole = dist_lgamma((double)m + 1) + dist_lgamma(a + b) - dist_lgamma(a) - dist_lgamma(b) - dist_lgamma((double)m + a + b);
+    double sum = 0;
+    for (int64_t k = 0; k < m; k++) {
+        const double x = (double)k, y = (double)(m - k);
+        sum += exp(whole - dist_lgamma(x + 1) - dist_lgamma(y + 1) + dist_lgamma(x + a) + dist_lgamma(y + b));
+        if (sum >= at)
+            return k;
+    }
+    return m;
+}
+
+void conformal_measured_interval(int64_t n, double alpha, int64_t m, double level, double *low, double *high)
+{
+    const double l = (double)conformal_l(n, alpha), rest = (1 - level) / 2;
+    *low = l > 0 ? (double)beta_binomial_quantile(rest, m, (double)(n + 1) - l, l) / (double)m : 1;
+    *high = l > 0 ? (double)beta_binomial_quantile(1 - rest, m, (double)(n + 1) - l, l) / (double)m : 1;
+}
+
 struct scratch { double *score; int32_t *rank; };
 
 static int scratch_take(struct scratch *s, const struct calib *c, struct err *err)

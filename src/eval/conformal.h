@@ -43,6 +43,8 @@ void conformal_result_release(struct conformal_result *r);
 /* l, and the range in which the coverage of such a calibration lies with probability `level` (half of the rest on each side). */
 int64_t conformal_l(int64_t n, double alpha);
 void conformal_interval(int64_t n, double alpha, double level, double *low, double *high);
+/* The same of the share that is covered among m new items, which is counted and so spreads more: beta-binomial. */
+void conformal_measured_interval(int64_t n, double alpha, int64_t m, double level, double *low, double *high);
 
 /* Half of all items for each, by the seed: item[n], the first n_fit of them to fit on. */
 void conformal_split(int64_t n, uint64_t seed, int32_t *item, int64_t *n_fit);

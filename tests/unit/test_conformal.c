@@ -139,6 +139,25 @@ static void coverage_lies_where_the_beta_distribution_says(void **state)
     assert_int_equal(conformal_l(3, .9999999999999999), 3);
 }
 
+static void coverage_that_is_counted_lies_where_scipys_beta_binomial_says(void **state)
+{
+    json_t *golden, *o;
+    size_t i;
+    double low, high;
+    (void)state;
+    OK(tree_load(&golden, "tests/golden/calib.json", 1 << 20, &err));
+    json_array_foreach(json_object_get(golden, "coverage"), i, o)
+    {
+        conformal_measured_interval(json_integer_value(json_object_get(o, "n")), num(o, "alpha"), json_integer_value(json_object_get(o, "m")), .9, &low, &high);
+        near(low, json_number_value(json_array_get(json_object_get(o, "range90"), 0)));
+        near(high, json_number_value(json_array_get(json_object_get(o, "range90"), 1)));
+    }
+    assert_int_equal(i, 4);
+    conformal_measured_interval(5, .1, 10, .9, &low, &high);
+    assert_true(low == 1 && high == 1);
+    json_decref(golden);
+}
+
 enum { N = 900, K = 6 };
 
 /* A model that is far too sure, and of classes that are not all as hard. */
@@ -239,6 +258,7 @@ int main(void)
         cmocka_unit_test(example_of_torch_uncertainty),
         cmocka_unit_test(example_of_mapie),
         cmocka_unit_test(coverage_lies_where_the_beta_distribution_says),
+        cmocka_unit_test(coverage_that_is_counted_lies_where_scipys_beta_binomial_says),
         cmocka_unit_test(sets_hold_the_right_answer_as_often_as_promised),
         cmocka_unit_test(draws_are_the_seeds),
         cmocka_unit_test(items_of_differing_choices_and_none_at_all),

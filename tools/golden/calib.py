@@ -17,7 +17,7 @@ import sklearn
 from netcal.metrics import ACE, ECE, MCE
 from scipy.optimize import brentq
 from scipy.special import log_softmax, logsumexp, softmax
-from scipy.stats import entropy
+from scipy.stats import betabinom, entropy
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import auc, average_precision_score, brier_score_loss, log_loss, precision_recall_curve, roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
@@ -220,7 +220,9 @@ def main():
                              netcal=netcal.__version__),
                rank=[rank_case(40, 0), rank_case(61, 2), rank_case(50, 1)],
                calib=[calib_case(90, 4, 10, 1.0), calib_case(73, 3, 15, 2.5), calib_case(64, 2, 15, .8), calib_case(11, 5, 15, 1.0)],
-               ood=[ood_case(80, 20, 6, 3)], mapie=mapie(), nets=nets(sys.argv[1]) if len(sys.argv) > 1 else {})
+               ood=[ood_case(80, 20, 6, 3)],
+               coverage=[dict(n=n, alpha=a, m=m, range90=[betabinom.ppf(q, m, n + 1 - int((n + 1) * a), int((n + 1) * a)) / m for q in (.05, .95)])
+                         for n, a, m in [(100, .1, 50), (500, .1, 500), (37, .25, 1000), (5000, .05, 5000)]], mapie=mapie(), nets=nets(sys.argv[1]) if len(sys.argv) > 1 else {})
     def plain(v):
         if isinstance(v, dict):
             return {k: plain(x) for k, x in v.items()}
