@@ -10,7 +10,11 @@
 
 /* ---- what goes ---- */
 
-struct condition { char *name; const char *value; size_t n; };
+#define SEEN_MAX 64              /* names of fields, and values of one, that are kept to tell what there is */
+#define SEEN_BYTES_MAX 60
+
+/* n_hit: lines for which it holds; is_field: some line has the field; values: of it, those that were seen first. */
+struct condition { char *name; const char *value; size_t n; int64_t n_hit; bool is_field; json_t *values; };
 
 static int take_conditions(const struct opt_list *where, struct condition *c, struct err *err)
 {
@@ -18,16 +22,25 @@ static int take_conditions(const struct opt_list *where, struct condition *c, st
         const char *equal = strchr(where->item[i], '=');
         if (!equal || equal == where->item[i] || !equal[1])
             return ERR(err, USAGE, "--where: found '%s', expected NAME=VALUE", where->item[i]);
-        c[i] = (struct condition){ mem_printf("%.*s", (int)(equal - where->item[i]), where->item[i]), equal + 1, strlen(equal + 1) };
-        if (!c[i].name)
+        c[i] = (struct condition){ mem_printf("%.*s", (int)(equal - where->item[i]), where->item[i]), equal + 1, strlen(equal + 1), 0, false, NULL };
+        if (!c[i].name || !(c[i].values = json_object()))
             return ERR(err, NOMEM, "no memory for a condition");
     }
     return where->n ? 0 : ERR(err, USAGE, "--where is missing: which records are to go");
 }
 
-static bool is_value(const json_t *v, const struct condition *c)
+static void see(json_t *seen, const char *what)
+{
+    if (json_object_size(seen) < SEEN_MAX && strlen(what) <= SEEN_BYTES_MAX && !json_object_get(seen, what))
+        json_object_set_new(seen, what, json_true());
+}
+
+static bool is_value(const json_t *v, struct condition *c)
 {
     char number[32];
+    c->is_field = c->is_field || v;
+    if (json_is_string(v))
+        see(c->values, json_string_value(v));
     if (json_is_string(v))
         return json_string_length(v) == c->n && !memcmp(json_string_value(v), c->value, c->n);
     if (!json_is_integer(v))
@@ -63,13 +76,16 @@ static bool has_part(const json_t *v, const struct condition *c)
     return false;
 }
 
-static bool holds(const struct condition *c, const json_t *line, const json_t *map)
+static const char *const of_map[] = { "source", "path", "record", "sha256" };
+#define N_OF_MAP (sizeof of_map / sizeof *of_map)
+
+static bool holds(struct condition *c, const json_t *line, const json_t *map)
 {
-    static const char *const of_map[] = { "source", "path", "record", "sha256" };
     if (!strcmp(c->name, "text")) {
+        c->is_field = true;
         return has_part(is_chat(line) ? line : json_object_get(line, "text"), c);
     }
-    for (size_t i = 0; i < sizeof of_map / sizeof *of_map; i++)
+    for (size_t i = 0; i < N_OF_MAP; i++)
         if (!strcmp(c->name, of_map[i]))
             return is_value(json_object_get(map, c->name), c);
     return is_value(json_object_get(line, c->name), c);
@@ -88,6 +104,7 @@ struct eraser {
     struct sha256 map_hash;
     int64_t n_line, n_gone;
     json_t *seen;                        /* SHA-256 of texts that went, to tell each once */
+    json_t *fields;                      /* names of the lines' members */
 };
 
 /* A file that is read by lines, and the one that is written. */
@@ -146,8 +163,16 @@ static int one_line(struct eraser *e, struct copied *c, json_t *map, struct err 
         return ERR(err, CORRUPT, "%s/%s has fewer lines than map.jsonl says", e->o->from, c->name);
     TRY(tree_parse_json(&o, line, n, c->name, err));
     bool goes = false;
-    for (int i = 0; i < e->o->where.n && !goes; i++)
-        goes = holds(&e->condition[i], o, map);
+    const char *key;
+    json_t *v;
+    json_object_foreach(o, key, v)
+        if (strcmp(key, "text"))
+            see(e->fields, key);
+    for (int i = 0; i < e->o->where.n; i++) {
+        const bool hit = holds(&e->condition[i], o, map);
+        e->condition[i].n_hit += hit;
+        goes = goes || hit;
+    }
     int rc = c->kept.data ? buf_add_char(&c->kept, !goes, err) : 0;
     rc = rc ? rc : goes ? drop(e, c->name, map, err) : keep(e, c, line, n, map, err);
     json_decref(o);
@@ -305,6 +330,48 @@ static int take_runs(const struct eraser *e, json_t *list, struct err *err)
     return 0;
 }
 
+/* ---- conditions that nothing fulfils ---- */
+
+/* The words of a set, of which the first n are given; *n grows. */
+static void add_words(const char **list, int *n, const json_t *set)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)set, key, v)
+        list[(*n)++] = key;
+}
+
+/* A name that no record has is misspelt: whoever is to be forgotten would stay. */
+static int unknown_field(const struct eraser *e, const struct condition *c, struct err *err)
+{
+    const char *list[1 + N_OF_MAP + SEEN_MAX] = { "text" }, *near;
+    char all[400] = "";
+    int n = 1;
+    for (size_t i = 0; i < N_OF_MAP; i++)
+        list[n++] = of_map[i];
+    add_words(list, &n, e->fields);
+    if ((near = word_nearest(c->name, list, n)))
+        return ERR(err, USAGE, "--where: no record has a field '%s', did you mean '%s'? Nothing was written", c->name, near);
+    for (int i = 0, at = 0; i < n && at < (int)sizeof all; i++)
+        at += snprintf(all + at, sizeof all - (size_t)at, "%s%s", i ? ", " : "", list[i]);
+    return ERR(err, USAGE, "--where: no record has a field '%s', there are %s; nothing was written", c->name, all);
+}
+
+static int check_conditions(const struct eraser *e, struct err *err)
+{
+    const char *list[SEEN_MAX], *near = NULL;
+    for (int i = 0; i < e->o->where.n; i++)
+        if (!e->condition[i].is_field)
+            return unknown_field(e, &e->condition[i], err);
+    for (int i = 0; i < e->o->where.n && !e->n_gone; i++) {
+        int n = 0;
+        add_words(list, &n, e->condition[i].values);
+        if ((near = word_nearest(e->condition[i].value, list, n)))
+            return ERR(err, NOTFOUND, "no record matches: nothing was written; there is %s=%s, was that meant?", e->condition[i].name, near);
+    }
+    return e->n_gone ? 0 : ERR(err, NOTFOUND, "no record matches: nothing was written");
+}
+
 /* ---- the whole ---- */
 
 static json_t *conditions_told(const struct erase_opts *o)
@@ -317,14 +384,23 @@ static json_t *conditions_told(const struct erase_opts *o)
 
 static void lower(json_t *o, const char *key, int64_t by) { json_object_set_new(o, key, json_integer(json_integer_value(json_object_get(o, key)) - by)); }
 
+/* How many lines each condition holds for. */
+static json_t *matched_told(const struct eraser *e)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < e->o->where.n; i++)
+        json_array_append_new(list, json_integer(e->condition[i].n_hit));
+    return list;
+}
+
 /* The manifest becomes the new version's; erased: what it says of this. */
 static json_t *change_manifest(struct eraser *e)
 {
     char map[SHA256_HEX];
     json_t *m = e->manifest, *s;
     const char *name;
-    json_t *erased = json_pack("{s:O, s:I, s:I, s:o, s:s?}", "of", json_object_get(m, "version"), "lines", (json_int_t)e->n_gone, "texts", (json_int_t)json_object_size(e->seen), "where",
-                               conditions_told(e->o), "reason", e->o->reason);
+    json_t *erased = json_pack("{s:O, s:I, s:I, s:o, s:o, s:s?}", "of", json_object_get(m, "version"), "lines", (json_int_t)e->n_gone, "texts", (json_int_t)json_object_size(e->seen), "where",
+                               conditions_told(e->o), "matched", matched_told(e), "reason", e->o->reason);
     sha256_end(&e->map_hash, map);
     json_object_foreach(json_object_get(m, "splits"), name, s) {
         const json_int_t gone = json_integer_value(json_object_get(e->gone_of, name));
@@ -368,8 +444,8 @@ static int begin(struct eraser *e, struct err *err)
 {
     char *path = file_join(e->o->from, "build.json");
     e->part = mem_printf("%s.part", e->o->to);
-    e->seen = json_object(), e->lines_of = json_object(), e->gone_of = json_object(), e->last_gone = -1;
-    int rc = path && e->part && e->seen && e->lines_of && e->gone_of ? 0 : ERR(err, NOMEM, "no memory to erase records");
+    e->seen = json_object(), e->fields = json_object(), e->lines_of = json_object(), e->gone_of = json_object(), e->last_gone = -1;
+    int rc = path && e->part && e->seen && e->fields && e->lines_of && e->gone_of ? 0 : ERR(err, NOMEM, "no memory to erase records");
     if (!rc && !file_exists(path))
         rc = ERR(err, USAGE, "'%s' is no build: it has no build.json", e->o->from);
     if (!rc && file_exists(e->o->to))
@@ -385,8 +461,7 @@ static int begin(struct eraser *e, struct err *err)
 
 static int finish(struct eraser *e, json_t **told, struct err *err)
 {
-    if (!e->n_gone)
-        return ERR(err, NOTFOUND, "no record matches: nothing was written");
+    TRY(check_conditions(e, err));
     e->map_open = false;
     TRY(file_writer_commit(&e->map, err));
     e->gone_open = false;
@@ -405,9 +480,10 @@ static void release(struct eraser *e, bool whole)
     if (!whole && e->part)
         file_remove_tree(e->part, NULL);
     for (int i = 0; i < OPT_LIST_MAX; i++)
-        mem_free(e->condition[i].name);
+        mem_free(e->condition[i].name), json_decref(e->condition[i].values);
     json_decref(e->manifest);
     json_decref(e->seen);
+    json_decref(e->fields);
     json_decref(e->lines_of);
     json_decref(e->gone_of);
     mem_free(e->part);

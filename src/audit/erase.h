@@ -1,7 +1,7 @@
 /* erase.h - `lathe data erase`: a new version of a build without some records, and which trainings read them.
  *
- * The new folder has the files, map.jsonl and build.json of a build (build.h), whose "erased" says of which version, how many, where and
- * why, and erased.jsonl: the SHA-256 of each text that went, so that it can be kept out of later builds without being kept itself.
+ * The new folder has the files, map.jsonl and build.json of a build (build.h), whose "erased" says of which version, how many, where (and
+ * of each condition how many lines it holds for) and why, and erased.jsonl: the SHA-256 of each text that went, so that it can be kept out of later builds without being kept itself.
  * The old version is left as it is. */
 #ifndef AUDIT_ERASE_H
 #define AUDIT_ERASE_H
@@ -18,7 +18,8 @@ struct erase_opts {
     int (*progress)(void *ctx, struct err *err);
     void *ctx;
 };
-/* told: build.json's "erased" with "runs" in it, the caller's.  ERR_NOTFOUND where no record matches; nothing is written then. */
+/* told: build.json's "erased" with "runs" in it, the caller's.  ERR_NOTFOUND where no record matches, and ERR_USAGE where one of the conditions
+ * names a field that no record has, with the nearest; nothing is written then. */
 int erase_run(const struct erase_opts *o, json_t **told, struct err *err);
 
 #endif

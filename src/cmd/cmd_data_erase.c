@@ -23,6 +23,9 @@ static void print_told(const json_t *told, const char *from)
     json_array_foreach(list, i, r)
         printf("%s has read them: %lld steps anew take about %s\n", json_string_value(json_object_get(r, "run")), (long long)json_integer_value(json_object_get(r, "steps")),
                fmt_seconds(seconds, json_number_value(json_object_get(r, "seconds"))));
+    json_array_foreach(json_object_get(told, "matched"), i, r)
+        if (!json_integer_value(r))
+            log_warn("--where '%s' matched nothing", json_string_value(json_array_get(json_object_get(told, "where"), i)));
     log_info("%s still holds them: remove it, and copies of it and of the sources, when nothing needs them any more", from);
 }
 
@@ -60,6 +63,8 @@ const struct command command_data_erase = {
         "    text=PART       the text has these characters, or a string of a chat\n"
         "    source=NAME, path=PATH, record=NUMBER, sha256=HEX      as map.jsonl tells it\n"
         "    FIELD=VALUE     a mark of the record (label, group or time) under its field's name\n"
+        "\n"
+        "A field that no record has is an error, one that matches nothing beside others that do a warning.\n"
         "\n"
         "The new folder is a build like the other; its build.json says of which version, how many and why, and erased.jsonl has the\n"
         "SHA-256 of each text that went.  The old version stays as it is, for whoever must remove it.\n"

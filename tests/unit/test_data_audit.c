@@ -530,6 +530,14 @@ static void erased_records_are_gone_and_the_rest_is_there(void **state)
         buf_release(&b);
     }
     assert_int_equal(erase("e1", "e3", "kind=nothing", NULL, &again), ERR_NOTFOUND);
+    assert_string_equal(err.msg, "no record matches: nothing was written");
+    assert_int_equal(erase("e1", "e3", "source=liens", NULL, &again), ERR_NOTFOUND);
+    assert_string_equal(err.msg, "no record matches: nothing was written; there is source=lines, was that meant?");
+    assert_int_equal(erase("e1", "e3", "kind=k1", "kinds=k2", &again), ERR_USAGE);
+    assert_string_equal(err.msg, "--where: no record has a field 'kinds', did you mean 'kind'? Nothing was written");
+    assert_int_equal(erase("e1", "e3", "somebody=k2", NULL, &again), ERR_USAGE);
+    assert_string_equal(err.msg, "--where: no record has a field 'somebody', there are text, source, path, record, sha256, kind; nothing was written");
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(told, "matched"), 1)), 19);
     assert_false(file_exists(in_dir("e3")));
     assert_int_equal(erase("e1", "e2", "kind=k2", NULL, &again), ERR_USAGE);
     assert_int_equal(erase("one", "e3", "kind=k2", NULL, &again), ERR_USAGE);
