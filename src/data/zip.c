@@ -41,6 +41,12 @@ static int find_directory(struct zip *z, struct err *err)
     return wrong(z, "a zip file without a directory; was it cut off?", err);
 }
 
+int zip_over(struct zip *z, const char *data, size_t n, const char *name, struct err *err)
+{
+    *z = (struct zip){ .path = name, .map = { .data = data, .size = n } };
+    return find_directory(z, err);
+}
+
 int zip_open(struct zip *z, const char *path, struct err *err)
 {
     *z = (struct zip){ .path = path };

@@ -240,11 +240,13 @@ static bool look_in_zip(const char *path, const struct data_set *d, const struct
     return there;
 }
 
-static bool contains(const char *s, const char *word)
+/* One of the words with | between them. */
+static bool contains(const char *s, const char *words)
 {
-    for (; *word && *s; s++)
-        if (!strncasecmp(s, word, strlen(word)))
-            return true;
+    for (; *words; words += strcspn(words, "|"), words += *words == '|')
+        for (const char *p = s; *p; p++)
+            if (!strncasecmp(p, words, strcspn(words, "|")))
+                return true;
     return false;
 }
 
@@ -346,9 +348,8 @@ static int find_and_read(struct docs *d, const struct data_request *q, struct er
         return got < 0 ? got : 0;
     if (q->opts->data_dir && look_in(q->opts->data_dir, set, q, true, &f))
         return read_names(d, q, set->reader, f.path, *f.member ? f.member : NULL, err);
-    return ERR(err, NOTFOUND, "task '%s': found no file of split '%s'; expected one given for it%s%s, or %s in a folder of data", q->task, q->split,
-               strcmp(q->split, q->main_split) ? ", by the split's name" : "", q->opts->data_dir ? ", as none in the folder of data has a name that is known" : "",
-               *set->names ? set->names : "TASK_SPLIT.jsonl");
+    return ERR(err, NOTFOUND, "task '%s': found no file of split '%s'; expected one given for the task%s, or in %s one named %s (doc/tasks.md)", q->task, q->split,
+               strcmp(q->split, q->main_split) ? " and this split" : "", q->opts->data_dir ? q->opts->data_dir : "a folder of data", *set->names ? set->names : "TASK_SPLIT.jsonl");
 }
 
 int data_load(struct docs *out, const struct data_request *q, struct err *err)

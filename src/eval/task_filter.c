@@ -149,7 +149,7 @@ static int read_map_regex(const struct reading *r, const json_t *c, struct filte
         rc = rc ? rc : buf_add_str(&b, key, r->err);
     }
     json_t *pattern = rc ? NULL : json_pack("{s:s}", "regex_pattern", b.data);
-    rc = rc ? rc : pattern ? json_object_update_missing(pattern, (json_t *)(uintptr_t)c) : no_memory(r->err);
+    rc = rc ? rc : !pattern || task_yaml_inherit(pattern, c) ? no_memory(r->err) : 0;
     rc = rc ? rc : read_regex(r, pattern, f);
     /* What read_regex borrows must be the task's. */
     f->fallback = json_is_string(json_object_get(c, "fallback")) ? json_string_value(json_object_get(c, "fallback")) : "[invalid]";

@@ -44,7 +44,11 @@ static int open_include(void *user, const char *from, const char *include, char 
         return rc ? rc : !*path ? no_memory(err) : *text ? 0 : ERR(err, NOTFOUND, "'%s' is not built in", include);
     }
     *path = *include == '/' || !slash ? mem_strdup(include) : mem_printf("%.*s/%s", (int)(slash - from), from, include);
-    return *path ? read_source(*path, text, n, err) : no_memory(err);
+    if (!*path)
+        return no_memory(err);
+    const int rc = read_source(*path, text, n, err);
+    /* What a task includes is part of it: it is no data that are not there. */
+    return rc == ERR_NOTFOUND && err ? err->code = ERR_USAGE : rc;
 }
 
 int task_source_parse(const struct task_source *s, struct task_yaml *y, struct err *err)

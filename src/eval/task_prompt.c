@@ -492,7 +492,7 @@ static int make_item(struct making *m, const json_t *doc, int64_t item, struct i
     m->prompt = (struct turns){ .n = 0 };
     buf_init(&m->prompt.text);
     rc = rc ? rc : t->output == OUT_ROLLING ? 0 : add_system(m, doc, err);
-    if (!rc && examples)
+    if (examples && (!rc || examples == ERR_NOMEM))
         rc = err_code(err_set(err, examples, __FILE__, __LINE__, "%s", of_examples.msg), examples);
     for (int i = 0; !rc && i < shots.n; i++) {
         rc = turn_begin(&m->prompt, shots.v[i].role, shots.v[i].delimiter, err);

@@ -241,22 +241,31 @@ static void column_types(json_t *docs, size_t from, const char *key)
     }
 }
 
+/* A column's name, in room where it has none; pandas calls it so. */
+static const char *column_name(const struct csv *c, const json_t *columns, int i, char room[24])
+{
+    const char *name = columns ? json_string_value(json_array_get(columns, (size_t)i)) : c->header.data + c->head[i];
+    if (name && *name)
+        return name;
+    snprintf(room, 24, "Unnamed: %d", i);
+    return room;
+}
+
 static json_t *csv_doc(const struct csv *c, const json_t *columns, bool header)
 {
     json_t *doc = json_object();
     for (int i = 0; doc && i < c->n; i++) {
         size_t n;
+        char room[24];
         const char *s = header ? c->header.data + c->head[i] : csv_field(c, i, &n);
-        const char *key = columns ? json_string_value(json_array_get(columns, (size_t)i)) : c->header.data + c->head[i];
+        const char *key = column_name(c, columns, i, room);
         if (header)
             n = c->head[i + 1] - c->head[i] - 1;
         json_t *v = text_bad_utf8(s, n) < n ? json_string("") : json_stringn(s, n);
-        if (key && json_object_set_new(doc, key, v)) {
+        if (json_object_set_new(doc, key, v)) {
             json_decref(doc);
             return NULL;
         }
-        if (!key)
-            json_decref(v);
     }
     return doc;
 }
@@ -298,8 +307,10 @@ static int read_csv(const struct rows *r, const char *text, size_t n, struct err
         else if (got)
             rc = got < 0 ? add_wrong(r, &why, c->line, err) : add_csv(r, c, false, err);
     }
-    for (int i = 0; !rc && r->reader == ROWS_plain && i < c->n; i++)
-        column_types(r->out->list, from, r->columns ? json_string_value(json_array_get(r->columns, (size_t)i)) : c->header.data + c->head[i]);
+    for (int i = 0; !rc && r->reader == ROWS_plain && i < c->n; i++) {
+        char room[24];
+        column_types(r->out->list, from, column_name(c, r->columns, i, room));
+    }
     csv_release(c);
     mem_free(c);
     return rc;
@@ -339,7 +350,7 @@ static int read_hellaswag(const struct rows *r, const char *text, size_t n, stru
     }
 }
 
-/* A sentence on each line, in ISO 8859-1 as it was published. */
+/* A sentence on each line, in UTF-8 or, as it was first published, ISO 8859-1. */
 static int read_polarity(const struct rows *r, const char *text, size_t n, struct err *err)
 {
     const char *p = text, *end = text + n, *s;

@@ -242,6 +242,16 @@ static int sequence(struct reader *r, int depth, json_t **out)
     }
 }
 
+int task_yaml_inherit(json_t *into, const json_t *from)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)from, key, v)
+        if (!json_object_get(into, key) && json_object_set(into, key, v))
+            return -1;
+    return 0;
+}
+
 /* What << names goes where there is no such key yet. */
 static int merge(struct reader *r, json_t *into, json_t *from)
 {
@@ -252,7 +262,7 @@ static int merge(struct reader *r, json_t *into, json_t *from)
     }
     if (!json_is_object(from))
         return ERR(r->err, FORMAT, "%s: << takes keys with values", r->name);
-    return json_object_update_missing(into, from) ? no_memory(r) : 0;
+    return task_yaml_inherit(into, from) ? no_memory(r) : 0;
 }
 
 static int pair(struct reader *r, yaml_event_t *key, int depth, json_t *into, json_t **merged)
@@ -385,7 +395,7 @@ static int inherit(struct task_yaml *y, const struct task_yaml *from, struct err
         if (!json_object_get(y->tree, top) && json_object_set(y->at, key, v))
             return ERR(err, NOMEM, "no memory to merge a task");
     }
-    return json_object_update_missing(y->tree, from->tree) ? ERR(err, NOMEM, "no memory to merge a task") : 0;
+    return task_yaml_inherit(y->tree, from->tree) ? ERR(err, NOMEM, "no memory to merge a task") : 0;
 }
 
 struct including { task_yaml_open open; void *user; int depth; };

@@ -20,6 +20,8 @@ typedef int (*task_yaml_open)(void *user, const char *from, const char *include,
 /* open NULL: `include` stays a key.  y is empty after an error. */
 int task_yaml_parse(struct task_yaml *y, const char *text, size_t n, const char *path, task_yaml_open open, void *user, struct err *err);
 void task_yaml_release(struct task_yaml *y);
+/* What `into` has not of `from`; jansson's own tells nothing where memory is lacking.  -1 then. */
+int task_yaml_inherit(json_t *into, const json_t *from);
 /* "FILE:LINE" of a key, or the file's name. */
 const char *task_yaml_at(const struct task_yaml *y, const char *path);
 #endif
