@@ -1,4 +1,7 @@
 #include "model/model.h"
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
 #include "model/gguf.h"
 #include "model/gguf_config.h"
 #include "model/weights_gguf.h"
@@ -39,4 +42,40 @@ const char *model_tok_path(const struct model *m, const char *path)
 {
     const struct gguf *g = source_gguf(m->source);
     return g ? gguf_file_name(g, 0) : path;
+}
+
+static int add_file(struct sha256 *h, const char *name, const char *path, struct err *err)
+{
+    struct file_map m;
+    TRY(file_map_open(&m, path, err));
+    sha256_add(h, name, strlen(name) + 1);
+    sha256_add(h, m.data, m.size);
+    file_map_close(&m);
+    return 0;
+}
+
+/* A file, or all files of a folder with their names. */
+static int add_files(struct sha256 *h, const char *path, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    if (!file_is_dir(path))
+        return add_file(h, "", path, err);
+    TRY(file_list(path, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        char *file = file_join(path, names[i]);
+        rc = !file ? ERR(err, NOMEM, "no memory for the name of a file") : file_is_dir(file) ? 0 : add_file(h, names[i], file, err);
+        mem_free(file);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+int model_digest(const char *path, char hex[SHA256_HEX], struct err *err)
+{
+    struct sha256 h;
+    TRY(sha256_init(&h, err));
+    const int rc = add_files(&h, path, err);
+    sha256_end(&h, hex);
+    return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 #include "base/buf.h"
+#include "base/hash.h"
 #include "model/config.h"
 #include "model/source.h"
 #include "model/weights.h"
@@ -13,4 +14,6 @@ int model_open(struct model *m, const char *path, struct buf *warnings, struct e
 void model_release(struct model *m);
 /* Where its tokenizer is, for tok_load: in the GGUF file, or in the folder. */
 const char *model_tok_path(const struct model *m, const char *path);
+/* SHA-256 of the file, or of all files of the folder with their names. */
+int model_digest(const char *path, char hex[SHA256_HEX], struct err *err);
 #endif

@@ -16,33 +16,6 @@
 
 /* ---- names of what makes the bytes ---- */
 
-static int add_file(struct sha256 *h, const char *name, const char *path, struct err *err)
-{
-    struct file_map m;
-    TRY(file_map_open(&m, path, err));
-    sha256_add(h, name, strlen(name) + 1);
-    sha256_add(h, m.data, m.size);
-    file_map_close(&m);
-    return 0;
-}
-
-/* A file, or all files of a folder with their names. */
-static int add_files(struct sha256 *h, const char *path, struct err *err)
-{
-    char **names;
-    int n, rc = 0;
-    if (!file_is_dir(path))
-        return add_file(h, "", path, err);
-    TRY(file_list(path, &names, &n, err));
-    for (int i = 0; i < n && !rc; i++) {
-        char *file = file_join(path, names[i]);
-        rc = !file ? ERR(err, NOMEM, "no memory for the name of a file") : file_is_dir(file) ? 0 : add_file(h, names[i], file, err);
-        mem_free(file);
-    }
-    file_list_free(names, n);
-    return rc;
-}
-
 /* The fingerprint and the root that a text stands for, which tells of all that decides the bytes. */
 static void name_one(const char *text, char fingerprint[40], struct block_key *root)
 {
@@ -56,12 +29,8 @@ static const char *folder_of(const char *adapter) { return strchr(adapter, '=') 
 
 static int name_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    struct sha256 h;
     char text[400];
-    TRY(sha256_init(&h, err));
-    const int rc = add_files(&h, o->path, err);
-    sha256_end(&h, s->digest);
-    TRY(rc);
+    TRY(model_digest(o->path, s->digest, err));
     const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, keys and values as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as,
                            s->engine ? (int)engine_kv(s->engine) : 0, served_model_ctx(s));
     name_one(text, s->fingerprint, &s->root);
