@@ -7,14 +7,27 @@
 
 /* ---- opening ---- */
 
+/* Whatever its tokenizer is, a model without texts is told first. */
+static int check_texts(const struct run *r, struct err *err)
+{
+    const struct config *c = &r->files.model.config;
+    if (c->n_label)
+        return ERR(err, UNSUPPORTED, "%s says which of %d classes a text has, expected a model that continues texts; try lathe classify", r->o.model, c->n_label);
+    if (c->encoder)
+        return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", r->o.model);
+    return 0;
+}
+
 static int open_files(struct run *r, struct err *err)
 {
     const struct engine_opts *e = &r->o.engine;
-    const struct loaded_opts lo = { .ctx = r->o.max_length, .rope_scaling = e->rope_scaling, .warnings = e->warnings, .as = e->as };
+    const struct loaded_opts lo = { .ctx = r->o.max_length, .rope_scaling = e->rope_scaling, .warnings = e->warnings, .as = e->as, .no_tok = true };
     TRY(loaded_open(&r->files, r->o.model, &lo, err));
+    TRY(check_texts(r, err));
     const struct config *c = &r->files.model.config;
-    if (c->encoder)
-        return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", r->o.model);
+    TRY(tok_load(&r->files.tok, model_tok_path(&r->files.model, r->o.model), err));
+    if (tok_vocab_size(r->files.tok) > c->vocab_size)
+        return ERR(err, FORMAT, "%s: vocab_size is %d, expected at least the tokenizer's %d", r->o.model, c->vocab_size, tok_vocab_size(r->files.tok));
     r->encoder = (struct encoder){ r->files.tok, c, r->o.begin, r->files.ctx, -1 };
     TRY(encoder_prefix(&r->encoder.prefix, r->o.model, r->files.tok, err));
     if (r->o.begin == ENCODE_PREFIX && r->encoder.prefix < 0)
@@ -338,9 +351,9 @@ int run_answer(struct run *r, const struct run_hooks *h, struct pool *pool, stru
         return 0;
     TRY(load(r, pool, err));
     const double begin = clock_wall();
-    int rc = run_score(r, err);
+    int rc = run_loglik(r, err);
     if (!rc)
-        rc = run_write(r, pool, err);
+        rc = run_generate(r, pool, err);
     r->counts.answer_s = clock_wall() - begin;
     return rc;
 }

@@ -53,6 +53,6 @@ int run_pages_for(int n);
 int run_done(struct run *r, struct item *x, struct err *err);      /* one of n_open is; the last calls answered() and frees it */
 int run_goes_on(struct run *r, struct err *err);                   /* ERR_STOPPED */
 void run_fail(struct reply *y, const struct err *err);             /* y->error, once */
-int run_score(struct run *r, struct err *err);
-int run_write(struct run *r, struct pool *pool, struct err *err);
+int run_loglik(struct run *r, struct err *err);
+int run_generate(struct run *r, struct pool *pool, struct err *err);
 #endif

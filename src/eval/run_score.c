@@ -265,7 +265,7 @@ static int begin_score(struct score *s, struct err *err)
     return 0;
 }
 
-int run_score(struct run *r, struct err *err)
+int run_loglik(struct run *r, struct err *err)
 {
     struct score s = { .r = r };
     int rc = begin_score(&s, err);

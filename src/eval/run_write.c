@@ -208,7 +208,7 @@ static bool has_prompts(const struct run *r)
     return false;
 }
 
-int run_write(struct run *r, struct pool *pool, struct err *err)
+int run_generate(struct run *r, struct pool *pool, struct err *err)
 {
     struct write w = { .r = r };
     if (!has_prompts(r))

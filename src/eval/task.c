@@ -85,7 +85,7 @@ int task_open(struct task **out, const char *name, const struct task_opts *o, st
     *out = NULL;
     int rc = task_index_make(&index, o, err);
     if (!rc && !(rc = task_source_find(&s, name, index, err)))
-        rc = ERR(err, NOTFOUND, "there is no task '%s'; those built in are listed by `lathe eval --list`", name);
+        rc = ERR(err, NOTFOUND, "there is no task '%s'; those built in are listed by `lathe eval --tasks list`", name);
     rc = rc < 0 ? rc : task_open_source(out, &s, NULL, o, err);
     task_source_release(&s);
     json_decref(index);

@@ -315,7 +315,7 @@ static int add_name(struct adding *a, const char *name, const json_t *overrides,
     const json_t *tag = json_object_get(json_object_get(a->l->index, "tag"), name);
     int rc = task_source_find(&s, name, a->l->index, a->err), own;
     if (!rc) {
-        rc = tag ? add_tag(a, name, tag, group) : ERR(a->err, NOTFOUND, "there is no task, group or tag '%s'; those built in are listed by `lathe eval --list`", name);
+        rc = tag ? add_tag(a, name, tag, group) : ERR(a->err, NOTFOUND, "there is no task, group or tag '%s'; those built in are listed by `lathe eval --tasks list`", name);
     } else if (rc > 0 && !(rc = task_source_parse(&s, &y, a->err))) {
         const json_t *task = json_object_get(y.tree, "task");
         if (json_object_get(y.tree, "group") && !json_is_string(task)) {

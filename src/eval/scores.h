@@ -1,0 +1,30 @@
+/* scores.h - a task's scores of its items' values: the number, lm-evaluation-harness's own standard error, and how sure one may be.
+ *
+ *   share     values of 0 and 1, each item for itself: Wilson's interval
+ *   mean      other means, or items in clusters: Student's t over items or clusters (eval/interval.h)
+ *   bootstrap what is no mean: the items, or clusters, drawn again (eval/bootstrap.h), BCa interval
+ *   none      fewer than two items or clusters, or a metric that cannot be had of every draw */
+#ifndef EVAL_SCORES_H
+#define EVAL_SCORES_H
+#include "base/pool.h"
+#include "eval/evaluate.h"
+
+enum score_by { SCORE_BY_NONE, SCORE_BY_SHARE, SCORE_BY_MEAN, SCORE_BY_BOOTSTRAP };
+const char *score_by_word(enum score_by by);         /* "wilson", "t", "bca", "none" */
+
+struct eval_score {
+    const struct task_metric *metric;
+    double value;                        /* NAN: no item counts */
+    double stderr_items;                 /* lm-evaluation-harness's: of independent items; NAN where it has none ("N/A") */
+    double se, ci[2];                    /* by `by`; of clusters where there are some */
+    enum score_by by;
+    int64_t n_item, n_cluster;           /* that count */
+};
+#define SCORE_LEVEL 0.95
+/* seed: of the bootstrap. */
+int eval_score(const struct eval_task *x, int i_metric, uint64_t seed, struct pool *pool, struct eval_score *out, struct err *err);
+
+/* A group's metric: of its tasks' scores of one metric and filter.  Weighted by items, or the mean of the tasks. */
+struct group_score { double value, stderr_items; int64_t n_item; };
+struct group_score eval_group_score(const struct eval_score *const *of, int n, bool weight_by_size);
+#endif
