@@ -1,0 +1,391 @@
+#include <jansson.h>
+#include <lathe.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "cmd/cmd.h"
+#include "cmd/eval_table.h"
+#include "eval/chat_task.h"
+#include "eval/replies.h"
+
+static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling;
+static const char *add_bos_token = "auto";
+static struct opt_list data_files, include_paths;
+static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
+static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
+
+/* ---- what is asked ---- */
+
+/* All that a run needs, in the order in which it is opened. */
+struct job {
+    const char *model;
+    struct chat *chat; char *template;
+    char model_sha256[SHA256_HEX], requests_sha256[SHA256_HEX];
+    struct task_file file[OPT_LIST_MAX]; char *named[OPT_LIST_MAX]; int n_file;
+    struct task_list list;
+    struct evaluation e;
+    struct run *run;
+    struct replies replies; bool kept;
+    double date, begin, shown;
+    struct run_counts counts; bool ran;
+};
+
+/* TASK=FILE or TASK:SPLIT=FILE. */
+static int read_data(struct job *j, struct err *err)
+{
+    for (int i = 0; i < data_files.n; i++) {
+        char *s = j->named[i] = mem_strdup(data_files.item[i]), *path = s ? strchr(s, '=') : NULL;
+        if (!s)
+            return ERR(err, NOMEM, "no memory for --data");
+        j->n_file++;
+        if (!path || path == s || !path[1])
+            return ERR(err, USAGE, "--data: found '%s', expected TASK=FILE", s);
+        *path++ = 0;
+        char *split = strchr(s, ':');
+        if (split)
+            *split++ = 0;
+        j->file[i] = (struct task_file){ s, split, path };
+    }
+    return 0;
+}
+
+static int load_chat(struct job *j, struct err *err)
+{
+    struct chat_files *f;
+    if (!apply_chat_template)
+        return 0;
+    TRY(chat_load(&j->chat, j->model, NULL, err));
+    TRY(chat_files_open(&f, j->model, true, err));
+    const struct chat_source *s = chat_files_template(f, 0);
+    j->template = s ? mem_printf("%.*s", (int)s->n, s->text) : NULL;
+    chat_files_close(f);
+    return j->template || !s ? 0 : ERR(err, NOMEM, "no memory for a chat template");
+}
+
+static int open_tasks(struct job *j, struct err *err)
+{
+    struct task_opts o = TASK_OPTS;
+    TRY(read_data(j, err));
+    TRY(load_chat(j, err));
+    o.data_dir = data_dir, o.file = j->file, o.n_file = j->n_file, o.task_dir = include_paths.item, o.n_task_dir = include_paths.n;
+    o.num_fewshot = (int)num_fewshot, o.limit = limit, o.seed = (uint32_t)seed, o.system = system_instruction, o.single_turn = !fewshot_as_multiturn;
+    o.chat = j->chat ? chat_task : NULL, o.chat_user = j->chat;
+    char *all = mem_strdup(tasks), *save = NULL;
+    int rc = all ? 0 : ERR(err, NOMEM, "no memory for --tasks");
+    for (char *name = all ? strtok_r(all, ",", &save) : NULL; name && !rc; name = strtok_r(NULL, ",", &save))
+        rc = task_list_add(&j->list, name, &o, err);
+    mem_free(all);
+    for (int i = 0; i < j->list.n_missing && !rc; i++)
+        log_warn("%s is left out: %s", j->list.missing[i].name, j->list.missing[i].why.msg);
+    if (!rc && !j->list.n_task)
+        rc = ERR(err, USAGE, "--tasks names no task; --tasks list shows those that are built in");
+    return rc;
+}
+
+static enum encode_begin begin_of(void)
+{
+    static const char *const word[] = {
+#define X(name, w) w,
+        ENCODE_BEGINS(X)
+#undef X
+    };
+    int i = 0;
+    while (strcmp(add_bos_token, word[i]))
+        i++;
+    return (enum encode_begin)i;
+}
+
+static int open_model(struct job *j, struct err *err)
+{
+    const struct run_opts o = { .model = j->model, .engine = cmd_engine((struct engine_opts){ .rope_scaling = rope_scaling }), .batch = (int)batch, .max_length = (int)max_length,
+                                .begin = begin_of(), .seed = (uint64_t)seed };
+    TRY(run_open(&j->run, &o, err));
+    return model_digest(j->model, j->model_sha256, err);
+}
+
+/* What a folder of replies belongs to. */
+static json_t *evaluation_of(const struct job *j)
+{
+    json_t *names = json_array();
+    for (int i = 0; i < j->e.n_task; i++)
+        (void)json_array_append_new(names, json_string(task_name(j->e.task[i].t)));
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I}", "tasks", names, "requests", j->requests_sha256, "model", j->model_sha256, "precision", cmd_precision, "kv", cmd_kv,
+                     "adapter", cmd_adapter ? cmd_adapter : "", "rope_scaling", rope_scaling ? rope_scaling : "", "add_bos_token", add_bos_token, "max_length", run_encoder(j->run)->max_length, "seed", (json_int_t)seed);
+}
+
+static int open_replies(struct job *j, struct err *err)
+{
+    if (!out_dir)
+        return 0;
+    json_t *of = evaluation_of(j);
+    const int64_t all = evaluation_open(&j->e);
+    const int rc = of ? replies_open(&j->replies, out_dir, of, &j->e, &j->date, err) : ERR(err, NOMEM, "no memory for a folder of replies");
+    json_decref(of);
+    TRY(rc);
+    j->kept = true;
+    if (evaluation_open(&j->e) < all)
+        log_info("%s: %lld of %lld items were answered already", out_dir, (long long)(all - evaluation_open(&j->e)), (long long)all);
+    return 0;
+}
+
+/* ---- asking ---- */
+
+static int answered(void *ctx, int64_t tag, const struct reply *reply, int n, struct err *err)
+{
+    struct job *j = ctx;
+    int task;
+    int64_t item;
+    evaluation_of_tag(tag, &task, &item);
+    if (j->kept)
+        TRY(replies_add(&j->replies, task_name(j->e.task[task].t), item, reply, n, err));
+    return evaluation_take(&j->e, task, item, reply, n, err);
+}
+
+static bool goes_on(void *ctx, const struct run_progress *p)
+{
+    struct job *j = ctx;
+    char left[32];
+    const double now = clock_wall(), taken = now - j->begin;
+    if (now - j->shown > 0.5) {
+        j->shown = now;
+        const double rest = p->n_done > 0 ? taken * (double)(p->n_token - p->n_done) / (double)p->n_done : 0;
+        log_progress("%lld of %lld items, %.1f a second, %.0f tokens/s, %s left", (long long)p->n_answered, (long long)p->n_item, (double)p->n_answered / taken,
+                     (double)p->n_done / taken, fmt_seconds(left, rest > 0 ? rest : 0));
+    }
+    return !cmd_stop;
+}
+
+static int answer(struct job *j, struct err *err)
+{
+    struct pool *pool;
+    TRY(evaluation_ask(&j->e, j->run, err));
+    if (!evaluation_open(&j->e))
+        return 0;
+    TRY(cmd_pool(&pool, err));
+    const struct run_hooks h = { answered, goes_on, j };
+    j->begin = j->shown = clock_wall();
+    const int rc = run_answer(j->run, &h, pool, err);
+    log_progress_end();
+    j->counts = run_counts(j->run), j->ran = true;
+    return rc;
+}
+
+/* ---- telling ---- */
+
+/* As Python's datetime.isoformat() with '-' for ':', by the clock of the world. */
+static void date_of(double t, char out[40])
+{
+    const time_t whole = (time_t)t;
+    struct tm tm;
+    gmtime_r(&whole, &tm);
+    const size_t n = strftime(out, 24, "%Y-%m-%dT%H-%M-%S", &tm);
+    snprintf(out + n, 40 - n, ".%06d", (int)(1e6 * (t - (double)whole)));
+}
+
+static int sample_line(void *ctx, const char *text, size_t n, struct err *err)
+{
+    TRY(file_writer_add(ctx, text, n, err));
+    return file_writer_add(ctx, "\n", 1, err);
+}
+
+static char *file_named(const char *what, const char *task, const char *date, const char *ending)
+{
+    char *name = mem_printf("%s%s%s_%s.%s", what, task ? "_" : "", task ? task : "", date, ending);
+    for (char *p = name; p && *p; p++)
+        *p = *p == '/' ? '_' : *p;
+    char *path = name ? file_join(out_dir, name) : NULL;
+    mem_free(name);
+    return path;
+}
+
+static int write_samples(struct job *j, const struct results *r, const char *date, json_t *hashes, struct err *err)
+{
+    for (int i = 0; i < j->e.n_task; i++) {
+        struct file_writer w;
+        const char *task = task_name(j->e.task[i].t);
+        char hex[SHA256_HEX], *path = file_named("samples", task, date, "jsonl");
+        int rc = path ? file_writer_open(&w, path, err) : ERR(err, NOMEM, "no memory for the name of a file");
+        if (!rc) {
+            rc = results_samples(r, &j->e, i, sample_line, &w, hex, err);
+            if (!rc)
+                rc = file_writer_commit(&w, err);
+            file_writer_abort(&w);
+        }
+        mem_free(path);
+        TRY(rc);
+        if (json_object_set_new(hashes, task, json_string(hex)))
+            return ERR(err, NOMEM, "no memory for a hash");
+    }
+    return 0;
+}
+
+static int write_results(const struct job *j, const json_t *o, const char *date, struct err *err)
+{
+    (void)j;
+    char *path = file_named("results", NULL, date, "json"), *text = tree_dumps(o, JSON_INDENT(2));
+    const int rc = path && text ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for the results");
+    if (!rc)
+        log_info("results are in %s", path);
+    mem_free(path);
+    mem_free(text);
+    return rc;
+}
+
+static int tell(struct job *j, const struct results *r, struct err *err)
+{
+    char date[40];
+    json_t *o = NULL, *hashes = json_object();
+    bool adds;
+    TRY(encoder_adds(run_encoder(j->run), &adds, err));
+    const struct results_info info = { .build = "lathe " LATHE_VERSION, .model = j->model, .model_sha256 = j->model_sha256, .kept_as = cmd_precision, .gen_kwargs = gen_kwargs, .system = system_instruction,
+                                       .chat_template = j->template, .requests_sha256 = out_dir ? j->requests_sha256 : NULL, .limit = limit, .batch = (int)batch, .max_length = run_encoder(j->run)->max_length,
+                                       .seed = (uint32_t)seed, .single_turn = !fewshot_as_multiturn, .adds_begin = adds, .encoder = run_encoder(j->run), .date = j->date, .begin = j->begin,
+                                       .end = clock_wall(), .counts = j->ran ? &j->counts : NULL };
+    date_of(j->date, date);
+    int rc = hashes ? 0 : ERR(err, NOMEM, "no memory for the results");
+    if (!rc && out_dir && (log_samples || predict_only))
+        rc = write_samples(j, r, date, hashes, err);
+    if (!rc)
+        rc = results_json(r, &info, hashes, &o, err);
+    if (!rc && out_dir)
+        rc = write_results(j, o, date, err);
+    if (!rc && cmd_json)
+        rc = cmd_print_json(json_incref(o), err);
+    if (!rc && !cmd_json)
+        rc = eval_table(r, &info, err);
+    json_decref(o);
+    json_decref(hashes);
+    return rc;
+}
+
+static int score_and_tell(struct job *j, struct err *err)
+{
+    struct results r;
+    struct pool *pool;
+    TRY(cmd_pool(&pool, err));
+    int rc = results_init(&r, &j->e, &j->list, (uint64_t)seed, pool, err);
+    if (!rc)
+        rc = tell(j, &r, err);
+    results_release(&r);
+    return rc;
+}
+
+/* ---- the command ---- */
+
+static int list_tasks(struct err *err)
+{
+    json_t *all = json_object();
+    for (const struct task_builtin *t = task_builtins(); t->name; t++) {
+        if (cmd_json)
+            (void)json_object_set_new(all, t->name, json_string(t->description));
+        else
+            printf("%-28s %s\n", t->name, t->description);
+    }
+    if (cmd_json)
+        return cmd_print_json(all, err);
+    json_decref(all);
+    return 0;
+}
+
+static int evaluate(struct job *j, struct err *err)
+{
+    TRY(open_tasks(j, err));
+    TRY(open_model(j, err));
+    TRY(evaluation_init(&j->e, &j->list, err));
+    if (gen_kwargs)
+        if (eval_generation_read(&j->e.generation, gen_kwargs, err) < 0)
+            return err_context(err, "--gen-kwargs");
+    j->e.predict_only = predict_only;
+    j->begin = clock_wall();
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    j->date = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    if (out_dir)
+        TRY(evaluation_digest(&j->e, j->requests_sha256, err));
+    TRY(open_replies(j, err));
+    struct err stopped = { 0 };
+    const int rc = answer(j, &stopped);
+    if (rc < 0 && rc != ERR_STOPPED) {
+        *err = stopped;
+        return rc;
+    }
+    TRY(score_and_tell(j, err));
+    if (rc == ERR_STOPPED) {
+        *err = stopped;
+        return out_dir ? err_context(err, "the scores are of what was answered; the same command goes on") : err_context(err, "the scores are of what was answered");
+    }
+    return 0;
+}
+
+static int run_eval(const char *const *args, int n_args, struct err *err)
+{
+    if (tasks && !strcmp(tasks, "list"))
+        return list_tasks(err);
+    if (!n_args || !tasks)
+        return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
+    if ((log_samples || predict_only) && !out_dir)
+        return ERR(err, USAGE, "%s: samples are files, give their folder by --out", log_samples ? "--log-samples" : "--predict-only");
+    cmd_catch_signals();
+    struct job j = { .model = args[0], .replies.log.fd = -1, .replies.lock = -1 };
+    const int rc = evaluate(&j, err);
+    replies_close(&j.replies);
+    evaluation_release(&j.e);
+    run_close(j.run);
+    task_list_release(&j.list);
+    chat_free(j.chat);
+    mem_free(j.template);
+    for (int i = 0; i < j.n_file; i++)
+        mem_free(j.named[i]);
+    return rc;
+}
+
+static const struct opt opts[] = {
+    { OPT_STR, "tasks", &tasks, "<names>", "tasks and groups, with commas between them, or the paths of task files; list: show those that are built in", 0, 0 },
+    { OPT_STR, "data-dir", &data_dir, "<folder>", "where the tasks' files with their usual names lie", 0, 0 },
+    { OPT_LIST, "data", &data_files, "<task=file>", "documents of a task, TASK:SPLIT=FILE: of one split; may be given several times", 0, 0 },
+    { OPT_LIST, "include-path", &include_paths, "<folder>", "of task files, looked at before what is built in; may be given several times", 0, 0 },
+    { OPT_INT, "num-fewshot", &num_fewshot, "<int>", "examples in front of each item; -1: as many as the task says", -1, 1000 },
+    { OPT_INT, "limit", &limit, "<int>", "items of each task, the first ones; 0: all", 0, 1e15 },
+    { OPT_FLAG, "apply-chat-template", &apply_chat_template, NULL, "prompts are messages, by the model's chat template", 0, 0 },
+    { OPT_FLAG, "fewshot-as-multiturn", &fewshot_as_multiturn, NULL, "with a chat template: examples are turns of their own", 0, 0 },
+    { OPT_STR, "system-instruction", &system_instruction, "<text>", "goes before each prompt, or is the system message", 0, 0 },
+    { OPT_STR, "gen-kwargs", &gen_kwargs, "<key=value>", "change how texts are made: temperature, top_p, top_k, max_gen_toks, do_sample, with commas between them", 0, 0 },
+    { OPT_CHOICE, "add-bos-token", &add_bos_token, "auto|true|false", "what texts begin with: what the tokenizer says, the prefix token, nothing", 0, 0 },
+    { OPT_INT, "max-length", &max_length, "<int>", "tokens that the model may look at; 0: as many as it has positions", 0, 1e9 },
+    { OPT_INT, "batch", &batch, "<int>", "items at once at most; scores do not depend on it", 1, 4096 },
+    { OPT_INT, "seed", &seed, "<int>", "of the examples' draws, of texts that are drawn, and of the bootstrap", 0, 4294967295. },
+    { OPT_STR, "out", &out_dir, "<folder>", "replies as they are made, and results_DATE.json at the end; a run that was stopped goes on from there", 0, 0 },
+    { OPT_FLAG, "log-samples", &log_samples, NULL, "samples_TASK_DATE.jsonl, too: each item, its prompt, replies and values", 0, 0 },
+    { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
+    OPT_ROPE_SCALING(&rope_scaling),
+    OPT_PRECISION,
+    OPT_KV,
+    OPT_ADAPTER,
+    OPT_THREADS,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_LAST,
+};
+const struct command command_eval = {
+    "eval", "[MODEL]", "scores of a model on benchmark tasks, and how sure they are",
+    TEXT("Tasks are those of lm-evaluation-harness: its YAML files as they are, or what is built in (doc/tasks.md), over files that you\n"
+    "have.  Requests, tokens, log-likelihoods and metrics are made by its rules, and results and samples are written in its layout, so\n"
+    "that what reads its files reads these; what it does not have stands under the key \"lathe\".\n"
+    "\n"
+    "The scores are the same to the bit with any --batch and --threads: what items have in common (the question of several choices,\n"
+    "the examples before them) is computed once, and many items share a step of the model.\n",
+    "Beside each score stands its standard error, as lm-evaluation-harness has it, and a 95 % interval: Wilson's for a share of\n"
+    "items, Student's t for other means and for items in clusters (metadata.cluster of a task), BCa of 10,000 bootstrap draws for\n"
+    "what is no mean.  Under the table stands what else a score rests on: items that failed, contexts that were too long and were\n"
+    "cut at their beginning, choices that share a token with the end of the question (scored by tokens of their own), answers in\n"
+    "which nothing was found, and the conventions: the token before an empty context, what begins a text, the longest text.\n"
+    "\n",
+    "A request that cannot be answered is that item's error, and is counted.  Ctrl-C ends a run with the scores of what was answered,\n"
+    "marked as incomplete, and exit code 4; with --out the same command goes on where it stopped, and refuses a folder of another model,\n"
+    "other requests or another way to run them."),
+    opts, run_eval, 0, 1,
+};
