@@ -25,6 +25,11 @@ int two_mann_whitney(const double *x, int64_t n, const double *y, int64_t m, str
  * right.  Both are for values that differ: where many are equal (answers, classes) it alarms too often, 7 % for 5 % of four answers; take contingency_test. */
 int two_cramer_von_mises(const double *x, int64_t n, const double *y, int64_t m, struct two_sample *out, struct err *err);
 
+/* Anderson-Darling: differences of the distribution functions weighted by 1 / (H (1 - H)), so that it sees the tails; H between the values where they are
+ * equal (Scholz & Stephens, JASA 82, 1987, eq. 7).  The statistic is standardised.  p by their table's seven points, as SciPy does it: a square fitted to the
+ * logarithms, not below 0.001 and not above 0.25; exact is false.  ERR_RANGE: fewer than 4 values together. */
+int two_anderson_darling(const double *x, int64_t n, const double *y, int64_t m, struct two_sample *out, struct err *err);
+
 /* Wasserstein-1: the integral of |F - G|.  Energy distance: the root of twice the integral of (F - G)^2 (Székely & Rizzo). */
 int two_wasserstein(const double *x, int64_t n, const double *y, int64_t m, double *out, struct err *err);
 int two_energy(const double *x, int64_t n, const double *y, int64_t m, double *out, struct err *err);

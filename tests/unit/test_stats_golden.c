@@ -154,6 +154,11 @@ static void samples(void **state)
             NEAR(s.statistic, at(of(r, "cvm"), 0));
             P_NEAR(s.p, at(of(r, "cvm"), 1));
         }
+        if (json_object_get(r, "ad")) {
+            OK(two_anderson_darling(x, n, y, m, &s, &err));
+            NEAR(s.statistic, at(of(r, "ad"), 0));
+            NEAR(s.p, at(of(r, "ad"), 1));
+        }
         OK(two_wasserstein(x, n, y, m, &d, &err));
         NEAR(d, json_number_value(of(r, "w1")));
         OK(two_energy(x, n, y, m, &d, &err));

@@ -51,6 +51,9 @@ static void one_value_each_and_all_values_equal_say_nothing(void **state)
         OK(tests_of_two[i](same, 1, other, 1, &s, &err));
         assert_true(s.p == 1);
     }
+    OK(two_anderson_darling(same, 3, same, 3, &s, &err));
+    assert_true(s.p == 1);
+    assert_int_equal(two_anderson_darling(same, 2, other, 1, &s, &err), ERR_RANGE);
     OK(two_ks(same, 3, other, 1, &s, &err));
     assert_true(s.statistic == 1 && fabs(s.p - 0.5) < 1e-15);
     OK(two_wasserstein(same, 10, same, 3, &d, &err));

@@ -138,6 +138,9 @@ def two_samples():
         cvm = stats.cramervonmises_2samp(x, y) if min(n, m) > 1 else None
         out.append({"x": x, "y": y, "ks": [ks.statistic, ks.pvalue], "ks_asymp": stats.ks_2samp(x, y, method="asymp").pvalue, "mwu": [mw.statistic, mw.pvalue],
                     "cvm": [cvm.statistic, cvm.pvalue] if cvm else None, "w1": stats.wasserstein_distance(x, y), "energy": stats.energy_distance(x, y)})
+        if n + m >= 4:
+            ad = stats.anderson_ksamp([x, y])
+            out[-1]["ad"] = [ad.statistic, ad.pvalue]
     return out
 
 
