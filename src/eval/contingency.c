@@ -11,7 +11,7 @@ static int64_t margins(const int64_t *count, int rows, int columns, double *sum)
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) {
             const int64_t c = count[(int64_t)i * columns + j];
-            if (c < 0 || c > ((int64_t)1 << 53) - n)
+            if (c < 0 || c > (int64_t)DIST_MAX - n)
                 return -1;
             n += c;
             sum[i] += (double)c, sum[rows + j] += (double)c;
@@ -47,7 +47,7 @@ int contingency_test(const int64_t *count, int rows, int columns, bool yates, st
         return ERR(err, NOMEM, "a table of %d by %d does not fit into memory", rows, columns);
     out->df = (int64_t)(rows - 1) * (columns - 1);
     out->n = margins(count, rows, columns, sum);
-    int rc = out->n < 0 ? ERR(err, RANGE, "a count is negative, or their sum is over 2^53") : 0;
+    int rc = out->n < 0 ? ERR(err, RANGE, "a count is negative, or their sum is over 10^14") : 0;
     for (int i = 0; i < rows + columns && rc == 0; i++)
         if (!(sum[i] > 0))
             rc = ERR(err, RANGE, "%s %d of the table has no counts", i < rows ? "row" : "column", i < rows ? i : i - rows);
@@ -109,7 +109,7 @@ int contingency_fisher(const int64_t table[2][2], struct contingency_fisher *out
     const int64_t N = margins(&table[0][0], 2, 2, sum), a = table[0][0];
     *out = (struct contingency_fisher){ 1, 1, 1 };
     if (N < 0)
-        return ERR(err, RANGE, "a count is negative, or their sum is over 2^53");
+        return ERR(err, RANGE, "a count is negative, or their sum is over 10^14");
     const int64_t r = (int64_t)sum[0], s = (int64_t)sum[2];
     const struct hypergeometric h = { r, s, N, r + s > N ? r + s - N : 0, r < s ? r : s };
     if (h.low == h.high)

@@ -1,6 +1,6 @@
 /* contingency.h - counts in a table: are rows (model, version, window) and columns (answer, category) independent?
  *
- * ERR_RANGE: negative counts, a sum over 2^53, or a row or column without any (leave it out).  Any thread may call. */
+ * ERR_RANGE: negative counts, a sum over 10^14, or a row or column without any (leave it out).  Any thread may call. */
 #ifndef EVAL_CONTINGENCY_H
 #define EVAL_CONTINGENCY_H
 #include <stdbool.h>

@@ -5,8 +5,7 @@
 #include <stdbool.h>
 
 #define LOG_2PI 1.837877066409345483560659472811
-#define LARGEST 9007199254740992.0      /* 2^53: counts beyond it are not whole numbers any more */
-#define MAX_TERMS 100000000             /* a loop's end for arguments near LARGEST; about the root of the arguments is needed */
+#define MAX_TERMS 100000000             /* more than any argument up to DIST_MAX needs */
 
 double dist_lgamma(double x)
 {
@@ -209,7 +208,7 @@ double dist_t_sf(double t, double df)
 {
     if (isnan(t) || !(df > 0))
         return NAN;
-    if (df > LARGEST)
+    if (df > DIST_MAX)
         return dist_normal_sf(t);
     if (t == 0 || isinf(t))
         return t == 0 ? 0.5 : t < 0;
@@ -223,7 +222,7 @@ double dist_t_quantile(double p, double df)
 {
     if (!(p >= 0 && p <= 1) || !(df > 0))
         return NAN;
-    if (df > LARGEST)
+    if (df > DIST_MAX)
         return dist_normal_quantile(p);
     if (p > 0.5)
         return -dist_t_quantile(1 - p, df);
@@ -235,21 +234,21 @@ double dist_t_quantile(double p, double df)
 
 double dist_chi2_cdf(double x, double df)
 {
-    if (isnan(x) || !(df > 0) || df > LARGEST)
+    if (isnan(x) || !(df > 0) || df > DIST_MAX)
         return NAN;
     return x <= 0 ? 0 : isinf(x) ? 1 : exp(gamma_tails(df / 2, x / 2).log_low);
 }
 
 double dist_chi2_sf(double x, double df)
 {
-    if (isnan(x) || !(df > 0) || df > LARGEST)
+    if (isnan(x) || !(df > 0) || df > DIST_MAX)
         return NAN;
     return x <= 0 ? 1 : isinf(x) ? 0 : exp(gamma_tails(df / 2, x / 2).log_high);
 }
 
 static double chi2_inverse(double p, double df, bool of_sf)
 {
-    if (!(p >= 0 && p <= 1) || !(df > 0) || df > LARGEST)
+    if (!(p >= 0 && p <= 1) || !(df > 0) || df > DIST_MAX)
         return NAN;
     if (p == 0 || p == 1)
         return (p == 0) == of_sf ? INFINITY : 0;
@@ -265,21 +264,21 @@ double dist_chi2_isf(double p, double df) { return chi2_inverse(p, df, true); }
 
 double dist_beta_cdf(double x, double a, double b)
 {
-    if (isnan(x) || !(a > 0 && b > 0) || a + b > LARGEST)
+    if (isnan(x) || !(a > 0 && b > 0) || a + b > DIST_MAX)
         return NAN;
     return x <= 0 ? 0 : x >= 1 ? 1 : exp(beta_tails(a, b, x, 1 - x).log_low);
 }
 
 double dist_beta_sf(double x, double a, double b)
 {
-    if (isnan(x) || !(a > 0 && b > 0) || a + b > LARGEST)
+    if (isnan(x) || !(a > 0 && b > 0) || a + b > DIST_MAX)
         return NAN;
     return x <= 0 ? 1 : x >= 1 ? 0 : exp(beta_tails(a, b, x, 1 - x).log_high);
 }
 
 static double beta_inverse(double p, double a, double b, bool of_sf)
 {
-    if (!(p >= 0 && p <= 1) || !(a > 0 && b > 0) || a + b > LARGEST)
+    if (!(p >= 0 && p <= 1) || !(a > 0 && b > 0) || a + b > DIST_MAX)
         return NAN;
     if (p == 0 || p == 1)
         return (p == 0) == of_sf;
@@ -289,7 +288,7 @@ static double beta_inverse(double p, double a, double b, bool of_sf)
 double dist_beta_quantile(double p, double a, double b) { return beta_inverse(p, a, b, false); }
 double dist_beta_isf(double p, double a, double b) { return beta_inverse(p, a, b, true); }
 
-static bool binom_wrong(int64_t n, double p) { return n < 0 || (double)n >= LARGEST || !(p >= 0 && p <= 1); }
+static bool binom_wrong(int64_t n, double p) { return n < 0 || (double)n > DIST_MAX || !(p >= 0 && p <= 1); }
 
 double dist_binom_log_pmf(int64_t k, int64_t n, double p)
 {

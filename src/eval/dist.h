@@ -11,11 +11,13 @@
  *   binomial   P(X <= k) = I_{1-p}(n-k, k+1) (A&S 26.5.24); point probabilities after Loader, "Fast and accurate computation of binomial
  *              probabilities", 2000: Stirling errors and deviances, so that no two large logarithms are subtracted
  *
- * These are functions as those of the C library are: pure, any thread, and outside of their domain (NaN, df <= 0, p outside 0..1, n < 0)
- * NaN.  A continuous distribution's x may be anything but NaN.  Quantiles at 0 and 1 are the ends of the support. */
+ * These are functions as those of the C library are: pure, any thread, and outside of their domain (NaN, df <= 0, p outside 0..1, n < 0,
+ * more than DIST_MAX) NaN.  A continuous distribution's x may be anything but NaN.  Quantiles at 0 and 1 are the ends of the support. */
 #ifndef EVAL_DIST_H
 #define EVAL_DIST_H
 #include <stdint.h>
+
+#define DIST_MAX 1e14           /* a + b, df and n at most: a series has about the root of 75 times as many terms.  t with more is the normal distribution. */
 
 double dist_normal_cdf(double z);
 double dist_normal_sf(double z);

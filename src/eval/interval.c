@@ -6,8 +6,8 @@
 
 static int check_share(int64_t k, int64_t n, double level, struct err *err)
 {
-    if (n < 0 || k < 0 || k > n)
-        return ERR(err, RANGE, "%lld of %lld is no share", (long long)k, (long long)n);
+    if (n < 0 || k < 0 || k > n || (double)n > DIST_MAX)
+        return ERR(err, RANGE, "%lld of %lld, expected a share of at most 10^14", (long long)k, (long long)n);
     if (!(level > 0 && level < 1))
         return ERR(err, RANGE, "confidence level %g, expected more than 0 and less than 1", level);
     return 0;
@@ -70,7 +70,7 @@ int interval_mean(const double *x, const double *w, const int64_t *cluster, int6
 {
     *out = (struct interval_mean){ NAN, NAN, { NAN, NAN }, n, n };
     if (n < 1 || !(level > 0 && level < 1))
-        return ERR(err, RANGE, "a mean of %lld values at level %g", (long long)n, level);
+        return ERR(err, RANGE, "a mean of %lld values at level %g, expected at least 1 and a level between 0 and 1", (long long)n, level);
     TRY(order_finite(x, n, "scores", err));
     if (w)
         TRY(order_finite(w, n, "weights", err));
@@ -120,7 +120,7 @@ int interval_two_stage(const double *x, const int64_t *item, int64_t n, struct i
 {
     *out = (struct interval_two_stage){ NAN, NAN, NAN, NAN, NAN, 0, n };
     if (n < 1)
-        return ERR(err, RANGE, "a mean of %lld answers", (long long)n);
+        return ERR(err, RANGE, "a mean of %lld answers, expected at least 1", (long long)n);
     TRY(order_finite(x, n, "scores", err));
     int64_t *index;
     TRY(interval_by_cluster(item, n, &index, err));

@@ -15,9 +15,9 @@ struct paired_counts paired_count(const uint8_t *old, const uint8_t *new, int64_
 
 int paired_mcnemar(int64_t b, int64_t c, struct paired_test *out, struct err *err)
 {
-    const int64_t limit = (int64_t)1 << 52;
+    const int64_t limit = DIST_MAX / 8;
     if (b < 0 || c < 0 || b > limit || c > limit)
-        return ERR(err, RANGE, "discordant counts %lld and %lld, expected 0 to 2^52", (long long)b, (long long)c);
+        return ERR(err, RANGE, "discordant counts %lld and %lld, expected 0 to 10^13", (long long)b, (long long)c);
     const int64_t m = b + c, least = b < c ? b : c;
     const double tail = dist_binom_cdf(least, m, 0.5);
     out->exact = (b > c ? b - c : c - b) <= 1 ? 1 : fmin(1, 2 * tail);
@@ -28,9 +28,9 @@ int paired_mcnemar(int64_t b, int64_t c, struct paired_test *out, struct err *er
 
 static int check_counts(const struct paired_counts *k, struct err *err)
 {
-    const int64_t limit = (int64_t)1 << 51;
+    const int64_t limit = DIST_MAX / 8;
     if (k->both < 0 || k->b < 0 || k->c < 0 || k->neither < 0 || k->both > limit || k->b > limit || k->c > limit || k->neither > limit)
-        return ERR(err, RANGE, "counts %lld, %lld, %lld, %lld of pairs, expected 0 to 2^51", (long long)k->both, (long long)k->b, (long long)k->c, (long long)k->neither);
+        return ERR(err, RANGE, "counts %lld, %lld, %lld, %lld of pairs, expected 0 to 10^13", (long long)k->both, (long long)k->b, (long long)k->c, (long long)k->neither);
     return 0;
 }
 

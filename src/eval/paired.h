@@ -4,7 +4,7 @@
  *     old right         both          b          b: broken, c: mended.  n = both + b + c + neither.
  *     old wrong          c         neither       loss = (b - c) / n: how much of the accuracy went
  *
- * Only the b + c discordant items say anything about the difference.  Counts: ERR_RANGE where one is negative or their sum is over 2^53.
+ * Only the b + c discordant items say anything about the difference.  Counts: ERR_RANGE where one is negative or over 10^13.
  * Any thread may call. */
 #ifndef EVAL_PAIRED_H
 #define EVAL_PAIRED_H

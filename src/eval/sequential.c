@@ -34,7 +34,7 @@ double eprocess_p(const struct eprocess *e) { return fmin(1, exp(-e->log_e_max))
 
 int64_t loadgen_min_passing(int64_t t, double percentile, double confidence)
 {
-    const int64_t limit = 1000000000000000;
+    const int64_t limit = DIST_MAX / 8;
     if (t < 0 || t > limit || !(percentile > 0 && percentile < 1) || !(confidence > 0 && confidence < 1))
         return -1;
     int64_t low = 0, high = 1;                  /* h = low is not enough (or 0), high is */

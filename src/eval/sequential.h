@@ -27,6 +27,6 @@ double eprocess_log_e(int64_t b, int64_t c, bool two_sided);        /* of counts
 
 /* MLPerf LoadGen's early stopping: how many queries must be within the latency limit, where t were over it, to be sure with `confidence` that a
  * share `percentile` of all are within: the least h with P(binomial(h + t, 1 - percentile) <= t) <= 1 - confidence.  It takes queries to be
- * independent.  -1: t < 0, or percentile or confidence not within 0..1 exclusive, or more than 10^15 would be needed. */
+ * independent.  -1: t < 0, or percentile or confidence not within 0..1 exclusive, or more than 10^13 would be needed. */
 int64_t loadgen_min_passing(int64_t t, double percentile, double confidence);
 #endif

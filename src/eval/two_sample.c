@@ -296,7 +296,7 @@ int two_mann_whitney(const double *x, int64_t n, const double *y, int64_t m, str
     mem_free(all);
     TRY(rc);
     const double N = (double)n, M = (double)m, U = sum - N * (N + 1) / 2, larger = fmax(U, N * M - U);
-    *out = (struct two_sample){ U, 1, (n <= 8 || m <= 8) && ties == 0 && N * M <= 0x1p26 };
+    *out = (struct two_sample){ U, 1, (n <= 8 || m <= 8) && ties == 0 && N * M <= 0x1p22 };
     if (out->exact) {
         TRY(mann_whitney_chance(n > m ? n : m, n > m ? m : n, n * m - (int64_t)larger, &out->p, err));
         out->p = fmin(1, 2 * out->p);

@@ -17,7 +17,7 @@ int two_ks(const double *x, int64_t n, const double *y, int64_t m, struct two_sa
  * matrix (JSS 8(18), 2003) or twice the one-sided sum (Birnbaum & Tingey, Ann. Math. Stat. 22, 1951), else Pelz & Good's series (JRSS B 38, 1976). */
 double kolmogorov_sf(double d, int64_t n);
 
-/* Mann-Whitney's U of x.  Exact (Mann & Whitney, Ann. Math. Stat. 18, 1947) where one sample has at most 8 values, no two are equal, and n m <= 2^26; else
+/* Mann-Whitney's U of x.  Exact (Mann & Whitney, Ann. Math. Stat. 18, 1947) where one sample has at most 8 values, no two are equal, and n m <= 2^22; else
  * normal, corrected for ties and continuity. */
 int two_mann_whitney(const double *x, int64_t n, const double *y, int64_t m, struct two_sample *out, struct err *err);
 
