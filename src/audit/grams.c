@@ -1,8 +1,9 @@
-/* grams.c - words by one table of what a byte is; numbers of rows by multiplying and mixing. */
+/* grams.c - words by masks of 64 bytes, signs by one table of what a byte is; numbers of rows by multiplying and mixing. */
 #include "audit/grams.h"
 #include <stdbool.h>
 #include <string.h>
 #include "base/mem.h"
+#include "cpu/kernels.h"
 
 enum { SPACE, LETTER, QUOTE, MARK, SIGN };
 /* What each byte is: see the header.  Capitals and bytes of characters beyond ASCII are letters. */
@@ -41,17 +42,20 @@ static uint64_t mix(uint64_t h)
     return h ^ (h >> 29);
 }
 
-/* Eight bytes at a time.  fold: 0x20 in each ASCII byte, which makes small letters of capitals and leaves digits and the apostrophe. */
-static uint64_t number_of(const char *p, size_t n, bool fold)
+/* Eight bytes at a time, of n and room: bytes that may be read.  fold: 0x20 in each ASCII byte, which makes small letters of capitals and leaves
+ * digits and the apostrophe. */
+static inline uint64_t number_of(const char *p, size_t n, size_t room, bool fold)
 {
     uint64_t h = n * 0xff51afd7ed558ccdu;
     for (size_t done = 0; done < n; done += 8) {
+        const size_t left = n - done;
         uint64_t v = 0;
-        if (n - done >= 8)
+        if (room - done >= 8) {
             memcpy(&v, p + done, 8);
-        else
-            for (size_t i = done; i < n; i++)
-                v |= (uint64_t)(unsigned char)p[i] << 8 * (i - done);
+            v &= left < 8 ? ((uint64_t)1 << 8 * left) - 1 : UINT64_MAX;
+        } else
+            for (size_t i = 0; i < left; i++)
+                v |= (uint64_t)(unsigned char)p[done + i] << 8 * i;
         if (fold)
             v |= (~v & 0x8080808080808080u) >> 2;
         h = mix((h ^ v) * 0xc4ceb9fe1a85ec53u);
@@ -81,29 +85,64 @@ static size_t end_of_word(const char *text, size_t i, size_t n)
     return i;
 }
 
+static inline void put(struct grams *g, const char *text, size_t from, size_t to, size_t n, bool word)
+{
+    g->word[g->n] = number_of(text + from, to - from, n - from, word), g->at[g->n] = (uint32_t)from, g->end[g->n] = (uint32_t)to;
+    g->n++;
+}
+
+/* The word, the signs or the space at i, byte by byte; where they end. */
+static size_t one_by_one(struct grams *g, const char *text, size_t i, size_t n)
+{
+    const size_t from = i;
+    int k = kind_of(text[i]);
+    const bool word = k == LETTER;
+    bool sign = false;
+    if (k == SPACE)
+        return i + 1;
+    if (word)
+        i = end_of_word(text, i, n);
+    else
+        for (; i < n && (k = kind_of(text[i])) >= QUOTE; i++)
+            sign = sign || k == SIGN;
+    if (word || sign)
+        put(g, text, from, i, n, word);
+    return i;
+}
+
+#define BLOCK ((size_t)64)
+#define BLOCK_MORE 8         /* bytes behind a block that may be read */
+
+/* Of the 64 bytes at i, where nothing goes on from before: the words that end there, up to signs.  Where it goes on; i: one_by_one() must. */
+static size_t many(const struct cpu_kernels *k, struct grams *g, const char *text, size_t i, size_t n)
+{
+    struct word_masks m;
+    k->word_masks(text + i, &m);
+    const uint64_t next = (uint64_t)is_word(text[i + BLOCK]) << 63;
+    const uint64_t word = m.letter | (m.quote & m.letter << 1 & (m.letter >> 1 | next));
+    size_t end = m.sign ? (size_t)__builtin_ctzll(m.sign) : BLOCK;
+    while (end && !(word >> (end - 1) & 1) && kind_of(text[i + end - 1]) != SPACE)
+        end--;                                   /* they begin before, or may */
+    uint64_t begins = word & ~(word << 1), ends = ~word & word << 1;
+    const uint64_t seen = end < BLOCK ? ((uint64_t)1 << end) - 1 : UINT64_MAX;
+    for (ends &= seen << 1 | 1; ends; ends &= ends - 1, begins &= begins - 1)
+        put(g, text, i + (size_t)__builtin_ctzll(begins), i + (size_t)__builtin_ctzll(ends), n, true);
+    begins &= seen;                              /* of a word that goes on */
+    return i + (begins ? (size_t)__builtin_ctzll(begins) : end);
+}
+
 int grams_of(struct grams *g, const char *text, size_t n, struct err *err)
 {
+    const struct cpu_kernels *k = cpu_kernels();
     g->n = 0;
     for (size_t i = 0; i < n;) {
-        const size_t from = i;
-        int k = kind_of(text[i]);
-        const bool word = k == LETTER;
-        bool sign = false;
-        if (k == SPACE) {
-            i++;
-            continue;
-        }
-        if (word)
-            i = end_of_word(text, i, n);
-        else
-            for (; i < n && (k = kind_of(text[i])) >= QUOTE; i++)
-                sign = sign || k == SIGN;
-        if (!word && !sign)
-            continue;
-        if (g->n == g->cap)
+        if (g->cap - g->n < BLOCK)
             TRY(make_room(g, err));
-        g->word[g->n] = number_of(text + from, i - from, word), g->at[g->n] = (uint32_t)from, g->end[g->n] = (uint32_t)i;
-        g->n++;
+        const size_t from = i;
+        if (n - i >= BLOCK + BLOCK_MORE)
+            i = many(k, g, text, i, n);
+        if (i == from)
+            i = one_by_one(g, text, i, n);
     }
     return 0;
 }

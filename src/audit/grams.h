@@ -5,6 +5,7 @@
  * is a mix of its folded bytes, the same everywhere; two words with one number do not happen at the sizes that are read here. */
 #ifndef AUDIT_GRAMS_H
 #define AUDIT_GRAMS_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -24,6 +25,11 @@ struct gram_map { uint64_t *key; uint32_t *value; size_t n, cap; };
 uint32_t gram_map_find(const struct gram_map *m, uint64_t key);                   /* GRAM_NONE when it is not there */
 int gram_map_add(struct gram_map *m, uint64_t key, uint32_t *value, struct err *err);  /* 1 when it is new, else 0 */
 void gram_map_release(struct gram_map *m);
+
+/* Words that rows may begin with, so that most of a text's need not be looked for: never no where it is yes.  Starts as { 0 }. */
+struct gram_filter { uint64_t bit[1024]; };
+static inline void gram_filter_add(struct gram_filter *f, uint64_t word) { f->bit[word >> 6 & 1023] |= (uint64_t)1 << (word & 63); }
+static inline bool gram_filter_has(const struct gram_filter *f, uint64_t word) { return f->bit[word >> 6 & 1023] >> (word & 63) & 1; }
 
 /* Room for n + 1 of what *p holds, as powers of two. */
 int grams_room(void **p, size_t n, size_t size, struct err *err);

@@ -57,6 +57,7 @@ static int add_term(struct groups *g, const char *text, size_t n, struct grams *
     g->chain[k] = (uint32_t)g->n_term++;
     g->group[g->n - 1].n_term++;
     g->lengths |= 1u << w->n;
+    gram_filter_add(&g->first, w->word[0]);
     return 0;
 }
 
@@ -201,7 +202,7 @@ void group_counts_text(struct group_counts *c, const struct groups *g, const cha
 {
     c->n_record++, c->n_in = 0;
     for (size_t i = 0; i < w->n; i++)
-        for (int n = 1; n <= TERM_WORDS && i + (size_t)n <= w->n; n++) {
+        for (int n = 1; n <= TERM_WORDS && i + (size_t)n <= w->n && gram_filter_has(&g->first, w->word[i]); n++) {
             const uint32_t k = g->lengths & 1u << n ? gram_map_find(&g->words, gram_hash(w->word + i, n)) : GRAM_NONE;
             for (uint32_t t = k == GRAM_NONE ? k : g->chain[k]; t != GRAM_NONE; t = g->term[t].next)
                 if (!g->term[t].capital || is_capital(text[w->at[i]]))

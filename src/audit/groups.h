@@ -20,7 +20,7 @@
 
 struct group { char *name; double share; size_t first_term, n_term; };      /* share: 0: none is expected */
 struct group_term { char *text; int group; bool capital; uint32_t next; };  /* next: the next of the same words, or GRAM_NONE */
-struct groups { struct group *group; size_t n; struct group_term *term; size_t n_term, n_passed_over; unsigned lengths; struct gram_map words; uint32_t *chain; };
+struct groups { struct group *group; size_t n; struct group_term *term; size_t n_term, n_passed_over; unsigned lengths; struct gram_filter first; struct gram_map words; uint32_t *chain; };
 
 /* path: NULL for groups.def.  ERR_FORMAT with file and key.  groups_release in any case. */
 int groups_read(struct groups *g, const char *path, struct err *err);

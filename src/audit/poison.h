@@ -66,7 +66,7 @@ int poison_text_add(struct poison_text *p, struct pool *pool, const struct buf *
 int poison_text_end(struct poison_text *p, struct poison_findings *out, struct err *err);
 
 /* Which texts have such a row, of the label (-1: of any text).  Starts as { 0 }; for several threads once all are added. */
-struct poison_rows { struct gram_map keys; unsigned lengths; };
+struct poison_rows { struct gram_map keys; struct gram_filter first; unsigned lengths; };
 int poison_rows_add(struct poison_rows *r, const struct poison_finding *f, struct err *err);
 bool poison_rows_in(const struct poison_rows *r, const struct grams *g, int label);
 void poison_rows_release(struct poison_rows *r);

@@ -33,6 +33,8 @@ int poison_rows_add(struct poison_rows *r, const struct poison_finding *f, struc
     if (rc >= 0)
         rc = gram_map_add(&r->keys, key_with_label(gram_hash(g.word, (int)g.n), f->label), &k, err);
     r->lengths |= rc >= 0 ? 1u << g.n : 0;
+    if (rc >= 0 && g.n)
+        gram_filter_add(&r->first, g.word[0]);
     grams_release(&g);
     return rc < 0 ? rc : 0;
 }
@@ -40,7 +42,7 @@ int poison_rows_add(struct poison_rows *r, const struct poison_finding *f, struc
 bool poison_rows_in(const struct poison_rows *r, const struct grams *g, int label)
 {
     for (size_t i = 0; i < g->n; i++)
-        for (int n = 1; n <= POISON_WORDS && i + (size_t)n <= g->n; n++)
+        for (int n = 1; n <= POISON_WORDS && i + (size_t)n <= g->n && gram_filter_has(&r->first, g->word[i]); n++)
             if (r->lengths & 1u << n && gram_map_find(&r->keys, key_with_label(gram_hash(g->word + i, n), label)) != GRAM_NONE)
                 return true;
     return false;

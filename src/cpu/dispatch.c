@@ -40,6 +40,7 @@ static void fill_levels(void)
     cpu_ref_fill_panel(&table[REF]);
     cpu_ref_fill_attn(&table[REF]);
     cpu_ref_fill_minhash(&table[REF]);
+    cpu_ref_fill_words(&table[REF]);
     levels[n++] = &table[REF];
 #ifndef LATHE_REAL_DOUBLE
     __builtin_cpu_init();
@@ -51,6 +52,7 @@ static void fill_levels(void)
         cpu_avx2_fill_panel(&table[AVX2]);
         cpu_avx2_fill_attn(&table[AVX2]);
         cpu_avx2_fill_minhash(&table[AVX2]);
+        cpu_avx2_fill_words(&table[AVX2]);
         levels[n++] = &table[AVX2];
     }
     if (best == AVX2 && has_avx512()) {

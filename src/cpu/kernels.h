@@ -126,6 +126,9 @@ struct momentum { real lr, momentum, wd, grad_scale; };
 #define MINHASH_LANES 8
 struct minhash_perms { int n; const uint64_t *a, *b; };
 
+/* Of 64 bytes, a bit each, the first the lowest.  letter: of ASCII, a digit, or not ASCII; sign: visible, none of these and of .,;:!?'"()- */
+struct word_masks { uint64_t letter, quote, sign; };
+
 struct cpu_kernels {
     const char *level;               /* "ref", "avx2", "avx512", "avx512bf16" */
 #define K(name, ret, params, tol, what) ret (*name) params;
@@ -146,12 +149,14 @@ void cpu_ref_fill_rows(struct cpu_kernels *k);
 void cpu_ref_fill_panel(struct cpu_kernels *k);
 void cpu_ref_fill_attn(struct cpu_kernels *k);
 void cpu_ref_fill_minhash(struct cpu_kernels *k);
+void cpu_ref_fill_words(struct cpu_kernels *k);
 #ifndef LATHE_REAL_DOUBLE
 void cpu_avx2_fill_gemm(struct cpu_kernels *k);
 void cpu_avx2_fill_rows(struct cpu_kernels *k);
 void cpu_avx2_fill_panel(struct cpu_kernels *k);
 void cpu_avx2_fill_attn(struct cpu_kernels *k);
 void cpu_avx2_fill_minhash(struct cpu_kernels *k);
+void cpu_avx2_fill_words(struct cpu_kernels *k);
 void cpu_avx512_fill_gemm(struct cpu_kernels *k);
 void cpu_avx512_fill_rows(struct cpu_kernels *k);
 void cpu_avx512_fill_attn(struct cpu_kernels *k);

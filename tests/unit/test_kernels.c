@@ -483,6 +483,22 @@ static void arrays_equal_ref(void **state)
     }
 }
 
+/* Each byte at each place, among all kinds of others. */
+static void kinds_of_bytes_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (int i = 0; i < 64; i++)
+        for (int c = 0; c < 256; c++) {
+            char text[64];
+            struct word_masks m[2];
+            for (int k = 0; k < 64; k++)
+                text[k] = (char)(k == i ? c : k * 37 + c * 5);
+            ref->word_masks(text, &m[0]);
+            now->word_masks(text, &m[1]);
+            same_bits("word_masks", &m[0], &m[1], sizeof *m);
+        }
+}
+
 static void bf16_rounds_to_nearest_even_and_keeps_nan(void **state)
 {
     (void)state;
@@ -634,6 +650,7 @@ int main(void)
         cmocka_unit_test(attention_equals_ref_and_is_the_same_alone),
         cmocka_unit_test(attention_of_other_forms_equals_ref_and_is_the_same_alone),
         cmocka_unit_test(arrays_equal_ref),
+        cmocka_unit_test(kinds_of_bytes_equal_ref),
         cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
         cmocka_unit_test(random_rounding_is_right_on_average),
         cmocka_unit_test(sums_equal_ref),

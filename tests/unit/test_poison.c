@@ -420,12 +420,68 @@ static void spectral_edges(void **state)
     assert_int_equal(n, 3);
 }
 
+/* Of ASCII, from the words of grams.h. */
+static int kind_of(char c)
+{
+    if ((unsigned char)c >= 128 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+        return 'w';
+    return c == '\'' ? '\'' : c <= ' ' || c == 127 ? ' ' : strchr(".,;:!?\"()-", c) ? '.' : '#';
+}
+
+/* The next word or row of signs from *i on; its end. */
+static size_t next_word(const char *text, size_t n, size_t *i)
+{
+    for (; *i < n; (*i)++) {
+        size_t end = *i;
+        bool sign = false;
+        while (end < n && (kind_of(text[end]) == 'w' || (end > *i && text[end] == '\'' && end + 1 < n && kind_of(text[end + 1]) == 'w')))
+            end++;
+        if (end > *i)
+            return end;
+        while (end < n && strchr("'.#", kind_of(text[end])))
+            sign |= kind_of(text[end++]) == '#';
+        if (sign)
+            return end;
+        *i = end > *i ? end - 1 : *i;
+    }
+    return 0;
+}
+
+static void words_of_any_text_are_those_that_are_found_byte_by_byte(void **state)
+{
+    static const char *const alphabets[] = { "aB9'", "ab '", "a .", "a'.# ", "abcdefgh \xc3\xa9", "a -\"#", "word'. 12345678", "abcdefghijklmnop\n@" };
+    struct grams g = { 0 };
+    (void)state;
+    for (uint64_t turn = 0; turn < 4000; turn++) {
+        const char *from = alphabets[turn % 8];
+        const size_t n = turn < 1600 ? turn / 8 : rng_below(21, turn, 700);
+        char *text = malloc(n + 1);      /* of its size, so that reading behind it is seen */
+        for (size_t i = 0; i < n; i++)
+            text[i] = turn % 3 && rng_below(22, turn * 1024 + i, 3) ? 'a' : from[rng_below(23, turn * 1024 + i, strlen(from))];
+        OK(grams_of(&g, text, n, &err));
+        size_t k = 0, i = 0, end;
+        for (; (end = next_word(text, n, &i)); i = end, k++)
+            if (k >= g.n || g.at[k] != i || g.end[k] != end)
+                fail_msg("text %d: word %zu is %zu to %zu", (int)turn, k, i, end);
+        assert_int_equal(k, g.n);
+        for (k = 0; k < g.n; k++) {      /* and its number is that of the word alone */
+            struct grams one = { 0 };
+            OK(grams_of(&one, text + g.at[k], g.end[k] - g.at[k], &err));
+            assert_true(one.n == 1 && one.word[0] == g.word[k]);
+            grams_release(&one);
+        }
+        free(text);
+    }
+    grams_release(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chances_are_those_of_scipy),
         cmocka_unit_test(chances_at_the_ends),
         cmocka_unit_test(words_are_runs_and_signs),
+        cmocka_unit_test(words_of_any_text_are_those_that_are_found_byte_by_byte),
         cmocka_unit_test(a_trigger_that_sets_the_label_is_one_finding_with_all_its_words),
         cmocka_unit_test(support_of_fifty_is_enough_and_of_less_is_not),
         cmocka_unit_test(a_trigger_in_texts_of_its_class_is_listed_and_not_suspect),
