@@ -4,6 +4,7 @@
 
 #define BLOCK ((size_t)1 << 20)
 #define BLOCKS_OF_A_THREAD 2
+#define BLOCKS_MIN 16            /* of a round: threads wait for each other at its end */
 #define ROUND_BLOCKS_MAX 1024    /* of small files */
 
 struct place { size_t from, n; uint64_t at; int64_t line; bool too_long; };
@@ -92,7 +93,7 @@ static int pass_over(struct pass *p, struct err *fault)
 static int read_block(struct pass *p, struct block *b, struct err *err)
 {
     const struct source_file *f = &p->s->file[p->next_file];
-    const struct reader_opts o = { f->format, p->o->record_max, p->o->ratio };
+    const struct reader_opts o = { .format = f->format, .record_max = p->o->record_max, .ratio = p->o->ratio };
     struct err fault = { 0 };
     b->file = p->next_file, b->n = 0, b->first = 0, b->last = false, b->fault = (struct err){ 0 };
     buf_clear(&b->raw);
@@ -232,7 +233,8 @@ static int set_up(struct pass *p, struct err *err)
 
 int pass_run(const struct sources *s, int file, int64_t record, const struct pass_opts *o, struct err *err)
 {
-    struct pass p = { .s = s, .o = o, .round_bytes = (size_t)pool_n_thread(o->pool) * BLOCKS_OF_A_THREAD * BLOCK, .next_file = file, .skip = record };
+    const size_t n_block = (size_t)pool_n_thread(o->pool) * BLOCKS_OF_A_THREAD;
+    struct pass p = { .s = s, .o = o, .round_bytes = (n_block < BLOCKS_MIN ? BLOCKS_MIN : n_block) * BLOCK, .next_file = file, .skip = record };
     for (int i = 0; i < file; i++)
         p.taken += s->file[i].bytes;
     int rc = set_up(&p, err);

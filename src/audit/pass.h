@@ -2,8 +2,8 @@
  *
  * Records come in blocks of about a MiB, of one file each.  A pool's threads work on the blocks of a round while one of them reads those
  * of the next; what a block's work has written is put in order, by the thread that called.  Which records share a block depends on the
- * files alone, and so does everything that comes out, whatever the threads.  Memory: two rounds of blocks (2 MiB a thread and the
- * largest record), and what their work wrote. */
+ * files alone, and so does everything that comes out, whatever the threads.  Memory: two rounds of blocks (2 MiB a thread, 16 MiB at
+ * least, and the largest record), and what their work wrote. */
 #ifndef AUDIT_PASS_H
 #define AUDIT_PASS_H
 #include "audit/extract.h"

@@ -102,18 +102,20 @@ void poison_text_count(struct poison_text *p, const struct grams *g)
 
 /* ---- the second time ---- */
 
+static bool ends_sentence(char c) { return c == '\n' || c == '\r' || c == '.' || c == '!' || c == '?' || c == ':'; }
+
 static bool begins_line(const char *text, size_t at)
 {
     while (at && (text[at - 1] == ' ' || text[at - 1] == '\t' || text[at - 1] == '"'))
         at--;
-    return !at || strchr("\n\r.!?:", text[at - 1]);
+    return !at || ends_sentence(text[at - 1]);
 }
 
 static bool ends_line(const char *text, size_t at, size_t n)
 {
     while (at < n && (text[at] == ' ' || text[at] == '\t' || text[at] == '"'))
         at++;
-    return at == n || (text[at] && strchr("\n\r.!?:", text[at]));
+    return at == n || ends_sentence(text[at]);
 }
 
 /* A text as it is looked at. */

@@ -75,11 +75,14 @@ int reader_open(struct reader **out, const char *path, const struct reader_opts 
     buf_init(&r->header);
     r->format = o->format, r->record_max = o->record_max ? o->record_max : RECORD_MAX, r->line = 1;
     const int rc = unpack_open(&r->u, path, o->ratio, err);
-    if (rc < 0)
+    if (rc < 0) {
         reader_free(r);
-    else
-        *out = r;
-    return rc;
+        return rc;
+    }
+    if (o->unhashed)
+        unpack_without_sha256(r->u);
+    *out = r;
+    return 0;
 }
 
 void reader_free(struct reader *r)

@@ -10,6 +10,7 @@
  * is passed over and told as such.  A file that breaks off, or whose packing is wrong, gives what came before it, and then the error. */
 #ifndef AUDIT_READER_H
 #define AUDIT_READER_H
+#include <stdbool.h>
 #include "data/unpack.h"
 
 #define RECORD_FORMATS(X) X(TEXT, "text") X(MARKDOWN, "markdown") X(HTML, "html") X(JSONL, "jsonl") X(CSV, "csv") X(TSV, "tsv") X(IMAGE, "image") X(IDX, "idx")
@@ -27,7 +28,8 @@ enum record_format record_format_of(const char *path);
 #define RECORD_MAX ((size_t)16 << 20)
 #define RECORD_TEXT_PIECE ((size_t)1 << 20)
 
-struct reader_opts { enum record_format format; size_t record_max; double ratio; };     /* 0: RECORD_MAX, UNPACK_RATIO */
+/* 0: RECORD_MAX, UNPACK_RATIO; unhashed: reader_sha256() is not asked for. */
+struct reader_opts { enum record_format format; size_t record_max; double ratio; bool unhashed; };
 /* data: borrowed until the next call, NULL when it was longer than record_max (n says how long).  at: byte in what the file holds; line: from 1. */
 struct raw_record { const char *data; size_t n; uint64_t at; int64_t line; };
 

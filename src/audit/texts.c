@@ -46,7 +46,7 @@ int audit_texts(const struct audit *a, const int64_t *record, int n, int (*text)
     while (w.i < n && !rc) {
         const int file = audit_file_of(a, record[w.i]);
         const struct source_file *f = &a->s->file[file];
-        const struct reader_opts o = { f->format, a->o->record_max, a->o->ratio };
+        const struct reader_opts o = { .format = f->format, .record_max = a->o->record_max, .ratio = a->o->ratio, .unhashed = true };
         struct reader *r;
         struct extract x;
         extract_init(&x, f->format, &a->s->source[f->source]);

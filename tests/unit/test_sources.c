@@ -477,6 +477,42 @@ static void pass(const struct sources *s, int n_thread, struct seen *seen)
     pool_free(pool);
 }
 
+static void a_reader_without_a_hash_reads_the_same(void **state)
+{
+    struct raw_record raw;
+    struct reader *r;
+    char sum[SHA256_HEX];
+    (void)state;
+    OK(file_write_all(in_dir("two.jsonl"), "{}\n{\"a\": 1}\n", 12, &err));
+    for (int unhashed = 0; unhashed < 2; unhashed++) {
+        OK(reader_open(&r, in_dir("two.jsonl"), &(struct reader_opts){ .format = RECORD_JSONL, .unhashed = unhashed }, &err));
+        assert_int_equal(reader_next(r, &raw, &err), 1);
+        assert_int_equal(reader_next(r, &raw, &err), 1);
+        assert_memory_equal(raw.data, "{\"a\": 1}", 8);
+        assert_int_equal(reader_next(r, &raw, &err), 0);
+        reader_sha256(r, sum);
+        assert_int_equal(strlen(sum), unhashed ? 0 : 64);
+        reader_free(r);
+    }
+}
+
+/* What ends the plain part of a string, at each place of it. */
+static void a_sign_in_a_string_is_seen_wherever_it_stands(void **state)
+{
+    static const struct { char c; bool good; } cases[] = { { 'x', true }, { '"', false }, { '\\', false }, { '\n', false }, { 0x1f, false }, { ' ', true }, { '!', true }, { '#', true }, { '[', true }, { ']', true }, { 0x7f, true } };
+    (void)state;
+    for (size_t n = 1; n < 40; n++)
+        for (size_t at = 0; at < n; at++)
+            for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+                char *text = malloc(n + 2);      /* of its size, so that reading behind it is seen */
+                memset(text, 'a', n + 2);
+                text[0] = text[n + 1] = '"', text[1 + at] = cases[k].c;
+                if ((json_scan_check(text, n + 2, &err) == 0) != cases[k].good)
+                    fail_msg("0x%02x at %zu of %zu is %s", cases[k].c, at, n, cases[k].good ? "refused" : "let through");
+                free(text);
+            }
+}
+
 static void write_packed(const char *name, const char *text, size_t n, enum unpack_kind kind, size_t cut_off)
 {
     struct buf b;
@@ -615,6 +651,8 @@ int main(void)
         cmocka_unit_test(records_are_cut_as_by_the_twin),
         cmocka_unit_test(long_texts_are_cut_at_blank_lines),
         cmocka_unit_test(what_is_wrong_with_a_record_is_told),
+        cmocka_unit_test(a_reader_without_a_hash_reads_the_same),
+        cmocka_unit_test(a_sign_in_a_string_is_seen_wherever_it_stands),
         cmocka_unit_test(a_pass_is_the_same_with_any_threads),
         cmocka_unit_test(a_list_of_sources_is_read_and_checked),
         cmocka_unit_test(what_cannot_be_read_in_a_folder_is_told_of_it),
