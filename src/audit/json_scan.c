@@ -80,11 +80,23 @@ static int escape(struct scan *s, struct err *err)
     return 0;
 }
 
+/* Whether of 8 bytes none is a quote, a backslash or below the blank. */
+static bool are_plain(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    const uint64_t quote = x ^ ones * '"', stroke = x ^ ones * '\\';
+    return !((((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((stroke - ones) & ~stroke)) & ones << 7);
+}
+
 static int string(struct scan *s, struct err *err)
 {
     if (!take(s, '"'))
         return wrong(s, "a string", err);
     for (;;) {
+        while (s->end - s->p >= 8 && are_plain(s->p))
+            s->p += 8;
         while (s->p < s->end && *s->p != '"' && *s->p != '\\' && (unsigned char)*s->p >= 0x20)
             s->p++;
         if (s->p >= s->end || (unsigned char)*s->p < 0x20)
