@@ -74,6 +74,59 @@ static void published_intervals(void **state)
     NEAR(ci[1], -0.026, 5e-4);
 }
 
+/* P(b, c) of n where P(b) = (discordant + loss) / 2. */
+static double chance_of(int64_t b, int64_t c, int64_t n, double discordant, double loss)
+{
+    return dist_binom_pmf(b + c, n, discordant) * dist_binom_pmf(b, b + c, (1 + loss / discordant) / 2);
+}
+
+/* Summed over all b and c; of the others half are right. */
+static void intervals_hold_the_true_loss_about_as_often_as_they_say(void **state)
+{
+    (void)state;
+    enum { N = FEWER(60, 25) };
+    static double ends[N + 1][N + 1][2][2];
+    for (int64_t b = 0; b <= N; b++)
+        for (int64_t c = 0; b + c <= N; c++) {
+            const struct paired_counts k = { (N - b - c) / 2, b, c, N - b - c - (N - b - c) / 2 };
+            OK(paired_tango(&k, 0.95, ends[b][c][0], &err));
+            OK(paired_newcombe(&k, 0.95, ends[b][c][1], &err));
+        }
+    double mean[2] = { 0 }, least[2] = { 1, 1 };
+    int n_case = 0;
+    for (double discordant = 0.05; discordant < 0.95; discordant += 0.1)
+        for (double loss = -discordant + 0.01; loss <= discordant; loss += 0.05, n_case++)
+            for (int which = 0; which < 2; which++) {
+                double holds = 0;
+                for (int64_t b = 0; b <= N; b++)
+                    for (int64_t c = 0; b + c <= N; c++)
+                        holds += ends[b][c][which][0] <= loss && loss <= ends[b][c][which][1] ? chance_of(b, c, N, discordant, loss) : 0;
+                mean[which] += holds;
+                least[which] = fmin(least[which], holds);
+            }
+    for (int which = 0; which < 2; which++) {
+        NEAR(mean[which] / n_case, 0.955, 0.015);
+        assert_true(least[which] > 0.85);
+    }
+}
+
+/* A loss of exactly the margin is called not worse in about 5 %. */
+static void a_loss_of_the_margin_is_seldom_called_not_worse(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    const double discordant = 0.1, margin = 0.03;
+    double called = 0;
+    for (int64_t b = 0; b <= 90; b++)
+        for (int64_t c = 0; c <= 60; c++) {
+            const struct paired_counts k = { 250 - b, b, c, N - 250 - c };
+            double ci[2];
+            OK(paired_tango(&k, 0.9, ci, &err));
+            called += ci[1] < margin ? chance_of(b, c, N, discordant, margin) : 0;
+        }
+    NEAR(called, 0.05, 0.01);
+}
+
 static void counts_and_levels_that_are_none_are_refused(void **state)
 {
     (void)state;
@@ -303,6 +356,8 @@ int main(void)
         cmocka_unit_test(without_discordant_items_the_interval_is_wilsons),
         cmocka_unit_test(all_items_broken_end_at_one),
         cmocka_unit_test(published_intervals),
+        cmocka_unit_test(intervals_hold_the_true_loss_about_as_often_as_they_say),
+        cmocka_unit_test(a_loss_of_the_margin_is_seldom_called_not_worse),
         cmocka_unit_test(counts_and_levels_that_are_none_are_refused),
         cmocka_unit_test(power_is_its_definition),
         cmocka_unit_test(power_of_known_cases),

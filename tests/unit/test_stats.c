@@ -159,6 +159,33 @@ static void intervals_of_81_in_263(void **state)
     NEAR(ci[1], 0.36762192260135146, 1e-12);
 }
 
+/* Summed over all k: Clopper-Pearson's interval never holds the true share less often than it says, Wilson's does on average. */
+static void intervals_hold_the_true_share_as_often_as_they_say(void **state)
+{
+    (void)state;
+    const int64_t sizes[] = { 1, 2, 10, 37, 150 };
+    for (int s = 0; s < 5; s++) {
+        const int64_t n = sizes[s];
+        double wilson = 0, wilson_least = 1, exact_least = 1, ci[151][2][2];
+        for (int64_t k = 0; k <= n; k++) {
+            OK(interval_wilson(k, n, 0.95, ci[k][0], &err));
+            OK(interval_clopper_pearson(k, n, 0.95, ci[k][1], &err));
+        }
+        for (int i = 1; i < 500; i++) {
+            const double p = i / 500.0;
+            double holds[2] = { 0 };
+            for (int64_t k = 0; k <= n; k++)
+                for (int which = 0; which < 2; which++)
+                    holds[which] += ci[k][which][0] <= p && p <= ci[k][which][1] ? dist_binom_pmf(k, n, p) : 0;
+            wilson += holds[0] / 499;
+            wilson_least = fmin(wilson_least, holds[0]), exact_least = fmin(exact_least, holds[1]);
+        }
+        assert_true(exact_least >= 0.95 - 1e-12);
+        assert_true(wilson > 0.95 && wilson < 0.96);
+        assert_true(wilson_least > (n < 150 ? 0.79 : 0.93));         /* 0.794 for n = 1 */
+    }
+}
+
 static void each_item_its_own_cluster_is_the_plain_standard_error(void **state)
 {
     (void)state;
@@ -354,6 +381,7 @@ int main(void)
         cmocka_unit_test(none_and_all_of_n_have_closed_intervals),
         cmocka_unit_test(shares_that_are_none_are_refused),
         cmocka_unit_test(intervals_of_81_in_263),
+        cmocka_unit_test(intervals_hold_the_true_share_as_often_as_they_say),
         cmocka_unit_test(each_item_its_own_cluster_is_the_plain_standard_error),
         cmocka_unit_test(copies_of_an_item_in_its_cluster_add_nothing),
         cmocka_unit_test(one_cluster_has_no_standard_error),
