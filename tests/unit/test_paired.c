@@ -105,8 +105,8 @@ static void intervals_hold_the_true_loss_about_as_often_as_they_say(void **state
                 least[which] = fmin(least[which], holds);
             }
     for (int which = 0; which < 2; which++) {
-        NEAR(mean[which] / n_case, 0.955, 0.015);
-        assert_true(least[which] > 0.85);
+        NEAR(mean[which] / n_case, 0.95, FEWER(0.003, 0.01));
+        assert_true(least[which] > FEWER(0.93, 0.9));
     }
 }
 
