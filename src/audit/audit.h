@@ -15,6 +15,13 @@
 #include "audit/source.h"
 #include "base/pool.h"
 
+/* A model that makes vectors of texts; whoever audits passes one in, as what runs models lies above.  By the thread of audit_run alone. */
+struct audit_embedder {
+    const char *name; int d;
+    int (*embed)(void *ctx, const char *text, size_t n, float *out, struct err *err);      /* out[d] */
+    void *ctx;
+};
+
 struct audit_opts {
     const char *dir;                     /* where the audit is kept */
     struct pool *pool;
@@ -30,6 +37,7 @@ struct audit_opts {
     int pii_score;
     const struct secrets *secrets;       /* NULL, or the rules of secrets that are looked for */
     const char *groups;                  /* NULL, or a file of terms of groups (groups.h) */
+    const struct audit_embedder *embedder;      /* NULL, or whose vectors of labelled texts are searched for those that pull a class (spectral.h) */
     bool records;                        /* records.jsonl: a line of each record and its verdict */
     struct minhash_opts minhash;         /* of near duplicates; 0: MINHASH_DATATROVE */
     double near_least;                   /* their least similarity (dup.h); 0: as datatrove */

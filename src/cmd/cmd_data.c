@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/data_embedder.h"
 #include "cmd/gate.h"
 
 /* ---- audit ---- */
@@ -18,7 +19,7 @@ static const char *policy_name, *override, *index_dir, *index_from, *index_add;
 static bool fresh, records, keep_duplicates;
 static int64_t bands = 14, rows = 8, ngram = 5;
 static double near_least;
-static const char *groups;
+static const char *groups, *model;
 static int64_t record_max = (int64_t)RECORD_MAX >> 20;
 static int64_t pii_score = PII_SCORE_MIN;
 static double ratio = UNPACK_RATIO;
@@ -243,6 +244,7 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     struct policy policy;
     struct leaks leaks = { .pii = NULL };
     struct rules_policy rules;
+    struct data_embedder vectors = { .path = NULL };
     struct pool *pool;
     json_t *report = NULL;
     int counted;
@@ -259,11 +261,13 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     rc = rc ? rc : open_sets(&sets, err);
     rc = rc ? rc : cmd_show_licences(&s, err);
     rc = rc ? rc : open_leaks(&leaks, err);
+    if (!rc && model)
+        rc = data_embedder_open(&vectors, model, pool, err);
     struct telling t = { .total = s.n_bytes, .begin = clock_wall() };
     const struct audit_opts o = { .dir = out_dir, .pool = pool, .record_max = (size_t)record_max << 20, .ratio = ratio, .fresh = fresh, .signals = counted, .rules = &rules, .contam = sets.contam, .groups = groups,
                                   .policy = policy_name ? &policy : NULL, .override = override, .records = records,
                                   .minhash = { (int)ngram, (int)bands, (int)rows, 1 }, .near_least = near_least, .keep_duplicates = keep_duplicates, .index = index_dir, .index_from = index_from, .index_add = index_add,
-                                  .pii = leaks.pii, .pii_score = (int)pii_score, .secrets = leaks.secrets, .progress = tell, .ctx = &t };
+                                  .pii = leaks.pii, .pii_score = (int)pii_score, .secrets = leaks.secrets, .embedder = model ? &vectors.of : NULL, .progress = tell, .ctx = &t };
     if (!rc && !index_dir && (index_from || index_add))
         rc = ERR(err, USAGE, "--index is missing: the folder of the snapshots that --index-from and --index-add name");
     rc = rc ? rc : audit_run(&s, &o, &report, err);
@@ -271,6 +275,9 @@ static int run_audit(const char *const *args, int n_args, struct err *err)
     sources_release(&s);
     close_sets(&sets);
     close_leaks(&leaks);
+    if (vectors.n_cut)
+        log_info("--model: %lld of the labelled texts count by their first %d tokens", (long long)vectors.n_cut, vectors.n_token);
+    data_embedder_close(&vectors);
     policy_release(&policy);
     if (!rc && !cmd_json)
         print_summary(report);
@@ -293,6 +300,7 @@ static const struct opt audit_opts[] = {
     { OPT_INT, "pii-score", &pii_score, "<int>", "personal data of a lower score are not counted", PII_SCORE_MIN, 100 },
     { OPT_STR, "secret-rules", &secret_rules, "<file>", "a gitleaks.toml, whose rules are used instead of those that are built in", 0, 0 },
     { OPT_STR, "groups", &groups, "<file>", "terms of groups of people, as JSON; lathe has a list of its own", 0, 0 },
+    { OPT_STR, "model", &model, "<model>", "what it makes of labelled texts is searched for those that pull a class in one direction (spectral signatures)", 0, 0 },
     { OPT_FLAG, "records", &records, NULL, "write records.jsonl too: a line of each record, where it is and why it was dropped", 0, 0 },
     { OPT_INT, "record-max", &record_max, "<MiB>", "a longer record is passed over", 1, 1024 },
     { OPT_FLOAT, "ratio", &ratio, "<float>", "a packed file that holds more than so many times its bytes is refused", 1, 1e6 },
@@ -359,6 +367,10 @@ const struct command command_data_audit = {
         "Labels of images in idx form are those of the file beside theirs, with labels for images and idx1 for idx3 in its name.\n"
         "Labels are held against the rest of their texts or images, and against those of copies and near copies; rows of words in 50\n"
         "records or more that are linked too well to a label, or go on the same, are told, and suspect ones dropped as poison.\n"
+        "\n"
+        "With --model, labelled texts are embedded by its last hidden states (first 512 tokens; at most 4,096 of a class), and `spectral` in the report\n"
+        "ranks the records of each class by spectral signatures: where a class was poisoned, most of the poison is among the highest.\n"
+        "It is a list to look at, not a verdict: nothing is dropped for it.\n"
         "\n"
         "What was seen of each record is kept in the folder, a segment for each 8 MiB of text or so: an audit that was stopped, by Ctrl-C\n"
         "or by a crash, goes on with the same command, and the same input gives the same bytes, whatever the threads.\n"

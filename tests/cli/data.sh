@@ -141,3 +141,9 @@ lathe data build talk --out talked --splits train=1 --quiet | grep -v ^version; 
 lathe data audit words.jsonl --out words --quiet > /dev/null; lathe data build words --out worded --splits train=1 --tokens "$ROOT/tests/golden/tokenizers/small/gpt2.json" --quiet | grep -v ^version; ls worded worded/tokens/train
 lathe data erase worded --out worded2 --where text=lazy --quiet | sed 's/(version .*/(version ..)/'
 python3 -c 'import json; print([{k: f[k] for k in ("path", "of", "tokens", "sequences")} for v in ("worded", "worded2") for f in json.load(open(v + "/build.json"))["tokens"]["files"]])'
+# a model's vectors of labelled texts
+printf 'model: {hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24, norm: rmsnorm, act: swiglu, pos: rope}\ndata: {train: notes.jsonl, form: label, fields: label=kind, vocab_size: 300}\ntrain: {steps: 3, batch: 4, eval_every: 0, save_every: 0}\n' > notes-model.yaml
+lathe train notes-model.yaml --out notes-model --quiet --threads 1 > /dev/null
+lathe data audit notes.yaml --out spectral --model notes-model --quiet > /dev/null; echo "exit $?"
+python3 -c 'import json; r = json.load(open("spectral/report.json"))["spectral"]; print(r["model"], r["numbers"], [(c["label"], c["records"], c["embedded"], len(c["highest"]), len(c["examples"])) for c in r["sources"][0]["classes"]])'
+lathe data audit notes.yaml --out spectral2 --model nowhere --quiet 2>&1; echo "exit $?"
