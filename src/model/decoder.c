@@ -486,9 +486,9 @@ static int label_head(const struct recorder *r, int x)
     if (config_label_pooler(c))
         x = graph_tanh(r->g, graph_linear(r->g, x, weight(r, -1, "pooler.w"), weight(r, -1, "pooler.b"), -1, r->o->compute, "pooler", r->err), "pooler.tanh", r->err);
     TRY(d->logits = graph_linear(r->g, x, weight(r, -1, "label.w"), weight(r, -1, "label.b"), -1, r->o->compute, "logits", r->err));
-    if (d->label < 0)
+    if (d->label < 0 || r->o->pixels_sought)
         r->g->tensor[d->logits].kind = TENSOR_OUTPUT;
-    else
+    if (d->label >= 0)
         TRY(d->nll = graph_soft_cross_entropy(r->g, d->logits, d->label, r->err));
     return 0;
 }
@@ -571,6 +571,7 @@ static int record(struct recorder *r, const struct weights_list *l)
     if (config_vision(c)) {
         const struct shape patches = { 2, { { config_n_patch(c), DIM_S }, { config_patch_numbers(c), DIM_ONE } } };
         TRY(d->pixels = graph_tensor(g, TENSOR_INPUT, DT_F32, patches, r->err, "pixels"));
+        g->tensor[d->pixels].sought = r->o->pixels_sought;
     } else {
         TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
         TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));

@@ -16,7 +16,7 @@ struct backward {
     struct err *err;
     int n_forward;             /* nodes that were there */
     int n_known;               /* tensors that were there */
-    bool *needs;               /* [n_known] depends on a weight */
+    bool *needs;               /* [n_known] depends on a weight, or on an input whose gradient is sought */
     bool *dropped;             /* [n_known] not kept for the backward pass */
     int *again;                /* [n_known] the recomputed copy, or -1 */
 };
@@ -24,12 +24,12 @@ struct backward {
 static bool is_weight(const struct graph *g, int id) { return id >= 0 && g->tensor[id].kind == TENSOR_WEIGHT; }
 static bool is_act(const struct graph *g, int id) { return id >= 0 && g->tensor[id].kind == TENSOR_ACT; }
 
-/* Which tensors carry a gradient: weights that are learned, and F32 or BF16 activations computed from such. */
+/* Which tensors carry a gradient: weights that are learned, inputs where it is sought, and F32 or BF16 activations computed from such. */
 static void find_needs(struct backward *b)
 {
     const struct graph *g = b->g;
     for (int t = 0; t < b->n_known; t++)
-        b->needs[t] = is_weight(g, t);
+        b->needs[t] = is_weight(g, t) || g->tensor[t].sought;
     for (int i = 0; i < b->n_forward; i++) {
         const struct node *n = &g->node[i];
         if (n->pass != PASS_FORWARD || op_table[n->op].gradient == OP_GRAD_NO)
@@ -120,7 +120,7 @@ static int new_grad(struct backward *b, int t)
     const int apart = g->whole_step ? 0 : o.n_peer;
     if (apart)
         s.dim[0].n *= apart;
-    const int id = graph_tensor(g, o.kind == TENSOR_WEIGHT ? TENSOR_GRAD : TENSOR_ACT, DT_F32, s, b->err, "grad.%s", o.name);
+    const int id = graph_tensor(g, o.kind == TENSOR_WEIGHT ? TENSOR_GRAD : o.kind == TENSOR_INPUT ? TENSOR_OUTPUT : TENSOR_ACT, DT_F32, s, b->err, "grad.%s", o.name);
     if (id < 0)
         return id;
     take_live(b, id, t);

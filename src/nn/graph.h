@@ -83,6 +83,7 @@ struct tensor {
     bool decay;                /* weights: weight decay applies */
     bool of_experts;           /* weights of rank 2: a row for each expert (biases) */
     bool steered;              /* frozen weights: the caller changes them between steps all the same */
+    bool sought;               /* inputs, F32: set before graph_backward(), which then makes their gradient too, an output */
     int n_part;                /* weights of layers, and their gradients, of which so many processes have a part each; 0: this one has all */
     int64_t first_row;         /* of rows of a vocabulary that are divided: the first that is here */
     bool grad_in_parts;        /* weights that all have: the gradient is the sum of those of the processes, which whoever runs the graph takes */

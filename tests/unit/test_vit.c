@@ -172,6 +172,40 @@ static void losses_and_all_gradients_equal_the_reference(void **state)
         }
 }
 
+/* The loss's slope by each number of the images, with weights that are learned and with frozen ones, of which no gradient is made. */
+static void the_slope_by_the_image_equals_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_CASE; i++)
+        for (int f = 0; f < 4; f++) {
+            struct golden g;
+            struct decoder d;
+            open_case(&g, cases[i]);
+            const bool frozen = f & 1, b16 = f & 2;
+            load(&g, &d, &(struct decoder_opts){ .use = DECODER_TRAIN, .compute = b16 ? DT_BF16 : DT_F32, .frozen = frozen, .pixels_sought = true, .recompute = frozen ? RECOMPUTE_NONE : RECOMPUTE_BLOCK });
+            assert_int_equal(d.g->plan.bytes[TENSOR_GRAD] > 0, !frozen);
+            graph_run(d.g, PASS_PREPARE, &(struct step){ .T = g.T, .S = g.B, .seq_start = g.seq_start });
+            run_step(&g, &d, 0);
+            if (!frozen)
+                check_all(&g, "grad", &d, true, b16 ? 3e-2 : 1e-5, cases[i]);
+            const struct st_tensor *want = find(g.want, "slope");
+            const int64_t n = want->n / g.B;
+            float *got = mem_alloc_array((size_t)want->n, sizeof *got), *at = got;
+            for (int b = 0; b < g.B; b++)
+                for (int k = 0; k < g.c.n_channel; k++)
+                    for (int y = 0; y < g.c.image_size; y++)
+                        for (int x = 0; x < g.c.image_size; x++)
+                            *at++ = ((const float *)d.g->tensor[d.g->tensor[d.pixels].grad].data)[b * n + vision_place(&g.c, k, y, x)];
+            const double diff = difference(got, want->data, want->n);
+            if (!(diff <= (b16 ? 3e-2 : 1e-5)))
+                fail_msg("%s: slopes differ by %.3g", cases[i], diff);
+            assert_true(difference(d.g->tensor[d.logits].data, find(g.want, "logits")->data, (int64_t)g.B * g.c.n_label) <= (b16 ? 2e-2 : 1e-5));
+            mem_free(got);
+            decoder_release(&d);
+            close_case(&g);
+        }
+}
+
 static void weights_after_20_steps_equal_the_reference(void **state)
 {
     (void)state;
@@ -353,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_configuration_is_written_as_it_was_read),
         cmocka_unit_test(logits_equal_the_reference),
         cmocka_unit_test(losses_and_all_gradients_equal_the_reference),
+        cmocka_unit_test(the_slope_by_the_image_equals_the_reference),
         cmocka_unit_test(weights_after_20_steps_equal_the_reference),
     };
     const int failed = cmocka_run_group_tests(tests, make_dir, remove_dir);

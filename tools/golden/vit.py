@@ -11,6 +11,7 @@ steps of AdamW and of Muon, by torch in float64; see models.py, whose ways with 
                        logits                F64 [B,labels]                   of batch 0
                        loss                  F64 [1]                          of batch 0, mean over the counted images
                        grad.<weight>         F64                              of that
+                       slope                 F64 [B,channels,size,size]       of that by the numbers of batch 0
                        adamw.<weight>, muon.<weight>   F64                    after 20 steps, batches 0, 1, 2, 0, 1 ...
 Muon is of the matrices of layers, q, k and v each by itself; AdamW has the rest, and decays matrices other than cls and positions."""
 import argparse
@@ -118,11 +119,12 @@ def write(folder, name):
     target[0, 2] = 0
     p, t = torch.tensor(pixels, dtype=torch.float64), torch.tensor(target)
     w = {n: torch.tensor(x, dtype=torch.float64, requires_grad=True) for n, x in weights.items()}
-    logits = logits_of(w, c, p[0])
+    first = p[0].clone().requires_grad_(True)
+    logits = logits_of(w, c, first)
     # the gradient of a sum of targets that is not 1 keeps that sum: -(t * log_softmax) has it by itself
     loss = loss_of(logits, t[0])
     loss.backward()
-    golden = {"pixels": pixels, "target": target, "logits": logits.detach().numpy(), "loss": loss.detach().reshape(1).numpy()}
+    golden = {"pixels": pixels, "target": target, "logits": logits.detach().numpy(), "loss": loss.detach().reshape(1).numpy(), "slope": first.grad.numpy()}
     golden.update({"grad." + n: x.grad.numpy() for n, x in w.items()})
     for kind in ("adamw", "muon"):
         golden.update({f"{kind}.{n}": x for n, x in train(weights, c, p, t, kind == "muon").items()})
