@@ -1,6 +1,7 @@
 #include "infer/classify.h"
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/decoder.h"
@@ -46,7 +47,9 @@ static int open_and_plan(struct classifier *c, const char *path, const struct cl
         return ERR(err, RANGE, "%d positions asked for; the model was made for %d", o->ctx, c->config.ctx);
     c->ctx = images ? c->config.ctx : o->ctx ? o->ctx : c->config.ctx < CLASSIFY_CTX ? c->config.ctx : CLASSIFY_CTX;
     TRY(weights_list_new(&c->list, &c->config, err));
-    const struct decoder_opts d = { .use = DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32 };
+    if (o->slopes && !images)
+        return ERR(err, UNSUPPORTED, "%s: this %s reads texts, expected a model of images, by whose numbers slopes are", path, family_name(c->config.family));
+    const struct decoder_opts d = { .use = o->slopes ? DECODER_TRAIN : DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32, .frozen = true, .pixels_sought = o->slopes };
     TRY(decoder_record(&c->d, &c->config, &d, err));
     const int n = images ? CLASSIFY_BATCH : 1;
     return decoder_plan(&c->d, n * c->ctx, n, n_thread, NULL, err);
@@ -142,18 +145,65 @@ int classifier_text(struct classifier *c, const char *text, size_t n, float *pro
     return 0;
 }
 
-void classifier_images(struct classifier *c, const uint8_t *pixels, int n, float *probs)
+static int64_t numbers_of(const struct config *m) { return (int64_t)m->n_channel * m->image_size * m->image_size; }
+
+/* The images are in d.pixels. */
+static struct step image_step(const struct classifier *c, int n, int32_t start[CLASSIFY_BATCH + 1])
 {
     assert(n >= 1 && n <= CLASSIFY_BATCH && config_vision(&c->config));
+    for (int i = 0; i <= n; i++)
+        start[i] = i * c->config.ctx;
+    return (struct step){ .T = start[n], .S = n, .seq_start = start, .loss_scale = 1 };
+}
+
+void classifier_images(struct classifier *c, const uint8_t *pixels, int n, float *probs)
+{
     struct graph *g = c->d.g;
     const struct config *m = &c->config;
-    const int64_t numbers = (int64_t)m->n_channel * m->image_size * m->image_size;
     int32_t start[CLASSIFY_BATCH + 1];
-    for (int i = 0; i <= n; i++)
-        start[i] = i * m->ctx;
+    const struct step step = image_step(c, n, start);
     for (int i = 0; i < n; i++)
-        vision_patches(&c->vision, m, pixels + i * numbers, (float *)g->tensor[c->d.pixels].data + i * numbers);
-    graph_run(g, PASS_FORWARD, &(struct step){ .T = start[n], .S = n, .seq_start = start });
+        vision_patches(&c->vision, m, pixels + i * numbers_of(m), (float *)g->tensor[c->d.pixels].data + i * numbers_of(m));
+    graph_run(g, PASS_FORWARD, &step);
     for (int i = 0; i < n; i++)
         softmax((const float *)g->tensor[c->d.logits].data + (int64_t)i * m->n_label, m->n_label, probs + (int64_t)i * m->n_label);
+}
+
+/* Each number of images, [channels][size][size], with its place in the patches. */
+static void each_number(const struct config *m, int n, float *patches, float *x, void (*fn)(float *patch, float *x, double mean, double std), const struct vision *v)
+{
+    for (int i = 0; i < n; i++)
+        for (int channel = 0; channel < m->n_channel; channel++)
+            for (int row = 0; row < m->image_size; row++)
+                for (int column = 0; column < m->image_size; column++)
+                    fn(patches + i * numbers_of(m) + vision_place(m, channel, row, column), x++, v->mean[channel], v->std[channel]);
+}
+
+static void to_patch(float *patch, float *x, double mean, double std) { *patch = (float)(((double)*x - mean) / std); }
+static void slope_of(float *patch, float *x, double mean, double std) { (void)mean, *x = (float)((double)*patch / std); }
+
+void classifier_logits(struct classifier *c, const float *x, int n, float *logits)
+{
+    struct graph *g = c->d.g;
+    int32_t start[CLASSIFY_BATCH + 1];
+    const struct step step = image_step(c, n, start);
+    each_number(&c->config, n, g->tensor[c->d.pixels].data, (float *)x, to_patch, &c->vision);
+    graph_run(g, PASS_FORWARD, &step);
+    memcpy(logits, g->tensor[c->d.logits].data, (size_t)n * (size_t)c->config.n_label * sizeof *logits);
+}
+
+void classifier_slopes(struct classifier *c, const float *x, const float *target, int n, float *slope, float *logits)
+{
+    assert(c->d.label >= 0);
+    struct graph *g = c->d.g;
+    int32_t start[CLASSIFY_BATCH + 1];
+    const struct step step = image_step(c, n, start);
+    const size_t bytes = (size_t)n * (size_t)c->config.n_label * sizeof(float);
+    each_number(&c->config, n, g->tensor[c->d.pixels].data, (float *)x, to_patch, &c->vision);
+    memcpy(g->tensor[c->d.label].data, target, bytes);
+    graph_run(g, PASS_FORWARD, &step);
+    if (logits)
+        memcpy(logits, g->tensor[c->d.logits].data, bytes);
+    graph_run(g, PASS_BACKWARD, &step);
+    each_number(&c->config, n, g->tensor[g->tensor[c->d.pixels].grad].data, slope, slope_of, &c->vision);
 }

@@ -15,6 +15,7 @@ struct classify_opts {
     bool bf16;                   /* operands of products */
     int ctx;                     /* tokens of a text at most; 0: the model's positions, up to CLASSIFY_CTX */
     bool no_tok;                 /* do without a tokenizer, for classifier_plan_bytes */
+    bool slopes;                 /* classifier_slopes() is wanted: memory for the way back.  Answers are the same */
     struct buf *warnings;        /* as of config_load, or NULL: to the log */
 };
 
@@ -35,4 +36,9 @@ int classifier_n_token(const struct classifier *c);      /* of the last text */
 /* pixels: n images [channels][size][size] of the model's sizes, n <= CLASSIFY_BATCH.  probs: [n][n_label]; what an image gets does not
  * depend on the others. */
 void classifier_images(struct classifier *c, const uint8_t *pixels, int n, float *probs);
+/* The same of images whose numbers are x = byte / 255, not only whole bytes: logits [n][n_label]. */
+void classifier_logits(struct classifier *c, const float *x, int n, float *logits);
+/* slope: by each number of x, of the sum over classes of target * -log(probability); target [n][n_label], of which those of an image
+ * add up to more than 0 (else its slope is 0).  logits may be NULL. */
+void classifier_slopes(struct classifier *c, const float *x, const float *target, int n, float *slope, float *logits);
 #endif
