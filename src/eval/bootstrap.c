@@ -149,12 +149,12 @@ static void replicates(void *ctx, int i_item, int i_thread)
 
 /* ---- intervals ---- */
 
-/* Phi^-1 of the share of sorted replicates below the estimate, ties half. */
-static double bias_of(const double *sorted, int64_t n, double estimate)
+/* Phi^-1 of the share of sorted replicates below the estimate, ties half: what is nearer than `tie`, since sums in another order differ by rounding. */
+static double bias_of(const double *sorted, int64_t n, double estimate, double tie)
 {
     int64_t below = 0, same = 0;
-    for (int64_t i = 0; i < n && sorted[i] <= estimate; i++)
-        *(sorted[i] < estimate ? &below : &same) += 1;
+    for (int64_t i = 0; i < n && sorted[i] <= estimate + tie; i++)
+        *(sorted[i] < estimate - tie ? &below : &same) += 1;
     return dist_normal_quantile(((double)below + 0.5 * (double)same) / (double)n);
 }
 
@@ -183,7 +183,7 @@ static int summarise(double *replicate, int64_t n, const double *jackknife, int6
     TRY(order_sort(replicate, n, err));
     out->se = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
     out->bias = mean - out->estimate;
-    const double tail = (1 - level) / 2, z = dist_normal_quantile(tail), z0 = bias_of(replicate, n, out->estimate), a = acceleration_of(jackknife, n_unit);
+    const double tail = (1 - level) / 2, z = dist_normal_quantile(tail), z0 = bias_of(replicate, n, out->estimate, 1e-9 * out->se), a = acceleration_of(jackknife, n_unit);
     for (int i = 0; i < 2; i++) {
         out->percentile[i] = order_quantile(replicate, n, i ? 1 - tail : tail);
         out->bca[i] = isfinite(z0) ? order_quantile(replicate, n, bca_share(z0, a, i ? -z : z)) : replicate[z0 > 0 ? n - 1 : 0];

@@ -7,7 +7,7 @@
  *
  * Intervals from the replicates (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, 13.3 and 14.3):
  *   percentile  quantiles (1 -+ level) / 2 of the replicates, by linear interpolation
- *   BCa         quantiles moved for bias z0 = Phi^-1(share of replicates below the estimate, ties half) and for skewness
+ *   BCa         quantiles moved for bias z0 = Phi^-1(share of replicates below the estimate, ties, to 1e-9 se, half) and for skewness
  *               a = sum d^3 / (6 (sum d^2)^1.5), d = mean - jackknife value, leaving out one unit at a time.  Where the
  *               estimate lies beyond all replicates, their end.
  *

@@ -1,7 +1,7 @@
 /* dist.h - probability distributions in doubles: distribution function (cdf: P(X <= x)), survival function (sf: P(X > x)), quantile.
  *
- * Relative error is a few 1e-14 in both tails, as far down as doubles go, also for counts of 10^9 (a, b, df/2 >= 1/2); a tail that is small is computed as
- * such and is never 1 minus the other.  The log_ forms go on where a probability is too small for a double.
+ * Relative error is about 1e-14 in both tails, as far down as doubles go (2e-13 at 1e-260), also for counts of 10^12 (a, b, df/2 >= 1/2); a tail that is
+ * small is computed as such and is never 1 minus the other.  The log_ forms go on where a probability is too small for a double.
  *
  *   normal     erfc of the C library; quantile by Newton's method on the logarithm of the tail
  *   t          by the beta distribution: P(T <= -t) = I_x(df/2, 1/2) / 2, x = df / (df + t^2)   (Abramowitz & Stegun 26.7)

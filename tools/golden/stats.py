@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """tests/golden/stats.json: what scipy and statsmodels say of random inputs, and the values of shared/reference/evaluation_golden.json.
 
-    python3 -m venv V; V/bin/pip install scipy==1.17.1 statsmodels==0.15.0 xxhash==4.1.0
+    python3 -m venv V; V/bin/pip install scipy==1.17.1 statsmodels==0.15.0 mpmath==1.4.1 xxhash==4.1.0
     V/bin/python tools/golden/stats.py ../shared/reference/evaluation_golden.json
 
 Where no package has it (mid-p, power, Tango, Newcombe, MMD), it is computed here another way than in C: Tango's restricted likelihood is maximised
-numerically, power is summed over the whole table.  The bootstrap's draws are made here from Philox as bootstrap.h says, and scipy.stats.bootstrap gets them.
+numerically, power is summed over the whole table; distributions come a second time from series of 50 digits.  The bootstrap's draws are made here from Philox as bootstrap.h says, and scipy.stats.bootstrap gets them.
 """
 import json, math, os, platform, sys, warnings
-import numpy as np, scipy, statsmodels, statsmodels.api as sm, xxhash
+import mpmath as mp, numpy as np, scipy, statsmodels, statsmodels.api as sm, xxhash
 from scipy import optimize, special, stats
 from scipy.spatial.distance import jensenshannon
 from statsmodels.stats.contingency_tables import mcnemar
@@ -50,6 +50,69 @@ def distributions():
         for z in [0.55, 0.7, 0.9, 1.2, 1.36, 1.48, 1.7, 2.1]:
             d = min(z / math.sqrt(n), 1)
             g["kolmogorov"].append([d, n, stats.kstwo.sf(d, n)])
+    return g
+
+
+def series_beta(a, b, x):
+    """I_x(a,b), x up to its mean (A&S 26.5.4)."""
+    term = total = mp.mpf(1)
+    i = 0
+    while term > total * mp.mpf(10) ** -40:
+        term *= x * (a + b + i) / (a + 1 + i)
+        total += term
+        i += 1
+    return mp.exp(a * mp.log(x) + b * mp.log1p(-x) + mp.loggamma(a + b) - mp.loggamma(a + 1) - mp.loggamma(b)) * total
+
+
+def both_tails(a, b, x, y):
+    a, b, x, y = map(mp.mpf, (a, b, x, y))
+    if x * (a + b) <= a:
+        low = series_beta(a, b, x)
+        return low, 1 - low
+    high = series_beta(b, a, y)
+    return 1 - high, high
+
+
+def fifty_digits():
+    """Doubles in, the exact probabilities rounded to doubles out: as far into the tails as doubles go, and for large counts."""
+    mp.mp.dps = 50
+    g = {"beta": [], "t": [], "chi2": [], "binom": [], "normal": []}
+    for (a, b), z in zip(args(40, (0.5, 2e3), (0.5, 2e3)), rng.normal(size=40) * 6):
+        x = F(1 / (1 + math.exp(-(math.log(a / b) + z * math.sqrt(1 / a + 1 / b)))))
+        g["beta"].append([x, a, b, *map(F, both_tails(a, b, x, 1 - mp.mpf(x)))])
+    for df, t in args(40, (1, 1e4), (0.01, 50)):
+        s = mp.mpf(t) ** 2
+        # x near 1 has the slow side; both sides of it are one series
+        low, high = both_tails(0.5, mp.mpf(df) / 2, s / (df + s), df / (df + s))
+        g["t"].append([t, df, F(high / 2)])
+    for (df,), z in zip(args(40, (1, 1e4)), rng.normal(size=40) * 5):
+        x = max(F(df + z * math.sqrt(2 * df)), 0.01)
+        a, h = mp.mpf(df) / 2, mp.mpf(x) / 2
+        term = total = mp.mpf(1)
+        i = 0
+        while term > total * mp.mpf(10) ** -48 or h > a + i:
+            i += 1
+            term *= h / (a + i)
+            total += term
+        low = mp.exp(a * mp.log(h) - h - mp.loggamma(a + 1)) * total
+        g["chi2"].append([x, df, F(low), F(1 - low)])
+    for n, p in ((10, 0.3), (1000, 0.5), (100000, 0.02), (10 ** 7, 0.3), (10 ** 9, 1e-8), (10 ** 12, 1e-9), (10 ** 14, 3e-13)):
+        for z in (-6, -2, 0, 1, 3, 8):
+            k = int(n * p + z * math.sqrt(n * p * (1 - p)))
+            if not 0 <= k < n:
+                continue
+            P = mp.mpf(p)
+            log_pmf = mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1) + k * mp.log(P) + (n - k) * mp.log1p(-P)
+            term = total = mp.mpf(1)                            # downwards from k
+            for i in range(k, 0, -1):
+                term *= mp.mpf(i) / (n - i + 1) * (1 - P) / P
+                total += term
+                if term < total * mp.mpf(10) ** -45:
+                    break
+            cdf = mp.exp(log_pmf) * total
+            g["binom"].append([k, n, p, F(mp.exp(log_pmf)), F(cdf), F(1 - cdf) if z < 8 else -1])
+    for z in rng.uniform(-37, 37, 30):
+        g["normal"].append([F(z), F(mp.erfc(-mp.mpf(z) / mp.sqrt(2)) / 2)])
     return g
 
 
@@ -243,7 +306,7 @@ def draws(seed, r, n):
 def bootstrap():
     out = []
     for n, seed in ((2, 1), (5, 2), (30, 3), (400, 4)):
-        x, w = np.round(rng.exponential(size=n), 3), 1 + rng.integers(0, 9, n)
+        x, w = np.ceil(rng.exponential(size=n) * 64) / 64, 1 + rng.integers(0, 9, n)        # sums without rounding: ties are ties
         n_replicate = 400 if n < 400 else 100
         index = np.array([draws(seed, r, n) for r in range(n_replicate)])
         stats._resampling.rng_integers = lambda *a, **k: index
@@ -263,12 +326,13 @@ def bootstrap():
 
 def main():
     reference = json.load(open(sys.argv[1]))
-    g = {"versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__, "statsmodels": statsmodels.__version__}}
+    g = {"versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__, "statsmodels": statsmodels.__version__,
+                      "mpmath": mp.__version__}}
     keep = "mcnemar_exact wilson clopper_pearson t_975 ks wasserstein energy mwu_p pq chi2_contingency fisher bh conformal_cov_n100 conformal_cov_n500 " \
            "conformal_cov_n1000 adwin loadgen_min_passing_h"         # mmd2u_rbf_sigma1 is there without its inputs
     g["reference"] = {k: reference[k] for k in keep.split()}
     g.update(distributions())
-    for f in (shares, pairs, powers, two_samples, tables, fisher, divergences, mmd, multiple, clusters, bootstrap):
+    for f in (fifty_digits, shares, pairs, powers, two_samples, tables, fisher, divergences, mmd, multiple, clusters, bootstrap):
         g[f.__name__] = f()
     finite = lambda v: [finite(x) for x in v] if isinstance(v, (list, tuple)) else {k: finite(x) for k, x in v.items()} if isinstance(v, dict) else \
         None if isinstance(v, float) and math.isnan(v) else F(v) if isinstance(v, np.floating) else int(v) if isinstance(v, np.integer) else v
