@@ -73,7 +73,7 @@ bool results_group(const struct results *r, const struct task_group *g, int i_me
     return n > 0;
 }
 
-/* ---- pieces of JSON; a member that could not be made makes the whole fail at the end ---- */
+/* ---- pieces of JSON; what could not be made of them is seen at the end ---- */
 
 static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_string("N/A"); }
 static json_t *text(const char *s) { return s ? json_string(s) : json_null(); }
@@ -244,7 +244,7 @@ static json_t *own(const struct results *r, const struct results_info *info)
 static json_t *hash_of(const char *s)
 {
     char hex[SHA256_HEX];
-    return s && !sha256_of(s, strlen(s), hex, NULL) ? json_string(hex) : json_null();
+    return !s ? json_null() : sha256_of(s, strlen(s), hex, NULL) < 0 ? NULL : json_string(hex);
 }
 
 /* As lm-evaluation-harness makes a path of it. */
@@ -252,12 +252,13 @@ static json_t *sanitized(const char *model)
 {
     struct buf b;
     buf_init(&b);
-    for (const char *p = model; *p; p++) {
+    int rc = 0;
+    for (const char *p = model; *p && !rc; p++) {
         const bool bad = strchr("\"<>:/|\\?*[]", *p);
         if (!bad || p == model || !strchr("\"<>:/|\\?*[]", p[-1]))
-            (void)(bad ? buf_add_str(&b, "__", NULL) : buf_add_char(&b, *p, NULL));
+            rc = bad ? buf_add_str(&b, "__", NULL) : buf_add_char(&b, *p, NULL);
     }
-    json_t *s = json_string(b.data);
+    json_t *s = rc < 0 ? NULL : json_string(b.data);
     buf_release(&b);
     return s;
 }
@@ -314,7 +315,11 @@ int results_json(const struct results *r, const struct results_info *info, const
     put(o, "total_evaluation_time_seconds", json_string(seconds));
     put(o, "lathe", own(r, info));
     *out = o;
-    if (o && mem_json_refused() == refused && json_object_get(o, "lathe"))
+    bool all = o && mem_json_refused() == refused;       /* and what was not made of JSON alone */
+    static const char *const key[] = { "model_name_sanitized", "system_instruction_sha", "chat_template_sha", "config", "lathe" };
+    for (size_t i = 0; i < sizeof key / sizeof *key; i++)
+        all = all && json_object_get(o, key[i]);
+    if (all)
         return 0;
     json_decref(o);
     *out = NULL;

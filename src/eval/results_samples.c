@@ -22,17 +22,15 @@ static json_t *python_bool(bool b) { return json_string(b ? "True" : "False"); }
 /* A text, which may have bytes that are no UTF-8: those of a character that was not finished. */
 static json_t *model_text(const char *s, size_t n)
 {
-    json_t *j = json_stringn(s, n);
-    if (j)
-        return j;
     struct buf b;
+    int rc = 0;
     buf_init(&b);
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0; i < n && !rc;) {
         const size_t len = (size_t)utf8_length(s + i, s + n);
-        (void)(len ? buf_add(&b, s + i, len, NULL) : buf_add_str(&b, "\xef\xbf\xbd", NULL));
+        rc = len ? buf_add(&b, s + i, len, NULL) : buf_add_str(&b, "\xef\xbf\xbd", NULL);
         i += len ? len : 1;
     }
-    j = json_stringn(b.data, b.len);
+    json_t *j = rc < 0 ? NULL : json_stringn(b.data, b.len);
     buf_release(&b);
     return j;
 }
@@ -53,8 +51,24 @@ static json_t *target_text(const json_t *target)
     return j;
 }
 
-static void put(json_t *o, const char *key, json_t *v) { (void)json_object_set_new(o, key, v); }
-static void add(json_t *a, json_t *v) { (void)json_array_append_new(a, v); }
+/* What is NULL makes of the whole NULL. */
+static void put(json_t **o, const char *key, json_t *v)
+{
+    if (!*o || json_object_set_new(*o, key, v)) {
+        json_decref(*o ? NULL : v);
+        json_decref(*o);
+        *o = NULL;
+    }
+}
+
+static void add(json_t **a, json_t *v)
+{
+    if (!*a || json_array_append_new(*a, v)) {
+        json_decref(*a ? NULL : v);
+        json_decref(*a);
+        *a = NULL;
+    }
+}
 
 static json_t *hash(const char *s, size_t n)
 {
@@ -70,7 +84,7 @@ static json_t *generation(const struct request_generation *g)
 {
     json_t *until = json_array();
     for (int i = 0; i < g->n_until; i++)
-        add(until, json_string(g->until[i]));
+        add(&until, json_string(g->until[i]));
     return json_pack("{s:o, s:i, s:b, s:f, s:f, s:i}", "until", until, "max_gen_toks", g->max_tokens, "do_sample", g->temperature > 0, "temperature", g->temperature, "top_p",
                      g->top_p > 0 ? g->top_p : 1., "top_k", g->top_k);
 }
@@ -87,14 +101,14 @@ static json_t *arguments(const struct one *x)
         json_t *a = json_object();
         snprintf(key, sizeof key, "gen_args_%d", i);
         if (q->kind != REQUEST_ROLLING)
-            put(a, "arg_0", model_text(q->context, q->n_context));
+            put(&a, "arg_0", model_text(q->context, q->n_context));
         if (q->kind == REQUEST_LOGLIKELIHOOD)
-            put(a, "arg_1", model_text(q->continuation, q->n_continuation));
+            put(&a, "arg_1", model_text(q->continuation, q->n_continuation));
         if (q->kind == REQUEST_ROLLING)
-            put(a, "arg_0", model_text(q->continuation, q->n_continuation));
+            put(&a, "arg_0", model_text(q->continuation, q->n_continuation));
         if (q->kind == REQUEST_GENERATE)
-            put(a, "arg_1", generation(q->generation));
-        put(o, key, a);
+            put(&a, "arg_1", generation(q->generation));
+        put(&o, key, a);
     }
     return o;
 }
@@ -113,10 +127,11 @@ static json_t *replies(const struct one *x)
     json_t *a = json_array();
     for (int i = 0; i < x->it->n_reply && i < x->n; i++) {
         json_t *r = reply_text(&x->q[i], &x->it->reply[i]);
-        if (n_argument(x) == x->n || !i)
-            add(a, json_pack("[o]", r));
-        else
-            add(json_array_get(a, 0), r);
+        json_t *first = i && n_argument(x) < x->n ? json_array_get(a, 0) : NULL;
+        if (!first)
+            add(&a, json_pack("[o]", r));
+        else if (json_array_append_new(first, r))
+            add(&a, NULL);
     }
     return a;
 }
@@ -128,11 +143,11 @@ static json_t *filtered(const struct one *x, const char *filter)
         return json_pack("[O]", of);
     json_t *a = json_array();
     for (int i = 0; i < x->it->n_reply && i < x->n; i++)
-        add(a, reply_text(&x->q[i], &x->it->reply[i]));
+        add(&a, reply_text(&x->q[i], &x->it->reply[i]));
     return a;
 }
 
-static void put_values(json_t *o, const struct results *r, const struct eval_task *t, int64_t item, const char *filter)
+static void put_values(json_t **o, const struct results *r, const struct eval_task *t, int64_t item, const char *filter)
 {
     json_t *names = json_array();
     for (int m = 0; m < t->n_metric && !r->e->predict_only; m++) {
@@ -141,7 +156,7 @@ static void put_values(json_t *o, const struct results *r, const struct eval_tas
         const bool two = k->aggregate == TASK_WEIGHTED_PERPLEXITY || k->aggregate == TASK_BITS_PER_BYTE || k->aggregate == TASK_F1 || k->aggregate == TASK_MCC;
         if (k->own || strcmp(k->filter, filter) || isnan(v.v))
             continue;
-        add(names, json_string(k->name));
+        add(&names, json_string(k->name));
         put(o, k->name, two ? json_pack("[f, f]", v.v, v.w) : json_real(v.v));
     }
     put(o, "metrics", names);
@@ -153,19 +168,20 @@ static json_t *line_of(const struct results *r, const struct eval_task *t, int64
     char *doc_text = tree_dumps(doc, JSON_INDENT(2));
     const char *prompt = x->n ? x->q[0].kind == REQUEST_ROLLING ? x->q[0].continuation : x->q[0].context : "";
     const size_t n_prompt = x->n ? x->q[0].kind == REQUEST_ROLLING ? x->q[0].n_continuation : x->q[0].n_context : 0;
-    put(o, "doc_id", json_integer(item));
-    put(o, "doc", json_incref(doc));
-    put(o, "target", target);
-    put(o, "arguments", arguments(x));
-    put(o, "resps", replies(x));
-    put(o, "filtered_resps", filtered(x, filter));
-    put(o, "filter", json_string(filter));
-    put_values(o, r, t, item, filter);
-    put(o, "doc_hash", doc_text ? hash(doc_text, strlen(doc_text)) : NULL);
-    put(o, "prompt_hash", hash(prompt, n_prompt));
-    put(o, "target_hash", target ? hash(json_string_value(target), json_string_length(target)) : NULL);
+    json_t *target_hash = target ? hash(json_string_value(target), json_string_length(target)) : NULL;
+    put(&o, "doc_id", json_integer(item));
+    put(&o, "doc", json_incref(doc));
+    put(&o, "target", target);
+    put(&o, "arguments", arguments(x));
+    put(&o, "resps", replies(x));
+    put(&o, "filtered_resps", filtered(x, filter));
+    put(&o, "filter", json_string(filter));
+    put_values(&o, r, t, item, filter);
+    put(&o, "doc_hash", doc_text ? hash(doc_text, strlen(doc_text)) : NULL);
+    put(&o, "prompt_hash", hash(prompt, n_prompt));
+    put(&o, "target_hash", target_hash);
     if (x->it->error)
-        put(o, "error", json_string(x->it->error));
+        put(&o, "error", json_string(x->it->error));
     mem_free(doc_text);
     return o;
 }
@@ -174,7 +190,7 @@ static int write_line(const json_t *o, struct sha256 *all, int (*line)(void *ctx
 {
     static const char *const key[] = { "doc_hash", "prompt_hash", "target_hash" };
     char *s = tree_dumps(o, 0);
-    int rc = s && json_object_get(o, "target_hash") ? line(ctx, s, strlen(s), err) : ERR(err, NOMEM, "no memory for a sample");
+    int rc = s ? line(ctx, s, strlen(s), err) : ERR(err, NOMEM, "no memory for a sample");
     for (int i = 0; i < 3 && !rc; i++) {
         const json_t *h = json_object_get(o, key[i]);
         sha256_add(all, json_string_value(h), json_string_length(h));

@@ -2,34 +2,14 @@
  * however many are under way, whatever is shared, and with any number of threads. */
 #include <jansson.h>
 #include <math.h>
-#include "../test.h"
+#include "eval_model.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/tree.h"
 #include "eval/run.h"
 
-static struct err err;
 static struct pool *pools[2];      /* 1, 2 threads */
 static json_t *golden;
-
-/* The golden Llama in a folder with a tokenizer. */
-static char *model_with(const char *tokenizer)
-{
-    static const char *const file[] = { "config.json", "model.safetensors" };
-    char *folder = in_dir(tokenizer), from[200];
-    struct buf b;
-    OK(file_mkdirs(folder, &err));
-    for (int i = 0; i < 3; i++) {
-        snprintf(from, sizeof from, i < 2 ? "tests/golden/llama/%s" : "tests/golden/eval/%s.json", i < 2 ? file[i] : tokenizer);
-        buf_init(&b);
-        OK(file_read(from, 1 << 20, &b, &err));
-        OK(file_write_all(path_in(folder, i < 2 ? file[i] : "tokenizer.json"), b.data, b.len, &err));
-        buf_release(&b);
-    }
-    static const char names[] = "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\"}";
-    OK(file_write_all(path_in(folder, "tokenizer_config.json"), names, sizeof names - 1, &err));
-    return folder;
-}
 
 /* ---- requests and what came of them ---- */
 
