@@ -3,7 +3,8 @@
  * n items, each with the choices 0 .. K-1, of which `label` is right; K may differ from item to item (multiple choice).  A model is calibrated
  * when of the answers it is 80 % sure of 80 % are right.  With few items every estimate of a calibration error is above 0 for a perfect model
  * too (0.07 at n = 300), so each comes with the 95 % quantile of its null distribution: calib_null() draws the labels from the model's own
- * probabilities (consistency resampling: Broecker and Smith, "Increasing the reliability of reliability diagrams", 2007) and measures again.
+ * probabilities, which stay as they are, and measures again (after the consistency resampling of Broecker and Smith, "Increasing the reliability
+ * of reliability diagrams", 2007).
  *
  * Conventions, which the names of the metrics tell:
  *   confidence    the largest probability of an item; its choice is the first of equals
@@ -55,6 +56,7 @@ void calib_free(struct calib *c);
     X(ECE_SWEEP, "ece.equal_mass.sweep", false, "the same with the most bins, up to 1000, for which acc_b still rises from bin to bin (Roelofs et al. 2022)") \
     X(ACE_WIDTH, "ace.unweighted.equal_width", true, "mean of |acc_b - conf_b| over bins that are not empty (Neumann et al. 2018, netcal: ACE)") \
     X(MCE_WIDTH, "mce.equal_width", true, "the largest |acc_b - conf_b|")                                                                     \
+    X(RMS_MASS, "rms_ce.equal_mass", true, "root of the sum of n_b/n * (acc_b - conf_b)^2 (Hendrycks et al. 2019; GCE with norm l2)")           \
     X(DEBIASED_L2, "squared_ce.debiased_l2.equal_mass", true,                                                                                 \
       "sum of n_b/n * ((acc_b - conf_b)^2 - acc_b (1 - acc_b) / (n_b - 1)), bins of 1 item left out (Kumar et al. 2019); may be below 0")     \
     X(CLASS_WIDTH, "ece.classwise.equal_width", true, "mean over classes of the ECE of p_c against 'it is c' (static calibration error)")      \
@@ -105,7 +107,7 @@ int calib_brier_sum(const struct calib *c, struct calib_brier *out, struct err *
  * FLAT        in every item all logits are equal: any T gives the same; beta is 1 */
 enum calib_temperature_status { CALIB_FITTED, CALIB_ALL_RIGHT, CALIB_ALL_WRONG, CALIB_FLAT };
 struct calib_temperature { enum calib_temperature_status status; double beta, temperature; double nll_before, nll_after; int64_t n; };
-const char *calib_temperature_word(enum calib_temperature_status s);       /* "fitted", "all right: ..." */
+const char *calib_temperature_word(enum calib_temperature_status s);       /* a sentence; "fitted" */
 /* fold [n] or NULL: items whose fold is not `leave_out` count. */
 int calib_temperature_fit(struct calib_temperature *out, const struct calib *c, const int32_t *fold, int32_t leave_out, struct pool *pool, struct err *err);
 

@@ -240,16 +240,18 @@ static void gaps(const struct columns *s, int n_bin, const double *hit, double *
     *mean /= n;
 }
 
-static double debiased(const struct calib *c, const double *hit)
+/* The mean square of the gaps, and what is left of it without what chance adds. */
+static void squares(const struct calib *c, const double *hit, double *square, double *debiased)
 {
     const struct columns *s = &c->columns->top;
-    double sum = 0;
+    *square = *debiased = 0;
     for (int b = 0; b < c->n_bin; b++) {
         const double n = s->mass_n[b], acc = hit[b] / n, gap = acc - s->mass_conf[b] / n;
+        if (n >= 1)
+            *square += n / (double)c->n * gap * gap;
         if (n >= 2)
-            sum += n / (double)c->n * (gap * gap - acc * (1 - acc) / (n - 1));
+            *debiased += n / (double)c->n * (gap * gap - acc * (1 - acc) / (n - 1));
     }
-    return sum;
 }
 
 /* -1: the shares of right ones do not rise from each of B bins to the next. */
@@ -325,7 +327,8 @@ static void measure(const struct calib *c, struct work *w, double *v)
     v[CALIB_ECE_WIDTH] = ece(s->width_conf, w->width, n_bin) / (double)c->n;
     v[CALIB_ECE_MASS] = ece(s->mass_conf, w->mass, n_bin) / (double)c->n;
     v[CALIB_ECE_SWEEP] = sweep(c, w->hit_below);
-    v[CALIB_DEBIASED_L2] = debiased(c, w->mass);
+    squares(c, w->mass, &v[CALIB_RMS_MASS], &v[CALIB_DEBIASED_L2]);
+    v[CALIB_RMS_MASS] = sqrt(v[CALIB_RMS_MASS]);
     gaps(s, c->n_bin, w->width, &v[CALIB_ACE_WIDTH], &v[CALIB_MCE_WIDTH]);
     measure_classes(c, w, v);
     measure_points(c, w, v);

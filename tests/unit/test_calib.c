@@ -183,6 +183,16 @@ static double ece_of(const double *conf, const int *hit, int n, int n_bin, enum 
     return v[m];
 }
 
+/* GCE of two items: l2, two bins of equal mass. */
+static double gce(const double *p, int k, const int32_t *y)
+{
+    double v[CALIB_N_METRIC];
+    struct calib *c = made(2, k, p, y, true, 2);
+    OK(calib_measure(c, v, &err));
+    calib_free(c);
+    return v[CALIB_RMS_MASS];
+}
+
 /* robustness_metrics, metrics/uncertainty_test.py. */
 static void examples_of_robustness_metrics(void **state)
 {
@@ -202,6 +212,7 @@ static void examples_of_robustness_metrics(void **state)
     near(v[CALIB_ECE_WIDTH], .45), near(v[CALIB_NLL], .5 * (-log(.8) - log(.3))), near(v[CALIB_BRIER_SUM], .5 * (.04 + .04 + .49 + .49));
     OK(calib_temperature_fit(&t, c, NULL, 0, one, &err));
     within(t.beta, 0.4177706241607666, 1e-5, "beta");
+    assert_true(fabs(gce(pair, 2, of_pair) - .5147815) < 1e-7 && fabs(gce(three, 3, of_three) - .6174544) < 1e-7);
     calib_free(c);
     c = made(2, 3, three, of_three, true, 10);
     OK(calib_measure(c, v, &err));
@@ -222,6 +233,7 @@ static void example_of_torch_uncertainty(void **state)
     struct calib *c = made(5, 2, p, y, true, 2);
     OK(calib_measure(c, v, &err));
     near(v[CALIB_ECE_MASS], 3. / 5 * (1 - (.7 + .76 + .75) / 3) + 2. / 5 * (.8 - .5));
+    near(v[CALIB_RMS_MASS] * v[CALIB_RMS_MASS], 3. / 5 * pow(1 - (.7 + .76 + .75) / 3, 2) + 2. / 5 * pow(.8 - .5, 2));
     near(v[CALIB_DEBIASED_L2], 3. / 5 * pow(1 - (.7 + .76 + .75) / 3, 2) + 2. / 5 * (pow(.8 - .5, 2) - .25));
     calib_free(c);
 }

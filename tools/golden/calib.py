@@ -103,6 +103,7 @@ def metrics(p, y, bins):
         "ece.equal_width": netcal_ece(conf, hit, bins), "mce.equal_width": netcal_ece(conf, hit, bins, MCE),
         "ace.unweighted.equal_width": netcal_ece(conf, hit, bins, ACE),
         "ece.equal_mass": ece(conf, even, by_mass(conf, bins)), "ece.equal_mass.sweep": sweep(conf, even),
+        "rms_ce.equal_mass": np.sqrt(sum(len(i) / n * (even[i].mean() - conf[i].mean()) ** 2 for i in by_mass(conf, bins))),
         "squared_ce.debiased_l2.equal_mass": debiased(conf, even, bins),
         "ece.classwise.equal_width": np.mean([netcal_ece(p[:, c], onehot[:, c], bins) for c in range(k)]),
         "ece.classwise.equal_mass": np.mean([mass_ece(c) for c in range(k)]),
