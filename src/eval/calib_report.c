@@ -86,7 +86,7 @@ static int cross_fit(json_t *o, const struct calib *c, const struct calib_report
     const int n_fold = opts->n_fold < c->n ? opts->n_fold : (int)c->n;
     struct calib *scaled = NULL;
     if (n_fold < 2) {
-        json_object_set_new(o, "cross_fit", json_pack("{s:s}", "status", "one item cannot be divided into folds"));
+        json_object_set_new(o, "cross_fit", json_pack("{s:s}", "status", "fewer than two folds: nothing is left to fit on"));
         return 0;
     }
     struct calib_temperature *fit = mem_alloc_array((size_t)n_fold, sizeof *fit);
