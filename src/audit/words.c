@@ -936,6 +936,7 @@ int words_simplify(struct words *w, const char *text, size_t n, struct buf *out,
     TRY(reorder(&f));
     while (out->len && out->data[out->len - 1] == ' ')
         out->len--;
-    out->data[out->len] = 0;
+    if (out->cap)
+        out->data[out->len] = 0;         /* one that was never used has a byte that all threads share */
     return 0;
 }
