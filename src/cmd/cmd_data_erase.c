@@ -70,7 +70,8 @@ const struct command command_data_erase = {
         "SHA-256 of each text that went.  The old version stays as it is, for whoever must remove it.\n"
         "\n"
         "Trainings note in their run.json which version they read; of those below --runs the ones that read this version are listed, with\n"
-        "what training anew takes on the machine they ran on.\n"
+        "what training anew takes on the machine they ran on.  That a model trained anew remembers nothing can be shown by canaries:\n"
+        "lathe data exposure.\n"
         "\n"
         "    lathe data erase data-v1 --out data-v2 --where author=user-17 --reason 'request of 3 May' --runs runs\n"),
     opts, run, 1, 1,
