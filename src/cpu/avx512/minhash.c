@@ -1,7 +1,7 @@
 /* minhash.c - shingles and signatures of texts at avx512.
  *
- * XXH64 (github.com/Cyan4973/xxHash, doc/xxhash_spec.md) of eight runs of 8 to 63 bytes at a time, as shingles of words are: one by one they cost
- * most in branches that nobody foresees.  Here each step is done for the lanes that have it.
+ * XXH64 (github.com/Cyan4973/xxHash, doc/xxhash_spec.md) of eight runs of up to 63 bytes at a time, as shingles of words are: one by one they cost
+ * most in branches that nobody foresees.  Here each step is done for the lanes that have it, whose bytes are in registers from the start.
  *
  * Least values: 56 in registers, 7 instructions for 8 of them and a shingle.  v mod (2^61 - 1) is w = (v & (2^61 - 1)) + (v >> 61), less
  * 2^61 - 1 where that is not below it, once in 2^58 values.  So w is taken for it, and the largest w tells whether that was right; if not the tile is
@@ -20,43 +20,53 @@
 
 INLINE __m512i mul(__m512i a, __m512i b) { return _mm512_mullo_epi64(a, b); }
 INLINE __m512i add(__m512i a, __m512i b) { return _mm512_add_epi64(a, b); }
-INLINE __m512i words(__mmask8 which, __m512i at) { return _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), which, at, NULL, 1); }
-INLINE __m512i halves(__mmask8 which, __m512i at) { return _mm512_cvtepu32_epi64(_mm512_mask_i64gather_epi32(_mm256_setzero_si256(), which, at, NULL, 1)); }
-
 INLINE __m512i turn(__m512i acc, __m512i in) { return mul(_mm512_rol_epi64(add(acc, mul(in, P2)), 31), P1); }
 INLINE __m512i merge(__m512i h, __m512i v) { return add(mul(_mm512_xor_si512(h, turn(_mm512_setzero_si512(), v)), P1), P4); }
 
-/* The first 32 bytes of the lanes that have as many. */
-INLINE __m512i stripe(__mmask8 which, __m512i at)
+/* Word k of each of eight runs of at most 63 bytes, with zeros behind its end, in w[k]: loads that read no more, and a transposed matrix.  With few only
+ * the first four. */
+INLINE void words_of(const char *const *at, const uint32_t *len, bool few, __m512i w[8])
 {
-    const __m512i v1 = turn(add(P1, P2), words(which, at)), v2 = turn(P2, words(which, add(at, _mm512_set1_epi64(8))));
-    const __m512i v3 = turn(_mm512_setzero_si512(), words(which, add(at, _mm512_set1_epi64(16))));
-    const __m512i v4 = turn(_mm512_sub_epi64(_mm512_setzero_si512(), P1), words(which, add(at, _mm512_set1_epi64(24))));
+    __m512i r[8], pair[8];
+    UNROLL for (int i = 0; i < 8; i++)
+        r[i] = _mm512_maskz_loadu_epi8(_bzhi_u64(UINT64_MAX, len[i] < 64 ? len[i] : 0), at[i]);
+    UNROLL for (int i = 0; i < 8; i += 2)
+        pair[i] = _mm512_unpacklo_epi64(r[i], r[i + 1]), pair[i + 1] = _mm512_unpackhi_epi64(r[i], r[i + 1]);
+    UNROLL for (int k = 0; k < 2; k++) {         /* words of even, of odd numbers */
+        const __m512i a = _mm512_shuffle_i64x2(pair[k], pair[k + 2], 0x44), b = _mm512_shuffle_i64x2(pair[k + 4], pair[k + 6], 0x44);
+        w[k] = _mm512_shuffle_i64x2(a, b, 0x88), w[k + 2] = _mm512_shuffle_i64x2(a, b, 0xdd);
+        if (few)
+            continue;
+        const __m512i c = _mm512_shuffle_i64x2(pair[k], pair[k + 2], 0xee), d = _mm512_shuffle_i64x2(pair[k + 4], pair[k + 6], 0xee);
+        w[k + 4] = _mm512_shuffle_i64x2(c, d, 0x88), w[k + 6] = _mm512_shuffle_i64x2(c, d, 0xdd);
+    }
+}
+
+/* Of the first 32 bytes. */
+INLINE __m512i stripe(const __m512i w[4])
+{
+    const __m512i v1 = turn(add(P1, P2), w[0]), v2 = turn(P2, w[1]), v3 = turn(_mm512_setzero_si512(), w[2]), v4 = turn(_mm512_sub_epi64(_mm512_setzero_si512(), P1), w[3]);
     const __m512i sum = add(add(_mm512_rol_epi64(v1, 1), _mm512_rol_epi64(v2, 7)), add(_mm512_rol_epi64(v3, 12), _mm512_rol_epi64(v4, 18)));
     return merge(merge(merge(merge(sum, v1), v2), v3), v4);
 }
 
-INLINE __m512i eight(__m512i at, __m512i n)
+/* w: the words from the last whole 32 bytes on; h: of what is before them. */
+INLINE __m512i rest_of(const __m512i w[4], __m512i n, __m512i h)
 {
-    const __mmask8 all = 0xff, is_long = _mm512_cmpge_epu64_mask(n, _mm512_set1_epi64(32));
-    const __m512i end = add(at, n), rest = _mm512_and_si512(n, _mm512_set1_epi64(31));
-    __m512i h = P5;
-    if (is_long)
-        h = _mm512_mask_mov_epi64(h, is_long, stripe(is_long, at));
-    at = _mm512_sub_epi64(end, rest);
+    const __m512i rest = _mm512_and_si512(n, _mm512_set1_epi64(31));
+    __m512i last = w[0];                         /* the word that is not whole */
     h = add(h, n);
     UNROLL for (int i = 0; i < 3; i++) {
         const __mmask8 has = _mm512_cmpge_epu64_mask(rest, _mm512_set1_epi64(8 * i + 8));
-        const __m512i k = turn(_mm512_setzero_si512(), words(has, add(at, _mm512_set1_epi64(8 * i))));
+        const __m512i k = turn(_mm512_setzero_si512(), w[i]);
         h = _mm512_mask_mov_epi64(h, has, add(mul(_mm512_rol_epi64(_mm512_xor_si512(h, k), 27), P1), P4));
+        last = _mm512_mask_mov_epi64(last, has, w[i + 1]);
     }
     const __mmask8 has_half = _mm512_test_epi64_mask(rest, _mm512_set1_epi64(4));
-    const __m512i half = halves(has_half, add(at, _mm512_and_si512(rest, _mm512_set1_epi64(24))));
+    const __m512i half = _mm512_and_si512(last, _mm512_set1_epi64(0xffffffff));
     h = _mm512_mask_mov_epi64(h, has_half, add(mul(_mm512_rol_epi64(_mm512_xor_si512(h, mul(half, P1)), 23), P2), P3));
-    /* The last one to three bytes are the upper ones of the last four. */
+    last = _mm512_mask_srli_epi64(last, has_half, last, 32);
     const __m512i few = _mm512_and_si512(n, _mm512_set1_epi64(3));
-    __m512i last = halves(all, _mm512_sub_epi64(end, _mm512_set1_epi64(4)));
-    last = _mm512_srlv_epi64(last, _mm512_slli_epi64(_mm512_sub_epi64(_mm512_set1_epi64(4), few), 3));
     UNROLL for (int i = 0; i < 3; i++) {
         const __mmask8 has = _mm512_cmpgt_epu64_mask(few, _mm512_set1_epi64(i));
         const __m512i byte = _mm512_and_si512(_mm512_srli_epi64(last, (unsigned)(8 * i)), _mm512_set1_epi64(255));
@@ -67,20 +77,31 @@ INLINE __m512i eight(__m512i at, __m512i n)
     return _mm512_xor_si512(h, _mm512_srli_epi64(h, 32));
 }
 
+/* What it gives for runs of more than 63 bytes is not used. */
+INLINE __m512i eight(const char *const *at, const uint32_t *len)
+{
+    const __m512i n = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)len));
+    const __mmask8 is_long = _mm512_cmpge_epu64_mask(n, _mm512_set1_epi64(32));
+    __m512i w[8], h = P5;
+    if (!is_long) {
+        words_of(at, len, true, w);
+        return rest_of(w, n, h);
+    }
+    words_of(at, len, false, w);
+    h = _mm512_mask_mov_epi64(h, is_long, stripe(w));
+    UNROLL for (int i = 0; i < 4; i++)
+        w[i] = _mm512_mask_mov_epi64(w[i], is_long, w[i + 4]);
+    return rest_of(w, n, h);
+}
+
 static void xxh64(size_t n, const char *const *at, const uint32_t *len, uint64_t *hash)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        const __m512i l = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(len + i)));
-        const __mmask8 other = _mm512_cmpge_epu64_mask(_mm512_sub_epi64(l, _mm512_set1_epi64(8)), _mm512_set1_epi64(56));
-        /* Lanes of other lengths take the place of one that has such a length; their hashes are made one by one. */
-        if (other != 0xff) {
-            const __m512i p = _mm512_loadu_si512(at + i);
-            const int good = __builtin_ctz(~(unsigned)other);
-            _mm512_storeu_si512(hash + i, eight(_mm512_mask_set1_epi64(p, other, (int64_t)(intptr_t)at[i + (size_t)good]), _mm512_mask_set1_epi64(l, other, len[i + (size_t)good])));
-        }
-        for (unsigned o = other; o; o &= o - 1)
-            hash[i + (size_t)__builtin_ctz(o)] = XXH64(at[i + (size_t)__builtin_ctz(o)], len[i + (size_t)__builtin_ctz(o)], 0);
+        _mm512_storeu_si512(hash + i, eight(at + i, len + i));
+        unsigned more = _mm256_cmpgt_epu32_mask(_mm256_loadu_si256((const __m256i *)(len + i)), _mm256_set1_epi32(63));
+        for (; more; more &= more - 1)
+            hash[i + (size_t)__builtin_ctz(more)] = XXH64(at[i + (size_t)__builtin_ctz(more)], len[i + (size_t)__builtin_ctz(more)], 0);
     }
     for (; i < n; i++)
         hash[i] = XXH64(at[i], len[i], 0);
