@@ -14,27 +14,27 @@ static size_t character_before(const char *text, size_t at)
     return at;
 }
 
-/* What is looked at, in whole characters; its bytes. */
-static size_t look_at(const char *text, size_t n, char *room)
+/* What is looked at, `look` bytes at most, in whole characters; its bytes. */
+static size_t look_at(const char *text, size_t n, size_t look, char *room)
 {
-    if (n <= LANGUAGE_LOOK) {
+    if (n <= look) {
         memcpy(room, text, n);
         return n;
     }
-    const size_t first = character_before(text, LANGUAGE_LOOK / 2 - 1), from = character_before(text, n / 2), to = character_before(text, from + LANGUAGE_LOOK / 2);
+    const size_t first = character_before(text, look / 2 - 1), from = character_before(text, n / 2), to = character_before(text, from + look / 2);
     memcpy(room, text, first);
     room[first] = '\n';
     memcpy(room + first + 1, text + from, to - from);
     return first + 1 + to - from;
 }
 
-struct language language_of(const char *text, size_t n, char *room)
+static struct language of_some(const char *text, size_t n, size_t look, char *room)
 {
     cld2_language language[3];
     int percent[3], n_letters;
     bool sure;
     struct language out = { .code = "un" };
-    n = look_at(text, n, room);
+    n = look_at(text, n, look, room);
     memset(room + n, 0, LANGUAGE_PAD);           /* it looks some bytes further than it is told */
     cld2_summary(room, (int)n, true, language, percent, &n_letters, &sure);
     const char *code = cld2_code(language[0]);
@@ -43,4 +43,18 @@ struct language language_of(const char *text, size_t n, char *room)
         out.share = (uint8_t)percent[0], out.sure = sure;
     }
     return out;
+}
+
+/* Half of the look is enough where it is English without a doubt, as most texts are: its time is a tenth of what is done with a text.  Of 7,130 texts in
+ * 190 languages (messages and manuals of programs) that changed the code of 3; of all languages it would have been 72, of neighbours most. */
+#define NO_DOUBT 97
+
+struct language language_of(const char *text, size_t n, char *room)
+{
+    if (n > LANGUAGE_LOOK / 2) {
+        const struct language l = of_some(text, n, LANGUAGE_LOOK / 2, room);
+        if (l.sure && l.share >= NO_DOUBT && !strcmp(l.code, "en"))
+            return l;
+    }
+    return of_some(text, n, LANGUAGE_LOOK, room);
 }

@@ -1,7 +1,8 @@
 /* language.h - the language of a text, by Compact Language Detector 2 (libcld2): a naive Bayes classifier over groups of four letters for
  * alphabets, over characters for Chinese, Japanese and Korean, by script alone where a script has one language; 83 languages.
  *
- * Looked at are the text's first 512 bytes and as many from its middle on: a page tells no more.  Any number of threads. */
+ * Looked at are the text's first 512 bytes and as many from its middle on: a page tells no more.  Where half of both is English, surely and
+ * nearly all of it, that is the answer.  Any number of threads. */
 #ifndef AUDIT_LANGUAGE_H
 #define AUDIT_LANGUAGE_H
 #include <stddef.h>

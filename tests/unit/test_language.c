@@ -45,8 +45,24 @@ static void a_long_text_is_looked_at_in_part(void **state)
     mem_free(text);
 }
 
+static void a_text_that_only_begins_in_english_is_not_english(void **state)
+{
+    static const char en[] = "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience. ";
+    static const char de[] = "Die Würde des Menschen ist unantastbar. Sie zu achten und zu schützen ist Verpflichtung aller staatlichen Gewalt. ";
+    char *text = mem_alloc(4 * LANGUAGE_LOOK);
+    (void)state;
+    for (size_t i = 0; i < 4 * LANGUAGE_LOOK; i++)
+        text[i] = en[i % (sizeof en - 1)];
+    assert_true(language_of(text, 4 * LANGUAGE_LOOK, room).share >= 97);
+    for (size_t i = LANGUAGE_LOOK; i < 4 * LANGUAGE_LOOK; i++)
+        text[i] = de[i % (sizeof de - 1)];
+    const struct language l = language_of(text, 4 * LANGUAGE_LOOK, room);
+    assert_true(l.share < 70);
+    mem_free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(texts_have_their_language), cmocka_unit_test(a_long_text_is_looked_at_in_part) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(texts_have_their_language), cmocka_unit_test(a_long_text_is_looked_at_in_part), cmocka_unit_test(a_text_that_only_begins_in_english_is_not_english) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
