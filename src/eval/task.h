@@ -6,7 +6,7 @@
  * doc/tasks.md says which keys are read; a key, filter or function that is not is an error that names it with its line.
  *
  * An item that cannot be asked or scored (a field is missing, a label out of range) is that item's error; it never stops a run.
- * A task is not changed after task_open: any threads may ask it. */
+ * A task is not changed after task_open: any threads may ask it.  Numbers of items are below task_n_item. */
 #ifndef EVAL_TASK_H
 #define EVAL_TASK_H
 #include <jansson.h>
@@ -78,7 +78,7 @@ int         task_gold(const struct task *t, int64_t item);
 /* Items of one cluster (a passage, a question in two forms) are not independent: standard errors are over clusters.  A number below
  * task_n_item, or -1 where each item stands for itself.  By the field that metadata.cluster of the task names. */
 int64_t     task_cluster(const struct task *t, int64_t item);
-const json_t *task_doc(const struct task *t, int64_t item);          /* as the prompts saw it */
+const json_t *task_doc(const struct task *t, int64_t item);          /* as the prompts saw it; where there is none, a string that says why */
 const char *task_doc_place(const struct task *t, int64_t item, char *out, size_t n);      /* "FILE:LINE", in out */
 
 /* The requests of an item, their number returned; texts and struct are the task's.  Negative: the item cannot be asked, and why. */

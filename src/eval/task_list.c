@@ -299,12 +299,11 @@ static int add_task(struct adding *a, const char *name, const struct task_source
     return add_to_group(a, group, l->n_task++);
 }
 
-/* All tasks with a tag. */
-static int add_tag(struct adding *a, const char *name, const json_t *paths, int group)
+/* All tasks with a tag, by the paths of their files. */
+static int add_tag(struct adding *a, const json_t *paths, int group)
 {
     for (size_t i = 0; i < json_array_size(paths); i++)
         TRY(add_name(a, json_string_value(json_array_get(paths, i)), NULL, group));
-    (void)name;
     return 0;
 }
 
@@ -315,7 +314,7 @@ static int add_name(struct adding *a, const char *name, const json_t *overrides,
     const json_t *tag = json_object_get(json_object_get(a->l->index, "tag"), name);
     int rc = task_source_find(&s, name, a->l->index, a->err), own;
     if (!rc) {
-        rc = tag ? add_tag(a, name, tag, group) : ERR(a->err, NOTFOUND, "there is no task, group or tag '%s'; those built in are listed by `lathe eval --tasks list`", name);
+        rc = tag ? add_tag(a, tag, group) : ERR(a->err, NOTFOUND, "there is no task, group or tag '%s'; those built in are listed by `lathe eval --tasks list`", name);
     } else if (rc > 0 && !(rc = task_source_parse(&s, &y, a->err))) {
         const json_t *task = json_object_get(y.tree, "task");
         if (json_object_get(y.tree, "group") && !json_is_string(task)) {

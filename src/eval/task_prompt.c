@@ -464,7 +464,7 @@ static int make_contexts(struct making *m, const json_t *q, const struct item *i
     return 0;
 }
 
-/* Which choice is right: a number, or the text of one; a negative number counts from the end only where it is one of several. */
+/* Which choice is right, by its number or its text; -1: several, or none. */
 static int gold_of(const struct item *it, const json_t *target)
 {
     if (json_is_integer(target))

@@ -9,7 +9,7 @@
 #define SHOTS_MAX 1000
 #define TOKENS_MAX 1000000
 
-struct reading { struct task *t; const struct task_opts *o; struct err *err; };
+struct reading { struct task *t; struct err *err; };
 
 static const char *at(const struct reading *r, const char *path) { return task_yaml_at(&r->t->yaml, path); }
 static json_t *get(const struct reading *r, const char *key) { return json_object_get(r->t->yaml.tree, key); }
@@ -36,7 +36,7 @@ static int refuse_function(const struct reading *r, const char *path, const char
                r->t->dataset_path ? r->t->dataset_path : "");
 }
 
-/* A string; a number is taken as its text, as templates do with dataset_name. */
+/* A string without a NUL; *out stays as it is where there is none. */
 static int read_string(const struct reading *r, const json_t *o, const char *key, const char *path, const char **out)
 {
     const json_t *v = json_object_get(o, key);
@@ -333,7 +333,7 @@ static int read_pass_at(const struct reading *r, const json_t *c)
 
 static int read_metric(const struct reading *r, const json_t *c, const char *path)
 {
-    static const char known[] = "metric|aggregation|higher_is_better|high_is_better|hf_evaluate|ignore_case|ignore_punctuation|ignore_numbers|regexes_to_ignore|k|average";
+    static const char known[] = "metric|aggregation|higher_is_better|high_is_better|hf_evaluate|ignore_case|ignore_punctuation|ignore_numbers|regexes_to_ignore|k|average|weight_by_size";
     struct task *t = r->t;
     struct metric *m;
     char where[120];
@@ -475,7 +475,7 @@ int task_read(struct task *t, const struct task_opts *o, struct err *err)
         "task|task_alias|tag|dataset_path|dataset_name|dataset_kwargs|training_split|validation_split|test_split|fewshot_split|process_docs|doc_to_text|doc_to_target|doc_to_choice|"
         "process_results|description|target_delimiter|fewshot_delimiter|fewshot_config|num_fewshot|metric_list|output_type|generation_kwargs|repeats|filter_list|should_decontaminate|"
         "doc_to_decontamination_query|gen_prefix|metadata|unsafe_code|custom_dataset|use_prompt|doc_to_image|doc_to_audio";
-    struct reading r = { t, o, err };
+    struct reading r = { t, err };
     const char *name = "";
     TRY(top_string(&r, "task", &name));
     if (!*name)

@@ -194,13 +194,20 @@ static int scalar(struct reader *r, const yaml_event_t *e, json_t **out)
 {
     const char *s = (const char *)e->data.scalar.value, *tag = (const char *)e->data.scalar.tag;
     const size_t n = e->data.scalar.length;
-    if (tag && !strcmp(tag, "!function")) {
+    static const char of_yaml[] = "tag:yaml.org,2002:";
+    const char *type = tag && !strncmp(tag, of_yaml, sizeof of_yaml - 1) ? tag + sizeof of_yaml - 1 : NULL;
+    if (tag && !strcmp(tag, "!function"))
         *out = json_pack("{s:s#}", TASK_FUNCTION, s, (int)n);
-    } else if (tag && strcmp(tag, "tag:yaml.org,2002:str") && strcmp(tag, "!")) {
+    else if (type && !strcmp(type, "null"))
+        *out = json_null();
+    else if (type && (!strcmp(type, "int") || !strcmp(type, "float") || !strcmp(type, "bool")))
+        *out = plain(s, n);
+    else if (tag && strcmp(tag, "!") && !(type && !strcmp(type, "str")))
         return ERR(r->err, UNSUPPORTED, "%s:%zu: the tag %.100s is not supported", r->name, e->start_mark.line + 1, tag);
-    } else {
+    else
         *out = !tag && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain(s, n) : json_stringn(s, n);
-    }
+    if (*out && type && ((!strcmp(type, "int") && !json_is_integer(*out)) || (!strcmp(type, "float") && !json_is_number(*out)) || (!strcmp(type, "bool") && !json_is_boolean(*out))))
+        return ERR(r->err, FORMAT, "%s:%zu: '%.100s' is no %s", r->name, e->start_mark.line + 1, s, type);
     return *out ? 0 : no_memory(r);
 }
 

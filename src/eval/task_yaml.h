@@ -1,8 +1,8 @@
 /* task_yaml.h - a task's YAML as PyYAML's safe loader reads it (YAML 1.1), its includes merged, and where each of its keys stands.  Internal to eval/.
  *
  * Plain words become what they become there: yes, no, on and off are booleans, 0o10 is a string and 010 is 8, 1:30 is 90, 1e3 is a string.
- * Keys are strings whatever they look like; dates stay strings.  Anchors, aliases and << are followed; a tag other than !!str is an error,
- * but for !function, which becomes {"!function": "module.name"}.  Duplicate keys: the last one counts, as there. */
+ * Keys are strings whatever they look like; dates stay strings.  Anchors, aliases and << are followed; a tag other than !!str, !!int,
+ * !!float, !!bool and !!null is an error, but for !function, which becomes {"!function": "module.name"}.  Duplicate keys: the last one counts, as there. */
 #ifndef EVAL_TASK_YAML_H
 #define EVAL_TASK_YAML_H
 #include <jansson.h>

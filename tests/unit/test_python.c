@@ -171,7 +171,7 @@ static void wrong_yaml_is_an_error_with_its_line(void **state)
 {
     (void)state;
     static const struct { const char *text, *says; int rc; } bad[] = {
-        { "a: 1\nb: !set {x}\n", "t.yaml:2: tags", ERR_FORMAT }, { "a: !!int '5'\n", "t.yaml:1: the tag", ERR_UNSUPPORTED }, { "a: *x\n", "an alias of no anchor", ERR_FORMAT },
+        { "a: 1\nb: !set {x}\n", "t.yaml:2: tags", ERR_FORMAT }, { "a: !!timestamp 2024-01-01\n", "t.yaml:1: the tag", ERR_UNSUPPORTED }, { "a: !!int 'x'\n", "t.yaml:1: 'x' is no int", ERR_FORMAT }, { "a: *x\n", "an alias of no anchor", ERR_FORMAT },
         { "- a\n", "no keys", ERR_FORMAT }, { "", "empty", ERR_FORMAT }, { "a: b: c\n", "t.yaml:1", ERR_FORMAT }, { "[a]: 1\n", "a key must be a word", ERR_FORMAT },
         { "a: 1\n---\nb: 2\n", "here begins another", ERR_FORMAT }, { "a:\n\t- b\n", "t.yaml:2", ERR_FORMAT }, { "a: {<<: 5}\n", "<< takes keys", ERR_FORMAT },
     };
@@ -217,6 +217,24 @@ static void literals_are_those_of_python(void **state)
     }
 }
 
+static void templates_are_those_of_a_strict_jinja(void **state)
+{
+    (void)state;
+    const json_t *all = json_object_get(golden, "templates"), *doc = json_object_get(golden, "doc");
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const char *text = json_string_value(json_array_get(json_array_get(all, i), 0)), *want = json_string_value(json_array_get(json_array_get(all, i), 1));
+        struct jinja *j;
+        struct buf b;
+        buf_init(&b);
+        OK(template_parse(&j, text, "test", &err));
+        const int rc = template_text(j, doc, &b, &err);
+        if (rc ? want != NULL : !want || strcmp(b.data, want))
+            fail_msg("'%s' gives %d, '%s', expected '%s'", text, rc, rc ? err.msg : b.data, want ? want : "an error");
+        buf_release(&b);
+        jinja_free(j);
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -244,6 +262,7 @@ int main(void)
         cmocka_unit_test(wrong_yaml_is_an_error_with_its_line),
         cmocka_unit_test(aliases_cannot_fill_the_memory),
         cmocka_unit_test(literals_are_those_of_python),
+        cmocka_unit_test(templates_are_those_of_a_strict_jinja),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

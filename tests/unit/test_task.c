@@ -196,7 +196,7 @@ static void check_requests(const json_t *c)
     struct task_opts o = TASK_OPTS;
     struct task_file files[4];
     struct task *t;
-    char hex[SHA256_HEX];
+    char yaml[200], hex[SHA256_HEX];
     json_t *v;
     o.file = files;
     json_object_foreach(json_object_get(c, "files"), split, v)
@@ -206,7 +206,8 @@ static void check_requests(const json_t *c)
     o.chat = json_object_get(c, "chat") ? chat : NULL;
     o.single_turn = json_object_get(c, "single") != NULL;
     o.system = json_string_value(json_object_get(c, "system"));
-    OK(task_open(&t, name, &o, &err));
+    snprintf(yaml, sizeof yaml, "tests/golden/tasks/%s", name);      /* a task file of ours, or what is built in */
+    OK(task_open(&t, strstr(name, ".yaml") ? yaml : name, &o, &err));
     const struct request *r;
     const int n = task_requests(t, 0, &r, &err);
     OK(n);
@@ -604,6 +605,33 @@ static void files_of_all_forms_are_the_same_documents(void **state)
     }
 }
 
+/* The same documents in the form of the publisher and in that of the hub. */
+static void check_forms(const char *task, const char *name, const char *a, const char *b)
+{
+    char hex[2][SHA256_HEX];
+    for (int i = 0; i < 2; i++) {
+        write_file(name, i ? b : a);
+        struct task *t = open_with(task, in_dir(name), 0);
+        assert_int_equal(task_gold(t, 0), 0);
+        hash_requests(t, NULL, hex[i]);
+        task_free(t);
+    }
+    assert_string_equal(hex[0], hex[1]);
+}
+
+static void forms_of_publishers_are_those_of_the_hub(void **state)
+{
+    (void)state;
+    check_forms("arc_easy", "ARC-Easy-Test.jsonl",
+                "{\"id\": \"1\", \"question\": {\"stem\": \"Why?\", \"choices\": [{\"text\": \"so\", \"label\": \"A\"}, {\"text\": \"no\", \"label\": \"B\"}]}, \"answerKey\": \"A\"}\n",
+                "{\"question\": \"Why?\", \"choices\": {\"text\": [\"so\", \"no\"], \"label\": [\"A\", \"B\"]}, \"answerKey\": \"A\"}\n");
+    check_forms("truthfulqa_mc2", "mc_task.json",
+                "[{\"question\": \"Why?\", \"mc1_targets\": {\"so\": 1, \"no\": 0}, \"mc2_targets\": {\"so\": 1, \"no\": 0, \"yes\": 1}}]",
+                "[{\"question\": \"Why?\", \"mc2_targets\": {\"choices\": [\"so\", \"no\", \"yes\"], \"labels\": [1, 0, 1]}}]");
+    check_forms("truthfulqa_mc1", "TruthfulQA.csv", "Question,Best Answer,Correct Answers,Incorrect Answers\nWhy?,so,so; yes ;,\"no; ; never, ever\"\n",
+                "Question,Best Answer,Correct Answers,Incorrect Answers\nWhy?, so ,x,\"no;never, ever\"\n");
+}
+
 static int set_up(void **state) { return tree_load(&lmeval, "tests/golden/tasks/lmeval.json", (size_t)1 << 26, &err) < 0 ? -1 : make_dir(state); }
 
 static int tear_down(void **state)
@@ -631,6 +659,7 @@ int main(void)
         cmocka_unit_test(tasks_of_a_group_without_files_are_told),
         cmocka_unit_test(all_that_is_built_in_reads_and_finds_its_files_by_name),
         cmocka_unit_test(files_of_all_forms_are_the_same_documents),
+        cmocka_unit_test(forms_of_publishers_are_those_of_the_hub),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -96,6 +96,68 @@ MADE = {
 }
 
 
+MADE |= {
+    "mmlu_pro": [{"question": f"What is {i}?\n", "options": [f" {i}", f"{i + 1} ", "none"] * (1 + i % 4), "answer": "ABC"[i % 3], "category": ["health", "math", "computer science"][i % 3],
+                  "cot_content": f"A: Let's think step by step. It is {i}. The answer is ({'ABC'[i % 3]})."} for i in range(24)],
+    "logiqa": [{"context": "All men are mortal.", "question": "Who is?", "options": ["men", "gods", "é", "x.\n"], "label": " b"}, {"context": "c", "question": "q", "options": ["1", "2", "3", "4"], "label": "d\n"}],
+    "medmcqa": [{"question": "Where is the heart?", "opa": "left", "opb": "right", "opc": "", "opd": "5", "cop": 0}, {"question": "q", "opa": "a", "opb": "b", "opc": "c", "opd": "d", "cop": 3}],
+    "pubmedqa": [{"CONTEXTS": ["One.", "Two's"], "QUESTION": "Is it?", "final_decision": "maybe"}, {"CONTEXTS": [], "QUESTION": "Is it not?", "final_decision": "no"}],
+    "mnli": [{"premise": "It rains.", "hypothesis": " It is wet", "label": 0}, {"premise": "a", "hypothesis": "b. ", "label": 2}],
+}
+# Task files of ours that name the harness' functions.
+FUNCTIONS = {
+    "mmlu_pro": ("mmlu_pro/mmlu_pro_health.yaml", """task: made_mmlu_pro
+dataset_path: TIGER-Lab/MMLU-Pro
+test_split: test
+fewshot_split: validation
+fewshot_config: {sampler: first_n, doc_to_text: !function utils.fewshot_to_text, doc_to_target: !function utils.fewshot_to_target}
+output_type: generate_until
+process_docs: !function utils.process_health
+description: "The following are multiple choice questions (with answers) about health. Think step by step and then finish your answer with \\"the answer is (X)\\" where X is the correct letter choice.\\n"
+doc_to_text: !function utils.doc_to_text
+doc_to_target: answer
+generation_kwargs: {until: ["Question:"], max_gen_toks: 2048, do_sample: false}
+metric_list: [{metric: exact_match}]
+"""),
+    "logiqa": ("logiqa/logiqa.yaml", """task: made_logiqa
+dataset_path: EleutherAI/logiqa
+test_split: test
+training_split: validation
+output_type: multiple_choice
+doc_to_choice: "{{options}}"
+doc_to_text: !function utils_logiqa.doc_to_text
+doc_to_target: !function utils_logiqa.doc_to_target
+"""),
+    "medmcqa": ("medmcqa/medmcqa.yaml", """task: made_medmcqa
+dataset_path: openlifescienceai/medmcqa
+test_split: validation
+training_split: train
+output_type: multiple_choice
+doc_to_choice: [A, B, C, D]
+doc_to_text: !function utils_medmcqa.doc_to_text
+doc_to_target: cop
+"""),
+    "pubmedqa": ("pubmedqa/pubmedqa.yaml", """task: made_pubmedqa
+dataset_path: bigbio/pubmed_qa
+test_split: test
+training_split: train
+output_type: multiple_choice
+doc_to_choice: ["yes", "no", maybe]
+doc_to_text: !function preprocess_pubmedqa.doc_to_text
+doc_to_target: final_decision
+"""),
+    "mnli": ("glue/mnli/default.yaml", """task: made_mnli
+dataset_path: nyu-mll/glue
+validation_split: validation_matched
+training_split: train
+output_type: multiple_choice
+doc_to_choice: ["True", Neither, "False"]
+doc_to_text: !function utils.doc_to_text
+doc_to_target: label
+"""),
+}
+
+
 class Fake:
     """Stands for datasets.load_dataset: splits by name."""
     def __init__(self, splits):
@@ -195,6 +257,12 @@ def all_cases():
         case("winogrande", "winogrande/default.yaml", {"validation": M("winogrande"), "train": M("winogrande")}, {"validation": MADE["winogrande"], "train": MADE["winogrande"]}, shots)
         case("arc_easy", "arc/arc_easy.yaml", {"test": M("arc"), "train": M("arc")}, {"test": MADE["arc"], "train": MADE["arc"]}, shots)
     case("arc_challenge", "arc/arc_challenge.yaml", {"test": M("arc")}, {"test": MADE["arc"], "train": MADE["arc"]})
+    for name, (path, text) in FUNCTIONS.items():
+        with open(os.path.join(OUT, f"made_{name}.yaml"), "w") as f:
+            f.write(text)
+        splits = ("test", "validation", "train", "validation_matched")
+        for shots in (0, 1):
+            case(f"made_{name}.yaml", path, {k: M(name) for k in splits}, {k: MADE[name] for k in splits}, shots)
     case("wikitext", "wikitext/wikitext.yaml", {"test": M("wikitext")}, {"test": MADE["wikitext"], "train": MADE["wikitext"]})
 
 

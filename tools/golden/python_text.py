@@ -1,6 +1,6 @@
-"""What Python makes of random seeds, regular expressions, YAML's plain words and literals, for eval/pyrandom, base/pyre, eval/task_yaml and eval/task_field.
+"""What Python makes of random seeds, regular expressions, YAML's plain words and literals and templates, for eval/pyrandom, base/pyre, eval/task_yaml and eval/task_field.
 
-    pip install pyyaml; python tools/golden/python_text.py tests/golden/tasks/python.json"""
+    pip install pyyaml jinja2; python tools/golden/python_text.py tests/golden/tasks/python.json"""
 import ast, json, platform, random, re, sys
 import yaml
 
@@ -30,7 +30,8 @@ WORDS = ["yes", "No", "ON", "off", "y", "n", "true", "TRUE", "tRue", "null", "~"
 out["yaml"] = [[w, yaml.safe_load("k: " + w)["k"]] for w in WORDS]
 
 TREES = ["a: &x {b: 1, c: [1, two]}\nd: *x\ne:\n  <<: *x\n  b: 2\n", "a: 1\na: 2\n", "t: |\n  one\n  two\nf: >\n  one\n  two\nq: 'it''s'\nd: \"x\\ty\\u00e9\\\n  z\"\n", "l:\n- a\n- - b\n  - c\n- {d: e}\n",
-         "1: one\nyes: two\n2.5: three\n", "e:\nf: ''\ng: []\nh: {}\n", "a: {b: {<<: [{x: 1}, {x: 2, y: 3}], z: 4}}\n"]
+         "1: one\nyes: two\n2.5: three\n", "e:\nf: ''\ng: []\nh: {}\n", "a: {b: {<<: [{x: 1}, {x: 2, y: 3}], z: 4}}\n",
+         "n: !!null ''\ni: !!int '010'\nf: !!float '1.5'\nb: !!bool yes\ns: !!str 5\nx: !!null null\n"]
 out["trees"] = [[t, json.loads(json.dumps(yaml.load(t, yaml.BaseLoader) if t.startswith("1: one") else yaml.safe_load(t)))] for t in TREES]
 
 LITERALS = ["['a', \"b's\"]", "[1, -2.5, 1e3, True, None]", "('a',)", "('a')", "()", "[]", "{'a': [1, 2], \"b\": {}}", "'x' 'y'", "[ 'a' ,\n 'b' ]", "['\\n\\t\\x41\\u00e9\\\\\\'']", "[\"\"\"q'\"r\"\"\"]", "r'\\n'",
@@ -44,4 +45,25 @@ for s in out["no_literals"]:
         continue
     if s != "{'a'}":
         raise AssertionError(s)
+
+import jinja2
+env = jinja2.Environment(loader=jinja2.BaseLoader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+env.filters["regex_replace"] = lambda s, pattern, repl, count=0: re.sub(pattern, repl, s, count=count)
+DOC = {"q": " What? ", "n": 7, "x": 1.5, "flag": True, "none": None, "list": ["a", "b's", "c\"d", "\n"], "d": {"text": ["x", "y"], "label": ["A", "B"], "k": "B"}, "s": "the_quick brown été", "empty": ""}
+TEMPLATES = ["{{q}}", "{{ q.strip() }}\n", "a\n{% if n > 5 %}\nbig\n{% endif %}\nend\n", "  {% set y = n + 1 %}\n{{ y }}", "{{ missing }}", "{{ missing|default('d') }}", "{% if missing %}x{% endif %}",
+             "{% if missing is defined %}x{% else %}y{% endif %}", "{{ d.text[0] }}{{ d['label'][1] }}", "{{ d.label.index(d.k) }}", "{{ d.nothing }}", "{{ list }}", "{{ [q, s] }}", "{{ list|join('; ') }}",
+             "{% for a in list %}{{ loop.index }}{{ a }}\n{% endfor %}", "{%- for a in list -%} {{ a }} {%- endfor -%}", "{{ s.split(' ')[:-1]|join(' ') }}", "{{ ' ' + s.split(' ')[-1] }}",
+             "{{ s|replace('_', ' ')|capitalize }}", "{{ 'ABCD'[n - 6] }}", "{{ n|string in '1234567' }}", "{{ 'yes' if flag else 'no' }}", "{{ none }}", "{{ x }} {{ n / 2 }} {{ n // 2 }} {{ n % 4 }}",
+             "{# c #}\nx{# d #}\n", "{{ s|regex_replace('(e|é)(t)', '<\\\\2\\\\1>') }}", "{{ s|regex_replace('[aeiou]', '', 2) }}", "{{ list|length }}{{ q|length }}", "{{ missing == 1 }}", "{% for a in missing %}x{% endfor %}",
+             "{{ missing ~ 'x' }}", "{{ not missing }}", "{{ s.upper() }}{{ s.title() }}{{ s.startswith('the') }}", "{{ [s[:3] ~ 'x', \"it's\"] }}", "{% macro m(a) %}[{{ a }}]{% endmacro %}{{ m(q) }}", "{{ q }}\n\n",
+             "{% raw %}{{ q }}{% endraw %}\n", "{{ empty }}{{ empty is defined }}", "{{ (n, 'a') }}", "{{ list[-1] }}|{{ list[9] }}", "{{ d.values()|list }}", "{{ s[s.index('_') + 1:].strip() }}", "{{ n and s }}", "{{ empty or 'e' }}"]
+out["templates"] = []
+for t in TEMPLATES:
+    try:
+        v = env.from_string(t).render(**DOC)
+    except Exception:
+        v = None
+    out["templates"].append([t, v])
+out["doc"] = DOC
+out["jinja2"] = jinja2.__version__
 json.dump(out, open(sys.argv[1], "w"), separators=(",", ":"))
