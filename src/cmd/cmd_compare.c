@@ -3,11 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "cmd/compare_run.h"
 #include "eval/samples.h"
 
-static struct compare_run run = { .o = COMPARE_OPTS, .convention = "all", .metric = "", .tasks = "", .worst = 5, .deep = 3, .bisect_tokens = 128 };
+static struct compare_run run = { .o = COMPARE_OPTS, .convention = "all", .metric = "", .tasks = "", .worst = 5, .deep = 3, .bisect_tokens = 128, .fewshot = -1, .batch = 16, .seed = 1 };
 static const char *correction = "holm";
 static bool gate;
 
@@ -19,6 +20,7 @@ int compare_add(struct compare_run *c, const char *unit, struct compare_result *
     va_start(ap, name_fmt);
     vsnprintf(c->name[c->n_result], sizeof *c->name, name_fmt, ap);
     va_end(ap);
+    err_tidy(c->name[c->n_result]);
     snprintf(c->unit[c->n_result], sizeof *c->unit, "%s", unit);
     *out = &c->result[c->n_result++];
     return 0;
@@ -39,12 +41,16 @@ static void print_test(const struct compare_run *c, int i)
                (long long)r->c, (long long)r->neither);
     else
         printf("  %lld items in %lld clusters\n", (long long)r->n, (long long)r->n_cluster);
-    printf("  p %.4g%s", r->p, r->counts ? " (McNemar, exact; " : "");
-    if (r->counts)
-        printf("mid-p %.4g)", r->mid_p);
+    printf("  p %.4g", r->p);
+    if (c->sequential && r->counts)
+        printf(" (e-process, of a loss)");
+    else if (r->counts)
+        printf(" (McNemar, exact; mid-p %.4g)", r->mid_p);
     if (c->n_result > 1)
         printf(", %.4g by %s over %d tests", r->adjusted, c->o.bh ? "Benjamini and Hochberg" : "Holm", c->n_result);
-    if (isfinite(r->mde))
+    if (r->stopped_at)
+        printf("; stopped there, and so the loss is likely smaller than it looks\n");
+    else if (isfinite(r->mde))
         printf("; a loss of %.5f would be found with %g %% power\n", r->mde, 100 * c->o.power);
     else
         printf("; no loss would be found with %g %% power\n", 100 * c->o.power);
@@ -59,6 +65,7 @@ static json_t *test_json(const struct compare_run *c, int i)
                           r->adjusted, "mde", compare_number(r->mde));
     if (o && r->counts) {
         json_object_set_new(o, "p_mid", json_real(r->mid_p));
+        json_object_set_new(o, "stopped_at", r->stopped_at ? json_integer(r->stopped_at) : json_null());
         json_object_set_new(o, "counts", json_pack("{s:I, s:I, s:I, s:I}", "both", (json_int_t)r->both, "old_alone", (json_int_t)r->b, "new_alone", (json_int_t)r->c, "neither",
                                                    (json_int_t)r->neither));
     }
@@ -103,6 +110,8 @@ static int tell(struct compare_run *c, struct err *err)
     int decides;
     if (!c->n_result)
         return 0;
+    if (cmd_stop)
+        log_warn("stopped: this is what was seen until then");
     TRY(compare_decide(c->result, c->n_result, &c->o, &decides, err));
     for (int i = 0; i < c->n_result && !cmd_json; i++)
         print_test(c, i);
@@ -122,14 +131,24 @@ static int tell(struct compare_run *c, struct err *err)
 
 static int check_options(struct err *err)
 {
-    run.o.bh = !strcmp(correction, "bh");
+    run.o.bh = !strcmp(correction, "bh"), run.o.seed = (uint64_t)run.seed;
     run.metric = *run.metric ? run.metric : NULL;
     run.tasks = *run.tasks ? run.tasks : NULL;
     if (!(run.o.alpha > 0 && run.o.alpha < 1) || !(run.o.power > 0 && run.o.power < 1))
         return ERR(err, USAGE, "--alpha %g, --power %g: expected numbers between 0 and 1", run.o.alpha, run.o.power);
+    if (run.sequential && !run.tasks)
+        return ERR(err, USAGE, "--sequential: expected --tasks, whose items come one after the other");
     if (run.ctx == 1)
         return ERR(err, USAGE, "--ctx: found 1, expected at least 2 tokens, of which one predicts the other");
     return 0;
+}
+
+/* Texts unless tasks alone are asked for. */
+static int compare_models(struct compare_run *c, struct err *err)
+{
+    if (!c->tasks || c->text.n || c->bisect)
+        TRY(compare_texts(c, err));
+    return c->tasks && !cmd_stop ? compare_on_tasks(c, err) : 0;
 }
 
 static int compare(struct compare_run *c, struct err *err)
@@ -138,9 +157,9 @@ static int compare(struct compare_run *c, struct err *err)
     if (old != new)
         return ERR(err, USAGE, "%s is an evaluation that was kept, and %s is none; expected two of them, or two models", old ? c->old : c->new, old ? c->new : c->old);
     if (!old)
-        return compare_texts(c, err);
-    if (c->text.n || c->bisect)
-        return ERR(err, USAGE, "%s is an evaluation that was kept, expected neither --text nor --bisect", c->old);
+        return compare_models(c, err);
+    if (c->text.n || c->bisect || c->sequential)
+        return ERR(err, USAGE, "%s is an evaluation that was kept, expected neither --text nor --bisect nor --sequential", c->old);
     return compare_saved(c, err);
 }
 
@@ -170,8 +189,15 @@ static int run_compare(const char *const *args, int n_args, struct err *err)
 
 static const struct opt opts[] = {
     { OPT_LIST, "text", &run.text, "<path>", "a file, or a folder whose files are documents, that both models read; may be given again", 0, 0 },
-    { OPT_STR, "tasks", &run.tasks, "<names>", "of evaluations that were kept: only these, with commas between them", 0, 0 },
+    { OPT_STR, "tasks", &run.tasks, "<names>", "that both models are put to, as lathe eval's; of evaluations that were kept: only these", 0, 0 },
     { OPT_STR, "metric", &run.metric, "<name>", "of each task; the first that it names unless given", 0, 0 },
+    { OPT_STR, "data-dir", &run.data_dir, "<folder>", "where the tasks' files with their usual names lie", 0, 0 },
+    { OPT_LIST, "data", &run.data, "<task=file>", "documents of a task; may be given several times", 0, 0 },
+    { OPT_LIST, "include-path", &run.include, "<folder>", "of task files, looked at before what is built in; may be given several times", 0, 0 },
+    { OPT_INT, "num-fewshot", &run.fewshot, "<int>", "examples in front of each item; -1: as many as the task says", -1, 1000 },
+    { OPT_FLAG, "sequential", &run.sequential, NULL, "items in random order, both models at once, until a loss is shown", 0, 0 },
+    { OPT_INT, "batch", &run.batch, "<int>", "items of a task at once", 1, 4096 },
+    { OPT_INT, "seed", &run.seed, "<int>", "of the order of items, and of the bootstrap", 0, 9e15 },
     { OPT_FLOAT, "margin", &run.o.margin, "<float>", "loss that would be accepted: 0.01 is one point of accuracy, or about one percent of perplexity", 0, 1e9 },
     { OPT_FLOAT, "alpha", &run.o.alpha, "<share>", "false alarms that are accepted, in all tests together", 0, 1 },
     { OPT_FLOAT, "power", &run.o.power, "<share>", "with which the minimum detectable loss that is told would be found", 0, 1 },
@@ -179,7 +205,7 @@ static const struct opt opts[] = {
     { OPT_FLAG, "gate", &gate, NULL, "exit 3 also where nothing is shown: losses of the margin must be ruled out", 0, 0 },
     { OPT_INT, "ctx", &run.ctx, "<int>", "tokens of a window of texts; 0: 512, or the models' positions", 0, 1e9 },
     { OPT_CHOICE, "convention", &run.convention, "all|llamacpp", "predictions that are compared: all, or as llama.cpp those of whole windows' second halves", 0, 0 },
-    { OPT_INT, "limit", &run.limit, "<int>", "windows of each text at most; 0: all", 0, 1e9 },
+    { OPT_INT, "limit", &run.limit, "<int>", "windows of each text, and items of each task, at most; 0: all", 0, 1e9 },
     { OPT_INT, "worst", &run.worst, "<int>", "predictions, or items, that are shown: those that are furthest apart or became worse", 0, 1e6 },
     { OPT_FLAG, "bisect", &run.bisect, NULL, "find the layers and weights that make the difference, on the first text", 0, 0 },
     { OPT_INT, "bisect-tokens", &run.bisect_tokens, "<int>", "tokens for that", 2, 512 },
@@ -194,6 +220,10 @@ const struct command command_compare = {
     "must agree.  --bisect names the first result that differs, and for each layer: how far the residual streams are apart behind it (drift), what\n"
     "the new layer makes of the old one's inputs (error alone), and the KL of the old model with this one layer in its place (KL alone); of the\n"
     "layers with the most of it, the same for each product and its weights.\n"
+    "\n"
+    "Put to tasks (--tasks, those of lathe eval), their items are compared by the pair, and the worst of them shown with their answers.  --sequential\n"
+    "takes the items in a random order and both models at once, and stops when a loss is shown in any task, by an e-process that is wrong with\n"
+    "chance alpha however often one looks; the margin is then not looked at, and the order is that of --seed.\n"
     "\n"
     "Of two evaluations that were kept (folders or samples_*.jsonl of lm-evaluation-harness' --log_samples, or of lathe eval --out): their items\n"
     "by the pair, by doc_id and document; what is not paired is counted.  Of a task's filters the first is tested.\n",

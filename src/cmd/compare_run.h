@@ -15,6 +15,9 @@ struct compare_run {
     struct opt_list text;
     int64_t ctx, limit, worst, deep, bisect_tokens;
     bool bisect;
+    const char *data_dir; struct opt_list data, include;
+    int64_t fewshot, batch, seed;
+    bool sequential;
 
     struct compare_result result[COMPARE_TESTS];
     char name[COMPARE_TESTS][160], unit[COMPARE_TESTS][24];
@@ -28,6 +31,11 @@ json_t *compare_number(double v);
 
 /* Texts, by two models or by a file of predictions and a model; prints what was found unless --json. */
 int compare_texts(struct compare_run *c, struct err *err);
+/* Tasks, by two models. */
+int compare_on_tasks(struct compare_run *c, struct err *err);
+/* Items of both models, by the pair.  stream_of: of a task, or NULL; ctx: its own. */
+struct samples;
+int compare_items_of(struct compare_run *c, const struct samples *old, const struct samples *new, const struct eprocess *(*stream_of)(void *ctx, const char *task), void *ctx, struct err *err);
 /* Items that were kept by two evaluations. */
 int compare_saved(struct compare_run *c, struct err *err);
 #endif

@@ -1,4 +1,4 @@
-/* compare_saved.c - `lathe compare` of two evaluations that were kept: items by the pair, and those that changed. */
+/* compare_saved.c - `lathe compare` of items by the pair, of two evaluations that were kept or are in memory, and those that changed. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,8 @@ static int tell_changes(const struct compare_run *c, const struct sample_set *ol
 
 /* ---- a test ---- */
 
-static int measure(const struct compare_run *c, struct compare_result *r, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, struct err *err)
+static int measure(const struct compare_run *c, struct compare_result *r, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p,
+                   const struct eprocess *stream, struct err *err)
 {
     double *v = mem_alloc_array(3 * (size_t)p->n, sizeof *v);
     int64_t *cluster = mem_alloc_array((size_t)p->n, sizeof *cluster);
@@ -79,7 +80,8 @@ static int measure(const struct compare_run *c, struct compare_result *r, const 
         const struct sample *a = &old->item[p->pair[i].old], *b = &new->item[p->pair[i].new];
         v[i] = a->value, v[p->n + i] = b->value, v[2 * p->n + i] = a->weight, cluster[i] = a->cluster;
     }
-    const struct compare_items x = { .old = v, .new = v ? v + p->n : v, .weight = v ? v + 2 * p->n : v, .cluster = cluster, .n = p->n, .higher_is_better = old->higher_is_better };
+    const struct compare_items x = { .old = v, .new = v ? v + p->n : v, .weight = v ? v + 2 * p->n : v, .cluster = cluster, .n = p->n, .higher_is_better = old->higher_is_better,
+                                     .stream = stream };
     const int rc = v && cluster ? compare_measure(r, &x, &c->o, err) : ERR(err, NOMEM, "no memory for %lld items", (long long)p->n);
     mem_free(v);
     mem_free(cluster);
@@ -100,14 +102,14 @@ static void tell_unpaired(const struct sample_pairs *p)
         printf("  %lld paired items were asked with another prompt\n", (long long)p->other_prompt);
 }
 
-static int compare_pairs(struct compare_run *c, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, struct err *err)
+static int compare_pairs(struct compare_run *c, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, const struct eprocess *stream, struct err *err)
 {
     struct compare_result *r;
     if (!p->n)
         return ERR(err, RANGE, "%s: no item of both evaluations is the same (%lld of the old one alone, %lld of the new one alone, %lld with another document, %lld without a value)", old->task,
                    (long long)p->only_old, (long long)p->only_new, (long long)p->other_doc, (long long)p->no_value);
     TRY(compare_add(c, old->metric, &r, err, "%s,%s", old->task, old->filter));
-    TRY(measure(c, r, old, new, p, err));
+    TRY(measure(c, r, old, new, p, stream, err));
     if (!cmd_json) {
         printf("%s: %s of %lld items\n", c->name[c->n_result - 1], old->metric, (long long)p->n);
         tell_unpaired(p);
@@ -121,19 +123,19 @@ static int compare_pairs(struct compare_run *c, const struct sample_set *old, co
     return tell_changes(c, old, new, p, o, err);
 }
 
-static int compare_sets(struct compare_run *c, const struct sample_set *old, const struct sample_set *new, struct err *err)
+static int compare_sets(struct compare_run *c, const struct sample_set *old, const struct sample_set *new, const struct eprocess *stream, struct err *err)
 {
     struct sample_pairs p;
     if (strcmp(old->metric, new->metric))
         return ERR(err, RANGE, "%s: the first metric is %s in the old evaluation and %s in the new one, expected the same; --metric names one", old->task, old->metric, new->metric);
     TRY(samples_pair(&p, old, new, err));
-    const int rc = compare_pairs(c, old, new, &p, err);
+    const int rc = compare_pairs(c, old, new, &p, stream, err);
     sample_pairs_release(&p);
     return rc;
 }
 
 /* Only the first filter of a task is a test, as the others read the same answers. */
-static int compare_all(struct compare_run *c, const struct samples *old, const struct samples *new, struct err *err)
+int compare_items_of(struct compare_run *c, const struct samples *old, const struct samples *new, const struct eprocess *(*stream_of)(void *ctx, const char *task), void *ctx, struct err *err)
 {
     int n = 0;
     if (old->n_older || new->n_older)
@@ -145,7 +147,7 @@ static int compare_all(struct compare_run *c, const struct samples *old, const s
         } else if (i && !strcmp(old->set[i].task, old->set[i - 1].task)) {
             log_info("%s,%s is not tested: the first filter of the task is", old->set[i].task, old->set[i].filter);
         } else {
-            TRY(compare_sets(c, &old->set[i], other, err));
+            TRY(compare_sets(c, &old->set[i], other, stream_of ? stream_of(ctx, old->set[i].task) : NULL, err));
             n++;
         }
     }
@@ -162,7 +164,7 @@ int compare_saved(struct compare_run *c, struct err *err)
     if (!rc)
         rc = samples_load(&new, c->new, c->tasks, c->metric, err);
     if (!rc)
-        rc = compare_all(c, &old, &new, err);
+        rc = compare_items_of(c, &old, &new, NULL, NULL, err);
     samples_release(&old);
     samples_release(&new);
     return rc;

@@ -105,19 +105,19 @@ static int progress(void *ctx, size_t n_read, size_t n_all)
     return cmd_stop != 0;
 }
 
+/* limit: windows of all documents together; 0: all. */
 static int diverge_documents(struct models *m, struct text *t, int64_t limit, struct err *err)
 {
     struct diverge_opts o = { .ctx = m->ctx, .bos = t->bos, .half = m->half, .pool = m->pool, .progress = progress, .progress_ctx = t };
-    for (int i = 0; i < t->n_doc && !cmd_stop; i++) {
-        size_t n = t->start[i + 1] - t->start[i];
-        const size_t row = t->d.n, most = (size_t)limit * (size_t)m->ctx;
-        if (limit && t->n_doc == 1 && n > most)
-            n = most;
+    const size_t step = (size_t)m->ctx - (!m->half && t->bos >= 0), all = limit ? (size_t)limit : SIZE_MAX / step;
+    for (size_t i = 0, done = 0; i < (size_t)t->n_doc && !cmd_stop && done < all; i++) {
+        const size_t row = t->d.n, whole = t->start[i + 1] - t->start[i], most = (all - done) * step, n = whole < most ? whole : most;
         if (n < (m->half ? (size_t)m->ctx : 2)) {
             t->n_short++;
             continue;
         }
-        o.cluster = t->n_doc >= DOCUMENTS ? i : -1;
+        done += (n + step - 1) / step;
+        o.cluster = t->n_doc >= DOCUMENTS ? (int32_t)i : -1;
         TRY(diverge_models(&t->d, m->old, m->new, t->ids.id + t->start[i], n, &o, err));
         for (size_t k = row; k < t->d.n; k++)
             t->d.row[k].at += t->d.row[k].at < 0 ? 0 : (int64_t)t->start[i];
@@ -399,6 +399,8 @@ static int open_models(struct compare_run *c, struct models *m, struct err *err)
     TRY(cmd_pool(&m->pool, err));
     if (m->from_file) {
         TRY(logprobs_open(&m->file, c->old, err));
+        if (c->limit && c->limit < m->file.n_window)
+            m->file.n_window = (int)c->limit;
         o.ctx = m->ctx = m->file.ctx, o.ctx_clip = false, m->half = true;
         return engine_new(&m->new, c->new, &o, m->pool, err);
     }

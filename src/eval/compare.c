@@ -86,7 +86,11 @@ static int measure(struct compare_result *r, const struct compare_items *x, cons
     }
     TRY(by_clusters(r, d, x, o, err));
     TRY(by_bootstrap(r, d, w, x, o, err));
-    return are_counts(x, r) ? by_counts(r, x, o, err) : 0;
+    if (are_counts(x, r))
+        TRY(by_counts(r, x, o, err));
+    if (x->stream)
+        r->p = eprocess_p(x->stream), r->stopped_at = x->stream->stopped_at;
+    return 0;
 }
 
 int compare_measure(struct compare_result *r, const struct compare_items *x, const struct compare_opts *o, struct err *err)
@@ -110,7 +114,7 @@ static enum compare_verdict verdict_of(const struct compare_result *r, const str
     const bool shown = r->adjusted <= o->alpha, ruled_out = r->upper < o->margin;
     if (shown && r->effect > 0)
         return COMPARE_BETTER;
-    return ruled_out ? COMPARE_NOT_WORSE : shown ? COMPARE_WORSE : COMPARE_UNDERPOWERED;
+    return ruled_out && !r->stopped_at ? COMPARE_NOT_WORSE : shown ? COMPARE_WORSE : COMPARE_UNDERPOWERED;
 }
 
 int compare_decide(struct compare_result *r, int n, const struct compare_opts *o, int *decides, struct err *err)

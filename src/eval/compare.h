@@ -40,7 +40,10 @@ struct compare_opts {
 #define COMPARE_OPTS { .alpha = 0.05, .power = 0.8, .margin = 0.01, .seed = 1 }
 
 /* Item i has old[i] and new[i]; weight NULL: 1; cluster NULL, or < 0: the item is alone. */
-struct compare_items { const double *old, *new, *weight; const int64_t *cluster; int64_t n; bool higher_is_better; };
+struct compare_items {
+    const double *old, *new, *weight; const int64_t *cluster; int64_t n; bool higher_is_better;
+    const struct eprocess *stream;   /* items came one after the other (below), right or wrong: p is the e-process's, of a loss; NULL: all at once */
+};
 
 struct compare_result {
     int64_t n, n_cluster;
@@ -49,6 +52,7 @@ struct compare_result {
     double old, new, effect, se; /* se NAN for a single cluster, as ci, p = 1 then */
     double ci[2], bootstrap[2];  /* 1 - alpha; bootstrap: BCa over clusters, NAN for a single one */
     double p, mid_p, adjusted, upper, mde;     /* mde NAN: no loss is large enough */
+    int64_t stopped_at;          /* of a stream: items when the loss was shown; the verdict is then worse, whatever the margin, and the effect is likely too large.  0: not */
     enum compare_verdict verdict;
 };
 /* All but `adjusted` and `verdict`.  ERR_RANGE without items. */

@@ -139,6 +139,28 @@ static const char *longest_text(const json_t *o, const char *best)
     return best;
 }
 
+/* The end of a text, whole characters, one line. */
+static char *ending(const char *s)
+{
+    const size_t n = strlen(s);
+    const char *at = n > SAMPLE_TEXT ? s + (n - SAMPLE_TEXT) : s;
+    while (at > s && ((unsigned char)*at & 0xc0) == 0x80)
+        at++;
+    char *end = beginning(at), *out = end && at > s ? mem_printf("...%s", end) : end;
+    if (out != end)
+        mem_free(end);
+    return out;
+}
+
+/* What was asked: the end of the prompt, or where lines have none the document's longest text. */
+static char *asked(const json_t *line)
+{
+    const json_t *arguments = json_object_get(line, "arguments"), *first = json_object_get(json_object_get(arguments, "gen_args_0"), "arg_0");
+    const char *prompt = json_string_value(first ? first : json_array_get(json_array_get(arguments, 0), 0));
+    const char *text = prompt && *prompt ? prompt : longest_text(json_object_get(line, "doc"), NULL);
+    return prompt && *prompt ? ending(text) : beginning(text ? text : "");
+}
+
 /* A text, or what else is there as JSON. */
 static char *shown(const json_t *o)
 {
@@ -198,7 +220,7 @@ static void release_sample(struct sample *s)
 
 static int read_sample(const json_t *line, const char *metric, const struct line *l, struct sample *s, struct err *err)
 {
-    const json_t *id = json_object_get(line, "doc_id"), *doc = json_object_get(line, "doc"), *answer = json_object_get(line, "filtered_resps");
+    const json_t *id = json_object_get(line, "doc_id"), *answer = json_object_get(line, "filtered_resps");
     *s = (struct sample){ .cluster = -1 };
     if (!json_is_integer(id))
         return bad(l, err, "expected a whole number as doc_id");
@@ -207,8 +229,7 @@ static int read_sample(const json_t *line, const char *metric, const struct line
     hash_of(line, "prompt_hash", &s->prompt);
     if (hash_document(line, &s->doc) < 0)
         return ERR(err, NOMEM, "no memory for %s", l->path);
-    const char *text = longest_text(doc, NULL);
-    s->text = beginning(text ? text : ""), s->target = shown(json_object_get(line, "target")), s->answer = shown(answer ? answer : json_object_get(line, "resps"));
+    s->text = asked(line), s->target = shown(json_object_get(line, "target")), s->answer = shown(answer ? answer : json_object_get(line, "resps"));
     if (s->text && s->target && s->answer)
         return 0;
     release_sample(s);

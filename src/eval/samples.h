@@ -17,7 +17,7 @@ struct sample {
     uint64_t doc, prompt;        /* hashes: of doc_hash, where there is none of the document; of prompt_hash, 0: none */
     double value, weight;        /* value NAN: none */
     int64_t cluster;             /* items of one depend on each other; -1: it stands for itself, as all of files do */
-    char *text, *target, *answer;/* for people: beginnings of the document's longest text, of the right answer, of the reply */
+    char *text, *target, *answer;/* for people: the end of the prompt, or the beginning of the document's longest text; those of the right answer and of the reply */
 };
 /* Of one task and filter, for one metric; items ascending by id. */
 struct sample_set {

@@ -22,7 +22,7 @@ void logprobs_abort(struct logprobs *l);                        /* leaves no fil
 /* Reading one, ours or llama.cpp's, row after row.  Everything is checked: sizes against the file's own (it is mapped), ids against V,
  * numbers for being finite; a wrong file is ERR_FORMAT, with its name, what was found and where. */
 struct logprobs_reader {
-    int ctx, V, n_window;
+    int ctx, V, n_window;        /* n_window may be made smaller: the first ones */
     int32_t *ids;                /* [n_window * ctx], in the order of the text */
     const char *path;            /* borrowed */
     struct file_map map; size_t at; int64_t n_left;           /* rows; ctx - 1 - ctx/2 of each window */

@@ -47,6 +47,42 @@ lathe compare old new --tasks even --quiet; echo "exit $?"
 lathe compare old new --tasks even --quiet --gate > said; echo "exit $?"
 lathe compare old new --tasks even --margin 0.1 --gate --quiet | tail -n 1; echo "exit $?"
 lathe compare new old --json --quiet --correction bh | verdict; echo "exit $?"
+# tasks: live and kept are the same, and a loss is shown before all items are done
+mkdir m other
+cp "$ROOT"/tests/golden/llama/{config.json,model.safetensors} "$ROOT"/tests/golden/eval/tokenizer.json m
+echo '{"bos_token": "<s>", "eos_token": "</s>"}' > m/tokenizer_config.json
+cp m/* other
+python3 - <<'P'
+import json
+b = bytearray(open("other/model.safetensors", "rb").read())
+for i in range(8 + int.from_bytes(b[:8], "little"), len(b) - 3, 16): b[i + 3] ^= 128          # every fourth number has the other sign
+open("other/model.safetensors", "wb").write(b)
+words = ["the cat sat", "the dog ran", "a man ate", "rain on the mat", "the old mill", "it ran to the man"]
+with open("choice.jsonl", "w") as f:
+    for i in range(216):
+        f.write(json.dumps({"q": f"{words[i % 6]} and {words[i // 6 % 6]} {words[i // 36]}", "c": [words[(i + 1) % 6], "a ham", words[(i + 3) % 6]], "y": i % 3}) + "\n")
+P
+task() {
+    printf 'task: %s\ndataset_path: json\ndataset_kwargs: {data_files: {test: %s.jsonl}}\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: "{{q}}"\ndoc_to_choice: c\n' $1 $1
+    printf 'doc_to_target: y\nmetric_list: [{metric: acc}, {metric: acc_norm}]\nmetadata: {version: 1.0}\n'
+}
+task choice > choice.yaml; task right > right.yaml
+for x in m other; do lathe eval $x --tasks choice.yaml --out kept-$x --log-samples --quiet > said 2>&1; done
+lathe compare m other --tasks choice.yaml --metric acc_norm --json --quiet > live.json 2> said
+lathe compare kept-m kept-other --metric acc_norm --json --quiet > kept.json 2> said
+python3 - <<'P'
+import glob, json
+live, kept = (json.load(open(f + ".json")) for f in ("live", "kept"))
+print(live["tests"] == kept["tests"], live["tests"][0]["n"])
+right = [json.loads(l) for l in open(glob.glob("kept-m/samples_choice_*.jsonl")[0])]
+items = open("choice.jsonl").readlines()
+open("right.jsonl", "w").writelines(items[s["doc_id"]] for s in right if s["acc_norm"] == 1)
+P
+lathe compare m other --tasks right.yaml --metric acc_norm --quiet > said 2> talk; echo "exit $?"
+cat talk; grep -c 'item .*: 1 -> 0' said
+lathe compare m other --tasks right.yaml --metric acc_norm --sequential --json --quiet > soon.json 2> talk; echo "exit $?"
+python3 -c 'import json; t = json.load(open("soon.json"))["tests"][0]; print(t["verdict"], t["stopped_at"] == t["n"] < sum(1 for l in open("right.jsonl")) / 2, t["p"] <= 0.05, t["counts"]["new_alone"])'
+lathe compare m m --tasks right.yaml --sequential --quiet --margin 0.2 | tail -n 1
 # what cannot be compared
 lathe compare old run 2>&1; echo "exit $?"
 lathe compare old new --metric f1 2>&1; echo "exit $?"

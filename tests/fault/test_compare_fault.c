@@ -2,6 +2,7 @@
 #include <math.h>
 #include "each_allocation.h"
 #include "eval/bisect.h"
+#include "eval/compare.h"
 #include "eval/diverge.h"
 #include "eval/samples.h"
 #include "infer/score.h"
@@ -64,11 +65,31 @@ static int pairs(void *ctx)
     return rc;
 }
 
+static int verdict(void *ctx)
+{
+    (void)ctx;
+    static const double old[] = { 1, 1, 0, 1, 0, 1, 1, 1 }, new[] = { 1, 0, 0, 1, 1, 0, 1, 0 };
+    static const struct compare_opts o = COMPARE_OPTS;
+    struct compare_result r[2];
+    struct compare_stream s = { 0 };
+    int decides;
+    int rc = compare_measure(&r[0], &(struct compare_items){ .old = old, .new = new, .n = 8, .higher_is_better = true }, &o, &err);
+    if (!rc)
+        rc = compare_measure(&r[1], &(struct compare_items){ .old = old, .new = new, .weight = (const double[]){ 1, 2, 1, 2, 1, 2, 1, 2 }, .n = 8 }, &o, &err);
+    if (!rc)
+        rc = compare_decide(r, 2, &o, &decides, &err);
+    if (!rc)
+        rc = compare_stream_init(&s, "t", 8, 1, 0.05, 1, &err);
+    compare_stream_release(&s);
+    return rc;
+}
+
 static void each_allocation_of_a_comparison(void **state)
 {
     (void)state;
     assert_true(each_allocation(divergence, NULL, false) > 3);
     assert_true(each_allocation(from_file, in_dir("kld"), false) > 3);
+    assert_true(each_allocation(verdict, NULL, false) > 5);
     assert_true(each_allocation(bisection, NULL, false) > 10);
     assert_true(each_allocation(pairs, in_dir("out"), true) > 20);        /* JSON that the fast reader has no memory for, the other one reads */
 }

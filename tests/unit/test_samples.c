@@ -123,6 +123,16 @@ static void long_texts_are_cut_at_a_character(void **state)
     OK(samples_load(&s, in_dir("long.jsonl"), NULL, NULL, &err));
     assert_int_equal(strlen(s.set[0].item[0].text), SAMPLE_TEXT - 1 + 3);
     samples_release(&s);
+    b.len -= strlen("}");
+    OK(buf_add_str(&b, ", \"arguments\": {\"gen_args_0\": {\"arg_0\": \"", &err));
+    for (int i = 0; i < 200; i++)
+        OK(buf_add_str(&b, "\xc3\xa4", &err));
+    OK(buf_add_str(&b, "\\nA:\"}}}", &err));
+    put("long.jsonl", b.data);
+    OK(samples_load(&s, in_dir("long.jsonl"), NULL, NULL, &err));
+    assert_int_equal(strlen(s.set[0].item[0].text), 3 + SAMPLE_TEXT - 1);
+    assert_string_equal(s.set[0].item[0].text + 3 + SAMPLE_TEXT - 6, "\xc3\xa4 A:");
+    samples_release(&s);
     buf_release(&b);
 }
 
