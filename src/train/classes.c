@@ -186,6 +186,8 @@ int classes_digest(const struct classes *k, const struct train_config *c, struct
     char labels[SHA256_HEX];
     TRY(sha256_of(k->label[0], (size_t)k->n_all * sizeof *k->label[0], labels, err));
     TRY(buf_printf(b, err, " classes %s %lld %lld %d %.17g %.17g", labels, (long long)k->n_train, (long long)c->shift, c->flip, c->mixup, c->label_smoothing));
+    if (c->adversarial.eps > 0)
+        TRY(buf_printf(b, err, " adversarial %.17g %.17g %lld", c->adversarial.eps, c->adversarial.step, (long long)c->adversarial.n_step));
     for (int i = 0; i < k->train.n_channel; i++)
         TRY(buf_printf(b, err, " %.17g %.17g", k->vision.mean[i], k->vision.std[i]));
     return 0;

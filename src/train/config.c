@@ -15,7 +15,7 @@ void train_config_defaults(struct train_config *c)
         .steps = 1000, .batch = 16, .ctx = 256, .accumulate = 1, .tensor_parallel = 1, .warmup = 100, .seed = 1,
         .eval_every = 250, .eval_tokens = 65536, .save_every = 250, .keep = 2, .lr = 1e-3, .min_lr_share = 0.1, .decay_share = 0.2, .beta1 = 0.9,
         .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .muon_lr = 0.02, .muon_weight_decay = 0.01, .momentum = 0.95, .clip = 1.0,
-        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .optimizer = "adamw", .optimizer_state = "fp32", .schedule = "wsd", .precision = "bf16", .recompute = "auto", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
+        .router_bias_rate = 1e-3, .objective = "likelihood", .beta = 0.1, .adversarial.n_step = 7, .optimizer = "adamw", .optimizer_state = "fp32", .schedule = "wsd", .precision = "bf16", .recompute = "auto", .save = "background", .on_spike = "skip", .sample_prompt = "\n",
     };
     tune_defaults(&c->tune);
     privacy_defaults(&c->privacy);
@@ -73,6 +73,10 @@ void train_config_keys(struct train_config *c, struct opt data[TRAIN_KEYS_MAX], 
         { OPT_FLOAT, "clip", &c->clip, "<float>", "largest norm of the gradient; 0: not clipped", 0, 1e30 },
         { OPT_FLOAT, "label_smoothing", &c->label_smoothing, "<share>", "classes: this share of a target is spread over all classes", 0, 0.99 },
         { OPT_FLOAT, "mixup", &c->mixup, "<float>", "classes: two images in shares from Beta(a, a), and their targets alike; 0: one image", 0, 1 },
+        { OPT_FLOAT, "adversarial_eps", &c->adversarial.eps, "<float>",
+          "classes of images: each is changed, by at most so much in each number from 0 to 1, until the model errs on it most, and learned then; 0: it is learned as it is", 0, 1 },
+        { OPT_INT, "adversarial_steps", &c->adversarial.n_step, "<int>", "along the sign of the loss's slope, from a random place", 1, 1000 },
+        { OPT_FLOAT, "adversarial_step", &c->adversarial.step, "<float>", "how far each goes; 0: 2.5 adversarial_eps / adversarial_steps", 0, 1 },
         { OPT_CHOICE, "precision", &c->precision, "fp32|bf16", "type of the products' operands; weights and sums are fp32", 0, 0 },
         { OPT_CHOICE, "recompute", &c->recompute, "auto|none|cheap|block", "what is computed again in the backward pass to save memory: nothing, norms and activations, or all but the residual stream; the same bits; auto: the fastest that fits", 0, 0 },
         { OPT_FLOAT, "memory", &c->memory, "<GB>", "memory that the run may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
@@ -137,6 +141,7 @@ static int refuse_keys(const struct train_config *c, const json_t *data, const j
         { IMAGES, true, "too_long", "it is for texts" }, { CLASSES | IMAGES, true, "bad_records", "it is for other records" }, { CLASSES | IMAGES, true, "pack", "it is for other records" },
         { TEXTS | CLASSES, true, "fit", "it is for images" }, { TEXTS | CLASSES, true, "shift", "it is for images" }, { TEXTS | CLASSES, true, "flip", "it is for images" },
         { TEXTS, false, "label_smoothing", "it is for classes" }, { TEXTS | CLASSES, false, "mixup", "it is for images" },
+        { TEXTS | CLASSES, false, "adversarial_eps", "it is for images" },
         { CLASSES | IMAGES, false, "objective", "the loss is that of classes" },
     };
     const bool images = config_vision(&c->model), classes = train_classifies(c);
@@ -160,6 +165,7 @@ static int refuse_idle_keys(const struct train_config *c, const json_t *data, co
     const enum optimizer o = train_optimizer(c);
     const struct { bool idle, data; const char *key, *why; } keys[] = {
         { !train_prefers(c), false, "beta", "it is for objective: dpo" },
+        { !(c->adversarial.eps > 0), false, "adversarial_steps", "it is for an adversarial_eps over 0" }, { !(c->adversarial.eps > 0), false, "adversarial_step", "it is for an adversarial_eps over 0" },
         { o != OPTIMIZER_MUON, false, "muon_lr", "it is for optimizer: muon" }, { o != OPTIMIZER_MUON, false, "muon_weight_decay", "it is for optimizer: muon" },
         { o == OPTIMIZER_ADAMW, false, "momentum", "it is for optimizer: muon and sgd" },
         { o == OPTIMIZER_SGD, false, "beta1", "it is AdamW's" }, { o == OPTIMIZER_SGD, false, "beta2", "it is AdamW's" }, { o == OPTIMIZER_SGD, false, "eps", "it is AdamW's" },
@@ -333,6 +339,8 @@ static int read_privacy(struct train_config *c, const json_t *train, const char 
         return ERR(err, UNSUPPORTED, "%s: train.router_bias_rate moves the router's bias by loads that have no noise; expected 0", where);
     if (c->mixup > 0)
         return ERR(err, USAGE, "%s: train.mixup adds two records up, so that the gradient of one would not be its own; expected 0", where);
+    if (c->adversarial.eps > 0)
+        return ERR(err, UNSUPPORTED, "%s: train.adversarial_eps is not implemented with noise; expected 0", where);
     if (!json_object_get(train, "seed"))
         return ERR(err, USAGE, "%s: train.seed is missing: who knows it can take the noise out again, so that it must be a number that nobody guesses", where);
     if (!json_object_get(train, "clip"))

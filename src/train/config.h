@@ -34,6 +34,7 @@ struct train_config {
     int64_t shift;
     bool flip;
     double mixup, label_smoothing;
+    struct { double eps, step; int64_t n_step; } adversarial;      /* images; eps 0: none */
     const char *tokenizer;                       /* "bpe", "bytes" or a path */
     int64_t vocab_size;
     const char *form, *fields, *template, *too_long, *bad_records;       /* of records (data/records.h); fields and template may be NULL */

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/jinja.h"
+#include "train/adversary.h"
 #include "train/gate.h"
 #include "train/page.h"
 #include "train/parts.h"
@@ -120,6 +121,7 @@ static int take_memory(struct run *r, struct err *err)
     TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
     if (r->reference.g)
         TRY(decoder_bind(&r->reference, r->pool, &r->model, err));
+    TRY(adversary_take(r, err));
     if (r->sampler.g)
         TRY(decoder_bind(&r->sampler, r->pool, &r->model, err));
     if (r->rows) {
@@ -309,6 +311,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     slice_sums_release(&r.gradient);
     run_privacy_release(&r);
     decoder_release(&r.reference);
+    adversary_release(&r);
     decoder_release(&r.scorer);
     decoder_release(&r.model);
     base_rows_free(r.rows);

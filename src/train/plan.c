@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/adversary.h"
 #include "train/parts.h"
 #include "train/predict.h"
 
@@ -17,6 +18,8 @@ static int plan_at(struct run *r, int T, struct err *err)
     const int S = run_sequences(r, T);
     TRY(decoder_plan(&r->model, T, S, r->o->n_thread, NULL, err));
     TRY(decoder_plan(&r->scorer, T, S, r->o->n_thread, &r->model, err));
+    if (r->attacker.g)
+        TRY(decoder_plan(&r->attacker, T, S, r->o->n_thread, &r->model, err));
     return r->reference.g ? decoder_plan(&r->reference, T, S, r->o->n_thread, &r->model, err) : 0;
 }
 
@@ -33,7 +36,12 @@ struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
     return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .whole_step = runs_whole_step(r), .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .state = train_state_type(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
-                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c), .division = r->division };
+                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c), .division = r->division, .pixels_sought = c->adversarial.eps > 0 };
+}
+
+struct decoder_opts run_attacker_opts(const struct run *r)
+{
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(&r->c), .frozen = true, .pixels_sought = true };
 }
 
 struct decoder_opts run_reference_opts(const struct run *r)
@@ -64,6 +72,9 @@ int run_record_model(struct run *r, struct err *err)
     }
     r->T = (int)(r->joined * r->micro * c->ctx);
     TRY(decoder_record(&r->scorer, &c->model, &score, err));
+    const struct decoder_opts attacker = run_attacker_opts(r);
+    if (c->adversarial.eps > 0)
+        TRY(decoder_record(&r->attacker, &c->model, &attacker, err));
     if (prefers)
         TRY(decoder_record(&r->reference, &c->model, &reference, err));
     if (c->privacy.on) {
@@ -86,7 +97,7 @@ static size_t planned_bytes(const struct run *r)
 {
     return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
            slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) + parts_bytes(r) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
-           (r->reference.g ? r->reference.g->plan.total : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
+           (r->reference.g ? r->reference.g->plan.total : 0) + (r->attacker.g ? r->attacker.g->plan.total + mem_map_size(adversary_bytes(r)) : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
 }
 
 /* Tokens of a batch that is run at once, on average: what packing leaves free is not computed. */
@@ -133,7 +144,8 @@ double run_step_seconds(const struct run *r)
 {
     const double n = (double)(run_own_micro(r) / r->joined), T = mean_tokens(r), S = (double)(r->joined * r->micro), L = r->loader.n_key;
     const double reference = r->reference.g ? limits_seconds(&r->limits, r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
-    return (r->c.privacy.on ? run_private_seconds(r, all_passes(), T) : n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference)) +
+    const double attack = r->attacker.g ? (double)r->c.adversarial.n_step * limits_seconds(&r->limits, r->attacker.g, all_passes(), T, S, L, NULL) : 0;
+    return (r->c.privacy.on ? run_private_seconds(r, all_passes(), T) : n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference + attack)) +
            limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
 }
 
@@ -141,7 +153,8 @@ double run_step_flops(const struct run *r)
 {
     const double n = (double)(run_own_micro(r) / r->joined), T = mean_tokens(r), S = (double)(r->joined * r->micro), L = r->loader.n_key;
     const double reference = r->reference.g ? limits_flops(r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
-    return n * (limits_flops(r->model.g, all_passes(), T, S, L, NULL) + reference) +
+    const double attack = r->attacker.g ? (double)r->c.adversarial.n_step * limits_flops(r->attacker.g, all_passes(), T, S, L, NULL) : 0;
+    return n * (limits_flops(r->model.g, all_passes(), T, S, L, NULL) + reference + attack) +
            limits_flops(r->model.g, update_passes(), T, S, L, NULL);
 }
 

@@ -40,7 +40,7 @@ struct trial {
     struct run *r;
     struct kinds kinds;
     struct weights_list *weights;
-    struct sample model, reference;
+    struct sample model, reference, attacker;
     struct slice_sums gradient;
     int64_t n_window, most;              /* of a batch in this turn; at most */
     int joined;                          /* slices in it */
@@ -131,17 +131,20 @@ static int record(struct trial *t, int n_layer, struct err *err)
 {
     const struct run *r = t->r;
     struct config c = r->c.model;
-    const struct decoder_opts train = run_train_opts(r), reference = run_reference_opts(r);
+    const struct decoder_opts train = run_train_opts(r), reference = run_reference_opts(r), attacker = run_attacker_opts(r);
     memset(c.layer + n_layer, 0, sizeof c.layer - (size_t)n_layer);
     c.n_layer = n_layer;
     TRY(weights_list_new(&t->weights, &c, err));
     TRY(decoder_record(&t->model.small, &c, &train, err));
+    if (r->attacker.g)
+        TRY(decoder_record(&t->attacker.small, &c, &attacker, err));
     return r->reference.g ? decoder_record(&t->reference.small, &c, &reference, err) : 0;
 }
 
 static void release(struct trial *t)
 {
     decoder_release(&t->reference.small);
+    decoder_release(&t->attacker.small);
     decoder_release(&t->model.small);
     weights_list_free(t->weights);
     t->weights = NULL;
@@ -153,6 +156,8 @@ static int plan_small(struct trial *t, struct err *err)
     const struct run *r = t->r;
     const int T = (int)(t->most * r->c.ctx), S = run_sequences(r, T);
     TRY(decoder_plan(&t->model.small, T, S, r->o->n_thread, NULL, err));
+    if (t->attacker.whole)
+        TRY(decoder_plan(&t->attacker.small, T, S, r->o->n_thread, &t->model.small, err));
     return t->reference.whole ? decoder_plan(&t->reference.small, T, S, r->o->n_thread, &t->model.small, err) : 0;
 }
 
@@ -161,13 +166,15 @@ static int record_small(struct trial *t, struct err *err)
 {
     const int whole = t->r->c.model.n_layer;
     for (int n = whole < 2 ? whole : 2;; n = 2 * n < whole ? 2 * n : whole) {
-        int model, reference = 1;
+        int model, reference = 1, attacker = 1;
         TRY(record(t, n, err));
         TRY(model = list_kinds(&t->kinds, &t->model, err));
         if (t->reference.whole)
             TRY(reference = list_kinds(&t->kinds, &t->reference, err));
+        if (t->attacker.whole)
+            TRY(attacker = list_kinds(&t->kinds, &t->attacker, err));
         TRY(plan_small(t, err));
-        if ((model && reference && t->model.small.g->plan.total >= SMALL_BYTES) || n == whole)
+        if ((model && reference && attacker && t->model.small.g->plan.total >= SMALL_BYTES) || n == whole)
             return 0;
         release(t);
     }
@@ -179,6 +186,8 @@ static int take_memory(struct trial *t, struct err *err)
     TRY(decoder_bind(&t->model.small, r->pool, NULL, err));
     if (t->reference.whole)
         TRY(decoder_bind(&t->reference.small, r->pool, &t->model.small, err));
+    if (t->attacker.whole)
+        TRY(decoder_bind(&t->attacker.small, r->pool, &t->model.small, err));
     decoder_init_weights(&t->model.small, t->weights, 1);
     if (r->c.tune.on)
         decoder_init_adapters(&t->model.small, 1);
@@ -256,6 +265,10 @@ static void run_micro(struct trial *t, int64_t i_micro)
         run_load_inputs(r, &t->reference.small);
         run_pass(t, &t->reference, PASS_FORWARD, &s);
     }
+    if (t->attacker.whole) {
+        run_pass(t, &t->attacker, PASS_FORWARD, &s);
+        run_pass(t, &t->attacker, PASS_BACKWARD, &s);
+    }
     run_pass(t, &t->model, PASS_FORWARD, &s);
     if (train_prefers(&r->c))
         run_pass(t, &t->model, PASS_LOSS, &s);
@@ -299,6 +312,8 @@ static void run_trial(struct trial *t)
     graph_run(t->model.small.g, PASS_PREPARE, &first);
     if (t->reference.whole)
         graph_run(t->reference.small.g, PASS_PREPARE, &first);
+    if (t->attacker.whole)
+        graph_run(t->attacker.small.g, PASS_PREPARE, &first);
     double took = 0;
     for (t->n_window = 1;; t->n_window = least(GROWTH * t->n_window, t->most)) {
         const double begin = clock_wall();
@@ -359,6 +374,10 @@ static int sum_step(struct trial *t, double *seconds, struct err *err)
     TRY(sum_nodes(t, r->model.g, 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD, T, &micro, err));
     if (t->reference.whole)
         TRY(sum_nodes(t, t->reference.whole, 1u << PASS_FORWARD, T, &micro, err));
+    double attack = 0;
+    if (t->attacker.whole)
+        TRY(sum_nodes(t, t->attacker.whole, 1u << PASS_FORWARD | 1u << PASS_BACKWARD, T, &attack, err));
+    micro += attack * (double)r->c.adversarial.n_step;
     TRY(sum_nodes(t, r->model.g, 1u << PASS_NORM | 1u << PASS_UPDATE, 0, &update, err));
     const double add = stat_median(t->add, t->n_turn) * (double)r->model.g->plan.bytes[TENSOR_GRAD] / (double)(t->model.small.g->plan.bytes[TENSOR_GRAD] + 1);
     *seconds = (double)runs * micro + (double)(r->n_slice / r->joined - 1) * add + update;
@@ -375,7 +394,7 @@ int run_predict(struct run *r, double *seconds, struct err *err)
     if (!t)
         return ERR(err, NOMEM, "no memory to time operations");
     t->most = least(r->joined * r->micro, r->c.ctx < TOKENS_MAX ? TOKENS_MAX / r->c.ctx : 1);
-    t->r = r, t->model.whole = r->model.g, t->reference.whole = r->reference.g;
+    t->r = r, t->model.whole = r->model.g, t->reference.whole = r->reference.g, t->attacker.whole = r->attacker.g;
     int rc = record_small(t, err);
     if (rc >= 0 && (rc = take_memory(t, err)) >= 0) {
         run_trial(t);
@@ -385,6 +404,7 @@ int run_predict(struct run *r, double *seconds, struct err *err)
     release(t);
     mem_free(t->model.kind);
     mem_free(t->reference.kind);
+    mem_free(t->attacker.kind);
     mem_free(t->kinds.at);
     mem_free(t);
     return rc;

@@ -32,8 +32,10 @@ struct run {
     struct weights_list *weights;
     struct base_rows *rows;                  /* of a base that stays in its file, or NULL */
     struct decoder model, scorer;            /* the scorer shares the model's weights */
+    struct decoder attacker;                 /* with adversarial training (adversary.h); g NULL: none.  It shares the model's weights */
+    float *images;                           /* the same: those of a micro-batch as they are */
     struct decoder reference;                /* of preferences (prefer.h): the model that the run began from */
-    float *token_scale;                      /* the same: [T], in batch_block */
+    float *token_scale;                      /* of preferences: [T], in batch_block */
     struct pool *pool;
     struct limits limits;
     struct file_log metrics;
@@ -117,6 +119,7 @@ int run_digest_settings(struct run *r, struct err *err);        /* r->state.sett
 int run_digest_held_out(const struct run *r, char digest[SHA256_HEX], struct err *err);      /* of the tokens or images; of nothing where none are */
 int run_sequences(const struct run *r, int T);                  /* of T tokens: as many as can be; images have all the same length */
 struct decoder_opts run_train_opts(const struct run *r);        /* of r->model, r->reference */
+struct decoder_opts run_attacker_opts(const struct run *r);
 struct decoder_opts run_reference_opts(const struct run *r);
 
 /* ---- save.c ---- */

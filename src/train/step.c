@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/log.h"
+#include "train/adversary.h"
 #include "train/balance.h"
 #include "train/ranks.h"
 
@@ -45,7 +46,7 @@ struct step run_step_of(const struct run *r, int64_t i_micro)
 static void load_micro(struct run *r, int64_t i_micro, struct batch *b)
 {
     if (run_classifies(r))
-        classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &r->model, b);
+        classes_batch(&r->classes, &r->c, r->pool, i_micro, r->micro, &r->model, b), adversary_change(r, i_micro, b);
     else
         loader_batch(&r->loader, (uint64_t)i_micro, b);
     if (r->o->fault && !run_classifies(r))

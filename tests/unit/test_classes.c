@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "eval/attack.h"
 #include "infer/classify.h"
 #include "model/merge.h"
 #include "train/classes.h"
@@ -90,6 +91,7 @@ static int set_up(void **state)
     write_config("plain.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32");
     write_config("rich.yaml", ", classifier_pooling: mean, hidden_dropout_prob: 0.1", paths("train", NULL, ", valid_share: 0.2, shift: 1, flip: true, labels: [top, middle, low]"),
                  ", precision: bf16, label_smoothing: 0.1, mixup: 0.3, accumulate: 2");
+    write_config("robust.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32, accumulate: 2, adversarial_eps: 0.3, adversarial_steps: 3");
     return 0;
 }
 
@@ -157,8 +159,8 @@ static void adapters_of_a_classifier_are_learned_and_merged(void **state)
 static void final_weights_are_the_same_with_any_number_of_threads_and_after_stops(void **state)
 {
     (void)state;
-    static const char *const configs[] = { "plain.yaml", "rich.yaml" };
-    for (int c = 0; c < 2; c++) {
+    static const char *const configs[] = { "plain.yaml", "rich.yaml", "robust.yaml" };
+    for (int c = 0; c < 3; c++) {
         struct train_result r;
         char out[40], first[SHA256_HEX];
         for (int n = 1; n <= 3; n++) {
@@ -177,6 +179,44 @@ static void final_weights_are_the_same_with_any_number_of_threads_and_after_stop
         assert_int_equal(r.steps, 40);
         assert_string_equal(first, digest(out));
     }
+}
+
+/* Held-out images that PGD does not change the answer to, of the first 48. */
+static int n_robust(const char *model, double eps)
+{
+    struct pool *pool;
+    struct classifier *c;
+    struct attacker *a;
+    struct image_set set;
+    struct attacked out[CLASSIFY_BATCH];
+    const struct attack how = attack_usual(ATTACK_PGD, eps, 1);
+    int n = 0;
+    OK(pool_new(&pool, 2, &err));
+    OK(classifier_new(&c, in_dir(model), &(struct classify_opts){ .slopes = true }, pool, &err));
+    OK(attacker_new(&a, c, &err));
+    OK(image_set_open(&set, path_in(in_dir(model), "data/valid.img"), &err));
+    for (int64_t i = 0; i < 48; i += CLASSIFY_BATCH) {
+        OK(attacker_run(a, &how, image_set_pixels(&set, i), set.label + i, i, CLASSIFY_BATCH, out, NULL, &err));
+        for (int k = 0; k < CLASSIFY_BATCH; k++)
+            n += !out[k].fooled;
+    }
+    image_set_close(&set);
+    attacker_free(a);
+    classifier_free(c);
+    pool_free(pool);
+    return n;
+}
+
+static void adversarial_training_makes_a_model_robust(void **state)
+{
+    (void)state;
+    struct train_result r;
+    write_config("longer.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32, adversarial_eps: 0.3");
+    OK(train("plain.yaml", "fragile", 2, NULL, &r));
+    OK(train("longer.yaml", "robust", 2, NULL, &r));
+    const int fragile = n_robust("fragile", .3), robust = n_robust("robust", .3);
+    print_message("%d and %d of 48 images stand eps 0.3\n", fragile, robust);
+    assert_true(robust >= fragile + 12);
 }
 
 static void training_goes_on_from_a_model_folder(void **state)
@@ -270,6 +310,7 @@ static void mistakes_in_settings_and_data_are_named(void **state)
         { "", ", shift: 8", "", "data.shift is 8" }, { "", ", labels: [a, b]", "", "label 2, expected 0 to 1" }, { "", ", labels: [a, a, b]", "", "'a' is there twice" },
         { ", image_size: 10", "", "", "8 by 8 pixels, expected 10 by 10" }, { ", image_size: 9", "", "", "whole patches" }, { ", num_labels: 4", "", "", "num_labels 4, the data 3" },
         { "", ", fit: shrink", "", "refuse|stretch|crop" }, { "", "", ", mixup: 2", "mixup" }, { "", "", ", label_smoothing: 1", "label_smoothing" },
+        { "", "", ", adversarial_eps: 2", "adversarial_eps" }, { "", "", ", adversarial_steps: 3", "adversarial_steps would do nothing" },
     };
     struct train_result r;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -293,6 +334,7 @@ int main(void)
         cmocka_unit_test(a_classifier_learns_and_can_be_used),
         cmocka_unit_test(adapters_of_a_classifier_are_learned_and_merged),
         cmocka_unit_test(final_weights_are_the_same_with_any_number_of_threads_and_after_stops),
+        cmocka_unit_test(adversarial_training_makes_a_model_robust),
         cmocka_unit_test(training_goes_on_from_a_model_folder),
         cmocka_unit_test(a_sample_is_a_function_of_its_number),
         cmocka_unit_test(mistakes_in_settings_and_data_are_named),
