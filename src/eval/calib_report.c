@@ -43,8 +43,8 @@ static int reliability(json_t *o, const struct calib *c, struct err *err)
     const int rc = calib_reliability(c, bin, err);
     for (int b = 0; b < c->n_bin && rc >= 0; b++)
         if (bin[b].n)
-            json_array_append_new(a, json_pack("{s:f, s:f, s:I, s:f, s:f, s:o}", "low", bin[b].low, "high", bin[b].high, "n", (json_int_t)bin[b].n, "confidence", bin[b].conf,
-                                               "accuracy", bin[b].acc, "ci95", range(bin[b].acc_low, bin[b].acc_high)));
+            json_array_append_new(a, json_pack("{s:f, s:f, s:I, s:f, s:f, s:o}", "low", bin[b].low, "high", bin[b].high, "n", (json_int_t)bin[b].n,
+                                               "confidence", bin[b].conf, "accuracy", bin[b].acc, "ci95", range(bin[b].acc_low, bin[b].acc_high)));
     json_object_set_new(o, "reliability", a);
     mem_free(bin);
     return rc;
@@ -64,7 +64,8 @@ static int measures(json_t *o, const struct calib *c, const struct calib_report_
 
 static json_t *parts(const struct calib_brier *b)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "brier", b->brier, "uncertainty", b->uncertainty, "resolution", b->resolution, "reliability", b->reliability, "within", b->within);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "brier", b->brier, "uncertainty", b->uncertainty, "resolution", b->resolution, "reliability", b->reliability,
+                     "within", b->within);
 }
 
 static int brier_parts(json_t *o, const struct calib *c, struct err *err)
@@ -104,7 +105,8 @@ static int cross_fit(json_t *o, const struct calib *c, const struct calib_report
         int f = 0;
         while (f < n_fold - 1 && fit[f].status == CALIB_FITTED && fit[f].beta > 0)
             f++;
-        json_object_set_new(x, "status", json_string(fit[f].status == CALIB_FITTED ? "the less likely choice is right more often: no temperature helps" : calib_temperature_word(fit[f].status)));
+        const char *why = fit[f].status == CALIB_FITTED ? "the less likely choice is right more often: no temperature helps" : calib_temperature_word(fit[f].status);
+        json_object_set_new(x, "status", json_string(why));
     }
     json_object_set_new(o, "cross_fit", x);
     calib_free(scaled);
@@ -157,8 +159,8 @@ static int one_conformal(json_t *o, struct conformal *f, const struct calib *c, 
     struct conformal_result r;
     TRY(conformal_fit(f, c, item, n_fit, err));
     TRY(conformal_measure(&r, f, c, item + n_fit, c->n - n_fit, err));
-    json_t *x = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "q", number(f->q), "coverage", number(r.coverage), "size_mean", number(r.size_mean), "n_empty", (json_int_t)r.n_empty,
-                          "n_full", (json_int_t)r.n_full, "sizes", sizes(&r));
+    json_t *x = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "q", number(f->q), "coverage", number(r.coverage), "size_mean", number(r.size_mean), "n_empty",
+                          (json_int_t)r.n_empty, "n_full", (json_int_t)r.n_full, "sizes", sizes(&r));
     if (r.n_class)
         classes(x, &r);
     json_object_set_new(o, conformal_name(f->kind), x);
@@ -184,7 +186,8 @@ static int conformal(json_t *o, const struct calib *c, const struct calib_report
     json_t *x = json_pack("{s:f, s:I, s:I, s:o, s:o}", "alpha", opts->alpha, "n_fit", (json_int_t)n_fit, "n_measured", (json_int_t)(c->n - n_fit), "coverage_range90",
                           range(low, high), "measured_range90", range(counted_low, counted_high));
     for (int kind = CONFORMAL_THR; kind <= CONFORMAL_RAPS && rc >= 0; kind++) {
-        struct conformal f = { .kind = (enum conformal_kind)kind, .alpha = opts->alpha, .lambda = opts->lambda, .k_reg = opts->k_reg, .randomised = true, .seed = opts->seed };
+        struct conformal f = { .kind = (enum conformal_kind)kind, .alpha = opts->alpha, .lambda = opts->lambda, .k_reg = opts->k_reg,
+                               .randomised = true, .seed = opts->seed };
         rc = one_conformal(x, &f, c, item, n_fit, err);
     }
     json_object_set_new(o, "conformal", x);

@@ -27,12 +27,14 @@ static int axes(struct buf *b, struct err *err)
 static int bar(struct buf *b, const struct calib_bin *x, int64_t most, struct err *err)
 {
     const double left = at_x(x->low) + 0.5, width = (x->high - x->low) * SIDE - 1, dot = at_x(x->conf), height = (double)x->n / (double)most * STRIP;
-    TRY(buf_printf(b, err, "<g><title>%.3g to %.3g: %" PRId64 " of %" PRId64 " right, %.3f (%.3f to %.3f), confidence %.3f</title>", x->low, x->high, x->n_right, x->n, x->acc, x->acc_low,
-                   x->acc_high, x->conf));
-    TRY(buf_printf(b, err, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill-opacity=\".35\" " FILL("c0", "#1769c2") "/>", left, at_y(x->acc), width, x->acc * SIDE));
+    TRY(buf_printf(b, err, "<g><title>%.3g to %.3g: %" PRId64 " of %" PRId64 " right, %.3f (%.3f to %.3f), confidence %.3f</title>", x->low, x->high,
+                   x->n_right, x->n, x->acc, x->acc_low, x->acc_high, x->conf));
+    TRY(buf_printf(b, err, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill-opacity=\".35\" " FILL("c0", "#1769c2") "/>", left,
+                   at_y(x->acc), width, x->acc * SIDE));
     TRY(buf_printf(b, err, "<path d=\"M%.1f %.1fV%.1f\" stroke-width=\"1.5\" " STROKE("c0", "#1769c2") "/>", dot, at_y(x->acc_low), at_y(x->acc_high)));
     TRY(buf_printf(b, err, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" " FILL("c0", "#1769c2") "/>", dot, at_y(x->acc)));
-    return buf_printf(b, err, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" " FILL("c7", "#55606e") "/></g>", left, STRIP_TOP + STRIP - height, width, height);
+    return buf_printf(b, err, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" " FILL("c7", "#55606e") "/></g>", left,
+                      STRIP_TOP + STRIP - height, width, height);
 }
 
 int diagram_reliability(struct buf *b, const char *title, const char *note, const struct calib_bin *bin, int n_bin, struct err *err)
@@ -42,7 +44,8 @@ int diagram_reliability(struct buf *b, const char *title, const char *note, cons
         most = bin[i].n > most ? bin[i].n : most;
     TRY(buf_printf(b, err, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT));
     TRY(html_str(b, title, err));
-    TRY(buf_add_str(b, "\" fill=\"#666677\" style=\"max-width:420px;fill:var(--soft,#666677)\"><text x=\"0\" y=\"12\" style=\"font:600 12px system-ui,sans-serif\">", err));
+    TRY(buf_add_str(b, "\" fill=\"#666677\" style=\"max-width:420px;fill:var(--soft,#666677)\">"
+                       "<text x=\"0\" y=\"12\" style=\"font:600 12px system-ui,sans-serif\">", err));
     TRY(html_str(b, title, err));
     TRY(buf_add_str(b, "</text>", err));
     if (note) {
@@ -54,5 +57,6 @@ int diagram_reliability(struct buf *b, const char *title, const char *note, cons
     for (int i = 0; i < n_bin; i++)
         if (bin[i].n)
             TRY(bar(b, &bin[i], most, err));
-    return buf_printf(b, err, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" " FONT ">right over confidence; items, at most %" PRId64 " a bin</text></svg>\n", LEFT + SIDE, HEIGHT - 4, most);
+    return buf_printf(b, err, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" " FONT ">right over confidence; items, at most %" PRId64 " a bin</text></svg>\n", LEFT + SIDE,
+                      HEIGHT - 4, most);
 }

@@ -100,7 +100,8 @@ static void score_block(void *ctx, int i_block, int i_thread)
     for (int r = 0; r < m; r++)
         for (int l = 0; l < q->d; l++)
             s.unit[(size_t)r * (size_t)q->d + (size_t)l] = (float)((double)q->x[(size_t)(from + r) * (size_t)q->d + (size_t)l] / q->norm[from + r]);
-    const struct gemm g = { .M = m, .N = (int)q->n_bank, .K = q->d, .a = s.unit, .a_row = q->d, .a_col = 1, .b = q->panels, .b_panel = q->panel, .c = s.product, .ldc = ld };
+    const struct gemm g = { .M = m, .N = (int)q->n_bank, .K = q->d, .a = s.unit, .a_row = q->d, .a_col = 1, .b = q->panels, .b_panel = q->panel,
+                            .c = s.product, .ldc = ld };
     cpu_kernels()->gemm(&g);
     for (int r = 0; r < m; r++)
         q->score[from + r] = score_row(q, from + r, s.product + (size_t)r * (size_t)ld, &s);

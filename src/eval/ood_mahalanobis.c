@@ -90,8 +90,8 @@ static int fit_metric(struct metric *g, const struct training *t, bool ledoit_wo
         g->shrinkage = ledoit_wolf ? shrink(s, t->d, t->n, fourth) : 0;
         const int bad = lin_cholesky(s, t->d);
         if (bad >= 0)
-            rc = ERR(err, NUMERIC, "the covariance of %d features over %" PRId64 " items is singular: feature %d follows from those before it, or never changes%s", t->d, t->n,
-                     bad, ledoit_wolf ? "" : " (Ledoit-Wolf's shrinkage would help)");
+            rc = ERR(err, NUMERIC, "the covariance of %d features over %" PRId64 " items is singular: feature %d follows from those before it, or never changes%s",
+                     t->d, t->n, bad, ledoit_wolf ? "" : " (Ledoit-Wolf's shrinkage would help)");
         else
             lin_whitening(s, t->d, g->t);
     }
@@ -127,7 +127,8 @@ static void centre_of(const struct training *t, double *centre)
         centre[j] /= (double)t->n;
 }
 
-static int fit(struct ood_mahalanobis *m, struct training *t, int K, const struct ood_mahalanobis_opts *o, double *mean, int64_t *count, struct pool *pool, struct err *err)
+static int fit(struct ood_mahalanobis *m, struct training *t, int K, const struct ood_mahalanobis_opts *o, double *mean, int64_t *count,
+               struct pool *pool, struct err *err)
 {
     centre_of(t, m->centre);
     class_means(t, K, mean, count);

@@ -60,7 +60,8 @@ int rank_measure(struct rank *out, const double *score, const unsigned char *pos
 }
 
 /* Both kinds behind one another; sign -1 turns the order round, and with it who is positive. */
-static int one_way(struct rank *out, const double *id, int64_t n_id, const double *ood, int64_t n_ood, double sign, double *score, unsigned char *positive, struct err *err)
+static int one_way(struct rank *out, const double *id, int64_t n_id, const double *ood, int64_t n_ood, double sign, double *score,
+                   unsigned char *positive, struct err *err)
 {
     for (int64_t i = 0; i < n_id + n_ood; i++) {
         score[i] = sign * (i < n_id ? id[i] : ood[i - n_id]);
