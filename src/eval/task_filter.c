@@ -92,7 +92,7 @@ struct reading { const struct task_yaml *y; const char *path; struct err *err; }
 
 static const char *place(const struct reading *r, const char *key)
 {
-    static _Thread_local char where[200];
+    char where[200];
     snprintf(where, sizeof where, "%.120s/%.70s", r->path, key);
     return task_yaml_at(r->y, where);
 }

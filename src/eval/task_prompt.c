@@ -235,23 +235,34 @@ static int add_system(struct making *m, const json_t *doc, struct err *err)
     return rc;
 }
 
-static int add_examples(struct making *m, const json_t *doc, struct err *err)
+/* The document itself is no example of its own where the splits have one name, or, as there, both have none. */
+static int draw_examples(struct making *m, const json_t *doc, struct err *err)
 {
     const struct task *t = m->t;
     const char *const a = t->split_shot ? t->split_shot : "", *const b = t->split_test ? t->split_test : "";
-    TRY(draw(t, &m->draws, strcmp(a, b) ? NULL : doc, err));
-    for (int i = 0; i < t->n_shot; i++) {
-        const int64_t which = m->draws.pick[i];
-        struct turns *e = &m->example[which];
-        if (!e->n) {
-            struct err why = { 0 };
-            buf_clear(&e->text);
-            const int rc = example(t, json_array_get(t->shot_list, (size_t)which), e, &why);
-            if (rc) {
-                e->n = 0;
-                return err_code(err_set(err, rc, __FILE__, __LINE__, "example %lld of the few-shot documents: %s", (long long)which + 1, why.msg), rc);
-            }
-        }
+    return t->n_shot && t->output != OUT_ROLLING ? draw(t, &m->draws, strcmp(a, b) ? NULL : doc, err) : 0;
+}
+
+/* The turns of a document of shot_list, made when it is first drawn. */
+static int example_turns(struct making *m, int64_t which, const struct turns **out, struct err *err)
+{
+    struct turns *e = &m->example[which];
+    *out = e;
+    if (e->n)
+        return 0;
+    buf_clear(&e->text);
+    const int rc = example(m->t, json_array_get(m->t->shot_list, (size_t)which), e, err);
+    if (!rc)
+        return 0;
+    e->n = 0;
+    return err_context(err, "example %lld of the few-shot documents", (long long)which + 1);
+}
+
+static int add_examples(struct making *m, struct err *err)
+{
+    for (int i = 0; i < m->t->n_shot; i++) {
+        const struct turns *e;
+        TRY(example_turns(m, m->draws.pick[i], &e, err));
         for (int k = 0; k < e->n; k++) {
             TRY(turn_begin(&m->prompt, e->v[k].role, e->v[k].delimiter, err));
             TRY(turn_add(&m->prompt, e->text.data + e->v[k].from, e->v[k].n, err));
@@ -475,39 +486,49 @@ static int gold_of(const struct item *it, const json_t *target)
     return -1;
 }
 
+/* What a document is asked about: the question, and what the item keeps. */
+static int make_fields(struct task *t, const json_t *doc, struct item *it, json_t **q, json_t **prefix, struct err *err)
+{
+    const bool choice = t->choice.kind != FIELD_NONE;
+    if (t->text.kind != FIELD_NONE)
+        TRY(field_get(&t->text, AS_TEXT, doc, t->columns, choice, q, err));
+    if (choice)
+        TRY(field_get(&t->choice, AS_CHOICES, doc, t->columns, false, &it->choices, err));
+    TRY(field_get(&t->target, AS_TARGET, doc, t->columns, choice, &it->target, err));
+    TRY(prefix_of(t, &t->prefix, doc, prefix, err));
+    if (t->output != OUT_CHOICE)
+        return 0;
+    it->n_choice = (int)json_array_size(it->choices);
+    it->gold = gold_of(it, t->multiple_input ? *q : it->target);
+    return it->n_choice ? 0 : ERR(err, FORMAT, "the document has no choices");
+}
+
+/* The prompt up to the document's own question. */
+static int begin_prompt(struct making *m, const json_t *doc, struct err *err)
+{
+    struct err of_draw = { 0 };
+    buf_clear(&m->prompt.text);
+    m->prompt.n = 0;
+    /* The draw comes first, whatever is wrong with the document: those behind it have theirs. */
+    const int drawn = draw_examples(m, doc, &of_draw);
+    if (!json_is_object(doc) && drawn != ERR_NOMEM)
+        return ERR(err, FORMAT, "%s", json_string_value(doc) ? json_string_value(doc) : "found no document");
+    if (drawn)
+        return err ? (*err = of_draw).code : drawn;
+    if (m->t->output == OUT_ROLLING)
+        return 0;
+    TRY(add_system(m, doc, err));
+    return add_examples(m, err);
+}
+
 static int make_item(struct making *m, const json_t *doc, int64_t item, struct item *it, struct err *err)
 {
     struct task *t = m->t;
     struct texts x = { .n = 0 };
     json_t *q = NULL, *prefix = NULL;
-    const bool choice = t->choice.kind != FIELD_NONE;
     buf_init(&x.b);
-    buf_clear(&m->prompt.text);
-    m->prompt.n = 0;
-    int rc = json_is_object(doc) ? 0 : ERR(err, FORMAT, "%s", json_string_value(doc) ? json_string_value(doc) : "found no document");
-    /* The draw comes first, whatever is wrong with the document: those behind it have theirs. */
-    struct err of_examples = { 0 };
-    const int examples = t->n_shot ? add_examples(m, doc, &of_examples) : 0;
-    struct turns shots = m->prompt;
-    m->prompt = (struct turns){ .n = 0 };
-    buf_init(&m->prompt.text);
-    rc = rc ? rc : t->output == OUT_ROLLING ? 0 : add_system(m, doc, err);
-    if (examples && (!rc || examples == ERR_NOMEM))
-        rc = err_code(err_set(err, examples, __FILE__, __LINE__, "%s", of_examples.msg), examples);
-    for (int i = 0; !rc && i < shots.n; i++) {
-        rc = turn_begin(&m->prompt, shots.v[i].role, shots.v[i].delimiter, err);
-        rc = rc ? rc : turn_add(&m->prompt, shots.text.data + shots.v[i].from, shots.v[i].n, err);
-    }
-    turns_release(&shots);
-    rc = rc || t->text.kind == FIELD_NONE ? rc : field_get(&t->text, AS_TEXT, doc, t->columns, choice, &q, err);
-    rc = rc || !choice ? rc : field_get(&t->choice, AS_CHOICES, doc, t->columns, false, &it->choices, err);
-    rc = rc ? rc : field_get(&t->target, AS_TARGET, doc, t->columns, choice, &it->target, err);
-    rc = rc ? rc : prefix_of(t, &t->prefix, doc, &prefix, err);
-    if (!rc && t->output == OUT_CHOICE) {
-        it->n_choice = (int)json_array_size(it->choices);
-        it->gold = gold_of(it, t->multiple_input ? q : it->target);
-        rc = it->n_choice ? 0 : ERR(err, FORMAT, "the document has no choices");
-    }
+    int rc = begin_prompt(m, doc, err);
+    rc = rc ? rc : make_fields(t, doc, it, &q, &prefix, err);
     rc = rc || t->output == OUT_ROLLING ? rc : make_contexts(m, q, it, prefix ? json_string_value(prefix) : "", &x, err);
     rc = rc ? rc : make_requests(m, it, &x, item, x.n, err);
     if (!rc)
