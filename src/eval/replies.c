@@ -60,14 +60,14 @@ int replies_add(struct replies *r, const char *task, int64_t item, const struct 
 
 static int read_text(const json_t *o, struct reply *y, const char *where, struct err *err)
 {
-    const char *text, *base64;
-    TRY(tree_str(o, "text", "", &text, where, err));
-    TRY(tree_str(o, "base64", "", &base64, where, err));
-    if (!json_object_get(o, "text") && !json_object_get(o, "base64"))
+    const json_t *text = json_object_get(o, "text"), *base64 = json_object_get(o, "base64");
+    if (!text && !base64)
         return 0;
+    if (!json_is_string(text ? text : base64))
+        return ERR(err, FORMAT, "%s: the text of a reply is no string", where);
     struct buf b;
     buf_init(&b);
-    int rc = json_object_get(o, "text") ? buf_add(&b, text, json_string_length(json_object_get(o, "text")), err) : base64_read(&b, base64, strlen(base64), err);
+    int rc = text ? buf_add(&b, json_string_value(text), json_string_length(text), err) : base64_read(&b, json_string_value(base64), json_string_length(base64), err);
     if (!rc && !(y->text = mem_alloc(b.len + 1)))
         rc = ERR(err, NOMEM, "no memory for a text of %zu bytes", b.len);
     if (!rc)
@@ -118,7 +118,7 @@ static int read_item(const json_t *o, struct evaluation *e, const char *where, s
 {
     const char *name;
     int64_t item;
-    TRY(tree_str(o, "task", NULL, &name, where, err));
+    TRY(tree_str(o, "task", "", &name, where, err));
     for (int i = 0; i < e->n_task; i++)
         if (!strcmp(task_name(e->task[i].t), name)) {
             TRY(tree_int(o, "item", -1, 0, e->task[i].n - 1, &item, where, err));

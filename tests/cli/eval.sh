@@ -37,6 +37,17 @@ for b in 3 8 64; do
         for f in choice answer; do cmp one/samples_${f}_*.jsonl o$b.$t/samples_${f}_*.jsonl && echo "same with batch $b and $t threads"; done
     done
 done
+echo '--- samples with the hashes that lm-evaluation-harness gives them'
+python3 - <<'P'
+import glob, hashlib, json
+sha = lambda s: hashlib.sha256(s.encode()).hexdigest()
+hashes = json.load(open(glob.glob("one/results_*.json")[0]))["task_hashes"]
+for task in ("choice", "answer"):
+    lines = [json.loads(s) for s in open(glob.glob(f"one/samples_{task}_*.jsonl")[0])]
+    ok = all(s["doc_hash"] == sha(json.dumps(s["doc"], indent=2, ensure_ascii=False)) and s["prompt_hash"] == sha(s["arguments"]["gen_args_0"]["arg_0"]) and s["target_hash"] == sha(s["target"]) for s in lines)
+    print(task, len(lines), ok, hashes[task] == sha("".join(s["doc_hash"] + s["prompt_hash"] + s["target_hash"] for s in lines)), [s["doc_id"] for s in lines] == list(range(40)))
+    print(sorted(lines[0]))
+P
 echo '--- a run that goes on'
 wc -l < one/replies.jsonl
 for n in 1 5 60; do

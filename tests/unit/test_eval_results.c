@@ -1,0 +1,199 @@
+/* test_eval_results.c - scores with lm-evaluation-harness' own standard error and an interval by the right unit, groups as it pools them. */
+#include <math.h>
+#include "eval_model.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "eval/interval.h"
+#include "eval/results.h"
+
+static struct task_list list;
+static struct evaluation e;
+
+/* Every item answered: of choices, the first with the likelihood of its number. */
+static void answer_all(void)
+{
+    for (int i = 0; i < e.n_task; i++)
+        for (int64_t k = 0; k < e.task[i].n; k++) {
+            struct request *q;
+            struct reply y[8] = { { 0 } };
+            char text[] = "to a";
+            int n;
+            OK(evaluation_requests(&e, i, k, &q, &n, &err));
+            for (int j = 0; j < n; j++) {
+                y[j] = (struct reply){ .loglik = -1 - (double)(rng_u64((uint64_t)i + 1, (uint64_t)(10 * k + j)) % 100) / 10, .greedy = k % 3 == 0, .n_token = 3 };
+                if (q[j].kind == REQUEST_GENERATE)
+                    y[j].text = text, y[j].n_text = 4;
+            }
+            OK(evaluation_take(&e, i, k, y, n, &err));
+            mem_free(q);
+        }
+}
+
+static const struct eval_task *task_named(const char *name)
+{
+    for (int i = 0; i < e.n_task; i++)
+        if (!strcmp(task_name(e.task[i].t), name))
+            return &e.task[i];
+    fail_msg("no task %s", name);
+    return NULL;
+}
+
+static struct eval_score score_of(const struct eval_task *x, const char *metric)
+{
+    struct eval_score s = { 0 };
+    for (int m = 0; m < x->n_metric; m++)
+        if (!strcmp(x->metric[m].name, metric)) {
+            OK(eval_score(x, m, 1, NULL, &s, &err));
+            return s;
+        }
+    fail_msg("no metric %s", metric);
+    return s;
+}
+
+/* The values of a metric that count. */
+static int64_t values_of(const struct eval_task *x, const char *metric, double *v)
+{
+    int64_t n = 0;
+    for (int m = 0; m < x->n_metric; m++)
+        for (int64_t i = 0; !strcmp(x->metric[m].name, metric) && i < x->n; i++)
+            if (!isnan(x->value[i * x->n_metric + m].v))
+                v[n++] = x->value[i * x->n_metric + m].v;
+    return n;
+}
+
+/* sample_stddev / sqrt(n), as lm-evaluation-harness' mean_stderr. */
+static double plain_stderr(const double *v, int64_t n)
+{
+    double mean = 0, square = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += v[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        square += (v[i] - mean) * (v[i] - mean);
+    return sqrt(square / (double)(n - 1)) / sqrt((double)n);
+}
+
+static void a_share_has_wilsons_interval(void **state)
+{
+    (void)state;
+    const struct eval_task *x = task_named("words");
+    double v[100], want[2], hits = 0;
+    const int64_t n = values_of(x, "acc", v);
+    for (int64_t i = 0; i < n; i++)
+        hits += v[i];
+    const struct eval_score s = score_of(x, "acc");
+    OK(interval_wilson((int64_t)hits, n, 0.95, want, &err));
+    assert_true(s.by == SCORE_BY_SHARE && s.n_item == n && n == 24 && s.n_cluster == n);
+    assert_true(s.ci[0] == want[0] && s.ci[1] == want[1] && fabs(s.value - hits / (double)n) < 1e-15);
+    assert_true(fabs(s.se - plain_stderr(v, n)) < 1e-15 && s.se == s.stderr_items);
+}
+
+static void items_in_clusters_have_the_error_of_clusters_beside_that_of_items(void **state)
+{
+    (void)state;
+    const struct eval_task *x = task_named("choices");       /* four items a passage; the last has a label that is none, and is wrong */
+    double v[100];
+    int64_t cluster[100];
+    struct interval_mean want;
+    const int64_t n = values_of(x, "acc", v);
+    for (int64_t i = 0; i < n; i++)
+        cluster[i] = i / 4;
+    const struct eval_score s = score_of(x, "acc");
+    OK(interval_mean(v, NULL, cluster, n, 0.95, &want, &err));
+    assert_true(s.by == SCORE_BY_MEAN && s.n_item == n && s.n_cluster == 6);
+    assert_true(s.se == want.se && s.ci[0] == want.ci[0] && s.ci[1] == want.ci[1]);
+    assert_true(fabs(s.stderr_items - plain_stderr(v, n)) < 1e-15 && s.se != s.stderr_items);
+    assert_int_equal(x->counts.n_failed, 1);
+}
+
+static void what_is_no_mean_is_drawn_again(void **state)
+{
+    (void)state;
+    static const char *const metric[][2] = { { "words", "perplexity" }, { "texts", "word_perplexity" }, { "texts", "bits_per_byte" }, { "agreement", "f1" }, { "agreement", "mcc" } };
+    for (size_t i = 0; i < sizeof metric / sizeof *metric; i++) {
+        const struct eval_score s = score_of(task_named(metric[i][0]), metric[i][1]), again = score_of(task_named(metric[i][0]), metric[i][1]);
+        if (s.by != SCORE_BY_BOOTSTRAP || !(s.se > 0) || !(s.ci[0] < s.value && s.value < s.ci[1]))
+            fail_msg("%s: %g, %g to %g, se %g, by %s", metric[i][1], s.value, s.ci[0], s.ci[1], s.se, score_by_word(s.by));
+        assert_memory_equal(&s.se, &again.se, sizeof s.se);
+        assert_true(i < 1 || i > 2 ? s.stderr_items == s.se : isnan(s.stderr_items));      /* it has none of the weighted ones */
+    }
+    /* the delta method: of exp(-mean) it is the value times the error of the mean */
+    double v[100];
+    const int64_t n = values_of(task_named("words"), "perplexity", v);
+    const struct eval_score s = score_of(task_named("words"), "perplexity");
+    assert_true(fabs(s.se / (s.value * plain_stderr(v, n)) - 1) < 0.35);
+}
+
+static void groups_are_pooled_as_there(void **state)
+{
+    (void)state;
+    struct results r;
+    struct group_score by_size, plain;
+    OK(results_init(&r, &e, &list, 1, NULL, &err));
+    assert_int_equal(list.n_group, 1);
+    const struct task_group *g = &list.group[0];
+    assert_true(g->n_task == 2 && g->n_metric == 1 && results_group(&r, g, 0, "none", &by_size));
+    const struct eval_score a = score_of(&e.task[g->task[0]], "acc"), b = score_of(&e.task[g->task[1]], "acc");
+    const double na = (double)a.n_item, nb = (double)b.n_item;
+    assert_true(fabs(by_size.value - (a.value * na + b.value * nb) / (na + nb)) < 1e-15 && by_size.n_item == a.n_item + b.n_item);
+    const double pooled = ((na - 1) * a.stderr_items * a.stderr_items * na + (nb - 1) * b.stderr_items * b.stderr_items * nb) / (na + nb - 2);
+    assert_true(fabs(by_size.stderr_items - sqrt(pooled / (na + nb))) < 1e-15);
+    const struct eval_score *both[] = { &a, &b };
+    plain = eval_group_score(both, 2, false);
+    assert_true(fabs(plain.value - (a.value + b.value) / 2) < 1e-15);
+    assert_true(fabs(plain.stderr_items - sqrt(a.stderr_items * a.stderr_items + b.stderr_items * b.stderr_items) / 2) < 1e-15);
+    results_release(&r);
+}
+
+static void changes_of_generation_are_read(void **state)
+{
+    (void)state;
+    struct eval_generation g;
+    OK(eval_generation_read(&g, "temperature=0.25,max_gen_toks=7,top_k=3", &err));
+    assert_true(g.has_temperature && g.temperature == 0.25 && g.max_tokens == 7 && g.top_k == 3 && !g.has_top_p);
+    OK(eval_generation_read(&g, "do_sample=False", &err));
+    assert_true(g.has_temperature && g.temperature == 0);
+    OK(eval_generation_read(&g, "", &err));
+    static const char *const wrong[] = { "temperature", "temperature=", "temperature=x", "top_p=2", "max_gen_toks=0", "do_sample=maybe", "beams=2", "=1", "temperature=nan" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (eval_generation_read(&g, wrong[i], &err) != ERR_USAGE)
+            fail_msg("'%s' was taken", wrong[i]);
+}
+
+static int set_up(void **state)
+{
+    if (make_dir(state))
+        return -1;
+    write_docs("docs", 24);
+    const char *dir = test_dir;
+    struct task_opts o = TASK_OPTS;
+    o.task_dir = &dir, o.n_task_dir = 1;
+    task_file("choices", "docs", CHOICES);
+    task_file("words", "docs", WORDS);
+    static const char both[] = "group: both\ntask: [choices, words]\naggregate_metric_list: [{metric: acc, aggregation: mean, weight_by_size: true}]\n";
+    OK(file_write_all(in_dir("both.yaml"), both, sizeof both - 1, &err));
+    OK(task_list_add(&list, in_dir("both.yaml"), &o, &err));
+    OK(task_list_add(&list, task_file("texts", "docs", TEXTS), &o, &err));
+    OK(task_list_add(&list, task_file("agreement", "docs", "output_type: multiple_choice\ndoc_to_choice: [\"no\", \"yes\"]\ndoc_to_target: \"{{p % 2}}\"\nmetric_list: [{metric: f1}, {metric: mcc}]"), &o, &err));
+    OK(evaluation_init(&e, &list, &err));
+    answer_all();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    evaluation_release(&e);
+    task_list_release(&list);
+    return remove_dir(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_share_has_wilsons_interval),
+        cmocka_unit_test(items_in_clusters_have_the_error_of_clusters_beside_that_of_items),
+        cmocka_unit_test(what_is_no_mean_is_drawn_again),
+        cmocka_unit_test(groups_are_pooled_as_there),
+        cmocka_unit_test(changes_of_generation_are_read),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
