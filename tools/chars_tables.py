@@ -77,7 +77,7 @@ SETS = [
     ("INVISIBLE", "of no width and no use in most texts: format characters but soft hyphens, joiners and directions, fillers, tags", INVISIBLE),
     ("HOST", "host names in URLs", matches("[A-Za-z0-9\u00a1-\uffff]")),
 ]
-# What the code of words.c knows by name must be all there is.
+# What the code of words_english.c knows by name must be all there is.
 assert sorted({c for h in cc.LIST_HYPHENS for c in h}) == sorted("-–—~") and set(cc.LIST_HYPHENS) == set("- – — -- --- —— ~".split())
 assert [x for x in p.TOKENIZER_PREFIXES if x.strip() and "(?" not in x and not matches(x)] == ["……", r"\.\.+", r"US\$", r"C\$", r"A\$"], p.TOKENIZER_PREFIXES
 assert [x for x in p.TOKENIZER_SUFFIXES if x.strip() and "(?" not in x and not matches(x)] == ["……", r"\.\.+", "'s", "'S", "’s", "’S"], p.TOKENIZER_SUFFIXES
@@ -130,6 +130,8 @@ def classes():
         print("    },")
     print(f"}};\nstatic const uint32_t char_class[{len(kinds)}] = {{")
     strings([f"0x{x:x}," for x in kinds])
+    print("};\n/* The same of ASCII, in one step. */\nconst uint32_t chars_ascii[128] = {")
+    strings([f"0x{x:x}," for x in bits[:128]])
     print("};\n")
 
 
@@ -163,7 +165,7 @@ M = (1 << 64) - 1
 
 
 def hashed(b):
-    """special_hash() of words.c."""
+    """special_hash() of words_english.c."""
     first, last = int.from_bytes(b[:8], "little"), int.from_bytes(b[-8:], "little")
     h = (first * 0x9E3779B97F4A7C15 ^ (last + len(b)) * 0xC2B2AE3D27D4EB4F) & M
     return (h ^ h >> 32) * 0xD6E8FEB86659FD93 & M

@@ -8,12 +8,11 @@
 
 uint32_t chars_class(uint32_t cp) { return cp > 0x10ffff ? 0 : char_class[char_kind[char_page[cp >> 8]][cp & 0xff]]; }
 
-int chars_at(const char *s, const char *end, uint32_t *cp, uint32_t *class)
+int chars_beyond(const char *s, const char *end, uint32_t *cp, uint32_t *class)
 {
     const unsigned char *p = (const unsigned char *)s;
     const int n = utf8_length(s, end);
     switch (n) {
-    case 1: *cp = p[0]; break;
     case 2: *cp = (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f); break;
     case 3: *cp = (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f); break;
     case 4: *cp = (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f); break;

@@ -22,8 +22,18 @@ enum char_class {
 };
 
 uint32_t chars_class(uint32_t cp);                                          /* bits of enum char_class */
-/* The character at s < end: its bytes; what it is. */
-int chars_at(const char *s, const char *end, uint32_t *cp, uint32_t *class);
+extern const uint32_t chars_ascii[128];                                     /* the same of those below 128 */
+int chars_beyond(const char *s, const char *end, uint32_t *cp, uint32_t *class);       /* chars_at() of what is not below 128 */
+/* The character at s < end: its bytes; what it is.  Inline, since nearly all are ASCII. */
+static inline int chars_at(const char *s, const char *end, uint32_t *cp, uint32_t *class)
+{
+    const unsigned char c = (unsigned char)*s;
+    if (c >= 128)
+        return chars_beyond(s, end, cp, class);
+    *cp = c;
+    *class = chars_ascii[c];
+    return 1;
+}
 /* The one that ends at s > begin. */
 int chars_before(const char *begin, const char *s, uint32_t *cp, uint32_t *class);
 

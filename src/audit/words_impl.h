@@ -1,0 +1,23 @@
+/* words_impl.h - what the files that cut texts into words share: the state of a thread, and what stands beside a place. */
+#ifndef AUDIT_WORDS_IMPL_H
+#define AUDIT_WORDS_IMPL_H
+#include <string.h>
+#include "audit/chars.h"
+#include "audit/words.h"
+
+struct words {
+    struct spans suffix;                 /* of a chunk, the last of the text first */
+    struct spans tokens, matches, taken; /* special_pass() */
+    uint8_t ascii[128];                  /* enum ascii_kind */
+    char simple[128];                    /* what simplify makes of one: lower case, ' ' for white space and punctuation, '0' for a digit */
+    bool has_hidden;
+};
+
+enum ascii_kind { A_SPACE = 1, A_LETTER = 2, A_DIGIT = 4, A_DOT = 8, A_INFIX = 16, A_OTHER = 32, A_HIGH = 64 };
+
+static inline bool words_starts(const char *s, const char *end, const char *with, size_t n) { return (size_t)(end - s) >= n && !memcmp(s, with, n); }
+#define STARTS(s, end, with) words_starts(s, end, with, sizeof with - 1)
+
+int words_english(struct words *w, const char *text, size_t n, struct spans *out, struct err *err);      /* words_english.c */
+bool words_is_url(const char *s, const char *end);                                                       /* words_url.c: all of it is one, as spaCy's expression has it */
+#endif
