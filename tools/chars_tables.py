@@ -171,6 +171,11 @@ def hashed(b):
     return (h ^ h >> 32) * 0xD6E8FEB86659FD93 & M
 
 
+def kind(b):
+    """special_kind() of words_english.c."""
+    return ((b[0] | b[len(b) // 2] << 8 | b[-1] << 16 | len(b) << 24) * 0x9E3779B1 & 0xFFFFFFFF) >> 17
+
+
 def c_string(b):
     return '"' + "".join(chr(x) if 32 <= x < 127 and chr(x) not in '"\\?' else f"\\{x:03o}" for x in b) + '"'
 
@@ -208,14 +213,13 @@ static const struct special special_cases[] = {{""")
         slots[at] = i + 1
     print("};\n/* By hash, the next one where it is taken: index + 1. */\nstatic const uint16_t special_slot[SPECIAL_SLOTS] = {")
     strings([f"{s}," for s in slots])
-    print("};\n/* Which lengths they have that begin, and that end, with a byte: bit n for n bytes. */")
-    for name, at in ("first", 0), ("last", -1):
-        lengths = [0] * 256
-        for t, _, _ in rows:
-            lengths[t[at]] |= 1 << len(t)
-        print(f"static const uint32_t special_{name}[256] = {{")
-        strings([f"{s}," for s in lengths])
-        print("};")
+    print("};\n/* A bit for what special_kind() makes of each. */\nstatic const uint64_t special_seen[512] = {")
+    seen = [0] * 512
+    for t, _, _ in rows:
+        k = kind(t)
+        seen[k >> 6] |= 1 << (k & 63)
+    strings([f"0x{x:x}," for x in seen])
+    print("};")
     print()
 
 

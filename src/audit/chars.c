@@ -24,6 +24,8 @@ int chars_beyond(const char *s, const char *end, uint32_t *cp, uint32_t *class)
 
 int chars_before(const char *begin, const char *s, uint32_t *cp, uint32_t *class)
 {
+    if ((unsigned char)s[-1] < 0x80)
+        return chars_at(s - 1, s, cp, class);
     for (int n = 2; n <= 4 && n <= s - begin; n++)
         if (((unsigned char)s[-n] & 0xc0) == 0xc0) {
             if (chars_at(s - n, s, cp, class) == n)

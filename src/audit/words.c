@@ -44,6 +44,7 @@ int words_new(struct words **out, struct err *err)
                     : class & CHAR_INFIX ? A_INFIX : A_OTHER;
         w->simple[c] = class & (CHAR_SPACE | CHAR_PUNCTUATION) ? ' ' : class & CHAR_ND ? '0' : (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
     }
+    words_english_init(w);
     return 0;
 }
 

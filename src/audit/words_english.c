@@ -10,6 +10,9 @@
 #define CHARS_TABLES_SPECIALS
 #undef AUDIT_CHARS_TABLES_H
 #include "audit/chars_tables.h"
+#include "cpu/kernels.h"
+
+enum { BLOCK_WORDS = 128 };              /* at most two of each chunk that cut_block() adds itself */
 
 /* ---- classes of the characters beside a place ---- */
 
@@ -54,16 +57,29 @@ static uint64_t special_hash(const char *s, size_t n)
     return (h ^ h >> 32) * 0xd6e8feb86659fd93u;
 }
 
-static const struct special *special_find(const char *s, size_t n)
+/* 15 bits of the length and three bytes: three of a hundred words share them with a special case. */
+static inline uint32_t special_kind(const char *s, size_t n)
 {
-    if (n > SPECIAL_BYTES || !n || !(special_first[(unsigned char)s[0]] & special_last[(unsigned char)s[n - 1]] & 1u << n))
-        return NULL;             /* nearly always */
+    const unsigned char *p = (const unsigned char *)s;
+    return (p[0] | (uint32_t)p[n / 2] << 8 | (uint32_t)p[n - 1] << 16 | (uint32_t)n << 24) * 0x9e3779b1u >> 17;
+}
+
+static const struct special *special_look(const char *s, size_t n)
+{
     for (size_t slot = special_hash(s, n) >> 52; special_slot[slot]; slot = (slot + 1) % SPECIAL_SLOTS) {
         const struct special *c = &special_cases[special_slot[slot] - 1];
         if (c->n == n && !memcmp(c->text, s, n))
             return c;
     }
     return NULL;
+}
+
+static inline const struct special *special_find(const char *s, size_t n)
+{
+    if (n > SPECIAL_BYTES || !n)
+        return NULL;
+    const uint32_t kind = special_kind(s, n);
+    return special_seen[kind / 64] >> kind % 64 & 1 ? special_look(s, n) : NULL;
 }
 
 static int add_special(struct spans *out, const struct special *c, uint32_t at, struct err *err)
@@ -112,6 +128,8 @@ static size_t prefix(const char *s, const char *end)
 /* A unit or currency after a digit.  None has a digit itself: what follows the last one is it, or there is none. */
 static size_t unit(const char *begin, const char *end)
 {
+    if (is_digit_before(begin, end))
+        return 0;
     for (size_t n = 1; n <= UNIT_BYTES && n < (size_t)(end - begin); n++)
         if (is_digit_before(begin, end - n)) {
             for (size_t i = 0; i < sizeof unit_suffix / sizeof *unit_suffix; i++)
@@ -255,7 +273,7 @@ static int cut_rest(struct spans *out, const char *text, const char *s, const ch
 }
 
 /* kinds: all that are in it. */
-static int cut_chunk(struct words *w, struct spans *out, const char *text, const char *s, const char *end, int kinds, struct err *err)
+int words_cut_chunk(struct words *w, struct spans *out, const char *text, const char *s, const char *end, int kinds, struct err *err)
 {
     const size_t first = out->n;
     w->suffix.n = 0;
@@ -342,22 +360,47 @@ static int by_place(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
+/* By the first two tokens of all patterns. */
+void words_english_init(struct words *w)
+{
+    for (size_t i = 0; i < sizeof special_cases / sizeof *special_cases; i++) {
+        const struct special *c = &special_cases[i];
+        if (c->n_pattern < 2)
+            continue;
+        w->begins[0][(unsigned char)c->text[0]] |= 1u << c->pattern[0];
+        w->begins[1][(unsigned char)c->text[(int)c->pattern[0]]] |= 1u << c->pattern[1];
+    }
+}
+
+static bool may_begin(const struct words *w, const struct span *t, const char *text)
+{
+    for (int i = 0; i < 2; i++)
+        if (t[i].n > SPECIAL_BYTES || !(w->begins[i][(unsigned char)text[t[i].at]] >> t[i].n & 1))
+            return false;
+    return true;
+}
+
 /* Into w->matches, tokens [at, at + n): the longest win, the first of those of one length; one that begins or ends inside one that was looked
  * at before is none.  w->taken: n is whether a token is in one. */
 static int choose_matches(struct words *w, const char *text, struct err *err)
 {
-    w->matches.n = w->taken.n = 0;
+    struct spans *some = &w->suffix;                            /* places where one may begin */
+    w->matches.n = w->taken.n = some->n = 0;
     for (size_t i = 0; i < w->tokens.n; i++)
         TRY(spans_add(&w->taken, 0, false, err));
+    for (size_t i = 0; i + 1 < w->tokens.n; i++)
+        if (may_begin(w, &w->tokens.at[i], text))
+            TRY(spans_add(some, (uint32_t)i, 0, err));
     for (size_t k = SPECIAL_PATTERN; k > 1; k--)
-        for (size_t i = 0; i + k <= w->tokens.n; i++) {
+        for (size_t j = 0; j < some->n && some->at[j].at + k <= w->tokens.n; j++) {
+            const uint32_t i = some->at[j].at;
             struct span *taken = w->taken.at + i;
             if (!pattern_at(&w->tokens, i, k, text))
                 continue;
             if (!taken[0].n && !taken[k - 1].n)
-                TRY(spans_add(&w->matches, (uint32_t)i, (uint32_t)k, err));
-            for (size_t j = 0; j < k; j++)
-                taken[j].n = true;
+                TRY(spans_add(&w->matches, i, (uint32_t)k, err));
+            for (size_t l = 0; l < k; l++)
+                taken[l].n = true;
         }
     if (w->matches.n)
         qsort(w->matches.at, w->matches.n, sizeof *w->matches.at, by_place);
@@ -389,34 +432,109 @@ static int special_pass(struct words *w, struct spans *words, const char *text, 
 
 /* ---- texts ---- */
 
-int words_english(struct words *w, const char *text, size_t n, struct spans *out, struct err *err)
+
+/* Chunks of English are letters, or letters with one sign before or behind: these are cut here, as cut_chunk() would. */
+
+static inline void put(struct spans *out, const char *text, const char *s, const char *end)
 {
-    const char *end = text + n;
-    w->has_hidden = false;
-    for (const char *s = text; s < end;) {
+    out->at[out->n++] = (struct span){ (uint32_t)(s - text), (uint32_t)(end - s) };
+}
+
+/* Letters and then a sign that is a suffix. */
+static bool put_sign_behind(struct spans *out, const char *text, const char *s, const char *end)
+{
+    const unsigned char c = (unsigned char)end[-1];
+    if (c == '.' ? end[-2] < 'a' : c == '+' || !(chars_ascii[c] & CHAR_SUFFIX))
+        return false;
+    if (special_find(s, (size_t)(end - s)) || special_find(s, (size_t)(end - 1 - s)))
+        return false;
+    put(out, text, s, end - 1);
+    put(out, text, end - 1, end);
+    return true;
+}
+
+/* A sign that is a prefix, and then letters. */
+static bool put_sign_before(struct spans *out, const char *text, const char *s, const char *end)
+{
+    if (!(chars_ascii[(unsigned char)*s] & CHAR_PREFIX) || special_find(s, (size_t)(end - s)) || special_find(s + 1, (size_t)(end - 1 - s)))
+        return false;
+    put(out, text, s, s + 1);
+    put(out, text, s + 1, end);
+    return true;
+}
+
+/* Bytes [s, end) without ASCII white space, some of which are no letters. */
+static int cut_mixed(struct words *w, struct spans *out, const char *text, const char *s, const char *end, struct err *err)
+{
+    while (s < end) {
         const char *begin = s;
-        int kinds = 0, kind, space = 0;
+        int kinds = 0, space = 0;
         for (; s < end; s++) {
             const unsigned char c = (unsigned char)*s;
-            if (c < 128) {
-                kind = w->ascii[c];
-                if (kind == A_SPACE) {
-                    space = 1;
-                    break;
-                }
-            } else {
-                kind = A_HIGH;
-                if ((c == 0xc2 || (c >= 0xe1 && c <= 0xe3)) && (space = space_at(s, end)))
-                    break;
-            }
-            kinds |= kind;
+            if (c >= 0x80 && (c == 0xc2 || (c >= 0xe1 && c <= 0xe3)) && (space = space_at(s, end)))
+                break;
+            kinds |= c < 0x80 ? w->ascii[c] : A_HIGH;
         }
-        if (kinds == A_LETTER && !special_find(begin, (size_t)(s - begin)))
-            TRY(spans_add(out, (uint32_t)(begin - text), (uint32_t)(s - begin), err));
-        else if (kinds)
-            TRY(cut_chunk(w, out, text, begin, s, kinds, err));
+        if (kinds)
+            TRY(words_cut_chunk(w, out, text, begin, s, kinds, err));
         s += space;
     }
+    return 0;
+}
+
+/* other: what is no letter in bytes [base, base + 64) of it, from its beginning on; before: there is some before them. */
+static int add_chunk(struct words *w, struct spans *out, const char *text, const char *base, const char *s, const char *end, uint64_t other, bool before, struct err *err)
+{
+    if (!other && !before) {
+        if (!special_find(s, (size_t)(end - s)))
+            return put(out, text, s, end), 0;
+    } else if (!before && !(other & (other - 1)) && end - s > 1) {
+        const char *sign = base + __builtin_ctzll(other);
+        if ((unsigned char)*sign < 0x80 && ((sign == end - 1 && put_sign_behind(out, text, s, end)) || (sign == s && put_sign_before(out, text, s, end))))
+            return 0;
+    }
+    TRY(cut_mixed(w, out, text, s, end, err));
+    return spans_reserve(out, out->n + BLOCK_WORDS, err);
+}
+
+/* The chunks that end in a block, and the beginning of one that does not. */
+struct open { const char *begin; bool other; };
+
+static int cut_block(struct words *w, struct spans *out, const char *text, const char *base, size_t n, const struct text_masks *m, struct open *open, struct err *err)
+{
+    const uint64_t all = n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX, full = ~m->space & all, after = full << 1 | (open->begin != NULL);
+    uint64_t other = full & ~m->letter, begins = full & ~after, ends = m->space & after;
+    TRY(spans_reserve(out, out->n + BLOCK_WORDS, err));
+    for (; ends; ends &= ends - 1) {
+        const uint64_t below = (ends & -ends) - 1;
+        if (!open->begin) {
+            open->begin = base + __builtin_ctzll(begins);
+            begins &= begins - 1;
+        }
+        TRY(add_chunk(w, out, text, base, open->begin, base + __builtin_ctzll(ends), other & below, open->other, err));
+        other &= ~below;
+        *open = (struct open){ NULL };
+    }
+    if (begins)
+        open->begin = base + __builtin_ctzll(begins);
+    open->other = open->other || other;
+    return 0;
+}
+
+int words_english(struct words *w, const char *text, size_t n, struct spans *out, struct err *err)
+{
+    struct text_masks mask[64];
+    struct open open = { NULL };
+    const struct cpu_kernels *k = cpu_kernels();
+    w->has_hidden = false;
+    for (size_t at = 0; at < n; at += sizeof mask / sizeof *mask * 64) {
+        const size_t some = n - at < sizeof mask / sizeof *mask * 64 ? n - at : sizeof mask / sizeof *mask * 64;
+        k->text_masks(some, text + at, mask);
+        for (size_t i = 0; i < some; i += 64)
+            TRY(cut_block(w, out, text, text + at + i, some - i < 64 ? some - i : 64, &mask[i / 64], &open, err));
+    }
+    if (open.begin)
+        TRY(cut_mixed(w, out, text, open.begin, text + n, err));
     out->joined = w->has_hidden;
     return w->has_hidden ? special_pass(w, out, text, n, err) : 0;
 }

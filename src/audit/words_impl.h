@@ -10,6 +10,7 @@ struct words {
     struct spans tokens, matches, taken; /* special_pass() */
     uint8_t ascii[128];                  /* enum ascii_kind */
     char simple[128];                    /* what simplify makes of one: lower case, ' ' for white space and punctuation, '0' for a digit */
+    uint32_t begins[2][256];             /* of the first and the second token of what special_pass() looks for: bit n for n bytes of which this is the first */
     bool has_hidden;
 };
 
@@ -18,6 +19,10 @@ enum ascii_kind { A_SPACE = 1, A_LETTER = 2, A_DIGIT = 4, A_DOT = 8, A_INFIX = 1
 static inline bool words_starts(const char *s, const char *end, const char *with, size_t n) { return (size_t)(end - s) >= n && !memcmp(s, with, n); }
 #define STARTS(s, end, with) words_starts(s, end, with, sizeof with - 1)
 
-int words_english(struct words *w, const char *text, size_t n, struct spans *out, struct err *err);      /* words_english.c */
+/* words_english.c */
+void words_english_init(struct words *w);
+int words_english(struct words *w, const char *text, size_t n, struct spans *out, struct err *err);
+/* A chunk [s, end) of a text: what lies between white space.  kinds: of all its characters (enum ascii_kind). */
+int words_cut_chunk(struct words *w, struct spans *out, const char *text, const char *s, const char *end, int kinds, struct err *err);
 bool words_is_url(const char *s, const char *end);                                                       /* words_url.c: all of it is one, as spaCy's expression has it */
 #endif

@@ -41,6 +41,7 @@ static void fill_levels(void)
     cpu_ref_fill_attn(&table[REF]);
     cpu_ref_fill_minhash(&table[REF]);
     cpu_ref_fill_words(&table[REF]);
+    cpu_ref_fill_text(&table[REF]);
     levels[n++] = &table[REF];
 #ifndef LATHE_REAL_DOUBLE
     __builtin_cpu_init();
@@ -53,6 +54,7 @@ static void fill_levels(void)
         cpu_avx2_fill_attn(&table[AVX2]);
         cpu_avx2_fill_minhash(&table[AVX2]);
         cpu_avx2_fill_words(&table[AVX2]);
+        cpu_avx2_fill_text(&table[AVX2]);
         levels[n++] = &table[AVX2];
     }
     if (best == AVX2 && has_avx512()) {
@@ -62,6 +64,7 @@ static void fill_levels(void)
         cpu_avx512_fill_rows(&table[AVX512]);
         cpu_avx512_fill_attn(&table[AVX512]);
         cpu_avx512_fill_minhash(&table[AVX512]);
+        cpu_avx512_fill_text(&table[AVX512]);
         cpu_avx512_fill_panel(&table[AVX512]);
         levels[n++] = &table[AVX512];
     }

@@ -128,6 +128,9 @@ struct minhash_perms { int n; const uint64_t *a, *b; };
 
 /* Of 64 bytes, a bit each, the first the lowest.  letter: of ASCII, a digit, or not ASCII; sign: visible, none of these and of .,;:!?'"()- */
 struct word_masks { uint64_t letter, quote, sign; };
+/* Of 64 bytes, a bit each, the first the lowest; bits beyond a text are 0.  space: white space of ASCII as Python has it, 9 to 13, 28 to 31 and 32;
+ * letter: of ASCII; high: no ASCII. */
+struct text_masks { uint64_t space, letter, high; };
 
 struct cpu_kernels {
     const char *level;               /* "ref", "avx2", "avx512", "avx512bf16" */
@@ -150,6 +153,7 @@ void cpu_ref_fill_panel(struct cpu_kernels *k);
 void cpu_ref_fill_attn(struct cpu_kernels *k);
 void cpu_ref_fill_minhash(struct cpu_kernels *k);
 void cpu_ref_fill_words(struct cpu_kernels *k);
+void cpu_ref_fill_text(struct cpu_kernels *k);
 #ifndef LATHE_REAL_DOUBLE
 void cpu_avx2_fill_gemm(struct cpu_kernels *k);
 void cpu_avx2_fill_rows(struct cpu_kernels *k);
@@ -157,10 +161,12 @@ void cpu_avx2_fill_panel(struct cpu_kernels *k);
 void cpu_avx2_fill_attn(struct cpu_kernels *k);
 void cpu_avx2_fill_minhash(struct cpu_kernels *k);
 void cpu_avx2_fill_words(struct cpu_kernels *k);
+void cpu_avx2_fill_text(struct cpu_kernels *k);
 void cpu_avx512_fill_gemm(struct cpu_kernels *k);
 void cpu_avx512_fill_rows(struct cpu_kernels *k);
 void cpu_avx512_fill_attn(struct cpu_kernels *k);
 void cpu_avx512_fill_minhash(struct cpu_kernels *k);
+void cpu_avx512_fill_text(struct cpu_kernels *k);
 void cpu_avx512_fill_panel(struct cpu_kernels *k);
 void cpu_avx512bf16_fill_gemm(struct cpu_kernels *k);     /* vdpbf16ps, where it is fast (AMD Zen 4 and later) */
 void cpu_avx512bf16_fill_attn(struct cpu_kernels *k);
