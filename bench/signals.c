@@ -100,7 +100,9 @@ static void step(struct state *st, int what, const char *s, size_t n)
 
 static void measure(struct state *st, const struct texts *t, const char *path)
 {
-    static const char *const names[N_STEP] = { "one pass over the bytes", "words", "words and datatrove's signals", "words and all signals", "simplified text", "words of the janitor" };
+    static const char *const names[N_STEP] = {
+        "one pass over the bytes", "words", "words and datatrove's signals", "words and all signals", "simplified text", "words of the janitor"
+    };
     printf("%s: %zu texts, %zu bytes\n", path, t->n, t->all.len);
     uint64_t sum = 0;
     for (int what = 0; what < N_STEP; what++) {

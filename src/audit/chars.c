@@ -8,15 +8,23 @@
 
 uint32_t chars_class(uint32_t cp) { return cp > 0x10ffff ? 0 : char_class[char_kind[char_page[cp >> 8]][cp & 0xff]]; }
 
+static bool continues(unsigned char c) { return (c & 0xc0) == 0x80; }
+
 int chars_beyond(const char *s, const char *end, uint32_t *cp, uint32_t *class)
 {
     const unsigned char *p = (const unsigned char *)s;
-    const int n = utf8_length(s, end);
-    switch (n) {
-    case 2: *cp = (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f); break;
-    case 3: *cp = (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f); break;
-    case 4: *cp = (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f); break;
-    default: *cp = UINT32_MAX; break;
+    int n = 0;
+    *cp = UINT32_MAX;
+    if (p[0] >= 0xc2 && p[0] < 0xe0) {
+        if (end - s >= 2 && continues(p[1]))
+            n = 2, *cp = (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
+    } else if (p[0] > 0xe0 && p[0] < 0xf0 && p[0] != 0xed) {      /* all of three bytes but those where some are too long or surrogates */
+        if (end - s >= 3 && continues(p[1]) && continues(p[2]))
+            n = 3, *cp = (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+    } else if ((n = utf8_length(s, end)) == 3) {
+        *cp = (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+    } else if (n == 4) {
+        *cp = (uint32_t)(p[0] & 7) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f);
     }
     *class = chars_class(*cp);
     return n ? n : 1;

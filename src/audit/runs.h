@@ -21,22 +21,31 @@ void repeats_release(struct repeats *p);
 
 struct runs {
     const char *text;
+    const struct span *span;             /* of each word */
     size_t n_word;
     bool ascii;                          /* characters are bytes */
-    char *joined;                        /* the words, nothing between */
-    uint32_t *byte, *character;          /* n_word + 1: where each word begins in it; characters before it, which is `byte` where ascii */
+    uint32_t *character;                 /* n_word + 1: characters before each word, nothing counted between words */
     uint32_t *word;                      /* number of each word, RUN_ONCE for one that no other equals */
     uint32_t *gram;                      /* of n words from this one on, after runs_next() */
+    uint32_t *left; size_t n_left;       /* the places where that is not RUN_ONCE, ascending */
     uint32_t *count, *first;             /* of each number in gram: how often, and where it is first */
-    uint32_t *some; uint8_t *again;
-    uint32_t *store[7];
-    struct slots slots;
-    size_t n_gram, n_some, cap, joined_cap;
+    size_t n_gram;
     int n;
+    /* runs_dup_*(): the words, nothing between, where each begins there, and the places that may stand there twice */
+    char *joined;
+    uint32_t *byte, *some; size_t n_some;
+    uint32_t *before;                    /* of each number in gram: that of its first n - 1 words; of each of `some`: whether its 16 bytes are found twice */
+    uint64_t *hash;                      /* of each word */
+    uint32_t *store[8];
+    struct slots slots;
+    struct seen { uint8_t *at; uint32_t mask; } seen;          /* how often something of a hash was met: 0, 1, 2 and more */
+    size_t cap, joined_cap, seen_cap;
 };
 
+/* text and words must stay until the last call that looks at them. */
 int runs_of(struct runs *g, const char *text, const struct spans *words, bool ascii, struct err *err);
 void runs_release(struct runs *g);
+uint32_t runs_times(const struct runs *g, const char *word);          /* how often it is there; only before runs_next() */
 /* From n - 1 to n words, from 2 on. */
 int runs_next(struct runs *g, struct err *err);
 /* Where the most common n-gram is first, of several the first, and how often it is; n_word >= n. */
@@ -44,7 +53,7 @@ uint32_t runs_top(const struct runs *g, uint32_t *times);
 static inline uint32_t run_chars(const struct runs *g, size_t at, int n) { return g->character[at + (size_t)n] - g->character[at]; }
 
 /* datatrove's find_all_duplicate(): characters of n-grams that stood before, looking on behind each that did.  Words are joined without
- * space, so that it is their bytes that are equal, not the words. */
+ * space, so that it is their bytes that are equal, not the words.  No runs_next() after runs_dup_begin(). */
 int runs_dup_begin(struct runs *g, struct err *err);
 int runs_dup_chars(struct runs *g, int n, uint32_t *chars, struct err *err);
 

@@ -1,7 +1,9 @@
 /* signals.c - what datatrove's filters count, and what nobody wants in a text. */
 #include "audit/signals.h"
 #include <string.h>
+#include "audit/bytes.h"
 #include "audit/chars.h"
+#include "audit/phrases.h"
 #include "audit/signals_impl.h"
 #include "base/mem.h"
 
@@ -21,6 +23,20 @@ int signal_find(const char *name)
     return -1;
 }
 
+/* What counts as SET_... */
+static void fill_sets(struct text_set set[N_SIGNAL_SET])
+{
+    static const char *const also[N_SIGNAL_SET] = { "\n", "#", "\177", "\n?!,.", "", "\b\t\n\r ", "()[]{}" };
+    memset(set, 0, N_SIGNAL_SET * sizeof *set);
+    for (int c = 0; c < 128; c++) {
+        const bool digit = c >= '0' && c <= '9', letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        const bool control = c < 32 && c != '\t' && c != '\n' && c != '\r';
+        for (int k = 0; k < N_SIGNAL_SET; k++)
+            if ((c && strchr(also[k], c)) || (k == SET_CONTROLS && control) || (k == SET_PLAIN && (digit || letter)) || (k == SET_DIGITS && digit))
+                set[k].has[c % 16] |= (uint8_t)(1 << c / 16);
+    }
+}
+
 int signals_new(struct signals_maker **out, int groups, struct err *err)
 {
     struct signals_maker *m = *out = mem_alloc_zero(sizeof *m);
@@ -29,6 +45,7 @@ int signals_new(struct signals_maker **out, int groups, struct err *err)
     m->groups = groups | (groups & (SIGNALS_DOLMA | SIGNALS_NEMO) ? SIGNALS_SPACED : 0);
     buf_init(&m->line);
     buf_init(&m->low);
+    fill_sets(m->set);
     return words_new(&m->words, err);
 }
 
@@ -40,6 +57,7 @@ void signals_free(struct signals_maker *m)
     runs_release(&m->runs);
     repeats_release(&m->repeats);
     spans_release(&m->line_words);
+    spans_release(&m->lines);
     spans_release(&m->spaced);
     buf_release(&m->line);
     buf_release(&m->low);
@@ -50,22 +68,12 @@ void signals_free(struct signals_maker *m)
 
 uint32_t signals_cap(uint64_t n) { return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n; }
 
-static uint32_t count_chars(const char *s, const char *end)
+uint32_t signals_chars(const struct signals_maker *m, const char *s, const char *end)
 {
-    uint32_t n = 0;
-    for (; s < end; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
+    return m->ascii ? (uint32_t)(end - s) : bytes_chars(s, (size_t)(end - s));
 }
 
-uint32_t signals_chars(const struct signals_maker *m, const char *s, const char *end) { return m->ascii ? (uint32_t)(end - s) : count_chars(s, end); }
 struct span signals_span(const struct signals_maker *m, const char *s, const char *end) { return (struct span){ (uint32_t)(s - m->text), (uint32_t)(end - s) }; }
-
-bool signals_has(const char *s, const char *end, const char *with)
-{
-    const size_t n = strlen(with);
-    return (size_t)(end - s) >= n && !memcmp(end - n, with, n);
-}
 
 const char *signals_lstrip(const char *s, const char *end)
 {
@@ -94,29 +102,32 @@ const char *signals_rstrip(const char *begin, const char *end)
     return end;
 }
 
-bool signals_line(const char **at, const char *end, const char **begin, const char **line_end)
+/* As split("\n"): behind a last line feed there is one more, empty one. */
+static int find_lines(struct signals_maker *m, struct err *err)
 {
-    if (!*at)
-        return false;
-    *begin = *at;
-    const char *p = *at < end ? memchr(*at, '\n', (size_t)(end - *at)) : NULL;
-    *line_end = p ? p : end;
-    *at = p ? p + 1 : NULL;
-    return true;
+    const char *s = m->text;
+    m->lines.n = 0;
+    TRY(spans_reserve(&m->lines, (size_t)m->out->newlines + 1, err));
+    for (const char *p; s < m->end && (p = memchr(s, '\n', (size_t)(m->end - s))); s = p + 1)
+        TRY(spans_add(&m->lines, (uint32_t)(s - m->text), (uint32_t)(p - s), err));
+    return spans_add(&m->lines, (uint32_t)(s - m->text), (uint32_t)(m->end - s), err);
 }
 
-/* The next line of str.splitlines(): none behind a last end of line. */
-static bool split_line(const struct signals_maker *m, const char **at, bool simple, const char **begin, const char **line_end)
+/* The next line of str.splitlines(): none behind a last end of line.  Where no other ends of lines than line feeds and carriage returns are
+ * in the text, line i is where it is. */
+static bool split_line(const struct signals_maker *m, const char **at, size_t *i, const char **begin, const char **line_end)
 {
     const char *s = *at, *end = m->end;
     uint32_t cp, class;
     if (s >= end)
         return false;
     *begin = s;
-    if (simple) {
-        const char *p = memchr(s, '\n', (size_t)(end - s));
-        *line_end = p ? p : end;
-        *at = p ? p + 1 : end;
+    if (!m->odd_lines) {
+        const char *stop = m->text + m->lines.at[*i].at + m->lines.at[*i].n, *r = m->returns ? memchr(s, '\r', (size_t)(stop - s)) : NULL;
+        const bool inner = r && r + 1 < stop;
+        *line_end = r ? r : stop;
+        *at = inner ? r + 1 : stop < end ? stop + 1 : end;
+        *i += !inner;
         return true;
     }
     int n = 0;
@@ -134,22 +145,16 @@ static bool split_line(const struct signals_maker *m, const char **at, bool simp
 
 static void count_bytes(struct signals_maker *m)
 {
-    const unsigned char *s = (const unsigned char *)m->text;
     const size_t n = (size_t)(m->end - m->text);
-    uint32_t high = 0, low = 0, chars = 0, lines = 0, hashes = 0;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char c = s[i];
-        high += c >= 0x80;
-        chars += (c & 0xc0) != 0x80;
-        lines += c == '\n';
-        hashes += c == '#';
-        low += (c < 32 && c != '\n' && c != '\t' && c != '\r') || c == 127;
-    }
-    m->ascii = !high;
-    m->out->chars = chars;
-    m->out->newlines = lines;
-    m->out->hashes = hashes;
-    m->out->control_chars = low;
+    uint32_t *count = m->count;
+    cpu_kernels()->text_counts(n, m->text, m->groups & SIGNALS_NEMO ? N_SIGNAL_SET : SET_PLAIN, m->set, count);
+    const uint32_t *beyond = count + (m->groups & SIGNALS_NEMO ? N_SIGNAL_SET : SET_PLAIN);
+    m->ascii = !beyond[0];
+    m->odd_lines = false;
+    m->out->chars = (uint32_t)n - beyond[1];
+    m->out->newlines = count[SET_LINES];
+    m->out->hashes = count[SET_HASHES];
+    m->out->control_chars = count[SET_CONTROLS];
 }
 
 /* UTF-8 that was read byte by byte: a character that a lead byte became, before one that a continuation byte became, by Windows-1252 or
@@ -171,18 +176,22 @@ static bool is_mojibake(uint32_t a, uint32_t b)
 static void count_others(struct signals_maker *m)
 {
     struct signals *o = m->out;
+    const bool nemo = m->groups & SIGNALS_NEMO;
     uint32_t before = 0, cp, class;
     for (const char *s = m->text; s < m->end; before = cp) {
         if ((unsigned char)*s < 0x80) {
-            cp = (unsigned char)*s++;
+            s += m->end - s >= 8 && !(bytes_8(s) & 0x8080808080808080u) ? 8 : 1;
+            cp = 0;
             continue;
         }
         s += chars_at(s, m->end, &cp, &class);
+        m->odd_lines = m->odd_lines || (class & CHAR_LINE_END);
         o->control_chars += (class & CHAR_CONTROL) != 0;
         o->invisible_chars += (class & CHAR_INVISIBLE) != 0;
         o->bidi_chars += (class & CHAR_BIDI) != 0;
         o->replacement_chars += cp == 0xfffd;
         o->ellipses += cp == 0x2026;
+        o->nemo_paren_chars += nemo && (cp == 0x27e8 || cp == 0x27e9);
         o->mojibake += before >= 0x80 && is_mojibake(before, cp);
     }
 }
@@ -201,7 +210,8 @@ static uint32_t count_dots(const char *s, const char *end)
 
 /* ---- words ---- */
 
-static void count_word(struct signals_maker *m, const char *s, const char *end, struct signals *o)
+/* Whether it has a character that is no punctuation. */
+static bool count_word(const char *s, const char *end, struct signals *o)
 {
     bool alpha = false, word = false;
     uint32_t cp, class;
@@ -211,38 +221,48 @@ static void count_word(struct signals_maker *m, const char *s, const char *end, 
         word = word || !(class & (CHAR_PUNCTUATION | CHAR_TERMINAL));
     }
     o->alpha_words += alpha;
-    o->word_like += word;
-    o->word_like_chars += word ? signals_chars(m, s, end) : 0;
+    return word;
 }
 
-static int stop_word(const char *s, size_t n)
+static const char *const stop_words[] = { "the", "be", "to", "of", "and", "that", "have", "with" };
+
+/* How many of the stop words there are, and how often all of them. */
+void signals_stop_words(const struct runs *g, uint32_t *which, uint32_t *times)
 {
-    static const char words[8][5] = { "the", "be", "to", "of", "and", "that", "have", "with" };
-    for (int i = 0; i < 8; i++)
-        if (!memcmp(s, words[i], n) && words[i][n - 1] && !words[i][n])
-            return 1 << i;
-    return 0;
+    *which = *times = 0;
+    for (size_t i = 0; i < sizeof stop_words / sizeof *stop_words; i++) {
+        const uint32_t n = runs_times(g, stop_words[i]);
+        *which += n > 0;
+        *times += n;
+    }
 }
 
 static void count_words(struct signals_maker *m)
 {
+    enum { SOME = 256 };
+    const struct span *w = m->english->at;
     struct signals *o = m->out;
-    int stop = 0;
-    o->words = signals_cap(m->english->n);
-    for (size_t i = 0; i < m->english->n; i++) {
-        const struct span w = m->english->at[i];
-        const char *s = m->text + w.at;
-        if ((unsigned char)((*s | 32) - 'a') < 26) {
-            o->alpha_words++;
-            o->word_like++;
-            o->word_like_chars += signals_chars(m, s, s + w.n);
-            if (w.n <= 4 && w.n >= 2)
-                stop |= stop_word(s, w.n);
-        } else {
-            count_word(m, s, s + w.n, o);
+    uint32_t other[SOME], all, n_word = 0, chars = 0;
+    const size_t n = m->english->n;
+    o->words = signals_cap(n);
+    signals_stop_words(&m->runs, &o->stop_words, &all);
+    for (size_t from = 0; from < n; from += SOME) {
+        const size_t to = n - from < SOME ? n : from + SOME;
+        size_t n_other = 0;                               /* those that do not begin with an ASCII letter */
+        for (size_t i = from; i < to; i++) {
+            other[n_other] = (uint32_t)i;
+            n_other += (unsigned char)((m->text[w[i].at] | 32) - 'a') >= 26;
+        }
+        o->alpha_words += (uint32_t)(to - from - n_other);
+        for (size_t k = 0; k < n_other; k++) {
+            const struct span *x = &w[other[k]];
+            const bool none = !count_word(m->text + x->at, m->text + x->at + x->n, o);
+            n_word += none;
+            chars += none ? run_chars(&m->runs, other[k], 1) : 0;
         }
     }
-    o->stop_words = (uint32_t)__builtin_popcount((unsigned)stop);
+    o->word_like = signals_cap(n - n_word);
+    o->word_like_chars = m->runs.character[n] - chars;
 }
 
 /* ---- lines ---- */
@@ -285,15 +305,16 @@ static void count_full_line(struct signals_maker *m, const char *s, const char *
 static int count_lines(struct signals_maker *m, struct err *err)
 {
     struct signals *o = m->out;
-    const char *at = m->text, *s, *end;
     uint32_t longest[3] = { 0 }, copied = 0, copied_chars = 0, empty = 0;
     TRY(repeats_clear(&m->repeats, (size_t)o->newlines + 1, err));
-    while (signals_line(&at, m->end, &s, &end)) {
-        if (s == end) {
+    for (size_t i = 0; i < m->lines.n; i++) {
+        const struct span line = m->lines.at[i];
+        const char *s = m->text + line.at, *end = s + line.n;
+        if (!line.n) {
             empty++;
             continue;
         }
-        const uint32_t chars = signals_chars(m, s, end), before = repeats_add(&m->repeats, m->text, signals_span(m, s, end));
+        const uint32_t chars = signals_chars(m, s, end), before = repeats_add(&m->repeats, m->text, line);
         keep_longest(longest, chars);
         o->parts++;
         o->dup_parts += before > 0;
@@ -338,8 +359,6 @@ static int count_paragraphs(struct signals_maker *m, struct err *err)
 
 /* ---- C4 ---- */
 
-enum { C4_LOREM = 1, C4_SCRIPT = 2, C4_POLICY = 4 };
-
 int signals_low(struct buf *out, const char *s, const char *end, struct err *err)
 {
     buf_clear(out);
@@ -359,16 +378,14 @@ int signals_low(struct buf *out, const char *s, const char *end, struct err *err
     return 0;
 }
 
-static bool holds(const struct buf *b, const char *what) { return memmem(b->data, b->len, what, strlen(what)); }
-
-static int c4_words_in(const struct buf *low)
+int signals_phrases(struct signals_maker *m, const char *s, const char *end, int *found, struct err *err)
 {
-    static const char *const policy[] = { "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies" };
-    int has = (holds(low, "lorem ipsum") ? C4_LOREM : 0) | (holds(low, "javascript") ? C4_SCRIPT : 0);
-    for (size_t i = 0; i < sizeof policy / sizeof *policy; i++)
-        if (holds(low, policy[i]))
-            return has | C4_POLICY;
-    return has;
+    *found = phrases_in(s, (size_t)(end - s));
+    if (*found & PHRASE_KELVIN) {
+        TRY(signals_low(&m->low, s, end, err));
+        *found = phrases_in(m->low.data, m->low.len);
+    }
+    return 0;
 }
 
 /* Bytes of what is taken out of a line at s, where [ is: [digits], [edit], [citation needed]. */
@@ -405,37 +422,64 @@ static int drop_citations(struct signals_maker *m, const char *s, const char *en
     return 0;
 }
 
-/* Whether a word of a line has more than 1000 characters; *three: it has three words. */
-static bool has_long_word(const struct signals_maker *m, const char *s, const char *end, bool *three)
+/* Whether there is white space at s < end; *n: bytes of the character. */
+static bool is_space(const char *s, const char *end, int *n)
 {
     uint32_t cp, class;
-    int n_word = 0;
-    bool in = false;
-    const bool may = end - s > 1000;
-    const char *begin = s;
-    *three = false;
-    while (s < end && !(*three && !may)) {
-        int n = 1;
-        bool space;
-        if ((unsigned char)*s < 0x80) {
-            space = chars_class((unsigned char)*s) & CHAR_SPACE;
-        } else {
-            n = chars_at(s, end, &cp, &class);
-            space = class & CHAR_SPACE;
-        }
-        if (space && in && may && s - begin > 1000 && signals_chars(m, begin, s) > 1000)
-            return true;
-        if (!space && !in) {
-            begin = s;
-            *three = ++n_word >= 3;
-        }
-        in = !space;
-        s += n;
-    }
-    return in && may && s - begin > 1000 && signals_chars(m, begin, s) > 1000;
+    *n = chars_at(s, end, &cp, &class);
+    return class & CHAR_SPACE;
 }
 
-struct c4 { uint32_t line; int found; bool curly, cites; size_t word; };
+static bool has_three_words(const char *s, const char *end)
+{
+    struct text_masks mask;
+    const size_t some = end - s < 64 ? (size_t)(end - s) : 64;
+    if (!some)
+        return false;
+    cpu_kernels()->text_masks(some, s, &mask);
+    const uint64_t all = some < 64 ? ((uint64_t)1 << some) - 1 : UINT64_MAX, begins = ~mask.space & (mask.space << 1 | 1) & all;
+    if (!mask.high && (begins & (begins - 1) & ((begins & (begins - 1)) - 1)))     /* three bits */
+        return true;
+    int n_word = 0, n;
+    for (bool in = false; (mask.high || some == 64) && s < end; s += n) {
+        const bool space = is_space(s, end, &n);
+        if (!space && !in && ++n_word == 3)
+            return true;
+        in = !space;
+    }
+    return false;
+}
+
+/* Whether there is a space in each run of so many bytes. */
+static bool has_spaces(const char *s, const char *end, size_t within)
+{
+    while ((size_t)(end - s) > within) {
+        const char *p = s + within;
+        while (p > s && *p != ' ')
+            p--;
+        if (*p != ' ')
+            return false;
+        s = p + 1;
+    }
+    return true;
+}
+
+/* Whether a word of a line has more than 1000 characters. */
+static bool has_long_word(const struct signals_maker *m, const char *s, const char *end)
+{
+    const char *begin = s;
+    if (has_spaces(s, end, 1000))
+        return false;
+    for (int n; s < end; s += n)
+        if (is_space(s, end, &n)) {
+            if (s - begin > 1000 && signals_chars(m, begin, s) > 1000)
+                return true;
+            begin = s + n;
+        }
+    return s - begin > 1000 && signals_chars(m, begin, s) > 1000;
+}
+
+struct c4 { uint32_t line; bool found, curly, cites; size_t word; };
 
 /* Sentences of a line as it is left: by the words of the text, unless it is not as it was there. */
 static int c4_sentences(struct signals_maker *m, struct c4 *c, const char *s, const char *end, bool changed, uint32_t *n, struct err *err)
@@ -464,10 +508,10 @@ static int c4_sentences(struct signals_maker *m, struct c4 *c, const char *s, co
 static int c4_line(struct signals_maker *m, struct c4 *c, const char *s, const char *end, struct err *err)
 {
     struct signals *o = m->out;
-    bool three, changed = false;
+    bool changed = false;
     s = signals_lstrip(s, end);
     end = signals_rstrip(s, end);
-    if (has_long_word(m, s, end, &three) || !three)
+    if (!has_three_words(s, end) || has_long_word(m, s, end))
         return 0;
     const char *begin = s, *stop = end;
     if (c->cites && memchr(s, '[', (size_t)(end - s))) {
@@ -477,21 +521,19 @@ static int c4_line(struct signals_maker *m, struct c4 *c, const char *s, const c
     }
     const bool ended = stop > begin && strchr(".?!\"'", stop[-1]) && stop[-1] && !signals_has(begin, stop, "...");
     int found = 0;
-    if (c->found) {
-        TRY(signals_low(&m->low, begin, stop, err));
-        found = c4_words_in(&m->low);
-    }
-    if (found & C4_LOREM) {
+    if (c->found)
+        TRY(signals_phrases(m, begin, stop, &found, err));
+    if (found & PHRASE_LOREM) {
         o->c4_any_lorem_line = o->c4_any_lorem_line ? o->c4_any_lorem_line : c->line;
         o->c4_lorem_line = o->c4_lorem_line || !ended ? o->c4_lorem_line : c->line;
     }
-    if (found & C4_SCRIPT)
+    if (found & PHRASE_SCRIPT)
         return 0;
     if (c->curly && memchr(begin, '{', (size_t)(stop - begin))) {
         o->c4_any_curly_line = o->c4_any_curly_line ? o->c4_any_curly_line : c->line;
         o->c4_curly_line = o->c4_curly_line || !ended ? o->c4_curly_line : c->line;
     }
-    if (found & C4_POLICY)
+    if (found & PHRASE_C4_POLICY)
         return 0;
     uint32_t n = 0;
     TRY(c4_sentences(m, c, s, end, changed, &n, err));
@@ -505,20 +547,19 @@ static int c4_begin(struct signals_maker *m, struct c4 *c, struct err *err)
 {
     const size_t n = (size_t)(m->end - m->text);
     *c = (struct c4){ .curly = memchr(m->text, '{', n), .cites = memchr(m->text, '[', n) };
-    TRY(signals_low(&m->low, m->text, m->end, err));
-    c->found = c4_words_in(&m->low);
+    TRY(signals_phrases(m, m->text, m->end, &m->phrases, err));
     /* A citation between the halves of what is looked for: once it is gone, the line has it. */
-    c->found |= c->cites ? C4_LOREM | C4_SCRIPT | C4_POLICY : 0;
+    c->found = m->phrases || c->cites;
     return 0;
 }
 
 static int count_split_lines(struct signals_maker *m, struct err *err)
 {
-    const bool simple = m->ascii && !m->out->control_chars && !memchr(m->text, '\r', (size_t)(m->end - m->text));
     const char *at = m->text, *s, *end;
+    size_t i = 0;
     struct c4 c;
     TRY(c4_begin(m, &c, err));
-    while (split_line(m, &at, simple, &s, &end)) {
+    while (split_line(m, &at, &i, &s, &end)) {
         c.line++;
         count_split_line(s, end, m->out);
         TRY(c4_line(m, &c, s, end, err));
@@ -534,7 +575,6 @@ static int count_repeated(struct signals_maker *m, struct err *err)
     struct signals *o = m->out;
     uint32_t *const top[] = { &o->top_2_gram_chars, &o->top_3_gram_chars, &o->top_4_gram_chars };
     uint32_t *const dup[] = { &o->dup_5_gram_chars, &o->dup_6_gram_chars, &o->dup_7_gram_chars, &o->dup_8_gram_chars, &o->dup_9_gram_chars, &o->dup_10_gram_chars };
-    TRY(runs_of(g, m->text, m->english, m->ascii, err));
     for (int n = 2; n <= 4 && (size_t)n <= g->n_word; n++) {
         uint32_t times;
         TRY(runs_next(g, err));
@@ -558,7 +598,11 @@ int signals_of(struct signals_maker *m, const char *text, size_t n, const struct
     out->ellipses = count_dots(text, m->end);
     if (!m->ascii)
         count_others(m);
+    TRY(runs_of(&m->runs, text, words, m->ascii, err));
     count_words(m);
+    m->odd_lines = m->odd_lines || out->control_chars;
+    m->returns = memchr(text, '\r', n);
+    TRY(find_lines(m, err));
     TRY(count_lines(m, err));
     TRY(count_paragraphs(m, err));
     TRY(count_split_lines(m, err));

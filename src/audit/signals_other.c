@@ -2,12 +2,46 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit/chars.h"
+#include "audit/phrases.h"
 #include "audit/signals_impl.h"
 #include "base/mem.h"
 
 #define COUNT(list) (sizeof list / sizeof *list)
 
 enum { LENGTHS = 1024 };
+
+/* ---- a few bytes in a text: by the first and the last of them ---- */
+
+enum { WINDOW = 64, GAP_MAX = 63 };      /* blocks that are looked at together */
+struct search { const char *at, *end, *what; size_t n; struct text_pair pair; int block, n_block; uint64_t mask[WINDOW + 1]; };
+
+static void search_begin(struct search *x, const char *text, const char *end, const char *what, size_t n)
+{
+    *x = (struct search){ .at = text, .end = end, .what = what, .n = n };
+    const size_t gap = n - 1 < GAP_MAX ? n - 1 : GAP_MAX;
+    x->pair = (struct text_pair){ (uint8_t)what[0], (uint8_t)what[gap], 0, (uint32_t)gap };
+}
+
+/* The first place from `from` on, which never goes back, or NULL. */
+static const char *search_next(struct search *x, const char *from)
+{
+    for (;;) {
+        for (; x->block < x->n_block; x->block++)
+            while (x->mask[x->block]) {
+                const char *s = x->at - 64 * (x->n_block - x->block) + __builtin_ctzll(x->mask[x->block]);
+                x->mask[x->block] &= x->mask[x->block] - 1;
+                if (s >= from && (size_t)(x->end - s) >= x->n && !memcmp(s, x->what, x->n))
+                    return s;
+            }
+        if (x->at >= x->end)
+            return NULL;
+        const size_t rest = (size_t)(x->end - x->at), some = rest < 64 * (WINDOW + 1) ? rest : 64 * (WINDOW + 1);
+        cpu_kernels()->text_pairs(some, x->at, 1, &x->pair, x->mask);
+        x->block = 0;
+        x->n_block = (int)((some + 63) / 64) < WINDOW ? (int)((some + 63) / 64) : WINDOW;
+        x->at += 64 * x->n_block;
+    }
+}
 
 /* ---- words ---- */
 
@@ -18,45 +52,71 @@ static const char *word_at(const struct signals_maker *m, size_t i, const char *
     return m->text + w.at;
 }
 
-static bool is_stop_word(const char *s, const char *end)
+/* Where an ellipsis begins that is the end of [s, end), or NULL. */
+static const char *ellipsis(const char *s, const char *end)
 {
-    static const char *const words[] = { "the", "be", "to", "of", "and", "that", "have", "with" };
-    for (size_t i = 0; i < COUNT(words); i++)
-        if ((size_t)(end - s) == strlen(words[i]) && signals_has(s, end, words[i]))
-            return true;
-    return false;
+#define E(text) { text, sizeof text - 1 }
+    static const struct { const char *text; size_t n; } marks[] = { E("..."), E("[...]"), E("\342\200\246"), E("(...)"), E("[\342\200\246]"), E("-\302\273") };
+#undef E
+    if (s < end && memchr(".])\246\273", end[-1], 5))                   /* the last bytes of all */
+        for (size_t i = COUNT(marks); i-- > 0;)
+            if ((size_t)(end - s) >= marks[i].n && !memcmp(end - marks[i].n, marks[i].text, marks[i].n))
+                return end - marks[i].n;
+    return NULL;
 }
 
 static bool is_symbol(const struct signals_maker *m, const char *s, const char *end)
 {
-    static const char *const ellipses[] = { "...", "[...]", "\342\200\246", "(...)", "[\342\200\246]", "-\302\273" };
-    for (size_t i = 0; i < COUNT(ellipses); i++)
-        if ((size_t)(end - s) == strlen(ellipses[i]) && signals_has(s, end, ellipses[i]))
-            return true;
+    if (ellipsis(s, end) == s)
+        return true;
+    if (!m->out->hashes)
+        return false;
     uint32_t runs = 0;
     for (const char *p = s; p < end; p++)
         runs += *p == '#' && (p == s || p[-1] != '#');
     return runs > 0 && (double)runs / signals_chars(m, s, end) > 0.5;
 }
 
+/* A word that does not begin with an ASCII letter. */
 static void count_word(struct signals_maker *m, const char *s, const char *end)
 {
     struct signals *o = m->out;
     uint32_t cp, class, all = 0;
-    bool symbol = false;
-    for (const char *p = s; p < end;) {
+    for (const char *p = s; p < end && (all & (CHAR_ALPHA | CHAR_REGEX_ALPHA)) != (CHAR_ALPHA | CHAR_REGEX_ALPHA);) {
         p += chars_at(p, end, &cp, &class);
         all |= class;
-        symbol = symbol || cp == '#' || cp == 0x2026;
     }
-    if (m->groups & SIGNALS_DOLMA) {
-        o->dolma_alpha_words += (all & CHAR_ALPHA) != 0;
-        o->dolma_symbol_words += symbol;
+    o->dolma_alpha_words += (all & CHAR_ALPHA) != 0;
+    o->nemo_alpha_words += (all & CHAR_REGEX_ALPHA) != 0;
+    o->nemo_symbol_words += is_symbol(m, s, end);
+}
+
+/* The next `what` from s on, or the end; *at is where one was found before, which is still it if that lies ahead. */
+static const char *next_of(const char **at, const char *s, const char *end, const char *what)
+{
+    if (!*at || *at < s) {
+        *at = memmem(s, (size_t)(end - s), what, strlen(what));
+        *at = *at ? *at : end;
     }
-    if (m->groups & SIGNALS_NEMO) {
-        o->nemo_alpha_words += (all & CHAR_REGEX_ALPHA) != 0;
-        o->nemo_symbol_words += is_symbol(m, s, end);
+    return *at;
+}
+
+/* Words with # or U+2026: none of these is white space. */
+static uint32_t symbol_words(const struct signals_maker *m)
+{
+    const char *sign = NULL, *dots = NULL;
+    uint32_t words = 0;
+    size_t i = 0;
+    for (const char *s = m->text; s < m->end; words++) {
+        const char *a = next_of(&sign, s, m->end, "#"), *b = next_of(&dots, s, m->end, "\342\200\246");
+        s = a < b ? a : b;
+        if (s == m->end)
+            break;
+        while (m->text + m->spaced.at[i].at + m->spaced.at[i].n <= s)
+            i++;
+        s = m->text + m->spaced.at[i].at + m->spaced.at[i].n;
     }
+    return words;
 }
 
 static int by_length(const void *a, const void *b)
@@ -77,29 +137,57 @@ static uint32_t length_at(struct signals_maker *m, const uint32_t *length, size_
     return m->line_words.at[k].n;
 }
 
+/* How long words are, and those that begin with no letter. */
+static int count_lengths(struct signals_maker *m, uint32_t length[LENGTHS], uint64_t *chars, struct err *err)
+{
+    enum { SOME = 256 };
+    const size_t n = m->spaced.n;
+    uint32_t other[SOME], longest = 0, letters = 0;
+    for (size_t from = 0; from < n; from += SOME) {
+        const size_t to = n - from < SOME ? n : from + SOME;
+        size_t n_other = 0;
+        for (size_t i = from; i < to; i++) {
+            const uint32_t k = run_chars(&m->runs, i, 1);
+            longest = k > longest ? k : longest;
+            if (k < LENGTHS)
+                length[k]++;
+            else
+                TRY(spans_add(&m->line_words, 0, k, err));
+            other[n_other] = (uint32_t)i;
+            n_other += (unsigned char)((m->text[m->spaced.at[i].at] | 32) - 'a') >= 26;
+        }
+        letters += (uint32_t)(to - from - n_other);
+        for (size_t k = 0; k < n_other; k++) {
+            const char *end, *s = word_at(m, other[k], &end);
+            count_word(m, s, end);
+        }
+    }
+    *chars = m->runs.character[n];
+    m->out->spaced_longest = longest;
+    m->out->dolma_alpha_words += letters;
+    m->out->nemo_alpha_words += letters;
+    return 0;
+}
+
 static int count_words(struct signals_maker *m, struct err *err)
 {
     struct signals *o = m->out;
-    uint32_t length[LENGTHS] = { 0 };
+    uint32_t length[LENGTHS] = { 0 }, which;
     const size_t n = m->spaced.n;
     uint64_t chars = 0;
     m->line_words.n = 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *end, *s = word_at(m, i, &end);
-        const uint32_t k = signals_chars(m, s, end);
-        chars += k;
-        o->spaced_longest = k > o->spaced_longest ? k : o->spaced_longest;
-        o->spaced_stop_words += k < 5 && is_stop_word(s, end);
-        if (k < LENGTHS)
-            length[k]++;
-        else
-            TRY(spans_add(&m->line_words, 0, k, err));
-        count_word(m, s, end);
-    }
+    signals_stop_words(&m->runs, &which, &o->spaced_stop_words);
+    TRY(count_lengths(m, length, &chars, err));
     o->spaced_words = signals_cap(n);
     o->spaced_chars = signals_cap(chars);
-    if (n && (m->groups & SIGNALS_DOLMA))
-        o->dolma_twice_median = length_at(m, length, n / 2) + length_at(m, length, (n - 1) / 2);
+    if (m->groups & SIGNALS_DOLMA) {
+        o->dolma_symbol_words = o->hashes || o->ellipses ? symbol_words(m) : 0;
+        o->dolma_twice_median = n ? length_at(m, length, n / 2) + length_at(m, length, (n - 1) / 2) : 0;
+    } else {
+        o->dolma_alpha_words = 0;
+    }
+    if (!(m->groups & SIGNALS_NEMO))
+        o->nemo_alpha_words = o->nemo_symbol_words = 0;
     return 0;
 }
 
@@ -110,11 +198,11 @@ struct top { uint32_t at, times; int n; };
 static void dolma_runs(const struct runs *g, int n, uint32_t *dup, uint32_t *all)
 {
     uint64_t d = 0, a = 0;
-    for (size_t i = 0; i + (size_t)n <= g->n_word; i++) {
-        const uint32_t k = run_chars(g, i, n);
-        a += k;
-        d += g->gram[i] != RUN_ONCE ? k : 0;
-    }
+    for (size_t j = 0; j < g->n_left; j++)
+        d += run_chars(g, g->left[j], n);
+    /* The sum of character[i + n] - character[i]: all but the first n and the last n are added and taken away. */
+    for (size_t i = 0; i < (size_t)n; i++)
+        a += g->character[g->n_word - i] - (uint64_t)g->character[i];
     *dup = signals_cap(d);
     *all = signals_cap(a);
 }
@@ -123,13 +211,14 @@ static void dolma_runs(const struct runs *g, int n, uint32_t *dup, uint32_t *all
 static uint32_t nemo_runs(const struct runs *g, int n)
 {
     uint64_t chars = 0;
-    int over = 0;
-    for (size_t i = 0; i + (size_t)n <= g->n_word; i++) {
-        if (g->gram[i] != RUN_ONCE && g->first[g->gram[i]] != i) {
-            chars += run_chars(g, i + (size_t)over, n - over) + (uint64_t)(n - over < n - 1 ? n - over : n - 1);
-            over = n;
-        }
-        over = over > 0 ? over - 1 : 0;
+    size_t end = 0;                                       /* of the last run that was counted */
+    for (size_t j = 0; j < g->n_left; j++) {
+        const size_t i = g->left[j];
+        if (g->first[g->gram[i]] == i)
+            continue;
+        const int over = end > i ? (int)(end - i) : 0;
+        chars += run_chars(g, i + (size_t)over, n - over) + (uint64_t)(n - over < n - 1 ? n - over : n - 1);
+        end = i + (size_t)n;
     }
     return signals_cap(chars);
 }
@@ -145,7 +234,9 @@ static int nemo_top(struct signals_maker *m, const struct top *t, uint32_t *char
     }
     const uint32_t each = signals_chars(m, m->line.data, m->line.data + m->line.len);
     uint64_t n = 0;
-    for (const char *s = m->text; (s = memmem(s, (size_t)(m->end - s), m->line.data, m->line.len)); s += m->line.len)
+    struct search x;
+    search_begin(&x, m->text, m->end, m->line.data, m->line.len);
+    for (const char *s = m->text; (s = search_next(&x, s)); s += m->line.len)
         n += each;
     *chars = signals_cap(n);
     return 0;
@@ -160,7 +251,6 @@ static int count_repeated(struct signals_maker *m, struct err *err)
 #define GRAM(n) { &o->dolma_dup_##n##_gram_chars, &o->dolma_all_##n##_gram_chars, &o->nemo_dup_##n##_gram_chars },
     uint32_t *const runs[][3] = { GRAM(5) GRAM(6) GRAM(7) GRAM(8) GRAM(9) GRAM(10) };
 #undef GRAM
-    TRY(runs_of(g, m->text, &m->spaced, m->ascii, err));
     for (int n = 2; n <= 10; n++) {
         const bool any = g->n_word >= (size_t)n;
         TRY(runs_next(g, err));
@@ -188,8 +278,8 @@ static int count_repeated(struct signals_maker *m, struct err *err)
 static void dolma_lines(struct signals_maker *m)
 {
     struct signals *o = m->out;
-    const char *at = m->text, *s, *end;
-    while (signals_line(&at, m->end, &s, &end)) {
+    for (size_t i = 0; i < m->lines.n; i++) {
+        const char *s = m->text + m->lines.at[i].at, *end = s + m->lines.at[i].n;
         o->dolma_bullet_lines += s < end && (*s == '*' || *s == '-');
         o->dolma_ellipsis_lines += signals_has(s, end, "\342\200\246");
     }
@@ -201,7 +291,9 @@ static bool in_url(unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= '$'
 
 static void nemo_urls(struct signals_maker *m)
 {
-    for (const char *s = m->text; (s = memmem(s, (size_t)(m->end - s), "http", 4));) {
+    struct search x;
+    search_begin(&x, m->text, m->end, "http", 4);
+    for (const char *s = m->text; (s = search_next(&x, s));) {
         const char *p = s + 4;
         p += p < m->end && *p == 's';
         if (m->end - p < 4 || memcmp(p, "://", 3) || !in_url((unsigned char)p[3])) {
@@ -218,52 +310,34 @@ static void nemo_urls(struct signals_maker *m)
 static void nemo_chars(struct signals_maker *m)
 {
     struct signals *o = m->out;
-    uint32_t plain = 0, cp, class;
-    for (const char *s = m->text; s < m->end;) {
-        s += chars_at(s, m->end, &cp, &class);
-        plain += (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || (cp >= '0' && cp <= '9') || cp == '\n' || cp == '?' || cp == '!' || cp == ',' || cp == '.';
-        o->nemo_digits += cp >= '0' && cp <= '9';
-        o->nemo_white_chars += (cp >= 8 && cp <= 10) || cp == 13 || cp == ' ';
-        o->nemo_paren_chars += cp == '(' || cp == ')' || cp == '[' || cp == ']' || cp == '{' || cp == '}' || cp == 0x27e8 || cp == 0x27e9;
-    }
-    o->nemo_other_chars = o->chars - plain;
+    o->nemo_other_chars = o->chars - m->count[SET_PLAIN];
+    o->nemo_digits = m->count[SET_DIGITS];
+    o->nemo_white_chars = m->count[SET_WHITE];
+    o->nemo_paren_chars += m->count[SET_BRACKETS];            /* to those that are no ASCII */
 }
 
 /* ---- NeMo's lines and paragraphs ---- */
 
-static bool begins(const char *s, const char *end, const char *with) { return (size_t)(end - s) >= strlen(with) && !memcmp(s, with, strlen(with)); }
-
 static bool has_bullet(const char *s, const char *end)
 {
-    static const char *const bullets[] = { "\342\200\242", "\342\200\243", "\342\201\203", "\342\201\214", "\342\201\215", "\342\210\231", "\342\227\213", "\342\227\217", "\342\227\230", "\342\227\246",
-                                           "\342\246\276", "\342\246\277" };
-    for (size_t i = 0; i < COUNT(bullets); i++)
-        if (begins(s, end, bullets[i]))
+    static const char bullets[][4] = { "\342\200\242", "\342\200\243", "\342\201\203", "\342\201\214", "\342\201\215", "\342\210\231", "\342\227\213", "\342\227\217", "\342\227\230", "\342\227\246",
+                                       "\342\246\276", "\342\246\277" };
+    for (size_t i = 0; i < COUNT(bullets) && (unsigned char)*s == 0xe2 && end - s >= 3; i++)
+        if (!memcmp(s, bullets[i], 3))
             return true;
     return false;
 }
 
 static bool has_ellipsis(const char *s, const char *end)
 {
-    static const char *const marks[] = { "...", "[...]", "\342\200\246", "(...)", "[\342\200\246]", "-\302\273" };
-    static const char *const more[] = { "read more..", "read more" };
-    for (size_t i = 0; i < COUNT(marks); i++)
-        if (signals_has(s, end, marks[i]))
-            return true;
-    for (size_t i = 0; i < COUNT(more); i++) {
-        const size_t n = strlen(more[i]);
-        if ((size_t)(end - s) >= n && !strncasecmp(end - n, more[i], n))
-            return true;
-    }
-    return false;
+    return ellipsis(s, end) || (end - s >= 9 && !strncasecmp(end - 9, "read more", 9)) || (end - s >= 11 && !strncasecmp(end - 11, "read more..", 11));
 }
 
 static void nemo_lines(struct signals_maker *m)
 {
     struct signals *o = m->out;
-    const char *at = m->text, *line, *stop;
-    while (signals_line(&at, m->end, &line, &stop)) {
-        const char *s = signals_lstrip(line, stop), *end = signals_rstrip(s, stop);
+    for (size_t i = 0; i < m->lines.n; i++) {
+        const char *line = m->text + m->lines.at[i].at, *stop = line + m->lines.at[i].n, *s = signals_lstrip(line, stop), *end = signals_rstrip(s, stop);
         if (s == end)
             continue;
         o->nemo_open_lines += !memchr(".?!\"'", end[-1], 5);
@@ -272,33 +346,23 @@ static void nemo_lines(struct signals_maker *m)
     }
 }
 
-static int boilerplate(struct signals_maker *m, const char *s, const char *end, bool *lorem, bool *policy, struct err *err)
+/* The next two line feeds, or NULL. */
+static const char *two_feeds(const char *s, const char *end)
 {
-    static const char *const words[] = {
-        "terms of use", "privacy policy", "cookie policy", "uses cookies", "privacy overview", "use of cookies", "use cookies", "privacy & cookies policy", "privacy and cookies policy",
-        "necessary cookies are absolutely essential for the website to function properly. this category only includes cookies that ensures basic functionalities and security features of "
-        "the website. these cookies do not store any personal information.",
-        "any cookies that may not be particularly necessary for the website to function and is used specifically to collect user personal data via analytics, ads, other embedded contents "
-        "are termed as non-necessary cookies. it is mandatory to procure user consent prior to running these cookies on your website.",
-        "if you continue to browse this site without changing your cookie settings, you agree to this use. acceptread more",
-    };
-    TRY(signals_low(&m->low, s, end, err));
-    *lorem = memmem(m->low.data, m->low.len, "lorem ipsum", 11);
-    *policy = false;
-    for (size_t i = 0; i < COUNT(words) && !*policy; i++)
-        *policy = memmem(m->low.data, m->low.len, words[i], strlen(words[i]));
-    return 0;
+    for (; end - s >= 2 && (s = memchr(s, '\n', (size_t)(end - s) - 1)); s++)
+        if (s[1] == '\n')
+            return s;
+    return NULL;
 }
 
 static int nemo_paragraphs(struct signals_maker *m, struct err *err)
 {
     struct signals *o = m->out;
-    bool lorem, policy, any_lorem = false, more = true, any;
-    TRY(boilerplate(m, m->text, m->end, &lorem, &any, err));
-    any = any || lorem;
+    bool any_lorem = false, more = true;
+    int found;
     TRY(repeats_clear(&m->repeats, (size_t)o->newlines / 2 + 1, err));
     for (const char *s = m->text, *end; more; s = end + 2) {
-        end = memmem(s, (size_t)(m->end - s), "\n\n", 2);
+        end = two_feeds(s, m->end);
         more = end;
         end = more ? end : m->end;
         const uint32_t chars = signals_chars(m, s, end);
@@ -308,10 +372,10 @@ static int nemo_paragraphs(struct signals_maker *m, struct err *err)
             o->nemo_dup_paragraphs++;
             o->nemo_dup_paragraph_chars += chars;
         }
-        if (any) {
-            TRY(boilerplate(m, s, end, &lorem, &policy, err));
-            o->nemo_boilerplate += policy;
-            any_lorem = any_lorem || lorem;
+        if (m->phrases) {
+            TRY(signals_phrases(m, s, end, &found, err));
+            o->nemo_boilerplate += (found & PHRASE_NEMO_POLICY) != 0;
+            any_lorem = any_lorem || (found & PHRASE_LOREM);
         }
         if (!more)
             break;
@@ -323,6 +387,7 @@ static int nemo_paragraphs(struct signals_maker *m, struct err *err)
 int signals_spaced(struct signals_maker *m, struct err *err)
 {
     TRY(words_of(m->words, WORDS_SPACED, m->text, (size_t)(m->end - m->text), &m->spaced, err));
+    TRY(runs_of(&m->runs, m->text, &m->spaced, m->ascii, err));
     TRY(count_words(m, err));
     TRY(count_repeated(m, err));
     if (m->groups & SIGNALS_DOLMA)

@@ -3,6 +3,7 @@
 #include "audit/words_impl.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cpu/kernels.h"
 
 /* ---- spans ---- */
 
@@ -59,23 +60,55 @@ void words_free(struct words *w)
     mem_free(w);
 }
 
+/* White space beyond ASCII among so many blocks of the text from at on is put into their masks; *beyond: bytes of it behind them, from those
+ * before them. */
+static void add_spaces(const char *text, size_t n, size_t at, struct text_masks *mask, size_t n_mask, int *beyond)
+{
+    if (*beyond)
+        mask[0].space |= ((uint64_t)1 << *beyond) - 1;
+    *beyond = 0;
+    for (size_t i = 0; i < n_mask; i++)
+        for (uint64_t m = mask[i].high; m; m &= m - 1) {
+            const int place = __builtin_ctzll(m);
+            const char *s = text + at + 64 * i + place;
+            const unsigned char c = (unsigned char)*s;
+            const int k = c == 0xc2 || (c >= 0xe1 && c <= 0xe3) ? words_space_at(s, text + n) : 0;
+            for (int j = place; j < place + k; j++)
+                if (j < 64)
+                    mask[i].space |= (uint64_t)1 << j;
+                else if (i + 1 < n_mask)
+                    mask[i + 1].space |= (uint64_t)1 << (j - 64);
+                else
+                    *beyond = j - 63;
+        }
+}
+
 static int words_spaced(const char *text, size_t n, struct spans *out, struct err *err)
 {
-    const char *end = text + n;
-    for (const char *s = text; s < end;) {
-        uint32_t cp, class;
-        const char *begin = s;
-        int len = 0;
-        for (; s < end; s += len) {
-            len = chars_at(s, end, &cp, &class);
-            if (class & CHAR_SPACE)
-                break;
+    enum { BLOCKS = 64 };
+    struct text_masks mask[BLOCKS];
+    const struct cpu_kernels *k = cpu_kernels();
+    size_t begin = 0;
+    bool open = false;
+    int beyond = 0;
+    for (size_t at = 0; at < n; at += BLOCKS * 64) {
+        const size_t some = n - at < BLOCKS * 64 ? n - at : BLOCKS * 64;
+        k->text_masks(some, text + at, mask);
+        add_spaces(text, n, at, mask, (some + 63) / 64, &beyond);
+        for (size_t i = 0; i < some; i += 64) {
+            /* A bit where a word begins or ends. */
+            const uint64_t full = ~mask[i / 64].space, all = some - i < 64 ? ((uint64_t)1 << (some - i)) - 1 : UINT64_MAX;
+            TRY(spans_reserve(out, out->n + 64, err));
+            for (uint64_t m = (full ^ (full << 1 | open)) & all; m; m &= m - 1) {
+                const size_t place = at + i + (size_t)__builtin_ctzll(m);
+                if (open)
+                    out->at[out->n++] = (struct span){ (uint32_t)begin, (uint32_t)(place - begin) };
+                begin = place;
+                open = !open;
+            }
         }
-        if (s > begin)
-            TRY(spans_add(out, (uint32_t)(begin - text), (uint32_t)(s - begin), err));
-        s += s < end ? len : 0;
     }
-    return 0;
+    return open ? spans_add(out, (uint32_t)begin, (uint32_t)(n - begin), err) : 0;
 }
 
 static bool is_ascii_punctuation(unsigned char c) { return (c >= 33 && c < 48) || (c >= 58 && c < 65) || (c >= 91 && c < 97) || (c >= 123 && c < 127); }

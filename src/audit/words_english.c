@@ -6,6 +6,7 @@
  * whole text.  A token may only be joined with its neighbours in the same chunk, so that such a case is noticed when its chunk is cut
  * (is_hidden_special()), and the faithful search (special_pass()) is only made for texts that have one. */
 #include <stdlib.h>
+#include "audit/bytes.h"
 #include "audit/words_impl.h"
 #define CHARS_TABLES_SPECIALS
 #undef AUDIT_CHARS_TABLES_H
@@ -37,22 +38,12 @@ static bool is_digit_before(const char *begin, const char *s) { return s > begin
 static bool ends(const char *begin, const char *s, const char *with, size_t n) { return (size_t)(s - begin) >= n && !memcmp(s - n, with, n); }
 #define ENDS(begin, s, with) ends(begin, s, with, sizeof with - 1)
 
-/* Bytes of white space at s < end, 0 for none. */
-static int space_at(const char *s, const char *end)
-{
-    uint32_t cp, class;
-    const int n = chars_at(s, end, &cp, &class);
-    return class & CHAR_SPACE ? n : 0;
-}
-
 /* ---- special cases ---- */
 
 /* The same in tools/chars_tables.py. */
 static uint64_t special_hash(const char *s, size_t n)
 {
-    uint64_t first = 0, last = 0;
-    memcpy(&first, s, n < 8 ? n : 8);
-    memcpy(&last, s + (n < 8 ? 0 : n - 8), n < 8 ? n : 8);
+    const uint64_t first = bytes_some(s, n < 8 ? n : 8), last = n < 8 ? first : bytes_8(s + n - 8);
     const uint64_t h = first * 0x9e3779b97f4a7c15u ^ (last + n) * 0xc2b2ae3d27d4eb4fu;
     return (h ^ h >> 32) * 0xd6e8feb86659fd93u;
 }
@@ -267,7 +258,7 @@ static int cut_rest(struct spans *out, const char *text, const char *s, const ch
     const struct special *c = special_find(s, (size_t)(end - s));
     if (c)
         return add_special(out, c, (uint32_t)(s - text), err);
-    if (!(kinds & (A_INFIX | A_HIGH)) || ((kinds & (A_DOT | A_HIGH)) && words_is_url(s, end)))
+    if (!(kinds & (A_INFIX | A_HIGH)) || ((kinds & A_DOT) && words_is_url(s, end)))
         return spans_add(out, (uint32_t)(s - text), (uint32_t)(end - s), err);
     return cut_at_infixes(out, text, s, end, err);
 }
@@ -424,7 +415,7 @@ static int special_pass(struct words *w, struct spans *words, const char *text, 
                 continue;
             }
         }
-        if (!space_at(text + t.at, text + t.at + t.n))
+        if (!words_space_at(text + t.at, text + t.at + t.n))
             TRY(spans_add(words, t.at, t.n, err));
     }
     return 0;
@@ -471,7 +462,7 @@ static int cut_mixed(struct words *w, struct spans *out, const char *text, const
         int kinds = 0, space = 0;
         for (; s < end; s++) {
             const unsigned char c = (unsigned char)*s;
-            if (c >= 0x80 && (c == 0xc2 || (c >= 0xe1 && c <= 0xe3)) && (space = space_at(s, end)))
+            if (c >= 0x80 && (c == 0xc2 || (c >= 0xe1 && c <= 0xe3)) && (space = words_space_at(s, end)))
                 break;
             kinds |= c < 0x80 ? w->ascii[c] : A_HIGH;
         }
@@ -483,7 +474,8 @@ static int cut_mixed(struct words *w, struct spans *out, const char *text, const
 }
 
 /* other: what is no letter in bytes [base, base + 64) of it, from its beginning on; before: there is some before them. */
-static int add_chunk(struct words *w, struct spans *out, const char *text, const char *base, const char *s, const char *end, uint64_t other, bool before, struct err *err)
+static int add_chunk(struct words *w, struct spans *out, const char *text, const char *base, const char *s, const char *end, uint64_t other, bool before,
+                     struct err *err)
 {
     if (!other && !before) {
         if (!special_find(s, (size_t)(end - s)))
@@ -500,7 +492,8 @@ static int add_chunk(struct words *w, struct spans *out, const char *text, const
 /* The chunks that end in a block, and the beginning of one that does not. */
 struct open { const char *begin; bool other; };
 
-static int cut_block(struct words *w, struct spans *out, const char *text, const char *base, size_t n, const struct text_masks *m, struct open *open, struct err *err)
+static int cut_block(struct words *w, struct spans *out, const char *text, const char *base, size_t n, const struct text_masks *m, struct open *open,
+                     struct err *err)
 {
     const uint64_t all = n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX, full = ~m->space & all, after = full << 1 | (open->begin != NULL);
     uint64_t other = full & ~m->letter, begins = full & ~after, ends = m->space & after;
@@ -513,7 +506,7 @@ static int cut_block(struct words *w, struct spans *out, const char *text, const
         }
         TRY(add_chunk(w, out, text, base, open->begin, base + __builtin_ctzll(ends), other & below, open->other, err));
         other &= ~below;
-        *open = (struct open){ NULL };
+        *open = (struct open){ NULL, false };
     }
     if (begins)
         open->begin = base + __builtin_ctzll(begins);
@@ -524,7 +517,7 @@ static int cut_block(struct words *w, struct spans *out, const char *text, const
 int words_english(struct words *w, const char *text, size_t n, struct spans *out, struct err *err)
 {
     struct text_masks mask[64];
-    struct open open = { NULL };
+    struct open open = { NULL, false };
     const struct cpu_kernels *k = cpu_kernels();
     w->has_hidden = false;
     for (size_t at = 0; at < n; at += sizeof mask / sizeof *mask * 64) {

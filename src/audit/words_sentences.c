@@ -7,19 +7,19 @@ static bool has_space_token(const char *text, uint32_t at, uint32_t next, bool a
     return next > at + (after_word && at < next && text[at] == ' ');
 }
 
-/* What a word is to the sentencizer: 1 an end of sentence, 2 other punctuation, 0 neither. */
-static int sentence_part(const char *s, const char *end)
+static bool ends_sentence(const char *s, uint32_t n)
 {
     uint32_t cp, class;
-    const int n = chars_at(s, end, &cp, &class);
-    if ((class & CHAR_SENTENCE_END) && s + n == end)
-        return 1;
-    for (const char *p = s; p < end;) {
-        p += chars_at(p, end, &cp, &class);
-        if (!(class & CHAR_P))
-            return 0;
-    }
-    return 2;
+    const uint32_t len = (uint32_t)chars_at(s, s + n, &cp, &class);
+    return (class & CHAR_SENTENCE_END) && len == n;
+}
+
+static bool is_punctuation(const char *s, const char *end)
+{
+    uint32_t cp, class = CHAR_P;
+    while (s < end && (class & CHAR_P))
+        s += chars_at(s, end, &cp, &class);
+    return class & CHAR_P;
 }
 
 /* Of bytes [from, to) with n_words words there: how many; out: each, unless NULL. */
@@ -29,15 +29,17 @@ static int each_sentence(const char *text, uint32_t from, uint32_t to, const str
     uint32_t at = from, begin = from;
     *count = 1;
     for (size_t i = 0; i <= n_words; i++) {
+        while (!seen && i < n_words && !ends_sentence(text + word[i].at, word[i].n))
+            i++;                                    /* nothing begins before a sign that ends */
+        at = i ? word[i - 1].at + word[i - 1].n : from;
         const uint32_t next = i < n_words ? word[i].at : to;
         const char *s = text + next;
         bool new = seen && has_space_token(text, at, next, i > 0);
         seen = seen && !new;
         if (i < n_words) {
-            const unsigned char c = (unsigned char)*s;
-            const int part = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? 0 : sentence_part(s, s + word[i].n);
-            new = new || (seen && part == 0);
-            seen = part == 1 || (seen && part == 2);
+            const bool end = ends_sentence(s, word[i].n), plain = !end && !is_punctuation(s, s + word[i].n);
+            new = new || (seen && plain);
+            seen = end || (seen && !plain);
         }
         if (new) {
             ++*count;
@@ -45,7 +47,6 @@ static int each_sentence(const char *text, uint32_t from, uint32_t to, const str
                 TRY(spans_add(out, begin, at - begin, err));
             begin = at;
         }
-        at = i < n_words ? next + word[i].n : at;
     }
     return out ? spans_add(out, begin, to - begin, err) : 0;
 }

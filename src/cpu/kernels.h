@@ -131,6 +131,10 @@ struct word_masks { uint64_t letter, quote, sign; };
 /* Of 64 bytes, a bit each, the first the lowest; bits beyond a text are 0.  space: white space of ASCII as Python has it, 9 to 13, 28 to 31 and 32;
  * letter: of ASCII; high: no ASCII. */
 struct text_masks { uint64_t space, letter, high; };
+/* A set of ASCII: bit c / 16 of byte c % 16 for c. */
+struct text_set { uint8_t has[16]; };
+/* A byte a and the byte b `gap` behind it, both in the text; with fold 0x20 both are compared with that bit set: a and b are small letters then. */
+struct text_pair { uint8_t a, b, fold; uint32_t gap; };
 
 struct cpu_kernels {
     const char *level;               /* "ref", "avx2", "avx512", "avx512bf16" */

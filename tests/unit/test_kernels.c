@@ -633,6 +633,40 @@ static void a_wrong_product_does_not_pass_the_check(void **state)
     mem_free(a), mem_free(b), mem_free(add), mem_free(c1), mem_free(c2), mem_free(a16);
 }
 
+/* Of every length to beyond two blocks, and each from any place; what is read beyond it is seen by the address sanitizer. */
+static void texts_equal_ref(void **state)
+{
+    enum { LONGEST = 300 };
+    static const struct text_pair pair[] = { { 'k', 'i', 0x20, 1 }, { 'a', 'b', 0, 3 }, { 0, 0xff, 0, 0 }, { 'x', 'y', 0x20, 70 } };
+    struct text_set set[5] = { 0 };
+    (void)state;
+    for (int k = 0; k < 5; k++)
+        for (int i = 0; i < 16; i++)
+            set[k].has[i] = (uint8_t)rng_u64(3, (uint64_t)(16 * k + i));
+    FOR_LEVELS for (size_t n = 0; n <= LONGEST; n++) {
+        char *text = malloc(n + !n);
+        assert_non_null(text);
+        struct text_masks m1[6], m2[6];
+        uint32_t c1[7], c2[7];
+        uint64_t p1[6] = { 0 }, p2[6] = { 0 };
+        for (size_t i = 0; i < n; i++) {
+            const uint64_t r = rng_u64(n, i);
+            text[i] = r >> 32 & 1 ? (char)r : "kKiIabxXyY "[r % 11];
+        }
+        ref->text_masks(n, text, m1), now->text_masks(n, text, m2);
+        same_bits("text_masks", m1, m2, (n + 63) / 64 * sizeof *m1);
+        for (int k = 0; k <= 5; k++) {
+            ref->text_counts(n, text, k, set, c1), now->text_counts(n, text, k, set, c2);
+            same_bits("text_counts", c1, c2, (size_t)(k + 2) * sizeof *c1);
+        }
+        for (int k = 0; k <= 4; k++) {
+            ref->text_pairs(n, text, k, pair, p1), now->text_pairs(n, text, k, pair, p2);
+            same_bits("text_pairs", p1, p2, (n + 63) / 64 * sizeof *p1);
+        }
+        free(text);
+    }
+}
+
 int main(void)
 {
     ref = cpu_levels()[0];
@@ -655,6 +689,7 @@ int main(void)
         cmocka_unit_test(random_rounding_is_right_on_average),
         cmocka_unit_test(sums_equal_ref),
         cmocka_unit_test(a_wrong_product_does_not_pass_the_check),
+        cmocka_unit_test(texts_equal_ref),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
