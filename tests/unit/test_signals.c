@@ -3,7 +3,9 @@
 #include <jansson.h>
 #include <math.h>
 #include "../test.h"
+#include "../words_simple.h"
 #include "audit/rules.h"
+#include "base/rng.h"
 
 static struct err err;
 
@@ -187,6 +189,35 @@ static void groups_that_are_not_asked_for_are_nothing(void **state)
     signals_free(m);
 }
 
+/* Texts of pieces that meet in every way, of lengths about those of blocks. */
+static void the_fast_ways_are_those_of_the_definitions(void **state)
+{
+    static const char *const pieces[] = {
+        "a", "the", "with ", "of", " ", " ", " ", "\n", "\n\n", "\r\n", ".", ",", "\"", "'", "'s", "n't", "(", ")", "-", "--", "...", "#", "\u2026", "\u2019", "\u00a0", "\u3000", "\u2028", "\u00e9",
+        "\xff", "\xe2\x80", "\x1c", "12", "10km", "U.S.", "I'm", "cannot", "http://a.de/x", "lorem", " ipsum", "JavaScript", "privacy policy", "use coo", "kies", "\u212a", "{", "[1]", "read more", "one two three four five ",
+    };
+    struct simple simple;
+    (void)state;
+    OK(simple_new(&simple));
+    for (uint64_t round = 0; round < 3000; round++) {
+        struct buf b;
+        buf_init(&b);
+        for (uint64_t i = 0, n = rng_u64(1, round) % (round % 10 ? 60 : 300), some = 2 + rng_u64(2, round) % 48; i < n; i++) {
+            const char *piece = pieces[rng_u64(3 + round, i) % some * 31 % (sizeof pieces / sizeof *pieces)];
+            OK(buf_add(&b, piece, strlen(piece), &err));
+        }
+        char *exact = malloc(b.len + !b.len);
+        assert_non_null(exact);
+        memcpy(exact, b.len ? b.data : "", b.len);
+        const char *what = simple_differs(&simple, exact, b.len);
+        if (what)
+            fail_msg("%s of '%.*s'", what, (int)b.len, exact);
+        free(exact);
+        buf_release(&b);
+    }
+    simple_release(&simple);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +228,7 @@ int main(void)
         cmocka_unit_test(words_that_are_cut_elsewhere_are_equal_runs),
         cmocka_unit_test(a_word_with_a_nul_is_no_stop_word),
         cmocka_unit_test(groups_that_are_not_asked_for_are_nothing),
+        cmocka_unit_test(the_fast_ways_are_those_of_the_definitions),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
