@@ -39,20 +39,7 @@ static int load_shots(struct task *t, const struct task_opts *o, struct err *err
             return err_context(err, "few-shot examples");
         t->shot_list = t->shots.list;
     }
-    if (!t->shot_indices)
-        return 0;
-    json_t *chosen = json_array();
-    int rc = chosen ? 0 : no_memory(err);
-    for (size_t i = 0; !rc && i < json_array_size(t->shot_indices); i++) {
-        const json_t *v = json_array_get(t->shot_indices, i);
-        json_t *doc = json_is_integer(v) && json_integer_value(v) >= 0 ? json_array_get(t->shot_list, (size_t)json_integer_value(v)) : NULL;
-        if (!doc)
-            rc = ERR(err, RANGE, "%s: fewshot_indices names a document that is not there", task_yaml_at(&t->yaml, "fewshot_config/fewshot_indices"));
-        else if (json_array_append(chosen, doc))
-            rc = no_memory(err);
-    }
-    t->chosen = chosen, t->shot_list = chosen;
-    return rc;
+    return 0;
 }
 
 int task_open_source(struct task **out, const struct task_source *s, const json_t *overrides, const struct task_opts *o, struct err *err)
@@ -124,7 +111,6 @@ void task_free(struct task *t)
     process_docs_release(&t->process);
     docs_release(&t->docs);
     docs_release(&t->shots);
-    json_decref(t->chosen);
     json_decref(t->columns);
     task_yaml_release(&t->yaml);
     mem_free(t->file);

@@ -25,7 +25,7 @@ struct task_opts {
     const char *data_dir;                        /* where files with the usual names lie (doc/tasks.md); NULL: nowhere */
     const struct task_file *file; int n_file;    /* looked at before data_dir */
     const char *const *task_dir; int n_task_dir; /* folders of task files, looked at before what is built in */
-    int num_fewshot;                             /* -1: what the task says */
+    int num_fewshot;                             /* -1: what the task says; one that says 0 keeps to it, as in lm-evaluation-harness */
     int64_t limit;                               /* the first so many items; 0: all */
     uint32_t seed;                               /* of the few-shot draws; lm-evaluation-harness: TASK_SEED */
     task_chat chat; void *chat_user;             /* NULL: prompts are plain texts */

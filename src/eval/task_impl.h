@@ -118,7 +118,7 @@ struct task {
     const char *target_delimiter, *delimiter;
     struct shot_fields shot;
     bool first_n;
-    const json_t *samples, *shot_indices;      /* fewshot_config.samples and .fewshot_indices, or NULL */
+    const json_t *samples;              /* fewshot_config.samples, or NULL */
     int n_shot, repeats;
     struct request_generation generation;
     struct filters *filters; int n_filters;
@@ -127,7 +127,6 @@ struct task {
     const char *cluster_field;
 
     struct docs docs, shots;            /* shots.list borrowed from docs where they are one */
-    json_t *chosen;                     /* by fewshot_indices */
     const json_t *shot_list;            /* what examples are drawn from: borrowed */
     json_t *columns;                    /* names of the documents' columns */
     bool multiple_input, multiple_target;

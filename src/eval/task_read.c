@@ -109,7 +109,7 @@ static int read_fields(const struct reading *r)
 /* Few-shot examples have the task's own fields where fewshot_config says nothing. */
 static int read_shots(const struct reading *r)
 {
-    static const char known[] = "sampler|split|process_docs|fewshot_indices|samples|doc_to_text|doc_to_choice|doc_to_target|gen_prefix|fewshot_delimiter|target_delimiter";
+    static const char known[] = "sampler|split|process_docs|samples|doc_to_text|doc_to_choice|doc_to_target|gen_prefix|fewshot_delimiter|target_delimiter";
     struct task *t = r->t;
     const json_t *c = get(r, "fewshot_config");
     const char *sampler = "default";
@@ -135,7 +135,6 @@ static int read_shots(const struct reading *r)
         return ERR(r->err, UNSUPPORTED, "%s: the sampler '%s' is not supported, expected default or first_n", at(r, "fewshot_config/sampler"), sampler);
     t->first_n = !strcmp(sampler, "first_n");
     t->samples = json_object_get(c, "samples");
-    t->shot_indices = json_object_get(c, "fewshot_indices");
     if (function_of(t->samples))
         return refuse_function(r, "fewshot_config/samples", function_of(t->samples));
     if (t->samples && !json_is_array(t->samples))
@@ -469,6 +468,17 @@ static int refuse_modalities(const struct reading *r)
     return 0;
 }
 
+/* wanted: by the caller; < 0: as the task says.  A task that says 0 means it. */
+static int read_n_shot(const struct reading *r, int wanted)
+{
+    int own = -1;
+    TRY(read_int(r, r->t->yaml.tree, "num_fewshot", "num_fewshot", 0, SHOTS_MAX, &own));
+    if (wanted > SHOTS_MAX)
+        return ERR(r->err, RANGE, "%d few-shot examples, expected at most %d", wanted, SHOTS_MAX);
+    r->t->n_shot = own && wanted >= 0 ? wanted : own > 0 ? own : 0;
+    return 0;
+}
+
 int task_read(struct task *t, const struct task_opts *o, struct err *err)
 {
     static const char known[] =
@@ -493,10 +503,7 @@ int task_read(struct task *t, const struct task_opts *o, struct err *err)
     TRY(read_results(&r));
     TRY(read_fields(&r));
     TRY(read_shots(&r));
-    TRY(read_int(&r, t->yaml.tree, "num_fewshot", "num_fewshot", 0, SHOTS_MAX, &t->n_shot));
-    if (o->num_fewshot > SHOTS_MAX)
-        return ERR(err, RANGE, "%d few-shot examples, expected at most %d", o->num_fewshot, SHOTS_MAX);
-    t->n_shot = o->num_fewshot >= 0 ? o->num_fewshot : t->n_shot;
+    TRY(read_n_shot(&r, o->num_fewshot));
     TRY(read_int(&r, t->yaml.tree, "repeats", "repeats", 1, REPEATS_MAX, &t->repeats));
     TRY(t->output == OUT_GENERATE ? read_generation(&r) : 0);
     TRY(read_metrics(&r));

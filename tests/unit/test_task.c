@@ -484,6 +484,22 @@ static void samples_of_the_task_are_its_examples(void **state)
     task_free(t);
 }
 
+static void a_task_that_says_no_examples_keeps_to_it(void **state)
+{
+    (void)state;
+    static const struct { const char *says; int wanted, n; } cases[] = { { "", -1, 0 }, { "", 1, 1 }, { "num_fewshot: 0\n", 1, 0 }, { "num_fewshot: 2\n", -1, 2 }, { "num_fewshot: 2\n", 1, 1 }, { "num_fewshot: 2\n", 0, 0 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char yaml[1000];
+        struct task *t;
+        struct task_opts o = TASK_OPTS;
+        o.num_fewshot = cases[i].wanted;
+        snprintf(yaml, sizeof yaml, HEAD FIELDS "%s", cases[i].says);
+        OK(open_text(&t, yaml, "{\"q\": \"one\", \"gold\": 1}\n{\"q\": \"two\", \"gold\": 1}\n", &o));
+        assert_int_equal(task_fewshot(t), cases[i].n);
+        task_free(t);
+    }
+}
+
 static void clusters_are_of_equal_values(void **state)
 {
     (void)state;
@@ -654,6 +670,7 @@ int main(void)
         cmocka_unit_test(an_empty_generation_is_a_wrong_answer),
         cmocka_unit_test(examples_that_are_not_there_are_missed_by_name),
         cmocka_unit_test(samples_of_the_task_are_its_examples),
+        cmocka_unit_test(a_task_that_says_no_examples_keeps_to_it),
         cmocka_unit_test(clusters_are_of_equal_values),
         cmocka_unit_test(groups_and_tags_of_a_folder_are_found_by_name),
         cmocka_unit_test(tasks_of_a_group_without_files_are_told),
