@@ -91,7 +91,8 @@ static int tell_items(struct compare_run *c, const struct compare_tasks *t, stru
     TRY(compare_tasks_samples(t, &old, &new, err));
     tell_counts(t);
     tell_unseen(t);
-    const int rc = compare_items_of(c, &old, &new, stream_of, (void *)(uintptr_t)t, err);
+    const int rc = old.n && new.n ? compare_items_of(c, &old, &new, stream_of, (void *)(uintptr_t)t, err) :
+                   ERR(err, RANGE, "no item was answered by the %s model, so that nothing can be compared", old.n ? "new" : "old");
     samples_release(&old);
     samples_release(&new);
     return rc;

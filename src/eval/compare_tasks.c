@@ -286,6 +286,7 @@ static int add_item(const struct compare_tasks *t, int which, int task, int64_t 
     const struct task_metric *m = metric_of(t, task);
     const struct task_value v = value_of(t, which, task, item);
     const bool ratio = m->aggregate == TASK_WEIGHTED_PERPLEXITY || m->aggregate == TASK_BITS_PER_BYTE;
+    const uint64_t refused = mem_json_refused();
     json_t *line;
     TRY(task_sample(x->t, item, x->item[item].reply, x->item[item].n_reply, &line, err));
     int rc = describe(x, item, m, line, err);
@@ -293,6 +294,8 @@ static int add_item(const struct compare_tasks *t, int which, int task, int64_t 
     json_object_set_new(line, "filter", json_string(m->filter));
     json_object_set_new(line, "metrics", json_pack("[s]", m->name));
     json_object_set_new(line, m->name, ratio ? json_pack("[f, f]", v.v, v.w) : json_real(v.v));
+    if (!rc && mem_json_refused() != refused)        /* jansson may go on without a part */
+        rc = ERR(err, NOMEM, "no memory for item %lld of %s", (long long)item, task_name(x->t));
     if (!rc)
         rc = samples_add(s, task_name(x->t), line, task_cluster(x->t, item), m->higher_is_better, err);
     json_decref(line);

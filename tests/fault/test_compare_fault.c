@@ -3,6 +3,7 @@
 #include "each_allocation.h"
 #include "eval/bisect.h"
 #include "eval/compare.h"
+#include "eval/compare_tasks.h"
 #include "eval/diverge.h"
 #include "eval/samples.h"
 #include "infer/score.h"
@@ -84,6 +85,36 @@ static int verdict(void *ctx)
     return rc;
 }
 
+/* One model after the other, on a task of five items. */
+static int tasks(void *ctx)
+{
+    (void)ctx;
+    struct task_list l = { 0 };
+    struct compare_tasks t = { 0 };
+    struct samples old = { 0 }, new = { 0 };
+    static char yaml[100], jsonl[100], model[100];
+    snprintf(yaml, sizeof yaml, "%s/t.yaml", test_dir);
+    snprintf(jsonl, sizeof jsonl, "%s/t.jsonl", test_dir);
+    snprintf(model, sizeof model, "%s/m", test_dir);
+    const struct task_file file = { "t", NULL, jsonl };
+    struct task_opts to = TASK_OPTS;
+    to.file = &file, to.n_file = 1;
+    struct compare_tasks_opts o = { .alpha = 0.05, .seed = 1, .n_thread = 1 };
+    o.run[0] = o.run[1] = (struct run_opts){ .model = model, .batch = 2 };
+    int rc = task_list_add(&l, yaml, &to, &err);
+    if (!rc)
+        rc = compare_tasks_run(&t, &l, &o, &err);
+    if (!rc)
+        rc = compare_tasks_samples(&t, &old, &new, &err);
+    if (!rc && (old.n != 1 || old.set[0].n != 5 || new.set[0].n != 5))
+        rc = ERR(&err, CORRUPT, "items are missing");
+    samples_release(&old);
+    samples_release(&new);
+    compare_tasks_release(&t);
+    task_list_release(&l);
+    return rc;
+}
+
 static void each_allocation_of_a_comparison(void **state)
 {
     (void)state;
@@ -94,6 +125,12 @@ static void each_allocation_of_a_comparison(void **state)
     assert_true(each_allocation(pairs, in_dir("out"), true) > 20);        /* JSON that the fast reader has no memory for, the other one reads */
 }
 
+static void allocations_of_models_that_are_put_to_tasks(void **state)
+{
+    (void)state;
+    assert_true(each_failure(ALLOCATIONS, 1, tasks, NULL, true) > 20);
+}
+
 static void each_call_of_a_comparison(void **state)
 {
     (void)state;
@@ -102,6 +139,17 @@ static void each_call_of_a_comparison(void **state)
 }
 
 static int put(const char *name, const char *text) { return file_write_all(in_dir(name), text, strlen(text), &err); }
+
+static int copy(const char *from, const char *to)
+{
+    struct buf all;
+    buf_init(&all);
+    int rc = file_read(from, 1 << 24, &all, &err);
+    if (!rc)
+        rc = file_write_all(in_dir(to), all.data, all.len, &err);
+    buf_release(&all);
+    return rc;
+}
 
 static int set_up(void **state)
 {
@@ -117,8 +165,14 @@ static int set_up(void **state)
         return -1;
     if (logprobs_begin(&l, in_dir("kld"), CTX, engine_config(a)->vocab_size, ids, N / CTX, &err) || score_tokens(a, ids, N, &so, NULL, NULL, &s, &err) || logprobs_commit(&l, &err))
         return -1;
+    if (file_mkdirs(in_dir("m"), &err) || copy("tests/golden/llama/config.json", "m/config.json") || copy("tests/golden/llama/model.safetensors", "m/model.safetensors") ||
+        copy("tests/golden/eval/tokenizer.json", "m/tokenizer.json") || put("t.jsonl", "{\"q\": \"the cat sat\"}\n{\"q\": \"the dog ran\"}\n{\"q\": \"a man ate\"}\n{\"q\": \"rain on the mat\"}\n{\"q\": \"the old mill\"}\n") ||
+        put("m/tokenizer_config.json", "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\"}") ||
+        put("t.yaml", "task: t\ndataset_path: json\ndataset_kwargs: {data_files: {test: t.jsonl}}\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: \"{{q}}\"\n"
+                      "doc_to_choice: [\"ran\", \"sat\"]\ndoc_to_target: 0\nmetric_list: [{metric: acc}]\nmetadata: {version: 1}\n"))
+        return -1;
     return file_mkdirs(in_dir("out"), &err) || put("out/samples_one_2026-01-31T10-00-00.1.jsonl", "{\"doc_id\": 0, \"acc\": 1, \"doc\": [\"a\"], \"filtered_resps\": [[1, true], [2, false]]}\n") ||
-           put("out/samples_two_2026-01-31T10-00-00.1.jsonl", "{\"doc_id\": 0, \"acc\": 1, \"doc\": {\"q\": \"a\"}}\n{\"doc_id\": 1, \"acc\": 0}\n") ||
+           put("out/samples_two_2026-01-31T10-00-00.1.jsonl", "{\"doc_id\": 0, \"acc\": 1, \"doc\": {\"q\": \"the cat sat\"}}\n{\"doc_id\": 1, \"acc\": 0}\n") ||
            put("out/results_2026-01-31T10-00-00.1.json", "{\"higher_is_better\": {\"two\": {\"acc\": true}}}");
 }
 
@@ -134,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_allocation_of_a_comparison),
+        cmocka_unit_test(allocations_of_models_that_are_put_to_tasks),
         cmocka_unit_test(each_call_of_a_comparison),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
