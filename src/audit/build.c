@@ -178,7 +178,11 @@ static int close_file(struct builder *b, int split, struct err *err)
     char *fields = s->field ? mem_printf("messages=%s", s->field) : NULL;
     const bool good = !s->field || (fields && !json_object_set_new(o, "fields", json_string(fields)));
     mem_free(fields);
-    return good && o && !json_array_append_new(s->files, o) ? 0 : ERR(err, NOMEM, "no memory for the list of files");
+    if (!good) {
+        json_decref(o);
+        return ERR(err, NOMEM, "no memory for the list of files");
+    }
+    return o && !json_array_append_new(s->files, o) ? 0 : ERR(err, NOMEM, "no memory for the list of files");
 }
 
 /* ---- a record, by any thread: a frame for each split's line ---- */

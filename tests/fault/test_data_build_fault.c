@@ -226,7 +226,7 @@ static int clean_up(void **state)
 
 static int make_files(void **state)
 {
-    static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind, group: who}\n  - {name: b, path: b.csv, split: test}\n  - {name: c, path: c.jsonl, split: chats}\n";
+    static const char yaml[] = "sources:\n  - {name: a, path: a.jsonl, field: body, label: kind, group: who}\n  - {name: b, path: b.csv, split: test}\n  - {name: c, path: c.jsonl, split: chats, field: talk}\n";
     static const char lines[] = "{\"body\": \"one\", \"kind\": \"x\", \"who\": 1}\n{\"body\": \"two \\u00e9\", \"kind\": \"y\\n\"}\n{\"body\": 3}\n"
                                 "{\"body\": \"" MAIL "\", \"kind\": \"x\", \"who\": 2}\n{\"body\": \"" LONG "\"}\n{\"body\": \"no longer wanted\"}\n";
     static const char policy[] = "pii: {EMAIL_ADDRESS: pseudonym}\n";
@@ -238,7 +238,7 @@ static int make_files(void **state)
     rc = rc ? rc : write_text("data.yaml", yaml);
     rc = rc ? rc : write_text("a.jsonl", lines);
     rc = rc ? rc : write_text("b.csv", "id,text\n1,\"a \"\"b\"\"\"\n2\n");
-    rc = rc ? rc : write_text("c.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"who has the address cy@example.com these days?\"}, {\"role\": \"assistant\", \"content\": \"done\"}], \"id\": 1}\n");
+    rc = rc ? rc : write_text("c.jsonl", "{\"talk\": [{\"role\": \"user\", \"content\": \"who has the address cy@example.com these days?\"}, {\"role\": \"assistant\", \"content\": \"done\"}], \"id\": 1}\n");
     rc = rc ? rc : write_text("policy.yaml", policy);
     rc = rc ? rc : write_text("gone.jsonl", gone);
     rc = rc ? rc : make_tokens();
