@@ -11,6 +11,7 @@
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
 #include "eval/replies.h"
+#include "model/adapter.h"
 
 static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling;
 static const char *add_bos_token = "auto";
@@ -24,7 +25,7 @@ static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_
 struct job {
     const char *model;
     struct chat *chat; char *template;
-    char model_sha256[SHA256_HEX], requests_sha256[SHA256_HEX];
+    char model_sha256[SHA256_HEX], adapter_sha256[SHA256_HEX], requests_sha256[SHA256_HEX];
     struct task_file file[OPT_LIST_MAX]; char *named[OPT_LIST_MAX]; int n_file;
     struct task_list list;
     struct evaluation e;
@@ -101,9 +102,11 @@ static enum encode_begin begin_of(void)
 
 static int open_model(struct job *j, struct err *err)
 {
-    const struct run_opts o = { .model = j->model, .engine = cmd_engine((struct engine_opts){ .rope_scaling = rope_scaling }), .batch = (int)batch, .max_length = (int)max_length,
-                                .begin = begin_of(), .seed = (uint64_t)seed };
+    const struct run_opts o = { .model = j->model, .engine = cmd_engine((struct engine_opts){ .rope_scaling = rope_scaling }), .batch = (int)batch,
+                                .max_length = (int)max_length, .begin = begin_of(), .seed = (uint64_t)seed };
     TRY(run_open(&j->run, &o, err));
+    if (cmd_adapter)
+        TRY(adapter_digest(j->adapter_sha256, cmd_adapter, err));
     return model_digest(j->model, j->model_sha256, err);
 }
 
@@ -113,8 +116,9 @@ static json_t *evaluation_of(const struct job *j)
     json_t *names = json_array();
     for (int i = 0; i < j->e.n_task; i++)
         (void)json_array_append_new(names, json_string(task_name(j->e.task[i].t)));
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I}", "tasks", names, "requests", j->requests_sha256, "model", j->model_sha256, "precision", cmd_precision, "kv", cmd_kv,
-                     "adapter", cmd_adapter ? cmd_adapter : "", "rope_scaling", rope_scaling ? rope_scaling : "", "add_bos_token", add_bos_token, "max_length", run_encoder(j->run)->max_length, "seed", (json_int_t)seed);
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I}", "tasks", names, "requests", j->requests_sha256, "model", j->model_sha256,
+                     "precision", cmd_precision, "kv", cmd_kv, "adapter", j->adapter_sha256, "rope_scaling", rope_scaling ? rope_scaling : "",
+                     "add_bos_token", add_bos_token, "max_length", run_encoder(j->run)->max_length, "seed", (json_int_t)seed);
 }
 
 static int open_replies(struct job *j, struct err *err)
@@ -223,9 +227,8 @@ static int write_samples(struct job *j, const struct results *r, const char *dat
     return 0;
 }
 
-static int write_results(const struct job *j, const json_t *o, const char *date, struct err *err)
+static int write_results(const json_t *o, const char *date, struct err *err)
 {
-    (void)j;
     char *path = file_named("results", NULL, date, "json"), *text = tree_dumps(o, JSON_INDENT(2));
     const int rc = path && text ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for the results");
     if (!rc)
@@ -241,10 +244,13 @@ static int tell(struct job *j, const struct results *r, struct err *err)
     json_t *o = NULL, *hashes = json_object();
     bool adds;
     TRY(encoder_adds(run_encoder(j->run), &adds, err));
-    const struct results_info info = { .build = "lathe " LATHE_VERSION, .model = j->model, .model_sha256 = j->model_sha256, .kept_as = cmd_precision, .gen_kwargs = gen_kwargs, .system = system_instruction,
-                                       .chat_template = j->template, .requests_sha256 = out_dir ? j->requests_sha256 : NULL, .limit = limit, .batch = (int)batch, .max_length = run_encoder(j->run)->max_length,
-                                       .seed = (uint32_t)seed, .single_turn = !fewshot_as_multiturn, .adds_begin = adds, .encoder = run_encoder(j->run), .date = j->date, .begin = j->begin,
-                                       .end = clock_wall(), .counts = j->ran ? &j->counts : NULL };
+    const struct results_info info = {
+        .build = "lathe " LATHE_VERSION, .model = j->model, .model_sha256 = j->model_sha256, .kept_as = cmd_precision, .gen_kwargs = gen_kwargs,
+        .system = system_instruction, .chat_template = j->template, .requests_sha256 = out_dir ? j->requests_sha256 : NULL, .limit = limit,
+        .batch = (int)batch, .max_length = run_encoder(j->run)->max_length, .seed = (uint32_t)seed, .single_turn = !fewshot_as_multiturn,
+        .adds_begin = adds, .encoder = run_encoder(j->run), .date = j->date, .begin = j->begin, .end = clock_wall(),
+        .counts = j->ran ? &j->counts : NULL,
+    };
     date_of(j->date, date);
     int rc = hashes ? 0 : ERR(err, NOMEM, "no memory for the results");
     if (!rc && out_dir && (log_samples || predict_only))
@@ -252,7 +258,7 @@ static int tell(struct job *j, const struct results *r, struct err *err)
     if (!rc)
         rc = results_json(r, &info, hashes, &o, err);
     if (!rc && out_dir)
-        rc = write_results(j, o, date, err);
+        rc = write_results(o, date, err);
     if (!rc && cmd_json)
         rc = cmd_print_json(json_incref(o), err);
     if (!rc && !cmd_json)
@@ -316,7 +322,7 @@ static int evaluate(struct job *j, struct err *err)
     TRY(score_and_tell(j, err));
     if (rc == ERR_STOPPED) {
         *err = stopped;
-        return out_dir ? err_context(err, "the scores are of what was answered; the same command goes on") : err_context(err, "the scores are of what was answered");
+        return err_context(err, out_dir ? "the scores are of what was answered; the same command goes on" : "the scores are of what was answered");
     }
     return 0;
 }
@@ -353,7 +359,8 @@ static const struct opt opts[] = {
     { OPT_FLAG, "apply-chat-template", &apply_chat_template, NULL, "prompts are messages, by the model's chat template", 0, 0 },
     { OPT_FLAG, "fewshot-as-multiturn", &fewshot_as_multiturn, NULL, "with a chat template: examples are turns of their own", 0, 0 },
     { OPT_STR, "system-instruction", &system_instruction, "<text>", "goes before each prompt, or is the system message", 0, 0 },
-    { OPT_STR, "gen-kwargs", &gen_kwargs, "<key=value>", "change how texts are made: temperature, top_p, top_k, max_gen_toks, do_sample, with commas between them", 0, 0 },
+    { OPT_STR, "gen-kwargs", &gen_kwargs, "<key=value>",
+      "change how texts are made: temperature, top_p, top_k, max_gen_toks, do_sample, with commas between them", 0, 0 },
     { OPT_CHOICE, "add-bos-token", &add_bos_token, "auto|true|false", "what texts begin with: what the tokenizer says, the prefix token, nothing", 0, 0 },
     { OPT_INT, "max-length", &max_length, "<int>", "tokens that the model may look at; 0: as many as it has positions", 0, 1e9 },
     { OPT_INT, "batch", &batch, "<int>", "items at once at most; scores do not depend on it", 1, 4096 },
@@ -377,7 +384,8 @@ const struct command command_eval = {
     "that what reads its files reads these; what it does not have stands under the key \"lathe\".\n"
     "\n"
     "The scores are the same to the bit with any --batch and --threads: what items have in common (the question of several choices,\n"
-    "the examples before them) is computed once, and many items share a step of the model.\n",
+    "the examples before them) is computed once, and many items share a step of the model.\n"
+    "\n",
     "Beside each score stands its standard error, as lm-evaluation-harness has it, and a 95 % interval: Wilson's for a share of\n"
     "items, Student's t for other means and for items in clusters (metadata.cluster of a task), BCa of 10,000 bootstrap draws for\n"
     "what is no mean.  Under the table stands what else a score rests on: items that failed, contexts that were too long and were\n"

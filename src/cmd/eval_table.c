@@ -68,7 +68,10 @@ static void print_table(struct table *t)
 /* ---- rows ---- */
 
 /* The direction that is better, as lm-evaluation-harness' arrows. */
-static void set_metric(struct row *r, const char *name, bool higher) { snprintf(r->cell[METRIC], sizeof r->cell[METRIC], "%.50s %s", name, higher ? "up" : "down"); }
+static void set_metric(struct row *r, const char *name, bool higher)
+{
+    snprintf(r->cell[METRIC], sizeof r->cell[METRIC], "%.50s %s", name, higher ? "up" : "down");
+}
 
 static int add_task(struct table *t, const struct results *r, int i, struct err *err)
 {
@@ -134,7 +137,8 @@ static void tell_task(const struct eval_task *x)
             char place[300];
             task_doc_place(x->t, i, place, sizeof place);
             const bool placed = !strncmp(x->item[i].error, place, strlen(place));
-            printf("%s: %lld of %lld items failed; the first: %s%s%s\n", name, (long long)c->n_failed, (long long)x->n, placed ? "" : place, placed ? "" : ": ", x->item[i].error);
+            printf("%s: %lld of %lld items failed; the first: %s%s%s\n", name, (long long)c->n_failed, (long long)x->n, placed ? "" : place,
+                   placed ? "" : ": ", x->item[i].error);
             break;
         }
     if (c->n_cut)

@@ -121,8 +121,10 @@ static int with_context(const struct encoder *e, const char *joint, size_t n_con
     const size_t n_before = s->ids.n;
     s->work.n = 0;
     TRY(encode(e, joint, n, &s->work, err));
-    if (!n_before)                       /* the context was white space, and no token begins a text */
-        TRY(e->prefix < 0 ? ERR(err, RANGE, "the context is white space, and the tokenizer has no token that begins or ends a text") : tok_ids_add(&s->ids, e->prefix, err));
+    if (!n_before && e->prefix < 0)      /* the context was white space, and no token begins a text */
+        return ERR(err, RANGE, "the context is white space, and the tokenizer has no token that begins or ends a text");
+    if (!n_before)
+        TRY(tok_ids_add(&s->ids, e->prefix, err));
     for (size_t i = n_before; i < s->work.n; i++)
         TRY(tok_ids_add(&s->ids, s->work.id[i], err));
     s->joined = s->work.n <= n_before;
@@ -159,7 +161,8 @@ int encode_prompt(const struct encoder *e, const struct request *q, struct encod
     if (q->generation->max_tokens < 1)
         return ERR(err, RANGE, "%d tokens to be made, expected at least 1", q->generation->max_tokens);
     if (most < 1)
-        return ERR(err, RANGE, "%d tokens to be made leave no room for a prompt within the %d that the model may look at", q->generation->max_tokens, e->max_length);
+        return ERR(err, RANGE, "%d tokens to be made leave no room for a prompt within the %d that the model may look at", q->generation->max_tokens,
+                   e->max_length);
     TRY(encode(e, q->context, q->n_context, &out->ids, err));
     if (!out->ids.n && e->prefix >= 0)
         TRY(tok_ids_add(&out->ids, e->prefix, err));

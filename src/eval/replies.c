@@ -28,7 +28,8 @@ static json_t *reply_json(const struct reply *y)
 {
     if (y->error)
         return json_pack("{s:s}", "error", y->error);
-    json_t *o = json_pack("{s:f, s:b, s:i, s:i, s:b, s:b}", "loglik", y->loglik, "greedy", y->greedy, "n_token", y->n_token, "n_cut", y->n_cut, "joined", y->joined, "unended", y->unended);
+    json_t *o = json_pack("{s:f, s:b, s:i, s:i, s:b, s:b}", "loglik", y->loglik, "greedy", y->greedy, "n_token", y->n_token, "n_cut", y->n_cut, "joined",
+                          y->joined, "unended", y->unended);
     const char *key;
     if (o && y->text) {
         json_t *s = text_of(y, &key);
@@ -67,7 +68,9 @@ static int read_text(const json_t *o, struct reply *y, const char *where, struct
         return ERR(err, FORMAT, "%s: the text of a reply is no string", where);
     struct buf b;
     buf_init(&b);
-    int rc = text ? buf_add(&b, json_string_value(text), json_string_length(text), err) : base64_read(&b, json_string_value(base64), json_string_length(base64), err);
+    const char *s = json_string_value(text ? text : base64);
+    const size_t n = json_string_length(text ? text : base64);
+    int rc = text ? buf_add(&b, s, n, err) : base64_read(&b, s, n, err);
     if (!rc && !(y->text = mem_alloc(b.len + 1)))
         rc = ERR(err, NOMEM, "no memory for a text of %zu bytes", b.len);
     if (!rc)
@@ -141,7 +144,8 @@ static int check_head(const json_t *o, const json_t *of, double *begun, const ch
     json_object_foreach((json_t *)(uintptr_t)of, key, mine)
         if (!json_equal(mine, json_object_get(theirs, key))) {
             char *a = tree_dumps(json_object_get(theirs, key), JSON_ENCODE_ANY), *b = tree_dumps(mine, JSON_ENCODE_ANY);
-            const int rc = ERR(err, USAGE, "%s: it belongs to another evaluation: '%s' is %.150s there, and %.150s now; choose another folder", where, key, a ? a : "missing", b ? b : "?");
+            const int rc = ERR(err, USAGE, "%s: it belongs to another evaluation: '%s' is %.150s there, and %.150s now; choose another folder", where, key,
+                               a ? a : "missing", b ? b : "?");
             mem_free(a);
             mem_free(b);
             return rc;

@@ -216,7 +216,8 @@ static json_t *conventions(const struct results_info *info)
     const struct encoder *c = info->encoder;
     size_t n = 0;
     const char *prefix = c->prefix >= 0 ? tok_bytes(c->tok, c->prefix, &n) : NULL;
-    return json_pack("{s:s%, s:i, s:b, s:i, s:s, s:s, s:s}", "prefix", prefix ? prefix : "", prefix ? n : 0, "prefix_id", (int)c->prefix, "tokenizer_begins_texts",
+    return json_pack("{s:s%, s:i, s:b, s:i, s:s, s:s, s:s}", "prefix", prefix ? prefix : "", prefix ? n : 0, "prefix_id", (int)c->prefix,
+                     "tokenizer_begins_texts",
                      info->adds_begin, "max_length", c->max_length, "acc_norm", "characters of the choice", "equal_choices", "the first", "too_long", "cut at the beginning");
 }
 
@@ -267,7 +268,8 @@ static json_t *config(const struct results_info *info)
 {
     char args[1200];
     snprintf(args, sizeof args, "pretrained=%.1000s,dtype=%s,max_length=%d", info->model, info->kept_as, info->max_length);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:[], s:s, s:n, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "model", "lathe", "model_args", args, "model_dtype", info->kept_as,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:[], s:s, s:n, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "model", "lathe", "model_args", args,
+                     "model_dtype", info->kept_as,
                      "model_revision", "", "model_sha", info->model_sha256, "batch_size", info->batch, "batch_sizes", "device", "cpu", "use_cache", "limit",
                      info->limit ? json_integer(info->limit) : json_null(), "bootstrap_iters", 10000, "gen_kwargs", text(info->gen_kwargs), "random_seed",
                      (json_int_t)info->seed, "numpy_seed", (json_int_t)info->seed, "torch_seed", (json_int_t)info->seed, "fewshot_seed", (json_int_t)info->seed);

@@ -85,7 +85,8 @@ static json_t *generation(const struct request_generation *g)
     json_t *until = json_array();
     for (int i = 0; i < g->n_until; i++)
         add(&until, json_string(g->until[i]));
-    return json_pack("{s:o, s:i, s:b, s:f, s:f, s:i}", "until", until, "max_gen_toks", g->max_tokens, "do_sample", g->temperature > 0, "temperature", g->temperature, "top_p",
+    return json_pack("{s:o, s:i, s:b, s:f, s:f, s:i}", "until", until, "max_gen_toks", g->max_tokens, "do_sample", g->temperature > 0, "temperature",
+                     g->temperature, "top_p",
                      g->top_p > 0 ? g->top_p : 1., "top_k", g->top_k);
 }
 

@@ -12,7 +12,8 @@ static int check_texts(const struct run *r, struct err *err)
 {
     const struct config *c = &r->files.model.config;
     if (c->n_label)
-        return ERR(err, UNSUPPORTED, "%s says which of %d classes a text has, expected a model that continues texts; try lathe classify", r->o.model, c->n_label);
+        return ERR(err, UNSUPPORTED, "%s says which of %d classes a text has, expected a model that continues texts; try lathe classify", r->o.model,
+                   c->n_label);
     if (c->encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", r->o.model);
     return 0;

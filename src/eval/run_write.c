@@ -116,8 +116,10 @@ static int submit(struct write *w, struct item *x, const struct prompt *p, struc
         return ERR(err, NOMEM, "no memory for a text");
     *t = (struct writing){ .w = w, .item = x, .prompt = p };
     buf_init(&t->text);
-    const struct sampling sampling = { g->temperature, g->top_k, g->top_p > 0 ? g->top_p : 1, 0, rng_u64(rng_u64(w->r->o.seed, (uint64_t)x->tag), (uint64_t)p->request) };
-    const struct answer_wish wish = { .prompt = x->ids + p->at, .n_prompt = p->n, .adapter = 0, .most = g->max_tokens, .sampling = sampling, .stops = rule->stops, .n_logprob = -1,
+    const uint64_t seed = rng_u64(rng_u64(w->r->o.seed, (uint64_t)x->tag), (uint64_t)p->request);
+    const struct sampling sampling = { g->temperature, g->top_k, g->top_p > 0 ? g->top_p : 1, 0, seed };
+    const struct answer_wish wish = { .prompt = x->ids + p->at, .n_prompt = p->n, .adapter = 0, .most = g->max_tokens, .sampling = sampling,
+                                      .stops = rule->stops, .n_logprob = -1,
                                       .share = !w->r->o.apart, .piece = piece, .end = end, .ctx = t };
     uint64_t id;
     int rc = answer_new(&t->answer, &w->model, &wish, err);

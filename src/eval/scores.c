@@ -24,7 +24,8 @@ static void counted_release(struct counted *c)
 static int count(const struct eval_task *x, int m, struct counted *c, struct err *err)
 {
     const size_t n = (size_t)x->n;
-    *c = (struct counted){ .value = mem_alloc_array(n, sizeof *c->value), .v = mem_alloc_array(2 * n, sizeof *c->v), .cluster = mem_alloc_array(n, sizeof *c->cluster) };
+    *c = (struct counted){ .value = mem_alloc_array(n, sizeof *c->value), .v = mem_alloc_array(2 * n, sizeof *c->v) };
+    c->cluster = mem_alloc_array(n, sizeof *c->cluster);
     if (!c->value || !c->v || !c->cluster)
         return ERR(err, NOMEM, "no memory for the values of %lld items", (long long)x->n);
     c->w = c->v + n;
@@ -61,7 +62,12 @@ static int score_mean_of(const struct counted *c, struct eval_score *s, struct e
 }
 
 /* Statistics that are no sums: a unit's items one after the other, and the score of those of the drawn units. */
-struct drawing { enum task_aggregate a; const struct counted *c; const int64_t *index; int64_t *first, *of; size_t cap; };      /* first: [n_unit + 1]; of: [thread][cap] */
+struct drawing {
+    enum task_aggregate a;
+    const struct counted *c;
+    const int64_t *index;
+    int64_t *first, *of; size_t cap;     /* first: [n_unit + 1]; of: [thread][cap] */
+};
 
 static double of_units(const int32_t *unit, int64_t n_unit, int i_thread, void *ctx)
 {
@@ -100,7 +106,8 @@ static int bootstrap_by_sums(enum task_aggregate a, const struct counted *c, dou
     for (int64_t i = 0; i < c->n; i++)
         ones[i] = 1;
     const double *columns[] = { c->v, a == TASK_PERPLEXITY ? ones : c->w };
-    return bootstrap_sums(columns, 2, c->clusters ? c->cluster : NULL, c->n, a == TASK_BITS_PER_BYTE ? bootstrap_bits_per_byte : bootstrap_perplexity, NULL, o, b, err);
+    return bootstrap_sums(columns, 2, c->clusters ? c->cluster : NULL, c->n, a == TASK_BITS_PER_BYTE ? bootstrap_bits_per_byte : bootstrap_perplexity, NULL,
+                          o, b, err);
 }
 
 static int bootstrap_of(enum task_aggregate a, const struct counted *c, const struct bootstrap_opts *o, struct bootstrap *b, struct err *err)
