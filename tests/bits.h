@@ -145,9 +145,17 @@ static int bits_draw(struct bits_text *t, const struct bits *b, uint64_t i, int 
         t->prompt[n] = (int32_t)(rng_u64(key, (uint64_t)(1000 + k % 7)) % (uint64_t)V);      /* repeats itself: there is something to guess */
     const bool lasts = DICE(6) == 0, may_share = DICE(8) != 0;   /* drawn also where nothing is shared: what is drawn next must not depend on it */
     struct answer_wish *w = &t->w;
-    *w = (struct answer_wish){ .prompt = t->prompt, .n_prompt = n, .most = lasts ? BITS_MOST : 1 + DICE(b->most), .adapter = DICE(b->n_adapter + 1), .n_logprob = DICE(3) ? DICE(BITS_TOP + 1) : -1, .priority = DICE(3),
-                               .tenant = DICE(3), .share = share && may_share, .piece = bits_piece, .end = bits_end, .ctx = t };
-    w->sampling = (struct sampling){ .temperature = temperature[DICE(5)], .top_p = top_p[DICE(4)], .min_p = min_p[DICE(4)], .top_k = DICE(3) ? 0 : 1 + DICE(40), .seed = i };
+    *w = (struct answer_wish){ .prompt = t->prompt, .n_prompt = n, .share = share && may_share, .piece = bits_piece, .end = bits_end, .ctx = t };
+    w->most = lasts ? BITS_MOST : 1 + DICE(b->most);
+    w->adapter = DICE(b->n_adapter + 1);
+    w->n_logprob = DICE(3) ? DICE(BITS_TOP + 1) : -1;
+    w->priority = DICE(3);
+    w->tenant = DICE(3);
+    w->sampling = (struct sampling){ .seed = i };
+    w->sampling.temperature = temperature[DICE(5)];
+    w->sampling.top_p = top_p[DICE(4)];
+    w->sampling.min_p = min_p[DICE(4)];
+    w->sampling.top_k = DICE(3) ? 0 : 1 + DICE(40);
     if (!DICE(4))
         w->repetition = 1.2, w->presence = 0.5, w->frequency = 0.3;
     if (!DICE(6)) {

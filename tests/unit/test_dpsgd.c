@@ -82,7 +82,7 @@ static int set_up(void **state)
     OK(file_write_all(in_dir("texts.jsonl"), b.data, b.len, &err));
     buf_clear(&b);
     for (int i = 0; i < 8; i++)
-        OK(buf_printf(&b, &err, "{\"prompt\": \"the %.3s\", \"chosen\": \" sat\", \"rejected\": \" ran on\"}\n", "catdogeye" + i % 7));
+        OK(buf_printf(&b, &err, "{\"prompt\": \"the %.3s\", \"chosen\": \" sat\", \"rejected\": \" ran on\"}\n", &"catdogeye"[i % 7]));
     OK(file_write_all(in_dir("pairs.jsonl"), b.data, b.len, &err));
     write_images();
     buf_release(&b);
