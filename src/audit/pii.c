@@ -132,26 +132,29 @@ void pii_state_free(struct pii_state *s)
 static bool word_byte(unsigned char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c >= 0x80; }
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-/* What stands around a match, in small letters, the match itself being a blank; first: a bit for each letter that a word begins with. */
-struct around { size_t at, n, size; uint32_t first; char text[PII_BEFORE + PII_BEHIND + 1]; };
+/* What stands around a match, in small letters, the match itself being a blank; where its words begin; first: a bit for each letter that one begins with. */
+struct around { size_t at, n, size, n_start; uint32_t first; uint16_t start[PII_BEFORE + PII_BEHIND + 1]; char text[PII_BEFORE + PII_BEHIND + 1]; };
 struct finding { const struct pii *pii; struct pii_state *state; const char *text; size_t n; int score_min, rc; struct err *err; struct around around; };
 
 static uint32_t first_bit(unsigned char c) { return 1u << (c & 31); }
 
-/* Two loops that the compiler makes wide, or nearly so. */
 static void add_lower(struct around *a, const char *s, size_t n)
 {
     char *const out = a->text + a->size;
     uint32_t first = 0, before = a->size && word_byte((unsigned char)out[-1]);
+    size_t n_start = a->n_start;
     for (size_t i = 0; i < n; i++)
         out[i] = lower(s[i]);
     for (size_t i = 0; i < n; i++) {
-        const uint32_t in = word_byte((unsigned char)out[i]);
-        first |= (in & ~before) << (out[i] & 31);
+        const uint32_t in = word_byte((unsigned char)out[i]), begins = in & ~before;
+        first |= begins << (out[i] & 31);
+        a->start[n_start] = (uint16_t)(a->size + i);
+        n_start += begins;
         before = in;
     }
     a->first |= first;
     a->size += n;
+    a->n_start = n_start;
 }
 
 static bool has_letters(const char *s, size_t n)
@@ -168,7 +171,7 @@ static const struct around *around_of(struct finding *f, struct pattern_group g)
     if (a->size && a->at == g.at && a->n == g.n)
         return a;
     const size_t from = g.at > PII_BEFORE ? g.at - PII_BEFORE : 0, behind = g.at + g.n, to = f->n - behind > PII_BEHIND ? behind + PII_BEHIND : f->n;
-    a->at = g.at, a->n = g.n, a->size = 0, a->first = 0;
+    a->at = g.at, a->n = g.n, a->size = 0, a->n_start = 0, a->first = 0;
     if (!has_letters(f->text + from, g.at - from) && !has_letters(f->text + behind, to - behind))
         return a->size = 1, a;              /* no word's first letter is there: the text is not looked at */
     add_lower(a, f->text + from, g.at - from);
@@ -182,10 +185,12 @@ static bool has_word(const struct around *a, const char *word, size_t m)
 {
     if (!(a->first & first_bit((unsigned char)*word)))
         return false;
-    for (const char *p = a->text, *end = p + a->size; (p = memmem(p, (size_t)(end - p), word, m)); p++) {
-        const char *q = p + m;
+    for (size_t i = 0; i < a->n_start; i++) {
+        const char *p = a->text + a->start[i], *end = a->text + a->size, *q = p + m;
+        if (*p != *word || (size_t)(end - p) < m || memcmp(p, word, m))
+            continue;
         q += q < end && *q == 's' && word_byte((unsigned char)q[-1]);
-        if ((p == a->text || !word_byte((unsigned char)p[-1])) && (q == end || !word_byte((unsigned char)*q)))
+        if (q == end || !word_byte((unsigned char)*q))
             return true;
     }
     return false;

@@ -13,8 +13,11 @@ static struct buf simplified;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!words && (simple_new(&simple) || words_new(&words, NULL)))
-        abort();
+    if (!words) {
+        buf_init(&simplified);
+        if (simple_new(&simple) || words_new(&words, NULL))
+            abort();
+    }
     if (size > 2000)
         return 0;
     char *text = malloc(size ? size : 1);      /* exactly as long: what is read behind it is seen */
