@@ -8,12 +8,13 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_logits.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
 #include "eval/replies.h"
 #include "model/adapter.h"
 
-static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling;
+static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling, *logits, *diagram;
 static const char *add_bos_token = "auto";
 static struct opt_list data_files, include_paths;
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
@@ -331,6 +332,12 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
 {
     if (tasks && !strcmp(tasks, "list"))
         return list_tasks(err);
+    if (logits && (n_args || tasks))
+        return ERR(err, USAGE, "--logits: found a model or tasks beside it, expected the file alone, which has the answers");
+    if (diagram && !logits)
+        return ERR(err, USAGE, "--diagram: it is of --logits");
+    if (logits)
+        return eval_logits(logits, diagram, seed, err);
     if (!n_args || !tasks)
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
@@ -367,6 +374,8 @@ static const struct opt opts[] = {
     { OPT_INT, "seed", &seed, "<int>", "of the examples' draws, of texts that are drawn, and of the bootstrap", 0, 4294967295. },
     { OPT_STR, "out", &out_dir, "<folder>", "replies as they are made, and results_DATE.json at the end; a run that was stopped goes on from there", 0, 0 },
     { OPT_FLAG, "log-samples", &log_samples, NULL, "samples_TASK_DATE.jsonl, too: each item, its prompt, replies and values", 0, 0 },
+    { OPT_STR, "logits", &logits, "<file.npz>", "instead of a model: how well calibrated the logits or probabilities [n, classes] and labels [n] of that file are", 0, 0 },
+    { OPT_STR, "diagram", &diagram, "<file.svg>", "of --logits: the reliability diagram", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
@@ -394,6 +403,9 @@ const struct command command_eval = {
     "\n",
     "A request that cannot be answered is that item's error, and is counted.  Ctrl-C ends a run with the scores of what was answered,\n"
     "marked as incomplete, and exit code 4; with --out the same command goes on where it stopped, and refuses a folder of another model,\n"
-    "other requests or another way to run them."),
+    "other requests or another way to run them.\n"
+    "\n",
+    "--logits takes the answers of any program's classifier instead: ECE in its several forms beside what calibrated models of the same\n"
+    "confidences have by chance, Brier, NLL, temperature scaling, conformal sets, selective accuracy (doc/calibration.md)."),
     opts, run_eval, 0, 1,
 };

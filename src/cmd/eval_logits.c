@@ -1,0 +1,144 @@
+#include "cmd/eval_logits.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "eval/calib_file.h"
+#include "eval/calib_report.h"
+#include "eval/diagram.h"
+
+/* ---- numbers of the report, which may be null ---- */
+
+static double number(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static double entry(const json_t *o, const char *key, size_t i)
+{
+    const json_t *v = json_array_get(json_object_get(o, key), i);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static const char *shown(double v, char text[32])
+{
+    if (isnan(v))
+        return "-";
+    snprintf(text, 32, fabs(v) < 1000 ? "%.4f" : "%.6g", v);
+    return text;
+}
+
+/* ---- for people ---- */
+
+static void print_metrics(const json_t *metrics, const json_t *after)
+{
+    char text[6][32];
+    const char *name;
+    json_t *m;
+    printf("%-40s %9s %12s %12s %8s %15s\n", "metric", "value", "calibrated", "95 % below", "p", "at temperature");
+    json_object_foreach((json_t *)metrics, name, m) {
+        if (!strcmp(name, "accuracy"))           /* stands above, with its interval */
+            continue;
+        printf("%-40s %9s %12s %12s %8s %15s\n", name, shown(number(m, "value"), text[0]), shown(number(m, "null_mean"), text[1]), shown(number(m, "null_q95"), text[2]),
+               shown(number(m, "p"), text[3]), shown(number(json_object_get(after, name), "value"), text[4]));
+    }
+}
+
+static void print_temperature(const json_t *t)
+{
+    char text[3][32];
+    const char *status = json_string_value(json_object_get(t, "status"));
+    if (isnan(number(t, "T")))
+        printf("temperature: none is best (%s)\n", status ? status : "not fitted");
+    else
+        printf("temperature: %s makes NLL least, %s -> %s; the last column is of items that it was not fitted to\n", shown(number(t, "T"), text[0]), shown(number(t, "nll_before"), text[1]),
+               shown(number(t, "nll_after"), text[2]));
+}
+
+static void print_conformal(const json_t *c)
+{
+    static const char *const kinds[] = { "thr", "aps", "raps" };
+    char text[4][32];
+    if (!json_is_object(c))
+        return;
+    printf("sets that hold the right answer with %.0f %% (fitted to %.0f items, measured on %.0f: nine times in ten within %s to %s)\n", 100 * (1 - number(c, "alpha")), number(c, "n_fit"),
+           number(c, "n_measured"), shown(entry(c, "measured_range90", 0), text[0]), shown(entry(c, "measured_range90", 1), text[1]));
+    for (int i = 0; i < 3; i++) {
+        const json_t *k = json_object_get(c, kinds[i]), *worst = json_object_get(k, "worst_class");
+        printf("  %-5s coverage %s, mean size %s; worst class %.0f: %s\n", kinds[i], shown(number(k, "coverage"), text[0]), shown(number(k, "size_mean"), text[1]), number(worst, "class"),
+               shown(number(worst, "coverage"), text[2]));
+    }
+}
+
+static void print_selective(const json_t *s)
+{
+    char text[4][32];
+    printf("answers with the highest confidence first: AURC %s, %s at best; accuracy of the first tenth %s, of the first half %s\n", shown(number(s, "aurc.mean"), text[0]),
+           shown(number(s, "aurc.best"), text[1]), shown(number(json_object_get(s, "accuracy_at"), "0.1"), text[2]), shown(number(json_object_get(s, "accuracy_at"), "0.5"), text[3]));
+}
+
+static void print_report(const json_t *r, const struct calib_file *f)
+{
+    char text[3][32];
+    const json_t *accuracy = json_object_get(r, "accuracy"), *t = json_object_get(r, "temperature");
+    printf("%.0f items, %s '%s', labels '%s'\n", number(r, "n"), json_string_value(json_object_get(r, "input")), f->scores, f->labels);
+    printf("accuracy %s, 95 %% interval %s to %s; %s\n", shown(number(accuracy, "value"), text[0]), shown(entry(accuracy, "ci95", 0), text[1]), shown(entry(accuracy, "ci95", 1), text[2]),
+           json_is_true(json_object_get(r, "miscalibrated")) ? "miscalibrated (ECE is above that of 95 of 100 calibrated models with these confidences)" :
+                                                               "not shown to be miscalibrated");
+    print_metrics(json_object_get(r, "metrics"), json_object_get(json_object_get(t, "cross_fit"), "metrics"));
+    print_temperature(t);
+    print_conformal(json_object_get(r, "conformal"));
+    print_selective(json_object_get(r, "selective"));
+}
+
+/* ---- the diagram ---- */
+
+static int write_diagram(const struct calib_file *f, const json_t *report, const char *path, struct err *err)
+{
+    const struct calib_report_opts o = CALIB_REPORT_OPTS;
+    const int n_bin = o.n_bin;
+    struct calib_bin bins[32];
+    struct calib *c;
+    struct buf svg;
+    char note[200];
+    const json_t *ece = json_object_get(json_object_get(report, "metrics"), "ece.equal_width.15");
+    snprintf(note, sizeof note, "ECE %.4f over %d bins of one width; 95 of 100 calibrated models are below %.4f", number(ece, "value"), n_bin, number(ece, "null_q95"));
+    TRY(calib_new(&c, &f->items, n_bin, err));
+    buf_init(&svg);
+    int rc = calib_reliability(c, bins, err);
+    if (!rc)
+        rc = diagram_reliability(&svg, "Reliability", note, bins, n_bin, err);
+    if (!rc)
+        rc = file_write_all(path, svg.data, svg.len, err);
+    buf_release(&svg);
+    calib_free(c);
+    return rc;
+}
+
+int eval_logits(const char *path, const char *diagram, int64_t seed, struct err *err)
+{
+    struct calib_file f = { 0 };
+    struct calib_report_opts o = CALIB_REPORT_OPTS;
+    struct pool *pool;
+    json_t *report = NULL;
+    o.seed = (uint64_t)seed;
+    TRY(cmd_pool(&pool, err));
+    int rc = calib_file_read(&f, path, NULL, NULL, NULL, err);
+    if (!rc)
+        rc = calib_report(&report, &f.items, &o, pool, err);
+    if (!rc && diagram)
+        rc = write_diagram(&f, report, diagram, err);
+    if (!rc && cmd_json) {
+        rc = cmd_print_json(report, err);
+        report = NULL;                       /* it takes what it prints */
+    } else if (!rc) {
+        print_report(report, &f);
+    }
+    json_decref(report);
+    calib_file_release(&f);
+    return rc;
+}
