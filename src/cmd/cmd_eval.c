@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_images.h"
 #include "cmd/eval_logits.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
@@ -17,6 +18,7 @@
 static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling, *logits, *diagram;
 static const char *add_bos_token = "auto";
 static struct opt_list data_files, include_paths;
+static struct eval_images images = { .eps = 8.0 / 255 };
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
 
@@ -338,6 +340,15 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "--diagram: it is of --logits");
     if (logits)
         return eval_logits(logits, diagram, seed, err);
+    if (!images.path && (images.attacks || images.corruptions || images.ood.n))
+        return ERR(err, USAGE, "--attack, --corruptions and --ood are of --images");
+    if (images.path && (!n_args || tasks))
+        return ERR(err, USAGE, "--images: found %s, expected a model and no tasks", tasks ? "tasks beside it" : "no model");
+    if (images.path) {
+        cmd_catch_signals();
+        images.limit = limit, images.seed = seed;
+        return eval_images(args[0], &images, err);
+    }
     if (!n_args || !tasks)
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
@@ -376,6 +387,11 @@ static const struct opt opts[] = {
     { OPT_FLAG, "log-samples", &log_samples, NULL, "samples_TASK_DATE.jsonl, too: each item, its prompt, replies and values", 0, 0 },
     { OPT_STR, "logits", &logits, "<file.npz>", "instead of a model: how well calibrated the logits or probabilities [n, classes] and labels [n] of that file are", 0, 0 },
     { OPT_STR, "diagram", &diagram, "<file.svg>", "of --logits: the reliability diagram", 0, 0 },
+    { OPT_STR, "images", &images.path, "<folder|images,labels>", "of a model with classes: images in a folder for each class, or two idx files; --limit and --seed hold", 0, 0 },
+    { OPT_FLAG, "corruptions", &images.corruptions, NULL, "of --images: accuracy under noise, blur, weather and files, 17 kinds in 5 strengths (CIFAR-10-C's)", 0, 0 },
+    { OPT_STR, "attack", &images.attacks, "<names>", "of --images: fgsm, pgd, apgd-ce, apgd-t, square, with commas between them; all: AutoAttack's but for FAB", 0, 0 },
+    { OPT_FLOAT, "eps", &images.eps, "<float>", "of --attack: how far each number from 0 to 1 may move", 1e-6, 1 },
+    { OPT_LIST, "ood", &images.ood, "<folder|images,labels>", "of --images: images of none of the classes, to be told apart; may be given several times", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
@@ -406,6 +422,10 @@ const struct command command_eval = {
     "other requests or another way to run them.\n"
     "\n",
     "--logits takes the answers of any program's classifier instead: ECE in its several forms beside what calibrated models of the same\n"
-    "confidences have by chance, Brier, NLL, temperature scaling, conformal sets, selective accuracy (doc/calibration.md)."),
+    "confidences have by chance, Brier, NLL, temperature scaling, conformal sets, selective accuracy (doc/calibration.md).\n"
+    "\n",
+    "--images is for classifiers of images: accuracy and all of the above, how much of it corruptions, and attacks within a ball, leave, and\n"
+    "how well other images can be told from its own by msp, max-logit, energy and entropy.  What happens to an image depends on --seed and\n"
+    "its place alone."),
     opts, run_eval, 0, 1,
 };

@@ -81,11 +81,10 @@ static void print_selective(const json_t *s)
            shown(number(s, "aurc.best"), text[1]), shown(number(json_object_get(s, "accuracy_at"), "0.1"), text[2]), shown(number(json_object_get(s, "accuracy_at"), "0.5"), text[3]));
 }
 
-static void print_report(const json_t *r, const struct calib_file *f)
+void eval_print_calibration(const json_t *r)
 {
     char text[3][32];
     const json_t *accuracy = json_object_get(r, "accuracy"), *t = json_object_get(r, "temperature");
-    printf("%.0f items, %s '%s', labels '%s'\n", number(r, "n"), json_string_value(json_object_get(r, "input")), f->scores, f->labels);
     printf("accuracy %s, 95 %% interval %s to %s; %s\n", shown(number(accuracy, "value"), text[0]), shown(entry(accuracy, "ci95", 0), text[1]), shown(entry(accuracy, "ci95", 1), text[2]),
            json_is_true(json_object_get(r, "miscalibrated")) ? "miscalibrated (ECE is above that of 95 of 100 calibrated models with these confidences)" :
                                                                "not shown to be miscalibrated");
@@ -136,7 +135,8 @@ int eval_logits(const char *path, const char *diagram, int64_t seed, struct err 
         rc = cmd_print_json(report, err);
         report = NULL;                       /* it takes what it prints */
     } else if (!rc) {
-        print_report(report, &f);
+        printf("%.0f items, %s '%s', labels '%s'\n", number(report, "n"), json_string_value(json_object_get(report, "input")), f.scores, f.labels);
+        eval_print_calibration(report);
     }
     json_decref(report);
     calib_file_release(&f);

@@ -603,7 +603,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         return heads_of_rows(r, x);
     TRY(head(r, x));
     if (r->o->use == DECODER_TRAIN) {
-        g->loss_first = r->o->loss_first;
+        g->loss_first = r->o->loss_first, g->sought_only = r->o->pixels_only;
         TRY(graph_backward(g, r->o->recompute, r->err));
         TRY(graph_update(g, r->o->optimizer, r->o->state, r->err));
         if (r->o->averages)

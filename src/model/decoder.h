@@ -39,6 +39,7 @@ struct decoder_opts {
     bool frozen;                     /* the weights are frozen also without adapters */
     bool loss_first;                 /* train: PASS_LOSS is wanted (graph.h) */
     bool pixels_sought;              /* train, of images: the slope of the loss by their numbers is wanted (an output, tensor[pixels].grad), and the logits */
+    bool pixels_only;                /* the same alone: weights get no gradients, and may be shared with a decoder that learns them (graph.sought_only) */
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32, BF16 or I8 */

@@ -29,7 +29,7 @@ static void find_needs(struct backward *b)
 {
     const struct graph *g = b->g;
     for (int t = 0; t < b->n_known; t++)
-        b->needs[t] = is_weight(g, t) || g->tensor[t].sought;
+        b->needs[t] = (is_weight(g, t) && !g->sought_only) || g->tensor[t].sought;
     for (int i = 0; i < b->n_forward; i++) {
         const struct node *n = &g->node[i];
         if (n->pass != PASS_FORWARD || op_table[n->op].gradient == OP_GRAD_NO)

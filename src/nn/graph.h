@@ -195,6 +195,7 @@ struct graph {
     int n_slice;                   /* set before recording: slices of a run at most (struct step), a power of two; 0: one */
     bool whole_step;               /* set before recording, where experts are divided: what the peers run at one time are the slices of a step, in their
                                     * order, n_peer * n_slice <= GRAPH_SLICES_MAX of them: gradients of experts are their sum */
+    bool sought_only;              /* set before graph_backward(): weights get no gradients, only inputs that are sought; it may share them with a graph that learns them */
     bool loss_first;               /* set before graph_backward(): the loss has a pass of its own too, PASS_LOSS */
     bool backward;                 /* graph_backward was called */
     struct graph_plan plan;

@@ -1,4 +1,5 @@
 #include "train/adversary.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
@@ -12,6 +13,8 @@ int adversary_take(struct run *r, struct err *err)
 {
     if (!r->attacker.g)
         return 0;
+    const size_t *own = r->attacker.g->plan.bytes;
+    assert(!own[TENSOR_WEIGHT] && !own[TENSOR_PACKED] && !own[TENSOR_GRAD] && !own[TENSOR_MOMENT]);      /* all are the model's, and as it learns them */
     TRY(decoder_bind(&r->attacker, r->pool, &r->model, err));
     if (!(r->images = mem_map(adversary_bytes(r))))
         return ERR(err, NOMEM, "no memory for %lld images", (long long)r->micro);

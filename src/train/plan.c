@@ -41,7 +41,7 @@ struct decoder_opts run_train_opts(const struct run *r)
 
 struct decoder_opts run_attacker_opts(const struct run *r)
 {
-    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(&r->c), .frozen = true, .pixels_sought = true };
+    return (struct decoder_opts){ .use = DECODER_TRAIN, .compute = train_compute(&r->c), .pixels_sought = true, .pixels_only = true };
 }
 
 struct decoder_opts run_reference_opts(const struct run *r)

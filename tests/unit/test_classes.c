@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "eval/attack.h"
 #include "infer/classify.h"
 #include "model/merge.h"
 #include "train/classes.h"
@@ -181,44 +180,6 @@ static void final_weights_are_the_same_with_any_number_of_threads_and_after_stop
     }
 }
 
-/* Held-out images that PGD does not change the answer to, of the first 48. */
-static int n_robust(const char *model, double eps)
-{
-    struct pool *pool;
-    struct classifier *c;
-    struct attacker *a;
-    struct image_set set;
-    struct attacked out[CLASSIFY_BATCH];
-    const struct attack how = attack_usual(ATTACK_PGD, eps, 1);
-    int n = 0;
-    OK(pool_new(&pool, 2, &err));
-    OK(classifier_new(&c, in_dir(model), &(struct classify_opts){ .slopes = true }, pool, &err));
-    OK(attacker_new(&a, c, &err));
-    OK(image_set_open(&set, path_in(in_dir(model), "data/valid.img"), &err));
-    for (int64_t i = 0; i < 48; i += CLASSIFY_BATCH) {
-        OK(attacker_run(a, &how, image_set_pixels(&set, i), set.label + i, i, CLASSIFY_BATCH, out, NULL, &err));
-        for (int k = 0; k < CLASSIFY_BATCH; k++)
-            n += !out[k].fooled;
-    }
-    image_set_close(&set);
-    attacker_free(a);
-    classifier_free(c);
-    pool_free(pool);
-    return n;
-}
-
-static void adversarial_training_makes_a_model_robust(void **state)
-{
-    (void)state;
-    struct train_result r;
-    write_config("longer.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32, adversarial_eps: 0.3");
-    OK(train("plain.yaml", "fragile", 2, NULL, &r));
-    OK(train("longer.yaml", "robust", 2, NULL, &r));
-    const int fragile = n_robust("fragile", .3), robust = n_robust("robust", .3);
-    print_message("%d and %d of 48 images stand eps 0.3\n", fragile, robust);
-    assert_true(robust >= fragile + 12);
-}
-
 static void training_goes_on_from_a_model_folder(void **state)
 {
     (void)state;
@@ -334,7 +295,6 @@ int main(void)
         cmocka_unit_test(a_classifier_learns_and_can_be_used),
         cmocka_unit_test(adapters_of_a_classifier_are_learned_and_merged),
         cmocka_unit_test(final_weights_are_the_same_with_any_number_of_threads_and_after_stops),
-        cmocka_unit_test(adversarial_training_makes_a_model_robust),
         cmocka_unit_test(training_goes_on_from_a_model_folder),
         cmocka_unit_test(a_sample_is_a_function_of_its_number),
         cmocka_unit_test(mistakes_in_settings_and_data_are_named),

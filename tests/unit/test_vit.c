@@ -6,6 +6,7 @@
 #include "infer/classify.h"
 #include "model/decoder.h"
 #include "model/vision.h"
+#include "train/adversary.h"
 
 static const char *const cases[] = { "vit", "vit_mean" };
 #define N_CASE (sizeof cases / sizeof *cases)
@@ -206,6 +207,59 @@ static void the_slope_by_the_image_equals_the_reference(void **state)
         }
 }
 
+/* Mean loss of batch 0 after so many steps of an adversary whose ball is eps; its weights are the trained model's, which change under it. */
+static double loss_after(struct run *r, const struct golden *g, int64_t n_step)
+{
+    const struct config *c = &g->c;
+    const int64_t n = (int64_t)c->n_channel * c->image_size * c->image_size;
+    struct batch b = { .seq_start = g->seq_start, .n = g->T, .n_seq = g->B };
+    const int counted = put_batch(g, &r->model, 0);
+    const struct step s = { .T = g->T, .S = g->B, .seq_start = g->seq_start, .loss_scale = 1.0 / counted };
+    float *was = mem_alloc_array((size_t)(g->B * n), sizeof *was), *x = r->model.g->tensor[r->model.pixels].data;
+    for (int64_t i = 0; i < g->B * n; i++)
+        was[i] = x[i] = fminf(fmaxf(x[i] / 4, -1), 1);     /* what an image can be */
+    r->c.adversarial.n_step = n_step;
+    if (n_step >= 0)
+        adversary_change(r, 7, &b);
+    for (int64_t i = 0; i < g->B * n; i++)                 /* std is 0.5: eps of numbers from 0 to 1 is twice that here */
+        assert_true(fabs((double)(x[i] - was[i])) <= 2 * r->c.adversarial.eps + 1e-6 && fabs((double)x[i]) <= 1);
+    mem_free(was);
+    graph_run(r->model.g, PASS_FORWARD, &s);
+    graph_run(r->model.g, PASS_BACKWARD, &s);
+    double loss = 0;
+    for (int i = 0; i < g->B; i++)
+        loss += (double)((const float *)r->model.g->tensor[r->model.nll].data)[i] / counted;
+    return loss;
+}
+
+static void an_adversary_moves_images_to_where_the_loss_is_higher(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct run r = { .micro = 0 };
+    open_case(&g, "vit");
+    r.c.model = g.c, r.c.seed = 3, r.c.precision = "fp32", r.micro = g.B, r.pool = pool, r.c.adversarial.eps = 0.02;
+    for (int i = 0; i < VISION_CHANNEL_MAX; i++)
+        r.classes.vision.mean[i] = r.classes.vision.std[i] = 0.5;
+    const struct decoder_opts attacker = run_attacker_opts(&r);
+    load(&g, &r.model, &(struct decoder_opts){ .use = DECODER_TRAIN, .compute = DT_F32, .pixels_sought = true });
+    OK(decoder_record(&r.attacker, &g.c, &attacker, &err));
+    OK(decoder_plan(&r.attacker, g.T, g.B, 2, &r.model, &err));
+    OK(adversary_take(&r, &err));
+    graph_run(r.model.g, PASS_PREPARE, &(struct step){ .T = g.T, .S = g.B, .seq_start = g.seq_start });
+    const double clean = loss_after(&r, &g, -1), random = loss_after(&r, &g, 0), attacked = loss_after(&r, &g, 5);
+    print_message("loss %.4f, in a random place %.4f, attacked %.4f\n", clean, random, attacked);
+    assert_true(fabs(random - clean) < 0.3 * (attacked - clean) && attacked > clean + 0.05);
+    /* The weights are shared: what the model learns, the adversary sees. */
+    memset(r.model.g->tensor[graph_find(r.model.g, "label.w")].data, 0, r.model.g->tensor[graph_find(r.model.g, "label.w")].bytes);
+    graph_run(r.model.g, PASS_PREPARE, &(struct step){ .T = g.T, .S = g.B, .seq_start = g.seq_start });
+    const double flat = loss_after(&r, &g, -1);
+    assert_true(fabs(loss_after(&r, &g, 5) - flat) < 1e-5);
+    adversary_release(&r);
+    decoder_release(&r.model);
+    close_case(&g);
+}
+
 static void weights_after_20_steps_equal_the_reference(void **state)
 {
     (void)state;
@@ -388,6 +442,7 @@ int main(void)
         cmocka_unit_test(logits_equal_the_reference),
         cmocka_unit_test(losses_and_all_gradients_equal_the_reference),
         cmocka_unit_test(the_slope_by_the_image_equals_the_reference),
+        cmocka_unit_test(an_adversary_moves_images_to_where_the_loss_is_higher),
         cmocka_unit_test(weights_after_20_steps_equal_the_reference),
     };
     const int failed = cmocka_run_group_tests(tests, make_dir, remove_dir);

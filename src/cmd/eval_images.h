@@ -1,0 +1,17 @@
+/* eval_images.h - lathe eval --images: a classifier of images, as it is, corrupted, attacked, and before images of none of its classes. */
+#ifndef CMD_EVAL_IMAGES_H
+#define CMD_EVAL_IMAGES_H
+#include <stdint.h>
+#include "base/err.h"
+#include "base/opt.h"
+
+struct eval_images {
+    const char *path;                /* of the images (eval/images.h) */
+    struct opt_list ood;             /* the same: of others */
+    const char *attacks;             /* names, or "all"; NULL: none */
+    double eps;
+    bool corruptions;
+    int64_t limit, seed;             /* limit 0: all images */
+};
+int eval_images(const char *model, const struct eval_images *o, struct err *err);
+#endif
