@@ -489,7 +489,8 @@ int samples_add(struct samples *s, const char *task, const json_t *line, int64_t
 void samples_sort(struct samples *s)
 {
     for (int i = 0; i < s->n; i++)
-        qsort(s->set[i].item, (size_t)s->set[i].n, sizeof *s->set[i].item, by_id);
+        if (s->set[i].n)                         /* a set without items has no memory, which qsort must not be given */
+            qsort(s->set[i].item, (size_t)s->set[i].n, sizeof *s->set[i].item, by_id);
 }
 
 void samples_release(struct samples *s)
