@@ -25,9 +25,9 @@ static int which_error(const struct arrays *x, const char *what, int n_found, st
 {
     char list[300] = "", text[200];
     size_t at = 0;
-    for (int i = 0; i < x->z->n_entry && at < sizeof list - 1; i++) {
+    for (int i = 0; i < x->z->n_array && at < sizeof list - 1; i++) {
         npy_describe(&x->a[i], text);
-        const int n = snprintf(list + at, sizeof list - at, "%s%s %s", i ? ", " : "", x->z->entry[i].name, text);
+        const int n = snprintf(list + at, sizeof list - at, "%s%s %s", i ? ", " : "", npz_name(x->z, i), text);
         at += n > 0 ? (size_t)n : 0;
     }
     return ERR(err, NOTFOUND, "%s: %s: %s; it has %s", x->z->name, n_found ? "several arrays may be these" : "no array is this", what, *list ? list : "nothing");
@@ -37,9 +37,9 @@ static int which_error(const struct arrays *x, const char *what, int n_found, st
 static int choose(const struct arrays *x, const char *name, const struct npy *scores, const char *what, struct err *err)
 {
     int found = -1, n_found = 0;
-    for (int i = 0; i < x->z->n_entry; i++) {
+    for (int i = 0; i < x->z->n_array; i++) {
         const bool fits = scores ? is_labels(&x->a[i], scores) : is_scores(&x->a[i]);
-        if (name ? strcmp(x->z->entry[i].name, name) != 0 : !fits)
+        if (name ? strcmp(npz_name(x->z, i), name) != 0 : !fits)
             continue;
         if (name && !fits) {
             char text[200];
@@ -103,8 +103,8 @@ static int take(struct calib_file *f, const struct arrays *x, int i_scores, int 
 {
     const struct npy *s = &x->a[i_scores];
     if (s->shape[0] > INT32_MAX || s->shape[1] > INT32_MAX)
-        return ERR(err, RANGE, "%s: '%s' is larger than 2147483647 in a dimension", x->z->name, x->z->entry[i_scores].name);
-    f->scores = mem_strdup(x->z->entry[i_scores].name), f->labels = mem_strdup(x->z->entry[i_labels].name);
+        return ERR(err, RANGE, "%s: '%s' is larger than 2147483647 in a dimension", x->z->name, npz_name(x->z, i_scores));
+    f->scores = mem_strdup(npz_name(x->z, i_scores)), f->labels = mem_strdup(npz_name(x->z, i_labels));
     f->value = mem_alloc_array((size_t)s->n, sizeof *f->value), f->label = mem_alloc_array((size_t)s->shape[0], sizeof *f->label);
     if (!f->scores || !f->labels || !f->value || !f->label)
         return ERR(err, NOMEM, "no memory for the %" PRId64 " scores of %s", s->n, x->z->name);
@@ -118,7 +118,7 @@ static int take(struct calib_file *f, const struct arrays *x, int i_scores, int 
 
 static int read_all(struct calib_file *f, struct arrays *x, const char *scores, const char *labels, const char *kind, struct err *err)
 {
-    for (int i = 0; i < x->z->n_entry; i++)
+    for (int i = 0; i < x->z->n_array; i++)
         TRY(npz_read(x->z, i, &x->a[i], err));
     const int s = choose(x, scores, NULL, "logits or probabilities: floats [n,K]", err);
     TRY(s);
@@ -137,9 +137,9 @@ int calib_file_read(struct calib_file *out, const char *path, const char *scores
     TRY(file_map_open(&map, path, err));
     int rc = npz_open(&z, map.data, map.size, path, err);
     if (rc >= 0) {
-        struct arrays x = { &z, mem_alloc_array((size_t)z.n_entry, sizeof *x.a) };
-        rc = x.a ? read_all(out, &x, scores, labels, kind, err) : ERR(err, NOMEM, "no memory for the %d arrays of %s", z.n_entry, path);
-        for (int i = 0; i < z.n_entry && x.a; i++)
+        struct arrays x = { &z, mem_alloc_array((size_t)z.n_array, sizeof *x.a) };
+        rc = x.a ? read_all(out, &x, scores, labels, kind, err) : ERR(err, NOMEM, "no memory for the %d arrays of %s", z.n_array, path);
+        for (int i = 0; i < z.n_array && x.a; i++)
             npy_release(&x.a[i]);
         mem_free(x.a);
         npz_close(&z);

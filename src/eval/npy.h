@@ -3,10 +3,8 @@
  * .npy: "\x93NUMPY", version 1, 2 or 3, the length of a header, the header (a Python dictionary with 'descr', 'fortran_order', 'shape'), then
  * the elements (numpy/lib/format.py).  Read are f2, f4, f8, i1 to i8, u1 to u8 and booleans, little-endian, in C order, up to rank 8; others
  * are refused with their name.
- * .npz: a ZIP archive (APPNOTE.TXT 6.3) of such files, stored or deflated; sizes come from the central directory, the CRC-32 is checked.  Not
- * read: archives of 4 GiB and more (ZIP64), encrypted or split ones.
- * Memory grows with the bytes that are there (unpacked: up to 1000 for each in the file), never with what a header claims; nothing points into
- * the file afterwards.  Any thread. */
+ * .npz: a zip file (data/zip.h) of such files.
+ * Memory grows with the bytes that are there, never with what a header claims; nothing points into the file afterwards.  Any thread. */
 #ifndef EVAL_NPY_H
 #define EVAL_NPY_H
 #include <stdbool.h>
@@ -14,6 +12,7 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "data/zip.h"
 
 #define NPY_RANK_MAX 8
 #define NPY_BYTES_MAX ((size_t)4 << 30)
@@ -38,10 +37,10 @@ int npy_int(const struct npy *a, int64_t i, const char *name, int64_t *out, stru
 void npy_describe(const struct npy *a, char out[200]);
 
 /* An archive's arrays in the order of its directory; file is borrowed while it is open.  A lone .npy is an archive of one, "array". */
-struct npz_entry { char *name; uint32_t crc, packed, size, at; int method; };       /* name: without ".npy"; at: of the local header */
-struct npz { const unsigned char *data; size_t n; const char *name; struct npz_entry *entry; int n_entry; };
+struct npz { struct zip zip; const void *data; size_t n; const char *name; int n_array; };      /* zip.member NULL: a lone array */
 int npz_open(struct npz *z, const void *file, size_t n, const char *name, struct err *err);
 void npz_close(struct npz *z);
+const char *npz_name(const struct npz *z, int i);                                   /* without ".npy" */
 int npz_find(const struct npz *z, const char *name);                                /* -1: none */
 int npz_read(const struct npz *z, int i, struct npy *out, struct err *err);
 

@@ -90,8 +90,8 @@ static int read_file(struct docs *d, const struct data_request *q, enum rows_rea
         struct zip z;
         rc = zip_open(&z, path, err);
         if (!rc) {
-            rc = zip_read(&z, member, BYTES_MAX, &b, err);
-            rc = rc < 0 ? rc : rc ? 0 : ERR(err, NOTFOUND, "'%s': holds no %s", path, member);
+            const int i = zip_find(&z, member);
+            rc = i < 0 ? ERR(err, NOTFOUND, "'%s': holds no %s", path, member) : zip_read(&z, i, BYTES_MAX, &b, err);
             zip_close(&z);
         }
     } else {
@@ -187,13 +187,9 @@ static bool look_at(const char *folder, const struct zip *z, const char *name, s
         snprintf(f->path, sizeof f->path, "%.400s", folder);
         snprintf(f->member, sizeof f->member, "%s", z ? each : "");
         if (z) {
-            struct buf b;
             if ((plus = strchr(each, '+')))
                 *plus = 0;
-            buf_init(&b);
-            const bool there = e == 0 && zip_read(z, each, BYTES_MAX, &b, NULL) == 1;
-            buf_release(&b);
-            if (there)
+            if (e == 0 && zip_find(z, each) >= 0)
                 return true;
             continue;
         }

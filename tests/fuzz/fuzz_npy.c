@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         return 0;
     }
-    for (int i = 0; i < z.n_entry && i < 20; i++) {
+    for (int i = 0; i < z.n_array && i < 20; i++) {
         rc = npz_read(&z, i, &a, &err);
         if (rc < 0 && (rc != err.code || !*err.msg))
             abort();

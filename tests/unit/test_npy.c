@@ -37,7 +37,7 @@ static void arrays_of_every_type_are_read_stored_and_packed(void **state)
         struct buf b = whole(files[f]);
         struct npz z;
         OK(npz_open(&z, b.data, b.len, files[f], &err));
-        assert_int_equal(z.n_entry, 14);
+        assert_int_equal(z.n_array, 14);
         elements_are(&z, "f2", "float16 [5]", 5, (double[]){ .5, -2, 65504, 0x1p-24, INFINITY });
         elements_are(&z, "f4", "float32 [2, 3]", 6, (double[]){ 0, .25, .5, .75, 1, 1.25 });
         elements_are(&z, "f8", "float64 [2, 1]", 2, (double[]){ 1. / 3, -1e300 });
