@@ -117,7 +117,7 @@ static int archive(void *ctx)
     const struct buf *b = ctx;
     struct npz z;
     int rc = npz_open(&z, b->data, b->len, "it", &err);
-    for (int i = 0; rc >= 0 && i < z.n_entry; i++) {
+    for (int i = 0; rc >= 0 && i < z.n_array; i++) {
         struct npy a;
         rc = npz_read(&z, i, &a, &err);
         if (rc >= 0)
