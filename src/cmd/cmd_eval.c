@@ -12,6 +12,7 @@
 #include "cmd/eval_logits.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
+#include "eval/evidence.h"
 #include "eval/replies.h"
 #include "model/adapter.h"
 
@@ -183,16 +184,6 @@ static int answer(struct job *j, struct err *err)
 
 /* ---- telling ---- */
 
-/* As Python's datetime.isoformat() with '-' for ':', by the clock of the world. */
-static void date_of(double t, char out[40])
-{
-    const time_t whole = (time_t)t;
-    struct tm tm;
-    gmtime_r(&whole, &tm);
-    const size_t n = strftime(out, 24, "%Y-%m-%dT%H-%M-%S", &tm);
-    snprintf(out + n, 40 - n, ".%06d", (int)(1e6 * (t - (double)whole)));
-}
-
 static int sample_line(void *ctx, const char *text, size_t n, struct err *err)
 {
     TRY(file_writer_add(ctx, text, n, err));
@@ -254,7 +245,7 @@ static int tell(struct job *j, const struct results *r, struct err *err)
         .adds_begin = adds, .encoder = run_encoder(j->run), .date = j->date, .begin = j->begin, .end = clock_wall(),
         .counts = j->ran ? &j->counts : NULL,
     };
-    date_of(j->date, date);
+    evidence_date(j->date, date);
     int rc = hashes ? 0 : ERR(err, NOMEM, "no memory for the results");
     if (!rc && out_dir && (log_samples || predict_only))
         rc = write_samples(j, r, date, hashes, err);

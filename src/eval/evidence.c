@@ -1,0 +1,122 @@
+#include "eval/evidence.h"
+#include <lathe.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+#define MAX_BYTES ((size_t)256 << 20)
+enum { DATE_CHARS = 26 };                /* 2026-11-26T21-14-27.123456 */
+
+json_t *evidence_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
+int evidence_new(json_t **out, const char *kind, const char *model, const char *model_sha256, int64_t seed, struct err *err)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    *out = json_pack("{s:s, s:s, s:s?, s:s?, s:f, s:I, s:[]}", "kind", kind, "lathe", LATHE_VERSION, "model", model, "model_sha256", model_sha256, "date",
+                     (double)t.tv_sec + 1e-9 * (double)t.tv_nsec, "seed", (json_int_t)seed, "figures");
+    return *out ? 0 : ERR(err, NOMEM, "no memory for what was found");
+}
+
+int evidence_put(json_t *evidence, const char *key, json_t *part, struct err *err)
+{
+    return !part || json_object_set_new(evidence, key, part) ? ERR(err, NOMEM, "no memory for what was found") : 0;
+}
+
+int evidence_figure(json_t *evidence, const struct evidence_figure *f, struct err *err)
+{
+    static const char *const better[] = { NULL, "higher", "lower" };
+    json_t *o = json_pack("{s:s, s:s?, s:o, s:o, s:o, s:I, s:s?, s:s?}", "name", f->name, "of", f->of, "value", evidence_number(f->value), "low",
+                          evidence_number(f->low), "high", evidence_number(f->high), "n", (json_int_t)f->n, "better", better[f->better], "what", f->what);
+    return !o || json_array_append_new(json_object_get(evidence, "figures"), o) ? ERR(err, NOMEM, "no memory for what was found") : 0;
+}
+
+void evidence_date(double t, char out[40])
+{
+    const time_t whole = (time_t)floor(t);
+    struct tm tm;
+    gmtime_r(&whole, &tm);
+    const size_t n = strftime(out, 24, "%Y-%m-%dT%H-%M-%S", &tm);
+    snprintf(out + n, 40 - n, ".%06d", (int)(1e6 * (t - (double)whole)));
+}
+
+int evidence_write(const json_t *evidence, const char *folder, char **path, struct err *err)
+{
+    char date[40];
+    evidence_date(json_number_value(json_object_get(evidence, "date")), date);
+    TRY(file_mkdirs(folder, err));
+    char *name = mem_printf("%s_%s.json", json_string_value(json_object_get(evidence, "kind")), date);
+    char *at = name ? file_join(folder, name) : NULL, *text = at ? tree_dumps(evidence, JSON_INDENT(2)) : NULL;
+    const int rc = text ? file_write_all(at, text, strlen(text), err) : ERR(err, NOMEM, "no memory for the file of what was found");
+    mem_free(text);
+    mem_free(name);
+    if (path && !rc)
+        *path = at;
+    else
+        mem_free(at);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+/* Where KIND_DATE.json has its date; NULL: the name is of something else. */
+static const char *date_in(const char *name)
+{
+    const size_t n = strlen(name);
+    if (n < DATE_CHARS + 7 || strcmp(name + n - 5, ".json"))
+        return NULL;
+    const char *date = name + n - 5 - DATE_CHARS, form[] = "0000-00-00T00-00-00.000000";
+    for (int i = 0; i < DATE_CHARS; i++)
+        if (form[i] == '0' ? date[i] < '0' || date[i] > '9' : date[i] != form[i])
+            return NULL;
+    return date[-1] == '_' && strncmp(name, "samples_", 8) ? date : NULL;
+}
+
+static int by_date(const void *a, const void *b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    const int c = strcmp(date_in(x), date_in(y));
+    return c ? c : strcmp(x, y);
+}
+
+static int read_one(json_t *all, const char *folder, const char *name, struct err *err)
+{
+    json_t *o = NULL;
+    char *path = file_join(folder, name);
+    int rc = path ? tree_load(&o, path, MAX_BYTES, err) : ERR(err, NOMEM, "no memory for a path");
+    const bool tasks = !strncmp(name, "results_", 8);
+    const char *part = tasks ? "results" : "figures";
+    if (!rc && !(tasks ? json_is_object(json_object_get(o, part)) : json_is_array(json_object_get(o, part)) && json_is_string(json_object_get(o, "kind"))))
+        rc = ERR(err, CORRUPT, "%s: found no \"%s\", expected what an evaluation wrote", path, part);
+    if (!rc && tasks)
+        o = json_pack("{s:s, s:O?, s:o}", "kind", "tasks", "date", json_object_get(o, "date"), "results", o);
+    if (!rc && (!o || json_array_append(all, o)))
+        rc = ERR(err, NOMEM, "no memory for %s", path);
+    json_decref(o);
+    mem_free(path);
+    return rc;
+}
+
+int evidence_read(json_t **out, const char *folder, struct err *err)
+{
+    char **names;
+    int n, n_ours = 0;
+    TRY(file_list(folder, &names, &n, err));
+    for (int i = 0; i < n; i++)
+        if (date_in(names[i])) {
+            char *t = names[n_ours];
+            names[n_ours++] = names[i], names[i] = t;
+        }
+    qsort(names, (size_t)n_ours, sizeof *names, by_date);
+    *out = json_array();
+    int rc = *out ? 0 : ERR(err, NOMEM, "no memory for what was found");
+    for (int i = 0; i < n_ours && !rc; i++)
+        rc = read_one(*out, folder, names[i], err);
+    file_list_free(names, n);
+    if (rc)
+        json_decref(*out), *out = NULL;
+    return rc;
+}

@@ -1,0 +1,41 @@
+/* evidence.h - what one evaluation found, as a tree of JSON: printed by --json, kept in the folder of --out, and read back by the page,
+ * the model card and the choice between models.
+ *
+ *   {"kind": "robustness", "lathe": "0.6.0", "model": PATH, "model_sha256": HEX, "date": 1764191234.5, "seed": 1234,
+ *    "figures": [{"name": "accuracy", "of": "sst2 typo 3", "value": 0.81, "low": 0.78, "high": 0.84, "n": 872, "better": "higher", "what": "..."}, ...],
+ *    ... the kind's own parts}
+ *
+ * A reader that does not know a kind still has its figures.  A kind's file is KIND_DATE.json; those of tasks are results_DATE.json, in
+ * lm-evaluation-harness' layout (eval/results.h).  Trees are the caller's; no state; any thread. */
+#ifndef EVAL_EVIDENCE_H
+#define EVAL_EVIDENCE_H
+#include <jansson.h>
+#include <stdint.h>
+#include "base/err.h"
+
+/* model, model_sha256: NULL where no model was run (a file of logits); then null. */
+int evidence_new(json_t **out, const char *kind, const char *model, const char *model_sha256, int64_t seed, struct err *err);
+
+enum evidence_better { EVIDENCE_NEITHER, EVIDENCE_HIGHER, EVIDENCE_LOWER };      /* "better": null, "higher", "lower" */
+struct evidence_figure {
+    const char *name;                    /* of the measure, the field's term: accuracy, ece, auroc */
+    const char *of;                      /* what it is of: a task, a group, an attack; NULL: all of it */
+    double value, low, high;             /* low, high: of a 95 % interval, NAN where there is none; value NAN: none could be had.  JSON has null there */
+    int64_t n;                           /* items that it is of */
+    enum evidence_better better;
+    const char *what;                    /* a sentence for people, without a stop; NULL: none */
+};
+int evidence_figure(json_t *evidence, const struct evidence_figure *f, struct err *err);
+/* part is taken over; NULL: there was no memory for it. */
+int evidence_put(json_t *evidence, const char *key, json_t *part, struct err *err);
+/* A number, or null where there is none. */
+json_t *evidence_number(double v);
+
+/* Writes folder/KIND_DATE.json, the folder made where it is not there; path (NULL: not wanted): where it lies, to be freed with mem_free. */
+int evidence_write(const json_t *evidence, const char *folder, char **path, struct err *err);
+/* Of a moment in seconds since 1970, as Python's datetime.isoformat() in UTC with '-' for ':'. */
+void evidence_date(double t, char out[40]);
+/* An array of all evidence of a folder, the oldest first, results_DATE.json of tasks among it (as {"kind": "tasks", "date", "results": the file}).
+ * Other files are passed over; one of a name as above that cannot be read is an error. */
+int evidence_read(json_t **out, const char *folder, struct err *err);
+#endif
