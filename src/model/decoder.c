@@ -424,7 +424,7 @@ static enum dtype act_type(const struct decoder_opts *o, const struct weights_li
 }
 
 /* sqrt(C); a model whose weights are bf16 was made with it rounded to bf16. */
-static double embed_scale(const struct config *c)
+double decoder_embed_scale(const struct config *c)
 {
     if (!c->embed_scale)
         return 1;
@@ -448,7 +448,7 @@ static int embedding(const struct recorder *r)
     const struct decoder *d = r->d;
     if (config_vision(c))
         return image_embedding(r);
-    int x = graph_embed(r->g, d->ids, weight(r, -1, "embed"), embed_scale(c), 0, r->err);
+    int x = r->o->embeds_sought ? d->embeds : graph_embed(r->g, d->ids, weight(r, -1, "embed"), decoder_embed_scale(c), 0, r->err);
     if (divided(r))
         x = graph_sum_peers(r->g, x, -1, r->err);
     if (c->pos == POS_LEARNED)
@@ -486,7 +486,7 @@ static int label_head(const struct recorder *r, int x)
     if (config_label_pooler(c))
         x = graph_tanh(r->g, graph_linear(r->g, x, weight(r, -1, "pooler.w"), weight(r, -1, "pooler.b"), -1, r->o->compute, "pooler", r->err), "pooler.tanh", r->err);
     TRY(d->logits = graph_linear(r->g, x, weight(r, -1, "label.w"), weight(r, -1, "label.b"), -1, r->o->compute, "logits", r->err));
-    if (d->label < 0 || r->o->pixels_sought)
+    if (d->label < 0 || r->o->pixels_sought || r->o->embeds_sought)
         r->g->tensor[d->logits].kind = TENSOR_OUTPUT;
     if (d->label >= 0)
         TRY(d->nll = graph_soft_cross_entropy(r->g, d->logits, d->label, r->err));
@@ -573,7 +573,12 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(d->pixels = graph_tensor(g, TENSOR_INPUT, DT_F32, patches, r->err, "pixels"));
         g->tensor[d->pixels].sought = r->o->pixels_sought;
     } else {
-        TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
+        if (r->o->embeds_sought)
+            TRY(d->embeds = graph_tensor(g, TENSOR_INPUT, DT_F32, ROWS_T(c->d_model), r->err, "embeds"));
+        else
+            TRY(d->ids = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "ids"));
+        if (r->o->embeds_sought)
+            g->tensor[d->embeds].sought = true;
         TRY(d->pos = graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, r->err, "pos"));
     }
     if (c->n_type)
@@ -628,7 +633,7 @@ int decoder_check_division(const struct config *c, const struct division *d, str
 
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1, .division = o->division };
+    *d = (struct decoder){ .config = *c, .ids = -1, .embeds = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1, .division = o->division };
     d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .scale = c->route_scale,
                                .sigmoid = c->router == ROUTER_SIGMOID, .n_group = c->n_group, .n_group_chosen = c->n_group_chosen, .group_best = c->group_best, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
     if (c->n_label && (o->use == DECODER_SCORE || o->use == DECODER_GENERATE))

@@ -39,6 +39,8 @@ struct decoder_opts {
     bool frozen;                     /* the weights are frozen also without adapters */
     bool loss_first;                 /* train: PASS_LOSS is wanted (graph.h) */
     bool pixels_sought;              /* train, of images: the slope of the loss by their numbers is wanted (an output, tensor[pixels].grad), and the logits */
+    bool embeds_sought;              /* train, of texts: what the embedding makes of ids is an input, embeds, and the slope of the loss by it is wanted (an
+                                        output, tensor[embeds].grad), and a classifier's logits */
     bool pixels_only;                /* the same alone: weights get no gradients, and may be shared with a decoder that learns them (graph.sought_only) */
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
@@ -63,6 +65,7 @@ struct decoder {
     struct graph *g;
     struct config config;
     int ids, pos, target, last;      /* input tensors, -1 where the use has none; target < 0 there: not counted */
+    int embeds;                      /* [T, d_model], rows of weight 0 times decoder_embed_scale(), in place of ids; -1: ids */
     int pixels;                      /* [S*patches, numbers of a patch] of images, in place of ids and pos: see model/vision.h */
     const struct vision *vision;     /* what is written beside the model as preprocessor_config.json; borrowed, NULL: nothing */
     int label;                       /* [S, n_label]: the wanted distribution over the classes; all 0: not counted */
@@ -84,6 +87,8 @@ struct decoder {
 /* A part of an adapter that sequences may have: A [rank, K], B [n_row, rank], tensors in panels of floats. */
 struct decoder_beside { int adapter, weight, part, a, b; };
 
+/* What the embedding's rows are multiplied by: 1, or Gemma's sqrt(d_model). */
+double decoder_embed_scale(const struct config *c);
 /* Pages of the cache. */
 int64_t decoder_pages(const struct decoder_opts *o);
 /* Can the model be divided so?  ERR_UNSUPPORTED, or ERR_USAGE where the numbers do not come out even. */
