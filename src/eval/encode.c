@@ -145,7 +145,7 @@ int encode_pair(const struct encoder *e, const struct request *q, struct encoded
         if (!rc)
             rc = buf_add(&joint, q->continuation, q->n_continuation, err);
         if (!rc)
-            rc = with_context(e, joint.data, stripped(q->context, q->n_context), joint.len, out, err);
+            rc = with_context(e, joint.data, q->as_is ? q->n_context : stripped(q->context, q->n_context), joint.len, out, err);
         buf_release(&joint);
         TRY(rc);
     }

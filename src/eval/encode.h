@@ -1,6 +1,6 @@
 /* encode.h - the tokens of an evaluation's requests, by the rules of lm-evaluation-harness (api/model.py, models/huggingface.py).
  *
- * context + continuation   White space at the end of the context goes to the continuation.  whole = tok(context + continuation), and the
+ * context + continuation   White space at the end of the context goes to the continuation (but with as_is).  whole = tok(context + continuation), and the
  *                          continuation's tokens are those of `whole` behind as many as tok(context) has.  Special tokens that are written
  *                          in a text become their ids.  What the tokenizer puts around a text is put there, but not where the text
  *                          begins with the prefix already.

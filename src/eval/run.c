@@ -74,6 +74,7 @@ void run_close(struct run *r)
 const struct encoder *run_encoder(const struct run *r) { return &r->encoder; }
 const struct model *run_model(const struct run *r) { return &r->files.model; }
 struct run_counts run_counts(const struct run *r) { return r->counts; }
+void run_again(struct run *r, int positions) { r->again = positions; }
 int run_pages_for(int n) { return (n + KV_TOKENS - 1) / KV_TOKENS; }
 
 /* ---- items ---- */
@@ -127,10 +128,8 @@ static int add_rolling(struct run *r, const struct request *q, struct reply *y, 
         memcpy(w->ids.id + 1, w->work.id, w->work.n * sizeof *w->ids.id);
     int64_t from;
     struct sequence s = { .request = q->index };
-    for (size_t i = 0; encode_window(&r->encoder, w->work.n, i, &from, &s.n, &s.n_scored); i++) {
+    for (size_t i = 0; encode_window(&r->encoder, w->work.n, i, &from, &s.n, &s.n_scored); i++)
         TRY(add_sequence(r, w->ids.id + from + 1, s, err));
-        s.first += s.n_scored;
-    }
     y->n_token = (int)w->work.n;
     return 0;
 }
@@ -172,8 +171,6 @@ static int add_request(struct run *r, struct item *x, const struct request *q, s
         rc = add_rolling(r, q, y, &own);
     else
         rc = add_prompt(r, x, q, y, &own);
-    if (rc >= 0 && q->each_token && q->kind != REQUEST_GENERATE && y->n_token && !(y->token = mem_alloc_array((size_t)y->n_token, sizeof *y->token)))
-        rc = ERR(&own, NOMEM, "no memory for %d tokens", y->n_token);
     if (rc >= 0)
         return 0;
     r->n_sequence = n_before;
@@ -263,6 +260,11 @@ static struct need needs(const struct run *r)
             d.n_token += x->prompt[k].n + x->prompt[k].generation->max_tokens;
         before = shared;
     }
+    if (r->again) {                    /* whatever comes later: items that have all but their last token in common */
+        d.ctx = r->again > d.ctx ? r->again : d.ctx;
+        longest = header = run_pages_for(d.ctx);
+        best = (int64_t)r->o.batch * longest;
+    }
     d.pages_least = longest + header + 1;
     best += header + 1;
     d.pages_best = best > d.pages_least ? best < INT32_MAX ? (int)best : INT32_MAX : d.pages_least;
@@ -295,21 +297,19 @@ static int choose_pages(const struct run *r, const struct need *d, int n_thread,
     return 0;
 }
 
-static int load(struct run *r, struct pool *pool, struct err *err)
+static int load(struct run *r, const struct need *d, struct pool *pool, struct err *err)
 {
     const double begin = clock_wall();
-    const struct need d = needs(r);
     int n_page = 0;
-    TRY(choose_pages(r, &d, pool_n_thread(pool), &n_page, err));
-    struct engine_opts o = engine_opts_for(r, d.ctx, n_page);
+    TRY(choose_pages(r, d, pool_n_thread(pool), &n_page, err));
+    struct engine_opts o = engine_opts_for(r, d->ctx, n_page);
     o.tok = r->files.tok;
     const int rc = engine_new(&r->e, r->o.model, &o, pool, err);
     if (rc < 0) {
         r->files.tok = NULL;             /* the engine freed it */
         return rc;
     }
-    r->progress.n_token = d.n_token;
-    r->counts.ctx = d.ctx, r->counts.n_page = n_page, r->counts.bytes = engine_bytes(r->e), r->counts.load_s = clock_wall() - begin;
+    r->counts.ctx = d->ctx, r->counts.n_page = n_page, r->counts.bytes = engine_bytes(r->e), r->counts.load_s = clock_wall() - begin;
     return 0;
 }
 
@@ -354,11 +354,18 @@ int run_answer(struct run *r, const struct run_hooks *h, struct pool *pool, stru
     TRY(tell_the_failed(r, err));
     if (!r->n_item)
         return 0;
-    TRY(load(r, pool, err));
+    const struct need d = needs(r);
+    if (!r->e)
+        TRY(load(r, &d, pool, err));
+    else if (d.ctx > r->counts.ctx)
+        return ERR(err, RANGE, "an item of %d positions, expected at most %d", d.ctx, r->counts.ctx);
+    r->progress.n_token += d.n_token;
     const double begin = clock_wall();
     int rc = run_loglik(r, err);
     if (!rc)
         rc = run_generate(r, pool, err);
-    r->counts.answer_s = clock_wall() - begin;
+    r->counts.answer_s += clock_wall() - begin;
+    if (!rc)
+        r->n_item = 0;
     return rc;
 }
