@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Are a card's documents what their formats want, by other programs?  Usage: check_card.py FOLDER croissant|cyclonedx|spdx [SCHEMAS]
+"""Are a card's documents what their formats want, by other programs?  Usage: check_card.py FOLDER croissant|cyclonedx|spdx|hub [SCHEMAS]
 croissant: mlcroissant (PyPI); cyclonedx: python3-jsonschema with the schema files in SCHEMAS; spdx: spdx-python-model (PyPI), and with
 SCHEMAS, a folder with spdx-schema.json, model.ttl and context.jsonld of 3.0.1, JSON Schema and SHACL (rdflib, pyshacl) too.
+hub: a model card, README.md, by huggingface_hub (PyPI).
 Exit 0: yes, 1: no, with the reasons; 77: the program is not here, which is said."""
 import io, json, os, sys
 
@@ -68,8 +69,22 @@ def shapes(folder, schemas):
     return bad + ([] if ok else [text])
 
 
+def hub(folder, _):
+    try:
+        from huggingface_hub import ModelCard
+    except ImportError:
+        missing("huggingface_hub")
+    with open(os.path.join(folder, "README.md"), encoding="utf-8") as f:
+        text = f.read()
+    card = ModelCard(text)
+    n = text.split("\n---\n")[0].count("    - type: ")           # metrics
+    bad = [] if len(card.data.eval_results or []) == n else [f"found {len(card.data.eval_results or [])} results of {n}"]
+    again = ModelCard(str(card)).data
+    return bad + ([] if again.to_dict() == card.data.to_dict() else ["what it writes is read as something else"]), []
+
+
 try:
-    errors, warnings = {"croissant": croissant, "cyclonedx": cyclonedx, "spdx": spdx}[sys.argv[2]](sys.argv[1], sys.argv[3] if len(sys.argv) > 3 else None)
+    errors, warnings = {"croissant": croissant, "cyclonedx": cyclonedx, "spdx": spdx, "hub": hub}[sys.argv[2]](sys.argv[1], sys.argv[3] if len(sys.argv) > 3 else None)
 except Exception as e:
     errors, warnings = [f"{type(e).__name__}: {e}"], []
 for w in warnings:

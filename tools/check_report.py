@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The report of lathe data card in a browser: on a screen, a phone and in the dark; whether it asks for anything, runs out of its page, or has links that lead nowhere.
+"""Reports, of lathe data card and of lathe report, in a browser: on a screen, a phone and in the dark; whether it asks for anything, runs out of its page, or has links that lead nowhere.
 
 Usage: tools/check_report.py [REPORT.html] [--shots FOLDER]
-Without a file it makes that of tests/golden/card.  One line for each check; exit 1 when one fails, 77 where chromium is missing."""
+Without a file it makes those of tests/golden/card and tests/golden/report.  One line for each check; exit 1 when one fails, 77 where chromium is missing."""
 import argparse, os, subprocess, sys, tempfile
 from browser import Browser, Failed, find
 
@@ -36,6 +36,31 @@ def checks(b, path, shots):
     yield "the browser had nothing to complain about", not b.said, b.said
 
 
+def look_at(path, shots):
+    """How many checks passed and failed."""
+    n = bad = 0
+    b = Browser()
+    try:
+        b.go("file://" + path)
+        for name, true, found in checks(b, path, shots):
+            n, bad = n + 1, bad + (not true)
+            print("ok    " if true else "FAILED", name, "" if true else f"found {found}")
+    except Failed as e:
+        n, bad = n + 1, bad + 1
+        print("FAILED", e)
+    finally:
+        b.close()
+    return n - bad, bad
+
+
+def made(folder):
+    """The page of each kind, from what the tests have."""
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([ROOT + "/lathe", "data", "card", ROOT + "/tests/golden/card/report.json", "--out", folder, "--created", "2026-11-26"], **quiet)
+    subprocess.run([ROOT + "/lathe", "report", ROOT + "/tests/golden/report", "--out", folder + "/evaluations.html"], **quiet)
+    return [os.path.realpath(folder + "/" + name) for name in ("report.html", "evaluations.html")]
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("report", nargs="?"), p.add_argument("--shots")
@@ -43,24 +68,17 @@ def main():
     if not find():
         print("SKIPPED: there is no chromium here (tools/deps page)")
         return 77
-    bad = n = 0
+    passed = failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.abspath(o.report or folder + "/report.html")
-        if not o.report:
-            subprocess.run([ROOT + "/lathe", "data", "card", ROOT + "/tests/golden/card/report.json", "--out", folder, "--created", "2026-11-26"], check=True, stdout=subprocess.DEVNULL)
-        b = Browser()
-        try:
-            b.go("file://" + path)
-            for name, true, found in checks(b, path, o.shots):
-                n, bad = n + 1, bad + (not true)
-                print("ok    " if true else "FAILED", name, "" if true else f"found {found}")
-        except Failed as e:
-            bad += 1
-            print("FAILED", e)
-        finally:
-            b.close()
-    print(f"{n - bad} passed, {bad} failed")
-    return 1 if bad else 0
+        for path in [os.path.abspath(o.report)] if o.report else made(folder):
+            print(os.path.basename(path))
+            shots = o.shots and os.path.join(o.shots, "" if o.report else os.path.basename(path)[:-5])
+            if shots:
+                os.makedirs(shots, exist_ok=True)
+            counts = look_at(path, shots)
+            passed, failed = passed + counts[0], failed + counts[1]
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

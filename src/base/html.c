@@ -38,7 +38,7 @@ int html_str(struct buf *b, const char *s, struct err *err) { return s ? html_te
 /* ---- pages ---- */
 
 static const char style[] =
-    ":root{--bg:#fff;--fg:#1b1f24;--soft:#667;--line:#d8dde3;--card:#f6f8fa;--c0:#1769c2;--c1:#c2571a;--c2:#21854a;--c3:#8a3fb5;--c4:#b3261e;--c5:#0f7f86;--c6:#7a6a12;--c7:#55606e}"
+    ":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#667;--line:#d8dde3;--card:#f6f8fa;--c0:#1769c2;--c1:#c2571a;--c2:#21854a;--c3:#8a3fb5;--c4:#b3261e;--c5:#0f7f86;--c6:#7a6a12;--c7:#55606e}"
     "@media(prefers-color-scheme:dark){:root{--bg:#14171b;--fg:#e3e7ec;--soft:#9aa4b0;--line:#343b44;--card:#1c2127;--c0:#6cb0f5;--c1:#f0965a;--c2:#63c98b;--c3:#c99aea;--c4:#f08a83;--c5:#5cc7ce;--c6:#cfbd5a;--c7:#aeb8c4}}"
     "*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}"
     "main{max-width:1100px;margin:0 auto;padding:16px}h1{font-size:1.5em;margin:.4em 0;overflow-wrap:anywhere}h2{font-size:1.15em;margin:1.6em 0 .5em}p{margin:.4em 0}"
@@ -53,6 +53,7 @@ static const char style[] =
     "h3{font-size:1em;margin:1.2em 0 .3em}nav{display:flex;flex-wrap:wrap;gap:.2em 1em;margin:1em 0}a{color:var(--c0)}ul{margin:.4em 0;padding-left:1.3em}"
     ".small{grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr))}.small figcaption{font-size:.85em;overflow-wrap:anywhere}.small figcaption span{margin-left:0;display:block}svg .bin{fill:var(--c0)}"
     "th,td.s{overflow-wrap:break-word}td.t{white-space:nowrap}td.name{min-width:11em}td.key{width:14em}.good{color:var(--c2)}.bad{color:var(--c4)}.note{border-left:6px solid var(--line);background:var(--card);border-radius:4px;padding:8px 14px;margin:1em 0}.note.good{border-color:var(--c2)}.note.bad{border-color:var(--c4)}"
+    "svg.dot{min-width:90px;max-width:260px}.axis{display:flex;justify-content:space-between;min-width:90px;max-width:260px;font-weight:400;color:var(--soft)}h3 .soft{font-weight:400}li ul{margin:0 0 .4em}"
     ".note p{color:var(--fg)}.bar{display:flex;gap:1px;height:.75em;min-width:80px;margin-top:.4em;background:var(--line);border-radius:3px;overflow:hidden}.bar i{background:var(--c0);min-width:1px}.stack{height:1.6em;border-radius:6px}"
     "@media print{:root{--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#fff}body{font-size:11px;print-color-adjust:exact;-webkit-print-color-adjust:exact}main{max-width:none;padding:0}nav{display:none}.wide{overflow:visible}"
     "figure,tr,.tile,.note{break-inside:avoid}h2,h3{break-after:avoid}details::details-content{content-visibility:visible;height:auto}}";

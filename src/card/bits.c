@@ -72,6 +72,13 @@ int page_colour_cell(const struct page *p, double part, double whole, int colour
 
 int page_bar_cell(const struct page *p, double part, double whole) { return page_colour_cell(p, part, whole, 0); }
 
+int page_value_cell(const struct page *p, const json_t *v)
+{
+    TRY(page_add(p, json_is_number(v) ? "<td class=\"n\">" : "<td>"));
+    TRY(page_value(p, v));
+    return page_add(p, "</td>");
+}
+
 /* ---- tables ---- */
 
 int page_table(const struct page *p, const char *head)
@@ -209,6 +216,55 @@ int page_tree(const struct page *p, const json_t *v, int depth)
     if (depth > 0 && is_table(v))
         return page_rows(p, v, PAGE_ROWS);
     return page_value(p, v);
+}
+
+/* ---- paragraphs ---- */
+
+int page_tile(const struct page *p, const char *name, const char *value, const char *beside)
+{
+    TRY(page_add(p, "<div class=\"tile\"><span class=\"soft\">"));
+    TRY(page_text(p, name));
+    TRY(page_add(p, "</span><b>"));
+    TRY(page_text(p, value));
+    TRY(page_add(p, "</b>"));
+    if (beside) {
+        TRY(page_add(p, "<span class=\"soft\">"));
+        TRY(page_text(p, beside));
+        TRY(page_add(p, "</span>"));
+    }
+    return page_add(p, "</div>");
+}
+
+int page_paragraph(const struct page *p, const char *s)
+{
+    TRY(page_add(p, "<p>"));
+    TRY(page_text(p, s));
+    return page_add(p, "</p>\n");
+}
+
+int page_subtitle(const struct page *p, const char *s)
+{
+    TRY(page_add(p, "<h3>"));
+    TRY(page_text(p, s));
+    return page_add(p, "</h3>\n");
+}
+
+int page_title(const struct page *p, const char *id, const char *text)
+{
+    TRY(page_add(p, "<h2 id=\""));
+    TRY(page_text(p, id));
+    TRY(page_add(p, "\">"));
+    TRY(page_text(p, text));
+    return page_add(p, "</h2>\n");
+}
+
+int page_link(const struct page *p, const char *id, const char *title)
+{
+    TRY(page_add(p, "<a href=\"#"));
+    TRY(page_text(p, id));
+    TRY(page_add(p, "\">"));
+    TRY(page_text(p, title));
+    return page_add(p, "</a>");
 }
 
 /* ---- lists by size ---- */

@@ -16,7 +16,13 @@ struct page { struct buf *b; struct err *err; };
 int page_add(const struct page *p, const char *markup);
 int page_text(const struct page *p, const char *s);                    /* NULL: a dash */
 int page_value(const struct page *p, const json_t *v);                 /* any value, as text */
+int page_title(const struct page *p, const char *id, const char *text);          /* of a part, to which page_link leads */
+int page_link(const struct page *p, const char *id, const char *title);
+int page_subtitle(const struct page *p, const char *s);
+int page_paragraph(const struct page *p, const char *s);
+int page_tile(const struct page *p, const char *name, const char *value, const char *beside);      /* beside: below the value, or NULL */
 int page_cell(const struct page *p, const char *s);
+int page_value_cell(const struct page *p, const json_t *v);
 int page_name_cell(const struct page *p, const char *s);               /* of names, which need some width */
 int page_count_cell(const struct page *p, int64_t n);
 int page_share_cell(const struct page *p, double part, double whole);

@@ -33,25 +33,10 @@ static const struct part *part_of(const char *id)
 
 /* ---- the head ---- */
 
-static int tile(const struct page *p, const char *name, const char *value, const char *beside)
-{
-    TRY(page_add(p, "<div class=\"tile\"><span class=\"soft\">"));
-    TRY(page_text(p, name));
-    TRY(page_add(p, "</span><b>"));
-    TRY(page_text(p, value));
-    TRY(page_add(p, "</b>"));
-    if (beside) {
-        TRY(page_add(p, "<span class=\"soft\">"));
-        TRY(page_text(p, beside));
-        TRY(page_add(p, "</span>"));
-    }
-    return page_add(p, "</div>");
-}
-
 static int tile_count(const struct page *p, const char *name, int64_t n, const char *beside)
 {
     char text[32];
-    return tile(p, name, read_thousands(text, n), beside);
+    return page_tile(p, name, read_thousands(text, n), beside);
 }
 
 static int tiles_of_totals(const struct page *p, const json_t *r)
@@ -81,7 +66,7 @@ static int tiles_of_findings(const struct page *p, const json_t *r)
     }
     if (isfinite(read_number(r, "pii.per_million"))) {
         snprintf(a, sizeof a, "%.4g", read_number(r, "pii.per_million"));
-        TRY(tile(p, "personal data", a, "per million words"));
+        TRY(page_tile(p, "personal data", a, "per million words"));
     }
     if (read_at(r, "secrets"))
         TRY(tile_count(p, "secrets", read_count(r, "secrets.n"), NULL));
@@ -129,23 +114,14 @@ static int head(const struct page *p, const struct card *c)
 
 /* ---- contents ---- */
 
-static int link_to(const struct page *p, const char *id, const char *title)
-{
-    TRY(page_add(p, "<a href=\"#"));
-    TRY(page_text(p, id));
-    TRY(page_add(p, "\">"));
-    TRY(page_text(p, title));
-    return page_add(p, "</a>");
-}
-
 static int contents(const struct page *p, const json_t *report)
 {
     TRY(page_add(p, "<nav>"));
-    TRY(link_to(p, "records", "Records"));
+    TRY(page_link(p, "records", "Records"));
     for (size_t i = 0; i < N_PART; i++)
         if (read_at(report, parts[i].id))
-            TRY(link_to(p, parts[i].id, parts[i].title));
-    TRY(link_to(p, "questions", "Open questions"));
+            TRY(page_link(p, parts[i].id, parts[i].title));
+    TRY(page_link(p, "questions", "Open questions"));
     TRY(page_add(p, "</nav>\n"));
     bool any = false;
     for (size_t i = 0; i < N_PART; i++) {
@@ -160,22 +136,13 @@ static int contents(const struct page *p, const json_t *report)
 
 /* ---- the body ---- */
 
-static int title(const struct page *p, const char *id, const char *text)
-{
-    TRY(page_add(p, "<h2 id=\""));
-    TRY(page_text(p, id));
-    TRY(page_add(p, "\">"));
-    TRY(page_text(p, text));
-    return page_add(p, "</h2>\n");
-}
-
 static int known_parts(const struct page *p, const struct card *c)
 {
     for (size_t i = 0; i < N_PART; i++) {
         const json_t *part = read_at(c->report, parts[i].id);
         if (!part)
             continue;
-        TRY(title(p, parts[i].id, parts[i].title));
+        TRY(page_title(p, parts[i].id, parts[i].title));
         TRY(parts[i].write(p, part, c));
     }
     return 0;
@@ -222,7 +189,7 @@ static int questions(const struct page *p, const struct card *c)
     const char *section = "";
     int n;
     TRY(questions_open(c, &n, p->err));
-    TRY(title(p, "questions", "Open questions"));
+    TRY(page_title(p, "questions", "Open questions"));
     TRY(buf_printf(p->b, p->err, "<p>%d of %d. What an audit cannot know is asked in questions.yaml beside this page; datasheet.md has all answers.</p>\n", n, question_count()));
     if (!n)
         return 0;
@@ -238,7 +205,7 @@ int page_of_card(const struct card *c, struct buf *out, struct err *err)
     TRY(html_begin(out, c->name, err));
     TRY(head(&p, c));
     TRY(contents(&p, c->report));
-    TRY(title(&p, "records", "Where the records went"));
+    TRY(page_title(&p, "records", "Where the records went"));
     TRY(part_records(&p, read_at(c->report, "totals"), c));
     TRY(known_parts(&p, c));
     TRY(other_parts(&p, c->report));

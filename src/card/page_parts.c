@@ -9,32 +9,11 @@
 #include "card/licences.h"
 #include "card/read.h"
 
-static int paragraph(const struct page *p, const char *s)
-{
-    TRY(page_add(p, "<p>"));
-    TRY(page_text(p, s));
-    return page_add(p, "</p>\n");
-}
-
-static int subtitle(const struct page *p, const char *s)
-{
-    TRY(page_add(p, "<h3>"));
-    TRY(page_text(p, s));
-    return page_add(p, "</h3>\n");
-}
-
 static int yes_or_no_cell(const struct page *p, const json_t *v, const char *yes, const char *no)
 {
     if (!json_is_boolean(v))
         return page_cell(p, NULL);
     return buf_printf(p->b, p->err, "<td class=\"t\"><b class=\"%s\">%s</b></td>", json_is_true(v) ? "good" : "bad", json_is_true(v) ? yes : no);
-}
-
-static int value_cell(const struct page *p, const json_t *v)
-{
-    TRY(page_add(p, json_is_number(v) ? "<td class=\"n\">" : "<td>"));
-    TRY(page_value(p, v));
-    return page_add(p, "</td>");
 }
 
 /* ---- records ---- */
@@ -142,7 +121,7 @@ int part_gate(const struct page *p, const json_t *part, const struct card *c)
         TRY(page_name_cell(p, read_str(check, "check")));
         TRY(yes_or_no_cell(p, json_object_get(check, "passed"), "holds", "fails"));
         TRY(limit_cell(p, check));
-        TRY(value_cell(p, json_object_get(check, "found")));
+        TRY(page_value_cell(p, json_object_get(check, "found")));
         TRY(page_add(p, "<td>"));
         TRY(page_tree(p, read_at(check, "evidence"), 1));
         TRY(page_add(p, "</td></tr>\n"));
@@ -232,7 +211,7 @@ int part_sources(const struct page *p, const json_t *part, const struct card *c)
         TRY(source_row(p, json_array_get(part, i), c));
     TRY(page_table_end(p));
     TRY(page_more(p, json_array_size(part), PAGE_ROWS));
-    TRY(subtitle(p, "Files"));
+    TRY(page_subtitle(p, "Files"));
     for (size_t i = 0; i < json_array_size(part) && i < PAGE_ROWS; i++)
         TRY(files_of(p, json_array_get(part, i)));
     return 0;
@@ -350,11 +329,11 @@ static int signal_row(const struct page *p, const char *name, const json_t *s)
     static const char *const quantile[] = { "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99" };
     TRY(page_add(p, "<tr>"));
     TRY(page_name_cell(p, name));
-    TRY(value_cell(p, read_at(s, "mean")));
-    TRY(value_cell(p, read_at(s, "min")));
+    TRY(page_value_cell(p, read_at(s, "mean")));
+    TRY(page_value_cell(p, read_at(s, "min")));
     for (size_t i = 0; i < sizeof quantile / sizeof *quantile; i++)
-        TRY(value_cell(p, json_object_get(json_object_get(s, "quantiles"), quantile[i])));
-    TRY(value_cell(p, read_at(s, "max")));
+        TRY(page_value_cell(p, json_object_get(json_object_get(s, "quantiles"), quantile[i])));
+    TRY(page_value_cell(p, read_at(s, "max")));
     return page_add(p, "</tr>\n");
 }
 
@@ -383,8 +362,8 @@ static int duplicate_row(const struct page *p, const char *name, const json_t *o
         return 0;
     TRY(page_add(p, "<tr>"));
     TRY(page_name_cell(p, name));
-    TRY(value_cell(p, read_at(o, groups)));
-    TRY(value_cell(p, read_at(o, copies)));
+    TRY(page_value_cell(p, read_at(o, groups)));
+    TRY(page_value_cell(p, read_at(o, copies)));
     TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s</td>", read_at(o, "bytes") ? fmt_bytes(size, (double)read_count(o, "bytes")) : "–"));
     return page_add(p, "</tr>\n");
 }
@@ -404,7 +383,7 @@ static int near(const struct page *p, const json_t *near)
 {
     if (!near)
         return 0;
-    TRY(subtitle(p, "Near copies"));
+    TRY(page_subtitle(p, "Near copies"));
     TRY(buf_printf(p->b, p->err, "<p>Pairs: %lld, in clusters: %lld. MinHash of %lld bands with %lld rows over sequences of %lld words.</p>\n", (long long)read_count(near, "pairs"),
                    (long long)read_count(near, "clusters"), (long long)read_count(near, "bands"), (long long)read_count(near, "rows"), (long long)read_count(near, "ngram")));
     TRY(near_checked(p, near));
@@ -438,9 +417,9 @@ static int methods(const struct page *p, const json_t *methods)
         TRY(page_add(p, "<tr><td class=\"soft\">by "));
         TRY(page_text(p, name));
         TRY(page_add(p, "</td><td></td>"));
-        TRY(value_cell(p, read_at(m, "items")));
+        TRY(page_value_cell(p, read_at(m, "items")));
         TRY(page_add(p, "<td></td><td></td>"));
-        TRY(value_cell(p, read_at(m, "records")));
+        TRY(page_value_cell(p, read_at(m, "records")));
         TRY(page_add(p, "</tr>\n"));
     }
     return 0;
@@ -480,7 +459,7 @@ static int rest_of(const struct page *p, const json_t *o, const char *but)
     read_each(o, key, v) {
         if (!strcmp(key, but) || json_is_null(v))
             continue;
-        TRY(subtitle(p, key));
+        TRY(page_subtitle(p, key));
         TRY(page_tree(p, v, 2));
     }
     return 0;
@@ -492,7 +471,7 @@ int part_leakage(const struct page *p, const json_t *part, const struct card *c)
     if (json_array_size(read_at(part, "pairs")))
         TRY(page_rows(p, read_at(part, "pairs"), PAGE_ROWS));
     else
-        TRY(paragraph(p, "None between any two splits."));
+        TRY(page_paragraph(p, "None between any two splits."));
     return rest_of(p, part, "pairs");
 }
 
@@ -507,7 +486,7 @@ static int found_table(const struct page *p, const struct ranked *r, size_t n, c
         TRY(page_name_cell(p, r[i].key));
         TRY(page_count_cell(p, r[i].n));
         TRY(page_bar_cell(p, (double)r[i].n, most));
-        TRY(value_cell(p, read_at(r[i].value, "records")));
+        TRY(page_value_cell(p, read_at(r[i].value, "records")));
         TRY(page_add(p, "</tr>\n"));
     }
     TRY(page_table_end(p));
@@ -524,7 +503,7 @@ static int found(const struct page *p, const json_t *o, const char *head)
     TRY(ranked_of(o, "n", &r, &n, p->err));
     while (some < n && r[some].n)
         some++;
-    int rc = some ? found_table(p, r, some, head) : paragraph(p, "None were found.");
+    int rc = some ? found_table(p, r, some, head) : page_paragraph(p, "None were found.");
     for (size_t i = some; i < n && !rc; i++) {
         rc = page_add(p, i == some ? "<p class=\"soft\">Looked for and not found: " : ", ");
         if (!rc)
@@ -604,7 +583,7 @@ int part_licences(const struct page *p, const json_t *part, const struct card *c
     TRY(page_table_end(p));
     if (!json_array_size(read_at(part, "conflicts")))
         return 0;
-    TRY(subtitle(p, "Conflicts"));
+    TRY(page_subtitle(p, "Conflicts"));
     return page_tree(p, read_at(part, "conflicts"), 2);
 }
 
@@ -616,7 +595,7 @@ int part_labels(const struct page *p, const json_t *part, const struct card *c)
     json_t *s;
     (void)c;
     json_array_foreach(read_at(part, "sources"), i, s) {
-        TRY(subtitle(p, read_str(s, "source")));
+        TRY(page_subtitle(p, read_str(s, "source")));
         if (read_at(s, "classes"))
             TRY(page_rows(p, read_at(s, "classes"), PAGE_ROWS));
         const char *key;
@@ -663,7 +642,7 @@ static int group_row(const struct page *p, const json_t *g, double most)
     TRY(page_count_cell(p, read_count(g, "mentions")));
     TRY(page_count_cell(p, read_count(g, "records")));
     TRY(page_bar_cell(p, (double)read_count(g, "records"), most));
-    TRY(value_cell(p, read_at(g, "share")));
+    TRY(page_value_cell(p, read_at(g, "share")));
     TRY(page_add(p, "<td class=\"name\">"));
     TRY(terms(p, read_at(g, "terms")));
     return page_add(p, "</td></tr>\n");
@@ -706,9 +685,9 @@ static int finding_row(const struct page *p, const json_t *f)
     TRY(page_add(p, "</code></td>"));
     TRY(page_cell(p, read_str(f, "of")));
     TRY(page_cell(p, read_str(f, "what")));
-    TRY(value_cell(p, read_at(f, "support")));
-    TRY(value_cell(p, read_at(f, "lift")));
-    TRY(value_cell(p, read_at(f, "p")));
+    TRY(page_value_cell(p, read_at(f, "support")));
+    TRY(page_value_cell(p, read_at(f, "lift")));
+    TRY(page_value_cell(p, read_at(f, "p")));
     return page_add(p, "</tr>\n");
 }
 
@@ -717,7 +696,7 @@ int part_poison(const struct page *p, const json_t *part, const struct card *c)
     const json_t *findings = read_at(part, "findings");
     (void)c;
     if (!json_array_size(findings))
-        TRY(paragraph(p, "No sequence of words is tied to a label or to what follows it more than chance allows."));
+        TRY(page_paragraph(p, "No sequence of words is tied to a label or to what follows it more than chance allows."));
     else
         TRY(page_table(p, "words|tied to|which|#records|#times as often|#p"));
     for (size_t i = 0; i < json_array_size(findings) && i < PAGE_ROWS; i++)
@@ -736,7 +715,7 @@ int part_faults(const struct page *p, const json_t *part, const struct card *c)
     char n[32];
     (void)c;
     if (!read_count(part, "n"))
-        return paragraph(p, "None: every file was read to its end, and every record was one.");
+        return page_paragraph(p, "None: every file was read to its end, and every record was one.");
     TRY(buf_printf(p->b, p->err, "<p>%s in all; what is not shown is in the audit's folder.</p>\n", read_thousands(n, read_count(part, "n"))));
     return json_array_size(read_at(part, "first")) ? page_rows(p, read_at(part, "first"), PAGE_ROWS) : 0;
 }

@@ -8,7 +8,7 @@
 #include "cmd/cmd.h"
 #include "eval/calib_file.h"
 #include "eval/calib_report.h"
-#include "eval/diagram.h"
+#include "base/diagram.h"
 
 /* ---- numbers of the report, which may be null ---- */
 

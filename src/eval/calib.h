@@ -18,6 +18,7 @@
 #define EVAL_CALIB_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/diagram.h"
 #include "base/err.h"
 #include "base/pool.h"
 
@@ -87,8 +88,7 @@ struct calib_null { int n_rep; double mean[CALIB_N_METRIC], q95[CALIB_N_METRIC],
 /* v: of calib_measure.  n_rep >= 19; 999 is usual.  The draws are a function of seed. */
 int calib_null(struct calib_null *out, const struct calib *c, const double *v, int n_rep, uint64_t seed, struct pool *pool, struct err *err);
 
-/* Bins of equal width, for a diagram.  The interval is Wilson's, 95 %; all NAN where n is 0. */
-struct calib_bin { double low, high; int64_t n, n_right; double conf, acc, acc_low, acc_high; };
+/* Bins of equal width, for a diagram (base/diagram.h).  The interval is Wilson's, 95 %; all NAN where n is 0. */
 int calib_reliability(const struct calib *c, struct calib_bin *out, struct err *err);      /* [n_bin] */
 
 /* Murphy's decomposition (1973): brier = uncertainty - resolution + reliability + within, over bins of equal width.  within is what binning

@@ -4,10 +4,13 @@
 #include <string.h>
 #include <time.h>
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 
 #define MAX_BYTES ((size_t)256 << 20)
+#define MAX_TOTAL ((uint64_t)1 << 30)
 enum { DATE_CHARS = 26 };                /* 2026-11-26T21-14-27.123456 */
 
 json_t *evidence_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
@@ -82,41 +85,110 @@ static int by_date(const void *a, const void *b)
     return c ? c : strcmp(x, y);
 }
 
-static int read_one(json_t *all, const char *folder, const char *name, struct err *err)
+/* The names of a folder that are of evidence, the oldest first, before the others of the n. */
+static int names_in(const char *folder, char ***names, int *n, int *n_ours, struct err *err)
+{
+    TRY(file_list(folder, names, n, err));
+    *n_ours = 0;
+    for (int i = 0; i < *n; i++)
+        if (date_in((*names)[i])) {
+            char *t = (*names)[*n_ours];
+            (*names)[(*n_ours)++] = (*names)[i], (*names)[i] = t;
+        }
+    qsort(*names, (size_t)*n_ours, sizeof **names, by_date);
+    return 0;
+}
+
+static int read_one(json_t **out, const char *path, const char *name, struct err *err)
 {
     json_t *o = NULL;
-    char *path = file_join(folder, name);
-    int rc = path ? tree_load(&o, path, MAX_BYTES, err) : ERR(err, NOMEM, "no memory for a path");
+    int rc = tree_load(&o, path, MAX_BYTES, err);
     const bool tasks = !strncmp(name, "results_", 8);
     const char *part = tasks ? "results" : "figures";
     if (!rc && !(tasks ? json_is_object(json_object_get(o, part)) : json_is_array(json_object_get(o, part)) && json_is_string(json_object_get(o, "kind"))))
         rc = ERR(err, CORRUPT, "%s: found no \"%s\", expected what an evaluation wrote", path, part);
     if (!rc && tasks)
         o = json_pack("{s:s, s:O?, s:o}", "kind", "tasks", "date", json_object_get(o, "date"), "results", o);
-    if (!rc && (!o || json_array_append(all, o)))
+    if (!rc && !o)
         rc = ERR(err, NOMEM, "no memory for %s", path);
-    json_decref(o);
-    mem_free(path);
+    if (rc)
+        json_decref(o), o = NULL;
+    *out = o;
     return rc;
 }
 
-int evidence_read(json_t **out, const char *folder, struct err *err)
+/* Names may have bytes that are no UTF-8. */
+static json_t *text_of(const char *s)
+{
+    struct buf b;
+    int rc = 0;
+    const char *end = s + strlen(s);
+    buf_init(&b);
+    while (s < end && !rc) {
+        const int n = utf8_length(s, end);
+        rc = n ? buf_add(&b, s, (size_t)n, NULL) : buf_add_str(&b, "\xef\xbf\xbd", NULL);
+        s += n ? n : 1;
+    }
+    json_t *o = rc ? NULL : json_stringn(b.data, b.len);
+    buf_release(&b);
+    return o;
+}
+
+/* With where it comes from; `left`: bytes that may still be read. */
+static int read_file(json_t **out, const char *path, const char *name, uint64_t *left, struct err *err)
+{
+    struct file_stream f;
+    char hex[SHA256_HEX] = "";
+    json_t *o = NULL;
+    struct err own = { 0 };
+    uint64_t size = 0;
+    int rc = file_stream_open(&f, path, &own);
+    if (!rc) {
+        size = f.size;
+        file_stream_close(&f);
+        if (size > *left)
+            rc = ERR(&own, RANGE, "%s: not read, there is more than %.3g GiB in the files before it", path, (double)MAX_TOTAL / (1 << 30));
+    }
+    if (!rc)
+        rc = sha256_of_file(path, hex, &own);
+    if (!rc)
+        rc = read_one(&o, path, name, &own);
+    if (rc == ERR_NOMEM) {
+        *err = own;
+        return rc;
+    }
+    *left -= rc ? 0 : size;
+    *out = rc ? json_pack("{s:o, s:o}", "file", text_of(name), "error", text_of(own.msg)) :
+                json_pack("{s:o, s:s, s:I, s:o}", "file", text_of(name), "sha256", hex, "bytes", (json_int_t)size, "evidence", o);
+    return *out ? 0 : ERR(err, NOMEM, "no memory for %s", path);
+}
+
+/* All that is in a folder; left NULL: evidence alone, and what cannot be read is an error. */
+static int read_all(json_t **out, const char *folder, uint64_t *left, struct err *err)
 {
     char **names;
-    int n, n_ours = 0;
-    TRY(file_list(folder, &names, &n, err));
-    for (int i = 0; i < n; i++)
-        if (date_in(names[i])) {
-            char *t = names[n_ours];
-            names[n_ours++] = names[i], names[i] = t;
-        }
-    qsort(names, (size_t)n_ours, sizeof *names, by_date);
+    int n, n_ours;
+    TRY(names_in(folder, &names, &n, &n_ours, err));
     *out = json_array();
     int rc = *out ? 0 : ERR(err, NOMEM, "no memory for what was found");
-    for (int i = 0; i < n_ours && !rc; i++)
-        rc = read_one(*out, folder, names[i], err);
+    for (int i = 0; i < n_ours && !rc; i++) {
+        json_t *o = NULL;
+        char *path = file_join(folder, names[i]);
+        rc = !path ? ERR(err, NOMEM, "no memory for a path") : left ? read_file(&o, path, names[i], left, err) : read_one(&o, path, names[i], err);
+        if (!rc && json_array_append_new(*out, o))
+            rc = ERR(err, NOMEM, "no memory for %s", path);
+        mem_free(path);
+    }
     file_list_free(names, n);
     if (rc)
         json_decref(*out), *out = NULL;
     return rc;
+}
+
+int evidence_read(json_t **out, const char *folder, struct err *err) { return read_all(out, folder, NULL, err); }
+
+int evidence_files(json_t **out, const char *folder, struct err *err)
+{
+    uint64_t left = MAX_TOTAL;
+    return read_all(out, folder, &left, err);
 }

@@ -38,4 +38,7 @@ void evidence_date(double t, char out[40]);
 /* An array of all evidence of a folder, the oldest first, results_DATE.json of tasks among it (as {"kind": "tasks", "date", "results": the file}).
  * Other files are passed over; one of a name as above that cannot be read is an error. */
 int evidence_read(json_t **out, const char *folder, struct err *err);
+/* The same with where each comes from: { "file": its name, "sha256", "bytes", "evidence" } or, where that cannot be had, { "file", "error": why }.
+ * Of more than 1 GiB together the rest is not read, which is an error of these files. */
+int evidence_files(json_t **out, const char *folder, struct err *err);
 #endif

@@ -4,7 +4,7 @@
 #include "base/rng.h"
 #include "eval/calib_file.h"
 #include "eval/calib_report.h"
-#include "eval/diagram.h"
+#include "base/diagram.h"
 #include "eval/npy.h"
 #include "eval/ood.h"
 #include "eval/rank.h"

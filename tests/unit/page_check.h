@@ -20,12 +20,12 @@ static size_t page_tag(const char *s, char name[17], bool *opens)
     size_t i = 1 + end, n = 0;
     while (isalnum((unsigned char)s[i + n]))
         n++;
-    if (!n || n > 15 || !one_of(s + i, n, "html head meta title style body main h1 h2 p div span b table tr th td figure figcaption svg line text polyline polygon circle details summary code nav a rect i ul li h3 br"))
+    if (!n || n > 15 || !one_of(s + i, n, "html head meta title style body main h1 h2 p div span b table tr th td figure figcaption svg line text polyline polygon circle details summary code nav a rect i ul li h3 br path g"))
         return 0;
     memcpy(name, s + i, n), name[n] = 0;
     for (i += n; s[i] == ' ';) {
         const size_t word = strspn(s + ++i, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
-        if (!word || !one_of(s + i, word, "lang charset name content http-equiv class style viewBox role aria-label x1 x2 y1 y2 x y r cx cy points text-anchor open width height fill-opacity href id"))
+        if (!word || !one_of(s + i, word, "lang charset name content http-equiv class style viewBox role aria-label x1 x2 y1 y2 x y r cx cy points text-anchor open width height fill-opacity href id xmlns fill stroke stroke-dasharray stroke-width d"))
             return 0;
         if (one_of(s + i, word, "href") && strncmp(s + i + word, "=\"#", 3))       /* to places of the page itself alone */
             return 0;

@@ -8,7 +8,7 @@
 #include "base/tree.h"
 #include "eval/calib_file.h"
 #include "eval/calib_report.h"
-#include "eval/diagram.h"
+#include "base/diagram.h"
 
 static struct err err;
 static struct pool *one, *two;

@@ -1,5 +1,6 @@
-#include "eval/diagram.h"
+#include "base/diagram.h"
 #include <inttypes.h>
+#include <math.h>
 #include "base/html.h"
 
 /* A colour of the page that it is in (base/html.c), or of its own: as a file it may be drawn by what knows no variables of CSS. */
@@ -57,6 +58,32 @@ int diagram_reliability(struct buf *b, const char *title, const char *note, cons
     for (int i = 0; i < n_bin; i++)
         if (bin[i].n)
             TRY(bar(b, &bin[i], most, err));
-    return buf_printf(b, err, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" " FONT ">right over confidence; items, at most %" PRId64 " a bin</text></svg>\n", LEFT + SIDE,
+    return buf_printf(b, err, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" " FONT ">right over confidence; items, at most %" PRId64 " a bin</text></svg>\n",
+                      LEFT + SIDE,
                       HEIGHT - 4, most);
+}
+
+/* ---- a value in a table ---- */
+
+enum { DOT_WIDTH = 160, DOT_HEIGHT = 14, DOT_MARGIN = 4 };
+
+static double dot_x(const struct diagram_axis *a, double v)
+{
+    const double at = a->to > a->from ? (v - a->from) / (a->to - a->from) : 0.5;
+    return DOT_MARGIN + (at < 0 ? 0 : at > 1 ? 1 : at) * (DOT_WIDTH - 2 * DOT_MARGIN);
+}
+
+int diagram_interval(struct buf *b, const struct diagram_axis *a, double value, double low, double high, int colour, struct err *err)
+{
+    TRY(buf_printf(b, err, "<svg class=\"dot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%.4g\">", DOT_WIDTH, DOT_HEIGHT, value));
+    for (int i = 0; i <= 2; i++)
+        TRY(buf_printf(b, err, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"%d\"/>", DOT_MARGIN + i * (DOT_WIDTH - 2 * DOT_MARGIN) / 2,
+                       DOT_MARGIN + i * (DOT_WIDTH - 2 * DOT_MARGIN) / 2, DOT_HEIGHT));
+    if (isfinite(low) && isfinite(high))
+        TRY(buf_printf(b, err, "<line style=\"stroke:var(--c%d);stroke-width:2.5\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", colour, dot_x(a, low),
+                       dot_x(a, high), DOT_HEIGHT / 2,
+                       DOT_HEIGHT / 2));
+    if (isfinite(value))
+        TRY(buf_printf(b, err, "<circle style=\"fill:var(--c%d)\" r=\"3.5\" cx=\"%.1f\" cy=\"%d\"/>", colour, dot_x(a, value), DOT_HEIGHT / 2));
+    return buf_add_str(b, "</svg>", err);
 }

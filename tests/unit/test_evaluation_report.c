@@ -1,0 +1,350 @@
+/* test_evaluation_report.c - evaluations of a folder put together: which figures count, the page, the model card, the evidence for NIST's framework; files that
+ * are something else, names that look like markup.  tests/golden/report is made by tools/golden/report.py. */
+#include <math.h>
+#include <sys/wait.h>
+#include "../test.h"
+#include "page_check.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "card/read.h"
+#include "eval/evidence.h"
+#include "report/card.h"
+#include "report/nist.h"
+#include "report/report.h"
+
+static struct err err;
+
+static json_t *report_of(const char *folder)
+{
+    json_t *files, *r;
+    OK(evidence_files(&files, folder, &err));
+    OK(report_make(&r, files, &err));
+    json_decref(files);
+    return r;
+}
+
+static json_t *golden(void) { return report_of("tests/golden/report"); }
+
+/* Of files that are given as JSON. */
+static json_t *report_from(const char *json)
+{
+    json_t *files, *r;
+    OK(tree_parse_json(&files, json, strlen(json), "files", &err));
+    OK(report_make(&r, files, &err));
+    json_decref(files);
+    return r;
+}
+
+static const json_t *figure(const json_t *r, const char *kind, const char *name, const char *of, int *n)
+{
+    const json_t *found = NULL, *f;
+    size_t i;
+    *n = 0;
+    json_array_foreach(json_object_get(r, "figures"), i, f)
+        if (!strcmp(read_str(f, "kind"), kind) && !strcmp(read_str(f, "name"), name) && (of ? read_str(f, "of") && !strcmp(read_str(f, "of"), of) :
+                                                                                         !read_str(f, "of")))
+            found = f, ++*n;
+    return found;
+}
+
+static void page_of(const json_t *r, struct buf *b)
+{
+    buf_init(b);
+    OK(report_page(r, "tiny <&>", b, &err));
+    const char *bad = page_bad(b->data);
+    if (bad)
+        fail_msg("not a page of ours from here on: %.120s", bad);
+}
+
+static void near(double found, double expected)
+{
+    if (!(fabs(found - expected) <= 1e-12))
+        fail_msg("found %.17g, expected %.17g", found, expected);
+}
+
+/* ---- what counts ---- */
+
+static void the_newest_figure_of_a_model_counts(void **state)
+{
+    (void)state;
+    int n;
+    json_t *r = golden();
+    const json_t *f = figure(r, "tasks", "acc", "hellaswag", &n);
+    assert_int_equal(n, 1);
+    near(read_number(f, "value"), 0.45);
+    near(read_number(f, "low"), 0.39);
+    assert_int_equal(read_count(f, "n"), 100);
+    assert_int_equal(read_count(f, "shots"), 10);
+    assert_string_equal(read_str(f, "better"), "higher");
+    assert_true(json_is_true(json_object_get(json_array_get(json_object_get(r, "files"), 0), "replaced")));
+    assert_true(json_is_false(json_object_get(json_array_get(json_object_get(r, "files"), 1), "replaced")));
+    assert_int_equal(json_array_size(json_object_get(r, "models")), 2);
+    json_decref(r);
+}
+
+static void figures_of_other_shots_or_models_stay(void **state)
+{
+    (void)state;
+    static const char one[] = "{\"file\": \"a\", \"evidence\": {\"kind\": \"tasks\", \"date\": %d, \"results\": {\"model_name\": \"%s\", \"n-shot\": "
+                            "{\"t\": %d}, \"results\": {\"t\": {\"acc,none\": 0.5}}}}}";
+    char all[2000] = "[";
+    const struct { const char *model; int shots; } run[] = { { "m", 0 }, { "m", 5 }, { "k", 0 }, { "m", 0 } };
+    for (int i = 0; i < 4; i++) {
+        char s[400];
+        snprintf(s, sizeof s, one, i, run[i].model, run[i].shots);
+        strcat(strcat(all, i ? "," : ""), s);
+    }
+    json_t *r = report_from(strcat(all, "]"));
+    assert_int_equal(json_array_size(json_object_get(r, "figures")), 3);
+    assert_true(json_is_true(json_object_get(json_array_get(json_object_get(r, "files"), 0), "replaced")));
+    json_decref(r);
+}
+
+static void the_harness_own_results_have_intervals_of_their_standard_errors(void **state)
+{
+    (void)state;
+    int n;
+    json_t *r = report_from("[{\"file\": \"results_x.json\", \"sha256\": \"00\", \"evidence\": {\"kind\": \"tasks\", \"date\": 1, \"results\": {\"results\": "
+                            "{\"piqa\": {\"alias\": \"piqa\", \"acc,none\": 0.7, "
+                            "\"acc_stderr,none\": 0.01, \"exact,strict\": 0.5, \"exact_stderr,strict\": \"N/A\"}}, \"n-samples\": {\"piqa\": "
+                            "{\"effective\": 1838}}, \"higher_is_better\": {\"piqa\": {\"acc\": true}}}}}]");
+    const json_t *f = figure(r, "tasks", "acc", "piqa", &n);
+    near(read_number(f, "low"), 0.7 - 1.96 * 0.01);
+    assert_int_equal(read_count(f, "n"), 1838);
+    f = figure(r, "tasks", "exact,strict", "piqa", &n);
+    assert_int_equal(n, 1);
+    assert_true(json_is_null(json_object_get(f, "low")));
+    json_decref(r);
+}
+
+static void what_has_no_form_of_ours_is_passed_over_and_said(void **state)
+{
+    (void)state;
+    struct buf b;
+    json_t *r = golden();
+    int n;
+    page_of(r, &b);
+    assert_non_null(strstr(b.data, "2 files could not be read"));
+    assert_non_null(strstr(b.data, "found no &quot;figures&quot;"));
+    assert_non_null(figure(r, "novel<i>kind", "wrong", "types", &n));
+    assert_true(json_is_null(json_object_get(figure(r, "novel<i>kind", "wrong", "types", &n), "value")));
+    buf_release(&b), json_decref(r);
+    static const char *const odd[] = { "[]", "[3, \"a\", null, {}]", "[{\"evidence\": []}]",
+                                      "[{\"file\": 1, \"evidence\": {\"kind\": [], \"figures\": {}}}]", "{}",
+                                       "[{\"file\": \"a\", \"evidence\": {\"kind\": \"tasks\", \"results\": 3}}, {\"file\": \"b\", \"evidence\": {\"kind\": "
+                            "\"images\", \"corruptions\": [1], \"ood\": 2}}]",
+                                       "[{\"file\": \"a\", \"evidence\": {\"kind\": \"calibration\", \"date\": 1e308, \"metrics\": {\"a\": []}, "
+                            "\"reliability\": [{\"n\": -1, \"low\": 2}], \"figures\": [null]}}]" };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        r = report_from(odd[i]);
+        page_of(r, &b);
+        buf_release(&b), json_decref(r);
+    }
+}
+
+/* ---- the page ---- */
+
+static void the_page_has_every_part_and_no_markup_from_outside(void **state)
+{
+    (void)state;
+    static const char *const must[] = { "tiny &lt;&amp;&gt;", "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;", "The 2 below the groups", "Incomplete.",
+                                       "2 items failed", "4 contexts were too long", "Miscalibrated.",
+                                        "Reliability at temperature", "gaussian_noise", "color-mix", "Worst: <b class=\"bad\">religion</b>", "flips (1)",
+                                            "wh_per_million_tokens", "replaced by newer",
+                                        "lathe eval MODEL --membership", "Images of none of the classes", "cut at the beginning" };
+    struct buf b;
+    json_t *r = golden();
+    page_of(r, &b);
+    for (size_t i = 0; i < sizeof must / sizeof *must; i++)
+        if (!strstr(b.data, must[i]))
+            fail_msg("the page has no '%s'", must[i]);
+    for (const char *at = b.data; (at = strstr(at, "http")); at++)        /* of addresses the name of SVG alone, which nothing fetches */
+        if (strncmp(at, "http-equiv", 10))
+            assert_int_equal(strncmp(at - 7, "xmlns=\"http://www.w3.org/2000/svg\"", 34), 0);
+    buf_release(&b), json_decref(r);
+}
+
+static void many_figures_and_long_texts_make_a_page_of_bounded_size(void **state)
+{
+    (void)state;
+    struct buf b;
+    json_t *figures = json_array(), *examples = json_array();
+    char of[40], *text = mem_alloc(100001);
+    memset(text, '<', 100000), text[100000] = 0;
+    for (int i = 0; i < 20000; i++) {
+        snprintf(of, sizeof of, "group %d", i);
+        json_array_append_new(figures, json_pack("{s:s, s:s, s:f, s:i}", "name", i % 2 ? "accuracy" : of, "of", of, "value", i / 2e4, "n", i));
+    }
+    for (int i = 0; i < 100; i++)
+        json_array_append_new(examples, json_pack("{s:i, s:s}", "item", i, "text", text));
+    json_t *files = json_pack("[{s:s, s:{s:s, s:o, s:o}}]", "file", "a", "evidence", "kind", "bias", "figures", figures, "examples", examples), *r;
+    assert_non_null(files);
+    OK(report_make(&r, files, &err));
+    page_of(r, &b);
+    assert_true(b.len < 1 << 20);
+    assert_non_null(strstr(b.data, "98000 bytes more in report.json"));
+    buf_release(&b), json_decref(r), json_decref(files), mem_free(text);
+}
+
+/* ---- the model card ---- */
+
+static void card_of(const struct card_of_model *c, struct buf *b, json_t **front)
+{
+    buf_init(b);
+    OK(report_card(c, b, &err));
+    assert_int_equal(strncmp(b->data, "---\n", 4), 0);
+    const char *end = strstr(b->data, "\n---\n");
+    assert_non_null(end);
+    OK(tree_parse_yaml(front, b->data + 4, (size_t)(end - b->data) - 3, "README.md", &err));
+}
+
+static void the_card_has_what_was_measured_and_names_what_is_open(void **state)
+{
+    (void)state;
+    struct buf b;
+    json_t *r = golden(), *front;
+    card_of(&(struct card_of_model){ r, 0, NULL, NULL }, &b, &front);
+    const json_t *index = json_array_get(json_object_get(front, "model-index"), 0), *results = json_object_get(index, "results");
+    assert_int_equal(json_array_size(results), 5);          /* a group, four tasks; not the other model's */
+    const json_t *first = json_array_get(results, 1);
+    assert_string_equal(read_str(first, "dataset.type"), "Rowan/hellaswag");
+    assert_string_equal(read_str(first, "dataset.split"), "validation");
+    near(read_number(json_array_get(json_object_get(first, "metrics"), 0), "value"), 0.45);
+    assert_null(json_object_get(front, "license"));
+    assert_non_null(strstr(b.data, "**Open**: the licence of the weights"));
+    assert_non_null(strstr(b.data, "**Open**: not measured were"));
+    assert_null(strstr(b.data, "<script"));
+    json_decref(front), buf_release(&b);
+    card_of(&(struct card_of_model){ r, 1, NULL, NULL }, &b, &front);
+    results = json_object_get(json_array_get(json_object_get(front, "model-index"), 0), "results");
+    assert_int_equal(json_array_size(results), 1);
+    assert_string_equal(read_str(json_array_get(results, 0), "task.type"), "image-classification");
+    json_decref(front), buf_release(&b), json_decref(r);
+}
+
+static json_t *facts(const char *json)
+{
+    json_t *o;
+    OK(tree_parse_json(&o, json, strlen(json), "facts", &err));
+    return o;
+}
+
+static void what_a_person_said_stands_in_the_card(void **state)
+{
+    (void)state;
+    struct buf b;
+    json_t *r = golden(), *front, *f = facts("{\"license\": \"Apache-2.0\", \"base_model\": \"a/b\", \"datasets\": [\"x/y\"], \"intended_use\": \"For "
+                                             "tests\\n- of <b>cards</b>\", \"name\": \"n: \\\"1\\\"\"}");
+    json_t *data = facts("[{\"name\": \"my data\", \"license\": \"CC-BY-4.0\", \"sha256\": \"00\"}]");
+    OK(card_facts_check(f, "facts", &err));
+    card_of(&(struct card_of_model){ r, 0, f, data }, &b, &front);
+    assert_string_equal(read_str(front, "license"), "apache-2.0");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(front, "base_model"), 0)), "a/b");
+    assert_int_equal(json_array_size(json_object_get(front, "datasets")), 2);
+    assert_string_equal(read_str(json_array_get(json_object_get(front, "model-index"), 0), "name"), "n: \"1\"");
+    assert_non_null(strstr(b.data, "For tests\n\n- of &lt;b&gt;cards&lt;/b&gt;\n"));
+    assert_null(strstr(b.data, "`intended_use`")), assert_null(strstr(b.data, "`license`"));
+    json_decref(front), json_decref(f), json_decref(data), json_decref(r), buf_release(&b);
+}
+
+static void facts_of_other_keys_or_types_are_errors(void **state)
+{
+    (void)state;
+    static const struct { const char *json, *says; } bad[] = { { "{\"licence\": \"MIT\"}", "perhaps license" },
+                                                              { "{\"license\": [\"MIT\"]}", "license: expected a text" },
+                                                                  { "{\"tags\": " "[1]}", "tags: expected a text or a list" }, { "[]", "found no keys" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        json_t *f = facts(bad[i].json);
+        assert_int_equal(card_facts_check(f, "facts", &err), ERR_FORMAT);
+        if (!strstr(err.msg, bad[i].says))
+            fail_msg("found '%s', expected '%s' in it", err.msg, bad[i].says);
+        json_decref(f);
+    }
+}
+
+/* huggingface_hub reads it, and finds as many results.  LATHE_PYTHON: the Python that has it. */
+static void the_hubs_own_reader_accepts_the_card(void **state)
+{
+    (void)state;
+    enum { MISSING = 77 };
+    const char *python = getenv("LATHE_PYTHON");
+    struct buf b;
+    json_t *r = golden(), *front, *f = facts("{\"license\": \"GPL-3.0-only\", \"base_model\": \"a/b\", \"datasets\": [\"x/y\"], \"language\": \"en\", "
+                                             "\"tags\": [\"t: [\"]}");
+    char command[2000], said[2000] = "";
+    card_of(&(struct card_of_model){ r, 0, f, NULL }, &b, &front);
+    OK(file_write_all(in_dir("README.md"), b.data, b.len, &err));
+    snprintf(command, sizeof command, "'%s' tools/check_card.py '%s' hub 2>&1", python ? python : "python3", test_dir);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    said[fread(said, 1, sizeof said - 1, p)] = 0;
+    const int rc = pclose(p);
+    json_decref(front), json_decref(r), json_decref(f), buf_release(&b);
+    if (WIFEXITED(rc) && WEXITSTATUS(rc) == MISSING) {
+        print_message("%s", said);
+        skip();
+    }
+    if (rc)
+        fail_msg("%s", said);
+}
+
+/* ---- NIST's framework ---- */
+
+static const json_t *subcategory(const json_t *nist, const char *id)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach(json_object_get(nist, "subcategories"), i, s)
+        if (!strcmp(read_str(s, "id"), id))
+            return s;
+    fail_msg("no %s", id);
+    return NULL;
+}
+
+static void evidence_stands_where_it_was_measured_and_nothing_is_claimed(void **state)
+{
+    (void)state;
+    static const struct { const char *id; size_t n; } must[] = { { "MEASURE 1.2", 0 }, { "MEASURE 2.2", 0 }, { "MEASURE 2.3", 6 }, { "MEASURE 2.6", 10 },
+                                                                { "MEASURE 2.7", 10 }, { "MEASURE 2.9", 1 },
+                                                                { "MEASURE 2.10", 0 }, { "MEASURE 2.11", 4 }, { "MEASURE 2.12", 1 }, { "MEASURE 4.3", 0 } };
+    struct buf b;
+    json_t *r = golden(), *nist, *s, *e;
+    size_t i, j;
+    OK(nist_make(&nist, r, &err));
+    assert_int_equal(json_array_size(json_object_get(nist, "subcategories")), 22);
+    for (i = 0; i < sizeof must / sizeof *must; i++) {
+        const size_t n = json_array_size(json_object_get(subcategory(nist, must[i].id), "evidence"));
+        if (n != must[i].n)
+            fail_msg("%s: %zu pieces of evidence, expected %zu", must[i].id, n, must[i].n);
+        assert_string_equal(read_str(subcategory(nist, must[i].id), "status"), n ? "evidence" : "open");
+    }
+    json_array_foreach(json_object_get(nist, "subcategories"), i, s) {
+        assert_non_null(read_str(s, "open"));
+        json_array_foreach(json_object_get(s, "evidence"), j, e)
+            if (read_str(e, "name"))
+                assert_int_equal(strlen(read_str(e, "sha256")), 64);
+    }
+    buf_init(&b);
+    OK(nist_text(nist, &b, &err));
+    assert_non_null(strstr(b.data, "bias: accuracy, religion | 0.4100 (0.3100 to 0.5100) | 50 | bias\\_2026"));
+    assert_null(strstr(b.data, "<script"));
+    buf_release(&b), json_decref(nist), json_decref(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_newest_figure_of_a_model_counts),
+        cmocka_unit_test(figures_of_other_shots_or_models_stay),
+        cmocka_unit_test(the_harness_own_results_have_intervals_of_their_standard_errors),
+        cmocka_unit_test(what_has_no_form_of_ours_is_passed_over_and_said),
+        cmocka_unit_test(the_page_has_every_part_and_no_markup_from_outside),
+        cmocka_unit_test(many_figures_and_long_texts_make_a_page_of_bounded_size),
+        cmocka_unit_test(the_card_has_what_was_measured_and_names_what_is_open),
+        cmocka_unit_test(what_a_person_said_stands_in_the_card),
+        cmocka_unit_test(facts_of_other_keys_or_types_are_errors),
+        cmocka_unit_test(the_hubs_own_reader_accepts_the_card),
+        cmocka_unit_test(evidence_stands_where_it_was_measured_and_nothing_is_claimed),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
