@@ -73,12 +73,23 @@ static void set_metric(struct row *r, const char *name, bool higher)
     snprintf(r->cell[METRIC], sizeof r->cell[METRIC], "%.50s %s", name, higher ? "up" : "down");
 }
 
+static void set_uncertainty(struct row *r, double se, bool clusters, const double ci[2])
+{
+    if (isfinite(se))
+        snprintf(r->cell[STDERR], sizeof r->cell[STDERR], "%.4f%s", se, clusters ? " c" : "");
+    if (isfinite(ci[0]) && isfinite(ci[1]))
+        snprintf(r->cell[INTERVAL], sizeof r->cell[INTERVAL], fabs(ci[1]) < 1000 ? "%.4f to %.4f" : "%.6g to %.6g", ci[0], ci[1]);
+}
+
 static int add_task(struct table *t, const struct results *r, int i, struct err *err)
 {
     const struct eval_task *x = &r->e->task[i];
     for (int m = 0; m < x->n_metric; m++) {
         const struct eval_score *s = &r->score[i][m];
-        struct row *row = add(t);
+        const bool bbq = s->metric->aggregate == TASK_BBQ_AMBIG || s->metric->aggregate == TASK_BBQ_DISAMBIG;
+        struct row *row = bbq && !s->n_item && x->n ? NULL : add(t);       /* a category that there are no files of */
+        if (bbq && !s->n_item && x->n)
+            continue;
         if (!row)
             return ERR(err, NOMEM, "no memory for a table");
         set(row, TASK, m ? "" : task_alias(x->t));
@@ -92,10 +103,8 @@ static int add_task(struct table *t, const struct results *r, int i, struct err 
             set_number(row, VALUE, s->value);
         else
             set(row, VALUE, "none");
-        if (s->n_item && isfinite(s->se))
-            snprintf(row->cell[STDERR], sizeof row->cell[STDERR], "%.4f%s", s->se, s->n_cluster < s->n_item ? " c" : "");
-        if (isfinite(s->ci[0]) && isfinite(s->ci[1]))
-            snprintf(row->cell[INTERVAL], sizeof row->cell[INTERVAL], fabs(s->ci[1]) < 1000 ? "%.4f to %.4f" : "%.6g to %.6g", s->ci[0], s->ci[1]);
+        if (s->n_item)
+            set_uncertainty(row, s->se, s->n_cluster < s->n_item, s->ci);
     }
     return 0;
 }
@@ -115,8 +124,7 @@ static int add_group(struct table *t, const struct results *r, const struct task
             set(row, FILTER, filter[i]);
             set(row, METRIC, g->metric[m].metric);
             set_number(row, VALUE, s.value);
-            if (isfinite(s.stderr_items))
-                snprintf(row->cell[STDERR], sizeof row->cell[STDERR], "%.4f", s.stderr_items);
+            set_uncertainty(row, s.se, s.clusters, s.ci);
             snprintf(row->cell[ITEMS], sizeof row->cell[ITEMS], "%lld", (long long)s.n_item);
         }
     }

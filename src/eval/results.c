@@ -192,6 +192,26 @@ static json_t *own_of_metric(const struct eval_score *s)
     return o;
 }
 
+static json_t *own_of_group(const struct results *r, const struct task_group *g)
+{
+    json_t *o = json_object();
+    for (int m = 0; m < g->n_metric && !r->e->predict_only; m++) {
+        const char *filter[RESULTS_FILTERS];
+        const int n = results_group_filters(r, g, m, filter);
+        for (int i = 0; i < n; i++) {
+            struct group_score s;
+            char key[300];
+            snprintf(key, sizeof key, "%s,%s", g->metric[m].metric, filter[i]);
+            if (results_group(r, g, m, filter[i], &s))
+                put(o, key, json_pack("{s:o, s:o, s:o, s:s, s:I}", "value", isfinite(s.value) ? json_real(s.value) : json_null(), "se",
+                                      isfinite(s.se) ? json_real(s.se) : json_null(), "interval",
+                                      isfinite(s.ci[0]) && isfinite(s.ci[1]) ? json_pack("[f, f]", s.ci[0], s.ci[1]) : json_null(), "interval_by", "mover", "n",
+                                      (json_int_t)s.n_item));
+        }
+    }
+    return o;
+}
+
 static json_t *own_of_task(const struct results *r, int i)
 {
     const struct eval_task *x = &r->e->task[i];
@@ -237,6 +257,11 @@ static json_t *own(const struct results *r, const struct results_info *info)
                                 (json_int_t)info->counts->n_generated, "steps", (json_int_t)info->counts->n_step, "bytes", (json_int_t)info->counts->bytes, "load_s",
                                 info->counts->load_s, "answer_s", info->counts->answer_s));
     put(o, "tasks", tasks);
+    json_t *groups = r->list->n_group ? json_object() : NULL;
+    for (int i = 0; i < r->list->n_group; i++)
+        put(groups, r->list->group[i].name, own_of_group(r, &r->list->group[i]));
+    if (groups)
+        put(o, "groups", groups);
     return o;
 }
 

@@ -157,8 +157,9 @@ static void put_values(json_t **o, const struct results *r, const struct eval_ta
         const bool two = k->aggregate == TASK_WEIGHTED_PERPLEXITY || k->aggregate == TASK_BITS_PER_BYTE || k->aggregate == TASK_F1 || k->aggregate == TASK_MCC;
         if (k->own || strcmp(k->filter, filter) || isnan(v.v))
             continue;
+        const bool bbq = k->aggregate == TASK_BBQ_AMBIG || k->aggregate == TASK_BBQ_DISAMBIG;      /* [right, biased, not unknown, disambiguated], as there */
         add(&names, json_string(k->name));
-        put(o, k->name, two ? json_pack("[f, f]", v.v, v.w) : json_real(v.v));
+        put(o, k->name, bbq ? json_pack("[f, f, f, b]", (double)((int)v.w >> 1), v.v, (double)((int)v.w & 1), k->aggregate == TASK_BBQ_DISAMBIG) : two ? json_pack("[f, f]", v.v, v.w) : json_real(v.v));
     }
     put(o, "metrics", names);
 }

@@ -134,7 +134,7 @@ static int score_others(enum task_aggregate a, const struct counted *c, uint64_t
         return 0;
     s->se = b.se, s->by = SCORE_BY_BOOTSTRAP, s->n_cluster = b.n_unit;
     memcpy(s->ci, b.bca, sizeof s->ci);
-    s->stderr_items = a == TASK_WEIGHTED_PERPLEXITY || a == TASK_BITS_PER_BYTE || c->clusters ? NAN : b.se;
+    s->stderr_items = a == TASK_WEIGHTED_PERPLEXITY || a == TASK_BITS_PER_BYTE || a == TASK_BBQ_AMBIG || a == TASK_BBQ_DISAMBIG || c->clusters ? NAN : b.se;
     return 0;
 }
 
@@ -155,17 +155,31 @@ int eval_score(const struct eval_task *x, int i_metric, uint64_t seed, struct po
 }
 
 /* lm-evaluation-harness's: by size the pooled variance of the tasks (its api/metrics.py, pooled_sample_stderr), else of independent means. */
+static double group_stderr(const struct eval_score *const *of, int n, bool weight_by_size, double n_item)
+{
+    double variance = 0;
+    for (int i = 0; i < n; i++) {
+        const double size = (double)of[i]->n_item, se = of[i]->stderr_items;
+        variance += weight_by_size ? (size - 1) * se * se * size : se * se;
+    }
+    return weight_by_size ? sqrt(variance / (n_item - n) / n_item) : sqrt(variance) / n;
+}
+
 struct group_score eval_group_score(const struct eval_score *const *of, int n, bool weight_by_size)
 {
     struct group_score g = { 0 };
-    double weights = 0, variance = 0;
+    double weights = 0, square = 0, below = 0, above = 0;
     for (int i = 0; i < n; i++) {
-        const double size = (double)of[i]->n_item, w = weight_by_size ? size : 1, se = of[i]->stderr_items;
-        g.value += w * of[i]->value, weights += w;
-        variance += weight_by_size ? (size - 1) * se * se * size : se * se;
-        g.n_item += of[i]->n_item;
+        const struct eval_score *s = of[i];
+        const double w = weight_by_size ? (double)s->n_item : 1, down = w * (s->value - s->ci[0]), up = w * (s->ci[1] - s->value);
+        g.value += w * s->value, weights += w;
+        square += w * w * s->se * s->se, below += down * down, above += up * up;
+        g.n_item += s->n_item;
+        g.clusters |= s->n_cluster < s->n_item;
     }
     g.value /= weights;
-    g.stderr_items = weight_by_size ? sqrt(variance / ((double)g.n_item - n) / (double)g.n_item) : sqrt(variance) / n;
+    g.stderr_items = group_stderr(of, n, weight_by_size, (double)g.n_item);
+    g.se = sqrt(square) / weights;
+    g.ci[0] = g.value - sqrt(below) / weights, g.ci[1] = g.value + sqrt(above) / weights;
     return g;
 }

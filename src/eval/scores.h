@@ -24,7 +24,12 @@ struct eval_score {
 /* seed: of the bootstrap. */
 int eval_score(const struct eval_task *x, int i_metric, uint64_t seed, struct pool *pool, struct eval_score *out, struct err *err);
 
-/* A group's metric: of its tasks' scores of one metric and filter.  Weighted by items, or the mean of the tasks. */
-struct group_score { double value, stderr_items; int64_t n_item; };
+/* A group's metric: of its tasks' scores of one metric and filter.  Weighted by items, or the mean of the tasks: value = sum w_i value_i.
+ *   stderr_items   lm-evaluation-harness's: pooled (by items), or of independent means
+ *   se             sqrt(sum (w_i se_i)^2): the tasks are what was chosen, their items are what was drawn
+ *   ci             from the tasks' intervals, which need not be symmetric: value - sqrt(sum (w_i (value_i - low_i))^2), and above alike
+ *                  (MOVER: Zou and Donner, Statistics in Medicine 27, 2008; Zou, Huang and Zhang, Computational Statistics & Data Analysis 53, 2009)
+ * se and ci are NAN where a task has none. */
+struct group_score { double value, stderr_items, se, ci[2]; int64_t n_item; bool clusters; };
 struct group_score eval_group_score(const struct eval_score *const *of, int n, bool weight_by_size);
 #endif

@@ -45,7 +45,9 @@ struct task_opts {
     X(BITS_PER_BYTE, "bits_per_byte")        /* -sum v / sum w / ln 2 */                         \
     X(BRIER, "brier_score")                  /* mean v, v: the sum over classes */               \
     X(F1, "f1")                              /* binary F1 of class 1, v: gold, w: predicted */    \
-    X(MCC, "matthews_corrcoef")              /* Matthews' correlation, v: gold, w: predicted */
+    X(MCC, "matthews_corrcoef")              /* Matthews' correlation, v: gold, w: predicted */   \
+    X(BBQ_AMBIG, "bbq_amb")                  /* (1 - sum right / n) * (2 sum v / sum u - 1), v: the answer is the biased one, w: u + 2 right, u: it is not "unknown" */ \
+    X(BBQ_DISAMBIG, "bbq_disamb")            /* 2 sum v / sum u - 1 (Parrish et al. 2022, s_DIS); as there both are 0 where no answer is biased */
 enum task_aggregate {
 #define X(name, word) TASK_##name,
     TASK_AGGREGATES(X)
@@ -76,7 +78,7 @@ int64_t     task_n_item(const struct task *t);
 int         task_n_choice(const struct task *t, int64_t item);
 int         task_gold(const struct task *t, int64_t item);
 /* Items of one cluster (a passage, a question in two forms) are not independent: standard errors are over clusters.  A number below
- * task_n_item, or -1 where each item stands for itself.  By the field that metadata.cluster of the task names. */
+ * task_n_item, or -1 where each item stands for itself.  By the field, or the fields together, that metadata.cluster of the task names. */
 int64_t     task_cluster(const struct task *t, int64_t item);
 const json_t *task_doc(const struct task *t, int64_t item);          /* as the prompts saw it; where there is none, a string that says why */
 const char *task_doc_place(const struct task *t, int64_t item, char *out, size_t n);      /* "FILE:LINE", in out */

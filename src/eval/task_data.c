@@ -49,6 +49,8 @@ int docs_place(const struct docs *d, int64_t i, char *out, size_t n)
     return snprintf(out, n, "%.300s:%d", d->file[d->i_file[i]], d->line[i]);
 }
 
+static const char *const endings[] = { "", ".gz", ".zst", ".bz2" };
+
 /* ---- reading ---- */
 
 static int read_packed(const char *path, struct buf *out, struct err *err)
@@ -136,9 +138,29 @@ static int read_names(struct docs *d, const struct data_request *q, enum rows_re
     return reader == ROWS_piqa && !members ? read_labels(d, path, err) : 0;
 }
 
+/* Of BBQ as a whole every category's file that lies beside the one that was found. */
+static int read_categories(struct docs *d, const struct data_request *q, const char *found, struct err *err)
+{
+    const char *names = data_set("bbq")->names;
+    const char *slash = strrchr(found, '/');
+    for (const char *p = names; *p; p += strcspn(p, "|"), p += *p == '|') {
+        char path[PATH_ROOM];
+        if (strchr("{d", *p))            /* {name}, data/{name} */
+            continue;
+        for (int e = 0; e < 4; e++) {
+            snprintf(path, sizeof path, "%.*s%.*s%s", slash ? (int)(slash + 1 - found) : 0, found, (int)strcspn(p, "|"), p, endings[e]);
+            if (file_exists(path)) {
+                TRY(read_file(d, q, ROWS_plain, 0, path, NULL, err));
+                break;
+            }
+        }
+    }
+    return 0;
+}
+
 /* ---- finding ---- */
 
-static const char *const endings[] = { "", ".gz", ".zst", ".bz2" };
+
 static const char *const words_of_split[][4] = { { "train", "training", "Train", NULL }, { "validation", "valid", "val", "dev" }, { "test", "Test", "testing", NULL } };
 
 /* The k-th word for a split, or NULL.  "Dev" is ARC's. */
@@ -268,13 +290,20 @@ static bool look_in(const char *folder, const struct data_set *d, const struct d
     return there;
 }
 
+static int read_found(struct docs *d, const struct data_request *q, const struct data_set *set, const struct found *f, struct err *err)
+{
+    if (set->reader == ROWS_bbq && !*f->member && (!q->name || !strcmp(q->name, "All")))
+        return read_categories(d, q, f->path, err);
+    return read_names(d, q, set->reader, f->path, *f->member ? f->member : NULL, err);
+}
+
 /* A path that the caller or the task names: a file, a folder or a zip file. */
 static int read_given(struct docs *d, const struct data_request *q, const struct data_set *set, const char *path, struct err *err)
 {
     struct found f;
     if (file_is_dir(path) || zip_is(path)) {
         if (file_is_dir(path) ? look_in(path, set, q, true, &f) : look_in_zip(path, set, q, &f))
-            return read_names(d, q, set->reader, f.path, *f.member ? f.member : NULL, err);
+            return read_found(d, q, set, &f, err);
         return ERR(err, NOTFOUND, "task '%s': found no file of split '%s' in '%s', expected %s (doc/tasks.md)", q->task, q->split, path, *set->names ? set->names : "TASK_SPLIT.jsonl");
     }
     return read_names(d, q, set->reader, path, NULL, err);
@@ -343,7 +372,7 @@ static int find_and_read(struct docs *d, const struct data_request *q, struct er
     if (got)
         return got < 0 ? got : 0;
     if (q->opts->data_dir && look_in(q->opts->data_dir, set, q, true, &f))
-        return read_names(d, q, set->reader, f.path, *f.member ? f.member : NULL, err);
+        return read_found(d, q, set, &f, err);
     return ERR(err, NOTFOUND, "task '%s': found no file of split '%s'; expected one given for the task%s, or in %s one named %s (doc/tasks.md)", q->task, q->split,
                strcmp(q->split, q->main_split) ? " and this split" : "", q->opts->data_dir ? q->opts->data_dir : "a folder of data", *set->names ? set->names : "TASK_SPLIT.jsonl");
 }

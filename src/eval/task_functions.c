@@ -5,35 +5,56 @@
 enum how { RAW, VALUE };
 struct row { const char *name, *paths, *column, *text; enum how how; };
 
-static const struct row fields[] = {
-#define FIELD(name, paths, how, text) { name, paths, NULL, text, how },
+/* One list at a time: all other kinds of rows are nothing. */
+#define FIELD(...)
 #define COLUMN(...)
 #define KEEP(...)
+#define NATIVE(...)
 #define SCORES(...)
-#include "eval/task_functions.def"
+#define AGGREGATE(...)
+
 #undef FIELD
+#define FIELD(name, paths, how, text) { name, paths, NULL, text, how },
+static const struct row fields[] = {
+#include "eval/task_functions.def"
+};
+#undef FIELD
+#define FIELD(...)
+
 #undef COLUMN
 #undef KEEP
-}, documents[] = {
-#define FIELD(...)
 #define COLUMN(name, paths, column, how, text) { name, paths, column, text, how },
 #define KEEP(name, paths, text) { name, paths, NULL, text, VALUE },
+static const struct row documents[] = {
 #include "eval/task_functions.def"
+};
 #undef COLUMN
 #undef KEEP
-#undef SCORES
-};
-
-static const struct { const char *name, *paths; enum process_results which; } scores[] = {
 #define COLUMN(...)
 #define KEEP(...)
-#define SCORES(name, paths, which) { name, paths, which },
+
+#undef NATIVE
+#define NATIVE(name, paths, function) { name, paths, function },
+static const struct { const char *name, *paths; int (*run)(json_t *doc, struct err *err); } natives[] = {
 #include "eval/task_functions.def"
-#undef FIELD
-#undef COLUMN
-#undef KEEP
-#undef SCORES
 };
+#undef NATIVE
+#define NATIVE(...)
+
+#undef SCORES
+#define SCORES(name, paths, which) { name, paths, which },
+static const struct { const char *name, *paths; enum process_results which; } scores[] = {
+#include "eval/task_functions.def"
+};
+#undef SCORES
+#define SCORES(...)
+
+#undef AGGREGATE
+#define AGGREGATE(name, paths, which) { name, paths, which },
+static const struct { const char *name, *paths; enum task_aggregate which; } aggregates[] = {
+#include "eval/task_functions.def"
+};
+#undef AGGREGATE
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -71,6 +92,16 @@ bool function_results(const char *name, const char *dataset_path, enum process_r
     return false;
 }
 
+bool function_aggregate(const char *name, const char *dataset_path, enum task_aggregate *out)
+{
+    for (size_t i = 0; i < COUNT(aggregates); i++)
+        if (means(aggregates[i].name, aggregates[i].paths, name, dataset_path)) {
+            *out = aggregates[i].which;
+            return true;
+        }
+    return false;
+}
+
 /* ---- process_docs ---- */
 
 int process_docs_find(struct process_docs *p, const char *name, const char *dataset_path, struct err *err)
@@ -84,7 +115,10 @@ int process_docs_find(struct process_docs *p, const char *name, const char *data
         c->name = row->column, c->raw = row->how == RAW;
         TRY(template_parse(&c->jinja, row->text, name, err));
     }
-    return p->n;
+    for (size_t i = 0; i < COUNT(natives); i++)
+        if (means(natives[i].name, natives[i].paths, name, dataset_path))
+            p->native = natives[i].run;
+    return p->n || p->native;
 }
 
 void process_docs_release(struct process_docs *p)
@@ -119,10 +153,12 @@ static int process_one(const struct process_docs *p, struct docs *d, size_t from
     struct err why = { 0 };
     int rc = 1;
     /* Documents that were made ready before (the text form of HellaSwag) have the columns. */
-    const bool ready = p->column[0].name && json_object_get(doc, p->column[0].name) && !json_object_get(doc, "ctx_a");
+    const bool ready = p->n && p->column[0].name && json_object_get(doc, p->column[0].name) && !json_object_get(doc, "ctx_a");
     if (json_is_object(doc) && !ready)
         for (int i = 0; rc > 0 && i < p->n; i++)
             rc = process(&p->column[i], doc, &why);
+    if (json_is_object(doc) && rc > 0 && p->native && (rc = p->native(doc, &why)) == 0)
+        rc = 1;
     if (rc == ERR_NOMEM)
         return ERR(err, NOMEM, "%s", why.msg);
     if (!rc)
@@ -139,9 +175,11 @@ int process_docs_run(const struct process_docs *p, struct docs *d, struct err *e
 {
     size_t to = 0;
     const size_t n = json_array_size(d->list);
-    for (size_t i = 0; p->n && i < n; i++)
+    if (!p->n && !p->native)
+        return 0;
+    for (size_t i = 0; i < n; i++)
         TRY(process_one(p, d, i, &to, err));
-    while (p->n && json_array_size(d->list) > to)
+    while (json_array_size(d->list) > to)
         json_array_remove(d->list, json_array_size(d->list) - 1);
-    return p->n && !to ? ERR(err, FORMAT, "no document is left by process_docs") : 0;
+    return !to ? ERR(err, FORMAT, "no document is left by process_docs") : 0;
 }

@@ -47,17 +47,27 @@ int  literal_parse(json_t **out, const char *s, size_t n, struct err *err);
 
 /* ---- functions that are known (task_functions.def) ---- */
 
-enum process_results { RESULTS_OWN, RESULTS_TRUTHFULQA_MC2, RESULTS_CROWS_PAIRS, RESULTS_WIKITEXT };
+enum process_results { RESULTS_OWN, RESULTS_TRUTHFULQA_MC2, RESULTS_CROWS_PAIRS, RESULTS_WIKITEXT, RESULTS_BBQ };
 bool words_have(const char *words, const char *word);        /* a word of several with | between them */
 /* The template that stands for `!function module.name` as a field of a task over this data set, or NULL. */
 const char *function_field(const char *name, const char *dataset_path, bool *raw);
 bool function_results(const char *name, const char *dataset_path, enum process_results *out);
-/* process_docs: columns that documents get, and conditions (name NULL) that they must meet.  The number of them, 0 where the function is not known. */
+bool function_aggregate(const char *name, const char *dataset_path, enum task_aggregate *out);
+/* process_docs: columns that documents get, and conditions (name NULL) that they must meet; then what is done to each by a function here.  find: 0 where the name is not known. */
 struct docs_column { const char *name; bool raw; struct jinja *jinja; };
-struct process_docs { struct docs_column column[4]; int n; };
+struct process_docs { struct docs_column column[4]; int n; int (*native)(json_t *doc, struct err *err); };
 int  process_docs_find(struct process_docs *p, const char *name, const char *dataset_path, struct err *err);
 int  process_docs_run(const struct process_docs *p, struct docs *d, struct err *err);
 void process_docs_release(struct process_docs *p);
+
+/* ---- BBQ (task_bbq.c) ---- */
+
+/* process_docs of lm-evaluation-harness' bbq: biased_answers and ans0_groups to ans2_groups are added. */
+int  bbq_process(json_t *doc, struct err *err);
+bool bbq_is_unknown(const char *answer);
+/* A metric's value where `choice` is chosen of those in `choices` and gold is right: v NAN where the document is not of its context or category. */
+struct metric;
+struct task_value bbq_value(const struct metric *m, const json_t *doc, const json_t *choices, int choice, int gold);
 
 /* ---- what is done to answers ---- */
 
@@ -87,7 +97,8 @@ int  filters_run(const struct filters *f, const json_t *answers, const json_t *d
 
 enum metric_kind {
     METRIC_ACC, METRIC_ACC_NORM, METRIC_ACC_BYTES, METRIC_ACC_TOKEN, METRIC_ACC_MUTUAL_INFO, METRIC_EXACT_MATCH, METRIC_BRIER, METRIC_LIKELIHOOD, METRIC_F1, METRIC_MCC,
-    METRIC_PERPLEXITY, METRIC_WORD_PERPLEXITY, METRIC_BYTE_PERPLEXITY, METRIC_BITS_PER_BYTE, METRIC_LIKELIHOOD_DIFF, METRIC_PCT_STEREOTYPE, METRIC_UNSCORED
+    METRIC_PERPLEXITY, METRIC_WORD_PERPLEXITY, METRIC_BYTE_PERPLEXITY, METRIC_BITS_PER_BYTE, METRIC_LIKELIHOOD_DIFF, METRIC_PCT_STEREOTYPE,
+    METRIC_BBQ_ACC_AMBIG, METRIC_BBQ_ACC_DISAMBIG, METRIC_BBQ_AMBIG, METRIC_BBQ_DISAMBIG, METRIC_BBQ_UNKNOWN_AMBIG, METRIC_BBQ_UNKNOWN_DISAMBIG, METRIC_UNSCORED
 };
 /* UNSCORED: what only running the answers tells (pass@k): no value; the answers are in the samples. */
 struct metric { enum metric_kind kind; char *name; enum task_aggregate aggregate; bool higher_is_better, ignore_case, ignore_punctuation, ignore_numbers; struct pyre **ignore; int n_ignore; };
@@ -124,7 +135,7 @@ struct task {
     struct filters *filters; int n_filters;
     struct metric *metric; int n_metric;
     struct task_metric *score; int n_score;      /* of each pipeline of filters each metric, and extraction_failed where it extracts */
-    const char *cluster_field;
+    const json_t *cluster_field;        /* metadata.cluster: a name, or a list of names */
 
     struct docs docs, shots;            /* shots.list borrowed from docs where they are one */
     const json_t *shot_list;            /* what examples are drawn from: borrowed */

@@ -579,17 +579,36 @@ static int find_kind(struct task *t, struct err *err)
     return 0;
 }
 
+/* False: the document has none of the fields.  *key is NULL where there is no memory. */
+static bool cluster_key(const json_t *field, const json_t *doc, char **key)
+{
+    json_t *values = NULL;
+    const size_t n = json_is_array(field) ? json_array_size(field) : field ? 1 : 0;
+    bool any = false, all = true;
+    for (size_t i = 0; i < n; i++)
+        any |= json_object_get(doc, json_string_value(json_is_array(field) ? json_array_get(field, i) : field)) != NULL;
+    if (!any)
+        return false;
+    values = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *v = json_object_get(doc, json_string_value(json_is_array(field) ? json_array_get(field, i) : field));
+        all = !json_array_append(values, v ? v : json_null()) && all;
+    }
+    *key = all ? tree_dumps(values, JSON_SORT_KEYS) : NULL;
+    json_decref(values);
+    return true;
+}
+
 /* Documents with equal values of the field that metadata.cluster names are one cluster, numbered by its first. */
 static int find_clusters(struct task *t, struct err *err)
 {
     json_t *first = json_object();
     int rc = first ? 0 : no_memory(err);
     for (int64_t i = 0; !rc && i < t->n_item; i++) {
-        const json_t *v = t->cluster_field ? json_object_get(json_array_get(t->docs.list, (size_t)i), t->cluster_field) : NULL;
+        char *key = NULL;
         t->item[i].cluster = -1;
-        if (!v)
+        if (!cluster_key(t->cluster_field, json_array_get(t->docs.list, (size_t)i), &key))
             continue;
-        char *key = tree_dumps(v, JSON_ENCODE_ANY | JSON_SORT_KEYS);
         const json_t *at = key ? json_object_get(first, key) : NULL;
         t->item[i].cluster = at ? json_integer_value(at) : i;
         if (!key || (!at && json_object_set_new(first, key, json_integer(i))))

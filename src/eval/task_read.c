@@ -244,11 +244,30 @@ static const struct known_metric { const char *name; enum metric_kind kind; cons
     { "perplexity", METRIC_PERPLEXITY, "L", TASK_PERPLEXITY, false }, { "word_perplexity", METRIC_WORD_PERPLEXITY, "R", TASK_WEIGHTED_PERPLEXITY, false },
     { "byte_perplexity", METRIC_BYTE_PERPLEXITY, "R", TASK_WEIGHTED_PERPLEXITY, false }, { "bits_per_byte", METRIC_BITS_PER_BYTE, "R", TASK_BITS_PER_BYTE, false },
     { "likelihood_diff", METRIC_LIKELIHOOD_DIFF, "", TASK_MEAN, false }, { "pct_stereotype", METRIC_PCT_STEREOTYPE, "", TASK_MEAN, false },
+}, bbq_metrics[] = {
+    { "acc", METRIC_ACC, "C", TASK_MEAN, true }, { "accuracy_amb", METRIC_BBQ_ACC_AMBIG, "C", TASK_NANMEAN, true }, { "accuracy_disamb", METRIC_BBQ_ACC_DISAMBIG, "C", TASK_NANMEAN, true },
+    { "amb_bias_score", METRIC_BBQ_AMBIG, "C", TASK_BBQ_AMBIG, false }, { "disamb_bias_score", METRIC_BBQ_DISAMBIG, "C", TASK_BBQ_DISAMBIG, false },
+    { "unknown_amb", METRIC_BBQ_UNKNOWN_AMBIG, "C", TASK_NANMEAN, true }, { "unknown_disamb", METRIC_BBQ_UNKNOWN_DISAMBIG, "C", TASK_NANMEAN, false },
 };
 static const char letter_of_output[] = { [OUT_LOGLIKELIHOOD] = 'L', [OUT_ROLLING] = 'R', [OUT_CHOICE] = 'C', [OUT_GENERATE] = 'G' };
 
+/* The bias scores also with a category behind them: disamb_bias_score_Age. */
+static const struct known_metric *bbq_metric(const char *name)
+{
+    for (size_t i = 0; i < sizeof bbq_metrics / sizeof *bbq_metrics; i++) {
+        const struct known_metric *k = &bbq_metrics[i];
+        const size_t n = strlen(k->name);
+        const bool bias = k->kind == METRIC_BBQ_AMBIG || k->kind == METRIC_BBQ_DISAMBIG;
+        if (!strncmp(name, k->name, n) && (!name[n] || (bias && name[n] == '_' && name[n + 1])))
+            return k;
+    }
+    return NULL;
+}
+
 static const struct known_metric *known_metric(const struct task *t, const char *name)
 {
+    if (t->results == RESULTS_BBQ)
+        return bbq_metric(name);
     for (size_t i = 0; i < sizeof known_metrics / sizeof *known_metrics; i++) {
         const struct known_metric *k = &known_metrics[i];
         const bool crows = k->kind == METRIC_LIKELIHOOD_DIFF || k->kind == METRIC_PCT_STEREOTYPE;
@@ -275,6 +294,13 @@ static int read_aggregation(const struct reading *r, const json_t *c, const char
     char where[120];
     const char *word = NULL;
     snprintf(where, sizeof where, "%.80s/aggregation", path);
+    const char *function = function_of(json_object_get(c, "aggregation"));
+    if (function) {
+        enum task_aggregate a;
+        if (!function_aggregate(function, r->t->dataset_path, &a))
+            return refuse_function(r, where, function);
+        return a == m->aggregate ? 0 : ERR(r->err, UNSUPPORTED, "%s: the aggregation %s does not fit the metric '%s'", at(r, where), function, m->name);
+    }
     TRY(read_string(r, c, "aggregation", where, &word));
     if (!word)
         return 0;
@@ -350,7 +376,7 @@ static int read_metric(const struct reading *r, const json_t *c, const char *pat
     const struct known_metric *k = known_metric(t, json_string_value(v));
     if (!k)
         return ERR(r->err, UNSUPPORTED, "%s: the metric '%s' is not supported for this task's output_type", at(r, where), json_string_value(v));
-    TRY(add_metric(r, k->name, k, &m));
+    TRY(add_metric(r, json_string_value(v), k, &m));
     return read_metric_options(r, c, path, m);
 }
 
@@ -399,6 +425,8 @@ static int read_filters(const struct reading *r)
     return 0;
 }
 
+static bool is_own(enum metric_kind k) { return k == METRIC_ACC_TOKEN || k == METRIC_BBQ_UNKNOWN_AMBIG || k == METRIC_BBQ_UNKNOWN_DISAMBIG; }
+
 /* The list of scores: all metrics of one pipeline of filters, then the next. */
 static int list_scores(const struct reading *r)
 {
@@ -407,7 +435,7 @@ static int list_scores(const struct reading *r)
         return no_memory(r);
     for (int f = 0; f < t->n_filters; f++) {
         for (int m = 0; m < t->n_metric; m++)
-            t->score[t->n_score++] = (struct task_metric){ t->metric[m].name, t->filters[f].name, t->metric[m].aggregate, t->metric[m].higher_is_better, t->metric[m].kind == METRIC_ACC_TOKEN };
+            t->score[t->n_score++] = (struct task_metric){ t->metric[m].name, t->filters[f].name, t->metric[m].aggregate, t->metric[m].higher_is_better, is_own(t->metric[m].kind) };
         if (t->filters[f].extracts && t->output == OUT_GENERATE)
             t->score[t->n_score++] = (struct task_metric){ "extraction_failed", t->filters[f].name, TASK_MEAN, false, true };
     }
@@ -432,7 +460,7 @@ static int read_version(const struct reading *r)
     if (!rc && !(t->version = mem_strdup(b.data)))
         rc = no_memory(r);
     buf_release(&b);
-    t->cluster_field = json_string_value(cluster);
+    t->cluster_field = json_is_string(cluster) || json_is_array(cluster) ? cluster : NULL;
     return rc;
 }
 

@@ -3,7 +3,7 @@
 #define EVAL_TASK_ROWS_H
 #include "eval/task_impl.h"
 
-enum rows_reader { ROWS_plain, ROWS_hellaswag, ROWS_piqa, ROWS_arc, ROWS_mmlu, ROWS_truthfulqa, ROWS_clinc, ROWS_polarity, N_ROWS };
+enum rows_reader { ROWS_plain, ROWS_hellaswag, ROWS_piqa, ROWS_arc, ROWS_mmlu, ROWS_truthfulqa, ROWS_clinc, ROWS_polarity, ROWS_bbq, N_ROWS };
 struct rows {
     struct docs *out;
     int i_file;

@@ -3,6 +3,7 @@
 #include "eval_model.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "eval/interval.h"
 #include "eval/results.h"
 
@@ -144,6 +145,53 @@ static void groups_are_pooled_as_there(void **state)
     results_release(&r);
 }
 
+/* The tasks' scores of the golden file: right[i] of n[i] items each. */
+static void check_group(const struct eval_score *of, int n, bool by_size, const json_t *want)
+{
+    const struct eval_score *ptr[64];
+    for (int i = 0; i < n; i++)
+        ptr[i] = &of[i];
+    const struct group_score g = eval_group_score(ptr, n, by_size);
+    const struct { const char *key; double got; } v[] = { { "value", g.value }, { "stderr", g.stderr_items }, { "se", g.se }, { "low", g.ci[0] }, { "high", g.ci[1] } };
+    for (size_t k = 0; k < sizeof v / sizeof *v; k++) {
+        const double x = json_number_value(json_object_get(want, v[k].key));
+        if (!(fabs(v[k].got - x) < 1e-12))
+            fail_msg("%d tasks %s: %s is %.17g, expected %.17g", n, by_size ? "by size" : "each alike", v[k].key, v[k].got, x);
+    }
+}
+
+/* tools/golden/bias.py: lm-evaluation-harness' own functions, and limits from SciPy's. */
+static void errors_of_groups_are_the_harness_s_and_their_intervals_follow_the_tasks(void **state)
+{
+    (void)state;
+    json_t *all, *c;
+    size_t i;
+    OK(tree_load(&all, "tests/golden/bias.json", 1 << 20, &err));
+    json_array_foreach(json_object_get(all, "task_groups"), i, c) {
+        struct eval_score s[64];
+        const int n = (int)json_array_size(json_object_get(c, "n"));
+        for (int k = 0; k < n; k++) {
+            const int64_t items = json_integer_value(json_array_get(json_object_get(c, "n"), (size_t)k)), right = json_integer_value(json_array_get(json_object_get(c, "right"), (size_t)k));
+            const double p = (double)right / (double)items, se = sqrt(p * (1 - p) / (double)(items - 1));
+            s[k] = (struct eval_score){ .value = p, .stderr_items = se, .se = se, .by = SCORE_BY_SHARE, .n_item = items, .n_cluster = items };
+            OK(interval_wilson(right, items, 0.95, s[k].ci, &err));
+        }
+        check_group(s, n, true, json_object_get(c, "by_size"));
+        check_group(s, n, false, json_object_get(c, "mean"));
+    }
+    assert_int_equal(i, 5);
+    json_decref(all);
+}
+
+static void a_group_with_a_task_without_an_interval_has_none(void **state)
+{
+    (void)state;
+    const struct eval_score a = { .value = 0.5, .stderr_items = 0.1, .se = 0.1, .ci = { 0.3, 0.7 }, .n_item = 25, .n_cluster = 25 };
+    const struct eval_score b = { .value = 1, .stderr_items = NAN, .se = NAN, .ci = { NAN, NAN }, .n_item = 1, .n_cluster = 1 }, *both[] = { &a, &b };
+    const struct group_score g = eval_group_score(both, 2, true);
+    assert_true(fabs(g.value - 13.5 / 26) < 1e-15 && isnan(g.stderr_items) && isnan(g.se) && isnan(g.ci[0]) && isnan(g.ci[1]));
+}
+
 static void changes_of_generation_are_read(void **state)
 {
     (void)state;
@@ -193,6 +241,8 @@ int main(void)
         cmocka_unit_test(items_in_clusters_have_the_error_of_clusters_beside_that_of_items),
         cmocka_unit_test(what_is_no_mean_is_drawn_again),
         cmocka_unit_test(groups_are_pooled_as_there),
+        cmocka_unit_test(errors_of_groups_are_the_harness_s_and_their_intervals_follow_the_tasks),
+        cmocka_unit_test(a_group_with_a_task_without_an_interval_has_none),
         cmocka_unit_test(changes_of_generation_are_read),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

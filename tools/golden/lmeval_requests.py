@@ -5,7 +5,7 @@
 Writes lmeval.json: for each case the SHA-256 of json.dumps of all requests, [context, continuation] or [context, until], in order, and for
 scores the values of each document and their aggregates, with replies that are written down or drawn from random.Random(7); and the documents
 made up, as JSON lines.  The harness' data sets are replaced by the files, read here without any code of lathe."""
-import bz2, csv, gzip, hashlib, importlib.metadata, io, json, os, random, sys, zipfile
+import bz2, csv, gzip, hashlib, importlib.metadata, io, json, math, os, random, sys, zipfile
 
 import datasets
 import lm_eval
@@ -104,6 +104,31 @@ MADE |= {
     "pubmedqa": [{"CONTEXTS": ["One.", "Two's"], "QUESTION": "Is it?", "final_decision": "maybe"}, {"CONTEXTS": [], "QUESTION": "Is it not?", "final_decision": "no"}],
     "mnli": [{"premise": "It rains.", "hypothesis": " It is wet", "label": 0}, {"premise": "a", "hypothesis": "b. ", "label": 2}],
 }
+# BBQ's answers as its categories write them: groups of two kinds in one word, nationalities below a region, what is missing.
+def bbq_doc(i, groups, stereotyped, polarity, condition, category, answers, label):
+    infos = [[a, g] if isinstance(g, str) else g for a, g in zip(answers, groups)]
+    return {"example_id": i, "question_index": str(1 + i // 4), "question_polarity": polarity, "context_condition": condition, "category": category,
+            "answer_info": dict(zip(("ans0", "ans1", "ans2"), infos)), "additional_metadata": {"subcategory": "None", "stereotyped_groups": stereotyped, "version": "b", "source": ""},
+            "context": f"Two people, number {i}, were there.", "question": f"Who was the {'bad' if polarity == 'neg' else 'good'} one?", "ans0": answers[0], "ans1": answers[1], "ans2": answers[2],
+            "label": label}
+
+
+BBQ_ROWS = [
+    (["M-Black", "unknown", "F-White"], ["F-Black", "M-Black", "Black"], "Race_x_gender", ["Andre", "Not answerable", "Emily"], 1),
+    (["lowSES-African American", "highSES-Caucasian", "unknown"], ["lowSES", "African American"], "Race_x_SES", ["Jamal", "Greg", "Can't be determined"], 2),
+    (["unknown", ["Iraqi", "MiddleEast"], ["Spanish", "Europe"]], ["Iraqi", "Iran"], "Nationality", ["Not enough info", "The Iraqi", "The Spanish man"], 0),
+    (["woman", "man", "unknown"], ["woman", "F"], "Gender_identity", ["Mary", "James", "Cannot answer"], 2),
+    (["nonTrans", "unknown", "trans"], ["trans", "transgender women", "transgender men"], "Gender_identity", ["The girl", "Unknown", "The trans boy"], 1),
+    (["nonDisabled", "disabled", "unknown"], ["disabled"], "Disability_status", ["Ann's sister", "The deaf woman", "Can't answer"], 2),
+    ([[], ["", ""], ["Not known", "unknown"]], ["Hispanic", "latino"], "Race_ethnicity", ["A Latina girl", "The Latina woman", "Not known"], 2),
+    (["old", "nonOld", "unknown"], ["old"], "Age", ["The grandfather", "The \"grandson\"", "Undetermined"], 2),
+    (["gay", "straight", "unknown"], ["Gay", "gay"], "Sexual_orientation", ["Bob", "Tom", "Cannot be determined"], 2),
+    (["Jewish", "unknown", "Christian"], ["Jewish"], "Religion", ["Éli", "Not enough information", "Pete"], 1),
+    (["lowSES", "highSES", "unknown"], ["low SES"], "SES", ["the janitor", "the lawyer", "Unknown"], 2),
+]
+MADE |= {"bbq": [bbq_doc(4 * k + 2 * c + p, groups, stereotyped, polarity, condition, category, answers, unknown if condition == "ambig" else (unknown + 1 + p) % 3)
+                 for k, (groups, stereotyped, category, answers, unknown) in enumerate(BBQ_ROWS)
+                 for c, condition in enumerate(("ambig", "disambig")) for p, polarity in enumerate(("neg", "nonneg"))]}
 # Task files of ours that name the harness' functions.
 FUNCTIONS = {
     "mmlu_pro": ("mmlu_pro/mmlu_pro_health.yaml", """task: made_mmlu_pro
@@ -242,6 +267,11 @@ def all_cases():
     for name in "boolean_expressions date_understanding dyck_languages hyperbaton navigate object_counting sports_understanding web_of_lies".split():
         case("bbh_zeroshot_" + name, f"bbh/zeroshot/{name}.yaml", {"": f"eval-bbh/{name}.json"}, {"test": bbh(name)}, 0, {"filter_list": None})
     case("crows_pairs_english", "crows_pairs/crows_pairs_english.yaml", {"": "eval-bias/crows_pairs_anonymized.csv"}, {"test": crows()})
+    docs = jsonl("eval-bbq/Physical_appearance.jsonl")
+    case("bbq", "bbq/bbq_multiple_choice.yaml", {"test": "eval-bbq/Physical_appearance.jsonl"}, {"test": docs})
+    for condition in ("", "_ambig", "_disambig"):
+        for shots in (0, 2):
+            case("bbq" + condition, f"bbq/bbq_multiple_choice{condition}.yaml", {"test": "made/bbq.jsonl"}, {"test": MADE["bbq"]}, shots)
     intents = sorted({d["intent"] for d in clinc("test")})
     ours = {"task": "clinc150", "dataset_path": "x", "output_type": "multiple_choice", "training_split": "train", "test_split": "test", "doc_to_text": "Request: {{text}}\nIntent:",
             "doc_to_target": "{{intent|replace('_', ' ')}}", "doc_to_choice": [x.replace("_", " ") for x in intents]}
@@ -375,14 +405,16 @@ def score(name, text, docs, replies, path=None, config=None, file=None):
             for i, r in zip(insts, replies[d], strict=True):
                 i.resps = [tuple(r)]
     t.apply_filters()
+    shown = list(t.eval_docs)       # process_docs adds columns
     out = {}
     for f in [x.name for x in t._filters]:
         for d, insts in groups.items():
-            for m, v in t.process_results(docs[d], [i.filtered_resps[f] for i in insts]).items():
+            for m, v in t.process_results(shown[d], [i.filtered_resps[f] for i in insts]).items():
                 out.setdefault(f"{m},{f}", []).append(v)
     agg = {}
     for k, v in out.items():
         agg[k] = float(t.aggregation()[k.split(",")[0]](v))
+        agg[k] = None if math.isnan(agg[k]) else agg[k]
     values = {k: [float(x) for x in v] for k, v in out.items() if not isinstance(v[0], tuple)}
     SCORES.append({"task": name, "yaml": bool(text), "file": file, "n": len(docs), "replies": replies, "values": values, "aggregates": agg})
     print("score", name, agg, file=sys.stderr)
@@ -425,6 +457,9 @@ def all_scores():
         score(f"truthfulqa_mc{n}", None, docs, [lls(len(d[f"mc{n}_targets"]["choices"])) for d in docs], f"truthfulqa/truthfulqa_mc{n}.yaml", file="eval-truthfulqa/TruthfulQA.csv")
     docs = crows()[:100]
     score("crows_pairs_english", None, docs, [lls(2) for d in docs], "crows_pairs/crows_pairs_english.yaml", file="eval-bias/crows_pairs_anonymized.csv")
+    docs = jsonl("eval-bbq/Physical_appearance.jsonl")[:160]
+    score("bbq", None, docs, [lls(12) for d in docs], "bbq/bbq_multiple_choice.yaml", file="eval-bbq/Physical_appearance.jsonl")
+    score("bbq", None, MADE["bbq"], [lls(12) for d in MADE["bbq"]], "bbq/bbq_multiple_choice.yaml", file="made/bbq.jsonl")
     docs = jsonl("eval-lambada/lambada_test.jsonl")[:100]
     score("lambada_openai", None, docs, [lls(1) for d in docs], "lambada/lambada_openai.yaml", file="eval-lambada/lambada_test.jsonl")
 
