@@ -21,10 +21,22 @@ static int number_text(const struct page *p, const json_t *v)
     return buf_printf(p->b, p->err, "%.6g", json_real_value(v));
 }
 
+/* Texts and lists may be of any size: so many bytes are shown, up to a whole character. */
+enum { VALUE_BYTES = 2000 };
+
+static int bounded(const struct page *p, const char *s, size_t n)
+{
+    size_t shown = n < VALUE_BYTES ? n : VALUE_BYTES;
+    while (shown < n && shown && ((unsigned char)s[shown] & 0xc0) == 0x80)
+        shown--;
+    TRY(html_text(p->b, s, shown, p->err));
+    return shown < n ? buf_printf(p->b, p->err, " <span class=\"soft\">… and %zu bytes more in report.json</span>", n - shown) : 0;
+}
+
 int page_value(const struct page *p, const json_t *v)
 {
     if (json_is_string(v))
-        return html_text(p->b, json_string_value(v), json_string_length(v), p->err);
+        return bounded(p, json_string_value(v), json_string_length(v));
     if (json_is_number(v))
         return number_text(p, v);
     if (!v || json_is_null(v) || (!json_is_boolean(v) && !json_object_size(v) && !json_array_size(v)))
@@ -32,7 +44,7 @@ int page_value(const struct page *p, const json_t *v)
     if (json_is_boolean(v))
         return page_add(p, json_is_true(v) ? "yes" : "no");
     char *text = tree_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    const int rc = text ? page_text(p, text) : ERR(p->err, NOMEM, "no memory for a page");
+    const int rc = text ? bounded(p, text, strlen(text)) : ERR(p->err, NOMEM, "no memory for a page");
     mem_free(text);
     return rc;
 }

@@ -15,7 +15,7 @@ struct page { struct buf *b; struct err *err; };
 
 int page_add(const struct page *p, const char *markup);
 int page_text(const struct page *p, const char *s);                    /* NULL: a dash */
-int page_value(const struct page *p, const json_t *v);                 /* any value, as text */
+int page_value(const struct page *p, const json_t *v);                 /* any value, as text of some length */
 int page_title(const struct page *p, const char *id, const char *text);          /* of a part, to which page_link leads */
 int page_link(const struct page *p, const char *id, const char *title);
 int page_subtitle(const struct page *p, const char *s);

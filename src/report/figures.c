@@ -4,7 +4,6 @@
 #include <string.h>
 #include "base/diagram.h"
 #include "base/html.h"
-#include "base/utf8.h"
 #include "report/parts.h"
 
 /* ---- one table ---- */
@@ -155,7 +154,7 @@ static int single_row(const struct page *p, const struct diagram_axis *axis, con
     }
     TRY(page_add(p, "</td>"));
     TRY(value_cells(p, axis, f, 0));
-    TRY(page_add(p, "<td class=\"s soft\">"));
+    TRY(page_add(p, "<td class=\"name soft\">"));
     TRY(read_str(f, "what") ? page_text(p, read_str(f, "what")) : 0);
     return page_add(p, "</td></tr>\n");
 }
@@ -199,22 +198,15 @@ int page_figures(const struct page *p, const json_t *figures)
 
 /* ---- examples ---- */
 
-enum { EXAMPLES = 20, LONG = 40, TEXT_BYTES = 2000 };
+enum { EXAMPLES = 20, LONG = 40 };
 
 static int text_block(const struct page *p, const char *key, const json_t *v)
 {
-    const char *s = json_string_value(v);
-    size_t n = json_string_length(v), shown = 0;
-    while (shown < n && shown < TEXT_BYTES)
-        shown += (size_t)(utf8_length(s + shown, s + n) ? utf8_length(s + shown, s + n) : 1);
     TRY(page_add(p, "<div><span class=\"soft\">"));
     TRY(page_text(p, key));
     TRY(page_add(p, "</span><br/><code>"));
-    TRY(html_text(p->b, s, shown, p->err));
-    TRY(page_add(p, "</code>"));
-    if (shown < n)
-        TRY(buf_printf(p->b, p->err, "<span class=\"soft\"> … and %zu bytes more in report.json</span>", n - shown));
-    return page_add(p, "</div>");
+    TRY(page_value(p, v));
+    return page_add(p, "</code></div>");
 }
 
 static bool is_long(const json_t *v) { return json_string_length(v) > LONG; }
@@ -288,15 +280,73 @@ static bool was_shown(const char *but, const char *key)
 
 static bool is_plain(const json_t *v) { return !json_is_object(v) && !json_is_array(v); }
 
+/* Sentences: caveats, warnings. */
+static bool are_sentences(const json_t *v)
+{
+    size_t i;
+    json_t *s;
+    bool all = json_array_size(v) > 0 && json_array_size(v) <= EXAMPLES;
+    json_array_foreach(v, i, s)
+        all = all && json_is_string(s);
+    return all;
+}
+
+static int sentences(const struct page *p, const char *key, const json_t *v)
+{
+    size_t i;
+    json_t *s;
+    TRY(page_add(p, "<details open><summary>"));
+    TRY(page_text(p, key));
+    TRY(page_add(p, "</summary><ul>\n"));
+    json_array_foreach(v, i, s) {
+        TRY(page_add(p, "<li>"));
+        TRY(page_value(p, s));
+        TRY(page_add(p, "</li>\n"));
+    }
+    return page_add(p, "</ul></details>\n");
+}
+
+/* Objects by name, each of values alone: a row for each. */
+static bool are_named_rows(const json_t *v)
+{
+    const char *key, *name;
+    json_t *o, *x;
+    bool all = json_object_size(v) > 1;
+    read_each(v, key, o) {
+        all = all && json_object_size(o) > 0;
+        read_each(o, name, x)
+            all = all && (is_plain(x) || json_array_size(x) == 2);      /* an interval */
+    }
+    return all;
+}
+
+static int named_rows(const struct page *p, const json_t *v)
+{
+    struct doc d = { 0 };
+    json_t *rows = doc_list(&d), *o;
+    const char *key;
+    read_each(v, key, o) {
+        json_t *row = doc_add(&d, rows, doc_object(&d));
+        doc_str(&d, row, "", key);
+        if (row && json_object_update_missing(row, o))
+            d.failed = true;
+    }
+    const int rc = d.failed ? ERR(p->err, NOMEM, "no memory for a page") : page_rows(p, rows, PAGE_ROWS);
+    json_decref(rows);
+    return rc;
+}
+
 static int folded(const struct page *p, const char *key, const json_t *v)
 {
     const size_t n = json_array_size(v);
+    if (are_sentences(v))
+        return sentences(p, key, v);
     TRY(page_add(p, "<details><summary>"));
     TRY(page_text(p, key));
     if (n)
         TRY(buf_printf(p->b, p->err, " (%zu)", n));
     TRY(page_add(p, "</summary>"));
-    TRY(n && are_examples(key, v) ? examples(p, v) : page_tree(p, v, 4));
+    TRY(n && are_examples(key, v) ? examples(p, v) : are_named_rows(v) ? named_rows(p, v) : page_tree(p, v, 4));
     return page_add(p, "</details>\n");
 }
 
@@ -306,7 +356,7 @@ static int plain_facts(const struct page *p, const json_t *evidence, const char 
     json_t *v;
     int n = 0;
     read_each(evidence, key, v) {
-        if (was_shown(but, key) || !is_plain(v) || json_is_null(v))
+        if (was_shown(but, key) || !is_plain(v) || json_is_null(v) || !strcmp(key, "verdict"))
             continue;
         TRY(page_add(p, n++ ? " · " : "<p class=\"soft\">"));
         TRY(page_text(p, key));
@@ -314,6 +364,15 @@ static int plain_facts(const struct page *p, const json_t *evidence, const char 
         TRY(page_value(p, v));
     }
     return n ? page_add(p, "</p>\n") : 0;
+}
+
+int page_verdict(const struct page *p, const json_t *evidence)
+{
+    if (!read_str(evidence, "verdict"))
+        return 0;
+    TRY(page_add(p, "<div class=\"note\"><b>"));
+    TRY(page_value(p, json_object_get(evidence, "verdict")));
+    return page_add(p, "</b></div>\n");
 }
 
 int page_rest(const struct page *p, const json_t *evidence, const char *but)

@@ -6,8 +6,7 @@
 
 /* ---- corruptions ---- */
 
-/* The warmer, the more of the accuracy without is lost. */
-static int heat_cell(const struct page *p, double v, double clean)
+int page_heat_cell(const struct page *p, double v, double clean)
 {
     char text[32];
     const double lost = clean > 0 && isfinite(v) ? (clean - v) / clean : 0, heat = lost < 0 ? 0 : lost > 1 ? 1 : lost;
@@ -38,7 +37,7 @@ static int corruptions(const struct page *p, const json_t *r)
         TRY(page_add(p, "<tr>"));
         TRY(page_name_cell(p, name));
         for (size_t i = 0; i < STRENGTHS; i++)
-            TRY(heat_cell(p, read_number_of(json_array_get(list, i)), clean));
+            TRY(page_heat_cell(p, read_number_of(json_array_get(list, i)), clean));
         TRY(page_add(p, "</tr>\n"));
     }
     TRY(page_table_end(p));
@@ -84,40 +83,71 @@ static int attacks(const struct page *p, const json_t *r)
     return 0;
 }
 
-/* ---- images of no class ---- */
+/* ---- what is none of its own ---- */
 
-static int other_set(const struct page *p, const char *path, const json_t *set)
+static int scores_table(const struct page *p, const json_t *scores)
 {
     static const char *const keys[] = { "auroc", "fpr95_id_positive", "fpr95_ood_positive", "aupr_in", "aupr_out" };
     const char *name;
     json_t *s;
-    char text[32];
-    TRY(page_add(p, "<p>"));
-    TRY(page_text(p, path));
-    TRY(buf_printf(p->b, p->err, ": %s images</p>\n", read_thousands(text, read_count(set, "n"))));
-    TRY(page_table(p, "score|#AUROC|#FPR95, own positive|#FPR95, others positive|#AUPR in|#AUPR out"));
-    read_each(json_object_get(set, "scores"), name, s) {
+    size_t n = 0;
+    char text[32], low[32], high[32];
+    TRY(page_table(p, "score|#AUROC|#95 % interval|#FPR95, own positive|#FPR95, others positive|#AUPR in|#AUPR out"));
+    read_each(scores, name, s) {
+        const json_t *ci = json_object_get(s, "auroc_ci95");
+        if (n++ >= PAGE_ROWS)
+            break;
         TRY(page_add(p, "<tr>"));
         TRY(page_name_cell(p, name));
-        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
             TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s</td>", figure_text(text, read_number(s, keys[i]))));
+            if (!i && json_array_size(ci) == 2)
+                TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s to %s</td>", figure_text(low, read_number_of(json_array_get(ci, 0))),
+                               figure_text(high, read_number_of(json_array_get(ci, 1)))));
+            else if (!i)
+                TRY(page_add(p, "<td class=\"n\">–</td>"));
+        }
         TRY(page_add(p, "</tr>\n"));
     }
-    return page_table_end(p);
+    TRY(page_table_end(p));
+    read_each(scores, name, s)
+        if (read_str(s, "why_not") && n-- > 0) {
+            TRY(page_add(p, "<p class=\"soft\">"));
+            TRY(page_text(p, name));
+            TRY(page_add(p, ": "));
+            TRY(page_value(p, json_object_get(s, "why_not")));
+            TRY(page_add(p, "</p>\n"));
+        }
+    return 0;
 }
 
-static int others(const struct page *p, const json_t *r)
+static int other_set(const struct page *p, const char *path, const json_t *set)
+{
+    const json_t *matched = json_object_get(set, "length_matched");
+    char text[32];
+    TRY(page_add(p, "<p><b>"));
+    TRY(page_text(p, path));
+    TRY(buf_printf(p->b, p->err, "</b> n %s</p>\n", read_thousands(text, read_count(set, "n"))));
+    TRY(scores_table(p, json_object_get(set, "scores")));
+    if (!json_is_object(matched))
+        return 0;
+    TRY(buf_printf(p->b, p->err, "<details><summary>As many of each length from both sets, n %s</summary>", read_thousands(text, read_count(matched, "n"))));
+    TRY(scores_table(p, json_object_get(matched, "scores")));
+    return page_add(p, "</details>\n");
+}
+
+int page_other_sets(const struct page *p, const json_t *r)
 {
     const char *path;
     json_t *set;
     size_t n = 0;
     if (!json_object_size(r))
         return 0;
-    TRY(page_subtitle(p, "Images of none of the classes"));
+    TRY(page_subtitle(p, "Told apart from"));
     read_each(r, path, set)
-        if (n++ < PAGE_ROWS)
+        if (n++ < PAGE_EXAMPLES)
             TRY(other_set(p, path, set));
-    return 0;
+    return page_more(p, n, PAGE_EXAMPLES);
 }
 
 int page_images(const struct page *p, const json_t *evidence, const json_t *figures)
@@ -129,7 +159,7 @@ int page_images(const struct page *p, const json_t *evidence, const json_t *figu
         TRY(page_calibration(p, json_object_get(evidence, "calibration")));
     TRY(corruptions(p, json_object_get(evidence, "corruptions")));
     TRY(attacks(p, json_object_get(evidence, "attacks")));
-    TRY(others(p, json_object_get(evidence, "ood")));
+    TRY(page_other_sets(p, json_object_get(evidence, "ood")));
     TRY(page_figures(p, figures));
     return page_rest(p, evidence, " n images calibration corruptions attacks ood ");
 }

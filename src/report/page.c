@@ -217,16 +217,29 @@ static const json_t *calibration_in(const json_t *evidence)
 static const char of_calibration[] = " calibration n classes choices_max input bins null_draws nll_clipped accuracy miscalibrated metrics reliability "
                                      "temperature conformal selective ";
 
+static int folded_figures(const struct page *p, const json_t *figures)
+{
+    TRY(buf_printf(p->b, p->err, "<details><summary>All figures (%zu)</summary>", json_array_size(figures)));
+    TRY(page_figures(p, figures));
+    return page_add(p, "</details>\n");
+}
+
+/* Parts with a form of their own first; then what any kind has. */
 static int any_kind(const struct page *p, const json_t *evidence, const json_t *figures)
 {
+    const json_t *c = calibration_in(evidence), *tasks = json_object_get(evidence, "tasks"), *ood = json_object_get(evidence, "ood");
+    const bool robust = !strcmp(file_kind(evidence), "robustness") && json_array_size(tasks), others = !strcmp(file_kind(evidence), "ood") && json_object_size(ood);
     if (!strcmp(file_kind(evidence), "images"))
         return page_images(p, evidence, figures);
-    const json_t *c = calibration_in(evidence);
+    TRY(page_verdict(p, evidence));
     if (c)
         TRY(page_calibration(p, c));
-    TRY(page_by_strength(p, evidence));
-    TRY(page_figures(p, figures));
-    return page_rest(p, evidence, c ? of_calibration : "");
+    if (robust)
+        TRY(page_robustness(p, tasks));
+    if (others)
+        TRY(page_other_sets(p, ood));
+    TRY(c || robust || others ? folded_figures(p, figures) : page_figures(p, figures));
+    return page_rest(p, evidence, c ? of_calibration : robust ? " tasks " : others ? " ood " : "");
 }
 
 static int body(const struct page *p, const json_t *report, size_t i_file)

@@ -149,9 +149,9 @@ static void the_page_has_every_part_and_no_markup_from_outside(void **state)
     (void)state;
     static const char *const must[] = { "tiny &lt;&amp;&gt;", "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;", "The 2 below the groups", "Incomplete.",
                                        "2 items failed", "4 contexts were too long", "Miscalibrated.",
-                                        "Reliability at temperature", "gaussian_noise", "color-mix", "Worst: <b class=\"bad\">religion</b>", "flips (1)",
+                                        "Reliability at temperature", "gaussian_noise", "color-mix", "Worst: <b class=\"bad\">religion</b>", "examples (1)", "acc by strength", "each item in the form that it does worst in: 0.2000", "no list was given", "nothing &lt;b&gt;found", "3000 bytes more",
                                             "wh_per_million_tokens", "replaced by newer",
-                                        "lathe eval MODEL --membership", "Images of none of the classes", "cut at the beginning" };
+                                        "lathe eval MODEL --membership", "Told apart from", "cut at the beginning" };
     struct buf b;
     json_t *r = golden();
     page_of(r, &b);

@@ -29,17 +29,28 @@ write("calibration", "2026-11-26T10-05-00.000000", {"kind": "calibration", **hea
     "temperature": {"T": 1.4, "nll_before": 1.2, "nll_after": 1.1, "cross_fit": {"metrics": {"ece.equal_width.15": {"value": 0.02, "null_q95": 0.03}}, "reliability": bins}},
     "conformal": {"alpha": 0.1, "n_fit": 495, "n_measured": 495, "measured_range90": [0.87, 0.93], "thr": {"coverage": 0.9, "size_mean": 1.8, "worst_class": {"class": 3, "coverage": 0.7}}},
     "selective": {"curve": [[0.1, 0.01], [0.5, 0.1], [1, 0.4]]}})
-write("robustness", "2026-11-26T10-10-00.000000", {"kind": "robustness", **head, "date": 1795687800.0,
-    "figures": [figure("accuracy", f"hellaswag {f} {s}", round(0.45 - 0.02 * i - 0.03 * s, 4), round(0.4 - 0.02 * i - 0.03 * s, 4), round(0.5 - 0.02 * i - 0.03 * s, 4), 100, "higher", "share of items answered right") for i, f in enumerate(("typo", "case", evil)) for s in (1, 3, 5)],
-    "flips": [{"item": 7, "family": "typo", "strength": 3, "text": "A <b>text</b> & its end, " + "long " * 20, "changed": "A <b>txet</b> & its edn, " + "lnog " * 20}]})
+families = ("keyboard", "case", evil)
+def measured(v, **k):
+    return {"n": 100, "value": v, "ci95": [round(v - 0.05, 4), round(v + 0.05, 4)], **k}
+def variant(f, i, s):
+    v = round(0.45 - 0.02 * i - 0.03 * s, 4)
+    return {"family": f, "form": str(s), "strength": s, "what": "as people mistype", "untouched": 3, "items": {"scored": 100, "failed": 0, "first_failure": None, "open": 0, "cut": 0}, "kl": 0.01, "kl_ci95": [0, 0.02], "n_kl": 100,
+            "metrics": {"acc": measured(v, change=round(v - 0.45, 4), change_ci95=[round(v - 0.5, 4), round(v - 0.4, 4)], broken=10, mended=2, flip_rate=0.12, flip_ci95=[0.1, 0.2], retention=0.9, retention_ci95=[0.8, 1], p_mcnemar=0.01, p_holm=0.04)}}
+variants = [variant(f, i, s) for i, f in enumerate(families) for s in (1, 3, 5)] + [{**variant("labels", 1, 1), "form": "(A)", "strength": None}]
+write("robustness", "2026-11-26T10-10-00.000000", {"kind": "robustness", **head, "date": 1795687800.0, "complete": True,
+    "figures": [figure("acc", f"hellaswag {v['family']} {v['form']}", v["metrics"]["acc"]["value"], *v["metrics"]["acc"]["ci95"], 100, "higher", "share of items answered right") for v in variants[:-1]],
+    "tasks": [{"task": "hellaswag", "n": 100, "items": {"scored": 100, "failed": 0, "first_failure": None, "open": 0, "cut": 0}, "fields": ["query"],
+               "metrics": {"acc": {"clean": measured(0.45), "higher_is_better": True, "intervals": "wilson", "worst_case": measured(0.2), "worst": {"family": evil, "form": "5", "value": 0.26, "simultaneous_ci95": [0.15, 0.4], "of": 9}}},
+               "variants": variants, "absent": [{"family": "paraphrase", "why": "no list was given"}]}],
+    "examples": [{"task": "hellaswag", "item": 7, "family": "keyboard", "form": "3", "broken": True, "text": "A <b>text</b> & its end, " + "long " * 20, "changed": "A <b>txet</b> & its edn, " + "lnog " * 20, "answer": "yes", "changed_answer": "no", "cut": False}]})
 write("images", "2026-11-26T10-20-00.000000", {"kind": "images", **head, "model": "m/vit", "model_sha256": "ef" * 32, "date": 1795688400.0, "images": "test.images.gz,test.labels.gz", "n": 60,
     "figures": [figure("accuracy", None, 0.95, 0.87, 0.98, 60, "higher"), figure("auroc", "energy other", 0.8, None, None, 100, "higher"), figure("robust_accuracy", "0.1", 0.2, 0.1, 0.3, 60, "higher")],
     "corruptions": {"accuracy": 0.95, "mean": 0.7, "retained": 0.74, "families": {"gaussian_noise": [0.95, 0.9, 0.8, 0.6, 0.3], "fog": [0.9, 0.9, None, 0.8, 0.7]}, "worst": {"family": "gaussian_noise", "strength": 5, "accuracy": 0.3}},
     "attacks": {"eps": 0.1, "accuracy": 0.95, "attacks": {"pgd": {"steps": 40, "n": 57, "fooled": 40, "accuracy": 0.28, "queries_mean": 12.5}}, "robust_accuracy": 0.28, "ci95": [0.18, 0.41], "warnings": [evil]},
-    "ood": {"other": {"n": 40, "scores": {"msp": {"auroc": 0.8, "fpr95_id_positive": 0.4, "fpr95_ood_positive": 0.5, "aupr_in": 0.9, "aupr_out": 0.7}}}}})
+    "ood": {"other": {"n": 40, "scores": {"vim": {"why_not": "nothing was fitted"}, "msp": {"auroc": 0.8, "auroc_ci95": [0.7, 0.9], "fpr95_id_positive": 0.4, "fpr95_ood_positive": 0.5, "aupr_in": 0.9, "aupr_out": 0.7}}}}})
 write("bias", "2026-11-26T10-30-00.000000", {"kind": "bias", **head, "date": 1795689000.0, "figures": [figure("accuracy", g, v, v - 0.1, v + 0.1, 50, "higher", "by group") for g, v in (("age", 0.7), ("religion", 0.41), ("nationality", 0.6))],
     "examples": [{"item": 1, "group": "religion", "question": "Who was it that did what everybody says they did?", "answer": evil}]})
 write("novel", "2026-11-26T10-40-00.000000", {"kind": "novel<i>kind", **head, "date": 1795689600.0, "figures": [figure("wh_per_million_tokens", evil, 12.5, None, None, 3, "lower", evil), figure("wrong", "types", "0.5", [], {}, None), "no figure", {"of": "nameless"}],
-    "note": "one", "deep": {"a": {"b": [1, 2, None]}}})
+    "verdict": "nothing <b>found</b>", "caveats": ["one " + evil, "two"], "by_name": {"a": {"x": 1, "ci": [0, 1]}, "b": {"x": None}}, "long": "x" * 5000, "note": "one", "deep": {"a": {"b": [1, 2, None]}}})
 open(f"{d}/broken_2026-11-26T10-50-00.000000.json", "w").write("[1, 2")
 open(f"{d}/foreign_2026-11-26T10-55-00.000000.json", "w").write('{"kind": 3, "figures": {}}')
