@@ -17,8 +17,8 @@ static const json_t *files_of(const json_t *report) { return json_object_get(rep
 static char *date_text(char out[40], double t)
 {
     struct tm tm;
-    const time_t whole = (time_t)t;
-    if (!(fabs(t) < 2.5e11) || !gmtime_r(&whole, &tm) || !strftime(out, 40, "%Y-%m-%d %H:%M UTC", &tm))
+    const time_t whole = fabs(t) < 2.5e11 ? (time_t)t : -1;
+    if (whole == -1 || !gmtime_r(&whole, &tm) || !strftime(out, 40, "%Y-%m-%d %H:%M UTC", &tm))
         return strcpy(out, "–");
     return out;
 }

@@ -1,5 +1,5 @@
-/* Figures of tasks: from the values and intervals under "lathe" where this program wrote the results, else from lm-evaluation-harness's values and
- * standard errors.  Groups have values and standard errors in both. */
+/* Figures of tasks and groups: from the values and intervals under "lathe" where this program wrote the results, else from lm-evaluation-harness's values
+ * and standard errors. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,15 +41,18 @@ static json_t *figure(struct doc *d, json_t *list, const json_t *results, const 
     return o;
 }
 
-static void own_figures(struct doc *d, json_t *list, const json_t *results, const char *task, const json_t *own)
+/* metrics: of a task, or of a group. */
+static void own_figures(struct doc *d, json_t *list, const json_t *results, const char *task, const json_t *metrics, bool group)
 {
     const char *metric;
     json_t *m;
-    read_each(json_object_get(own, "metrics"), metric, m) {
+    read_each(metrics, metric, m) {
         const json_t *ci = json_object_get(m, "interval");
-        json_t *o = figure(d, list, results, task, metric, read_number(m, "value"), read_number_of(json_array_get(ci, 0)),
-                           read_number_of(json_array_get(ci, 1)), read_count(m, "n"));
+        const double low = read_number_of(json_array_get(ci, 0)), high = read_number_of(json_array_get(ci, 1));
+        json_t *o = figure(d, list, results, task, metric, read_number(m, "value"), low, high, read_count(m, "n"));
         doc_str(d, o, "interval_by", read_str(m, "interval_by"));
+        if (group)
+            doc_put(d, o, "group", json_true());
     }
 }
 
@@ -85,12 +88,15 @@ void figures_of_tasks(struct doc *d, json_t *list, const json_t *results)
 {
     const char *task;
     json_t *scores;
-    const json_t *own = read_at(results, "lathe.tasks"), *groups = json_object_get(results, "groups");
+    const json_t *own = read_at(results, "lathe.tasks"), *own_groups = read_at(results, "lathe.groups"), *groups = json_object_get(results, "groups");
     read_each(groups, task, scores)
-        plain_figures(d, list, results, task, scores, true);
+        if (json_object_size(json_object_get(own_groups, task)))
+            own_figures(d, list, results, task, json_object_get(own_groups, task), true);
+        else
+            plain_figures(d, list, results, task, scores, true);
     read_each(json_object_get(results, "results"), task, scores) {
         if (json_object_get(own, task))
-            own_figures(d, list, results, task, json_object_get(own, task));
+            own_figures(d, list, results, task, json_object_get(json_object_get(own, task), "metrics"), false);
         else if (!json_object_get(groups, task))
             plain_figures(d, list, results, task, scores, false);
     }

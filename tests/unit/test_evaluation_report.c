@@ -79,6 +79,9 @@ static void the_newest_figure_of_a_model_counts(void **state)
     assert_true(json_is_true(json_object_get(json_array_get(json_object_get(r, "files"), 0), "replaced")));
     assert_true(json_is_false(json_object_get(json_array_get(json_object_get(r, "files"), 1), "replaced")));
     assert_int_equal(json_array_size(json_object_get(r, "models")), 2);
+    f = figure(r, "tasks", "acc", "mmlu", &n);
+    assert_int_equal(n, 1);
+    near(read_number(f, "high"), 0.34);
     json_decref(r);
 }
 

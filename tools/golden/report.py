@@ -16,7 +16,7 @@ def results(date, acc):
             "configs": {"hellaswag": {"dataset_path": "Rowan/hellaswag", "validation_split": "validation"}, "mmlu_anatomy": {"dataset_path": "cais/mmlu", "dataset_name": "anatomy", "test_split": "test"}},
             "n-shot": {"hellaswag": 10, "mmlu_anatomy": 0, "mmlu_virology": 0}, "higher_is_better": {"hellaswag": {"acc": True}},
             "config": {"model": "lathe", "model_sha": "ab" * 32, "random_seed": 1234}, "model_name": "models/<b>Tiny</b>/model.safetensors", "date": date,
-            "lathe": {"build": "lathe 0.1.0", "complete": False, "conventions": {"prefix": "<s>", "too_long": "cut at the beginning"},
+            "lathe": {"build": "lathe 0.1.0", "complete": False, "groups": {"mmlu": {"acc,none": {"value": 0.3, "se": 0.01, "interval": [0.27, 0.34], "interval_by": "mover", "n": 200}}}, "conventions": {"prefix": "<s>", "too_long": "cut at the beginning"},
                       "tasks": {"hellaswag": own(acc, 100, failed=2, errors=[{"doc_id": 3, "error": evil}]), "mmlu_anatomy": own(0.25, 100), "mmlu_virology": own(0.35, 100, contexts_cut=4),
                                 "bbq_ambig": own(0.5, 40)}}}
 os.makedirs(d, exist_ok=True)
