@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "eval/evidence.h"
+#include "eval/wrong.h"
 #include "report/card.h"
 #include "report/nist.h"
 #include "report/report.h"
@@ -186,11 +187,30 @@ static int look_at(const json_t *files, const char *folder, struct err *err)
     return 0;
 }
 
+/* A few items of each task that were answered wrong, where samples were kept. */
+static int add_examples(json_t *files, const char *folder, struct err *err)
+{
+    size_t i;
+    json_t *f;
+    json_array_foreach(files, i, f) {
+        const json_t *results = json_object_get(json_object_get(f, "evidence"), "results");
+        json_t *list;
+        if (!json_is_object(results))
+            continue;
+        TRY(wrong_answers(&list, folder, json_string_value(json_object_get(f, "file")), results, err));
+        if (json_object_set_new(f, "examples", list))
+            return ERR(err, NOMEM, "no memory for examples");
+    }
+    return 0;
+}
+
 static int of_evaluations(const char *folder, struct err *err)
 {
     json_t *files, *report = NULL;
     TRY(evidence_files(&files, folder, err));
     int rc = look_at(files, folder, err);
+    if (!rc)
+        rc = add_examples(files, folder, err);
     if (!rc)
         rc = report_make(&report, files, err);
     if (!rc)

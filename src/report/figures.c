@@ -209,7 +209,16 @@ static int text_block(const struct page *p, const char *key, const json_t *v)
     return page_add(p, "</code></div>");
 }
 
-static bool is_long(const json_t *v) { return json_string_length(v) > LONG; }
+/* What is asked and answered stands in a block of its own, however short, so that examples look alike. */
+static bool is_block(const char *key, const json_t *v)
+{
+    static const char *const keys[] = { "prompt", "text", "changed", "question", "context", "expected", "answer", "changed_answer", "before",
+                                        "after", "reply" };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (json_is_string(v) && !strcmp(keys[i], key))
+            return true;
+    return json_string_length(v) > LONG;
+}
 
 /* What is short in one line, then the texts beside each other. */
 static int example(const struct page *p, const json_t *o)
@@ -219,7 +228,7 @@ static int example(const struct page *p, const json_t *o)
     int n = 0;
     TRY(page_add(p, "<div class=\"note\"><p>"));
     read_each(o, key, v) {
-        if (is_long(v))
+        if (is_block(key, v))
             continue;
         TRY(page_add(p, n++ ? " · <span class=\"soft\">" : "<span class=\"soft\">"));
         TRY(page_text(p, key));
@@ -228,7 +237,7 @@ static int example(const struct page *p, const json_t *o)
     }
     TRY(page_add(p, "</p><div class=\"charts\">"));
     read_each(o, key, v)
-        if (is_long(v))
+        if (is_block(key, v))
             TRY(text_block(p, key, v));
     return page_add(p, "</div></div>\n");
 }
@@ -245,13 +254,13 @@ static bool are_examples(const char *key, const json_t *list)
         if (i >= FEW)
             break;
         read_each(o, name, v)
-            if (is_long(v))
+            if (json_string_length(v) > LONG)
                 return true;
     }
     return false;
 }
 
-static int examples(const struct page *p, const json_t *list)
+int page_texts(const struct page *p, const json_t *list)
 {
     size_t i;
     json_t *o;
@@ -346,7 +355,7 @@ static int folded(const struct page *p, const char *key, const json_t *v)
     if (n)
         TRY(buf_printf(p->b, p->err, " (%zu)", n));
     TRY(page_add(p, "</summary>"));
-    TRY(n && are_examples(key, v) ? examples(p, v) : are_named_rows(v) ? named_rows(p, v) : page_tree(p, v, 4));
+    TRY(n && are_examples(key, v) ? page_texts(p, v) : are_named_rows(v) ? named_rows(p, v) : page_tree(p, v, 4));
     return page_add(p, "</details>\n");
 }
 

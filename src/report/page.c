@@ -228,7 +228,8 @@ static int folded_figures(const struct page *p, const json_t *figures)
 static int any_kind(const struct page *p, const json_t *evidence, const json_t *figures)
 {
     const json_t *c = calibration_in(evidence), *tasks = json_object_get(evidence, "tasks"), *ood = json_object_get(evidence, "ood");
-    const bool robust = !strcmp(file_kind(evidence), "robustness") && json_array_size(tasks), others = !strcmp(file_kind(evidence), "ood") && json_object_size(ood);
+    const bool robust = !strcmp(file_kind(evidence), "robustness") && json_array_size(tasks), others = !strcmp(file_kind(evidence), "ood") &&
+        json_object_size(ood);
     if (!strcmp(file_kind(evidence), "images"))
         return page_images(p, evidence, figures);
     TRY(page_verdict(p, evidence));

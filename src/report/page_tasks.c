@@ -172,6 +172,15 @@ static int errors(const struct page *p, const json_t *tasks)
     return 0;
 }
 
+static int wrong(const struct page *p, const json_t *list)
+{
+    if (!json_array_size(list))
+        return 0;
+    TRY(buf_printf(p->b, p->err, "<details><summary>Answered wrong (%zu)</summary>", json_array_size(list)));
+    TRY(page_texts(p, list));
+    return page_add(p, "</details>\n");
+}
+
 static int folded(const struct page *p, const char *title, const json_t *o)
 {
     if (!json_object_size(o))
@@ -194,6 +203,8 @@ int page_tasks(const struct page *p, const json_t *report, size_t i_file)
         rc = count_table(p, json_object_get(own, "tasks"));
     if (!rc)
         rc = errors(p, json_object_get(own, "tasks"));
+    if (!rc)
+        rc = wrong(p, json_object_get(json_array_get(json_object_get(report, "files"), i_file), "examples"));
     if (!rc)
         rc = folded(p, "Conventions", json_object_get(own, "conventions"));
     if (!rc)

@@ -39,6 +39,8 @@ const char *image_subject(const json_t *figure);         /* of a figure of kind 
 int page_figures(const struct page *p, const json_t *figures);
 /* What a kind has beyond its figures: examples with their texts, tables, trees; folded.  but: names with spaces that were shown. */
 int page_rest(const struct page *p, const json_t *evidence, const char *but);
+/* Objects with texts: what is short in a line, the texts beside each other. */
+int page_texts(const struct page *p, const json_t *list);
 int page_calibration(const struct page *p, const json_t *calibration);
 int page_tasks(const struct page *p, const json_t *report, size_t i_file);
 int page_images(const struct page *p, const json_t *evidence, const json_t *figures);

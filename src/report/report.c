@@ -83,6 +83,8 @@ static json_t *file_entry(struct doc *d, json_t *models, const json_t *file)
     doc_put(d, o, "date", isfinite(date_of(evidence)) ? json_real(date_of(evidence)) : json_null());
     doc_put(d, o, "model", model_index(d, models, evidence));
     doc_put(d, o, "evidence", json_incref(evidence));
+    if (json_array_size(json_object_get(file, "examples")))
+        doc_put(d, o, "examples", json_incref(json_object_get(file, "examples")));
     return o;
 }
 

@@ -94,7 +94,8 @@ static int variant_row(const struct page *p, const json_t *v, const json_t *m, d
     TRY(page_text(p, read_str(v, "form") ? read_str(v, "form") : ""));
     TRY(page_add(p, "</td>"));
     TRY(page_heat_cell(p, value, higher ? clean : (double)NAN));
-    TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s (%s to %s)</td>", figure_text(a, read_number(m, "change")), figure_text(b, read_number_of(json_array_get(ci, 0))),
+    TRY(buf_printf(p->b, p->err, "<td class=\"n\">%s (%s to %s)</td>", figure_text(a, read_number(m, "change")),
+                   figure_text(b, read_number_of(json_array_get(ci, 0))),
                    figure_text(c, read_number_of(json_array_get(ci, 1)))));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         TRY(page_value_cell(p, json_object_get(m, counts[i])));

@@ -2,6 +2,7 @@
  * crash, no leak. */
 #include "each_allocation.h"
 #include "eval/evidence.h"
+#include "eval/wrong.h"
 #include "report/card.h"
 #include "report/nist.h"
 #include "report/report.h"
@@ -38,6 +39,24 @@ static int all(void *folder)
     return rc;
 }
 
+static int examples(void *folder)
+{
+    json_t *results = json_pack("{s:{s:{}}}", "results", "t"), *list = NULL;
+    const int rc = results ? wrong_answers(&list, folder, "results_2026-11-26T10-00-00.000000.json", results, &err) : ERR_NOMEM;
+    assert_true(rc < 0 || json_array_size(list) == 1);
+    json_decref(results), json_decref(list);
+    return rc;
+}
+
+static void examples_without_memory_are_an_error(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"doc_id\": 0, \"target\": \"a\", \"arguments\": {\"gen_args_0\": {\"arg_0\": \"Q\"}}, \"filtered_resps\": [\"b\"], "
+                              "\"metrics\": [\"m\"], \"m\": 0}\n";
+    OK(file_write_all(in_dir("samples_t_2026-11-26T10-00-00.000000.jsonl"), line, sizeof line - 1, &err));
+    assert_true(each_allocation(examples, test_dir, false) > 10);
+}
+
 static void every_allocation_that_fails_is_an_error(void **state)
 {
     (void)state;
@@ -67,6 +86,7 @@ static void every_call_that_fails_is_told(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_allocation_that_fails_is_an_error), cmocka_unit_test(every_call_that_fails_is_told) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(examples_without_memory_are_an_error), cmocka_unit_test(every_allocation_that_fails_is_an_error),
+                                       cmocka_unit_test(every_call_that_fails_is_told) };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
