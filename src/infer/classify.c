@@ -35,6 +35,8 @@ static int open_and_plan(struct classifier *c, const char *path, const struct cl
     TRY(load_config(c, path, o, err));
     if (!c->config.n_label)
         return ERR(err, UNSUPPORTED, "%s: this %s has no head for classes, expected ...ForImageClassification or ...ForSequenceClassification", path, family_name(c->config.family));
+    if (o->features && o->bf16)
+        return ERR(err, UNSUPPORTED, "%s: features are floats, expected products of floats", path);
     const bool images = config_vision(&c->config);
     TRY(labels_load(&c->labels, &c->config, path, err));
     if (images)
@@ -49,7 +51,7 @@ static int open_and_plan(struct classifier *c, const char *path, const struct cl
     TRY(weights_list_new(&c->list, &c->config, err));
     if (o->slopes && !images)
         return ERR(err, UNSUPPORTED, "%s: this %s reads texts, expected a model of images, by whose numbers slopes are", path, family_name(c->config.family));
-    const struct decoder_opts d = { .use = o->slopes ? DECODER_TRAIN : DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32, .frozen = true, .pixels_sought = o->slopes };
+    const struct decoder_opts d = { .use = o->slopes ? DECODER_TRAIN : DECODER_LOGITS, .compute = o->bf16 ? DT_BF16 : DT_F32, .frozen = true, .pixels_sought = o->slopes, .features = o->features };
     TRY(decoder_record(&c->d, &c->config, &d, err));
     const int n = images ? CLASSIFY_BATCH : 1;
     return decoder_plan(&c->d, n * c->ctx, n, n_thread, NULL, err);
@@ -126,7 +128,7 @@ static void softmax(const float *logits, int n, float *probs)
         probs[i] = (float)(exp((double)logits[i] - max) / sum);
 }
 
-int classifier_text(struct classifier *c, const char *text, size_t n, float *probs, struct err *err)
+int classifier_text_logits(struct classifier *c, const char *text, size_t n, float *logits, struct err *err)
 {
     assert(c->tok);
     struct graph *g = c->d.g;
@@ -141,8 +143,38 @@ int classifier_text(struct classifier *c, const char *text, size_t n, float *pro
     for (int i = 0; i < T; i++)
         ((int32_t *)g->tensor[c->d.ids].data)[i] = c->ids.id[i], ((int32_t *)g->tensor[c->d.pos].data)[i] = i;
     graph_run(g, PASS_FORWARD, &(struct step){ .T = T, .S = 1, .seq_start = start });
-    softmax(g->tensor[c->d.logits].data, c->config.n_label, probs);
+    memcpy(logits, g->tensor[c->d.logits].data, (size_t)c->config.n_label * sizeof *logits);
     return 0;
+}
+
+int classifier_text(struct classifier *c, const char *text, size_t n, float *probs, struct err *err)
+{
+    TRY(classifier_text_logits(c, text, n, probs, err));
+    softmax(probs, c->config.n_label, probs);
+    return 0;
+}
+
+int classifier_n_feature(const struct classifier *c)
+{
+    assert(c->d.features >= 0);
+    return (int)tensor_cols(&c->d.g->tensor[c->d.features]);
+}
+
+void classifier_features(const struct classifier *c, int n, float *x)
+{
+    const int N = classifier_n_feature(c);
+    const struct tensor *t = &c->d.g->tensor[c->d.features];
+    assert(t->dtype == DT_F32);
+    memcpy(x, t->data, (size_t)n * (size_t)N * sizeof *x);
+}
+
+const float *classifier_head(struct classifier *c, const float **bias)
+{
+    const int64_t n = c->config.n_label;
+    const int w = weights_find(c->list, "label.w", n * tensor_cols(&c->d.g->tensor[c->d.features])), b = weights_find(c->list, "label.b", n);
+    assert(w >= 0);
+    *bias = b < 0 ? NULL : decoder_weight(&c->d, b);
+    return decoder_weight(&c->d, w);
 }
 
 static int64_t numbers_of(const struct config *m) { return (int64_t)m->n_channel * m->image_size * m->image_size; }

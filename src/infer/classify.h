@@ -16,6 +16,7 @@ struct classify_opts {
     int ctx;                     /* tokens of a text at most; 0: the model's positions, up to CLASSIFY_CTX */
     bool no_tok;                 /* do without a tokenizer, for classifier_plan_bytes */
     bool slopes;                 /* classifier_slopes() is wanted: memory for the way back.  Answers are the same */
+    bool features;               /* classifier_features() is wanted; not with bf16 */
     struct buf *warnings;        /* as of config_load, or NULL: to the log */
 };
 
@@ -30,7 +31,15 @@ int classifier_ctx(const struct classifier *c);      /* tokens of a text at most
 const struct labels *classifier_labels(const struct classifier *c);
 /* A text, as plain text.  ERR_RANGE where it has more tokens than the classifier was opened for */
 int classifier_text(struct classifier *c, const char *text, size_t n, float *probs, struct err *err);
+int classifier_text_logits(struct classifier *c, const char *text, size_t n, float *logits, struct err *err);      /* the same before softmax */
 int classifier_n_token(const struct classifier *c);      /* of the last text */
+
+/* What the head for classes read of the last call's images or text: x[n][classifier_n_feature()], of which it made logits = w x + bias.
+ * Of a classifier that was opened for it. */
+void classifier_features(const struct classifier *c, int n, float *x);
+int classifier_n_feature(const struct classifier *c);
+/* w[n_label][n_feature]; *bias[n_label], NULL where it has none.  The classifier's. */
+const float *classifier_head(struct classifier *c, const float **bias);
 
 #define CLASSIFY_BATCH 8        /* images at a time */
 /* pixels: n images [channels][size][size] of the model's sizes, n <= CLASSIFY_BATCH.  probs: [n][n_label]; what an image gets does not

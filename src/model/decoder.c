@@ -485,6 +485,8 @@ static int label_head(const struct recorder *r, int x)
         x = norm(r, x, -1, "norm", r->act);
     if (config_label_pooler(c))
         x = graph_tanh(r->g, graph_linear(r->g, x, weight(r, -1, "pooler.w"), weight(r, -1, "pooler.b"), -1, r->o->compute, "pooler", r->err), "pooler.tanh", r->err);
+    if (r->o->features && x >= 0)
+        r->g->tensor[d->features = x].kind = TENSOR_OUTPUT;
     TRY(d->logits = graph_linear(r->g, x, weight(r, -1, "label.w"), weight(r, -1, "label.b"), -1, r->o->compute, "logits", r->err));
     if (d->label < 0 || r->o->pixels_sought || r->o->embeds_sought)
         r->g->tensor[d->logits].kind = TENSOR_OUTPUT;
@@ -633,7 +635,7 @@ int decoder_check_division(const struct config *c, const struct division *d, str
 
 int decoder_record(struct decoder *d, const struct config *c, const struct decoder_opts *o, struct err *err)
 {
-    *d = (struct decoder){ .config = *c, .ids = -1, .embeds = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .rope = { -1, -1 }, .tied_head = -1, .division = o->division };
+    *d = (struct decoder){ .config = *c, .ids = -1, .embeds = -1, .pos = -1, .type = -1, .hidden = -1, .target = -1, .last = -1, .pixels = -1, .label = -1, .nll = -1, .logits = -1, .features = -1, .rope = { -1, -1 }, .tied_head = -1, .division = o->division };
     d->route = (struct attr){ .n_expert = c->n_expert, .top_k = c->top_k, .norm_topk = c->norm_topk, .scale = c->route_scale,
                                .sigmoid = c->router == ROUTER_SIGMOID, .n_group = c->n_group, .n_group_chosen = c->n_group_chosen, .group_best = c->group_best, .aux_coef = c->aux_loss, .z_coef = c->z_loss };
     if (c->n_label && (o->use == DECODER_SCORE || o->use == DECODER_GENERATE))

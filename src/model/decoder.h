@@ -43,6 +43,7 @@ struct decoder_opts {
                                         output, tensor[embeds].grad), and a classifier's logits */
     bool pixels_only;                /* the same alone: weights get no gradients, and may be shared with a decoder that learns them (graph.sought_only) */
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
+    bool features;                   /* of models with a head for classes: what it reads is an output (decoder.features) */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32, BF16 or I8 */
     int n_slot;                      /* generate: sequences that the cache holds */
@@ -71,6 +72,7 @@ struct decoder {
     int label;                       /* [S, n_label]: the wanted distribution over the classes; all 0: not counted */
     int type;                        /* token types, an input that begins as zeros; -1 where the model has none */
     int nll, logits, hidden;         /* output tensors, -1 where the use has none */
+    int features;                    /* what the head for classes reads, [S, d_model]: an output where that was asked for, else -1 */
     int tied_head;                   /* with types and tied embeddings: the embedding once more, in panels; else -1 */
     int n_pos;                       /* positions in the tables */
     int rope[2];                     /* tables to fill after bind, or -1: of all layers, of those with a window if they differ */

@@ -365,6 +365,39 @@ static void a_preprocessor_file_is_read_back_or_refused(void **state)
     }
 }
 
+/* What the head reads gives its logits, and having it changes none of them. */
+static void a_classifiers_features_are_what_its_head_reads(void **state)
+{
+    (void)state;
+    struct classifier *c, *plain;
+    float x[3 * 2 * 12 * 12], logits[3][7], without[3][7];
+    for (int slopes = 0; slopes < 2; slopes++) {
+        OK(classifier_new(&c, "tests/golden/vit", &(struct classify_opts){ .features = true, .slopes = slopes }, pool, &err));
+        OK(classifier_new(&plain, "tests/golden/vit", &(struct classify_opts){ .slopes = slopes }, pool, &err));
+        for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+            x[i] = (float)(i * 37 % 251) / 255;
+        classifier_logits(c, x, 3, logits[0]);
+        classifier_logits(plain, x, 3, without[0]);
+        assert_memory_equal(logits, without, sizeof logits);
+        const int d = classifier_n_feature(c);
+        const float *bias, *w = classifier_head(c, &bias);
+        float f[3 * 64];
+        assert_true(d == classifier_config(c)->d_model && d <= 64);
+        assert_non_null(bias);
+        classifier_features(c, 3, f);
+        for (int i = 0; i < 3; i++)
+            for (int k = 0; k < 7; k++) {
+                double sum = (double)bias[k];
+                for (int j = 0; j < d; j++)
+                    sum += (double)w[k * d + j] * (double)f[i * d + j];
+                assert_true(fabs(sum - (double)logits[i][k]) < 1e-5 * (1 + fabs(sum)));
+            }
+        classifier_free(c);
+        classifier_free(plain);
+    }
+    assert_int_equal(classifier_new(&c, "tests/golden/vit", &(struct classify_opts){ .features = true, .bf16 = true }, pool, &err), ERR_UNSUPPORTED);
+}
+
 /* The folder as it is, and what the files say of the classes. */
 static void a_classifier_gives_the_probabilities_of_the_logits(void **state)
 {
@@ -438,6 +471,7 @@ int main(void)
         cmocka_unit_test(images_are_cut_into_patches_channel_by_channel),
         cmocka_unit_test(a_preprocessor_file_is_read_back_or_refused),
         cmocka_unit_test(a_classifier_gives_the_probabilities_of_the_logits),
+        cmocka_unit_test(a_classifiers_features_are_what_its_head_reads),
         cmocka_unit_test(a_configuration_is_written_as_it_was_read),
         cmocka_unit_test(logits_equal_the_reference),
         cmocka_unit_test(losses_and_all_gradients_equal_the_reference),
