@@ -15,7 +15,7 @@ static int by_score_down(const void *a, const void *b)
 static void walk(struct rank *r, const struct scored *s, int64_t n)
 {
     const double P = (double)r->n_positive, N = (double)r->n_negative;
-    double pairs = 0, precision_before = 1, ap = 0, aupr = 0;
+    double pairs = 0, precision_before = 1, ap = 0, aupr = 0, square_positive = 0, square_negative = 0;
     int64_t tp = 0, fp = 0;
     r->fpr95 = NAN;
     for (int64_t i = 0, j; i < n; i = j) {
@@ -24,6 +24,8 @@ static void walk(struct rank *r, const struct scored *s, int64_t n)
             new_tp += s[j].positive;
         const int64_t new_fp = j - i - new_tp;
         pairs += (double)new_fp * ((double)tp + 0.5 * (double)new_tp);
+        const double below = (N - (double)fp - 0.5 * (double)new_fp) / N, above = ((double)tp + 0.5 * (double)new_tp) / P;
+        square_positive += (double)new_tp * below * below, square_negative += (double)new_fp * above * above;
         tp += new_tp, fp += new_fp;
         const double precision = (double)tp / (double)(tp + fp), gained = (double)new_tp / P;
         ap += gained * precision;
@@ -33,13 +35,15 @@ static void walk(struct rank *r, const struct scored *s, int64_t n)
             r->fpr95 = (double)fp / N;
     }
     r->auroc = pairs / (P * N);
+    const double spread_positive = fmax(square_positive / P - r->auroc * r->auroc, 0), spread_negative = fmax(square_negative / N - r->auroc * r->auroc, 0);
+    r->auroc_se = P > 1 && N > 1 ? sqrt(spread_positive / (P - 1) + spread_negative / (N - 1)) : NAN;
     r->ap = ap;
     r->aupr = aupr;
 }
 
 int rank_measure(struct rank *out, const double *score, const unsigned char *positive, int64_t n, struct err *err)
 {
-    *out = (struct rank){ .auroc = NAN, .ap = NAN, .aupr = NAN, .fpr95 = NAN };
+    *out = (struct rank){ .auroc = NAN, .ap = NAN, .aupr = NAN, .fpr95 = NAN, .auroc_se = NAN };
     struct scored *s = mem_alloc_array((size_t)n, sizeof *s);
     if (!s)
         return ERR(err, NOMEM, "no memory to rank %lld scores", (long long)n);
@@ -83,7 +87,7 @@ int rank_ood(struct rank_ood *out, const double *id, int64_t n_id, const double 
         rc = one_way(&outside, id, n_id, ood, n_ood, -1, score, positive, err);
     mem_free(positive);
     mem_free(score);
-    *out = (struct rank_ood){ .n_id = n_id, .n_ood = n_ood, .auroc = in.auroc, .fpr95_id_positive = in.fpr95, .fpr95_ood_positive = outside.fpr95,
+    *out = (struct rank_ood){ .n_id = n_id, .n_ood = n_ood, .auroc = in.auroc, .auroc_se = in.auroc_se, .fpr95_id_positive = in.fpr95, .fpr95_ood_positive = outside.fpr95,
                               .aupr_in = in.aupr, .aupr_out = outside.aupr, .ap_in = in.ap, .ap_out = outside.ap,
                               .prevalence_id = n ? (double)n_id / (double)n : NAN, .prevalence_ood = n ? (double)n_ood / (double)n : NAN };
     return rc;

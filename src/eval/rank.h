@@ -13,8 +13,10 @@
  * ap     sum over thresholds of (recall gained) * precision                                     sklearn.metrics.average_precision_score
  * aupr   the trapezoids below precision over recall, from (recall 0, precision 1) on            auc(recall, precision) of precision_recall_curve
  * fpr95  the share of negatives at or above the highest threshold with 95 % of the positives    fpr[argmax(tpr >= .95)] of roc_curve
- * All are NAN where one of the kinds is missing. */
-struct rank { int64_t n_positive, n_negative; double auroc, ap, aupr, fpr95; };
+ * All are NAN where one of the kinds is missing.
+ * auroc_se  the standard error of auroc (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988): from the variance of each item's share of the other
+ *           kind that it is on the right side of; NAN with fewer than two of a kind, 0 where nothing is on the wrong side */
+struct rank { int64_t n_positive, n_negative; double auroc, ap, aupr, fpr95, auroc_se; };
 /* ERR_NUMERIC names the first score that is NaN. */
 int rank_measure(struct rank *out, const double *score, const unsigned char *positive, int64_t n, struct err *err);
 
@@ -22,7 +24,7 @@ int rank_measure(struct rank *out, const double *score, const unsigned char *pos
  * aupr_in has what is in as positive, aupr_out what is out; each is to be read beside its prevalence, which a useless score gets. */
 struct rank_ood {
     int64_t n_id, n_ood;
-    double auroc;                                   /* the same both ways round */
+    double auroc, auroc_se;                         /* the same both ways round */
     double fpr95_id_positive, fpr95_ood_positive;
     double aupr_in, aupr_out, ap_in, ap_out, prevalence_id, prevalence_ood;
 };
