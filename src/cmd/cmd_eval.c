@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "cmd/eval_images.h"
 #include "cmd/eval_logits.h"
+#include "cmd/eval_ood.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
 #include "eval/evidence.h"
@@ -20,6 +21,7 @@ static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir,
 static const char *add_bos_token = "auto";
 static struct opt_list data_files, include_paths;
 static struct eval_images images = { .eps = 8.0 / 255 };
+static struct eval_ood ood;
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
 
@@ -321,6 +323,17 @@ static int evaluate(struct job *j, struct err *err)
     return 0;
 }
 
+static int run_texts(const char *const *args, int n_args, struct err *err)
+{
+    if (!n_args || tasks || images.path)
+        return ERR(err, USAGE, "--texts: found %s, expected a model and no tasks", !n_args ? "no model" : tasks ? "tasks beside it" : "--images beside it");
+    if (!ood.others.n)
+        return ERR(err, USAGE, "--texts: found no --ood FILE, of texts to be told apart from these");
+    cmd_catch_signals();
+    ood.limit = limit, ood.seed = seed, ood.max_length = max_length, ood.rope_scaling = rope_scaling, ood.out = out_dir;
+    return eval_ood(args[0], &ood, err);
+}
+
 static int run_eval(const char *const *args, int n_args, struct err *err)
 {
     if (tasks && !strcmp(tasks, "list"))
@@ -330,14 +343,19 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
     if (diagram && !logits)
         return ERR(err, USAGE, "--diagram: it is of --logits");
     if (logits)
-        return eval_logits(logits, diagram, seed, err);
-    if (!images.path && (images.attacks || images.corruptions || images.ood.n))
-        return ERR(err, USAGE, "--attack, --corruptions and --ood are of --images");
+        return eval_logits(logits, diagram, out_dir, seed, err);
+    if (!images.path && (images.attacks || images.corruptions))
+        return ERR(err, USAGE, "--attack and --corruptions are of --images");
+    if (!images.path && !ood.texts && (ood.others.n || ood.fit || ood.features_out))
+        return ERR(err, USAGE, "--ood, --ood-fit and --features-out are of --images or --texts");
+    if (ood.texts)
+        return run_texts(args, n_args, err);
     if (images.path && (!n_args || tasks))
         return ERR(err, USAGE, "--images: found %s, expected a model and no tasks", tasks ? "tasks beside it" : "no model");
     if (images.path) {
         cmd_catch_signals();
-        images.limit = limit, images.seed = seed;
+        images.limit = limit, images.seed = seed, images.out = out_dir;
+        images.ood = ood.others, images.fit = ood.fit, images.features_out = ood.features_out;
         return eval_images(args[0], &images, err);
     }
     if (!n_args || !tasks)
@@ -382,7 +400,10 @@ static const struct opt opts[] = {
     { OPT_FLAG, "corruptions", &images.corruptions, NULL, "of --images: accuracy under noise, blur, weather and files, 17 kinds in 5 strengths (CIFAR-10-C's)", 0, 0 },
     { OPT_STR, "attack", &images.attacks, "<names>", "of --images: fgsm, pgd, apgd-ce, apgd-t, square, with commas between them; all: AutoAttack's but for FAB", 0, 0 },
     { OPT_FLOAT, "eps", &images.eps, "<float>", "of --attack: how far each number from 0 to 1 may move", 1e-6, 1 },
-    { OPT_LIST, "ood", &images.ood, "<folder|images,labels>", "of --images: images of none of the classes, to be told apart; may be given several times", 0, 0 },
+    { OPT_STR, "texts", &ood.texts, "<file>", "of a language model or a classifier of texts: texts as it should know them, one a line or JSON lines with \"text\", for --ood", 0, 0 },
+    { OPT_LIST, "ood", &ood.others, "<set>", "of --images or --texts: images of none of the classes, other texts, to be told apart; may be given several times", 0, 0 },
+    { OPT_STR, "ood-fit", &ood.fit, "<set>", "with --ood: what Mahalanobis, k-th neighbour and ViM are fitted to, training data or some that was held out; not given: scores of logits alone", 0, 0 },
+    { OPT_STR, "features-out", &ood.features_out, "<file.npz>", "logits, features and labels of all these sets", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
@@ -416,7 +437,12 @@ const struct command command_eval = {
     "confidences have by chance, Brier, NLL, temperature scaling, conformal sets, selective accuracy (doc/calibration.md).\n"
     "\n",
     "--images is for classifiers of images: accuracy and all of the above, how much of it corruptions, and attacks within a ball, leave, and\n"
-    "how well other images can be told from its own by msp, max-logit, energy and entropy.  What happens to an image depends on --seed and\n"
-    "its place alone."),
+    "how well other images can be told from its own (--ood): by logits, and by features where --ood-fit says what to fit to (doc/ood.md).\n"
+    "What happens to an image depends on --seed and its place alone.\n"
+    "\n",
+    "--texts does the same with texts: by perplexity and the distributions of the next token of a language model, by the logits of a\n"
+    "classifier, by their features; and once more for texts of the same lengths.\n"
+    "\n"
+    "With --out these, and --logits, are kept as KIND_DATE.json in that folder, with a list of figures for reports."),
     opts, run_eval, 0, 1,
 };

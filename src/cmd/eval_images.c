@@ -6,8 +6,13 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_logits.h"
+#include "cmd/eval_ood.h"
 #include "eval/calib_report.h"
+#include "eval/detect.h"
+#include "eval/evidence.h"
 #include "eval/images.h"
+#include "eval/interval.h"
+#include "model/model.h"
 
 static int progress(void *ctx, const char *what, int64_t done, int64_t all)
 {
@@ -57,52 +62,133 @@ static int calibration(json_t **out, const float *logits, const struct image_set
     return rc;
 }
 
-/* part: NULL where there was no memory for it. */
-static int put(json_t *tree, const char *key, json_t *part, struct err *err)
+/* Rows of one set of images: logits, and features where they are wanted. */
+struct rows { struct image_set set; int64_t n; float *logits, *features; };
+
+struct finder { struct classifier *c; const struct eval_images *o; const struct images_opts *io; struct npz_writer *z; int K, d; };      /* d 0: no features */
+
+static void rows_release(struct rows *r)
 {
-    return !part || json_object_set_new(tree, key, part) ? ERR(err, NOMEM, "no memory for a report") : 0;
+    mem_free(r->logits);
+    mem_free(r->features);
+    image_set_close(&r->set);
+    *r = (struct rows){ .n = 0 };
 }
 
-static int one_ood(json_t *tree, const char *path, struct classifier *c, const float *logits, int64_t n, const struct images_opts *io, int64_t limit, struct err *err)
+static int keep_rows(const struct finder *f, const struct rows *r, const char *name, bool labelled, struct err *err)
 {
-    const int K = classifier_config(c)->n_label;
-    struct image_set s;
-    json_t *scores = NULL;
-    TRY(images_open(&s, path, c, false, err));
-    const int64_t n_ood = limit && limit < s.n ? limit : s.n;
-    float *other = mem_alloc_array((size_t)n_ood * (size_t)K, sizeof *other);
-    int rc = other ? images_logits(c, &s, n_ood, 0, 0, other, io, err) : ERR(err, NOMEM, "no memory for the logits of %lld images", (long long)n_ood);
+    if (!f->z)
+        return 0;
+    TRY(eval_keep_rows(f->z, name, "logits", NPZ_F32, r->logits, r->n, f->K, err));
+    TRY(eval_keep_rows(f->z, name, "features", NPZ_F32, r->features, r->n, f->d, err));
+    return labelled ? eval_keep_rows(f->z, name, "label", NPZ_I32, r->set.label, r->n, 0, err) : 0;
+}
+
+/* name: of its arrays in --features-out.  limit 0: all.  Leaves nothing to release where it fails. */
+static int rows_read(struct rows *r, const struct finder *f, const char *path, const char *name, bool labelled, int64_t limit, struct err *err)
+{
+    *r = (struct rows){ .n = 0 };
+    TRY(images_open(&r->set, path, f->c, labelled, err));
+    r->n = limit && limit < r->set.n ? limit : r->set.n;
+    r->logits = mem_alloc_array((size_t)r->n * (size_t)f->K, sizeof *r->logits);
+    r->features = f->d ? mem_alloc_array((size_t)r->n * (size_t)f->d, sizeof *r->features) : NULL;
+    int rc = r->logits && (r->features || !f->d) ? 0 : ERR(err, NOMEM, "no memory for the logits of %lld images", (long long)r->n);
     if (!rc)
-        rc = images_ood(&scores, logits, n, other, n_ood, K, io->pool, err);
+        rc = images_features(f->c, &r->set, r->n, r->logits, r->features, f->io, err);
     if (!rc)
-        rc = put(tree, path, json_pack("{s:I, s:o}", "n", (json_int_t)n_ood, "scores", scores), err);
-    mem_free(other);
-    image_set_close(&s);
+        rc = keep_rows(f, r, name, labelled, err);
+    if (rc)
+        rows_release(r);
     return rc;
 }
 
-static int fill(json_t *tree, struct classifier *c, const struct image_set *s, int64_t n, float *logits, const struct eval_images *o, const struct images_opts *io, struct err *err)
+static struct detect_rows detect_rows_of(const struct finder *f, const struct rows *r) { return (struct detect_rows){ r->n, r->logits, f->K, r->features, f->d }; }
+
+static int one_ood(json_t *tree, const char *path, int i, const struct finder *f, const struct detectors *d, const struct rows *in, struct err *err)
 {
+    char name[20];
+    struct rows out;
+    json_t *scores = NULL;
+    snprintf(name, sizeof name, "out%d", i);
+    TRY(rows_read(&out, f, path, name, false, f->o->limit, err));
+    const struct detect_rows a = detect_rows_of(f, in), b = detect_rows_of(f, &out);
+    int rc = detect_all(&scores, d, &a, &b, f->io->pool, err);
+    if (!rc)
+        rc = detect_figures(tree, path, scores, a.n + b.n, err);
+    if (!rc)
+        rc = evidence_put(json_object_get(tree, "ood"), path, json_pack("{s:I, s:O}", "n", (json_int_t)out.n, "scores", scores), err);
+    json_decref(scores);
+    rows_release(&out);
+    return rc;
+}
+
+/* What detectors of features are fitted to is named with what they find. */
+static int all_ood(json_t *tree, const struct finder *f, const struct rows *in, struct err *err)
+{
+    struct rows fit = { .n = 0 };
+    struct detectors *d = NULL;
+    const float *bias = NULL, *w = f->d ? classifier_head(f->c, &bias) : NULL;
+    int rc = f->o->fit ? rows_read(&fit, f, f->o->fit, "fit", true, 0, err) : 0;
+    if (!rc && f->z)
+        rc = eval_keep_rows(f->z, "head", "w", NPZ_F32, w, f->K, f->d, err);
+    if (!rc && f->z && bias)
+        rc = eval_keep_rows(f->z, "head", "bias", NPZ_F32, bias, f->K, 0, err);
+    if (!rc && f->o->fit) {
+        const struct detect_rows r = detect_rows_of(f, &fit);
+        rc = detectors_fit(&d, &r, fit.set.label, f->K, w, bias, f->io->pool, err);
+    }
+    if (!rc)
+        rc = evidence_put(tree, "fit", f->o->fit ? json_pack("{s:s, s:I}", "images", f->o->fit, "n", (json_int_t)fit.n) : json_null(), err);
+    if (!rc)
+        rc = evidence_put(tree, "ood", json_object(), err);
+    for (int i = 0; i < f->o->ood.n && !rc; i++)
+        rc = one_ood(tree, f->o->ood.item[i], i, f, d, in, err);
+    detectors_free(d);
+    rows_release(&fit);
+    return rc;
+}
+
+static int figures_of_attacks(json_t *tree, const json_t *r, int64_t n, struct err *err)
+{
+    const char *name;
+    json_t *a;
+    double ci[2];
+    json_object_foreach(json_object_get(r, "attacks"), name, a) {
+        const double accuracy = json_number_value(json_object_get(a, "accuracy"));
+        TRY(interval_wilson((int64_t)llround(accuracy * (double)n), n, 0.95, ci, err));
+        TRY(evidence_figure(tree, &(struct evidence_figure){ "accuracy", name, accuracy, ci[0], ci[1], n, EVIDENCE_HIGHER, "share of images that are right as they are and under the attack" }, err));
+    }
+    const json_t *ci_all = json_object_get(r, "ci95");
+    return evidence_figure(tree, &(struct evidence_figure){ "robust_accuracy", "all attacks", json_number_value(json_object_get(r, "robust_accuracy")), json_number_value(json_array_get(ci_all, 0)),
+                                                            json_number_value(json_array_get(ci_all, 1)), n, EVIDENCE_HIGHER, "share of images that none of the attacks turned: an upper bound" }, err);
+}
+
+static int fill(json_t *tree, const struct finder *f, struct rows *in, struct err *err)
+{
+    const struct eval_images *o = f->o;
     struct attack how[N_ATTACK];
     int n_attack = 0;
     json_t *part = NULL;
     if (o->attacks)
         TRY(read_attacks(how, &n_attack, o, err));
-    TRY(images_logits(c, s, n, 0, 0, logits, io, err));
-    TRY(calibration(&part, logits, s, n, classifier_config(c)->n_label, o->seed, io->pool, err));
-    TRY(put(tree, "calibration", part, err));
+    TRY(rows_read(in, f, o->path, "in", true, o->limit, err));
+    TRY(evidence_put(tree, "n", json_integer(in->n), err));
+    TRY(calibration(&part, in->logits, &in->set, in->n, f->K, o->seed, f->io->pool, err));
+    TRY(evidence_put(tree, "calibration", part, err));
+    TRY(calib_report_figures(tree, NULL, part, err));
+    if (o->ood.n)
+        TRY(all_ood(tree, f, in, err));
     if (o->corruptions) {
-        TRY(images_corruptions(&part, c, s, n, logits, io, err));
-        TRY(put(tree, "corruptions", part, err));
+        TRY(images_corruptions(&part, f->c, &in->set, in->n, in->logits, f->io, err));
+        TRY(evidence_put(tree, "corruptions", part, err));
+        TRY(evidence_figure(tree, &(struct evidence_figure){ "accuracy", "corruptions, mean", json_number_value(json_object_get(part, "mean")), NAN, NAN, in->n, EVIDENCE_HIGHER,
+                                                             "over all kinds and strengths" }, err));
     }
     if (n_attack) {
-        TRY(images_attacks(&part, c, s, n, how, n_attack, io, err));
-        TRY(put(tree, "attacks", part, err));
+        TRY(images_attacks(&part, f->c, &in->set, in->n, how, n_attack, f->io, err));
+        TRY(evidence_put(tree, "attacks", part, err));
+        TRY(figures_of_attacks(tree, part, in->n, err));
     }
-    if (o->ood.n)
-        TRY(put(tree, "ood", json_object(), err));
-    for (int i = 0; i < o->ood.n; i++)
-        TRY(one_ood(json_object_get(tree, "ood"), o->ood.item[i], c, logits, n, io, o->limit, err));
     return 0;
 }
 
@@ -143,55 +229,65 @@ static void print_attacks(const json_t *r)
         printf("  %s\n", json_string_value(w));
 }
 
-static void print_ood(const json_t *r)
+static void print_all(const json_t *tree)
 {
-    const char *path, *name;
-    json_t *set, *s;
-    json_object_foreach((json_t *)r, path, set) {
-        printf("%.0f images of %s\n  %-10s %8s %18s %19s %8s %8s\n", number(set, "n"), path, "score", "auroc", "fpr95_id_positive", "fpr95_ood_positive", "aupr_in", "aupr_out");
-        json_object_foreach(json_object_get(set, "scores"), name, s)
-            printf("  %-10s %8.4f %18.4f %19.4f %8.4f %8.4f\n", name, number(s, "auroc"), number(s, "fpr95_id_positive"), number(s, "fpr95_ood_positive"), number(s, "aupr_in"), number(s, "aupr_out"));
-    }
+    const json_t *fit = json_object_get(tree, "fit");
+    printf("%.0f images\n", number(tree, "n"));
+    eval_print_calibration(json_object_get(tree, "calibration"));
+    print_corruptions(json_object_get(tree, "corruptions"));
+    print_attacks(json_object_get(tree, "attacks"));
+    if (json_is_object(fit))
+        printf("scores of features are fitted to %.0f images of %s\n", number(fit, "n"), json_string_value(json_object_get(fit, "images")));
+    eval_print_ood(json_object_get(tree, "ood"));
+}
+
+/* ---- all of it ---- */
+
+static int find(json_t *tree, struct finder *f, struct err *err)
+{
+    struct rows in = { .n = 0 };
+    struct npz_writer z = { .n_array = 0 };
+    int rc = f->o->features_out ? npz_writer_open(&z, f->o->features_out, err) : 0;
+    f->z = f->o->features_out ? &z : NULL;
+    if (!rc)
+        rc = fill(tree, f, &in, err);
+    if (!rc && f->z)
+        rc = npz_writer_commit(&z, err);
+    npz_writer_abort(&z);
+    log_progress_end();
+    rows_release(&in);
+    return rc;
 }
 
 static int run(json_t *tree, const char *model, const struct eval_images *o, struct pool *pool, struct err *err)
 {
     struct classifier *c;
-    struct image_set s;
     const struct images_opts io = { .seed = (uint64_t)o->seed, .pool = pool, .progress = progress };
-    TRY(classifier_new(&c, model, &(struct classify_opts){ .slopes = o->attacks != NULL }, pool, err));
+    const bool features = o->fit || o->features_out;
+    TRY(classifier_new(&c, model, &(struct classify_opts){ .slopes = o->attacks != NULL, .features = features }, pool, err));
     const struct config *m = classifier_config(c);
-    int rc = config_vision(m) ? images_open(&s, o->path, c, true, err) : ERR(err, UNSUPPORTED, "%s reads texts, expected a classifier of images", model);
-    if (!rc) {
-        const int64_t n = o->limit && o->limit < s.n ? o->limit : s.n;
-        float *logits = mem_alloc_array((size_t)n * (size_t)m->n_label, sizeof *logits);
-        json_object_set_new(tree, "n", json_integer(n));
-        rc = logits ? fill(tree, c, &s, n, logits, o, &io, err) : ERR(err, NOMEM, "no memory for the logits of %lld images", (long long)n);
-        log_progress_end();
-        mem_free(logits);
-        image_set_close(&s);
-    }
+    struct finder f = { .c = c, .o = o, .io = &io, .K = m->n_label, .d = features ? classifier_n_feature(c) : 0 };
+    const int rc = config_vision(m) ? find(tree, &f, err) : ERR(err, UNSUPPORTED, "%s reads texts, expected a classifier of images", model);
     classifier_free(c);
     return rc;
 }
 
+/* What was stopped is told as far as it went. */
 int eval_images(const char *model, const struct eval_images *o, struct err *err)
 {
     struct pool *pool;
+    struct err stopped = { 0 };
+    char sha[SHA256_HEX];
+    json_t *tree;
     TRY(cmd_pool(&pool, err));
-    json_t *tree = json_pack("{s:s, s:s, s:I}", "model", model, "images", o->path, "seed", (json_int_t)o->seed);
-    if (!tree)
-        return ERR(err, NOMEM, "no memory for a report");
-    const int rc = run(tree, model, o, pool, err);
-    if (!rc && cmd_json)
-        return cmd_print_json(tree, err);
-    if (!rc) {
-        printf("%.0f images\n", number(tree, "n"));
-        eval_print_calibration(json_object_get(tree, "calibration"));
-        print_corruptions(json_object_get(tree, "corruptions"));
-        print_attacks(json_object_get(tree, "attacks"));
-        print_ood(json_object_get(tree, "ood"));
+    TRY(model_digest(model, sha, err));
+    TRY(evidence_new(&tree, "images", model, sha, o->seed, err));
+    int rc = evidence_put(tree, "images", json_string(o->path), err);
+    const int found = rc ? rc : run(tree, model, o, pool, &stopped);
+    if (rc || (found && (found != ERR_STOPPED || !json_object_get(tree, "calibration")))) {
+        json_decref(tree);
+        return rc ? rc : (*err = stopped, found);
     }
-    json_decref(tree);
-    return rc;
+    TRY(eval_tell(tree, o->out, print_all, err));
+    return found ? (*err = stopped, err_context(err, "this is what was found until then")) : 0;
 }

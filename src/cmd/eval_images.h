@@ -8,6 +8,8 @@
 struct eval_images {
     const char *path;                /* of the images (eval/images.h) */
     struct opt_list ood;             /* the same: of others */
+    const char *fit;                 /* the same: what detectors of features are fitted to; NULL: there are none */
+    const char *features_out, *out;  /* .npz of logits and features, folder of evidence; NULL: none */
     const char *attacks;             /* names, or "all"; NULL: none */
     double eps;
     bool corruptions;

@@ -3,12 +3,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/diagram.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_ood.h"
 #include "eval/calib_file.h"
 #include "eval/calib_report.h"
-#include "base/diagram.h"
+#include "eval/evidence.h"
 
 /* ---- numbers of the report, which may be null ---- */
 
@@ -118,12 +120,39 @@ static int write_diagram(const struct calib_file *f, const json_t *report, const
     return rc;
 }
 
-int eval_logits(const char *path, const char *diagram, int64_t seed, struct err *err)
+static void print_all(const json_t *report)
+{
+    printf("%.0f items, %s '%s', labels '%s'\n", number(report, "n"), json_string_value(json_object_get(report, "input")), json_string_value(json_object_get(report, "scores")),
+           json_string_value(json_object_get(report, "labels")));
+    eval_print_calibration(report);
+}
+
+static int evidence_of(json_t **out, const char *path, const struct calib_file *f, const json_t *report, int64_t seed, struct err *err)
+{
+    json_t *tree;
+    TRY(evidence_new(&tree, "calibration", NULL, NULL, seed, err));
+    int rc = evidence_put(tree, "file", json_string(path), err);
+    if (!rc)
+        rc = evidence_put(tree, "scores", json_string(f->scores), err);
+    if (!rc)
+        rc = evidence_put(tree, "labels", json_string(f->labels), err);
+    if (!rc && json_object_update(tree, (json_t *)report))
+        rc = ERR(err, NOMEM, "no memory for a report");
+    if (!rc)
+        rc = calib_report_figures(tree, NULL, report, err);
+    if (rc)
+        json_decref(tree);
+    else
+        *out = tree;
+    return rc;
+}
+
+int eval_logits(const char *path, const char *diagram, const char *out, int64_t seed, struct err *err)
 {
     struct calib_file f = { 0 };
     struct calib_report_opts o = CALIB_REPORT_OPTS;
     struct pool *pool;
-    json_t *report = NULL;
+    json_t *report = NULL, *tree = NULL;
     o.seed = (uint64_t)seed;
     TRY(cmd_pool(&pool, err));
     int rc = calib_file_read(&f, path, NULL, NULL, NULL, err);
@@ -131,13 +160,10 @@ int eval_logits(const char *path, const char *diagram, int64_t seed, struct err 
         rc = calib_report(&report, &f.items, &o, pool, err);
     if (!rc && diagram)
         rc = write_diagram(&f, report, diagram, err);
-    if (!rc && cmd_json) {
-        rc = cmd_print_json(report, err);
-        report = NULL;                       /* it takes what it prints */
-    } else if (!rc) {
-        printf("%.0f items, %s '%s', labels '%s'\n", number(report, "n"), json_string_value(json_object_get(report, "input")), f.scores, f.labels);
-        eval_print_calibration(report);
-    }
+    if (!rc)
+        rc = evidence_of(&tree, path, &f, report, seed, err);
+    if (!rc)
+        rc = eval_tell(tree, out, print_all, err);
     json_decref(report);
     calib_file_release(&f);
     return rc;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "eval/conformal.h"
+#include "eval/evidence.h"
 #include "eval/interval.h"
 #include "eval/selective.h"
 
@@ -283,4 +284,34 @@ int calib_report(json_t **out, const struct calib_items *in, const struct calib_
     else
         *out = o;
     return rc;
+}
+
+/* ---- as figures ---- */
+
+static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : NAN; }
+
+static int figure_pair(json_t *evidence, const char *of, const char *name, const char *metric, const json_t *report, const char *what, struct err *err)
+{
+    const json_t *fitted = json_object_get(json_object_get(json_object_get(report, "temperature"), "cross_fit"), "metrics");
+    const int64_t n = json_integer_value(json_object_get(report, "n"));
+    const double before = number_of(json_object_get(json_object_get(json_object_get(report, "metrics"), metric), "value"));
+    const double after = number_of(json_object_get(json_object_get(fitted, metric), "value"));
+    if (!isnan(before))
+        TRY(evidence_figure(evidence, &(struct evidence_figure){ name, of, before, NAN, NAN, n, EVIDENCE_LOWER, what }, err));
+    if (isnan(after))
+        return 0;
+    char *at = mem_printf("%s%sat a temperature fitted to others of them", of ? of : "", of ? ", " : "");
+    const int rc = at ? evidence_figure(evidence, &(struct evidence_figure){ name, at, after, NAN, NAN, n, EVIDENCE_LOWER, what }, err) : ERR(err, NOMEM, "no memory for a figure");
+    mem_free(at);
+    return rc;
+}
+
+int calib_report_figures(json_t *evidence, const char *of, const json_t *report, struct err *err)
+{
+    const json_t *accuracy = json_object_get(report, "accuracy"), *ci = json_object_get(accuracy, "ci95");
+    TRY(evidence_figure(evidence, &(struct evidence_figure){ "accuracy", of, number_of(json_object_get(accuracy, "value")), number_of(json_array_get(ci, 0)), number_of(json_array_get(ci, 1)),
+                                                             json_integer_value(json_object_get(report, "n")), EVIDENCE_HIGHER, "share of right answers" }, err));
+    TRY(figure_pair(evidence, of, "ece", "ece.equal_width.15", report, "mean distance of confidence and accuracy over 15 bins of one width", err));
+    TRY(figure_pair(evidence, of, "brier", "brier.sum", report, "squared error of the probabilities, summed over the classes", err));
+    return figure_pair(evidence, of, "nll", "nll", report, "mean of minus the log of the right answer's probability, in nats", err);
 }

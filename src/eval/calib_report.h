@@ -31,5 +31,7 @@ struct calib_report_opts {
  * }
  * Numbers that do not exist are null.  The same for any number of threads.  conformal is null for fewer than 4 items. */
 int calib_report(json_t **out, const struct calib_items *in, const struct calib_report_opts *o, struct pool *pool, struct err *err);
+/* accuracy, ece, brier and nll, and the last three at the cross-fitted temperature, as figures of an evidence (evidence.h); of: what it is of, or NULL. */
+int calib_report_figures(json_t *evidence, const char *of, const json_t *report, struct err *err);
 
 #endif

@@ -5,8 +5,6 @@
 #include <string.h>
 #include "base/mem.h"
 #include "eval/interval.h"
-#include "eval/ood.h"
-#include "eval/rank.h"
 
 enum { B = CLASSIFY_BATCH };
 
@@ -67,7 +65,7 @@ static int told(const struct images_opts *o, const char *what, int64_t done, int
 }
 
 /* Images first .. first + n - 1 as the classifier takes them. */
-static int batch(struct classifier *c, const struct image_set *s, struct changing *v, int n, float *x, float *logits, struct pool *pool, struct err *err)
+static int batch(struct classifier *c, const struct image_set *s, struct changing *v, int n, float *x, float *logits, float *features, struct pool *pool, struct err *err)
 {
     const uint8_t *bytes = image_set_pixels(s, v->first);
     if (v->strength) {
@@ -81,11 +79,15 @@ static int batch(struct classifier *c, const struct image_set *s, struct changin
     for (int64_t k = 0; k < n * v->N; k++)
         x[k] = (float)(bytes[k] / 255.);
     classifier_logits(c, x, n, logits);
+    if (features)
+        classifier_features(c, n, features);
     return 0;
 }
 
-int images_logits(struct classifier *c, const struct image_set *s, int64_t n, enum corrupt_family f, int strength, float *logits, const struct images_opts *o, struct err *err)
+static int each_batch(struct classifier *c, const struct image_set *s, int64_t n, enum corrupt_family f, int strength, float *logits, float *features, const struct images_opts *o,
+                      struct err *err)
 {
+    const int d = features ? classifier_n_feature(c) : 0;
     const struct config *m = classifier_config(c);
     struct changing v = { .f = f, .strength = strength, .seed = o->seed, .N = (int64_t)m->n_channel * m->image_size * m->image_size };
     float *x = mem_alloc_array((size_t)(B * v.N), sizeof *x);
@@ -95,7 +97,7 @@ int images_logits(struct classifier *c, const struct image_set *s, int64_t n, en
         rc = corruptor_new(&v.of[i], m->n_channel, m->image_size, err);
     for (int64_t i = 0; i < n && !rc; i += B) {
         v.first = i;
-        rc = batch(c, s, &v, n - i < B ? (int)(n - i) : B, x, logits + i * m->n_label, o->pool, err);
+        rc = batch(c, s, &v, n - i < B ? (int)(n - i) : B, x, logits + i * m->n_label, features ? features + i * d : NULL, o->pool, err);
         if (!rc)
             rc = told(o, strength ? corrupt_name(f) : "images", i, n, err);
     }
@@ -104,6 +106,16 @@ int images_logits(struct classifier *c, const struct image_set *s, int64_t n, en
     mem_free(x);
     mem_free(v.out);
     return rc;
+}
+
+int images_logits(struct classifier *c, const struct image_set *s, int64_t n, enum corrupt_family f, int strength, float *logits, const struct images_opts *o, struct err *err)
+{
+    return each_batch(c, s, n, f, strength, logits, NULL, o, err);
+}
+
+int images_features(struct classifier *c, const struct image_set *s, int64_t n, float *logits, float *features, const struct images_opts *o, struct err *err)
+{
+    return each_batch(c, s, n, 0, 0, logits, features, o, err);
 }
 
 static int64_t n_right(const float *logits, const struct image_set *s, int64_t n, int K)
@@ -249,35 +261,4 @@ int images_attacks(json_t **out, struct classifier *c, const struct image_set *s
         json_object_set_new(attacks, attack_name(how[i].kind), attack_tree(&how[i], &sum[i], n));
     return whole(out, json_pack("{s:f, s:f, s:o, s:f, s:o, s:o}", "eps", how[0].eps, "accuracy", (double)sum[0].n / (double)n, "attacks", attacks, "robust_accuracy",
                                 (double)robust / (double)n, "ci95", range(ci), "warnings", warnings_of(how, sum, n_attack)), refused, err);
-}
-
-/* ---- images of no class ---- */
-
-static int ood_score(json_t *tree, enum ood_logit_score which, const float *id, int64_t n_id, const float *ood, int64_t n_ood, int K, double *score, struct pool *pool, struct err *err)
-{
-    struct rank_ood r;
-    TRY(ood_from_logits(which, id, n_id, K, 1, score, pool, err));
-    TRY(ood_from_logits(which, ood, n_ood, K, 1, score + n_id, pool, err));
-    TRY(rank_ood(&r, score, n_id, score + n_id, n_ood, err));
-    json_object_set_new(tree, ood_logit_score_name(which), json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "auroc", r.auroc, "fpr95_id_positive", r.fpr95_id_positive, "fpr95_ood_positive",
-                                                                     r.fpr95_ood_positive, "aupr_in", r.aupr_in, "aupr_out", r.aupr_out, "prevalence_id", r.prevalence_id));
-    return 0;
-}
-
-int images_ood(json_t **out, const float *id, int64_t n_id, const float *ood, int64_t n_ood, int K, struct pool *pool, struct err *err)
-{
-    const uint64_t refused = mem_json_refused();
-    double *score = mem_alloc_array((size_t)(n_id + n_ood), sizeof *score);
-    if (!score)
-        return ERR(err, NOMEM, "no memory for the scores of %lld images", (long long)(n_id + n_ood));
-    json_t *tree = json_object();
-    int rc = 0;
-    for (int s = 0; s < OOD_N_LOGIT_SCORE && !rc; s++)
-        rc = ood_score(tree, s, id, n_id, ood, n_ood, K, score, pool, err);
-    mem_free(score);
-    if (rc) {
-        json_decref(tree);
-        return rc;
-    }
-    return whole(out, tree, refused, err);
 }

@@ -1,5 +1,5 @@
-/* images.h - a classifier of images on sets of them: what it says of each as it is, corrupted and attacked, and of images that belong to none
- * of its classes.
+/* images.h - a classifier of images on sets of them: what it says of each as it is, corrupted and attacked; logits and features
+ * of images that belong to none of its classes, for eval/detect.h.
  *
  * What is told of an image is a function of (seed, item) and the model: not of the threads or the batch.  Results are trees of numbers, of
  * shares of images with Wilson's intervals.  One thread, as a classifier. */
@@ -20,6 +20,8 @@ int images_open(struct image_set *out, const char *path, const struct classifier
 
 /* Of the first n images: logits [n][K].  strength 0: as they are, else changed by the family. */
 int images_logits(struct classifier *c, const struct image_set *s, int64_t n, enum corrupt_family f, int strength, float *logits, const struct images_opts *o, struct err *err);
+/* The same of images as they are, with what the head for classes reads: features [n][classifier_n_feature()] (a classifier opened for them; NULL: not wanted). */
+int images_features(struct classifier *c, const struct image_set *s, int64_t n, float *logits, float *features, const struct images_opts *o, struct err *err);
 
 /* { "accuracy", "families": { NAME: [ accuracy by strength .. ] }, "mean", "retained" (mean / accuracy), "worst": { "family", "strength", "accuracy" } },
  * clean: logits of the images as they are. */
@@ -30,7 +32,4 @@ int images_corruptions(json_t **out, struct classifier *c, const struct image_se
  *   "robust_accuracy" (right under all of them), "ci95", "warnings": [ .. ] }
  * Each attack is put to the images that are right as they are. */
 int images_attacks(json_t **out, struct classifier *c, const struct image_set *s, int64_t n, const struct attack *how, int n_attack, const struct images_opts *o, struct err *err);
-
-/* { SCORE: { "auroc", "fpr95_id_positive", "fpr95_ood_positive", "aupr_in", "aupr_out", "prevalence_id" } .. } by msp, max_logit, energy, entropy. */
-int images_ood(json_t **out, const float *id, int64_t n_id, const float *ood, int64_t n_ood, int K, struct pool *pool, struct err *err);
 #endif

@@ -26,8 +26,10 @@ data: {train: [train.images.gz, train.labels.gz], valid: [test.images.gz, test.l
 train: {steps: 60, batch: 16, lr: 3e-3, warmup: 5, precision: fp32}
 Y
 lathe train t.yaml --out m --quiet > /dev/null
-lathe eval m --images test.images.gz,test.labels.gz --corruptions --attack fgsm,pgd,square --eps 0.35 --ood other.images.gz,other.labels.gz --json --quiet --threads 1 > one.json
-lathe eval m --images test.images.gz,test.labels.gz --corruptions --attack fgsm,pgd,square --eps 0.35 --ood other.images.gz,other.labels.gz --json --quiet --threads 3 | cmp - one.json && echo "the same by 3 threads"
+all() { lathe eval m --images test.images.gz,test.labels.gz --corruptions --attack fgsm,pgd,square --eps 0.35 --ood other.images.gz,other.labels.gz --ood-fit train.images.gz,train.labels.gz --json --quiet "$@"; }
+all --threads 1 --features-out rows.npz --out kept > one.json
+all --threads 3 > three.json
+grep -v '"date"' one.json > a; grep -v '"date"' three.json | cmp - a && echo "the same by 3 threads"
 python3 - <<'P'
 import json
 r = json.load(open("one.json"))
@@ -35,9 +37,14 @@ c, a, o = r["corruptions"], r["attacks"], r["ood"]["other.images.gz,other.labels
 print(*r, r["n"], r["calibration"]["accuracy"]["value"] == c["accuracy"] > 0.9)
 print(len(c["families"]), all(len(x) == 5 and all(0 <= v <= 1 for v in x) for x in c["families"].values()), c["worst"]["accuracy"] == min(min(x) for x in c["families"].values()))
 print(*a["attacks"], a["robust_accuracy"] <= min(x["accuracy"] for x in a["attacks"].values()), a["attacks"]["pgd"]["fooled"] >= a["attacks"]["fgsm"]["fooled"] > 0, a["accuracy"] == c["accuracy"])
-print(o["n"], *o["scores"], all(0 <= s["auroc"] <= 1 for s in o["scores"].values()))
+print(o["n"], *o["scores"], all(0 <= s["auroc"] <= 1 for s in o["scores"].values() if "auroc" in s), r["fit"])
+for f in r["figures"]:
+    print(f["name"], "|", f["of"], f["n"], f["better"], f["low"] is None or f["low"] <= f["value"] <= f["high"])
+import glob, zipfile
+print(json.load(open(glob.glob("kept/images_*.json")[0]))["figures"][0]["name"], zipfile.ZipFile("rows.npz").testzip(), *sorted(zipfile.ZipFile("rows.npz").namelist()))
 P
 lathe eval m --images test.images.gz,test.labels.gz --limit 20 --quiet | sed -n '1p;3p' | cut -c 1-50
+lathe eval m --images test.images.gz,test.labels.gz --ood other.images.gz,other.labels.gz --ood-fit train.images.gz,train.labels.gz --quiet | grep -A3 'are fitted to' | sed 's/[0-9][.][0-9]*/#/g'
 say() { "$@" > said 2> talk; local rc=$?; sed "s|$ROOT/||g" said talk; echo "exit $rc"; }
 say lathe eval m --images test.images.gz,test.labels.gz --attack fab
 say lathe eval m --images test.images.gz,test.labels.gz --attack pgd,pgd
@@ -45,3 +52,5 @@ say lathe eval m --images test.images.gz,other.labels.gz
 say lathe eval m --images missing
 say lathe eval --images test.images.gz,test.labels.gz
 say lathe eval m --corruptions
+say lathe eval m --ood other.images.gz,other.labels.gz
+say lathe eval m --images test.images.gz,test.labels.gz --ood other.images.gz,other.labels.gz --ood-fit missing
