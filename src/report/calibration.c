@@ -152,10 +152,10 @@ static int by_confidence(const struct page *p, const json_t *s)
 int page_calibration(const struct page *p, const json_t *c)
 {
     const json_t *metrics = json_object_get(c, "metrics"), *after = read_at(c, "temperature.cross_fit");
-    char interval[96], low[32], high[32], value[32];
+    char interval[96], low[32], high[32], value[32], n[32];
     snprintf(interval, sizeof interval, "%s to %s", figure_text(low, entry(c, "accuracy.ci95", 0)), figure_text(high, entry(c, "accuracy.ci95", 1)));
-    TRY(buf_printf(p->b, p->err, "<p>Accuracy %s (%s) on %.0f items.</p>\n", figure_text(value, read_number(c, "accuracy.value")), interval,
-                   read_number(c, "n")));
+    TRY(buf_printf(p->b, p->err, "<p>Accuracy %s (%s) on %s items.</p>\n", figure_text(value, read_number(c, "accuracy.value")), interval,
+                   read_thousands(n, read_count(c, "n"))));
     TRY(verdict(p, c));
     TRY(page_add(p, "<div class=\"charts\">\n"));
     TRY(diagram(p, c, "Reliability", metrics));

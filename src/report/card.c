@@ -203,7 +203,7 @@ static bool in_index(const struct card_of_model *c, const json_t *f)
 {
     const char *kind = file_kind(f);
     return is_own(c, f) && isfinite(read_number(f, "value")) &&
-        (!strcmp(kind, "tasks") || (!strcmp(kind, "images") && !strcmp(read_str(f, "name"), "accuracy")));
+        (!strcmp(kind, "tasks") || (!strcmp(kind, "images") && !strcmp(read_str(f, "name"), "accuracy") && !read_str(f, "of")));
 }
 
 static bool same_task(const json_t *a, const json_t *b)
@@ -347,9 +347,12 @@ int report_card(const struct card_of_model *c, struct buf *b, struct err *err)
 {
     static const struct { const char *level, *title; } sections[] = { { "###", "Direct Use" }, { "###", "Downstream Use" }, { "###", "Out-of-Scope Use" } };
     TRY(buf_add_str(b, "---\n", err));
+    const size_t begin = b->len;
     TRY(front_facts(c, b, err));
     TRY(front_data(c, b, err));
     TRY(model_index(c, b, err));
+    if (b->len == begin)                 /* the Hub's reader takes an empty one for text */
+        TRY(buf_add_str(b, "# No licence, data set or score is known.\n", err));
     TRY(buf_add_str(b, "---\n\n# ", err));
     TRY(md_text(b, name_of(c), err));
     TRY(buf_add_str(b, "\n\n", err));

@@ -196,6 +196,13 @@ int page_figures(const struct page *p, const json_t *figures)
     return rc;
 }
 
+int page_figures_folded(const struct page *p, const json_t *figures)
+{
+    TRY(buf_printf(p->b, p->err, "<details><summary>All figures (%zu)</summary>", json_array_size(figures)));
+    TRY(page_figures(p, figures));
+    return page_add(p, "</details>\n");
+}
+
 /* ---- examples ---- */
 
 enum { EXAMPLES = 20, LONG = 40 };

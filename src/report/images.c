@@ -160,6 +160,6 @@ int page_images(const struct page *p, const json_t *evidence, const json_t *figu
     TRY(corruptions(p, json_object_get(evidence, "corruptions")));
     TRY(attacks(p, json_object_get(evidence, "attacks")));
     TRY(page_other_sets(p, json_object_get(evidence, "ood")));
-    TRY(page_figures(p, figures));
+    TRY(page_figures_folded(p, figures));
     return page_rest(p, evidence, " n images calibration corruptions attacks ood ");
 }

@@ -99,18 +99,22 @@ static int head(const struct page *p, const json_t *report, const char *name)
 
 enum { IN_WORDS = 6 };
 
-static int in_words(const struct page *p, const json_t *f)
+/* said: what the figure before it said of itself; once is enough. */
+static int in_words(const struct page *p, const json_t *f, const char **said)
 {
     char text[96];
+    const char *what = read_str(f, "what");
     TRY(page_add(p, "<li>"));
-    TRY(page_text(p, read_str(f, "of") ? read_str(f, "of") : read_str(f, "kind")));
-    TRY(page_add(p, ": "));
+    if (read_str(f, "of")) {
+        TRY(page_text(p, read_str(f, "of")));
+        TRY(page_add(p, ": "));
+    }
     TRY(page_text(p, read_str(f, "name")));
     TRY(buf_printf(p->b, p->err, " <b>%s</b>", figure_interval(text, f)));
     TRY(read_count(f, "n") ? buf_printf(p->b, p->err, ", n %s", read_thousands(text, read_count(f, "n"))) : 0);
-    if (read_str(f, "what")) {
+    if (what && (!*said || strcmp(what, *said))) {
         TRY(page_add(p, " <span class=\"soft\">"));
-        TRY(page_text(p, read_str(f, "what")));
+        TRY(page_text(p, *said = what));
         TRY(page_add(p, "</span>"));
     }
     return page_add(p, "</li>\n");
@@ -126,12 +130,13 @@ static int measured(const struct page *p, const json_t *report, const struct top
 {
     size_t i, n = 0;
     json_t *f;
+    const char *said = NULL;
     TRY(page_add(p, "<li>"));
     TRY(page_link(p, id, title));
     TRY(page_add(p, "<ul>\n"));
     json_array_foreach(json_object_get(report, "figures"), i, f)
         if (is_of(f, t, kind) && n++ < IN_WORDS)
-            TRY(in_words(p, f));
+            TRY(in_words(p, f, &said));
     if (n > IN_WORDS)
         TRY(buf_printf(p->b, p->err, "<li class=\"soft\">and %zu more</li>\n", n - IN_WORDS));
     return page_add(p, "</ul></li>\n");
@@ -217,13 +222,6 @@ static const json_t *calibration_in(const json_t *evidence)
 static const char of_calibration[] = " calibration n classes choices_max input bins null_draws nll_clipped accuracy miscalibrated metrics reliability "
                                      "temperature conformal selective ";
 
-static int folded_figures(const struct page *p, const json_t *figures)
-{
-    TRY(buf_printf(p->b, p->err, "<details><summary>All figures (%zu)</summary>", json_array_size(figures)));
-    TRY(page_figures(p, figures));
-    return page_add(p, "</details>\n");
-}
-
 /* Parts with a form of their own first; then what any kind has. */
 static int any_kind(const struct page *p, const json_t *evidence, const json_t *figures)
 {
@@ -239,7 +237,7 @@ static int any_kind(const struct page *p, const json_t *evidence, const json_t *
         TRY(page_robustness(p, tasks));
     if (others)
         TRY(page_other_sets(p, ood));
-    TRY(c || robust || others ? folded_figures(p, figures) : page_figures(p, figures));
+    TRY(c || robust || others ? page_figures_folded(p, figures) : page_figures(p, figures));
     return page_rest(p, evidence, c ? of_calibration : robust ? " tasks " : others ? " ood " : "");
 }
 

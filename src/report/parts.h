@@ -37,6 +37,7 @@ const char *image_subject(const json_t *figure);         /* of a figure of kind 
 
 /* All figures of a list of one file or kind: tables by name with the intervals drawn. */
 int page_figures(const struct page *p, const json_t *figures);
+int page_figures_folded(const struct page *p, const json_t *figures);     /* where a part has said it in a better form */
 /* What a kind has beyond its figures: examples with their texts, tables, trees; folded.  but: names with spaces that were shown. */
 int page_rest(const struct page *p, const json_t *evidence, const char *but);
 /* Objects with texts: what is short in a line, the texts beside each other. */

@@ -306,7 +306,9 @@ const char *image_subject(const json_t *figure)
             { "robust", "attacks" },
         { "success", "attacks" }, { "auroc", "ood" }, { "fpr95", "ood" }, { "aupr", "ood" }, { "corrupt", "robustness" }, { "retained", "robustness" },
     };
-    const char *name = read_str(figure, "name");
+    const char *name = read_str(figure, "name"), *of = read_str(figure, "of");
+    if (name && of && !strcmp(name, "accuracy"))         /* under corruptions, or under an attack */
+        return !strncmp(of, "corruptions", 11) ? "robustness" : "attacks";
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (name && strstr(name, parts[i].part))
             return parts[i].subject;
