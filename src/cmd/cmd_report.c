@@ -251,10 +251,11 @@ const struct command command_report = {
     "Whatever numbers the lines of metrics.jsonl have are drawn.  lathe train writes the same page when it ends.\n\n",
     "Of the folder of lathe eval --out it reads results_DATE.json (lm-evaluation-harness's own too) and KIND_DATE.json, and writes a page: what\n"
     "was measured and what was not, each score with its interval and its number of items, groups of tasks and what is below them, items\n"
-    "that failed or were cut, reliability diagrams and calibration beside what chance gives, accuracy by strength of a change, attacks,\n"
-    "groups with the worst one named, examples with their texts, speed and cost, conventions, and the files with their SHA-256.  A kind\n"
-    "that is not known here is shown by its figures.  Where several files have the same figure of a model the newest counts.  A file that\n"
-    "cannot be read is said on the page, and the others make it.  report.json beside it has all of it for programs.\n\n",
+    "that failed or were cut, some that were answered wrong with their texts (where --log-samples kept them), reliability diagrams and\n"
+    "calibration beside what chance gives, accuracy by strength of a change, attacks, groups with the worst one named, examples with their\n"
+    "texts, speed and cost, conventions, and the files with their SHA-256.  A kind that is not known here is shown by its figures.  Where\n"
+    "several files have the same figure of a model the newest counts.  A file that cannot be read is said on the page, and the others make\n"
+    "it.  report.json beside it has all of it for programs; both are the same to the byte when they are made again.\n\n",
     "--card writes a model card: YAML with model-index (task, data set, metrics), then sections that are filled from what was measured and from\n"
     "--facts.  What neither knows is \"Open\", with what is asked; nothing is made up.  --facts has the keys name, license, license_link,\n"
     "base_model, datasets, language, pipeline_tag, library_name, tags, description, developers, repository, intended_use, downstream_use,\n"

@@ -92,7 +92,7 @@ static int group_table(const struct page *p, const json_t *list, const json_t *w
 
 /* ---- all figures of one name ---- */
 
-static const json_t *worst_of(const json_t *list)
+const json_t *figures_worst(const json_t *list)
 {
     const json_t *worst = NULL;
     size_t i;
@@ -132,7 +132,7 @@ enum { UNFOLDED = 24, FEW = 3 };
 static int group(const struct page *p, const char *name, const json_t *list)
 {
     const size_t n = json_array_size(list);
-    const json_t *worst = n >= FEW ? worst_of(list) : NULL;
+    const json_t *worst = n >= FEW ? figures_worst(list) : NULL;
     TRY(page_subtitle(p, name));
     TRY(sentence_of(p, json_array_get(list, 0)));
     if (worst)
@@ -174,21 +174,31 @@ static int singles(const struct page *p, const json_t *list)
     return page_more(p, json_array_size(list), PAGE_ROWS);
 }
 
+json_t *figures_by_name(const json_t *figures)
+{
+    struct doc d = { 0 };
+    json_t *by_name = doc_object(&d), *f;
+    size_t i;
+    json_array_foreach(figures, i, f) {
+        const char *name = read_str(f, "name");
+        json_t *list = json_object_get(by_name, name);
+        doc_add(&d, list ? list : doc_put(&d, by_name, name, doc_list(&d)), json_incref(f));
+    }
+    if (!d.failed)
+        return by_name;
+    json_decref(by_name);
+    return NULL;
+}
+
 int page_figures(const struct page *p, const json_t *figures)
 {
     struct doc d = { 0 };
-    json_t *by_name = doc_object(&d), *alone = doc_list(&d), *f, *list;
+    json_t *by_name = figures_by_name(figures), *alone = doc_list(&d), *list;
     const char *name;
-    size_t i;
-    json_array_foreach(figures, i, f) {
-        name = read_str(f, "name");
-        list = json_object_get(by_name, name);
-        doc_add(&d, list ? list : doc_put(&d, by_name, name, doc_list(&d)), json_incref(f));
-    }
     json_object_foreach(by_name, name, list)
         if (json_array_size(list) == 1)
             doc_add(&d, alone, json_incref(json_array_get(list, 0)));
-    int rc = d.failed ? ERR(p->err, NOMEM, "no memory for a page") : singles(p, alone);
+    int rc = d.failed || !by_name ? ERR(p->err, NOMEM, "no memory for a page") : singles(p, alone);
     json_object_foreach(by_name, name, list)
         if (!rc && json_array_size(list) > 1)
             rc = group(p, name, list);
@@ -343,9 +353,12 @@ static int named_rows(const struct page *p, const json_t *v)
     const char *key;
     read_each(v, key, o) {
         json_t *row = doc_add(&d, rows, doc_object(&d));
+        const char *name;
+        json_t *x;
         doc_str(&d, row, "", key);
-        if (row && json_object_update_missing(row, o))
-            d.failed = true;
+        read_each(o, name, x)
+            if (*name)
+                doc_put(&d, row, name, json_incref(x));
     }
     const int rc = d.failed ? ERR(p->err, NOMEM, "no memory for a page") : page_rows(p, rows, PAGE_ROWS);
     json_decref(rows);

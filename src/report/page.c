@@ -125,21 +125,65 @@ static bool is_of(const json_t *o, const struct topic *t, const char *kind)
     return t ? topic_of(file_kind(o)) == t : kind && !strcmp(file_kind(o), kind);
 }
 
-/* The first figures of a topic, or of a kind that has none. */
-static int measured(const struct page *p, const json_t *report, const struct topic *t, const char *kind, const char *id, const char *title)
+/* Tasks one by one. */
+static int first_figures(const struct page *p, const json_t *list)
 {
-    size_t i, n = 0;
+    size_t i;
     json_t *f;
     const char *said = NULL;
+    json_array_foreach(list, i, f)
+        if (i < IN_WORDS)
+            TRY(in_words(p, f, &said));
+    return json_array_size(list) > IN_WORDS ? buf_printf(p->b, p->err, "<li class=\"soft\">and %zu more</li>\n", json_array_size(list) - IN_WORDS) : 0;
+}
+
+static int of_one_name(const struct page *p, const char *name, const json_t *list)
+{
+    const size_t n = json_array_size(list);
+    const json_t *worst = n > 2 ? figures_worst(list) : NULL;
+    const char *said = NULL;
+    char text[96];
+    if (!worst) {
+        for (size_t i = 0; i < n && i < 2; i++)
+            TRY(in_words(p, json_array_get(list, i), &said));
+        return n > 2 ? buf_printf(p->b, p->err, "<li class=\"soft\">and %zu more of these</li>\n", n - 2) : 0;
+    }
+    TRY(page_add(p, "<li>"));
+    TRY(page_text(p, name));
+    TRY(buf_printf(p->b, p->err, ", the worst of %zu: <b>%s</b>, ", n, figure_interval(text, worst)));
+    TRY(page_text(p, read_str(worst, "of") ? read_str(worst, "of") : "all"));
+    return page_add(p, "</li>\n");
+}
+
+/* Of other kinds a line or two for each name. */
+static int figures_in_words(const struct page *p, const json_t *list)
+{
+    json_t *by_name = figures_by_name(list), *of;
+    const char *name;
+    int n = 0, rc = by_name ? 0 : ERR(p->err, NOMEM, "no memory for a page");
+    json_object_foreach(by_name, name, of)
+        if (!rc && n++ < IN_WORDS)
+            rc = of_one_name(p, name, of);
+    if (!rc && n > IN_WORDS)
+        rc = buf_printf(p->b, p->err, "<li class=\"soft\">and %d measures more</li>\n", n - IN_WORDS);
+    json_decref(by_name);
+    return rc;
+}
+
+static int measured(const struct page *p, const json_t *report, const struct topic *t, const char *kind, const char *id, const char *title)
+{
+    size_t i;
+    json_t *f;
     TRY(page_add(p, "<li>"));
     TRY(page_link(p, id, title));
     TRY(page_add(p, "<ul>\n"));
+    json_t *list = json_array();
+    bool lost = !list;
     json_array_foreach(json_object_get(report, "figures"), i, f)
-        if (is_of(f, t, kind) && n++ < IN_WORDS)
-            TRY(in_words(p, f, &said));
-    if (n > IN_WORDS)
-        TRY(buf_printf(p->b, p->err, "<li class=\"soft\">and %zu more</li>\n", n - IN_WORDS));
-    return page_add(p, "</ul></li>\n");
+        lost = lost || (is_of(f, t, kind) && json_array_append(list, f));
+    int rc = lost ? ERR(p->err, NOMEM, "no memory for a page") : t && !strcmp(t->id, "tasks") ? first_figures(p, list) : figures_in_words(p, list);
+    json_decref(list);
+    return rc ? rc : page_add(p, "</ul></li>\n");
 }
 
 /* ---- which parts there are ---- */
