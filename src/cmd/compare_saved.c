@@ -7,14 +7,6 @@
 #include "cmd/compare_run.h"
 #include "eval/samples.h"
 
-static const struct sample_set *find_same(const struct samples *s, const struct sample_set *like)
-{
-    for (int i = 0; i < s->n; i++)
-        if (!strcmp(s->set[i].task, like->task) && !strcmp(s->set[i].filter, like->filter))
-            return &s->set[i];
-    return NULL;
-}
-
 /* ---- what changed ---- */
 
 /* An item by how much worse it became. */
@@ -71,23 +63,6 @@ static int tell_changes(const struct compare_run *c, const struct sample_set *ol
 
 /* ---- a test ---- */
 
-static int measure(const struct compare_run *c, struct compare_result *r, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p,
-                   const struct eprocess *stream, struct err *err)
-{
-    double *v = mem_alloc_array(3 * (size_t)p->n, sizeof *v);
-    int64_t *cluster = mem_alloc_array((size_t)p->n, sizeof *cluster);
-    for (int64_t i = 0; v && cluster && i < p->n; i++) {
-        const struct sample *a = &old->item[p->pair[i].old], *b = &new->item[p->pair[i].new];
-        v[i] = a->value, v[p->n + i] = b->value, v[2 * p->n + i] = a->weight, cluster[i] = a->cluster;
-    }
-    const struct compare_items x = { .old = v, .new = v ? v + p->n : v, .weight = v ? v + 2 * p->n : v, .cluster = cluster, .n = p->n, .higher_is_better = old->higher_is_better,
-                                     .stream = stream };
-    const int rc = v && cluster ? compare_measure(r, &x, &c->o, err) : ERR(err, NOMEM, "no memory for %lld items", (long long)p->n);
-    mem_free(v);
-    mem_free(cluster);
-    return rc;
-}
-
 static void tell_unpaired(const struct sample_pairs *p)
 {
     const int64_t all = p->only_old + p->only_new + p->other_doc + p->no_value;
@@ -109,7 +84,7 @@ static int compare_pairs(struct compare_run *c, const struct sample_set *old, co
         return ERR(err, RANGE, "%s: no item of both evaluations is the same (%lld of the old one alone, %lld of the new one alone, %lld with another document, %lld without a value)", old->task,
                    (long long)p->only_old, (long long)p->only_new, (long long)p->other_doc, (long long)p->no_value);
     TRY(compare_add(c, old->metric, &r, err, "%s,%s", old->task, old->filter));
-    TRY(measure(c, r, old, new, p, stream, err));
+    TRY(samples_measure(r, old, new, p, stream, &c->o, err));
     if (!cmd_json) {
         printf("%s: %s of %lld items\n", c->name[c->n_result - 1], old->metric, (long long)p->n);
         tell_unpaired(p);
@@ -141,7 +116,7 @@ int compare_items_of(struct compare_run *c, const struct samples *old, const str
     if (old->n_older || new->n_older)
         log_warn("%d files of samples are older than others of the same task and were left alone", old->n_older + new->n_older);
     for (int i = 0; i < old->n; i++) {
-        const struct sample_set *other = find_same(new, &old->set[i]);
+        const struct sample_set *other = samples_find(new, &old->set[i]);
         if (!other) {
             log_warn("%s,%s is in the old evaluation alone", old->set[i].task, old->set[i].filter);
         } else if (i && !strcmp(old->set[i].task, old->set[i - 1].task)) {
@@ -152,7 +127,7 @@ int compare_items_of(struct compare_run *c, const struct samples *old, const str
         }
     }
     for (int i = 0; i < new->n; i++)
-        if (!find_same(old, &new->set[i]))
+        if (!samples_find(old, &new->set[i]))
             log_warn("%s,%s is in the new evaluation alone", new->set[i].task, new->set[i].filter);
     return n ? 0 : ERR(err, RANGE, "%s and %s have no task in common", c->old, c->new);
 }

@@ -546,3 +546,28 @@ void sample_pairs_release(struct sample_pairs *p)
     mem_free(p->pair);
     *p = (struct sample_pairs){ 0 };
 }
+
+const struct sample_set *samples_find(const struct samples *s, const struct sample_set *like)
+{
+    for (int i = 0; i < s->n; i++)
+        if (!strcmp(s->set[i].task, like->task) && !strcmp(s->set[i].filter, like->filter))
+            return &s->set[i];
+    return NULL;
+}
+
+int samples_measure(struct compare_result *r, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, const struct eprocess *stream,
+                    const struct compare_opts *o, struct err *err)
+{
+    double *v = mem_alloc_array(3 * (size_t)p->n, sizeof *v);
+    int64_t *cluster = mem_alloc_array((size_t)p->n, sizeof *cluster);
+    for (int64_t i = 0; v && cluster && i < p->n; i++) {
+        const struct sample *a = &old->item[p->pair[i].old], *b = &new->item[p->pair[i].new];
+        v[i] = a->value, v[p->n + i] = b->value, v[2 * p->n + i] = a->weight, cluster[i] = a->cluster;
+    }
+    const struct compare_items x = { .old = v, .new = v ? v + p->n : v, .weight = v ? v + 2 * p->n : v, .cluster = cluster, .n = p->n, .higher_is_better = old->higher_is_better,
+                                     .stream = stream };
+    const int rc = v && cluster ? compare_measure(r, &x, o, err) : ERR(err, NOMEM, "no memory for %lld items", (long long)p->n);
+    mem_free(v);
+    mem_free(cluster);
+    return rc;
+}

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "eval/compare.h"
 
 #define SAMPLE_TEXT 160          /* bytes of a text that are kept, at most */
 struct sample {
@@ -46,6 +47,11 @@ struct sample_pairs {
     int64_t no_value;            /* one of them has none */
     int64_t first[3]; int n_first;       /* ids of the first that are not paired */
 };
+/* The set of the same task and filter; NULL: there is none. */
+const struct sample_set *samples_find(const struct samples *s, const struct sample_set *like);
 int samples_pair(struct sample_pairs *p, const struct sample_set *old, const struct sample_set *new, struct err *err);
 void sample_pairs_release(struct sample_pairs *p);
+/* compare_measure() of the pairs; stream: as there. */
+int samples_measure(struct compare_result *r, const struct sample_set *old, const struct sample_set *new, const struct sample_pairs *p, const struct eprocess *stream,
+                    const struct compare_opts *o, struct err *err);
 #endif
