@@ -11,15 +11,19 @@
 #include "cmd/eval_images.h"
 #include "cmd/eval_logits.h"
 #include "cmd/eval_ood.h"
+#include "cmd/eval_select.h"
+#include "cmd/eval_sweep.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
 #include "eval/evidence.h"
 #include "eval/replies.h"
+#include "eval/select.h"
 #include "model/adapter.h"
 
-static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling, *logits, *diagram;
+static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir, *rope_scaling, *logits, *diagram, *sweep;
 static const char *add_bos_token = "auto";
 static struct opt_list data_files, include_paths;
+static struct eval_select selection = { .prefer = "speed", .margin = 0.01 };
 static struct eval_images images = { .eps = 8.0 / 255 };
 static struct eval_ood ood;
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
@@ -334,7 +338,7 @@ static int run_texts(const char *const *args, int n_args, struct err *err)
     return eval_ood(args[0], &ood, err);
 }
 
-static int run_eval(const char *const *args, int n_args, struct err *err)
+static int run_one(const char *const *args, int n_args, struct err *err)
 {
     if (tasks && !strcmp(tasks, "list"))
         return list_tasks(err);
@@ -376,6 +380,27 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
     return rc;
 }
 
+static int run_candidate(const char *model, const char *folder, struct err *err)
+{
+    out_dir = folder, log_samples = true;
+    return run_one(&model, 1, err);
+}
+
+static int run_eval(const char *const *args, int n_args, struct err *err)
+{
+    if (sweep && (n_args || tasks || selection.asked))
+        return ERR(err, USAGE, "--sweep: found a model, tasks or --select beside it, expected the file of the search alone");
+    if (sweep) {
+        cmd_catch_signals();
+        return eval_sweep(sweep, out_dir, err);
+    }
+    if (selection.asked)
+        return eval_select(args, n_args, &selection, out_dir, run_candidate, err);
+    if (n_args > 1)
+        return ERR(err, USAGE, "found %d models, expected one; --select is for several", n_args);
+    return run_one(args, n_args, err);
+}
+
 static const struct opt opts[] = {
     { OPT_STR, "tasks", &tasks, "<names>", "tasks and groups, with commas between them, or the paths of task files; list: show those that are built in", 0, 0 },
     { OPT_STR, "data-dir", &data_dir, "<folder>", "where the tasks' files with their usual names lie", 0, 0 },
@@ -405,6 +430,11 @@ static const struct opt opts[] = {
     { OPT_STR, "ood-fit", &ood.fit, "<set>", "with --ood: what Mahalanobis, k-th neighbour and ViM are fitted to, training data or some that was held out; not given: scores of logits alone", 0, 0 },
     { OPT_STR, "features-out", &ood.features_out, "<file.npz>", "logits, features and labels of all these sets", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
+    { OPT_FLAG, "select", &selection.asked, NULL, "of several models (below): which to take; --out has what is found of each", 0, 0 },
+    { OPT_CHOICE, "prefer", &selection.prefer, "speed|memory|cost|quality", "of --select: what decides among those that are not worse than the best", 0, 0 },
+    { OPT_FLOAT, "margin", &selection.margin, "<float>", "of --select: the loss of quality that does not matter", 0, 1 },
+    { OPT_FLOAT, "price-per-hour", &selection.price, "<float>", "of --select: what an hour of this machine costs, in any currency", 0, 1e9 },
+    { OPT_STR, "sweep", &sweep, "<file>", "instead of a model: search over settings of a recipe of lathe train by successive halving (below)", 0, 0 },
     OPT_ROPE_SCALING(&rope_scaling),
     OPT_PRECISION,
     OPT_KV,
@@ -415,7 +445,7 @@ static const struct opt opts[] = {
     OPT_LAST,
 };
 const struct command command_eval = {
-    "eval", "[MODEL]", "scores of a model on benchmark tasks, and how sure they are",
+    "eval", "[MODEL]...", "scores of a model on benchmark tasks, and how sure they are",
     TEXT("Tasks are those of lm-evaluation-harness: its YAML files as they are, or what is built in (doc/tasks.md), over files that you\n"
     "have.  Requests, tokens, log-likelihoods and metrics are made by its rules, and results and samples are written in its layout, so\n"
     "that what reads its files reads these; what it does not have stands under the key \"lathe\".\n"
@@ -443,6 +473,15 @@ const struct command command_eval = {
     "--texts does the same with texts: by perplexity and the distributions of the next token of a language model, by the logits of a\n"
     "classifier, by their features; and once more for texts of the same lengths.\n"
     "\n"
-    "With --out these, and --logits, are kept as KIND_DATE.json in that folder, with a list of figures for reports."),
-    opts, run_eval, 0, 1,
+    "With --out these, and --logits, are kept as KIND_DATE.json in that folder, with a list of figures for reports.\n\n",
+    "--select puts two or more models to the same tasks: NAME=MODEL@PRECISION+ADAPTERS, of which MODEL alone must be there, or folders that --out\n"
+    "left before.  Quality is the mean over tasks of their first metric; its loss against the best is measured item by item (lathe compare),\n"
+    "speed and memory by lathe bench in a process of its own.  Of those that are not worse than the best by --margin or more (one-sided, 5 %\n"
+    "for all candidates together) the one that --prefer puts first is recommended, in words that say what it rests on; OUT/select.svg shows\n"
+    "quality over speed.  What stands in OUT/NAME is not computed again.\n\n",
+    "--sweep trains recipes: FILE (YAML or JSON) has recipe: PATH; space: {train.lr: [1e-3, 3e-3], model.num_hidden_layers: {min: 2, max: 6,\n"
+    "integer: true}}, lists or ranges (scale: log); draws: how many (all combinations without it); least_steps, most_steps and eta (3): of the\n"
+    "settings that had least_steps the best third goes on to three times as many, and so on, each training with a schedule of its own.  The\n"
+    "lowest held-out loss wins; OUT/best.json is its recipe.  A search that was stopped goes on with the same command."),
+    opts, run_eval, 0, SELECT_CANDIDATES,
 };
