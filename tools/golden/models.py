@@ -41,12 +41,15 @@ import struct
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 IGNORED = -100                 # cross_entropy's ignore_index
 FEWEST = 3                     # tokens of an expert that is not idle: bf16 errors of single tokens do not average
 MARGIN = 0.05                  # between the logits of the last expert chosen and the first one not
 SCORE_MARGIN = 0.006           # between their corrected scores, where they are chosen by those
 STEP_MARGIN = 1e-4             # between either, in fp32 steps
+STEP_NOISE = 7e-6              # of a weight after steps in float32, in each of ORDERS orders of summation, where a reader's may differ by 1e-5
+ORDERS = 16
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 
 
@@ -355,7 +358,7 @@ CASES = {
         "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False, "pos": "learned",
         "tie_word_embeddings": True, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 27,
         "norm_topk_prob": True, "router_aux_loss_coef": 0.01, "router_z_loss_coef": 0.001, "torch_dtype": "float32"}},
-    "qwen3_moe": {"B": 2, "T": 20, "seed": 257, "step_seed": 1, "n_ignored": 7, "config": {
+    "qwen3_moe": {"B": 2, "T": 20, "seed": 257, "step_seed": 28, "n_ignored": 7, "config": {
         "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 61, "hidden_size": 28,
         "intermediate_size": 40, "moe_intermediate_size": 18, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "head_dim": 12, "hidden_act": "silu", "max_position_embeddings": 40, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
@@ -365,7 +368,7 @@ CASES = {
         "eos_token_id": 2, "tie_word_embeddings": False, "torch_dtype": "float32"}},
     "lathe_gpt_sigmoid": {"B": 2, "T": 18, "seed": 135, "step_seed": 2, "n_ignored": 3, "config": dict(
         CORRECTED, scoring_func="sigmoid", routed_scaling_factor=2.5, router_aux_loss_coef=0.01)},
-    "lathe_gpt_corrected": {"B": 2, "T": 18, "seed": 5, "step_seed": 29, "n_ignored": 3, "config": dict(CORRECTED, router_z_loss_coef=0.001)},
+    "lathe_gpt_corrected": {"B": 2, "T": 18, "seed": 3189, "step_seed": 47, "n_ignored": 3, "config": dict(CORRECTED, router_z_loss_coef=0.001)},
 }
 
 
@@ -400,8 +403,8 @@ def total_loss(c, logits, targets, log):
     return loss, loss + c.get("router_aux_loss_coef", 0) * lb + c.get("router_z_loss_coef", 0) * z
 
 
-def leaves(weights):
-    return {name: torch.tensor(x, dtype=torch.float64, requires_grad=not name.endswith(CORRECTION)) for name, x in weights.items()}
+def leaves(weights, dtype=torch.float64):
+    return {name: torch.tensor(x, dtype=dtype, requires_grad=not name.endswith(CORRECTION)) for name, x in weights.items()}
 
 
 def run_case(case):
@@ -447,6 +450,31 @@ def write_case(folder, name):
 
 # ---- steps ----
 
+POLAR = [(8.156554524902461, -22.48329292557795, 15.878769915207462), (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+         (3.8916678022926607, -2.772484153217685, 0.5060648178503393), (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+         (2.3465413258596377, -1.7097828382687081, 0.42323551169305323)]      # arXiv:2505.16932, five steps, as modded-nanogpt has them
+
+
+def orthogonal(u):
+    """On singular values: the polynomials applied to each of them, which needs no product of the kind that is tested."""
+    left, s, right = torch.linalg.svd(u / (1.02 * u.norm() + 1e-6), full_matrices=False)
+    for a, b, c in POLAR:
+        s = s * (a + b * s ** 2 + c * s ** 4)
+    return left @ torch.diag(s) @ right
+
+
+def orthogonal_by_products(u):
+    x = u / (1.02 * u.norm() + 1e-6)
+    for a, b, c in POLAR:
+        if x.shape[0] > x.shape[1]:
+            square = x.T @ x
+            x = x @ (a * torch.eye(len(square)) + b * square + c * square @ square)
+        else:
+            square = x @ x.T
+            x = (a * torch.eye(len(square)) + b * square + c * square @ square) @ x
+    return x
+
+
 STEPS, N_BATCH = 20, 3
 ADAM = {"lr": 3e-3, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "decay": 0.1, "clip": 1.0}
 MUON = {"lr": 0.02, "decay": 0.01, "momentum": 0.95}
@@ -458,8 +486,8 @@ def of_muon(name, x):
     return ".layers." in name and x.dim() == 2 and not name.endswith(".gate.weight")
 
 
-def run_steps(case, weights, batches, muon):
-    c, w = case["config"], leaves(weights)
+def run_steps(case, weights, batches, muon, dtype=torch.float64, orthogonal=orthogonal):
+    c, w = case["config"], leaves(weights, dtype)
     learned = {n: x for n, x in w.items() if x.requires_grad}
     adam = {n: x for n, x in learned.items() if not (muon and of_muon(n, x))}
     optim = torch.optim.AdamW([{"params": [x for x in adam.values() if x.dim() >= 2], "weight_decay": ADAM["decay"]},
@@ -472,7 +500,7 @@ def run_steps(case, weights, batches, muon):
         log = []
         total = total_loss(c, FAMILIES[c["model_type"]][1](w, c, ids, log), targets, log)[1]
         assert all(r["margin"] > STEP_MARGIN for r in log), "a choice of experts hangs by a hair: another step_seed"
-        losses.append(float(total))
+        losses.append(total.item())
         for x in learned.values():                           # zeros, not none, where an expert has no token
             x.grad = torch.zeros_like(x)
         total.backward()
@@ -490,6 +518,31 @@ def run_steps(case, weights, batches, muon):
     return np.array(losses), {n: x.detach().numpy().astype(np.float32) for n, x in w.items()}
 
 
+class Shuffled(TorchDispatchMode):
+    """Products, those of gradients too, whose sums run over their terms in an order that is drawn."""
+    def __init__(self, seed):
+        super().__init__()
+        self.rng = np.random.RandomState(seed)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
+            order = torch.tensor(self.rng.permutation(args[0].shape[-1]))
+            args = args[0][..., order], args[1][..., order, :]
+        return func(*args, **(kwargs or {}))
+
+
+def step_noise(case, weights, batches, muon, after):
+    """How far float32 with the formulas of run_steps, Muon's by products, is from `after`: the worst weight of ORDERS runs.  Muon makes
+    all singular values of a momentum near 1, the smallest ones 990 times larger: of an expert that has fewer tokens in its
+    first batches than its matrices have rows, they are rounding errors.  A case in which that reaches the weights shows chance."""
+    worst = (0.0, "")
+    for seed in range(ORDERS):
+        with Shuffled(seed):
+            got = run_steps(case, weights, batches, muon, torch.float32, orthogonal_by_products)[1]
+        worst = max(worst, *((float(np.linalg.norm(got[n].astype(np.float64) - x) / np.linalg.norm(x.astype(np.float64))), n) for n, x in after.items()))
+    return worst
+
+
 def write_steps(folder, case):
     weights, ids, targets = draw_case(case)
     rng = np.random.RandomState(case["step_seed"])
@@ -499,7 +552,9 @@ def write_steps(folder, case):
     for kind in ("adamw", "muon"):
         golden[kind + ".loss"], after = run_steps(case, weights, batches, kind == "muon")
         golden.update({f"{kind}.{n}": x for n, x in after.items()})
-        print(f"  {kind}: loss {golden[kind + '.loss'][0]:.4f} to {golden[kind + '.loss'][-1]:.4f}")
+        noise, name = step_noise(case, weights, batches, kind == "muon", after)
+        print(f"  {kind}: loss {golden[kind + '.loss'][0]:.4f} to {golden[kind + '.loss'][-1]:.4f}, float32 within {noise:.1e} ({name})")
+        assert noise <= STEP_NOISE, "rounding alone moves a weight too far: another step_seed"
     save_safetensors(f"{folder}/steps.safetensors", golden)
 
 
@@ -594,17 +649,6 @@ def write_adamw(folder):
 MOMENTUM = {"steps": 20, "lr": 0.02, "momentum": 0.95, "weight_decay": 0.1, "grad_scale": 0.5}
 # rows of the matrices that lie one above the other, columns, experts
 MUON_SHAPES = {"square": ([16], 16, 1), "tall": ([40], 12, 1), "wide": ([9], 33, 1), "qkv": ([24, 8, 8], 20, 1), "experts": ([10, 10], 14, 3)}
-POLAR = [(8.156554524902461, -22.48329292557795, 15.878769915207462), (4.042929935166739, -2.808917465908714, 0.5000178451051316),
-         (3.8916678022926607, -2.772484153217685, 0.5060648178503393), (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
-         (2.3465413258596377, -1.7097828382687081, 0.42323551169305323)]      # arXiv:2505.16932, five steps, as modded-nanogpt has them
-
-
-def orthogonal(u):
-    """On singular values: the polynomials applied to each of them, which needs no product of the kind that is tested."""
-    left, s, right = torch.linalg.svd(u / (1.02 * u.norm() + 1e-6), full_matrices=False)
-    for a, b, c in POLAR:
-        s = s * (a + b * s ** 2 + c * s ** 4)
-    return left @ torch.diag(s) @ right
 
 
 def write_momentum(folder):
