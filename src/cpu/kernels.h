@@ -3,7 +3,7 @@
  * cpu/ref is the definition of right; avx2 and avx512 fill the slots they do better (cpu/dispatch.c).  All levels keep
  * one promise: **the bits of a result row depend on nothing but the data of that row's own sum** - not on M, on the row's
  * place, on how columns were split into calls, or on threads.  A sum over k is one chain, k ascending (or a fixed tree
- * over absolute positions where stated).  Levels may differ from each other within kernels.def's tolerance.
+ * over absolute positions where stated; products of floats: GEMM_CHAIN).  Levels may differ from each other within kernels.def's tolerance.
  *
  * Sizes are in elements, strides (ld_*, a_row, ...) too.  Pointers need no alignment except panels: 64 bytes.  Outputs may
  * not overlap inputs unless said.  n, M, N, K >= 0; nothing is done for 0. */
@@ -23,11 +23,14 @@ typedef float real;
 typedef uint16_t bf16;      /* upper half of an IEEE float */
 
 #define PANEL 16            /* columns in a panel: one zmm of floats */
+#define GEMM_CHAIN 64       /* terms of a chain of a product of floats */
 static inline size_t cpu_round_panel(size_t n) { return (n + PANEL - 1) / PANEL * PANEL; }
 /* Elements of b[K,N] packed: real panels [N/16][K][16], bf16 panels [N/16][K/2][16][2] (K rounded up to even). */
 static inline size_t cpu_panel_size(size_t K, size_t N) { return cpu_round_panel(N) * ((K + 1) / 2 * 2); }
 
-/* c[M,N] = start + a * b, start = (add ? add : 0) + (bias ? bias : 0); the chain of a result begins there.
+/* c[M,N] = start + a * b, start = (add ? add : 0) + (bias ? bias : 0).  Where operands are floats or become floats, a result is start
+ * + chain + chain ..., each over GEMM_CHAIN k's and from zero: what is large in start or in one chain does not cost the digits of the
+ * others.  gemm_bf16 where the machine multiplies bf16 pairs: one chain that begins at start.
  * a(i,k): gemm: a[row(i)*a_row + k*a_col], row(i) = rows ? rows[i] : i.
  *         gemm_bf16: pairs (k even, k+1) are adjacent: pair kk of row i at a + row(i)*a_row + kk*a_col, strides in bf16
  *         elements: row-major [M][K]: a_row = lda, a_col = 2; pack_pairs' [K/2][M][2]: a_row = 2, a_col = 2*M.

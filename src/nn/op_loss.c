@@ -14,6 +14,7 @@
 #include "nn/op.h"
 
 #define LOSS_ROWS 256
+_Static_assert(LOSS_ROWS % GEMM_CHAIN == 0, "the sums of dw are cut between chains");
 #define CE_ROWS 8              /* rows of one piece of softmax work */
 
 struct layout { void *x, *panels[2]; real *logits, *slope, *told, *tree; bf16 *d16, *d_pairs; void *x_panels; int32_t *slot; size_t size; };

@@ -88,6 +88,40 @@ static void products_equal_ref(void **state)
         }
 }
 
+/* Each chain from zero is added to a start of 3000, whose last place is 2^-12, and rounded there once.  One chain from the start: 20 times as much. */
+static void products_of_floats_round_at_a_large_start_once_a_chain(void **state)
+{
+    (void)state;
+    enum { M = 5, N = 40, K = 8 * GEMM_CHAIN + 7 };
+    const double most = (K / GEMM_CHAIN + 2) * 0x1p-13 + 1e-6;
+    float *a = numbers(M * K, 0.03f), *b = numbers(N * K, 0.03f), *add = zeros(M * N), *want = zeros(M * N), *got = zeros(M * N), *pieces = zeros(M * N);
+    const size_t panel = cpu_panel_size(K, N);
+    float *bp = mem_map(panel * sizeof *bp);
+    const struct pack p = { .K = K, .N = N, .src = b, .ld = K, .out = bp, .panel = (ptrdiff_t)cpu_panel_size(K, PANEL) };
+    for (int i = 0; i < M * N; i++)
+        add[i] = 3000;
+    FOR_LEVELS {
+        now->pack_rows(&p);
+        struct gemm g = { .M = M, .N = N, .K = K, .a = a, .a_row = K, .a_col = 1, .b = bp, .b_panel = p.panel, .add = add, .ld_add = N, .c = want, .ldc = N };
+        ref->gemm(&g);
+        g.c = got;
+        now->gemm(&g);
+        for (int i = 0; i < M * N; i++)
+            if (!(fabs((double)got[i] - (double)want[i]) <= most))
+                fail_msg("gemm at %s: %.9g, expected %.9g within %.2g", now->level, (double)got[i], (double)want[i], most);
+        for (int k = 0; k < K; k += GEMM_CHAIN) {                /* cut between chains: the same bits */
+            struct gemm piece = g;
+            piece.K = K - k < GEMM_CHAIN ? K - k : GEMM_CHAIN;
+            piece.a = a + k, piece.b = bp + (ptrdiff_t)k * PANEL, piece.add = k ? pieces : add, piece.c = pieces;
+            now->gemm(&piece);
+        }
+        if (now != ref)
+            same_bits("gemm in pieces", pieces, got, M * N * sizeof *got);
+    }
+    mem_free(a), mem_free(b), mem_free(add), mem_free(want), mem_free(got), mem_free(pieces);
+    mem_unmap(bp, panel * sizeof *bp);
+}
+
 static void packing_equals_ref_to_the_bit(void **state)
 {
     (void)state;
@@ -690,6 +724,7 @@ int main(void)
         cmocka_unit_test(sums_equal_ref),
         cmocka_unit_test(a_wrong_product_does_not_pass_the_check),
         cmocka_unit_test(texts_equal_ref),
+        cmocka_unit_test(products_of_floats_round_at_a_large_start_once_a_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
