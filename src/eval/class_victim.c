@@ -114,10 +114,10 @@ static int ask(void *ctx, const int32_t *variants, int n_variant, int n, struct 
     return rc < 0 ? rc : 0;
 }
 
-static bool survives(void *ctx, const int32_t *ids, int n)
+static int survives(void *ctx, const int32_t *ids, int n, struct err *err)
 {
     (void)n;
-    return token_text_survives(((struct class_victim *)ctx)->text, ids);
+    return token_text_survives(((struct class_victim *)ctx)->text, ids, err);
 }
 
 /* ---- the gradient ---- */

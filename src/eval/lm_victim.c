@@ -69,10 +69,10 @@ static int ask(void *ctx, const int32_t *variants, int n_variant, int n, struct 
     return run_answer(v->run, &(struct run_hooks){ .answered = answered, .ctx = v }, v->pool, err);
 }
 
-static bool survives(void *ctx, const int32_t *ids, int n)
+static int survives(void *ctx, const int32_t *ids, int n, struct err *err)
 {
     (void)n;
-    return token_text_survives(((struct lm_victim *)ctx)->text, ids);
+    return token_text_survives(((struct lm_victim *)ctx)->text, ids, err);
 }
 
 /* ---- the gradient ---- */
@@ -125,7 +125,8 @@ static int pass_all(struct lm_victim *v, struct passes *p, struct err *err)
 }
 
 /* sign * slopes of request i's negative log-likelihood, added to those of the places. */
-static int add_slopes(const struct lm_victim *v, const struct passes *p, int i, double sign, const int32_t *ids, int n, const int *place, int n_place, float *to, struct err *err)
+static int add_slopes(const struct lm_victim *v, const struct passes *p, int i, double sign, const int32_t *ids, int n, const int *place, int n_place,
+                      float *to, struct err *err)
 {
     const size_t C = (size_t)slopes_config(v->slopes)->d_model;
     const int at = context_at(&v->encoded[i], ids, n), rows = p->text[i].n;

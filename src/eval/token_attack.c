@@ -48,12 +48,12 @@ static int begin(struct search *s, int n_place, size_t n_top)
 
 static int goes_on(const struct search *s)
 {
-    return !s->v->goes_on || s->v->goes_on(s->v->ctx) ? 0 : ERR(s->err, STOPPED, "stopped after %d steps of an attack", s->found->n_step);
+    return !s->o->goes_on || s->o->goes_on(s->o->ctx) ? 0 : ERR(s->err, STOPPED, "stopped after %d steps of an attack", s->found->n_step);
 }
 
 static bool may(const struct search *s, int place, int32_t to)
 {
-    return to != s->ids[place] && s->v->allowed[to] && (!s->v->may_become || s->v->may_become(s->v->ctx, s->first[place], to));
+    return to != s->ids[place] && s->v->allowed[to] && (!s->o->may_become || s->o->may_become(s->o->ctx, s->first[place], to));
 }
 
 /* The largest gains first; of equals the one seen first, by place and then by token. */
@@ -77,15 +77,15 @@ static int top_of(const struct search *s, int place, const float *gain, struct c
 }
 
 /* One more variant, if it survives. */
-static void add_variant(struct search *s, const struct change *c)
+static int add_variant(struct search *s, const struct change *c)
 {
     int32_t *x = s->variant + (size_t)s->n_variant * (size_t)s->n;
     memcpy(x, s->ids, (size_t)s->n * sizeof *x);
     x[c->place] = c->to;
-    if (!s->v->survives || s->v->survives(s->v->ctx, x, s->n))
-        s->n_variant++;
-    else
-        s->found->n_lost++;
+    const int survives = s->v->survives ? s->v->survives(s->v->ctx, x, s->n, s->err) : 1;
+    TRY(survives);
+    s->n_variant += survives, s->found->n_lost += !survives;
+    return 0;
 }
 
 /* The best of the variants: one that fools before all that do not, then by score, the first of equals; -1: there is none with a number. */
@@ -114,45 +114,71 @@ static int changed(const int32_t *a, const int32_t *b, int n)
 
 /* ---- hotflip ---- */
 
-/* Survivors are looked for among so many times the batch. */
+/* Survivors are looked for among so many times as are asked. */
 enum { SPARE = 4 };
 
-static int flip(struct search *s, int *open, int *n_open)
+/* How many changes of each place are looked at: all places have a share of the batch, as a gain to first order is often far off, and off by
+ * about as much for all changes of one place. */
+static int share_of(const struct search *s, int n_open)
 {
-    int n_top = 0, best;
+    const int each = s->o->batch / n_open;
+    return SPARE * (each > 1 ? each : 1);
+}
+
+/* top[i * k ..]: count[i] changes of open[i].  The places in the order of their best gains are asked until the batch is full. */
+static int add_variants(struct search *s, int n_open, int k, int *count)
+{
+    s->n_variant = 0;
+    for (;;) {
+        int best = -1;
+        for (int i = 0; i < n_open; i++)
+            if (count[i] && (best < 0 || s->top[(size_t)i * (size_t)k].gain > s->top[(size_t)best * (size_t)k].gain))
+                best = i;
+        if (best < 0 || s->n_variant == s->o->batch)
+            return 0;
+        const int before = s->n_variant;
+        for (int i = 0; i < count[best] && s->n_variant < s->o->batch && s->n_variant - before < k / SPARE; i++)
+            TRY(add_variant(s, &s->top[(size_t)best * (size_t)k + (size_t)i]));
+        count[best] = 0;
+    }
+}
+
+static int flip(struct search *s, int *open, int *n_open, int *count)
+{
+    const int k = share_of(s, *n_open);
+    int best;
     TRY(s->v->gains(s->v->ctx, s->ids, s->n, open, *n_open, s->gain, s->err));
     s->found->n_gradient++;
     for (int i = 0; i < *n_open; i++)
-        n_top = top_of(s, open[i], s->gain + (size_t)i * (size_t)s->v->V, s->top, n_top, SPARE * s->o->batch);
-    s->n_variant = 0;
-    for (int i = 0; i < n_top && s->n_variant < s->o->batch; i++)
-        add_variant(s, &s->top[i]);
+        count[i] = top_of(s, open[i], s->gain + (size_t)i * (size_t)s->v->V, s->top + (size_t)i * (size_t)k, 0, k);
+    TRY(add_variants(s, *n_open, k, count));
     TRY(ask_all(s, &best));
     if (best < 0 || (!s->outcome[best].fooled && s->outcome[best].score <= s->found->after.score))
         return 0;
     const int32_t *x = s->variant + (size_t)best * (size_t)s->n;
-    int k = 0;
+    int left = 0;
     for (int i = 0; i < *n_open; i++)
         if (x[open[i]] == s->ids[open[i]])
-            open[k++] = open[i];
-    *n_open = k;
+            open[left++] = open[i];
+    *n_open = left;
     memcpy(s->ids, x, (size_t)s->n * sizeof *x);
     s->found->after = s->outcome[best];
     return 1;
 }
 
-int hotflip(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out, struct err *err)
+int hotflip(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out,
+            struct err *err)
 {
     struct search s = { .v = v, .o = o, .ids = ids, .n = n, .found = out, .err = err };
-    int n_open = n_place, *open = mem_alloc_array((size_t)n_place + 1, sizeof *open);
-    int rc = open ? begin(&s, n_place, (size_t)SPARE * (size_t)o->batch) : ERR(err, NOMEM, "no memory for %d places", n_place);
+    int n_open = n_place, *open = mem_alloc_array(2 * (size_t)n_place + 1, sizeof *open);      /* and a count of each place */
+    int rc = open ? begin(&s, n_place, (size_t)SPARE * (size_t)(o->batch > n_place ? o->batch : n_place)) : ERR(err, NOMEM, "no memory for %d places", n_place);
     if (!rc)
         memcpy(open, place, (size_t)n_place * sizeof *open);
     for (bool better = true; !rc && better && !out->after.fooled && n_open && out->n_step < o->steps;) {
         int found = 0;
         rc = goes_on(&s);
         if (!rc)
-            out->n_step++, rc = found = flip(&s, open, &n_open);
+            out->n_step++, rc = found = flip(&s, open, &n_open, open + n_place);
         rc = rc < 0 ? rc : 0;
         better = found > 0;
     }
@@ -180,7 +206,7 @@ static int gcg_step(struct search *s, const int *place, int n_place, int *count)
         const uint64_t at = 2 * ((uint64_t)s->found->n_step * (uint64_t)s->o->batch + (uint64_t)j);
         const int i = (int)rng_below(key, at, (uint64_t)n_place);
         if (count[i])
-            add_variant(s, &s->top[(size_t)i * (size_t)k + rng_below(key, at + 1, (uint64_t)count[i])]);
+            TRY(add_variant(s, &s->top[(size_t)i * (size_t)k + rng_below(key, at + 1, (uint64_t)count[i])]));
     }
     TRY(ask_all(s, &best));
     if (best < 0)
@@ -189,7 +215,8 @@ static int gcg_step(struct search *s, const int *place, int n_place, int *count)
     return s->outcome[best].fooled || s->outcome[best].score > s->found->after.score ? best + 1 : 0;
 }
 
-int gcg(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out, struct err *err)
+int gcg(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out,
+        struct err *err)
 {
     struct search s = { .v = v, .o = o, .ids = ids, .n = n, .found = out, .err = err };
     int *count = mem_alloc_array((size_t)n_place + 1, sizeof *count);

@@ -1,8 +1,8 @@
 /* token_attack.h - texts whose tokens are changed so that a model errs: white-box searches along the gradient.
  *
  *   hotflip  Ebrahimi et al., "HotFlip: white-box adversarial examples for text classification", arXiv:1712.06751: of all changes of one
- *            token those with the largest gain to first order, (E_w - E_x) . slope, are asked for what they really do, and the best is
- *            kept; a place is changed once.  Greedy: a beam of one.
+ *            token those with the largest gain to first order, (E_w - E_x) . slope, as many of each place, are asked for what they
+ *            really do, and the best is kept; a place is changed once.  Greedy: a beam of one, which ends where no change is better.
  *   gcg      Zou et al., "Universal and transferable adversarial attacks on aligned language models", arXiv:2307.15043: in each step a
  *            batch of single changes is drawn from the top_k gains of each place, all are asked, and the best one is gone on from, also
  *            where it is worse than the last.  Over several texts at once it is the search for one trigger that all of them have (Wallace
@@ -25,10 +25,8 @@ struct token_victim {
     const bool *allowed;                 /* [V]: what a token may become */
     /* gain[n_place][V]: how much the score grows, to first order, where the token at ids[place[i]] becomes w. */
     int (*gains)(void *ctx, const int32_t *ids, int n, const int *place, int n_place, float *gain, struct err *err);
-    bool (*survives)(void *ctx, const int32_t *ids, int n);                          /* NULL: all do */
-    bool (*may_become)(void *ctx, int32_t from, int32_t to);                         /* NULL: any that is allowed */
+    int (*survives)(void *ctx, const int32_t *ids, int n, struct err *err);          /* 1 or 0; NULL: all do */
     int (*ask)(void *ctx, const int32_t *variants, int n_variant, int n, struct token_outcome *out, struct err *err);      /* [n_variant][n] */
-    bool (*goes_on)(void *ctx);                                                      /* asked between steps; false: ERR_STOPPED.  NULL: always */
 };
 
 struct token_search {
@@ -36,6 +34,9 @@ struct token_search {
     int batch;                           /* variants asked in a step */
     int top_k;                           /* gcg: gains of a place that are drawn from */
     uint64_t seed;                       /* gcg */
+    bool (*may_become)(void *ctx, int32_t from, int32_t to);     /* from: as it was at the beginning; NULL: any that is allowed */
+    bool (*goes_on)(void *ctx);          /* asked between steps; false: ERR_STOPPED.  NULL: always */
+    void *ctx;                           /* of these two */
 };
 #define HOTFLIP_SEARCH { .steps = 3, .batch = 64 }
 #define GCG_SEARCH { .steps = 100, .batch = 128, .top_k = 256 }      /* garak's; the paper has 500 steps of 512 */
@@ -48,6 +49,8 @@ struct token_found {
 
 /* ids[n] become the best that was found; place[n_place]: which of them may change, ascending.  Nothing is searched where before.fooled.
  * ERR_STOPPED, ERR_NOMEM, and what the victim says; ids are then the best so far. */
-int hotflip(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out, struct err *err);
-int gcg(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out, struct err *err);
+int hotflip(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out,
+            struct err *err);
+int gcg(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out,
+        struct err *err);
 #endif

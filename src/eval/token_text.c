@@ -40,7 +40,9 @@ int token_text_init(struct token_text *t, const struct tok *tok, unsigned flags,
     const bool same = t->buf.len == n + t->lead && !memcmp(t->buf.data + t->lead, text, n);
     if (!same && (from || to < n))
         return ERR(err, RANGE, "the tokenizer does not give the text back, so that it is not known which tokens are which part of it");
-    if (!token_text_survives(t, t->ids.id))
+    const int survives = token_text_survives(t, t->ids.id, err);
+    TRY(survives);
+    if (!survives)
         return ERR(err, RANGE, "the text's tokens, written as text and read again, are others");
     return find_places(t, n, from, to, err);
 }
@@ -63,13 +65,29 @@ int token_text_write(struct token_text *t, const int32_t *ids, const char **text
     return 0;
 }
 
-bool token_text_survives(struct token_text *t, const int32_t *ids)
+int token_text_survives(struct token_text *t, const int32_t *ids, struct err *err)
 {
     const char *text;
     size_t n;
     t->work.n = 0;
-    return token_text_write(t, ids, &text, &n, NULL) >= 0 && tok_encode(t->tok, text, n, t->flags, &t->work, NULL) >= 0 && t->work.n == t->ids.n &&
-           !memcmp(t->work.id, ids, t->ids.n * sizeof *ids);
+    TRY(token_text_write(t, ids, &text, &n, err));
+    const int rc = tok_encode(t->tok, text, n, t->flags, &t->work, err);
+    if (rc == ERR_NOMEM)
+        return rc;
+    return rc >= 0 && t->work.n == t->ids.n && !memcmp(t->work.id, ids, t->ids.n * sizeof *ids);
+}
+
+const char *token_text_filler(const struct tok *t)
+{
+    static const char *const text[] = { " !", " the", " a", " ." };
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        struct tok_ids ids = { 0 };
+        const int rc = tok_encode(t, text[i], strlen(text[i]), TOK_PLAIN, &ids, NULL);
+        tok_ids_release(&ids);
+        if (rc >= 0)
+            return text[i];
+    }
+    return NULL;
 }
 
 void token_text_allowed(const struct tok *t, int V, bool *allowed)

@@ -20,9 +20,11 @@ int  token_text_init(struct token_text *t, const struct tok *tok, unsigned flags
 void token_text_release(struct token_text *t);
 /* The text of a variant of t's tokens, valid until the next call. */
 int  token_text_write(struct token_text *t, const int32_t *ids, const char **text, size_t *n, struct err *err);
-/* Is it the same tokens when its text is read?  Without memory: no. */
-bool token_text_survives(struct token_text *t, const int32_t *ids);
+/* 1: it is the same tokens when its text is read; 0: it is not. */
+int  token_text_survives(struct token_text *t, const int32_t *ids, struct err *err);
 
+/* What a search begins from, n of them one behind the other: the first of " !", " the", " a", " ." that the tokenizer has bytes for; NULL: none. */
+const char *token_text_filler(const struct tok *t);
 /* What tokens may become: allowed[V], printable ASCII with something to see, and no special token: what anyone can type. */
 void token_text_allowed(const struct tok *t, int V, bool *allowed);
 #endif

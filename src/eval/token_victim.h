@@ -25,7 +25,7 @@ struct lm_victim {
     struct request *changed; struct encoded *encoded;
     const int32_t *variants; struct token_outcome *out;
 };
-/* Everything above `its own` but victim is set before; victim.allowed, may_become and goes_on are the caller's.  Released after errors, too. */
+/* Everything above `its own` but victim is set before; victim.allowed is the caller's.  Released after errors, too. */
 int  lm_victim_init(struct lm_victim *v, struct err *err);
 void lm_victim_release(struct lm_victim *v);
 /* Tokens of all its requests together as they stand, and of the longest: what slopes and runner must have room for. */

@@ -46,12 +46,13 @@ static int toy_ask(void *ctx, const int32_t *variants, int n_variant, int n, str
     return 0;
 }
 
-static bool toy_survives(void *ctx, const int32_t *ids, int n)
+static int toy_survives(void *ctx, const int32_t *ids, int n, struct err *e)
 {
+    (void)e;
     for (int i = 0; i < n; i++)
         if (ids[i] == ((struct toy *)ctx)->forbidden)
-            return false;
-    return true;
+            return 0;
+    return 1;
 }
 
 static bool toy_goes_on(void *ctx) { return ((struct toy *)ctx)->stop_after-- > 0; }
@@ -66,7 +67,7 @@ static struct token_victim victim(struct toy *t, uint64_t seed, bool bent)
         }
     for (int w = 0; w < V; w++)
         allowed[w] = w % 7 != 3;
-    return (struct token_victim){ .ctx = t, .V = V, .allowed = allowed, .gains = toy_gains, .survives = toy_survives, .ask = toy_ask, .goes_on = toy_goes_on };
+    return (struct token_victim){ .ctx = t, .V = V, .allowed = allowed, .gains = toy_gains, .survives = toy_survives, .ask = toy_ask };
 }
 
 static void begin_ids(int32_t *ids)
@@ -222,7 +223,7 @@ static void a_search_that_is_stopped_keeps_the_best_so_far(void **state)
     for (int gradient = 0; gradient < 2; gradient++) {
         struct toy t;
         const struct token_victim v = victim(&t, 11, true);
-        const struct token_search o = { .steps = N, .batch = 32, .top_k = 8 };
+        const struct token_search o = { .steps = N, .batch = 32, .top_k = 8, .goes_on = toy_goes_on, .ctx = &t };
         int32_t ids[N];
         struct token_found found;
         begin_ids(ids);
