@@ -163,7 +163,10 @@ int encode_prompt(const struct encoder *e, const struct request *q, struct encod
     if (most < 1)
         return ERR(err, RANGE, "%d tokens to be made leave no room for a prompt within the %d that the model may look at", q->generation->max_tokens,
                    e->max_length);
-    TRY(encode(e, q->context, q->n_context, &out->ids, err));
+    if (q->input)
+        TRY(tok_encode_marked(e->tok, q->context, q->input, q->n_context, TOK_SPECIALS, &out->ids, err));
+    else
+        TRY(encode(e, q->context, q->n_context, &out->ids, err));
     if (!out->ids.n && e->prefix >= 0)
         TRY(tok_ids_add(&out->ids, e->prefix, err));
     if (!out->ids.n)

@@ -28,6 +28,8 @@ struct request {
     size_t n_context, n_continuation;
     bool as_is;                          /* LOGLIKELIHOOD: white space at the end of the context stays there (lm-evaluation-harness gives it to the continuation) */
     const struct request_generation *generation;      /* GENERATE alone */
+    const char *input;                   /* GENERATE, by a chat template: [n_context] bytes, 1 where a user's are, of which no special tokens are made, and
+                                            nothing is put in front; NULL: special tokens that are written become their ids */
 };
 
 /* Of a request that could not be answered `error` says why, and nothing else counts. */
