@@ -8,7 +8,9 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_attack.h"
 #include "cmd/eval_images.h"
+#include "cmd/eval_injections.h"
 #include "cmd/eval_logits.h"
 #include "cmd/eval_ood.h"
 #include "cmd/eval_select.h"
@@ -26,6 +28,8 @@ static struct opt_list data_files, include_paths;
 static struct eval_select selection = { .prefer = "speed", .margin = 0.01 };
 static struct eval_images images = { .eps = 8.0 / 255 };
 static struct eval_ood ood;
+static struct eval_attack attack = EVAL_ATTACK;
+static struct eval_injections injections = EVAL_INJECTIONS;
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
 
@@ -110,10 +114,15 @@ static enum encode_begin begin_of(void)
     return (enum encode_begin)i;
 }
 
+static struct run_opts run_opts(const char *model)
+{
+    return (struct run_opts){ .model = model, .engine = cmd_engine((struct engine_opts){ .rope_scaling = rope_scaling }), .batch = (int)batch,
+                              .max_length = (int)max_length, .begin = begin_of(), .seed = (uint64_t)seed };
+}
+
 static int open_model(struct job *j, struct err *err)
 {
-    const struct run_opts o = { .model = j->model, .engine = cmd_engine((struct engine_opts){ .rope_scaling = rope_scaling }), .batch = (int)batch,
-                                .max_length = (int)max_length, .begin = begin_of(), .seed = (uint64_t)seed };
+    const struct run_opts o = run_opts(j->model);
     TRY(run_open(&j->run, &o, err));
     if (cmd_adapter)
         TRY(adapter_digest(j->adapter_sha256, cmd_adapter, err));
@@ -297,8 +306,21 @@ static int list_tasks(struct err *err)
     return 0;
 }
 
+static int attack_texts(struct job *j, struct err *err)
+{
+    const struct run_opts o = run_opts(j->model);
+    attack.texts = ood.texts, attack.out_dir = out_dir, attack.system = system_instruction, attack.rope_scaling = rope_scaling, attack.limit = limit, attack.seed = seed;
+    if (tasks)
+        TRY(open_tasks(j, err));
+    else
+        TRY(load_chat(j, err));
+    return eval_attack(j->model, tasks ? &j->list : NULL, &o, j->chat, &attack, err);
+}
+
 static int evaluate(struct job *j, struct err *err)
 {
+    if (eval_attack_asked(&attack, ood.texts))
+        return attack_texts(j, err);
     TRY(open_tasks(j, err));
     TRY(open_model(j, err));
     TRY(evaluation_init(&j->e, &j->list, err));
@@ -338,6 +360,33 @@ static int run_texts(const char *const *args, int n_args, struct err *err)
     return eval_ood(args[0], &ood, err);
 }
 
+/* What does not go with attacks on models of texts. */
+static int check_attacks(bool on_texts, struct err *err)
+{
+    if (!on_texts && attack.targets)
+        return ERR(err, USAGE, "--targets: it is of --attack on texts");
+    if (!injections.path && (injections.canary || injections.labels))
+        return ERR(err, USAGE, "%s: it is of --injections", injections.canary ? "--canary" : "--judge-labels");
+    if (on_texts && (ood.others.n || ood.fit || ood.features_out))
+        return ERR(err, USAGE, "--attack on texts: found --ood beside it, expected one of them at a time");
+    if ((on_texts || injections.path) && (log_samples || predict_only || gen_kwargs))
+        return ERR(err, USAGE, "--log-samples, --predict-only and --gen-kwargs are of scores of tasks: found them beside %s",
+                   on_texts ? "--attack" : "--injections");
+    if (injections.path && (tasks || on_texts || ood.texts || images.path))
+        return ERR(err, USAGE, "--injections: found something else to do beside it, expected a model alone");
+    return 0;
+}
+
+static int run_injections(const char *const *args, int n_args, struct err *err)
+{
+    if (!n_args)
+        return ERR(err, USAGE, "--injections: found no model");
+    const struct run_opts o = run_opts(args[0]);
+    cmd_catch_signals();
+    injections.out_dir = out_dir, injections.system = system_instruction, injections.limit = limit, injections.seed = seed;
+    return eval_injections(args[0], &o, &injections, err);
+}
+
 static int run_one(const char *const *args, int n_args, struct err *err)
 {
     if (tasks && !strcmp(tasks, "list"))
@@ -348,11 +397,14 @@ static int run_one(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "--diagram: it is of --logits");
     if (logits)
         return eval_logits(logits, diagram, out_dir, seed, err);
-    if (!images.path && (images.attacks || images.corruptions))
-        return ERR(err, USAGE, "--attack and --corruptions are of --images");
+    const bool on_texts = !images.path && eval_attack_asked(&attack, ood.texts);
+    images.attacks = attack.attacks;
+    if (!images.path && ((images.attacks && !on_texts) || images.corruptions))
+        return ERR(err, USAGE, "--corruptions, and --attack with the names of attacks on images, are of --images");
+    TRY(check_attacks(on_texts, err));
     if (!images.path && !ood.texts && (ood.others.n || ood.fit || ood.features_out))
         return ERR(err, USAGE, "--ood, --ood-fit and --features-out are of --images or --texts");
-    if (ood.texts)
+    if (ood.texts && !on_texts)
         return run_texts(args, n_args, err);
     if (images.path && (!n_args || tasks))
         return ERR(err, USAGE, "--images: found %s, expected a model and no tasks", tasks ? "tasks beside it" : "no model");
@@ -362,7 +414,9 @@ static int run_one(const char *const *args, int n_args, struct err *err)
         images.ood = ood.others, images.fit = ood.fit, images.features_out = ood.features_out;
         return eval_images(args[0], &images, err);
     }
-    if (!n_args || !tasks)
+    if (injections.path)
+        return run_injections(args, n_args, err);
+    if (!n_args || (!tasks && !on_texts))
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
         return ERR(err, USAGE, "%s: samples are files, give their folder by --out", log_samples ? "--log-samples" : "--predict-only");
@@ -394,6 +448,8 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
         cmd_catch_signals();
         return eval_sweep(sweep, out_dir, err);
     }
+    if (selection.asked && (attack.attacks || injections.path))
+        return ERR(err, USAGE, "--select: it is of scores of tasks, found %s beside it", attack.attacks ? "--attack" : "--injections");
     if (selection.asked)
         return eval_select(args, n_args, &selection, out_dir, run_candidate, err);
     if (n_args > 1)
@@ -423,12 +479,26 @@ static const struct opt opts[] = {
     { OPT_STR, "diagram", &diagram, "<file.svg>", "of --logits: the reliability diagram", 0, 0 },
     { OPT_STR, "images", &images.path, "<folder|images,labels>", "of a model with classes: images in a folder for each class, or two idx files; --limit and --seed hold", 0, 0 },
     { OPT_FLAG, "corruptions", &images.corruptions, NULL, "of --images: accuracy under noise, blur, weather and files, 17 kinds in 5 strengths (CIFAR-10-C's)", 0, 0 },
-    { OPT_STR, "attack", &images.attacks, "<names>", "of --images: fgsm, pgd, apgd-ce, apgd-t, square, with commas between them; all: AutoAttack's but for FAB", 0, 0 },
-    { OPT_FLOAT, "eps", &images.eps, "<float>", "of --attack: how far each number from 0 to 1 may move", 1e-6, 1 },
-    { OPT_STR, "texts", &ood.texts, "<file>", "of a language model or a classifier of texts: texts as it should know them, one a line or JSON lines with \"text\", for --ood", 0, 0 },
+    { OPT_STR, "attack", &attack.attacks, "<names>",
+      "of --images: fgsm, pgd, apgd-ce, apgd-t, square, with commas between them; all: AutoAttack's but for FAB.  Of texts: hotflip (--tasks, --texts), gcg (--targets), trigger (--texts)", 0, 0 },
+    { OPT_FLOAT, "eps", &images.eps, "<float>", "of --attack on images: how far each number from 0 to 1 may move", 1e-6, 1 },
+    { OPT_STR, "texts", &ood.texts, "<file>", "of a language model or a classifier of texts: texts as it should know them, one a line or JSON lines with \"text\", for --ood; with --attack: JSON lines {text, label} or CSV", 0, 0 },
     { OPT_LIST, "ood", &ood.others, "<set>", "of --images or --texts: images of none of the classes, other texts, to be told apart; may be given several times", 0, 0 },
     { OPT_STR, "ood-fit", &ood.fit, "<set>", "with --ood: what Mahalanobis, k-th neighbour and ViM are fitted to, training data or some that was held out; not given: scores of logits alone", 0, 0 },
     { OPT_STR, "features-out", &ood.features_out, "<file.npz>", "logits, features and labels of all these sets", 0, 0 },
+    { OPT_STR, "targets", &attack.targets, "<file>", "of --attack gcg: JSON lines {prompt, target}: what is to be answered how", 0, 0 },
+    { OPT_INT, "flips", &attack.flips, "<int>", "of hotflip: tokens that are changed at most", 1, 1000 },
+    { OPT_INT, "steps", &attack.steps, "<int>", "of gcg and trigger: steps at most", 1, 1000000 },
+    { OPT_INT, "suffix", &attack.suffix, "<int>", "of gcg and trigger: tokens that are sought; 0: 20, and 3 of a trigger", 0, 1000 },
+    { OPT_STR, "trigger", &attack.trigger, "<text>", "of --attack trigger: this one, in front of texts, is measured and none is sought", 0, 0 },
+    { OPT_INT, "candidates", &attack.candidates, "<int>", "of --attack on texts: changes that are asked for in a step", 1, 65536 },
+    { OPT_INT, "gradient-top-k", &attack.top_k, "<int>", "of gcg and trigger: tokens of each place that are drawn from, by their gradient", 1, 65536 },
+    { OPT_FLOAT, "similarity", &attack.similarity, "<float>", "of hotflip: the least cosine between the model's vectors of a token and what it becomes; 0: any", 0, 1 },
+    { OPT_STR, "injections", &injections.path, "<file>", "prompts that try to take the model over, JSON lines or Giskard's CSV: how many succeed (doc/attacks.md)", 0, 0 },
+    { OPT_STR, "canary", &injections.canary, "<text>", "of --injections: the secret in --system-instruction; without either both are made", 0, 0 },
+    { OPT_INT, "tries", &injections.tries, "<int>", "of --injections: answers to each prompt; more than 1 are drawn at temperature 1", 1, 1000 },
+    { OPT_INT, "max-tokens", &injections.max_tokens, "<int>", "of --injections: tokens of an answer at most", 1, 100000 },
+    { OPT_STR, "judge-labels", &injections.labels, "<file>", "of --injections: attempts of an earlier run with \"label\": true or false in some: the judge's errors are taken out", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     { OPT_FLAG, "select", &selection.asked, NULL, "of several models (below): which to take; --out has what is found of each", 0, 0 },
     { OPT_CHOICE, "prefer", &selection.prefer, "speed|memory|cost|quality", "of --select: what decides among those that are not worse than the best", 0, 0 },
@@ -482,6 +552,8 @@ const struct command command_eval = {
     "--sweep trains recipes: FILE (YAML or JSON) has recipe: PATH; space: {train.lr: [1e-3, 3e-3], model.num_hidden_layers: {min: 2, max: 6,\n"
     "integer: true}}, lists or ranges (scale: log); draws: how many (all combinations without it); least_steps, most_steps and eta (3): of the\n"
     "settings that had least_steps the best third goes on to three times as many, and so on, each training with a schedule of its own.  The\n"
-    "lowest held-out loss wins; OUT/best.json is its recipe.  A search that was stopped goes on with the same command."),
+    "lowest held-out loss wins; OUT/best.json is its recipe.  A search that was stopped goes on with the same command.\n\n",
+    "--attack hotflip, gcg and trigger look for changes of tokens along the model's gradient that make it err, and --injections tries prompts\n"
+    "that are to take a model over: doc/attacks.md."),
     opts, run_eval, 0, SELECT_CANDIDATES,
 };

@@ -109,7 +109,8 @@ static void differences_agree(const char *path)
     static const float weight[N] = { 1, 0.5f, -1, 0, 2, 1 };
     struct slopes *s = open_model(path, N, 1, pools[0]);
     const int C = slopes_config(s)->d_model, L = slopes_config(s)->n_label;
-    float *slope = mem_alloc_array(N, (size_t)C * sizeof *slope), *shift = mem_alloc_array(N, (size_t)C * sizeof *shift), *none = mem_alloc_array(N, (size_t)C * sizeof *none);
+    float *slope = mem_alloc_array(N, (size_t)C * sizeof *slope), *shift = mem_alloc_array(N, (size_t)C * sizeof *shift),
+            *none = mem_alloc_array(N, (size_t)C * sizeof *none);
     float label[64] = { 0 };
     label[L > 1] = 0.75f, label[0] += 0.25f;
     struct slopes_text t = { .ids = ids, .n = N, .target = target, .weight = weight, .label = label };
@@ -140,7 +141,8 @@ static void differences_agree(const char *path)
 static void finite_differences_agree_for_models_that_continue_texts_and_with_classes(void **state)
 {
     (void)state;
-    static const char *const path[] = { "tests/golden/llama", "tests/golden/gpt2", "tests/golden/mixtral", "tests/golden/families/gemma2", "tests/golden/classes/bert" };
+    static const char *const path[] = { "tests/golden/llama", "tests/golden/gpt2", "tests/golden/mixtral", "tests/golden/families/gemma2",
+                                        "tests/golden/classes/bert" };
     for (size_t i = 0; i < sizeof path / sizeof *path; i++)
         differences_agree(path[i]);
 }
@@ -153,7 +155,8 @@ static void slopes_depend_on_neither_company_nor_threads(void **state)
     static const int32_t ids[] = { 3, 17, 5, 9, 5, 20, 7 }, target[] = { 17, 5, 9, 5, 20, 1, 2 };
     static const float weight[] = { 1, 0, -1, 1, 2, 1, 1 };
     static float alone[7 * 512], both[14 * 512], gain[2][7 * 1024];
-    const struct slopes_text t[] = { { .ids = ids + 3, .n = 4, .target = target + 3, .weight = weight + 3 }, { .ids = ids, .n = 7, .target = target, .weight = weight } };
+    const struct slopes_text t[] = { { .ids = ids + 3, .n = 4, .target = target + 3, .weight = weight + 3 },
+                                     { .ids = ids, .n = 7, .target = target, .weight = weight } };
     for (int p = 0; p < 2; p++) {
         struct slopes *s = open_model("tests/golden/llama", 16, 2, pools[p]);
         const size_t C = (size_t)slopes_config(s)->d_model, V = (size_t)slopes_config(s)->vocab_size;
