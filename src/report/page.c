@@ -137,12 +137,20 @@ static int first_figures(const struct page *p, const json_t *list)
     return json_array_size(list) > IN_WORDS ? buf_printf(p->b, p->err, "<li class=\"soft\">and %zu more</li>\n", json_array_size(list) - IN_WORDS) : 0;
 }
 
+static int end_in_words(const struct page *p, const json_t *f)
+{
+    char text[96];
+    TRY(buf_printf(p->b, p->err, "<b>%s</b> (", figure_text(text, read_number(f, "value"))));
+    TRY(page_text(p, read_str(f, "of") ? read_str(f, "of") : "all"));
+    return page_add(p, ")");
+}
+
+/* Many figures of a name: from which to which they go, the worst first. */
 static int of_one_name(const struct page *p, const char *name, const json_t *list)
 {
     const size_t n = json_array_size(list);
     const json_t *worst = n > 2 ? figures_worst(list) : NULL;
     const char *said = NULL;
-    char text[96];
     if (!worst) {
         for (size_t i = 0; i < n && i < 2; i++)
             TRY(in_words(p, json_array_get(list, i), &said));
@@ -150,8 +158,10 @@ static int of_one_name(const struct page *p, const char *name, const json_t *lis
     }
     TRY(page_add(p, "<li>"));
     TRY(page_text(p, name));
-    TRY(buf_printf(p->b, p->err, ", the worst of %zu: <b>%s</b>, ", n, figure_interval(text, worst)));
-    TRY(page_text(p, read_str(worst, "of") ? read_str(worst, "of") : "all"));
+    TRY(buf_printf(p->b, p->err, ", %zu figures: worst ", n));
+    TRY(end_in_words(p, worst));
+    TRY(page_add(p, ", best "));
+    TRY(end_in_words(p, figures_best(list)));
     return page_add(p, "</li>\n");
 }
 

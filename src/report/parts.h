@@ -15,6 +15,7 @@ json_t *figures_of_file(const json_t *report, size_t i_file);
 json_t *figures_of_kind(const json_t *report, const char *kind);
 json_t *figures_by_name(const json_t *figures);          /* lists by their names, in the order of the first: to be json_decref'ed; NULL: no memory */
 const json_t *figures_worst(const json_t *list);         /* NULL: none says what is better */
+const json_t *figures_best(const json_t *list);
 /* A file's kind; "" of one that could not be read. */
 const char *file_kind(const json_t *file);
 /* The model that a figure or a file is of; NULL: none. */

@@ -253,8 +253,8 @@ const struct topic topics[] = {
     { "calibration", "Calibration", " calibration ", "lathe eval --logits FILE, or --images" },
     { "robustness", "Robustness to changed inputs", " robustness checklist ", "lathe eval MODEL --tasks LIST --perturb all, --checklist, or --images with "
      "--corruptions" },
-    { "attacks", "Attacks", " attacks injections ", "lathe eval MODEL --attack LIST" },
-    { "ood", "Inputs from elsewhere", " ood ", "lathe eval MODEL --ood" },
+    { "attacks", "Attacks", " attacks injections ", "lathe eval MODEL --attack LIST, --injections FILE" },
+    { "ood", "Inputs from elsewhere", " ood ", "lathe eval MODEL --texts FILE --ood FILE, or --images" },
     { "bias", "Groups and bias", " bias groups ", "lathe eval MODEL --tasks bbq,crows_pairs, or --groups FIELD" },
     { "membership", "What was memorised", " membership exposure ", "lathe eval MODEL --membership FILE --non-members FILE, lathe data exposure" },
     { "speed", "Speed and cost", " speed cost bench ", "lathe bench" },
