@@ -114,6 +114,8 @@ struct ce { int n_row, V; real *x; ptrdiff_t ld; const int32_t *target; real *nl
 /* Of two rows, x and y: where each is largest (the first), the sum of e^(x - largest), and that of e^(x - largest) (x - y), y's with e^(y - ..).
  * Both divergences follow from them (infer/probs.h). */
 struct divergence { int best[2]; double sum[2], cross[2]; };
+/* Of one row: where it is largest (the first), and sums over its n numbers of e^d, e^d d and e^d d^2, d = x - largest. */
+struct logit_moments { int best; double sum, first, second; };
 
 struct sum_rows { int n_row, k, C; const real *src; ptrdiff_t ld_src; const int32_t *index; const real *weight; const real *add; ptrdiff_t ld_add; real *y; ptrdiff_t ld_y; };
 

@@ -290,7 +290,7 @@ static int copy_replies(struct eval_item *it, const struct reply *reply, int n, 
     for (int i = 0; i < n; i++) {
         struct reply *y = &it->reply[i];
         *y = reply[i];
-        y->text = y->error = NULL;
+        y->text = y->error = NULL, y->token = NULL;      /* tasks ask for no tokens */
         if (reply[i].text && !(y->text = mem_alloc(reply[i].n_text + 1)))
             return ERR(err, NOMEM, "no memory for a text of %zu bytes", reply[i].n_text);
         if (reply[i].text)

@@ -30,7 +30,11 @@ struct request {
     const struct request_generation *generation;      /* GENERATE alone */
     const char *input;                   /* GENERATE, by a chat template: [n_context] bytes, 1 where a user's are, of which no special tokens are made, and
                                             nothing is put in front; NULL: special tokens that are written become their ids */
+    bool each_token;                     /* of the other kinds: reply.token is wanted */
 };
+
+/* One scored token: its log-likelihood, and mean and standard deviation of log p over the vocabulary, weighted by p. */
+struct reply_token { float loglik, mean, sd; };
 
 /* Of a request that could not be answered `error` says why, and nothing else counts. */
 struct reply {
@@ -40,6 +44,7 @@ struct reply {
     int n_cut;                           /* tokens of the context that did not fit and were left out at its beginning: counted and told, never silent */
     bool joined;                         /* one token spans the end of the context and all of the continuation, which was then scored by its own tokens */
     char *text; size_t n_text;           /* generated, without the stop text; NULL for other kinds */
+    struct reply_token *token;           /* [n_token] in the order of the text, where each_token was wanted and there is one; else NULL */
     bool unended;                        /* max_tokens came before a stop text or the end of text */
     char *error;                         /* NULL: answered */
 };

@@ -128,8 +128,10 @@ static int add_rolling(struct run *r, const struct request *q, struct reply *y, 
         memcpy(w->ids.id + 1, w->work.id, w->work.n * sizeof *w->ids.id);
     int64_t from;
     struct sequence s = { .request = q->index };
-    for (size_t i = 0; encode_window(&r->encoder, w->work.n, i, &from, &s.n, &s.n_scored); i++)
+    for (size_t i = 0; encode_window(&r->encoder, w->work.n, i, &from, &s.n, &s.n_scored); i++) {
         TRY(add_sequence(r, w->ids.id + from + 1, s, err));
+        s.first += s.n_scored;
+    }
     y->n_token = (int)w->work.n;
     return 0;
 }
@@ -171,6 +173,8 @@ static int add_request(struct run *r, struct item *x, const struct request *q, s
         rc = add_rolling(r, q, y, &own);
     else
         rc = add_prompt(r, x, q, y, &own);
+    if (rc >= 0 && q->each_token && q->kind != REQUEST_GENERATE && y->n_token && !(y->token = mem_alloc_array((size_t)y->n_token, sizeof *y->token)))
+        rc = ERR(&own, NOMEM, "no memory for %d tokens", y->n_token);
     if (rc >= 0)
         return 0;
     r->n_sequence = n_before;

@@ -11,7 +11,7 @@
 
 /* Tokens from position pos on, which stand behind what the segments before them left in positions 0 .. pos - 1. */
 struct segment { int pos, n; size_t at; int first_target, n_target; };       /* at: of the item's ids; targets are sorted by row */
-struct target { int segment, row; int32_t id; int request; };                /* row: of the segment */
+struct target { int segment, row; int32_t id; int request, place; };         /* row: of the segment; place: among the request's tokens */
 struct prompt { size_t at; int n; int request; const struct request_generation *generation; };
 
 struct item {
@@ -29,8 +29,8 @@ struct item {
 };
 void item_free(struct item *x);
 
-/* A sequence that is scored: ids[0 .. n - 2] are fed, the last n_scored are targets. */
-struct sequence { size_t at; int n, n_scored, request; };
+/* A sequence that is scored: ids[0 .. n - 2] are fed, the last n_scored are targets, of which the first is the request's token `first`. */
+struct sequence { size_t at; int n, n_scored, request, first; };
 /* Segments and targets of the sequences, whose ids stand in `ids`; apart: nothing is shared.  Sorts the sequences. */
 int item_build(struct item *x, struct sequence *s, int n, const int32_t *ids, bool apart, struct err *err);
 int item_common(const struct item *a, const struct item *b);       /* tokens that the prefixes of both begin with */

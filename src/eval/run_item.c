@@ -10,6 +10,7 @@ void item_free(struct item *x)
     for (int i = 0; i < x->n_reply; i++) {
         mem_free(x->reply[i].text);
         mem_free(x->reply[i].error);
+        mem_free(x->reply[i].token);
     }
     mem_free(x->reply);
     mem_free(x->ids);
@@ -33,7 +34,7 @@ int item_common(const struct item *a, const struct item *b)
 }
 
 /* What is fed of a sequence, as a word of its tokens. */
-struct word { const int32_t *ids; int n, n_scored, request; };
+struct word { const int32_t *ids; int n, n_scored, request, first; };
 
 static int by_tokens(const void *a_, const void *b_)
 {
@@ -69,7 +70,7 @@ static void add_word(struct item *x, const struct word *w, int shared)
     for (int i = w->n - 1; i >= w->n - w->n_scored; i--) {
         while (x->segment[s].pos > i)
             s--;
-        x->target[x->n_target++] = (struct target){ s, i - x->segment[s].pos, w->ids[i + 1], w->request };
+        x->target[x->n_target++] = (struct target){ s, i - x->segment[s].pos, w->ids[i + 1], w->request, w->first + i - (w->n - w->n_scored) };
     }
 }
 
@@ -104,7 +105,7 @@ int item_build(struct item *x, struct sequence *s, int n, const int32_t *ids, bo
         return ERR(err, NOMEM, "no memory for an item of %zu tokens", n_token);
     }
     for (int i = 0; i < n; i++)
-        w[i] = (struct word){ ids + s[i].at, s[i].n - 1, s[i].n_scored, s[i].request };
+        w[i] = (struct word){ ids + s[i].at, s[i].n - 1, s[i].n_scored, s[i].request, s[i].first };
     qsort(w, (size_t)n, sizeof *w, by_tokens);
     for (int i = 0; i < n; i++)
         add_word(x, &w[i], i && !apart ? common(w[i - 1].ids, w[i - 1].n, w[i].ids, w[i].n) : 0);

@@ -10,6 +10,9 @@ struct walker { struct item *item; int slot, segment, done; int32_t *page; int n
 /* What the next items have in common: its pages are read by theirs. */
 struct header { int32_t *ids; int n, cap; int32_t *page; int n_page; };
 
+/* Whose a target of the step is, and the how manyth of its tokens. */
+struct scored { struct reply *reply; int place; };
+
 struct score {
     struct run *r;
     int next;                            /* item to be admitted */
@@ -22,7 +25,7 @@ struct score {
     struct item making; struct segment making_segment;       /* the header, while a walker computes it */
     /* of a step */
     struct engine_part *part; int n_part, n_row;
-    struct engine_target *target; struct reply **reply; int n_target, cap_target;
+    struct engine_target *target; struct scored *scored; int n_target, cap_target;
 };
 
 /* ---- pages ---- */
@@ -141,8 +144,8 @@ static int more_targets(struct score *s, int n, struct err *err)
     const int cap = 2 * (s->n_target + n);
     struct engine_target *t = mem_realloc_array(s->target, (size_t)cap, sizeof *t);
     s->target = t ? t : s->target;
-    struct reply **y = mem_realloc_array(s->reply, (size_t)cap, sizeof *y);
-    s->reply = y ? y : s->reply;
+    struct scored *y = mem_realloc_array(s->scored, (size_t)cap, sizeof *y);
+    s->scored = y ? y : s->scored;
     if (!t || !y)
         return ERR(err, NOMEM, "no memory for %d targets", cap);
     s->cap_target = cap;
@@ -163,8 +166,8 @@ static int add_part(struct score *s, const struct walker *w, struct err *err)
         const struct target *t = &x->target[i];
         if (t->row < w->done || t->row >= w->done + n)
             continue;
-        s->reply[s->n_target] = &x->reply[t->request];
-        s->target[s->n_target++] = (struct engine_target){ .row = s->n_row + t->row - w->done, .id = t->id };
+        s->scored[s->n_target] = (struct scored){ &x->reply[t->request], t->place };
+        s->target[s->n_target++] = (struct engine_target){ .row = s->n_row + t->row - w->done, .id = t->id, .moments = x->reply[t->request].token };
     }
     s->n_row += n;
     return 0;
@@ -189,9 +192,11 @@ static void take_scores(struct score *s)
 {
     for (int i = 0; i < s->n_target; i++) {
         const struct engine_target *t = &s->target[i];
-        struct reply *y = s->reply[i];
+        struct reply *y = s->scored[i].reply;
         y->loglik -= (double)t->nll;
         y->greedy = y->greedy && t->likeliest;
+        if (y->token)
+            y->token[s->scored[i].place] = (struct reply_token){ -t->nll, t->mean, t->sd };
         s->r->counts.n_scored += !i || t->row != t[-1].row;
     }
 }
@@ -277,7 +282,7 @@ int run_loglik(struct run *r, struct err *err)
     mem_free(s.held);
     mem_free(s.part);
     mem_free(s.target);
-    mem_free(s.reply);
+    mem_free(s.scored);
     mem_free(s.header.ids);
     return rc;
 }

@@ -1,4 +1,5 @@
 #include "infer/engine.h"
+#include <math.h>
 #include <string.h>
 #include "base/mem.h"
 #include "cpu/kernels.h"
@@ -287,6 +288,14 @@ static bool likeliest(const float *x, int V, int id)
     return !more;
 }
 
+static void log_moments(const struct cpu_kernels *k, const float *x, int V, struct engine_target *t)
+{
+    struct logit_moments m;
+    k->logit_moments(V, x, &m);
+    const double mean = m.first / m.sum, var = m.second / m.sum - mean * mean;
+    t->mean = (float)(mean - log(m.sum)), t->sd = (float)sqrt(var <= 0 ? 0 : var);       /* NaN stays */
+}
+
 static void targets_row(void *ctx, int i, int i_thread)
 {
     (void)i_thread;
@@ -298,6 +307,8 @@ static void targets_row(void *ctx, int i, int i_thread)
         const struct ce p = { .n_row = 1, .V = V, .x = x, .ld = V, .target = &t->id, .nll = &t->nll };
         j->e->l.d.g->k->cross_entropy(&p);
         t->likeliest = likeliest(x, V, t->id);
+        if (t->moments)
+            log_moments(j->e->l.d.g->k, x, V, t);
     }
 }
 

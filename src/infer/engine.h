@@ -80,8 +80,8 @@ int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hid
 /* nll[i] = -log softmax(logits of row[i])[target[i]] for any number of rows of the last engine_run. */
 int engine_nll(struct engine *e, const int32_t *row, const int32_t *target, int n, float *nll, struct err *err);
 /* The same for targets that are sorted by row, of which a row may have several: its logits are computed once.  likeliest: no id
- * has more, and none before it as much. */
-struct engine_target { int32_t row, id; float nll; bool likeliest; };
+ * has more, and none before it as much.  moments: mean and sd are wanted, of log p over the vocabulary, weighted by p. */
+struct engine_target { int32_t row, id; bool moments; float nll; bool likeliest; float mean, sd; };
 int engine_targets(struct engine *e, struct engine_target *t, int n, struct err *err);
 
 /* Adds what a step of T tokens of S sequences costs, which see `keys` keys on average of `cached` positions each, with

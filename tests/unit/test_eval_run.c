@@ -22,7 +22,7 @@ static struct request *ask(struct asked *a, enum request_kind kind, int64_t tag,
     assert_true(a->n < MANY);
     a->tag[a->n] = tag;
     a->q[a->n] = (struct request){ .kind = kind, .context = context, .continuation = continuation, .n_context = strlen(context), .n_continuation = strlen(continuation),
-                                   .generation = &a->g[a->n], .index = a->n && a->tag[a->n - 1] == tag ? a->q[a->n - 1].index + 1 : 0 };
+                                   .generation = &a->g[a->n], .each_token = kind != REQUEST_GENERATE, .index = a->n && a->tag[a->n - 1] == tag ? a->q[a->n - 1].index + 1 : 0 };
     return &a->q[a->n++];
 }
 
@@ -40,6 +40,10 @@ static int answered(void *ctx, int64_t tag, const struct reply *reply, int n, st
         if (g->reply[i].text) {
             g->reply[i].text = mem_strdup(g->reply[i].text);
             assert_int_equal(strlen(g->reply[i].text), g->reply[i].n_text);
+        }
+        if (g->reply[i].token) {
+            const size_t size = (size_t)g->reply[i].n_token * sizeof *g->reply[i].token;
+            g->reply[i].token = memcpy(mem_alloc(size), g->reply[i].token, size);
         }
         if (g->reply[i].error)
             snprintf(g->error[i], sizeof g->error[i], "%s", g->reply[i].error);
@@ -78,7 +82,7 @@ static int answer(struct got *g, const struct asked *a, const struct run_opts *o
 static void release(struct got *g)
 {
     for (int i = 0; i < MANY; i++)
-        mem_free(g->reply[i].text);
+        mem_free(g->reply[i].text), mem_free(g->reply[i].token);
 }
 
 static void same(const struct got *a, const struct got *b, int n, const char *what)
@@ -88,6 +92,9 @@ static void same(const struct got *a, const struct got *b, int n, const char *wh
         const bool texts = x->text && y->text ? !strcmp(x->text, y->text) : x->text == y->text;
         if (memcmp(&x->loglik, &y->loglik, sizeof x->loglik) || x->greedy != y->greedy || x->n_token != y->n_token || x->n_cut != y->n_cut || x->joined != y->joined || x->unended != y->unended || !texts || strcmp(a->error[i], b->error[i]))
             fail_msg("%s: request %d is %.17g '%s' %s, and was %.17g '%s' %s", what, i, y->loglik, y->text ? y->text : "", b->error[i], x->loglik, x->text ? x->text : "", a->error[i]);
+        assert_true(!x->token == !y->token);
+        if (x->token && !a->error[i][0])
+            assert_memory_equal(x->token, y->token, (size_t)x->n_token * sizeof *x->token);
     }
 }
 
@@ -117,6 +124,16 @@ static void ask_golden(struct asked *a, const json_t *of)
         ask(a, REQUEST_LOGLIKELIHOOD, 3000 + (int64_t)i, string_at(row, 0), string_at(row, 1));
 }
 
+static void assert_tokens_add_up(const struct reply *y)
+{
+    double sum = 0;
+    for (int i = 0; i < y->n_token; i++) {
+        sum += (double)y->token[i].loglik;
+        assert_true(y->token[i].loglik < 0 && y->token[i].mean < 0 && y->token[i].sd > 0);
+    }
+    assert_true(fabs(sum - y->loglik) <= 1e-12 * fabs(sum));         /* parts of a text are added in another order */
+}
+
 static void replies_are_those_of_lm_evaluation_harness(void **state)
 {
     (void)state;
@@ -137,12 +154,12 @@ static void replies_are_those_of_lm_evaluation_harness(void **state)
             const size_t all = json_array_size(json_array_get(row, 4)) + json_array_size(json_array_get(row, 5));
             assert_int_equal(y->n_cut, all > 65 ? all - 65 : 0);
             assert_true(!y->error && !y->joined && !y->text);
-            y++;
+            assert_tokens_add_up(y++);
         }
         json_array_foreach(json_object_get(of, "rolling"), i, row) {
             if (fabs(y->loglik - number_at(row, 1)) > 1e-3)
                 fail_msg("%s: rolling '%s': %g, expected %g", key, string_at(row, 0), y->loglik, number_at(row, 1));
-            y++;
+            assert_tokens_add_up(y++);
         }
         json_array_foreach(json_object_get(of, "generate"), i, row) {
             assert_non_null(y->text);
@@ -218,6 +235,13 @@ static void each_reply_is_what_the_engine_says_of_its_tokens_alone(void **state)
             for (int t = 1; t < V; t++)
                 best = logits[k * V + t] > logits[k * V + best] ? t : best;
             want -= (double)nll[k];
+            double mean = 0, square = 0;                 /* of log p, by its definition */
+            for (int t = 0; t < V; t++) {
+                const double logp = (double)logits[k * V + t] - (double)logits[k * V + s.ids.id[n + 1 - s.n_scored + k]] - (double)nll[k];
+                mean += exp(logp) * logp, square += exp(logp) * logp * logp;
+            }
+            const struct reply_token *y = &g.reply[i].token[k];
+            assert_true(y->loglik == -nll[k] && fabs((double)y->mean - mean) < 1e-5 && fabs((double)y->sd - sqrt(square - mean * mean)) < 1e-5);
             greedy = greedy && best == s.ids.id[n + 1 - s.n_scored + k];
         }
         assert_memory_equal(&want, &g.reply[i].loglik, sizeof want);

@@ -304,6 +304,35 @@ static void divergences_equal_ref(void **state)
     }
 }
 
+static void logit_moments_equal_ref(void **state)
+{
+    (void)state;
+    FOR_LEVELS for (size_t i = 0; i < N_WIDTH; i++)
+        for (int form = 0; form < 3; form++) {
+            const int V = widths[i];
+            float *x = numbers((size_t)V, form ? 30 : 1);
+            struct logit_moments a, b;
+            for (int j = 0; form == 2 && j < V; j += 2)
+                x[j] = -INFINITY;
+            if (form == 2)
+                x[0] = 1;
+            ref->logit_moments(V, x, &a);
+            now->logit_moments(V, x, &b);
+            assert_int_equal(a.best, b.best);
+            assert_true(fabs(a.sum - b.sum) <= tolerance_of("logit_moments") * a.sum);
+            assert_true(fabs(a.first - b.first) <= tolerance_of("logit_moments") * fabs(a.first));
+            assert_true(fabs(a.second - b.second) <= tolerance_of("logit_moments") * a.second);
+            mem_free(x);
+        }
+    FOR_LEVELS {
+        struct logit_moments m;
+        now->logit_moments(4, (float[]){ 0, 2, 2, -1e30f }, &m);
+        assert_true(m.best == 1 && fabs(m.sum - (2 + exp(-2))) < 1e-14 && fabs(m.first + 2 * exp(-2)) < 1e-14 && fabs(m.second - 4 * exp(-2)) < 1e-14);
+        now->logit_moments(3, (float[]){ 0, NAN, 1 }, &m);
+        assert_true(isnan(m.sum) && isnan(m.first) && isnan(m.second));
+    }
+}
+
 static void values_that_are_not_finite_show(void **state)
 {
     (void)state;
@@ -713,6 +742,7 @@ int main(void)
         cmocka_unit_test(soft_caps_equal_ref),
         cmocka_unit_test(softmax_and_cross_entropy_equal_ref),
         cmocka_unit_test(divergences_equal_ref),
+        cmocka_unit_test(logit_moments_equal_ref),
         cmocka_unit_test(values_that_are_not_finite_show),
         cmocka_unit_test(rope_turns_as_ref_and_back),
         cmocka_unit_test(attention_equals_ref_and_is_the_same_alone),

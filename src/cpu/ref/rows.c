@@ -275,6 +275,17 @@ static void divergence(int n, const float *x, const float *y, struct divergence 
     }
 }
 
+static void logit_moments(int n, const float *x, struct logit_moments *out)
+{
+    *out = (struct logit_moments){ .best = first_largest(n, x) };
+    for (int i = 0; i < n; i++) {
+        const double d = (double)x[i] - (double)x[out->best], e = exp(d);
+        out->sum += e;
+        if (e != 0)
+            out->first += e * d, out->second += e * d * d;
+    }
+}
+
 /* ---- attention ---- */
 
 static double score(const struct attn *p, int i, int g, int j)
@@ -512,6 +523,7 @@ void cpu_ref_fill_rows(struct cpu_kernels *k)
     k->softmax = softmax;
     k->cross_entropy = cross_entropy;
     k->divergence = divergence;
+    k->logit_moments = logit_moments;
     k->attn_fwd = k->attn_fwd_bf16 = attn_fwd;
     k->attn_bwd = k->attn_bwd_bf16 = attn_bwd;
     k->sum_rows = sum_rows;
