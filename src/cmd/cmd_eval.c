@@ -15,6 +15,7 @@
 #include "cmd/eval_ood.h"
 #include "cmd/eval_select.h"
 #include "cmd/eval_sweep.h"
+#include "cmd/eval_membership.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
 #include "eval/evidence.h"
@@ -30,6 +31,7 @@ static struct eval_images images = { .eps = 8.0 / 255 };
 static struct eval_ood ood;
 static struct eval_attack attack = EVAL_ATTACK;
 static struct eval_injections injections = EVAL_INJECTIONS;
+static struct eval_membership membership;
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
 
@@ -387,6 +389,20 @@ static int run_injections(const char *const *args, int n_args, struct err *err)
     return eval_injections(args[0], &o, &injections, err);
 }
 
+static int run_membership(const char *const *args, int n_args, struct err *err)
+{
+    if (!n_args || tasks)
+        return ERR(err, USAGE, "--membership: found %s, expected a model and no tasks", tasks ? "tasks beside it" : "no model");
+    if (!membership.others || !membership.members)
+        return ERR(err, USAGE, "%s is missing: members are compared with texts that the model has not seen", membership.members ? "--non-members" : "--membership");
+    if (log_samples && !out_dir)
+        return ERR(err, USAGE, "--log-samples: samples are files, give their folder by --out");
+    cmd_catch_signals();
+    membership.items = log_samples, membership.limit = limit, membership.seed = seed, membership.out = out_dir;
+    const struct run_opts o = run_opts(args[0]);
+    return eval_membership(&o, &membership, err);
+}
+
 static int run_one(const char *const *args, int n_args, struct err *err)
 {
     if (tasks && !strcmp(tasks, "list"))
@@ -416,6 +432,10 @@ static int run_one(const char *const *args, int n_args, struct err *err)
     }
     if (injections.path)
         return run_injections(args, n_args, err);
+    if (membership.members || membership.others)
+        return run_membership(args, n_args, err);
+    if (membership.reference.n || membership.lines || membership.show_texts)
+        return ERR(err, USAGE, "--reference, --lines and --show-texts are of --membership");
     if (!n_args || (!tasks && !on_texts))
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
@@ -499,6 +519,11 @@ static const struct opt opts[] = {
     { OPT_INT, "tries", &injections.tries, "<int>", "of --injections: answers to each prompt; more than 1 are drawn at temperature 1", 1, 1000 },
     { OPT_INT, "max-tokens", &injections.max_tokens, "<int>", "of --injections: tokens of an answer at most", 1, 100000 },
     { OPT_STR, "judge-labels", &injections.labels, "<file>", "of --injections: attempts of an earlier run with \"label\": true or false in some: the judge's errors are taken out", 0, 0 },
+    { OPT_STR, "membership", &membership.members, "<path>", "texts that the model has learned from, read as lathe data audit reads them: can they be told from --non-members?", 0, 0 },
+    { OPT_STR, "non-members", &membership.others, "<path>", "of --membership: texts of the same source that it has not seen", 0, 0 },
+    { OPT_LIST, "reference", &membership.reference, "<model>", "of --membership: a model that has seen neither, to be compared with; may be given several times", 0, 0 },
+    { OPT_FLAG, "lines", &membership.lines, NULL, "of --membership: each line of a text file is a text, not the file", 0, 0 },
+    { OPT_FLAG, "show-texts", &membership.show_texts, NULL, "of --membership: the beginnings of the most exposed texts; without it their places alone", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     { OPT_FLAG, "select", &selection.asked, NULL, "of several models (below): which to take; --out has what is found of each", 0, 0 },
     { OPT_CHOICE, "prefer", &selection.prefer, "speed|memory|cost|quality", "of --select: what decides among those that are not worse than the best", 0, 0 },
@@ -544,6 +569,8 @@ const struct command command_eval = {
     "classifier, by their features; and once more for texts of the same lengths.\n"
     "\n"
     "With --out these, and --logits, are kept as KIND_DATE.json in that folder, with a list of figures for reports.\n\n",
+    "--membership says whether texts that the model has learned from can be told from others by their likelihoods, beside what tells them\n"
+    "apart without any model (doc/privacy.md).\n\n",
     "--select puts two or more models to the same tasks: NAME=MODEL@PRECISION+ADAPTERS, of which MODEL alone must be there, or folders that --out\n"
     "left before.  Quality is the mean over tasks of their first metric; its loss against the best is measured item by item (lathe compare),\n"
     "speed and memory by lathe bench in a process of its own.  Of those that are not worse than the best by --margin or more (one-sided, 5 %\n"
