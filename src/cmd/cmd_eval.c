@@ -9,6 +9,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_attack.h"
+#include "cmd/eval_due.h"
 #include "cmd/eval_images.h"
 #include "cmd/eval_injections.h"
 #include "cmd/eval_logits.h"
@@ -32,6 +33,7 @@ static struct eval_ood ood;
 static struct eval_attack attack = EVAL_ATTACK;
 static struct eval_injections injections = EVAL_INJECTIONS;
 static struct eval_membership membership;
+static struct eval_due due;
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
 
@@ -47,6 +49,7 @@ struct job {
     struct evaluation e;
     struct run *run;
     struct replies replies; bool kept;
+    char *replies_dir;                   /* of --due: their own, beside the results of earlier runs */
     double date, begin, shown;
     struct run_counts counts; bool ran;
 };
@@ -91,6 +94,8 @@ static int open_tasks(struct job *j, struct err *err)
     o.data_dir = data_dir, o.file = j->file, o.n_file = j->n_file, o.task_dir = include_paths.item, o.n_task_dir = include_paths.n;
     o.num_fewshot = (int)num_fewshot, o.limit = limit, o.seed = (uint32_t)seed, o.system = system_instruction, o.single_turn = !fewshot_as_multiturn;
     o.chat = j->chat ? chat_task : NULL, o.chat_user = j->chat;
+    if (due.on && !tasks)
+        return eval_due_open(&j->list, &o, err);
     char *all = mem_strdup(tasks), *save = NULL;
     int rc = all ? 0 : ERR(err, NOMEM, "no memory for --tasks");
     for (char *name = all ? strtok_r(all, ",", &save) : NULL; name && !rc; name = strtok_r(NULL, ",", &save))
@@ -148,7 +153,7 @@ static int open_replies(struct job *j, struct err *err)
         return 0;
     json_t *of = evaluation_of(j);
     const int64_t all = evaluation_open(&j->e);
-    const int rc = of ? replies_open(&j->replies, out_dir, of, &j->e, &j->date, err) : ERR(err, NOMEM, "no memory for a folder of replies");
+    const int rc = of ? replies_open(&j->replies, j->replies_dir ? j->replies_dir : out_dir, of, &j->e, &j->date, err) : ERR(err, NOMEM, "no memory for a folder of replies");
     json_decref(of);
     TRY(rc);
     j->kept = true;
@@ -295,17 +300,19 @@ static int score_and_tell(struct job *j, struct err *err)
 
 static int list_tasks(struct err *err)
 {
-    json_t *all = json_object();
-    for (const struct task_builtin *t = task_builtins(); t->name; t++) {
-        if (cmd_json)
-            (void)json_object_set_new(all, t->name, json_string(t->description));
-        else
-            printf("%-28s %s\n", t->name, t->description);
-    }
-    if (cmd_json)
-        return cmd_print_json(all, err);
-    json_decref(all);
-    return 0;
+    struct task_opts o = TASK_OPTS;
+    o.task_dir = include_paths.item, o.n_task_dir = include_paths.n;
+    return eval_due_tasks(&o, err);
+}
+
+/* Replies of tasks that are due go to a folder of their own, named by what is asked: that of earlier runs has others. */
+static int name_replies(struct job *j, struct err *err)
+{
+    char name[32];
+    snprintf(name, sizeof name, "due_%.16s", j->requests_sha256);
+    j->replies_dir = file_join(out_dir, name);
+    TRY(j->replies_dir ? 0 : ERR(err, NOMEM, "no memory for the name of a folder"));
+    return file_mkdirs(out_dir, err);
 }
 
 static int attack_texts(struct job *j, struct err *err)
@@ -325,6 +332,11 @@ static int evaluate(struct job *j, struct err *err)
         return attack_texts(j, err);
     TRY(open_tasks(j, err));
     TRY(open_model(j, err));
+    if (due.on) {
+        TRY(eval_due_pick(&j->list, &due, j->model, j->model_sha256, seed, err));
+        if (due.list || !j->list.n_task)
+            return 0;
+    }
     TRY(evaluation_init(&j->e, &j->list, err));
     if (gen_kwargs)
         if (eval_generation_read(&j->e.generation, gen_kwargs, err) < 0)
@@ -336,6 +348,8 @@ static int evaluate(struct job *j, struct err *err)
     j->date = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
     if (out_dir)
         TRY(evaluation_digest(&j->e, j->requests_sha256, err));
+    if (due.on)
+        TRY(name_replies(j, err));
     TRY(open_replies(j, err));
     struct err stopped = { 0 };
     const int rc = answer(j, &stopped);
@@ -347,6 +361,10 @@ static int evaluate(struct job *j, struct err *err)
     if (rc == ERR_STOPPED) {
         *err = stopped;
         return err_context(err, out_dir ? "the scores are of what was answered; the same command goes on" : "the scores are of what was answered");
+    }
+    if (j->replies_dir) {                /* the results have it all */
+        replies_close(&j->replies);
+        TRY(file_remove_tree(j->replies_dir, err));
     }
     return 0;
 }
@@ -436,7 +454,12 @@ static int run_one(const char *const *args, int n_args, struct err *err)
         return run_membership(args, n_args, err);
     if (membership.reference.n || membership.lines || membership.show_texts)
         return ERR(err, USAGE, "--reference, --lines and --show-texts are of --membership");
-    if (!n_args || (!tasks && !on_texts))
+    if ((due.list || due.contamination) && !due.on)
+        return ERR(err, USAGE, "--list and --contamination are of --due");
+    if (due.on && (!n_args || !out_dir))
+        return ERR(err, USAGE, "--due: found no %s, expected a model and --out, the folder of its results", n_args ? "--out" : "model");
+    due.out = out_dir;
+    if (!n_args || (!tasks && !on_texts && !due.on))
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
         return ERR(err, USAGE, "%s: samples are files, give their folder by --out", log_samples ? "--log-samples" : "--predict-only");
@@ -449,6 +472,7 @@ static int run_one(const char *const *args, int n_args, struct err *err)
     task_list_release(&j.list);
     chat_free(j.chat);
     mem_free(j.template);
+    mem_free(j.replies_dir);
     for (int i = 0; i < j.n_file; i++)
         mem_free(j.named[i]);
     return rc;
@@ -478,7 +502,7 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
 }
 
 static const struct opt opts[] = {
-    { OPT_STR, "tasks", &tasks, "<names>", "tasks and groups, with commas between them, or the paths of task files; list: show those that are built in", 0, 0 },
+    { OPT_STR, "tasks", &tasks, "<names>", "tasks and groups, with commas between them, or the paths of task files; list: show those that there are, with how much room they leave", 0, 0 },
     { OPT_STR, "data-dir", &data_dir, "<folder>", "where the tasks' files with their usual names lie", 0, 0 },
     { OPT_LIST, "data", &data_files, "<task=file>", "documents of a task, TASK:SPLIT=FILE: of one split; may be given several times", 0, 0 },
     { OPT_LIST, "include-path", &include_paths, "<folder>", "of task files, looked at before what is built in; may be given several times", 0, 0 },
@@ -524,6 +548,9 @@ static const struct opt opts[] = {
     { OPT_LIST, "reference", &membership.reference, "<model>", "of --membership: a model that has seen neither, to be compared with; may be given several times", 0, 0 },
     { OPT_FLAG, "lines", &membership.lines, NULL, "of --membership: each line of a text file is a text, not the file", 0, 0 },
     { OPT_FLAG, "show-texts", &membership.show_texts, NULL, "of --membership: the beginnings of the most exposed texts; without it their places alone", 0, 0 },
+    { OPT_FLAG, "due", &due.on, NULL, "the tasks that the model has not been asked as they are now: by the results in --out; of --tasks, or of all that there are", 0, 0 },
+    { OPT_FLAG, "list", &due.list, NULL, "of --due: only show them", 0, 0 },
+    { OPT_STR, "contamination", &due.contamination, "<folder>", "of --due: an audit whose --against had the tasks' files; what the data hold of each stands beside it", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     { OPT_FLAG, "select", &selection.asked, NULL, "of several models (below): which to take; --out has what is found of each", 0, 0 },
     { OPT_CHOICE, "prefer", &selection.prefer, "speed|memory|cost|quality", "of --select: what decides among those that are not worse than the best", 0, 0 },
@@ -571,6 +598,8 @@ const struct command command_eval = {
     "With --out these, and --logits, are kept as KIND_DATE.json in that folder, with a list of figures for reports.\n\n",
     "--membership says whether texts that the model has learned from can be told from others by their likelihoods, beside what tells them\n"
     "apart without any model (doc/privacy.md).\n\n",
+    "--due runs what is new for a model: tasks that the results in the folder of --out, of this model by its SHA-256, do not have, or have of\n"
+    "another version or of other data, in part or stopped (doc/tasks.md).\n\n",
     "--select puts two or more models to the same tasks: NAME=MODEL@PRECISION+ADAPTERS, of which MODEL alone must be there, or folders that --out\n"
     "left before.  Quality is the mean over tasks of their first metric; its loss against the best is measured item by item (lathe compare),\n"
     "speed and memory by lathe bench in a process of its own.  Of those that are not worse than the best by --margin or more (one-sided, 5 %\n"

@@ -108,6 +108,12 @@ struct task_list { struct task **task; int n_task; struct task_group *group; int
  * is not opened again.  ERR_NOTFOUND where the name is not known, or no file of any of its tasks is there. */
 int  task_list_add(struct task_list *l, const char *name, const struct task_opts *o, struct err *err);
 void task_list_release(struct task_list *l);
+/* Closes the tasks without keep[i].  A group that loses one has no score of its own any more. */
+void task_list_keep(struct task_list *l, const bool *keep);
+/* An array of the names of all tasks and groups: what is built in (of families their groups alone), then what the folders of task files have. */
+int  task_names(json_t **out, struct task_list *l, const struct task_opts *o, struct err *err);
+/* `metadata` of a task's or group's file, no data looked at; an empty object where it has none.  ERR_NOTFOUND: there is no such name. */
+int  task_metadata(json_t **out, struct task_list *l, const char *name, const struct task_opts *o, struct err *err);
 /* The names of what is built in, groups first; description: a sentence each.  NULL at the end. */
 struct task_builtin { const char *name, *description; };
 const struct task_builtin *task_builtins(void);

@@ -343,6 +343,92 @@ int task_list_add(struct task_list *l, const char *name, const struct task_opts 
     return 0;
 }
 
+static void release_metrics(struct task_group *g)
+{
+    for (int m = 0; m < g->n_metric; m++) {
+        for (int f = 0; f < g->metric[m].n_filter; f++)
+            mem_free(g->metric[m].filter[f]);
+        mem_free(g->metric[m].filter);
+        mem_free(g->metric[m].metric);
+    }
+    mem_free(g->metric);
+    g->metric = NULL, g->n_metric = 0;
+}
+
+void task_list_keep(struct task_list *l, const bool *keep)
+{
+    for (int i = 0; i < l->n_group; i++) {
+        struct task_group *g = &l->group[i];
+        int n = 0;
+        for (int k = 0; k < g->n_task; k++) {
+            int to = 0;
+            for (int j = 0; j < g->task[k]; j++)
+                to += keep[j];
+            if (keep[g->task[k]])
+                g->task[n++] = to;
+        }
+        if (n < g->n_task)
+            release_metrics(g);
+        g->n_task = n;
+    }
+    int n = 0;
+    for (int i = 0; i < l->n_task; i++)
+        if (keep[i])
+            l->task[n++] = l->task[i];
+        else
+            task_free(l->task[i]);
+    l->n_task = n;
+}
+
+static int name_folders(json_t *names, const json_t *of, struct err *err)
+{
+    const char *name;
+    json_t *path;
+    json_object_foreach((json_t *)(uintptr_t)of, name, path) {
+        size_t i = 0;
+        while (i < json_array_size(names) && strcmp(json_string_value(json_array_get(names, i)), name))
+            i++;
+        if (i == json_array_size(names) && json_array_append_new(names, json_string(name)))
+            return no_memory(err);
+    }
+    return 0;
+}
+
+int task_names(json_t **out, struct task_list *l, const struct task_opts *o, struct err *err)
+{
+    if (!l->index)
+        TRY(task_index_make(&l->index, o, err));
+    int rc = (*out = json_array()) ? 0 : no_memory(err);
+    for (const struct task_builtin *t = task_builtins(); t->name && !rc; t++)
+        if (!strchr(t->name, '*') && json_array_append_new(*out, json_string(t->name)))
+            rc = no_memory(err);
+    rc = rc ? rc : name_folders(*out, json_object_get(l->index, "task"), err);
+    rc = rc ? rc : name_folders(*out, json_object_get(l->index, "group"), err);
+    if (rc)
+        json_decref(*out), *out = NULL;
+    return rc;
+}
+
+int task_metadata(json_t **out, struct task_list *l, const char *name, const struct task_opts *o, struct err *err)
+{
+    struct task_source s = { 0 };
+    struct task_yaml y = { 0 };
+    *out = NULL;
+    if (!l->index)
+        TRY(task_index_make(&l->index, o, err));
+    int rc = task_source_find(&s, name, l->index, err);
+    if (rc > 0 && !(rc = task_source_parse(&s, &y, err))) {
+        json_t *meta = json_object_get(y.tree, "metadata");
+        if (!(*out = json_is_object(meta) ? json_incref(meta) : json_object()))
+            rc = no_memory(err);
+    } else if (!rc) {
+        rc = ERR(err, NOTFOUND, "there is no task or group '%s'", name);
+    }
+    task_yaml_release(&y);
+    task_source_release(&s);
+    return rc;
+}
+
 void task_list_release(struct task_list *l)
 {
     for (int i = 0; i < l->n_task; i++)
@@ -350,13 +436,7 @@ void task_list_release(struct task_list *l)
     mem_free(l->task);
     for (int i = 0; i < l->n_group; i++) {
         struct task_group *g = &l->group[i];
-        for (int m = 0; m < g->n_metric; m++) {
-            for (int f = 0; f < g->metric[m].n_filter; f++)
-                mem_free(g->metric[m].filter[f]);
-            mem_free(g->metric[m].filter);
-            mem_free(g->metric[m].metric);
-        }
-        mem_free(g->metric);
+        release_metrics(g);
         mem_free(g->task);
         mem_free(g->name), mem_free(g->alias), mem_free(g->version);
     }
