@@ -21,7 +21,7 @@ static int encode_all(struct lm_victim *v, const int32_t *ids, struct err *err)
     for (int i = 0; i < v->n_q; i++) {
         TRY(encode_pair(run_encoder(v->run), &v->changed[i], &v->encoded[i], err));
         if (v->encoded[i].n_cut)
-            return ERR(err, RANGE, "the text is %d tokens too long for the model", v->encoded[i].n_cut);
+            return ERR(err, RANGE, "it is longer than the model may look at");
     }
     return 0;
 }

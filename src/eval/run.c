@@ -54,12 +54,18 @@ int run_open(struct run **out, const struct run_opts *o, struct err *err)
     return rc;
 }
 
+static void drop_items(struct run *r)
+{
+    for (int i = 0; i < r->n_item; i++)
+        item_free(r->item[i]);
+    r->n_item = 0;
+}
+
 void run_close(struct run *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < r->n_item; i++)
-        item_free(r->item[i]);
+    drop_items(r);
     mem_free(r->item);
     encoded_release(&r->work);
     tok_ids_release(&r->ids);
@@ -361,8 +367,10 @@ int run_answer(struct run *r, const struct run_hooks *h, struct pool *pool, stru
     const struct need d = needs(r);
     if (!r->e)
         TRY(load(r, &d, pool, err));
-    else if (d.ctx > r->counts.ctx)
+    else if (d.ctx > r->counts.ctx) {
+        drop_items(r);
         return ERR(err, RANGE, "an item of %d positions, expected at most %d", d.ctx, r->counts.ctx);
+    }
     r->progress.n_token += d.n_token;
     const double begin = clock_wall();
     int rc = run_loglik(r, err);

@@ -50,8 +50,8 @@ struct run_hooks {
     bool (*goes_on)(void *ctx, const struct run_progress *p);      /* between steps; false: ERR_STOPPED, once.  NULL: always */
     void *ctx;
 };
-/* Before the first run_answer(): it may then be called again and again, each time after items were added, none of more than so many positions;
- * the model is loaded once. */
+/* Before the first run_answer(): it may then be called again and again, each time after items were added, none of more than so many positions
+ * (else ERR_RANGE, and what was added is gone); the model is loaded once. */
 void run_again(struct run *r, int positions);
 /* Once, but after run_again().  After an error the items that were not answered stay so. */
 int run_answer(struct run *r, const struct run_hooks *h, struct pool *pool, struct err *err);

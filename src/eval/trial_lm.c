@@ -132,7 +132,7 @@ static int lm_measure(struct lm *m, struct lm_victim *v, struct err *err)
 typedef int attack(const struct token_victim *v, const struct token_search *o, int32_t *ids, int n, const int *place, int n_place, struct token_found *out,
                    struct err *err);
 
-/* Attacks one item and counts what came of it, also where it was stopped. */
+/* Attacks one item and counts what came of it. */
 static int lm_attack(struct lm *m, struct lm_victim *v, attack *search, const struct token_search *how, struct token_tally *tally, int64_t item,
                      struct err *err)
 {
@@ -141,9 +141,14 @@ static int lm_attack(struct lm *m, struct lm_victim *v, attack *search, const st
     const char *text;
     size_t n;
     char *before = NULL;
+    int all, longest;
     int32_t *ids = mem_alloc_array(x->ids.n, sizeof *ids);
     int rc = lm_victim_init(v, err);
     v->victim.allowed = m->allowed;
+    if (!rc)
+        rc = lm_victim_tokens(v, &all, &longest, err);
+    if (!rc && longest > run_encoder(m->r)->max_length)
+        rc = ERR(err, RANGE, "it is longer than the model may look at");
     if (!rc)
         rc = token_text_write(x, x->ids.id, &text, &n, err);
     if (!rc)

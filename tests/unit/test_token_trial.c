@@ -113,6 +113,48 @@ static void items_that_cannot_be_attacked_are_counted_with_the_reason(void **sta
     json_decref(e);
 }
 
+static void an_item_that_is_too_long_stops_no_other(void **state)
+{
+    (void)state;
+    char model[1000], longer[600] = "";
+    strcpy(model, model_with("tokenizer"));
+    json_t *first = NULL;
+    for (int i = 0; i < 60; i++)
+        strcat(longer, "the mat ");
+    for (int way = 0; way < 2; way++) {
+        struct task_list l = { 0 };
+        struct task_opts to = TASK_OPTS;
+        struct token_trial o = TOKEN_TRIAL;
+        struct run *r;
+        struct buf b;
+        json_t *e = new_evidence();
+        buf_init(&b);
+        for (int i = 0; i < 6; i++)
+            OK(buf_printf(&b, &err, "{\"q\": \"%s\", \"c\": [\"the cat\", \"a ham\", \"the dog ran\"], \"y\": %d, \"p\": 0}\n", way && i == 2 ?
+                          longer : "the old mill and the man", i % 3));
+        OK(file_write_all(in_dir("mixed.jsonl"), b.data, b.len, &err));
+        buf_release(&b);
+        o.model = model, o.pool = pools[0], o.batch = 8;
+        OK(task_list_add(&l, task_file("mixed", "mixed", CHOICES), &to, &err));
+        OK(run_open(&r, &(struct run_opts){ .model = model, .max_length = 24 }, &err));
+        OK(token_trial_tasks(e, r, &l, &o, &err));
+        adds_up(e, 0, 6);
+        const json_t *a = json_array_get(json_object_get(e, "attacks"), 0);
+        assert_int_equal(number(a, "n_unfit"), way);
+        for (size_t i = 0; way && i < 6; i++)
+            if (i != 2)
+                assert_true(json_equal(json_array_get(json_object_get(a, "items"), i), json_array_get(json_object_get(json_array_get(json_object_get(first,
+                        "attacks"), 0), "items"), i)));
+        if (way)
+            json_decref(e);
+        else
+            first = e;
+        run_close(r);
+        task_list_release(&l);
+    }
+    json_decref(first);
+}
+
 /* ---- targets ---- */
 
 static void a_suffix_is_sought_behind_each_prompt_and_nothing_else_changes(void **state)
@@ -317,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flips_change_the_documents_text_alone_and_are_the_same_with_any_threads_and_batch),
         cmocka_unit_test(items_that_cannot_be_attacked_are_counted_with_the_reason),
+        cmocka_unit_test(an_item_that_is_too_long_stops_no_other),
         cmocka_unit_test(a_suffix_is_sought_behind_each_prompt_and_nothing_else_changes),
         cmocka_unit_test(what_an_attack_says_of_a_text_is_what_the_classifier_says),
         cmocka_unit_test(triggers_are_measured_on_texts_that_they_were_not_sought_on),
