@@ -181,8 +181,9 @@ static void print(const json_t *evidence)
             printf("trigger to %s: \"%s\", sought over %.0f texts\n", string(a, "target"), string(a, "trigger"), number(a, "searched_texts"));
     eval_print_figures(evidence);
     json_array_foreach(json_object_get(evidence, "examples"), i, x)
-        if (json_is_true(json_object_get(x, "fooled")) && i < 3)
-            printf("item %.0f, %.0f tokens changed:\n- %s\n+ %s\n", number(x, "item"), number(x, "tokens_changed"), string(x, "before"), string(x, "after"));
+        if ((json_is_true(json_object_get(x, "fooled")) && i < 3) || json_object_get(x, "stopped"))
+            printf("item %.0f, %.0f tokens changed%s:\n- %s\n+ %s\n", number(x, "item"), number(x, "tokens_changed"),
+                   json_object_get(x, "stopped") ? ", stopped, the best so far" : "", string(x, "before"), string(x, "after"));
     json_array_foreach(json_object_get(evidence, "caveats"), i, x)
         printf("note: %s\n", json_string_value(x));
 }

@@ -65,15 +65,15 @@ static json_t *text_of(const char *s, size_t n)
     return o;
 }
 
-static int example(struct token_tally *t, int64_t item, const struct token_found *f, const struct token_texts *x, struct err *err)
+static int example(struct token_tally *t, int64_t item, const struct token_found *f, const struct token_texts *x, bool stopped, struct err *err)
 {
-    if (t->n_example[f->after.fooled] >= TOKEN_EXAMPLES / 2)
+    if (t->n_example[f->after.fooled] >= TOKEN_EXAMPLES / 2 && !stopped)
         return 0;
-    t->n_example[f->after.fooled]++;
+    t->n_example[f->after.fooled] += !stopped;
     json_t *o = json_pack("{s:s, s:s, s:I, s:b, s:i, s:I}", "attack", t->attack, "of", t->of, "item", (json_int_t)item, "fooled", f->after.fooled,
                           "tokens_changed", f->n_changed, "queries",
                           (json_int_t)f->n_query);
-    if (json_object_set_new(o, "before", text_of(x->before, x->n_before)) || json_object_set_new(o, "after", text_of(x->after, x->n_after)) ||
+    if ((stopped && json_object_set_new(o, "stopped", json_true())) || json_object_set_new(o, "before", text_of(x->before, x->n_before)) || json_object_set_new(o, "after", text_of(x->after, x->n_after)) ||
         json_object_set_new(o, "score_before", evidence_number(f->before.score)) || json_object_set_new(o, "score_after", evidence_number(f->after.score))) {
         json_decref(o);
         return ERR(err, NOMEM, "no memory for an example");
@@ -109,7 +109,12 @@ int token_tally_add(struct token_tally *t, int64_t item, const struct token_foun
     t->n_fooled += f->after.fooled, t->n_kept += !f->after.fooled;
     TRY(count(t, f, err));
     TRY(row(t, item, f->after.fooled ? "fooled" : "kept", f->n_query, f->n_changed, err));
-    return example(t, item, f, x, err);
+    return example(t, item, f, x, false, err);
+}
+
+int token_tally_stopped(struct token_tally *t, int64_t item, const struct token_found *f, const struct token_texts *x, struct err *err)
+{
+    return example(t, item, f, x, true, err);
 }
 
 /* ---- telling ---- */

@@ -25,6 +25,8 @@ int  token_tally_failed(struct token_tally *t, int64_t item, int rc, const struc
 /* An item that was: its texts before and after, n bytes each (of any length, UTF-8 or not). */
 struct token_texts { const char *before, *after; size_t n_before, n_after; };
 int  token_tally_add(struct token_tally *t, int64_t item, const struct token_found *f, const struct token_texts *x, struct err *err);
+/* The best so far of an item whose search was stopped: an example, in no count. */
+int  token_tally_stopped(struct token_tally *t, int64_t item, const struct token_found *f, const struct token_texts *x, struct err *err);
 /* budget is taken over: {"flips": 3, ...}.  n_all: of items that there are, attacked or not. */
 int  token_tally_end(struct token_tally *t, json_t *evidence, json_t *budget, int64_t n_all, struct err *err);
 /* Adds the sentences that belong beside all of this, once. */

@@ -163,6 +163,8 @@ static int lm_attack(struct lm *m, struct lm_victim *v, attack *search, const st
         rc = token_text_write(x, ids, &text, &n, err);
     if (!rc)
         rc = token_tally_add(tally, item, &found, &(struct token_texts){ before, text, strlen(before), n }, err);
+    else if (rc == ERR_STOPPED && found.n_step && token_text_write(x, ids, &text, &n, NULL) >= 0)
+        (void)token_tally_stopped(tally, item, &found, &(struct token_texts){ before, text, strlen(before), n }, NULL);
     lm_victim_release(v);
     mem_free(before);
     mem_free(ids);

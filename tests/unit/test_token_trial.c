@@ -354,6 +354,36 @@ static void a_stop_tells_what_was_known(void **state)
     labelled_release(&l);
 }
 
+static bool for_some_steps(void *ctx, const char *what, int64_t done, int64_t all)
+{
+    (void)what, (void)done, (void)all;
+    return ++*(int *)ctx < 8;
+}
+
+static void a_stop_within_a_search_leaves_its_best_so_far(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"prompt\": \"the cat sat on\", \"target\": \"a mat in the rain and the old mill\"}";
+    char model[1000];
+    struct prompts p = { 0 };
+    struct token_trial o = TOKEN_TRIAL;
+    struct run *r;
+    int n = 0;
+    json_t *e = new_evidence();
+    strcpy(model, model_with("tokenizer"));
+    o.model = model, o.pool = pools[0], o.suffix = 4, o.batch = 8, o.top_k = 8, o.goes_on = for_some_steps, o.ctx = &n;
+    OK(prompts_parse(&p, text, sizeof text - 1, "p", &err));
+    OK(run_open(&r, &(struct run_opts){ .model = model }, &err));
+    assert_int_equal(token_trial_targets(e, r, NULL, NULL, &p, &o, &err), ERR_STOPPED);
+    const json_t *a = json_array_get(json_object_get(e, "attacks"), 0), *x = json_array_get(json_object_get(e, "examples"), 0);
+    assert_int_equal(number(a, "seen"), 0);
+    assert_true(json_is_true(json_object_get(x, "stopped")) && number(x, "queries") > 1);
+    assert_true(json_number_value(json_object_get(x, "score_after")) >= json_number_value(json_object_get(x, "score_before")));
+    json_decref(e);
+    run_close(r);
+    prompts_release(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +395,7 @@ int main(void)
         cmocka_unit_test(triggers_are_measured_on_texts_that_they_were_not_sought_on),
         cmocka_unit_test(a_given_trigger_is_measured_on_all_texts_and_not_sought),
         cmocka_unit_test(a_stop_tells_what_was_known),
+        cmocka_unit_test(a_stop_within_a_search_leaves_its_best_so_far),
     };
     return cmocka_run_group_tests_name("token_trial", tests, set_up, tear_down);
 }
