@@ -156,7 +156,8 @@ static int draw_line(struct buf *b, const struct html_line *l, const struct rang
     if (has_band(l)) {
         TRY(buf_add_str(b, "<polygon", err));
         TRY(colour(b, i_line, n_line, "fill", err));
-        TRY(buf_add_str(b, " points=\"", err));
+        /* Many bands above each other would hide the lines. */
+        TRY(buf_add_str(b, n_line > 2 ? " fill-opacity=\".4\" points=\"" : " points=\"", err));
         for (int i = 0; i < l->n; i++)
             TRY(buf_printf(b, err, "%.1f,%.1f ", place_x(x, l->at[i].x), place_y(y, l->at[i].high)));
         for (int i = l->n; i-- > 0;)

@@ -107,7 +107,7 @@ static int write_diagram(const struct calib_file *f, const json_t *report, const
     struct buf svg;
     char note[200];
     const json_t *ece = json_object_get(json_object_get(report, "metrics"), "ece.equal_width.15");
-    snprintf(note, sizeof note, "ECE %.4f over %d bins of one width; 95 of 100 calibrated models are below %.4f", number(ece, "value"), n_bin, number(ece, "null_q95"));
+    snprintf(note, sizeof note, "ECE %.4f, 95 of 100 calibrated below %.4f", number(ece, "value"), number(ece, "null_q95"));
     TRY(calib_new(&c, &f->items, n_bin, err));
     buf_init(&svg);
     int rc = calib_reliability(c, bins, err);

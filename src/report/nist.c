@@ -73,6 +73,7 @@ static void put_figure(struct doc *d, json_t *list, const json_t *report, const 
         if (json_object_get(f, keys[i]))
             doc_put(d, o, keys[i], json_incref(json_object_get(f, keys[i])));
     const json_t *m = model_of(report, f);
+    doc_str(d, o, "note", read_str(f, "what"));
     if (m)
         doc_str(d, o, "model", read_str(m, "name"));
     put_file(d, o, json_array_get(json_object_get(report, "files"), (size_t)json_integer_value(json_object_get(f, "file"))));
@@ -83,7 +84,7 @@ static void figures(struct doc *d, json_t *list, const json_t *report, const cha
     size_t i;
     json_t *f;
     json_array_foreach(json_object_get(report, "figures"), i, f)
-        if (is_about(f, about))
+        if (isfinite(read_number(f, "value")) && is_about(f, about))
             put_figure(d, list, report, f);
 }
 
@@ -241,6 +242,8 @@ static int text_row(struct buf *b, const json_t *e, struct err *err)
         TRY(md_text(b, read_str(e, "name"), err));
         TRY(buf_add_str(b, read_str(e, "of") ? ", " : "", err));
         TRY(read_str(e, "of") ? md_text(b, read_str(e, "of"), err) : 0);
+        TRY(buf_add_str(b, read_str(e, "note") ? " - " : "", err));
+        TRY(read_str(e, "note") ? md_text(b, read_str(e, "note"), err) : 0);
         TRY(buf_printf(b, err, " | %s | %s | ", figure_interval(text, e), read_thousands(n, read_count(e, "n"))));
     }
     TRY(read_str(e, "file") ? md_text(b, read_str(e, "file"), err) : 0);

@@ -1,9 +1,9 @@
 /* nist.h - which subcategories of MEASURE of the NIST AI Risk Management Framework 1.0 (NIST AI 100-1, 2023) an evaluation is evidence for.
  *
  * Each of the 22 has the figures that were measured, with interval, file and SHA-256, and what stays open: what no measurement can show, or was not
- * measured.  That a subcategory is met is never said: this is for the people who decide it.
+ * measured.  A figure without a value is none.  That a subcategory is met is never said: this is for the people who decide it.
  *   {"framework", "models", "subcategories": [{"id": "MEASURE 2.3", "title", "status": "evidence" | "open", "evidence": [{"kind", "name", "of", "value", "low",
- *    "high", "n", "file", "sha256"} | {"what", "file", "sha256"}], "open"}, ..]} */
+ *    "high", "n", "note", "file", "sha256"} | {"what", "file", "sha256"}], "open"}, ..]} */
 #ifndef REPORT_NIST_H
 #define REPORT_NIST_H
 #include <jansson.h>

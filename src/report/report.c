@@ -258,6 +258,7 @@ const struct topic topics[] = {
     { "bias", "Groups and bias", " bias groups ", "lathe eval MODEL --tasks bbq,crows_pairs, or --groups FIELD" },
     { "membership", "What was memorised", " membership exposure ", "lathe eval MODEL --membership FILE --non-members FILE, lathe data exposure" },
     { "speed", "Speed and cost", " speed cost bench ", "lathe bench" },
+    { "choice", "Which model to take", " select sweep ", "" },
     { 0 },
 };
 
@@ -296,7 +297,7 @@ bool topic_found(const json_t *report, const struct topic *t)
 bool topic_missing(const json_t *report, const struct topic *t)
 {
     const bool images = topic_found(report, topic_of("images"));
-    return !topic_found(report, t) && strcmp(t->id, "images") && !(images && !strcmp(t->id, "tasks"));
+    return !topic_found(report, t) && *t->how && strcmp(t->id, "images") && !(images && !strcmp(t->id, "tasks"));
 }
 
 const char *image_subject(const json_t *figure)

@@ -152,7 +152,9 @@ static void the_page_has_every_part_and_no_markup_from_outside(void **state)
     (void)state;
     static const char *const must[] = { "tiny &lt;&amp;&gt;", "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;", "The 2 below the groups", "Incomplete.",
                                        "2 items failed", "4 contexts were too long", "Miscalibrated.",
-                                        "Reliability at temperature", "gaussian_noise", "color-mix", "Worst: <b class=\"bad\">religion</b>", "examples (1)", "acc by strength", "each item in the form that it does worst in: 0.2000", "no list was given", "nothing &lt;b&gt;found", "3000 bytes more",
+                                        "Reliability at temperature", "gaussian_noise", "color-mix", "Worst: <b class=\"bad\">religion</b>", "examples (1)",
+                                        "acc by strength", "each item in the form that it does worst in: 0.2000", "no list was given",
+                                        "nothing &lt;b&gt;found", "3000 bytes more",
                                             "wh_per_million_tokens", "replaced by newer",
                                         "lathe eval MODEL --membership", "Told apart from", "cut at the beginning" };
     struct buf b;
@@ -329,9 +331,14 @@ static void evidence_stands_where_it_was_measured_and_nothing_is_claimed(void **
     }
     buf_init(&b);
     OK(nist_text(nist, &b, &err));
-    assert_non_null(strstr(b.data, "bias: accuracy, religion | 0.4100 (0.3100 to 0.5100) | 50 | bias\\_2026"));
+    assert_non_null(strstr(b.data, "bias: accuracy, religion - by group | 0.4100 (0.3100 to 0.5100) | 50 | bias\\_2026"));
     assert_null(strstr(b.data, "<script"));
     buf_release(&b), json_decref(nist), json_decref(r);
+    r = report_from("[{\"file\": \"a\", \"evidence\": {\"kind\": \"speed\", \"figures\": "
+                    "[{\"name\": \"energy_wh_per_1m_total_tokens\", \"value\": null, \"n\": 3}]}}]");
+    OK(nist_make(&nist, r, &err));
+    assert_string_equal(read_str(subcategory(nist, "MEASURE 2.12"), "status"), "open");
+    json_decref(nist), json_decref(r);
 }
 
 int main(void)
