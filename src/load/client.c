@@ -27,6 +27,7 @@
 #define READ 65536
 #define EVENTS_MAX (1 << 22)    /* of an answer */
 #define TEXT_MAX ((size_t)16 << 20)
+#define REFUSED_MAX 100          /* connections that fail one after the other, where nothing else paces requests: the server is gone */
 
 enum state { IDLE, CONNECTING, SENDING, READING };
 struct stream {
@@ -57,7 +58,8 @@ struct client {
     struct stream *open, *idle;
     struct load_run *run;
     int i_next, n_done, n_failed, n_open;        /* n_done: turns that have ended */
-    double n_token;
+    int n_refused;                               /* connections that failed since one did not */
+    double n_token, begun;                       /* begun: when the last request did */
     struct buf body;
     char *read;
 };
@@ -67,7 +69,8 @@ static const char *const end_names[LOAD_N_END] = {
 };
 const char *load_end_name(enum load_end end) { return end_names[end]; }
 
-static double now_of(const struct client *c) { return clock_wall() - c->start; }
+static double clock_of(const struct client *c) { return c->o.clock ? c->o.clock(c->o.ctx) : clock_wall(); }
+static double now_of(const struct client *c) { return clock_of(c) - c->start; }
 
 /* ---- streams ---- */
 
@@ -156,7 +159,7 @@ static void end_turn(struct client *c, struct stream *s, enum load_end end, char
 {
     struct load_reply *r = s->reply;
     r->end = end, r->over = now_of(c), r->why = why, r->status = s->response.status;
-    c->n_done++, c->n_failed += end != LOAD_OK;
+    c->n_done++, c->n_failed += end != LOAD_OK, c->n_refused = end == LOAD_CONNECT ? c->n_refused + 1 : 0;
     if (end != LOAD_OK || !s->response.keeps || s->left || s->n_out < s->out.len)
         close_fd(s);
     s->used_before = s->fd >= 0;
@@ -392,19 +395,36 @@ static void start_one(struct client *c, double from)
     }
     s->i = i, s->turn = 0, s->converses = c->o.turns > 1;
     buf_clear(&s->said);
+    c->begun = now_of(c);
     begin_turn(c, s, from);
+}
+
+static bool is_gone(const struct client *c) { return c->n_refused >= REFUSED_MAX && (!c->o.at || c->o.n_user); }
+
+/* A closed loop: each user's next request, or the next ones that begin together. */
+static void start_free(struct client *c)
+{
+    const int at_once = c->o.n_together ? c->o.n_together : c->o.n_user;
+    while (c->i_next < c->o.n && !is_gone(c) && (c->o.n_together ? !c->n_open : c->n_open < at_once)) {
+        if (c->o.enough_s > 0 && c->i_next >= c->o.n_least && c->begun >= c->o.enough_s) {
+            c->o.n = c->i_next, c->run->n = c->i_next * c->o.turns;
+            return;
+        }
+        const double from = now_of(c);
+        for (int i = c->o.n_together ? at_once : 1; i > 0 && c->i_next < c->o.n; i--)
+            start_one(c, from);
+    }
 }
 
 /* Starts what is due, and sets the timer for what comes next. */
 static void start_due(struct client *c)
 {
     if (!c->o.at) {
-        while (c->i_next < c->o.n && c->n_open < c->o.n_user)
-            start_one(c, now_of(c));
+        start_free(c);
         return;
     }
     const int before = c->i_next;
-    while (c->i_next < c->o.n && c->o.at[c->i_next] <= now_of(c))
+    while (c->i_next < c->o.n && c->o.at[c->i_next] <= now_of(c) && !is_gone(c) && (!c->o.n_user || c->n_open < c->o.n_user))
         start_one(c, c->o.at[c->i_next]);
     if (c->i_next < c->o.n && (c->i_next > before || !before)) {
         const double t = c->start + c->o.at[c->i_next];
@@ -444,6 +464,8 @@ static int loop(struct client *c, struct err *err)
     while (c->n_done < c->run->n) {
         struct epoll_event got[EVENTS];
         if (c->o.stop && *c->o.stop)
+            return 0;
+        if (is_gone(c) && !c->n_open)
             return 0;
         start_due(c);
         const int n = epoll_wait(c->epoll, got, EVENTS, (int)(LOOK_S * 1000));
@@ -524,7 +546,7 @@ int load_run(const struct load_opts *o, struct load_run *out, struct err *err)
     buf_init(&c.body);
     const double cpu = clock_cpu();
     int rc = set_up(&c, err);
-    c.start = clock_wall(), out->start_unix = unix_now();
+    c.start = clock_of(&c), out->start_unix = unix_now();
     rc = rc ? rc : loop(&c, err);
     out->seconds = now_of(&c), out->cpu_s = clock_cpu() - cpu;
     finish(&c);
@@ -563,4 +585,19 @@ int load_url_parse(struct load_url *out, const char *text, struct err *err)
     len -= len >= 3 && !strncmp(path + len - 3, "/v1", 3) ? 3 : 0;
     n = snprintf(out->path, sizeof out->path, "%.*s", (int)len, path);
     return n < (int)sizeof out->path ? 0 : ERR(err, USAGE, "'%.100s': the path is too long", text);
+}
+
+/* Only an address of its own can a machine bind. */
+bool load_host_is_here(const char *host)
+{
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+    struct addrinfo *a = NULL;
+    if (getaddrinfo(host, "0", &hints, &a))
+        return false;
+    const int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool here = fd >= 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(a);
+    return here;
 }

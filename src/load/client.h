@@ -17,11 +17,14 @@ struct load_opts {
     const struct work *work;
     int first, n, turns;                 /* requests (conversations, with turns > 1) first .. first + n - 1 of work */
     const double *at;                    /* [n] open loop: seconds from the start, ascending; NULL: closed loop */
-    int n_user;                          /* closed loop */
+    int n_user;                          /* closed loop: so many users; open loop: at most so many under way, the others wait, which counts; 0: any */
+    int n_together;                      /* closed loop: so many begin at one moment, when all of those before have ended; 0: each by itself */
+    double enough_s; int n_least;        /* closed loop: none begins after one has begun that late, and n_least have; out->n is of those.  0: all n */
     double timeout_s;                    /* of a request, from when it is sent */
     const volatile sig_atomic_t *stop;
     void (*progress)(void *ctx, int n_done, int n_failed, int n_open, double n_token);      /* four times a second; may be NULL */
-    void *ctx;
+    double (*clock)(void *ctx);          /* seconds, instead of this machine's clock, which arrivals are still waited for by; NULL */
+    void *ctx;                           /* of progress and clock */
 };
 
 enum load_end {
@@ -54,11 +57,13 @@ struct load_run {
     double seconds, cpu_s;               /* from the start to the last end; of this process */
     double start_unix;                   /* when that start was */
 };
-/* Every request has its outcome in `out`; an error is what kept the run from being made at all. */
+/* Every request has its outcome in `out`; an error is what kept the run from being made at all.  Where only answers pace requests (n_user), it
+ * ends when 100 in a row found no connection: the server is gone. */
 int load_run(const struct load_opts *o, struct load_run *out, struct err *err);
 void load_run_release(struct load_run *r);
 
 /* "http://HOST[:PORT][/PATH]"; a final "/" or "/v1" is dropped.  ERR_USAGE. */
 struct load_url { char host[256], port[8], path[256]; };
 int load_url_parse(struct load_url *out, const char *text, struct err *err);
+bool load_host_is_here(const char *host);        /* an address of this machine */
 #endif

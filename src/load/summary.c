@@ -103,9 +103,10 @@ static struct load_times times_of(double *v, int n)
     return t;
 }
 
+/* 0 where it is missing, as of one token, which keeps any limit. */
 static double tpot_of(const struct load_reply *r) { return r->n_token > 1 ? (r->last - r->first) / (r->n_token - 1) : 0; }
 
-static bool is_good(const struct load_reply *r, const struct load_limits *l)
+bool load_is_good(const struct load_reply *r, const struct load_limits *l)
 {
     return (l->ttft <= 0 || r->first - r->from <= l->ttft) && (l->tpot <= 0 || tpot_of(r) <= l->tpot) && (l->e2el <= 0 || r->over - r->from <= l->e2el);
 }
@@ -137,7 +138,7 @@ static void count(const struct load_run *run, const struct load_limits *limits, 
             add_kind(s, r);
             continue;
         }
-        s->n_ok++, s->n_good += is_good(r, limits);
+        s->n_ok++, s->n_good += load_is_good(r, limits);
         s->told_usage = s->told_usage && r->n_prompt >= 0;
         s->n_prompt += r->n_prompt > 0 ? r->n_prompt : 0, s->n_kept += r->n_kept > 0 ? r->n_kept : 0;
         s->n_token += r->n_token, s->n_event += r->n_event;
@@ -160,6 +161,10 @@ static void measure(const struct load_run *run, double *v, struct load_summary *
     s->tpot = times_of(v, n);
     EACH(true, r->over - r->from)
     s->e2el = times_of(v, n);
+    EACH(true, r->first - r->sent)
+    s->ttft_sent = times_of(v, n);
+    EACH(true, r->over - r->sent)
+    s->e2el_sent = times_of(v, n);
 #undef EACH
     n = 0;
     for (int i = 0; i < run->n; i++)
@@ -305,6 +310,8 @@ json_t *load_json(const struct load_summary *s, const struct load_run *r, bool g
     add_times(o, "tpot", &s->tpot);
     add_times(o, "itl", &s->itl);
     add_times(o, "e2el", &s->e2el);
+    add_times(o, "ttft_from_sent", &s->ttft_sent);
+    add_times(o, "e2el_from_sent", &s->e2el_sent);
     json_object_set_new(o, "unsent", json_integer(s->n_unsent));
     json_object_set_new(o, "total_cached_tokens", json_integer((json_int_t)s->n_kept));
     json_object_set_new(o, "usage_told", json_boolean(s->told_usage));

@@ -4,10 +4,12 @@
 #include <jansson.h>
 #include "load/client.h"
 
-/* Times in seconds.  ttft: due to first text; tpot: first to last text, over the tokens after the first; itl: between
- * texts; e2el: due to the end of the stream.  Quantiles interpolate linearly over all values. */
+/* Times in seconds.  ttft: due to first text; tpot: first to last text, over the tokens after the first, missing where there is one only; itl:
+ * between texts; e2el: due to the end of the stream; _sent: from when the request was really sent,
+ * which hides that it waited.  Quantiles interpolate linearly over all values. */
 struct load_times { int n; double mean, stddev, p50, p90, p95, p99, max; };
 struct load_limits { double ttft, tpot, e2el; };                     /* that a good request stays within; 0: none */
+bool load_is_good(const struct load_reply *r, const struct load_limits *l);      /* of one that was answered */
 /* "ttft:200,tpot:50,e2el:5000" in milliseconds.  ERR_USAGE. */
 int load_limits_parse(struct load_limits *out, const char *text, struct err *err);
 
@@ -27,7 +29,7 @@ struct load_summary {
     double seconds;
     double n_prompt, n_kept, n_token, n_event;       /* of those that are ok */
     bool told_usage;                                 /* by the server, for all of them */
-    struct load_times ttft, tpot, itl, e2el;
+    struct load_times ttft, tpot, itl, e2el, ttft_sent, e2el_sent;
     int n_good;
     int open_max; double token_rate_max;             /* under way at once; tokens within a second */
     double late_max;                                 /* that this program itself was late in sending */

@@ -464,7 +464,15 @@ static void chunk(int fd, const char *data)
 
 static void nap_ms(long ms) { nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL); }
 
-enum { GOOD = 3, SLOW, REFUSED, CUT, NO_DONE, BROKEN, ERRS, SILENT, HANGS, NO_EVENTS, CLOSES, NO_USAGE };
+enum { GOOD = 3, SLOW, REFUSED, CUT, NO_DONE, BROKEN, ERRS, SILENT, HANGS, NO_EVENTS, CLOSES, NO_USAGE, HALF_A_SECOND };
+
+/* A clock that only a server moves: what it says took half a second. */
+static atomic_int clock_ms;
+static double clock_of_server(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&clock_ms) / 1000.;
+}
 
 /* true: the connection goes on. */
 static bool answer(int fd, int how)
@@ -481,6 +489,8 @@ static bool answer(int fd, int how)
     }
     if (how == CLOSES)                       /* the last bytes and the end come as one */
         setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
+    if (how == HALF_A_SECOND)
+        atomic_fetch_add(&clock_ms, 500);
     say(fd, head);
     for (int i = 0; i < 3 && how != SILENT; i++) {
         if (how == SLOW)
@@ -654,6 +664,97 @@ static void latencies_count_from_when_a_request_was_due(void **state)
     server_stop(&s);
 }
 
+/* The case of vLLM's issue 54101: 8 requests at 10 a second, one at a time, half a second each.  From when they were sent all take 0.5 s. */
+static void a_server_that_cannot_keep_up_shows_in_latencies(void **state)
+{
+    enum { N = 8 };
+    int how[N];
+    double at[N], mean = 0;
+    struct server s;
+    struct load_run run;
+    struct load_summary sum;
+    (void)state;
+    for (int i = 0; i < N; i++)
+        how[i] = HALF_A_SECOND;
+    schedule_make(at, N, ARRIVAL_CONSTANT, 10, 0, 1);
+    server_start(&s);
+    run_against(&s, how, N, (struct load_opts){ .turns = 1, .at = at, .n_user = 1, .clock = clock_of_server }, &run);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(run.reply[i].end, LOAD_OK);
+        assert_float_equal(run.reply[i].over - run.reply[i].from, 0.5 + 0.4 * i, 1e-9);
+        assert_float_equal(run.reply[i].over - run.reply[i].sent, 0.5, 1e-9);
+        mean += (run.reply[i].over - run.reply[i].from) / N;
+    }
+    assert_float_equal(mean, 1.9, 1e-9);
+    OK(load_summarise(&run, &(struct load_limits){ 0 }, true, &sum, &err));
+    assert_float_equal(sum.e2el.max, 3.3, 1e-9);
+    assert_float_equal(sum.e2el_sent.max, 0.5, 1e-9);
+    assert_float_equal(sum.ttft_sent.mean, 0.5, 1e-9);
+    assert_int_equal(atomic_load(&s.n_open_max), 1);
+    load_run_release(&run);
+    server_stop(&s);
+}
+
+static void requests_that_belong_together_begin_together(void **state)
+{
+    int how[12];
+    struct server s;
+    struct load_run run;
+    (void)state;
+    for (int i = 0; i < 12; i++)
+        how[i] = i % 4 ? GOOD : SLOW;
+    server_start(&s);
+    run_against(&s, how, 12, (struct load_opts){ .turns = 1, .n_user = 1, .n_together = 4 }, &run);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(run.reply[i].end, LOAD_OK);
+        assert_float_equal(run.reply[i].from, run.reply[i / 4 * 4].from, 0);
+        if (i >= 4)
+            assert_true(run.reply[i].from >= run.reply[i / 4 * 4 - 4].over);
+    }
+    load_run_release(&run);
+    server_stop(&s);
+}
+
+static void a_closed_loop_ends_when_it_has_lasted_long_enough(void **state)
+{
+    int how[40];
+    struct server s;
+    struct load_run run;
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        how[i] = HALF_A_SECOND;
+    server_start(&s);
+    run_against(&s, how, 40, (struct load_opts){ .turns = 1, .n_user = 1, .enough_s = 2.1, .n_least = 3, .clock = clock_of_server }, &run);
+    assert_int_equal(run.n, 6);                          /* begun at 0, .5, .. 2.5: the last one at 2.1 or later, as LoadGen's */
+    load_run_release(&run);
+    run_against(&s, how, 40, (struct load_opts){ .turns = 1, .n_user = 1, .enough_s = 0.1, .n_least = 7, .clock = clock_of_server }, &run);
+    assert_int_equal(run.n, 7);
+    load_run_release(&run);
+    server_stop(&s);
+}
+
+static void a_server_that_is_gone_ends_a_closed_loop(void **state)
+{
+    enum { N = 5000 };
+    struct server s;
+    struct load_run run;
+    struct work *w;
+    struct load_summary sum;
+    char port[8];
+    (void)state;
+    server_start(&s);
+    server_stop(&s);
+    const struct work_opts wo = { .model = "m", .vocab = 100, .input = 1, .output = 1, .turns = 1, .n_group = 1 };
+    OK(work_new(&w, &wo, &err));
+    snprintf(port, sizeof port, "%d", s.port);
+    OK(load_run(&(struct load_opts){ .host = "127.0.0.1", .port = port, .path = "/", .work = w, .n = N, .turns = 1, .n_user = 4, .timeout_s = 9 }, &run, &err));
+    OK(load_summarise(&run, &(struct load_limits){ 0 }, false, &sum, &err));
+    assert_in_range(sum.n_failed, 100, 104);
+    assert_int_equal(sum.n_failed + sum.n_unsent, N);
+    load_run_release(&run);
+    work_free(w);
+}
+
 static void a_conversation_goes_on_turn_by_turn_and_ends_where_one_fails(void **state)
 {
     const int how[] = { GOOD, REFUSED };
@@ -710,6 +811,10 @@ int main(void)
         cmocka_unit_test(every_outcome_has_its_kind),
         cmocka_unit_test(connections_are_used_again_and_users_are_as_many_as_said),
         cmocka_unit_test(latencies_count_from_when_a_request_was_due),
+        cmocka_unit_test(a_server_that_cannot_keep_up_shows_in_latencies),
+        cmocka_unit_test(requests_that_belong_together_begin_together),
+        cmocka_unit_test(a_closed_loop_ends_when_it_has_lasted_long_enough),
+        cmocka_unit_test(a_server_that_is_gone_ends_a_closed_loop),
         cmocka_unit_test(a_conversation_goes_on_turn_by_turn_and_ends_where_one_fails),
         cmocka_unit_test(nobody_there_and_a_stop_are_told),
     };
