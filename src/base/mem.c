@@ -143,6 +143,7 @@ static size_t proc_bytes(const char *path, const char *key)
 }
 
 size_t mem_private_now(void) { return proc_bytes("/proc/self/status", "RssAnon"); }
+size_t mem_resident_peak(void) { return proc_bytes("/proc/self/status", "VmHWM"); }
 
 void mem_private_sample(void)
 {

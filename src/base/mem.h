@@ -44,5 +44,6 @@ int64_t mem_fail_count(void);
 size_t mem_private_now(void);
 size_t mem_private_peak(void);
 void mem_private_sample(void);
+size_t mem_resident_peak(void);                         /* the most that this process ever had in memory, mapped files counted */
 size_t mem_available(void);                             /* what the kernel says can still be had, cgroup limit counted */
 #endif

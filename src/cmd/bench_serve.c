@@ -3,36 +3,28 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "load/summary.h"
+#include "base/pool.h"
+#include "cmd/bench_job.h"
 #include "store/fetch.h"
 
 #define DEFAULTS { .ignore_eos = true, .warmup = 1, .seed = 1, .timeout_s = 600 }
 #define LIST_BYTES ((size_t)4 << 20)
+#define CLOSED_MAX 200000                /* requests of a closed loop that has to last, unless --requests says more */
+#define OFFLINE_OPEN 64                  /* under way at once, unless --max-concurrency says */
 
 struct bench_serve bench_serve = DEFAULTS;
 static const struct bench_serve before = DEFAULTS;
-
-/* What is to be done, after all checks. */
-struct job {
-    struct load_url url;
-    char model[300], path[300];
-    struct work_opts work;
-    struct trace_row *trace;
-    struct load_limits limits;
-    int n, n_user, turns;
-    double *at;
-};
 
 bool bench_serve_is_set(void)
 {
     const struct bench_serve *a = &bench_serve, *b = &before;
     return a->api || a->arrival || a->trace || a->prompts || a->slo || a->model || a->key || a->fields || a->save || a->rate > 0 || a->spread > 0 || a->n || a->burst || a->users || a->input || a->output ||
            a->shared || a->groups || a->turns || a->vocab || a->detail || a->ignore_eos != b->ignore_eos || a->warmup != b->warmup || a->seed != b->seed || a->timeout_s < b->timeout_s ||
-           a->timeout_s > b->timeout_s;
+           a->timeout_s > b->timeout_s || a->scenario || a->min_duration_s > 0 || a->min_queries || a->most_open || a->cost.price > 0 || a->cost.watts > 0 ||
+           a->cost.currency || a->cost.tdp;
 }
 
 static int64_t or(int64_t given, int64_t otherwise) { return given ? given : otherwise; }
@@ -48,8 +40,38 @@ static int check_choice(const char *name, const char *given, const char *allowed
     return ERR(err, USAGE, "--%s: found '%s', expected one of %s", name, given, allowed);
 }
 
+static int check_scenario(const struct bench_serve *o, struct err *err)
+{
+    const struct scenario *s = o->scenario ? scenario_find(o->scenario) : NULL;
+    if (!o->scenario)
+        return o->min_duration_s > 0 || o->min_queries ? ERR(err, USAGE, "--min-duration and --min-queries are of --scenario, which is missing") : 0;
+    if (!s)
+        return ERR(err, USAGE, "--scenario: found '%.60s', expected " SCENARIO_NAMES, o->scenario);
+    if (o->users || o->trace || o->arrival || o->turns > 1)
+        return ERR(err, USAGE, "--scenario says itself when requests come: no --users, --arrival, --trace or --turns with it");
+    if (s->random != (o->rate > 0))
+        return ERR(err, USAGE, s->random ? "--scenario %s needs --rate, the queries a second" : "--scenario %s has no --rate", s->name);
+    if (s->random && !o->slo)
+        return ERR(err, USAGE, "--scenario %s needs limits: --slo llama3.1-8b, for example, or --slo ttft:MS,tpot:MS", s->name);
+    return 0;
+}
+
+static int check_cost(const struct bench_serve *o, struct err *err)
+{
+    const bool offline = o->scenario && !strcmp(o->scenario, "offline");
+    TRY(bench_cost_check(&o->cost, err));
+    if (o->most_open && !(o->rate > 0) && !o->trace && !offline)
+        return ERR(err, USAGE, "--max-concurrency is of --rate, --trace and --scenario offline; --users says how many ask in a closed loop");
+    if (o->cost.price > 0 && !o->slo && !offline)
+        return ERR(err, USAGE, "--price-per-hour: what tokens cost depends on the limits that they keep, expected --slo with it (or --scenario offline, "
+                               "which has none)");
+    return 0;
+}
+
 static int check(const struct bench_serve *o, struct err *err)
 {
+    TRY(check_scenario(o, err));
+    TRY(check_cost(o, err));
     TRY(check_choice("api", o->api, "completions|chat", err));
     TRY(check_choice("arrival", o->arrival, "poisson|constant|burst", err));
     if ((o->rate > 0) + (o->users > 0) + (o->trace != NULL) > 1)
@@ -83,24 +105,24 @@ static const json_t *first_model(const json_t *list, const char *wanted)
     return NULL;
 }
 
-static int ask_models(const char *key, const struct load_url *u, struct buf *out, struct err *err)
+static int ask(const char *key, const struct load_url *u, const char *path, struct buf *out, struct err *err)
 {
     char url[600];
     int failed = 0;
     const bool v6 = strchr(u->host, ':') != NULL;
-    snprintf(url, sizeof url, "http://%s%s%s:%s%s/v1/models", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->path);
+    snprintf(url, sizeof url, "http://%s%s%s:%s%s%s", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->path, path);
     struct fetch f = { .url = url, .body = out, .body_max = LIST_BYTES };
     const struct fetch_opts o = { .token = key, .n_job = 1, .n_try = 1, .stop = &cmd_stop };
     return fetch_run(&f, 1, &o, &failed, err);
 }
 
 /* The model's name, and how many tokens it knows. */
-static int find_model(struct job *j, struct err *err)
+static int find_model(struct bench_job *j, struct err *err)
 {
     struct buf text;
     buf_init(&text);
     const struct bench_serve *o = &bench_serve;
-    int rc = ask_models(o->key, &j->url, &text, err);
+    int rc = ask(o->key, &j->url, "/v1/models", &text, err);
     json_t *list = rc ? NULL : json_loadb(text.data, text.len, 0, NULL);
     const json_t *m = first_model(list, o->model), *meta = json_object_get(m, "meta");
     if (!rc && !m && !o->model)
@@ -114,35 +136,77 @@ static int find_model(struct job *j, struct err *err)
     return rc;
 }
 
+/* Memory by the server's own metrics, in Prometheus' words; NAN: it tells none. */
+static double ask_memory(const struct load_url *u)
+{
+    struct buf text;
+    struct err ignored;
+    double bytes = NAN;
+    buf_init(&text);
+    if (ask(bench_serve.key, u, "/metrics", &text, &ignored) == 0)
+        for (const char *line = text.data; line; line = strchr(line, '\n'), line += line != NULL)
+            if (!strncmp(line, "process_resident_memory_bytes ", 30))
+                bytes = strtod(line + 30, NULL);
+    buf_release(&text);
+    return bytes > 0 ? bytes : (double)NAN;
+}
+
 /* ---- the job ---- */
 
-static int set_times(struct job *j, struct err *err)
+static int set_times(struct bench_job *j, struct err *err)
 {
     const struct bench_serve *o = &bench_serve;
-    if (!(o->rate > 0) && !j->trace)
+    const struct scenario *s = j->rules.scenario;
+    if (s && s->random)
+        return scenario_arrivals(&j->at, &j->n, o->rate, j->rules.min_duration_s, j->rules.min_queries, (int)or(o->n, 10000000), (uint64_t)o->seed, err);
+    if (!(o->rate > 0) && !j->trace && !(s && s->id == SCENARIO_OFFLINE))
         return 0;
-    if (!(j->at = mem_alloc_array((size_t)j->n, sizeof *j->at)))
+    if (!(j->at = mem_alloc_array((size_t)j->n, sizeof *j->at)))             /* offline: all at 0 */
         return ERR(err, NOMEM, "no memory for %d requests", j->n);
     const enum arrival how = !o->arrival || !strcmp(o->arrival, "poisson") ? ARRIVAL_POISSON : !strcmp(o->arrival, "constant") ? ARRIVAL_CONSTANT : ARRIVAL_BURST;
-    if (!j->trace)
+    if (o->rate > 0)
         schedule_make(j->at, j->n, how, o->rate, (int)or(o->burst, 8), (uint64_t)o->seed);
     for (int i = 0; j->trace && i < j->n; i++)
         j->at[i] = j->trace[i].at;
     return 0;
 }
 
-static int make_job(struct job *j, struct work **work, const char *url, struct err *err)
+/* How a scenario is asked, and what it takes to be valid. */
+static void set_scenario(struct bench_job *j, int n_prompt)
+{
+    const struct bench_serve *o = &bench_serve;
+    const struct scenario *s = j->rules.scenario;
+    j->rules.min_duration_s = o->min_duration_s > 0 ? o->min_duration_s : SCENARIO_DURATION_S;
+    const bool offline = s->id == SCENARIO_OFFLINE;
+    j->rules.min_queries = (int)or(o->min_queries, offline && n_prompt && n_prompt < s->n_least ? n_prompt : s->n_least);
+    if (offline) {
+        j->n = (int)or(o->n, j->rules.min_queries);
+    } else if (!s->random) {
+        j->n_least = j->rules.min_queries * s->n_sample, j->enough_s = j->rules.min_duration_s;
+        j->n = (int)or(o->n, j->n_least > CLOSED_MAX ? j->n_least : CLOSED_MAX) / s->n_sample * s->n_sample;
+    }
+    j->n_user = offline ? (int)or(o->most_open, OFFLINE_OPEN) : s->random ? (int)o->most_open : 1;
+}
+
+static void set_work(struct bench_job *j)
+{
+    const struct bench_serve *o = &bench_serve;
+    j->work = (struct work_opts){ .model = j->model, .chat = j->turns > 1 || (o->api && !strcmp(o->api, "chat")), .input = (int)or(o->input, 128), .output = (int)or(o->output, 128), .spread = o->spread,
+                                  .shared = (int)o->shared, .n_group = (int)or(o->groups, 1), .turns = j->turns, .ignore_eos = o->ignore_eos, .fields = o->fields, .prompts = o->prompts,
+                                  .seed = (uint64_t)o->seed };
+}
+
+static int make_job(struct bench_job *j, struct work **work, const char *url, struct err *err)
 {
     struct bench_serve *o = &bench_serve;
     o->key = o->key ? o->key : getenv("LATHE_API_KEY");
     TRY(check(o, err));
     TRY(load_url_parse(&j->url, url, err));
+    j->rules.scenario = o->scenario ? scenario_find(o->scenario) : NULL;
     if (o->slo)
-        TRY(load_limits_parse(&j->limits, o->slo, err));
+        TRY(scenario_limits(&j->rules.limits, o->slo, j->rules.scenario && j->rules.scenario->id == SCENARIO_INTERACTIVE, err));
     j->turns = (int)or(o->turns, 1);
-    j->work = (struct work_opts){ .model = j->model, .chat = j->turns > 1 || (o->api && !strcmp(o->api, "chat")), .input = (int)or(o->input, 128), .output = (int)or(o->output, 128), .spread = o->spread,
-                                  .shared = (int)o->shared, .n_group = (int)or(o->groups, 1), .turns = j->turns, .ignore_eos = o->ignore_eos, .fields = o->fields, .prompts = o->prompts,
-                                  .seed = (uint64_t)o->seed };
+    set_work(j);
     if (o->trace)
         TRY(trace_read(o->trace, &j->trace, &j->work.n_trace, err));
     j->work.trace = j->trace;
@@ -153,31 +217,42 @@ static int make_job(struct job *j, struct work **work, const char *url, struct e
         return ERR(err, USAGE, "--requests %d, but the trace has %d", j->n, j->work.n_trace);
     if ((int64_t)j->n * j->turns > 10000000)
         return ERR(err, USAGE, "%d requests of %d turns, expected at most 10000000 in all", j->n, j->turns);
-    j->n_user = (int)or(o->users, 1);
+    j->n_user = o->rate > 0 || j->trace ? (int)o->most_open : (int)or(o->users, 1);
+    if (j->rules.scenario)
+        set_scenario(j, work_n_prompt(*work));
     snprintf(j->path, sizeof j->path, "%s%s", j->url.path, j->work.chat ? "/v1/chat/completions" : "/v1/completions");
-    return set_times(j, err);
+    TRY(set_times(j, err));
+    j->rules.open_loop = j->at && !(j->rules.scenario && j->rules.scenario->id == SCENARIO_OFFLINE);
+    j->here = load_host_is_here(j->url.host);
+    energy_open(&j->energy, NULL);
+    return j->n > 0 ? 0 : ERR(err, USAGE, "--requests %lld, but a query of %s has %d", (long long)o->n, o->scenario, j->rules.scenario->n_sample);
 }
 
 static void progress(void *ctx, int n_done, int n_failed, int n_open, double n_token)
 {
-    const struct job *j = ctx;
+    struct bench_job *j = ctx;
+    energy_sample(&j->energy, clock_wall());
     log_progress("%d of %d answered, %d failed, %d under way, %.0f tokens", n_done - n_failed, j->n * j->turns, n_failed, n_open, n_token);
 }
 
-static struct load_opts opts_of(struct job *j, const struct work *w)
+static struct load_opts opts_of(struct bench_job *j, const struct work *w)
 {
-    return (struct load_opts){ .host = j->url.host, .port = j->url.port, .path = j->path, .key = bench_serve.key, .work = w, .n = j->n, .turns = j->turns, .at = j->at, .n_user = j->n_user,
-                               .timeout_s = bench_serve.timeout_s, .stop = &cmd_stop, .progress = progress, .ctx = j };
+    const struct scenario *s = j->rules.scenario;
+    return (struct load_opts){ .host = j->url.host, .port = j->url.port, .path = j->path, .key = bench_serve.key, .work = w, .n = j->n, .turns = j->turns,
+                               .at = j->at, .n_user = j->n_user, .n_together = s && s->n_sample > 1 ? s->n_sample : 0, .enough_s = j->enough_s,
+                               .n_least = j->n_least, .timeout_s = bench_serve.timeout_s, .stop = &cmd_stop, .progress = progress, .ctx = j };
 }
 
 /* Before: requests with numbers of their own, so that their prompts are not found in a cache later; but what is shared is. */
-static int warm_up(struct job *j, const struct work *w, struct err *err)
+static int warm_up(struct bench_job *j, const struct work *w, struct err *err)
 {
     struct load_run run;
     struct load_opts o = opts_of(j, w);
     if (!bench_serve.warmup)
         return 0;
-    o.first = work_n_prompt(w) || j->trace ? 0 : j->n, o.n = (int)bench_serve.warmup, o.turns = 1, o.at = NULL, o.n_user = o.n < j->n_user ? o.n : j->n_user, o.progress = NULL;
+    o.first = work_n_prompt(w) || j->trace ? 0 : j->n, o.n = (int)bench_serve.warmup, o.turns = 1, o.at = NULL, o.progress = NULL;
+    o.n_together = 0, o.enough_s = 0;
+    o.n_user = !j->n_user ? 1 : o.n < j->n_user ? o.n : j->n_user;
     TRY(load_run(&o, &run, err));
     int rc = 0;
     for (int i = 0; i < run.n && !rc; i++) {
@@ -191,119 +266,73 @@ static int warm_up(struct job *j, const struct work *w, struct err *err)
 
 /* ---- results ---- */
 
-static void print_times(const char *name, const struct load_times *t)
+static int save(const char *path, const json_t *o, struct err *err)
 {
-    printf("%-22s %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f\n", name, 1e3 * t->mean, 1e3 * t->p50, 1e3 * t->p90, 1e3 * t->p95, 1e3 * t->p99, 1e3 * t->max);
-}
-
-static void print_asked(const struct job *j)
-{
-    printf("%s, %s%s", j->model, j->work.chat ? "chat" : "completions", j->work.prompts ? ", prompts of a file" : j->work.vocab ? ", random ids" : ", random words");
-    if (j->trace)
-        printf(", times of a trace\n");
-    else if (j->at)
-        printf(", %g requests a second (%s)\n", bench_serve.rate, bench_serve.arrival ? bench_serve.arrival : "poisson");
-    else
-        printf(", %d user%s in a closed loop\n", j->n_user, j->n_user == 1 ? "" : "s");
-}
-
-static void print_growth(const struct load_growth *g)
-{
-    if (g->too_much)
-        printf("The server did not keep up: while the last %d requests came it ended %d, and those under way grew from %.0f to %.0f.  Latencies depend on\n"
-               "how long this is measured.\n", g->n_came, g->n_over, g->open_before < 0 ? 0 : g->open_before, g->open_after);
-}
-
-static void print_summary(const struct job *j, const struct load_summary *s)
-{
-    const double t = s->seconds > 0 ? s->seconds : 1;
-    print_asked(j);
-    printf("%d answered, %d failed%s in %.1f s; at most %d at once\n", s->n_ok, s->n_failed, s->n_unsent ? " (and some not sent)" : "", s->seconds, s->open_max);
-    for (int i = 0; i < s->n_kind; i++) {
-        printf("  %6d %s", s->kind[i].n, load_end_name(s->kind[i].end));
-        if (s->kind[i].status)
-            printf(" %d", s->kind[i].status);
-        printf("%s%s\n", s->kind[i].why ? ": " : "", s->kind[i].why ? s->kind[i].why : "");
-    }
-    printf("%.2f requests/s, %.1f tokens/s (at most %.0f within a second)\n", s->n_ok / t, s->n_token / t, s->token_rate_max);
-    if (s->told_usage && s->n_ok)
-        printf("prompts of %.0f tokens on average, of which %.1f %% were in a cache; answers of %.1f\n", s->n_prompt / s->n_ok, s->n_prompt > 0 ? 100 * s->n_kept / s->n_prompt : 0, s->n_token / s->n_ok);
-    else if (s->n_ok)
-        printf("answers of %.1f tokens, counted by events: the server does not tell their number\n", s->n_token / s->n_ok);
-    if (bench_serve.slo)
-        printf("goodput: %.2f requests/s, %.1f %% of all within %s\n", s->n_good / t, 100. * s->n_good / (s->n_ok + s->n_failed ? s->n_ok + s->n_failed : 1), bench_serve.slo);
-    if (!s->n_ok)
-        return;
-    printf("%-22s %9s %9s %9s %9s %9s %9s\n", "milliseconds", "mean", "p50", "p90", "p95", "p99", "most");
-    print_times("to first token", &s->ttft);
-    print_times("per token after it", &s->tpot);
-    print_times("between texts", &s->itl);
-    print_times("whole answer", &s->e2el);
-    print_growth(&s->growth);
-    printf("This program took %.1f us of CPU time for each text", 1e6 * s->cpu_per_event);
-    printf(j->at ? ", and sent requests at most %.1f ms late.\n" : ".\n", 1e3 * s->late_max);
-}
-
-static json_t *result_json(const struct job *j, const struct load_summary *s, const struct load_run *run)
-{
-    const struct bench_serve *o = &bench_serve;
-    char now[32];
-    const time_t t = time(NULL);
-    struct tm tm;
-    strftime(now, sizeof now, "%Y%m%d-%H%M%S", gmtime_r(&t, &tm));
-    json_t *all = json_pack("{s:s, s:s, s:s, s:i, s:o, s:f, s:o, s:I}", "date", now, "backend", j->work.chat ? "openai-chat" : "openai", "model_id", j->model, "num_prompts", j->n, "request_rate",
-                            o->rate > 0 ? json_real(o->rate) : json_string(j->trace ? "trace" : "inf"), "burstiness", 1.0, "max_concurrency", j->at ? json_null() : json_integer(j->n_user), "seed",
-                            (json_int_t)o->seed);
-    json_t *result = load_json(s, run, o->slo != NULL, o->detail);
-    if (all && result)
-        json_object_update(all, result);
-    json_decref(result);
-    return all;
-}
-
-static int save(json_t *o, struct err *err)
-{
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
+    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     if (!text)
         return ERR(err, NOMEM, "no memory for the result");
-    const int rc = file_write_all(bench_serve.save, text, strlen(text), err);
+    const int rc = file_write_all(path, text, strlen(text), err);
     mem_free(text);
     return rc;
 }
 
-static int report(const struct job *j, const struct load_run *run, struct err *err)
+static int tell(const struct bench_outcome *o, const char *out, struct err *err)
 {
-    struct load_summary s;
-    TRY(load_summarise(run, &j->limits, j->at != NULL, &s, err));
-    json_t *o = bench_serve.save || cmd_json ? result_json(j, &s, run) : NULL;
-    int rc = bench_serve.save ? save(o, err) : 0;
+    json_t *result = bench_serve.save || cmd_json || out ? bench_outcome_json(o) : NULL;
+    int rc = !result && (bench_serve.save || cmd_json || out) ? ERR(err, NOMEM, "no memory for the result") : 0;
+    rc = rc || !bench_serve.save ? rc : save(bench_serve.save, result, err);
+    rc = rc || !out ? rc : bench_outcome_write(o, result, out, err);
     if (!rc && cmd_json) {
-        json_incref(o);
-        rc = cmd_print_json(o, err);
+        json_incref(result);
+        rc = cmd_print_json(result, err);
     } else if (!rc) {
-        print_summary(j, &s);
+        bench_outcome_print(o);
     }
-    json_decref(o);
-    if (!rc && cmd_stop)
-        return ERR(err, STOPPED, "stopped; %d of %d requests had been answered", s.n_ok, s.n);
-    return rc ? rc : s.n_ok ? 0 : ERR(err, IO, "no request was answered");
+    json_decref(result);
+    return rc;
 }
 
-int bench_serve_run(const char *url, struct err *err)
+static int report(struct bench_job *j, const struct load_run *run, const char *out, struct err *err)
 {
-    struct job j = { 0 };
+    struct bench_outcome o = { .job = j, .run = run };
+    j->rules.stopped = cmd_stop;
+    j->server_bytes = cmd_stop ? (double)NAN : ask_memory(&j->url);
+    TRY(load_summarise(run, &j->rules.limits, j->rules.open_loop, &o.sum, err));
+    TRY(bench_judge(run, &j->rules, &o.judged, err));
+    bench_cost_of(&o.cost, &bench_serve.cost, &o.judged, &j->energy, j->here, run->seconds, o.sum.n_token, o.sum.n_prompt);
+    int rc = tell(&o, out, err);
+    if (!rc && cmd_stop)
+        rc = ERR(err, STOPPED, "stopped; %d of %d requests had been answered", o.sum.n_ok, o.sum.n);
+    else if (!rc && !o.sum.n_ok)
+        rc = ERR(err, IO, "no request was answered");
+    else if (!rc && j->rules.scenario && !o.judged.valid)
+        rc = ERR(err, GATE, "%s is INVALID: %.*s", j->rules.scenario->name, (int)strcspn(o.judged.reasons, "\n"), o.judged.reasons);
+    bench_judged_release(&o.judged);
+    return rc;
+}
+
+static int measure(struct bench_job *j, const struct work *work, const char *out, struct err *err)
+{
+    struct load_run run;
+    const struct load_opts o = opts_of(j, work);
+    energy_sample(&j->energy, clock_wall());
+    int rc = load_run(&o, &run, err);
+    energy_sample(&j->energy, clock_wall());
+    log_progress_end();
+    TRY(rc);
+    rc = report(j, &run, out, err);
+    load_run_release(&run);
+    return rc;
+}
+
+int bench_serve_run(const char *url, const char *out, struct err *err)
+{
+    struct bench_job j = { 0 };
     struct work *work = NULL;
-    struct load_run run = { 0 };
     cmd_catch_signals();
     int rc = make_job(&j, &work, url, err);
     rc = rc ? rc : warm_up(&j, work, err);
-    if (!rc) {
-        const struct load_opts o = opts_of(&j, work);
-        rc = load_run(&o, &run, err);
-        log_progress_end();
-        rc = rc ? rc : report(&j, &run, err);
-        load_run_release(&run);
-    }
+    rc = rc ? rc : measure(&j, work, out, err);
     work_free(work);
     mem_free(j.trace);
     mem_free(j.at);

@@ -1,17 +1,22 @@
 #include <jansson.h>
 #include <lathe.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/stat.h"
 #include "cmd/bench_serve.h"
 #include "cmd/cmd.h"
+#include "eval/evidence.h"
+#include "eval/interval.h"
 #include "infer/bench.h"
+#include "model/model.h"
 #include "nn/limits.h"
 
 static bool limits;
-static const char *prompts, *gens, *batches, *depths = "0";
+static const char *prompts, *gens, *batches, *depths = "0", *out_dir;
 static int64_t repeat = 5;
 
 /* ---- bench --limits ---- */
@@ -103,6 +108,13 @@ static json_t *result_json(const struct engine *e, const char *path, const struc
                      r->share, "limit_int8_ops", r->limits.int8, "limit_bf16_flops", r->limits.bf16, "limit_f32_flops", r->limits.f32, "limit_read_bytes_per_s", r->limits.read);
 }
 
+static void name_test(const struct bench_test *t, char *out, size_t n)
+{
+    const int k = t->n_prompt ? snprintf(out, n, "prompt %d", t->n_prompt) : snprintf(out, n, "decode %d x %d", t->batch, t->n_gen);
+    if (t->n_depth)
+        snprintf(out + k, n - (size_t)k, " after %d", t->n_depth);
+}
+
 static void print_row(const struct bench_result *r)
 {
     double ts[BENCH_REPEAT_MAX];
@@ -110,14 +122,43 @@ static void print_row(const struct bench_result *r)
     for (int i = 0; i < r->n; i++)
         ts[i] = r->tokens / r->seconds[i];
     const double mean = stat_mean(ts, r->n), sd = stat_stddev(ts, r->n);
-    int n = r->test.n_prompt ? snprintf(name, sizeof name, "prompt %d", r->test.n_prompt) : snprintf(name, sizeof name, "decode %d x %d", r->test.batch, r->test.n_gen);
-    if (r->test.n_depth)
-        snprintf(name + n, sizeof name - (size_t)n, " after %d", r->test.n_depth);
+    name_test(&r->test, name, sizeof name);
     printf("%-26s %10.1f +- %-7.1f %10.1f  %-15s %4.0f%%\n", name, mean, sd, r->limit, r->limit_kind, 100 * r->share);
     fflush(stdout);
 }
 
-static int bench_model(struct engine *e, const char *path, const struct bench_test *test, int n_test, struct pool *pool, struct err *err)
+/* ---- what is kept of it (--out) ---- */
+
+/* The mean of a repetition's values, with its interval. */
+static int add_mean(json_t *evidence, const char *name, const char *of, const double *v, int n, enum evidence_better better, const char *what, struct err *err)
+{
+    struct interval_mean m;
+    TRY(interval_mean(v, NULL, NULL, n, 0.95, &m, err));
+    return evidence_figure(evidence, &(struct evidence_figure){ name, of, m.mean, m.ci[0], m.ci[1], n, better, what }, err);
+}
+
+static int add_result(json_t *evidence, const struct bench_result *r, struct err *err)
+{
+    double ts[BENCH_REPEAT_MAX], ms[BENCH_REPEAT_MAX];
+    char of[48];
+    name_test(&r->test, of, sizeof of);
+    const bool prompt = r->test.n_prompt > 0;
+    for (int i = 0; i < r->n; i++)
+        ts[i] = r->tokens / r->seconds[i], ms[i] = 1000 * r->seconds[i] / (prompt ? 1 : r->test.n_gen);
+    TRY(add_mean(evidence, prompt ? "prefill_tokens_per_s" : "decode_tokens_per_s", of, ts, r->n, EVIDENCE_HIGHER,
+                 prompt ? "tokens of a prompt a second" : "tokens a second of all sequences", err));
+    return add_mean(evidence, prompt ? "ttft_ms" : "tpot_ms", of, ms, r->n, EVIDENCE_LOWER,
+                    prompt ? "milliseconds from the prompt to its last token's logits" : "milliseconds per step", err);
+}
+
+static int keep(json_t *evidence, struct err *err)
+{
+    TRY(evidence_figure(evidence, &(struct evidence_figure){ "peak_resident_bytes", NULL, (double)mem_resident_peak(), NAN, NAN, 1, EVIDENCE_LOWER,
+                                                             "memory of this process at most, mapped weights counted" }, err));
+    return evidence_write(evidence, out_dir, NULL, err);
+}
+
+static int bench_model(struct engine *e, const char *path, const struct bench_test *test, int n_test, struct pool *pool, json_t *evidence, struct err *err)
 {
     json_t *all = json_array();
     int rc = 0;
@@ -130,21 +171,35 @@ static int bench_model(struct engine *e, const char *path, const struct bench_te
             json_array_append_new(all, result_json(e, path, &r));
         else if (!rc)
             print_row(&r);
+        if (!rc && evidence)
+            rc = add_result(evidence, &r, err);
     }
+    if (!rc && evidence)
+        rc = keep(evidence, err);
     if (!rc && cmd_json)
         return cmd_print_json(all, err);
     json_decref(all);
     return rc;
 }
 
+static int evidence_of(json_t **out, const char *path, struct err *err)
+{
+    char sha256[SHA256_HEX];
+    *out = NULL;
+    if (!out_dir)
+        return 0;
+    TRY(model_digest(path, sha256, err));
+    return evidence_new(out, "speed", path, sha256, 0, err);
+}
+
 static int run_bench(const char *const *args, int n_args, struct err *err)
 {
     const bool own = limits || prompts || gens || batches;       /* options that are not of `serve` */
     if (n_args == 2 && !strcmp(args[0], "serve") && !own)
-        return bench_serve_run(args[1], err);
+        return bench_serve_run(args[1], out_dir, err);
     if (bench_serve_is_set())
         return ERR(err, USAGE, "an option of `lathe bench serve URL` was given without it");
-    if (limits && !n_args)
+    if (limits && !n_args && !out_dir)
         return run_limits(err);
     if (limits || n_args != 1 || !strcmp(args[0], "serve"))
         return ERR(err, USAGE, "expected: lathe bench MODEL, lathe bench serve URL, or lathe bench --limits");
@@ -156,9 +211,12 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     struct pool *pool;
     struct engine *e;
     const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true });
+    json_t *evidence;
     TRY(cmd_pool(&pool, err));
     TRY(engine_new(&e, args[0], &o, pool, err));
-    const int rc = bench_model(e, args[0], test, n_test, pool, err);
+    int rc = evidence_of(&evidence, args[0], err);
+    rc = rc ? rc : bench_model(e, args[0], test, n_test, pool, evidence, err);
+    json_decref(evidence);
     engine_free(e);
     return rc;
 }
@@ -170,6 +228,7 @@ static const struct opt opts[] = {
     { OPT_STR, "b", &batches, "<list>", "sequences that are decoded at once (1)", 0, 0 },
     { OPT_STR, "d", &depths, "<list>", "tokens that are there already", 0, 0 },
     { OPT_INT, "r", &repeat, "<int>", "repetitions of each", 1, BENCH_REPEAT_MAX },
+    { OPT_STR, "out", &out_dir, "<folder>", "what was found (speed_DATE.json), for the report and the choice of a model; of a scenario MLPerf's logs", 0, 0 },
     OPT_BENCH_SERVE,
     OPT_PRECISION,
     OPT_KV,
@@ -195,9 +254,12 @@ const struct command command_bench = {
     "that is said.  Prompts are random tokens of given lengths, random conversations, or a file's; the same seed asks the same.\n"
     "Tokens are counted by the usage that the server tells.  What fails is counted by its kind.  --json and --save have the keys of\n"
     "`vllm bench serve`, and ours.  The first token's time is that of its text: a part of a character has none yet.\n"
+    "--scenario asks as MLPerf does, and says VALID, or INVALID and why; doc/scenarios.md has the rules, what is told of cost and energy,\n"
+    "and the files of --out.\n"
     "\n"
     "    lathe bench serve http://127.0.0.1:8080 --users 16 --requests 200 --shared 512 --input 64 --output 64\n"
     "    lathe bench serve http://127.0.0.1:8080 --rate 4 --input 200 --spread 0.5 --slo ttft:500,tpot:50 --save result.json\n"
+    "    lathe bench serve http://127.0.0.1:8080 --scenario server --rate 2 --slo llama3.1-8b --price-per-hour 1.2 --out found\n"
     "    lathe bench serve http://127.0.0.1:8080 --users 8 --api chat --turns 4 --fields '{\"temperature\": 0.8}'"),
     opts, run_bench, 0, 2,
 };

@@ -261,7 +261,7 @@ url=http://127.0.0.1:$(cat port)
 facts='import json, sys; r = json.load(open(sys.argv[1])); print(r["completed"], r["failed"], r["total_input_tokens"], r["total_output_tokens"], r["max_concurrency"], r["usage_told"], [f["kind"] for f in r["failures"]])'
 load() { lathe bench serve "$url" --key secret --quiet --save result.json "$@" > table; echo "exit $?"; python3 -c "$facts" result.json; }
 load --users 4 --requests 12 --input 20 --output 10 --shared 16
-sed 's/[0-9][0-9.]*[0-9]\|[0-9]/N/g; s/  *N/ N/g' table
+sed '/^energy: /d; s/[0-9][0-9.]*[0-9]\|[0-9]/N/g; s/  *N/ N/g; s/ to -/ to N/g' table
 load --rate 200 --requests 20 --input 5 --output 8 --spread 0.2 --slo ttft:60000,tpot:60000
 load --users 2 --requests 4 --api chat --turns 2 --input 4 --output 6
 printf '0,9,4\n0.01,8,3\n0.02,7,2\n' > trace
@@ -269,6 +269,24 @@ load --trace trace
 echo '{"prompt": "hello", "max_tokens": 5}' > prompts
 load --prompts prompts --requests 3
 load --users 1 --requests 2 --input 4000 --warmup 0 2>&1 | sed 's/:.*/: .../'
+scenario() { lathe bench serve "$url" --key secret --quiet --input 5 --output 4 --save result.json --scenario "$@" > table 2> said; echo "exit $?"; }
+echo "--- scenarios"
+scenario single-stream --min-duration 0.1 --out found
+grep -o '^single-stream: .*\|^.*asked for at least.*' table; grep 'Result is\|Scenario\|Early\|at least' found/mlperf_log_summary.txt | sed 's/([0-9]*)/(N)/; s/estimate: .*/estimate: N/'; tail -1 found/mlperf_log_detail.txt | cut -c1-65
+scenario server --rate 100 --slo ttft:60000,tpot:60000 --requests 20 --min-duration 0.01 --price-per-hour 3 --watts 50 --out found
+grep 'VALID\|- .*need' table; sed 's/^lathe bench: //' said; grep -o '^cost at .*tokens within the limits' table
+scenario offline --requests 30 --min-queries 30 --min-duration 0.001 --max-concurrency 3; grep '^offline\|way' table
+lathe bench run -p 8 -n 4 -r 3 --out found --quiet > table
+python3 - <<'P'
+import glob, json
+for f in sorted(glob.glob("found/speed_*.json")):
+    e = json.load(open(f))
+    print(e["kind"], e["model"], e["model_sha256"] is not None, *["%s%s" % (g["name"], "" if g["value"] is not None else "?") for g in e["figures"] if "energy" not in g["name"]])
+    assert all(g["low"] is None or g["low"] <= g["value"] for g in e["figures"])
+P
+for bad in "--scenario fast" "--scenario server" "--scenario server --rate 2" "--scenario offline --rate 2" "--scenario interactive --rate 2 --slo mixtral-8x7b" "--price-per-hour 1" "--tdp 5" "--min-queries 5" "--max-concurrency 2"; do
+    lathe bench serve "$url" --key secret --quiet $bad 2>&1
+done
 lathe bench serve "$url" --quiet 2>&1 | sed "s/1:[0-9]*/1:PORT/"; lathe bench serve "$url" --key secret --rate 1 --users 2 2>&1; lathe bench run --rate 2 2>&1; lathe bench serve https://x --quiet 2>&1; lathe bench serve "$url" --slo fast 2>&1
 python3 ask.py $server || kill $server
 wait $server; echo "exit $?"
