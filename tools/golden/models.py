@@ -29,7 +29,7 @@ tables of learning rates.
 
 Checked by the scripts next to this one, in float64:
   check_transformers.py   gpt2, llama, mixtral, olmoe, qwen3_moe: logits, losses, router losses and counts, all gradients equal those
-                          of transformers 5.24.0 with torch 2.15.0 to 3e-15 (relative); the goldens are of torch 1.13.1
+                          of transformers 5.24.0 with torch 2.15.0 to 3e-15 (relative); the goldens are of torch 1.13.1, but lathe_gpt_corrected and steps of qwen3_moe of 2.15.0
   check_nanogpt.py        lathe_gpt: logits, loss and gradients equal those of nanoGPT 3adf61e to 2e-15
 lathe_gpt_moe, _sigmoid and _corrected have no second opinion as a whole; their attention and experts are functions that others also use."""
 import argparse
