@@ -17,6 +17,7 @@
 #include "cmd/eval_select.h"
 #include "cmd/eval_sweep.h"
 #include "cmd/eval_membership.h"
+#include "cmd/eval_robust.h"
 #include "cmd/eval_table.h"
 #include "eval/chat_task.h"
 #include "eval/evidence.h"
@@ -34,6 +35,7 @@ static struct eval_attack attack = EVAL_ATTACK;
 static struct eval_injections injections = EVAL_INJECTIONS;
 static struct eval_membership membership;
 static struct eval_due due;
+static struct eval_robust perturbing = { .strengths = "1,3,5" };
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
 
@@ -45,7 +47,9 @@ struct job {
     struct chat *chat; char *template;
     char model_sha256[SHA256_HEX], adapter_sha256[SHA256_HEX], requests_sha256[SHA256_HEX];
     struct task_file file[OPT_LIST_MAX]; char *named[OPT_LIST_MAX]; int n_file;
+    struct task_opts task;
     struct task_list list;
+    struct robust robust;                /* of --perturb: its list has the tasks and their variants */
     struct evaluation e;
     struct run *run;
     struct replies replies; bool kept;
@@ -94,6 +98,7 @@ static int open_tasks(struct job *j, struct err *err)
     o.data_dir = data_dir, o.file = j->file, o.n_file = j->n_file, o.task_dir = include_paths.item, o.n_task_dir = include_paths.n;
     o.num_fewshot = (int)num_fewshot, o.limit = limit, o.seed = (uint32_t)seed, o.system = system_instruction, o.single_turn = !fewshot_as_multiturn;
     o.chat = j->chat ? chat_task : NULL, o.chat_user = j->chat;
+    j->task = o;
     if (due.on && !tasks)
         return eval_due_open(&j->list, &o, err);
     char *all = mem_strdup(tasks), *save = NULL;
@@ -153,8 +158,11 @@ static int open_replies(struct job *j, struct err *err)
         return 0;
     json_t *of = evaluation_of(j);
     const int64_t all = evaluation_open(&j->e);
-    const int rc = of ? replies_open(&j->replies, j->replies_dir ? j->replies_dir : out_dir, of, &j->e, &j->date, err) : ERR(err, NOMEM, "no memory for a folder of replies");
+    const char *kept = j->replies_dir ? j->replies_dir : out_dir;
+    char *folder = eval_robust_wanted(&perturbing) ? file_join(kept, "robustness") : mem_strdup(kept);
+    const int rc = of && folder ? replies_open(&j->replies, folder, of, &j->e, &j->date, err) : ERR(err, NOMEM, "no memory for a folder of replies");
     json_decref(of);
+    mem_free(folder);
     TRY(rc);
     j->kept = true;
     if (evaluation_open(&j->e) < all)
@@ -172,7 +180,8 @@ static int answered(void *ctx, int64_t tag, const struct reply *reply, int n, st
     evaluation_of_tag(tag, &task, &item);
     if (j->kept)
         TRY(replies_add(&j->replies, task_name(j->e.task[task].t), item, reply, n, err));
-    return evaluation_take(&j->e, task, item, reply, n, err);
+    TRY(evaluation_take(&j->e, task, item, reply, n, err));
+    return robust_took(&j->robust, &j->e, task, item, err);
 }
 
 static bool goes_on(void *ctx, const struct run_progress *p)
@@ -192,7 +201,7 @@ static bool goes_on(void *ctx, const struct run_progress *p)
 static int answer(struct job *j, struct err *err)
 {
     struct pool *pool;
-    TRY(evaluation_ask(&j->e, j->run, err));
+    TRY(eval_robust_wanted(&perturbing) ? robust_ask(&j->robust, &j->e, j->run, err) : evaluation_ask(&j->e, j->run, err));
     if (!evaluation_open(&j->e))
         return 0;
     TRY(cmd_pool(&pool, err));
@@ -328,6 +337,7 @@ static int attack_texts(struct job *j, struct err *err)
 
 static int evaluate(struct job *j, struct err *err)
 {
+    const bool robust = eval_robust_wanted(&perturbing);
     if (eval_attack_asked(&attack, ood.texts))
         return attack_texts(j, err);
     TRY(open_tasks(j, err));
@@ -337,7 +347,9 @@ static int evaluate(struct job *j, struct err *err)
         if (due.list || !j->list.n_task)
             return 0;
     }
-    TRY(evaluation_init(&j->e, &j->list, err));
+    if (robust)
+        TRY(eval_robust_open(&j->robust, &perturbing, &j->list, &j->task, (uint64_t)seed, err));
+    TRY(evaluation_init(&j->e, robust ? &j->robust.list : &j->list, err));
     if (gen_kwargs)
         if (eval_generation_read(&j->e.generation, gen_kwargs, err) < 0)
             return err_context(err, "--gen-kwargs");
@@ -357,7 +369,7 @@ static int evaluate(struct job *j, struct err *err)
         *err = stopped;
         return rc;
     }
-    TRY(score_and_tell(j, err));
+    TRY(robust ? eval_robust_tell(&j->robust, &j->e, j->model, j->model_sha256, out_dir, err) : score_and_tell(j, err));
     if (rc == ERR_STOPPED) {
         *err = stopped;
         return err_context(err, out_dir ? "the scores are of what was answered; the same command goes on" : "the scores are of what was answered");
@@ -463,12 +475,15 @@ static int run_one(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
         return ERR(err, USAGE, "%s: samples are files, give their folder by --out", log_samples ? "--log-samples" : "--predict-only");
+    if ((log_samples || predict_only) && eval_robust_wanted(&perturbing))
+        return ERR(err, USAGE, "--perturb has no samples, its examples are in what it finds");
     cmd_catch_signals();
     struct job j = { .model = args[0], .replies.log.fd = -1, .replies.lock = -1 };
     const int rc = evaluate(&j, err);
     replies_close(&j.replies);
     evaluation_release(&j.e);
     run_close(j.run);
+    eval_robust_close(&j.robust, &perturbing);
     task_list_release(&j.list);
     chat_free(j.chat);
     mem_free(j.template);
@@ -519,6 +534,9 @@ static const struct opt opts[] = {
     { OPT_INT, "seed", &seed, "<int>", "of the examples' draws, of texts that are drawn, and of the bootstrap", 0, 4294967295. },
     { OPT_STR, "out", &out_dir, "<folder>", "replies as they are made, and results_DATE.json at the end; a run that was stopped goes on from there", 0, 0 },
     { OPT_FLAG, "log-samples", &log_samples, NULL, "samples_TASK_DATE.jsonl, too: each item, its prompt, replies and values", 0, 0 },
+    { OPT_STR, "perturb", &perturbing.families, "<names>", "put the tasks in other forms too, and say what that changes: all, text, format, or families with commas between them", 0, 0 },
+    { OPT_STR, "strengths", &perturbing.strengths, "<numbers>", "of --perturb: which of 1 to 5, a share of 2, 5, 10, 20 and 40 % of the places", 0, 0 },
+    { OPT_STR, "paraphrases", &perturbing.paraphrases, "<file.jsonl>", "lines {\"text\", \"paraphrase\"}: the documents' texts said otherwise, alone or with --perturb", 0, 0 },
     { OPT_STR, "logits", &logits, "<file.npz>", "instead of a model: how well calibrated the logits or probabilities [n, classes] and labels [n] of that file are", 0, 0 },
     { OPT_STR, "diagram", &diagram, "<file.svg>", "of --logits: the reliability diagram", 0, 0 },
     { OPT_STR, "images", &images.path, "<folder|images,labels>", "of a model with classes: images in a folder for each class, or two idx files; --limit and --seed hold", 0, 0 },
@@ -587,6 +605,11 @@ const struct command command_eval = {
     "\n",
     "--logits takes the answers of any program's classifier instead: ECE in its several forms beside what calibrated models of the same\n"
     "confidences have by chance, Brier, NLL, temperature scaling, conformal sets, selective accuracy (doc/calibration.md).\n"
+    "\n",
+    "--perturb asks each item also with typing errors, capitals, look-alike letters, missing words and the like in the document's text, and\n"
+    "with the prompt in other forms (options in another order or numbered otherwise, other separators, white space, examples in another\n"
+    "order).  Of each family and strength: the score, its change by the pair, how much is kept, flips, the divergence of the answers, with\n"
+    "intervals; and each item at its worst (doc/robustness.md).\n"
     "\n",
     "--images is for classifiers of images: accuracy and all of the above, how much of it corruptions, and attacks within a ball, leave, and\n"
     "how well other images can be told from its own (--ood): by logits, and by features where --ood-fit says what to fit to (doc/ood.md).\n"

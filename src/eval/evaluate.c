@@ -257,25 +257,28 @@ static int fail(struct eval_task *x, int64_t item, const char *why, struct err *
     return 0;
 }
 
+int evaluation_ask_item(struct evaluation *e, struct run *r, int i_task, int64_t item, struct err *err)
+{
+    struct request *q;
+    struct err own = { 0 };
+    int n;
+    int rc = evaluation_requests(e, i_task, item, &q, &n, &own);
+    if (rc == ERR_NOMEM)
+        return ERR(err, NOMEM, "%s", own.msg);
+    if (rc < 0 || !n)
+        rc = fail(&e->task[i_task], item, rc < 0 ? own.msg : "the task asks nothing", err);
+    else
+        rc = run_add(r, evaluation_tag(i_task, item), q, n, err);
+    mem_free(q);
+    return rc;
+}
+
 int evaluation_ask(struct evaluation *e, struct run *r, struct err *err)
 {
     for (int i = 0; i < e->n_task; i++)
-        for (int64_t k = 0; k < e->task[i].n; k++) {
-            struct request *q;
-            struct err own = { 0 };
-            int n;
-            if (e->task[i].item[k].state != EVAL_OPEN)
-                continue;
-            int rc = evaluation_requests(e, i, k, &q, &n, &own);
-            if (rc == ERR_NOMEM)
-                return ERR(err, NOMEM, "%s", own.msg);
-            if (rc < 0 || !n)
-                rc = fail(&e->task[i], k, rc < 0 ? own.msg : "the task asks nothing", err);
-            else
-                rc = run_add(r, evaluation_tag(i, k), q, n, err);
-            mem_free(q);
-            TRY(rc);
-        }
+        for (int64_t k = 0; k < e->task[i].n; k++)
+            if (e->task[i].item[k].state == EVAL_OPEN)
+                TRY(evaluation_ask_item(e, r, i, k, err));
     return 0;
 }
 

@@ -41,6 +41,8 @@ int evaluation_digest(struct evaluation *e, char hex[SHA256_HEX], struct err *er
 int evaluation_requests(struct evaluation *e, int i_task, int64_t item, struct request **out, int *n, struct err *err);
 /* Gives the requests of all open items to a runner.  Those that cannot be asked have failed then. */
 int evaluation_ask(struct evaluation *e, struct run *r, struct err *err);
+/* The same of one item, which is open. */
+int evaluation_ask_item(struct evaluation *e, struct run *r, int i_task, int64_t item, struct err *err);
 /* Tag of an item for the runner, and back. */
 int64_t evaluation_tag(int i_task, int64_t item);
 void evaluation_of_tag(int64_t tag, int *i_task, int64_t *item);

@@ -96,6 +96,11 @@ void task_free(struct task *t)
         json_decref(t->item[i].target);
     }
     mem_free(t->item);
+    if (t->base) {
+        mem_free(t->name);
+        mem_free(t);
+        return;
+    }
     for (int i = 0; i < t->n_metric; i++) {
         mem_free(t->metric[i].name);
         pyres_free(t->metric[i].ignore, t->metric[i].n_ignore);

@@ -97,6 +97,28 @@ double task_score_all(enum task_aggregate a, const struct task_value *values, si
 /* For a line of samples: {"doc", "target", "filtered_resps": {filter: answer, ...}}; *out is the caller's. */
 int  task_sample(const struct task *t, int64_t item, const struct reply *replies, int n, json_t **out, struct err *err);
 
+/* ---- a task asked in another form ---- */
+
+/* What is other about the requests; documents, which of them are asked, and scores stay. */
+struct task_form {
+    /* Appends what stands in place of a question, which is what doc_to_text gives of a document: n bytes, of_doc[i] 1 where byte i came from the
+     * document, else 0 (the task's own words).  item -1: of an example.  NULL: questions are as they are. */
+    int (*question)(void *ctx, int64_t item, const char *text, size_t n, const uint8_t *of_doc, struct buf *out, struct err *err);
+    void *ctx;
+    bool examples;                               /* question() is for those of examples too */
+    const char *const *label; int n_label;       /* stand for doc_to_choice's, in examples too; NULL: those of the task */
+    uint64_t option_key, example_key;            /* not 0: the options that a question lists, or the examples before it, are in another order, by (key, item) */
+};
+/* The same task in that form; t stays open for as long as it, and f->ctx until this returns.  name: its own.  ERR_UNSUPPORTED: it does not apply to such
+ * a task, and why. */
+int task_in_form(struct task **out, const struct task *t, const char *name, const struct task_form *f, const struct task_opts *o, struct err *err);
+/* The labels of its choices where they are letters, the same for all documents, one for each of the options that the question lists; NULL: they are not. */
+const json_t *task_letters(const struct task *t);
+/* of[k]: which of the document's options stands at place k, for k < task_n_choice; k itself but with an option_key. */
+void task_option_order(const struct task *t, int64_t item, int *of);
+/* The names of the fields of documents that doc_to_text reads, an array: a new reference, NULL without memory. */
+json_t *task_text_fields(const struct task *t);
+
 /* ---- several tasks by one name ---- */
 
 struct task_group_metric { char *metric, **filter; int n_filter; bool weight_by_size; };      /* n_filter 0: all that the tasks have */

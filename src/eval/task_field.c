@@ -57,10 +57,9 @@ size_t py_chars(const char *s, size_t n)
 
 int template_parse(struct jinja **out, const char *text, const char *name, struct err *err) { return jinja_parse_as(out, JINJA_STRICT, text, strlen(text), name, err); }
 
-int template_text(const struct jinja *j, const json_t *doc, struct buf *out, struct err *err)
+static int render(const struct jinja *j, const json_t *doc, enum jinja_input input, struct jinja_text *out, struct err *err)
 {
     static const struct tm never = { 0 };
-    struct jinja_text text;
     const char *key;
     json_t *v;
     int n = 0;
@@ -68,13 +67,20 @@ int template_text(const struct jinja *j, const json_t *doc, struct buf *out, str
     if (!vars)
         return ERR(err, NOMEM, "no memory for a prompt");
     json_object_foreach((json_t *)(uintptr_t)doc, key, v)
-        vars[n++] = (struct jinja_var){ .name = key, .value = v };
+        vars[n++] = (struct jinja_var){ .name = key, .value = v, .input = input };
+    const int rc = jinja_render(j, vars, n, NULL, &never, out, err);
+    mem_free(vars);
+    return rc;
+}
+
+int template_text(const struct jinja *j, const json_t *doc, struct buf *out, struct err *err)
+{
+    struct jinja_text text;
     jinja_text_init(&text);
-    int rc = jinja_render(j, vars, n, NULL, &never, &text, err);
+    int rc = render(j, doc, JINJA_OWN, &text, err);
     if (!rc)
         rc = buf_add(out, text.text.data, text.text.len, err);
     jinja_text_release(&text);
-    mem_free(vars);
     return rc;
 }
 
@@ -406,4 +412,19 @@ int field_get(const struct field *f, enum field_as as, const json_t *doc, const 
         *out = NULL;
     }
     return rc;
+}
+
+int field_marked(const struct field *f, const json_t *doc, const json_t *columns, struct jinja_text *out, struct err *err)
+{
+    if (f->kind != FIELD_TEXT || (!f->jinja && !json_object_get(columns, f->text)))
+        return ERR(err, FORMAT, "doc_to_text gives no text");
+    if (f->is_template || !json_object_get(columns, f->text))
+        return render(f->jinja, doc, JINJA_INPUT, out, err);
+    const json_t *v = json_object_get(doc, f->text);
+    if (!json_is_string(v))
+        return ERR(err, FORMAT, "the field '%s' is no string", f->text);
+    TRY(buf_add(&out->text, json_string_value(v), json_string_length(v), err));
+    TRY(buf_reserve(&out->input, json_string_length(v), err));
+    memset(out->input.data, 1, out->input.len = json_string_length(v));
+    return 0;
 }

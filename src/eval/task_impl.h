@@ -3,7 +3,8 @@
  *   task_yaml     text -> keys with places          task_read    keys -> struct task
  *   task_data     files -> documents of a split     task_functions   the functions of tasks that are known by name
  *   task_field    a field of a document             task_prompt  documents -> requests
- *   task_filter   what was generated -> answers     task_score   replies -> values                 task_list   groups and tags */
+ *   task_filter   what was generated -> answers     task_score   replies -> values                 task_list   groups and tags
+ *   task_form     the same task asked otherwise */
 #ifndef EVAL_TASK_IMPL_H
 #define EVAL_TASK_IMPL_H
 #include "base/pyre.h"
@@ -40,6 +41,8 @@ void field_release(struct field *f);
 /* A new reference: a string, whole number or list, as lm-evaluation-harness' doc_to_text, doc_to_target and doc_to_choice give it.  columns:
  * the names that count as columns.  has_choices: the task has doc_to_choice. */
 int  field_get(const struct field *f, enum field_as as, const json_t *doc, const json_t *columns, bool has_choices, json_t **out, struct err *err);
+/* What it gives as text, each byte marked where it comes from the document.  ERR_FORMAT: it gives something else. */
+int  field_marked(const struct field *f, const json_t *doc, const json_t *columns, struct jinja_text *out, struct err *err);
 int  template_parse(struct jinja **out, const char *text, const char *name, struct err *err);
 int  template_text(const struct jinja *j, const json_t *doc, struct buf *out, struct err *err);
 /* Python's ast.literal_eval of lists, tuples, dictionaries, strings, numbers, True, False and None; tuples become lists. */
@@ -142,6 +145,8 @@ struct task {
     json_t *columns;                    /* names of the documents' columns */
     bool multiple_input, multiple_target;
     struct item *item; int64_t n_item;
+    const struct task *base;            /* of a form: whose all but the name, items and these are */
+    struct task_form form; const char *options;      /* the list of documents that option_key is about */
 };
 
 /* ---- names ---- */
@@ -160,6 +165,14 @@ int  task_builtin_text(const char *name, char **text, size_t *n, struct err *err
 
 int task_read(struct task *t, const struct task_opts *o, struct err *err);          /* from t->yaml */
 int task_prompts(struct task *t, const struct task_opts *o, struct err *err);       /* from the documents to items */
+
+/* ---- forms (task_form.c); of a task that has none they change nothing ---- */
+
+int  form_question(const struct task *t, const struct field *f, int64_t item, const json_t *doc, json_t **q, struct err *err);      /* *q: as field_get gave it */
+int  form_choices(const struct task *t, json_t **choices, struct err *err);
+int  form_target(const struct task *t, int64_t item, const json_t *choices, json_t **target, struct err *err);      /* choices: before form_choices() */
+void form_examples(const struct task *t, int64_t item, int64_t *pick, int n);
+
 int py_case(const char *s, size_t n, bool upper, struct buf *out, struct err *err);      /* str.lower or str.upper, appended */
 bool py_space(uint32_t c);
 size_t py_strip(const char **s, size_t n);      /* without white space at both ends; the bytes left */

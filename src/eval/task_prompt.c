@@ -120,8 +120,11 @@ static int example(const struct task *t, const json_t *doc, struct turns *out, s
     size_t n = 0;
     const bool choice = s->choice.kind != FIELD_NONE;
     int rc = field_get(&s->text, AS_TEXT, doc, t->columns, choice, &f.q, err);
+    rc = rc || !t->form.examples ? rc : form_question(t, &s->text, -1, doc, &f.q, err);
     rc = rc || !choice ? rc : field_get(&s->choice, AS_CHOICES, doc, t->columns, false, &f.choices, err);
     rc = rc ? rc : field_get(&s->target, AS_TARGET, doc, t->columns, choice, &f.answer, err);
+    rc = rc || !choice ? rc : form_target(t, -1, f.choices, &f.answer, err);
+    rc = rc || !choice ? rc : form_choices(t, &f.choices, err);
     rc = rc ? rc : prefix_of(t, &s->prefix, doc, &f.prefix, err);
     if (!rc && t->multiple_input) {
         json_t *own = json_is_integer(f.q) ? json_incref(item_at(f.choices, json_integer_value(f.q))) : NULL;
@@ -487,14 +490,20 @@ static int gold_of(const struct item *it, const json_t *target)
 }
 
 /* What a document is asked about: the question, and what the item keeps. */
-static int make_fields(struct task *t, const json_t *doc, struct item *it, json_t **q, json_t **prefix, struct err *err)
+static int make_fields(struct task *t, const json_t *doc, int64_t item, struct item *it, json_t **q, json_t **prefix, struct err *err)
 {
     const bool choice = t->choice.kind != FIELD_NONE;
-    if (t->text.kind != FIELD_NONE)
+    if (t->text.kind != FIELD_NONE) {
         TRY(field_get(&t->text, AS_TEXT, doc, t->columns, choice, q, err));
+        TRY(form_question(t, &t->text, item, doc, q, err));
+    }
     if (choice)
         TRY(field_get(&t->choice, AS_CHOICES, doc, t->columns, false, &it->choices, err));
     TRY(field_get(&t->target, AS_TARGET, doc, t->columns, choice, &it->target, err));
+    if (choice) {
+        TRY(form_target(t, item, it->choices, &it->target, err));
+        TRY(form_choices(t, &it->choices, err));
+    }
     TRY(prefix_of(t, &t->prefix, doc, prefix, err));
     if (t->output != OUT_CHOICE)
         return 0;
@@ -504,7 +513,7 @@ static int make_fields(struct task *t, const json_t *doc, struct item *it, json_
 }
 
 /* The prompt up to the document's own question. */
-static int begin_prompt(struct making *m, const json_t *doc, struct err *err)
+static int begin_prompt(struct making *m, const json_t *doc, int64_t item, struct err *err)
 {
     struct err of_draw = { 0 };
     buf_clear(&m->prompt.text);
@@ -517,6 +526,7 @@ static int begin_prompt(struct making *m, const json_t *doc, struct err *err)
         return err ? (*err = of_draw).code : drawn;
     if (m->t->output == OUT_ROLLING)
         return 0;
+    form_examples(m->t, item, m->draws.pick, m->t->n_shot);
     TRY(add_system(m, doc, err));
     return add_examples(m, err);
 }
@@ -527,8 +537,8 @@ static int make_item(struct making *m, const json_t *doc, int64_t item, struct i
     struct texts x = { .n = 0 };
     json_t *q = NULL, *prefix = NULL;
     buf_init(&x.b);
-    int rc = begin_prompt(m, doc, err);
-    rc = rc ? rc : make_fields(t, doc, it, &q, &prefix, err);
+    int rc = begin_prompt(m, doc, item, err);
+    rc = rc ? rc : make_fields(t, doc, item, it, &q, &prefix, err);
     rc = rc || t->output == OUT_ROLLING ? rc : make_contexts(m, q, it, prefix ? json_string_value(prefix) : "", &x, err);
     rc = rc ? rc : make_requests(m, it, &x, item, x.n, err);
     if (!rc)
@@ -654,9 +664,11 @@ int task_prompts(struct task *t, const struct task_opts *o, struct err *err)
     for (int64_t i = 0; !rc && i < n_shot; i++)
         buf_init(&m.example[i].text);
     rc = rc ? rc : draws_init(&m.draws, t, o->seed, err);
-    rc = rc ? rc : find_columns(t, err);
-    rc = rc ? rc : find_kind(t, err);
-    rc = rc ? rc : find_clusters(t, err);
+    rc = rc || t->base ? rc : find_columns(t, err);
+    rc = rc || t->base ? rc : find_kind(t, err);
+    rc = rc || t->base ? rc : find_clusters(t, err);
+    for (int64_t i = 0; !rc && t->base && i < t->n_item; i++)
+        t->item[i].cluster = t->base->item[i].cluster;
     rc = rc ? rc : make_items(&m, err);
     for (int64_t i = 0; m.example && i < n_shot; i++)
         turns_release(&m.example[i]);
