@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "cmd/eval_attack.h"
 #include "cmd/eval_due.h"
+#include "cmd/eval_checklist.h"
 #include "cmd/eval_images.h"
 #include "cmd/eval_injections.h"
 #include "cmd/eval_logits.h"
@@ -35,6 +36,7 @@ static struct eval_attack attack = EVAL_ATTACK;
 static struct eval_injections injections = EVAL_INJECTIONS;
 static struct eval_membership membership;
 static struct eval_due due;
+static struct eval_checklist suite;
 static struct eval_robust perturbing = { .strengths = "1,3,5" };
 static int64_t num_fewshot = -1, limit, batch = RUN_BATCH, max_length, seed = TASK_SEED;
 static bool apply_chat_template, fewshot_as_multiturn = true, predict_only, log_samples;
@@ -433,6 +435,14 @@ static int run_membership(const char *const *args, int n_args, struct err *err)
     return eval_membership(&o, &membership, err);
 }
 
+static int run_suite(const char *model, struct err *err)
+{
+    const struct run_opts o = run_opts(model);
+    cmd_catch_signals();
+    suite.limit = limit, suite.seed = seed, suite.folder = out_dir;
+    return eval_checklist(model, &suite, &o, err);
+}
+
 static int run_one(const char *const *args, int n_args, struct err *err)
 {
     if (tasks && !strcmp(tasks, "list"))
@@ -471,6 +481,12 @@ static int run_one(const char *const *args, int n_args, struct err *err)
     if (due.on && (!n_args || !out_dir))
         return ERR(err, USAGE, "--due: found no %s, expected a model and --out, the folder of its results", n_args ? "--out" : "model");
     due.out = out_dir;
+    if (!suite.path && (suite.labels || suite.prompt))
+        return ERR(err, USAGE, "--checklist-labels and --checklist-prompt are of --checklist");
+    if (suite.path && (!n_args || tasks))
+        return ERR(err, USAGE, "--checklist: found %s, expected a model and no tasks", tasks ? "tasks beside it" : "no model");
+    if (suite.path)
+        return run_suite(args[0], err);
     if (!n_args || (!tasks && !on_texts && !due.on))
         return ERR(err, USAGE, "%s; --tasks list shows those that are built in", n_args ? "no --tasks" : "no model");
     if ((log_samples || predict_only) && !out_dir)
@@ -537,6 +553,9 @@ static const struct opt opts[] = {
     { OPT_STR, "perturb", &perturbing.families, "<names>", "put the tasks in other forms too, and say what that changes: all, text, format, or families with commas between them", 0, 0 },
     { OPT_STR, "strengths", &perturbing.strengths, "<numbers>", "of --perturb: which of 1 to 5, a share of 2, 5, 10, 20 and 40 % of the places", 0, 0 },
     { OPT_STR, "paraphrases", &perturbing.paraphrases, "<file.jsonl>", "lines {\"text\", \"paraphrase\"}: the documents' texts said otherwise, alone or with --perturb", 0, 0 },
+    { OPT_STR, "checklist", &suite.path, "<file.jsonl>", "instead of tasks: a CheckList suite of behavioural tests, for a classifier of texts or a model that continues them", 0, 0 },
+    { OPT_STR, "checklist-labels", &suite.labels, "<names>", "of --checklist: names of classes 0, 1, ..; (NAME): of three, the middle one that is not asked for; usual: negative,neutral,positive", 0, 0 },
+    { OPT_STR, "checklist-prompt", &suite.prompt, "<template>", "of --checklist and a model that continues texts: what stands before the class's name, with {{text}}", 0, 0 },
     { OPT_STR, "logits", &logits, "<file.npz>", "instead of a model: how well calibrated the logits or probabilities [n, classes] and labels [n] of that file are", 0, 0 },
     { OPT_STR, "diagram", &diagram, "<file.svg>", "of --logits: the reliability diagram", 0, 0 },
     { OPT_STR, "images", &images.path, "<folder|images,labels>", "of a model with classes: images in a folder for each class, or two idx files; --limit and --seed hold", 0, 0 },
@@ -610,6 +629,9 @@ const struct command command_eval = {
     "with the prompt in other forms (options in another order or numbered otherwise, other separators, white space, examples in another\n"
     "order).  Of each family and strength: the score, its change by the pair, how much is kept, flips, the divergence of the answers, with\n"
     "intervals; and each item at its worst (doc/robustness.md).\n"
+    "\n",
+    "--checklist puts a suite of behavioural tests (CheckList's form) to a classifier of texts, or to a model that continues a prompt with the\n"
+    "names of the classes: the rate of failures of each test, capability and type (doc/robustness.md).  --limit: the first cases of each test.\n"
     "\n",
     "--images is for classifiers of images: accuracy and all of the above, how much of it corruptions, and attacks within a ball, leave, and\n"
     "how well other images can be told from its own (--ood): by logits, and by features where --ood-fit says what to fit to (doc/ood.md).\n"

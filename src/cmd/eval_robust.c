@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_ood.h"
 #include "eval/evidence.h"
 
 bool eval_robust_wanted(const struct eval_robust *o) { return o->families || o->paraphrases; }
@@ -218,21 +219,6 @@ static void print_all(const json_t *evidence)
 
 /* ---- the end ---- */
 
-int eval_evidence_end(json_t *evidence, const char *folder, void (*print)(const json_t *evidence), struct err *err)
-{
-    char *path = NULL;
-    int rc = folder ? evidence_write(evidence, folder, &path, err) : 0;
-    if (path)
-        log_info("what was found is in %s", path);
-    mem_free(path);
-    if (!rc && cmd_json)
-        return cmd_print_json(evidence, err);
-    if (!rc)
-        print(evidence);
-    json_decref(evidence);
-    return rc;
-}
-
 int eval_robust_tell(const struct robust *r, const struct evaluation *e, const char *model, const char *sha256, const char *folder, struct err *err)
 {
     json_t *o;
@@ -241,7 +227,7 @@ int eval_robust_tell(const struct robust *r, const struct evaluation *e, const c
     TRY(evidence_new(&o, "robustness", model, sha256, (int64_t)r->seed, err));
     const int rc = robust_report(o, r, e, pool, err);
     if (!rc)
-        return eval_evidence_end(o, folder, print_all, err);
+        return eval_tell(o, folder, print_all, err);
     json_decref(o);
     return rc;
 }

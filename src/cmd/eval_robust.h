@@ -13,6 +13,4 @@ int  eval_robust_open(struct robust *r, struct eval_robust *o, const struct task
 void eval_robust_close(struct robust *r, struct eval_robust *o);
 /* Prints what was found, and writes it to the folder (NULL: none). */
 int  eval_robust_tell(const struct robust *r, const struct evaluation *e, const char *model, const char *sha256, const char *folder, struct err *err);
-/* The end of every mode that finds evidence: to the folder, and to stdout with --json; else print() shows it.  The tree is freed. */
-int  eval_evidence_end(json_t *evidence, const char *folder, void (*print)(const json_t *evidence), struct err *err);
 #endif

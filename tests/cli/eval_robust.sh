@@ -29,16 +29,17 @@ echo '--- paraphrases'
 printf '{"text": "the Cat sat so the Cat sat", "paraphrase": "the old cat ran"}\n' > said.jsonl
 say lathe eval m --tasks choice.yaml --paraphrases said.jsonl --num-fewshot 0 --quiet
 echo '--- the same bits in any company'
-without_date() { sed '/"date":/d'; }
-lathe eval m --tasks choice.yaml --perturb all --num-fewshot 2 --quiet --json --batch 1 --threads 1 | without_date > one.json
+of() { lathe eval m --tasks choice.yaml --perturb all --num-fewshot 2 --quiet --batch $1 --threads $2 --out o$1.$2 > o$1.$2.txt; sed '/"date":/d' o$1.$2/robustness_*.json > o$1.$2.json; }
+of 1 1
 for b in 8 64; do
     for t in 1 2; do
-        lathe eval m --tasks choice.yaml --perturb all --num-fewshot 2 --quiet --json --batch $b --threads $t | without_date | cmp - one.json && echo "same with batch $b and $t threads"
+        of $b $t
+        cmp o1.1.txt o$b.$t.txt && cmp o1.1.json o$b.$t.json && echo "same with batch $b and $t threads"
     done
 done
 python3 - <<'P'
 import json
-r = json.load(open("one.json"))
+r = json.load(open("o1.1.json"))
 t = r["tasks"][0]
 print(r["kind"], r["complete"], t["task"], t["n"], t["fields"], sorted({v["family"] for v in t["variants"]}), [a["family"] for a in t["absent"]])
 print({f["name"] for f in r["figures"]} == {"acc", "acc, worst case", "acc, worst", "retention", "flip_rate", "kl", "brier_score", "change", "brier_score, worst case", "brier_score, worst"})
