@@ -260,6 +260,8 @@ static int section(const struct card_of_model *c, const char *level, const char 
         const json_t *v = json_object_get(c->facts, facts[i].key);
         if (!facts[i].section || strcmp(facts[i].section, title))
             continue;
+        if (!is_said(v) && !strcmp(facts[i].key, "datasets") && json_array_size(c->data_cards))
+            continue;                    /* the cards name them */
         if (!is_said(v)) {
             TRY(open_line(&facts[i], b, err));
             continue;

@@ -10,11 +10,10 @@
 
 /* Appends the figures of results in lm-evaluation-harness's layout. */
 void figures_of_tasks(struct doc *d, json_t *list, const json_t *results);
-/* The figures of a file, or of a kind, that count: a new list, to be json_decref'ed; NULL: no memory. */
+/* The figures of a file that count: a new list, to be json_decref'ed; NULL: no memory. */
 json_t *figures_of_file(const json_t *report, size_t i_file);
-json_t *figures_of_kind(const json_t *report, const char *kind);
 json_t *figures_by_name(const json_t *figures);          /* lists by their names, in the order of the first: to be json_decref'ed; NULL: no memory */
-const json_t *figures_worst(const json_t *list);         /* NULL: none says what is better */
+const json_t *figures_worst(const json_t *list);         /* of those with 30 items or more, where there are such; NULL: none says what is better */
 const json_t *figures_best(const json_t *list);
 /* A file's kind; "" of one that could not be read. */
 const char *file_kind(const json_t *file);

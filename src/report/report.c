@@ -209,18 +209,15 @@ int report_make(json_t **out, const json_t *files, struct err *err)
 
 /* ---- looking for figures ---- */
 
-static json_t *figures_where(const json_t *report, const char *kind, json_int_t file)
+json_t *figures_of_file(const json_t *report, size_t i_file)
 {
     json_t *list = json_array(), *f;
     size_t i;
     json_array_foreach(json_object_get(report, "figures"), i, f)
-        if (list && (kind ? !strcmp(file_kind(f), kind) : json_integer_value(json_object_get(f, "file")) == file) && json_array_append(list, f))
+        if (list && json_integer_value(json_object_get(f, "file")) == (json_int_t)i_file && json_array_append(list, f))
             json_decref(list), list = NULL;
     return list;
 }
-
-json_t *figures_of_file(const json_t *report, size_t i_file) { return figures_where(report, NULL, (json_int_t)i_file); }
-json_t *figures_of_kind(const json_t *report, const char *kind) { return figures_where(report, kind, 0); }
 
 /* ---- words ---- */
 
