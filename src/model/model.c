@@ -54,28 +54,22 @@ static int add_file(struct sha256 *h, const char *name, const char *path, struct
     return 0;
 }
 
-/* A file, or all files of a folder with their names. */
-static int add_files(struct sha256 *h, const char *path, struct err *err)
-{
-    char **names;
-    int n, rc = 0;
-    if (!file_is_dir(path))
-        return add_file(h, "", path, err);
-    TRY(file_list(path, &names, &n, err));
-    for (int i = 0; i < n && !rc; i++) {
-        char *file = file_join(path, names[i]);
-        rc = !file ? ERR(err, NOMEM, "no memory for the name of a file") : file_is_dir(file) ? 0 : add_file(h, names[i], file, err);
-        mem_free(file);
-    }
-    file_list_free(names, n);
-    return rc;
-}
-
 int model_digest(const char *path, char hex[SHA256_HEX], struct err *err)
 {
     struct sha256 h;
+    char **names = NULL;
+    int n = 0;
+    if (!file_is_dir(path))
+        return sha256_of_file(path, hex, err);
     TRY(sha256_init(&h, err));
-    const int rc = add_files(&h, path, err);
+    int rc = file_list(path, &names, &n, err);
+    for (int i = 0; i < n && !rc; i++) {
+        char *file = file_join(path, names[i]);
+        rc = !file ? ERR(err, NOMEM, "no memory for the name of a file") : file_is_dir(file) ? 0 : add_file(&h, names[i], file, err);
+        mem_free(file);
+    }
+    if (names)
+        file_list_free(names, n);
     sha256_end(&h, hex);
     return rc;
 }

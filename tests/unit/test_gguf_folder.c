@@ -151,6 +151,21 @@ static void what_fails_leaves_no_file(void **state)
     model_release(&m);
 }
 
+/* The digests are sha256sum's: of one file, and of "a\0xb\0yz". */
+static void a_digest_is_of_the_bytes_alone(void **state)
+{
+    (void)state;
+    char hex[SHA256_HEX];
+    OK(file_mkdirs(in_dir("digest/below"), &err));
+    OK(file_write_all(in_dir("digest/b"), "yz", 2, &err));
+    OK(file_write_all(in_dir("digest/a"), "x", 1, &err));
+    OK(model_digest(in_dir("digest/b"), hex, &err));
+    assert_string_equal(hex, "68d617d6d2ee5715af77d9795566cfaba9a43a33d14cbbc95831c507c935bad1");
+    OK(model_digest(in_dir("digest"), hex, &err));
+    assert_string_equal(hex, "b55ee8514c141070b612a34a448b2030b8a65ce4f0ad10644f52b6a12aa98ffd");
+    assert_int_equal(model_digest(in_dir("digest/none"), hex, &err), ERR_NOTFOUND);
+}
+
 static int set_up(void **state)
 {
     return !make_dir(state) && !file_write_all(in_dir("tokenizer.json"), tokenizer, strlen(tokenizer), &err) ? pool_new(&pool, 2, &err) : -1;
@@ -163,6 +178,7 @@ int main(void)
         cmocka_unit_test(logits_from_gguf_are_those_of_the_folder),
         cmocka_unit_test(halves_are_the_floats_rounded),
         cmocka_unit_test(what_fails_leaves_no_file),
+        cmocka_unit_test(a_digest_is_of_the_bytes_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
