@@ -9,6 +9,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_attack.h"
+#include "cmd/eval_bias.h"
 #include "cmd/eval_due.h"
 #include "cmd/eval_checklist.h"
 #include "cmd/eval_images.h"
@@ -30,6 +31,7 @@ static const char *tasks, *data_dir, *gen_kwargs, *system_instruction, *out_dir,
 static const char *add_bos_token = "auto";
 static struct opt_list data_files, include_paths;
 static struct eval_select selection = { .prefer = "speed", .margin = 0.01 };
+static struct eval_groups groups;
 static struct eval_images images = { .eps = 8.0 / 255 };
 static struct eval_ood ood;
 static struct eval_attack attack = EVAL_ATTACK;
@@ -265,6 +267,15 @@ static int write_results(const json_t *o, const char *date, struct err *err)
     return rc;
 }
 
+/* What was found of groups and of bias stands beside what else is lathe's own. */
+static int print_json(json_t *o, json_t *by_group, json_t *bias, struct err *err)
+{
+    json_t *own = json_object_get(o, "lathe");
+    if ((by_group && json_object_set(own, "by_group", by_group)) || (bias && json_object_set(own, "bias", bias)))
+        return ERR(err, NOMEM, "no memory for what was found");
+    return cmd_print_json(json_incref(o), err);
+}
+
 static int tell(struct job *j, const struct results *r, struct err *err)
 {
     char date[40];
@@ -286,10 +297,18 @@ static int tell(struct job *j, const struct results *r, struct err *err)
         rc = results_json(r, &info, hashes, &o, err);
     if (!rc && out_dir)
         rc = write_results(o, date, err);
+    json_t *by_group = NULL, *bias = NULL;
+    const struct eval_bias_of found = { &j->e, j->model, j->model_sha256, out_dir, seed };
+    if (!rc && !predict_only)
+        rc = eval_bias_find(&found, &groups, &by_group, &bias, err);
     if (!rc && cmd_json)
-        rc = cmd_print_json(json_incref(o), err);
+        rc = print_json(o, by_group, bias, err);
     if (!rc && !cmd_json)
         rc = eval_table(r, &info, err);
+    if (!rc && !cmd_json)
+        eval_bias_print(by_group, bias);
+    json_decref(by_group);
+    json_decref(bias);
     json_decref(o);
     json_decref(hashes);
     return rc;
@@ -343,6 +362,7 @@ static int evaluate(struct job *j, struct err *err)
     if (eval_attack_asked(&attack, ood.texts))
         return attack_texts(j, err);
     TRY(open_tasks(j, err));
+    TRY(eval_groups_check(&groups, &j->list, err));
     TRY(open_model(j, err));
     if (due.on) {
         TRY(eval_due_pick(&j->list, &due, j->model, j->model_sha256, seed, err));
@@ -451,6 +471,8 @@ static int run_one(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "--logits: found a model or tasks beside it, expected the file alone, which has the answers");
     if (diagram && !logits)
         return ERR(err, USAGE, "--diagram: it is of --logits");
+    if ((groups.fields || groups.audit) && !tasks)
+        return ERR(err, USAGE, "%s: it is of --tasks", groups.fields ? "--groups" : "--audit");
     if (logits)
         return eval_logits(logits, diagram, out_dir, seed, err);
     const bool on_texts = !images.path && eval_attack_asked(&attack, ood.texts);
@@ -588,6 +610,8 @@ static const struct opt opts[] = {
     { OPT_FLAG, "due", &due.on, NULL, "the tasks that the model has not been asked as they are now: by the results in --out; of --tasks, or of all that there are", 0, 0 },
     { OPT_FLAG, "list", &due.list, NULL, "of --due: only show them", 0, 0 },
     { OPT_STR, "contamination", &due.contamination, "<folder>", "of --due: an audit whose --against had the tasks' files; what the data hold of each stands beside it", 0, 0 },
+    { OPT_STR, "groups", &groups.fields, "<field,..>", "of documents: scores, calibration and differences by their values, the worst group named (doc/bias.md); A+B: both together", 0, 0 },
+    { OPT_STR, "audit", &groups.audit, "<folder>", "of --groups: an audit of the training data (lathe data audit --out), whose shares stand beside the groups that it counted", 0, 0 },
     { OPT_FLAG, "predict-only", &predict_only, NULL, "samples without scores", 0, 0 },
     { OPT_FLAG, "select", &selection.asked, NULL, "of several models (below): which to take; --out has what is found of each", 0, 0 },
     { OPT_CHOICE, "prefer", &selection.prefer, "speed|memory|cost|quality", "of --select: what decides among those that are not worse than the best", 0, 0 },
@@ -621,6 +645,10 @@ const struct command command_eval = {
     "A request that cannot be answered is that item's error, and is counted.  Ctrl-C ends a run with the scores of what was answered,\n"
     "marked as incomplete, and exit code 4; with --out the same command goes on where it stopped, and refuses a folder of another model,\n"
     "other requests or another way to run them.\n"
+    "\n"
+    "The tasks bbq and crows_pairs_english also get their bias scores by category.  --groups FIELD gives every task's scores and calibration by\n"
+    "the values of a field of its documents: the worst group with intervals that hold for all at once, the gap beside what chance gives, and,\n"
+    "with --audit, the groups' shares of the training data (doc/bias.md).\n"
     "\n",
     "--logits takes the answers of any program's classifier instead: ECE in its several forms beside what calibrated models of the same\n"
     "confidences have by chance, Brier, NLL, temperature scaling, conformal sets, selective accuracy (doc/calibration.md).\n"

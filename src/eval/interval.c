@@ -52,8 +52,10 @@ int interval_by_cluster(const int64_t *cluster, int64_t n, int64_t **index, stru
             key[i] = (double)cluster[i];
     if (rc == 0)
         rc = order_index(key, n, *index, err);
-    if (rc < 0)
+    if (rc < 0) {
         mem_free(*index);
+        *index = NULL;
+    }
     mem_free(key);
     return rc;
 }

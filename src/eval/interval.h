@@ -39,7 +39,7 @@ struct interval_two_stage {
 };
 int interval_two_stage(const double *x, const int64_t *item, int64_t n, struct interval_two_stage *out, struct err *err);
 
-/* *index: the n places of the items, those of one cluster together; mem_free it.  A cluster that begins at i of it ends before the other's result. */
+/* *index: the n places of the items, those of one cluster together; mem_free it (NULL after an error).  A cluster that begins at i of it ends before the other's result. */
 int interval_by_cluster(const int64_t *cluster, int64_t n, int64_t **index, struct err *err);
 int64_t interval_cluster_end(const int64_t *cluster, const int64_t *index, int64_t n, int64_t i);
 #endif

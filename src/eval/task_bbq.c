@@ -11,7 +11,9 @@ static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for a 
 
 bool bbq_is_unknown(const char *answer)
 {
-    return words_have("Unknown|Cannot answer|Can't be determined|Cannot be determined|Can't answer|Not known|Not enough info|Not enough information|Not answerable|Undetermined", answer);
+    static const char ways[] = "Unknown|Cannot answer|Can't be determined|Cannot be determined|Can't answer|Not known|Not enough info|Not enough information|"
+                               "Not answerable|Undetermined";
+    return words_have(ways, answer);
 }
 
 /* ---- groups of an answer ---- */
