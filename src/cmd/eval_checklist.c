@@ -118,17 +118,17 @@ static int ask(struct job *j, const struct run_opts *run, struct err *err)
     struct pool *pool;
     struct err own = { 0 };
     TRY(cmd_pool(&pool, err));
-    int rc = classifier_new(&j->classifier, j->model, &(struct classify_opts){ .bf16 = !strcmp(cmd_precision, "bf16") }, pool, &own);
-    if (!rc && config_vision(classifier_config(j->classifier)))
-        return ERR(err, UNSUPPORTED, "%s is a model of images, expected one of texts", j->model);
-    if (!rc && j->o->prompt)
-        return ERR(err, USAGE, "--checklist-prompt: %s has a head for classes, and takes the text alone", j->model);
+    const int rc = run_open(&j->run, run, &own);
     if (!rc)
-        return checklist_classify(j->suite, &j->answers, j->classifier, &j->labels, &h, err);
+        return checklist_ask(j->suite, &j->answers, j->run, j->o->prompt ? j->o->prompt : USUAL_PROMPT, &j->labels, &h, pool, err);
     if (rc != ERR_UNSUPPORTED)
         return err ? (*err = own).code : rc;
-    TRY(run_open(&j->run, run, err));
-    return checklist_ask(j->suite, &j->answers, j->run, j->o->prompt ? j->o->prompt : USUAL_PROMPT, &j->labels, &h, pool, err);
+    TRY(classifier_new(&j->classifier, j->model, &(struct classify_opts){ .bf16 = !strcmp(cmd_precision, "bf16") }, pool, err));
+    if (config_vision(classifier_config(j->classifier)))
+        return ERR(err, UNSUPPORTED, "%s is a model of images, expected one of texts", j->model);
+    if (j->o->prompt)
+        return ERR(err, USAGE, "--checklist-prompt: %s has a head for classes, and takes the text alone", j->model);
+    return checklist_classify(j->suite, &j->answers, j->classifier, &j->labels, &h, err);
 }
 
 static int tell(struct job *j, struct err *err)

@@ -39,6 +39,8 @@ cat > words.jsonl <<'Y'
 {"test": "same", "type": "INV", "capability": "Words", "data": [["the old mill", "the old man", "the cat"], ["a ham", "the ham"], ["Zebra", "the ham"]]}
 Y
 say lathe eval m --checklist words.jsonl --checklist-labels ham,rain --checklist-prompt '{{text}} ate the' --quiet
+lathe quantize m --to f32 --no-quality --out m.gguf --quiet > made
+lathe eval m.gguf --checklist words.jsonl --checklist-labels ham,rain --checklist-prompt '{{text}} ate the' --quiet | cmp - said && echo 'the same of a GGUF file'
 of() { lathe eval m --checklist words.jsonl --checklist-labels ham,rain --checklist-prompt '{{text}} ate the' --quiet --batch $1 --threads $2 --out o$1.$2 > /dev/null; sed '/"date":/d' o$1.$2/*.json > o$1.$2.json; }
 of 1 1
 for b in 8 64; do
