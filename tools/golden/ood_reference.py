@@ -33,6 +33,11 @@ def of_logits(z):
     return {"msp": p.max(1), "max_logit": z.max(1), "energy": logsumexp(z, 1), "entropy": -entropy(p, axis=1)}
 
 
+def distance(fit, x):
+    """As fit.mahalanobis(), which takes minutes where there are many classes."""
+    return (x @ fit.get_precision() * x).sum(1)
+
+
 class Features:
     """Scores that are fitted: to rows f with labels y (all one class where they have none)."""
 
@@ -44,8 +49,7 @@ class Features:
         self.fits = {}
         for name, cls in (("", EmpiricalCovariance), ("_lw", LedoitWolf)):
             tied, whole = cls(assume_centered=False).fit(around), cls(assume_centered=False).fit(f)
-            if name or np.linalg.matrix_rank(tied.covariance_) == f.shape[1]:
-                self.fits[name] = tied, whole
+            self.fits[name] = tied, whole
         self.many = len(labels) > 1
         unit = f / np.linalg.norm(f, axis=1, keepdims=True)
         self.near = NearestNeighbors(n_neighbors=min(50, len(f)), algorithm="brute").fit(unit)
@@ -60,10 +64,10 @@ class Features:
     def scores(self, x, z=None):
         out = {}
         for name, (tied, whole) in self.fits.items():
-            least = np.min([tied.mahalanobis(x - m + tied.location_) for m in self.means], 0)
+            least = np.min([distance(tied, x - m) for m in self.means], 0)
             out["mahalanobis" + name] = -least
             if self.many:
-                out["rmds" + name] = -least + whole.mahalanobis(x)
+                out["rmds" + name] = -least + distance(whole, x - whole.location_)
         out["knn"] = -self.near.kneighbors(x / np.linalg.norm(x, axis=1, keepdims=True))[0][:, -1]
         if hasattr(self, "alpha"):
             out["vim"] = logsumexp(z, 1) - self.alpha * np.linalg.norm((x - self.u) @ self.rest, axis=1)
@@ -100,7 +104,7 @@ def main():
         print(f"\n| {path} | lathe | reference | apart |\n|---|---|---|---|")
         outside = scores(f"out{i}")
         ours = {k: v for k, v in tree["scores"].items() if "auroc" in v}
-        assert set(ours) == set(outside), (sorted(ours), sorted(outside))
+        assert set(ours) == set(outside) - {k for k, v in tree["scores"].items() if "why_not" in v}, (sorted(ours), sorted(outside))
         for name, got in ours.items():
             want = measures(inside[name], outside[name])
             apart = abs(got["auroc"] - want["auroc"])
