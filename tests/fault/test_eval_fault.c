@@ -24,8 +24,12 @@ static int ask_a_model(void *ctx)
     static const char *const until[] = { "\n", "zz" };
     static const struct request_generation g = { (const char **)(uintptr_t)until, 2, 3, 0, 1, 0 };
     static const char head[] = "the cat sat on a mat and the dog ran to that man in the rain then it ate";
-    struct request q[4] = { { REQUEST_LOGLIKELIHOOD, 0, 0, head, " a ham", sizeof head - 1, 6, NULL }, { REQUEST_LOGLIKELIHOOD, 0, 1, head, " the", sizeof head - 1, 4, NULL },
-                            { REQUEST_ROLLING, 0, 2, "", head, 0, sizeof head - 1, NULL }, { REQUEST_GENERATE, 0, 3, head, "", sizeof head - 1, 0, &g } };
+    const struct request q[4] = {
+        { .kind = REQUEST_LOGLIKELIHOOD, .index = 0, .context = head, .n_context = sizeof head - 1, .continuation = " a ham", .n_continuation = 6 },
+        { .kind = REQUEST_LOGLIKELIHOOD, .index = 1, .context = head, .n_context = sizeof head - 1, .continuation = " the", .n_continuation = 4 },
+        { .kind = REQUEST_ROLLING, .index = 2, .context = "", .continuation = head, .n_continuation = sizeof head - 1 },
+        { .kind = REQUEST_GENERATE, .index = 3, .context = head, .n_context = sizeof head - 1, .continuation = "", .generation = &g },
+    };
     struct run *r;
     int n = 0;
     (void)ctx;
