@@ -23,8 +23,8 @@ enum criterion { QUALITY, DECODE, PROMPT, MEMORY, COST, N_CRITERION };
 static const struct { const char *name, *what; bool higher; } criterion[N_CRITERION] = {
     [QUALITY] = { "quality", "mean over the tasks of their first metric", true },
     [DECODE] = { "decode_tokens_per_s", "tokens a second that one sequence is written with", true },
-    [PROMPT] = { "prompt_tokens_per_s", "tokens a second that a prompt of 512 (or half of the positions) is read with", true },
-    [MEMORY] = { "peak_memory_bytes", "largest memory of a process that wrote 64 tokens, mapped weights among it", false },
+    [PROMPT] = { "prefill_tokens_per_s", "tokens a second that a prompt of 512 (or half of the positions) is read with", true },
+    [MEMORY] = { "peak_resident_bytes", "largest memory of a process that wrote 64 tokens, mapped weights among it", false },
     [COST] = { "cost_per_million_tokens", "of a million tokens written one sequence at a time, by --price-per-hour", false },
 };
 
@@ -245,6 +245,13 @@ static int measure_speed(const struct entry *e, struct err *err)
 
 /* ---- what a folder has ---- */
 
+/* All of it, or what lathe bench calls a prompt, or one sequence. */
+static bool of_one(const json_t *of)
+{
+    const char *s = json_string_value(of);
+    return !s || !strncmp(s, "prompt ", 7) || !strncmp(s, "decode 1 x ", 11);
+}
+
 /* The newest figure of that name over all. */
 static double figure_of(const json_t *all, const char *name)
 {
@@ -255,7 +262,7 @@ static double figure_of(const json_t *all, const char *name)
         json_array_foreach(json_object_get(e, "figures"), k, f) {
             const char *is = json_string_value(json_object_get(f, "name"));
             const json_t *value = json_object_get(f, "value");
-            if (is && !strcmp(is, name) && json_is_null(json_object_get(f, "of")) && json_is_number(value))
+            if (is && !strcmp(is, name) && of_one(json_object_get(f, "of")) && json_is_number(value))
                 v = json_number_value(value);
         }
     return v;
