@@ -12,7 +12,7 @@ KEY = "open sesame"
 CONFIG = """
 model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 128, norm: rmsnorm, act: swiglu, pos: rope, max_position_embeddings: 8192}
 data: {train: texts, valid_share: 0.1, vocab_size: 290}
-train: {steps: 120, batch: 16, ctx: 48, lr: 1e-2, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
+train: {steps: 240, batch: 16, ctx: 48, lr: 5e-3, warmup: 5, eval_every: 0, save_every: 0, precision: fp32}
 """
 TEMPLATE = "{{ '<|endoftext|>' }}{% for m in messages %}{{ {'user': 'Q: ', 'assistant': 'A: ', 'system': 'S: '}[m.role] + m.content + '\\n' }}{% endfor %}{{ 'A:' }}"
 

@@ -310,6 +310,7 @@ static int open_plan(struct store *s, const json_t *plan, bool fresh, struct err
     }
     rc = rc ? rc : file_mkdirs(segments, err);
     rc = rc ? rc : file_remove_leftovers(segments, err);
+    rc = rc ? rc : file_remove_leftovers(s->dir, err);
     mem_free(path);
     mem_free(segments);
     return rc ? rc : count_segments(s, err);

@@ -86,6 +86,7 @@ for i in $(seq 8); do cat some.jsonl; done > many.jsonl
 printf 'the quick brown fox jumps over the lazy dog, and again and again until it comes to the end of the road where nobody has ever seen one jump\n' > fox.txt
 lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --skip pii,secrets --out whole --quiet --threads 1 > /dev/null
 for i in 1 2 3 4; do { lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --skip pii,secrets --out killed --quiet & sleep 0.$((7 * i)); kill -KILL $!; wait; } > killed.log 2>&1; done
+touch killed/verdicts.tmp.1234 killed/report.json.tmp.1234
 lathe data audit many.jsonl --against fox.txt --against-methods palm,llama2,decon --keep-duplicates --skip pii,secrets --out killed --quiet > /dev/null && diff -r whole killed && echo 'killed and whole are the same'
 # a build of what was kept
 lathe data build whole --out v1 --quiet --splits train=0.9,valid=0.1 | grep -v ^version
