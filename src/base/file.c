@@ -221,8 +221,11 @@ static void writer_release(struct file_writer *w)
 
 int file_writer_open(struct file_writer *w, const char *path, struct err *err)
 {
+    struct stat st;
     *w = (struct file_writer){ .fd = -1 };
     buf_init(&w->pending);
+    if (!stat(path, &st) && !S_ISREG(st.st_mode))            /* a rename would put a file in a device's place */
+        return ERR(err, USAGE, "%s is %s, expected a file or a new name", path, S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
     w->path = mem_strdup(path);
     w->tmp = mem_printf("%s.tmp.%ld", path, (long)getpid());
     if (!w->path || !w->tmp) {

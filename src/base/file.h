@@ -28,7 +28,8 @@ int64_t file_stream_read(struct file_stream *s, void *p, size_t n, struct err *e
 void file_stream_close(struct file_stream *s);                     /* a zeroed one too */
 
 /* A file is written under a temporary name in the same folder; file_writer_commit() flushes it to the disk, renames it and
- * flushes the folder.  file_writer_abort() (or release without commit) leaves nothing behind. */
+ * flushes the folder.  file_writer_abort() (or release without commit) leaves nothing behind.
+ * What is there and no regular file (a folder, a device, a pipe) is refused. */
 struct file_writer { int fd; char *path, *tmp; struct buf pending; uint64_t size; };
 int file_writer_open(struct file_writer *w, const char *path, struct err *err);
 int file_writer_add(struct file_writer *w, const void *p, size_t n, struct err *err);

@@ -85,6 +85,17 @@ static char *name_of(const char *spec, const char **rest)
     return mem_printf("%.*s", (int)(end - from), spec + from);
 }
 
+/* That there is a model, before any of them is asked: its header is read. */
+static int check_model(const struct entry *e, const char *spec, struct err *err)
+{
+    struct model m;
+    if (!file_exists(e->path))
+        return ERR(err, NOTFOUND, "%s: there is no %s, expected [NAME=]MODEL[@file|fp32|bf16|f16][+FOLDER of adapters], or a folder of lathe eval --out with --log-samples", spec, e->path);
+    TRY(model_open(&m, e->path, NULL, err));
+    model_release(&m);
+    return 0;
+}
+
 static int read_entry(struct entry *e, const char *spec, const char *out_dir, struct err *err)
 {
     const char *rest;
@@ -107,6 +118,8 @@ static int read_entry(struct entry *e, const char *spec, const char *out_dir, st
         rc = ERR(err, USAGE, "--select: what is found of each candidate goes to a folder, give it by --out");
     if (!rc)
         rc = cmd_model_path(&e->path, s, err);
+    if (!rc)
+        rc = check_model(e, spec, err);
     if (!rc && !(e->folder = file_join(out_dir, e->name)))
         rc = ERR(err, NOMEM, "no memory for the candidates");
     mem_free(s);
@@ -268,6 +281,18 @@ static double figure_of(const json_t *all, const char *name)
     return v;
 }
 
+/* The newest results of tasks are of all items. */
+static int check_complete(const json_t *all, const char *folder, struct err *err)
+{
+    bool stopped = false;
+    size_t i;
+    json_t *e;
+    json_array_foreach((json_t *)all, i, e)
+        if (json_object_get(e, "results"))
+            stopped = json_is_false(json_object_get(json_object_get(json_object_get(e, "results"), "lathe"), "complete"));
+    return stopped ? ERR(err, USAGE, "%s: its evaluation was stopped before the end, expected one of all items; the command that made it goes on", folder) : 0;
+}
+
 static int read_figures(struct selection *s, int i, struct err *err)
 {
     json_t *all = NULL;
@@ -280,9 +305,10 @@ static int read_figures(struct selection *s, int i, struct err *err)
     }
     for (int c = DECODE; c < COST; c++)
         s->value[i][c] = figure_of(all, criterion[c].name);
+    const int rc = check_complete(all, e->folder, err);
     s->value[i][COST] = s->o->price > 0 ? s->o->price * 1e6 / (3600 * s->value[i][DECODE]) : (double)NAN;
     json_decref(all);
-    return 0;
+    return rc;
 }
 
 static bool first_of_task(const struct samples *s, int i) { return !i || strcmp(s->set[i - 1].task, s->set[i].task); }

@@ -31,6 +31,8 @@ static int read_file(struct sweep *s, struct err *err)
     TRY(tree_load(&s->tree, s->file, 1 << 20, err));
     const char *key;
     json_t *v;
+    if (!json_is_object(s->tree))
+        return ERR(err, FORMAT, "%s: expected an object: recipe, space, least_steps, most_steps and more", s->file);
     json_object_foreach(s->tree, key, v)
         if (strcmp(key, "recipe") && strcmp(key, "space") && strcmp(key, "draws") && strcmp(key, "seed") && strcmp(key, "least_steps") && strcmp(key, "most_steps") && strcmp(key, "eta"))
             return ERR(err, FORMAT, "%s: found the key '%s', expected recipe, space, draws, seed, least_steps, most_steps or eta", s->file, key);
@@ -40,7 +42,13 @@ static int read_file(struct sweep *s, struct err *err)
     TRY(tree_int(s->tree, "least_steps", -1, 1, (int64_t)1e12, &s->least, s->file, err));
     TRY(tree_int(s->tree, "most_steps", -1, 1, (int64_t)1e12, &s->most, s->file, err));
     TRY(tree_num(s->tree, "eta", 3, &s->eta, s->file, err));
+    if (!s->recipe_path || s->least < 0 || s->most < 0)
+        return ERR(err, FORMAT, "%s: %s is missing", s->file, !s->recipe_path ? "recipe, the path of a recipe of lathe train," : s->least < 0 ? "least_steps" : "most_steps");
+    if (json_object_get(json_object_get(s->tree, "space"), "train.steps") || json_object_get(json_object_get(s->tree, "space"), "train.epochs"))
+        return ERR(err, FORMAT, "%s: found train.steps or train.epochs in the space, which least_steps and most_steps decide", s->file);
     TRY(tree_load(&s->recipe, s->recipe_path, 1 << 20, err));
+    if (!json_is_object(s->recipe))
+        return ERR(err, FORMAT, "%s: expected a recipe, an object of sections", s->recipe_path);
     TRY(halving_settings(&s->setting, json_object_get(s->tree, "space"), s->draws, (uint64_t)s->seed, s->file, err));
     s->n = s->alive = (int)json_array_size(s->setting);
     if (halving_plan(&s->plan, s->n, s->least, s->most, s->eta, err) < 0)
@@ -247,11 +255,16 @@ int eval_sweep(const char *file, const char *out_dir, struct err *err)
     if (!s)
         return ERR(err, NOMEM, "no memory for a search");
     s->file = file, s->out_dir = out_dir;
-    int rc = read_file(s, err);
+    int lock = -1, rc = read_file(s, err);
+    if (!rc)
+        rc = file_mkdirs(out_dir, err);
+    if (!rc)
+        rc = file_lock(out_dir, &lock, err);
     for (int r = 0; r < s->plan.n_rung && !rc; r++)
         rc = one_rung(s, r, err);
     if (!rc)
         rc = tell(s, err);
+    file_unlock(&lock);
     json_decref(s->tree), json_decref(s->recipe), json_decref(s->setting);
     mem_free(s);
     return rc;

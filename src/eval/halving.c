@@ -59,8 +59,13 @@ static int read_space(struct dimension *d, int *n, const json_t *space, const ch
         d[*n] = (struct dimension){ .key = key };
         if (!dot || dot == key || !dot[1])
             return ERR(err, FORMAT, "%s: found the key '%s', expected SECTION.KEY of a recipe, such as train.lr", where, key);
-        if (json_is_array(v) && json_array_size(v))
+        if (json_is_array(v) && json_array_size(v)) {
             d[*n].list = v;
+            for (size_t i = 0; i < json_array_size(v); i++)
+                for (size_t j = 0; j < i; j++)
+                    if (json_equal(json_array_get(v, i), json_array_get(v, j)))
+                        return ERR(err, FORMAT, "%s: %s: values %d and %d are the same", where, key, (int)j + 1, (int)i + 1);
+        }
         else if (json_is_object(v))
             TRY(read_range(&d[*n], v, where, err));
         else

@@ -65,3 +65,11 @@ say lathe eval --sweep search.yaml --out sw2 --quiet --threads 1
 say lathe eval --sweep search.yaml --quiet
 sed -i 's/least_steps/few_steps/' search.yaml
 say lathe eval --sweep search.yaml --out sw2 --quiet
+for t in '[]' '5' '{}' '{"recipe": "recipe.yaml"}' '{"recipe": "recipe.yaml", "space": {"train.steps": [3, 5]}, "least_steps": 1, "most_steps": 2}'; do
+    echo "$t" > bad.json
+    say lathe eval --sweep bad.json --out sw3 --quiet
+done
+echo '--- stopped evaluations are no candidates'
+cp -r s/a s/stopped
+sed -i 's/"complete": true/"complete": false/' s/stopped/results_*.json
+say lathe eval a=s/a b=s/stopped --select --quiet

@@ -325,9 +325,11 @@ static void a_beginning_that_requests_share_is_computed_once(void **state)
             OK(answer(&g, &a, &o, pools[0], &n));
             assert_int_equal(n.n_asked, all);
             assert_int_equal(n.n_computed, distinct);
+            release(&g);
             o.apart = true;
             OK(answer(&g, &a, &o, pools[0], &n));
             assert_int_equal(n.n_computed, all);
+            release(&g);
         }
 }
 

@@ -74,7 +74,7 @@ static void spaces_that_say_nothing_are_refused(void **state)
     (void)state;
     static const char *const bad[] = {
         "[]", "{}", "{\"lr\": [1]}", "{\"train.lr\": []}", "{\"train.lr\": 3}", "{\"train.lr\": {\"min\": 2, \"max\": 1}}", "{\"train.lr\": {\"min\": 0, \"max\": 1, \"scale\": \"log\"}}",
-        "{\"train.lr\": {\"min\": 0, \"max\": 1, \"of\": 1}}", "{\"train.lr\": {\"min\": 0, \"max\": 1}}", "{\".lr\": [1]}", "{\"train.\": [1]}",
+        "{\"train.lr\": {\"min\": 0, \"max\": 1, \"of\": 1}}", "{\"train.lr\": {\"min\": 0, \"max\": 1}}", "{\".lr\": [1]}", "{\"train.lr\": [1, 2, 1]}", "{\"train.\": [1]}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         json_t *space = parsed(bad[i]), *all = NULL;
