@@ -14,7 +14,7 @@
 /* What else the command line says beside eval_asked, which several kinds of evaluation share. */
 static const char *logits, *diagram, *sweep;
 static struct eval_select selection = { .prefer = "speed", .margin = 0.01 };
-static struct eval_images images = { .eps = 8.0 / 255 };
+static struct eval_images images = { .eps = EVAL_IMAGES_EPS };
 static struct eval_ood ood;
 static struct eval_injections injections = EVAL_INJECTIONS;
 static struct eval_membership membership;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
@@ -14,16 +15,40 @@
 #include "eval/interval.h"
 #include "model/model.h"
 
-static int progress(void *ctx, const char *what, int64_t done, int64_t all)
+/* ---- what is asked ---- */
+
+/* Before a model is asked anything: what a set is read from is there (as images_open() takes a path apart). */
+static int check_set(const char *path, struct err *err)
 {
-    (void)ctx;
-    if (cmd_stop)
-        return 1;
-    log_progress("%s: %lld of %lld images", what, (long long)done, (long long)all);
-    return 0;
+    struct file_map m;
+    if (!strchr(path, ','))
+        return file_is_dir(path) ? 0 : ERR(err, USAGE, "%s: expected one folder of classes, or two idx files: images, labels", path);
+    char *first = mem_strdup(path), *second = first ? strchr(first, ',') : NULL;
+    if (!first)
+        return ERR(err, NOMEM, "no memory for a path");
+    *second++ = 0;
+    int rc = file_map_open(&m, first, err);
+    if (!rc)
+        file_map_close(&m), rc = file_map_open(&m, second, err);
+    if (!rc)
+        file_map_close(&m);
+    mem_free(first);
+    return rc;
 }
 
-/* ---- what is asked ---- */
+static int check(const struct eval_images *o, struct err *err)
+{
+    if (o->fit && !o->ood.n)
+        return ERR(err, USAGE, "--ood-fit: found no --ood, whose scores it is of");
+    if (!o->attacks && o->eps != EVAL_IMAGES_EPS)
+        return ERR(err, USAGE, "--eps: found no --attack, which it is of");
+    TRY(check_set(o->path, err));
+    if (o->fit)
+        TRY(check_set(o->fit, err));
+    for (int i = 0; i < o->ood.n; i++)
+        TRY(check_set(o->ood.item[i], err));
+    return 0;
+}
 
 static int read_attacks(struct attack *how, int *n, const struct eval_images *o, struct err *err)
 {
@@ -194,11 +219,22 @@ static int fill(json_t *tree, const struct finder *f, struct rows *in, struct er
 
 /* ---- for people ---- */
 
-static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : NAN; }
+static double number(const json_t *o, const char *key) { return number_of(json_object_get(o, key)); }
+
+/* A number, or a dash where there is none. */
+static const char *shown(const char *format, double v, char text[32])
+{
+    if (isnan(v))
+        return "-";
+    snprintf(text, 32, format, v);
+    return text;
+}
 
 static void print_corruptions(const json_t *r)
 {
     const char *name;
+    char text[32];
     json_t *list, *worst = json_object_get(r, "worst");
     if (!r)
         return;
@@ -209,20 +245,22 @@ static void print_corruptions(const json_t *r)
             printf(" %s%.4f", i ? "  " : "    ", json_number_value(json_array_get(list, i)));
         putchar('\n');
     }
-    printf("mean over all %.4f, %.1f %% of the accuracy without; worst: %s of strength %.0f, %.4f\n", number(r, "mean"), 100 * number(r, "retained"),
+    printf("mean over all %.4f, %s %% of the accuracy without; worst: %s of strength %.0f, %.4f\n", number(r, "mean"), shown("%.1f", 100 * number(r, "retained"), text),
            json_string_value(json_object_get(worst, "family")), number(worst, "strength"), number(worst, "accuracy"));
 }
 
 static void print_attacks(const json_t *r)
 {
     const char *name;
+    char text[32];
     json_t *a, *w;
     size_t i;
     if (!r)
         return;
     printf("%-10s %6s %7s %9s %9s %13s\n", "attack", "steps", "fooled", "of right", "accuracy", "queries, mean");
     json_object_foreach(json_object_get(r, "attacks"), name, a)
-        printf("%-10s %6.0f %7.0f %9.0f %9.4f %13.1f\n", name, number(a, "steps"), number(a, "fooled"), number(a, "n"), number(a, "accuracy"), number(a, "queries_mean"));
+        printf("%-10s %6.0f %7.0f %9.0f %9.4f %13s\n", name, number(a, "steps"), number(a, "fooled"), number(a, "n"), number(a, "accuracy"),
+               shown("%.1f", number(a, "queries_mean"), text));
     printf("right under all of them within %.4f: %.4f, 95 %% interval %.4f to %.4f (an upper bound)\n", number(r, "eps"), number(r, "robust_accuracy"),
            json_number_value(json_array_get(json_object_get(r, "ci95"), 0)), json_number_value(json_array_get(json_object_get(r, "ci95"), 1)));
     json_array_foreach(json_object_get(r, "warnings"), i, w)
@@ -232,6 +270,7 @@ static void print_attacks(const json_t *r)
 static void print_all(const json_t *tree)
 {
     const json_t *fit = json_object_get(tree, "fit");
+    eval_print_stopped(tree);
     printf("%.0f images\n", number(tree, "n"));
     eval_print_calibration(json_object_get(tree, "calibration"));
     print_corruptions(json_object_get(tree, "corruptions"));
@@ -259,10 +298,10 @@ static int find(json_t *tree, struct finder *f, struct err *err)
     return rc;
 }
 
-static int run(json_t *tree, const char *model, const struct eval_images *o, struct pool *pool, struct err *err)
+static int run(json_t *tree, const char *model, const struct eval_images *o, struct eval_stop *stop, struct pool *pool, struct err *err)
 {
     struct classifier *c;
-    const struct images_opts io = { .seed = (uint64_t)o->seed, .pool = pool, .progress = progress };
+    const struct images_opts io = { .seed = (uint64_t)o->seed, .pool = pool, .progress = eval_progress, .ctx = stop };
     const bool features = o->fit || o->features_out;
     TRY(classifier_new(&c, model, &(struct classify_opts){ .slopes = o->attacks != NULL, .features = features }, pool, err));
     const struct config *m = classifier_config(c);
@@ -277,13 +316,17 @@ int eval_images(const char *model, const struct eval_images *o, struct err *err)
 {
     struct pool *pool;
     struct err stopped = { 0 };
+    struct eval_stop stop = { 0 };
     char sha[SHA256_HEX];
     json_t *tree;
+    TRY(check(o, err));
     TRY(cmd_pool(&pool, err));
     TRY(model_digest(model, sha, err));
     TRY(evidence_new(&tree, "images", model, sha, o->seed, err));
     int rc = evidence_put(tree, "images", json_string(o->path), err);
-    const int found = rc ? rc : run(tree, model, o, pool, &stopped);
+    const int found = rc ? rc : run(tree, model, o, &stop, pool, &stopped);
+    if (!rc && (!found || found == ERR_STOPPED))
+        rc = eval_put_complete(tree, &stop, err);
     if (rc || (found && (found != ERR_STOPPED || !json_object_get(tree, "calibration")))) {
         json_decref(tree);
         return rc ? rc : (*err = stopped, found);

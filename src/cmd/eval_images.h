@@ -5,13 +5,14 @@
 #include "base/err.h"
 #include "base/opt.h"
 
+#define EVAL_IMAGES_EPS (8.0 / 255)
 struct eval_images {
     const char *path;                /* of the images (eval/images.h) */
     struct opt_list ood;             /* the same: of others */
     const char *fit;                 /* the same: what detectors of features are fitted to; NULL: there are none */
     const char *features_out, *out;  /* .npz of logits and features, folder of evidence; NULL: none */
     const char *attacks;             /* names, or "all"; NULL: none */
-    double eps;
+    double eps;                      /* of attacks; another than EVAL_IMAGES_EPS was asked for */
     bool corruptions;
     int64_t limit, seed;             /* limit 0: all images */
 };

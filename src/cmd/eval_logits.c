@@ -53,9 +53,12 @@ static void print_metrics(const json_t *metrics, const json_t *after)
 static void print_temperature(const json_t *t)
 {
     char text[3][32];
-    const char *status = json_string_value(json_object_get(t, "status"));
+    const char *status = json_string_value(json_object_get(t, "status")), *why = json_string_value(json_object_get(json_object_get(t, "cross_fit"), "status"));
     if (isnan(number(t, "T")))
-        printf("temperature: none is best (%s)\n", status ? status : "not fitted");
+        printf("temperature: none makes NLL least (%s)\n", status ? status : "not fitted");
+    else if (why)
+        printf("temperature: %s makes NLL least, %s -> %s; not fitted to a part (%s)\n", shown(number(t, "T"), text[0]), shown(number(t, "nll_before"), text[1]),
+               shown(number(t, "nll_after"), text[2]), why);
     else
         printf("temperature: %s makes NLL least, %s -> %s; the last column is of items that it was not fitted to\n", shown(number(t, "T"), text[0]), shown(number(t, "nll_before"), text[1]),
                shown(number(t, "nll_after"), text[2]));
@@ -71,8 +74,10 @@ static void print_conformal(const json_t *c)
            number(c, "n_measured"), shown(entry(c, "measured_range90", 0), text[0]), shown(entry(c, "measured_range90", 1), text[1]));
     for (int i = 0; i < 3; i++) {
         const json_t *k = json_object_get(c, kinds[i]), *worst = json_object_get(k, "worst_class");
-        printf("  %-5s coverage %s, mean size %s; worst class %.0f: %s\n", kinds[i], shown(number(k, "coverage"), text[0]), shown(number(k, "size_mean"), text[1]), number(worst, "class"),
-               shown(number(worst, "coverage"), text[2]));
+        printf("  %-5s coverage %s, mean size %s", kinds[i], shown(number(k, "coverage"), text[0]), shown(number(k, "size_mean"), text[1]));
+        if (worst)
+            printf("; worst class %.0f: %s", number(worst, "class"), shown(number(worst, "coverage"), text[2]));
+        putchar('\n');
     }
 }
 
@@ -138,6 +143,8 @@ static int evidence_of(json_t **out, const char *path, const struct calib_file *
         rc = evidence_put(tree, "labels", json_string(f->labels), err);
     if (!rc && json_object_update(tree, (json_t *)report))
         rc = ERR(err, NOMEM, "no memory for a report");
+    if (!rc)
+        rc = evidence_put(tree, "complete", json_true(), err);
     if (!rc)
         rc = calib_report_figures(tree, NULL, report, err);
     if (rc)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
@@ -11,11 +12,8 @@
 
 /* ---- telling ---- */
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
+static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : NAN; }
+static double number(const json_t *o, const char *key) { return number_of(json_object_get(o, key)); }
 
 static const char *shown(double v, char text[24])
 {
@@ -34,12 +32,31 @@ static void print_score(const char *name, const json_t *s, const json_t *matched
         printf("  %-20s - (%s)\n", name, why);
         return;
     }
-    printf("  %-20s %8s  %6s to %-6s %18s %19s %8s %8s", name, shown(number(s, "auroc"), text[0]), shown(json_number_value(json_array_get(ci, 0)), text[1]),
-           shown(json_number_value(json_array_get(ci, 1)), text[2]), shown(number(s, "fpr95_id_positive"), text[3]), shown(number(s, "fpr95_ood_positive"), text[4]),
+    printf("  %-20s %8s  %6s to %-6s %18s %19s %8s %8s", name, shown(number(s, "auroc"), text[0]), shown(number_of(json_array_get(ci, 0)), text[1]),
+           shown(number_of(json_array_get(ci, 1)), text[2]), shown(number(s, "fpr95_id_positive"), text[3]), shown(number(s, "fpr95_ood_positive"), text[4]),
            shown(number(s, "aupr_in"), text[5]), shown(number(s, "aupr_out"), text[6]));
     if (matched)
         printf(" %14s", shown(number(json_object_get(matched, name), "auroc"), text[7]));
     putchar('\n');
+}
+
+/* The share of those that are in; the same for all scores that could be had. */
+static double prevalence(const json_t *scores)
+{
+    const char *name;
+    json_t *s;
+    json_object_foreach((json_t *)scores, name, s)
+        if (json_object_get(s, "prevalence_id"))
+            return number(s, "prevalence_id");
+    return NAN;
+}
+
+/* By rank.h a constant score's curve runs straight from precision 1 to the prevalence p: (1 + p)/2 lies below it. */
+static void print_useless(double p)
+{
+    char text[4][24];
+    printf("  of no use: auroc 0.5; aupr_in near %s and aupr_out near %s where values differ, %s and %s where all are equal\n", shown(p, text[0]), shown(1 - p, text[1]), shown((1 + p) / 2, text[2]),
+           shown((2 - p) / 2, text[3]));
 }
 
 void eval_print_ood(const json_t *ood)
@@ -48,17 +65,39 @@ void eval_print_ood(const json_t *ood)
     json_t *set, *s;
     json_object_foreach((json_t *)ood, path, set) {
         const json_t *same = json_object_get(set, "length_matched"), *scores = json_object_get(set, "scores");
-        json_t *first = json_object_iter_value(json_object_iter((json_t *)scores));
-        const double share = number(first, "prevalence_id");
-        printf("%.0f of %s; useless scores have 0.5, aupr_in %.4f, aupr_out %.4f\n", number(set, "n"), path, share, 1 - share);
+        printf("%.0f of %s\n", number(set, "n"), path);
         if (number(set, "n_failed") > 0)
             printf("  and %.0f that could not be read\n", number(set, "n_failed"));
+        print_useless(prevalence(scores));
         printf("  %-20s %8s  %16s %18s %19s %8s %8s%s\n", "score", "auroc", "95 %", "fpr95_id_positive", "fpr95_ood_positive", "aupr_in", "aupr_out", json_is_object(same) ? "   same lengths" : "");
         json_object_foreach((json_t *)scores, name, s)
             print_score(name, s, json_is_object(same) ? json_object_get(same, "scores") : NULL);
         if (json_is_object(same))
             printf("  same lengths: auroc over %.0f of each set, as many of each number of tokens\n", number(same, "n"));
     }
+}
+
+void eval_print_stopped(const json_t *evidence)
+{
+    const json_t *s = json_object_get(evidence, "stopped");
+    if (json_is_object(s))
+        printf("INCOMPLETE, stopped: %.0f of %.0f (%s)\n", number(s, "done"), number(s, "of"), json_string_value(json_object_get(s, "at")));
+}
+
+int eval_put_complete(json_t *evidence, const struct eval_stop *s, struct err *err)
+{
+    TRY(evidence_put(evidence, "complete", json_boolean(!s->stopped), err));
+    return s->stopped ? evidence_put(evidence, "stopped", json_pack("{s:s, s:I, s:I}", "at", s->what, "done", (json_int_t)s->done, "of", (json_int_t)s->all), err) : 0;
+}
+
+int eval_progress(void *ctx, const char *what, int64_t done, int64_t all)
+{
+    struct eval_stop *s = ctx;
+    *s = (struct eval_stop){ what, done, all, cmd_stop };
+    if (s->stopped)
+        return 1;
+    log_progress("%s: %lld of %lld", what, (long long)done, (long long)all);
+    return 0;
 }
 
 int eval_tell(json_t *evidence, const char *folder, void (*print)(const json_t *), struct err *err)
@@ -85,16 +124,7 @@ int eval_keep_rows(struct npz_writer *z, const char *name, const char *what, enu
 
 /* ---- the model ---- */
 
-struct reader { struct classifier *c; struct engine *e; int32_t prefix; const struct eval_ood *o; struct pool *pool; struct npz_writer *z; };
-
-static int progress(void *ctx, const char *what, int64_t done, int64_t all)
-{
-    (void)ctx;
-    if (cmd_stop)
-        return 1;
-    log_progress("%s: %lld of %lld", what, (long long)done, (long long)all);
-    return 0;
-}
+struct reader { struct classifier *c; struct engine *e; int32_t prefix; const struct eval_ood *o; struct pool *pool; struct npz_writer *z; struct eval_stop stop; };
 
 enum { TEXT_POSITIONS = 1024 };
 
@@ -131,16 +161,20 @@ static int read_set(struct text_rows *out, struct reader *r, const char *path, c
 {
     struct text_lines s;
     TRY(text_lines_read(&s, path, limit, err));
-    const struct text_rows_opts o = { .names = names, .pool = r->pool, .progress = progress };
+    const struct text_rows_opts o = { .names = names, .pool = r->pool, .progress = eval_progress, .ctx = &r->stop };
     int rc = r->c ? text_rows_classifier(out, r->c, &s, &o, err) : text_rows_model(out, r->e, r->prefix, &s, &o, err);
     if (!rc) {
         out->n_failed += s.n_bad;
         if (s.n_bad)
             out->why = s.bad;
-        if (out->n_failed)
+        if (!out->n)
+            rc = ERR(err, RANGE, "%s: none of %lld texts is left, the first because: %s", path, (long long)out->n_failed, out->why.msg);
+        else if (out->n_failed)
             log_warn("%s: %lld texts are left out, the first because: %s", path, (long long)out->n_failed, out->why.msg);
     }
     text_lines_release(&s);
+    if (rc)
+        text_rows_release(out);
     if (rc || !r->z)
         return rc;
     rc = eval_keep_rows(r->z, name, "length", NPZ_I32, out->n_token, out->n, 0, err);
@@ -248,6 +282,7 @@ static int find(json_t *tree, struct reader *r, struct err *err)
 static void print_all(const json_t *tree)
 {
     const json_t *fit = json_object_get(tree, "fit"), *in = json_object_get(tree, "in");
+    eval_print_stopped(tree);
     printf("%.0f texts of %s\n", number(in, "n"), json_string_value(json_object_get(tree, "texts")));
     if (json_is_object(fit))
         printf("scores of features are fitted to %.0f texts of %s, %s\n", number(fit, "n"), json_string_value(json_object_get(fit, "texts")),
@@ -255,11 +290,27 @@ static void print_all(const json_t *tree)
     eval_print_ood(json_object_get(tree, "ood"));
 }
 
+/* Before a model is asked anything: all files are there. */
+static int check_files(const struct eval_ood *o, struct err *err)
+{
+    struct file_map m;
+    for (int i = -2; i < o->others.n; i++) {
+        const char *path = i == -2 ? o->texts : i == -1 ? o->fit : o->others.item[i];
+        if (!path)
+            continue;
+        TRY(file_map_open(&m, path, err));
+        file_map_close(&m);
+    }
+    return 0;
+}
+
+/* What was stopped is told as far as it went; before a first set was told from the texts there is nothing. */
 int eval_ood(const char *model, const struct eval_ood *o, struct err *err)
 {
     struct reader r = { .o = o, .prefix = -1 };
     char sha[SHA256_HEX];
     json_t *tree = NULL;
+    TRY(check_files(o, err));
     TRY(cmd_pool(&r.pool, err));
     int rc = open_model(&r, model, err);
     if (!rc)
@@ -273,7 +324,9 @@ int eval_ood(const char *model, const struct eval_ood *o, struct err *err)
     log_progress_end();
     engine_free(r.e);
     classifier_free(r.c);
-    if (rc || (found && found != ERR_STOPPED)) {
+    if (!rc && (!found || found == ERR_STOPPED))
+        rc = eval_put_complete(tree, &r.stop, err);
+    if (rc || (found && (found != ERR_STOPPED || !json_object_size(json_object_get(tree, "ood"))))) {
         json_decref(tree);
         return rc ? rc : (*err = stopped, found);
     }

@@ -2,6 +2,8 @@
 #ifndef CMD_EVAL_OOD_H
 #define CMD_EVAL_OOD_H
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include "base/err.h"
 #include "base/opt.h"
 #include "eval/npz_write.h"
@@ -17,6 +19,13 @@ struct eval_ood {
 int eval_ood(const char *model, const struct eval_ood *o, struct err *err);
 
 /* ---- shared with --images ---- */
+/* Where what was asked stopped: what eval_progress() was told when it said so. */
+struct eval_stop { const char *what; int64_t done, all; bool stopped; };
+/* progress of images.h and text_rows.h; ctx: a struct eval_stop. */
+int eval_progress(void *ctx, const char *what, int64_t done, int64_t all);
+/* "complete", and where it is false "stopped": { "at", "done", "of" }. */
+int eval_put_complete(json_t *evidence, const struct eval_stop *s, struct err *err);
+void eval_print_stopped(const json_t *evidence);
 /* { SET: { "n", "scores" .., "length_matched" } .. } for people. */
 void eval_print_ood(const json_t *ood);
 /* Prints the evidence (--json) or by `print`, and keeps it in a folder (NULL: not); takes it. */

@@ -119,8 +119,9 @@ static int temperature(json_t *o, const struct calib *c, const struct calib_repo
 {
     struct calib_temperature t;
     TRY(calib_temperature_fit(&t, c, NULL, 0, pool, err));
-    json_t *x = json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", calib_temperature_word(t.status), "T", number(t.temperature), "beta", number(t.beta), "nll_before",
-                          number(t.nll_before), "nll_after", number(t.nll_after));
+    const bool least = t.status == CALIB_FITTED;             /* else no T has the least NLL, so there is none to tell */
+    json_t *x = json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", calib_temperature_word(t.status), "T", number(least ? t.temperature : NAN), "beta", number(least ? t.beta : NAN),
+                          "nll_before", number(t.nll_before), "nll_after", number(least ? t.nll_after : NAN));
     const int rc = cross_fit(x, c, opts, pool, err);
     json_object_set_new(o, "temperature", x);
     return rc;

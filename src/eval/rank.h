@@ -13,6 +13,7 @@
  * ap     sum over thresholds of (recall gained) * precision                                     sklearn.metrics.average_precision_score
  * aupr   the trapezoids below precision over recall, from (recall 0, precision 1) on            auc(recall, precision) of precision_recall_curve
  * fpr95  the share of negatives at or above the highest threshold with 95 % of the positives    fpr[argmax(tpr >= .95)] of roc_curve
+ * A constant score has auroc 0.5, ap the share of positives p, and aupr (1 + p)/2: its curve is one trapezoid, from precision 1 to p.
  * All are NAN where one of the kinds is missing.
  * auroc_se  the standard error of auroc (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988): from the variance of each item's share of the other
  *           kind that it is on the right side of; NAN with fewer than two of a kind, 0 where nothing is on the wrong side */

@@ -159,6 +159,8 @@ static int whole(json_t **out, struct telling *t, struct err *err)
 
 int text_ood(json_t **out, const struct text_detectors *d, const struct text_rows *id, const struct text_rows *ood, uint64_t seed, struct pool *pool, struct err *err)
 {
+    if (!id->n || !ood->n)
+        return ERR(err, RANGE, "%lld texts and %lld others, expected one of each at least", (long long)id->n, (long long)ood->n);
     const size_t n = (size_t)(id->n + ood->n), least = (size_t)(id->n < ood->n ? id->n : ood->n);
     struct telling t = { .d = d, .id = id, .ood = ood, .pool = pool, .score = mem_alloc_array(n, sizeof *t.score), .matched = mem_alloc_array(2 * least, sizeof *t.matched),
                          .a = mem_alloc_array(least, sizeof *t.a), .b = mem_alloc_array(least, sizeof *t.b), .all = json_object(), .same = json_object() };

@@ -18,7 +18,8 @@ int text_detectors_fit(struct text_detectors *out, const struct text_rows *fit, 
 void text_detectors_release(struct text_detectors *d);
 
 /* { "n", "n_failed", "tokens_mean", "scores": { SCORE: detect_measure() | {"why_not"} .. }, "length_matched": { "n" (of each set), "scores" } }
- * The rows that lie in both are of the same model.  length_matched is null where no length is in both. */
+ * The rows that lie in both are of the same model.  length_matched is null where no length is in both.
+ * ERR_RANGE where a set has no row. */
 int text_ood(json_t **out, const struct text_detectors *d, const struct text_rows *id, const struct text_rows *ood, uint64_t seed, struct pool *pool, struct err *err);
 
 /* As many texts of each length from both, drawn by the seed: indices of a[] and b[], room for the smaller of the sets; how many. */

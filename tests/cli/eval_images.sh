@@ -44,13 +44,20 @@ import glob, zipfile
 print(json.load(open(glob.glob("kept/images_*.json")[0]))["figures"][0]["name"], zipfile.ZipFile("rows.npz").testzip(), *sorted(zipfile.ZipFile("rows.npz").namelist()))
 P
 lathe eval m --images test.images.gz,test.labels.gz --limit 20 --quiet | sed -n '1p;3p' | cut -c 1-50
-lathe eval m --images test.images.gz,test.labels.gz --ood other.images.gz,other.labels.gz --ood-fit train.images.gz,train.labels.gz --quiet | grep -A3 'are fitted to' | sed 's/[0-9][.][0-9]*/#/g'
+lathe eval m --images test.images.gz,test.labels.gz --ood other.images.gz,other.labels.gz --ood-fit train.images.gz,train.labels.gz --quiet | grep -A4 'are fitted to' | sed 's/[0-9][.][0-9]*/#/g'
 say() { "$@" > said 2> talk; local rc=$?; sed "s|$ROOT/||g" said talk; echo "exit $rc"; }
 say lathe eval m --images test.images.gz,test.labels.gz --attack fab
 say lathe eval m --images test.images.gz,test.labels.gz --attack pgd,pgd
 say lathe eval m --images test.images.gz,other.labels.gz
 say lathe eval m --images missing
 say lathe eval --images test.images.gz,test.labels.gz
+say lathe eval m --images test.images.gz,test.labels.gz --ood-fit train.images.gz,train.labels.gz
+say lathe eval m --images test.images.gz,test.labels.gz --eps 0.1
+say lathe eval m --images test.images.gz,test.labels.gz --ood missing,other.labels.gz
+lathe eval m --images test.images.gz,test.labels.gz --limit 20 --json --quiet > few.json; python3 -c '
+import json; r = json.load(open("few.json")); t = r["calibration"]["temperature"]
+print(r["complete"], r["calibration"]["accuracy"]["value"] < 1 or (t["T"], t["beta"], t["nll_after"], t["cross_fit"].get("metrics")))'
+lathe eval m --images test.images.gz,test.labels.gz --limit 20 --quiet | grep ^temperature
 say lathe eval m --corruptions
 say lathe eval m --ood other.images.gz,other.labels.gz
 say lathe eval m --images test.images.gz,test.labels.gz --ood other.images.gz,other.labels.gz --ood-fit missing

@@ -38,7 +38,7 @@ for m in classes words; do
 import json, sys, zipfile
 r = json.load(open("one.json"))
 o = r["ood"]["other.jsonl"]
-print(r["kind"], r["fit"], r["in"], o["n"], o["n_failed"], o["length_matched"]["n"] > 5)
+print(r["kind"], r["complete"], r["fit"], r["in"], o["n"], o["n_failed"], o["length_matched"]["n"] > 5)
 print(*(k if "auroc" in v else f"({k})" for k, v in o["scores"].items()))
 print([k for k in ("nll", "knn", "knn.mean") if k in o["scores"] and o["scores"][k]["auroc"] < 0.7], *sorted(zipfile.ZipFile(sys.argv[1] + ".npz").namelist()))
 P
@@ -50,5 +50,12 @@ say lathe eval words --texts test.jsonl
 say lathe eval --texts test.jsonl --ood other.jsonl
 say lathe eval words --ood other.jsonl
 say lathe eval words --texts missing --ood other.jsonl
+say lathe eval words --texts test.jsonl --ood other.jsonl --ood missing
+say lathe eval words --texts test.jsonl --ood other.jsonl --max-length 1 --out none --quiet
+ls none
+head -1 test.jsonl > a.jsonl; tail -1 lines.txt > b.txt       # one on a side has no interval
+lathe eval words --texts a.jsonl --ood b.txt --quiet | sed -n '3,5s/[0-9][.][0-9]*/#/gp'
+yes "good fine" | head -20 > same.txt; cp same.txt twice.txt      # a constant score
+lathe eval words --texts same.txt --ood twice.txt --quiet | sed -n '1,3p;/length/p'
 : > empty; say lathe eval words --texts empty --ood other.jsonl --quiet
 say lathe eval words --texts test.jsonl --ood other.jsonl --tasks piqa

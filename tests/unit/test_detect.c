@@ -238,6 +238,9 @@ static void length_alone_is_no_score_once_lengths_are_the_same(void **state)
     assert_true(json_real_value(json_object_get(json_object_get(json_object_get(same_lengths, "scores"), "nll"), "auroc")) == 0.5);
     assert_true(json_integer_value(json_object_get(same_lengths, "n")) == 3 * N / 5);
     json_decref(o);
+    b.n = 0;
+    assert_int_equal(text_ood(&o, &none, &a, &b, 1, pool, &err), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "and 0 others"));
 }
 
 /* ---- files of texts ---- */

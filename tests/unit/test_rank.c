@@ -92,7 +92,8 @@ static void scores_without_use_rank_at_a_half_and_infinite_ones_are_ranked(void 
     static const unsigned char is[] = { 0, 1, 0, 1 };
     (void)state;
     const struct rank r = ranks(same, is, 4);
-    near(r.auroc, .5), near(r.ap, .5), near(r.fpr95, 1);
+    near(r.auroc, .5), near(r.ap, .5), near(r.aupr, .75), near(r.fpr95, 1);      /* aupr: auc of precision_recall_curve, scikit-learn 1.9.1 */
+    near(ranks(same, (const unsigned char[]){ 1, 0, 0, 0 }, 4).aupr, .625);
     near(ranks(wide, is, 4).auroc, (1 + 1 + 0 + .5) / 4);
     assert_true(isnan(ranks(NULL, NULL, 0).auroc));
 }
