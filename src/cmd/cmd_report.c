@@ -18,6 +18,50 @@ static struct opt_list data_cards;
 
 #define MAX_BYTES ((size_t)64 << 20)
 
+/* ---- where it goes ---- */
+
+static const char *last_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Two names of one file, which need not be there. */
+static int same_place(bool *same, const char *a, const char *b, struct err *err)
+{
+    const char *x = last_of(a), *y = last_of(b);
+    char *in_a = x == a ? mem_strdup(".") : mem_printf("%.*s", (int)(x - a), a), *in_b = y == b ? mem_strdup(".") : mem_printf("%.*s", (int)(y - b), b);
+    const int rc = in_a && in_b ? 0 : ERR(err, NOMEM, "no memory for a path");
+    *same = !rc && (!strcmp(a, b) || file_same(a, b) || (!strcmp(x, y) && file_same(in_a, in_b)));
+    mem_free(in_a), mem_free(in_b);
+    return rc;
+}
+
+struct place { const char *option, *path; };
+
+/* Each output has a file of its own, and none is what an evaluation or a run left, or what is read here. */
+static int check_places(const struct place *to, int n, struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        bool same = false;
+        if (!to[i].path)
+            continue;
+        if (evidence_is_name(last_of(to[i].path)) || file_name_ends(to[i].path, ".jsonl"))
+            return ERR(err, USAGE, "%s: found %s, which is named as evidence of an evaluation or a run, expected another name", to[i].option, to[i].path);
+        if (facts)
+            TRY(same_place(&same, to[i].path, facts, err));
+        if (same)
+            return ERR(err, USAGE, "%s: found %s, which --facts reads, expected another file", to[i].option, to[i].path);
+        for (int k = 0; k < i && !same; k++) {
+            if (to[k].path)
+                TRY(same_place(&same, to[i].path, to[k].path, err));
+            if (same)
+                return ERR(err, USAGE, "%s: found %s, where %s goes too, expected a file for each", to[i].option, to[i].path, to[k].option);
+        }
+    }
+    return 0;
+}
+
 /* ---- a training run ---- */
 
 static bool is_run(const char *folder)
@@ -30,6 +74,7 @@ static bool is_run(const char *folder)
 
 static int of_run(const char *folder, struct err *err)
 {
+    TRY(check_places(&(struct place){ "--out", out }, 1, err));
     TRY(page_of_folder(folder, out, err));
     if (out)
         log_info("report: %s", out);
@@ -71,6 +116,15 @@ static int write_page(const json_t *report, const char *folder, const char *path
     if (!rc)
         rc = file_write_all(path, b.data, b.len, err);
     buf_release(&b);
+    return rc;
+}
+
+static int check_documents(const char *folder, struct err *err)
+{
+    char *page = out ? mem_strdup(out) : file_join(folder, "report.html"), *beside = page ? json_beside(page) : NULL;
+    const struct place to[] = { { "--out", page }, { "report.json beside the page", beside }, { "--card", card }, { "--nist", nist } };
+    const int rc = beside ? check_places(to, sizeof to / sizeof *to, err) : ERR(err, NOMEM, "no memory for a path");
+    mem_free(page), mem_free(beside);
     return rc;
 }
 
@@ -204,9 +258,23 @@ static int add_examples(json_t *files, const char *folder, struct err *err)
     return 0;
 }
 
+/* Names that are nearly those of evidence. */
+static int say_passed_over(const char *folder, struct err *err)
+{
+    json_t *names, *s;
+    size_t i;
+    TRY(evidence_passed_over(&names, folder, err));
+    json_array_foreach(names, i, s)
+        log_warn("%s/%s: passed over, expected a name such as KIND_2026-11-26T21-14-27.123456.json, with microseconds", folder, json_string_value(s));
+    json_decref(names);
+    return 0;
+}
+
 static int of_evaluations(const char *folder, struct err *err)
 {
     json_t *files, *report = NULL;
+    TRY(check_documents(folder, err));
+    TRY(say_passed_over(folder, err));
     TRY(evidence_files(&files, folder, err));
     int rc = look_at(files, folder, err);
     if (!rc)
@@ -255,7 +323,8 @@ const struct command command_report = {
     "calibration beside what chance gives, accuracy by strength of a change, attacks, groups with the worst one named, examples with their\n"
     "texts, speed and cost, conventions, and the files with their SHA-256.  A kind that is not known here is shown by its figures.  Where\n"
     "several files have the same figure of a model the newest counts.  A file that cannot be read is said on the page, and the others make\n"
-    "it.  report.json beside it has all of it for programs; both are the same to the byte when they are made again.\n\n",
+    "it.  DATE is YYYY-MM-DDThh-mm-ss.ffffff; a name that begins as evidence but has another is passed over with a warning.  What was stopped before\n"
+    "its end is said to be.  report.json beside it has all of it for programs; both are the same to the byte when they are made again.\n\n",
     "--card writes a model card: YAML with model-index (task, data set, metrics), then sections that are filled from what was measured and from\n"
     "--facts.  What neither knows is \"Open\", with what is asked; nothing is made up.  --facts has the keys name, license, license_link,\n"
     "base_model, datasets, language, pipeline_tag, library_name, tags, description, developers, repository, intended_use, downstream_use,\n"

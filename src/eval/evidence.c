@@ -78,6 +78,27 @@ static const char *date_in(const char *name)
     return date[-1] == '_' && strncmp(name, "samples_", 8) ? date : NULL;
 }
 
+/* "_2026..": a year after a word; NULL: there is none. */
+static const char *year_in(const char *name)
+{
+    for (const char *s = name; (s = strstr(s, "_20")); s++)
+        if (s > name && s[3] >= '0' && s[3] <= '9' && s[4] >= '0' && s[4] <= '9')
+            return s + 1;
+    return NULL;
+}
+
+bool evidence_is_name(const char *name)
+{
+    static const char form[] = "0000-00-00T00";
+    const char *year = year_in(name);
+    if (date_in(name))
+        return true;
+    for (size_t i = 0; year && form[i]; i++)
+        if (form[i] == '0' ? year[i] < '0' || year[i] > '9' : year[i] != form[i])
+            return false;
+    return year && (file_name_ends(name, ".json") || file_name_ends(name, ".jsonl"));
+}
+
 static int by_date(const void *a, const void *b)
 {
     const char *x = *(char *const *)a, *y = *(char *const *)b;
@@ -191,4 +212,21 @@ int evidence_files(json_t **out, const char *folder, struct err *err)
 {
     uint64_t left = MAX_TOTAL;
     return read_all(out, folder, &left, err);
+}
+
+int evidence_passed_over(json_t **out, const char *folder, struct err *err)
+{
+    char **names;
+    int n;
+    TRY(file_list(folder, &names, &n, err));
+    *out = json_array();
+    int rc = *out ? 0 : ERR(err, NOMEM, "no memory for names");
+    for (int i = 0; i < n && !rc; i++)
+        if (year_in(names[i]) && file_name_ends(names[i], ".json") && strncmp(names[i], "samples_", 8) && !date_in(names[i]) &&
+            json_array_append_new(*out, text_of(names[i])))
+            rc = ERR(err, NOMEM, "no memory for names");
+    file_list_free(names, n);
+    if (rc)
+        json_decref(*out), *out = NULL;
+    return rc;
 }

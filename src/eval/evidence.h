@@ -10,6 +10,7 @@
 #ifndef EVAL_EVIDENCE_H
 #define EVAL_EVIDENCE_H
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
 
@@ -41,4 +42,8 @@ int evidence_read(json_t **out, const char *folder, struct err *err);
 /* The same with where each comes from: { "file": its name, "sha256", "bytes", "evidence" } or, where that cannot be had, { "file", "error": why }.
  * Of more than 1 GiB together the rest is not read, which is an error of these files. */
 int evidence_files(json_t **out, const char *folder, struct err *err);
+/* Is it KIND_YYYY-MM-DDThh-mm-ss.ffffff.json, or samples_ with such a date, or one with a date of another form from its hour on?  name: without a folder. */
+bool evidence_is_name(const char *name);
+/* The names of a folder's files that begin as evidence, WORD_20.., and end in .json, but have no date as above: those are passed over.  Strings. */
+int evidence_passed_over(json_t **out, const char *folder, struct err *err);
 #endif

@@ -202,7 +202,7 @@ static int index_metric(const json_t *f, struct buf *b, struct err *err)
 static bool in_index(const struct card_of_model *c, const json_t *f)
 {
     const char *kind = file_kind(f);
-    return is_own(c, f) && isfinite(read_number(f, "value")) &&
+    return is_own(c, f) && !json_object_get(f, "stopped") && isfinite(read_number(f, "value")) &&
         (!strcmp(kind, "tasks") || (!strcmp(kind, "images") && !strcmp(read_str(f, "name"), "accuracy") && !read_str(f, "of")));
 }
 
@@ -310,7 +310,7 @@ static int figure_row(const json_t *f, struct buf *b, struct err *err)
     TRY(buf_printf(b, err, "%s | ", figure_text(v, read_number(f, "value"))));
     if (figure_has_interval(f))
         TRY(buf_printf(b, err, "%s to %s", figure_text(low, read_number(f, "low")), figure_text(high, read_number(f, "high"))));
-    return buf_printf(b, err, " | %s |\n", read_thousands(n, read_count(f, "n")));
+    return buf_printf(b, err, " | %s%s |\n", read_thousands(n, read_count(f, "n")), json_object_get(f, "stopped") ? ", stopped run" : "");
 }
 
 /* t NULL: of kinds that no topic knows. */
@@ -328,11 +328,23 @@ static int measured(const struct card_of_model *c, const struct topic *t, struct
     return n > ROWS ? buf_printf(b, err, "\nand %zu more in report.json.\n", n - ROWS) : 0;
 }
 
+static bool any_stopped(const struct card_of_model *c)
+{
+    size_t i;
+    json_t *f;
+    bool any = false;
+    json_array_foreach(json_object_get(c->report, "figures"), i, f)
+        any = any || (is_own(c, f) && json_object_get(f, "stopped"));
+    return any;
+}
+
 static int evaluation(const struct card_of_model *c, struct buf *b, struct err *err)
 {
     bool any = false;
     TRY(buf_add_str(b, "## Evaluation\n\nIntervals are of 95 %; n counts items. `report.html` has conventions, failed and cut items, diagrams and "
                     "examples.\n", err));
+    if (any_stopped(c))
+        TRY(buf_add_str(b, "\n**Incomplete**: figures of a \"stopped run\" are of what was done before it was stopped, and are not in model-index.\n", err));
     for (const struct topic *t = topics; t->id; t++)
         TRY(measured(c, t, b, err));
     TRY(measured(c, NULL, b, err));

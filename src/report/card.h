@@ -1,7 +1,7 @@
 /* card.h - a model card in the form of the Hugging Face Hub: README.md with YAML in front, filled from what was measured and from what a person said.
  *
  * Nothing is made up: a section for which there is neither says "Open" and what is asked.  model-index has the scores on tasks and of classifiers
- * of images; all else that was measured stands in tables with intervals and items. */
+ * of images, of runs that came to their end; all else that was measured stands in tables with intervals and items. */
 #ifndef REPORT_CARD_H
 #define REPORT_CARD_H
 #include <jansson.h>

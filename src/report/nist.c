@@ -63,6 +63,8 @@ static void put_file(struct doc *d, json_t *o, const json_t *file)
 {
     doc_str(d, o, "file", read_str(file, "file"));
     doc_str(d, o, "sha256", read_str(file, "sha256"));
+    if (json_object_get(file, "stopped"))
+        doc_put(d, o, "stopped", json_true());
 }
 
 static void put_figure(struct doc *d, json_t *list, const json_t *report, const json_t *f)
@@ -232,10 +234,11 @@ enum { ROWS = 40 };
 static int text_row(struct buf *b, const json_t *e, struct err *err)
 {
     char text[96], n[32];
+    const bool stopped = json_object_get(e, "stopped");
     TRY(buf_add_str(b, "| ", err));
     if (read_str(e, "what")) {
         TRY(md_cell(b, read_str(e, "what"), err));
-        TRY(buf_add_str(b, "| | ", err));
+        TRY(buf_add_str(b, stopped ? "| stopped run | " : "| | ", err));
     } else {
         TRY(md_text(b, read_str(e, "kind"), err));
         TRY(buf_add_str(b, ": ", err));
@@ -244,7 +247,7 @@ static int text_row(struct buf *b, const json_t *e, struct err *err)
         TRY(read_str(e, "of") ? md_text(b, read_str(e, "of"), err) : 0);
         TRY(buf_add_str(b, read_str(e, "note") ? " - " : "", err));
         TRY(read_str(e, "note") ? md_text(b, read_str(e, "note"), err) : 0);
-        TRY(buf_printf(b, err, " | %s | %s | ", figure_interval(text, e), read_thousands(n, read_count(e, "n"))));
+        TRY(buf_printf(b, err, " | %s | %s%s | ", figure_interval(text, e), read_thousands(n, read_count(e, "n")), stopped ? ", stopped run" : ""));
     }
     TRY(read_str(e, "file") ? md_text(b, read_str(e, "file"), err) : 0);
     return buf_add_str(b, " |\n", err);

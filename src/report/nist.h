@@ -3,7 +3,8 @@
  * Each of the 22 has the figures that were measured, with interval, file and SHA-256, and what stays open: what no measurement can show, or was not
  * measured.  A figure without a value is none.  That a subcategory is met is never said: this is for the people who decide it.
  *   {"framework", "models", "subcategories": [{"id": "MEASURE 2.3", "title", "status": "evidence" | "open", "evidence": [{"kind", "name", "of", "value", "low",
- *    "high", "n", "note", "file", "sha256"} | {"what", "file", "sha256"}], "open"}, ..]} */
+ *    "high", "n", "note", "file", "sha256"} | {"what", "file", "sha256"}], "open"}, ..]}
+ * Evidence from a run that was stopped before its end has "stopped": true. */
 #ifndef REPORT_NIST_H
 #define REPORT_NIST_H
 #include <jansson.h>

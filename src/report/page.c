@@ -180,12 +180,31 @@ static int figures_in_words(const struct page *p, const json_t *list)
     return rc;
 }
 
+static size_t files_where(const json_t *report, const struct topic *t, const char *kind, bool stopped)
+{
+    size_t i, n = 0;
+    json_t *f;
+    json_array_foreach(files_of(report), i, f)
+        n += *file_kind(f) && !json_is_true(json_object_get(f, "replaced")) && is_of(f, t, kind) && (!stopped || json_object_get(f, "stopped"));
+    return n;
+}
+
+static int say_stopped(const struct page *p, const json_t *report, const struct topic *t, const char *kind)
+{
+    const size_t n = files_where(report, t, kind, true), all = files_where(report, t, kind, false);
+    if (!n)
+        return 0;
+    return all == 1 ? page_add(p, " <b class=\"bad\">stopped before its end</b>") :
+        buf_printf(p->b, p->err, " <b class=\"bad\">%zu of %zu stopped before their end</b>", n, all);
+}
+
 static int measured(const struct page *p, const json_t *report, const struct topic *t, const char *kind, const char *id, const char *title)
 {
     size_t i;
     json_t *f;
     TRY(page_add(p, "<li>"));
     TRY(page_link(p, id, title));
+    TRY(say_stopped(p, report, t, kind));
     TRY(page_add(p, "<ul>\n"));
     json_t *list = json_array();
     bool lost = !list;
@@ -197,15 +216,6 @@ static int measured(const struct page *p, const json_t *report, const struct top
 }
 
 /* ---- which parts there are ---- */
-
-static size_t files_where(const json_t *report, const struct topic *t, const char *kind)
-{
-    size_t i, n = 0;
-    json_t *f;
-    json_array_foreach(files_of(report), i, f)
-        n += *file_kind(f) && !json_is_true(json_object_get(f, "replaced")) && is_of(f, t, kind);
-    return n;
-}
 
 /* Of kinds that no topic knows: is this file the first of its kind? */
 static bool is_first_unknown(const json_t *report, size_t i_file)
@@ -227,11 +237,11 @@ static int for_parts(const struct page *p, const json_t *report, each_part *what
     json_t *f;
     char id[40];
     for (const struct topic *t = topics; t->id; t++)
-        if (files_where(report, t, NULL))
+        if (files_where(report, t, NULL, false))
             TRY(what(p, report, t, NULL, t->id, t->title));
     json_array_foreach(files_of(report), i, f) {
         snprintf(id, sizeof id, "kind-%zu", i);
-        if (i < PAGE_ROWS && is_first_unknown(report, i) && files_where(report, NULL, file_kind(f)))
+        if (i < PAGE_ROWS && is_first_unknown(report, i) && files_where(report, NULL, file_kind(f), false))
             TRY(what(p, report, NULL, file_kind(f), id, file_kind(f)));
     }
     return 0;
@@ -282,9 +292,9 @@ static int any_kind(const struct page *p, const json_t *evidence, const json_t *
     const json_t *c = calibration_in(evidence), *tasks = json_object_get(evidence, "tasks"), *ood = json_object_get(evidence, "ood");
     const bool robust = !strcmp(file_kind(evidence), "robustness") && json_array_size(tasks), others = !strcmp(file_kind(evidence), "ood") &&
         json_object_size(ood);
+    TRY(page_verdict(p, evidence));
     if (!strcmp(file_kind(evidence), "images"))
         return page_images(p, evidence, figures);
-    TRY(page_verdict(p, evidence));
     if (c)
         TRY(page_calibration(p, c));
     if (robust)
@@ -308,7 +318,7 @@ static int body(const struct page *p, const json_t *report, size_t i_file)
 
 static int part(const struct page *p, const json_t *report, const struct topic *t, const char *kind, const char *id, const char *title)
 {
-    const size_t n = files_where(report, t, kind), passed = n > FILES_OF_PART ? n - FILES_OF_PART : 0;
+    const size_t n = files_where(report, t, kind, false), passed = n > FILES_OF_PART ? n - FILES_OF_PART : 0;
     size_t i, at = 0;
     json_t *f;
     TRY(page_title(p, id, title));

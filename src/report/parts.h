@@ -17,6 +17,8 @@ const json_t *figures_worst(const json_t *list);         /* of those with 30 ite
 const json_t *figures_best(const json_t *list);
 /* A file's kind; "" of one that could not be read. */
 const char *file_kind(const json_t *file);
+/* Was it stopped before its end?  "complete" is false at the top, in a part of it or an item of one, or in the "lathe" of results. */
+bool was_stopped(const json_t *evidence);
 /* The model that a figure or a file is of; NULL: none. */
 const json_t *model_of(const json_t *report, const json_t *o);
 

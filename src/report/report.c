@@ -11,6 +11,22 @@ const char *file_kind(const json_t *file)
     return kind ? kind : "";
 }
 
+static bool is_open(const json_t *o) { return json_is_false(json_object_get(o, "complete")); }
+
+bool was_stopped(const json_t *evidence)
+{
+    const char *key;
+    json_t *part, *item;
+    size_t i;
+    bool open = is_open(evidence) || is_open(read_at(evidence, "results.lathe"));
+    read_each(evidence, key, part) {
+        open = open || is_open(part);
+        json_array_foreach(part, i, item)
+            open = open || is_open(item);
+    }
+    return open;
+}
+
 const json_t *model_of(const json_t *report, const json_t *o)
 {
     const json_t *i = json_object_get(o, "model");
@@ -82,6 +98,8 @@ static json_t *file_entry(struct doc *d, json_t *models, const json_t *file)
     doc_str(d, o, "kind", read_str(evidence, "kind") ? read_str(evidence, "kind") : "unnamed");
     doc_put(d, o, "date", isfinite(date_of(evidence)) ? json_real(date_of(evidence)) : json_null());
     doc_put(d, o, "model", model_index(d, models, evidence));
+    if (was_stopped(evidence))
+        doc_put(d, o, "stopped", json_true());
     doc_put(d, o, "evidence", json_incref(evidence));
     if (json_array_size(json_object_get(file, "examples")))
         doc_put(d, o, "examples", json_incref(json_object_get(file, "examples")));
@@ -161,6 +179,8 @@ static size_t take_owned(struct doc *d, json_t *all, const json_t *owner, const 
             doc_str(d, f, "kind", file_kind(file));
             doc_int(d, f, "file", (int64_t)i_file);
             doc_put(d, f, "model", json_incref(json_object_get(file, "model")));
+            if (json_object_get(file, "stopped"))
+                doc_put(d, f, "stopped", json_true());
             doc_add(d, all, json_incref(f));
             n++;
         }

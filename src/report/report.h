@@ -3,9 +3,10 @@
  * The tree, which is report.json:
  *   {"models": [{"name": short, "model": path or null, "sha256"}, ..], "from", "to": seconds since 1970,
  *    "files": [{"file", "sha256", "bytes", "kind", "date", "model": index of models or null, "replaced": by newer files, "evidence": as it is,
+ *               "stopped": true where it ended before its end,
  *               "examples": of items answered wrong, where there are} | {"file", "error"}, ..],
  *    "figures": [{as eval/evidence.h has them, "kind", "file": index, "model"; of tasks "shots" (examples before each item), "interval_by" and
- *                 "group": true (of several)}, ..]}
+ *                 "group": true (of several); "stopped": true of a file that is}, ..]}
  * Figures of tasks are made from their results, lm-evaluation-harness's own files too, whose intervals are 1.96 standard errors.  Where several files have a
  * figure of the same kind, model, name, subject and shots the newest one's counts; a file of which none counts is "replaced".
  *

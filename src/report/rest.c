@@ -295,7 +295,7 @@ static int plain_facts(const struct page *p, const json_t *evidence, const char 
 
 int page_verdict(const struct page *p, const json_t *evidence)
 {
-    if (json_is_false(json_object_get(evidence, "complete")))
+    if (was_stopped(evidence))
         TRY(page_add(p, "<div class=\"note bad\"><b class=\"bad\">Incomplete.</b> It was stopped; this is of what was done.</div>\n"));
     if (!read_str(evidence, "verdict"))
         return 0;

@@ -25,3 +25,14 @@ say lathe report found --card README.md --model other | tail -n 2
 say lathe report found --facts facts.yaml
 mkdir empty; say lathe report empty
 say lathe report missing
+echo '--- outputs that would replace what is there, or each other'
+cat found/*.json > before
+say lathe report found --out found/bias_2026-11-26T10-30-00.000000.json
+say lathe report found --nist samples_a_2026-11-26T10-30-00.000000.jsonl
+say lathe report found --card n.md --nist ./n.md --model m/vit
+say lathe report found --out p.html --nist p.json
+say lathe report found --nist found/report.json
+say lathe report found --card facts.yaml --facts ./facts.yaml --model m/vit
+cat found/*.json | cmp - before && echo nothing was written; ls n.md p.html p.json 2> talk
+echo '--- a name without microseconds'
+cp found/bias_*.json found/bias_2026-11-27T10-30-00.json; say lathe report found | grep passed

@@ -150,7 +150,7 @@ static void what_has_no_form_of_ours_is_passed_over_and_said(void **state)
 static void the_page_has_every_part_and_no_markup_from_outside(void **state)
 {
     (void)state;
-    static const char *const must[] = { "tiny &lt;&amp;&gt;", "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;", "The 2 below the groups", "Incomplete.",
+    static const char *const must[] = { "tiny &lt;&amp;&gt;", "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;", "The 2 below the groups", "Incomplete.", "stopped before its end",
                                        "2 items failed", "4 contexts were too long", "Miscalibrated.",
                                         "Reliability at temperature", "gaussian_noise", "color-mix", "Worst: <b class=\"bad\">religion</b>", "examples (1)",
                                         "acc by strength", "each item in the form that it does worst in: 0.2000", "no list was given",
@@ -293,6 +293,59 @@ static void the_hubs_own_reader_accepts_the_card(void **state)
         fail_msg("%s", said);
 }
 
+/* ---- what was stopped ---- */
+
+static const char *const ends[] = { "\"complete\": true", "\"complete\": false", "\"attacks\": [{\"complete\": true}, {\"complete\": false}]",
+                                    "\"part\": {\"complete\": false}", "\"part\": {\"complete\": 0}, \"list\": [[], 1, null]" };
+static const bool stopped[] = { false, true, true, true, false };
+
+/* Images, as they would be in model-index; the same in the layout of tasks. */
+static json_t *that_ended(const char *end, bool tasks)
+{
+    char s[600];
+    static const char of_tasks[] = "[{\"file\": \"a\", \"sha256\": \"00\", \"evidence\": {\"kind\": \"tasks\", \"results\": {\"lathe\": {%s}, \"results\": "
+                                   "{\"t\": {\"acc,none\": 0.6471}}, \"n-samples\": {\"t\": {\"effective\": 17}}}}}]";
+    static const char of_images[] = "[{\"file\": \"a\", \"sha256\": \"00\", \"evidence\": {\"kind\": \"images\", %s, \"figures\": "
+                                    "[{\"name\": \"accuracy\", \"value\": 0.6471, \"n\": 17}]}}]";
+    snprintf(s, sizeof s, tasks ? of_tasks : of_images, end);
+    return report_from(s);
+}
+
+static void is_said_to_be_stopped(const json_t *r, bool is)
+{
+    struct buf b;
+    json_t *front, *nist;
+    page_of(r, &b);
+    assert_int_equal(strstr(b.data, "Incomplete.") != NULL, is);
+    assert_int_equal(strstr(b.data, "</a> <b class=\"bad\">stopped before its end</b>") != NULL, is);
+    buf_release(&b);
+    card_of(&(struct card_of_model){ r, -1, NULL, NULL }, &b, &front);
+    assert_int_equal(json_object_get(front, "model-index") == NULL, is);
+    assert_int_equal(strstr(b.data, "| 17, stopped run |") != NULL, is);
+    assert_int_equal(strstr(b.data, "**Incomplete**") != NULL, is);
+    json_decref(front), buf_release(&b);
+    OK(nist_make(&nist, r, &err));
+    buf_init(&b);
+    OK(nist_text(nist, &b, &err));
+    assert_int_equal(strstr(b.data, "| 17, stopped run |") != NULL, is);
+    buf_release(&b), json_decref(nist);
+}
+
+static void what_was_stopped_is_said_everywhere_and_in_no_model_index(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        json_t *r = that_ended(ends[i], false);
+        is_said_to_be_stopped(r, stopped[i]);
+        json_decref(r);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        json_t *r = that_ended(ends[i], true);
+        is_said_to_be_stopped(r, stopped[i]);
+        json_decref(r);
+    }
+}
+
 /* ---- NIST's framework ---- */
 
 static const json_t *subcategory(const json_t *nist, const char *id)
@@ -331,7 +384,7 @@ static void evidence_stands_where_it_was_measured_and_nothing_is_claimed(void **
     }
     buf_init(&b);
     OK(nist_text(nist, &b, &err));
-    assert_non_null(strstr(b.data, "bias: accuracy, religion - by group | 0.4100 (0.3100 to 0.5100) | 50 | bias\\_2026"));
+    assert_non_null(strstr(b.data, "bias: accuracy, religion - by group | 0.4100 (0.3100 to 0.5100) | 50, stopped run | bias\\_2026"));
     assert_null(strstr(b.data, "<script"));
     buf_release(&b), json_decref(nist), json_decref(r);
     r = report_from("[{\"file\": \"a\", \"evidence\": {\"kind\": \"speed\", \"figures\": "
@@ -354,6 +407,7 @@ int main(void)
         cmocka_unit_test(what_a_person_said_stands_in_the_card),
         cmocka_unit_test(facts_of_other_keys_or_types_are_errors),
         cmocka_unit_test(the_hubs_own_reader_accepts_the_card),
+        cmocka_unit_test(what_was_stopped_is_said_everywhere_and_in_no_model_index),
         cmocka_unit_test(evidence_stands_where_it_was_measured_and_nothing_is_claimed),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

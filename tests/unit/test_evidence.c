@@ -65,12 +65,39 @@ static void a_file_of_that_name_that_is_something_else_is_an_error(void **state)
     assert_int_equal(evidence_read(&all, in_dir("nothing"), &err), ERR_NOTFOUND);
 }
 
+static void names_are_told_from_those_that_only_look_so(void **state)
+{
+    (void)state;
+    static const struct { const char *name; bool is; } names[] = {
+        { "injections_2026-11-26T21-14-27.123456.json", true }, { "a_1970-01-01T00-20-00.000000.json", true }, { "results_2026-11-26T21-14-27.json", true },
+        { "samples_a_2026-11-26T21-14-27.123456.jsonl", true }, { "report_2026-11-26.json", false }, { "report.json", false },
+        { "a_2026-11-26T21-14-27.123456.html", false }, { "_2026-11-26T21-14-27.json", false }, { "a_20", false }, { "", false },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (evidence_is_name(names[i].name) != names[i].is)
+            fail_msg("%s: found %d", names[i].name, !names[i].is);
+    const char *dir = in_dir("near");
+    json_t *all;
+    OK(file_mkdirs(dir, &err));
+    OK(evidence_passed_over(&all, dir, &err));
+    assert_int_equal(json_array_size(all), 0);
+    json_decref(all);
+    for (size_t i = 0; i < 6; i++)
+        OK(file_write_all(path_in(dir, names[i].name), "{}", 2, &err));
+    OK(evidence_passed_over(&all, dir, &err));
+    assert_int_equal(json_array_size(all), 2);
+    assert_string_equal(json_string_value(json_array_get(all, 0)), "report_2026-11-26.json");
+    assert_string_equal(json_string_value(json_array_get(all, 1)), "results_2026-11-26T21-14-27.json");
+    json_decref(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates_are_pythons),
         cmocka_unit_test(what_is_written_is_read_back_in_order),
         cmocka_unit_test(a_file_of_that_name_that_is_something_else_is_an_error),
+        cmocka_unit_test(names_are_told_from_those_that_only_look_so),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

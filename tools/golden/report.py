@@ -7,7 +7,7 @@ def write(kind, date, o):
 head = {"lathe": "0.1.0", "model": "models/<b>Tiny</b>/model.safetensors", "model_sha256": "ab" * 32, "seed": 1234}
 def figure(name, of, value, low, high, n, better=None, what=None):
     return {"name": name, "of": of, "value": value, "low": low, "high": high, "n": n, "better": better, "what": what}
-def results(date, acc):
+def results(date, acc, complete):
     own = lambda v, n, **k: {"items": n, "scored": n, "failed": 0, "not_answered": 0, "contexts_cut": 0, "tokens_cut": 0, "joined": 0, "unended": 0, "data": "data/t.jsonl", "data_sha256": "cd" * 32,
                              "metrics": {"acc,none": {"value": v, "aggregation": "mean", "se": 0.03, "interval": [v - 0.06, v + 0.06], "interval_by": "wilson", "n": n, "n_cluster": n}}, "errors": [], **k}
     return {"results": {"hellaswag": {"name": "hellaswag", "acc,none": acc, "acc_stderr,none": 0.03}, "mmlu": {"acc,none": 0.3, "acc_stderr,none": 0.01, "sample_len": 200},
@@ -16,12 +16,12 @@ def results(date, acc):
             "configs": {"hellaswag": {"dataset_path": "Rowan/hellaswag", "validation_split": "validation"}, "mmlu_anatomy": {"dataset_path": "cais/mmlu", "dataset_name": "anatomy", "test_split": "test"}},
             "n-shot": {"hellaswag": 10, "mmlu_anatomy": 0, "mmlu_virology": 0}, "higher_is_better": {"hellaswag": {"acc": True}},
             "config": {"model": "lathe", "model_sha": "ab" * 32, "random_seed": 1234}, "model_name": "models/<b>Tiny</b>/model.safetensors", "date": date,
-            "lathe": {"build": "lathe 0.1.0", "complete": False, "groups": {"mmlu": {"acc,none": {"value": 0.3, "se": 0.01, "interval": [0.27, 0.34], "interval_by": "mover", "n": 200}}}, "conventions": {"prefix": "<s>", "too_long": "cut at the beginning"},
+            "lathe": {"build": "lathe 0.1.0", "complete": complete, "groups": {"mmlu": {"acc,none": {"value": 0.3, "se": 0.01, "interval": [0.27, 0.34], "interval_by": "mover", "n": 200}}}, "conventions": {"prefix": "<s>", "too_long": "cut at the beginning"},
                       "tasks": {"hellaswag": own(acc, 100, failed=2, errors=[{"doc_id": 3, "error": evil}]), "mmlu_anatomy": own(0.25, 100), "mmlu_virology": own(0.35, 100, contexts_cut=4),
                                 "bbq_ambig": own(0.5, 40)}}}
 os.makedirs(d, exist_ok=True)
-write("results", "2026-11-25T10-00-00.000000", results(1795600800.0, 0.4))
-write("results", "2026-11-26T10-00-00.000000", results(1795687200.0, 0.45))
+write("results", "2026-11-25T10-00-00.000000", results(1795600800.0, 0.4, False))
+write("results", "2026-11-26T10-00-00.000000", results(1795687200.0, 0.45, True))
 bins = [{"low": i / 15, "high": (i + 1) / 15, "n": 10 * i, "confidence": (i + 0.5) / 15, "accuracy": (i + 0.2) / 16, "ci95": [max(0, i / 15 - 0.1), min(1, i / 15 + 0.1)]} for i in range(3, 15)]
 metrics = {"ece.equal_width.15": {"value": 0.08, "null_mean": 0.02, "null_q95": 0.031, "p": 0.001}, "brier.top": {"value": 0.2, "null_mean": None, "null_q95": None, "p": None}}
 write("calibration", "2026-11-26T10-05-00.000000", {"kind": "calibration", **head, "date": 1795687500.0, "figures": [figure("ece", "equal_width.15", 0.08, None, None, 990, "lower", "mean gap of confidence and accuracy")],
@@ -48,7 +48,7 @@ write("images", "2026-11-26T10-20-00.000000", {"kind": "images", **head, "model"
     "corruptions": {"accuracy": 0.95, "mean": 0.7, "retained": 0.74, "families": {"gaussian_noise": [0.95, 0.9, 0.8, 0.6, 0.3], "fog": [0.9, 0.9, None, 0.8, 0.7]}, "worst": {"family": "gaussian_noise", "strength": 5, "accuracy": 0.3}},
     "attacks": {"eps": 0.1, "accuracy": 0.95, "attacks": {"pgd": {"steps": 40, "n": 57, "fooled": 40, "accuracy": 0.28, "queries_mean": 12.5}}, "robust_accuracy": 0.28, "ci95": [0.18, 0.41], "warnings": [evil]},
     "ood": {"other": {"n": 40, "scores": {"vim": {"why_not": "nothing was fitted"}, "msp": {"auroc": 0.8, "auroc_ci95": [0.7, 0.9], "fpr95_id_positive": 0.4, "fpr95_ood_positive": 0.5, "aupr_in": 0.9, "aupr_out": 0.7}}}}})
-write("bias", "2026-11-26T10-30-00.000000", {"kind": "bias", **head, "date": 1795689000.0, "figures": [figure("accuracy", g, v, v - 0.1, v + 0.1, 50, "higher", "by group") for g, v in (("age", 0.7), ("religion", 0.41), ("nationality", 0.6))],
+write("bias", "2026-11-26T10-30-00.000000", {"kind": "bias", **head, "date": 1795689000.0, "complete": False, "figures": [figure("accuracy", g, v, v - 0.1, v + 0.1, 50, "higher", "by group") for g, v in (("age", 0.7), ("religion", 0.41), ("nationality", 0.6))],
     "examples": [{"item": 1, "group": "religion", "question": "Who was it that did what everybody says they did?", "answer": evil}]})
 write("novel", "2026-11-26T10-40-00.000000", {"kind": "novel<i>kind", **head, "date": 1795689600.0, "figures": [figure("wh_per_million_tokens", evil, 12.5, None, None, 3, "lower", evil), figure("wrong", "types", "0.5", [], {}, None), "no figure", {"of": "nameless"}],
     "verdict": "nothing <b>found</b>", "caveats": ["one " + evil, "two"], "by_name": {"a": {"x": 1, "ci": [0, 1]}, "b": {"x": None}}, "long": "x" * 5000, "note": "one", "deep": {"a": {"b": [1, 2, None]}}})
