@@ -106,6 +106,8 @@ static void print_all(const json_t *e)
                json_number_value(json_array_get(ci, 0)), json_number_value(json_array_get(ci, 1)));
     if (*text(e, "first_failure"))
         printf("the first text that could not be asked: %s\n", text(e, "first_failure"));
+    if (*text(e, "first_unusable"))
+        printf("the first case that is unusable: %s\n", text(e, "first_unusable"));
     printf("%s\n", text(e, "neutral"));
     print_examples(json_object_get(e, "examples"));
 }
@@ -135,10 +137,10 @@ static int tell(struct job *j, struct err *err)
 {
     json_t *e;
     const bool margin = j->labels.n == 3 && !j->labels.ask[1];
+    const char *of = j->run ? "each class is its name as the model's continuation of the prompt" : "each class is one of the model's";
     char neutral[200];
     snprintf(neutral, sizeof neutral, margin ? "'%.60s' is where the model's probability of '%.60s' is within 1/3 and 2/3"
-             : "each class is one of the model's", j->labels.name[1],
-             j->labels.name[2]);
+             : "%s", margin ? j->labels.name[1] : of, j->labels.name[2]);
     TRY(evidence_new(&e, "checklist", j->model, j->sha256, j->o->seed, err));
     int rc = evidence_put(e, "suite", json_string(j->o->path), err);
     rc = rc ? rc : evidence_put(e, "neutral", json_string(neutral), err);
@@ -150,10 +152,29 @@ static int tell(struct job *j, struct err *err)
     return rc;
 }
 
+static int check_usable(const struct checklist *c, struct err *err)
+{
+    int64_t n = 0, n_unusable = 0;
+    for (int i = 0; i < c->n_test; i++)
+        n += c->test[i].n, n_unusable += c->test[i].n_unusable;
+    return n_unusable < n ? 0 : n ? ERR(err, FORMAT, "all of %lld cases are unusable; the first: %s", (long long)n, c->first_unusable.msg)
+         : ERR(err, FORMAT, "found no case in any of %d tests", c->n_test);
+}
+
+static int check_answered(const struct job *j, struct err *err)
+{
+    const int64_t n = j->suite->n_text;
+    for (int64_t i = 0; i < n; i++)
+        if (j->answers.state[i] == CHECKLIST_ANSWERED)
+            return 0;
+    return j->answers.why ? ERR(err, FORMAT, "none of %lld texts could be asked; the first: %s", (long long)n, j->answers.why) : 0;
+}
+
 static int all(struct job *j, const struct run_opts *run, struct err *err)
 {
     struct err stopped = { 0 };
     TRY(checklist_open(&j->suite, j->o->path, j->o->limit, err));
+    TRY(check_usable(j->suite, err));
     TRY(checklist_labels_read(&j->labels, j->o->labels ? j->o->labels : "negative,neutral,positive", j->suite->n_label, err));
     TRY(checklist_answers_init(&j->answers, j->suite, j->labels.n, err));
     TRY(model_digest(j->model, j->sha256, err));
@@ -164,8 +185,9 @@ static int all(struct job *j, const struct run_opts *run, struct err *err)
         return rc;
     }
     TRY(tell(j, err));
-    if (rc)
-        *err = stopped;
+    if (!rc)
+        return check_answered(j, err);
+    *err = stopped;
     return rc;
 }
 

@@ -10,6 +10,19 @@
 
 bool eval_robust_wanted(const struct eval_robust *o) { return o->families || o->paraphrases; }
 
+/* A list of which nothing is asked is an error: scores as they are would stand as what is left with paraphrases. */
+static int check_paraphrases(const struct robust *r, const char *path, struct err *err)
+{
+    for (int i = 0; i < r->n_variant; i++)
+        if (!strcmp(r->variant[i].family, "paraphrase"))
+            return 0;
+    int of = 0;
+    while (of + 1 < r->n_absent && strcmp(r->absent[of].family, "paraphrase") != 0)
+        of++;
+    return ERR(err, FORMAT, "--paraphrases %s: nothing of it can be asked; %s: %s", path, task_name(r->list.task[r->n_absent ? r->absent[of].of : 0]),
+               r->n_absent ? r->absent[of].why.msg : "there is no variant");
+}
+
 int eval_robust_open(struct robust *r, struct eval_robust *o, const struct task_list *l, const struct task_opts *task, uint64_t seed, struct err *err)
 {
     struct robust_opts how = { .seed = seed };
@@ -20,6 +33,8 @@ int eval_robust_open(struct robust *r, struct eval_robust *o, const struct task_
         TRY(paraphrases_open(&o->list, o->paraphrases, err));
     how.paraphrases = o->list;
     TRY(robust_open(r, l, &how, task, err));
+    if (o->paraphrases)
+        TRY(check_paraphrases(r, o->paraphrases, err));
     int64_t n = 0, n_asked = 0;
     for (int i = 0; i < r->n_variant; i++) {
         const struct robust_variant *v = &r->variant[i];
@@ -173,8 +188,9 @@ static void print_task(const json_t *task)
             continue;
         }
         print_head(task, name, m);
-        if (json_array_size(json_object_get(task, "variants")))
-            print_variants(task, name);
+        if (!json_array_size(json_object_get(task, "variants")))
+            continue;
+        print_variants(task, name);
         print_end(m, name);
     }
     json_array_foreach(json_object_get(task, "absent"), i, v)

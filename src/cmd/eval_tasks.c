@@ -304,6 +304,28 @@ static int score_and_tell(struct job *j, struct err *err)
     return rc;
 }
 
+/* A run of which nothing came is an error, with the first reason that there is. */
+static int check_any(const struct job *j, struct err *err)
+{
+    const char *why = NULL;
+    int64_t n = 0, n_failed = 0;
+    bool any = false;
+    for (int i = 0; i < j->e.n_task; i++) {
+        const struct eval_task *t = &j->e.task[i];
+        n += t->n, n_failed += t->counts.n_failed;
+        any = any || j->e.predict_only || !t->n_metric;
+        for (int64_t k = 0; !any && k < t->n * t->n_metric; k++)
+            any = !isnan(t->value[k].v);
+        for (int64_t k = 0; k < t->n && !why; k++)
+            why = t->item[k].state == EVAL_FAILED ? t->item[k].error : NULL;
+    }
+    if (why && n_failed == n)
+        return ERR(err, FORMAT, "all of %lld items failed; the first: %s", (long long)n, why);
+    if (any)
+        return 0;
+    return ERR(err, FORMAT, "no metric has a value of %lld items%s%s", (long long)n, why ? "; the first that failed: " : "", why ? why : "");
+}
+
 /* ---- the whole ---- */
 
 /* Replies of tasks that are due go to a folder of their own, named by what is asked: that of earlier runs has others. */
@@ -372,7 +394,7 @@ static int evaluate(struct job *j, struct err *err)
         replies_close(&j->replies);
         TRY(file_remove_tree(j->replies_dir, err));
     }
-    return 0;
+    return check_any(j, err);
 }
 
 int eval_tasks(const char *model, struct err *err)

@@ -85,6 +85,28 @@ static int label_of(const json_t *line, int64_t i)
     return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < LABELS_MAX ? (int)json_integer_value(v) : -1;
 }
 
+/* Why a case is unusable, of the first one. */
+static int tell_unusable(struct checklist *c, const struct checklist_test *t, const json_t *line, int64_t i, const char *where, struct err *err)
+{
+    const json_t *data = json_array_get(json_object_get(line, "data"), (size_t)i), *labels = json_object_get(line, "labels");
+    const json_t *label = json_is_array(labels) ? json_array_get(labels, (size_t)i) : labels;
+    struct err *why = &c->first_unusable;
+    if (why->code)
+        return 0;
+    if (json_is_null(data)) {
+        (void)ERR(why, FORMAT, "%s, case %lld is null", where, (long long)i);
+    } else if (!n_texts(t, data)) {
+        (void)ERR(why, FORMAT, "%s, case %lld: expected %s", where, (long long)i, is_pair(t->expect) ? "a list of two texts or more" : "a text, or a list of texts");
+    } else {
+        char *found = label ? tree_dumps(label, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
+        if (label && !found)
+            return no_memory(err);
+        (void)ERR(why, FORMAT, "%s, case %lld: its label is %.40s, expected a whole number from 0 to %d", where, (long long)i, found ? found : "missing", LABELS_MAX - 1);
+        mem_free(found);
+    }
+    return 0;
+}
+
 static int add_texts(struct checklist *c, const json_t *data, int n, struct err *err)
 {
     if (c->n_text + n > c->cap_text) {
@@ -99,7 +121,7 @@ static int add_texts(struct checklist *c, const json_t *data, int n, struct err 
     return 0;
 }
 
-static int add_cases(struct checklist *c, struct checklist_test *t, const json_t *line, int64_t limit, struct err *err)
+static int add_cases(struct checklist *c, struct checklist_test *t, const json_t *line, const char *where, int64_t limit, struct err *err)
 {
     const json_t *data = json_object_get(line, "data");
     const int64_t all = (int64_t)json_array_size(data);
@@ -112,6 +134,8 @@ static int add_cases(struct checklist *c, struct checklist_test *t, const json_t
         *x = (struct checklist_case){ c->n_text, n_texts(t, of), label_of(line, i), false };
         x->usable = x->n_text && (t->expect != EXPECT_LABEL || x->label >= 0);
         t->n_unusable += !x->usable;
+        if (!x->usable)
+            TRY(tell_unusable(c, t, line, i, where, err));
         if (x->usable && t->expect == EXPECT_LABEL && x->label >= c->n_label)
             c->n_label = x->label + 1;
         if (x->usable && t->expect != EXPECT_UNKNOWN)
@@ -144,7 +168,7 @@ static int add_line(struct checklist *c, const char *text, size_t n, const char 
     if (word_index(t->type, strlen(t->type), "MFT|INV|DIR") < 0)
         return ERR(err, FORMAT, "%s: type is '%.40s', expected MFT, INV or DIR", where, t->type);
     TRY(find_expect(t, o, where, err));
-    return add_cases(c, t, o, limit, err);
+    return add_cases(c, t, o, where, limit, err);
 }
 
 int checklist_parse(struct checklist **out, const char *text, size_t n, const char *name, int64_t limit, struct err *err)

@@ -38,6 +38,7 @@ struct checklist {
     struct checklist_test *test; int n_test;
     const json_t **text; int64_t n_text, cap_text;        /* strings */
     int n_label;                                 /* one more than the largest label */
+    struct err first_unusable;                   /* where the first such case is, and why; code 0: there is none */
     json_t **line;                               /* what the above points into */
 };
 /* limit: the first cases of each test, 0: all.  name leads the messages.  ERR_FORMAT names the line. */

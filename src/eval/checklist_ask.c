@@ -29,6 +29,10 @@ int checklist_labels_read(struct checklist_labels *l, const char *list, int n_at
     if (l->n < 2 || l->n < n_at_least)
         return ERR(err, USAGE, "found %d names of classes in '%s', expected at least %d", l->n, list, n_at_least > 2 ? n_at_least : 2);
     for (int k = 0; k < l->n; k++)
+        for (int i = 0; i < k; i++)
+            if (!strcasecmp(l->name[i], l->name[k]))
+                return ERR(err, USAGE, "found the name '%.60s' for two classes in '%.200s'", l->name[k], list);
+    for (int k = 0; k < l->n; k++)
         if (!l->ask[k] && !may_be_left_out(l, k))
             return ERR(err, USAGE, "'%s': only the middle one of three classes may be left out", list);
     return 0;

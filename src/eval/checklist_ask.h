@@ -9,7 +9,7 @@
  * last one's probability p is within 1/3 and 2/3, to 1 - 3 |p - 1/2|, and the rest of it goes to the likelier of the two (as CheckList's notebook has it). */
 enum { CHECKLIST_LABELS = 64 };
 struct checklist_labels { char *memory; const char *name[CHECKLIST_LABELS]; bool ask[CHECKLIST_LABELS]; int n; };
-/* "negative,neutral,positive"; "negative,(neutral),positive": the one in brackets is not asked for.  ERR_USAGE: fewer than two, or than the suite has. */
+/* "negative,neutral,positive"; "negative,(neutral),positive": the one in brackets is not asked for.  ERR_USAGE: fewer than two, or than the suite has; one name twice. */
 int  checklist_labels_read(struct checklist_labels *l, const char *list, int n_at_least, struct err *err);
 void checklist_labels_release(struct checklist_labels *l);
 /* What the model said of those that are asked for, in order, as probabilities of all; p has room for l->n. */

@@ -167,6 +167,7 @@ static int fill(json_t *evidence, const struct checklist *c, const struct checkl
     TRY(evidence_put(evidence, "all", o, err));
     TRY(evidence_put(evidence, "complete", json_boolean(!all.by[CHECKLIST_NO_ANSWER]), err));
     TRY(evidence_put(evidence, "first_failure", a->why ? json_string(a->why) : json_null(), err));
+    TRY(evidence_put(evidence, "first_unusable", c->first_unusable.code ? json_string(c->first_unusable.msg) : json_null(), err));
     return add_worst(evidence, c, of, err);
 }
 

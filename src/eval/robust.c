@@ -250,7 +250,7 @@ static int add_paraphrases(struct opening *x, struct err *err)
         if (!fits)
             return 0;
     }
-    return drop_idle(x, first, "paraphrase", "the list has none of the documents' texts", err);
+    return drop_idle(x, first, "paraphrase", "no text of the list is a text of its documents", err);
 }
 
 static int add_all(struct opening *x, struct err *err)

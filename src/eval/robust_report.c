@@ -211,6 +211,8 @@ static int mean_kl(struct report *x, const struct robust_variant *v, double *mea
         rc = no_memory(x->err);
     else
         rc = mean_of(p, p->a, LEVEL, mean, ci, x->err);
+    if (!rc && ci[0] < 0)                /* there is no such divergence */
+        ci[0] = 0;
     *n = p->n;
     mem_free(a);
     mem_free(of);
@@ -349,7 +351,7 @@ static int add_metric(struct report *x, int m, bool first, const struct robust_v
         rc = measured_figures(x, &t->metric[m], variant[i], &of[i], first);
         (void)json_object_set_new(json_object_get(tree[i], "metrics"), t->metric[m].name, measured_json(&of[i]));
     }
-    rc = rc ? rc : add_worst_case(x, m, variant, n, out);
+    rc = rc || !n ? rc : add_worst_case(x, m, variant, n, out);
     rc = rc ? rc : add_worst(x, m, of, variant, n, out);
     (void)json_object_set_new(metrics, t->metric[m].name, out);
     mem_free(of);

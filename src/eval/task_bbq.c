@@ -172,10 +172,34 @@ static int put_answers(json_t *doc, const json_t *stereotyped, struct err *err)
     return rc;
 }
 
+/* What scores and prompts go by: anything else would count as one of the two. */
+static int one_of(const json_t *doc, const char *key, const char *words, struct err *err)
+{
+    const char *s = json_string_value(json_object_get(doc, key));
+    if (!s)
+        return ERR(err, FORMAT, "the document has no %s", key);
+    return words_have(words, s) ? 0 : ERR(err, FORMAT, "%s is '%.40s', expected one of %s", key, s, words);
+}
+
+static int check(const json_t *doc, struct err *err)
+{
+    static const char *const texts[] = { "context", "question" };
+    const json_t *label = json_object_get(doc, "label");
+    for (int i = 0; i < 2; i++)
+        if (!json_is_string(json_object_get(doc, texts[i])))
+            return ERR(err, FORMAT, "the document has no text '%s'", texts[i]);
+    TRY(one_of(doc, "context_condition", "ambig|disambig", err));
+    TRY(one_of(doc, "question_polarity", "neg|nonneg", err));
+    if (!json_is_integer(label) || json_integer_value(label) < 0 || json_integer_value(label) > 2)
+        return ERR(err, FORMAT, label ? "label is not 0, 1 or 2" : "the document has no label, expected 0, 1 or 2");
+    return 0;
+}
+
 int bbq_process(json_t *doc, struct err *err)
 {
     json_t *stereotyped = NULL;
-    int rc = stereotyped_of(doc, &stereotyped, err);
+    int rc = check(doc, err);
+    rc = rc ? rc : stereotyped_of(doc, &stereotyped, err);
     rc = rc ? rc : put_answers(doc, stereotyped, err);
     json_decref(stereotyped);
     return rc;

@@ -380,6 +380,18 @@ static int list_of(const json_t *v, json_t **out, struct err *err)
     return *out ? 0 : ERR(err, NOMEM, "no memory for a list");
 }
 
+/* A field that the document has not stands as Undefined in a list, and is named. */
+static int templated(const struct field *f, enum field_as as, const json_t *doc, bool has_choices, json_t **out, struct err *err)
+{
+    struct jinja_text t;
+    jinja_text_init(&t);
+    int rc = render(f->jinja, doc, JINJA_OWN, &t, err);
+    if (!rc && (rc = rendered(&t.text, f->raw ? AS_STRING : as, has_choices, out, err)) == ERR_FORMAT && t.missing)
+        rc = ERR(err, FORMAT, "the document has no field '%.*s'", (int)(t.n_missing > 100 ? 100 : t.n_missing), t.missing);
+    jinja_text_release(&t);
+    return rc;
+}
+
 int field_get(const struct field *f, enum field_as as, const json_t *doc, const json_t *columns, bool has_choices, json_t **out, struct err *err)
 {
     *out = NULL;
@@ -397,11 +409,7 @@ int field_get(const struct field *f, enum field_as as, const json_t *doc, const 
     } else if (!f->jinja) {
         return ERR(err, FORMAT, "%s", f->why.msg);
     } else {
-        struct buf b;
-        buf_init(&b);
-        rc = template_text(f->jinja, doc, &b, err);
-        rc = rc ? rc : rendered(&b, f->raw ? AS_STRING : as, has_choices, out, err);
-        buf_release(&b);
+        rc = templated(f, as, doc, has_choices, out, err);
     }
     if (!rc && as == AS_CHOICES && !json_is_array(*out))
         rc = ERR(err, FORMAT, "the choices are no list");

@@ -49,7 +49,9 @@ bool jinja_generates(const struct jinja *t);      /* it has {% generation %} */
 enum jinja_input { JINJA_OWN, JINJA_INPUT, JINJA_ASSISTANT, JINJA_GENERATED };
 struct jinja_var { const char *name; const json_t *value; enum jinja_input input; size_t n_last; };     /* value NULL: not defined */
 struct jinja_limits { int64_t steps; size_t memory, output; };                /* 0: 20 million, 256 MiB, 64 MiB */
-struct jinja_text { struct buf text, input; };                                /* input.data[i] is 1 where text.data[i] came from input, else 0 */
+/* input.data[i] is 1 where text.data[i] came from input, else 0.  missing: the first variable that the last rendering looked up and that there was
+ * not, NULL: none; its bytes are the template's. */
+struct jinja_text { struct buf text, input; const char *missing; size_t n_missing; };
 void jinja_text_init(struct jinja_text *t);
 void jinja_text_release(struct jinja_text *t);
 

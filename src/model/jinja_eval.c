@@ -412,8 +412,11 @@ static int eval_name(struct jrun *r, struct jscope *s, const struct jnode *n, st
         *out = *v;
     else if (n->code >= 0)
         *out = (struct jval){ .type = J_FUNC, .code = (uint16_t)n->code };
-    else
+    else {
         *out = jval_undefined_name(n->s, n->n);
+        if (!r->missing)
+            r->missing = n->s, r->n_missing = n->n;
+    }
     return 0;
 }
 

@@ -338,6 +338,7 @@ void jinja_text_init(struct jinja_text *t)
 {
     buf_init(&t->text);
     buf_init(&t->input);
+    t->missing = NULL, t->n_missing = 0;
 }
 
 void jinja_text_release(struct jinja_text *t)
@@ -377,6 +378,7 @@ static int render(struct jrun *r, const struct jinja *t, const struct jinja_var 
     b.max = r->output_max;
     r->out = &b;
     TRY(exec_body(r, &root, t->body));
+    out->missing = r->missing, out->n_missing = r->n_missing;
     const struct jval v = jbuild_end(&b);
     const size_t before = out->text.len;
     int rc = buf_add(&out->text, v.s, v.n, r->err);

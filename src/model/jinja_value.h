@@ -67,6 +67,7 @@ struct jrun {
     const struct jinja *template;
     bool mark_generated;              /* what {% generation %} writes is marked */
     size_t n_last;                    /* of the list of a variable with JINJA_ASSISTANT */
+    const char *missing; size_t n_missing;      /* the first variable that was looked up and is not there */
     struct err *err;
 };
 #define JDEPTH_MAX 600                /* of calls, bodies and nested values, together */

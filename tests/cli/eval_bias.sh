@@ -74,6 +74,8 @@ P
 echo '--- CrowS-Pairs'
 { echo ',sent_more,sent_less,stereo_antistereo,bias_type'; for i in $(seq 0 69); do echo "$i,${words[i % 6]} to the man,${words[(i + 1 + i / 20) % 6]} to the man,$([ $((i % 5)) -eq 0 ] && echo anti)stereo,$([ $i -lt 40 ] && echo age || echo gender)"; done; } > crows.csv
 say lathe eval m --tasks crows_pairs_english --data crows_pairs_english=crows.csv --quiet
+echo '{"sent": "a"}' > lacks.jsonl
+say lathe eval m --tasks crows_pairs_english --data crows_pairs_english=lacks.jsonl --quiet
 echo '--- refusals, before the model is run'
 say lathe eval m --tasks choice.yaml --groups gender
 say lathe eval m --tasks choice.yaml --audit audit

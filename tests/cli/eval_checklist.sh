@@ -54,6 +54,11 @@ say lathe eval m --checklist words.jsonl --checklist-labels ham
 say lathe eval m --checklist words.jsonl --checklist-labels ham,rain --checklist-prompt 'the'
 say lathe eval c --checklist suite.jsonl
 say lathe eval c --checklist suite.jsonl --checklist-labels 'sad,(neutral),glad' --checklist-prompt '{{text}}'
+say lathe eval m --checklist words.jsonl --checklist-labels ham,ham
+echo '{"test": "t", "type": "MFT", "labels": "pos", "data": ["a", "b"]}' > unusable.jsonl
+say lathe eval m --checklist unusable.jsonl
+echo '{"test": "t", "type": "MFT", "labels": 1, "data": ["Zebra"]}' > strange.jsonl
+say lathe eval m --checklist strange.jsonl --checklist-labels ham,rain --checklist-prompt '{{text}} ate the' --quiet
 say lathe eval c --checklist texts.jsonl
 say lathe eval c --checklist nowhere.jsonl
 say lathe eval --checklist suite.jsonl

@@ -57,4 +57,6 @@ echo '--- what cannot be'
 say lathe eval m --tasks choice.yaml --perturb keybord
 say lathe eval m --tasks choice.yaml --perturb all --strengths 0
 say lathe eval m --tasks choice.yaml --paraphrases choice.jsonl
+echo '{"text": "nowhere", "paraphrase": "somewhere"}' > other.jsonl
+say lathe eval m --tasks choice.yaml --paraphrases other.jsonl --num-fewshot 0 --quiet
 say lathe eval m --tasks choice.yaml --perturb all --predict-only --out x

@@ -112,6 +112,45 @@ static void of_answers_that_are_all_unknown_there_is_no_bias_in_what_is_told(voi
     asked_release(&a);
 }
 
+static void a_document_of_bbq_that_is_neither_fails_and_is_named(void **state)
+{
+    (void)state;
+    static const struct { const char *from, *to, *says; } bad[] = {
+        { "\"ambig\"", "\"zz\"", "context_condition is 'zz'" }, { "\"neg\"", "\"zz\"", "question_polarity is 'zz'" }, { "\"Two came.\"", "null", "no text 'context'" },
+        { "\"label\": 2", "\"label\": 3", "label is not 0, 1 or 2" }, { "\"label\": 2, ", "", "no label" }, { "\"label\": 2", "\"label\": \"2\"", "label is not" },
+    };
+    static const char good[] = "{\"category\": \"Age\", \"question_index\": \"1\", \"context_condition\": \"ambig\", \"question_polarity\": \"neg\", \"label\": 2, \"context\": \"Two came.\", "
+                               "\"question\": \"Who?\", \"ans0\": \"the one\", \"ans1\": \"the other\", \"ans2\": \"Unknown\", \"answer_info\": {\"ans0\": [\"x\", \"nonOld\"], \"ans1\": [\"y\", \"old\"], "
+                               "\"ans2\": [\"u\", \"unknown\"]}, \"additional_metadata\": {\"stereotyped_groups\": [\"old\"]}}\n";
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *at = strstr(good, bad[i].from);
+        char text[2000];
+        struct asked a;
+        const struct request *q;
+        snprintf(text, sizeof text, "%s%.*s%s%s", good, (int)(at - good), good, bad[i].to, at + strlen(bad[i].from));
+        OK(file_write_all(in_dir("one.jsonl"), text, strlen(text), &err));
+        OK(ask(&a, "bbq", in_dir("one.jsonl")));
+        assert_true(task_requests(a.e.task[0].t, 0, &q, &err) > 0);
+        assert_int_equal(task_requests(a.e.task[0].t, 1, &q, &err), ERR_FORMAT);
+        if (!strstr(err.msg, bad[i].says))
+            fail_msg("%s, expected %s", err.msg, bad[i].says);
+        asked_release(&a);
+    }
+}
+
+static void a_field_that_pairs_lack_is_named(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"category\": \"Age\", \"sent_more\": \"a\"}\n";
+    struct asked a;
+    const struct request *q;
+    OK(file_write_all(in_dir("lacks.jsonl"), text, strlen(text), &err));
+    OK(ask(&a, "crows_pairs_english", in_dir("lacks.jsonl")));
+    assert_int_equal(task_requests(a.e.task[0].t, 0, &q, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "the document has no field 'sent_less'"));
+    asked_release(&a);
+}
+
 static const char crows[] = ",sent_more,sent_less,stereo_antistereo,bias_type\n";
 
 static int first_of_two(int64_t i, void *ctx) { return (void)ctx, i % 4 == 0; }      /* the first sentence of three pairs in four */
@@ -199,6 +238,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_of_bbq_are_those_of_the_paper),
         cmocka_unit_test(of_answers_that_are_all_unknown_there_is_no_bias_in_what_is_told),
+        cmocka_unit_test(a_document_of_bbq_that_is_neither_fails_and_is_named),
+        cmocka_unit_test(a_field_that_pairs_lack_is_named),
         cmocka_unit_test(crows_pairs_are_told_by_bias_type_with_small_ones_apart),
         cmocka_unit_test(groups_of_a_task_are_scored_calibrated_and_compared),
     };

@@ -90,7 +90,18 @@ static void labels_that_are_none_make_a_case_unusable(void **state)
     assert_int_equal(c->n_label, 4);
     assert_int_equal(c->test[0].n_unusable, 3);
     assert_int_equal(c->n_text, 2);
+    assert_non_null(strstr(c->first_unusable.msg, "suite:1, case 2: its label is -1"));
     checklist_free(c);
+    static const char *const label[] = { "\"pos\"", "1.5", "99999999999", "true" };
+    for (size_t i = 0; i < sizeof label / sizeof *label; i++) {
+        char line[200];
+        snprintf(line, sizeof line, "\n{\"test\": \"t\", \"type\": \"MFT\", \"labels\": %s, \"data\": [\"a\"]}", label[i]);
+        c = parsed(line);
+        assert_int_equal(c->test[0].n_unusable, 1);
+        assert_non_null(strstr(c->first_unusable.msg, "suite:2, case 0: its label is "));
+        assert_non_null(strstr(c->first_unusable.msg, label[i]));
+        checklist_free(c);
+    }
 }
 
 static void lines_that_are_wrong_are_named(void **state)
@@ -126,7 +137,7 @@ static void a_middle_class_may_be_what_lies_between_two(void **state)
             assert_true(fabs(p[k] - at[i][k + 1]) < 1e-12);
     }
     checklist_labels_release(&l);
-    static const char *const bad[] = { "", "a", "a,b", "(a),b,c", "a,(b)", "a,,c", "a,b,c,(d)" };
+    static const char *const bad[] = { "", "a", "a,b", "(a),b,c", "a,(b)", "a,,c", "a,b,c,(d)", "a,a,a", "a,(b),A" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(checklist_labels_read(&l, bad[i], 3, &err), ERR_USAGE);
         checklist_labels_release(&l);
