@@ -168,7 +168,18 @@ static int unknown(const struct opt *opts, const char *arg, const char *name, st
     return ERR(err, USAGE, "unknown option %s", arg);
 }
 
+static void note(const struct opt *opts, const struct opt *o, bool *given)
+{
+    if (given)
+        given[o - opts] = true;
+}
+
 int opt_parse(const struct opt *opts, int argc, char **argv, const char **args, int max_args, struct err *err)
+{
+    return opt_parse_given(opts, argc, argv, args, max_args, NULL, err);
+}
+
+int opt_parse_given(const struct opt *opts, int argc, char **argv, const char **args, int max_args, bool *given, struct err *err)
 {
     int n_args = 0;
     bool only_args = false;
@@ -196,10 +207,12 @@ int opt_parse(const struct opt *opts, int argc, char **argv, const char **args, 
             o = NULL;
         if (!o && !strncmp(name, "no-", 3) && (o = opt_find(opts, name + 3)) && o->type == OPT_FLAG && !equals) {
             *(bool *)o->value = false;
+            note(opts, o, given);
             continue;
         }
         if (!o || !strncmp(name, "no-", 3))
             return unknown(opts, arg, name, err);
+        note(opts, o, given);
         snprintf(where, sizeof where, "%s%s", n == 1 ? "-" : "--", name);
         if (o->type == OPT_FLAG && !equals) {
             *(bool *)o->value = true;

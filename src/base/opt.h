@@ -26,6 +26,8 @@ struct opt {
 /* Reads argv[1..].  Accepts --name value, --name=value, -n value, -- ; flags also as --no-name.  What is not an option is
  * collected into args (at most max_args; more is an error naming the first too many).  Returns the number of args. */
 int opt_parse(const struct opt *opts, int argc, char **argv, const char **args, int max_args, struct err *err);
+/* The same, and given[i] becomes true where the command line has row i of opts (also by its default value, or as --no-name). */
+int opt_parse_given(const struct opt *opts, int argc, char **argv, const char **args, int max_args, bool *given, struct err *err);
 /* Sets one value from text or reports what was found and what is expected; where names the source ("--lr", "train.yaml: lr"). */
 int opt_set(const struct opt *o, const char *where, const char *text, struct err *err);
 const struct opt *opt_find(const struct opt *opts, const char *name);

@@ -1,4 +1,5 @@
 #include "cmd/cmd.h"
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,9 +179,35 @@ static int run_with_paths(const struct command *c, const char **args, int n, str
     return rc;
 }
 
+/* ---- what the command line has ---- */
+
+#define OPTS_MAX 128
+static const struct command *running;
+static bool given[OPTS_MAX];
+
+bool cmd_given(const char *name)
+{
+    const struct opt *o = running ? opt_find(running->opts, name) : NULL;
+    return o && given[o - running->opts];
+}
+
+int cmd_make_folder(const char *path, struct err *err)
+{
+    if (!path)
+        return 0;
+    if (file_mkdirs(path, err) < 0)
+        return err_context(err, "--out");
+    return access(path, W_OK | X_OK) ? ERR_ERRNO(err, "--out: folder %s cannot be written to", path) : 0;
+}
+
 static int run_with_args(const struct command *c, int argc, char **argv, const char **args, struct err *err)
 {
-    const int n = opt_parse(c->opts, argc, argv, args, c->max_args, err);
+    int n_opt = 0;
+    while (c->opts[n_opt].type != OPT_END)
+        n_opt++;
+    assert(n_opt <= OPTS_MAX);
+    running = c;
+    const int n = opt_parse_given(c->opts, argc, argv, args, c->max_args, given, err);
     TRY(n);
     if (n < c->min_args)
         return ERR(err, USAGE, "expected: lathe %s %s", c->name, c->args);

@@ -71,6 +71,10 @@ int cmd_spec_n_logits(void);                 /* that an engine needs for this */
 /* Set when SIGINT or SIGTERM came; the second one ends the program at once. */
 extern volatile sig_atomic_t cmd_stop;
 void cmd_catch_signals(void);
+/* Whether the command line has --NAME, whatever its value; false where the command has no such option. */
+bool cmd_given(const char *name);
+/* Makes the folder of --out (NULL: there is none), so that one that cannot be is found before the work. */
+int cmd_make_folder(const char *path, struct err *err);
 extern volatile sig_atomic_t cmd_reload;     /* set when SIGHUP came, which ends the program without this call */
 void cmd_catch_reload(void);
 /* A model's path as the user gave it or, when nothing has that path and it has the form of a name on the hub, where that model

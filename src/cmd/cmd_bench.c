@@ -195,8 +195,10 @@ static int evidence_of(json_t **out, const char *path, struct err *err)
 static int run_bench(const char *const *args, int n_args, struct err *err)
 {
     const bool own = limits || prompts || gens || batches;       /* options that are not of `serve` */
-    if (n_args == 2 && !strcmp(args[0], "serve") && !own)
+    if (n_args == 2 && !strcmp(args[0], "serve") && !own) {
+        TRY(cmd_make_folder(out_dir, err));
         return bench_serve_run(args[1], out_dir, err);
+    }
     if (bench_serve_is_set())
         return ERR(err, USAGE, "an option of `lathe bench serve URL` was given without it");
     if (limits && !n_args && !out_dir)
@@ -206,6 +208,7 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     struct bench_test test[TEST_MAX];
     int n_test, n_slot, ctx;
     TRY(n_test = list_tests(test, err));
+    TRY(cmd_make_folder(out_dir, err));
     bench_needs(test, n_test, &n_slot, &ctx);
     cmd_catch_signals();
     struct pool *pool;

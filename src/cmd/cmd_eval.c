@@ -6,6 +6,7 @@
 #include "cmd/eval_logits.h"
 #include "cmd/eval_membership.h"
 #include "cmd/eval_ood.h"
+#include "cmd/eval_options.h"
 #include "cmd/eval_select.h"
 #include "cmd/eval_sweep.h"
 #include "cmd/eval_tasks.h"
@@ -35,6 +36,7 @@ static int run_texts(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "--texts: found %s, expected a model and no tasks", !n_args ? "no model" : eval_asked.tasks ? "tasks beside it" : "--images beside it");
     if (!ood.others.n)
         return ERR(err, USAGE, "--texts: found no --ood FILE, of texts to be told apart from these");
+    TRY(eval_ready(EVAL_TEXTS, eval_asked.out_dir, err));
     cmd_catch_signals();
     ood.limit = eval_asked.limit, ood.seed = eval_asked.seed, ood.max_length = eval_asked.max_length, ood.rope_scaling = eval_asked.rope_scaling,
     ood.out = eval_asked.out_dir;
@@ -66,6 +68,7 @@ static int run_injections(const char *const *args, int n_args, struct err *err)
 {
     if (!n_args)
         return ERR(err, USAGE, "--injections: found no model");
+    TRY(eval_ready(EVAL_INJECTING, eval_asked.out_dir, err));
     const struct run_opts o = eval_run_opts(args[0]);
     cmd_catch_signals();
     injections.out_dir = eval_asked.out_dir, injections.system = eval_asked.system_instruction, injections.limit = eval_asked.limit,
@@ -81,6 +84,7 @@ static int run_membership(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "%s is missing: members are compared with texts that the model has not seen", membership.members ? "--non-members" : "--membership");
     if (eval_asked.log_samples && !eval_asked.out_dir)
         return ERR(err, USAGE, "--log-samples: samples are files, give their folder by --out");
+    TRY(eval_ready(EVAL_MEMBERSHIP, eval_asked.out_dir, err));
     cmd_catch_signals();
     membership.items = eval_asked.log_samples, membership.limit = eval_asked.limit, membership.seed = eval_asked.seed, membership.out = eval_asked.out_dir;
     const struct run_opts o = eval_run_opts(args[0]);
@@ -89,27 +93,49 @@ static int run_membership(const char *const *args, int n_args, struct err *err)
 
 static int run_suite(const char *model, struct err *err)
 {
+    TRY(eval_ready(EVAL_CHECKLIST, eval_asked.out_dir, err));
     const struct run_opts o = eval_run_opts(model);
     cmd_catch_signals();
     suite.limit = eval_asked.limit, suite.seed = eval_asked.seed, suite.folder = eval_asked.out_dir;
     return eval_checklist(model, &suite, &o, err);
 }
 
+/* The mode that tasks are in, or attacks on tokens. */
+static unsigned modes_of_tasks(bool on_texts)
+{
+    const struct eval_robust *p = &eval_asked.perturbing;
+    unsigned m = selection.asked ? EVAL_SELECT : 0;
+    if (on_texts)
+        return m | eval_attack_modes(&eval_asked.attack, eval_asked.tasks != NULL);
+    if (eval_asked.due.on)
+        return m | EVAL_DUE;
+    if (!eval_robust_wanted(p))
+        return m | EVAL_SCORES;
+    return m | (p->families ? EVAL_PERTURB : 0) | (p->paraphrases ? EVAL_PARAPHRASES : 0);
+}
+
 static int run_one(const char *const *args, int n_args, struct err *err)
 {
-    if (eval_asked.tasks && !strcmp(eval_asked.tasks, "list"))
+    if (eval_asked.tasks && !strcmp(eval_asked.tasks, "list")) {
+        TRY(eval_ready(EVAL_LIST, NULL, err));
         return list_tasks(err);
+    }
     if (logits && (n_args || eval_asked.tasks))
         return ERR(err, USAGE, "--logits: found a model or tasks beside it, expected the file alone, which has the answers");
     if (diagram && !logits)
         return ERR(err, USAGE, "--diagram: it is of --logits");
     if ((eval_asked.groups.fields || eval_asked.groups.audit) && !eval_asked.tasks)
         return ERR(err, USAGE, "%s: it is of --tasks", eval_asked.groups.fields ? "--groups" : "--audit");
-    if (logits)
+    if (logits) {
+        TRY(eval_ready(EVAL_LOGITS, eval_asked.out_dir, err));
         return eval_logits(logits, diagram, eval_asked.out_dir, eval_asked.seed, err);
+    }
     eval_asked.attack.texts = ood.texts;
     const bool on_texts = !images.path && eval_attack_asked(&eval_asked.attack, ood.texts);
     images.attacks = eval_asked.attack.attacks;
+    if (!images.path && images.attacks && !on_texts && !eval_images_attack(images.attacks))
+        return ERR(err, USAGE, "--attack: found '%s', expected fgsm, pgd, apgd-ce, apgd-t, square or all with --images, hotflip, gcg or trigger of models of texts",
+                   images.attacks);
     if (!images.path && ((images.attacks && !on_texts) || images.corruptions))
         return ERR(err, USAGE, "--corruptions, and --attack with the names of attacks on images, are of --images");
     TRY(check_attacks(on_texts, err));
@@ -120,6 +146,7 @@ static int run_one(const char *const *args, int n_args, struct err *err)
     if (images.path && (!n_args || eval_asked.tasks))
         return ERR(err, USAGE, "--images: found %s, expected a model and no tasks", eval_asked.tasks ? "tasks beside it" : "no model");
     if (images.path) {
+        TRY(eval_ready(EVAL_IMAGES | (images.attacks ? EVAL_IMAGE_ATTACK : 0), eval_asked.out_dir, err));
         cmd_catch_signals();
         images.limit = eval_asked.limit, images.seed = eval_asked.seed, images.out = eval_asked.out_dir;
         images.ood = ood.others, images.fit = ood.fit, images.features_out = ood.features_out;
@@ -148,6 +175,9 @@ static int run_one(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "%s: samples are files, give their folder by --out", eval_asked.log_samples ? "--log-samples" : "--predict-only");
     if ((eval_asked.log_samples || eval_asked.predict_only) && eval_robust_wanted(&eval_asked.perturbing))
         return ERR(err, USAGE, "--perturb has no samples, its examples are in what it finds");
+    if (on_texts)
+        TRY(eval_attack_check(&eval_asked.attack, eval_asked.tasks != NULL, err));
+    TRY(eval_ready(modes_of_tasks(on_texts), eval_asked.out_dir, err));
     cmd_catch_signals();
     return eval_tasks(args[0], err);
 }
@@ -163,13 +193,16 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
     if (sweep && (n_args || eval_asked.tasks || selection.asked))
         return ERR(err, USAGE, "--sweep: found a model, tasks or --select beside it, expected the file of the search alone");
     if (sweep) {
+        TRY(eval_ready(EVAL_SWEEP, eval_asked.out_dir, err));
         cmd_catch_signals();
         return eval_sweep(sweep, eval_asked.out_dir, err);
     }
     if (selection.asked && (eval_asked.attack.attacks || injections.path))
         return ERR(err, USAGE, "--select: it is of scores of tasks, found %s beside it", eval_asked.attack.attacks ? "--attack" : "--injections");
-    if (selection.asked)
+    if (selection.asked) {
+        TRY(eval_ready(modes_of_tasks(false), eval_asked.out_dir, err));
         return eval_select(args, n_args, &selection, eval_asked.out_dir, run_candidate, err);
+    }
     if (n_args > 1)
         return ERR(err, USAGE, "found %d models, expected one; --select is for several", n_args);
     return run_one(args, n_args, err);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_options.h"
 #include "eval/evidence.h"
 #include "eval/token_tally.h"
 #include "eval/token_trial.h"
@@ -23,6 +24,19 @@ static int find(const char *name, size_t n)
 bool eval_attack_asked(const struct eval_attack *o, const char *texts)
 {
     return o->attacks && (o->targets || texts || find(o->attacks, strcspn(o->attacks, ",")) >= 0);
+}
+
+unsigned eval_attack_modes(const struct eval_attack *o, bool of_tasks)
+{
+    const unsigned modes[N_NAME] = { EVAL_HOTFLIP | (of_tasks ? EVAL_ATTACKED_TASKS : 0), EVAL_GCG, EVAL_TRIGGER | (o->trigger ? 0 : EVAL_SOUGHT) };
+    unsigned m = 0;
+    for (const char *at = o->attacks; *at; at += *at == ',') {
+        const size_t n = strcspn(at, ",");
+        const int k = find(at, n);
+        m |= k < 0 ? 0 : modes[k];
+        at += n;
+    }
+    return m;
 }
 
 static int read_names(bool asked[N_NAME], const char *list, struct err *err)
@@ -73,6 +87,9 @@ static int attack_targets(json_t *evidence, const char *model, const struct run_
     struct prompts p = { 0 };
     const struct token_trial t = trial_of(model, o, GCG, pool);
     int rc = prompts_read(&p, o->targets, err);
+    for (int64_t i = 0; i < p.n && !rc; i++)
+        if (p.p[i].target && !*p.p[i].target)
+            rc = ERR(err, FORMAT, "%s:%lld: found an empty \"target\", expected a text", o->targets, (long long)p.p[i].line);
     if (!rc)
         rc = run_open(&r, opts, err);
     if (!rc) {
@@ -114,8 +131,10 @@ static int attack_texts(json_t *evidence, const char *model, const bool asked[N_
     return rc;
 }
 
-static int check(const bool asked[N_NAME], const struct task_list *tasks, const struct eval_attack *o, struct err *err)
+int eval_attack_check(const struct eval_attack *o, bool tasks, struct err *err)
 {
+    bool asked[N_NAME] = { false };
+    TRY(read_names(asked, o->attacks, err));
     if (asked[GCG] != (o->targets != NULL))
         return ERR(err, USAGE, "--attack: gcg and --targets go together");
     if (asked[TRIGGER] && !o->texts)
@@ -165,10 +184,15 @@ static void print(const json_t *evidence)
     json_t *a, *x;
     const char *why;
     size_t i;
+    if (json_is_false(json_object_get(evidence, "complete")))
+        printf("INCOMPLETE: stopped before its end\n");
     json_array_foreach(json_object_get(evidence, "attacks"), i, a) {
-        printf("%s %s: of %.0f items %.0f were attacked, %.0f fooled; %.0f were so already, %.0f could not be attacked%s\n", string(a, "attack"),
-               string(a, "of"), number(a, "n"), number(a, "fooled") + number(a, "kept"), number(a, "fooled"), number(a, "already"), number(a, "n_unfit"),
-               json_is_true(json_object_get(a, "complete")) ? "" : " (stopped early)");
+        printf("%s %s: of %.0f items %.0f were attacked, %.0f fooled; %.0f were so already, %.0f could not be attacked", string(a, "attack"),
+               string(a, "of"), number(a, "n"), number(a, "fooled") + number(a, "kept"), number(a, "fooled"), number(a, "already"), number(a, "n_unfit"));
+        if (json_is_true(json_object_get(a, "complete")))
+            putchar('\n');
+        else
+            printf("; stopped after %.0f of %.0f\n", number(a, "seen"), number(a, "n"));
         json_object_foreach(json_object_get(a, "unfit"), why, x)
             printf("  %lld: %s\n", (long long)json_integer_value(x), why);
     }
@@ -210,7 +234,6 @@ int eval_attack(const char *model, const struct task_list *tasks, const struct r
     struct pool *pool;
     json_t *evidence;
     TRY(read_names(asked, o->attacks, err));
-    TRY(check(asked, tasks, o, err));
     TRY(cmd_pool(&pool, err));
     TRY(model_digest(model, sha256, err));
     TRY(evidence_new(&evidence, "attacks", model, sha256, o->seed, err));
@@ -224,7 +247,9 @@ int eval_attack(const char *model, const struct task_list *tasks, const struct r
     log_progress_end();
     if (!rc || rc == ERR_STOPPED) {
         struct err own = { 0 };
-        const int told = eval_tell_evidence(evidence, o->out_dir, print, &own);
+        int told = evidence_put(evidence, "complete", json_boolean(!rc), &own);
+        if (!told)
+            told = eval_tell_evidence(evidence, o->out_dir, print, &own);
         if (told < 0) {
             *err = own;
             rc = told;

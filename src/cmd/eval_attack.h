@@ -18,6 +18,10 @@ struct eval_attack {
 
 /* Is it an attack on tokens that is asked for, and not on images?  texts: of --texts, or NULL. */
 bool eval_attack_asked(const struct eval_attack *o, const char *texts);
+/* What does not go together; tasks: there are some. */
+int eval_attack_check(const struct eval_attack *o, bool tasks, struct err *err);
+/* Of the names that are known, as bits of cmd/eval_options.h. */
+unsigned eval_attack_modes(const struct eval_attack *o, bool of_tasks);
 /* tasks: NULL, or those to attack; opts: of the runner; chat: NULL, or targets are asked for by it. */
 int eval_attack(const char *model, const struct task_list *tasks, const struct run_opts *opts, const struct chat *chat, const struct eval_attack *o,
                 struct err *err);

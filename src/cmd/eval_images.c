@@ -334,3 +334,14 @@ int eval_images(const char *model, const struct eval_images *o, struct err *err)
     TRY(eval_tell(tree, o->out, print_all, err));
     return found ? (*err = stopped, err_context(err, "this is what was found until then")) : 0;
 }
+
+bool eval_images_attack(const char *names)
+{
+    char name[16];
+    const size_t n = strcspn(names, ",");
+    if (n >= sizeof name)
+        return false;
+    memcpy(name, names, n);
+    name[n] = 0;
+    return !strcmp(name, "all") || attack_find(name) >= 0;
+}

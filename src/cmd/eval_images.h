@@ -16,5 +16,7 @@ struct eval_images {
     bool corruptions;
     int64_t limit, seed;             /* limit 0: all images */
 };
+/* Is the first of these names that of an attack on images? */
+bool eval_images_attack(const char *names);
 int eval_images(const char *model, const struct eval_images *o, struct err *err);
 #endif

@@ -107,6 +107,13 @@ static void print(const json_t *evidence)
     const json_t *judge = json_object_get(evidence, "judge"), *why = json_object_get(judge, "not_corrected");
     json_t *g, *x;
     size_t i;
+    if (json_is_false(json_object_get(evidence, "complete"))) {
+        const json_t *all = json_array_get(json_object_get(evidence, "groups"), 0);
+        const long long open = (long long)json_integer_value(json_object_get(all, "not_answered"));
+        const long long answered = (long long)(json_integer_value(json_object_get(all, "judged")) + json_integer_value(json_object_get(all, "cannot_be_judged")) +
+                                               json_integer_value(json_object_get(all, "failed")));
+        printf("INCOMPLETE: stopped after %lld of %lld prompts\n", answered, answered + open);
+    }
     printf("%-28s %8s %8s %16s %8s %12s\n", "group", "judged", "gave in", "cannot be judged", "failed", "not answered");
     json_array_foreach(json_object_get(evidence, "groups"), i, g) {
         const char *name = json_string_value(json_object_get(g, "group"));
@@ -161,7 +168,9 @@ static int try_all(struct job *j, const char *model, const struct eval_injection
     if (rc < 0 && rc != ERR_STOPPED)
         return rc;
     struct err own = { 0 };
-    int told = commit_logs(&j->logs, true, &own);
+    int told = evidence_put(j->evidence, "complete", json_boolean(!rc), &own);
+    if (!told)
+        told = commit_logs(&j->logs, true, &own);
     j->logs.open[0] = j->logs.open[1] = false;
     if (!told)
         told = eval_tell_evidence(j->evidence, o->out_dir, print, &own);

@@ -168,8 +168,10 @@ static int parse_lines(struct prompts *out, const char *text, size_t n, const ch
         char where[300];
         end = stop ? (size_t)(stop - text) : n;
         snprintf(where, sizeof where, "%.200s:%lld", name, (long long)++line);
-        if (!text_is_blank(text + at, end - at))
-            TRY(parse_line(out, text + at, end - at, where, err));
+        if (text_is_blank(text + at, end - at))
+            continue;
+        TRY(parse_line(out, text + at, end - at, where, err));
+        out->p[out->n - 1].line = line;
     }
     return 0;
 }
@@ -186,6 +188,7 @@ static int take_row(struct prompts *out, const struct csv *c, const int *field, 
         if (n)
             TRY(set_field(p, field[i], text, n, err));
     }
+    p->line = c->line;
     return finish(p, out->n, err);
 }
 
@@ -207,6 +210,7 @@ static int take_rows(struct prompts *out, struct csv *c, struct err *err)
 
 int prompts_parse(struct prompts *out, const char *text, size_t n, const char *name, struct err *err)
 {
+    out->name = name;
     if (!csv_named(name))
         return parse_lines(out, text, n, name, err);
     struct csv c;

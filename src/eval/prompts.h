@@ -11,8 +11,8 @@
 #include "base/err.h"
 
 /* Strings are UTF-8 without NUL; NULL where the file says nothing, but id, which is then its number from 1. */
-struct prompt { char *id, *group, *name, *prompt, *system, *target, **expected; int n_expected; };
-struct prompts { struct prompt *p; int64_t n, cap; };
+struct prompt { char *id, *group, *name, *prompt, *system, *target, **expected; int n_expected; int64_t line; };
+struct prompts { struct prompt *p; int64_t n, cap; const char *name; };       /* name: the file's, borrowed */
 
 /* *out is zeroed by the caller and released after errors, too. */
 int  prompts_read(struct prompts *out, const char *path, struct err *err);

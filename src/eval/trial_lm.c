@@ -255,6 +255,7 @@ int token_trial_tasks(json_t *evidence, struct run *r, const struct task_list *l
 
 /* ---- targets ---- */
 
+struct targets { const struct chat *chat; const char *system; const struct prompts *p; int64_t n; };
 struct target { char *context; size_t n, from; struct request q; struct token_text text; char *continuation; };
 
 static void target_release(struct target *t)
@@ -300,14 +301,15 @@ static int context_of(struct target *t, const struct chat *chat, const char *sys
 }
 
 /* The prompt with " ! ! !" behind it, of which the first `suffix` tokens may change. */
-static int target_init(struct target *t, const struct prompt *p, const struct chat *chat, const char *system, int suffix, const struct tok *tok,
-                       struct err *err)
+static int target_init(struct target *t, const struct targets *x, int64_t item, int suffix, const struct tok *tok, struct err *err)
 {
+    const struct prompt *p = &x->p->p[item];
+    const struct chat *chat = x->chat;
     const char *filler = token_text_filler(tok);
     struct buf b;
     *t = (struct target){ 0 };
     if (!p->target)
-        return ERR(err, FORMAT, "found no \"target\" beside the prompt");
+        return ERR(err, FORMAT, "%s:%lld: found no \"target\" beside the prompt", x->p->name, (long long)p->line);
     if (!filler)
         return ERR(err, UNSUPPORTED, "the tokenizer has no token that a suffix could begin from");
     buf_init(&b);
@@ -315,7 +317,7 @@ static int target_init(struct target *t, const struct prompt *p, const struct ch
     for (int i = 0; i < suffix && !rc; i++)
         rc = buf_add_str(&b, filler, err);
     if (!rc)
-        rc = context_of(t, chat, p->system ? p->system : system, b.data, err);
+        rc = context_of(t, chat, p->system ? p->system : x->system, b.data, err);
     const size_t from = t->from + strlen(p->prompt), to = t->from + b.len;
     buf_release(&b);
     TRY(rc);
@@ -335,14 +337,12 @@ static struct lm_victim target_victim(const struct lm *m, struct target *t)
     return (struct lm_victim){ .run = m->r, .pool = m->o->pool, .slopes = m->slopes, .q = &t->q, .n_q = 1, .gold = -1, .text = &t->text };
 }
 
-struct targets { const struct chat *chat; const char *system; const struct prompts *p; int64_t n; };
-
 static int measure_targets(struct lm *m, const struct targets *x, struct err *err)
 {
     for (int64_t i = 0; i < x->n; i++) {
         struct target t;
         struct err own = { 0 };
-        int rc = target_init(&t, &x->p->p[i], x->chat, x->system, m->o->suffix, run_encoder(m->r)->tok, &own);
+        int rc = target_init(&t, x, i, m->o->suffix, run_encoder(m->r)->tok, &own);
         if (!rc) {
             struct lm_victim v = target_victim(m, &t);
             rc = lm_measure(m, &v, &own);
@@ -366,7 +366,7 @@ static int attack_targets(struct lm *m, const struct targets *x, struct token_ta
         how.seed = m->o->seed + (uint64_t)m->done;
         int rc = goes_on(m) ? 0 : ERR(&own, STOPPED, "stopped");
         if (!rc)
-            rc = target_init(&t, &x->p->p[m->done], x->chat, x->system, m->o->suffix, run_encoder(m->r)->tok, &own);
+            rc = target_init(&t, x, m->done, m->o->suffix, run_encoder(m->r)->tok, &own);
         if (!rc) {
             struct lm_victim v = target_victim(m, &t);
             rc = lm_attack(m, &v, gcg, &how, tally, m->done, &own);

@@ -90,3 +90,18 @@ say lathe eval m --tasks choice.yaml --apply-chat-template
 say lathe eval "$ROOT"/tests/golden/vit --tasks choice.yaml
 say lathe eval "$ROOT"/tests/golden/classes/llama --tasks choice.yaml
 lathe eval --tasks list | grep -c .
+echo '--- options of another mode'
+say lathe eval m --tasks choice.yaml --flips 3
+say lathe eval m --tasks choice.yaml --strengths abc
+say lathe eval m --tasks choice.yaml --margin 0.1
+say lathe eval m --tasks choice.yaml --groups=
+say lathe eval m --images i --attack pgd --steps 3
+say lathe eval m --checklist s --perturb all
+say lathe eval m --texts t --ood u --num-fewshot 2
+say lathe eval m --membership a --non-members b --apply-chat-template
+say lathe eval m --attack trigger --texts t --trigger ''
+say lathe eval m --attack trigger --texts t --trigger x --steps 3
+say lathe eval m --attack nosuch --tasks choice.yaml
+say lathe eval m m --select --tasks choice.yaml --images i --out q
+say lathe eval m --checklist s --out /dev/null/x
+say lathe bench serve http://127.0.0.1:9 --scenario server --rate 1 --out /dev/null/x

@@ -46,3 +46,13 @@ say lathe eval m --injections inj.jsonl --canary TULIP --system-instruction "the
 say lathe eval --injections inj.jsonl
 say lathe eval m --canary TULIP --tasks choice.yaml
 say lathe eval m --attack hotflip --tasks choice.yaml --log-samples --out x
+printf '{"prompt": "the dog", "target": ""}\n' > empty.jsonl
+say lathe eval m --attack gcg --targets empty.jsonl
+say lathe eval m --attack gcg --targets targets.jsonl --flips 2
+echo '--- stopped'
+for i in $(seq 2000); do echo '{"prompt": "the cat", "group": "a", "expected": ["zebra"]}'; done > many.jsonl
+lathe eval m --injections many.jsonl --system-instruction "the" --max-tokens 40 --tries 100 --batch 1 --threads 1 --quiet --out stopped > table 2> talk & p=$!
+until [ -n "$(ls -A stopped 2> talk2)" ]; do sleep 0.02; done
+kill -INT $p; wait $p; echo "exit $?"
+head -1 table | sed 's/after [0-9]* of/after N of/'
+python3 -c 'import glob, json; print(json.load(open(glob.glob("stopped/injections_*.json")[0]))["complete"], json.load(open(glob.glob("inj/injections_*.json")[0]))["complete"], json.load(open("g1.json"))["complete"])'

@@ -407,6 +407,18 @@ static void options_are_read_in_all_their_forms(void **state)
     assert_string_equal(list.item[1], "b");
 }
 
+static void what_is_given_is_known_though_it_is_the_default(void **state)
+{
+    (void)state;
+    static char *argv[] = { (char *)"x", (char *)"--no-flag", (char *)"--number=5", (char *)"a", NULL };
+    const char *args[2];
+    bool given[16] = { false };
+    flag = false, number = 5;
+    assert_int_equal(opt_parse_given(opts, 4, argv, args, 2, given, &err), 1);
+    for (int i = 0; opts[i].type != OPT_END; i++)
+        assert_int_equal(given[i], !strcmp(opts[i].name, "flag") || !strcmp(opts[i].name, "number"));
+}
+
 static void wrong_options_say_what_was_expected(void **state)
 {
     (void)state;
@@ -641,6 +653,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_line_that_does_not_fit_leaves_nothing_behind, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(folders_are_made_listed_and_removed, make_dir, remove_dir),
         cmocka_unit_test(options_are_read_in_all_their_forms),
+        cmocka_unit_test(what_is_given_is_known_though_it_is_the_default),
         cmocka_unit_test(wrong_options_say_what_was_expected),
         cmocka_unit_test(lists_have_a_limit_and_come_from_trees_too),
         cmocka_unit_test(yaml_scalars_have_the_core_schemas_types),
