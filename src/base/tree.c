@@ -320,6 +320,16 @@ char *tree_dumps(const json_t *o, size_t flags)
     return NULL;
 }
 
+static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : (double)NAN; }
+double tree_number_at(const json_t *o, const char *key) { return number_of(json_object_get(o, key)); }
+double tree_entry_at(const json_t *o, const char *key, size_t i) { return number_of(json_array_get(json_object_get(o, key), i)); }
+
+const char *tree_text_at(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
 int tree_str(const json_t *o, const char *key, const char *fallback, const char **out, const char *where, struct err *err)
 {
     const json_t *v = json_object_get(o, key);

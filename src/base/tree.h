@@ -25,6 +25,10 @@ int tree_str(const json_t *o, const char *key, const char *fallback, const char 
 int tree_int(const json_t *o, const char *key, int64_t fallback, int64_t min, int64_t max, int64_t *out, const char *where, struct err *err);
 int tree_num(const json_t *o, const char *key, double fallback, double *out, const char *where, struct err *err);
 int tree_bool(const json_t *o, const char *key, bool fallback, bool *out, const char *where, struct err *err);
+/* For telling: NAN and "" where there is none, or null, or it is of another type. */
+double tree_number_at(const json_t *o, const char *key);
+double tree_entry_at(const json_t *o, const char *key, size_t i);        /* of an array */
+const char *tree_text_at(const json_t *o, const char *key);
 /* Reads every member of the object by the table; unknown keys are errors with the nearest known one. */
 int tree_read(const json_t *o, const struct opt *keys, const char *where, struct err *err);
 #endif

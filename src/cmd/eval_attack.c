@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_options.h"
 #include "eval/evidence.h"
@@ -152,12 +153,6 @@ int eval_attack_check(const struct eval_attack *o, bool tasks, struct err *err)
 
 /* ---- what is found ---- */
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static const char *string(const json_t *o, const char *key)
 {
     const char *s = json_string_value(json_object_get(o, key));
@@ -171,11 +166,11 @@ void eval_print_figures(const json_t *evidence)
     printf("%-28s %-30s %9s %19s %8s\n", "figure", "of", "value", "95 % interval", "n");
     json_array_foreach(json_object_get(evidence, "figures"), i, f) {
         char ci[40] = "", value[32] = "-";
-        if (isfinite(number(f, "value")))
-            snprintf(value, sizeof value, "%.4f", number(f, "value"));
-        if (isfinite(number(f, "low")))
-            snprintf(ci, sizeof ci, "%.4f to %.4f", number(f, "low"), number(f, "high"));
-        printf("%-28s %-30s %9s %19s %8.0f\n", string(f, "name"), string(f, "of"), value, ci, number(f, "n"));
+        if (isfinite(tree_number_at(f, "value")))
+            snprintf(value, sizeof value, "%.4f", tree_number_at(f, "value"));
+        if (isfinite(tree_number_at(f, "low")))
+            snprintf(ci, sizeof ci, "%.4f to %.4f", tree_number_at(f, "low"), tree_number_at(f, "high"));
+        printf("%-28s %-30s %9s %19s %8.0f\n", string(f, "name"), string(f, "of"), value, ci, tree_number_at(f, "n"));
     }
 }
 
@@ -188,25 +183,25 @@ static void print(const json_t *evidence)
         printf("INCOMPLETE: stopped before its end\n");
     json_array_foreach(json_object_get(evidence, "attacks"), i, a) {
         printf("%s %s: of %.0f items %.0f were attacked, %.0f fooled; %.0f were so already, %.0f could not be attacked", string(a, "attack"),
-               string(a, "of"), number(a, "n"), number(a, "fooled") + number(a, "kept"), number(a, "fooled"), number(a, "already"), number(a, "n_unfit"));
+               string(a, "of"), tree_number_at(a, "n"), tree_number_at(a, "fooled") + tree_number_at(a, "kept"), tree_number_at(a, "fooled"), tree_number_at(a, "already"), tree_number_at(a, "n_unfit"));
         if (json_is_true(json_object_get(a, "complete")))
             putchar('\n');
         else
-            printf("; stopped after %.0f of %.0f\n", number(a, "seen"), number(a, "n"));
+            printf("; stopped after %.0f of %.0f\n", tree_number_at(a, "seen"), tree_number_at(a, "n"));
         json_object_foreach(json_object_get(a, "unfit"), why, x)
             printf("  %lld: %s\n", (long long)json_integer_value(x), why);
     }
     json_array_foreach(json_object_get(evidence, "triggers"), i, a)
         if (json_object_get(a, "skipped"))
             printf("trigger to %s: none was sought: %s\n", string(a, "target"), string(a, "skipped"));
-        else if (!number(a, "searched_texts"))
+        else if (!tree_number_at(a, "searched_texts"))
             printf("trigger to %s: \"%s\", given\n", string(a, "target"), string(a, "trigger"));
         else
-            printf("trigger to %s: \"%s\", sought over %.0f texts\n", string(a, "target"), string(a, "trigger"), number(a, "searched_texts"));
+            printf("trigger to %s: \"%s\", sought over %.0f texts\n", string(a, "target"), string(a, "trigger"), tree_number_at(a, "searched_texts"));
     eval_print_figures(evidence);
     json_array_foreach(json_object_get(evidence, "examples"), i, x)
         if ((json_is_true(json_object_get(x, "fooled")) && i < 3) || json_object_get(x, "stopped"))
-            printf("item %.0f, %.0f tokens changed%s:\n- %s\n+ %s\n", number(x, "item"), number(x, "tokens_changed"),
+            printf("item %.0f, %.0f tokens changed%s:\n- %s\n+ %s\n", tree_number_at(x, "item"), tree_number_at(x, "tokens_changed"),
                    json_object_get(x, "stopped") ? ", stopped, the best so far" : "", string(x, "before"), string(x, "after"));
     json_array_foreach(json_object_get(evidence, "caveats"), i, x)
         printf("note: %s\n", json_string_value(x));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "eval/bias.h"
 #include "eval/by_group.h"
@@ -141,12 +142,6 @@ static const char *text(const json_t *o, const char *key)
     return s ? s : "all";
 }
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 /* "0.4100 to 0.5300" of o[key], a pair, or blanks. */
 static const char *interval(char out[32], const json_t *o, const char *key)
 {
@@ -190,19 +185,19 @@ static void print_metric(const json_t *grouping, const char *name, const json_t 
     json_array_foreach(groups, i, g) {
         const json_t *v = json_object_get(json_object_get(g, "metrics"), name);
         if (v)
-            printf("%-*.40s %7.0f %8.4f  %-18s  %-18s %9s%s\n", w, text(g, "group"), number(v, "n"), number(v, "value"), interval(a, v, "interval"),
+            printf("%-*.40s %7.0f %8.4f  %-18s  %-18s %9s%s\n", w, text(g, "group"), tree_number_at(v, "n"), tree_number_at(v, "value"), interval(a, v, "interval"),
                    interval(b, v, "interval_all"),
-                   p_text(c, number(v, "p_holm")), json_is_true(json_object_get(v, "small")) ? "  too few: not compared" : "");
+                   p_text(c, tree_number_at(v, "p_holm")), json_is_true(json_object_get(v, "small")) ? "  too few: not compared" : "");
     }
     if (json_is_object(worst))
-        printf("worst: %s, %.4f (all at once: %s); %s the others together (p %s, Holm)\n", text(worst, "group"), number(worst, "value"), interval(a, worst,
+        printf("worst: %s, %.4f (all at once: %s); %s the others together (p %s, Holm)\n", text(worst, "group"), tree_number_at(worst, "value"), interval(a, worst,
                                                                                           "interval_all"),
-               json_is_true(json_object_get(worst, "sure")) ? "it can be told from" : "it cannot be told from", p_text(b, number(worst, "p_holm")));
+               json_is_true(json_object_get(worst, "sure")) ? "it can be told from" : "it cannot be told from", p_text(b, tree_number_at(worst, "p_holm")));
     else
-        printf("worst: none; %s\n", number(gap, "n_group") < 2 ? "fewer than two groups are large enough" : "the groups are alike");
-    if (!isnan(number(gap, "value")))
-        printf("gap between best and worst: %.4f (95 %%: %s); chance alone stays below %s\n", number(gap, "value"), interval(a, gap, "interval"), decimal(b,
-                                                                                          number(gap, "null_q95")));
+        printf("worst: none; %s\n", tree_number_at(gap, "n_group") < 2 ? "fewer than two groups are large enough" : "the groups are alike");
+    if (!isnan(tree_number_at(gap, "value")))
+        printf("gap between best and worst: %.4f (95 %%: %s); chance alone stays below %s\n", tree_number_at(gap, "value"), interval(a, gap, "interval"), decimal(b,
+                                                                                          tree_number_at(gap, "null_q95")));
 }
 
 static void print_calibration(const json_t *grouping)
@@ -221,10 +216,10 @@ static void print_calibration(const json_t *grouping)
             printf("%-*s %7s %10s %8s %8s  %-18s %7s %9s %8s %9s\n", w, "calibration", "n", "confidence", "accuracy", "over", "95 % interval", "ece",
                    "null q95", "debiased", "p (Holm)");
         head = true;
-        printf("%-*.40s %7.0f %10.4f %8.4f %8.4f  %-18s %7.4f %9.4f %8.4f %9s\n", w, text(g, "group"), number(c, "n"), number(c, "confidence"), number(c,
+        printf("%-*.40s %7.0f %10.4f %8.4f %8.4f  %-18s %7.4f %9.4f %8.4f %9s\n", w, text(g, "group"), tree_number_at(c, "n"), tree_number_at(c, "confidence"), tree_number_at(c,
                                                                                           "accuracy"),
-               number(c, "overconfidence"), interval(a, c, "interval"), number(c, "ece"), number(c, "ece_null_q95"), number(c, "ece_debiased"), p_text(b,
-                                                                                          number(c, "p_holm")));
+               tree_number_at(c, "overconfidence"), interval(a, c, "interval"), tree_number_at(c, "ece"), tree_number_at(c, "ece_null_q95"), tree_number_at(c, "ece_debiased"), p_text(b,
+                                                                                          tree_number_at(c, "p_holm")));
     }
 }
 
@@ -237,7 +232,7 @@ static void print_training(const json_t *grouping)
     json_array_foreach(groups, i, g) {
         const json_t *t = json_object_get(g, "training");
         if (json_is_object(t))
-            printf("training data: %s: %.0f of %.0f records, %.2f %% (%s)\n", text(g, "group"), number(t, "n"), number(t, "of"), 100 * number(t, "share"),
+            printf("training data: %s: %.0f of %.0f records, %.2f %% (%s)\n", text(g, "group"), tree_number_at(t, "n"), tree_number_at(t, "of"), 100 * tree_number_at(t, "share"),
                    text(t, "by"));
         else
             none++;
@@ -256,15 +251,15 @@ static void print_groups(const json_t *evidence)
                                                                                           "equalized_odds_difference");
         char a[32], b[32];
         printf("\n%s by %s", text(s, "task"), text(s, "field"));
-        if (number(s, "n_without") > 0)
-            printf(", %.0f items have no such field", number(s, "n_without"));
+        if (tree_number_at(s, "n_without") > 0)
+            printf(", %.0f items have no such field", tree_number_at(s, "n_without"));
         putchar('\n');
         json_object_foreach(json_object_get(s, "metrics"), name, m)
             print_metric(s, name, m);
         print_calibration(s);
         if (json_is_object(p))
-            printf("demographic parity difference %.4f (95 %%: %s), equalised odds difference %.4f (95 %%: %s)\n", number(d, "value"), interval(a, d,
-                                                                                          "interval"), number(e, "value"),
+            printf("demographic parity difference %.4f (95 %%: %s), equalised odds difference %.4f (95 %%: %s)\n", tree_number_at(d, "value"), interval(a, d,
+                                                                                          "interval"), tree_number_at(e, "value"),
                    interval(b, e, "interval"));
         if (json_is_string(json_object_get(evidence, "audit")))
             print_training(s);
@@ -284,11 +279,11 @@ static void print_bbq(const json_t *by)
         printf(k < 3 ? " %11s" : "  %-26s", head[k]);
     putchar('\n');
     json_array_foreach(groups, i, g) {
-        printf("%-*.40s %6.0f %9.0f", w, text(g, "group"), number(g, "n"), number(g, "n_cluster"));
+        printf("%-*.40s %6.0f %9.0f", w, text(g, "group"), tree_number_at(g, "n"), tree_number_at(g, "n_cluster"));
         for (int k = 0; k < 6; k++) {
             const json_t *v = json_object_get(g, column[k]);
             char a[32], b[32], c[80];
-            decimal(a, number(v, "value"));
+            decimal(a, tree_number_at(v, "value"));
             snprintf(c, sizeof c, *interval(b, v, "interval") ? "%s (%s)" : "%s%s", a, b);
             printf(k < 3 ? " %11s" : k == 5 ? "  %s" : "  %-26s", k < 3 ? a : c);
         }
@@ -306,8 +301,8 @@ static void print_crows(const json_t *by)
     printf("%-*s %6s %14s  %-18s %9s %15s  %s\n", w, text(by, "field"), "n", "pct_stereotype", "95 % interval", "p (Holm)", "likelihood_diff", "95 % interval");
     json_array_foreach(groups, i, g) {
         const json_t *s = json_object_get(g, "pct_stereotype"), *d = json_object_get(g, "likelihood_diff");
-        printf("%-*.40s %6.0f %14.4f  %-18s %9s %15s  %s\n", w, text(g, "group"), number(g, "n"), number(s, "value"), interval(a, s, "interval"),
-               p_text(b, number(s, json_is_string(json_object_get(by, "field")) ? "p_holm" : "p")), decimal(c, number(d, "value")), interval(e, d, "interval"));
+        printf("%-*.40s %6.0f %14.4f  %-18s %9s %15s  %s\n", w, text(g, "group"), tree_number_at(g, "n"), tree_number_at(s, "value"), interval(a, s, "interval"),
+               p_text(b, tree_number_at(s, json_is_string(json_object_get(by, "field")) ? "p_holm" : "p")), decimal(c, tree_number_at(d, "value")), interval(e, d, "interval"));
     }
 }
 
@@ -323,8 +318,8 @@ static void print_bias(const json_t *evidence)
             const json_t *worst = json_object_get(by, "worst");
             bbq ? print_bbq(by) : print_crows(by);
             if (json_is_object(worst))
-                printf("farthest from %s: %s, %s %.4f (all %.0f at once: %s)\n", bbq ? "0" : "one half", text(worst, "group"), text(worst, "of"), number(worst,
-                                                                                          "value"), number(worst, "m"),
+                printf("farthest from %s: %s, %s %.4f (all %.0f at once: %s)\n", bbq ? "0" : "one half", text(worst, "group"), text(worst, "of"), tree_number_at(worst,
+                                                                                          "value"), tree_number_at(worst, "m"),
                        interval(a, worst, "interval_all"));
         }
     }

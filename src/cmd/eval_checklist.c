@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_ood.h"
 #include "eval/checklist_ask.h"
@@ -35,31 +36,19 @@ static int shows(void *ctx, int64_t done, int64_t all)
 
 /* ---- for people ---- */
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static void print_rate(const char *name, const char *type, const char *capability, const json_t *o)
 {
     const json_t *ci = json_object_get(o, "ci95");
-    printf("%-4s %-12.12s %-60.60s %6.0f %6.0f ", type, capability, name, number(o, "n"), number(o, "failures"));
-    if (isnan(number(o, "failure_rate")))
+    printf("%-4s %-12.12s %-60.60s %6.0f %6.0f ", type, capability, name, tree_number_at(o, "n"), tree_number_at(o, "failures"));
+    if (isnan(tree_number_at(o, "failure_rate")))
         printf("     -  -");
     else
-        printf("%6.3f  %.3f to %.3f", number(o, "failure_rate"), json_number_value(json_array_get(ci, 0)), json_number_value(json_array_get(ci, 1)));
+        printf("%6.3f  %.3f to %.3f", tree_number_at(o, "failure_rate"), json_number_value(json_array_get(ci, 0)), json_number_value(json_array_get(ci, 1)));
     static const char *const more[][2] = { { "not_judged", "not judged" }, { "unusable", "unusable" }, { "failed", "could not be asked" }, { "open",
                                                                                                     "not answered" } };
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-        if (number(o, more[i][0]) > 0)
-            printf("  %.0f %s", number(o, more[i][0]), more[i][1]);
+        if (tree_number_at(o, more[i][0]) > 0)
+            printf("  %.0f %s", tree_number_at(o, more[i][0]), more[i][1]);
     putchar('\n');
 }
 
@@ -71,9 +60,9 @@ static void print_examples(const json_t *list)
     json_array_foreach(list, i, e) {
         if (i == MOST)
             break;
-        printf("%s, case %.0f: %s%s%s\n", text(e, "test"), number(e, "case"), text(e, "expect"), *text(e, "label") ? " " : "", text(e, "label"));
+        printf("%s, case %.0f: %s%s%s\n", tree_text_at(e, "test"), tree_number_at(e, "case"), tree_text_at(e, "expect"), *tree_text_at(e, "label") ? " " : "", tree_text_at(e, "label"));
         json_array_foreach(json_object_get(e, "texts"), k, t)
-            printf("  %-10s %.300s\n", text(t, "predicted"), text(t, "text"));
+            printf("  %-10s %.300s\n", tree_text_at(t, "predicted"), tree_text_at(t, "text"));
     }
     if (json_array_size(list) > MOST)
         printf("%zu more such examples: --json, or the file in --out\n", json_array_size(list) - MOST);
@@ -95,20 +84,20 @@ static void print_all(const json_t *e)
         printf("INCOMPLETE\n");
     printf("%-4s %-12s %-60s %6s %6s %6s  %s\n", "type", "capability", "test", "cases", "failed", "rate", "95 % interval");
     json_array_foreach(json_object_get(e, "tests"), i, t)
-        print_rate(text(t, "test"), text(t, "type"), text(t, "capability"), t);
+        print_rate(tree_text_at(t, "test"), tree_text_at(t, "type"), tree_text_at(t, "capability"), t);
     print_groups(json_object_get(e, "capabilities"), "all of a capability");
     print_groups(json_object_get(e, "types"), "all of a type");
     print_rate("all", "all", "all", json_object_get(e, "all"));
     const json_t *worst = json_object_get(e, "worst"), *ci = json_object_get(worst, "simultaneous_ci95");
     if (json_is_object(worst))
-        printf("worst of %.0f tests: %s, %.3f (%.3f to %.3f, wide enough to hold for all of them at once)\n", number(worst, "of"), text(worst, "test"),
-               number(worst, "failure_rate"),
+        printf("worst of %.0f tests: %s, %.3f (%.3f to %.3f, wide enough to hold for all of them at once)\n", tree_number_at(worst, "of"), tree_text_at(worst, "test"),
+               tree_number_at(worst, "failure_rate"),
                json_number_value(json_array_get(ci, 0)), json_number_value(json_array_get(ci, 1)));
-    if (*text(e, "first_failure"))
-        printf("the first text that could not be asked: %s\n", text(e, "first_failure"));
-    if (*text(e, "first_unusable"))
-        printf("the first case that is unusable: %s\n", text(e, "first_unusable"));
-    printf("%s\n", text(e, "neutral"));
+    if (*tree_text_at(e, "first_failure"))
+        printf("the first text that could not be asked: %s\n", tree_text_at(e, "first_failure"));
+    if (*tree_text_at(e, "first_unusable"))
+        printf("the first case that is unusable: %s\n", tree_text_at(e, "first_unusable"));
+    printf("%s\n", tree_text_at(e, "neutral"));
     print_examples(json_object_get(e, "examples"));
 }
 

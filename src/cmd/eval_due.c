@@ -44,12 +44,6 @@ int eval_due_open(struct task_list *l, const struct task_opts *o, struct err *er
 
 /* ---- what is known ---- */
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static const char *text(const json_t *o, const char *key)
 {
     const char *s = json_string_value(json_object_get(o, key));
@@ -61,10 +55,10 @@ static void print_about(const json_t *a)
     static const char *const share[] = { "chance", "human", "best" };
     printf(" %-10s", text(a, "added"));
     for (size_t i = 0; i < sizeof share / sizeof *share; i++)
-        if (isnan(number(a, share[i])))
+        if (isnan(tree_number_at(a, share[i])))
             printf(" %6s", "-");
         else
-            printf(" %6.3f", number(a, share[i]));
+            printf(" %6.3f", tree_number_at(a, share[i]));
     printf(" %-10s %-9s", text(a, "best_date"), text(a, "state"));
 }
 
@@ -151,7 +145,7 @@ static void print_due(const struct picking *p, const struct task_list *l)
         const json_t *leaked = json_object_get(t, "leaked");
         char share[40] = "not looked";
         if (json_is_object(leaked))
-            snprintf(share, sizeof share, "%.1f %%", 100 * number(leaked, "share"));
+            snprintf(share, sizeof share, "%.1f %%", 100 * tree_number_at(leaked, "share"));
         printf("%-32s", name);
         print_about(t);
         if (p->report)

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_logits.h"
 #include "cmd/eval_ood.h"
@@ -219,9 +220,6 @@ static int fill(json_t *tree, const struct finder *f, struct rows *in, struct er
 
 /* ---- for people ---- */
 
-static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : NAN; }
-static double number(const json_t *o, const char *key) { return number_of(json_object_get(o, key)); }
-
 /* A number, or a dash where there is none. */
 static const char *shown(const char *format, double v, char text[32])
 {
@@ -245,8 +243,8 @@ static void print_corruptions(const json_t *r)
             printf(" %s%.4f", i ? "  " : "    ", json_number_value(json_array_get(list, i)));
         putchar('\n');
     }
-    printf("mean over all %.4f, %s %% of the accuracy without; worst: %s of strength %.0f, %.4f\n", number(r, "mean"), shown("%.1f", 100 * number(r, "retained"), text),
-           json_string_value(json_object_get(worst, "family")), number(worst, "strength"), number(worst, "accuracy"));
+    printf("mean over all %.4f, %s %% of the accuracy without; worst: %s of strength %.0f, %.4f\n", tree_number_at(r, "mean"), shown("%.1f", 100 * tree_number_at(r, "retained"), text),
+           json_string_value(json_object_get(worst, "family")), tree_number_at(worst, "strength"), tree_number_at(worst, "accuracy"));
 }
 
 static void print_attacks(const json_t *r)
@@ -259,9 +257,9 @@ static void print_attacks(const json_t *r)
         return;
     printf("%-10s %6s %7s %9s %9s %13s\n", "attack", "steps", "fooled", "of right", "accuracy", "queries, mean");
     json_object_foreach(json_object_get(r, "attacks"), name, a)
-        printf("%-10s %6.0f %7.0f %9.0f %9.4f %13s\n", name, number(a, "steps"), number(a, "fooled"), number(a, "n"), number(a, "accuracy"),
-               shown("%.1f", number(a, "queries_mean"), text));
-    printf("right under all of them within %.4f: %.4f, 95 %% interval %.4f to %.4f (an upper bound)\n", number(r, "eps"), number(r, "robust_accuracy"),
+        printf("%-10s %6.0f %7.0f %9.0f %9.4f %13s\n", name, tree_number_at(a, "steps"), tree_number_at(a, "fooled"), tree_number_at(a, "n"), tree_number_at(a, "accuracy"),
+               shown("%.1f", tree_number_at(a, "queries_mean"), text));
+    printf("right under all of them within %.4f: %.4f, 95 %% interval %.4f to %.4f (an upper bound)\n", tree_number_at(r, "eps"), tree_number_at(r, "robust_accuracy"),
            json_number_value(json_array_get(json_object_get(r, "ci95"), 0)), json_number_value(json_array_get(json_object_get(r, "ci95"), 1)));
     json_array_foreach(json_object_get(r, "warnings"), i, w)
         printf("  %s\n", json_string_value(w));
@@ -271,12 +269,12 @@ static void print_all(const json_t *tree)
 {
     const json_t *fit = json_object_get(tree, "fit");
     eval_print_stopped(tree);
-    printf("%.0f images\n", number(tree, "n"));
+    printf("%.0f images\n", tree_number_at(tree, "n"));
     eval_print_calibration(json_object_get(tree, "calibration"));
     print_corruptions(json_object_get(tree, "corruptions"));
     print_attacks(json_object_get(tree, "attacks"));
     if (json_is_object(fit))
-        printf("scores of features are fitted to %.0f images of %s\n", number(fit, "n"), json_string_value(json_object_get(fit, "images")));
+        printf("scores of features are fitted to %.0f images of %s\n", tree_number_at(fit, "n"), json_string_value(json_object_get(fit, "images")));
     eval_print_ood(json_object_get(tree, "ood"));
 }
 

@@ -6,6 +6,7 @@
 #include "base/diagram.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_ood.h"
 #include "eval/calib_file.h"
@@ -13,18 +14,6 @@
 #include "eval/evidence.h"
 
 /* ---- numbers of the report, which may be null ---- */
-
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static double entry(const json_t *o, const char *key, size_t i)
-{
-    const json_t *v = json_array_get(json_object_get(o, key), i);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
 
 static const char *shown(double v, char text[32])
 {
@@ -45,8 +34,8 @@ static void print_metrics(const json_t *metrics, const json_t *after)
     json_object_foreach((json_t *)metrics, name, m) {
         if (!strcmp(name, "accuracy"))           /* stands above, with its interval */
             continue;
-        printf("%-40s %9s %12s %12s %8s %15s\n", name, shown(number(m, "value"), text[0]), shown(number(m, "null_mean"), text[1]), shown(number(m, "null_q95"), text[2]),
-               shown(number(m, "p"), text[3]), shown(number(json_object_get(after, name), "value"), text[4]));
+        printf("%-40s %9s %12s %12s %8s %15s\n", name, shown(tree_number_at(m, "value"), text[0]), shown(tree_number_at(m, "null_mean"), text[1]), shown(tree_number_at(m, "null_q95"), text[2]),
+               shown(tree_number_at(m, "p"), text[3]), shown(tree_number_at(json_object_get(after, name), "value"), text[4]));
     }
 }
 
@@ -54,14 +43,14 @@ static void print_temperature(const json_t *t)
 {
     char text[3][32];
     const char *status = json_string_value(json_object_get(t, "status")), *why = json_string_value(json_object_get(json_object_get(t, "cross_fit"), "status"));
-    if (isnan(number(t, "T")))
+    if (isnan(tree_number_at(t, "T")))
         printf("temperature: none makes NLL least (%s)\n", status ? status : "not fitted");
     else if (why)
-        printf("temperature: %s makes NLL least, %s -> %s; not fitted to a part (%s)\n", shown(number(t, "T"), text[0]), shown(number(t, "nll_before"), text[1]),
-               shown(number(t, "nll_after"), text[2]), why);
+        printf("temperature: %s makes NLL least, %s -> %s; not fitted to a part (%s)\n", shown(tree_number_at(t, "T"), text[0]), shown(tree_number_at(t, "nll_before"), text[1]),
+               shown(tree_number_at(t, "nll_after"), text[2]), why);
     else
-        printf("temperature: %s makes NLL least, %s -> %s; the last column is of items that it was not fitted to\n", shown(number(t, "T"), text[0]), shown(number(t, "nll_before"), text[1]),
-               shown(number(t, "nll_after"), text[2]));
+        printf("temperature: %s makes NLL least, %s -> %s; the last column is of items that it was not fitted to\n", shown(tree_number_at(t, "T"), text[0]), shown(tree_number_at(t, "nll_before"), text[1]),
+               shown(tree_number_at(t, "nll_after"), text[2]));
 }
 
 static void print_conformal(const json_t *c)
@@ -70,13 +59,13 @@ static void print_conformal(const json_t *c)
     char text[4][32];
     if (!json_is_object(c))
         return;
-    printf("sets that hold the right answer with %.0f %% (fitted to %.0f items, measured on %.0f: nine times in ten within %s to %s)\n", 100 * (1 - number(c, "alpha")), number(c, "n_fit"),
-           number(c, "n_measured"), shown(entry(c, "measured_range90", 0), text[0]), shown(entry(c, "measured_range90", 1), text[1]));
+    printf("sets that hold the right answer with %.0f %% (fitted to %.0f items, measured on %.0f: nine times in ten within %s to %s)\n", 100 * (1 - tree_number_at(c, "alpha")), tree_number_at(c, "n_fit"),
+           tree_number_at(c, "n_measured"), shown(tree_entry_at(c, "measured_range90", 0), text[0]), shown(tree_entry_at(c, "measured_range90", 1), text[1]));
     for (int i = 0; i < 3; i++) {
         const json_t *k = json_object_get(c, kinds[i]), *worst = json_object_get(k, "worst_class");
-        printf("  %-5s coverage %s, mean size %s", kinds[i], shown(number(k, "coverage"), text[0]), shown(number(k, "size_mean"), text[1]));
+        printf("  %-5s coverage %s, mean size %s", kinds[i], shown(tree_number_at(k, "coverage"), text[0]), shown(tree_number_at(k, "size_mean"), text[1]));
         if (worst)
-            printf("; worst class %.0f: %s", number(worst, "class"), shown(number(worst, "coverage"), text[2]));
+            printf("; worst class %.0f: %s", tree_number_at(worst, "class"), shown(tree_number_at(worst, "coverage"), text[2]));
         putchar('\n');
     }
 }
@@ -84,15 +73,15 @@ static void print_conformal(const json_t *c)
 static void print_selective(const json_t *s)
 {
     char text[4][32];
-    printf("answers with the highest confidence first: AURC %s, %s at best; accuracy of the first tenth %s, of the first half %s\n", shown(number(s, "aurc.mean"), text[0]),
-           shown(number(s, "aurc.best"), text[1]), shown(number(json_object_get(s, "accuracy_at"), "0.1"), text[2]), shown(number(json_object_get(s, "accuracy_at"), "0.5"), text[3]));
+    printf("answers with the highest confidence first: AURC %s, %s at best; accuracy of the first tenth %s, of the first half %s\n", shown(tree_number_at(s, "aurc.mean"), text[0]),
+           shown(tree_number_at(s, "aurc.best"), text[1]), shown(tree_number_at(json_object_get(s, "accuracy_at"), "0.1"), text[2]), shown(tree_number_at(json_object_get(s, "accuracy_at"), "0.5"), text[3]));
 }
 
 void eval_print_calibration(const json_t *r)
 {
     char text[3][32];
     const json_t *accuracy = json_object_get(r, "accuracy"), *t = json_object_get(r, "temperature");
-    printf("accuracy %s, 95 %% interval %s to %s; %s\n", shown(number(accuracy, "value"), text[0]), shown(entry(accuracy, "ci95", 0), text[1]), shown(entry(accuracy, "ci95", 1), text[2]),
+    printf("accuracy %s, 95 %% interval %s to %s; %s\n", shown(tree_number_at(accuracy, "value"), text[0]), shown(tree_entry_at(accuracy, "ci95", 0), text[1]), shown(tree_entry_at(accuracy, "ci95", 1), text[2]),
            json_is_true(json_object_get(r, "miscalibrated")) ? "miscalibrated (ECE is above that of 95 of 100 calibrated models with these confidences)" :
                                                                "not shown to be miscalibrated");
     print_metrics(json_object_get(r, "metrics"), json_object_get(json_object_get(t, "cross_fit"), "metrics"));
@@ -112,7 +101,7 @@ static int write_diagram(const struct calib_file *f, const json_t *report, const
     struct buf svg;
     char note[200];
     const json_t *ece = json_object_get(json_object_get(report, "metrics"), "ece.equal_width.15");
-    snprintf(note, sizeof note, "ECE %.4f, 95 of 100 calibrated below %.4f", number(ece, "value"), number(ece, "null_q95"));
+    snprintf(note, sizeof note, "ECE %.4f, 95 of 100 calibrated below %.4f", tree_number_at(ece, "value"), tree_number_at(ece, "null_q95"));
     TRY(calib_new(&c, &f->items, n_bin, err));
     buf_init(&svg);
     int rc = calib_reliability(c, bins, err);
@@ -127,7 +116,7 @@ static int write_diagram(const struct calib_file *f, const json_t *report, const
 
 static void print_all(const json_t *report)
 {
-    printf("%.0f items, %s '%s', labels '%s'\n", number(report, "n"), json_string_value(json_object_get(report, "input")), json_string_value(json_object_get(report, "scores")),
+    printf("%.0f items, %s '%s', labels '%s'\n", tree_number_at(report, "n"), json_string_value(json_object_get(report, "input")), json_string_value(json_object_get(report, "scores")),
            json_string_value(json_object_get(report, "labels")));
     eval_print_calibration(report);
 }

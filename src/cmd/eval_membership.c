@@ -409,25 +409,13 @@ static int examples(json_t *evidence, const struct work *w, struct err *err)
 
 /* ---- for people ---- */
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static double entry(const json_t *o, const char *key, size_t i)
-{
-    const json_t *v = json_array_get(json_object_get(o, key), i);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static void print_auroc(const char *name, const json_t *r)
 {
-    printf("%-12s %7.4f  ", name, number(r, "auroc"));
-    if (isnan(entry(r, "ci95", 0)))
+    printf("%-12s %7.4f  ", name, tree_number_at(r, "auroc"));
+    if (isnan(tree_entry_at(r, "ci95", 0)))
         printf("%-16s", "-");
     else
-        printf("%6.4f to %6.4f", entry(r, "ci95", 0), entry(r, "ci95", 1));
+        printf("%6.4f to %6.4f", tree_entry_at(r, "ci95", 0), tree_entry_at(r, "ci95", 1));
 }
 
 static void print_scores(const json_t *e)
@@ -444,14 +432,14 @@ static void print_scores(const json_t *e)
         print_auroc(name, r);
         for (size_t i = 0; i < ROC_POINTS; i++) {
             const json_t *p = json_array_get(json_object_get(r, "tpr"), i);
-            printf("  %6.2f %% (%5.2f to %6.2f)", 100 * number(p, "tpr"), 100 * entry(p, "ci95", 0), 100 * entry(p, "ci95", 1));
+            printf("  %6.2f %% (%5.2f to %6.2f)", 100 * tree_number_at(p, "tpr"), 100 * tree_entry_at(p, "ci95", 0), 100 * tree_entry_at(p, "ci95", 1));
         }
-        printf("  %8.4f", number(r, "balanced_accuracy"));
+        printf("  %8.4f", tree_number_at(r, "balanced_accuracy"));
         const json_t *d = json_object_get(beyond, name);
-        if (d && isnan(entry(d, "ci95", 0)))
-            printf("  %+.4f", number(d, "difference"));
+        if (d && isnan(tree_entry_at(d, "ci95", 0)))
+            printf("  %+.4f", tree_number_at(d, "difference"));
         else if (d)
-            printf("  %+.4f (%+.4f to %+.4f)", number(d, "difference"), entry(d, "ci95", 0), entry(d, "ci95", 1));
+            printf("  %+.4f (%+.4f to %+.4f)", tree_number_at(d, "difference"), tree_entry_at(d, "ci95", 0), tree_entry_at(d, "ci95", 1));
         putchar('\n');
     }
 }
@@ -466,7 +454,7 @@ static void print_passed(const char *side, const json_t *o)
 
 static void print_counts(const struct work *w, const json_t *c)
 {
-    printf("%.0f members (%s), %.0f others (%s), %.0f tokens%s\n", number(c, "members"), w->o->members, number(c, "others"), w->o->others, number(c, "tokens"),
+    printf("%.0f members (%s), %.0f others (%s), %.0f tokens%s\n", tree_number_at(c, "members"), w->o->members, tree_number_at(c, "others"), w->o->others, tree_number_at(c, "tokens"),
            w->stopped ? "; stopped: of what was answered" : "");
     print_passed("members", json_object_get(c, "members_passed_over"));
     print_passed("others", json_object_get(c, "others_passed_over"));
@@ -481,16 +469,16 @@ static void print_counts(const struct work *w, const json_t *c)
 static void print_caveats(const json_t *e)
 {
     const json_t *o = json_object_get(e, "overlap");
-    const double others = number(json_object_get(e, "counts"), "others");
+    const double others = tree_number_at(json_object_get(e, "counts"), "others");
     const char *best = json_string_value(json_object_get(e, "blind_best"));
     printf("\n%s: %s\n", json_string_value(json_object_get(e, "verdict")), json_string_value(json_object_get(e, "verdict_means")));
     if (best)
         printf("THE TWO SIDES DIFFER WITHOUT ANY MODEL (%s).  Dates, sources and styles make such scores rise where nothing was learned by heart.\n", best);
     printf("These figures are of the model only where members and others were drawn at random from one source, before training.\n");
     printf("A model may have learned what no score here shows: low figures are no proof of privacy (canaries: lathe data exposure).\n");
-    if (number(o, "over") > 0)
-        printf("%.0f of %.0f others share %.0f %% of their runs of %d words with members: where those were learned they look like members.\n", number(o, "over"), number(o, "n"),
-               100 * number(o, "threshold"), BLIND_RUN);
+    if (tree_number_at(o, "over") > 0)
+        printf("%.0f of %.0f others share %.0f %% of their runs of %d words with members: where those were learned they look like members.\n", tree_number_at(o, "over"), tree_number_at(o, "n"),
+               100 * tree_number_at(o, "threshold"), BLIND_RUN);
     if (others < 1000)
         printf("With %.0f others, 0.1 %% of false alarms%s means that none of them may be above the threshold.\n", others, others < 100 ? ", and 1 %," : "");
 }
@@ -504,8 +492,8 @@ static void print_examples(const json_t *e)
         if (i == EXAMPLES_SHOWN)
             break;
         char *text = json_object_get(x, "text") ? json_dumps(json_object_get(x, "text"), JSON_ENCODE_ANY) : NULL;
-        printf("  %s:%.0f  %.4f, %.0f tokens, %.2f %% of others above%s%s\n", json_string_value(json_object_get(x, "file")), number(x, "line"), number(x, "score"), number(x, "tokens"),
-               100 * number(x, "others_above"), text ? "  " : "", text ? text : "");
+        printf("  %s:%.0f  %.4f, %.0f tokens, %.2f %% of others above%s%s\n", json_string_value(json_object_get(x, "file")), tree_number_at(x, "line"), tree_number_at(x, "score"), tree_number_at(x, "tokens"),
+               100 * tree_number_at(x, "others_above"), text ? "  " : "", text ? text : "");
         free(text);
     }
 }

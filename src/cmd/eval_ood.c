@@ -5,15 +5,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "eval/encode.h"
 #include "eval/evidence.h"
 #include "eval/text_ood.h"
 
 /* ---- telling ---- */
-
-static double number_of(const json_t *v) { return json_is_number(v) ? json_number_value(v) : NAN; }
-static double number(const json_t *o, const char *key) { return number_of(json_object_get(o, key)); }
 
 static const char *shown(double v, char text[24])
 {
@@ -26,17 +24,16 @@ static const char *shown(double v, char text[24])
 static void print_score(const char *name, const json_t *s, const json_t *matched)
 {
     char text[8][24];
-    const json_t *ci = json_object_get(s, "auroc_ci95");
     const char *why = json_string_value(json_object_get(s, "why_not"));
     if (why) {
         printf("  %-20s - (%s)\n", name, why);
         return;
     }
-    printf("  %-20s %8s  %6s to %-6s %18s %19s %8s %8s", name, shown(number(s, "auroc"), text[0]), shown(number_of(json_array_get(ci, 0)), text[1]),
-           shown(number_of(json_array_get(ci, 1)), text[2]), shown(number(s, "fpr95_id_positive"), text[3]), shown(number(s, "fpr95_ood_positive"), text[4]),
-           shown(number(s, "aupr_in"), text[5]), shown(number(s, "aupr_out"), text[6]));
+    printf("  %-20s %8s  %6s to %-6s %18s %19s %8s %8s", name, shown(tree_number_at(s, "auroc"), text[0]), shown(tree_entry_at(s, "auroc_ci95", 0), text[1]),
+           shown(tree_entry_at(s, "auroc_ci95", 1), text[2]), shown(tree_number_at(s, "fpr95_id_positive"), text[3]), shown(tree_number_at(s, "fpr95_ood_positive"), text[4]),
+           shown(tree_number_at(s, "aupr_in"), text[5]), shown(tree_number_at(s, "aupr_out"), text[6]));
     if (matched)
-        printf(" %14s", shown(number(json_object_get(matched, name), "auroc"), text[7]));
+        printf(" %14s", shown(tree_number_at(json_object_get(matched, name), "auroc"), text[7]));
     putchar('\n');
 }
 
@@ -47,7 +44,7 @@ static double prevalence(const json_t *scores)
     json_t *s;
     json_object_foreach((json_t *)scores, name, s)
         if (json_object_get(s, "prevalence_id"))
-            return number(s, "prevalence_id");
+            return tree_number_at(s, "prevalence_id");
     return NAN;
 }
 
@@ -65,15 +62,15 @@ void eval_print_ood(const json_t *ood)
     json_t *set, *s;
     json_object_foreach((json_t *)ood, path, set) {
         const json_t *same = json_object_get(set, "length_matched"), *scores = json_object_get(set, "scores");
-        printf("%.0f of %s\n", number(set, "n"), path);
-        if (number(set, "n_failed") > 0)
-            printf("  and %.0f that could not be read\n", number(set, "n_failed"));
+        printf("%.0f of %s\n", tree_number_at(set, "n"), path);
+        if (tree_number_at(set, "n_failed") > 0)
+            printf("  and %.0f that could not be read\n", tree_number_at(set, "n_failed"));
         print_useless(prevalence(scores));
         printf("  %-20s %8s  %16s %18s %19s %8s %8s%s\n", "score", "auroc", "95 %", "fpr95_id_positive", "fpr95_ood_positive", "aupr_in", "aupr_out", json_is_object(same) ? "   same lengths" : "");
         json_object_foreach((json_t *)scores, name, s)
             print_score(name, s, json_is_object(same) ? json_object_get(same, "scores") : NULL);
         if (json_is_object(same))
-            printf("  same lengths: auroc over %.0f of each set, as many of each number of tokens\n", number(same, "n"));
+            printf("  same lengths: auroc over %.0f of each set, as many of each number of tokens\n", tree_number_at(same, "n"));
     }
 }
 
@@ -81,7 +78,7 @@ void eval_print_stopped(const json_t *evidence)
 {
     const json_t *s = json_object_get(evidence, "stopped");
     if (json_is_object(s))
-        printf("INCOMPLETE, stopped: %.0f of %.0f (%s)\n", number(s, "done"), number(s, "of"), json_string_value(json_object_get(s, "at")));
+        printf("INCOMPLETE, stopped: %.0f of %.0f (%s)\n", tree_number_at(s, "done"), tree_number_at(s, "of"), json_string_value(json_object_get(s, "at")));
 }
 
 int eval_put_complete(json_t *evidence, const struct eval_stop *s, struct err *err)
@@ -283,9 +280,9 @@ static void print_all(const json_t *tree)
 {
     const json_t *fit = json_object_get(tree, "fit"), *in = json_object_get(tree, "in");
     eval_print_stopped(tree);
-    printf("%.0f texts of %s\n", number(in, "n"), json_string_value(json_object_get(tree, "texts")));
+    printf("%.0f texts of %s\n", tree_number_at(in, "n"), json_string_value(json_object_get(tree, "texts")));
     if (json_is_object(fit))
-        printf("scores of features are fitted to %.0f texts of %s, %s\n", number(fit, "n"), json_string_value(json_object_get(fit, "texts")),
+        printf("scores of features are fitted to %.0f texts of %s, %s\n", tree_number_at(fit, "n"), json_string_value(json_object_get(fit, "texts")),
                json_is_true(json_object_get(fit, "of_classes")) ? "by their classes" : "as one class");
     eval_print_ood(json_object_get(tree, "ood"));
 }

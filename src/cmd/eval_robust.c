@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_ood.h"
 #include "eval/evidence.h"
@@ -56,18 +57,6 @@ void eval_robust_close(struct robust *r, struct eval_robust *o)
 
 /* ---- for people ---- */
 
-static double number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static const char *shown(char out[32], double v, bool sign)
 {
     if (isnan(v))
@@ -90,8 +79,8 @@ static void print_head(const json_t *task, const char *name, const json_t *metri
 {
     char value[32], ci[80];
     const json_t *clean = json_object_get(metric, "clean"), *fields = json_object_get(task, "fields");
-    printf("%s, %s: %s (%s) of %.0f items as they are; text that may change: ", text(task, "task"), name, shown(value, number(clean, "value"), false),
-           interval(ci, clean, "ci95", false), number(clean, "n"));
+    printf("%s, %s: %s (%s) of %.0f items as they are; text that may change: ", tree_text_at(task, "task"), name, shown(value, tree_number_at(clean, "value"), false),
+           interval(ci, clean, "ci95", false), tree_number_at(clean, "n"));
     for (size_t i = 0; i < json_array_size(fields); i++)
         printf("%s%s", i ? ", " : "", json_string_value(json_array_get(fields, i)));
     printf(json_array_size(fields) ? "\n" : "none\n");
@@ -107,13 +96,13 @@ static void print_variants(const json_t *task, const char *name)
     json_array_foreach(json_object_get(task, "variants"), i, v) {
         char a[8][32], ci[3][80];
         const json_t *m = json_object_get(json_object_get(v, "metrics"), name);
-        printf("%-12s %-12s %6.0f %7s  %-15s %7s  %-17s %6s  %-15s %6s %8s %7s %8s %7.0f\n", text(v, "family"), text(v, "form"), number(m, "n"), shown(a[0],
-                                                                                                    number(m, "value"), false),
-               interval(ci[0], m, "ci95", false), shown(a[1], number(m, "change"), true), interval(ci[1], m, "change_ci95", true), shown(a[2], number(m,
+        printf("%-12s %-12s %6.0f %7s  %-15s %7s  %-17s %6s  %-15s %6s %8s %7s %8s %7.0f\n", tree_text_at(v, "family"), tree_text_at(v, "form"), tree_number_at(m, "n"), shown(a[0],
+                                                                                                    tree_number_at(m, "value"), false),
+               interval(ci[0], m, "ci95", false), shown(a[1], tree_number_at(m, "change"), true), interval(ci[1], m, "change_ci95", true), shown(a[2], tree_number_at(m,
                                                                                                     "retention"), false),
-               interval(ci[2], m, "retention_ci95", false), shown(a[3], number(m, "flip_rate"), false), json_object_get(m, "broken") ? (snprintf(a[4], 32,
-                                                                                                    "%.0f", number(m, "broken")), a[4]) : "-",
-               shown(a[5], number(m, "p_holm"), false), shown(a[6], number(v, "kl"), false), number(v, "untouched"));
+               interval(ci[2], m, "retention_ci95", false), shown(a[3], tree_number_at(m, "flip_rate"), false), json_object_get(m, "broken") ? (snprintf(a[4], 32,
+                                                                                                    "%.0f", tree_number_at(m, "broken")), a[4]) : "-",
+               shown(a[5], tree_number_at(m, "p_holm"), false), shown(a[6], tree_number_at(v, "kl"), false), tree_number_at(v, "untouched"));
     }
 }
 
@@ -121,12 +110,12 @@ static void print_end(const json_t *metric, const char *name)
 {
     char value[32], ci[80];
     const json_t *at_worst = json_object_get(metric, "worst_case"), *worst = json_object_get(metric, "worst");
-    printf("worst case, each item in its worst form: %s %s (%s)\n", name, shown(value, number(at_worst, "value"), false), interval(ci, at_worst, "ci95",
+    printf("worst case, each item in its worst form: %s %s (%s)\n", name, shown(value, tree_number_at(at_worst, "value"), false), interval(ci, at_worst, "ci95",
                                                                                                     false));
     if (worst)
-        printf("worst of %.0f: %s %s, %s %s (%s, wide enough to hold for all of them at once)\n", number(worst, "of"), text(worst, "family"), text(worst,
+        printf("worst of %.0f: %s %s, %s %s (%s, wide enough to hold for all of them at once)\n", tree_number_at(worst, "of"), tree_text_at(worst, "family"), tree_text_at(worst,
                                                                                                     "form"), name,
-               shown(value, number(worst, "value"), false), interval(ci, worst, "simultaneous_ci95", false));
+               shown(value, tree_number_at(worst, "value"), false), interval(ci, worst, "simultaneous_ci95", false));
 }
 
 static bool is_share(const json_t *task, const char *name)
@@ -159,7 +148,7 @@ static void print_failed(const char *of, double failed, double open, double cut,
 static void print_counts(const json_t *x, const char *of)
 {
     const json_t *c = json_object_get(x, "items");
-    print_failed(of, number(c, "failed"), number(c, "open"), number(c, "cut"), text(c, "first_failure"));
+    print_failed(of, tree_number_at(c, "failed"), tree_number_at(c, "open"), tree_number_at(c, "cut"), tree_text_at(c, "first_failure"));
 }
 
 /* Of all variants of a task. */
@@ -171,8 +160,8 @@ static void print_sum(const json_t *task)
     size_t i;
     json_array_foreach(json_object_get(task, "variants"), i, v) {
         const json_t *c = json_object_get(v, "items");
-        failed += number(c, "failed"), open += number(c, "open"), cut += number(c, "cut");
-        why = *why ? why : text(c, "first_failure");
+        failed += tree_number_at(c, "failed"), open += tree_number_at(c, "open"), cut += tree_number_at(c, "cut");
+        why = *why ? why : tree_text_at(c, "first_failure");
     }
     print_failed("of all variants", failed, open, cut, why);
 }
@@ -184,7 +173,7 @@ static void print_task(const json_t *task)
     size_t i;
     json_object_foreach(json_object_get(task, "metrics"), name, m) {
         if (!is_printed(task, name)) {
-            printf("%s, %s: by --json, and in the file in --out\n", text(task, "task"), name);
+            printf("%s, %s: by --json, and in the file in --out\n", tree_text_at(task, "task"), name);
             continue;
         }
         print_head(task, name, m);
@@ -194,7 +183,7 @@ static void print_task(const json_t *task)
         print_end(m, name);
     }
     json_array_foreach(json_object_get(task, "absent"), i, v)
-        printf("%s does not apply: %s\n", text(v, "family"), text(v, "why"));
+        printf("%s does not apply: %s\n", tree_text_at(v, "family"), tree_text_at(v, "why"));
     print_counts(task, "as they are");
     print_sum(task);
 }
@@ -207,11 +196,11 @@ static void print_examples(const json_t *list)
     json_array_foreach(list, i, v) {
         if (i == MOST)
             break;
-        printf("%s, %s: %s, %s %s: %s\n", text(v, "task"), text(v, "place"), json_is_true(json_object_get(v, "broken")) ? "right, and then wrong"
+        printf("%s, %s: %s, %s %s: %s\n", tree_text_at(v, "task"), tree_text_at(v, "place"), json_is_true(json_object_get(v, "broken")) ? "right, and then wrong"
                : "wrong, and then right",
-               text(v, "family"), text(v, "form"), text(v, "metric"));
-        printf("  as it is  %.*s\n  answer    %s\n  changed   %.*s\n  answer    %s\n", CHARS, text(v, "text"), text(v, "answer"), CHARS, text(v, "changed"),
-               text(v, "changed_answer"));
+               tree_text_at(v, "family"), tree_text_at(v, "form"), tree_text_at(v, "metric"));
+        printf("  as it is  %.*s\n  answer    %s\n  changed   %.*s\n  answer    %s\n", CHARS, tree_text_at(v, "text"), tree_text_at(v, "answer"), CHARS, tree_text_at(v, "changed"),
+               tree_text_at(v, "changed_answer"));
     }
     if (json_array_size(list) > MOST)
         printf("%zu more such examples in full: --json, or the file in --out\n", json_array_size(list) - MOST);

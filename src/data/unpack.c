@@ -314,3 +314,22 @@ int64_t unpack_read(struct unpack *u, void *p, size_t n, struct err *err)
         return err ? (*err = u->fault).code : u->fault.code;
     return (int64_t)got;
 }
+
+int unpack_all(const char *path, size_t max, struct buf *out, struct err *err)
+{
+    struct unpack *u;
+    int64_t got = 1;
+    int rc = 0;
+    TRY(unpack_open(&u, path, 0, err));
+    unpack_without_sha256(u);
+    while (!rc && got > 0) {
+        if (out->len > max)
+            rc = ERR(err, RANGE, "'%s': more than %zu bytes", path, max);
+        else if (!(rc = buf_reserve(out, 1 << 20, err)) && (got = unpack_read(u, out->data + out->len, 1 << 20, err)) < 0)
+            rc = (int)got;
+        else if (!rc)
+            out->data[out->len += (size_t)got] = 0;
+    }
+    unpack_free(u);
+    return rc;
+}

@@ -7,6 +7,7 @@
 #define DATA_UNPACK_H
 #include <stddef.h>
 #include <stdint.h>
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
 
@@ -28,5 +29,7 @@ uint64_t unpack_size(const struct unpack *u);        /* of the file */
 /* SHA-256 of the file itself, to its last byte, wherever reading stopped; "" where it cannot be read; once. */
 void unpack_sha256(struct unpack *u, char hex[SHA256_HEX]);
 void unpack_without_sha256(struct unpack *u);        /* for those who do not ask for it: half of the time that reading takes */
+/* All that the file holds, at most max bytes or so (else ERR_RANGE), appended with a NUL behind it that does not count. */
+int unpack_all(const char *path, size_t max, struct buf *out, struct err *err);
 
 #endif

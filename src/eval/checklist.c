@@ -196,31 +196,12 @@ int checklist_parse(struct checklist **out, const char *text, size_t n, const ch
     return rc;
 }
 
-static int read_packed(const char *path, struct buf *out, struct err *err)
-{
-    struct unpack *u;
-    int64_t got = 1;
-    int rc = 0;
-    TRY(unpack_open(&u, path, 0, err));
-    unpack_without_sha256(u);
-    while (!rc && got > 0) {
-        if (out->len > BYTES_MAX)
-            rc = ERR(err, RANGE, "'%s': more than %zu bytes", path, BYTES_MAX);
-        else if (!(rc = buf_reserve(out, 1 << 20, err)) && (got = unpack_read(u, out->data + out->len, 1 << 20, err)) < 0)
-            rc = (int)got;
-        else if (!rc)
-            out->data[out->len += (size_t)got] = 0;
-    }
-    unpack_free(u);
-    return rc;
-}
-
 int checklist_open(struct checklist **out, const char *path, int64_t limit, struct err *err)
 {
     struct buf b;
     buf_init(&b);
     *out = NULL;
-    int rc = read_packed(path, &b, err);
+    int rc = unpack_all(path, BYTES_MAX, &b, err);
     if (!rc)
         rc = checklist_parse(out, b.data, b.len, path, limit, err);
     buf_release(&b);

@@ -53,24 +53,6 @@ static const char *const endings[] = { "", ".gz", ".zst", ".bz2" };
 
 /* ---- reading ---- */
 
-static int read_packed(const char *path, struct buf *out, struct err *err)
-{
-    struct unpack *u;
-    int64_t got = 1;
-    int rc;
-    TRY(unpack_open(&u, path, 0, err));
-    for (rc = 0; !rc && got > 0;) {
-        if (out->len > BYTES_MAX)
-            rc = ERR(err, RANGE, "'%s': more than %zu bytes", path, BYTES_MAX);
-        else if (!(rc = buf_reserve(out, 1 << 20, err)) && (got = unpack_read(u, out->data + out->len, 1 << 20, err)) < 0)
-            rc = (int)got;
-        else if (!rc)
-            out->data[out->len += (size_t)got] = 0;
-    }
-    unpack_free(u);
-    return rc;
-}
-
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to read the data of a task"); }
 
 /* member NULL: the file itself. */
@@ -97,7 +79,7 @@ static int read_file(struct docs *d, const struct data_request *q, enum rows_rea
             zip_close(&z);
         }
     } else {
-        rc = read_packed(path, &b, err);
+        rc = unpack_all(path, BYTES_MAX, &b, err);
     }
     const struct rows r = { .out = d, .i_file = d->n_file - 1, .reader = reader, .name = name, .split = q->split, .columns = json_object_get(q->kwargs, "column_names"), .i_part = i_part };
     rc = rc ? rc : rows_add(&r, b.data, b.len, err);

@@ -125,7 +125,7 @@ static void pack(struct buf *out, const char *p, size_t n, enum unpack_kind kind
 }
 
 /* All of a file, read in pieces of odd sizes; rc: how it ended. */
-static int unpack_all(const char *path, struct buf *out, double ratio)
+static int unpacked(const char *path, struct buf *out, double ratio)
 {
     struct unpack *u;
     TRY(unpack_open(&u, path, ratio, &err));
@@ -151,26 +151,26 @@ static void packed_files_are_what_was_packed(void **state)
         pack(&packed, text + 300000, 400000, kind);      /* two members, or frames */
         const size_t whole = packed.len;
         OK(file_write_all(path, packed.data, whole, &err));
-        OK(unpack_all(path, &got, 0));
+        OK(unpacked(path, &got, 0));
         assert_int_equal(got.len, 700000);
         assert_memory_equal(got.data, text, 700000);
         if (kind != UNPACK_PLAIN) {
             buf_clear(&got);                             /* broken off: what came before, and then the error */
             OK(file_write_all(path, packed.data, whole - 1000, &err));
-            assert_int_equal(unpack_all(path, &got, 0), ERR_FORMAT);
+            assert_int_equal(unpacked(path, &got, 0), ERR_FORMAT);
             assert_non_null(strstr(err.msg, "the file ends in its midst"));
             assert_true(got.len > 400000 && got.len < 700000);
             assert_memory_equal(got.data, text, got.len);
             buf_clear(&got);                             /* followed by what is none */
             OK(buf_add_str(&packed, "\1garbage", &err));
             OK(file_write_all(path, packed.data, packed.len, &err));
-            assert_int_equal(unpack_all(path, &got, 0), ERR_FORMAT);
+            assert_int_equal(unpacked(path, &got, 0), ERR_FORMAT);
             assert_int_equal(got.len, 700000);
             packed.len = whole;                          /* a bit flipped */
             packed.data[whole / 2] ^= 16;
             buf_clear(&got);
             OK(file_write_all(path, packed.data, whole, &err));
-            assert_int_equal(unpack_all(path, &got, 0), ERR_FORMAT);
+            assert_int_equal(unpacked(path, &got, 0), ERR_FORMAT);
             assert_non_null(strstr(err.msg, "is wrong at byte"));
         }
         buf_release(&packed);
@@ -246,11 +246,11 @@ static void a_bomb_is_refused(void **state)
         buf_init(&got);
         pack(&packed, zeros, n, kind);
         OK(file_write_all(path, packed.data, packed.len, &err));
-        assert_int_equal(unpack_all(path, &got, 0), ERR_RANGE);
+        assert_int_equal(unpacked(path, &got, 0), ERR_RANGE);
         assert_non_null(strstr(err.msg, "a decompression bomb?"));
         assert_true(got.len >= (size_t)64 << 20 && got.len < (size_t)66 << 20);
         buf_clear(&got);
-        OK(unpack_all(path, &got, 1e6));
+        OK(unpacked(path, &got, 1e6));
         assert_int_equal(got.len, n);
         buf_release(&packed);
         buf_release(&got);
