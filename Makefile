@@ -9,9 +9,10 @@ OPT     ?= -O3
 SAN     ?=
 WARN    := -std=c17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS  ?= -g
-PKGS    := libhs libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg
-XML     := $(shell pkg-config --cflags libxml-2.0)
-CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude $(XML)
+PKGS    := libhs libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg sqlite3
+# Of libpq the header alone: the library is opened at run time.
+HEADERS := $(shell pkg-config --cflags libxml-2.0 libpq)
+CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude $(HEADERS)
 LDLIBS  += $(shell pkg-config --libs $(PKGS)) -lbz2 -lcld2 -lpthread -lm
 ALL_CFLAGS = $(WARN) $(OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -fPIC -fvisibility=hidden -pthread $(SAN) $(CFLAGS)
 VERSION := $(shell sed -n 's/^.define LATHE_VERSION "\(.*\)"/\1/p' include/lathe.h)

@@ -1,0 +1,205 @@
+/* db_sqlite.c - the driver of SQLite.  Its memory is counted as all other is (mem.h). */
+#include <assert.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "store/db_driver.h"
+
+enum { BUSY_MS = 10000 };
+
+struct lite { struct db db; sqlite3 *at; };
+struct lite_rows { struct db_rows rows; sqlite3_stmt *stmt; struct lite *of; };
+
+/* ---- memory: SQLite asks how large a block is, so each has its size in front ---- */
+
+enum { FRONT = 16 };
+
+static void *block_alloc(int n)
+{
+    char *p = mem_alloc((size_t)n + FRONT);
+    if (!p)
+        return NULL;
+    memcpy(p, &n, sizeof n);
+    return p + FRONT;
+}
+
+static int block_size(void *p)
+{
+    int n = 0;
+    if (p)
+        memcpy(&n, (char *)p - FRONT, sizeof n);
+    return n;
+}
+
+static void block_free(void *p) { mem_free(p ? (char *)p - FRONT : NULL); }
+
+static void *block_realloc(void *p, int n)
+{
+    char *q = mem_realloc_array((char *)p - FRONT, 1, (size_t)n + FRONT);
+    if (!q)
+        return NULL;
+    memcpy(q, &n, sizeof n);
+    return q + FRONT;
+}
+
+static int block_round(int n) { return (n + 7) & ~7; }
+static int block_init(void *p) { return (void)p, SQLITE_OK; }
+static void block_shutdown(void *p) { (void)p; }
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void set_memory(void)
+{
+    static const sqlite3_mem_methods methods = { block_alloc, block_free, block_realloc, block_size, block_round, block_init, block_shutdown, NULL };
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
+}
+
+/* ---- errors ---- */
+
+static int failed(const struct lite *l, struct err *err)
+{
+    const int rc = sqlite3_extended_errcode(l->at);
+    const char *what = sqlite3_errmsg(l->at);
+    switch (rc & 0xff) {
+    case SQLITE_BUSY: case SQLITE_LOCKED: return ERR(err, BUSY, "another is writing for more than %d seconds: %s", BUSY_MS / 1000, what);
+    case SQLITE_FULL: return ERR(err, IO, "the disk is full");
+    case SQLITE_NOMEM: return ERR(err, NOMEM, "no memory for the database");
+    case SQLITE_CORRUPT: case SQLITE_NOTADB: return ERR(err, CORRUPT, "%s", what);
+    case SQLITE_CONSTRAINT: return ERR(err, RANGE, "%s", what);
+    case SQLITE_READONLY: return ERR(err, IO, "it may not be written: %s", what);
+    default: return ERR(err, IO, "%s (SQLite's code %d)", what, rc);
+    }
+}
+
+/* ---- statements ---- */
+
+static int bind(struct lite *l, sqlite3_stmt *stmt, const struct db_arg *arg, int n, struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "$%d", i + 1);
+        const int at = sqlite3_bind_parameter_index(stmt, name);
+        if (!at)
+            continue;
+        int rc = SQLITE_OK;
+        if (arg[i].kind == DB_INT)
+            rc = sqlite3_bind_int64(stmt, at, arg[i].i);
+        else if (arg[i].kind == DB_REAL)
+            rc = sqlite3_bind_double(stmt, at, arg[i].r);
+        else if (arg[i].kind == DB_TEXT && arg[i].s)
+            rc = sqlite3_bind_text64(stmt, at, arg[i].s, strlen(arg[i].s), SQLITE_TRANSIENT, SQLITE_UTF8);
+        if (rc != SQLITE_OK)
+            return failed(l, err);
+    }
+    return 0;
+}
+
+static int prepare(sqlite3_stmt **out, struct lite *l, const char *sql, const struct db_arg *arg, int n, struct err *err)
+{
+    if (sqlite3_prepare_v2(l->at, sql, -1, out, NULL) != SQLITE_OK)
+        return failed(l, err);
+    const int rc = bind(l, *out, arg, n, err);
+    if (rc)
+        sqlite3_finalize(*out);
+    return rc;
+}
+
+static int run(struct db *db, const char *sql, const struct db_arg *arg, int n, int64_t *n_changed, struct err *err)
+{
+    struct lite *l = (struct lite *)db;
+    sqlite3_stmt *stmt;
+    TRY(prepare(&stmt, l, sql, arg, n, err));
+    int got, rc = 0;
+    while ((got = sqlite3_step(stmt)) == SQLITE_ROW)
+        ;
+    if (got != SQLITE_DONE)
+        rc = failed(l, err);
+    else if (n_changed)
+        *n_changed = sqlite3_changes64(l->at);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static int script(struct db *db, const char *sql, struct err *err)
+{
+    struct lite *l = (struct lite *)db;
+    return sqlite3_exec(l->at, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(l, err);
+}
+
+static int query(struct db_rows **out, struct db *db, const char *sql, const struct db_arg *arg, int n, struct err *err)
+{
+    struct lite_rows *r = mem_alloc_zero(sizeof *r);
+    if (!r)
+        return ERR(err, NOMEM, "no memory for rows of the database");
+    r->rows.driver = db->driver;
+    r->of = (struct lite *)db;
+    const int rc = prepare(&r->stmt, r->of, sql, arg, n, err);
+    if (rc)
+        mem_free(r);
+    else
+        *out = &r->rows;
+    return rc;
+}
+
+static int next(struct db_rows *rows, struct err *err)
+{
+    struct lite_rows *r = (struct lite_rows *)rows;
+    const int rc = sqlite3_step(r->stmt);
+    return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : failed(r->of, err);
+}
+
+static int64_t get_int(struct db_rows *r, int column) { return sqlite3_column_int64(((struct lite_rows *)r)->stmt, column); }
+static double get_real(struct db_rows *r, int column) { return sqlite3_column_double(((struct lite_rows *)r)->stmt, column); }
+static bool is_null(struct db_rows *r, int column) { return sqlite3_column_type(((struct lite_rows *)r)->stmt, column) == SQLITE_NULL; }
+
+static const char *get_text(struct db_rows *r, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(((struct lite_rows *)r)->stmt, column);
+    return text ? text : "";
+}
+
+static void rows_free(struct db_rows *r)
+{
+    sqlite3_finalize(((struct lite_rows *)r)->stmt);
+    mem_free(r);
+}
+
+static int begin(struct db *db, struct err *err) { return script(db, "BEGIN IMMEDIATE", err); }
+
+static void close_db(struct db *db)
+{
+    sqlite3_close_v2(((struct lite *)db)->at);
+    mem_free(db);
+}
+
+static const struct db_driver driver = {
+    .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .is_null = is_null,
+    .rows_free = rows_free, .begin = begin, .begin_read = "BEGIN", .has_table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+    .close = close_db,
+};
+
+/* trusted_schema off: a file that someone else made may hold no views or triggers that call functions. */
+#define SETTINGS "PRAGMA trusted_schema=OFF; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+
+int db_sqlite_open(struct db **out, const char *path, struct err *err)
+{
+    pthread_once(&once, set_memory);
+    struct lite *l = mem_alloc_zero(sizeof *l);
+    if (!l)
+        return ERR(err, NOMEM, "no memory to open a database");
+    l->db.driver = &driver;
+    int rc = 0;
+    if (sqlite3_open_v2(path, &l->at, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        rc = l->at ? failed(l, err) : ERR(err, NOMEM, "no memory to open a database");
+    if (!rc) {
+        sqlite3_busy_timeout(l->at, BUSY_MS);
+        rc = script(&l->db, SETTINGS, err);
+    }
+    if (rc)
+        close_db(&l->db);
+    else
+        *out = &l->db;
+    return rc;
+}
