@@ -1,0 +1,40 @@
+/* manifest.h - the files of a model or data set, and the one digest of all of them.
+ *
+ * The rule is OpenSSF Model Signing's (github.com/ossf/model-signing-spec, method "files"): every regular file below the folder by its path
+ * there, in the order of the paths' parts ("a/b" before "a.txt": a part that is the beginning of another comes first); the root is the
+ * SHA-256 over the files' binary SHA-256 digests in that order.  A single file has the path ".".  At the top, ".git", ".gitattributes",
+ * ".github", ".gitignore" and "model.sig" are no part of it.  So the root of a version is the digest that its signature names.
+ *
+ * The root tells nothing of the names: what must be told apart by them takes the digest of manifest_json() too. */
+#ifndef STORE_MANIFEST_H
+#define STORE_MANIFEST_H
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "base/hash.h"
+
+struct manifest_file { char *name; char sha256[SHA256_HEX]; uint64_t bytes; };      /* sha256 "": not read yet */
+struct manifest { struct manifest_file *file; int n, cap; };                        /* zeroed: empty */
+
+/* Names and sizes of what is there, sorted; no contents are read.  skip (NULL, or NULL-terminated): paths that are left out as well, with
+ * all that is below them.  Symbolic links are followed, to files only, or refused (ERR_UNSUPPORTED); pipes and devices are refused, and
+ * names that are not UTF-8 or hold control characters.  ERR_NOTFOUND where no file is left. */
+int manifest_list(struct manifest *out, const char *path, const char *const *skip, bool follow_links, struct err *err);
+/* The digests of all files that have none yet. */
+int manifest_hash(struct manifest *m, const char *path, struct err *err);
+/* One file by hand: name is copied.  After the last one manifest_sort(). */
+int manifest_add(struct manifest *m, const char *name, const char *sha256, uint64_t bytes, struct err *err);
+void manifest_sort(struct manifest *m);
+void manifest_release(struct manifest *m);
+
+int manifest_root(const struct manifest *m, char root[SHA256_HEX], struct err *err);
+uint64_t manifest_bytes(const struct manifest *m);
+const struct manifest_file *manifest_find(const struct manifest *m, const char *name);      /* NULL: there is none */
+/* The path of a file: path/name, or path itself for ".".  Free with mem_free. */
+char *manifest_path(const char *path, const char *name);
+
+/* [{"bytes": N, "name": PATH, "sha256": HEX}, ...], sorted; read back it is checked: digests, names that stay inside, order. */
+json_t *manifest_json(const struct manifest *m);             /* NULL without memory */
+int manifest_parse(struct manifest *out, const json_t *list, struct err *err);
+#endif
