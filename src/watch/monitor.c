@@ -8,8 +8,8 @@
 #include "watch/martingale.h"
 #include "watch/reference_impl.h"
 
-/* The j-th direction (from 0) is learned from the events up to FIRST 2^j and is looked at until FIRST 2^(j + LIVE). */
-enum { FIRST_DIRECTION = 32, LIVE = 4, FIXED = 2, TRACKS = FIXED + LIVE, CATEGORY_EVENTS = 1 << 20 };
+/* The j-th direction (from 0) is learned after learned_at(j) events, and is looked at until that of j + LIVE is. */
+enum { FIRST_DIRECTION = 32, LIVE = 6, FIXED = 2, TRACKS = FIXED + LIVE, CATEGORY_EVENTS = 1 << 20 };
 
 struct track {
     const char *name;
@@ -29,7 +29,8 @@ struct watched {
     int n_restart, n_direction;          /* directions learned so far */
     double e, e_max;
     int best;
-    double sum[WATCH_COORDINATES];       /* of directions since the last one was learned */
+    struct change at_alarm;
+    double sum[WATCH_COORDINATES];       /* of where its events lie; halved whenever a direction is learned */
     struct track track[TRACKS];
 };
 
@@ -166,7 +167,9 @@ static double along(const double *weight, const double *x, int r)
     return sum;
 }
 
-/* The direction that the events since the last one went, as a track for those that come. */
+static int64_t learned_at(int j) { return (int64_t)(FIRST_DIRECTION * exp2(0.5 * j)); }
+
+/* Where the events lie, those before the last direction for half, as a track for those that come. */
 static int learn_direction(struct watched *w, const struct monitor *m, struct err *err)
 {
     const struct ref_signal *s = w->of;
@@ -179,11 +182,12 @@ static int learn_direction(struct watched *w, const struct monitor *m, struct er
     memcpy(t->weight, w->sum, sizeof t->weight);
     for (int i = 0; i < s->n_coordinate; i++)
         score[i] = along(t->weight, s->coordinate + (size_t)i * (size_t)width, r);
-    const int rc = track_of_scores(t, "direction", ldexp(0.5, -1 - w->n_direction), score, s->n_coordinate, w, m, err);
+    const int rc = track_of_scores(t, "direction", 0.5 / ((w->n_direction + 1.0) * (w->n_direction + 2)), score, s->n_coordinate, w, m, err);
     mem_free(score);
     if (!rc) {
         w->n_direction++;
-        memset(w->sum, 0, sizeof w->sum);
+        for (int k = 0; k < r; k++)
+            w->sum[k] /= 2;
     }
     return rc;
 }
@@ -197,7 +201,7 @@ static int add_vector(struct watched *w, const struct monitor *m, const float *v
     ref_project(s, v, kept);
     ref_coordinates(&s->space, kept, x);
     const double far = distance_of(x, r);
-    if (w->n == (int64_t)FIRST_DIRECTION << w->n_direction)
+    if (w->n == learned_at(w->n_direction))
         TRY(learn_direction(w, m, err));
     track_add(&w->track[0], far);
     if (w->track[1].part > 0)
@@ -251,6 +255,15 @@ static int watched_add(struct watched *w, const struct monitor *m, const struct 
     return 1;
 }
 
+static void change_of(const struct watched *w, struct change *out)
+{
+    const struct track *t = &w->track[w->best];
+    changepoint_find(&t->change, out);
+    out->at += t->began, out->low += t->began, out->high += t->began;
+    if (w->of->kind == WATCH_CATEGORY)
+        out->auc = out->auc_low = out->auc_high = (double)NAN;
+}
+
 /* The evidence of all its tracks; true when it is enough for the first time. */
 static bool watched_judge(struct watched *w, const struct monitor *m)
 {
@@ -265,12 +278,14 @@ static bool watched_judge(struct watched *w, const struct monitor *m)
     if (w->alarmed_at || w->e < m->threshold)
         return false;
     w->alarmed_at = m->n;
+    change_of(w, &w->at_alarm);
     return true;
 }
 
 static void watched_restart(struct watched *w)
 {
     w->n = w->alarmed_at = 0, w->e = w->e_max = 0, w->best = 0, w->n_direction = 0, w->n_restart++;
+    w->at_alarm = (struct change){ 0 };
     memset(w->sum, 0, sizeof w->sum);
     for (int i = 0; i < TRACKS; i++) {
         struct track *t = &w->track[i];
@@ -355,11 +370,8 @@ bool monitor_alarmed(const struct monitor *m)
 void monitor_state(const struct monitor *m, int i, struct monitor_state *out)
 {
     const struct watched *w = &m->watched[i];
-    const struct track *t = &w->track[w->best];
-    *out = (struct monitor_state){ .n = w->n, .e = w->e, .e_max = w->e_max, .threshold = m->threshold, .alarmed = w->alarmed_at > 0, .alarmed_at = w->alarmed_at, .track = t->name };
+    *out = (struct monitor_state){ .n = w->n, .e = w->e, .e_max = w->e_max, .threshold = m->threshold, .alarmed = w->alarmed_at > 0, .alarmed_at = w->alarmed_at, .track = w->track[w->best].name,
+                                    .at_alarm = w->at_alarm };
     out->p = m->o.arl > 0 ? (double)NAN : fmin(1, 1 / w->e_max);
-    changepoint_find(&t->change, &out->change);
-    out->change.at += t->began, out->change.low += t->began, out->change.high += t->began;
-    if (w->of->kind == WATCH_CATEGORY)
-        out->change.auc = out->change.auc_low = out->change.auc_high = (double)NAN;
+    change_of(w, &out->change);
 }

@@ -4,12 +4,12 @@
  *   number     itself: one track
  *   category   the place of its name in the order that the reference gives, and within it by chance: one track, without tilts
  *   vector     its distance from the reference's mean (in whitened coordinates), its distance from the space that the principal directions span, and
- *              directions that are learned: after 32, 128, 512 .. events the mean of their directions (each of length 1 at most, so that a wild one
- *              counts as one) becomes a track, for the events that follow.  It sees a shift of any direction, as a classifier of domains would.
+ *              directions that are learned: after 32, 45, 64, 90 .. events where they lie on average, the latest counting most and none more than
+ *              typical ones do, becomes a track for the events that follow.  It sees a shift of any direction, as a classifier of domains would.
  *
  * The claim.  If the events of the stream come from the distribution that the reference was drawn from, independently of each other (or are exchangeable with
  * it), then P(any alarm, ever) <= alpha over the whole monitor, reference and stream both being random, with a look after every event; alpha is divided
- * over signals evenly and within a vector's over its tracks (1/4 each to the two distances, the rest to directions, 1/2, 1/4, 1/8 .. of it), so that it
+ * over signals evenly and within a vector's over its tracks (1/4 each to the two distances, the rest to directions, 1/2, 1/6, 1/12, .. 1/(j (j + 1)) of it), so that it
  * holds whatever their dependence (Bonferroni): a track alarms when its capital reaches 1 / (its share of alpha).  An average of capitals would not
  * do: each is a martingale among what its own track has shown, and not always among what all have shown together.
  * By run length instead (`arl` > 0): P(any alarm within t events) <= t / arl for every t, so at least arl / 2 events pass on average.
@@ -47,7 +47,8 @@ struct monitor_state {
     bool alarmed;
     int64_t alarmed_at;              /* events of the monitor, from 1, when it first alarmed; 0: not yet */
     const char *track;               /* "value", "category", "distance", "residual", "direction": the one with the most evidence */
-    struct change change;            /* of that track: when, and how far (of the track's number; in events of the track since the restart) */
+    struct change change;            /* of that track: when, and how far (of the track's number), in events of the signal since the restart */
+    struct change at_alarm;          /* the same as it was when it alarmed; all 0 before */
 };
 void monitor_state(const struct monitor *m, int i, struct monitor_state *out);
 int64_t monitor_events(const struct monitor *m);

@@ -107,7 +107,7 @@ static int compare_numbers(const struct pair *p, struct window_signal *out, stru
     int n_lacks = 0, m_lacks = 0, rc = r && w ? 0 : no_memory(p, err);
     if (!rc) {
         for (int i = 0; i < m; i++)
-            w[i] = p->w->kept[i].number, m_lacks += isinf(w[i]);
+            w[i] = p->w->kept[i].number, m_lacks += isinf(w[i]) != 0;
         while (n_lacks < n && isinf(p->r->sorted[n_lacks]))
             n_lacks++;
         finite_copy(p->r->sorted, n, r), finite_copy(w, m, w);
