@@ -94,17 +94,26 @@ int model_escape(const char *text, bool keep_slash, struct buf *out, struct err 
 
 /* ---- the folder ---- */
 
-int models_root(char **out, struct err *err)
+int models_home(char **out, struct err *err)
 {
     const char *home = getenv("LATHE_HOME"), *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
     if (home && *home)
-        *out = mem_printf("%s/models", home);
+        *out = mem_strdup(home);
     else if (data && *data)
-        *out = mem_printf("%s/lathe/models", data);
+        *out = mem_printf("%s/lathe", data);
     else if (user && *user)
-        *out = mem_printf("%s/.local/share/lathe/models", user);
+        *out = mem_printf("%s/.local/share/lathe", user);
     else
         return ERR(err, NOTFOUND, "there is no place for models: neither LATHE_HOME nor XDG_DATA_HOME nor HOME is set");
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the models");
+}
+
+int models_root(char **out, struct err *err)
+{
+    char *home;
+    TRY(models_home(&home, err));
+    *out = file_join(home, "models");
+    mem_free(home);
     return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the models");
 }
 
@@ -143,8 +152,7 @@ static int commit_folder(char **out, const char *dir, const struct model_id *id,
     return rc;
 }
 
-/* A model in several GGUF files is named by its first: "x-00002-of-00003.gguf" is no model. */
-static bool is_gguf_model(const char *path)
+bool model_is_gguf(const char *path)
 {
     const size_t n = strlen(path);
     if (n < 5 || strcasecmp(path + n - 5, ".gguf") || strstr(path, "mmproj"))
@@ -184,7 +192,7 @@ static int choose_in(struct choice *c, const char *root, const char *below, int 
             rc = ERR(err, NOMEM, "no memory for the path of %s", names[i]);
         else if (file_is_dir(full))
             rc = depth ? choose_in(c, root, path, depth - 1, err) : 0;
-        else if (is_gguf_model(path))
+        else if (model_is_gguf(path))
             rc = choose(c, path, err);
         mem_free(path);
         mem_free(full);

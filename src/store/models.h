@@ -25,7 +25,11 @@ bool model_file_matches(const char *pattern, const char *path);
 /* Every byte but letters, digits and "-._~" (and "/" where keep_slash) as %XX. */
 int model_escape(const char *text, bool keep_slash, struct buf *out, struct err *err);
 
-/* models, and models/ORG/NAME; free with mem_free. */
+/* A model in one or several GGUF files is named by its first: "x-00002-of-00003.gguf" is no model, nor is a part for images. */
+bool model_is_gguf(const char *path);
+
+/* $LATHE_HOME or what stands for it, models there, and models/ORG/NAME; free with mem_free. */
+int models_home(char **out, struct err *err);
 int models_root(char **out, struct err *err);
 int models_dir(char **out, const struct model_id *id, struct err *err);
 /* The folder of the commit that was pulled as id's revision or, where it is no folder of a model but of GGUF files, the one that

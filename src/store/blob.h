@@ -1,0 +1,26 @@
+/* blob.h - files by the SHA-256 of their contents: FOLDER/blobs/sha256/ab/abcdef..., read-only.
+ *
+ * A blob has its name only when it is whole and on the disk; one that is there is not written again, but in the place of a damaged one.  What is put is copied: a link to a
+ * file of the user's would change with it.  Any process may put at any time; what a process that was killed leaves is a file with a
+ * temporary name (file.h).  Errors as of file.h. */
+#ifndef STORE_BLOB_H
+#define STORE_BLOB_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+
+#define BLOB_ID SHA256_HEX
+bool blob_id_ok(const char *id);                                /* 64 lower-case hexadecimal digits */
+char *blob_path(const char *folder, const char *id);            /* mem_free; NULL without memory */
+bool blob_exists(const char *folder, const char *id);
+
+/* Copies a file in.  ERR_CORRUPT where it changed while it was read. */
+int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64_t *bytes, struct err *err);
+int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err);
+/* Appends the contents, which are checked: ERR_CORRUPT. */
+int blob_get(const char *folder, const char *id, size_t max, struct buf *out, struct err *err);
+/* Reads all of it.  ERR_CORRUPT: found digest and length are told; ERR_NOTFOUND: it is not there. */
+int blob_check(const char *folder, const char *id, uint64_t bytes, struct err *err);
+#endif

@@ -1,0 +1,16 @@
+/* evidence_kind.h - what a file that is put beside a version is evidence of, by its contents.
+ *
+ *   an evaluation's own word   eval/evidence.h: {"kind", "figures"}: robustness, calibration, speed ...
+ *   tasks                      results of tasks in lm-evaluation-harness's layout
+ *   compare                    what lathe compare --json prints
+ *   audit                      report.json of lathe data audit
+ *   signature                  a bundle of Sigstore's form, as model.sig
+ *   file                       anything else */
+#ifndef STORE_EVIDENCE_KIND_H
+#define STORE_EVIDENCE_KIND_H
+#include <stddef.h>
+
+#define EVIDENCE_KIND 40
+void evidence_kind(const char *text, size_t n, char kind[EVIDENCE_KIND]);
+
+#endif

@@ -1,0 +1,441 @@
+#include "store/gate.h"
+#include <math.h>
+#include <string.h>
+#include "base/base64.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "store/gate_policy.h"
+
+enum { EVIDENCE_MAX = 256 << 20 };
+
+/* All that is known of a version: its evidence, the newest first, and the audits of it and of what it comes from. */
+struct judging {
+    struct registry *g;
+    const struct registry_version *v;
+    const json_t *policy;
+    json_t *checks;
+    json_t *own, *audits;                   /* [{ blob, kind, tree }] */
+    json_t *facts;
+    struct manifest files;
+};
+
+static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for a policy's checks"); }
+
+/* ---- what is known ---- */
+
+static int read_tree(const struct judging *j, const char *blob, json_t **out, struct err *err)
+{
+    struct buf text;
+    buf_init(&text);
+    int rc = blob_get(registry_folder(j->g), blob, EVIDENCE_MAX, &text, err);
+    if (!rc)
+        rc = tree_parse_json(out, text.data, text.len, "evidence", err);
+    buf_release(&text);
+    return rc;
+}
+
+static int read_rows(const struct judging *j, json_t *list, struct db_rows *r, struct err *err)
+{
+    int rc;
+    while ((rc = db_next(r, err)) == 1) {
+        json_t *tree = NULL;
+        if (!strcmp(db_text(r, 1), "file"))
+            continue;
+        rc = read_tree(j, db_text(r, 0), &tree, err);
+        if (!rc && json_array_append_new(list, json_pack("{s:s, s:s, s:O}", "blob", db_text(r, 0), "kind", db_text(r, 1), "tree", tree)))
+            rc = no_memory(err);
+        json_decref(tree);
+        if (rc)
+            return rc;
+    }
+    return rc;
+}
+
+#define OWN "SELECT blob, kind FROM evidence WHERE name = $1 AND number = $2 ORDER BY seq DESC, blob"
+#define AUDITS "WITH RECURSIVE up (id) AS (SELECT CAST($1 AS TEXT) UNION SELECT l.parent FROM lineage l JOIN up ON l.child = up.id)" \
+               " SELECT e.blob, e.kind FROM evidence e JOIN up ON e.name || '@' || CAST(e.number AS TEXT) = up.id WHERE e.kind = 'audit' AND e.seq =" \
+               " (SELECT max(n.seq) FROM evidence n WHERE n.name = e.name AND n.number = e.number AND n.kind = 'audit') ORDER BY e.seq DESC, e.blob"
+
+static int gather(struct judging *j, struct err *err)
+{
+    char id[160];
+    struct db_rows *r;
+    snprintf(id, sizeof id, "%s@%lld", j->v->name, (long long)j->v->number);
+    j->checks = json_array(), j->own = json_array(), j->audits = json_array();
+    if (!j->checks || !j->own || !j->audits)
+        return no_memory(err);
+    TRY(registry_manifest(j->g, j->v, &j->files, err));
+    TRY(registry_facts(j->g, j->v, &j->facts, err));
+    TRY(db_query(&r, registry_db(j->g), OWN, DB_ARGS(DB_T(j->v->name), DB_I(j->v->number)), err));
+    int rc = read_rows(j, j->own, r, err);
+    db_rows_free(r);
+    TRY(rc);
+    TRY(db_query(&r, registry_db(j->g), AUDITS, DB_ARGS(DB_T(id)), err));
+    rc = read_rows(j, j->audits, r, err);
+    db_rows_free(r);
+    return rc;
+}
+
+/* Does the evidence say that it is of other weights? */
+static bool is_of_another(const struct judging *j, const json_t *tree)
+{
+    const char *sha = tree_text_at(tree, "model_sha256");
+    if (!*sha)
+        sha = tree_text_at(json_object_get(tree, "config"), "model_sha");
+    if (!*sha || !strcmp(sha, tree_text_at(j->facts, "sha256")))
+        return false;
+    for (int i = 0; i < j->files.n; i++)
+        if (!strcmp(sha, j->files.file[i].sha256))
+            return false;
+    return true;
+}
+
+/* ---- a check's outcome ---- */
+
+struct outcome { json_t *found; bool passed; const char *evidence, *why; };      /* found: taken; NULL: not measured */
+
+static int add(struct judging *j, const char *check, const char *limit, const struct outcome *o, struct err *err)
+{
+    const char *why = o->why ? o->why : o->found ? "" : "not measured";
+    json_t *c = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s}", "check", check, "limit", limit, "found", o->found ? o->found : json_null(), "passed", o->passed, "evidence",
+                          o->evidence && *o->evidence ? o->evidence : NULL, "why", why);
+    return json_array_append_new(j->checks, c) ? no_memory(err) : 0;
+}
+
+static int add_bounds(struct judging *j, const char *check, double min, double max, double found, const char *evidence, const char *why, struct err *err)
+{
+    char limit[80];
+    const bool measured = isfinite(found);
+    if (isnan(max))
+        snprintf(limit, sizeof limit, "at least %.6g", min);
+    else if (isnan(min))
+        snprintf(limit, sizeof limit, "at most %.6g", max);
+    else
+        snprintf(limit, sizeof limit, "%.6g to %.6g", min, max);
+    return add(j, check, limit, &(struct outcome){ measured ? json_real(found) : NULL, measured && !(found < min) && !(found > max), evidence, why }, err);
+}
+
+/* ---- figures of evaluations ---- */
+
+/* FIGURE or FIGURE/OF; the figures of an evaluation have `of` or null. */
+static double figure_of(const json_t *tree, const char *key)
+{
+    size_t i;
+    const json_t *f;
+    json_array_foreach(json_object_get(tree, "figures"), i, f) {
+        const char *name = tree_text_at(f, "name"), *of = tree_text_at(f, "of");
+        const size_t n = strlen(name);
+        if (!strncmp(key, name, n) && (*of ? key[n] == '/' && !strcmp(key + n + 1, of) : !key[n]))
+            return tree_number_at(f, "value");
+    }
+    return NAN;
+}
+
+/* TASK/METRIC: results.TASK["METRIC,FILTER"], the first filter. */
+static double result_of(const json_t *tree, const char *key)
+{
+    const char *slash = strrchr(key, '/'), *metric;
+    if (!slash)
+        return NAN;
+    char task[200];
+    snprintf(task, sizeof task, "%.*s", (int)(slash - key), key);
+    const size_t n = strlen(slash + 1);
+    json_t *value;
+    json_object_foreach(json_object_get(json_object_get(tree, "results"), task), metric, value)
+        if (!strncmp(metric, slash + 1, n) && metric[n] == ',' && json_is_number(value))
+            return json_number_value(value);
+    return NAN;
+}
+
+/* The newest evidence of this model that has it; *why: only another's has. */
+static double find_figure(const struct judging *j, const char *key, const char **blob, const char **why)
+{
+    size_t i;
+    json_t *e;
+    *blob = "", *why = NULL;
+    json_array_foreach(j->own, i, e) {
+        const json_t *tree = json_object_get(e, "tree");
+        double found = figure_of(tree, key);
+        if (isnan(found))
+            found = result_of(tree, key);
+        if (isnan(found))
+            continue;
+        *blob = tree_text_at(e, "blob");
+        if (!is_of_another(j, tree)) {
+            *why = NULL;
+            return found;
+        }
+        *why = "the evidence is of another model";
+    }
+    return NAN;
+}
+
+static int check_evaluation(struct judging *j, struct err *err)
+{
+    const char *key, *blob, *why;
+    json_t *bounds;
+    json_object_foreach(json_object_get(j->policy, "evaluation"), key, bounds) {
+        char check[300];
+        const double found = find_figure(j, key, &blob, &why);
+        snprintf(check, sizeof check, "evaluation %.200s", key);
+        TRY(add_bounds(j, check, tree_number_at(bounds, "min"), tree_number_at(bounds, "max"), found, blob, why, err));
+    }
+    return 0;
+}
+
+/* The worst of all that are called ece: before or after scaling, as the evidence has them. */
+static int check_calibration(struct judging *j, struct err *err)
+{
+    const json_t *limit = json_object_get(j->policy, "calibration");
+    if (!limit)
+        return 0;
+    size_t i, k;
+    json_t *e, *f;
+    double worst = NAN;
+    const char *blob = "", *why = NULL;
+    json_array_foreach(j->own, i, e) {
+        const json_t *tree = json_object_get(e, "tree");
+        json_array_foreach(json_object_get(tree, "figures"), k, f)
+            if (!strcmp(tree_text_at(f, "name"), "ece") && isfinite(tree_number_at(f, "value"))) {
+                blob = tree_text_at(e, "blob");
+                why = is_of_another(j, tree) ? "the evidence is of another model" : NULL;
+                if (!why)
+                    worst = fmax(worst, tree_number_at(f, "value"));
+            }
+        if (isfinite(worst))
+            break;                               /* the newest evidence that has it */
+    }
+    return add_bounds(j, "calibration ece", NAN, tree_number_at(limit, "ece"), worst, blob, why, err);
+}
+
+/* ---- a comparison's verdict ---- */
+
+static int rank_of(const char *verdict)
+{
+    static const char *const words[] = { "worse", "underpowered", "not worse", "better" };
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(verdict, words[i]))
+            return i;
+    return -1;
+}
+
+static int check_compare(struct judging *j, struct err *err)
+{
+    const char *least = tree_text_at(j->policy, "compare");
+    if (!*least)
+        return 0;
+    struct outcome o = { .found = NULL };
+    size_t i;
+    json_t *e;
+    json_array_foreach(j->own, i, e)
+        if (!strcmp(tree_text_at(e, "kind"), "compare")) {
+            const char *verdict = tree_text_at(json_object_get(e, "tree"), "verdict");
+            o = (struct outcome){ .found = json_string(verdict), .passed = rank_of(verdict) >= rank_of(least), .evidence = tree_text_at(e, "blob") };
+            break;
+        }
+    return add(j, "compare", least, &o, err);
+}
+
+/* ---- what audits say ---- */
+
+static double contamination_of(const json_t *report)
+{
+    size_t i;
+    const json_t *set;
+    double worst = NAN;
+    json_array_foreach(json_object_get(report, "contamination"), i, set) {
+        const double items = tree_number_at(set, "items"), hit = tree_number_at(set, "items_hit");
+        worst = fmax(worst, items > 0 ? hit / items : 0);
+    }
+    return worst;
+}
+
+static double pii_of(const json_t *report) { return tree_number_at(json_object_get(report, "pii"), "per_million"); }
+static double secrets_of(const json_t *report) { return tree_number_at(json_object_get(report, "secrets"), "n"); }
+
+/* Every audit must have it, and the worst counts. */
+static int check_audits(struct judging *j, const char *key, double (*of)(const json_t *report), struct err *err)
+{
+    const json_t *limit = json_object_get(j->policy, key);
+    if (!limit)
+        return 0;
+    double worst = NAN;
+    const char *blob = "", *why = NULL;
+    size_t i;
+    json_t *e;
+    json_array_foreach(j->audits, i, e) {
+        const double found = of(json_object_get(e, "tree"));
+        if (isnan(found)) {
+            worst = NAN, blob = tree_text_at(e, "blob"), why = "this audit did not measure it";
+            break;
+        }
+        if (!(found <= worst))
+            worst = found, blob = tree_text_at(e, "blob");
+    }
+    return add_bounds(j, key, NAN, json_number_value(limit), worst, blob, why, err);
+}
+
+/* ---- licences ---- */
+
+static bool is_listed(const json_t *list, const char *name, size_t n)
+{
+    size_t i;
+    const json_t *item;
+    json_array_foreach(list, i, item)
+        if (json_string_length(item) == n && !strncasecmp(json_string_value(item), name, n))
+            return true;
+    return false;
+}
+
+/* One licence, or several joined by AND alone (all must be listed) or by OR alone (one must). */
+static bool is_allowed(const json_t *list, const char *expression)
+{
+    const bool any = strstr(expression, " OR ") != NULL;
+    const char *joint = any ? " OR " : " AND ";
+    if (is_listed(list, expression, strlen(expression)))
+        return true;
+    if ((any && strstr(expression, " AND ")) || strchr(expression, '('))
+        return false;
+    for (const char *p = expression, *end;; p = end + strlen(joint)) {
+        end = strstr(p, joint);
+        const bool listed = is_listed(list, p, end ? (size_t)(end - p) : strlen(p));
+        if (listed == any || !end)
+            return listed;
+    }
+}
+
+static int check_licences(struct judging *j, struct err *err)
+{
+    const json_t *list = json_object_get(j->policy, "licences");
+    if (!list)
+        return 0;
+    const char *own = tree_text_at(j->facts, "license");
+    struct outcome o = { .found = *own ? json_string(own) : NULL, .passed = *own && is_allowed(list, own) };
+    bool go_on = !*own || o.passed;
+    size_t i, k;
+    json_t *e, *source;
+    json_array_foreach(j->audits, i, e)
+        json_array_foreach(json_object_get(json_object_get(json_object_get(e, "tree"), "licences"), "sources"), k, source) {
+            const char *expression = tree_text_at(source, "expression");
+            if (!go_on)
+                break;
+            go_on = *expression && is_allowed(list, expression);
+            json_decref(o.found);
+            o = (struct outcome){ .found = json_string(*expression ? expression : "unknown"), .passed = go_on, .evidence = tree_text_at(e, "blob") };
+        }
+    char *limit = tree_dumps(list, JSON_COMPACT);
+    const int rc = limit ? add(j, "licences", limit, &o, err) : no_memory(err);
+    mem_free(limit);
+    return rc;
+}
+
+/* ---- signature ---- */
+
+/* The root that a bundle's payload names as its subject. */
+static void signed_root(const json_t *bundle, char root[SHA256_HEX])
+{
+    struct buf text;
+    struct err none;
+    json_t *payload = NULL;
+    const char *packed = tree_text_at(json_object_get(bundle, "dsseEnvelope"), "payload");
+    root[0] = 0;
+    buf_init(&text);
+    if (!base64_read(&text, packed, strlen(packed), &none) && !tree_parse_json(&payload, text.data, text.len, "payload", &none)) {
+        const json_t *subject = json_array_get(json_object_get(payload, "subject"), 0);
+        snprintf(root, SHA256_HEX, "%s", tree_text_at(json_object_get(subject, "digest"), "sha256"));
+    }
+    json_decref(payload);
+    buf_release(&text);
+}
+
+static int check_signature(struct judging *j, struct err *err)
+{
+    const char *mode = tree_text_at(j->policy, "signature");
+    if (!*mode || !strcmp(mode, "off"))
+        return 0;
+    struct outcome o = { .why = "no signature" };
+    size_t i;
+    json_t *e;
+    json_array_foreach(j->own, i, e)
+        if (!strcmp(tree_text_at(e, "kind"), "signature")) {
+            char root[SHA256_HEX];
+            signed_root(json_object_get(e, "tree"), root);
+            o = (struct outcome){ .found = json_string(root), .passed = !strcmp(root, j->v->root), .evidence = tree_text_at(e, "blob") };
+            o.why = o.passed ? NULL : "it signs other files";
+            break;
+        }
+    if (!strcmp(mode, "warn"))
+        o.passed = true;
+    return add(j, "signature", mode, &o, err);
+}
+
+/* ---- all ---- */
+
+static int check_all(struct judging *j, struct err *err)
+{
+    TRY(check_evaluation(j, err));
+    TRY(check_compare(j, err));
+    TRY(check_calibration(j, err));
+    TRY(check_audits(j, "contamination", contamination_of, err));
+    TRY(check_audits(j, "pii_per_million", pii_of, err));
+    TRY(check_audits(j, "secrets", secrets_of, err));
+    TRY(check_licences(j, err));
+    return check_signature(j, err);
+}
+
+static bool all_passed(const json_t *checks)
+{
+    size_t i;
+    const json_t *c;
+    json_array_foreach(checks, i, c)
+        if (!json_is_true(json_object_get(c, "passed")))
+            return false;
+    return true;
+}
+
+int gate_judge(struct registry *g, const struct registry_version *v, const char *alias, json_t **verdict, struct err *err)
+{
+    char id[BLOB_ID];
+    json_t *policy;
+    *verdict = NULL;
+    TRY(registry_policy_get(g, v->name, alias, &policy, id, err));
+    if (!policy)
+        return 0;
+    struct judging j = { .g = g, .v = v, .policy = policy };
+    int rc = gather(&j, err);
+    if (!rc)
+        rc = check_all(&j, err);
+    if (!rc && !(*verdict = json_pack("{s:s, s:b, s:O}", "policy", id, "passed", all_passed(j.checks), "checks", j.checks)))
+        rc = no_memory(err);
+    manifest_release(&j.files);
+    json_decref(j.facts);
+    json_decref(j.audits);
+    json_decref(j.own);
+    json_decref(j.checks);
+    json_decref(policy);
+    return rc;
+}
+
+int gate_refusal(const json_t *verdict, struct err *err)
+{
+    struct buf text;
+    size_t i;
+    const json_t *c;
+    int rc = 0;
+    buf_init(&text);
+    json_array_foreach(json_object_get(verdict, "checks"), i, c) {
+        if (json_is_true(json_object_get(c, "passed")))
+            continue;
+        char *found = json_is_null(json_object_get(c, "found")) ? mem_strdup("nothing") : tree_dumps(json_object_get(c, "found"), JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        rc = found ? buf_printf(&text, err, "%s%s: found %s, expected %s%s%s%s%.12s", text.len ? "; " : "", tree_text_at(c, "check"), found, tree_text_at(c, "limit"),
+                                *tree_text_at(c, "why") ? ", " : "", tree_text_at(c, "why"), *tree_text_at(c, "evidence") ? ", evidence " : "", tree_text_at(c, "evidence"))
+                   : no_memory(err);
+        mem_free(found);
+        if (rc)
+            break;
+    }
+    if (!rc)
+        rc = ERR(err, GATE, "the policy says no: %s", text.data);
+    buf_release(&text);
+    return rc;
+}

@@ -1,0 +1,14 @@
+/* gate.h - does what is known of a version keep to an alias's policy (gate_policy.h)?
+ *
+ * Evidence that has a figure decides by the newest that was put beside the version.  Evidence of another model, by its digest, does not
+ * count.  What was not measured fails.  The verdict, which goes into the journal with the move:
+ *   { "policy": blob, "passed", "checks": [{ "check", "limit", "found": a number, a text or null, "passed", "evidence": blob or null, "why" }] } */
+#ifndef STORE_GATE_H
+#define STORE_GATE_H
+#include "store/registry.h"
+
+/* *verdict: the caller's; NULL where the alias has no policy. */
+int gate_judge(struct registry *g, const struct registry_version *v, const char *alias, json_t **verdict, struct err *err);
+/* ERR_GATE, naming the checks that failed. */
+int gate_refusal(const json_t *verdict, struct err *err);
+#endif

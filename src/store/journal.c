@@ -1,0 +1,159 @@
+#include "store/journal.h"
+#include <string.h>
+#include "base/mem.h"
+#include "base/tree.h"
+#include "base/utf8.h"
+
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+enum { PAGE = 500 };
+
+/* Control characters would be written in two ways by RFC 8785's writers, and in a terminal by none. */
+static int check_text(const char *what, const char *text, struct err *err)
+{
+    const char *end = text + strlen(text);
+    if (end - text > JOURNAL_TEXT_MAX)
+        return ERR(err, USAGE, "%s has %zu bytes, expected at most %d", what, (size_t)(end - text), JOURNAL_TEXT_MAX);
+    for (const char *p = text; p < end;) {
+        const int n = utf8_length(p, end);
+        if (!n || (unsigned char)*p < ' ' || *p == 127)
+            return ERR(err, USAGE, "%s has a control character or is not UTF-8 at byte %zu", what, (size_t)(p - text));
+        p += n;
+    }
+    return 0;
+}
+
+int journal_by_check(const struct journal_by *by, struct err *err)
+{
+    TRY(check_text("the actor", by->actor ? by->actor : "", err));
+    return check_text("the reason", by->reason ? by->reason : "", err);
+}
+
+/* ---- writing ---- */
+
+int journal_head(struct journal_head *out, struct db *db, struct err *err)
+{
+    struct db_rows *r;
+    *out = (struct journal_head){ .hash = ZEROS };
+    TRY(db_query(&r, db, "SELECT seq, t, hash FROM journal ORDER BY seq DESC LIMIT 1", NULL, 0, err));
+    const int rc = db_next(r, err);
+    if (rc == 1) {
+        out->seq = db_int(r, 0);
+        snprintf(out->t, sizeof out->t, "%s", db_text(r, 1));
+        snprintf(out->hash, sizeof out->hash, "%s", db_text(r, 2));
+    }
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
+}
+
+static int stamp(json_t *record, const struct journal_head *last, char t[WHEN_TEXT], struct err *err)
+{
+    int64_t now = when_now(), before = -1;
+    when_text(t, now);
+    if (!last->seq || strcmp(t, last->t) > 0)
+        return json_object_set_new(record, "t", json_string(t)) ? ERR(err, NOMEM, "no memory for a record") : 0;
+    if (when_parse(&before, last->t, err))
+        return ERR(err, CORRUPT, "record %lld of the journal has the time '%s'", (long long)last->seq, last->t);
+    const int rc = json_object_set_new(record, "clock", json_string(t));
+    when_text(t, before + 1);
+    return rc || json_object_set_new(record, "t", json_string(t)) ? ERR(err, NOMEM, "no memory for a record") : 0;
+}
+
+static char *canonical(const json_t *record) { return tree_dumps(record, JSON_SORT_KEYS | JSON_COMPACT); }
+
+int journal_append(struct journal_head *out, struct db *db, json_t *record, const struct journal_by *by, struct err *err)
+{
+    struct journal_head last;
+    TRY(journal_by_check(by, err));
+    TRY(journal_head(&last, db, err));
+    out->seq = last.seq + 1;
+    TRY(stamp(record, &last, out->t, err));
+    if (json_object_set_new(record, "seq", json_integer(out->seq)) || json_object_set_new(record, "actor", json_string(by->actor ? by->actor : "")) ||
+        json_object_set_new(record, "reason", json_string(by->reason ? by->reason : "")) || json_object_set_new(record, "prev_hash", json_string(last.hash)))
+        return ERR(err, NOMEM, "no memory for a record");
+    char *text = canonical(record);
+    int rc = text ? sha256_of(text, strlen(text), out->hash, err) : ERR(err, NOMEM, "no memory for a record");
+    if (!rc)
+        rc = db_run(db, "INSERT INTO journal (seq, t, name, hash, record) VALUES ($1, $2, $3, $4, $5)",
+                    DB_ARGS(DB_I(out->seq), DB_T(out->t), DB_T(tree_text_at(record, "name")), DB_T(out->hash), DB_T(text)), NULL, err);
+    mem_free(text);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+int journal_get(json_t **out, struct db *db, int64_t seq, struct err *err)
+{
+    struct db_rows *r;
+    TRY(db_query(&r, db, "SELECT record FROM journal WHERE seq = $1", DB_ARGS(DB_I(seq)), err));
+    int rc = db_next(r, err);
+    if (rc == 1)
+        rc = tree_parse_json(out, db_text(r, 0), strlen(db_text(r, 0)), "the journal", err);
+    else if (!rc)
+        rc = ERR(err, NOTFOUND, "the journal has no record %lld", (long long)seq);
+    db_rows_free(r);
+    return rc;
+}
+
+struct step {
+    int64_t seq;
+    const char *t, *name, *hash, *text;          /* the columns */
+    char found[SHA256_HEX];                      /* the digest of text */
+};
+
+/* What is wrong with a record that follows on last; NULL: nothing.  *record is the caller's. */
+static const char *judge(const struct step *s, const struct journal_head *last, json_t **record)
+{
+    struct err none;
+    *record = NULL;
+    if (s->seq != last->seq + 1)
+        return "does not follow on the one before: some are missing";
+    if (strcmp(s->found, s->hash))
+        return "is not what its hash says: it was changed";
+    if (tree_parse_json(record, s->text, strlen(s->text), "record", &none) || !json_is_object(*record))
+        return "is no object of JSON";
+    if (strcmp(tree_text_at(*record, "prev_hash"), last->hash))
+        return "does not name the hash of the one before: one of the two was changed";
+    char *again = canonical(*record);
+    const bool same = again && !strcmp(again, s->text);
+    mem_free(again);
+    if (!same)
+        return "is not canonical JSON";
+    if (json_integer_value(json_object_get(*record, "seq")) != s->seq || strcmp(tree_text_at(*record, "t"), s->t) || strcmp(tree_text_at(*record, "name"), s->name))
+        return "is filed under another number, time or name";
+    return strcmp(s->t, last->t) > 0 ? NULL : "is not later than the one before";
+}
+
+static int walk_row(struct db_rows *r, journal_each *each, journal_bad *bad, void *ctx, struct journal_head *head, struct err *err)
+{
+    struct step s = { .seq = db_int(r, 0), .t = db_text(r, 1), .name = db_text(r, 2), .hash = db_text(r, 3), .text = db_text(r, 4) };
+    TRY(sha256_of(s.text, strlen(s.text), s.found, err));
+    json_t *record;
+    const char *wrong = judge(&s, head, &record);
+    int rc = 0;
+    if (wrong)
+        rc = bad(ctx, s.seq, wrong, err);
+    if (!rc && record)
+        rc = each(ctx, record, err);
+    json_decref(record);
+    head->seq = s.seq;
+    snprintf(head->t, sizeof head->t, "%s", s.t);
+    snprintf(head->hash, sizeof head->hash, "%s", s.hash);
+    return rc;
+}
+
+int journal_walk(struct db *db, journal_each *each, journal_bad *bad, void *ctx, struct journal_head *head, struct err *err)
+{
+    *head = (struct journal_head){ .hash = ZEROS };
+    int rc = 0, n = PAGE;
+    for (int64_t from = INT64_MIN; n == PAGE && !rc;) {
+        struct db_rows *r;
+        TRY(db_query(&r, db, "SELECT seq, t, name, hash, record FROM journal WHERE seq > $1 ORDER BY seq LIMIT 500", DB_ARGS(DB_I(from)), err));
+        n = 0;
+        while (!rc && (rc = db_next(r, err)) == 1)
+            n++, rc = walk_row(r, each, bad, ctx, head, err);
+        db_rows_free(r);
+        from = head->seq;
+    }
+    return rc;
+}
+#undef ZEROS

@@ -1,0 +1,202 @@
+#include "store/registry.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "store/models.h"
+#include "store/registry_apply.h"
+
+enum { TEXT_MAX = 64 << 20 };            /* bytes of a manifest or of facts */
+
+struct registry { struct db *db; char *folder; };
+
+struct db *registry_db(struct registry *g) { return g->db; }
+const char *registry_folder(const struct registry *g) { return g->folder; }
+
+/* ---- opening ---- */
+
+static int default_folder(char **out, struct err *err)
+{
+    char *home;
+    TRY(models_home(&home, err));
+    *out = file_join(home, "registry");
+    mem_free(home);
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the registry");
+}
+
+int registry_where(char **out, struct err *err)
+{
+    const char *where = getenv("LATHE_REGISTRY");
+    if (!where || !*where)
+        return default_folder(out, err);
+    *out = mem_strdup(where);
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the registry");
+}
+
+static int open_folder(struct registry *g, const char *where, bool make, struct err *err)
+{
+    char *file = file_join(g->folder, "registry.db");
+    int rc = file ? 0 : ERR(err, NOMEM, "no memory for the path of the registry");
+    if (!rc && !make && !db_is_postgres(where) && !file_exists(file))
+        rc = ERR(err, NOTFOUND, "there is no registry in %.400s yet: lathe registry add makes one", g->folder);
+    if (!rc && make)
+        rc = file_mkdirs(g->folder, err);
+    if (!rc)
+        rc = db_open(&g->db, db_is_postgres(where) ? where : file, err);
+    mem_free(file);
+    return rc ? rc : registry_upgrade(g->db, err);
+}
+
+int registry_open(struct registry **out, const char *where, bool make, struct err *err)
+{
+    char *place = NULL;
+    *out = NULL;
+    if (!where)
+        TRY(registry_where(&place, err));
+    const char *at = where ? where : place;
+    struct registry *g = mem_alloc_zero(sizeof *g);
+    int rc = g ? 0 : ERR(err, NOMEM, "no memory to open a registry");
+    if (!rc && db_is_postgres(at))
+        rc = default_folder(&g->folder, err);
+    else if (!rc && !(g->folder = mem_strdup(at)))
+        rc = ERR(err, NOMEM, "no memory to open a registry");
+    if (!rc)
+        rc = open_folder(g, at, make, err);
+    if (rc)
+        registry_close(g);
+    else
+        *out = g;
+    mem_free(place);
+    return rc;
+}
+
+void registry_close(struct registry *g)
+{
+    if (!g)
+        return;
+    db_close(g->db);
+    mem_free(g->folder);
+    mem_free(g);
+}
+
+/* ---- names ---- */
+
+static bool is_word(const char *s, size_t n)
+{
+    if (!n || n >= REGISTRY_NAME || s[0] == '.' || s[0] == '-')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9') || s[i] == '.' || s[i] == '_' || s[i] == '-'))
+            return false;
+    return true;
+}
+
+bool registry_name_ok(const char *name) { return is_word(name, strlen(name)); }
+bool registry_alias_ok(const char *alias) { return registry_name_ok(alias) && strspn(alias, "0123456789") < strlen(alias); }
+
+int registry_ref_parse(struct registry_ref *out, const char *text, struct err *err)
+{
+    *out = (struct registry_ref){ .number = 0 };
+    const char *at = strchr(text, '@');
+    const size_t n = at ? (size_t)(at - text) : strlen(text);
+    bool ok = is_word(text, n);
+    if (ok)
+        memcpy(out->name, text, n);
+    if (ok && at && at[1] >= '1' && at[1] <= '9' && strspn(at + 1, "0123456789") == strlen(at + 1) && strlen(at + 1) < 16)
+        out->number = strtoll(at + 1, NULL, 10);
+    else if (ok && at && (ok = registry_alias_ok(at + 1)))
+        strcpy(out->alias, at + 1);
+    return ok ? 0 : ERR(err, USAGE, "found '%.200s', expected NAME, NAME@N or NAME@ALIAS: letters, digits, '.', '_' and '-', at most %d, N from 1 on", text, REGISTRY_NAME - 1);
+}
+
+/* ---- finding ---- */
+
+#define VERSION "SELECT v.name, m.kind, v.number, v.root, v.manifest, v.facts, v.bytes, v.t, v.seq FROM version v JOIN model m ON m.name = v.name "
+
+static void read_text(char *out, size_t size, struct db_rows *r, int column) { snprintf(out, size, "%s", db_text(r, column)); }
+
+static int find_one(struct registry *g, const char *sql, const struct db_arg *arg, int n, struct registry_version *out, struct err *err)
+{
+    struct db_rows *r;
+    *out = (struct registry_version){ .number = 0 };
+    TRY(db_query(&r, g->db, sql, arg, n, err));
+    const int rc = db_next(r, err);
+    if (rc == 1) {
+        read_text(out->name, sizeof out->name, r, 0), read_text(out->kind, sizeof out->kind, r, 1);
+        out->number = db_int(r, 2);
+        read_text(out->root, sizeof out->root, r, 3), read_text(out->manifest, sizeof out->manifest, r, 4), read_text(out->facts, sizeof out->facts, r, 5);
+        out->bytes = (uint64_t)db_int(r, 6);
+        read_text(out->t, sizeof out->t, r, 7);
+        out->seq = db_int(r, 8);
+    }
+    db_rows_free(r);
+    return rc == 1 ? 0 : rc < 0 ? rc : ERR_NOTFOUND;
+}
+
+int registry_find(struct registry *g, const struct registry_ref *ref, struct registry_version *out, struct err *err)
+{
+    int rc;
+    if (ref->number)
+        rc = find_one(g, VERSION "WHERE v.name = $1 AND v.number = $2", DB_ARGS(DB_T(ref->name), DB_I(ref->number)), out, err);
+    else if (*ref->alias)
+        rc = find_one(g, VERSION "JOIN alias a ON a.name = v.name AND a.number = v.number WHERE v.name = $1 AND a.alias = $2", DB_ARGS(DB_T(ref->name), DB_T(ref->alias)), out, err);
+    else
+        rc = find_one(g, VERSION "WHERE v.name = $1 ORDER BY v.number DESC LIMIT 1", DB_ARGS(DB_T(ref->name)), out, err);
+    if (rc != ERR_NOTFOUND)
+        return rc;
+    int64_t n;
+    TRY(db_query_int(&n, g->db, 0, "SELECT max(number) FROM version WHERE name = $1", DB_ARGS(DB_T(ref->name)), err));
+    if (!n)
+        return ERR(err, NOTFOUND, "the registry has no '%s'", ref->name);
+    return ref->number ? ERR(err, NOTFOUND, "'%s' has no version %lld: its last is %lld", ref->name, (long long)ref->number, (long long)n)
+                       : ERR(err, NOTFOUND, "'%s' has no alias '%s'", ref->name, ref->alias);
+}
+
+int registry_find_text(struct registry *g, const char *text, struct registry_version *out, struct err *err)
+{
+    struct registry_ref ref;
+    TRY(registry_ref_parse(&ref, text, err));
+    return registry_find(g, &ref, out, err);
+}
+
+int registry_find_root(struct registry *g, const char *root, struct registry_version *out, struct err *err)
+{
+    const int rc = find_one(g, VERSION "WHERE v.root = $1 ORDER BY v.seq LIMIT 1", DB_ARGS(DB_T(root)), out, err);
+    return rc == ERR_NOTFOUND ? ERR(err, NOTFOUND, "no version has the root %.64s", root) : rc;
+}
+
+static int read_json(const struct registry *g, const char *id, json_t **out, struct err *err)
+{
+    struct buf text;
+    buf_init(&text);
+    int rc = blob_get(g->folder, id, TEXT_MAX, &text, err);
+    if (!rc)
+        rc = tree_parse_json(out, text.data, text.len, "a blob of the registry", err);
+    buf_release(&text);
+    return rc;
+}
+
+int registry_manifest(struct registry *g, const struct registry_version *v, struct manifest *out, struct err *err)
+{
+    json_t *list;
+    *out = (struct manifest){ .n = 0 };
+    TRY(read_json(g, v->manifest, &list, err));
+    const int rc = manifest_parse(out, list, err);
+    json_decref(list);
+    return rc;
+}
+
+int registry_facts(struct registry *g, const struct registry_version *v, json_t **out, struct err *err) { return read_json(g, v->facts, out, err); }
+
+int registry_path_of(char **out, const char *text, struct err *err)
+{
+    struct registry *g;
+    struct registry_version v;
+    TRY(registry_open(&g, NULL, false, err));
+    int rc = registry_find_text(g, text, &v, err);
+    if (!rc)
+        rc = registry_path(g, &v, out, err);
+    registry_close(g);
+    return rc;
+}

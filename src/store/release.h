@@ -1,0 +1,64 @@
+/* release.h - which version an alias gives: stable, and perhaps a candidate beside it; moved forward, back, and read by servers.
+ *
+ *   none      the stable version alone answers
+ *   shadow    the candidate is asked too, its answers are compared and never shown
+ *   canary    `share` of the users get the candidate
+ *   ab        the same, as an experiment: until someone decides
+ *   green     the candidate is loaded beside the stable one and takes all at once when it is ready; the server then settles it
+ *
+ * Who polls registry_release_get() sees a new seq after each change.  Moves are by compare-and-set: expect is the seq that the caller saw, -1
+ * any; ERR_BUSY where another was faster. */
+#ifndef STORE_RELEASE_H
+#define STORE_RELEASE_H
+#include "store/registry.h"
+
+enum release_mode { RELEASE_NONE, RELEASE_SHADOW, RELEASE_CANARY, RELEASE_AB, RELEASE_GREEN, N_RELEASE_MODE };
+const char *release_mode_name(enum release_mode mode);
+bool release_mode_of(enum release_mode *out, const char *name);
+
+struct registry_release {
+    char name[REGISTRY_NAME], alias[REGISTRY_NAME];
+    int64_t stable, previous, candidate;                 /* numbers; previous, candidate: 0 where there is none */
+    char stable_root[SHA256_HEX], previous_root[SHA256_HEX], candidate_root[SHA256_HEX];
+    enum release_mode mode;
+    int share;                                           /* of users for the candidate, in thousandths */
+    uint64_t salt;                                       /* of whose share a user is in; another for each candidate */
+    int64_t seq;                                         /* of the journal's record that made it so */
+    char t[WHEN_TEXT];
+};
+/* ERR_NOTFOUND: there is no such alias. */
+int registry_release_get(struct registry *g, const char *name, const char *alias, struct registry_release *out, struct err *err);
+
+struct release_move {
+    const char *name, *alias;
+    int64_t number;                                      /* promote: the version */
+    enum release_mode mode;
+    int share;                                           /* canary, ab: 1 to 999 */
+    int64_t expect;
+    const char *override;                                /* why it goes on though gates say no; NULL: it does not */
+};
+/* NONE: number becomes stable.  Else it becomes the candidate (beside a stable one: ERR_USAGE where the alias has none yet).  The
+ * gates of the alias's policy are asked (gate.h): ERR_GATE, naming each that said no; *verdict (may be NULL) has what all said, the caller's. */
+int registry_promote(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err);
+/* The candidate of mode green becomes stable: its server has it ready. */
+int registry_settle(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, struct err *err);
+/* The candidate goes, whatever its mode: it did not load, or what was watched says no. */
+int registry_withdraw(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, struct err *err);
+/* With a candidate: it goes.  Else the version that was stable before becomes so again; ERR_NOTFOUND where there was none.  No gate is asked. */
+int registry_rollback(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, struct err *err);
+/* Only names: no server needs it.  Gates are asked where the alias has a policy.  number 0 removes it. */
+int registry_alias(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err);
+
+/* ---- what servers do ---- */
+
+/* state: "loading", "ready", "serving", "failed", "gone"; message: why.  Kept as the last that the server said of this version; no record of the
+ * journal. */
+int registry_server_state(struct registry *g, const char *server, const char *name, const char *alias, int64_t number, const char *state, const char *message, struct err *err);
+/* [{ server, number, state, message, t }] of an alias. */
+int registry_server_states(struct registry *g, const char *name, const char *alias, json_t **out, struct err *err);
+
+/* ---- what was served ---- */
+
+/* At a moment: [{ name, alias, number, root, candidate, mode, share, since, seq, actor, reason }], of one name and alias or, NULL, of all. */
+int registry_served_at(struct registry *g, int64_t ns, const char *name, const char *alias, json_t **out, struct err *err);
+#endif

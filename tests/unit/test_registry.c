@@ -1,0 +1,580 @@
+/* test_registry.c - versions, aliases, releases and the journal, on SQLite and on PostgreSQL. */
+#include "../databases.h"
+#include <unistd.h>
+#include "base/mem.h"
+#include "base/tree.h"
+#include "store/gate_policy.h"
+#include "store/release.h"
+
+static struct err err;
+static struct registry *g;
+static const struct journal_by by = { .actor = "tester", .reason = "because" };
+
+/* LATHE_HOME too is the test's folder: there the blobs of a database on a server lie. */
+static int begin(void **state)
+{
+    if (database_make(state))
+        return -1;
+    setenv("LATHE_HOME", test_dir, 1);
+    return 0;
+}
+
+static int end(void **state)
+{
+    registry_close(g);
+    g = NULL;
+    when_set(-1);
+    return database_drop(state);
+}
+
+static void open_it(void)
+{
+    const char *where = database();
+    registry_close(g);
+    OK(registry_open(&g, on_postgres ? where : in_dir("registry"), true, &err));
+}
+
+static void put(const char *name, const char *text)
+{
+    char folder[1000];
+    snprintf(folder, sizeof folder, "%s", in_dir(name));
+    *strrchr(folder, '/') = 0;
+    OK(file_mkdirs(folder, &err));
+    OK(file_write_all(in_dir(name), text, strlen(text), &err));
+}
+
+static struct registry_version added(const char *name, const char *text)
+{
+    struct registry_version v;
+    put("new/weights", text);
+    put("new/sub/config", "{}");
+    OK(registry_add(g, &(struct registry_addition){ .name = name, .kind = "model", .path = in_dir("new") }, &by, &v, &err));
+    return v;
+}
+
+static struct release_move to(const char *alias, int64_t number, enum release_mode mode)
+{
+    return (struct release_move){ .name = "m", .alias = alias, .number = number, .mode = mode, .share = mode == RELEASE_CANARY ? 100 : 0, .expect = -1 };
+}
+
+static int promote(const char *alias, int64_t number, enum release_mode mode)
+{
+    const struct release_move m = to(alias, number, mode);
+    return registry_promote(g, &m, &by, NULL, NULL, &err);
+}
+
+static struct registry_release release(const char *alias)
+{
+    struct registry_release r;
+    OK(registry_release_get(g, "m", alias, &r, &err));
+    return r;
+}
+
+static int64_t records(void)
+{
+    struct journal_head h;
+    OK(journal_head(&h, registry_db(g), &err));
+    return h.seq;
+}
+
+/* ---- names and places ---- */
+
+static void names_versions_and_aliases_are_told_apart(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *name, *alias; int64_t number; } good[] = {
+        { "m", "m", "", 0 }, { "m@1", "m", "", 1 }, { "a.b-c_D@production", "a.b-c_D", "production", 0 }, { "m@1a", "m", "1a", 0 }, { "7@7", "7", "", 7 }, { "m@999999999999999", "m", "", 999999999999999 },
+    };
+    static const char *const bad[] = { "", "@1", "m@", "m@0", "m@01", "m@-1", "m@1@2", "a/b", ".m", "-m", "m n", "m@a/b", "m@..", "\xc3\xa4", "m@9999999999999999" };
+    struct registry_ref ref;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        OK(registry_ref_parse(&ref, good[i].text, &err));
+        assert_string_equal(ref.name, good[i].name);
+        assert_string_equal(ref.alias, good[i].alias);
+        assert_true(ref.number == good[i].number);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (registry_ref_parse(&ref, bad[i], &err) != ERR_USAGE)
+            fail_msg("'%s' was taken", bad[i]);
+    char text[120];
+    memset(text, 'a', sizeof text);
+    text[97] = 0;
+    assert_int_equal(registry_ref_parse(&ref, text, &err), ERR_USAGE);
+    text[96] = 0;
+    OK(registry_ref_parse(&ref, text, &err));
+}
+
+static void a_registry_that_is_not_there_is_said(void **state)
+{
+    (void)state;
+    if (on_postgres)
+        skip();
+    assert_int_equal(registry_open(&g, in_dir("none"), false, &err), ERR_NOTFOUND);
+    assert_false(file_exists(in_dir("none")));
+    char *where;
+    setenv("LATHE_REGISTRY", "/somewhere", 1);
+    OK(registry_where(&where, &err));
+    assert_string_equal(where, "/somewhere");
+    mem_free(where);
+    unsetenv("LATHE_REGISTRY");
+    OK(registry_where(&where, &err));
+    assert_string_equal(where, in_dir("registry"));
+    mem_free(where);
+}
+
+static void a_registry_of_a_newer_program_is_left_alone(void **state)
+{
+    (void)state;
+    open_it();
+    OK(db_run(registry_db(g), "UPDATE lathe_schema SET version = 99", NULL, 0, NULL, &err));
+    registry_close(g);
+    g = NULL;
+    assert_int_equal(registry_open(&g, on_postgres ? database_where : in_dir("registry"), true, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "needs a newer lathe"));
+}
+
+/* ---- versions ---- */
+
+static void versions_are_numbered_and_the_same_contents_are_the_same_version(void **state)
+{
+    (void)state;
+    open_it();
+    const struct registry_version a = added("m", "one"), b = added("m", "two"), again = added("m", "one"), other = added("other", "one");
+    assert_true(a.number == 1 && b.number == 2 && again.number == 1 && other.number == 1);
+    assert_true(a.is_new && b.is_new && !again.is_new && other.is_new);
+    assert_string_equal(a.root, again.root);
+    assert_string_equal(a.root, other.root);
+    assert_string_not_equal(a.root, b.root);
+    assert_int_equal(a.bytes, 5);
+    assert_int_equal(records(), 3);
+    struct registry_version v;
+    OK(registry_find_text(g, "m", &v, &err));
+    assert_true(v.number == 2);
+    OK(registry_find_text(g, "m@1", &v, &err));
+    assert_string_equal(v.root, a.root);
+    OK(registry_find_root(g, a.root, &v, &err));
+    assert_string_equal(v.name, "m");
+    assert_int_equal(registry_find_text(g, "m@3", &v, &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "its last is 2"));
+    assert_int_equal(registry_find_text(g, "x", &v, &err), ERR_NOTFOUND);
+    assert_int_equal(registry_find_text(g, "m@x", &v, &err), ERR_NOTFOUND);
+}
+
+static void what_was_added_is_a_copy_that_later_edits_do_not_reach(void **state)
+{
+    (void)state;
+    open_it();
+    const struct registry_version v = added("m", "one");
+    put("new/weights", "edited");
+    char *path;
+    OK(registry_path(g, &v, &path, &err));
+    struct buf text;
+    buf_init(&text);
+    OK(file_read(path_in(path, "weights"), 100, &text, &err));
+    assert_string_equal(text.data, "one");
+    buf_clear(&text);
+    OK(file_read(path_in(path, "sub/config"), 100, &text, &err));
+    assert_string_equal(text.data, "{}");
+    buf_release(&text);
+    struct file_usage usage;
+    OK(file_usage(path, &usage, &err));
+    assert_int_equal(usage.alone, 0);                      /* links, no copies */
+    mem_free(path);
+}
+
+static void a_view_that_was_damaged_is_made_again(void **state)
+{
+    (void)state;
+    open_it();
+    const struct registry_version v = added("m", "one");
+    char *path;
+    OK(registry_path(g, &v, &path, &err));
+    assert_int_equal(unlink(path_in(path, "weights")), 0);
+    OK(file_write_all(path_in(path, "weights"), "other", 5, &err));
+    mem_free(path);
+    OK(registry_path(g, &v, &path, &err));
+    struct buf text;
+    buf_init(&text);
+    OK(file_read(path_in(path, "weights"), 100, &text, &err));
+    assert_string_equal(text.data, "one");
+    buf_release(&text);
+    mem_free(path);
+}
+
+static void a_single_file_keeps_its_name_and_is_what_is_loaded(void **state)
+{
+    (void)state;
+    open_it();
+    struct registry_version v, renamed;
+    put("x.gguf", "weights");
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("x.gguf") }, &by, &v, &err));
+    char *path;
+    OK(registry_path(g, &v, &path, &err));
+    assert_true(file_name_ends(path, "/x.gguf"));
+    mem_free(path);
+    put("y.gguf", "weights");
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("y.gguf") }, &by, &renamed, &err));
+    assert_true(renamed.number == 1 && !renamed.is_new);
+}
+
+static void the_same_contents_under_other_names_are_refused(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "one");
+    struct registry_version v;
+    put("other/weights", "one"), put("other/sub2/config", "{}");
+    OK(file_rename(in_dir("other/sub2/config"), in_dir("other/config"), &err));
+    OK(file_remove_tree(in_dir("other/sub2"), &err));
+    assert_int_equal(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("other") }, &by, &v, &err), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "m@1 has the same contents under other names"));
+}
+
+static void additions_that_are_not_right_are_refused(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "one");
+    struct registry_version v;
+    struct registry_addition a = { .name = "a/b", .kind = "model", .path = in_dir("new") };
+    assert_int_equal(registry_add(g, &a, &by, &v, &err), ERR_USAGE);
+    a.name = "m", a.kind = "thing";
+    assert_int_equal(registry_add(g, &a, &by, &v, &err), ERR_USAGE);
+    a.kind = "data";
+    assert_int_equal(registry_add(g, &a, &by, &v, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "is of kind model"));
+    a.kind = "model", a.path = in_dir("nothing");
+    assert_int_equal(registry_add(g, &a, &by, &v, &err), ERR_NOTFOUND);
+    a.path = in_dir("new");
+    assert_int_equal(registry_add(g, &a, &(struct journal_by){ .reason = "two\nlines" }, &v, &err), ERR_USAGE);
+    assert_int_equal(registry_add(g, &a, &(struct journal_by){ .actor = "\xff" }, &v, &err), ERR_USAGE);
+    assert_int_equal(records(), 1);
+}
+
+/* ---- lineage and evidence ---- */
+
+static void where_a_version_comes_from_is_known_both_ways(void **state)
+{
+    (void)state;
+    open_it();
+    struct registry_version data, model, tuned, v;
+    put("d/x", "data");
+    OK(registry_add(g, &(struct registry_addition){ .name = "d", .kind = "data", .path = in_dir("d") }, &by, &data, &err));
+    const struct registry_parent parents[] = { { "d@1", "data" }, { "org/base@main", "base" } };
+    put("new/weights", "one");
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .parent = parents, .n_parent = 2 }, &by, &model, &err));
+    const struct registry_parent from_model = { "m@1", "base" }, from_tuned = { "m@2", "base" }, unknown = { "x@1", "base" }, self = { "m@2", "base" };
+    put("new/weights", "two");
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .parent = &from_model, .n_parent = 1 }, &by, &tuned, &err));
+    json_t *o;
+    OK(registry_lineage(g, &tuned, &o, &err));
+    assert_int_equal(json_array_size(json_object_get(o, "edges")), 3);
+    json_decref(o);
+    OK(registry_lineage(g, &data, &o, &err));
+    assert_int_equal(json_array_size(json_object_get(o, "edges")), 2);
+    json_decref(o);
+    assert_int_equal(registry_attach(g, &model, &(struct registry_addition){ .parent = &from_tuned, .n_parent = 1 }, &by, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "m@1 cannot come from m@2, which comes from it"));
+    assert_int_equal(registry_attach(g, &tuned, &(struct registry_addition){ .parent = &self, .n_parent = 1 }, &by, &err), ERR_USAGE);
+    assert_int_equal(registry_attach(g, &tuned, &(struct registry_addition){ .parent = &unknown, .n_parent = 1 }, &by, &err), ERR_NOTFOUND);
+    const int64_t n = records();
+    OK(registry_attach(g, &tuned, &(struct registry_addition){ .parent = &from_model, .n_parent = 1 }, &by, &err));
+    assert_true(records() == n);                            /* it is known already */
+    OK(registry_find_text(g, "m@2", &v, &err));
+}
+
+static void evidence_is_kept_with_its_kind(void **state)
+{
+    (void)state;
+    open_it();
+    const struct registry_version v = added("m", "one");
+    put("e1", "{\"kind\": \"calibration\", \"figures\": []}"), put("e2", "{\"results\": {}, \"configs\": {}}"), put("e3", "{\"verdict\": \"better\", \"effect\": 0.5}");
+    put("e4", "{\"totals\": {}, \"sources\": []}"), put("e5", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}"), put("e6", "\x01\x02");
+    char path[6][100];
+    const char *evidence[6];
+    for (int i = 0; i < 6; i++) {
+        snprintf(path[i], sizeof path[i], "%s/e%d", test_dir, i + 1);
+        evidence[i] = path[i];
+    }
+    OK(registry_attach(g, &v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 6 }, &by, &err));
+    const int64_t n = records();
+    OK(registry_attach(g, &v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 2 }, &by, &err));
+    assert_true(records() == n);
+    static const char *const kinds[] = { "calibration", "tasks", "compare", "audit", "signature", "file" };
+    json_t *o;
+    OK(registry_evidence(g, &v, &o, &err));
+    assert_int_equal(json_array_size(o), 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_string_equal(tree_text_at(json_array_get(o, i), "kind"), kinds[i]);
+    json_decref(o);
+}
+
+static void a_signature_comes_with_the_folder_and_lies_beside_the_files(void **state)
+{
+    (void)state;
+    open_it();
+    put("new/model.sig", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
+    const struct registry_version v = added("m", "one");
+    struct manifest m;
+    OK(registry_manifest(g, &v, &m, &err));
+    assert_int_equal(m.n, 2);
+    manifest_release(&m);
+    char *path;
+    OK(registry_path(g, &v, &path, &err));
+    assert_true(file_exists(path_in(path, "model.sig")));
+    mem_free(path);
+}
+
+/* ---- releases ---- */
+
+static void an_alias_moves_on_and_back(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1"), added("m", "2"), added("m", "3");
+    struct registry_release r;
+    assert_int_equal(registry_release_get(g, "m", "production", &r, &err), ERR_NOTFOUND);
+    for (int i = 1; i <= 3; i++)
+        OK(promote("production", i, RELEASE_NONE));
+    r = release("production");
+    assert_true(r.stable == 3 && r.previous == 2 && !r.candidate && r.mode == RELEASE_NONE);
+    const struct release_move back = to("production", 0, RELEASE_NONE);
+    OK(registry_rollback(g, &back, &by, &r, &err));
+    assert_true(r.stable == 2 && r.previous == 1);
+    OK(registry_rollback(g, &back, &by, &r, &err));
+    assert_true(r.stable == 1 && r.previous == 0);
+    assert_string_equal(r.previous_root, "");
+    assert_int_equal(registry_rollback(g, &back, &by, &r, &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "m@production is version 1, and none was before it"));
+    const struct release_move missing = to("nothing", 0, RELEASE_NONE);
+    assert_int_equal(registry_rollback(g, &missing, &by, &r, &err), ERR_NOTFOUND);
+}
+
+static void a_candidate_stands_beside_and_settles_or_goes(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1"), added("m", "2"), added("m", "3");
+    assert_int_equal(promote("production", 1, RELEASE_CANARY), ERR_USAGE);
+    OK(promote("production", 1, RELEASE_NONE));
+    OK(promote("production", 2, RELEASE_CANARY));
+    const struct registry_release canary = release("production");
+    assert_true(canary.stable == 1 && canary.candidate == 2 && canary.mode == RELEASE_CANARY && canary.share == 100 && canary.salt);
+    struct release_move wider = to("production", 2, RELEASE_CANARY);
+    wider.share = 500;
+    struct registry_release r;
+    OK(registry_promote(g, &wider, &by, &r, NULL, &err));
+    assert_true(r.share == 500 && r.salt == canary.salt && r.seq > canary.seq);
+    OK(promote("production", 3, RELEASE_SHADOW));
+    r = release("production");
+    assert_true(r.candidate == 3 && r.mode == RELEASE_SHADOW && !r.share && r.salt != canary.salt);
+    const struct release_move m = to("production", 0, RELEASE_NONE);
+    assert_int_equal(registry_settle(g, &m, &by, NULL, &err), ERR_USAGE);
+    OK(registry_rollback(g, &m, &by, &r, &err));
+    assert_true(r.stable == 1 && !r.candidate && !r.previous);
+    OK(promote("production", 2, RELEASE_GREEN));
+    OK(registry_settle(g, &m, &by, &r, &err));
+    assert_true(r.stable == 2 && r.previous == 1 && !r.candidate && r.mode == RELEASE_NONE);
+    assert_int_equal(registry_settle(g, &m, &by, NULL, &err), ERR_NOTFOUND);
+    OK(promote("production", 3, RELEASE_CANARY));
+    OK(registry_withdraw(g, &m, &by, &r, &err));
+    assert_true(r.stable == 2 && !r.candidate);
+    assert_int_equal(registry_withdraw(g, &m, &by, NULL, &err), ERR_NOTFOUND);
+    OK(promote("production", 3, RELEASE_CANARY));
+    OK(promote("production", 3, RELEASE_NONE));
+    r = release("production");
+    assert_true(r.stable == 3 && r.previous == 2 && !r.candidate);
+}
+
+static void moves_that_are_not_right_change_nothing(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1"), added("m", "2");
+    OK(promote("production", 1, RELEASE_NONE));
+    const int64_t n = records();
+    struct release_move m = to("production", 9, RELEASE_NONE);
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "'m' has no version 9"));
+    m.number = 0;
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_USAGE);
+    m = to("7", 1, RELEASE_NONE);
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_USAGE);
+    m = to("production", 1, RELEASE_SHADOW);
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_USAGE);
+    m = to("production", 2, RELEASE_CANARY);
+    m.share = 1000;
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_USAGE);
+    m = to("production", 2, RELEASE_NONE);
+    m.override = "";
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_USAGE);
+    assert_true(records() == n && release("production").stable == 1);
+}
+
+static void of_two_moves_from_one_state_the_second_is_refused(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1"), added("m", "2");
+    OK(promote("production", 1, RELEASE_NONE));
+    struct release_move m = to("production", 2, RELEASE_NONE);
+    m.expect = release("production").seq;
+    OK(registry_promote(g, &m, &by, NULL, NULL, &err));
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_BUSY);
+    m = to("new", 1, RELEASE_NONE);
+    m.expect = 5;
+    assert_int_equal(registry_promote(g, &m, &by, NULL, NULL, &err), ERR_BUSY);
+    m.expect = 0;                                           /* there is none yet */
+    OK(registry_promote(g, &m, &by, NULL, NULL, &err));
+}
+
+static void an_alias_can_go(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1");
+    struct release_move m = to("candidate", 1, RELEASE_NONE);
+    OK(registry_alias(g, &m, &by, NULL, NULL, &err));
+    struct registry_version v;
+    OK(registry_find_text(g, "m@candidate", &v, &err));
+    assert_true(v.number == 1);
+    m.number = 0;
+    OK(registry_alias(g, &m, &by, NULL, NULL, &err));
+    assert_int_equal(registry_find_text(g, "m@candidate", &v, &err), ERR_NOTFOUND);
+    assert_int_equal(registry_alias(g, &m, &by, NULL, NULL, &err), ERR_NOTFOUND);
+}
+
+static void far_back_a_history_of_stable_versions_is_forgotten_not_broken(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1"), added("m", "2");
+    for (int i = 0; i < 250; i++)
+        OK(promote("production", 1 + i % 2, RELEASE_NONE));
+    const struct registry_release r = release("production");
+    assert_true(r.stable == 2 && r.previous == 1);
+}
+
+/* ---- time ---- */
+
+static void what_was_served_when(void **state)
+{
+    (void)state;
+    open_it();
+    const int64_t day = INT64_C(86400000000000), t = INT64_C(2000000000000000000);
+    when_set(t);
+    added("m", "1"), added("m", "2");
+    for (int i = 0; i < 2; i++) {
+        when_set(t + (i + 1) * day);
+        OK(promote("production", i + 1, RELEASE_NONE));
+    }
+    json_t *o;
+    OK(registry_served_at(g, t + day - 1, NULL, NULL, &o, &err));
+    assert_int_equal(json_array_size(o), 0);
+    json_decref(o);
+    for (int i = 0; i < 2; i++) {
+        OK(registry_served_at(g, t + (i + 1) * day + 5, "m", "production", &o, &err));
+        assert_int_equal(json_array_size(o), 1);
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(o, 0), "number")), i + 1);
+        json_decref(o);
+    }
+    OK(registry_served_at(g, t + 4 * day, "other", NULL, &o, &err));
+    assert_int_equal(json_array_size(o), 0);
+    json_decref(o);
+}
+
+static void with_the_clock_set_back_times_still_go_up_and_the_clock_is_told(void **state)
+{
+    (void)state;
+    open_it();
+    const int64_t t = INT64_C(1800000000) * 1000000000;
+    when_set(t);
+    added("m", "1");
+    when_set(t - 3600 * INT64_C(1000000000));
+    added("m", "2");
+    when_set(t + 5);
+    added("m", "3");
+    json_t *o, *late;
+    OK(registry_history(g, "m", 0, &o, &err));
+    assert_int_equal(json_array_size(o), 3);
+    late = json_array_get(o, 1);
+    assert_string_equal(tree_text_at(late, "t"), "2027-01-15T08:00:00.000000001Z");
+    assert_string_equal(tree_text_at(late, "clock"), "2027-01-15T07:00:00.000000000Z");
+    assert_string_equal(tree_text_at(json_array_get(o, 0), "t"), "2027-01-15T08:00:00.000000005Z");
+    assert_null(json_object_get(json_array_get(o, 0), "clock"));
+    json_decref(o);
+}
+
+/* ---- reading ---- */
+
+static void lists_and_pages_tell_what_there_is(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1"), added("b", "1");
+    OK(promote("production", 1, RELEASE_NONE));
+    json_t *o;
+    struct registry_version v;
+    OK(registry_list(g, &o, &err));
+    assert_int_equal(json_array_size(o), 2);
+    assert_string_equal(tree_text_at(json_array_get(o, 0), "name"), "b");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(json_array_get(o, 1), "aliases"), "production")), 1);
+    json_decref(o);
+    OK(registry_find_text(g, "m@production", &v, &err));
+    OK(registry_show(g, &v, &o, &err));
+    assert_string_equal(tree_text_at(o, "actor"), "tester");
+    assert_string_equal(tree_text_at(o, "reason"), "because");
+    assert_int_equal(json_array_size(json_object_get(o, "files")), 2);
+    assert_int_equal(json_array_size(json_object_get(o, "aliases")), 1);
+    json_decref(o);
+    OK(registry_history(g, NULL, 2, &o, &err));
+    assert_int_equal(json_array_size(o), 2);
+    assert_string_equal(tree_text_at(json_array_get(o, 0), "action"), "promote");
+    json_decref(o);
+}
+
+static void what_servers_say_is_kept_as_their_last_word(void **state)
+{
+    (void)state;
+    open_it();
+    added("m", "1");
+    const int64_t n = records();
+    OK(registry_server_state(g, "host:1", "m", "production", 1, "loading", NULL, &err));
+    OK(registry_server_state(g, "host:1", "m", "production", 1, "failed", "no room", &err));
+    OK(registry_server_state(g, "host:2", "m", "production", 1, "serving", "", &err));
+    json_t *o;
+    OK(registry_server_states(g, "m", "production", &o, &err));
+    assert_int_equal(json_array_size(o), 2);
+    assert_string_equal(tree_text_at(json_array_get(o, 0), "state"), "failed");
+    assert_string_equal(tree_text_at(json_array_get(o, 0), "message"), "no room");
+    json_decref(o);
+    assert_true(records() == n);
+}
+
+#define R(name) cmocka_unit_test_setup_teardown(name, begin, end)
+static const struct CMUnitTest registry[] = {
+    R(names_versions_and_aliases_are_told_apart),
+    R(a_registry_that_is_not_there_is_said),
+    R(a_registry_of_a_newer_program_is_left_alone),
+    R(versions_are_numbered_and_the_same_contents_are_the_same_version),
+    R(what_was_added_is_a_copy_that_later_edits_do_not_reach),
+    R(a_view_that_was_damaged_is_made_again),
+    R(a_single_file_keeps_its_name_and_is_what_is_loaded),
+    R(the_same_contents_under_other_names_are_refused),
+    R(additions_that_are_not_right_are_refused),
+    R(where_a_version_comes_from_is_known_both_ways),
+    R(evidence_is_kept_with_its_kind),
+    R(a_signature_comes_with_the_folder_and_lies_beside_the_files),
+    R(an_alias_moves_on_and_back),
+    R(a_candidate_stands_beside_and_settles_or_goes),
+    R(moves_that_are_not_right_change_nothing),
+    R(of_two_moves_from_one_state_the_second_is_refused),
+    R(an_alias_can_go),
+    R(far_back_a_history_of_stable_versions_is_forgotten_not_broken),
+    R(what_was_served_when),
+    R(with_the_clock_set_back_times_still_go_up_and_the_clock_is_told),
+    R(lists_and_pages_tell_what_there_is),
+    R(what_servers_say_is_kept_as_their_last_word),
+};
+
+int main(void) { return ON_BOTH_DATABASES(registry); }
