@@ -167,6 +167,16 @@ int64_t file_stream_read(struct file_stream *s, void *p, size_t n, struct err *e
     return got;
 }
 
+int file_stream_seek(struct file_stream *s, uint64_t at, struct err *err)
+{
+    if (at > s->size)
+        return ERR(err, RANGE, "%s has %llu bytes, and is asked for those from %llu on", s->path, (unsigned long long)s->size, (unsigned long long)at);
+    if (lseek(s->fd, (off_t)at, SEEK_SET) < 0)
+        return ERR_ERRNO(err, "cannot read %s from byte %llu on", s->path, (unsigned long long)at);
+    s->at = at;
+    return 0;
+}
+
 void file_stream_close(struct file_stream *s)
 {
     if (s->path && s->fd >= 0)

@@ -25,6 +25,7 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *err);
 struct file_stream { int fd; const char *path; uint64_t size, at; };       /* path: borrowed */
 int file_stream_open(struct file_stream *s, const char *path, struct err *err);
 int64_t file_stream_read(struct file_stream *s, void *p, size_t n, struct err *err);     /* up to n > 0 bytes; 0 at the end */
+int file_stream_seek(struct file_stream *s, uint64_t at, struct err *err);               /* at: up to its size */
 void file_stream_close(struct file_stream *s);                     /* a zeroed one too */
 
 /* A file is written under a temporary name in the same folder; file_writer_commit() flushes it to the disk, renames it and

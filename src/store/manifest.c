@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "store/models.h"
 
 enum { DEPTH_MAX = 32, FILES_MAX = 100000 };
@@ -148,21 +149,118 @@ int manifest_list(struct manifest *out, const char *path, const char *const *ski
 
 char *manifest_path(const char *path, const char *name) { return strcmp(name, ".") ? file_join(path, name) : mem_strdup(path); }
 
-int manifest_hash(struct manifest *m, const char *path, struct err *err)
+/* ---- what they hold ---- */
+
+int manifest_split(struct manifest *m, uint64_t shard_bytes, struct err *err)
 {
-    for (int i = 0; i < m->n; i++) {
-        struct manifest_file *f = &m->file[i];
-        if (*f->sha256)
-            continue;
-        char *full = manifest_path(path, f->name);
-        const int rc = full ? sha256_of_file(full, f->sha256, err) : ERR(err, NOMEM, "no memory for the path of a file");
-        mem_free(full);
-        if (rc) {
-            f->sha256[0] = 0;
-            return rc;
+    struct manifest out = { .n = 0 };
+    int rc = shard_bytes ? 0 : ERR(err, RANGE, "shards of no bytes");
+    for (int i = 0; i < m->n && !rc; i++)
+        for (uint64_t at = 0, n; at < m->file[i].bytes && !rc; at += n) {
+            n = m->file[i].bytes - at < shard_bytes ? m->file[i].bytes - at : shard_bytes;
+            if (!(rc = manifest_add(&out, m->file[i].name, NULL, n, err)))
+                out.file[out.n - 1].start = at, out.file[out.n - 1].shard = true;
         }
+    manifest_release(rc ? &out : m);
+    if (!rc)
+        *m = out;
+    return rc;
+}
+
+/* From a buffer that stays in the second-level cache: as fast as a mapping, and a file that is cut meanwhile is an error and no SIGBUS. */
+enum { PIECE = 128 << 10 };
+
+static int hash_range(struct file_stream *s, const struct manifest_file *f, char *piece, struct sha256 *sum, struct err *err)
+{
+    if (f->shard ? f->start > s->size || f->bytes > s->size - f->start : f->bytes != s->size)
+        return ERR(err, CORRUPT, "%.300s has %llu bytes, and had %llu when it was listed: it was changed meanwhile", s->path, (unsigned long long)s->size, (unsigned long long)(f->start + f->bytes));
+    TRY(file_stream_seek(s, f->start, err));
+    for (uint64_t left = f->bytes; left;) {
+        const int64_t got = file_stream_read(s, piece, left < PIECE ? (size_t)left : PIECE, err);
+        TRY((int)(got < 0 ? got : 0));
+        sha256_add(sum, piece, (size_t)got);
+        left -= (uint64_t)got;
     }
     return 0;
+}
+
+static int hash_file(const char *path, struct manifest_file *f, struct err *err)
+{
+    struct file_stream s = { .fd = -1 };
+    struct sha256 sum = { NULL };
+    char *full = manifest_path(path, f->name), *piece = full ? mem_alloc(PIECE) : NULL;
+    int rc = piece ? sha256_init(&sum, err) : ERR(err, NOMEM, "no memory to read a file");
+    if (!rc && !(rc = file_stream_open(&s, full, err)))
+        rc = hash_range(&s, f, piece, &sum, err);
+    file_stream_close(&s);
+    if (!rc)
+        sha256_end(&sum, f->sha256);
+    sha256_release(&sum);
+    mem_free(piece);
+    mem_free(full);
+    return rc;
+}
+
+struct hashing {
+    struct manifest *m;
+    const char *path;
+    struct err *err;             /* of each file */
+};
+
+static void hash_one(void *ctx, int i, int i_thread)
+{
+    struct hashing *h = ctx;
+    (void)i_thread;
+    if (!*h->m->file[i].sha256)
+        hash_file(h->path, &h->m->file[i], &h->err[i]);
+}
+
+int manifest_hash_by(struct manifest *m, const char *path, struct pool *pool, struct err *err)
+{
+    int rc = 0;
+    if (!pool || m->n < 2) {
+        for (int i = 0; i < m->n && !rc; i++)
+            rc = *m->file[i].sha256 ? 0 : hash_file(path, &m->file[i], err);
+        return rc;
+    }
+    struct hashing h = { m, path, mem_alloc_array((size_t)m->n, sizeof *h.err) };
+    if (!h.err)
+        return ERR(err, NOMEM, "no memory to read %d files", m->n);
+    pool_for(pool, m->n, hash_one, &h);
+    for (int i = 0; i < m->n && !rc; i++)            /* the first one, whoever was first in time */
+        if (h.err[i].code)
+            rc = h.err[i].code, err ? (void)(*err = h.err[i]) : (void)0;
+    mem_free(h.err);
+    return rc;
+}
+
+int manifest_hash(struct manifest *m, const char *path, struct err *err) { return manifest_hash_by(m, path, NULL, err); }
+
+static int64_t ns_of(struct timespec t) { return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec; }
+
+int manifest_stamp(const struct manifest *m, const char *path, char stamp[SHA256_HEX], int64_t *newest_ns, struct err *err)
+{
+    struct sha256 all;
+    int rc = sha256_init(&all, err);
+    TRY(rc);
+    *newest_ns = 0;
+    for (int i = 0; i < m->n && !rc; i++) {
+        struct stat s;
+        char *full = manifest_path(path, m->file[i].name);
+        rc = !full ? ERR(err, NOMEM, "no memory for the path of a file") : stat(full, &s) ? ERR_ERRNO(err, "%.400s", full) : 0;
+        mem_free(full);
+        if (rc)
+            break;
+        const int64_t of[] = { (int64_t)s.st_dev, (int64_t)s.st_ino, (int64_t)s.st_size, ns_of(s.st_mtim), ns_of(s.st_ctim) };
+        sha256_add(&all, m->file[i].name, strlen(m->file[i].name) + 1);
+        sha256_add(&all, of, sizeof of);
+        for (int k = 3; k < 5; k++)
+            *newest_ns = of[k] > *newest_ns ? of[k] : *newest_ns;
+    }
+    if (!rc)
+        sha256_end(&all, stamp);
+    sha256_release(&all);
+    return rc;
 }
 
 /* ---- what it says ---- */

@@ -5,6 +5,9 @@
  * SHA-256 over the files' binary SHA-256 digests in that order.  A single file has the path ".".  At the top, ".git", ".gitattributes",
  * ".github", ".gitignore" and "model.sig" are no part of it.  So the root of a version is the digest that its signature names.
  *
+ * Method "shards" is the same over pieces of the files: each file is cut every so many bytes, PATH:START:END is its name in a signature, and
+ * the pieces follow each other in their file's place.  A file without bytes has none.
+ *
  * The root tells nothing of the names: what must be told apart by them takes the digest of manifest_json() too. */
 #ifndef STORE_MANIFEST_H
 #define STORE_MANIFEST_H
@@ -14,15 +17,25 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-struct manifest_file { char *name; char sha256[SHA256_HEX]; uint64_t bytes; };      /* sha256 "": not read yet */
+struct pool;
+
+/* sha256 "": not read yet.  Of a shard: the bytes from start on, where the file is as long or longer. */
+struct manifest_file { char *name; char sha256[SHA256_HEX]; uint64_t bytes, start; bool shard; };
 struct manifest { struct manifest_file *file; int n, cap; };                        /* zeroed: empty */
 
 /* Names and sizes of what is there, sorted; no contents are read.  skip (NULL, or NULL-terminated): paths that are left out as well, with
  * all that is below them.  Symbolic links are followed, to files only, or refused (ERR_UNSUPPORTED); pipes and devices are refused, and
  * names that are not UTF-8 or hold control characters.  ERR_NOTFOUND where no file is left. */
 int manifest_list(struct manifest *out, const char *path, const char *const *skip, bool follow_links, struct err *err);
-/* The digests of all files that have none yet. */
+/* Cuts each file into shards of so many bytes, the last one of what is left; digests are forgotten. */
+int manifest_split(struct manifest *m, uint64_t shard_bytes, struct err *err);
+/* The digests of all files and shards that have none yet; a file that has become shorter or longer is ERR_CORRUPT. */
 int manifest_hash(struct manifest *m, const char *path, struct err *err);
+/* The same by all threads of a pool, a file or shard each: the same digests.  NULL: by this thread. */
+int manifest_hash_by(struct manifest *m, const char *path, struct pool *pool, struct err *err);
+/* What the file system says of all these files, as one digest: names, device, inode, size, mtime and ctime in ns.  Whose contents have
+ * changed has another, but for one that changed within a tick of the clock after it was read: *newest_ns is the last mtime or ctime. */
+int manifest_stamp(const struct manifest *m, const char *path, char stamp[SHA256_HEX], int64_t *newest_ns, struct err *err);
 /* One file by hand: name is copied.  After the last one manifest_sort(). */
 int manifest_add(struct manifest *m, const char *name, const char *sha256, uint64_t bytes, struct err *err);
 void manifest_sort(struct manifest *m);

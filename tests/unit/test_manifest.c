@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/pool.h"
 #include "store/manifest.h"
 
 static struct err err;
@@ -199,6 +200,87 @@ static void the_roots_are_those_that_others_signed(void **state)
     }
 }
 
+/* By model_signing 1.1.1: hashing.Config().use_shard_serialization(shard_size=8).hash(FOLDER), and SHA-256 over its digests. */
+static void shards_give_the_root_that_others_compute(void **state)
+{
+    (void)state;
+    static const uint64_t start[] = { 0, 8, 16, 0, 0 }, bytes[] = { 8, 8, 1, 2, 8 };
+    put("a/b", "0123456789abcdefg"), put("a.txt", "xy"), put("empty", ""), put("z", "12345678");
+    struct pool *pool;
+    OK(pool_new(&pool, 3, &err));
+    for (int threads = 0; threads < 2; threads++) {
+        struct manifest m;
+        char root[SHA256_HEX];
+        OK(manifest_list(&m, test_dir, NULL, false, &err));
+        OK(manifest_split(&m, 8, &err));
+        OK(manifest_hash_by(&m, test_dir, threads ? pool : NULL, &err));
+        OK(manifest_root(&m, root, &err));
+        assert_int_equal(m.n, 5);
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(m.file[i].start, start[i]);
+            assert_int_equal(m.file[i].bytes, bytes[i]);
+        }
+        assert_string_equal(m.file[2].name, "a/b");
+        assert_string_equal(root, "e6b00ac9b7f08eace98dee6e7fbfabcf4fd876a304057d442457873a4de0958e");
+        assert_int_equal(manifest_split(&m, 0, &err), ERR_RANGE);
+        manifest_release(&m);
+    }
+    pool_free(pool);
+}
+
+static void threads_give_the_same_digests_and_name_the_first_file_that_changed(void **state)
+{
+    (void)state;
+    char name[16], one[SHA256_HEX], many[SHA256_HEX];
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "f%02d", i);
+        put(name, name);
+    }
+    struct manifest m, again;
+    struct pool *pool;
+    OK(pool_new(&pool, 4, &err));
+    read_all(&m, NULL, one);
+    manifest_release(&m);
+    OK(manifest_list(&m, test_dir, NULL, false, &err));
+    OK(manifest_hash_by(&m, test_dir, pool, &err));
+    OK(manifest_root(&m, many, &err));
+    assert_string_equal(one, many);
+    manifest_release(&m);
+    OK(manifest_list(&m, test_dir, NULL, false, &err));
+    put("f33", "longer"), put("f17", "longer"), put("f18", "x");
+    assert_int_equal(manifest_hash_by(&m, test_dir, pool, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "f17"));
+    manifest_release(&m);
+    OK(manifest_list(&m, test_dir, NULL, false, &err));
+    OK(manifest_list(&again, test_dir, NULL, false, &err));
+    assert_int_equal(unlink(in_dir("f20")), 0);
+    assert_int_equal(manifest_hash_by(&m, test_dir, pool, &err), ERR_NOTFOUND);
+    assert_int_equal(manifest_hash(&again, test_dir, &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "f20"));
+    manifest_release(&m), manifest_release(&again);
+    pool_free(pool);
+}
+
+static void a_stamp_tells_that_a_file_was_changed(void **state)
+{
+    (void)state;
+    put("x", "one"), put("y", "two");
+    struct manifest m;
+    char was[SHA256_HEX], now[SHA256_HEX];
+    int64_t newest, later;
+    OK(manifest_list(&m, test_dir, NULL, false, &err));
+    OK(manifest_stamp(&m, test_dir, was, &newest, &err));
+    OK(manifest_stamp(&m, test_dir, now, &later, &err));
+    assert_string_equal(was, now);
+    assert_int_equal(newest, later);
+    OK(file_write_all(in_dir("y"), "TWO", 3, &err));           /* another inode */
+    OK(manifest_stamp(&m, test_dir, now, &later, &err));
+    assert_string_not_equal(was, now);
+    assert_int_equal(unlink(in_dir("y")), 0);
+    assert_true(manifest_stamp(&m, test_dir, now, &later, &err) < 0);
+    manifest_release(&m);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
@@ -212,6 +294,9 @@ int main(void)
         T(it_goes_into_json_and_back),
         T(a_list_that_was_changed_is_refused),
         T(the_roots_are_those_that_others_signed),
+        T(shards_give_the_root_that_others_compute),
+        T(threads_give_the_same_digests_and_name_the_first_file_that_changed),
+        T(a_stamp_tells_that_a_file_was_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
