@@ -12,12 +12,14 @@
 #include "watch/cells.h"
 
 #define MOST 1e90
-enum { LEVELS = 5, TILTS_ORDERED = 16, FOCUS = 16, TILTS = 64 };
+enum { LEVELS = 5, FOCUS = 16 };
 static const int64_t life_of[LEVELS] = { 0, 64, 512, 4096, 32768 };         /* 0: for ever */
-static const double shift_of[] = { 0.1, 0.2, 0.4, 0.8, 1.6 }, spread_of[] = { 0.1, 0.25, 0.4, -0.15, -0.4, -1.2 };
-static const double focus_of[] = { 0.35, 0.9, -0.35, -1 };
-static_assert(2 * (sizeof shift_of / sizeof *shift_of) + sizeof spread_of / sizeof *spread_of == TILTS_ORDERED, "all tilts have a place");
-static_assert(FOCUS * sizeof focus_of / sizeof *focus_of == TILTS, "all tilts have a place");
+static const double shift_of[] = { 0.1, 0.2, 0.4, 0.8, 1.6, -0.1, -0.2, -0.4, -0.8, -1.6 }, spread_of[] = { 0.1, 0.25, 0.4, -0.15, -0.4, -1.2 };
+static const double edge_of[] = { 0, 1. / 256, 1. / 64, 1. / 16 }, edge_theta[] = { 1, 2.2 };      /* shares of the reference; 0: the last cell alone */
+static const double focus_theta[] = { 0.35, 0.9, -0.35, -1 };
+#define N(array) ((int)(sizeof(array) / sizeof *(array)))
+enum { ORDERED = 10 + 6 + 16, TILTS = 4 * FOCUS + 8 };
+static_assert(sizeof shift_of / sizeof *shift_of + sizeof spread_of / sizeof *spread_of + 4 * sizeof edge_of / sizeof *edge_of == ORDERED && ORDERED <= TILTS, "all tilts have a place");
 
 struct node { int child[2], depth; double seen[2], idle_to_active; };        /* child: a node, or < 0: a cell; seen: gaps of the reference and values so far */
 struct learned { double n[2], ratio, active, idle; int64_t life; };
@@ -128,43 +130,60 @@ void martingale_clear(struct martingale *m)
     m->value = m->arl ? 0 : 1;
 }
 
-static void ordered_init(struct martingale *m)
+/* A tilt more, whose weights the caller sets. */
+static double *tilt_new(struct martingale *m, double stake)
 {
-    const int n_shift = (int)(sizeof shift_of / sizeof *shift_of), n_spread = (int)(sizeof spread_of / sizeof *spread_of);
-    double before = 0;
-    for (int c = 0; c < m->n_cell; c++) {
-        const double z = dist_normal_quantile((before + 0.5 * (double)m->mass[c]) / m->m1);
-        before += (double)m->mass[c];
-        for (int i = 0; i < n_shift; i++) {
-            m->tilt[2 * i].weight[c] = exp(shift_of[i] * z);
-            m->tilt[2 * i + 1].weight[c] = exp(-shift_of[i] * z);
-        }
-        for (int i = 0; i < n_spread; i++)
-            m->tilt[2 * n_shift + i].weight[c] = exp(spread_of[i] * (z * z - 1));
-    }
-    for (int i = 0; i < m->n_tilt; i++)
-        m->tilt[i].stake = i < 2 * n_shift ? 0.35 / (2 * n_shift) : 0.15 / n_spread;
+    m->tilt[m->n_tilt].stake = stake;
+    return m->tilt[m->n_tilt++].weight;
 }
 
-/* A few tilts for each of the largest cells. */
-static void named_init(struct martingale *m)
+/* The last cells, on one side, that together are no more than a share of the reference. */
+static void edges_init(struct martingale *m, bool lower, double stake)
 {
-    const int n_focus = (int)(sizeof focus_of / sizeof *focus_of);
-    for (int i = 0; i < m->n_tilt; i += n_focus) {
-        int largest = -1;
-        for (int c = 0; c < m->n_cell; c++) {
-            bool taken = false;
-            for (int k = 0; k < i; k += n_focus)
-                taken |= m->tilt[k].weight[c] > 1;
-            if (!taken && (largest < 0 || m->mass[c] > m->mass[largest]))
-                largest = c;
+    for (int e = 0; e < N(edge_of); e++)
+        for (int i = 0; i < N(edge_theta); i++) {
+            double *weight = tilt_new(m, stake / (N(edge_of) * N(edge_theta))), mass = 0;
+            for (int k = 0; k < m->n_cell; k++) {
+                const int c = lower ? k : m->n_cell - 1 - k;
+                mass += (double)m->mass[c];
+                weight[c] = k == 0 || mass <= edge_of[e] * m->m1 ? exp(edge_theta[i]) : 1;
+            }
         }
-        for (int f = 0; f < n_focus; f++) {
-            for (int c = 0; c < m->n_cell; c++)
-                m->tilt[i + f].weight[c] = c == largest ? exp(focus_of[f]) : 1;
-            m->tilt[i + f].stake = 0.5 / m->n_tilt;
+}
+
+static void ordered_init(struct martingale *m)
+{
+    double before = 0;
+    for (int i = 0; i < N(shift_of) + N(spread_of); i++, before = 0) {
+        const bool shift = i < N(shift_of);
+        double *weight = tilt_new(m, shift ? 0.25 / N(shift_of) : 0.1 / N(spread_of));
+        for (int c = 0; c < m->n_cell; c++) {
+            const double z = dist_normal_quantile((before + 0.5 * (double)m->mass[c]) / m->m1);
+            before += (double)m->mass[c];
+            weight[c] = exp(shift ? shift_of[i] * z : spread_of[i - N(shift_of)] * (z * z - 1));
         }
     }
+    edges_init(m, false, 0.075), edges_init(m, true, 0.075);
+}
+
+/* A few tilts for each of the largest cells, and what is rare or new. */
+static void named_init(struct martingale *m)
+{
+    bool taken[CELLS_MAX] = { false };
+    const int n = m->n_cell < FOCUS ? m->n_cell : FOCUS;
+    for (int i = 0; i < n; i++) {
+        int largest = -1;
+        for (int c = 0; c < m->n_cell; c++)
+            if (!taken[c] && (largest < 0 || m->mass[c] > m->mass[largest]))
+                largest = c;
+        taken[largest] = true;
+        for (int f = 0; f < N(focus_theta); f++) {
+            double *weight = tilt_new(m, 0.35 / (n * N(focus_theta)));
+            for (int c = 0; c < m->n_cell; c++)
+                weight[c] = c == largest ? exp(focus_theta[f]) : 1;
+        }
+    }
+    edges_init(m, false, 0.15);
 }
 
 static void stakes_init(struct martingale *m)
@@ -179,11 +198,11 @@ static void stakes_init(struct martingale *m)
 int martingale_new(struct martingale **out, const int64_t *mass, int n_cell, bool ordered, bool arl, struct err *err)
 {
     assert(n_cell >= 1 && n_cell <= CELLS_MAX);
-    const size_t n = (size_t)n_cell, n_tilt = ordered ? TILTS_ORDERED : 4 * (n < FOCUS ? n : FOCUS);
+    const size_t n = (size_t)n_cell, n_tilt = ordered ? ORDERED : TILTS;
     struct martingale *m = *out = mem_alloc_zero(sizeof *m);
     if (!m)
         return ERR(err, NOMEM, "no memory for a test of %d cells", n_cell);
-    m->n_cell = n_cell, m->n_tilt = (int)n_tilt, m->n_level = LEVELS, m->arl = arl;
+    m->n_cell = n_cell, m->n_level = LEVELS, m->arl = arl;
     m->mass = mem_alloc_array(n, sizeof *m->mass);
     m->node = mem_alloc_array(n, sizeof *m->node);
     m->leaf_of = mem_alloc_array(3 * n, sizeof *m->leaf_of);
@@ -198,8 +217,8 @@ int martingale_new(struct martingale **out, const int64_t *mass, int n_cell, boo
     memcpy(m->mass, mass, n * sizeof *mass);
     for (int c = 0; c < n_cell; c++)
         m->m1 += (double)mass[c];
-    for (int i = 0; i < m->n_tilt; i++)
-        m->tilt[i].weight = m->memory + (size_t)i * n;
+    for (size_t i = 0; i < n_tilt; i++)
+        m->tilt[i].weight = m->memory + i * n;
     for (int i = 0; i < LEVELS; i++)
         m->level[i].node = m->learned + (size_t)i * n;
     if (n_cell > 1)

@@ -7,9 +7,10 @@
  * so that one wild value is one value in the last cell.
  *
  * The capital is divided beforehand over bettors:
- *   tilts  q ~ chance(cell) exp(theta score(cell)): a shift (score: the normal quantile z of the cell's middle, theta 0.1, 0.2 .. 1.6 and minus these)
- *          or another spread (score: z^2 - 1).  Of cells without an order each of the 16 largest has its own (score: 1 there, 0 elsewhere).  What they
- *          divide by is a sum over all cells, which a value more changes in one place.
+ *   tilts  q ~ chance(cell) exp(theta score(cell)): a shift (score: the normal quantile z of the cell's middle, theta 0.1, 0.2 .. 1.6 and minus these),
+ *          another spread (z^2 - 1), more at an end (1 in the last cells that hold no more than 1/16, 1/64, 1/256 of the reference, or in the very last one).
+ *          Of cells without an order each of the 16 largest has its own (1 there, 0 elsewhere), and the upper end.  What they divide by is a sum over
+ *          all cells, which a value more changes in one place.
  *   trees  learn the shares from what they see.  A binary tree over the cells, each node with half of its mass; a node goes with the chances of (1), or
  *          (if active) learns how often it goes right, Krichevsky & Trofimov's (n + 1/2) / (n_all + 1).  Which nodes are active is a Markov chain
  *          down the tree (a child of an active node with 1/2, of another with 2^-depth / 4), summed over exactly: Ma, "Adaptive shrinkage in Pólya tree type
@@ -20,9 +21,9 @@
  *
  * By run length (arl): stakes are 1 before each value (Shiryaev-Roberts).  Capital minus t is then a martingale, so that
  * P(capital reached A within t values) <= t / A for every t, and on average at least A values pass before a false alarm (Shin, Ramdas & Rinaldo,
- * "E-detectors", 2023, arXiv:2203.03532, theorem 2.4).
+ * "E-detectors", New England Journal of Statistics in Data Science 2, 2023).
  *
- * A value takes 16 tilts (64 without an order) and 5 paths, about 0.4 us; capital is kept as a number up to 1e90, where it stays: less than what it would be, so still
+ * A value takes 32 tilts (72 without an order) and 5 paths, about 0.5 us; capital is kept as a number up to 1e90, where it stays: less than what it would be, so still
  * valid.  The claims are of one martingale seen by itself; several together: see monitor.h.  One thread. */
 #ifndef WATCH_MARTINGALE_H
 #define WATCH_MARTINGALE_H
