@@ -23,7 +23,7 @@ ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni -mprefer-vector-width=512
 isa = $(if $(findstring src/cpu/avx2/,$<),$(ISA_avx2))$(if $(findstring src/cpu/avx512/,$<),$(ISA_avx512))
 
-SRC     := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+SRC     := $(filter-out src/gpu/kern/%,$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 LIB_SRC := $(filter-out src/cmd/main.c,$(SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -62,6 +62,23 @@ $B/%.o: %.c Makefile
 
 $B/src/serve/page.o build/fuzz/obj/src/serve/page.o: src/serve/page.html
 $B/src/eval/task_builtin.o build/fuzz/obj/src/eval/task_builtin.o: $(wildcard src/eval/tasks/*.yaml)
+
+# Device kernels (src/gpu/images.def), where the compiler is there: Debian's clang-19 and lld-19.  Without it the program has none, and says so.
+CLANG_GPU := $(if $(shell command -v ld.lld-19),$(shell command -v clang-19))
+ifneq ($(CLANG_GPU),)
+GPU_IMAGES := $(shell sed -n 's|^IMAGE(\(.*\), \(.*\), \(.*\))|$B/gpu/\1.\2.\3|p' src/gpu/images.def)
+$B/src/gpu/images.o: $(GPU_IMAGES) src/gpu/images.def
+$B/src/gpu/images.o: CPPFLAGS += -DGPU_IMAGES='"$B/gpu"'
+endif
+GPU_CC = $(CLANG_GPU) -x cl -cl-std=CL2.0 -cl-fp32-correctly-rounded-divide-sqrt -nogpulib -O3 -Wall -Wextra -Werror -Wno-pass-failed -Isrc -MMD -MP -MT $@ -MF $@.d
+$B/gpu/%.gfx942.co: src/gpu/kern/%.c Makefile
+	@mkdir -p $(@D)
+	$(GPU_CC) --target=amdgcn-amd-amdhsa -mcpu=gfx942 -mcode-object-version=5 -o $@ $<
+$B/gpu/%.sm_90.ptx $B/gpu/%.sm_90a.ptx: src/gpu/kern/%.c tools/ptx.awk src/gpu/kernels.def Makefile
+	@mkdir -p $(@D)
+	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) -S -o $@.tmp $<
+	awk -f tools/ptx.awk src/gpu/kernels.def $@.tmp > $@
+	@rm -f $@.tmp
 
 # The library for other programs (include/lathe.h): no commands, no training, and only lathe_* is seen of it, in the static one too.
 API_SRC  := $(sort $(foreach d,base cpu nn model infer api,$(wildcard src/$d/*.c src/$d/*/*.c)))

@@ -1,0 +1,74 @@
+/* args.h - the arguments of every kernel, one struct each, with the same layout on host and device.
+ *
+ * Pointers are device memory, 16-byte aligned, as are rows (ld_* in elements).  Activations are float, keys, values and the
+ * operands of large products bf16.  What a kernel computes stands in gpu/kernels.def, what it demands of sizes here. */
+#ifndef GPU_ARGS_H
+#define GPU_ARGS_H
+#ifndef GPU_DK_H
+#include <stdint.h>
+typedef uint8_t u8;
+typedef int8_t i8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+#define DK_GLOBAL
+#endif
+#define GLOBAL(T) DK_GLOBAL T *
+
+/* n16 pieces of 16 bytes. */
+struct copy_args { GLOBAL(u32) y; GLOBAL(const u32) x; long n16; };
+
+/* y[row][C] = x * rsqrt(mean(x^2) + eps) * w; C a multiple of 4. */
+struct rmsnorm_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) w; long ld_y, ld_x; int C; float eps; };
+
+/* In place: heads of d_head, one after the other in a row; cos_sin[row][d_rot/2][2].  pairs: (2i, 2i+1), else (i, i + d_rot/2). */
+struct rope_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; long ld_x; int n_row, n_head, d_head, d_rot, pairs; };
+
+/* y[row][F] = silu(h[row][0:F]) * h[row][F:2F]; F a multiple of 4. */
+struct swiglu_args { GLOBAL(float) y; GLOBAL(const float) h; long ld_y, ld_h; int n_row, F; };
+
+/* y = exp(x - max) / sum, lse[row] (may be NULL) = log sum exp; y may be x. */
+struct softmax_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(float) lse; long ld_y, ld_x; int n; };
+
+/* y[row][C] = table[id[row]][C]; table float or, bf16, of bf16; C a multiple of 8; ids within the table. */
+struct embed_args { GLOBAL(float) y; GLOBAL(const void) table; GLOBAL(const int) id; long ld_y; int C, bf16; };
+
+/* Activations for products with quantised weights, as cpu/panel.h's A8: for each 32 of a row's K (a multiple of 32) floats
+ * q[32], and ds[2]: d = max |x| / 127, s = d * sum of q.  q[row][K], ds[row][K/32][2]. */
+struct quantize_args { GLOBAL(i8) q; GLOBAL(float) ds; GLOBAL(const float) x; long ld_x; int n_row, K; };
+
+/* y[M][N] = (add ? add : 0) + x[M][K] * w[N][K]^T, M up to the kernel's (gemv_TYPE_M).  Weights of a row side by side:
+ *   bf16  w[N][K]; x float; K a multiple of 8
+ *   q8_0  w: i8 [N][K], scale: half [N][K/32]          K a multiple of 32
+ *   q4_0  w: u8 [N][K/2], the blocks' bytes, scale: half [N][K/32]
+ *   q4_k  w: blocks as in the file, 144 bytes; scale unused; K a multiple of 256
+ * Quantised: xq and xds as of quantize_a8.  ld_x: of x or xq; xds has ld_x / 16. */
+struct gemv_args {
+    GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const i8) xq; GLOBAL(const float) xds;
+    GLOBAL(const void) w; GLOBAL(const u16) scale; GLOBAL(const float) add;
+    long ld_y, ld_x; int M, N, K;
+};
+
+/* Keys and values in pages of GPU_KV_TOKENS tokens of all key/value heads of a layer: bf16 keys [n_kv_head][64][d], then values
+ * the same; position t of sequence s: slot t % 64 of the page pages[s][t / 64], at kv + page * page_size (elements). */
+#define GPU_KV_TOKENS 64
+#define GPU_RANGE 256           /* positions that one block of the decode kernel takes; always the same ranges, joined in order */
+
+/* Row i of k and v (float, [n_kv_head][d]) into position pos[i] of sequence seq[i]. */
+struct kv_put_args {
+    GLOBAL(u16) kv; GLOBAL(const float) k; GLOBAL(const float) v; GLOBAL(const int) pages; GLOBAL(const int) seq; GLOBAL(const int) pos;
+    long page_size, ld_pages, ld_k, ld_v; int n_row, n_kv_head, d;
+};
+
+/* One query row of each sequence, len[s] keys each (0: o is zeros); query heads of a key/value head side by side.  Grid: ranges of the longest
+ * sequence, key/value heads, sequences; ranges beyond a sequence's end write nothing.
+ * part[s][head][range][d + 2]: sums, then maximum (in base 2, scaled) and sum of probabilities. */
+struct attn_decode_args {
+    GLOBAL(float) part; GLOBAL(const float) q; GLOBAL(const u16) kv; GLOBAL(const int) pages; GLOBAL(const int) len;
+    long page_size, ld_pages, ld_q; int n_kv_head, n_group, n_range; float scale_log2e;
+};
+/* o[s][head][d] from the parts.  Grid: heads, sequences. */
+struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const int) len; long ld_o; int n_head, n_range, d; };
+
+/* c[M][N] = a[M][K] * b[N][K]^T, bf16 operands; c16 (bf16) or c32 (float), the other NULL.  K, ld_a, ld_b multiples of 8. */
+struct gemm_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const u16) a; GLOBAL(const u16) b; long ld_c, ld_a, ld_b; int M, N, K; };
+#endif

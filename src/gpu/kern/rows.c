@@ -1,0 +1,157 @@
+/* Rows of floats: norm, rotation, activation, softmax, embedding, quantisation.  256 threads; each reads and writes its row once
+ * or twice (the second time out of cache), so memory bounds them all. */
+#include "gpu/dk.h"
+#include "gpu/args.h"
+#define N_THREAD 256
+#define N_WAVE (N_THREAD / DK_WAVE)
+
+/* Over the block, the waves' sums in order; every thread gets the same bits.  red: N_WAVE floats of shared memory. */
+DK_INLINE float block_sum(float v, DK_LOCAL float *red)
+{
+    v = dk_wave_sum(v);
+    dk_barrier();
+    if (dk_lane() == 0)
+        red[dk_wave()] = v;
+    dk_barrier();
+    float total = 0;
+    for (int i = 0; i < N_WAVE; i++)
+        total += red[i];
+    return total;
+}
+DK_INLINE float block_max(float v, DK_LOCAL float *red)
+{
+    v = dk_wave_max(v);
+    dk_barrier();
+    if (dk_lane() == 0)
+        red[dk_wave()] = v;
+    dk_barrier();
+    float most = red[0];
+    for (int i = 1; i < N_WAVE; i++)
+        most = dk_max(most, red[i]);
+    return most;
+}
+
+/* A block a row. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void rmsnorm(struct rmsnorm_args a)
+{
+    DK_SHARED(float, red, N_WAVE);
+    const DK_GLOBAL f32x4 *x = (const DK_GLOBAL f32x4 *)(a.x + dk_bx() * a.ld_x), *w = (const DK_GLOBAL f32x4 *)a.w;
+    DK_GLOBAL f32x4 *y = (DK_GLOBAL f32x4 *)(a.y + dk_bx() * a.ld_y);
+    const int n4 = a.C / 4;
+    float s = 0;
+    for (int i = dk_tid(); i < n4; i += N_THREAD) {
+        const f32x4 v = x[i];
+        s += v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + v[3] * v[3];
+    }
+    s = block_sum(s, red);
+    const float r = dk_rsqrt(s / (float)a.C + a.eps);
+    for (int i = dk_tid(); i < n4; i += N_THREAD)
+        y[i] = x[i] * r * w[i];
+}
+
+/* A thread a pair; n_head * d_rot / 2 pairs of a row. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void rope(struct rope_args a)
+{
+    const int d2 = a.d_rot / 2, n = a.n_head * d2;
+    const long i = (long)dk_bx() * N_THREAD + dk_tid();
+    const int row = (int)(i / n), head = (int)(i % n) / d2, j = (int)(i % d2);
+    if (row >= a.n_row)
+        return;
+    DK_GLOBAL float *x = a.x + row * a.ld_x + head * a.d_head + (a.pairs ? 2 * j : j);
+    const int step = a.pairs ? 1 : d2;
+    const DK_GLOBAL float *t = a.cos_sin + ((long)row * d2 + j) * 2;
+    const float c = t[0], s = t[1], u = x[0], v = x[step];
+    x[0] = u * c - v * s;
+    x[step] = u * s + v * c;
+}
+
+/* A thread four columns. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void swiglu(struct swiglu_args a)
+{
+    const int n4 = a.F / 4;
+    const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / n4, c = i % n4 * 4;
+    if (row >= a.n_row)
+        return;
+    const f32x4 g = *(const DK_GLOBAL f32x4 *)(a.h + row * a.ld_h + c), u = *(const DK_GLOBAL f32x4 *)(a.h + row * a.ld_h + a.F + c);
+    f32x4 y;
+    DK_UNROLL
+    for (int j = 0; j < 4; j++)
+        y[j] = g[j] / (1.0f + dk_exp2(-DK_LOG2E * g[j])) * u[j];
+    *(DK_GLOBAL f32x4 *)(a.y + row * a.ld_y + c) = y;
+}
+
+/* A block a row: maximum, sum, result. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void softmax(struct softmax_args a)
+{
+    DK_SHARED(float, red, N_WAVE);
+    const DK_GLOBAL float *x = a.x + dk_bx() * a.ld_x;
+    DK_GLOBAL float *y = a.y + dk_bx() * a.ld_y;
+    float most = DK_LOW, s = 0;
+    for (int i = dk_tid(); i < a.n; i += N_THREAD)
+        most = dk_max(most, x[i]);
+    most = block_max(most, red);
+    for (int i = dk_tid(); i < a.n; i += N_THREAD)
+        s += dk_exp2((x[i] - most) * DK_LOG2E);
+    s = block_sum(s, red);
+    const float r = 1.0f / s;
+    for (int i = dk_tid(); i < a.n; i += N_THREAD)
+        y[i] = dk_exp2((x[i] - most) * DK_LOG2E) * r;
+    if (a.lse && dk_tid() == 0)
+        a.lse[dk_bx()] = most + dk_log2(s) * DK_LN2;
+}
+
+/* A block a row. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void embed(struct embed_args a)
+{
+    const long at = (long)a.id[dk_bx()] * a.C;
+    DK_GLOBAL float *y = a.y + dk_bx() * a.ld_y;
+    if (a.bf16) {
+        const DK_GLOBAL u32 *x = (const DK_GLOBAL u32 *)a.table + at / 2;
+        for (int i = dk_tid(); i < a.C / 2; i += N_THREAD) {
+            const u32 v = x[i];
+            y[2 * i] = dk_bf16_low(v);
+            y[2 * i + 1] = dk_bf16_high(v);
+        }
+    } else {
+        const DK_GLOBAL float *x = (const DK_GLOBAL float *)a.table + at;
+        for (int i = dk_tid(); i < a.C; i += N_THREAD)
+            y[i] = x[i];
+    }
+}
+
+/* Eight lanes a block of 32, four numbers each. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void quantize_a8(struct quantize_args a)
+{
+    const int n8 = a.K / 4;
+    const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / n8;
+    const int c = (int)(i % n8) * 4;
+    const int there = row < a.n_row;
+    const f32x4 x = there ? *(const DK_GLOBAL f32x4 *)(a.x + row * a.ld_x + c) : (f32x4){ 0, 0, 0, 0 };
+    float most = 0, nan = 0;
+    DK_UNROLL
+    for (int j = 0; j < 4; j++) {
+        most = dk_max(most, x[j] < 0 ? -x[j] : x[j]);
+        nan += x[j] * 0.0f;                        /* NaN for NaN and infinities */
+    }
+    most = dk_lanes_max(most, 8);
+    nan = dk_lanes_sum(nan, 8);
+    const int none = !(nan == 0) || most < 1e-30f;
+    const float d = none ? 0 : most / 127.0f, inverse = none ? 0 : 127.0f / most;
+    u32 word = 0;
+    float sum = 0;
+    DK_UNROLL
+    for (int j = 0; j < 4; j++) {
+        const int q = none ? 0 : (int)dk_rint(x[j] * inverse);
+        sum += (float)q;
+        word |= ((u32)q & 255) << (8 * j);
+    }
+    sum = dk_lanes_sum(sum, 8);
+    if (!there)
+        return;
+    *(DK_GLOBAL u32 *)(a.q + row * a.K + c) = word;
+    if (c % 32 == 0) {
+        DK_GLOBAL float *ds = a.ds + (row * (a.K / 32) + c / 32) * 2;
+        ds[0] = d + nan;
+        ds[1] = d * sum + nan;
+    }
+}
