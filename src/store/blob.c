@@ -127,7 +127,7 @@ int blob_check(const char *folder, const char *id, uint64_t bytes, struct err *e
     int rc = path ? 0 : ERR(err, NOMEM, "no memory for the path of a blob");
     if (!rc && stat(path, &s))
         rc = ERR_ERRNO(err, "blob %s", id);
-    else if (!rc && (uint64_t)s.st_size != bytes)
+    else if (!rc && bytes != BLOB_ANY_LENGTH && (uint64_t)s.st_size != bytes)
         rc = ERR(err, CORRUPT, "blob %s has %llu bytes, expected %llu", id, (unsigned long long)s.st_size, (unsigned long long)bytes);
     if (!rc)
         rc = sha256_of_file(path, found, err);

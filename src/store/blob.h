@@ -12,6 +12,7 @@
 #include "base/hash.h"
 
 #define BLOB_ID SHA256_HEX
+#define BLOB_ANY_LENGTH UINT64_MAX
 bool blob_id_ok(const char *id);                                /* 64 lower-case hexadecimal digits */
 char *blob_path(const char *folder, const char *id);            /* mem_free; NULL without memory */
 bool blob_exists(const char *folder, const char *id);
@@ -21,6 +22,6 @@ int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64
 int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err);
 /* Appends the contents, which are checked: ERR_CORRUPT. */
 int blob_get(const char *folder, const char *id, size_t max, struct buf *out, struct err *err);
-/* Reads all of it.  ERR_CORRUPT: found digest and length are told; ERR_NOTFOUND: it is not there. */
+/* Reads all of it.  bytes: BLOB_ANY_LENGTH where it is not known.  ERR_CORRUPT: found digest and length are told; ERR_NOTFOUND: it is not there. */
 int blob_check(const char *folder, const char *id, uint64_t bytes, struct err *err);
 #endif

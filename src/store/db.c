@@ -1,6 +1,7 @@
 #include "store/db.h"
 #include <assert.h>
 #include <string.h>
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/db_driver.h"
@@ -119,6 +120,20 @@ void db_rollback(struct db *db)
     if (db->in_transaction)
         db->driver->script(db, "ROLLBACK", NULL);     /* where that fails the connection is gone, and the transaction with it */
     db->in_transaction = false;
+}
+
+int db_check(struct db *db, struct buf *out, struct err *err)
+{
+    struct db_rows *r;
+    if (!db->driver->check)
+        return 0;
+    TRY(db_query(&r, db, db->driver->check, NULL, 0, err));
+    int rc;
+    while ((rc = db_next(r, err)) == 1)
+        if (strcmp(db_text(r, 0), "ok") && (rc = buf_printf(out, err, "%s\n", db_text(r, 0))))
+            break;
+    db_rows_free(r);
+    return rc;
 }
 
 /* ---- versions of the tables ---- */

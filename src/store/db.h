@@ -58,6 +58,10 @@ int db_begin_read(struct db *db, struct err *err);
 int db_commit(struct db *db, struct err *err);            /* on error everything is undone, and the transaction is over */
 void db_rollback(struct db *db);                          /* outside a transaction: nothing to do */
 
+/* Looks through the database's own structure, as far as it can: appends a line for each fault.  PostgreSQL looks after its own. */
+struct buf;
+int db_check(struct db *db, struct buf *out, struct err *err);
+
 /* Brings the tables of `what` to version n by steps: step[v] leads from version v to v + 1, several statements each; all of them or none.
  * ERR_UNSUPPORTED where the tables are of a newer version than n. */
 int db_upgrade(struct db *db, const char *what, const char *const *step, int n, struct err *err);

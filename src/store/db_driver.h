@@ -25,6 +25,7 @@ struct db_driver {
     void (*rows_free)(struct db_rows *r);
     int (*begin)(struct db *db, struct err *err);
     const char *begin_read, *has_table;              /* statements; the second counts the tables of name $1 */
+    const char *check;                               /* a query whose rows are faults, but for "ok"; NULL: none */
     void (*close)(struct db *db);                    /* frees db, but for its name */
 };
 

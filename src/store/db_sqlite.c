@@ -177,7 +177,7 @@ static void close_db(struct db *db)
 static const struct db_driver driver = {
     .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .is_null = is_null,
     .rows_free = rows_free, .begin = begin, .begin_read = "BEGIN", .has_table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
-    .close = close_db,
+    .check = "PRAGMA integrity_check", .close = close_db,
 };
 
 /* trusted_schema off: a file that someone else made may hold no views or triggers that call functions. */
