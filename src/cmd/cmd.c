@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "cpu/kernels.h"
 #include "store/models.h"
+#include "store/registry.h"
 
 const struct command *const commands[] = {
 #define COMMAND(name) &command_##name,
@@ -140,7 +141,10 @@ void cmd_catch_reload(void)
 int cmd_model_path(char **out, const char *given, struct err *err)
 {
     struct model_id id;
+    struct registry_ref ref;
     struct err none;
+    if (!file_exists(given) && strchr(given, '@') && !registry_ref_parse(&ref, given, &none))
+        return registry_path_of(out, given, err) < 0 ? err_context(err, "there is no file or folder '%s'", given) : 0;
     if (!file_exists(given) && !model_id_parse(&id, given, &none))
         return models_find(out, &id, err) < 0 ? err_context(err, "there is no file or folder '%s'", given) : 0;
     *out = mem_strdup(given);

@@ -78,7 +78,7 @@ int cmd_make_folder(const char *path, struct err *err);
 extern volatile sig_atomic_t cmd_reload;     /* set when SIGHUP came, which ends the program without this call */
 void cmd_catch_reload(void);
 /* A model's path as the user gave it or, when nothing has that path and it has the form of a name on the hub, where that model
- * was pulled to; free with mem_free.  The first argument of a command whose args begin with MODEL or [MODEL], and --draft,
+ * was pulled to, or of one in the registry (NAME@N, NAME@ALIAS), where that version lies; free with mem_free.  The first argument of a command whose args begin with MODEL or [MODEL], and --draft,
  * went through here. */
 int cmd_model_path(char **out, const char *given, struct err *err);
 /* Prints a JSON value and a newline to stdout, checks that it was written; takes the value. */

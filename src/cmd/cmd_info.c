@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/info_facts.h"
 #include "model/finite.h"
 #include "model/gguf_config.h"
 #include "model/weights_gguf.h"
@@ -250,17 +251,23 @@ static json_t *lines_of(const char *text)
     return list;
 }
 
+static json_t *facts_json(const struct facts *f)
+{
+    const struct config *c = &f->c;
+    if (!f->known)
+        return json_pack("{s:s, s:o}", "sha256", f->sha256, "file", file_json(f->source));
+    return json_pack("{s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:o, s:I, s:s, s:o}", "family", family_name(c->family), "parameters",
+                     (json_int_t)f->total, "active_parameters", (json_int_t)f->active, "n_layer", c->n_layer, "d_model", c->d_model, "n_head", c->n_head, "n_kv_head",
+                     c->n_kv_head, "d_head", c->d_head, "d_ff", c->n_expert ? c->d_ff_expert : c->d_ff, "n_expert", c->n_expert, "top_k", c->top_k, "ctx", c->ctx,
+                     "norm", norm_kind_name(c->norm), "activation", act_kind_name(c->act), "positions", pos_kind_name(c->pos), "tied_embeddings", c->tie_embeddings, "features", lines_of(f->features.data),
+                     "generate_bytes", (json_int_t)f->memory, "sha256", f->sha256, "file", file_json(f->source));
+}
+
 static int print_facts(const struct facts *f, struct err *err)
 {
     const struct config *c = &f->c;
-    if (cmd_json && !f->known)
-        return cmd_print_json(json_pack("{s:s, s:o}", "sha256", f->sha256, "file", file_json(f->source)), err);
     if (cmd_json)
-        return cmd_print_json(json_pack("{s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:o, s:I, s:s, s:o}", "family", family_name(c->family), "parameters",
-                                        (json_int_t)f->total, "active_parameters", (json_int_t)f->active, "n_layer", c->n_layer, "d_model", c->d_model, "n_head", c->n_head, "n_kv_head",
-                                        c->n_kv_head, "d_head", c->d_head, "d_ff", c->n_expert ? c->d_ff_expert : c->d_ff, "n_expert", c->n_expert, "top_k", c->top_k, "ctx", c->ctx,
-                                        "norm", norm_kind_name(c->norm), "activation", act_kind_name(c->act), "positions", pos_kind_name(c->pos), "tied_embeddings", c->tie_embeddings, "features", lines_of(f->features.data),
-                                        "generate_bytes", (json_int_t)f->memory, "sha256", f->sha256, "file", file_json(f->source)), err);
+        return cmd_print_json(facts_json(f), err);
     print_file(f->source);
     if (source_gguf(f->source))
         print_quality(source_gguf(f->source));
@@ -287,12 +294,37 @@ static int print_facts(const struct facts *f, struct err *err)
     return 0;
 }
 
+static void begin_facts(struct facts *f)
+{
+    *f = (struct facts){ .tok = NULL };
+    buf_init(&f->warnings);
+    buf_init(&f->features);
+}
+
+static void end_facts(struct facts *f)
+{
+    source_free(f->source);
+    tok_free(f->tok);
+    buf_release(&f->warnings);
+    buf_release(&f->features);
+}
+
+int info_facts(json_t **out, const char *path, struct err *err)
+{
+    struct facts f;
+    begin_facts(&f);
+    int rc = gather(path, &f, err);
+    if (!rc && !(*out = facts_json(&f)))
+        rc = ERR(err, NOMEM, "no memory for what the model is");
+    end_facts(&f);
+    return rc;
+}
+
 static int run_info(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
-    struct facts f = { .tok = NULL };
-    buf_init(&f.warnings);
-    buf_init(&f.features);
+    struct facts f;
+    begin_facts(&f);
     int rc = gather(args[0], &f, err);
     if (f.warnings.len)
         log_warn("%.*s", (int)(f.warnings.len - 1), f.warnings.data);
@@ -300,10 +332,7 @@ static int run_info(const char *const *args, int n_args, struct err *err)
         rc = print_facts(&f, err);
     if (!rc && check)
         rc = check_numbers(&f, err);
-    source_free(f.source);
-    tok_free(f.tok);
-    buf_release(&f.warnings);
-    buf_release(&f.features);
+    end_facts(&f);
     return rc;
 }
 

@@ -1,5 +1,5 @@
 # Every command is listed, explained and completed.
-names() { lathe help | sed -n 's/^  lathe \(data [a-z]*\|[a-z]*\).*/\1/p'; }
+names() { lathe help | sed -n 's/^  lathe \(\(data\|registry\) [a-z]*\|[a-z]*\).*/\1/p'; }
 names
 names | while read -r c; do lathe help $c | grep -q "^lathe $c" || echo "no help for $c"; done
 lathe --help | head -n 1

@@ -1,0 +1,132 @@
+/* registry_facts.c - what is kept with a version of what it is. */
+#include <string.h>
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "cmd/cmd_registry.h"
+#include "cmd/info_facts.h"
+#include "model/gguf.h"
+
+enum { FILE_MAX = 64 << 20 };
+
+static int put(json_t *o, const char *key, json_t *value, struct err *err)
+{
+    return json_object_set_new(o, key, value) ? ERR(err, NOMEM, "no memory for what a version is") : 0;
+}
+
+static int put_digest(json_t *o, const char *key, const void *p, size_t n, struct err *err)
+{
+    char hex[SHA256_HEX];
+    TRY(sha256_of(p, n, hex, err));
+    return put(o, key, json_string(hex), err);
+}
+
+/* ---- a folder's files ---- */
+
+/* 1: it is there; *out then is its text. */
+static int read_one(struct buf *out, const char *folder, const char *name, struct err *err)
+{
+    char *path = file_join(folder, name);
+    if (!path)
+        return ERR(err, NOMEM, "no memory for the path of a file");
+    buf_clear(out);
+    const int rc = !file_exists(path) ? 0 : file_read(path, FILE_MAX, out, err) ? -1 : 1;
+    mem_free(path);
+    return rc < 0 ? err->code : rc;
+}
+
+static int template_of_config(json_t *o, const struct buf *text, struct err *err)
+{
+    json_t *config;
+    TRY(tree_parse_json(&config, text->data, text->len, "tokenizer_config.json", err));
+    const json_t *t = json_object_get(config, "chat_template");
+    const int rc = json_is_string(t) ? put_digest(o, "chat_template_sha256", json_string_value(t), json_string_length(t), err) : 0;
+    json_decref(config);
+    return rc;
+}
+
+static int folder_facts(json_t *o, const char *folder, struct buf *text, struct err *err)
+{
+    static const char *const tokenizers[] = { "tokenizer.json", "tokenizer.model", "tekken.json", "vocab.txt" };
+    int rc = 0;
+    for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers && !rc; i++)
+        if ((rc = read_one(text, folder, tokenizers[i], err)) == 1)
+            TRY(put_digest(o, "tokenizer_sha256", text->data, text->len, err));
+    TRY(rc);
+    TRY(rc = read_one(text, folder, "chat_template.jinja", err));
+    if (rc)
+        TRY(put_digest(o, "chat_template_sha256", text->data, text->len, err));
+    else if ((rc = read_one(text, folder, "tokenizer_config.json", err)) == 1)
+        TRY(template_of_config(o, text, err));
+    TRY(rc);
+    TRY(rc = read_one(text, folder, "generation_config.json", err));
+    json_t *config;
+    if (!rc)
+        return 0;
+    TRY(tree_parse_json(&config, text->data, text->len, "generation_config.json", err));
+    return put(o, "generation_config", config, err);
+}
+
+/* ---- GGUF's metadata ---- */
+
+static void add_pair(struct sha256 *h, const struct gguf_pair *p)
+{
+    sha256_add(h, p->key, strlen(p->key) + 1);
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->kind == GGUF_STR) {
+            const struct gguf_str s = gguf_str_at(p, i);
+            sha256_add(h, &s.n, sizeof s.n);
+            sha256_add(h, s.p, s.n);
+        } else {
+            const double v = gguf_num_at(p, i);
+            sha256_add(h, &v, sizeof v);
+        }
+}
+
+static int gguf_facts(json_t *o, const struct gguf *g, struct err *err)
+{
+    struct sha256 h;
+    char hex[SHA256_HEX];
+    const char *text = NULL;
+    TRY(sha256_init(&h, err));
+    for (int i = 0; i < gguf_n_pair(g); i++)
+        if (!strncmp(gguf_pair(g, i)->key, "tokenizer.", 10) && strcmp(gguf_pair(g, i)->key, "tokenizer.chat_template"))
+            add_pair(&h, gguf_pair(g, i));
+    sha256_end(&h, hex);
+    TRY(put(o, "tokenizer_sha256", json_string(hex), err));
+    if (gguf_get_str(g, "tokenizer.chat_template", &text, NULL) == 1)
+        TRY(put_digest(o, "chat_template_sha256", text, strlen(text), err));
+    if (gguf_get_str(g, "general.license", &text, NULL) == 1)
+        TRY(put(o, "license", json_string(text), err));
+    return 0;
+}
+
+static int model_facts(json_t *o, const char *path, struct err *err)
+{
+    if (file_is_dir(path)) {
+        struct buf text;
+        buf_init(&text);
+        const int rc = folder_facts(o, path, &text, err);
+        buf_release(&text);
+        return rc;
+    }
+    struct gguf *g;
+    TRY(gguf_open(&g, path, err));
+    const int rc = gguf_facts(o, g, err);
+    gguf_free(g);
+    return rc;
+}
+
+int cmd_registry_facts(json_t **out, const char *kind, const char *path, struct err *err)
+{
+    if (strcmp(kind, "model")) {
+        *out = json_object();
+        return *out ? 0 : ERR(err, NOMEM, "no memory for what a version is");
+    }
+    TRY(info_facts(out, path, err));
+    const int rc = file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(*out, path, err) : 0;
+    if (rc)
+        json_decref(*out);
+    return rc;
+}
