@@ -54,7 +54,9 @@ static int by_parts(const char *a, const char *b)
 
 static int by_name(const void *a, const void *b)
 {
-    return by_parts(((const struct manifest_file *)a)->name, ((const struct manifest_file *)b)->name);
+    const struct manifest_file *x = a, *y = b;
+    const int order = by_parts(x->name, y->name);
+    return order ? order : (x->start > y->start) - (x->start < y->start);
 }
 
 void manifest_sort(struct manifest *m)
@@ -300,12 +302,16 @@ uint64_t manifest_bytes(const struct manifest *m)
     return n;
 }
 
+static int by_name_alone(const void *name, const void *file) { return by_parts(name, ((const struct manifest_file *)file)->name); }
+
 const struct manifest_file *manifest_find(const struct manifest *m, const char *name)
 {
-    for (int i = 0; i < m->n; i++)
-        if (!strcmp(m->file[i].name, name))
-            return &m->file[i];
-    return NULL;
+    return m->n ? bsearch(name, m->file, (size_t)m->n, sizeof *m->file, by_name_alone) : NULL;
+}
+
+const struct manifest_file *manifest_find_shard(const struct manifest *m, const struct manifest_file *like)
+{
+    return m->n ? bsearch(like, m->file, (size_t)m->n, sizeof *m->file, by_name) : NULL;
 }
 
 json_t *manifest_json(const struct manifest *m)

@@ -43,7 +43,9 @@ void manifest_release(struct manifest *m);
 
 int manifest_root(const struct manifest *m, char root[SHA256_HEX], struct err *err);
 uint64_t manifest_bytes(const struct manifest *m);
-const struct manifest_file *manifest_find(const struct manifest *m, const char *name);      /* NULL: there is none */
+/* In a sorted one.  NULL: there is none; of a file in shards any of them, or the one with the same name and start. */
+const struct manifest_file *manifest_find(const struct manifest *m, const char *name);
+const struct manifest_file *manifest_find_shard(const struct manifest *m, const struct manifest_file *like);
 /* The path of a file: path/name, or path itself for ".".  Free with mem_free. */
 char *manifest_path(const char *path, const char *name);
 
