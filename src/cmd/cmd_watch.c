@@ -12,10 +12,11 @@
 #include "watch/report.h"
 
 #define REFERENCE_BYTES ((size_t)1 << 30)
+#define LAG_MOST 0.15                /* at 0.1 alarms are as rare as stated, at 0.2 they are not (doc/drift.md) */
 
 static const char *reference_path, *current_path, *signals, *out_path, *evidently;
 static double alpha = 0.01, run_length;
-static int64_t seed, keep;
+static int64_t seed, keep, one_of = 1;
 static bool every_event, holm, adwin_too;
 
 /* ---- signals ---- */
@@ -59,6 +60,24 @@ static int all_signals(struct reference *r, const struct watch_columns *c, const
     return reference_count(r) ? 0 : ERR(err, FORMAT, "%s: found nothing to watch in %lld rows", reference_path, (long long)c->n_row);
 }
 
+/* The stated rates are of events that do not depend on each other. */
+static void warn_of_neighbours(const struct reference *r, const struct watch_columns *c)
+{
+    const char *worst = NULL;
+    double most = LAG_MOST;
+    int n = 0;
+    for (int i = 0; i < reference_count(r); i++) {
+        const int k = watch_columns_find(c, reference_name(r, i));
+        const double lag = reference_kind(r, i) == WATCH_NUMBER ? watch_columns_lag(&c->column[k]) : 0;
+        n += lag > LAG_MOST;
+        if (lag > most)
+            most = lag, worst = reference_name(r, i);
+    }
+    if (n)
+        log_warn("neighbouring events are alike in %d of %d signals (most in '%s', correlation %.2f), so that false alarms are more frequent than stated; --one-of takes one of many", n,
+                 reference_count(r), worst, most);
+}
+
 /* ---- rows ---- */
 
 typedef int (*row_fn)(void *ctx, const struct watch_value *value, struct err *err);
@@ -71,6 +90,7 @@ static int each_row(const char *path, const struct reference *r, row_fn fn, void
     struct watch_slot *slot = mem_alloc_array((size_t)n, sizeof *slot);
     struct watch_rows rows = { 0 };
     int rc = value && slot ? watch_rows_open(&rows, path, err) : ERR(err, NOMEM, "no memory for %d signals", n);
+    rows.one_of = one_of;
     while (!rc && (rc = watch_rows_next(&rows, err)) > 0) {
         rc = 0;
         for (int i = 0; i < n && !rc; i++)
@@ -99,13 +119,15 @@ static int read_reference(struct reference **out, struct err *err)
         return rc;
     }
     struct watch_columns columns, now = { 0 };
-    int rc = watch_columns_read(&columns, reference_path, err);
+    int rc = watch_columns_read(&columns, reference_path, one_of, err);
     if (!rc && current_path && !signals)
-        rc = watch_columns_read(&now, current_path, err);
+        rc = watch_columns_read(&now, current_path, 1, err);
     if (!rc)
         rc = reference_new(out, &(struct reference_opts){ .seed = (uint64_t)seed, .keep = (int)keep }, err);
     if (!rc)
         rc = signals ? named_signals(*out, &columns, err) : all_signals(*out, &columns, now.n ? &now : NULL, err);
+    if (!rc)
+        warn_of_neighbours(*out, &columns);
     watch_columns_release(&columns), watch_columns_release(&now);
     if (!rc)
         rc = each_row(reference_path, *out, to_reference, *out, err);
@@ -342,6 +364,7 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "alpha", &alpha, "<share>", "the chance of a false alarm", 0, 1 },
     { OPT_FLAG, "every-event", &every_event, NULL, "look after every event, and say when the alarm came; else once, at all of them", 0, 0 },
     { OPT_FLOAT, "run-length", &run_length, "<events>", "with --every-event: a false alarm within t events has at most the chance t over this", 0, 1e15 },
+    { OPT_INT, "one-of", &one_of, "<int>", "take the first of each so many events, of both files: where neighbours are alike", 1, 1e9 },
     { OPT_FLAG, "holm", &holm, NULL, "looked at once: alpha is the chance of any false alarm, not the share of false ones", 0, 0 },
     { OPT_FLAG, "adwin", &adwin_too, NULL, "tell ADWIN's changes and PSI too, which have no stated rate", 0, 0 },
     { OPT_INT, "keep", &keep, "<int>", "events that a reference keeps of each signal; 0: 2048", 0, 65536 },
@@ -363,7 +386,7 @@ const struct command command_watch = {
         "\n"
         "With --every-event: bets on each event's rank among the reference's.  Where nothing has changed, the chance that any signal ever alarms is at\n"
         "most alpha, with a look after every event, for a stream of any length, and with the chance in the reference counted in.  It takes events\n"
-        "to be independent of each other.  Told are the event of the alarm and when the change came (with the borders that are nearly as likely).\n"
+        "to be independent of each other: where neighbours are alike (a warning says so) take one of many by --one-of.  Told are the event of the alarm and when the change came (with the borders that are nearly as likely).\n"
         "\n"
         "Effects: shift of the mean in standard deviations of the reference (wild values held back), Cliff's delta, total variation and the category\n"
         "that changed most, for vectors how well a direction tells both apart; in brackets 95 % intervals.  PSI and ADWIN (--adwin) have no stated rate.\n",

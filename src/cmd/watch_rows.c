@@ -14,7 +14,7 @@ enum { DISTINCT_MAX = 1000 };
 
 int watch_rows_open(struct watch_rows *w, const char *path, struct err *err)
 {
-    *w = (struct watch_rows){ .path = path, .is_csv = csv_named(path) };
+    *w = (struct watch_rows){ .path = path, .is_csv = csv_named(path), .one_of = 1 };
     TRY(file_map_open(&w->map, path, err));
     w->at = w->map.data;
     if (w->is_csv)
@@ -68,10 +68,12 @@ static int next_json(struct watch_rows *w, struct err *err)
 
 int watch_rows_next(struct watch_rows *w, struct err *err)
 {
-    const int rc = w->is_csv ? csv_next(&w->csv, err) : next_json(w, err);
-    if (w->is_csv)
-        w->line = w->csv.line;
-    w->n += rc > 0;
+    int rc;
+    do {
+        rc = w->is_csv ? csv_next(&w->csv, err) : next_json(w, err);
+        if (w->is_csv)
+            w->line = w->csv.line;
+    } while (rc > 0 && w->n++ % w->one_of);
     return rc;
 }
 
@@ -239,9 +241,19 @@ static int note_text(struct watch_column *k, const char *s, size_t n, struct err
 
 static void note_number(struct watch_column *k, double x)
 {
-    k->n_number++;
+    if (!k->n_number++)
+        k->first = x;
+    else
+        k->sum_pair += (x - k->first) * (k->last - k->first);
+    k->sum += x - k->first, k->sum2 += (x - k->first) * (x - k->first);
     k->counts_up &= x > k->last && x == floor(x);
     k->last = x;
+}
+
+double watch_columns_lag(const struct watch_column *k)
+{
+    const double n = (double)k->n_number, mean = k->sum / n, var = k->sum2 / n - mean * mean, r = (k->sum_pair / (n - 1) - mean * mean) / var;
+    return n > 1 && var > 0 && isfinite(r) && fabs(r) > 4 / sqrt(n) ? r : 0;
 }
 
 static int note_field(struct watch_column *k, const char *s, size_t n, struct err *err)
@@ -297,11 +309,12 @@ static int note_row(struct watch_columns *c, struct watch_rows *w, struct err *e
     return 0;
 }
 
-int watch_columns_read(struct watch_columns *c, const char *path, struct err *err)
+int watch_columns_read(struct watch_columns *c, const char *path, int64_t one_of, struct err *err)
 {
     struct watch_rows w = { 0 };
     *c = (struct watch_columns){ 0 };
     int rc = watch_rows_open(&w, path, err);
+    w.one_of = one_of;
     while (!rc && (rc = watch_rows_next(&w, err)) > 0)
         rc = note_row(c, &w, err);
     c->n_row = w.n;

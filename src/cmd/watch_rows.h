@@ -15,6 +15,7 @@ struct watch_rows {
     struct csv csv;
     const char *at;                      /* of JSON lines */
     int64_t line, n;                     /* of the row that was read last, from 1; rows read */
+    int64_t one_of;                      /* watch_rows_next() gives the first of each so many, 1 unless it is changed */
     json_t *row;
 };
 /* Where the values of one signal are kept: zeroed before the first, watch_slot_release in any case. */
@@ -32,14 +33,17 @@ struct watch_column {
     int64_t n_number, n_text, n_missing, n_vector, n_distinct;
     int dim;                             /* of all its vectors; -1: they differ */
     bool counts_up;                      /* each number is larger than the one before */
-    double last;
+    double first, last, sum, sum2, sum_pair;         /* of numbers minus the first; of products of neighbours */
     uint64_t *seen; int n_seen;          /* hashes of its texts */
 };
 struct watch_columns { struct watch_column *column; int n, cap; int64_t n_row; };
-int watch_columns_read(struct watch_columns *c, const char *path, struct err *err);
+int watch_columns_read(struct watch_columns *c, const char *path, int64_t one_of, struct err *err);
 int watch_columns_find(const struct watch_columns *c, const char *name);      /* -1: none */
 void watch_columns_release(struct watch_columns *c);
 /* What kind of signal a column is, or -1 and why it is none. */
 int watch_columns_kind(const struct watch_columns *c, int i, const char **why);
+
+/* How much a number is like the one before: their correlation; 0 where it may be chance (within 4 / sqrt(n)). */
+double watch_columns_lag(const struct watch_column *k);
 
 #endif

@@ -16,6 +16,13 @@ def csv(name, it):
 csv("before.csv", rows(1000))
 csv("same.csv", rows(400))
 csv("shifted.csv", list(rows(200)) + list(rows(200, shift=1, new=.2, wild=True)))
+for name, n in (("calls.csv", 6000), ("more.csv", 3000)):
+    with open(name, "w") as f:
+        print("minutes", file=f)
+        x = 0
+        for i in range(n):
+            x = .8 * x + r.gauss(0, .6)
+            print(f"{x:.4f}", file=f)
 for name, shift in (("before.jsonl", 0), ("after.jsonl", 1)):
     with open(name, "w") as f:
         for i in range(300):
@@ -41,6 +48,10 @@ for name, c in m[1]["result"]["drift_by_columns"].items():
 echo '--- vectors, true and false, objects'
 say lathe watch --reference before.jsonl --current after.jsonl --holm | cut -c 1-41
 say lathe watch --reference before.jsonl --current after.jsonl --signals state,ok --every-event --run-length 1e6 --quiet | cut -c 1-48
+echo '--- neighbours that are alike: a warning, and one of many'
+say lathe watch --reference calls.csv --current more.csv --every-event > many
+sed -n '/warning/p; $p' many
+say lathe watch --reference calls.csv --current more.csv --every-event --one-of 20
 echo '--- refused'
 say lathe watch
 say lathe watch --reference before.csv --current same.csv --signals nll,nothing
