@@ -21,20 +21,20 @@ static const double focus_theta[] = { 0.35, 0.9, -0.35, -1 };
 enum { ORDERED = 10 + 6 + 16, TILTS = 4 * FOCUS + 8 };
 static_assert(sizeof shift_of / sizeof *shift_of + sizeof spread_of / sizeof *spread_of + 4 * sizeof edge_of / sizeof *edge_of == ORDERED && ORDERED <= TILTS, "all tilts have a place");
 
-struct node { int child[2], depth; double seen[2], idle_to_active; };        /* child: a node, or < 0: a cell; seen: gaps of the reference and values so far */
+struct node { int child[2]; double seen[2], idle_to_active; };        /* child: a node, or < 0: a cell; seen: gaps of the reference and values so far */
 struct learned { double n[2], ratio, active, idle; int64_t life; };
 struct level { int64_t life, age; double stake, unspent, capital, root; int64_t stamp; struct learned *node; };
 struct tilt { double stake, capital, sum, *weight; };                        /* weight[cell] = exp(theta score) */
 
 struct martingale {
-    int n_cell, n_node, n_tilt, n_level;
+    int n_cell, n_node, n_tilt;
     bool arl;
     int64_t n;                       /* values seen */
     double m1;                       /* m + 1 */
     int64_t *mass;
     struct node *node;
-    int *leaf_of, *side_of;          /* of a cell: the node above it, and on which side; of a node: parent_of, as node * 2 + side, -1 the root */
-    int *parent_of;
+    int *leaf_of, *side_of;          /* of a cell: the node above it, and on which side */
+    int *parent_of;                  /* of a node: 2 * node + side; -1: it is the root */
     struct tilt tilt[TILTS];
     struct level level[LEVELS];
     double *memory, value;
@@ -54,8 +54,7 @@ static int grow(struct martingale *m, int lo, int hi, int depth, int parent)
     left = m->mass[lo];
     while (mid < hi - 1 && llabs(2 * (left + m->mass[mid]) - all) <= llabs(2 * left - all))
         left += m->mass[mid++];
-    struct node *x = &m->node[at];
-    x->depth = depth, x->idle_to_active = depth ? ldexp(0.25, -depth) : 0.5;
+    m->node[at].idle_to_active = depth ? ldexp(0.25, -depth) : 0.5;
     m->parent_of[at] = parent;
     for (int s = 0; s < 2; s++) {
         const int from = s ? mid : lo, to = s ? hi : mid;
@@ -76,12 +75,13 @@ static void seen_as_new(struct martingale *m)
             m->node[at / 2].seen[at % 2] += (double)m->mass[c];
 }
 
-static double mixed(const struct martingale *m, const struct level *l, int child, double to_active, double stay)
+/* What a child gives its parent, if it is active with this chance. */
+static double mixed(const struct level *l, int child, double active)
 {
     if (child < 0 || l->node[child].life != l->stamp)
         return 1;
     const struct learned *x = &l->node[child];
-    return (void)m, stay * x->idle + to_active * x->active;
+    return (1 - active) * x->idle + active * x->active;
 }
 
 /* The nodes of a cell's path learn it; `chance` of each turn as it was before. */
@@ -98,8 +98,8 @@ static void learn(struct martingale *m, struct level *l, int cell, const double 
         double active = v->ratio, idle = 1;
         for (int s = 0; s < 2; s++) {
             const double p = x->child[s] < 0 ? 0 : m->node[x->child[s]].idle_to_active;
-            active *= mixed(m, l, x->child[s], 0.5, 0.5);
-            idle *= mixed(m, l, x->child[s], p, 1 - p);
+            active *= mixed(l, x->child[s], 0.5);
+            idle *= mixed(l, x->child[s], p);
         }
         v->active = fmin(MOST, active), v->idle = fmin(MOST, idle);
         if (m->parent_of[at / 2] < 0)
@@ -122,7 +122,7 @@ void martingale_clear(struct martingale *m)
         for (int c = 0; c < m->n_cell; c++)
             t->sum += (double)m->mass[c] * t->weight[c];
     }
-    for (int i = 0; i < m->n_level; i++) {
+    for (int i = 0; i < LEVELS; i++) {
         struct level *l = &m->level[i];
         l->age = 0, l->root = 1, l->unspent = 0, l->stamp++;
         l->capital = l->life ? first_part(m, l->stake) : m->arl ? 0 : l->stake;
@@ -189,7 +189,7 @@ static void named_init(struct martingale *m)
 static void stakes_init(struct martingale *m)
 {
     const double forever = m->arl ? 0 : 0.2, others = 0.5 - forever;         /* tilts have the other half */
-    for (int i = 0; i < m->n_level; i++) {
+    for (int i = 0; i < LEVELS; i++) {
         m->level[i].life = life_of[i];
         m->level[i].stake = life_of[i] ? others / (LEVELS - 1) : forever;
     }
@@ -202,7 +202,7 @@ int martingale_new(struct martingale **out, const int64_t *mass, int n_cell, boo
     struct martingale *m = *out = mem_alloc_zero(sizeof *m);
     if (!m)
         return ERR(err, NOMEM, "no memory for a test of %d cells", n_cell);
-    m->n_cell = n_cell, m->n_level = LEVELS, m->arl = arl;
+    m->n_cell = n_cell, m->arl = arl;
     m->mass = mem_alloc_array(n, sizeof *m->mass);
     m->node = mem_alloc_array(n, sizeof *m->node);
     m->leaf_of = mem_alloc_array(3 * n, sizeof *m->leaf_of);
@@ -282,7 +282,7 @@ double martingale_add(struct martingale *m, int cell)
             chance[depth] = x->seen[at % 2] / (x->seen[0] + x->seen[1]);
             x->seen[at % 2]++;
         }
-        for (int i = 0; i < m->n_level; i++)
+        for (int i = 0; i < LEVELS; i++)
             sum += level_add(m, &m->level[i], cell, chance, share);
     }
     m->n++;

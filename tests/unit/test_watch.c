@@ -140,6 +140,35 @@ static void the_expected_capital_is_what_was_laid_down(void **state)
     }
 }
 
+static void capitals_are_what_the_definition_gives(void **state)
+{
+    (void)state;
+    json_t *golden, *o;
+    size_t i;
+    OK(tree_load(&golden, "tests/golden/watch.json", 1 << 20, &err));
+    int n_seen = 0;
+    json_array_foreach(json_object_get(golden, "cases"), i, o) {
+        const json_t *masses = json_object_get(o, "mass"), *cells = json_object_get(o, "cells"), *capital = json_object_get(o, "capital");
+        int64_t mass[16];
+        char key[32];
+        struct martingale *m;
+        for (size_t c = 0; c < json_array_size(masses); c++)
+            mass[c] = json_integer_value(json_array_get(masses, c));
+        OK(martingale_new(&m, mass, (int)json_array_size(masses), json_is_true(json_object_get(o, "ordered")), json_is_true(json_object_get(o, "arl")), &err));
+        for (size_t n = 0; n < json_array_size(cells); n++) {
+            martingale_add(m, (int)json_integer_value(json_array_get(cells, n)));
+            snprintf(key, sizeof key, "%zu", n + 1);
+            const json_t *want = json_object_get(capital, key);
+            if (want && fabs(martingale_capital(m) / json_number_value(want) - 1) > 1e-12)
+                fail_msg("case %zu, %zu values: found %.17g, expected %.17g", i, n + 1, martingale_capital(m), json_number_value(want));
+            n_seen += want != NULL;
+        }
+        martingale_free(m);
+    }
+    assert_int_equal(n_seen, 84);
+    json_decref(golden);
+}
+
 static void the_cells_have_the_chances_of_the_urn(void **state)
 {
     (void)state;
@@ -436,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cells_have_the_chances_of_the_urn),
         cmocka_unit_test(the_expected_capital_is_what_was_laid_down),
+        cmocka_unit_test(capitals_are_what_the_definition_gives),
         cmocka_unit_test(few_streams_ever_alarm_where_nothing_changes),
         cmocka_unit_test(alarms_by_run_length_are_as_rare_as_said),
         cmocka_unit_test(changes_are_found_early_and_late),
