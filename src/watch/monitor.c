@@ -18,7 +18,7 @@ struct track {
     int64_t n, began;                    /* values; those of the signal before the first */
     struct cells cells;
     struct martingale *bets;
-    struct changepoint change;
+    struct changepoint *change;
     double weight[WATCH_COORDINATES];    /* of a direction */
 };
 
@@ -52,19 +52,23 @@ static void track_end(struct track *t)
 {
     cells_release(&t->cells);
     martingale_free(t->bets);
+    mem_free(t->change);
     *t = (struct track){ 0 };
 }
 
 /* t->cells are made; on failure nothing of the track is left. */
-static int track_begin(struct track *t, const char *name, double part, bool tilts, const struct watched *w, const struct monitor *m, struct err *err)
+static int track_begin(struct track *t, const char *name, double part, bool ordered, const struct watched *w, const struct monitor *m, struct err *err)
 {
     t->name = name, t->part = part, t->began = w->n;
     t->key = rng_key(w->key + (uint64_t)w->n_restart, name) + (uint64_t)w->n_direction;
-    const int rc = martingale_new(&t->bets, t->cells.mass, t->cells.n_cell, tilts, m->o.arl > 0, err);
+    int rc = martingale_new(&t->bets, t->cells.mass, t->cells.n_cell, ordered, m->o.arl > 0, err);
+    t->change = rc ? NULL : mem_alloc(sizeof *t->change);
+    if (!rc && !t->change)
+        rc = ERR(err, NOMEM, "no memory for the history of a signal");
     if (rc < 0)
         track_end(t);
     else
-        changepoint_init(&t->change, t->cells.mass, t->cells.n_cell);
+        changepoint_init(t->change, t->cells.mass, t->cells.n_cell);
     return rc;
 }
 
@@ -72,7 +76,7 @@ static void track_add(struct track *t, double x)
 {
     const int cell = cells_find(&t->cells, x, rng_uniform(t->key, (uint64_t)t->n));
     martingale_add(t->bets, cell);
-    changepoint_add(&t->change, cell);
+    changepoint_add(t->change, cell);
     t->n++;
 }
 
@@ -179,6 +183,8 @@ static int learn_direction(struct watched *w, const struct monitor *m, struct er
     if (!score)
         return ERR(err, NOMEM, "signal '%s': no memory for %d scores", s->name, s->n_coordinate);
     track_end(t);
+    if (&w->track[w->best] == t)
+        w->best = 0;                     /* until the next look; without memory there is no new one */
     memcpy(t->weight, w->sum, sizeof t->weight);
     for (int i = 0; i < s->n_coordinate; i++)
         score[i] = along(t->weight, s->coordinate + (size_t)i * (size_t)width, r);
@@ -258,7 +264,7 @@ static int watched_add(struct watched *w, const struct monitor *m, const struct 
 static void change_of(const struct watched *w, struct change *out)
 {
     const struct track *t = &w->track[w->best];
-    changepoint_find(&t->change, out);
+    changepoint_find(t->change, out);
     out->at += t->began, out->low += t->began, out->high += t->began;
     if (w->of->kind == WATCH_CATEGORY)
         out->auc = out->auc_low = out->auc_high = (double)NAN;
@@ -293,7 +299,7 @@ static void watched_restart(struct watched *w)
             track_end(t);
         } else if (t->part > 0) {
             martingale_clear(t->bets);
-            changepoint_init(&t->change, t->cells.mass, t->cells.n_cell);
+            changepoint_init(t->change, t->cells.mass, t->cells.n_cell);
             t->n = t->began = 0, t->key = rng_key(w->key + (uint64_t)w->n_restart, t->name);
         }
     }

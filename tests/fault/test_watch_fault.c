@@ -44,6 +44,12 @@ static int watch(const struct reference *r, struct err *err)
         event(i, v, text, x);
         rc = monitor_add(m, x, err);
     }
+    for (int i = 0; i < 3; i++) {
+        struct monitor_state s;
+        monitor_state(m, i, &s);
+        if (!s.track)
+            rc = -1;
+    }
     monitor_restart(m, -1);
     monitor_free(m);
     return rc < 0 ? rc : 0;

@@ -278,6 +278,44 @@ static void missing_and_infinite_values_are_values(void **state)
     monitor_free(m), reference_free(r);
 }
 
+static void alpha_is_divided_over_the_signals(void **state)
+{
+    (void)state;
+    enum { SIGNALS = 4, RUNS = FEWER(150, 3), EVENTS = 1500 };
+    const double alpha = 0.1;
+    int alarms = 0;
+    for (int run = 0; run < RUNS; run++) {
+        struct reference *r;
+        struct monitor *m = NULL;
+        struct monitor_state s;
+        char name[8];
+        OK(reference_new(&r, &(struct reference_opts){ .seed = (uint64_t)run }, &err));
+        for (int i = 0; i < SIGNALS; i++) {
+            snprintf(name, sizeof name, "x%d", i);
+            OK(reference_signal(r, name, i < 3 ? WATCH_NUMBER : WATCH_CATEGORY, 0, &err));
+        }
+        for (uint64_t i = 0; i < 100 + EVENTS; i++) {
+            const uint64_t key = (uint64_t)(880000 + run);
+            const double a = rng_normal(key, i), b = rng_normal(key + 7000, i);
+            const struct watch_value v[SIGNALS] = { WATCH_OF_NUMBER(a), WATCH_OF_NUMBER(a + 0.3 * b), WATCH_OF_NUMBER(fabs(a)), WATCH_OF_TEXT(a > 0.5 ? "yes" : "no", a > 0.5 ? 3 : 2) };
+            if (i < 100)
+                OK(reference_add(r, v, &err));
+            if (i == 99) {
+                OK(reference_close(r, &err));
+                OK(monitor_new(&m, r, &(struct monitor_opts){ .alpha = alpha }, &err));
+            }
+            if (i >= 100)
+                OK(monitor_add(m, v, &err));
+        }
+        monitor_state(m, 3, &s);
+        assert_true(fabs(s.threshold - SIGNALS / alpha) < 1e-9);
+        alarms += monitor_alarmed(m);
+        monitor_free(m), reference_free(r);
+    }
+    print_message("%d of %d monitors of %d dependent signals alarmed at 10 %%\n", alarms, RUNS, SIGNALS);
+    assert_true(alarms <= alpha * RUNS + 4 * sqrt(alpha * (1 - alpha) * RUNS));
+}
+
 static void evidence_without_bounds_stays_a_number(void **state)
 {
     (void)state;
@@ -471,6 +509,7 @@ int main(void)
         cmocka_unit_test(changes_are_found_early_and_late),
         cmocka_unit_test(one_wild_value_hides_no_shift_and_is_none),
         cmocka_unit_test(missing_and_infinite_values_are_values),
+        cmocka_unit_test(alpha_is_divided_over_the_signals),
         cmocka_unit_test(evidence_without_bounds_stays_a_number),
         cmocka_unit_test(a_reference_survives_its_file),
         cmocka_unit_test(merged_references_are_one_of_both),
