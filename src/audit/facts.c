@@ -2,7 +2,7 @@
 #include <string.h>
 #include "audit/dup.h"
 #include "audit/images.h"
-#include "audit/language.h"
+#include "data/language.h"
 #include "base/mem.h"
 
 struct facts_thread {

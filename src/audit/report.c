@@ -3,7 +3,7 @@
 #include "audit/opened.h"
 #include <lathe.h>
 #include <string.h>
-#include "audit/language.h"
+#include "data/language.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"

@@ -1,7 +1,7 @@
 #include "audit/store.h"
 #include <string.h>
 #include "audit/images.h"
-#include "audit/language.h"
+#include "data/language.h"
 #include "base/mem.h"
 #include "base/tree.h"
 

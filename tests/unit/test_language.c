@@ -1,6 +1,6 @@
 /* test_language.c - the language of texts whose language is known: article 1 of the Universal Declaration of Human Rights. */
 #include "../test.h"
-#include "audit/language.h"
+#include "data/language.h"
 #include "base/mem.h"
 
 static char room[LANGUAGE_LOOK + LANGUAGE_PAD];

@@ -1,4 +1,4 @@
-#include "audit/language.h"
+#include "data/language.h"
 #include <stdbool.h>
 #include <string.h>
 

@@ -3,8 +3,8 @@
  *
  * Looked at are the text's first 512 bytes and as many from its middle on: a page tells no more.  Where half of both is English, surely and
  * nearly all of it, that is the answer.  Any number of threads. */
-#ifndef AUDIT_LANGUAGE_H
-#define AUDIT_LANGUAGE_H
+#ifndef DATA_LANGUAGE_H
+#define DATA_LANGUAGE_H
 #include <stddef.h>
 #include <stdint.h>
 
