@@ -62,6 +62,7 @@ struct answer_wish {
     int n_logprob;                           /* as of text_request */
     bool echo;                               /* the text begins with the prompt's, and its tokens have probabilities, too, but for the first: NAN */
     bool show_end;                           /* the token that ends the answer goes out with its probability */
+    struct text_signals *signals;            /* as of text_request */
     bool scored;                             /* answer_end.logprob is wanted, though n_logprob may be -1 */
     int priority, tenant; struct block_key root; bool share;
     void (*piece)(void *ctx, const struct answer_piece *p);

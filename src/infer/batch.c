@@ -33,7 +33,10 @@ struct text {
     int n_kept;                  /* of the prompt, when it was first admitted */
     int n_shown;                 /* prompt_probs: tokens before this were shown */
     int n_hidden;                /* hidden(): the same */
+    int n_seen;                  /* signals: of the prompt's rows that are looked at, those that were or cannot be any more */
+    int n_look;                  /* of a step: such rows, whose logits are behind those that are drawn from */
     struct err err;              /* of adjust(); code 0: none */
+    struct token_signal signal[SPEC_N_LOGITS];
     struct token_prob prob[SPEC_N_LOGITS][TOP_MAX + 1];      /* [.][0]: of the drawn one */
 };
 
@@ -447,6 +450,8 @@ static void draw(struct batch *b, struct text *t, const float *logits, int i_thr
         t->drawn[i] = id, t->n_drawn = i + 1;
         if (id < 0)
             return;
+        if (t->r.signals)
+            t->signal[i] = signals_token(logits, b->V, id);
         if (t->r.n_logprob >= 0)
             token_probs(logits, b->V, id, t->r.n_logprob, t->prob[i]);
         if (t->r.accept)
@@ -461,9 +466,15 @@ struct draw_job { struct batch *b; int first; };
 static void draw_one(void *ctx, int i, int i_thread)
 {
     const struct draw_job *j = ctx;
-    struct text *t = j->b->in_step[j->first + i];
-    if (t->n_drawn < 0)
-        draw(j->b, t, j->b->logits + (ptrdiff_t)t->first_row * j->b->V, i_thread);
+    struct batch *b = j->b;
+    struct text *t = b->in_step[j->first + i];
+    const float *logits = b->logits + (ptrdiff_t)t->first_row * b->V;
+    if (t->n_drawn < 0) {
+        draw(b, t, logits, i_thread);
+        logits += (ptrdiff_t)(1 + t->n_draft) * b->V;
+    }
+    for (int k = 0; k < t->n_look; k++, logits += b->V, t->n_seen++)
+        signals_add_prompt(t->r.signals, logits, b->V, t->ids[signals_prompt_row(t->r.n, t->n_kept, t->n_seen) + 1]);
 }
 
 static bool wants_token(const struct text *t) { return t->n_done + t->n_row == t->n_ids + t->n_draft && t->r.most > 0; }
@@ -479,20 +490,36 @@ static int draw_group(struct batch *b, int first, int end, int n, struct err *er
     return 0;
 }
 
+/* Rows of the prompt that are computed in this step and looked at, at most so many.  Of a text that was put aside some may be in the cache by now. */
+static int count_looks(struct text *t, int most)
+{
+    const int all = t->r.signals ? signals_prompt_rows(t->r.n, t->n_kept) : 0;
+    int n = 0;
+    while (t->n_seen < all && signals_prompt_row(t->r.n, t->n_kept, t->n_seen) < t->n_done)
+        t->n_seen++;
+    while (n < most && t->n_seen + n < all && signals_prompt_row(t->r.n, t->n_kept, t->n_seen + n) < t->n_done + t->n_row)
+        n++;
+    return n;
+}
+
 /* Groups of texts whose rows of logits fit. */
 static int draw_tokens(struct batch *b, struct err *err)
 {
+    const int most = engine_n_logits(b->o.e);
     int first = 0, n = 0, row = 0;
     for (int i = 0; i < b->n_part; row += b->in_step[i]->n_row, i++) {
         struct text *t = b->in_step[i];
         const int want = wants_token(t) ? 1 + t->n_draft : 0;
-        if (n + want > engine_n_logits(b->o.e)) {
+        t->n_look = count_looks(t, most - want);
+        if (n + want + t->n_look > most) {
             TRY(draw_group(b, first, i, n, err));
             first = i, n = 0;
         }
         t->n_drawn = want ? -1 : 0, t->first_row = n;
         for (int k = 0; k < want; k++)
             b->row[n++] = row + t->n_row - want + k;
+        for (int k = 0; k < t->n_look; k++)
+            b->row[n++] = row + signals_prompt_row(t->r.n, t->n_kept, t->n_seen + k) - t->n_done;
     }
     return draw_group(b, first, b->n_part, n, err);
 }
@@ -542,6 +569,42 @@ static int show_hidden(struct batch *b, struct text *t, int first_row, struct er
     return 0;
 }
 
+static bool ends_prompt(const struct text *t) { return t->r.signals && !t->r.signals->has_sketch && t->n_done < t->r.n && t->n_done + t->n_row >= t->r.n; }
+
+/* Of the texts of parts first .. end - 1 whose prompt ends in this step: n rows. */
+static int sketch_group(struct batch *b, int first, int end, int n, struct err *err)
+{
+    const int C = engine_config(b->o.e)->d_model;
+    const float *x;
+    if (!n)
+        return 0;
+    TRY(engine_hidden(b->o.e, b->row, n, &x, err));
+    for (int i = first; i < end; i++) {
+        struct text *t = b->in_step[i];
+        if (!ends_prompt(t))
+            continue;
+        signals_add_hidden(t->r.signals, x, C);
+        x += C;
+    }
+    return 0;
+}
+
+static int sketch_prompts(struct batch *b, struct err *err)
+{
+    int first = 0, n = 0;
+    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row) {
+        const struct text *t = b->in_step[i];
+        if (!ends_prompt(t))
+            continue;
+        if (n == engine_n_logits(b->o.e)) {
+            TRY(sketch_group(b, first, i, n, err));
+            first = i, n = 0;
+        }
+        b->row[n++] = row + t->r.n - 1 - t->n_done;
+    }
+    return sketch_group(b, first, b->n_part, n, err);
+}
+
 static int show_prompts(struct batch *b, struct err *err)
 {
     for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row) {
@@ -551,7 +614,7 @@ static int show_prompts(struct batch *b, struct err *err)
         if (t->r.hidden)
             TRY(show_hidden(b, t, row, err));
     }
-    return 0;
+    return sketch_prompts(b, err);
 }
 
 static void note_token(struct batch *b, struct text *t)
@@ -592,6 +655,8 @@ static void deliver(struct batch *b, struct text *t)
         t->ids[t->n_ids++] = t->drawn[i];
         b->mine.n_token++;
         note_token(b, t);
+        if (t->r.signals)
+            signals_add(t->r.signals, &t->signal[i]);
         const struct text_token token = shown(t, t->drawn[i], t->n_ids - 1, t->prob[i]);
         const bool more = !t->r.token || t->r.token(t->r.ctx, &token), length = t->n_ids - t->r.n == t->r.most, full = t->n_ids > engine_ctx(b->o.e);
         if (!more || length || full) {

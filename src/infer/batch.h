@@ -18,6 +18,7 @@
 #include "infer/pages.h"
 #include "infer/probs.h"
 #include "infer/sample.h"
+#include "infer/signals.h"
 
 enum text_end {
     TEXT_STOP,                           /* token() said so */
@@ -63,6 +64,7 @@ struct text_request {
     int n_logprob;                       /* how many of the likeliest go with each token; -1: no probabilities */
     bool prompt_probs;                   /* prompt() gets those of the prompt's tokens, too, from the second on */
     bool last_hidden;                    /* hidden() gets the last of the prompt's tokens only */
+    struct text_signals *signals;        /* or NULL: what the numbers say of it is added there, until done() (signals.h) */
     int priority;                        /* lower goes first */
     int tenant;                          /* whose it is, for turns among those of the same priority; 0: nobody's, who may fill the queue */
     int adapter;                         /* of the engine's, from 1 on; 0: none.  The root must tell of it */

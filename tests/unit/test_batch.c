@@ -26,7 +26,8 @@ struct made {
     float prompt_logprob[CTX]; int n_prompt;
     double hidden[CTX]; int n_hidden;                /* sums that tell one state from another */
     enum text_end end;
-    int n_accepted, n_done;
+    int n_accepted, n_done, n_kept;
+    struct text_signals signals;
 };
 
 static int adjust(void *ctx, float *logits, int V, struct err *e)
@@ -76,7 +77,7 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *e)
     struct made *m = ctx;
     (void)e;
     assert_true(n_kept < m->r.n);
-    m->end = end, m->n_done++;
+    m->end = end, m->n_done++, m->n_kept = n_kept;
 }
 
 static void wish(struct made *m, uint64_t i, int V, int n_adapter)
@@ -91,6 +92,7 @@ static void wish(struct made *m, uint64_t i, int V, int n_adapter)
                                   .priority = (int)(dice >> 48 & 1), .share = (dice >> 52 & 7) != 0, .root = { { (unsigned char)(dice >> 56 & 1) } },
                                   .adapter = (int)(rng_u64(18, i) % (uint64_t)n_adapter), .adjust = dice >> 60 & 1 ? adjust : NULL, .accept = accept, .prompt = prompt_token, .hidden = dice >> 34 & 1 ? hidden_state : NULL, .last_hidden = dice >> 35 & 1, .token = token, .done = done, .ctx = m };
     m->r.root.sha256[1] = (unsigned char)m->r.adapter;
+    m->r.signals = &m->signals;
     m->rule = 1;
 }
 
@@ -98,6 +100,7 @@ static void again(struct made *m)
 {
     m->n = m->n_prompt = m->n_done = m->n_accepted = m->n_hidden = 0, m->rule = 1;
     memset(m->hidden, 0, sizeof m->hidden);
+    m->signals = (struct text_signals){ 0 };
 }
 
 static void open_batch_kv(struct batch **b, struct engine **e, const char *path, enum engine_kv kv, int n_slot, int n_page, int step, struct pool *pool, int lookup)
@@ -124,6 +127,18 @@ static void compare(const struct made *a, const struct made *b, const char *what
         fail_msg("%s, text %d: other probabilities of the prompt than alone", what, i);
     if (memcmp(a->hidden, b->hidden, sizeof a->hidden))
         fail_msg("%s, text %d: other hidden states than alone", what, i);
+    const struct text_signals *x = &a->signals, *y = &b->signals;
+    if (x->n_token != y->n_token || x->entropy != y->entropy || x->confidence != y->confidence || x->logprob != y->logprob || memcmp(x->sketch, y->sketch, sizeof x->sketch))
+        fail_msg("%s, text %d: other signals than alone", what, i);
+    if (a->end != TEXT_FAILED && x->n_token != a->n)
+        fail_msg("%s, text %d: signals of %d tokens, expected %d", what, i, x->n_token, a->n);
+    if (y->n_prompt > signals_prompt_rows(b->r.n, b->n_kept) || (b->n_kept == a->n_kept && y->n_prompt == x->n_prompt && y->prompt_nll != x->prompt_nll))
+        fail_msg("%s, text %d: %d rows of the prompt, %d kept, %.9g; alone %d, %.9g", what, i, y->n_prompt, b->n_kept, y->prompt_nll, x->n_prompt, x->prompt_nll);
+    double sum = 0;
+    for (int k = 0; a->r.n_logprob >= 0 && k < a->n; k++)
+        sum += (double)a->logprob[k];
+    if (a->r.n_logprob >= 0 && a->end != TEXT_FAILED && fabs(sum - x->logprob) > 1e-4)
+        fail_msg("%s, text %d: log-probabilities sum to %.9g, signals say %.9g", what, i, sum, x->logprob);
     for (int k = 0; a->r.n_logprob >= 0 && k < a->n; k++)
         if (a->logprob[k] != b->logprob[k] || memcmp(a->top[k], b->top[k], (size_t)a->r.n_logprob * sizeof *a->top[k]))
             fail_msg("%s, text %d: other probabilities than alone at token %d", what, i, k);

@@ -1,0 +1,53 @@
+#include "infer/signals.h"
+#include <math.h>
+#include "base/rng.h"
+#include "cpu/kernels.h"
+
+/* With d = x - max and p = e^d / sum: -log p = log sum - d, so the entropy is log sum - (sum of e^d d) / sum. */
+struct token_signal signals_token(const float *logits, int V, int32_t id)
+{
+    struct logit_moments m;
+    cpu_kernels()->logit_moments(V, logits, &m);
+    const double log_sum = log(m.sum), entropy = log_sum - m.first / m.sum;
+    return (struct token_signal){ (float)(entropy < 0 ? 0 : entropy), (float)(1 / m.sum), (float)((double)logits[id] - (double)logits[m.best] - log_sum) };
+}
+
+void signals_add(struct text_signals *s, const struct token_signal *t)
+{
+    s->n_token++;
+    s->entropy += (double)t->entropy, s->confidence += (double)t->confidence, s->logprob += (double)t->logprob;
+}
+
+void signals_add_prompt(struct text_signals *s, const float *logits, int V, int32_t id)
+{
+    s->n_prompt++;
+    s->prompt_nll -= (double)signals_token(logits, V, id).logprob;
+}
+
+void signals_add_hidden(struct text_signals *s, const float *x, int C)
+{
+    const uint64_t key = rng_key(0, "hidden sketch");
+    double sum[SIGNALS_SKETCH] = { 0 };
+    uint64_t bits = 0;
+    for (int c = 0; c < C; c++, bits >>= SIGNALS_SKETCH) {
+        if (c % (64 / SIGNALS_SKETCH) == 0)
+            bits = rng_u64(key, (uint64_t)c / (64 / SIGNALS_SKETCH));
+        for (int i = 0; i < SIGNALS_SKETCH; i++)
+            sum[i] += bits >> i & 1 ? (double)x[c] : -(double)x[c];
+    }
+    for (int i = 0; i < SIGNALS_SKETCH; i++)
+        s->sketch[i] = (float)(sum[i] / sqrt(SIGNALS_SKETCH));
+    s->has_sketch = true;
+}
+
+int signals_prompt_rows(int n, int kept)
+{
+    const int known = n - 1 - kept;              /* rows that are computed and whose next token is the prompt's */
+    return known < 0 ? 0 : known < SIGNALS_PROMPT ? known : SIGNALS_PROMPT;
+}
+
+int signals_prompt_row(int n, int kept, int i)
+{
+    const int64_t known = n - 1 - kept, rows = signals_prompt_rows(n, kept);
+    return kept + (int)((2 * i + 1) * known / (2 * rows));
+}

@@ -1,0 +1,33 @@
+/* signals.h - what a model's own numbers say of a text that it reads and goes on with: how unlikely the prompt was, how unsure each token.
+ *
+ * A batch gathers them where a text asks for it (text_request.signals), from what it computes anyway, and nothing that is drawn depends on them:
+ *   prompt      -log softmax of the prompt's tokens.  Logits of a prompt are not computed otherwise, so it is a sample: at most SIGNALS_PROMPT of the
+ *               tokens, spread evenly over those that the cache does not have.  What the cache has says nothing, and of a prompt that it has whole
+ *               n_prompt is 0: the mean over others is not made up for it.
+ *   tokens      of the model's logits, before penalties, grammars and temperature: entropy, the likeliest's probability, the drawn one's logarithm.  Nats.
+ *   sketch      the last hidden state of the prompt's last token, times a [SIGNALS_SKETCH, d_model] matrix of random signs / sqrt(SIGNALS_SKETCH),
+ *               which keeps distances on average (Johnson & Lindenstrauss 1984; signs: Achlioptas 2003).  The same matrix for all models of a width. */
+#ifndef INFER_SIGNALS_H
+#define INFER_SIGNALS_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SIGNALS_PROMPT 16
+#define SIGNALS_SKETCH 16
+struct text_signals {
+    int n_prompt; double prompt_nll;                     /* a sum over so many */
+    int n_token; double entropy, confidence, logprob;    /* sums over so many */
+    bool has_sketch; float sketch[SIGNALS_SKETCH];
+};
+struct token_signal { float entropy, confidence, logprob; };
+/* Of a row of V logits from which id was drawn. */
+struct token_signal signals_token(const float *logits, int V, int32_t id);
+void signals_add(struct text_signals *s, const struct token_signal *t);
+/* logits: those from which id, a token of the prompt, would have been drawn. */
+void signals_add_prompt(struct text_signals *s, const float *logits, int V, int32_t id);
+void signals_add_hidden(struct text_signals *s, const float *x, int C);
+/* Positions whose logits are looked at, of a prompt of n tokens whose first `kept` are in the cache: their number, and the i-th, ascending. */
+int signals_prompt_rows(int n, int kept);
+int signals_prompt_row(int n, int kept, int i);
+
+#endif

@@ -1,0 +1,79 @@
+/* test_signals_of_texts.c - what numbers say of a text: entropy and probabilities by their definitions, rows of prompts, sketches. */
+#include <math.h>
+#include "../test.h"
+#include "base/rng.h"
+#include "infer/signals.h"
+
+static void a_token_has_the_entropy_and_probabilities_of_its_logits(void **state)
+{
+    (void)state;
+    for (int V = 1; V < 300; V += 13) {
+        float x[300];
+        double sum = 0, entropy = 0, most = 0;
+        for (int i = 0; i < V; i++) {
+            x[i] = (float)(4 * rng_normal(7, (uint64_t)(V * 1000 + i)));
+            sum += exp((double)x[i]);
+        }
+        for (int i = 0; i < V; i++) {
+            const double p = exp((double)x[i]) / sum;
+            entropy -= p * log(p), most = p > most ? p : most;
+        }
+        const struct token_signal s = signals_token(x, V, V / 2);
+        assert_true(fabs((double)s.entropy - entropy) < 1e-5 && fabs((double)s.confidence - most) < 1e-6 && fabs((double)s.logprob - ((double)x[V / 2] - log(sum))) < 1e-5);
+    }
+    const float flat[4] = { 2, 2, 2, 2 }, forbidden[3] = { 1, -INFINITY, -INFINITY };
+    assert_true(fabs((double)signals_token(flat, 4, 1).entropy - log(4)) < 1e-6);
+    const struct token_signal s = signals_token(forbidden, 3, 0);
+    assert_true(s.confidence == 1 && s.logprob == 0);
+}
+
+static void rows_of_a_prompt_are_spread_over_what_is_computed(void **state)
+{
+    (void)state;
+    assert_int_equal(signals_prompt_rows(1, 0), 0);              /* nothing in it follows anything */
+    assert_int_equal(signals_prompt_rows(5, 4), 0);
+    assert_int_equal(signals_prompt_rows(5, 0), 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(signals_prompt_row(5, 0, i), i);
+    for (int kept = 0; kept < 1000; kept += 64) {
+        const int n = signals_prompt_rows(1000, kept);
+        assert_int_equal(n, kept > 1000 - 1 - SIGNALS_PROMPT ? 999 - kept : SIGNALS_PROMPT);
+        for (int i = 0; i < n; i++) {
+            const int at = signals_prompt_row(1000, kept, i);
+            assert_true(at >= kept && at < 999 && (i == 0 || at > signals_prompt_row(1000, kept, i - 1)));
+        }
+    }
+    assert_int_equal(signals_prompt_row(1 << 30, 0, SIGNALS_PROMPT - 1), (int)((31LL * ((1 << 30) - 1)) / 32));
+}
+
+static void sketches_keep_distances_on_average(void **state)
+{
+    (void)state;
+    enum { C = 96 };
+    double ratio = 0;
+    for (int k = 0; k < 200; k++) {
+        struct text_signals a = { 0 };
+        float x[C];
+        double length = 0, of_sketch = 0;
+        for (int c = 0; c < C; c++) {
+            x[c] = (float)rng_normal((uint64_t)k, (uint64_t)c);
+            length += (double)x[c] * (double)x[c];
+        }
+        signals_add_hidden(&a, x, C);
+        assert_true(a.has_sketch);
+        for (int i = 0; i < SIGNALS_SKETCH; i++)
+            of_sketch += (double)a.sketch[i] * (double)a.sketch[i];
+        ratio += of_sketch / length / 200;
+    }
+    assert_true(fabs(ratio - 1) < 0.1);                          /* sd of one is sqrt(2 / 16), of the mean 0.025 */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_has_the_entropy_and_probabilities_of_its_logits),
+        cmocka_unit_test(rows_of_a_prompt_are_spread_over_what_is_computed),
+        cmocka_unit_test(sketches_keep_distances_on_average),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
