@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -89,4 +90,17 @@ int when_parse(int64_t *ns, const char *text, struct err *err)
     ok = ok && same.tm_mon == tm.tm_mon && same.tm_mday == tm.tm_mday && same.tm_hour == tm.tm_hour && same.tm_min == tm.tm_min;
     *ns = ((int64_t)s - 60 * east) * SECOND + fraction;
     return ok && *ns >= 0 ? 0 : ERR(err, USAGE, "found '%.100s', expected a moment as 2026-11-27, 2026-11-27T14:30Z or 2026-11-27T14:30:05.5+01:00", text);
+}
+
+int when_span(double *s, const char *text, struct err *err)
+{
+    static const struct { char unit; double s; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 }, { 0, 1 } };
+    char *end;
+    const double n = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
+    for (size_t i = 0; n >= 0 && i < sizeof units / sizeof *units; i++)
+        if (*end == units[i].unit && (!*end || !end[1]) && n * units[i].s <= 3e9) {
+            *s = n * units[i].s;
+            return 0;
+        }
+    return ERR(err, USAGE, "found '%.40s', expected a length of time: a number and s, m, h, d or w, as 30d", text);
 }

@@ -9,6 +9,8 @@ int64_t when_now(void);                  /* of the system's clock, which may be 
 void when_text(char out[WHEN_TEXT], int64_t ns);      /* 1970 to 2262 */
 /* A day, or a day, 'T' or a space and hh:mm[:ss[.fraction]], and Z, an offset as +01:00, or nothing, which is Z.  A day alone is its beginning. */
 int when_parse(int64_t *ns, const char *text, struct err *err);
+/* A length of time: a number and s, m, h, d or w, in seconds; without a letter it is seconds.  ERR_USAGE. */
+int when_span(double *s, const char *text, struct err *err);
 /* For tests: the clock stands there; < 0: it goes again. */
 void when_set(int64_t ns);
 #endif
