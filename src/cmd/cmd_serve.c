@@ -3,11 +3,12 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/pool.h"
+#include "base/when.h"
 #include "cmd/cmd.h"
 #include "serve/server.h"
 
-static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key;
-static bool audit_text, audit_strict, matryoshka, fit;
+static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d";
+static bool record_text, audit_text, audit_strict, matryoshka, fit;
 static double memory_gb;
 static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
 
@@ -40,14 +41,17 @@ static int read_places(struct model_place *place, const char *const *args, int n
 static int run(const char *const *args, int n_args, struct err *err)
 {
     struct model_place place[SERVED_MODELS_MAX];
+    double retain_s;
     TRY(read_places(place, args, n_args, err));
+    if (when_span(&retain_s, retain, err) < 0)
+        return err_context(err, "--retain");
     if (key && !*key)                        /* "$KEY", which nobody has set */
         return ERR(err, USAGE, "--key is empty");
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9),
@@ -66,6 +70,9 @@ static const struct opt opts[] = {
     { OPT_STR, "audit", &audit, "<path>", "a line of JSON for each request: who, what, how much, how long; never the texts (doc/operating.md)", 0, 0 },
     { OPT_FLAG, "audit-text", &audit_text, NULL, "the audit log has the texts, too, of keys that allow it (keep_texts)", 0, 0 },
     { OPT_FLAG, "audit-strict", &audit_strict, NULL, "refuse requests while the audit log cannot be written", 0, 0 },
+    { OPT_STR, "record", &record, "<where>", "record numbers of each answer for lathe watch: registry (beside the registry), a folder, a file.db or postgresql://...; never the texts (doc/recording.md)", 0, 0 },
+    { OPT_FLAG, "record-text", &record_text, NULL, "with prompts and answers, of keys that allow it (keep_texts)", 0, 0 },
+    { OPT_STR, "retain", &retain, "<time>", "that these texts, and comments of feedback, are kept: 12h, 30d", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
@@ -100,7 +107,7 @@ const struct command command_serve = {
         "    POST /v1/messages            POST /v1/messages/count_tokens\n"
         "    POST /api/chat, /api/generate, /api/embed, /api/embeddings, /api/show    GET /api/tags, /api/ps, /api/version\n"
         "    POST /tokenize               POST /detokenize        GET /metrics    GET /health    GET /ready\n"
-        "    GET /lathe/stats             POST /v1/embeddings      POST /classify\n"
+        "    GET /lathe/stats             POST /v1/embeddings      POST /classify       POST /v1/feedback\n"
         "\n"
         "in OpenAI's form, streamed or not, with vLLM's further fields (top_k, min_p, repetition_penalty, min_tokens, stop_token_ids,\n"
         "allowed_token_ids, ignore_eos, priority, cache_salt, structured_outputs and others).  A field that is not known\n"
@@ -150,6 +157,9 @@ const struct command command_serve = {
         "With --keys FILE many have a key each, made by lathe key, with limits (requests and tokens a minute and a day, texts at once),\n"
         "and rights.  Where a limit is met the reply is 429 with the exact time to wait, and x-ratelimit headers tell what is left;\n"
         "those who wait take turns; nobody finds what another's texts left in the cache.  SIGHUP reads the file again.\n"
+        "--record WHERE keeps a row of numbers of each answer: lengths, how unlikely the prompt and how unsure each token was, languages, why it\n"
+        "ended, how long it took.  POST /v1/feedback adds what its asker says of it; lathe watch finds out when any of that changes.\n"
+        "\n"
         "--audit FILE is a log of requests in which a line that was changed or taken out shows.\n"
         "\n"
         "Several models are told apart by the field \"model\" of requests, where each has its name: the last part of its path, or NAME=PATH.\n"

@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "serve/json_out.h"
+#include "serve/recording.h"
 #include "serve/visit.h"
 
 /* In whole seconds for all, and exactly for those who know that. */
@@ -66,6 +67,7 @@ static void exchange_free(struct exchange *x)
 {
     for (int i = 0; i < x->n_all; i++) {
         answer_free(x->choice[i].a);
+        record_free(x->choice[i].record);
         reply_free(x->choice[i].reply);
         buf_release(&x->choice[i].text);
         for (int k = 0; k < CHOICE_PARTS; k++)
@@ -159,6 +161,7 @@ static int tell_piece(struct choice *c, const struct answer_piece *p)
     for (int i = 0; i < p->n_token; i++)
         TRY(d->token(c, &p->token[i], NULL));
     visit_note_first(x->q);
+    recording_piece(c, p->text, p->n);
     if (!x->w.stream || visit_keeps_text(x->q))
         TRY(buf_add(&c->text, p->text, p->n, NULL));
     if (!x->w.stream)
@@ -242,6 +245,7 @@ static void finish(struct exchange *x)
     settle(x);
     if (x->w.n_made && !x->failed)
         choose_best(x);
+    recording_end(x);
     if (x->streams) {
         tell_close(x);                       /* what fails for want of memory or a client ends the stream all the same */
         http_stream_end(x->q);
@@ -372,6 +376,7 @@ static void make_answer(struct choice *c, struct refusal *e)
     struct err err;
     a.prompt = ids->id, a.n_prompt = (int)ids->n, a.sampling.seed = x->w.seed + (uint64_t)(c->i % made), a.piece = piece, a.end = ended, a.ctx = c;
     a.most = a.most < 0 ? left : a.most, a.scored = x->w.n_made;
+    a.signals = c->record ? &c->signals : NULL;
     if (!e->status && answer_new(&c->a, &x->s->answers, &a, &err) < 0)
         refuse_as(e, err.code == ERR_NOMEM ? 503 : 400, NULL, NULL, NULL, "%s", err.msg);
 }
@@ -403,6 +408,7 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
     for (int i = 0; i < n; i++) {
         if (x->w.reads_reply && reply_new(&x->choice[i].reply, &x->w.form, NULL) < 0)
             refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
+        recording_begin(&x->choice[i]);
         make_answer(&x->choice[i], e);
     }
     forget_request(&x->w);

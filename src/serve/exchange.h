@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include "serve/http.h"
 #include "serve/wish.h"
+#include "store/recorder.h"
 
 /* One of the texts: answer i % n to prompt i / n, where n is wish.n_made until all have ended, and then wish.n. */
 #define CHOICE_PARTS 4
@@ -29,6 +30,7 @@ struct choice {
     int n_thought;                       /* of those made, thoughts */
     double first;                        /* clock_wall() of its first piece; 0: there was none */
     double logprob;                      /* sum over the tokens made, with n_made */
+    struct text_signals signals;         /* where it is recorded */
     /* the dialect's own, released with the exchange */
     bool told;
     int own[2];
@@ -37,6 +39,7 @@ struct choice {
     struct answer *a;
     bool leads;                          /* the first of its prompt's, when they were submitted */
     uint64_t id;                         /* of the batch; 0: not there */
+    struct record *record;               /* or NULL (recording.h) */
 };
 
 struct exchange {

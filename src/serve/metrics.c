@@ -10,6 +10,7 @@
 #include "serve/audit.h"
 #include "serve/json_out.h"
 #include "serve/served_model.h"
+#include "store/recorder.h"
 
 /* ---- numbers with one writer ---- */
 
@@ -365,6 +366,22 @@ void metrics_write_audit(struct buf *b, struct audit *a)
     buf_printf(b, NULL, "lathe:audit_lines_total %llu\n", (unsigned long long)n.n_written);
     metrics_head(b, "counter", "lathe:audit_lines_lost_total", "Lines that it could not take.");
     buf_printf(b, NULL, "lathe:audit_lines_lost_total %llu\n", (unsigned long long)n.n_lost);
+}
+
+void metrics_write_recorder(struct buf *b, struct recorder *r)
+{
+    const struct recorder_counts n = recorder_counts(r);
+    const struct { const char *kind, *name, *help; uint64_t n; } rows[] = {
+        { "counter", "lathe:answers_recorded_total", "Answers that were recorded.", n.n_written },
+        { "counter", "lathe:answers_lost_total", "Answers that could not be recorded.", n.n_lost },
+        { "gauge", "lathe:answers_waiting", "Answers that wait to be recorded.", (uint64_t)n.n_waiting },
+        { "counter", "lathe:feedback_total", "What was said of answers and recorded.", n.n_feedback },
+        { "gauge", "lathe:recording_works", "1: the last answers could be recorded.", n.works },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        metrics_head(b, rows[i].kind, rows[i].name, rows[i].help);
+        buf_printf(b, NULL, "%s %llu\n", rows[i].name, (unsigned long long)rows[i].n);
+    }
 }
 
 static int count_files(void)

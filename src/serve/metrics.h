@@ -14,6 +14,7 @@
 #include "infer/batch.h"
 
 struct audit;
+struct recorder;
 struct metrics;
 struct served_model;
 
@@ -35,6 +36,7 @@ void metrics_write(struct buf *b, struct served_model *const *models, int n);
 struct http_route { const char *method, *path; };
 void metrics_write_process(struct buf *b, double begun);     /* memory, time, files; begun: by clock_wall() */
 void metrics_write_audit(struct buf *b, struct audit *a);
+void metrics_write_recorder(struct buf *b, struct recorder *r);
 void metrics_write_http(struct buf *b, const struct http_counts *c, const struct http_route *routes, int n);
 
 /* ---- now ---- */

@@ -12,6 +12,7 @@
 #include "serve/classify.h"
 #include "serve/embeddings.h"
 #include "serve/exchange.h"
+#include "serve/feedback.h"
 #include "serve/json_out.h"
 #include "serve/ollama.h"
 #include "serve/ollama_reply.h"
@@ -111,6 +112,8 @@ static void api_pull(struct server *s, struct http_request *q)
     ollama_pull(q);
 }
 
+static void feedback(struct server *s, struct http_request *q) { feedback_take(q, s->recorder, dialect_of(q), server_wake, s); }
+
 static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->models.model, s->models.n); }
 static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->models.model, s->models.n); }
 static void api_version(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s}", "version", s->o.model.build + strlen("lathe "))); }
@@ -136,6 +139,7 @@ static const struct route {
     { "POST", "/v1/embeddings", false, false, NULL, openai_embeddings },
     { "POST", "/v1/messages", false, false, NULL, messages },
     { "POST", "/v1/messages/count_tokens", false, false, NULL, anthropic_count },
+    { "POST", "/v1/feedback", false, false, feedback, NULL },
     { "POST", "/classify", false, false, NULL, classify_start },
     { "POST", "/api/chat", false, false, NULL, ollama_chat },
     { "POST", "/api/generate", false, false, NULL, ollama_generate },
@@ -168,6 +172,8 @@ static void metrics(struct server *s, struct http_request *q)
     buf_printf(&b, NULL, "lathe:requests_reading %d\n", turns_count(s->reading));
     if (s->audit)
         metrics_write_audit(&b, s->audit);
+    if (s->recorder)
+        metrics_write_recorder(&b, s->recorder);
     http_reply(q, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
     buf_release(&b);
 }

@@ -252,7 +252,7 @@ static int name_adapters(struct served_model *s, const struct served_model_opts 
 
 static int open_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step, s->machine = o->machine;
+    s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step, s->machine = o->machine, s->recorder = o->recorder;
     if (!(s->path = mem_strdup(o->path)))
         return ERR(err, NOMEM, "no memory for the path of a model");
     if (!(s->name = name_of(o)))

@@ -19,6 +19,7 @@
 #include "serve/metrics.h"
 #include "serve/turns.h"
 
+struct recorder;
 struct served_model_opts {
     const char *build;                   /* the program and its version, for the fingerprint */
     const char *path, *name;             /* name: what requests call it; NULL: the last part of the path */
@@ -35,6 +36,7 @@ struct served_model_opts {
     const char *const *adapter; int n_adapter;       /* NAME=FOLDER: adapters that requests may ask for by that name */
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;
+    struct recorder *recorder;           /* of answers (store/recorder.h), or NULL; outlives the model */
 };
 enum served_kind { SERVED_TEXTS, SERVED_VECTORS, SERVED_CLASSES };
 /* The model with one of its adapters: a model of its own to clients. */
@@ -67,6 +69,7 @@ struct served_model {
     char fingerprint[40];                /* of all that decides the bytes of an answer, beside the request */
     int n_queue;                         /* texts that may wait */
     struct metrics *metrics;
+    struct recorder *recorder;
     struct block_key root;               /* of texts that belong to nobody in particular */
     struct served_adapter *adapter; int n_adapter;
     time_t since;

@@ -2,16 +2,19 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "serve/notify.h"
+#include "serve/recording.h"
 #include "serve/tls.h"
 #include "serve/visit.h"
+#include "store/recorder.h"
 
 static void nap(long milliseconds) { nanosleep(&(struct timespec){ milliseconds / 1000, milliseconds % 1000 * 1000000 }, NULL); }
 
-static void after_step(void *ctx)
+void server_wake(void *ctx)
 {
     struct server *s = ctx;
     struct http *h = s->http;
@@ -58,6 +61,7 @@ static void drain(struct server *s)
     http_refuse(s->http);
     turns_halt(s->reading);
     served_models_halt(&s->models);
+    recorder_stop(s->recorder);
     http_wake(s->http);
 }
 
@@ -157,6 +161,17 @@ static int begin_audit(struct server *s, struct err *err)
     return clients_open(s->clients) ? 0 : audit_day(s->o.audit, visit_now(), charge, s->clients, err);
 }
 
+static int begin_recording(struct server *s, struct err *err)
+{
+    char host[128] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(s->name, sizeof s->name, "%s:%d", host, s->o.port);
+    const struct recorder_opts o = { .where = strcmp(s->o.record, "registry") ? s->o.record : NULL, .server = s->name, .describe = recording_describe, .texts = s->o.record_text, .retain_s = s->o.retain_s };
+    TRY(recorder_open(&s->recorder, &o, err));
+    s->o.model.recorder = s->recorder;
+    return 0;
+}
+
 int server_run(const struct server_opts *o, struct err *err)
 {
     struct server s = { .o = *o, .begun = clock_wall() };
@@ -172,19 +187,23 @@ int server_run(const struct server_opts *o, struct err *err)
         return ERR(err, USAGE, "--tls-cert and --tls-key belong together, and one of them is missing");
     if (!o->audit && (o->audit_text || o->audit_strict))
         return ERR(err, USAGE, "%s without --audit: there is no log", o->audit_strict ? "--audit-strict" : "--audit-text");
+    if (!o->record && o->record_text)
+        return ERR(err, USAGE, "--record-text without --record: nothing is recorded");
     TRY(page_init(&s.page, err));
     if (o->tls_key)
         TRY(tls_load(&s.tls, o->tls_key, o->tls_cert, err));
     int rc = clients_new(&s.clients, s.o.key, s.o.keys, err);
     rc = rc || !o->audit ? rc : begin_audit(&s, err);
-    s.o.model.after_step = after_step, s.o.model.ctx_of_step = &s;
+    rc = rc || !o->record ? rc : begin_recording(&s, err);
+    s.o.model.after_step = server_wake, s.o.model.ctx_of_step = &s;
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, err);
-    rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, after_step, &s, err);
+    rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     turns_free(s.reading);
     served_models_close(&s.models);
+    recorder_free(s.recorder);
     audit_close(s.audit);
     clients_free(s.clients);
     tls_free(s.tls);

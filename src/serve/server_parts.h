@@ -21,12 +21,16 @@ struct server {
     struct tls *tls;                     /* NULL: without */
     struct clients *clients;
     struct audit *audit;                 /* or NULL */
+    struct recorder *recorder;           /* or NULL */
     atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
     atomic_int n_handled;                /* requests that may not have looked at drains, or have not yet submitted what they were let in for */
     double begun;
     struct http_counts counts;
     struct page page;
+    char name[160];                      /* of this server, in what is recorded: host:port */
 };
+
+void server_wake(void *ctx);             /* what was given to replies can go out; any thread; ctx: a struct server */
 
 /* ---- routes.c: the functions of struct http_opts (http.h); ctx: a struct server ---- */
 

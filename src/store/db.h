@@ -30,7 +30,7 @@ struct db_arg { enum db_kind kind; int64_t i; double r; const char *s; };
 #define DB_T(x) ((struct db_arg){ .kind = DB_TEXT, .s = (x) })        /* NULL: no value */
 #define DB_NONE ((struct db_arg){ .kind = DB_NULL })
 #define DB_ARGS(...) (const struct db_arg[]){ __VA_ARGS__ }, (int)(sizeof((const struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg))
-#define DB_ARGS_MAX 24
+#define DB_ARGS_MAX 40
 
 /* One statement; arg[0] is $1.  n_changed (may be NULL): rows that it changed. */
 int db_run(struct db *db, const char *sql, const struct db_arg *arg, int n, int64_t *n_changed, struct err *err);

@@ -1,0 +1,112 @@
+/* events_read.c - rows of answers become events again. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "store/events.h"
+#include "store/events_impl.h"
+
+#define EXPERTS 4096                     /* model/config.h's bound */
+
+static void copy(char *to, size_t size, const char *from) { snprintf(to, size, "%s", from); }
+static double real_at(struct db_rows *r, int i) { return db_is_null(r, i) ? (double)NAN : db_real(r, i); }
+static int64_t int_at(struct db_rows *r, int i) { return db_is_null(r, i) ? -1 : db_int(r, i); }
+
+/* "[1,2.5]": numbers up to most; what is no list of them has none. */
+static int sketch_at(struct db_rows *r, int i, float out[EVENT_SKETCH])
+{
+    const char *p = db_text(r, i);
+    int n = 0;
+    for (char *end; n < EVENT_SKETCH && (*p == '[' || *p == ','); p = end) {
+        out[n] = strtof(p + 1, &end);
+        if (end == p + 1)
+            break;
+        n++;
+    }
+    return *p == ']' ? n : 0;
+}
+
+static int experts_at(struct db_rows *r, int i, int32_t *out)
+{
+    const char *p = db_text(r, i);
+    int n = 0;
+    for (char *end; n < EXPERTS && (*p == '[' || *p == ','); p = end) {
+        out[n] = (int32_t)strtol(p + 1, &end, 10);
+        if (end == p + 1)
+            break;
+        n++;
+    }
+    return *p == ']' ? n : 0;
+}
+
+/* In the order of ANSWER_COLUMNS. */
+static void read_row(struct event *ev, struct db_rows *r, int32_t *experts)
+{
+    *ev = (struct event){ .choice = (int)db_int(r, 1), .t = db_int(r, 3), .version = db_int(r, 6), .expert = experts };
+    copy(ev->id, sizeof ev->id, db_text(r, 0)), copy(ev->request, sizeof ev->request, db_text(r, 2));
+    copy(ev->server, sizeof ev->server, db_text(r, 4)), copy(ev->model, sizeof ev->model, db_text(r, 5));
+    copy(ev->root, sizeof ev->root, db_text(r, 7)), copy(ev->arm, sizeof ev->arm, db_text(r, 8));
+    copy(ev->owner, sizeof ev->owner, db_text(r, 9)), copy(ev->user, sizeof ev->user, db_text(r, 10)), copy(ev->api, sizeof ev->api, db_text(r, 11));
+    ev->prompt_tokens = int_at(r, 12), ev->cached_tokens = int_at(r, 13), ev->answer_tokens = int_at(r, 14);
+    ev->prompt_nll = real_at(r, 15), ev->prompt_nll_tokens = int_at(r, 16);
+    ev->entropy = real_at(r, 17), ev->confidence = real_at(r, 18), ev->logprob = real_at(r, 19);
+    ev->n_sketch = sketch_at(r, 20, ev->sketch), ev->n_expert = experts_at(r, 21, experts);
+    copy(ev->prompt_language, sizeof ev->prompt_language, db_text(r, 22)), copy(ev->answer_language, sizeof ev->answer_language, db_text(r, 23));
+    copy(ev->finish, sizeof ev->finish, db_text(r, 24)), copy(ev->error, sizeof ev->error, db_text(r, 25));
+    ev->refused = (int)int_at(r, 26), ev->schema_ok = (int)int_at(r, 27), ev->tool_calls = (int)int_at(r, 28), ev->tool_ok = (int)int_at(r, 29);
+    ev->first_s = real_at(r, 30), ev->total_s = real_at(r, 31);
+}
+
+/* with_text: prompt and answer are two columns more. */
+static int each_row(struct db_rows *r, bool with_text, events_each each, void *ctx, int64_t *n, struct err *err)
+{
+    struct event ev;
+    int32_t *experts = mem_alloc_array(EXPERTS, sizeof *experts);
+    int rc = experts ? 0 : ERR(err, NOMEM, "no memory for a row of events");
+    while (!rc && (rc = db_next(r, err)) == 1) {
+        read_row(&ev, r, experts);
+        if (with_text)
+            ev.prompt = db_is_null(r, 32) ? NULL : db_text(r, 32), ev.answer = db_is_null(r, 33) ? NULL : db_text(r, 33);
+        ++*n;
+        rc = each(ctx, &ev, err);
+    }
+    mem_free(experts);
+    return rc;
+}
+
+#define WHERE_SQL "answer.t >= $1 AND answer.t < $2 AND ($3 = '' OR model = $3) AND ($4 = 0 OR version = $4) AND ($5 = '' OR root = $5) AND ($6 = '' OR arm = $6)"
+static const char *or_any(const char *s) { return s ? s : ""; }
+#define WHERE_ARGS(w) DB_I((w)->since), DB_I((w)->until ? (w)->until : INT64_MAX), DB_T(or_any((w)->model)), DB_I((w)->version), DB_T(or_any((w)->root)), DB_T(or_any((w)->arm))
+
+int events_read(struct events *e, const struct events_where *w, events_each each, void *ctx, struct err *err)
+{
+    struct db_rows *r;
+    int64_t n = 0;
+    TRY(db_query(&r, events_db(e), "SELECT " ANSWER_COLUMNS " FROM answer WHERE " WHERE_SQL " ORDER BY t, id, choice LIMIT $7", DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
+    const int rc = each_row(r, false, each, ctx, &n, err);
+    db_rows_free(r);
+    return rc;
+}
+
+int events_find(struct events *e, const char *id, events_each each, void *ctx, struct err *err)
+{
+    struct db_rows *r;
+    int64_t n = 0;
+    TRY(db_query(&r, events_db(e), "SELECT " ANSWER_COLUMNS ", (SELECT prompt FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2), "
+                                   "(SELECT answer FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2) FROM answer WHERE id = $1 OR request = $1 ORDER BY t, id, choice",
+                 DB_ARGS(DB_T(id), DB_I(when_now())), err));
+    const int rc = each_row(r, true, each, ctx, &n, err);
+    db_rows_free(r);
+    return rc || n ? rc : ERR(err, NOTFOUND, "%.200s: no answer '%.128s' was recorded", events_name(e), id);
+}
+
+int events_scores(struct events *e, const struct events_where *w, struct events_mean *out, struct err *err)
+{
+    struct db_rows *r;
+    TRY(db_query(&r, events_db(e), "SELECT count(score), avg(score) FROM feedback f WHERE EXISTS (SELECT 1 FROM answer WHERE answer.id = f.id AND answer.choice = f.choice AND " WHERE_SQL ")", DB_ARGS(WHERE_ARGS(w)), err));
+    const int rc = db_next(r, err);
+    *out = rc == 1 ? (struct events_mean){ db_int(r, 0), real_at(r, 1) } : (struct events_mean){ 0, (double)NAN };
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,248 @@
+/* test_events.c - what is recorded of answers, on both databases: rows come back as they went, feedback is its owner's, texts go when their time is over. */
+#include "../databases.h"
+#include <math.h>
+#include <stdlib.h>
+#include "base/mem.h"
+#include "store/events.h"
+
+static struct err err;
+#define DAY ((int64_t)86400 * 1000000000)
+
+static struct events *opened(void)
+{
+    struct events *e = NULL;
+    const char *where = database();
+    setenv("LATHE_HOME", test_dir, 1);                   /* the key of PostgreSQL's names */
+    OK(events_open(&e, where, true, &err));
+    return e;
+}
+
+static struct event sample(const char *id, int64_t t)
+{
+    struct event ev = { .t = t, .version = 3, .prompt_tokens = 10, .cached_tokens = 4, .answer_tokens = 5, .prompt_nll = 2.5, .prompt_nll_tokens = 5, .entropy = 1.25, .confidence = 0.5, .logprob = -7,
+                        .n_sketch = 3, .sketch = { 1, -2.5f, 0 }, .schema_ok = -1, .tool_calls = -1, .tool_ok = -1, .first_s = 0.25, .total_s = 1 };
+    snprintf(ev.id, sizeof ev.id, "%s", id);
+    snprintf(ev.request, sizeof ev.request, "r-%s", id);
+    strcpy(ev.model, "tiny"), strcpy(ev.root, "abc"), strcpy(ev.arm, "stable"), strcpy(ev.owner, "team"), strcpy(ev.user, "anna"), strcpy(ev.finish, "stop"), strcpy(ev.prompt_language, "en");
+    return ev;
+}
+
+static void write_one(struct events *e, const struct event *ev, int64_t gone)
+{
+    OK(db_begin(events_db(e), &err));
+    OK(events_write(e, ev, gone, &err));
+    OK(db_commit(events_db(e), &err));
+}
+
+struct seen { int n; struct event last; char prompt[64], answer[64]; int32_t expert[4]; };
+
+static int see(void *ctx, const struct event *ev, struct err *e)
+{
+    (void)e;
+    struct seen *s = ctx;
+    s->n++, s->last = *ev;
+    snprintf(s->prompt, sizeof s->prompt, "%s", ev->prompt ? ev->prompt : "-");
+    snprintf(s->answer, sizeof s->answer, "%s", ev->answer ? ev->answer : "-");
+    for (int i = 0; i < ev->n_expert && i < 4; i++)
+        s->expert[i] = ev->expert[i];
+    return 0;
+}
+
+static void rows_come_back_as_they_went(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    struct event ev = sample("a", 1000);
+    const int32_t experts[] = { 3, 0, 4 };
+    struct seen s = { 0 };
+    ev.expert = experts, ev.n_expert = 3, ev.prompt = "say \xff it", ev.answer = "it's";
+    write_one(e, &ev, when_now() + DAY);
+    write_one(e, &ev, when_now() + DAY);                 /* again: the same */
+    ev = sample("b", 2000);
+    ev.choice = 1, ev.prompt_nll = (double)NAN, ev.prompt_nll_tokens = 0, ev.n_sketch = 0, *ev.owner = 0, ev.refused = -1, ev.tool_ok = 0;
+    write_one(e, &ev, 0);
+    OK(events_find(e, "a", see, &s, &err));
+    assert_int_equal(s.n, 1);
+    assert_string_equal(s.prompt, "say \xef\xbf\xbd it");
+    assert_string_equal(s.answer, "it's");
+    assert_int_equal(s.last.n_expert, 3);
+    assert_memory_equal(s.expert, experts, sizeof experts);
+    assert_int_equal(s.last.t, 1000);
+    assert_true(s.last.prompt_nll == 2.5 && s.last.entropy == 1.25 && s.last.logprob == -7 && s.last.n_sketch == 3 && s.last.sketch[1] == -2.5f && s.last.first_s == 0.25);
+    assert_string_equal(s.last.prompt_language, "en");
+    assert_int_equal(s.last.schema_ok, -1);
+    char hash[EVENT_HMAC];
+    OK(events_hash(e, "anna", hash, &err));
+    assert_string_equal(s.last.user, hash);              /* and no name */
+    OK(events_find(e, "r-b", see, &s, &err));
+    assert_true(s.n == 2 && isnan(s.last.prompt_nll) && s.last.n_sketch == 0 && s.last.choice == 1 && !*s.last.owner && s.last.refused == -1 && s.last.tool_ok == 0);
+    assert_string_equal(s.prompt, "-");
+    assert_int_equal(events_find(e, "c", see, &s, &err), ERR_NOTFOUND);
+    s.n = 0;
+    OK(events_read(e, &(struct events_where){ .since = 1000, .until = 2000 }, see, &s, &err));
+    assert_int_equal(s.n, 1);
+    OK(events_read(e, &(struct events_where){ .model = "tiny", .version = 3, .arm = "stable", .root = "abc" }, see, &s, &err));
+    assert_int_equal(s.n, 3);
+    assert_int_equal(s.last.t, 2000);
+    OK(events_read(e, &(struct events_where){ .version = 4 }, see, &s, &err));
+    assert_int_equal(s.n, 3);
+    events_close(e);
+}
+
+static void feedback_is_its_owners_alone(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    struct event ev = sample("a", 1000), other = sample("b", 1000);
+    int64_t n;
+    strcpy(other.owner, "rival");
+    write_one(e, &ev, 0);
+    ev.choice = 1;
+    write_one(e, &ev, 0);
+    write_one(e, &other, 0);
+    struct feedback f = { .id = "a", .choice = -1, .owner = "team", .score = 1, .comment = "good" };
+    OK(events_feedback(e, &f, INT64_MAX, &n, &err));
+    assert_int_equal(n, 2);
+    f.choice = 1, f.score = -0.5, f.id = "r-a";          /* in the place of the other; by the request's id */
+    OK(events_feedback(e, &f, INT64_MAX, &n, &err));
+    assert_int_equal(n, 1);
+    f.id = "b", f.choice = -1;
+    assert_int_equal(events_feedback(e, &f, INT64_MAX, &n, &err), ERR_NOTFOUND);
+    f.id = "nobody's";
+    assert_int_equal(events_feedback(e, &f, INT64_MAX, &n, &err), ERR_NOTFOUND);
+    f.id = "a", f.owner = "";
+    assert_int_equal(events_feedback(e, &f, INT64_MAX, &n, &err), ERR_NOTFOUND);
+    f.owner = "team", f.choice = 0, f.score = (double)NAN, f.label = "meh";
+    OK(events_feedback(e, &f, INT64_MAX, &n, &err));
+    struct events_mean mean;
+    OK(events_scores(e, &(struct events_where){ .model = "tiny" }, &mean, &err));
+    assert_true(mean.n == 1 && mean.mean == -0.5);
+    OK(events_scores(e, &(struct events_where){ .model = "none" }, &mean, &err));
+    assert_true(mean.n == 0 && isnan(mean.mean));
+    events_close(e);
+}
+
+/* Is the text anywhere in the folder's files? */
+static bool lies_in_files(const char *text)
+{
+    static const char *const names[] = { "events.db", "events.db-wal", "events.db-shm" };
+    bool any = false;
+    for (size_t i = 0; i < 3; i++) {
+        struct buf b;
+        char *path = file_join(test_dir, names[i]);
+        buf_init(&b);
+        if (file_exists(path)) {
+            OK(file_read(path, 1 << 24, &b, &err));
+            any = any || memmem(b.data, b.len, text, strlen(text));
+        }
+        buf_release(&b);
+        mem_free(path);
+    }
+    return any;
+}
+
+static void texts_are_gone_when_their_time_is_over(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    struct event ev = sample("a", when_now());
+    struct seen s = { 0 };
+    int64_t n;
+    ev.prompt = "my secret prompt is long enough", ev.answer = "a secret answer";
+    write_one(e, &ev, when_now() + DAY);
+    OK(events_feedback(e, &(struct feedback){ .id = "a", .choice = -1, .owner = "team", .score = 1, .comment = "a secret comment" }, when_now() + DAY, &n, &err));
+    OK(events_expire(e, when_now(), &n, &err));
+    assert_int_equal(n, 0);
+    if (!on_postgres)
+        assert_true(lies_in_files("my secret prompt") && lies_in_files("a secret comment"));
+    OK(events_expire(e, when_now() + 2 * DAY, &n, &err));
+    assert_int_equal(n, 2);
+    OK(events_find(e, "a", see, &s, &err));
+    assert_string_equal(s.prompt, "-");                  /* the numbers stay */
+    assert_true(s.last.entropy == 1.25);
+    if (!on_postgres)
+        assert_false(lies_in_files("secret"));
+    ev = sample("b", when_now());
+    ev.prompt = "too late";
+    write_one(e, &ev, when_now() - 1);
+    OK(events_find(e, "b", see, &s, &err));
+    assert_string_equal(s.prompt, "-");
+    events_close(e);
+}
+
+static void a_user_is_erased_whole(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    struct event a = sample("a", 1), b = sample("b", 2), c = sample("c", 3);
+    struct seen s = { 0 };
+    int64_t n;
+    strcpy(b.user, "bob"), strcpy(c.user, "bob"), strcpy(c.owner, "anna");
+    a.prompt = "words of anna's own";
+    write_one(e, &a, INT64_MAX), write_one(e, &b, INT64_MAX), write_one(e, &c, INT64_MAX);
+    OK(events_feedback(e, &(struct feedback){ .id = "a", .choice = -1, .owner = "team", .score = 1 }, INT64_MAX, &n, &err));
+    OK(events_erase(e, "nobody", &n, &err));
+    assert_int_equal(n, 0);
+    OK(events_erase(e, "anna", &n, &err));               /* as user and as key */
+    assert_int_equal(n, 2);
+    OK(events_read(e, &(struct events_where){ 0 }, see, &s, &err));
+    assert_int_equal(s.n, 1);
+    assert_string_equal(s.last.id, "b");
+    OK(db_query_int(&n, events_db(e), -1, "SELECT count(*) FROM feedback", NULL, 0, &err));
+    assert_int_equal(n, 0);
+    if (!on_postgres)
+        assert_false(lies_in_files("words of anna"));
+    events_close(e);
+}
+
+static void names_keep_their_key(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    char first[EVENT_HMAC], again[EVENT_HMAC];
+    OK(events_hash(e, "anna", first, &err));
+    events_close(e);
+    e = opened();
+    OK(events_hash(e, "anna", again, &err));
+    assert_string_equal(first, again);
+    events_close(e);
+    if (on_postgres)
+        return;
+    struct stat st;
+    char *key = file_join(test_dir, "events.db.key"), *db = file_join(test_dir, "events.db");
+    assert_true(!stat(key, &st) && (st.st_mode & 0777) == 0600);
+    assert_true(!stat(db, &st) && (st.st_mode & 0777) == 0600);
+    assert_true(truncate(key, 5) == 0);
+    assert_int_equal(events_open(&e, test_dir, true, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "5 bytes"));
+    assert_true(unlink(key) == 0);
+    assert_int_equal(events_open(&e, test_dir, false, &err), ERR_NOTFOUND);
+    assert_true(unlink(db) == 0);
+    assert_int_equal(events_open(&e, test_dir, false, &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "--record"));
+    mem_free(key), mem_free(db);
+}
+
+static void refusals_are_known_by_how_they_begin(void **state)
+{
+    (void)state;
+    assert_true(events_is_refusal("I'm sorry, but I can't help with that."));
+    assert_true(events_is_refusal("I\xe2\x80\x99m sorry, but no."));
+    assert_true(events_is_refusal("As an AI language model, I have no opinions."));
+    assert_false(events_is_refusal(""));
+    assert_false(events_is_refusal("Oslo is the capital of Norway."));
+    char late[500];
+    memset(late, 'a', sizeof late);
+    strcpy(late + 400, "I'm sorry");
+    assert_false(events_is_refusal(late));
+}
+
+#define EACH(x) cmocka_unit_test_setup_teardown(x, database_make, database_drop)
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        EACH(rows_come_back_as_they_went), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
+        EACH(refusals_are_known_by_how_they_begin),
+    };
+    return ON_BOTH_DATABASES(tests);
+}
