@@ -608,6 +608,12 @@ void file_list_free(char **names, int n)
     mem_free(names);
 }
 
+char *file_cache_dir(void)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    return cache && *cache ? mem_printf("%s/lathe", cache) : mem_printf("%s/.cache/lathe", home && *home ? home : "/tmp");
+}
+
 char *file_join(const char *dir, const char *name)
 {
     const size_t n = strlen(dir);

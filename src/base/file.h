@@ -84,6 +84,8 @@ bool file_same(const char *a, const char *b);                      /* two names 
 int file_list(const char *dir, char ***names, int *n, struct err *err);
 void file_list_free(char **names, int n);
 char *file_join(const char *dir, const char *name);                /* mem_alloc'ed "dir/name"; NULL without memory */
+/* Where this program keeps what it can make again: $XDG_CACHE_HOME/lathe, or ~/.cache/lathe.  Not made; mem_alloc'ed. */
+char *file_cache_dir(void);
 
 bool file_name_ends(const char *path, const char *with);      /* for endings such as ".csv" */
 

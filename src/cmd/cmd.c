@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "cmd/signature.h"
 #include "cpu/kernels.h"
 #include "store/models.h"
 #include "store/registry.h"
@@ -138,7 +139,7 @@ void cmd_catch_reload(void)
     sigaction(SIGHUP, &a, NULL);
 }
 
-int cmd_model_path(char **out, const char *given, struct err *err)
+static int find_model(char **out, const char *given, struct err *err)
 {
     struct model_id id;
     struct registry_ref ref;
@@ -149,6 +150,17 @@ int cmd_model_path(char **out, const char *given, struct err *err)
         return models_find(out, &id, err) < 0 ? err_context(err, "there is no file or folder '%s'", given) : 0;
     *out = mem_strdup(given);
     return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the model");
+}
+
+int cmd_model_path(char **out, const char *given, struct err *err)
+{
+    TRY(find_model(out, given, err));
+    const int rc = cmd_check_signature(*out, err);
+    if (rc) {
+        mem_free(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 int cmd_print_json(json_t *o, struct err *err)
@@ -175,6 +187,8 @@ static int run_with_paths(const struct command *c, const char **args, int n, str
         args[0] = model;
     if (!rc && cmd_draft && !(rc = cmd_model_path(&draft, cmd_draft, err)))
         cmd_draft = draft;
+    if (!rc && cmd_adapter)
+        rc = cmd_check_signature(cmd_adapter, err);
     if (!rc)
         rc = c->run(args, n, err);
     pool_free(pool);

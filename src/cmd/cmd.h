@@ -79,7 +79,7 @@ extern volatile sig_atomic_t cmd_reload;     /* set when SIGHUP came, which ends
 void cmd_catch_reload(void);
 /* A model's path as the user gave it or, when nothing has that path and it has the form of a name on the hub, where that model
  * was pulled to, or of one in the registry (NAME@N, NAME@ALIAS), where that version lies; free with mem_free.  The first argument of a command whose args begin with MODEL or [MODEL], and --draft,
- * went through here. */
+ * went through here.  Where the command line asks for it, its signature holds (cmd/signature.h). */
 int cmd_model_path(char **out, const char *given, struct err *err);
 /* Prints a JSON value and a newline to stdout, checks that it was written; takes the value. */
 struct json_t;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/signature.h"
 #include "cmd/line.h"
 #include "infer/talk.h"
 
@@ -436,6 +437,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_ADAPTER,
+    OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

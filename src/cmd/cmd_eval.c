@@ -10,6 +10,7 @@
 #include "cmd/eval_select.h"
 #include "cmd/eval_sweep.h"
 #include "cmd/eval_tasks.h"
+#include "cmd/signature.h"
 #include "eval/select.h"
 
 /* What else the command line says beside eval_asked, which several kinds of evaluation share. */
@@ -276,6 +277,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_ADAPTER,
+    OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

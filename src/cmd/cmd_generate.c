@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/signature.h"
 #include "infer/ends.h"
 #include "infer/spec.h"
 
@@ -171,6 +172,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_ADAPTER,
+    OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

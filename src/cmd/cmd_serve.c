@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "base/when.h"
 #include "cmd/cmd.h"
+#include "cmd/signature.h"
 #include "serve/server.h"
 
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d";
@@ -24,10 +25,16 @@ static int read_places(struct model_place *place, const char *const *args, int n
         return ERR(err, USAGE, "--name is for one model, found %d: give them names as NAME=PATH", n);
     if (adapters.n && n > 1)
         return ERR(err, USAGE, "--adapter is for one model, found %d", n);
+    for (int i = 0; i < adapters.n; i++) {
+        const char *equals = strchr(adapters.item[i], '=');
+        TRY(cmd_check_signature(equals ? equals + 1 : adapters.item[i], err));
+    }
     for (int i = 0; i < n; i++) {
         const char *equals = file_exists(args[i]) ? NULL : strchr(args[i], '=');
         const size_t length = equals ? (size_t)(equals - args[i]) : 0;
         place[i] = (struct model_place){ name, args[i] };
+        if (i || equals)                         /* the first one was looked at as the command's MODEL */
+            TRY(cmd_check_signature(equals ? equals + 1 : args[i], err));
         if (!equals)
             continue;
         if (length + 1 > (size_t)(names + sizeof names - at))
@@ -95,6 +102,7 @@ static const struct opt opts[] = {
     { OPT_INT, "idle-time", &idle_s, "<seconds>", "that a connection without a request stays open, and that a client may take nothing", 1, 86400 },
     { OPT_INT, "answer-time", &answer_s, "<seconds>", "that an answer may take; then its texts are cancelled; 0: any", 0, 1e6 },
     { OPT_FLAG, "matryoshka", &matryoshka, NULL, "embeddings may be cut to any length, whatever the model's files say", 0, 0 },
+    OPT_SIGNATURE,
     OPT_LOOKUP, OPT_KV, OPT_PRECISION, OPT_THREADS, OPT_QUIET, OPT_LAST,
 };
 

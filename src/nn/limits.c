@@ -124,9 +124,7 @@ int limits_sample(struct limits *l, const struct limits_room *room, struct pool 
 
 static char *limits_path(bool make_folder, struct err *err)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *folder = cache && *cache ? mem_printf("%s/lathe", cache) : mem_printf("%s/.cache/lathe", home && *home ? home : "/tmp");
-    char *path = NULL;
+    char *folder = file_cache_dir(), *path = NULL;
     ERR(err, NOMEM, "no memory to keep the measured limits");
     if (folder && (!make_folder || file_mkdirs(folder, err) >= 0))
         path = file_join(folder, "limits.json");

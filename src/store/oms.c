@@ -354,7 +354,8 @@ static int verify(struct oms_verdict *v, const struct dsse *d, const char *path,
 {
     struct oms_statement s;
     v->by = d->by;
-    TRY(dsse_verify(d, how->trust, true, &v->holder, err));
+    if (dsse_verify(d, how->trust, true, &v->holder, err))
+        return err_context(err, "%.200s", path);
     TRY(oms_statement_read(&s, d->payload.data, d->payload.len, bundle, err));
     memcpy(v->root, s.root, sizeof v->root);
     snprintf(v->name, sizeof v->name, "%s", s.name);

@@ -145,11 +145,20 @@ static int object_in(const json_t *o, const char *key, const json_t **out, const
     return json_is_object(*out) ? 0 : ERR(err, FORMAT, "%s: %s is no object", where, key);
 }
 
+/* The specification has "sha256"; of shards model_signing writes this, and takes nothing else. */
+static void algorithm_of(const struct oms_statement *s, char out[48])
+{
+    if (s->shard_bytes)
+        snprintf(out, 48, "sha256-sharded-%llu", (unsigned long long)s->shard_bytes);
+    else
+        strcpy(out, "sha256");
+}
+
 static int read_now(struct oms_statement *s, const json_t *o, const char *where, struct err *err)
 {
     const json_t *subject = json_object_get(o, "subject"), *predicate, *part;
     const char *name, *digest, *algorithm;
-    char root[SHA256_HEX];
+    char root[SHA256_HEX], of_shards[48];
     if (json_array_size(subject) != 1)
         return ERR(err, FORMAT, "%s: subject is no list of one", where);
     subject = json_array_get(subject, 0);
@@ -161,6 +170,7 @@ static int read_now(struct oms_statement *s, const json_t *o, const char *where,
     TRY(object_in(o, "predicate", &predicate, where, err));
     TRY(object_in(predicate, "serialization", &part, where, err));
     TRY(read_serialization(s, part, where, err));
+    algorithm_of(s, of_shards);
     const json_t *list = json_object_get(predicate, "resources");
     if (!json_is_array(list))
         return ERR(err, FORMAT, "%s: resources is no list", where);
@@ -170,7 +180,7 @@ static int read_now(struct oms_statement *s, const json_t *o, const char *where,
         TRY(text_at(item, "name", &name, where, err));
         TRY(text_at(item, "algorithm", &algorithm, where, err));
         TRY(text_at(item, "digest", &of_file, where, err));
-        if (strcmp(algorithm, "sha256"))
+        if (strcmp(algorithm, "sha256") && strcmp(algorithm, of_shards))
             return ERR(err, UNSUPPORTED, "%s: '%.200s' has a digest by '%.40s', expected sha256", where, name, algorithm);
         TRY(add_resource(s, name, of_file, where, err));
     }
@@ -229,11 +239,13 @@ int oms_statement_read(struct oms_statement *s, const char *text, size_t n, cons
 
 static json_t *resources_of(const struct oms_statement *s)
 {
+    char algorithm[48];
     json_t *list = json_array();
+    algorithm_of(s, algorithm);
     for (int i = 0; list && i < s->files.n; i++) {
         const struct manifest_file *f = &s->files.file[i];
         char *name = f->shard ? mem_printf("%s:%llu:%llu", f->name, (unsigned long long)f->start, (unsigned long long)(f->start + f->bytes)) : mem_strdup(f->name);
-        if (!name || json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", name, "algorithm", "sha256", "digest", f->sha256))) {
+        if (!name || json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", name, "algorithm", algorithm, "digest", f->sha256))) {
             json_decref(list);
             list = NULL;
         }

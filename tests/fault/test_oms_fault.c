@@ -2,7 +2,7 @@
 #include "../certificates.h"
 #include "each_allocation.h"
 #include <unistd.h>
-#include "store/oms.h"
+#include "store/verified.h"
 
 static struct err err;
 static bool shards;
@@ -67,6 +67,32 @@ static void each_allocation_and_call_fails_aloud(void **state)
     assert_true(each_allocation(verify_changed, certificate, false) > 20);
 }
 
+static int load(void *ctx)
+{
+    struct verified v;
+    return verified_model(&v, in_dir("m"), ctx ? NULL : in_dir("k.pub"), ctx ? in_dir("self.pem") : NULL, NULL, in_dir("cache"), NULL, &err);
+}
+
+/* Remembering is no duty, the answer is. */
+static void who_loads_a_model_is_told_of_each_failure(void **state)
+{
+    (void)state;
+    shards = false;
+    assert_int_equal(sign(NULL), 0);
+    assert_true(each_allocation(load, NULL, true) > 20);
+    assert_true(each_failure(CALLS, 1, load, NULL, true) > 3);
+    OK(file_write_all(in_dir("m/w"), "Weights", 7, &err));
+    for (int64_t n = 0;; n++) {
+        mem_fail_at(n);
+        const int rc = load(NULL);
+        const bool reached = mem_fail_count() > n;
+        mem_fail_at(-1);
+        assert_true(rc == ERR_NOMEM || rc == ERR_GATE);
+        if (!reached)
+            break;
+    }
+}
+
 /* A signature that could not be written leaves the old one. */
 static void the_old_signature_is_whole(void **state)
 {
@@ -89,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_allocation_and_call_fails_aloud, set_up, remove_dir),
+        cmocka_unit_test_setup_teardown(who_loads_a_model_is_told_of_each_failure, set_up, remove_dir),
         cmocka_unit_test_setup_teardown(the_old_signature_is_whole, set_up, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
