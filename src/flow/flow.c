@@ -1,0 +1,364 @@
+#include "flow/flow.h"
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+
+enum { FILE_BYTES_MAX = 1 << 20, NAME_MAX_BYTES = 40 };
+
+/* ---- lists of words ---- */
+
+int words_add(struct words *w, const char *text, size_t n, struct err *err)
+{
+    if (w->n + 1 >= w->cap) {
+        const int cap = w->cap ? 2 * w->cap : 16;
+        char **at = mem_realloc_array(w->at, (size_t)cap, sizeof *at);
+        if (!at)
+            return ERR(err, NOMEM, "no memory for %d words of a command", cap);
+        w->at = at, w->cap = cap;
+    }
+    if (!(w->at[w->n] = mem_printf("%.*s", (int)n, text)))
+        return ERR(err, NOMEM, "no memory for the words of a command");
+    w->at[++w->n] = NULL;
+    return 0;
+}
+
+void words_release(struct words *w)
+{
+    for (int i = 0; i < w->n; i++)
+        mem_free(w->at[i]);
+    mem_free(w->at);
+    *w = (struct words){ 0 };
+}
+
+/* ---- reading ---- */
+
+int flow_index(const struct flow *f, const char *name, size_t n)
+{
+    for (int i = 0; i < f->n; i++)
+        if (strlen(f->stage[i].name) == n && !memcmp(f->stage[i].name, name, n))
+            return i;
+    return -1;
+}
+
+/* Names are those of folders and of references. */
+static bool name_ok(const char *name)
+{
+    const size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    return n && !name[n] && n <= NAME_MAX_BYTES && strcmp(name, "this") && name[0] != '-';
+}
+
+static int add_word(struct flow_stage *s, const char *word, const char *path, struct err *err)
+{
+    if (s->n_word == FLOW_WORDS_MAX)
+        return ERR(err, RANGE, "%s: stage '%s': run has more than %d words", path, s->name, FLOW_WORDS_MAX);
+    s->word[s->n_word++] = word;
+    return 0;
+}
+
+/* A text is cut at blanks, into a copy of it that the tree keeps. */
+static int split_words(struct flow_stage *s, json_t *stage, const char *path, struct err *err)
+{
+    json_t *run = json_object_get(stage, "run");
+    if (json_is_array(run)) {
+        for (size_t i = 0; i < json_array_size(run); i++) {
+            const char *w = json_string_value(json_array_get(run, i));
+            if (!w)
+                return ERR(err, FORMAT, "%s: stage '%s': run: expected words, found something else at %zu", path, s->name, i + 1);
+            TRY(add_word(s, w, path, err));
+        }
+        return 0;
+    }
+    if (!json_is_string(run))
+        return ERR(err, FORMAT, "%s: stage '%s': expected run, a command of lathe with its arguments", path, s->name);
+    json_t *list = json_array();
+    int rc = list ? 0 : ERR(err, NOMEM, "no memory for %s", path);
+    const char *at = json_string_value(run);
+    while (!rc && *(at += strspn(at, " \t\n"))) {
+        const size_t n = strcspn(at, " \t\n");
+        if (json_array_append_new(list, json_stringn(at, n)))
+            rc = ERR(err, NOMEM, "no memory for %s", path);
+        else
+            rc = add_word(s, json_string_value(json_array_get(list, json_array_size(list) - 1)), path, err);
+        at += n;
+    }
+    if (!rc && json_object_set(stage, "run", list))
+        rc = ERR(err, NOMEM, "no memory for %s", path);
+    json_decref(list);
+    return rc;
+}
+
+static int check_keys(const json_t *o, const char *const *known, int n_known, const char *path, const char *where, struct err *err)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)o, key, v) {
+        bool found = false;
+        for (int i = 0; i < n_known; i++)
+            found |= !strcmp(key, known[i]);
+        if (!found) {
+            const char *near = word_nearest(key, known, n_known);
+            return ERR(err, FORMAT, "%s: %sunknown key '%s'%s%s%s", path, where, key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        }
+    }
+    return 0;
+}
+
+static int check_options(const struct flow_stage *s, const char *path, struct err *err)
+{
+    const char *key;
+    json_t *v;
+    if (s->options && !json_is_object(s->options))
+        return ERR(err, FORMAT, "%s: stage '%s': options: expected a mapping", path, s->name);
+    json_object_foreach(s->options, key, v) {
+        const struct opt *o = opt_find(s->command.opts, key);
+        if (!o) {
+            const char *near = opt_nearest(s->command.opts, key);
+            return ERR(err, USAGE, "%s: stage '%s': lathe %s has no option --%s%s%s%s", path, s->name, s->command.name, key, near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+        }
+        const bool list = json_is_array(v);
+        for (size_t i = 0; i < (list ? json_array_size(v) : 1); i++) {
+            const json_t *one = list ? json_array_get(v, i) : v;
+            if (!(json_is_string(one) || json_is_number(one) || (json_is_boolean(one) && !list)))
+                return ERR(err, FORMAT, "%s: stage '%s': options: %s: expected a text, a number, true, false or a list of texts and numbers", path, s->name, key);
+        }
+        if ((o->type == OPT_FLAG) != json_is_boolean(v))
+            return ERR(err, FORMAT, "%s: stage '%s': options: %s: expected %s", path, s->name, key, o->type == OPT_FLAG ? "true or false" : "a value, not true or false");
+    }
+    return 0;
+}
+
+static int read_stage(struct flow *f, struct flow_stage *s, json_t *stage, flow_find *find, struct err *err)
+{
+    static const char *const known[] = { "run", "options", "inputs", "needs", "stays", "gate" };
+    char where[80];
+    const char *gate;
+    snprintf(where, sizeof where, "stage '%s': ", s->name);
+    if (!name_ok(s->name))
+        return ERR(err, FORMAT, "%s: stage '%s': expected a name of letters, digits, _ and -, at most %d, not 'this'", f->path, s->name, NAME_MAX_BYTES);
+    if (!json_is_object(stage))
+        return ERR(err, FORMAT, "%s: %sexpected a mapping with run", f->path, where);
+    TRY(check_keys(stage, known, 6, f->path, where, err));
+    TRY(split_words(s, stage, f->path, err));
+    if (!s->n_word || !find(&s->command, s->word, s->n_word))
+        return ERR(err, USAGE, "%s: %srun: lathe has no command '%s'; lathe help lists them", f->path, where, s->n_word ? s->word[0] : "");
+    for (int i = 0; i < s->n_word; i++)
+        if (s->word[i][0] == '-' && s->word[i][1])
+            return ERR(err, FORMAT, "%s: %srun: found the option '%s', expected it under options", f->path, where, s->word[i]);
+    s->options = json_object_get(stage, "options"), s->inputs = json_object_get(stage, "inputs");
+    TRY(check_options(s, f->path, err));
+    if (s->inputs && !json_is_array(s->inputs))
+        return ERR(err, FORMAT, "%s: %sinputs: expected a list of paths", f->path, where);
+    TRY(tree_bool(stage, "stays", false, &s->stays, f->path, err));
+    TRY(tree_str(stage, "gate", "stop", &gate, f->path, err));
+    if (strcmp(gate, "stop") && strcmp(gate, "warn"))
+        return ERR(err, FORMAT, "%s: %sgate: expected stop or warn, found '%s'", f->path, where, gate);
+    s->gate_warns = !strcmp(gate, "warn");
+    s->folder = mem_printf("%s/%s", f->out, s->name), s->out = mem_printf("%s/%s/out", f->out, s->name);
+    return s->folder && s->out ? 0 : ERR(err, NOMEM, "no memory for the stages of %s", f->path);
+}
+
+/* ---- which comes before which ---- */
+
+int flow_owner(const struct flow *f, const char *path)
+{
+    while (path[0] == '.' && path[1] == '/')
+        path += 2;
+    for (int i = 0; i < f->n; i++) {
+        const char *folder = f->stage[i].folder;
+        while (folder[0] == '.' && folder[1] == '/')
+            folder += 2;
+        const size_t n = strlen(folder);
+        if (!strncmp(path, folder, n) && (!path[n] || path[n] == '/'))
+            return i;
+    }
+    return -1;
+}
+
+int flow_texts(const struct flow_stage *s, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err)
+{
+    const char *key;
+    json_t *v;
+    for (int i = s->command.n_word; i < s->n_word; i++)
+        TRY(each(ctx, s->word[i], err));
+    json_object_foreach(s->options, key, v) {
+        if (json_is_string(v))
+            TRY(each(ctx, json_string_value(v), err));
+        for (size_t i = 0; i < json_array_size(v); i++)
+            if (json_is_string(json_array_get(v, i)))
+                TRY(each(ctx, json_string_value(json_array_get(v, i)), err));
+    }
+    for (size_t i = 0; i < json_array_size(s->inputs); i++) {
+        const char *text = json_string_value(json_array_get(s->inputs, i));
+        TRY(each(ctx, text ? text : "", err));
+    }
+    return 0;
+}
+
+struct needing { struct flow *f; struct flow_stage *s; int depth; };
+
+/* $(STAGE) and $(STAGE.KEY). */
+static int need_of_text(void *ctx, const char *text, struct err *err);
+
+static int need_of_tree(struct needing *n, const json_t *v, struct err *err)
+{
+    const char *key, *text = json_string_value(v);
+    json_t *one;
+    size_t i;
+    const int owner = text ? flow_owner(n->f, text) : -1;
+    if (owner >= 0 && &n->f->stage[owner] != n->s)
+        n->s->need[owner] = true;
+    json_object_foreach((json_t *)(uintptr_t)v, key, one)
+        TRY(need_of_tree(n, one, err));
+    json_array_foreach(v, i, one)
+        TRY(need_of_tree(n, one, err));
+    return 0;
+}
+
+static bool is_tree(const char *path) { return file_name_ends(path, ".yaml") || file_name_ends(path, ".yml") || file_name_ends(path, ".json"); }
+
+static int need_of_text(void *ctx, const char *text, struct err *err)
+{
+    struct needing *n = ctx;
+    for (const char *at = text; (at = strstr(at, "$(")); at += 2) {
+        const size_t length = strcspn(at + 2, ".)");
+        if (!strchr(at, ')'))
+            return ERR(err, FORMAT, "%s: stage '%s': '%s': a $( without its )", n->f->path, n->s->name, text);
+        if (length == 4 && !strncmp(at + 2, "this", 4))
+            continue;
+        const int which = flow_index(n->f, at + 2, length);
+        if (which < 0)
+            return ERR(err, FORMAT, "%s: stage '%s': there is no stage '%.*s'", n->f->path, n->s->name, (int)length, at + 2);
+        n->s->need[which] = true;
+    }
+    const char *equals = strchr(text, '='), *path = equals && !file_exists(text) ? equals + 1 : text;
+    const int owner = flow_owner(n->f, path);
+    if (owner >= 0 && &n->f->stage[owner] != n->s)
+        n->s->need[owner] = true;
+    json_t *tree = NULL;
+    struct err none;
+    if (is_tree(path) && file_exists(path) && !file_is_dir(path) && !tree_load(&tree, path, FILE_BYTES_MAX, &none))
+        TRY(need_of_tree(n, tree, err));
+    json_decref(tree);
+    return 0;
+}
+
+static int read_needs(struct flow *f, struct flow_stage *s, const json_t *stage, struct err *err)
+{
+    const json_t *needs = json_object_get(stage, "needs");
+    if (needs && !json_is_array(needs))
+        return ERR(err, FORMAT, "%s: stage '%s': needs: expected a list of stages", f->path, s->name);
+    for (size_t i = 0; i < json_array_size(needs); i++) {
+        const char *name = json_string_value(json_array_get(needs, i));
+        const int which = name ? flow_index(f, name, strlen(name)) : -1;
+        if (which < 0)
+            return ERR(err, FORMAT, "%s: stage '%s': needs: there is no stage '%s'", f->path, s->name, name ? name : "");
+        s->need[which] = true;
+    }
+    struct needing n = { .f = f, .s = s };
+    return flow_texts(s, need_of_text, &n, err);
+}
+
+/* The first in the file that needs none that is left, again and again. */
+static int put_in_order(struct flow *f, struct err *err)
+{
+    struct flow_stage *sorted = mem_alloc_array((size_t)f->n, sizeof *sorted);
+    int place[FLOW_STAGES_MAX], n = 0;
+    if (!sorted)
+        return ERR(err, NOMEM, "no memory for %d stages", f->n);
+    for (int i = 0; i < f->n; i++)
+        place[i] = -1;
+    while (n < f->n) {
+        int next = -1;
+        for (int i = 0; i < f->n && next < 0; i++) {
+            bool ready = place[i] < 0;
+            for (int j = 0; j < f->n && ready; j++)
+                ready = !f->stage[i].need[j] || place[j] >= 0;
+            next = ready ? i : -1;
+        }
+        if (next < 0)
+            break;
+        sorted[n] = f->stage[next], place[next] = n++;
+    }
+    if (n < f->n) {
+        struct buf b;
+        buf_init(&b);
+        for (int i = 0; i < f->n; i++)
+            if (place[i] < 0)
+                (void)buf_printf(&b, NULL, "%s'%s'", b.len ? ", " : "", f->stage[i].name);
+        mem_free(sorted);
+        const int rc = ERR(err, FORMAT, "%s: these stages need each other, or one that does: %s", f->path, b.data);
+        buf_release(&b);
+        return rc;
+    }
+    for (int i = 0; i < n; i++) {
+        bool need[FLOW_STAGES_MAX] = { false };
+        for (int j = 0; j < n; j++)
+            if (sorted[i].need[j])
+                need[place[j]] = true;
+        memcpy(sorted[i].need, need, sizeof need);
+    }
+    mem_free(f->stage);
+    f->stage = sorted;
+    return 0;
+}
+
+/* Of a file "dir/lathe.yaml": "lathe", and "dir/lathe.run". */
+static int name_it(struct flow *f, struct err *err)
+{
+    const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path, *dot = strrchr(base, '.'), *name, *out;
+    const int n_base = dot ? (int)(dot - base) : (int)strlen(base);
+    TRY(tree_str(f->tree, "name", "", &name, f->path, err));
+    TRY(tree_str(f->tree, "out", "", &out, f->path, err));
+    f->name = *name ? mem_strdup(name) : mem_printf("%.*s", n_base, base);
+    f->out = *out ? mem_strdup(out) : f->name ? mem_printf("%.*s%s.run", (int)(base - f->path), f->path, f->name) : NULL;
+    return f->name && f->out ? 0 : ERR(err, NOMEM, "no memory for the name of %s", f->path);
+}
+
+static int read_all(struct flow *f, flow_find *find, struct err *err)
+{
+    static const char *const known[] = { "name", "out", "stages" };
+    const char *key;
+    json_t *stage, *stages;
+    TRY(tree_load(&f->tree, f->path, FILE_BYTES_MAX, err));
+    if (!json_is_object(f->tree))
+        return ERR(err, FORMAT, "%s: expected a mapping with stages", f->path);
+    TRY(check_keys(f->tree, known, 3, f->path, "", err));
+    stages = json_object_get(f->tree, "stages");
+    if (!json_is_object(stages) || !json_object_size(stages))
+        return ERR(err, FORMAT, "%s: expected stages, a mapping of at least one name to a stage", f->path);
+    if (json_object_size(stages) > FLOW_STAGES_MAX)
+        return ERR(err, RANGE, "%s: found %zu stages, expected at most %d", f->path, json_object_size(stages), FLOW_STAGES_MAX);
+    TRY(name_it(f, err));
+    if (!(f->stage = mem_alloc_array(json_object_size(stages), sizeof *f->stage)))
+        return ERR(err, NOMEM, "no memory for %zu stages", json_object_size(stages));
+    json_object_foreach(stages, key, stage) {
+        f->stage[f->n].name = key;
+        TRY(read_stage(f, &f->stage[f->n++], stage, find, err));
+    }
+    for (int i = 0; i < f->n; i++)
+        TRY(read_needs(f, &f->stage[i], json_object_get(stages, f->stage[i].name), err));
+    return put_in_order(f, err);
+}
+
+int flow_read(struct flow *f, const char *path, flow_find *find, struct err *err)
+{
+    *f = (struct flow){ .path = path };
+    const int rc = read_all(f, find, err);
+    if (rc < 0)
+        flow_release(f);
+    return rc;
+}
+
+void flow_release(struct flow *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        mem_free(f->stage[i].folder);
+        mem_free(f->stage[i].out);
+    }
+    mem_free(f->stage);
+    mem_free(f->name);
+    mem_free(f->out);
+    json_decref(f->tree);
+    *f = (struct flow){ 0 };
+}

@@ -1,0 +1,74 @@
+/* flow.h - stages that follow from each other, each a command of this program: read from a file, put in order, their arguments filled in.
+ *
+ *   name: bible                              of the whole; otherwise that of the file
+ *   out: bible.run                           folder of what the stages make; otherwise NAME.run beside the file
+ *   stages:
+ *     audit:
+ *       run: data audit texts                a command and its arguments, parted by blanks, or a list of them
+ *       options: {policy: default}           its options
+ *       gate: warn                           a gate that says no (exit code 3) is told, and the run goes on; otherwise `stop`
+ *     train:
+ *       run: train config.yaml
+ *       inputs: [texts]                      files that it reads without being told on its command line or in a file named there
+ *       needs: [audit]                       stages that come before, beside those that it names
+ *     serve:
+ *       run: serve $(train)
+ *       stays: true                          goes on while the rest runs, and afterwards
+ *
+ * In arguments, options and inputs $(STAGE) is the folder that a stage writes (OUT/STAGE/out), $(this) its own, and $(STAGE.KEY) the value of a
+ * key, or of a key within a key, of the JSON that a stage printed.  A command with an option --out for a folder gets OUT/STAGE/out unless it is
+ * told another or named $(this); one with --json prints JSON.  A path within OUT/STAGE, on the command line or in a YAML or JSON file that is named there, makes that
+ * stage one that comes before.  Paths are relative to where the program was started.
+ *
+ * One thread. */
+#ifndef FLOW_FLOW_H
+#define FLOW_FLOW_H
+#include <jansson.h>
+#include <stdbool.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/opt.h"
+
+#define FLOW_STAGES_MAX 64
+#define FLOW_WORDS_MAX 256
+
+/* A command as the caller knows it: n_word of the words are its name. */
+struct flow_command { const char *name; int n_word; const struct opt *opts; };
+typedef bool flow_find(struct flow_command *out, const char *const *word, int n);
+
+struct flow_stage {
+    const char *name;                        /* borrowed from the tree */
+    struct flow_command command;
+    const char *word[FLOW_WORDS_MAX]; int n_word;    /* as written, borrowed */
+    json_t *options, *inputs;                /* borrowed, or NULL */
+    bool stays, gate_warns;
+    bool need[FLOW_STAGES_MAX];              /* directly */
+    char *folder, *out;                      /* OUT/STAGE, OUT/STAGE/out */
+};
+struct flow {
+    const char *path;                        /* of the file, borrowed */
+    char *name, *out;
+    json_t *tree;
+    struct flow_stage *stage; int n;         /* in an order in which none comes before one that it needs; otherwise as in the file */
+};
+/* ERR_USAGE or ERR_FORMAT, with the file and the stage: unknown keys, commands, options and stages, and stages that need each other. */
+int flow_read(struct flow *out, const char *path, flow_find *find, struct err *err);
+void flow_release(struct flow *f);
+int flow_index(const struct flow *f, const char *name, size_t n);      /* -1: no stage of that name */
+
+/* ---- what a stage is run with ---- */
+
+struct words { char **at; int n, cap; };     /* at is NULL-terminated once there is one */
+int words_add(struct words *w, const char *text, size_t n, struct err *err);
+void words_release(struct words *w);
+/* The command line, "lathe" first.  Values that stages have not printed yet: ERR_NOTFOUND. */
+int flow_argv(struct words *out, const struct flow *f, const struct flow_stage *s, struct err *err);
+/* A text with its references filled in; into b, which is cleared. */
+int flow_expand(struct buf *b, const struct flow *f, const struct flow_stage *s, const char *text, struct err *err);
+/* Whether a path is within OUT/STAGE of a stage, or is it: which; -1: no. */
+int flow_owner(const struct flow *f, const char *path);
+
+/* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written. */
+int flow_texts(const struct flow_stage *s, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err);
+
+#endif

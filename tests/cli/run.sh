@@ -1,0 +1,64 @@
+# Stages of one file: what runs, why, and what does not; gates, a server that stays, kills, bad files.
+mkdir texts
+for i in 1 2 3 4 5 6 7 8; do
+    for j in $(seq 60); do echo "the $i small dogs ran $j times round the house and said nothing of it"; done > texts/$i.txt
+done
+cat > config.yaml <<'YAML'
+model: {hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2, norm: rmsnorm, act: swiglu, pos: rope, tie_word_embeddings: true, intermediate_size: 32}
+data: {train: texts, valid_share: 0.2, tokenizer: bytes}
+train: {steps: 4, batch: 2, ctx: 32, lr: 1e-3, save_every: 1}
+YAML
+cat > lathe.yaml <<'YAML'
+name: dogs
+stages:
+  serve: {run: serve $(train), stays: true, options: {port: 0}}
+  ppl: {run: "perplexity $(train) texts/1.txt", options: {ctx: 32}}
+  audit: {run: data audit texts, options: {policy: default}, gate: warn}
+  train: {run: train config.yaml, needs: [audit]}
+YAML
+tidy() { sed -E 's/(took|expected|in) [0-9.]+ (ms|us|s)/\1 TIME/'; }
+run() { lathe run --quiet "$@" 2> talk | tidy; local rc=${PIPESTATUS[0]}; sed -E 's/(took|expected|in) [0-9.]+ (ms|us|s)/\1 TIME/' talk; echo "exit $rc"; }
+echo '--- what would run'
+run --dry-run | sed 's/; .*//'
+echo '--- all of it'
+run
+ls dogs.run dogs.run/train
+curl -s "$(sed -E 's/.*"url": "([^"]*)".*/\1/' dogs.run/serve/result.json)/health"; echo
+echo '--- nothing changed'
+before=$(cat dogs.run/serve/result.json)
+run
+[ "$before" = "$(cat dogs.run/serve/result.json)" ] && echo 'the server is the same'
+echo '--- a text changed'
+echo 'the last dog slept' >> texts/3.txt
+run --dry-run | sed 's/; .*//'
+run
+echo '--- only what the perplexity reads'
+run --from ppl
+echo '--- the server is ended'
+run --stop
+run --dry-run | sed 's/; .*//'
+run --until train
+echo '--- killed while it trains: no other run meanwhile, and the same goes on from its checkpoint'
+sed -i 's/steps: 4/steps: 12000/; s/save_every: 1/save_every: 2000, eval_every: 0/' config.yaml
+rm -r dogs.run/train/out
+lathe run --quiet --until train 2> /dev/null & pid=$!
+until [ -e dogs.run/train/out/checkpoints/latest ]; do sleep 0.02; done
+run | sed 's/ is in use.*/ is in use/'
+kill -9 $pid; wait $pid 2> /dev/null
+until ! pgrep -f "train config.yaml --out dogs.run/train/out" > /dev/null; do sleep 0.05; done
+run --until train
+grep -E -o 'going on from step|step 12000: held-out loss' dogs.run/train/log
+echo '--- a stage that fails, and one that is refused'
+printf 'stages:\n  a: {run: perplexity nowhere texts/1.txt}\n' > bad.yaml
+run bad.yaml
+run bad.yaml --dry-run
+printf 'stages:\n  a: {run: data audit texts, options: {policy: default}}\n' > gate.yaml
+run gate.yaml
+echo '--- files that are wrong'
+printf 'stages: {a: {run: train x, options: {treads: 3}}}' > bad.yaml; run bad.yaml
+printf 'stages: {a: {run: trian x}}' > bad.yaml; run bad.yaml
+printf 'stages: {a: {run: version, needs: [b]}, b: {run: version, needs: [a]}}' > bad.yaml; run bad.yaml
+printf 'stages: {a: {run: version, wants: [b]}}' > bad.yaml; run bad.yaml
+printf 'stages: {a: {run: version, stays: true}}' > bad.yaml; run bad.yaml
+run nowhere.yaml
+run --from nothing

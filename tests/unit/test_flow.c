@@ -1,0 +1,320 @@
+/* test_flow.c - stages of a file: what is refused, their order, their command lines, and when one has to be run again. */
+#include <sys/stat.h>
+#include <time.h>
+#include <utime.h>
+#include "../test.h"
+#include "base/mem.h"
+#include "flow/record.h"
+
+static struct err err;
+
+static bool flag;
+static const char *text_value = "";
+static int64_t number;
+static struct opt_list list;
+static const struct opt make_opts[] = {
+    { OPT_STR, "out", &text_value, "<folder>", "where", 0, 0 },
+    { OPT_STR, "o", &text_value, "<text>", "a letter", 0, 0 },
+    { OPT_INT, "steps", &number, "<int>", "how many", 0, 0 },
+    { OPT_FLAG, "json", &flag, NULL, "as JSON", 0, 0 },
+    { OPT_FLAG, "quiet", &flag, NULL, "silence", 0, 0 },
+    { OPT_LIST, "each", &list, "<text>", "again and again", 0, 0 },
+    { OPT_STR, "file", &text_value, "<file>", "a file", 0, 0 },
+    { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },
+};
+static const struct opt serve_opts[] = { { OPT_STR, "port-file", &text_value, "<path>", "the port", 0, 0 }, { OPT_END, NULL, NULL, NULL, NULL, 0, 0 } };
+
+/* `make`, `make well` and `serve`. */
+static bool find(struct flow_command *out, const char *const *word, int n)
+{
+    if (!strcmp(word[0], "serve"))
+        *out = (struct flow_command){ .name = "serve", .n_word = 1, .opts = serve_opts };
+    else if (!strcmp(word[0], "make"))
+        *out = (struct flow_command){ .name = "make", .n_word = n > 1 && !strcmp(word[1], "well") ? 2 : 1, .opts = make_opts };
+    else
+        return false;
+    return true;
+}
+
+static void write_file(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
+
+static int read_text(struct flow *f, const char *text)
+{
+    write_file("flow.yaml", text);
+    return flow_read(f, in_dir("flow.yaml"), find, &err);
+}
+
+static void refused(const char *text, const char *words)
+{
+    struct flow f;
+    const int rc = read_text(&f, text);
+    if (rc >= 0)
+        fail_msg("taken: %s", text);
+    assert_int_equal(rc, err.code);
+    if (!strstr(err.msg, words))
+        fail_msg("found '%s', expected '%s' in it", err.msg, words);
+}
+
+static void what_is_wrong_with_a_file_is_named(void **state)
+{
+    (void)state;
+    refused("[]", "expected a mapping with stages");
+    refused("stages: {}", "at least one name");
+    refused("stage: {a: {run: make}}", "unknown key 'stage'; did you mean 'stages'?");
+    refused("stages: {a: {run: make, need: [b]}}", "stage 'a': unknown key 'need'; did you mean 'needs'?");
+    refused("stages: {a: {run: bake}}", "lathe has no command 'bake'");
+    refused("stages: {a: {}}", "stage 'a': expected run");
+    refused("stages: {a: {run: ''}}", "no command ''");
+    refused("stages: {a: {run: [make, 3]}}", "found something else at 2");
+    refused("stages: {a: {run: make --out x}}", "found the option '--out', expected it under options");
+    refused("stages: {a: {run: make, options: {step: 3}}}", "no option --step; did you mean --steps?");
+    refused("stages: {a: {run: make, options: {json: 3}}}", "expected true or false");
+    refused("stages: {a: {run: make, options: {steps: true}}}", "not true or false");
+    refused("stages: {a: {run: make, options: {steps: {b: 1}}}}", "expected a text, a number");
+    refused("stages: {this: {run: make}}", "not 'this'");
+    refused("stages: {a b: {run: make}}", "expected a name of letters");
+    refused("stages: {../a: {run: make}}", "expected a name of letters");
+    refused("stages: {a: {run: make, needs: [b]}}", "there is no stage 'b'");
+    refused("stages: {a: {run: 'make $(b)'}}", "there is no stage 'b'");
+    refused("stages: {a: {run: 'make $(a'}}", "a $( without its )");
+    refused("stages: {a: {run: make, gate: no}}", "gate: expected");
+    refused("stages: {a: {run: make, gate: maybe}}", "gate: expected stop or warn, found 'maybe'");
+    refused("stages: {a: {run: make, inputs: x}}", "inputs: expected a list");
+    refused("stages: {a: {run: make, needs: [a]}}", "need each other, or one that does: 'a'");
+    refused("stages: {a: {run: 'make $(b)'}, c: {run: make}, b: {run: make, needs: [a]}}", "need each other, or one that does: 'a', 'b'");
+    refused("stages: {a: {run: make}, a: {run: make}}", "a");
+}
+
+static void stages_come_after_those_they_need(void **state)
+{
+    (void)state;
+    struct flow f;
+    OK(read_text(&f, "name: n\nout: o\nstages:\n  last: {run: 'make $(middle.x)'}\n  free: {run: make}\n  middle: {run: make, options: {file: o/first/out/x}}\n  first: {run: make well}\n"));
+    const char *const order[] = { "free", "first", "middle", "last" };
+    assert_int_equal(f.n, 4);
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(f.stage[i].name, order[i]);
+    assert_true(f.stage[3].need[2] && !f.stage[3].need[1] && f.stage[2].need[1] && !f.stage[2].need[0]);
+    assert_string_equal(f.stage[1].command.name, "make");
+    assert_int_equal(f.stage[1].command.n_word, 2);
+    assert_int_equal(flow_owner(&f, "o/first"), 1);
+    assert_int_equal(flow_owner(&f, "./o/first/out"), 1);
+    assert_int_equal(flow_owner(&f, "o/firs"), -1);
+    assert_int_equal(flow_owner(&f, "o/firsts"), -1);
+    flow_release(&f);
+}
+
+/* A recipe that mentions another stage's folder. */
+static void a_file_that_is_named_makes_its_stages_needed(void **state)
+{
+    (void)state;
+    struct flow f;
+    write_file("recipe.yaml", "data: {train: [o/b/out/train]}\n");
+    char *text = mem_printf("out: o\nstages:\n  a: {run: 'make %s'}\n  b: {run: make}\n", in_dir("recipe.yaml"));
+    OK(read_text(&f, text));
+    assert_string_equal(f.stage[0].name, "b");
+    assert_true(f.stage[1].need[0]);
+    flow_release(&f);
+    mem_free(text);
+}
+
+static void same_words(const struct words *w, const char *expected)
+{
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < w->n; i++)
+        OK(buf_printf(&b, &err, "%s%s", i ? " " : "", w->at[i]));
+    assert_string_equal(b.data, expected);
+    buf_release(&b);
+}
+
+static void command_lines_are_filled_in(void **state)
+{
+    (void)state;
+    struct flow f;
+    struct words w;
+    char *text = mem_printf("out: %s\nstages:\n"
+                            "  a: {run: make one, options: {steps: 3, quiet: false, o: 1.5, each: [x, y], file: [p, q]}}\n"
+                            "  b: {run: [make, 'two words', '$(a.n)$(a.list.1.k)$(a.yes)'], options: {file: '$(this)/f'}}\n"
+                            "  c: {run: serve, stays: true}\n", in_dir("o"));
+    OK(read_text(&f, text));
+    OK(flow_argv(&w, &f, &f.stage[0], &err));
+    char *expected = mem_printf("lathe make one --steps 3 --no-quiet -o 1.5 --each x --each y --file p,q --out %s/a/out --json", in_dir("o"));
+    same_words(&w, expected);
+    words_release(&w);
+    mem_free(expected);
+
+    assert_int_equal(flow_argv(&w, &f, &f.stage[1], &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "stage 'a' has not printed anything yet"));
+    OK(file_mkdirs(in_dir("o/a"), &err));
+    write_file("o/a/result.json", "{\"n\": 7, \"list\": [0, {\"k\": \"v\"}], \"yes\": true, \"o\": {}}");
+    OK(flow_argv(&w, &f, &f.stage[1], &err));
+    assert_string_equal(w.at[2], "two words");
+    assert_string_equal(w.at[3], "7vtrue");
+    assert_int_equal(w.n, 7);                            /* it names its own folder: no --out */
+    words_release(&w);
+
+    OK(flow_argv(&w, &f, &f.stage[2], &err));
+    expected = mem_printf("lathe serve --port-file %s/c/port", in_dir("o"));
+    same_words(&w, expected);
+    words_release(&w);
+    mem_free(expected);
+
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(flow_expand(&b, &f, &f.stage[1], "$(a.gone)", &err), ERR_NOTFOUND);
+    assert_int_equal(flow_expand(&b, &f, &f.stage[1], "$(a.o)", &err), ERR_FORMAT);
+    buf_release(&b);
+    flow_release(&f);
+    mem_free(text);
+}
+
+/* ---- when a stage has to be run again ---- */
+
+struct looking { struct flow f; struct digests d; };
+
+static void look_begin(struct looking *l)
+{
+    char *text = mem_printf("out: %s\nstages:\n  a: {run: 'make %s', inputs: ['%s']}\n  b: {run: 'make $(a)'}\n", in_dir("o"), in_dir("r.yaml"), in_dir("in"));
+    OK(file_mkdirs(in_dir("o/a/out"), &err));
+    OK(file_mkdirs(in_dir("in/deep"), &err));
+    write_file("in/deep/x", "1");
+    write_file("named", "2");
+    char *recipe = mem_printf("{a: [{b: '%s'}]}", in_dir("named"));
+    write_file("r.yaml", recipe);
+    OK(read_text(&l->f, text));
+    OK(digests_open(&l->d, l->f.out, &err));
+    mem_free(text), mem_free(recipe);
+}
+
+static void look_end(struct looking *l)
+{
+    digests_close(&l->d);
+    flow_release(&l->f);
+}
+
+static enum record_why why_of(struct looking *l, const char *words)
+{
+    json_t *wanted, *before;
+    enum record_why why;
+    struct buf b;
+    buf_init(&b);
+    OK(record_wanted(&wanted, &l->f, &l->f.stage[0], &l->d, &err));
+    OK(record_load(&before, &l->f.stage[0], &err));
+    OK(record_compare(&why, &b, before, wanted, &l->f.stage[0], &l->d, &err));
+    if (words && !strstr(b.data, words))
+        fail_msg("found '%s', expected '%s' in it", b.data, words);
+    json_decref(wanted), json_decref(before);
+    buf_release(&b);
+    return why;
+}
+
+static void ran(struct looking *l, const char *how)
+{
+    json_t *record;
+    char hex[SHA256_HEX];
+    OK(record_wanted(&record, &l->f, &l->f.stage[0], &l->d, &err));
+    OK(record_output(&l->f.stage[0], &l->d, hex, &err));
+    assert_int_equal(json_object_set_new(record, "state", json_string(how)) | json_object_set_new(record, "output", json_string(hex)), 0);
+    OK(record_save(record, &l->f.stage[0], &err));
+    json_decref(record);
+}
+
+static void a_stage_runs_again_when_what_it_read_or_made_changed(void **state)
+{
+    (void)state;
+    struct looking l;
+    look_begin(&l);
+    write_file("o/a/out/made", "m");
+    assert_int_equal(why_of(&l, "never ran"), RECORD_NEW);
+    ran(&l, "done");
+    assert_int_equal(why_of(&l, NULL), RECORD_SAME);
+    write_file("in/deep/x", "1");                        /* the same again */
+    assert_int_equal(why_of(&l, NULL), RECORD_SAME);
+    write_file("in/deep/x", "!");
+    assert_int_equal(why_of(&l, "/in changed"), RECORD_INPUT);
+    ran(&l, "done");
+    write_file("in/y", "");                              /* an empty file more */
+    assert_int_equal(why_of(&l, "/in changed"), RECORD_INPUT);
+    ran(&l, "done");
+    write_file("named", "3");                            /* by way of the recipe */
+    assert_int_equal(why_of(&l, "/named changed"), RECORD_INPUT);
+    ran(&l, "done");
+    write_file("o/a/out/made", "n");
+    assert_int_equal(why_of(&l, "what it made was changed"), RECORD_OUTPUT);
+    for (int i = 0; i < 3; i++) {
+        static const char *const how[] = { "running", "failed", "stopped" };
+        ran(&l, how[i]);
+        assert_int_equal(why_of(&l, NULL), RECORD_UNFINISHED);
+    }
+    ran(&l, "refused");
+    assert_int_equal(why_of(&l, "refused"), RECORD_UNFINISHED);
+    l.f.stage[0].gate_warns = true;
+    assert_int_equal(why_of(&l, NULL), RECORD_SAME);
+    write_file("o/a/stage.json", "{");                   /* a record that cannot be read */
+    assert_int_equal(why_of(&l, "never ran"), RECORD_NEW);
+    OK(file_remove_tree(in_dir("in"), &err));
+    json_t *wanted;
+    assert_int_equal(record_wanted(&wanted, &l.f, &l.f.stage[0], &l.d, &err), ERR_NOTFOUND);
+    look_end(&l);
+}
+
+/* A digest is kept for a file that is older than a moment, and not for one that has other times or another size. */
+static void digests_are_kept_while_a_file_is_as_it_was(void **state)
+{
+    (void)state;
+    struct digests d;
+    char first[SHA256_HEX], again[SHA256_HEX];
+    OK(file_mkdirs(in_dir("k"), &err));
+    write_file("k/x", "old");
+    OK(digests_open(&d, in_dir("k"), &err));
+    OK(digests_of(&d, in_dir("k/x"), first, &err));
+    assert_int_equal(json_object_size(d.known), 0);      /* it changed just now */
+    nanosleep(&(struct timespec){ .tv_sec = 2, .tv_nsec = 100000000 }, NULL);
+    OK(digests_of(&d, in_dir("k/x"), again, &err));
+    assert_string_equal(first, again);
+    assert_int_equal(json_object_size(d.known), 1);
+    OK(digests_save(&d, &err));
+    digests_close(&d);
+    OK(digests_open(&d, in_dir("k"), &err));
+    assert_int_equal(json_object_size(d.known), 1);
+    write_file("k/x", "new");
+    OK(digests_of(&d, in_dir("k/x"), again, &err));
+    assert_string_not_equal(first, again);
+    digests_close(&d);
+    write_file("k/digests.json", "[");
+    OK(digests_open(&d, in_dir("k"), &err));
+    assert_int_equal(json_object_size(d.known), 0);
+    digests_close(&d);
+}
+
+static void what_a_stage_before_made_is_an_input(void **state)
+{
+    (void)state;
+    struct looking l;
+    json_t *wanted;
+    look_begin(&l);
+    OK(record_wanted(&wanted, &l.f, &l.f.stage[1], &l.d, &err));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(wanted, "inputs"), "$(a)")), "");
+    json_decref(wanted);
+    ran(&l, "done");
+    OK(record_wanted(&wanted, &l.f, &l.f.stage[1], &l.d, &err));
+    assert_int_equal(json_object_size(json_object_get(wanted, "inputs")), 1);
+    assert_int_equal(strlen(json_string_value(json_object_get(json_object_get(wanted, "inputs"), "$(a)"))), SHA256_HEX - 1);
+    json_decref(wanted);
+    look_end(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_wrong_with_a_file_is_named, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(stages_come_after_those_they_need, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_file_that_is_named_makes_its_stages_needed, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(command_lines_are_filled_in, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_stage_runs_again_when_what_it_read_or_made_changed, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(digests_are_kept_while_a_file_is_as_it_was, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(what_a_stage_before_made_is_an_input, make_dir, remove_dir),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
