@@ -129,9 +129,14 @@ int db_check(struct db *db, struct buf *out, struct err *err)
         return 0;
     TRY(db_query(&r, db, db->driver->check, NULL, 0, err));
     int rc;
-    while ((rc = db_next(r, err)) == 1)
-        if (strcmp(db_text(r, 0), "ok") && (rc = buf_printf(out, err, "%s\n", db_text(r, 0))))
+    while ((rc = db_next(r, err)) == 1) {
+        if (strstr(db_text(r, 0), "error code=7"))            /* SQLITE_NOMEM, which is no fault of the file */
+            rc = ERR(err, NOMEM, "no memory to look through the database");
+        else
+            rc = strcmp(db_text(r, 0), "ok") ? buf_printf(out, err, "%s\n", db_text(r, 0)) : 0;
+        if (rc)
             break;
+    }
     db_rows_free(r);
     return rc;
 }

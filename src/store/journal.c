@@ -100,27 +100,45 @@ struct step {
     char found[SHA256_HEX];                      /* the digest of text */
 };
 
-/* What is wrong with a record that follows on last; NULL: nothing.  *record is the caller's. */
-static const char *judge(const struct step *s, const struct journal_head *last, json_t **record)
+/* Is the record's text the canonical form of what it says? */
+static int is_canonical(const json_t *record, const char *text, bool *same, struct err *err)
 {
-    struct err none;
-    *record = NULL;
-    if (s->seq != last->seq + 1)
-        return "does not follow on the one before: some are missing";
-    if (strcmp(s->found, s->hash))
-        return "is not what its hash says: it was changed";
-    if (tree_parse_json(record, s->text, strlen(s->text), "record", &none) || !json_is_object(*record))
-        return "is no object of JSON";
-    if (strcmp(tree_text_at(*record, "prev_hash"), last->hash))
-        return "does not name the hash of the one before: one of the two was changed";
-    char *again = canonical(*record);
-    const bool same = again && !strcmp(again, s->text);
+    char *again = canonical(record);
+    if (!again)
+        return ERR(err, NOMEM, "no memory to read the journal");
+    *same = !strcmp(again, text);
     mem_free(again);
+    return 0;
+}
+
+/* *wrong: what is wrong with a record that follows on last, or NULL.  *record is the caller's. */
+static int judge(const struct step *s, const struct journal_head *last, json_t **record, const char **wrong, struct err *err)
+{
+    bool same;
+    *record = NULL, *wrong = NULL;
+    if (s->seq != last->seq + 1)
+        *wrong = "does not follow on the one before: some are missing";
+    else if (strcmp(s->found, s->hash))
+        *wrong = "is not what its hash says: it was changed";
+    if (*wrong)
+        return 0;
+    const int rc = tree_parse_json(record, s->text, strlen(s->text), "the journal", err);
+    if (rc == ERR_NOMEM)
+        return rc;
+    if (rc || !json_is_object(*record)) {
+        *wrong = "is no object of JSON";
+        return 0;
+    }
+    TRY(is_canonical(*record, s->text, &same, err));
     if (!same)
-        return "is not canonical JSON";
-    if (json_integer_value(json_object_get(*record, "seq")) != s->seq || strcmp(tree_text_at(*record, "t"), s->t) || strcmp(tree_text_at(*record, "name"), s->name))
-        return "is filed under another number, time or name";
-    return strcmp(s->t, last->t) > 0 ? NULL : "is not later than the one before";
+        *wrong = "is not canonical JSON";
+    else if (strcmp(tree_text_at(*record, "prev_hash"), last->hash))
+        *wrong = "does not name the hash of the one before: one of the two was changed";
+    else if (json_integer_value(json_object_get(*record, "seq")) != s->seq || strcmp(tree_text_at(*record, "t"), s->t) || strcmp(tree_text_at(*record, "name"), s->name))
+        *wrong = "is filed under another number, time or name";
+    else if (strcmp(s->t, last->t) <= 0)
+        *wrong = "is not later than the one before";
+    return 0;
 }
 
 static int walk_row(struct db_rows *r, journal_each *each, journal_bad *bad, void *ctx, struct journal_head *head, struct err *err)
@@ -128,9 +146,9 @@ static int walk_row(struct db_rows *r, journal_each *each, journal_bad *bad, voi
     struct step s = { .seq = db_int(r, 0), .t = db_text(r, 1), .name = db_text(r, 2), .hash = db_text(r, 3), .text = db_text(r, 4) };
     TRY(sha256_of(s.text, strlen(s.text), s.found, err));
     json_t *record;
-    const char *wrong = judge(&s, head, &record);
-    int rc = 0;
-    if (wrong)
+    const char *wrong;
+    int rc = judge(&s, head, &record, &wrong, err);
+    if (!rc && wrong)
         rc = bad(ctx, s.seq, wrong, err);
     if (!rc && record)
         rc = each(ctx, record, err);

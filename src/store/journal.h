@@ -27,7 +27,7 @@ int journal_append(struct journal_head *out, struct db *db, json_t *record, cons
 /* The record at seq or, with ERR_NOTFOUND, none. */
 int journal_get(json_t **out, struct db *db, int64_t seq, struct err *err);
 
-/* Walks all records in order.  each gets every one that is JSON, which is freed after it; bad gets what is wrong with one, as the end of a
+/* Walks all records in order.  each gets every one that is what its hash says, which is freed after it; bad gets what is wrong with one, as the end of a
  * sentence ("was changed ..."), before that.  An error that they return ends the walk. */
 typedef int journal_each(void *ctx, json_t *record, struct err *err);
 typedef int journal_bad(void *ctx, int64_t seq, const char *what, struct err *err);

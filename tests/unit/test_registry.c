@@ -1,9 +1,11 @@
 /* test_registry.c - versions, aliases, releases and the journal, on SQLite and on PostgreSQL. */
 #include "../databases.h"
+#include <pthread.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/gate_policy.h"
+#include "store/registry_verify.h"
 #include "store/release.h"
 
 static struct err err;
@@ -249,6 +251,57 @@ static void additions_that_are_not_right_are_refused(void **state)
     assert_int_equal(registry_add(g, &a, &(struct journal_by){ .reason = "two\nlines" }, &v, &err), ERR_USAGE);
     assert_int_equal(registry_add(g, &a, &(struct journal_by){ .actor = "\xff" }, &v, &err), ERR_USAGE);
     assert_int_equal(records(), 1);
+}
+
+enum { WRITERS = 3, TURNS = 5 };
+struct writer { pthread_t thread; char path[100]; int i, rc; struct err err; };
+
+/* Versions and moves of one name, each by a connection of its own. */
+static void *write_on(void *p)
+{
+    struct writer *w = p;
+    struct registry *own;
+    w->rc = registry_open(&own, on_postgres ? database_where : in_dir("registry"), true, &w->err);
+    for (int i = 0; i < TURNS && !w->rc; i++) {
+        char text[40], path[150];
+        struct registry_version v;
+        snprintf(text, sizeof text, "writer %d, turn %d", w->i, i);
+        snprintf(path, sizeof path, "%s/weights", w->path);
+        w->rc = file_write_all(path, text, strlen(text), &w->err);
+        if (!w->rc)
+            w->rc = registry_add(own, &(struct registry_addition){ .name = "m", .kind = "model", .path = w->path }, &by, &v, &w->err);
+        const struct release_move m = { .name = "m", .alias = "production", .number = v.number, .expect = -1 };
+        if (!w->rc)
+            w->rc = registry_promote(own, &m, &by, NULL, NULL, &w->err);
+    }
+    registry_close(own);
+    return NULL;
+}
+
+static void writers_at_once_get_numbers_of_their_own(void **state)
+{
+    (void)state;
+    open_it();
+    struct writer w[WRITERS];
+    for (int i = 0; i < WRITERS; i++) {
+        w[i] = (struct writer){ .i = i };
+        snprintf(w[i].path, sizeof w[i].path, "%s/w%d", test_dir, i);
+        OK(file_mkdirs(w[i].path, &err));
+        assert_int_equal(pthread_create(&w[i].thread, NULL, write_on, &w[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(w[i].thread, NULL);
+        if (w[i].rc)
+            fail_msg("%s", w[i].err.msg);
+    }
+    struct registry_version v;
+    json_t *out;
+    OK(registry_find_text(g, "m", &v, &err));
+    assert_int_equal(v.number, WRITERS * TURNS);
+    assert_int_equal(records(), 2 * WRITERS * TURNS);
+    OK(registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &out, &err));
+    assert_true(json_is_true(json_object_get(out, "valid")));
+    json_decref(out);
 }
 
 /* ---- lineage and evidence ---- */
@@ -562,6 +615,7 @@ static const struct CMUnitTest registry[] = {
     R(a_single_file_keeps_its_name_and_is_what_is_loaded),
     R(the_same_contents_under_other_names_are_refused),
     R(additions_that_are_not_right_are_refused),
+    R(writers_at_once_get_numbers_of_their_own),
     R(where_a_version_comes_from_is_known_both_ways),
     R(evidence_is_kept_with_its_kind),
     R(a_signature_comes_with_the_folder_and_lies_beside_the_files),

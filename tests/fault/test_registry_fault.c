@@ -1,0 +1,135 @@
+/* test_registry_fault.c - without memory, with a call of the system that fails, and on a full disk a registry stays what its journal says. */
+#include "each_allocation.h"
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "store/gate_policy.h"
+#include "store/registry_verify.h"
+#include "store/release.h"
+
+static struct err err;
+static const struct journal_by by = { .actor = "tester", .reason = "because" };
+
+static int begin(void **state)
+{
+    if (make_dir(state))
+        return -1;
+    return file_mkdirs(in_dir("new"), &err) || file_write_all(in_dir("new/weights"), "one", 3, &err) || file_write_all(in_dir("e.json"), "{\"kind\": \"speed\", \"figures\": []}", 32, &err) ? -1 : 0;
+}
+
+/* From nothing: opens, adds with evidence and a parent, sets a policy, releases, lists, shows, verifies.  ctx: not NULL where calls of the system fail. */
+static int everything(void *ctx)
+{
+    struct registry *g = NULL;
+    struct registry_version v;
+    struct registry_release r;
+    json_t *out[4] = { NULL }, *policy = NULL;
+    char *path = NULL, e[100];
+    const char *evidence[] = { e };
+    const struct registry_parent parent = { "org/base", "base" };
+    snprintf(e, sizeof e, "%s/e.json", test_dir);
+    const struct registry_addition a = { .name = "m", .kind = "model", .path = in_dir("new"), .evidence = evidence, .n_evidence = 1, .parent = &parent, .n_parent = 1 };
+    const struct release_move m = { .name = "m", .alias = "production", .number = 1, .expect = -1, .override = "so be it" };
+    int rc = file_remove_tree(in_dir("registry"), &err);
+    if (!rc)
+        rc = registry_open(&g, in_dir("registry"), true, &err);
+    if (!rc)
+        rc = registry_add(g, &a, &by, &v, &err);
+    if (!rc && !(policy = json_pack("{s:i, s:{s:{s:f}}}", "secrets", 0, "evaluation", "a", "min", 0.5)))
+        rc = ERR_NOMEM;
+    if (!rc)
+        rc = registry_policy_set(g, "m", "production", policy, &by, &err);
+    if (!rc)
+        rc = registry_promote(g, &m, &by, &r, &out[0], &err);
+    if (!rc)
+        rc = registry_path(g, &v, &path, &err);
+    if (!rc)
+        rc = registry_list(g, &out[1], &err);
+    if (!rc)
+        rc = registry_show(g, &v, &out[2], &err);
+    if (!rc)
+        rc = registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &out[3], &err);
+    if (!rc && !json_is_true(json_object_get(out[3], "valid"))) {
+        if (!ctx)
+            fail_msg("%s", json_dumps(out[3], 0));
+        rc = ERR_IO;                                         /* a blob that cannot be read is a finding */
+    }
+    for (int i = 0; i < 4; i++)
+        json_decref(out[i]);
+    json_decref(policy);
+    mem_free(path);
+    registry_close(g);
+    return rc;
+}
+
+/* What is there is valid, whatever failed. */
+static void still_valid(void)
+{
+    struct registry *g;
+    json_t *out;
+    OK(registry_open(&g, in_dir("registry"), true, &err));
+    OK(registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &out, &err));
+    if (!json_is_true(json_object_get(out, "valid")))
+        fail_msg("%s", json_dumps(out, 0));
+    json_decref(out);
+    registry_close(g);
+}
+
+static void without_memory_nothing_is_half_done(void **state)
+{
+    (void)state;
+    OK(everything(NULL));                                    /* the library's own memory is there from now on */
+    const int n = each_failure(ALLOCATIONS, FEWER(31, 301), everything, NULL, true);
+    print_message("%d times without memory\n", n);
+    assert_true(n > 3);
+    still_valid();
+}
+
+static void with_calls_that_fail_nothing_is_half_done(void **state)
+{
+    (void)state;
+    static int by_calls;
+    const int n = each_failure(CALLS, 1, everything, &by_calls, true);
+    print_message("%d times a call failed\n", n);
+    assert_true(n > 3);
+    still_valid();
+}
+
+/* A process of its own, none of whose files may grow beyond so many bytes: as on a full disk a write fails, SQLite's too. */
+static int with_little_room(rlim_t bytes)
+{
+    const pid_t pid = fork();
+    if (!pid) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){ bytes, bytes });
+        const int rc = everything(NULL);
+        _exit(rc ? 1 : 0);
+    }
+    int status;
+    assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void on_a_full_disk_nothing_is_half_done(void **state)
+{
+    (void)state;
+    int n_full = 0;
+    for (rlim_t bytes = 0; bytes < 2000000; bytes += bytes < 4096 ? 509 : 9973) {
+        if (!with_little_room(bytes))
+            break;
+        n_full++;
+        if (file_exists(in_dir("registry")))
+            still_valid();
+    }
+    print_message("%d times the disk was full\n", n_full);
+    assert_true(n_full > 3);
+    still_valid();
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
+    const struct CMUnitTest tests[] = { T(without_memory_nothing_is_half_done), T(with_calls_that_fail_nothing_is_half_done), T(on_a_full_disk_nothing_is_half_done) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

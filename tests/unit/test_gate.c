@@ -1,0 +1,211 @@
+/* test_gate.c - a registry's policies: what is asked, what evidence says to it, who may override. */
+#include "../databases.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "store/gate.h"
+#include "store/gate_policy.h"
+#include "store/release.h"
+
+static struct err err;
+static struct registry *g;
+static struct registry_version v;
+static const struct journal_by by = { .actor = "tester" };
+
+static int begin(void **state)
+{
+    if (make_dir(state))
+        return -1;
+    setenv("LATHE_HOME", test_dir, 1);
+    static const struct journal_by adder = { .actor = "tester" };
+    if (registry_open(&g, in_dir("registry"), true, &err) || file_mkdirs(in_dir("new"), &err) || file_write_all(in_dir("new/weights"), "one", 3, &err))
+        return -1;
+    json_t *facts = json_pack("{s:s}", "license", "MIT");
+    const int rc = registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .facts = facts }, &adder, &v, &err);
+    json_decref(facts);
+    return rc;
+}
+
+static int end(void **state)
+{
+    registry_close(g);
+    g = NULL;
+    return remove_dir(state);
+}
+
+static int n_file;
+
+static void attach_to(const struct registry_version *to, const char *text)
+{
+    char path[200];
+    const char *evidence[] = { path };
+    snprintf(path, sizeof path, "%s/e%d.json", test_dir, n_file++);
+    OK(file_write_all(path, text, strlen(text), &err));
+    OK(registry_attach(g, to, &(struct registry_addition){ .evidence = evidence, .n_evidence = 1 }, &by, &err));
+}
+
+static void attach(const char *text) { attach_to(&v, text); }
+
+static int set_policy(const char *yaml)
+{
+    json_t *policy;
+    OK(tree_parse_yaml(&policy, yaml, strlen(yaml), "policy", &err));
+    const int rc = registry_policy_set(g, "m", "production", policy, &by, &err);
+    json_decref(policy);
+    return rc;
+}
+
+/* The only check's outcome: "ok FOUND" or "no FOUND WHY". */
+static const char *judged(const char *yaml)
+{
+    static char said[300];
+    json_t *verdict;
+    OK(set_policy(yaml));
+    OK(gate_judge(g, &v, "production", &verdict, &err));
+    const json_t *c = json_array_get(json_object_get(verdict, "checks"), 0);
+    assert_int_equal(json_array_size(json_object_get(verdict, "checks")), 1);
+    assert_true(json_equal(json_object_get(verdict, "passed"), json_object_get(c, "passed")));
+    char *found = json_dumps(json_object_get(c, "found"), JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+    snprintf(said, sizeof said, "%s %s%s%s", json_is_true(json_object_get(c, "passed")) ? "ok" : "no", found, *tree_text_at(c, "why") ? " " : "", tree_text_at(c, "why"));
+    mem_free(found);
+    json_decref(verdict);
+    return said;
+}
+
+static void policies_that_are_not_right_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "[]", "secret: 0", "secrets: -1", "secrets: none", "calibration: 0.05", "calibration: {ece: 0.05, nll: 1}", "compare: worse", "compare: 1", "signature: on",
+                                       "licences: MIT", "licences: []", "licences: [1]", "evaluation: {}", "evaluation: {a: 1}", "evaluation: {a: {}}", "evaluation: {a: {min: x}}",
+                                       "evaluation: {a: {min: 1, mean: 2}}", "contamination: {max: 0.1}", "id: 7" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (set_policy(bad[i]) != ERR_FORMAT)
+            fail_msg("'%s' was taken", bad[i]);
+    OK(set_policy("{}"));
+    json_t *policy = json_object();
+    assert_int_equal(registry_policy_set(g, "x", "production", policy, &by, &err), ERR_NOTFOUND);
+    assert_int_equal(registry_policy_set(g, "m", "7", policy, &by, &err), ERR_USAGE);
+    json_decref(policy);
+}
+
+static void figures_of_evaluations(void **state)
+{
+    (void)state;
+    assert_string_equal(judged("evaluation: {accuracy: {min: 0.7}}"), "no null not measured");
+    attach("{\"kind\": \"robustness\", \"figures\": [{\"name\": \"accuracy\", \"of\": null, \"value\": 0.8}, {\"name\": \"accuracy\", \"of\": \"typos/3\", \"value\": 0.6}, {\"name\": \"none\", \"of\": null, \"value\": null}]}");
+    assert_string_equal(judged("evaluation: {accuracy: {min: 0.8}}"), "ok 0.8");
+    assert_string_equal(judged("evaluation: {accuracy: {min: 0.81}}"), "no 0.8");
+    assert_string_equal(judged("evaluation: {accuracy: {max: 0.8}}"), "ok 0.8");
+    assert_string_equal(judged("evaluation: {accuracy: {min: 0.1, max: 0.7}}"), "no 0.8");
+    assert_string_equal(judged("evaluation: {accuracy/typos/3: {min: 0.7}}"), "no 0.6");
+    assert_string_equal(judged("evaluation: {accuracy/typos: {min: 0.1}}"), "no null not measured");
+    assert_string_equal(judged("evaluation: {none: {min: 0.1}}"), "no null not measured");
+    attach("{\"results\": {\"mmlu\": {\"alias\": \"mmlu\", \"acc,none\": 0.5, \"acc_stderr,none\": 0.01}}, \"configs\": {}, \"config\": {}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.4}}"), "ok 0.5");
+    assert_string_equal(judged("evaluation: {mmlu/acc_norm: {min: 0.4}}"), "no null not measured");
+}
+
+static void the_newest_evidence_of_this_model_counts(void **state)
+{
+    (void)state;
+    attach("{\"kind\": \"speed\", \"figures\": [{\"name\": \"rate\", \"of\": null, \"value\": 1}]}");
+    attach("{\"kind\": \"speed\", \"figures\": [{\"name\": \"rate\", \"of\": null, \"value\": 2}]}");
+    assert_string_equal(judged("evaluation: {rate: {min: 2}}"), "ok 2.0");
+    attach("{\"kind\": \"speed\", \"model_sha256\": \"00\", \"figures\": [{\"name\": \"rate\", \"of\": null, \"value\": 9}, {\"name\": \"size\", \"of\": null, \"value\": 1}]}");
+    assert_string_equal(judged("evaluation: {rate: {min: 2}}"), "ok 2.0");
+    assert_string_equal(judged("evaluation: {size: {min: 1}}"), "no null the evidence is of another model");
+    char sha[SHA256_HEX], text[300];
+    OK(sha256_of("one", 3, sha, &err));                     /* the weights' own */
+    snprintf(text, sizeof text, "{\"kind\": \"speed\", \"model_sha256\": \"%s\", \"figures\": [{\"name\": \"size\", \"of\": null, \"value\": 1}]}", sha);
+    attach(text);
+    assert_string_equal(judged("evaluation: {size: {min: 1}}"), "ok 1.0");
+}
+
+static void calibration_and_comparison(void **state)
+{
+    (void)state;
+    assert_string_equal(judged("calibration: {ece: 0.05}"), "no null not measured");
+    attach("{\"kind\": \"calibration\", \"figures\": [{\"name\": \"ece\", \"of\": \"a\", \"value\": 0.02}, {\"name\": \"ece\", \"of\": \"b\", \"value\": 0.07}, {\"name\": \"nll\", \"of\": null, \"value\": 3}]}");
+    assert_string_equal(judged("calibration: {ece: 0.05}"), "no 0.07");
+    assert_string_equal(judged("calibration: {ece: 0.07}"), "ok 0.07");
+    assert_string_equal(judged("compare: not worse"), "no null not measured");
+    attach("{\"verdict\": \"underpowered\", \"effect\": 0.0}");
+    assert_string_equal(judged("compare: not worse"), "no \"underpowered\"");
+    assert_string_equal(judged("compare: underpowered"), "ok \"underpowered\"");
+    attach("{\"verdict\": \"better\", \"effect\": 0.1}");
+    assert_string_equal(judged("compare: not worse"), "ok \"better\"");
+    attach("{\"verdict\": \"fine\", \"effect\": 0.1}");
+    assert_string_equal(judged("compare: underpowered"), "no \"fine\"");
+}
+
+static void audits_of_all_that_it_comes_from(void **state)
+{
+    (void)state;
+    struct registry_version data;
+    const struct registry_parent parent = { "d@1", "data" };
+    OK(file_write_all(in_dir("rows"), "rows", 4, &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = "d", .kind = "data", .path = in_dir("rows") }, &by, &data, &err));
+    OK(registry_attach(g, &v, &(struct registry_addition){ .parent = &parent, .n_parent = 1 }, &by, &err));
+    assert_string_equal(judged("secrets: 0"), "no null not measured");
+    attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 5}, \"pii\": {\"per_million\": 12.5}}");
+    assert_string_equal(judged("secrets: 0"), "no 5.0");
+    assert_string_equal(judged("pii_per_million: 20"), "ok 12.5");
+    attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}, \"contamination\": [{\"items\": 100, \"items_hit\": 3}, {\"items\": 0, \"items_hit\": 0}]}");
+    assert_string_equal(judged("secrets: 0"), "ok 0.0");
+    assert_string_equal(judged("contamination: 0.01"), "no 0.03");
+    assert_string_equal(judged("pii_per_million: 20"), "no null this audit did not measure it");
+    attach("{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 1}}");
+    assert_string_equal(judged("secrets: 0"), "no 1.0");
+}
+
+static void licences_of_the_model_and_its_sources(void **state)
+{
+    (void)state;
+    assert_string_equal(judged("licences: [mit, Apache-2.0]"), "ok \"MIT\"");
+    assert_string_equal(judged("licences: [Apache-2.0]"), "no \"MIT\"");
+    attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": \"MIT AND CC-BY-4.0\"}, {\"expression\": \"GPL-2.0-only OR MIT\"}]}}");
+    assert_string_equal(judged("licences: [MIT, CC-BY-4.0]"), "ok \"GPL-2.0-only OR MIT\"");
+    assert_string_equal(judged("licences: [MIT]"), "no \"MIT AND CC-BY-4.0\"");
+    attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": null}]}}");
+    assert_string_equal(judged("licences: [MIT]"), "no \"unknown\"");
+    attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": \"MIT AND (A OR B)\"}]}}");
+    assert_string_equal(judged("licences: [MIT, A, B]"), "no \"MIT AND (A OR B)\"");
+    assert_string_equal(judged("licences: [MIT, 'MIT AND (A OR B)']"), "ok \"MIT AND (A OR B)\"");
+}
+
+static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
+{
+    (void)state;
+    struct release_move m = { .name = "m", .alias = "production", .number = 1, .expect = -1 };
+    struct registry_release r;
+    json_t *verdict, *o;
+    OK(set_policy("secrets: 0\nlicences: [MIT]\n"));
+    assert_int_equal(registry_promote(g, &m, &by, &r, &verdict, &err), ERR_GATE);
+    assert_string_equal(err.msg, "the policy says no: secrets: found nothing, expected at most 0, not measured");
+    assert_int_equal(json_array_size(json_object_get(verdict, "checks")), 2);
+    json_decref(verdict);
+    assert_int_equal(registry_alias(g, &m, &by, NULL, NULL, &err), ERR_GATE);
+    assert_int_equal(registry_release_get(g, "m", "production", &r, &err), ERR_NOTFOUND);
+    m.alias = "other";                                      /* no policy */
+    OK(registry_promote(g, &m, &by, NULL, &verdict, &err));
+    assert_null(verdict);
+    m.alias = "production", m.override = "the board wants it";
+    OK(registry_promote(g, &m, &by, &r, NULL, &err));
+    assert_true(r.stable == 1);
+    OK(registry_history(g, "m", 1, &o, &err));
+    assert_string_equal(tree_text_at(json_array_get(o, 0), "override"), "the board wants it");
+    assert_true(json_is_false(json_object_get(json_object_get(json_array_get(o, 0), "gates"), "passed")));
+    json_decref(o);
+    OK(registry_policy_set(g, "m", "production", NULL, &by, &err));
+    m.override = NULL;
+    OK(registry_promote(g, &m, &by, NULL, NULL, &err));
+}
+
+int main(void)
+{
+#define G(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(calibration_and_comparison),
+        G(audits_of_all_that_it_comes_from), G(licences_of_the_model_and_its_sources), G(a_refused_move_changes_nothing_and_an_override_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
