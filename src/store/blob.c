@@ -1,6 +1,8 @@
 #include "store/blob.h"
+#include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -40,43 +42,85 @@ static int copy(struct file_writer *w, const char *path, char *piece, char hex[S
     return rc;
 }
 
-/* A writer of the blob's file, in a folder that is there. */
-static int begin(struct file_writer *w, const char *path, struct err *err)
+int blob_temporary(char **out, const char *path, struct err *err)
+{
+    uint64_t number;
+    if (RAND_bytes((unsigned char *)&number, sizeof number) != 1)
+        return ERR(err, IO, "the system gives no random numbers");
+    *out = mem_printf("%s.new-%016llx", path, (unsigned long long)number);
+    return *out ? 0 : ERR(err, NOMEM, "no memory for the path of a blob");
+}
+
+static int make_folder(const char *path, struct err *err)
 {
     char *dir = mem_strdup(path);
     if (!dir)
         return ERR(err, NOMEM, "no memory for the path of a blob");
     *strrchr(dir, '/') = 0;
-    int rc = file_mkdirs(dir, err);
+    const int rc = file_mkdirs(dir, err);
     mem_free(dir);
-    if (!rc)
-        rc = file_writer_open(w, path, err);
     return rc;
 }
 
-/* Takes w.  A disk that has no such modes keeps the file writable. */
-static int finish(struct file_writer *w, int rc, struct err *err)
+/* The whole file is on the disk under its own temporary name; now it gets the blob's. */
+static int name_it(const char *made, const char *to, struct err *err)
 {
-    if (rc) {
-        file_writer_abort(w);
-        return rc;
-    }
-    fchmod(w->fd, 0444);
-    return file_writer_commit(w, err);
+    TRY(file_rename(made, to, err));
+    char *dir = mem_strdup(to);
+    if (!dir)
+        return ERR(err, NOMEM, "no memory for the path of a blob");
+    *strrchr(dir, '/') = 0;
+    const int rc = file_sync_dir(dir, err);
+    mem_free(dir);
+    return rc;
 }
 
-static int put_new(const char *to, const char *from, const char *id, struct err *err)
+/* What is put: a file, or bytes. */
+struct source { const char *path; const void *p; size_t n; };
+
+static int write_source(struct file_writer *w, const struct source *s, const char *id, struct err *err)
+{
+    if (!s->path)
+        return file_writer_add(w, s->p, s->n, err);
+    char found[SHA256_HEX], *piece = mem_alloc(CHUNK);
+    if (!piece)
+        return ERR(err, NOMEM, "no memory to copy a file");
+    int rc = copy(w, s->path, piece, found, err);
+    if (!rc && strcmp(found, id))
+        rc = ERR(err, CORRUPT, "%.400s changed while it was read", s->path);
+    mem_free(piece);
+    return rc;
+}
+
+static int put_new(const char *to, const struct source *s, const char *id, struct err *err)
 {
     struct file_writer w;
-    char found[SHA256_HEX], *piece = mem_alloc(CHUNK);
-    int rc = piece ? begin(&w, to, err) : ERR(err, NOMEM, "no memory to copy a file");
+    char *made;
+    TRY(make_folder(to, err));
+    TRY(blob_temporary(&made, to, err));
+    int rc = file_writer_open(&w, made, err);
     if (!rc) {
-        rc = copy(&w, from, piece, found, err);
-        if (!rc && strcmp(found, id))
-            rc = ERR(err, CORRUPT, "%.400s changed while it was read", from);
-        rc = finish(&w, rc, err);
+        rc = write_source(&w, s, id, err);
+        if (rc) {
+            file_writer_abort(&w);
+        } else {
+            fchmod(w.fd, 0444);                       /* a disk that has no such modes keeps it writable */
+            rc = file_writer_commit(&w, err);
+        }
+        if (!rc && (rc = name_it(made, to, err)))
+            unlink(made);
     }
-    mem_free(piece);
+    mem_free(made);
+    return rc;
+}
+
+static int put(const char *folder, const struct source *s, uint64_t bytes, const char *id, struct err *err)
+{
+    char *to = blob_path(folder, id);
+    int rc = to ? 0 : ERR(err, NOMEM, "no memory for the path of a blob");
+    if (!rc && blob_check(folder, id, bytes, NULL))
+        rc = put_new(to, s, id, err);
+    mem_free(to);
     return rc;
 }
 
@@ -87,24 +131,13 @@ int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64
     if (stat(path, &s))
         return ERR_ERRNO(err, "%.400s", path);
     *bytes = (uint64_t)s.st_size;
-    char *to = blob_path(folder, id);
-    int rc = to ? 0 : ERR(err, NOMEM, "no memory for the path of a blob");
-    if (!rc && blob_check(folder, id, *bytes, NULL))
-        rc = put_new(to, path, id, err);
-    mem_free(to);
-    return rc;
+    return put(folder, &(struct source){ .path = path }, *bytes, id, err);
 }
 
 int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err)
 {
     TRY(sha256_of(p, n, id, err));
-    char *to = blob_path(folder, id);
-    struct file_writer w;
-    int rc = to ? 0 : ERR(err, NOMEM, "no memory for the path of a blob");
-    if (!rc && blob_check(folder, id, n, NULL) && !(rc = begin(&w, to, err)))
-        rc = finish(&w, file_writer_add(&w, p, n, err), err);
-    mem_free(to);
-    return rc;
+    return put(folder, &(struct source){ .p = p, .n = n }, n, id, err);
 }
 
 int blob_get(const char *folder, const char *id, size_t max, struct buf *out, struct err *err)

@@ -1,8 +1,8 @@
 /* blob.h - files by the SHA-256 of their contents: FOLDER/blobs/sha256/ab/abcdef..., read-only.
  *
  * A blob has its name only when it is whole and on the disk; one that is there is not written again, but in the place of a damaged one.  What is put is copied: a link to a
- * file of the user's would change with it.  Any process may put at any time; what a process that was killed leaves is a file with a
- * temporary name (file.h).  Errors as of file.h. */
+ * file of the user's would change with it.  Any thread of any process on any machine may put at any time; what one that was killed leaves
+ * has a name that begins as the blob's and goes on with a point.  Errors as of file.h. */
 #ifndef STORE_BLOB_H
 #define STORE_BLOB_H
 #include <stdbool.h>
@@ -15,6 +15,8 @@
 #define BLOB_ANY_LENGTH UINT64_MAX
 bool blob_id_ok(const char *id);                                /* 64 lower-case hexadecimal digits */
 char *blob_path(const char *folder, const char *id);            /* mem_free; NULL without memory */
+/* path.new-RANDOM: where something is made that is then renamed to path.  Process ids do not do: containers share folders, but not those. */
+int blob_temporary(char **out, const char *path, struct err *err);
 bool blob_exists(const char *folder, const char *id);
 
 /* Copies a file in.  ERR_CORRUPT where it changed while it was read. */

@@ -72,6 +72,8 @@ static int put_evidence(const struct registry *g, json_t *list, const char *path
     char id[BLOB_ID];
     uint64_t bytes;
     struct buf text;
+    if (!model_path_ok(last_part(path)))
+        return ERR(err, FORMAT, "%.300s: expected the name of a file, in UTF-8 without control characters", path);
     TRY(blob_put_file(registry_folder(g), path, id, &bytes, err));
     buf_init(&text);
     char kind[EVIDENCE_KIND];
@@ -79,7 +81,7 @@ static int put_evidence(const struct registry *g, json_t *list, const char *path
     if (!rc) {
         evidence_kind(text.data, text.len, kind);
         if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "blob", id, "bytes", (json_int_t)bytes, "file", last_part(path), "kind", kind)))
-            rc = ERR(err, FORMAT, "%.300s: its name is not UTF-8, or there is no memory", path);
+            rc = no_memory(err);
     }
     buf_release(&text);
     return rc;

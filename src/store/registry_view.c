@@ -63,12 +63,9 @@ static int put_in_place(const char *folder, const struct manifest *m, const char
 
 static int make(const char *folder, const struct manifest *m, const char *dir, struct err *err)
 {
-    char *made = mem_printf("%s.tmp.%d", dir, (int)getpid());
-    if (!made)
-        return ERR(err, NOMEM, "no memory for the path of a version");
-    int rc = file_remove_tree(made, err);
-    if (!rc)
-        rc = file_mkdirs(made, err);
+    char *made;
+    TRY(blob_temporary(&made, dir, err));
+    int rc = file_mkdirs(made, err);
     for (int i = 0; i < m->n && !rc; i++)
         rc = link_file(folder, m->file[i].sha256, made, m->file[i].name, err);
     if (!rc)

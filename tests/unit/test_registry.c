@@ -109,8 +109,6 @@ static void names_versions_and_aliases_are_told_apart(void **state)
 static void a_registry_that_is_not_there_is_said(void **state)
 {
     (void)state;
-    if (on_postgres)
-        skip();
     assert_int_equal(registry_open(&g, in_dir("none"), false, &err), ERR_NOTFOUND);
     assert_false(file_exists(in_dir("none")));
     char *where;
