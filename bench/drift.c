@@ -31,7 +31,8 @@ struct kind { const char *name; enum watch_kind kind; int what; };
 enum { NORMAL, CAUCHY, GRADES, ZEROS, EQUAL, ZIPF, SPHERE, STUDENT };
 static const struct kind kinds[] = {
     { "numbers, normal", WATCH_NUMBER, NORMAL }, { "numbers, Cauchy", WATCH_NUMBER, CAUCHY }, { "numbers, five grades", WATCH_NUMBER, GRADES },
-    { "numbers, 70 % zeros, 5 % missing", WATCH_NUMBER, ZEROS }, { "categories, 6 equal", WATCH_CATEGORY, EQUAL }, { "categories, 200 by Zipf", WATCH_CATEGORY, ZIPF },
+    { "numbers, 70 % zeros, 5 % missing", WATCH_NUMBER, ZEROS }, { "categories, 6 equal", WATCH_CATEGORY, EQUAL },
+    { "categories, 200 by Zipf", WATCH_CATEGORY, ZIPF },
     { "vectors of 16, normal", WATCH_VECTOR, SPHERE }, { "vectors of 16, Student's t3, correlated", WATCH_VECTOR, STUDENT },
 };
 enum { N_KIND = sizeof kinds / sizeof *kinds };
@@ -116,7 +117,8 @@ static double sure(int runs) { return 0.01 + 2.576 * sqrt(0.01 * 0.99 / runs); }
 
 static void nothing_changes(int runs, int n)
 {
-    printf("Nothing changes: alarms at 1 %%, of %d runs (up to %.2f %% is chance, 99 %%)\n%-42s %10s %12s %8s %8s %8s\n", runs, 100 * sure(runs), "", "ever", "of events", "n = 50", "200", "1000");
+    printf("Nothing changes: alarms at 1 %%, of %d runs (up to %.2f %% is chance, 99 %%)\n%-42s %10s %12s %8s %8s %8s\n", runs, 100 * sure(runs), "", "ever",
+           "of events", "n = 50", "200", "1000");
     for (int i = 0; i < N_KIND; i++) {
         const struct kind *k = &kinds[i];
         int ever = 0, fixed[N_SIZE] = { 0 };
@@ -146,11 +148,14 @@ static void nothing_changes(int runs, int n)
 static void something_changes(int runs, int n)
 {
     static const struct { int kind; double shift; const char *what; } cases[] = {
-        { 0, 0.1, "0.1 sigma" }, { 0, 0.2, "0.2 sigma" }, { 0, 0.5, "0.5 sigma" }, { 0, 1, "1 sigma" }, { 1, 1, "1 quartile" }, { 2, 0.5, "grades up by 0.4" }, { 3, 0.2, "60 % zeros" },
-        { 4, 0.1, "10 % become one" }, { 5, 0.02, "2 % a new one" }, { 5, 0.1, "10 % a new one" }, { 6, 0.5, "0.5 sigma, 4 of 16" }, { 6, 1, "1 sigma, 4 of 16" }, { 7, 2, "1 in 4 of 16" },
+        { 0, 0.1, "0.1 sigma" }, { 0, 0.2, "0.2 sigma" }, { 0, 0.5, "0.5 sigma" }, { 0, 1, "1 sigma" }, { 1, 1, "1 quartile" }, { 2, 0.5, "grades up by 0.4" },
+        { 3, 0.2, "60 % zeros" },
+        { 4, 0.1, "10 % become one" }, { 5, 0.02, "2 % a new one" }, { 5, 0.1, "10 % a new one" }, { 6, 0.5, "0.5 sigma, 4 of 16" }, { 6, 1, "1 sigma, 4 of 16" },
+        { 7, 2, "1 in 4 of 16" },
     };
     double *delay = mem_alloc_array((size_t)runs, sizeof *delay);
-    printf("\nSomething changes: events from the change to the alarm, of %d runs\n%-42s %-20s %8s %8s %10s %8s\n", runs, "", "", "after", "alarms", "median", "90 %");
+    printf("\nSomething changes: events from the change to the alarm, of %d runs\n%-42s %-20s %8s %8s %10s %8s\n", runs, "", "", "after", "alarms", "median",
+           "90 %");
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
         for (int late = 0; late < 2; late++) {
             const struct kind *k = &kinds[cases[c].kind];
@@ -168,7 +173,8 @@ static void something_changes(int runs, int n)
                 reference_free(r);
             }
             check(order_sort(delay, found, &err));
-            printf("%-42s %-20s %8lld %6.0f %% %10.0f %8.0f%s\n", k->name, cases[c].what, (long long)change, 100.0 * found / runs, found ? delay[found / 2] : NAN,
+            printf("%-42s %-20s %8lld %6.0f %% %10.0f %8.0f%s\n", k->name, cases[c].what, (long long)change, 100.0 * found / runs,
+                   found ? delay[found / 2] : NAN,
                    found ? delay[found * 9 / 10] : NAN, early ? "  (one or more before the change)" : "");
             fflush(stdout);
         }

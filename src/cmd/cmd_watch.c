@@ -210,7 +210,8 @@ static void print_effect(enum watch_kind kind, const struct window_signal *w)
     if (kind == WATCH_NUMBER && isfinite(w->shift))
         printf("shift %+.2f sd [%+.2f, %+.2f], delta %+.2f [%+.2f, %+.2f]", w->shift, w->shift_low, w->shift_high, w->delta, w->delta_low, w->delta_high);
     else if (kind == WATCH_CATEGORY && *w->category)
-        printf("tv %.2f, %s %.1f %% -> %.1f %% [%+.1f, %+.1f]", w->tv, w->category, 100 * w->share_reference, 100 * w->share_window, 100 * w->change_low, 100 * w->change_high);
+        printf("tv %.2f, %s %.1f %% -> %.1f %% [%+.1f, %+.1f]", w->tv, w->category, 100 * w->share_reference, 100 * w->share_window, 100 * w->change_low,
+               100 * w->change_high);
     else if (kind == WATCH_VECTOR && isfinite(w->auc))
         printf("auc %.2f [%.2f, %.2f]", w->auc, w->auc_low, w->auc_high);
     if (w->missing_window != w->missing_reference)
@@ -360,7 +361,8 @@ static int run(const char *const *args, int n_args, struct err *err)
 static const struct opt opts[] = {
     { OPT_STR, "reference", &reference_path, "<file>", "of events that were normal: .csv, .tsv, .jsonl, or .json as --out wrote it", 0, 0 },
     { OPT_STR, "current", &current_path, "<file>", "of the events to be watched, in their order: .csv, .tsv or .jsonl", 0, 0 },
-    { OPT_STR, "signals", &signals, "<names>", "columns to watch, by commas, each with its kind if wanted: nll,language:category; all that can be unless given", 0, 0 },
+    { OPT_STR, "signals", &signals, "<names>",
+      "columns to watch, by commas, each with its kind if wanted: nll,language:category; all that can be unless given", 0, 0 },
     { OPT_FLOAT, "alpha", &alpha, "<share>", "the chance of a false alarm", 0, 1 },
     { OPT_FLAG, "every-event", &every_event, NULL, "look after every event, and say when the alarm came; else once, at all of them", 0, 0 },
     { OPT_FLOAT, "run-length", &run_length, "<events>", "with --every-event: a false alarm within t events has at most the chance t over this", 0, 1e15 },
@@ -385,8 +387,10 @@ const struct command command_watch = {
         "both samples' table for categories (by permutation where counts are small), mean discrepancy for vectors.\n"
         "\n"
         "With --every-event: bets on each event's rank among the reference's.  Where nothing has changed, the chance that any signal ever alarms is at\n"
-        "most alpha, with a look after every event, for a stream of any length, and with the chance in the reference counted in.  It takes events\n"
-        "to be independent of each other: where neighbours are alike (a warning says so) take one of many by --one-of.  Told are the event of the alarm and when the change came (with the borders that are nearly as likely).\n"
+        "most alpha, with a look after every event, for a stream of any length, and with the chance in the reference counted in.  Told are the event of\n"
+        "the alarm and when the change came (with the borders that are nearly as likely).\n"
+        "\n"
+        "All of it takes events to be independent of each other: where neighbours are alike (a warning says so) take one of many by --one-of.\n"
         "\n"
         "Effects: shift of the mean in standard deviations of the reference (wild values held back), Cliff's delta, total variation and the category\n"
         "that changed most, for vectors how well a direction tells both apart; in brackets 95 % intervals.  PSI and ADWIN (--adwin) have no stated rate.\n",

@@ -144,7 +144,8 @@ static int json_text(const json_t *v, struct watch_slot *slot, struct watch_valu
     return 0;
 }
 
-static int of_json(const struct watch_rows *w, const char *name, enum watch_kind kind, int dim, struct watch_slot *slot, struct watch_value *out, struct err *err)
+static int of_json(const struct watch_rows *w, const char *name, enum watch_kind kind, int dim, struct watch_slot *slot, struct watch_value *out,
+                   struct err *err)
 {
     const json_t *v = json_object_get(w->row, name);
     *out = WATCH_LACKS;

@@ -24,7 +24,8 @@ struct cells {
 /* sorted[m], ascending, m >= 1; infinite ones may be among them.  Cuts are at every 128th part and, towards both ends, at 1, 2, 4, .. values from it:
  * what is new about a distribution is often in its tails. */
 int cells_new(struct cells *out, const double *sorted, int64_t m, uint64_t seed, struct err *err);
-/* Cuts at the given shares of the reference, share[n] ascending within 0..1, and at each of the uppermost values (an eighth, up to 160) (what is rare or new).  The shares must come from other values than sorted. */
+/* Cuts at the given shares of the reference, share[n] ascending within 0..1, and at each of the uppermost values (an eighth of them, up to 160: what is rare
+ * or new).  The shares must come from other values than sorted. */
 int cells_new_at(struct cells *out, const double *sorted, int64_t m, const double *share, int n, uint64_t seed, struct err *err);
 void cells_release(struct cells *r);
 /* The cell of x; tie: a number drawn from 0..1 for it alone.  x may be infinite, not NaN. */

@@ -23,8 +23,8 @@
  * P(capital reached A within t values) <= t / A for every t, and on average at least A values pass before a false alarm (Shin, Ramdas & Rinaldo,
  * "E-detectors", New England Journal of Statistics in Data Science 2, 2023).
  *
- * A value takes 32 tilts (72 without an order) and 5 paths, about 0.5 us; capital is kept as a number up to 1e90, where it stays: less than what it would be, so still
- * valid.  The claims are of one martingale seen by itself; several together: see monitor.h.  One thread. */
+ * A value takes 32 tilts (72 without an order) and 5 paths, about 0.5 us; capital is kept as a number up to 1e90, where it stays: less than what it
+ * would be, so still valid.  The claims are of one martingale seen by itself; several together: see monitor.h.  One thread. */
 #ifndef WATCH_MARTINGALE_H
 #define WATCH_MARTINGALE_H
 #include <stdbool.h>

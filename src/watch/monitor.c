@@ -81,7 +81,8 @@ static void track_add(struct track *t, double x)
 }
 
 /* score[n], which it sorts: a number for each event of the reference. */
-static int track_of_scores(struct track *t, const char *name, double part, double *score, int n, const struct watched *w, const struct monitor *m, struct err *err)
+static int track_of_scores(struct track *t, const char *name, double part, double *score, int n, const struct watched *w, const struct monitor *m,
+                           struct err *err)
 {
     TRY(order_sort(score, n, err));
     TRY(cells_new(&t->cells, score, n, w->key ^ (uint64_t)(w->n_restart * 64 + w->n_direction), err));

@@ -346,7 +346,8 @@ int reference_merge(struct reference *into, const struct reference *from, struct
     for (int i = 0; i < into->n_signal; i++) {
         const struct ref_signal *s = &into->signal[i], *t = &from->signal[i];
         if (strcmp(s->name, t->name) != 0 || s->kind != t->kind || s->dim != t->dim)
-            return ERR(err, USAGE, "signal %d: '%s' (%s) is to be merged with '%s' (%s)", i + 1, s->name, watch_kind_name(s->kind), t->name, watch_kind_name(t->kind));
+            return ERR(err, USAGE, "signal %d: '%s' (%s) is to be merged with '%s' (%s)", i + 1, s->name, watch_kind_name(s->kind), t->name,
+                       watch_kind_name(t->kind));
     }
     for (int i = 0; i < into->n_signal; i++)
         TRY(merge_one(into, &into->signal[i], &from->signal[i], err));

@@ -8,8 +8,8 @@
  *   vector     kept like numbers; when closed, half of them (by priority) give mean and principal directions, at most 16, whitened; the others are kept as
  *              their coordinates in these.  Vectors longer than 256 are first multiplied with a matrix of random signs (Johnson & Lindenstrauss, 1984)
  *              that the seed gives.
- * The file is a function of the events and the seed.  References with the same signals, of different seeds, can be merged before they are closed: the result is a
- * sample of both.  A missing number (NaN in a file, an empty field) is a value of its own, below all others; a missing category is one too.  An absent signal
+ * The file is a function of the events and the seed.  References with the same signals, of different seeds, can be merged before they are closed: the result is
+ * a sample of both.  A missing number (NaN in a file, an empty field) is a value of its own, below all others; a missing category is one too.  An absent signal
  * (this kind of event has none) is passed over.
  * Everything belongs to the reference.  One thread at a time; a closed one may be read by many. */
 #ifndef WATCH_REFERENCE_H

@@ -76,12 +76,14 @@ int reference_to_json(json_t **out, const struct reference *r, struct err *err)
     *out = NULL;
     if (!r->closed)
         return ERR(err, USAGE, "an open reference has no file: expected a closed one");
-    json_t *signals = json_array(), *o = json_pack("{s:s, s:i, s:I, s:i, s:I, s:o}", "format", FORMAT, "version", 1, "seed", (json_int_t)r->seed, "keep", r->keep,
+    json_t *signals = json_array(), *o = json_pack("{s:s, s:i, s:I, s:i, s:I, s:o}", "format", FORMAT, "version", 1, "seed", (json_int_t)r->seed, "keep",
+                                                   r->keep,
                                                    "events", (json_int_t)r->n, "signals", signals);
     int rc = o ? 0 : -1;
     for (int i = 0; i < r->n_signal && !rc; i++) {
         const struct ref_signal *s = &r->signal[i];
-        json_t *one = json_pack("{s:s, s:s, s:I, s:I}", "name", s->name, "kind", watch_kind_name(s->kind), "events", (json_int_t)s->n, "missing", (json_int_t)s->n_missing);
+        json_t *one = json_pack("{s:s, s:s, s:I, s:I}", "name", s->name, "kind", watch_kind_name(s->kind), "events", (json_int_t)s->n, "missing",
+                                (json_int_t)s->n_missing);
         json_t *rest = s->kind == WATCH_NUMBER ? number_json(s) : s->kind == WATCH_CATEGORY ? category_json(s) : vector_json(s);
         rc = !one || !rest || json_object_update(one, rest) ? -1 : 0;
         json_decref(rest);
@@ -239,7 +241,9 @@ static int read_signal(struct reference *r, const json_t *o, const char *where, 
     if (s->n < REFERENCE_LEAST)
         return BAD(&at, "events: found %" PRId64 ", expected at least %d", s->n, REFERENCE_LEAST);
     TRY(ref_signs(s, err));
-    return k == WATCH_NUMBER ? read_number(s, r->keep, o, &at, err) : k == WATCH_CATEGORY ? read_categories(s, o, &at, err) : read_vector(s, r->keep, o, &at, err);
+    if (k == WATCH_CATEGORY)
+        return read_categories(s, o, &at, err);
+    return k == WATCH_NUMBER ? read_number(s, r->keep, o, &at, err) : read_vector(s, r->keep, o, &at, err);
 }
 
 int reference_from_json(struct reference **out, const json_t *o, const char *where, struct err *err)

@@ -30,7 +30,8 @@ bool drift_found_any(const struct drift_found *f)
 
 static json_t *change_json(const struct change *c)
 {
-    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:f}", "at", (json_int_t)c->at, "low", (json_int_t)c->low, "high", (json_int_t)c->high, "auc", number(c->auc), "auc_low",
+    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:f}", "at", (json_int_t)c->at, "low", (json_int_t)c->low, "high", (json_int_t)c->high, "auc",
+                     number(c->auc), "auc_low",
                      number(c->auc_low), "auc_high", number(c->auc_high), "tv", c->tv);
 }
 
@@ -48,19 +49,23 @@ static json_t *monitored_json(const struct monitor *m, int i)
 static json_t *effect_json(enum watch_kind kind, const struct window_signal *w)
 {
     if (kind == WATCH_NUMBER)
-        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "shift", number(w->shift), "shift_low", number(w->shift_low), "shift_high", number(w->shift_high), "delta",
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "shift", number(w->shift), "shift_low", number(w->shift_low), "shift_high",
+                         number(w->shift_high), "delta",
                          number(w->delta), "delta_low", number(w->delta_low), "delta_high", number(w->delta_high), "wasserstein", number(w->wasserstein));
     if (kind == WATCH_CATEGORY)
-        return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "tv", number(w->tv), "category", w->category, "share_reference", number(w->share_reference), "share_window",
+        return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "tv", number(w->tv), "category", w->category, "share_reference", number(w->share_reference),
+                         "share_window",
                          number(w->share_window), "change_low", number(w->change_low), "change_high", number(w->change_high));
     return json_pack("{s:o, s:o, s:o}", "auc", number(w->auc), "auc_low", number(w->auc_low), "auc_high", number(w->auc_high));
 }
 
 static json_t *window_json(enum watch_kind kind, const struct window_signal *w)
 {
-    return json_pack("{s:s?, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:o, s:o, s:s}", "test", w->test, "statistic", number(w->statistic), "p", number(w->p), "p_adjusted",
+    return json_pack("{s:s?, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:o, s:o, s:s}", "test", w->test, "statistic", number(w->statistic), "p", number(w->p),
+                     "p_adjusted",
                      number(w->p_adjusted), "drift", w->drift, "reference", (json_int_t)w->n_reference, "window", (json_int_t)w->n_window, "missing_reference",
-                     w->missing_reference, "missing_window", w->missing_window, "effect", effect_json(kind, w), "psi", number(w->psi), "psi_rate", "none stated");
+                     w->missing_reference, "missing_window", w->missing_window, "effect", effect_json(kind, w), "psi", number(w->psi), "psi_rate",
+                     "none stated");
 }
 
 static json_t *monitor_json(const struct drift_found *f)
@@ -80,7 +85,8 @@ static json_t *windows_json(const struct drift_found *f)
     if (!f->window)
         return json_null();
     const bool holm = f->window_opts && f->window_opts->holm;
-    return json_pack("{s:I, s:f, s:s, s:s}", "events", (json_int_t)f->window_events, "alpha", window_alpha(f), "adjusted", holm ? "Holm" : "Benjamini-Hochberg", "claim",
+    return json_pack("{s:I, s:f, s:s, s:s}", "events", (json_int_t)f->window_events, "alpha", window_alpha(f), "adjusted",
+                     holm ? "Holm" : "Benjamini-Hochberg", "claim",
                      holm ? "where nothing has changed, any signal is called drifted with at most the chance alpha, looked at once"
                           : "where nothing has changed, any signal is called drifted with at most the chance alpha, looked at once; where some have, the others are at most the share "
                             "alpha of those that are called so, on average");
@@ -94,7 +100,8 @@ int drift_report(json_t **out, const struct drift_found *f, struct err *err)
     int rc = *out ? 0 : -1;
     for (int i = 0; i < reference_count(f->reference) && !rc; i++) {
         const enum watch_kind kind = reference_kind(f->reference, i);
-        rc = json_array_append_new(signals, json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", reference_name(f->reference, i), "kind", watch_kind_name(kind), "drift", drifted(f, i),
+        rc = json_array_append_new(signals, json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", reference_name(f->reference, i), "kind", watch_kind_name(kind),
+                                                      "drift", drifted(f, i),
                                                       "every_event", monitored_json(f->monitor, i), "window", f->window ? window_json(kind, &f->window[i]) : json_null()));
     }
     if (!rc)
@@ -122,7 +129,8 @@ static json_t *column_json(const struct drift_found *f, int i)
     } else if (f->window && f->window[i].test) {
         test = f->window[i].test, p = f->window[i].p_adjusted;
     }
-    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:b}", "column_name", name, "column_type", types[reference_kind(f->reference, i)], "stattest_name", test, "stattest_threshold",
+    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:b}", "column_name", name, "column_type", types[reference_kind(f->reference, i)], "stattest_name", test,
+                     "stattest_threshold",
                      threshold, "drift_score", p, "drift_detected", drifted(f, i));
 }
 
@@ -137,7 +145,8 @@ int drift_report_evidently(json_t **out, const struct drift_found *f, struct err
     }
     const double share = (double)k / n;
     *out = rc ? (json_decref(columns), NULL) :
-                json_pack("{s:[{s:s, s:{s:f, s:i, s:i, s:f, s:b}}, {s:s, s:{s:i, s:i, s:f, s:b, s:o}}]}", "metrics", "metric", "DatasetDriftMetric", "result", "drift_share",
+                json_pack("{s:[{s:s, s:{s:f, s:i, s:i, s:f, s:b}}, {s:s, s:{s:i, s:i, s:f, s:b, s:o}}]}", "metrics", "metric", "DatasetDriftMetric",
+                          "result", "drift_share",
                           DRIFT_SHARE, "number_of_columns", n, "number_of_drifted_columns", k, "share_of_drifted_columns", share, "dataset_drift", share >= DRIFT_SHARE, "metric",
                           "DataDriftTable", "result", "number_of_columns", n, "number_of_drifted_columns", k, "share_of_drifted_columns", share, "dataset_drift",
                           share >= DRIFT_SHARE, "drift_by_columns", columns);

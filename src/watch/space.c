@@ -71,7 +71,8 @@ int ref_space_fit(struct ref_signal *s, struct err *err)
     const int wanted = n_fit / 4 < WATCH_COORDINATES ? n_fit / 4 : WATCH_COORDINATES, r = wanted < d ? wanted : d;
     struct ref_space *p = &s->space;
     struct ref_kept *kept = mem_alloc_array((size_t)s->n_kept, sizeof *kept);
-    double *cov = mem_alloc_array((size_t)d * (size_t)d, sizeof *cov), *z = mem_alloc_array((size_t)d * (size_t)d, sizeof *z), *w = mem_alloc_array(2 * (size_t)d, sizeof *w);
+    double *cov = mem_alloc_array((size_t)d * (size_t)d, sizeof *cov), *z = mem_alloc_array((size_t)d * (size_t)d, sizeof *z);
+    double *w = mem_alloc_array(2 * (size_t)d, sizeof *w);
     mem_free(p->mean), mem_free(p->direction);
     *p = (struct ref_space){ .d = d, .mean = mem_alloc_array((size_t)d, sizeof(double)), .direction = mem_alloc_array((size_t)r * (size_t)d, sizeof(double)) };
     int rc = kept && cov && z && w && p->mean && p->direction ? 0 : ERR(err, NOMEM, "signal '%s': no memory for directions of %d numbers", s->name, d);

@@ -142,7 +142,7 @@ static double chi2_of(const int64_t *count, int k, const double all[2])
     return chi2;
 }
 
-/* The share of random divisions of all events into two samples of these sizes with a chi-square as large: one is drawn event by event, from the smaller side. */
+/* The share of random divisions of all events into two samples of these sizes with a chi-square as large; the smaller one is drawn, event by event. */
 static int permutation_p(const struct pair *p, const int64_t *count, int k, double chi2, double *out, struct err *err)
 {
     double all[2] = { 0 };
@@ -338,7 +338,8 @@ static int compare_vectors(const struct pair *p, struct window_signal *out, stru
 static struct window_signal nothing(void)
 {
     const double no = (double)NAN;
-    return (struct window_signal){ .statistic = no, .p = no, .p_adjusted = no, .psi = no, .shift = no, .shift_low = no, .shift_high = no, .delta = no, .delta_low = no,
+    return (struct window_signal){ .statistic = no, .p = no, .p_adjusted = no, .psi = no, .shift = no, .shift_low = no, .shift_high = no, .delta = no,
+                                   .delta_low = no,
                                    .delta_high = no, .wasserstein = no, .tv = no, .share_reference = no, .share_window = no, .change_low = no, .change_high = no,
                                    .auc = no, .auc_low = no, .auc_high = no };
 }
@@ -352,7 +353,9 @@ static int compare_one(const struct pair *p, struct window_signal *out, struct e
     out->n_window = p->w->kind == WATCH_CATEGORY ? p->w->n : p->w->n_kept;
     if (out->n_window < 2)
         return 0;
-    return p->r->kind == WATCH_NUMBER ? compare_numbers(p, out, err) : p->r->kind == WATCH_CATEGORY ? compare_categories(p, out, err) : compare_vectors(p, out, err);
+    if (p->r->kind == WATCH_VECTOR)
+        return compare_vectors(p, out, err);
+    return p->r->kind == WATCH_NUMBER ? compare_numbers(p, out, err) : compare_categories(p, out, err);
 }
 
 static int adjust(struct window_signal *out, int n, const struct window_opts *o, struct err *err)

@@ -12,8 +12,8 @@
  *
  * Effect sizes, with 95 % intervals where they have one:
  *   number     shift: difference of means in the reference's standard deviations, values beyond the reference's 0.5 % and 99.5 % quantiles by more than
- *              its interquartile range moved there; Cliff's delta 2 P(window > reference) - 1, ties half, DeLong's interval; Wasserstein-1 of the values as moved,
- *              in standard deviations
+ *              its interquartile range moved there; Cliff's delta 2 P(window > reference) - 1, ties half, DeLong's interval; Wasserstein-1 of the values as
+ *              moved, in standard deviations
  *   category   total variation; the category whose share changed most with Newcombe's interval of the difference (Statistics in Medicine 17, 1998, method 10)
  *   vector     area under the curve of a direction (difference of means) found in one half and tried on the other, DeLong's interval */
 #ifndef WATCH_WINDOW_H

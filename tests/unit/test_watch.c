@@ -223,7 +223,8 @@ static void changes_are_found_early_and_late(void **state)
                 OK(monitor_add(m, &v, &err));
             }
             monitor_state(m, 0, &s);
-            print_message("case %zu, change after %d: alarm after %lld (%s), change seen after %lld (%lld to %lld)\n", c, change, (long long)at, s.track, (long long)s.change.at,
+            print_message("case %zu, change after %d: alarm after %lld (%s), change seen after %lld (%lld to %lld)\n", c, change, (long long)at, s.track,
+                          (long long)s.change.at,
                           (long long)s.change.low, (long long)s.change.high);
             assert_true(s.change.low <= change + 150 && s.change.high >= change - 150);
             monitor_free(m), reference_free(r);
@@ -297,7 +298,8 @@ static void alpha_is_divided_over_the_signals(void **state)
         for (uint64_t i = 0; i < 100 + EVENTS; i++) {
             const uint64_t key = (uint64_t)(880000 + run);
             const double a = rng_normal(key, i), b = rng_normal(key + 7000, i);
-            const struct watch_value v[SIGNALS] = { WATCH_OF_NUMBER(a), WATCH_OF_NUMBER(a + 0.3 * b), WATCH_OF_NUMBER(fabs(a)), WATCH_OF_TEXT(a > 0.5 ? "yes" : "no", a > 0.5 ? 3 : 2) };
+            const struct watch_value v[SIGNALS] = { WATCH_OF_NUMBER(a), WATCH_OF_NUMBER(a + 0.3 * b), WATCH_OF_NUMBER(fabs(a)),
+                                                    WATCH_OF_TEXT(a > 0.5 ? "yes" : "no", a > 0.5 ? 3 : 2) };
             if (i < 100)
                 OK(reference_add(r, v, &err));
             if (i == 99) {
@@ -370,7 +372,8 @@ static void a_reference_survives_its_file(void **state)
 static void merged_references_are_one_of_both(void **state)
 {
     (void)state;
-    struct reference *a = collect(NORMAL, 1, 3000, 0, false), *b = collect(NORMAL, 2, 3000, 10, false), *c = collect(FEW, 3, 100, 0, false), *same = collect(NORMAL, 1, 10, 0, false);
+    struct reference *a = collect(NORMAL, 1, 3000, 0, false), *b = collect(NORMAL, 2, 3000, 10, false);
+    struct reference *c = collect(FEW, 3, 100, 0, false), *same = collect(NORMAL, 1, 10, 0, false);
     assert_int_equal(reference_merge(a, c, &err), ERR_USAGE);
     assert_int_equal(reference_merge(a, same, &err), ERR_USAGE);
     OK(reference_merge(a, b, &err));
@@ -396,7 +399,8 @@ static void names_that_are_no_text_are_one_category_each(void **state)
     OK(reference_signal(r, "x", WATCH_CATEGORY, 0, &err));
     char longest[300];
     memset(longest, 'a', sizeof longest);
-    const struct watch_value v[] = { WATCH_OF_TEXT("\xff\xfe", 2), WATCH_OF_TEXT("a\0b", 3), WATCH_OF_TEXT(longest, sizeof longest), WATCH_OF_TEXT("", 0), WATCH_LACKS };
+    const struct watch_value v[] = { WATCH_OF_TEXT("\xff\xfe", 2), WATCH_OF_TEXT("a\0b", 3), WATCH_OF_TEXT(longest, sizeof longest), WATCH_OF_TEXT("", 0),
+                                     WATCH_LACKS };
     for (int i = 0; i < 100; i++)
         OK(reference_add(r, &v[i % 5], &err));
     OK(reference_close(r, &err));

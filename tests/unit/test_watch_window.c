@@ -48,14 +48,16 @@ static void windows_alarm_as_often_as_they_say(void **state)
         for (int run = 0; run < RUNS; run++) {
             const uint64_t key = (uint64_t)(s * 100000 + run * 16);
             const int n_signal = s == 0 && run < VECTOR_RUNS ? N_SIGNAL : VECTOR;      /* permutations of vectors take long */
-            struct reference *r = collect_some(n_signal, key, n_signal == N_SIGNAL ? 120 : 600, 0, true), *w = collect_some(n_signal, key + 8, size[s], 0, false);
+            struct reference *r = collect_some(n_signal, key, n_signal == N_SIGNAL ? 120 : 600, 0, true);
+            struct reference *w = collect_some(n_signal, key + 8, size[s], 0, false);
             struct window_signal out[N_SIGNAL];
             OK(window_compare(out, r, w, &(struct window_opts){ .alpha = alpha, .seed = key }, &err));
             for (int i = 0; i < n_signal; i++)
                 alarms[i] += out[i].p <= alpha;
             reference_free(r), reference_free(w);
         }
-        print_message("windows of %d: number %d, category %d of %d, vector %d of %d\n", size[s], alarms[NUMBER], alarms[CATEGORY], RUNS, alarms[VECTOR], s == 0 ? VECTOR_RUNS : 0);
+        print_message("windows of %d: number %d, category %d of %d, vector %d of %d\n", size[s], alarms[NUMBER], alarms[CATEGORY], RUNS, alarms[VECTOR],
+                      s == 0 ? VECTOR_RUNS : 0);
         for (int i = 0; i < N_SIGNAL; i++) {
             const double n = i == VECTOR ? VECTOR_RUNS : RUNS;
             assert_true(alarms[i] <= alpha * n + 4 * sqrt(alpha * (1 - alpha) * n));
