@@ -76,7 +76,7 @@ $B/gpu/%.gfx942.co: src/gpu/kern/%.c Makefile
 	$(GPU_CC) --target=amdgcn-amd-amdhsa -mcpu=gfx942 -mcode-object-version=5 -o $@ $<
 $B/gpu/%.sm_90.ptx $B/gpu/%.sm_90a.ptx: src/gpu/kern/%.c tools/ptx.awk src/gpu/kernels.def Makefile
 	@mkdir -p $(@D)
-	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) -S -o $@.tmp $<
+	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) --cuda-feature=+ptx80 -S -o $@.tmp $<
 	awk -f tools/ptx.awk src/gpu/kernels.def $@.tmp > $@
 	@rm -f $@.tmp
 
@@ -145,6 +145,11 @@ bench: $(BENCH) lathe
 $B/bench/%: $B/bench/%.o $B/liblathe.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# A program that is carried to machines with a GPU and nothing else: the C library is all it needs.
+$B/bench/gpu: $B/bench/gpu.o $B/lib/mem.o $B/liblathe.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lm
 
 # Sanitized builds live in folders of their own, so that they do not disturb the plain one.
 san:

@@ -1,0 +1,188 @@
+/* api.c - the drivers' libraries, opened at run time: lathe is built and runs where neither is. */
+#include "gpu/api.h"
+#include "base/err.h"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct symbol { const char *name; size_t at; };
+
+static int open_library(void **lib, const char *variable, const char *const *names, struct err *err)
+{
+    const char *own = getenv(variable);
+    if (own && *own) {
+        *lib = dlopen(own, RTLD_NOW | RTLD_LOCAL);
+        return *lib ? 0 : ERR(err, NOTFOUND, "%s=%s: %s", variable, own, dlerror());
+    }
+    for (int i = 0; names[i]; i++)
+        if ((*lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL)))
+            return 0;
+    return ERR(err, NOTFOUND, "no %s on this machine: the driver is not installed", names[0]);
+}
+
+static int find(void *lib, const char *name, void *to, const char *library, struct err *err)
+{
+    void *p = dlsym(lib, name);
+    if (!p)
+        return ERR(err, UNSUPPORTED, "%s has no %s: the driver is too old", library, name);
+    memcpy(to, &p, sizeof p);
+    return 0;
+}
+
+static int find_all(void *lib, const struct symbol *s, int n, struct gpu_api *api, const char *library, struct err *err)
+{
+    for (int i = 0; i < n; i++)
+        TRY(find(lib, s[i].name, (char *)api + s[i].at, library, err));
+    return 0;
+}
+
+/* ---- CUDA ---- */
+
+static struct {
+    int (*init)(unsigned);
+    int (*device_get)(int *, int);
+    int (*attribute)(int *, int, int);
+    int (*retain)(void **, int);
+    int (*release)(int);
+    int (*set_current)(void *);
+    int (*host_alloc)(void **, size_t, unsigned);
+    int (*error_name)(int, const char **);
+    int (*error_string)(int, const char **);
+} cu;
+
+static int cuda_begin(int device)
+{
+    void *context;
+    const int rc = cu.retain(&context, device);
+    return rc ? rc : cu.set_current(context);
+}
+static void cuda_end(int device) { cu.release(device); }
+static int cuda_host_alloc(void **p, size_t n) { return cu.host_alloc(p, n, 0); }
+static const char *cuda_text(int rc)
+{
+    const char *s = NULL;
+    return cu.error_string(rc, &s) == 0 && s ? s : "an unknown error";
+}
+/* CUdevice_attribute of cuda.h: 75, 76 compute capability, 16 multiprocessors, 13 clock in kHz. */
+static int cuda_facts(int device, char arch[32], int *n_unit, int *clock_mhz)
+{
+    int major = 0, minor = 0, khz = 0;
+    int rc = cu.attribute(&major, 75, device);
+    rc = rc ? rc : cu.attribute(&minor, 76, device);
+    rc = rc ? rc : cu.attribute(n_unit, 16, device);
+    rc = rc ? rc : cu.attribute(&khz, 13, device);
+    snprintf(arch, 32, "sm_%d%d", major, minor);
+    *clock_mhz = khz / 1000;
+    return rc;
+}
+
+int gpu_api_cuda(const struct gpu_api **out, struct err *err)
+{
+    static const char *const names[] = { "libcuda.so.1", "libcuda.so", NULL };
+#define X(field, cuda, hip, params) { #cuda, offsetof(struct gpu_api, field) },
+    static const struct symbol symbols[] = { GPU_CALLS(X) };
+#undef X
+    static struct gpu_api api = { .host_alloc = cuda_host_alloc, .device_begin = cuda_begin, .device_end = cuda_end, .error_text = cuda_text,
+                                  .facts = cuda_facts, .word = "cuda" };
+    static const struct { const char *name; void *to; } own[] = {
+        { "cuInit", &cu.init }, { "cuDeviceGet", &cu.device_get }, { "cuDeviceGetAttribute", &cu.attribute }, { "cuDevicePrimaryCtxRetain", &cu.retain },
+        { "cuDevicePrimaryCtxRelease_v2", &cu.release }, { "cuCtxSetCurrent", &cu.set_current }, { "cuMemHostAlloc", &cu.host_alloc },
+        { "cuGetErrorName", &cu.error_name }, { "cuGetErrorString", &cu.error_string },
+    };
+    static bool ready;
+    int rc = 0;
+    pthread_mutex_lock(&lock);
+    void *lib = NULL;
+    if (!ready && (rc = open_library(&lib, "LATHE_CUDA_LIB", names, err)) == 0) {
+        for (size_t i = 0; i < sizeof own / sizeof *own && rc == 0; i++)
+            rc = find(lib, own[i].name, own[i].to, names[0], err);
+        rc = rc ? rc : find_all(lib, symbols, (int)(sizeof symbols / sizeof *symbols), &api, names[0], err);
+        const int failed = rc ? 0 : cu.init(0);
+        if (failed)
+            rc = ERR(err, UNSUPPORTED, "CUDA: %s (cuInit gives %d)", cuda_text(failed), failed);
+        ready = rc == 0;
+    }
+    pthread_mutex_unlock(&lock);
+    *out = rc ? NULL : &api;
+    return rc;
+}
+
+/* ---- HIP ---- */
+
+static struct {
+    int (*init)(unsigned);
+    int (*set_device)(int);
+    int (*host_malloc)(void **, size_t, unsigned);
+    const char *(*error_string)(int);
+} hip;
+
+static int hip_begin(int device) { return hip.set_device(device); }
+static void hip_end(int device) { (void)device; }
+static int hip_host_alloc(void **p, size_t n) { return hip.host_malloc(p, n, 0); }
+static const char *hip_text(int rc)
+{
+    const char *s = hip.error_string(rc);
+    return s ? s : "an unknown error";
+}
+/* The kernel's own tables name the architecture (hipDeviceProp_t changed its layout in HIP 6).  Nodes without compute units are CPUs. */
+static int hip_facts(int device, char arch[32], int *n_unit, int *clock_mhz)
+{
+    *arch = 0, *n_unit = 0, *clock_mhz = 0;
+    for (int node = 0, gpu = 0; node < 64; node++) {
+        char path[96], key[64];
+        unsigned long value, version = 0, simd = 0, per_unit = 0, clock = 0;
+        snprintf(path, sizeof path, "/sys/class/kfd/kfd/topology/nodes/%d/properties", node);
+        FILE *f = fopen(path, "r");
+        if (!f)
+            break;
+        while (fscanf(f, "%63s %lu", key, &value) == 2) {
+            version = !strcmp(key, "gfx_target_version") ? value : version;
+            simd = !strcmp(key, "simd_count") ? value : simd;
+            per_unit = !strcmp(key, "simd_per_cu") ? value : per_unit;
+            clock = !strcmp(key, "max_engine_clk_fcompute") ? value : clock;
+        }
+        fclose(f);
+        if (simd == 0 || version == 0 || gpu++ != device)
+            continue;
+        snprintf(arch, 32, "gfx%lu%lx%lx", version / 10000, version / 100 % 100, version % 100);
+        *n_unit = per_unit ? (int)(simd / per_unit) : 0;
+        *clock_mhz = (int)clock;
+        break;
+    }
+    return 0;
+}
+
+int gpu_api_hip(const struct gpu_api **out, struct err *err)
+{
+    static const char *const names[] = { "libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", NULL };
+#define X(field, cuda, hip, params) { #hip, offsetof(struct gpu_api, field) },
+    static const struct symbol symbols[] = { GPU_CALLS(X) };
+#undef X
+    static struct gpu_api api = { .host_alloc = hip_host_alloc, .device_begin = hip_begin, .device_end = hip_end, .error_text = hip_text,
+                                  .facts = hip_facts, .word = "hip" };
+    static const struct { const char *name; void *to; } own[] = {
+        { "hipInit", &hip.init }, { "hipSetDevice", &hip.set_device }, { "hipHostMalloc", &hip.host_malloc }, { "hipGetErrorString", &hip.error_string },
+    };
+    static bool ready;
+    int rc = 0;
+    pthread_mutex_lock(&lock);
+    void *lib = NULL;
+    if (!ready && (rc = open_library(&lib, "LATHE_HIP_LIB", names, err)) == 0) {
+        for (size_t i = 0; i < sizeof own / sizeof *own && rc == 0; i++)
+            rc = find(lib, own[i].name, own[i].to, names[0], err);
+        rc = rc ? rc : find_all(lib, symbols, (int)(sizeof symbols / sizeof *symbols), &api, names[0], err);
+        const int failed = rc ? 0 : hip.init(0);
+        if (failed)
+            rc = ERR(err, UNSUPPORTED, "HIP: %s (hipInit gives %d)", hip_text(failed), failed);
+        ready = rc == 0;
+    }
+    pthread_mutex_unlock(&lock);
+    *out = rc ? NULL : &api;
+    return rc;
+}

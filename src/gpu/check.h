@@ -1,0 +1,28 @@
+/* check.h - the self test of a device: every kernel against cpu/ref, and what it and its kernels can do, measured.
+ *
+ * Rows are given to the caller as they come.  Errors of the device end the part in which they happen, not the others: gpu_check()
+ * returns the number of rows that are wrong or could not be run. */
+#ifndef GPU_CHECK_H
+#define GPU_CHECK_H
+#include <stdbool.h>
+#include "gpu/dev.h"
+
+enum gpu_part {
+    GPU_CHECK_SMALL = 1,      /* every kernel at edge sizes: seconds in an emulator */
+    GPU_CHECK_LARGE = 2,      /* every kernel at sizes of real models */
+    GPU_TIME_COPY = 4,        /* bandwidth by size: copies by kernel and by driver, from and to the host */
+    GPU_TIME_LAUNCH = 8,      /* latency of a launch, of a kernel in a stream, in a graph */
+    GPU_TIME_KERNELS = 16,    /* kernels at sizes of Llama-3-8B, beside the copy bandwidth of the same run */
+};
+
+/* kind: "check", "copy", "launch", "time", or "failed" (message says why).  What a kind has not is 0. */
+struct gpu_row {
+    const char *kind, *name, *shape, *message;
+    double error, tolerance;                  /* ||a-b||_2 / ||b||_2 beside cpu/ref; tolerance 0: bits */
+    bool right;
+    double us, us_least, bytes, flop;         /* median and least of a launch; bytes read and written, operations */
+    double share;                             /* bytes / us as a share of the copy bandwidth */
+};
+typedef void gpu_row_fn(void *to, const struct gpu_row *row);
+int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to);
+#endif

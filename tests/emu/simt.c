@@ -1,0 +1,171 @@
+/* simt.c - a block's threads as fibers (gpu/simt.h), for kernels that are compiled for the host.  Included by a test, which so chooses SIMT_WAVE.
+ *
+ * Threads run one after the other; each runs on until a barrier, an exchange or a matrix instruction, which complete when all threads of
+ * the block, of the wave, have come.  Threads are taken in ascending order, or with simt_backwards in descending: what depends on the order
+ * is a race, and shows as a difference. */
+#include "gpu/simt.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#define SIMT_THREADS 1024
+#define SIMT_STACK (64 * 1024)
+static struct {
+    ucontext_t context[SIMT_THREADS], scheduler;
+    char *stack[SIMT_THREADS];
+    int current, n_thread, block[3], n_barrier;
+    bool done[SIMT_THREADS];
+    unsigned barrier_round;
+    struct { int n; unsigned round; } wave[SIMT_THREADS / SIMT_WAVE];
+    union { float f; struct { simt_s16x4 a, b; } m; } slot[2][SIMT_THREADS];
+    struct { const char *name; char *p; } shared[16];
+    int n_shared;
+    void (*fn)(const void *);
+    const void *arg;
+    long n_step;                                     /* of threads since the last launch: when none can go on, they hang */
+} simt;
+static bool simt_backwards;
+
+int simt_tid(void) { return simt.current; }
+int simt_block(int dim) { return simt.block[dim]; }
+static void simt_yield(void) { swapcontext(&simt.context[simt.current], &simt.scheduler); }
+
+void simt_barrier(void)
+{
+    const unsigned round = simt.barrier_round;
+    simt.n_step++;
+    if (++simt.n_barrier == simt.n_thread) {
+        simt.n_barrier = 0;
+        simt.barrier_round++;
+    }
+    while (simt.barrier_round == round)
+        simt_yield();
+    simt.n_step++;
+}
+
+/* All lanes of the wave have written their slot of this round. */
+static void simt_meet(void)
+{
+    const int w = simt.current / SIMT_WAVE;
+    const unsigned round = simt.wave[w].round;
+    simt.n_step++;
+    if (++simt.wave[w].n == SIMT_WAVE) {
+        simt.wave[w].n = 0;
+        simt.wave[w].round++;
+    }
+    while (simt.wave[w].round == round)
+        simt_yield();
+    simt.n_step++;
+}
+
+float simt_shfl_xor(float v, int mask)
+{
+    const int me = simt.current;
+    const unsigned half = simt.wave[me / SIMT_WAVE].round & 1;
+    simt.slot[half][me].f = v;
+    simt_meet();
+    return simt.slot[half][me ^ mask].f;
+}
+
+/* Element i of a lane's accumulator is row 8(i/4) + 4(lane/32) + i%4, column lane%32; a lane has 4 k's of row or column lane%32, the upper lanes
+ * k 4 .. 7 (AMD's matrix instruction calculator, v_mfma_f32_32x32x8_bf16_1k). */
+simt_f32x16 simt_mfma_f32_32x32x8_bf16(simt_s16x4 a, simt_s16x4 b, simt_f32x16 c)
+{
+    const int me = simt.current, lane = me % 64, first = me - lane;
+    const unsigned half = simt.wave[me / SIMT_WAVE].round & 1;
+    simt.slot[half][me].m.a = a;
+    simt.slot[half][me].m.b = b;
+    simt_meet();
+    for (int i = 0; i < 16; i++) {
+        const int row = 8 * (i / 4) + 4 * (lane / 32) + i % 4;
+        for (int k = 0; k < 8; k++) {
+            const uint32_t x = (uint32_t)(uint16_t)simt.slot[half][first + row + 32 * (k / 4)].m.a[k % 4] << 16;
+            const uint32_t y = (uint32_t)(uint16_t)simt.slot[half][first + lane % 32 + 32 * (k / 4)].m.b[k % 4] << 16;
+            float fx, fy;
+            memcpy(&fx, &x, 4);
+            memcpy(&fy, &y, 4);
+            c[i] += fx * fy;
+        }
+    }
+    return c;
+}
+
+void *simt_shared(const char *name, size_t n)
+{
+    for (int i = 0; i < simt.n_shared; i++)
+        if (!strcmp(simt.shared[i].name, name))
+            return simt.shared[i].p;
+    char *p = NULL;
+    if (simt.n_shared == 16 || posix_memalign((void **)&p, 64, n))
+        abort();
+    memset(p, 0xcd, n);
+    simt.shared[simt.n_shared].name = name;
+    simt.shared[simt.n_shared++].p = p;
+    return p;
+}
+
+static void simt_enter(void)
+{
+    simt.fn(simt.arg);
+    simt.done[simt.current] = true;
+    simt.n_step++;
+    for (;;)
+        simt_yield();
+}
+
+static int simt_run_block(void)
+{
+    const int n = simt.n_thread;
+    simt.n_barrier = 0;
+    memset(simt.wave, 0, sizeof simt.wave);
+    for (int i = 0; i < n; i++) {
+        getcontext(&simt.context[i]);
+        simt.context[i].uc_stack.ss_sp = simt.stack[i];
+        simt.context[i].uc_stack.ss_size = SIMT_STACK;
+        simt.context[i].uc_link = NULL;
+        makecontext(&simt.context[i], simt_enter, 0);
+        simt.done[i] = false;
+    }
+    int live = n, rc = 0;
+    while (live > 0 && rc == 0) {
+        const long before = simt.n_step;
+        live = 0;
+        for (int k = 0; k < n; k++) {
+            const int i = simt_backwards ? n - 1 - k : k;
+            if (simt.done[i])
+                continue;
+            simt.current = i;
+            swapcontext(&simt.scheduler, &simt.context[i]);
+            live += !simt.done[i];
+        }
+        if (live > 0 && simt.n_step == before) {
+            fprintf(stderr, "simt: %d of %d threads wait for others that never come\n", live, n);
+            rc = -1;
+        }
+    }
+    for (int i = 0; i < simt.n_shared; i++)
+        free(simt.shared[i].p);
+    simt.n_shared = 0;
+    return rc;
+}
+
+int simt_launch(int gx, int gy, int gz, int n_thread, void (*fn)(const void *), const void *arg)
+{
+    simt.n_thread = n_thread, simt.fn = fn, simt.arg = arg;
+    for (int i = 0; i < n_thread; i++)
+        if (!simt.stack[i] && !(simt.stack[i] = malloc(SIMT_STACK)))
+            return -1;
+    for (simt.block[2] = 0; simt.block[2] < gz; simt.block[2]++)
+        for (simt.block[1] = 0; simt.block[1] < gy; simt.block[1]++)
+            for (simt.block[0] = 0; simt.block[0] < gx; simt.block[0]++)
+                if (simt_run_block())
+                    return -1;
+    return 0;
+}
+static void simt_release(void)
+{
+    for (int i = 0; i < SIMT_THREADS; i++) {
+        free(simt.stack[i]);
+        simt.stack[i] = NULL;
+    }
+}
