@@ -146,6 +146,7 @@ $B/bench/%: $B/bench/%.o $B/liblathe.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/tests/unit/test_gpu_simt.o: CPPFLAGS += -Wno-psabi
 # A program that is carried to machines with a GPU and nothing else: the C library is all it needs.
 $B/bench/gpu: $B/bench/gpu.o $B/lib/mem.o $B/liblathe.a
 	@mkdir -p $(@D)

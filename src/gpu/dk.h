@@ -76,7 +76,7 @@ DK_INLINE u32 dk_bf16_pair(float a, float b) { return dk_bf16(a) | (dk_bf16(b) <
 #ifdef DK_DEVICE
 DK_INLINE float dk_half_float(u16 h) { return (float)DK_CAST(half, h); }
 #else
-DK_INLINE float dk_half_float(u16 h) { return (float)DK_CAST(_Float16, h); }
+DK_INLINE float dk_half_float(u16 h) { return half_to_float(h); }
 #endif
 
 /* ---- where a thread is; barrier; exchange within a wave; arithmetic of the device ---- */

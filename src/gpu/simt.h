@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "cpu/quant.h"
 typedef uint8_t u8;
 typedef int8_t i8;
 typedef uint16_t u16;
@@ -24,7 +25,7 @@ int simt_block(int dim);
 void simt_barrier(void);
 float simt_shfl_xor(float v, int mask);
 void *simt_shared(const char *name, size_t n);
-simt_f32x16 simt_mfma_f32_32x32x8_bf16(simt_s16x4 a, simt_s16x4 b, simt_f32x16 c);
+void simt_mfma_f32_32x32x8_bf16(const simt_s16x4 *a, const simt_s16x4 *b, simt_f32x16 *c);      /* c += */
 /* Runs fn(arg) for every thread of gx*gy*gz blocks of n_thread; 0, or -1 where threads wait for what never comes. */
 int simt_launch(int gx, int gy, int gz, int n_thread, void (*fn)(const void *), const void *arg);
 #endif

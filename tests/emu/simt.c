@@ -4,6 +4,7 @@
  * the block, of the wave, have come.  Threads are taken in ascending order, or with simt_backwards in descending: what depends on the order
  * is a race, and shows as a difference. */
 #include "gpu/simt.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -69,12 +70,12 @@ float simt_shfl_xor(float v, int mask)
 
 /* Element i of a lane's accumulator is row 8(i/4) + 4(lane/32) + i%4, column lane%32; a lane has 4 k's of row or column lane%32, the upper lanes
  * k 4 .. 7 (AMD's matrix instruction calculator, v_mfma_f32_32x32x8_bf16_1k). */
-simt_f32x16 simt_mfma_f32_32x32x8_bf16(simt_s16x4 a, simt_s16x4 b, simt_f32x16 c)
+void simt_mfma_f32_32x32x8_bf16(const simt_s16x4 *a, const simt_s16x4 *b, simt_f32x16 *c)
 {
     const int me = simt.current, lane = me % 64, first = me - lane;
     const unsigned half = simt.wave[me / SIMT_WAVE].round & 1;
-    simt.slot[half][me].m.a = a;
-    simt.slot[half][me].m.b = b;
+    simt.slot[half][me].m.a = *a;
+    simt.slot[half][me].m.b = *b;
     simt_meet();
     for (int i = 0; i < 16; i++) {
         const int row = 8 * (i / 4) + 4 * (lane / 32) + i % 4;
@@ -84,10 +85,9 @@ simt_f32x16 simt_mfma_f32_32x32x8_bf16(simt_s16x4 a, simt_s16x4 b, simt_f32x16 c
             float fx, fy;
             memcpy(&fx, &x, 4);
             memcpy(&fy, &y, 4);
-            c[i] += fx * fy;
+            (*c)[i] += fx * fy;
         }
     }
-    return c;
 }
 
 void *simt_shared(const char *name, size_t n)
@@ -113,19 +113,24 @@ static void simt_enter(void)
         simt_yield();
 }
 
+static void simt_prepare(int i)
+{
+    ucontext_t *c = &simt.context[i];
+    getcontext(c);
+    c->uc_stack.ss_sp = simt.stack[i];
+    c->uc_stack.ss_size = SIMT_STACK;
+    c->uc_link = NULL;
+    makecontext(c, simt_enter, 0);
+    simt.done[i] = false;
+}
+
 static int simt_run_block(void)
 {
     const int n = simt.n_thread;
     simt.n_barrier = 0;
     memset(simt.wave, 0, sizeof simt.wave);
-    for (int i = 0; i < n; i++) {
-        getcontext(&simt.context[i]);
-        simt.context[i].uc_stack.ss_sp = simt.stack[i];
-        simt.context[i].uc_stack.ss_size = SIMT_STACK;
-        simt.context[i].uc_link = NULL;
-        makecontext(&simt.context[i], simt_enter, 0);
-        simt.done[i] = false;
-    }
+    for (int i = 0; i < n; i++)
+        simt_prepare(i);
     int live = n, rc = 0;
     while (live > 0 && rc == 0) {
         const long before = simt.n_step;

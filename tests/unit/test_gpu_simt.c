@@ -47,6 +47,10 @@ static void note(void *to, const struct gpu_row *r)
 
 static struct gpu *open_mock(void)
 {
+#ifdef __SANITIZE_THREAD__
+    print_message("skipped: the thread sanitizer does not know fibers\n");
+    skip();
+#endif
     struct err err;
     struct gpu *g;
     mock.run = run, mock.wave = SIMT_WAVE;

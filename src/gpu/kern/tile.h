@@ -62,7 +62,11 @@ DK_INLINE tile_a tile_load_a(const DK_LOCAL u16 *p, int ld)
 }
 #define tile_load_b tile_load_a
 #ifdef DK_HOST
-#define tile_mfma(a, b, c) simt_mfma_f32_32x32x8_bf16(a, b, c)
+DK_INLINE f32x16 tile_mfma(s16x4 a, s16x4 b, f32x16 c)
+{
+    simt_mfma_f32_32x32x8_bf16(&a, &b, &c);
+    return c;
+}
 #else
 #define tile_mfma(a, b, c) __builtin_amdgcn_mfma_f32_32x32x8bf16_1k(a, b, c, 0, 0, 0)
 #endif

@@ -1,0 +1,665 @@
+/* emuptx.c - runs the PTX that ships, one thread at a time, and looks at every access.  Included by a test.
+ *
+ * Each thread has its own place in the program; what concerns a warp (shfl, ldmatrix, mma) waits until its 32 lanes are there, a barrier until
+ * the block's threads are.  Found and counted in ptx_bad, with a line on stderr for the first few: accesses outside of the blocks that
+ * ptx_block() named, or of shared memory; misaligned ones; shared memory that is read before anything wrote it; races: two threads at
+ * the same shared byte, one of them writing, with no barrier between.  Arithmetic is the host's, in float, exact where PTX is approximate. */
+#include <ctype.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cpu/quant.h"
+
+#define PTX_SHARED (227 * 1024)
+#define PTX_OPERANDS 18
+#define PTX_OPS(X) \
+    X(add) X(sub) X(mul) X(mad) X(fma) X(neg) X(abs) X(min) X(max) X(div) X(rem) X(and) X(or) X(xor) X(not) X(shl) X(shr) X(bfe) X(mov) X(selp) X(setp) X(cvt) X(ld) X(st) \
+    X(dp4a) X(ex2) X(lg2) X(rsqrt) X(rcp) X(sqrt) X(bra) X(ret) X(bar) X(shfl) X(ldmatrix) X(mma)
+enum ptx_op {
+#define X(name) PTX_##name,
+    PTX_OPS(X)
+#undef X
+    PTX_none
+};
+enum ptx_kind { PTX_REG, PTX_IMM, PTX_SPECIAL, PTX_MEM };
+struct ptx_operand { enum ptx_kind kind; int reg; int64_t value; };              /* PTX_MEM: reg (-1: none) + value */
+struct ptx_type { char letter; int bits; };                                       /* 'f', 's', 'u', 'b', 'p' */
+struct ptx_code {
+    enum ptx_op op;
+    struct ptx_type type, from;
+    char compare[4];
+    bool wide, high, shared, param, negated, approx, integer;
+    int vector, predicate, n, target, lines;
+    struct ptx_operand o[PTX_OPERANDS];
+    char label[48], text[100];
+};
+struct ptx_shadow { int writer, reader; bool readers, written; uint32_t write_round, read_round; };
+
+static struct {
+    struct ptx_code *code;
+    int n_code, n_reg, n_symbol, n_label, n_block;
+    char (*names)[24];
+    struct { char name[96]; int64_t at; } symbol[64], label[1024];
+    struct { uintptr_t begin, end; } block[256];
+    int64_t shared_bytes, param_bytes;
+    uint64_t *reg;
+    int *pc, *state, n_thread, id[3];
+    uint32_t round;
+    unsigned char shared[PTX_SHARED];
+    struct ptx_shadow shadow[PTX_SHARED];
+    const char *param;
+    uint64_t n_step;
+} ptx;
+static int ptx_bad, ptx_loud = 4;
+
+static void ptx_report(const struct ptx_code *c, int thread, const char *what, int64_t at)
+{
+    if (ptx_bad++ < ptx_loud)
+        fprintf(stderr, "emuptx: thread %d of block %d,%d,%d: %s at %#llx: %s\n", thread, ptx.id[0], ptx.id[1], ptx.id[2], what, (unsigned long long)at, c->text);
+}
+
+/* ---- reading ---- */
+
+static int ptx_register(const char *name)
+{
+    for (int i = ptx.n_reg - 1; i >= 0; i--)
+        if (!strcmp(ptx.names[i], name))
+            return i;
+    snprintf(ptx.names[ptx.n_reg], sizeof *ptx.names, "%s", name);
+    return ptx.n_reg++;
+}
+static bool ptx_symbol(const char *name, int64_t *at)
+{
+    for (int i = 0; i < ptx.n_symbol; i++)
+        if (!strcmp(ptx.symbol[i].name, name))
+            return *at = ptx.symbol[i].at, true;
+    return false;
+}
+static void ptx_define(const char *name, int64_t at)
+{
+    snprintf(ptx.symbol[ptx.n_symbol].name, sizeof ptx.symbol->name, "%s", name);
+    ptx.symbol[ptx.n_symbol++].at = at;
+}
+static char *ptx_trim(char *s)
+{
+    while (isspace((unsigned char)*s))
+        s++;
+    for (char *e = s + strlen(s); e > s && isspace((unsigned char)e[-1]);)
+        *--e = 0;
+    return s;
+}
+
+static int ptx_operand(struct ptx_code *c, char *s)
+{
+    static const char *const special[] = { "%tid.x", "%ctaid.x", "%ctaid.y", "%ctaid.z" };
+    s = ptx_trim(s);
+    if (!*s)
+        return 0;
+    if (c->n == PTX_OPERANDS)
+        return -1;
+    struct ptx_operand *o = &c->o[c->n++];
+    o->reg = -1;
+    if (*s == '[') {
+        o->kind = PTX_MEM;
+        s++;
+        s[strcspn(s, "]")] = 0;
+        char *plus = strchr(s, '+');
+        if (plus) {
+            *plus = 0;
+            o->value = strtoll(plus + 1, NULL, 0);
+        }
+        int64_t at;
+        s = ptx_trim(s);
+        if (*s == '%')
+            o->reg = ptx_register(s);
+        else if (ptx_symbol(s, &at))
+            o->value += at;
+        else
+            return -1;
+        return 0;
+    }
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(s, special[i])) {
+            *o = (struct ptx_operand){ .kind = PTX_SPECIAL, .reg = i };
+            return 0;
+        }
+    if (*s == '%' || !strcmp(s, "tmp")) {
+        o->reg = ptx_register(s);
+        return 0;
+    }
+    o->kind = PTX_IMM;
+    if (!strncmp(s, "0f", 2))
+        o->value = (int64_t)strtoul(s + 2, NULL, 16);
+    else if (isdigit((unsigned char)*s) || *s == '-')
+        o->value = strtoll(s, NULL, 0);
+    else if (!ptx_symbol(s, &o->value))
+        snprintf(c->label, sizeof c->label, "%s", s);
+    return 0;
+}
+
+static bool ptx_typed(const char *word, struct ptx_type *t)
+{
+    if (!strcmp(word, "pred"))
+        return *t = (struct ptx_type){ 'p', 1 }, true;
+    if (!strchr("fsub", *word) || !isdigit((unsigned char)word[1]))
+        return false;
+    return *t = (struct ptx_type){ *word, atoi(word + 1) }, true;
+}
+
+static int ptx_opcode(struct ptx_code *c, char *op)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        PTX_OPS(X)
+#undef X
+    };
+    char *rest = op, *word = strsep(&rest, ".");
+    c->op = PTX_none;
+    for (int i = 0; i < PTX_none; i++)
+        if (!strcmp(word, names[i]))
+            c->op = (enum ptx_op)i;
+    c->vector = 1;
+    while ((word = strsep(&rest, "."))) {
+        struct ptx_type t;
+        if (ptx_typed(word, &t)) {
+            c->from = c->type.bits ? t : c->from;                            /* cvt.TO.FROM; setp.cmp.T; mma has four */
+            c->type = c->type.bits ? c->type : t;
+        }
+        c->wide |= !strcmp(word, "wide");
+        c->high |= !strcmp(word, "hi");
+        c->shared |= !strcmp(word, "shared");
+        c->param |= !strcmp(word, "param");
+        c->integer |= !strcmp(word, "rni") || !strcmp(word, "rzi");
+        c->approx |= !strcmp(word, "rzi");                                   /* toward zero */
+        if (*word == 'v' && isdigit((unsigned char)word[1]))
+            c->vector = atoi(word + 1);
+        if (c->op == PTX_setp && !c->compare[0])
+            snprintf(c->compare, sizeof c->compare, "%s", word);
+    }
+    return c->op == PTX_none ? -1 : 0;
+}
+
+/* One statement, without its semicolon. */
+static int ptx_statement(char *s)
+{
+    while (isspace((unsigned char)*s) || (*s == '{' && s[1] == ' '))
+        s++;
+    s = ptx_trim(s);
+    if (!*s || *s == '.' || *s == '}' || *s == '{' || *s == ')' || *s == '(')
+        return 0;
+    struct ptx_code *c = &ptx.code[ptx.n_code];
+    memset(c, 0, sizeof *c);
+    c->predicate = -1;
+    snprintf(c->text, sizeof c->text, "%s", s);
+    if (*s == '@') {
+        s++;
+        c->negated = *s == '!';
+        s += c->negated;
+        char *end = s + strcspn(s, " \t");
+        *end = 0;
+        c->predicate = ptx_register(s);
+        s = ptx_trim(end + 1);
+    }
+    char *arg = s + strcspn(s, " \t");
+    if (*arg)
+        *arg++ = 0;
+    if (ptx_opcode(c, s))
+        return fprintf(stderr, "emuptx: no '%s'\n", c->text), -1;
+    char one[128];
+    size_t n = 0;
+    bool inside = false;
+    for (;; arg++) {
+        inside = *arg == '[' || (inside && *arg != ']');
+        if (!*arg || (*arg == ',' && !inside)) {
+            one[n] = 0;
+            n = 0;
+            if (ptx_operand(c, one))
+                return fprintf(stderr, "emuptx: operands of '%s'\n", c->text), -1;
+            if (!*arg)
+                break;
+        } else if (*arg != '{' && *arg != '}' && n < sizeof one - 1) {
+            one[n++] = *arg;
+        }
+    }
+    ptx.n_code++;
+    return 0;
+}
+
+static void ptx_declare(const char *line)
+{
+    int align = 0, n = 0;
+    char name[96];
+    if (sscanf(line, ".param .align %d .b8 %95[^[][%d]", &align, name, &n) == 3) {
+        ptx_define(name, ptx.param_bytes);
+        ptx.param_bytes += n;
+    } else if (sscanf(line, ".shared .align %d .b8 %95[^[][%d]", &align, name, &n) == 3) {
+        ptx.shared_bytes = (ptx.shared_bytes + align - 1) / align * align;
+        ptx_define(name, ptx.shared_bytes);
+        ptx.shared_bytes += n;
+    }
+}
+
+/* The kernel of a module's text; -1: it has none of the name, or something in it is not known here. */
+static int ptx_load(const char *text, const char *kernel)
+{
+    char entry[96];
+    snprintf(entry, sizeof entry, ".entry %s(", kernel);
+    const char *p = strstr(text, entry);
+    if (!p)
+        return -1;
+    ptx.code = ptx.code ? ptx.code : malloc(20000 * sizeof *ptx.code);
+    ptx.names = ptx.names ? ptx.names : malloc(16384 * sizeof *ptx.names);
+    ptx.n_code = ptx.n_reg = ptx.n_symbol = ptx.n_label = 0;
+    ptx.shared_bytes = ptx.param_bytes = 0;
+    for (bool body = false; *p; ) {
+        char line[1024];
+        const size_t n = strcspn(p, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)n, p);
+        p += n + (p[n] == '\n');
+        char *comment = strstr(line, "//");
+        if (comment)
+            *comment = 0;
+        char *s = ptx_trim(line);
+        if (body && !strcmp(s, "}"))
+            break;
+        body |= !strcmp(s, "{");
+        if (*s == '.') {
+            ptx_declare(s);
+            continue;
+        }
+        if (*s == '$' && s[strlen(s) - 1] == ':') {
+            s[strlen(s) - 1] = 0;
+            snprintf(ptx.label[ptx.n_label].name, sizeof ptx.label->name, "%s", s);
+            ptx.label[ptx.n_label++].at = ptx.n_code;
+            continue;
+        }
+        for (char *rest = s, *one; body && (one = strsep(&rest, ";"));)
+            if (ptx_statement(one))
+                return -1;
+    }
+    for (int i = 0; i < ptx.n_code; i++)
+        for (int l = 0; l < ptx.n_label && ptx.code[i].op == PTX_bra; l++)
+            if (!strcmp(ptx.label[l].name, ptx.code[i].label))
+                ptx.code[i].target = (int)ptx.label[l].at;
+    return 0;
+}
+
+static void ptx_block(const void *p, size_t n)
+{
+    ptx.block[ptx.n_block].begin = (uintptr_t)p;
+    ptx.block[ptx.n_block++].end = (uintptr_t)p + n;
+}
+
+/* ---- values ---- */
+
+static uint64_t *ptx_reg(int thread, int reg) { return &ptx.reg[(size_t)thread * (size_t)ptx.n_reg + (size_t)reg]; }
+static uint64_t ptx_get(int thread, const struct ptx_operand *o)
+{
+    switch (o->kind) {
+    case PTX_REG: return *ptx_reg(thread, o->reg);
+    case PTX_SPECIAL: return (uint64_t)(o->reg == 0 ? thread : ptx.id[o->reg - 1]);
+    default: return (uint64_t)o->value;
+    }
+}
+static float ptx_float(uint64_t v)
+{
+    const uint32_t u = (uint32_t)v;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+static uint64_t ptx_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
+}
+static uint64_t ptx_cut(uint64_t v, int bits) { return bits >= 64 ? v : v & ((UINT64_C(1) << bits) - 1); }
+static int64_t ptx_signed(uint64_t v, int bits) { return bits >= 64 ? (int64_t)v : (int64_t)(v << (64 - bits)) >> (64 - bits); }
+static uint64_t ptx_widen(uint64_t v, struct ptx_type t) { return t.letter == 's' ? (uint64_t)ptx_signed(v, t.bits) : ptx_cut(v, t.bits); }
+
+static uint64_t ptx_float_op(const struct ptx_code *c, uint64_t x, uint64_t y, uint64_t z)
+{
+    const float a = ptx_float(x), b = ptx_float(y);
+    switch (c->op) {
+    case PTX_add: return ptx_bits(a + b);
+    case PTX_sub: return ptx_bits(a - b);
+    case PTX_mul: return ptx_bits(a * b);
+    case PTX_fma: return ptx_bits(fmaf(a, b, ptx_float(z)));
+    case PTX_neg: return ptx_bits(-a);
+    case PTX_abs: return ptx_bits(fabsf(a));
+    case PTX_min: return ptx_bits(fminf(a, b));
+    case PTX_max: return ptx_bits(fmaxf(a, b));
+    case PTX_div: return ptx_bits(a / b);
+    case PTX_ex2: return ptx_bits(exp2f(a));
+    case PTX_lg2: return ptx_bits(log2f(a));
+    case PTX_rsqrt: return ptx_bits(1 / sqrtf(a));
+    case PTX_sqrt: return ptx_bits(sqrtf(a));
+    default: return ptx_bits(1 / a);
+    }
+}
+
+static uint64_t ptx_high(uint64_t a, uint64_t b, bool is_signed)
+{
+    __extension__ const unsigned __int128 product = (unsigned __int128)a * b;
+    const uint64_t high = (uint64_t)(product >> 64);
+    return is_signed ? high - ((int64_t)a < 0 ? b : 0) - ((int64_t)b < 0 ? a : 0) : high;
+}
+
+static uint64_t ptx_integer_op(const struct ptx_code *c, uint64_t x, uint64_t y, uint64_t z)
+{
+    const struct ptx_type t = c->type;
+    const uint64_t a = ptx_widen(x, t), b = ptx_widen(y, t);
+    const bool s = t.letter == 's';
+    switch (c->op) {
+    case PTX_add: return a + b;
+    case PTX_sub: return a - b;
+    case PTX_mul:
+        if (c->high)
+            return t.bits == 64 ? ptx_high(a, b, s) : s ? (uint64_t)((int64_t)a * (int64_t)b >> t.bits) : a * b >> t.bits;
+        return a * b;
+    case PTX_mad: return a * b + z;
+    case PTX_neg: return -a;
+    case PTX_abs: return (int64_t)a < 0 ? -a : a;
+    case PTX_min: return (s ? (int64_t)a < (int64_t)b : a < b) ? a : b;
+    case PTX_max: return (s ? (int64_t)a > (int64_t)b : a > b) ? a : b;
+    case PTX_div: return b == 0 ? ~UINT64_C(0) : s ? (uint64_t)((int64_t)a / (int64_t)b) : a / b;
+    case PTX_rem: return b == 0 ? a : s ? (uint64_t)((int64_t)a % (int64_t)b) : a % b;
+    case PTX_and: return a & b;
+    case PTX_or: return a | b;
+    case PTX_xor: return a ^ b;
+    case PTX_not: return t.letter == 'p' ? !a : ~a;
+    case PTX_shl: return (uint32_t)y >= (uint32_t)t.bits ? 0 : a << (uint32_t)y;
+    case PTX_shr: return (uint32_t)y >= (uint32_t)t.bits ? (s ? (uint64_t)((int64_t)a >> 63) : 0) : s ? (uint64_t)((int64_t)a >> (uint32_t)y) : a >> (uint32_t)y;
+    case PTX_bfe: return (ptx_cut(a, t.bits) >> (y & 255)) & ((UINT64_C(1) << (z & 63)) - 1);
+    default: return a;
+    }
+}
+
+static bool ptx_compare(const struct ptx_code *c, uint64_t x, uint64_t y)
+{
+    const char *w = c->compare;
+    int less, equal;
+    if (c->type.letter == 'f') {
+        const float a = ptx_float(x), b = ptx_float(y);
+        if (isnan(a) || isnan(b))
+            return w[2] == 'u';
+        less = a < b, equal = a == b;
+    } else {
+        const uint64_t a = ptx_widen(x, c->type), b = ptx_widen(y, c->type);
+        less = c->type.letter == 's' ? (int64_t)a < (int64_t)b : a < b, equal = a == b;
+    }
+    return !strncmp(w, "lt", 2) ? less : !strncmp(w, "le", 2) ? less || equal : !strncmp(w, "gt", 2) ? !less && !equal : !strncmp(w, "ge", 2) ? !less : !strncmp(w, "eq", 2) ? equal : !equal;
+}
+
+static uint64_t ptx_convert(const struct ptx_code *c, uint64_t v)
+{
+    const struct ptx_type to = c->type, from = c->from.bits ? c->from : c->type;
+    if (from.letter == 'f') {
+        float f = ptx_float(v);
+        if (from.bits == 16) {
+            f = half_to_float((uint16_t)v);
+        }
+        if (c->integer)
+            f = c->approx ? truncf(f) : rintf(f);
+        return to.letter == 'f' ? ptx_bits(f) : to.letter == 's' ? (uint64_t)(int64_t)f : (uint64_t)f;
+    }
+    if (to.letter == 'f')
+        return ptx_bits(from.letter == 's' ? (float)ptx_signed(v, from.bits) : (float)ptx_cut(v, from.bits));
+    return ptx_widen(v, from);
+}
+
+/* ---- memory ---- */
+
+static bool ptx_shared_access(const struct ptx_code *c, int thread, int64_t at, int64_t n, bool write)
+{
+    if (at < 0 || at + n > ptx.shared_bytes)
+        return ptx_report(c, thread, "outside of shared memory", at), false;
+    for (int64_t i = at; i < at + n; i++) {
+        struct ptx_shadow *s = &ptx.shadow[i];
+        const bool new_write = s->written && s->write_round == ptx.round && s->writer != thread;
+        const bool new_read = s->read_round == ptx.round && (s->readers || s->reader != thread);
+        if (!write && !s->written)
+            return ptx_report(c, thread, "shared memory that nobody wrote is read", at), true;
+        if (new_write || (write && new_read))
+            return ptx_report(c, thread, "a race for shared memory", at), true;
+        if (write) {
+            s->written = true, s->writer = thread, s->write_round = ptx.round;
+        } else {
+            s->readers = s->read_round == ptx.round && (s->readers || s->reader != thread);
+            s->reader = thread, s->read_round = ptx.round;
+        }
+    }
+    return true;
+}
+static bool ptx_global_access(const struct ptx_code *c, int thread, uint64_t at, uint64_t n)
+{
+    for (int i = 0; i < ptx.n_block; i++)
+        if (at >= ptx.block[i].begin && at + n <= ptx.block[i].end)
+            return true;
+    return ptx_report(c, thread, "outside of every block of memory", (int64_t)at), false;
+}
+
+static int ptx_memory(const struct ptx_code *c, int thread)
+{
+    const bool store = c->op == PTX_st;
+    const struct ptx_operand *m = store ? &c->o[0] : &c->o[c->vector];
+    const int size = c->type.bits / 8;
+    const uint64_t at = (m->reg >= 0 ? *ptx_reg(thread, m->reg) : 0) + (uint64_t)m->value, n = (uint64_t)(size * c->vector);
+    unsigned char *p;
+    if (at % n)
+        return ptx_report(c, thread, "a misaligned access", (int64_t)at), 0;
+    if (c->param) {
+        if (at + n > (uint64_t)ptx.param_bytes)
+            return ptx_report(c, thread, "outside of the arguments", (int64_t)at), 0;
+        p = (unsigned char *)(uintptr_t)ptx.param + at;
+    } else if (c->shared) {
+        if (!ptx_shared_access(c, thread, (int64_t)at, (int64_t)n, store))
+            return 0;
+        p = ptx.shared + at;
+    } else {
+        if (!ptx_global_access(c, thread, at, n))
+            return 0;
+        p = (unsigned char *)(uintptr_t)at;
+    }
+    for (int i = 0; i < c->vector; i++, p += size) {
+        if (store) {
+            const uint64_t v = ptx_get(thread, &c->o[1 + i]);
+            memcpy(p, &v, (size_t)size);
+        } else {
+            uint64_t v = 0;
+            memcpy(&v, p, (size_t)size);
+            *ptx_reg(thread, c->o[i].reg) = ptx_widen(v, c->type);
+        }
+    }
+    return 0;
+}
+
+/* ---- running ---- */
+
+enum { PTX_RUNS, PTX_AT_WARP, PTX_AT_BARRIER, PTX_DONE };
+
+static void ptx_move(const struct ptx_code *c, int thread)
+{
+    if (c->n == 3 && c->o[2].kind == PTX_REG && c->type.bits == 32) {          /* mov.b32 {low, high}, x  or  mov.b32 x, {low, high} */
+        const bool split = strchr(c->text, '{') < strchr(c->text, ',');
+        if (split) {
+            const uint64_t v = ptx_get(thread, &c->o[2]);
+            *ptx_reg(thread, c->o[0].reg) = v & 0xffff;
+            *ptx_reg(thread, c->o[1].reg) = v >> 16 & 0xffff;
+        } else {
+            *ptx_reg(thread, c->o[0].reg) = (ptx_get(thread, &c->o[1]) & 0xffff) | (ptx_get(thread, &c->o[2]) & 0xffff) << 16;
+        }
+        return;
+    }
+    *ptx_reg(thread, c->o[0].reg) = ptx_cut(ptx_get(thread, &c->o[1]), c->type.bits);
+}
+
+static void ptx_compute(const struct ptx_code *c, int thread)
+{
+    uint64_t v[3] = { 0, 0, 0 };
+    for (int i = 1; i < c->n && i < 4; i++)
+        v[i - 1] = ptx_get(thread, &c->o[i]);
+    uint64_t out;
+    switch (c->op) {
+    case PTX_setp: out = ptx_compare(c, v[0], v[1]); break;
+    case PTX_selp: out = (v[2] & 1) ? v[0] : v[1]; break;
+    case PTX_cvt: out = ptx_convert(c, v[0]); break;
+    case PTX_dp4a:
+        out = v[2];
+        for (int i = 0; i < 32; i += 8)
+            out += (uint64_t)((int64_t)(int8_t)(v[0] >> i) * (int8_t)(v[1] >> i));
+        break;
+    default: out = c->type.letter == 'f' ? ptx_float_op(c, v[0], v[1], v[2]) : ptx_integer_op(c, v[0], v[1], v[2]);
+    }
+    const int bits = c->op == PTX_setp ? 1 : c->wide ? 2 * c->type.bits : c->type.bits;
+    *ptx_reg(thread, c->o[0].reg) = ptx_cut(out, bits);
+}
+
+/* Until the thread waits for others, or ends. */
+static void ptx_run_thread(int thread)
+{
+    for (;;) {
+        const struct ptx_code *c = &ptx.code[ptx.pc[thread]];
+        ptx.n_step++;
+        if (c->predicate >= 0 && (*ptx_reg(thread, c->predicate) & 1) == (uint64_t)c->negated) {
+            ptx.pc[thread]++;
+            continue;
+        }
+        switch (c->op) {
+        case PTX_bra: ptx.pc[thread] = c->target; continue;
+        case PTX_ret: ptx.state[thread] = PTX_DONE; return;
+        case PTX_bar: ptx.state[thread] = PTX_AT_BARRIER; return;
+        case PTX_shfl: case PTX_ldmatrix: case PTX_mma: ptx.state[thread] = PTX_AT_WARP; return;
+        case PTX_ld: case PTX_st: ptx_memory(c, thread); break;
+        case PTX_mov: ptx_move(c, thread); break;
+        default: ptx_compute(c, thread);
+        }
+        ptx.pc[thread]++;
+    }
+}
+
+static float ptx_bf16(uint64_t pair, int high) { return ptx_float(high ? pair & 0xffff0000u : pair << 16 & 0xffff0000u); }
+
+/* d[4] = a[16][16] * b[16][8] + c[4]: PTX ISA, "Matrix fragments for mma.m16n8k16". */
+static void ptx_mma_warp(const struct ptx_code *c, int first)
+{
+    float a[16][16], b[16][8], d[32][4];
+    for (int l = 0; l < 32; l++) {
+        const int row = l / 4, k = 2 * (l % 4);
+        for (int h = 0; h < 2; h++) {
+            for (int i = 0; i < 4; i++)
+                a[row + 8 * (i & 1)][k + h + 8 * (i >> 1)] = ptx_bf16(ptx_get(first + l, &c->o[4 + i]), h);
+            for (int i = 0; i < 2; i++)
+                b[k + h + 8 * i][row] = ptx_bf16(ptx_get(first + l, &c->o[8 + i]), h);
+        }
+    }
+    for (int l = 0; l < 32; l++)
+        for (int i = 0; i < 4; i++) {
+            float s = ptx_float(ptx_get(first + l, &c->o[10 + i]));
+            for (int k = 0; k < 16; k++)
+                s += a[l / 4 + 8 * (i / 2)][k] * b[k][2 * (l % 4) + (i & 1)];
+            d[l][i] = s;
+        }
+    for (int l = 0; l < 32; l++)
+        for (int i = 0; i < 4; i++)
+            *ptx_reg(first + l, c->o[i].reg) = ptx_bits(d[l][i]);
+}
+
+static void ptx_warp(int first)
+{
+    const struct ptx_code *c = &ptx.code[ptx.pc[first]];
+    if (c->op == PTX_shfl) {
+        uint64_t v[32];
+        for (int l = 0; l < 32; l++)
+            v[l] = ptx_get(first + l, &c->o[1]);
+        for (int l = 0; l < 32; l++)
+            *ptx_reg(first + l, c->o[0].reg) = v[(uint64_t)l ^ (ptx_get(first + l, &c->o[2]) & 31)];
+    } else if (c->op == PTX_ldmatrix) {
+        const struct ptx_operand *m = &c->o[4];
+        for (int i = 0; i < 4; i++)
+            for (int l = 0; l < 32; l++) {
+                const int64_t at = (int64_t)(*ptx_reg(first + 8 * i + l / 4, m->reg) + (uint64_t)m->value);
+                uint32_t v = 0;
+                if (at % 16)
+                    ptx_report(c, first + l, "a misaligned row", at);
+                else if (ptx_shared_access(c, first + l, at + 4 * (l % 4), 4, false))
+                    memcpy(&v, ptx.shared + at + 4 * (l % 4), 4);
+                ptx.reg[(size_t)(first + l) * (size_t)ptx.n_reg + (size_t)c->o[i].reg] = v;
+            }
+    } else {
+        ptx_mma_warp(c, first);
+    }
+    for (int l = 0; l < 32; l++) {
+        ptx.pc[first + l]++;
+        ptx.state[first + l] = PTX_RUNS;
+    }
+}
+
+static int ptx_run_block(void)
+{
+    const int n = ptx.n_thread;
+    memset(ptx.pc, 0, (size_t)n * sizeof *ptx.pc);
+    memset(ptx.state, 0, (size_t)n * sizeof *ptx.state);
+    memset(ptx.reg, 0x5a, (size_t)n * (size_t)ptx.n_reg * sizeof *ptx.reg);
+    memset(ptx.shadow, 0, sizeof ptx.shadow);
+    ptx.round = 1;
+    for (;;) {
+        bool moved = false;
+        int n_done = 0, n_barrier = 0;
+        for (int t = 0; t < n; t++)
+            if (ptx.state[t] == PTX_RUNS) {
+                ptx_run_thread(t);
+                moved = true;
+            }
+        for (int w = 0; w < n; w += 32) {
+            int at = 0;
+            for (int l = 0; l < 32; l++)
+                at += ptx.state[w + l] == PTX_AT_WARP && ptx.pc[w + l] == ptx.pc[w];
+            if (at == 32) {
+                ptx_warp(w);
+                moved = true;
+            }
+        }
+        for (int t = 0; t < n; t++)
+            n_done += ptx.state[t] == PTX_DONE, n_barrier += ptx.state[t] == PTX_AT_BARRIER;
+        if (n_done == n)
+            return 0;
+        if (n_barrier == n) {
+            for (int t = 0; t < n; t++) {
+                ptx.pc[t]++;
+                ptx.state[t] = PTX_RUNS;
+            }
+            ptx.round++;
+        } else if (!moved) {
+            return fprintf(stderr, "emuptx: threads wait for others that never come\n"), -1;
+        }
+    }
+}
+
+/* args: of ptx.param_bytes, which are the kernel's. */
+static int ptx_launch(int gx, int gy, int gz, int n_thread, const void *args)
+{
+    ptx.n_thread = n_thread, ptx.param = args;
+    ptx.reg = malloc((size_t)n_thread * (size_t)ptx.n_reg * sizeof *ptx.reg);
+    ptx.pc = malloc((size_t)n_thread * sizeof *ptx.pc);
+    ptx.state = malloc((size_t)n_thread * sizeof *ptx.state);
+    int rc = ptx.shared_bytes > PTX_SHARED || !ptx.reg || !ptx.pc || !ptx.state ? -1 : 0;
+    for (ptx.id[2] = 0; ptx.id[2] < gz && !rc; ptx.id[2]++)
+        for (ptx.id[1] = 0; ptx.id[1] < gy && !rc; ptx.id[1]++)
+            for (ptx.id[0] = 0; ptx.id[0] < gx && !rc; ptx.id[0]++)
+                rc = ptx_run_block();
+    free(ptx.reg);
+    free(ptx.pc);
+    free(ptx.state);
+    return rc;
+}
+static void ptx_release(void)
+{
+    free(ptx.code);
+    free(ptx.names);
+    ptx.code = NULL, ptx.names = NULL;
+}
