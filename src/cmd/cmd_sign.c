@@ -1,13 +1,17 @@
 #include <jansson.h>
+#include <lathe.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "model/model.h"
 #include "store/oms.h"
+#include "store/provenance.h"
 
 static const char *key, *cert, *chain, *out, *new_key, *curve = "P-256";
-static struct opt_list ignore;
+static const char *training;
+static struct opt_list ignore, evaluation, need_texts;
 static int64_t shard_bytes;
 static bool follow_links;
 
@@ -32,6 +36,46 @@ static int make_key(int n_args, const char *password, struct err *err)
     return 0;
 }
 
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* What the statement says; *passed is left alone by that of a training run. */
+static int write_statement(struct buf *text, bool *passed, const char *path, const char *root, struct err *err)
+{
+    struct provenance_need need[OPT_LIST_MAX];
+    char sha256[SHA256_HEX];
+    if (training)
+        return provenance_training(text, name_of(path), root, training, LATHE_VERSION, err);
+    for (int i = 0; i < need_texts.n; i++)
+        TRY(provenance_need_parse(&need[i], need_texts.item[i], err));
+    TRY(model_digest(path, sha256, err));
+    return provenance_evaluation(text, passed, name_of(path), root, sha256, evaluation.item, evaluation.n, need, need_texts.n, err);
+}
+
+static int sign_statement(const char *path, const struct oms_sign *how, struct err *err)
+{
+    char root[SHA256_HEX], *place = out ? mem_strdup(out) : mem_printf("%.*s.%s.sig", (int)(strlen(path) - (*path && path[strlen(path) - 1] == '/')), path, training ? "training" : "evaluation");
+    struct pool *pool;
+    struct buf text;
+    bool passed = true;
+    buf_init(&text);
+    int rc = place ? cmd_pool(&pool, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc && !(rc = oms_root(path, how, place, pool, root, err)) && !(rc = write_statement(&text, &passed, path, root, err)))
+        rc = oms_sign_statement(text.data, text.len, how, place, err);
+    if (!rc)
+        log_info("%s holds the statement%s", place, training ? "" : passed ? ": PASSED" : ": FAILED");
+    if (!rc && cmd_json)
+        rc = cmd_print_json(json_pack("{s:s, s:s, s:s, s:s}", "model", path, "root", root, "signature", place, "result", training ? "" : passed ? "PASSED" : "FAILED"), err);
+    else if (!rc)
+        printf("sha256:%s\n", root);
+    buf_release(&text);
+    mem_free(place);
+    return rc;
+}
+
 static int sign(const char *path, const char *password, struct err *err)
 {
     const char *skip[OPT_LIST_MAX + 1] = { NULL };
@@ -40,6 +84,8 @@ static int sign(const char *path, const char *password, struct err *err)
     for (int i = 0; i < ignore.n; i++)
         skip[i] = ignore.item[i];
     const struct oms_sign how = { .key = key, .password = password, .cert = cert, .chain = chain, .out = out, .ignore = skip, .shard_bytes = (uint64_t)shard_bytes, .follow_links = follow_links };
+    if (training || evaluation.n)
+        return sign_statement(path, &how, err);
     TRY(cmd_pool(&pool, err));
     if (!out)
         TRY(oms_place(&place, path, false, err));
@@ -64,6 +110,10 @@ static int run(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "expected: lathe sign MODEL --key FILE, or lathe sign --new-key PREFIX");
     if (chain && !cert)
         return ERR(err, USAGE, "--chain goes with --cert");
+    if (training && evaluation.n)
+        return ERR(err, USAGE, "--training and --evaluation are statements of their own, one at a time");
+    if (need_texts.n && !evaluation.n)
+        return ERR(err, USAGE, "--require goes with --evaluation");
     return sign(args[0], password, err);
 }
 
@@ -75,6 +125,9 @@ static const struct opt opts[] = {
     { OPT_LIST, "ignore", &ignore, "<path>", "below MODEL, left out with all that is below it; may be given several times", 0, 0 },
     { OPT_INT, "shard-bytes", &shard_bytes, "<int>", "sign pieces of so many bytes each, which all threads read at once; 0: whole files", 0, 1e15 },
     { OPT_FLAG, "allow-symlinks", &follow_links, NULL, "follow symbolic links to files, which are an error otherwise", 0, 0 },
+    { OPT_LIST, "evaluation", &evaluation, "<file>", "sign what is found of the model instead (in-toto test-result): evidence of lathe eval --out; may be given several times", 0, 0 },
+    { OPT_LIST, "require", &need_texts, "<name>=number>", "of --evaluation: TASK/METRIC>=0.4 (or <=, >, <, ==), what must be so for it to pass; may be given several times", 0, 0 },
+    { OPT_STR, "training", &training, "<folder>", "sign how the model was made instead (SLSA provenance): the folder of lathe train --out", 0, 0 },
     { OPT_STR, "new-key", &new_key, "<prefix>", "make a pair of keys instead: PREFIX.key and PREFIX.pub", 0, 0 },
     { OPT_CHOICE, "curve", &curve, "P-256|P-384|P-521", "of --new-key", 0, 0 },
     OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
@@ -95,6 +148,13 @@ const struct command command_sign = {
         "\n"
         "Of the folder .git, .github, .gitattributes, .gitignore and model.sig are no part.  A file that changes, comes or goes while the\n"
         "others are read is an error.  With --cert the signature names its maker by a certificate: verifiers then need only the\n"
-        "certificate at the chain's other end.  Keyless signatures of Sigstore are neither made nor verified.\n"),
+        "certificate at the chain's other end.\n"
+        "\n"
+        "    lathe sign out/model --key k.key --evaluation out/eval/results_DATE.json --require 'arc_easy/acc>=0.4'\n"
+        "    lathe sign out/model --key k.key --training out/run\n"
+        "\n"
+        "sign statements about the same root, beside the model: MODEL.evaluation.sig says PASSED or FAILED with each requirement and the\n"
+        "digests of the evidence, which must be of this model; MODEL.training.sig has settings, times, the digests of the data, of the token\n"
+        "files and of this program.  lathe verify --signature prints them.  Keyless signatures of Sigstore are neither made nor verified.\n"),
     opts, run, 0, 1,
 };

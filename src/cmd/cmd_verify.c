@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cmd/cmd.h"
 #include "store/oms.h"
+#include "store/provenance.h"
 
 static const char *key, *ca, *signature, *identity;
 static struct opt_list ignore;
@@ -51,19 +52,11 @@ static void tell(const struct oms_verdict *v, const char *path)
         printf("  %-9s  %s\n", oms_what_word[v->finding[i].what], v->finding[i].name);
 }
 
-static int verify(const char *path, const char *bundle, struct err *err)
+static int verify_files(const char *path, const char *bundle, const struct dsse_trust *t, const char *const *skip, struct pool *pool, struct err *err)
 {
-    const char *skip[OPT_LIST_MAX + 1] = { NULL };
-    struct pool *pool;
-    struct dsse_trust t;
+    const struct oms_check how = { .trust = t, .ignore = skip, .take_unsigned = take_unsigned };
     struct oms_verdict v;
     struct err none;
-    for (int i = 0; i < ignore.n; i++)
-        skip[i] = ignore.item[i];
-    TRY(cmd_pool(&pool, err));
-    TRY(dsse_trust_read(&t, key, ca, err));
-    t.identity = identity, t.may_be_expired = may_be_expired;
-    const struct oms_check how = { .trust = &t, .ignore = skip, .take_unsigned = take_unsigned };
     int rc = oms_verify(&v, path, bundle, &how, pool, err);
     if (cmd_json && (!rc || rc == ERR_GATE)) {
         const int printed = cmd_print_json(report(&v, path, bundle, rc, err), rc ? &none : err);
@@ -72,6 +65,39 @@ static int verify(const char *path, const char *bundle, struct err *err)
         tell(&v, path);
     }
     oms_verdict_release(&v);
+    return rc;
+}
+
+/* A statement of another kind, which is printed. */
+static int verify_statement(const struct dsse *d, const char *kind, const char *path, const char *bundle, const struct dsse_trust *t, const char *const *skip, struct pool *pool, struct err *err)
+{
+    const struct oms_sign how = { .ignore = skip };
+    struct pki_holder holder;
+    char root[SHA256_HEX];
+    json_t *predicate;
+    TRY(dsse_verify(d, t, false, &holder, err));
+    TRY(oms_root(path, &how, bundle, pool, root, err));
+    TRY(provenance_read(&predicate, d, root, bundle, err));
+    return cmd_print_json(json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:o}", "model", path, "signature", bundle, "holds", true, "identity", holder.identity, "root", root, "kind", kind, "predicate", predicate), err);
+}
+
+static int verify(const char *path, const char *bundle, struct err *err)
+{
+    const char *skip[OPT_LIST_MAX + 1] = { NULL };
+    struct pool *pool;
+    struct dsse_trust t;
+    struct dsse d;
+    for (int i = 0; i < ignore.n; i++)
+        skip[i] = ignore.item[i];
+    TRY(cmd_pool(&pool, err));
+    TRY(dsse_trust_read(&t, key, ca, err));
+    t.identity = identity, t.may_be_expired = may_be_expired;
+    int rc = dsse_read(&d, bundle, err);
+    if (!rc) {
+        const char *kind = provenance_kind(&d);
+        rc = kind ? verify_statement(&d, kind, path, bundle, &t, skip, pool, err) : verify_files(path, bundle, &t, skip, pool, err);
+        dsse_release(&d);
+    }
     dsse_trust_release(&t);
     return rc;
 }

@@ -189,6 +189,25 @@ static int sign_at(const char *path, const char *out, const struct oms_sign *how
     return rc;
 }
 
+int oms_root(const char *path, const struct oms_sign *how, const char *bundle, struct pool *pool, char root[SHA256_HEX], struct err *err)
+{
+    char *own = NULL;
+    if (bundle && file_is_dir(path))
+        TRY(path_below(&own, path, bundle, err));
+    const char **skip = with(how->ignore, NULL, own);
+    struct oms_statement s = { .shard_bytes = 0 };
+    struct looked l = { .path = path, .skip = skip, .follow_links = how->follow_links };
+    const struct oms_sign whole = { .follow_links = how->follow_links };
+    const int rc = skip ? read_all(&s, &l, &whole, pool, err) : ERR(err, NOMEM, "no memory for the path of a signature");
+    if (!rc)
+        memcpy(root, s.root, SHA256_HEX);
+    manifest_release(&l.files);
+    oms_statement_release(&s);
+    mem_free(skip);
+    mem_free(own);
+    return rc;
+}
+
 int oms_sign(const char *path, const struct oms_sign *how, struct pool *pool, char root[SHA256_HEX], struct err *err)
 {
     char *place = NULL, *own = NULL;

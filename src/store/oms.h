@@ -38,6 +38,8 @@ struct oms_sign {
 int oms_sign(const char *path, const struct oms_sign *how, struct pool *pool, char root[SHA256_HEX], struct err *err);
 /* The key and certificates alone: signs any statement and writes the bundle to out. */
 int oms_sign_statement(const char *text, size_t n, const struct oms_sign *how, const char *out, struct err *err);
+/* The root that a signature of path would have: files that change meanwhile are an error, too.  bundle (NULL: none): no part of it, where it lies below. */
+int oms_root(const char *path, const struct oms_sign *how, const char *bundle, struct pool *pool, char root[SHA256_HEX], struct err *err);
 /* Where a signature of path is looked for: FOLDER/model.sig, FILE.sig or, where that is not there and model.sig beside the file is, that.
  * ERR_NOTFOUND with `must_exist`.  Free with mem_free. */
 int oms_place(char **out, const char *path, bool must_exist, struct err *err);

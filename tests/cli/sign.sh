@@ -47,3 +47,14 @@ cp was.sig m/model.sig; echo >> m/config.json; echo x > m/new; rm m/model.safete
 lathe verify m --key k.pub 2>&1 | sed 's/[0-9a-f]\{64\}/HEX/; s/unchanged  [0-9]*/unchanged  N/'; echo "exit ${PIPESTATUS[0]}"
 lathe verify m --key k.pub --json 2> /dev/null | grep -A2 '"changed"\|"missing"\|"unsigned"\|"holds"' | grep -v files
 head -c 500 was.sig > m/model.sig; lathe verify m --key k.pub 2>&1 | sed 's/:[0-9]*:[0-9]*:.*//'; echo "exit ${PIPESTATUS[0]}"
+say statements
+cp was.sig m/model.sig; cp config.was m/config.json; cp run/model.safetensors m/; rm m/new
+lathe sign m --key k.key --training run --quiet | sed 's/[0-9a-f]\{64\}/ROOT/'
+lathe verify m --key k.pub --signature m.training.sig | grep '"kind"\|"uri"\|"buildType"\|"name"'
+echo '{"results": {"arc": {"acc,none": 0.5}}}' > results.json
+lathe sign m --key k.key --evaluation results.json 2>&1; echo "exit $?"
+lathe sign m --key k.key --evaluation results.json --require arc/acc 2>&1; echo "exit $?"
+lathe sign m --key k.key --evaluation results.json --require 'arc/acc>=0.6' --require 'arc/acc<1' 2>&1 >/dev/null
+lathe verify m --key k.pub --signature m.evaluation.sig | grep -A4 '"result"\|Tests"'
+lathe verify m --key other.pub --signature m.evaluation.sig > /dev/null 2>&1; echo "exit $?"
+echo >> m/config.json; lathe verify m --key k.pub --signature m.evaluation.sig 2>&1 | sed 's/:[0-9a-f]\{12\}\.\./:HEX/g'; echo "exit ${PIPESTATUS[0]}"

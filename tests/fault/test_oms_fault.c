@@ -2,6 +2,7 @@
 #include "../certificates.h"
 #include "each_allocation.h"
 #include <unistd.h>
+#include "store/provenance.h"
 #include "store/verified.h"
 
 static struct err err;
@@ -93,6 +94,36 @@ static void who_loads_a_model_is_told_of_each_failure(void **state)
     }
 }
 
+static int tell(void *ctx)
+{
+    struct buf out;
+    struct provenance_need need;
+    bool passed = true;
+    const char *const file[] = { in_dir("results.json") }, root[] = "61d4849d9d90076d6215f4d525f13d6574af8e3f67aef3e6f36fc40a14fdd226";
+    buf_init(&out);
+    int rc = provenance_need_parse(&need, "arc/acc>=0.5", &err);
+    if (!rc)
+        rc = ctx ? provenance_training(&out, "m", root, in_dir("run"), "1", &err) : provenance_evaluation(&out, &passed, "m", root, "x", file, 1, &need, 1, &err);
+    buf_release(&out);
+    return rc;
+}
+
+static void statements_without_memory_are_errors(void **state)
+{
+    (void)state;
+    static char training[] = "training";
+    static const char results[] = "{\"results\": {\"arc\": {\"acc,none\": 0.5}}}", line[] = "{\"unix_ms\": 5}\n";
+    char facts[500];
+    OK(file_mkdirs(in_dir("run"), &err));
+    OK(file_write_all(in_dir("results.json"), results, strlen(results), &err));
+    OK(file_write_all(in_dir("run/metrics.jsonl"), line, strlen(line), &err));
+    snprintf(facts, sizeof facts, "{\"unix_ms\": 1, \"data\": [{\"role\": \"train\", \"path\": \"%s\", \"bytes\": 11}]}", in_dir("m"));
+    OK(file_write_all(in_dir("run/run.json"), facts, strlen(facts), &err));
+    assert_true(each_allocation(tell, NULL, false) > 10);
+    assert_true(each_allocation(tell, training, false) > 20);
+    assert_true(each_failure(CALLS, 1, tell, training, false) > 5);
+}
+
 /* A signature that could not be written leaves the old one. */
 static void the_old_signature_is_whole(void **state)
 {
@@ -116,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_allocation_and_call_fails_aloud, set_up, remove_dir),
         cmocka_unit_test_setup_teardown(who_loads_a_model_is_told_of_each_failure, set_up, remove_dir),
+        cmocka_unit_test_setup_teardown(statements_without_memory_are_errors, set_up, remove_dir),
         cmocka_unit_test_setup_teardown(the_old_signature_is_whole, set_up, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,9 @@
 
     python tools/peers/model_signing_both_ways.py LATHE [--fixtures shared/data/governance-signed-models] [--time FILE]
 
-With keys of P-256, P-384 and P-521, whole files and shards, folders and single files, and with certificates (a root, one between, a signing one).
+With keys of P-256, P-384 and P-521, whole files and shards, folders and single files, and with certificates (a root, one between, a signing one).  Statements of evaluations and training are read by in-toto's classes.
 --fixtures: the nine models that model_signing signed by keys and certificates.  --time: seconds to sign and verify that file, by both.
-Needs PyPI's model-signing and pyOpenSSL; checked with model-signing 1.1.1."""
+Needs PyPI's model-signing (with in-toto-attestation) and pyOpenSSL; checked with model-signing 1.1.1."""
 import argparse
 import datetime
 import importlib.metadata
@@ -124,6 +124,26 @@ both(m, by_lathe, by_peer, ["--ca", work / "root.pem"], {"ca": work / "root.pem"
 by_lathe(work / "sig.json")
 for anchor in "leaf", "between":
     check(f"certificate, trusting {anchor} alone", (theirs(m, work / "sig.json", ca=work / f"{anchor}.pem"), ours(m, work / "sig.json", "--ca", work / f"{anchor}.pem")), (False, False))
+
+# Statements of evaluations and of training, by in-toto's own classes, which take no unknown field.
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
+from in_toto_attestation.v1 import statement_pb2
+
+run = work / "run"
+run.mkdir()
+(run / "metrics.jsonl").write_text('{"step": 1, "unix_ms": 1764000009500}\n')
+(run / "run.json").write_text(json.dumps({"unix_ms": 1764000000000, "config": "c.yaml", "settings": {"train": {"seed": 1}}, "model": {"hidden_size": 8}, "data": [{"role": "train", "path": str(m), "bytes": sum(f.stat().st_size for f in m.rglob("*") if f.is_file())}]}))
+evidence = work / "results.json"
+evidence.write_text('{"results": {"arc": {"acc,none": 0.5}}}')
+for kind, more, message in ("training", ["--training", run], provenance_pb2.Provenance()), ("evaluation", ["--evaluation", evidence, "--require", "arc/acc>=0.4"], test_result_pb2.TestResult()):
+    must(lathe("sign", m / "weights", "--key", work / "P-256.key", "--out", work / f"{kind}.sig", *more))
+    payload = json.loads(__import__("base64").b64decode(json.loads((work / f"{kind}.sig").read_text())["dsseEnvelope"]["payload"]))
+    json_format.ParseDict(payload, statement_pb2.Statement())
+    json_format.ParseDict(payload["predicate"], message)
+    check(f"statement of {kind}: lathe", ours(m / "weights", work / f"{kind}.sig", "--key", work / "P-256.pub"))
+    check(f"statement of {kind} about another model: lathe", ours(m / "config.json", work / f"{kind}.sig", "--key", work / "P-256.pub"), False)
 
 if a.fixtures:
     for name, what in [(f"v{v}-{k}", k) for v in ("0.2.0", "0.3.1", "1.0.0", "1.0.1", "1.1.0") for k in ("certificate", "elliptic-key")]:
