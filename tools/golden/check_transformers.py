@@ -66,6 +66,7 @@ def check(name, folder, widen):
     c = CASES[name]["config"]
     module = modelling(name, widen)
     model = load(module, folder, name)
+    model.get_input_embeddings().padding_idx = None          # theirs has no gradient of a pad token's row; in a text it is a token as others
     moe = "loss_lb" in golden
     out = model(input_ids=torch.tensor(golden["input_ids"]).long(), use_cache=False, **({"output_router_logits": True} if moe else {}))
     targets = torch.tensor(golden["targets"]).long()

@@ -29,10 +29,11 @@ tables of learning rates.
 
 Checked by the scripts next to this one, in float64:
   check_transformers.py   gpt2, llama, mixtral, olmoe, qwen3_moe: logits, losses, router losses and counts, all gradients equal those
-                          of transformers 5.24.0 with torch 2.15.0 to 3e-15 (relative); the goldens are of torch 1.13.1, but lathe_gpt_corrected and steps of qwen3_moe of 2.15.0
+                          of transformers 5.24.0 with torch 2.15.0 to 3e-15 (relative); the goldens are of torch 1.13.1, but lathe_gpt_corrected, olmoe and qwen3_moe of 2.15.0
   check_nanogpt.py        lathe_gpt: logits, loss and gradients equal those of nanoGPT 3adf61e to 2e-15
 lathe_gpt_moe, _sigmoid and _corrected have no second opinion as a whole; their attention and experts are functions that others also use."""
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -50,6 +51,9 @@ SCORE_MARGIN = 0.006           # between their corrected scores, where they are 
 STEP_MARGIN = 1e-4             # between either, in fp32 steps
 STEP_NOISE = 7e-6              # of a weight after steps in float32, in each of ORDERS orders of summation, where a reader's may differ by 1e-5
 ORDERS = 16
+BF16_TOLERANCE = 2e-2          # of a gradient, which tests/unit/test_golden.c asks of a bf16 run
+BF16_NOISE = 0.9               # of it: the most that rounding the operands of products makes of any gradient here, in each of ROUNDINGS ways
+ROUNDINGS = 16
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 
 
@@ -339,7 +343,7 @@ CASES = {
         "router_aux_loss_coef": 0.02, "router_jitter_noise": 0.0, "output_router_logits": False,
         "initializer_range": 0.02, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False,
         "torch_dtype": "float32"}},
-    "olmoe": {"B": 2, "T": 19, "seed": 622, "n_ignored": 0, "idle_expert": True, "config": {
+    "olmoe": {"B": 2, "T": 19, "seed": 82729, "n_ignored": 0, "idle_expert": True, "config": {
         "architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", "vocab_size": 65, "hidden_size": 32,
         "intermediate_size": 17, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "hidden_act": "silu", "max_position_embeddings": 32, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
@@ -358,7 +362,7 @@ CASES = {
         "norm_eps": 1e-5, "norm_bias": False, "act": "gelu", "linear_bias": False, "pos": "learned",
         "tie_word_embeddings": True, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 27,
         "norm_topk_prob": True, "router_aux_loss_coef": 0.01, "router_z_loss_coef": 0.001, "torch_dtype": "float32"}},
-    "qwen3_moe": {"B": 2, "T": 20, "seed": 257, "step_seed": 28, "n_ignored": 7, "config": {
+    "qwen3_moe": {"B": 2, "T": 20, "seed": 31982, "step_seed": 9, "n_ignored": 7, "config": {
         "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "vocab_size": 61, "hidden_size": 28,
         "intermediate_size": 40, "moe_intermediate_size": 18, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
         "head_dim": 12, "hidden_act": "silu", "max_position_embeddings": 40, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
@@ -407,14 +411,50 @@ def leaves(weights, dtype=torch.float64):
     return {name: torch.tensor(x, dtype=dtype, requires_grad=not name.endswith(CORRECTION)) for name, x in weights.items()}
 
 
+def run_model(c, weights, ids, targets, mode=contextlib.nullcontext()):
+    """The weights with their gradients; what the routers told; logits and losses."""
+    w, log = leaves(weights), []
+    with mode:
+        logits = FAMILIES[c["model_type"]][1](w, c, torch.tensor(ids).long(), log)
+        loss, total = total_loss(c, logits, torch.tensor(targets), log)
+        total.backward()
+    return w, log, logits, loss, total
+
+
+class Rounded(TorchDispatchMode):
+    """Products, those of gradients too, whose operands are rounded to bf16's 8 bits, but for a router's weights and its logits'
+    gradient, which are fp32 in a bf16 run: matrices as wide or high as there are experts.  Seed 0 rounds as bf16 does, others on a
+    grid that is moved by a factor drawn for each operand: as coarse, but what falls which way is chance."""
+    def __init__(self, seed, n_expert):
+        super().__init__()
+        self.rng, self.n_expert = np.random.RandomState(seed) if seed else None, n_expert
+
+    def rounded(self, x):
+        if x.dim() == 2 and self.n_expert in x.shape:
+            return x
+        factor = 2 ** self.rng.uniform() if self.rng else 1.0
+        return (x * factor).to(torch.bfloat16).to(x.dtype) / factor
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
+            args = self.rounded(args[0]), self.rounded(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def bf16_noise(c, weights, ids, targets, exact):
+    """How far gradients of float64 with rounded operands are from the exact ones: the worst weight of ROUNDINGS runs.  Where that is
+    near the tolerance, which rounding a program happens to have decides whether it is within."""
+    worst = (0.0, "")
+    for seed in range(ROUNDINGS):
+        w = run_model(c, weights, ids, targets, Rounded(seed, n_expert_of(c)))[0]
+        worst = max(worst, *((float((w[n].grad - x.grad).norm() / (x.grad.norm() or 1)), n) for n, x in exact.items() if x.requires_grad))
+    return worst
+
+
 def run_case(case):
     c = case["config"]
     weights, ids, targets = draw_case(case)
-    w = leaves(weights)
-    log = []
-    logits = FAMILIES[c["model_type"]][1](w, c, torch.tensor(ids).long(), log)
-    loss, total = total_loss(c, logits, torch.tensor(targets), log)
-    total.backward()
+    w, log, logits, loss, total = run_model(c, weights, ids, targets)
     golden = {"input_ids": ids, "targets": targets, "logits": logits.detach().numpy(),
               "loss": loss.detach().reshape(1).numpy(), "loss_total": total.detach().reshape(1).numpy()}
     # A bf16 run (router logits off by up to about 0.02) must choose the same experts.
@@ -429,12 +469,14 @@ def run_case(case):
     assert idle or not case.get("idle_expert"), "no expert is idle: choose another seed"
     least = min(int(r["count"][r["count"] > 0].min()) for r in log) if log else FEWEST
     assert least >= FEWEST, "an expert's gradient is that of hardly any token: choose another seed"
+    noise = bf16_noise(c, weights, ids, targets, w)
+    assert noise[0] <= BF16_NOISE * BF16_TOLERANCE, f"bf16 alone moves the gradient of {noise[1]} by {noise[0]:.4f}: choose another seed"
     golden.update({"grad." + name: x.grad.numpy() for name, x in w.items() if x.requires_grad})
-    return weights, golden
+    return weights, golden, noise
 
 
 def write_case(folder, name):
-    weights, golden = run_case(CASES[name])
+    weights, golden, noise = run_case(CASES[name])
     os.makedirs(folder, exist_ok=True)
     save_json(f"{folder}/config.json", CASES[name]["config"])
     save_safetensors(f"{folder}/model.safetensors", weights)
@@ -442,7 +484,7 @@ def write_case(folder, name):
     counts = [golden[k].tolist() for k in golden if k.startswith("expert_count")]
     least = min(np.abs(golden[k]).max() for k in golden if k.startswith("grad.") and np.any(golden[k]))
     print(f"{name}: loss {golden['loss'][0]:.6f}, total {golden['loss_total'][0]:.6f}, "
-          f"{sum(x.size for x in weights.values())} weights, smallest max|grad| {least:.1e}",
+          f"{sum(x.size for x in weights.values())} weights, smallest max|grad| {least:.1e}, bf16 within {noise[0]:.4f} ({noise[1]})",
           *(f"experts {x}" for x in counts))
     if "step_seed" in CASES[name]:
         write_steps(folder, CASES[name])
