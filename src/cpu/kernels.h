@@ -23,7 +23,7 @@ typedef float real;
 typedef uint16_t bf16;      /* upper half of an IEEE float */
 
 #define PANEL 16            /* columns in a panel: one zmm of floats */
-#define GEMM_CHAIN 64       /* terms of a chain of a product of floats */
+#define GEMM_CHAIN 256      /* terms of a chain of a product of floats */
 static inline size_t cpu_round_panel(size_t n) { return (n + PANEL - 1) / PANEL * PANEL; }
 /* Elements of b[K,N] packed: real panels [N/16][K][16], bf16 panels [N/16][K/2][16][2] (K rounded up to even). */
 static inline size_t cpu_panel_size(size_t K, size_t N) { return cpu_round_panel(N) * ((K + 1) / 2 * 2); }
