@@ -76,7 +76,7 @@ $B/gpu/%.gfx942.co: src/gpu/kern/%.c Makefile
 	$(GPU_CC) --target=amdgcn-amd-amdhsa -mcpu=gfx942 -mcode-object-version=5 -o $@ $<
 $B/gpu/%.sm_90.ptx $B/gpu/%.sm_90a.ptx: src/gpu/kern/%.c tools/ptx.awk src/gpu/kernels.def Makefile
 	@mkdir -p $(@D)
-	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) --cuda-feature=+ptx80 -S -o $@.tmp $<
+	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) --cuda-feature=+$(if $(findstring sm_90a,$@),ptx83,ptx80) -S -o $@.tmp $<
 	awk -f tools/ptx.awk src/gpu/kernels.def $@.tmp > $@
 	@rm -f $@.tmp
 

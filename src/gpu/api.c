@@ -93,7 +93,7 @@ int gpu_api_cuda(const struct gpu_api **out, struct err *err)
     static const struct { const char *name; void *to; } own[] = {
         { "cuInit", &cu.init }, { "cuDeviceGet", &cu.device_get }, { "cuDeviceGetAttribute", &cu.attribute }, { "cuDevicePrimaryCtxRetain", &cu.retain },
         { "cuDevicePrimaryCtxRelease_v2", &cu.release }, { "cuCtxSetCurrent", &cu.set_current }, { "cuMemHostAlloc", &cu.host_alloc },
-        { "cuGetErrorName", &cu.error_name }, { "cuGetErrorString", &cu.error_string },
+        { "cuGetErrorName", &cu.error_name }, { "cuGetErrorString", &cu.error_string }, { "cuTensorMapEncodeTiled", &api.tensor_map },
     };
     static bool ready;
     int rc = 0;

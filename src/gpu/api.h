@@ -5,6 +5,7 @@
 #ifndef GPU_API_H
 #define GPU_API_H
 #include <stddef.h>
+#include <stdint.h>
 
 /* GPU_CALL(field, CUDA's name, HIP's name, parameters) */
 #define GPU_CALLS(X)                                                                                        \
@@ -33,6 +34,7 @@
     X(module_kernel, cuModuleGetFunction, hipModuleGetFunction, (void **kernel, void *module, const char *name)) \
     X(launch, cuLaunchKernel, hipModuleLaunchKernel,                                                         \
       (void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **params, void **extra)) \
+    X(kernel_attribute, cuFuncSetAttribute, hipFuncSetAttribute, (void *kernel, int attribute, int value))   \
     X(capture_begin, cuStreamBeginCapture_v2, hipStreamBeginCapture, (void *stream, int mode))               \
     X(capture_end, cuStreamEndCapture, hipStreamEndCapture, (void *stream, void **graph))                    \
     X(graph_new, cuGraphInstantiateWithFlags, hipGraphInstantiateWithFlags, (void **run, void *graph, unsigned long long flags)) \
@@ -51,6 +53,9 @@ struct gpu_api {
     void (*device_end)(int device);
     const char *(*error_text)(int rc);
     int (*facts)(int device, char arch[32], int *n_unit, int *clock_mhz);      /* "sm_90", "gfx942"; 0 where not known */
+    /* cuTensorMapEncodeTiled; NULL where there is no copy engine of tensors. */
+    int (*tensor_map)(void *map, int type, unsigned rank, void *p, const uint64_t *size, const uint64_t *stride, const unsigned *box, const unsigned *step, int interleave,
+                      int swizzle, int promotion, int fill);
     const char *word;                                          /* "cuda", "hip", "mock" */
 };
 struct err;

@@ -71,4 +71,25 @@ struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const 
 
 /* c[M][N] = a[M][K] * b[N][K]^T, bf16 operands; c16 (bf16) or c32 (float), the other NULL.  K, ld_a, ld_b multiples of 8. */
 struct gemm_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const u16) a; GLOBAL(const u16) b; long ld_c, ld_a, ld_b; int M, N, K; };
+
+/* gemm_sm90, gemm_sm90_n128, gemm_sm90_e4m3.  Tensor maps in device memory (gpu/kern/gemm_sm90.c says of what); scale: fp8's, of the sums. */
+struct gemm_sm90_args { GLOBAL(const void) map_a; GLOBAL(const void) map_b; GLOBAL(const void) map_c; int M, N, K; float scale; };
+
+/* Prefill: o[token][head][D] bf16, lse[head][n_lse] (may be NULL); sequence b: queries q_start[b] .. q_start[b+1]-1, keys k_start likewise.
+ * n_head a multiple of n_kv_head; ld_* multiples of 8.  sm90: tensor maps of q, k, v in device memory (gpu/kern/attn_sm90.c). */
+struct attn_sm90_args {
+    GLOBAL(u16) o; GLOBAL(float) lse; GLOBAL(const void) map_q; GLOBAL(const void) map_k; GLOBAL(const void) map_v;
+    GLOBAL(const int) q_start; GLOBAL(const int) k_start; long ld_o; int n_head, n_kv_head, n_lse, causal; float scale;
+};
+struct attn_sm80_args {
+    GLOBAL(u16) o; GLOBAL(float) lse; GLOBAL(const u16) q; GLOBAL(const u16) k; GLOBAL(const u16) v;
+    GLOBAL(const int) q_start; GLOBAL(const int) k_start; long ld_o, ld_q, ld_kv; int n_head, n_kv_head, n_lse, causal; float scale;
+};
+/* Dynamic shared memory of these kernels, bytes: rings of stages, what is on its way out, barriers, and what aligns them to 1024. */
+#define GEMM_SM90_SHARED (4 * 49152 + 4 * 8192 + 4 * 16 + 1024)
+#define GEMM_SM90_N128_SHARED (6 * 32768 + 4 * 8192 + 6 * 16 + 1024)
+#define ATTN_SM90_128_SHARED ((128 + 4 * 176) * 256 + 8 + 2 * 32 + 1024)
+#define ATTN_SM90_64_SHARED ((192 + 4 * 128) * 128 + 8 + 2 * 32 + 1024)
+#define ATTN_SM80_128_SHARED ((128 + 2 * 32) * 256)
+#define ATTN_SM80_64_SHARED ((128 + 2 * 64) * 128)
 #endif

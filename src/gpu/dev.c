@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct kernel { const char *name, *file, *what; int n_thread; size_t args; } kernels[] = {
-#define K(name, file, n_thread, n_block, args, what) { #name, #file, what, n_thread, sizeof(struct args##_args) },
+static const struct kernel { const char *name, *file, *what; int n_thread, n_shared; size_t args; } kernels[] = {
+#define K(name, file, n_thread, n_block, args, what) { #name, #file, what, n_thread, 0, sizeof(struct args##_args) },
+#define K_CUDA(name, file, n_thread, n_block, args, n_shared, what) { #name, #file, what, n_thread, n_shared, sizeof(struct args##_args) },
 #include "gpu/kernels.def"
 #undef K
 };
@@ -31,6 +32,13 @@ static int failed(const struct gpu *g, int rc, const char *doing, struct err *er
     return rc == 0 ? 0 : ERR(err, IO, "%s:%d: %s: %s (%d)", g->api->word, g->facts.device, doing, g->api->error_text(rc), rc);
 }
 
+/* Kernel k is in the module that was loaded last.  8: CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, HIP's alike. */
+static int found(struct gpu *g, int k, struct err *err)
+{
+    TRY(failed(g, g->api->module_kernel(&g->kernel[k], g->module[g->n_module], kernels[k].name), kernels[k].name, err));
+    return kernels[k].n_shared ? failed(g, g->api->kernel_attribute(g->kernel[k], 8, kernels[k].n_shared), kernels[k].name, err) : 0;
+}
+
 /* The images of the target, and which kernels they have. */
 static int load(struct gpu *g, const char *target, struct err *err)
 {
@@ -41,17 +49,19 @@ static int load(struct gpu *g, const char *target, struct err *err)
         const struct gpu_image *image = gpu_image(i);
         if (strncmp(image->target, target, strlen(target)) != 0)             /* sm_90a too for sm_90 */
             continue;
-        some = true;
         if (g->n_module == MODULES_MAX)
             return ERR(err, RANGE, "more than %d images for %s", MODULES_MAX, target);
         const int rc = g->api->module_load(&g->module[g->n_module], image->data);
+        if (rc == 222 && strcmp(image->target, target) != 0)                 /* PTX too new for the driver: done without */
+            continue;
         if (rc != 0)
             return ERR(err, UNSUPPORTED, "%s:%d: the driver refuses '%s' for %s: %s (%d)%s", g->api->word, g->facts.device, image->file, image->target,
-                       g->api->error_text(rc), rc, rc == 222 ? "; PTX this new needs CUDA 12.5 (driver 555) or later" : "");
+                       g->api->error_text(rc), rc, rc == 222 ? "; PTX this new needs CUDA 12.0 (driver 525) or later" : "");
         for (int k = 0; k < N_GPU_KERNEL; k++)
             if (!strcmp(kernels[k].file, image->file))
-                TRY(failed(g, g->api->module_kernel(&g->kernel[k], g->module[g->n_module], kernels[k].name), kernels[k].name, err));
+                TRY(found(g, k, err));
         g->n_module++;
+        some = true;
     }
     return some ? 0 : ERR(err, UNSUPPORTED, "%s:%d is %s (%s): lathe has device code for sm_90 and gfx942", g->api->word, g->facts.device, g->facts.name, target);
 }
@@ -223,5 +233,5 @@ int gpu_launch(struct gpu *g, void *stream, enum gpu_kernel k, long gx, long gy,
     size_t n = kernels[k].args;
     memcpy(block, args, n);
     void *extra[] = { (void *)1, block, (void *)2, &n, !strcmp(g->api->word, "hip") ? (void *)3 : (void *)0 };
-    return failed(g, g->api->launch(g->kernel[k], (unsigned)gx, (unsigned)gy, (unsigned)gz, (unsigned)kernels[k].n_thread, 1, 1, 0, stream, NULL, extra), kernels[k].name, err);
+    return failed(g, g->api->launch(g->kernel[k], (unsigned)gx, (unsigned)gy, (unsigned)gz, (unsigned)kernels[k].n_thread, 1, 1, (unsigned)kernels[k].n_shared, stream, NULL, extra), kernels[k].name, err);
 }

@@ -92,6 +92,7 @@ static int mock_launch(void *k, unsigned gx, unsigned gy, unsigned gz, unsigned 
     }
     return mock.run(&l);
 }
+static int mock_kernel_attribute(void *k, int attribute, int value) { return !k || attribute != 8 || value <= 0; }
 static int mock_capture_begin(void *s, int mode) { return (void)s, (void)mode, mock.recording = true, mock.n_recorded = 0, 0; }
 static int mock_capture_end(void *s, void **graph) { return (void)s, mock.recording = false, *graph = &mock, 0; }
 static int mock_graph_new(void **run, void *graph, unsigned long long flags) { return (void)flags, *run = graph, 0; }
@@ -118,7 +119,7 @@ static const struct gpu_api mock_api = {
     .free = mock_free, .put = mock_put, .get = mock_put, .copy = mock_put, .fill = mock_fill, .stream_new = mock_stream_new, .stream_free = mock_stream_free,
     .stream_wait = mock_wait, .event_new = mock_event_new, .event_free = mock_event_free, .event_record = mock_event_record, .event_wait = mock_wait,
     .event_ms = mock_event_ms, .stream_wait_event = mock_stream_wait_event, .module_load = mock_module_load, .module_free = mock_module_free,
-    .module_kernel = mock_module_kernel, .launch = mock_launch, .capture_begin = mock_capture_begin, .capture_end = mock_capture_end, .graph_new = mock_graph_new,
+    .module_kernel = mock_module_kernel, .launch = mock_launch, .kernel_attribute = mock_kernel_attribute, .capture_begin = mock_capture_begin, .capture_end = mock_capture_end, .graph_new = mock_graph_new,
     .graph_launch = mock_graph_launch, .graph_free = mock_nothing, .graph_run_free = mock_nothing, .host_free = mock_host_free, .host_alloc = mock_host_alloc,
     .device_begin = mock_begin, .device_end = mock_end, .error_text = mock_text, .facts = mock_facts, .word = "mock",
 };

@@ -1,0 +1,3 @@
+/* attn_sm90.c for heads of 64. */
+#define D 64
+#include "gpu/kern/attn_sm90.c"

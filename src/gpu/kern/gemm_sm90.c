@@ -1,0 +1,161 @@
+/* Dense matrix product of sm_90a: C[M][N] = A[M][K] B[N][K]^T, operands bf16 (gemm_sm90) or fp8 e4m3 (gemm_sm90_e4m3, times scale),
+ * sums in float, C bf16.
+ *
+ * A block makes tiles of 128 x N_TILE (256; gemm_sm90_n128: 128, for products too small to fill the device): one thread of the last warpgroup loads (TMA into a ring of stages), the two others multiply,
+ * 64 rows each.  Blocks stay and walk the tiles, columns of GROUP one after the other, so that those at work at a time share what L2
+ * holds; the loads of the next tile run during the stores of the last.  (Clusters of two blocks that share B's loads were a quarter slower.)
+ * Any M; N a multiple of 8; K of 8 (bf16) or 16: TMA reads zeros past the ends and drops what would be written there.
+ * Maps, row-major, 128-byte swizzle: map_a (K, M) and map_b (K, N) in boxes of 128 bytes x 128 rows; map_c (N, M) in boxes of 64 x 64.
+ * Grid: as many blocks as multiprocessors, no more than tiles.  Dynamic shared memory: GEMM_SM90_SHARED bytes. */
+#include "gpu/wgmma.h"
+#include "gpu/args.h"
+#ifndef N_TILE
+#define N_TILE 256
+#endif
+#define GROUP 16                  /* tiles of rows */
+#if defined(GEMM_E4M3)
+#define GEMM gemm_sm90_e4m3
+#define K_TILE 128
+#define PRODUCT wgmma_e4m3_n256
+#elif N_TILE == 128
+#define GEMM gemm_sm90_n128
+#define K_TILE 64
+#define PRODUCT wgmma_bf16_n128
+#else
+#define GEMM gemm_sm90
+#define K_TILE 64
+#define PRODUCT wgmma_bf16_n256
+#endif
+#if N_TILE == 128
+#define STAGES 6
+#define DONE wgmma_done_64
+#else
+#define STAGES 4
+#define DONE wgmma_done_128
+#endif
+#define A_BYTES (128 * 128)
+#define B_BYTES (N_TILE * 128)
+#define STAGE_BYTES (A_BYTES + B_BYTES)
+#define OUT_BYTES (64 * 128)      /* 64 rows of 64 columns, stored by TMA */
+#define N_OUT 2                   /* of them in flight, per warpgroup */
+#define CONSUMERS 8               /* warps that give a stage back */
+
+struct tile { int m, n; };
+/* Tile t of the walk: GROUP of them down, then a column right, then the next rows of tiles. */
+DK_INLINE struct tile tile_at(int t, int rows, int cols)
+{
+    const int span = GROUP * cols, g = t / span, first = g * GROUP, i = t - g * span;
+    const int high = rows - first < GROUP ? rows - first : GROUP;
+    return (struct tile){first + i % high, i / high};
+}
+
+DK_INLINE void load_tiles(const struct gemm_sm90_args *a, u32 ring, u32 full, u32 empty, int rows, int cols, int n_k)
+{
+    tma_map(a->map_a);
+    tma_map(a->map_b);
+    u32 s = 0, parity = 1;
+    for (int t = dk_bx(); t < rows * cols; t += grid_x()) {
+        const struct tile at = tile_at(t, rows, cols);
+        for (int k = 0; k < n_k; k++) {
+            const u32 to = ring + s * STAGE_BYTES, bar = full + 8 * s;
+            mbar_wait(empty + 8 * s, parity);
+            mbar_expect(bar, STAGE_BYTES);
+            tma_load_2d(to, a->map_a, k * K_TILE, at.m * 128, bar);
+            DK_UNROLL
+            for (int i = 0; i < N_TILE / 128; i++)
+                tma_load_2d(to + A_BYTES + (u32)i * (128 * 128), a->map_b, k * K_TILE, at.n * N_TILE + i * 128, bar);
+            if (++s == STAGES) {
+                s = 0;
+                parity ^= 1;
+            }
+        }
+    }
+}
+/* A warp is done with a stage. */
+DK_INLINE void give_back(u32 empty)
+{
+    if (dk_lane() == 0)
+        mbar_arrive(empty);
+}
+DK_INLINE void store_tile(const struct gemm_sm90_args *a, float *d, u32 out, int x, int y, int wg)
+{
+    const int l = dk_lane(), w = dk_wave() & 3, first = (dk_tid() & 127) == 0;
+    const int row = 16 * w + 8 * ((l >> 3) & 1) + (l & 7);
+    const u32 line = (u32)row * 128, turn = row & 7;
+    DK_UNROLL
+    for (int part = 0; part < N_TILE / 64 / N_OUT; part++) {
+        if (first)
+            tma_store_read();
+        named_sync(1 + wg, 128);
+        DK_UNROLL
+        for (int c = 0; c < N_OUT * 4; c++) {
+            float *v = d + (part * N_OUT * 4 + c) * 8;
+            const u32 box = out + (u32)(c / 4) * OUT_BYTES;
+#ifdef GEMM_E4M3
+            DK_UNROLL
+            for (int i = 0; i < 8; i++)
+                v[i] *= a->scale;
+#endif
+            stmatrix4(box + line + ((((u32)(c & 3) * 2 + (l >> 4)) ^ turn) << 4), bf16_pack(v[0], v[1]), bf16_pack(v[2], v[3]), bf16_pack(v[4], v[5]),
+                      bf16_pack(v[6], v[7]));
+        }
+        proxy_fence();
+        named_sync(1 + wg, 128);
+        if (first) {
+            for (int c = 0; c < N_OUT; c++)
+                tma_store_2d(a->map_c, x + (part * N_OUT + c) * 64, y, out + (u32)c * OUT_BYTES);
+            tma_store_commit();
+        }
+    }
+}
+
+DK_BOUNDS(384) DK_KERNEL void GEMM(struct gemm_sm90_args a)
+{
+    const u32 ring = dk_dynamic_shared(), out = ring + STAGES * STAGE_BYTES, full = out + 2 * N_OUT * OUT_BYTES, empty = full + 8 * STAGES;
+    const int wg = dk_tid() / 128, n_k = (a.K + K_TILE - 1) / K_TILE, rows = (a.M + 127) / 128, cols = (a.N + N_TILE - 1) / N_TILE;
+    if (dk_tid() == 0) {
+        for (u32 s = 0; s < STAGES; s++) {
+            mbar_init(full + 8 * s, 1);
+            mbar_init(empty + 8 * s, CONSUMERS);
+        }
+        mbar_init_done();
+    }
+    dk_barrier();
+    if (wg == 2) {
+        REGS_GIVE(40);
+        if (dk_tid() == 256)
+            load_tiles(&a, ring, full, empty, rows, cols, n_k);
+    } else {
+        REGS_TAKE(232);
+        float d[N_TILE / 2];
+        DK_UNROLL
+        for (int i = 0; i < N_TILE / 2; i++)
+            d[i] = 0;
+        u32 s = 0, parity = 0;
+        for (int t = dk_bx(); t < rows * cols; t += grid_x()) {
+            const struct tile at = tile_at(t, rows, cols);
+            u32 last = 0;
+            DK_ROLLED
+            for (int k = 0; k < n_k; k++) {
+                const u32 from = ring + s * STAGE_BYTES;
+                mbar_wait(full + 8 * s, parity);
+                wgmma_fence();
+                PRODUCT(d, wgmma_k_major(from + (u32)wg * (A_BYTES / 2)), wgmma_k_major(from + A_BYTES), k > 0);
+                wgmma_commit();
+                wgmma_wait(1);
+                if (k > 0)
+                    give_back(empty + 8 * last);
+                last = s;
+                if (++s == STAGES) {
+                    s = 0;
+                    parity ^= 1;
+                }
+            }
+            DONE(d);
+            give_back(empty + 8 * last);
+            store_tile(&a, d, out + (u32)wg * N_OUT * OUT_BYTES, at.n * N_TILE, at.m * 128 + wg * 64, wg);
+        }
+        if ((dk_tid() & 127) == 0)
+            tma_store_done();
+    }
+}
