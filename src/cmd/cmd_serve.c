@@ -1,21 +1,59 @@
 #include <lathe.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "base/when.h"
-#include "cmd/cmd.h"
+#include "cmd/cmd_registry.h"
+#include "cmd/serve_release.h"
 #include "cmd/signature.h"
 #include "serve/server.h"
 
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d";
-static bool record_text, audit_text, audit_strict, matryoshka, fit;
+static bool record_text, audit_text, audit_strict, matryoshka, fit, swap;
 static double memory_gb;
 static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
 
 static struct opt_list adapters;
 
 static char names[4096];
+
+/* What lies behind the places, to be freed. */
+static char *path[SERVED_MODELS_MAX];
+static struct serve_release *release[SERVED_MODELS_MAX];
+
+static void release_places(int n)
+{
+    for (int i = 0; i < n; i++) {
+        mem_free(path[i]);
+        serve_release_close(release[i]);
+    }
+}
+
+/* A path, the name of a pulled model, or NAME@ALIAS or NAME@N of the registry, which is called NAME where nothing else is said. */
+static int find_place(struct model_place *p, int i, const char *server, struct err *err)
+{
+    if (!serve_release_is(p->path)) {
+        TRY(cmd_model_path(&path[i], p->path, err));
+        p->path = path[i];
+        return 0;
+    }
+    TRY(serve_release_open(&release[i], p->path, server, err));
+    p->source = serve_release_source(release[i]);
+    p->name = p->name ? p->name : serve_release_name(release[i]);
+    return 0;
+}
+
+/* HOST:PORT, where it is chosen, else HOST:process. */
+static void name_server(char out[160])
+{
+    char self[100] = "";
+    gethostname(self, sizeof self - 1);
+    snprintf(out, 160, "%s:%s%lld", self, port ? "" : "process-", port ? (long long)port : (long long)getpid());
+}
 
 /* PATH or NAME=PATH. */
 static int read_places(struct model_place *place, const char *const *args, int n, struct err *err)
@@ -32,24 +70,20 @@ static int read_places(struct model_place *place, const char *const *args, int n
     for (int i = 0; i < n; i++) {
         const char *equals = file_exists(args[i]) ? NULL : strchr(args[i], '=');
         const size_t length = equals ? (size_t)(equals - args[i]) : 0;
-        place[i] = (struct model_place){ name, args[i] };
-        if (i || equals)                         /* the first one was looked at as the command's MODEL */
-            TRY(cmd_check_signature(equals ? equals + 1 : args[i], err));
+        place[i] = (struct model_place){ .name = name, .path = args[i] };
         if (!equals)
             continue;
         if (length + 1 > (size_t)(names + sizeof names - at))
             return ERR(err, USAGE, "the names of models are too long, expected at most %zu bytes in all", sizeof names);
-        place[i] = (struct model_place){ memcpy(at, args[i], length), equals + 1 };
+        place[i] = (struct model_place){ .name = memcpy(at, args[i], length), .path = equals + 1 };
         at += length + 1;                        /* the rest is zeros */
     }
     return 0;
 }
 
-static int run(const char *const *args, int n_args, struct err *err)
+static int serve(const struct model_place *place, int n_args, struct err *err)
 {
-    struct model_place place[SERVED_MODELS_MAX];
     double retain_s;
-    TRY(read_places(place, args, n_args, err));
     if (when_span(&retain_s, retain, err) < 0)
         return err_context(err, "--retain");
     if (key && !*key)                        /* "$KEY", which nobody has set */
@@ -61,11 +95,24 @@ static int run(const char *const *args, int n_args, struct err *err)
         .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
-        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9),
+        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
     return server_run(&o, err);
+}
+
+static int run(const char *const *args, int n_args, struct err *err)
+{
+    struct model_place place[SERVED_MODELS_MAX];
+    char server[160];
+    name_server(server);
+    int rc = read_places(place, args, n_args, err);
+    for (int i = 0; i < n_args && !rc; i++)
+        rc = find_place(&place[i], i, server, err);
+    rc = rc ? rc : serve(place, n_args, err);
+    release_places(n_args);
+    return rc;
 }
 
 static const struct opt opts[] = {
@@ -83,6 +130,8 @@ static const struct opt opts[] = {
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
+    { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one; requests get 503 meanwhile", 0, 0 },
+    OPT_REGISTRY,
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once; 0: 16", 0, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
@@ -107,9 +156,9 @@ static const struct opt opts[] = {
 };
 
 const struct command command_serve = {
-    .name = "serve", .args = "MODEL...", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = SERVED_MODELS_MAX,
+    .name = "serve", .args = "[NAME=]MODEL...", .summary = "Answer requests over HTTP: the APIs of OpenAI, Anthropic and Ollama", .opts = opts, .run = run, .min_args = 1, .max_args = SERVED_MODELS_MAX,
     .text = TEXT(
-        "Loads models, each a GGUF file, a folder in Hugging Face's form or the name of a pulled one, and answers\n"
+        "Loads models, each a GGUF file, a folder in Hugging Face's form, the name of a pulled one, or NAME@ALIAS of the registry, and answers\n"
         "\n"
         "    POST /v1/chat/completions    POST /v1/completions    GET /v1/models\n"
         "    POST /v1/messages            POST /v1/messages/count_tokens\n"
@@ -172,6 +221,10 @@ const struct command command_serve = {
         "\n"
         "Several models are told apart by the field \"model\" of requests, where each has its name: the last part of its path, or NAME=PATH.\n"
         "They compute in turns, a step each, and have to fit into --memory together: what does not fit is refused with the sizes.\n"
+        "\n"
+        "NAME@production follows the registry (lathe registry promote, rollback): another version is loaded beside the one that answers, warmed, and\n"
+        "gets new requests from one moment to the next, all or a share of users; what is under way ends on the version that it began with.  Each\n"
+        "reply says which in X-Lathe-Version, and so do the audit log, /health and /metrics (doc/releases.md).\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"

@@ -1,4 +1,5 @@
 #include "infer/engine.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
@@ -104,6 +105,12 @@ void engine_free(struct engine *e)
     mem_free(e->page);
     mem_free(e->target_row);
     mem_free(e);
+}
+
+void engine_use_pool(struct engine *e, struct pool *pool)
+{
+    assert(pool_n_thread(pool) == pool_n_thread(e->l.d.g->pool));
+    e->l.d.g->pool = pool;
 }
 
 const struct config *engine_config(const struct engine *e) { return &e->l.model.config; }

@@ -36,6 +36,8 @@ struct engine_opts {
 /* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
 int engine_new(struct engine **out, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err);
 void engine_free(struct engine *e);
+/* From now on steps are computed by this pool, of as many threads as engine_new()'s had; between two steps. */
+void engine_use_pool(struct engine *e, struct pool *pool);
 const struct config *engine_config(const struct engine *e);
 const struct tok *engine_tok(const struct engine *e);
 const struct model *engine_model(const struct engine *e);

@@ -4,8 +4,8 @@
 #include "serve/http.h"
 #include "serve/served_models.h"
 
-/* Those of which the client may ask the model itself or one with an adapter; how many. */
-int catalog_models(const struct served_models *m, struct http_request *q, struct served_model *out[SERVED_MODELS_MAX]);
+/* Those of which the client may ask the model itself or one with an adapter, held: those that answer, or with all versions beside them, too. */
+void catalog_models(const struct served_models *m, struct http_request *q, bool all, struct served_list *out);
 /* GET /v1/models, in Anthropic's words for who says which version of its API is spoken, else in OpenAI's.  NULL: there is no memory. */
 json_t *catalog_list(const struct served_models *m, struct http_request *q);
 /* One of them, in the same words; false: the client knows none of that name. */

@@ -390,7 +390,7 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
         refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
         return NULL;
     }
-    *x = (struct exchange){ .q = q, .s = s, .w = *w, .n = w->n_prompt * w->n, .n_all = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
+    *x = (struct exchange){ .q = q, .s = s, .arm = ((struct visit *)http_user(q))->arm, .w = *w, .n = w->n_prompt * w->n, .n_all = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
     *w = (struct wish){ 0 };
     x->number = rng_u64((uint64_t)x->created, atomic_fetch_add(&count, 1));
     name_reply(q, x->w.dialect);

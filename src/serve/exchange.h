@@ -43,7 +43,8 @@ struct choice {
 };
 
 struct exchange {
-    struct served_model *s;
+    struct served_model *s;              /* with its version, where it is one */
+    const char *arm;                     /* stable or candidate, where it has versions; NULL */
     struct wish w;
     time_t created;
     double begun;                        /* clock_wall() */

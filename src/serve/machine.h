@@ -1,6 +1,7 @@
 /* machine.h - whose turn it is to compute, of threads that each use all cores: first come, first served. */
 #ifndef SERVE_MACHINE_H
 #define SERVE_MACHINE_H
+#include <stdatomic.h>
 #include "base/err.h"
 
 struct machine;
@@ -9,4 +10,9 @@ void machine_free(struct machine *m);
 /* NULL: there is nobody to share it with. */
 void machine_take(struct machine *m);
 void machine_give(struct machine *m);
+/* For work that can wait: MACHINE_SPARE of the time at most, but all of it where for MACHINE_IDLE_S nobody else has taken it.  Returns at
+ * once when *quit is set, having taken it. */
+#define MACHINE_SPARE 0.05
+#define MACHINE_IDLE_S 0.02
+void machine_take_spare(struct machine *m, const atomic_bool *quit);
 #endif

@@ -235,6 +235,8 @@ static void begin_sample(struct buf *b, const char *name, const char *suffix, co
     buf_printf(b, NULL, "%s%s{", name, suffix);
     metrics_label(b, "model_name", s->name);
     buf_add_str(b, ",engine=\"0\"", NULL);
+    if (s->number)                           /* several of one name */
+        buf_printf(b, NULL, ",version=\"%lld\"", (long long)s->number);
 }
 
 static void write_histogram(struct buf *b, const char *name, const struct served_model *s, const struct histogram *h)

@@ -1,6 +1,8 @@
 /* routes.c - which path is answered by what, and who may ask. */
 #include "serve/server_parts.h"
 #include <assert.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include "base/log.h"
@@ -18,6 +20,7 @@
 #include "serve/ollama_reply.h"
 #include "serve/openai.h"
 #include "serve/openai_reply.h"
+#include "serve/sticky.h"
 #include "serve/tokens.h"
 #include "serve/visit.h"
 
@@ -44,13 +47,28 @@ static void no(struct http_request *q, int status, const char *type, const char 
     exchange_refuse(q, dialect_of(q), &e);
 }
 
+static void tell_wait(struct http_request *q, double seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.0f", ceil(seconds));
+    http_add_header(q, "Retry-After", text);
+}
+
 /* ---- what is asked with GET ---- */
 
 static void page(struct server *s, struct http_request *q) { page_reply(&s->page, q); }
 
 static void health(struct server *s, struct http_request *q)
 {
-    (void)s;
+    json_t *releases = json_array(), *one;
+    for (int i = 0; i < s->models.n; i++)
+        if ((one = arms_json(s->models.name[i])))
+            json_array_append_new(releases, one);
+    if (json_array_size(releases)) {
+        reply_json(q, json_pack("{s:s, s:o}", "status", "ok", "releases", releases));
+        return;
+    }
+    json_decref(releases);
     reply_json(q, json_pack("{s:s}", "status", "ok"));
 }
 
@@ -78,15 +96,16 @@ static void metrics(struct server *s, struct http_request *q);
 
 static void stats(struct server *s, struct http_request *q)
 {
-    struct served_model *m[SERVED_MODELS_MAX];
+    struct served_list l;
     struct buf b;
-    const int n = catalog_models(&s->models, q, m);
+    catalog_models(&s->models, q, true, &l);
     buf_init(&b);
-    if (metrics_live_json(&b, m, n, s->o.model.build, s->begun, NULL) < 0)
+    if (metrics_live_json(&b, l.model, l.n, s->o.model.build, s->begun, NULL) < 0)
         no(q, 503, "server_error", NULL, "no memory for the reply");
     else
         http_reply(q, 200, "application/json", b.data, b.len);
     buf_release(&b);
+    served_list_drop(&l);
 }
 
 /* ---- what is asked with POST ---- */
@@ -114,8 +133,16 @@ static void api_pull(struct server *s, struct http_request *q)
 
 static void feedback(struct server *s, struct http_request *q) { feedback_take(q, s->recorder, dialect_of(q), server_wake, s); }
 
-static void api_tags(struct server *s, struct http_request *q) { ollama_tags(q, s->models.model, s->models.n); }
-static void api_ps(struct server *s, struct http_request *q) { ollama_ps(q, s->models.model, s->models.n); }
+static void api_list(struct server *s, struct http_request *q, void (*list)(struct http_request *q, struct served_model *const *models, int n))
+{
+    struct served_list l;
+    served_models_hold(&s->models, false, &l);
+    list(q, l.model, l.n);
+    served_list_drop(&l);
+}
+
+static void api_tags(struct server *s, struct http_request *q) { api_list(s, q, ollama_tags); }
+static void api_ps(struct server *s, struct http_request *q) { api_list(s, q, ollama_ps); }
 static void api_version(struct server *s, struct http_request *q) { reply_json(q, json_pack("{s:s}", "version", s->o.model.build + strlen("lathe "))); }
 
 /* ---- who, what ---- */
@@ -159,13 +186,16 @@ static_assert(N_ROUTE <= HTTP_ROUTES, "each route has its count");
 
 static void metrics(struct server *s, struct http_request *q)
 {
-    struct served_model *m[SERVED_MODELS_MAX];
+    struct served_list l;
     struct http_route names[N_ROUTE];
     struct buf b;
     buf_init(&b);
     for (int i = 0; i < N_ROUTE; i++)
         names[i] = (struct http_route){ routes[i].method, routes[i].path };
-    metrics_write(&b, m, catalog_models(&s->models, q, m));
+    catalog_models(&s->models, q, true, &l);
+    metrics_write(&b, l.model, l.n);
+    served_list_drop(&l);
+    arms_metrics(&b, s->models.name, s->models.n);
     metrics_write_http(&b, &s->counts, names, N_ROUTE);
     metrics_write_process(&b, s->begun);
     metrics_head(&b, "gauge", "lathe:requests_reading", "Requests that are being read by the thread for those that take long, or wait for it.");
@@ -284,11 +314,28 @@ static json_t *parse(const struct server *s, struct http_request *q, const struc
     return e->status ? NULL : in_parse(body->data, body->len, e);
 }
 
+/* The version that answers, held by the caller, too: who replies may be gone before it has returned. */
+static struct served_model *find_model(struct server *s, struct http_request *q, const json_t *request, int *which, struct refusal *e)
+{
+    uint64_t salt;
+    bool is_candidate;
+    double wait_s;
+    struct arms *a = served_models_asked(&s->models, request, which, e);
+    struct served_model *m = a ? arms_take(a, arms_splits(a, &salt) ? sticky_place_of(salt, q, request) : 0, &is_candidate, &wait_s) : NULL;
+    if (m) {
+        visit_hold(q, m, is_candidate);
+    } else if (a) {
+        refuse_as(e, 503, "unavailable_error", "model_swapping", NULL, "%s is being replaced by another version: about %.0f s", arms_name(a), wait_s);
+        tell_wait(q, wait_s);
+    }
+    return m;
+}
+
 /* Takes the request. */
 static void answer(struct server *s, struct http_request *q, const struct route *r, json_t *request, struct refusal *e)
 {
     int which;
-    struct served_model *m = e->status ? NULL : served_models_asked(&s->models, request, &which, e);
+    struct served_model *m = e->status ? NULL : find_model(s, q, request, &which, e);
     if (m) {
         const struct served_as as = served_model_as(m, which);
         visit_note_model(q, &as);
@@ -300,6 +347,8 @@ static void answer(struct server *s, struct http_request *q, const struct route 
         json_decref(request);
     if (e->status)
         exchange_refuse(q, dialect_of(q), e);
+    if (m)
+        served_model_drop(m);
 }
 
 /* Texts of megabytes, and what is made into a grammar, may take seconds until they are ids and tables.  A thread of its own does that,
@@ -393,11 +442,14 @@ void routes_released(void *ctx, struct http_request *q, int status)
     struct visit *v = http_user(q);
     struct buf b;
     buf_init(&b);
-    if (v->noted && visit_line(&b, q, s->models.n == 1 ? s->models.model[0] : NULL, status, NULL) < 0)
+    struct served_model *only = v->noted && s->models.n == 1 ? arms_stable(s->models.name[0]) : NULL;
+    if (v->noted && visit_line(&b, q, only, status, NULL) < 0)
         log_warn("audit log: no memory for the line of a request");
     else if (v->noted)
         audit_add(s->audit, b.data, b.len);
     visit_settle(q, 0);                      /* what nobody settled */
+    if (only)
+        served_model_drop(only);
     buf_release(&b);
     visit_release(v);
 }

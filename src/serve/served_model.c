@@ -1,6 +1,8 @@
 #include "serve/served_model.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -78,6 +80,20 @@ static int plan_texts(struct served_model *s, const struct served_model_opts *o,
     return rc ? rc : check_memory(s, o, err);
 }
 
+#define QUIET_NICE 15            /* beside a busy thread of another: a thirtieth of a core */
+
+/* Threads inherit the priority of who makes them: the engine is filled by a pool of the quiet thread, and steps are computed by the model's own. */
+static int fill_quietly(struct served_model *s, const struct served_model_opts *o, const struct engine_opts *e, struct err *err)
+{
+    struct pool *quiet;
+    TRY(pool_new(&quiet, o->n_thread, err));
+    const int rc = engine_new(&s->engine, o->path, e, quiet, err);
+    if (!rc)
+        engine_use_pool(s->engine, s->pool);
+    pool_free(quiet);
+    return rc;
+}
+
 static int load_engine(struct served_model *s, const struct served_model_opts *o, struct engine_opts *e, struct err *err)
 {
     const char **folder = mem_alloc_array((size_t)o->n_adapter + 1, sizeof *folder);
@@ -87,7 +103,7 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
     int rc = folder ? choose_sizes(s, o, e, err) : ERR(err, NOMEM, "no memory for the names of adapters");
     rc = rc ? rc : plan_texts(s, o, e, err);
     if (!rc)
-        rc = engine_new(&s->engine, o->path, e, s->pool, err);
+        rc = o->quiet ? fill_quietly(s, o, e, err) : engine_new(&s->engine, o->path, e, s->pool, err);
     mem_free(folder);
     return rc;
 }
@@ -146,6 +162,8 @@ static int read_matryoshka(struct served_model *s, const struct served_model_opt
 static int load(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
     TRY(pool_new(&s->pool, o->n_thread, err));
+    if (o->quiet && setpriority(PRIO_PROCESS, 0, QUIET_NICE))        /* of this thread alone */
+        log_warn("%s is loaded at full priority: %s", s->name, strerror(errno));
     TRY(find_kind(s, o, err));
     TRY(read_matryoshka(s, o, err));
     if (s->kind == SERVED_TEXTS)
@@ -194,12 +212,20 @@ static int find_ends(struct served_model *s, const char *path, struct err *err)
     return 0;
 }
 
+static void take_turn(struct served_model *s)
+{
+    if (atomic_load_explicit(&s->spare, memory_order_relaxed))
+        machine_take_spare(s->machine, &s->quit);
+    else
+        machine_take(s->machine);
+}
+
 static void *steps(void *ctx)
 {
     struct served_model *s = ctx;
     while (!atomic_load(&s->quit))
         if (batch_wait(s->batch, WAIT_S)) {
-            machine_take(s->machine);
+            take_turn(s);
             batch_step(s->batch);
             machine_give(s->machine);
             if (s->after_step)
@@ -258,20 +284,29 @@ static int open_all(struct served_model *s, const struct served_model_opts *o, s
     if (!(s->name = name_of(o)))
         return ERR(err, NOMEM, "no memory for the name of a model");
     TRY(check_name(s->name, "--name", err));
+    s->number = o->number;
+    if (o->number) {
+        snprintf(s->version, sizeof s->version, "%s@%lld", s->name, (long long)o->number);
+        snprintf(s->version_root, sizeof s->version_root, "%s", o->version_root ? o->version_root : "");
+    }
     TRY(name_adapters(s, o, err));
     TRY(load(s, o, err));
     if (s->engine)
         TRY(find_ends(s, o->path, err));
-    TRY(name_all(s, o, err));
+    return name_all(s, o, err);
+}
+
+int served_model_start(struct served_model *s, struct err *err)
+{
     if (!s->engine)
-        return turns_new(&s->turns, o->n_queue, o->machine, o->after_step, o->ctx_of_step, err);
+        return turns_new(&s->turns, s->n_queue, s->machine, s->after_step, s->ctx, err);
     if (pthread_create(&s->thread, NULL, steps, s))
         return ERR(err, NOMEM, "cannot start a thread for %s", s->name);
     s->has_thread = true;
     return 0;
 }
 
-int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err)
+int served_model_load(struct served_model **out, const struct served_model_opts *o, struct err *err)
 {
     *out = NULL;
     struct served_model *s = mem_alloc_zero(sizeof *s);
@@ -284,6 +319,20 @@ int served_model_open(struct served_model **out, const struct served_model_opts 
         *out = s;
     return rc;
 }
+
+int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err)
+{
+    TRY(served_model_load(out, o, err));
+    const int rc = served_model_start(*out, err);
+    if (rc < 0) {
+        served_model_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void served_model_hold(struct served_model *s) { atomic_fetch_add(&s->n_user, 1); }
+void served_model_drop(struct served_model *s) { atomic_fetch_sub(&s->n_user, 1); }
 
 const struct config *served_model_config(const struct served_model *s)
 {
@@ -333,9 +382,9 @@ int served_model_find_latest(const struct served_model *s, const char *name)
 struct served_as served_model_as(const struct served_model *s, int which)
 {
     if (!which)
-        return (struct served_as){ s->name, s->digest, s->fingerprint, 0, s->root };
+        return (struct served_as){ s->name, s->digest, s->fingerprint, 0, s->root, s->version, s->version_root };
     const struct served_adapter *a = &s->adapter[which - 1];
-    return (struct served_as){ a->name, a->digest, a->fingerprint, which, a->root };
+    return (struct served_as){ a->name, a->digest, a->fingerprint, which, a->root, s->version, s->version_root };
 }
 
 void served_model_halt(struct served_model *s)

@@ -20,6 +20,8 @@
 #include "serve/turns.h"
 
 struct recorder;
+#define SERVED_VERSION 128               /* bytes of NAME@number with its NUL; a longer one is cut */
+
 struct served_model_opts {
     const char *build;                   /* the program and its version, for the fingerprint */
     const char *path, *name;             /* name: what requests call it; NULL: the last part of the path */
@@ -37,6 +39,8 @@ struct served_model_opts {
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;
     struct recorder *recorder;           /* of answers (store/recorder.h), or NULL; outlives the model */
+    int64_t number; const char *version_root;        /* of a version of a registry; 0, NULL: it is none */
+    bool quiet;                          /* load at a low priority, beside others that work */
 };
 enum served_kind { SERVED_TEXTS, SERVED_VECTORS, SERVED_CLASSES };
 /* The model with one of its adapters: a model of its own to clients. */
@@ -71,6 +75,10 @@ struct served_model {
     struct metrics *metrics;
     struct recorder *recorder;
     struct block_key root;               /* of texts that belong to nobody in particular */
+    int64_t number; char version_root[SHA256_HEX];   /* of a version of a registry: NAME@number; 0, "": it is none */
+    char version[SERVED_VERSION];        /* NAME@number, or "" */
+    atomic_int n_user;                   /* that look at it: requests, and lists being written */
+    atomic_bool spare;                   /* its steps take what time the others leave (machine.h) */
     struct served_adapter *adapter; int n_adapter;
     time_t since;
     /* ---- its own ---- */
@@ -90,12 +98,19 @@ int served_model_ctx(const struct served_model *s);            /* positions of a
 void served_model_counts(const struct served_model *s, struct batch_counts *out);
 /* ERR_NOMEM, with the sizes, where it takes more memory than it may. */
 int served_model_open(struct served_model **out, const struct served_model_opts *o, struct err *err);
+/* The same in two parts: all that takes long, and the threads.  With o->quiet the first lowers the priority of the thread that calls it, for
+ * good, so that is one made for this; what that one makes afterwards would be as slow, so another calls the second. */
+int served_model_load(struct served_model **out, const struct served_model_opts *o, struct err *err);
+int served_model_start(struct served_model *s, struct err *err);
+/* Whoever closes a model waits until nobody holds it.  Any thread. */
+void served_model_hold(struct served_model *s);
+void served_model_drop(struct served_model *s);
 /* What requests that name `name` are answered by: 0 the model itself, i its adapter i - 1, -1 nothing here. */
 int served_model_find(const struct served_model *s, const char *name);
 /* The same for Ollama, which puts ":latest" behind names that have no tag. */
 int served_model_find_latest(const struct served_model *s, const char *name);
 /* The same as what decides the bytes, and what it is called. */
-struct served_as { const char *name, *digest, *fingerprint; int adapter; struct block_key root; };      /* adapter: of text_request */
+struct served_as { const char *name, *digest, *fingerprint; int adapter; struct block_key root; const char *version, *version_root; };      /* adapter: of text_request */
 struct served_as served_model_as(const struct served_model *s, int which);
 /* No more steps: texts that are under way are cancelled and told so.  Requests may still be looked at. */
 void served_model_halt(struct served_model *s);

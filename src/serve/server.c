@@ -129,13 +129,16 @@ static void run(struct server *s, int rc)
 
 static void tell_models(const struct server *s)
 {
-    for (int i = 0; i < s->models.n; i++) {
-        const struct served_model *m = s->models.model[i];
+    struct served_list l;
+    served_models_hold(&s->models, false, &l);
+    for (int i = 0; i < l.n; i++) {
+        const struct served_model *m = l.model[i];
         char pages[40] = "", bytes[32];
         if (m->engine)
             snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(m->engine));
-        log_info("%s: %d positions%s, %s", m->name, served_model_ctx(m), pages, fmt_bytes(bytes, (double)m->bytes));
+        log_info("%s: %d positions%s, %s", m->number ? m->version : m->name, served_model_ctx(m), pages, fmt_bytes(bytes, (double)m->bytes));
     }
+    served_list_drop(&l);
 }
 
 static int serve(struct server *s, struct err *err)
@@ -146,7 +149,7 @@ static int serve(struct server *s, struct err *err)
     log_info("http%s://%s%s%s:%d", s->o.tls_key ? "s" : "", v6 ? "[" : "", s->o.address, v6 ? "]" : "", http_port(s->http));
     const int rc = write_port(s, err);
     if (!rc)
-        notify_manager("READY=1\nSTATUS=%s%s", s->models.model[0]->name, s->models.n > 1 ? " and others" : "");
+        notify_manager("READY=1\nSTATUS=%s%s", arms_name(s->models.name[0]), s->models.n > 1 ? " and others" : "");
     run(s, rc);
     drain(s);
     return rc;
@@ -196,7 +199,7 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc || !o->audit ? rc : begin_audit(&s, err);
     rc = rc || !o->record ? rc : begin_recording(&s, err);
     s.o.model.after_step = server_wake, s.o.model.ctx_of_step = &s;
-    rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, err);
+    rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, o->swap, err);
     rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
     if (!rc)
         rc = serve(&s, err);

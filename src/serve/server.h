@@ -31,6 +31,7 @@ struct server_opts {
     const volatile sig_atomic_t *stop;
     const struct model_place *place; int n_model;
     size_t memory;                       /* bytes that all models may take; 0: what is free */
+    bool swap;                           /* a version that does not fit beside the old one is loaded when that has gone (arms.h) */
     struct served_model_opts model;      /* what they have in common */
 };
 /* Until *stop.  ERR_USAGE where others than this machine could ask and there is no key. */

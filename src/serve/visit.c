@@ -177,6 +177,9 @@ void visit_root(struct http_request *q, struct block_key *root, struct refusal *
 
 void visit_release(struct visit *v)
 {
+    if (v->held)
+        served_model_drop(v->held);
+    v->held = NULL;
     mem_free(v->asked);
     mem_free(v->request);
     mem_free(v->texts);
@@ -238,6 +241,17 @@ static int add_params(struct buf *b, const struct wish *w, struct err *err)
 }
 
 void visit_note_model(struct http_request *q, const struct served_as *as) { ((struct visit *)http_user(q))->as = *as; }
+
+void visit_hold(struct http_request *q, struct served_model *s, bool is_candidate)
+{
+    struct visit *v = http_user(q);
+    served_model_hold(s);
+    v->held = s;
+    if (!s->number)
+        return;
+    v->arm = is_candidate ? "candidate" : "stable";
+    http_add_header(q, "X-Lathe-Version", s->version);
+}
 
 void visit_note_wish(struct http_request *q, const struct wish *w)
 {
@@ -314,6 +328,11 @@ int visit_line(struct buf *b, struct http_request *q, const struct served_model 
     TRY(add_string(b, "model", as.name, err));
     TRY(add_string(b, "digest", as.digest, err));
     TRY(add_string(b, "system_fingerprint", as.fingerprint, err));
+    if (as.version && *as.version) {
+        TRY(add_string(b, "version", as.version, err));
+        TRY(add_string(b, "version_root", as.version_root, err));
+        TRY(add_string(b, "arm", v->arm, err));
+    }
     TRY(v->asked ? buf_add_str(b, v->asked, err) : 0);
     TRY(buf_printf(b, err, ",\"prompt_tokens\":%lld,\"cached_tokens\":%lld,\"completion_tokens\":%lld", (long long)v->n_prompt, (long long)v->n_kept, (long long)v->n_made));
     TRY(add_ends(b, v, err));

@@ -17,11 +17,13 @@ struct visit {
     struct client_rights rights;
     struct quota_grant grant;                /* taken and not yet settled */
     int64_t requests, tokens;                /* what was charged in the end */
+    struct served_model *held;               /* that answers it, until the request is released; NULL: none */
     /* for the log */
     bool noted, keeps_text;                  /* it is to have a line; with its texts */
     double time, begun, first;               /* visit_now(), clock_wall() when it came in and when its first text was there; 0: not */
     char id[64];                             /* of its answers, as the client is told */
     struct served_as as;                     /* what was asked; name NULL: the model, as far as is known */
+    const char *arm;                         /* stable or candidate, where its model has versions; NULL */
     char *asked, *request, *texts;           /* JSON: members that decide the bytes; one for what was sent; items of what was made */
     int64_t n_prompt, n_kept, n_made, n_end[ANSWER_FAILED + 1];
 };
@@ -51,6 +53,8 @@ void visit_settle(struct http_request *q, int64_t tokens);
 void visit_note(struct http_request *q, bool with_text);     /* it is to have a line, with its texts where the key allows that */
 void visit_note_request(struct http_request *q, const struct buf *body);
 void visit_note_model(struct http_request *q, const struct served_as *as);
+/* It is answered by this version: the reply says so, in X-Lathe-Version, and the request holds it. */
+void visit_hold(struct http_request *q, struct served_model *s, bool is_candidate);
 void visit_note_wish(struct http_request *q, const struct wish *w);
 void visit_note_first(struct http_request *q);
 /* How one of the texts, or inputs, ended; text: NULL unless visit_keeps_text(). */

@@ -1,0 +1,381 @@
+/* arms_follow.c - the thread that brings the arms of a name to what its source wants, a step at a time and never waiting. */
+#include "serve/arms_parts.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define EVERY_MS 25
+#define WARM_PROMPT 16           /* tokens */
+#define WARM_MOST 4
+
+/* ---- telling ---- */
+
+static void tell(struct arms *a, struct arm *r, const char *state, const char *message)
+{
+    if (r->told && !strcmp(r->told, state))
+        return;
+    r->told = state;
+    log_info("%s@%lld: %s%s%s", a->name, (long long)r->v.number, state, *message ? ": " : "", message);
+    a->source.told(a->source.ctx, &r->v, state, message);
+}
+
+static void set_state(struct arms *a, struct arm *r, enum arm_state state)
+{
+    pthread_mutex_lock(&a->lock);
+    r->state = state;
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* ---- loading ---- */
+
+static void *load(void *ctx)
+{
+    struct arm *r = ctx;
+    const double from = clock_wall();
+    served_model_load(&r->loaded, &r->o, &r->err);       /* NULL where it failed */
+    r->seconds = clock_wall() - from;
+    atomic_store(&r->hand_done, true);
+    return NULL;
+}
+
+static void *unload(void *ctx)
+{
+    struct arm *r = ctx;
+    served_model_close(r->model);
+    atomic_store(&r->hand_done, true);
+    return NULL;
+}
+
+static bool start_hand(struct arm *r, void *(*work)(void *))
+{
+    atomic_store(&r->hand_done, false);
+    return r->has_hand = !pthread_create(&r->hand, NULL, work, r);
+}
+
+static void fail(struct arms *a, struct arm *r, const struct err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    r->state = ARM_FAILED, r->seq = a->wanted.seq;
+    snprintf(r->message, sizeof r->message, "%s", err->msg);
+    pthread_mutex_unlock(&a->lock);
+    tell(a, r, "failed", r->message);
+}
+
+static void begin_load(struct arms *a, const struct arms_version *v)
+{
+    struct err err;
+    struct arm *r = arms_add(a, v, &err);
+    if (!r) {
+        log_warn("%s", err.msg);
+        return;
+    }
+    tell(a, r, "loading", "");
+    r->o = arms_model_opts(a, &r->v);
+    r->o.quiet = a->route.stable != NULL;
+    if (!start_hand(r, load)) {
+        ERR(&err, NOMEM, "cannot start a thread to load it");
+        fail(a, r, &err);
+    }
+}
+
+/* ---- the first steps ---- */
+
+static void warmed(void *ctx, enum text_end end, int n_kept, const struct err *err)
+{
+    (void)end, (void)n_kept, (void)err;
+    atomic_store(&((struct arm *)ctx)->warm, true);
+}
+
+static bool go_on(void *ctx, const struct text_token *t)
+{
+    (void)ctx, (void)t;
+    return true;
+}
+
+/* A prompt and a few tokens, so that what is touched for the first time is touched by nobody's request. */
+static void begin_warming(struct arms *a, struct arm *r)
+{
+    struct served_model *s = r->model;
+    int32_t ids[WARM_PROMPT];
+    struct err err;
+    uint64_t id;
+    set_state(a, r, ARM_WARMING);
+    if (!s->batch) {
+        atomic_store(&r->warm, true);
+        return;
+    }
+    const int room = served_model_ctx(s) - WARM_MOST, n = room < 1 ? 1 : room < WARM_PROMPT ? room : WARM_PROMPT;
+    for (int i = 0; i < n; i++)
+        ids[i] = i % served_model_config(s)->vocab_size;
+    const struct text_request q = { .ids = ids, .n = n, .most = WARM_MOST, .n_logprob = -1, .token = go_on, .done = warmed, .ctx = r };
+    if (batch_submit(s->batch, &q, &id, &err) < 0)
+        atomic_store(&r->warm, true);
+}
+
+/* ---- where there is no room ---- */
+
+static bool is_routed(const struct arms *a, const struct arm *r) { return r == a->route.stable || r == a->route.candidate; }
+
+static bool holds_models_back(const struct arms *a)
+{
+    for (const struct arm *r = a->arm; r; r = r->next)
+        if (r->model && !is_routed(a, r))
+            return true;
+    return false;
+}
+
+/* Until its texts have ended, it is closed, and the other is loaded. */
+static double expected_pause(const struct arms *a, size_t bytes)
+{
+    struct live now;
+    const struct arm *r = a->route.stable;
+    metrics_live(r->model->metrics, clock_wall(), 0, &now);
+    return now.e2e.p95 + a->s_per_byte * (double)bytes;
+}
+
+static void begin_swap(struct arms *a, const struct arms_version *v)
+{
+    struct arm *old = a->route.stable;
+    const double s = expected_pause(a, old->bytes);
+    char text[160];
+    snprintf(text, sizeof text, "it does not fit beside version %lld, which ends its texts and goes first: a pause of about %.1f s", (long long)old->v.number, s);
+    log_warn("%s@%lld: %s", a->name, (long long)v->number, text);
+    a->source.told(a->source.ctx, v, "loading", text);
+    a->swap_for = *v, a->last = old->v, a->lean = true;
+    pthread_mutex_lock(&a->lock);
+    a->route = (struct arms_route){ 0 };
+    a->swap_until = clock_wall() + s;
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* A load failed for want of memory.  Is it to be tried again, when there is more? */
+static bool make_room(struct arms *a, struct arm *r)
+{
+    const bool stable = arms_same(&r->v, &a->wanted.stable);
+    if (!arms_same(&r->v, &a->wanted.previous) && holds_models_back(a)) {
+        a->lean = true;
+        return true;
+    }
+    if (stable && a->swap && a->route.stable && !a->swap_for.number) {
+        begin_swap(a, &r->v);
+        return true;
+    }
+    return false;
+}
+
+/* What was said of sizes, and of those that are there. */
+static void tell_sizes(struct arms *a, struct err *err)
+{
+    char bytes[32];
+    for (const struct arm *r = a->arm; r; r = r->next)
+        if (r->model)
+            err_context(err, "version %lld takes %s", (long long)r->v.number, fmt_bytes(bytes, (double)r->bytes));
+}
+
+static void loaded(struct arms *a, struct arm *r)
+{
+    struct err err = r->err;
+    struct served_model *m = r->loaded;
+    r->loaded = NULL;
+    if (m && served_model_start(m, &err) < 0) {
+        served_model_close(m);
+        m = NULL;
+    }
+    if (m) {
+        a->s_per_byte = r->seconds / (double)(m->bytes ? m->bytes : 1);
+        atomic_fetch_add(&a->memory->taken, m->bytes);
+        pthread_mutex_lock(&a->lock);
+        r->model = m, r->bytes = m->bytes;
+        pthread_mutex_unlock(&a->lock);
+        begin_warming(a, r);
+    } else if (err.code == ERR_NOMEM && make_room(a, r)) {
+        arms_remove(a, r);
+    } else {
+        if (err.code == ERR_NOMEM)
+            tell_sizes(a, &err);
+        fail(a, r, &err);
+    }
+}
+
+/* ---- a step ---- */
+
+static void ask(struct arms *a)
+{
+    struct arms_wanted w;
+    struct err err;
+    const int rc = a->source.wanted(a->source.ctx, &w, &err);
+    const bool was = a->reachable;
+    pthread_mutex_lock(&a->lock);
+    a->reachable = rc >= 0;
+    pthread_mutex_unlock(&a->lock);
+    if (rc < 0 && was)
+        log_warn("%s: its releases cannot be read (%s); what is served stays as it is", a->name, err.msg);
+    if (rc >= 0 && !was)
+        log_info("%s: its releases can be read again", a->name);
+    if (rc == 1 && w.stable.number) {
+        pthread_mutex_lock(&a->lock);
+        a->wanted = w;
+        pthread_mutex_unlock(&a->lock);
+        a->lean = false;
+    }
+}
+
+/* Threads that are done, and first steps that are over. */
+static void look(struct arms *a)
+{
+    for (struct arm *r = a->arm, *next; r; r = next) {
+        next = r->next;
+        if (r->has_hand && atomic_load(&r->hand_done)) {
+            pthread_join(r->hand, NULL);
+            r->has_hand = false;
+            if (r->state == ARM_LOADING) {
+                loaded(a, r);
+            } else {
+                pthread_mutex_lock(&a->lock);
+                r->model = NULL;
+                pthread_mutex_unlock(&a->lock);
+                tell(a, r, "gone", "");
+                arms_remove(a, r);
+            }
+        } else if (r->state == ARM_WARMING && atomic_load(&r->warm)) {
+            set_state(a, r, ARM_READY);
+            tell(a, r, "ready", "");
+        }
+    }
+}
+
+static struct arm *arm_of(const struct arms *a, const struct arms_version *v)
+{
+    for (struct arm *r = a->arm; r; r = r->next)
+        if (arms_same(&r->v, v) && r->state != ARM_CLOSING)
+            return r;
+    return NULL;
+}
+
+static bool is_loading(const struct arms *a)
+{
+    for (const struct arm *r = a->arm; r; r = r->next)
+        if (r->state == ARM_LOADING)
+            return true;
+    return false;
+}
+
+/* The version is to be there; it is loaded now if nothing else is. */
+static void want(struct arms *a, const struct arms_version *v)
+{
+    struct arm *r = v->number ? arm_of(a, v) : NULL;
+    if (!v->number)
+        return;
+    if (r && r->state == ARM_LEAVING)
+        set_state(a, r, ARM_READY);
+    if (r && r->state == ARM_FAILED && r->seq != a->wanted.seq) {
+        arms_remove(a, r);
+        r = NULL;
+    }
+    if (!r && !is_loading(a) && !(a->lean && holds_models_back(a)))
+        begin_load(a, v);
+}
+
+static bool failed(const struct arms *a, const struct arms_version *v)
+{
+    const struct arm *r = arm_of(a, v);
+    return r && r->state == ARM_FAILED;
+}
+
+static void want_all(struct arms *a)
+{
+    want(a, &a->wanted.stable);
+    if (!a->route.stable && failed(a, &a->wanted.stable))        /* after a swap: back to what was there */
+        want(a, &a->last);
+    if (!a->route.stable)
+        return;
+    want(a, &a->wanted.candidate);
+    if (!a->lean)
+        want(a, &a->wanted.previous);
+}
+
+static struct arm *ready(const struct arms *a, const struct arms_version *v)
+{
+    struct arm *r = v->number ? arm_of(a, v) : NULL;
+    return r && r->state == ARM_READY ? r : NULL;
+}
+
+/* The one moment at which new requests go elsewhere. */
+static void choose(struct arms *a)
+{
+    const struct arms_wanted *w = &a->wanted;
+    struct arm *stable = ready(a, &w->stable);
+    stable = stable ? stable : a->route.stable ? a->route.stable : failed(a, &w->stable) ? ready(a, &a->last) : NULL;
+    struct arm *candidate = ready(a, &w->candidate);
+    candidate = candidate == stable ? NULL : candidate;
+    const struct arms_route to = { stable, candidate, w->mode, candidate ? w->share : 0, w->salt };
+    if (a->swap_for.number && stable)
+        a->swap_for.number = 0;
+    else if (a->swap_for.number)
+        return;
+    if (candidate)
+        atomic_store(&candidate->model->spare, w->mode == RELEASE_SHADOW);
+    if (stable)
+        atomic_store(&stable->model->spare, false);
+    const bool changed = to.stable != a->route.stable || to.candidate != a->route.candidate || to.mode != a->route.mode || to.share != a->route.share;
+    pthread_mutex_lock(&a->lock);
+    a->route = to;
+    a->swap_until = stable ? 0 : a->swap_until;
+    pthread_mutex_unlock(&a->lock);
+    if (!changed || !stable)
+        return;
+    for (struct arm *r = a->arm; r; r = r->next)
+        if (r->state == ARM_READY)
+            tell(a, r, r == stable || (r == candidate && to.share) ? "serving" : "ready", "");
+}
+
+static bool is_wanted(const struct arms *a, const struct arm *r)
+{
+    const struct arms_wanted *w = &a->wanted;
+    return is_routed(a, r) || arms_same(&r->v, &w->stable) || arms_same(&r->v, &w->candidate) || (!a->lean && arms_same(&r->v, &w->previous));
+}
+
+/* One that nobody wants is asked nothing new, and closed when nobody holds it. */
+static void retire(struct arms *a)
+{
+    for (struct arm *r = a->arm, *next; r; r = next) {
+        next = r->next;
+        if (r->state == ARM_FAILED && !is_wanted(a, r) && !r->has_hand) {
+            arms_remove(a, r);
+            continue;
+        }
+        const bool kept = a->swap_for.number ? arms_same(&r->v, &a->swap_for) : is_wanted(a, r);
+        if (r->state == ARM_READY && !kept)
+            set_state(a, r, ARM_LEAVING);
+        if (r->state != ARM_LEAVING)
+            continue;
+        pthread_mutex_lock(&a->lock);
+        const bool free_now = atomic_load(&r->model->n_user) == 0;
+        r->state = free_now ? ARM_CLOSING : r->state;
+        pthread_mutex_unlock(&a->lock);
+        if (free_now && !start_hand(r, unload))
+            set_state(a, r, ARM_LEAVING);        /* tried again */
+    }
+}
+
+void arms_tick(struct arms *a)
+{
+    ask(a);
+    look(a);
+    want_all(a);
+    choose(a);
+    retire(a);
+}
+
+void *arms_follow(void *ctx)
+{
+    struct arms *a = ctx;
+    while (!atomic_load(&a->quit)) {
+        arms_tick(a);
+        nanosleep(&(struct timespec){ 0, EVERY_MS * 1000000L }, NULL);
+    }
+    return NULL;
+}
