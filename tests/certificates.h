@@ -13,6 +13,7 @@ struct making {
     const struct made *by;                   /* NULL: itself */
     long begins, ends;                       /* seconds from now */
     const char *ca, *usage, *extended, *names;       /* extensions in OpenSSL's words; NULL: none */
+    const EVP_MD *digest;                    /* NULL: SHA-256 */
 };
 
 SHARED_BY_TESTS void extend(X509 *cert, int nid, const char *value)
@@ -36,7 +37,7 @@ SHARED_BY_TESTS void make_certificate(struct made *m, const struct making *how)
     extend(m->cert, NID_key_usage, how->usage);
     extend(m->cert, NID_ext_key_usage, how->extended);
     extend(m->cert, NID_subject_alt_name, how->names);
-    assert_true(X509_sign(m->cert, how->by ? how->by->key : m->key, EVP_sha256()) > 0);
+    assert_true(X509_sign(m->cert, how->by ? how->by->key : m->key, how->digest ? how->digest : EVP_sha256()) > 0);
 }
 
 SHARED_BY_TESTS void write_certificate(const struct made *m, const char *path, const char *mode)

@@ -168,11 +168,29 @@ int dsse_parse(struct dsse *d, const char *text, size_t n, const char *name, str
     return rc;
 }
 
+/* Of a file and nothing else: a pipe in a model's folder is not waited for. */
+static int read_file(struct buf *text, const char *path, struct err *err)
+{
+    struct file_stream s;
+    int64_t got = 1;
+    TRY(file_stream_open(&s, path, err));
+    int rc = s.size <= DSSE_BYTES_MAX ? buf_reserve(text, (size_t)s.size + 1, err) : ERR(err, RANGE, "%.300s has %llu bytes, expected a signature of %d at most", path, (unsigned long long)s.size, DSSE_BYTES_MAX);
+    while (!rc && got) {
+        got = file_stream_read(&s, text->data + text->len, (size_t)s.size - text->len, err);
+        rc = (int)(got < 0 ? got : 0);
+        text->len += got > 0 ? (size_t)got : 0;
+    }
+    if (!rc)
+        text->data[text->len] = 0;
+    file_stream_close(&s);
+    return rc;
+}
+
 int dsse_read(struct dsse *d, const char *path, struct err *err)
 {
     struct buf text;
     buf_init(&text);
-    int rc = file_read(path, DSSE_BYTES_MAX, &text, err);
+    int rc = read_file(&text, path, err);
     if (!rc)
         rc = dsse_parse(d, text.data, text.len, path, err);
     buf_release(&text);

@@ -359,6 +359,7 @@ static bool is_link(STACK_OF(X509) *found, const struct pki_certs *chain, int i)
 static int verify_with(X509_STORE_CTX *ctx, const struct pki_certs *chain, const struct pki_holder *h, struct err *err)
 {
     X509_STORE_CTX_set_time(ctx, 0, (time_t)h->begins);
+    X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), 2);      /* 112 bits: no SHA-1, no RSA below 2048 */
     if (X509_verify_cert(ctx) != 1)
         return ERR(err, GATE, "the certificate of '%.120s' does not lead to one that is trusted: %s", h->identity, X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
     for (int i = 0; i < chain->n; i++)

@@ -44,7 +44,7 @@ struct pki_holder { char identity[256], subject[256], sha256[SHA256_HEX]; int64_
 /* Whether the first certificate of a chain may sign, by one of the anchors.  As model_signing judges it: every certificate is valid at the
  * moment that the signing one begins, whose key usage is digitalSignature or whose extended key usage is code signing.  Beyond that, since
  * nothing proves when a signature was made: now (seconds since 1970) must lie in the signing certificate's own time (unless may_be_expired),
- * and all certificates of the chain must be links to the anchor.  identity (NULL: anyone): one of its names, or its subject.
+ * all certificates of the chain must be links to the anchor, and none may be weaker than 112 bits (RSA of 2048, SHA-256).  identity (NULL: anyone): one of its names, or its subject.
  * *key is the signing certificate's, to be freed; holder is filled as far as it was read. */
 int pki_judge(struct evp_pkey_st **key, const struct pki_certs *chain, const struct pki_certs *anchors, int64_t now, bool may_be_expired, const char *identity,
               struct pki_holder *holder, struct err *err);

@@ -12,7 +12,7 @@ static int set_up(void **state)
 {
     struct made self;
     make_dir(state);
-    make_certificate(&self, &(struct making){ "self", NULL, NULL, -DAY, DAY, "critical,CA:FALSE", "digitalSignature", NULL, NULL });
+    make_certificate(&self, &(struct making){ "self", NULL, NULL, -DAY, DAY, "critical,CA:FALSE", "digitalSignature", NULL, NULL, NULL });
     write_certificate(&self, in_dir("self.pem"), "w"), write_key(&self, in_dir("self.key"));
     free_certificate(&self);
     OK(pki_make(in_dir("k"), "P-256", NULL, &err));

@@ -1,6 +1,8 @@
 /* test_oms.c - OpenSSF Model Signing: what others signed holds and fails after any change, and so does what is signed here. */
 #include "../test.h"
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -136,12 +138,19 @@ static void a_file_of_theirs_that_is_changed_gone_or_new_is_told(void **state)
 
 /* ---- every field of a bundle, changed once ---- */
 
+/* Without waiting for the disk, a thousand times. */
+static void write_quickly(const char *path, const char *text, size_t n)
+{
+    FILE *f = fopen(path, "w");
+    assert_true(f && fwrite(text, 1, n, f) == n && !fclose(f));
+}
+
 static int n_changed;
 
 static void try_bundle(const json_t *root, const char *what)
 {
     char *text = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
-    OK(file_write_all(sig_path, text, strlen(text), &err));
+    write_quickly(sig_path, text, strlen(text));
     mem_free(text);
     n_changed++;
     if (!judge(model_path, sig_path, pub, ca))
@@ -219,10 +228,10 @@ static void a_bundle_of_theirs_fails_after_any_change(void **state)
         assert_true(n_changed > 50);
         try_bundle(json_null(), "nothing");
         char *text = json_dumps(root, JSON_COMPACT);
-        OK(file_write_all(sig_path, text, strlen(text), &err));
+        write_quickly(sig_path, text, strlen(text));
         assert_int_equal(judge(model_path, sig_path, pub, ca), 0);      /* as it was */
         for (size_t n = 0; n < strlen(text); n += n < 300 ? 1 : 97) {
-            OK(file_write_all(sig_path, text, n, &err));
+            write_quickly(sig_path, text, n);
             assert_true(judge(model_path, sig_path, pub, ca) < 0);
         }
         mem_free(text);
@@ -440,6 +449,73 @@ static void keys_that_are_none_are_refused_with_a_reason(void **state)
     assert_int_equal(dsse_trust_read(&t, a_pub, a_pub, &err), ERR_USAGE);
 }
 
+static void a_bundle_that_is_huge_deep_or_says_things_twice_is_refused(void **state)
+{
+    (void)state;
+    char root[SHA256_HEX];
+    make_model(), make_keys("P-256");
+    const struct oms_sign how = { .key = a_key };
+    OK(oms_sign(in_dir("m"), &how, NULL, root, &err));
+    char *text = slurp(in_dir("m/model.sig")), *twice = mem_printf("{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",%s", text + 1), *trail = mem_printf("%s{}", text);
+    put("m/model.sig", twice);
+    assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_FORMAT);
+    put("m/model.sig", trail);
+    assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_FORMAT);
+    put("m/model.sig", text);
+    assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), 0);
+    assert_int_equal(truncate(in_dir("m/model.sig"), (off_t)DSSE_BYTES_MAX + 1), 0);
+    assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_RANGE);
+    struct buf deep;
+    buf_init(&deep);
+    for (int i = 0; i < 100000; i++)
+        OK(buf_add_str(&deep, "{\"mediaType\":", &err));
+    put("m/model.sig", deep.data);
+    assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_FORMAT);
+    buf_release(&deep);
+    unlink(in_dir("m/model.sig"));
+    assert_int_equal(mkfifo(in_dir("m/model.sig"), 0600), 0);
+    assert_true(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL) < 0);          /* a pipe is not waited for */
+    mem_free(text), mem_free(twice), mem_free(trail);
+}
+
+static atomic_bool stop;
+
+static void *meddle(void *path)
+{
+    for (int i = 0; !stop; i++) {
+        char name[1100];
+        snprintf(name, sizeof name, "%s/new-%d", (const char *)path, i);
+        FILE *f = fopen(name, "w");
+        if (f)
+            fclose(f);
+        usleep(1000);
+    }
+    return NULL;
+}
+
+/* Files come all the time, so that some do between the first look and the last. */
+static void files_that_come_while_others_are_read_are_noticed(void **state)
+{
+    (void)state;
+    static char folder[1000];
+    char root[SHA256_HEX];
+    pthread_t thread;
+    make_model(), make_keys("P-256");
+    snprintf(folder, sizeof folder, "%s", in_dir("m"));
+    assert_int_equal(truncate(in_dir("m/z"), 8 << 20), 0);
+    const struct oms_sign how = { .key = a_key };
+    stop = false;
+    assert_int_equal(pthread_create(&thread, NULL, meddle, folder), 0);
+    int rc = 0;
+    for (int i = 0; i < 100 && !rc; i++)
+        rc = oms_sign(folder, &how, NULL, root, &err);
+    stop = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(rc, ERR_CORRUPT);
+    OK(oms_sign(folder, &how, NULL, root, &err));
+    assert_int_equal(judge(folder, in_dir("m/model.sig"), a_pub, NULL), 0);
+}
+
 /* repr() of Python 3.11: print(repr(b"..")). */
 static void the_old_encoding_is_pythons(void **state)
 {
@@ -510,6 +586,8 @@ int main(void)
         T(what_is_left_out_is_no_fault_but_for_who_loads_it),
         T(links_are_signed_where_that_is_said),
         T(keys_that_are_none_are_refused_with_a_reason),
+        T(a_bundle_that_is_huge_deep_or_says_things_twice_is_refused),
+        T(files_that_come_while_others_are_read_are_noticed),
         T(the_old_encoding_is_pythons),
         T(statements_that_lead_elsewhere_are_refused),
     };

@@ -11,9 +11,9 @@ static struct made root, between, leaf, other;
 static int set_up(void **state)
 {
     make_dir(state);
-    make_certificate(&root, &(struct making){ "root", NULL, NULL, -400 * DAY, 3000 * DAY, CA, SIGNS_CERTS, NULL, NULL });
-    make_certificate(&other, &(struct making){ "root", NULL, NULL, -400 * DAY, 3000 * DAY, CA, SIGNS_CERTS, NULL, NULL });
-    make_certificate(&between, &(struct making){ "between", "secp384r1", &root, -300 * DAY, 3000 * DAY, CA, SIGNS_CERTS, NULL, NULL });
+    make_certificate(&root, &(struct making){ "root", NULL, NULL, -400 * DAY, 3000 * DAY, CA, SIGNS_CERTS, NULL, NULL, NULL });
+    make_certificate(&other, &(struct making){ "root", NULL, NULL, -400 * DAY, 3000 * DAY, CA, SIGNS_CERTS, NULL, NULL, NULL });
+    make_certificate(&between, &(struct making){ "between", "secp384r1", &root, -300 * DAY, 3000 * DAY, CA, SIGNS_CERTS, NULL, NULL, NULL });
     write_certificate(&root, in_dir("root.pem"), "w"), write_certificate(&other, in_dir("other.pem"), "w"), write_certificate(&between, in_dir("between.pem"), "w");
     OK(file_mkdirs(in_dir("m"), &err));
     OK(file_write_all(in_dir("m/w"), "weights", 7, &err));
@@ -56,7 +56,7 @@ static void expect(int want, const char *says, const char *anchor, const char *i
         fail_msg("%d %s, expected %d %s", rc, rc ? err.msg : "", want, says);
 }
 
-static const struct making usual = { "Releases \xc3\xa4", "secp521r1", &between, -20 * DAY, 10 * DAY, NULL, "critical,digitalSignature", NULL, "email:release@example.org,URI:https://example.org/ci" };
+static const struct making usual = { "Releases \xc3\xa4", "secp521r1", &between, -20 * DAY, 10 * DAY, NULL, "critical,digitalSignature", NULL, "email:release@example.org,URI:https://example.org/ci", NULL };
 
 static void a_certificate_of_a_trusted_chain_signs(void **state)
 {
@@ -111,8 +111,8 @@ static void issuers_must_be_valid_when_the_signing_certificate_begins(void **sta
 {
     (void)state;
     struct made old, late;
-    make_certificate(&old, &(struct making){ "old", NULL, &root, -300 * DAY, -1 * DAY, CA, SIGNS_CERTS, NULL, NULL });
-    make_certificate(&late, &(struct making){ "late", NULL, &root, -1 * DAY, 300 * DAY, CA, SIGNS_CERTS, NULL, NULL });
+    make_certificate(&old, &(struct making){ "old", NULL, &root, -300 * DAY, -1 * DAY, CA, SIGNS_CERTS, NULL, NULL, NULL });
+    make_certificate(&late, &(struct making){ "late", NULL, &root, -1 * DAY, 300 * DAY, CA, SIGNS_CERTS, NULL, NULL, NULL });
     write_certificate(&old, in_dir("old.pem"), "w"), write_certificate(&late, in_dir("late.pem"), "w");
     struct making how = usual;
     how.by = &old;
@@ -143,13 +143,26 @@ static void who_is_no_authority_certifies_nobody(void **state)
 {
     (void)state;
     struct made fake;
-    make_certificate(&fake, &(struct making){ "fake", NULL, &root, -300 * DAY, 300 * DAY, "critical,CA:FALSE", "digitalSignature", NULL, NULL });
+    make_certificate(&fake, &(struct making){ "fake", NULL, &root, -300 * DAY, 300 * DAY, "critical,CA:FALSE", "digitalSignature", NULL, NULL, NULL });
     write_certificate(&fake, in_dir("fake.pem"), "w");
     struct making how = usual;
     how.by = &fake;
     sign_with(&how, in_dir("fake.pem"));
     expect(ERR_GATE, "does not lead to", "root.pem", NULL, 0, false);
     free_certificate(&fake);
+}
+
+static void a_weak_link_is_none(void **state)
+{
+    (void)state;
+    struct made weak;
+    make_certificate(&weak, &(struct making){ "weak", NULL, &root, -300 * DAY, 300 * DAY, CA, SIGNS_CERTS, NULL, NULL, EVP_sha1() });
+    write_certificate(&weak, in_dir("weak.pem"), "w");
+    struct making how = usual;
+    how.by = &weak;
+    sign_with(&how, in_dir("weak.pem"));
+    expect(ERR_GATE, "too weak", "root.pem", NULL, 0, false);
+    free_certificate(&weak);
 }
 
 static void a_certificate_by_itself_is_trusted_where_it_is_named(void **state)
@@ -171,7 +184,7 @@ static void keys_that_do_not_belong_are_refused(void **state)
     assert_int_equal(oms_sign(in_dir("m"), &mixed, NULL, digest, &err), ERR_USAGE);
     expect(0, "", "root.pem", NULL, 0, false);                       /* the old signature is whole */
     struct made koblitz;
-    make_certificate(&koblitz, &(struct making){ "x", "secp256k1", &between, -20 * DAY, 10 * DAY, NULL, "digitalSignature", NULL, NULL });
+    make_certificate(&koblitz, &(struct making){ "x", "secp256k1", &between, -20 * DAY, 10 * DAY, NULL, "digitalSignature", NULL, NULL, NULL });
     write_key(&koblitz, in_dir("x.key"));
     const struct oms_sign unsupported = { .key = in_dir("x.key") };
     assert_int_equal(oms_sign(in_dir("m"), &unsupported, NULL, digest, &err), ERR_UNSUPPORTED);
@@ -200,6 +213,7 @@ int main(void)
         T(issuers_must_be_valid_when_the_signing_certificate_begins),
         T(a_certificate_for_something_else_does_not_sign),
         T(who_is_no_authority_certifies_nobody),
+        T(a_weak_link_is_none),
         T(a_certificate_by_itself_is_trusted_where_it_is_named),
         T(keys_that_do_not_belong_are_refused),
     };
