@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
@@ -224,6 +225,38 @@ static int show_policy(struct registry *g, const char *name, struct err *err)
     return cmd_print_json(policy, err);
 }
 
+/* A signer that is a path becomes what the file has: the policy is then whole. */
+static int read_signers(json_t *policy, struct err *err)
+{
+    json_t *list = json_object_get(policy, "signers");
+    int rc = 0;
+    for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
+        const char *signer = json_string_value(json_array_get(list, i));
+        struct buf text;
+        if (!signer || strstr(signer, "-----BEGIN "))
+            continue;
+        buf_init(&text);
+        rc = file_read(signer, POLICY_MAX, &text, err);
+        if (!rc && json_array_set_new(list, i, json_stringn(text.data, text.len)))
+            rc = ERR(err, FORMAT, "%.300s is no text", signer);
+        buf_release(&text);
+    }
+    return rc;
+}
+
+static int load_policy(json_t **policy, const char *path, struct err *err)
+{
+    TRY(tree_load(policy, path, POLICY_MAX, err));
+    int rc = read_signers(*policy, err);
+    if (!rc)
+        rc = gate_policy_check(*policy, path, err);
+    if (rc) {
+        json_decref(*policy);
+        *policy = NULL;
+    }
+    return rc;
+}
+
 static int set_policy(struct registry *g, void *ctx, struct err *err)
 {
     const struct setting *s = ctx;
@@ -231,14 +264,8 @@ static int set_policy(struct registry *g, void *ctx, struct err *err)
     json_t *policy = NULL;
     if (!s->file && !remove_it)
         return show_policy(g, s->name, err);
-    if (s->file) {
-        TRY(tree_load(&policy, s->file, POLICY_MAX, err));
-        const int rc = gate_policy_check(policy, s->file, err);
-        if (rc) {
-            json_decref(policy);
-            return rc;
-        }
-    }
+    if (s->file)
+        TRY(load_policy(&policy, s->file, err));
     const int rc = registry_policy_set(g, s->name, alias, policy, &by, err);
     json_decref(policy);
     return rc;
@@ -269,7 +296,8 @@ const struct command command_registry_policy = {
     "    pii_per_million: 50              # at most, in those audits\n"
     "    secrets: 0                       # at most, in those audits\n"
     "    licences: [Apache-2.0, MIT]      # the only ones of the version, and of the sources in those audits\n"
-    "    signature: enforce               # off, warn or enforce: a signature that names the version's root\n\n",
+    "    signature: enforce               # off, warn or enforce: lathe sign's, or another's of OpenSSF Model Signing, by one of\n"
+    "    signers: [release.pub]           # public keys, or certificates that the signing one must lead to (PEM)\n\n",
     "A key that is not there asks nothing.  Of several pieces of evidence the newest that has the figure counts; evidence of another model, by its\n"
     "digest, does not.  What was not measured fails."),
     policy_opts, run_policy, 1, 2,

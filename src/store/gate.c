@@ -1,10 +1,10 @@
 #include "store/gate.h"
 #include <math.h>
 #include <string.h>
-#include "base/base64.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/gate_policy.h"
+#include "store/gate_signature.h"
 
 enum { EVIDENCE_MAX = 256 << 20 };
 
@@ -331,38 +331,22 @@ static int check_licences(struct judging *j, struct err *err)
 
 /* ---- signature ---- */
 
-/* The root that a bundle's payload names as its subject. */
-static void signed_root(const json_t *bundle, char root[SHA256_HEX])
-{
-    struct buf text;
-    struct err none;
-    json_t *payload = NULL;
-    const char *packed = tree_text_at(json_object_get(bundle, "dsseEnvelope"), "payload");
-    root[0] = 0;
-    buf_init(&text);
-    if (!base64_read(&text, packed, strlen(packed), &none) && !tree_parse_json(&payload, text.data, text.len, "payload", &none)) {
-        const json_t *subject = json_array_get(json_object_get(payload, "subject"), 0);
-        snprintf(root, SHA256_HEX, "%s", tree_text_at(json_object_get(subject, "digest"), "sha256"));
-    }
-    json_decref(payload);
-    buf_release(&text);
-}
-
 static int check_signature(struct judging *j, struct err *err)
 {
     const char *mode = tree_text_at(j->policy, "signature");
     if (!*mode || !strcmp(mode, "off"))
         return 0;
     struct outcome o = { .why = "no signature" };
+    struct gate_signature s = { .why = "" };
     size_t i;
     json_t *e;
     json_array_foreach(j->own, i, e)
         if (!strcmp(tree_text_at(e, "kind"), "signature")) {
-            char root[SHA256_HEX];
-            signed_root(json_object_get(e, "tree"), root);
-            o = (struct outcome){ .found = json_string(root), .passed = !strcmp(root, j->v->root), .evidence = tree_text_at(e, "blob") };
-            o.why = o.passed ? NULL : "it signs other files";
-            break;
+            TRY(gate_signature(&s, j->g, tree_text_at(e, "blob"), &j->files, json_object_get(j->policy, "signers"), err));
+            json_decref(o.found);
+            o = (struct outcome){ .found = json_string(s.by), .passed = s.holds, .evidence = tree_text_at(e, "blob"), .why = s.why };
+            if (s.holds)
+                break;
         }
     if (!strcmp(mode, "warn"))
         o.passed = true;

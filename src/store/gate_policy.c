@@ -42,6 +42,16 @@ static bool is_list(const json_t *v)
     return json_array_size(v) > 0;
 }
 
+static bool is_signers(const json_t *v)
+{
+    size_t i;
+    const json_t *item;
+    json_array_foreach(v, i, item)
+        if (!is_text(item) || !strstr(json_string_value(item), "-----BEGIN "))
+            return false;
+    return json_array_size(v) > 0;
+}
+
 static const struct key keys[] = {
     { "id", "a text", is_text },
     { "evaluation", "figures, each with {min: NUMBER}, {max: NUMBER} or both", is_evaluation },
@@ -52,6 +62,7 @@ static const struct key keys[] = {
     { "secrets", "a number from 0 on", is_limit },
     { "licences", "a list of licences", is_list },
     { "signature", "off, warn or enforce", is_signature },
+    { "signers", "a list of public keys or certificates in PEM", is_signers },
 };
 enum { N_KEY = sizeof keys / sizeof *keys };
 
@@ -75,6 +86,9 @@ int gate_policy_check(const json_t *policy, const char *where, struct err *err)
         return ERR(err, FORMAT, "%s: found no object, expected the limits of a policy", where);
     json_object_foreach((json_t *)(uintptr_t)policy, name, value)
         TRY(check_key(name, value, where, err));
+    const char *signature = tree_text_at(policy, "signature");
+    if (*signature && strcmp(signature, "off") && !json_object_get(policy, "signers"))
+        return ERR(err, FORMAT, "%s: signature is %s, expected signers beside it: who is trusted", where, signature);
     return 0;
 }
 

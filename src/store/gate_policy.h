@@ -10,7 +10,8 @@
  *   pii_per_million: 50                    at most, in those audits
  *   secrets: 0                             at most, in those audits
  *   licences: [Apache-2.0, MIT]            the only ones of the version and of the sources in those audits
- *   signature: enforce                     off, warn or enforce: a signature that names the version's root
+ *   signature: enforce                     off, warn or enforce: OpenSSF Model Signing's, of all the version's files, by one of
+ *   signers: [PEM, ...]                    public keys, or certificates that the signing one must lead to
  * A key without which nothing is asked.  Unknown keys are refused. */
 #ifndef STORE_GATE_POLICY_H
 #define STORE_GATE_POLICY_H

@@ -92,17 +92,36 @@ int pki_private_read(EVP_PKEY **out, const char *path, const char *password, str
     return rc;
 }
 
+/* text: all that bio reads. */
+static int public_of(EVP_PKEY **out, BIO *bio, const char *text, const char *name, struct err *err)
+{
+    if (!(*out = PEM_read_bio_PUBKEY(bio, NULL, give_password, NULL)))
+        return ERR(err, FORMAT, "%.300s is no public key in PEM%s", name, strstr(text, "PRIVATE KEY") ? ": it is a private one, which should stay where signatures are made" : "");
+    const int rc = check_curve(*out, name, err);
+    if (rc)
+        pki_free(*out), *out = NULL;
+    return rc;
+}
+
 int pki_public_read(EVP_PKEY **out, const char *path, struct err *err)
 {
     struct buf text;
     BIO *bio = NULL;
     *out = NULL;
     int rc = pem_open(&bio, &text, path, err);
-    if (!rc && !(*out = PEM_read_bio_PUBKEY(bio, NULL, give_password, NULL)))
-        rc = ERR(err, FORMAT, "%.300s is no public key in PEM%s", path, strstr(text.data, "PRIVATE KEY") ? ": it is a private one, which should stay where signatures are made" : "");
-    if (!rc && (rc = check_curve(*out, path, err)))
-        pki_free(*out), *out = NULL;
+    if (!rc)
+        rc = public_of(out, bio, text.data, path, err);
     pem_close(bio, &text);
+    return rc;
+}
+
+int pki_public_text(EVP_PKEY **out, const char *text, const char *name, struct err *err)
+{
+    *out = NULL;
+    BIO *bio = BIO_new_mem_buf(text, (int)strnlen(text, PEM_MAX));
+    const int rc = bio ? public_of(out, bio, text, name, err) : ERR(err, NOMEM, "no memory to read %.300s", name);
+    BIO_free(bio);
+    ERR_clear_error();
     return rc;
 }
 
@@ -234,21 +253,38 @@ int pki_certs_add(struct pki_certs *c, const void *der, size_t n, struct err *er
     return rc;
 }
 
-int pki_certs_read(struct pki_certs *c, const char *path, struct err *err)
+static int certs_of(struct pki_certs *c, BIO *bio, const char *name, struct err *err)
 {
-    struct buf text;
-    BIO *bio = NULL;
     const int before = c->n;
-    int rc = pem_open(&bio, &text, path, err);
+    int rc = 0;
     while (!rc) {
         X509 *cert = PEM_read_bio_X509(bio, NULL, give_password, NULL);
         if (!cert && c->n > before && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
             break;
-        rc = cert ? append(c, cert, err) : ERR(err, FORMAT, "%.300s: certificate %d is none, expected X.509 in PEM", path, c->n - before + 1);
+        rc = cert ? append(c, cert, err) : ERR(err, FORMAT, "%.300s: certificate %d is none, expected X.509 in PEM", name, c->n - before + 1);
         if (rc)
             X509_free(cert);
     }
+    return rc;
+}
+
+int pki_certs_read(struct pki_certs *c, const char *path, struct err *err)
+{
+    struct buf text;
+    BIO *bio = NULL;
+    int rc = pem_open(&bio, &text, path, err);
+    if (!rc)
+        rc = certs_of(c, bio, path, err);
     pem_close(bio, &text);
+    return rc;
+}
+
+int pki_certs_text(struct pki_certs *c, const char *text, const char *name, struct err *err)
+{
+    BIO *bio = BIO_new_mem_buf(text, (int)strnlen(text, PEM_MAX));
+    const int rc = bio ? certs_of(c, bio, name, err) : ERR(err, NOMEM, "no memory to read %.300s", name);
+    BIO_free(bio);
+    ERR_clear_error();
     return rc;
 }
 

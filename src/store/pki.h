@@ -18,6 +18,7 @@ struct x509_st;
 /* password (NULL: none) opens an encrypted key; nobody is asked on a terminal. */
 int pki_private_read(struct evp_pkey_st **out, const char *path, const char *password, struct err *err);
 int pki_public_read(struct evp_pkey_st **out, const char *path, struct err *err);
+int pki_public_text(struct evp_pkey_st **out, const char *text, const char *name, struct err *err);      /* of PEM that is no file; name leads the messages */
 /* A new key of "P-256", "P-384" or "P-521": PREFIX.key (PKCS #8, mode 600, encrypted where there is a password) and PREFIX.pub.  ERR_USAGE
  * where one of them is there. */
 int pki_make(const char *prefix, const char *curve, const char *password, struct err *err);
@@ -35,6 +36,7 @@ int pki_verify(struct evp_pkey_st *key, const void *p, size_t n, const void *sig
 struct pki_certs { struct x509_st **cert; int n; };        /* zeroed: none */
 void pki_certs_release(struct pki_certs *c);
 int pki_certs_read(struct pki_certs *c, const char *path, struct err *err);       /* appends all that a PEM file has, one at least */
+int pki_certs_text(struct pki_certs *c, const char *text, const char *name, struct err *err);
 int pki_certs_add(struct pki_certs *c, const void *der, size_t n, struct err *err);
 int pki_certs_der(const struct pki_certs *c, int i, struct buf *out, struct err *err);
 int pki_certs_match(const struct pki_certs *c, const struct evp_pkey_st *private_key, struct err *err);    /* the first one's key */

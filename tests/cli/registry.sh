@@ -40,9 +40,13 @@ say lathe registry served
 say lathe registry served --at 2020-01-01
 say lathe registry served --at yesterday
 echo '# gates'
-printf 'evaluation:\n  accuracy/greetings: {min: 0.8}\ncalibration: {ece: 0.05}\nsecrets: 0\ncontamination: 0\nlicences: [MIT]\nsignature: enforce\n' > policy.yaml
+printf 'evaluation:\n  accuracy/greetings: {min: 0.8}\ncalibration: {ece: 0.05}\nsecrets: 0\ncontamination: 0\nlicences: [MIT]\nsignature: enforce\nsigners: [release.pub]\n' > policy.yaml
+say lathe registry policy tiny policy.yaml
+lathe sign --new-key release --quiet > signed
 say lathe registry policy tiny policy.yaml
 say lathe registry promote tiny@2
+lathe sign run2 --key release.key --ignore checkpoints --quiet > signed
+lathe registry add tiny run2 --quiet > added
 say lathe registry promote tiny@2 --override 'the board wants it'
 echo 'secret: 0' > wrong.yaml
 say lathe registry policy tiny wrong.yaml

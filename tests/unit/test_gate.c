@@ -4,6 +4,7 @@
 #include "base/tree.h"
 #include "store/gate.h"
 #include "store/gate_policy.h"
+#include "store/oms.h"
 #include "store/release.h"
 
 static struct err err;
@@ -76,7 +77,7 @@ static void policies_that_are_not_right_are_refused(void **state)
     (void)state;
     static const char *const bad[] = { "[]", "secret: 0", "secrets: -1", "secrets: none", "calibration: 0.05", "calibration: {ece: 0.05, nll: 1}", "compare: worse", "compare: 1", "signature: on",
                                        "licences: MIT", "licences: []", "licences: [1]", "evaluation: {}", "evaluation: {a: 1}", "evaluation: {a: {}}", "evaluation: {a: {min: x}}",
-                                       "evaluation: {a: {min: 1, mean: 2}}", "contamination: {max: 0.1}", "id: 7" };
+                                       "evaluation: {a: {min: 1, mean: 2}}", "contamination: {max: 0.1}", "id: 7", "signature: enforce", "signature: warn", "signers: []", "signers: [release.pub]" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (set_policy(bad[i]) != ERR_FORMAT)
             fail_msg("'%s' was taken", bad[i]);
@@ -172,6 +173,55 @@ static void licences_of_the_model_and_its_sources(void **state)
     assert_string_equal(judged("licences: [MIT, 'MIT AND (A OR B)']"), "ok \"MIT AND (A OR B)\"");
 }
 
+/* The policy's mode with this public key as its signer. */
+static const char *judged_by(const char *mode, const char *pub)
+{
+    static char said[700];
+    struct buf pem;
+    json_t *verdict;
+    buf_init(&pem);
+    OK(file_read(in_dir(pub), 10000, &pem, &err));
+    json_t *policy = json_pack("{s:s, s:[s]}", "signature", mode, "signers", pem.data);
+    OK(registry_policy_set(g, "m", "production", policy, &by, &err));
+    OK(gate_judge(g, &v, "production", &verdict, &err));
+    const json_t *c = json_array_get(json_object_get(verdict, "checks"), 0);
+    snprintf(said, sizeof said, "%s %s", json_is_true(json_object_get(c, "passed")) ? "ok" : "no", tree_text_at(c, "why"));
+    json_decref(verdict);
+    json_decref(policy);
+    buf_release(&pem);
+    return said;
+}
+
+static void sign(const char *folder, const char *key)
+{
+    char root[SHA256_HEX], path[200], signature[200];
+    const char *evidence[] = { signature };
+    snprintf(path, sizeof path, "%s", in_dir(key));
+    snprintf(signature, sizeof signature, "%s/model.sig", in_dir(folder));
+    OK(oms_sign(in_dir(folder), &(struct oms_sign){ .key = path }, NULL, root, &err));
+    OK(registry_attach(g, &v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 1 }, &by, &err));
+}
+
+static void a_signature_must_be_of_these_files_and_by_who_is_trusted(void **state)
+{
+    (void)state;
+    OK(pki_make(in_dir("ours"), "P-256", NULL, &err));
+    OK(pki_make(in_dir("other"), "P-384", NULL, &err));
+    assert_string_equal(judged_by("enforce", "ours.pub"), "no no signature");
+    assert_string_equal(judged_by("warn", "ours.pub"), "ok no signature");
+    OK(file_mkdirs(in_dir("changed"), &err));
+    OK(file_write_all(in_dir("changed/weights"), "two", 3, &err));
+    sign("changed", "ours.key");
+    assert_string_equal(judged_by("enforce", "ours.pub"), "no it signs other files");
+    sign("new", "other.key");
+    assert_memory_equal(judged_by("enforce", "ours.pub"), "no ", 3);
+    assert_string_equal(judged_by("enforce", "other.pub"), "ok ");
+    sign("new", "ours.key");
+    assert_string_equal(judged_by("enforce", "ours.pub"), "ok ");
+    attach("{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}");       /* a newer one that is none */
+    assert_string_equal(judged_by("enforce", "ours.pub"), "ok ");
+}
+
 static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
 {
     (void)state;
@@ -205,7 +255,7 @@ int main(void)
 #define G(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(calibration_and_comparison),
-        G(audits_of_all_that_it_comes_from), G(licences_of_the_model_and_its_sources), G(a_refused_move_changes_nothing_and_an_override_is_kept),
+        G(audits_of_all_that_it_comes_from), G(licences_of_the_model_and_its_sources), G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
