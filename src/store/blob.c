@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "store/blob_pieces.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -109,6 +110,8 @@ static int put_new(const char *to, const struct source *s, const char *id, struc
         }
         if (!rc && (rc = name_it(made, to, err)))
             unlink(made);
+        if (!rc)
+            rc = blob_pieces_write(to, err);
     }
     mem_free(made);
     return rc;
@@ -140,6 +143,14 @@ int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], stru
     return put(folder, &(struct source){ .p = p, .n = n }, n, id, err);
 }
 
+/* ERR_CORRUPT, with the place where that is known. */
+static int changed(const char *path, const char *id, const char *found, struct err *err)
+{
+    uint64_t from, to;
+    return blob_pieces_find(path, &from, &to) ? ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s: it was changed between byte %llu and byte %llu", id, found, (unsigned long long)from, (unsigned long long)to)
+                                              : ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s", id, found);
+}
+
 int blob_get(const char *folder, const char *id, size_t max, struct buf *out, struct err *err)
 {
     char found[SHA256_HEX], *path = blob_path(folder, id);
@@ -148,7 +159,7 @@ int blob_get(const char *folder, const char *id, size_t max, struct buf *out, st
     if (!rc)
         rc = sha256_of(out->data + before, out->len - before, found, err);
     if (!rc && strcmp(found, id))
-        rc = ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s", id, found);
+        rc = changed(path, id, found, err);
     mem_free(path);
     return rc;
 }
@@ -165,7 +176,7 @@ int blob_check(const char *folder, const char *id, uint64_t bytes, struct err *e
     if (!rc)
         rc = sha256_of_file(path, found, err);
     if (!rc && strcmp(found, id))
-        rc = ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s", id, found);
+        rc = changed(path, id, found, err);
     mem_free(path);
     return rc;
 }

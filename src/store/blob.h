@@ -24,6 +24,6 @@ int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64
 int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err);
 /* Appends the contents, which are checked: ERR_CORRUPT. */
 int blob_get(const char *folder, const char *id, size_t max, struct buf *out, struct err *err);
-/* Reads all of it.  bytes: BLOB_ANY_LENGTH where it is not known.  ERR_CORRUPT: found digest and length are told; ERR_NOTFOUND: it is not there. */
+/* Reads all of it, and tells where it was changed as far as blob_pieces.h knows.  bytes: BLOB_ANY_LENGTH where it is not known.  ERR_CORRUPT, ERR_NOTFOUND: it is not there. */
 int blob_check(const char *folder, const char *id, uint64_t bytes, struct err *err);
 #endif

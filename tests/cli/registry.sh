@@ -4,7 +4,7 @@ export LATHE_HOME=$PWD/home LATHE_ACTOR=tester
 say() {
     "$@" > said 2> talk
     local rc=$?
-    cat said talk | sed -E "s|$PWD/||g; s/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/TIME/g; s/[0-9a-f]{64}/HASH/g; s/evidence [0-9a-f]{12}/evidence ID/g; s/  [0-9.]+ [kM]?B/  BYTES/; s/of [0-9.]+ [kM]?B/of BYTES/; s/, [0-9.]+ [kM]?B/, BYTES/"
+    cat said talk | sed -E "s|$PWD/||g; s/20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/TIME/g; s/[0-9a-f]{64}/HASH/g; s|sha256/[0-9a-f]{2}/|sha256/AB/|; s/evidence [0-9a-f]{12}/evidence ID/g; s/  [0-9.]+ [kM]?B/  BYTES/; s/of [0-9.]+ [kM]?B/of BYTES/; s/, [0-9.]+ [kM]?B/, BYTES/"
     echo "exit $rc"
 }
 say lathe registry list

@@ -252,14 +252,14 @@ static void additions_that_are_not_right_are_refused(void **state)
 }
 
 enum { WRITERS = 3, TURNS = 5 };
-struct writer { pthread_t thread; char path[100]; int i, rc; struct err err; };
+struct writer { pthread_t thread; char path[100], where[200]; int i, rc; struct err err; };
 
 /* Versions and moves of one name, each by a connection of its own. */
 static void *write_on(void *p)
 {
     struct writer *w = p;
     struct registry *own;
-    w->rc = registry_open(&own, on_postgres ? database_where : in_dir("registry"), true, &w->err);
+    w->rc = registry_open(&own, w->where, true, &w->err);
     for (int i = 0; i < TURNS && !w->rc; i++) {
         char text[40], path[150];
         struct registry_version v;
@@ -284,6 +284,7 @@ static void writers_at_once_get_numbers_of_their_own(void **state)
     for (int i = 0; i < WRITERS; i++) {
         w[i] = (struct writer){ .i = i };
         snprintf(w[i].path, sizeof w[i].path, "%s/w%d", test_dir, i);
+        snprintf(w[i].where, sizeof w[i].where, "%s", on_postgres ? database_where : in_dir("registry"));
         OK(file_mkdirs(w[i].path, &err));
         assert_int_equal(pthread_create(&w[i].thread, NULL, write_on, &w[i]), 0);
     }

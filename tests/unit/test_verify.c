@@ -142,6 +142,50 @@ static void every_byte_of_every_blob_counts(void **state)
     assert_int_equal(n_blob, 7);
 }
 
+static void where_a_large_blob_was_changed_is_told(void **state)
+{
+    (void)state;
+    database();
+    static char text[100000];
+    static const size_t places[] = { 0, 63, 64, 50000, sizeof text - 1 };
+    char id[BLOB_ID], folder[100];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i * 7 + i / 255);
+    snprintf(folder, sizeof folder, "%s/registry", test_dir);
+    OK(blob_put(folder, text, sizeof text, id, &err));
+    OK(blob_check(folder, id, sizeof text, &err));
+    char *path = blob_path(folder, id);
+    assert_int_equal(chmod(path, 0644), 0);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        FILE *f = fopen(path, "r+");
+        fseek(f, (long)places[i], SEEK_SET);
+        fputc(text[places[i]] ^ 1, f);
+        fclose(f);
+        unsigned long long from = 1, to = 0;
+        assert_int_equal(blob_check(folder, id, sizeof text, &err), ERR_CORRUPT);
+        const char *told = strstr(err.msg, "it was changed between byte ");
+        assert_non_null(told);
+        assert_int_equal(sscanf(told, "it was changed between byte %llu and byte %llu", &from, &to), 2);
+        assert_true(from <= places[i] && places[i] <= to && to - from < 64 && to < sizeof text);
+        f = fopen(path, "r+");
+        fseek(f, (long)places[i], SEEK_SET);
+        fputc(text[places[i]], f);
+        fclose(f);
+    }
+    OK(blob_check(folder, id, sizeof text, &err));
+    assert_int_equal(truncate(path, 5000), 0);                /* another length: no place is told */
+    assert_int_equal(blob_check(folder, id, BLOB_ANY_LENGTH, &err), ERR_CORRUPT);
+    assert_null(strstr(err.msg, "between byte"));
+    char pieces[300];
+    snprintf(pieces, sizeof pieces, "%s.pieces", path);
+    OK(file_write_all(pieces, "damaged", 7, &err));
+    assert_int_equal(blob_check(folder, id, BLOB_ANY_LENGTH, &err), ERR_CORRUPT);
+    assert_null(strstr(err.msg, "between byte"));
+    OK(blob_put(folder, text, sizeof text, id, &err));         /* put again, it is whole */
+    OK(blob_check(folder, id, sizeof text, &err));
+    mem_free(path);
+}
+
 /* Changes a text column of the rows that match, one byte after the other. */
 static void each_byte_of_the_journal(const char *column)
 {
@@ -263,6 +307,7 @@ static const struct CMUnitTest verify[] = {
 #define R(name) cmocka_unit_test_setup_teardown(name, begin, end)
     R(a_registry_that_nobody_touched_is_valid),
     R(every_byte_of_every_blob_counts),
+    R(where_a_large_blob_was_changed_is_told),
     R(every_byte_of_every_record_counts),
     R(every_value_of_every_table_counts),
     R(rows_that_are_missing_or_too_many_are_named),
