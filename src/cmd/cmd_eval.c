@@ -200,6 +200,9 @@ static int run_eval(const char *const *args, int n_args, struct err *err)
     }
     if (selection.asked && (eval_asked.attack.attacks || injections.path))
         return ERR(err, USAGE, "--select: it is of scores of tasks, found %s beside it", eval_asked.attack.attacks ? "--attack" : "--injections");
+    if (selection.asked && eval_robust_wanted(&eval_asked.perturbing))
+        return ERR(err, USAGE, "--select: found --%s beside it, expected one of them at a time; candidates are compared by the tasks as they are",
+                   eval_asked.perturbing.families ? "perturb" : "paraphrases");
     if (selection.asked) {
         TRY(eval_ready(modes_of_tasks(false), eval_asked.out_dir, err));
         return eval_select(args, n_args, &selection, eval_asked.out_dir, run_candidate, err);

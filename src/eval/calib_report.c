@@ -83,6 +83,14 @@ static int brier_parts(json_t *o, const struct calib *c, struct err *err)
 
 /* ---- temperature ---- */
 
+/* Is there a temperature that makes NLL least?  One at or below 0 is none: it would turn the order of the choices around. */
+static bool is_fitted(const struct calib_temperature *t) { return t->status == CALIB_FITTED && t->beta > 0; }
+
+static const char *fit_word(const struct calib_temperature *t)
+{
+    return t->status == CALIB_FITTED && !(t->beta > 0) ? "the less likely choice is right more often: no temperature helps" : calib_temperature_word(t->status);
+}
+
 static int cross_fit(json_t *o, const struct calib *c, const struct calib_report_opts *opts, struct pool *pool, struct err *err)
 {
     const int n_fold = opts->n_fold < c->n ? opts->n_fold : (int)c->n;
@@ -104,10 +112,9 @@ static int cross_fit(json_t *o, const struct calib *c, const struct calib_report
         rc = measures(x, scaled, opts, pool, err);
     } else if (rc >= 0) {
         int f = 0;
-        while (f < n_fold - 1 && fit[f].status == CALIB_FITTED && fit[f].beta > 0)
+        while (f < n_fold - 1 && is_fitted(&fit[f]))
             f++;
-        const char *why = fit[f].status == CALIB_FITTED ? "the less likely choice is right more often: no temperature helps" : calib_temperature_word(fit[f].status);
-        json_object_set_new(x, "status", json_string(why));
+        json_object_set_new(x, "status", json_string(fit_word(&fit[f])));
     }
     json_object_set_new(o, "cross_fit", x);
     calib_free(scaled);
@@ -119,8 +126,8 @@ static int temperature(json_t *o, const struct calib *c, const struct calib_repo
 {
     struct calib_temperature t;
     TRY(calib_temperature_fit(&t, c, NULL, 0, pool, err));
-    const bool least = t.status == CALIB_FITTED;             /* else no T has the least NLL, so there is none to tell */
-    json_t *x = json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", calib_temperature_word(t.status), "T", number(least ? t.temperature : NAN), "beta", number(least ? t.beta : NAN),
+    const bool least = is_fitted(&t);                        /* else no T has the least NLL, so there is none to tell */
+    json_t *x = json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", fit_word(&t), "T", number(least ? t.temperature : NAN), "beta", number(least ? t.beta : NAN),
                           "nll_before", number(t.nll_before), "nll_after", number(least ? t.nll_after : NAN));
     const int rc = cross_fit(x, c, opts, pool, err);
     json_object_set_new(o, "temperature", x);

@@ -154,14 +154,17 @@ static char *key_of(const json_t *file, const json_t *figure)
                       read_str(figure, "name"), of ? of : "");
 }
 
-/* Which file has a figure last: key -> index. */
-static void note_owners(struct doc *d, json_t *owner, const json_t *file, size_t i_file, const json_t *figures)
+/* Which file has a figure last: key -> index.  A run that was stopped does not replace one that was not. */
+static void note_owners(struct doc *d, json_t *owner, const json_t *files, size_t i_file, const json_t *figures)
 {
+    const json_t *file = json_array_get(files, i_file);
     size_t i;
     json_t *f;
     json_array_foreach(figures, i, f) {
         char *key = key_of(file, f);
-        if (key)
+        const json_t *before = key ? json_object_get(owner, key) : NULL;
+        const bool keep = before && json_object_get(file, "stopped") && !json_object_get(json_array_get(files, (size_t)json_integer_value(before)), "stopped");
+        if (key && !keep)
             doc_int(d, owner, key, (int64_t)i_file);
         d->failed = d->failed || !key;
         mem_free(key);
@@ -199,7 +202,7 @@ static void put_figures(struct doc *d, json_t *report)
             figures_of_tasks(d, list, json_object_get(evidence, "results"));
         else
             figures_of_evidence(d, list, evidence);
-        note_owners(d, owner, file, i, list);
+        note_owners(d, owner, files, i, list);
     }
     json_array_foreach(files, i, file) {
         json_t *list = json_array_get(of, i);

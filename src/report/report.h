@@ -8,7 +8,8 @@
  *    "figures": [{as eval/evidence.h has them, "kind", "file": index, "model"; of tasks "shots" (examples before each item), "interval_by" and
  *                 "group": true (of several); "stopped": true of a file that is}, ..]}
  * Figures of tasks are made from their results, lm-evaluation-harness's own files too, whose intervals are 1.96 standard errors.  Where several files have a
- * figure of the same kind, model, name, subject and shots the newest one's counts; a file of which none counts is "replaced".
+ * figure of the same kind, model, name, subject and shots the newest one's counts, of runs that were stopped only
+ * where no other has it; a file of which none counts is "replaced".
  *
  * Input may be any JSON: what is of a wrong type is passed over.  No state; any thread. */
 #ifndef REPORT_REPORT_H

@@ -40,6 +40,7 @@ say lathe eval a=m b=m --select --tasks choice.yaml --quiet
 say lathe eval a=m b=m --select --tasks choice.yaml --prefer cost --out t --quiet
 say lathe eval m m --tasks choice.yaml --quiet
 say lathe eval a=m b=nothing --select --tasks choice.yaml --out t --quiet
+say lathe eval a=m b=m --select --perturb typos --tasks choice.yaml --out t --quiet
 echo '--- a search over settings'
 mkdir texts
 for i in $(seq 60); do echo "a text of number $i, and one after it" > texts/$i; done

@@ -124,6 +124,12 @@ static void few_items_and_those_without_a_temperature_are_reported(void **state)
     assert_true(num(o, "selective/aurc.mean") == 0 && num(o, "accuracy/value") == 1);
     assert_true(json_is_null(at(o, "conformal/thr/q")) && num(o, "conformal/thr/coverage") == 1);
     json_decref(o);
+    static const int32_t mostly_wrong[] = { 1, 0, 1, 1, 0 };
+    const struct calib_items turned = { 5, 2, NULL, z, mostly_wrong, false };
+    o = report_on(&turned, two);
+    assert_true(json_is_null(at(o, "temperature/beta")) && json_is_null(at(o, "temperature/T")) && json_is_null(at(o, "temperature/nll_after")));
+    assert_non_null(strstr(json_string_value(at(o, "temperature/status")), "right more often"));
+    json_decref(o);
     o = report_on(&single, one);
     assert_true(json_is_null(at(o, "conformal")) && json_is_null(at(o, "selective/aurc.trapezoid")));
     assert_non_null(strstr(json_string_value(at(o, "temperature/status")), "least likely choice"));

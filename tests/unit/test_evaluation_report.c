@@ -331,6 +331,23 @@ static void is_said_to_be_stopped(const json_t *r, bool is)
     buf_release(&b), json_decref(nist);
 }
 
+static void a_stopped_run_does_not_replace_a_whole_one(void **state)
+{
+    (void)state;
+    static const char whole[] = "\"complete\": true", half[] = "\"complete\": false";
+    for (int i = 0; i < 4; i++) {                            /* in which order, and which of them were stopped */
+        char s[600];
+        int n;
+        snprintf(s, sizeof s, "[{\"file\": \"a\", \"evidence\": {\"kind\": \"images\", \"date\": 1, %s, \"figures\": [{\"name\": \"accuracy\", \"value\": 0.25}]}},"
+                              "{\"file\": \"b\", \"evidence\": {\"kind\": \"images\", \"date\": 2, %s, \"figures\": [{\"name\": \"accuracy\", \"value\": 0.75}]}}]",
+                 i & 1 ? half : whole, i & 2 ? half : whole);
+        json_t *r = report_from(s);
+        near(read_number(figure(r, "images", "accuracy", NULL, &n), "value"), i == 2 ? 0.25 : 0.75);
+        assert_int_equal(n, 1);
+        json_decref(r);
+    }
+}
+
 static void what_was_stopped_is_said_everywhere_and_in_no_model_index(void **state)
 {
     (void)state;
@@ -407,6 +424,7 @@ int main(void)
         cmocka_unit_test(what_a_person_said_stands_in_the_card),
         cmocka_unit_test(facts_of_other_keys_or_types_are_errors),
         cmocka_unit_test(the_hubs_own_reader_accepts_the_card),
+        cmocka_unit_test(a_stopped_run_does_not_replace_a_whole_one),
         cmocka_unit_test(what_was_stopped_is_said_everywhere_and_in_no_model_index),
         cmocka_unit_test(evidence_stands_where_it_was_measured_and_nothing_is_claimed),
     };
