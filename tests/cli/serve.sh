@@ -177,7 +177,7 @@ print("--- tools and thoughts")
 tool = lambda name, **p: {"type": "function", "function": {"name": name, **({"parameters": p} if p else {})}}
 tools = [tool("f", type="object", properties={"x": {"type": "integer", "minimum": 0, "maximum": 99}, "ok": {"type": "boolean"}}, required=["x"], additionalProperties=False), tool("now")]
 def told(stream, **more):
-    status, raw, _ = ask("/v1/chat/completions", chat(tools=tools, temperature=1.3, seed=4, max_tokens=80, n=3, stream=stream, **more))
+    status, raw, _ = ask("/v1/chat/completions", chat(tools=tools, temperature=1.3, seed=6, max_tokens=80, n=3, stream=stream, **more))
     if not stream:
         return [(c["message"]["content"] or "", c["message"].get("reasoning_content", ""), [(t["function"]["name"], t["function"]["arguments"]) for t in c["message"].get("tool_calls", [])], c["finish_reason"]) for c in json.loads(raw)["choices"]]
     out = [["", "", [], None] for _ in range(3)]
