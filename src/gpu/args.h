@@ -36,6 +36,8 @@ struct embed_args { GLOBAL(float) y; GLOBAL(const void) table; GLOBAL(const int)
  * q[32], and ds[2]: d = max |x| / 127, s = d * sum of q.  q[row][K], ds[row][K/32][2]. */
 struct quantize_args { GLOBAL(i8) q; GLOBAL(float) ds; GLOBAL(const float) x; long ld_x; int n_row, K; };
 
+/* Rows of w that a wave of the kernel for M takes: the grid is ceil(N / (waves of the block * rows)). */
+#define GPU_GEMV_ROWS(M) ((M) > 2 ? 4 : 2)
 /* y[M][N] = (add ? add : 0) + x[M][K] * w[N][K]^T, M up to the kernel's (gemv_TYPE_M).  Weights of a row side by side:
  *   bf16  w[N][K]; x float; K a multiple of 8
  *   q8_0  w: i8 [N][K], scale: half [N][K/32]          K a multiple of 32

@@ -209,7 +209,7 @@ static void gemv(struct job *j, enum cpu_type t, int M, int N, int K, bool add, 
     void *a8 = NULL;
     if (t != TYPE_BF16)
         quantized(j, M, K, x, &a, &a8, edges);
-    job_launch(j, kernel, ceil_div(N, 256 / wave * 2), 1, 1, &a);
+    job_launch(j, kernel, ceil_div(N, 256 / wave * GPU_GEMV_ROWS(M)), 1, 1, &a);
     job_download(j, y, a.y, n_y * 4);
     const size_t panel = cpu_panel_size((size_t)K, PANEL);
     void *panels = job_host(j, t == TYPE_BF16 ? cpu_panel_size((size_t)K, (size_t)N) * 4 : panel_bytes(panel_of(t), K, N));

@@ -209,7 +209,7 @@ static void gemv(struct job *j, enum cpu_type type, int m_kernel, int N, int K)
     t.a = (struct gemv_args){ .x = job_upload(j, x, n_x * 4), .xq = job_device(j, n_x), .xds = job_device(j, n_x / 4), .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K };
     const struct quantize_args q = { .q = (int8_t *)(uintptr_t)t.a.xq, .ds = (float *)(uintptr_t)t.a.xds, .x = t.a.x, .ld_x = K, .n_row = M, .K = K };
     job_launch(j, GPU_quantize_a8, ceil_div((long)n_x / 4, 256), 1, 1, &q);
-    t.grid = ceil_div(N, 256 / gpu_facts(j->g)->wave * 2);
+    t.grid = ceil_div(N, 256 / gpu_facts(j->g)->wave * GPU_GEMV_ROWS(M));
     job_time(j, "time", gpu_kernel_name(t.k), run_gemv, &t, n_copy, (double)(t.w_bytes + t.scale_bytes), 2.0 * M * N * K);
     /* Rows of the weight repeat, and so must those of the result, to the bit: also far into a large weight. */
     job_download(j, y, t.a.y, n_y * 4);

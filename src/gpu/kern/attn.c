@@ -57,12 +57,24 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void attn_decode_##D##_##G(struct attn_decode_args
             DK_UNROLL                                                                                           \
             for (int i = 0; i < AHEAD; i++) {                                                                   \
                 const int t = (i0 + i) * ROWS_ALL + row0;                                                       \
+                float s[G];                                                                                     \
                 DK_UNROLL                                                                                       \
-                for (int g = 0; g < G; g++) {                                                                   \
-                    const float s = dk_lanes_sum(dot_8(k[i], q0[g], q1[g]), LANES);                             \
-                    if (c == 0)                                                                                 \
-                        score[g * GPU_RANGE + t] = t < n ? s : DK_LOW;                                          \
+                for (int g = 0; g < G; g++)                                                                     \
+                    s[g] = dot_8(k[i], q0[g], q1[g]);                                                           \
+                /* Lanes exchange half of their heads' sums until each has one head, then add that. */          \
+                DK_UNROLL                                                                                       \
+                for (int n_head = G, m = LANES / 2; m; n_head = n_head > 1 ? n_head / 2 : 1, m /= 2) {          \
+                    const int upper = (c & m) != 0, h = n_head / 2;                                             \
+                    DK_UNROLL                                                                                   \
+                    for (int g = 0; g < h; g++) {                                                               \
+                        const float keep = upper ? s[g + h] : s[g], give = upper ? s[g] : s[g + h];             \
+                        s[g] = keep + dk_shfl_xor(give, m);                                                     \
+                    }                                                                                           \
+                    if (h == 0)                                                                                 \
+                        s[0] += dk_shfl_xor(s[0], m);                                                           \
                 }                                                                                               \
+                if (c % (LANES / G) == 0)                                                                       \
+                    score[c / (LANES / G) * GPU_RANGE + t] = t < n ? s[0] : DK_LOW;                             \
             }                                                                                                   \
         }                                                                                                       \
     }                                                                                                           \
@@ -150,24 +162,42 @@ ATTN_DECODE(128, 2)
 ATTN_DECODE(128, 4)
 ATTN_DECODE(128, 8)
 
-/* 128 threads; one takes column t (and t + 128) of a head. */
+/* 128 threads; one takes column t (and t + 128) of a head, and the weight of every 128th range. */
 DK_BOUNDS(128) DK_KERNEL void attn_join(struct attn_join_args a)
 {
-    const int head = dk_bx(), seq = dk_by();
+    DK_SHARED(float, weight, 128);
+    DK_SHARED(float, red, 128 / DK_WAVE);
+    const int head = dk_bx(), seq = dk_by(), t = dk_tid();
     const int n = (a.len[seq] + GPU_RANGE - 1) / GPU_RANGE, stride = a.d + 2;
     const DK_GLOBAL float *part = a.part + ((long)seq * a.n_head + head) * a.n_range * stride;
-    float most = DK_LOW, sum = 0;
-    for (int r = 0; r < n; r++)
+    float most = DK_LOW, sum = 0, o0 = 0, o1 = 0;
+    for (int r = t; r < n; r += 128)
         most = dk_max(most, part[(long)r * stride + a.d]);
-    for (int r = 0; r < n; r++)
-        sum += dk_exp2(part[(long)r * stride + a.d] - most) * part[(long)r * stride + a.d + 1];
-    const float inverse = n > 0 ? 1.0f / sum : 0;
-    for (int c = dk_tid(); c < a.d; c += 128) {
-        float o = 0;
-        for (int r = 0; r < n; r++)
-            o += dk_exp2(part[(long)r * stride + a.d] - most) * part[(long)r * stride + c];
-        a.o[seq * a.ld_o + (long)head * a.d + c] = o * inverse;
+    most = dk_wave_max(most);
+    if (dk_lane() == 0)
+        red[dk_wave()] = most;
+    dk_barrier();
+    for (int i = 0; i < 128 / DK_WAVE; i++)
+        most = dk_max(most, red[i]);
+    for (int r0 = 0; r0 < n; r0 += 128) {
+        const int n_here = n - r0 < 128 ? n - r0 : 128;
+        const DK_GLOBAL float *p = part + (long)r0 * stride;
+        dk_barrier();
+        weight[t] = t < n_here ? dk_exp2(p[(long)t * stride + a.d] - most) : 0;
+        dk_barrier();
+        for (int r = 0; r < n_here; r++) {
+            const float w = weight[r];
+            sum += w * p[(long)r * stride + a.d + 1];
+            o0 += t < a.d ? w * p[(long)r * stride + t] : 0;
+            o1 += t + 128 < a.d ? w * p[(long)r * stride + t + 128] : 0;
+        }
     }
+    DK_GLOBAL float *o = a.o + seq * a.ld_o + (long)head * a.d;
+    const float inverse = n > 0 ? 1.0f / sum : 0;
+    if (t < a.d)
+        o[t] = o0 * inverse;
+    if (t + 128 < a.d)
+        o[t + 128] = o1 * inverse;
 }
 
 /* A thread two numbers of a key and of a value. */

@@ -1,11 +1,11 @@
 /* Products of a few rows with a weight: y[M][N] = add + x[M][K] * w[N][K]^T, M = 1, 2, 4, 8.  Bound by the reading of w.
  *
- * 256 threads; a wave takes ROWS rows of w and goes along K, 16 bytes a lane, DEPTH steps in flight.  A lane's sum takes its pieces in
+ * 256 threads; a wave takes n_row rows of w (2; 4 where M is 4 or 8, whose reading of x would else be the bound) and goes
+ * along K, 16 bytes a lane, `depth` steps in flight.  A lane's sum takes its pieces in
  * ascending order, lanes are joined by a fixed tree: an element of y has the same bits for every M and N. */
 #include "gpu/dk.h"
 #include "gpu/args.h"
 #define N_THREAD 256
-#define ROWS 2
 
 /* ---- what a lane does with 16 bytes of weight, by type ---- */
 
@@ -78,30 +78,30 @@ DK_INLINE float dot_q4_k(u32x4 w, u32x4 head, u32x4 low, u32x4 high, f32x4 ds, f
 /* ---- the kernel ---- */
 
 /* Rows beyond N or M are read as the last one and not written. */
-#define GEMV(type, TYPE, n_m, columns, depth)                                                                   \
+#define GEMV(type, TYPE, n_m, n_row, columns, depth)                                                                  \
 DK_BOUNDS(N_THREAD) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)                                      \
 {                                                                                                               \
-    const int n0 = (dk_bx() * (N_THREAD / DK_WAVE) + dk_wave()) * ROWS, n_piece = a.K / columns;                \
-    int row[ROWS], in[n_m];                                                                                     \
-    float s[n_m][ROWS];                                                                                         \
+    const int n0 = (dk_bx() * (N_THREAD / DK_WAVE) + dk_wave()) * n_row, n_piece = a.K / columns;                \
+    int row[n_row], in[n_m];                                                                                     \
+    float s[n_m][n_row];                                                                                         \
     DK_UNROLL                                                                                                   \
-    for (int r = 0; r < ROWS; r++)                                                                              \
+    for (int r = 0; r < n_row; r++)                                                                              \
         row[r] = n0 + r < a.N ? n0 + r : a.N - 1;                                                               \
     DK_UNROLL                                                                                                   \
     for (int m = 0; m < n_m; m++) {                                                                             \
         in[m] = m < a.M ? m : a.M - 1;                                                                          \
         DK_UNROLL                                                                                               \
-        for (int r = 0; r < ROWS; r++)                                                                          \
+        for (int r = 0; r < n_row; r++)                                                                          \
             s[m][r] = 0;                                                                                        \
     }                                                                                                           \
     int p = dk_lane();                                                                                          \
     DK_ROLLED                                                                                                   \
     for (; p + (depth - 1) * DK_WAVE < n_piece; p += depth * DK_WAVE) {                                         \
-        struct weight_##type w[depth][ROWS];                                                                    \
+        struct weight_##type w[depth][n_row];                                                                    \
         DK_UNROLL                                                                                               \
         for (int i = 0; i < depth; i++) {                                                                       \
             DK_UNROLL                                                                                           \
-            for (int r = 0; r < ROWS; r++)                                                                      \
+            for (int r = 0; r < n_row; r++)                                                                      \
                 W_##TYPE(w[i][r], a, row[r], p + i * DK_WAVE);                                                  \
         }                                                                                                       \
         DK_UNROLL                                                                                               \
@@ -111,30 +111,30 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)      
                 struct piece_##type x;                                                                          \
                 X_##TYPE(x, a, in[m], p + i * DK_WAVE);                                                         \
                 DK_UNROLL                                                                                       \
-                for (int r = 0; r < ROWS; r++)                                                                  \
+                for (int r = 0; r < n_row; r++)                                                                  \
                     s[m][r] = DOT_##TYPE(w[i][r], x, s[m][r], p + i * DK_WAVE);                                 \
             }                                                                                                   \
         }                                                                                                       \
     }                                                                                                           \
     DK_ROLLED                                                                                                   \
     for (; p < n_piece; p += DK_WAVE) {                                                                         \
-        struct weight_##type w[ROWS];                                                                           \
+        struct weight_##type w[n_row];                                                                           \
         DK_UNROLL                                                                                               \
-        for (int r = 0; r < ROWS; r++)                                                                          \
+        for (int r = 0; r < n_row; r++)                                                                          \
             W_##TYPE(w[r], a, row[r], p);                                                                       \
         DK_UNROLL                                                                                               \
         for (int m = 0; m < n_m; m++) {                                                                         \
             struct piece_##type x;                                                                              \
             X_##TYPE(x, a, in[m], p);                                                                           \
             DK_UNROLL                                                                                           \
-            for (int r = 0; r < ROWS; r++)                                                                      \
+            for (int r = 0; r < n_row; r++)                                                                      \
                 s[m][r] = DOT_##TYPE(w[r], x, s[m][r], p);                                                      \
         }                                                                                                       \
     }                                                                                                           \
     DK_UNROLL                                                                                                   \
     for (int m = 0; m < n_m; m++) {                                                                             \
         DK_UNROLL                                                                                               \
-        for (int r = 0; r < ROWS; r++) {                                                                        \
+        for (int r = 0; r < n_row; r++) {                                                                        \
             const float sum = dk_wave_sum(s[m][r]);                                                             \
             if (dk_lane() == 0 && m < a.M && n0 + r < a.N) {                                                    \
                 const long at = m * a.ld_y + n0 + r;                                                            \
@@ -143,9 +143,9 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)      
         }                                                                                                       \
     }                                                                                                           \
 }
-#define GEMV_ALL(type, TYPE, columns, d1, d2, d4) \
-    GEMV(type, TYPE, 1, columns, d1) GEMV(type, TYPE, 2, columns, d2) GEMV(type, TYPE, 4, columns, d4) GEMV(type, TYPE, 8, columns, 1)
-GEMV_ALL(bf16, BF16, 8, 4, 4, 2)
-GEMV_ALL(q8_0, Q8_0, 16, 4, 4, 2)
-GEMV_ALL(q4_0, Q4_0, 32, 4, 4, 2)
-GEMV_ALL(q4_k, Q4_K, 32, 2, 2, 1)
+#define GEMV_ALL(type, TYPE, columns, d1, d2) \
+    GEMV(type, TYPE, 1, 2, columns, d1) GEMV(type, TYPE, 2, 2, columns, d2) GEMV(type, TYPE, 4, 4, columns, 1) GEMV(type, TYPE, 8, 4, columns, 1)
+GEMV_ALL(bf16, BF16, 8, 4, 4)
+GEMV_ALL(q8_0, Q8_0, 16, 4, 4)
+GEMV_ALL(q4_0, Q4_0, 32, 4, 4)
+GEMV_ALL(q4_k, Q4_K, 32, 2, 2)

@@ -80,21 +80,46 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void swiglu(struct swiglu_args a)
     *(DK_GLOBAL f32x4 *)(a.y + row * a.ld_y + c) = y;
 }
 
-/* A block a row: maximum, sum, result. */
+/* A block a row, read twice: a running maximum and the sum beside it, then the result.  Rows whose length and place allow it go four numbers at a
+ * time: a row's bits depend on its length, not on the others. */
+DK_INLINE void take(float x, float *most, float *sum)
+{
+    const float m = dk_max(*most, x);
+    *sum = *sum * dk_exp2((*most - m) * DK_LOG2E) + dk_exp2((x - m) * DK_LOG2E);
+    *most = m;
+}
 DK_BOUNDS(N_THREAD) DK_KERNEL void softmax(struct softmax_args a)
 {
     DK_SHARED(float, red, N_WAVE);
     const DK_GLOBAL float *x = a.x + dk_bx() * a.ld_x;
     DK_GLOBAL float *y = a.y + dk_bx() * a.ld_y;
-    float most = DK_LOW, s = 0;
-    for (int i = dk_tid(); i < a.n; i += N_THREAD)
-        most = dk_max(most, x[i]);
-    most = block_max(most, red);
-    for (int i = dk_tid(); i < a.n; i += N_THREAD)
-        s += dk_exp2((x[i] - most) * DK_LOG2E);
-    s = block_sum(s, red);
+    const int n4 = (a.n % 4 == 0 && a.ld_x % 4 == 0 && a.ld_y % 4 == 0) ? a.n / 4 : 0, step = 4 * N_THREAD;
+    float own = DK_LOW, s = 0;
+    for (int i = dk_tid(); i < n4; i += N_THREAD) {
+        const f32x4 v = ((const DK_GLOBAL f32x4 *)x)[i];
+        const float m = dk_max(own, dk_max(dk_max(v[0], v[1]), dk_max(v[2], v[3])));
+        s *= dk_exp2((own - m) * DK_LOG2E);
+        DK_UNROLL
+        for (int j = 0; j < 4; j++)
+            s += dk_exp2((v[j] - m) * DK_LOG2E);
+        own = m;
+    }
+    for (int i0 = 4 * dk_tid(); n4 == 0 && i0 < a.n; i0 += step) {
+        for (int i = i0; i < i0 + 4 && i < a.n; i++)
+            take(x[i], &own, &s);
+    }
+    const float most = block_max(own, red);
+    s = block_sum(s * dk_exp2((own - most) * DK_LOG2E), red);
     const float r = 1.0f / s;
-    for (int i = dk_tid(); i < a.n; i += N_THREAD)
+    for (int i = dk_tid(); i < n4; i += N_THREAD) {
+        const f32x4 v = ((const DK_GLOBAL f32x4 *)x)[i];
+        f32x4 p;
+        DK_UNROLL
+        for (int j = 0; j < 4; j++)
+            p[j] = dk_exp2((v[j] - most) * DK_LOG2E) * r;
+        ((DK_GLOBAL f32x4 *)y)[i] = p;
+    }
+    for (int i = dk_tid(); n4 == 0 && i < a.n; i += N_THREAD)
         y[i] = dk_exp2((x[i] - most) * DK_LOG2E) * r;
     if (a.lse && dk_tid() == 0)
         a.lse[dk_bx()] = most + dk_log2(s) * DK_LN2;
