@@ -68,7 +68,7 @@ struct attn_decode_args {
     GLOBAL(float) part; GLOBAL(const float) q; GLOBAL(const u16) kv; GLOBAL(const int) pages; GLOBAL(const int) len;
     long page_size, ld_pages, ld_q; int n_kv_head, n_group, n_range; float scale_log2e;
 };
-/* o[s][head][d] from the parts.  Grid: heads, sequences. */
+/* o[s][head][d] from the parts; d 64 or 128.  Grid: heads, sequences. */
 struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const int) len; long ld_o; int n_head, n_range, d; };
 
 /* c[M][N] = a[M][K] * b[N][K]^T, bf16 operands; c16 (bf16) or c32 (float), the other NULL.  K, ld_a, ld_b multiples of 8. */

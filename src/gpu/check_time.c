@@ -159,7 +159,7 @@ void time_launch(struct job *j)
     snprintf(j->shape, sizeof j->shape, "1 block");
     host_time(j, "launch and wait", one_waited, &l, 200, 1);
     job_wait(j);
-    host_time(j, "launch, host's side", many, &l, 1, 1000);
+    host_time(j, "launch by the host", many, &l, 1, 1000);
     job_wait(j);
     host_time(j, "kernel in a stream", many_waited, &l, 10, 1000);
     static const int sizes[] = { 1, 10, 100, 1000 };

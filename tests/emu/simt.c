@@ -16,6 +16,7 @@ static struct {
     char *stack[SIMT_THREADS];
     int current, n_thread, block[3], n_barrier;
     bool done[SIMT_THREADS];
+    int n_passed[SIMT_THREADS];                      /* barriers */
     unsigned barrier_round;
     struct { int n; unsigned round; } wave[SIMT_THREADS / SIMT_WAVE];
     union { float f; struct { simt_s16x4 a, b; } m; } slot[2][SIMT_THREADS];
@@ -26,6 +27,8 @@ static struct {
     long n_step;                                     /* of threads since the last launch: when none can go on, they hang */
 } simt;
 static bool simt_backwards;
+static int simt_skip_barrier;                        /* planted: each thread's n-th barrier is not there; 0: none */
+static int simt_lane_fault;                          /* planted: exchanges of lane 0 go to another one */
 
 int simt_tid(void) { return simt.current; }
 int simt_block(int dim) { return simt.block[dim]; }
@@ -34,6 +37,8 @@ static void simt_yield(void) { swapcontext(&simt.context[simt.current], &simt.sc
 void simt_barrier(void)
 {
     const unsigned round = simt.barrier_round;
+    if (++simt.n_passed[simt.current] == simt_skip_barrier)
+        return;
     simt.n_step++;
     if (++simt.n_barrier == simt.n_thread) {
         simt.n_barrier = 0;
@@ -65,7 +70,7 @@ float simt_shfl_xor(float v, int mask)
     const unsigned half = simt.wave[me / SIMT_WAVE].round & 1;
     simt.slot[half][me].f = v;
     simt_meet();
-    return simt.slot[half][me ^ mask].f;
+    return simt.slot[half][me % SIMT_WAVE == 0 ? me ^ mask ^ simt_lane_fault : me ^ mask].f;
 }
 
 /* Element i of a lane's accumulator is row 8(i/4) + 4(lane/32) + i%4, column lane%32; a lane has 4 k's of row or column lane%32, the upper lanes
@@ -122,6 +127,7 @@ static void simt_prepare(int i)
     c->uc_link = NULL;
     makecontext(c, simt_enter, 0);
     simt.done[i] = false;
+    simt.n_passed[i] = 0;
 }
 
 static int simt_run_block(void)

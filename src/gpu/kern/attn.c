@@ -162,42 +162,64 @@ ATTN_DECODE(128, 2)
 ATTN_DECODE(128, 4)
 ATTN_DECODE(128, 8)
 
-/* 128 threads; one takes column t (and t + 128) of a head, and the weight of every 128th range. */
-DK_BOUNDS(128) DK_KERNEL void attn_join(struct attn_join_args a)
+/* A wave takes every N_WAVE-th range, four at once; a lane the columns lane, lane + DK_WAVE ..; then the waves' sums in order. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void attn_join(struct attn_join_args a)
 {
-    DK_SHARED(float, weight, 128);
-    DK_SHARED(float, red, 128 / DK_WAVE);
-    const int head = dk_bx(), seq = dk_by(), t = dk_tid();
+    enum { COLUMNS = 128 / DK_WAVE, AHEAD = 4 };
+    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, sums, N_WAVE * 129);
+    const int head = dk_bx(), seq = dk_by(), t = dk_tid(), lane = dk_lane();
     const int n = (a.len[seq] + GPU_RANGE - 1) / GPU_RANGE, stride = a.d + 2;
     const DK_GLOBAL float *part = a.part + ((long)seq * a.n_head + head) * a.n_range * stride;
-    float most = DK_LOW, sum = 0, o0 = 0, o1 = 0;
-    for (int r = t; r < n; r += 128)
+    float most = DK_LOW, sum = 0, o[COLUMNS];
+    for (int r = t; r < n; r += N_THREAD)
         most = dk_max(most, part[(long)r * stride + a.d]);
     most = dk_wave_max(most);
-    if (dk_lane() == 0)
+    if (lane == 0)
         red[dk_wave()] = most;
     dk_barrier();
-    for (int i = 0; i < 128 / DK_WAVE; i++)
+    for (int i = 0; i < N_WAVE; i++)
         most = dk_max(most, red[i]);
-    for (int r0 = 0; r0 < n; r0 += 128) {
-        const int n_here = n - r0 < 128 ? n - r0 : 128;
-        const DK_GLOBAL float *p = part + (long)r0 * stride;
-        dk_barrier();
-        weight[t] = t < n_here ? dk_exp2(p[(long)t * stride + a.d] - most) : 0;
-        dk_barrier();
-        for (int r = 0; r < n_here; r++) {
-            const float w = weight[r];
-            sum += w * p[(long)r * stride + a.d + 1];
-            o0 += t < a.d ? w * p[(long)r * stride + t] : 0;
-            o1 += t + 128 < a.d ? w * p[(long)r * stride + t + 128] : 0;
+    DK_UNROLL
+    for (int i = 0; i < COLUMNS; i++)
+        o[i] = 0;
+    DK_ROLLED
+    for (int r0 = dk_wave(); r0 < n; r0 += N_WAVE * AHEAD) {
+        float w[AHEAD], s[AHEAD], v[AHEAD][COLUMNS];
+        DK_UNROLL
+        for (int j = 0; j < AHEAD; j++) {
+            const int r = r0 + j * N_WAVE, there = r < n;
+            const DK_GLOBAL float *p = part + (long)(there ? r : r0) * stride;
+            w[j] = there ? p[a.d] : DK_LOW;
+            s[j] = p[a.d + 1];
+            DK_UNROLL
+            for (int i = 0; i < COLUMNS; i++)
+                v[j][i] = i * DK_WAVE < a.d ? p[lane + i * DK_WAVE] : 0;
+        }
+        DK_UNROLL
+        for (int j = 0; j < AHEAD; j++) {
+            const float weight = dk_exp2(w[j] - most);
+            sum += weight * s[j];
+            DK_UNROLL
+            for (int i = 0; i < COLUMNS; i++)
+                o[i] += weight * v[j][i];
         }
     }
-    DK_GLOBAL float *o = a.o + seq * a.ld_o + (long)head * a.d;
-    const float inverse = n > 0 ? 1.0f / sum : 0;
-    if (t < a.d)
-        o[t] = o0 * inverse;
-    if (t + 128 < a.d)
-        o[t + 128] = o1 * inverse;
+    DK_LOCAL float *own = sums + dk_wave() * 129;
+    DK_UNROLL
+    for (int i = 0; i < COLUMNS; i++)
+        own[lane + i * DK_WAVE] = o[i];
+    if (lane == 0)
+        own[128] = sum;
+    dk_barrier();
+    if (t >= a.d)
+        return;
+    float total = 0, x = 0;
+    for (int i = 0; i < N_WAVE; i++) {
+        total += sums[i * 129 + 128];
+        x += sums[i * 129 + t];
+    }
+    a.o[seq * a.ld_o + (long)head * a.d + t] = n > 0 ? x / total : 0;
 }
 
 /* A thread two numbers of a key and of a value. */
