@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
+#include "cmd/recorded.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
 
@@ -57,7 +58,7 @@ const struct command command_registry_history = {
 
 /* ---- served ---- */
 
-static const char *at_text, *served_alias;
+static const char *at_text, *served_alias, *request, *events_at;
 
 static int served(struct registry *g, void *ctx, struct err *err)
 {
@@ -83,16 +84,24 @@ static int served(struct registry *g, void *ctx, struct err *err)
     return 0;
 }
 
-static int run_served(const char *const *args, int n_args, struct err *err) { return cmd_registry_with(served, n_args ? (void *)(uintptr_t)args[0] : NULL, err); }
+static int run_served(const char *const *args, int n_args, struct err *err)
+{
+    if (!request)
+        return events_at ? ERR(err, USAGE, "--events: expected --request with it") : cmd_registry_with(served, n_args ? (void *)(uintptr_t)args[0] : NULL, err);
+    return n_args || at_text || served_alias ? ERR(err, USAGE, "--request: expected nothing beside it but --events") : recorded_show(request, events_at ? events_at : cmd_registry, err);
+}
 
 static const struct opt served_opts[] = {
+    { OPT_STR, "request", &request, "<id>", "which version answered this request: the id of an answer, or the request's X-Request-Id", 0, 0 },
+    { OPT_STR, "events", &events_at, "<where>", "of --request: where answers are recorded (lathe serve --record); of the registry unless given", 0, 0 },
     { OPT_STR, "at", &at_text, "<time>", "as 2026-11-27, 2026-11-27T14:30Z or 2026-11-27T14:30:05+01:00; without a zone UTC; not given: now", 0, 0 },
     { OPT_STR, "alias", &served_alias, "<alias>", "of this alias alone", 0, 0 },
     OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_registry_served = {
-    "registry served", "[NAME]", "which version an alias was at a moment",
-    TEXT("For each alias, of NAME or of all: the version it was, since when, by whom and why, and what stood beside it."),
+    "registry served", "[NAME]", "which version an alias was at a moment, or answered a request",
+    TEXT("For each alias, of NAME or of all: the version it was, since when, by whom and why, and what stood beside it.\n"
+    "With --request: what a server recorded of its answers, the version first; --json prints all of it, with texts that are kept."),
     served_opts, run_served, 0, 1,
 };
 

@@ -6,7 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "cmd/cmd.h"
+#include "cmd/cmd_registry.h"
+#include "cmd/watch_online.h"
 #include "cmd/watch_rows.h"
 #include "eval/stream.h"
 #include "watch/report.h"
@@ -347,7 +348,12 @@ static int check_options(struct err *err)
 static int run(const char *const *args, int n_args, struct err *err)
 {
     struct reference *r = NULL;
-    (void)args, (void)n_args;
+    if (watch_online.erase)
+        return watch_online_erase(err);
+    if (n_args) {
+        watch_online.reference = reference_path, watch_online.out = out_path, watch_online.alpha = alpha, watch_online.arl = run_length, watch_online.seed = (uint64_t)seed;
+        return current_path ? ERR(err, USAGE, "--current is a file, and %s the name of what servers record: expected one of them", args[0]) : watch_online_run(args[0], err);
+    }
     TRY(check_options(err));
     int rc = read_reference(&r, err);
     if (!rc && out_path)
@@ -373,11 +379,12 @@ static const struct opt opts[] = {
     { OPT_STR, "out", &out_path, "<file>", "keep the reference here, as JSON", 0, 0 },
     { OPT_STR, "evidently", &evidently, "<file>", "write the result here too, in the layout of Evidently's reports", 0, 0 },
     { OPT_INT, "seed", &seed, "<int>", "of what is drawn: kept events, ranks of equal values, permutations", 0, 9e18 },
-    OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
+    OPTS_WATCH_ONLINE,
+    OPT_REGISTRY, OPT_ACTOR, OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 
 const struct command command_watch = {
-    "watch", "", "are these events still like those of the reference?",
+    "watch", "[NAME]", "are these events still like those of the reference?",
     TEXT(
         "Compares events with a reference, column by column (signals): numbers, categories, and in JSON lines vectors too.  A signal is what the file\n"
         "shows: all numbers are a number, texts that repeat a category, arrays of numbers a vector; what counts up from row to row, or has a text of\n"
@@ -395,6 +402,13 @@ const struct command command_watch = {
         "Effects: shift of the mean in standard deviations of the reference (wild values held back), Cliff's delta, total variation and the category\n"
         "that changed most, for vectors how well a direction tells both apart; in brackets 95 % intervals.  PSI and ADWIN (--adwin) have no stated rate.\n",
         "\n"
+        "lathe watch NAME looks at what servers record of the answers of a model or an alias (lathe serve --record), every 60 seconds, with a look after every\n"
+        "answer: lengths, how unlikely prompts and how unsure tokens are, languages, refusals, latencies and more (doc/recording.md).  The reference\n"
+        "is a file, the answers between two moments, or what was kept with the version in the registry.  --rules says what is done: alert by webhook or mail, stop the canary,\n"
+        "roll back, end.  --erase USER deletes what was recorded of somebody.\n"
+        "\n"
+        "    lathe watch chat@production --since 2026-11-20 --until 2026-11-27 --rules rules.yaml\n"
+        "\n"
         "Exit code 3 when something has changed.  How it works, and how it compares with others: doc/drift.md.\n"),
-    opts, run, 0, 0,
+    opts, run, 0, 1,
 };

@@ -37,6 +37,7 @@ struct event {
     int refused;                             /* it begins as refusals do (events_is_refusal); 0, 1, -1: nothing was said */
     int schema_ok, tool_calls, tool_ok;      /* a grammar or schema was followed to its end; calls made; none was cut off.  -1: not asked for */
     double first_s, total_s;                 /* to the first token, to the end */
+    int64_t written;                         /* when the row was written, ns; events_write() sets it */
     const char *prompt, *answer;             /* NULL: not kept */
 };
 
@@ -65,6 +66,7 @@ int events_erase(struct events *e, const char *who, int64_t *n, struct err *err)
 struct events_where {
     const char *model; int64_t version; const char *root, *arm;        /* NULL, 0: any */
     int64_t since, until;                    /* since <= t < until; until 0: no end */
+    bool by_writing;                         /* since and until are of `written`, and so is the order: who reads on and on misses none that took long */
     int64_t limit;                           /* 0: none; the oldest come first */
 };
 /* each: < 0 ends with it. */

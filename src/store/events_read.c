@@ -56,6 +56,7 @@ static void read_row(struct event *ev, struct db_rows *r, int32_t *experts)
     copy(ev->finish, sizeof ev->finish, db_text(r, 24)), copy(ev->error, sizeof ev->error, db_text(r, 25));
     ev->refused = (int)int_at(r, 26), ev->schema_ok = (int)int_at(r, 27), ev->tool_calls = (int)int_at(r, 28), ev->tool_ok = (int)int_at(r, 29);
     ev->first_s = real_at(r, 30), ev->total_s = real_at(r, 31);
+    ev->written = db_int(r, 32);
 }
 
 /* with_text: prompt and answer are two columns more. */
@@ -67,7 +68,7 @@ static int each_row(struct db_rows *r, bool with_text, events_each each, void *c
     while (!rc && (rc = db_next(r, err)) == 1) {
         read_row(&ev, r, experts);
         if (with_text)
-            ev.prompt = db_is_null(r, 32) ? NULL : db_text(r, 32), ev.answer = db_is_null(r, 33) ? NULL : db_text(r, 33);
+            ev.prompt = db_is_null(r, 33) ? NULL : db_text(r, 33), ev.answer = db_is_null(r, 34) ? NULL : db_text(r, 34);
         ++*n;
         rc = each(ctx, &ev, err);
     }
@@ -75,7 +76,9 @@ static int each_row(struct db_rows *r, bool with_text, events_each each, void *c
     return rc;
 }
 
-#define WHERE_SQL "answer.t >= $1 AND answer.t < $2 AND ($3 = '' OR model = $3) AND ($4 = 0 OR version = $4) AND ($5 = '' OR root = $5) AND ($6 = '' OR arm = $6)"
+#define WRITTEN_SQL "answer.written >= $1 AND answer.written < $2"
+#define WHERE_SQL "answer.t >= $1 AND answer.t < $2" AND_SQL
+#define AND_SQL " AND ($3 = '' OR model = $3) AND ($4 = 0 OR version = $4) AND ($5 = '' OR root = $5) AND ($6 = '' OR arm = $6)"
 static const char *or_any(const char *s) { return s ? s : ""; }
 #define WHERE_ARGS(w) DB_I((w)->since), DB_I((w)->until ? (w)->until : INT64_MAX), DB_T(or_any((w)->model)), DB_I((w)->version), DB_T(or_any((w)->root)), DB_T(or_any((w)->arm))
 
@@ -83,7 +86,8 @@ int events_read(struct events *e, const struct events_where *w, events_each each
 {
     struct db_rows *r;
     int64_t n = 0;
-    TRY(db_query(&r, events_db(e), "SELECT " ANSWER_COLUMNS " FROM answer WHERE " WHERE_SQL " ORDER BY t, id, choice LIMIT $7", DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
+    const char *sql = w->by_writing ? "SELECT " ANSWER_COLUMNS " FROM answer WHERE " WRITTEN_SQL AND_SQL " ORDER BY written, id, choice LIMIT $7" : "SELECT " ANSWER_COLUMNS " FROM answer WHERE " WHERE_SQL " ORDER BY t, id, choice LIMIT $7";
+    TRY(db_query(&r, events_db(e), sql, DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
     const int rc = each_row(r, false, each, ctx, &n, err);
     db_rows_free(r);
     return rc;

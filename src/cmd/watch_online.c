@@ -1,0 +1,390 @@
+#include "cmd/watch_online.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/tree.h"
+#include "base/when.h"
+#include "cmd/cmd_registry.h"
+#include "store/events.h"
+#include "store/release.h"
+#include "watch/alert.h"
+#include "watch/answers.h"
+#include "watch/rules.h"
+
+#define REFERENCE_BYTES ((size_t)1 << 30)
+#define WINDOW_ANSWERS 20000             /* at most, the oldest of a window */
+#define SETTLE_NS ((int64_t)2000000000)  /* rows may be seen a little later than they say that they were written */
+
+struct watch_online watch_online = { .every_s = 60, .window = "1h" };
+
+struct looking {
+    const char *arg;
+    struct registry_ref ref;             /* of the name that is watched */
+    const char *model;                   /* that requests ask for */
+    struct events *e;
+    struct reference *r;
+    struct monitor *m;
+    struct watch_value *value;
+    struct rules rules;
+    int64_t from; double window_s;
+    struct window_signal *effect_of;
+    double *effect; bool *alarmed, *told;
+    int64_t n_seen;
+    bool any, ends;
+};
+
+/* ---- the reference ---- */
+
+static int from_file(struct looking *l, const char *path, struct err *err)
+{
+    json_t *o;
+    TRY(tree_load(&o, path, REFERENCE_BYTES, err));
+    const int rc = reference_from_json(&l->r, o, path, err);
+    json_decref(o);
+    return rc;
+}
+
+/* The last that was kept with the version as evidence. */
+static int from_evidence(struct looking *l, struct registry *g, const struct registry_version *v, struct err *err)
+{
+    json_t *list, *of = NULL;
+    TRY(registry_evidence(g, v, &list, err));
+    for (size_t i = json_array_size(list); i-- > 0 && !l->r;) {
+        struct buf text;
+        struct err why;
+        buf_init(&text);
+        if (!blob_get(registry_folder(g), tree_text_at(json_array_get(list, i), "blob"), REFERENCE_BYTES, &text, &why) && !tree_parse_json(&of, text.data, text.len, "evidence", &why)
+            && reference_from_json(&l->r, of, "evidence", &why) < 0)
+            l->r = NULL;
+        json_decref(of);
+        of = NULL;
+        buf_release(&text);
+    }
+    json_decref(list);
+    return l->r ? 0 : ERR(err, NOTFOUND, "version %lld of %s was registered without a reference: give --reference FILE, or --since and --until", (long long)v->number, v->name);
+}
+
+static int from_registry(struct looking *l, struct err *err)
+{
+    struct registry *g;
+    struct registry_version v;
+    TRY(cmd_registry_open(&g, false, err));
+    int rc = registry_find_text(g, l->arg, &v, err);
+    rc = rc ? rc : from_evidence(l, g, &v, err);
+    registry_close(g);
+    return rc;
+}
+
+static int take_reference(struct looking *l, struct err *err)
+{
+    struct events_where where = { .model = l->model };
+    if (watch_online.reference)
+        return from_file(l, watch_online.reference, err);
+    if (!watch_online.since && !watch_online.until)
+        return from_registry(l, err);
+    if (watch_online.since)
+        TRY(when_parse(&where.since, watch_online.since, err));
+    if (watch_online.until)
+        TRY(when_parse(&where.until, watch_online.until, err));
+    if (where.until && where.until <= where.since)
+        return ERR(err, USAGE, "--until is not after --since");
+    if (answers_reference(&l->r, l->e, &where, watch_online.seed, err) < 0)
+        return err_context(err, "%s", l->model);
+    l->from = where.until;
+    return 0;
+}
+
+static int write_reference(const struct looking *l, struct err *err)
+{
+    json_t *o;
+    TRY(reference_to_json(&o, l->r, err));
+    char *text = tree_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    if (!text)
+        return ERR(err, NOMEM, "no memory for the reference's file");
+    const int rc = file_write_all(watch_online.out, text, strlen(text), err);
+    mem_free(text);
+    return rc;
+}
+
+/* ---- a look ---- */
+
+static int add_answer(void *ctx, const struct event *ev, struct err *err)
+{
+    struct looking *l = ctx;
+    answer_values_for(l->value, l->r, ev);
+    l->n_seen++;
+    const int rc = monitor_add(l->m, l->value, err);
+    return rc < 0 ? rc : 0;
+}
+
+struct collecting { struct looking *l; struct reference *window; };
+
+static int add_to_window(void *ctx, const struct event *ev, struct err *err)
+{
+    struct collecting *c = ctx;
+    answer_values_for(c->l->value, c->l->r, ev);
+    return reference_add(c->window, c->l->value, err);
+}
+
+/* How far the answers of the last window are from the reference. */
+static int take_effects(struct looking *l, int64_t now, struct err *err)
+{
+    struct collecting c = { .l = l };
+    struct window_opts o = { .alpha = 0.05, .seed = watch_online.seed };
+    const int64_t begin = watch_online.once ? l->from : now - (int64_t)(l->window_s * 1e9);
+    const struct events_where where = { .model = l->model, .since = begin > l->from ? begin : l->from, .until = now, .by_writing = true, .limit = WINDOW_ANSWERS };
+    TRY(cmd_pool(&o.pool, err));
+    TRY(reference_new(&c.window, &(struct reference_opts){ .seed = watch_online.seed + 1 }, err));
+    int rc = 0;
+    for (int i = 0; i < reference_count(l->r) && !rc; i++)
+        rc = reference_signal(c.window, reference_name(l->r, i), reference_kind(l->r, i), reference_dim(l->r, i), err);
+    rc = rc ? rc : events_read(l->e, &where, add_to_window, &c, err);
+    rc = rc ? rc : window_compare(l->effect_of, l->r, c.window, &o, err);
+    for (int i = 0; i < reference_count(l->r) && !rc; i++)
+        l->effect[i] = l->effect_of[i].test ? rule_effect(reference_kind(l->r, i), &l->effect_of[i]) : (double)NAN;
+    reference_free(c.window);
+    return rc;
+}
+
+static bool needs_effects(const struct looking *l)
+{
+    bool any = false;
+    for (int i = 0; i < l->rules.n; i++)
+        any = any || !l->rules.rule[i].alarm;
+    return any;
+}
+
+static json_t *describe(const struct looking *l, int signal, const char *what)
+{
+    struct monitor_state s;
+    char now[WHEN_TEXT];
+    monitor_state(l->m, signal, &s);
+    when_text(now, when_now());
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "t", now, "name", l->arg, "signal", reference_name(l->r, signal), "do", what, "alarmed", s.alarmed, "alarmed_at", (json_int_t)s.alarmed_at, "answers",
+                          (json_int_t)l->n_seen);
+    if (o && isfinite(s.p))
+        json_object_set_new(o, "p", json_real(s.p));
+    if (o && isfinite(l->effect[signal]))
+        json_object_set_new(o, "effect", json_real(l->effect[signal]));
+    return o;
+}
+
+static void print_one(const struct looking *l, json_t *o)
+{
+    if (cmd_json) {
+        char *text = tree_dumps(o, JSON_COMPACT);
+        printf("%s\n", text ? text : "{}");
+        mem_free(text);
+    } else {
+        printf("%.19sZ  %s: %s after %lld answers", tree_text_at(o, "t"), l->arg, tree_text_at(o, "signal"), (long long)tree_number_at(o, "answers"));
+        printf(json_is_true(json_object_get(o, "alarmed")) ? ", alarm" : "");
+        if (json_object_get(o, "effect"))
+            printf(", effect %.2f", tree_number_at(o, "effect"));
+        printf(*tree_text_at(o, "do") ? ": %s\n" : "%s\n", tree_text_at(o, "do"));
+    }
+    fflush(stdout);
+}
+
+/* ---- what is done ---- */
+
+static int move_release(struct registry *g, void *ctx, struct err *err)
+{
+    const struct { struct looking *l; bool back; const char *reason; } *what = ctx;
+    struct registry_release now;
+    if (!*what->l->ref.name)
+        return ERR(err, USAGE, "'%.100s' is no name of a registry", what->l->arg);
+    const struct journal_by by = { .actor = cmd_registry_by().actor, .reason = what->reason };
+    const struct release_move move = { .name = what->l->ref.name, .alias = *what->l->ref.alias ? what->l->ref.alias : "production", .expect = -1 };
+    return what->back ? registry_rollback(g, &move, &by, &now, err) : registry_withdraw(g, &move, &by, &now, err);
+}
+
+/* What cannot be done is said, and the watch goes on. */
+static int act(struct looking *l, const struct rule *rule, int signal)
+{
+    struct err err;
+    char reason[600], what[160];
+    rule_describe(rule, what);
+    json_t *o = describe(l, signal, what);
+    if (!o)
+        return ERR_NOMEM;
+    print_one(l, o);
+    snprintf(reason, sizeof reason, "lathe watch: %s has changed, %s", reference_name(l->r, signal), rule->alarm ? "alarm" : "effect");
+    if (rule->webhook && alert_webhook(rule->webhook, o, &err) < 0)
+        log_warn("%s", err.msg);
+    if (rule->mail && alert_mail(rule->mail, reason, reason, &err) < 0)
+        log_warn("%s", err.msg);
+    for (int back = 0; back < 2; back++) {
+        struct { struct looking *l; bool back; const char *reason; } move = { l, back, reason };
+        if (!(rule->todo & (back ? RULE_ROLLBACK : RULE_STOP_CANARY)))
+            continue;
+        if (cmd_registry_with(move_release, &move, &err) < 0)
+            log_warn("%s: %s", back ? "rollback" : "stop_canary", err.msg);
+        else
+            monitor_restart(l->m, -1);       /* of another version, from here on */
+    }
+    l->ends = l->ends || rule->todo & RULE_EXIT;
+    json_decref(o);
+    return 0;
+}
+
+/* Without rules an alarm is told. */
+static void tell_alarms(struct looking *l)
+{
+    for (int i = 0; i < reference_count(l->r); i++)
+        if (l->alarmed[i] && !l->told[i]) {
+            json_t *o = describe(l, i, "");
+            if (o)
+                print_one(l, o);
+            json_decref(o);
+            l->told[i] = true;
+        }
+}
+
+static int apply_rules(struct looking *l, struct err *err)
+{
+    int signal;
+    for (int i = 0; (i = rules_look(&l->rules, i, l->r, l->alarmed, l->effect, &signal)) >= 0; i++) {
+        l->any = true;
+        if (act(l, &l->rules.rule[i], signal) < 0)
+            return ERR(err, NOMEM, "no memory to tell of a rule");
+    }
+    return 0;
+}
+
+static int look(struct looking *l, int64_t *last, struct err *err)
+{
+    const int64_t now = when_now() - (watch_online.once ? 0 : SETTLE_NS);
+    const struct events_where where = { .model = l->model, .since = *last, .until = now, .by_writing = true };
+    if (now <= *last)
+        return 0;
+    TRY(events_read(l->e, &where, add_answer, l, err));
+    *last = now;
+    if (needs_effects(l) || watch_online.once)
+        TRY(take_effects(l, now, err));
+    for (int i = 0; i < reference_count(l->r); i++) {
+        struct monitor_state s;
+        monitor_state(l->m, i, &s);
+        l->alarmed[i] = s.alarmed;
+    }
+    if (!l->rules.n) {
+        tell_alarms(l);
+        l->any = l->any || monitor_alarmed(l->m);
+    }
+    return apply_rules(l, err);
+}
+
+static void print_signals(const struct looking *l)
+{
+    if (cmd_json)
+        return;
+    printf("%lld answers of %s against a reference of %lld; any false alarm, ever, has at most the chance %g\n", (long long)l->n_seen, l->arg, (long long)reference_events(l->r), watch_online.alpha);
+    printf("%-16s %-9s %-7s %10s %10s  %s\n", "signal", "kind", "", "at answer", "p", "effect");
+    for (int i = 0; i < reference_count(l->r); i++) {
+        struct monitor_state s;
+        monitor_state(l->m, i, &s);
+        printf("%-16s %-9s %-7s ", reference_name(l->r, i), watch_kind_name(reference_kind(l->r, i)), s.alarmed ? "ALARM" : "-");
+        s.alarmed ? printf("%10lld ", (long long)s.alarmed_at) : printf("%10s ", "-");
+        isfinite(s.p) ? printf("%10.2g", s.p) : printf("%10s", "-");
+        isfinite(l->effect[i]) ? printf("  %.2f\n", l->effect[i]) : printf("\n");
+    }
+}
+
+/* A database that cannot be read now is asked again at the next look. */
+static int look_on(struct looking *l, struct err *err)
+{
+    int64_t last = l->from;
+    bool failing = false;
+    while (!cmd_stop && !l->ends) {
+        const int rc = look(l, &last, err);
+        if (rc && (watch_online.once || (rc != ERR_IO && rc != ERR_BUSY)))
+            return rc;
+        if (rc && !failing)
+            log_warn("%s; the next look is in %g s", err->msg, watch_online.every_s);
+        failing = rc != 0;
+        if (watch_online.once)
+            break;
+        const double until = clock_wall() + watch_online.every_s;
+        while (!cmd_stop && !l->ends && clock_wall() < until)
+            nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+    }
+    return 0;
+}
+
+static int see(void *ctx, const struct event *ev, struct err *err)
+{
+    (void)ev, (void)err;
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* Requests ask for the name as it is given, or without what is behind "@". */
+static int find_name(struct looking *l, struct err *err)
+{
+    struct err none;
+    int n = 0;
+    if (registry_ref_parse(&l->ref, l->arg, &none) < 0)
+        l->ref = (struct registry_ref){ 0 };             /* a model that is in no registry */
+    TRY(events_read(l->e, &(struct events_where){ .model = l->arg, .limit = 1 }, see, &n, err));
+    l->model = n || !*l->ref.name ? l->arg : l->ref.name;
+    return 0;
+}
+
+static int begin(struct looking *l, struct err *err)
+{
+    TRY(when_span(&l->window_s, watch_online.window, err));
+    TRY(events_open(&l->e, watch_online.events ? watch_online.events : cmd_registry, false, err));
+    l->from = when_now();
+    TRY(find_name(l, err));
+    TRY(take_reference(l, err));
+    if (watch_online.from)
+        TRY(when_parse(&l->from, watch_online.from, err));
+    const size_t n = (size_t)reference_count(l->r);
+    l->value = mem_alloc_array(n, sizeof *l->value), l->effect_of = mem_alloc_array(n, sizeof *l->effect_of), l->effect = mem_alloc_array(n, sizeof *l->effect);
+    l->alarmed = mem_alloc_zero(n * sizeof *l->alarmed), l->told = mem_alloc_zero(n * sizeof *l->told);
+    if (!l->value || !l->effect_of || !l->effect || !l->alarmed || !l->told)
+        return ERR(err, NOMEM, "no memory for %zu signals", n);
+    for (size_t i = 0; i < n; i++)
+        l->effect[i] = (double)NAN;
+    if (watch_online.rules)
+        TRY(rules_load(&l->rules, watch_online.rules, l->r, err));
+    return monitor_new(&l->m, l->r, &(struct monitor_opts){ .alpha = watch_online.alpha, .arl = watch_online.arl, .seed = watch_online.seed }, err);
+}
+
+int watch_online_run(const char *name, struct err *err)
+{
+    struct looking l = { .arg = name };
+    cmd_catch_signals();
+    int rc = begin(&l, err);
+    if (!rc && watch_online.out)
+        rc = write_reference(&l, err);
+    if (!rc && (watch_online.once || !watch_online.out))
+        rc = look_on(&l, err);
+    if (!rc && watch_online.once)
+        print_signals(&l);
+    if (!rc && (l.ends || watch_online.once) && l.any)
+        rc = ERR(err, GATE, "the answers of %s are not like those of the reference", name);
+    monitor_free(l.m);
+    rules_release(&l.rules);
+    reference_free(l.r);
+    events_close(l.e);
+    mem_free(l.value), mem_free(l.effect_of), mem_free(l.effect), mem_free(l.alarmed), mem_free(l.told);
+    return rc;
+}
+
+int watch_online_erase(struct err *err)
+{
+    struct events *e;
+    int64_t n = 0;
+    TRY(events_open(&e, watch_online.events ? watch_online.events : cmd_registry, false, err));
+    const int rc = events_erase(e, watch_online.erase, &n, err);
+    if (!rc)
+        printf("%lld answers erased\n", (long long)n);
+    events_close(e);
+    return rc;
+}
