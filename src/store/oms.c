@@ -339,6 +339,21 @@ static int keep_one(struct oms_statement *s, const char *name, struct err *err)
     return rc;
 }
 
+/* A single file is "." to its signature, and has a name for people. */
+static int name_findings(struct oms_verdict *v, const char *path, struct err *err)
+{
+    for (int i = 0; i < v->n_finding; i++) {
+        if (strcmp(v->finding[i].name, "."))
+            continue;
+        char *name = mem_strdup(last_part(path));
+        if (!name)
+            return ERR(err, NOMEM, "no memory for the name of a file");
+        mem_free(v->finding[i].name);
+        v->finding[i].name = name;
+    }
+    return 0;
+}
+
 static int judge_findings(const struct oms_verdict *v, const char *path, struct err *err)
 {
     int n[4] = { 0 };
@@ -366,6 +381,8 @@ static int verify_files(struct oms_verdict *v, struct oms_statement *s, const ch
     manifest_release(&l.files);
     mem_free(skip);
     mem_free(own);
+    if (!rc)
+        rc = name_findings(v, path, err);
     return rc ? rc : judge_findings(v, path, err);
 }
 
