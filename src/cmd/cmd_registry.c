@@ -116,7 +116,7 @@ static int add_version(struct registry *g, struct registry_addition *a, struct r
     const char *skip[OPT_LIST_MAX + 2];
     json_t *facts = NULL;
     TRY(skip_checkpoints(a->path, skip, err));
-    if (read_facts && cmd_registry_facts(&facts, a->kind, a->path, err))
+    if (read_facts && cmd_registry_facts(&facts, a->kind, a->path, skip, err))
         return strcmp(a->kind, "model") ? err->code : err_context(err, "%.200s is no model that can be loaded (--no-facts takes it as it is)", a->path);
     a->facts = facts, a->skip = skip;
     const int rc = registry_add(g, a, &by, v, err);

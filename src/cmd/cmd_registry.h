@@ -16,6 +16,7 @@ struct journal_by cmd_registry_by(void);
 int cmd_registry_with(int (*run)(struct registry *g, void *ctx, struct err *err), void *ctx, struct err *err);
 
 /* What a version is, to be kept with it: of a model what lathe info says and the digests of its tokenizer and chat template, its
- * generation config and licence where its files have them. */
-int cmd_registry_facts(json_t **out, const char *kind, const char *path, struct err *err);
+ * generation config and licence where its files have them; `digests`: by which evidence calls it (model_digest), of the folder as it is and as it will be in the
+ * registry, without what skip names (manifest_list). */
+int cmd_registry_facts(json_t **out, const char *kind, const char *path, const char *const *skip, struct err *err);
 #endif

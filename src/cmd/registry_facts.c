@@ -7,6 +7,7 @@
 #include "cmd/cmd_registry.h"
 #include "cmd/info_facts.h"
 #include "model/gguf.h"
+#include "model/model.h"
 
 enum { FILE_MAX = 64 << 20 };
 
@@ -118,14 +119,53 @@ static int model_facts(json_t *o, const char *path, struct err *err)
     return rc;
 }
 
-int cmd_registry_facts(json_t **out, const char *kind, const char *path, struct err *err)
+/* ---- by which evidence calls it ---- */
+
+/* model_digest() of the folder that the registry will have. */
+static int digest_of_version(const char *path, const char *const *skip, char hex[SHA256_HEX], struct err *err)
+{
+    struct manifest m;
+    struct sha256 h;
+    TRY(sha256_init(&h, err));
+    int rc = manifest_list(&m, path, skip, true, err);
+    for (int i = 0; i < m.n && !rc; i++) {
+        if (strchr(m.file[i].name, '/'))
+            continue;
+        struct file_map map;
+        char *file = manifest_path(path, m.file[i].name);
+        rc = file ? file_map_open(&map, file, err) : ERR(err, NOMEM, "no memory for the path of a file");
+        if (!rc) {
+            sha256_add(&h, m.file[i].name, strlen(m.file[i].name) + 1);
+            sha256_add(&h, map.data, map.size);
+            file_map_close(&map);
+        }
+        mem_free(file);
+    }
+    sha256_end(&h, hex);
+    manifest_release(&m);
+    return rc;
+}
+
+static int put_digests(json_t *o, const char *path, const char *const *skip, struct err *err)
+{
+    char as_it_is[SHA256_HEX], as_it_will_be[SHA256_HEX];
+    TRY(model_digest(path, as_it_is, err));
+    if (!file_is_dir(path))
+        return put(o, "digests", json_pack("[s]", as_it_is), err);
+    TRY(digest_of_version(path, skip, as_it_will_be, err));
+    return put(o, "digests", strcmp(as_it_is, as_it_will_be) ? json_pack("[s, s]", as_it_is, as_it_will_be) : json_pack("[s]", as_it_is), err);
+}
+
+int cmd_registry_facts(json_t **out, const char *kind, const char *path, const char *const *skip, struct err *err)
 {
     if (strcmp(kind, "model")) {
         *out = json_object();
         return *out ? 0 : ERR(err, NOMEM, "no memory for what a version is");
     }
     TRY(info_facts(out, path, err));
-    const int rc = file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(*out, path, err) : 0;
+    int rc = file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(*out, path, err) : 0;
+    if (!rc)
+        rc = put_digests(*out, path, skip, err);
     if (rc)
         json_decref(*out);
     return rc;

@@ -64,6 +64,8 @@ int model_digest(const char *path, char hex[SHA256_HEX], struct err *err)
     TRY(sha256_init(&h, err));
     int rc = file_list(path, &names, &n, err);
     for (int i = 0; i < n && !rc; i++) {
+        if (!strcmp(names[i], "model.sig"))
+            continue;
         char *file = file_join(path, names[i]);
         rc = !file ? ERR(err, NOMEM, "no memory for the name of a file") : file_is_dir(file) ? 0 : add_file(&h, names[i], file, err);
         mem_free(file);

@@ -84,6 +84,11 @@ static bool is_of_another(const struct judging *j, const json_t *tree)
         sha = tree_text_at(json_object_get(tree, "config"), "model_sha");
     if (!*sha || !strcmp(sha, tree_text_at(j->facts, "sha256")))
         return false;
+    size_t k;
+    const json_t *digest;
+    json_array_foreach(json_object_get(j->facts, "digests"), k, digest)
+        if (json_is_string(digest) && !strcmp(sha, json_string_value(digest)))
+            return false;
     for (int i = 0; i < j->files.n; i++)
         if (!strcmp(sha, j->files.file[i].sha256))
             return false;

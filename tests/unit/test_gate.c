@@ -20,7 +20,7 @@ static int begin(void **state)
     static const struct journal_by adder = { .actor = "tester" };
     if (registry_open(&g, in_dir("registry"), true, &err) || file_mkdirs(in_dir("new"), &err) || file_write_all(in_dir("new/weights"), "one", 3, &err))
         return -1;
-    json_t *facts = json_pack("{s:s}", "license", "MIT");
+    json_t *facts = json_pack("{s:s, s:[s, s]}", "license", "MIT", "digests", "01", "02");
     const int rc = registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .facts = facts }, &adder, &v, &err);
     json_decref(facts);
     return rc;
@@ -114,6 +114,8 @@ static void the_newest_evidence_of_this_model_counts(void **state)
     attach("{\"kind\": \"speed\", \"model_sha256\": \"00\", \"figures\": [{\"name\": \"rate\", \"of\": null, \"value\": 9}, {\"name\": \"size\", \"of\": null, \"value\": 1}]}");
     assert_string_equal(judged("evaluation: {rate: {min: 2}}"), "ok 2.0");
     assert_string_equal(judged("evaluation: {size: {min: 1}}"), "no null the evidence is of another model");
+    attach("{\"kind\": \"speed\", \"model_sha256\": \"02\", \"figures\": [{\"name\": \"width\", \"of\": null, \"value\": 3}]}");
+    assert_string_equal(judged("evaluation: {width: {min: 3}}"), "ok 3.0");
     char sha[SHA256_HEX], text[300];
     OK(sha256_of("one", 3, sha, &err));                     /* the weights' own */
     snprintf(text, sizeof text, "{\"kind\": \"speed\", \"model_sha256\": \"%s\", \"figures\": [{\"name\": \"size\", \"of\": null, \"value\": 1}]}", sha);
