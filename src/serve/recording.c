@@ -66,7 +66,9 @@ void recording_begin(struct choice *c)
     const int made = x->w.n_made ? x->w.n_made : x->w.n;
     ev->t = (int64_t)(visit_now() * 1e9);
     copy(ev->request, sizeof ev->request, http_trace(x->q)->id);
-    copy(ev->model, sizeof ev->model, x->w.as.name), copy(ev->root, sizeof ev->root, x->w.as.digest);
+    copy(ev->model, sizeof ev->model, x->w.as.name), copy(ev->arm, sizeof ev->arm, x->arm);
+    ev->version = x->s->number;
+    copy(ev->root, sizeof ev->root, ev->version ? x->s->version_root : x->w.as.digest);
     copy(ev->owner, sizeof ev->owner, v->client ? v->rights.name : ""), copy(ev->user, sizeof ev->user, user_of(x->w.request));
     copy(ev->api, sizeof ev->api, http_path(x->q));
     ev->prompt_tokens = (int64_t)x->w.prompt[c->i / made].n;

@@ -168,7 +168,7 @@ static int begin_recording(struct server *s, struct err *err)
 {
     char host[128] = "";
     gethostname(host, sizeof host - 1);
-    snprintf(s->name, sizeof s->name, "%s:%d", host, s->o.port);
+    snprintf(s->name, sizeof s->name, "%s:%s%lld", host, s->o.port ? "" : "process-", s->o.port ? (long long)s->o.port : (long long)getpid());
     const struct recorder_opts o = { .where = strcmp(s->o.record, "registry") ? s->o.record : NULL, .server = s->name, .describe = recording_describe, .texts = s->o.record_text, .retain_s = s->o.retain_s };
     TRY(recorder_open(&s->recorder, &o, err));
     s->o.model.recorder = s->recorder;
