@@ -182,8 +182,10 @@ static void print_name(const json_t *o)
     char size[32];
     const char *alias;
     json_t *number;
-    printf("%-32s %-5s %3lld version%s, last @%lld, %s", tree_text_at(o, "name"), tree_text_at(o, "kind"), (long long)tree_number_at(o, "versions"), tree_number_at(o, "versions") == 1 ? "" : "s",
-           (long long)tree_number_at(o, "last"), fmt_bytes(size, tree_number_at(o, "bytes")));
+    const long long n = (long long)tree_number_at(o, "versions");
+    printf("%-32s %-5s %3lld version%s", tree_text_at(o, "name"), tree_text_at(o, "kind"), n, n == 1 ? "" : "s");
+    if (n)
+        printf(", last @%lld, %s", (long long)tree_number_at(o, "last"), fmt_bytes(size, tree_number_at(o, "bytes")));
     json_object_foreach(json_object_get(o, "aliases"), alias, number)
         printf(", %s @%lld", alias, (long long)json_integer_value(number));
     printf("\n");

@@ -17,6 +17,8 @@ static const char *const steps[] = {
     "CREATE TABLE policy (name TEXT NOT NULL REFERENCES model (name), alias TEXT NOT NULL, blob TEXT NOT NULL, seq BIGINT NOT NULL, PRIMARY KEY (name, alias));"
     "CREATE TABLE server_state (server TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL, number BIGINT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL, t TEXT NOT NULL,"
     " PRIMARY KEY (server, name, alias, number))",
+    "CREATE TABLE said (name TEXT NOT NULL REFERENCES model (name), number BIGINT NOT NULL, label TEXT NOT NULL, value TEXT NOT NULL, t TEXT NOT NULL, seq BIGINT NOT NULL,"
+    " PRIMARY KEY (name, number, label))",
 };
 
 const struct registry_table registry_tables[] = {
@@ -26,6 +28,7 @@ const struct registry_table registry_tables[] = {
     { "lineage", "child, parent, role, seq", 3, 4 },
     { "alias", "name, alias, number, past, candidate, mode, share, salt, t, seq", 2, 10 },
     { "policy", "name, alias, blob, seq", 2, 4 },
+    { "said", "name, number, label, value, t, seq", 3, 6 },
     { NULL, NULL, 0, 0 },
 };
 
@@ -35,6 +38,19 @@ int registry_upgrade(struct db *db, struct err *err) { return db_upgrade(db, "th
 
 #define TEXT_OF(key) DB_T(tree_text_at(record, key))
 #define INT_OF(key) DB_I(json_integer_value(json_object_get(record, key)))
+
+static int apply_create(struct db *db, const json_t *record, struct err *err)
+{
+    return db_run(db, "INSERT INTO model (name, kind, seq) VALUES ($1, $2, $3)", DB_ARGS(TEXT_OF("name"), TEXT_OF("kind"), INT_OF("seq")), NULL, err);
+}
+
+static int apply_say(struct db *db, const json_t *record, struct err *err)
+{
+    if (json_is_null(json_object_get(record, "value")))
+        return db_run(db, "DELETE FROM said WHERE name = $1 AND number = $2 AND label = $3", DB_ARGS(TEXT_OF("name"), INT_OF("number"), TEXT_OF("key")), NULL, err);
+    return db_run(db, "INSERT INTO said (name, number, label, value, t, seq) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name, number, label) DO UPDATE SET value = $4, t = $5, seq = $6",
+                  DB_ARGS(TEXT_OF("name"), INT_OF("number"), TEXT_OF("key"), TEXT_OF("value"), TEXT_OF("t"), INT_OF("seq")), NULL, err);
+}
 
 static int apply_add(struct db *db, const json_t *record, struct err *err)
 {
@@ -94,6 +110,7 @@ int registry_apply(struct db *db, const json_t *record, struct err *err)
     static const struct { const char *action; int (*apply)(struct db *, const json_t *, struct err *); } actions[] = {
         { "add", apply_add }, { "evidence", apply_evidence }, { "lineage", apply_lineage }, { "alias", apply_release }, { "promote", apply_release },
         { "rollback", apply_release }, { "settle", apply_release }, { "withdraw", apply_release }, { "unalias", apply_unalias }, { "policy", apply_policy },
+        { "create", apply_create }, { "say", apply_say },
     };
     const char *action = tree_text_at(record, "action");
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)

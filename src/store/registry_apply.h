@@ -11,7 +11,9 @@
  *             alias, number, root, prev_root, release: the alias's new state { candidate, mode, number, past, salt, share },
  *             and what gates said (gate.h): gates, override
  *   unalias   alias, prev_root
- *   policy    alias, policy: a blob, or null where there is none any more */
+ *   policy    alias, policy: a blob, or null where there is none any more
+ *   create    kind: a name without a version yet
+ *   say       number (0: of the name), key ("": its description, else a tag's), value: a text, or null where it is taken back */
 #ifndef STORE_REGISTRY_APPLY_H
 #define STORE_REGISTRY_APPLY_H
 #include <jansson.h>

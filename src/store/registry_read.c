@@ -57,7 +57,7 @@ int registry_list(struct registry *g, json_t **out, struct err *err)
 {
     json_t *aliases;
     TRY(list_of(&aliases, g, alias_row, "SELECT name, alias, number FROM alias ORDER BY name, alias", NULL, 0, err));
-    int rc = list_of(out, g, name_row, "SELECT m.name, m.kind, count(*), max(v.number), CAST(sum(v.bytes) AS BIGINT), max(v.t) FROM model m JOIN version v ON v.name = m.name GROUP BY m.name, m.kind ORDER BY m.name",
+    int rc = list_of(out, g, name_row, "SELECT m.name, m.kind, count(v.number), max(v.number), CAST(sum(v.bytes) AS BIGINT), max(v.t) FROM model m LEFT JOIN version v ON v.name = m.name GROUP BY m.name, m.kind ORDER BY m.name",
                      NULL, 0, err);
     if (!rc && (rc = give_aliases(*out, aliases, err)))
         json_decref(*out);

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "store/about.h"
 #include "store/gate_policy.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
@@ -18,13 +19,13 @@ static int begin(void **state)
     return file_mkdirs(in_dir("new"), &err) || file_write_all(in_dir("new/weights"), "one", 3, &err) || file_write_all(in_dir("e.json"), "{\"kind\": \"speed\", \"figures\": []}", 32, &err) ? -1 : 0;
 }
 
-/* From nothing: opens, adds with evidence and a parent, sets a policy, releases, lists, shows, verifies.  ctx: not NULL where calls of the system fail. */
+/* From nothing: opens, makes a name and says something of it, adds with evidence and a parent, sets a policy, releases, lists, shows, verifies.  ctx: not NULL where calls of the system fail. */
 static int everything(void *ctx)
 {
     struct registry *g = NULL;
     struct registry_version v;
     struct registry_release r;
-    json_t *out[4] = { NULL }, *policy = NULL;
+    json_t *out[6] = { NULL }, *policy = NULL;
     char *path = NULL, e[100];
     const char *evidence[] = { e };
     const struct registry_parent parent = { "org/base", "base" };
@@ -34,6 +35,10 @@ static int everything(void *ctx)
     int rc = file_remove_tree(in_dir("registry"), &err);
     if (!rc)
         rc = registry_open(&g, in_dir("registry"), true, &err);
+    if (!rc)
+        rc = registry_create(g, "m", "model", &by, &err);
+    if (!rc)
+        rc = registry_say(g, &(struct registry_said){ "m", 0, "team", "a" }, &by, &err);
     if (!rc)
         rc = registry_add(g, &a, &by, &v, &err);
     if (!rc && !(policy = json_pack("{s:i, s:{s:{s:f}}}", "secrets", 0, "evaluation", "a", "min", 0.5)))
@@ -49,13 +54,17 @@ static int everything(void *ctx)
     if (!rc)
         rc = registry_show(g, &v, &out[2], &err);
     if (!rc)
+        rc = registry_names(g, NULL, &out[4], &err);
+    if (!rc)
+        rc = registry_versions(g, NULL, &out[5], &err);
+    if (!rc)
         rc = registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &out[3], &err);
     if (!rc && !json_is_true(json_object_get(out[3], "valid"))) {
         if (!ctx)
             fail_msg("%s", json_dumps(out[3], 0));
         rc = ERR_IO;                                         /* a blob that cannot be read is a finding */
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         json_decref(out[i]);
     json_decref(policy);
     mem_free(path);
