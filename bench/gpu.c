@@ -1,4 +1,4 @@
-/* gpu: what a GPU and its kernels do (gpu/check.h), as CSV.  Usage: gpu [device, default cuda:0] [parts, a sum of enum gpu_part, default 31].
+/* gpu: what a GPU and its kernels do (gpu/check.h), as CSV.  Usage: gpu [device, default cuda:0] [parts, a sum of enum gpu_part, default 127].
  * Needs nothing but the C library and the driver's: it can be carried to a machine that has neither lathe nor its libraries. */
 #include "gpu/check.h"
 #include <stdio.h>
@@ -24,7 +24,7 @@ int main(int argc, char **argv)
     const struct gpu_facts *f = gpu_facts(g);
     printf("# %s, %s, %d multiprocessors, %d MHz, %zu bytes, %s driver %d\n", f->name, f->arch, f->n_unit, f->clock_mhz, f->bytes, f->driver, f->driver_version);
     puts("kind,name,shape,result,error,tolerance,us,us_least,bytes,gb_per_s,tflop_per_s,share_of_copy,message");
-    const int bad = gpu_check(g, argc > 2 ? atoi(argv[2]) : 31, print, NULL);
+    const int bad = gpu_check(g, argc > 2 ? atoi(argv[2]) : 127, print, NULL);
     fprintf(stderr, "gpu: %d rows wrong or not run\n", bad);
     gpu_close(g);
     return bad > 0;

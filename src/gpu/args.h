@@ -87,11 +87,16 @@ struct attn_sm80_args {
     GLOBAL(u16) o; GLOBAL(float) lse; GLOBAL(const u16) q; GLOBAL(const u16) k; GLOBAL(const u16) v;
     GLOBAL(const int) q_start; GLOBAL(const int) k_start; long ld_o, ld_q, ld_kv; int n_head, n_kv_head, n_lse, causal; float scale;
 };
-/* Dynamic shared memory of these kernels, bytes: rings of stages, what is on its way out, barriers, and what aligns them to 1024. */
+/* Queries and keys that a block takes at a time, and of all these kernels the dynamic shared memory, bytes: rings of stages, what is on
+ * its way out, barriers, and what aligns them to 1024. */
+#define ATTN_SM90_64_QUERIES 192
+#define ATTN_SM90_64_KEYS 128
+#define ATTN_SM90_128_QUERIES 128
+#define ATTN_SM90_128_KEYS 176
 #define GEMM_SM90_SHARED (4 * 49152 + 4 * 8192 + 4 * 16 + 1024)
 #define GEMM_SM90_N128_SHARED (6 * 32768 + 4 * 8192 + 6 * 16 + 1024)
-#define ATTN_SM90_128_SHARED ((128 + 4 * 176) * 256 + 8 + 2 * 32 + 1024)
-#define ATTN_SM90_64_SHARED ((192 + 4 * 128) * 128 + 8 + 2 * 32 + 1024)
+#define ATTN_SM90_128_SHARED ((ATTN_SM90_128_QUERIES + 4 * ATTN_SM90_128_KEYS) * 256 + 8 + 2 * 32 + 1024)
+#define ATTN_SM90_64_SHARED ((ATTN_SM90_64_QUERIES + 4 * ATTN_SM90_64_KEYS) * 128 + 8 + 2 * 32 + 1024)
 #define ATTN_SM80_128_SHARED ((128 + 2 * 32) * 256)
 #define ATTN_SM80_64_SHARED ((128 + 2 * 64) * 128)
 #endif

@@ -224,8 +224,12 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
         check_attn(&j, large);
         check_gemm(&j, large);
     }
+    if (parts & GPU_CHECK_HOPPER)
+        check_hopper(&j);
     if (parts & GPU_TIME_KERNELS)
         time_kernels(&j);
+    if (parts & GPU_TIME_HOPPER)
+        time_hopper(&j);
     gpu_event_free(g, j.event[0]);
     gpu_event_free(g, j.event[1]);
     gpu_stream_free(g, j.stream);

@@ -13,6 +13,8 @@ enum gpu_part {
     GPU_TIME_COPY = 4,        /* bandwidth by size: copies by kernel and by driver, from and to the host */
     GPU_TIME_LAUNCH = 8,      /* latency of a launch, of a kernel in a stream, in a graph */
     GPU_TIME_KERNELS = 16,    /* kernels at sizes of Llama-3-8B, beside the copy bandwidth of the same run */
+    GPU_CHECK_HOPPER = 32,    /* large products and prefill attention of gpu/hopper.h, where the device has their kernels */
+    GPU_TIME_HOPPER = 64,
 };
 
 /* kind: "check", "copy", "launch", "time", or "failed" (message says why).  What a kind has not is 0. */

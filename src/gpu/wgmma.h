@@ -9,8 +9,8 @@
  * 8j..8j+7 of them, packed to bf16, are operand A of the k's 16j..16j+15: a product feeds the next from registers.
  *
  * Order: wgmma_fence() before the first product after registers were touched; wgmma_commit() closes a group; wgmma_wait(n) leaves
- * n groups in flight; registers of groups in flight are not to be touched.  wgmma_done(d, n) waits for all and tells the compiler
- * that d changed. */
+ * n groups in flight; registers of groups in flight are not to be touched.  wgmma_done_N(d) waits for all and tells the compiler
+ * that the N registers of d changed. */
 #ifndef GPU_WGMMA_H
 #define GPU_WGMMA_H
 #include "gpu/dk.h"
@@ -139,8 +139,8 @@ DK_INLINE void wgmma_commit(void) { __asm__ volatile("wgmma.commit_group.sync.al
 #define WG_F88(d) WG_F64(d), WG_F8(d, 64), WG_F8(d, 72), WG_F8(d, 80)
 #define WG_F128(d) WG_F64(d), WG_F32(d, 64), WG_F32(d, 96)
 
-/* d[64][n] (+)= A B^T over 128 bytes of k, both K-major in shared memory: four instructions, one group with its fence and commit.
- * add: 0 to overwrite d.  shape "m64n256k16.f32.bf16.bf16", tail the immediates that end it; %I0..: indices after the R registers. */
+/* d[64][n] (+)= A B^T over 128 bytes of k, both K-major in shared memory: four instructions.  add: 0 to overwrite d.
+ * WG_FOUR: shape "m64n256k16.f32.bf16.bf16", R the registers of d, A, B, ADD the operands behind them, tail the immediates that end it. */
 #define WG_ONE(shape, R, p, tail) "wgmma.mma_async.sync.aligned." shape " {" R "}, a, b, " p ", 1, 1" tail ";\n\t"
 #define WG_NEXT "add.s64 a, a, 2;\n\tadd.s64 b, b, 2;\n\t"
 #define WG_FOUR(shape, R, A, B, ADD, tail)                                                                                                 \

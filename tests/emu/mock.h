@@ -81,7 +81,7 @@ static int mock_launch(void *k, unsigned gx, unsigned gy, unsigned gz, unsigned 
     const size_t n = *(const size_t *)extra[3];
     if (mock.fail_launch && --mock.fail_launch == 0)
         return 719;
-    if (params || shared || s == NULL || by != 1 || bz != 1 || (int)bx != gpu_kernel_threads(l.kernel) || n != gpu_kernel_args(l.kernel))
+    if (params || shared > 227 * 1024 || s == NULL || by != 1 || bz != 1 || (int)bx != gpu_kernel_threads(l.kernel) || n != gpu_kernel_args(l.kernel))
         return 1;
     memcpy(l.args, extra[1], n);
     if (mock.recording) {

@@ -2,7 +2,7 @@
  * grouped queries, bf16, sums in float.  After Dao, FlashAttention-2 (2023): four warps of 32 queries each, N_KEY keys at a time
  * through shared memory (cp.async: the values arrive during Q K^T, the next keys during P V), mma.m16n8k16, P kept in registers.
  *
- * Sequences and masks as in attn_sm90.c.  Grid: (ceil(longest queries / 128), n_head, sequences).  Dynamic shared memory: ATTN_SM80_D_SHARED bytes. */
+ * Sequences and masks as in attn_sm90.c.  Grid: (ceil(longest queries / 128), n_head, sequences).  Dynamic shared memory: as kernels.def says. */
 #include "gpu/dk.h"
 #include "gpu/args.h"
 #ifndef D

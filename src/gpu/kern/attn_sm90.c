@@ -6,23 +6,23 @@
  * Sequences lie one after the other: queries q_start[b] .. q_start[b+1]-1 see keys k_start[b] .. k_start[b+1]-1; causal: query i of
  * n sees the keys up to i + n_key - n.  A query without keys gets 0 and lse -inf.  Maps: (64 of D, head, token), boxes 64 x 1 x
  * N_Q (queries: 128 for D = 128, else 192) or N_KEY (176, 128).
- * Grid: (ceil(longest queries / N_Q), n_head, sequences).  Dynamic shared memory: ATTN_SM90_D_SHARED bytes. */
+ * Grid: (ceil(longest queries / N_Q), n_head, sequences).  Dynamic shared memory: as kernels.def says. */
 #include "gpu/wgmma.h"
 #include "gpu/args.h"
 #ifndef D
 #define D 128
 #endif
 #if D == 128
-#define N_KEY 176
+#define N_KEY ATTN_SM90_128_KEYS
 #define WARPGROUPS 2
 #define TURNS 0
 #else
-#define N_KEY 128
+#define N_KEY ATTN_SM90_64_KEYS
 #define WARPGROUPS 3
 #define TURNS 1
 #endif
 #define STAGES 2
-#define N_Q (64 * WARPGROUPS)
+#define N_Q (64 * WARPGROUPS)          /* ATTN_SM90_D_QUERIES */
 #define BOXES (D / 64)
 #define Q_BOX (N_Q * 128)
 #define KEY_BOX (N_KEY * 128)

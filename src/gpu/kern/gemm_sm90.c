@@ -1,12 +1,13 @@
 /* Dense matrix product of sm_90a: C[M][N] = A[M][K] B[N][K]^T, operands bf16 (gemm_sm90) or fp8 e4m3 (gemm_sm90_e4m3, times scale),
- * sums in float, C bf16.
+ * sums in float (of fp8 the matrix units keep some 14 bits), C bf16.
  *
- * A block makes tiles of 128 x N_TILE (256; gemm_sm90_n128: 128, for products too small to fill the device): one thread of the last warpgroup loads (TMA into a ring of stages), the two others multiply,
- * 64 rows each.  Blocks stay and walk the tiles, columns of GROUP one after the other, so that those at work at a time share what L2
- * holds; the loads of the next tile run during the stores of the last.  (Clusters of two blocks that share B's loads were a quarter slower.)
+ * A block makes tiles of 128 x N_TILE (256; gemm_sm90_n128: 128, for products too small to fill the device): one thread of the last
+ * warpgroup loads (TMA into a ring of stages), the two others multiply, 64 rows each.  Blocks stay and walk the tiles, columns of GROUP
+ * one after the other, so that those at work at a time share what L2 holds; the loads of the next tile run during the stores of the
+ * last.  (Clusters of two blocks that share B's loads were a quarter slower on an H100.)
  * Any M; N a multiple of 8; K of 8 (bf16) or 16: TMA reads zeros past the ends and drops what would be written there.
  * Maps, row-major, 128-byte swizzle: map_a (K, M) and map_b (K, N) in boxes of 128 bytes x 128 rows; map_c (N, M) in boxes of 64 x 64.
- * Grid: as many blocks as multiprocessors, no more than tiles.  Dynamic shared memory: GEMM_SM90_SHARED bytes. */
+ * Grid: as many blocks as multiprocessors, no more than tiles.  Dynamic shared memory: as kernels.def says. */
 #include "gpu/wgmma.h"
 #include "gpu/args.h"
 #ifndef N_TILE

@@ -1,0 +1,40 @@
+/* hopper.h - large products and attention of many queries (prefill) by the kernels made for NVIDIA's matrix units.
+ *
+ * A call is made once for buffers that stay where they are, and launched as often as wanted:
+ *     gpu_gemm_call(g, stream, maps, &p, &call, err);  gpu_call_launch(g, stream, &call, err);
+ * maps: GPU_MAPS_BYTES of device memory for as long as the call is used (kernels that load by TMA read their tensor maps there).
+ * What the device or its kernels cannot do is ERR_UNSUPPORTED and said: use gemm_bf16 then. */
+#ifndef GPU_HOPPER_H
+#define GPU_HOPPER_H
+#include <stdbool.h>
+#include "gpu/args.h"
+#include "gpu/dev.h"
+
+#define GPU_MAPS_BYTES 384
+
+struct gpu_call {
+    enum gpu_kernel kernel;
+    long gx, gy, gz;
+    union { struct gemm_sm90_args gemm; struct attn_sm90_args sm90; struct attn_sm80_args sm80; } args;
+};
+int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err);
+
+/* c[M][N] = scale * a[M][K] * b[N][K]^T, c bf16.  a, b: bf16 (scale 1; N and K multiples of 8), or e4m3 (K a multiple of 16).  Rows
+ * without gaps, 16-byte aligned.  n_tile: columns a block makes, 128 or 256 (e4m3: 256); 0: 256 where that fills the device. */
+struct gpu_gemm { const void *a, *b; void *c; int M, N, K, n_tile; bool e4m3; float scale; };
+int gpu_gemm_call(struct gpu *g, void *stream, void *maps, const struct gpu_gemm *p, struct gpu_call *out, struct err *err);
+
+/* o[token][n_head][d] = softmax(scale q k^T) v over each sequence: queries q_start[s] .. q_start[s+1]-1, keys k_start likewise (device
+ * memory, n_seq + 1 numbers); q[n_q][n_head][d], k and v[n_k][n_kv_head][d] bf16, d 64 or 128.  causal: the last query sees all keys.
+ * lse[n_head][n_q] may be NULL.  longest: queries of the longest sequence.  sm80: not by wgmma, even where it is there. */
+struct gpu_prefill {
+    const void *q, *k, *v;
+    void *o;
+    float *lse;
+    const int *q_start, *k_start;
+    int n_seq, longest, n_q, n_k, n_head, n_kv_head, d;
+    bool causal, sm80;
+    float scale;
+};
+int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_prefill *p, struct gpu_call *out, struct err *err);
+#endif
