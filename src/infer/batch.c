@@ -451,7 +451,7 @@ static void draw(struct batch *b, struct text *t, const float *logits, int i_thr
         if (id < 0)
             return;
         if (t->r.signals)
-            t->signal[i] = signals_token(logits, b->V, id);
+            t->signal[i] = signals_token(logits, b->V, id, t->n_ids + i - t->r.n);
         if (t->r.n_logprob >= 0)
             token_probs(logits, b->V, id, t->r.n_logprob, t->prob[i]);
         if (t->r.accept)

@@ -3,25 +3,42 @@
 #include "base/rng.h"
 #include "cpu/kernels.h"
 
+static float logprob_of(const float *logits, int V, int32_t id)
+{
+    float nll;
+    const struct ce p = { .n_row = 1, .V = V, .x = (float *)(uintptr_t)logits, .ld = V, .target = &id, .nll = &nll };       /* without a gradient x is read only */
+    cpu_kernels()->cross_entropy(&p);
+    return -nll;
+}
+
 /* With d = x - max and p = e^d / sum: -log p = log sum - d, so the entropy is log sum - (sum of e^d d) / sum. */
-struct token_signal signals_token(const float *logits, int V, int32_t id)
+static void look(struct token_signal *s, const float *logits, int V)
 {
     struct logit_moments m;
     cpu_kernels()->logit_moments(V, logits, &m);
-    const double log_sum = log(m.sum), entropy = log_sum - m.first / m.sum;
-    return (struct token_signal){ (float)(entropy < 0 ? 0 : entropy), (float)(1 / m.sum), (float)((double)logits[id] - (double)logits[m.best] - log_sum) };
+    const double entropy = log(m.sum) - m.first / m.sum;
+    s->looked = true, s->entropy = (float)(entropy < 0 ? 0 : entropy), s->confidence = (float)(1 / m.sum);
+}
+
+struct token_signal signals_token(const float *logits, int V, int32_t id, int i)
+{
+    struct token_signal s = { .logprob = logprob_of(logits, V, id) };
+    if (i < SIGNALS_FIRST || i % 4 == 0)
+        look(&s, logits, V);
+    return s;
 }
 
 void signals_add(struct text_signals *s, const struct token_signal *t)
 {
-    s->n_token++;
-    s->entropy += (double)t->entropy, s->confidence += (double)t->confidence, s->logprob += (double)t->logprob;
+    s->n_token++, s->logprob += (double)t->logprob;
+    if (t->looked)
+        s->n_look++, s->entropy += (double)t->entropy, s->confidence += (double)t->confidence;
 }
 
 void signals_add_prompt(struct text_signals *s, const float *logits, int V, int32_t id)
 {
     s->n_prompt++;
-    s->prompt_nll -= (double)signals_token(logits, V, id).logprob;
+    s->prompt_nll -= (double)logprob_of(logits, V, id);
 }
 
 void signals_add_hidden(struct text_signals *s, const float *x, int C)

@@ -4,7 +4,8 @@
  *   prompt      -log softmax of the prompt's tokens.  Logits of a prompt are not computed otherwise, so it is a sample: at most SIGNALS_PROMPT of the
  *               tokens, spread evenly over those that the cache does not have.  What the cache has says nothing, and of a prompt that it has whole
  *               n_prompt is 0: the mean over others is not made up for it.
- *   tokens      of the model's logits, before penalties, grammars and temperature: entropy, the likeliest's probability, the drawn one's logarithm.  Nats.
+ *   tokens      of the model's logits, before penalties, grammars and temperature: the drawn one's log-probability; of the first SIGNALS_FIRST tokens and of every
+ *               fourth from there on also entropy and the likeliest's probability (37 of the 42 us that all of it takes of 49,152 logits, AVX-512).  Nats.
  *   sketch      the last hidden state of the prompt's last token, times a [SIGNALS_SKETCH, d_model] matrix of random signs / sqrt(SIGNALS_SKETCH),
  *               which keeps distances on average (Johnson & Lindenstrauss 1984; signs: Achlioptas 2003).  The same matrix for all models of a width. */
 #ifndef INFER_SIGNALS_H
@@ -14,14 +15,16 @@
 
 #define SIGNALS_PROMPT 16
 #define SIGNALS_SKETCH 16
+#define SIGNALS_FIRST 8
 struct text_signals {
     int n_prompt; double prompt_nll;                     /* a sum over so many */
-    int n_token; double entropy, confidence, logprob;    /* sums over so many */
+    int n_token; double logprob;                         /* a sum over so many */
+    int n_look; double entropy, confidence;              /* and these */
     bool has_sketch; float sketch[SIGNALS_SKETCH];
 };
-struct token_signal { float entropy, confidence, logprob; };
-/* Of a row of V logits from which id was drawn. */
-struct token_signal signals_token(const float *logits, int V, int32_t id);
+struct token_signal { float logprob; bool looked; float entropy, confidence; };
+/* Of a row of V logits from which id was drawn, the i-th token of a text. */
+struct token_signal signals_token(const float *logits, int V, int32_t id, int i);
 void signals_add(struct text_signals *s, const struct token_signal *t);
 /* logits: those from which id, a token of the prompt, would have been drawn. */
 void signals_add_prompt(struct text_signals *s, const float *logits, int V, int32_t id);

@@ -130,7 +130,7 @@ static void tell_signals(struct event *ev, const struct text_signals *s)
     if (s->n_prompt)
         ev->prompt_nll = s->prompt_nll / s->n_prompt;
     if (s->n_token)
-        ev->entropy = s->entropy / s->n_token, ev->confidence = s->confidence / s->n_token, ev->logprob = s->logprob;
+        ev->entropy = s->entropy / s->n_look, ev->confidence = s->confidence / s->n_look, ev->logprob = s->logprob;
     if (s->has_sketch) {
         static_assert(EVENT_SKETCH == SIGNALS_SKETCH, "one length");
         ev->n_sketch = EVENT_SKETCH;

@@ -128,7 +128,7 @@ static void compare(const struct made *a, const struct made *b, const char *what
     if (memcmp(a->hidden, b->hidden, sizeof a->hidden))
         fail_msg("%s, text %d: other hidden states than alone", what, i);
     const struct text_signals *x = &a->signals, *y = &b->signals;
-    if (x->n_token != y->n_token || x->entropy != y->entropy || x->confidence != y->confidence || x->logprob != y->logprob || memcmp(x->sketch, y->sketch, sizeof x->sketch))
+    if (x->n_token != y->n_token || x->n_look != y->n_look || x->entropy != y->entropy || x->confidence != y->confidence || x->logprob != y->logprob || memcmp(x->sketch, y->sketch, sizeof x->sketch))
         fail_msg("%s, text %d: other signals than alone", what, i);
     if (a->end != TEXT_FAILED && x->n_token != a->n)
         fail_msg("%s, text %d: signals of %d tokens, expected %d", what, i, x->n_token, a->n);
@@ -137,7 +137,7 @@ static void compare(const struct made *a, const struct made *b, const char *what
     double sum = 0;
     for (int k = 0; a->r.n_logprob >= 0 && k < a->n; k++)
         sum += (double)a->logprob[k];
-    if (a->r.n_logprob >= 0 && a->end != TEXT_FAILED && fabs(sum - x->logprob) > 1e-4)
+    if (a->r.n_logprob >= 0 && a->end != TEXT_FAILED && fabs(sum - x->logprob) > 1e-5 * fabs(sum) + 1e-5)         /* the kernel's own bound */
         fail_msg("%s, text %d: log-probabilities sum to %.9g, signals say %.9g", what, i, sum, x->logprob);
     for (int k = 0; a->r.n_logprob >= 0 && k < a->n; k++)
         if (a->logprob[k] != b->logprob[k] || memcmp(a->top[k], b->top[k], (size_t)a->r.n_logprob * sizeof *a->top[k]))

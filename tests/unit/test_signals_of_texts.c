@@ -18,13 +18,27 @@ static void a_token_has_the_entropy_and_probabilities_of_its_logits(void **state
             const double p = exp((double)x[i]) / sum;
             entropy -= p * log(p), most = p > most ? p : most;
         }
-        const struct token_signal s = signals_token(x, V, V / 2);
-        assert_true(fabs((double)s.entropy - entropy) < 1e-5 && fabs((double)s.confidence - most) < 1e-6 && fabs((double)s.logprob - ((double)x[V / 2] - log(sum))) < 1e-5);
+        const struct token_signal s = signals_token(x, V, V / 2, 0);
+        assert_true(fabs((double)s.entropy - entropy) < 1e-5 && fabs((double)s.confidence - most) < 1e-6 && fabs((double)s.logprob - ((double)x[V / 2] - log(sum))) < 1e-5 * (1 + fabs((double)x[V / 2] - log(sum))));
     }
     const float flat[4] = { 2, 2, 2, 2 }, forbidden[3] = { 1, -INFINITY, -INFINITY };
-    assert_true(fabs((double)signals_token(flat, 4, 1).entropy - log(4)) < 1e-6);
-    const struct token_signal s = signals_token(forbidden, 3, 0);
+    assert_true(fabs((double)signals_token(flat, 4, 1, 4).entropy - log(4)) < 1e-6);
+    const struct token_signal s = signals_token(forbidden, 3, 0, 7);
     assert_true(s.confidence == 1 && s.logprob == 0);
+}
+
+static void tokens_are_looked_at_at_first_and_then_every_fourth(void **state)
+{
+    (void)state;
+    const float x[4] = { 1, 2, 3, 4 };
+    struct text_signals all = { 0 };
+    for (int i = 0; i < 20; i++) {
+        const struct token_signal s = signals_token(x, 4, 3, i);
+        assert_int_equal(s.looked, i < 8 || i == 8 || i == 12 || i == 16);
+        signals_add(&all, &s);
+    }
+    assert_true(all.n_token == 20 && all.n_look == 11);
+    assert_true(fabs(all.confidence / all.n_look - exp(all.logprob / all.n_token)) < 1e-6);          /* the likeliest was drawn */
 }
 
 static void rows_of_a_prompt_are_spread_over_what_is_computed(void **state)
@@ -72,6 +86,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_has_the_entropy_and_probabilities_of_its_logits),
+        cmocka_unit_test(tokens_are_looked_at_at_first_and_then_every_fourth),
         cmocka_unit_test(rows_of_a_prompt_are_spread_over_what_is_computed),
         cmocka_unit_test(sketches_keep_distances_on_average),
     };
