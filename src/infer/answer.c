@@ -252,6 +252,8 @@ static bool token(void *ctx, const struct text_token *t)
     echo_silently(a, a->w.echo ? a->w.n_prompt : 0);
     const size_t from = a->text.len, held_before = a->stream.n_held;
     a->n_token++, a->logprob += (double)t->logprob;
+    if (a->w.made)
+        a->w.made(a->w.ctx, t->id);
     if (a->failed)
         return false;
     if (ends_answer(a, t->id) && a->n_token > a->w.min) {

@@ -65,6 +65,7 @@ struct answer_wish {
     struct text_signals *signals;            /* as of text_request */
     bool scored;                             /* answer_end.logprob is wanted, though n_logprob may be -1 */
     int priority, tenant; struct block_key root; bool share;
+    void (*made)(void *ctx, int32_t id);     /* each token as it is made, the one that ends the answer too; or NULL */
     void (*piece)(void *ctx, const struct answer_piece *p);
     void (*end)(void *ctx, const struct answer_end *e);
     void *ctx;

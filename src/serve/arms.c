@@ -184,6 +184,16 @@ struct served_model *arms_take(struct arms *a, int place, bool *is_candidate, do
     return r ? r->model : NULL;
 }
 
+struct served_model *arms_shadow(struct arms *a)
+{
+    pthread_mutex_lock(&a->lock);
+    struct served_model *m = a->route.shadow ? a->route.shadow->model : NULL;
+    if (m)
+        served_model_hold(m);
+    pthread_mutex_unlock(&a->lock);
+    return m;
+}
+
 struct served_model *arms_stable(struct arms *a)
 {
     pthread_mutex_lock(&a->lock);

@@ -64,11 +64,13 @@ bool arms_splits(struct arms *a, uint64_t *salt);
 /* The one that a request with this place is answered by, held; *is_candidate: it is not the stable one.  NULL: they are being swapped, which is
  * expected to take *wait_s. */
 struct served_model *arms_take(struct arms *a, int place, bool *is_candidate, double *wait_s);
+/* The candidate that texts of the stable one are compared with (shadow.h), held, or NULL. */
+struct served_model *arms_shadow(struct arms *a);
 /* The stable one, held, or NULL. */
 struct served_model *arms_stable(struct arms *a);
 /* All that can be asked, held, the stable one first; how many. */
 int arms_hold(struct arms *a, struct served_model *out[ARMS_MAX]);
-/* { name, following, reachable, mode, share, versions: [{ version, root, state, role, share, running, waiting, bytes, message }] }; NULL: it
+/* { name, following, reachable, mode, share, versions: [{ version, root, state, role, share, running, waiting, bytes, message, shadow }] }; NULL: it
  * follows nothing, or there is no memory. */
 json_t *arms_json(struct arms *a);
 bool arms_follows(const struct arms *a);

@@ -303,6 +303,16 @@ static struct arm *ready(const struct arms *a, const struct arms_version *v)
     return r && r->state == ARM_READY ? r : NULL;
 }
 
+static bool comparable(const struct arms *a, const struct arm *stable, struct arm *candidate)
+{
+    const bool same = stable && candidate && *stable->model->tok_digest && !strcmp(stable->model->tok_digest, candidate->model->tok_digest);
+    if (!same && stable && candidate && !candidate->other_tokens) {
+        log_warn("%s: versions %lld and %lld have other tokens: nothing is compared", a->name, (long long)stable->v.number, (long long)candidate->v.number);
+        candidate->other_tokens = true;
+    }
+    return same;
+}
+
 /* The one moment at which new requests go elsewhere. */
 static void choose(struct arms *a)
 {
@@ -311,7 +321,7 @@ static void choose(struct arms *a)
     stable = stable ? stable : a->route.stable ? a->route.stable : failed(a, &w->stable) ? ready(a, &a->last) : NULL;
     struct arm *candidate = ready(a, &w->candidate);
     candidate = candidate == stable ? NULL : candidate;
-    const struct arms_route to = { stable, candidate, w->mode, candidate ? w->share : 0, w->salt };
+    const struct arms_route to = { stable, candidate, w->mode == RELEASE_SHADOW && comparable(a, stable, candidate) ? candidate : NULL, w->mode, candidate ? w->share : 0, w->salt };
     if (a->swap_for.number && stable)
         a->swap_for.number = 0;
     else if (a->swap_for.number)
@@ -320,7 +330,7 @@ static void choose(struct arms *a)
         atomic_store(&candidate->model->spare, w->mode == RELEASE_SHADOW);
     if (stable)
         atomic_store(&stable->model->spare, false);
-    const bool changed = to.stable != a->route.stable || to.candidate != a->route.candidate || to.mode != a->route.mode || to.share != a->route.share;
+    const bool changed = to.stable != a->route.stable || to.candidate != a->route.candidate || to.shadow != a->route.shadow || to.mode != a->route.mode || to.share != a->route.share;
     pthread_mutex_lock(&a->lock);
     a->route = to;
     a->swap_until = stable ? 0 : a->swap_until;

@@ -18,6 +18,7 @@ struct arm {
     const char *told;                    /* the state that the source was told last, or NULL */
     int64_t seq;                         /* FAILED: of what was wanted then */
     atomic_bool warm;                    /* its first steps are over */
+    bool other_tokens;                   /* it was said that texts cannot be compared */
     /* of a thread that loads or closes it */
     pthread_t hand;
     bool has_hand, no_room;              /* no_room: it failed for want of memory */
@@ -29,7 +30,7 @@ struct arm {
 };
 
 /* Where new requests go. */
-struct arms_route { struct arm *stable, *candidate; enum release_mode mode; int share; uint64_t salt; };
+struct arms_route { struct arm *stable, *candidate, *shadow; enum release_mode mode; int share; uint64_t salt; };
 
 struct arms {
     char *name;

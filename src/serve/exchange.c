@@ -66,6 +66,7 @@ void exchange_reply_json(struct http_request *q, const struct dialect *d, json_t
 static void exchange_free(struct exchange *x)
 {
     for (int i = 0; i < x->n_all; i++) {
+        shadow_free(x->choice[i].shadow);
         answer_free(x->choice[i].a);
         record_free(x->choice[i].record);
         reply_free(x->choice[i].reply);
@@ -311,6 +312,10 @@ static void ended(void *ctx, const struct answer_end *e)
     struct exchange *x = c->x;
     c->n_thought = c->reply && reply_is_thinking(c->reply) ? e->n_token : c->n_thought;
     c->n_token = e->n_token, c->n_kept = e->n_kept, c->why = e->why, c->stop_text = e->stop_text, c->logprob = e->logprob;
+    if (c->shadow && (e->why == ANSWER_STOP || e->why == ANSWER_LENGTH)) {
+        shadow_end(c->shadow, e->logprob);
+        c->shadow = NULL;
+    }
     if (e->why == ANSWER_FAILED) {           /* the others would be made for nothing; what a grammar makes impossible is the request's fault */
         fail(x, e->err->code == ERR_NOMEM ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
         cancel_all(x);
@@ -366,6 +371,14 @@ static void forget_request(struct wish *w)
     w->bias = NULL, w->allowed = w->stop_token = NULL, w->request = NULL;
 }
 
+static void keep_token(void *ctx, int32_t id) { shadow_add(((struct choice *)ctx)->shadow, id); }
+
+/* Nothing but the model decides its tokens. */
+static bool is_plain_greedy(const struct answer_wish *a)
+{
+    return a->sampling.temperature <= 0 && !a->grammar && !a->n_bias && !a->n_allowed && !a->min && a->presence == 0 && a->frequency == 0 && (a->repetition == 0 || a->repetition == 1);
+}
+
 static void make_answer(struct choice *c, struct refusal *e)
 {
     const struct exchange *x = c->x;
@@ -375,7 +388,9 @@ static void make_answer(struct choice *c, struct refusal *e)
     struct answer_wish a = x->w.answer;
     struct err err;
     a.prompt = ids->id, a.n_prompt = (int)ids->n, a.sampling.seed = x->w.seed + (uint64_t)(c->i % made), a.piece = piece, a.end = ended, a.ctx = c;
-    a.most = a.most < 0 ? left : a.most, a.scored = x->w.n_made;
+    if (x->shadow && !e->status)
+        c->shadow = shadow_new(x->shadow, ids->id, (int)ids->n, is_plain_greedy(&a));
+    a.most = a.most < 0 ? left : a.most, a.scored = x->w.n_made || c->shadow, a.made = c->shadow ? keep_token : NULL;
     a.signals = c->record ? &c->signals : NULL;
     if (!e->status && answer_new(&c->a, &x->s->answers, &a, &err) < 0)
         refuse_as(e, err.code == ERR_NOMEM ? 503 : 400, NULL, NULL, NULL, "%s", err.msg);
@@ -390,7 +405,7 @@ static struct exchange *make(struct http_request *q, struct served_model *s, str
         refuse_as(e, 503, NULL, NULL, NULL, "no memory for the request");
         return NULL;
     }
-    *x = (struct exchange){ .q = q, .s = s, .arm = ((struct visit *)http_user(q))->arm, .w = *w, .n = w->n_prompt * w->n, .n_all = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
+    *x = (struct exchange){ .q = q, .s = s, .arm = ((struct visit *)http_user(q))->arm, .shadow = ((struct visit *)http_user(q))->shadow, .w = *w, .n = w->n_prompt * w->n, .n_all = n, .pending = n + 1, .created = time(NULL), .begun = clock_wall() };
     *w = (struct wish){ 0 };
     x->number = rng_u64((uint64_t)x->created, atomic_fetch_add(&count, 1));
     name_reply(q, x->w.dialect);

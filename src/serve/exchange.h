@@ -36,6 +36,7 @@ struct choice {
     int own[2];
     struct buf part[CHOICE_PARTS];
     /* ---- the exchange's own ---- */
+    struct shadow *shadow;               /* of its text, for a candidate; or NULL */
     struct answer *a;
     bool leads;                          /* the first of its prompt's, when they were submitted */
     uint64_t id;                         /* of the batch; 0: not there */
@@ -45,6 +46,7 @@ struct choice {
 struct exchange {
     struct served_model *s;              /* with its version, where it is one */
     const char *arm;                     /* stable or candidate, where it has versions; NULL */
+    struct served_model *shadow;         /* that its texts are compared with (shadow.h), or NULL; the visit holds it */
     struct wish w;
     time_t created;
     double begun;                        /* clock_wall() */

@@ -324,6 +324,7 @@ static struct served_model *find_model(struct server *s, struct http_request *q,
     struct served_model *m = a ? arms_take(a, arms_splits(a, &salt) ? sticky_place_of(salt, q, request) : 0, &is_candidate, &wait_s) : NULL;
     if (m) {
         visit_hold(q, m, is_candidate);
+        ((struct visit *)http_user(q))->shadow = arms_shadow(a);
     } else if (a) {
         refuse_as(e, 503, "unavailable_error", "model_swapping", NULL, "%s is being replaced by another version: about %.0f s", arms_name(a), wait_s);
         tell_wait(q, wait_s);

@@ -293,6 +293,8 @@ static int open_all(struct served_model *s, const struct served_model_opts *o, s
     TRY(load(s, o, err));
     if (s->engine)
         TRY(find_ends(s, o->path, err));
+    if (s->engine && s->number)
+        TRY(tok_digest(engine_tok(s->engine), true, s->tok_digest, err));
     return name_all(s, o, err);
 }
 

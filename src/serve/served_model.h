@@ -17,6 +17,7 @@
 #include "serve/grammars.h"
 #include "serve/machine.h"
 #include "serve/metrics.h"
+#include "serve/shadow.h"
 #include "serve/turns.h"
 
 struct recorder;
@@ -77,8 +78,10 @@ struct served_model {
     struct block_key root;               /* of texts that belong to nobody in particular */
     int64_t number; char version_root[SHA256_HEX];   /* of a version of a registry: NAME@number; 0, "": it is none */
     char version[SERVED_VERSION];        /* NAME@number, or "" */
+    char tok_digest[SHA256_HEX];         /* of a version that makes texts: whether two have the same tokens (tok_digest) */
     atomic_int n_user;                   /* that look at it: requests, and lists being written */
     atomic_bool spare;                   /* its steps take what time the others leave (machine.h) */
+    struct shadow_counts shadow;         /* of a candidate that is compared (shadow.h) */
     struct served_adapter *adapter; int n_adapter;
     time_t since;
     /* ---- its own ---- */

@@ -179,7 +179,9 @@ void visit_release(struct visit *v)
 {
     if (v->held)
         served_model_drop(v->held);
-    v->held = NULL;
+    if (v->shadow)
+        served_model_drop(v->shadow);
+    v->held = v->shadow = NULL;
     mem_free(v->asked);
     mem_free(v->request);
     mem_free(v->texts);

@@ -18,6 +18,7 @@ struct visit {
     struct quota_grant grant;                /* taken and not yet settled */
     int64_t requests, tokens;                /* what was charged in the end */
     struct served_model *held;               /* that answers it, until the request is released; NULL: none */
+    struct served_model *shadow;             /* that its texts are compared with, held as well, or NULL */
     /* for the log */
     bool noted, keeps_text;                  /* it is to have a line; with its texts */
     double time, begun, first;               /* visit_now(), clock_wall() when it came in and when its first text was there; 0: not */

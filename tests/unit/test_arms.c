@@ -324,6 +324,66 @@ static void what_was_kept_for_going_back_makes_room_for_a_candidate(void **state
     arms_close(a);
 }
 
+/* ---- shadows ---- */
+
+static struct { struct served_model *candidate; struct shadow *shadow; double logprob; int change; } sh;
+
+/* The change-th token is said to be another. */
+static bool shadow_token(void *ctx, const struct text_token *t)
+{
+    struct text *x = ctx;
+    const int i = atomic_fetch_add(&x->n_token, 1);
+    shadow_add(sh.shadow, i == sh.change ? (t->id + 1) % 200 : t->id);
+    sh.logprob += (double)t->logprob;
+    return true;
+}
+
+static void compare(struct arms *a, int change)
+{
+    static const int32_t ids[] = { 1, 2, 3 };
+    struct text x = { 0 };
+    uint64_t id;
+    struct served_model *m = arms_stable(a);
+    sh.shadow = shadow_new(sh.candidate, ids, 3, true), sh.logprob = 0, sh.change = change;
+    assert_non_null(sh.shadow);
+    OK(batch_submit(m->batch, &(struct text_request){ .ids = ids, .n = 3, .most = 8, .n_logprob = 0, .token = shadow_token, .done = done, .ctx = &x }, &id, &err));
+    while (!atomic_load(&x.over))
+        nap();
+    shadow_end(sh.shadow, sh.logprob);
+    while (atomic_load(&sh.candidate->shadow.flight))
+        nap();
+    served_model_drop(m);
+}
+
+static void a_shadow_of_the_same_model_agrees_and_of_another_text_says_where_not(void **state)
+{
+    (void)state;
+    struct arms *a = open_arms(SIZE_MAX, false);
+    assert_null(arms_shadow(a));
+    want(1, 2, 0, RELEASE_SHADOW, 0);
+    while (!(sh.candidate = arms_shadow(a)))
+        nap();
+    assert_int_equal(number_at(a, 0), 1);
+    struct shadow_counts *c = &sh.candidate->shadow;
+    compare(a, -1);
+    assert_true(c->n_text == 1 && c->n_greedy == 1 && c->n_same == 1 && c->n_until == 8 && c->n_greedy_token == 8 && c->n_token == 8);
+    assert_true(c->log_ratio > -1e-4 && c->log_ratio < 1e-4);
+    compare(a, 5);
+    assert_true(c->n_text == 2 && c->n_same == 1 && c->n_until == 8 + 5 && c->n_greedy_token == 16);
+    assert_true(text_says(a, "\"greedy_texts\":2") && text_says(a, "\"same\":0.5"));
+    struct shadow *many[SHADOW_MOST];
+    for (int i = 0; i < SHADOW_MOST; i++)
+        assert_non_null(many[i] = shadow_new(sh.candidate, &(int32_t){ 1 }, 1, false));
+    assert_null(shadow_new(sh.candidate, &(int32_t){ 1 }, 1, false));
+    assert_true(c->n_passed == 1);
+    for (int i = 0; i < SHADOW_MOST; i++)
+        shadow_free(many[i]);
+    served_model_drop(sh.candidate);
+    want(1, 0, 0, RELEASE_NONE, 0);
+    wait_for("2 gone");
+    arms_close(a);
+}
+
 /* ---- many at once ---- */
 
 static struct arms *busy;
@@ -422,6 +482,7 @@ int main(void)
         cmocka_unit_test(with_swap_the_old_one_goes_first),
         cmocka_unit_test(after_a_swap_in_vain_the_old_one_comes_back),
         cmocka_unit_test(what_was_kept_for_going_back_makes_room_for_a_candidate),
+        cmocka_unit_test(a_shadow_of_the_same_model_agrees_and_of_another_text_says_where_not),
         cmocka_unit_test(no_text_is_lost_while_versions_come_and_go),
         cmocka_unit_test(places_are_those_of_the_formula),
     };
