@@ -211,7 +211,8 @@ static void time_prefill(struct job *j, bool sm80, int d, int n_seq, int n_head,
     for (int s = 0; s <= n_seq && start; s++)
         start[s] = s * n;
     int *const d_start = job_upload(j, start, ((size_t)n_seq + 1) * sizeof *start);
-    const struct gpu_prefill a = { .q = many(j, false, n_q), .k = many(j, false, n_kv), .v = many(j, false, n_kv), .o = job_device(j, n_q * 2), .q_start = d_start, .k_start = d_start, .n_seq = n_seq,
+    const struct gpu_prefill a = { .q = many(j, false, n_q), .k = many(j, false, n_kv), .v = many(j, false, n_kv), .o = job_device(j, n_q * 2), .q_start = d_start, .k_start = d_start,
+                                   .n_seq = n_seq,
                                    .longest = n, .n_q = (int)T, .n_k = (int)T, .n_head = n_head, .n_kv_head = n_kv_head, .d = d, .causal = causal, .sm80 = sm80,
                                    .scale = 2 / sqrtf((float)d) };
     void *maps = job_device(j, GPU_MAPS_BYTES);

@@ -233,5 +233,6 @@ int gpu_launch(struct gpu *g, void *stream, enum gpu_kernel k, long gx, long gy,
     size_t n = kernels[k].args;
     memcpy(block, args, n);
     void *extra[] = { (void *)1, block, (void *)2, &n, !strcmp(g->api->word, "hip") ? (void *)3 : (void *)0 };
-    return failed(g, g->api->launch(g->kernel[k], (unsigned)gx, (unsigned)gy, (unsigned)gz, (unsigned)kernels[k].n_thread, 1, 1, (unsigned)kernels[k].n_shared, stream, NULL, extra), kernels[k].name, err);
+    return failed(g, g->api->launch(g->kernel[k], (unsigned)gx, (unsigned)gy, (unsigned)gz, (unsigned)kernels[k].n_thread, 1, 1,
+                                    (unsigned)kernels[k].n_shared, stream, NULL, extra), kernels[k].name, err);
 }

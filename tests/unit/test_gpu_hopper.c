@@ -64,7 +64,8 @@ static void a_product_is_told_to_the_copy_engine(void **state)
     assert_int_equal(call.kernel, GPU_gemm_sm90_n128);
     assert_int_equal(n_seen, 3);
     assert_true(seen[0].p == A && seen[1].p == B && seen[2].p == C);
-    assert_true(seen[0].type == 9 && seen[0].rank == 2 && seen[0].size[0] == 72 && seen[0].size[1] == 300 && seen[0].stride[0] == 144 && seen[0].box[0] == 64 && seen[0].box[1] == 128);
+    assert_true(seen[0].type == 9 && seen[0].rank == 2 && seen[0].size[0] == 72 && seen[0].size[1] == 300
+               && seen[0].stride[0] == 144 && seen[0].box[0] == 64 && seen[0].box[1] == 128);
     assert_true(seen[1].size[1] == 520 && seen[2].size[0] == 520 && seen[2].size[1] == 300 && seen[2].stride[0] == 1040 && seen[2].box[1] == 64);
     for (int i = 0; i < 3; i++)
         assert_int_equal(((unsigned char *)maps)[128 * i], i + 1);
@@ -86,7 +87,8 @@ static void a_prefill_is_told_to_the_copy_engine(void **state)
     struct gpu_prefill p = { .q = A, .k = B, .v = C, .o = A, .n_seq = 3, .longest = 200, .n_q = 500, .n_k = 700, .n_head = 8, .n_kv_head = 2, .d = 128, .scale = 1 };
     OK(gpu_prefill_call(g, stream, maps, &p, &call, &err));
     assert_true(call.kernel == GPU_attn_sm90_128 && call.gx == 2 && call.gy == 8 && call.gz == 3);
-    assert_true(n_seen == 3 && seen[0].rank == 3 && seen[0].size[0] == 128 && seen[0].size[1] == 8 && seen[0].size[2] == 500 && seen[0].stride[0] == 256 && seen[0].stride[1] == 2048);
+    assert_true(n_seen == 3 && seen[0].rank == 3 && seen[0].size[0] == 128 && seen[0].size[1] == 8 && seen[0].size[2] == 500
+               && seen[0].stride[0] == 256 && seen[0].stride[1] == 2048);
     assert_true(seen[0].box[0] == 64 && seen[0].box[1] == 1 && seen[0].box[2] == 128 && seen[1].box[2] == 176 && seen[1].size[1] == 2 && seen[2].size[2] == 700 && seen[2].p == C);
     p.d = 64;
     n_seen = 0;
