@@ -237,7 +237,7 @@ void check_gemv(struct job *j, bool large)
                 const int step = types[t] == TYPE_Q4_K ? 256 : types[t] == TYPE_BF16 ? 8 : 32;
                 gemv(j, types[t], rows[m], 1 + (int)m * 4, step * (1 + (int)m), m % 2, m > 0 && types[t] != TYPE_BF16);
                 if (m == 0)
-                    gemv(j, types[t], 1, 18, 5120, true, true);
+                    gemv(j, types[t], 1, 18, 8448, true, true);      /* beyond `depth` steps of a wave of 64 */
             }
         }
 }
