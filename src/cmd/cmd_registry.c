@@ -104,7 +104,8 @@ static int tell_added(const struct registry_version *v, struct err *err)
 {
     char size[32];
     if (cmd_json)
-        return cmd_print_json(json_pack("{s:s, s:I, s:s, s:s, s:I, s:b}", "name", v->name, "number", (json_int_t)v->number, "root", v->root, "kind", v->kind, "bytes", (json_int_t)v->bytes, "new",
+        return cmd_print_json(json_pack("{s:s, s:I, s:s, s:s, s:I, s:b}", "name", v->name, "number", (json_int_t)v->number, "root", v->root, "kind", v->kind,
+                                        "bytes", (json_int_t)v->bytes, "new",
                                         v->is_new), err);
     printf("%s@%lld  %s  %s%s\n", v->name, (long long)v->number, v->root, fmt_bytes(size, (double)v->bytes), v->is_new ? "" : ", was there already");
     return 0;
@@ -139,7 +140,8 @@ static int run_add(const char *const *args, int n_args, struct err *err)
     struct registry_version v;
     struct parents parents = { .text = { NULL } };
     TRY(cmd_registry_open(&g, n_args == 2, err));
-    struct registry_addition a = { .name = args[0], .kind = kind, .path = n_args == 2 ? args[1] : NULL, .parent = parents.at, .n_parent = from.n, .evidence = evidence.item, .n_evidence = evidence.n };
+    struct registry_addition a = { .name = args[0], .kind = kind, .path = n_args == 2 ? args[1] : NULL, .parent = parents.at, .n_parent = from.n,
+                                   .evidence = evidence.item, .n_evidence = evidence.n };
     int rc = read_parents(g, &parents, err);
     if (!rc)
         rc = a.path ? add_version(g, &a, &v, err) : attach(g, args[0], &a, &v, err);
@@ -152,8 +154,10 @@ static int run_add(const char *const *args, int n_args, struct err *err)
 
 static const struct opt add_opts[] = {
     { OPT_CHOICE, "kind", &kind, "model|data", "what NAME is", 0, 0 },
-    { OPT_LIST, "from", &from, "<parent>", "what it comes from: NAME@N, NAME@ALIAS, or another's name; as ROLE=PARENT where its role is neither data nor base; may be given again", 0, 0 },
-    { OPT_LIST, "evidence", &evidence, "<file>", "what was found out about it: results of lathe eval and compare, report.json of an audit, a signature; may be given again", 0, 0 },
+    { OPT_LIST, "from", &from, "<parent>",
+      "what it comes from: NAME@N, NAME@ALIAS, or another's name; as ROLE=PARENT where its role is neither data nor base; may be given again", 0, 0 },
+    { OPT_LIST, "evidence", &evidence, "<file>",
+      "what was found out about it: results of lathe eval and compare, report.json of an audit, a signature; may be given again", 0, 0 },
     { OPT_LIST, "ignore", &ignored, "<path>", "below PATH, that is no part of it; may be given again", 0, 0 },
     { OPT_FLAG, "facts", &read_facts, NULL, "look at what the files are; --no-facts takes them as they are", 0, 0 },
     OPT_REASON, OPT_ACTOR, OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
@@ -235,7 +239,8 @@ static void print_version(const json_t *o)
     char size[32];
     size_t i;
     const json_t *f, *facts = json_object_get(o, "facts");
-    printf("%s@%lld, %s, added %.19sZ by %s%s%s\n", tree_text_at(o, "name"), (long long)tree_number_at(o, "number"), tree_text_at(o, "kind"), tree_text_at(o, "t"), tree_text_at(o, "actor"),
+    printf("%s@%lld, %s, added %.19sZ by %s%s%s\n", tree_text_at(o, "name"), (long long)tree_number_at(o, "number"), tree_text_at(o, "kind"),
+           tree_text_at(o, "t"), tree_text_at(o, "actor"),
            *tree_text_at(o, "reason") ? ": " : "", tree_text_at(o, "reason"));
     printf("root         %s\n", tree_text_at(o, "root"));
     print_list(o, "aliases", NULL, NULL);

@@ -20,7 +20,8 @@ static const char *alias = "production", *override;
 
 static json_t *release_json(const struct registry_release *r)
 {
-    json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:i, s:I, s:s}", "name", r->name, "alias", r->alias, "number", (json_int_t)r->stable, "root", r->stable_root, "mode", release_mode_name(r->mode),
+    json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:i, s:I, s:s}", "name", r->name, "alias", r->alias, "number", (json_int_t)r->stable, "root",
+                          r->stable_root, "mode", release_mode_name(r->mode),
                           "share", r->share, "seq", (json_int_t)r->seq, "t", r->t);
     if (o && r->previous)
         json_object_set_new(o, "previous", json_integer(r->previous));
@@ -36,7 +37,8 @@ static void print_checks(const json_t *verdict)
     json_array_foreach(json_object_get(verdict, "checks"), i, c) {
         const json_t *found = json_object_get(c, "found");
         char *text = json_is_null(found) ? NULL : tree_dumps(found, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        printf("%-4s %s: found %s, expected %s", json_is_true(json_object_get(c, "passed")) ? "ok" : "no", tree_text_at(c, "check"), text ? text : "nothing", tree_text_at(c, "limit"));
+        printf("%-4s %s: found %s, expected %s", json_is_true(json_object_get(c, "passed")) ? "ok" : "no", tree_text_at(c, "check"), text ? text : "nothing",
+               tree_text_at(c, "limit"));
         printf(*tree_text_at(c, "why") ? ", %s" : "%s", tree_text_at(c, "why"));
         printf(*tree_text_at(c, "evidence") ? ", evidence %.64s\n" : "%s\n", tree_text_at(c, "evidence"));
         mem_free(text);

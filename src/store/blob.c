@@ -147,7 +147,8 @@ int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], stru
 static int changed(const char *path, const char *id, const char *found, struct err *err)
 {
     uint64_t from, to;
-    return blob_pieces_find(path, &from, &to) ? ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s: it was changed between byte %llu and byte %llu", id, found, (unsigned long long)from, (unsigned long long)to)
+    return blob_pieces_find(path, &from, &to) ? ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s: it was changed between byte %llu and byte %llu",
+                                                    id, found, (unsigned long long)from, (unsigned long long)to)
                                               : ERR(err, CORRUPT, "blob %s holds what has the SHA-256 %s", id, found);
 }
 

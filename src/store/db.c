@@ -165,7 +165,8 @@ static int take_steps(struct db *db, const char *what, const char *const *step, 
     for (int64_t v = version; v < n; v++)
         if (db_script(db, step[v], err))
             return err_context(err, "version %lld of the tables of %s", (long long)v + 1, what);
-    return db_run(db, "INSERT INTO lathe_schema (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = $2", DB_ARGS(DB_T(what), DB_I(n)), NULL, err);
+    return db_run(db, "INSERT INTO lathe_schema (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = $2", DB_ARGS(DB_T(what), DB_I(n)),
+                  NULL, err);
 }
 
 int db_upgrade(struct db *db, const char *what, const char *const *step, int n, struct err *err)

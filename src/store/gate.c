@@ -102,7 +102,8 @@ struct outcome { json_t *found; bool passed; const char *evidence, *why; };     
 static int add(struct judging *j, const char *check, const char *limit, const struct outcome *o, struct err *err)
 {
     const char *why = o->why ? o->why : o->found ? "" : "not measured";
-    json_t *c = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s}", "check", check, "limit", limit, "found", o->found ? o->found : json_null(), "passed", o->passed, "evidence",
+    json_t *c = json_pack("{s:s, s:s, s:o, s:b, s:s?, s:s}", "check", check, "limit", limit, "found", o->found ? o->found : json_null(), "passed", o->passed,
+                          "evidence",
                           o->evidence && *o->evidence ? o->evidence : NULL, "why", why);
     return json_array_append_new(j->checks, c) ? no_memory(err) : 0;
 }
@@ -415,8 +416,10 @@ int gate_refusal(const json_t *verdict, struct err *err)
     json_array_foreach(json_object_get(verdict, "checks"), i, c) {
         if (json_is_true(json_object_get(c, "passed")))
             continue;
-        char *found = json_is_null(json_object_get(c, "found")) ? mem_strdup("nothing") : tree_dumps(json_object_get(c, "found"), JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        rc = found ? buf_printf(&text, err, "%s%s: found %s, expected %s%s%s%s%.12s", text.len ? "; " : "", tree_text_at(c, "check"), found, tree_text_at(c, "limit"),
+        const json_t *value = json_object_get(c, "found");
+        char *found = json_is_null(value) ? mem_strdup("nothing") : tree_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        rc = found ? buf_printf(&text, err, "%s%s: found %s, expected %s%s%s%s%.12s", text.len ? "; " : "", tree_text_at(c, "check"), found,
+                                tree_text_at(c, "limit"),
                                 *tree_text_at(c, "why") ? ", " : "", tree_text_at(c, "why"), *tree_text_at(c, "evidence") ? ", evidence " : "", tree_text_at(c, "evidence"))
                    : no_memory(err);
         mem_free(found);

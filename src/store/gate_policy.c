@@ -17,7 +17,9 @@ static bool is_signature(const json_t *v) { return is_word_of(v, "off|warn|enfor
 static bool is_bounds(const json_t *v)
 {
     const json_t *min = json_object_get(v, "min"), *max = json_object_get(v, "max");
-    return json_is_object(v) && (min || max) && json_object_size(v) == (size_t)(min != NULL) + (max != NULL) && (!min || json_is_number(min)) && (!max || json_is_number(max));
+    if (!json_is_object(v) || !(min || max) || json_object_size(v) != (size_t)(min != NULL) + (max != NULL))
+        return false;
+    return (!min || json_is_number(min)) && (!max || json_is_number(max));
 }
 
 static bool is_evaluation(const json_t *v)

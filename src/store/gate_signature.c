@@ -6,7 +6,9 @@
 static int trust_text(struct dsse_trust *t, const char *pem, struct err *err)
 {
     *t = (struct dsse_trust){ .now = (int64_t)time(NULL) };
-    const int rc = strstr(pem, "-----BEGIN CERTIFICATE-----") ? pki_certs_text(&t->anchors, pem, "a signer of the policy", err) : pki_public_text(&t->key, pem, "a signer of the policy", err);
+    const char *name = "a signer of the policy";
+    const bool certificates = strstr(pem, "-----BEGIN CERTIFICATE-----") != NULL;
+    const int rc = certificates ? pki_certs_text(&t->anchors, pem, name, err) : pki_public_text(&t->key, pem, name, err);
     if (rc)
         dsse_trust_release(t);
     return rc;

@@ -134,7 +134,8 @@ static int judge(const struct step *s, const struct journal_head *last, json_t *
         *wrong = "is not canonical JSON";
     else if (strcmp(tree_text_at(*record, "prev_hash"), last->hash))
         *wrong = "does not name the hash of the one before: one of the two was changed";
-    else if (json_integer_value(json_object_get(*record, "seq")) != s->seq || strcmp(tree_text_at(*record, "t"), s->t) || strcmp(tree_text_at(*record, "name"), s->name))
+    else if (json_integer_value(json_object_get(*record, "seq")) != s->seq || strcmp(tree_text_at(*record, "t"), s->t) ||
+             strcmp(tree_text_at(*record, "name"), s->name))
         *wrong = "is filed under another number, time or name";
     else if (strcmp(s->t, last->t) <= 0)
         *wrong = "is not later than the one before";

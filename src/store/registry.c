@@ -107,7 +107,8 @@ int registry_ref_parse(struct registry_ref *out, const char *text, struct err *e
         out->number = strtoll(at + 1, NULL, 10);
     else if (ok && at && (ok = registry_alias_ok(at + 1)))
         strcpy(out->alias, at + 1);
-    return ok ? 0 : ERR(err, USAGE, "found '%.200s', expected NAME, NAME@N or NAME@ALIAS: letters, digits, '.', '_' and '-', at most %d, N from 1 on", text, REGISTRY_NAME - 1);
+    return ok ? 0 : ERR(err, USAGE, "found '%.200s', expected NAME, NAME@N or NAME@ALIAS: letters, digits, '.', '_' and '-', at most %d, N from 1 on", text,
+                        REGISTRY_NAME - 1);
 }
 
 /* ---- finding ---- */
@@ -140,7 +141,8 @@ int registry_find(struct registry *g, const struct registry_ref *ref, struct reg
     if (ref->number)
         rc = find_one(g, VERSION "WHERE v.name = $1 AND v.number = $2", DB_ARGS(DB_T(ref->name), DB_I(ref->number)), out, err);
     else if (*ref->alias)
-        rc = find_one(g, VERSION "JOIN alias a ON a.name = v.name AND a.number = v.number WHERE v.name = $1 AND a.alias = $2", DB_ARGS(DB_T(ref->name), DB_T(ref->alias)), out, err);
+        rc = find_one(g, VERSION "JOIN alias a ON a.name = v.name AND a.number = v.number WHERE v.name = $1 AND a.alias = $2",
+                      DB_ARGS(DB_T(ref->name), DB_T(ref->alias)), out, err);
     else
         rc = find_one(g, VERSION "WHERE v.name = $1 ORDER BY v.number DESC LIMIT 1", DB_ARGS(DB_T(ref->name)), out, err);
     if (rc != ERR_NOTFOUND)

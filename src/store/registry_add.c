@@ -100,10 +100,10 @@ static int put_all_evidence(const struct registry *g, const struct registry_addi
 /* ---- the transaction ---- */
 
 /* A collector may have taken a blob that nothing named yet. */
-static int check_blobs(const struct registry *g, const struct registry_version *v, struct err *err)
+static int check_blobs(struct registry *g, const struct registry_version *v, struct err *err)
 {
     struct manifest m;
-    TRY(registry_manifest((struct registry *)(uintptr_t)g, v, &m, err));
+    TRY(registry_manifest(g, v, &m, err));
     int rc = blob_exists(registry_folder(g), v->facts) ? 0 : ERR_BUSY;
     for (int i = 0; i < m.n && !rc; i++)
         rc = blob_exists(registry_folder(g), m.file[i].sha256) ? 0 : ERR_BUSY;
@@ -117,7 +117,8 @@ static int write_version(struct registry *g, struct registry_version *v, const s
     TRY(check_blobs(g, v, err));
     TRY(db_query_int(&v->number, registry_db(g), 0, "SELECT max(number) FROM version WHERE name = $1", DB_ARGS(DB_T(v->name)), err));
     v->number++;
-    json_t *record = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "action", "add", "name", v->name, "number", (json_int_t)v->number, "root", v->root, "kind", v->kind, "manifest",
+    json_t *record = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "action", "add", "name", v->name, "number", (json_int_t)v->number, "root",
+                               v->root, "kind", v->kind, "manifest",
                                v->manifest, "facts", v->facts, "bytes", (json_int_t)v->bytes);
     const int rc = record ? registry_write(registry_db(g), record, by, &head, err) : no_memory(err);
     json_decref(record);
@@ -178,7 +179,8 @@ static int drop_known(struct registry *g, const struct registry_version *v, json
     return 0;
 }
 
-static int write_list(struct registry *g, const struct registry_version *v, const char *action, const char *key, json_t *list, const struct journal_by *by, struct err *err)
+static int write_list(struct registry *g, const struct registry_version *v, const char *action, const char *key, json_t *list, const struct journal_by *by,
+                      struct err *err)
 {
     struct journal_head head;
     if (!json_array_size(list))
@@ -220,7 +222,8 @@ static int list_parents(struct registry *g, const struct registry_version *v, co
         char self[160];
         TRY(name_parent(g, v, &a->parent[i], parent, sizeof parent, err));
         snprintf(self, sizeof self, "%s@%lld", v->name, (long long)v->number);
-        TRY(db_query_int(&n, registry_db(g), 0, "SELECT count(*) FROM lineage WHERE child = $1 AND parent = $2 AND role = $3", DB_ARGS(DB_T(self), DB_T(parent), DB_T(a->parent[i].role)), err));
+        TRY(db_query_int(&n, registry_db(g), 0, "SELECT count(*) FROM lineage WHERE child = $1 AND parent = $2 AND role = $3",
+                         DB_ARGS(DB_T(self), DB_T(parent), DB_T(a->parent[i].role)), err));
         if (!n && json_array_append_new(list, json_pack("{s:s, s:s}", "parent", parent, "role", a->parent[i].role)))
             return no_memory(err);
     }
@@ -228,7 +231,8 @@ static int list_parents(struct registry *g, const struct registry_version *v, co
 }
 
 /* Within the transaction. */
-static int attach(struct registry *g, const struct registry_version *v, const struct registry_addition *a, json_t *evidence, const struct journal_by *by, struct err *err)
+static int attach(struct registry *g, const struct registry_version *v, const struct registry_addition *a, json_t *evidence, const struct journal_by *by,
+                  struct err *err)
 {
     json_t *parents = json_array();
     int rc = parents ? list_parents(g, v, a, parents, err) : no_memory(err);
@@ -263,7 +267,8 @@ int registry_attach(struct registry *g, const struct registry_version *v, const 
     return rc;
 }
 
-static int make_known(struct registry *g, const struct registry_addition *a, json_t *evidence, const struct journal_by *by, struct registry_version *v, struct err *err)
+static int make_known(struct registry *g, const struct registry_addition *a, json_t *evidence, const struct journal_by *by, struct registry_version *v,
+                      struct err *err)
 {
     TRY(check_kind(g, v, err));
     TRY(find_same(g, v, err));
@@ -276,7 +281,8 @@ int registry_add(struct registry *g, const struct registry_addition *a, const st
 {
     *out = (struct registry_version){ .number = 0 };
     if (!registry_name_ok(a->name))
-        return ERR(err, USAGE, "found the name '%.200s', expected letters, digits, '.', '_' and '-', at most %d, the first no point", a->name, REGISTRY_NAME - 1);
+        return ERR(err, USAGE, "found the name '%.200s', expected letters, digits, '.', '_' and '-', at most %d, the first no point", a->name,
+                   REGISTRY_NAME - 1);
     if (strcmp(a->kind, "model") && strcmp(a->kind, "data"))
         return ERR(err, USAGE, "found the kind '%.100s', expected model or data", a->kind);
     TRY(journal_by_check(by, err));

@@ -54,9 +54,11 @@ static int apply_say(struct db *db, const json_t *record, struct err *err)
 
 static int apply_add(struct db *db, const json_t *record, struct err *err)
 {
-    TRY(db_run(db, "INSERT INTO model (name, kind, seq) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING", DB_ARGS(TEXT_OF("name"), TEXT_OF("kind"), INT_OF("seq")), NULL, err));
+    TRY(db_run(db, "INSERT INTO model (name, kind, seq) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+               DB_ARGS(TEXT_OF("name"), TEXT_OF("kind"), INT_OF("seq")), NULL, err));
     return db_run(db, "INSERT INTO version (name, number, root, manifest, facts, bytes, t, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                  DB_ARGS(TEXT_OF("name"), INT_OF("number"), TEXT_OF("root"), TEXT_OF("manifest"), TEXT_OF("facts"), INT_OF("bytes"), TEXT_OF("t"), INT_OF("seq")), NULL, err);
+                  DB_ARGS(TEXT_OF("name"), INT_OF("number"), TEXT_OF("root"), TEXT_OF("manifest"), TEXT_OF("facts"), INT_OF("bytes"), TEXT_OF("t"),
+                          INT_OF("seq")), NULL, err);
 }
 
 static int apply_evidence(struct db *db, const json_t *record, struct err *err)
@@ -64,7 +66,8 @@ static int apply_evidence(struct db *db, const json_t *record, struct err *err)
     size_t i;
     const json_t *e;
     json_array_foreach(json_object_get(record, "evidence"), i, e)
-        TRY(db_run(db, "INSERT INTO evidence (name, number, blob, kind, file, bytes, t, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name, number, blob) DO NOTHING",
+        TRY(db_run(db,
+                   "INSERT INTO evidence (name, number, blob, kind, file, bytes, t, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name, number, blob) DO NOTHING",
                    DB_ARGS(TEXT_OF("name"), INT_OF("number"), DB_T(tree_text_at(e, "blob")), DB_T(tree_text_at(e, "kind")), DB_T(tree_text_at(e, "file")),
                            DB_I(json_integer_value(json_object_get(e, "bytes"))), TEXT_OF("t"), INT_OF("seq")), NULL, err));
     return 0;
@@ -88,7 +91,8 @@ static int apply_release(struct db *db, const json_t *record, struct err *err)
     return db_run(db, "INSERT INTO alias (name, alias, number, past, candidate, mode, share, salt, t, seq) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
                       " ON CONFLICT (name, alias) DO UPDATE SET number = $3, past = $4, candidate = $5, mode = $6, share = $7, salt = $8, t = $9, seq = $10",
                   DB_ARGS(TEXT_OF("name"), TEXT_OF("alias"), DB_I(json_integer_value(json_object_get(r, "number"))), DB_T(tree_text_at(r, "past")),
-                          DB_I(json_integer_value(json_object_get(r, "candidate"))), DB_T(tree_text_at(r, "mode")), DB_I(json_integer_value(json_object_get(r, "share"))),
+                          DB_I(json_integer_value(json_object_get(r, "candidate"))), DB_T(tree_text_at(r, "mode")),
+                          DB_I(json_integer_value(json_object_get(r, "share"))),
                           DB_T(tree_text_at(r, "salt")), TEXT_OF("t"), INT_OF("seq")), NULL, err);
 }
 
@@ -116,7 +120,8 @@ int registry_apply(struct db *db, const json_t *record, struct err *err)
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (!strcmp(action, actions[i].action))
             return actions[i].apply(db, record, err);
-    return ERR(err, UNSUPPORTED, "record %lld of the journal has the action '%.40s', which this program does not know", (long long)json_integer_value(json_object_get(record, "seq")), action);
+    return ERR(err, UNSUPPORTED, "record %lld of the journal has the action '%.40s', which this program does not know",
+               (long long)json_integer_value(json_object_get(record, "seq")), action);
 }
 
 int registry_write(struct db *db, json_t *record, const struct journal_by *by, struct journal_head *out, struct err *err)

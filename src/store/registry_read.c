@@ -36,11 +36,15 @@ static int list_of(json_t **out, struct registry *g, json_t *(*make)(struct db_r
 
 static json_t *name_row(struct db_rows *r)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:{}}", "name", db_text(r, 0), "kind", db_text(r, 1), "versions", (json_int_t)db_int(r, 2), "last", (json_int_t)db_int(r, 3), "bytes",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:{}}", "name", db_text(r, 0), "kind", db_text(r, 1), "versions", (json_int_t)db_int(r, 2), "last",
+                     (json_int_t)db_int(r, 3), "bytes",
                      (json_int_t)db_int(r, 4), "t", db_text(r, 5), "aliases");
 }
 
-static json_t *alias_row(struct db_rows *r) { return json_pack("{s:s, s:s, s:I}", "name", db_text(r, 0), "alias", db_text(r, 1), "number", (json_int_t)db_int(r, 2)); }
+static json_t *alias_row(struct db_rows *r)
+{
+    return json_pack("{s:s, s:s, s:I}", "name", db_text(r, 0), "alias", db_text(r, 1), "number", (json_int_t)db_int(r, 2));
+}
 
 static int give_aliases(const json_t *names, const json_t *aliases, struct err *err)
 {
@@ -48,7 +52,8 @@ static int give_aliases(const json_t *names, const json_t *aliases, struct err *
     json_t *name, *a;
     json_array_foreach(aliases, i, a)
         json_array_foreach(names, k, name)
-            if (!strcmp(tree_text_at(name, "name"), tree_text_at(a, "name")) && json_object_set(json_object_get(name, "aliases"), tree_text_at(a, "alias"), json_object_get(a, "number")))
+            if (!strcmp(tree_text_at(name, "name"), tree_text_at(a, "name")) && json_object_set(json_object_get(name, "aliases"), tree_text_at(a, "alias"),
+                    json_object_get(a, "number")))
                 return no_memory(err);
     return 0;
 }
@@ -69,7 +74,8 @@ int registry_list(struct registry *g, json_t **out, struct err *err)
 
 static json_t *evidence_row(struct db_rows *r)
 {
-    return json_pack("{s:s, s:I, s:s, s:s, s:s}", "blob", db_text(r, 0), "bytes", (json_int_t)db_int(r, 1), "file", db_text(r, 2), "kind", db_text(r, 3), "t", db_text(r, 4));
+    return json_pack("{s:s, s:I, s:s, s:s, s:s}", "blob", db_text(r, 0), "bytes", (json_int_t)db_int(r, 1), "file", db_text(r, 2), "kind", db_text(r, 3),
+                     "t", db_text(r, 4));
 }
 
 int registry_evidence(struct registry *g, const struct registry_version *v, json_t **out, struct err *err)
@@ -166,6 +172,7 @@ static json_t *record_row(struct db_rows *r)
 int registry_history(struct registry *g, const char *name, int64_t n, json_t **out, struct err *err)
 {
     const int64_t limit = n > 0 ? n : INT64_MAX;
-    return name ? list_of(out, g, record_row, "SELECT record, hash FROM journal WHERE name = $1 ORDER BY seq DESC LIMIT $2", DB_ARGS(DB_T(name), DB_I(limit)), err)
+    return name ? list_of(out, g, record_row, "SELECT record, hash FROM journal WHERE name = $1 ORDER BY seq DESC LIMIT $2",
+                             DB_ARGS(DB_T(name), DB_I(limit)), err)
                 : list_of(out, g, record_row, "SELECT record, hash FROM journal ORDER BY seq DESC LIMIT $1", DB_ARGS(DB_I(limit)), err);
 }

@@ -60,7 +60,8 @@ static int check_head(struct verify *v, struct err *err)
     if (rc < 0 || same)
         return rc < 0 ? rc : 0;
     snprintf(where, sizeof where, "record %lld", (long long)v->o->seq);
-    return find(v, "journal", where, there ? "does not have the hash that was noted: the journal was made anew" : "is noted, but the journal ends before it", err);
+    return find(v, "journal", where, there ? "does not have the hash that was noted: the journal was made anew" : "is noted, but the journal ends before it",
+                err);
 }
 
 static int check_journal(struct verify *v, struct journal_head *head, struct err *err)
@@ -154,7 +155,8 @@ static int find_columns(struct verify *v, const struct registry_table *t, const 
         if (!a || !b)
             break;
         if (a - found != b - expected || memcmp(found, expected, (size_t)(a - found))) {
-            snprintf(what, sizeof what, "%s is '%.*s', the journal says '%.*s'", name + (*name == ' '), (int)(a - found > 200 ? 200 : a - found), found, (int)(b - expected > 200 ? 200 : b - expected),
+            snprintf(what, sizeof what, "%s is '%.*s', the journal says '%.*s'", name + (*name == ' '), (int)(a - found > 200 ? 200 : a - found), found,
+                     (int)(b - expected > 200 ? 200 : b - expected),
                      expected);
             err_tidy(what);
             TRY(find(v, "tables", where, what, err));
@@ -409,7 +411,8 @@ int registry_verify(struct registry *g, const struct registry_verify_opts *o, js
     int rc = v.findings && v.blobs && v.views ? check_all(&v, &head, err) : no_memory(err);
     if (rc == ERR_CORRUPT)                               /* so damaged that it cannot be read */
         rc = find(&v, "database", db_name(registry_db(g)), err->msg, err);
-    if (!rc && !(*out = json_pack("{s:b, s:I, s:{s:I, s:s, s:s}, s:I, s:I, s:O}", "valid", json_array_size(v.findings) == 0, "records", (json_int_t)head.seq, "head", "seq", (json_int_t)head.seq, "hash",
+    if (!rc && !(*out = json_pack("{s:b, s:I, s:{s:I, s:s, s:s}, s:I, s:I, s:O}", "valid", json_array_size(v.findings) == 0, "records", (json_int_t)head.seq,
+                                  "head", "seq", (json_int_t)head.seq, "hash",
                                   head.hash, "t", head.t, "blobs", (json_int_t)json_object_size(v.blobs), "bytes", (json_int_t)v.bytes, "findings", v.findings)))
         rc = no_memory(err);
     db_close(v.replay);

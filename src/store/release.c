@@ -66,7 +66,8 @@ static int get(struct registry *g, const char *name, const char *alias, struct s
     *s = (struct state){ .past = "" };
     snprintf(s->r.name, sizeof s->r.name, "%s", name);
     snprintf(s->r.alias, sizeof s->r.alias, "%s", alias);
-    TRY(db_query(&r, registry_db(g), "SELECT number, past, candidate, mode, share, salt, t, seq FROM alias WHERE name = $1 AND alias = $2", DB_ARGS(DB_T(name), DB_T(alias)), err));
+    TRY(db_query(&r, registry_db(g), "SELECT number, past, candidate, mode, share, salt, t, seq FROM alias WHERE name = $1 AND alias = $2",
+                 DB_ARGS(DB_T(name), DB_T(alias)), err));
     int rc = db_next(r, err);
     if (rc == 1)
         rc = read_row(s, r, err);
@@ -113,7 +114,8 @@ static int begin(struct move *v, struct err *err)
 {
     const struct release_move *m = v->m;
     if (!registry_name_ok(m->name) || !registry_alias_ok(m->alias))
-        return ERR(err, USAGE, "found '%.96s@%.96s', expected a name and an alias: letters, digits, '.', '_' and '-', an alias not digits alone", m->name, m->alias);
+        return ERR(err, USAGE, "found '%.96s@%.96s', expected a name and an alias: letters, digits, '.', '_' and '-', an alias not digits alone", m->name,
+                   m->alias);
     TRY(db_begin(registry_db(v->g), err));
     struct err none;
     int rc = get(v->g, m->name, m->alias, &v->now, &none);
@@ -122,7 +124,8 @@ static int begin(struct move *v, struct err *err)
     else if (rc)
         *err = none;
     if (!rc && m->expect >= 0 && m->expect != v->now.r.seq)
-        rc = ERR(err, BUSY, "%s@%s was moved by another meanwhile (record %lld of the journal, expected %lld)", m->name, m->alias, (long long)v->now.r.seq, (long long)m->expect);
+        rc = ERR(err, BUSY, "%s@%s was moved by another meanwhile (record %lld of the journal, expected %lld)", m->name, m->alias, (long long)v->now.r.seq,
+                 (long long)m->expect);
     return rc;
 }
 
@@ -181,11 +184,13 @@ static json_t *record_of(const struct move *v, const struct registry_release *be
     const struct registry_release *r = &v->now.r;
     char salt[20];
     snprintf(salt, sizeof salt, "%016llx", (unsigned long long)r->salt);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "action", v->remove ? "unalias" : v->action, "name", r->name, "alias", r->alias, "number", (json_int_t)r->stable, "root", r->stable_root,
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "action", v->remove ? "unalias" : v->action, "name", r->name, "alias", r->alias, "number",
+                          (json_int_t)r->stable, "root", r->stable_root,
                           "prev_root", before->stable_root);
     int rc = o ? 0 : -1;
     if (!rc && !v->remove)
-        rc = json_object_set_new(o, "release", json_pack("{s:I, s:s, s:I, s:s, s:s, s:i}", "candidate", (json_int_t)r->candidate, "mode", release_mode_name(r->mode), "number", (json_int_t)r->stable,
+        rc = json_object_set_new(o, "release", json_pack("{s:I, s:s, s:I, s:s, s:s, s:i}", "candidate", (json_int_t)r->candidate, "mode",
+                                                         release_mode_name(r->mode), "number", (json_int_t)r->stable,
                                                          "past", v->now.past, "salt", r->salt ? salt : "", "share", r->share));
     if (!rc && r->candidate)
         rc = json_object_set_new(o, "candidate_root", json_string(r->candidate_root));
@@ -215,7 +220,8 @@ static int write_move(struct move *v, const struct registry_release *before, con
 }
 
 /* change: what becomes of v->now, within the transaction. */
-static int move(struct move *v, int (*change)(struct move *v, struct err *err), const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err)
+static int move(struct move *v, int (*change)(struct move *v, struct err *err), const struct journal_by *by, struct registry_release *out, json_t **verdict,
+                struct err *err)
 {
     if (verdict)
         *verdict = NULL;
@@ -254,7 +260,8 @@ static int change_promote(struct move *v, struct err *err)
     return gates(v, &version, err);
 }
 
-int registry_promote(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err)
+int registry_promote(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict,
+                     struct err *err)
 {
     return move(&(struct move){ .g = g, .m = m, .action = "promote" }, change_promote, by, out, verdict, err);
 }
@@ -270,7 +277,8 @@ static int change_alias(struct move *v, struct err *err)
     return gates(v, &version, err);
 }
 
-int registry_alias(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err)
+int registry_alias(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict,
+                   struct err *err)
 {
     return move(&(struct move){ .g = g, .m = m, .action = "alias" }, change_alias, by, out, verdict, err);
 }
@@ -284,7 +292,8 @@ static int change_settle(struct move *v, struct err *err)
 {
     TRY(needs_candidate(v, err));
     if (v->now.r.mode != RELEASE_GREEN)
-        return ERR(err, USAGE, "the candidate of %s@%s is of mode %s: only one of mode green is settled", v->m->name, v->m->alias, release_mode_name(v->now.r.mode));
+        return ERR(err, USAGE, "the candidate of %s@%s is of mode %s: only one of mode green is settled", v->m->name, v->m->alias,
+                   release_mode_name(v->now.r.mode));
     make_stable(&v->now, v->now.r.candidate);
     return 0;
 }

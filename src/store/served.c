@@ -3,7 +3,8 @@
 #include "base/tree.h"
 #include "store/release.h"
 
-int registry_server_state(struct registry *g, const char *server, const char *name, const char *alias, int64_t number, const char *state, const char *message, struct err *err)
+int registry_server_state(struct registry *g, const char *server, const char *name, const char *alias, int64_t number, const char *state,
+                          const char *message, struct err *err)
 {
     char t[WHEN_TEXT];
     when_text(t, when_now());
@@ -17,10 +18,12 @@ int registry_server_states(struct registry *g, const char *name, const char *ali
 {
     struct db_rows *r;
     int rc;
-    TRY(db_query(&r, registry_db(g), "SELECT server, number, state, message, t FROM server_state WHERE name = $1 AND alias = $2 ORDER BY server, number", DB_ARGS(DB_T(name), DB_T(alias)), err));
+    TRY(db_query(&r, registry_db(g), "SELECT server, number, state, message, t FROM server_state WHERE name = $1 AND alias = $2 ORDER BY server, number",
+                 DB_ARGS(DB_T(name), DB_T(alias)), err));
     *out = json_array();
     while ((rc = db_next(r, err)) == 1)
-        if (json_array_append_new(*out, json_pack("{s:s, s:I, s:s, s:s, s:s}", "server", db_text(r, 0), "number", (json_int_t)db_int(r, 1), "state", db_text(r, 2), "message", db_text(r, 3), "t",
+        if (json_array_append_new(*out, json_pack("{s:s, s:I, s:s, s:s, s:s}", "server", db_text(r, 0), "number", (json_int_t)db_int(r, 1), "state",
+                                                  db_text(r, 2), "message", db_text(r, 3), "t",
                                                   db_text(r, 4)))) {
             rc = ERR(err, NOMEM, "no memory to tell what servers do");
             break;
@@ -43,9 +46,12 @@ static int take(json_t *served, const json_t *record, struct err *err)
         return json_object_del(served, key), 0;
     if (!r)
         return 0;
-    json_t *o = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O*}", "name", json_object_get(record, "name"), "alias", json_object_get(record, "alias"), "number",
-                          json_object_get(record, "number"), "root", json_object_get(record, "root"), "candidate", json_object_get(r, "candidate"), "mode", json_object_get(r, "mode"), "share",
-                          json_object_get(r, "share"), "since", json_object_get(record, "t"), "seq", json_object_get(record, "seq"), "actor", json_object_get(record, "actor"), "reason",
+    json_t *o = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:O*}", "name", json_object_get(record, "name"), "alias",
+                          json_object_get(record, "alias"), "number",
+                          json_object_get(record, "number"), "root", json_object_get(record, "root"), "candidate", json_object_get(r,
+                                  "candidate"), "mode", json_object_get(r, "mode"), "share",
+                          json_object_get(r, "share"), "since", json_object_get(record, "t"), "seq", json_object_get(record,
+                                  "seq"), "actor", json_object_get(record, "actor"), "reason",
                           json_object_get(record, "reason"), "candidate_root", json_object_get(record, "candidate_root"));
     return json_object_set_new(served, key, o) ? ERR(err, NOMEM, "no memory to tell what was served, or a record of the journal is not whole") : 0;
 }
