@@ -3,6 +3,7 @@
  * vcc is s[106:107], m0 s124, exec s[126:127], accumulators are v256 and up.  Found and counted in amd_bad: accesses outside of the blocks that
  * amd_block() named or of the kernel's shared memory, misaligned ones, shared memory that nobody wrote, and races: two waves at the same
  * byte with no barrier between, one of them writing.  Not seen: missing s_waitcnt, the rounding of MFMA's sums. */
+#ifdef HAVE_LLVM_19                /* without: nothing */
 #include <elf.h>
 #include <llvm-c/Disassembler.h>
 #include <llvm-c/Target.h>
@@ -755,3 +756,4 @@ static void amd_release(void)
     free(amd.code);
     amd.image = NULL, amd.code = NULL;
 }
+#endif
