@@ -111,17 +111,17 @@ static int tell_added(const struct registry_version *v, struct err *err)
     return 0;
 }
 
-static int add_version(struct registry *g, struct registry_addition *a, struct registry_version *v, struct err *err)
+int cmd_registry_add(struct registry *g, struct registry_addition *a, bool facts_too, const struct journal_by *by, struct registry_version *v, struct err *err)
 {
-    const struct journal_by by = cmd_registry_by();
     const char *skip[OPT_LIST_MAX + 2];
     json_t *facts = NULL;
     TRY(skip_checkpoints(a->path, skip, err));
-    if (read_facts && cmd_registry_facts(&facts, a->kind, a->path, skip, err))
+    if (facts_too && cmd_registry_facts(&facts, a->kind, a->path, skip, err))
         return strcmp(a->kind, "model") ? err->code : err_context(err, "%.200s is no model that can be loaded (--no-facts takes it as it is)", a->path);
     a->facts = facts, a->skip = skip;
-    const int rc = registry_add(g, a, &by, v, err);
+    const int rc = registry_add(g, a, by, v, err);
     json_decref(facts);
+    a->facts = NULL, a->skip = NULL;
     return rc;
 }
 
@@ -138,13 +138,14 @@ static int run_add(const char *const *args, int n_args, struct err *err)
 {
     struct registry *g;
     struct registry_version v;
+    const struct journal_by by = cmd_registry_by();
     struct parents parents = { .text = { NULL } };
     TRY(cmd_registry_open(&g, n_args == 2, err));
     struct registry_addition a = { .name = args[0], .kind = kind, .path = n_args == 2 ? args[1] : NULL, .parent = parents.at, .n_parent = from.n,
                                    .evidence = evidence.item, .n_evidence = evidence.n };
     int rc = read_parents(g, &parents, err);
     if (!rc)
-        rc = a.path ? add_version(g, &a, &v, err) : attach(g, args[0], &a, &v, err);
+        rc = a.path ? cmd_registry_add(g, &a, read_facts, &by, &v, err) : attach(g, args[0], &a, &v, err);
     if (!rc)
         rc = tell_added(&v, err);
     free_parents(&parents);

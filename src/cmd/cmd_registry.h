@@ -19,4 +19,6 @@ int cmd_registry_with(int (*run)(struct registry *g, void *ctx, struct err *err)
  * generation config and licence where its files have them; `digests`: by which evidence calls it (model_digest), of the folder as it is and as it will be in the
  * registry, without what skip names (manifest_list). */
 int cmd_registry_facts(json_t **out, const char *kind, const char *path, const char *const *skip, struct err *err);
+/* registry_add() with these facts, unless facts_too is false, and without checkpoints in the folder of a run and what --ignore names. */
+int cmd_registry_add(struct registry *g, struct registry_addition *a, bool facts_too, const struct journal_by *by, struct registry_version *out, struct err *err);
 #endif
