@@ -1,4 +1,5 @@
 #include "card/card.h"
+#include "card/bom.h"
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -103,11 +104,7 @@ static int name_of(struct card *c, const struct card_opts *o, struct err *err)
     return c->name && *c->name ? 0 : ERR(err, USAGE, "no name: found %zu sources, expected --name for what they are together", json_array_size(sources));
 }
 
-void card_urn(const struct card *c, char out[46])
-{
-    const char *h = c->digest;
-    snprintf(out, 46, "urn:uuid:%.8s-%.4s-8%.3s-%c%.3s-%.12s", h, h + 8, h + 13, "89ab"[h[16] & 3], h + 17, h + 20);
-}
+void card_urn(const struct card *c, char out[46]) { bom_urn(c->digest, out); }
 
 static int add_tree(struct sha256 *sum, const json_t *v, struct err *err)
 {

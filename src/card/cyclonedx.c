@@ -1,7 +1,7 @@
 /* cyclonedx.json: CycloneDX 1.7, a bill of materials whose subject is the data set and whose components are its sources, with their files. */
 #include <stdio.h>
 #include <string.h>
-#include "card/doc.h"
+#include "card/bom.h"
 #include "card/evidence.h"
 #include "card/files.h"
 #include "card/licences.h"
@@ -9,15 +9,6 @@
 #include "card/read.h"
 
 struct bom { const struct card *c; struct doc d; struct err *err; };
-
-static json_t *component(struct bom *b, const char *ref, const char *type, const char *name)
-{
-    json_t *o = doc_object(&b->d);
-    doc_str(&b->d, o, "bom-ref", ref);
-    doc_str(&b->d, o, "type", type);
-    doc_str(&b->d, o, "name", name);
-    return o;
-}
 
 /* declared: by a person; else it was found in files. */
 static void licence(struct bom *b, json_t *o, const char *expression, bool declared)
@@ -29,29 +20,11 @@ static void licence(struct bom *b, json_t *o, const char *expression, bool decla
     doc_str(&b->d, l, "acknowledgement", declared ? "declared" : "concluded");
 }
 
-static void hash(struct bom *b, json_t *o, const char *sha256)
-{
-    if (!sha256)
-        return;
-    json_t *h = doc_add(&b->d, doc_put(&b->d, o, "hashes", doc_list(&b->d)), doc_object(&b->d));
-    doc_str(&b->d, h, "alg", "SHA-256");
-    doc_str(&b->d, h, "content", sha256);
-}
-
-static void property(struct bom *b, json_t *list, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    json_t *p = doc_add(&b->d, list, doc_object(&b->d));
-    doc_str(&b->d, p, "name", name);
-    doc_str(&b->d, p, "value", value);
-}
-
 static void count_property(struct bom *b, json_t *list, const char *name, int64_t n)
 {
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)n);
-    property(b, list, name, text);
+    bom_property(&b->d, list, name, text);
 }
 
 /* ---- the data set ---- */
@@ -115,7 +88,7 @@ static void data(struct bom *b, json_t *o)
     if (read_at(c->report, "totals.words"))
         count_property(b, list, "lathe:words", read_count(c->report, "totals.words"));
     const json_t *passed = read_at(c->report, "gate.passed");
-    property(b, list, "lathe:gate", passed ? json_is_true(passed) ? "passed" : "failed" : NULL);
+    bom_property(&b->d, list, "lathe:gate", passed ? json_is_true(passed) ? "passed" : "failed" : NULL);
 }
 
 static int subject(struct bom *b, json_t *metadata)
@@ -123,7 +96,7 @@ static int subject(struct bom *b, json_t *metadata)
     const struct card *c = b->c;
     struct buf whole;
     char version[80];
-    json_t *o = doc_put(&b->d, metadata, "component", component(b, "dataset", "data", c->name));
+    json_t *o = doc_put(&b->d, metadata, "component", bom_component(&b->d, "dataset", "data", c->name));
     snprintf(version, sizeof version, "sha256:%s", c->digest);
     doc_str(&b->d, o, "version", card_answer(c, "about.version") ? card_answer(c, "about.version") : version);
     doc_str(&b->d, o, "description", card_answer(c, "about.description"));
@@ -146,10 +119,10 @@ static void file(struct bom *b, json_t *list, const json_t *f, const char *forma
     char type[64];
     if (!read_str(f, "path"))
         return;
-    json_t *o = doc_add(&b->d, list, component(b, NULL, "file", read_str(f, "path")));
+    json_t *o = doc_add(&b->d, list, bom_component(&b->d, NULL, "file", read_str(f, "path")));
     file_type(type, read_str(f, "path"), format);
     doc_str(&b->d, o, "mime-type", strchr(type, '+') ? NULL : type);        /* the schema knows no packed types */
-    hash(b, o, read_str(f, "sha256"));
+    bom_hash(&b->d, o, read_str(f, "sha256"));
 }
 
 static void files(struct bom *b, json_t *o, const json_t *list, const char *format)
@@ -165,16 +138,16 @@ static void source(struct bom *b, json_t *list, const json_t *s)
 {
     char ref[400];
     snprintf(ref, sizeof ref, "source:%.350s", read_str(s, "name"));
-    json_t *o = doc_add(&b->d, list, component(b, ref, "data", read_str(s, "name")));
+    json_t *o = doc_add(&b->d, list, bom_component(&b->d, ref, "data", read_str(s, "name")));
     licence(b, o, licence_of_source(b->c, s), read_str(s, "licence"));
     json_t *d = doc_add(&b->d, doc_put(&b->d, o, "data", doc_list(&b->d)), doc_object(&b->d));
     doc_str(&b->d, d, "type", "dataset");
     doc_str(&b->d, d, "name", read_str(s, "name"));
     doc_str(&b->d, d, "description", read_str(s, "purpose"));
     json_t *p = doc_put(&b->d, o, "properties", doc_list(&b->d));
-    property(b, p, "lathe:licence", licence_of_source(b->c, s) ? NULL : "unknown");
-    property(b, p, "lathe:origin", read_str(s, "origin"));
-    property(b, p, "lathe:collected", read_str(s, "collected"));
+    bom_property(&b->d, p, "lathe:licence", licence_of_source(b->c, s) ? NULL : "unknown");
+    bom_property(&b->d, p, "lathe:origin", read_str(s, "origin"));
+    bom_property(&b->d, p, "lathe:collected", read_str(s, "collected"));
     count_property(b, p, "lathe:records", read_count(s, "records"));
     count_property(b, p, "lathe:records_kept", read_count(s, "kept"));
     files(b, o, json_object_get(s, "files"), read_str(s, "format"));
@@ -205,17 +178,9 @@ int cyclonedx_of_card(const struct card *c, struct buf *out, struct err *err)
 {
     struct bom b = { .c = c, .err = err };
     char urn[46];
-    json_t *root = doc_object(&b.d);
+    json_t *metadata;
     card_urn(c, urn);
-    doc_str(&b.d, root, "$schema", "http://cyclonedx.org/schema/bom-1.7.schema.json");
-    doc_str(&b.d, root, "bomFormat", "CycloneDX");
-    doc_str(&b.d, root, "specVersion", "1.7");
-    doc_str(&b.d, root, "serialNumber", urn);
-    doc_int(&b.d, root, "version", 1);
-    json_t *metadata = doc_put(&b.d, root, "metadata", doc_object(&b.d));
-    doc_str(&b.d, metadata, "timestamp", c->created);
-    json_t *tool = doc_add(&b.d, doc_put(&b.d, doc_put(&b.d, metadata, "tools", doc_object(&b.d)), "components", doc_list(&b.d)), component(&b, NULL, "application", "lathe"));
-    doc_str(&b.d, tool, "version", read_str(c->report, "lathe"));
+    json_t *root = bom_begin(&b.d, urn, c->created, read_str(c->report, "lathe"), &metadata);
     const int rc = subject(&b, metadata);
     if (rc) {
         json_decref(root);

@@ -42,7 +42,7 @@ static bool is_about_word(const json_t *f, const char *word)
     return t && !strcmp(t->id, word);
 }
 
-static bool is_about(const json_t *f, const char *about)
+bool figure_is_about(const json_t *f, const char *about)
 {
     char word[40];
     while (*about) {
@@ -86,7 +86,7 @@ static void figures(struct doc *d, json_t *list, const json_t *report, const cha
     size_t i;
     json_t *f;
     json_array_foreach(json_object_get(report, "figures"), i, f)
-        if (isfinite(read_number(f, "value")) && is_about(f, about))
+        if (isfinite(read_number(f, "value")) && figure_is_about(f, about))
             put_figure(d, list, report, f);
 }
 

@@ -35,6 +35,8 @@ extern const struct topic topics[];                      /* ended by id NULL */
 const struct topic *topic_of(const char *kind);          /* NULL: none */
 bool topic_found(const json_t *report, const struct topic *t);
 bool topic_missing(const json_t *report, const struct topic *t);      /* was not measured, and could have been of such a model */
+/* Whether a figure is about one of the topics, kinds, "bias" or "energy" of a list with blanks between. */
+bool figure_is_about(const json_t *f, const char *about);
 const char *image_subject(const json_t *figure);         /* of a figure of kind images: the id of the topic that it is about */
 
 /* ---- pieces of the page ---- */
