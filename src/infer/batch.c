@@ -178,6 +178,8 @@ void batch_cancel(struct batch *b, uint64_t id)
     pthread_mutex_unlock(&b->lock);
 }
 
+void batch_others(struct batch *b, double seconds) { b->pace.others = seconds; }
+
 void batch_close(struct batch *b)
 {
     pthread_mutex_lock(&b->lock);

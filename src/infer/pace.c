@@ -55,7 +55,7 @@ int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
     if (p->alone <= 0 || p->extra <= 0)
         return n + FIRST < most ? n + FIRST : most;
     const double alone = alone_of(p, n), cost = p->extra / p->extra_rows;
-    const double more = fmax((limit->step_s > 0 ? limit->step_s : limit->stretch * alone) - alone, LEAST * cost);
+    const double more = fmax((limit->step_s > 0 ? limit->step_s : limit->stretch * alone + (limit->stretch - 1) * p->others) - alone, LEAST * cost);
     p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
     const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
     return rows < most ? (int)rows : most;

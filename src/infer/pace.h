@@ -13,7 +13,10 @@ struct pace_limit { double stretch, step_s; };
 
 /* Zero at first.  t = a + b rows, of lately; alone: a step without rows of prompts, and its rows; extra: what rows of prompts added to
  * others; credit: what they may add now. */
-struct pace { double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit; };
+struct pace {
+    double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit;
+    double others;                       /* what others take of the machine between two steps, set by whoever knows: texts wait for that anyway */
+};
 
 /* A step of n rows being continued and n_prompt of prompts took t seconds. */
 void pace_add(struct pace *p, int n, int n_prompt, double t);

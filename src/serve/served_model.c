@@ -225,7 +225,9 @@ static void *steps(void *ctx)
     struct served_model *s = ctx;
     while (!atomic_load(&s->quit))
         if (batch_wait(s->batch, WAIT_S)) {
+            const double from = clock_wall();
             take_turn(s);
+            batch_others(s->batch, s->machine ? clock_wall() - from : 0);
             batch_step(s->batch);
             machine_give(s->machine);
             if (s->after_step)
