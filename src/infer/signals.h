@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SIGNALS_PROMPT 16
+#define SIGNALS_PROMPT 8
 #define SIGNALS_SKETCH 16
 #define SIGNALS_FIRST 8
 struct text_signals {

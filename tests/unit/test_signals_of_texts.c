@@ -57,7 +57,7 @@ static void rows_of_a_prompt_are_spread_over_what_is_computed(void **state)
             assert_true(at >= kept && at < 999 && (i == 0 || at > signals_prompt_row(1000, kept, i - 1)));
         }
     }
-    assert_int_equal(signals_prompt_row(1 << 30, 0, SIGNALS_PROMPT - 1), (int)((31LL * ((1 << 30) - 1)) / 32));
+    assert_int_equal(signals_prompt_row(1 << 30, 0, SIGNALS_PROMPT - 1), (int)(((2LL * SIGNALS_PROMPT - 1) * ((1 << 30) - 1)) / (2 * SIGNALS_PROMPT)));
 }
 
 static void sketches_keep_distances_on_average(void **state)
