@@ -158,8 +158,10 @@ static void say(struct mlflow_ask *a, const char *name, int64_t number, const ch
         mlflow_refuse_err(&a->e, &err);
 }
 
-/* Calls each for the tags of a request, [{ key, value }]; all are looked at before the first is said. */
-static void each_tag(struct mlflow_ask *a, const json_t *tags, void (*each)(struct mlflow_ask *a, const char *name, int64_t number, const char *key, const char *value), const char *name, int64_t number)
+typedef void with_tag(struct mlflow_ask *a, const char *name, int64_t number, const char *key, const char *value);
+
+/* Calls each for the tags of a request, [{ key, value }]. */
+static void each_tag(struct mlflow_ask *a, const json_t *tags, with_tag *each, const char *name, int64_t number)
 {
     size_t i;
     const json_t *tag;
@@ -308,9 +310,18 @@ static json_t *never(struct mlflow_ask *a, const char *what)
     return NULL;
 }
 
-static json_t *model_rename(struct mlflow_ask *a) { return never(a, "a registered model keeps its name, by which the registry's journal, requests and other versions know it: register its versions under a new one"); }
+static json_t *model_rename(struct mlflow_ask *a)
+{
+    return never(a, "a registered model keeps its name, by which the journal, requests and other versions know it: register its versions under a new one");
+}
+
 static json_t *model_delete(struct mlflow_ask *a) { return never(a, "a registered model is not deleted, as the registry's journal tells of it: take its aliases away"); }
-static json_t *version_delete(struct mlflow_ask *a) { return never(a, "a version is not deleted, as the registry's journal tells of it: move or take away the aliases that name it"); }
+
+static json_t *version_delete(struct mlflow_ask *a)
+{
+    return never(a, "a version is not deleted, as the registry's journal tells of it: move or take away the aliases that name it");
+}
+
 static json_t *version_stage(struct mlflow_ask *a) { return never(a, "versions have no stages here: set an alias"); }
 
 /* ---- aliases ---- */
@@ -365,11 +376,52 @@ static json_t *alias_get(struct mlflow_ask *a)
 
 static bool has_scheme(const char *uri) { return uri[strspn(uri, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-")] == ':'; }
 
-/* The path of a source: below the folder that the server was given. */
+static bool is_inside(const char *path, const char *root)
+{
+    const size_t n = strlen(root);
+    return !strncmp(path, root, n) && (path[n] == '/' || !path[n] || n == 1);
+}
+
+/* Links in a folder are followed as it is copied in: none may lead out of the root. */
+static int check_links(const char *path, const char *root, struct err *err)
+{
+    struct manifest files;
+    int rc = manifest_list(&files, path, NULL, true, err);
+    for (int i = 0; !rc && i < files.n; i++) {
+        char *full = manifest_path(path, files.file[i].name), *real = full ? realpath(full, NULL) : NULL;
+        if (!full)
+            rc = ERR(err, NOMEM, "no memory for the path of the source");
+        else if (!real || !is_inside(real, root))
+            rc = ERR(err, USAGE, "source: '%.200s' leads out of the server's --import-root", files.file[i].name);
+        free(real);
+        mem_free(full);
+    }
+    manifest_release(&files);
+    return rc;
+}
+
+/* source, a path or file:///PATH, as a real path below root, which is one; what is not there and what may not be seen get the same words. */
+static int find_source(const char *source, const char *root, char **out, struct err *err)
+{
+    const char *at = strncmp(source, "file:///", strlen("file:///")) ? source : source + strlen("file://");
+    char *asked = *at == '/' ? mem_strdup(at) : mem_printf("%s/%s", root, at), *path = asked ? realpath(asked, NULL) : NULL;
+    int rc = asked ? 0 : ERR(err, NOMEM, "no memory for the path of the source");
+    if (!rc && (!path || !is_inside(path, root)))
+        rc = ERR(err, USAGE, "source is '%.200s', expected a folder or file below the server's --import-root", source);
+    if (!rc)
+        rc = check_links(path, root, err);
+    if (!rc && !(*out = mem_strdup(path)))
+        rc = ERR(err, NOMEM, "no memory for the path of the source");
+    free(path);
+    mem_free(asked);
+    return rc;
+}
+
 static char *path_of_source(struct mlflow_ask *a, const char *source)
 {
-    const bool is_file = !strncmp(source, "file:///", 8);
-    if (!is_file && has_scheme(source)) {
+    struct err err;
+    char *out = NULL;
+    if (strncmp(source, "file:///", strlen("file:///")) && has_scheme(source)) {
         refuse(&a->e, "source", "source is '%.200s', which cannot be resolved here: expected a path on the server's machine or file:///PATH", source);
         return NULL;
     }
@@ -377,19 +429,12 @@ static char *path_of_source(struct mlflow_ask *a, const char *source)
         refuse_as(&a->e, 403, NULL, NULL, NULL, "nothing can be registered from here: lathe registry serve was started without --import-root");
         return NULL;
     }
-    char *root = realpath(a->o->import_root, NULL), *asked = mem_printf("%s%s%s", *source == '/' || is_file ? "" : a->o->import_root, *source == '/' || is_file ? "" : "/", is_file ? source + 7 : source);
-    char *path = asked ? realpath(asked, NULL) : NULL;
-    const size_t n = root ? strlen(root) : 0;
-    /* one that is not there, and one that may not be seen, get the same words */
-    const bool inside = root && path && !strncmp(path, root, n) && (path[n] == '/' || !path[n] || n == 1);
-    if (!inside)
-        refuse(&a->e, "source", "source is '%.200s', expected a folder or file below the server's --import-root", source);
-    char *out = inside ? mem_strdup(path) : NULL;
-    if (inside && !out)
-        refuse_as(&a->e, 503, NULL, NULL, NULL, "no memory for the path of the source");
-    free(path);
+    char *root = realpath(a->o->import_root, NULL);
+    if (!root)
+        refuse_as(&a->e, 500, NULL, NULL, NULL, "the server's --import-root is not there any more");
+    else if (find_source(source, root, &out, &err) < 0)
+        mlflow_refuse_err(&a->e, &err);
     free(root);
-    mem_free(asked);
     return out;
 }
 

@@ -77,7 +77,8 @@ static int read_key(struct reader *r, struct mlflow_test *t, struct err *err)
 
 static int read_op(struct reader *r, struct mlflow_test *t, bool number, struct err *err)
 {
-    static const struct { const char *text; enum mlflow_op op; } ops[] = { { "!=", MLFLOW_NE }, { "<>", MLFLOW_NE }, { "<=", MLFLOW_LE }, { ">=", MLFLOW_GE }, { "<", MLFLOW_LT }, { ">", MLFLOW_GT }, { "=", MLFLOW_EQ } };
+    static const struct { const char *text; enum mlflow_op op; } ops[] = {
+        { "!=", MLFLOW_NE }, { "<>", MLFLOW_NE }, { "<=", MLFLOW_LE }, { ">=", MLFLOW_GE }, { "<", MLFLOW_LT }, { ">", MLFLOW_GT }, { "=", MLFLOW_EQ } };
     const struct reader before = *r;
     bool found = false;
     for (size_t i = 0; i < sizeof ops / sizeof *ops && !found; i++)

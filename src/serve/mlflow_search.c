@@ -55,9 +55,10 @@ json_t *mlflow_version_json(struct mlflow_ask *a, const json_t *v)
     char *root = realpath(registry_folder(a->g), NULL), *source = mem_printf("%s/versions/%s", root ? root : registry_folder(a->g), tree_text_at(v, "manifest"));
     json_t *tags = tags_json(v), *o = NULL;
     if (source && tags)
-        o = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:O, s:O}", "name", tree_text_at(v, "name"), "version", number, "creation_timestamp", milliseconds(v, "t"), "last_updated_timestamp",
-                      milliseconds(v, "updated"), "current_stage", "None", "description", tree_text_at(v, "description"), "source", source, "run_id", tree_text_at(v, "run"), "status", "READY", "tags",
-                      tags, "aliases", json_object_get(v, "aliases"));
+        o = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:O, s:O}", "name", tree_text_at(v, "name"), "version", number,
+                      "creation_timestamp", milliseconds(v, "t"), "last_updated_timestamp", milliseconds(v, "updated"), "current_stage", "None",
+                      "description", tree_text_at(v, "description"), "source", source, "run_id", tree_text_at(v, "run"), "status", "READY",
+                      "tags", tags, "aliases", json_object_get(v, "aliases"));
     if (!o)
         no_memory(a);
     json_decref(tags);
@@ -82,8 +83,9 @@ json_t *mlflow_model_json(struct mlflow_ask *a, const json_t *name, const json_t
 {
     json_t *tags = tags_json(name), *aliases = aliases_json(name), *latest = latest_json(a, name, versions), *o = NULL;
     if (tags && aliases && latest && !a->e.status)
-        o = json_pack("{s:s, s:I, s:I, s:s, s:O, s:O, s:O}", "name", tree_text_at(name, "name"), "creation_timestamp", milliseconds(name, "t"), "last_updated_timestamp", milliseconds(name, "updated"),
-                      "description", tree_text_at(name, "description"), "tags", tags, "aliases", aliases, "latest_versions", latest);
+        o = json_pack("{s:s, s:I, s:I, s:s, s:O, s:O, s:O}", "name", tree_text_at(name, "name"), "creation_timestamp", milliseconds(name, "t"),
+                      "last_updated_timestamp", milliseconds(name, "updated"), "description", tree_text_at(name, "description"), "tags", tags,
+                      "aliases", aliases, "latest_versions", latest);
     if (!o)
         no_memory(a);
     json_decref(tags);

@@ -24,7 +24,8 @@ static void start(const char *key)
 static int begin(void **state)
 {
     if (make_dir(state) || file_mkdirs(in_dir("root/a"), &err) || file_mkdirs(in_dir("root/b"), &err) || file_mkdirs(in_dir("outside"), &err) ||
-        file_write_all(in_dir("root/a/weights"), "one", 3, &err) || file_write_all(in_dir("root/b/weights"), "two", 3, &err) || symlink("../outside", in_dir("root/out")))
+        file_write_all(in_dir("root/a/weights"), "one", 3, &err) || file_write_all(in_dir("root/b/weights"), "two", 3, &err) || symlink("../outside", in_dir("root/out")) ||
+        file_mkdirs(in_dir("root/links"), &err) || symlink("../../outside/secret", in_dir("root/links/secret")) || file_write_all(in_dir("outside/secret"), "s", 1, &err))
         return -1;
     return 0;
 }
@@ -175,7 +176,7 @@ static void what_history_forbids_is_refused(void **state)
 static void only_what_is_below_the_root_is_registered(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "../outside", "out", "/etc/passwd", "file:///etc/passwd", "no", "runs:/abc/model", "models:/m/1", "s3://bucket/m", "dbfs:/m", "file://host/m" };
+    static const char *const bad[] = { "../outside", "out", "links", "links/secret", "/etc/passwd", "file:///etc/passwd", "no", "runs:/abc/model", "models:/m/1", "s3://bucket/m", "dbfs:/m", "file://host/m" };
     char body[300];
     start(NULL);
     DONE("POST", "registered-models/create", "{\"name\": \"m\"}");
