@@ -585,7 +585,7 @@ static int amd_vector(const struct amd_code *c, struct amd_wave *w, int wave)
             float r[2];
             for (int h = 0; h < 2; h++) {
                 float x[3] = { 0, 0, 0 };
-                for (int i = 0; i < c->n - 1; i++)
+                for (int i = 0; i < c->n - 1 && i < 3; i++)
                     x[i] = amd_float(amd_raw(w, &o[1 + i], o[1 + i].kind == 'c' ? 0 : (h ? c->op_sel_hi : c->op_sel) >> i & 1, l));
                 r[h] = c->op == AMD_v_pk_add_f32 ? x[0] + x[1] : c->op == AMD_v_pk_mul_f32 ? x[0] * x[1] : fmaf(x[0], x[1], x[2]);
             }

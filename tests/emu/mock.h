@@ -13,7 +13,7 @@
 
 #define MOCK_BLOCKS 256
 #define MOCK_RECORDED 2048
-struct mock_launch { enum gpu_kernel kernel; unsigned gx, gy, gz; char args[256]; };
+struct mock_launch { enum gpu_kernel kernel; unsigned gx, gy, gz; _Alignas(16) char args[256]; };
 static struct {
     struct { char *p; size_t n; } block[MOCK_BLOCKS];
     int n_block, n_module, n_event, n_stream, fail_launch;      /* fail_launch: the n-th launch from now fails */
