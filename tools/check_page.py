@@ -4,7 +4,7 @@
 Usage: tools/check_page.py [--url http://127.0.0.1:PORT/] [--shots FOLDER] [--axe axe.min.js]
 Without --url it trains a model (two seconds) and serves it.  One line for each check; exit 1 when one fails, 77 where chromium is
 missing.  axe-core (npm's axe-core, PyPI's axe-core-python) is used where --axe or the environment's LATHE_AXE names it."""
-import argparse, json, os, re, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
+import argparse, hashlib, json, os, re, shutil, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
 from browser import Browser, Failed, find
 
 LATHE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lathe")
@@ -34,11 +34,13 @@ class Server:
         self.folder, self.port = folder, 0
         self.start()
 
+    ARGS = ["run", "--name", "tiny", "--key", KEY]
+
     def start(self):
         port = self.folder + "/port"
         if os.path.exists(port):
             os.remove(port)
-        self.process = subprocess.Popen([LATHE, "serve", "run", "--port", str(self.port), "--port-file", "port", "--name", "tiny", "--key", KEY, "--quiet", "--threads", "1"], cwd=self.folder)
+        self.process = subprocess.Popen([LATHE, "serve", *self.ARGS, "--port", str(self.port), "--port-file", "port", "--quiet", "--threads", "1"], cwd=self.folder)
         until = time.time() + 60
         while not (os.path.exists(port) and os.path.getsize(port)):
             if self.process.poll() is not None or time.time() > until:
@@ -49,6 +51,30 @@ class Server:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+
+
+class Released(Server):
+    """Two versions of that model in a registry, the first one served, with an admin's key and another."""
+
+    ARGS = ["tiny@production", "--registry", "registry", "--keys", "keys.yaml", "--record", "events.db"]
+
+    def __init__(self, folder, run):
+        with open(folder + "/keys.yaml", "w") as f:
+            for name, key, more in ("chief", "boss", "  admin: true\n"), ("other", "guest", ""):
+                f.write(f'- name: {name}\n  sha256: "{hashlib.sha256(key.encode()).hexdigest()}"\n{more}')
+        os.chmod(folder + "/keys.yaml", 0o600)
+        shutil.copytree(run, folder + "/one")
+        shutil.copytree(run, folder + "/two")
+        with open(folder + "/two/chat_template.jinja", "a") as f:
+            f.write(" ")
+        tell = lambda *a: subprocess.run([LATHE, "registry", *a, "--registry", "registry", "--actor", "ann", "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        for i, name in enumerate(("one", "two")):
+            with open(f"{folder}/quality{i}.json", "w") as f:
+                json.dump({"kind": "quality", "figures": [{"name": "perplexity", "of": None, "value": 12.5 - i}]}, f)
+            tell("add", "tiny", name, "--evidence", f"quality{i}.json", "--reason", "<img src=x onerror=alert(1)>")
+        tell("promote", "tiny@1", "--reason", "the first")
+        self.folder, self.port = folder, 0
+        self.start()
 
 
 class Check:
@@ -395,6 +421,70 @@ def access(c, axe):
     b.size(1280, 800)
 
 
+def confirm(c, what, reason):
+    """The dialog of a change: without a reason nothing happens."""
+    b = c.b
+    b.wait("$('change').open")
+    b.js("$('change-reason').value = '  '; $('change-reason').required = false; $('change-do').click()")
+    c(f"{what}: a reason is needed", b.js("$('change').open && $('change-fault').textContent.includes('Say why')"))
+    b.js("$('change-reason').value = ''; $('change-reason').required = true; $('change-reason').focus()")
+    b.type(reason)
+    b.js("$('change-do').click()")
+    b.wait("!$('change').open || $('change-fault').textContent")
+    c.equal(f"{what}: it is done", b.js("$('change-fault').textContent"), "")
+
+
+def releases(c, server, shots):
+    """Promoted for a share of users, then for all, rolled back, and read in the history."""
+    b = c.b
+    past = lambda: b.js("$('past')?.firstChild.textContent ?? ''")
+    press = lambda label: b.js(f"document.querySelector('#book-page [aria-label=\"{label}\"]').click()")
+    b.go(f"http://127.0.0.1:{server.port}/")
+    b.js("sessionStorage.setItem('lathe.key', 'guest')")
+    b.reload()
+    b.wait("document.body.classList.contains('registry')")
+    b.js("document.querySelector('#views [data-view=releases]').click()")
+    c("another key is told that it may not", "admin" in b.js("$('book-note').textContent") and b.js("!$('book-page').firstChild"), b.js("$('book-note').textContent"))
+    b.js("sessionStorage.setItem('lathe.key', 'boss')")
+    b.reload()
+    b.wait("document.body.classList.contains('registry') && served.length > 0")
+    c.set(temperature=0, max_tokens=4)
+    c.ask("hello")
+    b.js("document.querySelector('#views [data-view=releases]').click()")
+    b.wait("!!$('past')")
+    c.equal("versions stand side by side", b.js("[...document.querySelectorAll('.side thead th')].map(e => e.textContent).join('|')"), "Version|2|1 · production")
+    c.equal("with their evaluations", b.js("[...document.querySelectorAll('.side tr')].find(e => e.firstChild.textContent === 'perplexity').textContent"), "perplexity11.512.5")
+    c("what people wrote is text", b.js("!document.querySelector('#releases img')") and "<img src=x onerror=alert(1)>" in b.js("$('releases').textContent"))
+    press("Promote version 2")
+    b.js("$('change-mode').value = 'canary'; $('change-mode').dispatchEvent(new Event('change'))")
+    c("a share can be said", b.js("!$('change-part').hidden"))
+    confirm(c, "a canary", "try it")
+    b.wait("$('past').firstChild.textContent.includes('try it')")
+    c("who, what and why are in the history", re.search(r"chief put version 2 beside version 1 of production \(canary, 10 % of users\) – try it$", past()), past())
+    c("the split is told", "10 % of users get version 2, the others version 1." in b.js("$('book-page').textContent"))
+    if shots:
+        b.shot(shots + "/page-releases.png")
+        press("Roll back tiny@production")
+        b.shot(shots + "/page-rollback.png")
+        b.js("$('change').close()")
+    for width in (320, 375, 768, 1280):
+        b.size(width, 700)
+        wide = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre, table') && e.getBoundingClientRect().right > innerWidth + 1).length")
+        c.equal(f"releases: nothing is cut at a width of {width}", wide, 0)
+        if shots and width == 375:
+            b.shot(shots + "/page-releases-phone.png")
+    press("Promote version 2")
+    confirm(c, "for all", "good enough")
+    b.wait("$('past').firstChild.textContent.includes('good enough')")
+    c("all get it", "All requests are answered by version 2." in b.js("$('book-page').textContent"))
+    press("Roll back tiny@production")
+    confirm(c, "a rollback", "worse after all")
+    b.wait("$('past').firstChild.textContent.includes('worse after all')")
+    c("all get the old one again", "All requests are answered by version 1." in b.js("$('book-page').textContent"))
+    c("the rollback is in the history", "chief rolled back production: version 1" in past(), past())
+    c("answers are summed up", "Answers, last hour" in b.js("$('book-page').textContent"))
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--url"), p.add_argument("--key", default=""), p.add_argument("--shots"), p.add_argument("--axe", default=os.environ.get("LATHE_AXE"))
@@ -405,16 +495,26 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         server = None if o.url else Server(folder)
         b = Browser()
+        here = []
         c = Check(b, o.url or f"http://127.0.0.1:{server.port}/", o.key if o.url else KEY)
         try:
+            here.append(c.url)
             for part in (opening, chatting, probabilities, stopping, changing, keeping, hostile, streams):
                 part(c)
             b.js("$('reset').click()")
             live(c), others(c), looks(c), keyboard(c), access(c, o.axe)
             told = [s for s in b.said if "401" not in s and "404" not in s and "TrustedHTML" not in s]      # what was provoked
             errors(c, server)
+            if server:
+                other = tempfile.mkdtemp(dir=folder)
+                released = Released(other, folder + "/run")
+                try:
+                    here.append(f"http://127.0.0.1:{released.port}/")
+                    releases(c, released, o.shots)
+                finally:
+                    released.stop()
             c.equal("the browser had nothing to complain about", told, [])
-            c.equal("nothing was asked from elsewhere", [a[1] for a in b.asked if not a[1].startswith((c.url, "data:", "blob:" + c.url))], [])
+            c.equal("nothing was asked from elsewhere", [a[1] for a in b.asked if not a[1].startswith((*here, "data:", *("blob:" + u for u in here)))], [])
         except Failed as e:
             c("all checks are made", False, e)
             print(b.said[-3:])

@@ -81,6 +81,18 @@ static int read_places(struct model_place *place, const char *const *args, int n
     return 0;
 }
 
+/* --registry, or the one that is followed; *made: to be freed. */
+static int find_registry(const char **where, char **made, int n_args, struct err *err)
+{
+    *where = cmd_registry, *made = NULL;
+    for (int i = 0; i < n_args && !*where; i++)
+        if (release[i]) {
+            TRY(registry_where(made, err));
+            *where = *made;
+        }
+    return 0;
+}
+
 static int serve(const struct model_place *place, int n_args, struct err *err)
 {
     double retain_s;
@@ -88,18 +100,23 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
         return err_context(err, "--retain");
     if (key && !*key)                        /* "$KEY", which nobody has set */
         return ERR(err, USAGE, "--key is empty");
+    const char *registry;
+    char *made;
+    TRY(find_registry(&registry, &made, n_args, err));
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
-    return server_run(&o, err);
+    const int rc = server_run(&o, err);
+    mem_free(made);
+    return rc;
 }
 
 static int run(const char *const *args, int n_args, struct err *err)
@@ -224,7 +241,8 @@ const struct command command_serve = {
         "\n"
         "NAME@production follows the registry (lathe registry promote, rollback): another version is loaded beside the one that answers, warmed, and\n"
         "gets new requests from one moment to the next, all or a share of users; what is under way ends on the version that it began with.  Each\n"
-        "reply says which in X-Lathe-Version, and so do the audit log, /health and /metrics (doc/releases.md).\n"
+        "reply says which in X-Lathe-Version, and so do the audit log, /health and /metrics (doc/releases.md).  /lathe/registry and the page at / show the\n"
+        "registry that is followed, or --registry's; who has a key with 'admin: true' (lathe help key) promotes and rolls back there.\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"

@@ -167,7 +167,7 @@ void client_rights(struct client *k, struct client_rights *out)
 {
     pthread_mutex_lock(&k->of->lock);
     const int64_t minute = k->key.quota.tokens_minute, day = k->key.quota.tokens_day;
-    *out = (struct client_rights){ .number = k->number, .priority = k->key.priority, .tokens_most = day && (!minute || day < minute) ? day : minute, .texts_most = k->key.quota.texts, .keep_text = k->key.keep_text };
+    *out = (struct client_rights){ .number = k->number, .priority = k->key.priority, .tokens_most = day && (!minute || day < minute) ? day : minute, .texts_most = k->key.quota.texts, .keep_text = k->key.keep_text, .admin = k->key.admin };
     strcpy(out->name, k->key.name);
     strcpy(out->tenant, k->key.tenant);
     pthread_mutex_unlock(&k->of->lock);

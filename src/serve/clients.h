@@ -24,7 +24,7 @@ struct client *clients_find(struct clients *c, const char *secret, double now, b
 void clients_used(struct clients *c, const char *name, double now, int64_t requests, int64_t tokens);
 
 /* number: another for each, from 1.  tokens_most, texts_most: of one request, by the limits; 0: any */
-struct client_rights { char name[KEY_NAME], tenant[KEY_NAME]; int number, priority; int64_t tokens_most, texts_most; bool keep_text; };
+struct client_rights { char name[KEY_NAME], tenant[KEY_NAME]; int number, priority; int64_t tokens_most, texts_most; bool keep_text, admin; };
 void client_rights(struct client *k, struct client_rights *out);
 bool client_may_use(struct client *k, const char *model);
 bool client_take(struct client *k, double now, struct quota_ask ask, struct quota_grant *g, struct quota_no *no);      /* added to g */

@@ -112,6 +112,7 @@ static int read_key(struct key *k, json_t *o, const char *where, struct err *err
         { OPT_INT, "priority", &priority, "<int>", "the most urgent that may be asked for", -PRIORITY_MAX, PRIORITY_MAX },
         { OPT_STR, "expires", &expires, "<day>", "in UTC", 0, 0 },
         { OPT_FLAG, "keep_texts", &k->keep_text, NULL, "they may stand in the audit log", 0, 0 },
+        { OPT_FLAG, "admin", &k->admin, NULL, "may promote and roll back releases", 0, 0 },
         { OPT_STR, "tenant", &tenant, "<name>", "whose cache it uses", 0, 0 },
         { OPT_STR, "models", &(const char *){ NULL }, "[names]", "that it may ask", 0, 0 },
         { OPT_END, NULL, NULL, NULL, NULL, 0, 0 },

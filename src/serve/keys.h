@@ -11,6 +11,7 @@
  *       models: [small]                 absent: all
  *       expires: 2027-01-01             or 2027-01-01T12:00:00Z; UTC
  *       keep_texts: true                they may stand in the audit log
+ *       admin: true                     may promote and roll back releases (releases.h); never the command line's one key
  *       tenant: team-a                  whose cache it uses; its own unless given, "shared": that of all who say so
  *
  * A file that others than its group may read, or others than its owner may write, or that belongs to another user, is refused. */
@@ -30,7 +31,7 @@ struct key {
     int priority;
     char **model; int n_model;               /* 0: all */
     double expires;                          /* seconds since 1970; 0: never */
-    bool keep_text;
+    bool keep_text, admin;
 };
 struct key_file { struct key *key; int n; };
 

@@ -5,9 +5,11 @@
 #include "base/base64.h"
 #include "base/hash.h"
 
-/* The file, and a NUL behind it. */
+/* The file, whose script goes on in the next one, and a NUL behind them. */
 __asm__(".pushsection .rodata\n"
         "page_html: .incbin \"src/serve/page.html\"\n"
+        ".incbin \"src/serve/page_releases.js\"\n"
+        ".ascii \"</script>\\n</body>\\n</html>\\n\"\n"
         "page_html_end: .byte 0\n"
         ".popsection\n");
 extern const char page_html[] __attribute__((visibility("hidden"))), page_html_end[] __attribute__((visibility("hidden")));

@@ -133,6 +133,8 @@ static void api_pull(struct server *s, struct http_request *q)
 
 static void feedback(struct server *s, struct http_request *q) { feedback_take(q, s->recorder, dialect_of(q), server_wake, s); }
 
+static void releases(struct server *s, struct http_request *q) { releases_answer(s->releases, q, dialect_of(q)); }
+
 static void api_list(struct server *s, struct http_request *q, void (*list)(struct http_request *q, struct served_model *const *models, int n))
 {
     struct served_list l;
@@ -161,6 +163,9 @@ static const struct route {
     { "GET", "/v1/models/", false, true, one_model, NULL },
     { "GET", "/metrics", false, false, metrics, NULL },
     { "GET", "/lathe/stats", false, false, stats, NULL },
+    { "GET", "/lathe/registry", false, false, releases, NULL },
+    { "GET", "/lathe/registry/", false, true, releases, NULL },
+    { "POST", "/lathe/registry/", false, true, releases, NULL },
     { "POST", "/v1/chat/completions", false, false, NULL, chat },
     { "POST", "/v1/completions", false, false, NULL, completion },
     { "POST", "/v1/embeddings", false, false, NULL, openai_embeddings },

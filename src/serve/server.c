@@ -60,6 +60,7 @@ static void drain(struct server *s)
         nap(20);
     http_refuse(s->http);
     turns_halt(s->reading);
+    releases_halt(s->releases);
     served_models_halt(&s->models);
     recorder_stop(s->recorder);
     http_wake(s->http);
@@ -201,10 +202,12 @@ int server_run(const struct server_opts *o, struct err *err)
     s.o.model.after_step = server_wake, s.o.model.ctx_of_step = &s;
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, o->swap, err);
     rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
+    rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, server_wake, &s, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     turns_free(s.reading);
+    releases_close(s.releases);
     served_models_close(&s.models);
     recorder_free(s.recorder);
     audit_close(s.audit);

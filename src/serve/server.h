@@ -18,6 +18,7 @@ struct server_opts {
     bool audit_text;                     /* with their texts, where the key allows that */
     bool audit_strict;                   /* while the log cannot be written requests are refused */
     const char *record;                  /* where answers are recorded (store/recorder.h), "registry": beside the default registry; NULL: nowhere */
+    const char *registry;                /* whose releases are shown and changed (releases.h), as registry_open() takes it; NULL: none */
     bool record_text; double retain_s;   /* with their texts, for so long */
     volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */

@@ -8,6 +8,7 @@
 #include "serve/clients.h"
 #include "serve/metrics.h"
 #include "serve/page.h"
+#include "serve/releases.h"
 #include "serve/server.h"
 #include "serve/turns.h"
 
@@ -22,6 +23,7 @@ struct server {
     struct clients *clients;
     struct audit *audit;                 /* or NULL */
     struct recorder *recorder;           /* or NULL */
+    struct releases *releases;           /* or NULL */
     atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
     atomic_int n_handled;                /* requests that may not have looked at drains, or have not yet submitted what they were let in for */
     double begun;

@@ -10,6 +10,7 @@
  * overwrites it (secure_delete), gives the room back and truncates its log.  Errors: those of db.h. */
 #ifndef STORE_EVENTS_H
 #define STORE_EVENTS_H
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/when.h"
@@ -77,6 +78,9 @@ int events_find(struct events *e, const char *id, events_each each, void *ctx, s
 struct events_mean { int64_t n; double mean; };
 /* Of the scores that answers of this kind got. */
 int events_scores(struct events *e, const struct events_where *w, struct events_mean *out, struct err *err);
+/* [{ root, arm, answers, failed, prompt_nll, entropy, first_s, total_s }] of each version and arm: counts, and means of what is known, null where nothing
+ * is; prompt_nll over tokens, the others over answers.  The caller's. */
+int events_summary(struct events *e, const struct events_where *w, json_t **out, struct err *err);
 
 /* ---- what is written as something else ---- */
 

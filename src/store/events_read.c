@@ -114,3 +114,29 @@ int events_scores(struct events *e, const struct events_where *w, struct events_
     db_rows_free(r);
     return rc < 0 ? rc : 0;
 }
+
+static json_t *mean_at(struct db_rows *r, int i) { return db_is_null(r, i) ? json_null() : json_real(db_real(r, i)); }
+
+static json_t *summary_row(struct db_rows *r)
+{
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "root", db_text(r, 0), "arm", db_text(r, 1), "answers", (json_int_t)db_int(r, 2), "failed", (json_int_t)db_int(r, 3),
+                     "prompt_nll", mean_at(r, 4), "entropy", mean_at(r, 5), "first_s", mean_at(r, 6), "total_s", mean_at(r, 7));
+}
+
+int events_summary(struct events *e, const struct events_where *w, json_t **out, struct err *err)
+{
+    struct db_rows *r;
+    *out = NULL;
+    TRY(db_query(&r, events_db(e), "SELECT root, arm, count(*), CAST(sum(CASE WHEN finish = 'failed' THEN 1 ELSE 0 END) AS BIGINT), sum(prompt_nll * prompt_nll_tokens) / "
+                                   "NULLIF(sum(CASE WHEN prompt_nll IS NULL THEN 0 ELSE prompt_nll_tokens END), 0), avg(entropy), avg(first_s), avg(total_s) FROM answer WHERE " WHERE_SQL " GROUP BY root, arm ORDER BY root, arm",
+                 DB_ARGS(WHERE_ARGS(w)), err));
+    int rc = (*out = json_array()) ? 0 : ERR(err, NOMEM, "no memory for a summary of events");
+    while (!rc && (rc = db_next(r, err)) == 1)
+        rc = json_array_append_new(*out, summary_row(r)) ? ERR(err, NOMEM, "no memory for a summary of events") : 0;
+    db_rows_free(r);
+    if (rc) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return rc;
+}

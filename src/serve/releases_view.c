@@ -1,0 +1,212 @@
+#include "serve/releases_view.h"
+#include <string.h>
+#include "base/tree.h"
+
+#define EVIDENCE_MAX ((size_t)4 << 20)   /* figures of larger files are not looked for */
+
+static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to show a registry"); }
+
+/* ---- figures ---- */
+
+/* Unless a newer one is there. */
+static int add_figure(json_t *figures, const char *name, const char *of, double value, struct err *err)
+{
+    char text[200];
+    size_t i;
+    const json_t *f;
+    if (snprintf(text, sizeof text, "%s%s%s", name, *of ? "/" : "", of) >= (int)sizeof text)
+        return 0;
+    json_array_foreach(figures, i, f)
+        if (!strcmp(tree_text_at(f, "figure"), text))
+            return 0;
+    if (json_array_size(figures) >= RELEASES_FIGURES)
+        return 0;
+    return json_array_append_new(figures, json_pack("{s:s, s:f}", "figure", text, "value", value)) ? no_memory(err) : 0;
+}
+
+/* results.TASK["METRIC,FILTER"], without their standard errors. */
+static int add_tasks(json_t *figures, json_t *results, struct err *err)
+{
+    const char *task, *metric;
+    json_t *of, *value;
+    json_object_foreach(results, task, of)
+        json_object_foreach(of, metric, value) {
+            char name[120];
+            const char *comma = strchr(metric, ',');
+            if (!comma || !json_is_number(value) || strstr(metric, "_stderr"))
+                continue;
+            snprintf(name, sizeof name, "%.*s", (int)(comma - metric), metric);
+            TRY(add_figure(figures, task, name, json_number_value(value), err));
+        }
+    return 0;
+}
+
+static int add_figures(json_t *figures, const json_t *tree, struct err *err)
+{
+    size_t i;
+    const json_t *f;
+    json_array_foreach(json_object_get(tree, "figures"), i, f)
+        if (json_is_number(json_object_get(f, "value")))
+            TRY(add_figure(figures, tree_text_at(f, "name"), tree_text_at(f, "of"), tree_number_at(f, "value"), err));
+    return add_tasks(figures, json_object_get(tree, "results"), err);
+}
+
+/* Evidence that cannot be read has no figures: lathe registry verify says what is wrong with it. */
+static int read_figures(struct registry *g, json_t *figures, const json_t *e, struct err *err)
+{
+    struct buf text;
+    struct err none;
+    json_t *tree = NULL;
+    buf_init(&text);
+    int rc = 0;
+    if (!blob_get(registry_folder(g), tree_text_at(e, "blob"), EVIDENCE_MAX, &text, &none) && !tree_parse_json(&tree, text.data, text.len, "evidence", &none))
+        rc = add_figures(figures, tree, err);
+    json_decref(tree);
+    buf_release(&text);
+    return rc;
+}
+
+static int put_figures(struct registry *g, json_t *version, struct err *err)
+{
+    const json_t *evidence = json_object_get(version, "evidence");
+    json_t *figures = json_array();
+    if (!figures || json_object_set_new(version, "figures", figures))
+        return no_memory(err);
+    for (size_t i = json_array_size(evidence); i-- > 0;) {
+        const json_t *e = json_array_get(evidence, i);
+        const char *kind = tree_text_at(e, "kind");
+        if (strcmp(kind, "file") && strcmp(kind, "signature") && strcmp(kind, "audit"))
+            TRY(read_figures(g, figures, e, err));
+    }
+    return 0;
+}
+
+/* ---- versions ---- */
+
+static int add_version(struct registry *g, json_t *versions, const char *name, int64_t number, struct err *err)
+{
+    struct registry_ref ref = { .number = number };
+    struct registry_version v;
+    json_t *o;
+    snprintf(ref.name, sizeof ref.name, "%s", name);
+    TRY(registry_find(g, &ref, &v, err));
+    TRY(registry_show(g, &v, &o, err));
+    json_object_del(o, "files");
+    const int rc = json_array_append(versions, o) ? no_memory(err) : put_figures(g, o, err);
+    json_decref(o);
+    return rc;
+}
+
+static int add_versions(struct registry *g, json_t *out, const char *name, struct err *err)
+{
+    struct db_rows *r;
+    json_t *versions = json_array();
+    int64_t more = 0;
+    int rc, made = 0;
+    if (!versions || json_object_set_new(out, "versions", versions))
+        return no_memory(err);
+    TRY(db_query(&r, registry_db(g), "SELECT number FROM version WHERE name = $1 ORDER BY number DESC", DB_ARGS(DB_T(name)), err));
+    while ((rc = db_next(r, err)) == 1) {
+        if (json_array_size(versions) >= RELEASES_VERSIONS)
+            more++;
+        else if ((made = add_version(g, versions, name, db_int(r, 0), err)))
+            break;
+    }
+    db_rows_free(r);
+    TRY(made ? made : rc);
+    return json_object_set_new(out, "more", json_integer(more)) ? no_memory(err) : 0;
+}
+
+/* ---- releases ---- */
+
+json_t *release_json(const struct registry_release *r)
+{
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:f, s:I, s:s}", "name", r->name, "alias", r->alias, "stable", (json_int_t)r->stable, "previous", (json_int_t)r->previous, "candidate",
+                     (json_int_t)r->candidate, "mode", release_mode_name(r->mode), "share", r->share / 1000.0, "seq", (json_int_t)r->seq, "t", r->t);
+}
+
+static int add_release(struct registry *g, json_t *releases, const char *name, const char *alias, struct err *err)
+{
+    struct registry_release r;
+    json_t *servers;
+    TRY(registry_release_get(g, name, alias, &r, err));
+    TRY(registry_server_states(g, name, alias, &servers, err));
+    json_t *o = release_json(&r);
+    int rc = json_object_set_new(o, "servers", servers) ? no_memory(err) : 0;
+    rc = json_array_append_new(releases, o) && !rc ? no_memory(err) : rc;
+    return rc;
+}
+
+static int add_releases(struct registry *g, json_t *out, const char *name, struct err *err)
+{
+    struct db_rows *r;
+    json_t *releases = json_array();
+    int rc, made = 0;
+    if (!releases || json_object_set_new(out, "releases", releases))
+        return no_memory(err);
+    TRY(db_query(&r, registry_db(g), "SELECT alias FROM alias WHERE name = $1 ORDER BY alias", DB_ARGS(DB_T(name)), err));
+    while (!made && (rc = db_next(r, err)) == 1)
+        made = add_release(g, releases, name, db_text(r, 0), err);
+    db_rows_free(r);
+    return made ? made : rc;
+}
+
+int releases_view(struct registry *g, const char *name, json_t **out, struct err *err)
+{
+    struct registry_ref ref = { .number = 0 };
+    struct registry_version last;
+    *out = NULL;
+    snprintf(ref.name, sizeof ref.name, "%s", name);
+    TRY(registry_find(g, &ref, &last, err));
+    json_t *o = json_pack("{s:s}", "name", name);
+    int rc = o ? add_versions(g, o, name, err) : no_memory(err);
+    rc = rc ? rc : add_releases(g, o, name, err);
+    if (rc)
+        json_decref(o);
+    else
+        *out = o;
+    return rc;
+}
+
+/* ---- what was recorded ---- */
+
+/* Which version of the name has the root; 0: none. */
+static int number_of(struct registry *g, const char *name, const char *root, int64_t *number, struct err *err)
+{
+    struct db_rows *r;
+    TRY(db_query(&r, registry_db(g), "SELECT number FROM version WHERE name = $1 AND root = $2", DB_ARGS(DB_T(name), DB_T(root)), err));
+    const int rc = db_next(r, err);
+    *number = rc == 1 ? db_int(r, 0) : 0;
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
+}
+
+static int keep_versions(struct registry *g, const char *name, const json_t *all, json_t *versions, struct err *err)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(all, i, one) {
+        int64_t number;
+        TRY(number_of(g, name, tree_text_at(one, "root"), &number, err));
+        if (number && (json_object_set_new(one, "version", json_integer(number)) || json_array_append(versions, one)))
+            return no_memory(err);
+    }
+    return 0;
+}
+
+int releases_view_events(struct registry *g, struct events *e, const char *name, int64_t since, json_t **out, struct err *err)
+{
+    char t[WHEN_TEXT];
+    json_t *all, *versions = json_array();
+    *out = NULL;
+    int rc = versions ? events_summary(e, &(struct events_where){ .since = since }, &all, err) : no_memory(err);
+    if (!rc) {
+        rc = keep_versions(g, name, all, versions, err);
+        json_decref(all);
+    }
+    when_text(t, since);
+    if (!rc && !(*out = json_pack("{s:s, s:s, s:O}", "name", name, "since", t, "versions", versions)))
+        rc = no_memory(err);
+    json_decref(versions);
+    return rc;
+}

@@ -1,0 +1,329 @@
+/* test_releases.c - a registry's releases over HTTP: what is shown, what is changed, and who may. */
+#include <arpa/inet.h>
+#include <math.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "../test.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "serve/openai_reply.h"
+#include "serve/releases.h"
+#include "serve/visit.h"
+#include "store/events.h"
+#include "store/gate_policy.h"
+#include "store/release.h"
+
+static struct err err;
+static char registry_at[300], events_at[300];
+static struct clients *clients;
+static struct releases *releases;
+static struct http *http;
+static char reply[200000];
+
+/* ---- the server's side ---- */
+
+static void wake(void *ctx)
+{
+    (void)ctx;
+    if (http)
+        http_wake(http);
+}
+
+static void handle(void *ctx, struct http_request *q)
+{
+    (void)ctx;
+    struct refusal e = { 0 };
+    visit_begin(q, clients, &e);
+    if (e.status)
+        exchange_refuse(q, &openai_chat_dialect, &e);
+    else
+        releases_answer(strstr(http_path(q), "nothing-here") ? NULL : releases, q, &openai_chat_dialect);
+}
+
+static void released(void *ctx, struct http_request *q, int status)
+{
+    (void)ctx, (void)status;
+    visit_release(http_user(q));
+}
+
+static void put(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
+
+static void add(struct registry *g, const char *weights, const char *evidence)
+{
+    struct registry_version v;
+    char model[300], facts[300];
+    const char *list[] = { facts };
+    snprintf(model, sizeof model, "%s", in_dir("weights")), snprintf(facts, sizeof facts, "%s", in_dir("evidence.json"));
+    put("weights", weights), put("evidence.json", evidence);
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = model, .evidence = list, .n_evidence = 1, .parent = &(struct registry_parent){ "corpus", "data" }, .n_parent = 1 },
+                    &(struct journal_by){ "<b>ann</b>", "first" }, &v, &err));
+}
+
+static void record(struct registry *g, struct events *e, const char *id, int64_t version, double nll, int64_t tokens, double total_s)
+{
+    struct registry_version v;
+    struct event ev = { .t = when_now(), .version = version, .prompt_nll = nll, .prompt_nll_tokens = tokens, .entropy = (double)NAN, .confidence = (double)NAN, .logprob = (double)NAN, .first_s = 0.5, .total_s = total_s };
+    char text[8];
+    snprintf(text, sizeof text, "m@%lld", (long long)version);
+    OK(registry_find_text(g, text, &v, &err));
+    snprintf(ev.id, sizeof ev.id, "%s", id), snprintf(ev.model, sizeof ev.model, "m"), snprintf(ev.root, sizeof ev.root, "%s", v.root), snprintf(ev.arm, sizeof ev.arm, "stable");
+    snprintf(ev.finish, sizeof ev.finish, "%s", total_s < 2 ? "stop" : "failed");
+    OK(events_write(e, &ev, 0, &err));
+}
+
+static void fill(void)
+{
+    struct registry *g;
+    struct events *e;
+    OK(registry_open(&g, registry_at, true, &err));
+    add(g, "one", "{\"kind\": \"quality\", \"figures\": [{\"name\": \"perplexity\", \"of\": null, \"value\": 12.5}]}");
+    add(g, "two", "{\"results\": {\"piqa\": {\"acc,none\": 0.75, \"acc_stderr,none\": 0.01}}, \"configs\": {}}");
+    OK(events_open(&e, events_at, true, &err));
+    OK(db_begin(events_db(e), &err));
+    record(g, e, "a", 1, 2, 10, 1), record(g, e, "b", 1, 4, 30, 2), record(g, e, "c", 2, (double)NAN, 0, 1);
+    OK(db_commit(events_db(e), &err));
+    events_close(e);
+    registry_close(g);
+}
+
+/* Keys: boss is an admin's, abc is not, one is the command line's. */
+static int begin(void **state)
+{
+    char hex[2][SHA256_HEX], text[600];
+    log_level_set(LOG_QUIET);
+    if (make_dir(state))
+        return -1;
+    snprintf(registry_at, sizeof registry_at, "%s", in_dir("registry")), snprintf(events_at, sizeof events_at, "%s", in_dir("events.db"));
+    fill();
+    OK(sha256_of("boss", 4, hex[0], &err));
+    OK(sha256_of("abc", 3, hex[1], &err));
+    snprintf(text, sizeof text, "- name: chief\n  sha256: \"%s\"\n  admin: true\n- name: other\n  sha256: \"%s\"\n", hex[0], hex[1]);
+    put("keys.yaml", text);
+    chmod(in_dir("keys.yaml"), 0600);
+    OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
+    OK(releases_open(&releases, registry_at, events_at, wake, NULL, &err));
+    const struct http_opts o = { .n_user = sizeof(struct visit), .address = "127.0.0.1", .body_max = 1 << 16, .bodies_max = 1 << 20, .n_connection = 8, .head_s = 30, .request_s = 30, .idle_s = 30, .handle = handle, .released = released };
+    OK(http_start(&http, &o, &err));
+    return 0;
+}
+
+static int end(void **state)
+{
+    releases_halt(releases);
+    http_stop(http, 5);
+    releases_close(releases);
+    clients_free(clients);
+    return remove_dir(state);
+}
+
+/* ---- the client's side ---- */
+
+/* json NULL: GET.  The status; the body is in reply. */
+static int ask(const char *key, const char *path, const char *json)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    char text[2000];
+    size_t n = 0;
+    ssize_t k;
+    assert_true(fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a));
+    const int size = snprintf(text, sizeof text, "%s /lathe/registry%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %zu\r\n\r\n%s", json ? "POST" : "GET", path, key, json ? strlen(json) : 0, json ? json : "");
+    assert_true(send(fd, text, (size_t)size, MSG_NOSIGNAL) == size);
+    while ((k = recv(fd, reply + n, sizeof reply - n - 1, 0)) > 0)
+        n += (size_t)k;
+    reply[n] = 0;
+    close(fd);
+    return atoi(reply + strlen("HTTP/1.1 "));
+}
+
+/* Of a reply with 200; the caller's. */
+static json_t *asked(const char *key, const char *path, const char *json)
+{
+    json_t *o;
+    assert_int_equal(ask(key, path, json), 200);
+    const char *body = strstr(reply, "\r\n\r\n") + 4;
+    OK(tree_parse_json(&o, body, strlen(body), "reply", &err));
+    return o;
+}
+
+static const json_t *item(const json_t *o, const char *key, size_t i) { return json_array_get(json_object_get(o, key), i); }
+static int64_t number(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
+
+/* ---- what is shown ---- */
+
+static void test_names_are_listed_with_what_the_key_may(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "", NULL);
+    assert_true(json_is_true(json_object_get(o, "admin")) && json_is_true(json_object_get(o, "records")));
+    assert_string_equal(tree_text_at(item(o, "names", 0), "name"), "m");
+    json_decref(o);
+    o = asked("one", "/", NULL);
+    assert_true(json_is_false(json_object_get(o, "admin")));
+    json_decref(o);
+}
+
+static void test_versions_come_with_the_figures_of_their_evidence(void **state)
+{
+    (void)state;
+    json_t *o = asked("one", "/m", NULL);
+    const json_t *two = item(o, "versions", 0), *one = item(o, "versions", 1);
+    assert_int_equal(json_array_size(json_object_get(o, "versions")), 2);
+    assert_true(number(two, "number") == 2 && number(one, "number") == 1 && !json_object_get(one, "files"));
+    assert_int_equal(json_array_size(json_object_get(two, "figures")), 1);
+    assert_string_equal(tree_text_at(item(two, "figures", 0), "figure"), "piqa/acc");
+    assert_true(tree_number_at(item(two, "figures", 0), "value") == 0.75);
+    assert_string_equal(tree_text_at(item(one, "figures", 0), "figure"), "perplexity");
+    assert_true(tree_number_at(item(one, "figures", 0), "value") == 12.5);
+    assert_string_equal(tree_text_at(one, "actor"), "<b>ann</b>");
+    json_decref(o);
+}
+
+static void test_lineage_and_history_are_shown(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "/m/lineage?version=1", NULL);
+    assert_string_equal(tree_text_at(o, "of"), "m@1");
+    assert_string_equal(tree_text_at(item(o, "edges", 0), "parent"), "corpus");
+    json_decref(o);
+    o = asked("boss", "/m/history?n=1", NULL);
+    assert_int_equal(json_array_size(json_object_get(o, "records")), 1);
+    json_decref(o);
+}
+
+static void test_answers_are_summed_up_by_version(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "/m/events?window=1h", NULL);
+    assert_int_equal(json_array_size(json_object_get(o, "versions")), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *v = item(o, "versions", i);
+        const bool one = number(v, "version") == 1;
+        assert_true(number(v, "answers") == (one ? 2 : 1) && number(v, "failed") == (one ? 1 : 0));
+        assert_true(one ? tree_number_at(v, "prompt_nll") == 3.5 && tree_number_at(v, "total_s") == 1.5 : json_is_null(json_object_get(v, "prompt_nll")));
+        assert_true(json_is_null(json_object_get(v, "entropy")));
+    }
+    json_decref(o);
+}
+
+/* ---- what is refused ---- */
+
+static void test_what_is_not_there_is_404_and_what_is_wrong_400(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("boss", "/unknown", NULL), 404);
+    assert_int_equal(ask("boss", "/m/nothing", NULL), 404);
+    assert_int_equal(ask("boss", "/m/", NULL), 404);
+    assert_int_equal(ask("boss", "/m/promote", NULL), 404);
+    assert_int_equal(ask("boss", "/..", NULL), 404);
+    assert_int_equal(ask("boss", "/m/lineage?version=9", NULL), 404);
+    assert_int_equal(ask("boss", "/m/lineage?version=x", NULL), 400);
+    assert_int_equal(ask("boss", "/m/history?n=0", NULL), 400);
+    assert_int_equal(ask("boss", "/m/events?window=soon", NULL), 400);
+    assert_int_equal(ask("boss", "/nothing-here", NULL), 404);
+    assert_non_null(strstr(reply, "no_registry"));
+    assert_int_equal(ask("boss", "/m", "{}"), 404);
+}
+
+static void test_releases_are_changed_with_an_admins_key_alone(void **state)
+{
+    (void)state;
+    static const char promote[] = "{\"version\": 1, \"reason\": \"go\"}";
+    assert_int_equal(ask("wrong", "/m", NULL), 401);
+    assert_int_equal(ask("abc", "/m", NULL), 403);
+    assert_non_null(strstr(reply, "admin_key_needed"));
+    assert_int_equal(ask("abc", "/m/promote", promote), 403);
+    assert_int_equal(ask("one", "/m/promote", promote), 403);
+    assert_int_equal(ask("one", "/m/rollback", "{\"reason\": \"back\"}"), 403);
+    json_t *o = asked("boss", "/m", NULL);
+    assert_int_equal(json_array_size(json_object_get(o, "releases")), 0);
+    json_decref(o);
+}
+
+static void test_a_change_that_is_not_whole_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "{\"version\": 1}", "{\"version\": 1, \"reason\": \" \\n\"}", "{\"version\": 1, \"reason\": 3}", "{\"version\": 1, \"reason\": \"a\\u0007b\"}", "{\"reason\": \"go\"}", "{\"version\": 0, \"reason\": \"go\"}",
+                                       "{\"version\": 1, \"reason\": \"go\", \"mode\": \"canary\"}", "{\"version\": 1, \"reason\": \"go\", \"share\": 0.1}", "{\"version\": 1, \"reason\": \"go\", \"mode\": \"half\"}",
+                                       "{\"version\": 1, \"reason\": \"go\", \"override\": \"x\"}", "{\"version\": 1, \"reason\": \"go\", \"alias\": \"a/b\"}", "not json", "" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(ask("boss", "/m/promote", bad[i]), 400);
+    assert_int_equal(ask("boss", "/m/promote", "{\"version\": 7, \"reason\": \"go\"}"), 404);
+    assert_int_equal(ask("boss", "/m/rollback", "{\"reason\": \"back\"}"), 404);
+    assert_int_equal(ask("boss", "/m/rollback", "{}"), 400);
+}
+
+/* ---- what is changed ---- */
+
+static void test_promoted_split_and_rolled_back_with_who_and_why(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "/m/promote", "{\"version\": 1, \"reason\": \"go\"}");
+    const int64_t seq = number(o, "seq");
+    char text[200];
+    assert_int_equal(number(o, "stable"), 1);
+    json_decref(o);
+    snprintf(text, sizeof text, "{\"version\": 2, \"reason\": \"try\", \"mode\": \"canary\", \"share\": 0.25, \"seq\": %lld}", (long long)seq);
+    o = asked("boss", "/m/promote", text);
+    assert_true(number(o, "stable") == 1 && number(o, "candidate") == 2 && tree_number_at(o, "share") == 0.25);
+    json_decref(o);
+    assert_int_equal(ask("boss", "/m/promote", text), 409);
+    assert_non_null(strstr(reply, "changed_meanwhile"));
+    o = asked("boss", "/m", NULL);
+    assert_string_equal(tree_text_at(item(o, "releases", 0), "mode"), "canary");
+    json_decref(o);
+    o = asked("boss", "/m/rollback", "{\"reason\": \"worse <i>answers</i>\"}");
+    assert_true(number(o, "stable") == 1 && number(o, "candidate") == 0);
+    json_decref(o);
+    o = asked("boss", "/m/history", NULL);
+    const json_t *last = item(o, "records", 0);
+    assert_string_equal(tree_text_at(last, "action"), "rollback");
+    assert_string_equal(tree_text_at(last, "actor"), "chief");
+    assert_string_equal(tree_text_at(last, "reason"), "worse <i>answers</i>");
+    json_decref(o);
+}
+
+static void test_a_policy_that_says_no_is_told(void **state)
+{
+    (void)state;
+    struct registry *g;
+    json_t *policy = json_pack("{s:s, s:{s:{s:f}}}", "id", "p", "evaluation", "piqa/acc", "min", 0.9);
+    OK(registry_open(&g, registry_at, false, &err));
+    OK(registry_policy_set(g, "m", "strict", policy, &(struct journal_by){ "ann", "" }, &err));
+    registry_close(g);
+    json_decref(policy);
+    assert_int_equal(ask("boss", "/m/promote", "{\"version\": 2, \"reason\": \"go\", \"alias\": \"strict\"}"), 409);
+    assert_non_null(strstr(reply, "policy_says_no"));
+    assert_non_null(strstr(reply, "piqa/acc"));
+}
+
+static void test_a_registry_that_is_gone_is_told(void **state)
+{
+    (void)state;
+    char away[400];
+    snprintf(away, sizeof away, "%s.away", registry_at);
+    assert_int_equal(rename(registry_at, away), 0);
+    assert_int_equal(ask("boss", "/m", NULL), 404);
+    assert_int_equal(rename(away, registry_at), 0);
+    assert_int_equal(ask("boss", "/m", NULL), 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_are_listed_with_what_the_key_may),
+        cmocka_unit_test(test_versions_come_with_the_figures_of_their_evidence),
+        cmocka_unit_test(test_lineage_and_history_are_shown),
+        cmocka_unit_test(test_answers_are_summed_up_by_version),
+        cmocka_unit_test(test_what_is_not_there_is_404_and_what_is_wrong_400),
+        cmocka_unit_test(test_releases_are_changed_with_an_admins_key_alone),
+        cmocka_unit_test(test_a_change_that_is_not_whole_changes_nothing),
+        cmocka_unit_test(test_promoted_split_and_rolled_back_with_who_and_why),
+        cmocka_unit_test(test_a_policy_that_says_no_is_told),
+        cmocka_unit_test(test_a_registry_that_is_gone_is_told),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
