@@ -48,6 +48,33 @@ static int see(void *ctx, const struct event *ev, struct err *e)
     return 0;
 }
 
+/* By root and arm; what nobody knows is no part of a mean. */
+static void answers_are_summed_up_by_version_and_arm(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    struct event ev = sample("a", 1000);
+    json_t *all;
+    write_one(e, &ev, 0);
+    ev = sample("b", 2000);
+    ev.prompt_nll = 4.5, ev.prompt_nll_tokens = 15, ev.total_s = 3, strcpy(ev.finish, "failed");
+    write_one(e, &ev, 0);
+    ev = sample("c", 3000);
+    ev.prompt_nll = (double)NAN, ev.prompt_nll_tokens = 0, strcpy(ev.root, "def");
+    write_one(e, &ev, 0);
+    OK(events_summary(e, &(struct events_where){ .since = 0 }, &all, &err));
+    assert_int_equal(json_array_size(all), 2);
+    const json_t *one = json_array_get(all, 0), *two = json_array_get(all, 1);
+    assert_true(json_integer_value(json_object_get(one, "answers")) == 2 && json_integer_value(json_object_get(one, "failed")) == 1);
+    assert_true(json_real_value(json_object_get(one, "prompt_nll")) == 4 && json_real_value(json_object_get(one, "total_s")) == 2);
+    assert_true(json_integer_value(json_object_get(two, "answers")) == 1 && json_is_null(json_object_get(two, "prompt_nll")));
+    json_decref(all);
+    OK(events_summary(e, &(struct events_where){ .since = 5000 }, &all, &err));
+    assert_int_equal(json_array_size(all), 0);
+    json_decref(all);
+    events_close(e);
+}
+
 static void rows_come_back_as_they_went(void **state)
 {
     (void)state;
@@ -241,7 +268,7 @@ static void refusals_are_known_by_how_they_begin(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        EACH(rows_come_back_as_they_went), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
+        EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
         EACH(refusals_are_known_by_how_they_begin),
     };
     return ON_BOTH_DATABASES(tests);

@@ -19,7 +19,7 @@ static void a_file_says_who_may_what(void **state)
     (void)state;
     struct key_file f;
     OK(parse(&f, KEY("team-a", "0", "  requests_per_minute: 60\n  requests_per_day: 1000\n  tokens_per_minute: 6000\n  tokens_per_day: 100000\n  parallel: 4\n"
-                                    "  priority: -5\n  models: [small, large]\n  expires: 2027-01-01\n  keep_texts: true\n  tenant: shared\n")
+                                    "  priority: -5\n  models: [small, large]\n  expires: 2027-01-01\n  keep_texts: true\n  admin: true\n  tenant: shared\n")
                  KEY("b.1", "1", "  expires: 2024-02-29T23:59:59Z\n")));
     assert_int_equal(f.n, 2);
     const struct key *k = f.key;
@@ -31,9 +31,9 @@ static void a_file_says_who_may_what(void **state)
     assert_int_equal(k->priority, -5);
     assert_int_equal(k->n_model, 2);
     assert_string_equal(k->model[1], "large");
-    assert_true(k->expires == 1798761600. && k->keep_text);
+    assert_true(k->expires == 1798761600. && k->keep_text && k->admin);
     assert_string_equal(k[1].tenant, "b.1");
-    assert_true(k[1].expires == 1709251199. && !k[1].model && !k[1].quota.texts && !k[1].priority && !k[1].keep_text);
+    assert_true(k[1].expires == 1709251199. && !k[1].model && !k[1].quota.texts && !k[1].priority && !k[1].keep_text && !k[1].admin);
     keys_release(&f);
     OK(parse(&f, "[]"));
     assert_int_equal(f.n, 0);
