@@ -29,7 +29,8 @@ static void check_rights(struct http_request *q, bool changes, struct refusal *e
 {
     const struct visit *v = http_user(q);
     if (changes && !(v->client && v->rights.admin))
-        refuse_as(e, 403, NULL, "admin_key_needed", NULL, "releases are changed with an admin's key: one that has 'admin: true' in the file of --keys");
+        refuse_as(e, 403, NULL, "admin_key_needed", NULL,
+                  "releases are changed with an admin's key: one that has 'admin: true' in the file of --keys");
     else if (v->client && !v->rights.admin && strcmp(v->rights.name, CLIENT_OF_KEY))
         refuse_as(e, 403, NULL, "admin_key_needed", NULL, "releases are shown to an admin's key: '%s' has no 'admin: true' in the file of --keys", v->rights.name);
 }
@@ -53,7 +54,8 @@ static void read_path(struct job *j, bool changes, struct refusal *e)
     if (n < sizeof j->name)
         memcpy(j->name, at, n), j->name[n] = 0;
     snprintf(j->what, sizeof j->what, "%s", slash ? slash + 1 : "");
-    if (n >= sizeof j->name || (*j->name && !registry_name_ok(j->name)) || (slash && strlen(slash + 1) >= sizeof j->what) || (slash && !slash[1]) || !one_of(j->what, changes ? done : shown))
+    if (n >= sizeof j->name || (*j->name && !registry_name_ok(j->name)) || (slash && strlen(slash + 1) >= sizeof j->what) || (slash && !slash[1]) ||
+        !one_of(j->what, changes ? done : shown))
         refuse_as(e, 404, "not_found_error", NULL, NULL, "there is nothing under this path");
 }
 
@@ -111,7 +113,8 @@ static int change(struct job *j, struct registry *g, json_t **out, struct refusa
     if (e->status)
         return 0;
     const struct journal_by by = { .actor = v->rights.name, .reason = c.reason };
-    const struct release_move m = { .name = j->name, .alias = c.alias, .number = c.version, .mode = (enum release_mode)c.mode, .share = (int)lround(1000 * c.share), .expect = c.seq };
+    const struct release_move m = { .name = j->name, .alias = c.alias, .number = c.version, .mode = (enum release_mode)c.mode,
+                                    .share = (int)lround(1000 * c.share), .expect = c.seq };
     const int rc = promotes ? registry_promote(g, &m, &by, &r, &verdict, err) : registry_rollback(g, &m, &by, &r, err);
     json_decref(verdict);
     *out = rc ? NULL : release_json(&r);

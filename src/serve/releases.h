@@ -8,8 +8,8 @@
  *   POST /lathe/registry/NAME/promote       { version, alias, mode, share, reason, seq }: the release as it is then
  *   POST /lathe/registry/NAME/rollback      { alias, reason, seq }
  *
- * alias is production unless given, mode (release.h) none; share, of canary and ab, is 0.001 to 0.999.  reason is needed.  seq is what the caller saw of the release, or absent: 409
- * where it has changed since, and where an alias's policy says no (overriding it is the command line's).
+ * alias is production unless given, mode (release.h) none; share, of canary and ab, is 0.001 to 0.999.  reason is needed.  seq is what the caller saw of
+ * the release, or absent: 409 where it has changed since, and where an alias's policy says no (overriding it is the command line's).
  *
  * Who may: to read an admin's key (keys.h), the one key of the command line, and, where there are no keys, everybody on this machine; to change an admin's key
  * alone, whose name is the actor in the journal.
@@ -20,8 +20,8 @@
 #include "serve/exchange.h"
 
 struct releases;
-/* registry, events: places as registry_open() and events_open() take them; events NULL: nothing is recorded, "registry": beside the default registry.  The strings are
- * kept.  wake: a reply was given. */
+/* registry, events: places as registry_open() and events_open() take them; events NULL: nothing is recorded, "registry": beside the default registry.
+ * The strings are kept.  wake: a reply was given. */
 int releases_open(struct releases **out, const char *registry, const char *events, void (*wake)(void *ctx), void *ctx, struct err *err);
 void releases_halt(struct releases *r);          /* what waits is refused, before the connections end; NULL is fine, here and below */
 void releases_close(struct releases *r);

@@ -8,10 +8,11 @@
 #define RELEASES_FIGURES 40              /* of a version */
 
 /* { name, versions: [{ number, root, bytes, t, actor, reason, aliases, parents, facts, evidence: [{ kind, file, t }], figures: [{ figure, value }] }], more: of
- * versions that are not shown, releases: [{ alias, stable, previous, candidate, mode, share, seq, t, servers: [{ server, number, state, message, t }] }] }, the newest
- * versions first; numbers are 0 where there is none, shares are 0 to 1.  A figure is of the newest evidence that has it. */
+ * versions that are not shown, releases: [{ alias, stable, previous, candidate, mode, share, seq, t, servers: [{ server, number, state, message, t }] }] },
+ * the newest versions first; numbers are 0 where there is none, shares are 0 to 1.  A figure is of the newest evidence that has it. */
 int releases_view(struct registry *g, const char *name, json_t **out, struct err *err);
-/* { name, since, versions: [{ version, arm, answers, failed, prompt_nll, entropy, first_s, total_s }] } of answers by versions of this name since then (events_summary()). */
+/* { name, since, versions: [{ version, arm, answers, failed, prompt_nll, entropy, first_s, total_s }] } of answers by versions of this name
+ * since then (events_summary()). */
 int releases_view_events(struct registry *g, struct events *e, const char *name, int64_t since, json_t **out, struct err *err);
 /* The release, as it stands in releases_view(), without servers. */
 json_t *release_json(const struct registry_release *r);
