@@ -122,7 +122,9 @@ static int add_versions(struct registry *g, json_t *out, const char *name, struc
 json_t *release_json(const struct registry_release *r)
 {
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:f, s:I, s:s}", "name", r->name, "alias", r->alias, "stable", (json_int_t)r->stable, "previous",
-                     (json_int_t)r->previous, "candidate", (json_int_t)r->candidate, "mode", release_mode_name(r->mode), "share", r->share / 1000.0, "seq", (json_int_t)r->seq, "t", r->t);
+                     (json_int_t)r->previous, "candidate", (json_int_t)r->candidate, "mode",
+                     release_mode_name(r->mode), "share", r->share / 1000.0, "seq",
+                     (json_int_t)r->seq, "t", r->t);
 }
 
 static int add_release(struct registry *g, json_t *releases, const char *name, const char *alias, struct err *err)
