@@ -119,7 +119,7 @@ static void write_keys(void)
 
 static void *serve(void *ctx)
 {
-    const struct model_place place[] = { { "tiny", path_run }, { "classes", path_classes }, { "encoder", path_encoder } };
+    const struct model_place place[] = { { .name = "tiny", .path = path_run }, { .name = "classes", .path = path_classes }, { .name = "encoder", .path = path_encoder } };
     const struct server_opts o = {
         .address = "127.0.0.1", .keys = path_keys, .audit = path_audit, .audit_text = true, .reload = &reload, .port_file = path_port, .origins = { .cors = "https://a.example" },
         .body_max = 2 * SIZE_MAX_OF_INPUT, .n_connection = 100, .head_s = 2, .request_s = 2, .idle_s = 2, .drain_s = 2, .stop = &stop, .place = place, .n_model = 3, .memory = (size_t)1 << 30,
