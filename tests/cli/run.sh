@@ -22,7 +22,7 @@ echo '--- what would run'
 run --dry-run | sed 's/; .*//'
 echo '--- all of it'
 run
-ls dogs.run dogs.run/train
+ls dogs.run dogs.run/train | grep -v digests.json      # which are kept only of files that are older than a moment
 curl -s "$(sed -E 's/.*"url": "([^"]*)".*/\1/' dogs.run/serve/result.json)/health"; echo
 echo '--- nothing changed'
 before=$(cat dogs.run/serve/result.json)
