@@ -18,21 +18,63 @@ enum { LOOK_MS = 100 };
 
 static void pause_ms(long ms) { nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL); }
 
-/* In the child: fds are those of its results and of its talk. */
-static void become(char *const *argv, int out, int err, bool alone, pid_t parent)
+/* In the child: fds are those of its results and of its talk; `go` gives a byte when it is known who it is. */
+static void become(char *const *argv, int go, int out, int err, bool alone, pid_t parent)
 {
-    const int in = open("/dev/null", O_RDONLY);
+    const int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    char byte;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (alone)
-        setsid();
-    else if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
+    if (alone ? setsid() < 0 : setpgid(0, 0) || prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
+        _exit(127);
+    if (read(go, &byte, 1) != 1)
         _exit(127);
     if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
         _exit(127);
     execv("/proc/self/exe", argv);
     _exit(127);
+}
+
+/* When the kernel says that it began, in its ticks; 0: there is no such process, or it has ended. */
+static long long born(pid_t pid)
+{
+    char path[40], text[1000];
+    long long t = 0;
+    char state;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    const size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    const char *name_end = strrchr(text, ')');
+    if (!name_end || sscanf(name_end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld", &state, &t) != 2 || state == 'Z')
+        return 0;
+    return t;
+}
+
+/* A child that waits until w->known() has its name; then it begins. */
+static int begin(const struct child_wish *w, int out, int log, bool alone, struct child_id *id, struct err *err)
+{
+    int go[2], status;
+    if (pipe2(go, O_CLOEXEC))
+        return ERR_ERRNO(err, "no pipe");
+    const pid_t parent = getpid(), pid = fork();
+    if (!pid) {
+        close(go[1]);
+        become(w->argv, go[0], out, log, alone, parent);
+    }
+    close(go[0]);
+    *id = (struct child_id){ .pid = pid, .born = pid > 0 ? born(pid) : 0 };
+    int rc = pid < 0 ? ERR_ERRNO(err, "cannot run this program again") : w->known(w->ctx, id, err);
+    if (!rc && write(go[1], "g", 1) != 1)
+        rc = ERR_ERRNO(err, "the program does not begin");
+    close(go[1]);
+    while (rc && pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return rc;
 }
 
 static int write_all(int fd, const char *p, ssize_t n)
@@ -78,30 +120,31 @@ static int open_log(const char *path, bool on, struct err *err)
     return fd < 0 ? ERR_ERRNO(err, "%s", path) : fd;
 }
 
-static int run_to(char *const *argv, int out, int log, bool show, int *code, struct err *err)
+static int run_to(const struct child_wish *w, int out, int log, int *code, struct err *err)
 {
+    struct child_id id;
     int pipes[2], status = 0;
     if (pipe2(pipes, O_CLOEXEC))
         return ERR_ERRNO(err, "no pipe");
-    const pid_t parent = getpid(), pid = fork();
-    if (!pid)
-        become(argv, out, pipes[1], false, parent);
+    int rc = begin(w, out, pipes[1], false, &id, err);
     close(pipes[1]);
-    const int rc = pid < 0 ? ERR_ERRNO(err, "cannot run this program again") : pass_on(pid, pipes[0], log, show, err);
+    if (!rc) {
+        rc = pass_on(id.pid, pipes[0], log, w->show, err);
+        while (waitpid(id.pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
     close(pipes[0]);
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
     *code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     return rc;
 }
 
-int child_run(char *const *argv, const char *result, const char *log_path, bool on, bool show, int *code, struct err *err)
+int child_run(const struct child_wish *w, const char *result, int *code, struct err *err)
 {
     char *part = mem_printf("%s.part", result);
     if (!part)
         return ERR(err, NOMEM, "no memory for a path");
-    const int log = open_log(log_path, on, err), out = log < 0 ? -1 : open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int rc = log < 0 ? log : out < 0 ? ERR_ERRNO(err, "%s", part) : run_to(argv, out, log, show, code, err);
+    const int log = open_log(w->log, w->on, err), out = log < 0 ? -1 : open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int rc = log < 0 ? log : out < 0 ? ERR_ERRNO(err, "%s", part) : run_to(w, out, log, code, err);
     if (out >= 0) {
         if (!rc && fsync(out))
             rc = ERR_ERRNO(err, "%s", part);
@@ -119,65 +162,45 @@ int child_run(char *const *argv, const char *result, const char *log_path, bool 
 
 /* ---- left to itself ---- */
 
-/* When the kernel says that it began, in its ticks; 0: there is no such process, or it has ended. */
-static long long born(pid_t pid)
-{
-    char path[40], text[1000];
-    long long t = 0;
-    char state;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    const size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n] = '\0';
-    const char *name_end = strrchr(text, ')');
-    if (!name_end || sscanf(name_end + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld", &state, &t) != 2 || state == 'Z')
-        return 0;
-    return t;
-}
-
 bool child_lives(const struct child_id *id) { return id->pid > 0 && id->born && born(id->pid) == id->born; }
 
-int child_end(const struct child_id *id, struct err *err)
+int child_end(const struct child_id *id, bool tell, struct err *err)
 {
     enum { WAIT_MS = 60000 };
     if (!child_lives(id))
         return 0;
-    if (kill(id->pid, SIGTERM) && errno != ESRCH)
+    if (tell && kill(id->pid, SIGTERM) && errno != ESRCH)
         return ERR_ERRNO(err, "process %d cannot be ended", (int)id->pid);
     for (int ms = 0; ms < WAIT_MS && child_lives(id); ms += LOOK_MS) {
         (void)waitpid(id->pid, NULL, WNOHANG);
         pause_ms(LOOK_MS);
     }
-    return child_lives(id) ? ERR(err, BUSY, "process %d is still there a minute after SIGTERM", (int)id->pid) : 0;
+    return child_lives(id) ? ERR(err, BUSY, "process %d is still there after a minute", (int)id->pid) : 0;
 }
 
-int child_start(char *const *argv, const char *log_path, const char *ready, struct child_id *out, struct err *err)
+static int until_ready(const struct child_wish *w, const char *ready, const struct child_id *id, struct err *err)
 {
     int status;
-    if (unlink(ready) && errno != ENOENT)
-        return ERR_ERRNO(err, "%s", ready);
-    const int log = open_log(log_path, false, err);
-    TRY(log);
-    const pid_t pid = fork();
-    if (!pid)
-        become(argv, log, log, true, 0);
-    close(log);
-    if (pid < 0)
-        return ERR_ERRNO(err, "cannot run this program again");
     while (!file_exists(ready)) {
-        if (waitpid(pid, &status, WNOHANG) == pid)
+        if (waitpid(id->pid, &status, WNOHANG) == id->pid)
             return ERR(err, IO, "it ended with %s %d before it was ready; %s says why", WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                       log_path);
+                       w->log);
         if (cmd_stop) {
-            kill(pid, SIGTERM);
-            waitpid(pid, &status, 0);
+            (void)child_end(id, true, NULL);
             return ERR(err, STOPPED, "stopped while it began");
         }
         pause_ms(LOOK_MS / 5);
     }
-    *out = (struct child_id){ .pid = pid, .born = born(pid) };
     return 0;
+}
+
+int child_start(const struct child_wish *w, const char *ready, struct child_id *out, struct err *err)
+{
+    if (unlink(ready) && errno != ENOENT)
+        return ERR_ERRNO(err, "%s", ready);
+    const int log = open_log(w->log, false, err);
+    TRY(log);
+    const int rc = begin(w, log, log, true, out, err);
+    close(log);
+    return rc ? rc : until_ready(w, ready, out, err);
 }

@@ -44,6 +44,8 @@ static int tell(struct running *r, const struct flow_stage *s, const char *state
     return o && !json_array_append_new(r->told, o) ? 0 : ERR(err, NOMEM, "no memory to tell of stage '%s'", s->name);
 }
 
+static int nobody(void *ctx, const struct child_id *id, struct err *err) { return (void)ctx, (void)id, (void)err, 0; }
+
 /* "took 12 s" of an earlier run, "expected 2 min" by the command's own plan, or nothing. */
 static double seconds_planned(const struct flow *f, const struct flow_stage *s)
 {
@@ -61,7 +63,7 @@ static double seconds_planned(const struct flow *f, const struct flow_stage *s)
             mem_free(w.at[i + 1]);
             made = (w.at[i + 1] = mem_printf("%s/%s", folder, s->name)) != NULL;
         }
-    if (made && !child_run(w.at, result, log, false, false, &code, &none) && !code && !tree_load(&plan, result, 64 << 20, &none)) {
+    if (made && !child_run(&(struct child_wish){ .argv = w.at, .log = log, .known = nobody }, result, &code, &none) && !code && !tree_load(&plan, result, 64 << 20, &none)) {
         const double expected = tree_number_at(plan, "expected_seconds");
         seconds = expected >= 0 ? expected : -1;
     }
@@ -109,12 +111,16 @@ static struct child_id id_of(const json_t *record)
 static char *file_of(const struct flow_stage *s, const char *name) { return file_join(s->folder, name); }
 
 /* The record before it runs; what is not gone on with is taken away first. */
-static int begin(struct running *r, const struct flow_stage *s, json_t *record, bool goes_on, struct err *err)
+static int begin(struct running *r, const struct flow_stage *s, json_t *record, const json_t *before, bool goes_on, struct err *err)
 {
     char *result = file_of(s, "result.json");
     int rc = result ? file_mkdirs(s->folder, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc && !before && file_exists(s->out))
+        rc = ERR(err, USAGE, "%s is there, and no record of a run beside it: it is not removed", s->out);
     if (!rc && !goes_on)
         rc = file_remove_tree(s->out, err);
+    if (!rc && flow_names_itself(s))
+        rc = file_mkdirs(s->out, err);
     if (!rc)
         rc = file_remove_tree(result, err);
     mem_free(result);
@@ -142,19 +148,28 @@ static int served_at(const struct flow_stage *s, const char *port_path, const st
     return rc;
 }
 
-static int start_staying(const struct flow_stage *s, char *const *argv, const char *log, json_t *record, struct err *err)
+/* Who runs it, known before it begins: whoever comes after a kill waits for it, or ends it. */
+struct beginning { const struct flow_stage *s; json_t *record; };
+
+static int know(void *ctx, const struct child_id *id, struct err *err)
+{
+    const struct beginning *b = ctx;
+    TRY(set(b->record, "pid", json_integer(id->pid), err));
+    TRY(set(b->record, "born", json_integer(id->born), err));
+    return record_save(b->record, b->s, err);
+}
+
+static int start_staying(const struct flow_stage *s, const struct child_wish *w, struct err *err)
 {
     struct child_id id = { 0 };
     char *port = file_of(s, "port");
     if (!port)
         return ERR(err, NOMEM, "no memory for a path");
-    int rc = opt_find(s->command.opts, "port-file") ? child_start(argv, log, port, &id, err) : ERR(err, USAGE, "stays: lathe %s is no command that goes on", s->command.name);
-    if (!rc)
-        rc = served_at(s, port, &id, err);
+    int rc = opt_find(s->command.opts, "port-file") ? child_start(w, port, &id, err) : ERR(err, USAGE, "stays: lathe %s is no command that goes on", s->command.name);
+    if (!rc && (rc = served_at(s, port, &id, err)) < 0)
+        (void)child_end(&id, true, NULL);
     mem_free(port);
-    TRY(rc);
-    TRY(set(record, "pid", json_integer(id.pid), err));
-    return set(record, "born", json_integer(id.born), err);
+    return rc;
 }
 
 static int run_words(struct running *r, const struct flow_stage *s, json_t *record, bool goes_on, int *code, struct err *err)
@@ -168,9 +183,11 @@ static int run_words(struct running *r, const struct flow_stage *s, json_t *reco
         if (!rc)
             rc = words_add(&w, threads, (size_t)snprintf(threads, sizeof threads, "%" PRId64, cmd_threads), err);
     }
+    struct beginning b = { .s = s, .record = record };
+    const struct child_wish wish = { .argv = w.at, .log = log, .on = goes_on, .show = !cmd_quiet, .known = know, .ctx = &b };
     *code = 0;
     if (!rc)
-        rc = s->stays ? start_staying(s, w.at, log, record, err) : child_run(w.at, result, log, goes_on, !cmd_quiet, code, err);
+        rc = s->stays ? start_staying(s, &wish, err) : child_run(&wish, result, code, err);
     mem_free(result), mem_free(log);
     words_release(&w);
     return rc;
@@ -182,6 +199,8 @@ static int end(struct running *r, const struct flow_stage *s, json_t *record, in
     const char *state = cmd_stop && code ? "stopped" : state_of_code(code);
     if (code == 0 || code == 3)
         TRY(record_output(s, &r->d, hex, err));
+    if (!s->stays)
+        json_object_del(record, "pid"), json_object_del(record, "born");
     TRY(set(record, "state", json_string(state), err));
     TRY(set(record, "exit", json_integer(code), err));
     TRY(set(record, "seconds", json_real(seconds), err));
@@ -215,8 +234,8 @@ static int run_one(struct running *r, int i, json_t *record, const json_t *befor
     char text[32];
     int code = 0;
     log_info("run: stage %d of %d: %s (%s)", i + 1, r->last + 1, s->name, reason);
-    TRY(child_end(&earlier, err));
-    TRY(begin(r, s, record, why == RECORD_UNFINISHED, err));
+    TRY(child_end(&earlier, s->stays, err));        /* of a run that was killed: it is saving */
+    TRY(begin(r, s, record, before, why == RECORD_UNFINISHED, err));
     const int rc = run_words(r, s, record, why == RECORD_UNFINISHED, &code, err);
     if (rc < 0) {
         (void)end(r, s, record, 1, clock_wall() - t0, NULL);
@@ -316,7 +335,7 @@ static int stop_all(const struct running *r, struct err *err)
         json_decref(record);
         if (!lives)
             continue;
-        TRY(child_end(&id, err));
+        TRY(child_end(&id, true, err));
         log_info("run: %s: ended", r->f.stage[i].name);
     }
     return 0;
@@ -345,7 +364,7 @@ static int run_all(struct running *r, struct err *err)
     TRY(place_of(r, "until", until, r->f.n - 1, &r->last, err));
     TRY(place_of(r, "from", from, -1, &first, err));
     for (int i = 0; i <= r->last && !rc; i++)
-        rc = dry_run ? plan_stage(r, i, err) : run_stage(r, i, err);
+        rc = cmd_stop ? ERR(err, STOPPED, "stopped before stage '%s'", r->f.stage[i].name) : dry_run ? plan_stage(r, i, err) : run_stage(r, i, err);
     const int saved = digests_save(&r->d, rc ? NULL : err);
     const int printed = rc && !cmd_json ? 0 : print(r, t0, rc ? NULL : err);
     return rc ? rc : saved ? saved : printed;
@@ -396,6 +415,7 @@ const struct command command_run = {
     "named there names in turn, has other contents (SHA-256); when what a stage before it made is other than it was; and when what it made itself was\n"
     "changed.  One that was cut off with the same inputs goes on from what is there.  Digests are kept while a file's size and times are the same, so that a run in which\n"
     "nothing changed costs a look at each file.\n\n",
+    "Paths are relative to where the program is started, and NAME.run is beside FILE.  What options such as --out, --registry and --record name is written, and counts as no input.\n"
     "NAME.run/STAGE has out/, result.json (what it printed), log (what it said) and stage.json: command line, digests of all inputs, of what came of it, state, times and the program's\n"
     "version, which together say where each result comes from.  `stays: true` is for servers: the stage is done when it can be asked, goes on by itself, and\n"
     "$(STAGE.url) is where; a later run leaves it alone, or replaces it where its inputs changed, and --stop ends it.  Exit code 3 of a stage, a gate that said no,\n"

@@ -75,7 +75,7 @@ int flow_expand(struct buf *b, const struct flow *f, const struct flow_stage *s,
 
 /* ---- the command line ---- */
 
-struct filling { struct words *w; const struct flow *f; const struct flow_stage *s; struct buf b; bool names_itself; };
+struct filling { struct words *w; const struct flow *f; const struct flow_stage *s; struct buf b; };
 
 static int add_text(struct filling *l, const char *text, struct err *err)
 {
@@ -124,9 +124,15 @@ static int add_option(struct filling *l, const struct opt *o, const json_t *v, s
 static int sees_itself(void *ctx, const char *text, struct err *err)
 {
     (void)err;
-    struct filling *l = ctx;
-    l->names_itself |= strstr(text, "$(this)") != NULL;
+    *(bool *)ctx |= strstr(text, "$(this)") != NULL;
     return 0;
+}
+
+bool flow_names_itself(const struct flow_stage *s)
+{
+    bool names = false;
+    (void)flow_texts(s, false, sees_itself, &names, NULL);
+    return names;
 }
 
 static int fill(struct filling *l, struct err *err)
@@ -140,8 +146,7 @@ static int fill(struct filling *l, struct err *err)
         TRY(i < s->command.n_word ? words_add(l->w, s->word[i], strlen(s->word[i]), err) : add_text(l, s->word[i], err));
     json_object_foreach(s->options, key, v)
         TRY(add_option(l, opt_find(s->command.opts, key), v, err));
-    TRY(flow_texts(s, sees_itself, l, err));
-    if (out && !strcmp(out->values, "<folder>") && !json_object_get(s->options, "out") && !l->names_itself) {
+    if (out && !strcmp(out->values, "<folder>") && !json_object_get(s->options, "out") && !flow_names_itself(s)) {
         TRY(words_add(l->w, "--out", 5, err));
         TRY(words_add(l->w, s->out, strlen(s->out), err));
     }

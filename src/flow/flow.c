@@ -1,5 +1,7 @@
 #include "flow/flow.h"
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
@@ -160,28 +162,67 @@ static int read_stage(struct flow *f, struct flow_stage *s, json_t *stage, flow_
 
 /* ---- which comes before which ---- */
 
+/* From the root, without ".", ".." and empty parts; links are not looked at.  false: too long. */
+static bool normal(char out[PATH_MAX], const char *path)
+{
+    size_t n = 0;
+    if (path[0] != '/') {
+        if (!getcwd(out, PATH_MAX))
+            return false;
+        n = strlen(out);
+    }
+    while (*path) {
+        const size_t part = strcspn(path, "/");
+        if (part == 2 && path[0] == '.' && path[1] == '.')
+            while (n && out[--n] != '/')
+                ;
+        else if (part && !(part == 1 && path[0] == '.')) {
+            if (n + part + 2 > PATH_MAX)
+                return false;
+            out[n++] = '/';
+            memcpy(out + n, path, part);
+            n += part;
+        }
+        path += part + (path[part] == '/');
+    }
+    out[n] = '\0';
+    return true;
+}
+
 int flow_owner(const struct flow *f, const char *path)
 {
-    while (path[0] == '.' && path[1] == '/')
-        path += 2;
+    char whole[PATH_MAX], folder[PATH_MAX];
+    if (!normal(whole, path))
+        return -1;
     for (int i = 0; i < f->n; i++) {
-        const char *folder = f->stage[i].folder;
-        while (folder[0] == '.' && folder[1] == '/')
-            folder += 2;
+        if (!normal(folder, f->stage[i].folder))
+            continue;
         const size_t n = strlen(folder);
-        if (!strncmp(path, folder, n) && (!path[n] || path[n] == '/'))
+        if (!strncmp(whole, folder, n) && (!whole[n] || whole[n] == '/'))
             return i;
     }
     return -1;
 }
 
-int flow_texts(const struct flow_stage *s, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err)
+bool flow_is_written(const char *option)
+{
+    static const char *const known[] = { "out", "registry", "record", "port-file", "new-key", "card", "nist" };
+    const size_t n = strlen(option);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(option, known[i]))
+            return true;
+    return n > 4 && !strcmp(option + n - 4, "-out");
+}
+
+int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err)
 {
     const char *key;
     json_t *v;
     for (int i = s->command.n_word; i < s->n_word; i++)
         TRY(each(ctx, s->word[i], err));
     json_object_foreach(s->options, key, v) {
+        if (read_only && flow_is_written(key))
+            continue;
         if (json_is_string(v))
             TRY(each(ctx, json_string_value(v), err));
         for (size_t i = 0; i < json_array_size(v); i++)
@@ -256,7 +297,7 @@ static int read_needs(struct flow *f, struct flow_stage *s, const json_t *stage,
         s->need[which] = true;
     }
     struct needing n = { .f = f, .s = s };
-    return flow_texts(s, need_of_text, &n, err);
+    return flow_texts(s, false, need_of_text, &n, err);
 }
 
 /* The first in the file that needs none that is left, again and again. */

@@ -68,7 +68,11 @@ int flow_expand(struct buf *b, const struct flow *f, const struct flow_stage *s,
 /* Whether a path is within OUT/STAGE of a stage, or is it: which; -1: no. */
 int flow_owner(const struct flow *f, const char *path);
 
-/* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written. */
-int flow_texts(const struct flow_stage *s, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err);
+bool flow_names_itself(const struct flow_stage *s);            /* $(this) is among its texts */
+/* Whether a command writes to what an option of this name names: out, registry, record, and the like. */
+bool flow_is_written(const char *option);
+
+/* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written; read_only: but for options that are written to. */
+int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err);
 
 #endif

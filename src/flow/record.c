@@ -197,7 +197,7 @@ static int find_inputs(struct inputs *in, struct err *err)
         if (!text || (!file_exists(in->b.data) && flow_owner(in->f, in->b.data) < 0))
             return ERR(err, NOTFOUND, "%s: stage '%s': inputs: there is no file or folder '%s'", in->f->path, in->s->name, in->b.data);
     }
-    return flow_texts(in->s, input_of_text, in, err);
+    return flow_texts(in->s, true, input_of_text, in, err);
 }
 
 int record_wanted(json_t **out, const struct flow *f, const struct flow_stage *s, struct digests *d, struct err *err)

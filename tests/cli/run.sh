@@ -45,9 +45,32 @@ lathe run --quiet --until train 2> /dev/null & pid=$!
 until [ -e dogs.run/train/out/checkpoints/latest ]; do sleep 0.02; done
 run | sed 's/ is in use.*/ is in use/'
 kill -9 $pid; wait $pid 2> /dev/null
-until ! pgrep -f "train config.yaml --out dogs.run/train/out" > /dev/null; do sleep 0.05; done
 run --until train
 grep -E -o 'going on from step|step 12000: held-out loss' dogs.run/train/log
+echo '--- a signal of the terminal, which comes to all of its group: the training saves, and the same goes on'
+sed -i 's/seed: 1//; s/lr: 1e-3/lr: 2e-3/' config.yaml
+setsid sh -c 'trap "" TERM; exec lathe run --quiet --until train' 2> /dev/null & pid=$!
+until grep -q running dogs.run/train/stage.json && [ -e dogs.run/train/out/metrics.jsonl ]; do sleep 0.02; done
+kill -INT -- -$pid; wait $pid; echo "exit $?"
+ls dogs.run/train/out/checkpoints/latest
+run --until train
+grep -c 'going on from step' dogs.run/train/log
+echo '--- killed while a server begins: the next run has it'
+printf 'stages:\n  s: {run: serve dogs.run/train/out, stays: true, options: {port: 0}}\n' > one.yaml
+lathe run one.yaml --quiet 2> /dev/null & pid=$!
+until grep -q '"pid"' one.run/s/stage.json 2> /dev/null; do :; done
+kill -9 $pid; wait $pid 2> /dev/null
+run one.yaml --stop
+pgrep -f one.run/s/port > /dev/null || echo 'it does not run'
+echo '--- folders of others are not removed; a stage may write files of its own'
+mkdir -p mine.run/a/out; echo mine > mine.run/a/out/file
+printf 'stages:\n  a: {run: data audit texts}\n' > mine.yaml
+run mine.yaml
+cat mine.run/a/out/file
+printf 'stages:\n  q: {run: report dogs.run/train/out, options: {out: $(this)/page.html}}\n' > q.yaml
+run q.yaml
+run q.yaml
+ls q.run/q/out
 echo '--- a stage that fails, and one that is refused'
 printf 'stages:\n  a: {run: perplexity nowhere texts/1.txt}\n' > bad.yaml
 run bad.yaml

@@ -101,6 +101,10 @@ static void stages_come_after_those_they_need(void **state)
     assert_int_equal(flow_owner(&f, "./o/first/out"), 1);
     assert_int_equal(flow_owner(&f, "o/firs"), -1);
     assert_int_equal(flow_owner(&f, "o/firsts"), -1);
+    assert_int_equal(flow_owner(&f, "o//middle/../first/./x"), 1);
+    char *whole = realpath(".", NULL), *absolute = mem_printf("%s/o/first/out/x", whole);
+    assert_int_equal(flow_owner(&f, absolute), 1);
+    free(whole), mem_free(absolute);
     flow_release(&f);
 }
 
@@ -183,6 +187,7 @@ static void look_begin(struct looking *l)
     char *recipe = mem_printf("{a: [{b: '%s'}]}", in_dir("named"));
     write_file("r.yaml", recipe);
     OK(read_text(&l->f, text));
+    assert_true(flow_is_written("out") && flow_is_written("features-out") && flow_is_written("registry") && !flow_is_written("file") && !flow_is_written("-out"));
     OK(digests_open(&l->d, l->f.out, &err));
     mem_free(text), mem_free(recipe);
 }
