@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/gate_signature.h"
 #include "store/registry_apply.h"
 
 enum { POLICY_MAX = 1 << 20 };
@@ -19,7 +20,9 @@ static bool is_bounds(const json_t *v)
     const json_t *min = json_object_get(v, "min"), *max = json_object_get(v, "max");
     if (!json_is_object(v) || !(min || max) || json_object_size(v) != (size_t)(min != NULL) + (max != NULL))
         return false;
-    return (!min || json_is_number(min)) && (!max || json_is_number(max));
+    if ((min && !json_is_number(min)) || (max && !json_is_number(max)))
+        return false;
+    return !min || !max || json_number_value(min) <= json_number_value(max);
 }
 
 static bool is_evaluation(const json_t *v)
@@ -44,19 +47,9 @@ static bool is_list(const json_t *v)
     return json_array_size(v) > 0;
 }
 
-static bool is_signers(const json_t *v)
-{
-    size_t i;
-    const json_t *item;
-    json_array_foreach(v, i, item)
-        if (!is_text(item) || !strstr(json_string_value(item), "-----BEGIN "))
-            return false;
-    return json_array_size(v) > 0;
-}
-
 static const struct key keys[] = {
     { "id", "a text", is_text },
-    { "evaluation", "figures, each with {min: NUMBER}, {max: NUMBER} or both", is_evaluation },
+    { "evaluation", "figures, each with {min: NUMBER}, {max: NUMBER} or both, min at most max", is_evaluation },
     { "compare", "better, not worse or underpowered", is_compare },
     { "calibration", "{ece: NUMBER}", is_calibration },
     { "contamination", "a number from 0 on", is_limit },
@@ -64,7 +57,7 @@ static const struct key keys[] = {
     { "secrets", "a number from 0 on", is_limit },
     { "licences", "a list of licences", is_list },
     { "signature", "off, warn or enforce", is_signature },
-    { "signers", "a list of public keys or certificates in PEM", is_signers },
+    { "signers", "a list of public keys or certificates in PEM", is_list },
 };
 enum { N_KEY = sizeof keys / sizeof *keys };
 
@@ -88,6 +81,7 @@ int gate_policy_check(const json_t *policy, const char *where, struct err *err)
         return ERR(err, FORMAT, "%s: found no object, expected the limits of a policy", where);
     json_object_foreach((json_t *)(uintptr_t)policy, name, value)
         TRY(check_key(name, value, where, err));
+    TRY(gate_signers_check(json_object_get(policy, "signers"), where, err));
     const char *signature = tree_text_at(policy, "signature");
     if (*signature && strcmp(signature, "off") && !json_object_get(policy, "signers"))
         return ERR(err, FORMAT, "%s: signature is %s, expected signers beside it: who is trusted", where, signature);

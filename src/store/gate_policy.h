@@ -4,9 +4,9 @@
  *   evaluation:                            figures of evidence: FIGURE or FIGURE/OF as eval/evidence.h has them, or TASK/METRIC of results of tasks
  *     mmlu/acc: {min: 0.7}
  *     injection_success_rate: {max: 0.05}
- *   compare: not worse                     the least verdict of lathe compare --json: better, not worse, underpowered
+ *   compare: not worse                     the least verdict of lathe compare --json, whose new model this is: better, not worse, underpowered
  *   calibration: {ece: 0.05}               at most
- *   contamination: 0.01                    at most; share of an evaluation set's items, the worst set's, in audits of the version and of all that it comes from
+ *   contamination: 0.01                    at most; share of an evaluation set's items, the worst set's, in audits of the version and of all that it comes from; data without one fails
  *   pii_per_million: 50                    at most, in those audits
  *   secrets: 0                             at most, in those audits
  *   licences: [Apache-2.0, MIT]            the only ones of the version and of the sources in those audits

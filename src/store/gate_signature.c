@@ -14,6 +14,27 @@ static int trust_text(struct dsse_trust *t, const char *pem, struct err *err)
     return rc;
 }
 
+int gate_signers_check(const json_t *signers, const char *where, struct err *err)
+{
+    size_t i;
+    const json_t *pem;
+    json_array_foreach(signers, i, pem) {
+        struct dsse_trust t;
+        const char *text = json_string_value(pem);
+        int rc;
+        if (strlen(text) != json_string_length(pem))
+            rc = ERR(err, FORMAT, "it has a NUL, expected PEM");
+        else if (strstr(text, "PRIVATE KEY-----"))
+            rc = ERR(err, FORMAT, "it has a private key, which should stay where signatures are made; expected its public key");
+        else
+            rc = trust_text(&t, text, err);
+        if (rc)
+            return err_context(err, "%s: signer %zu", where, i + 1);
+        dsse_trust_release(&t);
+    }
+    return 0;
+}
+
 /* One of the signers must have signed: 0, or ERR_GATE with what the last one says. */
 static int judge(const struct dsse *d, const json_t *signers, struct pki_holder *holder, struct err *err)
 {

@@ -10,6 +10,8 @@ struct gate_signature {
     char by[256];                        /* who signed: a name of the certificate, or sha256:.. of the key; "" where that is not known */
     char why[500];                       /* it does not hold */
 };
-/* signers: PEM texts.  A signature that does not hold is no error. */
+/* signers: PEM texts, checked.  A signature that does not hold is no error. */
 int gate_signature(struct gate_signature *out, struct registry *g, const char *blob, const struct manifest *files, const json_t *signers, struct err *err);
+/* Whether each is a public key or certificates: ERR_FORMAT, which tells of a private key that it is one.  NULL: nobody. */
+int gate_signers_check(const json_t *signers, const char *where, struct err *err);
 #endif
