@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "cmd/compare_run.h"
 #include "eval/samples.h"
+#include "infer/logprobs.h"
+#include "model/model.h"
 
 static struct compare_run run = { .o = COMPARE_OPTS, .convention = "all", .metric = "", .tasks = "", .worst = 5, .deep = 3, .bisect_tokens = 128, .fewshot = -1, .batch = 16, .seed = 1 };
 static const char *correction = "holm";
@@ -82,6 +84,10 @@ static int print_json(struct compare_run *c, int decides, struct err *err)
     json_t *o = json_pack("{s:s, s:f, s:[o, o], s:o, s:f, s:f, s:f, s:f, s:s, s:s, s:s, s:o, s:O, s:O}", "verdict", compare_word(r->verdict), "effect", r->effect, "ci",
                           compare_number(r->ci[0]), compare_number(r->ci[1]), "mde", compare_number(r->mde), "p", r->adjusted, "alpha", c->o.alpha, "margin", c->o.margin, "power", c->o.power,
                           "decided_by", c->name[decides], "unit", c->unit[decides], "correction", c->o.bh ? "bh" : "holm", "tests", tests, "texts", c->texts, "items", c->items);
+    if (o) {
+        json_object_set_new(o, "model_sha256", *c->new_sha256 ? json_string(c->new_sha256) : json_null());
+        json_object_set_new(o, "old_sha256", *c->old_sha256 ? json_string(c->old_sha256) : json_null());
+    }
     if (o && c->bisected)
         json_object_set(o, "layers", c->bisected);
     return cmd_print_json(o, err);
@@ -143,9 +149,20 @@ static int check_options(struct err *err)
     return 0;
 }
 
+/* What a policy of the registry asks of a comparison: of which models it is. */
+static int find_digests(struct compare_run *c, struct err *err)
+{
+    bool predictions;
+    TRY(model_digest(c->new, c->new_sha256, err));
+    TRY(logprobs_is(c->old, &predictions, err));
+    return predictions ? 0 : model_digest(c->old, c->old_sha256, err);
+}
+
 /* Texts unless tasks alone are asked for. */
 static int compare_models(struct compare_run *c, struct err *err)
 {
+    if (cmd_json)
+        TRY(find_digests(c, err));
     if (!c->tasks || c->text.n || c->bisect)
         TRY(compare_texts(c, err));
     return c->tasks && !cmd_stop ? compare_on_tasks(c, err) : 0;
@@ -230,7 +247,9 @@ const struct command command_compare = {
     "\n"
     "The verdict is worse (a loss is shown: adjusted p <= alpha), better, not worse (a loss as large as the margin is ruled out, at alpha) or\n"
     "underpowered (neither); of several tests the gravest, in the order worse, underpowered, not worse, better.  A loss that is shown but certainly\n"
-    "smaller than the margin is \"not worse\", and told.  Exit code 3 for worse, with --gate for underpowered too.\n"
+    "smaller than the margin is \"not worse\", and told.  Exit code 3 for worse, with --gate for underpowered too.  --json has the digests of both\n"
+    "models (model_sha256 the new one's, old_sha256), of kept evaluations from the results beside their samples: without it no policy of the registry\n"
+    "takes the comparison.\n"
     "\n"
     "p is McNemar's exact test where values are 0 and 1, with Tango's interval; else t over clusters, which for texts are windows, or documents where\n"
     "a text has 30 and more.  The interval by bootstrap is BCa over the same clusters.  The effect is new - old where more is better, so that a loss\n"

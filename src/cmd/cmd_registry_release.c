@@ -88,13 +88,12 @@ static int read_version(struct registry *g, const char *text, struct registry_ve
 static const char *canary, *ab;
 static bool shadow, green;
 
-/* 10%, 0.5% or 10, as thousandths. */
+/* 10% or 0.5%, as thousandths. */
 static int read_share(const char *name, const char *text, int *out, struct err *err)
 {
     char *end;
     const double share = strtod(text, &end);
-    end += *end == '%';
-    *out = *end || end == text || !(share > 0 && share < 100) ? 0 : (int)lround(10 * share);
+    *out = strcmp(end, "%") || end == text || !(share > 0 && share < 100) ? 0 : (int)lround(10 * share);
     return *out >= 1 && *out <= 999 ? 0 : ERR(err, USAGE, "--%s: found '%.40s', expected a share of users as 10%%, from 0.1%% to 99.9%%", name, text);
 }
 
@@ -292,9 +291,9 @@ const struct command command_registry_policy = {
     "    evaluation:                      # figures of evidence: FIGURE or FIGURE/OF; TASK/METRIC of results of tasks\n"
     "      mmlu/acc: {min: 0.70}\n"
     "      injection_success_rate: {max: 0.05}\n"
-    "    compare: not worse               # the least verdict of lathe compare --json: better, not worse, underpowered\n"
+    "    compare: not worse               # the least verdict of lathe compare OLD THIS --json: better, not worse, underpowered\n"
     "    calibration: {ece: 0.05}         # at most\n"
-    "    contamination: 0.01              # at most, of an evaluation set's items; in audits of the version and of all it comes from\n"
+    "    contamination: 0.01              # at most, of an evaluation set's items; in audits of the version and of all it comes from; data without one fails\n"
     "    pii_per_million: 50              # at most, in those audits\n"
     "    secrets: 0                       # at most, in those audits\n"
     "    licences: [Apache-2.0, MIT]      # the only ones of the version, and of the sources in those audits\n"

@@ -3,6 +3,7 @@
 #define CMD_COMPARE_RUN_H
 #include <jansson.h>
 #include "base/buf.h"
+#include "base/hash.h"
 #include "cmd/cmd.h"
 #include "eval/compare.h"
 
@@ -22,6 +23,7 @@ struct compare_run {
     struct compare_result result[COMPARE_TESTS];
     char name[COMPARE_TESTS][160], unit[COMPARE_TESTS][24];
     int n_result;
+    char old_sha256[SHA256_HEX], new_sha256[SHA256_HEX];         /* of the models, for JSON; "": not known */
     json_t *texts, *items, *bisected;        /* arrays; an object or NULL */
 };
 /* A test by its name (a file, or task,metric,filter) and unit; *out is to be filled. */

@@ -4,8 +4,11 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/compare_run.h"
 #include "eval/samples.h"
+
+enum { RESULTS_MAX = 64 << 20 };
 
 /* ---- what changed ---- */
 
@@ -132,6 +135,42 @@ int compare_items_of(struct compare_run *c, const struct samples *old, const str
     return n ? 0 : ERR(err, RANGE, "%s and %s have no task in common", c->old, c->new);
 }
 
+/* The model's digest in results_DATE.json beside samples_TASK_DATE.jsonl; "" where it is not there, or is none. */
+static int read_model(const char *samples, char sha256[SHA256_HEX], struct err *err)
+{
+    const char *slash = strrchr(samples, '/'), *name = slash ? slash + 1 : samples, *date = strrchr(name, '_');
+    json_t *results = NULL;
+    struct err none;
+    sha256[0] = 0;
+    if (!date || strncmp(name, "samples_", 8) || !strstr(date, ".jsonl"))
+        return 0;
+    char *path = mem_printf("%.*sresults%.*s.json", (int)(name - samples), samples, (int)(strstr(date, ".jsonl") - date), date);
+    if (!path)
+        return ERR(err, NOMEM, "no memory for the result");
+    if (!tree_load(&results, path, RESULTS_MAX, &none)) {
+        const char *sha = tree_text_at(json_object_get(results, "config"), "model_sha");
+        if (strlen(sha) == SHA256_HEX - 1)
+            strcpy(sha256, sha);
+    }
+    json_decref(results);
+    mem_free(path);
+    return 0;
+}
+
+/* One model's, or none: all samples must be of it. */
+static int find_model(const struct samples *s, char sha256[SHA256_HEX], struct err *err)
+{
+    sha256[0] = 0;
+    for (int i = 0; i < s->n; i++) {
+        char other[SHA256_HEX];
+        TRY(read_model(s->set[i].path, other, err));
+        if (i && strcmp(other, sha256))
+            return sha256[0] = 0, 0;
+        strcpy(sha256, other);
+    }
+    return 0;
+}
+
 int compare_saved(struct compare_run *c, struct err *err)
 {
     struct samples old = { 0 }, new = { 0 };
@@ -140,6 +179,10 @@ int compare_saved(struct compare_run *c, struct err *err)
         rc = samples_load(&new, c->new, c->tasks, c->metric, err);
     if (!rc)
         rc = compare_items_of(c, &old, &new, NULL, NULL, err);
+    if (!rc && cmd_json)
+        rc = find_model(&old, c->old_sha256, err);
+    if (!rc && cmd_json)
+        rc = find_model(&new, c->new_sha256, err);
     samples_release(&old);
     samples_release(&new);
     return rc;

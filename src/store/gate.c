@@ -15,6 +15,7 @@ struct judging {
     const json_t *policy;
     json_t *checks;
     json_t *own, *audits;                   /* [{ blob, kind, tree }] */
+    char unaudited[200];                    /* why audits do not say all: data that has none; "" */
     json_t *facts;
     struct manifest files;
 };
@@ -56,6 +57,23 @@ static int read_rows(const struct judging *j, json_t *list, struct db_rows *r, s
                " SELECT e.blob, e.kind FROM evidence e JOIN up ON e.name || '@' || CAST(e.number AS TEXT) = up.id WHERE e.kind = 'audit' AND e.seq =" \
                " (SELECT max(n.seq) FROM evidence n WHERE n.name = e.name AND n.number = e.number AND n.kind = 'audit') ORDER BY e.seq DESC, e.blob"
 
+/* Data that was made from other data has an audit of its own, which is of what was left of that. */
+#define UNAUDITED "WITH RECURSIVE up (id) AS (SELECT CAST($1 AS TEXT) UNION SELECT l.parent FROM lineage l JOIN up ON l.child = up.id)," \
+                  " audited (id, kind) AS (SELECT e.name || '@' || CAST(e.number AS TEXT), m.kind FROM evidence e JOIN model m ON m.name = e.name WHERE e.kind = 'audit')" \
+                  " SELECT l.parent FROM lineage l JOIN up ON l.child = up.id WHERE l.role = 'data' AND l.parent NOT IN (SELECT id FROM audited)" \
+                  " AND l.child NOT IN (SELECT id FROM audited WHERE kind = 'data') ORDER BY l.seq, l.parent"
+
+static int find_unaudited(struct judging *j, const char *id, struct err *err)
+{
+    struct db_rows *r;
+    TRY(db_query(&r, registry_db(j->g), UNAUDITED, DB_ARGS(DB_T(id)), err));
+    const int rc = db_next(r, err);
+    if (rc == 1)
+        snprintf(j->unaudited, sizeof j->unaudited, "%.160s has no audit", db_text(r, 0));
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
+}
+
 static int gather(struct judging *j, struct err *err)
 {
     char id[160];
@@ -73,15 +91,20 @@ static int gather(struct judging *j, struct err *err)
     TRY(db_query(&r, registry_db(j->g), AUDITS, DB_ARGS(DB_T(id)), err));
     rc = read_rows(j, j->audits, r, err);
     db_rows_free(r);
-    return rc;
+    return rc ? rc : find_unaudited(j, id, err);
+}
+
+/* The digest of the weights that it is of; "": it does not say. */
+static const char *digest_of(const json_t *tree)
+{
+    const char *sha = tree_text_at(tree, "model_sha256");
+    return *sha ? sha : tree_text_at(json_object_get(tree, "config"), "model_sha");
 }
 
 /* Does the evidence say that it is of other weights? */
 static bool is_of_another(const struct judging *j, const json_t *tree)
 {
-    const char *sha = tree_text_at(tree, "model_sha256");
-    if (!*sha)
-        sha = tree_text_at(json_object_get(tree, "config"), "model_sha");
+    const char *sha = digest_of(tree);
     if (!*sha || !strcmp(sha, tree_text_at(j->facts, "sha256")))
         return false;
     size_t k;
@@ -233,17 +256,25 @@ static int check_compare(struct judging *j, struct err *err)
     struct outcome o = { .found = NULL };
     size_t i;
     json_t *e;
-    json_array_foreach(j->own, i, e)
-        if (!strcmp(tree_text_at(e, "kind"), "compare")) {
-            const char *verdict = tree_text_at(json_object_get(e, "tree"), "verdict");
+    json_array_foreach(j->own, i, e) {
+        const json_t *tree = json_object_get(e, "tree");
+        const char *verdict = tree_text_at(tree, "verdict");
+        if (strcmp(tree_text_at(e, "kind"), "compare"))
+            continue;
+        const char *why = !*digest_of(tree) ? "the comparison does not say which model is the new one" : is_of_another(j, tree) ? "the comparison is of another new model" : NULL;
+        if (!why) {
             o = (struct outcome){ .found = json_string(verdict), .passed = rank_of(verdict) >= rank_of(least), .evidence = tree_text_at(e, "blob") };
             break;
         }
+        if (!o.why)
+            o.why = why, o.evidence = tree_text_at(e, "blob");
+    }
     return add(j, "compare", least, &o, err);
 }
 
 /* ---- what audits say ---- */
 
+/* A set without items says nothing; one whose numbers are not there was not measured. */
 static double contamination_of(const json_t *report)
 {
     size_t i;
@@ -251,7 +282,10 @@ static double contamination_of(const json_t *report)
     double worst = NAN;
     json_array_foreach(json_object_get(report, "contamination"), i, set) {
         const double items = tree_number_at(set, "items"), hit = tree_number_at(set, "items_hit");
-        worst = fmax(worst, items > 0 ? hit / items : 0);
+        if (!(items >= 0 && hit >= 0))
+            return NAN;
+        if (items > 0)
+            worst = fmax(worst, hit / items);
     }
     return worst;
 }
@@ -259,7 +293,7 @@ static double contamination_of(const json_t *report)
 static double pii_of(const json_t *report) { return tree_number_at(json_object_get(report, "pii"), "per_million"); }
 static double secrets_of(const json_t *report) { return tree_number_at(json_object_get(report, "secrets"), "n"); }
 
-/* Every audit must have it, and the worst counts. */
+/* All data must have an audit, every audit must have it, and the worst counts. */
 static int check_audits(struct judging *j, const char *key, double (*of)(const json_t *report), struct err *err)
 {
     const json_t *limit = json_object_get(j->policy, key);
@@ -278,6 +312,8 @@ static int check_audits(struct judging *j, const char *key, double (*of)(const j
         if (!(found <= worst))
             worst = found, blob = tree_text_at(e, "blob");
     }
+    if (*j->unaudited)
+        worst = NAN, blob = "", why = j->unaudited;
     return add_bounds(j, key, NAN, json_number_value(limit), worst, blob, why, err);
 }
 
@@ -329,6 +365,8 @@ static int check_licences(struct judging *j, struct err *err)
             json_decref(o.found);
             o = (struct outcome){ .found = json_string(*expression ? expression : "unknown"), .passed = go_on, .evidence = tree_text_at(e, "blob") };
         }
+    if (go_on && *j->unaudited)
+        o.passed = false, o.why = j->unaudited;
     char *limit = tree_dumps(list, JSON_COMPACT);
     const int rc = limit ? add(j, "licences", limit, &o, err) : no_memory(err);
     mem_free(limit);
@@ -348,8 +386,10 @@ static int check_signature(struct judging *j, struct err *err)
     json_t *e;
     json_array_foreach(j->own, i, e)
         if (!strcmp(tree_text_at(e, "kind"), "signature")) {
-            TRY(gate_signature(&s, j->g, tree_text_at(e, "blob"), &j->files, json_object_get(j->policy, "signers"), err));
+            const int rc = gate_signature(&s, j->g, tree_text_at(e, "blob"), &j->files, json_object_get(j->policy, "signers"), err);
             json_decref(o.found);
+            if (rc)
+                return rc;
             o = (struct outcome){ .found = json_string(s.by), .passed = s.holds, .evidence = tree_text_at(e, "blob"), .why = s.why };
             if (s.holds)
                 break;

@@ -73,6 +73,8 @@ lathe compare kept-m kept-other --metric acc_norm --json --quiet > kept.json 2> 
 python3 - <<'P'
 import glob, json
 live, kept = (json.load(open(f + ".json")) for f in ("live", "kept"))
+same = [[r["model_sha256"], r["old_sha256"]] for r in (live, kept)]
+print(same[0] == same[1], len(set(same[0])), *(len(s) for s in same[0]))
 print(live["tests"] == kept["tests"], live["tests"][0]["n"])
 right = [json.loads(l) for l in open(glob.glob("kept-m/samples_choice_*.jsonl")[0])]
 items = open("choice.jsonl").readlines()

@@ -30,6 +30,7 @@ echo '# released'
 say lathe registry promote tiny@1 --reason start
 say lathe registry promote tiny@2 --canary 10%
 say lathe registry promote tiny@2 --canary 0
+say lathe registry promote tiny@2 --canary 10
 say lathe registry promote tiny@3
 say lathe registry promote tiny
 say lathe registry rollback tiny

@@ -77,7 +77,7 @@ static void policies_that_are_not_right_are_refused(void **state)
     (void)state;
     static const char *const bad[] = { "[]", "secret: 0", "secrets: -1", "secrets: none", "calibration: 0.05", "calibration: {ece: 0.05, nll: 1}", "compare: worse", "compare: 1", "signature: on",
                                        "licences: MIT", "licences: []", "licences: [1]", "evaluation: {}", "evaluation: {a: 1}", "evaluation: {a: {}}", "evaluation: {a: {min: x}}",
-                                       "evaluation: {a: {min: 1, mean: 2}}", "contamination: {max: 0.1}", "id: 7", "signature: enforce", "signature: warn", "signers: []", "signers: [release.pub]" };
+                                       "evaluation: {a: {min: 1, mean: 2}}", "evaluation: {a: {min: 2, max: 1}}", "contamination: {max: 0.1}", "id: 7", "signature: enforce", "signature: warn", "signers: []", "signers: [release.pub]", "signers: ['-----BEGIN PUBLIC KEY-----']" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (set_policy(bad[i]) != ERR_FORMAT)
             fail_msg("'%s' was taken", bad[i]);
@@ -131,12 +131,17 @@ static void calibration_and_comparison(void **state)
     assert_string_equal(judged("calibration: {ece: 0.05}"), "no 0.07");
     assert_string_equal(judged("calibration: {ece: 0.07}"), "ok 0.07");
     assert_string_equal(judged("compare: not worse"), "no null not measured");
-    attach("{\"verdict\": \"underpowered\", \"effect\": 0.0}");
+    attach("{\"verdict\": \"better\", \"effect\": 0.1}");
+    assert_string_equal(judged("compare: not worse"), "no null the comparison does not say which model is the new one");
+    attach("{\"verdict\": \"better\", \"effect\": 0.1, \"model_sha256\": \"00\", \"old_sha256\": \"01\"}");
+    assert_string_equal(judged("compare: not worse"), "no null the comparison is of another new model");
+    attach("{\"verdict\": \"underpowered\", \"effect\": 0.0, \"model_sha256\": \"01\"}");
     assert_string_equal(judged("compare: not worse"), "no \"underpowered\"");
     assert_string_equal(judged("compare: underpowered"), "ok \"underpowered\"");
-    attach("{\"verdict\": \"better\", \"effect\": 0.1}");
+    attach("{\"verdict\": \"better\", \"effect\": 0.1, \"model_sha256\": \"02\"}");
+    attach("{\"verdict\": \"worse\", \"effect\": -0.1, \"model_sha256\": \"00\"}");                /* another's takes nothing away */
     assert_string_equal(judged("compare: not worse"), "ok \"better\"");
-    attach("{\"verdict\": \"fine\", \"effect\": 0.1}");
+    attach("{\"verdict\": \"fine\", \"effect\": 0.1, \"model_sha256\": \"01\"}");
     assert_string_equal(judged("compare: underpowered"), "no \"fine\"");
 }
 
@@ -148,7 +153,7 @@ static void audits_of_all_that_it_comes_from(void **state)
     OK(file_write_all(in_dir("rows"), "rows", 4, &err));
     OK(registry_add(g, &(struct registry_addition){ .name = "d", .kind = "data", .path = in_dir("rows") }, &by, &data, &err));
     OK(registry_attach(g, &v, &(struct registry_addition){ .parent = &parent, .n_parent = 1 }, &by, &err));
-    assert_string_equal(judged("secrets: 0"), "no null not measured");
+    assert_string_equal(judged("secrets: 0"), "no null d@1 has no audit");
     attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 5}, \"pii\": {\"per_million\": 12.5}}");
     assert_string_equal(judged("secrets: 0"), "no 5.0");
     assert_string_equal(judged("pii_per_million: 20"), "ok 12.5");
@@ -156,8 +161,35 @@ static void audits_of_all_that_it_comes_from(void **state)
     assert_string_equal(judged("secrets: 0"), "ok 0.0");
     assert_string_equal(judged("contamination: 0.01"), "no 0.03");
     assert_string_equal(judged("pii_per_million: 20"), "no null this audit did not measure it");
+    attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}, \"contamination\": [{\"items\": 0, \"items_hit\": 0}]}");
+    assert_string_equal(judged("contamination: 0.01"), "no null this audit did not measure it");
+    attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}, \"contamination\": [{\"items\": 9, \"items_hit\": 0}, {\"name\": \"x\"}]}");
+    assert_string_equal(judged("contamination: 0.01"), "no null this audit did not measure it");
     attach("{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 1}}");
     assert_string_equal(judged("secrets: 0"), "no 1.0");
+}
+
+static void add_data(const char *name, const char *from, struct registry_version *out)
+{
+    const struct registry_parent parent = { from, "data" };
+    OK(file_write_all(in_dir("rows"), name, strlen(name), &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = name, .kind = "data", .path = in_dir("rows"), .parent = &parent, .n_parent = from != NULL }, &by, out, &err));
+}
+
+static void data_without_an_audit_is_told(void **state)
+{
+    (void)state;
+    static const char *const clean = "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}}";
+    struct registry_version d1, d2, raw;
+    const struct registry_parent parents[] = { { "d1@1", "data" }, { "d2@1", "data" }, { "b", "base" } };
+    add_data("raw", NULL, &raw), add_data("d1", "raw@1", &d1), add_data("d2", NULL, &d2);
+    OK(registry_attach(g, &v, &(struct registry_addition){ .parent = parents, .n_parent = 3 }, &by, &err));
+    attach(clean), attach_to(&d1, clean);                   /* raw is in d1's */
+    assert_string_equal(judged("secrets: 0"), "no null d2@1 has no audit");
+    assert_string_equal(judged("licences: [MIT]"), "no \"MIT\" d2@1 has no audit");
+    attach_to(&d2, clean);
+    assert_string_equal(judged("secrets: 0"), "ok 0.0");
+    assert_string_equal(judged("licences: [MIT]"), "ok \"MIT\"");
 }
 
 static void licences_of_the_model_and_its_sources(void **state)
@@ -173,6 +205,31 @@ static void licences_of_the_model_and_its_sources(void **state)
     attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": \"MIT AND (A OR B)\"}]}}");
     assert_string_equal(judged("licences: [MIT, A, B]"), "no \"MIT AND (A OR B)\"");
     assert_string_equal(judged("licences: [MIT, 'MIT AND (A OR B)']"), "ok \"MIT AND (A OR B)\"");
+}
+
+static void a_signer_is_a_public_key(void **state)
+{
+    (void)state;
+    struct buf pem;
+    int n = 0, after = 0;
+    char **names;
+    OK(pki_make(in_dir("k"), "P-256", NULL, &err));
+    OK(file_list(in_dir("registry/blobs/sha256"), &names, &n, &err));
+    file_list_free(names, n);
+    for (int both = 0; both < 2; both++) {
+        buf_init(&pem);
+        if (both)
+            OK(file_read(in_dir("k.pub"), 10000, &pem, &err));
+        OK(file_read(in_dir("k.key"), 10000, &pem, &err));
+        json_t *policy = json_pack("{s:s, s:[s]}", "signature", "enforce", "signers", pem.data);
+        assert_int_equal(registry_policy_set(g, "m", "production", policy, &by, &err), ERR_FORMAT);
+        assert_string_equal(err.msg, "the policy: signer 1: it has a private key, which should stay where signatures are made; expected its public key");
+        json_decref(policy);
+        buf_release(&pem);
+    }
+    OK(file_list(in_dir("registry/blobs/sha256"), &names, &after, &err));
+    file_list_free(names, after);
+    assert_int_equal(after, n);
 }
 
 /* The policy's mode with this public key as its signer. */
@@ -257,7 +314,7 @@ int main(void)
 #define G(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(calibration_and_comparison),
-        G(audits_of_all_that_it_comes_from), G(licences_of_the_model_and_its_sources), G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
+        G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources), G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
