@@ -45,16 +45,27 @@ static int named_signals(struct reference *r, const struct watch_columns *c, str
     return 0;
 }
 
-/* now: the columns of the current events, or NULL. */
-static int all_signals(struct reference *r, const struct watch_columns *c, const struct watch_columns *now, struct err *err)
+/* No column that can be watched may be gone without a word.  now: the columns of the current events. */
+static int none_vanished(const struct watch_columns *c, const struct watch_columns *now, struct err *err)
+{
+    char names[300] = "";
+    const char *why;
+    int n = 0;
+    for (int i = 0; i < c->n; i++)
+        if (watch_columns_kind(c, i, &why) >= 0 && watch_columns_find(now, c->column[i].name) < 0) {
+            const size_t at = strlen(names);
+            snprintf(names + at, sizeof names - at, "%s'%s'", n++ ? ", " : "", c->column[i].name);
+        }
+    return n ? ERR(err, NOTFOUND, "%.100s lacks %d of the reference's columns, %s; --signals names those to watch", current_path, n, names) : 0;
+}
+
+static int all_signals(struct reference *r, const struct watch_columns *c, struct err *err)
 {
     for (int i = 0; i < c->n; i++) {
         const char *why;
         const int kind = watch_columns_kind(c, i, &why);
         if (kind < 0)
             log_info("'%s' is not watched: %s", c->column[i].name, why);
-        else if (now && watch_columns_find(now, c->column[i].name) < 0)
-            log_info("'%s' is not watched: %s does not have it", c->column[i].name, current_path);
         else
             TRY(reference_signal(r, c->column[i].name, (enum watch_kind)kind, c->column[i].dim, err));
     }
@@ -123,10 +134,12 @@ static int read_reference(struct reference **out, struct err *err)
     int rc = watch_columns_read(&columns, reference_path, one_of, err);
     if (!rc && current_path && !signals)
         rc = watch_columns_read(&now, current_path, 1, err);
+    if (!rc && now.n)
+        rc = none_vanished(&columns, &now, err);
     if (!rc)
         rc = reference_new(out, &(struct reference_opts){ .seed = (uint64_t)seed, .keep = (int)keep }, err);
     if (!rc)
-        rc = signals ? named_signals(*out, &columns, err) : all_signals(*out, &columns, now.n ? &now : NULL, err);
+        rc = signals ? named_signals(*out, &columns, err) : all_signals(*out, &columns, err);
     if (!rc)
         warn_of_neighbours(*out, &columns);
     watch_columns_release(&columns), watch_columns_release(&now);
@@ -208,15 +221,20 @@ static int begin(struct watching *w, const struct monitor_opts *mo, struct err *
 
 static void print_effect(enum watch_kind kind, const struct window_signal *w)
 {
+    const bool any = kind == WATCH_NUMBER ? isfinite(w->delta) : kind == WATCH_CATEGORY ? *w->category : isfinite(w->auc);
     if (kind == WATCH_NUMBER && isfinite(w->shift))
-        printf("shift %+.2f sd [%+.2f, %+.2f], delta %+.2f [%+.2f, %+.2f]", w->shift, w->shift_low, w->shift_high, w->delta, w->delta_low, w->delta_high);
+        printf("shift %+.2f sd [%+.2f, %+.2f], ", w->shift, w->shift_low, w->shift_high);
+    else if (kind == WATCH_NUMBER && any)
+        printf("shift not computable, ");
+    if (kind == WATCH_NUMBER && any)
+        printf("delta %+.2f [%+.2f, %+.2f]", w->delta, w->delta_low, w->delta_high);
     else if (kind == WATCH_CATEGORY && *w->category)
         printf("tv %.2f, %s %.1f %% -> %.1f %% [%+.1f, %+.1f]", w->tv, w->category, 100 * w->share_reference, 100 * w->share_window, 100 * w->change_low,
                100 * w->change_high);
     else if (kind == WATCH_VECTOR && isfinite(w->auc))
         printf("auc %.2f [%.2f, %.2f]", w->auc, w->auc_low, w->auc_high);
     if (w->missing_window != w->missing_reference)
-        printf(", missing %.1f %% -> %.1f %%", 100 * w->missing_reference, 100 * w->missing_window);
+        printf("%smissing %.1f %% -> %.1f %%", any ? ", " : "", 100 * w->missing_reference, 100 * w->missing_window);
 }
 
 static void print_monitored(const struct watching *w)
@@ -388,7 +406,8 @@ const struct command command_watch = {
     TEXT(
         "Compares events with a reference, column by column (signals): numbers, categories, and in JSON lines vectors too.  A signal is what the file\n"
         "shows: all numbers are a number, texts that repeat a category, arrays of numbers a vector; what counts up from row to row, or has a text of\n"
-        "its own in nearly every row, is left out and named.  Empty fields, NaN and null are missing, which is a value of its own.\n"
+        "its own in nearly every row, is left out and named.  Empty fields, NaN and null are missing, which is a value of its own.  A column of the\n"
+        "reference that the current events do not have is an error; --signals names those to watch.\n"
         "\n"
         "Looked at once (without --every-event): a test for each signal, adjusted over all of them.  Kolmogorov-Smirnov for numbers, chi-square of\n"
         "both samples' table for categories (by permutation where counts are small), mean discrepancy for vectors.\n"

@@ -12,13 +12,27 @@ enum { DISTINCT_MAX = 1000 };
 
 /* ---- rows ---- */
 
+/* Columns without a name, as tables that were too wide have, may be many. */
+static int names_differ(const struct csv *c, const char *path, struct err *err)
+{
+    for (int i = 1; i < c->n; i++) {
+        const char *name = c->header.data + c->head[i];
+        const int at = csv_find(c, name);
+        if (*name && at >= 0 && at < i)
+            return ERR(err, FORMAT, "%s: found two columns '%.60s', expected names that differ", path, name);
+    }
+    return 0;
+}
+
 int watch_rows_open(struct watch_rows *w, const char *path, struct err *err)
 {
     *w = (struct watch_rows){ .path = path, .is_csv = csv_named(path), .one_of = 1 };
     TRY(file_map_open(&w->map, path, err));
     w->at = w->map.data;
-    if (w->is_csv)
-        return csv_open(&w->csv, w->map.data, w->map.size, path, err);
+    if (w->is_csv) {
+        TRY(csv_open(&w->csv, w->map.data, w->map.size, path, err));
+        return names_differ(&w->csv, path, err);
+    }
     if (!file_name_ends(path, ".jsonl") && !file_name_ends(path, ".ndjson"))
         return ERR(err, USAGE, "%s: expected a file of events, .csv, .tsv or .jsonl", path);
     return 0;

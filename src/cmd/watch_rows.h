@@ -1,6 +1,7 @@
 /* watch_rows.h - events out of a file, for lathe watch: rows of CSV (its columns), or lines of JSON objects (their members).
  *
- * An empty field, NaN, NA or null, a JSON null and a member that is not there are missing.  An array of numbers is a vector.  Internal to cmd/. */
+ * An empty field, NaN, NA or null, a JSON null and a member that is not there are missing.  An array of numbers is a vector.
+ * A header with a name twice is ERR_FORMAT.  Internal to cmd/. */
 #ifndef CMD_WATCH_ROWS_H
 #define CMD_WATCH_ROWS_H
 #include <jansson.h>

@@ -9,7 +9,7 @@
 #include "watch/reference_impl.h"
 
 /* The j-th direction (from 0) is learned after learned_at(j) events, and is looked at until that of j + LIVE is. */
-enum { FIRST_DIRECTION = 32, LIVE = 6, FIXED = 2, TRACKS = FIXED + LIVE, CATEGORY_EVENTS = 1 << 20 };
+enum { FIRST_DIRECTION = 32, LIVE = 6, FIXED = 3, TRACKS = FIXED + LIVE, CATEGORY_EVENTS = 1 << 20 };
 
 struct track {
     const char *name;
@@ -59,7 +59,7 @@ static void track_end(struct track *t)
 /* t->cells are made; on failure nothing of the track is left. */
 static int track_begin(struct track *t, const char *name, double part, bool ordered, const struct watched *w, const struct monitor *m, struct err *err)
 {
-    t->name = name, t->part = part, t->began = w->n;
+    t->name = name, t->part = part, t->began = w->track[0].n;
     t->key = rng_key(w->key + (uint64_t)w->n_restart, name) + (uint64_t)w->n_direction;
     int rc = martingale_new(&t->bets, t->cells.mass, t->cells.n_cell, ordered, m->o.arl > 0, err);
     t->change = rc ? NULL : mem_alloc(sizeof *t->change);
@@ -145,6 +145,25 @@ static double distance_of(const double *x, int r)
     return sqrt(sum);
 }
 
+/* Of `keep` of the reference's events, drawn at random, those without the vector are 1 and the others 0. */
+static int begin_missing(struct track *t, const struct watched *w, const struct monitor *m, struct err *err)
+{
+    const struct ref_signal *s = w->of;
+    const int n = s->n < m->reference->keep ? (int)s->n : m->reference->keep;
+    const uint64_t key = rng_key(w->key, "sample of missing");
+    int64_t left = s->n_missing;
+    double *lacks = mem_alloc_array((size_t)n, sizeof *lacks);
+    if (!lacks)
+        return ERR(err, NOMEM, "signal '%s': no memory for %d events", s->name, n);
+    for (int i = 0; i < n; i++) {
+        const bool one = rng_uniform(key, (uint64_t)i) * (double)(s->n - i) < (double)left;
+        lacks[i] = one, left -= one;
+    }
+    const int rc = track_of_scores(t, "missing", 0.0625, lacks, n, w, m, err);
+    mem_free(lacks);
+    return rc;
+}
+
 static int begin_vector(struct watched *w, const struct monitor *m, struct err *err)
 {
     const struct ref_signal *s = w->of;
@@ -158,10 +177,10 @@ static int begin_vector(struct watched *w, const struct monitor *m, struct err *
     if (!rc && s->space.residual) {
         for (int i = 0; i < s->n_coordinate; i++)
             score[i] = s->coordinate[(size_t)i * (size_t)width + (size_t)r];
-        rc = track_of_scores(&w->track[1], "residual", 0.25, score, s->n_coordinate, w, m, err);
+        rc = track_of_scores(&w->track[1], "residual", 0.1875, score, s->n_coordinate, w, m, err);
     }
     mem_free(score);
-    return rc;
+    return rc ? rc : begin_missing(&w->track[2], w, m, err);
 }
 
 static double along(const double *weight, const double *x, int r)
@@ -208,7 +227,7 @@ static int add_vector(struct watched *w, const struct monitor *m, const float *v
     ref_project(s, v, kept);
     ref_coordinates(&s->space, kept, x);
     const double far = distance_of(x, r);
-    if (w->n == learned_at(w->n_direction))
+    if (w->track[0].n == learned_at(w->n_direction))
         TRY(learn_direction(w, m, err));
     track_add(&w->track[0], far);
     if (w->track[1].part > 0)
@@ -244,7 +263,7 @@ static void watched_end(struct watched *w)
 static int watched_add(struct watched *w, const struct monitor *m, const struct watch_value *v, struct err *err)
 {
     const struct ref_signal *s = w->of;
-    if (v->state == WATCH_ABSENT || (v->state == WATCH_MISSING && s->kind == WATCH_VECTOR))
+    if (v->state == WATCH_ABSENT)
         return 0;
     if (s->kind == WATCH_NUMBER) {
         track_add(&w->track[0], v->state == WATCH_MISSING ? (double)-INFINITY : ref_number(v->number));
@@ -253,10 +272,10 @@ static int watched_add(struct watched *w, const struct monitor *m, const struct 
         ref_text(v, name);
         track_add(&w->track[0], ref_category_key(s, name));
     } else {
-        for (int j = 0; j < s->dim; j++)
-            if (!isfinite(v->vector[j]))
-                return 0;
-        TRY(add_vector(w, m, v->vector, err));
+        const bool given = ref_vector_given(s, v);
+        if (given)
+            TRY(add_vector(w, m, v->vector, err));
+        track_add(&w->track[2], !given);
     }
     w->n++;
     return 1;

@@ -110,6 +110,14 @@ double ref_number(double x)
     return isnan(x) ? (double)-INFINITY : isinf(x) ? copysign(DBL_MAX, x) : x;
 }
 
+bool ref_vector_given(const struct ref_signal *s, const struct watch_value *v)
+{
+    for (int j = 0; j < s->dim && v->state == WATCH_GIVEN; j++)
+        if (!isfinite(v->vector[j]))
+            return false;
+    return v->state == WATCH_GIVEN;
+}
+
 int ref_signs(struct ref_signal *s, struct err *err)
 {
     if (s->dim <= WATCH_PROJECTED || s->sign)
@@ -137,7 +145,7 @@ void ref_project(const struct ref_signal *s, const float *v, float *out)
                 sum[64 * w + b] += bits >> b & 1 ? (double)v[j] : -(double)v[j];
         }
     for (int i = 0; i < WATCH_PROJECTED; i++)
-        out[i] = (float)(sum[i] / 16);
+        out[i] = (float)fmax(-FLT_MAX, fmin(FLT_MAX, sum[i] / 16));
 }
 
 static void sift_down(struct ref_kept *heap, int n, int i)
@@ -183,11 +191,6 @@ static int keep(const struct reference *r, struct ref_signal *s, uint64_t priori
 static int add_vector(struct reference *r, struct ref_signal *s, const float *v, struct err *err)
 {
     int row;
-    for (int j = 0; j < s->dim; j++)
-        if (!isfinite(v[j])) {
-            s->n_missing++;
-            return 0;
-        }
     TRY(ref_signs(s, err));
     TRY(keep(r, s, rng_u64(s->key, (uint64_t)s->n), 0, &row, err));
     if (row >= 0)
@@ -299,7 +302,7 @@ static int add_one(struct reference *r, struct ref_signal *s, const struct watch
 {
     if (v->state == WATCH_ABSENT)
         return 0;
-    const bool missing = v->state == WATCH_MISSING || (s->kind == WATCH_NUMBER && isnan(v->number));
+    const bool missing = v->state == WATCH_MISSING || (s->kind == WATCH_NUMBER && isnan(v->number)) || (s->kind == WATCH_VECTOR && !ref_vector_given(s, v));
     int row;
     if (s->kind == WATCH_NUMBER)
         TRY(keep(r, s, rng_u64(s->key, (uint64_t)s->n), missing ? (double)-INFINITY : ref_number(v->number), &row, err));

@@ -9,7 +9,8 @@
  *              their coordinates in these.  Vectors longer than 256 are first multiplied with a matrix of random signs (Johnson & Lindenstrauss, 1984)
  *              that the seed gives.
  * The file is a function of the events and the seed.  References with the same signals, of different seeds, can be merged before they are closed: the result is
- * a sample of both.  A missing number (NaN in a file, an empty field) is a value of its own, below all others; a missing category is one too.  An absent signal
+ * a sample of both.  A missing number (NaN in a file, an empty field) is a value of its own, below all others; a missing category is one too, and how many
+ * vectors are missing is compared beside the vectors.  An absent signal
  * (this kind of event has none) is passed over.
  * Everything belongs to the reference.  One thread at a time; a closed one may be read by many. */
 #ifndef WATCH_REFERENCE_H
@@ -30,7 +31,7 @@ struct watch_value {
     enum watch_state state;
     double number;                       /* infinite ones count as the largest there is; NaN as missing */
     const char *text; size_t n_text;     /* of a category, any bytes; "" is a category */
-    const float *vector;                 /* of the signal's length; one that is not finite makes it missing, which vectors pass over */
+    const float *vector;                 /* of the signal's length; one that is not finite makes it missing */
 };
 #define WATCH_NONE ((struct watch_value){ .state = WATCH_ABSENT })
 #define WATCH_LACKS ((struct watch_value){ .state = WATCH_MISSING })

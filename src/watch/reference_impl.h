@@ -52,6 +52,7 @@ double ref_category_key(const struct ref_signal *s, const char *name);          
 /* A category more, without any events.  Returns its place. */
 int ref_category_add(struct ref_signal *s, const char *name, struct err *err);
 void ref_categories_order(struct ref_signal *s);                                       /* when all counts are there: keys, and the order */
+bool ref_vector_given(const struct ref_signal *s, const struct watch_value *v);       /* all its numbers are finite; else it is missing */
 /* out[d] of v[dim]. */
 void ref_project(const struct ref_signal *s, const float *v, float *out);
 int ref_signs(struct ref_signal *s, struct err *err);                                  /* where dim > WATCH_PROJECTED */

@@ -23,6 +23,15 @@ struct pair { const struct ref_signal *r, *w; const struct window_opts *o; };
 
 static int no_memory(const struct pair *p, struct err *err) { return ERR(err, NOMEM, "signal '%s': no memory to compare a window", p->r->name); }
 
+static struct window_signal nothing(void)
+{
+    const double no = (double)NAN;
+    return (struct window_signal){ .statistic = no, .p = no, .p_adjusted = no, .psi = no, .shift = no, .shift_low = no, .shift_high = no, .delta = no,
+                                   .delta_low = no,
+                                   .delta_high = no, .wasserstein = no, .tv = no, .share_reference = no, .share_window = no, .change_low = no, .change_high = no,
+                                   .auc = no, .auc_low = no, .auc_high = no };
+}
+
 /* P(of b > of a) and its interval, DeLong's. */
 static int auc_of(const double *a, int n, const double *b, int m, double out[3], struct err *err)
 {
@@ -90,7 +99,7 @@ static int shift_of(const double *r, int n, const double *w, int m, struct windo
         var[i >= n] += (x[i] - mean[i >= n]) * (x[i] - mean[i >= n]) / ((i < n ? n : m) - 1);
     const double sd = sqrt(var[0]), half = Z95 * sqrt(var[0] / n + var[1] / m) / sd;
     int rc = 0;
-    if (sd > 0) {
+    if (sd > 0 && isfinite(half)) {
         out->shift = (mean[1] - mean[0]) / sd, out->shift_low = out->shift - half, out->shift_high = out->shift + half;
         rc = two_wasserstein(x, n, x + n, m, &out->wasserstein, err);
         out->wasserstein /= sd;
@@ -307,7 +316,7 @@ static void scale_residual(const struct ref_space *s, const double *ref, int n_r
         x[(size_t)i * (size_t)d + (size_t)s->r] = (x[(size_t)i * (size_t)d + (size_t)s->r] - mean) / sqrt(var);
 }
 
-static int compare_vectors(const struct pair *p, struct window_signal *out, struct err *err)
+static int compare_given(const struct pair *p, struct window_signal *out, struct err *err)
 {
     const struct ref_space *s = &p->r->space;
     const int d = s->r + s->residual, n = p->r->n_coordinate, m = p->w->n_kept;
@@ -333,16 +342,30 @@ static int compare_vectors(const struct pair *p, struct window_signal *out, stru
     return rc;
 }
 
-/* ---- all of them ---- */
-
-static struct window_signal nothing(void)
+/* Where any is missing: a second test, of how many are, and the smaller of both p-values, doubled (Bonferroni).  Whether it is made depends on the events of
+ * both sides together, as permutations do, so the size of the test holds. */
+static int compare_missing(const struct pair *p, struct window_signal *out, struct err *err)
 {
-    const double no = (double)NAN;
-    return (struct window_signal){ .statistic = no, .p = no, .p_adjusted = no, .psi = no, .shift = no, .shift_low = no, .shift_high = no, .delta = no,
-                                   .delta_low = no,
-                                   .delta_high = no, .wasserstein = no, .tv = no, .share_reference = no, .share_window = no, .change_low = no, .change_high = no,
-                                   .auc = no, .auc_low = no, .auc_high = no };
+    const int64_t count[4] = { p->r->n - p->r->n_missing, p->r->n_missing, p->w->n - p->w->n_missing, p->w->n_missing };
+    struct window_signal missing = nothing();
+    if (!(count[1] + count[3]))
+        return 0;
+    TRY(test_of_table(p, count, 2, &missing, err));
+    if (!out->test || missing.p < out->p) {
+        out->test = strcmp(missing.test, "chi-square") != 0 ? "chi-square of missing, permutation" : "chi-square of missing";
+        out->statistic = missing.statistic, out->p = missing.p, out->n_reference = p->r->n, out->n_window = p->w->n;
+    }
+    out->p = fmin(1, 2 * out->p);
+    return 0;
 }
+
+static int compare_vectors(const struct pair *p, struct window_signal *out, struct err *err)
+{
+    const int rc = p->w->n_kept < 2 ? 0 : compare_given(p, out, err);
+    return rc < 0 ? rc : compare_missing(p, out, err);
+}
+
+/* ---- all of them ---- */
 
 static int compare_one(const struct pair *p, struct window_signal *out, struct err *err)
 {
@@ -351,7 +374,7 @@ static int compare_one(const struct pair *p, struct window_signal *out, struct e
     out->missing_window = p->w->n ? (double)p->w->n_missing / (double)p->w->n : 0;
     out->n_reference = p->r->kind == WATCH_NUMBER ? p->r->n_sorted : p->r->kind == WATCH_VECTOR ? p->r->n_coordinate : p->r->n;
     out->n_window = p->w->kind == WATCH_CATEGORY ? p->w->n : p->w->n_kept;
-    if (out->n_window < 2)
+    if ((p->w->kind == WATCH_VECTOR ? p->w->n : out->n_window) < 2)
         return 0;
     if (p->r->kind == WATCH_VECTOR)
         return compare_vectors(p, out, err);

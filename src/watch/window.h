@@ -5,7 +5,8 @@
  *   category   chi-square of the table of both samples (contingency.h) where every expected count is at least 5, else its permutation p-value: samples
  *              are drawn anew from both together until 20 have a chi-square as large, or 9,999 (Besag & Clifford, Biometrika 78, 1991), never 0; of more
  *              than 16 million events chi-square's in any case
- *   vector     mean discrepancy (mmd.h) of up to 256 of each, 999 permutations, in whitened coordinates and the residual
+ *   vector     mean discrepancy (mmd.h) of up to 256 of each, 999 permutations, in whitened coordinates and the residual; where any is missing on either
+ *              side also chi-square of missing and given as for a category, and p is the smaller of both, doubled
  * and p adjusted over signals: Benjamini-Hochberg (the share of false ones among the alarms) or Holm (any false one).
  * Looking again and again at windows has no such rate: that is monitor.h.
  * PSI is there for those who expect it, and has no stated rate: on 100 events it is above 0.1 in most windows without any drift.
@@ -29,7 +30,7 @@ struct window_signal {
     bool drift;                             /* p_adjusted <= alpha */
     double psi;                             /* bins: deciles of the reference, or categories; floor 0.0001; no stated rate.  NAN for vectors */
     double missing_reference, missing_window;               /* shares */
-    double shift, shift_low, shift_high;    /* NAN where there is none */
+    double shift, shift_low, shift_high;    /* NAN where there is none, or the numbers are too large for squares */
     double delta, delta_low, delta_high, wasserstein;
     double tv;
     char category[WATCH_NAME + 1];          /* that changed most; "" : none */

@@ -68,3 +68,23 @@ head -n 1 before.csv > none.csv
 say lathe watch --reference before.csv --current none.csv --signals nll
 sed 's/"kind":"number"/"kind":"numbers"/' kept.json > broken.json
 say lathe watch --reference broken.json --current same.csv
+echo '--- columns that vanished, names twice'
+cut -d , -f 1,3,5 same.csv > vanished.csv
+say lathe watch --reference before.csv --current vanished.csv
+say lathe watch --reference before.csv --current vanished.csv --quiet --json
+say lathe watch --reference before.csv --current vanished.csv --signals length
+sed 's/"state"/"mood"/' after.jsonl > vanished.jsonl
+say lathe watch --reference before.jsonl --current vanished.jsonl
+sed '1s/length/nll/' same.csv > twice.csv
+say lathe watch --reference before.csv --current twice.csv
+say lathe watch --reference twice.csv --current same.csv
+echo '--- vectors that are missing, or not finite'
+sed 's/"state": \[[^]]*\]/"state": null/' before.jsonl > nulls.jsonl
+sed 's/"state": \[[^,]*,/"state": [1e300,/' before.jsonl > large.jsonl
+for i in nulls large; do
+    say lathe watch --reference before.jsonl --current $i.jsonl --quiet
+    say lathe watch --reference before.jsonl --current $i.jsonl --quiet --every-event --signals state
+done
+echo '--- numbers too large for squares'
+awk 'BEGIN { print "x"; srand(1); for (i = 0; i < 200; i++) printf "%.4fe308\n", 3.4 * rand() - 1.7 }' > huge.csv
+say lathe watch --reference huge.csv --current huge.csv

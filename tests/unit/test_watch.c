@@ -279,6 +279,94 @@ static void missing_and_infinite_values_are_values(void **state)
     monitor_free(m), reference_free(r);
 }
 
+/* A vector that one in `one_of` events lacks: by null, or by numbers that are not finite. */
+static struct watch_value lacking(uint64_t key, uint64_t i, uint64_t one_of)
+{
+    static float bad[2][DIM] = { { (float)NAN }, { 0, 0, (float)INFINITY } };
+    if (rng_uniform(key + 1, i) >= 1.0 / (double)one_of)
+        return event(VECTORS, key, i, 0);
+    return i % 3 ? WATCH_OF_VECTOR(bad[i % 3 - 1]) : WATCH_LACKS;
+}
+
+static struct reference *collect_lacking(uint64_t key, int n, uint64_t one_of)
+{
+    struct reference *r;
+    OK(reference_new(&r, &(struct reference_opts){ .seed = key }, &err));
+    OK(reference_signal(r, "x", WATCH_VECTOR, DIM, &err));
+    for (uint64_t i = 0; i < (uint64_t)n; i++) {
+        const struct watch_value v = lacking(key, i, one_of);
+        OK(reference_add(r, &v, &err));
+    }
+    OK(reference_close(r, &err));
+    return r;
+}
+
+static void missing_vectors_are_a_track_of_their_own(void **state)
+{
+    (void)state;
+    struct reference *r = collect(VECTORS, 1, 500, 0, true);
+    struct monitor *m;
+    struct monitor_state s;
+    OK(monitor_new(&m, r, NULL, &err));
+    for (int again = 0; again < 2; again++) {
+        int alarms = 0;
+        uint64_t n = 0;
+        for (; n < 50 && !alarms; n++) {
+            const struct watch_value v = lacking(2, n, 1);
+            OK(alarms = monitor_add(m, &v, &err));
+        }
+        monitor_state(m, 0, &s);
+        assert_true(alarms == 1 && n < 20 && s.n == (int64_t)n);
+        assert_string_equal(s.track, "missing");
+        assert_true(s.at_alarm.at == 0 && s.at_alarm.auc > 0.9);
+        monitor_restart(m, 0);
+        monitor_state(m, 0, &s);
+        assert_true(!s.alarmed && s.n == 0);
+    }
+    for (uint64_t i = 0; i < 3000; i++) {                                       /* as before: directions are learned */
+        const struct watch_value v = event(VECTORS, 3, i, 0);
+        assert_int_equal(monitor_add(m, &v, &err), 0);
+    }
+    monitor_free(m), reference_free(r);
+    r = collect_lacking(4, 1000, 20);                                           /* more are missing, and fewer; reference of a sample */
+    for (uint64_t one_of = 3; one_of <= 3000; one_of *= 1000) {
+        OK(monitor_new(&m, r, NULL, &err));
+        for (uint64_t i = 0; i < 5000; i++) {
+            const struct watch_value v = lacking(5, i, one_of);
+            OK(monitor_add(m, &v, &err));
+        }
+        monitor_state(m, 0, &s);
+        assert_true(s.alarmed && s.n == 5000);
+        assert_string_equal(s.track, "missing");
+        monitor_free(m);
+    }
+    reference_free(r);
+}
+
+static void vectors_as_often_missing_as_before_rarely_alarm(void **state)
+{
+    (void)state;
+    enum { RUNS = FEWER(150, 3), EVENTS = 1500 };
+    const double alpha = 0.1;
+    int alarms = 0, of_missing = 0;
+    for (int run = 0; run < RUNS; run++) {
+        const uint64_t key = (uint64_t)(550000 + 2 * run);
+        struct reference *r = collect_lacking(key, 300, 10);
+        struct monitor *m;
+        struct monitor_state s;
+        OK(monitor_new(&m, r, &(struct monitor_opts){ .alpha = alpha }, &err));
+        for (uint64_t i = 300; i < 300 + EVENTS; i++) {
+            const struct watch_value v = lacking(key, i, 10);
+            OK(monitor_add(m, &v, &err));
+        }
+        monitor_state(m, 0, &s);
+        alarms += s.alarmed, of_missing += s.alarmed && !strcmp(s.track, "missing");
+        monitor_free(m), reference_free(r);
+    }
+    print_message("%d of %d monitors of vectors, a tenth missing, alarmed at 10 %%, %d of what is missing\n", alarms, RUNS, of_missing);
+    assert_true(alarms <= alpha * RUNS + 4 * sqrt(alpha * (1 - alpha) * RUNS));
+}
+
 static void alpha_is_divided_over_the_signals(void **state)
 {
     (void)state;
@@ -289,7 +377,7 @@ static void alpha_is_divided_over_the_signals(void **state)
         struct reference *r;
         struct monitor *m = NULL;
         struct monitor_state s;
-        char name[8];
+        char name[16];
         OK(reference_new(&r, &(struct reference_opts){ .seed = (uint64_t)run }, &err));
         for (int i = 0; i < SIGNALS; i++) {
             snprintf(name, sizeof name, "x%d", i);
@@ -513,6 +601,8 @@ int main(void)
         cmocka_unit_test(changes_are_found_early_and_late),
         cmocka_unit_test(one_wild_value_hides_no_shift_and_is_none),
         cmocka_unit_test(missing_and_infinite_values_are_values),
+        cmocka_unit_test(missing_vectors_are_a_track_of_their_own),
+        cmocka_unit_test(vectors_as_often_missing_as_before_rarely_alarm),
         cmocka_unit_test(alpha_is_divided_over_the_signals),
         cmocka_unit_test(evidence_without_bounds_stays_a_number),
         cmocka_unit_test(a_reference_survives_its_file),

@@ -106,6 +106,88 @@ static void one_wild_value_neither_hides_a_shift_nor_is_one(void **state)
     }
 }
 
+/* Of n vectors each is missing with this chance. */
+static struct reference *vectors(uint64_t key, int n, double missing, double shift, bool close)
+{
+    float v[DIM];
+    struct reference *r;
+    OK(reference_new(&r, &(struct reference_opts){ .seed = key }, &err));
+    OK(reference_signal(r, "x", WATCH_VECTOR, DIM, &err));
+    for (uint64_t i = 0; i < (uint64_t)n; i++) {
+        for (uint64_t j = 0; j < DIM; j++)
+            v[j] = (float)(rng_normal(key, i * DIM + j) + shift);
+        const bool lacks = rng_uniform(key + 1, i) < missing;
+        v[1] = lacks ? (float)NAN : v[1];
+        const struct watch_value x = lacks && i % 2 ? WATCH_LACKS : WATCH_OF_VECTOR(v);
+        OK(reference_add(r, &x, &err));
+    }
+    if (close)
+        OK(reference_close(r, &err));
+    return r;
+}
+
+static void missing_vectors_are_drift(void **state)
+{
+    (void)state;
+    static const struct { double before, now; int n; const char *test; } cases[] = {
+        { 0, 1, 100, "chi-square of missing" }, { 0, 0.3, 100, "chi-square of missing" }, { 0.3, 0, 100, "chi-square of missing" }, { 0, 1, 5, "chi-square of missing, permutation" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reference *r = vectors(1, 200, cases[i].before, 0, true), *w = vectors(5, cases[i].n, cases[i].now, 0, false);
+        struct window_signal out;
+        OK(window_compare(&out, r, w, &(struct window_opts){ .alpha = 0.01 }, &err));
+        assert_true(out.drift && out.n_reference == 200 && out.n_window == cases[i].n && isnan(out.auc) == (cases[i].now == 1));
+        assert_string_equal(out.test, cases[i].test);
+        reference_free(r), reference_free(w);
+    }
+    struct reference *r = vectors(1, 200, 0.1, 0, true), *w = vectors(5, 100, 0.1, 2, false);      /* what is not missing has changed */
+    struct window_signal out;
+    OK(window_compare(&out, r, w, NULL, &err));
+    assert_true(out.drift && out.p == 0.002);
+    assert_string_equal(out.test, "mean discrepancy");
+    reference_free(r), reference_free(w);
+}
+
+static void vectors_as_often_missing_as_before_rarely_drift(void **state)
+{
+    (void)state;
+    enum { RUNS = FEWER(100, 2) };
+    const double alpha = 0.1;
+    int alarms = 0;
+    for (int run = 0; run < RUNS; run++) {
+        const uint64_t key = (uint64_t)(7000 + 16 * run);
+        struct reference *r = vectors(key, 100, 0.15, 0, true), *w = vectors(key + 8, 50, 0.15, 0, false);
+        struct window_signal out;
+        OK(window_compare(&out, r, w, &(struct window_opts){ .alpha = alpha, .seed = key }, &err));
+        alarms += out.drift;
+        reference_free(r), reference_free(w);
+    }
+    print_message("%d of %d windows of vectors, 15 %% missing, called drift at 10 %%\n", alarms, RUNS);
+    assert_true(alarms <= alpha * RUNS + 4 * sqrt(alpha * (1 - alpha) * RUNS));
+}
+
+static void numbers_too_large_for_squares_have_no_shift(void **state)
+{
+    (void)state;
+    for (int up = 0; up < 2; up++) {
+        struct reference *r, *w;
+        struct window_signal out;
+        OK(reference_new(&r, &(struct reference_opts){ .seed = 1 }, &err));
+        OK(reference_new(&w, &(struct reference_opts){ .seed = 2 }, &err));
+        OK(reference_signal(r, "x", WATCH_NUMBER, 0, &err));
+        OK(reference_signal(w, "x", WATCH_NUMBER, 0, &err));
+        for (uint64_t i = 0; i < 200; i++) {
+            const struct watch_value a = WATCH_OF_NUMBER(1.7e308 * (2 * rng_uniform(5, i) - 1)), b = WATCH_OF_NUMBER(1.7e308 * (up ? rng_uniform(6, i) : 2 * rng_uniform(6, i) - 1));
+            OK(reference_add(r, &a, &err));
+            OK(reference_add(w, &b, &err));
+        }
+        OK(reference_close(r, &err));
+        OK(window_compare(&out, r, w, NULL, &err));
+        assert_true(out.drift == up && isnan(out.shift) && isnan(out.shift_low) && isnan(out.shift_high) && isnan(out.wasserstein) && isfinite(out.delta_low));
+        reference_free(r), reference_free(w);
+    }
+}
+
 static void what_cannot_be_compared_is_told(void **state)
 {
     (void)state;
@@ -154,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_alarm_as_often_as_they_say), cmocka_unit_test(effects_are_what_was_put_in),   cmocka_unit_test(one_wild_value_neither_hides_a_shift_nor_is_one),
+        cmocka_unit_test(missing_vectors_are_drift), cmocka_unit_test(vectors_as_often_missing_as_before_rarely_drift), cmocka_unit_test(numbers_too_large_for_squares_have_no_shift),
         cmocka_unit_test(what_cannot_be_compared_is_told),    cmocka_unit_test(reports_say_what_was_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
