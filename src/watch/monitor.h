@@ -5,13 +5,15 @@
  *   category   the place of its name in the order that the reference gives, and within it by chance: one track, of cells without an order
  *   vector     its distance from the reference's mean (in whitened coordinates), its distance from the space that the principal directions span, whether it
  *              is missing (1) or not (0), and directions that are learned: after 32, 45, 64, 90 .. events where they lie on average, the latest
- *              counting most and none more than typical ones do, becomes a track for the events that follow.  It sees a shift of any direction, as a classifier of domains would.
+ *              counting most and none more than typical ones do, becomes a track for the events that follow.  It sees a shift of any
+ *              direction, as a classifier of domains would.
  *
  * The claim.  If the events of the stream come from the distribution that the reference was drawn from, independently of each other (or are exchangeable with
  * it), then P(any alarm, ever) <= alpha over the whole monitor, reference and stream both being random, with a look after every event; alpha is divided
  * over signals evenly and within a vector's over its tracks (1/4 to the distance, 3/16 to that from the space, 1/16 to what is missing, the rest to
  * directions, 1/2, 1/6, 1/12, .. 1/(j (j + 1)) of it), so that it holds whatever their dependence (Bonferroni): a track alarms when its
- * capital reaches 1 / (its share of alpha).  An average of capitals would not do: each is a martingale among what its own track has shown, and not always among what all have shown together.
+ * capital reaches 1 / (its share of alpha).  An average of capitals would not do: each is a martingale among what its own track
+ * has shown, and not always among what all have shown together.
  * By run length instead (`arl` > 0): P(any alarm within t events) <= t / arl for every t, so at least arl / 2 events pass on average.
  * The claim is about independent events.  A stream whose neighbours resemble each other (a conversation's turns, one user's burst) does not have the
  * reference's distribution in this sense, and may alarm: watch one event of each conversation, or a reference and windows of sessions.
