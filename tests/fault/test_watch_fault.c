@@ -13,7 +13,7 @@ static void event(uint64_t i, float *v, char text[8], struct watch_value out[3])
     snprintf(text, 8, "c%d", (int)(i % 20));
     out[0] = WATCH_OF_NUMBER((double)v[0]);
     out[1] = WATCH_OF_TEXT(text, strlen(text));
-    out[2] = WATCH_OF_VECTOR(v);
+    out[2] = i % 10 ? WATCH_OF_VECTOR(v) : WATCH_LACKS;
 }
 
 static int collect(struct reference **out, uint64_t seed, struct err *err)
