@@ -62,7 +62,7 @@ static const char *at_text, *served_alias, *request, *events_at;
 
 static int served(struct registry *g, void *ctx, struct err *err)
 {
-    int64_t ns = when_now();
+    int64_t ns = INT64_MAX;
     json_t *list, *o;
     size_t i;
     if (at_text)

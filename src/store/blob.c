@@ -21,6 +21,21 @@ bool blob_exists(const char *folder, const char *id)
     return there;
 }
 
+int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *err)
+{
+    struct stat s;
+    char *path = blob_path(folder, id);
+    if (!path)
+        return ERR(err, NOMEM, "no memory for the path of a blob");
+    const bool there = !stat(path, &s);
+    mem_free(path);
+    if (!there)
+        return ERR(err, NOTFOUND, "blob %s is not there", id);
+    if (bytes == BLOB_ANY_LENGTH || (uint64_t)s.st_size == bytes)
+        return 0;
+    return ERR(err, CORRUPT, "blob %s has %llu bytes, expected %llu", id, (unsigned long long)s.st_size, (unsigned long long)bytes);
+}
+
 /* The file's bytes into w, with the digest of what was copied. */
 static int copy(struct file_writer *w, const char *path, char *piece, char hex[SHA256_HEX], struct err *err)
 {

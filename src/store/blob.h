@@ -18,6 +18,8 @@ char *blob_path(const char *folder, const char *id);            /* mem_free; NUL
 /* path.new-RANDOM: where something is made that is then renamed to path.  Process ids do not do: containers share folders, but not those. */
 int blob_temporary(char **out, const char *path, struct err *err);
 bool blob_exists(const char *folder, const char *id);
+/* Is it there, with so many bytes (BLOB_ANY_LENGTH: any)?  ERR_NOTFOUND, ERR_CORRUPT.  It is not read. */
+int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *err);
 
 /* Copies a file in.  ERR_CORRUPT where it changed while it was read. */
 int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64_t *bytes, struct err *err);

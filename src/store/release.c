@@ -147,6 +147,22 @@ static int find_version(struct move *v, struct registry_version *out, struct err
     return registry_find(v->g, &ref, out, err);
 }
 
+/* Its files must be there to be loaded: of each blob that it is there, with its size. */
+static int files_are_there(struct registry *g, const struct registry_version *v, struct err *err)
+{
+    struct manifest m;
+    int rc = blob_stat(registry_folder(g), v->facts, BLOB_ANY_LENGTH, err);
+    if (!rc)
+        rc = registry_manifest(g, v, &m, err);
+    if (rc)
+        return err_context(err, "%s@%lld is not whole", v->name, (long long)v->number);
+    for (int i = 0; i < m.n && !rc; i++)
+        if ((rc = blob_stat(registry_folder(g), m.file[i].sha256, m.file[i].bytes, err)))
+            rc = err_context(err, "%s@%lld is not whole: %.300s", v->name, (long long)v->number, m.file[i].name);
+    manifest_release(&m);
+    return rc;
+}
+
 /* number becomes stable, what was so is what a rollback goes to. */
 static void make_stable(struct state *s, int64_t number)
 {
@@ -253,6 +269,7 @@ static int change_promote(struct move *v, struct err *err)
 {
     struct registry_version version;
     TRY(find_version(v, &version, err));
+    TRY(files_are_there(v->g, &version, err));
     if (v->m->mode == RELEASE_NONE)
         make_stable(&v->now, v->m->number);
     else
@@ -273,6 +290,7 @@ static int change_alias(struct move *v, struct err *err)
     if (v->remove)
         return v->now.r.stable ? 0 : ERR(err, NOTFOUND, "'%s' has no alias '%s'", v->m->name, v->m->alias);
     TRY(find_version(v, &version, err));
+    TRY(files_are_there(v->g, &version, err));
     make_stable(&v->now, v->m->number);
     return gates(v, &version, err);
 }

@@ -38,6 +38,7 @@ struct release_move {
     const char *override;                                /* why it goes on though gates say no; NULL: it does not */
 };
 /* NONE: number becomes stable.  Else it becomes the candidate (beside a stable one: ERR_USAGE where the alias has none yet).  The
+ * version's files must be there, each with its size: ERR_NOTFOUND, ERR_CORRUPT.  The
  * gates of the alias's policy are asked (gate.h): ERR_GATE, naming each that said no; *verdict (may be NULL) has what all said, the caller's. */
 int registry_promote(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err);
 /* The candidate of mode green becomes stable: its server has it ready. */
@@ -59,6 +60,6 @@ int registry_server_states(struct registry *g, const char *name, const char *ali
 
 /* ---- what was served ---- */
 
-/* At a moment: [{ name, alias, number, root, candidate, mode, share, since, seq, actor, reason }], of one name and alias or, NULL, of all. */
+/* At a moment (INT64_MAX: as it is now, also where a clock was ahead when that was written): [{ name, alias, number, root, candidate, mode, share, since, seq, actor, reason }], of one name and alias or, NULL, of all. */
 int registry_served_at(struct registry *g, int64_t ns, const char *name, const char *alias, json_t **out, struct err *err);
 #endif

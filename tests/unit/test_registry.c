@@ -533,6 +533,50 @@ static void what_was_served_when(void **state)
     OK(registry_served_at(g, t + 4 * day, "other", NULL, &o, &err));
     assert_int_equal(json_array_size(o), 0);
     json_decref(o);
+    when_set(t - 9 * day);                                   /* a clock that is set back hides nothing of what is so now */
+    OK(promote("production", 1, RELEASE_NONE));
+    OK(registry_served_at(g, INT64_MAX, "m", NULL, &o, &err));
+    assert_int_equal(json_array_size(o), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(o, 0), "number")), 1);
+    json_decref(o);
+}
+
+/* The path of m@1's file of this text; its permissions let it be changed. */
+static void blob_of(const char *text, char path[500])
+{
+    char sha[SHA256_HEX];
+    OK(sha256_of(text, strlen(text), sha, &err));
+    char *at = blob_path(registry_folder(g), sha);
+    snprintf(path, 500, "%s", at);
+    mem_free(at);
+}
+
+static void a_version_that_is_not_whole_is_not_promoted(void **state)
+{
+    (void)state;
+    char path[500], manifest[500];
+    open_it();
+    added("m", "one");
+    const struct registry_version v = added("m", "two");
+    OK(promote("production", 1, RELEASE_NONE));
+    blob_of("two", path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(promote("production", 2, RELEASE_NONE), ERR_NOTFOUND);
+    assert_memory_equal(err.msg, "m@2 is not whole: weights: blob ", 32);
+    assert_int_equal(promote("production", 2, RELEASE_CANARY), ERR_NOTFOUND);
+    const struct release_move m = to("named", 2, RELEASE_NONE);
+    assert_int_equal(registry_alias(g, &m, &by, NULL, NULL, &err), ERR_NOTFOUND);
+    OK(file_write_all(path, "tw", 2, &err));
+    assert_int_equal(promote("production", 2, RELEASE_NONE), ERR_CORRUPT);
+    OK(file_write_all(path, "two", 3, &err));
+    char *at = blob_path(registry_folder(g), v.manifest);
+    snprintf(manifest, sizeof manifest, "%s", at);
+    mem_free(at);
+    assert_int_equal(rename(manifest, in_dir("aside")), 0);
+    assert_int_equal(promote("production", 2, RELEASE_NONE), ERR_NOTFOUND);
+    assert_int_equal(release("production").stable, 1);
+    assert_int_equal(rename(in_dir("aside"), manifest), 0);
+    OK(promote("production", 2, RELEASE_NONE));
 }
 
 static void with_the_clock_set_back_times_still_go_up_and_the_clock_is_told(void **state)
@@ -625,6 +669,7 @@ static const struct CMUnitTest registry[] = {
     R(an_alias_can_go),
     R(far_back_a_history_of_stable_versions_is_forgotten_not_broken),
     R(what_was_served_when),
+    R(a_version_that_is_not_whole_is_not_promoted),
     R(with_the_clock_set_back_times_still_go_up_and_the_clock_is_told),
     R(lists_and_pages_tell_what_there_is),
     R(what_servers_say_is_kept_as_their_last_word),
