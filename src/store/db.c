@@ -69,6 +69,7 @@ int db_next(struct db_rows *r, struct err *err) { return r->driver->next(r, err)
 int64_t db_int(struct db_rows *r, int column) { return r->driver->get_int(r, column); }
 double db_real(struct db_rows *r, int column) { return r->driver->get_real(r, column); }
 const char *db_text(struct db_rows *r, int column) { return r->driver->get_text(r, column); }
+size_t db_bytes(struct db_rows *r, int column) { return r->driver->get_bytes(r, column); }
 bool db_is_null(struct db_rows *r, int column) { return r->driver->is_null(r, column); }
 
 void db_rows_free(struct db_rows *r)
@@ -143,9 +144,14 @@ int db_check(struct db *db, struct buf *out, struct err *err)
 
 /* ---- versions of the tables ---- */
 
+static int read_version(struct db *db, const char *what, int64_t *version, struct err *err)
+{
+    return db_query_int(version, db, 0, "SELECT version FROM lathe_schema WHERE name = $1", DB_ARGS(DB_T(what)), err);
+}
+
 static int version_of(struct db *db, const char *what, int n, int64_t *version, struct err *err)
 {
-    TRY(db_query_int(version, db, 0, "SELECT version FROM lathe_schema WHERE name = $1", DB_ARGS(DB_T(what)), err));
+    TRY(read_version(db, what, version, err));
     return *version <= n ? 0 : ERR(err, UNSUPPORTED, "%.200s: its tables of %s have version %lld, this program knows them up to %d: it needs a newer lathe",
                                    db->name, what, (long long)*version, n);
 }
@@ -153,6 +159,14 @@ static int version_of(struct db *db, const char *what, int n, int64_t *version, 
 static int has_versions(struct db *db, int64_t *there, struct err *err)
 {
     return db_query_int(there, db, 0, db->driver->has_table, DB_ARGS(DB_T("lathe_schema")), err);
+}
+
+int db_version(struct db *db, const char *what, int64_t *version, struct err *err)
+{
+    int64_t there;
+    *version = 0;
+    TRY(has_versions(db, &there, err));
+    return there ? read_version(db, what, version, err) : 0;
 }
 
 static int take_steps(struct db *db, const char *what, const char *const *step, int n, struct err *err)

@@ -45,6 +45,7 @@ int db_next(struct db_rows *r, struct err *err);          /* 1: a row is there, 
 int64_t db_int(struct db_rows *r, int column);
 double db_real(struct db_rows *r, int column);
 const char *db_text(struct db_rows *r, int column);
+size_t db_bytes(struct db_rows *r, int column);           /* of a text: more than its strlen() where someone put a NUL into it */
 bool db_is_null(struct db_rows *r, int column);
 void db_rows_free(struct db_rows *r);                     /* NULL is fine */
 /* The first row's first column; fallback where there is no row or no value. */
@@ -65,4 +66,6 @@ int db_check(struct db *db, struct buf *out, struct err *err);
 /* Brings the tables of `what` to version n by steps: step[v] leads from version v to v + 1, several statements each; all of them or none.
  * ERR_UNSUPPORTED where the tables are of a newer version than n. */
 int db_upgrade(struct db *db, const char *what, const char *const *step, int n, struct err *err);
+/* The version that they have; 0: there are none. */
+int db_version(struct db *db, const char *what, int64_t *version, struct err *err);
 #endif

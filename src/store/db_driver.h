@@ -21,6 +21,7 @@ struct db_driver {
     int64_t (*get_int)(struct db_rows *r, int column);
     double (*get_real)(struct db_rows *r, int column);
     const char *(*get_text)(struct db_rows *r, int column);
+    size_t (*get_bytes)(struct db_rows *r, int column);
     bool (*is_null)(struct db_rows *r, int column);
     void (*rows_free)(struct db_rows *r);
     int (*begin)(struct db *db, struct err *err);

@@ -176,6 +176,7 @@ static const char *get_text(struct db_rows *rows, int column)
     return pq.PQgetvalue(r->result, r->i, column);
 }
 
+static size_t get_bytes(struct db_rows *r, int column) { return strlen(get_text(r, column)); }       /* the server refuses a NUL */
 static int64_t get_int(struct db_rows *r, int column) { return strtoll(get_text(r, column), NULL, 10); }
 static double get_real(struct db_rows *r, int column) { return strtod(get_text(r, column), NULL); }
 
@@ -207,7 +208,7 @@ static void close_db(struct db *db)
 }
 
 static const struct db_driver driver = {
-    .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .is_null = is_null,
+    .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .get_bytes = get_bytes, .is_null = is_null,
     .rows_free = rows_free, .begin = begin, .begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     .has_table = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1", .close = close_db,
 };

@@ -160,6 +160,12 @@ static const char *get_text(struct db_rows *r, int column)
     return text ? text : "";
 }
 
+static size_t get_bytes(struct db_rows *r, int column)
+{
+    get_text(r, column);                                   /* in this order, so that the bytes are the text's */
+    return (size_t)sqlite3_column_bytes(((struct lite_rows *)r)->stmt, column);
+}
+
 static void rows_free(struct db_rows *r)
 {
     sqlite3_finalize(((struct lite_rows *)r)->stmt);
@@ -175,7 +181,7 @@ static void close_db(struct db *db)
 }
 
 static const struct db_driver driver = {
-    .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .is_null = is_null,
+    .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .get_bytes = get_bytes, .is_null = is_null,
     .rows_free = rows_free, .begin = begin, .begin_read = "BEGIN", .has_table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
     .check = "PRAGMA integrity_check", .close = close_db,
 };

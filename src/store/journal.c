@@ -97,6 +97,7 @@ int journal_get(json_t **out, struct db *db, int64_t seq, struct err *err)
 struct step {
     int64_t seq;
     const char *t, *name, *hash, *text;          /* the columns */
+    bool has_nul;                                /* in one of them, so that there is more than is read */
     char found[SHA256_HEX];                      /* the digest of text */
 };
 
@@ -118,6 +119,8 @@ static int judge(const struct step *s, const struct journal_head *last, json_t *
     *record = NULL, *wrong = NULL;
     if (s->seq != last->seq + 1)
         *wrong = "does not follow on the one before: some are missing";
+    else if (s->has_nul)
+        *wrong = "has a NUL in it: it was changed";
     else if (strcmp(s->found, s->hash))
         *wrong = "is not what its hash says: it was changed";
     if (*wrong)
@@ -145,6 +148,8 @@ static int judge(const struct step *s, const struct journal_head *last, json_t *
 static int walk_row(struct db_rows *r, journal_each *each, journal_bad *bad, void *ctx, struct journal_head *head, struct err *err)
 {
     struct step s = { .seq = db_int(r, 0), .t = db_text(r, 1), .name = db_text(r, 2), .hash = db_text(r, 3), .text = db_text(r, 4) };
+    for (int i = 1; i < 5; i++)
+        s.has_nul |= db_bytes(r, i) != strlen(db_text(r, i));
     TRY(sha256_of(s.text, strlen(s.text), s.found, err));
     json_t *record;
     const char *wrong;

@@ -1,13 +1,17 @@
 #include "store/registry.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/models.h"
 #include "store/registry_apply.h"
 
-enum { TEXT_MAX = 64 << 20 };            /* bytes of a manifest or of facts */
+enum {
+    TEXT_MAX = 64 << 20,                 /* bytes of a manifest or of facts */
+    SQLITE_MIN = 512                     /* of a database that is more than an empty file */
+};
 
 struct registry { struct db *db; char *folder; };
 
@@ -34,6 +38,33 @@ int registry_where(char **out, struct err *err)
     return *out ? 0 : ERR(err, NOMEM, "no memory for the path of the registry");
 }
 
+/* Tables are made by who may make a registry, and not in a file beside blobs that was cut to nothing. */
+static int bring_tables(struct registry *g, bool may_make, struct err *err)
+{
+    bool there;
+    if (!may_make) {
+        TRY(registry_has_tables(g->db, &there, err));
+        if (!there)
+            return ERR(err, CORRUPT, "%.400s has no tables of a registry: it is damaged, or of something else", db_name(g->db));
+    }
+    return registry_upgrade(g->db, err);
+}
+
+static int open_database(struct registry *g, const char *where, const char *file, bool make, struct err *err)
+{
+    const bool postgres = db_is_postgres(where);
+    char *blobs = file_join(g->folder, "blobs");
+    if (!blobs)
+        return ERR(err, NOMEM, "no memory for the path of the registry");
+    const bool may_make = make && (postgres || !file_exists(blobs) || !file_exists(file));       /* in this order: another may make both now */
+    struct stat s;
+    mem_free(blobs);
+    if (!postgres && !may_make && !stat(file, &s) && s.st_size < SQLITE_MIN)
+        return ERR(err, CORRUPT, "%.400s has %lld bytes, which is no database: it is damaged", file, (long long)s.st_size);
+    TRY(db_open(&g->db, postgres ? where : file, err));
+    return bring_tables(g, may_make, err);
+}
+
 static int open_folder(struct registry *g, const char *where, bool make, struct err *err)
 {
     char *file = file_join(g->folder, "registry.db");
@@ -43,9 +74,9 @@ static int open_folder(struct registry *g, const char *where, bool make, struct 
     if (!rc && make)
         rc = file_mkdirs(g->folder, err);
     if (!rc)
-        rc = db_open(&g->db, db_is_postgres(where) ? where : file, err);
+        rc = open_database(g, where, file, make, err);
     mem_free(file);
-    return rc ? rc : registry_upgrade(g->db, err);
+    return rc;
 }
 
 int registry_open(struct registry **out, const char *where, bool make, struct err *err)

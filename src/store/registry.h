@@ -24,7 +24,8 @@ struct registry;
 /* $LATHE_REGISTRY, or "registry" in the folder that holds models (models.h).  Free with mem_free. */
 int registry_where(char **out, struct err *err);
 /* where: a folder or postgresql://..., whose blobs are in the folder of the default; NULL: registry_where().  make: it may be new; else
- * ERR_NOTFOUND where there is none. */
+ * ERR_NOTFOUND where there is none, ERR_CORRUPT
+ * where its tables are gone. */
 int registry_open(struct registry **out, const char *where, bool make, struct err *err);
 void registry_close(struct registry *g);                  /* NULL is fine */
 struct db *registry_db(struct registry *g);

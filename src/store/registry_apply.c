@@ -34,6 +34,14 @@ const struct registry_table registry_tables[] = {
 
 int registry_upgrade(struct db *db, struct err *err) { return db_upgrade(db, "the registry", steps, sizeof steps / sizeof *steps, err); }
 
+int registry_has_tables(struct db *db, bool *yes, struct err *err)
+{
+    int64_t version;
+    TRY(db_version(db, "the registry", &version, err));
+    *yes = version > 0;
+    return 0;
+}
+
 /* ---- a record into rows ---- */
 
 #define TEXT_OF(key) DB_T(tree_text_at(record, key))

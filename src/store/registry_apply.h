@@ -23,6 +23,7 @@
 int registry_write(struct db *db, json_t *record, const struct journal_by *by, struct journal_head *out, struct err *err);
 /* The tables, made or brought to this program's version. */
 int registry_upgrade(struct db *db, struct err *err);
+int registry_has_tables(struct db *db, bool *yes, struct err *err);
 int registry_apply(struct db *db, const json_t *record, struct err *err);
 
 /* The tables that records make, with their columns, the key's first: for comparing. */

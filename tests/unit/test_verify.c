@@ -354,7 +354,70 @@ static void bytes_of_the_file_are_found_or_hold_nothing(void **state)
     assert_true(n_found > 50);
 }
 
-static const struct CMUnitTest file[] = { R(bytes_of_the_file_are_found_or_hold_nothing) };
+static void what_follows_a_nul_is_found(void **state)
+{
+    (void)state;
+    char first[1500];
+    OK(db_script(registry_db(g), "UPDATE version SET t = t || char(0) || 'x' WHERE number = 1", &err));
+    assert_int_equal(findings(&rows, first), 1);
+    assert_memory_equal(first, "tables: version m 1: t is '", 27);
+    OK(db_script(registry_db(g), "UPDATE version SET t = substr(t, 1, 30) WHERE number = 1", &err));
+    assert_int_equal(findings(&rows, first), 0);
+    OK(db_script(registry_db(g), "UPDATE journal SET record = record || char(0) || 'x' WHERE seq = 2", &err));
+    assert_true(findings(&rows, first) > 0);
+    assert_string_equal(first, "journal: record 2: has a NUL in it: it was changed");
+}
+
+static void a_schema_that_was_changed_is_found(void **state)
+{
+    (void)state;
+    char first[1500];
+    OK(db_script(registry_db(g), "CREATE TRIGGER evil AFTER INSERT ON alias BEGIN UPDATE alias SET number = 1; END", &err));
+    assert_int_equal(findings(&rows, first), 1);
+    assert_string_equal(first, "tables: sqlite_master trigger evil: is nothing that the schema has");
+    OK(db_script(registry_db(g), "DROP TRIGGER evil; DROP INDEX journal_name", &err));
+    assert_int_equal(findings(&rows, first), 1);
+    assert_string_equal(first, "tables: sqlite_master index journal_name: is a part of the schema that is missing");
+    OK(db_script(registry_db(g), "CREATE INDEX journal_name ON journal (name)", &err));
+    assert_int_equal(findings(&rows, first), 1);
+    assert_string_equal(first, "tables: sqlite_master index journal_name: sql is 'CREATE INDEX journal_name ON journal (name)', the schema has 'CREATE INDEX journal_name ON journal (name, seq)'");
+    OK(db_script(registry_db(g), "DROP INDEX journal_name; CREATE INDEX journal_name ON journal (name, seq); ANALYZE", &err));
+    assert_int_equal(findings(&rows, first), 0);
+}
+
+/* Readers and writers alike: what blobs there are would else belong to a new, empty registry. */
+static void a_database_that_was_cut_to_nothing_is_no_new_one(void **state)
+{
+    (void)state;
+    char path[200];
+    snprintf(path, sizeof path, "%s", in_dir("registry/registry.db"));
+    for (int bytes = 0; bytes < 2; bytes++)
+        for (int make = 0; make < 2; make++) {
+            registry_close(g);
+            g = NULL;
+            unlink(in_dir("registry/registry.db-wal")), unlink(in_dir("registry/registry.db-shm"));
+            OK(file_write_all(path, "S", (size_t)bytes, &err));
+            assert_int_equal(registry_open(&g, in_dir("registry"), make, &err), ERR_CORRUPT);
+            assert_non_null(strstr(err.msg, "registry.db has"));
+            struct stat s;
+            assert_true(!stat(path, &s) && s.st_size == bytes);
+        }
+    struct db *db;
+    unlink(path);
+    OK(db_open(&db, path, &err));                           /* a database, of something else */
+    OK(db_script(db, "CREATE TABLE x (y TEXT)", &err));
+    db_close(db);
+    for (int make = 0; make < 2; make++)
+        assert_int_equal(registry_open(&g, in_dir("registry"), make, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "registry.db has no tables of a registry"));
+    unlink(path);
+    assert_int_equal(registry_open(&g, in_dir("registry"), false, &err), ERR_NOTFOUND);
+    OK(registry_open(&g, in_dir("registry"), true, &err));
+}
+
+static const struct CMUnitTest file[] = {
+    R(bytes_of_the_file_are_found_or_hold_nothing), R(what_follows_a_nul_is_found), R(a_schema_that_was_changed_is_found), R(a_database_that_was_cut_to_nothing_is_no_new_one),
+};
 
 int main(void)
 {
