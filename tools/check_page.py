@@ -482,7 +482,8 @@ def releases(c, server, shots):
     b.wait("$('past').firstChild.textContent.includes('worse after all')")
     c("all get the old one again", "All requests are answered by version 1." in b.js("$('book-page').textContent"))
     c("the rollback is in the history", "chief rolled back production: version 1" in past(), past())
-    c("answers are summed up", "Answers, last hour" in b.js("$('book-page').textContent"))
+    b.wait("(read_book(), $('book-page').textContent.includes('Answers, last hour'))")        # which are written a moment after they were made
+    c("answers are summed up", "stable 1" in b.js("[...document.querySelectorAll('.side tr')].find(e => e.firstChild.textContent === 'Answers, last hour').textContent"))
 
 
 def main():
