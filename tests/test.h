@@ -48,6 +48,17 @@ SHARED_BY_TESTS __attribute__((noinline)) char *path_in(const char *folder, cons
 
 SHARED_BY_TESTS char *in_dir(const char *name) { return path_in(test_dir, name); }
 
+/* A text as a file of that folder, and the folders on the way to it. */
+SHARED_BY_TESTS __attribute__((noinline)) void put_text(const char *name, const char *text)
+{
+    struct err err;
+    char folder[1000];
+    snprintf(folder, sizeof folder, "%s", in_dir(name));
+    *strrchr(folder, '/') = 0;
+    OK(file_mkdirs(folder, &err));
+    OK(file_write_all(in_dir(name), text, strlen(text), &err));
+}
+
 /* ---- data beside the project: $LATHE_SHARED, or ../shared/data ---- */
 
 /* The thread sanitizer sees who writes what, twenty times slower: loops over data need fewer turns under it than those that look at the data. */

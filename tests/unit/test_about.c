@@ -1,34 +1,11 @@
 /* test_about.c - names without a version, and what is said of names and versions, on SQLite and on PostgreSQL. */
-#include "../databases.h"
+#include "../registries.h"
 #include "base/tree.h"
 #include "store/about.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
 
 static struct err err;
-static struct registry *g;
-static const struct journal_by by = { .actor = "tester", .reason = "because" };
-
-static int begin(void **state)
-{
-    if (database_make(state))
-        return -1;
-    setenv("LATHE_HOME", test_dir, 1);
-    return 0;
-}
-
-static int end(void **state)
-{
-    registry_close(g);
-    g = NULL;
-    return database_drop(state);
-}
-
-static void open_it(void)
-{
-    const char *where = database();
-    OK(registry_open(&g, on_postgres ? where : in_dir("registry"), true, &err));
-}
 
 static void add(const char *name, const char *text, const char *run)
 {
@@ -61,7 +38,7 @@ static void a_name_may_be_there_before_its_first_version(void **state)
 {
     (void)state;
     json_t *out;
-    open_it();
+    registry_here();
     OK(registry_create(g, "m", "model", &by, &err));
     assert_int_equal(registry_create(g, "m", "model", &by, &err), ERR_BUSY);
     assert_int_equal(registry_create(g, "a/b", "model", &by, &err), ERR_USAGE);
@@ -86,7 +63,7 @@ static void what_is_said_may_be_said_otherwise_and_taken_back(void **state)
 {
     (void)state;
     json_t *out;
-    open_it();
+    registry_here();
     add("m", "one", "run-7");
     OK(say("m", 0, "", "of tickets\nand mails"));
     OK(say("m", 0, "team", "a"));
@@ -118,7 +95,7 @@ static void what_cannot_be_said_is_told(void **state)
 {
     (void)state;
     char much[SAID_VALUE_MAX + 2];
-    open_it();
+    registry_here();
     OK(registry_create(g, "m", "model", &by, &err));
     memset(much, 'x', sizeof much - 1);
     much[sizeof much - 1] = 0;
@@ -140,7 +117,7 @@ static void aliases_are_told_of_names_and_of_versions(void **state)
     (void)state;
     json_t *out;
     struct registry_release r;
-    open_it();
+    registry_here();
     add("m", "one", NULL);
     add("m", "two", NULL);
     add("n", "one", NULL);
@@ -159,7 +136,7 @@ static void aliases_are_told_of_names_and_of_versions(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define T(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
     const struct CMUnitTest tests[] = {
         T(a_name_may_be_there_before_its_first_version),
         T(what_is_said_may_be_said_otherwise_and_taken_back),

@@ -1,20 +1,8 @@
 /* The gfx942 code objects that ship, run here: beside cpu/ref at edge sizes, with every access looked at; planted faults are found. */
 #include "../test.h"
 #ifdef HAVE_LLVM_19
-#include "../emu/mock.h"
+#include "../emu/kernels.h"
 #include "../emu/emu942.c"
-#include "gpu/check.h"
-#include "gpu/images.h"
-
-static const char *file_of(enum gpu_kernel k)
-{
-    static const char *const files[] = {
-#define K(name, file, n_thread, n_block, args, what) #file,
-#include "gpu/kernels.def"
-#undef K
-    };
-    return files[k];
-}
 
 /* Planted: the n-th instruction of the kernel whose name begins so becomes s_nop (0: none). */
 static struct { const char *kernel, *instruction; int n; } fault;
@@ -23,7 +11,7 @@ static int run(const struct mock_launch *l)
     amd.n_block = 0;
     for (int i = 0; i < mock.n_block; i++)
         amd_block(mock.block[i].p, mock.block[i].n);
-    if (amd_load(gpu_image_of(file_of(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
+    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
         return 500;
     for (size_t i = 0, n = 0; i < amd.n_code && fault.kernel && !strcmp(fault.kernel, gpu_kernel_name(l->kernel)); i++)
         if (!strncmp(amd.code[i].text, fault.instruction, strlen(fault.instruction)) && (int)++n == fault.n)
@@ -31,39 +19,17 @@ static int run(const struct mock_launch *l)
     return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
 }
 
-static int n_row, n_wrong;
-static bool loud = true;
-static void note(void *to, const struct gpu_row *r)
-{
-    (void)to;
-    n_row++;
-    n_wrong += !r->right;
-    if (!r->right && loud)
-        print_message("%s %s: error %g, at most %g %s\n", r->name, r->shape, r->error, r->tolerance, r->message);
-}
-
 static struct gpu *open_mock(void)
 {
-    struct err err;
-    struct gpu *g;
-    mock.run = run, mock.wave = 64, amd_bad = n_row = n_wrong = 0;
-    if (!gpu_image_of("copy", "gfx942")) {
-        print_message("skipped: built without clang-19 and lld-19, there is no device code\n");
-        skip();
-    }
-    assert_int_equal(gpu_open_api(&g, &mock_api, 0, "gfx942", &err), 0);
-    return g;
+    amd_bad = 0;
+    return open_emulated(run, 64, "gfx942");
 }
 
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
-    struct gpu *g = open_mock();
-    assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note, NULL), 0);
-    assert_true(n_row > 60);
+    check_all(open_mock());
     assert_int_equal(amd_bad, 0);
-    gpu_close(g);
-    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
 }
 
 enum how { BY_CHECK = 1, BY_RESULT = 2 };
@@ -72,8 +38,8 @@ static int found(const char *kernel, const char *instruction, int n)
     struct gpu *g = open_mock();
     fault.kernel = kernel, fault.instruction = instruction, fault.n = n;
     amd_loud = 0, loud = false;
-    gpu_check(g, GPU_CHECK_SMALL, note, NULL);
-    const int how = (amd_bad ? BY_CHECK : 0) | (n_wrong ? BY_RESULT : 0);
+    gpu_check(g, GPU_CHECK_SMALL, note_row, NULL);
+    const int how = (amd_bad ? BY_CHECK : 0) | (rows_wrong ? BY_RESULT : 0);
     fault.kernel = NULL, amd_loud = 4, loud = true;
     gpu_close(g);
     return how;

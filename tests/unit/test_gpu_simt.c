@@ -3,11 +3,8 @@
 #pragma GCC diagnostic ignored "-Wpsabi"
 #pragma GCC diagnostic ignored "-Wunused-function"
 #define SIMT_WAVE 64
-#include "../test.h"
-#include "../emu/mock.h"
+#include "../emu/kernels.h"
 #include "../emu/simt.c"
-#include "gpu/check.h"
-#include "gpu/images.h"
 #include "gpu/dk.h"
 #include "gpu/args.h"
 #include "gpu/kern/copy.c"
@@ -36,43 +33,19 @@ static int run(const struct mock_launch *l)
     return simt_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), fn[l->kernel], l->args) ? 719 : 0;
 }
 
-static int n_row, n_wrong;
-static bool loud = true;
-static void note(void *to, const struct gpu_row *r)
-{
-    (void)to;
-    n_row++;
-    n_wrong += !r->right;
-    if (!r->right && loud)
-        print_message("%s %s: error %g, at most %g %s\n", r->name, r->shape, r->error, r->tolerance, r->message);
-}
-
 static struct gpu *open_mock(void)
 {
 #ifdef __SANITIZE_THREAD__
     print_message("skipped: the thread sanitizer does not know fibers\n");
     skip();
 #endif
-    struct err err;
-    struct gpu *g;
-    mock.run = run, mock.wave = SIMT_WAVE;
-    if (!gpu_image_of("copy", "gfx942")) {
-        print_message("skipped: built without clang-19 and lld-19, there is no device code\n");
-        skip();
-    }
-    assert_int_equal(gpu_open_api(&g, &mock_api, 0, "gfx942", &err), 0);
-    return g;
+    return open_emulated(run, SIMT_WAVE, "gfx942");
 }
 
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
-    struct gpu *g = open_mock();
-    n_row = n_wrong = 0;
-    assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note, NULL), 0);
-    assert_true(n_row > 60);
-    gpu_close(g);
-    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
+    check_all(open_mock());
     simt_release();
 }
 
@@ -80,13 +53,12 @@ static void every_kernel_gives_what_cpu_ref_gives(void **state)
 static int wrong_rows(void)
 {
     struct gpu *g = open_mock();
-    n_row = n_wrong = 0;
     loud = false;
-    gpu_check(g, GPU_CHECK_SMALL, note, NULL);
+    gpu_check(g, GPU_CHECK_SMALL, note_row, NULL);
     loud = true;
     gpu_close(g);
     simt_release();
-    return n_wrong;
+    return rows_wrong;
 }
 
 static void the_order_of_threads_changes_nothing(void **state)
@@ -123,12 +95,11 @@ static void a_failed_launch_ends_its_case_and_no_other(void **state)
 {
     (void)state;
     struct gpu *g = open_mock();
-    n_row = n_wrong = 0;
     loud = false;
     mock.fail_launch = 7;
-    assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note, NULL), 1);
+    assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note_row, NULL), 1);
     loud = true;
-    assert_true(n_row > 60);
+    assert_true(rows_seen > 60);
     gpu_close(g);
     assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
     simt_release();
@@ -153,9 +124,8 @@ static void a_device_is_measured(void **state)
 {
     (void)state;
     struct gpu *g = open_mock();
-    n_row = n_wrong = 0;
-    assert_int_equal(gpu_check(g, GPU_TIME_LAUNCH, note, NULL), 0);
-    assert_int_equal(n_row, 7);
+    assert_int_equal(gpu_check(g, GPU_TIME_LAUNCH, note_row, NULL), 0);
+    assert_int_equal(rows_seen, 7);
     gpu_close(g);
     simt_release();
 }

@@ -147,17 +147,15 @@ static void sources_are_judged_by_what_is_stated_or_else_found(void **state)
     json_decref(part);
 }
 
-static void put(const char *name, const char *text) { OK(file_write_all(in_dir(name), text, strlen(text), &err)); }
-
 static void what_stands_beside_sources_is_in_the_part(void **state)
 {
     (void)state;
     struct sources s = { .n = 0 };
     json_t *part;
     OK(file_mkdirs(in_dir("set"), &err));
-    put("set/a.txt", "Some words.\n");
-    put("set/README.md", "---\nlicense: cc-by-4.0\nlanguage: [en]\nsize_categories: n<1K\nsecret_key: x\n---\n");
-    put("set/LICENSE", "\xff\xfe");
+    put_text("set/a.txt", "Some words.\n");
+    put_text("set/README.md", "---\nlicense: cc-by-4.0\nlanguage: [en]\nsize_categories: n<1K\nsecret_key: x\n---\n");
+    put_text("set/LICENSE", "\xff\xfe");
     OK(sources_add(&s, in_dir("set"), &err));
     OK(licences_find(&s, &part, &err));
     OK(licences_judge(part, NULL, &err));

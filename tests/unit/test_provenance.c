@@ -9,15 +9,6 @@ static struct err err;
 #define ROOT "61d4849d9d90076d6215f4d525f13d6574af8e3f67aef3e6f36fc40a14fdd226"
 #define MODEL "48f5edafac89b3a1a8e5a2f3d2d8f4a1f8d0b6f9f2d1c3b4a5968778695a4b3c"
 
-static void put(const char *name, const char *text)
-{
-    char folder[1000];
-    snprintf(folder, sizeof folder, "%s", in_dir(name));
-    *strrchr(folder, '/') = 0;
-    OK(file_mkdirs(folder, &err));
-    OK(file_write_all(in_dir(name), text, strlen(text), &err));
-}
-
 static void requirements_are_read_strictly(void **state)
 {
     (void)state;
@@ -54,8 +45,8 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     bool passed;
     json_t *o;
     buf_init(&out);
-    put("results.json", "{\"model_sha\": \"" MODEL "\", \"results\": {\"arc\": {\"alias\": \"arc\", \"acc,none\": 0.5, \"acc_norm,none\": 0.6, \"acc_stderr,none\": \"N/A\"}}}");
-    put("calibration.json", "{\"kind\": \"calibration\", \"model_sha256\": null, \"figures\": [{\"name\": \"ece\", \"of\": null, \"value\": 0.04}, {\"name\": \"ece\", \"of\": \"group b\", \"value\": 0.2}]}");
+    put_text("results.json", "{\"model_sha\": \"" MODEL "\", \"results\": {\"arc\": {\"alias\": \"arc\", \"acc,none\": 0.5, \"acc_norm,none\": 0.6, \"acc_stderr,none\": \"N/A\"}}}");
+    put_text("calibration.json", "{\"kind\": \"calibration\", \"model_sha256\": null, \"figures\": [{\"name\": \"ece\", \"of\": null, \"value\": 0.04}, {\"name\": \"ece\", \"of\": \"group b\", \"value\": 0.2}]}");
     const char *const good[] = { "arc/acc>=0.5", "arc/acc_norm,none>0.59", "ece<=0.05", "group b/ece<0.3" };
     OK(evaluate(&out, &passed, good, 4));
     assert_true(passed);
@@ -73,9 +64,9 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     assert_non_null(strstr(out.data, "\"failedTests\":[\"arc/acc>0.5\"]"));
     assert_int_equal(evaluate(&out, &passed, unknown, 1), ERR_NOTFOUND);
     assert_int_equal(evaluate(&out, &passed, unknown, 0), ERR_USAGE);
-    put("calibration.json", "{\"model_sha256\": \"abc\", \"figures\": []}");
+    put_text("calibration.json", "{\"model_sha256\": \"abc\", \"figures\": []}");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
-    put("calibration.json", "[1");
+    put_text("calibration.json", "[1");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_FORMAT);
     buf_release(&out);
 }
@@ -87,12 +78,12 @@ static void a_run_tells_its_data_settings_and_times(void **state)
     json_t *o;
     char facts[3000];
     buf_init(&out);
-    put("data/a", "12345"), put("data/b", "678");
-    put("run/metrics.jsonl", "{\"step\":1,\"unix_ms\":1764000000000}\n{\"step\":2,\"unix_ms\":1764000009500}\n");
-    put("run/data/train.tok", "tokens");
+    put_text("data/a", "12345"), put_text("data/b", "678");
+    put_text("run/metrics.jsonl", "{\"step\":1,\"unix_ms\":1764000000000}\n{\"step\":2,\"unix_ms\":1764000009500}\n");
+    put_text("run/data/train.tok", "tokens");
     snprintf(facts, sizeof facts, "{\"unix_ms\": 1764000000000, \"config\": \"c.yaml\", \"settings\": {\"train\": {\"seed\": 1}}, \"model\": {}, \"data\": [{\"role\": \"train\", \"path\": \"%s\", \"bytes\": 8}, {\"role\": \"valid\", \"path\": \"%s\", \"bytes\": 8}]}",
              in_dir("data"), in_dir("gone"));
-    put("run/run.json", facts);
+    put_text("run/run.json", facts);
     OK(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err));
     OK(tree_parse_json(&o, out.data, out.len, "x", &err));
     const json_t *predicate = json_object_get(o, "predicate"), *list = json_object_get(json_object_get(predicate, "buildDefinition"), "resolvedDependencies");
@@ -106,9 +97,9 @@ static void a_run_tells_its_data_settings_and_times(void **state)
     assert_string_equal(tree_text_at(times, "startedOn"), "2025-11-24T16:00:00Z");
     assert_string_equal(tree_text_at(times, "finishedOn"), "2025-11-24T16:00:09Z");
     json_decref(o);
-    put("data/b", "6789");
+    put_text("data/b", "6789");
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err), ERR_CORRUPT);
-    put("run/run.json", "{}");
+    put_text("run/run.json", "{}");
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err), ERR_FORMAT);
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("none"), "1.2", &err), ERR_NOTFOUND);
     buf_release(&out);

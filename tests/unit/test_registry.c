@@ -1,5 +1,5 @@
 /* test_registry.c - versions, aliases, releases and the journal, on SQLite and on PostgreSQL. */
-#include "../databases.h"
+#include "../registries.h"
 #include <pthread.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -9,47 +9,12 @@
 #include "store/release.h"
 
 static struct err err;
-static struct registry *g;
-static const struct journal_by by = { .actor = "tester", .reason = "because" };
-
-/* LATHE_HOME too is the test's folder: there the blobs of a database on a server lie. */
-static int begin(void **state)
-{
-    if (database_make(state))
-        return -1;
-    setenv("LATHE_HOME", test_dir, 1);
-    return 0;
-}
-
-static int end(void **state)
-{
-    registry_close(g);
-    g = NULL;
-    when_set(-1);
-    return database_drop(state);
-}
-
-static void open_it(void)
-{
-    const char *where = database();
-    registry_close(g);
-    OK(registry_open(&g, on_postgres ? where : in_dir("registry"), true, &err));
-}
-
-static void put(const char *name, const char *text)
-{
-    char folder[1000];
-    snprintf(folder, sizeof folder, "%s", in_dir(name));
-    *strrchr(folder, '/') = 0;
-    OK(file_mkdirs(folder, &err));
-    OK(file_write_all(in_dir(name), text, strlen(text), &err));
-}
 
 static struct registry_version added(const char *name, const char *text)
 {
     struct registry_version v;
-    put("new/weights", text);
-    put("new/sub/config", "{}");
+    put_text("new/weights", text);
+    put_text("new/sub/config", "{}");
     OK(registry_add(g, &(struct registry_addition){ .name = name, .kind = "model", .path = in_dir("new") }, &by, &v, &err));
     return v;
 }
@@ -125,7 +90,7 @@ static void a_registry_that_is_not_there_is_said(void **state)
 static void a_registry_of_a_newer_program_is_left_alone(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     OK(db_run(registry_db(g), "UPDATE lathe_schema SET version = 99", NULL, 0, NULL, &err));
     registry_close(g);
     g = NULL;
@@ -138,7 +103,7 @@ static void a_registry_of_a_newer_program_is_left_alone(void **state)
 static void versions_are_numbered_and_the_same_contents_are_the_same_version(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     const struct registry_version a = added("m", "one"), b = added("m", "two"), again = added("m", "one"), other = added("other", "one");
     assert_true(a.number == 1 && b.number == 2 && again.number == 1 && other.number == 1);
     assert_true(a.is_new && b.is_new && !again.is_new && other.is_new);
@@ -163,9 +128,9 @@ static void versions_are_numbered_and_the_same_contents_are_the_same_version(voi
 static void what_was_added_is_a_copy_that_later_edits_do_not_reach(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     const struct registry_version v = added("m", "one");
-    put("new/weights", "edited");
+    put_text("new/weights", "edited");
     char *path;
     OK(registry_path(g, &v, &path, &err));
     struct buf text;
@@ -185,7 +150,7 @@ static void what_was_added_is_a_copy_that_later_edits_do_not_reach(void **state)
 static void a_view_that_was_damaged_is_made_again(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     const struct registry_version v = added("m", "one");
     char *path;
     OK(registry_path(g, &v, &path, &err));
@@ -204,15 +169,15 @@ static void a_view_that_was_damaged_is_made_again(void **state)
 static void a_single_file_keeps_its_name_and_is_what_is_loaded(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     struct registry_version v, renamed;
-    put("x.gguf", "weights");
+    put_text("x.gguf", "weights");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("x.gguf") }, &by, &v, &err));
     char *path;
     OK(registry_path(g, &v, &path, &err));
     assert_true(file_name_ends(path, "/x.gguf"));
     mem_free(path);
-    put("y.gguf", "weights");
+    put_text("y.gguf", "weights");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("y.gguf") }, &by, &renamed, &err));
     assert_true(renamed.number == 1 && !renamed.is_new);
 }
@@ -220,10 +185,10 @@ static void a_single_file_keeps_its_name_and_is_what_is_loaded(void **state)
 static void the_same_contents_under_other_names_are_refused(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "one");
     struct registry_version v;
-    put("other/weights", "one"), put("other/sub2/config", "{}");
+    put_text("other/weights", "one"), put_text("other/sub2/config", "{}");
     OK(file_rename(in_dir("other/sub2/config"), in_dir("other/config"), &err));
     OK(file_remove_tree(in_dir("other/sub2"), &err));
     assert_int_equal(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("other") }, &by, &v, &err), ERR_RANGE);
@@ -233,7 +198,7 @@ static void the_same_contents_under_other_names_are_refused(void **state)
 static void additions_that_are_not_right_are_refused(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "one");
     struct registry_version v;
     struct registry_addition a = { .name = "a/b", .kind = "model", .path = in_dir("new") };
@@ -279,7 +244,7 @@ static void *write_on(void *p)
 static void writers_at_once_get_numbers_of_their_own(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     struct writer w[WRITERS];
     for (int i = 0; i < WRITERS; i++) {
         w[i] = (struct writer){ .i = i };
@@ -308,15 +273,15 @@ static void writers_at_once_get_numbers_of_their_own(void **state)
 static void where_a_version_comes_from_is_known_both_ways(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     struct registry_version data, model, tuned, v;
-    put("d/x", "data");
+    put_text("d/x", "data");
     OK(registry_add(g, &(struct registry_addition){ .name = "d", .kind = "data", .path = in_dir("d") }, &by, &data, &err));
     const struct registry_parent parents[] = { { "d@1", "data" }, { "org/base@main", "base" } };
-    put("new/weights", "one");
+    put_text("new/weights", "one");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .parent = parents, .n_parent = 2 }, &by, &model, &err));
     const struct registry_parent from_model = { "m@1", "base" }, from_tuned = { "m@2", "base" }, unknown = { "x@1", "base" }, self = { "m@2", "base" };
-    put("new/weights", "two");
+    put_text("new/weights", "two");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .parent = &from_model, .n_parent = 1 }, &by, &tuned, &err));
     json_t *o;
     OK(registry_lineage(g, &tuned, &o, &err));
@@ -338,10 +303,10 @@ static void where_a_version_comes_from_is_known_both_ways(void **state)
 static void evidence_is_kept_with_its_kind(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     const struct registry_version v = added("m", "one");
-    put("e1", "{\"kind\": \"calibration\", \"figures\": []}"), put("e2", "{\"results\": {}, \"configs\": {}}"), put("e3", "{\"verdict\": \"better\", \"effect\": 0.5}");
-    put("e4", "{\"totals\": {}, \"sources\": []}"), put("e5", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}"), put("e6", "\x01\x02");
+    put_text("e1", "{\"kind\": \"calibration\", \"figures\": []}"), put_text("e2", "{\"results\": {}, \"configs\": {}}"), put_text("e3", "{\"verdict\": \"better\", \"effect\": 0.5}");
+    put_text("e4", "{\"totals\": {}, \"sources\": []}"), put_text("e5", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}"), put_text("e6", "\x01\x02");
     char path[6][100];
     const char *evidence[6];
     for (int i = 0; i < 6; i++) {
@@ -364,8 +329,8 @@ static void evidence_is_kept_with_its_kind(void **state)
 static void a_signature_comes_with_the_folder_and_lies_beside_the_files(void **state)
 {
     (void)state;
-    open_it();
-    put("new/model.sig", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
+    registry_here();
+    put_text("new/model.sig", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
     const struct registry_version v = added("m", "one");
     struct manifest m;
     OK(registry_manifest(g, &v, &m, &err));
@@ -382,7 +347,7 @@ static void a_signature_comes_with_the_folder_and_lies_beside_the_files(void **s
 static void an_alias_moves_on_and_back(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1"), added("m", "2"), added("m", "3");
     struct registry_release r;
     assert_int_equal(registry_release_get(g, "m", "production", &r, &err), ERR_NOTFOUND);
@@ -405,7 +370,7 @@ static void an_alias_moves_on_and_back(void **state)
 static void a_candidate_stands_beside_and_settles_or_goes(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1"), added("m", "2"), added("m", "3");
     assert_int_equal(promote("production", 1, RELEASE_CANARY), ERR_USAGE);
     OK(promote("production", 1, RELEASE_NONE));
@@ -441,7 +406,7 @@ static void a_candidate_stands_beside_and_settles_or_goes(void **state)
 static void moves_that_are_not_right_change_nothing(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1"), added("m", "2");
     OK(promote("production", 1, RELEASE_NONE));
     const int64_t n = records();
@@ -466,7 +431,7 @@ static void moves_that_are_not_right_change_nothing(void **state)
 static void of_two_moves_from_one_state_the_second_is_refused(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1"), added("m", "2");
     OK(promote("production", 1, RELEASE_NONE));
     struct release_move m = to("production", 2, RELEASE_NONE);
@@ -483,7 +448,7 @@ static void of_two_moves_from_one_state_the_second_is_refused(void **state)
 static void an_alias_can_go(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1");
     struct release_move m = to("candidate", 1, RELEASE_NONE);
     OK(registry_alias(g, &m, &by, NULL, NULL, &err));
@@ -499,7 +464,7 @@ static void an_alias_can_go(void **state)
 static void far_back_a_history_of_stable_versions_is_forgotten_not_broken(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1"), added("m", "2");
     for (int i = 0; i < 250; i++)
         OK(promote("production", 1 + i % 2, RELEASE_NONE));
@@ -512,7 +477,7 @@ static void far_back_a_history_of_stable_versions_is_forgotten_not_broken(void *
 static void what_was_served_when(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     const int64_t day = INT64_C(86400000000000), t = INT64_C(2000000000000000000);
     when_set(t);
     added("m", "1"), added("m", "2");
@@ -555,7 +520,7 @@ static void a_version_that_is_not_whole_is_not_promoted(void **state)
 {
     (void)state;
     char path[500], manifest[500];
-    open_it();
+    registry_here();
     added("m", "one");
     const struct registry_version v = added("m", "two");
     OK(promote("production", 1, RELEASE_NONE));
@@ -582,7 +547,7 @@ static void a_version_that_is_not_whole_is_not_promoted(void **state)
 static void with_the_clock_set_back_times_still_go_up_and_the_clock_is_told(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     const int64_t t = INT64_C(1800000000) * 1000000000;
     when_set(t);
     added("m", "1");
@@ -606,7 +571,7 @@ static void with_the_clock_set_back_times_still_go_up_and_the_clock_is_told(void
 static void lists_and_pages_tell_what_there_is(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1"), added("b", "1");
     OK(promote("production", 1, RELEASE_NONE));
     json_t *o;
@@ -632,7 +597,7 @@ static void lists_and_pages_tell_what_there_is(void **state)
 static void what_servers_say_is_kept_as_their_last_word(void **state)
 {
     (void)state;
-    open_it();
+    registry_here();
     added("m", "1");
     const int64_t n = records();
     OK(registry_server_state(g, "host:1", "m", "production", 1, "loading", NULL, &err));
@@ -647,7 +612,7 @@ static void what_servers_say_is_kept_as_their_last_word(void **state)
     assert_true(records() == n);
 }
 
-#define R(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define R(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest registry[] = {
     R(names_versions_and_aliases_are_told_apart),
     R(a_registry_that_is_not_there_is_said),

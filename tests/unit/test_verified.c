@@ -5,20 +5,11 @@
 
 static struct err err;
 
-static void put(const char *name, const char *text)
-{
-    char folder[1000];
-    snprintf(folder, sizeof folder, "%s", in_dir(name));
-    *strrchr(folder, '/') = 0;
-    OK(file_mkdirs(folder, &err));
-    OK(file_write_all(in_dir(name), text, strlen(text), &err));
-}
-
 static int set_up(void **state)
 {
     make_dir(state);
     OK(pki_make(in_dir("k"), "P-256", NULL, &err));
-    put("m/x-00001-of-00002.gguf", "one"), put("m/x-00002-of-00002.gguf", "two"), put("m/y.gguf", "alone"), put("m/notes/a", "a");
+    put_text("m/x-00001-of-00002.gguf", "one"), put_text("m/x-00002-of-00002.gguf", "two"), put_text("m/y.gguf", "alone"), put_text("m/notes/a", "a");
     return 0;
 }
 
@@ -52,11 +43,11 @@ static void a_file_in_pieces_is_looked_at_with_all_of_them(void **state)
     assert_int_equal(load("m"), 0);
     assert_int_equal(load("m/x-00001-of-00002.gguf"), 0);
     assert_int_equal(load("m/y.gguf"), 0);
-    put("m/x-00002-of-00002.gguf", "TWO");
+    put_text("m/x-00002-of-00002.gguf", "TWO");
     assert_int_equal(load("m/x-00001-of-00002.gguf"), ERR_GATE);
     assert_int_equal(load("m"), ERR_GATE);
     assert_int_equal(load("m/y.gguf"), 0);                        /* loaded alone */
-    put("m/y.gguf", "Alone");
+    put_text("m/y.gguf", "Alone");
     assert_int_equal(load("m/y.gguf"), ERR_GATE);
     assert_non_null(strstr(err.msg, "'y.gguf' is changed"));
 }
@@ -78,11 +69,11 @@ static void each_change_of_times_and_inodes_is_looked_at_again(void **state)
     sign(NULL);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(load("m"), 0);
-        put("m/y.gguf", "ALONE");                                 /* as long as it was, at once */
+        put_text("m/y.gguf", "ALONE");                                 /* as long as it was, at once */
         assert_int_equal(load("m"), ERR_GATE);
-        put("m/y.gguf", "alone");
+        put_text("m/y.gguf", "alone");
     }
-    put("m/model.sig", "{}");
+    put_text("m/model.sig", "{}");
     assert_int_equal(load("m"), ERR_FORMAT);
 }
 

@@ -1,5 +1,5 @@
 /* test_verify.c - a registry that was changed behind its journal's back is found out, and where. */
-#include "../databases.h"
+#include "../registries.h"
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -11,14 +11,6 @@
 #include "store/release.h"
 
 static struct err err;
-static struct registry *g;
-static const struct journal_by by = { .actor = "tester", .reason = "because" };
-
-static void put(const char *name, const char *text)
-{
-    OK(file_mkdirs(in_dir("new"), &err));
-    OK(file_write_all(in_dir(name), text, strlen(text), &err));
-}
 
 /* Two versions with all that can be said of them. */
 static void fill(void)
@@ -28,9 +20,9 @@ static void fill(void)
     const char *evidence[] = { path };
     const struct registry_parent parent = { "org/base", "base" };
     snprintf(path, sizeof path, "%s/evidence.json", test_dir);
-    put("evidence.json", "{\"kind\": \"speed\", \"figures\": []}");
+    put_text("evidence.json", "{\"kind\": \"speed\", \"figures\": []}");
     for (int i = 0; i < 2; i++) {
-        put("new/weights", i ? "two" : "one");
+        put_text("new/weights", i ? "two" : "one");
         OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .evidence = evidence, .n_evidence = 1, .parent = &parent, .n_parent = 1 }, &by, &v, &err));
     }
     json_t *policy = json_pack("{s:s}", "compare", "not worse");
@@ -44,24 +36,13 @@ static void fill(void)
 
 static int begin(void **state)
 {
-    if (database_make(state))
+    if (registry_begin(state))
         return -1;
-    setenv("LATHE_HOME", test_dir, 1);
     if (!*database_where)
         return 0;
-    if (registry_open(&g, on_postgres ? database_where : in_dir("registry"), true, &err)) {
-        print_message("%s\n", err.msg);
-        return -1;
-    }
+    registry_here();
     fill();
     return 0;
-}
-
-static int end(void **state)
-{
-    registry_close(g);
-    g = NULL;
-    return database_drop(state);
 }
 
 /* How many findings; *first: a copy of the first one's text. */
@@ -306,7 +287,7 @@ static void a_view_that_is_not_of_the_blobs_is_found(void **state)
 }
 
 static const struct CMUnitTest verify[] = {
-#define R(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define R(name) cmocka_unit_test_setup_teardown(name, begin, registry_end)
     R(a_registry_that_nobody_touched_is_valid),
     R(every_byte_of_every_blob_counts),
     R(where_a_large_blob_was_changed_is_told),

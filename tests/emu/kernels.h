@@ -1,0 +1,53 @@
+/* kernels.h - every device kernel run by an emulator and looked at beside cpu/ref, as the tests of each emulator do it.  Included by one test, after mock.h. */
+#ifndef TESTS_EMU_KERNELS_H
+#define TESTS_EMU_KERNELS_H
+#include "../test.h"
+#include "mock.h"
+#include "gpu/check.h"
+#include "gpu/images.h"
+
+/* The file of src/gpu/kern that a kernel is in. */
+SHARED_BY_TESTS const char *kernel_file(enum gpu_kernel k)
+{
+    static const char *const files[] = {
+#define K(name, file, n_thread, n_block, args, what) #file,
+#include "gpu/kernels.def"
+#undef K
+    };
+    return files[k];
+}
+
+static int rows_seen, rows_wrong;
+static bool loud = true;
+SHARED_BY_TESTS void note_row(void *to, const struct gpu_row *r)
+{
+    (void)to;
+    rows_seen++;
+    rows_wrong += !r->right;
+    if (!r->right && loud)
+        print_message("%s %s: error %g, at most %g %s\n", r->name, r->shape, r->error, r->tolerance, r->message);
+}
+
+/* A device of `arch` whose kernels run() runs, in waves of so many threads; the counts begin anew. */
+SHARED_BY_TESTS struct gpu *open_emulated(int (*run)(const struct mock_launch *l), int wave, const char *arch)
+{
+    struct err err;
+    struct gpu *g;
+    mock.run = run, mock.wave = wave, rows_seen = rows_wrong = 0;
+    if (!gpu_image_of("copy", arch)) {
+        print_message("skipped: built without clang-19 and lld-19, there is no device code\n");
+        skip();
+    }
+    assert_int_equal(gpu_open_api(&g, &mock_api, 0, arch, &err), 0);
+    return g;
+}
+
+/* All rows are right, and the device is left as it was found. */
+SHARED_BY_TESTS void check_all(struct gpu *g)
+{
+    assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note_row, NULL), 0);
+    assert_true(rows_seen > 60);
+    gpu_close(g);
+    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
+}
+#endif
