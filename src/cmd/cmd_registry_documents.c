@@ -11,6 +11,7 @@
 #include "report/nist.h"
 #include "report/outline.h"
 #include "report/report.h"
+#include "store/evidence_figure.h"
 
 enum { EVIDENCE_MAX = 256 << 20, FACTS_MAX = 1 << 20 };
 static const char *out_dir, *said_path;
@@ -56,6 +57,46 @@ static int write_evidence(struct dossier *d, const json_t *e, struct err *err)
     return rc;
 }
 
+/* Is one of the report's models this version, by what its weights and files are called? */
+static bool is_ours(const struct dossier *d, int64_t i)
+{
+    const char *of = read_str(json_array_get(json_object_get(d->report, "models"), (size_t)i), "sha256");
+    size_t k;
+    json_t *f;
+    if (!of || evidence_is_of(json_object_get(d->shown, "facts"), of))
+        return true;
+    json_array_foreach(json_object_get(d->shown, "files"), k, f)
+        if (read_str(f, "sha256") && !strcmp(read_str(f, "sha256"), of))
+            return true;
+    return false;
+}
+
+/* Figures of other models, of which there may be evidence too, say nothing of this one. */
+static void leave_out_others(struct dossier *d)
+{
+    json_t *figures = json_object_get(d->report, "figures");
+    size_t n = 0;
+    for (size_t i = json_array_size(figures); i-- > 0;) {
+        const json_t *model = json_object_get(json_array_get(figures, i), "model");
+        if (json_is_integer(model) && !is_ours(d, json_integer_value(model)))
+            n += !json_array_remove(figures, i);
+    }
+    if (n)
+        log_warn("%zu figures of other models than %s@%lld are left out", n, d->v.name, (long long)d->v.number);
+}
+
+/* Files that the documents do not read, as their names are not those of evidence; audits and signatures are told by the registry. */
+static void say_passed_over(const struct dossier *d)
+{
+    json_t *e;
+    size_t i;
+    json_array_foreach(json_object_get(d->shown, "evidence"), i, e) {
+        const char *file = read_str(e, "file"), *kind = read_str(e, "kind");
+        if (file && kind && strcmp(kind, "audit") && strcmp(kind, "signature") && !evidence_is_name(file))
+            log_warn("%s (%s): its figures are not in the documents, expected a name such as KIND_2026-11-26T21-14-27.123456.json", file, kind);
+    }
+}
+
 static int gather(struct dossier *d, struct err *err)
 {
     size_t i;
@@ -68,6 +109,8 @@ static int gather(struct dossier *d, struct err *err)
     const int rc = report_make(&d->report, files, err);
     json_decref(files);
     TRY(rc);
+    say_passed_over(d);
+    leave_out_others(d);
     if (!said_path)
         return 0;
     TRY(tree_load(&d->said, said_path, FACTS_MAX, err));
@@ -108,18 +151,13 @@ static int write_forms(const char *name, const json_t *tree, int (*text)(const j
     return rc;
 }
 
-/* The evaluated model that this version is, by the digest of its weights; the last one where none has it. */
+/* The evaluated model that this version is; -1: none of them. */
 static int model_of_version(const struct dossier *d)
 {
-    const json_t *models = json_object_get(d->report, "models");
-    const char *sha256 = read_str(d->shown, "facts.sha256");
-    const int n = (int)json_array_size(models);
-    for (int i = 0; i < n; i++) {
-        const char *of = read_str(json_array_get(models, (size_t)i), "sha256");
-        if (sha256 && of && !strcmp(sha256, of))
+    for (int i = (int)json_array_size(json_object_get(d->report, "models")) - 1; i >= 0; i--)
+        if (is_ours(d, i))
             return i;
-    }
-    return n - 1;
+    return -1;
 }
 
 static int write_model_card(const struct dossier *d, struct err *err)

@@ -165,7 +165,7 @@ static int start_staying(const struct flow_stage *s, const struct child_wish *w,
     char *port = file_of(s, "port");
     if (!port)
         return ERR(err, NOMEM, "no memory for a path");
-    int rc = opt_find(s->command.opts, "port-file") ? child_start(w, port, &id, err) : ERR(err, USAGE, "stays: lathe %s is no command that goes on", s->command.name);
+    int rc = child_start(w, port, &id, err);
     if (!rc && (rc = served_at(s, port, &id, err)) < 0)
         (void)child_end(&id, true, NULL);
     mem_free(port);

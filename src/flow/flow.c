@@ -156,6 +156,8 @@ static int read_stage(struct flow *f, struct flow_stage *s, json_t *stage, flow_
     if (strcmp(gate, "stop") && strcmp(gate, "warn"))
         return ERR(err, FORMAT, "%s: %sgate: expected stop or warn, found '%s'", f->path, where, gate);
     s->gate_warns = !strcmp(gate, "warn");
+    if (s->stays && !opt_find(s->command.opts, "port-file"))
+        return ERR(err, USAGE, "%s: %sstays: lathe %s is no command that goes on", f->path, where, s->command.name);
     s->folder = mem_printf("%s/%s", f->out, s->name), s->out = mem_printf("%s/%s/out", f->out, s->name);
     return s->folder && s->out ? 0 : ERR(err, NOMEM, "no memory for the stages of %s", f->path);
 }
@@ -236,7 +238,7 @@ int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx
     return 0;
 }
 
-struct needing { struct flow *f; struct flow_stage *s; int depth; };
+struct needing { struct flow *f; struct flow_stage *s; };
 
 /* $(STAGE) and $(STAGE.KEY). */
 static int need_of_text(void *ctx, const char *text, struct err *err);
@@ -256,7 +258,7 @@ static int need_of_tree(struct needing *n, const json_t *v, struct err *err)
     return 0;
 }
 
-static bool is_tree(const char *path) { return file_name_ends(path, ".yaml") || file_name_ends(path, ".yml") || file_name_ends(path, ".json"); }
+bool flow_is_tree(const char *path) { return file_name_ends(path, ".yaml") || file_name_ends(path, ".yml") || file_name_ends(path, ".json"); }
 
 static int need_of_text(void *ctx, const char *text, struct err *err)
 {
@@ -278,10 +280,11 @@ static int need_of_text(void *ctx, const char *text, struct err *err)
         n->s->need[owner] = true;
     json_t *tree = NULL;
     struct err none;
-    if (is_tree(path) && file_exists(path) && !file_is_dir(path) && !tree_load(&tree, path, FILE_BYTES_MAX, &none))
-        TRY(need_of_tree(n, tree, err));
+    int rc = 0;
+    if (flow_is_tree(path) && file_exists(path) && !file_is_dir(path) && !tree_load(&tree, path, FILE_BYTES_MAX, &none))
+        rc = need_of_tree(n, tree, err);
     json_decref(tree);
-    return 0;
+    return rc;
 }
 
 static int read_needs(struct flow *f, struct flow_stage *s, const json_t *stage, struct err *err)

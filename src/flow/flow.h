@@ -71,6 +71,7 @@ int flow_owner(const struct flow *f, const char *path);
 bool flow_names_itself(const struct flow_stage *s);            /* $(this) is among its texts */
 /* Whether a command writes to what an option of this name names: out, registry, record, and the like. */
 bool flow_is_written(const char *option);
+bool flow_is_tree(const char *path);                           /* YAML or JSON, by its name */
 
 /* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written; read_only: but for options that are written to. */
 int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/manifest.h"
@@ -148,8 +149,6 @@ static int input_of_tree(struct inputs *in, const json_t *v, struct err *err)
     return 0;
 }
 
-static bool is_tree(const char *path) { return file_name_ends(path, ".yaml") || file_name_ends(path, ".yml") || file_name_ends(path, ".json"); }
-
 /* A text that names a file or a folder.  Those of stages are known by their records. */
 static int input_of_path(struct inputs *in, const char *path, struct err *err)
 {
@@ -163,7 +162,10 @@ static int input_of_path(struct inputs *in, const char *path, struct err *err)
     TRY(input_set(in, path, hex, err));
     json_t *tree = NULL;
     int rc = 0;
-    if (is_tree(path) && !file_is_dir(path) && in->depth < DEPTH_MAX && !tree_load(&tree, path, TREE_BYTES_MAX, NULL)) {
+    struct err why;
+    if (flow_is_tree(path) && !file_is_dir(path) && in->depth < DEPTH_MAX && tree_load(&tree, path, TREE_BYTES_MAX, &why) < 0)
+        log_warn("stage '%s': what %s names is not looked for: %s", in->s->name, path, why.msg);
+    else if (tree) {
         in->depth++;
         rc = input_of_tree(in, tree, err);
         in->depth--;

@@ -1,5 +1,6 @@
 /* dev.c - one GPU through a table of driver calls. */
 #include "gpu/dev.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "gpu/args.h"
 #include "gpu/images.h"
@@ -52,8 +53,10 @@ static int load(struct gpu *g, const char *target, struct err *err)
         if (g->n_module == MODULES_MAX)
             return ERR(err, RANGE, "more than %d images for %s", MODULES_MAX, target);
         const int rc = g->api->module_load(&g->module[g->n_module], image->data);
-        if (rc == 222 && strcmp(image->target, target) != 0)                 /* PTX too new for the driver: done without */
+        if (rc == 222 && strcmp(image->target, target) != 0) {               /* PTX too new for the driver: done without */
+            log_warn("%s:%d: the driver is too old for '%s' of %s (CUDA 12.3, driver 545): its kernels are not there", g->api->word, g->facts.device, image->file, image->target);
             continue;
+        }
         if (rc != 0)
             return ERR(err, UNSUPPORTED, "%s:%d: the driver refuses '%s' for %s: %s (%d)%s", g->api->word, g->facts.device, image->file, image->target,
                        g->api->error_text(rc), rc, rc == 222 ? "; PTX this new needs CUDA 12.0 (driver 525) or later" : "");

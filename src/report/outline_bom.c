@@ -76,7 +76,7 @@ static json_t *model(struct bom *b)
     bom_hash(&b->d, o, read_str(v, "root"));
     json_t *properties = doc_put(&b->d, o, "properties", doc_list(&b->d));
     bom_property(&b->d, properties, "lathe:digest", "the SHA-256 is the root of the files by OpenSSF Model Signing's rule");
-    bom_property(&b->d, properties, "lathe:licence", read_str(v, "facts.licence"));
+    bom_property(&b->d, properties, "lathe:license", read_str(v, "facts.license"));
     number_property(b, properties, "lathe:parameters", read_at(v, "facts.parameters"));
     number_property(b, properties, "lathe:active_parameters", read_at(v, "facts.active_parameters"));
     json_t *files = doc_put(&b->d, o, "components", doc_list(&b->d));

@@ -454,8 +454,10 @@ static int64_t add(struct mlflow_ask *a, const char *name, const char *source, c
     const struct registry_parent parent = { run, "run" };
     char *path = path_of_source(a, source);
     struct registry_addition addition = { .name = name, .kind = "model", .path = path, .parent = &parent, .n_parent = run && *run };
-    if (path && a->o->add(a->g, &addition, &by, &v, &err) < 0)
+    char *there = NULL;                                  /* made now: "source" names it */
+    if (path && (a->o->add(a->g, &addition, &by, &v, &err) < 0 || registry_path(a->g, &v, &there, &err) < 0))
         mlflow_refuse_err(&a->e, &err);
+    mem_free(there);
     mem_free(path);
     return a->e.status ? 0 : v.number;
 }

@@ -5,21 +5,12 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "data/language.h"
+#include "serve/sticky.h"
 #include "serve/visit.h"
 
 #define LOOK_TOKENS 256                  /* at the end of a prompt, of which nothing else tells a last turn */
 
 static void copy(char *to, size_t size, const char *from) { snprintf(to, size, "%.*s", (int)size - 1, from ? from : ""); }
-
-/* Of whom the request says that it comes; the rest of a long name is not looked at. */
-static const char *user_of(const json_t *request)
-{
-    const json_t *of[] = { json_object_get(request, "safety_identifier"), json_object_get(request, "user"), json_object_get(json_object_get(request, "metadata"), "user_id") };
-    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
-        if (json_string_length(of[i]))
-            return json_string_value(of[i]);
-    return "";
-}
 
 /* Without special tokens: what people and models have written, and the template's words between that. */
 static void add_text(struct buf *to, const struct served_model *s, const struct tok_ids *ids, size_t last)
@@ -69,7 +60,7 @@ void recording_begin(struct choice *c)
     copy(ev->model, sizeof ev->model, x->w.as.name), copy(ev->arm, sizeof ev->arm, x->arm);
     ev->version = x->s->number;
     copy(ev->root, sizeof ev->root, ev->version ? x->s->version_root : x->w.as.digest);
-    copy(ev->owner, sizeof ev->owner, v->client ? v->rights.name : ""), copy(ev->user, sizeof ev->user, user_of(x->w.request));
+    copy(ev->owner, sizeof ev->owner, v->client ? v->rights.name : ""), copy(ev->user, sizeof ev->user, json_string_value(request_user(x->w.request)));
     copy(ev->api, sizeof ev->api, http_path(x->q));
     ev->prompt_tokens = (int64_t)x->w.prompt[c->i / made].n;
     c->record->keep = recorder_keeps_texts(x->s->recorder) && (!v->client || v->rights.keep_text);

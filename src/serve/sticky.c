@@ -85,12 +85,17 @@ static int by_prompt(uint64_t salt, const json_t *request)
     return place;
 }
 
+const json_t *request_user(const json_t *request)
+{
+    const json_t *user = text_of(request, "user");
+    user = user ? user : text_of(request, "safety_identifier");
+    return user ? user : text_of(json_object_get(request, "metadata"), "user_id");
+}
+
 int sticky_place_of(uint64_t salt, struct http_request *q, const json_t *request)
 {
     const struct visit *v = http_user(q);
-    const json_t *user = text_of(request, "user"), *conversation = text_of(request, "conversation");
-    user = user ? user : text_of(request, "safety_identifier");
-    user = user ? user : text_of(json_object_get(request, "metadata"), "user_id");
+    const json_t *user = request_user(request), *conversation = text_of(request, "conversation");
     conversation = conversation ? conversation : text_of(json_object_get(request, "conversation"), "id");
     conversation = conversation ? conversation : text_of(request, "prompt_cache_key");
     if (user || conversation)

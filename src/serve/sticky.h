@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include "serve/http.h"
 
+/* Whom a request names as its user, a text that is not empty; NULL: nobody. */
+const json_t *request_user(const json_t *request);
 int sticky_place(uint64_t salt, const char *kind, const void *id, size_t n);
 /* Of a request that visit_begin() has seen. */
 int sticky_place_of(uint64_t salt, struct http_request *q, const json_t *request);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/evidence_figure.h"
 #include "store/gate_policy.h"
 #include "store/gate_signature.h"
 
@@ -94,24 +95,12 @@ static int gather(struct judging *j, struct err *err)
     return rc ? rc : find_unaudited(j, id, err);
 }
 
-/* The digest of the weights that it is of; "": it does not say. */
-static const char *digest_of(const json_t *tree)
-{
-    const char *sha = tree_text_at(tree, "model_sha256");
-    return *sha ? sha : tree_text_at(json_object_get(tree, "config"), "model_sha");
-}
-
 /* Does the evidence say that it is of other weights? */
 static bool is_of_another(const struct judging *j, const json_t *tree)
 {
-    const char *sha = digest_of(tree);
-    if (!*sha || !strcmp(sha, tree_text_at(j->facts, "sha256")))
+    const char *sha = evidence_model(tree);
+    if (!*sha || evidence_is_of(j->facts, sha))
         return false;
-    size_t k;
-    const json_t *digest;
-    json_array_foreach(json_object_get(j->facts, "digests"), k, digest)
-        if (json_is_string(digest) && !strcmp(sha, json_string_value(digest)))
-            return false;
     for (int i = 0; i < j->files.n; i++)
         if (!strcmp(sha, j->files.file[i].sha256))
             return false;
@@ -146,36 +135,6 @@ static int add_bounds(struct judging *j, const char *check, double min, double m
 
 /* ---- figures of evaluations ---- */
 
-/* FIGURE or FIGURE/OF; the figures of an evaluation have `of` or null. */
-static double figure_of(const json_t *tree, const char *key)
-{
-    size_t i;
-    const json_t *f;
-    json_array_foreach(json_object_get(tree, "figures"), i, f) {
-        const char *name = tree_text_at(f, "name"), *of = tree_text_at(f, "of");
-        const size_t n = strlen(name);
-        if (!strncmp(key, name, n) && (*of ? key[n] == '/' && !strcmp(key + n + 1, of) : !key[n]))
-            return tree_number_at(f, "value");
-    }
-    return NAN;
-}
-
-/* TASK/METRIC: results.TASK["METRIC,FILTER"], the first filter. */
-static double result_of(const json_t *tree, const char *key)
-{
-    const char *slash = strrchr(key, '/'), *metric;
-    if (!slash)
-        return NAN;
-    char task[200];
-    snprintf(task, sizeof task, "%.*s", (int)(slash - key), key);
-    const size_t n = strlen(slash + 1);
-    json_t *value;
-    json_object_foreach(json_object_get(json_object_get(tree, "results"), task), metric, value)
-        if (!strncmp(metric, slash + 1, n) && metric[n] == ',' && json_is_number(value))
-            return json_number_value(value);
-    return NAN;
-}
-
 /* The newest evidence of this model that has it; *why: only another's has. */
 static double find_figure(const struct judging *j, const char *key, const char **blob, const char **why)
 {
@@ -184,9 +143,7 @@ static double find_figure(const struct judging *j, const char *key, const char *
     *blob = "", *why = NULL;
     json_array_foreach(j->own, i, e) {
         const json_t *tree = json_object_get(e, "tree");
-        double found = figure_of(tree, key);
-        if (isnan(found))
-            found = result_of(tree, key);
+        const double found = evidence_figure_value(tree, key);
         if (isnan(found))
             continue;
         *blob = tree_text_at(e, "blob");
@@ -261,7 +218,7 @@ static int check_compare(struct judging *j, struct err *err)
         const char *verdict = tree_text_at(tree, "verdict");
         if (strcmp(tree_text_at(e, "kind"), "compare"))
             continue;
-        const char *why = !*digest_of(tree) ? "the comparison does not say which model is the new one" : is_of_another(j, tree) ? "the comparison is of another new model" : NULL;
+        const char *why = !*evidence_model(tree) ? "the comparison does not say which model is the new one" : is_of_another(j, tree) ? "the comparison is of another new model" : NULL;
         if (!why) {
             o = (struct outcome){ .found = json_string(verdict), .passed = rank_of(verdict) >= rank_of(least), .evidence = tree_text_at(e, "blob") };
             break;

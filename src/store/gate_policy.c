@@ -144,5 +144,9 @@ int registry_policy_get(struct registry *g, const char *name, const char *alias,
     if (!rc)
         rc = gate_policy_check(*policy, "the policy", err);
     buf_release(&text);
+    if (rc) {
+        json_decref(*policy);
+        *policy = NULL;
+    }
     return rc;
 }

@@ -9,7 +9,7 @@
  *   contamination: 0.01                    at most; share of an evaluation set's items, the worst set's, in audits of the version and of all that it comes from; data without one fails
  *   pii_per_million: 50                    at most, in those audits
  *   secrets: 0                             at most, in those audits
- *   licences: [Apache-2.0, MIT]            the only ones of the version and of the sources in those audits
+ *   licences: [Apache-2.0, MIT]            the only ones of the version, where its files say one, and of the sources in those audits
  *   signature: enforce                     off, warn or enforce: OpenSSF Model Signing's, of all the version's files, by one of
  *   signers: [PEM, ...]                    public keys, or certificates that the signing one must lead to
  * A key without which nothing is asked.  Unknown keys are refused. */

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/evidence_figure.h"
 
 #define STATEMENT "https://in-toto.io/Statement/v1"
 #define TEST_RESULT "https://in-toto.io/attestation/test-result/v0.1"
@@ -53,30 +54,6 @@ static bool holds(const struct provenance_need *w, double v)
     return !strcmp(w->op, "==") ? equal : *w->op == '>' ? v > w->value || (w->op[1] && equal) : v < w->value || (w->op[1] && equal);
 }
 
-/* The figure of that name in results of tasks (TASK/METRIC: "acc,none") or in evidence. */
-static double figure_in(const json_t *o, const char *name)
-{
-    const char *slash = strchr(name, '/'), *key;
-    json_t *v;
-    size_t i;
-    char task[200] = "";
-    if (slash)
-        snprintf(task, sizeof task, "%.*s", (int)(slash - name), name);
-    const json_t *results = slash ? json_object_get(json_object_get(o, "results"), task) : NULL;
-    json_object_foreach((json_t *)(uintptr_t)results, key, v) {
-        const size_t n = strcspn(key, ",");
-        if (json_is_number(v) && (!strcmp(key, slash + 1) || (strlen(slash + 1) == n && !strncmp(key, slash + 1, n))))
-            return json_number_value(v);
-    }
-    json_array_foreach(json_object_get(o, "figures"), i, v) {
-        const char *of = tree_text_at(v, "of"), *figure = tree_text_at(v, "name");
-        const size_t n = strlen(of);
-        if (!strcmp(n ? "" : name, n ? "/" : figure) || (n && !strncmp(name, of, n) && name[n] == '/' && !strcmp(name + n + 1, figure)))
-            return tree_number_at(v, "value");
-    }
-    return NAN;
-}
-
 struct evaluation {
     json_t *configuration, *passed, *failed;
     const char *model_sha256;
@@ -89,11 +66,11 @@ static int read_evidence(struct evaluation *e, const char *path, const struct pr
     json_t *o;
     TRY(sha256_of_file(path, sha256, err));
     TRY(tree_load(&o, path, EVIDENCE_MAX, err));
-    const char *of = *tree_text_at(o, "model_sha256") ? tree_text_at(o, "model_sha256") : tree_text_at(o, "model_sha");
+    const char *of = evidence_model(o);
     int rc = *of && strcmp(of, e->model_sha256) ? ERR(err, GATE, "%.300s is of another model: sha256 %.12s.., expected %.12s..", path, of, e->model_sha256) : 0;
     for (int i = 0; i < n_need && !rc; i++)
         if (isnan(e->value[i]))
-            e->value[i] = figure_in(o, need[i].name);
+            e->value[i] = evidence_figure_value(o, need[i].name);
     json_decref(o);
     return rc ? rc : add(e->configuration, descriptor(last_part(path), sha256), err);
 }

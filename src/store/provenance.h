@@ -12,7 +12,7 @@
 #include "store/dsse.h"
 #include "store/manifest.h"
 
-/* A figure of evidence that a model must have: NAME is TASK/METRIC of lm-evaluation-harness' results, or OF/NAME or NAME of a figure of evidence. */
+/* A figure of evidence that a model must have: NAME as of evidence_figure_value(). */
 struct provenance_need { char name[200]; char op[3]; double value; };
 int provenance_need_parse(struct provenance_need *out, const char *text, struct err *err);       /* NAME>=0.4, also <=, >, <, ==; ERR_USAGE */
 

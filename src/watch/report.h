@@ -1,8 +1,8 @@
 /* report.h - what a monitor and a window found, as JSON: ours, and in the layout that readers of Evidently's reports know.
  *
  * Ours:
- *   {"reference": {"events": 5000}, "alpha": 0.01, "drift": true,
- *    "every_event": {"events": 800, "claim": "..", "alarmed": true},                                  null without a monitor
+ *   {"reference": {"events": 5000}, "drift": true,
+ *    "every_event": {"events": 800, "claim": "..", "alpha" or "run_length", "alarmed": true},                            null without a monitor
  *    "window": {"events": 800, "claim": "..", "adjusted": "Benjamini-Hochberg"},                      null without a window
  *    "signals": [{"name": "nll", "kind": "number", "drift": true,
  *      "every_event": {"events", "alarmed", "alarmed_at", "e", "e_max", "threshold", "p", "track",

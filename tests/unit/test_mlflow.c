@@ -101,6 +101,7 @@ static void a_model_is_made_and_told(void **state)
     o = json_object_get(answer, "model_version");
     assert_string_equal(tree_text_at(o, "run_id"), "r1");
     assert_string_equal(tree_text_at(o, "status"), "READY");
+    assert_true(file_exists(path_in(tree_text_at(o, "source"), "weights")));
     assert_string_equal(tree_text_at(json_array_get(json_object_get(o, "tags"), 0), "key"), "k");
     DONE("GET", "model-versions/get-download-uri?name=m&version=2", "");
     assert_true(file_exists(path_in(tree_text_at(answer, "artifact_uri"), "weights")));

@@ -16,7 +16,7 @@ static json_t *parsed(const char *text)
 #define ROOT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 static const char version[] = "{\"name\": \"m\", \"number\": 3, \"root\": \"" ROOT "\", \"t\": \"2026-11-27T00:00:00Z\", \"actor\": \"ann\", \"reason\": \"why\", \"bytes\": 12,"
                               "\"files\": [{\"name\": \"run.json\", \"sha256\": \"" ROOT "\", \"bytes\": 5}, {\"name\": \"m.gguf\", \"sha256\": \"" ROOT "\", \"bytes\": 7}],"
-                              "\"facts\": {\"family\": \"llama\", \"parameters\": 7, \"licence\": \"MIT\"}, \"parents\": [{\"parent\": \"texts@1\", \"role\": \"data\"}, {\"parent\": \"b@2\", \"role\": \"base\"}],"
+                              "\"facts\": {\"family\": \"llama\", \"parameters\": 7, \"license\": \"MIT\"}, \"parents\": [{\"parent\": \"texts@1\", \"role\": \"data\"}, {\"parent\": \"b@2\", \"role\": \"base\"}],"
                               "\"evidence\": [{\"blob\": \"" ROOT "\", \"file\": \"model.sig\", \"kind\": \"signature\", \"t\": \"then\"}]}";
 static const char history[] = "[{\"seq\": 2, \"t\": \"then\", \"action\": \"promote\", \"actor\": \"bob\", \"number\": 3, \"alias\": \"production\", \"reason\": \"<b>go</b>\", \"hash\": \"" ROOT "\"},"
                               "{\"seq\": 1, \"t\": \"then\", \"action\": \"add\", \"actor\": \"ann\", \"number\": 3, \"hash\": \"" ROOT "\"}]";
@@ -62,7 +62,7 @@ static void each_section_has_its_evidence(void **state)
     assert_non_null(strstr(evidence(o, "1(a)"), "record 2, then: promote of version 3 for production by bob, because: <b>go</b>"));
     assert_string_equal(evidence(o, "1(b)"), "");
     assert_non_null(strstr(evidence(o, "2(a)"), "made from texts@1 (data)"));
-    assert_non_null(strstr(evidence(o, "2(b)"), "family llama, parameters 7, licence MIT"));
+    assert_non_null(strstr(evidence(o, "2(b)"), "family llama, parameters 7, license MIT"));
     assert_string_equal(evidence(o, "2(d)"), "made from texts@1 (data)\nmade from b@2 (base)\nan audit of 10 records, of which 8 were kept; its gate said no\nsource s: licence MIT\n");
     assert_non_null(strstr(evidence(o, "2(h)"), "a signature of its files, kept since then"));
     assert_string_equal(evidence(o, "3"), "bias: gap, women: 0.2500 (0.1000 to 0.4000)\n");
@@ -110,6 +110,7 @@ static void a_bill_has_the_model_its_files_and_figures(void **state)
     assert_string_equal(read_str(m, "type"), "machine-learning-model");
     assert_string_equal(read_str(m, "version"), "3");
     assert_int_equal(json_array_size(json_object_get(m, "components")), 2);
+    assert_non_null(strstr(b.data, "\"lathe:license\",\n"));
     const json_t *metric = json_array_get(read_at(m, "modelCard.quantitativeAnalysis.performanceMetrics"), 0);
     assert_string_equal(read_str(metric, "value"), "0.25");
     assert_string_equal(read_str(metric, "confidenceInterval.upperBound"), "0.4");

@@ -45,9 +45,9 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     bool passed;
     json_t *o;
     buf_init(&out);
-    put_text("results.json", "{\"model_sha\": \"" MODEL "\", \"results\": {\"arc\": {\"alias\": \"arc\", \"acc,none\": 0.5, \"acc_norm,none\": 0.6, \"acc_stderr,none\": \"N/A\"}}}");
+    put_text("results.json", "{\"config\": {\"model_sha\": \"" MODEL "\"}, \"results\": {\"arc\": {\"alias\": \"arc\", \"acc,none\": 0.5, \"acc_norm,none\": 0.6, \"acc_stderr,none\": \"N/A\"}}}");
     put_text("calibration.json", "{\"kind\": \"calibration\", \"model_sha256\": null, \"figures\": [{\"name\": \"ece\", \"of\": null, \"value\": 0.04}, {\"name\": \"ece\", \"of\": \"group b\", \"value\": 0.2}]}");
-    const char *const good[] = { "arc/acc>=0.5", "arc/acc_norm,none>0.59", "ece<=0.05", "group b/ece<0.3" };
+    const char *const good[] = { "arc/acc>=0.5", "arc/acc_norm,none>0.59", "ece<=0.05", "ece/group b<0.3" };
     OK(evaluate(&out, &passed, good, 4));
     assert_true(passed);
     OK(tree_parse_json(&o, out.data, out.len, "x", &err));
@@ -65,6 +65,8 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     assert_int_equal(evaluate(&out, &passed, unknown, 1), ERR_NOTFOUND);
     assert_int_equal(evaluate(&out, &passed, unknown, 0), ERR_USAGE);
     put_text("calibration.json", "{\"model_sha256\": \"abc\", \"figures\": []}");
+    assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
+    put_text("calibration.json", "{\"config\": {\"model_sha\": \"abc\"}, \"results\": {}}");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
     put_text("calibration.json", "[1");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_FORMAT);

@@ -1,0 +1,16 @@
+/* evidence_figure.h - what a file of evidence says: which model it is of, and a figure by its name.
+ *
+ * Of an evaluation (eval/evidence.h) or results of tasks in lm-evaluation-harness's layout.  No state; any thread. */
+#ifndef STORE_EVIDENCE_FIGURE_H
+#define STORE_EVIDENCE_FIGURE_H
+#include <jansson.h>
+#include <stdbool.h>
+
+/* The digest of the model that it is of; "": it does not say. */
+const char *evidence_model(const json_t *tree);
+/* Does a version with these facts go by that digest: as facts' "sha256", or among its "digests"? */
+bool evidence_is_of(const json_t *facts, const char *sha256);
+/* FIGURE, FIGURE/OF, or TASK/METRIC (of the first filter); NAN where there is none. */
+double evidence_figure_value(const json_t *tree, const char *key);
+
+#endif
