@@ -49,7 +49,7 @@ SHARED_BY_TESTS __attribute__((noinline)) char *path_in(const char *folder, cons
 SHARED_BY_TESTS char *in_dir(const char *name) { return path_in(test_dir, name); }
 
 /* A text as a file of that folder, and the folders on the way to it. */
-SHARED_BY_TESTS __attribute__((noinline)) void put_text(const char *name, const char *text)
+SHARED_BY_TESTS __attribute__((noinline)) void put_in_dir(const char *name, const char *text)
 {
     struct err err;
     char folder[1000];

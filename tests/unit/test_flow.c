@@ -38,7 +38,7 @@ static bool find(struct flow_command *out, const char *const *word, int n)
 
 static int read_text(struct flow *f, const char *text)
 {
-    put_text("flow.yaml", text);
+    put_in_dir("flow.yaml", text);
     return flow_read(f, in_dir("flow.yaml"), find, &err);
 }
 
@@ -111,7 +111,7 @@ static void a_file_that_is_named_makes_its_stages_needed(void **state)
 {
     (void)state;
     struct flow f;
-    put_text("recipe.yaml", "data: {train: [o/b/out/train]}\n");
+    put_in_dir("recipe.yaml", "data: {train: [o/b/out/train]}\n");
     char *text = mem_printf("out: o\nstages:\n  a: {run: 'make %s'}\n  b: {run: make}\n", in_dir("recipe.yaml"));
     OK(read_text(&f, text));
     assert_string_equal(f.stage[0].name, "b");
@@ -149,7 +149,7 @@ static void command_lines_are_filled_in(void **state)
     assert_int_equal(flow_argv(&w, &f, &f.stage[1], &err), ERR_NOTFOUND);
     assert_non_null(strstr(err.msg, "stage 'a' has not printed anything yet"));
     OK(file_mkdirs(in_dir("o/a"), &err));
-    put_text("o/a/result.json", "{\"n\": 7, \"list\": [0, {\"k\": \"v\"}], \"yes\": true, \"o\": {}}");
+    put_in_dir("o/a/result.json", "{\"n\": 7, \"list\": [0, {\"k\": \"v\"}], \"yes\": true, \"o\": {}}");
     OK(flow_argv(&w, &f, &f.stage[1], &err));
     assert_string_equal(w.at[2], "two words");
     assert_string_equal(w.at[3], "7vtrue");
@@ -180,10 +180,10 @@ static void look_begin(struct looking *l)
     char *text = mem_printf("out: %s\nstages:\n  a: {run: 'make %s', inputs: ['%s']}\n  b: {run: 'make $(a)'}\n", in_dir("o"), in_dir("r.yaml"), in_dir("in"));
     OK(file_mkdirs(in_dir("o/a/out"), &err));
     OK(file_mkdirs(in_dir("in/deep"), &err));
-    put_text("in/deep/x", "1");
-    put_text("named", "2");
+    put_in_dir("in/deep/x", "1");
+    put_in_dir("named", "2");
     char *recipe = mem_printf("{a: [{b: '%s'}]}", in_dir("named"));
-    put_text("r.yaml", recipe);
+    put_in_dir("r.yaml", recipe);
     OK(read_text(&l->f, text));
     assert_true(flow_is_written("out") && flow_is_written("features-out") && flow_is_written("registry") && !flow_is_written("file") && !flow_is_written("-out"));
     OK(digests_open(&l->d, l->f.out, &err));
@@ -228,22 +228,22 @@ static void a_stage_runs_again_when_what_it_read_or_made_changed(void **state)
     (void)state;
     struct looking l;
     look_begin(&l);
-    put_text("o/a/out/made", "m");
+    put_in_dir("o/a/out/made", "m");
     assert_int_equal(why_of(&l, "never ran"), RECORD_NEW);
     ran(&l, "done");
     assert_int_equal(why_of(&l, NULL), RECORD_SAME);
-    put_text("in/deep/x", "1");                        /* the same again */
+    put_in_dir("in/deep/x", "1");                        /* the same again */
     assert_int_equal(why_of(&l, NULL), RECORD_SAME);
-    put_text("in/deep/x", "!");
+    put_in_dir("in/deep/x", "!");
     assert_int_equal(why_of(&l, "/in changed"), RECORD_INPUT);
     ran(&l, "done");
-    put_text("in/y", "");                              /* an empty file more */
+    put_in_dir("in/y", "");                              /* an empty file more */
     assert_int_equal(why_of(&l, "/in changed"), RECORD_INPUT);
     ran(&l, "done");
-    put_text("named", "3");                            /* by way of the recipe */
+    put_in_dir("named", "3");                            /* by way of the recipe */
     assert_int_equal(why_of(&l, "/named changed"), RECORD_INPUT);
     ran(&l, "done");
-    put_text("o/a/out/made", "n");
+    put_in_dir("o/a/out/made", "n");
     assert_int_equal(why_of(&l, "what it made was changed"), RECORD_OUTPUT);
     for (int i = 0; i < 3; i++) {
         static const char *const how[] = { "running", "failed", "stopped" };
@@ -254,7 +254,7 @@ static void a_stage_runs_again_when_what_it_read_or_made_changed(void **state)
     assert_int_equal(why_of(&l, "refused"), RECORD_UNFINISHED);
     l.f.stage[0].gate_warns = true;
     assert_int_equal(why_of(&l, NULL), RECORD_SAME);
-    put_text("o/a/stage.json", "{");                   /* a record that cannot be read */
+    put_in_dir("o/a/stage.json", "{");                   /* a record that cannot be read */
     assert_int_equal(why_of(&l, "never ran"), RECORD_NEW);
     OK(file_remove_tree(in_dir("in"), &err));
     json_t *wanted;
@@ -269,7 +269,7 @@ static void digests_are_kept_while_a_file_is_as_it_was(void **state)
     struct digests d;
     char first[SHA256_HEX], again[SHA256_HEX];
     OK(file_mkdirs(in_dir("k"), &err));
-    put_text("k/x", "old");
+    put_in_dir("k/x", "old");
     OK(digests_open(&d, in_dir("k"), &err));
     OK(digests_of(&d, in_dir("k/x"), first, &err));
     assert_int_equal(json_object_size(d.known), 0);      /* it changed just now */
@@ -281,11 +281,11 @@ static void digests_are_kept_while_a_file_is_as_it_was(void **state)
     digests_close(&d);
     OK(digests_open(&d, in_dir("k"), &err));
     assert_int_equal(json_object_size(d.known), 1);
-    put_text("k/x", "new");
+    put_in_dir("k/x", "new");
     OK(digests_of(&d, in_dir("k/x"), again, &err));
     assert_string_not_equal(first, again);
     digests_close(&d);
-    put_text("k/digests.json", "[");
+    put_in_dir("k/digests.json", "[");
     OK(digests_open(&d, in_dir("k"), &err));
     assert_int_equal(json_object_size(d.known), 0);
     digests_close(&d);

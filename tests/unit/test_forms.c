@@ -41,11 +41,11 @@ static int set_up(void **state)
     }
     OK(file_write_all(in_dir("chat.jsonl"), b.data, b.len, &err));
     buf_release(&b);
-    put_text("template.jinja", "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}");
-    put_text("pairs.jsonl", "{\"prompt\": \"a\", \"chosen\": \" b\", \"rejected\": \" c\"}\n{\"prompt\": \"c\", \"chosen\": \" d\", \"rejected\": \" e\"}\n");
-    put_text("one.jsonl", "{\"prompt\": \"the only\", \"completion\": \" record there is\"}\n");
-    put_text("docs.jsonl", "{\"text\": \"some words to learn, and some more words to learn\"}\n{\"text\": \"more words\"}\n{\"text\": \"and other words to learn at the end\"}\n");
-    put_text("plain.txt", "some plain text, long enough to be learned from, and some more plain text, long enough to be learned from\n");
+    put_in_dir("template.jinja", "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}");
+    put_in_dir("pairs.jsonl", "{\"prompt\": \"a\", \"chosen\": \" b\", \"rejected\": \" c\"}\n{\"prompt\": \"c\", \"chosen\": \" d\", \"rejected\": \" e\"}\n");
+    put_in_dir("one.jsonl", "{\"prompt\": \"the only\", \"completion\": \" record there is\"}\n");
+    put_in_dir("docs.jsonl", "{\"text\": \"some words to learn, and some more words to learn\"}\n{\"text\": \"more words\"}\n{\"text\": \"and other words to learn at the end\"}\n");
+    put_in_dir("plain.txt", "some plain text, long enough to be learned from, and some more plain text, long enough to be learned from\n");
     return 0;
 }
 
@@ -59,7 +59,7 @@ static int run(const char *name, const char *config, int n_thread, volatile sig_
             *at++ = *p;
     *at = 0;
     snprintf(file, sizeof file, "%s.yaml", name);
-    put_text(file, text);
+    put_in_dir(file, text);
     const struct train_opts o = { .config = in_dir(file), .out = in_dir(name), .n_thread = n_thread, .stop = stop, .fail_step = -1 };
     return train_run(&o, r, &err);
 }
@@ -164,7 +164,7 @@ static void the_first_batch_of_every_form_is_shown(void **state)
         for (const char *p = configs[i]; *p; p++)
             at += *p == '@' ? sprintf(at, "%s/", test_dir) : (*at = *p, 1);
         *at = 0;
-        put_text("dry.yaml", text);
+        put_in_dir("dry.yaml", text);
         struct train_result r;
         const struct train_opts o = { .config = in_dir("dry.yaml"), .out = in_dir("dry"), .n_thread = 1, .fail_step = -1, .dry_run = true };
         if (i == 1)                              /* shown, and then told what the run would say */
@@ -192,7 +192,7 @@ static void recipes_are_understood(void **state)
         const char *from = strstr(text.data, "from: base ");
         if (from)
             OK(buf_printf(&own, &err, "%.*sfrom: %s%s", (int)(from - text.data), text.data, in_dir("base"), from + 10));
-        put_text("recipe.yaml", from ? own.data : text.data);
+        put_in_dir("recipe.yaml", from ? own.data : text.data);
         if (train_config_load(&c, in_dir("recipe.yaml"), &err) < 0)
             fail_msg("recipes/%s: %s", names[i], err.msg);
         train_config_release(&c);

@@ -39,12 +39,12 @@ static void json_lines_and_columns_are_read(void **state)
     (void)state;
     struct labelled l;
     struct labels names = { 0 };
-    put_text("a.jsonl", "{\"text\": \"one\", \"label\": \"pear\"}\n\n  {\"label\": \"apple\", \"text\": \"two \\u00e9\"}\r\n{\"text\": \"three\", \"label\": \"pear\", \"more\": 1}");
+    put_in_dir("a.jsonl", "{\"text\": \"one\", \"label\": \"pear\"}\n\n  {\"label\": \"apple\", \"text\": \"two \\u00e9\"}\r\n{\"text\": \"three\", \"label\": \"pear\", \"more\": 1}");
     OK(read_one(&l, "a.jsonl", NULL, &names, false));
     expect_texts(&l, 3, (const char *[]){ "one", "two \xc3\xa9", "three" }, (int[]){ 1, 0, 1 });
     assert_string_equal(names.name[0], "apple");
     labelled_release(&l);
-    put_text("b.csv", "kind,id,body\npear,1,\"a, b\"\nplum,2,c\n");
+    put_in_dir("b.csv", "kind,id,body\npear,1,\"a, b\"\nplum,2,c\n");
     assert_int_equal(read_one(&l, "b.csv", "text=body, label=kind", &names, true), ERR_RANGE);
     assert_non_null(strstr(err.msg, "b.csv:3: the label is 'plum', expected one of the 2 classes"));
     labels_release(&names);
@@ -52,7 +52,7 @@ static void json_lines_and_columns_are_read(void **state)
     expect_texts(&l, 2, (const char *[]){ "a, b", "c" }, (int[]){ 0, 1 });
     labelled_release(&l);
     labels_release(&names);
-    put_text("c.tsv", "text\tlabel\nx\t10\ny\t9\nz\t0\n");
+    put_in_dir("c.tsv", "text\tlabel\nx\t10\ny\t9\nz\t0\n");
     OK(read_one(&l, "c.tsv", NULL, &names, false));
     expect_texts(&l, 3, (const char *[]){ "x", "y", "z" }, (int[]){ 2, 1, 0 });      /* numbers in their order */
     labelled_release(&l);
@@ -74,7 +74,7 @@ static void records_that_are_wrong_are_named_by_their_line(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct labelled l;
         struct labels names = { 0 };
-        put_text(bad[i].name, bad[i].text);
+        put_in_dir(bad[i].name, bad[i].text);
         assert_int_equal(read_one(&l, bad[i].name, bad[i].fields, &names, false), bad[i].code);
         if (!strstr(err.msg, bad[i].says))
             fail_msg("%zu: '%s', expected '%s' in it", i, err.msg, bad[i].says);
@@ -113,7 +113,7 @@ static void write_config(const char *name, const char *model, const char *data, 
     char text[6000];
     snprintf(text, sizeof text, "model: %s\ndata: {train: %s/train.jsonl, form: label%s}\ntrain: {steps: 60, batch: 16, ctx: 64, lr: 5e-3, warmup: 5, save_every: 20, eval_every: 30%s}\n", model, test_dir,
              data, train);
-    put_text(name, text);
+    put_in_dir(name, text);
 }
 
 static int train(const char *config, const char *out, int n_thread, volatile sig_atomic_t *stop, struct train_result *r)
@@ -199,14 +199,14 @@ static void training_goes_on_from_a_base_with_and_without_a_head(void **state)
     struct train_result r;
     char text[2600];
     snprintf(text, sizeof text, "model: " GPT "\ndata: {train: %s/train.jsonl, form: text, vocab_size: 280}\ntrain: {steps: 5, batch: 4, ctx: 64, warmup: 0}\n", test_dir);
-    put_text("lm.yaml", text);
+    put_in_dir("lm.yaml", text);
     OK(train("lm.yaml", "lm", 2, NULL, &r));
     snprintf(text, sizeof text, "{from: %s}", in_dir("lm"));
     write_config("on.yaml", text, ", valid_share: 0.2", ", precision: fp32");
     OK(train("on.yaml", "on", 2, NULL, &r));
     assert_true(r.valid_accuracy > 0.6);
     snprintf(text, sizeof text, "model: {from: %s}\ndata: {train: %s/train.jsonl, valid: %s/valid.jsonl}\ntrain: {steps: 0, batch: 16, ctx: 64, warmup: 0, precision: fp32}\n", in_dir("on"), test_dir, test_dir);
-    put_text("again.yaml", text);
+    put_in_dir("again.yaml", text);
     OK(train("again.yaml", "again", 2, NULL, &r));
     assert_string_equal(digest("again"), digest("on"));
     assert_true(r.valid_accuracy > 0.6);
@@ -231,7 +231,7 @@ static void mistakes_are_named(void **state)
         char *first = strstr(b.data, "ctx: 64, ");
         if (strstr(bad[i].train, "ctx"))
             memset(first, ' ', 9);
-        put_text("bad.yaml", b.data);
+        put_in_dir("bad.yaml", b.data);
         buf_release(&b);
         assert_true(train("bad.yaml", "bad", 1, NULL, &r) < 0);
         if (!strstr(err.msg, bad[i].says))

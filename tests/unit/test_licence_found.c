@@ -256,11 +256,11 @@ static void what_stands_in_a_folder_is_found_and_faults_are_told(void **state)
     (void)state;
     struct licence_finds f;
     OK(file_mkdirs(in_dir("set/debian"), &err));
-    put_text("set/LICENSE", "MIT License\n\nCopyright (c) 2026 Somebody\n\n" MIT_BODY);
-    put_text("set/COPYING.txt", "what?\n");
-    put_text("set/README.md", "---\nlicense: odc-by\nlanguage: en\n---\n");
-    put_text("set/debian/copyright", copyright);
-    put_text("set/a.csv", "text\na\n");
+    put_in_dir("set/LICENSE", "MIT License\n\nCopyright (c) 2026 Somebody\n\n" MIT_BODY);
+    put_in_dir("set/COPYING.txt", "what?\n");
+    put_in_dir("set/README.md", "---\nlicense: odc-by\nlanguage: en\n---\n");
+    put_in_dir("set/debian/copyright", copyright);
+    put_in_dir("set/a.csv", "text\na\n");
     const char *files[] = { in_dir("set/a.csv"), in_dir("set/data/x") };
     OK(licence_find(&f, in_dir("set"), files, 2, told, NULL, &err));
     assert_int_equal(f.n, 4);
@@ -273,7 +273,7 @@ static void what_stands_in_a_folder_is_found_and_faults_are_told(void **state)
     licence_finds_release(&f);
     assert_int_equal(n_fault, 0);
 
-    put_text("set/README.md", "---\nlicense: [\n---\n");
+    put_in_dir("set/README.md", "---\nlicense: [\n---\n");
     OK(licence_find(&f, in_dir("set/a.csv"), files, 1, told, NULL, &err));        /* the same folder */
     assert_int_equal(f.n, 3);
     assert_int_equal(n_fault, 1);

@@ -23,7 +23,7 @@ static void files_are_sorted_by_the_parts_of_their_paths(void **state)
     static const char *const order[] = { "a/b", "a/b-c", "a/b.c/z", "a-b", "a.txt", "ab/x/y", "ab0", "\xc3\xa4" };
     enum { N = sizeof order / sizeof *order };
     for (int i = N; i-- > 0;)
-        put_text(order[i], order[i]);
+        put_in_dir(order[i], order[i]);
     struct manifest m;
     char root[SHA256_HEX];
     read_all(&m, NULL, root);
@@ -42,7 +42,7 @@ static void files_are_sorted_by_the_parts_of_their_paths(void **state)
 static void a_single_file_has_the_path_of_a_point(void **state)
 {
     (void)state;
-    put_text("x", "one");
+    put_in_dir("x", "one");
     struct manifest m;
     char root[SHA256_HEX];
     OK(manifest_list(&m, in_dir("x"), NULL, false, &err));
@@ -61,8 +61,8 @@ static void what_git_keeps_a_signature_and_what_is_skipped_are_no_part_of_it(voi
 {
     (void)state;
     static const char *const skip[] = { "out", "b/c", "nothing", NULL };
-    put_text(".git/config", "x"), put_text(".gitignore", "x"), put_text(".gitattributes", "x"), put_text(".github/y", "x"), put_text("model.sig", "x");
-    put_text("out/1", "x"), put_text("out/deep/2", "x"), put_text("b/c", "x"), put_text("b/d", "x"), put_text("b/.gitignore", "x"), put_text("b/model.sig", "x");
+    put_in_dir(".git/config", "x"), put_in_dir(".gitignore", "x"), put_in_dir(".gitattributes", "x"), put_in_dir(".github/y", "x"), put_in_dir("model.sig", "x");
+    put_in_dir("out/1", "x"), put_in_dir("out/deep/2", "x"), put_in_dir("b/c", "x"), put_in_dir("b/d", "x"), put_in_dir("b/.gitignore", "x"), put_in_dir("b/model.sig", "x");
     struct manifest m;
     OK(manifest_list(&m, test_dir, skip, false, &err));
     assert_int_equal(m.n, 3);
@@ -78,7 +78,7 @@ static void nothing_to_list_is_an_error(void **state)
     struct manifest m;
     assert_int_equal(manifest_list(&m, in_dir("none"), NULL, false, &err), ERR_NOTFOUND);
     assert_int_equal(manifest_list(&m, test_dir, NULL, false, &err), ERR_NOTFOUND);
-    put_text("model.sig", "x");
+    put_in_dir("model.sig", "x");
     OK(file_mkdirs(in_dir("empty/empty"), &err));
     assert_int_equal(manifest_list(&m, test_dir, NULL, false, &err), ERR_NOTFOUND);
     assert_null(m.file);
@@ -88,7 +88,7 @@ static void links_are_followed_to_files_or_refused(void **state)
 {
     (void)state;
     struct manifest m;
-    put_text("x", "one");
+    put_in_dir("x", "one");
     assert_int_equal(symlink("x", in_dir("y")), 0);
     assert_int_equal(manifest_list(&m, test_dir, NULL, false, &err), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "/y is a symbolic link"));
@@ -117,7 +117,7 @@ static void a_name_that_no_other_system_reads_is_refused(void **state)
     static const char *const bad[] = { "a\nb", "a\\b", "\xff" };
     struct manifest m;
     for (int i = 0; i < 3; i++) {
-        put_text(bad[i], "x");
+        put_in_dir(bad[i], "x");
         assert_int_equal(manifest_list(&m, test_dir, NULL, false, &err), ERR_FORMAT);
         assert_int_equal(unlink(in_dir(bad[i])), 0);
     }
@@ -126,7 +126,7 @@ static void a_name_that_no_other_system_reads_is_refused(void **state)
 static void it_goes_into_json_and_back(void **state)
 {
     (void)state;
-    put_text("x", "one"), put_text("y/z", "two");
+    put_in_dir("x", "one"), put_in_dir("y/z", "two");
     struct manifest m, back;
     char root[SHA256_HEX], again[SHA256_HEX];
     read_all(&m, NULL, root);
@@ -195,7 +195,7 @@ static void shards_give_the_root_that_others_compute(void **state)
 {
     (void)state;
     static const uint64_t start[] = { 0, 8, 16, 0, 0 }, bytes[] = { 8, 8, 1, 2, 8 };
-    put_text("a/b", "0123456789abcdefg"), put_text("a.txt", "xy"), put_text("empty", ""), put_text("z", "12345678");
+    put_in_dir("a/b", "0123456789abcdefg"), put_in_dir("a.txt", "xy"), put_in_dir("empty", ""), put_in_dir("z", "12345678");
     struct pool *pool;
     OK(pool_new(&pool, 3, &err));
     for (int threads = 0; threads < 2; threads++) {
@@ -224,7 +224,7 @@ static void threads_give_the_same_digests_and_name_the_first_file_that_changed(v
     char name[16], one[SHA256_HEX], many[SHA256_HEX];
     for (int i = 0; i < 40; i++) {
         snprintf(name, sizeof name, "f%02d", i);
-        put_text(name, name);
+        put_in_dir(name, name);
     }
     struct manifest m, again;
     struct pool *pool;
@@ -237,7 +237,7 @@ static void threads_give_the_same_digests_and_name_the_first_file_that_changed(v
     assert_string_equal(one, many);
     manifest_release(&m);
     OK(manifest_list(&m, test_dir, NULL, false, &err));
-    put_text("f33", "longer"), put_text("f17", "longer"), put_text("f18", "x");
+    put_in_dir("f33", "longer"), put_in_dir("f17", "longer"), put_in_dir("f18", "x");
     assert_int_equal(manifest_hash_by(&m, test_dir, pool, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "f17"));
     manifest_release(&m);
@@ -254,7 +254,7 @@ static void threads_give_the_same_digests_and_name_the_first_file_that_changed(v
 static void a_stamp_tells_that_a_file_was_changed(void **state)
 {
     (void)state;
-    put_text("x", "one"), put_text("y", "two");
+    put_in_dir("x", "one"), put_in_dir("y", "two");
     struct manifest m;
     char was[SHA256_HEX], now[SHA256_HEX];
     int64_t newest, later;

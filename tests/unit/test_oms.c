@@ -70,7 +70,7 @@ static void copy_model(int i)
         if (file_exists(path_in(from, names[k]))) {
             char *text = slurp(path_in(from, names[k])), name[40];
             snprintf(name, sizeof name, "m/%s", names[k]);
-            put_text(name, text);
+            put_in_dir(name, text);
             mem_free(text);
         }
     snprintf(sig_path, sizeof sig_path, "%s/m/model.sig", test_dir);
@@ -110,13 +110,13 @@ static void a_file_of_theirs_that_is_changed_gone_or_new_is_told(void **state)
                     continue;
                 snprintf(name, sizeof name, "m/signme-%d", file);
                 if (how == 0)
-                    put_text(name, "other");
+                    put_in_dir(name, "other");
                 else if (how == 1)
-                    put_text(name, "");
+                    put_in_dir(name, "");
                 else if (how == 2)
                     unlink(in_dir(name));
                 else
-                    put_text("m/new", "x");
+                    put_in_dir("m/new", "x");
                 assert_int_equal(verdict_of(&v, model_path, sig_path, pub, ca, false, false), ERR_GATE);
                 assert_int_equal(v.n_finding, 1);
                 assert_string_equal(v.finding[0].name, how == 3 ? "new" : name + 2);
@@ -308,7 +308,7 @@ static void make_keys(const char *curve)
 
 static void make_model(void)
 {
-    put_text("m/config.json", "{}"), put_text("m/a/b", "0123456789abcdefg"), put_text("m/a.txt", "xy"), put_text("m/empty", ""), put_text("m/z", "12345678");
+    put_in_dir("m/config.json", "{}"), put_in_dir("m/a/b", "0123456789abcdefg"), put_in_dir("m/a.txt", "xy"), put_in_dir("m/empty", ""), put_in_dir("m/z", "12345678");
 }
 
 static void it_signs_with_each_curve_whole_and_in_shards(void **state)
@@ -330,14 +330,14 @@ static void it_signs_with_each_curve_whole_and_in_shards(void **state)
         assert_int_equal(v.n_file, i < 3 ? 5 : 6);
         oms_verdict_release(&v);
         assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), b_pub, NULL), ERR_GATE);
-        put_text("m/a/b", "0123456789abcdefgh");                       /* longer: another shard */
+        put_in_dir("m/a/b", "0123456789abcdefgh");                       /* longer: another shard */
         assert_int_equal(verdict_of(&v, in_dir("m"), in_dir("m/model.sig"), a_pub, NULL, false, false), ERR_GATE);
         assert_int_equal(v.n_finding, 1);
         assert_string_equal(v.finding[0].name, "a/b");
         oms_verdict_release(&v);
-        put_text("m/a/b", "0123456789abcdef" "ghijklmnop");
+        put_in_dir("m/a/b", "0123456789abcdef" "ghijklmnop");
         assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_GATE);
-        put_text("m/a/b", "01234567");
+        put_in_dir("m/a/b", "01234567");
         assert_int_equal(verdict_of(&v, in_dir("m"), in_dir("m/model.sig"), a_pub, NULL, false, false), ERR_GATE);
         assert_int_equal(v.n_finding, 1);
         oms_verdict_release(&v);
@@ -362,11 +362,11 @@ static void a_file_is_signed_alone_or_is_one_of_a_folder(void **state)
     assert_string_equal(place, in_dir("m/model.sig"));
     assert_int_equal(judge(in_dir("m/z"), place, a_pub, NULL), 0);
     mem_free(place);
-    put_text("m/a.txt", "other");                                      /* not the one that is asked for */
+    put_in_dir("m/a.txt", "other");                                      /* not the one that is asked for */
     assert_int_equal(judge(in_dir("m/z"), in_dir("m/model.sig"), a_pub, NULL), 0);
-    put_text("m/z", "other");
+    put_in_dir("m/z", "other");
     assert_int_equal(judge(in_dir("m/z"), in_dir("m/model.sig"), a_pub, NULL), ERR_GATE);
-    put_text("m/new", "x");
+    put_in_dir("m/new", "x");
     assert_int_equal(judge(in_dir("m/new"), in_dir("m/model.sig"), a_pub, NULL), ERR_GATE);
     assert_non_null(strstr(err.msg, "not among"));
     unlink(in_dir("m/model.sig"));
@@ -398,7 +398,7 @@ static void links_are_signed_where_that_is_said(void **state)
     (void)state;
     char root[SHA256_HEX];
     make_model(), make_keys("P-256");
-    put_text("elsewhere", "weights");
+    put_in_dir("elsewhere", "weights");
     assert_int_equal(symlink("../elsewhere", in_dir("m/w")), 0);
     struct oms_sign how = { .key = a_key };
     assert_int_equal(oms_sign(in_dir("m"), &how, NULL, root, &err), ERR_UNSUPPORTED);
@@ -406,7 +406,7 @@ static void links_are_signed_where_that_is_said(void **state)
     how.follow_links = true;
     OK(oms_sign(in_dir("m"), &how, NULL, root, &err));
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), 0);
-    put_text("elsewhere", "Weights");
+    put_in_dir("elsewhere", "Weights");
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_GATE);
 }
 
@@ -448,11 +448,11 @@ static void a_bundle_that_is_huge_deep_or_says_things_twice_is_refused(void **st
     const struct oms_sign how = { .key = a_key };
     OK(oms_sign(in_dir("m"), &how, NULL, root, &err));
     char *text = slurp(in_dir("m/model.sig")), *twice = mem_printf("{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",%s", text + 1), *trail = mem_printf("%s{}", text);
-    put_text("m/model.sig", twice);
+    put_in_dir("m/model.sig", twice);
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_FORMAT);
-    put_text("m/model.sig", trail);
+    put_in_dir("m/model.sig", trail);
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_FORMAT);
-    put_text("m/model.sig", text);
+    put_in_dir("m/model.sig", text);
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), 0);
     assert_int_equal(truncate(in_dir("m/model.sig"), (off_t)DSSE_BYTES_MAX + 1), 0);
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_RANGE);
@@ -460,7 +460,7 @@ static void a_bundle_that_is_huge_deep_or_says_things_twice_is_refused(void **st
     buf_init(&deep);
     for (int i = 0; i < 100000; i++)
         OK(buf_add_str(&deep, "{\"mediaType\":", &err));
-    put_text("m/model.sig", deep.data);
+    put_in_dir("m/model.sig", deep.data);
     assert_int_equal(judge(in_dir("m"), in_dir("m/model.sig"), a_pub, NULL), ERR_FORMAT);
     buf_release(&deep);
     unlink(in_dir("m/model.sig"));

@@ -153,9 +153,9 @@ static void what_stands_beside_sources_is_in_the_part(void **state)
     struct sources s = { .n = 0 };
     json_t *part;
     OK(file_mkdirs(in_dir("set"), &err));
-    put_text("set/a.txt", "Some words.\n");
-    put_text("set/README.md", "---\nlicense: cc-by-4.0\nlanguage: [en]\nsize_categories: n<1K\nsecret_key: x\n---\n");
-    put_text("set/LICENSE", "\xff\xfe");
+    put_in_dir("set/a.txt", "Some words.\n");
+    put_in_dir("set/README.md", "---\nlicense: cc-by-4.0\nlanguage: [en]\nsize_categories: n<1K\nsecret_key: x\n---\n");
+    put_in_dir("set/LICENSE", "\xff\xfe");
     OK(sources_add(&s, in_dir("set"), &err));
     OK(licences_find(&s, &part, &err));
     OK(licences_judge(part, NULL, &err));

@@ -45,8 +45,8 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     bool passed;
     json_t *o;
     buf_init(&out);
-    put_text("results.json", "{\"config\": {\"model_sha\": \"" MODEL "\"}, \"results\": {\"arc\": {\"alias\": \"arc\", \"acc,none\": 0.5, \"acc_norm,none\": 0.6, \"acc_stderr,none\": \"N/A\"}}}");
-    put_text("calibration.json", "{\"kind\": \"calibration\", \"model_sha256\": null, \"figures\": [{\"name\": \"ece\", \"of\": null, \"value\": 0.04}, {\"name\": \"ece\", \"of\": \"group b\", \"value\": 0.2}]}");
+    put_in_dir("results.json", "{\"config\": {\"model_sha\": \"" MODEL "\"}, \"results\": {\"arc\": {\"alias\": \"arc\", \"acc,none\": 0.5, \"acc_norm,none\": 0.6, \"acc_stderr,none\": \"N/A\"}}}");
+    put_in_dir("calibration.json", "{\"kind\": \"calibration\", \"model_sha256\": null, \"figures\": [{\"name\": \"ece\", \"of\": null, \"value\": 0.04}, {\"name\": \"ece\", \"of\": \"group b\", \"value\": 0.2}]}");
     const char *const good[] = { "arc/acc>=0.5", "arc/acc_norm,none>0.59", "ece<=0.05", "ece/group b<0.3" };
     OK(evaluate(&out, &passed, good, 4));
     assert_true(passed);
@@ -64,11 +64,11 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     assert_non_null(strstr(out.data, "\"failedTests\":[\"arc/acc>0.5\"]"));
     assert_int_equal(evaluate(&out, &passed, unknown, 1), ERR_NOTFOUND);
     assert_int_equal(evaluate(&out, &passed, unknown, 0), ERR_USAGE);
-    put_text("calibration.json", "{\"model_sha256\": \"abc\", \"figures\": []}");
+    put_in_dir("calibration.json", "{\"model_sha256\": \"abc\", \"figures\": []}");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
-    put_text("calibration.json", "{\"config\": {\"model_sha\": \"abc\"}, \"results\": {}}");
+    put_in_dir("calibration.json", "{\"config\": {\"model_sha\": \"abc\"}, \"results\": {}}");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
-    put_text("calibration.json", "[1");
+    put_in_dir("calibration.json", "[1");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_FORMAT);
     buf_release(&out);
 }
@@ -80,12 +80,12 @@ static void a_run_tells_its_data_settings_and_times(void **state)
     json_t *o;
     char facts[3000];
     buf_init(&out);
-    put_text("data/a", "12345"), put_text("data/b", "678");
-    put_text("run/metrics.jsonl", "{\"step\":1,\"unix_ms\":1764000000000}\n{\"step\":2,\"unix_ms\":1764000009500}\n");
-    put_text("run/data/train.tok", "tokens");
+    put_in_dir("data/a", "12345"), put_in_dir("data/b", "678");
+    put_in_dir("run/metrics.jsonl", "{\"step\":1,\"unix_ms\":1764000000000}\n{\"step\":2,\"unix_ms\":1764000009500}\n");
+    put_in_dir("run/data/train.tok", "tokens");
     snprintf(facts, sizeof facts, "{\"unix_ms\": 1764000000000, \"config\": \"c.yaml\", \"settings\": {\"train\": {\"seed\": 1}}, \"model\": {}, \"data\": [{\"role\": \"train\", \"path\": \"%s\", \"bytes\": 8}, {\"role\": \"valid\", \"path\": \"%s\", \"bytes\": 8}]}",
              in_dir("data"), in_dir("gone"));
-    put_text("run/run.json", facts);
+    put_in_dir("run/run.json", facts);
     OK(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err));
     OK(tree_parse_json(&o, out.data, out.len, "x", &err));
     const json_t *predicate = json_object_get(o, "predicate"), *list = json_object_get(json_object_get(predicate, "buildDefinition"), "resolvedDependencies");
@@ -99,9 +99,9 @@ static void a_run_tells_its_data_settings_and_times(void **state)
     assert_string_equal(tree_text_at(times, "startedOn"), "2025-11-24T16:00:00Z");
     assert_string_equal(tree_text_at(times, "finishedOn"), "2025-11-24T16:00:09Z");
     json_decref(o);
-    put_text("data/b", "6789");
+    put_in_dir("data/b", "6789");
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err), ERR_CORRUPT);
-    put_text("run/run.json", "{}");
+    put_in_dir("run/run.json", "{}");
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err), ERR_FORMAT);
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("none"), "1.2", &err), ERR_NOTFOUND);
     buf_release(&out);

@@ -109,7 +109,7 @@ static void compare(const json_t *c, const struct tok *t, const struct chat *cha
     struct records r;
     json_t *record = json_pack("{s:O}", "messages", json_object_get(c, "messages"));
     char *line = json_dumps(record, JSON_COMPACT);
-    put_text("one.jsonl", line);
+    put_in_dir("one.jsonl", line);
     OK(encode("one.jsonl", (struct records_opts){ .tok = t, .chat = chat, .ctx = 1000 }, &r));
     const json_t *ids = json_object_get(c, "ids");
     const char *mask = json_string_value(json_object_get(c, "mask"));
@@ -245,7 +245,7 @@ static void a_special_token_that_someone_typed_ends_no_turn(void **state)
 {
     (void)state;
     struct records r;
-    put_text("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"<|im_end|>\\n<|im_start|>assistant\\nno\"}, {\"role\": \"assistant\", \"content\": \"a<|im_end|>b\"}]}\n");
+    put_in_dir("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"<|im_end|>\\n<|im_start|>assistant\\nno\"}, {\"role\": \"assistant\", \"content\": \"a<|im_end|>b\"}]}\n");
     OK(encode("a.jsonl", opts(), &r));
     assert_string_equal(shown(tok, &r, 0), "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\nno<|im_end|>\n<|im_start|>assistant\n{a<|im_end|>b<|im_end|>}\n");
     const int32_t end = tok_special(tok, "<|im_end|>");
@@ -272,7 +272,7 @@ static void a_token_that_swallows_white_space_keeps_its_place(void **state)
     struct chat *c = chat_of(text.data);
     struct records_opts o = opts();
     o.tok = t, o.chat = c;
-    put_text("phi.jsonl", "{\"messages\": [" SAID("user", "two words") ", " SAID("assistant", "  Indented\\n  answer.\\n\\n") ", " SAID("user", "caf\u00e9") ", " SAID("assistant", "oui") "]}\n");
+    put_in_dir("phi.jsonl", "{\"messages\": [" SAID("user", "two words") ", " SAID("assistant", "  Indented\\n  answer.\\n\\n") ", " SAID("user", "caf\u00e9") ", " SAID("assistant", "oui") "]}\n");
     OK(encode("phi.jsonl", o, &r));
     int32_t learned[64];
     size_t n = 0;
@@ -322,7 +322,7 @@ static void each_form_is_recognised_and_learned_in_its_part(void **state)
         struct records_opts o = opts();
         struct text_list l = { 0 };
         o.fields = forms[i].fields;
-        put_text(forms[i].name, forms[i].text);
+        put_in_dir(forms[i].name, forms[i].text);
         OK(text_add(&l, in_dir(forms[i].name), &err));
         OK(records_form(&l, &o, &o.form, &err));
         text_release(&l);
@@ -337,8 +337,8 @@ static void each_form_is_recognised_and_learned_in_its_part(void **state)
     struct text_list l = { 0 };
     enum data_form form;
     const struct records_opts o = opts();
-    put_text("plain.txt", "{ this is a text }\n");
-    put_text("code.json", "{\"name\": \"lathe\", \"version\": 1}\n");
+    put_in_dir("plain.txt", "{ this is a text }\n");
+    put_in_dir("code.json", "{\"name\": \"lathe\", \"version\": 1}\n");
     OK(text_add(&l, in_dir("plain.txt"), &err));
     OK(text_add(&l, in_dir("code.json"), &err));
     OK(records_form(&l, &o, &form, &err));
@@ -353,7 +353,7 @@ static void records_that_are_too_long_are_counted_and_treated_as_told(void **sta
     (void)state;
     struct records r;
     struct records_opts o = opts();
-    put_text("long.jsonl", "{\"prompt\": \"ab\", \"completion\": \"c\"}\n{\"prompt\": \"abc\", \"completion\": \"0123456789\"}\n{\"prompt\": \"0123456789\", \"completion\": \"x\"}\n");
+    put_in_dir("long.jsonl", "{\"prompt\": \"ab\", \"completion\": \"c\"}\n{\"prompt\": \"abc\", \"completion\": \"0123456789\"}\n{\"prompt\": \"0123456789\", \"completion\": \"x\"}\n");
     o.ctx = 8;
     assert_int_equal(encode("long.jsonl", o, &r), ERR_RANGE);
     assert_non_null(strstr(err.msg, "2 of 3 records are longer than a window of 8 tokens"));
@@ -413,7 +413,7 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct records r;
-        put_text(wrong[i].name, wrong[i].text);
+        put_in_dir(wrong[i].name, wrong[i].text);
         err_clear(&err);
         const int rc = encode(wrong[i].name, opts(), &r);
         if (rc >= 0 || !strstr(err.msg, wrong[i].says))
@@ -423,7 +423,7 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
     struct records r;
     struct records_opts o = opts();
     o.chat = NULL;
-    put_text("a.jsonl", GOOD);
+    put_in_dir("a.jsonl", GOOD);
     assert_int_equal(encode("a.jsonl", o, &r), ERR_USAGE);
     assert_non_null(strstr(err.msg, "a.jsonl:1: messages need a chat template"));
     records_release(&r);
@@ -434,11 +434,11 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
     struct text_list l = { 0 };
     enum data_form form;
     o.fields = NULL, o.form = FORM_CHAT;
-    put_text("plain.txt", "no records\n");
+    put_in_dir("plain.txt", "no records\n");
     assert_int_equal(encode("plain.txt", o, &r), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "plain.txt: its first line is no JSON object and has not the columns of the form chat"));
     records_release(&r);
-    put_text("b.jsonl", PAIR);
+    put_in_dir("b.jsonl", PAIR);
     OK(text_add(&l, in_dir("a.jsonl"), &err));
     OK(text_add(&l, in_dir("b.jsonl"), &err));
     o = opts();
@@ -453,14 +453,14 @@ static void records_that_are_wrong_are_left_out_when_told_and_counted(void **sta
     struct records r;
     struct records_opts o = opts();
     o.skip_bad = true;
-    put_text("bad.jsonl", GOOD "{\"messages\": [\n" "{\"messages\": []}\n" GOOD "[]\n" "{\"messages\": [" SAY("user", "a") "]}\n" GOOD);
+    put_in_dir("bad.jsonl", GOOD "{\"messages\": [\n" "{\"messages\": []}\n" GOOD "[]\n" "{\"messages\": [" SAY("user", "a") "]}\n" GOOD);
     OK(encode("bad.jsonl", o, &r));
     assert_int_equal(r.n_record, 3);
     assert_int_equal(r.n_bad, 4);
     for (int i = 0; i < 3; i++)
         assert_string_equal(shown(tok, &r, i), "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n{b<|im_end|>}\n");
     records_release(&r);
-    put_text("bad.csv", "text,n\na,1\nb\n\"c\"d,1\ne,2\n");
+    put_in_dir("bad.csv", "text,n\na,1\nb\n\"c\"d,1\ne,2\n");
     OK(encode("bad.csv", o, &r));
     assert_int_equal(r.n_record, 2);
     assert_int_equal(r.n_bad, 2);
@@ -475,7 +475,7 @@ static void turns_without_an_end_are_counted(void **state)
     struct records_opts o = opts();
     struct chat *c = chat_of("{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}");
     o.chat = c;
-    put_text("a.jsonl", GOOD "{\"messages\": [" SAY("user", "a") ", " SAY("assistant", "b") ", " SAY("user", "c") ", " SAY("assistant", "d") "]}\n");
+    put_in_dir("a.jsonl", GOOD "{\"messages\": [" SAY("user", "a") ", " SAY("assistant", "b") ", " SAY("user", "c") ", " SAY("assistant", "d") "]}\n");
     OK(encode("a.jsonl", o, &r));
     assert_int_equal(r.n_open, 3);
     assert_string_equal(shown(tok, &r, 1), "user: a\nassistant: {b}\nuser: c\nassistant: {d}\n");

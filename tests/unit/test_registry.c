@@ -13,8 +13,8 @@ static struct err err;
 static struct registry_version added(const char *name, const char *text)
 {
     struct registry_version v;
-    put_text("new/weights", text);
-    put_text("new/sub/config", "{}");
+    put_in_dir("new/weights", text);
+    put_in_dir("new/sub/config", "{}");
     OK(registry_add(g, &(struct registry_addition){ .name = name, .kind = "model", .path = in_dir("new") }, &by, &v, &err));
     return v;
 }
@@ -130,7 +130,7 @@ static void what_was_added_is_a_copy_that_later_edits_do_not_reach(void **state)
     (void)state;
     registry_here();
     const struct registry_version v = added("m", "one");
-    put_text("new/weights", "edited");
+    put_in_dir("new/weights", "edited");
     char *path;
     OK(registry_path(g, &v, &path, &err));
     struct buf text;
@@ -171,13 +171,13 @@ static void a_single_file_keeps_its_name_and_is_what_is_loaded(void **state)
     (void)state;
     registry_here();
     struct registry_version v, renamed;
-    put_text("x.gguf", "weights");
+    put_in_dir("x.gguf", "weights");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("x.gguf") }, &by, &v, &err));
     char *path;
     OK(registry_path(g, &v, &path, &err));
     assert_true(file_name_ends(path, "/x.gguf"));
     mem_free(path);
-    put_text("y.gguf", "weights");
+    put_in_dir("y.gguf", "weights");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("y.gguf") }, &by, &renamed, &err));
     assert_true(renamed.number == 1 && !renamed.is_new);
 }
@@ -188,7 +188,7 @@ static void the_same_contents_under_other_names_are_refused(void **state)
     registry_here();
     added("m", "one");
     struct registry_version v;
-    put_text("other/weights", "one"), put_text("other/sub2/config", "{}");
+    put_in_dir("other/weights", "one"), put_in_dir("other/sub2/config", "{}");
     OK(file_rename(in_dir("other/sub2/config"), in_dir("other/config"), &err));
     OK(file_remove_tree(in_dir("other/sub2"), &err));
     assert_int_equal(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("other") }, &by, &v, &err), ERR_RANGE);
@@ -275,13 +275,13 @@ static void where_a_version_comes_from_is_known_both_ways(void **state)
     (void)state;
     registry_here();
     struct registry_version data, model, tuned, v;
-    put_text("d/x", "data");
+    put_in_dir("d/x", "data");
     OK(registry_add(g, &(struct registry_addition){ .name = "d", .kind = "data", .path = in_dir("d") }, &by, &data, &err));
     const struct registry_parent parents[] = { { "d@1", "data" }, { "org/base@main", "base" } };
-    put_text("new/weights", "one");
+    put_in_dir("new/weights", "one");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .parent = parents, .n_parent = 2 }, &by, &model, &err));
     const struct registry_parent from_model = { "m@1", "base" }, from_tuned = { "m@2", "base" }, unknown = { "x@1", "base" }, self = { "m@2", "base" };
-    put_text("new/weights", "two");
+    put_in_dir("new/weights", "two");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .parent = &from_model, .n_parent = 1 }, &by, &tuned, &err));
     json_t *o;
     OK(registry_lineage(g, &tuned, &o, &err));
@@ -305,8 +305,8 @@ static void evidence_is_kept_with_its_kind(void **state)
     (void)state;
     registry_here();
     const struct registry_version v = added("m", "one");
-    put_text("e1", "{\"kind\": \"calibration\", \"figures\": []}"), put_text("e2", "{\"results\": {}, \"configs\": {}}"), put_text("e3", "{\"verdict\": \"better\", \"effect\": 0.5}");
-    put_text("e4", "{\"totals\": {}, \"sources\": []}"), put_text("e5", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}"), put_text("e6", "\x01\x02");
+    put_in_dir("e1", "{\"kind\": \"calibration\", \"figures\": []}"), put_in_dir("e2", "{\"results\": {}, \"configs\": {}}"), put_in_dir("e3", "{\"verdict\": \"better\", \"effect\": 0.5}");
+    put_in_dir("e4", "{\"totals\": {}, \"sources\": []}"), put_in_dir("e5", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}"), put_in_dir("e6", "\x01\x02");
     char path[6][100];
     const char *evidence[6];
     for (int i = 0; i < 6; i++) {
@@ -330,7 +330,7 @@ static void a_signature_comes_with_the_folder_and_lies_beside_the_files(void **s
 {
     (void)state;
     registry_here();
-    put_text("new/model.sig", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
+    put_in_dir("new/model.sig", "{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}");
     const struct registry_version v = added("m", "one");
     struct manifest m;
     OK(registry_manifest(g, &v, &m, &err));

@@ -55,7 +55,7 @@ static void add(struct registry *g, const char *weights, const char *evidence)
     char model[300], facts[300];
     const char *list[] = { facts };
     snprintf(model, sizeof model, "%s", in_dir("weights")), snprintf(facts, sizeof facts, "%s", in_dir("evidence.json"));
-    put_text("weights", weights), put_text("evidence.json", evidence);
+    put_in_dir("weights", weights), put_in_dir("evidence.json", evidence);
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = model, .evidence = list, .n_evidence = 1, .parent = &(struct registry_parent){ "corpus", "data" }, .n_parent = 1 },
                     &(struct journal_by){ "<b>ann</b>", "first" }, &v, &err));
 }
@@ -99,7 +99,7 @@ static int begin(void **state)
     OK(sha256_of("boss", 4, hex[0], &err));
     OK(sha256_of("abc", 3, hex[1], &err));
     snprintf(text, sizeof text, "- name: chief\n  sha256: \"%s\"\n  admin: true\n- name: other\n  sha256: \"%s\"\n", hex[0], hex[1]);
-    put_text("keys.yaml", text);
+    put_in_dir("keys.yaml", text);
     chmod(in_dir("keys.yaml"), 0600);
     OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
     OK(releases_open(&releases, registry_at, events_at, wake, NULL, &err));

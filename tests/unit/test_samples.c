@@ -14,7 +14,7 @@ static void items_have_what_their_lines_say(void **state)
 {
     (void)state;
     struct samples s;
-    put_text("samples_piqa_2026-01-31T10-00-00.123456.jsonl", A B C);
+    put_in_dir("samples_piqa_2026-01-31T10-00-00.123456.jsonl", A B C);
     OK(samples_load(&s, in_dir("samples_piqa_2026-01-31T10-00-00.123456.jsonl"), NULL, NULL, &err));
     assert_int_equal(s.n, 1);
     const struct sample_set *t = s.set;
@@ -40,7 +40,7 @@ static void filters_are_sets_and_pairs_of_numbers_have_weights(void **state)
 {
     (void)state;
     struct samples s;
-    put_text("gsm.jsonl", "{\"doc_id\": 0, \"filter\": \"strict-match\", \"metrics\": [\"exact_match\"], \"exact_match\": 0.0}\n"
+    put_in_dir("gsm.jsonl", "{\"doc_id\": 0, \"filter\": \"strict-match\", \"metrics\": [\"exact_match\"], \"exact_match\": 0.0}\n"
                      "{\"doc_id\": 0, \"filter\": \"flexible-extract\", \"metrics\": [\"exact_match\"], \"exact_match\": 1.0}\r\n\n"
                      "{\"doc_id\": 1, \"filter\": \"strict-match\", \"metrics\": [\"exact_match\"], \"exact_match\": 1.0}");
     OK(samples_load(&s, in_dir("gsm.jsonl"), NULL, NULL, &err));
@@ -48,11 +48,11 @@ static void filters_are_sets_and_pairs_of_numbers_have_weights(void **state)
     assert_string_equal(s.set[0].task, "gsm");
     assert_string_equal(s.set[1].filter, "flexible-extract");
     samples_release(&s);
-    put_text("wikitext.jsonl", "{\"doc_id\": 4, \"metrics\": [\"word_perplexity\"], \"word_perplexity\": [-300.5, 80]}\n{\"doc_id\": 5, \"word_perplexity\": [-30.5, 0]}\n");
+    put_in_dir("wikitext.jsonl", "{\"doc_id\": 4, \"metrics\": [\"word_perplexity\"], \"word_perplexity\": [-300.5, 80]}\n{\"doc_id\": 5, \"word_perplexity\": [-30.5, 0]}\n");
     OK(samples_load(&s, in_dir("wikitext.jsonl"), NULL, NULL, &err));
     assert_true(s.set[0].item[0].value == -300.5 && s.set[0].item[0].weight == 80 && isnan(s.set[0].item[1].value) && s.set[0].higher_is_better);
     samples_release(&s);
-    put_text("old.jsonl", "{\"doc_id\": 0, \"doc\": {}, \"target\": \"x\", \"loss_brier\": 0.25}\n");           /* before 0.4.3 lines name no metrics */
+    put_in_dir("old.jsonl", "{\"doc_id\": 0, \"doc\": {}, \"target\": \"x\", \"loss_brier\": 0.25}\n");           /* before 0.4.3 lines name no metrics */
     OK(samples_load(&s, in_dir("old.jsonl"), NULL, NULL, &err));
     assert_string_equal(s.set[0].metric, "loss_brier");
     assert_false(s.set[0].higher_is_better);
@@ -64,11 +64,11 @@ static void a_folder_has_tasks_the_latest_of_each(void **state)
     (void)state;
     struct samples s;
     OK(file_mkdirs(in_dir("out/model"), &err));
-    put_text("out/model/samples_piqa_2026-01-31T10-00-00.1.jsonl", C);
-    put_text("out/model/samples_piqa_2026-02-01T10-00-00.1.jsonl", A B);
-    put_text("out/model/samples_piqa_two_2026-02-01T10-00-00.1.jsonl", A);
-    put_text("out/model/samples_perp_2026-02-01T10-00-00.1.jsonl", "{\"doc_id\": 0, \"metrics\": [\"score\"], \"score\": 1}\n");
-    put_text("out/model/results_2026-02-01T10-00-00.1.json", "{\"higher_is_better\": {\"perp\": {\"score\": false}, \"piqa\": {\"acc\": true}}}");
+    put_in_dir("out/model/samples_piqa_2026-01-31T10-00-00.1.jsonl", C);
+    put_in_dir("out/model/samples_piqa_2026-02-01T10-00-00.1.jsonl", A B);
+    put_in_dir("out/model/samples_piqa_two_2026-02-01T10-00-00.1.jsonl", A);
+    put_in_dir("out/model/samples_perp_2026-02-01T10-00-00.1.jsonl", "{\"doc_id\": 0, \"metrics\": [\"score\"], \"score\": 1}\n");
+    put_in_dir("out/model/results_2026-02-01T10-00-00.1.json", "{\"higher_is_better\": {\"perp\": {\"score\": false}, \"piqa\": {\"acc\": true}}}");
     assert_true(samples_are_at(in_dir("out")) && samples_are_at(in_dir("out/model")) && samples_are_at(in_dir("gsm.jsonl")) && !samples_are_at(in_dir("none.jsonl")));
     OK(samples_load(&s, in_dir("out"), NULL, NULL, &err));
     assert_true(s.n == 3 && s.n_older == 1);
@@ -83,7 +83,7 @@ static void a_folder_has_tasks_the_latest_of_each(void **state)
     samples_release(&s);
     assert_int_equal(samples_load(&s, in_dir("out"), "piq", NULL, &err), ERR_NOTFOUND);
     OK(file_mkdirs(in_dir("out/other"), &err));
-    put_text("out/other/samples_piqa_2026-01-31T10-00-00.1.jsonl", A);
+    put_in_dir("out/other/samples_piqa_2026-01-31T10-00-00.1.jsonl", A);
     assert_int_equal(samples_load(&s, in_dir("out"), NULL, NULL, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "more than one model"));
     assert_true(samples_are_at(in_dir("out")));
@@ -99,7 +99,7 @@ static void wrong_lines_are_refused_with_their_number(void **state)
     };
     struct samples s;
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
-        put_text("wrong.jsonl", of[i].text);
+        put_in_dir("wrong.jsonl", of[i].text);
         assert_int_equal(samples_load(&s, in_dir("wrong.jsonl"), NULL, NULL, &err), ERR_FORMAT);
         if (!strstr(err.msg, of[i].message) || !strstr(err.msg, "wrong.jsonl"))
             fail_msg("%zu: %s", i, err.msg);
@@ -117,7 +117,7 @@ static void long_texts_are_cut_at_a_character(void **state)
     for (int i = 0; i < 200; i++)
         OK(buf_add_str(&b, "\xc3\xa4", &err));
     OK(buf_add_str(&b, "\\n\"]}", &err));
-    put_text("long.jsonl", b.data);
+    put_in_dir("long.jsonl", b.data);
     OK(samples_load(&s, in_dir("long.jsonl"), NULL, NULL, &err));
     assert_int_equal(strlen(s.set[0].item[0].text), SAMPLE_TEXT - 1 + 3);
     samples_release(&s);
@@ -126,7 +126,7 @@ static void long_texts_are_cut_at_a_character(void **state)
     for (int i = 0; i < 200; i++)
         OK(buf_add_str(&b, "\xc3\xa4", &err));
     OK(buf_add_str(&b, "\\nA:\"}}}", &err));
-    put_text("long.jsonl", b.data);
+    put_in_dir("long.jsonl", b.data);
     OK(samples_load(&s, in_dir("long.jsonl"), NULL, NULL, &err));
     assert_int_equal(strlen(s.set[0].item[0].text), 3 + SAMPLE_TEXT - 1);
     assert_string_equal(s.set[0].item[0].text + 3 + SAMPLE_TEXT - 6, "\xc3\xa4 A:");
@@ -149,8 +149,8 @@ static void items_are_paired_by_id_and_document(void **state)
         if (i < 8)
             OK(buf_printf(&y, &err, line, i, i == 5 ? "e" : "d", i == 1 ? "q" : "p", "0"));
     }
-    put_text("a.jsonl", x.data);
-    put_text("b.jsonl", y.data);
+    put_in_dir("a.jsonl", x.data);
+    put_in_dir("b.jsonl", y.data);
     OK(samples_load(&a, in_dir("a.jsonl"), NULL, NULL, &err));
     OK(samples_load(&b, in_dir("b.jsonl"), NULL, NULL, &err));
     OK(samples_pair(&p, a.set, b.set, &err));

@@ -9,7 +9,7 @@ static int set_up(void **state)
 {
     make_dir(state);
     OK(pki_make(in_dir("k"), "P-256", NULL, &err));
-    put_text("m/x-00001-of-00002.gguf", "one"), put_text("m/x-00002-of-00002.gguf", "two"), put_text("m/y.gguf", "alone"), put_text("m/notes/a", "a");
+    put_in_dir("m/x-00001-of-00002.gguf", "one"), put_in_dir("m/x-00002-of-00002.gguf", "two"), put_in_dir("m/y.gguf", "alone"), put_in_dir("m/notes/a", "a");
     return 0;
 }
 
@@ -43,11 +43,11 @@ static void a_file_in_pieces_is_looked_at_with_all_of_them(void **state)
     assert_int_equal(load("m"), 0);
     assert_int_equal(load("m/x-00001-of-00002.gguf"), 0);
     assert_int_equal(load("m/y.gguf"), 0);
-    put_text("m/x-00002-of-00002.gguf", "TWO");
+    put_in_dir("m/x-00002-of-00002.gguf", "TWO");
     assert_int_equal(load("m/x-00001-of-00002.gguf"), ERR_GATE);
     assert_int_equal(load("m"), ERR_GATE);
     assert_int_equal(load("m/y.gguf"), 0);                        /* loaded alone */
-    put_text("m/y.gguf", "Alone");
+    put_in_dir("m/y.gguf", "Alone");
     assert_int_equal(load("m/y.gguf"), ERR_GATE);
     assert_non_null(strstr(err.msg, "'y.gguf' is changed"));
 }
@@ -69,11 +69,11 @@ static void each_change_of_times_and_inodes_is_looked_at_again(void **state)
     sign(NULL);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(load("m"), 0);
-        put_text("m/y.gguf", "ALONE");                                 /* as long as it was, at once */
+        put_in_dir("m/y.gguf", "ALONE");                                 /* as long as it was, at once */
         assert_int_equal(load("m"), ERR_GATE);
-        put_text("m/y.gguf", "alone");
+        put_in_dir("m/y.gguf", "alone");
     }
-    put_text("m/model.sig", "{}");
+    put_in_dir("m/model.sig", "{}");
     assert_int_equal(load("m"), ERR_FORMAT);
 }
 

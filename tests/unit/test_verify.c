@@ -20,9 +20,9 @@ static void fill(void)
     const char *evidence[] = { path };
     const struct registry_parent parent = { "org/base", "base" };
     snprintf(path, sizeof path, "%s/evidence.json", test_dir);
-    put_text("evidence.json", "{\"kind\": \"speed\", \"figures\": []}");
+    put_in_dir("evidence.json", "{\"kind\": \"speed\", \"figures\": []}");
     for (int i = 0; i < 2; i++) {
-        put_text("new/weights", i ? "two" : "one");
+        put_in_dir("new/weights", i ? "two" : "one");
         OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .evidence = evidence, .n_evidence = 1, .parent = &parent, .n_parent = 1 }, &by, &v, &err));
     }
     json_t *policy = json_pack("{s:s}", "compare", "not worse");
