@@ -60,7 +60,7 @@ $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
 
-$B/src/serve/page.o build/fuzz/obj/src/serve/page.o: src/serve/page.html src/serve/page_releases.js
+$B/src/serve/page.o build/fuzz/obj/src/serve/page.o: $(wildcard src/serve/page/*)
 $B/src/eval/task_builtin.o build/fuzz/obj/src/eval/task_builtin.o: $(wildcard src/eval/tasks/*.yaml)
 
 # Device kernels (src/gpu/images.def), where the compiler is there: Debian's clang-19 and lld-19.  Without it the program has none, and says so.

@@ -5,10 +5,21 @@
 #include "base/base64.h"
 #include "base/hash.h"
 
-/* The file, whose script goes on in the next one, and a NUL behind them. */
+/* The parts, one after the other, and a NUL behind them.  A view has a line in each of the three lists. */
+#define PART(file) ".incbin \"src/serve/page/" file "\"\n"
 __asm__(".pushsection .rodata\n"
-        "page_html: .incbin \"src/serve/page.html\"\n"
-        ".incbin \"src/serve/page_releases.js\"\n"
+        "page_html:\n"
+        PART("head.html")
+        PART("page.css")
+        PART("releases.css")
+        ".ascii \"</style>\\n\"\n"
+        PART("frame.html")
+        PART("releases.html")
+        PART("tail.html")
+        PART("page.js")
+        PART("chat.js")
+        PART("live.js")
+        PART("releases.js")
         ".ascii \"</script>\\n</body>\\n</html>\\n\"\n"
         "page_html_end: .byte 0\n"
         ".popsection\n");
