@@ -51,7 +51,7 @@ static void print_release(const struct registry_release *r)
     if (r->candidate)
         printf(", with version %lld beside it: %s", (long long)r->candidate, release_mode_name(r->mode));
     if (r->share)
-        printf(", %g %% of users", r->share / 10.0);
+        printf(", %g %% of users", 100.0 * r->share / RELEASE_ALL);
     printf(r->previous && !r->candidate ? "; before it %lld\n" : "\n", (long long)r->previous);
 }
 
@@ -93,8 +93,8 @@ static int read_share(const char *name, const char *text, int *out, struct err *
 {
     char *end;
     const double share = strtod(text, &end);
-    *out = strcmp(end, "%") || end == text || !(share > 0 && share < 100) ? 0 : (int)lround(10 * share);
-    return *out >= 1 && *out <= 999 ? 0 : ERR(err, USAGE, "--%s: found '%.40s', expected a share of users as 10%%, from 0.1%% to 99.9%%", name, text);
+    *out = strcmp(end, "%") || end == text || !(share > 0 && share < 100) ? 0 : (int)lround(RELEASE_ALL / 100.0 * share);
+    return *out >= 1 && *out < RELEASE_ALL ? 0 : ERR(err, USAGE, "--%s: found '%.40s', expected a share of users as 10%%, from 0.1%% to 99.9%%", name, text);
 }
 
 static int read_mode(struct release_move *m, struct err *err)

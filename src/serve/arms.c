@@ -159,7 +159,7 @@ int arms_find_latest(const struct arms *a, const char *name)
 
 /* ---- choice ---- */
 
-static bool splits(const struct arms_route *t) { return t->candidate && t->share > 0 && (t->mode == RELEASE_CANARY || t->mode == RELEASE_AB); }
+static bool splits(const struct arms_route *t) { return t->candidate && t->share > 0 && release_splits(t->mode); }
 
 bool arms_splits(struct arms *a, uint64_t *salt)
 {

@@ -20,14 +20,13 @@
 #include "store/release.h"
 
 #define ARMS_MAX 8                       /* of a name that can be asked at once, those included that are leaving */
-#define ARMS_ALL 1000                    /* a share is so many thousandths */
 #define ARMS_PATH 4096
 
 struct arms_version { int64_t number; char root[SHA256_HEX], path[ARMS_PATH]; };     /* number 0: there is none */
 struct arms_wanted {
     struct arms_version stable, candidate, previous;
     enum release_mode mode;              /* none and green: the candidate is ready, and gets nothing */
-    int share;                           /* of those who ask, in thousandths, for the candidate of canary and ab */
+    int share;                           /* of those who ask, of RELEASE_ALL, for the candidate of canary and ab */
     uint64_t salt;
     int64_t seq;                         /* another with each change */
 };

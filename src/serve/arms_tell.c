@@ -8,8 +8,8 @@ static const char *const states[] = { [ARM_LOADING] = "loading", [ARM_WARMING] =
 static int share_of(const struct arms *a, const struct arm *r)
 {
     const struct arms_route *t = &a->route;
-    const int other = t->candidate && (t->mode == RELEASE_CANARY || t->mode == RELEASE_AB) ? t->share : 0;
-    return r == t->stable ? ARMS_ALL - other : r == t->candidate ? other : 0;
+    const int other = t->candidate && release_splits(t->mode) ? t->share : 0;
+    return r == t->stable ? RELEASE_ALL - other : r == t->candidate ? other : 0;
 }
 
 static const char *state_of(const struct arms *a, const struct arm *r) { return r->state == ARM_READY && share_of(a, r) ? "serving" : states[r->state]; }
@@ -38,7 +38,7 @@ static json_t *arm_json(const struct arms *a, const struct arm *r)
     if (r->model && r->state != ARM_CLOSING)
         served_model_counts(r->model, &n);
     json_t *o = json_pack("{s:I, s:s, s:s, s:s, s:f, s:i, s:i, s:I}", "version", (json_int_t)r->v.number, "root", r->v.root, "state", state_of(a, r), "role", arms_role(a, r),
-                          "share", share_of(a, r) / (double)ARMS_ALL, "running", n.n_running, "waiting", n.n_waiting, "bytes", (json_int_t)r->bytes);
+                          "share", share_of(a, r) / (double)RELEASE_ALL, "running", n.n_running, "waiting", n.n_waiting, "bytes", (json_int_t)r->bytes);
     if (o && r->model && r->state != ARM_CLOSING && has_shadow(r))
         json_object_set_new(o, "shadow", shadow_json(&r->model->shadow));
     if (o && r->state == ARM_FAILED)
@@ -75,7 +75,7 @@ static void write_arms(struct buf *b, struct arms *const *arms, int n, bool shar
         for (const struct arm *r = a->source.wanted ? a->arm : NULL; r; r = r->next) {
             sample(b, name, a, r);
             if (shares)
-                buf_printf(b, NULL, "} %g\n", share_of(a, r) / (double)ARMS_ALL);
+                buf_printf(b, NULL, "} %g\n", share_of(a, r) / (double)RELEASE_ALL);
             else
                 buf_printf(b, NULL, ",state=\"%s\",role=\"%s\",root=\"%s\"} 1\n", state_of(a, r), arms_role(a, r), r->v.root);
         }

@@ -89,10 +89,10 @@ static void read_change(struct change *c, const json_t *request, bool promotes, 
     const bool named = promotes && in_int(&f, "version", 1, INT64_MAX, &c->version);
     if (promotes) {
         in_choice(&f, "mode", "none|shadow|canary|ab|green", &c->mode);
-        in_num(&f, "share", 0.001, 0.999, &c->share);
+        in_num(&f, "share", 1.0 / RELEASE_ALL, 1 - 1.0 / RELEASE_ALL, &c->share);
     }
     in_end(&f, NULL);
-    const bool splits = c->mode == RELEASE_CANARY || c->mode == RELEASE_AB;
+    const bool splits = release_splits((enum release_mode)c->mode);
     if (is_blank(c->reason))
         refuse(e, "reason", "reason is missing: why, for the journal");
     if (promotes && !named)
@@ -115,7 +115,7 @@ static int change(struct job *j, struct registry *g, json_t **out, struct refusa
         return 0;
     const struct journal_by by = { .actor = v->rights.name, .reason = c.reason };
     const struct release_move m = { .name = j->name, .alias = c.alias, .number = c.version, .mode = (enum release_mode)c.mode,
-                                    .share = (int)lround(1000 * c.share), .expect = c.seq };
+                                    .share = (int)lround(RELEASE_ALL * c.share), .expect = c.seq };
     const int rc = promotes ? registry_promote(g, &m, &by, &r, &verdict, err) : registry_rollback(g, &m, &by, &r, err);
     json_decref(verdict);
     *out = rc ? NULL : release_json(&r);

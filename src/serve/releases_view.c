@@ -99,22 +99,20 @@ static int add_version(struct registry *g, json_t *versions, const char *name, i
 
 static int add_versions(struct registry *g, json_t *out, const char *name, struct err *err)
 {
-    struct db_rows *r;
-    json_t *versions = json_array();
-    int64_t more = 0;
-    int rc, made = 0;
+    json_t *numbers, *n, *versions = json_array();
+    size_t i;
+    int rc = 0;
     if (!versions || json_object_set_new(out, "versions", versions))
         return no_memory(err);
-    TRY(db_query(&r, registry_db(g), "SELECT number FROM version WHERE name = $1 ORDER BY number DESC", DB_ARGS(DB_T(name)), err));
-    while ((rc = db_next(r, err)) == 1) {
-        if (json_array_size(versions) >= RELEASES_VERSIONS)
-            more++;
-        else if ((made = add_version(g, versions, name, db_int(r, 0), err)))
+    TRY(registry_numbers(g, name, &numbers, err));
+    const size_t all = json_array_size(numbers);
+    json_array_foreach(numbers, i, n) {
+        if (i == RELEASES_VERSIONS || (rc = add_version(g, versions, name, json_integer_value(n), err)))
             break;
     }
-    db_rows_free(r);
-    TRY(made ? made : rc);
-    return json_object_set_new(out, "more", json_integer(more)) ? no_memory(err) : 0;
+    json_decref(numbers);
+    TRY(rc);
+    return json_object_set_new(out, "more", json_integer(all > RELEASES_VERSIONS ? (json_int_t)(all - RELEASES_VERSIONS) : 0)) ? no_memory(err) : 0;
 }
 
 /* ---- releases ---- */
@@ -123,7 +121,7 @@ json_t *release_json(const struct registry_release *r)
 {
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:f, s:I, s:s}", "name", r->name, "alias", r->alias, "stable", (json_int_t)r->stable, "previous",
                      (json_int_t)r->previous, "candidate", (json_int_t)r->candidate, "mode",
-                     release_mode_name(r->mode), "share", r->share / 1000.0, "seq",
+                     release_mode_name(r->mode), "share", r->share / (double)RELEASE_ALL, "seq",
                      (json_int_t)r->seq, "t", r->t);
 }
 
@@ -141,16 +139,17 @@ static int add_release(struct registry *g, json_t *releases, const char *name, c
 
 static int add_releases(struct registry *g, json_t *out, const char *name, struct err *err)
 {
-    struct db_rows *r;
-    json_t *releases = json_array();
-    int rc, made = 0;
+    json_t *aliases, *a, *releases = json_array();
+    size_t i;
+    int rc = 0;
     if (!releases || json_object_set_new(out, "releases", releases))
         return no_memory(err);
-    TRY(db_query(&r, registry_db(g), "SELECT alias FROM alias WHERE name = $1 ORDER BY alias", DB_ARGS(DB_T(name)), err));
-    while (!made && (rc = db_next(r, err)) == 1)
-        made = add_release(g, releases, name, db_text(r, 0), err);
-    db_rows_free(r);
-    return made ? made : rc;
+    TRY(registry_aliases(g, name, &aliases, err));
+    json_array_foreach(aliases, i, a)
+        if ((rc = add_release(g, releases, name, tree_text_at(a, "alias"), err)))
+            break;
+    json_decref(aliases);
+    return rc;
 }
 
 int releases_view(struct registry *g, const char *name, json_t **out, struct err *err)
@@ -172,24 +171,13 @@ int releases_view(struct registry *g, const char *name, json_t **out, struct err
 
 /* ---- what was recorded ---- */
 
-/* Which version of the name has the root; 0: none. */
-static int number_of(struct registry *g, const char *name, const char *root, int64_t *number, struct err *err)
-{
-    struct db_rows *r;
-    TRY(db_query(&r, registry_db(g), "SELECT number FROM version WHERE name = $1 AND root = $2", DB_ARGS(DB_T(name), DB_T(root)), err));
-    const int rc = db_next(r, err);
-    *number = rc == 1 ? db_int(r, 0) : 0;
-    db_rows_free(r);
-    return rc < 0 ? rc : 0;
-}
-
 static int keep_versions(struct registry *g, const char *name, const json_t *all, json_t *versions, struct err *err)
 {
     size_t i;
     json_t *one;
     json_array_foreach(all, i, one) {
         int64_t number;
-        TRY(number_of(g, name, tree_text_at(one, "root"), &number, err));
+        TRY(registry_number_of_root(g, name, tree_text_at(one, "root"), &number, err));
         if (number && (json_object_set_new(one, "version", json_integer(number)) || json_array_append(versions, one)))
             return no_memory(err);
     }

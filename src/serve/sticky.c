@@ -23,7 +23,7 @@ int sticky_place(uint64_t salt, const char *kind, const void *id, size_t n)
     sha256_bytes(text, 8 + n_kind + 1 + sizeof inner, sum);
     for (int i = 0; i < 8; i++)
         place = place << 8 | sum[i];
-    return (int)(place % ARMS_ALL);
+    return (int)(place % RELEASE_ALL);
 }
 
 /* A text that is there and not empty. */

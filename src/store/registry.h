@@ -83,6 +83,12 @@ int registry_facts(struct registry *g, const struct registry_version *v, json_t 
 
 /* [{ aliases: { ALIAS: N }, kind, last, name, versions, bytes }], sorted by name. */
 int registry_list(struct registry *g, json_t **out, struct err *err);
+/* The numbers of a name's versions, the newest first: [3, 2, 1]. */
+int registry_numbers(struct registry *g, const char *name, json_t **out, struct err *err);
+/* [{ name, alias, number }] of a name, or (NULL) of all, sorted. */
+int registry_aliases(struct registry *g, const char *name, json_t **out, struct err *err);
+/* Which version of the name has this root; 0: none. */
+int registry_number_of_root(struct registry *g, const char *name, const char *root, int64_t *number, struct err *err);
 /* All of a version: { name, number, root, kind, bytes, t, actor, reason, files, facts, aliases, parents, children, evidence }. */
 int registry_show(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);
 /* [{ blob, bytes, file, kind, t, evidence: ID }]: the newest last. */

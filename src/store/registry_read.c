@@ -58,16 +58,38 @@ static int give_aliases(const json_t *names, const json_t *aliases, struct err *
     return 0;
 }
 
+int registry_aliases(struct registry *g, const char *name, json_t **out, struct err *err)
+{
+    return list_of(out, g, alias_row, "SELECT name, alias, number FROM alias WHERE $1 = '' OR name = $1 ORDER BY name, alias", DB_ARGS(DB_T(name ? name : "")), err);
+}
+
 int registry_list(struct registry *g, json_t **out, struct err *err)
 {
     json_t *aliases;
-    TRY(list_of(&aliases, g, alias_row, "SELECT name, alias, number FROM alias ORDER BY name, alias", NULL, 0, err));
+    TRY(registry_aliases(g, NULL, &aliases, err));
     int rc = list_of(out, g, name_row, "SELECT m.name, m.kind, count(v.number), max(v.number), CAST(sum(v.bytes) AS BIGINT), max(v.t) FROM model m LEFT JOIN version v ON v.name = m.name GROUP BY m.name, m.kind ORDER BY m.name",
                      NULL, 0, err);
     if (!rc && (rc = give_aliases(*out, aliases, err)))
         json_decref(*out);
     json_decref(aliases);
     return rc;
+}
+
+static json_t *number_row(struct db_rows *r) { return json_integer((json_int_t)db_int(r, 0)); }
+
+int registry_numbers(struct registry *g, const char *name, json_t **out, struct err *err)
+{
+    return list_of(out, g, number_row, "SELECT number FROM version WHERE name = $1 ORDER BY number DESC", DB_ARGS(DB_T(name)), err);
+}
+
+int registry_number_of_root(struct registry *g, const char *name, const char *root, int64_t *number, struct err *err)
+{
+    struct db_rows *r;
+    TRY(db_query(&r, registry_db(g), "SELECT number FROM version WHERE name = $1 AND root = $2", DB_ARGS(DB_T(name), DB_T(root)), err));
+    const int rc = db_next(r, err);
+    *number = rc == 1 ? db_int(r, 0) : 0;
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- one version ---- */

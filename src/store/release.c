@@ -13,6 +13,8 @@ static_assert(sizeof modes / sizeof *modes == N_RELEASE_MODE, "a word for each m
 
 const char *release_mode_name(enum release_mode mode) { return modes[mode]; }
 
+bool release_splits(enum release_mode mode) { return mode == RELEASE_CANARY || mode == RELEASE_AB; }
+
 bool release_mode_of(enum release_mode *out, const char *name)
 {
     for (int i = 0; i < N_RELEASE_MODE; i++)
@@ -183,9 +185,9 @@ static int make_candidate(struct state *s, const struct release_move *m, struct 
         return ERR(err, USAGE, "%s@%s has no version yet that a candidate could stand beside: promote one without a mode first", m->name, m->alias);
     if (s->r.stable == m->number)
         return ERR(err, USAGE, "%s@%s is version %lld already", m->name, m->alias, (long long)m->number);
-    const bool shares = m->mode == RELEASE_CANARY || m->mode == RELEASE_AB;
-    if (shares && (m->share < 1 || m->share > 999))
-        return ERR(err, USAGE, "found a share of %d in 1,000, expected 1 to 999", m->share);
+    const bool shares = release_splits(m->mode);
+    if (shares && (m->share < 1 || m->share >= RELEASE_ALL))
+        return ERR(err, USAGE, "found a share of %d in 1,000, expected 1 to %d", m->share, RELEASE_ALL - 1);
     /* The same candidate keeps its salt, so that a larger share keeps those who are in it. */
     if (s->r.candidate != m->number || !s->r.salt)
         if (RAND_bytes((unsigned char *)&s->r.salt, sizeof s->r.salt) != 1)

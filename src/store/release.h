@@ -15,6 +15,9 @@
 enum release_mode { RELEASE_NONE, RELEASE_SHADOW, RELEASE_CANARY, RELEASE_AB, RELEASE_GREEN, N_RELEASE_MODE };
 const char *release_mode_name(enum release_mode mode);
 bool release_mode_of(enum release_mode *out, const char *name);
+/* Canary and ab: a share of the users gets the candidate, in thousandths of RELEASE_ALL, none of which is all or nothing. */
+#define RELEASE_ALL 1000
+bool release_splits(enum release_mode mode);
 
 struct registry_release {
     char name[REGISTRY_NAME], alias[REGISTRY_NAME];
@@ -33,7 +36,7 @@ struct release_move {
     const char *name, *alias;
     int64_t number;                                      /* promote: the version */
     enum release_mode mode;
-    int share;                                           /* canary, ab: 1 to 999 */
+    int share;                                           /* where the mode splits: 1 to RELEASE_ALL - 1 */
     int64_t expect;
     const char *override;                                /* why it goes on though gates say no; NULL: it does not */
 };

@@ -193,7 +193,7 @@ static void a_share_of_places_gets_the_candidate_and_going_back_loads_nothing(vo
     want(1, 2, 0, RELEASE_CANARY, 100);
     wait_for("2 serving");
     assert_true(arms_splits(a, &salt) && salt == 7);
-    for (int place = 0; place < ARMS_ALL; place++)
+    for (int place = 0; place < RELEASE_ALL; place++)
         assert_int_equal(number_at(a, place), place < 100 ? 2 : 1);
     want(1, 2, 0, RELEASE_AB, 500);
     while (number_at(a, 499) != 2)
@@ -398,7 +398,7 @@ static void *ask_on(void *ctx)
         struct text x = { 0 };
         bool is_candidate;
         double wait;
-        place = (place * 1103515245 + 12345) % ARMS_ALL;
+        place = (place * 1103515245 + 12345) % RELEASE_ALL;
         struct served_model *m = arms_take(busy, (int)place, &is_candidate, &wait), *all[ARMS_MAX];
         assert_non_null(m);
         begin(m, &x, 3);
