@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "store/about.h"
+#include "store/gate.h"
 #include "store/gate_policy.h"
+#include "store/oms.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
 
@@ -136,9 +138,55 @@ static void on_a_full_disk_nothing_is_half_done(void **state)
     still_valid();
 }
 
+static int judge(void *ctx)
+{
+    struct registry *g;
+    struct registry_version v;
+    json_t *verdict = NULL;
+    (void)ctx;
+    TRY(registry_open(&g, in_dir("registry"), false, &err));
+    int rc = registry_find_text(g, "m@1", &v, &err);
+    if (!rc)
+        rc = gate_judge(g, &v, "production", &verdict, &err);
+    json_decref(verdict);
+    registry_close(g);
+    return rc;
+}
+
+/* The newest of two signatures is another's, so that both are looked at. */
+static void without_memory_a_gate_leaks_nothing(void **state)
+{
+    (void)state;
+    struct registry *g;
+    struct registry_version v;
+    struct buf pem;
+    char key[100], signature[100], root[SHA256_HEX];
+    const char *evidence[] = { signature };
+    buf_init(&pem);
+    OK(pki_make(in_dir("ours"), "P-256", NULL, &err));
+    OK(pki_make(in_dir("other"), "P-256", NULL, &err));
+    OK(registry_open(&g, in_dir("registry"), true, &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new") }, &by, &v, &err));
+    snprintf(signature, sizeof signature, "%s/new/model.sig", test_dir);
+    for (int other = 0; other < 2; other++) {
+        snprintf(key, sizeof key, "%s/%s.key", test_dir, other ? "other" : "ours");
+        OK(oms_sign(in_dir("new"), &(struct oms_sign){ .key = key }, NULL, root, &err));
+        OK(registry_attach(g, &v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 1 }, &by, &err));
+    }
+    OK(file_read(in_dir("ours.pub"), 10000, &pem, &err));
+    json_t *policy = json_pack("{s:s, s:[s]}", "signature", "enforce", "signers", pem.data);
+    OK(registry_policy_set(g, "m", "production", policy, &by, &err));
+    json_decref(policy);
+    buf_release(&pem);
+    registry_close(g);
+    OK(judge(NULL));
+    assert_true(each_allocation(judge, NULL, true) > 3);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
-    const struct CMUnitTest tests[] = { T(without_memory_nothing_is_half_done), T(with_calls_that_fail_nothing_is_half_done), T(on_a_full_disk_nothing_is_half_done) };
+    const struct CMUnitTest tests[] = { T(without_memory_nothing_is_half_done), T(with_calls_that_fail_nothing_is_half_done), T(on_a_full_disk_nothing_is_half_done),
+                                        T(without_memory_a_gate_leaks_nothing) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
