@@ -325,6 +325,8 @@ static int check_licences(struct judging *j, struct err *err)
     if (go_on && *j->unaudited)
         o.passed = false, o.why = j->unaudited;
     char *limit = tree_dumps(list, JSON_COMPACT);
+    if (!limit)
+        json_decref(o.found);
     const int rc = limit ? add(j, "licences", limit, &o, err) : no_memory(err);
     mem_free(limit);
     return rc;
