@@ -1,5 +1,5 @@
-/* test_gate.c - a registry's policies: what is asked, what evidence says to it, who may override. */
-#include "../databases.h"
+/* test_gate.c - a registry's policies, on both databases: what is asked, what evidence says to it, who may override. */
+#include "../registries.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/gate.h"
@@ -8,29 +8,17 @@
 #include "store/release.h"
 
 static struct err err;
-static struct registry *g;
 static struct registry_version v;
-static const struct journal_by by = { .actor = "tester" };
 
-static int begin(void **state)
+/* A registry with a version of a model, m@1. */
+static void version_here(void)
 {
-    if (make_dir(state))
-        return -1;
-    setenv("LATHE_HOME", test_dir, 1);
-    static const struct journal_by adder = { .actor = "tester" };
-    if (registry_open(&g, in_dir("registry"), true, &err) || file_mkdirs(in_dir("new"), &err) || file_write_all(in_dir("new/weights"), "one", 3, &err))
-        return -1;
+    registry_here();
+    OK(file_mkdirs(in_dir("new"), &err));
+    OK(file_write_all(in_dir("new/weights"), "one", 3, &err));
     json_t *facts = json_pack("{s:s, s:[s, s]}", "license", "MIT", "digests", "01", "02");
-    const int rc = registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .facts = facts }, &adder, &v, &err);
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .facts = facts }, &by, &v, &err));
     json_decref(facts);
-    return rc;
-}
-
-static int end(void **state)
-{
-    registry_close(g);
-    g = NULL;
-    return remove_dir(state);
 }
 
 static int n_file;
@@ -75,6 +63,7 @@ static const char *judged(const char *yaml)
 static void policies_that_are_not_right_are_refused(void **state)
 {
     (void)state;
+    version_here();
     static const char *const bad[] = { "[]", "secret: 0", "secrets: -1", "secrets: none", "calibration: 0.05", "calibration: {ece: 0.05, nll: 1}", "compare: worse", "compare: 1", "signature: on",
                                        "licences: MIT", "licences: []", "licences: [1]", "evaluation: {}", "evaluation: {a: 1}", "evaluation: {a: {}}", "evaluation: {a: {min: x}}",
                                        "evaluation: {a: {min: 1, mean: 2}}", "evaluation: {a: {min: 2, max: 1}}", "contamination: {max: 0.1}", "id: 7", "signature: enforce", "signature: warn", "signers: []", "signers: [release.pub]", "signers: ['-----BEGIN PUBLIC KEY-----']" };
@@ -91,6 +80,7 @@ static void policies_that_are_not_right_are_refused(void **state)
 static void figures_of_evaluations(void **state)
 {
     (void)state;
+    version_here();
     assert_string_equal(judged("evaluation: {accuracy: {min: 0.7}}"), "no null not measured");
     attach("{\"kind\": \"robustness\", \"figures\": [{\"name\": \"accuracy\", \"of\": null, \"value\": 0.8}, {\"name\": \"accuracy\", \"of\": \"typos/3\", \"value\": 0.6}, {\"name\": \"none\", \"of\": null, \"value\": null}]}");
     assert_string_equal(judged("evaluation: {accuracy: {min: 0.8}}"), "ok 0.8");
@@ -108,6 +98,7 @@ static void figures_of_evaluations(void **state)
 static void the_newest_evidence_of_this_model_counts(void **state)
 {
     (void)state;
+    version_here();
     attach("{\"kind\": \"speed\", \"figures\": [{\"name\": \"rate\", \"of\": null, \"value\": 1}]}");
     attach("{\"kind\": \"speed\", \"figures\": [{\"name\": \"rate\", \"of\": null, \"value\": 2}]}");
     assert_string_equal(judged("evaluation: {rate: {min: 2}}"), "ok 2.0");
@@ -126,6 +117,7 @@ static void the_newest_evidence_of_this_model_counts(void **state)
 static void calibration_and_comparison(void **state)
 {
     (void)state;
+    version_here();
     assert_string_equal(judged("calibration: {ece: 0.05}"), "no null not measured");
     attach("{\"kind\": \"calibration\", \"figures\": [{\"name\": \"ece\", \"of\": \"a\", \"value\": 0.02}, {\"name\": \"ece\", \"of\": \"b\", \"value\": 0.07}, {\"name\": \"nll\", \"of\": null, \"value\": 3}]}");
     assert_string_equal(judged("calibration: {ece: 0.05}"), "no 0.07");
@@ -148,6 +140,7 @@ static void calibration_and_comparison(void **state)
 static void audits_of_all_that_it_comes_from(void **state)
 {
     (void)state;
+    version_here();
     struct registry_version data;
     const struct registry_parent parent = { "d@1", "data" };
     OK(file_write_all(in_dir("rows"), "rows", 4, &err));
@@ -179,6 +172,7 @@ static void add_data(const char *name, const char *from, struct registry_version
 static void data_without_an_audit_is_told(void **state)
 {
     (void)state;
+    version_here();
     static const char *const clean = "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}}";
     struct registry_version d1, d2, raw;
     const struct registry_parent parents[] = { { "d1@1", "data" }, { "d2@1", "data" }, { "b", "base" } };
@@ -195,6 +189,7 @@ static void data_without_an_audit_is_told(void **state)
 static void licences_of_the_model_and_its_sources(void **state)
 {
     (void)state;
+    version_here();
     assert_string_equal(judged("licences: [mit, Apache-2.0]"), "ok \"MIT\"");
     assert_string_equal(judged("licences: [Apache-2.0]"), "no \"MIT\"");
     attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": \"MIT AND CC-BY-4.0\"}, {\"expression\": \"GPL-2.0-only OR MIT\"}]}}");
@@ -210,6 +205,7 @@ static void licences_of_the_model_and_its_sources(void **state)
 static void a_signer_is_a_public_key(void **state)
 {
     (void)state;
+    version_here();
     struct buf pem;
     int n = 0, after = 0;
     char **names;
@@ -264,6 +260,7 @@ static void sign(const char *folder, const char *key)
 static void a_signature_must_be_of_these_files_and_by_who_is_trusted(void **state)
 {
     (void)state;
+    version_here();
     OK(pki_make(in_dir("ours"), "P-256", NULL, &err));
     OK(pki_make(in_dir("other"), "P-384", NULL, &err));
     assert_string_equal(judged_by("enforce", "ours.pub"), "no no signature");
@@ -284,6 +281,7 @@ static void a_signature_must_be_of_these_files_and_by_who_is_trusted(void **stat
 static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
 {
     (void)state;
+    version_here();
     struct release_move m = { .name = "m", .alias = "production", .number = 1, .expect = -1 };
     struct registry_release r;
     json_t *verdict, *o;
@@ -309,12 +307,11 @@ static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
     OK(registry_promote(g, &m, &by, NULL, NULL, &err));
 }
 
-int main(void)
-{
-#define G(name) cmocka_unit_test_setup_teardown(name, begin, end)
-    const struct CMUnitTest tests[] = {
-        G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(calibration_and_comparison),
-        G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources), G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+#define G(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
+static const struct CMUnitTest gates[] = {
+    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(calibration_and_comparison),
+    G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources),
+    G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
+};
+
+int main(void) { return ON_BOTH_DATABASES(gates); }
