@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
+#include "cmd/option_modes.h"
 #include "cmd/watch_online.h"
 #include "cmd/watch_rows.h"
 #include "eval/stream.h"
@@ -350,29 +351,67 @@ static int compare(const struct reference *r, struct err *err)
     return rc;
 }
 
-static int check_options(struct err *err)
+/* ---- which options belong together ---- */
+
+enum { ONCE = 1, EVERY_EVENT = 2, KEEP = 4, NAME = 8, NAME_ONCE = 16, ERASE = 32, FILES = ONCE | EVERY_EVENT | KEEP, NAMES = NAME | NAME_ONCE };
+static const char *const mode_word[] = { "files", "files with --every-event", "a reference alone", "NAME", "NAME with --once", "--erase" };
+static const struct option_use uses[] = {
+    { "current", ONCE | EVERY_EVENT },
+    { "reference", FILES | NAMES },
+    { "signals", FILES },
+    { "alpha", ONCE | EVERY_EVENT | NAMES },
+    { "every-event", EVERY_EVENT },
+    { "run-length", EVERY_EVENT | NAMES },
+    { "one-of", FILES },
+    { "holm", ONCE },
+    { "adwin", ONCE | EVERY_EVENT },
+    { "keep", FILES },
+    { "out", FILES | NAMES },
+    { "evidently", ONCE | EVERY_EVENT },
+    { "seed", FILES | NAMES },
+    { "events", NAMES | ERASE },
+    { "since", NAMES },
+    { "until", NAMES },
+    { "from", NAMES },
+    { "every", NAME },
+    { "window", NAME },
+    { "rules", NAMES },
+    { "once", NAME_ONCE },
+    { "erase", ERASE },
+    { "registry", NAMES | ERASE },
+    { "actor", NAMES },
+    { "threads", ONCE | EVERY_EVENT | NAMES },
+};
+
+static int check_options(unsigned mode, struct err *err)
 {
-    if (!reference_path || (!current_path && !out_path))
-        return ERR(err, USAGE, "expected --reference FILE, and --current FILE to compare or --out FILE to keep the reference");
+    TRY(option_modes_check(uses, sizeof uses / sizeof *uses, mode_word, sizeof mode_word / sizeof *mode_word, mode, err));
+    if (mode & FILES && (!reference_path || (!current_path && !out_path)))
+        return ERR(err, USAGE, "expected --reference FILE, and --current FILE to compare or --out FILE to keep the reference; or the NAME of what servers record");
     if (!(alpha > 0 && alpha < 1))
         return ERR(err, USAGE, "--alpha: found %g, expected a number between 0 and 1", alpha);
-    if (run_length != 0 && (run_length < 1 || !every_event))
-        return ERR(err, USAGE, "--run-length: expected 1 and more, with --every-event");
-    if (evidently && !current_path)
-        return ERR(err, USAGE, "--evidently: expected --current with it");
+    if (run_length != 0 && run_length < 1)
+        return ERR(err, USAGE, "--run-length: found %g, expected 1 and more", run_length);
+    if (watch_online.reference && (watch_online.since || watch_online.until))
+        return ERR(err, USAGE, "--reference and --since or --until: expected one reference");
     return 0;
 }
 
 static int run(const char *const *args, int n_args, struct err *err)
 {
     struct reference *r = NULL;
+    const unsigned mode = watch_online.erase ? ERASE : n_args ? (watch_online.once ? NAME_ONCE : NAME) : every_event ? EVERY_EVENT : current_path || !out_path ? ONCE : KEEP;
+    if (n_args)
+        watch_online.reference = reference_path;
+    if (watch_online.erase && n_args)
+        return ERR(err, USAGE, "--erase: found '%s' too; it deletes what was recorded of a user under any name", args[0]);
+    TRY(check_options(mode, err));
     if (watch_online.erase)
         return watch_online_erase(err);
     if (n_args) {
-        watch_online.reference = reference_path, watch_online.out = out_path, watch_online.alpha = alpha, watch_online.arl = run_length, watch_online.seed = (uint64_t)seed;
-        return current_path ? ERR(err, USAGE, "--current is a file, and %s the name of what servers record: expected one of them", args[0]) : watch_online_run(args[0], err);
+        watch_online.out = out_path, watch_online.alpha = alpha, watch_online.arl = run_length, watch_online.seed = (uint64_t)seed;
+        return watch_online_run(args[0], err);
     }
-    TRY(check_options(err));
     int rc = read_reference(&r, err);
     if (!rc && out_path)
         rc = write_reference(r, err);

@@ -1,7 +1,7 @@
 #include "cmd/eval_options.h"
 #include <string.h>
-#include "base/buf.h"
 #include "cmd/cmd.h"
+#include "cmd/option_modes.h"
 
 #define TASKS (EVAL_SCORES | EVAL_PERTURB | EVAL_PARAPHRASES | EVAL_DUE | EVAL_ATTACKED_TASKS)
 #define ALL ((1u << N_EVAL_MODE) - 1)
@@ -14,7 +14,7 @@ static const char *const word[N_EVAL_MODE] = {
 };
 
 /* Options of limited use; those that are not here hold everywhere. */
-static const struct { const char *name; unsigned modes; } uses[] = {
+static const struct option_use uses[] = {
     { "tasks", TASKS | EVAL_LIST },
     { "data-dir", TASKS },
     { "data", TASKS },
@@ -75,37 +75,6 @@ static const struct { const char *name; unsigned modes; } uses[] = {
     { "sweep", EVAL_SWEEP },
 };
 
-/* What people would write for the modes, each word once, without the mode that the option itself asks for. */
-static int name_modes(struct buf *b, unsigned modes, const char *option, struct err *err)
-{
-    int rc = 0;
-    b->len = 0;
-    for (int i = 0, last = -1; i < N_EVAL_MODE && !rc; i++) {
-        if (!(modes >> i & 1) || (last >= 0 && !strcmp(word[i], word[last])) || !strcmp(word[i] + 2, option))
-            continue;
-        rc = last >= 0 ? buf_add_str(b, ", ", err) : 0;
-        rc = rc ? rc : buf_add_str(b, word[i], err);
-        last = i;
-    }
-    return rc ? rc : buf_add(b, "", 1, err);
-}
-
-static int refuse(const char *option, unsigned of, unsigned modes, struct err *err)
-{
-    struct buf expected, found;
-    buf_init(&expected);
-    buf_init(&found);
-    int rc = name_modes(&expected, of, option, err);
-    rc = rc ? rc : name_modes(&found, modes, option, err);
-    if (!rc && *expected.data)
-        rc = ERR(err, USAGE, "--%s: it is of %s; found %s", option, expected.data, found.data);
-    else if (!rc)
-        rc = ERR(err, USAGE, "--%s: found %s beside it, expected one of them at a time", option, found.data);
-    buf_release(&expected);
-    buf_release(&found);
-    return rc;
-}
-
 static int refuse_empty(struct err *err)
 {
     for (const struct opt *o = command_eval.opts; o->type != OPT_END; o++)
@@ -117,8 +86,6 @@ static int refuse_empty(struct err *err)
 int eval_ready(unsigned modes, const char *out_dir, struct err *err)
 {
     TRY(refuse_empty(err));
-    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
-        if (!(uses[i].modes & modes) && cmd_given(uses[i].name))
-            return refuse(uses[i].name, uses[i].modes, modes, err);
+    TRY(option_modes_check(uses, sizeof uses / sizeof *uses, word, N_EVAL_MODE, modes, err));
     return cmd_make_folder(out_dir, err);
 }

@@ -10,9 +10,8 @@
 #include "base/tree.h"
 #include "base/when.h"
 #include "cmd/cmd_registry.h"
+#include "cmd/watch_act.h"
 #include "store/events.h"
-#include "store/release.h"
-#include "watch/alert.h"
 #include "watch/answers.h"
 #include "watch/rules.h"
 
@@ -191,43 +190,37 @@ static void print_one(const struct looking *l, json_t *o)
     fflush(stdout);
 }
 
-/* ---- what is done ---- */
-
-static int move_release(struct registry *g, void *ctx, struct err *err)
+/* "prompt_nll has changed: alarm at answer 143 of 1022, p 0.00031 of 0.01, effect 0.71" */
+static void tell_why(char *out, size_t size, const json_t *o, const struct rule *rule)
 {
-    const struct { struct looking *l; bool back; const char *reason; } *what = ctx;
-    struct registry_release now;
-    if (!*what->l->ref.name)
-        return ERR(err, USAGE, "'%.100s' is no name of a registry", what->l->arg);
-    const struct journal_by by = { .actor = cmd_registry_by().actor, .reason = what->reason };
-    const struct release_move move = { .name = what->l->ref.name, .alias = *what->l->ref.alias ? what->l->ref.alias : "production", .expect = -1 };
-    return what->back ? registry_rollback(g, &move, &by, &now, err) : registry_withdraw(g, &move, &by, &now, err);
+    const long long n_seen = (long long)tree_number_at(o, "answers");
+    int n = snprintf(out, size, "%s has changed: ", tree_text_at(o, "signal"));
+    if (rule->alarm)
+        n += snprintf(out + n, size - (size_t)n, "alarm at answer %lld of %lld", (long long)tree_number_at(o, "alarmed_at"), n_seen);
+    else
+        n += snprintf(out + n, size - (size_t)n, "effect over %g after %lld answers", rule->effect, n_seen);
+    if (rule->alarm && json_object_get(o, "p"))
+        n += snprintf(out + n, size - (size_t)n, ", p %.2g of %g", tree_number_at(o, "p"), watch_online.alpha);
+    if (json_object_get(o, "effect"))
+        snprintf(out + n, size - (size_t)n, ", effect %.2f", tree_number_at(o, "effect"));
 }
+
+/* ---- what is done ---- */
 
 /* What cannot be done is said, and the watch goes on. */
 static int act(struct looking *l, const struct rule *rule, int signal)
 {
-    struct err err;
-    char reason[600], what[160];
+    char because[600], what[160];
     rule_describe(rule, what);
     json_t *o = describe(l, signal, what);
     if (!o)
         return ERR_NOMEM;
     print_one(l, o);
-    snprintf(reason, sizeof reason, "lathe watch: %s has changed, %s", reference_name(l->r, signal), rule->alarm ? "alarm" : "effect");
-    if (rule->webhook && alert_webhook(rule->webhook, o, &err) < 0)
-        log_warn("%s", err.msg);
-    if (rule->mail && alert_mail(rule->mail, reason, reason, &err) < 0)
-        log_warn("%s", err.msg);
-    for (int back = 0; back < 2; back++) {
-        struct { struct looking *l; bool back; const char *reason; } move = { l, back, reason };
-        if (!(rule->todo & (back ? RULE_ROLLBACK : RULE_STOP_CANARY)))
-            continue;
-        if (cmd_registry_with(move_release, &move, &err) < 0)
-            log_warn("%s: %s", back ? "rollback" : "stop_canary", err.msg);
-        else
-            monitor_restart(l->m, -1);       /* of another version, from here on */
-    }
+    tell_why(because, sizeof because, o, rule);
+    const struct watch_act a = { .name = l->ref.name, .alias = l->ref.alias, .seen = o, .because = because };
+    watch_tell(rule, &a);
+    if (watch_move(rule, &a))
+        monitor_restart(l->m, -1);               /* of another version, from here on */
     l->ends = l->ends || rule->todo & RULE_EXIT;
     json_decref(o);
     return 0;
@@ -383,8 +376,10 @@ int watch_online_erase(struct err *err)
     int64_t n = 0;
     TRY(events_open(&e, watch_online.events ? watch_online.events : cmd_registry, false, err));
     const int rc = events_erase(e, watch_online.erase, &n, err);
+    events_close(e);
+    if (!rc && cmd_json)
+        return cmd_print_json(json_pack("{s:I}", "erased", (json_int_t)n), err);
     if (!rc)
         printf("%lld answers erased\n", (long long)n);
-    events_close(e);
     return rc;
 }

@@ -60,6 +60,15 @@ say lathe watch --reference before.csv --current same.csv --signals language:num
 say lathe watch --reference before.csv --current before.txt --signals nll
 say lathe watch --reference kept.json --current same.csv --signals nll
 say lathe watch --reference before.csv --current same.csv --run-length 1000
+say lathe watch chat --signals nll
+say lathe watch chat --current same.csv
+say lathe watch chat --one-of 3
+say lathe watch --reference before.csv --current same.csv --rules rules.yaml
+say lathe watch --reference before.csv --out kept.json --alpha 0.1
+say lathe watch chat --once --every 5
+say lathe watch chat --reference kept.json --since 2026-01-01
+say lathe watch --erase anna --reference before.csv
+say lathe watch chat --erase anna
 head -n 5 before.csv > few.csv
 say lathe watch --reference few.csv --current same.csv --quiet
 echo '{"nll": "high"}' > wrong.jsonl

@@ -1,0 +1,102 @@
+#include "cmd/watch_act.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "cmd/cmd_registry.h"
+#include "store/release.h"
+#include "watch/alert.h"
+
+void watch_tell(const struct rule *rule, const struct watch_act *a)
+{
+    struct err err;
+    if (rule->webhook && alert_webhook(rule->webhook, a->seen, &err) < 0)
+        log_warn("%s", err.msg);
+    if (rule->mail && alert_mail(rule->mail, a->because, a->because, &err) < 0)
+        log_warn("%s", err.msg);
+}
+
+/* ---- evidence ---- */
+
+static void add_figure(json_t *figures, const json_t *seen, const char *name)
+{
+    const json_t *v = json_object_get(seen, name);
+    if (json_is_number(v))
+        json_array_append_new(figures, json_pack("{s:s, s:s, s:f}", "name", name, "of", tree_text_at(seen, "signal"), "value", json_number_value(v)));
+}
+
+static char *evidence_text(const struct watch_act *a)
+{
+    json_t *figures = json_array();
+    add_figure(figures, a->seen, "p"), add_figure(figures, a->seen, "effect"), add_figure(figures, a->seen, "answers");
+    json_t *o = json_pack("{s:s, s:s, s:o, s:O}", "kind", "watch", "because", a->because, "figures", figures, "seen", a->seen);
+    char *text = tree_dumps(o, JSON_INDENT(1));
+    json_decref(o);
+    return text;
+}
+
+static int attach(struct registry *g, const struct registry_version *v, const struct watch_act *a, const struct journal_by *by, struct err *err)
+{
+    const char *dir = getenv("TMPDIR");
+    char folder[300], path[320];
+    const char *evidence[] = { path };
+    char *text = evidence_text(a);
+    if (!text)
+        return ERR(err, NOMEM, "no memory for what was seen");
+    snprintf(folder, sizeof folder, "%.250s/lathe-watch-XXXXXX", dir && *dir ? dir : "/tmp");
+    int rc = mkdtemp(folder) ? 0 : ERR_ERRNO(err, "cannot make %s", folder);
+    if (!rc) {
+        snprintf(path, sizeof path, "%s/watch.json", folder);
+        rc = file_write_all(path, text, strlen(text), err);
+        rc = rc ? rc : registry_attach(g, v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 1 }, by, err);
+        file_remove_tree(folder, NULL);
+    }
+    mem_free(text);
+    return rc;
+}
+
+/* ---- moves ---- */
+
+struct moving { const struct watch_act *a; bool back; };
+
+/* First the move, which is what is urgent. */
+static int move_release(struct registry *g, void *ctx, struct err *err)
+{
+    const struct moving *m = ctx;
+    const struct watch_act *a = m->a;
+    struct registry_release before, now;
+    struct registry_version v;
+    char actor[JOURNAL_TEXT_MAX], of[2 * REGISTRY_NAME];
+    if (!*a->name)
+        return ERR(err, USAGE, "what is watched is no name of a registry");
+    snprintf(actor, sizeof actor, "lathe watch (%.900s)", cmd_registry_by().actor);
+    const struct journal_by by = { .actor = actor, .reason = a->because };
+    const struct release_move move = { .name = a->name, .alias = *a->alias ? a->alias : "production", .expect = -1 };
+    TRY(registry_release_get(g, move.name, move.alias, &before, err));
+    TRY(m->back ? registry_rollback(g, &move, &by, &now, err) : registry_withdraw(g, &move, &by, &now, err));
+    snprintf(of, sizeof of, "%s@%lld", a->name, (long long)(before.candidate ? before.candidate : before.stable));
+    int rc = registry_find_text(g, of, &v, err);
+    rc = rc ? rc : attach(g, &v, a, &by, err);
+    if (rc)
+        log_warn("%s: what was seen could not be kept as evidence: %s", of, err->msg);
+    return 0;
+}
+
+bool watch_move(const struct rule *rule, const struct watch_act *a)
+{
+    struct err err;
+    bool any = false;
+    for (int back = 0; back < 2; back++) {
+        struct moving m = { a, back };
+        if (!(rule->todo & (back ? RULE_ROLLBACK : RULE_STOP_CANARY)))
+            continue;
+        if (cmd_registry_with(move_release, &m, &err) < 0)
+            log_warn("%s: %s", back ? "rollback" : "stop_canary", err.msg);
+        else
+            any = true;
+    }
+    return any;
+}

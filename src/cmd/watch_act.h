@@ -1,0 +1,15 @@
+/* watch_act.h - what lathe watch does when a rule fires: tells it, stops a canary, rolls back.  Internal to cmd/. */
+#ifndef CMD_WATCH_ACT_H
+#define CMD_WATCH_ACT_H
+#include <jansson.h>
+#include "base/err.h"
+#include "watch/rules.h"
+
+/* seen: {t, name, signal, do, alarmed, answers, p, effect, ...} as it is printed and sent; because: the same in words, for people and the journal. */
+struct watch_act { const char *name, *alias; const json_t *seen; const char *because; };       /* name "": none of a registry; alias "": production */
+/* Webhook and mail.  What cannot be done is logged. */
+void watch_tell(const struct rule *rule, const struct watch_act *a);
+/* The moves that the rule asks for, by "lathe watch (ACTOR)", because of what was seen, which is kept with the version that goes as evidence of kind "watch" (figures p, effect, answers).
+ * What cannot be done is logged.  True: something moved. */
+bool watch_move(const struct rule *rule, const struct watch_act *a);
+#endif
