@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "cmd/classify_judge.h"
 #include "cmd/cmd.h"
 #include "data/idx.h"
 #include "data/image.h"
@@ -10,7 +11,7 @@
 
 #define FILES_MAX 4096
 
-static const char *fit = "stretch", *precision = "fp32", *labels, *text, *lines;
+static const char *fit = "stretch", *precision = "fp32", *labels, *text, *lines, *judge, *fields;
 static int64_t top = 1, ctx;
 
 struct job {
@@ -200,17 +201,28 @@ static int run_all(struct job *j, const char *const *args, int n_args)
     return cmd_print_json(list, j->err);
 }
 
+static int judge_all(struct job *j, const char *model, int n_args)
+{
+    if (n_args > 1 || text || lines || labels)
+        return ERR(j->err, USAGE, "--judge says what is judged: give no file, -p, --lines or --labels beside it");
+    if (fields && config_vision(classifier_config(j->c)))
+        return ERR(j->err, USAGE, "--fields is of texts, and this is a model of images");
+    return classify_judge(j->c, &(struct judge_opts){ model, judge, fields, chosen_fit(), cmd_json, &cmd_stop }, j->err);
+}
+
 static int run_classify(const char *const *args, int n_args, struct err *err)
 {
     cmd_catch_signals();
     struct pool *pool;
-    struct job j = { .err = err, .list = cmd_json && !labels ? json_array() : NULL };
+    struct job j = { .err = err, .list = cmd_json && !labels && !judge ? json_array() : NULL };
     const struct classify_opts o = { .bf16 = !strcmp(precision, "bf16"), .ctx = (int)ctx };
     int rc = cmd_pool(&pool, err);
     if (!rc)
         rc = classifier_new(&j.c, args[0], &o, pool, err);
-    if (!rc)
+    if (!rc && !judge)
         rc = run_all(&j, args, n_args);
+    if (!rc && judge)
+        rc = judge_all(&j, args[0], n_args);
     json_decref(j.list);
     mem_free(j.pixels);
     mem_free(j.probs);
@@ -226,6 +238,8 @@ static const struct opt opts[] = {
     { OPT_INT, "top", &top, "<int>", "print so many classes, the most likely first", 1, 1 << 20 },
     { OPT_CHOICE, "fit", &fit, "refuse|stretch|crop", "images of another size than the model's: an error, both sides stretched, or the shorter one and the longer cut", 0, 0 },
     { OPT_STR, "labels", &labels, "<file>", "idx file of labels: only the accuracy on the idx file of images is printed", 0, 0 },
+    { OPT_STR, "judge", &judge, "<path>", "with classes, which the model has not learned from: how often it is right, which classes it takes for which, and what it errs on most", 0, 0 },
+    { OPT_STR, "fields", &fields, "<text=name,label=name>", "of --judge: members or columns that have other names than text and label", 0, 0 },
     { OPT_CHOICE, "precision", &precision, "fp32|bf16", "type of the products' operands", 0, 0 },
     OPT_THREADS,
     OPT_JSON,
@@ -236,6 +250,10 @@ const struct command command_classify = {
     "classify", "MODEL [FILE...]", "which class an image or a text is of",
     TEXT("MODEL is a folder with a ViTForImageClassification or a ...ForSequenceClassification, as lathe train writes it.  FILE is a PNG\n"
     "or JPEG file, or an idx file of images (MNIST's form, plain or gzip); texts are given by -p or --lines.  One line for each: the\n"
-    "image's name, the class and its probability."),
+    "image's name, the class and its probability.\n\n"
+    "--judge PATH, JSON lines or CSV of texts with classes, or a folder with a folder of images for each class, is for what was held out: the accuracy\n"
+    "with its 95 % interval (Wilson), the pairs of classes that are taken for each other, and of each pair those that the model is surest of and wrong.\n"
+    "Of a text that is too long the beginning counts.  With --json it is evidence (doc/evaluation-report.md), which lathe registry add --evidence takes.\n\n"
+    "    lathe classify run --judge held-out.jsonl --fields label=kind"),
     opts, run_classify, 1, FILES_MAX + 1,
 };

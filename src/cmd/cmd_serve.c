@@ -9,13 +9,14 @@
 #include "base/when.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/serve_release.h"
+#include "cmd/serve_workshop.h"
 #include "cmd/signature.h"
 #include "serve/server.h"
 
-static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d";
+static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d", *workshop;
 static bool record_text, audit_text, audit_strict, matryoshka, fit, swap;
-static double memory_gb;
-static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s;
+static double memory_gb, workshop_gb = 10;
+static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
 
 static struct opt_list adapters;
 
@@ -93,6 +94,19 @@ static int find_registry(const char **where, char **made, int n_args, struct err
     return 0;
 }
 
+/* The same place for who works in another folder; NULL where there is none. */
+static int whole_place(char **out, const char *where, struct err *err)
+{
+    char here[4096];
+    *out = NULL;
+    if (!where)
+        return 0;
+    if (*where != '/' && !strstr(where, "://") && !getcwd(here, sizeof here))
+        return ERR_ERRNO(err, "this folder has no name");
+    *out = *where == '/' || strstr(where, "://") ? mem_strdup(where) : file_join(here, where);
+    return *out ? 0 : ERR(err, NOMEM, "no memory for a path");
+}
+
 static int serve(const struct model_place *place, int n_args, struct err *err)
 {
     double retain_s;
@@ -101,13 +115,18 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
     if (key && !*key)                        /* "$KEY", which nobody has set */
         return ERR(err, USAGE, "--key is empty");
     const char *registry;
-    char *made;
+    char *made, *place_of_versions;
     TRY(find_registry(&registry, &made, n_args, err));
+    if (whole_place(&place_of_versions, registry, err)) {
+        mem_free(made);
+        return err->code;
+    }
+    const struct workshop_opts w = { .folder = workshop, .registry = place_of_versions, .bytes_max = (uint64_t)(workshop_gb * 1e9), .files_max = workshop_files, .run = serve_workshop_run };
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap,
@@ -115,7 +134,7 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
                    .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
     const int rc = server_run(&o, err);
-    mem_free(made);
+    mem_free(made), mem_free(place_of_versions);
     return rc;
 }
 
@@ -149,6 +168,9 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
     { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one; requests get 503 meanwhile", 0, 0 },
     OPT_REGISTRY,
+    { OPT_STR, "workshop", &workshop, "<folder>", "on the page at /, an admin's key brings files, has them audited, trains, and registers what came of it (doc/workshop.md); all of it is kept there", 0, 0 },
+    { OPT_FLOAT, "workshop-size", &workshop_gb, "<GB>", "that all files brought there may take, in 10^9 bytes", 0.001, 1e6 },
+    { OPT_INT, "workshop-files", &workshop_files, "<int>", "how many they may be", 1, 1e8 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once; 0: 16", 0, 1024 },
     { OPT_INT, "queue", &n_queue, "<int>", "texts that may wait; more are answered by 429", 1, 1e6 },
     { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
@@ -243,6 +265,9 @@ const struct command command_serve = {
         "gets new requests from one moment to the next, all or a share of users; what is under way ends on the version that it began with.  Each\n"
         "reply says which in X-Lathe-Version, and so do the audit log, /health and /metrics (doc/releases.md).  /lathe/registry and the page at / show the\n"
         "registry that is followed, or --registry's; who has a key with 'admin: true' (lathe help key) promotes and rolls back there.\n"
+        "\n"
+        "With --workshop FOLDER such a key also brings texts, a table or images, sees their audit and what each recipe would take, trains, sees the errors and\n"
+        "registers the model (doc/workshop.md).\n"
         "\n"
         "After SIGTERM nothing more is taken on and what is under way is finished.\n"
         "\n"

@@ -135,6 +135,8 @@ static void feedback(struct server *s, struct http_request *q) { feedback_take(q
 
 static void releases(struct server *s, struct http_request *q) { releases_answer(s->releases, q, dialect_of(q)); }
 
+static void workshop(struct server *s, struct http_request *q) { workshop_answer(s->workshop, q, dialect_of(q)); }
+
 static void api_list(struct server *s, struct http_request *q, void (*list)(struct http_request *q, struct served_model *const *models, int n))
 {
     struct served_list l;
@@ -166,6 +168,8 @@ static const struct route {
     { "GET", "/lathe/registry", false, false, releases, NULL },
     { "GET", "/lathe/registry/", false, true, releases, NULL },
     { "POST", "/lathe/registry/", false, true, releases, NULL },
+    { "GET", "/lathe/workshop", false, true, workshop, NULL },
+    { "POST", "/lathe/workshop", false, true, workshop, NULL },
     { "POST", "/v1/chat/completions", false, false, NULL, chat },
     { "POST", "/v1/completions", false, false, NULL, completion },
     { "POST", "/v1/embeddings", false, false, NULL, openai_embeddings },

@@ -61,6 +61,7 @@ static void drain(struct server *s)
     http_refuse(s->http);
     turns_halt(s->reading);
     releases_halt(s->releases);
+    workshop_halt(s->workshop);
     served_models_halt(&s->models);
     recorder_stop(s->recorder);
     http_wake(s->http);
@@ -176,6 +177,15 @@ static int begin_recording(struct server *s, struct err *err)
     return 0;
 }
 
+/* Pieces of files are no larger than other requests may be. */
+static int begin_workshop(struct server *s, struct err *err)
+{
+    struct workshop_opts w = *s->o.workshop;
+    w.piece = s->o.body_max < WORKSHOP_PIECE ? s->o.body_max : WORKSHOP_PIECE;
+    w.wake = server_wake, w.ctx = s;
+    return workshop_open(&s->workshop, &w, err);
+}
+
 int server_run(const struct server_opts *o, struct err *err)
 {
     struct server s = { .o = *o, .begun = clock_wall() };
@@ -191,6 +201,8 @@ int server_run(const struct server_opts *o, struct err *err)
         return ERR(err, USAGE, "--tls-cert and --tls-key belong together, and one of them is missing");
     if (!o->audit && (o->audit_text || o->audit_strict))
         return ERR(err, USAGE, "%s without --audit: there is no log", o->audit_strict ? "--audit-strict" : "--audit-text");
+    if (o->workshop && !o->keys)
+        return ERR(err, USAGE, "--workshop without --keys: only a key with 'admin: true' may use it (lathe help key)");
     if (!o->record && o->record_text)
         return ERR(err, USAGE, "--record-text without --record: nothing is recorded");
     TRY(page_init(&s.page, err));
@@ -203,11 +215,13 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, o->swap, err);
     rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
     rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, server_wake, &s, err);
+    rc = rc || !o->workshop ? rc : begin_workshop(&s, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     turns_free(s.reading);
     releases_close(s.releases);
+    workshop_close(s.workshop);
     served_models_close(&s.models);
     recorder_free(s.recorder);
     audit_close(s.audit);

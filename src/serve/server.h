@@ -9,6 +9,7 @@
 #include "serve/http.h"
 #include "serve/origin.h"
 #include "serve/served_models.h"
+#include "serve/workshop.h"
 
 struct server_opts {
     const char *address; int port;       /* 0: any that is free */
@@ -19,6 +20,7 @@ struct server_opts {
     bool audit_strict;                   /* while the log cannot be written requests are refused */
     const char *record;                  /* where answers are recorded (store/recorder.h), "registry": beside the default registry; NULL: nowhere */
     const char *registry;                /* whose releases are shown and changed (releases.h), as registry_open() takes it; NULL: none */
+    const struct workshop_opts *workshop;        /* NULL: there is none; its piece, wake and ctx are the server's (workshop.h) */
     bool record_text; double retain_s;   /* with their texts, for so long */
     volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */

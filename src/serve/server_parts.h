@@ -11,6 +11,7 @@
 #include "serve/releases.h"
 #include "serve/server.h"
 #include "serve/turns.h"
+#include "serve/workshop.h"
 
 #define SERVER_BODIES 8          /* of the largest size at once, with the memory that their values take once they are read */
 
@@ -24,6 +25,7 @@ struct server {
     struct audit *audit;                 /* or NULL */
     struct recorder *recorder;           /* or NULL */
     struct releases *releases;           /* or NULL */
+    struct workshop *workshop;           /* or NULL */
     atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
     atomic_int n_handled;                /* requests that may not have looked at drains, or have not yet submitted what they were let in for */
     double begun;

@@ -1,0 +1,29 @@
+/* workshop_life.h - a project as files that lathe run reads: data.yaml, recipes/NAME.yaml, held-out.yaml and life.yaml, in its folder.
+ *
+ *   texts      audit, build; train on the build's texts; eval of what was held out, and a text of its own
+ *   classes    audit of a table's columns, build; train; classify --judge on what was held out
+ *   images     audit; images/train and images/valid are links to what it kept (workshop_images.h); train; classify --judge
+ * All paths are relative to the folder.  p: project.json (workshop_project.h).  One thread. */
+#ifndef SERVE_WORKSHOP_LIFE_H
+#define SERVE_WORKSHOP_LIFE_H
+#include <jansson.h>
+#include <stdbool.h>
+#include "base/err.h"
+
+struct workshop_recipe { const char *goal, *name, *title, *sentence, *model, *data, *train; int batch, epochs; int64_t least, most; };
+extern const struct workshop_recipe workshop_recipes[];
+extern const int workshop_n_recipe;
+const struct workshop_recipe *workshop_recipe_find(const char *goal, const char *name);      /* NULL: none */
+json_t *workshop_recipes_json(void);             /* [{ goal, name, title, sentence }] */
+
+#define LIFE_DATA "-data"                /* behind a version's name: that of what it learned from */
+/* How far: each has all before it. */
+enum life_part { LIFE_AUDIT, LIFE_BUILD, LIFE_TRAIN, LIFE_REGISTER };
+int life_write(const char *folder, const json_t *p, enum life_part last, const char *registry, struct err *err);
+int life_write_data(const char *folder, const json_t *p, struct err *err);
+/* RECIPE's settings, for as many steps as p's counts ask for. */
+int life_write_recipe(const char *folder, const json_t *p, const struct workshop_recipe *r, struct err *err);
+int64_t life_steps(const json_t *p, const struct workshop_recipe *r);
+/* So few texts that the end of each is held out (workshop_texts.h), and not some of them whole. */
+bool life_cuts_texts(const json_t *p);
+#endif

@@ -1,0 +1,343 @@
+/* test_workshop.c - what people bring to a server: names that stay in a folder, pieces, tables, what is made of them. */
+#include "../test.h"
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/tree.h"
+#include "serve/workshop_files.h"
+#include "serve/workshop_images.h"
+#include "serve/workshop_life.h"
+#include "serve/workshop_project.h"
+#include "serve/workshop_table.h"
+#include "serve/workshop_texts.h"
+#include "serve/workshop_view.h"
+
+static struct err err;
+
+static void names_that_would_leave_the_folder_or_hide_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", "/a.txt", "a//b.txt", "../a.txt", "a/../b.txt", ".a.txt", "a/.b/c.txt", "a\nb.txt", "a\\b.txt", "c:a.txt", "a/", "a", "a.exe", "a.txt.sh", "a\xff.txt", "a\x7f.txt",
+                                       "1/2/3/4/5/6/7/8/9.txt" };
+    static const char *const good[] = { "a.txt", "a b/c-d (1).PNG", "é/ü.csv", "x.jsonl", "1/2/3/4/5/6/7/8.txt" };
+    char part[WORKSHOP_PART + 8], path[WORKSHOP_NAME + 8];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (workshop_name_check(bad[i], &err) != ERR_USAGE)
+            fail_msg("'%s' is taken", bad[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        OK(workshop_name_check(good[i], &err));
+    memset(part, 'a', sizeof part);
+    strcpy(part + WORKSHOP_PART - 4, ".txt");
+    OK(workshop_name_check(part, &err));
+    strcpy(part + WORKSHOP_PART - 3, ".txt");
+    assert_int_equal(workshop_name_check(part, &err), ERR_USAGE);
+    for (size_t i = 0; i < sizeof path; i++)
+        path[i] = i % 100 == 99 ? '/' : 'a';
+    strcpy(path + sizeof path - 5, ".txt");
+    assert_int_equal(workshop_name_check(path, &err), ERR_USAGE);
+}
+
+static int piece(const char *name, uint64_t from, uint64_t size, const char *text, uint64_t *have)
+{
+    return workshop_piece_add(in_dir("files"), &(struct workshop_piece){ name, from, size, text, strlen(text) }, have, &err);
+}
+
+static void a_file_comes_in_pieces_and_counts_when_it_is_whole(void **state)
+{
+    (void)state;
+    uint64_t have;
+    json_t *seen;
+    OK(file_mkdirs(in_dir("files"), &err));
+    OK(piece("a/b.txt", 0, 6, "abc", &have));
+    assert_int_equal(have, 3);
+    assert_int_equal(workshop_have(in_dir("files"), "a/b.txt"), 3);
+    assert_false(file_exists(in_dir("files/a/b.txt")));
+    OK(workshop_look(in_dir("files"), &seen, &err));
+    assert_string_equal(tree_text_at(seen, "kind"), "nothing");
+    assert_int_equal(json_integer_value(json_object_get(seen, "parts")), 1);
+    json_decref(seen);
+    assert_int_equal(piece("a/b.txt", 2, 6, "cdef", &have), ERR_BUSY);             /* a piece that came twice */
+    assert_int_equal(have, 3);
+    assert_int_equal(piece("a/b.txt", 5, 6, "f", &have), ERR_BUSY);                /* one that is missing */
+    assert_int_equal(piece("a/b.txt", 3, 6, "defg", &have), ERR_USAGE);
+    assert_int_equal(piece("a/b.txt", UINT64_MAX, 6, "d", &have), ERR_USAGE);
+    assert_int_equal(piece("a/e.txt", 0, 0, "", &have), ERR_USAGE);
+    OK(piece("a/b.txt", 3, 6, "def", &have));
+    assert_int_equal(have, 6);
+    assert_true(file_exists(in_dir("files/a/b.txt")));
+    OK(piece("a/b.txt", 0, 2, "xy", &have));                                        /* brought again: another one */
+    assert_int_equal(workshop_have(in_dir("files"), "a/b.txt"), 2);
+    assert_int_equal(piece("a/b.txt/c.txt", 0, 1, "x", &have), ERR_USAGE);
+    OK(file_mkdirs(in_dir("files/d.txt"), &err));
+    assert_int_equal(piece("d.txt", 0, 1, "x", &have), ERR_USAGE);
+}
+
+static void links_are_not_followed(void **state)
+{
+    (void)state;
+    uint64_t have;
+    OK(file_mkdirs(in_dir("files"), &err));
+    OK(file_mkdirs(in_dir("else"), &err));
+    put_in_dir("else/kept.txt", "kept");
+    assert_int_equal(symlink(in_dir("else"), in_dir("files/link")), 0);
+    assert_int_equal(symlink(in_dir("else/kept.txt"), in_dir("files/.to.txt.part")), 0);
+    assert_int_equal(piece("link/new.txt", 0, 1, "x", &have), ERR_USAGE);
+    assert_true(piece("to.txt", 0, 1, "x", &have) < 0);
+    assert_false(file_exists(in_dir("else/new.txt")));
+    json_t *seen;
+    OK(workshop_look(in_dir("files"), &seen, &err));
+    assert_string_equal(tree_text_at(seen, "kind"), "nothing");
+    json_decref(seen);
+}
+
+static void what_files_are_is_told_by_their_names(void **state)
+{
+    (void)state;
+    static const struct { const char *names[4], *kind; } cases[] = {
+        { { "a.txt", "b.md" }, "texts" }, { { "a.csv" }, "table" }, { { "a.jsonl" }, "table" }, { { "a.jsonl", "b.jsonl" }, "texts" }, { { "a.csv", "b.csv" }, "mixed" },
+        { { "x/a.png", "y/b.JPG" }, "images" }, { { "x/a.png", "b.txt" }, "mixed" }, { { "a.png" }, "images" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *seen;
+        char folder[20];
+        snprintf(folder, sizeof folder, "case%zu", i);
+        for (int k = 0; k < 4 && cases[i].names[k]; k++) {
+            char name[60];
+            snprintf(name, sizeof name, "%s/%s", folder, cases[i].names[k]);
+            put_in_dir(name, "text,label\na,b\n");
+        }
+        OK(workshop_look(in_dir(folder), &seen, &err));
+        assert_string_equal(tree_text_at(seen, "kind"), cases[i].kind);
+        if (i == 5)
+            assert_int_equal(json_array_size(json_object_get(seen, "classes")), 2);
+        if (i == 7)
+            assert_int_equal(json_integer_value(json_object_get(seen, "bare")), 1);
+        json_decref(seen);
+    }
+}
+
+static json_t *table(const char *text, size_t n, bool whole, const char *name)
+{
+    json_t *out;
+    OK(workshop_table_of(text, n, whole, name, &out, &err));
+    return out;
+}
+
+static void a_table_has_its_columns_told(void **state)
+{
+    (void)state;
+    static const char text[] = "review;mood;n\n\"good; very\";glad;1\nbad;sad;2\nok;glad;3\n";
+    json_t *t = table(text, sizeof text - 1, true, "a.csv");
+    const json_t *columns = json_object_get(t, "columns");
+    assert_int_equal(json_array_size(columns), 3);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(columns, 1), "values")), 2);
+    assert_true(json_is_true(json_object_get(json_array_get(columns, 2), "numbers")));
+    assert_string_equal(json_string_value(json_array_get(json_array_get(json_object_get(t, "first"), 0), 0)), "good; very");
+    assert_string_equal(tree_text_at(t, "fault"), "");
+    assert_true(workshop_has_column(t, "mood") && !workshop_has_column(t, "Mood"));
+    json_decref(t);
+    t = table(text, sizeof text - 4, false, "a.csv");              /* a beginning: the last row may be cut */
+    assert_int_equal(json_integer_value(json_object_get(t, "rows")), 2);
+    json_decref(t);
+    static const char lines[] = "{\"text\": \"x\", \"label\": 3, \"list\": [1]}\n{\"text\": \"y\"}\n";
+    t = table(lines, sizeof lines - 1, true, "a.jsonl");
+    assert_int_equal(json_array_size(json_object_get(t, "columns")), 2);
+    assert_int_equal(json_integer_value(json_object_get(t, "rows")), 2);
+    json_decref(t);
+}
+
+static void what_is_wrong_with_a_table_is_told_in_words(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *text, *says; } cases[] = {
+        { "a.csv", "", "it is empty" }, { "a.csv", "text,label\n", "no row below" }, { "a.csv", "text,label\na\n", "1 fields, expected 2" }, { "a.csv", "text,label\n\"a,b\n", "has no end" },
+        { "a.jsonl", "", "it is empty" }, { "a.jsonl", "[1]\n", "no JSON object" }, { "a.jsonl", "{\"text\"\n", "a.jsonl:1" },
+        { "a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n", "chats" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *t = table(cases[i].text, strlen(cases[i].text), true, cases[i].name);
+        if (!strstr(tree_text_at(t, "fault"), cases[i].says))
+            fail_msg("'%s', expected '%s'", tree_text_at(t, "fault"), cases[i].says);
+        json_decref(t);
+    }
+    json_t *t = table("a,b=c, d,\n1,2,3,4\n", 18, true, "a.csv");        /* names that settings could not carry */
+    assert_true(workshop_has_column(t, "a") && !workshop_has_column(t, "b=c") && !workshop_has_column(t, " d") && !workshop_has_column(t, ""));
+    json_decref(t);
+}
+
+static void steps_follow_what_there_is_within_limits(void **state)
+{
+    (void)state;
+    const struct workshop_recipe *r = workshop_recipe_find("classes", "small");
+    json_t *p = json_pack("{s:s, s:i}", "goal", "classes", "train", 10);
+    assert_int_equal(life_steps(p, r), r->least);
+    json_object_set_new(p, "train", json_integer(1000));
+    assert_int_equal(life_steps(p, r), 1000 * r->epochs / r->batch);
+    json_object_set_new(p, "train", json_integer((json_int_t)1 << 40));
+    assert_int_equal(life_steps(p, r), r->most);
+    json_decref(p);
+    assert_null(workshop_recipe_find("classes", "fine"));
+}
+
+static void what_people_wrote_is_quoted_in_the_files(void **state)
+{
+    (void)state;
+    static const char name[] = "a\": {run: version}\n#$(x)'";
+    json_t *tree, *p = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "goal", "classes", "name", name, "file", "f.csv", "text", "te: xt", "label", "la'bel", "licence", "{}", "recipe", "quick", "reason",
+                                 name, "train", 100);
+    json_object_set_new(p, "version_name", json_string("m"));
+    OK(life_write_data(test_dir, p, &err));
+    OK(tree_load(&tree, in_dir("data.yaml"), 1 << 16, &err));
+    const json_t *source = json_array_get(json_object_get(tree, "sources"), 0);
+    assert_string_equal(tree_text_at(source, "field"), "te: xt");
+    assert_string_equal(tree_text_at(source, "label"), "la'bel");
+    assert_string_equal(tree_text_at(source, "licence"), "{}");
+    json_decref(tree);
+    OK(life_write_recipe(test_dir, p, workshop_recipe_find("classes", "quick"), &err));
+    OK(tree_load(&tree, in_dir("recipes/quick.yaml"), 1 << 16, &err));
+    assert_string_equal(tree_text_at(json_object_get(tree, "data"), "fields"), "label=la'bel");
+    json_decref(tree);
+    OK(life_write(test_dir, p, LIFE_REGISTER, "/r", &err));
+    OK(tree_load(&tree, in_dir("life.yaml"), 1 << 16, &err));
+    const json_t *stages = json_object_get(tree, "stages");
+    assert_int_equal(json_object_size(stages), 7);
+    assert_string_equal(tree_text_at(json_object_get(json_object_get(stages, "card"), "options"), "name"), "a\": {run: version}\n#$ (x)'");
+    assert_string_equal(tree_text_at(json_object_get(json_object_get(stages, "register"), "options"), "reason"), "a\": {run: version}\n#$ (x)'");
+    json_decref(tree), json_decref(p);
+}
+
+static void every_recipe_is_yaml(void **state)
+{
+    (void)state;
+    for (int i = 0; i < workshop_n_recipe; i++) {
+        char name[60];
+        json_t *tree, *p = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "goal", workshop_recipes[i].goal, "label", "l", "name", "n", "train", 500, "kept", 500, "text_bytes", 100000);
+        OK(life_write_recipe(test_dir, p, &workshop_recipes[i], &err));
+        snprintf(name, sizeof name, "recipes/%s.yaml", workshop_recipes[i].name);
+        OK(tree_load(&tree, in_dir(name), 1 << 16, &err));
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(tree, "train"), "steps")), life_steps(p, &workshop_recipes[i]));
+        json_decref(tree), json_decref(p);
+    }
+}
+
+static void put_records(const char *const *names)
+{
+    char text[4000] = "";
+    for (; *names; names++) {
+        char name[200];
+        snprintf(name, sizeof name, "p/files/%s", *names + (**names == '-'));
+        put_in_dir(name, "x");
+        snprintf(text + strlen(text), sizeof text - strlen(text), "{\"file\": \"./%s\", \"kept\": %s}\n", name + 2, **names == '-' ? "false" : "true");
+    }
+    put_in_dir("p/life.run/audit/out/records.jsonl", text);
+}
+
+static void images_are_held_out_of_each_class_and_what_was_dropped_is_left_out(void **state)
+{
+    (void)state;
+    static const char *const few[] = { "a/1.png", "a/2.png", "a/3.png", "a/4.png", "a/5.png", "b/1.png", NULL };
+    static const char *const one[] = { "a/1.png", "a/2.png", "a/3.png", "a/4.png", "a/5.png", NULL };
+    static const char *const all[] = { "a/1.png", "a/2.png", "a/3.png", "a/4.png", "a/5.png", "c/b/1.png", "d/b/1.png", "b/3.png", "b/4.png", "b/5.png", "-b/6.png", NULL };
+    json_t *p = json_object();
+    put_records(few);
+    assert_int_equal(workshop_images(in_dir("p"), p, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "the class 'b' has 1 image"));
+    put_records(one);
+    assert_int_equal(workshop_images(in_dir("p"), p, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "one folder, 'a'"));
+    put_records(all);
+    for (int again = 0; again < 2; again++) {
+        char **name;
+        int n;
+        OK(workshop_images(in_dir("p"), p, &err));
+        assert_int_equal(json_integer_value(json_object_get(p, "train")), 8);
+        assert_int_equal(json_integer_value(json_object_get(p, "valid")), 2);
+        OK(file_list(in_dir("p/images/train/b"), &name, &n, &err));
+        assert_int_equal(n, 4);
+        file_list_free(name, n);
+    }
+    json_decref(p);
+}
+
+static void the_end_of_a_text_is_held_out_in_passages(void **state)
+{
+    (void)state;
+    enum { LINES = 1000 };
+    static char text[LINES * 12 + 40];
+    json_t *p = json_pack("{s:i}", "text_bytes", LINES * 10);
+    strcpy(text, "{\"text\": \"");
+    for (int i = 0; i < LINES; i++)
+        sprintf(text + strlen(text), "line %04d\\n", i);
+    strcat(text, "\"}\n");
+    put_in_dir("p/life.run/build/out/train/00000.jsonl", text);
+    OK(workshop_texts(in_dir("p"), p, &err));
+    assert_int_equal(json_integer_value(json_object_get(p, "train")), 1);
+    assert_int_equal(json_integer_value(json_object_get(p, "valid")), 1);
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(in_dir("p/texts/valid.jsonl"), 1 << 20, &b, &err));
+    assert_true(!strncmp(b.data, "{\"text\": \"line 090", 18) && strstr(b.data, "line 0999"));
+    buf_clear(&b);
+    OK(file_read(in_dir("p/texts/train.jsonl"), 1 << 20, &b, &err));
+    assert_true(strstr(b.data, "line 0899") && !strstr(b.data, "line 0999"));
+    buf_release(&b);
+    json_object_set_new(p, "text_bytes", json_integer(100));
+    assert_int_equal(workshop_texts(in_dir("p"), p, &err), ERR_FORMAT);
+    json_decref(p);
+}
+
+static void what_ran_when_the_server_went_is_stopped(void **state)
+{
+    (void)state;
+    json_t *p, *list;
+    OK(file_mkdirs(in_dir("w"), &err));
+    OK(project_new(in_dir("w"), "one", "ann", &p, &err));
+    OK(project_state(p, "train", "running", "", &err));
+    OK(project_save(in_dir("w"), p, &err));
+    json_decref(p);
+    OK(project_new(in_dir("w"), "two", "ann", &p, &err));
+    assert_string_equal(tree_text_at(p, "id"), "p2");
+    json_decref(p);
+    put_in_dir("w/p3/project.json", "{");
+    OK(project_settle(in_dir("w"), &err));
+    OK(project_list(in_dir("w"), &list, &err));
+    assert_int_equal(json_array_size(list), 3);
+    assert_string_equal(tree_text_at(json_array_get(list, 0), "state"), "stopped");
+    assert_string_equal(tree_text_at(json_array_get(list, 1), "state"), "idle");
+    assert_string_equal(tree_text_at(json_array_get(list, 2), "state"), "failed");
+    json_decref(list);
+    OK(project_remove(in_dir("w"), "p1", &err));
+    assert_int_equal(project_load(in_dir("w"), "p1", &p, &err), ERR_NOTFOUND);
+    assert_true(project_id_ok("p1") && project_id_ok("p999999") && !project_id_ok("p0") && !project_id_ok("p") && !project_id_ok("p1/..") && !project_id_ok("..") && !project_id_ok("p1234567"));
+}
+
+static void only_what_is_meant_to_be_seen_is_shown(void **state)
+{
+    (void)state;
+    static const char *const no[] = { "project.json", "../p2/project.json", "files/../project.json", "files/a.txt", "life.run/train/out/model.safetensors", "/etc/passwd", "recipes/../project.json", "recipes/x.yaml", "" };
+    struct buf b;
+    const char *type = NULL;
+    buf_init(&b);
+    put_in_dir("w/p1/project.json", "{}"), put_in_dir("w/p1/files/a.txt", "secret"), put_in_dir("w/p1/files/x/a.png", "png"), put_in_dir("w/p1/life.yaml", "stages:"), put_in_dir("w/p1/recipes/quick.yaml", "model:");
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+        assert_int_equal(workshop_file(in_dir("w"), "p1", no[i], 1 << 20, &b, &type, &err), ERR_NOTFOUND);
+    assert_null(type);
+    OK(workshop_file(in_dir("w"), "p1", "files/x/a.png", 1 << 20, &b, &type, &err));
+    assert_string_equal(type, "image/png");
+    OK(workshop_file(in_dir("w"), "p1", "life.yaml", 1 << 20, &b, &type, &err));
+    OK(workshop_file(in_dir("w"), "p1", "recipes/quick.yaml", 1 << 20, &b, &type, &err));
+    assert_string_equal(b.data, "pngstages:model:");
+    buf_release(&b);
+}
+
+#define IN_DIR(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_that_would_leave_the_folder_or_hide_are_refused), IN_DIR(a_file_comes_in_pieces_and_counts_when_it_is_whole), IN_DIR(links_are_not_followed),
+        IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
+        cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml),
+        IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),
+        IN_DIR(only_what_is_meant_to_be_seen_is_shown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
