@@ -4,7 +4,7 @@
 Usage: tools/check_page.py [--url http://127.0.0.1:PORT/] [--shots FOLDER] [--axe axe.min.js]
 Without --url it trains a model (two seconds) and serves it.  One line for each check; exit 1 when one fails, 77 where chromium is
 missing.  axe-core (npm's axe-core, PyPI's axe-core-python) is used where --axe or the environment's LATHE_AXE names it."""
-import argparse, hashlib, json, os, re, shutil, signal, subprocess, sys, tempfile, time, urllib.error, urllib.request
+import argparse, hashlib, json, os, random, re, shutil, signal, struct, subprocess, sys, tempfile, time, urllib.error, urllib.request, zlib
 from browser import Browser, Failed, find
 
 LATHE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lathe")
@@ -53,16 +53,21 @@ class Server:
         self.process.wait(30)
 
 
+def write_keys(folder):
+    """An admin's key and another."""
+    with open(folder + "/keys.yaml", "w") as f:
+        for name, key, more in ("chief", "boss", "  admin: true\n"), ("other", "guest", ""):
+            f.write(f'- name: {name}\n  sha256: "{hashlib.sha256(key.encode()).hexdigest()}"\n{more}')
+    os.chmod(folder + "/keys.yaml", 0o600)
+
+
 class Released(Server):
     """Two versions of that model in a registry, the first one served, with an admin's key and another."""
 
     ARGS = ["tiny@production", "--registry", "registry", "--keys", "keys.yaml", "--record", "events.db"]
 
     def __init__(self, folder, run):
-        with open(folder + "/keys.yaml", "w") as f:
-            for name, key, more in ("chief", "boss", "  admin: true\n"), ("other", "guest", ""):
-                f.write(f'- name: {name}\n  sha256: "{hashlib.sha256(key.encode()).hexdigest()}"\n{more}')
-        os.chmod(folder + "/keys.yaml", 0o600)
+        write_keys(folder)
         shutil.copytree(run, folder + "/one")
         shutil.copytree(run, folder + "/two")
         with open(folder + "/two/chat_template.jinja", "a") as f:
@@ -75,6 +80,38 @@ class Released(Server):
         tell("promote", "tiny@1", "--reason", "the first")
         self.folder, self.port = folder, 0
         self.start()
+
+
+class Built(Server):
+    """That model with a workshop and a registry that is empty, and the same two keys."""
+
+    ARGS = ["../run", "--name", "tiny", "--registry", "registry", "--keys", "keys.yaml", "--workshop", "shop"]
+
+    def __init__(self, folder):
+        write_keys(folder)
+        words = "good fine happy bright warm".split(), "bad poor sorry dark cold".split()
+        os.makedirs(folder + "/in/pets")
+        r = random.Random(1)
+        with open(folder + "/in/moods.csv", "w") as f:
+            f.write("review,mood,stars\n" + "".join(f"{' '.join(r.choices(words[i % 2], k=6))} {r.randrange(10 ** 6)},{('glad', 'sad')[(i % 2) ^ (i % 9 == 0)]},{i % 5}\n" for i in range(400)))
+        with open(folder + "/in/one.csv", "w") as f:
+            f.write("review,mood\n" + "".join("".join(r.choices("abcdefgh ijkl ", k=90)) + ",glad\n" for _ in range(100)))
+        for i in range(60):
+            kind = ("dark", "bright", "<b>odd")[i % 3]
+            os.makedirs(f"{folder}/in/pets/{kind}", exist_ok=True)
+            with open(f"{folder}/in/pets/{kind}/{i}.png", "wb") as f:
+                f.write(png(16, 16, lambda x, y: (40, 200, 40 + 160 * (x // 4 % 2))[i % 3] + (x * 31 + y * 17 + i * 7) % 40))
+        with open(folder + "/in/pets/notes.pdf", "w") as f:
+            f.write("no")
+        self.folder, self.port = folder, 0
+        self.start()
+
+
+def png(width, height, grey):
+    """A file of grey(x, y)."""
+    part = lambda name, data: struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    rows = b"".join(b"\0" + bytes(grey(x, y) for x in range(width)) for y in range(height))
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
 
 
 class Check:
@@ -486,6 +523,132 @@ def releases(c, server, shots):
     c("answers are summed up", "stable 1" in b.js("[...document.querySelectorAll('.side tr')].find(e => e.firstChild.textContent === 'Answers, last hour').textContent"))
 
 
+def bring(b, which, *paths):
+    """Files, or a folder, chosen in the page as a person does in the system's dialog."""
+    of = b.call("Runtime.evaluate", expression=f"document.querySelector('#build input.{which}')")["result"]["objectId"]
+    b.call("DOM.setFileInputFiles", files=list(paths), objectId=of)
+
+
+def building(c, server, shots):
+    """A table and a folder of images, each from its files to a version that is promoted; what is told where something is missing."""
+    b, files = c.b, server.folder + "/in"
+    text = lambda of="build": b.js(f"$('{of}').textContent")
+    click = lambda words: b.js(f"[...document.querySelectorAll('#build button')].find(e => e.textContent === {json.dumps(words)} || e.getAttribute('aria-label') === {json.dumps(words)}).click()")
+    shot = lambda name: shots and b.shot(f"{shots}/page-build-{name}.png")
+
+    def begin(name):
+        b.js("$('build-name').focus()")
+        b.type(name)
+        b.press("Enter")
+        b.wait(f"project?.name === {json.dumps(name)} && !!document.querySelector('#build .drop')")
+
+    def work(words):
+        click(words)
+        b.wait("project.state === 'running' || $('build-note').textContent")
+        b.wait("project.state !== 'running'", 120)
+        return b.js("`${project.step} ${project.state} ${project.message}`")
+
+    def wide(what):
+        for width in (320, 375, 768, 1280):
+            b.size(width, 800)
+            cut = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre, table, svg') && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + e.id)")
+            c.equal(f"build: nothing is cut at a width of {width}, {what}", cut, [])
+            if width == 375:
+                shot(what.replace(" ", "-") + "-phone")
+
+    b.go(f"http://127.0.0.1:{server.port}/")
+    b.js("sessionStorage.setItem('lathe.key', 'guest')")
+    b.reload()
+    b.wait("!document.querySelector('#views [data-view=build]').hidden")
+    b.click("#views [data-view=build]")
+    b.wait("$('build-note').textContent")
+    c("build: another key is told that it may not", "admin" in text("build-note") and b.js("$('build-new').hidden"), text("build-note"))
+    b.js("sessionStorage.setItem('lathe.key', 'boss')")
+    b.reload()
+    b.wait("!document.querySelector('#views [data-view=build]').hidden")
+    b.click("#views [data-view=build]")
+    b.wait("!$('build-new').hidden")
+    begin("Moods <b>of</b> people")
+    c("build: a name is text", b.js("!document.querySelector('#build option b')"))
+    bring(b, "files", files + "/one.csv")
+    b.wait("project.seen.files === 1 && !bringing")
+    b.js("$('goal').value = 'classes'; $('column-label').value = ''")
+    work("Look at it")
+    c.equal("build: a missing column of labels is told", text("build-note"), "which column has the labels?")
+    b.js("$('goal').value = 'classes'; $('column-label').value = 'mood'")
+    said = work("Look at it")
+    c("build: and it is told why there is no plan", "look done" in said and b.js("[...document.querySelectorAll('.recipe .go')].every(e => e.disabled) && [...document.querySelectorAll('.recipe .fault')].length === 3"), said + text("build-page")[-600:])
+    click("Remove one.csv")
+    b.wait("!project.seen.files")
+    bring(b, "files", files + "/moods.csv")
+    b.wait("project.seen.files === 1 && !bringing")
+    c.equal("build: columns are guessed", b.js("[$('goal').value, $('column-text').value, $('column-label').value]"), ["classes", "review", "mood"])
+    c.equal("build: the first rows are shown", b.js("document.querySelectorAll('#build .side tbody tr').length"), 5)
+    wide("a table")
+    shot("table")
+    c.equal("build: it is looked at", work("Look at it"), "look done ")
+    found = b.js("[...document.querySelectorAll('#build .plain')].at(-1).textContent")
+    c("build: the audit is told in words", all(w in found for w in ("400 texts were read", "Personal data: none was found", "Licence: none is stated", "Labels: ", "held out")), found)
+    b.js("$('watts').value = 100; $('watts').dispatchEvent(new Event('change')); $('price').value = 1000; $('price').dispatchEvent(new Event('change'))")
+    facts = b.js("[...document.querySelectorAll('.recipe')].map(e => e.textContent)")
+    c("build: three recipes with their size, time, memory, energy and cost", len(facts) == 3 and all(all(w in f for w in ("parameters", "about", "MiB", "kWh", "Cost")) for f in facts), facts)
+    wide("recipes")
+    b.size(1280, 1800)
+    shot("recipes")
+    click("Train Reader of longer texts")
+    b.wait("!!document.querySelector('#build .curve')", 60)
+    c("build: a curve, the steps and what is left are shown", b.js("document.querySelector('#build .curve svg').getAttribute('aria-label').startsWith('Loss by step') && /Step [\\d,]+ of [\\d,]+/.test($('build-page').textContent)"))
+    shot("training")
+    click("Stop the work")
+    b.wait("project.state !== 'running'", 60)
+    c.equal("build: it stops and can go on", b.js("project.state"), "stopped")
+    c.equal("build: it goes on to its end", work("Go on"), "train done ")
+    result = text("build-page")
+    c("build: what it can do is told", re.search(r"\d %? ?right: of \d+ texts that it had not seen", result) and "95 % interval" in result, result[-900:])
+    c("build: errors have examples", b.js("document.querySelectorAll('#build .wrong blockquote').length > 0 && project.errors.wrong.length > 0"))
+    wide("results")
+    b.size(1280, 2200)
+    shot("errors")
+    b.js("$('version-name').value = 'moods'; $('version-reason').value = 'the <i>first</i>'; $('version-name').form.requestSubmit()")
+    b.wait("project.step === 'register' && project.state !== 'running'", 60)
+    c.equal("build: it is registered", b.js("[project.state, project.version_name, project.number]"), ["done", "moods", 1])
+    click("Promote it")
+    confirm(c, "what was built", "better than nothing")
+    b.wait("$('past')?.textContent.includes('better than nothing')")
+    c("what was built is released", "All requests are answered by version 1." in b.js("$('book-page').textContent") and "moods-data@1 (data)" in b.js("$('book-page').textContent"), b.js("$('book-page').textContent"))
+    b.size(1280, 900)
+    shot("promoted")
+    b.click("#views [data-view=build]")
+    begin("Pets")
+    bring(b, "folder", files + "/pets")
+    b.wait("!bringing && ($('build-note').textContent || project.seen.files >= 60)", 60)
+    c.equal("build: a folder comes whole", b.js("project.seen.files"), 60)
+    c("build: what is of no use is told", "notes.pdf" in text("build-note"), text("build-note"))
+    c.equal("build: folders are classes", b.js("project.seen.classes.map(e => e.name).sort()"), ["<b>odd", "bright", "dark"])
+    c.equal("build: images are looked at", work("Look at it"), "look done ")
+    c.equal("build: a viewer is trained", work("Train Quick look"), "train done ")
+    b.js("for (const e of document.querySelectorAll('#build details')) e.open = true")
+    c("build: it says how often it is right", "images that it had not seen" in text("build-page"))
+    if b.js("project.errors.wrong.length"):
+        b.wait("[...document.querySelectorAll('#build .wrong img')].every(e => e.complete && e.naturalWidth > 0)")
+        c("build: images that it errs on are shown", True)
+    wide("images")
+    b.reload()
+    b.wait("!document.querySelector('#views [data-view=build]').hidden")
+    b.click("#views [data-view=build]")
+    b.wait("project?.name === 'Pets' && project.trained && $('build-page').textContent.includes('Remove this project')")
+    c("build: a reload shows the same project", True)
+    click("Remove this project")
+    click("Yes, remove its files and what it learned")
+    b.wait("project?.name.startsWith('Moods')")
+    c("build: a project can be removed", b.js("shop.projects.length") == 1)
+    server.stop()
+    server.start()
+    b.js("read_shop()")
+    b.wait("project?.step === 'register'")
+    c("build: what was built is there after a restart", "moods, version 1, is in the registry" in text("build-page"))
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--url"), p.add_argument("--key", default=""), p.add_argument("--shots"), p.add_argument("--axe", default=os.environ.get("LATHE_AXE"))
@@ -514,6 +677,12 @@ def main():
                     releases(c, released, o.shots)
                 finally:
                     released.stop()
+                built = Built(tempfile.mkdtemp(dir=folder))
+                try:
+                    here.append(f"http://127.0.0.1:{built.port}/")
+                    building(c, built, o.shots)
+                finally:
+                    built.stop()
             c.equal("the browser had nothing to complain about", told, [])
             c.equal("nothing was asked from elsewhere", [a[1] for a in b.asked if not a[1].startswith((*here, "data:", *("blob:" + u for u in here)))], [])
         except Failed as e:

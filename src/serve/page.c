@@ -12,14 +12,17 @@ __asm__(".pushsection .rodata\n"
         PART("head.html")
         PART("page.css")
         PART("releases.css")
+        PART("build.css")
         ".ascii \"</style>\\n\"\n"
         PART("frame.html")
         PART("releases.html")
+        PART("build.html")
         PART("tail.html")
         PART("page.js")
         PART("chat.js")
         PART("live.js")
         PART("releases.js")
+        PART("build.js")
         ".ascii \"</script>\\n</body>\\n</html>\\n\"\n"
         "page_html_end: .byte 0\n"
         ".popsection\n");

@@ -137,7 +137,8 @@ static int take_splits(json_t *p, const char *folder, struct err *err)
     for (int i = 0; i < 2 && !rc; i++)
         rc = project_set(p, names[i], json_integer(json_integer_value(json_object_get(json_object_get(splits, names[i]), "records"))), err);
     if (!rc && !json_integer_value(json_object_get(p, "valid")))
-        rc = ERR(err, FORMAT, "%lld texts are left, and that is too few to hold some out and learn from the others: bring a hundred or more", (long long)json_integer_value(json_object_get(p, "kept")));
+        rc = ERR(err, FORMAT, "%lld text%s left, too few to hold some out and learn from the others: bring a hundred or more", (long long)json_integer_value(json_object_get(p, "kept")),
+                 json_integer_value(json_object_get(p, "kept")) == 1 ? " is" : "s are");
     json_decref(build);
     return rc;
 }

@@ -34,7 +34,7 @@ class Refused extends Error { constructor(status, message) { super(message); thi
 
 async function ask(path, options = {}) {
   const key = kept.get('key');
-  const r = await fetch(path, { ...options, headers: { ...(options.body && { 'Content-Type': 'application/json' }), ...(key && { Authorization: 'Bearer ' + key }) }, cache: 'no-store' })
+  const r = await fetch(path, { ...options, headers: { ...(options.body && { 'Content-Type': 'application/json' }), ...options.headers, ...(key && { Authorization: 'Bearer ' + key }) }, cache: 'no-store' })
     .catch(e => { throw options.signal?.aborted ? e : new Refused(0, 'The server does not answer.'); });
   if (!r.ok) {
     const text = await r.text();
