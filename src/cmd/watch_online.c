@@ -11,6 +11,7 @@
 #include "base/when.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/watch_act.h"
+#include "cmd/watch_versus.h"
 #include "store/events.h"
 #include "watch/answers.h"
 #include "watch/rules.h"
@@ -28,6 +29,8 @@ struct looking {
     struct events *e;
     struct reference *r;
     struct monitor *m;
+    struct watch_versus versus;
+    double alpha;                        /* of the monitor */
     struct watch_value *value;
     struct rules rules;
     int64_t from; double window_s;
@@ -116,9 +119,20 @@ static int write_reference(const struct looking *l, struct err *err)
 static int add_answer(void *ctx, const struct event *ev, struct err *err)
 {
     struct looking *l = ctx;
-    answer_values_for(l->value, l->r, ev);
+    struct event without = *ev;
+    without.score = (double)NAN;             /* that is an event of its own */
+    answer_values_for(l->value, l->r, &without);
     l->n_seen++;
     const int rc = monitor_add(l->m, l->value, err);
+    return rc < 0 ? rc : 0;
+}
+
+static int add_feedback(void *ctx, const struct event *ev, struct err *err)
+{
+    struct looking *l = ctx;
+    TRY(watch_versus_add(&l->versus, ev, err));
+    answer_feedback_for(l->value, l->r, ev);
+    const int rc = reference_find(l->r, ANSWER_FEEDBACK) < 0 ? 0 : monitor_add(l->m, l->value, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -159,19 +173,32 @@ static bool needs_effects(const struct looking *l)
     return any;
 }
 
-static json_t *describe(const struct looking *l, int signal, const char *what)
+/* Of a signal of the monitor. */
+static int add_signal(json_t *o, const struct looking *l, int signal)
 {
     struct monitor_state s;
-    char now[WHEN_TEXT];
     monitor_state(l->m, signal, &s);
+    int rc = json_object_set_new(o, "alarmed", json_boolean(s.alarmed)) | json_object_set_new(o, "alarmed_at", json_integer((json_int_t)s.alarmed_at));
+    if (isfinite(s.p))
+        rc |= json_object_set_new(o, "p", json_real(s.p));
+    if (isfinite(l->effect[signal]))
+        rc |= json_object_set_new(o, "effect", json_real(l->effect[signal]));
+    return rc;
+}
+
+/* signal -1: of both versions' feedback. */
+static json_t *describe(const struct looking *l, int signal, const char *what)
+{
+    char now[WHEN_TEXT];
     when_text(now, when_now());
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "t", now, "name", l->arg, "signal", reference_name(l->r, signal), "do", what, "alarmed", s.alarmed, "alarmed_at", (json_int_t)s.alarmed_at, "answers",
-                          (json_int_t)l->n_seen);
-    if (o && isfinite(s.p))
-        json_object_set_new(o, "p", json_real(s.p));
-    if (o && isfinite(l->effect[signal]))
-        json_object_set_new(o, "effect", json_real(l->effect[signal]));
-    return o;
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I}", "t", now, "name", l->arg, "signal", signal < 0 ? ANSWER_FEEDBACK : reference_name(l->r, signal), "do", what, "answers", (json_int_t)l->n_seen);
+    json_t *versions = signal < 0 ? watch_versus_json(&l->versus) : NULL;
+    const int rc = signal < 0 ? json_object_update(o, versions) : add_signal(o, l, signal);
+    json_decref(versions);
+    if (!rc)
+        return o;
+    json_decref(o);
+    return NULL;
 }
 
 static void print_one(const struct looking *l, json_t *o)
@@ -182,7 +209,7 @@ static void print_one(const struct looking *l, json_t *o)
         mem_free(text);
     } else {
         printf("%.19sZ  %s: %s after %lld answers", tree_text_at(o, "t"), l->arg, tree_text_at(o, "signal"), (long long)tree_number_at(o, "answers"));
-        printf(json_is_true(json_object_get(o, "alarmed")) ? ", alarm" : "");
+        printf(json_is_true(json_object_get(o, "alarmed")) ? ", alarm" : json_is_true(json_object_get(o, "worse")) ? ", the candidate is called worse" : "");
         if (json_object_get(o, "effect"))
             printf(", effect %.2f", tree_number_at(o, "effect"));
         printf(*tree_text_at(o, "do") ? ": %s\n" : "%s\n", tree_text_at(o, "do"));
@@ -191,16 +218,24 @@ static void print_one(const struct looking *l, json_t *o)
 }
 
 /* "prompt_nll has changed: alarm at answer 143 of 1022, p 0.00031 of 0.01, effect 0.71" */
-static void tell_why(char *out, size_t size, const json_t *o, const struct rule *rule)
+static void tell_why(const struct looking *l, char *out, size_t size, const json_t *o, const struct rule *rule)
 {
     const long long n_seen = (long long)tree_number_at(o, "answers");
-    int n = snprintf(out, size, "%s has changed: ", tree_text_at(o, "signal"));
+    int n = 0;
+    if (rule->worse) {
+        const json_t *stable = json_object_get(o, "stable"), *candidate = json_object_get(o, "candidate");
+        snprintf(out, size, "version %lld is called worse than %lld: %.2f in %lld scores against %.2f in %lld, p %.2g of %.2g", (long long)tree_number_at(candidate, "version"),
+                 (long long)tree_number_at(stable, "version"), tree_number_at(candidate, "mean"), (long long)tree_number_at(candidate, "n"), tree_number_at(stable, "mean"), (long long)tree_number_at(stable, "n"),
+                 tree_number_at(o, "p"), watch_online.alpha - l->alpha);
+        return;
+    }
+    n = snprintf(out, size, "%s has changed: ", tree_text_at(o, "signal"));
     if (rule->alarm)
         n += snprintf(out + n, size - (size_t)n, "alarm at answer %lld of %lld", (long long)tree_number_at(o, "alarmed_at"), n_seen);
     else
         n += snprintf(out + n, size - (size_t)n, "effect over %g after %lld answers", rule->effect, n_seen);
     if (rule->alarm && json_object_get(o, "p"))
-        n += snprintf(out + n, size - (size_t)n, ", p %.2g of %g", tree_number_at(o, "p"), watch_online.alpha);
+        n += snprintf(out + n, size - (size_t)n, ", p %.2g of %g", tree_number_at(o, "p"), l->alpha);
     if (json_object_get(o, "effect"))
         snprintf(out + n, size - (size_t)n, ", effect %.2f", tree_number_at(o, "effect"));
 }
@@ -216,11 +251,13 @@ static int act(struct looking *l, const struct rule *rule, int signal)
     if (!o)
         return ERR_NOMEM;
     print_one(l, o);
-    tell_why(because, sizeof because, o, rule);
+    tell_why(l, because, sizeof because, o, rule);
     const struct watch_act a = { .name = l->ref.name, .alias = l->ref.alias, .seen = o, .because = because };
     watch_tell(rule, &a);
-    if (watch_move(rule, &a))
-        monitor_restart(l->m, -1);               /* of another version, from here on */
+    if (watch_move(rule, &a)) {                  /* of another version, from here on */
+        monitor_restart(l->m, -1);
+        watch_versus_stop(&l->versus, when_now());
+    }
     l->ends = l->ends || rule->todo & RULE_EXIT;
     json_decref(o);
     return 0;
@@ -241,8 +278,11 @@ static void tell_alarms(struct looking *l)
 
 static int apply_rules(struct looking *l, struct err *err)
 {
+    struct versus_state s;
     int signal;
-    for (int i = 0; (i = rules_look(&l->rules, i, l->r, l->alarmed, l->effect, &signal)) >= 0; i++) {
+    versus_state(l->versus.v, &s);
+    const struct rules_seen seen = { l->alarmed, l->effect, s.worse };
+    for (int i = 0; (i = rules_look(&l->rules, i, l->r, &seen, &signal)) >= 0; i++) {
         l->any = true;
         if (act(l, &l->rules.rule[i], signal) < 0)
             return ERR(err, NOMEM, "no memory to tell of a rule");
@@ -256,7 +296,10 @@ static int look(struct looking *l, int64_t *last, struct err *err)
     const struct events_where where = { .model = l->model, .since = *last, .until = now, .by_writing = true };
     if (now <= *last)
         return 0;
+    struct events_where said = where;
+    said.by_writing = false, said.by_feedback = true;
     TRY(events_read(l->e, &where, add_answer, l, err));
+    TRY(events_read(l->e, &said, add_feedback, l, err));
     *last = now;
     if (needs_effects(l) || watch_online.once)
         TRY(take_effects(l, now, err));
@@ -274,8 +317,14 @@ static int look(struct looking *l, int64_t *last, struct err *err)
 
 static void print_signals(const struct looking *l)
 {
-    if (cmd_json)
+    if (cmd_json) {
+        json_t *o = json_pack("{s:s, s:I, s:o}", "name", l->arg, "answers", (json_int_t)l->n_seen, "feedback", watch_versus_json(&l->versus));
+        char *text = tree_dumps(o, JSON_COMPACT);
+        printf("%s\n", text ? text : "{}");
+        mem_free(text);
+        json_decref(o);
         return;
+    }
     printf("%lld answers of %s against a reference of %lld; any false alarm, ever, has at most the chance %g\n", (long long)l->n_seen, l->arg, (long long)reference_events(l->r), watch_online.alpha);
     printf("%-16s %-9s %-7s %10s %10s  %s\n", "signal", "kind", "", "at answer", "p", "effect");
     for (int i = 0; i < reference_count(l->r); i++) {
@@ -286,6 +335,7 @@ static void print_signals(const struct looking *l)
         isfinite(s.p) ? printf("%10.2g", s.p) : printf("%10s", "-");
         isfinite(l->effect[i]) ? printf("  %.2f\n", l->effect[i]) : printf("\n");
     }
+    watch_versus_print(&l->versus);
 }
 
 /* A database that cannot be read now is asked again at the next look. */
@@ -346,7 +396,10 @@ static int begin(struct looking *l, struct err *err)
         l->effect[i] = (double)NAN;
     if (watch_online.rules)
         TRY(rules_load(&l->rules, watch_online.rules, l->r, err));
-    return monitor_new(&l->m, l->r, &(struct monitor_opts){ .alpha = watch_online.alpha, .arl = watch_online.arl, .seed = watch_online.seed }, err);
+    const double part = rules_compare(&l->rules) ? watch_online.alpha / (double)(n + 1) : 0;     /* both versions' feedback is one signal more */
+    l->alpha = watch_online.alpha - part;
+    TRY(watch_versus_open(&l->versus, part > 0 ? part : watch_online.alpha, err));
+    return monitor_new(&l->m, l->r, &(struct monitor_opts){ .alpha = l->alpha, .arl = watch_online.arl, .seed = watch_online.seed }, err);
 }
 
 int watch_online_run(const char *name, struct err *err)
@@ -363,6 +416,7 @@ int watch_online_run(const char *name, struct err *err)
     if (!rc && (l.ends || watch_online.once) && l.any)
         rc = ERR(err, GATE, "the answers of %s are not like those of the reference", name);
     monitor_free(l.m);
+    watch_versus_close(&l.versus);
     rules_release(&l.rules);
     reference_free(l.r);
     events_close(l.e);

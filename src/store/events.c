@@ -37,6 +37,9 @@ static const char *const steps[] = {
     "CREATE TABLE answer_text (id TEXT NOT NULL, choice BIGINT NOT NULL, gone BIGINT NOT NULL, prompt TEXT, answer TEXT, PRIMARY KEY (id, choice));"
     "CREATE INDEX answer_text_gone ON answer_text (gone);"
     "CREATE TABLE feedback (id TEXT NOT NULL, choice BIGINT NOT NULL, t BIGINT NOT NULL, score DOUBLE PRECISION, label TEXT, comment TEXT, gone BIGINT, PRIMARY KEY (id, choice));",
+    "ALTER TABLE feedback ADD COLUMN written BIGINT NOT NULL DEFAULT 0;"
+    "UPDATE feedback SET written = t;"
+    "CREATE INDEX feedback_written ON feedback (written);",
 };
 
 /* ---- opened ---- */
@@ -290,9 +293,9 @@ int events_write(struct events *e, const struct event *ev, int64_t gone, struct 
 
 static int write_feedback(struct events *e, const struct feedback *f, const char *owner, const char *label, const char *comment, int64_t gone, int64_t *n, struct err *err)
 {
-    return db_run(e->db, "INSERT INTO feedback (id, choice, t, score, label, comment, gone) SELECT id, choice, CAST($4 AS BIGINT), CAST($5 AS DOUBLE PRECISION), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT)" OF_ANSWERS
-                         " ON CONFLICT (id, choice) DO UPDATE SET t = excluded.t, score = excluded.score, label = excluded.label, comment = excluded.comment, gone = excluded.gone",
-                  DB_ARGS(DB_T(f->id), DB_I(f->choice), DB_T(owner), DB_I(f->t), real(f->score), DB_T(label), DB_T(comment), DB_I(gone)), n, err);
+    return db_run(e->db, "INSERT INTO feedback (id, choice, t, score, label, comment, gone, written) SELECT id, choice, CAST($4 AS BIGINT), CAST($5 AS DOUBLE PRECISION), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)" OF_ANSWERS
+                         " ON CONFLICT (id, choice) DO UPDATE SET t = excluded.t, score = excluded.score, label = excluded.label, comment = excluded.comment, gone = excluded.gone, written = excluded.written",
+                  DB_ARGS(DB_T(f->id), DB_I(f->choice), DB_T(owner), DB_I(f->t), real(f->score), DB_T(label), DB_T(comment), DB_I(gone), DB_I(when_now())), n, err);
 }
 
 int events_feedback(struct events *e, const struct feedback *f, int64_t gone, int64_t *n, struct err *err)

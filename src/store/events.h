@@ -39,6 +39,7 @@ struct event {
     int schema_ok, tool_calls, tool_ok;      /* a grammar or schema was followed to its end; calls made; none was cut off.  -1: not asked for */
     double first_s, total_s;                 /* to the first token, to the end */
     int64_t written;                         /* when the row was written, ns; events_write() sets it */
+    double score;                            /* of who reads: what was said of it afterwards, -1 to 1; NAN: nothing */
     const char *prompt, *answer;             /* NULL: not kept */
 };
 
@@ -68,6 +69,7 @@ struct events_where {
     const char *model; int64_t version; const char *root, *arm;        /* NULL, 0: any */
     int64_t since, until;                    /* since <= t < until; until 0: no end */
     bool by_writing;                         /* since and until are of `written`, and so is the order: who reads on and on misses none that took long */
+    bool by_feedback;                        /* they are of when what was said of it was written: answers that have a score */
     int64_t limit;                           /* 0: none; the oldest come first */
 };
 /* each: < 0 ends with it. */

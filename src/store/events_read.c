@@ -40,7 +40,7 @@ static int experts_at(struct db_rows *r, int i, int32_t *out)
     return *p == ']' ? n : 0;
 }
 
-/* In the order of ANSWER_COLUMNS. */
+/* In the order of READ_COLUMNS. */
 static void read_row(struct event *ev, struct db_rows *r, int32_t *experts)
 {
     *ev = (struct event){ .choice = (int)db_int(r, 1), .t = db_int(r, 3), .version = db_int(r, 6), .expert = experts };
@@ -57,6 +57,7 @@ static void read_row(struct event *ev, struct db_rows *r, int32_t *experts)
     ev->refused = (int)int_at(r, 26), ev->schema_ok = (int)int_at(r, 27), ev->tool_calls = (int)int_at(r, 28), ev->tool_ok = (int)int_at(r, 29);
     ev->first_s = real_at(r, 30), ev->total_s = real_at(r, 31);
     ev->written = db_int(r, 32);
+    ev->score = real_at(r, 33);
 }
 
 /* with_text: prompt and answer are two columns more. */
@@ -68,7 +69,7 @@ static int each_row(struct db_rows *r, bool with_text, events_each each, void *c
     while (!rc && (rc = db_next(r, err)) == 1) {
         read_row(&ev, r, experts);
         if (with_text)
-            ev.prompt = db_is_null(r, 33) ? NULL : db_text(r, 33), ev.answer = db_is_null(r, 34) ? NULL : db_text(r, 34);
+            ev.prompt = db_is_null(r, 34) ? NULL : db_text(r, 34), ev.answer = db_is_null(r, 35) ? NULL : db_text(r, 35);
         ++*n;
         rc = each(ctx, &ev, err);
     }
@@ -82,12 +83,23 @@ static int each_row(struct db_rows *r, bool with_text, events_each each, void *c
 static const char *or_any(const char *s) { return s ? s : ""; }
 #define WHERE_ARGS(w) DB_I((w)->since), DB_I((w)->until ? (w)->until : INT64_MAX), DB_T(or_any((w)->model)), DB_I((w)->version), DB_T(or_any((w)->root)), DB_T(or_any((w)->arm))
 
+#define READ_COLUMNS ANSWER_COLUMNS ", (SELECT score FROM feedback f WHERE f.id = answer.id AND f.choice = answer.choice)"
+
+static const char *query_of(const struct events_where *w)
+{
+    if (w->by_feedback)
+        return "SELECT " READ_COLUMNS " FROM answer JOIN (SELECT id AS of_id, choice AS of_choice, written AS said FROM feedback WHERE written >= $1 AND written < $2 AND score IS NOT NULL) s "
+               "ON s.of_id = answer.id AND s.of_choice = answer.choice WHERE 1 = 1" AND_SQL " ORDER BY said, id, choice LIMIT $7";
+    if (w->by_writing)
+        return "SELECT " READ_COLUMNS " FROM answer WHERE " WRITTEN_SQL AND_SQL " ORDER BY written, id, choice LIMIT $7";
+    return "SELECT " READ_COLUMNS " FROM answer WHERE " WHERE_SQL " ORDER BY t, id, choice LIMIT $7";
+}
+
 int events_read(struct events *e, const struct events_where *w, events_each each, void *ctx, struct err *err)
 {
     struct db_rows *r;
     int64_t n = 0;
-    const char *sql = w->by_writing ? "SELECT " ANSWER_COLUMNS " FROM answer WHERE " WRITTEN_SQL AND_SQL " ORDER BY written, id, choice LIMIT $7" : "SELECT " ANSWER_COLUMNS " FROM answer WHERE " WHERE_SQL " ORDER BY t, id, choice LIMIT $7";
-    TRY(db_query(&r, events_db(e), sql, DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
+    TRY(db_query(&r, events_db(e), query_of(w), DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
     const int rc = each_row(r, false, each, ctx, &n, err);
     db_rows_free(r);
     return rc;
@@ -97,7 +109,7 @@ int events_find(struct events *e, const char *id, events_each each, void *ctx, s
 {
     struct db_rows *r;
     int64_t n = 0;
-    TRY(db_query(&r, events_db(e), "SELECT " ANSWER_COLUMNS ", (SELECT prompt FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2), "
+    TRY(db_query(&r, events_db(e), "SELECT " READ_COLUMNS ", (SELECT prompt FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2), "
                                    "(SELECT answer FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2) FROM answer WHERE id = $1 OR request = $1 ORDER BY t, id, choice",
                  DB_ARGS(DB_T(id), DB_I(when_now())), err));
     const int rc = each_row(r, true, each, ctx, &n, err);

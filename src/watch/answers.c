@@ -24,12 +24,13 @@ static struct watch_value finish(const struct event *ev) { return word(ev->finis
 static struct watch_value refused(const struct event *ev) { return flag(ev->refused); }
 static struct watch_value schema_ok(const struct event *ev) { return flag(ev->schema_ok); }
 static struct watch_value tool_ok(const struct event *ev) { return flag(ev->tool_ok); }
+static struct watch_value feedback(const struct event *ev) { return number(ev->score); }
 static struct watch_value sketch(const struct event *ev) { return ev->n_sketch == EVENT_SKETCH ? WATCH_OF_VECTOR(ev->sketch) : WATCH_NONE; }
 
 static const struct { const char *name; enum watch_kind kind; struct watch_value (*of)(const struct event *ev); } signals[ANSWER_SIGNALS] = {
     { "prompt_tokens", WATCH_NUMBER, prompt_tokens }, { "cached_share", WATCH_NUMBER, cached_share }, { "answer_tokens", WATCH_NUMBER, answer_tokens },
     { "prompt_nll", WATCH_NUMBER, prompt_nll }, { "entropy", WATCH_NUMBER, entropy }, { "confidence", WATCH_NUMBER, confidence }, { "logprob", WATCH_NUMBER, logprob },
-    { "first_s", WATCH_NUMBER, first_s }, { "token_s", WATCH_NUMBER, token_s },
+    { "first_s", WATCH_NUMBER, first_s }, { "token_s", WATCH_NUMBER, token_s }, { ANSWER_FEEDBACK, WATCH_NUMBER, feedback },
     { "prompt_language", WATCH_CATEGORY, prompt_language }, { "answer_language", WATCH_CATEGORY, answer_language }, { "finish", WATCH_CATEGORY, finish },
     { "refused", WATCH_CATEGORY, refused }, { "schema_ok", WATCH_CATEGORY, schema_ok }, { "tool_ok", WATCH_CATEGORY, tool_ok },
     { "sketch", WATCH_VECTOR, sketch },
@@ -65,6 +66,12 @@ void answer_values_for(struct watch_value *out, const struct reference *r, const
         const bool fits = k >= 0 && (signals[k].kind != WATCH_VECTOR || reference_dim(r, i) == EVENT_SKETCH);
         out[i] = fits ? value_of(k, ev) : WATCH_NONE;
     }
+}
+
+void answer_feedback_for(struct watch_value *out, const struct reference *r, const struct event *ev)
+{
+    for (int i = 0; i < reference_count(r); i++)
+        out[i] = reference_kind(r, i) == WATCH_NUMBER && !strcmp(reference_name(r, i), ANSWER_FEEDBACK) ? feedback(ev) : WATCH_NONE;
 }
 
 /* ---- a reference ---- */

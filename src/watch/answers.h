@@ -1,6 +1,6 @@
 /* answers.h - recorded answers (store/events.h) as events with signals.
  *
- *   numbers     prompt_tokens, cached_share, answer_tokens, prompt_nll, entropy, confidence, logprob (mean of a token), first_s, token_s (after the first)
+ *   numbers     prompt_tokens, cached_share, answer_tokens, prompt_nll, entropy, confidence, logprob (mean of a token), first_s, token_s (after the first), feedback (what was said of it)
  *   categories  prompt_language, answer_language, finish, refused, schema_ok, tool_ok ("0", "1")
  *   vector      sketch
  * What a row does not have is absent, not missing: a prompt that the cache had whole says nothing of how unlikely it was.  Cancelled answers have finish alone. */
@@ -9,7 +9,8 @@
 #include "store/events.h"
 #include "watch/reference.h"
 
-#define ANSWER_SIGNALS 16
+#define ANSWER_SIGNALS 17
+#define ANSWER_FEEDBACK "feedback"
 #define ANSWER_ENOUGH 20                 /* events of a signal that a reference needs (reference_close) */
 const char *answer_signal_name(int i);
 enum watch_kind answer_signal_kind(int i);
@@ -19,6 +20,8 @@ struct answer_values { struct watch_value of[ANSWER_SIGNALS]; };
 void answer_values(struct answer_values *out, const struct event *ev);
 /* The same in the order of a reference's signals, out[reference_count(r)]; one that answers do not have is absent. */
 void answer_values_for(struct watch_value *out, const struct reference *r, const struct event *ev);
+/* What is said of an answer comes later than the answer, and is an event of its own: that signal alone, the others are absent. */
+void answer_feedback_for(struct watch_value *out, const struct reference *r, const struct event *ev);
 
 /* Of the answers that `where` names, closed: of those signals that at least ANSWER_ENOUGH of them have.  ERR_RANGE: there are too few. */
 int answers_reference(struct reference **out, struct events *e, const struct events_where *where, uint64_t seed, struct err *err);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "base/tree.h"
+#include "watch/answers.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 #define RULES_MAX 1000
@@ -17,10 +18,9 @@ static int read_when(struct rule *rule, const char *text, const char *where, str
 {
     const char *p = text + strspn(text, " ");
     char *end;
-    if (!strcmp(p, "alarm")) {
-        rule->alarm = true;
+    rule->alarm = !strcmp(p, "alarm"), rule->worse = !strcmp(p, "worse");
+    if (rule->alarm || rule->worse)
         return 0;
-    }
     if (!strncmp(p, "effect", 6)) {
         p += 6 + strspn(p + 6, " ");
         if (*p == '>') {
@@ -29,7 +29,7 @@ static int read_when(struct rule *rule, const char *text, const char *where, str
                 return 0;
         }
     }
-    return ERR(err, FORMAT, "%s: when: found '%.60s', expected alarm or effect > NUMBER", where, text);
+    return ERR(err, FORMAT, "%s: when: found '%.60s', expected alarm, worse or effect > NUMBER", where, text);
 }
 
 static int read_action(struct rule *rule, const json_t *o, const char *where, struct err *err)
@@ -55,6 +55,8 @@ static int read_do(struct rule *rule, const json_t *o, const char *where, struct
 
 static int check_signal(const struct rule *rule, const struct reference *r, const char *where, struct err *err)
 {
+    if (rule->worse)
+        return !strcmp(rule->signal, ANSWER_FEEDBACK) ? 0 : ERR(err, FORMAT, "%s: when: worse is of two versions' feedback: expected signal: %s", where, ANSWER_FEEDBACK);
     if (!r || !*rule->signal || reference_find(r, rule->signal) >= 0)
         return 0;
     struct buf known;
@@ -168,21 +170,30 @@ double rule_effect(enum watch_kind kind, const struct window_signal *w)
     return kind == WATCH_NUMBER ? fabs(w->shift) : kind == WATCH_CATEGORY ? w->tv : fabs(2 * w->auc - 1);
 }
 
-static bool is_met(const struct rule *rule, const struct reference *r, const bool *alarmed, const double *effect, int *signal)
+bool rules_compare(const struct rules *rules)
 {
-    for (int i = 0; i < reference_count(r); i++)
-        if ((!*rule->signal || !strcmp(rule->signal, reference_name(r, i))) && (rule->alarm ? alarmed[i] : effect[i] > rule->effect)) {
-            *signal = i;
+    for (int i = 0; i < rules->n; i++)
+        if (rules->rule[i].worse)
             return true;
-        }
     return false;
 }
 
-int rules_look(struct rules *rules, int from, const struct reference *r, const bool *alarmed, const double *effect, int *signal)
+static bool is_met(const struct rule *rule, const struct reference *r, const struct rules_seen *seen, int *signal)
+{
+    *signal = -1;
+    for (int i = 0; i < reference_count(r) && !rule->worse; i++)
+        if ((!*rule->signal || !strcmp(rule->signal, reference_name(r, i))) && (rule->alarm ? seen->alarmed[i] : seen->effect[i] > rule->effect)) {
+            *signal = i;
+            return true;
+        }
+    return rule->worse && seen->worse;
+}
+
+int rules_look(struct rules *rules, int from, const struct reference *r, const struct rules_seen *seen, int *signal)
 {
     for (int i = from; i < rules->n; i++) {
         struct rule *rule = &rules->rule[i];
-        if (!is_met(rule, r, alarmed, effect, signal)) {
+        if (!is_met(rule, r, seen, signal)) {
             rule->n_met = 0, rule->fired = false;
             continue;
         }

@@ -1,5 +1,5 @@
 # The whole loop, on SQLite and on PostgreSQL: a server with a canary records its answers, lathe watch sees ordinary traffic and does nothing, then shifted traffic and stops the
-# canary, then rolls back; a webhook and a mail are received, and the journal says who did it and why.
+# canary, then rolls back, and stops a canary whose answers people call worse; a webhook and a mail are received, and the journal says who did it and why.
 . "$ROOT/tests/cli/small_models.bash"
 train_answers
 cp -r run run2 && echo '{"do_sample": true}' > run2/generation_config.json
@@ -10,11 +10,12 @@ cat > canary.yaml <<'Y'
 - {signal: finish, when: effect > 2, do: exit}
 Y
 echo '- {signal: prompt_tokens, when: alarm, do: [alert, rollback, exit], webhook: "http://127.0.0.1:HOOK/back"}' > back.yaml
+echo '- {signal: feedback, when: worse, do: [stop_canary, exit]}' > worse.yaml
 cat > loop.py <<'P'
 import http.client, http.server, json, random, subprocess, sys, threading, time, datetime
 r = random.Random(5)
 port = int(open("port").read())
-hooks = []
+hooks, ids = [], []
 class Hook(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         hooks.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
@@ -32,6 +33,7 @@ def ask(text, user):
     a = c.getresponse()
     body = json.loads(a.read())
     assert a.status == 200, body
+    ids.append(body["id"])
     return a.getheader("X-Lathe-Version")
 def ordinary(n): return [ask("Q: %s\nA:" % r.choice(["hello", "name?", "bye", "hello there", "your name?"]), "user %d" % r.randrange(40)) for _ in range(n)]
 def shifted(n): return [ask("Q: " + " ".join(r.choice(["hello", "name?", "bye"]) for _ in range(9)) + "\nA:", "user %d" % r.randrange(40)) for _ in range(n)]
@@ -78,10 +80,23 @@ while watch.poll() is None:
 print("the watch ends:", watch.returncode)
 until(lambda: ask("Q: hello\nA:", "z") == "chat@1")
 print("webhook:", hooks[-1][0], hooks[-1][1]["do"])
-for h in json.loads(lathe("registry", "history", "chat", "--json"))["records"][:6]:
+lathe("registry", "promote", "chat@2", "--canary", "30%", "--reason", "again")
+until(lambda: versions().get(2, {}).get("state") == "serving")
+watch = subprocess.Popen(["lathe", "watch", "chat@production", "--reference", "reference.json", "--rules", "worse.yaml", "--every", "0.2"], stdout=open("watched3", "w"), stderr=subprocess.STDOUT)
+time.sleep(0.5)
+fan = 0
+while watch.poll() is None:
+    fan += 1
+    bad = ask("Q: hello\nA:", "fan %d" % fan) == "chat@2"
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    c.request("POST", "/v1/feedback", json.dumps({"id": ids[-1], "score": r.choice([1, 0] if not bad else [0, -1])}))
+    assert c.getresponse().status == 200
+print("the watch ends:", watch.returncode)
+until(lambda: set(ordinary(40)) == {"chat@1"})
+for h in json.loads(lathe("registry", "history", "chat", "--json"))["records"][:9]:
     print(h["actor"], h["action"], h["number"], [(e["file"], e["kind"]) for e in h.get("evidence", [])])
 P
-masked() { sed -E 's/after [0-9]+ answers/after N answers/; s/answer [0-9]+ of [0-9]+/answer N of N/; s/p [0-9.e+-]+ of/p P of/; s/effect [0-9.]+/effect E/; s/20[0-9-]+T[0-9:]+Z/TIME/; s/^ *[0-9]+  //; s/of [0-9.]+ [kM]?B/of BYTES/'; }
+masked() { sed -E 's/after [0-9]+ answers/after N answers/; s/: [0-9.-]+ in [0-9]+ scores against [0-9.-]+ in [0-9]+/: X in N scores against Y in N/; s/answer [0-9]+ of [0-9]+/answer N of N/; s/p [0-9.e+-]+ of [0-9.]+/p P of ALPHA/; s/effect [0-9.]+/effect E/; s/20[0-9-]+T[0-9:]+Z/TIME/; s/^ *[0-9]+  //; s/of [0-9.]+ [kM]?B/of BYTES/'; }
 the_loop() {
     export LATHE_REGISTRY=$1 LATHE_HOME=$PWD/home-$2
     rm -f port mails
@@ -92,7 +107,7 @@ the_loop() {
     timeout 300 python3 loop.py
     kill $server && wait $server
     lathe registry history chat | masked
-    masked < watched
+    cat watched watched3 | masked
     grep -E '^(To|Subject)' mails | masked
     lathe registry verify | head -1 | masked | sed 's/[0-9a-f]\{64\}.*/HASH/'
 }

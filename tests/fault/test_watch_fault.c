@@ -2,6 +2,7 @@
 #include "each_allocation.h"
 #include "base/rng.h"
 #include "watch/monitor.h"
+#include "watch/versus.h"
 #include "watch/window.h"
 
 enum { DIM = 8, EVENTS = 48 };
@@ -100,11 +101,25 @@ static int long_vectors(void *ctx)
     return rc;
 }
 
+static int versions(void *ctx)
+{
+    (void)ctx;
+    struct err err = { 0 };
+    struct versus *v;
+    TRY(versus_new(&v, 0.01, &err));
+    int rc = 0;
+    for (uint64_t i = 0; i < 1100 && rc >= 0; i++)               /* users of three tables */
+        rc = versus_add(v, i % 2 ? VERSUS_CANDIDATE : VERSUS_STABLE, 1, i + 1, &err);
+    versus_free(v);
+    return rc < 0 ? rc : 0;
+}
+
 static void each_lack_of_memory_is_an_error(void **state)
 {
     (void)state;
     assert_true(each_failure(ALLOCATIONS, 5, all_of_it, NULL, false) > 100);
     assert_true(each_allocation(long_vectors, NULL, false) >= 5);
+    assert_int_equal(each_allocation(versions, NULL, false), 4);
 }
 
 int main(void)

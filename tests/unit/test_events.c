@@ -144,6 +144,18 @@ static void feedback_is_its_owners_alone(void **state)
     struct events_mean mean;
     OK(events_scores(e, &(struct events_where){ .model = "tiny" }, &mean, &err));
     assert_true(mean.n == 1 && mean.mean == -0.5);
+    struct seen s = { 0 };                               /* as answers with a score, by when that was written */
+    OK(events_read(e, &(struct events_where){ .model = "tiny", .by_feedback = true }, see, &s, &err));
+    assert_true(s.n == 1 && s.last.choice == 1 && s.last.score == -0.5 && s.last.entropy == 1.25);
+    const int64_t after = when_now() + 1;
+    f.score = 1, f.label = NULL;
+    OK(events_feedback(e, &f, INT64_MAX, &n, &err));
+    OK(events_read(e, &(struct events_where){ .since = after, .by_feedback = true }, see, &s, &err));
+    assert_true(s.n == 2 && s.last.choice == 0 && s.last.score == 1);
+    OK(events_read(e, &(struct events_where){ .model = "none", .by_feedback = true }, see, &s, &err));
+    assert_int_equal(s.n, 2);
+    OK(events_read(e, &(struct events_where){ .model = "tiny", .by_writing = true }, see, &s, &err));
+    assert_true(s.n == 5 && isnan(s.last.score));        /* b's */
     OK(events_scores(e, &(struct events_where){ .model = "none" }, &mean, &err));
     assert_true(mean.n == 0 && isnan(mean.mean));
     events_close(e);

@@ -51,12 +51,13 @@ static void what_is_wrong_with_a_rule_is_told_with_its_place(void **state)
     static const struct { const char *text, *told; } bad[] = {
         { "", "expected a list" }, { "a: b", "expected a list" }, { "[]", "expected a list" }, { "- 1", "rule 1: expected a rule" },
         { "- {when: alarm, do: exit}\n- {when: alarm, do: exit, wen: 1}", "rule 2: found 'wen'" },
-        { "- {do: exit}", "when" }, { "- {when: always, do: exit}", "found 'always'" }, { "- {when: effect < 1, do: exit}", "expected alarm or effect" }, { "- {when: effect > x, do: exit}", "expected alarm or effect" },
-        { "- {when: effect > 1 2, do: exit}", "expected alarm or effect" }, { "- {when: effect > -1, do: exit}", "expected alarm or effect" }, { "- {when: effect > inf, do: exit}", "expected alarm or effect" },
+        { "- {do: exit}", "when" }, { "- {when: always, do: exit}", "found 'always'" }, { "- {when: effect < 1, do: exit}", "expected alarm, worse or effect" }, { "- {when: effect > x, do: exit}", "expected alarm, worse or effect" },
+        { "- {when: effect > 1 2, do: exit}", "expected alarm, worse or effect" }, { "- {when: effect > -1, do: exit}", "expected alarm, worse or effect" }, { "- {when: effect > inf, do: exit}", "expected alarm, worse or effect" },
         { "- {when: alarm}", "do: found" }, { "- {when: alarm, do: []}", "empty list" }, { "- {when: alarm, do: reboot}", "found 'reboot'" }, { "- {when: alarm, do: [exit, 1]}", "do: found" },
         { "- {when: alarm, do: exit, for: 0}", "for" }, { "- {when: alarm, do: exit, signal: ppl}", "no signal 'ppl', expected any or one of nll, finish" },
         { "- {when: alarm, do: exit, mail: a@b}", "do: alert" }, { "- {when: alarm, do: alert, webhook: 'file:///etc/passwd'}", "expected http" },
         { "- {when: alarm, do: alert, mail: '-oQ/tmp@x'}", "one address" }, { "- {when: alarm, do: alert, mail: \"a@b\\nBcc: c@d\"}", "one address" }, { "- {when: alarm, do: exit, signal: ''}", "signal" },
+        { "- {when: worse, do: exit}", "expected signal: feedback" }, { "- {when: worse, signal: nll, do: exit}", "expected signal: feedback" },
     };
     struct reference *r = two_signals();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -69,6 +70,11 @@ static void what_is_wrong_with_a_rule_is_told_with_its_place(void **state)
     reference_free(r);
 }
 
+static int look_at(struct rules *rules, int from, const struct reference *r, const bool *alarmed, const double *effect, int *signal)
+{
+    return rules_look(rules, from, r, &(struct rules_seen){ alarmed, effect, false }, signal);
+}
+
 static void a_rule_fires_once_after_so_many_looks(void **state)
 {
     (void)state;
@@ -78,18 +84,39 @@ static void a_rule_fires_once_after_so_many_looks(void **state)
     OK(parse(&rules, "- {signal: nll, when: alarm, for: 2, do: exit}\n- {when: effect > 0.5, do: exit}\n", r));
     const bool calm[] = { false, false }, alarmed[] = { true, false }, other[] = { false, true };
     const double small[] = { 0.5, NAN }, large[] = { NAN, 0.6 };
-    assert_int_equal(rules_look(&rules, 0, r, calm, small, &signal), -1);
-    assert_int_equal(rules_look(&rules, 0, r, other, small, &signal), -1);               /* of another signal */
-    assert_int_equal(rules_look(&rules, 0, r, alarmed, large, &signal), 1);              /* the first has one look, the second fires */
+    assert_int_equal(look_at(&rules, 0, r, calm, small, &signal), -1);
+    assert_int_equal(look_at(&rules, 0, r, other, small, &signal), -1);               /* of another signal */
+    assert_int_equal(look_at(&rules, 0, r, alarmed, large, &signal), 1);              /* the first has one look, the second fires */
     assert_int_equal(signal, 1);
-    assert_int_equal(rules_look(&rules, 2, r, alarmed, large, &signal), -1);
-    assert_int_equal(rules_look(&rules, 0, r, alarmed, large, &signal), 0);
+    assert_int_equal(look_at(&rules, 2, r, alarmed, large, &signal), -1);
+    assert_int_equal(look_at(&rules, 0, r, alarmed, large, &signal), 0);
     assert_int_equal(signal, 0);
-    assert_int_equal(rules_look(&rules, 1, r, alarmed, large, &signal), -1);
-    assert_int_equal(rules_look(&rules, 0, r, alarmed, large, &signal), -1);             /* once */
-    assert_int_equal(rules_look(&rules, 0, r, calm, small, &signal), -1);
-    assert_int_equal(rules_look(&rules, 0, r, alarmed, small, &signal), -1);
-    assert_int_equal(rules_look(&rules, 0, r, alarmed, small, &signal), 0);
+    assert_int_equal(look_at(&rules, 1, r, alarmed, large, &signal), -1);
+    assert_int_equal(look_at(&rules, 0, r, alarmed, large, &signal), -1);             /* once */
+    assert_int_equal(look_at(&rules, 0, r, calm, small, &signal), -1);
+    assert_int_equal(look_at(&rules, 0, r, alarmed, small, &signal), -1);
+    assert_int_equal(look_at(&rules, 0, r, alarmed, small, &signal), 0);
+    rules_release(&rules);
+    reference_free(r);
+}
+
+static void a_candidate_that_is_called_worse_is_a_rule_of_its_own(void **state)
+{
+    (void)state;
+    struct reference *r = two_signals();                         /* which has no feedback */
+    struct rules rules;
+    int signal = 7;
+    const bool alarmed[] = { true, true };
+    const double effect[] = { 9, 9 };
+    OK(parse(&rules, "- {signal: nll, when: effect > 10, do: exit}\n", r));
+    assert_false(rules_compare(&rules));
+    rules_release(&rules);
+    OK(parse(&rules, "- {signal: feedback, when: worse, do: stop_canary}\n", r));
+    assert_true(rules_compare(&rules) && rules.rule[0].worse);
+    assert_int_equal(rules_look(&rules, 0, r, &(struct rules_seen){ alarmed, effect, false }, &signal), -1);
+    assert_int_equal(rules_look(&rules, 0, r, &(struct rules_seen){ alarmed, effect, true }, &signal), 0);
+    assert_int_equal(signal, -1);
+    assert_int_equal(rules_look(&rules, 0, r, &(struct rules_seen){ alarmed, effect, true }, &signal), -1);
     rules_release(&rules);
     reference_free(r);
 }
@@ -99,7 +126,7 @@ static void a_rule_fires_once_after_so_many_looks(void **state)
 static struct event answer(int i)
 {
     struct event ev = { .t = 1000 + i, .prompt_tokens = 10 + i % 7, .answer_tokens = 5 + i % 3, .prompt_nll = i % 4 ? 2.0 + i % 5 : (double)NAN, .entropy = 1, .confidence = 0.5, .logprob = -5, .n_sketch = EVENT_SKETCH,
-                        .schema_ok = i < 15, .tool_calls = -1, .tool_ok = -1, .first_s = 0.1, .total_s = 1 };
+                        .schema_ok = i < 15, .tool_calls = -1, .tool_ok = -1, .first_s = 0.1, .total_s = 1, .score = (double)NAN };
     ev.schema_ok = i < 15 ? 1 : -1;
     snprintf(ev.id, sizeof ev.id, "a%d", i);
     strcpy(ev.model, "m"), strcpy(ev.finish, i % 10 == 9 ? "cancelled" : "stop"), strcpy(ev.prompt_language, "en");
@@ -122,8 +149,14 @@ static void a_reference_has_the_signals_that_enough_answers_have(void **state)
         OK(events_write(e, &ev, 0, &err));
     }
     OK(db_commit(events_db(e), &err));
+    for (int i = 0; i < 30; i++) {
+        struct event ev = answer(i);
+        int64_t n;
+        OK(events_feedback(e, &(struct feedback){ .id = ev.id, .choice = -1, .owner = "", .score = i % 3 - 1 }, INT64_MAX, &n, &err));
+    }
     OK(answers_reference(&r, e, &(struct events_where){ .model = "m" }, 1, &err));
     assert_int_equal(reference_events(r), 100);
+    assert_true(reference_find(r, ANSWER_FEEDBACK) >= 0);
     assert_true(reference_find(r, "prompt_nll") >= 0 && reference_find(r, "finish") >= 0 && reference_find(r, "sketch") >= 0);
     assert_int_equal(reference_find(r, "schema_ok"), -1);        /* 15 have it */
     assert_int_equal(reference_find(r, "answer_language"), -1);  /* none */
@@ -132,6 +165,10 @@ static void a_reference_has_the_signals_that_enough_answers_have(void **state)
     answer_values_for(value, r, &ev);
     assert_int_equal(value[reference_find(r, "prompt_nll")].state, WATCH_ABSENT);
     assert_true(value[reference_find(r, "prompt_tokens")].number == 14);
+    ev.score = -0.5;
+    answer_feedback_for(value, r, &ev);                          /* of what is said later: only that */
+    for (int i = 0; i < reference_count(r); i++)
+        assert_int_equal(value[i].state, i == reference_find(r, ANSWER_FEEDBACK) ? WATCH_GIVEN : WATCH_ABSENT);
     ev = answer(9);                                              /* cancelled: only that */
     answer_values_for(value, r, &ev);
     assert_int_equal(value[reference_find(r, "prompt_tokens")].state, WATCH_ABSENT);
@@ -179,7 +216,7 @@ static void a_webhook_that_nobody_answers_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules_are_read), cmocka_unit_test(what_is_wrong_with_a_rule_is_told_with_its_place), cmocka_unit_test(a_rule_fires_once_after_so_many_looks),
+        cmocka_unit_test(rules_are_read), cmocka_unit_test(what_is_wrong_with_a_rule_is_told_with_its_place), cmocka_unit_test(a_rule_fires_once_after_so_many_looks), cmocka_unit_test(a_candidate_that_is_called_worse_is_a_rule_of_its_own),
         cmocka_unit_test_setup_teardown(a_reference_has_the_signals_that_enough_answers_have, make_dir, remove_dir), cmocka_unit_test_setup_teardown(a_mail_goes_through_sendmail, make_dir, remove_dir),
         cmocka_unit_test(a_webhook_that_nobody_answers_is_told),
     };
