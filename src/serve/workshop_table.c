@@ -58,7 +58,7 @@ typedef const char *value_of(void *ctx, int i, size_t *n);
 static int add_row(struct table *t, value_of *value, void *ctx, struct err *err)
 {
     json_t *row = t->rows < TABLE_ROWS ? json_array() : NULL;
-    if (row && json_array_append_new(t->first, row))
+    if (t->rows < TABLE_ROWS && json_array_append_new(t->first, row))
         return no_memory(err);
     for (int i = 0; i < t->n; i++) {
         size_t n;

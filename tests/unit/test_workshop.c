@@ -2,9 +2,11 @@
 #include "../test.h"
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/mem.h"
 #include "base/tree.h"
 #include "serve/workshop_files.h"
 #include "serve/workshop_images.h"
+#include "serve/workshop_job.h"
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
 #include "serve/workshop_table.h"
@@ -310,6 +312,95 @@ static void what_ran_when_the_server_went_is_stopped(void **state)
     assert_true(project_id_ok("p1") && project_id_ok("p999999") && !project_id_ok("p0") && !project_id_ok("p") && !project_id_ok("p1/..") && !project_id_ok("..") && !project_id_ok("p1234567"));
 }
 
+/* A program that ends when it is told to. */
+static int until_stopped(void *ctx, const struct workshop_program *p, int *code, struct err *e)
+{
+    (void)e;
+    atomic_fetch_add((atomic_int *)ctx, 1);
+    assert_string_equal(p->actor, "ann");
+    while (!atomic_load(p->stop))
+        usleep(1000);
+    *code = 4;
+    return 0;
+}
+
+static int fails(void *ctx, const struct workshop_program *p, int *code, struct err *e)
+{
+    (void)ctx;
+    char *log = file_join(p->folder, p->log);
+    static const char said[] = "first\nlathe: it is wrong\n";
+    const int rc = file_write_all(log, said, sizeof said - 1, e);
+    mem_free(log);
+    *code = 1;
+    return rc;
+}
+
+static json_t *begin(struct jobs *j, const char *name, int expected)
+{
+    json_t *p, *copy;
+    OK(project_new(in_dir("w"), name, "ann", &p, &err));
+    OK(project_set(p, "worker", json_string("ann"), &err));
+    OK(project_set(p, "goal", json_string("texts"), &err));
+    OK(project_state(p, "look", "running", "", &err));
+    OK(project_save(in_dir("w"), p, &err));
+    copy = json_deep_copy(p);
+    assert_int_equal(jobs_start(j, p, &err), expected);
+    if (expected)
+        json_decref(p);
+    return copy;
+}
+
+static void check_state(const char *id, const char *state, const char *message)
+{
+    json_t *p;
+    OK(project_load(in_dir("w"), id, &p, &err));
+    assert_string_equal(tree_text_at(p, "state"), state);
+    assert_non_null(strstr(tree_text_at(p, "message"), message));
+    json_decref(p);
+}
+
+static void one_project_is_worked_on_at_a_time_and_can_be_stopped(void **state)
+{
+    (void)state;
+    struct jobs *j;
+    atomic_int n_run = 0;
+    OK(file_mkdirs(in_dir("w"), &err));
+    char folder[1000];
+    const struct workshop_opts o = { .folder = strcpy(folder, in_dir("w")), .run = until_stopped, .run_ctx = &n_run };
+    OK(jobs_new(&j, &o, &err));
+    json_t *one = begin(j, "one", 0), *two = begin(j, "two", ERR_BUSY);
+    assert_non_null(strstr(err.msg, "'one' is being worked on"));
+    assert_true(jobs_has(j, NULL) && jobs_has(j, tree_text_at(one, "id")) && !jobs_has(j, tree_text_at(two, "id")));
+    assert_false(jobs_stop(j, tree_text_at(two, "id")));
+    while (!atomic_load(&n_run))
+        usleep(1000);
+    assert_false(jobs_stops(j, "p1"));
+    assert_true(jobs_stop(j, "p1"));
+    while (jobs_has(j, NULL))
+        usleep(1000);
+    check_state("p1", "stopped", "goes on");
+    json_decref(begin(j, "three", 0));
+    jobs_free(j);                                    /* which may be before it was begun */
+    OK(project_settle(folder, &err));
+    check_state("p3", "stopped", "goes on from where it was");
+    json_decref(one), json_decref(two);
+}
+
+static void what_a_program_said_last_is_why_it_failed(void **state)
+{
+    (void)state;
+    struct jobs *j;
+    OK(file_mkdirs(in_dir("w"), &err));
+    char folder[1000];
+    const struct workshop_opts o = { .folder = strcpy(folder, in_dir("w")), .run = fails };
+    OK(jobs_new(&j, &o, &err));
+    json_decref(begin(j, "one", 0));
+    while (jobs_has(j, NULL))
+        usleep(1000);
+    jobs_free(j);
+    check_state("p1", "failed", "it is wrong");
+}
+
 static void only_what_is_meant_to_be_seen_is_shown(void **state)
 {
     (void)state;
@@ -337,7 +428,7 @@ int main(void)
         IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
         cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml),
         IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),
-        IN_DIR(only_what_is_meant_to_be_seen_is_shown),
+        IN_DIR(one_project_is_worked_on_at_a_time_and_can_be_stopped), IN_DIR(what_a_program_said_last_is_why_it_failed), IN_DIR(only_what_is_meant_to_be_seen_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
