@@ -13,7 +13,7 @@ lathe info run | grep 'images\|classes\|memory' | sed 's/[0-9.]* [kM]B/some/g'
 echo '--- a file that is no image, a model that is no classifier, a text for a classifier'
 echo text > note.png
 lathe classify run note.png 2>&1; echo "exit $?"
-lathe generate run -p x > out 2>&1; echo "exit $?"
+lathe generate run -p x > said 2>&1; echo "exit $?"
 lathe classify run images --labels note.png 2>&1; echo "exit $?"
 lathe classify run images images --labels labels 2>&1; echo "exit $?"
 mkdir -p folder/one; cp note.png folder/one/a.png
