@@ -235,6 +235,14 @@ static void print_list(const json_t *o, const char *key, const char *first, cons
     }
 }
 
+static void print_removed(const json_t *removed)
+{
+    const char *reason = tree_text_at(removed, "reason");
+    if (removed)
+        printf("bytes        removed %.19sZ by %s%s%s; adding the same files again brings them back\n", tree_text_at(removed, "t"), tree_text_at(removed, "actor"),
+               *reason ? ": " : "", reason);
+}
+
 static void print_version(const json_t *o)
 {
     char size[32];
@@ -244,6 +252,7 @@ static void print_version(const json_t *o)
            tree_text_at(o, "t"), tree_text_at(o, "actor"),
            *tree_text_at(o, "reason") ? ": " : "", tree_text_at(o, "reason"));
     printf("root         %s\n", tree_text_at(o, "root"));
+    print_removed(json_object_get(o, "removed"));
     print_list(o, "aliases", NULL, NULL);
     if (*tree_text_at(facts, "family"))
         printf("model        %s, %s parameters", tree_text_at(facts, "family"), fmt_count(size, tree_number_at(facts, "parameters")));

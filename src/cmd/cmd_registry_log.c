@@ -15,13 +15,18 @@ static int64_t n_record;
 
 static void print_record(const json_t *o)
 {
+    char size[32];
     printf("%6lld  %.19sZ  %-20s %s", (long long)tree_number_at(o, "seq"), tree_text_at(o, "t"), tree_text_at(o, "actor"), tree_text_at(o, "action"));
     const json_t *r = json_object_get(o, "release");
     const long long candidate = (long long)json_integer_value(json_object_get(r, "candidate"));
     if (json_object_get(o, "number"))
         printf(" %s@%lld", tree_text_at(o, "name"), (long long)tree_number_at(o, "number"));
-    else
+    else if (*tree_text_at(o, "name"))
         printf(" %s", tree_text_at(o, "name"));
+    if (json_object_get(o, "blobs") || !strcmp(tree_text_at(o, "action"), "drop"))
+        printf(", %s", fmt_bytes(size, tree_number_at(o, "bytes")));
+    if (json_object_get(o, "blobs"))
+        printf(" of %zu blobs and %zu others", json_array_size(json_object_get(o, "blobs")), json_array_size(json_object_get(o, "other")));
     if (*tree_text_at(o, "alias"))
         printf(" %s", tree_text_at(o, "alias"));
     if (candidate)

@@ -2,7 +2,8 @@
  *
  * A blob has its name only when it is whole and on the disk; one that is there is not written again, but in the place of a damaged one.  What is put is copied: a link to a
  * file of the user's would change with it.  Any thread of any process on any machine may put at any time; what one that was killed leaves
- * has a name that begins as the blob's and goes on with a point.  Errors as of file.h. */
+ * has a name that begins as the blob's and goes on with a point.  One that is put again gets the present time as its mtime, unless a version's
+ * folder has it too: a collector (registry_gc.h) leaves alone what is young.  Errors as of file.h. */
 #ifndef STORE_BLOB_H
 #define STORE_BLOB_H
 #include <stdbool.h>

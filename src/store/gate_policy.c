@@ -4,6 +4,7 @@
 #include "base/tree.h"
 #include "store/gate_signature.h"
 #include "store/registry_apply.h"
+#include "store/registry_needs.h"
 
 enum { POLICY_MAX = 1 << 20 };
 
@@ -117,7 +118,11 @@ int registry_policy_set(struct registry *g, const char *name, const char *alias,
         TRY(rc);
     }
     TRY(db_begin(registry_db(g), err));
-    const int rc = write_policy(g, name, alias, policy ? id : NULL, by, err);
+    int rc = policy && !blob_exists(registry_folder(g), id) ? ERR(err, BUSY, "the policy was collected while it was set: again, please") : 0;
+    if (!rc)
+        rc = write_policy(g, name, alias, policy ? id : NULL, by, err);
+    if (!rc)
+        rc = registry_claim(g, err);
     if (!rc)
         return db_commit(registry_db(g), err);
     db_rollback(registry_db(g));

@@ -7,9 +7,11 @@
 #include "base/tree.h"
 #include "store/models.h"
 #include "store/registry_apply.h"
+#include "store/registry_needs.h"
 
 enum {
     TEXT_MAX = 64 << 20,                 /* bytes of a manifest or of facts */
+    CLAIMS_MAX = 1 << 20,
     SQLITE_MIN = 512                     /* of a database that is more than an empty file */
 };
 
@@ -109,6 +111,75 @@ void registry_close(struct registry *g)
     db_close(g->db);
     mem_free(g->folder);
     mem_free(g);
+}
+
+/* ---- whose folder it is ---- */
+
+int registry_id(struct registry *g, char id[SHA256_HEX], struct err *err)
+{
+    struct db_rows *r;
+    id[0] = 0;
+    TRY(db_query(&r, g->db, "SELECT hash FROM journal WHERE seq = 1", NULL, 0, err));
+    const int rc = db_next(r, err);
+    if (rc == 1)
+        snprintf(id, SHA256_HEX, "%s", db_text(r, 0));
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
+}
+
+static char *claims_path(const struct registry *g) { return file_join(g->folder, "registries"); }
+
+/* Another than this one that has its blobs in the folder; "": none.  *own: this one is known there. */
+static int read_claims(const char *path, const char *id, char other[SHA256_HEX], bool *own, struct err *err)
+{
+    struct buf text;
+    char *line, *rest;
+    *own = false, other[0] = 0;
+    if (!file_exists(path))
+        return 0;
+    buf_init(&text);
+    const int rc = file_read(path, CLAIMS_MAX, &text, err);
+    for (rest = text.data; !rc && (line = strsep(&rest, "\n"));) {
+        if (!strcmp(line, id))
+            *own = true;
+        else if (blob_id_ok(line))
+            strcpy(other, line);
+    }
+    buf_release(&text);
+    return rc;
+}
+
+int registry_claim(struct registry *g, struct err *err)
+{
+    char id[SHA256_HEX], other[SHA256_HEX], *path = claims_path(g);
+    bool own = false;
+    struct file_log log;
+    int rc = path ? registry_id(g, id, err) : ERR(err, NOMEM, "no memory for the path of the registry");
+    if (!rc && *id)
+        rc = read_claims(path, id, other, &own, err);
+    if (!rc && *id && !own && !(rc = file_log_open(&log, path, err))) {
+        rc = file_log_line(&log, id, strlen(id), err);
+        file_log_close(&log);
+    }
+    mem_free(path);
+    return rc;
+}
+
+int registry_claimed_alone(struct registry *g, struct err *err)
+{
+    char id[SHA256_HEX], other[SHA256_HEX], *path = claims_path(g), *file = file_join(g->folder, "registry.db");
+    bool own;
+    struct stat s;
+    int rc = path && file ? registry_id(g, id, err) : ERR(err, NOMEM, "no memory for the path of the registry");
+    if (!rc)
+        rc = read_claims(path, id, other, &own, err);
+    if (!rc && *other)
+        rc = ERR(err, UNSUPPORTED, "%.300s is the folder of registry %.12s too: only both together know what is needed there", g->folder, other);
+    if (!rc && db_is_postgres(db_name(g->db)) && !stat(file, &s) && s.st_size >= SQLITE_MIN)
+        rc = ERR(err, UNSUPPORTED, "%.300s has a registry.db too, whose blobs are there as well: only both together know what is needed", g->folder);
+    mem_free(file);
+    mem_free(path);
+    return rc;
 }
 
 /* ---- names ---- */
@@ -221,6 +292,28 @@ int registry_manifest(struct registry *g, const struct registry_version *v, stru
 }
 
 int registry_facts(struct registry *g, const struct registry_version *v, json_t **out, struct err *err) { return read_json(g, v->facts, out, err); }
+
+int registry_dropped(struct registry *g, const struct registry_version *v, struct registry_drop *out, struct err *err)
+{
+    struct db_rows *r;
+    *out = (struct registry_drop){ .seq = 0 };
+    TRY(db_query(&r, g->db, "SELECT seq, bytes, t FROM dropped WHERE name = $1 AND number = $2", DB_ARGS(DB_T(v->name), DB_I(v->number)), err));
+    const int rc = db_next(r, err);
+    if (rc == 1) {
+        out->seq = db_int(r, 0), out->bytes = (uint64_t)db_int(r, 1);
+        read_text(out->t, sizeof out->t, r, 2);
+    }
+    db_rows_free(r);
+    return rc < 0 ? rc : 0;
+}
+
+int registry_has_bytes(struct registry *g, const struct registry_version *v, struct err *err)
+{
+    struct registry_drop drop;
+    TRY(registry_dropped(g, v, &drop, err));
+    return !drop.seq ? 0 : ERR(err, NOTFOUND, "the bytes of %s@%lld were removed on %.10s (record %lld of the journal): adding the same files again brings them back",
+                               v->name, (long long)v->number, drop.t, (long long)drop.seq);
+}
 
 int registry_path_of(char **out, const char *text, struct err *err)
 {

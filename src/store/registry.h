@@ -4,6 +4,7 @@
  *   blobs/sha256/ab/abcdef...     contents (blob.h): the files of versions, manifests, facts, evidence, policies
  *   versions/DIGEST/              a version's files under their own names, hard links to blobs: what a model is loaded from; DIGEST is
  *                                 the manifest's.  Made when it is first asked for, and again where it is not right.
+ *   registries                    the ids of the registries that have their blobs here, a line each: a collector must know them all
  * NAME has letters, digits, ".", "_" and "-", at most 96; an ALIAS too, with at least one that is no digit.  A version is NAME@N, N from 1 on, or NAME@ALIAS.
  * Its root is the digest of its files by OpenSSF Model Signing's rule (manifest.h).
  *
@@ -30,6 +31,9 @@ int registry_open(struct registry **out, const char *where, bool make, struct er
 void registry_close(struct registry *g);                  /* NULL is fine */
 struct db *registry_db(struct registry *g);
 const char *registry_folder(const struct registry *g);
+
+/* The digest of the journal's first record: what a registry is told from others by, wherever it is copied to.  "": its journal is empty. */
+int registry_id(struct registry *g, char id[SHA256_HEX], struct err *err);
 
 bool registry_name_ok(const char *name);
 bool registry_alias_ok(const char *alias);
@@ -79,6 +83,12 @@ int registry_manifest(struct registry *g, const struct registry_version *v, stru
 /* {"kind": ..., ...}, made by whoever added it. */
 int registry_facts(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);
 
+/* When and how many bytes of it were removed; seq 0: it has them. */
+struct registry_drop { int64_t seq; uint64_t bytes; char t[WHEN_TEXT]; };
+int registry_dropped(struct registry *g, const struct registry_version *v, struct registry_drop *out, struct err *err);
+/* ERR_NOTFOUND, with what brings them back, where they were. */
+int registry_has_bytes(struct registry *g, const struct registry_version *v, struct err *err);
+
 /* ---- reading, as JSON; the caller's ---- */
 
 /* [{ aliases: { ALIAS: N }, kind, last, name, versions, bytes }], sorted by name. */
@@ -89,7 +99,8 @@ int registry_numbers(struct registry *g, const char *name, json_t **out, struct 
 int registry_aliases(struct registry *g, const char *name, json_t **out, struct err *err);
 /* Which version of the name has this root; 0: none. */
 int registry_number_of_root(struct registry *g, const char *name, const char *root, int64_t *number, struct err *err);
-/* All of a version: { name, number, root, kind, bytes, t, actor, reason, files, facts, aliases, parents, children, evidence }. */
+/* All of a version: { name, number, root, kind, bytes, t, actor, reason, files, facts, aliases, parents, children, evidence }, and removed: { t, bytes,
+ * actor, reason } where its bytes were. */
 int registry_show(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);
 /* [{ blob, bytes, file, kind, t, evidence: ID }]: the newest last. */
 int registry_evidence(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);

@@ -1,4 +1,7 @@
-/* registry_add.c - how a version comes into being: everything is copied in first, then one transaction makes it known. */
+/* registry_add.c - how a version comes into being: everything is copied in first, then one transaction makes it known.
+ *
+ * A collector takes blobs that no row names, with the writer's place in its hands (registry_gc.c).  So the transaction here, which has that
+ * place, looks whether all blobs are there before its record names them; if not they are put again. */
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
@@ -7,8 +10,12 @@
 #include "store/models.h"
 #include "store/registry.h"
 #include "store/registry_apply.h"
+#include "store/registry_needs.h"
 
-enum { EVIDENCE_MAX = 1 << 30 };
+enum {
+    EVIDENCE_MAX = 1 << 30,
+    TIMES = 100                          /* that all is put again because a collector took some of it */
+};
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to add to the registry"); }
 
@@ -74,10 +81,15 @@ static int put_evidence(const struct registry *g, json_t *list, const char *path
     struct buf text;
     if (!model_path_ok(last_part(path)))
         return ERR(err, FORMAT, "%.300s: expected the name of a file, in UTF-8 without control characters", path);
-    TRY(blob_put_file(registry_folder(g), path, id, &bytes, err));
     buf_init(&text);
     char kind[EVIDENCE_KIND];
-    int rc = blob_get(registry_folder(g), id, EVIDENCE_MAX, &text, err);
+    int rc = ERR_NOTFOUND;
+    for (int i = 0; i < TIMES && rc == ERR_NOTFOUND; i++) {
+        rc = blob_put_file(registry_folder(g), path, id, &bytes, err);
+        if (rc)
+            break;
+        rc = blob_get(registry_folder(g), id, EVIDENCE_MAX, &text, err);
+    }
     if (!rc) {
         evidence_kind(text.data, text.len, kind);
         if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "blob", id, "bytes", (json_int_t)bytes, "file", last_part(path), "kind", kind)))
@@ -99,22 +111,31 @@ static int put_all_evidence(const struct registry *g, const struct registry_addi
 
 /* ---- the transaction ---- */
 
-/* A collector may have taken a blob that nothing named yet. */
-static int check_blobs(struct registry *g, const struct registry_version *v, struct err *err)
+/* A collector may have taken a blob that no record named yet: 1. */
+static int check_blobs(struct registry *g, const struct registry_version *v, const json_t *evidence, struct err *err)
 {
+    const char *folder = registry_folder(g);
     struct manifest m;
+    size_t i;
+    const json_t *e;
+    json_array_foreach(evidence, i, e)
+        if (!blob_exists(folder, tree_text_at(e, "blob")))
+            return 1;
+    if (!v)
+        return 0;
+    if (!blob_exists(folder, v->manifest) || !blob_exists(folder, v->facts))
+        return 1;
     TRY(registry_manifest(g, v, &m, err));
-    int rc = blob_exists(registry_folder(g), v->facts) ? 0 : ERR_BUSY;
-    for (int i = 0; i < m.n && !rc; i++)
-        rc = blob_exists(registry_folder(g), m.file[i].sha256) ? 0 : ERR_BUSY;
+    bool there = true;
+    for (int k = 0; k < m.n && there; k++)
+        there = blob_exists(folder, m.file[k].sha256);
     manifest_release(&m);
-    return rc ? ERR(err, BUSY, "blobs were collected while they were added: again, please") : 0;
+    return !there;
 }
 
 static int write_version(struct registry *g, struct registry_version *v, const struct journal_by *by, struct err *err)
 {
     struct journal_head head;
-    TRY(check_blobs(g, v, err));
     TRY(db_query_int(&v->number, registry_db(g), 0, "SELECT max(number) FROM version WHERE name = $1", DB_ARGS(DB_T(v->name)), err));
     v->number++;
     json_t *record = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "action", "add", "name", v->name, "number", (json_int_t)v->number, "root",
@@ -249,32 +270,79 @@ static int attach(struct registry *g, const struct registry_version *v, const st
 static int ended(struct registry *g, int rc, struct err *err)
 {
     if (!rc)
+        rc = registry_claim(g, err);
+    if (!rc)
         return db_commit(registry_db(g), err);
     db_rollback(registry_db(g));
     return rc;
+}
+
+static int collected(struct err *err) { return ERR(err, BUSY, "blobs were collected while they were added, %d times: again, please", TIMES); }
+
+static int attach_once(struct registry *g, const struct registry_version *v, const struct registry_addition *a, json_t *evidence, const struct journal_by *by,
+                       struct err *err)
+{
+    TRY(put_all_evidence(g, a, evidence, err));
+    TRY(db_begin(registry_db(g), err));
+    int rc = check_blobs(g, NULL, evidence, err);
+    if (!rc)
+        rc = attach(g, v, a, evidence, by, err);
+    return ended(g, rc, err);
 }
 
 int registry_attach(struct registry *g, const struct registry_version *v, const struct registry_addition *a, const struct journal_by *by, struct err *err)
 {
     TRY(journal_by_check(by, err));
     json_t *evidence = json_array();
-    int rc = evidence ? put_all_evidence(g, a, evidence, err) : no_memory(err);
-    if (!rc)
-        rc = db_begin(registry_db(g), err);
-    if (!rc)
-        rc = ended(g, attach(g, v, a, evidence, by, err), err);
+    int rc = evidence ? 1 : no_memory(err);
+    for (int i = 0; rc == 1 && i < TIMES; i++) {
+        json_array_clear(evidence);
+        rc = attach_once(g, v, a, evidence, by, err);
+    }
     json_decref(evidence);
+    return rc == 1 ? collected(err) : rc;
+}
+
+/* The files of a version whose bytes were removed are there again. */
+static int refill(struct registry *g, const struct registry_version *v, const struct journal_by *by, struct err *err)
+{
+    struct registry_drop drop;
+    struct journal_head head;
+    TRY(registry_dropped(g, v, &drop, err));
+    if (!drop.seq)
+        return 0;
+    json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "action", "refill", "name", v->name, "number", (json_int_t)v->number, "root", v->root);
+    const int rc = record ? registry_write(registry_db(g), record, by, &head, err) : no_memory(err);
+    json_decref(record);
     return rc;
 }
 
 static int make_known(struct registry *g, const struct registry_addition *a, json_t *evidence, const struct journal_by *by, struct registry_version *v,
                       struct err *err)
 {
+    const int gone = check_blobs(g, v, evidence, err);
+    if (gone)
+        return gone;
     TRY(check_kind(g, v, err));
     TRY(find_same(g, v, err));
     if (!v->number)
         TRY(write_version(g, v, by, err));
+    else
+        TRY(refill(g, v, by, err));
     return attach(g, v, a, evidence, by, err);
+}
+
+static int add_once(struct registry *g, const struct registry_addition *a, const json_t *facts, json_t *evidence, const struct journal_by *by,
+                    struct registry_version *v, struct err *err)
+{
+    *v = (struct registry_version){ .number = 0 };
+    strcpy(v->name, a->name);
+    strcpy(v->kind, a->kind);
+    TRY(put_files(g, a->path, a->skip, v, err));
+    TRY(put_json(g, facts, v->facts, err));
+    TRY(put_all_evidence(g, a, evidence, err));
+    TRY(db_begin(registry_db(g), err));
+    return ended(g, make_known(g, a, evidence, by, v, err), err);
 }
 
 int registry_add(struct registry *g, const struct registry_addition *a, const struct journal_by *by, struct registry_version *out, struct err *err)
@@ -286,19 +354,13 @@ int registry_add(struct registry *g, const struct registry_addition *a, const st
     if (strcmp(a->kind, "model") && strcmp(a->kind, "data"))
         return ERR(err, USAGE, "found the kind '%.100s', expected model or data", a->kind);
     TRY(journal_by_check(by, err));
-    strcpy(out->name, a->name);
-    strcpy(out->kind, a->kind);
     json_t *evidence = json_array(), *facts = a->facts ? json_incref((json_t *)(uintptr_t)a->facts) : json_object();
-    int rc = evidence && facts ? put_files(g, a->path, a->skip, out, err) : no_memory(err);
-    if (!rc)
-        rc = put_json(g, facts, out->facts, err);
-    if (!rc)
-        rc = put_all_evidence(g, a, evidence, err);
-    if (!rc)
-        rc = db_begin(registry_db(g), err);
-    if (!rc)
-        rc = ended(g, make_known(g, a, evidence, by, out, err), err);
+    int rc = evidence && facts ? 1 : no_memory(err);
+    for (int i = 0; rc == 1 && i < TIMES; i++) {
+        json_array_clear(evidence);
+        rc = add_once(g, a, facts, evidence, by, out, err);
+    }
     json_decref(facts);
     json_decref(evidence);
-    return rc;
+    return rc == 1 ? collected(err) : rc;
 }

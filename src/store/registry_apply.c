@@ -19,6 +19,8 @@ static const char *const steps[] = {
     " PRIMARY KEY (server, name, alias, number))",
     "CREATE TABLE said (name TEXT NOT NULL REFERENCES model (name), number BIGINT NOT NULL, label TEXT NOT NULL, value TEXT NOT NULL, t TEXT NOT NULL, seq BIGINT NOT NULL,"
     " PRIMARY KEY (name, number, label))",
+    "CREATE TABLE dropped (name TEXT NOT NULL, number BIGINT NOT NULL, bytes BIGINT NOT NULL, t TEXT NOT NULL, seq BIGINT NOT NULL, PRIMARY KEY (name, number),"
+    " FOREIGN KEY (name, number) REFERENCES version (name, number))",
 };
 
 const struct registry_table registry_tables[] = {
@@ -28,6 +30,7 @@ const struct registry_table registry_tables[] = {
     { "lineage", "child, parent, role, seq", 3, 4 },
     { "alias", "name, alias, number, past, candidate, mode, share, salt, t, seq", 2, 10 },
     { "policy", "name, alias, blob, seq", 2, 4 },
+    { "dropped", "name, number, bytes, t, seq", 2, 5 },
     { "said", "name, number, label, value, t, seq", 3, 6 },
     { NULL, NULL, 0, 0 },
 };
@@ -117,12 +120,25 @@ static int apply_policy(struct db *db, const json_t *record, struct err *err)
                   DB_ARGS(TEXT_OF("name"), TEXT_OF("alias"), TEXT_OF("policy"), INT_OF("seq")), NULL, err);
 }
 
+static int apply_drop(struct db *db, const json_t *record, struct err *err)
+{
+    return db_run(db, "INSERT INTO dropped (name, number, bytes, t, seq) VALUES ($1, $2, $3, $4, $5)",
+                  DB_ARGS(TEXT_OF("name"), INT_OF("number"), INT_OF("bytes"), TEXT_OF("t"), INT_OF("seq")), NULL, err);
+}
+
+static int apply_refill(struct db *db, const json_t *record, struct err *err)
+{
+    return db_run(db, "DELETE FROM dropped WHERE name = $1 AND number = $2", DB_ARGS(TEXT_OF("name"), INT_OF("number")), NULL, err);
+}
+
+static int apply_collect(struct db *db, const json_t *record, struct err *err) { return (void)db, (void)record, (void)err, 0; }
+
 int registry_apply(struct db *db, const json_t *record, struct err *err)
 {
     static const struct { const char *action; int (*apply)(struct db *, const json_t *, struct err *); } actions[] = {
         { "add", apply_add }, { "evidence", apply_evidence }, { "lineage", apply_lineage }, { "alias", apply_release }, { "promote", apply_release },
         { "rollback", apply_release }, { "settle", apply_release }, { "withdraw", apply_release }, { "unalias", apply_unalias }, { "policy", apply_policy },
-        { "create", apply_create }, { "say", apply_say },
+        { "create", apply_create }, { "say", apply_say }, { "drop", apply_drop }, { "refill", apply_refill }, { "collect", apply_collect },
     };
     const char *action = tree_text_at(record, "action");
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)

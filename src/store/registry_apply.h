@@ -13,6 +13,9 @@
  *   unalias   alias, prev_root
  *   policy    alias, policy: a blob, or null where there is none any more
  *   create    kind: a name without a version yet
+ *   drop      number, root, bytes: a version whose files' bytes may go, so many of them that nothing else has; the version stays (registry_gc.h)
+ *   refill    number, root: they were added again
+ *   collect   blobs: [digest], bytes, other: [path]: what nothing named any more and was removed; name ""
  *   say       number (0: of the name), key ("": its description, else a tag's), value: a text, or null where it is taken back */
 #ifndef STORE_REGISTRY_APPLY_H
 #define STORE_REGISTRY_APPLY_H

@@ -123,6 +123,21 @@ static int show_edges(struct registry *g, const struct registry_version *v, json
     return put(o, "children", list, err);
 }
 
+/* removed: when, how many bytes, by whom and why. */
+static int show_drop(struct registry *g, const struct registry_version *v, json_t *o, struct err *err)
+{
+    struct registry_drop drop;
+    json_t *record;
+    TRY(registry_dropped(g, v, &drop, err));
+    if (!drop.seq)
+        return 0;
+    TRY(journal_get(&record, registry_db(g), drop.seq, err));
+    const int rc = put(o, "removed", json_pack("{s:s, s:I, s:s, s:s}", "t", drop.t, "bytes", (json_int_t)drop.bytes, "actor", tree_text_at(record, "actor"), "reason",
+                                               tree_text_at(record, "reason")), err);
+    json_decref(record);
+    return rc;
+}
+
 static int show_all(struct registry *g, const struct registry_version *v, json_t *o, struct err *err)
 {
     json_t *part;
@@ -138,6 +153,7 @@ static int show_all(struct registry *g, const struct registry_version *v, json_t
     TRY(registry_evidence(g, v, &part, err));
     TRY(put(o, "evidence", part, err));
     TRY(show_edges(g, v, o, err));
+    TRY(show_drop(g, v, o, err));
     TRY(journal_get(&part, registry_db(g), v->seq, err));
     int rc = put(o, "actor", json_incref(json_object_get(part, "actor")), err);
     if (!rc)

@@ -5,14 +5,14 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/registry_apply.h"
+#include "store/registry_needs.h"
 
 struct verify {
     struct registry *g;
     const struct registry_verify_opts *o;
     struct db *replay;                   /* the tables that the journal gives */
     json_t *findings;
-    json_t *blobs;                       /* digest: { bytes (-1: not known), of } */
-    json_t *views;                       /* digest of a manifest: its list */
+    struct registry_needs needs;         /* of the replay */
     uint64_t bytes, bytes_done;
 };
 
@@ -226,84 +226,7 @@ static int check_tables(struct verify *v, struct err *err)
 
 /* ---- the blobs: as the journal names them, so that a table that was changed does not hide one ---- */
 
-static int want_blob(struct verify *v, const char *id, int64_t bytes, const char *of, struct err *err)
-{
-    if (!blob_id_ok(id))
-        return find(v, "blobs", of, "is named by no digest", err);
-    json_t *known = json_object_get(v->blobs, id);
-    if (known) {
-        if (bytes >= 0)
-            json_object_set_new(known, "bytes", json_integer(bytes));
-        return 0;
-    }
-    return json_object_set_new(v->blobs, id, json_pack("{s:I, s:s}", "bytes", (json_int_t)bytes, "of", of)) ? no_memory(err) : 0;
-}
-
-static int want_files(struct verify *v, const char *manifest, const char *of, struct err *err)
-{
-    struct buf text;
-    struct err why;
-    json_t *list = NULL;
-    struct manifest m = { .n = 0 };
-    buf_init(&text);
-    int rc = blob_id_ok(manifest) ? blob_get(registry_folder(v->g), manifest, 64 << 20, &text, &why) : ERR_FORMAT;
-    if (!rc)
-        rc = tree_parse_json(&list, text.data, text.len, "manifest", &why);
-    if (!rc)
-        rc = manifest_parse(&m, list, &why);
-    buf_release(&text);
-    if (rc) {
-        json_decref(list);
-        return rc == ERR_NOMEM ? no_memory(err) : 0;        /* that blob is a finding when it is looked at */
-    }
-    for (int i = 0; i < m.n && !rc; i++) {
-        char name[800];
-        snprintf(name, sizeof name, "%.200s: %.500s", of, m.file[i].name);
-        rc = want_blob(v, m.file[i].sha256, (int64_t)m.file[i].bytes, name, err);
-    }
-    if (!rc && json_object_set(v->views, manifest, list))
-        rc = no_memory(err);
-    json_decref(list);
-    manifest_release(&m);
-    return rc;
-}
-
-static int want_versions(struct verify *v, struct err *err)
-{
-    struct db_rows *r;
-    TRY(db_query(&r, v->replay, "SELECT name, number, manifest, facts FROM version", NULL, 0, err));
-    int rc;
-    while ((rc = db_next(r, err)) == 1) {
-        char of[200], part[240];
-        snprintf(of, sizeof of, "%.96s@%lld", db_text(r, 0), (long long)db_int(r, 1));
-        snprintf(part, sizeof part, "%s: its manifest", of);
-        rc = want_blob(v, db_text(r, 2), -1, part, err);
-        snprintf(part, sizeof part, "%s: its facts", of);
-        if (!rc)
-            rc = want_blob(v, db_text(r, 3), -1, part, err);
-        if (!rc)
-            rc = want_files(v, db_text(r, 2), of, err);
-        if (rc)
-            break;
-    }
-    db_rows_free(r);
-    return rc;
-}
-
-static int want_others(struct verify *v, const char *sql, struct err *err)
-{
-    struct db_rows *r;
-    TRY(db_query(&r, v->replay, sql, NULL, 0, err));
-    int rc;
-    while ((rc = db_next(r, err)) == 1) {
-        char of[700];
-        snprintf(of, sizeof of, "%.96s@%.96s: %.400s", db_text(r, 0), db_text(r, 1), db_text(r, 2));
-        if ((rc = want_blob(v, db_text(r, 3), db_int(r, 4), of, err)))
-            break;
-    }
-    db_rows_free(r);
-    return rc;
-}
+static int bad_name(void *ctx, const char *of, const char *what, struct err *err) { return find(ctx, "blobs", of, what, err); }
 
 static int check_blob(struct verify *v, const char *id, const json_t *b, struct err *err)
 {
@@ -328,13 +251,10 @@ static int check_blobs(struct verify *v, struct err *err)
 {
     const char *id;
     json_t *b;
-    TRY(want_versions(v, err));
-    TRY(want_others(v, "SELECT name, number, file, blob, bytes FROM evidence", err));
-    TRY(want_others(v, "SELECT name, alias, 'its policy', blob, -1 FROM policy", err));
-    json_object_foreach(v->blobs, id, b)
+    json_object_foreach(v->needs.blobs, id, b)
         if (json_integer_value(json_object_get(b, "bytes")) > 0)
             v->bytes += (uint64_t)json_integer_value(json_object_get(b, "bytes"));
-    json_object_foreach(v->blobs, id, b)
+    json_object_foreach(v->needs.blobs, id, b)
         TRY(check_blob(v, id, b, err));
     return 0;
 }
@@ -372,7 +292,7 @@ static int check_views(struct verify *v, struct err *err)
 {
     const char *id;
     json_t *list;
-    json_object_foreach(v->views, id, list) {
+    json_object_foreach(v->needs.views, id, list) {
         struct manifest m;
         char *dir = mem_printf("%s/versions/%s", registry_folder(v->g), id);
         int rc = dir ? 0 : no_memory(err);
@@ -418,25 +338,26 @@ static int check_rows(struct verify *v, struct journal_head *head, struct err *e
 static int check_all(struct verify *v, struct journal_head *head, struct err *err)
 {
     TRY(check_rows(v, head, err));
+    v->needs.bad = bad_name, v->needs.ctx = v;
+    TRY(registry_needs_read(&v->needs, v->replay, registry_folder(v->g), err));
     TRY(check_blobs(v, err));
     return check_views(v, err);
 }
 
 int registry_verify(struct registry *g, const struct registry_verify_opts *o, json_t **out, struct err *err)
 {
-    struct verify v = { .g = g, .o = o, .findings = json_array(), .blobs = json_object(), .views = json_object() };
+    struct verify v = { .g = g, .o = o, .findings = json_array(), };
     struct journal_head head = { .seq = 0 };
     *out = NULL;
-    int rc = v.findings && v.blobs && v.views ? check_all(&v, &head, err) : no_memory(err);
+    int rc = v.findings ? check_all(&v, &head, err) : no_memory(err);
     if (rc == ERR_CORRUPT)                               /* so damaged that it cannot be read */
         rc = find(&v, "database", db_name(registry_db(g)), err->msg, err);
     if (!rc && !(*out = json_pack("{s:b, s:I, s:{s:I, s:s, s:s}, s:I, s:I, s:O}", "valid", json_array_size(v.findings) == 0, "records", (json_int_t)head.seq,
                                   "head", "seq", (json_int_t)head.seq, "hash",
-                                  head.hash, "t", head.t, "blobs", (json_int_t)json_object_size(v.blobs), "bytes", (json_int_t)v.bytes, "findings", v.findings)))
+                                  head.hash, "t", head.t, "blobs", (json_int_t)json_object_size(v.needs.blobs), "bytes", (json_int_t)v.bytes, "findings", v.findings)))
         rc = no_memory(err);
     db_close(v.replay);
-    json_decref(v.views);
-    json_decref(v.blobs);
+    registry_needs_release(&v.needs);
     json_decref(v.findings);
     return rc;
 }

@@ -114,6 +114,7 @@ static char *loaded_from(const struct manifest *m, const char *dir)
 int registry_path(struct registry *g, const struct registry_version *v, char **out, struct err *err)
 {
     struct manifest m;
+    TRY(registry_has_bytes(g, v, err));
     TRY(registry_manifest(g, v, &m, err));
     const char *folder = registry_folder(g);
     char *dir = mem_printf("%s/versions/%s", folder, v->manifest);

@@ -140,12 +140,12 @@ static int gates(struct move *v, const struct registry_version *version, struct 
     return v->overridden ? 0 : gate_refusal(v->verdict, err);
 }
 
-static int find_version(struct move *v, struct registry_version *out, struct err *err)
+static int find_version(struct move *v, int64_t number, struct registry_version *out, struct err *err)
 {
-    struct registry_ref ref = { .number = v->m->number };
+    struct registry_ref ref = { .number = number };
     snprintf(ref.name, sizeof ref.name, "%s", v->m->name);
-    if (v->m->number < 1)
-        return ERR(err, USAGE, "found version %lld, expected one from 1 on", (long long)v->m->number);
+    if (number < 1)
+        return ERR(err, USAGE, "found version %lld, expected one from 1 on", (long long)number);
     return registry_find(v->g, &ref, out, err);
 }
 
@@ -153,6 +153,7 @@ static int find_version(struct move *v, struct registry_version *out, struct err
 static int files_are_there(struct registry *g, const struct registry_version *v, struct err *err)
 {
     struct manifest m;
+    TRY(registry_has_bytes(g, v, err));
     int rc = blob_stat(registry_folder(g), v->facts, BLOB_ANY_LENGTH, err);
     if (!rc)
         rc = registry_manifest(g, v, &m, err);
@@ -270,7 +271,7 @@ static int move(struct move *v, int (*change)(struct move *v, struct err *err), 
 static int change_promote(struct move *v, struct err *err)
 {
     struct registry_version version;
-    TRY(find_version(v, &version, err));
+    TRY(find_version(v, v->m->number, &version, err));
     TRY(files_are_there(v->g, &version, err));
     if (v->m->mode == RELEASE_NONE)
         make_stable(&v->now, v->m->number);
@@ -291,7 +292,7 @@ static int change_alias(struct move *v, struct err *err)
     v->remove = !v->m->number;
     if (v->remove)
         return v->now.r.stable ? 0 : ERR(err, NOTFOUND, "'%s' has no alias '%s'", v->m->name, v->m->alias);
-    TRY(find_version(v, &version, err));
+    TRY(find_version(v, v->m->number, &version, err));
     TRY(files_are_there(v->g, &version, err));
     make_stable(&v->now, v->m->number);
     return gates(v, &version, err);
@@ -347,6 +348,9 @@ static int change_rollback(struct move *v, struct err *err)
     const int64_t back = last_of(s->past);
     if (!back)
         return ERR(err, NOTFOUND, "%s@%s is version %lld, and none was before it", v->m->name, v->m->alias, (long long)s->r.stable);
+    struct registry_version version;
+    TRY(find_version(v, back, &version, err));
+    TRY(files_are_there(v->g, &version, err));
     char *comma = strrchr(s->past, ',');
     *(comma ? comma : s->past) = 0;
     s->r.stable = back;

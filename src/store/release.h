@@ -48,7 +48,8 @@ int registry_promote(struct registry *g, const struct release_move *m, const str
 int registry_settle(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, struct err *err);
 /* The candidate goes, whatever its mode: it did not load, or what was watched says no. */
 int registry_withdraw(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, struct err *err);
-/* With a candidate: it goes.  Else the version that was stable before becomes so again; ERR_NOTFOUND where there was none.  No gate is asked. */
+/* With a candidate: it goes.  Else the version that was stable before becomes so again; ERR_NOTFOUND where there was none.  No gate is asked, but
+ * its files must be there. */
 int registry_rollback(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, struct err *err);
 /* Only names: no server needs it.  Gates are asked where the alias has a policy.  number 0 removes it. */
 int registry_alias(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err);
