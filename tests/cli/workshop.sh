@@ -137,13 +137,19 @@ print(get("")["used"]["files"] + 1, file=open("most", "w"))
 while "train" not in [s["name"] for s in get("/%s/state" % id)["stages"] if s["state"] == "running"]: time.sleep(0.02)
 P
 kill -9 $server; wait $server 2> /dev/null
-start --workshop-files $(cat most)
+start --workshop-files $(cat most) --workshop-size 0.01
 python3 - <<'P'
 from ask import *
 tell(get("/p1/state"))
 p = get("/p1")
 print(put("p2", "more/a.txt", b"x")[0], json.loads(put("p2", "more/b.txt", b"x")[1])["error"]["message"])
 print(post("/p2/remove"), raw("GET", "/p2")[0], put("p3", "more/b.txt", b"x")[0])
+print(json.loads(put("p3", "more/b.txt", b"x", 0, 20 << 20)[1])["error"]["message"])
+post("/p1/train", recipe="long")
+while "train" not in [s["name"] for s in get("/p1/state")["stages"] if s["state"] == "running"]: time.sleep(0.02)
 P
 lathe serve run --workshop shop --keys keys.yaml --port 0 --quiet 2>&1 | sed 's/lock.*/lock/'
 end
+python3 -c 'import json; p = json.load(open("shop/p1/project.json")); print(p["step"], p["state"], "|", p["message"])'
+echo '--- and to its end by the command line'
+(cd shop/p1 && lathe run life.yaml --quiet --json 2> log | python3 -c 'import json, sys; print([s["stage"] + " " + s["state"] for s in json.load(sys.stdin)["stages"]])'; cat log)
