@@ -33,7 +33,7 @@ const struct command command_key = {
         "      priority: -5                 # the most urgent that its requests may ask for, lower is sooner; 0 without this line\n"
         "      models: [small]              # that it may ask; all without this line\n"
         "      expires: 2027-01-01          # or 2027-01-01T12:00:00Z\n"
-        "      admin: true                  # may see all releases, promote and roll back (doc/page.md); nobody may without this line\n"
+        "      admin: true                  # may see all releases, promote, roll back (doc/page.md) and use the workshop (doc/workshop.md); nobody may without this line\n"
         "      keep_texts: true             # its texts may stand in the audit log; they never do without this line\n"
         "      tenant: shared               # whose cache it uses: its own without this line, 'shared' that of all who say so\n"
         "\n"

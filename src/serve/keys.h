@@ -11,7 +11,7 @@
  *       models: [small]                 absent: all
  *       expires: 2027-01-01             or 2027-01-01T12:00:00Z; UTC
  *       keep_texts: true                they may stand in the audit log
- *       admin: true                     may promote and roll back releases (releases.h); never the command line's one key
+ *       admin: true                     may promote and roll back releases (releases.h) and use the workshop (workshop.h); never the command line's one key
  *       tenant: team-a                  whose cache it uses; its own unless given, "shared": that of all who say so
  *
  * A file that others than its group may read, or others than its owner may write, or that belongs to another user, is refused. */

@@ -271,10 +271,10 @@ static int answer_look(struct asked *a)
     return start(a, "look");
 }
 
-static bool has_done(const json_t *p, const char *steps)
+static bool was_looked_at(const json_t *p)
 {
-    const char *step = tree_text_at(p, "step"), *state = tree_text_at(p, "state");
-    return strstr(steps, step) && (strcmp(step, "look") || !strcmp(state, "done"));
+    const char *step = tree_text_at(p, "step");
+    return strcmp(step, "look") ? strcmp(step, "files") != 0 : !strcmp(tree_text_at(p, "state"), "done");
 }
 
 static int answer_train(struct asked *a)
@@ -285,7 +285,7 @@ static int answer_train(struct asked *a)
     in_end(&f, NULL);
     if (a->e->status)
         return 0;
-    if (!has_done(a->p, "look train register"))
+    if (!was_looked_at(a->p))
         refuse_as(a->e, 409, "invalid_request_error", NULL, NULL, "look at the data first");
     else if (!workshop_recipe_find(tree_text_at(a->p, "goal"), recipe))
         refuse(a->e, "recipe", "there is no recipe '%s' for this", recipe);
@@ -356,9 +356,8 @@ static const struct { const char *what; bool posts, json, changes; int (*answer)
     { "train", true, true, true, answer_train }, { "stop", true, true, false, answer_stop }, { "register", true, true, true, answer_register }, { "remove", true, true, true, answer_remove },
 };
 
-static int answer_project(struct asked *a, const json_t *none)
+static int answer_project(struct asked *a)
 {
-    (void)none;
     const struct job *j = a->j;
     TRY(project_load(j->w->o.folder, j->id, &a->p, a->err));
     if (!j->posts && (!*j->what || !strcmp(j->what, "state")))
@@ -383,7 +382,7 @@ static int answer_project(struct asked *a, const json_t *none)
 static int answer_any(struct asked *a)
 {
     if (*a->j->id)
-        return answer_project(a, NULL);
+        return answer_project(a);
     if (!a->j->posts)
         return answer_list(a);
     json_t *body = in_parse(a->j->body.data, a->j->body.len, a->e);

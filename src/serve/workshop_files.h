@@ -25,12 +25,12 @@ int workshop_piece_add(const char *folder, const struct workshop_piece *p, uint6
 /* How many bytes of a file are there; 0: none. */
 uint64_t workshop_have(const char *folder, const char *name);
 
-/* { kind, files, bytes, parts: files of which a part is missing, list: [{ path, bytes }], classes: [{ name, files }], table: where there is one, as workshop_table.h says }
+/* { kind, files, bytes, parts: files of which a part is missing, bare: images in no folder, list: [{ path, bytes }], classes: [{ name, files }], table: where there is one, as workshop_table.h says }
  * kind: nothing, texts (a language model can learn them), table (a file of records), images (in a folder for each class) or mixed. */
 int workshop_look(const char *folder, json_t **out, struct err *err);
 
 /* Calls `each` with the name of every whole file below the folder, in byte order; not 0 ends it and is returned. */
 int workshop_each(const char *folder, int (*each)(void *ctx, const char *name, uint64_t bytes, bool whole, struct err *err), void *ctx, struct err *err);
-/* The folder that holds an image, by its name alone: its class; NULL: none. */
+/* The folder that an image lies in, by its name alone, is its class; false: it lies in none. */
 bool workshop_class_of(const char *name, char out[WORKSHOP_PART + 1]);
 #endif
