@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "serve/trace.h"
 
 #define HTTP_STREAM_MAX ((size_t)8 << 20)
@@ -72,6 +73,9 @@ const struct buf *http_body(const struct http_request *q);                   /* 
 struct buf http_take_body(struct http_request *q);
 bool http_hold(struct http_request *q, size_t n);
 void http_forget_body(struct http_request *q);
+/* In admit(): the body is not kept, however long it is; what comes of it goes to piece(), in order and by the thread of connections.  A status that piece()
+ * returns, with a literal in *message, refuses the rest, which is passed over, however much it is: some clients show their key only when they were told to.  request_s is then the time between two pieces.  handle() follows when all has come. */
+void http_take_pieces(struct http_request *q, int (*piece)(void *ctx, const char *data, size_t n, const char **message), void *ctx);
 const struct trace *http_trace(const struct http_request *q);                /* the reply says it, too */
 bool http_is_tls(const struct http_request *q);
 
@@ -81,6 +85,8 @@ bool http_is_tls(const struct http_request *q);
 void http_add_header(struct http_request *q, const char *name, const char *value);
 /* The whole reply; data is copied.  The request is released with it.  type NULL: there is no data. */
 void http_reply(struct http_request *q, int status, const char *type, const char *data, size_t n);
+/* The same of n bytes of a file from where it stands, read as they are sent; the file is taken. */
+void http_reply_file(struct http_request *q, int status, const char *type, struct file_stream *file, uint64_t n);
 /* The same, piece by piece; after http_stream_end() the request is released.  Adding fails when the client is gone: what is added is then
  * dropped, and the stream must still be ended. */
 void http_stream_begin(struct http_request *q, int status, const char *type);

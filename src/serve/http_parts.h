@@ -33,6 +33,7 @@ struct http_request {
     char *host;                              /* of a target in absolute form, instead of the header; or NULL */
     struct buf body;
     atomic_size_t n_held;                    /* of h->bodies, this one's */
+    int (*piece)(void *ctx, const char *data, size_t n, const char **message); void *piece_ctx;      /* takes the body instead; or NULL */
     int mark;
     struct trace trace;
     bool handled, at_once;                   /* at_once: refused without waiting for its body */
@@ -49,6 +50,8 @@ struct http_request {
     bool listed;                             /* in h->ready, which has a part of n_ref */
     int status;
     char *type;
+    struct file_stream file; uint64_t n_file;    /* the reply's bytes, where is_file */
+    bool is_file;
     struct buf out; size_t n_sent;
     struct buf cut; size_t n_cut;            /* what is left of a chunk of which the socket took a part, and how much of that it has taken since */
     void (*on_gone)(void *ctx); void *gone_ctx;

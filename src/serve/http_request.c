@@ -2,8 +2,11 @@
 #include "serve/http_parts.h"
 #include <string.h>
 #include <strings.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
+
+enum { FILE_PIECE = 256 << 10 };
 
 /* ---- requests ---- */
 
@@ -27,6 +30,8 @@ void http_request_release(struct http_request *q)
     buf_release(&q->why);
     buf_release(&q->out);
     buf_release(&q->cut);
+    if (q->is_file)
+        file_stream_close(&q->file);
     pthread_mutex_destroy(&q->lock);
     mem_free(q->method);
     mem_free(q->path);
@@ -51,6 +56,8 @@ struct buf http_take_body(struct http_request *q)
     buf_init(&q->body);
     return body;
 }
+
+void http_take_pieces(struct http_request *q, int (*piece)(void *ctx, const char *data, size_t n, const char **message), void *ctx) { q->piece = piece, q->piece_ctx = ctx; }
 
 bool http_hold(struct http_request *q, size_t n)
 {
@@ -143,6 +150,19 @@ void http_reply(struct http_request *q, int status, const char *type, const char
     http_request_release(q);
 }
 
+void http_reply_file(struct http_request *q, int status, const char *type, struct file_stream *file, uint64_t n)
+{
+    pthread_mutex_lock(&q->lock);
+    begin_reply(q, status, type, false);
+    q->file = *file, q->n_file = n, q->is_file = q->ended = true;
+    q->file.path = q->path;
+    *file = (struct file_stream){ .fd = -1 };
+    atomic_store(&q->h->work, true);
+    pthread_mutex_unlock(&q->lock);
+    http_forget_body(q);
+    http_request_release(q);
+}
+
 void http_stream_begin(struct http_request *q, int status, const char *type)
 {
     pthread_mutex_lock(&q->lock);
@@ -218,9 +238,22 @@ static ssize_t read_stream(void *ctx, uint64_t at, char *to, size_t max)
     return rc;
 }
 
+static ssize_t read_file(void *ctx, uint64_t at, char *to, size_t max)
+{
+    struct http_request *q = ctx;
+    struct err err;
+    (void)at;
+    const int64_t n = file_stream_read(&q->file, to, max, &err);
+    q->h->n_progress++;
+    if (n <= 0)
+        log_warn("%s: %s", q->path, n ? err.msg : "the file has become shorter");
+    return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 enum MHD_Result http_send_reply(struct http_request *q)
 {
     struct MHD_Response *r = q->streams ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, read_stream, q, NULL)
+                           : q->is_file ? MHD_create_response_from_callback(q->n_file, FILE_PIECE, read_file, q, NULL)
                                         : MHD_create_response_from_buffer(q->out.len, q->out.data, MHD_RESPMEM_MUST_COPY);
     if (!r)
         return MHD_NO;

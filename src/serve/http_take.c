@@ -94,23 +94,35 @@ static void begin_request(struct http *h, struct http_request *q, const char *ve
     } else if (h->o.admit && (status = h->o.admit(h->o.ctx, q, &q->why)) != 0) {
         drop_body(q);
         q->refused = status;
-    } else if (length && strtoull(length, NULL, 10) > h->o.body_max) {
+    } else if (!q->piece && length && strtoull(length, NULL, 10) > h->o.body_max) {
         refuse_large(q);
     }
     q->at_once = q->at_once || (q->refused && http_header(q, MHD_HTTP_HEADER_EXPECT));
+}
+
+static void give_piece(struct http_request *q, const char *data, size_t n)
+{
+    const char *message = "";
+    const int status = q->piece(q->piece_ctx, data, n, &message);
+    if (status)
+        refuse_body(q, status, message);
 }
 
 /* MHD_NO ends the connection of one that goes on sending what is not wanted. */
 static enum MHD_Result take_body(struct http_request *q, const char *data, size_t n)
 {
     struct http *h = q->h;
-    if (!q->refused && n > h->o.body_max - q->body.len)
+    if (q->piece && q->conn)
+        q->conn->until = clock_wall() + h->o.request_s;
+    if (!q->refused && q->piece)
+        give_piece(q, data, n);
+    else if (!q->refused && n > h->o.body_max - q->body.len)
         refuse_large(q);
     else if (!q->refused && (!http_hold(q, n) || buf_add(&q->body, data, n, NULL) < 0))
         refuse_body(q, MHD_HTTP_SERVICE_UNAVAILABLE, "too many bytes of requests are here at once");
     if (q->refused)
         q->n_passed += n;
-    return q->n_passed > PASSED * h->o.body_max ? MHD_NO : MHD_YES;
+    return !q->piece && q->n_passed > PASSED * h->o.body_max ? MHD_NO : MHD_YES;
 }
 
 /* The request is here whole, or as far as it is wanted. */
