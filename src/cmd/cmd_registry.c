@@ -115,7 +115,9 @@ int cmd_registry_add(struct registry *g, struct registry_addition *a, bool facts
 {
     const char *skip[OPT_LIST_MAX + 2];
     json_t *facts = NULL;
-    TRY(skip_checkpoints(a->path, skip, err));
+    *skip = NULL;
+    if (!a->files)
+        TRY(skip_checkpoints(a->path, skip, err));
     if (facts_too && cmd_registry_facts(&facts, a->kind, a->path, skip, err))
         return strcmp(a->kind, "model") ? err->code : err_context(err, "%.200s is no model that can be loaded (--no-facts takes it as it is)", a->path);
     a->facts = facts, a->skip = skip;

@@ -169,6 +169,24 @@ int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], stru
     return put(folder, &(struct source){ .p = p, .n = n }, n, id, err);
 }
 
+int blob_put_part(const char *folder, struct file_part *part, const char *id, struct err *err)
+{
+    char *to = blob_path(folder, id);
+    int rc = to ? make_folder(to, err) : ERR(err, NOMEM, "no memory for the path of a blob");
+    if (!rc && !blob_check(folder, id, part->size, NULL)) {
+        unlink(part->path);
+        file_part_close(part);
+    } else if (!rc) {
+        fchmod(part->fd, 0444);
+        if (!(rc = file_part_commit(part, to, err)))
+            rc = blob_pieces_write(to, err);
+    } else {
+        file_part_close(part);
+    }
+    mem_free(to);
+    return rc;
+}
+
 /* ERR_CORRUPT, with the place where that is known. */
 static int changed(const char *path, const char *id, const char *found, struct err *err)
 {

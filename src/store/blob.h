@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/hash.h"
 
 #define BLOB_ID SHA256_HEX
@@ -25,6 +26,8 @@ int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *er
 /* Copies a file in.  ERR_CORRUPT where it changed while it was read. */
 int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64_t *bytes, struct err *err);
 int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err);
+/* A file beside the blobs, in the same folder's file system, whose bytes have this digest, becomes that blob; where it is here, whole, it is removed. */
+int blob_put_part(const char *folder, struct file_part *part, const char *id, struct err *err);
 /* Appends the contents, which are checked: ERR_CORRUPT. */
 int blob_get(const char *folder, const char *id, size_t max, struct buf *out, struct err *err);
 /* Reads all of it, and tells where it was changed as far as blob_pieces.h knows.  bytes: BLOB_ANY_LENGTH where it is not known.  ERR_CORRUPT, ERR_NOTFOUND: it is not there. */

@@ -82,6 +82,16 @@ static bool is_one_of(const char *name, const char *const *list)
     return false;
 }
 
+bool manifest_leaves_out(const char *path)
+{
+    for (const char *const *name = never; *name; name++) {
+        const size_t n = strlen(*name);
+        if (!strncmp(path, *name, n) && (!path[n] || path[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
 static int walk_in(struct walk *w, const char *below, int depth, struct err *err);
 
 static int look(struct walk *w, const char *name, int depth, struct err *err)

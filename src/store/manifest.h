@@ -27,6 +27,8 @@ struct manifest { struct manifest_file *file; int n, cap; };                    
  * all that is below them.  Symbolic links are followed, to files only, or refused (ERR_UNSUPPORTED); pipes and devices are refused, and
  * names that are not UTF-8 or hold control characters.  ERR_NOTFOUND where no file is left. */
 int manifest_list(struct manifest *out, const char *path, const char *const *skip, bool follow_links, struct err *err);
+/* Is a path one of those that are no part of a model or data set, or below one? */
+bool manifest_leaves_out(const char *path);
 /* Cuts each file into shards of so many bytes, the last one of what is left; digests are forgotten. */
 int manifest_split(struct manifest *m, uint64_t shard_bytes, struct err *err);
 /* The digests of all files and shards that have none yet; a file that has become shorter or longer is ERR_CORRUPT. */

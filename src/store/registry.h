@@ -58,6 +58,8 @@ struct registry_addition {
     const char *name, *kind;             /* "model" or "data" */
     const char *path;                    /* a folder, or a file, which is then in a folder of its own */
     const char *const *skip;             /* manifest_list(): what is no part of it */
+    const struct manifest *files;        /* what it holds, sorted, whose blobs are here already, so that path is not read; NULL: it is */
+    const json_t *kept;                  /* evidence that is here as well: [{ blob, bytes, file, kind }]; NULL: none */
     const json_t *facts;                 /* an object; NULL: {} */
     const struct registry_parent *parent;
     int n_parent;
@@ -67,6 +69,9 @@ struct registry_addition {
 /* Copies everything in, then makes the next version.  Where the name has a version with this root, that is it, and evidence and parents
  * go to it. */
 int registry_add(struct registry *g, const struct registry_addition *a, const struct journal_by *by, struct registry_version *out, struct err *err);
+/* registry_path() of files whose blobs are here, before there is a version of them; and to take that folder away unless a version has it. */
+int registry_view(struct registry *g, const struct manifest *files, char **out, struct err *err);
+int registry_view_drop(struct registry *g, const struct manifest *files, struct err *err);
 /* Evidence and parents for a version that is there. */
 int registry_attach(struct registry *g, const struct registry_version *v, const struct registry_addition *a, const struct journal_by *by, struct err *err);
 

@@ -50,6 +50,16 @@ static int name_single(struct manifest *m, const char *path, struct err *err)
     return 0;
 }
 
+static int put_manifest(const struct registry *g, const struct manifest *m, struct registry_version *v, struct err *err)
+{
+    TRY(manifest_root(m, v->root, err));
+    json_t *list = manifest_json(m);
+    const int rc = put_json(g, list, v->manifest, err);
+    v->bytes = manifest_bytes(m);
+    json_decref(list);
+    return rc;
+}
+
 static int put_files(const struct registry *g, const char *path, const char *const *skip, struct registry_version *v, struct err *err)
 {
     struct manifest m;
@@ -63,14 +73,16 @@ static int put_files(const struct registry *g, const char *path, const char *con
     if (!rc)
         rc = name_single(&m, path, err);
     if (!rc)
-        rc = manifest_root(&m, v->root, err);
-    json_t *list = rc ? NULL : manifest_json(&m);
-    if (!rc)
-        rc = put_json(g, list, v->manifest, err);
-    v->bytes = manifest_bytes(&m);
-    json_decref(list);
+        rc = put_manifest(g, &m, v, err);
     manifest_release(&m);
     return rc;
+}
+
+static int files_are_here(const struct registry *g, const struct manifest *files, struct err *err)
+{
+    for (int i = 0; i < files->n; i++)
+        TRY(blob_stat(registry_folder(g), files->file[i].sha256, files->file[i].bytes, err));
+    return 0;
 }
 
 /* Appends { blob, bytes, file, kind } of a file to the list. */
@@ -103,7 +115,14 @@ static int put_all_evidence(const struct registry *g, const struct registry_addi
 {
     for (int i = 0; i < a->n_evidence; i++)
         TRY(put_evidence(g, list, a->evidence[i], err));
-    char *signature = a->path && file_is_dir(a->path) ? file_join(a->path, "model.sig") : NULL;
+    size_t i;
+    json_t *kept;
+    json_array_foreach((json_t *)(uintptr_t)a->kept, i, kept) {
+        TRY(blob_stat(registry_folder(g), tree_text_at(kept, "blob"), BLOB_ANY_LENGTH, err));
+        if (json_array_append(list, kept))
+            return no_memory(err);
+    }
+    char *signature = a->path && !a->files && file_is_dir(a->path) ? file_join(a->path, "model.sig") : NULL;
     const int rc = signature && file_exists(signature) ? put_evidence(g, list, signature, err) : 0;
     mem_free(signature);
     return rc;
@@ -338,7 +357,9 @@ static int add_once(struct registry *g, const struct registry_addition *a, const
     *v = (struct registry_version){ .number = 0 };
     strcpy(v->name, a->name);
     strcpy(v->kind, a->kind);
-    TRY(put_files(g, a->path, a->skip, v, err));
+    if (a->files)
+        TRY(files_are_here(g, a->files, err));
+    TRY(a->files ? put_manifest(g, a->files, v, err) : put_files(g, a->path, a->skip, v, err));
     TRY(put_json(g, facts, v->facts, err));
     TRY(put_all_evidence(g, a, evidence, err));
     TRY(db_begin(registry_db(g), err));

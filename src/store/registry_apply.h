@@ -10,6 +10,7 @@
  *   alias, promote, rollback, settle, withdraw
  *             alias, number, root, prev_root, release: the alias's new state { candidate, mode, number, past, salt, share },
  *             and what gates said (gate.h): gates, override
+ *             pushed: the manifest of OCI's that an alias was pushed with (oci.h)
  *   unalias   alias, prev_root
  *   policy    alias, policy: a blob, or null where there is none any more
  *   create    kind: a name without a version yet

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "store/models.h"
 #include "store/registry.h"
 
@@ -109,6 +110,42 @@ static char *loaded_from(const struct manifest *m, const char *dir)
         only = m->file[i].name;
     }
     return only && !manifest_find(m, "config.json") ? file_join(dir, only) : mem_strdup(dir);
+}
+
+/* As put_manifest() names it. */
+static int view_dir(struct registry *g, const struct manifest *files, char **dir, struct err *err)
+{
+    char id[BLOB_ID];
+    json_t *list = manifest_json(files);
+    char *text = list ? tree_dumps(list, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    int rc = text ? sha256_of(text, strlen(text), id, err) : ERR(err, NOMEM, "no memory for the path of a version");
+    *dir = rc ? NULL : mem_printf("%s/versions/%s", registry_folder(g), id);
+    mem_free(text);
+    json_decref(list);
+    return rc || *dir ? rc : ERR(err, NOMEM, "no memory for the path of a version");
+}
+
+int registry_view(struct registry *g, const struct manifest *files, char **out, struct err *err)
+{
+    char *dir;
+    TRY(view_dir(g, files, &dir, err));
+    int rc = is_whole(registry_folder(g), files, dir) ? 0 : make(registry_folder(g), files, dir, err);
+    if (!rc && !(*out = loaded_from(files, dir)))
+        rc = ERR(err, NOMEM, "no memory for the path of a version");
+    mem_free(dir);
+    return rc;
+}
+
+int registry_view_drop(struct registry *g, const struct manifest *files, struct err *err)
+{
+    char *dir;
+    int64_t n;
+    TRY(view_dir(g, files, &dir, err));
+    int rc = db_query_int(&n, registry_db(g), 0, "SELECT count(*) FROM version WHERE manifest = $1", DB_ARGS(DB_T(strrchr(dir, '/') + 1)), err);
+    if (!rc && !n)
+        rc = file_remove_tree(dir, err);
+    mem_free(dir);
+    return rc;
 }
 
 int registry_path(struct registry *g, const struct registry_version *v, char **out, struct err *err)

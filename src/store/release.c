@@ -213,6 +213,8 @@ static json_t *record_of(const struct move *v, const struct registry_release *be
                                                          "past", v->now.past, "salt", r->salt ? salt : "", "share", r->share));
     if (!rc && r->candidate)
         rc = json_object_set_new(o, "candidate_root", json_string(r->candidate_root));
+    if (!rc && v->m->pushed)
+        rc = json_object_set_new(o, "pushed", json_string(v->m->pushed));
     if (!rc && v->verdict)
         rc = json_object_set(o, "gates", v->verdict);
     if (!rc && v->overridden)

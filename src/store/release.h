@@ -38,6 +38,7 @@ struct release_move {
     enum release_mode mode;
     int share;                                           /* where the mode splits: 1 to RELEASE_ALL - 1 */
     int64_t expect;
+    const char *pushed;                                  /* alias: the SHA-256 of the manifest that was pushed under it (oci.h), for the record; NULL */
     const char *override;                                /* why it goes on though gates say no; NULL: it does not */
 };
 /* NONE: number becomes stable.  Else it becomes the candidate (beside a stable one: ERR_USAGE where the alias has none yet).  The
