@@ -2,12 +2,12 @@
 #ifndef SERVE_MLFLOW_API_H
 #define SERVE_MLFLOW_API_H
 #include "serve/json_in.h"
-#include "serve/mlflow.h"
+#include "serve/registry_server.h"
 
 #define MLFLOW_PREFIX "/api/2.0/mlflow/"
 
 /* One request.  request: its JSON, or, of GET, the texts of its query.  e: what is wrong, code being MLflow's error_code. */
-struct mlflow_ask { struct registry *g; const struct mlflow_opts *o; const char *actor; const json_t *request; struct refusal e; };
+struct mlflow_ask { struct registry *g; const struct registry_server_opts *o; const char *actor; const json_t *request; struct refusal e; };
 
 struct mlflow_route { const char *method, *path; json_t *(*answer)(struct mlflow_ask *a); };
 /* What answers; NULL: e says why nothing does, *allowed being another method of the path or NULL. */

@@ -1,4 +1,4 @@
-#include "serve/mlflow.h"
+#include "serve/registry_server.h"
 #include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,22 +8,25 @@
 #include "base/tree.h"
 #include "serve/json_out.h"
 #include "serve/mlflow_api.h"
+#include "serve/oci.h"
+#include "serve/oci_path.h"
 #include "serve/turns.h"
 #include "serve/visit.h"
 
-enum { BODY_MAX = 1 << 20, N_CONNECTION = 100, N_WAITING = 200, DRAIN_S = 30 };
+enum { BODY_MAX = 1 << 20, MANIFEST_MAX = OCI_MANIFEST_MAX, N_CONNECTION = 100, N_WAITING = 200, DRAIN_S = 30 };
 
-struct mlflow {
-    struct mlflow_opts o;
+struct registry_server {
+    struct registry_server_opts o;
     struct registry *g;                  /* of the thread of turns */
     struct clients *clients;
+    struct oci *oci;
     struct turns *turns;
     struct http *_Atomic http;           /* requests may be answered before it is known here */
 };
 
 static void wake(void *ctx)
 {
-    struct http *h = ((struct mlflow *)ctx)->http;
+    struct http *h = ((struct registry_server *)ctx)->http;
     if (h)
         http_wake(h);
 }
@@ -54,7 +57,7 @@ static void reply(struct http_request *q, const struct refusal *e, json_t *o)
 
 struct asked {
     struct turn turn;
-    struct mlflow *m;
+    struct registry_server *m;
     struct http_request *q;
     const struct mlflow_route *route;
     struct buf body;
@@ -101,7 +104,7 @@ static bool answer(void *ctx, bool stop)
 /* The server's own health, for whoever waits for it, is everybody's. */
 static bool is_health(const struct http_request *q) { return !strcmp(http_path(q), "/health"); }
 
-static const struct mlflow_route *route_of(struct mlflow *m, struct http_request *q, struct refusal *e)
+static const struct mlflow_route *route_of(struct registry_server *m, struct http_request *q, struct refusal *e)
 {
     const char *allowed;
     origins_guard(&m->o.origins, q, e);
@@ -114,9 +117,37 @@ static const struct mlflow_route *route_of(struct mlflow *m, struct http_request
     return r;
 }
 
+/* Of a path of the OCI's: whose it is. */
+static void begin_oci(struct registry_server *m, struct http_request *q, struct refusal *e)
+{
+    origins_guard(&m->o.origins, q, e);
+    visit_begin_basic(q, m->clients, e);
+}
+
+static int pass_over(void *ctx, const char *data, size_t n, const char **message)
+{
+    (void)ctx, (void)data, (void)n, (void)message;
+    return 0;
+}
+
+static int admit_oci(struct registry_server *m, struct http_request *q, struct buf *why)
+{
+    struct refusal e = { 0 };
+    begin_oci(m, q, &e);
+    if (e.status)
+        http_take_pieces(q, pass_over, NULL);
+    if (!e.status)
+        oci_admit(m->oci, q, &e);
+    if (e.status && oci_write_refusal(why, &e) < 0)
+        buf_clear(why);
+    return e.status;
+}
+
 static int admit(void *ctx, struct http_request *q, struct buf *why)
 {
     struct refusal e = { 0 };
+    if (oci_is_path(http_path(q)))
+        return admit_oci(ctx, q, why);
     if (!is_health(q) && !route_of(ctx, q, &e) && write_refusal(why, &e) < 0)
         buf_clear(why);
     return e.status;
@@ -125,14 +156,14 @@ static int admit(void *ctx, struct http_request *q, struct buf *why)
 static void tell(void *ctx, struct http_request *q, int status, const char *message, struct buf *why)
 {
     struct refusal e = { 0 };
-    (void)ctx, (void)q;
+    (void)ctx;
     refuse_as(&e, status, NULL, NULL, NULL, "%s", message);
-    if (write_refusal(why, &e) < 0)
+    if ((oci_is_path(http_path(q)) ? oci_write_refusal(why, &e) : write_refusal(why, &e)) < 0)
         buf_clear(why);
 }
 
 /* Takes what came in to the thread of turns. */
-static void ask(struct mlflow *m, struct http_request *q, const struct mlflow_route *r, struct refusal *e)
+static void ask(struct registry_server *m, struct http_request *q, const struct mlflow_route *r, struct refusal *e)
 {
     struct err err;
     struct asked *k = mem_alloc_zero(sizeof *k);
@@ -150,12 +181,28 @@ static void ask(struct mlflow *m, struct http_request *q, const struct mlflow_ro
     mem_free(k);
 }
 
+static void handle_oci(struct registry_server *m, struct http_request *q)
+{
+    struct refusal e = { 0 };
+    begin_oci(m, q, &e);
+    if (!e.status)
+        visit_take_request(q, &e);
+    if (e.status)
+        oci_refuse(q, &e);
+    else
+        oci_handle(m->oci, q);
+}
+
 static void handle(void *ctx, struct http_request *q)
 {
-    struct mlflow *m = ctx;
+    struct registry_server *m = ctx;
     struct refusal e = { 0 };
     if (is_health(q)) {
         http_reply(q, 200, "text/plain", "OK", 2);
+        return;
+    }
+    if (oci_is_path(http_path(q))) {
+        handle_oci(m, q);
         return;
     }
     const struct mlflow_route *r = route_of(m, q, &e);
@@ -165,6 +212,12 @@ static void handle(void *ctx, struct http_request *q)
         ask(m, q, r, &e);
     if (e.status)
         reply(q, &e, NULL);
+}
+
+static void over(void *ctx, const struct http_request *q, int status)
+{
+    (void)status;
+    oci_over(((struct registry_server *)ctx)->oci, (struct http_request *)(uintptr_t)q);
 }
 
 static void released(void *ctx, struct http_request *q, int status)
@@ -182,28 +235,29 @@ static bool is_local(const char *address)
     return !strcmp(address, "::1") || (inet_pton(AF_INET, address, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
 }
 
-static int begin(struct mlflow *m, struct err *err)
+static int begin(struct registry_server *m, struct err *err)
 {
-    const struct mlflow_opts *o = &m->o;
-    const struct http_opts h = { .n_user = sizeof(struct visit), .address = o->address, .port = o->port, .body_max = BODY_MAX, .bodies_max = (size_t)BODY_MAX * 16, .n_connection = N_CONNECTION,
-                                 .head_s = 10, .request_s = 60, .idle_s = 75, .handle = handle, .admit = admit, .tell = tell, .released = released, .ctx = m };
+    const struct registry_server_opts *o = &m->o;
+    const struct http_opts h = { .n_user = sizeof(struct registry_visit), .address = o->address, .port = o->port, .body_max = MANIFEST_MAX, .bodies_max = (size_t)MANIFEST_MAX * 8, .n_connection = N_CONNECTION,
+                                 .head_s = 10, .request_s = 60, .idle_s = 75, .handle = handle, .admit = admit, .tell = tell, .over = over, .released = released, .ctx = m };
     struct http *http;
     TRY(origins_check(&o->origins, err));
     TRY(registry_open(&m->g, o->registry, true, err));
     TRY(clients_new(&m->clients, o->key, o->keys, err));
     TRY(turns_new(&m->turns, N_WAITING, NULL, wake, m, err));
+    TRY(oci_new(&m->oci, &m->o, m->g, m->turns, err));
     TRY(http_start(&http, &h, err));
     m->http = http;
     return 0;
 }
 
-int mlflow_start(struct mlflow **out, const struct mlflow_opts *o, struct err *err)
+int registry_server_start(struct registry_server **out, const struct registry_server_opts *o, struct err *err)
 {
     const bool open = (!o->key || !*o->key) && !o->keys;
     *out = NULL;
     if (open && !is_local(o->address))
         return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
-    struct mlflow *m = mem_alloc_zero(sizeof *m);
+    struct registry_server *m = mem_alloc_zero(sizeof *m);
     if (!m)
         return ERR(err, NOMEM, "no memory for the server");
     m->o = *o;
@@ -212,15 +266,15 @@ int mlflow_start(struct mlflow **out, const struct mlflow_opts *o, struct err *e
         m->o.key = NULL;
     const int rc = begin(m, err);
     if (rc)
-        mlflow_stop(m);
+        registry_server_stop(m);
     else
         *out = m;
     return rc;
 }
 
-int mlflow_port(const struct mlflow *m) { return http_port(m->http); }
+int registry_server_port(const struct registry_server *m) { return http_port(m->http); }
 
-void mlflow_stop(struct mlflow *m)
+void registry_server_stop(struct registry_server *m)
 {
     if (!m)
         return;
@@ -233,6 +287,7 @@ void mlflow_stop(struct mlflow *m)
     wake(m);
     http_stop(m->http, DRAIN_S);
     turns_free(m->turns);
+    oci_free(m->oci);
     clients_free(m->clients);
     registry_close(m->g);
     mem_free(m);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "serve/audit.h"
@@ -18,10 +19,9 @@ double visit_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void visit_begin(struct http_request *q, struct clients *c, struct refusal *e)
+static void begin(struct http_request *q, struct clients *c, const char *secret, const char *scheme, struct refusal *e)
 {
     struct visit *v = http_user(q);
-    const char *h = http_header(q, "Authorization"), *secret = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key");
     bool expired = false;
     if (clients_open(c))
         return;
@@ -30,11 +30,28 @@ void visit_begin(struct http_request *q, struct clients *c, struct refusal *e)
         client_rights(v->client, &v->rights);
         return;
     }
-    http_add_header(q, "WWW-Authenticate", "Bearer");
+    http_add_header(q, "WWW-Authenticate", scheme);
     if (expired)
         refuse_as(e, 401, NULL, "expired_api_key", NULL, "the key has expired");
     else
         refuse_as(e, 401, NULL, "invalid_api_key", NULL, "the key is missing or wrong");
+}
+
+void visit_begin(struct http_request *q, struct clients *c, struct refusal *e)
+{
+    const char *h = http_header(q, "Authorization");
+    begin(q, c, h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : http_header(q, "x-api-key"), "Bearer", e);
+}
+
+void visit_begin_basic(struct http_request *q, struct clients *c, struct refusal *e)
+{
+    struct buf b;
+    const char *h = http_header(q, "Authorization"), *secret = h && !strncasecmp(h, "Bearer ", 7) ? h + 7 : NULL;
+    buf_init(&b);
+    if (h && !strncasecmp(h, "Basic ", 6) && !base64_read(&b, h + 6, strlen(h + 6), NULL) && strchr(b.data, ':'))
+        secret = strchr(b.data, ':') + 1;
+    begin(q, c, secret, "Basic realm=\"lathe\"", e);
+    buf_release(&b);
 }
 
 /* ---- limits ---- */

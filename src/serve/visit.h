@@ -32,6 +32,8 @@ double visit_now(void);                      /* seconds since 1970 */
 
 /* Whose the request is, by the key that it shows.  What that key may not is told in e, here and below, with how long to wait. */
 void visit_begin(struct http_request *q, struct clients *c, struct refusal *e);
+/* The same where the key may be the password of Basic, whatever the user's name. */
+void visit_begin_basic(struct http_request *q, struct clients *c, struct refusal *e);
 void visit_release(struct visit *v);
 void visit_take_request(struct http_request *q, struct refusal *e);
 /* Texts at once, and tokens of prompts and answers.  unbounded: nobody said how many there will be, so VISIT_TOKENS are taken for each text,

@@ -25,7 +25,7 @@ static int ask(struct registry *g, size_t i)
 {
     const char *allowed;
     char path[100];
-    const struct mlflow_opts o = { .import_root = test_dir, .add = add };
+    const struct registry_server_opts o = { .import_root = test_dir, .add = add };
     struct mlflow_ask a = { .g = g, .o = &o, .actor = "tester" };
     snprintf(path, sizeof path, MLFLOW_PREFIX "%s", asked[i].path);
     const struct mlflow_route *r = mlflow_route_of(asked[i].method, path, &allowed, &a.e);

@@ -5,20 +5,20 @@
 #include "../test.h"
 #include "base/buf.h"
 #include "base/tree.h"
-#include "serve/mlflow.h"
+#include "serve/registry_server.h"
 #include "serve/mlflow_filter.h"
 #include "store/registry_verify.h"
 
 static struct err err;
-static struct mlflow *m;
+static struct registry_server *m;
 static json_t *answer;                   /* of the last request */
 
 static int add(struct registry *g, struct registry_addition *a, const struct journal_by *by, struct registry_version *out, struct err *e) { return registry_add(g, a, by, out, e); }
 
 static void start(const char *key)
 {
-    const struct mlflow_opts o = { .address = "127.0.0.1", .key = key, .registry = in_dir("registry"), .actor = "tester", .import_root = in_dir("root"), .add = add };
-    OK(mlflow_start(&m, &o, &err));
+    const struct registry_server_opts o = { .address = "127.0.0.1", .key = key, .registry = in_dir("registry"), .actor = "tester", .import_root = in_dir("root"), .add = add };
+    OK(registry_server_start(&m, &o, &err));
 }
 
 static int begin(void **state)
@@ -32,7 +32,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    mlflow_stop(m);
+    registry_server_stop(m);
     m = NULL;
     json_decref(answer);
     answer = NULL;
@@ -44,7 +44,7 @@ static int ask_with(const char *head, const char *method, const char *path, cons
 {
     struct buf b;
     char part[4096];
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)mlflow_port(m)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)registry_server_port(m)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     buf_init(&b);
@@ -257,7 +257,7 @@ static void without_the_key_nothing_is_told(void **state)
     assert_int_equal(ask_with("Authorization: Bearer wrong\r\n", "GET", "registered-models/search", ""), 401);
     assert_int_equal(ask("GET", "/health", ""), 200);
     assert_int_equal(ask_with("Authorization: Bearer secret\r\n", "POST", "registered-models/create", "{\"name\": \"m\"}"), 200);
-    mlflow_stop(m);
+    registry_server_stop(m);
     m = NULL;
     OK(registry_open(&g, in_dir("registry"), false, &err));
     OK(registry_history(g, NULL, 0, &history, &err));
@@ -274,8 +274,8 @@ static void without_the_key_nothing_is_told(void **state)
 static void others_need_a_key_and_pages_are_kept_out(void **state)
 {
     (void)state;
-    const struct mlflow_opts o = { .address = "0.0.0.0", .registry = in_dir("registry"), .actor = "tester", .add = add };
-    assert_int_equal(mlflow_start(&m, &o, &err), ERR_USAGE);
+    const struct registry_server_opts o = { .address = "0.0.0.0", .registry = in_dir("registry"), .actor = "tester", .add = add };
+    assert_int_equal(registry_server_start(&m, &o, &err), ERR_USAGE);
     start(NULL);
     assert_int_equal(ask_with("Origin: https://example.com\r\n", "GET", "registered-models/search", ""), 403);
     assert_string_equal(code(), "PERMISSION_DENIED");

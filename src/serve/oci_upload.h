@@ -1,0 +1,32 @@
+/* oci_upload.h - blobs on their way into a registry: files beside its blobs that grow until they are whole, have their digest and become one.
+ *
+ * They are in FOLDER/oci/uploads/SERVER/, which the server holds (file_lock): what one that was killed left is removed by the next one.  One thread, but for upload_finish(). */
+#ifndef SERVE_OCI_UPLOAD_H
+#define SERVE_OCI_UPLOAD_H
+#include "base/err.h"
+#include "store/registry.h"
+
+enum { UPLOADS_MAX = 100, UPLOAD_ID = 33 };
+#define UPLOAD_S 3600            /* without a byte until it is gone */
+
+struct uploads;
+struct upload;
+int uploads_new(struct uploads **out, const char *folder, struct err *err);
+void uploads_free(struct uploads *u);                    /* with all uploads that are in it; NULL is fine */
+/* ERR_BUSY: there are too many. */
+int upload_begin(struct uploads *u, const char *name, struct upload **out, struct err *err);
+struct upload *upload_find(struct uploads *u, const char *name, const char *id);       /* NULL: there is none */
+const char *upload_id(const struct upload *p);
+uint64_t upload_size(const struct upload *p);
+/* For one request at a time that brings bytes; false: there is one.  An upload that is held stays. */
+bool upload_hold(struct upload *p);
+void upload_drop(struct upload *p);
+/* The next bytes, as http_take_pieces() gives them: ctx is the upload. */
+int upload_piece(void *ctx, const char *data, size_t n, const char **message);
+/* Out of its uploads: it is the caller's, for upload_finish() or upload_cancel(). */
+void upload_take(struct uploads *u, struct upload *p);
+/* It becomes the blob sha256 of a registry's folder.  ERR_CORRUPT: its digest is another.  It is gone, whatever happens.  Any thread. */
+int upload_finish(struct upload *p, const char *folder, const char *sha256, struct err *err);
+void upload_cancel(struct upload *p);
+
+#endif
