@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
+#include "cmd/registry_loads.h"
+#include "cmd/registry_wait.h"
 #include "store/gate_policy.h"
 #include "store/release.h"
 
@@ -14,6 +16,8 @@ enum { POLICY_MAX = 1 << 20 };
 
 static const char *alias = "production", *override;
 #define OPT_ALIAS { OPT_STR, "alias", &alias, "<alias>", "which of its aliases", 0, 0 }
+static int64_t wait_s = 600;
+#define OPT_WAIT { OPT_INT, "wait", &wait_s, "<seconds>", "for what servers that follow the alias make of it, at most; 0: not at all", 0, 1000000000 }
 #define OPT_OVERRIDE { OPT_STR, "override", &override, "<reason>", "why it goes on though the policy says no; kept in the journal", 0, 0 }
 
 /* ---- telling ---- */
@@ -55,13 +59,15 @@ static void print_release(const struct registry_release *r)
     printf(r->previous && !r->candidate ? "; before it %lld\n" : "\n", (long long)r->previous);
 }
 
-/* Takes verdict (NULL: none).  rc: of the move. */
-static int tell(int rc, const struct registry_release *r, json_t *verdict, struct err *err)
+/* Takes verdict and servers (NULL: none).  rc: of the move. */
+static int tell(int rc, const struct registry_release *r, json_t *verdict, json_t *servers, struct err *err)
 {
     if (cmd_json && (!rc || rc == ERR_GATE)) {
         json_t *o = rc ? json_object() : release_json(r);
         if (o && verdict)
             json_object_set(o, "gates", verdict);
+        if (o && json_array_size(servers))
+            json_object_set(o, "servers", servers);
         const int printed = cmd_print_json(o, rc ? NULL : err);
         rc = rc ? rc : printed;
     } else if (!rc || rc == ERR_GATE) {
@@ -72,6 +78,28 @@ static int tell(int rc, const struct registry_release *r, json_t *verdict, struc
             print_release(r);
     }
     json_decref(verdict);
+    json_decref(servers);
+    return rc;
+}
+
+/* What servers were doing before a change, and what comes of it. */
+struct follow { json_t *before, *servers; };
+
+static int follow_begin(struct follow *f, struct registry *g, const char *name, struct err *err)
+{
+    *f = (struct follow){ NULL, NULL };
+    return wait_s ? registry_wait_begin(g, name, alias, &f->before, err) : 0;
+}
+
+/* rc: of the change.  Takes f->before. */
+static int follow_end(struct follow *f, struct registry *g, int rc, struct registry_release *r, int64_t number, bool settles, struct err *err)
+{
+    if (!rc && wait_s) {
+        cmd_catch_signals();
+        rc = registry_wait(g, r, number, &(struct registry_wait){ f->before, (double)wait_s, settles }, &f->servers, err);
+    }
+    json_decref(f->before);
+    f->before = NULL;
     return rc;
 }
 
@@ -86,7 +114,7 @@ static int read_version(struct registry *g, const char *text, struct registry_ve
 /* ---- promote ---- */
 
 static const char *canary, *ab;
-static bool shadow, green;
+static bool shadow, green, swap;
 
 /* 10% or 0.5%, as thousandths. */
 static int read_share(const char *name, const char *text, int *out, struct err *err)
@@ -112,12 +140,17 @@ static int promote(struct registry *g, void *ctx, struct err *err)
     struct registry_version v;
     struct registry_release r;
     json_t *verdict = NULL;
+    struct follow f;
     const struct journal_by by = cmd_registry_by();
     TRY(read_version(g, ctx, &v, err));
-    struct release_move m = { .name = v.name, .alias = alias, .number = v.number, .expect = -1, .override = override };
+    struct release_move m = { .name = v.name, .alias = alias, .number = v.number, .expect = -1, .swap = swap, .override = override };
     TRY(read_mode(&m, err));
-    const int rc = registry_promote(g, &m, &by, &r, &verdict, err);
-    return tell(rc, &r, verdict, err);
+    TRY(registry_loads(g, &v, err));
+    TRY(registry_move_when_ready(g, &m, NULL, err));
+    TRY(follow_begin(&f, g, v.name, err));
+    int rc = registry_promote(g, &m, &by, &r, &verdict, err);
+    rc = follow_end(&f, g, rc, &r, v.number, !green, err);
+    return tell(rc, &r, verdict, f.servers, err);
 }
 
 static int run_promote(const char *const *args, int n_args, struct err *err)
@@ -132,12 +165,17 @@ static const struct opt promote_opts[] = {
     { OPT_STR, "ab", &ab, "<share>", "the same, as an experiment, as 50%", 0, 0 },
     { OPT_FLAG, "shadow", &shadow, NULL, "beside it, asked too and compared, never shown", 0, 0 },
     { OPT_FLAG, "green", &green, NULL, "beside it, and in its place when a server has it ready", 0, 0 },
-    OPT_OVERRIDE, OPT_REASON, OPT_ACTOR, OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
+    { OPT_FLAG, "swap", &swap, NULL, "where a server has no room for both: end the old one's texts, close it, load this one, while new requests wait", 0, 0 },
+    OPT_WAIT, OPT_OVERRIDE, OPT_REASON, OPT_ACTOR, OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_registry_promote = {
     "registry promote", "NAME@N", "move an alias to a version, or put the version beside it",
     TEXT("The alias, production unless --alias says another, is version N from now on.  With --canary, --ab, --shadow or --green it stays where it\n"
     "is, and N becomes its candidate; promoting the candidate without any of them makes it the alias's version.\n\n"
+    "A version that would not load is refused: its files must be what their digests say, and a model with its tokenizer.  Where a server\n"
+    "follows the alias (lathe serve NAME@ALIAS), the version is loaded beside the one that answers first, and the alias moves when it is ready; one\n"
+    "that does not load there leaves the alias where it was.  The command waits for that and says what servers do; --wait 0 does not.  Where\n"
+    "both do not fit into memory the server refuses with the sizes, and says how long the pause of --swap would be.\n\n"
     "Where the alias has a policy (lathe registry policy), each of its limits is held against the version's evidence.  One that is not kept, or\n"
     "was not measured, refuses the move with exit code 3 and names the evidence; --override REASON moves all the same, and the reason and\n"
     "the verdict stay in the journal."),
@@ -150,9 +188,12 @@ static int rollback(struct registry *g, void *ctx, struct err *err)
 {
     struct registry_release r;
     const struct journal_by by = cmd_registry_by();
+    struct follow f;
     const struct release_move m = { .name = ctx, .alias = alias, .expect = -1 };
-    const int rc = registry_rollback(g, &m, &by, &r, err);
-    return tell(rc, &r, NULL, err);
+    TRY(follow_begin(&f, g, ctx, err));
+    int rc = registry_rollback(g, &m, &by, &r, err);
+    rc = follow_end(&f, g, rc, &r, r.stable, false, err);
+    return tell(rc, &r, NULL, f.servers, err);
 }
 
 static int run_rollback(const char *const *args, int n_args, struct err *err)
@@ -161,11 +202,12 @@ static int run_rollback(const char *const *args, int n_args, struct err *err)
     return cmd_reason && *cmd_reason ? cmd_registry_with(rollback, (void *)(uintptr_t)args[0], err) : ERR(err, USAGE, "a rollback needs --reason");
 }
 
-static const struct opt rollback_opts[] = { OPT_ALIAS, OPT_REASON, OPT_ACTOR, OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST };
+static const struct opt rollback_opts[] = { OPT_ALIAS, OPT_WAIT, OPT_REASON, OPT_ACTOR, OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST };
 const struct command command_registry_rollback = {
     "registry rollback", "NAME", "take an alias back to what it was",
     TEXT("Where the alias has a candidate, that goes.  Else the alias becomes the version that it was before, and by the next rollback the one\n"
-    "before that.  No gate is asked: what served before may serve again.  --reason is needed."),
+    "before that.  No gate is asked: what served before may serve again, also by a server that has no room for both and so has to pause (--swap\n"
+    "of lathe registry promote).  --reason is needed."),
     rollback_opts, run_rollback, 1, 1,
 };
 
@@ -192,7 +234,7 @@ static int name_it(struct registry *g, void *ctx, struct err *err)
         json_decref(verdict);
         return cmd_json ? cmd_print_json(json_pack("{s:s, s:s, s:b}", "name", m.name, "alias", m.alias, "removed", 1), err) : 0;
     }
-    return tell(rc, &r, verdict, err);
+    return tell(rc, &r, verdict, NULL, err);
 }
 
 static int run_alias(const char *const *args, int n_args, struct err *err)

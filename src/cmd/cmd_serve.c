@@ -16,7 +16,7 @@
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d", *workshop;
 static bool record_text, audit_text, audit_strict, matryoshka, fit, swap;
 static double memory_gb, workshop_gb = 10;
-static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
+static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, swap_wait_s = 60, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
 
 static struct opt_list adapters;
 
@@ -129,7 +129,7 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
         .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
-        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap,
+        .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
@@ -166,7 +166,8 @@ static const struct opt opts[] = {
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
-    { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one; requests get 503 meanwhile", 0, 0 },
+    { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one, also without --swap of lathe registry promote", 0, 0 },
+    { OPT_INT, "swap-wait", &swap_wait_s, "<seconds>", "that requests wait meanwhile; then they get 503", 0, 1000000 },
     OPT_REGISTRY,
     { OPT_STR, "workshop", &workshop, "<folder>", "on the page at /, an admin's key brings files, has them audited, trains, and registers what came of it (doc/workshop.md); all of it is kept there", 0, 0 },
     { OPT_FLOAT, "workshop-size", &workshop_gb, "<GB>", "that all files brought there may take, in 10^9 bytes", 0.001, 1e6 },

@@ -16,7 +16,8 @@ struct serve_release {
     char server[200];
     double tried;                        /* clock_wall() when it was opened last */
     int64_t seq;                         /* of what was told last; -1: nothing yet */
-    int64_t green;                       /* the candidate that is settled when it is ready; 0: none */
+    int64_t candidate; bool green;       /* 0: none; it is settled when it is ready */
+    struct { bool due, ready; double tried; char why[sizeof ((struct err *)0)->msg]; } verdict;      /* of the candidate, still to be written: it is ready, or why it is not */
     struct arms_wanted last;             /* what was told last: files that were found then are not looked at again */
 };
 
@@ -55,12 +56,21 @@ void serve_release_close(struct serve_release *r)
 
 /* ---- what the server does ---- */
 
-static void settle(struct serve_release *r, int64_t number)
+/* The candidate is ready, and becomes stable; or it did not load, and goes. */
+static void settle(struct serve_release *r)
 {
     struct registry_release now;
     struct err err;
-    const struct release_move m = { .name = r->ref.name, .alias = r->ref.alias, .number = number, .expect = r->seq };
-    if (registry_settle(r->g, &m, &(struct journal_by){ .actor = r->server, .reason = "it is ready" }, &now, &err) < 0)
+    char why[80 + sizeof r->verdict.why];
+    const struct release_move m = { .name = r->ref.name, .alias = r->ref.alias, .number = r->candidate, .expect = r->seq };
+    snprintf(why, sizeof why, r->verdict.ready ? "it is ready" : "version %lld does not load: %s", (long long)r->candidate, r->verdict.why);
+    const struct journal_by by = { .actor = r->server, .reason = why };
+    const int rc = r->verdict.ready ? registry_settle(r->g, &m, &by, &now, &err) : registry_withdraw(r->g, &m, &by, &now, &err);
+    r->verdict.due = rc == ERR_BUSY || rc == ERR_IO || rc == ERR_NOMEM;
+    r->verdict.tried = clock_wall();
+    if (!rc)
+        r->candidate = 0;
+    if (rc)
         log_warn("%s@%s: %s", r->ref.name, r->ref.alias, err.msg);
 }
 
@@ -68,12 +78,21 @@ static void told(void *ctx, const struct arms_version *v, const char *state, con
 {
     struct serve_release *r = ctx;
     struct err err;
-    if (!r->g || r->ref.number)
+    char line[sizeof err.msg];
+    if (r->ref.number)
         return;
-    if (registry_server_state(r->g, r->server, r->ref.name, r->ref.alias, v->number, state, message, &err) < 0)
+    snprintf(line, sizeof line, "%s", message);
+    for (char *p = line; *p; p++)
+        *p = (unsigned char)*p < ' ' || *p == 0x7f ? ' ' : *p;
+    if (r->g && registry_server_state(r->g, r->server, r->ref.name, r->ref.alias, v->number, state, line, &err) < 0)
         log_warn("%s@%s: what this server does is not written: %s", r->ref.name, r->ref.alias, err.msg);
-    if (v->number == r->green && !strcmp(state, "ready"))
-        settle(r, v->number);
+    const bool failed = !strcmp(state, "failed");
+    if (v->number != r->candidate || (!failed && !(r->green && (!strcmp(state, "ready") || !strcmp(state, "serving")))))
+        return;
+    r->verdict.due = true, r->verdict.ready = !failed;
+    memcpy(r->verdict.why, line, sizeof line);
+    if (r->g)
+        settle(r);
 }
 
 /* ---- what is wanted ---- */
@@ -119,13 +138,14 @@ static bool find_path(struct serve_release *r, int64_t number, struct arms_versi
     return !rc;
 }
 
+/* Where it is another than was told last; else its seq alone. */
 static int read_release(struct serve_release *r, struct registry_release *now, struct err *err)
 {
-    if (r->ref.number) {
-        *now = (struct registry_release){ .stable = r->ref.number };
+    *now = (struct registry_release){ .stable = r->ref.number };
+    if (r->ref.number)
         return 0;
-    }
-    return registry_release_get(r->g, r->ref.name, r->ref.alias, now, err);
+    TRY(registry_release_seq(r->g, r->ref.name, r->ref.alias, &now->seq, err));
+    return now->seq == r->seq ? 0 : registry_release_get(r->g, r->ref.name, r->ref.alias, now, err);
 }
 
 static int open_again(struct serve_release *r, struct err *err)
@@ -150,11 +170,14 @@ static int wanted(void *ctx, struct arms_wanted *out, struct err *err)
         }
         return rc;
     }
-    if (now.seq == r->seq)
+    if (now.seq == r->seq) {
+        if (r->verdict.due && clock_wall() - r->verdict.tried > AGAIN_S)
+            settle(r);
         return 0;
+    }
     const bool first = r->seq < 0;
-    r->seq = now.seq, r->green = now.mode == RELEASE_GREEN ? now.candidate : 0;
-    *out = (struct arms_wanted){ .mode = now.mode, .share = now.share, .salt = now.salt, .seq = now.seq };
+    r->seq = now.seq, r->candidate = now.candidate, r->green = now.mode == RELEASE_GREEN, r->verdict.due = false;
+    *out = (struct arms_wanted){ .mode = now.mode, .share = now.share, .swap = now.swap, .salt = now.salt, .seq = now.seq };
     if (!find_path(r, now.stable, &out->stable) && first)
         return ERR(err, NOTFOUND, "%s@%lld, which is %s, cannot be had", r->ref.name, (long long)now.stable, r->ref.alias);
     if (!out->stable.number)

@@ -63,16 +63,26 @@ static int open_and_plan(struct engine *e, const char *path, const struct engine
     return loaded_plan(&e->l, &d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, err);
 }
 
-int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
+int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
+    *out = (struct engine_sizes){ 0 };
     struct engine *e = mem_alloc_array(1, sizeof *e);
     struct engine_opts without = *o;
     without.no_tok = true, without.tok = NULL;
     if (!e)
         return ERR(err, NOMEM, "no memory for %s", path);
     const int rc = open_and_plan(e, path, &without, n_thread, err);
-    *bytes = rc ? 0 : e->l.d.g->plan.total;
+    if (!rc)
+        *out = (struct engine_sizes){ e->l.d.g->plan.total, e->l.d.g->plan.bytes[TENSOR_PACKED], e->l.d.g->plan.bytes[TENSOR_CACHE] };
     engine_free(e);
+    return rc;
+}
+
+int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
+{
+    struct engine_sizes s;
+    const int rc = engine_plan_sizes(&s, path, o, n_thread, err);
+    *bytes = s.total;
     return rc;
 }
 

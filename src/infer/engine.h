@@ -48,6 +48,9 @@ int engine_encode(const struct engine *e, const char *text, size_t n, unsigned f
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx);
 /* The private memory that engine_new would take with these options and n_thread threads: the same plan, no weight read. */
 int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
+/* And what of it is weights in panels, and keys and values; the rest is for steps. */
+struct engine_sizes { size_t total, weights, cache; };
+int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
 size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels */
 int engine_ctx(const struct engine *e);

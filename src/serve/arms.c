@@ -1,5 +1,7 @@
 #include "serve/arms_parts.h"
+#include <math.h>
 #include <string.h>
+#include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -59,14 +61,16 @@ static int open_first(struct arms *a, struct err *err)
         TRY(a->source.wanted(a->source.ctx, &a->wanted, err) < 0 ? err->code : 0);
     if (a->source.wanted && !a->wanted.stable.number)
         return ERR(err, NOTFOUND, "%s has no stable version to serve", a->name);
-    const struct served_model_opts o = arms_model_opts(a, &a->wanted.stable);
+    struct engine_sizes sizes = { 0 };
+    struct served_model_opts o = arms_model_opts(a, &a->wanted.stable);
+    o.sizes = &sizes;
     TRY(served_model_open(&m, &o, err));
     struct arm *r = arms_add(a, &a->wanted.stable, err);
     if (!r) {
         served_model_close(m);
         return err->code;
     }
-    r->model = m, r->bytes = m->bytes, r->state = ARM_READY;
+    r->model = m, r->bytes = m->bytes, r->sizes = sizes, r->state = ARM_READY;
     atomic_fetch_add(&a->memory->taken, r->bytes);
     a->s_per_byte = (clock_wall() - from) / (double)(m->bytes ? m->bytes : 1);
     a->route.stable = r;
@@ -84,6 +88,11 @@ int arms_open(struct arms **out, const struct arms_opts *o, struct err *err)
         return ERR(err, NOMEM, "no memory for a model");
     *a = (struct arms){ .o = *o->model, .source = o->source, .memory = o->memory, .swap = o->swap, .reachable = true };
     pthread_mutex_init(&a->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&a->chosen, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     int rc = 0;
     if (o->model->name && !(a->name = mem_strdup(o->model->name)))
         rc = ERR(err, NOMEM, "no memory for the name of a model");
@@ -110,6 +119,9 @@ void arms_halt(struct arms *a)
         pthread_join(a->thread, NULL);
     a->has_thread = false;
     for (struct arm *r = a->arm; r; r = r->next) {
+        if (r->told && a->reachable && r->state != ARM_FAILED)
+            a->source.told(a->source.ctx, &r->v, "gone", "");
+        r->told = NULL;
         if (r->has_hand)                     /* a load cannot be broken off */
             pthread_join(r->hand, NULL);
         if (r->has_hand && r->state == ARM_CLOSING) {
@@ -133,6 +145,7 @@ void arms_close(struct arms *a)
             served_model_close(a->arm->loaded);
         arms_remove(a, a->arm);
     }
+    pthread_cond_destroy(&a->chosen);
     pthread_mutex_destroy(&a->lock);
     mem_free(a->name);
     mem_free(a);
@@ -182,6 +195,21 @@ struct served_model *arms_take(struct arms *a, int place, bool *is_candidate, do
         served_model_hold(r->model);
     pthread_mutex_unlock(&a->lock);
     return r ? r->model : NULL;
+}
+
+bool arms_wait(struct arms *a, double seconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    const double end = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + seconds;
+    until.tv_sec = (time_t)end, until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    pthread_mutex_lock(&a->lock);
+    int rc = 0;
+    while (!a->route.stable && !rc)
+        rc = pthread_cond_timedwait(&a->chosen, &a->lock, &until);
+    const bool can = a->route.stable != NULL;
+    pthread_mutex_unlock(&a->lock);
+    return can;
 }
 
 struct served_model *arms_shadow(struct arms *a)

@@ -11,7 +11,7 @@
  * Nothing but the choice of an arm takes a lock, once for each request; steps take none.  What a source cannot be asked for stays as it
  * was, and so does what answers when a version fails to load.  Versions that do not fit into memory together: the one that was kept for
  * going back goes first; then the new one is refused, with the sizes, or, with `swap`, the old one's texts end, it is closed, and the new one
- * is loaded, while requests get 503 with the time that this is expected to take. */
+ * is loaded, while requests wait (arms_wait).  One that then does not load gives way to the one before. */
 #ifndef SERVE_ARMS_H
 #define SERVE_ARMS_H
 #include <jansson.h>
@@ -27,6 +27,7 @@ struct arms_wanted {
     struct arms_version stable, candidate, previous;
     enum release_mode mode;              /* none and green: the candidate is ready, and gets nothing */
     int share;                           /* of those who ask, of RELEASE_ALL, for the candidate of canary and ab */
+    bool swap;                           /* as arms_opts has it, for this change */
     uint64_t salt;
     int64_t seq;                         /* another with each change */
 };
@@ -63,6 +64,8 @@ bool arms_splits(struct arms *a, uint64_t *salt);
 /* The one that a request with this place is answered by, held; *is_candidate: it is not the stable one.  NULL: they are being swapped, which is
  * expected to take *wait_s. */
 struct served_model *arms_take(struct arms *a, int place, bool *is_candidate, double *wait_s);
+/* Until one can be taken, for so long at most; can it? */
+bool arms_wait(struct arms *a, double seconds);
 /* The candidate that texts of the stable one are compared with (shadow.h), held, or NULL. */
 struct served_model *arms_shadow(struct arms *a);
 /* The stable one, held, or NULL. */

@@ -15,11 +15,23 @@
 
 static void tell(struct arms *a, struct arm *r, const char *state, const char *message)
 {
-    if (r->told && !strcmp(r->told, state))
+    const bool same = r->told && !strcmp(r->told, state);
+    if (same && !r->again)
         return;
-    r->told = state;
-    log_info("%s@%lld: %s%s%s", a->name, (long long)r->v.number, state, *message ? ": " : "", message);
+    r->told = state, r->again = false;
+    if (!same)
+        log_info("%s@%lld: %s%s%s", a->name, (long long)r->v.number, state, *message ? ": " : "", message);
     a->source.told(a->source.ctx, &r->v, state, message);
+}
+
+/* The source wants something else: whoever waits for that sees that it was heard. */
+static void tell_again(struct arms *a)
+{
+    for (struct arm *r = a->arm; r; r = r->next) {
+        r->again = r->told != NULL;
+        if (r->state == ARM_LOADING || r->state == ARM_WARMING)
+            tell(a, r, "loading", "");
+    }
 }
 
 static void set_state(struct arms *a, struct arm *r, enum arm_state state)
@@ -74,7 +86,7 @@ static void begin_load(struct arms *a, const struct arms_version *v)
     }
     tell(a, r, "loading", "");
     r->o = arms_model_opts(a, &r->v);
-    r->o.quiet = a->route.stable != NULL;
+    r->o.quiet = a->route.stable != NULL, r->o.sizes = &r->sizes;
     if (!start_hand(r, load)) {
         ERR(&err, NOMEM, "cannot start a thread to load it");
         fail(a, r, &err);
@@ -127,52 +139,94 @@ static bool holds_models_back(const struct arms *a)
     return false;
 }
 
-/* Until its texts have ended, it is closed, and the other is loaded. */
-static double expected_pause(const struct arms *a, size_t bytes)
+/* Until the texts under way have ended, their model is closed, and the other is loaded as fast as the last one was. */
+static double expected_pause(const struct arms *a, const struct arm *r)
 {
     struct live now;
-    const struct arm *r = a->route.stable;
-    metrics_live(r->model->metrics, clock_wall(), 0, &now);
-    return now.e2e.p95 + a->s_per_byte * (double)bytes;
+    struct batch_counts n;
+    const struct arm *old = a->route.stable;
+    metrics_live(old->model->metrics, clock_wall(), 0, &now);
+    served_model_counts(old->model, &n);
+    return (n.n_running + n.n_waiting ? now.e2e.p95 : 0) + a->s_per_byte * (double)(r->sizes.total ? r->sizes.total : old->bytes);
 }
 
-static void begin_swap(struct arms *a, const struct arms_version *v)
+static void begin_swap(struct arms *a, struct arm *r)
 {
     struct arm *old = a->route.stable;
-    const double s = expected_pause(a, old->bytes);
+    const double s = expected_pause(a, r);
     char text[160];
     snprintf(text, sizeof text, "it does not fit beside version %lld, which ends its texts and goes first: a pause of about %.1f s", (long long)old->v.number, s);
-    log_warn("%s@%lld: %s", a->name, (long long)v->number, text);
-    a->source.told(a->source.ctx, v, "loading", text);
-    a->swap_for = *v, a->last = old->v, a->lean = true;
+    log_warn("%s@%lld: %s", a->name, (long long)r->v.number, text);
+    a->source.told(a->source.ctx, &r->v, "loading", text);
+    a->swap_for = r->v, a->last = old->v, a->lean = true;
+    a->swap_from = clock_wall(), a->swap_s = s;
     pthread_mutex_lock(&a->lock);
     a->route = (struct arms_route){ 0 };
-    a->swap_until = clock_wall() + s;
+    a->swap_until = a->swap_from + s;
     pthread_mutex_unlock(&a->lock);
+}
+
+/* Is it to have the place of the one that answers, sooner or later? */
+static bool takes_over(const struct arms *a, const struct arm *r)
+{
+    const struct arms_wanted *w = &a->wanted;
+    return arms_same(&r->v, &w->stable) || (w->mode == RELEASE_GREEN && arms_same(&r->v, &w->candidate));
+}
+
+static bool only_kept(const struct arms *a, const struct arm *r)
+{
+    const struct arms_wanted *w = &a->wanted;
+    return a->route.stable && arms_same(&r->v, &w->previous) && !arms_same(&r->v, &w->stable) && !arms_same(&r->v, &w->candidate);
 }
 
 /* A load failed for want of memory.  Is it to be tried again, when there is more? */
 static bool make_room(struct arms *a, struct arm *r)
 {
-    const bool stable = arms_same(&r->v, &a->wanted.stable);
-    if (!arms_same(&r->v, &a->wanted.previous) && holds_models_back(a)) {
+    if (only_kept(a, r)) {
+        tell(a, r, "gone", "there is no room to keep it for going back");
         a->lean = true;
         return true;
     }
-    if (stable && a->swap && a->route.stable && !a->swap_for.number) {
-        begin_swap(a, &r->v);
+    if (holds_models_back(a)) {
+        a->lean = true;
+        return true;
+    }
+    if (takes_over(a, r) && (a->swap || a->wanted.swap) && a->route.stable && !a->swap_for.number) {
+        begin_swap(a, r);
         return true;
     }
     return false;
 }
 
-/* What was said of sizes, and of those that are there. */
-static void tell_sizes(struct arms *a, struct err *err)
+static size_t put_sizes(char *at, size_t n, const char *what, const struct arm *r)
 {
-    char bytes[32];
+    char all[32], weights[32], cache[32], steps[32];
+    const struct engine_sizes *s = &r->sizes;
+    const int used = s->total ? snprintf(at, n, "%s %s (weights %s, keys and values %s, steps %s)", what, fmt_bytes(all, (double)s->total), fmt_bytes(weights, (double)s->weights),
+                                         fmt_bytes(cache, (double)s->cache), fmt_bytes(steps, (double)(s->total - s->weights - s->cache)))
+                              : snprintf(at, n, "%s %s", what, fmt_bytes(all, (double)r->bytes));
+    return used < 0 ? 0 : (size_t)used < n ? (size_t)used : n - 1;
+}
+
+/* What it takes, what the others do, how much there is for all, and whether there is another way. */
+static void tell_sizes(const struct arms *a, const struct arm *new, struct err *err)
+{
+    char text[sizeof err->msg], what[64], all[32];
+    const size_t most = sizeof text;
+    if (!new->sizes.total || new->sizes.total <= new->o.memory)        /* not the plan, but an allocation failed */
+        return;
+    size_t n = put_sizes(text, most, "it does not fit: it takes", new);
+    n += (size_t)snprintf(text + n, most - n, ", and %s is left", fmt_bytes(all, (double)new->o.memory));
     for (const struct arm *r = a->arm; r; r = r->next)
-        if (r->model)
-            err_context(err, "version %lld takes %s", (long long)r->v.number, fmt_bytes(bytes, (double)r->bytes));
+        if (r->model && n < most) {
+            snprintf(what, sizeof what, ": version %lld takes", (long long)r->v.number);
+            n += put_sizes(text + n, most - n, what, r);
+        }
+    if (n < most)
+        n += (size_t)snprintf(text + n, most - n, ", of %s for all", fmt_bytes(all, (double)a->memory->all));
+    if (takes_over(a, new) && a->route.stable && n < most)
+        snprintf(text + n, most - n, "; with --swap it would take the place, after a pause of about %.1f s", expected_pause(a, new));
+    ERR(err, NOMEM, "%s", text);
 }
 
 static void loaded(struct arms *a, struct arm *r)
@@ -185,7 +239,8 @@ static void loaded(struct arms *a, struct arm *r)
         m = NULL;
     }
     if (m) {
-        a->s_per_byte = r->seconds / (double)(m->bytes ? m->bytes : 1);
+        if (!r->o.quiet)
+            a->s_per_byte = r->seconds / (double)(m->bytes ? m->bytes : 1);
         atomic_fetch_add(&a->memory->taken, m->bytes);
         pthread_mutex_lock(&a->lock);
         r->model = m, r->bytes = m->bytes;
@@ -195,7 +250,7 @@ static void loaded(struct arms *a, struct arm *r)
         arms_remove(a, r);
     } else {
         if (err.code == ERR_NOMEM)
-            tell_sizes(a, &err);
+            tell_sizes(a, r, &err);
         fail(a, r, &err);
     }
 }
@@ -220,6 +275,9 @@ static void ask(struct arms *a)
         a->wanted = w;
         pthread_mutex_unlock(&a->lock);
         a->lean = false;
+        tell_again(a);
+        if (a->swap_for.number && !arms_same(&a->swap_for, &w.stable) && !arms_same(&a->swap_for, &w.candidate))
+            a->swap_for.number = 0;              /* nobody wants it any more: back to what was there */
     }
 }
 
@@ -285,9 +343,18 @@ static bool failed(const struct arms *a, const struct arms_version *v)
     return r && r->state == ARM_FAILED;
 }
 
+/* What was swapped in is not the alias's version yet; who follows says that it is ready, and then it is. */
+static bool was_swapped_in(const struct arms *a) { return a->route.stable && a->wanted.mode == RELEASE_GREEN && arms_same(&a->route.stable->v, &a->wanted.candidate); }
+
 static void want_all(struct arms *a)
 {
-    want(a, &a->wanted.stable);
+    if (a->swap_for.number && !failed(a, &a->swap_for)) {
+        want(a, &a->swap_for);
+        return;
+    }
+    a->swap_for.number = 0;
+    if (!was_swapped_in(a))
+        want(a, &a->wanted.stable);
     if (!a->route.stable && failed(a, &a->wanted.stable))        /* after a swap: back to what was there */
         want(a, &a->last);
     if (!a->route.stable)
@@ -319,27 +386,33 @@ static void choose(struct arms *a)
     const struct arms_wanted *w = &a->wanted;
     struct arm *stable = ready(a, &w->stable);
     stable = stable ? stable : a->route.stable ? a->route.stable : failed(a, &w->stable) ? ready(a, &a->last) : NULL;
+    if (a->swap_for.number) {
+        if (!(stable = ready(a, &a->swap_for)))
+            return;
+        a->swap_for.number = 0;
+    }
     struct arm *candidate = ready(a, &w->candidate);
     candidate = candidate == stable ? NULL : candidate;
     const struct arms_route to = { stable, candidate, w->mode == RELEASE_SHADOW && comparable(a, stable, candidate) ? candidate : NULL, w->mode, candidate ? w->share : 0, w->salt };
-    if (a->swap_for.number && stable)
-        a->swap_for.number = 0;
-    else if (a->swap_for.number)
-        return;
     if (candidate)
         atomic_store(&candidate->model->spare, w->mode == RELEASE_SHADOW);
     if (stable)
         atomic_store(&stable->model->spare, false);
-    const bool changed = to.stable != a->route.stable || to.candidate != a->route.candidate || to.shadow != a->route.shadow || to.mode != a->route.mode || to.share != a->route.share;
     pthread_mutex_lock(&a->lock);
     a->route = to;
     a->swap_until = stable ? 0 : a->swap_until;
+    if (stable)
+        pthread_cond_broadcast(&a->chosen);
     pthread_mutex_unlock(&a->lock);
-    if (!changed || !stable)
+    if (!stable)
         return;
+    char pause[80] = "";
+    if (a->swap_from > 0)
+        snprintf(pause, sizeof pause, "after a pause of %.1f s, where %.1f s was expected", clock_wall() - a->swap_from, a->swap_s);
+    a->swap_from = 0;
     for (struct arm *r = a->arm; r; r = r->next)
         if (r->state == ARM_READY)
-            tell(a, r, r == stable || (r == candidate && to.share) ? "serving" : "ready", "");
+            tell(a, r, r == stable || (r == candidate && to.share) ? "serving" : "ready", r == stable ? pause : "");
 }
 
 static bool is_wanted(const struct arms *a, const struct arm *r)

@@ -15,15 +15,16 @@ struct arm {
     struct served_model *model;          /* from WARMING to CLOSING */
     size_t bytes;
     char message[sizeof ((struct err *)0)->msg];         /* why it failed */
-    const char *told;                    /* the state that the source was told last, or NULL */
+    const char *told; bool again;        /* the state that the source was told last, or NULL; it is to be told again: something else is wanted */
     int64_t seq;                         /* FAILED: of what was wanted then */
     atomic_bool warm;                    /* its first steps are over */
     bool other_tokens;                   /* it was said that texts cannot be compared */
     /* of a thread that loads or closes it */
     pthread_t hand;
-    bool has_hand, no_room;              /* no_room: it failed for want of memory */
+    bool has_hand;
     atomic_bool hand_done;
     struct served_model_opts o;
+    struct engine_sizes sizes;           /* what it takes; all 0: not known */
     struct served_model *loaded;
     struct err err;
     double seconds;                      /* that loading took */
@@ -38,7 +39,8 @@ struct arms {
     struct arms_source source;
     struct arms_memory *memory;
     bool swap;
-    pthread_mutex_t lock;                /* of arm, their states and models as others see them, route, swapping, reachable */
+    pthread_mutex_t lock;                /* of arm, their states and models as others see them, route, swap_until, reachable */
+    pthread_cond_t chosen;               /* there is a stable one to be taken */
     struct arm *arm;
     struct arms_route route;
     bool reachable;
@@ -51,7 +53,8 @@ struct arms {
     bool lean;                           /* nothing is kept for going back: there is no room */
     struct arms_version swap_for;        /* what the old one makes room for; number 0: nothing */
     struct arms_version last;            /* that answered before a swap */
-    double s_per_byte;                   /* of the last load */
+    double swap_from, swap_s;            /* when nobody was asked any more; the pause that was expected */
+    double s_per_byte;                   /* of the last load at full priority */
 };
 
 struct arm *arms_add(struct arms *a, const struct arms_version *v, struct err *err);       /* LOADING, and known to all */

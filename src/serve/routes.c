@@ -323,29 +323,89 @@ static json_t *parse(const struct server *s, struct http_request *q, const struc
     return e->status ? NULL : in_parse(body->data, body->len, e);
 }
 
-/* The version that answers, held by the caller, too: who replies may be gone before it has returned. */
-static struct served_model *find_model(struct server *s, struct http_request *q, const json_t *request, int *which, struct refusal *e)
+/* The version that answers, held by the caller, too: who replies may be gone before it has returned.  NULL and nothing in e: one takes the place of another. */
+static struct served_model *find_model(struct server *s, struct http_request *q, const json_t *request, int *which, struct arms **swapped, double *wait_s, struct refusal *e)
 {
     uint64_t salt;
     bool is_candidate;
-    double wait_s;
-    struct arms *a = served_models_asked(&s->models, request, which, e);
-    struct served_model *m = a ? arms_take(a, arms_splits(a, &salt) ? sticky_place_of(salt, q, request) : 0, &is_candidate, &wait_s) : NULL;
+    struct arms *a = *swapped = served_models_asked(&s->models, request, which, e);
+    struct served_model *m = a ? arms_take(a, arms_splits(a, &salt) ? sticky_place_of(salt, q, request) : 0, &is_candidate, wait_s) : NULL;
     if (m) {
         visit_hold(q, m, is_candidate);
         ((struct visit *)http_user(q))->shadow = arms_shadow(a);
-    } else if (a) {
-        refuse_as(e, 503, "unavailable_error", "model_swapping", NULL, "%s is being replaced by another version: about %.0f s", arms_name(a), wait_s);
-        tell_wait(q, wait_s);
     }
     return m;
 }
 
-/* Takes the request. */
-static void answer(struct server *s, struct http_request *q, const struct route *r, json_t *request, struct refusal *e)
+static void refuse_swap(struct http_request *q, const struct arms *a, double wait_s, struct refusal *e)
+{
+    refuse_as(e, 503, "unavailable_error", "model_swapping", NULL, "%s is being replaced by another version: about %.0f s", arms_name(a), wait_s);
+    tell_wait(q, wait_s);
+}
+
+/* Until a request waits no longer for a version that takes the place of another. */
+struct pause {
+    struct turn turn;
+    struct server *s;
+    struct http_request *q;
+    const struct route *r;
+    json_t *request;
+    struct arms *a;
+    double until;
+    atomic_bool gone;
+};
+
+#define PAUSE_PIECE_S 0.05               /* that the first of those who wait, wait at once */
+
+static void answer(struct server *s, struct http_request *q, const struct route *r, json_t *request, bool waits, struct refusal *e);
+static void pause_gone(void *ctx) { atomic_store(&((struct pause *)ctx)->gone, true); }
+
+static bool pause_piece(void *ctx, bool stop)
+{
+    struct pause *p = ctx;
+    struct refusal e = { 0 };
+    const bool ends = stop || atomic_load(&p->gone);
+    if (!ends && clock_wall() < p->until && !arms_wait(p->a, PAUSE_PIECE_S))
+        return true;
+    if (ends)
+        refuse_as(&e, 503, NULL, NULL, NULL, "%s", stop ? WISH_ENDS : WISH_LATE);
+    struct server *s = p->s;
+    answer(s, p->q, p->r, p->request, false, &e);
+    mem_free(p);
+    atomic_fetch_sub(&s->n_handled, 1);
+    return false;
+}
+
+/* False: it cannot wait. */
+static bool wait_for_swap(struct server *s, struct http_request *q, const struct route *r, json_t *request, struct arms *a)
+{
+    struct err err;
+    struct pause *p = s->o.swap_wait_s > 0 ? mem_alloc_zero(sizeof *p) : NULL;
+    if (!p)
+        return false;
+    *p = (struct pause){ .turn = { .piece = pause_piece, .ctx = p, .tenant = visit_tenant(q) }, .s = s, .q = q, .r = r, .request = request, .a = a, .until = clock_wall() + s->o.swap_wait_s };
+    http_on_gone(q, pause_gone, p);
+    atomic_fetch_add(&s->n_handled, 1);
+    if (turns_add(s->swapping, &p->turn, &err) == 0)
+        return true;
+    atomic_fetch_sub(&s->n_handled, 1);
+    http_on_gone(q, NULL, NULL);
+    mem_free(p);
+    return false;
+}
+
+/* Takes the request.  waits: it may, while a version takes the place of another. */
+static void answer(struct server *s, struct http_request *q, const struct route *r, json_t *request, bool waits, struct refusal *e)
 {
     int which;
-    struct served_model *m = e->status ? NULL : find_model(s, q, request, &which, e);
+    double wait_s;
+    struct arms *a = NULL;
+    struct served_model *m = e->status ? NULL : find_model(s, q, request, &which, &a, &wait_s, e);
+    if (!m && a && !e->status) {
+        if (waits && wait_for_swap(s, q, r, request, a))
+            return;
+        refuse_swap(q, a, wait_s, e);
+    }
     if (m) {
         const struct served_as as = served_model_as(m, which);
         visit_note_model(q, &as);
@@ -386,7 +446,7 @@ static bool later_answer(void *ctx, bool stop)
     if (!e.status && !l->request)
         l->request = parse(s, l->q, &l->body, &e);
     buf_release(&l->body);
-    answer(s, l->q, l->r, l->request, &e);
+    answer(s, l->q, l->r, l->request, true, &e);
     mem_free(l);
     atomic_fetch_sub(&s->n_handled, 1);
     return false;
@@ -411,7 +471,7 @@ static void answer_later(struct server *s, struct http_request *q, const struct 
     }
     visit_note_request(q, body);
     buf_release(body);
-    answer(s, q, r, request, &e);
+    answer(s, q, r, request, true, &e);
     mem_free(l);
 }
 
@@ -443,7 +503,7 @@ static void post(struct server *s, struct http_request *q, const struct route *r
     }
     visit_note_request(q, &body);
     buf_release(&body);
-    answer(s, q, r, request, &e);
+    answer(s, q, r, request, true, &e);
 }
 
 void routes_released(void *ctx, struct http_request *q, int status)

@@ -74,9 +74,13 @@ static int plan_texts(struct served_model *s, const struct served_model_opts *o,
     struct buf dropped;                  /* who loads it warns */
     buf_init(&dropped);
     e->warnings = &dropped;
-    const int rc = engine_plan_bytes(&s->bytes, o->path, e, o->n_thread, err);
+    struct engine_sizes sizes;
+    const int rc = engine_plan_sizes(&sizes, o->path, e, o->n_thread, err);
     e->warnings = NULL;
     buf_release(&dropped);
+    s->bytes = sizes.total;
+    if (o->sizes)
+        *o->sizes = sizes;
     return rc ? rc : check_memory(s, o, err);
 }
 

@@ -60,6 +60,7 @@ static void drain(struct server *s)
         nap(20);
     http_refuse(s->http);
     turns_halt(s->reading);
+    turns_halt(s->swapping);
     releases_halt(s->releases);
     workshop_halt(s->workshop);
     served_models_halt(&s->models);
@@ -214,12 +215,14 @@ int server_run(const struct server_opts *o, struct err *err)
     s.o.model.after_step = server_wake, s.o.model.ctx_of_step = &s;
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, o->swap, err);
     rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
+    rc = rc ? rc : turns_new(&s.swapping, o->model.n_queue, NULL, server_wake, &s, err);
     rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, server_wake, &s, err);
     rc = rc || !o->workshop ? rc : begin_workshop(&s, err);
     if (!rc)
         rc = serve(&s, err);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     turns_free(s.reading);
+    turns_free(s.swapping);
     releases_close(s.releases);
     workshop_close(s.workshop);
     served_models_close(&s.models);

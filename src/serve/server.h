@@ -35,6 +35,7 @@ struct server_opts {
     const struct model_place *place; int n_model;
     size_t memory;                       /* bytes that all models may take; 0: what is free */
     bool swap;                           /* a version that does not fit beside the old one is loaded when that has gone (arms.h) */
+    double swap_wait_s;                  /* that a request waits meanwhile; then 503 */
     struct served_model_opts model;      /* what they have in common */
 };
 /* Until *stop.  ERR_USAGE where others than this machine could ask and there is no key. */

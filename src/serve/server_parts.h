@@ -20,6 +20,7 @@ struct server {
     struct served_models models;
     struct http *_Atomic http;           /* requests may be answered before it is known here */
     struct turns *reading;               /* of requests that may take long to read */
+    struct turns *swapping;              /* of those that wait until a version has taken the place of another */
     struct tls *tls;                     /* NULL: without */
     struct clients *clients;
     struct audit *audit;                 /* or NULL */

@@ -86,6 +86,24 @@ static int add_roots(struct registry *g, struct registry_release *r, struct err 
     return root_of(g, r->name, r->candidate, r->candidate_root, err);
 }
 
+int registry_release_seq(struct registry *g, const char *name, const char *alias, int64_t *seq, struct err *err)
+{
+    TRY(db_query_int(seq, registry_db(g), 0, "SELECT seq FROM alias WHERE name = $1 AND alias = $2", DB_ARGS(DB_T(name), DB_T(alias)), err));
+    return *seq ? 0 : ERR(err, NOTFOUND, "'%.96s' has no alias '%.96s'", name, alias);
+}
+
+/* By the record that made the release what it is. */
+static int read_swap(struct registry *g, struct registry_release *r, struct err *err)
+{
+    json_t *record;
+    const int rc = journal_get(&record, registry_db(g), r->seq, err);
+    if (rc)
+        return rc == ERR_NOTFOUND ? 0 : rc;
+    r->swap = json_is_true(json_object_get(record, "swap")) || !strcmp(tree_text_at(record, "action"), "rollback");
+    json_decref(record);
+    return 0;
+}
+
 int registry_release_get(struct registry *g, const char *name, const char *alias, struct registry_release *out, struct err *err)
 {
     struct state s;
@@ -93,6 +111,8 @@ int registry_release_get(struct registry *g, const char *name, const char *alias
     int rc = get(g, name, alias, &s, err);
     if (!rc)
         rc = add_roots(g, &s.r, err);
+    if (!rc)
+        rc = read_swap(g, &s.r, err);
     db_rollback(registry_db(g));
     if (!rc)
         *out = s.r;
@@ -217,6 +237,8 @@ static json_t *record_of(const struct move *v, const struct registry_release *be
         rc = json_object_set_new(o, "pushed", json_string(v->m->pushed));
     if (!rc && v->verdict)
         rc = json_object_set(o, "gates", v->verdict);
+    if (!rc && v->m->swap)
+        rc = json_object_set_new(o, "swap", json_true());
     if (!rc && v->overridden)
         rc = json_object_set_new(o, "override", json_string(v->m->override));
     if (!rc)
@@ -237,6 +259,7 @@ static int write_move(struct move *v, const struct registry_release *before, con
         return rc;
     v->now.r.seq = head.seq;
     strcpy(v->now.r.t, head.t);
+    v->now.r.swap = v->m->swap;
     return 0;
 }
 
@@ -275,6 +298,8 @@ static int change_promote(struct move *v, struct err *err)
     struct registry_version version;
     TRY(find_version(v, v->m->number, &version, err));
     TRY(files_are_there(v->g, &version, err));
+    if (v->m->swap && v->m->mode != RELEASE_NONE && v->m->mode != RELEASE_GREEN)
+        return ERR(err, USAGE, "a candidate of mode %s stands beside the version that is there, and does not take its place (swap)", release_mode_name(v->m->mode));
     if (v->m->mode == RELEASE_NONE)
         make_stable(&v->now, v->m->number);
     else

@@ -25,11 +25,13 @@ struct registry_release {
     char stable_root[SHA256_HEX], previous_root[SHA256_HEX], candidate_root[SHA256_HEX];
     enum release_mode mode;
     int share;                                           /* of users for the candidate, in thousandths */
+    bool swap;                                           /* the version that comes may take the place of the other where there is no room for both: it was promoted so, or this is a rollback */
     uint64_t salt;                                       /* of whose share a user is in; another for each candidate */
     int64_t seq;                                         /* of the journal's record that made it so */
     char t[WHEN_TEXT];
 };
-/* ERR_NOTFOUND: there is no such alias. */
+/* The seq alone, for who looks often.  ERR_NOTFOUND, here and below: there is no such alias. */
+int registry_release_seq(struct registry *g, const char *name, const char *alias, int64_t *seq, struct err *err);
 int registry_release_get(struct registry *g, const char *name, const char *alias, struct registry_release *out, struct err *err);
 
 struct release_move {
@@ -37,6 +39,7 @@ struct release_move {
     int64_t number;                                      /* promote: the version */
     enum release_mode mode;
     int share;                                           /* where the mode splits: 1 to RELEASE_ALL - 1 */
+    bool swap;                                           /* none, green: servers without room for both end the old one's texts and close it first */
     int64_t expect;
     const char *pushed;                                  /* alias: the SHA-256 of the manifest that was pushed under it (oci.h), for the record; NULL */
     const char *override;                                /* why it goes on though gates say no; NULL: it does not */
@@ -60,8 +63,12 @@ int registry_alias(struct registry *g, const struct release_move *m, const struc
 /* state: "loading", "ready", "serving", "failed", "gone"; message: why.  Kept as the last that the server said of this version; no record of the
  * journal. */
 int registry_server_state(struct registry *g, const char *server, const char *name, const char *alias, int64_t number, const char *state, const char *message, struct err *err);
-/* [{ server, number, state, message, t }] of an alias. */
+/* [{ server, number, state, message, t }] of an alias.  t is another after each change of the release that the server has seen. */
 int registry_server_states(struct registry *g, const char *name, const char *alias, json_t **out, struct err *err);
+/* Where m would move the alias at once though a server follows it that does not have the version ready, it becomes a candidate of mode green:
+ * the alias then moves when the version is ready, and stays where it is when it does not load.  server: this one alone counts; NULL: all that
+ * said something and not that they are gone. */
+int registry_move_when_ready(struct registry *g, struct release_move *m, const char *server, struct err *err);
 
 /* ---- what was served ---- */
 

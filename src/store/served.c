@@ -34,6 +34,31 @@ int registry_server_states(struct registry *g, const char *name, const char *ali
     return rc;
 }
 
+/* Servers that have any version, and those of them that have this one ready. */
+static int count_servers(struct registry *g, const struct release_move *m, const char *server, int64_t *n, int64_t *n_ready, struct err *err)
+{
+    const char *all = "SELECT count(DISTINCT server) FROM server_state WHERE name = $1 AND alias = $2 AND ($3 = '' OR server = $3) AND state IN ('loading', 'ready', 'serving')";
+    const char *ready = "SELECT count(DISTINCT server) FROM server_state WHERE name = $1 AND alias = $2 AND ($3 = '' OR server = $3) AND state IN ('ready', 'serving') AND number = $4";
+    TRY(db_query_int(n, registry_db(g), 0, all, DB_ARGS(DB_T(m->name), DB_T(m->alias), DB_T(server ? server : "")), err));
+    return db_query_int(n_ready, registry_db(g), 0, ready, DB_ARGS(DB_T(m->name), DB_T(m->alias), DB_T(server ? server : ""), DB_I(m->number)), err);
+}
+
+int registry_move_when_ready(struct registry *g, struct release_move *m, const char *server, struct err *err)
+{
+    struct registry_release now;
+    int64_t n, n_ready;
+    if (m->mode != RELEASE_NONE)
+        return 0;
+    const int rc = registry_release_get(g, m->name, m->alias, &now, err);
+    if (rc)
+        return rc == ERR_NOTFOUND ? 0 : rc;
+    if (now.stable == m->number)
+        return 0;
+    TRY(count_servers(g, m, server, &n, &n_ready, err));
+    m->mode = n > n_ready ? RELEASE_GREEN : RELEASE_NONE;
+    return 0;
+}
+
 /* ---- what was served ---- */
 
 /* One record of the journal, in the order of time: what it says of its alias takes the place of what was before. */

@@ -180,7 +180,7 @@ static void requests_go_to_the_new_version_and_texts_end_on_the_old(void **state
     assert_string_equal(m->version, "tiny@1");
     served_model_drop(m);
     wait_for("1 gone");
-    assert_true(was_told("2 loading\n2 ready\n2 serving\n"));
+    assert_true(was_told("2 loading\n") && was_told("2 ready\n2 serving\n"));
     arms_close(a);
 }
 
@@ -286,6 +286,58 @@ static void with_swap_the_old_one_goes_first(void **state)
     arms_close(a);
 }
 
+static void swap_green(struct arms *a, const char *path)
+{
+    pthread_mutex_lock(&src.lock);
+    src.wanted = (struct arms_wanted){ .stable = version(1, run), .candidate = version(2, path), .mode = RELEASE_GREEN, .swap = true, .salt = 7, .seq = src.wanted.seq + 1 };
+    src.changed = true, src.told[0] = 0;
+    pthread_mutex_unlock(&src.lock);
+    (void)a;
+}
+
+static void a_candidate_with_swap_takes_the_place_before_it_is_stable(void **state)
+{
+    (void)state;
+    struct arms *a = open_arms(model_bytes * 3 / 2, false);
+    struct text x = { .hold = true };
+    bool is_candidate;
+    double wait;
+    struct served_model *m = arms_take(a, 0, &is_candidate, &wait);
+    begin(m, &x, 20);
+    while (!atomic_load(&x.n_token))
+        nap();
+    swap_green(a, run);
+    wait_for("a pause of about");
+    assert_int_equal(number_at(a, 0), 0);
+    assert_false(arms_wait(a, 0.01));
+    atomic_store(&x.hold, false);
+    while (!atomic_load(&x.over))
+        nap();
+    assert_int_equal(x.end, TEXT_LENGTH);
+    assert_int_equal(x.n_token, 20);
+    assert_false(was_told("1 gone"));
+    served_model_drop(m);
+    while (!arms_wait(a, 0.1))
+        ;
+    assert_int_equal(number_at(a, 0), 2);
+    wait_for("2 serving: after a pause of");
+    want(2, 0, 1, RELEASE_NONE, 0);          /* it is settled, and there is no room to keep the old one */
+    wait_for("1 gone: there is no room");
+    assert_int_equal(number_at(a, 0), 2);
+    arms_close(a);
+}
+
+static void sizes_are_told_with_the_pause_that_a_swap_would_take(void **state)
+{
+    (void)state;
+    struct arms *a = open_arms(model_bytes * 3 / 2, false);
+    want(1, 2, 0, RELEASE_GREEN, 0);
+    wait_for("2 failed");
+    assert_true(was_told("weights") && was_told("keys and values") && was_told("steps") && was_told("for all") && was_told("with --swap it would take the place, after a pause of about"));
+    assert_int_equal(number_at(a, 0), 1);
+    arms_close(a);
+}
+
 /* Its plan is as large, but there is no tokenizer, which only shows when there is room. */
 static void after_a_swap_in_vain_the_old_one_comes_back(void **state)
 {
@@ -305,8 +357,12 @@ static void after_a_swap_in_vain_the_old_one_comes_back(void **state)
     src.wanted.seq++, src.changed = true, src.told[0] = 0;
     pthread_mutex_unlock(&src.lock);
     wait_for("2 failed");
-    wait_for("1 serving");
+    wait_for("1 serving: after a pause of");
     assert_true(was_told("1 gone"));
+    assert_int_equal(number_at(a, 0), 1);
+    swap_green(a, bad);                      /* the same as a candidate */
+    wait_for("2 failed");
+    wait_for("1 serving: after a pause of");
     assert_int_equal(number_at(a, 0), 1);
     arms_close(a);
 }
@@ -481,6 +537,7 @@ int main(void)
         cmocka_unit_test(a_source_that_is_away_leaves_all_as_it_is),
         cmocka_unit_test(what_does_not_fit_is_refused_with_the_sizes),
         cmocka_unit_test(with_swap_the_old_one_goes_first),
+        cmocka_unit_test(a_candidate_with_swap_takes_the_place_before_it_is_stable), cmocka_unit_test(sizes_are_told_with_the_pause_that_a_swap_would_take),
         cmocka_unit_test(after_a_swap_in_vain_the_old_one_comes_back),
         cmocka_unit_test(what_was_kept_for_going_back_makes_room_for_a_candidate),
         cmocka_unit_test(a_shadow_of_the_same_model_agrees_and_of_another_text_says_where_not),
