@@ -51,6 +51,7 @@ struct batch {
     struct engine_part *part; int n_part;
     struct text **in_step;                   /* [n_part] */
     int32_t *row;                            /* rows whose logits are wanted */
+    struct text **of_row; int i_route;       /* of a mixture: whose rows of the step are, [step_tokens]; layers with experts that it has passed */
     struct sample_scratch *scratch;          /* a thread */
     float *work;                             /* [thread][V] */
     const float *logits;                     /* of the group that is drawn from */
@@ -670,6 +671,35 @@ static void deliver(struct batch *b, struct text *t)
     publish(b, t);
 }
 
+/* ---- experts ---- */
+
+/* Called after each operation of a step: who was sent to which expert. */
+static void look_at_route(void *ctx, const struct graph *g, const struct node *n, const struct step *step)
+{
+    struct batch *b = ctx;
+    (void)step;
+    if (n->op != OP_route)
+        return;
+    const int i = b->i_route++, E = n->attr.n_expert;
+    const int32_t *row = g->tensor[n->out[2]].data, *start = g->tensor[n->out[3]].data;
+    if (b->o.watch && b->o.watch->routed)
+        b->o.watch->routed(b->o.watch->ctx, E, start);
+    for (int e = 0; e < E; e++)
+        for (int k = start[e]; k < start[e + 1]; k++) {
+            struct text_signals *s = b->of_row[row[k]]->r.signals;
+            if (s && s->expert && i < s->n_route)
+                s->expert[(ptrdiff_t)i * E + e]++;
+        }
+}
+
+static void begin_routes(struct batch *b)
+{
+    b->i_route = 0;
+    for (int i = 0, row = 0; b->of_row && i < b->n_part; i++)
+        for (int k = 0; k < b->part[i].n; k++)
+            b->of_row[row++] = b->in_step[i];
+}
+
 /* ---- a step ---- */
 
 static void fail_all(struct batch *b, const struct err *err)
@@ -695,6 +725,7 @@ int batch_step(struct batch *b)
         int n = 0, n_prompt = 0;
         for (int i = 0; i < b->n_part; i++)
             *(continues(b->in_step[i]) ? &n : &n_prompt) += b->part[i].n;
+        begin_routes(b);
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
@@ -758,6 +789,11 @@ static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
         if (!b->scratch[i].id || !b->scratch[i].p)
             return ERR(err, NOMEM, "no memory to draw from a vocabulary of %d", b->V);
     }
+    if (engine_config(o->e)->n_expert) {
+        if (!(b->of_row = mem_alloc_array((size_t)engine_step_tokens(o->e), sizeof *b->of_row)))
+            return ERR(err, NOMEM, "no memory for %d rows", engine_step_tokens(o->e));
+        engine_watch(o->e, look_at_route, b);
+    }
     TRY(pages_new(&b->pages, engine_n_page(o->e), err));
     b->counts.pages = pages_count(b->pages);
     return 0;
@@ -796,6 +832,9 @@ void batch_free(struct batch *b)
         mem_free(b->scratch[i].id);
         mem_free(b->scratch[i].p);
     }
+    if (b->of_row)
+        engine_watch(b->o.e, NULL, NULL);
+    mem_free(b->of_row);
     pages_free(b->pages);
     mem_free(b->running);
     mem_free(b->in_step);

@@ -33,6 +33,7 @@ struct batch_watch {
     void (*step)(void *ctx, int n_row, double now);                      /* a step has computed so many rows */
     void (*token)(void *ctx, const struct text_times *t, double now);    /* a text gets one more; t: as it was before.  Guessed ones come at the same time */
     void (*ended)(void *ctx, const struct text_times *t);
+    void (*routed)(void *ctx, int n_expert, const int32_t *start);      /* a layer of a mixture: expert e got rows start[e] .. start[e + 1] - 1; NULL: not wanted */
     void *ctx;
 };
 

@@ -1,5 +1,6 @@
 #include "infer/signals.h"
 #include <math.h>
+#include <stddef.h>
 #include "base/rng.h"
 #include "cpu/kernels.h"
 
@@ -55,6 +56,33 @@ void signals_add_hidden(struct text_signals *s, const float *x, int C)
     for (int i = 0; i < SIGNALS_SKETCH; i++)
         s->sketch[i] = (float)(sum[i] / sqrt(SIGNALS_SKETCH));
     s->has_sketch = true;
+}
+
+/* exp of the entropy of n counts; 0: there are none. */
+static double effective(const int32_t *count, int n)
+{
+    double all = 0, sum = 0;
+    for (int i = 0; i < n; i++)
+        all += count[i];
+    for (int i = 0; i < n; i++)
+        sum -= count[i] ? count[i] / all * log(count[i] / all) : 0;
+    return all > 0 ? exp(sum) : 0;
+}
+
+double signals_experts(const struct text_signals *s, int32_t *pooled)
+{
+    double least = (double)NAN;
+    for (int e = 0; e < s->n_expert; e++)
+        pooled[e] = 0;
+    for (int l = 0; l < s->n_route; l++) {
+        const int32_t *layer = s->expert + (ptrdiff_t)l * s->n_expert;
+        const double used = effective(layer, s->n_expert);
+        for (int e = 0; e < s->n_expert; e++)
+            pooled[e] += layer[e];
+        if (used > 0)
+            least = fmin(least, used);       /* NAN is no number to it */
+    }
+    return least;
 }
 
 int signals_prompt_rows(int n, int kept)

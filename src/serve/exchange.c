@@ -68,7 +68,7 @@ static void exchange_free(struct exchange *x)
     for (int i = 0; i < x->n_all; i++) {
         shadow_free(x->choice[i].shadow);
         answer_free(x->choice[i].a);
-        record_free(x->choice[i].record);
+        record_free(x->choice[i].record), mem_free(x->choice[i].signals.expert);
         reply_free(x->choice[i].reply);
         buf_release(&x->choice[i].text);
         for (int k = 0; k < CHOICE_PARTS; k++)

@@ -78,6 +78,7 @@ struct metrics {
     _Atomic uint64_t ended[4];               /* by reasons */
     struct slice slice[SLICES + 1];
     struct second second[SECONDS + 2];
+    _Atomic uint64_t *expert; int n_expert;  /* rows of each; NULL: there are none */
 };
 
 static const char *const reasons[] = { "stop", "length", "abort", "error" };
@@ -189,12 +190,28 @@ static void ended(void *ctx, const struct text_times *t)
     note(m, t->ended, WINDOW_TPOT, (t->last - t->first) / (t->n_token - 1));
 }
 
+static void routed(void *ctx, int n_expert, const int32_t *start)
+{
+    struct metrics *m = ctx;
+    for (int e = 0; e < n_expert && e < m->n_expert; e++)
+        add(&m->expert[e], (uint64_t)(start[e + 1] - start[e]));
+}
+
+int metrics_experts(struct metrics *m, int n_expert, struct err *err)
+{
+    m->expert = mem_alloc_zero((size_t)n_expert * sizeof *m->expert);
+    if (!m->expert)
+        return ERR(err, NOMEM, "no memory to count %d experts", n_expert);
+    m->n_expert = n_expert, m->watch.routed = routed;
+    return 0;
+}
+
 int metrics_new(struct metrics **out, int ctx, struct err *err)
 {
     struct metrics *m = *out = mem_alloc_zero(sizeof *m);
     if (!m)
         return ERR(err, NOMEM, "no memory for what is counted");
-    m->watch = (struct batch_watch){ step, token, ended, m };
+    m->watch = (struct batch_watch){ .step = step, .token = token, .ended = ended, .ctx = m };
     set_bounds(&m->h[TEXT_TTFT], ttft_bounds, sizeof ttft_bounds / sizeof *ttft_bounds);
     set_bounds(&m->h[STEP_TOKENS], step_bounds, sizeof step_bounds / sizeof *step_bounds);
     set_bounds_125(&m->h[TEXT_PROMPT], ctx);
@@ -206,7 +223,13 @@ int metrics_new(struct metrics **out, int ctx, struct err *err)
     return 0;
 }
 
-void metrics_free(struct metrics *m) { mem_free(m); }
+void metrics_free(struct metrics *m)
+{
+    if (m)
+        mem_free((void *)m->expert);
+    mem_free(m);
+}
+
 const struct batch_watch *metrics_watch(const struct metrics *m) { return &m->watch; }
 
 void metrics_http(struct http_counts *c, int route, int status)
@@ -325,6 +348,19 @@ static void write_info(struct buf *b, struct served_model *const *models, int n)
     }
 }
 
+static void write_experts(struct buf *b, struct served_model *const *models, int n)
+{
+    bool any = false;
+    for (int i = 0; i < n; i++)
+        for (int e = 0; e < models[i]->metrics->n_expert; e++) {
+            if (!any)
+                metrics_head(b, "counter", "lathe:expert_rows_total", "Rows that each expert of a mixture got, all layers together.");
+            any = true;
+            begin_sample(b, "lathe:expert_rows_total", "", models[i]);
+            buf_printf(b, NULL, ",expert=\"%d\"} %llu\n", e, (unsigned long long)get(&models[i]->metrics->expert[e]));
+        }
+}
+
 void metrics_write(struct buf *b, struct served_model *const *models, int n)
 {
     struct batch_counts c;
@@ -342,6 +378,7 @@ void metrics_write(struct buf *b, struct served_model *const *models, int n)
         for (int i = 0; i < n; i++)
             write_histogram(b, histograms[k].name, models[i], &models[i]->metrics->h[histograms[k].i]);
     }
+    write_experts(b, models, n);
     write_info(b, models, n);
 }
 

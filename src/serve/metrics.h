@@ -19,6 +19,7 @@ struct metrics;
 struct served_model;
 
 int metrics_new(struct metrics **out, int ctx, struct err *err);       /* of one model, whose texts have ctx positions */
+int metrics_experts(struct metrics *m, int n_expert, struct err *err);       /* of a mixture, before the first step */
 void metrics_free(struct metrics *m);
 const struct batch_watch *metrics_watch(const struct metrics *m);
 

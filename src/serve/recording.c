@@ -1,5 +1,6 @@
 #include "serve/recording.h"
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
@@ -47,6 +48,15 @@ static void add_asked(struct buf *to, const json_t *request)
     }
 }
 
+/* Where there is no memory for it, what experts got is not known. */
+static void begin_experts(struct text_signals *s, const struct config *config)
+{
+    for (int l = 0; l < config->n_layer; l++)
+        s->n_route += !config_dense(config, l);
+    s->n_expert = config->n_expert;
+    s->expert = s->n_route ? mem_alloc_zero((size_t)s->n_route * (size_t)s->n_expert * sizeof *s->expert) : NULL;
+}
+
 void recording_begin(struct choice *c)
 {
     struct exchange *x = c->x;
@@ -67,6 +77,7 @@ void recording_begin(struct choice *c)
     const struct tok_ids *ids = &x->w.prompt[c->i / made];
     if (c->record->keep)
         add_text(&c->record->prompt, x->s, ids, SIZE_MAX);
+    begin_experts(&c->signals, engine_config(x->s->engine));
     add_asked(&c->record->asked, x->w.request);
     if (!c->record->asked.len)
         add_text(&c->record->asked, x->s, ids, LOOK_TOKENS);
@@ -129,6 +140,15 @@ static void tell_signals(struct event *ev, const struct text_signals *s)
     }
 }
 
+static void tell_experts(struct event *ev, const struct text_signals *s)
+{
+    int32_t *pooled = s->expert ? mem_alloc_array((size_t)s->n_expert, sizeof *pooled) : NULL;
+    if (!pooled)
+        return;
+    ev->experts_effective = signals_experts(s, pooled);
+    ev->expert = pooled, ev->n_expert = isnan(ev->experts_effective) ? 0 : s->n_expert;
+}
+
 static void end_one(struct choice *c, int i, double now)
 {
     struct exchange *x = c->x;
@@ -139,7 +159,7 @@ static void end_one(struct choice *c, int i, double now)
         snprintf(ev->id, sizeof ev->id, "req-%016llx", x->number);
     ev->choice = i;
     ev->cached_tokens = c->n_kept, ev->answer_tokens = c->n_token;
-    tell_signals(ev, &c->signals);
+    tell_signals(ev, &c->signals), tell_experts(ev, &c->signals);
     copy(ev->finish, sizeof ev->finish, finish_of(c));
     copy(ev->error, sizeof ev->error, c->why == ANSWER_FAILED ? x->e.message : "");
     tell_form(ev, c);

@@ -119,6 +119,8 @@ static int load_texts(struct served_model *s, const struct served_model_opts *o,
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);
     TRY(metrics_new(&s->metrics, engine_ctx(s->engine), err));
+    if (engine_config(s->engine)->n_expert)
+        TRY(metrics_experts(s->metrics, engine_config(s->engine)->n_expert, err));
     const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup, .watch = metrics_watch(s->metrics) };
     TRY(batch_new(&s->batch, &b, err));
     const int rc = chat_load(&s->chat, o->path, NULL, err);

@@ -40,6 +40,7 @@ static const char *const steps[] = {
     "ALTER TABLE feedback ADD COLUMN written BIGINT NOT NULL DEFAULT 0;"
     "UPDATE feedback SET written = t;"
     "CREATE INDEX feedback_written ON feedback (written);",
+    "ALTER TABLE answer ADD COLUMN experts_effective DOUBLE PRECISION;",
 };
 
 /* ---- opened ---- */
@@ -266,11 +267,11 @@ static int write_row(struct events *e, const struct event *ev, const char *sketc
         DB_T(ev->id), DB_I(ev->choice), DB_T(request), DB_I(ev->t), DB_T(ev->server), DB_T(ev->model), DB_I(ev->version), DB_T(ev->root), DB_T(ev->arm), word(owner), word(user), DB_T(ev->api),
         known(ev->prompt_tokens), known(ev->cached_tokens), known(ev->answer_tokens), real(ev->prompt_nll), known(ev->prompt_nll_tokens), real(ev->entropy), real(ev->confidence), real(ev->logprob),
         ev->n_sketch ? DB_T(sketch) : DB_NONE, ev->n_expert ? DB_T(experts) : DB_NONE, word(ev->prompt_language), word(ev->answer_language), DB_T(ev->finish), error && *error ? DB_T(error) : DB_NONE,
-        known(ev->refused), known(ev->schema_ok), known(ev->tool_calls), known(ev->tool_ok), real(ev->first_s), real(ev->total_s), DB_I(when_now()),
+        known(ev->refused), known(ev->schema_ok), known(ev->tool_calls), known(ev->tool_ok), real(ev->first_s), real(ev->total_s), DB_I(when_now()), real(ev->n_expert ? ev->experts_effective : (double)NAN),
     };
     if (!rc)
         rc = db_run(e->db, "INSERT INTO answer (" ANSWER_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, "
-                           "$30, $31, $32, $33) ON CONFLICT (id, choice) DO NOTHING", arg, sizeof arg / sizeof *arg, NULL, err);
+                           "$30, $31, $32, $33, $34) ON CONFLICT (id, choice) DO NOTHING", arg, sizeof arg / sizeof *arg, NULL, err);
     mem_free(error);
     mem_free(request);
     return rc;

@@ -31,7 +31,9 @@ struct event {
     double prompt_nll; int64_t prompt_nll_tokens;    /* mean over so many of the prompt's tokens (infer/signals.h); NAN, 0: all was in the cache */
     double entropy, confidence, logprob;     /* means over the answer's tokens, nats and probability; logprob: the sum */
     int n_sketch; float sketch[EVENT_SKETCH];
-    const int32_t *expert; int n_expert;     /* rows that each got, in a mixture; n_expert 0: none */
+    const int32_t *expert; int n_expert;     /* rows that each got, in a mixture, all layers together; n_expert 0: none */
+    double experts_effective;                /* how many are used: exp of the entropy of the load, of the layer with the fewest; NAN */
+    char busiest[8];                         /* of who reads: the expert with the most rows; "" */
     char prompt_language[8], answer_language[8];     /* ISO 639; "": too short to tell, "un": none that is known */
     char finish[16];                         /* stop, length, tool_calls, cancelled, failed */
     char error[EVENT_NAME];                  /* of failed: why */

@@ -57,7 +57,12 @@ static void read_row(struct event *ev, struct db_rows *r, int32_t *experts)
     ev->refused = (int)int_at(r, 26), ev->schema_ok = (int)int_at(r, 27), ev->tool_calls = (int)int_at(r, 28), ev->tool_ok = (int)int_at(r, 29);
     ev->first_s = real_at(r, 30), ev->total_s = real_at(r, 31);
     ev->written = db_int(r, 32);
-    ev->score = real_at(r, 33);
+    ev->experts_effective = real_at(r, 33), ev->score = real_at(r, 34);
+    for (int i = 0, most = 0; i < ev->n_expert; i++)
+        if (experts[i] > most) {
+            most = experts[i];
+            snprintf(ev->busiest, sizeof ev->busiest, "%d", i % EXPERTS);
+        }
 }
 
 /* with_text: prompt and answer are two columns more. */
@@ -69,7 +74,7 @@ static int each_row(struct db_rows *r, bool with_text, events_each each, void *c
     while (!rc && (rc = db_next(r, err)) == 1) {
         read_row(&ev, r, experts);
         if (with_text)
-            ev.prompt = db_is_null(r, 34) ? NULL : db_text(r, 34), ev.answer = db_is_null(r, 35) ? NULL : db_text(r, 35);
+            ev.prompt = db_is_null(r, 35) ? NULL : db_text(r, 35), ev.answer = db_is_null(r, 36) ? NULL : db_text(r, 36);
         ++*n;
         rc = each(ctx, &ev, err);
     }

@@ -62,7 +62,7 @@ struct record *record_new(void)
         return NULL;
     struct event *ev = &c->ev;
     ev->prompt_tokens = ev->cached_tokens = ev->answer_tokens = -1;
-    ev->prompt_nll = ev->entropy = ev->confidence = ev->logprob = ev->first_s = ev->total_s = (double)NAN;
+    ev->prompt_nll = ev->entropy = ev->confidence = ev->logprob = ev->first_s = ev->total_s = ev->experts_effective = ev->score = (double)NAN;
     ev->refused = ev->schema_ok = ev->tool_calls = ev->tool_ok = -1;
     buf_init(&c->asked), buf_init(&c->prompt), buf_init(&c->answer);
     return c;
@@ -77,7 +77,7 @@ void record_free(struct record *c)
     mem_free(c);
 }
 
-static size_t bytes_of(const struct record *c) { return sizeof *c + c->asked.cap + c->prompt.cap + c->answer.cap; }
+static size_t bytes_of(const struct record *c) { return sizeof *c + (size_t)c->ev.n_expert * sizeof *c->ev.expert + c->asked.cap + c->prompt.cap + c->answer.cap; }
 
 void recorder_add(struct recorder *r, struct record *c)
 {

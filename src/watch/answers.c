@@ -24,6 +24,8 @@ static struct watch_value finish(const struct event *ev) { return word(ev->finis
 static struct watch_value refused(const struct event *ev) { return flag(ev->refused); }
 static struct watch_value schema_ok(const struct event *ev) { return flag(ev->schema_ok); }
 static struct watch_value tool_ok(const struct event *ev) { return flag(ev->tool_ok); }
+static struct watch_value experts_effective(const struct event *ev) { return ev->n_expert ? number(ev->experts_effective) : WATCH_NONE; }
+static struct watch_value expert(const struct event *ev) { return word(ev->busiest); }
 static struct watch_value feedback(const struct event *ev) { return number(ev->score); }
 static struct watch_value sketch(const struct event *ev) { return ev->n_sketch == EVENT_SKETCH ? WATCH_OF_VECTOR(ev->sketch) : WATCH_NONE; }
 
@@ -31,6 +33,7 @@ static const struct { const char *name; enum watch_kind kind; struct watch_value
     { "prompt_tokens", WATCH_NUMBER, prompt_tokens }, { "cached_share", WATCH_NUMBER, cached_share }, { "answer_tokens", WATCH_NUMBER, answer_tokens },
     { "prompt_nll", WATCH_NUMBER, prompt_nll }, { "entropy", WATCH_NUMBER, entropy }, { "confidence", WATCH_NUMBER, confidence }, { "logprob", WATCH_NUMBER, logprob },
     { "first_s", WATCH_NUMBER, first_s }, { "token_s", WATCH_NUMBER, token_s }, { ANSWER_FEEDBACK, WATCH_NUMBER, feedback },
+    { "experts_effective", WATCH_NUMBER, experts_effective }, { "expert", WATCH_CATEGORY, expert },
     { "prompt_language", WATCH_CATEGORY, prompt_language }, { "answer_language", WATCH_CATEGORY, answer_language }, { "finish", WATCH_CATEGORY, finish },
     { "refused", WATCH_CATEGORY, refused }, { "schema_ok", WATCH_CATEGORY, schema_ok }, { "tool_ok", WATCH_CATEGORY, tool_ok },
     { "sketch", WATCH_VECTOR, sketch },

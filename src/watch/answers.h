@@ -1,7 +1,8 @@
 /* answers.h - recorded answers (store/events.h) as events with signals.
  *
- *   numbers     prompt_tokens, cached_share, answer_tokens, prompt_nll, entropy, confidence, logprob (mean of a token), first_s, token_s (after the first), feedback (what was said of it)
- *   categories  prompt_language, answer_language, finish, refused, schema_ok, tool_ok ("0", "1")
+ *   numbers     prompt_tokens, cached_share, answer_tokens, prompt_nll, entropy, confidence, logprob (mean of a token), first_s, token_s (after the first), feedback (what was said of it),
+ *              experts_effective (of a mixture: how many experts the layer with the fewest uses)
+ *   categories  prompt_language, answer_language, finish, refused, schema_ok, tool_ok ("0", "1"), expert (of a mixture: the busiest)
  *   vector      sketch
  * What a row does not have is absent, not missing: a prompt that the cache had whole says nothing of how unlikely it was.  Cancelled answers have finish alone. */
 #ifndef WATCH_ANSWERS_H
@@ -9,7 +10,7 @@
 #include "store/events.h"
 #include "watch/reference.h"
 
-#define ANSWER_SIGNALS 17
+#define ANSWER_SIGNALS 19
 #define ANSWER_FEEDBACK "feedback"
 #define ANSWER_ENOUGH 20                 /* events of a signal that a reference needs (reference_close) */
 const char *answer_signal_name(int i);

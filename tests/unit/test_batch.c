@@ -199,6 +199,69 @@ static void texts_in_company_are_as_alone(void **state)
     free(m);
 }
 
+struct seen_routes { int n; int64_t rows; };
+static void count_routed(void *ctx, int n_expert, const int32_t *start)
+{
+    struct seen_routes *r = ctx;
+    r->n++, r->rows += start[n_expert];
+}
+static void not_watched(void *ctx, int n_row, double now) { (void)ctx, (void)n_row, (void)now; }
+static void no_token(void *ctx, const struct text_times *t, double now) { (void)ctx, (void)t, (void)now; }
+static void no_end(void *ctx, const struct text_times *t) { (void)ctx, (void)t; }
+static bool more(void *ctx, const struct text_token *t) { return !ctx && t->id >= 0; }
+
+/* Each layer sends each row of each text to top_k experts; a text that is not looked at is counted for all, but not for another. */
+static void rows_of_experts_are_counted_by_text(void **state)
+{
+    (void)state;
+    enum { N = 3 };
+    static const int32_t ids[40] = { 1, 5, 9, 3, 7, 2, 8, 4 };
+    struct seen_routes all = { 0 };
+    const struct batch_watch watch = { not_watched, no_token, no_end, count_routed, &all };
+    struct engine *e;
+    struct batch *b;
+    uint64_t id;
+    OK(engine_new(&e, "tests/golden/families/olmoe", &(struct engine_opts){ .n_slot = 4, .n_page = 20, .step_tokens = 16, .n_logits = 16, .no_tok = true }, pools[0], &err));
+    OK(batch_new(&b, &(struct batch_opts){ .e = e, .pool = pools[0], .watch = &watch }, &err));
+    const struct config *c = engine_config(e);
+    struct text_signals s[N] = { { 0 } };
+    for (int i = 0; i < N; i++) {
+        s[i].n_route = c->n_layer, s[i].n_expert = c->n_expert;
+        s[i].expert = i == 1 ? NULL : calloc((size_t)(c->n_layer * c->n_expert), sizeof(int32_t));
+        OK(batch_submit(b, &(struct text_request){ .ids = ids, .n = 10 + 12 * i, .most = 4, .sampling = { .temperature = 0 }, .n_logprob = -1, .signals = &s[i], .token = more }, &id, &err));
+    }
+    while (batch_step(b))
+        ;
+    for (int i = 0; i < N; i += 2) {
+        const int rows = 10 + 12 * i + 3;                            /* the last token is not fed */
+        int32_t *pooled = calloc((size_t)c->n_expert, sizeof *pooled);
+        int64_t sum = 0;
+        for (int l = 0; l < c->n_layer; l++) {
+            int64_t layer = 0;
+            for (int k = 0; k < c->n_expert; k++)
+                layer += s[i].expert[l * c->n_expert + k];
+            assert_int_equal(layer, rows * c->top_k);
+        }
+        const double used = signals_experts(&s[i], pooled);
+        for (int k = 0; k < c->n_expert; k++)
+            sum += pooled[k];
+        assert_int_equal(sum, rows * c->top_k * c->n_layer);
+        assert_true(used >= c->top_k - 1e-9 && used <= c->n_expert + 1e-9);
+        memset(s[i].expert, 0, (size_t)c->n_expert * sizeof(int32_t));   /* a router that has collapsed, in one layer of several */
+        s[i].expert[1] = rows;
+        assert_true(fabs(signals_experts(&s[i], pooled) - 1) < 1e-9);
+        free(pooled);
+    }
+    assert_int_equal(all.rows, (10 + 22 + 34 + 9) * c->top_k * c->n_layer);
+    memset(s[0].expert, 0, (size_t)(c->n_layer * c->n_expert) * sizeof(int32_t));
+    int32_t none[64];
+    assert_true(c->n_expert <= 64 && isnan(signals_experts(&s[0], none)) && none[0] == 0);
+    for (int i = 0; i < N; i++)
+        free(s[i].expert);
+    batch_free(b);
+    engine_free(e);
+}
+
 static bool go_on(void *ctx, const struct text_token *t) { return ctx && t->id >= 0; }
 
 static void what_cannot_be_is_refused(void **state)
@@ -479,7 +542,7 @@ static void prompts_slow_the_others_by_what_is_allowed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_in_company_are_as_alone),
+        cmocka_unit_test(texts_in_company_are_as_alone), cmocka_unit_test(rows_of_experts_are_counted_by_text),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(tenants_that_wait_take_turns),
         cmocka_unit_test(a_crowd_leaves_places_in_the_queue),

@@ -82,7 +82,7 @@ static void rows_come_back_as_they_went(void **state)
     struct event ev = sample("a", 1000);
     const int32_t experts[] = { 3, 0, 4 };
     struct seen s = { 0 };
-    ev.expert = experts, ev.n_expert = 3, ev.prompt = "say \xff it", ev.answer = "it's";
+    ev.expert = experts, ev.n_expert = 3, ev.experts_effective = 1.5, ev.prompt = "say \xff it", ev.answer = "it's";
     write_one(e, &ev, when_now() + DAY);
     write_one(e, &ev, when_now() + DAY);                 /* again: the same */
     ev = sample("b", 2000);
@@ -94,6 +94,8 @@ static void rows_come_back_as_they_went(void **state)
     assert_string_equal(s.answer, "it's");
     assert_int_equal(s.last.n_expert, 3);
     assert_memory_equal(s.expert, experts, sizeof experts);
+    assert_true(s.last.experts_effective == 1.5);
+    assert_string_equal(s.last.busiest, "2");
     assert_int_equal(s.last.t, 1000);
     assert_true(s.last.prompt_nll == 2.5 && s.last.entropy == 1.25 && s.last.logprob == -7 && s.last.n_sketch == 3 && s.last.sketch[1] == -2.5f && s.last.first_s == 0.25);
     assert_string_equal(s.last.prompt_language, "en");
