@@ -2,12 +2,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/recorded.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
+
+enum { CHECKPOINT_MAX = 1 << 16 };
 
 /* ---- history ---- */
 
@@ -143,7 +146,7 @@ const struct command command_registry_lineage = {
 /* ---- verify ---- */
 
 static bool read_blobs = true;
-static const char *noted;
+static const char *noted, *checkpoint_at, *public_key;
 
 static void progress(void *ctx, uint64_t bytes, uint64_t of)
 {
@@ -164,6 +167,22 @@ static void print_verdict(const json_t *o)
            (long long)tree_number_at(head, "seq"), tree_text_at(head, "hash"));
 }
 
+static int read_checkpoint(struct checkpoint *c, struct err *err)
+{
+    struct evp_pkey_st *key;
+    struct buf text;
+    TRY(pki_public_read(&key, public_key, err));
+    buf_init(&text);
+    int rc = file_read(checkpoint_at, CHECKPOINT_MAX, &text, err);
+    if (!rc)
+        rc = checkpoint_parse(c, text.data, text.len, err);
+    if (!rc)
+        rc = checkpoint_verify(text.data, text.len, key, err);
+    buf_release(&text);
+    pki_free(key);
+    return rc ? err_context(err, "%.200s", checkpoint_at) : 0;
+}
+
 static int verify(struct registry *g, void *ctx, struct err *err)
 {
     struct registry_verify_opts opts = { .no_blobs = !read_blobs, .progress = progress };
@@ -175,6 +194,11 @@ static int verify(struct registry *g, void *ctx, struct err *err)
         opts.hash = end + (*end == ':');
         if (opts.seq < 1 || *end != ':' || !blob_id_ok(opts.hash))
             return ERR(err, USAGE, "--head: found '%.100s', expected N:HASH as lathe registry verify prints it", noted);
+    }
+    struct checkpoint checkpoint;
+    if (checkpoint_at) {
+        TRY(read_checkpoint(&checkpoint, err));
+        opts.checkpoint = &checkpoint;
     }
     TRY(registry_verify(g, &opts, &o, err));
     log_progress_end();
@@ -191,12 +215,16 @@ static int verify(struct registry *g, void *ctx, struct err *err)
 static int run_verify(const char *const *args, int n_args, struct err *err)
 {
     (void)args, (void)n_args;
+    if ((checkpoint_at != NULL) != (public_key != NULL))
+        return ERR(err, USAGE, "--checkpoint and --public-key go together");
     return cmd_registry_with(verify, NULL, err);
 }
 
 static const struct opt verify_opts[] = {
     { OPT_FLAG, "blobs", &read_blobs, NULL, "read the contents of files; --no-blobs looks only whether they are there", 0, 0 },
     { OPT_STR, "head", &noted, "<N:HASH>", "the end of the journal as it was noted before: one that was made anew is found by it", 0, 0 },
+    { OPT_STR, "checkpoint", &checkpoint_at, "<file>", "a signed checkpoint of before (lathe registry checkpoint): the journal must go on from it", 0, 0 },
+    { OPT_STR, "public-key", &public_key, "<file>", "of --checkpoint: who must have signed it (PEM)", 0, 0 },
     OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_registry_verify = {
@@ -204,6 +232,7 @@ const struct command command_registry_verify = {
     TEXT("The journal is a chain: each record holds the SHA-256 of the one before.  It is replayed in an empty database, and every row and column of\n"
     "the registry's tables must come out the same; every file must be what its name says, and the folders of versions nothing but links to\n"
     "those files.  What is not is named with its record, its row or its file, and exit code 1 says that there was something.\n\n"
-    "Who can write everywhere can make a whole journal anew.  Note the last line's N:HASH elsewhere, and give it by --head."),
+    "Who can write everywhere can make a whole journal anew.  Note the last line's N:HASH elsewhere, and give it by --head, or\n"
+    "keep signed checkpoints elsewhere, and give one by --checkpoint."),
     verify_opts, run_verify, 0, 0,
 };

@@ -13,6 +13,7 @@ struct verify {
     struct db *replay;                   /* the tables that the journal gives */
     json_t *findings;
     struct registry_needs needs;         /* of the replay */
+    struct merkle tree;                  /* of the records that the checkpoint speaks of */
     uint64_t bytes, bytes_done;
 };
 
@@ -41,27 +42,54 @@ static int replay_record(void *ctx, json_t *record, struct err *err)
     struct verify *v = ctx;
     struct err why;
     const int64_t seq = json_integer_value(json_object_get(record, "seq"));
+    if (v->o->checkpoint && seq <= v->o->checkpoint->seq) {
+        char *text = tree_dumps(record, JSON_SORT_KEYS | JSON_COMPACT);
+        const int added = text ? merkle_add(&v->tree, text, strlen(text), err) : no_memory(err);
+        mem_free(text);
+        TRY(added);
+    }
     const int rc = registry_apply(v->replay, record, &why);
     if (!rc || rc == ERR_NOMEM)
         return rc ? no_memory(err) : 0;
     return bad_record(v, seq, why.msg, err);
 }
 
-static int check_head(struct verify *v, struct err *err)
+static int check_noted(struct verify *v, int64_t seq, const char *hash, struct err *err)
 {
     char where[40];
     struct db_rows *r;
-    if (!v->o->hash)
-        return 0;
-    TRY(db_query(&r, registry_db(v->g), "SELECT hash FROM journal WHERE seq = $1", DB_ARGS(DB_I(v->o->seq)), err));
+    TRY(db_query(&r, registry_db(v->g), "SELECT hash FROM journal WHERE seq = $1", DB_ARGS(DB_I(seq)), err));
     int rc = db_next(r, err);
-    const bool there = rc == 1, same = there && !strcmp(db_text(r, 0), v->o->hash);
+    const bool there = rc == 1, same = there && !strcmp(db_text(r, 0), hash);
     db_rows_free(r);
     if (rc < 0 || same)
         return rc < 0 ? rc : 0;
-    snprintf(where, sizeof where, "record %lld", (long long)v->o->seq);
+    snprintf(where, sizeof where, "record %lld", (long long)seq);
     return find(v, "journal", where, there ? "does not have the hash that was noted: the journal was made anew" : "is noted, but the journal ends before it",
                 err);
+}
+
+static int check_checkpoint(struct verify *v, struct err *err)
+{
+    const struct checkpoint *c = v->o->checkpoint;
+    char id[SHA256_HEX], where[40];
+    unsigned char root[SHA256_BYTES];
+    if (!c)
+        return 0;
+    TRY(check_noted(v, c->seq, c->hash, err));
+    TRY(registry_id(v->g, id, err));
+    if (strcmp(id, c->id))
+        return find(v, "journal", "record 1", "is not the one of the checkpoint's registry", err);
+    merkle_root(&v->tree, root);
+    snprintf(where, sizeof where, "records 1 to %lld", (long long)c->seq);
+    return memcmp(root, c->root, sizeof root) ? find(v, "journal", where, "do not have the checkpoint's root", err) : 0;
+}
+
+static int check_head(struct verify *v, struct err *err)
+{
+    if (v->o->hash)
+        TRY(check_noted(v, v->o->seq, v->o->hash, err));
+    return check_checkpoint(v, err);
 }
 
 static int check_journal(struct verify *v, struct journal_head *head, struct err *err)

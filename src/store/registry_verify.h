@@ -6,15 +6,16 @@
  *   the views     links to those blobs, and nothing beside
  *   the database  its own structure (SQLite)
  * What servers said last (server_state) is no part of it.  Someone who can write everywhere could make a whole journal anew: who notes its head elsewhere,
- * {"seq", "hash"}, finds that too. */
+ * {"seq", "hash"}, or a signed checkpoint of it (checkpoint.h), finds that too. */
 #ifndef STORE_REGISTRY_VERIFY_H
 #define STORE_REGISTRY_VERIFY_H
-#include "store/registry.h"
+#include "store/checkpoint.h"
 
 struct registry_verify_opts {
     bool no_blobs;                       /* the contents of blobs are not read, only whether they are there */
     int64_t seq;                         /* with hash: the journal had this record; 0: none is known */
     const char *hash;
+    const struct checkpoint *checkpoint; /* that was signed before: the journal goes on from it; NULL: none is known */
     void (*progress)(void *ctx, uint64_t bytes, uint64_t of);      /* NULL: none */
     void *ctx;
 };
