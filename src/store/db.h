@@ -1,7 +1,7 @@
 /* db.h - one small interface to SQLite and PostgreSQL: the same SQL, the same schema, the same tests.
  *
  * SQL is what both understand: columns BIGINT, TEXT and DOUBLE PRECISION, parameters $1, $2 ..., INSERT ... ON CONFLICT, RETURNING, LIMIT.
- * SQLite: write-ahead log, synchronous=FULL (a commit is on the disk when it returns), foreign keys on, another's write is waited for.
+ * SQLite: a file on a disk that is full or read-only is opened for reading.  Write-ahead log, synchronous=FULL (a commit is on the disk when it returns), foreign keys on, another's write is waited for.
  * PostgreSQL: libpq is opened when it is first needed, so that the program runs without it; a connection that was lost is made again by
  * the next statement outside a transaction.
  * A connection belongs to one thread at a time.

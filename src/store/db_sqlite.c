@@ -4,6 +4,8 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include "base/buf.h"
 #include "base/mem.h"
 #include "store/db_driver.h"
 
@@ -189,6 +191,37 @@ static const struct db_driver driver = {
 /* trusted_schema off: a file that someone else made may hold no views or triggers that call functions. */
 #define SETTINGS "PRAGMA trusted_schema=OFF; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
 
+/* What cannot be opened for writing, on a disk that is full or read-only, can be read: with its log, where others have that open; else as it is, if
+ * there is nothing in the log. */
+static int open_to_read(struct lite *l, const char *path, struct err *err)
+{
+    static const char *const how[] = { "mode=ro", "mode=ro&immutable=1" };
+    struct stat s;
+    struct buf uri, log;
+    buf_init(&uri);
+    buf_init(&log);
+    int rc = buf_printf(&log, err, "%s-wal", path);
+    const bool is_whole = !rc && (stat(log.data, &s) || s.st_size == 0);
+    for (int i = 0; i < 1 + is_whole && !rc; i++) {
+        buf_clear(&uri);
+        rc = buf_add_str(&uri, "file:", err);
+        for (const char *p = path; *p && !rc; p++)
+            rc = strchr("%?#", *p) ? buf_printf(&uri, err, "%%%02x", (unsigned)*p) : buf_add_char(&uri, *p, err);
+        rc = rc ? rc : buf_printf(&uri, err, "?%s", how[i]);
+        sqlite3_close_v2(l->at);
+        l->at = NULL;
+        if (!rc && sqlite3_open_v2(uri.data, &l->at, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
+            sqlite3_busy_timeout(l->at, BUSY_MS);
+            if (!script(&l->db, "PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY; SELECT count(*) FROM sqlite_master", NULL))
+                break;
+        }
+        rc = rc || i < is_whole ? rc : ERR(err, IO, "it can be neither written nor read: %s", l->at ? sqlite3_errmsg(l->at) : "no memory");
+    }
+    buf_release(&log);
+    buf_release(&uri);
+    return rc;
+}
+
 int db_sqlite_open(struct db **out, const char *path, struct err *err)
 {
     pthread_once(&once, set_memory);
@@ -203,6 +236,9 @@ int db_sqlite_open(struct db **out, const char *path, struct err *err)
         sqlite3_busy_timeout(l->at, BUSY_MS);
         rc = script(&l->db, SETTINGS, err);
     }
+    struct stat there;
+    if (rc == ERR_IO && !stat(path, &there) && there.st_size > 0)
+        rc = open_to_read(l, path, err);
     if (rc)
         close_db(&l->db);
     else

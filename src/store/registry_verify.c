@@ -1,6 +1,7 @@
 #include "store/registry_verify.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
@@ -289,20 +290,47 @@ static int check_blobs(struct verify *v, struct err *err)
 
 /* ---- the views ---- */
 
+static int find_path(struct verify *v, const char *dir, const char *name, const char *what, struct err *err)
+{
+    char *path = file_join(dir, name);
+    const int rc = path ? find(v, "views", path, what, err) : no_memory(err);
+    mem_free(path);
+    return rc;
+}
+
+/* All that lies in a view, whatever its name; under: its folder there, "" at the top. */
+static int check_extra(struct verify *v, const char *dir, const char *under, const struct manifest *m, struct err *err)
+{
+    char **names, *folder = *under ? file_join(dir, under) : mem_strdup(dir);
+    int n = 0, rc = folder ? file_list(folder, &names, &n, err) : no_memory(err);
+    for (int i = 0; i < n && !rc; i++) {
+        struct stat s;
+        char *name = *under ? file_join(under, names[i]) : mem_strdup(names[i]), *path = file_join(folder, names[i]);
+        if (!name || !path)
+            rc = no_memory(err);
+        else if (lstat(path, &s))
+            rc = 0;                                          /* it is gone */
+        else if (S_ISDIR(s.st_mode))
+            rc = check_extra(v, dir, name, m, err);
+        else if (!S_ISREG(s.st_mode))
+            rc = find(v, "views", path, "is no regular file", err);
+        else if (!manifest_find(m, name) && strcmp(name, "model.sig"))
+            rc = find(v, "views", path, "is no file of the version", err);
+        mem_free(name);
+        mem_free(path);
+    }
+    if (n)
+        file_list_free(names, n);
+    mem_free(folder);
+    return rc;
+}
+
 static int check_view(struct verify *v, const char *dir, const struct manifest *m, struct err *err)
 {
-    static const char *const skip[] = { "model.sig", NULL };
-    struct manifest there;
     struct err why;
-    int rc = manifest_list(&there, dir, skip, false, &why);
+    int rc = check_extra(v, dir, "", m, &why);
     if (rc)
         return rc == ERR_NOMEM ? no_memory(err) : find(v, "views", dir, why.msg, err);
-    for (int i = 0; i < there.n && !rc; i++)
-        if (!manifest_find(m, there.file[i].name)) {
-            char *path = file_join(dir, there.file[i].name);
-            rc = path ? find(v, "views", path, "is no file of the version", err) : no_memory(err);
-            mem_free(path);
-        }
     for (int i = 0; i < m->n && !rc; i++) {
         char *path = file_join(dir, m->file[i].name), *blob = blob_path(registry_folder(v->g), m->file[i].sha256);
         if (!path || !blob)
@@ -312,7 +340,30 @@ static int check_view(struct verify *v, const char *dir, const struct manifest *
         mem_free(path);
         mem_free(blob);
     }
-    manifest_release(&there);
+    return rc;
+}
+
+/* What lies beside the views: one that is being made, or was when its maker was killed, begins as a version's and goes on with a point. */
+static int check_beside(struct verify *v, struct err *err)
+{
+    char **names, *dir = file_join(registry_folder(v->g), "versions");
+    int n = 0, rc = dir ? 0 : no_memory(err);
+    if (!rc && file_is_dir(dir))
+        rc = file_list(dir, &names, &n, err);
+    for (int i = 0; i < n && !rc; i++) {
+        int64_t known = 0;
+        char id[SHA256_HEX];
+        snprintf(id, sizeof id, "%.64s", names[i]);
+        if (blob_id_ok(id) && names[i][64] == '.')
+            continue;
+        if (blob_id_ok(names[i]))
+            rc = db_query_int(&known, v->replay, 0, "SELECT count(*) FROM version WHERE manifest = $1", DB_ARGS(DB_T(names[i])), err);
+        if (!rc && !known)
+            rc = find_path(v, dir, names[i], "is no folder of a version", err);
+    }
+    if (n)
+        file_list_free(names, n);
+    mem_free(dir);
     return rc;
 }
 
@@ -331,7 +382,7 @@ static int check_views(struct verify *v, struct err *err)
         mem_free(dir);
         TRY(rc);
     }
-    return 0;
+    return check_beside(v, err);
 }
 
 /* ---- all ---- */

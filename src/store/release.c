@@ -293,6 +293,14 @@ static int move(struct move *v, int (*change)(struct move *v, struct err *err), 
     return rc;
 }
 
+/* It would change nothing but take the candidate away, which nobody asked for. */
+static int refuse_same(const struct move *v, struct err *err)
+{
+    const struct registry_release *r = &v->now.r;
+    return r->stable != v->m->number || !r->candidate ? 0 : ERR(err, USAGE, "%s@%s is version %lld already, with version %lld beside it, which a rollback takes away", r->name,
+                                                                  r->alias, (long long)r->stable, (long long)r->candidate);
+}
+
 static int change_promote(struct move *v, struct err *err)
 {
     struct registry_version version;
@@ -300,9 +308,10 @@ static int change_promote(struct move *v, struct err *err)
     TRY(files_are_there(v->g, &version, err));
     if (v->m->swap && v->m->mode != RELEASE_NONE && v->m->mode != RELEASE_GREEN)
         return ERR(err, USAGE, "a candidate of mode %s stands beside the version that is there, and does not take its place (swap)", release_mode_name(v->m->mode));
-    if (v->m->mode == RELEASE_NONE)
+    if (v->m->mode == RELEASE_NONE) {
+        TRY(refuse_same(v, err));
         make_stable(&v->now, v->m->number);
-    else
+    } else
         TRY(make_candidate(&v->now, v->m, err));
     return gates(v, &version, err);
 }
@@ -321,6 +330,7 @@ static int change_alias(struct move *v, struct err *err)
         return v->now.r.stable ? 0 : ERR(err, NOTFOUND, "'%s' has no alias '%s'", v->m->name, v->m->alias);
     TRY(find_version(v, v->m->number, &version, err));
     TRY(files_are_there(v->g, &version, err));
+    TRY(refuse_same(v, err));
     make_stable(&v->now, v->m->number);
     return gates(v, &version, err);
 }

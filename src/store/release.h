@@ -44,7 +44,7 @@ struct release_move {
     const char *pushed;                                  /* alias: the SHA-256 of the manifest that was pushed under it (oci.h), for the record; NULL */
     const char *override;                                /* why it goes on though gates say no; NULL: it does not */
 };
-/* NONE: number becomes stable.  Else it becomes the candidate (beside a stable one: ERR_USAGE where the alias has none yet).  The
+/* NONE: number becomes stable (with a candidate beside it ERR_USAGE where it is so already).  Else it becomes the candidate (beside a stable one: ERR_USAGE where the alias has none yet).  The
  * version's files must be there, each with its size: ERR_NOTFOUND, ERR_CORRUPT.  The
  * gates of the alias's policy are asked (gate.h): ERR_GATE, naming each that said no; *verdict (may be NULL) has what all said, the caller's. */
 int registry_promote(struct registry *g, const struct release_move *m, const struct journal_by *by, struct registry_release *out, json_t **verdict, struct err *err);

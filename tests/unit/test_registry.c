@@ -1,6 +1,7 @@
 /* test_registry.c - versions, aliases, releases and the journal, on SQLite and on PostgreSQL. */
 #include "../registries.h"
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/tree.h"
@@ -472,6 +473,93 @@ static void far_back_a_history_of_stable_versions_is_forgotten_not_broken(void *
     assert_true(r.stable == 2 && r.previous == 1);
 }
 
+static void a_version_that_is_stable_is_not_promoted_over_a_candidate(void **state)
+{
+    (void)state;
+    registry_here();
+    added("m", "1"), added("m", "2");
+    OK(promote("production", 1, RELEASE_NONE));
+    OK(promote("production", 1, RELEASE_NONE));
+    OK(promote("production", 2, RELEASE_CANARY));
+    assert_int_equal(promote("production", 1, RELEASE_NONE), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "is version 1 already, with version 2 beside it"));
+    const struct release_move m = to("production", 1, RELEASE_NONE);
+    assert_int_equal(registry_alias(g, &m, &by, NULL, NULL, &err), ERR_USAGE);
+    assert_int_equal(release("production").candidate, 2);
+}
+
+static bool is_found(const char *what)
+{
+    json_t *o;
+    OK(registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &o, &err));
+    char *text = json_dumps(o, 0);
+    const bool found = strstr(text, what) != NULL && !json_is_true(json_object_get(o, "valid"));
+    free(text);
+    json_decref(o);
+    return found;
+}
+
+static void what_lies_beside_the_files_of_versions_is_found_by_name(void **state)
+{
+    (void)state;
+    registry_here();
+    const struct registry_version v = added("m", "one");
+    char *path, name[300];
+    OK(registry_path(g, &v, &path, &err));
+    mem_free(path);
+    static const char *const extra[] = { ".git/config", ".gitattributes", "sub/more.bin", "tokenizer.json" };
+    for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {
+        snprintf(name, sizeof name, "registry/versions/%s/%s", v.manifest, extra[i]);
+        put_in_dir(name, "x");
+        assert_true(is_found(extra[i]));
+        assert_int_equal(unlink(in_dir(name)), 0);
+    }
+    put_in_dir("registry/versions/mine/x", "x");
+    assert_true(is_found("versions/mine"));
+    OK(file_remove_tree(in_dir("registry/versions/mine"), &err));
+    snprintf(name, sizeof name, "registry/versions/%064d/x", 1);
+    put_in_dir(name, "x");
+    assert_true(is_found("is no folder of a version"));
+}
+
+/* As someone who may not write there, with a write-ahead log that is not there. */
+static void a_registry_that_cannot_be_written_can_be_read(void **state)
+{
+    (void)state;
+    if (on_postgres)
+        return;
+    registry_here();
+    added("m", "one");
+    OK(promote("production", 1, RELEASE_NONE));
+    registry_close(g);
+    g = NULL;
+    assert_int_equal(chmod(test_dir, 0755), 0);
+    assert_int_equal(chmod(in_dir("registry"), 0555), 0);
+    assert_int_equal(chmod(in_dir("registry/registry.db"), 0444), 0);
+    const pid_t pid = fork();
+    if (!pid) {
+        struct registry_version v;
+        json_t *o;
+        if (!geteuid() && setuid(65534))
+            _exit(9);
+        int rc = registry_open(&g, in_dir("registry"), false, &err);
+        rc = rc ? rc : registry_find_text(g, "m@production", &v, &err);
+        rc = rc ? rc : registry_show(g, &v, &o, &err);
+        rc = rc ? rc : registry_history(g, NULL, 0, &o, &err);
+        rc = rc ? rc : registry_served_at(g, INT64_MAX, NULL, NULL, &o, &err);
+        rc = rc ? rc : registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &o, &err);
+        if (rc)
+            fprintf(stderr, "%s\n", err.msg);
+        if (rc || !json_is_true(json_object_get(o, "valid")))
+            _exit(1);
+        _exit(promote("other", 1, RELEASE_NONE) == ERR_IO ? 0 : 2);
+    }
+    int status;
+    assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(chmod(in_dir("registry"), 0755), 0);
+}
+
 /* ---- time ---- */
 
 static void what_was_served_when(void **state)
@@ -633,6 +721,9 @@ static const struct CMUnitTest registry[] = {
     R(of_two_moves_from_one_state_the_second_is_refused),
     R(an_alias_can_go),
     R(far_back_a_history_of_stable_versions_is_forgotten_not_broken),
+    R(a_version_that_is_stable_is_not_promoted_over_a_candidate),
+    R(what_lies_beside_the_files_of_versions_is_found_by_name),
+    R(a_registry_that_cannot_be_written_can_be_read),
     R(what_was_served_when),
     R(a_version_that_is_not_whole_is_not_promoted),
     R(with_the_clock_set_back_times_still_go_up_and_the_clock_is_told),
