@@ -64,10 +64,12 @@ def write_keys(folder):
 class Released(Server):
     """Two versions of that model in a registry, the first one served, with an admin's key and another."""
 
-    ARGS = ["tiny@production", "--registry", "registry", "--keys", "keys.yaml", "--record", "events.db"]
+    ARGS = ["tiny@production", "--registry", "registry", "--keys", "keys.yaml", "--record", "events.db", "--watch-rules", "rules.yaml"]
 
     def __init__(self, folder, run):
         write_keys(folder)
+        with open(folder + "/rules.yaml", "w") as f:
+            f.write("- {signal: any, when: alarm, do: [alert, stop_canary]}\n")
         shutil.copytree(run, folder + "/one")
         shutil.copytree(run, folder + "/two")
         with open(folder + "/two/chat_template.jinja", "a") as f:
@@ -481,7 +483,7 @@ def releases(c, server, shots):
     b.reload()
     b.wait("document.body.classList.contains('more')")
     b.js("document.querySelector('#views [data-view=releases]').click()")
-    c("another key is told that it may not", "admin" in b.js("$('book-note').textContent") and b.js("!$('book-page').firstChild"), b.js("$('book-note').textContent"))
+    c("another key is told that it may not", "admin" in b.js("$('book-note').textContent") and b.js("$('book-page').hidden"), b.js("$('book-note').textContent"))
     b.js("sessionStorage.setItem('lathe.key', 'boss')")
     b.reload()
     b.wait("document.body.classList.contains('more') && served.length > 0")
@@ -490,7 +492,7 @@ def releases(c, server, shots):
     b.js("document.querySelector('#views [data-view=releases]').click()")
     b.wait("!!$('past')")
     c.equal("versions stand side by side", b.js("[...document.querySelectorAll('.side thead th')].map(e => e.textContent).join('|')"), "Version|2|1 · production")
-    c.equal("with their evaluations", b.js("[...document.querySelectorAll('.side tr')].find(e => e.firstChild.textContent === 'perplexity').textContent"), "perplexity11.512.5")
+    c.equal("with their evaluations", b.js("[...document.querySelectorAll('.side tr')].find(e => e.firstChild.textContent === 'perplexity').textContent"), "perplexity11.5 −112.5")
     c("what people wrote is text", b.js("!document.querySelector('#releases img')") and "<img src=x onerror=alert(1)>" in b.js("$('releases').textContent"))
     press("Promote version 2")
     b.js("$('change-mode').value = 'canary'; $('change-mode').dispatchEvent(new Event('change'))")
@@ -506,7 +508,7 @@ def releases(c, server, shots):
         b.js("$('change').close()")
     for width in (320, 375, 768, 1280):
         b.size(width, 700)
-        wide = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre, table') && e.getBoundingClientRect().right > innerWidth + 1).length")
+        wide = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre, .side > *') && e.getBoundingClientRect().right > innerWidth + 1).length")
         c.equal(f"releases: nothing is cut at a width of {width}", wide, 0)
         if shots and width == 375:
             b.shot(shots + "/page-releases-phone.png")
@@ -652,6 +654,65 @@ def building(c, server, shots):
     c("build: what was built is there after a restart", "moods, version 1, is in the registry" in text("build-page"))
 
 
+NORMAL, SHIFTED = "hello", "zyxw 9876 QQQ ((( %%% zzzz ### 0000 zyxw 9876 QQQ ((( %%% zzzz ### 0000"
+
+
+def ask_often(server, text, n, begin=0):
+    """Answers to different people."""
+    for i in range(n):
+        body = {"model": "tiny", "messages": [{"role": "user", "content": f"{text} {begin + i}"}], "max_tokens": 4, "user": f"u{begin + i}"}
+        urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{server.port}/v1/chat/completions", json.dumps(body).encode(), {"Authorization": "Bearer boss", "Content-Type": "application/json"})).read()
+
+
+def drift(c, server, shots):
+    """A reference of answers; a canary; other prompts; the plot crosses its line; back."""
+    b = c.b
+    now = lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+    tell = lambda *a: subprocess.run([LATHE, *a, "--registry", "registry", "--quiet"], cwd=server.folder, check=True, stdout=subprocess.DEVNULL)
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 1))
+    ask_often(server, NORMAL, 120)
+    time.sleep(2.5)                                      # they are written a moment later
+    tell("watch", "tiny", "--events", "events.db", "--since", since, "--until", now(), "--out", "reference.json")
+    tell("registry", "add", "tiny", "one", "--evidence", "reference.json", "--reason", "how answers were")
+    tell("registry", "promote", "tiny@2", "--canary", "50%", "--reason", "watch it")
+    b.js("read_book()")
+    b.wait("$('book-who').textContent.includes('version 2 is serving') || (read_book(), false)")
+    b.js("$('drift-of').value = '2'; $('drift-of').dispatchEvent(new Event('change'))")
+    b.wait("$('book-drift').textContent.includes('No answer yet.')")
+    c("a candidate is compared with the version before it", "registered with version 1" in b.js("$('book-drift').textContent"), b.js("$('book-drift').textContent"))
+    ask_often(server, SHIFTED, 120)
+    b.wait("(read_book(), document.querySelectorAll('#book-drift .alarmed').length > 0)", 40)
+    card = "document.querySelector('#book-drift .alarmed')"
+    c("a shift raises an alarm", b.js("$('book-drift').textContent.includes('Yes: ')"))
+    c("its plot has crossed the line", b.js(f"(() => {{ const y = +{card}.querySelector('line.limit').getAttribute('y1'), p = {card}.querySelector('polyline').getAttribute('points').split(' ').map(p => +p.split(',')[1]); return Math.min(...p) <= y && p[0] > y }})()"))
+    c("and is told in words", b.js(f"/of the way to the alarm line/.test({card}.querySelector('svg').getAttribute('aria-label')) && /Shares of the reference/.test({card}.querySelectorAll('svg')[1].getAttribute('aria-label'))"))
+    c("what the rule would do is told", b.js(f"{card}.querySelector('.met').textContent.includes('stop canary')"), b.js(f"{card}.textContent"))
+    c("traffic is split by version", b.js("[...document.querySelectorAll('#book-traffic tbody th')].map(e => e.textContent).join('|')") == "version 1|version 2, as candidate", b.js("$('book-traffic').textContent"))
+    b.js("$('lineage-of').value = '2'; $('lineage-of').dispatchEvent(new Event('change'))")
+    b.wait("$('book-lineage').textContent.includes('tiny@2')")
+    c("lineage has training, version and evaluation", b.js("['Training run', 'tiny@2', 'Quality'].every(t => [...document.querySelectorAll('.lineage .name')].some(e => e.textContent === t))"), b.js("$('book-lineage').textContent"))
+    if shots:
+        for name, wide, high, scheme in (("views-wide", 1280, 2600, "light"), ("views-dark", 1280, 2600, "dark"), ("views-phone", 375, 5200, "light")):
+            b.prefer(prefers_color_scheme=scheme)
+            b.size(wide, high)
+            b.shot(f"{shots}/{name}.png")
+        b.prefer(prefers_color_scheme="light")
+        b.size(1280, 800)
+    url = b.js("ask('lathe/registry/tiny/open?version=2&what=' + encodeURIComponent((book.view.versions.find(v => v.number === 2).evidence[0].blob))).then(r => r.json()).then(o => o.url)")
+    r = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/{url}")
+    text = r.read().decode()
+    c("a report opens by its address alone, sandboxed", r.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'") and "perplexity" in text, text[:300])
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/{url[:-1]}{'0' if url[-1] != '0' else '1'}")
+        c("another address does not", False)
+    except urllib.error.HTTPError as e:
+        c.equal("another address does not", e.code, 403)
+    b.js("document.querySelector('#book-page [aria-label=\"Roll back tiny@production\"]').click()")
+    confirm(c, "rolled back for drift", "prompts are others")
+    b.wait("$('past').firstChild.textContent.includes('prompts are others')")
+    c("the candidate is gone", "All requests are answered by version 1." in b.js("$('book-who').textContent"))
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--url"), p.add_argument("--key", default=""), p.add_argument("--shots"), p.add_argument("--axe", default=os.environ.get("LATHE_AXE"))
@@ -678,6 +739,7 @@ def main():
                 try:
                     here.append(f"http://127.0.0.1:{released.port}/")
                     releases(c, released, o.shots)
+                    drift(c, released, o.shots)
                 finally:
                     released.stop()
                 built = Built(tempfile.mkdtemp(dir=folder))

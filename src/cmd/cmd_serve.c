@@ -9,11 +9,12 @@
 #include "base/when.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/serve_release.h"
+#include "cmd/serve_views.h"
 #include "cmd/serve_workshop.h"
 #include "cmd/signature.h"
 #include "serve/server.h"
 
-static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d", *workshop;
+static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d", *workshop, *watch_rules;
 static bool record_text, audit_text, audit_strict, matryoshka, fit, swap;
 static double memory_gb, workshop_gb = 10;
 static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, swap_wait_s = 60, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
@@ -115,25 +116,31 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
     if (key && !*key)                        /* "$KEY", which nobody has set */
         return ERR(err, USAGE, "--key is empty");
     const char *registry;
-    char *made, *place_of_versions;
+    char *made, *place_of_versions = NULL;
+    struct serve_views *views = NULL;
     TRY(find_registry(&registry, &made, n_args, err));
-    if (whole_place(&place_of_versions, registry, err)) {
-        mem_free(made);
-        return err->code;
+    int rc = whole_place(&place_of_versions, registry, err);
+    if (!rc && serve_views_open(&views, watch_rules, err) < 0)
+        rc = err_context(err, "--watch-rules");
+    if (rc) {
+        mem_free(made), mem_free(place_of_versions);
+        return rc;
     }
+    const struct releases_more more = serve_views_more(views);
     const struct workshop_opts w = { .folder = workshop, .registry = place_of_versions, .bytes_max = (uint64_t)(workshop_gb * 1e9), .files_max = workshop_files, .run = serve_workshop_run };
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .more = &more, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
-    const int rc = server_run(&o, err);
+    rc = server_run(&o, err);
+    serve_views_close(views);
     mem_free(made), mem_free(place_of_versions);
     return rc;
 }
@@ -169,6 +176,7 @@ static const struct opt opts[] = {
     { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one, also without --swap of lathe registry promote", 0, 0 },
     { OPT_INT, "swap-wait", &swap_wait_s, "<seconds>", "that requests wait meanwhile; then they get 503", 0, 1000000 },
     OPT_REGISTRY,
+    { OPT_STR, "watch-rules", &watch_rules, "<file>", "rules of lathe watch (doc/recording.md), for the page at / to show what they would do; it is lathe watch that keeps to them", 0, 0 },
     { OPT_STR, "workshop", &workshop, "<folder>", "on the page at /, an admin's key brings files, has them audited, trains, and registers what came of it (doc/workshop.md); all of it is kept there", 0, 0 },
     { OPT_FLOAT, "workshop-size", &workshop_gb, "<GB>", "that all files brought there may take, in 10^9 bytes", 0.001, 1e6 },
     { OPT_INT, "workshop-files", &workshop_files, "<int>", "how many they may be", 1, 1e8 },

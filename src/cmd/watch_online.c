@@ -18,7 +18,6 @@
 
 #define REFERENCE_BYTES ((size_t)1 << 30)
 #define WINDOW_ANSWERS 20000             /* at most, the oldest of a window */
-#define SETTLE_NS ((int64_t)2000000000)  /* rows may be seen a little later than they say that they were written */
 
 struct watch_online watch_online = { .every_s = 60, .window = "1h" };
 
@@ -51,33 +50,15 @@ static int from_file(struct looking *l, const char *path, struct err *err)
     return rc;
 }
 
-/* The last that was kept with the version as evidence. */
-static int from_evidence(struct looking *l, struct registry *g, const struct registry_version *v, struct err *err)
-{
-    json_t *list, *of = NULL;
-    TRY(registry_evidence(g, v, &list, err));
-    for (size_t i = json_array_size(list); i-- > 0 && !l->r;) {
-        struct buf text;
-        struct err why;
-        buf_init(&text);
-        if (!blob_get(registry_folder(g), tree_text_at(json_array_get(list, i), "blob"), REFERENCE_BYTES, &text, &why) && !tree_parse_json(&of, text.data, text.len, "evidence", &why)
-            && reference_from_json(&l->r, of, "evidence", &why) < 0)
-            l->r = NULL;
-        json_decref(of);
-        of = NULL;
-        buf_release(&text);
-    }
-    json_decref(list);
-    return l->r ? 0 : ERR(err, NOTFOUND, "version %lld of %s was registered without a reference: give --reference FILE, or --since and --until", (long long)v->number, v->name);
-}
-
 static int from_registry(struct looking *l, struct err *err)
 {
     struct registry *g;
     struct registry_version v;
+    struct err why;
     TRY(cmd_registry_open(&g, false, err));
     int rc = registry_find_text(g, l->arg, &v, err);
-    rc = rc ? rc : from_evidence(l, g, &v, err);
+    if (!rc && (rc = answers_registered(&l->r, g, &v, NULL, &why)))
+        rc = rc == ERR_NOTFOUND ? ERR(err, NOTFOUND, "%s: give --reference FILE, or --since and --until", why.msg) : (*err = why, rc);
     registry_close(g);
     return rc;
 }
@@ -136,32 +117,19 @@ static int add_feedback(void *ctx, const struct event *ev, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
-struct collecting { struct looking *l; struct reference *window; };
-
-static int add_to_window(void *ctx, const struct event *ev, struct err *err)
-{
-    struct collecting *c = ctx;
-    answer_values_for(c->l->value, c->l->r, ev);
-    return reference_add(c->window, c->l->value, err);
-}
-
 /* How far the answers of the last window are from the reference. */
 static int take_effects(struct looking *l, int64_t now, struct err *err)
 {
-    struct collecting c = { .l = l };
+    struct reference *window;
     struct window_opts o = { .alpha = 0.05, .seed = watch_online.seed };
     const int64_t begin = watch_online.once ? l->from : now - (int64_t)(l->window_s * 1e9);
     const struct events_where where = { .model = l->model, .since = begin > l->from ? begin : l->from, .until = now, .by_writing = true, .limit = WINDOW_ANSWERS };
     TRY(cmd_pool(&o.pool, err));
-    TRY(reference_new(&c.window, &(struct reference_opts){ .seed = watch_online.seed + 1 }, err));
-    int rc = 0;
-    for (int i = 0; i < reference_count(l->r) && !rc; i++)
-        rc = reference_signal(c.window, reference_name(l->r, i), reference_kind(l->r, i), reference_dim(l->r, i), err);
-    rc = rc ? rc : events_read(l->e, &where, add_to_window, &c, err);
-    rc = rc ? rc : window_compare(l->effect_of, l->r, c.window, &o, err);
+    TRY(answers_window(&window, l->r, l->e, &where, watch_online.seed + 1, err));
+    const int rc = window_compare(l->effect_of, l->r, window, &o, err);
     for (int i = 0; i < reference_count(l->r) && !rc; i++)
         l->effect[i] = l->effect_of[i].test ? rule_effect(reference_kind(l->r, i), &l->effect_of[i]) : (double)NAN;
-    reference_free(c.window);
+    reference_free(window);
     return rc;
 }
 
@@ -292,7 +260,7 @@ static int apply_rules(struct looking *l, struct err *err)
 
 static int look(struct looking *l, int64_t *last, struct err *err)
 {
-    const int64_t now = when_now() - (watch_online.once ? 0 : SETTLE_NS);
+    const int64_t now = when_now() - (watch_online.once ? 0 : ANSWERS_SETTLE_NS);
     const struct events_where where = { .model = l->model, .since = *last, .until = now, .by_writing = true };
     if (now <= *last)
         return 0;

@@ -12,6 +12,9 @@ __asm__(".pushsection .rodata\n"
         PART("head.html")
         PART("page.css")
         PART("releases.css")
+        PART("traffic.css")
+        PART("drift.css")
+        PART("lineage.css")
         PART("build.css")
         ".ascii \"</style>\\n\"\n"
         PART("frame.html")
@@ -22,6 +25,9 @@ __asm__(".pushsection .rodata\n"
         PART("chat.js")
         PART("live.js")
         PART("releases.js")
+        PART("traffic.js")
+        PART("drift.js")
+        PART("lineage.js")
         PART("build.js")
         ".ascii \"</script>\\n</body>\\n</html>\\n\"\n"
         "page_html_end: .byte 0\n"

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "serve/releases_view.h"
+#include "serve/tickets.h"
 #include "serve/turns.h"
 #include "serve/visit.h"
 
@@ -11,7 +13,7 @@
 #define QUEUE 64
 #define RECORDS_MOST 1000
 
-struct releases { const char *registry, *events; struct turns *turns; };
+struct releases { const char *registry, *events; const struct releases_more *more; struct tickets tickets; struct turns *turns; };
 
 /* A request, until its turn comes.  Of the path: the name, and what of it. */
 struct job {
@@ -21,6 +23,7 @@ struct job {
     const struct dialect *d;
     char name[REGISTRY_NAME], what[16];
     json_t *request;                     /* of POST */
+    bool reports;                        /* /lathe/report */
 };
 
 /* ---- who may ---- */
@@ -47,7 +50,7 @@ static bool one_of(const char *word, const char *const *words)
 
 static void read_path(struct job *j, bool changes, struct refusal *e)
 {
-    static const char *const shown[] = { "", "history", "lineage", "events", NULL }, *const done[] = { "promote", "rollback", NULL };
+    static const char *const shown[] = { "", "history", "lineage", "events", "traffic", "drift", "open", NULL }, *const done[] = { "promote", "rollback", NULL };
     const char *at = http_path(j->q) + strlen(ROOT), *slash;
     at += *at == '/';
     slash = strchr(at, '/');
@@ -143,35 +146,160 @@ static int history(struct job *j, struct registry *g, json_t **out, struct refus
     return 0;
 }
 
-static int lineage(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
+/* ?version=N of the name, else its last.  What is wrong with the request is in e, and 0. */
+static int find_version(struct job *j, struct registry *g, struct registry_version *v, struct refusal *e, struct err *err)
 {
     struct registry_ref ref = { .number = 0 };
-    struct registry_version v;
     memcpy(ref.name, j->name, sizeof ref.name);
     read_number(j->q, "version", INT64_MAX, &ref.number, e);
-    if (e->status)
-        return 0;
-    TRY(registry_find(g, &ref, &v, err));
-    return registry_lineage(g, &v, out, err);
+    return e->status ? 0 : registry_find(g, &ref, v, err);
+}
+
+static int lineage(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
+{
+    struct registry_version v;
+    TRY(find_version(j, g, &v, e, err));
+    return e->status ? 0 : releases_view_lineage(g, &v, out, err);
+}
+
+/* *out NULL: nothing is recorded, which is in e. */
+static int open_events(struct job *j, struct events **out, struct refusal *e, struct err *err)
+{
+    const char *where = j->r->events;
+    *out = NULL;
+    if (!where)
+        refuse_as(e, 404, "not_found_error", "not_recorded", NULL, "nothing of answers is recorded here (lathe serve --record)");
+    return where ? events_open(out, strcmp(where, "registry") ? where : NULL, false, err) : 0;
 }
 
 static int recorded(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
 {
-    const char *window = http_query(j->q, "window"), *where = j->r->events;
+    const char *window = http_query(j->q, "window");
     struct events *events;
     struct err why;
     double s;
-    if (when_span(&s, window ? window : "1h", &why) < 0 || !(s > 0))
+    if (when_span(&s, window ? window : "1h", &why) < 0 || !(s >= 1))
         refuse(e, "window", "window is '%.40s', expected a time as 30m, 1h or 7d", window ? window : "");
-    else if (!where)
-        refuse_as(e, 404, "not_found_error", "not_recorded", NULL, "nothing of answers is recorded here (lathe serve --record)");
     if (e->status)
         return 0;
-    TRY(events_open(&events, strcmp(where, "registry") ? where : NULL, false, err));
-    const double since = (double)when_now() - s * 1e9;
-    const int rc = releases_view_events(g, events, j->name, since > 0 ? (int64_t)since : 0, out, err);
+    TRY(open_events(j, &events, e, err));
+    if (!events)
+        return 0;
+    const double since = fmax(0, (double)when_now() - s * 1e9);
+    const int rc = !strcmp(j->what, "events") ? releases_view_events(g, events, j->name, (int64_t)since, out, err)
+                                              : releases_view_traffic(g, events, j->name, (int64_t)since, (int64_t)(s * 1e9 / RELEASES_STEPS) + 1, out, err);
     events_close(events);
     return rc;
+}
+
+static int drift(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
+{
+    const struct releases_more *more = j->r->more;
+    struct registry_version v;
+    struct events *events;
+    TRY(find_version(j, g, &v, e, err));
+    if (!e->status && (!more || !more->drift))
+        refuse_as(e, 404, "not_found_error", "not_watched", NULL, "this server does not compare answers");
+    if (e->status)
+        return 0;
+    TRY(open_events(j, &events, e, err));
+    const int rc = events ? more->drift(more->ctx, g, events, &v, out, err) : 0;
+    events_close(events);
+    return rc;
+}
+
+/* ---- reports ---- */
+
+#define WHOLE(what) (!strcmp(what, "evaluations") || !strcmp(what, "training"))
+struct report { char name[REGISTRY_NAME], what[80], ticket[200]; int64_t version; };      /* ticket: what it is for */
+
+static bool has_evidence(const json_t *list, const char *blob)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(list, i, one)
+        if (!strcmp(tree_text_at(one, "blob"), blob))
+            return true;
+    return false;
+}
+
+/* ?what= is something that this version has, for there is no other way to a blob. */
+static int check_what(struct job *j, struct registry *g, const struct registry_version *v, const char *what, struct refusal *e, struct err *err)
+{
+    json_t *list;
+    TRY(registry_evidence(g, v, &list, err));
+    if (!WHOLE(what) && !has_evidence(list, what))
+        refuse_as(e, 404, "not_found_error", NULL, NULL, "version %lld of %s has no such evidence", (long long)v->number, j->name);
+    json_decref(list);
+    return 0;
+}
+
+static void say_report(struct report *p, const char *name, int64_t version, const char *what)
+{
+    p->version = version;
+    snprintf(p->name, sizeof p->name, "%s", name), snprintf(p->what, sizeof p->what, "%s", what);
+    snprintf(p->ticket, sizeof p->ticket, "%s@%lld %s", p->name, (long long)version, p->what);
+}
+
+static int open_report(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
+{
+    const char *what = http_query(j->q, "what");
+    struct registry_version v;
+    struct report p;
+    char ticket[TICKET_TEXT];
+    TRY(find_version(j, g, &v, e, err));
+    if (!e->status)
+        TRY(check_what(j, g, &v, what ? what : "", e, err));
+    if (e->status)
+        return 0;
+    say_report(&p, j->name, v.number, what);
+    const int64_t until = when_now() / 1000000000 + RELEASES_OPEN_S;
+    TRY(ticket_make(&j->r->tickets, p.ticket, until, ticket, err));
+    char *url = mem_printf("lathe/report?name=%s&version=%lld&what=%s&until=%lld&ticket=%s", j->name, (long long)v.number, what, (long long)until, ticket);
+    *out = json_pack("{s:s?}", "url", url);
+    mem_free(url);
+    return 0;
+}
+
+/* Which report the address is of; e: it is not good, or not any more. */
+static void read_report(struct releases *r, struct http_request *q, struct report *p, struct refusal *e)
+{
+    const char *name = http_query(q, "name"), *what = http_query(q, "what"), *ticket = http_query(q, "ticket");
+    int64_t until = 0, version = 0;
+    read_number(q, "version", INT64_MAX, &version, e);
+    read_number(q, "until", INT64_MAX, &until, e);
+    if (e->status)
+        return;
+    say_report(p, name ? name : "", version, what ? what : "");
+    if (!ticket || !ticket_is_good(&r->tickets, p->ticket, until, when_now() / 1000000000, ticket))
+        refuse_as(e, 403, NULL, "ticket_over", NULL, "this address was for %d minutes: open the report again from the page", RELEASES_OPEN_S / 60);
+}
+
+static int make_report(struct job *j, struct registry *g, struct buf *b, bool *html, struct refusal *e, struct err *err)
+{
+    const struct releases_more *more = j->r->more;
+    struct registry_ref ref = { .number = 0 };
+    struct registry_version v;
+    struct report p;
+    read_report(j->r, j->q, &p, e);
+    if (!e->status && (!more || !more->report))
+        refuse_as(e, 404, "not_found_error", NULL, NULL, "this server shows no reports");
+    if (e->status)
+        return 0;
+    memcpy(ref.name, p.name, sizeof ref.name), ref.number = p.version;
+    TRY(registry_find(g, &ref, &v, err));
+    TRY(check_what(j, g, &v, p.what, e, err));
+    return e->status ? 0 : more->report(more->ctx, g, &v, p.what, b, html, err);
+}
+
+/* It runs nothing and asks for nothing; to this server's page it is another origin. */
+static void reply_report(struct http_request *q, const struct buf *b, bool html)
+{
+    http_add_header(q, "Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    http_add_header(q, "X-Content-Type-Options", "nosniff");
+    http_add_header(q, "Referrer-Policy", "no-referrer");
+    http_add_header(q, "Cache-Control", "no-store");
+    http_reply(q, 200, html ? "text/html; charset=utf-8" : "text/plain; charset=utf-8", b->data ? b->data : "", b->len);
 }
 
 static int look(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
@@ -184,7 +312,11 @@ static int look(struct job *j, struct registry *g, json_t **out, struct refusal 
         return history(j, g, out, e, err);
     if (!strcmp(j->what, "lineage"))
         return lineage(j, g, out, e, err);
-    return !strcmp(j->what, "events") ? recorded(j, g, out, e, err) : releases_view(g, j->name, out, err);
+    if (!strcmp(j->what, "drift"))
+        return drift(j, g, out, e, err);
+    if (!strcmp(j->what, "open"))
+        return open_report(j, g, out, e, err);
+    return *j->what ? recorded(j, g, out, e, err) : releases_view(g, j->name, out, err);
 }
 
 static void refuse_error(struct refusal *e, int rc, const struct err *err)
@@ -206,11 +338,14 @@ static bool answer(void *ctx, bool stop)
     struct registry *g = NULL;
     struct err err;
     json_t *out = NULL;
+    struct buf report;
+    bool html = false;
+    buf_init(&report);
     if (stop) {
         refuse_as(&e, 503, NULL, NULL, NULL, "%s", WISH_ENDS);
     } else {
         int rc = registry_open(&g, j->r->registry, false, &err);
-        rc = rc ? rc : look(j, g, &out, &e, &err);
+        rc = rc ? rc : j->reports ? make_report(j, g, &report, &html, &e, &err) : look(j, g, &out, &e, &err);
         if (rc)
             refuse_error(&e, rc, &err);
         registry_close(g);
@@ -218,21 +353,25 @@ static bool answer(void *ctx, bool stop)
     json_decref(j->request);
     if (e.status)
         exchange_refuse(j->q, j->d, &e);
+    else if (j->reports)
+        reply_report(j->q, &report, html);
     else
         exchange_reply_json(j->q, j->d, out);
+    buf_release(&report);
     mem_free(j);
     return false;
 }
 
 /* ---- begin and end ---- */
 
-int releases_open(struct releases **out, const char *registry, const char *events, void (*wake)(void *ctx), void *ctx, struct err *err)
+int releases_open(struct releases **out, const char *registry, const char *events, const struct releases_more *more, void (*wake)(void *ctx), void *ctx, struct err *err)
 {
     struct releases *r = *out = mem_alloc_zero(sizeof *r);
     if (!r)
         return ERR(err, NOMEM, "no memory to show releases");
-    r->registry = registry, r->events = events;
-    const int rc = turns_new(&r->turns, QUEUE, NULL, wake, ctx, err);
+    r->registry = registry, r->events = events, r->more = more;
+    int rc = tickets_init(&r->tickets, err);
+    rc = rc ? rc : turns_new(&r->turns, QUEUE, NULL, wake, ctx, err);
     if (rc) {
         mem_free(r);
         *out = NULL;
@@ -290,5 +429,28 @@ void releases_answer(struct releases *r, struct http_request *q, const struct di
     exchange_refuse(q, d, &e);
     if (j)
         json_decref(j->request);
+    mem_free(j);
+}
+
+void releases_report(struct releases *r, struct http_request *q, const struct dialect *d)
+{
+    struct refusal e = { 0 };
+    struct report p;
+    struct err err;
+    struct job *j = r ? mem_alloc_zero(sizeof *j) : NULL;
+    if (!r)
+        refuse_as(&e, 404, "not_found_error", "no_registry", NULL, "there is no registry here");
+    else if (!j)
+        wish_no_memory(&e);
+    else
+        read_report(r, q, &p, &e);
+    if (!e.status) {
+        *j = (struct job){ .turn = { .piece = answer, .ctx = j }, .r = r, .q = q, .d = d, .reports = true };
+        if (turns_add(r->turns, &j->turn, &err) < 0)
+            wish_not_taken(&e, &err);
+    }
+    if (!e.status)
+        return;
+    exchange_refuse(q, d, &e);
     mem_free(j);
 }

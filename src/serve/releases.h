@@ -3,8 +3,13 @@
  *   GET  /lathe/registry                    { names: registry_list(), admin, records }
  *   GET  /lathe/registry/NAME               releases_view()
  *   GET  /lathe/registry/NAME/history       { records: the journal's of the name, the newest first, at most ?n= (50) }
- *   GET  /lathe/registry/NAME/lineage       of ?version=N, else of its last: registry_lineage()
- *   GET  /lathe/registry/NAME/events        of the last ?window=1h: releases_view_events(); 404 where nothing is recorded
+ *   GET  /lathe/registry/NAME/lineage       of ?version=N, else of its last: releases_view_lineage()
+ *   GET  /lathe/registry/NAME/events        of the last ?window=1h: releases_view_events(); 404 where nothing is recorded, here and in the next two
+ *   GET  /lathe/registry/NAME/traffic       of the last ?window=1h: releases_view_traffic()
+ *   GET  /lathe/registry/NAME/drift         of ?version=N, else of its last: what releases_more.drift tells
+ *   GET  /lathe/registry/NAME/open          of ?version=N, ?what=BLOB (one of its evidence's), evaluations or training: { url }, an address that shows it in a
+ *                                           browser for RELEASES_OPEN_S seconds to whoever has it
+ *   GET  /lathe/report                      that address: releases_more.report, sandboxed, without a script, or text
  *   POST /lathe/registry/NAME/promote       { version, alias, mode, share, reason, seq }: the release as it is then
  *   POST /lathe/registry/NAME/rollback      { alias, reason, seq }
  *
@@ -18,14 +23,28 @@
 #ifndef SERVE_RELEASES_H
 #define SERVE_RELEASES_H
 #include "serve/exchange.h"
+#include "store/events.h"
+#include "store/registry.h"
+
+/* What serve/ knows nothing of, from whoever starts the server; called by the thread of releases.  A function may be NULL: 404. */
+struct releases_more {
+    /* How a version's answers compare with its reference (watch/follow.h), and what the rules say: { ..follow_json(), rules: [..] }.  The caller's. */
+    int (*drift)(void *ctx, struct registry *g, struct events *e, const struct registry_version *v, json_t **out, struct err *err);
+    /* A piece of evidence, all evaluations or the training, for people; html: it is a page, else text. */
+    int (*report)(void *ctx, struct registry *g, const struct registry_version *v, const char *what, struct buf *out, bool *html, struct err *err);
+    void *ctx;
+};
+#define RELEASES_OPEN_S 600
 
 struct releases;
-/* registry, events: places as registry_open() and events_open() take them; events NULL: nothing is recorded, "registry": beside the default registry.
- * The strings are kept.  wake: a reply was given. */
-int releases_open(struct releases **out, const char *registry, const char *events, void (*wake)(void *ctx), void *ctx, struct err *err);
+/* registry, events: places as registry_open() and events_open() take them; events NULL: nothing is recorded, "registry": beside the default registry;
+ * more NULL: nothing.  All of them are kept.  wake: a reply was given. */
+int releases_open(struct releases **out, const char *registry, const char *events, const struct releases_more *more, void (*wake)(void *ctx), void *ctx, struct err *err);
 void releases_halt(struct releases *r);          /* what waits is refused, before the connections end; NULL is fine, here and below */
 void releases_close(struct releases *r);
 /* r NULL: there is no registry here, which is said.  The request has its visit. */
 void releases_answer(struct releases *r, struct http_request *q, const struct dialect *d);
+/* /lathe/report, which shows a ticket instead of a key: the request has no visit. */
+void releases_report(struct releases *r, struct http_request *q, const struct dialect *d);
 
 #endif

@@ -75,7 +75,7 @@ static int put_figures(struct registry *g, json_t *version, struct err *err)
     for (size_t i = json_array_size(evidence); i-- > 0;) {
         const json_t *e = json_array_get(evidence, i);
         const char *kind = tree_text_at(e, "kind");
-        if (strcmp(kind, "file") && strcmp(kind, "signature") && strcmp(kind, "audit"))
+        if (strcmp(kind, "file") && strcmp(kind, "signature") && strcmp(kind, "audit") && strcmp(kind, "reference"))
             TRY(read_figures(g, figures, e, err));
     }
     return 0;
@@ -184,19 +184,100 @@ static int keep_versions(struct registry *g, const char *name, const json_t *all
     return 0;
 }
 
-int releases_view_events(struct registry *g, struct events *e, const char *name, int64_t since, json_t **out, struct err *err)
+/* {name, since, versions} of what was recorded; all: its entries by root, which goes. */
+static int of_versions(struct registry *g, const char *name, int64_t since, json_t *all, json_t **out, struct err *err)
 {
     char t[WHEN_TEXT];
-    json_t *all, *versions = json_array();
-    *out = NULL;
-    int rc = versions ? events_summary(e, &(struct events_where){ .since = since }, &all, err) : no_memory(err);
-    if (!rc) {
-        rc = keep_versions(g, name, all, versions, err);
-        json_decref(all);
-    }
+    json_t *versions = json_array();
+    const int rc = versions ? keep_versions(g, name, all, versions, err) : no_memory(err);
+    json_decref(all);
     when_text(t, since);
-    if (!rc && !(*out = json_pack("{s:s, s:s, s:O}", "name", name, "since", t, "versions", versions)))
-        rc = no_memory(err);
+    *out = rc ? NULL : json_pack("{s:s, s:s, s:O}", "name", name, "since", t, "versions", versions);
     json_decref(versions);
+    return rc ? rc : *out ? 0 : no_memory(err);
+}
+
+int releases_view_events(struct registry *g, struct events *e, const char *name, int64_t since, json_t **out, struct err *err)
+{
+    json_t *all;
+    *out = NULL;
+    TRY(events_summary(e, &(struct events_where){ .since = since }, &all, err));
+    return of_versions(g, name, since, all, out, err);
+}
+
+int releases_view_traffic(struct registry *g, struct events *e, const char *name, int64_t since, int64_t step, json_t **out, struct err *err)
+{
+    json_t *all;
+    *out = NULL;
+    TRY(events_traffic(e, &(struct events_where){ .since = since, .until = since + RELEASES_STEPS * step }, step, &all, err));
+    TRY(of_versions(g, name, since, all, out, err));
+    if (!json_object_set_new(*out, "step_s", json_real((double)step / 1e9)) && !json_object_set_new(*out, "steps", json_integer(RELEASES_STEPS)))
+        return 0;
+    json_decref(*out);
+    *out = NULL;
+    return no_memory(err);
+}
+
+/* ---- lineage ---- */
+
+static bool has_run(const json_t *files)
+{
+    size_t i;
+    const json_t *f;
+    json_array_foreach(files, i, f)
+        if (!strcmp(tree_text_at(f, "name"), "metrics.jsonl"))
+            return true;
+    return false;
+}
+
+/* What is no version of this registry, another's words, has no more to say. */
+static int add_node(struct registry *g, json_t *nodes, const char *id, struct err *err)
+{
+    struct registry_version v;
+    struct err none;
+    json_t *o, *shown = NULL;
+    if (!registry_find_text(g, id, &v, &none))
+        TRY(registry_show(g, &v, &shown, err));
+    o = shown ? json_pack("{s:s, s:O, s:O, s:O, s:O, s:b, s:O, s:O}", "id", id, "name", json_object_get(shown, "name"), "number", json_object_get(shown, "number"), "kind", json_object_get(shown, "kind"), "t",
+                          json_object_get(shown, "t"), "trained", has_run(json_object_get(shown, "files")), "aliases", json_object_get(shown, "aliases"), "evidence", json_object_get(shown, "evidence"))
+              : json_pack("{s:s}", "id", id);
+    json_decref(shown);
+    return json_array_append_new(nodes, o) ? no_memory(err) : 0;
+}
+
+static bool has_node(const json_t *nodes, const char *id)
+{
+    size_t i;
+    const json_t *n;
+    json_array_foreach(nodes, i, n)
+        if (!strcmp(tree_text_at(n, "id"), id))
+            return true;
+    return false;
+}
+
+static int add_nodes(struct registry *g, json_t *nodes, const json_t *lineage, struct err *err)
+{
+    static const char *const ends[] = { "parent", "child" };
+    size_t i;
+    const json_t *edge;
+    TRY(add_node(g, nodes, tree_text_at(lineage, "of"), err));
+    json_array_foreach(json_object_get(lineage, "edges"), i, edge)
+        for (int k = 0; k < 2; k++) {
+            const char *id = tree_text_at(edge, ends[k]);
+            if (!has_node(nodes, id) && json_array_size(nodes) < RELEASES_NODES)
+                TRY(add_node(g, nodes, id, err));
+        }
+    return 0;
+}
+
+int releases_view_lineage(struct registry *g, const struct registry_version *v, json_t **out, struct err *err)
+{
+    TRY(registry_lineage(g, v, out, err));
+    json_t *nodes = json_array();
+    const int rc = !nodes || json_object_set_new(*out, "nodes", nodes) ? no_memory(err) : add_nodes(g, nodes, *out, err);
+    if (rc) {
+        json_decref(*out);
+        *out = NULL;
+    }
     return rc;
 }

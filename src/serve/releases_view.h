@@ -14,6 +14,13 @@ int releases_view(struct registry *g, const char *name, json_t **out, struct err
 /* { name, since, versions: [{ version, arm, answers, failed, prompt_nll, entropy, first_s, total_s }] } of answers by versions of this name
  * since then (events_summary()). */
 int releases_view_events(struct registry *g, struct events *e, const char *name, int64_t since, json_t **out, struct err *err);
+/* { name, since, step_s, steps, versions: [{ version, arm, points }] }: events_traffic() of the versions of this name, in RELEASES_STEPS steps. */
+#define RELEASES_STEPS 60
+int releases_view_traffic(struct registry *g, struct events *e, const char *name, int64_t since, int64_t step, json_t **out, struct err *err);
+/* { of: NAME@N, edges, nodes: [{ id, name, number, kind, t, trained, aliases, evidence: [{ kind, file, blob }] }] }: registry_lineage(), and what is known of
+ * those of its ends that are versions of this registry, at most RELEASES_NODES; trained: it has a training run's records among its files. */
+#define RELEASES_NODES 60
+int releases_view_lineage(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);
 /* The release, as it stands in releases_view(), without servers. */
 json_t *release_json(const struct registry_release *r);
 

@@ -137,6 +137,8 @@ static void releases(struct server *s, struct http_request *q) { releases_answer
 
 static void workshop(struct server *s, struct http_request *q) { workshop_answer(s->workshop, q, dialect_of(q)); }
 
+static void report(struct server *s, struct http_request *q) { releases_report(s->releases, q, dialect_of(q)); }
+
 static void api_list(struct server *s, struct http_request *q, void (*list)(struct http_request *q, struct served_model *const *models, int n))
 {
     struct served_list l;
@@ -167,6 +169,7 @@ static const struct route {
     { "GET", "/lathe/stats", false, false, stats, NULL },
     { "GET", "/lathe/registry", false, false, releases, NULL },
     { "GET", "/lathe/registry/", false, true, releases, NULL },
+    { "GET", "/lathe/report", true, false, report, NULL },
     { "POST", "/lathe/registry/", false, true, releases, NULL },
     { "GET", "/lathe/workshop", false, true, workshop, NULL },
     { "POST", "/lathe/workshop", false, true, workshop, NULL },

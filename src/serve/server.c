@@ -216,7 +216,7 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, o->swap, err);
     rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
     rc = rc ? rc : turns_new(&s.swapping, o->model.n_queue, NULL, server_wake, &s, err);
-    rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, server_wake, &s, err);
+    rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, o->more, server_wake, &s, err);
     rc = rc || !o->workshop ? rc : begin_workshop(&s, err);
     if (!rc)
         rc = serve(&s, err);

@@ -11,6 +11,7 @@
 #include "serve/served_models.h"
 #include "serve/workshop.h"
 
+struct releases_more;
 struct server_opts {
     const char *address; int port;       /* 0: any that is free */
     const char *key;                     /* that clients must show as "Authorization: Bearer KEY"; NULL: none */
@@ -21,6 +22,7 @@ struct server_opts {
     const char *record;                  /* where answers are recorded (store/recorder.h), "registry": beside the default registry; NULL: nowhere */
     const char *registry;                /* whose releases are shown and changed (releases.h), as registry_open() takes it; NULL: none */
     const struct workshop_opts *workshop;        /* NULL: there is none; its piece, wake and ctx are the server's (workshop.h) */
+    const struct releases_more *more;    /* of them; or NULL */
     bool record_text; double retain_s;   /* with their texts, for so long */
     volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */

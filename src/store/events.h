@@ -85,6 +85,9 @@ int events_scores(struct events *e, const struct events_where *w, struct events_
 /* [{ root, arm, answers, failed, prompt_nll, entropy, first_s, total_s }] of each version and arm: counts, and means of what is known, null where nothing
  * is; prompt_nll over tokens, the others over answers.  The caller's. */
 int events_summary(struct events *e, const struct events_where *w, json_t **out, struct err *err);
+/* The same by time, in steps of so many ns from where.since on: [{ root, arm, points: [{ at: step, from 0 on, answers, failed, tokens: of answers, first_s, token_s: after
+ * the first }] }], steps without any answer left out. */
+int events_traffic(struct events *e, const struct events_where *w, int64_t step, json_t **out, struct err *err);
 
 /* ---- what is written as something else ---- */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "store/events.h"
 #include "store/events_impl.h"
 
@@ -150,6 +151,45 @@ int events_summary(struct events *e, const struct events_where *w, json_t **out,
     int rc = (*out = json_array()) ? 0 : ERR(err, NOMEM, "no memory for a summary of events");
     while (!rc && (rc = db_next(r, err)) == 1)
         rc = json_array_append_new(*out, summary_row(r)) ? ERR(err, NOMEM, "no memory for a summary of events") : 0;
+    db_rows_free(r);
+    if (rc) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+/* ---- by time ---- */
+
+#define TRAFFIC_SQL "SELECT root, arm, (t - $1) / CAST($7 AS BIGINT), count(*), CAST(sum(CASE WHEN finish = 'failed' THEN 1 ELSE 0 END) AS BIGINT), CAST(sum(answer_tokens) AS BIGINT), avg(first_s), " \
+    "avg(CASE WHEN answer_tokens > 1 AND finish <> 'cancelled' THEN (total_s - first_s) / (answer_tokens - 1) END) FROM answer WHERE " WHERE_SQL " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+
+static json_t *point_row(struct db_rows *r)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "at", (json_int_t)db_int(r, 2), "answers", (json_int_t)db_int(r, 3), "failed", (json_int_t)db_int(r, 4), "tokens", (json_int_t)(db_is_null(r, 5) ? 0 : db_int(r, 5)),
+                     "first_s", mean_at(r, 6), "token_s", mean_at(r, 7));
+}
+
+/* Rows come sorted, so that one of another version or arm begins a new entry. */
+static int add_point(json_t *list, struct db_rows *r)
+{
+    json_t *last = json_array_get(list, json_array_size(list) - 1);
+    if (!last || strcmp(tree_text_at(last, "root"), db_text(r, 0)) || strcmp(tree_text_at(last, "arm"), db_text(r, 1))) {
+        if (json_array_append_new(list, json_pack("{s:s, s:s, s:[]}", "root", db_text(r, 0), "arm", db_text(r, 1), "points")))
+            return -1;
+        last = json_array_get(list, json_array_size(list) - 1);
+    }
+    return json_array_append_new(json_object_get(last, "points"), point_row(r));
+}
+
+int events_traffic(struct events *e, const struct events_where *w, int64_t step, json_t **out, struct err *err)
+{
+    struct db_rows *r;
+    *out = NULL;
+    TRY(db_query(&r, events_db(e), TRAFFIC_SQL, DB_ARGS(WHERE_ARGS(w), DB_I(step)), err));
+    int rc = (*out = json_array()) ? 0 : ERR(err, NOMEM, "no memory for the traffic of versions");
+    while (!rc && (rc = db_next(r, err)) == 1)
+        rc = add_point(*out, r) ? ERR(err, NOMEM, "no memory for the traffic of versions") : 0;
     db_rows_free(r);
     if (rc) {
         json_decref(*out);

@@ -15,6 +15,8 @@ static const char *of_tree(const json_t *o)
         return "compare";
     if (json_is_object(json_object_get(o, "totals")) && json_is_array(json_object_get(o, "sources")))
         return "audit";
+    if (!strcmp(tree_text_at(o, "format"), "lathe-reference"))
+        return "reference";
     return strstr(tree_text_at(o, "mediaType"), "application/vnd.dev.sigstore.bundle") ? "signature" : "file";
 }
 

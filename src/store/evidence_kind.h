@@ -4,6 +4,7 @@
  *   tasks                      results of tasks in lm-evaluation-harness's layout
  *   compare                    what lathe compare --json prints
  *   audit                      report.json of lathe data audit
+ *   reference                  what lathe watch --out keeps: how answers were
  *   signature                  a bundle of Sigstore's form, as model.sig
  *   file                       anything else */
 #ifndef STORE_EVIDENCE_KIND_H

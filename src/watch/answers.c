@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 
 static struct watch_value number(double v) { return isfinite(v) ? WATCH_OF_NUMBER(v) : WATCH_NONE; }
 static struct watch_value count_of(int64_t v) { return v >= 0 ? WATCH_OF_NUMBER((double)v) : WATCH_NONE; }
@@ -119,4 +120,67 @@ int answers_reference(struct reference **out, struct events *e, const struct eve
     else
         *out = c.r;
     return rc;
+}
+
+/* ---- a window ---- */
+
+struct windowed { const struct reference *r; struct reference *window; struct watch_value *value; };
+
+static int add_to_window(void *ctx, const struct event *ev, struct err *err)
+{
+    struct windowed *c = ctx;
+    answer_values_for(c->value, c->r, ev);
+    return reference_add(c->window, c->value, err);
+}
+
+int answers_window(struct reference **out, const struct reference *r, struct events *e, const struct events_where *where, uint64_t seed, struct err *err)
+{
+    const int n = reference_count(r);
+    struct windowed c = { .r = r, .value = mem_alloc_array((size_t)n, sizeof *c.value) };
+    *out = NULL;
+    int rc = c.value ? reference_new(&c.window, &(struct reference_opts){ .seed = seed }, err) : ERR(err, NOMEM, "no memory for %d signals", n);
+    for (int i = 0; i < n && !rc; i++)
+        rc = reference_signal(c.window, reference_name(r, i), reference_kind(r, i), reference_dim(r, i), err);
+    rc = rc ? rc : events_read(e, where, add_to_window, &c, err);
+    mem_free(c.value);
+    if (rc)
+        reference_free(c.window);
+    else
+        *out = c.window;
+    return rc;
+}
+
+/* ---- what was registered ---- */
+
+#define REFERENCE_BYTES ((size_t)1 << 30)
+
+/* What cannot be read is none. */
+static bool read_reference(struct reference **out, struct registry *g, const char *blob)
+{
+    struct buf text;
+    struct err why;
+    json_t *o = NULL;
+    buf_init(&text);
+    const bool is = !blob_get(registry_folder(g), blob, REFERENCE_BYTES, &text, &why) && !tree_parse_json(&o, text.data, text.len, "evidence", &why) &&
+                    !reference_from_json(out, o, "evidence", &why);
+    json_decref(o);
+    buf_release(&text);
+    if (!is)
+        *out = NULL;
+    return is;
+}
+
+int answers_registered(struct reference **out, struct registry *g, const struct registry_version *v, json_t **which, struct err *err)
+{
+    json_t *list;
+    *out = NULL;
+    TRY(registry_evidence(g, v, &list, err));
+    for (size_t i = json_array_size(list); i-- > 0 && !*out;) {
+        json_t *one = json_array_get(list, i);
+        const char *kind = tree_text_at(one, "kind");
+        if ((!strcmp(kind, "reference") || !strcmp(kind, "file")) && read_reference(out, g, tree_text_at(one, "blob")) && which)
+            *which = json_incref(one);
+    }
+    json_decref(list);
+    return *out ? 0 : ERR(err, NOTFOUND, "version %lld of %s was registered without a reference", (long long)v->number, v->name);
 }

@@ -8,6 +8,7 @@
 #ifndef WATCH_ANSWERS_H
 #define WATCH_ANSWERS_H
 #include "store/events.h"
+#include "store/registry.h"
 #include "watch/reference.h"
 
 #define ANSWER_SIGNALS 19
@@ -26,4 +27,12 @@ void answer_feedback_for(struct watch_value *out, const struct reference *r, con
 
 /* Of the answers that `where` names, closed: of those signals that at least ANSWER_ENOUGH of them have.  ERR_RANGE: there are too few. */
 int answers_reference(struct reference **out, struct events *e, const struct events_where *where, uint64_t seed, struct err *err);
+/* As they are written by servers, one may be seen a little later than its moment of writing says. */
+#define ANSWERS_SETTLE_NS ((int64_t)2000000000)
+/* Of the answers that `where` names, a window: open, with the signals of r. */
+int answers_window(struct reference **out, const struct reference *r, struct events *e, const struct events_where *where, uint64_t seed, struct err *err);
+
+/* The reference that was registered with a version: the last of its evidence that is one.  *which (may be NULL): its entry of registry_evidence(), the caller's.
+ * ERR_NOTFOUND: there is none. */
+int answers_registered(struct reference **out, struct registry *g, const struct registry_version *v, json_t **which, struct err *err);
 #endif

@@ -102,7 +102,7 @@ static int begin(void **state)
     put_in_dir("keys.yaml", text);
     chmod(in_dir("keys.yaml"), 0600);
     OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
-    OK(releases_open(&releases, registry_at, events_at, wake, NULL, &err));
+    OK(releases_open(&releases, registry_at, events_at, NULL, wake, NULL, &err));
     const struct http_opts o = { .n_user = sizeof(struct visit), .address = "127.0.0.1", .body_max = 1 << 16, .bodies_max = 1 << 20, .n_connection = 8, .head_s = 30, .request_s = 30, .idle_s = 30, .handle = handle, .released = released };
     OK(http_start(&http, &o, &err));
     return 0;

@@ -81,28 +81,9 @@ const CHARTS = [
   { title: 'Cache, %', lines: [['kv', 'KV pages held'], ['hits', 'prefix hits']], max: 100 },
 ];
 function draw_chart(c, samples) {
-  if (!c.figure) {
-    c.figure = $('chart').content.cloneNode(true).firstChild;
-    $('charts').append(c.figure);
-  }
-  const L = 34, W = 340, T = 6, H = 80, values = c.lines.map(([k]) => samples.map(s => s[k])), known = values.flat().filter(isFinite), top = c.max ?? nice(Math.max(c.low ?? 1, ...known));
-  const pic = c.figure.lastElementChild, z = samples.at(-1)?.at ?? 0, x = at => L + (W - L - 2) * (1 - (z - at) / (EVERY_S * (KEPT - 1))), y = v => H - (H - T) * v / top;
-  pic.replaceChildren();
-  for (const v of [0, top / 2, top]) {
-    svg(pic, 'line', { class: 'rule', x1: L, x2: W, y1: y(v), y2: y(v) });
-    svg(pic, 'text', { x: L - 5, y: y(v) + 4, 'text-anchor': 'end' }, num(v));
-  }
-  svg(pic, 'text', { x: L, y: 94 }, '5 min ago');
-  svg(pic, 'text', { x: W, y: 94, 'text-anchor': 'end' }, 'now');
-  const told = [], key = make('span.key');
-  c.lines.forEach(([k, name], i) => {
-    const points = samples.filter(s => isFinite(s[k])), v = points.map(s => s[k]);
-    if (points.length) svg(pic, 'polyline', { class: 's' + i, ...(i && { 'stroke-dasharray': i > 1 ? '1 3' : '5 2' }), points: points.map(s => `${x(s.at).toFixed(1)},${y(Math.min(s[k], top)).toFixed(1)}`).join(' ') });
-    key.append(make('span.s' + i, `${['—', '╌', '⋯'][i]} ${name} ${num(v.at(-1))}`));
-    told.push(v.length ? `${name}: now ${num(v.at(-1))}, mean ${num(v.reduce((a, b) => a + b) / v.length)}, highest ${num(Math.max(...v))}` : `${name}: nothing yet`);
-  });
-  c.figure.firstElementChild.replaceChildren(c.title, key);
-  pic.setAttribute('aria-label', `${c.title}, the last five minutes. ${told.join('. ')}.`);
+  if (!c.figure) $('charts').append(c.figure = new_figure());
+  const to = samples.at(-1)?.at ?? 0, lines = c.lines.map(([k, name]) => ({ name, points: samples.filter(s => isFinite(s[k])).map(s => [s.at, s[k]]) }));
+  draw_lines(c.figure, c.title, lines, { from: to - EVERY_S * (KEPT - 1), to, top: c.max, low: c.low, left: '5 min ago', right: 'now', over: 'the last five minutes' });
 }
 
 $('models').addEventListener('change', () => { kept.put('model', model_id()); show_task(); draw_live(); });

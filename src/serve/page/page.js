@@ -97,6 +97,28 @@ function svg(parent, name, attributes, text) {
 /* 1, 2 or 5 times a power of ten. */
 function nice(x) { const p = 10 ** Math.floor(Math.log10(x)); return (x <= p ? 1 : x <= 2 * p ? 2 : x <= 5 * p ? 5 : 10) * p; }
 
+function new_figure() { return $('chart').content.cloneNode(true).firstChild; }
+/* Lines over time: [{ name, points: [[x, y], ..] }], up to three; o: { from, to, left, right: what is written there, over: in words, top: of the scale, or low: at least so high }. */
+function draw_lines(figure, title, lines, o) {
+  const L = 34, W = 340, T = 6, H = 80, top = o.top ?? nice(Math.max(o.low ?? 1, ...lines.flatMap(l => l.points.map(p => p[1])))), pic = figure.lastElementChild;
+  const x = at => L + (W - L - 2) * (at - o.from) / (o.to - o.from || 1), y = v => H - (H - T) * Math.min(v, top) / top, told = [], key = make('span.key');
+  pic.replaceChildren();
+  for (const v of [0, top / 2, top]) {
+    svg(pic, 'line', { class: 'rule', x1: L, x2: W, y1: y(v), y2: y(v) });
+    svg(pic, 'text', { x: L - 5, y: y(v) + 4, 'text-anchor': 'end' }, num(v));
+  }
+  svg(pic, 'text', { x: L, y: 94 }, o.left);
+  svg(pic, 'text', { x: W, y: 94, 'text-anchor': 'end' }, o.right);
+  lines.forEach(({ name, points }, i) => {
+    const v = points.map(p => p[1]), now = num(v.at(-1));
+    if (points.length) svg(pic, 'polyline', { class: 's' + i, ...(i && { 'stroke-dasharray': i > 1 ? '1 3' : '5 2' }), points: points.map(p => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(' ') });
+    key.append(make('span.s' + i, `${['—', '╌', '⋯'][i]} ${name} ${now}`));
+    told.push(v.length ? `${name}: now ${now}, mean ${num(v.reduce((a, b) => a + b) / v.length)}, highest ${num(Math.max(...v))}` : `${name}: nothing yet`);
+  });
+  figure.firstElementChild.replaceChildren(title, key);
+  pic.setAttribute('aria-label', `${title}, ${o.over}. ${told.join('. ')}.`);
+}
+
 /* ---- views ---- */
 
 /* Chat and Live are there always.  Another view is a file of markup with a section of its name, one of style, one of script, all named in page.c; its script

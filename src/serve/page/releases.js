@@ -3,7 +3,7 @@
 
 add_view('releases', 'Releases', () => read_book());
 const BOOK_S = 5;
-let books = null, book = null;           /* the registry's list; what is shown of a name: {view, past, recorded} */
+let books = null, book = null;           /* the registry's list; what is shown of a name: { view, recorded } */
 const when = t => { const e = make('time', new Date(t).toLocaleString()); e.dateTime = t; return e; };
 const part = x => num(x * 100) + ' %';
 const at_alias = r => `${r.name}@${r.alias}`;
@@ -19,30 +19,60 @@ async function find_books() {
   }
 }
 function show_books(why) {
-  const names = books?.names.filter(n => n.kind === 'model' && n.versions) ?? [], chosen = $('book').value;
+  const names = books?.names.filter(n => n.kind === 'model' && n.versions) ?? [];
   offer_view('releases', true);
-  $('book').replaceChildren(...names.map(n => { const o = make('option', n.name); o.value = n.name; o.selected = n.name === chosen; return o; }));
+  choose('book', names.map(n => [n.name, n.name]));
   $('book').hidden = !names.length;
   const use = button('Use an admin key', null, () => want_key());
   const admin = !why && books.admin, says = why || (!names.length ? 'The registry has no model yet: lathe registry add.' : admin ? '' : 'You may look. To promote or roll back, use the key of an administrator.');
   $('book-note').replaceChildren(...(says ? [make('div.card.small', says, make('div.row', ...(admin ? [] : [use])))] : []));
-  if (!names.length) $('book-page').replaceChildren();
+  if (!names.length) $('book-page').hidden = true;
+}
+/* The options of a select, [value, text] each: what was chosen stays so, else the first that is. */
+function choose(id, options, first) {
+  const was = $(id).value, text = JSON.stringify(options);
+  if ($(id).dataset.options === text) return;
+  $(id).dataset.options = text;
+  $(id).replaceChildren(...options.map(([value, text]) => { const o = make('option', text); o.value = value; return o; }));
+  const now = [was, first, options[0]?.[0]].find(v => options.some(o => String(o[0]) === String(v)));
+  if (now !== undefined) $(id).value = now;
 }
 async function read_book() {
   if (document.body.dataset.view !== 'releases' || document.hidden || $('change').open || !$('keyline').hidden) return;
   await find_books();
   if (!books || !$('book').value) return;
-  const name = $('book').value, of = 'lathe/registry/' + encodeURIComponent(name), get = async path => (await ask(path)).json();
+  const name = $('book').value, of = 'lathe/registry/' + encodeURIComponent(name), get = async path => (await ask(of + path)).json(), maybe = (path, why) => get(path).catch(e => { why[0] = e.message; return null; });
   try {
-    const [view, past, recorded] = await Promise.all([get(of), get(of + '/history?n=30'), books.records ? get(of + '/events?window=1h').catch(() => null) : null]);
+    const view = await get('');
     if (name !== $('book').value || $('change').open) return;
-    const text = JSON.stringify([view, past, recorded, books.admin]);
-    if (book?.text === text) return;
-    book = { view, past: past.records, recorded, text };
-    draw_book();
+    const numbers = view.versions.map(v => [v.number, String(v.number)]), stable = view.releases.find(r => r.alias === 'production') ?? view.releases[0];
+    if (book?.view.name !== name) $('drift-of').value = $('lineage-of').value = '';
+    choose('drift-of', numbers, stable?.candidate || stable?.stable);
+    choose('lineage-of', numbers, stable?.candidate || stable?.stable);
+    const why = [''], [past, recorded, traffic, drift, lineage] = await Promise.all([get('/history?n=30'), books.records ? maybe('/events?window=1h', []) : null, books.records ? maybe('/traffic?window=' + $('traffic-window').value, []) : null,
+      maybe('/drift?version=' + $('drift-of').value, why), get('/lineage?version=' + $('lineage-of').value)]);
+    if (name !== $('book').value || $('change').open) return;
+    book = { view, recorded };
+    $('book-page').hidden = false;
+    redraw('book-who', [view.releases, books.admin], ([releases]) => releases.length ? releases.map(release_card) : [make('p.soft', 'Nothing is released yet.')]);
+    redraw('book-traffic', [traffic, view.releases], ([t, releases]) => draw_traffic(t, releases));
+    redraw('book-drift', [drift, why[0]], ([d, why]) => draw_drift(d, why));
+    redraw('book-versions', [view, recorded, books.admin], ([view]) => [versions_table(view), ...(view.more ? [make('p.small.soft', `${view.more} older versions are not shown.`)] : [])]);
+    redraw('book-lineage', lineage, draw_lineage);
+    redraw('book-past', past.records, records => { const list = make('ol', ...records.map(past_line)); list.id = 'past'; return [list]; });
   } catch (e) {
     $('book-note').replaceChildren(make('div.fault', e.message));
   }
+}
+/* What says the same stays in the document; else what was focused and how far it was scrolled. */
+const drawn = {};
+function redraw(id, data, draw) {
+  const box = $(id), text = JSON.stringify(data), focused = box.contains(document.activeElement) && document.activeElement.getAttribute('aria-label'), scrolled = box.querySelector('.side')?.scrollLeft ?? 0;
+  if (drawn[id] === text) return;
+  drawn[id] = text;
+  box.replaceChildren(...draw(data));
+  if (scrolled) box.querySelector('.side').scrollLeft = scrolled;
+  if (focused) [...box.querySelectorAll('[aria-label]')].find(e => e.getAttribute('aria-label') === focused)?.focus({ preventScroll: true });
 }
 
 /* What an alias gives now, and to whom. */
@@ -72,8 +102,16 @@ function versions_table(view) {
   row('Made from', v => v.parents.map(p => `${p.parent} (${p.role})`).join(', '));
   row('Size', v => bytes(v.bytes));
   row('Parameters', v => isFinite(facts(v).parameters) ? num(facts(v).parameters) : undefined);
-  for (const f of new Set(versions.flatMap(v => v.figures.map(f => f.figure)))) row(f, v => { const x = v.figures.find(g => g.figure === f)?.value; return x === undefined ? undefined : String(Number(x.toPrecision(4))); });
-  row('Evidence', v => v.evidence.map(e => `${e.kind}: ${e.file}`).join(', '));
+  const base = versions.find(v => v.number === (production?.stable ?? 0)), figure = (v, f) => v?.figures.find(g => g.figure === f)?.value, short = x => String(Number(x.toPrecision(4)));
+  for (const f of new Set(versions.flatMap(v => v.figures.map(f => f.figure)))) row(f, v => {
+    const x = figure(v, f), was = figure(base, f), more = x - was;
+    return x === undefined ? undefined : was === undefined || v === base ? short(x) : make('span', short(x), make('span.soft', ` ${more > 0 ? '+' : more < 0 ? '−' : '±'}${short(Math.abs(more))}`));
+  });
+  row('Reports', v => {
+    const of = (text, what) => button(text, `Open: ${text} of version ${v.number}`, () => open_report(view.name, v.number, what)), some = v.evidence.filter(e => e.kind !== 'signature');
+    const all = some.filter(e => !['file', 'audit', 'reference', 'compare'].includes(e.kind)).length > 1 ? [of('All evaluations', 'evaluations')] : [];
+    return some.length ? make('div.reports', ...all, ...some.map(e => of(`${evidence_name(e)}: ${e.file}`, e.blob))) : undefined;
+  });
   for (const [name, of] of [['Answers, last hour', a => num(a.answers) + (a.failed ? `, ${num(a.failed)} failed` : '')], ['Prompts, mean NLL', a => a.prompt_nll?.toFixed(3)], ['First token', a => a.first_s && seconds(a.first_s)], ['Whole answer', a => a.total_s && seconds(a.total_s)]])
     row(name, v => book.recorded?.versions.filter(a => a.version === v.number).map(a => (a.arm ? a.arm + ' ' : '') + (of(a) ?? '–')).join('; '));
   rows.push(make('tr', head('', 'row'), ...versions.map(v => {
@@ -81,10 +119,14 @@ function versions_table(view) {
     b.disabled = !books.admin || production?.stable === v.number;
     return make('td', b);
   })));
-  const table = make('table', make('thead', make('tr', head('Version', 'col'), ...versions.map(v => head([v.number, ...v.aliases.map(a => ` · ${a}`)].join(''), 'col')))), make('tbody', ...rows)), out = make('div.side', table);
+  return side('Versions', make('table', make('thead', make('tr', head('Version', 'col'), ...versions.map(v => head([v.number, ...v.aliases.map(a => ` · ${a}`)].join(''), 'col')))), make('tbody', ...rows)));
+}
+/* What may be wider than the window, and then scrolls by itself. */
+function side(label, what) {
+  const out = make('div.side', what);
   out.tabIndex = 0;
   out.setAttribute('role', 'region');
-  out.setAttribute('aria-label', 'Versions');
+  out.setAttribute('aria-label', label);
   return out;
 }
 function head(text, scope) {
@@ -101,16 +143,6 @@ function past_line(r) {
     : [DONE[r.action] ?? r.action, r.alias && r.number ? `${r.alias}:` : r.alias, r.number ? `version ${r.number}` : ''].filter(Boolean).join(' ');
   return make('li', when(r.t), ' · ', make('b', r.actor || 'nobody named'), ` ${what}`, r.reason ? ` – ${r.reason}` : '');
 }
-function draw_book() {
-  const { view, past } = book, list = make('ol', ...past.map(past_line)), focused = document.activeElement?.getAttribute('aria-label');
-  const had = $('book-page').contains(document.activeElement), scrolled = $('book-page').querySelector('.side')?.scrollLeft ?? 0;
-  list.id = 'past';
-  $('book-page').replaceChildren(make('h3', 'Who gets what'), ...(view.releases.length ? view.releases.map(release_card) : [make('p.soft', 'Nothing is released yet.')]),
-    make('h3', 'Versions'), versions_table(view), ...(view.more ? [make('p.small.soft', `${view.more} older versions are not shown.`)] : []), make('h3', 'History'), list);
-  $('book-page').querySelector('.side').scrollLeft = scrolled;
-  if (had && focused) [...$('book-page').querySelectorAll('[aria-label]')].find(e => e.getAttribute('aria-label') === focused)?.focus({ preventScroll: true });
-}
-
 /* ---- a change: said in words, with a reason, and confirmed ---- */
 
 let changing = null;             /* {release, version}; version 0: back */
@@ -148,7 +180,7 @@ $('change').querySelector('form').addEventListener('submit', async e => {
   }
   $('change-do').disabled = false;
 });
-$('book').addEventListener('change', read_book);
+for (const id of ['book', 'traffic-window', 'drift-of', 'lineage-of']) $(id).addEventListener('change', read_book);
 $('keyline').addEventListener('submit', () => find_books());
 find_books();
 setInterval(read_book, BOOK_S * 1000);
