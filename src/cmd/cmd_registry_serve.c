@@ -86,6 +86,7 @@ const struct command command_registry_serve = {
     "renamed: that is refused.  doc/mlflow.md tells what else differs from MLflow's server.\n\n"
     "What pushes and pulls artifacts of the OCI finds each name as a repository, whose tags are the numbers of versions and the aliases; what is\n"
     "pushed becomes a version, and its tag an alias that keeps to the policy (doc/oci.md):\n\n"
-    "    oras pull --plain-http localhost:5000/support:production\n"),
+    "    oras pull --plain-http localhost:5000/support:production\n"
+    "    lathe registry push support@2 oci://localhost:5000/support:v2 --registry other/\n"),
     opts, run, 0, 0,
 };

@@ -132,12 +132,10 @@ static void admit_upload(struct oci *o, struct http_request *q, const struct oci
         check_content_range(q, p, u, e);
     if (!e->status)
         check_room(o, q, e);
-    if (!e->status && !upload_hold(u))
-        refuse_as(e, 409, NULL, "BLOB_UPLOAD_INVALID", NULL, "another request brings bytes to this upload, or bytes of it are missing");
-    if (e->status)
-        return;
-    *held(q) = u;
-    http_take_pieces(q, upload_piece, u);
+    if (!e->status && !upload_hold(u, held(q)))
+        refuse_as(e, 404, NULL, "BLOB_UPLOAD_UNKNOWN", NULL, "bytes of this upload are missing: it must begin again");
+    if (!e->status)
+        http_take_pieces(q, upload_piece, held(q));
 }
 
 void oci_admit(struct oci *o, struct http_request *q, struct refusal *e)
@@ -152,9 +150,7 @@ void oci_admit(struct oci *o, struct http_request *q, struct refusal *e)
 void oci_over(struct oci *o, struct http_request *q)
 {
     (void)o;
-    if (*held(q))
-        upload_drop(*held(q));
-    *held(q) = NULL;
+    upload_drop(held(q));
 }
 
 static void reply_empty(struct http_request *q, int status) { http_reply(q, status, NULL, "", 0); }
@@ -188,19 +184,19 @@ static void answer_upload(struct oci *o, struct http_request *q, const struct oc
     struct upload *u = find_upload(o, p, e);
     if (!u)
         return;
-    if (is(q, "PATCH")) {
+    if (is(q, "PATCH") && !*held(q)) {
+        refuse_as(e, 409, NULL, "BLOB_UPLOAD_INVALID", NULL, "another request goes on with this upload");
+    } else if (is(q, "PATCH")) {
         oci_over(o, q);
         tell_upload(q, p, u);
         reply_empty(q, 202);
     } else if (is(q, "GET")) {
         tell_upload(q, p, u);
         reply_empty(q, 204);
-    } else if (is(q, "DELETE") && upload_hold(u)) {
+    } else if (is(q, "DELETE")) {
         upload_take(o->uploads, u);
         upload_cancel(u);
         reply_empty(q, 204);
-    } else if (is(q, "DELETE")) {
-        refuse_as(e, 409, NULL, "BLOB_UPLOAD_INVALID", NULL, "another request brings bytes to this upload");
     } else {
         refuse_as(e, 405, NULL, "UNSUPPORTED", NULL, "%.20s is no method of an upload", http_method(q));
     }
@@ -301,7 +297,6 @@ static void end_upload(struct oci *o, struct http_request *q, const struct oci_p
         return;
     }
     strcpy(blob.what, sha256);
-    *held(q) = NULL;
     upload_take(o->uploads, u);
     hand_over(o, q, &blob, u, e);
 }

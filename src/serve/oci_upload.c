@@ -12,7 +12,8 @@ struct upload {
     struct file_part part;
     struct sha256 sum;
     double used;                             /* clock_wall() of the last byte */
-    bool held, broken;                       /* broken: bytes are missing in the file, or too many */
+    struct upload **holder;                  /* the place in the request that brings bytes, or NULL */
+    bool broken;                             /* bytes are missing in the file, or too many */
     struct upload *next;
 };
 struct uploads { char *dir; int lock, n; struct upload *first; };
@@ -111,6 +112,8 @@ void upload_take(struct uploads *u, struct upload *p)
         at = &(*at)->next;
     *at = p->next;
     p->next = NULL;
+    if (p->holder)
+        upload_drop(p->holder);
     u->n--;
 }
 
@@ -119,7 +122,7 @@ static void end_abandoned(struct uploads *u)
     const double now = clock_wall();
     for (struct upload *p = u->first, *next; p; p = next) {
         next = p->next;
-        if (p->held || now - p->used < UPLOAD_S)
+        if (p->holder || now - p->used < UPLOAD_S)
             continue;
         upload_take(u, p);
         upload_cancel(p);
@@ -163,19 +166,31 @@ struct upload *upload_find(struct uploads *u, const char *name, const char *id)
 const char *upload_id(const struct upload *p) { return p->id; }
 uint64_t upload_size(const struct upload *p) { return p->part.size; }
 
-bool upload_hold(struct upload *p)
+void upload_drop(struct upload **at)
 {
-    const bool free = !p->held && !p->broken;
-    p->held = p->held || free;
-    return free;
+    if (*at)
+        (*at)->holder = NULL;
+    *at = NULL;
 }
 
-void upload_drop(struct upload *p) { p->held = false; }
+bool upload_hold(struct upload *p, struct upload **at)
+{
+    if (p->broken)
+        return false;
+    if (p->holder)
+        upload_drop(p->holder);
+    p->holder = at, *at = p;
+    return true;
+}
 
 int upload_piece(void *ctx, const char *data, size_t n, const char **message)
 {
-    struct upload *p = ctx;
+    struct upload *p = *(struct upload **)ctx;
     struct err err;
+    if (!p) {
+        *message = "another request goes on with this upload";
+        return 409;
+    }
     p->used = clock_wall();
     if (file_part_add(&p->part, data, n, &err)) {
         p->broken = true;                    /* a part of the piece may be there */

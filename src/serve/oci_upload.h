@@ -18,10 +18,10 @@ int upload_begin(struct uploads *u, const char *name, struct upload **out, struc
 struct upload *upload_find(struct uploads *u, const char *name, const char *id);       /* NULL: there is none */
 const char *upload_id(const struct upload *p);
 uint64_t upload_size(const struct upload *p);
-/* For one request at a time that brings bytes; false: there is one.  An upload that is held stays. */
-bool upload_hold(struct upload *p);
-void upload_drop(struct upload *p);
-/* The next bytes, as http_take_pieces() gives them: ctx is the upload. */
+/* For the one request that brings bytes, in whose *at it is then; an earlier one loses it, as its client may be long gone.  False: bytes of it are missing.  An upload that is held stays. */
+bool upload_hold(struct upload *p, struct upload **at);
+void upload_drop(struct upload **at);                    /* *at: NULL is fine */
+/* The next bytes, as http_take_pieces() gives them: ctx is that place. */
 int upload_piece(void *ctx, const char *data, size_t n, const char **message);
 /* Out of its uploads: it is the caller's, for upload_finish() or upload_cancel(). */
 void upload_take(struct uploads *u, struct upload *p);

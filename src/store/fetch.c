@@ -306,6 +306,8 @@ static int set_request(struct job *j, struct err *err)
     if (j->o->token) {
         snprintf(value, sizeof value, "Bearer %s", j->o->token);
         TRY(add_header(j, "Authorization", value, err));
+    } else if (j->o->authorization) {
+        TRY(add_header(j, "Authorization", j->o->authorization, err));
     }
     if (j->from) {
         snprintf(value, sizeof value, "bytes=%llu-", (unsigned long long)j->from);

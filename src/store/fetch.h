@@ -30,6 +30,7 @@ struct fetch {
 };
 struct fetch_opts {
     const char *token;                     /* sent as bearer; NULL: none */
+    const char *authorization;             /* or the whole value of the header; NULL: none */
     int n_job;                             /* transfers at a time */
     int n_try;                             /* tries in a row that bring nothing new */
     volatile sig_atomic_t *stop;           /* set: what is there is kept, ERR_STOPPED; may be NULL */

@@ -491,7 +491,7 @@ static void note_done(struct pull *p)
 
 static int fetch_files(struct pull *p, struct err *err)
 {
-    const struct fetch_opts o = { p->o->token, p->o->n_job, p->o->n_try, p->o->stop, show_progress, p };
+    const struct fetch_opts o = { .token = p->o->token, .n_job = p->o->n_job, .n_try = p->o->n_try, .stop = p->o->stop, .progress = show_progress, .ctx = p };
     int failed = 0;
     TRY(check_space(p, err));
     const double start = p->began = clock_wall();

@@ -516,7 +516,7 @@ int oci_take(struct registry *g, const struct oci_push *p, const struct journal_
     if (!rc)
         rc = blob_put(registry_folder(g), p->text, p->n, sha256, err);
     if (!rc)
-        rc = *m.subject.sha256 && !p->tag ? take_referrer(g, p, &m, sha256, kept, by, out, err) : take_version(g, p, &m, sha256, kept, by, out, err);
+        rc = *m.subject.sha256 && !p->tag && !p->is_version ? take_referrer(g, p, &m, sha256, kept, by, out, err) : take_version(g, p, &m, sha256, kept, by, out, err);
     json_decref(kept);
     oci_manifest_release(&m);
     return rc;

@@ -27,6 +27,7 @@ int oci_blobs_are_here(struct registry *g, const struct oci_manifest *m, struct 
 struct oci_push {
     const char *name;
     const char *tag;                         /* NULL: none */
+    bool is_version;                         /* also with a subject and without a tag */
     const char *text; size_t n;              /* the manifest's bytes, whose blobs are here */
     /* registry_add() with the facts of what a->path is. */
     int (*add)(struct registry *g, struct registry_addition *a, const struct journal_by *by, struct registry_version *out, struct err *err);

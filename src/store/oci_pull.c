@@ -1,0 +1,243 @@
+/* oci_pull.c - a manifest of another registry becomes a version here: blobs that are missing, what it says, signatures. */
+#include <string.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/tree.h"
+#include "store/fetch.h"
+#include "store/oci_transfer.h"
+
+enum { RENEWALS = 100, SIGNATURES_MAX = 20 };
+#define ACCEPT OCI_MANIFEST ", application/vnd.docker.distribution.manifest.v2+json"
+
+struct pull {
+    struct registry *g;
+    struct oci_remote *r;
+    const struct oci_pull *o;
+    struct oci_result *out;
+    char *dir;                           /* of parts */
+    int lock;
+    struct fetch_file *file; struct fetch *fetch; int n;
+};
+
+static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to pull"); }
+
+static int get(struct pull *p, const char *what, const char *reference, const char *accept, struct buf *out, int *status, struct err *err)
+{
+    char *url = mem_printf("%s/%s/%s", p->r->base, what, reference);
+    if (!url)
+        return no_memory(err);
+    struct oci_call c = { .method = "GET", .url = url, .accept = accept, .out = out, .out_max = OCI_MANIFEST_MAX };
+    int rc = oci_call(p->r, &c, err);
+    *status = c.status;
+    if (!rc && c.status != 200)
+        rc = oci_call_error(p->r, &c, reference, err);
+    mem_free(url);
+    return rc;
+}
+
+static int get_manifest(struct pull *p, const char *reference, struct buf *out, char sha256[SHA256_HEX], struct err *err)
+{
+    int status;
+    const char *expected = oci_digest(reference);
+    TRY(get(p, "manifests", reference, ACCEPT, out, &status, err));
+    TRY(sha256_of(out->data, out->len, sha256, err));
+    return !expected || !strcmp(expected, sha256) ? 0 : ERR(err, CORRUPT, "%s: the manifest that came has the digest sha256:%s, expected %s", p->r->ref.host, sha256, reference);
+}
+
+/* ---- blobs ---- */
+
+static void show_progress(void *ctx)
+{
+    const struct pull *p = ctx;
+    char a[32], b[32];
+    uint64_t all = 0, here = 0;
+    for (int i = 0; i < p->n; i++)
+        all += p->file[i].size, here += p->file[i].here;
+    log_progress("%s of %s", fmt_bytes(a, (double)here), fmt_bytes(b, (double)all));
+}
+
+static bool is_planned(const struct pull *p, const char *sha256)
+{
+    for (int i = 0; i < p->n; i++)
+        if (!strcmp(p->file[i].digest, sha256))
+            return true;
+    return false;
+}
+
+static int plan(struct pull *p, const struct oci_blob *b, struct err *err)
+{
+    p->out->n_blob++, p->out->bytes += b->bytes;
+    if (!blob_stat(registry_folder(p->g), b->sha256, b->bytes, NULL) || !strcmp(b->sha256, OCI_EMPTY_SHA256) || is_planned(p, b->sha256))
+        return 0;
+    struct fetch_file *f = &p->file[p->n];
+    *f = (struct fetch_file){ .size = b->bytes, .name = *b->title ? b->title : b->sha256, .part = mem_printf("%s/%s", p->dir, b->sha256), .path = mem_printf("%s/%s.whole", p->dir, b->sha256) };
+    memcpy(f->digest, b->sha256, SHA256_HEX);
+    p->fetch[p->n] = (struct fetch){ .url = mem_printf("%s/blobs/sha256:%s", p->r->base, b->sha256), .file = f };
+    return f->part && f->path && p->fetch[p->n++].url ? 0 : no_memory(err);
+}
+
+static void drop_plan(struct pull *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        mem_free((void *)(uintptr_t)p->file[i].part);
+        mem_free((void *)(uintptr_t)p->file[i].path);
+        mem_free((void *)(uintptr_t)p->fetch[i].url);
+    }
+    mem_free(p->file);
+    mem_free(p->fetch);
+    p->file = NULL, p->fetch = NULL, p->n = 0;
+}
+
+/* What came whole becomes a blob, also where others did not. */
+static int keep_whole(struct pull *p, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; i < p->n && !rc; i++) {
+        struct file_part part;
+        if (!file_exists(p->file[i].path))
+            continue;
+        rc = file_part_open(&part, p->file[i].path, err);
+        if (!rc && !(rc = blob_put_part(registry_folder(p->g), &part, p->file[i].digest, err)))
+            p->out->n_moved++, p->out->bytes_moved += p->file[i].size;
+    }
+    return rc;
+}
+
+static bool all_here(const struct pull *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->file[i].here < p->file[i].size || !file_exists(p->file[i].path))
+            return false;
+    return true;
+}
+
+/* Tokens are short-lived: one that has expired under way is renewed. */
+static int fetch_blobs(struct pull *p, struct err *err)
+{
+    int failed = 0, rc = ERR_NOTFOUND;
+    for (int n = 0; n < RENEWALS && rc; n++) {
+        const struct fetch_opts o = { .authorization = p->r->authorization, .n_job = p->o->n_job, .n_try = p->r->o.n_try, .stop = p->r->o.stop, .progress = show_progress, .ctx = p };
+        rc = fetch_run(p->fetch, p->n, &o, &failed, err);
+        log_progress_end();
+        if (rc != ERR_NOTFOUND || p->fetch[failed].status != 401)
+            break;
+        struct oci_call c = { .method = "HEAD", .url = p->fetch[failed].url };
+        TRY(oci_call(p->r, &c, err));
+        if (c.status == 401)
+            return oci_call_error(p->r, &c, p->fetch[failed].file->name, err);
+    }
+    struct err none;
+    const int kept = keep_whole(p, rc ? &none : err);
+    return rc ? rc : kept;
+}
+
+static int pull_blobs(struct pull *p, const struct oci_manifest *m, struct err *err)
+{
+    p->file = mem_alloc_array((size_t)m->n_layer + 1, sizeof *p->file);
+    p->fetch = mem_alloc_array((size_t)m->n_layer + 1, sizeof *p->fetch);
+    int rc = p->file && p->fetch ? plan(p, &m->config, err) : no_memory(err);
+    for (int i = 0; i < m->n_layer && !rc; i++)
+        rc = plan(p, &m->layer[i], err);
+    if (!rc && p->n && !all_here(p))
+        rc = fetch_blobs(p, err);
+    else if (!rc)
+        rc = keep_whole(p, err);
+    drop_plan(p);
+    return rc;
+}
+
+/* ---- from the manifest to the version ---- */
+
+static int take(struct pull *p, const char *name, const struct buf *text, bool is_version, struct registry_version *v, struct err *err)
+{
+    struct oci_manifest m;
+    TRY(oci_manifest_parse(&m, text->data, text->len, err));
+    int rc = pull_blobs(p, &m, err);
+    oci_manifest_release(&m);
+    const struct oci_push taken = { .name = name, .is_version = is_version, .text = text->data, .n = text->len, .add = p->o->add };
+    return rc ? rc : oci_take(p->g, &taken, &p->o->by, v, err);
+}
+
+static int take_signature(struct pull *p, const char *name, const char *digest, struct err *err)
+{
+    struct buf text;
+    char sha256[SHA256_HEX];
+    struct registry_version v;
+    buf_init(&text);
+    int rc = get_manifest(p, digest, &text, sha256, err);
+    if (!rc)
+        rc = take(p, name, &text, false, &v, err);
+    p->out->n_signature += !rc;
+    buf_release(&text);
+    return rc;
+}
+
+/* By the API of referrers, or the tag that stands for it. */
+static int list_referrers(struct pull *p, const char *sha256, json_t **out, struct err *err)
+{
+    char reference[SHA256_HEX + 8];
+    struct buf text;
+    int status;
+    *out = NULL;
+    buf_init(&text);
+    snprintf(reference, sizeof reference, "sha256:%s", sha256);
+    int rc = get(p, "referrers", reference, OCI_INDEX, &text, &status, err);
+    if (rc && status >= 400 && status < 500) {
+        reference[6] = '-';
+        rc = get(p, "manifests", reference, OCI_INDEX, &text, &status, err);
+        if (rc && status >= 400 && status < 500) {
+            buf_release(&text);
+            return 0;
+        }
+    }
+    if (!rc)
+        rc = tree_parse_json(out, text.data, text.len, "the list of referrers", err);
+    buf_release(&text);
+    return rc;
+}
+
+static int take_signatures(struct pull *p, const char *name, const char *sha256, struct err *err)
+{
+    json_t *index, *e;
+    size_t i;
+    TRY(list_referrers(p, sha256, &index, err));
+    int rc = 0;
+    json_array_foreach(json_object_get(index, "manifests"), i, e)
+        if (!rc && p->out->n_signature < SIGNATURES_MAX && !strncmp(tree_text_at(e, "artifactType"), "application/vnd.dev.sigstore.bundle", 35) && oci_digest(tree_text_at(e, "digest")))
+            rc = take_signature(p, name, tree_text_at(e, "digest"), err);
+    json_decref(index);
+    return rc;
+}
+
+static int pull(struct pull *p, struct registry_version *v, struct err *err)
+{
+    struct buf text;
+    struct err why;
+    const char *slash = strrchr(p->r->ref.repository, '/'), *name = p->o->name ? p->o->name : slash ? slash + 1 : p->r->ref.repository;
+    buf_init(&text);
+    int rc = file_mkdirs(p->dir, err);
+    if (!rc)
+        rc = file_lock(p->dir, &p->lock, err);
+    if (!rc)
+        rc = get_manifest(p, p->r->ref.reference, &text, p->out->sha256, err);
+    if (!rc)
+        rc = take(p, name, &text, true, v, err);
+    if (!rc && take_signatures(p, name, p->out->sha256, &why))
+        log_warn("%s@%lld is here, its signatures are not: %s", v->name, (long long)v->number, why.msg);
+    file_unlock(&p->lock);
+    buf_release(&text);
+    return rc;
+}
+
+int oci_pull_version(struct registry *g, struct oci_remote *r, const struct oci_pull *o, struct registry_version *v, struct oci_result *out, struct err *err)
+{
+    struct pull p = { .g = g, .r = r, .o = o, .out = out, .lock = -1, .dir = mem_printf("%s/oci/part", registry_folder(g)) };
+    const double began = clock_wall();
+    *out = (struct oci_result){ .n_blob = 0 };
+    const int rc = p.dir ? pull(&p, v, err) : no_memory(err);
+    out->seconds = clock_wall() - began;
+    mem_free(p.dir);
+    return rc;
+}
