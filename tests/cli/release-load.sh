@@ -87,4 +87,4 @@ print("all were answered:", sorted(seen))
 P
 stop
 lathe registry promote chat@2 --canary 10% --swap --reason x 2>&1 | sed -E 's/[0-9a-f]{64}/BLOB/g' | cut -c1-60
-lathe registry verify 2>&1 | tail -1 | cut -c1-40
+lathe registry verify 2>&1 | tail -1 | cut -d, -f1
