@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/tree.h"
+#include "base/when.h"
 #include "cmd/child.h"
 #include "cmd/cmd.h"
 #include "flow/record.h"
@@ -103,6 +103,13 @@ static const char *state_of_code(int code) { return code == 0 ? "done" : code ==
 
 static int set(json_t *o, const char *key, json_t *v, struct err *err) { return json_object_set_new(o, key, v) ? ERR(err, NOMEM, "no memory for the record of a stage") : 0; }
 
+static int set_now(json_t *o, const char *key, struct err *err)
+{
+    char now[WHEN_TEXT];
+    when_text(now, when_now());
+    return set(o, key, json_string(now), err);
+}
+
 static struct child_id id_of(const json_t *record)
 {
     return (struct child_id){ .pid = (pid_t)json_integer_value(json_object_get(record, "pid")), .born = json_integer_value(json_object_get(record, "born")) };
@@ -126,7 +133,7 @@ static int begin(struct running *r, const struct flow_stage *s, json_t *record, 
     mem_free(result);
     TRY(rc);
     TRY(set(record, "state", json_string("running"), err));
-    TRY(set(record, "started", json_integer((json_int_t)time(NULL)), err));
+    TRY(set_now(record, "began", err));
     TRY(set(record, "program", json_string(LATHE_VERSION), err));
     TRY(record_save(record, s, err));
     return digests_save(&r->d, err);
@@ -203,6 +210,7 @@ static int end(struct running *r, const struct flow_stage *s, json_t *record, in
         json_object_del(record, "pid"), json_object_del(record, "born");
     TRY(set(record, "state", json_string(state), err));
     TRY(set(record, "exit", json_integer(code), err));
+    TRY(set_now(record, "ended", err));
     TRY(set(record, "seconds", json_real(seconds), err));
     TRY(set(record, "output", json_string(hex), err));
     TRY(record_save(record, s, err));
@@ -409,7 +417,7 @@ const struct command command_run = {
     "      register: {run: registry add bible $(train)}\n"
     "      serve:    {run: serve $(train), stays: true}\n\n",
     "In arguments, options and inputs $(STAGE) is the folder that a stage writes, NAME.run/STAGE/out, $(this) its own, and $(STAGE.KEY) a value of the JSON\n"
-    "that it printed, KEY.KEY one within another.  A command with --out for a folder gets that one, and --json, unless options say otherwise.\n\n"
+    "that it printed, KEY.KEY one within another; $(STAGE.began) and $(STAGE.ended) are when it ran.  A command with --out for a folder gets that one, and --json, unless options say otherwise.\n\n"
     "A stage comes after those that it names with $(), whose folders it or a YAML or JSON file that it names mentions, and those of `needs`.  It runs when it never\n"
     "did, was cut off, or failed; when its command line changed; when a file or folder that its arguments, options or `inputs` name, or a YAML or JSON file\n"
     "named there names in turn, has other contents (SHA-256); when what a stage before it made is other than it was; and when what it made itself was\n"

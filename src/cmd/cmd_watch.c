@@ -358,7 +358,7 @@ static const char *const mode_word[] = { "files", "files with --every-event", "a
 static const struct option_use uses[] = {
     { "current", ONCE | EVERY_EVENT },
     { "reference", FILES | NAMES },
-    { "signals", FILES },
+    { "signals", FILES | NAMES },
     { "alpha", ONCE | EVERY_EVENT | NAMES },
     { "every-event", EVERY_EVENT },
     { "run-length", EVERY_EVENT | NAMES },
@@ -409,7 +409,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     if (watch_online.erase)
         return watch_online_erase(err);
     if (n_args) {
-        watch_online.out = out_path, watch_online.alpha = alpha, watch_online.arl = run_length, watch_online.seed = (uint64_t)seed;
+        watch_online.signals = signals, watch_online.out = out_path, watch_online.alpha = alpha, watch_online.arl = run_length, watch_online.seed = (uint64_t)seed;
         return watch_online_run(args[0], err);
     }
     int rc = read_reference(&r, err);
@@ -425,7 +425,7 @@ static const struct opt opts[] = {
     { OPT_STR, "reference", &reference_path, "<file>", "of events that were normal: .csv, .tsv, .jsonl, or .json as --out wrote it", 0, 0 },
     { OPT_STR, "current", &current_path, "<file>", "of the events to be watched, in their order: .csv, .tsv or .jsonl", 0, 0 },
     { OPT_STR, "signals", &signals, "<names>",
-      "columns to watch, by commas, each with its kind if wanted: nll,language:category; all that can be unless given", 0, 0 },
+      "columns to watch, by commas, each with its kind if wanted: nll,language:category; all that can be unless given; NAME: signals, for --since", 0, 0 },
     { OPT_FLOAT, "alpha", &alpha, "<share>", "the chance of a false alarm", 0, 1 },
     { OPT_FLAG, "every-event", &every_event, NULL, "look after every event, and say when the alarm came; else once, at all of them", 0, 0 },
     { OPT_FLOAT, "run-length", &run_length, "<events>", "with --every-event: a false alarm within t events has at most the chance t over this", 0, 1e15 },

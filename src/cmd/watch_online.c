@@ -66,6 +66,8 @@ static int from_registry(struct looking *l, struct err *err)
 static int take_reference(struct looking *l, struct err *err)
 {
     struct events_where where = { .model = l->model };
+    if (watch_online.signals && (watch_online.reference || (!watch_online.since && !watch_online.until)))
+        return ERR(err, USAGE, "--signals: a reference that is there has its signals; expected --since or --until with it");
     if (watch_online.reference)
         return from_file(l, watch_online.reference, err);
     if (!watch_online.since && !watch_online.until)
@@ -76,7 +78,7 @@ static int take_reference(struct looking *l, struct err *err)
         TRY(when_parse(&where.until, watch_online.until, err));
     if (where.until && where.until <= where.since)
         return ERR(err, USAGE, "--until is not after --since");
-    if (answers_reference(&l->r, l->e, &where, watch_online.seed, err) < 0)
+    if (answers_reference(&l->r, l->e, &where, watch_online.signals, watch_online.seed, err) < 0)
         return err_context(err, "%s", l->model);
     l->from = where.until;
     return 0;

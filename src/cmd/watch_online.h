@@ -7,7 +7,7 @@
 struct watch_online {
     const char *events;                  /* where they are; NULL: of the registry */
     const char *since, *until, *from;    /* moments: of the reference; from: what is watched begins there */
-    const char *reference, *out, *rules, *erase;
+    const char *reference, *signals, *out, *rules, *erase;
     double every_s; const char *window;
     bool once;
     double alpha, arl; uint64_t seed;

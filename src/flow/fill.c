@@ -36,6 +36,19 @@ static const json_t *value_at(const json_t *v, const char *keys, size_t n)
     return v;
 }
 
+/* Of the record: when its last run began, or ended. */
+static int add_moment(struct buf *b, const struct flow_stage *s, const char *reference, const char *key, struct err *err)
+{
+    char *path = file_join(s->folder, "stage.json");
+    json_t *record = NULL;
+    int rc = !path ? ERR(err, NOMEM, "no memory for a path") : file_exists(path) ? tree_load(&record, path, RESULT_BYTES_MAX, err) : 0;
+    if (!rc)
+        rc = *tree_text_at(record, key) ? buf_add_str(b, tree_text_at(record, key), err) : ERR(err, NOTFOUND, "%s: stage '%s' has not run yet", reference, s->name);
+    json_decref(record);
+    mem_free(path);
+    return rc;
+}
+
 static int add_printed(struct buf *b, const struct flow_stage *s, const char *reference, const char *keys, size_t n, struct err *err)
 {
     char *path = file_join(s->folder, "result.json");
@@ -66,8 +79,14 @@ int flow_expand(struct buf *b, const struct flow *f, const struct flow_stage *s,
         TRY(buf_add(b, text, (size_t)(open - text), err));
         if (n == n_name)
             TRY(buf_add_str(b, f->stage[which].out, err));
-        else
-            TRY(add_printed(b, &f->stage[which], reference, name + n_name + 1, n - n_name - 1, err));
+        else {
+            const char *key = name + n_name + 1;
+            const size_t n_key = n - n_name - 1;
+            if (n_key == 5 && (!memcmp(key, "began", 5) || !memcmp(key, "ended", 5)))
+                TRY(add_moment(b, &f->stage[which], reference, *key == 'b' ? "began" : "ended", err));
+            else
+                TRY(add_printed(b, &f->stage[which], reference, key, n_key, err));
+        }
         text = end + 1;
     }
     return buf_add_str(b, text, err);

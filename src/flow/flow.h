@@ -16,7 +16,7 @@
  *       stays: true                          goes on while the rest runs, and afterwards
  *
  * In arguments, options and inputs $(STAGE) is the folder that a stage writes (OUT/STAGE/out), $(this) its own, and $(STAGE.KEY) the value of a
- * key, or of a key within a key, of the JSON that a stage printed.  A command with an option --out for a folder gets OUT/STAGE/out unless it is
+ * key, or of a key within a key, of the JSON that a stage printed; $(STAGE.began) and $(STAGE.ended) are when it ran.  A command with an option --out for a folder gets OUT/STAGE/out unless it is
  * told another or named $(this); one with --json prints JSON.  A path within OUT/STAGE, on the command line or in a YAML or JSON file that is named there, makes that
  * stage one that comes before.  Paths are relative to where the program was started.
  *

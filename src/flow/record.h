@@ -1,7 +1,7 @@
 /* record.h - what a stage was run with and what came of it, OUT/STAGE/stage.json; and whether it has to be run again.
  *
  *   {"argv": [..], "inputs": {PATH or "$(STAGE)": digest, ..}, "output": digest of what it left and printed, "state": "running" | "done" | "refused" | "failed" | "stopped",
- *    "exit", "started", "seconds", "program"}
+ *    "exit", "began", "ended", "seconds", "program"}
  * A file's digest is its SHA-256; a folder's, that of the list of its files' names, sizes and digests (store/manifest.h).  Inputs are the files and folders that the
  * stage's texts name, and those that a YAML or JSON file among them names in turn.  Digests of files that have not changed (device, inode, size, times) are kept in
  * OUT/digests.json, so that a look at everything costs a stat of each file.  One thread. */

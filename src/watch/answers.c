@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/opt.h"
 #include "base/tree.h"
 
 static struct watch_value number(double v) { return isfinite(v) ? WATCH_OF_NUMBER(v) : WATCH_NONE; }
@@ -100,16 +101,42 @@ static int add_row(void *ctx, const struct event *ev, struct err *err)
     return reference_add(c->r, c->value, err);
 }
 
-int answers_reference(struct reference **out, struct events *e, const struct events_where *where, uint64_t seed, struct err *err)
+/* "prompt_nll, entropy" */
+static int choose(bool wanted[ANSWER_SIGNALS], const char *names, struct err *err)
 {
+    const char *name[ANSWER_SIGNALS];
+    for (int i = 0; i < ANSWER_SIGNALS; i++)
+        name[i] = signals[i].name, wanted[i] = !names;
+    while (names && *names) {
+        char one[40] = "";
+        const size_t blanks = strspn(names, " "), n = strcspn(names + blanks, ",");
+        memcpy(one, names + blanks, n < sizeof one ? n : sizeof one - 1);
+        int i = 0;
+        while (i < ANSWER_SIGNALS && strcmp(one, name[i]))
+            i++;
+        if (i == ANSWER_SIGNALS) {
+            const char *near = word_nearest(one, name, ANSWER_SIGNALS);
+            return ERR(err, USAGE, "answers have no signal '%s'%s%s%s", one, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        }
+        wanted[i] = true;
+        names += blanks + n;
+        names += *names == ',';
+    }
+    return 0;
+}
+
+int answers_reference(struct reference **out, struct events *e, const struct events_where *where, const char *names, uint64_t seed, struct err *err)
+{
+    bool wanted[ANSWER_SIGNALS];
     struct watch_value value[ANSWER_SIGNALS];
     struct collected c = { .value = value };
     *out = NULL;
+    TRY(choose(wanted, names, err));
     TRY(events_read(e, where, count_row, &c, err));
     TRY(reference_new(&c.r, &(struct reference_opts){ .seed = seed }, err));
     int rc = 0;
     for (int i = 0; i < ANSWER_SIGNALS && !rc; i++)
-        if (c.n[i] >= ANSWER_ENOUGH)
+        if (wanted[i] && c.n[i] >= ANSWER_ENOUGH)
             rc = reference_signal(c.r, signals[i].name, signals[i].kind, signals[i].kind == WATCH_VECTOR ? EVENT_SKETCH : 0, err);
     if (!rc && !reference_count(c.r))
         rc = ERR(err, RANGE, "found %lld answers to compare with, expected at least %d", (long long)c.n[find("finish", WATCH_CATEGORY)], ANSWER_ENOUGH);

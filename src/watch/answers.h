@@ -25,8 +25,9 @@ void answer_values_for(struct watch_value *out, const struct reference *r, const
 /* What is said of an answer comes later than the answer, and is an event of its own: that signal alone, the others are absent. */
 void answer_feedback_for(struct watch_value *out, const struct reference *r, const struct event *ev);
 
-/* Of the answers that `where` names, closed: of those signals that at least ANSWER_ENOUGH of them have.  ERR_RANGE: there are too few. */
-int answers_reference(struct reference **out, struct events *e, const struct events_where *where, uint64_t seed, struct err *err);
+/* Of the answers that `where` names, closed: of those signals that at least ANSWER_ENOUGH of them have.  names: only these, by commas; NULL: all.  ERR_RANGE: there are too
+ * few; ERR_USAGE: a name that is none. */
+int answers_reference(struct reference **out, struct events *e, const struct events_where *where, const char *names, uint64_t seed, struct err *err);
 /* As they are written by servers, one may be seen a little later than its moment of writing says. */
 #define ANSWERS_SETTLE_NS ((int64_t)2000000000)
 /* Of the answers that `where` names, a window: open, with the signals of r. */

@@ -156,14 +156,20 @@ static void command_lines_are_filled_in(void **state)
     assert_int_equal(w.n, 7);                            /* it names its own folder: no --out */
     words_release(&w);
 
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(flow_expand(&b, &f, &f.stage[1], "$(a.began)", &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "stage 'a' has not run yet"));
+    put_in_dir("o/a/stage.json", "{\"began\": \"2026-11-27T01:00:00Z\", \"ended\": \"2026-11-27T02:00:00Z\"}");
+    OK(flow_expand(&b, &f, &f.stage[1], "$(a.began)/$(a.ended)", &err));
+    assert_string_equal(b.data, "2026-11-27T01:00:00Z/2026-11-27T02:00:00Z");
+
     OK(flow_argv(&w, &f, &f.stage[2], &err));
     expected = mem_printf("lathe serve --port-file %s/c/port", in_dir("o"));
     same_words(&w, expected);
     words_release(&w);
     mem_free(expected);
 
-    struct buf b;
-    buf_init(&b);
     assert_int_equal(flow_expand(&b, &f, &f.stage[1], "$(a.gone)", &err), ERR_NOTFOUND);
     assert_int_equal(flow_expand(&b, &f, &f.stage[1], "$(a.o)", &err), ERR_FORMAT);
     buf_release(&b);

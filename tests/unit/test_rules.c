@@ -141,7 +141,7 @@ static void a_reference_has_the_signals_that_enough_answers_have(void **state)
     struct events *e;
     struct reference *r;
     OK(events_open(&e, test_dir, true, &err));
-    assert_int_equal(answers_reference(&r, e, &(struct events_where){ 0 }, 1, &err), ERR_RANGE);
+    assert_int_equal(answers_reference(&r, e, &(struct events_where){ 0 }, NULL, 1, &err), ERR_RANGE);
     assert_non_null(strstr(err.msg, "found 0 answers"));
     OK(db_begin(events_db(e), &err));
     for (int i = 0; i < 100; i++) {
@@ -154,7 +154,7 @@ static void a_reference_has_the_signals_that_enough_answers_have(void **state)
         int64_t n;
         OK(events_feedback(e, &(struct feedback){ .id = ev.id, .choice = -1, .owner = "", .score = i % 3 - 1 }, INT64_MAX, &n, &err));
     }
-    OK(answers_reference(&r, e, &(struct events_where){ .model = "m" }, 1, &err));
+    OK(answers_reference(&r, e, &(struct events_where){ .model = "m" }, NULL, 1, &err));
     assert_int_equal(reference_events(r), 100);
     assert_true(reference_find(r, ANSWER_FEEDBACK) >= 0);
     assert_true(reference_find(r, "prompt_nll") >= 0 && reference_find(r, "finish") >= 0 && reference_find(r, "sketch") >= 0);
@@ -174,6 +174,13 @@ static void a_reference_has_the_signals_that_enough_answers_have(void **state)
     assert_int_equal(value[reference_find(r, "prompt_tokens")].state, WATCH_ABSENT);
     assert_memory_equal(value[reference_find(r, "finish")].text, "cancelled", 9);
     reference_free(r);
+    OK(answers_reference(&r, e, &(struct events_where){ .model = "m" }, "entropy, finish,schema_ok", 1, &err));
+    assert_int_equal(reference_count(r), 2);
+    assert_true(reference_find(r, "entropy") >= 0 && reference_find(r, "finish") >= 0);
+    reference_free(r);
+    assert_int_equal(answers_reference(&r, e, &(struct events_where){ .model = "m" }, "entropy,promt_nll", 1, &err), ERR_USAGE);
+    assert_string_equal(err.msg, "answers have no signal 'promt_nll'; did you mean 'prompt_nll'?");
+    assert_int_equal(answers_reference(&r, e, &(struct events_where){ .model = "m" }, "schema_ok", 1, &err), ERR_RANGE);
     events_close(e);
 }
 
