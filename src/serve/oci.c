@@ -291,7 +291,11 @@ static void end_upload(struct oci *o, struct http_request *q, const struct oci_p
     struct upload *u = *held(q);
     struct oci_path blob = *p;
     const char *digest = http_query(q, "digest"), *sha256 = digest ? oci_digest(digest) : NULL;
-    if (!u || !sha256) {
+    if (!u) {
+        refuse_as(e, 409, NULL, "BLOB_UPLOAD_INVALID", NULL, "another request goes on with this upload");
+        return;
+    }
+    if (!sha256) {
         oci_over(o, q);
         refuse_as(e, 400, NULL, "DIGEST_INVALID", NULL, "found the digest '%.140s', expected sha256: and 64 hexadecimal digits", digest ? digest : "");
         return;
