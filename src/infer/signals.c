@@ -24,7 +24,7 @@ static void look(struct token_signal *s, const float *logits, int V)
 struct token_signal signals_token(const float *logits, int V, int32_t id, int i)
 {
     struct token_signal s = { .logprob = logprob_of(logits, V, id) };
-    if (i < SIGNALS_FIRST || i % 4 == 0)
+    if (i < SIGNALS_FIRST || i % 8 == 0)
         look(&s, logits, V);
     return s;
 }
@@ -88,7 +88,8 @@ double signals_experts(const struct text_signals *s, int32_t *pooled)
 int signals_prompt_rows(int n, int kept)
 {
     const int known = n - 1 - kept;              /* rows that are computed and whose next token is the prompt's */
-    return known < 0 ? 0 : known < SIGNALS_PROMPT ? known : SIGNALS_PROMPT;
+    const int rows = known > 0 ? 1 + known / SIGNALS_ONE_OF : 0;
+    return rows < SIGNALS_PROMPT ? rows : SIGNALS_PROMPT;
 }
 
 int signals_prompt_row(int n, int kept, int i)

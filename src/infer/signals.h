@@ -1,11 +1,12 @@
 /* signals.h - what a model's own numbers say of a text that it reads and goes on with: how unlikely the prompt was, how unsure each token.
  *
  * A batch gathers them where a text asks for it (text_request.signals), from what it computes anyway, and nothing that is drawn depends on them:
- *   prompt      -log softmax of the prompt's tokens.  Logits of a prompt are not computed otherwise, so it is a sample: at most SIGNALS_PROMPT of the
- *               tokens, spread evenly over those that the cache does not have.  What the cache has says nothing, and of a prompt that it has whole
+ *   prompt      -log softmax of the prompt's tokens.  Logits of a prompt are not computed otherwise, so it is a sample: one, and one more for
+ *               each SIGNALS_ONE_OF tokens (a row of the head costs a small model a quarter of a token), at most SIGNALS_PROMPT,
+ *               spread evenly over those that the cache does not have.  What the cache has says nothing, and of a prompt that it has whole
  *               n_prompt is 0: the mean over others is not made up for it.
  *   tokens      of the model's logits, before penalties, grammars and temperature: the drawn one's log-probability; of the first SIGNALS_FIRST tokens and of every
- *               fourth from there on also entropy and the likeliest's probability (37 of the 42 us that all of it takes of 49,152 logits, AVX-512).  Nats.
+ *               eighth from there on also entropy and the likeliest's probability (37 of the 42 us that all of it takes of 49,152 logits, AVX-512).  Nats.
  *   experts     of a mixture: rows of the text, of its prompt and its tokens, that each expert of each layer got; rows that were computed, so not those that the cache had.
  *   sketch      the last hidden state of the prompt's last token, times a [SIGNALS_SKETCH, d_model] matrix of random signs / sqrt(SIGNALS_SKETCH),
  *               which keeps distances on average (Johnson & Lindenstrauss 1984; signs: Achlioptas 2003).  The same matrix for all models of a width. */
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #define SIGNALS_PROMPT 8
+#define SIGNALS_ONE_OF 16
 #define SIGNALS_SKETCH 16
 #define SIGNALS_FIRST 8
 struct text_signals {

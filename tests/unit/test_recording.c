@@ -112,7 +112,7 @@ static void a_row_tells_what_the_model_knows(void **state)
     assert_string_equal(ev->root, model->digest);
     assert_string_equal(ev->finish, "length");
     assert_true(ev->answer_tokens == 7 && ev->prompt_tokens > 5 && ev->cached_tokens == 0);
-    assert_true(ev->prompt_nll > 0 && ev->prompt_nll_tokens == (ev->prompt_tokens - 1 < SIGNALS_PROMPT ? ev->prompt_tokens - 1 : SIGNALS_PROMPT));
+    assert_true(ev->prompt_nll > 0 && ev->prompt_nll_tokens == signals_prompt_rows((int)ev->prompt_tokens, 0));
     assert_true(ev->entropy > 0 && ev->entropy < log(280) && ev->confidence > 1. / 280 && ev->confidence < 1 && ev->logprob < 0);
     assert_int_equal(ev->n_sketch, EVENT_SKETCH);
     assert_true(ev->first_s >= 0 && ev->total_s >= ev->first_s);

@@ -27,17 +27,17 @@ static void a_token_has_the_entropy_and_probabilities_of_its_logits(void **state
     assert_true(s.confidence == 1 && s.logprob == 0);
 }
 
-static void tokens_are_looked_at_at_first_and_then_every_fourth(void **state)
+static void tokens_are_looked_at_at_first_and_then_every_eighth(void **state)
 {
     (void)state;
     const float x[4] = { 1, 2, 3, 4 };
     struct text_signals all = { 0 };
     for (int i = 0; i < 20; i++) {
         const struct token_signal s = signals_token(x, 4, 3, i);
-        assert_int_equal(s.looked, i < 8 || i == 8 || i == 12 || i == 16);
+        assert_int_equal(s.looked, i < 8 || i == 8 || i == 16);
         signals_add(&all, &s);
     }
-    assert_true(all.n_token == 20 && all.n_look == 11);
+    assert_true(all.n_token == 20 && all.n_look == 10);
     assert_true(fabs(all.confidence / all.n_look - exp(all.logprob / all.n_token)) < 1e-6);          /* the likeliest was drawn */
 }
 
@@ -46,12 +46,14 @@ static void rows_of_a_prompt_are_spread_over_what_is_computed(void **state)
     (void)state;
     assert_int_equal(signals_prompt_rows(1, 0), 0);              /* nothing in it follows anything */
     assert_int_equal(signals_prompt_rows(5, 4), 0);
-    assert_int_equal(signals_prompt_rows(5, 0), 4);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(signals_prompt_row(5, 0, i), i);
+    assert_int_equal(signals_prompt_rows(5, 0), 1);
+    assert_int_equal(signals_prompt_row(5, 0, 0), 2);            /* in the middle */
+    assert_int_equal(signals_prompt_rows(17, 0), 2);
+    assert_int_equal(signals_prompt_rows(17, 1), 1);
+    assert_int_equal(signals_prompt_rows(SIGNALS_PROMPT * SIGNALS_ONE_OF, 0), SIGNALS_PROMPT);
     for (int kept = 0; kept < 1000; kept += 64) {
         const int n = signals_prompt_rows(1000, kept);
-        assert_int_equal(n, kept > 1000 - 1 - SIGNALS_PROMPT ? 999 - kept : SIGNALS_PROMPT);
+        assert_int_equal(n, kept > 999 - (SIGNALS_PROMPT - 1) * SIGNALS_ONE_OF ? 1 + (999 - kept) / SIGNALS_ONE_OF : SIGNALS_PROMPT);
         for (int i = 0; i < n; i++) {
             const int at = signals_prompt_row(1000, kept, i);
             assert_true(at >= kept && at < 999 && (i == 0 || at > signals_prompt_row(1000, kept, i - 1)));
@@ -86,7 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_has_the_entropy_and_probabilities_of_its_logits),
-        cmocka_unit_test(tokens_are_looked_at_at_first_and_then_every_fourth),
+        cmocka_unit_test(tokens_are_looked_at_at_first_and_then_every_eighth),
         cmocka_unit_test(rows_of_a_prompt_are_spread_over_what_is_computed),
         cmocka_unit_test(sketches_keep_distances_on_average),
     };
