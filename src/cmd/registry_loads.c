@@ -58,6 +58,7 @@ static int check(struct registry *g, const struct registry_version *v, struct er
 
 int registry_loads(struct registry *g, const struct registry_version *v, struct err *err)
 {
+    TRY(registry_has_bytes(g, v, err));
     const int rc = check(g, v, err);
     return rc ? err_context(err, "%s@%lld would not load", v->name, (long long)v->number) : 0;
 }

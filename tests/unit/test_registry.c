@@ -1,6 +1,7 @@
 /* test_registry.c - versions, aliases, releases and the journal, on SQLite and on PostgreSQL. */
 #include "../registries.h"
 #include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -97,6 +98,106 @@ static void a_registry_of_a_newer_program_is_left_alone(void **state)
     g = NULL;
     assert_int_equal(registry_open(&g, on_postgres ? database_where : in_dir("registry"), true, &err), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "needs a newer lathe"));
+}
+
+/* ---- tables of before ---- */
+
+static void copy_tree(const char *from, const char *to)
+{
+    char **names, a[600], b[600];
+    int n;
+    OK(file_mkdirs(to, &err));
+    OK(file_list(from, &names, &n, &err));
+    for (int i = 0; i < n; i++) {
+        struct buf text;
+        snprintf(a, sizeof a, "%.400s/%.150s", from, names[i]), snprintf(b, sizeof b, "%.400s/%.150s", to, names[i]);
+        if (file_is_dir(a)) {
+            copy_tree(a, b);
+            continue;
+        }
+        buf_init(&text);
+        OK(file_read(a, 1 << 20, &text, &err));
+        OK(file_write_all(b, text.data, text.len, &err));
+        buf_release(&text);
+    }
+    file_list_free(names, n);
+}
+
+static const char *where_it_is(void) { return on_postgres ? database() : in_dir("registry"); }
+
+/* A registry of version 2 of the tables, as a program of then wrote it. */
+static void put_old_registry(void)
+{
+    struct buf sql;
+    struct db *db;
+    database();
+    OK(file_remove_tree(in_dir("registry"), &err));
+    copy_tree("tests/golden/registry_2/blobs", in_dir("registry/blobs"));
+    buf_init(&sql);
+    OK(file_read("tests/golden/registry_2/registry.sql", 1 << 20, &sql, &err));
+    OK(db_open(&db, where_it_is(), &err));
+    if (on_postgres)
+        OK(db_script(db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &err));
+    OK(db_script(db, sql.data, &err));
+    db_close(db);
+    buf_release(&sql);
+}
+
+static void is_whole_and_new(void)
+{
+    int64_t version;
+    json_t *o;
+    OK(registry_open(&g, where_it_is(), false, &err));
+    OK(db_version(registry_db(g), "the registry", &version, &err));
+    assert_true(version >= 3);
+    OK(registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &o, &err));
+    if (!json_is_true(json_object_get(o, "valid")))
+        fail_msg("%s", json_dumps(o, 0));
+    assert_int_equal(json_integer_value(json_object_get(o, "records")), records());
+    json_decref(o);
+    const struct registry_release r = release("production");
+    assert_true(r.stable == 1 && r.candidate == 2 && r.share == 100);
+}
+
+static void a_registry_of_an_older_program_is_brought_up_and_goes_on(void **state)
+{
+    (void)state;
+    put_old_registry();
+    is_whole_and_new();
+    const int64_t n = records();
+    assert_true(added("m", "three").number == 3);
+    assert_true(records() == n + 1);
+}
+
+static void killed_while_it_is_brought_up_it_is_old_or_new(void **state)
+{
+    (void)state;
+    int n_old = 0;
+    for (int i = 0; i < FEWER(30, 5); i++) {
+        put_old_registry();
+        const char *where = where_it_is();
+        const pid_t pid = fork();
+        if (!pid) {
+            registry_open(&g, where, false, &err);
+            _exit(0);
+        }
+        usleep((useconds_t)(i * 300));
+        kill(pid, SIGKILL);
+        assert_true(waitpid(pid, NULL, 0) == pid);
+        struct db *db;
+        int64_t version, dropped;
+        OK(db_open(&db, where, &err));
+        OK(db_version(db, "the registry", &version, &err));
+        OK(db_query_int(&dropped, db, 0, on_postgres ? "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'dropped'"
+                                                  : "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'dropped'", NULL, 0, &err));
+        db_close(db);
+        assert_true((version == 2 && dropped == 0) || (version >= 3 && dropped == 1));
+        n_old += version == 2;
+        is_whole_and_new();
+        registry_close(g);
+        g = NULL;
+    }
+    print_message("%d times it was still the old one\n", n_old);
 }
 
 /* ---- versions ---- */
@@ -705,6 +806,8 @@ static const struct CMUnitTest registry[] = {
     R(names_versions_and_aliases_are_told_apart),
     R(a_registry_that_is_not_there_is_said),
     R(a_registry_of_a_newer_program_is_left_alone),
+    R(a_registry_of_an_older_program_is_brought_up_and_goes_on),
+    R(killed_while_it_is_brought_up_it_is_old_or_new),
     R(versions_are_numbered_and_the_same_contents_are_the_same_version),
     R(what_was_added_is_a_copy_that_later_edits_do_not_reach),
     R(a_view_that_was_damaged_is_made_again),
