@@ -211,6 +211,47 @@ static void texts_are_gone_when_their_time_is_over(void **state)
     events_close(e);
 }
 
+/* A clock that jumps ahead takes texts early, and one that is set back keeps them until it has caught up: never is one shown after its moment by the clock that there is. */
+static void texts_are_gone_across_restarts_and_jumps_of_the_clock(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    const int64_t now = when_now();
+    struct event ev = sample("a", now);
+    struct seen s = { 0 };
+    ev.prompt = "the secret of a restart", ev.answer = "an answer";
+    write_one(e, &ev, now + DAY);
+    when_set(now - 10 * DAY);                            /* set back: it stays, over a restart too */
+    events_close(e);
+    e = opened();
+    OK(events_find(e, "a", see, &s, &err));
+    assert_string_equal(s.prompt, "the secret of a restart");
+    events_close(e);
+    when_set(now + 2 * DAY);                             /* ahead: who opens it deletes */
+    e = opened();
+    OK(events_find(e, "a", see, &s, &err));
+    assert_string_equal(s.prompt, "-");
+    if (!on_postgres)
+        assert_false(lies_in_files("secret of a restart"));
+    when_set(now);                                       /* and back again: it is gone for good */
+    OK(events_find(e, "a", see, &s, &err));
+    assert_string_equal(s.prompt, "-");
+    ev = sample("b", now);
+    ev.prompt = "another secret";
+    write_one(e, &ev, now + DAY);
+    when_set(now + DAY);                                 /* its moment, before anybody deletes: not shown */
+    OK(events_find(e, "b", see, &s, &err));
+    assert_string_equal(s.prompt, "-");
+    if (!on_postgres)
+        assert_true(lies_in_files("another secret"));
+    events_close(e);
+    e = opened();
+    if (!on_postgres)
+        assert_false(lies_in_files("another secret"));
+    events_close(e);
+    when_set(-1);
+}
+
 static void a_user_is_erased_whole(void **state)
 {
     (void)state;
@@ -282,7 +323,7 @@ static void refusals_are_known_by_how_they_begin(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
+        EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(texts_are_gone_across_restarts_and_jumps_of_the_clock), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
         EACH(refusals_are_known_by_how_they_begin),
     };
     return ON_BOTH_DATABASES(tests);
