@@ -162,6 +162,7 @@ int child_run(const struct child_wish *w, const char *result, int *code, struct 
 
 /* ---- left to itself ---- */
 
+struct child_id child_self(void) { return (struct child_id){ .pid = getpid(), .born = born(getpid()) }; }
 bool child_lives(const struct child_id *id) { return id->pid > 0 && id->born && born(id->pid) == id->born; }
 
 int child_end(const struct child_id *id, bool tell, struct err *err)

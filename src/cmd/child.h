@@ -19,6 +19,7 @@ int child_run(const struct child_wish *w, const char *result, int *code, struct 
 
 /* One that goes on: until the file `ready` is there; it is removed before.  ERR_IO where it ends first, with its exit code; ERR_STOPPED on a signal, and then it is ended. */
 int child_start(const struct child_wish *w, const char *ready, struct child_id *out, struct err *err);
+struct child_id child_self(void);
 bool child_lives(const struct child_id *id);
 /* Waits until it is gone, a minute at most: ERR_BUSY.  tell: after SIGTERM. */
 int child_end(const struct child_id *id, bool tell, struct err *err);

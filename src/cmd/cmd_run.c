@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,6 +23,7 @@ struct running {
     struct digests d;
     bool again[FLOW_STAGES_MAX];             /* asked for by --from, or after one that will run */
     int last, n_ran;                         /* last: the place of --until */
+    bool beside;                             /* another run is at it: this one only looks */
     json_t *told;                            /* of the stages, for --json */
 };
 
@@ -56,7 +58,8 @@ static double seconds_planned(const struct flow *f, const struct flow_stage *s)
     json_t *plan = NULL;
     if (!opt_find(s->command.opts, "dry-run") || flow_argv(&w, f, s, &none) < 0)
         return -1;
-    char *folder = mem_printf("%s/.plan", f->out), *result = mem_printf("%s/.plan/%s.json", f->out, s->name), *log = mem_printf("%s/.plan/%s.log", f->out, s->name);
+    const int me = (int)getpid();
+    char *folder = mem_printf("%s/.plan-%d", f->out, me), *result = mem_printf("%s/.plan-%d/%s.json", f->out, me, s->name), *log = mem_printf("%s/.plan-%d/%s.log", f->out, me, s->name);
     bool made = folder && result && log && !words_add(&w, "--dry-run", 9, &none) && !file_mkdirs(folder, &none);
     for (int i = 0; made && i + 1 < w.n; i++)            /* what it writes goes beside the real thing */
         if (!strcmp(w.at[i], "--out")) {
@@ -139,6 +142,17 @@ static int begin(struct running *r, const struct flow_stage *s, json_t *record, 
     return digests_save(&r->d, err);
 }
 
+/* Where this machine reaches it: an address that stands for all of them is its own. */
+static int url_of(const struct flow_stage *s, int port, char *out, size_t n)
+{
+    const char *host = tree_text_at(s->options, "host"), *scheme = *tree_text_at(s->options, "tls-cert") ? "https" : "http";
+    if (!*host || !strcmp(host, "0.0.0.0"))
+        host = "127.0.0.1";
+    if (!strcmp(host, "::"))
+        host = "::1";
+    return snprintf(out, n, strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", scheme, host, port);
+}
+
 /* The port that a server wrote, and from it where it answers. */
 static int served_at(const struct flow_stage *s, const char *port_path, const struct child_id *id, struct err *err)
 {
@@ -146,10 +160,12 @@ static int served_at(const struct flow_stage *s, const char *port_path, const st
     buf_init(&b);
     char *path = file_of(s, "result.json");
     int rc = path ? file_read(port_path, 100, &b, err) : ERR(err, NOMEM, "no memory for a path");
-    char text[200];
-    const int port = atoi(b.data), n = snprintf(text, sizeof text, "{\"pid\": %d, \"port\": %d, \"url\": \"http://127.0.0.1:%d\"}\n", (int)id->pid, port, port);
+    char url[300], text[400];
+    const int port = atoi(b.data);
+    if (!rc && url_of(s, port, url, sizeof url) >= (int)sizeof url)
+        rc = ERR(err, RANGE, "stage '%s': host: expected an address of at most 255 bytes", s->name);
     if (!rc)
-        rc = file_write_all(path, text, (size_t)n, err);
+        rc = file_write_all(path, text, (size_t)snprintf(text, sizeof text, "{\"pid\": %d, \"port\": %d, \"url\": \"%s\"}\n", (int)id->pid, port, url), err);
     mem_free(path);
     buf_release(&b);
     return rc;
@@ -305,6 +321,11 @@ static int plan_stage(struct running *r, int i, struct err *err)
         rc = 0;
     if (!rc && wanted)
         rc = look(r, i, before, wanted, &why, &reason, err);
+    const struct child_id id = id_of(before);
+    if (!rc && why == RECORD_UNFINISHED && child_lives(&id)) {
+        buf_clear(&reason);
+        rc = buf_add_str(&reason, "it runs now", err);
+    }
     r->again[i] = after || why != RECORD_SAME || !wanted;
     if (!rc)
         rc = why != RECORD_SAME || !after ? tell_plan(r, s, why == RECORD_SAME ? "same" : "would_run", why == RECORD_SAME ? "nothing changed" : reason.data, before, wanted != NULL, err)
@@ -373,9 +394,44 @@ static int run_all(struct running *r, struct err *err)
     TRY(place_of(r, "from", from, -1, &first, err));
     for (int i = 0; i <= r->last && !rc; i++)
         rc = cmd_stop ? ERR(err, STOPPED, "stopped before stage '%s'", r->f.stage[i].name) : dry_run ? plan_stage(r, i, err) : run_stage(r, i, err);
-    const int saved = digests_save(&r->d, rc ? NULL : err);
+    const int saved = r->beside ? 0 : digests_save(&r->d, rc ? NULL : err);
     const int printed = rc && !cmd_json ? 0 : print(r, t0, rc ? NULL : err);
     return rc ? rc : saved ? saved : printed;
+}
+
+/* Who is at it, OUT/run.json: for --stop. */
+static int say_who(const char *path, struct err *err)
+{
+    const struct child_id me = child_self();
+    char text[80];
+    return file_write_all(path, text, (size_t)snprintf(text, sizeof text, "{\"pid\": %d, \"born\": %lld}\n", (int)me.pid, me.born), err);
+}
+
+/* The one that is at it saves what it has, and ends. */
+static int end_other(const char *path, const char *folder, int *lock, struct err *err)
+{
+    json_t *who = NULL;
+    TRY(tree_load(&who, path, 4096, err));
+    const struct child_id id = id_of(who);
+    json_decref(who);
+    TRY(child_end(&id, true, err));
+    log_info("run: process %d was ended", (int)id.pid);
+    return file_lock(folder, lock, err);
+}
+
+/* One run at a time; a look (--dry-run) needs no place, and --stop makes room. */
+static int take_place(struct running *r, int *lock, struct err *err)
+{
+    char *path = file_join(r->f.out, "run.json");
+    int rc = path ? file_lock(r->f.out, lock, err) : ERR(err, NOMEM, "no memory for a path");
+    if (rc == ERR_BUSY && dry_run && !stop)
+        rc = 0, r->beside = true;
+    else if (rc == ERR_BUSY && stop)
+        rc = end_other(path, r->f.out, lock, err);
+    else if (!rc && !dry_run)
+        rc = say_who(path, err);
+    mem_free(path);
+    return rc == ERR_BUSY ? err_context(err, "%s: another lathe run is at it", r->f.path) : rc;
 }
 
 static int run_run(const char *const *args, int n_args, struct err *err)
@@ -386,8 +442,8 @@ static int run_run(const char *const *args, int n_args, struct err *err)
     int rc = r.told ? flow_read(&r.f, n_args ? args[0] : "lathe.yaml", find_command, err) : ERR(err, NOMEM, "no memory for the stages");
     if (!rc)
         rc = file_mkdirs(r.f.out, err);
-    if (!rc && (rc = file_lock(r.f.out, &lock, err)) < 0)
-        rc = err_context(err, "%s: another lathe run is at it", r.f.path);
+    if (!rc)
+        rc = take_place(&r, &lock, err);
     if (!rc)
         rc = digests_open(&r.d, r.f.out, err);
     if (!rc)
@@ -403,7 +459,7 @@ static const struct opt opts[] = {
     { OPT_FLAG, "dry-run", &dry_run, NULL, "say what would run, why, and how long it would take; nothing is run but plans", 0, 0 },
     { OPT_STR, "until", &until, "<stage>", "the last stage to run", 0, 0 },
     { OPT_STR, "from", &from, "<stage>", "run this stage though nothing changed; those after it run where what it makes changes", 0, 0 },
-    { OPT_FLAG, "stop", &stop, NULL, "end the stages that stay (servers)", 0, 0 },
+    { OPT_FLAG, "stop", &stop, NULL, "end the stages that stay (servers), and the run that is at work, which saves what it has", 0, 0 },
     OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_run = {
@@ -427,6 +483,6 @@ const struct command command_run = {
     "NAME.run/STAGE has out/, result.json (what it printed), log (what it said) and stage.json: command line, digests of all inputs, of what came of it, state, times and the program's\n"
     "version, which together say where each result comes from.  `stays: true` is for servers: the stage is done when it can be asked, goes on by itself, and\n"
     "$(STAGE.url) is where; a later run leaves it alone, or replaces it where its inputs changed, and --stop ends it.  Exit code 3 of a stage, a gate that said no,\n"
-    "ends the run with 3, unless the stage has `gate: warn`.  Two runs of one file at once are refused.\n"),
+    "ends the run with 3, unless the stage has `gate: warn`.  Two runs of one file at once are refused; --dry-run looks beside one, and --stop ends it.\n"),
     opts, run_run, 0, 1,
 };

@@ -287,6 +287,26 @@ static int need_of_text(void *ctx, const char *text, struct err *err)
     return rc;
 }
 
+/* What a stage writes to is no other's folder. */
+static int check_written(const struct flow *f, const struct flow_stage *s, struct err *err)
+{
+    const char *key;
+    json_t *v;
+    struct buf b;
+    int rc = 0;
+    buf_init(&b);
+    json_object_foreach(s->options, key, v) {
+        struct err none;
+        if (rc || !flow_is_written(key) || !json_is_string(v) || flow_expand(&b, f, s, json_string_value(v), &none) < 0)     /* not known yet */
+            continue;
+        const int owner = flow_owner(f, b.data);
+        if (owner >= 0 && &f->stage[owner] != s)
+            rc = ERR(err, FORMAT, "%s: stage '%s': %s: %s is within the folder of stage '%s', which that one alone writes", f->path, s->name, key, b.data, f->stage[owner].name);
+    }
+    buf_release(&b);
+    return rc;
+}
+
 static int read_needs(struct flow *f, struct flow_stage *s, const json_t *stage, struct err *err)
 {
     const json_t *needs = json_object_get(stage, "needs");
@@ -300,6 +320,7 @@ static int read_needs(struct flow *f, struct flow_stage *s, const json_t *stage,
         s->need[which] = true;
     }
     struct needing n = { .f = f, .s = s };
+    TRY(check_written(f, s, err));
     return flow_texts(s, false, need_of_text, &n, err);
 }
 

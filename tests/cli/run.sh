@@ -44,6 +44,7 @@ rm -r dogs.run/train/out
 lathe run --quiet --until train 2> /dev/null & pid=$!
 until [ -e dogs.run/train/out/checkpoints/latest ]; do sleep 0.02; done
 run | sed 's/ is in use.*/ is in use/'
+run --dry-run --until train | sed 's/; .*//'
 kill -9 $pid; wait $pid 2> /dev/null
 run --until train
 grep -E -o 'going on from step|step 12000: held-out loss' dogs.run/train/log
@@ -53,6 +54,14 @@ setsid sh -c 'trap "" TERM; exec lathe run --quiet --until train' 2> /dev/null &
 until grep -q running dogs.run/train/stage.json && [ -e dogs.run/train/out/metrics.jsonl ]; do sleep 0.02; done
 kill -INT -- -$pid; wait $pid; echo "exit $?"
 ls dogs.run/train/out/checkpoints/latest
+run --until train
+grep -c 'going on from step' dogs.run/train/log
+echo '--- --stop ends a run that is at work, and the same goes on'
+sed -i 's/lr: 2e-3/lr: 3e-3/' config.yaml
+lathe run --quiet --until train 2> /dev/null & pid=$!
+until grep -q running dogs.run/train/stage.json && [ -e dogs.run/train/out/metrics.jsonl ]; do sleep 0.02; done
+run --stop
+wait $pid; echo "exit $?"
 run --until train
 grep -c 'going on from step' dogs.run/train/log
 echo '--- killed while a server begins: the next run has it'

@@ -81,6 +81,8 @@ static void what_is_wrong_with_a_file_is_named(void **state)
     refused("stages: {a: {run: make, needs: [a]}}", "need each other, or one that does: 'a'");
     refused("stages: {a: {run: 'make $(b)'}, c: {run: make}, b: {run: make, needs: [a]}}", "need each other, or one that does: 'a', 'b'");
     refused("stages: {a: {run: make}, a: {run: make}}", "a");
+    refused("out: o\nstages: {a: {run: make, options: {out: '$(b)/x'}}, b: {run: make}}", "stage 'a': out: o/b/out/x is within the folder of stage 'b'");
+    refused("out: o\nstages: {a: {run: make, options: {out: o/b}}, b: {run: make}}", "stage 'a': out: o/b is within the folder of stage 'b'");
 }
 
 static void stages_come_after_those_they_need(void **state)
