@@ -72,4 +72,29 @@ int sha256_of_file(const char *path, char hex[SHA256_HEX], struct err *err)
 }
 
 uint64_t hash64(const void *p, size_t n, uint64_t seed) { return XXH3_64bits_withSeed(p, n, seed); }
+
+int hash64_init(struct hash64_stream *h, struct err *err)
+{
+    h->state = XXH3_createState();
+    if (!h->state)
+        return ERR(err, NOMEM, "no memory for XXH3");
+    XXH3_64bits_reset(h->state);
+    return 0;
+}
+
+void hash64_add(struct hash64_stream *h, const void *p, size_t n) { XXH3_64bits_update(h->state, p, n); }
+
+uint64_t hash64_end(struct hash64_stream *h)
+{
+    const uint64_t sum = XXH3_64bits_digest(h->state);
+    XXH3_64bits_reset(h->state);
+    return sum;
+}
+
+void hash64_release(struct hash64_stream *h)
+{
+    XXH3_freeState(h->state);
+    h->state = NULL;
+}
+
 uint64_t hash_xxh64(const void *p, size_t n) { return XXH64(p, n, 0); }

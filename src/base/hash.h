@@ -25,5 +25,11 @@ void sha1_add(struct sha1 *h, const void *p, size_t n);
 void sha1_end(struct sha1 *h, char hex[SHA1_HEX]);                 /* also releases; h may be initialised again */
 
 uint64_t hash64(const void *p, size_t n, uint64_t seed);           /* XXH3 64 */
+/* The same of bytes that come one after another, with seed 0. */
+struct hash64_stream { void *state; };
+int hash64_init(struct hash64_stream *h, struct err *err);
+void hash64_add(struct hash64_stream *h, const void *p, size_t n);
+uint64_t hash64_end(struct hash64_stream *h);                      /* of what was added since the last one; h goes on with nothing */
+void hash64_release(struct hash64_stream *h);                      /* a zeroed one too */
 uint64_t hash_xxh64(const void *p, size_t n);                      /* XXH64, seed 0: what others write down */
 #endif

@@ -10,8 +10,9 @@
 #include "base/tree.h"
 #include "card/card.h"
 #include "cmd/cmd.h"
+#include "store/evidence_kind.h"
 
-enum { REPORT_MAX = 256 << 20, ANSWERS_MAX = 4 << 20 };
+enum { ANSWERS_MAX = 4 << 20 };
 
 static const char *out_dir, *name, *version, *created, *answers_path, *build_dir;
 
@@ -70,7 +71,7 @@ static int load_build(json_t **out, const char *report_path, struct err *err)
     if (!build_dir)
         return 0;
     TRY(path_of(&path, build_dir, "build.json", err));
-    int rc = tree_load(out, path, REPORT_MAX, err);
+    int rc = tree_load(out, path, EVIDENCE_BYTES_MAX, err);
     if (!rc)
         rc = sha256_of_file(report_path, sum, err);
     const char *of = json_string_value(json_object_get(json_object_get(*out, "audit"), "report_sha256"));
@@ -116,7 +117,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     (void)n_args;
     int rc = !out_dir ? ERR(err, USAGE, "--out is missing: the folder for the documents") : of ? date_of(&o.created, date, err) : no_memory(err);
     rc = rc ? rc : path_of(&path, args[0], "report.json", err);
-    rc = rc ? rc : tree_load(&report, path, REPORT_MAX, err);
+    rc = rc ? rc : tree_load(&report, path, EVIDENCE_BYTES_MAX, err);
     rc = rc ? rc : load_answers(&answers, err);
     rc = rc ? rc : load_build(&build, path, err);
     o.name = name ? name : of && *of ? of : NULL;

@@ -11,8 +11,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/gate.h"
-
-#define REPORT_MAX ((size_t)1 << 30)
+#include "store/evidence_kind.h"
 
 static const char *policy_name = "default", *override;
 
@@ -126,7 +125,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     char *path = file_join(args[0], "report.json");
     int rc = !path ? ERR(err, NOMEM, "no memory for a path") : !file_exists(path) ? ERR(err, USAGE, "'%s' is no finished audit: there is no report.json in it", args[0]) : 0;
     rc = rc ? rc : file_lock(args[0], &lock, err);
-    rc = rc ? rc : tree_load(&report, path, REPORT_MAX, err);
+    rc = rc ? rc : tree_load(&report, path, EVIDENCE_BYTES_MAX, err);
     if (!rc && !json_is_object(report))
         rc = ERR(err, FORMAT, "'%s' is no report of an audit", path);
     rc = rc ? rc : judge(report, args[0], err);

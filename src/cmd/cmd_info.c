@@ -30,34 +30,36 @@ static int memory_of(const char *path, const struct config *c, size_t *out, stru
     return engine_plan_bytes(out, path, &(struct engine_opts){ .n_slot = 1, .step_tokens = 512 }, cmd_n_thread(), err);
 }
 
-/* One digest for the weights: of the files' digests in the order of the shards. */
-static int digest_of_files(const char *(*name)(const void *files, int i), const void *files, int n, char out[SHA256_HEX], struct err *err)
+int weights_digest(const char *const *digest, int n, char out[SHA256_HEX], struct err *err)
 {
     struct sha256 all;
-    char one[SHA256_HEX];
-    if (n == 1)
-        return sha256_of_file(name(files, 0), out, err);
-    TRY(sha256_init(&all, err));
-    for (int i = 0; i < n; i++) {
-        const int rc = sha256_of_file(name(files, i), one, err);
-        if (rc < 0) {
-            sha256_end(&all, out);
-            return rc;
-        }
-        sha256_add(&all, one, sizeof one - 1);
+    if (n == 1) {
+        memcpy(out, digest[0], SHA256_HEX);
+        return 0;
     }
+    TRY(sha256_init(&all, err));
+    for (int i = 0; i < n; i++)
+        sha256_add(&all, digest[i], SHA256_HEX - 1);
     sha256_end(&all, out);
     return 0;
 }
 
-static const char *st_file(const void *st, int i) { return safetensors_file_name(st, i); }
-static const char *gguf_file(const void *g, int i) { return gguf_file_name(g, i); }
+static int n_file_of(const struct source *s) { return source_gguf(s) ? gguf_n_file(source_gguf(s)) : source_safetensors(s)->n_file; }
+static const char *file_of(const struct source *s, int i) { return source_gguf(s) ? gguf_file_name(source_gguf(s), i) : safetensors_file_name(source_safetensors(s), i); }
 
-static int weights_digest(const struct source *s, char out[SHA256_HEX], struct err *err)
+static int digest_of(const struct source *s, char out[SHA256_HEX], struct err *err)
 {
-    const struct gguf *g = source_gguf(s);
-    const struct safetensors *st = source_safetensors(s);
-    return g ? digest_of_files(gguf_file, g, gguf_n_file(g), out, err) : digest_of_files(st_file, st, st->n_file, out, err);
+    const int n = n_file_of(s);
+    char (*hex)[SHA256_HEX] = mem_alloc_array((size_t)n, sizeof *hex);
+    const char **each = mem_alloc_array((size_t)n, sizeof *each);
+    int rc = hex && each ? 0 : ERR(err, NOMEM, "no memory for %d digests", n);
+    for (int i = 0; i < n && !rc; i++)
+        each[i] = hex[i], rc = sha256_of_file(file_of(s, i), hex[i], err);
+    if (!rc)
+        rc = weights_digest(each, n, out, err);
+    mem_free(each);
+    mem_free(hex);
+    return rc;
 }
 
 struct facts {
@@ -117,9 +119,7 @@ static int gather(const char *path, struct facts *f, struct err *err)
         f->tok = NULL;
     else if (tok_load(&f->tok, source_gguf(f->source) ? gguf_file_name(source_gguf(f->source), 0) : path, &none) < 0)
         log_warn("tokenizer: %s", none.msg);
-    if (f->known)
-        TRY(check_tensors(f, err));
-    return weights_digest(f->source, f->sha256, err);
+    return f->known ? check_tensors(f, err) : 0;
 }
 
 /* ---- what is in the file ---- */
@@ -255,12 +255,12 @@ static json_t *facts_json(const struct facts *f)
 {
     const struct config *c = &f->c;
     if (!f->known)
-        return json_pack("{s:s, s:o}", "sha256", f->sha256, "file", file_json(f->source));
-    return json_pack("{s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:o, s:I, s:s, s:o}", "family", family_name(c->family), "parameters",
+        return json_pack("{s:s*, s:o}", "sha256", *f->sha256 ? f->sha256 : NULL, "file", file_json(f->source));
+    return json_pack("{s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:o, s:I, s:s*, s:o}", "family", family_name(c->family), "parameters",
                      (json_int_t)f->total, "active_parameters", (json_int_t)f->active, "n_layer", c->n_layer, "d_model", c->d_model, "n_head", c->n_head, "n_kv_head",
                      c->n_kv_head, "d_head", c->d_head, "d_ff", c->n_expert ? c->d_ff_expert : c->d_ff, "n_expert", c->n_expert, "top_k", c->top_k, "ctx", c->ctx,
                      "norm", norm_kind_name(c->norm), "activation", act_kind_name(c->act), "positions", pos_kind_name(c->pos), "tied_embeddings", c->tie_embeddings, "features", lines_of(f->features.data),
-                     "generate_bytes", (json_int_t)f->memory, "sha256", f->sha256, "file", file_json(f->source));
+                     "generate_bytes", (json_int_t)f->memory, "sha256", *f->sha256 ? f->sha256 : NULL, "file", file_json(f->source));
 }
 
 static int print_facts(const struct facts *f, struct err *err)
@@ -309,13 +309,18 @@ static void end_facts(struct facts *f)
     buf_release(&f->features);
 }
 
-int info_facts(json_t **out, const char *path, struct err *err)
+int info_facts(json_t **out, json_t **weights, const char *path, struct err *err)
 {
     struct facts f;
     begin_facts(&f);
     int rc = gather(path, &f, err);
-    if (!rc && !(*out = facts_json(&f)))
+    *out = rc ? NULL : facts_json(&f), *weights = rc ? NULL : json_array();
+    for (int i = 0; !rc && i < n_file_of(f.source); i++)
+        rc = json_array_append_new(*weights, json_string(file_of(f.source, i))) ? ERR_NOMEM : 0;
+    if (rc == ERR_NOMEM || (!rc && (!*out || !*weights)))
         rc = ERR(err, NOMEM, "no memory for what the model is");
+    if (rc)
+        json_decref(*out), json_decref(*weights);
     end_facts(&f);
     return rc;
 }
@@ -326,6 +331,8 @@ static int run_info(const char *const *args, int n_args, struct err *err)
     struct facts f;
     begin_facts(&f);
     int rc = gather(args[0], &f, err);
+    if (!rc)
+        rc = digest_of(f.source, f.sha256, err);
     if (f.warnings.len)
         log_warn("%.*s", (int)(f.warnings.len - 1), f.warnings.data);
     if (!rc)

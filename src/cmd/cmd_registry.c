@@ -114,16 +114,19 @@ static int tell_added(const struct registry_version *v, struct err *err)
 int cmd_registry_add(struct registry *g, struct registry_addition *a, bool facts_too, const struct journal_by *by, struct registry_version *v, struct err *err)
 {
     const char *skip[OPT_LIST_MAX + 2];
-    json_t *facts = NULL;
+    struct registry_facts r = { .path = NULL };
     *skip = NULL;
     if (!a->files)
         TRY(skip_checkpoints(a->path, skip, err));
-    if (facts_too && cmd_registry_facts(&facts, a->kind, a->path, skip, err))
-        return strcmp(a->kind, "model") ? err->code : err_context(err, "%.200s is no model that can be loaded (--no-facts takes it as it is)", a->path);
-    a->facts = facts, a->skip = skip;
+    if (facts_too && !strcmp(a->kind, "model")) {
+        if (registry_facts_read(&r, a->path, err))
+            return err_context(err, "%.200s is no model that can be loaded (--no-facts takes it as it is)", a->path);
+        a->facts = r.facts, a->complete = registry_facts_complete, a->ctx = &r;
+    }
+    a->skip = skip;
     const int rc = registry_add(g, a, by, v, err);
-    json_decref(facts);
-    a->facts = NULL, a->skip = NULL;
+    registry_facts_release(&r);
+    a->facts = NULL, a->complete = NULL, a->ctx = NULL, a->skip = NULL;
     return rc;
 }
 

@@ -18,10 +18,13 @@ int cmd_registry_with(int (*run)(struct registry *g, void *ctx, struct err *err)
 /* FOLDER/2026-11-27.checkpoint, signed by a private key's file, where today's is not there yet. */
 int cmd_checkpoint_of_day(const char *key, const char *folder, struct err *err);
 
-/* What a version is, to be kept with it: of a model what lathe info says and the digests of its tokenizer and chat template, its
- * generation config and licence where its files have them; `digests`: by which evidence calls it (model_digest), of the folder as it is and as it will be in the
- * registry, without what skip names (manifest_list). */
-int cmd_registry_facts(json_t **out, const char *kind, const char *path, const char *const *skip, struct err *err);
+/* What a version of a model is, to be kept with it: what lathe info says and the digests of its tokenizer and chat template, its generation config and licence where
+ * its files have them.  registry_facts_complete() is registry_addition's: it adds "sha256", the digest of the weights, and `digests`, by which evidence calls it
+ * (model_digest), of the folder as it is and as it is in the registry; the weights are read again only where the folder has files that the version has not. */
+struct registry_facts { const char *path; json_t *facts, *weights; };
+int registry_facts_read(struct registry_facts *r, const char *path, struct err *err);
+int registry_facts_complete(void *ctx, json_t *facts, const struct manifest *files, const char digest[SHA256_HEX], struct err *err);
+void registry_facts_release(struct registry_facts *r);
 /* registry_add() with these facts, unless facts_too is false, and without checkpoints in the folder of a run and what --ignore names. */
 int cmd_registry_add(struct registry *g, struct registry_addition *a, bool facts_too, const struct journal_by *by, struct registry_version *out, struct err *err);
 #endif

@@ -12,8 +12,9 @@
 #include "report/outline.h"
 #include "report/report.h"
 #include "store/evidence_figure.h"
+#include "store/evidence_kind.h"
 
-enum { EVIDENCE_MAX = 256 << 20, FACTS_MAX = 1 << 20 };
+enum { FACTS_MAX = 1 << 20 };
 static const char *out_dir, *said_path;
 
 /* What the documents are made of. */
@@ -47,7 +48,7 @@ static int write_evidence(struct dossier *d, const json_t *e, struct err *err)
         return ERR(err, CORRUPT, "%s@%lld: evidence without a digest, a kind or a file's name", d->v.name, (long long)d->v.number);
     buf_init(&b);
     char *path = evidence_path(d, blob, file, kind);
-    int rc = path ? blob_get(registry_folder(d->g), blob, EVIDENCE_MAX, &b, err) : ERR(err, NOMEM, "no memory for a path");
+    int rc = path ? blob_get(registry_folder(d->g), blob, EVIDENCE_BYTES_MAX, &b, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = file_write_all(path, b.data, b.len, err);
     if (!rc && !strcmp(kind, "audit"))

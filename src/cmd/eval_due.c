@@ -9,8 +9,8 @@
 #include "cmd/cmd.h"
 #include "eval/due.h"
 #include "eval/evidence.h"
+#include "store/evidence_kind.h"
 
-#define REPORT_MAX ((size_t)1 << 30)
 
 static int add_missing(struct task_list *l, const char *name, const struct err *why, struct err *err)
 {
@@ -161,7 +161,7 @@ static int read_report(struct picking *p, const char *folder, struct err *err)
     if (!folder)
         return 0;
     char *path = file_join(folder, "report.json");
-    const int rc = path ? tree_load(&p->report, path, REPORT_MAX, err) : ERR(err, NOMEM, "no memory for a path");
+    const int rc = path ? tree_load(&p->report, path, EVIDENCE_BYTES_MAX, err) : ERR(err, NOMEM, "no memory for a path");
     mem_free(path);
     TRY(rc);
     return json_is_array(json_object_get(p->report, "contamination"))

@@ -119,54 +119,87 @@ static int model_facts(json_t *o, const char *path, struct err *err)
     return rc;
 }
 
-/* ---- by which evidence calls it ---- */
+/* ---- by which evidence calls it: once all is copied ---- */
 
-/* model_digest() of the folder that the registry will have. */
-static int digest_of_version(const char *path, const char *const *skip, char hex[SHA256_HEX], struct err *err)
+/* The digest of a file of weights that was copied; else it lies elsewhere, and is read. */
+static int digest_of_weights(char out[SHA256_HEX], const struct registry_facts *r, const char *weights, const struct manifest *files, struct err *err)
 {
-    struct manifest m;
-    struct sha256 h;
-    TRY(sha256_init(&h, err));
-    int rc = manifest_list(&m, path, skip, true, err);
-    for (int i = 0; i < m.n && !rc; i++) {
-        if (strchr(m.file[i].name, '/'))
-            continue;
-        struct file_map map;
-        char *file = manifest_path(path, m.file[i].name);
-        rc = file ? file_map_open(&map, file, err) : ERR(err, NOMEM, "no memory for the path of a file");
-        if (!rc) {
-            sha256_add(&h, m.file[i].name, strlen(m.file[i].name) + 1);
-            sha256_add(&h, map.data, map.size);
-            file_map_close(&map);
-        }
+    const size_t n = strlen(r->path);
+    const char *name = strncmp(weights, r->path, n) ? "" : weights + n;
+    const struct manifest_file *f = !*name && files->n == 1 && !strcmp(weights, r->path) ? &files->file[0] : manifest_find(files, name + strspn(name, "/"));
+    if (!f)
+        return sha256_of_file(weights, out, err);
+    memcpy(out, f->sha256, SHA256_HEX);
+    return 0;
+}
+
+static int put_weights(json_t *o, const struct registry_facts *r, const struct manifest *files, struct err *err)
+{
+    const size_t n = json_array_size(r->weights);
+    char (*hex)[SHA256_HEX] = mem_alloc_array(n, sizeof *hex), all[SHA256_HEX];
+    const char **each = mem_alloc_array(n, sizeof *each);
+    int rc = hex && each ? 0 : ERR(err, NOMEM, "no memory for %zu digests", n);
+    for (size_t i = 0; i < n && !rc; i++)
+        each[i] = hex[i], rc = digest_of_weights(hex[i], r, json_string_value(json_array_get(r->weights, i)), files, err);
+    if (!rc)
+        rc = weights_digest(each, (int)n, all, err);
+    mem_free(each);
+    mem_free(hex);
+    return rc ? rc : put(o, "sha256", json_string(all), err);
+}
+
+/* Is all that model_digest() reads at the top of the folder in the version, too?  (What is in the version is there.) */
+static int is_whole(bool *whole, const char *path, const struct manifest *files, struct err *err)
+{
+    char **names;
+    int n;
+    *whole = true;
+    TRY(file_list(path, &names, &n, err));
+    int rc = 0;
+    for (int i = 0; i < n && *whole && !rc; i++) {
+        char *file = file_join(path, names[i]);
+        rc = file ? 0 : ERR(err, NOMEM, "no memory for the path of a file");
+        *whole = !rc && (!strcmp(names[i], "model.sig") || file_is_dir(file) || manifest_find(files, names[i]));
         mem_free(file);
     }
-    sha256_end(&h, hex);
-    manifest_release(&m);
+    file_list_free(names, n);
     return rc;
 }
 
-static int put_digests(json_t *o, const char *path, const char *const *skip, struct err *err)
+static int put_digests(json_t *o, const char *path, const struct manifest *files, const char *as_it_will_be, struct err *err)
 {
-    char as_it_is[SHA256_HEX], as_it_will_be[SHA256_HEX];
+    char as_it_is[SHA256_HEX];
+    bool whole = true;
+    if (file_is_dir(path))
+        TRY(is_whole(&whole, path, files, err));
+    if (whole && as_it_will_be)
+        return put(o, "digests", json_pack("[s]", as_it_will_be), err);
     TRY(model_digest(path, as_it_is, err));
-    if (!file_is_dir(path))
+    if (whole)
         return put(o, "digests", json_pack("[s]", as_it_is), err);
-    TRY(digest_of_version(path, skip, as_it_will_be, err));
-    return put(o, "digests", strcmp(as_it_is, as_it_will_be) ? json_pack("[s, s]", as_it_is, as_it_will_be) : json_pack("[s]", as_it_is), err);
+    return put(o, "digests", json_pack("[s, s*]", as_it_is, as_it_will_be), err);
 }
 
-int cmd_registry_facts(json_t **out, const char *kind, const char *path, const char *const *skip, struct err *err)
+int registry_facts_complete(void *ctx, json_t *facts, const struct manifest *files, const char digest[SHA256_HEX], struct err *err)
 {
-    if (strcmp(kind, "model")) {
-        *out = json_object();
-        return *out ? 0 : ERR(err, NOMEM, "no memory for what a version is");
-    }
-    TRY(info_facts(out, path, err));
-    int rc = file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(*out, path, err) : 0;
-    if (!rc)
-        rc = put_digests(*out, path, skip, err);
+    const struct registry_facts *r = ctx;
+    TRY(put_weights(facts, r, files, err));
+    return put_digests(facts, r->path, files, digest, err);
+}
+
+int registry_facts_read(struct registry_facts *r, const char *path, struct err *err)
+{
+    *r = (struct registry_facts){ .path = path };
+    TRY(info_facts(&r->facts, &r->weights, path, err));
+    const int rc = file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(r->facts, path, err) : 0;
     if (rc)
-        json_decref(*out);
+        registry_facts_release(r);
     return rc;
+}
+
+void registry_facts_release(struct registry_facts *r)
+{
+    json_decref(r->facts);
+    json_decref(r->weights);
+    *r = (struct registry_facts){ .path = NULL };
 }

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "store/blob_pieces.h"
 
-enum { CHUNK = 1 << 20 };
+/* A piece stays in the second-level cache while it is hashed and written.  From LARGE bytes on a file is not read for its name alone, unless a blob is alike in SAMPLES places. */
+enum { CHUNK = 128 << 10, LARGE = 16 << 20, SAMPLE = 4096, SAMPLES = 16 };
 
 bool blob_id_ok(const char *id) { return strlen(id) == BLOB_ID - 1 && strspn(id, "0123456789abcdef") == BLOB_ID - 1; }
 
@@ -35,28 +36,6 @@ int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *er
     if (bytes == BLOB_ANY_LENGTH || (uint64_t)s.st_size == bytes)
         return 0;
     return ERR(err, CORRUPT, "blob %s has %llu bytes, expected %llu", id, (unsigned long long)s.st_size, (unsigned long long)bytes);
-}
-
-/* The file's bytes into w, with the digest of what was copied. */
-static int copy(struct file_writer *w, const char *path, char *piece, char hex[SHA256_HEX], struct err *err)
-{
-    struct file_stream in;
-    struct sha256 h;
-    TRY(sha256_init(&h, err));
-    int rc = file_stream_open(&in, path, err);
-    int64_t n = 1;
-    while (!rc && n > 0) {
-        n = file_stream_read(&in, piece, CHUNK, err);
-        rc = n < 0 ? (int)n : 0;
-        if (n > 0)
-            sha256_add(&h, piece, (size_t)n), rc = file_writer_add(w, piece, (size_t)n, err);
-    }
-    file_stream_close(&in);
-    if (rc)
-        sha256_release(&h);
-    else
-        sha256_end(&h, hex);
-    return rc;
 }
 
 int blob_temporary(char **out, const char *path, struct err *err)
@@ -92,44 +71,45 @@ static int name_it(const char *made, const char *to, struct err *err)
     return rc;
 }
 
-/* What is put: a file, or bytes. */
-struct source { const char *path; const void *p; size_t n; };
+/* What is put: a file, or bytes.  also: gets what is read, too; or NULL. */
+struct source { const char *path; const void *p; size_t n; struct sha256 *also; };
 
-static int write_source(struct file_writer *w, const struct source *s, const char *id, struct err *err)
+/* A copy that is made: first under a temporary name. */
+struct making { struct file_writer w; struct blob_pieces pieces; };
+
+static int take(struct making *m, struct sha256 *sum, struct sha256 *also, const void *p, size_t n, struct err *err)
 {
-    if (!s->path)
-        return file_writer_add(w, s->p, s->n, err);
-    char found[SHA256_HEX], *piece = mem_alloc(CHUNK);
-    if (!piece)
-        return ERR(err, NOMEM, "no memory to copy a file");
-    int rc = copy(w, s->path, piece, found, err);
-    if (!rc && strcmp(found, id))
-        rc = ERR(err, CORRUPT, "%.400s changed while it was read", s->path);
-    mem_free(piece);
-    return rc;
+    sha256_add(sum, p, n);
+    if (also)
+        sha256_add(also, p, n);
+    if (!m)
+        return 0;
+    blob_pieces_add(&m->pieces, p, n);
+    return file_writer_add(&m->w, p, n, err);
 }
 
-static int put_new(const char *to, const struct source *s, const char *id, struct err *err)
+/* Once, from the beginning to the end: its digest and its length.  m: NULL where it is not copied; whose pieces are the caller's. */
+static int read_source(const struct source *s, struct making *m, char hex[SHA256_HEX], uint64_t *bytes, struct err *err)
 {
-    struct file_writer w;
-    char *made;
-    TRY(make_folder(to, err));
-    TRY(blob_temporary(&made, to, err));
-    int rc = file_writer_open(&w, made, err);
-    if (!rc) {
-        rc = write_source(&w, s, id, err);
-        if (rc) {
-            file_writer_abort(&w);
-        } else {
-            fchmod(w.fd, 0444);                       /* a disk that has no such modes keeps it writable */
-            rc = file_writer_commit(&w, err);
-        }
-        if (!rc && (rc = name_it(made, to, err)))
-            unlink(made);
-        if (!rc && (rc = blob_pieces_write(to, err)) && !file_exists(to))
-            rc = 0;                                   /* a collector has taken it: its caller will see that */
+    struct file_stream in = { .fd = -1 };
+    struct sha256 sum = { NULL };
+    char *piece = s->path ? mem_alloc(CHUNK) : NULL;
+    int rc = s->path && !piece ? ERR(err, NOMEM, "no memory to read a file") : sha256_init(&sum, err);
+    if (!rc && s->path)
+        rc = file_stream_open(&in, s->path, err);
+    *bytes = s->path ? in.size : s->n;
+    if (!rc && m)
+        rc = blob_pieces_init(&m->pieces, *bytes, err);
+    for (uint64_t left = *bytes; left && !rc;) {
+        const int64_t n = s->path ? file_stream_read(&in, piece, CHUNK, err) : (int64_t)left;
+        rc = n < 0 ? (int)n : take(m, &sum, s->also, s->path ? piece : s->p, (size_t)n, err);
+        left -= rc ? 0 : (uint64_t)n;
     }
-    mem_free(made);
+    if (!rc)
+        sha256_end(&sum, hex);
+    sha256_release(&sum);
+    file_stream_close(&in);
+    mem_free(piece);
     return rc;
 }
 
@@ -141,32 +121,149 @@ static void touch(const char *path)
         utimensat(AT_FDCWD, path, NULL, 0);
 }
 
-static int put(const char *folder, const struct source *s, uint64_t bytes, const char *id, struct err *err)
+/* made: a whole file.  One that is there and whole stays, as views are links to it. */
+static int settle(const char *folder, const char *made, const struct making *m, const char *id, uint64_t bytes, struct err *err)
 {
     char *to = blob_path(folder, id);
-    int rc = to ? 0 : ERR(err, NOMEM, "no memory for the path of a blob");
-    if (!rc && blob_check(folder, id, bytes, NULL))
-        rc = put_new(to, s, id, err);
-    else if (!rc)
+    int rc = to ? make_folder(to, err) : ERR(err, NOMEM, "no memory for the path of a blob");
+    if (!rc && !blob_check(folder, id, bytes, NULL)) {
+        unlink(made);
         touch(to);
+    } else if (!rc && !(rc = name_it(made, to, err)) && (rc = blob_pieces_write(&m->pieces, to, err)) && !file_exists(to)) {
+        rc = 0;                                       /* a collector has taken it: its caller will see that */
+    }
+    if (rc)
+        unlink(made);
     mem_free(to);
     return rc;
 }
 
-int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64_t *bytes, struct err *err)
+/* A name that no blob has, for those whose name is not known yet. */
+#define UNNAMED "0000000000000000000000000000000000000000000000000000000000000000"
+
+/* expected: the digest of an earlier reading; NULL: there was none. */
+static int copy_in(const char *folder, const struct source *s, const char *expected, char id[BLOB_ID], uint64_t *bytes, struct err *err)
 {
+    struct making m = { .pieces = { .size = 0 } };
+    char found[SHA256_HEX], *made = NULL, *to = blob_path(folder, expected ? expected : UNNAMED);
+    int rc = to ? make_folder(to, err) : ERR(err, NOMEM, "no memory for the path of a blob");
+    if (!rc)
+        rc = blob_temporary(&made, to, err);
+    if (!rc && !(rc = file_writer_open(&m.w, made, err))) {
+        rc = read_source(s, &m, found, bytes, err);
+        if (!rc && expected && strcmp(found, expected))
+            rc = ERR(err, CORRUPT, "%.400s changed while it was read", s->path);
+        if (rc)
+            file_writer_abort(&m.w);
+        else
+            fchmod(m.w.fd, 0444), rc = file_writer_commit(&m.w, err);       /* a disk that has no such modes keeps it writable */
+        if (!rc && !(rc = settle(folder, made, &m, found, *bytes, err)))
+            memcpy(id, found, BLOB_ID);
+        blob_pieces_release(&m.pieces);
+    }
+    mem_free(made);
+    mem_free(to);
+    return rc;
+}
+
+/* ---- is it there already? ---- */
+
+/* It is not copied again. */
+static bool is_there(const char *folder, const char *id, uint64_t bytes)
+{
+    char *path = blob_path(folder, id);
+    const bool there = path && !blob_check(folder, id, bytes, NULL);
+    if (there)
+        touch(path);
+    mem_free(path);
+    return there;
+}
+
+static bool sample(struct file_stream *s, uint64_t at, char out[SAMPLE])
+{
+    int64_t n = 0;
+    if (file_stream_seek(s, at, NULL))
+        return false;
+    for (int64_t k; n < SAMPLE && (k = file_stream_read(s, out + n, (size_t)(SAMPLE - n), NULL)) > 0;)
+        n += k;
+    return n == SAMPLE;
+}
+
+/* Two files of one length whose bytes are the same in some places; one that cannot be read is like all. */
+static bool are_alike(const char *a, const char *b, uint64_t size)
+{
+    struct file_stream x = { .fd = -1 }, y = { .fd = -1 };
+    bool alike = true;
+    if (!file_stream_open(&x, a, NULL) && !file_stream_open(&y, b, NULL))
+        for (uint64_t i = 0; i < SAMPLES && alike; i++) {
+            char p[SAMPLE], q[SAMPLE];
+            const uint64_t at = (size - SAMPLE) / (SAMPLES - 1) * i;
+            alike = !sample(&x, at, p) || !sample(&y, at, q) || !memcmp(p, q, SAMPLE);
+        }
+    file_stream_close(&x);
+    file_stream_close(&y);
+    return alike;
+}
+
+static bool is_alike_in(const char *dir, const char *path, uint64_t size)
+{
+    char **names;
+    int n;
+    bool found = false;
+    if (file_list(dir, &names, &n, NULL))
+        return false;
+    for (int i = 0; i < n && !found; i++) {
+        struct stat s;
+        char *blob = blob_id_ok(names[i]) ? file_join(dir, names[i]) : NULL;
+        found = blob && !stat(blob, &s) && (uint64_t)s.st_size == size && are_alike(path, blob, size);
+        mem_free(blob);
+    }
+    file_list_free(names, n);
+    return found;
+}
+
+/* May a blob hold what the file does?  A file is read twice where one may: once for its name, and, if it was another, again to be copied. */
+static bool may_be_there(const char *folder, const char *path, uint64_t size)
+{
+    char **names, *all = mem_printf("%s/blobs/sha256", folder);
+    int n;
+    bool found = false;
+    if (size < LARGE || !all || file_list(all, &names, &n, NULL)) {
+        mem_free(all);
+        return size < LARGE;
+    }
+    for (int i = 0; i < n && !found; i++) {
+        char *dir = file_join(all, names[i]);
+        found = dir && is_alike_in(dir, path, size);
+        mem_free(dir);
+    }
+    file_list_free(names, n);
+    mem_free(all);
+    return found;
+}
+
+int blob_put_file(const char *folder, const char *path, struct sha256 *also, char id[BLOB_ID], uint64_t *bytes, struct err *err)
+{
+    struct source src = { .path = path, .also = also };
     struct stat s;
-    TRY(sha256_of_file(path, id, err));
+    char name[BLOB_ID];
     if (stat(path, &s))
         return ERR_ERRNO(err, "%.400s", path);
-    *bytes = (uint64_t)s.st_size;
-    return put(folder, &(struct source){ .path = path }, *bytes, id, err);
+    if (!may_be_there(folder, path, (uint64_t)s.st_size))
+        return copy_in(folder, &src, NULL, id, bytes, err);
+    TRY(read_source(&src, NULL, name, bytes, err));
+    memcpy(id, name, BLOB_ID);
+    src.also = NULL;
+    return is_there(folder, name, *bytes) ? 0 : copy_in(folder, &src, name, id, bytes, err);
 }
 
 int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err)
 {
-    TRY(sha256_of(p, n, id, err));
-    return put(folder, &(struct source){ .p = p, .n = n }, n, id, err);
+    char name[BLOB_ID];
+    uint64_t bytes;
+    TRY(sha256_of(p, n, name, err));
+    memcpy(id, name, BLOB_ID);
+    return is_there(folder, name, n) ? 0 : copy_in(folder, &(struct source){ .p = p, .n = n }, name, id, &bytes, err);
 }
 
 int blob_put_part(const char *folder, struct file_part *part, const char *id, struct err *err)
@@ -179,7 +276,7 @@ int blob_put_part(const char *folder, struct file_part *part, const char *id, st
     } else if (!rc) {
         fchmod(part->fd, 0444);
         if (!(rc = file_part_commit(part, to, err)))
-            rc = blob_pieces_write(to, err);
+            rc = blob_pieces_make(to, err);
     } else {
         file_part_close(part);
     }

@@ -23,8 +23,9 @@ bool blob_exists(const char *folder, const char *id);
 /* Is it there, with so many bytes (BLOB_ANY_LENGTH: any)?  ERR_NOTFOUND, ERR_CORRUPT.  It is not read. */
 int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *err);
 
-/* Copies a file in.  ERR_CORRUPT where it changed while it was read. */
-int blob_put_file(const char *folder, const char *path, char id[BLOB_ID], uint64_t *bytes, struct err *err);
+/* Copies a file in, and adds its bytes to `also`, or NULL.  A large one is read once: it is copied under a name of zeros and then gets its own; a small one, and one that
+ * may be there already, is read for its name first.  ERR_CORRUPT where it changed while it was read. */
+int blob_put_file(const char *folder, const char *path, struct sha256 *also, char id[BLOB_ID], uint64_t *bytes, struct err *err);
 int blob_put(const char *folder, const void *p, size_t n, char id[BLOB_ID], struct err *err);
 /* A file beside the blobs, in the same folder's file system, whose bytes have this digest, becomes that blob; where it is here, whole, it is removed. */
 int blob_put_part(const char *folder, struct file_part *part, const char *id, struct err *err);

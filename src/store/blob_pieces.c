@@ -1,8 +1,8 @@
 #include "store/blob_pieces.h"
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "store/blob.h"
 
@@ -30,20 +30,40 @@ static uint64_t get(const struct buf *b, size_t i)
     return v;
 }
 
-/* The numbers of a mapped file. */
-static int numbers_of(const struct file_map *m, struct buf *out, struct err *err)
+int blob_pieces_init(struct blob_pieces *p, uint64_t size, struct err *err)
 {
-    const uint64_t piece = piece_of(m->size);
-    const size_t n = (size_t)((m->size + piece - 1) / piece);
-    TRY(buf_reserve(out, 8 * (HEAD + n), err));
-    out->len = 8 * (HEAD + n);
-    put(out, 0, m->size);
-    put(out, 1, piece);
-    for (size_t i = 0; i < n; i++) {
-        const size_t at = i * (size_t)piece, left = m->size - at;
-        put(out, HEAD + i, hash64(m->data + at, left < piece ? left : (size_t)piece, 0));
+    *p = (struct blob_pieces){ .size = size, .piece = piece_of(size) };
+    buf_init(&p->numbers);
+    const size_t n = HEAD + (size_t)((size + p->piece - 1) / p->piece);
+    int rc = buf_reserve(&p->numbers, 8 * n, err);
+    if (!rc)
+        rc = hash64_init(&p->sum, err);
+    if (rc) {
+        blob_pieces_release(p);
+        return rc;
     }
+    p->numbers.len = 8 * n;
+    put(&p->numbers, 0, size);
+    put(&p->numbers, 1, p->piece);
     return 0;
+}
+
+void blob_pieces_add(struct blob_pieces *p, const void *data, size_t n)
+{
+    for (const char *from = data; n;) {
+        const uint64_t left = p->piece - p->at % p->piece;
+        const size_t k = n < left ? n : (size_t)left;
+        hash64_add(&p->sum, from, k);
+        p->at += k, from += k, n -= k;
+        if (k == left || p->at == p->size)
+            put(&p->numbers, HEAD + (size_t)((p->at - 1) / p->piece), hash64_end(&p->sum));
+    }
+}
+
+void blob_pieces_release(struct blob_pieces *p)
+{
+    hash64_release(&p->sum);
+    buf_release(&p->numbers);
 }
 
 static int write_beside(const char *path, const struct buf *b, struct err *err)
@@ -59,16 +79,23 @@ static int write_beside(const char *path, const struct buf *b, struct err *err)
     return rc;
 }
 
-int blob_pieces_write(const char *path, struct err *err)
+int blob_pieces_write(const struct blob_pieces *p, const char *path, struct err *err)
+{
+    assert(p->at == p->size);
+    return p->size >= PIECES_FROM ? write_beside(path, &p->numbers, err) : 0;
+}
+
+int blob_pieces_make(const char *path, struct err *err)
 {
     struct file_map m;
-    struct buf b;
+    struct blob_pieces p;
     TRY(file_map_open(&m, path, err));
-    buf_init(&b);
-    int rc = 0;
-    if (m.size >= PIECES_FROM && !(rc = numbers_of(&m, &b, err)))
-        rc = write_beside(path, &b, err);
-    buf_release(&b);
+    int rc = blob_pieces_init(&p, m.size, err);
+    if (!rc) {
+        blob_pieces_add(&p, m.data, m.size);
+        rc = blob_pieces_write(&p, path, err);
+        blob_pieces_release(&p);
+    }
     file_map_close(&m);
     return rc;
 }
@@ -93,17 +120,20 @@ static bool compare(const struct buf *was, const struct buf *is, uint64_t *from,
 
 bool blob_pieces_find(const char *path, uint64_t *from, uint64_t *to)
 {
-    struct buf was, is;
+    struct buf was;
     struct file_map m;
+    struct blob_pieces is;
     bool found = false;
     char *beside = mem_printf("%s.pieces", path);
     buf_init(&was);
-    buf_init(&is);
     if (beside && !file_read(beside, 8 * (HEAD + PIECES_MAX), &was, NULL) && was.len >= 8 * HEAD && !file_map_open(&m, path, NULL)) {
-        found = !numbers_of(&m, &is, NULL) && compare(&was, &is, from, to);
+        if (!blob_pieces_init(&is, m.size, NULL)) {
+            blob_pieces_add(&is, m.data, m.size);
+            found = compare(&was, &is.numbers, from, to);
+            blob_pieces_release(&is);
+        }
         file_map_close(&m);
     }
-    buf_release(&is);
     buf_release(&was);
     mem_free(beside);
     return found;

@@ -7,11 +7,17 @@
 #define STORE_BLOB_PIECES_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/err.h"
+#include "base/buf.h"
+#include "base/hash.h"
 
 #define PIECES_FROM 4096
-/* Of the file at path, where it is long enough. */
-int blob_pieces_write(const char *path, struct err *err);
+/* While a blob's bytes pass by, all of them, from the first on: size is how many there will be. */
+struct blob_pieces { struct buf numbers; struct hash64_stream sum; uint64_t size, piece, at; };
+int blob_pieces_init(struct blob_pieces *p, uint64_t size, struct err *err);
+void blob_pieces_add(struct blob_pieces *p, const void *data, size_t n);
+int blob_pieces_write(const struct blob_pieces *p, const char *path, struct err *err);       /* beside the blob at path, where it is long enough */
+int blob_pieces_make(const char *path, struct err *err);      /* of a blob that is there already, which is read */
+void blob_pieces_release(struct blob_pieces *p);
 /* The first run of pieces that are not as they were: bytes *from to *to, the last one. */
 bool blob_pieces_find(const char *path, uint64_t *from, uint64_t *to);
 #endif

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #define EVIDENCE_KIND 40
+#define EVIDENCE_BYTES_MAX (256 << 20)           /* of a file of evidence, report.json of an audit among them, wherever one is read */
 void evidence_kind(const char *text, size_t n, char kind[EVIDENCE_KIND]);
 
 #endif

@@ -4,10 +4,9 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/evidence_figure.h"
+#include "store/evidence_kind.h"
 #include "store/gate_policy.h"
 #include "store/gate_signature.h"
-
-enum { EVIDENCE_MAX = 256 << 20 };
 
 /* All that is known of a version: its evidence, the newest first, and the audits of it and of what it comes from. */
 struct judging {
@@ -29,7 +28,7 @@ static int read_tree(const struct judging *j, const char *blob, json_t **out, st
 {
     struct buf text;
     buf_init(&text);
-    int rc = blob_get(registry_folder(j->g), blob, EVIDENCE_MAX, &text, err);
+    int rc = blob_get(registry_folder(j->g), blob, EVIDENCE_BYTES_MAX, &text, err);
     if (!rc)
         rc = tree_parse_json(out, text.data, text.len, "evidence", err);
     buf_release(&text);

@@ -7,12 +7,13 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "store/evidence_figure.h"
+#include "store/evidence_kind.h"
 
 #define STATEMENT "https://in-toto.io/Statement/v1"
 #define TEST_RESULT "https://in-toto.io/attestation/test-result/v0.1"
 #define SLSA "https://slsa.dev/provenance/v1"
 
-enum { EVIDENCE_MAX = 256 << 20, TAIL = 64 << 10 };
+enum { TAIL = 64 << 10 };
 
 /* Takes the predicate. */
 static int write_statement(struct buf *out, const char *name, const char *root, const char *type, json_t *predicate, struct err *err)
@@ -65,7 +66,7 @@ static int read_evidence(struct evaluation *e, const char *path, const struct pr
     char sha256[SHA256_HEX];
     json_t *o;
     TRY(sha256_of_file(path, sha256, err));
-    TRY(tree_load(&o, path, EVIDENCE_MAX, err));
+    TRY(tree_load(&o, path, EVIDENCE_BYTES_MAX, err));
     const char *of = evidence_model(o);
     int rc = *of && strcmp(of, e->model_sha256) ? ERR(err, GATE, "%.300s is of another model: sha256 %.12s.., expected %.12s..", path, of, e->model_sha256) : 0;
     for (int i = 0; i < n_need && !rc; i++)
@@ -201,7 +202,7 @@ int provenance_training(struct buf *out, const char *name, const char *root, con
 {
     char *facts_path = file_join(run, "run.json"), *metrics = file_join(run, "metrics.jsonl");
     json_t *facts = NULL, *dependencies = json_array(), *byproducts = json_array();
-    int rc = facts_path && metrics && dependencies && byproducts ? tree_load(&facts, facts_path, EVIDENCE_MAX, err) : ERR(err, NOMEM, "no memory for a statement");
+    int rc = facts_path && metrics && dependencies && byproducts ? tree_load(&facts, facts_path, EVIDENCE_BYTES_MAX, err) : ERR(err, NOMEM, "no memory for a statement");
     const double begin = facts ? tree_number_at(facts, "unix_ms") : 0;
     double end = begin;
     if (!rc && isnan(begin))

@@ -61,9 +61,12 @@ struct registry_addition {
     const struct manifest *files;        /* what it holds, sorted, whose blobs are here already, so that path is not read; NULL: it is */
     const json_t *kept;                  /* evidence that is here as well: [{ blob, bytes, file, kind }]; NULL: none */
     const json_t *facts;                 /* an object; NULL: {} */
+    /* NULL, or called when all files are in, to add to the facts what then is known of them.  digest: what model_digest() will say of the version's folder; NULL where `files` were here. */
+    int (*complete)(void *ctx, json_t *facts, const struct manifest *files, const char digest[SHA256_HEX], struct err *err);
+    void *ctx;
     const struct registry_parent *parent;
     int n_parent;
-    const char *const *evidence;         /* paths of files; model.sig at the top of the folder is one too */
+    const char *const *evidence;         /* paths of files of at most EVIDENCE_BYTES_MAX; model.sig at the top of the folder is one too */
     int n_evidence;
 };
 /* Copies everything in, then makes the next version.  Where the name has a version with this root, that is it, and evidence and parents

@@ -12,10 +12,7 @@
 #include "store/registry_apply.h"
 #include "store/registry_needs.h"
 
-enum {
-    EVIDENCE_MAX = 1 << 30,
-    TIMES = 100                          /* that all is put again because a collector took some of it */
-};
+enum { TIMES = 100 };                    /* that all is put again because a collector took some of it */
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to add to the registry"); }
 
@@ -60,22 +57,27 @@ static int put_manifest(const struct registry *g, const struct manifest *m, stru
     return rc;
 }
 
-static int put_files(const struct registry *g, const char *path, const char *const *skip, struct registry_version *v, struct err *err)
+/* What lies at the top goes into the digest, too: its name, a zero, and its bytes. */
+static int put_file(const struct registry *g, const char *path, struct manifest_file *f, struct sha256 *digest, struct err *err)
 {
-    struct manifest m;
-    TRY(manifest_list(&m, path, skip, true, err));
-    int rc = 0;
-    for (int i = 0; i < m.n && !rc; i++) {
-        char *full = manifest_path(path, m.file[i].name);
-        rc = full ? blob_put_file(registry_folder(g), full, m.file[i].sha256, &m.file[i].bytes, err) : no_memory(err);
-        mem_free(full);
-    }
-    if (!rc)
-        rc = name_single(&m, path, err);
-    if (!rc)
-        rc = put_manifest(g, &m, v, err);
-    manifest_release(&m);
+    const bool at_top = !strchr(f->name, '/');
+    char *full = manifest_path(path, f->name);
+    if (at_top && strcmp(f->name, "."))
+        sha256_add(digest, f->name, strlen(f->name) + 1);
+    const int rc = full ? blob_put_file(registry_folder(g), full, at_top ? digest : NULL, f->sha256, &f->bytes, err) : no_memory(err);
+    mem_free(full);
     return rc;
+}
+
+static int put_files(const struct registry *g, const struct registry_addition *a, struct manifest *m, char digest[SHA256_HEX], struct err *err)
+{
+    struct sha256 all;
+    TRY(sha256_init(&all, err));
+    int rc = manifest_list(m, a->path, a->skip, true, err);
+    for (int i = 0; i < m->n && !rc; i++)
+        rc = put_file(g, a->path, &m->file[i], &all, err);
+    sha256_end(&all, digest);
+    return rc ? rc : name_single(m, a->path, err);
 }
 
 static int files_are_here(const struct registry *g, const struct manifest *files, struct err *err)
@@ -85,26 +87,51 @@ static int files_are_here(const struct registry *g, const struct manifest *files
     return 0;
 }
 
+static int put_facts(const struct registry *g, const struct registry_addition *a, const struct manifest *m, const char *digest, struct registry_version *v, struct err *err)
+{
+    json_t *facts = a->facts ? json_copy((json_t *)(uintptr_t)a->facts) : json_object();
+    int rc = facts ? 0 : no_memory(err);
+    if (!rc && a->complete)
+        rc = a->complete(a->ctx, facts, m, digest, err);
+    if (!rc)
+        rc = put_json(g, facts, v->facts, err);
+    json_decref(facts);
+    return rc;
+}
+
+static int put_contents(const struct registry *g, const struct registry_addition *a, struct registry_version *v, struct err *err)
+{
+    struct manifest m;
+    char digest[SHA256_HEX];
+    if (a->files) {
+        TRY(files_are_here(g, a->files, err));
+        TRY(put_manifest(g, a->files, v, err));
+        return put_facts(g, a, a->files, NULL, v, err);
+    }
+    int rc = put_files(g, a, &m, digest, err);
+    if (!rc)
+        rc = put_manifest(g, &m, v, err);
+    if (!rc)
+        rc = put_facts(g, a, &m, digest, v, err);
+    manifest_release(&m);
+    return rc;
+}
+
 /* Appends { blob, bytes, file, kind } of a file to the list. */
 static int put_evidence(const struct registry *g, json_t *list, const char *path, struct err *err)
 {
     char id[BLOB_ID];
-    uint64_t bytes;
     struct buf text;
     if (!model_path_ok(last_part(path)))
         return ERR(err, FORMAT, "%.300s: expected the name of a file, in UTF-8 without control characters", path);
     buf_init(&text);
     char kind[EVIDENCE_KIND];
-    int rc = ERR_NOTFOUND;
-    for (int i = 0; i < TIMES && rc == ERR_NOTFOUND; i++) {
-        rc = blob_put_file(registry_folder(g), path, id, &bytes, err);
-        if (rc)
-            break;
-        rc = blob_get(registry_folder(g), id, EVIDENCE_MAX, &text, err);
-    }
+    int rc = file_read(path, EVIDENCE_BYTES_MAX, &text, err);
+    if (!rc)
+        rc = blob_put(registry_folder(g), text.data, text.len, id, err);
     if (!rc) {
         evidence_kind(text.data, text.len, kind);
-        if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "blob", id, "bytes", (json_int_t)bytes, "file", last_part(path), "kind", kind)))
+        if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "blob", id, "bytes", (json_int_t)text.len, "file", last_part(path), "kind", kind)))
             rc = no_memory(err);
     }
     buf_release(&text);
@@ -351,16 +378,13 @@ static int make_known(struct registry *g, const struct registry_addition *a, jso
     return attach(g, v, a, evidence, by, err);
 }
 
-static int add_once(struct registry *g, const struct registry_addition *a, const json_t *facts, json_t *evidence, const struct journal_by *by,
-                    struct registry_version *v, struct err *err)
+static int add_once(struct registry *g, const struct registry_addition *a, json_t *evidence, const struct journal_by *by, struct registry_version *v,
+                    struct err *err)
 {
     *v = (struct registry_version){ .number = 0 };
     strcpy(v->name, a->name);
     strcpy(v->kind, a->kind);
-    if (a->files)
-        TRY(files_are_here(g, a->files, err));
-    TRY(a->files ? put_manifest(g, a->files, v, err) : put_files(g, a->path, a->skip, v, err));
-    TRY(put_json(g, facts, v->facts, err));
+    TRY(put_contents(g, a, v, err));
     TRY(put_all_evidence(g, a, evidence, err));
     TRY(db_begin(registry_db(g), err));
     return ended(g, make_known(g, a, evidence, by, v, err), err);
@@ -375,13 +399,12 @@ int registry_add(struct registry *g, const struct registry_addition *a, const st
     if (strcmp(a->kind, "model") && strcmp(a->kind, "data"))
         return ERR(err, USAGE, "found the kind '%.100s', expected model or data", a->kind);
     TRY(journal_by_check(by, err));
-    json_t *evidence = json_array(), *facts = a->facts ? json_incref((json_t *)(uintptr_t)a->facts) : json_object();
-    int rc = evidence && facts ? 1 : no_memory(err);
+    json_t *evidence = json_array();
+    int rc = evidence ? 1 : no_memory(err);
     for (int i = 0; rc == 1 && i < TIMES; i++) {
         json_array_clear(evidence);
-        rc = add_once(g, a, facts, evidence, by, out, err);
+        rc = add_once(g, a, evidence, by, out, err);
     }
-    json_decref(facts);
     json_decref(evidence);
     return rc == 1 ? collected(err) : rc;
 }

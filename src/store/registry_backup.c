@@ -139,7 +139,7 @@ static int copy_blob(struct copy *c, const char *from, const char *to, const cha
     if (!rc)
         file_stream_close(&s);
     if (!rc && blob_stat(to, id, bytes, NULL)) {
-        rc = blob_put_file(to, path, found, &bytes, err);
+        rc = blob_put_file(to, path, NULL, found, &bytes, err);
         if (!rc && strcmp(found, id))
             rc = blob_check(from, id, bytes, err) ? ERR_CORRUPT : ERR(err, CORRUPT, "blob %s changed while it was copied", id);
         c->copied++, c->copied_bytes += bytes;
