@@ -118,7 +118,9 @@ int registry_policy_set(struct registry *g, const char *name, const char *alias,
         TRY(rc);
     }
     TRY(db_begin(registry_db(g), err));
-    int rc = policy && !blob_exists(registry_folder(g), id) ? ERR(err, BUSY, "the policy was collected while it was set: again, please") : 0;
+    int rc = policy ? blob_stat(registry_folder(g), id, BLOB_ANY_LENGTH, err) : 0;
+    if (rc == ERR_NOTFOUND)
+        rc = ERR(err, BUSY, "the policy was collected while it was set: again, please");
     if (!rc)
         rc = write_policy(g, name, alias, policy ? id : NULL, by, err);
     if (!rc)
