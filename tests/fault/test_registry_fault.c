@@ -8,6 +8,8 @@
 #include "store/gate.h"
 #include "store/gate_policy.h"
 #include "store/oms.h"
+#include "store/registry_backup.h"
+#include "store/registry_gc.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
 
@@ -21,13 +23,13 @@ static int begin(void **state)
     return file_mkdirs(in_dir("new"), &err) || file_write_all(in_dir("new/weights"), "one", 3, &err) || file_write_all(in_dir("e.json"), "{\"kind\": \"speed\", \"figures\": []}", 32, &err) ? -1 : 0;
 }
 
-/* From nothing: opens, makes a name and says something of it, adds with evidence and a parent, sets a policy, releases, lists, shows, verifies.  ctx: not NULL where calls of the system fail. */
+/* From nothing: opens, makes a name and says something of it, adds with evidence and a parent, sets a policy, releases, lists, shows, verifies, collects, is backed up.  ctx: not NULL where calls of the system fail. */
 static int everything(void *ctx)
 {
     struct registry *g = NULL;
     struct registry_version v;
     struct registry_release r;
-    json_t *out[6] = { NULL }, *policy = NULL;
+    json_t *out[9] = { NULL }, *policy = NULL;
     char *path = NULL, e[100];
     const char *evidence[] = { e };
     const struct registry_parent parent = { "org/base", "base" };
@@ -66,7 +68,15 @@ static int everything(void *ctx)
             fail_msg("%s", json_dumps(out[3], 0));
         rc = ERR_IO;                                         /* a blob that cannot be read is a finding */
     }
-    for (int i = 0; i < 6; i++)
+    if (!rc)
+        rc = registry_gc(g, &(struct registry_gc_opts){ .has_quota = true }, &by, &out[6], &err);
+    if (!rc)
+        rc = file_remove_tree(in_dir("backup"), &err);
+    if (!rc)
+        rc = registry_backup(g, in_dir("backup"), &out[7], &err);
+    if (!rc)
+        rc = registry_backup_check(in_dir("backup"), &out[8], &err);
+    for (int i = 0; i < 9; i++)
         json_decref(out[i]);
     json_decref(policy);
     mem_free(path);
