@@ -55,12 +55,11 @@ static int add_figures(json_t *figures, const json_t *tree, struct err *err)
 static int read_figures(struct registry *g, json_t *figures, const json_t *e, struct err *err)
 {
     struct buf text;
-    struct err none;
     json_t *tree = NULL;
     buf_init(&text);
-    int rc = 0;
-    if (!blob_get(registry_folder(g), tree_text_at(e, "blob"), EVIDENCE_MAX, &text, &none) && !tree_parse_json(&tree, text.data, text.len, "evidence", &none))
-        rc = add_figures(figures, tree, err);
+    int rc = blob_get(registry_folder(g), tree_text_at(e, "blob"), EVIDENCE_MAX, &text, err);
+    rc = rc ? rc : tree_parse_json(&tree, text.data, text.len, "evidence", err);
+    rc = !rc ? add_figures(figures, tree, err) : rc == ERR_NOMEM ? rc : 0;
     json_decref(tree);
     buf_release(&text);
     return rc;
@@ -234,9 +233,11 @@ static bool has_run(const json_t *files)
 static int add_node(struct registry *g, json_t *nodes, const char *id, struct err *err)
 {
     struct registry_version v;
-    struct err none;
     json_t *o, *shown = NULL;
-    if (!registry_find_text(g, id, &v, &none))
+    const int rc = registry_find_text(g, id, &v, err);
+    if (rc && rc != ERR_NOTFOUND && rc != ERR_USAGE)
+        return rc;
+    if (!rc)
         TRY(registry_show(g, &v, &shown, err));
     o = shown ? json_pack("{s:s, s:O, s:O, s:O, s:O, s:b, s:O, s:O}", "id", id, "name", json_object_get(shown, "name"), "number", json_object_get(shown, "number"), "kind", json_object_get(shown, "kind"), "t",
                           json_object_get(shown, "t"), "trained", has_run(json_object_get(shown, "files")), "aliases", json_object_get(shown, "aliases"), "evidence", json_object_get(shown, "evidence"))

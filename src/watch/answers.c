@@ -181,20 +181,20 @@ int answers_window(struct reference **out, const struct reference *r, struct eve
 
 #define REFERENCE_BYTES ((size_t)1 << 30)
 
-/* What cannot be read is none. */
-static bool read_reference(struct reference **out, struct registry *g, const char *blob)
+/* What cannot be read is none; without memory it is not known. */
+static int read_reference(struct reference **out, struct registry *g, const char *blob, struct err *err)
 {
     struct buf text;
-    struct err why;
     json_t *o = NULL;
     buf_init(&text);
-    const bool is = !blob_get(registry_folder(g), blob, REFERENCE_BYTES, &text, &why) && !tree_parse_json(&o, text.data, text.len, "evidence", &why) &&
-                    !reference_from_json(out, o, "evidence", &why);
+    int rc = blob_get(registry_folder(g), blob, REFERENCE_BYTES, &text, err);
+    rc = rc ? rc : tree_parse_json(&o, text.data, text.len, "evidence", err);
+    rc = rc ? rc : reference_from_json(out, o, "evidence", err);
     json_decref(o);
     buf_release(&text);
-    if (!is)
+    if (rc)
         *out = NULL;
-    return is;
+    return rc == ERR_NOMEM ? rc : 0;
 }
 
 int answers_registered(struct reference **out, struct registry *g, const struct registry_version *v, json_t **which, struct err *err)
@@ -202,12 +202,15 @@ int answers_registered(struct reference **out, struct registry *g, const struct 
     json_t *list;
     *out = NULL;
     TRY(registry_evidence(g, v, &list, err));
-    for (size_t i = json_array_size(list); i-- > 0 && !*out;) {
+    int rc = 0;
+    for (size_t i = json_array_size(list); i-- > 0 && !*out && !rc;) {
         json_t *one = json_array_get(list, i);
         const char *kind = tree_text_at(one, "kind");
-        if ((!strcmp(kind, "reference") || !strcmp(kind, "file")) && read_reference(out, g, tree_text_at(one, "blob")) && which)
+        if (!strcmp(kind, "reference") || !strcmp(kind, "file"))
+            rc = read_reference(out, g, tree_text_at(one, "blob"), err);
+        if (*out && which)
             *which = json_incref(one);
     }
     json_decref(list);
-    return *out ? 0 : ERR(err, NOTFOUND, "version %lld of %s was registered without a reference", (long long)v->number, v->name);
+    return rc || *out ? rc : ERR(err, NOTFOUND, "version %lld of %s was registered without a reference", (long long)v->number, v->name);
 }
