@@ -1,4 +1,5 @@
 #include "serve/origin.h"
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -61,6 +62,18 @@ bool origin_may_ask(const struct origins *o, const char *origin)
 {
     const char *host = host_of(origin);
     return in_cors(o, origin) || (host && origin_host_ok(o, host));
+}
+
+static bool is_local(const char *address)
+{
+    struct in_addr a;
+    return !strcmp(address, "::1") || (inet_pton(AF_INET, address, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
+}
+
+int origins_open(struct origins *o, const char *address, bool has_key, struct err *err)
+{
+    o->guarded = !has_key;
+    return has_key || is_local(address) ? 0 : ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", address);
 }
 
 int origins_check(const struct origins *o, struct err *err)

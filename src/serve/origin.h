@@ -18,6 +18,8 @@ struct origins {
     const char *hosts;                   /* further names of this server, parted by commas; NULL: none */
     bool guarded;                        /* only this machine's pages and those of cors and hosts may ask */
 };
+/* Before a server listens on an address: others than this machine ask with a key alone (ERR_USAGE); without one o is guarded. */
+int origins_open(struct origins *o, const char *address, bool has_key, struct err *err);
 /* ERR_USAGE: an origin that is none (scheme://host, maybe with a port), or "*" where everybody may ask. */
 int origins_check(const struct origins *o, struct err *err);
 bool origin_may_ask(const struct origins *o, const char *origin);        /* as "https://name:port" */

@@ -28,12 +28,6 @@ static bool is_address(const char *address)
     return inet_pton(AF_INET, address, a) == 1 || inet_pton(AF_INET6, address, a) == 1;
 }
 
-static bool is_local(const char *address)
-{
-    struct in_addr a;
-    return !strcmp(address, "::1") || (inet_pton(AF_INET, address, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
-}
-
 static int write_port(const struct server *s, struct err *err)
 {
     char text[16];
@@ -194,9 +188,7 @@ int server_run(const struct server_opts *o, struct err *err)
         s.o.key = NULL;
     if (!is_address(o->address))
         return ERR(err, USAGE, "--host is '%s', expected an address of IPv4 or IPv6", o->address);
-    if (!is_local(o->address) && !s.o.key && !s.o.keys)
-        return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
-    s.o.origins.guarded = is_local(o->address) && !s.o.key && !s.o.keys;
+    TRY(origins_open(&s.o.origins, o->address, s.o.key || s.o.keys, err));
     TRY(origins_check(&s.o.origins, err));
     if (!s.o.tls_cert != !s.o.tls_key)
         return ERR(err, USAGE, "--tls-cert and --tls-key belong together, and one of them is missing");
