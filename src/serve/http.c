@@ -63,6 +63,13 @@ static bool heads_wait(struct http *h)
     return false;
 }
 
+/* Has MHD sent a part of a file's piece, which its socket may take more of?  Nothing tells us that. */
+static bool files_wait(struct http *h)
+{
+    MHD_UNSIGNED_LONG_LONG timeout;
+    return h->n_file && MHD_get_timeout(h->d, &timeout) == MHD_YES && !timeout;
+}
+
 static void *serve(void *ctx)
 {
     struct http *h = ctx;
@@ -92,7 +99,7 @@ static void *serve(void *ctx)
             h->n_progress = 0;
             MHD_run(h->d);
         }
-        more = h->n_progress > 0;
+        more = h->n_progress > 0 || files_wait(h);
         if (clock_wall() - looked > LOOK_S) {
             http_look(h);
             looked = clock_wall();

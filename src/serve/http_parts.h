@@ -77,6 +77,7 @@ struct http {
     struct http_request *open;
     struct conn *conn; int n_conn, n_coming;
     struct pollfd *poll; int n_poll;
+    int n_file;                              /* replies that are files and are going out */
     atomic_size_t bodies;                    /* bytes of bodies that are held */
     unsigned n_progress;                     /* calls of this run of MHD that did something */
 };

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
-enum { FILE_PIECE = 256 << 10 };
+enum { FILE_PIECE = 1 << 20 };
 
 /* ---- requests ---- */
 
@@ -258,6 +258,7 @@ enum MHD_Result http_send_reply(struct http_request *q)
     if (!r)
         return MHD_NO;
     q->last_out = clock_wall();
+    q->h->n_file += q->is_file;
     if (q->streams)                          /* it may be long until there is something: http_look() sees to it */
         MHD_set_connection_option(q->c, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     if (q->type)

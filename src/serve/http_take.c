@@ -201,6 +201,7 @@ void http_completed(void *ctx, struct MHD_Connection *c, void **con, enum MHD_Re
         return;
     h->n_progress++;
     drop_body(q);
+    h->n_file -= q->is_file && q->last_out > 0;
     MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)ceil(h->o.idle_s));
     open_remove(h, q);
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
