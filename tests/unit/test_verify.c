@@ -7,6 +7,7 @@
 #include "store/about.h"
 #include "store/gate_policy.h"
 #include "store/registry_apply.h"
+#include "store/registry_gc.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
 
@@ -205,10 +206,23 @@ static void every_byte_of_every_record_counts(void **state)
     each_byte_of_the_journal("name");
 }
 
+/* A version that nothing needs, and whose bytes went for a quota. */
+static void drop_one(void)
+{
+    struct registry_version v;
+    json_t *out;
+    put_in_dir("old/weights", "of before");
+    OK(registry_add(g, &(struct registry_addition){ .name = "old", .kind = "model", .path = in_dir("old") }, &by, &v, &err));
+    OK(registry_gc(g, &(struct registry_gc_opts){ .has_quota = true }, &by, &out, &err));
+    assert_int_equal(json_array_size(json_object_get(out, "dropped")), 1);
+    json_decref(out);
+}
+
 static void every_value_of_every_table_counts(void **state)
 {
     (void)state;
     database();
+    drop_one();
     OK(registry_say(g, &(struct registry_said){ .name = "m", .number = 1, .key = "task", .value = "help desk" }, &by, &err));
     OK(db_script(registry_db(g), on_postgres ? "SET session_replication_role = replica" : "PRAGMA foreign_keys=OFF", &err));
     int n_changed = 0;
@@ -231,7 +245,7 @@ static void every_value_of_every_table_counts(void **state)
             n_changed++;
         }
     }
-    assert_int_equal(n_changed, 3 + 8 + 8 + 4 + 10 + 4 + 6);
+    assert_int_equal(n_changed, 3 + 8 + 8 + 4 + 10 + 4 + 6 + 5);
 }
 
 static void rows_that_are_missing_or_too_many_are_named(void **state)
