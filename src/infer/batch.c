@@ -56,6 +56,7 @@ struct batch {
     float *work;                             /* [thread][V] */
     const float *logits;                     /* of the group that is drawn from */
     struct pace pace;
+    double alone;                        /* of the last step (pace_alone) */
     struct pace_limit limit;
     double now;                              /* when the step began, or its tokens were drawn */
     struct batch_counts mine;                /* copied to counts after each step */
@@ -180,6 +181,7 @@ void batch_cancel(struct batch *b, uint64_t id)
 }
 
 void batch_others(struct batch *b, double seconds) { b->pace.others = seconds; }
+double batch_alone(const struct batch *b) { return b->alone; }
 
 void batch_close(struct batch *b)
 {
@@ -720,6 +722,7 @@ int batch_step(struct batch *b)
     if (cancels)
         drop_cancelled(b);
     choose_parts(b);
+    b->alone = 0;
     if (b->n_part) {
         const double start = clock_wall();
         int n = 0, n_prompt = 0;
@@ -731,6 +734,7 @@ int batch_step(struct batch *b)
         rc = rc ? rc : draw_tokens(b, &err);
         b->now = clock_wall();
         const double t = b->now - start;
+        b->alone = pace_alone(&b->pace, n, n_prompt, t);
         pace_add(&b->pace, n, n_prompt, t);
         if (b->o.watch)
             b->o.watch->step(b->o.watch->ctx, n + n_prompt, b->now);

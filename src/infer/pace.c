@@ -47,15 +47,26 @@ void pace_add(struct pace *p, int n, int n_prompt, double t)
     p->t = p->t * keep + t, p->rows_t = p->rows_t * keep + x * t;
 }
 
+double pace_alone(const struct pace *p, int n, int n_prompt, double t) { return !n ? 0 : !n_prompt || p->alone <= 0 ? t : fmin(t, alone_of(p, n)); }
+
+/* Seconds of prompts in this step.  A pass over the weights is what a step takes beside its rows. */
+static double for_prompts(const struct pace *p, const struct pace_limit *limit, double alone, double cost)
+{
+    const double all = alone + p->others, pass = alone > 0 ? fmin(fmax(p->alone - pace_slope(p) * p->alone_rows, 0), fmin(alone, p->others)) : 0;
+    const double aim = limit->step_s > 0 ? limit->step_s : limit->stretch * (all - pass);
+    return p->others > 0 ? fmax(aim - all, PACE_LEAST * all) / 2 : fmax(aim - all, LEAST * cost);
+}
+
 /* A row of a prompt costs what those of the last steps did: not the slope, which says little where all steps have as many rows. */
 int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
 {
-    if (!n || (limit->step_s <= 0 && limit->stretch < 1))
+    if ((!n && p->others <= 0) || (limit->step_s <= 0 && limit->stretch < 1))
         return most;
-    if (p->alone <= 0 || p->extra <= 0)
-        return n + FIRST < most ? n + FIRST : most;
-    const double alone = alone_of(p, n), cost = p->extra / p->extra_rows;
-    const double more = fmax((limit->step_s > 0 ? limit->step_s : limit->stretch * alone + (limit->stretch - 1) * p->others) - alone, LEAST * cost);
+    const double cost = p->extra > 0 ? p->extra / p->extra_rows : p->others > 0 && p->rows > 0 ? p->t / p->rows : 0;
+    const int first = p->others > 0 ? CHUNK : FIRST;
+    if (cost <= 0 || (n && p->alone <= 0))
+        return n + first < most ? n + first : most;
+    const double more = for_prompts(p, limit, n ? alone_of(p, n) : 0, cost);
     p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
     const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
     return rows < most ? (int)rows : most;

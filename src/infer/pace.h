@@ -1,11 +1,15 @@
 /* pace.h - how many rows of prompts a step may have beside the tokens that are being continued, from what steps took lately.
  *
  * A row of a prompt costs more the deeper it lies, and each step that has any reads all of the prompt's keys and values again.  So there are
- * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  No allocation;
- * a struct is one thread's. */
+ * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.
+ *
+ * Where another engine continues texts on the same machine (two versions of a model while one follows the other), all texts wait for both: the
+ * interval that is aimed at is that of one engine with all of the texts, so what a second pass over weights takes is taken from prompts, which keep
+ * PACE_LEAST of the time; and each of the two has half.  No allocation; a struct is one thread's. */
 #ifndef INFER_PACE_H
 #define INFER_PACE_H
 
+#define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
 #define PACE_STRETCH 1.6         /* the usual: so that the worst of those who wait is below 2 */
 
 /* stretch: steps take so many times as long as without rows of prompts, in the mean; below 1: no limit.  step_s: or so many seconds, 0: none. */
@@ -15,11 +19,13 @@ struct pace_limit { double stretch, step_s; };
  * others; credit: what they may add now. */
 struct pace {
     double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit;
-    double others;                       /* what others take of the machine between two steps, set by whoever knows: texts wait for that anyway */
+    double others;                       /* what others took of the machine before this step to continue texts of theirs, set by whoever knows: 0, nobody */
 };
 
 /* A step of n rows being continued and n_prompt of prompts took t seconds. */
 void pace_add(struct pace *p, int n, int n_prompt, double t);
+/* What of a step of n rows being continued and n_prompt of prompts in t seconds would have been without the latter. */
+double pace_alone(const struct pace *p, int n, int n_prompt, double t);
 /* Seconds that a row adds to a step; 0: not known. */
 double pace_slope(const struct pace *p);
 /* Rows that the next step may have, of which n are being continued; most at most.  Once a step. */

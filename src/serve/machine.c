@@ -12,6 +12,7 @@ struct machine {
     pthread_cond_t turn;
     uint64_t n_given, now;
     double given;                            /* when it was given back by who was no spare one */
+    double continued;
     double spare_from, spare_next;           /* when spare work took it, 0: it has not; when it may again while others work */
 };
 
@@ -44,7 +45,7 @@ void machine_take(struct machine *m)
     pthread_mutex_unlock(&m->lock);
 }
 
-void machine_give(struct machine *m)
+void machine_give(struct machine *m, double continued)
 {
     if (!m)
         return;
@@ -54,9 +55,19 @@ void machine_give(struct machine *m)
         m->spare_next = now + (now - m->spare_from) * (1 / MACHINE_SPARE - 1), m->spare_from = 0;
     else
         m->given = now;
-    m->now++;
+    m->now++, m->continued += continued;
     pthread_cond_broadcast(&m->turn);
     pthread_mutex_unlock(&m->lock);
+}
+
+double machine_continued(struct machine *m)
+{
+    if (!m)
+        return 0;
+    pthread_mutex_lock(&m->lock);
+    const double seconds = m->continued;
+    pthread_mutex_unlock(&m->lock);
+    return seconds;
 }
 
 /* Nobody has it or waits for it, and it is long enough since somebody has. */

@@ -9,7 +9,9 @@ int machine_new(struct machine **out, struct err *err);
 void machine_free(struct machine *m);
 /* NULL: there is nobody to share it with. */
 void machine_take(struct machine *m);
-void machine_give(struct machine *m);
+/* continued: the seconds since it was taken that went to texts that wait for each token; everybody's sum is machine_continued(). */
+void machine_give(struct machine *m, double continued);
+double machine_continued(struct machine *m);             /* NULL: 0 */
 /* For work that can wait: MACHINE_SPARE of the time at most, but all of it where for MACHINE_IDLE_S nobody else has taken it.  Returns at
  * once when *quit is set, having taken it. */
 #define MACHINE_SPARE 0.05

@@ -84,7 +84,7 @@ static int plan_texts(struct served_model *s, const struct served_model_opts *o,
     return rc ? rc : check_memory(s, o, err);
 }
 
-#define QUIET_NICE 15            /* beside a busy thread of another: a thirtieth of a core */
+#define QUIET_NICE 19            /* beside a busy thread of another: a seventieth of a core */
 
 /* Threads inherit the priority of who makes them: the engine is filled by a pool of the quiet thread, and steps are computed by the model's own. */
 static int fill_quietly(struct served_model *s, const struct served_model_opts *o, const struct engine_opts *e, struct err *err)
@@ -231,11 +231,11 @@ static void *steps(void *ctx)
     struct served_model *s = ctx;
     while (!atomic_load(&s->quit))
         if (batch_wait(s->batch, WAIT_S)) {
-            const double from = clock_wall();
+            const double from = machine_continued(s->machine);
             take_turn(s);
-            batch_others(s->batch, s->machine ? clock_wall() - from : 0);
+            batch_others(s->batch, machine_continued(s->machine) - from);
             batch_step(s->batch);
-            machine_give(s->machine);
+            machine_give(s->machine, batch_alone(s->batch));
             if (s->after_step)
                 s->after_step(s->ctx);
         }

@@ -51,7 +51,7 @@ static void one_piece(struct turns *t)
     pthread_mutex_unlock(&t->lock);
     machine_take(t->machine);
     const bool more = w->piece(w->ctx, stop) && !stop;      /* w may be gone */
-    machine_give(t->machine);
+    machine_give(t->machine, 0);
     if (t->after)
         t->after(t->ctx);
     pthread_mutex_lock(&t->lock);

@@ -539,10 +539,44 @@ static void prompts_slow_the_others_by_what_is_allowed(void **state)
     assert_int_equal(pace_rows(&none, &limits[0], 0, 512), 512);                         /* nobody waits */
 }
 
+/* Two engines by turns, n texts each, beside one with all of them. */
+static void two_engines_keep_the_interval_of_one_or_leave_prompts_their_least(void **state)
+{
+    (void)state;
+    const struct pace_limit limit = { PACE_STRETCH, 0 };
+    for (int n = 1; n <= 64; n *= 4) {
+        struct pace p[2] = { 0 };
+        double alone[2] = { 0 }, with = 0, one = 0, both = 0, rows_of[2] = { 0 };
+        uint64_t i = (uint64_t)n * 1000000;
+        for (int step = 0; step < 500; step++) {
+            one += 1e-3 * step_time(2 * n, 0, 0, i++) / 500;
+            for (int k = 0; k < 2; k++) {
+                const double t = 1e-3 * step_time(n, 0, 0, i++);
+                pace_add(&p[k], n, 0, t), both += t / 500, alone[k] = t;
+            }
+        }
+        enum { STEPS = 4000 };
+        for (int step = 0; step < STEPS; step++)
+            for (int k = 0; k < 2; k++) {
+                p[k].others = alone[!k];
+                const int rows = pace_rows(&p[k], &limit, n, 512) - n;
+                const double t = 1e-3 * step_time(n, rows, 0.5, i++);
+                alone[k] = pace_alone(&p[k], n, rows, t);
+                pace_add(&p[k], n, rows, t);
+                with += t / STEPS, rows_of[k] += rows;
+            }
+        const double allowed = fmax(PACE_STRETCH * one, (1 + PACE_LEAST) * both);
+        if (with > 1.12 * allowed || with < 0.85 * both)
+            fail_msg("%d texts each: %.2f ms a turn of both, %.2f without prompts, one engine %.2f, %.2f are allowed", n, 1e3 * with, 1e3 * both, 1e3 * one, 1e3 * allowed);
+        assert_true(rows_of[0] > 0.7 * rows_of[1] && rows_of[1] > 0.7 * rows_of[0] && rows_of[0] > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_in_company_are_as_alone), cmocka_unit_test(rows_of_experts_are_counted_by_text),
+        cmocka_unit_test(two_engines_keep_the_interval_of_one_or_leave_prompts_their_least),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(tenants_that_wait_take_turns),
         cmocka_unit_test(a_crowd_leaves_places_in_the_queue),
