@@ -229,12 +229,6 @@ static void released(void *ctx, struct http_request *q, int status)
 
 /* ---- from begin to end ---- */
 
-static bool is_local(const char *address)
-{
-    struct in_addr a;
-    return !strcmp(address, "::1") || (inet_pton(AF_INET, address, &a) == 1 && ntohl(a.s_addr) >> 24 == 127);
-}
-
 static int begin(struct registry_server *m, struct err *err)
 {
     const struct registry_server_opts *o = &m->o;
@@ -255,13 +249,13 @@ int registry_server_start(struct registry_server **out, const struct registry_se
 {
     const bool open = (!o->key || !*o->key) && !o->keys;
     *out = NULL;
-    if (open && !is_local(o->address))
-        return ERR(err, USAGE, "on %s others than this machine can ask: give a key (--key, --keys), or 127.0.0.1", o->address);
+    struct origins origins = o->origins;
+    TRY(origins_open(&origins, o->address, !open, err));
     struct registry_server *m = mem_alloc_zero(sizeof *m);
     if (!m)
         return ERR(err, NOMEM, "no memory for the server");
     m->o = *o;
-    m->o.origins.guarded = open;
+    m->o.origins = origins;
     if (open)
         m->o.key = NULL;
     const int rc = begin(m, err);
