@@ -13,6 +13,7 @@
 #include "cmd/watch_act.h"
 #include "cmd/watch_versus.h"
 #include "store/events.h"
+#include "store/recorder.h"
 #include "watch/answers.h"
 #include "watch/rules.h"
 
@@ -313,6 +314,8 @@ static int look_on(struct looking *l, struct err *err)
 {
     int64_t last = l->from;
     bool failing = false;
+    if (watch_online.once)               /* what was answered before this began is written by then */
+        nanosleep(&(struct timespec){ 0, (long)(2 * RECORDER_GATHER_S * 1e9) }, NULL);
     while (!cmd_stop && !l->ends) {
         const int rc = look(l, &last, err);
         if (rc && (watch_online.once || (rc != ERR_IO && rc != ERR_BUSY)))

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "store/registry.h"
 
-#define GATHER_S 0.25
 #define RETRY_S 1.
 #define EXPIRE_S 30.
 #define NS 1e9
@@ -287,7 +286,7 @@ static void wait_for_work(struct recorder *r)
         wait_until(r, until);
     while (!r->taken && !r->first && !r->said && !r->quit && clock_s() < look)
         wait_until(r, look);
-    for (double until = clock_s() + GATHER_S; r->first && !r->said && !r->quit && clock_s() < until;)
+    for (double until = clock_s() + RECORDER_GATHER_S; r->first && !r->said && !r->quit && clock_s() < until;)
         wait_until(r, until);
 }
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "store/events.h"
 
+#define RECORDER_GATHER_S 0.25   /* records are gathered for so long before they are written together */
 #define RECORDER_WAIT 16384
 #define RECORDER_BYTES ((size_t)32 << 20)
 
