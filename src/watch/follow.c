@@ -17,14 +17,15 @@ struct follow {
     int64_t of;                          /* the version that it is of */
     int64_t seq;                         /* of the journal's last record when it was looked for */
     struct watch_value *value;           /* [signals] */
-    int64_t since, next;                 /* written from then on; not read yet from then on */
+    int64_t since, next, next_said;      /* written from then on; not read yet from then on: answers, and what was said of them */
     int64_t last, read;                  /* moment of the last answer; of this reading so many */
+    int64_t n_answer;
     bool behind;
-    int64_t recent[FOLLOW_WINDOW];       /* when the last ones were written, a ring by monitor_events() */
+    int64_t recent[FOLLOW_WINDOW];       /* when the last ones were written, a ring by n_answer */
     int n_point; int64_t stride;
     struct { int64_t n, t; } at[FOLLOW_POINTS];
     double *path;                        /* [FOLLOW_POINTS][signals] */
-    json_t *told; int64_t told_at;       /* what was said after so many answers */
+    json_t *told; int64_t told_at;       /* what was said after so many events */
 };
 
 /* ---- the reference ---- */
@@ -85,7 +86,7 @@ static int begin(struct follow *f, struct registry *g, struct err *err)
     TRY(find_reference(&f->r, &f->which, &f->of, g, &f->v, err));
     if (f->of == f->v.number)
         TRY(when_parse(&f->since, tree_text_at(f->which, "t"), err));
-    f->next = f->since;
+    f->next = f->next_said = f->since;
     const size_t n = (size_t)reference_count(f->r);
     f->value = mem_alloc_array(n, sizeof *f->value), f->path = mem_alloc_array(FOLLOW_POINTS * n, sizeof *f->path);
     if (!f->value || !f->path)
@@ -146,6 +147,12 @@ static void add_point(struct follow *f)
     f->n_point++;
 }
 
+static int watch(struct follow *f, struct err *err)
+{
+    const int rc = monitor_add(f->m, f->value, err);
+    return rc < 0 ? rc : 0;
+}
+
 static int add_answer(void *ctx, const struct event *ev, struct err *err)
 {
     struct follow *f = ctx;
@@ -153,14 +160,35 @@ static int add_answer(void *ctx, const struct event *ev, struct err *err)
         f->behind = true;
         return ERR_STOPPED;
     }
-    answer_values_for(f->value, f->r, ev);
-    const int rc = monitor_add(f->m, f->value, err);
-    if (rc < 0)
-        return rc;
-    f->recent[(monitor_events(f->m) - 1) % FOLLOW_WINDOW] = ev->written;
+    struct event unsaid = *ev;
+    unsaid.score = (double)NAN;          /* that is an event of its own */
+    answer_values_for(f->value, f->r, &unsaid);
+    TRY(watch(f, err));
+    f->recent[f->n_answer++ % FOLLOW_WINDOW] = ev->written;
     f->last = ev->t, f->next = ev->written + 1, f->read++;
     if (monitor_events(f->m) % f->stride == 0)
         add_point(f);
+    return 0;
+}
+
+static int add_feedback(void *ctx, const struct event *ev, struct err *err)
+{
+    struct follow *f = ctx;
+    answer_feedback_for(f->value, f->r, ev);
+    TRY(watch(f, err));
+    if (monitor_events(f->m) % f->stride == 0)
+        add_point(f);
+    return 0;
+}
+
+/* What is said of an answer comes later, and is read as far as answers were. */
+static int read_feedback(struct follow *f, struct events *e, int64_t until, struct err *err)
+{
+    const struct events_where said = { .root = f->v.root, .since = f->next_said, .until = until, .by_feedback = true };
+    if (reference_find(f->r, ANSWER_FEEDBACK) < 0 || until <= f->next_said)
+        return 0;
+    TRY(events_read(e, &said, add_feedback, f, err));
+    f->next_said = until;
     return 0;
 }
 
@@ -171,7 +199,9 @@ int follow_read(struct follow *f, struct events *e, int64_t now, struct err *err
     if (where.until <= where.since)
         return 0;
     const int rc = events_read(e, &where, add_answer, f, err);
-    return rc == ERR_STOPPED && f->behind ? 0 : rc;
+    if (rc && !(rc == ERR_STOPPED && f->behind))
+        return rc;
+    return read_feedback(f, e, f->behind ? f->next : where.until, err);
 }
 
 /* ---- what is told ---- */
@@ -233,7 +263,7 @@ static int make_report(const struct follow *f, const struct reference *window, s
 
 static int tell(struct follow *f, struct events *e, struct pool *pool, struct err *err)
 {
-    const int64_t n = monitor_events(f->m);
+    const int64_t n = f->n_answer;
     const struct events_where where = { .root = f->v.root, .since = n >= FOLLOW_WINDOW ? f->recent[n % FOLLOW_WINDOW] : f->since, .until = f->next, .by_writing = true };
     struct reference *window;
     char since[WHEN_TEXT];
@@ -248,7 +278,7 @@ static int tell(struct follow *f, struct events *e, struct pool *pool, struct er
     f->told = json_pack("{s:s, s:I, s:f, s:I, s:b, s:o, s:{s:I, s:O, s:O, s:O, s:I}, s:I, s:o, s:o}", "name", f->v.name, "version", (json_int_t)f->v.number, "alpha", f->o.alpha, "answers", (json_int_t)n,
                         "behind", f->behind, "since", f->since ? json_string(since) : json_null(), "reference", "version", (json_int_t)f->of, "file", json_object_get(f->which, "file"), "blob",
                         json_object_get(f->which, "blob"), "t", json_object_get(f->which, "t"), "events", (json_int_t)reference_events(f->r), "effect_of", (json_int_t)n_window, "report", report, "at", at_json(f));
-    f->told_at = n;
+    f->told_at = monitor_events(f->m);
     return f->told ? 0 : ERR(err, NOMEM, "no memory to tell of a version's answers");
 }
 

@@ -3,6 +3,7 @@
  *
  * The reference is the version's own (answers_registered()), else that of the newest version of the name before it that has one: what was normal for
  * the version that it is to take the place of.  Watched is every answer of the version that was written after its own reference was registered.
+ * Where the reference has the signal ANSWER_FEEDBACK, what is said of an answer is an event of its own, when it comes: the report's events are then both.
  * The claim is monitor.h's, for this version and this reference, from its first answer on.  Reading what the events' database has forgotten is not possible: who
  * begins later begins with the oldest answer that is still there.
  *
@@ -12,7 +13,7 @@
  *       path:    [evidence, at each of `at`]; the alarm line is every_event.threshold
  *       picture: picture_make(), window being the last FOLLOW_WINDOW answers
  *       effect:  rule_effect(), null where it cannot be told
- *     at: [[answers, moment in ns / 1e9] ..] at most FOLLOW_POINTS, the last one being now }
+ *     at: [[events, moment in ns / 1e9] ..] at most FOLLOW_POINTS, the last one being now }
  * One thread. */
 #ifndef WATCH_FOLLOW_H
 #define WATCH_FOLLOW_H
