@@ -246,10 +246,19 @@ static void work(struct jobs *j)
     char *folder = project_path(j->o.folder, tree_text_at(j->p, "id"), NULL);
     int rc = !folder ? no_memory(&err) : !strcmp(step, "look") ? look(j, folder, &err) : !strcmp(step, "train") ? train(j, folder, &err) : enter(j, folder, &err);
     mem_free(folder);
-    rc = project_set(j->p, "state", json_string(!rc ? "done" : rc == ERR_STOPPED ? "stopped" : "failed"), &err) || project_set(j->p, "message", json_string(rc ? err.msg : ""), &err) ||
-         project_save(j->o.folder, j->p, &err);
-    if (rc)
+    const char *state = !rc ? "done" : rc == ERR_STOPPED ? "stopped" : "failed";
+    if (project_set(j->p, "message", json_string(rc ? err.msg : ""), &err) || project_set(j->p, "state", json_string(state), &err))
+        log_warn("workshop: project %s: %s", tree_text_at(j->p, "id"), err.msg);
+}
+
+/* Under the lock: who reads that it is over finds it free. */
+static void end(struct jobs *j)
+{
+    struct err err;
+    if (project_save(j->o.folder, j->p, &err))
         log_warn("workshop: what came of project %s is not written: %s", tree_text_at(j->p, "id"), err.msg);
+    json_decref(j->p);
+    j->p = NULL;
 }
 
 static void *run(void *ctx)
@@ -264,8 +273,7 @@ static void *run(void *ctx)
         pthread_mutex_unlock(&j->lock);
         work(j);
         pthread_mutex_lock(&j->lock);
-        json_decref(j->p);
-        j->p = NULL;
+        end(j);
     }
     pthread_mutex_unlock(&j->lock);
     return NULL;
