@@ -104,7 +104,7 @@ static int put_stages(json_t *out, const char *folder, struct err *err)
         char name[60];
         snprintf(name, sizeof name, "life.run/%s/stage.json", stages[i]);
         json_t *record = load(folder, name);
-        json_t *o = record ? json_pack("{s:s, s:s, s:I}", "name", stages[i], "state", tree_text_at(record, "state"), "started", json_integer_value(json_object_get(record, "started"))) : NULL;
+        json_t *o = record ? json_pack("{s:s, s:s, s:s}", "name", stages[i], "state", tree_text_at(record, "state"), "began", tree_text_at(record, "began")) : NULL;
         const int rc = o && json_object_get(record, "seconds") && json_object_set(o, "seconds", json_object_get(record, "seconds")) ? no_memory(err) : 0;
         json_decref(record);
         if (record && json_array_append_new(list, o))

@@ -7,7 +7,7 @@
  *   trained, errors, held_out, sample          what these stages printed, as far as they have
  *   hardest    [{ bits, text }] of what was held out, by the bits that the model needs for a byte
  * and always
- *   stages     [{ name, state, seconds, started }] of what lathe run has begun
+ *   stages     [{ name, state, began, seconds }] of what lathe run has begun, by its stage.json
  *   now        the server's clock, in seconds since 1970
  * What is there of an earlier look is not shown.  One thread. */
 #ifndef SERVE_WORKSHOP_VIEW_H

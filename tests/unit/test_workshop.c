@@ -421,6 +421,22 @@ static void only_what_is_meant_to_be_seen_is_shown(void **state)
 }
 
 #define IN_DIR(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
+static void stages_that_have_begun_are_shown(void **state)
+{
+    (void)state;
+    json_t *out, *p = json_pack("{s:s, s:s, s:s}", "id", "p1", "step", "train", "state", "running");
+    put_in_dir("v/p1/life.run/audit/stage.json", "{\"state\": \"done\", \"began\": \"2026-11-27T06:00:00Z\", \"seconds\": 1.5}");
+    put_in_dir("v/p1/life.run/train/stage.json", "{\"state\": \"running\", \"began\": \"2026-11-27T06:00:02Z\"}");
+    OK(workshop_view(in_dir("v"), p, false, &out, &err));
+    const json_t *stages = json_object_get(out, "stages"), *audit = json_array_get(stages, 0), *train = json_array_get(stages, 1);
+    assert_int_equal(json_array_size(stages), 2);
+    assert_string_equal(tree_text_at(audit, "name"), "audit");
+    assert_string_equal(tree_text_at(audit, "began"), "2026-11-27T06:00:00Z");
+    assert_true(tree_number_at(audit, "seconds") == 1.5 && !json_object_get(train, "seconds"));
+    assert_string_equal(tree_text_at(train, "state"), "running");
+    json_decref(out), json_decref(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +445,7 @@ int main(void)
         cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml),
         IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),
         IN_DIR(one_project_is_worked_on_at_a_time_and_can_be_stopped), IN_DIR(what_a_program_said_last_is_why_it_failed), IN_DIR(only_what_is_meant_to_be_seen_is_shown),
+        cmocka_unit_test(stages_that_have_begun_are_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
