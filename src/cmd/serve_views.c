@@ -33,7 +33,6 @@ static int followed(struct serve_views *s, struct registry *g, const struct regi
 {
     struct followed *p = place_of(s, v);
     bool current = false;
-    p->used = ++s->n_asked;
     if (p->f)
         TRY(follow_is_current(&current, p->f, g, err));
     if (!current) {
@@ -41,6 +40,7 @@ static int followed(struct serve_views *s, struct registry *g, const struct regi
         p->f = NULL;
         TRY(follow_new(&p->f, g, v, ALPHA, 0, err));
     }
+    p->used = ++s->n_asked;              /* one that has no reference does not stay */
     *out = p->f;
     return 0;
 }
@@ -50,8 +50,8 @@ static int followed(struct serve_views *s, struct registry *g, const struct regi
 static bool is_met(const struct rule *rule, const json_t *signal)
 {
     const json_t *effect = json_object_get(signal, "effect");
-    if (*rule->signal && strcmp(rule->signal, tree_text_at(signal, "name")))
-        return false;
+    if (rule->worse || (*rule->signal && strcmp(rule->signal, tree_text_at(signal, "name"))))
+        return false;                    /* worse: of two versions, and this is about one */
     return rule->alarm ? json_is_true(json_object_get(signal, "drift")) : json_is_number(effect) && json_number_value(effect) > rule->effect;
 }
 
@@ -70,7 +70,8 @@ static json_t *rule_json(const struct rule *rule, const json_t *report)
         json_decref(met);
         return NULL;
     }
-    return json_pack("{s:s, s:o, s:i, s:s, s:o}", "signal", *rule->signal ? rule->signal : "any", "effect", rule->alarm ? json_null() : json_real(rule->effect), "looks", rule->looks, "do", what, "met", met);
+    return json_pack("{s:s, s:s, s:o, s:i, s:s, s:o}", "signal", *rule->signal ? rule->signal : "any", "when", rule->alarm ? "alarm" : rule->worse ? "worse" : "effect", "effect",
+                     rule->alarm || rule->worse ? json_null() : json_real(rule->effect), "looks", rule->looks, "do", what, "met", met);
 }
 
 static int add_rules(const struct serve_views *s, json_t *o, struct err *err)

@@ -10,6 +10,8 @@ const SIGNALS = {
   confidence: ['How sure the model is of its words', 'The model is surer of what to say.', 'The model is less sure of what to say.'],
   logprob: ['How likely its own words are to the model', 'The model says what is likelier to it.', 'The model says what is less likely to it.'],
   first_s: ['Wait for the first token, in seconds', 'Answers begin later.', 'Answers begin sooner.'],
+  feedback: ['What people say of answers, from -1 to 1', 'Answers are rated higher.', 'Answers are rated lower.'],
+  experts_effective: ['How many experts the model uses', 'The work is spread over more experts.', 'The work is left to fewer experts.'],
   token_s: ['Time for each further token, in seconds', 'Answers come more slowly.', 'Answers come faster.'],
   prompt_language: ['Language of prompts', 'People write in other languages than before.'],
   answer_language: ['Language of answers', 'The model answers in other languages than before.'],
@@ -17,6 +19,7 @@ const SIGNALS = {
   refused: ['Refusals', 'The model refuses otherwise than before.'],
   schema_ok: ['Answers in the form that was asked for', 'Answers keep to the form otherwise than before.'],
   tool_ok: ['Calls of tools that are whole', 'Calls of tools are whole otherwise than before.'],
+  expert: ['The expert that has the most to do', 'Another expert has the most to do than before.'],
   sketch: ['What prompts are about, as the model sees it', 'Prompts are about other things than before.'],
 };
 const CATEGORIES = { finish: { stop: 'by themselves', length: 'at the limit', tool_calls: 'with a tool', cancelled: 'given up', failed: 'failed' }, refused: { 0: 'no', 1: 'yes' }, schema_ok: { 0: 'no', 1: 'yes' }, tool_ok: { 0: 'no', 1: 'yes' } };
@@ -88,7 +91,7 @@ function shares_picture(s, d) {
 /* The rules that look at a signal, and what they say now. */
 function rule_lines(s, d) {
   return d.rules.filter(r => r.signal === 'any' || r.signal === s.name).map(r => {
-    const when = r.effect === null ? 'it alarms' : `it is ${r.effect} or more from the reference`, what = r.do.replaceAll('_', ' '), looks = r.looks > 1 ? ` at ${r.looks} looks in a row` : '';
+    const when = { alarm: 'it alarms', worse: 'it is worse for the candidate than for the stable version', effect: `it is more than ${r.effect} from the reference` }[r.when], what = r.do.replaceAll('_', ' '), looks = r.looks > 1 ? ` at ${r.looks} looks in a row` : '';
     return make('p.small' + (r.met.includes(s.name) ? '.met' : ''), r.met.includes(s.name) ? `Rule: ${what}. That is now the case${looks && `, to be so${looks}`}.` : `Rule: when ${when}${looks}, ${what}.`);
   });
 }
