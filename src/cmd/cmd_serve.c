@@ -95,6 +95,18 @@ static int find_registry(const char **where, char **made, int n_args, struct err
     return 0;
 }
 
+/* --record, of which "registry" is beside the one that is told, else beside the default one; *made: to be freed. */
+static int find_record(const char **where, char **made, const char *registry, struct err *err)
+{
+    *where = record, *made = NULL;
+    if (!record || strcmp(record, "registry"))
+        return 0;
+    if (!registry)
+        TRY(registry_where(made, err));
+    *where = registry ? registry : *made;
+    return 0;
+}
+
 /* The same place for who works in another folder; NULL where there is none. */
 static int whole_place(char **out, const char *where, struct err *err)
 {
@@ -108,22 +120,23 @@ static int whole_place(char **out, const char *where, struct err *err)
     return *out ? 0 : ERR(err, NOMEM, "no memory for a path");
 }
 
-static int serve(const struct model_place *place, int n_args, struct err *err)
+static int serve(const struct model_place *place, int n_args, const char *server, struct err *err)
 {
     double retain_s;
     if (when_span(&retain_s, retain, err) < 0)
         return err_context(err, "--retain");
     if (key && !*key)                        /* "$KEY", which nobody has set */
         return ERR(err, USAGE, "--key is empty");
-    const char *registry;
-    char *made, *place_of_versions = NULL;
+    const char *registry, *recorded;
+    char *made, *made_too = NULL, *place_of_versions = NULL;
     struct serve_views *views = NULL;
     TRY(find_registry(&registry, &made, n_args, err));
-    int rc = whole_place(&place_of_versions, registry, err);
+    int rc = find_record(&recorded, &made_too, registry, err);
+    rc = rc ? rc : whole_place(&place_of_versions, registry, err);
     if (!rc && serve_views_open(&views, watch_rules, err) < 0)
         rc = err_context(err, "--watch-rules");
     if (rc) {
-        mem_free(made), mem_free(place_of_versions);
+        mem_free(made), mem_free(made_too), mem_free(place_of_versions);
         return rc;
     }
     const struct releases_more more = serve_views_more(views);
@@ -132,7 +145,7 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .record = record, .registry = registry, .more = &more, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .name = server, .record = recorded, .registry = registry, .more = &more, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,
@@ -141,7 +154,7 @@ static int serve(const struct model_place *place, int n_args, struct err *err)
     };
     rc = server_run(&o, err);
     serve_views_close(views);
-    mem_free(made), mem_free(place_of_versions);
+    mem_free(made), mem_free(made_too), mem_free(place_of_versions);
     return rc;
 }
 
@@ -153,7 +166,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     int rc = read_places(place, args, n_args, err);
     for (int i = 0; i < n_args && !rc; i++)
         rc = find_place(&place[i], i, server, err);
-    rc = rc ? rc : serve(place, n_args, err);
+    rc = rc ? rc : serve(place, n_args, server, err);
     release_places(n_args);
     return rc;
 }
@@ -167,7 +180,7 @@ static const struct opt opts[] = {
     { OPT_STR, "audit", &audit, "<path>", "a line of JSON for each request: who, what, how much, how long; never the texts (doc/operating.md)", 0, 0 },
     { OPT_FLAG, "audit-text", &audit_text, NULL, "the audit log has the texts, too, of keys that allow it (keep_texts)", 0, 0 },
     { OPT_FLAG, "audit-strict", &audit_strict, NULL, "refuse requests while the audit log cannot be written", 0, 0 },
-    { OPT_STR, "record", &record, "<where>", "record numbers of each answer for lathe watch: registry (beside the registry), a folder, a file.db or postgresql://...; never the texts (doc/recording.md)", 0, 0 },
+    { OPT_STR, "record", &record, "<where>", "record numbers of each answer for lathe watch: registry (beside --registry, else beside the default one), a folder, a file.db or postgresql://...; never the texts (doc/recording.md)", 0, 0 },
     { OPT_FLAG, "record-text", &record_text, NULL, "with prompts and answers, of keys that allow it (keep_texts)", 0, 0 },
     { OPT_STR, "retain", &retain, "<time>", "that these texts, and comments of feedback, are kept: 12h, 30d", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },

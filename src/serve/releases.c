@@ -13,7 +13,7 @@
 #define QUEUE 64
 #define RECORDS_MOST 1000
 
-struct releases { const char *registry, *events; const struct releases_more *more; struct tickets tickets; struct turns *turns; };
+struct releases { const char *registry, *events, *server; const struct releases_more *more; struct tickets tickets; struct turns *turns; };
 
 /* A request, until its turn comes.  Of the path: the name, and what of it. */
 struct job {
@@ -117,8 +117,10 @@ static int change(struct job *j, struct registry *g, json_t **out, struct refusa
     if (e->status)
         return 0;
     const struct journal_by by = { .actor = v->rights.name, .reason = c.reason };
-    const struct release_move m = { .name = j->name, .alias = c.alias, .number = c.version, .mode = (enum release_mode)c.mode,
-                                    .share = (int)lround(RELEASE_ALL * c.share), .expect = c.seq };
+    struct release_move m = { .name = j->name, .alias = c.alias, .number = c.version, .mode = (enum release_mode)c.mode,
+                              .share = (int)lround(RELEASE_ALL * c.share), .expect = c.seq };
+    if (promotes)
+        TRY(registry_move_when_ready(g, &m, j->r->server, err));
     const int rc = promotes ? registry_promote(g, &m, &by, &r, &verdict, err) : registry_rollback(g, &m, &by, &r, err);
     json_decref(verdict);
     *out = rc ? NULL : release_json(&r);
@@ -169,7 +171,7 @@ static int open_events(struct job *j, struct events **out, struct refusal *e, st
     *out = NULL;
     if (!where)
         refuse_as(e, 404, "not_found_error", "not_recorded", NULL, "nothing of answers is recorded here (lathe serve --record)");
-    return where ? events_open(out, strcmp(where, "registry") ? where : NULL, false, err) : 0;
+    return where ? events_open(out, where, false, err) : 0;
 }
 
 static int recorded(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
@@ -224,12 +226,12 @@ static bool has_evidence(const json_t *list, const char *blob)
 }
 
 /* ?what= is something that this version has, for there is no other way to a blob. */
-static int check_what(struct job *j, struct registry *g, const struct registry_version *v, const char *what, struct refusal *e, struct err *err)
+static int check_what(struct registry *g, const struct registry_version *v, const char *what, struct refusal *e, struct err *err)
 {
     json_t *list;
     TRY(registry_evidence(g, v, &list, err));
     if (!WHOLE(what) && !has_evidence(list, what))
-        refuse_as(e, 404, "not_found_error", NULL, NULL, "version %lld of %s has no such evidence", (long long)v->number, j->name);
+        refuse_as(e, 404, "not_found_error", NULL, NULL, "version %lld of %s has no such evidence", (long long)v->number, v->name);
     json_decref(list);
     return 0;
 }
@@ -249,7 +251,7 @@ static int open_report(struct job *j, struct registry *g, json_t **out, struct r
     char ticket[TICKET_TEXT];
     TRY(find_version(j, g, &v, e, err));
     if (!e->status)
-        TRY(check_what(j, g, &v, what ? what : "", e, err));
+        TRY(check_what(g, &v, what ? what : "", e, err));
     if (e->status)
         return 0;
     say_report(&p, j->name, v.number, what);
@@ -288,7 +290,7 @@ static int make_report(struct job *j, struct registry *g, struct buf *b, bool *h
         return 0;
     memcpy(ref.name, p.name, sizeof ref.name), ref.number = p.version;
     TRY(registry_find(g, &ref, &v, err));
-    TRY(check_what(j, g, &v, p.what, e, err));
+    TRY(check_what(g, &v, p.what, e, err));
     return e->status ? 0 : more->report(more->ctx, g, &v, p.what, b, html, err);
 }
 
@@ -364,12 +366,12 @@ static bool answer(void *ctx, bool stop)
 
 /* ---- begin and end ---- */
 
-int releases_open(struct releases **out, const char *registry, const char *events, const struct releases_more *more, void (*wake)(void *ctx), void *ctx, struct err *err)
+int releases_open(struct releases **out, const char *registry, const char *events, const char *server, const struct releases_more *more, void (*wake)(void *ctx), void *ctx, struct err *err)
 {
     struct releases *r = *out = mem_alloc_zero(sizeof *r);
     if (!r)
         return ERR(err, NOMEM, "no memory to show releases");
-    r->registry = registry, r->events = events, r->more = more;
+    r->registry = registry, r->events = events, r->server = server, r->more = more;
     int rc = tickets_init(&r->tickets, err);
     rc = rc ? rc : turns_new(&r->turns, QUEUE, NULL, wake, ctx, err);
     if (rc) {

@@ -10,7 +10,8 @@
  *   GET  /lathe/registry/NAME/open          of ?version=N, ?what=BLOB (one of its evidence's), evaluations or training: { url }, an address that shows it in a
  *                                           browser for RELEASES_OPEN_S seconds to whoever has it
  *   GET  /lathe/report                      that address: releases_more.report, sandboxed, without a script, or text
- *   POST /lathe/registry/NAME/promote       { version, alias, mode, share, reason, seq }: the release as it is then
+ *   POST /lathe/registry/NAME/promote       { version, alias, mode, share, reason, seq }: the release as it is then; where this server follows the alias and does
+ *                                           not have the version ready, it is its candidate of mode green (registry_move_when_ready())
  *   POST /lathe/registry/NAME/rollback      { alias, reason, seq }
  *
  * alias is production unless given, mode (release.h) none; share, of canary and ab, is 0.001 to 0.999.  reason is needed.  seq is what the caller saw of
@@ -37,9 +38,9 @@ struct releases_more {
 #define RELEASES_OPEN_S 600
 
 struct releases;
-/* registry, events: places as registry_open() and events_open() take them; events NULL: nothing is recorded, "registry": beside the default registry;
- * more NULL: nothing.  All of them are kept.  wake: a reply was given. */
-int releases_open(struct releases **out, const char *registry, const char *events, const struct releases_more *more, void (*wake)(void *ctx), void *ctx, struct err *err);
+/* registry, events: places as registry_open() and events_open() take them; events NULL: nothing is recorded;
+ * server: what it calls itself where it says what it does with versions (serve_release.h); more NULL: nothing.  All of them are kept.  wake: a reply was given. */
+int releases_open(struct releases **out, const char *registry, const char *events, const char *server, const struct releases_more *more, void (*wake)(void *ctx), void *ctx, struct err *err);
 void releases_halt(struct releases *r);          /* what waits is refused, before the connections end; NULL is fine, here and below */
 void releases_close(struct releases *r);
 /* r NULL: there is no registry here, which is said.  The request has its visit. */

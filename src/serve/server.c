@@ -163,10 +163,7 @@ static int begin_audit(struct server *s, struct err *err)
 
 static int begin_recording(struct server *s, struct err *err)
 {
-    char host[128] = "";
-    gethostname(host, sizeof host - 1);
-    snprintf(s->name, sizeof s->name, "%s:%s%lld", host, s->o.port ? "" : "process-", s->o.port ? (long long)s->o.port : (long long)getpid());
-    const struct recorder_opts o = { .where = strcmp(s->o.record, "registry") ? s->o.record : NULL, .server = s->name, .describe = recording_describe, .texts = s->o.record_text, .retain_s = s->o.retain_s };
+    const struct recorder_opts o = { .where = s->o.record, .server = s->o.name, .describe = recording_describe, .texts = s->o.record_text, .retain_s = s->o.retain_s };
     TRY(recorder_open(&s->recorder, &o, err));
     s->o.model.recorder = s->recorder;
     return 0;
@@ -208,7 +205,7 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc ? rc : served_models_open(&s.models, &s.o.model, o->place, o->n_model, o->memory, o->swap, err);
     rc = rc ? rc : turns_new(&s.reading, o->model.n_queue, NULL, server_wake, &s, err);
     rc = rc ? rc : turns_new(&s.swapping, o->model.n_queue, NULL, server_wake, &s, err);
-    rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, o->more, server_wake, &s, err);
+    rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, o->name, o->more, server_wake, &s, err);
     rc = rc || !o->workshop ? rc : begin_workshop(&s, err);
     if (!rc)
         rc = serve(&s, err);

@@ -19,7 +19,8 @@ struct server_opts {
     const char *audit;                   /* a log of requests (audit.h), or NULL */
     bool audit_text;                     /* with their texts, where the key allows that */
     bool audit_strict;                   /* while the log cannot be written requests are refused */
-    const char *record;                  /* where answers are recorded (store/recorder.h), "registry": beside the default registry; NULL: nowhere */
+    const char *name;                    /* that it has in records and in the registry: which server */
+    const char *record;                  /* where answers are recorded, as events_open() takes it; NULL: nowhere */
     const char *registry;                /* whose releases are shown and changed (releases.h), as registry_open() takes it; NULL: none */
     const struct workshop_opts *workshop;        /* NULL: there is none; its piece, wake and ctx are the server's (workshop.h) */
     const struct releases_more *more;    /* of them; or NULL */

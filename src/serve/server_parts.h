@@ -32,7 +32,6 @@ struct server {
     double begun;
     struct http_counts counts;
     struct page page;
-    char name[160];                      /* of this server, in what is recorded: host:port */
 };
 
 void server_wake(void *ctx);             /* what was given to replies can go out; any thread; ctx: a struct server */

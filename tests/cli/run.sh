@@ -71,6 +71,12 @@ until grep -q '"pid"' one.run/s/stage.json 2> /dev/null; do :; done
 kill -9 $pid; wait $pid 2> /dev/null
 run one.yaml --stop
 pgrep -f one.run/s/port > /dev/null || echo 'it does not run'
+echo '--- where a server answers is told to the stages after it'
+echo '{"prompt": "the 1 small dogs"}' > asked.jsonl
+printf 'stages:\n  s: {run: serve dogs.run/train/out, stays: true, options: {port: 0, host: 127.0.0.2}}\n  q: {run: bench serve $(s.url), options: {prompts: asked.jsonl, requests: 2, output: 2, warmup: 0}}\n' > two.yaml
+run two.yaml
+grep -o 'http://[^"]*' two.run/q/stage.json | sed 's/:[0-9]*$/:PORT/'
+run two.yaml --stop
 echo '--- folders of others are not removed; a stage may write files of its own'
 mkdir -p mine.run/a/out; echo mine > mine.run/a/out/file
 printf 'stages:\n  a: {run: data audit texts}\n' > mine.yaml

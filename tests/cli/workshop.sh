@@ -45,7 +45,7 @@ def table(n, r):
     words = "good fine happy bright warm".split(), "bad poor sorry dark cold".split()
     return "".join("%s %d,%s\n" % (" ".join(r.choice(words[i % 2]) for _ in range(6)), r.randrange(10 ** 6), ("glad", "sad")[i % 2]) for i in range(n))
 P
-start() { rm -f port; lathe serve run --workshop shop --keys keys.yaml --registry registry --port 0 --port-file port --threads 1 --quiet "$@" 2> log & wait_for_server; }
+start() { rm -f port; lathe serve run --workshop shop --keys keys.yaml --registry registry --record registry --port 0 --port-file port --threads 1 --quiet "$@" 2> log & wait_for_server; }
 end() { kill $server; wait $server; echo "exit $?"; }
 start
 echo '--- who may'
@@ -151,5 +151,6 @@ P
 lathe serve run --workshop shop --keys keys.yaml --port 0 --quiet 2>&1 | sed 's/lock.*/lock/'
 end
 python3 -c 'import json; p = json.load(open("shop/p1/project.json")); print(p["step"], p["state"], "|", p["message"])'
+ls registry/events.db          # --record registry is beside the one that was told
 echo '--- and to its end by the command line'
 (cd shop/p1 && lathe run life.yaml --quiet --json 2> log | python3 -c 'import json, sys; print([s["stage"] + " " + s["state"] for s in json.load(sys.stdin)["stages"]])'; cat log)

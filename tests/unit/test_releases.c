@@ -11,6 +11,7 @@
 #include "base/tree.h"
 #include "serve/openai_reply.h"
 #include "serve/releases.h"
+#include "serve/releases_view.h"
 #include "serve/visit.h"
 #include "store/events.h"
 #include "store/gate_policy.h"
@@ -37,7 +38,9 @@ static void handle(void *ctx, struct http_request *q)
     (void)ctx;
     struct refusal e = { 0 };
     visit_begin(q, clients, &e);
-    if (e.status)
+    if (!strcmp(http_path(q), "/lathe/report"))
+        releases_report(releases, q, &openai_chat_dialect);
+    else if (e.status)
         exchange_refuse(q, &openai_chat_dialect, &e);
     else
         releases_answer(strstr(http_path(q), "nothing-here") ? NULL : releases, q, &openai_chat_dialect);
@@ -48,6 +51,23 @@ static void released(void *ctx, struct http_request *q, int status)
     (void)ctx, (void)status;
     visit_release(http_user(q));
 }
+
+/* What the server's starter knows: it says what it was asked for. */
+static int drift(void *ctx, struct registry *g, struct events *e, const struct registry_version *v, json_t **out, struct err *err_of)
+{
+    (void)g, (void)err_of;
+    *out = json_pack("{s:s, s:I, s:b}", "of", ctx, "version", (json_int_t)v->number, "events", e != NULL);
+    return 0;
+}
+
+static int report(void *ctx, struct registry *g, const struct registry_version *v, const char *what, struct buf *out, bool *html, struct err *err_of)
+{
+    (void)g;
+    *html = strcmp(what, "training") != 0;
+    return buf_printf(out, err_of, "<p>%s %s@%lld %s", (const char *)ctx, v->name, (long long)v->number, what);
+}
+
+static const struct releases_more more = { drift, report, "seen" };
 
 static void add(struct registry *g, const char *weights, const char *evidence)
 {
@@ -102,7 +122,7 @@ static int begin(void **state)
     put_in_dir("keys.yaml", text);
     chmod(in_dir("keys.yaml"), 0600);
     OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
-    OK(releases_open(&releases, registry_at, events_at, NULL, wake, NULL, &err));
+    OK(releases_open(&releases, registry_at, events_at, "here", &more, wake, NULL, &err));
     const struct http_opts o = { .n_user = sizeof(struct visit), .address = "127.0.0.1", .body_max = 1 << 16, .bodies_max = 1 << 20, .n_connection = 8, .head_s = 30, .request_s = 30, .idle_s = 30, .handle = handle, .released = released };
     OK(http_start(&http, &o, &err));
     return 0;
@@ -119,8 +139,8 @@ static int end(void **state)
 
 /* ---- the client's side ---- */
 
-/* json NULL: GET.  The status; the body is in reply. */
-static int ask(const char *key, const char *path, const char *json)
+/* json NULL: GET; key NULL: none is shown.  The status; the body is in reply. */
+static int send_to(const char *key, const char *path, const char *json)
 {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -128,13 +148,21 @@ static int ask(const char *key, const char *path, const char *json)
     size_t n = 0;
     ssize_t k;
     assert_true(fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a));
-    const int size = snprintf(text, sizeof text, "%s /lathe/registry%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %zu\r\n\r\n%s", json ? "POST" : "GET", path, key, json ? strlen(json) : 0, json ? json : "");
+    const int size = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%sContent-Length: %zu\r\n\r\n%s", json ? "POST" : "GET", path, key ? "Authorization: Bearer " : "", key ? key : "", key ? "\r\n" : "",
+                              json ? strlen(json) : 0, json ? json : "");
     assert_true(send(fd, text, (size_t)size, MSG_NOSIGNAL) == size);
     while ((k = recv(fd, reply + n, sizeof reply - n - 1, 0)) > 0)
         n += (size_t)k;
     reply[n] = 0;
     close(fd);
     return atoi(reply + strlen("HTTP/1.1 "));
+}
+
+static int ask(const char *key, const char *path, const char *json)
+{
+    char whole[400];
+    snprintf(whole, sizeof whole, "/lathe/registry%s", path);
+    return send_to(key, whole, json);
 }
 
 /* Of a reply with 200; the caller's. */
@@ -205,6 +233,86 @@ static void test_answers_are_summed_up_by_version(void **state)
         assert_true(json_is_null(json_object_get(v, "entropy")));
     }
     json_decref(o);
+}
+
+static void test_answers_are_shown_by_time(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "/m/traffic?window=1h", NULL);
+    assert_true(number(o, "steps") == RELEASES_STEPS && tree_number_at(o, "step_s") >= 60 && json_array_size(json_object_get(o, "versions")) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *v = item(o, "versions", i);
+        int64_t answers = 0;
+        for (size_t k = 0; k < json_array_size(json_object_get(v, "points")); k++)
+            answers += number(item(v, "points", k), "answers");
+        assert_int_equal(answers, number(v, "version") == 1 ? 2 : 1);
+    }
+    json_decref(o);
+    assert_int_equal(ask("boss", "/m/traffic?window=90000d", NULL), 400);
+}
+
+static void test_drift_is_told_of_a_version(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "/m/drift?version=1", NULL);
+    assert_true(number(o, "version") == 1 && json_is_true(json_object_get(o, "events")));
+    assert_string_equal(tree_text_at(o, "of"), "seen");
+    json_decref(o);
+    o = asked("boss", "/m/drift", NULL);
+    assert_int_equal(number(o, "version"), 2);
+    json_decref(o);
+    assert_int_equal(ask("abc", "/m/drift", NULL), 403);
+    assert_int_equal(ask("boss", "/m/drift?version=9", NULL), 404);
+}
+
+/* The address of a report, as the page gets it. */
+static void address_of(const char *what, char out[400])
+{
+    char path[200];
+    snprintf(path, sizeof path, "/m/open?version=1&what=%s", what);
+    json_t *o = asked("boss", path, NULL);
+    snprintf(out, 400, "/%s", tree_text_at(o, "url"));
+    json_decref(o);
+}
+
+static void test_a_report_opens_by_its_address_alone(void **state)
+{
+    (void)state;
+    char url[400], blob[100];
+    address_of("training", url);
+    assert_int_equal(send_to(NULL, url, NULL), 200);
+    assert_non_null(strstr(reply, "text/plain"));
+    assert_non_null(strstr(reply, "seen m@1 training"));
+    assert_non_null(strstr(reply, "Content-Security-Policy: sandbox; default-src 'none'"));
+    json_t *o = asked("boss", "/m", NULL);
+    snprintf(blob, sizeof blob, "%s", tree_text_at(item(item(o, "versions", 1), "evidence", 0), "blob"));
+    json_decref(o);
+    address_of(blob, url);
+    assert_int_equal(send_to(NULL, url, NULL), 200);
+    assert_non_null(strstr(reply, "text/html"));
+    assert_non_null(strstr(reply, blob));
+    assert_int_equal(ask("boss", "/m/open?version=1&what=0123", NULL), 404);
+    assert_int_equal(ask("boss", "/m/open?version=1", NULL), 404);
+    assert_int_equal(ask("abc", "/m/open?version=1&what=training", NULL), 403);
+}
+
+/* One letter in the place of another. */
+static void put_at(char *url, const char *name, char letter) { strstr(url, name)[strlen(name)] = letter; }
+
+static void test_an_address_that_was_changed_opens_nothing(void **state)
+{
+    (void)state;
+    static const struct { const char *name; char letter; } changes[] = { { "version=", '2' }, { "until=", '9' }, { "what=", 'e' }, { "name=", 'n' }, { "ticket=", 'x' } };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char url[400];
+        address_of("training", url);
+        put_at(url, changes[i].name, changes[i].letter);
+        assert_int_equal(send_to(NULL, url, NULL), 403);
+        assert_non_null(strstr(reply, "ticket_over"));
+    }
+    assert_int_equal(send_to("boss", "/lathe/report?name=m&version=1&what=training&until=99999999999&ticket=", NULL), 403);
+    assert_int_equal(send_to("boss", "/lathe/report", NULL), 403);
+    assert_int_equal(send_to(NULL, "/lathe/report?version=x", NULL), 400);
 }
 
 /* ---- what is refused ---- */
@@ -284,6 +392,29 @@ static void test_promoted_split_and_rolled_back_with_who_and_why(void **state)
     json_decref(o);
 }
 
+/* As the command line does: what this server has not loaded becomes the candidate first; of other servers nothing is known here. */
+static void test_a_version_is_loaded_before_the_alias_moves(void **state)
+{
+    (void)state;
+    struct registry *g;
+    OK(registry_open(&g, registry_at, false, &err));
+    json_decref(asked("boss", "/m/promote", "{\"version\": 1, \"alias\": \"beta\", \"reason\": \"go\"}"));
+    OK(registry_server_state(g, "elsewhere", "m", "beta", 1, "serving", "", &err));
+    json_t *o = asked("boss", "/m/promote", "{\"version\": 2, \"alias\": \"beta\", \"reason\": \"go\"}");
+    assert_true(number(o, "stable") == 2 && number(o, "candidate") == 0);
+    json_decref(o);
+    OK(registry_server_state(g, "here", "m", "beta", 2, "serving", "", &err));
+    o = asked("boss", "/m/promote", "{\"version\": 1, \"alias\": \"beta\", \"reason\": \"back\"}");
+    assert_true(number(o, "stable") == 2 && number(o, "candidate") == 1);
+    assert_string_equal(tree_text_at(o, "mode"), "green");
+    json_decref(o);
+    OK(registry_server_state(g, "here", "m", "beta", 1, "ready", "", &err));
+    o = asked("boss", "/m/promote", "{\"version\": 1, \"alias\": \"beta\", \"reason\": \"it is ready\"}");
+    assert_true(number(o, "stable") == 1 && number(o, "candidate") == 0);
+    json_decref(o);
+    registry_close(g);
+}
+
 static void test_a_policy_that_says_no_is_told(void **state)
 {
     (void)state;
@@ -316,10 +447,15 @@ int main(void)
         cmocka_unit_test(test_versions_come_with_the_figures_of_their_evidence),
         cmocka_unit_test(test_lineage_and_history_are_shown),
         cmocka_unit_test(test_answers_are_summed_up_by_version),
+        cmocka_unit_test(test_answers_are_shown_by_time),
+        cmocka_unit_test(test_drift_is_told_of_a_version),
+        cmocka_unit_test(test_a_report_opens_by_its_address_alone),
+        cmocka_unit_test(test_an_address_that_was_changed_opens_nothing),
         cmocka_unit_test(test_what_is_not_there_is_404_and_what_is_wrong_400),
         cmocka_unit_test(test_releases_are_changed_with_an_admins_key_alone),
         cmocka_unit_test(test_a_change_that_is_not_whole_changes_nothing),
         cmocka_unit_test(test_promoted_split_and_rolled_back_with_who_and_why),
+        cmocka_unit_test(test_a_version_is_loaded_before_the_alias_moves),
         cmocka_unit_test(test_a_policy_that_says_no_is_told),
         cmocka_unit_test(test_a_registry_that_is_gone_is_told),
     };

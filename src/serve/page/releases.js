@@ -172,8 +172,8 @@ $('change').querySelector('form').addEventListener('submit', async e => {
   if (!$('change-part').hidden) body.share = Number($('change-share').value) / 100;
   $('change-do').disabled = true;
   try {
-    await ask(`lathe/registry/${encodeURIComponent(release.name)}/${version ? 'promote' : 'rollback'}`, { method: 'POST', body: JSON.stringify(body) });
-    say(version ? `Version ${version} is promoted.` : 'Rolled back.');
+    const now = await (await ask(`lathe/registry/${encodeURIComponent(release.name)}/${version ? 'promote' : 'rollback'}`, { method: 'POST', body: JSON.stringify(body) })).json();
+    say(!version ? 'Rolled back.' : now.mode === 'green' ? `Version ${version} takes over when it is loaded.` : `Version ${version} is promoted.`);
     $('change').close();
   } catch (e) {
     $('change-fault').textContent = e.message;
