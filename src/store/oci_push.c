@@ -178,6 +178,7 @@ static int send_stream(struct push *p, char **url, const char *state, struct fil
             TRY(write_state(state, *url, err));
         }
         n = from > last ? 0 : n;
+        rc = 0;                              /* all may be there, and only the reply was lost */
     }
     return rc;
 }

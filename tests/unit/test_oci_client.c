@@ -1,0 +1,221 @@
+/* test_oci_client.c - a push to a registry that wants bearer tokens, and what goes on where its replies are lost: against a small one made here. */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "../test.h"
+#include "base/buf.h"
+#include "store/oci_transfer.h"
+
+static struct err err;
+#define TEXT_OF_FILE "the weights of a model"
+#define BASIC_ANN_SESAME "Authorization: Basic YW5uOnNlc2FtZQ=="
+
+/* One connection after the other, a request each.  What it saw is read after far_stop(). */
+static struct far {
+    int fd, port;
+    pthread_t thread;
+    atomic_bool ends;
+    const char *realm;                       /* of tokens; NULL: none are wanted; "": its own */
+    int uses;                                /* requests that a token is good for */
+    bool loses_reply;                        /* the first PATCH is taken, its reply lost */
+    int n_token, n_used, n_patch, n_put_manifest;
+    bool shown_elsewhere, asked_for_token_well;
+    char upload[200];
+    size_t n_upload;
+} far;
+
+static void reply(int fd, int status, const char *head, const char *body)
+{
+    char text[1500];
+    const int n = snprintf(text, sizeof text, "HTTP/1.1 %d x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s", status, head, strlen(body), body);
+    assert_int_equal(write(fd, text, (size_t)n), n);
+}
+
+static void give_token(int fd, const char *request)
+{
+    char body[60];
+    far.asked_for_token_well = strstr(request, BASIC_ANN_SESAME) && strstr(request, "scope=repository") && strstr(request, "push") && strstr(request, "service=far");
+    if (!far.asked_for_token_well) {
+        reply(fd, 401, "", "");
+        return;
+    }
+    snprintf(body, sizeof body, "{\"token\": \"t%d\"}", ++far.n_token);
+    far.n_used = 0;
+    reply(fd, 200, "", body);
+}
+
+/* False: it was refused, and told where tokens are. */
+static bool may(int fd, const char *request)
+{
+    char want[60], realm[100], head[400];
+    if (!far.realm)
+        return true;
+    far.shown_elsewhere |= strstr(request, "Authorization: Basic") != NULL;
+    snprintf(want, sizeof want, "Authorization: Bearer t%d\r\n", far.n_token);
+    if (far.n_token && strstr(request, want) && far.n_used++ < far.uses)
+        return true;
+    snprintf(realm, sizeof realm, "http://127.0.0.1:%d/token", far.port);
+    snprintf(head, sizeof head, "WWW-Authenticate: Bearer realm=\"%s\",service=\"far\",scope=\"repository:m:pull,push\"\r\n", *far.realm ? far.realm : realm);
+    reply(fd, 401, head, "");
+    return false;
+}
+
+static void answer(int fd, const char *request, const char *body, size_t n)
+{
+    char head[100];
+    if (!strncmp(request, "GET /token?", 11)) {
+        give_token(fd, request);
+    } else if (!may(fd, request)) {
+        ;
+    } else if (!strncmp(request, "POST ", 5)) {
+        far.n_upload = 0;
+        reply(fd, 202, "Location: /v2/m/blobs/uploads/1\r\n", "");
+    } else if (!strncmp(request, "PATCH ", 6)) {
+        assert_true(far.n_upload + n <= sizeof far.upload);
+        memcpy(far.upload + far.n_upload, body, n);
+        far.n_upload += n;
+        if (far.n_patch++ || !far.loses_reply)
+            reply(fd, 202, "Location: /v2/m/blobs/uploads/1\r\n", "");
+    } else if (!strncmp(request, "GET /v2/m/blobs/uploads/1 ", 26)) {
+        snprintf(head, sizeof head, "Range: 0-%zu\r\n", far.n_upload ? far.n_upload - 1 : 0);
+        reply(fd, 204, head, "");
+    } else if (!strncmp(request, "PUT ", 4)) {
+        far.n_put_manifest += !strncmp(request + 4, "/v2/m/manifests/v1 ", 19);
+        reply(fd, 201, "", "");
+    } else {
+        reply(fd, 404, "", "");
+    }
+}
+
+static void *serve(void *ctx)
+{
+    (void)ctx;
+    for (;;) {
+        char got[8192];
+        size_t n = 0;
+        const int fd = accept(far.fd, NULL, NULL);
+        for (ssize_t more; fd >= 0 && n < sizeof got - 1 && (more = read(fd, got + n, sizeof got - 1 - n)) > 0;) {
+            n += (size_t)more, got[n] = 0;
+            const char *body = strstr(got, "\r\n\r\n"), *length = strcasestr(got, "content-length:");
+            const size_t want = body && length && length < body ? strtoul(length + 15, NULL, 10) : 0;
+            if (!body || n < (size_t)(body + 4 - got) + want)
+                continue;
+            answer(fd, got, body + 4, want);
+            break;
+        }
+        if (fd >= 0)
+            close(fd);
+        if (atomic_load(&far.ends))
+            return NULL;
+    }
+}
+
+static void far_start(struct far as)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof a;
+    far = as;
+    far.fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(far.fd, (void *)&a, sizeof a) | listen(far.fd, 10) | getsockname(far.fd, (void *)&a, &n), 0);
+    far.port = ntohs(a.sin_port);
+    assert_int_equal(pthread_create(&far.thread, NULL, serve, NULL), 0);
+}
+
+static void far_stop(void)
+{
+    atomic_store(&far.ends, true);
+    shutdown(far.fd, SHUT_RDWR);
+    pthread_join(far.thread, NULL);
+    close(far.fd);
+}
+
+/* A version of one file, pushed to it as m:v1. */
+static int pushed(struct oci_result *result)
+{
+    char text[80];
+    struct registry *g;
+    struct registry_version v;
+    struct oci_ref ref;
+    struct oci_remote r;
+    const struct journal_by by = { .actor = "tester" };
+    OK(registry_open(&g, in_dir("registry"), true, &err));
+    OK(file_write_all(in_dir("weights"), TEXT_OF_FILE, strlen(TEXT_OF_FILE), &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("weights") }, &by, &v, &err));
+    snprintf(text, sizeof text, "oci://127.0.0.1:%d/m:v1", far.port);
+    OK(oci_ref_parse(&ref, text, &err));
+    OK(oci_remote_open(&r, &ref, &(struct oci_remote_opts){ .pushes = true, .n_try = 3 }, &err));
+    const int rc = oci_push_version(g, &v, &r, result, &err);
+    oci_remote_close(&r);
+    registry_close(g);
+    return rc;
+}
+
+static int begin(void **state)
+{
+    setenv("LATHE_OCI_USER", "ann", 1);
+    setenv("LATHE_OCI_PASSWORD", "sesame", 1);
+    return make_dir(state);
+}
+
+static void all_is_there(void)
+{
+    assert_int_equal(far.n_put_manifest, 1);
+    assert_int_equal(far.n_upload, strlen(TEXT_OF_FILE));
+    assert_memory_equal(far.upload, TEXT_OF_FILE, far.n_upload);
+}
+
+static void a_token_is_fetched_where_the_registry_says_and_again_when_it_expired(void **state)
+{
+    struct oci_result result;
+    (void)state;
+    far_start((struct far){ .realm = "", .uses = 3 });
+    const int rc = pushed(&result);
+    far_stop();
+    OK(rc);
+    all_is_there();
+    assert_true(far.n_token > 1 && far.asked_for_token_well);
+    assert_false(far.shown_elsewhere);                       /* the password goes to the token's place alone */
+    assert_int_equal(result.n_moved, 2);
+}
+
+static void a_wrong_password_and_a_place_of_tokens_that_is_none_are_told(void **state)
+{
+    struct oci_result result;
+    (void)state;
+    setenv("LATHE_OCI_PASSWORD", "wrong", 1);
+    far_start((struct far){ .realm = "", .uses = 100 });
+    int rc = pushed(&result);
+    far_stop();
+    assert_int_equal(rc, ERR_IO);
+    assert_non_null(strstr(err.msg, "gives no token: HTTP status 401"));
+    far_start((struct far){ .realm = "file:///etc/hostname" });
+    rc = pushed(&result);
+    far_stop();
+    assert_int_equal(rc, ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "tokens are at 'file:///etc/hostname', expected an address of https"));
+    assert_int_equal(far.n_put_manifest, 0);
+}
+
+static void a_reply_that_is_lost_after_the_last_byte_costs_nothing(void **state)
+{
+    struct oci_result result;
+    (void)state;
+    far_start((struct far){ .loses_reply = true });
+    const int rc = pushed(&result);
+    far_stop();
+    OK(rc);
+    all_is_there();
+    assert_int_equal(far.n_patch, 1);
+    assert_int_equal(result.n_moved, 2);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
+    const struct CMUnitTest tests[] = { T(a_token_is_fetched_where_the_registry_says_and_again_when_it_expired), T(a_wrong_password_and_a_place_of_tokens_that_is_none_are_told),
+                                        T(a_reply_that_is_lost_after_the_last_byte_costs_nothing) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
