@@ -7,7 +7,6 @@
 #include "store/models.h"
 #include "store/release.h"
 
-enum { EVIDENCE_MAX = 64 << 20 };
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for a manifest"); }
 
@@ -369,10 +368,10 @@ static int kind_of(struct registry *g, const char *sha256, uint64_t bytes, char 
 {
     struct buf text;
     strcpy(kind, "file");
-    if (bytes > EVIDENCE_MAX)
+    if (bytes > EVIDENCE_BYTES_MAX)
         return 0;
     buf_init(&text);
-    const int rc = blob_get(registry_folder(g), sha256, EVIDENCE_MAX, &text, err);
+    const int rc = blob_get(registry_folder(g), sha256, EVIDENCE_BYTES_MAX, &text, err);
     if (!rc)
         evidence_kind(text.data, text.len, kind);
     buf_release(&text);
