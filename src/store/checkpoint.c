@@ -154,18 +154,21 @@ static bool next_line(const char **p, const char *end, char *out, size_t size)
     return true;
 }
 
-static bool read_root(struct checkpoint *c, const char *text)
+static int read_root(struct checkpoint *c, const char *text, struct err *err)
 {
     struct buf raw, again;
-    struct err none;
     buf_init(&raw);
     buf_init(&again);
-    bool ok = !base64_read(&raw, text, strlen(text), &none) && raw.len == SHA256_BYTES && !base64_write(&again, raw.data, raw.len, &none) && !strcmp(again.data, text);
-    if (ok)
+    int rc = base64_read(&raw, text, strlen(text), err);
+    if (!rc)
+        rc = base64_write(&again, raw.data, raw.len, err);
+    if (!rc && raw.len == SHA256_BYTES && !strcmp(again.data, text))
         memcpy(c->root, raw.data, SHA256_BYTES);
+    else if (rc != ERR_NOMEM)
+        rc = ERR(err, FORMAT, "line 3 of the checkpoint: expected the root of a tree, 32 bytes in base64");
     buf_release(&again);
     buf_release(&raw);
-    return ok;
+    return rc;
 }
 
 static bool read_number(int64_t *out, const char *text)
@@ -187,8 +190,7 @@ int checkpoint_parse(struct checkpoint *out, const char *text, size_t n, struct 
     memcpy(out->id, line + strlen(ORIGIN), SHA256_HEX);
     if (!next_line(&p, end, line, sizeof line) || !read_number(&out->seq, line))
         return ERR(err, FORMAT, "line 2 of the checkpoint: expected a number of records");
-    if (!next_line(&p, end, line, sizeof line) || !read_root(out, line))
-        return ERR(err, FORMAT, "line 3 of the checkpoint: expected the root of a tree, 32 bytes in base64");
+    TRY(read_root(out, next_line(&p, end, line, sizeof line) ? line : "", err));
     if (!next_line(&p, end, line, sizeof line) || strncmp(line, "head ", 5) || !blob_id_ok(line + 5))
         return ERR(err, FORMAT, "line 4 of the checkpoint: expected 'head' and a hash");
     memcpy(out->hash, line + 5, SHA256_HEX);
@@ -214,13 +216,15 @@ int checkpoint_verify(const char *text, size_t n, struct evp_pkey_st *public_key
     const int n_name = snprintf(name, sizeof name, DASH ORIGIN "%s ", c.id);
     next_line(&p, end, line, sizeof line);
     int rc = ERR_GATE;
-    while (rc && next_line(&p, end, line, sizeof line)) {
+    while (rc && rc != ERR_NOMEM && next_line(&p, end, line, sizeof line)) {
         struct buf raw;
-        struct err none;
+        if (strncmp(line, name, (size_t)n_name))
+            continue;
         buf_init(&raw);
-        if (!strncmp(line, name, (size_t)n_name) && !base64_read(&raw, line + n_name, strlen(line + n_name), &none) && raw.len > KEY_ID && !memcmp(raw.data, id, KEY_ID))
-            rc = pki_verify(public_key, text, signed_bytes, raw.data + KEY_ID, raw.len - KEY_ID, true, &none);
+        rc = base64_read(&raw, line + n_name, strlen(line + n_name), err);
+        if (!rc)
+            rc = raw.len > KEY_ID && !memcmp(raw.data, id, KEY_ID) ? pki_verify(public_key, text, signed_bytes, raw.data + KEY_ID, raw.len - KEY_ID, true, err) : ERR_GATE;
         buf_release(&raw);
     }
-    return rc ? ERR(err, GATE, "the checkpoint of %lld records is not signed by this key, or was changed", (long long)c.seq) : 0;
+    return rc == ERR_NOMEM ? rc : rc ? ERR(err, GATE, "the checkpoint of %lld records is not signed by this key, or was changed", (long long)c.seq) : 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "store/about.h"
+#include "store/checkpoint.h"
 #include "store/gate.h"
 #include "store/gate_policy.h"
 #include "store/oms.h"
@@ -248,10 +249,79 @@ static void without_memory_a_promotion_leaks_nothing(void **state)
     still_valid();
 }
 
+static int restore(void *ctx)
+{
+    json_t *out = NULL;
+    (void)ctx;
+    TRY(file_remove_tree(in_dir("again"), &err));
+    const int rc = registry_restore(in_dir("backup"), in_dir("again"), &out, &err);
+    json_decref(out);
+    return rc;
+}
+
+/* What is restored is whole: a place where one failed is empty, or not there. */
+static void restored_or_not(enum failing what, int by_n)
+{
+    OK(everything(NULL));
+    OK(restore(NULL));
+    const int n = each_failure(what, by_n, restore, NULL, true);
+    print_message("%d times it failed\n", n);
+    assert_true(n > 3);
+    struct registry *g;
+    json_t *out;
+    OK(registry_open(&g, in_dir("again"), false, &err));
+    OK(registry_verify(g, &(struct registry_verify_opts){ .no_blobs = false }, &out, &err));
+    assert_true(json_is_true(json_object_get(out, "valid")));
+    json_decref(out);
+    registry_close(g);
+}
+
+static void without_memory_a_restore_is_whole_or_not_there(void **state) { (void)state, restored_or_not(ALLOCATIONS, FEWER(41, 401)); }
+static void with_calls_that_fail_a_restore_is_whole_or_not_there(void **state) { (void)state, restored_or_not(CALLS, 1); }
+
+struct keys { struct evp_pkey_st *private_key, *public_key; };
+
+/* Made, read and verified. */
+static int checkpoint(void *ctx)
+{
+    const struct keys *keys = ctx;
+    struct registry *g;
+    struct checkpoint made, read;
+    struct buf note;
+    TRY(registry_open(&g, in_dir("registry"), false, &err));
+    buf_init(&note);
+    int rc = checkpoint_make(g, keys->private_key, &note, &made, &err);
+    if (!rc)
+        rc = checkpoint_parse(&read, note.data, note.len, &err);
+    if (!rc)
+        assert_int_equal(read.seq, made.seq);
+    if (!rc)
+        rc = checkpoint_verify(note.data, note.len, keys->public_key, &err);
+    buf_release(&note);
+    registry_close(g);
+    return rc;
+}
+
+static void without_memory_a_checkpoint_is_none(void **state)
+{
+    struct keys keys;
+    (void)state;
+    OK(everything(NULL));
+    OK(pki_make(in_dir("ours"), "P-256", NULL, &err));
+    OK(pki_private_read(&keys.private_key, in_dir("ours.key"), NULL, &err));
+    OK(pki_public_read(&keys.public_key, in_dir("ours.pub"), &err));
+    OK(checkpoint(&keys));
+    const int n = each_allocation(checkpoint, &keys, true);
+    print_message("%d times without memory\n", n);
+    assert_true(n > 3);
+    pki_free(keys.private_key), pki_free(keys.public_key);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
     const struct CMUnitTest tests[] = { T(without_memory_nothing_is_half_done), T(with_calls_that_fail_nothing_is_half_done), T(on_a_full_disk_nothing_is_half_done),
-                                        T(without_memory_a_gate_leaks_nothing), T(without_memory_a_promotion_leaks_nothing) };
+                                        T(without_memory_a_gate_leaks_nothing), T(without_memory_a_promotion_leaks_nothing),
+                                        T(without_memory_a_restore_is_whole_or_not_there), T(with_calls_that_fail_a_restore_is_whole_or_not_there), T(without_memory_a_checkpoint_is_none) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
