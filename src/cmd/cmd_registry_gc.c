@@ -95,8 +95,9 @@ static const struct opt opts[] = {
 };
 const struct command command_registry_gc = {
     "registry gc", "", "remove what nothing in a registry needs, and old versions' bytes for a quota",
-    TEXT("Removed are contents that no version, evidence or policy names, folders of versions that are none, and what writers that were killed left.\n"
-    "What was removed, by whom and why is in the journal.  It may run beside anything else, and be killed: it goes on when it is given again.\n\n"
+    TEXT("Removed are contents that no version, evidence or policy names, folders of versions that are none, and what writers that were killed, pulls\n"
+    "and uploads among them, left an hour ago or longer.  What was removed, by whom and why is in the journal.  It may run beside anything\n"
+    "else, and be killed: it goes on when it is given again.\n\n"
     "With --quota the oldest versions lose their bytes until the rest fits.  A version without its bytes is still there, with its digest, its\n"
     "evidence and its history; it cannot be loaded or promoted, lathe registry show says when its bytes went and why, and adding the same\n"
     "files again brings them back.  These keep theirs: what an alias gives, its candidate, what a rollback goes to, what a server loads or\n"

@@ -109,10 +109,50 @@ static int look_in(struct gc *c, char *dir, bool views, struct err *err)
     return rc;
 }
 
+/* A part of a pull, or a server's folder of uploads, that nobody holds. */
+static int look_at_left(struct gc *c, const char *dir, const char *name, struct err *err)
+{
+    struct stat s;
+    struct file_usage usage;
+    struct err none;
+    int held = -1;
+    if (strspn(name, "0123456789abcdef") < 32)
+        return 0;
+    char *path = file_join(dir, name);
+    if (!path)
+        return no_memory(err);
+    const bool go = !lstat(path, &s) && is_old(c, OTHER, &s) && (!S_ISDIR(s.st_mode) || !file_lock(path, &held, &none));
+    int rc = go ? file_usage(path, &usage, err) : 0;
+    if (go && !rc)
+        rc = add_item(c, OTHER, path, "", usage.bytes, err);
+    else
+        mem_free(path);
+    file_unlock(&held);
+    return rc;
+}
+
+/* What pulls, or pushes to a server here, left in a folder, unless one holds it. */
+static int look_in_oci(struct gc *c, char *dir, struct err *err)
+{
+    char **names = NULL;
+    int n = 0, held = -1, rc = dir ? 0 : no_memory(err);
+    struct err none;
+    if (!rc && file_is_dir(dir) && !file_lock(dir, &held, &none))
+        rc = file_list(dir, &names, &n, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = look_at_left(c, dir, names[i], err);
+    file_list_free(names, n);
+    file_unlock(&held);
+    mem_free(dir);
+    return rc;
+}
+
 static int look_at_all(struct gc *c, struct err *err)
 {
     const char *folder = registry_folder(c->g);
     TRY(look_in(c, mem_printf("%s/versions", folder), true, err));
+    TRY(look_in_oci(c, mem_printf("%s/oci/part", folder), err));
+    TRY(look_in_oci(c, mem_printf("%s/oci/uploads", folder), err));
     for (int i = 0; i < 256; i++)
         TRY(look_in(c, mem_printf("%s/blobs/sha256/%02x", folder, i), false, err));
     return 0;

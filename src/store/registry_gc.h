@@ -1,7 +1,8 @@
 /* registry_gc.h - removes what nothing in a registry's folder needs, and, for a quota, the bytes of old versions.
  *
- *   what nothing names     blobs, folders of versions, and files of writers that were killed.  What is younger than `grace_s` stays: it may
- *                          be of an add at work.  Files of writers stay for an hour in any case.
+ *   what nothing names     blobs, folders of versions, and files of writers that were killed: beside blobs, and of pulls and uploads (oci/)
+ *                          whose folder nobody holds.  What is younger than `grace_s` stays: it may be of an add at work.  Files of
+ *                          writers stay for an hour in any case.
  *   bytes of old versions  with a quota, the oldest first, until all blobs that are named take no more than that.  The version, its digest,
  *                          manifest, facts, evidence and history stay; its files' bytes go as far as nothing else needs them, and come back
  *                          when the same is added again.  These keep theirs: what an alias gives, its candidate, the version that a

@@ -81,6 +81,8 @@ static int64_t records(void)
 
 /* ---- what nothing names ---- */
 
+static void made_old(const char *path) { assert_int_equal(utimensat(AT_FDCWD, in_dir(path), (struct timespec[]){ { .tv_sec = 1 }, { .tv_sec = 1 } }, 0), 0); }
+
 static void what_nothing_names_goes_and_what_is_young_stays(void **state)
 {
     (void)state;
@@ -101,7 +103,7 @@ static void what_nothing_names_goes_and_what_is_young_stays(void **state)
     assert_true(records() == n);                            /* nothing was done: no record */
     assert_int_equal(number_of(collected((struct registry_gc_opts){ .dry_run = true }), "blobs"), 1);
     assert_true(records() == n && blob_exists(registry_folder(g), id));
-    assert_int_equal(utimensat(AT_FDCWD, in_dir(view), (struct timespec[]){ { .tv_sec = 1 }, { .tv_sec = 1 } }, 0), 0);
+    made_old(view);
     json_t *o = collected((struct registry_gc_opts){ .grace_s = 0 }), *record;
     assert_int_equal(json_integer_value(json_object_get(o, "blobs")), 1);
     assert_int_equal(json_integer_value(json_object_get(o, "views")), 1);
@@ -119,6 +121,39 @@ static void what_nothing_names_goes_and_what_is_young_stays(void **state)
     assert_true(has(1));
     valid();
     assert_int_equal(number_of(collected((struct registry_gc_opts){ .grace_s = 0 }), "bytes"), 0);
+}
+
+static void what_pulls_and_uploads_left_goes_unless_one_is_at_work(void **state)
+{
+    (void)state;
+    registry_here();
+    added("m", "one");
+    int held;
+    char old[200], young[200], dead[200], live[200], path[300];
+    snprintf(old, sizeof old, "registry/oci/part/%064d.whole", 1);
+    snprintf(young, sizeof young, "registry/oci/part/%064d", 2);
+    snprintf(dead, sizeof dead, "registry/oci/uploads/%032d", 3);
+    snprintf(live, sizeof live, "registry/oci/uploads/%032d", 4);
+    put_in_dir(old, "12345"), put_in_dir(young, "1");
+    put_in_dir("registry/oci/part/of a user", "is not ours");
+    snprintf(path, sizeof path, "%s/upload", dead), put_in_dir(path, "1234567");
+    snprintf(path, sizeof path, "%s/upload", live), put_in_dir(path, "1");
+    made_old(old), made_old(dead), made_old(live), made_old("registry/oci/part/of a user");
+    snprintf(path, sizeof path, "%s", in_dir(live));
+    OK(file_lock(path, &held, &err));
+    json_t *o = collected((struct registry_gc_opts){ .grace_s = 0 });
+    assert_int_equal(json_integer_value(json_object_get(o, "other")), 2);
+    assert_int_equal(json_integer_value(json_object_get(o, "bytes")), 12);
+    json_decref(o);
+    assert_true(!file_exists(in_dir(old)) && !file_exists(in_dir(dead)));
+    assert_true(file_exists(in_dir(young)) && file_exists(in_dir(live)) && file_exists(in_dir("registry/oci/part/of a user")));
+    made_old(young);
+    file_unlock(&held);
+    OK(file_lock(in_dir("registry/oci/part"), &held, &err));             /* by a pull */
+    assert_int_equal(number_of(collected((struct registry_gc_opts){ .grace_s = 0 }), "bytes"), 1);
+    assert_true(file_exists(in_dir(young)) && !file_exists(in_dir(live)));
+    file_unlock(&held);
+    valid();
 }
 
 static void evidence_policies_and_views_that_are_used_stay(void **state)
@@ -405,7 +440,7 @@ static void adds_at_work_lose_nothing(void **state)
 
 #define R(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest gc[] = {
-    R(what_nothing_names_goes_and_what_is_young_stays),
+    R(what_nothing_names_goes_and_what_is_young_stays), R(what_pulls_and_uploads_left_goes_unless_one_is_at_work),
     R(evidence_policies_and_views_that_are_used_stay),
     R(a_blob_that_a_killed_run_had_taken_is_given_back),
     R(the_oldest_versions_that_nothing_holds_lose_their_bytes),
