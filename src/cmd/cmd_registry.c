@@ -163,7 +163,7 @@ static const struct opt add_opts[] = {
     { OPT_LIST, "from", &from, "<parent>",
       "what it comes from: NAME@N, NAME@ALIAS, or another's name; as ROLE=PARENT where its role is neither data nor base; may be given again", 0, 0 },
     { OPT_LIST, "evidence", &evidence, "<file>",
-      "what was found out about it: results of lathe eval and compare, report.json of an audit, a signature; may be given again", 0, 0 },
+      "what was found out about it: results of lathe eval and compare, report.json of an audit, a signature; at most 256 MiB; may be given again", 0, 0 },
     { OPT_LIST, "ignore", &ignored, "<path>", "below PATH, that is no part of it; may be given again", 0, 0 },
     { OPT_FLAG, "facts", &read_facts, NULL, "look at what the files are; --no-facts takes them as they are", 0, 0 },
     OPT_REASON, OPT_ACTOR, OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
