@@ -9,6 +9,7 @@
  * (predicted / measured)| by Nelder and Mead's simplex, for each ridge of a few; the memory's share of experts and aiter is the measured copy's,
  * not fitted.  Beside it the bare roofline. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +56,33 @@ static const char *text_of(const struct table *t, const char *name)
 }
 static double number_of(const struct table *t, const char *name) { return strtod(text_of(t, name), NULL); }
 
+static bool next_row(struct table *t)
+{
+    const int rc = csv_next(&t->csv, &err);
+    check(rc);
+    return rc == 1;
+}
+
 static void table_close(struct table *t) { csv_release(&t->csv), buf_release(&t->text); }
 
 static void add(struct rows *to, struct row r)
 {
-    if (r.seconds > 0 && to->n < ROWS_MAX)
-        to->row[to->n++] = r;
+    if (!(r.seconds > 0))
+        return;
+    if (to->n == ROWS_MAX) {
+        fprintf(stderr, "plan_fit: a table has more than %d measured products\n", ROWS_MAX);
+        exit(1);
+    }
+    to->row[to->n++] = r;
+}
+
+/* Enough that each share of them has one. */
+static void check_rows(const struct rows *r, const char *path)
+{
+    if (r->n < 10) {
+        fprintf(stderr, "plan_fit: %s has %d measured products, expected 10 at least\n", path, r->n);
+        exit(1);
+    }
 }
 
 /* Queries, keys and values; output; gate and up, or up; down: split between tp devices. */
@@ -68,7 +90,7 @@ static void read_vidur(struct rows *to, const char *path)
 {
     struct table t;
     table_open(&t, path);
-    while (csv_next(&t.csv, &err) == 1) {
+    while (next_row(&t)) {
         const double tp = number_of(&t, "num_tensor_parallel_workers"), m = number_of(&t, "num_tokens"), c = number_of(&t, "n_embd");
         const double f = number_of(&t, "n_expanded_embd"), heads = number_of(&t, "n_head"), groups = fmax(floor(number_of(&t, "n_kv_head") / tp), 1);
         const double up = strcmp(text_of(&t, "use_gated_mlp"), "True") ? 1 : 2;
@@ -87,7 +109,7 @@ static void read_aiter(struct rows *to, const char *path)
 {
     struct table t;
     table_open(&t, path);
-    while (csv_next(&t.csv, &err) == 1)
+    while (next_row(&t))
         add(to, (struct row){ number_of(&t, "batch"), number_of(&t, "M"), number_of(&t, "N"), number_of(&t, "K"),
                               strncmp(text_of(&t, "table"), "bf16", 4) ? 1 : 2, number_of(&t, "us") * 1e-6, 0, 0 });
     table_close(&t);
@@ -97,7 +119,7 @@ static void read_experts(struct rows *to, const char *path)
 {
     struct table t;
     table_open(&t, path);
-    while (csv_next(&t.csv, &err) == 1)
+    while (next_row(&t))
         add(to, (struct row){ 1, number_of(&t, "tokens"), number_of(&t, "model_dim"), number_of(&t, "inter_dim"), strcmp(text_of(&t, "q_type"), "QuantType.No") ? 1 : 2,
                               number_of(&t, "us") * 1e-6, (int)number_of(&t, "experts"), (int)number_of(&t, "topk") });
     table_close(&t);
@@ -248,11 +270,13 @@ static int by_model(char **path, int n)
                                             : (struct product_device){ 312e12, 2039e9, 108, 0.75, 0.75, 6e-6, 1e-6, 64 };      /* A100 SXM 80 GB */
     struct rows all = { malloc(ROWS_MAX * sizeof(struct row)), 0 };
     read_vidur(&all, path[0]);
+    check_rows(&all, path[0]);
     const struct product_device d = fit(from, &all, 4);
     tell(&d);
     for (int i = 0; i < n; i++) {
         all.n = 0;
         read_vidur(&all, path[i]);
+        check_rows(&all, path[i]);
         tell_error(strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], &d, &all);
     }
     free(all.row);
@@ -266,6 +290,7 @@ static int by_split(const char *path, bool experts)
     struct rows all = { malloc(ROWS_MAX * sizeof(struct row)), 0 };
     double median[SEEDS];
     (experts ? read_experts : read_aiter)(&all, path);
+    check_rows(&all, path);
     const int n_seed = experts ? SEEDS : 3, n_fit = all.n * 8 / 10;
     for (int seed = 0; seed < n_seed; seed++) {
         const uint64_t key = rng_key((uint64_t)seed, "split");

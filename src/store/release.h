@@ -15,7 +15,7 @@
 enum release_mode { RELEASE_NONE, RELEASE_SHADOW, RELEASE_CANARY, RELEASE_AB, RELEASE_GREEN, N_RELEASE_MODE };
 const char *release_mode_name(enum release_mode mode);
 bool release_mode_of(enum release_mode *out, const char *name);
-/* Canary and ab: a share of the users gets the candidate, in thousandths of RELEASE_ALL, none of which is all or nothing. */
+/* Canary and ab: a share of the users gets the candidate, so many of RELEASE_ALL (thousandths), neither none nor all. */
 #define RELEASE_ALL 1000
 bool release_splits(enum release_mode mode);
 
