@@ -64,7 +64,7 @@ static bool has_spoken(const struct waiting *w, const json_t *now, const char *s
 static bool is_done(const struct waiting *w, const char *state)
 {
     const struct registry_release *r = w->r;
-    const bool answers = r->stable == w->number || r->mode == RELEASE_CANARY || r->mode == RELEASE_AB;
+    const bool answers = r->stable == w->number || release_splits(r->mode);
     return !strcmp(state, "serving") || (!answers && r->mode == RELEASE_SHADOW && !strcmp(state, "ready"));
 }
 
