@@ -177,14 +177,14 @@ static void send_tags(struct oci_ask *a)
     char next[400] = "";
     if (!a->e.status && oci_tags(a->g, a->path.name, &all, &err))
         oci_refuse_err(&a->e, &err, "NAME_UNKNOWN");
-    for (size_t i = 0; i < json_array_size(all) && !*next; i++) {
+    for (size_t i = 0; i < json_array_size(all) && !*next && !a->e.status; i++) {
         const json_t *tag = json_array_get(all, i);
         if (last && strcmp(json_string_value(tag), last) <= 0)
             continue;
         if (n >= 0 && (int64_t)json_array_size(part) == n)
             snprintf(next, sizeof next, "</v2/%s/tags/list?n=%lld&last=%s>; rel=\"next\"", a->path.name, (long long)n, n ? json_string_value(json_array_get(part, (size_t)n - 1)) : "");
-        else
-            json_array_append(part, (json_t *)(uintptr_t)tag);
+        else if (json_array_append(part, (json_t *)(uintptr_t)tag))
+            refuse_as(&a->e, 503, NULL, NULL, NULL, "no memory for the reply");
     }
     if (*next && n)
         http_add_header(a->q, "Link", next);

@@ -94,41 +94,23 @@ static int find_number(struct registry *g, const char *name, int64_t number, str
     return registry_find(g, &ref, out, err);
 }
 
-/* All versions of a name, the newest first; *number is the caller's. */
-static int list_numbers(struct registry *g, const char *name, int64_t **number, int *n, struct err *err)
-{
-    struct db_rows *r;
-    int64_t all;
-    *n = 0;
-    TRY(db_query_int(&all, registry_db(g), 0, "SELECT count(*) FROM version WHERE name = $1", DB_ARGS(DB_T(name)), err));
-    if (!(*number = mem_alloc_array((size_t)all + 1, sizeof **number)))
-        return no_memory(err);
-    int rc = db_query(&r, registry_db(g), "SELECT number FROM version WHERE name = $1 ORDER BY number DESC", DB_ARGS(DB_T(name)), err);
-    if (rc)
-        return rc;
-    while (*n < all && (rc = db_next(r, err)) == 1)
-        (*number)[(*n)++] = db_int(r, 0);
-    db_rows_free(r);
-    return rc < 0 ? rc : 0;
-}
-
 /* Which of what can be made of this name's versions has the digest?  Appended to out.  1: found. */
 static int find_made(struct registry *g, const char *name, const char *sha256, enum made from, enum made to, struct registry_version *v, struct buf *out, struct err *err)
 {
-    int64_t *number = NULL;
-    int n, rc = list_numbers(g, name, &number, &n, err), found = 0;
-    for (int i = 0; i < n && !rc && !found; i++)
+    json_t *number = NULL;
+    int rc = registry_numbers(g, name, &number, err), found = 0;
+    for (size_t i = 0; i < json_array_size(number) && !rc && !found; i++)
         for (enum made what = from; what <= to && !rc && !found; what++) {
             char hex[SHA256_HEX];
             buf_clear(out);
-            rc = find_number(g, name, number[i], v, err);
+            rc = find_number(g, name, json_integer_value(json_array_get(number, i)), v, err);
             if (!rc)
                 rc = make(g, v, what, out, err);
             if (!rc)
                 rc = sha256_of(out->data, out->len, hex, err);
             found = !rc && out->len && !strcmp(hex, sha256);
         }
-    mem_free(number);
+    json_decref(number);
     return rc ? rc : found;
 }
 
@@ -413,7 +395,7 @@ static int check_number(struct registry *g, const struct oci_push *p, const stru
     if (!p->tag || !is_number(p->tag))
         return !p->tag || registry_alias_ok(p->tag) ? 0 : ERR(err, USAGE, "found the tag '%.130s', expected the number of a version, or an alias: letters, digits, '.', '_' and '-', at most %d", p->tag, REGISTRY_NAME - 1);
     TRY(manifest_root(files, root, err));
-    TRY(db_query_int(&number, registry_db(g), 0, "SELECT number FROM version WHERE name = $1 AND root = $2", DB_ARGS(DB_T(p->name), DB_T(root)), err));
+    TRY(registry_number_of_root(g, p->name, root, &number, err));
     TRY(db_query_int(&last, registry_db(g), 0, "SELECT max(number) FROM version WHERE name = $1", DB_ARGS(DB_T(p->name)), err));
     number = number ? number : last + 1;
     return strtoll(p->tag, NULL, 10) == number ? 0 : ERR(err, USAGE, "'%s' would be version %lld of '%s', and numbers are not chosen: push to that tag, or to one that is no number", p->tag, (long long)number, p->name);
