@@ -71,7 +71,7 @@ print("the alarm came within 60 answers of the shift:", 150 < hooks[0][1]["alarm
 watch.terminate()
 print("the watch ends:", watch.wait())
 
-lathe("registry", "promote", "chat@2", "--reason", "all of it")
+lathe("registry", "promote", "chat@2", "--green", "--reason", "all of it")        # the server may have closed it, or not yet
 until(lambda: ask("Q: hello\nA:", "z") == "chat@2")
 watch = subprocess.Popen(["lathe", "watch", "chat@production", "--reference", "reference.json", "--rules", "now-back.yaml", "--every", "0.2"], stdout=open("watched2", "w"), stderr=subprocess.STDOUT)
 time.sleep(0.5)
@@ -93,10 +93,10 @@ while watch.poll() is None:
     assert c.getresponse().status == 200
 print("the watch ends:", watch.returncode)
 until(lambda: set(ordinary(40)) == {"chat@1"})
-for h in json.loads(lathe("registry", "history", "chat", "--json"))["records"][:9]:
-    print(h["actor"], h["action"], h["number"], [(e["file"], e["kind"]) for e in h.get("evidence", [])])
+for h in json.loads(lathe("registry", "history", "chat", "--json"))["records"][:10]:
+    print("SERVER" if ":process-" in h["actor"] else h["actor"], h["action"], h["number"], [(e["file"], e["kind"]) for e in h.get("evidence", [])])
 P
-masked() { sed -E 's/after [0-9]+ answers/after N answers/; s/: [0-9.-]+ in [0-9]+ scores against [0-9.-]+ in [0-9]+/: X in N scores against Y in N/; s/answer [0-9]+ of [0-9]+/answer N of N/; s/p [0-9.e+-]+ of [0-9.]+/p P of ALPHA/; s/effect [0-9.]+/effect E/; s/20[0-9-]+T[0-9:]+Z/TIME/; s/^ *[0-9]+  //; s/of [0-9.]+ [kM]?B/of BYTES/'; }
+masked() { sed -E 's/[^ ]+:process-[0-9]+ +/SERVER /; s/after [0-9]+ answers/after N answers/; s/: [0-9.-]+ in [0-9]+ scores against [0-9.-]+ in [0-9]+/: X in N scores against Y in N/; s/answer [0-9]+ of [0-9]+/answer N of N/; s/p [0-9.e+-]+ of [0-9.]+/p P of ALPHA/; s/effect [0-9.]+/effect E/; s/20[0-9-]+T[0-9:]+Z/TIME/; s/^ *[0-9]+  //; s/of [0-9.]+ [kM]?B/of BYTES/'; }
 the_loop() {
     export LATHE_REGISTRY=$1 LATHE_HOME=$PWD/home-$2
     rm -f port mails
