@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -416,7 +417,12 @@ static int end_other(const char *path, const char *folder, int *lock, struct err
     json_decref(who);
     TRY(child_end(&id, true, err));
     log_info("run: process %d was ended", (int)id.pid);
-    return file_lock(folder, lock, err);
+    int rc = file_lock(folder, lock, err);
+    for (int i = 0; rc == ERR_BUSY && i < 200; i++) {        /* a stage that it was about to begin has its files until it is another program */
+        nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+        rc = file_lock(folder, lock, err);
+    }
+    return rc;
 }
 
 /* One run at a time; a look (--dry-run) needs no place, and --stop makes room. */

@@ -111,7 +111,7 @@ print("--- the page")
 import base64, hashlib, re
 status, page, r = ask("/", headers={})
 policy, text = r.getheader("Content-Security-Policy"), page.decode()
-print(status, r.getheader("Content-Type"), len(page) < 100000, r.getheader("Cache-Control"), r.getheader("X-Content-Type-Options"), r.getheader("Referrer-Policy"))
+print(status, r.getheader("Content-Type"), len(page) < 150000, r.getheader("Cache-Control"), r.getheader("X-Content-Type-Options"), r.getheader("Referrer-Policy"))
 sums = {tag: "'sha256-" + base64.b64encode(hashlib.sha256(re.search(f"<{tag}>(.*)</{tag}>", text, re.S)[1].encode()).digest()).decode() + "'" for tag in ("style", "script")}
 print(re.sub("sha256-[^']*", "SHA", policy))
 print("script-src " + sums["script"] + ";" in policy, "style-src " + sums["style"] + ";" in policy, len(re.findall("<script|<style", text)))

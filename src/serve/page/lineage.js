@@ -45,7 +45,7 @@ function lineage_columns({ boxes, lines }) {
 }
 const cut = (s, n) => s.length > n ? s.slice(0, n - 1) + '…' : s;
 function lineage_picture(l) {
-  const graph = lineage_graph(l), column = lineage_columns(graph), rows = [], place = new Map(), BW = 168, BH = 42, GX = 54, GY = 14, pic = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const graph = lineage_graph(l), column = lineage_columns(graph), rows = [], place = new Map(), BW = 168, BH = 42, GX = 54, GY = 14, pic = $('chart').content.querySelector('svg').cloneNode();
   for (const b of graph.boxes) (rows[column.get(b.id)] ??= []).push(b);
   const high = Math.max(...rows.map(r => r.length)) * (BH + GY) + GY, wide = rows.length * (BW + GX) - GX + 4;
   rows.forEach((r, c) => r.forEach((b, i) => place.set(b.id, [2 + c * (BW + GX), (high - r.length * (BH + GY) + GY) / 2 + i * (BH + GY)])));
