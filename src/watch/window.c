@@ -88,6 +88,8 @@ static int shift_of(const double *r, int n, const double *w, int m, struct windo
         return 0;
     const double spread = order_quantile(r, n, 0.75) - order_quantile(r, n, 0.25);
     const double low = order_quantile(r, n, 0.005) - spread, high = order_quantile(r, n, 0.995) + spread;
+    if (!(high > low))                   /* all alike: there is no scale, and rounding is none */
+        return 0;
     double *x = mem_alloc_array((size_t)(n + m), sizeof *x), mean[2] = { 0 }, var[2] = { 0 };
     if (!x)
         return ERR(err, NOMEM, "no memory for %d values", n + m);

@@ -188,6 +188,25 @@ static void numbers_too_large_for_squares_have_no_shift(void **state)
     }
 }
 
+/* 0.1 many times over has a mean that is not 0.1: rounding is no scale. */
+static void a_reference_of_one_value_has_no_shift_but_a_side(void **state)
+{
+    (void)state;
+    struct reference *r[2];
+    for (int side = 0; side < 2; side++) {
+        OK(reference_new(&r[side], &(struct reference_opts){ .seed = 5 }, &err));
+        OK(reference_signal(r[side], "number", WATCH_NUMBER, 0, &err));
+        for (int i = 0; i < (side ? 59 : 121); i++)
+            OK(reference_add(r[side], &WATCH_OF_NUMBER(side ? 0.05 : 0.1), &err));
+    }
+    OK(reference_close(r[0], &err));
+    struct window_signal out;
+    OK(window_compare(&out, r[0], r[1], &(struct window_opts){ .alpha = 0.01, .seed = 5 }, &err));
+    assert_true(out.p < 1e-9 && out.delta == -1);
+    assert_true(isnan(out.shift) && isnan(out.shift_low) && isnan(out.shift_high));
+    reference_free(r[0]), reference_free(r[1]);
+}
+
 static void what_cannot_be_compared_is_told(void **state)
 {
     (void)state;
@@ -237,7 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_alarm_as_often_as_they_say), cmocka_unit_test(effects_are_what_was_put_in),   cmocka_unit_test(one_wild_value_neither_hides_a_shift_nor_is_one),
         cmocka_unit_test(missing_vectors_are_drift), cmocka_unit_test(vectors_as_often_missing_as_before_rarely_drift), cmocka_unit_test(numbers_too_large_for_squares_have_no_shift),
-        cmocka_unit_test(what_cannot_be_compared_is_told),    cmocka_unit_test(reports_say_what_was_found),
+        cmocka_unit_test(a_reference_of_one_value_has_no_shift_but_a_side), cmocka_unit_test(what_cannot_be_compared_is_told),    cmocka_unit_test(reports_say_what_was_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,8 +40,8 @@ function meaning(s) {
   const words = SIGNALS[s.name];
   if (!words) return '';
   if (s.kind !== 'number') return words[1];
-  if (s.window?.effect?.shift == null) return 'It is otherwise than before.';
-  return s.window.effect.shift < 0 ? words[2] : words[1];
+  const way = s.window?.effect?.shift ?? s.window?.effect?.delta;     // all of the reference alike: no scale, but a side
+  return way ? words[way < 0 ? 2 : 1] : 'It is otherwise than before.';
 }
 function category_name(signal, name) { return name === null ? '(missing)' : CATEGORIES[signal]?.[name] ?? name; }
 
