@@ -6,6 +6,7 @@
 #include "cmd/serve_views.h"
 #include "report/report.h"
 #include "train/page.h"
+#include "store/evidence_kind.h"
 
 #define EVIDENCE_MAX ((size_t)256 << 20)
 
@@ -41,8 +42,6 @@ static int evaluations_page(const char *name, const json_t *files, struct buf *o
     json_decref(report);
     return rc;
 }
-
-static bool is_evaluation(const char *kind) { return strcmp(kind, "file") && strcmp(kind, "signature") && strcmp(kind, "audit") && strcmp(kind, "reference") && strcmp(kind, "compare"); }
 
 static int load(struct registry *g, const json_t *entry, struct buf *text, json_t **tree, struct err *err)
 {
@@ -80,7 +79,7 @@ static int piece(struct registry *g, const char *name, const json_t *entry, stru
     json_t *tree;
     buf_init(&text);
     int rc = load(g, entry, &text, &tree, err);
-    *html = !rc && (tree ? is_evaluation(kind) || !strcmp(kind, "audit") : is_page(&text));
+    *html = !rc && (tree ? evidence_is_evaluation(kind) || !strcmp(kind, "audit") : is_page(&text));
     if (!rc)
         rc = !tree ? buf_add(out, text.data, text.len, err) : !*html ? indented(tree, out, err) : !strcmp(kind, "audit") ? audit_page(name, tree, out, err) : one_evaluation(name, entry, tree, out, err);
     json_decref(tree);
@@ -99,7 +98,7 @@ static int all_evaluations(struct registry *g, const char *name, const json_t *l
     json_array_foreach(list, i, entry) {
         struct buf text;
         json_t *tree;
-        if (rc || !is_evaluation(tree_text_at(entry, "kind")))
+        if (rc || !evidence_is_evaluation(tree_text_at(entry, "kind")))
             continue;
         buf_init(&text);
         rc = load(g, entry, &text, &tree, err);

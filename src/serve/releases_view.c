@@ -1,6 +1,7 @@
 #include "serve/releases_view.h"
 #include <string.h>
 #include "base/tree.h"
+#include "store/evidence_kind.h"
 
 #define EVIDENCE_MAX ((size_t)4 << 20)   /* figures of larger files are not looked for */
 
@@ -72,9 +73,12 @@ static int put_figures(struct registry *g, json_t *version, struct err *err)
     if (!figures || json_object_set_new(version, "figures", figures))
         return no_memory(err);
     for (size_t i = json_array_size(evidence); i-- > 0;) {
-        const json_t *e = json_array_get(evidence, i);
+        json_t *e = json_array_get(evidence, i);
         const char *kind = tree_text_at(e, "kind");
-        if (strcmp(kind, "file") && strcmp(kind, "signature") && strcmp(kind, "audit") && strcmp(kind, "reference"))
+        const bool evaluation = evidence_is_evaluation(kind);
+        if (json_object_set_new(e, "evaluation", json_boolean(evaluation)))
+            return no_memory(err);
+        if (evaluation || !strcmp(kind, "compare"))
             TRY(read_figures(g, figures, e, err));
     }
     return 0;

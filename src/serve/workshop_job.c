@@ -55,17 +55,16 @@ static bool last_words(const char *folder, const char *log, char *out, size_t n)
 /* The words of the stage that failed, else of what ran the stages. */
 static void why_it_failed(const char *folder, char *out, size_t n)
 {
-    static const char *const stage[] = { "audit", "card", "build", "train", "errors", "held-out", "sample", "data", "register" };
     *out = 0;
-    for (size_t i = 0; i < sizeof stage / sizeof *stage; i++) {
+    for (const char *const *stage = life_stages; *stage; stage++) {
         char log[80];
         json_t *record = NULL;
         struct err none;
-        char *path = mem_printf("%s/life.run/%s/stage.json", folder, stage[i]);
+        char *path = mem_printf("%s/life.run/%s/stage.json", folder, *stage);
         const bool failed = path && file_exists(path) && !tree_load(&record, path, 16 << 20, &none) && (!strcmp(tree_text_at(record, "state"), "failed") || !strcmp(tree_text_at(record, "state"), "refused"));
         mem_free(path);
         json_decref(record);
-        snprintf(log, sizeof log, "life.run/%s/log", stage[i]);
+        snprintf(log, sizeof log, "life.run/%s/log", *stage);
         if (failed && last_words(folder, log, out, n))
             return;
     }

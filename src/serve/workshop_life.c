@@ -9,6 +9,8 @@
 #define GOAL_TEXTS "texts"
 #define GOAL_CLASSES "classes"
 #define GOAL_IMAGES "images"
+const char *const life_stages[] = { "audit", "card", "build", "train", "errors", "held-out", "sample", "data", "register", NULL };
+
 const struct workshop_recipe workshop_recipes[] = {
 #include "serve/workshop_recipes.def"
 };

@@ -17,6 +17,7 @@ const struct workshop_recipe *workshop_recipe_find(const char *goal, const char 
 json_t *workshop_recipes_json(void);             /* [{ goal, name, title, sentence }] */
 
 #define LIFE_DATA "-data"                /* behind a version's name: that of what it learned from */
+extern const char *const life_stages[];          /* of all goals, in their order; NULL behind the last */
 /* How far: each has all before it. */
 enum life_part { LIFE_AUDIT, LIFE_BUILD, LIFE_TRAIN, LIFE_REGISTER };
 int life_write(const char *folder, const json_t *p, enum life_part last, const char *registry, struct err *err);

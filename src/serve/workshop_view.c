@@ -93,18 +93,16 @@ static int put_plans(json_t *out, const json_t *p, const char *folder, struct er
     return 0;
 }
 
-static const char *const stages[] = { "audit", "card", "build", "train", "errors", "held-out", "sample", "data", "register" };
-
 static int put_stages(json_t *out, const char *folder, struct err *err)
 {
     json_t *list = json_array();
     if (!list || json_object_set_new(out, "stages", list))
         return no_memory(err);
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+    for (const char *const *stage = life_stages; *stage; stage++) {
         char name[60];
-        snprintf(name, sizeof name, "life.run/%s/stage.json", stages[i]);
+        snprintf(name, sizeof name, "life.run/%s/stage.json", *stage);
         json_t *record = load(folder, name);
-        json_t *o = record ? json_pack("{s:s, s:s, s:s}", "name", stages[i], "state", tree_text_at(record, "state"), "began", tree_text_at(record, "began")) : NULL;
+        json_t *o = record ? json_pack("{s:s, s:s, s:s}", "name", *stage, "state", tree_text_at(record, "state"), "began", tree_text_at(record, "began")) : NULL;
         const int rc = o && json_object_get(record, "seconds") && json_object_set(o, "seconds", json_object_get(record, "seconds")) ? no_memory(err) : 0;
         json_decref(record);
         if (record && json_array_append_new(list, o))

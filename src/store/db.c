@@ -192,7 +192,11 @@ int db_upgrade(struct db *db, const char *what, const char *const *step, int n, 
     if (version == n)
         return 0;
     TRY(db_begin(db, err));
-    const int rc = take_steps(db, what, step, n, err);
+    return db_end(db, take_steps(db, what, step, n, err), err);
+}
+
+int db_end(struct db *db, int rc, struct err *err)
+{
     if (!rc)
         return db_commit(db, err);
     db_rollback(db);

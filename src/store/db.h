@@ -58,6 +58,7 @@ int db_begin(struct db *db, struct err *err);
 int db_begin_read(struct db *db, struct err *err);
 int db_commit(struct db *db, struct err *err);            /* on error everything is undone, and the transaction is over */
 void db_rollback(struct db *db);                          /* outside a transaction: nothing to do */
+int db_end(struct db *db, int rc, struct err *err);       /* rc 0: db_commit(); else undone, and rc again */
 
 /* Looks through the database's own structure, as far as it can: appends a line for each fault.  PostgreSQL looks after its own. */
 struct buf;

@@ -28,3 +28,12 @@ void evidence_kind(const char *text, size_t n, char kind[EVIDENCE_KIND])
     strcpy(kind, read ? of_tree(o) : "file");
     json_decref(o);
 }
+
+bool evidence_is_evaluation(const char *kind)
+{
+    static const char *const others[] = { "file", "signature", "audit", "reference", "compare", NULL };
+    for (int i = 0; others[i]; i++)
+        if (!strcmp(kind, others[i]))
+            return false;
+    return true;
+}

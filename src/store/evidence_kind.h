@@ -9,10 +9,13 @@
  *   file                       anything else */
 #ifndef STORE_EVIDENCE_KIND_H
 #define STORE_EVIDENCE_KIND_H
+#include <stdbool.h>
 #include <stddef.h>
 
 #define EVIDENCE_KIND 40
 #define EVIDENCE_BYTES_MAX (256 << 20)           /* of a file of evidence, report.json of an audit among them, wherever one is read */
 void evidence_kind(const char *text, size_t n, char kind[EVIDENCE_KIND]);
+/* Does it say how good this version is, by itself? */
+bool evidence_is_evaluation(const char *kind);
 
 #endif

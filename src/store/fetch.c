@@ -146,7 +146,7 @@ static int finish_file(struct job *j, struct err *err)
 
 /* ---- headers ---- */
 
-static void copy_value(char *out, size_t size, const char *s, size_t n)
+void fetch_copy_value(char *out, size_t size, const char *s, size_t n)
 {
     while (n && strchr(" \t\r\n", s[n - 1]))
         n--;
@@ -158,7 +158,7 @@ static void copy_value(char *out, size_t size, const char *s, size_t n)
 /* W/"x" and "x" are x. */
 static void copy_etag(char *out, size_t size, const char *s, size_t n)
 {
-    copy_value(out, size, s, n);
+    fetch_copy_value(out, size, s, n);
     char *from = out + (!strncmp(out, "W/", 2) ? 2 : 0);
     from += *from == '"';
     const size_t len = strcspn(from, "\"");
@@ -215,16 +215,16 @@ static size_t on_header(char *line, size_t one, size_t n, void *ctx)
     } else if (IS("X-Linked-Etag")) {
         copy_etag(j->linked_etag, sizeof j->linked_etag, colon + 1, rest);
     } else if (IS("X-Error-Code")) {
-        copy_value(j->f->error_code, sizeof j->f->error_code, colon + 1, rest);
+        fetch_copy_value(j->f->error_code, sizeof j->f->error_code, colon + 1, rest);
         err_tidy(j->f->error_code);
     } else if (IS("X-Error-Message")) {
-        copy_value(j->f->error_message, sizeof j->f->error_message, colon + 1, rest);
+        fetch_copy_value(j->f->error_message, sizeof j->f->error_message, colon + 1, rest);
         err_tidy(j->f->error_message);
     } else if (IS("Content-Range")) {
-        copy_value(value, sizeof value, colon + 1, rest);
+        fetch_copy_value(value, sizeof value, colon + 1, rest);
         j->ranged = j->f->file && range_is(value, j->from, j->f->file->size);
     } else if (IS("Link")) {
-        copy_value(value, sizeof value, colon + 1, rest);
+        fetch_copy_value(value, sizeof value, colon + 1, rest);
         fetch_link_next(value, j->f->next, sizeof j->f->next);
     }
 #undef IS

@@ -42,4 +42,6 @@ struct fetch_opts {
 int fetch_run(struct fetch *list, int n, const struct fetch_opts *o, int *failed, struct err *err);
 /* The URL of rel="next" in the value of a Link header (RFC 8288), or an empty string. */
 void fetch_link_next(const char *value, char *out, size_t size);
+/* The value of a header line, n bytes behind its colon, without the white space around it; cut to size. */
+void fetch_copy_value(char *out, size_t size, const char *s, size_t n);
 #endif

@@ -125,10 +125,7 @@ int registry_policy_set(struct registry *g, const char *name, const char *alias,
         rc = write_policy(g, name, alias, policy ? id : NULL, by, err);
     if (!rc)
         rc = registry_claim(g, err);
-    if (!rc)
-        return db_commit(registry_db(g), err);
-    db_rollback(registry_db(g));
-    return rc;
+    return db_end(registry_db(g), rc, err);
 }
 
 int registry_policy_get(struct registry *g, const char *name, const char *alias, json_t **policy, char id[BLOB_ID], struct err *err)

@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/fetch.h"
 #include "store/models.h"
 
 enum { TOKEN_MAX = 16384, CONFIG_MAX = 1 << 20, ERROR_MAX = 65536 };
@@ -83,15 +84,6 @@ void oci_remote_close(struct oci_remote *r)
 
 struct try { struct oci_call *c; struct oci_remote *r; struct err err; int rc; uint64_t sent; };
 
-static void copy_value(char *out, size_t size, const char *s, size_t n)
-{
-    while (n && strchr(" \t\r\n", s[n - 1]))
-        n--;
-    while (n && strchr(" \t", *s))
-        s++, n--;
-    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), s);
-}
-
 static size_t on_header(char *line, size_t one, size_t n, void *ctx)
 {
     struct oci_call *c = ((struct try *)ctx)->c;
@@ -102,7 +94,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *ctx)
     (void)one;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && colon; i++)
         if (strlen(wanted[i].name) == (size_t)(colon - line) && !strncasecmp(line, wanted[i].name, (size_t)(colon - line)))
-            copy_value(wanted[i].to, wanted[i].size, colon + 1, n - (size_t)(colon - line) - 1);
+            fetch_copy_value(wanted[i].to, wanted[i].size, colon + 1, n - (size_t)(colon - line) - 1);
     return n;
 }
 

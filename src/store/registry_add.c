@@ -317,10 +317,7 @@ static int ended(struct registry *g, int rc, struct err *err)
 {
     if (!rc)
         rc = registry_claim(g, err);
-    if (!rc)
-        return db_commit(registry_db(g), err);
-    db_rollback(registry_db(g));
-    return rc;
+    return db_end(registry_db(g), rc, err);
 }
 
 static int collected(struct err *err) { return ERR(err, BUSY, "blobs were collected while they were added, %d times: again, please", TIMES); }

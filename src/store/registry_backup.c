@@ -439,10 +439,7 @@ static int write_tables(struct registry *g, const struct copy *c, struct err *er
     }
     if (!rc)
         rc = registry_claim(g, err);
-    if (!rc)
-        return db_commit(registry_db(g), err);
-    db_rollback(registry_db(g));
-    return rc;
+    return db_end(registry_db(g), rc, err);
 }
 
 static int fill(struct registry *g, struct copy *c, struct err *err)

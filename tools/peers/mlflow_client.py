@@ -12,6 +12,9 @@ import sys
 import tempfile
 import time
 
+import judge
+from judge import check
+
 try:
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -21,23 +24,10 @@ except ImportError:
 
 lathe = os.path.abspath(sys.argv[1])
 work = pathlib.Path(tempfile.mkdtemp())
-n = 0
-
-
-def check(what, ok):
-    global n
-    if not ok:
-        sys.exit(f"FAILED: {what}")
-    n += 1
 
 
 def refused(what, code, call, *args, **more):
-    try:
-        call(*args, **more)
-    except MlflowException as e:
-        check(f"{what}: {e.error_code}: {e}", e.error_code == code)
-        return
-    sys.exit(f"FAILED: {what} was not refused")
+    judge.refused(what, MlflowException, lambda e: e.error_code == code, call, *args, **more)
 
 
 for name in "ab":
@@ -102,4 +92,4 @@ finally:
     check("the server ends", server.wait(20) == 0)
 verdict = json.loads(subprocess.run([lathe, "registry", "verify", "--registry", work / "registry", "--json", "--quiet"], capture_output=True, text=True).stdout)
 check("the journal agrees", verdict["valid"])
-print(f"mlflow {mlflow.__version__}: {n} checks, all as expected; {verdict['records']} records in the journal")
+print(f"mlflow {mlflow.__version__}: {judge.n} checks, all as expected; {verdict['records']} records in the journal")

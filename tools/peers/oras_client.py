@@ -14,6 +14,9 @@ import sys
 import tempfile
 import time
 
+import judge
+from judge import check
+
 try:
     import oras.client
     import oras.defaults
@@ -23,23 +26,10 @@ except ImportError:
 
 lathe = os.path.abspath(sys.argv[1])
 work = pathlib.Path(tempfile.mkdtemp(prefix="lathe-oras-"))
-n = 0
-
-
-def check(what, ok):
-    global n
-    if not ok:
-        sys.exit(f"FAILED: {what}")
-    n += 1
 
 
 def refused(what, code, call, *args, **more):
-    try:
-        call(*args, **more)
-    except Exception as e:
-        check(f"{what}: {e}", code in str(e))
-        return
-    sys.exit(f"FAILED: {what} was not refused")
+    judge.refused(what, Exception, lambda e: code in str(e), call, *args, **more)
 
 
 def run(*args):
@@ -106,4 +96,4 @@ try:
 finally:
     server.terminate()
     server.wait()
-print(f"{n} passed, 0 failed")
+print(f"{judge.n} passed, 0 failed")

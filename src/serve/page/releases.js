@@ -109,7 +109,7 @@ function versions_table(view) {
   });
   row('Reports', v => {
     const of = (text, what) => button(text, `Open: ${text} of version ${v.number}`, () => open_report(view.name, v.number, what)), some = v.evidence.filter(e => e.kind !== 'signature');
-    const all = some.filter(e => !['file', 'audit', 'reference', 'compare'].includes(e.kind)).length > 1 ? [of('All evaluations', 'evaluations')] : [];
+    const all = some.filter(e => e.evaluation).length > 1 ? [of('All evaluations', 'evaluations')] : [];
     return some.length ? make('div.reports', ...all, ...some.map(e => of(`${evidence_name(e)}: ${e.file}`, e.blob))) : undefined;
   });
   for (const [name, of] of [['Answers, last hour', a => num(a.answers) + (a.failed ? `, ${num(a.failed)} failed` : '')], ['Prompts, mean NLL', a => a.prompt_nll?.toFixed(3)], ['First token', a => a.first_s && seconds(a.first_s)], ['Whole answer', a => a.total_s && seconds(a.total_s)]])
