@@ -1,6 +1,5 @@
 #include "base/utf8.h"
 #include <stdbool.h>
-#include <stddef.h>
 
 int utf8_length(const char *p, const char *end)
 {
@@ -28,4 +27,12 @@ int utf8_put(uint32_t c, char out[4])
         return out[0] = (char)(0xe0 | c >> 12), out[1] = (char)(0x80 | (c >> 6 & 0x3f)), out[2] = (char)(0x80 | (c & 0x3f)), 3;
     return out[0] = (char)(0xf0 | c >> 18), out[1] = (char)(0x80 | (c >> 12 & 0x3f)), out[2] = (char)(0x80 | (c >> 6 & 0x3f)),
            out[3] = (char)(0x80 | (c & 0x3f)), 4;
+}
+
+size_t utf8_begin(const char *s, size_t n, size_t most)
+{
+    size_t k = n < most ? n : most;
+    while (k && k < n && ((unsigned char)s[k] & 0xc0) == 0x80)
+        k--;
+    return k;
 }

@@ -6,6 +6,7 @@
 #include "base/html.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 #include "card/read.h"
 
 int page_add(const struct page *p, const char *markup) { return buf_add_str(p->b, markup, p->err); }
@@ -26,9 +27,7 @@ enum { VALUE_BYTES = 2000 };
 
 static int bounded(const struct page *p, const char *s, size_t n)
 {
-    size_t shown = n < VALUE_BYTES ? n : VALUE_BYTES;
-    while (shown < n && shown && ((unsigned char)s[shown] & 0xc0) == 0x80)
-        shown--;
+    const size_t shown = utf8_begin(s, n, VALUE_BYTES);
     TRY(html_text(p->b, s, shown, p->err));
     return shown < n ? buf_printf(p->b, p->err, " <span class=\"soft\">… and %zu bytes more in report.json</span>", n - shown) : 0;
 }

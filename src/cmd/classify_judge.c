@@ -28,9 +28,7 @@ static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to jud
 
 static char *shown_text(const char *s, size_t n)
 {
-    size_t k = n < WRONG_TEXT ? n : WRONG_TEXT;
-    while (k < n && k && ((unsigned char)s[k] & 0xc0) == 0x80)
-        k--;
+    const size_t k = utf8_begin(s, n, WRONG_TEXT);
     char *out = mem_printf("%.*s%s", (int)k, s, k < n ? "…" : "");
     for (char *p = out; p && *p; p++)
         if ((unsigned char)*p < 32)
@@ -72,9 +70,7 @@ static int classify_beginning(struct judge *j, const char *text, size_t n)
     j->n_cut += rc == ERR_RANGE;
     while (rc == ERR_RANGE && n > 1) {
         const size_t fits = (size_t)((double)n * classifier_ctx(j->c) / classifier_n_token(j->c));
-        n = fits < n ? fits : n - 1;
-        while (n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80)
-            n--;
+        n = utf8_begin(text, n, fits < n ? fits : n - 1);
         rc = classifier_text(j->c, text, n, j->probs, j->err);
     }
     return rc;
@@ -159,9 +155,12 @@ static int put_confusions(json_t *tree, const struct judge *j, const struct labe
     int n = 0;
     json_t *list = json_array();
     struct pair *pair = mem_alloc_array((size_t)j->n_label * (size_t)j->n_label + 1, sizeof *pair);
-    for (int i = 0; pair && i < j->n_label * j->n_label; i++)
-        if (j->confused[i] && i / j->n_label != i % j->n_label)
-            pair[n++] = (struct pair){ i / j->n_label, i % j->n_label, j->confused[i] };
+    for (int is = 0; pair && is < j->n_label; is++)
+        for (int said = 0; said < j->n_label; said++) {
+            const int64_t times = j->confused[(int64_t)is * j->n_label + said];
+            if (times && is != said)
+                pair[n++] = (struct pair){ is, said, times };
+        }
     if (pair && n)
         qsort(pair, (size_t)n, sizeof *pair, more_often);
     int rc = list && pair ? 0 : no_memory(j->err);
@@ -189,7 +188,7 @@ static int put_wrong(json_t *tree, struct judge *j, const struct labels *names)
         qsort(j->wrong, (size_t)j->n_wrong, sizeof *j->wrong, surer);
     for (int64_t i = 0; i < j->n_wrong && n < WRONG_MOST && !rc; i++) {
         const struct wrong *w = &j->wrong[i];
-        if (shown[w->is * j->n_label + w->said]++ >= WRONG_EACH)
+        if (shown[(int64_t)w->is * j->n_label + w->said]++ >= WRONG_EACH)
             continue;
         n++;
         rc = json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:s}", "is", names->name[w->is], "said", names->name[w->said], "p", (double)w->p, "p_is", (double)w->p_is,

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/read_texts.h"
 #include "data/text.h"
@@ -368,10 +369,7 @@ static json_t *shown(const struct work *w, int64_t i)
 {
     size_t n;
     const char *text = label_set_text(&w->set, (size_t)w->set.record[i], &n);
-    size_t k = n < TEXT_SHOWN ? n : TEXT_SHOWN;
-    while (k && k < n && (text[k] & 0xc0) == 0x80)
-        k--;
-    return json_stringn(text, k);
+    return json_stringn(text, utf8_begin(text, n, TEXT_SHOWN));
 }
 
 static int examples(json_t *evidence, const struct work *w, struct err *err)

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 
 #define PREFIX "samples_"
 #define LINE_MAX_BYTES ((size_t)64 << 20)
@@ -112,11 +113,8 @@ static int bad(const struct line *l, struct err *err, const char *what)
 /* The beginning of a text, whole characters, one line. */
 static char *beginning(const char *s)
 {
-    size_t n = strlen(s);
-    const bool cut = n > SAMPLE_TEXT;
-    for (n = cut ? SAMPLE_TEXT : n; cut && n && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
-        ;
-    char *out = mem_printf("%.*s%s", (int)n, s, cut ? "..." : "");
+    const size_t n = strlen(s), k = utf8_begin(s, n, SAMPLE_TEXT);
+    char *out = mem_printf("%.*s%s", (int)k, s, k < n ? "..." : "");
     for (char *p = out; p && *p; p++)
         if ((unsigned char)*p < 32 || *p == 127)
             *p = ' ';

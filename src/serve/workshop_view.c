@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 #include "serve/workshop_files.h"
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
@@ -155,15 +156,6 @@ static int read_hard(struct hard at[HARD_SHOWN + 1], int *n, const char *path, s
     return rc;
 }
 
-/* The beginning of a text, in whole characters. */
-static json_t *beginning(const char *text)
-{
-    size_t n = strlen(text), k = n < HARD_TEXT ? n : HARD_TEXT;
-    while (k && k < n && ((unsigned char)text[k] & 0xc0) == 0x80)
-        k--;
-    return json_stringn(text, k);
-}
-
 static int put_hard(json_t *out, const char *folder, struct err *err)
 {
     struct hard at[HARD_SHOWN + 1];
@@ -172,14 +164,16 @@ static int put_hard(json_t *out, const char *folder, struct err *err)
     json_t *list = json_array();
     if (!rc && file_is_dir(dir) && !(rc = file_list(dir, &name, &n_name, err))) {
         for (int i = 0; i < n_name && !rc; i++) {
-            char *path = strncmp(name[i], "samples_", 8) ? NULL : file_join(dir, name[i]);
-            rc = path ? read_hard(at, &n, path, err) : 0;
+            if (strncmp(name[i], "samples_", 8))
+                continue;
+            char *path = file_join(dir, name[i]);
+            rc = path ? read_hard(at, &n, path, err) : no_memory(err);
             mem_free(path);
         }
         file_list_free(name, n_name);
     }
     for (int i = 0; i < n; i++) {
-        if (!rc && json_array_append_new(list, json_pack("{s:f, s:o}", "bits", at[i].bits, "text", beginning(at[i].text))))
+        if (!rc && json_array_append_new(list, json_pack("{s:f, s:o}", "bits", at[i].bits, "text", json_stringn(at[i].text, utf8_begin(at[i].text, strlen(at[i].text), HARD_TEXT)))))
             rc = no_memory(err);
         mem_free(at[i].text);
     }

@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "base/stat.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 
 static struct err err;
 
@@ -633,6 +634,17 @@ static void quantiles_interpolate(void **state)
     assert_true(stat_mean(v, 4) == 2.5 && stat_stddev(v, 4) > 1.2909 && stat_stddev(v, 4) < 1.2910 && stat_stddev(v, 1) == 0);
 }
 
+static void a_beginning_is_cut_between_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa9\xf0\x9f\x99\x82z";      /* of 1, 2, 4 and 1 bytes */
+    static const size_t from[] = { 0, 1, 1, 3, 3, 3, 3, 7, 8, 8 };
+    for (size_t most = 0; most < sizeof from / sizeof *from; most++)
+        assert_int_equal(utf8_begin(text, sizeof text - 1, most), from[most]);
+    assert_int_equal(utf8_begin(text, 0, 5), 0);
+    assert_int_equal(utf8_begin("\xa9\xa9\xa9", 3, 2), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +676,7 @@ int main(void)
         cmocka_unit_test(sizes_and_times_are_written_for_people),
         cmocka_unit_test(base64_has_the_standards_forms),
         cmocka_unit_test(quantiles_interpolate),
+        cmocka_unit_test(a_beginning_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
