@@ -17,27 +17,21 @@ void watch_versus_close(struct watch_versus *w)
     w->v = NULL;
 }
 
-static void begin_anew(struct watch_versus *w)
-{
-    versus_clear(w->v);
-    memset(w->of, 0, sizeof w->of);
-}
-
 int watch_versus_add(struct watch_versus *w, const struct event *ev, struct err *err)
 {
     const enum versus_side side = !strcmp(ev->arm, side_name[VERSUS_CANDIDATE]) ? VERSUS_CANDIDATE : VERSUS_STABLE;
     if (ev->t < w->from || (side == VERSUS_STABLE && *ev->arm && strcmp(ev->arm, side_name[VERSUS_STABLE])))
         return 0;
-    if (side == VERSUS_CANDIDATE && strcmp(ev->root, w->of[side].root) && ev->t > w->latest)
-        begin_anew(w);
-    if (!*w->of[side].root) {
+    if (strcmp(ev->root, w->of[side].root)) {
+        if (ev->t <= w->of[side].latest)                 /* rated late, of one that was there before */
+            return 0;
+        if (side == VERSUS_CANDIDATE || *w->of[side].root)
+            versus_clear(w->v);
         snprintf(w->of[side].root, sizeof w->of[side].root, "%s", ev->root);
         w->of[side].version = ev->version;
     }
-    if (strcmp(ev->root, w->of[side].root))
-        return 0;
-    if (side == VERSUS_CANDIDATE && ev->t > w->latest)
-        w->latest = ev->t;
+    if (ev->t > w->of[side].latest)
+        w->of[side].latest = ev->t;
     const char *who = *ev->user ? ev->user : ev->id;     /* of an answer that is rated again the first counts, too */
     const int rc = versus_add(w->v, side, ev->score, hash64(who, strlen(who), 0), err);
     return rc < 0 ? rc : 0;
@@ -45,7 +39,8 @@ int watch_versus_add(struct watch_versus *w, const struct event *ev, struct err 
 
 void watch_versus_stop(struct watch_versus *w, int64_t now)
 {
-    begin_anew(w);
+    versus_clear(w->v);
+    memset(w->of, 0, sizeof w->of);
     w->from = now;
 }
 

@@ -5,11 +5,10 @@
 #include "store/events.h"
 #include "watch/versus.h"
 
-/* The candidate is the latest that answered anyone; each begins a comparison of its own. */
+/* Either side is the latest version that answered anyone as such; another one, of either, begins a comparison of its own. */
 struct watch_versus {
     struct versus *v;
-    struct { char root[65]; int64_t version; } of[2];    /* by versus_side; "": not seen yet */
-    int64_t latest;                                      /* of the candidate's answers that were rated: when the last came in, ns */
+    struct { char root[65]; int64_t version, latest; } of[2];         /* by versus_side; root "": not seen yet; latest: when the last of the answers that were rated came in, ns */
     int64_t from;                                        /* what came in before is of a candidate that has gone */
 };
 int watch_versus_open(struct watch_versus *w, double alpha, struct err *err);

@@ -2,6 +2,7 @@
 #include "../test.h"
 #include <math.h>
 #include "base/rng.h"
+#include "cmd/watch_versus.h"
 #include "watch/versus.h"
 
 static struct err err;
@@ -124,11 +125,52 @@ static void capitals_stay_numbers(void **state)
     versus_free(v);
 }
 
+/* Which versions are compared, and how many scores of each: "1:3 2:4". */
+static const char *compared(const struct watch_versus *w)
+{
+    static char out[80];
+    struct versus_state s;
+    versus_state(w->v, &s);
+    snprintf(out, sizeof out, "%lld:%lld %lld:%lld", (long long)w->of[0].version, (long long)s.of[0].n, (long long)w->of[1].version, (long long)s.of[1].n);
+    return out;
+}
+
+static void rate(struct watch_versus *w, const char *arm, int64_t version, int64_t t)
+{
+    static int n;
+    struct event ev = { .t = t, .version = version, .score = 1 };
+    snprintf(ev.arm, sizeof ev.arm, "%s", arm), snprintf(ev.id, sizeof ev.id, "a%d", n++), snprintf(ev.root, sizeof ev.root, "root%lld", (long long)version);
+    OK(watch_versus_add(w, &ev, &err));
+}
+
+static void each_pair_of_versions_is_compared_anew_and_late_scores_are_of_nobody(void **state)
+{
+    (void)state;
+    struct watch_versus w;
+    OK(watch_versus_open(&w, 0.05, &err));
+    rate(&w, "stable", 1, 1), rate(&w, "candidate", 2, 2), rate(&w, "stable", 1, 3);
+    assert_string_equal(compared(&w), "1:1 2:1");
+    rate(&w, "shadow", 5, 4), rate(&w, "", 1, 5);
+    assert_string_equal(compared(&w), "1:2 2:1");
+    rate(&w, "stable", 2, 10);                       /* it was promoted */
+    assert_string_equal(compared(&w), "2:1 2:0");
+    rate(&w, "candidate", 3, 20);
+    assert_string_equal(compared(&w), "2:0 3:1");
+    rate(&w, "stable", 1, 4), rate(&w, "candidate", 2, 4);       /* rated long after */
+    assert_string_equal(compared(&w), "2:0 3:1");
+    rate(&w, "stable", 2, 21), rate(&w, "candidate", 3, 22);
+    assert_string_equal(compared(&w), "2:1 3:2");
+    watch_versus_stop(&w, 30);
+    rate(&w, "candidate", 3, 25), rate(&w, "stable", 2, 31);
+    assert_string_equal(compared(&w), "2:1 0:0");
+    watch_versus_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_candidate_that_is_not_worse_is_called_worse_as_seldom_as_stated), cmocka_unit_test(a_candidate_that_is_worse_is_found), cmocka_unit_test(of_a_user_the_first_counts),
-        cmocka_unit_test(capitals_stay_numbers),
+        cmocka_unit_test(capitals_stay_numbers), cmocka_unit_test(each_pair_of_versions_is_compared_anew_and_late_scores_are_of_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
