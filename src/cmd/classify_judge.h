@@ -15,5 +15,6 @@
 #define WRONG_TEXT 600                   /* bytes of a text that are shown */
 
 struct judge_opts { const char *model, *path, *fields; enum image_fit fit; bool json; const volatile sig_atomic_t *stop; };
+/* Prints it, as words or as JSON.  c: nobody else uses it meanwhile.  ERR_FORMAT: a file is not as above, or has a class that the model has not, or there is none; ERR_STOPPED: *stop was set. */
 int classify_judge(struct classifier *c, const struct judge_opts *o, struct err *err);
 #endif

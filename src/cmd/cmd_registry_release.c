@@ -186,7 +186,7 @@ const struct command command_registry_promote = {
 
 static int rollback(struct registry *g, void *ctx, struct err *err)
 {
-    struct registry_release r;
+    struct registry_release r = { .stable = 0 };
     const struct journal_by by = cmd_registry_by();
     struct follow f;
     const struct release_move m = { .name = ctx, .alias = alias, .expect = -1 };

@@ -258,7 +258,7 @@ static int open_report(struct job *j, struct registry *g, json_t **out, struct r
     const int64_t until = when_now() / 1000000000 + RELEASES_OPEN_S;
     TRY(ticket_make(&j->r->tickets, p.ticket, until, ticket, err));
     char *url = mem_printf("lathe/report?name=%s&version=%lld&what=%s&until=%lld&ticket=%s", j->name, (long long)v.number, what, (long long)until, ticket);
-    *out = json_pack("{s:s?}", "url", url);
+    *out = url ? json_pack("{s:s}", "url", url) : NULL;
     mem_free(url);
     return 0;
 }

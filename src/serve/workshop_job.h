@@ -3,7 +3,8 @@
  *   look      audit; what is kept is made ready to be learned; and a plan for each recipe, plans/NAME.json, or plans/NAME.why where there can be none
  *   train     the recipe, what was held out, errors
  *   register  a version of the registry
- * What went wrong is for people: the words of the program that failed.  Internal to workshop.c. */
+ * What went wrong is for people: the words of the program that failed.  Any thread may call these, but
+ * jobs_new and jobs_free.  Internal to workshop.c. */
 #ifndef SERVE_WORKSHOP_JOB_H
 #define SERVE_WORKSHOP_JOB_H
 #include "serve/workshop.h"

@@ -56,10 +56,12 @@ int project_new(const char *workshop, const char *name, const char *actor, json_
     when_text(t, when_now());
     json_t *p = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "name", name, "actor", actor, "created", t, "step", "files", "state", "idle", "message", "");
     const int rc = p ? project_save(workshop, p, err) : no_memory(err);
-    if (rc)
+    if (rc) {
         json_decref(p);
-    else
+        project_remove(workshop, id, NULL);
+    } else {
         *out = p;
+    }
     return rc;
 }
 

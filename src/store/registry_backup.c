@@ -140,8 +140,8 @@ static int copy_blob(struct copy *c, const char *from, const char *to, const cha
         file_stream_close(&s);
     if (!rc && blob_stat(to, id, bytes, NULL)) {
         rc = blob_put_file(to, path, NULL, found, &bytes, err);
-        if (!rc && strcmp(found, id))
-            rc = blob_check(from, id, bytes, err) ? ERR_CORRUPT : ERR(err, CORRUPT, "blob %s changed while it was copied", id);
+        if (!rc && strcmp(found, id) && !(rc = blob_check(from, id, bytes, err)))
+            rc = ERR(err, CORRUPT, "blob %s changed while it was copied", id);
         c->copied++, c->copied_bytes += bytes;
     }
     c->bytes += bytes;
@@ -277,7 +277,7 @@ static int read_manifest(struct copy *c, struct err *err)
     int rc = file_exists(path) ? tree_load(&c->manifest, path, HEAD_MAX, err) : ERR(err, FORMAT, "%.300s has no backup.json: it is no backup, or one that did not end", c->folder);
     mem_free(path);
     if (rc)
-        return rc == ERR_NOMEM || rc == ERR_IO ? rc : ERR_FORMAT;
+        return rc == ERR_NOMEM || rc == ERR_IO ? rc : (err->code = ERR_FORMAT);
     const json_t *o = c->manifest, *journal = json_object_get(o, "journal");
     const json_int_t version = json_integer_value(json_object_get(o, "version"));
     const char *file = tree_text_at(journal, "file");
@@ -304,7 +304,7 @@ static int take_line(struct copy *c, int64_t n, const char *line, size_t length,
     json_decref(record);
     if (rc && rc != ERR_NOMEM) {
         err_context(err, "record %lld of the backup's journal", (long long)n);
-        rc = ERR_CORRUPT;
+        rc = err->code = ERR_CORRUPT;
     }
     return rc;
 }
@@ -390,7 +390,7 @@ static int check_blobs(struct copy *c, struct err *err)
         if (rc)
             err_context(err, "%.200s", tree_text_at(b, "of"));
     }
-    return rc == ERR_NOTFOUND ? ERR_CORRUPT : rc;
+    return rc == ERR_NOTFOUND ? (err->code = ERR_CORRUPT) : rc;
 }
 
 static int read_backup(struct copy *c, struct err *err)

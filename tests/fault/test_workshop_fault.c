@@ -138,7 +138,7 @@ static void a_project_is_shown_or_an_error(void **state)
 {
     (void)state;
     put_in_dir("w/p1/project.json", "{\"id\": \"p1\", \"name\": \"x\", \"goal\": \"texts\", \"step\": \"train\", \"state\": \"done\"}");
-    put_in_dir("w/p1/files/a.txt", "a"), put_in_dir("w/p1/life.run/audit/stage.json", "{\"state\": \"done\", \"started\": 1, \"seconds\": 2.0}"), put_in_dir("w/p1/life.run/audit/out/report.json", "{\"totals\": {\"kept\": 1}}");
+    put_in_dir("w/p1/files/a.txt", "a"), put_in_dir("w/p1/life.run/audit/stage.json", "{\"state\": \"done\", \"began\": \"2026-11-27T06:00:00Z\", \"seconds\": 2.0}"), put_in_dir("w/p1/life.run/audit/out/report.json", "{\"totals\": {\"kept\": 1}}");
     put_in_dir("w/p1/life.run/held-out/out/samples_x.jsonl", "{\"doc\": {\"text\": \"a\"}, \"bits_per_byte\": [-1.0, 2]}\n"), put_in_dir("w/p1/plans/quick.json", "{\"steps\": 1}"), put_in_dir("w/p1/plans/small.why", "no");
     each_allocation(show, NULL, true);               /* a part that cannot be read is left out */
 }

@@ -286,13 +286,12 @@ static void with_swap_the_old_one_goes_first(void **state)
     arms_close(a);
 }
 
-static void swap_green(struct arms *a, const char *path)
+static void swap_green(const char *path)
 {
     pthread_mutex_lock(&src.lock);
     src.wanted = (struct arms_wanted){ .stable = version(1, run), .candidate = version(2, path), .mode = RELEASE_GREEN, .swap = true, .salt = 7, .seq = src.wanted.seq + 1 };
     src.changed = true, src.told[0] = 0;
     pthread_mutex_unlock(&src.lock);
-    (void)a;
 }
 
 static void a_candidate_with_swap_takes_the_place_before_it_is_stable(void **state)
@@ -306,7 +305,7 @@ static void a_candidate_with_swap_takes_the_place_before_it_is_stable(void **sta
     begin(m, &x, 20);
     while (!atomic_load(&x.n_token))
         nap();
-    swap_green(a, run);
+    swap_green(run);
     wait_for("a pause of about");
     assert_int_equal(number_at(a, 0), 0);
     assert_false(arms_wait(a, 0.01));
@@ -360,7 +359,7 @@ static void after_a_swap_in_vain_the_old_one_comes_back(void **state)
     wait_for("1 serving: after a pause of");
     assert_true(was_told("1 gone"));
     assert_int_equal(number_at(a, 0), 1);
-    swap_green(a, bad);                      /* the same as a candidate */
+    swap_green(bad);                         /* the same as a candidate */
     wait_for("2 failed");
     wait_for("1 serving: after a pause of");
     assert_int_equal(number_at(a, 0), 1);

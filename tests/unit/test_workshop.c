@@ -420,7 +420,6 @@ static void only_what_is_meant_to_be_seen_is_shown(void **state)
     buf_release(&b);
 }
 
-#define IN_DIR(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 static void stages_that_have_begun_are_shown(void **state)
 {
     (void)state;
@@ -437,6 +436,7 @@ static void stages_that_have_begun_are_shown(void **state)
     json_decref(out), json_decref(p);
 }
 
+#define IN_DIR(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,7 +445,7 @@ int main(void)
         cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml),
         IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),
         IN_DIR(one_project_is_worked_on_at_a_time_and_can_be_stopped), IN_DIR(what_a_program_said_last_is_why_it_failed), IN_DIR(only_what_is_meant_to_be_seen_is_shown),
-        cmocka_unit_test(stages_that_have_begun_are_shown),
+        IN_DIR(stages_that_have_begun_are_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
