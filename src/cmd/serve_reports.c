@@ -5,10 +5,8 @@
 #include "card/card.h"
 #include "cmd/serve_views.h"
 #include "report/report.h"
-#include "train/page.h"
 #include "store/evidence_kind.h"
-
-#define EVIDENCE_MAX ((size_t)256 << 20)
+#include "train/page.h"
 
 /* ---- one piece ---- */
 
@@ -46,7 +44,7 @@ static int evaluations_page(const char *name, const json_t *files, struct buf *o
 static int load(struct registry *g, const json_t *entry, struct buf *text, json_t **tree, struct err *err)
 {
     *tree = NULL;
-    TRY(blob_get(registry_folder(g), tree_text_at(entry, "blob"), EVIDENCE_MAX, text, err));
+    TRY(blob_get(registry_folder(g), tree_text_at(entry, "blob"), EVIDENCE_BYTES_MAX, text, err));
     return text->len && *text->data == '{' ? tree_parse_json(tree, text->data, text->len, tree_text_at(entry, "file"), err) : 0;
 }
 

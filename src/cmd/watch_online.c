@@ -67,8 +67,6 @@ static int from_registry(struct looking *l, struct err *err)
 static int take_reference(struct looking *l, struct err *err)
 {
     struct events_where where = { .model = l->model };
-    if (watch_online.signals && (watch_online.reference || (!watch_online.since && !watch_online.until)))
-        return ERR(err, USAGE, "--signals: a reference that is there has its signals; expected --since or --until with it");
     if (watch_online.reference)
         return from_file(l, watch_online.reference, err);
     if (!watch_online.since && !watch_online.until)
@@ -353,6 +351,8 @@ static int find_name(struct looking *l, struct err *err)
 
 static int begin(struct looking *l, struct err *err)
 {
+    if (watch_online.signals && (watch_online.reference || (!watch_online.since && !watch_online.until)))
+        return ERR(err, USAGE, "--signals: a reference that is there has its signals; expected --since or --until with it");
     TRY(when_span(&l->window_s, watch_online.window, err));
     TRY(events_open(&l->e, watch_online.events ? watch_online.events : cmd_registry, false, err));
     l->from = when_now();

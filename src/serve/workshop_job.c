@@ -10,8 +10,8 @@
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
 #include "serve/workshop_texts.h"
+#include "store/evidence_kind.h"
 
-#define REPORT_MAX ((size_t)256 << 20)
 #define LOG_TAIL 4000
 
 struct jobs {
@@ -97,7 +97,7 @@ static int load(const char *folder, const char *name, json_t **out, struct err *
 {
     char *path = file_join(folder, name);
     *out = NULL;
-    const int rc = path ? tree_load(out, path, REPORT_MAX, err) : no_memory(err);
+    const int rc = path ? tree_load(out, path, EVIDENCE_BYTES_MAX, err) : no_memory(err);
     mem_free(path);
     return rc;
 }

@@ -13,8 +13,8 @@
 #include "serve/workshop_files.h"
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
+#include "store/evidence_kind.h"
 
-#define REPORT_MAX ((size_t)256 << 20)
 #define HARD_SHOWN 5
 #define HARD_TEXT ((size_t)600)
 
@@ -26,7 +26,7 @@ static json_t *load(const char *folder, const char *name)
     struct err none;
     json_t *o = NULL;
     char *path = file_join(folder, name);
-    if (path && file_exists(path) && tree_load(&o, path, REPORT_MAX, &none))
+    if (path && file_exists(path) && tree_load(&o, path, EVIDENCE_BYTES_MAX, &none))
         o = NULL;
     mem_free(path);
     return o;
