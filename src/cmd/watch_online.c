@@ -34,6 +34,7 @@ struct looking {
     struct watch_value *value;
     struct rules rules;
     int64_t from; double window_s;
+    int64_t next, next_said;             /* not read yet from then on: answers, and what was said of them */
     struct window_signal *effect_of;
     double *effect; bool *alarmed, *told;
     int64_t n_seen;
@@ -259,17 +260,17 @@ static int apply_rules(struct looking *l, struct err *err)
     return 0;
 }
 
-static int look(struct looking *l, int64_t *last, struct err *err)
+static int look(struct looking *l, struct err *err)
 {
     const int64_t now = when_now() - (watch_online.once ? 0 : ANSWERS_SETTLE_NS);
-    const struct events_where where = { .model = l->model, .since = *last, .until = now, .by_writing = true };
-    if (now <= *last)
+    const struct events_where where = { .model = l->model, .since = l->next, .until = now, .by_writing = true };
+    const struct events_where said = { .model = l->model, .since = l->next_said, .until = now, .by_feedback = true };
+    if (now <= l->next)
         return 0;
-    struct events_where said = where;
-    said.by_writing = false, said.by_feedback = true;
     TRY(events_read(l->e, &where, add_answer, l, err));
+    l->next = now;
     TRY(events_read(l->e, &said, add_feedback, l, err));
-    *last = now;
+    l->next_said = now;
     if (needs_effects(l) || watch_online.once)
         TRY(take_effects(l, now, err));
     for (int i = 0; i < reference_count(l->r); i++) {
@@ -284,15 +285,17 @@ static int look(struct looking *l, int64_t *last, struct err *err)
     return apply_rules(l, err);
 }
 
-static void print_signals(const struct looking *l)
+static int print_signals(const struct looking *l, struct err *err)
 {
     if (cmd_json) {
         json_t *o = json_pack("{s:s, s:I, s:o}", "name", l->arg, "answers", (json_int_t)l->n_seen, "feedback", watch_versus_json(&l->versus));
         char *text = tree_dumps(o, JSON_COMPACT);
-        printf("%s\n", text ? text : "{}");
-        mem_free(text);
         json_decref(o);
-        return;
+        if (!text)
+            return ERR(err, NOMEM, "no memory to tell of signals");
+        puts(text);
+        mem_free(text);
+        return 0;
     }
     printf("%lld answers of %s against a reference of %lld; any false alarm, ever, has at most the chance %g\n", (long long)l->n_seen, l->arg, (long long)reference_events(l->r), watch_online.alpha);
     printf("%-16s %-9s %-7s %10s %10s  %s\n", "signal", "kind", "", "at answer", "p", "effect");
@@ -305,17 +308,18 @@ static void print_signals(const struct looking *l)
         isfinite(l->effect[i]) ? printf("  %.2f\n", l->effect[i]) : printf("\n");
     }
     watch_versus_print(&l->versus);
+    return 0;
 }
 
 /* A database that cannot be read now is asked again at the next look. */
 static int look_on(struct looking *l, struct err *err)
 {
-    int64_t last = l->from;
     bool failing = false;
+    l->next = l->next_said = l->from;
     if (watch_online.once)               /* what was answered before this began is written by then */
         nanosleep(&(struct timespec){ 0, (long)(2 * RECORDER_GATHER_S * 1e9) }, NULL);
     while (!cmd_stop && !l->ends) {
-        const int rc = look(l, &last, err);
+        const int rc = look(l, err);
         if (rc && (watch_online.once || (rc != ERR_IO && rc != ERR_BUSY)))
             return rc;
         if (rc && !failing)
@@ -385,7 +389,7 @@ int watch_online_run(const char *name, struct err *err)
     if (!rc && (watch_online.once || !watch_online.out))
         rc = look_on(&l, err);
     if (!rc && watch_online.once)
-        print_signals(&l);
+        rc = print_signals(&l, err);
     if (!rc && (l.ends || watch_online.once) && l.any)
         rc = ERR(err, GATE, "the answers of %s are not like those of the reference", name);
     monitor_free(l.m);
