@@ -5,20 +5,15 @@
  * that no cache holds them. */
 #include "gpu/check_job.h"
 #include "base/mem.h"
+#include "base/pool.h"
+#include "base/stat.h"
 #include "cpu/quant.h"
 #include "gpu/pack.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static long ceil_div(long a, long b) { return (a + b - 1) / b; }
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
-}
 static void row(struct job *j, struct gpu_row r)
 {
     r.shape = j->shape, r.right = true, r.message = "";
@@ -115,18 +110,20 @@ static void nothing(struct job *j, void *buffer)
     job_launch(j, GPU_copy16, 1, 1, 1, &a);
 }
 
-/* Median over rounds of what fn(j, ctx) takes on the host's clock, by n. */
+/* Median over rounds (HOST_ROUNDS at most) of what fn(j, ctx) takes on the host's clock, by n. */
+#define HOST_ROUNDS 200
 static void host_time(struct job *j, const char *name, void (*fn)(struct job *, void *), void *ctx, int rounds, int n)
 {
-    double best = INFINITY, sum = 0;
+    double us[HOST_ROUNDS], best = INFINITY;
     for (int i = -3; i < rounds && !j->rc; i++) {
-        const double begin = now_us();
+        const double begin = clock_wall();
         fn(j, ctx);
-        const double t = (now_us() - begin) / n;
+        const double t = (clock_wall() - begin) * 1e6 / n;
         if (i >= 0)
-            best = fmin(best, t), sum += t;
+            best = fmin(best, t), us[i] = t;
     }
-    row(j, (struct gpu_row){ .kind = "launch", .name = name, .us = sum / rounds, .us_least = best });
+    if (!j->rc)
+        row(j, (struct gpu_row){ .kind = "launch", .name = name, .us = stat_median(us, rounds), .us_least = best });
 }
 
 struct launching { void *buffer; struct gpu_graph graph; };

@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "store/registry.h"
 
 #define RETRY_S 1.
@@ -31,7 +32,7 @@ struct recorder {
     struct record *taken;                /* that the database has not taken yet */
     bool failing;
     uint64_t lost_told;
-    double expired;                      /* clock_s() of the last look */
+    double expired;                      /* clock_wall() of the last look */
     pthread_t thread;
     bool has_thread;
     /* shared */
@@ -44,13 +45,6 @@ struct recorder {
     bool quit;
     struct recorder_counts counts;
 };
-
-static double clock_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- records ---- */
 
@@ -281,12 +275,12 @@ static void wait_until(struct recorder *r, double until)
 /* With the lock held: until there is something to do, and some more of it. */
 static void wait_for_work(struct recorder *r)
 {
-    const double now = clock_s(), look = r->expired + EXPIRE_S;
-    for (double until = now + RETRY_S; r->taken && !r->quit && !r->said && clock_s() < until;)
+    const double now = clock_wall(), look = r->expired + EXPIRE_S;
+    for (double until = now + RETRY_S; r->taken && !r->quit && !r->said && clock_wall() < until;)
         wait_until(r, until);
-    while (!r->taken && !r->first && !r->said && !r->quit && clock_s() < look)
+    while (!r->taken && !r->first && !r->said && !r->quit && clock_wall() < look)
         wait_until(r, look);
-    for (double until = clock_s() + RECORDER_GATHER_S; r->first && !r->said && !r->quit && clock_s() < until;)
+    for (double until = clock_wall() + RECORDER_GATHER_S; r->first && !r->said && !r->quit && clock_wall() < until;)
         wait_until(r, until);
 }
 
@@ -303,9 +297,9 @@ static void expire(struct recorder *r)
 {
     struct err err;
     int64_t n;
-    if (clock_s() - r->expired < EXPIRE_S || !r->e)
+    if (clock_wall() - r->expired < EXPIRE_S || !r->e)
         return;
-    r->expired = clock_s();
+    r->expired = clock_wall();
     if (events_expire(r->e, when_now(), &n, &err) < 0)
         log_warn("texts whose time is over could not be deleted: %s", err.msg);
 }
@@ -360,7 +354,7 @@ int recorder_open(struct recorder **out, const struct recorder_opts *o, struct e
     if (!r)
         return ERR(err, NOMEM, "no memory to record answers");
     snprintf(r->server, sizeof r->server, "%s", o->server ? o->server : "");
-    r->describe = o->describe, r->texts = o->texts, r->retain_s = o->retain_s, r->last = &r->first, r->said_last = &r->said, r->expired = clock_s();
+    r->describe = o->describe, r->texts = o->texts, r->retain_s = o->retain_s, r->last = &r->first, r->said_last = &r->said, r->expired = clock_wall();
     pthread_mutex_init(&r->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
