@@ -1,14 +1,14 @@
 #include "cmd/watch_act.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
 #include "store/release.h"
 #include "watch/alert.h"
+
+#define WATCH_KIND "watch"               /* of the evidence */
 
 void watch_tell(const struct rule *rule, const struct watch_act *a)
 {
@@ -32,7 +32,7 @@ static char *evidence_text(const struct watch_act *a)
 {
     json_t *figures = json_array();
     add_figure(figures, a->seen, "p"), add_figure(figures, a->seen, "effect"), add_figure(figures, a->seen, "answers");
-    json_t *o = json_pack("{s:s, s:s, s:o, s:O}", "kind", "watch", "because", a->because, "figures", figures, "seen", a->seen);
+    json_t *o = json_pack("{s:s, s:s, s:o, s:O}", "kind", WATCH_KIND, "because", a->because, "figures", figures, "seen", a->seen);
     char *text = tree_dumps(o, JSON_INDENT(1));
     json_decref(o);
     return text;
@@ -40,20 +40,12 @@ static char *evidence_text(const struct watch_act *a)
 
 static int attach(struct registry *g, const struct registry_version *v, const struct watch_act *a, const struct journal_by *by, struct err *err)
 {
-    const char *dir = getenv("TMPDIR");
-    char folder[300], path[320];
-    const char *evidence[] = { path };
-    char *text = evidence_text(a);
-    if (!text)
-        return ERR(err, NOMEM, "no memory for what was seen");
-    snprintf(folder, sizeof folder, "%.250s/lathe-watch-XXXXXX", dir && *dir ? dir : "/tmp");
-    int rc = mkdtemp(folder) ? 0 : ERR_ERRNO(err, "cannot make %s", folder);
-    if (!rc) {
-        snprintf(path, sizeof path, "%s/watch.json", folder);
-        rc = file_write_all(path, text, strlen(text), err);
-        rc = rc ? rc : registry_attach(g, v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 1 }, by, err);
-        file_remove_tree(folder, NULL);
-    }
+    char id[BLOB_ID], *text = evidence_text(a);
+    int rc = text ? blob_put(registry_folder(g), text, strlen(text), id, err) : ERR(err, NOMEM, "no memory for what was seen");
+    json_t *kept = rc ? NULL : json_pack("[{s:s, s:I, s:s, s:s}]", "blob", id, "bytes", (json_int_t)strlen(text), "file", "watch.json", "kind", WATCH_KIND);
+    if (!rc)
+        rc = kept ? registry_attach(g, v, &(struct registry_addition){ .kept = kept }, by, err) : ERR(err, NOMEM, "no memory for what was seen");
+    json_decref(kept);
     mem_free(text);
     return rc;
 }
