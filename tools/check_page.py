@@ -118,12 +118,14 @@ def png(width, height, grey):
 
 class Check:
     def __init__(self, browser, url, key):
-        self.b, self.url, self.key, self.bad, self.n = browser, url, key, 0, 0
+        self.b, self.url, self.key, self.bad, self.n, self.why = browser, url, key, 0, 0, []
 
     def __call__(self, name, true, found=""):
         self.n += 1
         self.bad += not true
-        print(f"{'ok    ' if true else 'FAILED'} {name}{'' if true else f': found {found}'}", flush=True)
+        line = f"{'ok    ' if true else 'FAILED'} {name}{'' if true else f': found {found}'}"
+        self.why += [] if true else [line]
+        print(line, flush=True)
 
     def equal(self, name, found, expected):
         self(name, found == expected, f"{found!r}, expected {expected!r}")
@@ -760,7 +762,7 @@ def main():
             b.close()
             if server:
                 server.stop()
-        print(f"{c.n - c.bad} passed, {c.bad} failed")
+        print(*c.why, f"{c.n - c.bad} passed, {c.bad} failed", sep="\n")      # again: of a long log the end is kept
         return 1 if c.bad else 0
 
 
