@@ -36,5 +36,7 @@ int base64_read(struct buf *out, const char *s, size_t n, struct err *err)
     for (; i < n; i++)
         if (s[i] != '=')
             return ERR(err, FORMAT, "base64 goes on after its padding");
+    if (n_bits == 6 || bits & ((1u << n_bits) - 1))         /* two texts would be the same bytes, and a changed one pass for what was signed */
+        return ERR(err, FORMAT, "base64 ends in bits of no byte");
     return 0;
 }

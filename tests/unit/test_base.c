@@ -619,8 +619,8 @@ static void base64_has_the_standards_forms(void **state)
     buf_init(&back);
     OK(base64_read(&back, b.data, b.len, &err));
     assert_true(back.len == sizeof all && !memcmp(back.data, all, sizeof all));
-    static const char *const bad[] = { "Zg==x", "Z g", "Zm9_", "\x80" };
-    for (int i = 0; i < 4; i++)
+    static const char *const bad[] = { "Zg==x", "Z g", "Zm9_", "\x80", "Zh==", "Zm9=", "Zm9vZ" };
+    for (int i = 0; i < (int)(sizeof bad / sizeof *bad); i++)
         assert_int_equal(base64_read(&back, bad[i], strlen(bad[i]), &err), ERR_FORMAT);
     buf_release(&b);
     buf_release(&back);
