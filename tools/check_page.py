@@ -160,7 +160,7 @@ def opening(c):
         c("a key is asked for", b.js("$('state').textContent") == "wants a key")
         b.type("wrong")
         b.press("Enter")
-        b.wait("!$('keyline').hidden && document.activeElement === $('key')")
+        b.wait("$('key-note').textContent && !$('keyline').hidden && document.activeElement === $('key')")
         c.equal("a wrong key is told", b.js("$('key-note').textContent"), "The server did not take this key.")
         b.js("$('key').select()")
         b.type(c.key)

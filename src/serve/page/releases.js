@@ -37,21 +37,23 @@ function choose(id, options, first) {
   const now = [was, first, options[0]?.[0]].find(v => options.some(o => String(o[0]) === String(v)));
   if (now !== undefined) $(id).value = now;
 }
+let book_reads = 0, book_shown = 0;            // answers that come late do not replace later ones
 async function read_book() {
   if (document.body.dataset.view !== 'releases' || document.hidden || $('change').open || !$('keyline').hidden) return;
   await find_books();
   if (!books || !$('book').value) return;
   const name = $('book').value, of = 'lathe/registry/' + encodeURIComponent(name), get = async path => (await ask(of + path)).json(), maybe = (path, why) => get(path).catch(e => { why[0] = e.message; return null; });
   try {
-    const view = await get('');
+    const mine = ++book_reads, past = await get('/history?n=30'), view = await get('');      // who gets what is at least as new as the history beside it
     if (name !== $('book').value || $('change').open) return;
     const numbers = view.versions.map(v => [v.number, String(v.number)]), stable = view.releases.find(r => r.alias === 'production') ?? view.releases[0];
     if (book?.view.name !== name) $('drift-of').value = $('lineage-of').value = '';
     choose('drift-of', numbers, stable?.candidate || stable?.stable);
     choose('lineage-of', numbers, stable?.candidate || stable?.stable);
-    const why = [''], [past, recorded, traffic, drift, lineage] = await Promise.all([get('/history?n=30'), books.records ? maybe('/events?window=1h', []) : null, books.records ? maybe('/traffic?window=' + $('traffic-window').value, []) : null,
+    const why = [''], [recorded, traffic, drift, lineage] = await Promise.all([books.records ? maybe('/events?window=1h', []) : null, books.records ? maybe('/traffic?window=' + $('traffic-window').value, []) : null,
       maybe('/drift?version=' + $('drift-of').value, why), get('/lineage?version=' + $('lineage-of').value)]);
-    if (name !== $('book').value || $('change').open) return;
+    if (name !== $('book').value || $('change').open || mine < book_shown) return;
+    book_shown = mine;
     book = { view, recorded };
     $('book-page').hidden = false;
     redraw('book-who', [view.releases, books.admin], ([releases]) => releases.length ? releases.map(release_card) : [make('p.soft', 'Nothing is released yet.')]);
