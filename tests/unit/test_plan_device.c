@@ -1,0 +1,163 @@
+/* The table of accelerators: names first, then that every row can be planned with, then modes. */
+#include <math.h>
+#include <string.h>
+#include "../test.h"
+#include "plan/device.h"
+
+static struct err err;
+
+static void is_found_as(const char *name, const char *key)
+{
+    const struct device *d = device_find(name, &err);
+    if (!d || strcmp(d->key, key))
+        fail_msg("'%s' is %s, expected %s", name, d ? d->key : err.msg, key);
+}
+
+static void a_name_is_found_in_any_case_with_and_without_its_vendor(void **state)
+{
+    (void)state;
+    is_found_as("MI300X", "mi300x");
+    is_found_as("amd mi300x", "mi300x");
+    is_found_as("AMD Instinct MI300X", "mi300x");
+    is_found_as("H100", "h100");
+    is_found_as("NVIDIA H100-SXM-80GB", "h100");
+    is_found_as("h100 sxm", "h100");
+    is_found_as("H100_PCIe", "h100-pcie");
+    is_found_as("NVIDIA H200-SXM-141GB", "h200");
+}
+
+static void is_not_found(const char *name, const char *told)
+{
+    err_clear(&err);
+    assert_null(device_find(name, &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    if (!strstr(err.msg, told))
+        fail_msg("'%s': %s; expected to read '%s'", name, err.msg, told);
+}
+
+static void an_unknown_name_is_refused_with_the_nearest(void **state)
+{
+    (void)state;
+    is_not_found("", "none has a name like it");
+    is_not_found("---", "none has a name like it");
+    is_not_found("AMD", "none has a name like it");
+    is_not_found("zzzzzzzzzzzz", "none has a name like it");
+    is_not_found("mi300", "nearest: mi300x, mi300a");
+    is_not_found("h10", "h100, h100-pcie");
+    is_not_found("mi335x", "mi355x");
+    is_not_found("h100 pcie of my neighbour", "h100-pcie");
+    char long_name[1000];
+    memset(long_name, 'x', sizeof long_name - 1), long_name[sizeof long_name - 1] = 0;
+    is_not_found(long_name, "xxxx");
+    assert_null(device_find("none such", NULL));
+}
+
+static void no_two_rows_answer_to_one_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < device_n(); i++) {
+        const struct device *d = device_at(i);
+        is_found_as(d->key, d->key);
+        is_found_as(d->name, d->key);
+        char alias[200];
+        for (const char *a = d->aliases; a; a = strchr(a, '|') ? strchr(a, '|') + 1 : NULL) {
+            snprintf(alias, sizeof alias, "%.*s", (int)strcspn(a, "|"), a);
+            is_found_as(alias, d->key);
+        }
+    }
+}
+
+#define HOLDS(d, what) do { if (!(what)) fail_msg("%s: %s does not hold", (d)->name, #what); } while (0)
+static void every_row_can_be_planned_with(void **state)
+{
+    (void)state;
+    for (int i = 0; i < device_n(); i++) {
+        const struct device *d = device_at(i);
+        HOLDS(d, d->name && d->key && d->vendor && d->target && d->kind && d->fitted && d->source);
+        HOLDS(d, d->peak[NUMBER_F32] > 0 && d->memory >= 1e9 && d->bandwidth > 1e9 && d->units > 0 && d->watts > 0);
+        HOLDS(d, d->mma > 0 && d->mma <= 1 && d->reach > 0 && d->reach <= 1 && d->launch > 0 && d->launch < 1e-4 && d->tile >= 0 && d->ridge > 0);
+        HOLDS(d, d->link_share > 0 && d->link_share <= 1 && d->link_latency > 0);
+        HOLDS(d, d->link >= d->link_pair && (d->node > 1) == (d->link > 0));
+        HOLDS(d, !d->price || (d->price_low <= d->price && d->price <= d->price_high && d->price_date));
+        HOLDS(d, !d->mode[0] && (d->dies > 0) == (d->domains > 0));
+        for (int n = 0; n < N_NUMBER; n++) {
+            const struct product_device p = device_product(d, n);
+            const double seconds = product_seconds(&p, 1, 4096, 4096, 4096, number_bytes(n)), least = product_roofline(&p, 1, 4096, 4096, 4096, number_bytes(n));
+            HOLDS(d, seconds > least && seconds < 20 * least + 1e-4);
+            HOLDS(d, device_peak(d, n) > 0);
+        }
+    }
+}
+
+static void operands_without_a_unit_are_widened(void **state)
+{
+    (void)state;
+    const struct device *h100 = device_find("h100", NULL), *pi = device_find("rpi-5", NULL), *orin = device_find("agx-orin", NULL);
+    assert_true(device_peak(h100, NUMBER_FP4) == 1979e12);
+    assert_true(device_peak(orin, NUMBER_FP8) == device_peak(orin, NUMBER_BF16));
+    assert_true(device_peak(orin, NUMBER_INT8) == 2 * device_peak(orin, NUMBER_BF16));
+    assert_true(device_peak(pi, NUMBER_FP4) == pi->peak[NUMBER_F32]);
+    const struct product_device p = device_product(h100, NUMBER_FP4);
+    assert_true(fabs(p.peak * 2 / number_bytes(NUMBER_FP4) / 1979e12 - 1) < 1e-12);          /* product.h doubles for half the bytes */
+    assert_true(device_product(h100, NUMBER_BF16).peak == 989e12);
+}
+
+static void a_mode_makes_devices_that_are_the_package_together(void **state)
+{
+    (void)state;
+    struct device d, whole;
+    assert_int_equal(device_mode(&whole, "MI300X", &err), 0);
+    assert_string_equal(whole.mode, "");
+    assert_int_equal(device_mode(&d, "mi300x:spx", &err), 0);
+    assert_string_equal(d.mode, "SPX/NPS1");
+    assert_true(d.memory == whole.memory && d.mma == whole.mma && d.units == whole.units && d.reach == whole.reach);
+    assert_int_equal(device_mode(&d, "AMD MI300X:CPX/NPS4", &err), 0);
+    assert_string_equal(d.mode, "CPX/NPS4");
+    assert_int_equal(d.units, 38);
+    assert_int_equal(d.node, 64);
+    assert_true(8 * d.memory == whole.memory && 8 * d.peak[NUMBER_BF16] == whole.peak[NUMBER_BF16] && 8 * d.price == whole.price);
+    assert_true(d.mma > whole.mma && d.reach > whole.reach && 8 * d.bandwidth * d.reach < 4.25e12);
+    assert_int_equal(device_mode(&d, "mi300x:cpx", &err), 0);
+    assert_string_equal(d.mode, "CPX/NPS1");
+    assert_true(d.reach == whole.reach);
+    assert_int_equal(device_mode(&d, "mi300x:dpx", &err), 0);
+    assert_int_equal(d.units, 152);
+}
+
+static void is_refused(const char *name, int code, const char *told)
+{
+    struct device d;
+    err_clear(&err);
+    assert_int_equal(device_mode(&d, name, &err), code);
+    if (!strstr(err.msg, told))
+        fail_msg("'%s': %s; expected to read '%s'", name, err.msg, told);
+}
+
+static void a_mode_that_is_not_there_is_refused(void **state)
+{
+    (void)state;
+    is_refused("mi300x:", ERR_USAGE, "expected one of spx, dpx, qpx, cpx and one of nps1, nps2, nps4");
+    is_refused("mi300x:tpx", ERR_USAGE, "found mode 'tpx'");
+    is_refused("mi300x:cpx/spx", ERR_USAGE, "found mode 'cpx/spx'");
+    is_refused("mi300x:cpx/", ERR_USAGE, "expected one of");
+    is_refused("mi300x:cpx/nps8", ERR_USAGE, "expected one of");
+    is_refused("mi300x:nps4", ERR_USAGE, "expected as many devices at least");
+    is_refused("mi300a:qpx", ERR_USAGE, "expected one of spx, cpx");
+    is_refused("h100:cpx", ERR_USAGE, "H100 SXM has no partition modes");
+    is_refused("mi30x:cpx", ERR_NOTFOUND, "nearest: mi300x");
+    is_refused(":", ERR_NOTFOUND, "no accelerator ''");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_is_found_in_any_case_with_and_without_its_vendor),
+        cmocka_unit_test(an_unknown_name_is_refused_with_the_nearest),
+        cmocka_unit_test(no_two_rows_answer_to_one_name),
+        cmocka_unit_test(every_row_can_be_planned_with),
+        cmocka_unit_test(operands_without_a_unit_are_widened),
+        cmocka_unit_test(a_mode_makes_devices_that_are_the_package_together),
+        cmocka_unit_test(a_mode_that_is_not_there_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
