@@ -1,0 +1,34 @@
+/* Planning: the n-th allocation fails. */
+#include "each_allocation.h"
+#include "plan/facts.h"
+
+static struct config small;
+
+static int facts_run(void *ctx)
+{
+    (void)ctx;
+    struct model_facts f;
+    struct err err;
+    return model_facts(&f, &small, &err);
+}
+
+static void a_model_is_looked_at_or_there_is_no_memory(void **state)
+{
+    (void)state;
+    assert_true(each_allocation(facts_run, NULL, false) > 5);
+}
+
+static int load_config(void **state)
+{
+    (void)state;
+    struct err err;
+    return config_load(&small, "tests/golden/olmoe", NULL, &err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_is_looked_at_or_there_is_no_memory),
+    };
+    return cmocka_run_group_tests(tests, load_config, NULL);
+}
