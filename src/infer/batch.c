@@ -3,28 +3,23 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 #include "base/mem.h"
-#include "infer/pace.h"
+#include "infer/sched.h"
 #include "infer/spec.h"
 
-#define QUEUE 1024
 #define TOP_MAX 32               /* likeliest tokens at most */
-#define PROBE 16                 /* tokens after which a guess is tried though it does not seem to pay */
-#define LOOK 64                  /* waiting texts that are looked at in a step */
 
 /* What each step needs comes first and lies together: the weights have passed through the caches since the last one. */
 struct text {
-    struct text *next;
-    uint64_t id, turn;           /* turn: in which it is, among those who wait */
-    int32_t *ids; int n_ids, n_done;         /* prompt and tokens; of these in the cache */
-    int slot;                    /* -1: it waits */
-    int n_row, n_draft;          /* of a step; n_row 0: it has no part in it */
+    struct sched_text s;         /* first: what sched.h has is a text, too */
+    int32_t *ids;                /* prompt and tokens */
+    int n_draft;                 /* of a step */
     int first_row;               /* of its logits, in the group that is drawn from */
     int n_drawn;
     atomic_bool cancelled;
-    bool admitted;
     struct held held;
     struct text_request r;       /* r.ids is not used */
     int32_t drawn[SPEC_N_LOGITS];
@@ -45,9 +40,7 @@ struct batch {
     int V;
     struct sample_ids sample_ids;
     struct pages *pages;
-    struct text **running; int n_running;    /* by priority and age */
-    struct text *waiting;                    /* by priority and turn */
-    bool *slot_used;
+    struct sched sched;
     struct engine_part *part; int n_part;
     struct text **in_step;                   /* [n_part] */
     int32_t *row;                            /* rows whose logits are wanted */
@@ -55,9 +48,7 @@ struct batch {
     struct sample_scratch *scratch;          /* a thread */
     float *work;                             /* [thread][V] */
     const float *logits;                     /* of the group that is drawn from */
-    struct pace pace;
     double alone;                        /* of the last step (pace_alone) */
-    struct pace_limit limit;
     double now;                              /* when the step began, or its tokens were drawn */
     struct batch_counts mine;                /* copied to counts after each step */
     /* between threads */
@@ -72,10 +63,9 @@ struct batch {
 
 /* ---- submitting and cancelling ---- */
 
-static bool before(const struct text *a, const struct text *b)
-{
-    return a->r.priority != b->r.priority ? a->r.priority < b->r.priority : a->id < b->id;
-}
+static_assert(!offsetof(struct text, s), "text_of");
+static struct text *text_of(struct sched_text *t) { return (struct text *)t; }
+static struct text *next_of(const struct text *t) { return text_of(t->s.next); }
 
 static void text_free(struct text *t)
 {
@@ -91,7 +81,8 @@ static int text_new(struct text **out, const struct text_request *r, int ctx, st
     *out = t;
     if (!t || !(t->ids = mem_alloc_array((size_t)room + 1, sizeof *t->ids)))
         return ERR(err, NOMEM, "no memory for a text of %d tokens", room);
-    t->r = *r, t->slot = -1, t->n_ids = r->n, t->n_shown = 1, t->right = 0.5;
+    t->r = *r, t->n_shown = 1, t->right = 0.5;
+    t->s = (struct sched_text){ .priority = r->priority, .tenant = r->tenant, .n_prompt = r->n, .n_ids = r->n, .slot = -1 };
     t->times = (struct text_times){ .submitted = clock_wall(), .n_prompt = r->n };
     memcpy(t->ids, r->ids, (size_t)r->n * sizeof *t->ids);
     return held_init(&t->held, &r->root, room, err);
@@ -115,25 +106,18 @@ static int check(const struct batch *b, const struct text_request *r, struct err
     return 0;
 }
 
-static int count_of(const struct text *list, int tenant)
-{
-    int n = 0;
-    for (; list; list = list->next)
-        n += list->r.tenant == tenant;
-    return n;
-}
-
-/* With the lock held.  Those of a tenant may be as many as there are places left after them, so that there always are some (dynamic
- * thresholds, Choudhury and Hahne, IEEE/ACM Trans. Networking 6, 1998). */
+/* With the lock held. */
 static int check_queue(const struct batch *b, int tenant, struct err *err)
 {
-    const int waiting = b->n_live - b->counts.n_running, left = b->o.n_queue - waiting;
+    const int waiting = b->n_live - b->sched.n_running, left = b->o.n_queue - waiting;
     if (b->closed)
         return ERR(err, STOPPED, "no more texts are taken on");
     if (left <= 0)
         return ERR(err, BUSY, "%d texts are waiting already", waiting);
-    const int mine = tenant ? count_of(b->inbox, tenant) + count_of(b->waiting, tenant) : 0;
-    return mine < left ? 0 : ERR(err, BUSY, "%d texts of yours are waiting already, and %d places are left for all", mine, left);
+    int mine = tenant ? sched_waiting_of(&b->sched, tenant) : 0;
+    for (const struct text *t = b->inbox; t; t = next_of(t))
+        mine += tenant && t->s.tenant == tenant;
+    return sched_may_wait(left, mine) ? 0 : ERR(err, BUSY, "%d texts of yours are waiting already, and %d places are left for all", mine, left);
 }
 
 int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err)
@@ -144,8 +128,8 @@ int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, st
     pthread_mutex_lock(&b->lock);
     rc = rc ? rc : check_queue(b, r->tenant, err);
     if (!rc) {
-        *id = t->id = ++b->next_id;
-        t->next = b->inbox, b->inbox = t;
+        *id = t->s.id = ++b->next_id;
+        t->s.next = b->inbox ? &b->inbox->s : NULL, b->inbox = t;
         b->n_live++;
         pthread_cond_signal(&b->wake);
     }
@@ -155,32 +139,28 @@ int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, st
     return rc;
 }
 
-static bool mark(struct text *list, uint64_t id)
+static bool mark(struct text *t, uint64_t id)
 {
-    bool any = false;
-    for (; list; list = list->next)
-        if (!id || list->id == id) {
-            atomic_store(&list->cancelled, true);
-            any = true;
-        }
-    return any;
+    const bool is = !id || t->s.id == id;
+    if (is)
+        atomic_store(&t->cancelled, true);
+    return is;
 }
 
 void batch_cancel(struct batch *b, uint64_t id)
 {
     pthread_mutex_lock(&b->lock);
-    b->cancels = mark(b->inbox, id) || b->cancels;
-    b->cancels = mark(b->waiting, id) || b->cancels;
-    for (int i = 0; i < b->n_running; i++)
-        if (!id || b->running[i]->id == id) {
-            atomic_store(&b->running[i]->cancelled, true);
-            b->cancels = true;
-        }
+    for (struct text *t = b->inbox; t; t = next_of(t))
+        b->cancels |= mark(t, id);
+    for (struct sched_text *t = b->sched.first; t; t = t->next)
+        b->cancels |= mark(text_of(t), id);
+    for (int i = 0; i < b->sched.n_running; i++)
+        b->cancels |= mark(text_of(b->sched.running[i]), id);
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
 }
 
-void batch_others(struct batch *b, double seconds) { b->pace.others = seconds; }
+void batch_others(struct batch *b, double seconds) { b->sched.pace.others = seconds; }
 double batch_alone(const struct batch *b) { return b->alone; }
 
 void batch_close(struct batch *b)
@@ -195,94 +175,32 @@ void batch_counts(struct batch *b, struct batch_counts *out)
 {
     pthread_mutex_lock(&b->lock);
     *out = b->counts;
-    out->n_waiting = b->n_live - b->counts.n_running;
+    out->n_running = b->sched.n_running, out->n_waiting = b->n_live - b->sched.n_running;
     pthread_mutex_unlock(&b->lock);
 }
 
 /* ---- lists; changed with the lock held, as batch_cancel looks through them ---- */
 
-/* Those that were put aside come before those that were never begun. */
-static bool waits_before(const struct text *a, const struct text *b)
-{
-    if (a->r.priority != b->r.priority || (a->admitted && b->admitted))
-        return before(a, b);
-    return a->admitted != b->admitted ? a->admitted : a->turn != b->turn ? a->turn < b->turn : a->id < b->id;
-}
-
-/* The turn after the last of its tenant's that wait, at least the one that it is now. */
-static uint64_t turn_of(const struct batch *b, const struct text *t)
-{
-    uint64_t now = 0, next = 0;
-    for (const struct text *w = b->waiting; w; w = w->next) {
-        if (w->r.priority != t->r.priority || w->admitted)
-            continue;
-        now = now ? now : w->turn;
-        if (w->r.tenant == t->r.tenant)
-            next = w->turn + 1;
-    }
-    return next > now ? next : now ? now : 1;
-}
-
-static void wait_in_line(struct batch *b, struct text *t)
-{
-    struct text **at = &b->waiting;
-    while (*at && waits_before(*at, t))
-        at = &(*at)->next;
-    t->next = *at, *at = t;
-}
-
 /* The inbox has its newest first, turns are given to the oldest first. */
 static void take_inbox(struct batch *b)
 {
-    struct text *oldest = NULL;
+    struct sched_text *oldest = NULL;
     while (b->inbox) {
-        struct text *t = b->inbox;
-        b->inbox = t->next, t->next = oldest, oldest = t;
+        struct sched_text *t = &b->inbox->s;
+        b->inbox = text_of(t->next), t->next = oldest, oldest = t;
     }
     while (oldest) {
-        struct text *t = oldest;
+        struct sched_text *t = oldest;
         oldest = t->next;
-        t->turn = turn_of(b, t);
-        wait_in_line(b, t);
+        sched_wait(&b->sched, t);
     }
-}
-
-static void unlist(struct batch *b, struct text *t)
-{
-    if (t->slot < 0) {
-        struct text **at = &b->waiting;
-        while (*at != t)
-            at = &(*at)->next;
-        *at = t->next;
-        return;
-    }
-    int i = 0;
-    while (b->running[i] != t)
-        i++;
-    memmove(b->running + i, b->running + i + 1, (size_t)(--b->n_running - i) * sizeof *b->running);
-    b->slot_used[t->slot] = false;
-    t->slot = -1;
-    b->counts.n_running = b->n_running;
-}
-
-static void start_running(struct batch *b, struct text *t)
-{
-    unlist(b, t);
-    while (b->slot_used[++t->slot])
-        ;
-    b->slot_used[t->slot] = true;
-    int i = b->n_running++;
-    for (; i > 0 && before(t, b->running[i - 1]); i--)
-        b->running[i] = b->running[i - 1];
-    b->running[i] = t;
-    b->counts.n_running = b->n_running;
 }
 
 static void finish(struct batch *b, struct text *t, enum text_end end, const struct err *err)
 {
     pages_release(b->pages, &t->held);
     pthread_mutex_lock(&b->lock);
-    unlist(b, t);
+    sched_remove(&b->sched, &t->s);
     b->n_live--;
     pthread_mutex_unlock(&b->lock);
     if (b->o.watch) {
@@ -294,144 +212,84 @@ static void finish(struct batch *b, struct text *t, enum text_end end, const str
     text_free(t);
 }
 
-static void put_aside(struct batch *b, struct text *t)
-{
-    pages_release(b->pages, &t->held);
-    t->n_done = 0;
-    pthread_mutex_lock(&b->lock);
-    unlist(b, t);
-    wait_in_line(b, t);
-    pthread_mutex_unlock(&b->lock);
-    b->mine.n_put_aside++;
-}
-
 static void drop_cancelled(struct batch *b)
 {
-    for (int i = b->n_running - 1; i >= 0; i--)
-        if (atomic_load(&b->running[i]->cancelled))
-            finish(b, b->running[i], TEXT_CANCELLED, NULL);
-    for (struct text *t = b->waiting, *next; t; t = next) {
+    for (int i = b->sched.n_running - 1; i >= 0; i--)
+        if (atomic_load(&text_of(b->sched.running[i])->cancelled))
+            finish(b, text_of(b->sched.running[i]), TEXT_CANCELLED, NULL);
+    for (struct sched_text *t = b->sched.first, *next; t; t = next) {
         next = t->next;
-        if (atomic_load(&t->cancelled))
-            finish(b, t, TEXT_CANCELLED, NULL);
+        if (atomic_load(&text_of(t)->cancelled))
+            finish(b, text_of(t), TEXT_CANCELLED, NULL);
     }
 }
 
-/* ---- the parts of a step ---- */
+/* ---- the parts of a step: what sched.h asks for ---- */
 
-static int add_part(struct batch *b, struct text *t, int n)
+static enum pages_fate begin_text(void *ctx, struct sched_text *s, int spare)
 {
-    b->part[b->n_part] = (struct engine_part){ t->slot, t->n_done, n, t->ids + t->n_done, t->held.page, t->r.adapter };
-    b->in_step[b->n_part++] = t;
-    t->n_row = n, t->n_drawn = 0;
-    return n;
+    struct batch *b = ctx;
+    struct text *t = text_of(s);
+    int kept, from;
+    const bool all = t->r.prompt_probs || (t->r.hidden && !t->r.last_hidden);      /* rows are wanted that would be found */
+    const struct pages_wish wish = { t->r.share && !all, true, spare };
+    const enum pages_fate fate = pages_begin(b->pages, &t->held, t->ids, s->n_ids, wish, &kept, &from);
+    if (fate != PAGES_OK)
+        return fate;
+    if (from >= 0)
+        engine_copy_page(b->o.e, from, t->held.page[kept / KV_TOKENS]);
+    s->n_done = kept;
+    if (!s->admitted)
+        t->n_kept = kept, t->times.admitted = b->now, b->mine.n_prompt += (uint64_t)t->r.n;
+    return PAGES_OK;
 }
 
-static bool continues(const struct text *t) { return t->n_done + 1 == t->n_ids && t->n_ids > t->r.n; }
+static bool extend_text(void *ctx, struct sched_text *t, int n) { return pages_extend(((struct batch *)ctx)->pages, &text_of(t)->held, n); }
+static void release_text(void *ctx, struct sched_text *t) { pages_release(((struct batch *)ctx)->pages, &text_of(t)->held); }
 
-/* Pages for n positions of the text; where there are none, texts behind it are put aside, at last itself: false. */
-static bool make_room(struct batch *b, struct text *t, int n)
+static void change_lists(void *ctx, bool begins)
 {
-    while (!pages_extend(b->pages, &t->held, n)) {
-        struct text *last = b->running[b->n_running - 1];
-        put_aside(b, last);
-        if (last == t)
-            return false;
-    }
-    return true;
-}
-
-/* How long a guess pays: it adds rows to a step of n texts, and the tokens of those that are right. */
-static int worth(const struct batch *b, const struct text *t, int n, int most)
-{
-    const double slope = pace_slope(&b->pace), alone = b->pace.alone;
-    if (b->o.always || slope <= 0 || alone <= 0)
-        return b->o.always ? most : most < 1 ? most : 1;
-    double best = n / alone, tokens = n, p = 1;
-    int k = 0;
-    for (int i = 1; i <= most; i++) {
-        tokens += p *= t->right;
-        if (tokens / (alone + i * slope) > best)
-            best = tokens / (alone + i * slope), k = i;
-    }
-    return k || t->n_ids % PROBE ? k : 1;
+    struct batch *b = ctx;
+    if (begins)
+        pthread_mutex_lock(&b->lock);
+    else
+        pthread_mutex_unlock(&b->lock);
 }
 
 /* A guess of what follows, into the places of the ids behind the text. */
 static int guess(const struct batch *b, struct text *t, int room)
 {
     int most = b->o.lookup < SPEC_MAX ? b->o.lookup : SPEC_MAX;
-    const int left = t->r.n + t->r.most - t->n_ids - 1, places = t->held.ctx - t->n_ids;
+    const int left = t->r.n + t->r.most - t->s.n_ids - 1, places = t->held.ctx - t->s.n_ids;
     most = most < room ? most : room;
     most = most < left ? most : left;
     most = most < places ? most : places;
-    most = worth(b, t, b->n_running, most);
-    return most > 0 && spec_lookup(t->ids, t->n_ids, most, t->ids + t->n_ids) > 1 ? most : 0;
+    most = b->o.always ? most : sched_guess(&b->sched, &t->s, t->right, most);
+    return most > 0 && spec_lookup(t->ids, t->s.n_ids, most, t->ids + t->s.n_ids) > 1 ? most : 0;
 }
 
-static int continue_texts(struct batch *b)
+static int guess_text(void *ctx, struct sched_text *s, int room)
 {
-    int rows = 0;
-    for (int i = 0; i < b->n_running; i++) {
-        struct text *t = b->running[i];
-        t->n_row = 0;
-        if (!continues(t) || !make_room(b, t, t->n_ids))
-            continue;
-        const int others = b->n_running - i - 1;
-        t->n_draft = b->o.lookup ? guess(b, t, engine_step_tokens(b->o.e) - rows - 1 - others) : 0;
-        if (t->n_draft && !pages_extend(b->pages, &t->held, t->n_ids + t->n_draft))
-            t->n_draft = 0;
-        rows += add_part(b, t, 1 + t->n_draft);
-    }
-    return rows;
-}
-
-static int prompt_rows(struct batch *b, struct text *t, int rows, int most)
-{
-    const int left = t->n_ids - t->n_done, n = left < most - rows ? left : most - rows;
-    t->n_draft = 0;
-    return n > 0 ? add_part(b, t, n) : 0;
-}
-
-/* A page is left for each text under way, so that it is not put aside at once. */
-static enum pages_fate admit(struct batch *b, struct text *t)
-{
-    int kept, from;
-    const bool all = t->r.prompt_probs || (t->r.hidden && !t->r.last_hidden);      /* rows are wanted that would be found */
-    const struct pages_wish wish = { t->r.share && !all, true, b->n_running };
-    const enum pages_fate fate = pages_begin(b->pages, &t->held, t->ids, t->n_ids, wish, &kept, &from);
-    if (fate != PAGES_OK)
-        return fate;
-    if (from >= 0)
-        engine_copy_page(b->o.e, from, t->held.page[kept / KV_TOKENS]);
-    t->n_done = kept;
-    pthread_mutex_lock(&b->lock);
-    start_running(b, t);
-    if (!t->admitted)
-        t->n_kept = kept, t->times.admitted = b->now, b->mine.n_prompt += (uint64_t)t->r.n;
-    t->admitted = true;
-    pthread_mutex_unlock(&b->lock);
-    return PAGES_OK;
+    struct batch *b = ctx;
+    struct text *t = text_of(s);
+    t->n_draft = guess(b, t, room);
+    if (t->n_draft && !pages_extend(b->pages, &t->held, s->n_ids + t->n_draft))
+        t->n_draft = 0;
+    return t->n_draft;
 }
 
 static void choose_parts(struct batch *b)
 {
-    b->n_part = 0;
-    int rows = continue_texts(b);
-    const int most = pace_rows(&b->pace, &b->limit, rows, engine_step_tokens(b->o.e));
-    for (int i = 0; i < b->n_running; i++)
-        if (!continues(b->running[i]))
-            rows += prompt_rows(b, b->running[i], rows, most);
-    int looked_at = 0;
-    for (struct text *t = b->waiting, *next; t && rows < most && b->n_running < engine_n_slot(b->o.e) && looked_at < LOOK; t = next, looked_at++) {
-        next = t->next;
-        const enum pages_fate fate = admit(b, t);
-        if (fate == PAGES_NONE)
-            break;                       /* whoever is behind it does not overtake it */
-        if (fate == PAGES_OK)
-            rows += prompt_rows(b, t, rows, most);
+    b->mine.n_row += (uint64_t)sched_step(&b->sched);
+    b->n_part = b->sched.n_part;
+    for (int i = 0; i < b->n_part; i++) {
+        const struct sched_part *p = &b->sched.part[i];
+        struct text *t = text_of(p->t);
+        b->part[i] = (struct engine_part){ p->t->slot, p->t->n_done, p->n, t->ids + p->t->n_done, t->held.page, t->r.adapter };
+        b->in_step[i] = t, t->n_drawn = 0;
+        if (!sched_continues(p->t))
+            t->n_draft = 0;
     }
-    b->mine.n_row += (uint64_t)rows;
 }
 
 /* ---- tokens ---- */
@@ -451,17 +309,17 @@ static void draw(struct batch *b, struct text *t, const float *logits, int i_thr
                 return;
             }
         }
-        const int id = sample_token(x, b->sample_ids, &t->r.sampling, (uint64_t)(t->n_ids + i), b->scratch[i_thread]);
+        const int id = sample_token(x, b->sample_ids, &t->r.sampling, (uint64_t)(t->s.n_ids + i), b->scratch[i_thread]);
         t->drawn[i] = id, t->n_drawn = i + 1;
         if (id < 0)
             return;
         if (t->r.signals)
-            t->signal[i] = signals_token(logits, b->V, id, t->n_ids + i - t->r.n);
+            t->signal[i] = signals_token(logits, b->V, id, t->s.n_ids + i - t->r.n);
         if (t->r.n_logprob >= 0)
             token_probs(logits, b->V, id, t->r.n_logprob, t->prob[i]);
         if (t->r.accept)
             t->r.accept(t->r.ctx, id);
-        if (i < t->n_draft && t->ids[t->n_ids + i] != id)
+        if (i < t->n_draft && t->ids[t->s.n_ids + i] != id)
             return;
     }
 }
@@ -482,7 +340,7 @@ static void draw_one(void *ctx, int i, int i_thread)
         signals_add_prompt(t->r.signals, logits, b->V, t->ids[signals_prompt_row(t->r.n, t->n_kept, t->n_seen) + 1]);
 }
 
-static bool wants_token(const struct text *t) { return t->n_done + t->n_row == t->n_ids + t->n_draft && t->r.most > 0; }
+static bool wants_token(const struct text *t) { return t->s.n_done + t->s.n_row == t->s.n_ids + t->n_draft && t->r.most > 0; }
 
 /* Parts first .. end - 1 have n rows of logits together. */
 static int draw_group(struct batch *b, int first, int end, int n, struct err *err)
@@ -500,9 +358,9 @@ static int count_looks(struct text *t, int most)
 {
     const int all = t->r.signals ? signals_prompt_rows(t->r.n, t->n_kept) : 0;
     int n = 0;
-    while (t->n_seen < all && signals_prompt_row(t->r.n, t->n_kept, t->n_seen) < t->n_done)
+    while (t->n_seen < all && signals_prompt_row(t->r.n, t->n_kept, t->n_seen) < t->s.n_done)
         t->n_seen++;
-    while (n < most && t->n_seen + n < all && signals_prompt_row(t->r.n, t->n_kept, t->n_seen + n) < t->n_done + t->n_row)
+    while (n < most && t->n_seen + n < all && signals_prompt_row(t->r.n, t->n_kept, t->n_seen + n) < t->s.n_done + t->s.n_row)
         n++;
     return n;
 }
@@ -512,7 +370,7 @@ static int draw_tokens(struct batch *b, struct err *err)
 {
     const int most = engine_n_logits(b->o.e);
     int first = 0, n = 0, row = 0;
-    for (int i = 0; i < b->n_part; row += b->in_step[i]->n_row, i++) {
+    for (int i = 0; i < b->n_part; row += b->in_step[i]->s.n_row, i++) {
         struct text *t = b->in_step[i];
         const int want = wants_token(t) ? 1 + t->n_draft : 0;
         t->n_look = count_looks(t, most - want);
@@ -522,9 +380,9 @@ static int draw_tokens(struct batch *b, struct err *err)
         }
         t->n_drawn = want ? -1 : 0, t->first_row = n;
         for (int k = 0; k < want; k++)
-            b->row[n++] = row + t->n_row - want + k;
+            b->row[n++] = row + t->s.n_row - want + k;
         for (int k = 0; k < t->n_look; k++)
-            b->row[n++] = row + signals_prompt_row(t->r.n, t->n_kept, t->n_seen + k) - t->n_done;
+            b->row[n++] = row + signals_prompt_row(t->r.n, t->n_kept, t->n_seen + k) - t->s.n_done;
     }
     return draw_group(b, first, b->n_part, n, err);
 }
@@ -539,7 +397,7 @@ static struct text_token shown(const struct text *t, int32_t id, int position, c
 static int show_prompt(struct batch *b, struct text *t, int first_row, struct err *err)
 {
     struct token_prob prob[TOP_MAX + 1];
-    const int from = t->n_done, last = t->r.n - 1, end = from + t->n_row < last ? from + t->n_row : last;
+    const int from = t->s.n_done, last = t->r.n - 1, end = from + t->s.n_row < last ? from + t->s.n_row : last;
     for (int at = from > t->n_shown - 1 ? from : t->n_shown - 1; at < end;) {
         const int n = end - at < engine_n_logits(b->o.e) ? end - at : engine_n_logits(b->o.e);
         const float *logits;
@@ -559,7 +417,7 @@ static int show_prompt(struct batch *b, struct text *t, int first_row, struct er
 /* Of the prompt's tokens that were just computed: each of them once, though the text may have been put aside in between. */
 static int show_hidden(struct batch *b, struct text *t, int first_row, struct err *err)
 {
-    const int C = engine_config(b->o.e)->d_model, most = engine_n_logits(b->o.e), from = t->n_done, end = from + t->n_row < t->r.n ? from + t->n_row : t->r.n;
+    const int C = engine_config(b->o.e)->d_model, most = engine_n_logits(b->o.e), from = t->s.n_done, end = from + t->s.n_row < t->r.n ? from + t->s.n_row : t->r.n;
     const int first = t->r.last_hidden ? t->r.n - 1 : from;
     for (int at = first > t->n_hidden ? first : t->n_hidden; at < end;) {
         const int n = end - at < most ? end - at : most;
@@ -574,7 +432,7 @@ static int show_hidden(struct batch *b, struct text *t, int first_row, struct er
     return 0;
 }
 
-static bool ends_prompt(const struct text *t) { return t->r.signals && !t->r.signals->has_sketch && t->n_done < t->r.n && t->n_done + t->n_row >= t->r.n; }
+static bool ends_prompt(const struct text *t) { return t->r.signals && !t->r.signals->has_sketch && t->s.n_done < t->r.n && t->s.n_done + t->s.n_row >= t->r.n; }
 
 /* Of the texts of parts first .. end - 1 whose prompt ends in this step: n rows. */
 static int sketch_group(struct batch *b, int first, int end, int n, struct err *err)
@@ -597,7 +455,7 @@ static int sketch_group(struct batch *b, int first, int end, int n, struct err *
 static int sketch_prompts(struct batch *b, struct err *err)
 {
     int first = 0, n = 0;
-    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row) {
+    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->s.n_row) {
         const struct text *t = b->in_step[i];
         if (!ends_prompt(t))
             continue;
@@ -605,14 +463,14 @@ static int sketch_prompts(struct batch *b, struct err *err)
             TRY(sketch_group(b, first, i, n, err));
             first = i, n = 0;
         }
-        b->row[n++] = row + t->r.n - 1 - t->n_done;
+        b->row[n++] = row + t->r.n - 1 - t->s.n_done;
     }
     return sketch_group(b, first, b->n_part, n, err);
 }
 
 static int show_prompts(struct batch *b, struct err *err)
 {
-    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->n_row) {
+    for (int i = 0, row = 0; i < b->n_part; row += b->in_step[i++]->s.n_row) {
         struct text *t = b->in_step[i];
         if (t->r.prompt_probs && t->r.prompt)
             TRY(show_prompt(b, t, row, err));
@@ -630,40 +488,40 @@ static void note_token(struct batch *b, struct text *t)
     t->times.last = b->now, t->times.n_token++;
 }
 
-static void publish(struct batch *b, struct text *t) { pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->n_done : 0); }
+static void publish(struct batch *b, struct text *t) { pages_publish(b->pages, &t->held, t->ids, t->r.share ? t->s.n_done : 0); }
 
 /* Takes the tokens into the text and hands them out; ends it where it is to end. */
 static void deliver(struct batch *b, struct text *t)
 {
-    const int n_row = t->n_row;
-    t->n_row = 0;
+    const int n_row = t->s.n_row;
+    t->s.n_row = 0;
     if (t->n_drawn <= 0) {
-        t->n_done += n_row;
+        t->s.n_done += n_row;
         publish(b, t);
-        if (!t->r.most && t->n_done == t->n_ids)
+        if (!t->r.most && t->s.n_done == t->s.n_ids)
             finish(b, t, TEXT_LENGTH, NULL);
         return;
     }
-    t->n_done = t->n_ids;
+    t->s.n_done = t->s.n_ids;
     b->mine.n_drafted += (uint64_t)t->n_draft, b->mine.n_accepted += (uint64_t)(t->n_drawn - 1);
     for (int i = 0; i < t->n_draft && i < t->n_drawn; i++)
         t->right += ((i < t->n_drawn - 1) - t->right) / 8;
     for (int i = 0; i < t->n_drawn; i++) {
         if (t->drawn[i] < 0) {
             if (!t->err.code)
-                (void)ERR(&t->err, NUMERIC, "the model gave values that are not numbers at position %d", t->n_ids);
+                (void)ERR(&t->err, NUMERIC, "the model gave values that are not numbers at position %d", t->s.n_ids);
             const struct err err = t->err;
             finish(b, t, TEXT_FAILED, &err);
             return;
         }
-        t->n_done += i > 0;                      /* its predecessor was guessed, so it is in the cache */
-        t->ids[t->n_ids++] = t->drawn[i];
+        t->s.n_done += i > 0;                      /* its predecessor was guessed, so it is in the cache */
+        t->ids[t->s.n_ids++] = t->drawn[i];
         b->mine.n_token++;
         note_token(b, t);
         if (t->r.signals)
             signals_add(t->r.signals, &t->signal[i]);
-        const struct text_token token = shown(t, t->drawn[i], t->n_ids - 1, t->prob[i]);
-        const bool more = !t->r.token || t->r.token(t->r.ctx, &token), length = t->n_ids - t->r.n == t->r.most, full = t->n_ids > engine_ctx(b->o.e);
+        const struct text_token token = shown(t, t->drawn[i], t->s.n_ids - 1, t->prob[i]);
+        const bool more = !t->r.token || t->r.token(t->r.ctx, &token), length = t->s.n_ids - t->r.n == t->r.most, full = t->s.n_ids > engine_ctx(b->o.e);
         if (!more || length || full) {
             publish(b, t);                       /* others may ask the same prompt, however short the answer was */
             finish(b, t, !more ? TEXT_STOP : length ? TEXT_LENGTH : TEXT_FULL, NULL);
@@ -727,15 +585,15 @@ int batch_step(struct batch *b)
         const double start = clock_wall();
         int n = 0, n_prompt = 0;
         for (int i = 0; i < b->n_part; i++)
-            *(continues(b->in_step[i]) ? &n : &n_prompt) += b->part[i].n;
+            *(sched_continues(&b->in_step[i]->s) ? &n : &n_prompt) += b->part[i].n;
         begin_routes(b);
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
         b->now = clock_wall();
         const double t = b->now - start;
-        b->alone = pace_alone(&b->pace, n, n_prompt, t);
-        pace_add(&b->pace, n, n_prompt, t);
+        b->alone = pace_alone(&b->sched.pace, n, n_prompt, t);
+        pace_add(&b->sched.pace, n, n_prompt, t);
         if (b->o.watch)
             b->o.watch->step(b->o.watch->ctx, n + n_prompt, b->now);
         if (rc)
@@ -745,7 +603,7 @@ int batch_step(struct batch *b)
         b->mine.n_step++, b->mine.step_s += t;
     }
     pthread_mutex_lock(&b->lock);
-    b->mine.pages = pages_count(b->pages), b->mine.n_running = b->n_running;
+    b->mine.pages = pages_count(b->pages), b->mine.n_put_aside = b->sched.n_put_aside;
     b->counts = b->mine;
     const int n_live = b->n_live;
     pthread_mutex_unlock(&b->lock);
@@ -772,21 +630,21 @@ bool batch_wait(struct batch *b, double seconds)
 static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
 {
     b->o = *o;
-    b->o.n_queue = o->n_queue ? o->n_queue : QUEUE;
-    b->limit = (struct pace_limit){ o->stretch != 0 ? o->stretch : PACE_STRETCH, o->step_s };
+    b->o.n_queue = o->n_queue ? o->n_queue : SCHED_QUEUE;
+    const struct pace_limit limit = { o->stretch != 0 ? o->stretch : PACE_STRETCH, o->step_s };
+    const struct sched_use use = { b, begin_text, extend_text, release_text, o->lookup ? guess_text : NULL, change_lists };
     b->V = engine_config(o->e)->vocab_size;
     b->sample_ids = sample_ids(engine_tok(o->e), b->V);
     const size_t n_slot = (size_t)engine_n_slot(o->e), n_thread = (size_t)pool_n_thread(o->pool), V = (size_t)b->V;
     if (!engine_n_page(o->e) || engine_n_logits(o->e) < 1 + (o->lookup < SPEC_MAX ? o->lookup : SPEC_MAX))
         return ERR(err, RANGE, "an engine with %d pages and %d rows of logits, expected pages, and a row for each token of a guess and one more", engine_n_page(o->e), engine_n_logits(o->e));
-    b->running = mem_alloc_array(n_slot, sizeof *b->running);
+    TRY(sched_init(&b->sched, engine_n_slot(o->e), engine_step_tokens(o->e), &limit, &use, err));
     b->in_step = mem_alloc_array(n_slot, sizeof *b->in_step);
-    b->slot_used = mem_alloc_array(n_slot, sizeof *b->slot_used);
     b->part = mem_alloc_array(n_slot, sizeof *b->part);
     b->row = mem_alloc_array((size_t)engine_n_logits(o->e), sizeof *b->row);
     b->scratch = mem_alloc_array(n_thread, sizeof *b->scratch);
     b->work = mem_alloc_array(n_thread * V, sizeof *b->work);
-    if (!b->running || !b->in_step || !b->slot_used || !b->part || !b->row || !b->scratch || !b->work)
+    if (!b->in_step || !b->part || !b->row || !b->scratch || !b->work)
         return ERR(err, NOMEM, "no memory for %d texts", engine_n_slot(o->e));
     for (size_t i = 0; i < n_thread; i++) {
         b->scratch[i] = (struct sample_scratch){ mem_alloc_array(V, 2 * sizeof *b->scratch->id), mem_alloc_array(V, sizeof *b->scratch->p) };
@@ -828,10 +686,10 @@ void batch_free(struct batch *b)
     if (!b)
         return;
     take_inbox(b);
-    while (b->waiting)
-        finish(b, b->waiting, TEXT_CANCELLED, NULL);
-    while (b->n_running)
-        finish(b, b->running[0], TEXT_CANCELLED, NULL);
+    while (b->sched.first)
+        finish(b, text_of(b->sched.first), TEXT_CANCELLED, NULL);
+    while (b->sched.n_running)
+        finish(b, text_of(b->sched.running[0]), TEXT_CANCELLED, NULL);
     for (int i = 0; b->scratch && i < pool_n_thread(b->o.pool); i++) {
         mem_free(b->scratch[i].id);
         mem_free(b->scratch[i].p);
@@ -840,9 +698,8 @@ void batch_free(struct batch *b)
         engine_watch(b->o.e, NULL, NULL);
     mem_free(b->of_row);
     pages_free(b->pages);
-    mem_free(b->running);
+    sched_release(&b->sched);
     mem_free(b->in_step);
-    mem_free(b->slot_used);
     mem_free(b->part);
     mem_free(b->row);
     mem_free(b->scratch);
