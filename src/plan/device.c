@@ -9,6 +9,7 @@
 #define T(x) ((x) * 1e12)
 #define G(x) ((x) * 1e9)
 #define GIB(x) ((x) * 1073741824.0)
+#define MIB(x) ((x) * 1048576.0)
 static const struct device table[] = {
 #define DEVICE(...) { __VA_ARGS__ },
 #include "plan/devices.def"

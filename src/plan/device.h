@@ -5,7 +5,7 @@
  * measurements the second are, or whose they are where the device was not measured; `from_memory` names the fields that have no source that was looked up.
  *
  * SI units: seconds, bytes, operations.  A multiplication and an addition are two operations.  Peaks are dense ones, never those with half the
- * operands zero.  Memory is what its chips hold, in GiB as chips are made (an H100 of "80 GB" tells its driver 81,559 MiB).  The table
+ * operands zero.  Memory is what its driver reports, or what the sheet says in GiB, as chips are made (an H100 of "80 GB": 81,559 MiB).  The table
  * is constant: any thread, nothing to free. */
 #ifndef PLAN_DEVICE_H
 #define PLAN_DEVICE_H
@@ -25,7 +25,7 @@ struct device {
     double peak[N_NUMBER];                   /* operations a second, dense; 0: cannot, or not known (device_peak() falls back) */
     double memory, bandwidth;                /* bytes; bytes a second */
     int units;                               /* multiprocessors, compute units or cores; 0: not known */
-    double link, link_pair;                  /* bytes a second per direction of one device: to all of its node together, to one other */
+    double link, link_pair;                  /* bytes a second per direction of one device: to all of its node together, to one other by the best path that a pair has */
     bool link_reduces;                       /* the switch adds (NVLink SHARP): each device sends its part of a sum once */
     int node;                                /* devices of a node that its links join; 0: none */
     double network;                          /* bytes a second per direction of one device to other nodes: its own network card */

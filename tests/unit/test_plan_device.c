@@ -24,6 +24,25 @@ static void a_name_is_found_in_any_case_with_and_without_its_vendor(void **state
     is_found_as("h100 sxm", "h100");
     is_found_as("H100_PCIe", "h100-pcie");
     is_found_as("NVIDIA H200-SXM-141GB", "h200");
+    is_found_as("M4 Max", "apple-m4-max");
+    is_found_as("Intel(R) Arc(TM) Pro B60", "arc-b60");
+}
+
+/* As shared/data/hardware-measurements.csv names what it has throughputs of decoder models for. */
+static void every_measured_system_is_found(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {
+        { "AMD MI300X", "mi300x" }, { "AMD MI350X", "mi350x" }, { "AMD MI355X", "mi355x" }, { "AMD MI355X (Power Cap 1000 W)", "mi355x-1000w" },
+        { "CPU Intel Xeon Platinum 8592+", "xeon-8592" }, { "CPU Intel(R) Xeon(R) 6980P", "xeon-6980p" }, { "Intel(R) Arc Pro(R) B50", "arc-b50" },
+        { "Intel(R) Arc Pro(R) B60", "arc-b60" }, { "Intel(R) Arc Pro(R) B70", "arc-b70" }, { "MS-Intel Arc Pro B60 Dual 48G Turbo", "arc-b60-dual" },
+        { "NVIDIA A100 80GB", "a100" }, { "NVIDIA B200-SXM-180GB", "b200" }, { "NVIDIA B300-SXM-270GB", "b300" }, { "NVIDIA GB300", "gb300" }, { "NVIDIA GH200", "gh200" },
+        { "NVIDIA GeForce RTX 4090", "rtx-4090" }, { "NVIDIA H100-NVL-94GB", "h100-nvl" }, { "NVIDIA H100-SXM-80GB", "h100" }, { "NVIDIA H100 PCIe", "h100-pcie" },
+        { "NVIDIA H200-SXM-141GB", "h200" }, { "NVIDIA Jetson AGX Orin 64G", "agx-orin" }, { "NVIDIA Jetson AGX Thor 128G", "agx-thor" }, { "NVIDIA L40S", "l40s" },
+        { "NVIDIA L4-PCIe-24GB", "l4" }, { "NVIDIA RTX PRO 4500 Blackwell", "rtx-pro-4500" }, { "NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        is_found_as(names[i][0], names[i][1]);
 }
 
 static void is_not_found(const char *name, const char *told)
@@ -44,6 +63,7 @@ static void an_unknown_name_is_refused_with_the_nearest(void **state)
     is_not_found("zzzzzzzzzzzz", "none has a name like it");
     is_not_found("mi300", "nearest: mi300x, mi300a");
     is_not_found("h10", "h100, h100-pcie");
+    is_not_found("b100", "nearest: ");
     is_not_found("mi335x", "mi355x");
     is_not_found("h100 pcie of my neighbour", "h100-pcie");
     char long_name[1000];
@@ -77,7 +97,7 @@ static void every_row_can_be_planned_with(void **state)
         HOLDS(d, d->peak[NUMBER_F32] > 0 && d->memory >= 1e9 && d->bandwidth > 1e9 && d->units > 0 && d->watts > 0);
         HOLDS(d, d->mma > 0 && d->mma <= 1 && d->reach > 0 && d->reach <= 1 && d->launch > 0 && d->launch < 1e-4 && d->tile >= 0 && d->ridge > 0);
         HOLDS(d, d->link_share > 0 && d->link_share <= 1 && d->link_latency > 0);
-        HOLDS(d, d->link >= d->link_pair && (d->node > 1) == (d->link > 0));
+        HOLDS(d, (d->link > 0) == (d->link_pair > 0) && (d->node > 1) == (d->link > 0));
         HOLDS(d, !d->price || (d->price_low <= d->price && d->price <= d->price_high && d->price_date));
         HOLDS(d, !d->mode[0] && (d->dies > 0) == (d->domains > 0));
         for (int n = 0; n < N_NUMBER; n++) {
@@ -152,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_is_found_in_any_case_with_and_without_its_vendor),
+        cmocka_unit_test(every_measured_system_is_found),
         cmocka_unit_test(an_unknown_name_is_refused_with_the_nearest),
         cmocka_unit_test(no_two_rows_answer_to_one_name),
         cmocka_unit_test(every_row_can_be_planned_with),
