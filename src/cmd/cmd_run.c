@@ -28,12 +28,15 @@ struct running {
     json_t *told;                            /* of the stages, for --json */
 };
 
+/* Others begin anew: they refuse a folder that is there, or would leave parts in it of what they were writing. */
+static bool goes_on_from_its_folder(const struct command *c) { return c == &command_train || c == &command_data_audit || c == &command_eval; }
+
 static bool find_command(struct flow_command *out, const char *const *word, int n)
 {
     int n_word;
     const struct command *c = command_find(word, n, &n_word);
     if (c)
-        *out = (struct flow_command){ .name = c->name, .n_word = n_word, .opts = c->opts };
+        *out = (struct flow_command){ .name = c->name, .n_word = n_word, .opts = c->opts, .goes_on = goes_on_from_its_folder(c) };
     return c != NULL;
 }
 
@@ -221,8 +224,12 @@ static int end(struct running *r, const struct flow_stage *s, json_t *record, in
 {
     char hex[SHA256_HEX] = "";
     const char *state = cmd_stop && code ? "stopped" : state_of_code(code);
-    if (code == 0 || code == 3)
+    json_t *made;
+    if (code == 0 || code == 3) {
         TRY(record_output(s, &r->d, hex, err));
+        TRY(record_made(&made, &r->f, s, err));
+        TRY(set(record, "made", made, err));
+    }
     if (!s->stays)
         json_object_del(record, "pid"), json_object_del(record, "born");
     TRY(set(record, "state", json_string(state), err));
@@ -260,8 +267,9 @@ static int run_one(struct running *r, int i, json_t *record, const json_t *befor
     int code = 0;
     log_info("run: stage %d of %d: %s (%s)", i + 1, r->last + 1, s->name, reason);
     TRY(child_end(&earlier, s->stays, err));        /* of a run that was killed: it is saving */
-    TRY(begin(r, s, record, before, why == RECORD_UNFINISHED, err));
-    const int rc = run_words(r, s, record, why == RECORD_UNFINISHED, &code, err);
+    const bool goes_on = why == RECORD_UNFINISHED && s->command.goes_on;
+    TRY(begin(r, s, record, before, goes_on, err));
+    const int rc = run_words(r, s, record, goes_on, &code, err);
     if (rc < 0) {
         (void)end(r, s, record, 1, clock_wall() - t0, NULL);
         return err_context(err, "stage '%s'", s->name);
@@ -393,6 +401,8 @@ static int run_all(struct running *r, struct err *err)
     int first, rc = 0;
     TRY(place_of(r, "until", until, r->f.n - 1, &r->last, err));
     TRY(place_of(r, "from", from, -1, &first, err));
+    if (first > r->last)
+        return ERR(err, USAGE, "--from %s comes after --until %s", from, until);
     for (int i = 0; i <= r->last && !rc; i++)
         rc = cmd_stop ? ERR(err, STOPPED, "stopped before stage '%s'", r->f.stage[i].name) : dry_run ? plan_stage(r, i, err) : run_stage(r, i, err);
     const int saved = r->beside ? 0 : digests_save(&r->d, rc ? NULL : err);
@@ -483,7 +493,7 @@ const struct command command_run = {
     "A stage comes after those that it names with $(), whose folders it or a YAML or JSON file that it names mentions, and those of `needs`.  It runs when it never\n"
     "did, was cut off, or failed; when its command line changed; when a file or folder that its arguments, options or `inputs` name, or a YAML or JSON file\n"
     "named there names in turn, has other contents (SHA-256); when what a stage before it made is other than it was; and when what it made itself was\n"
-    "changed.  One that was cut off with the same inputs goes on from what is there.  Digests are kept while a file's size and times are the same, so that a run in which\n"
+    "changed, or a file or folder elsewhere that its options have it write is gone.  A training, an audit or an evaluation that was cut off with the same inputs goes on from what is there, others begin anew.  Digests are kept while a file's size and times are the same, so that a run in which\n"
     "nothing changed costs a look at each file.\n\n",
     "Paths are relative to where the program is started, and NAME.run is beside FILE.  What options such as --out, --registry and --record name is written, and counts as no input.\n"
     "NAME.run/STAGE has out/, result.json (what it printed), log (what it said) and stage.json: command line, digests of all inputs, of what came of it, state, times and the program's\n"

@@ -3,10 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
 
-enum { FILE_BYTES_MAX = 1 << 20, NAME_MAX_BYTES = 40 };
+enum { FILE_BYTES_MAX = 1 << 20, NAME_MAX_BYTES = 40, DEPTH_MAX = 5 };     /* of files that name each other */
 
 /* ---- lists of words ---- */
 
@@ -151,8 +152,13 @@ static int read_stage(struct flow *f, struct flow_stage *s, json_t *stage, flow_
     TRY(check_options(s, f->path, err));
     if (s->inputs && !json_is_array(s->inputs))
         return ERR(err, FORMAT, "%s: %sinputs: expected a list of paths", f->path, where);
-    TRY(tree_bool(stage, "stays", false, &s->stays, f->path, err));
-    TRY(tree_str(stage, "gate", "stop", &gate, f->path, err));
+    for (size_t i = 0; i < json_array_size(s->inputs); i++)
+        if (!json_is_string(json_array_get(s->inputs, i)))
+            return ERR(err, FORMAT, "%s: %sinputs: expected paths, found something else at %zu", f->path, where, i + 1);
+    snprintf(where, sizeof where, "stage '%s'", s->name);
+    if (tree_bool(stage, "stays", false, &s->stays, where, err) < 0 || tree_str(stage, "gate", "stop", &gate, where, err) < 0)
+        return err_context(err, "%s", f->path);
+    snprintf(where, sizeof where, "stage '%s': ", s->name);
     if (strcmp(gate, "stop") && strcmp(gate, "warn"))
         return ERR(err, FORMAT, "%s: %sgate: expected stop or warn, found '%s'", f->path, where, gate);
     s->gate_warns = !strcmp(gate, "warn");
@@ -206,12 +212,15 @@ int flow_owner(const struct flow *f, const char *path)
     return -1;
 }
 
-bool flow_is_written(const char *option)
+bool flow_is_written(const char *command, const char *option)
 {
-    static const char *const known[] = { "out", "registry", "record", "port-file", "new-key", "card", "nist" };
+    static const struct { const char *command, *option; } known[] = {
+        { NULL, "out" }, { NULL, "registry" }, { NULL, "record" }, { NULL, "port-file" }, { NULL, "new-key" }, { NULL, "card" }, { NULL, "nist" },
+        { "serve", "audit" }, { "serve", "workshop" }, { "serve", "checkpoints" }, { "watch", "events" }, { "watch", "evidently" }, { "eval", "diagram" }, { "bench", "save" }, { "perplexity", "save-logits" },
+    };
     const size_t n = strlen(option);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(option, known[i]))
+        if (!strcmp(option, known[i].option) && (!known[i].command || !strcmp(command, known[i].command)))
             return true;
     return n > 4 && !strcmp(option + n - 4, "-out");
 }
@@ -223,7 +232,7 @@ int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx
     for (int i = s->command.n_word; i < s->n_word; i++)
         TRY(each(ctx, s->word[i], err));
     json_object_foreach(s->options, key, v) {
-        if (read_only && flow_is_written(key))
+        if (read_only && flow_is_written(s->command.name, key))
             continue;
         if (json_is_string(v))
             TRY(each(ctx, json_string_value(v), err));
@@ -231,35 +240,85 @@ int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx
             if (json_is_string(json_array_get(v, i)))
                 TRY(each(ctx, json_string_value(json_array_get(v, i)), err));
     }
-    for (size_t i = 0; i < json_array_size(s->inputs); i++) {
-        const char *text = json_string_value(json_array_get(s->inputs, i));
-        TRY(each(ctx, text ? text : "", err));
-    }
+    for (size_t i = 0; i < json_array_size(s->inputs); i++)
+        TRY(each(ctx, json_string_value(json_array_get(s->inputs, i)), err));
     return 0;
 }
+
+/* ---- paths within texts ---- */
+
+struct paths { int (*each)(void *ctx, const char *path, struct err *err); void *ctx; const char *stage; json_t *seen; int depth; };
+
+static bool is_tree(const char *path) { return file_name_ends(path, ".yaml") || file_name_ends(path, ".yml") || file_name_ends(path, ".json"); }
+
+/* "." and the like are words of a tokenizer more often than folders; "/" is never what somebody learns from. */
+static bool may_be_path(const char *text, bool json)
+{
+    const size_t n = strspn(text, "./");
+    return text[n] || (!json && strchr(text, '.'));
+}
+
+static int visit_path(struct paths *p, const char *path, struct err *err);
+
+static int visit_tree(struct paths *p, const json_t *v, bool json, struct err *err)
+{
+    const char *key;
+    json_t *one;
+    size_t i;
+    if (json_is_string(v) && may_be_path(json_string_value(v), json))
+        TRY(visit_path(p, json_string_value(v), err));
+    json_object_foreach((json_t *)(uintptr_t)v, key, one)
+        TRY(visit_tree(p, one, json, err));
+    json_array_foreach(v, i, one)
+        TRY(visit_tree(p, one, json, err));
+    return 0;
+}
+
+static int visit_path(struct paths *p, const char *path, struct err *err)
+{
+    if (!*path || strlen(path) >= PATH_MAX || json_object_get(p->seen, path))
+        return 0;
+    if (json_object_set_new(p->seen, path, json_null()))
+        return ERR(err, NOMEM, "no memory for a path");
+    const int deeper = p->each(p->ctx, path, err);
+    if (deeper < 1 || !is_tree(path) || p->depth == DEPTH_MAX || !file_exists(path) || file_is_dir(path))
+        return deeper < 0 ? deeper : 0;
+    json_t *tree = NULL;
+    struct err why;
+    int rc = tree_load(&tree, path, FILE_BYTES_MAX, &why);
+    if (rc < 0 && p->stage)
+        log_warn("stage '%s': what %s names is not looked for: %s", p->stage, path, why.msg);
+    p->depth++;
+    rc = rc < 0 ? 0 : visit_tree(p, tree, file_name_ends(path, ".json"), err);
+    p->depth--;
+    json_decref(tree);
+    return rc;
+}
+
+int flow_paths(const char *text, const char *stage, int (*each)(void *ctx, const char *path, struct err *err), void *ctx, struct err *err)
+{
+    struct paths p = { .each = each, .ctx = ctx, .stage = stage, .seen = json_object() };
+    const char *equals = strchr(text, '=');
+    const int rc = p.seen ? visit_path(&p, equals && !file_exists(text) ? equals + 1 : text, err) : ERR(err, NOMEM, "no memory for paths");
+    json_decref(p.seen);
+    return rc;
+}
+
+/* ---- which stages a stage needs ---- */
 
 struct needing { struct flow *f; struct flow_stage *s; };
 
-/* $(STAGE) and $(STAGE.KEY). */
-static int need_of_text(void *ctx, const char *text, struct err *err);
-
-static int need_of_tree(struct needing *n, const json_t *v, struct err *err)
+static int need_of_path(void *ctx, const char *path, struct err *err)
 {
-    const char *key, *text = json_string_value(v);
-    json_t *one;
-    size_t i;
-    const int owner = text ? flow_owner(n->f, text) : -1;
+    (void)err;
+    struct needing *n = ctx;
+    const int owner = flow_owner(n->f, path);
     if (owner >= 0 && &n->f->stage[owner] != n->s)
         n->s->need[owner] = true;
-    json_object_foreach((json_t *)(uintptr_t)v, key, one)
-        TRY(need_of_tree(n, one, err));
-    json_array_foreach(v, i, one)
-        TRY(need_of_tree(n, one, err));
-    return 0;
+    return owner < 0;
 }
 
-bool flow_is_tree(const char *path) { return file_name_ends(path, ".yaml") || file_name_ends(path, ".yml") || file_name_ends(path, ".json"); }
-
+/* $(STAGE) and $(STAGE.KEY), and those whose folders it names. */
 static int need_of_text(void *ctx, const char *text, struct err *err)
 {
     struct needing *n = ctx;
@@ -274,17 +333,7 @@ static int need_of_text(void *ctx, const char *text, struct err *err)
             return ERR(err, FORMAT, "%s: stage '%s': there is no stage '%.*s'", n->f->path, n->s->name, (int)length, at + 2);
         n->s->need[which] = true;
     }
-    const char *equals = strchr(text, '='), *path = equals && !file_exists(text) ? equals + 1 : text;
-    const int owner = flow_owner(n->f, path);
-    if (owner >= 0 && &n->f->stage[owner] != n->s)
-        n->s->need[owner] = true;
-    json_t *tree = NULL;
-    struct err none;
-    int rc = 0;
-    if (flow_is_tree(path) && file_exists(path) && !file_is_dir(path) && !tree_load(&tree, path, FILE_BYTES_MAX, &none))
-        rc = need_of_tree(n, tree, err);
-    json_decref(tree);
-    return rc;
+    return flow_paths(text, NULL, need_of_path, n, err);
 }
 
 /* What a stage writes to is no other's folder. */
@@ -297,7 +346,7 @@ static int check_written(const struct flow *f, const struct flow_stage *s, struc
     buf_init(&b);
     json_object_foreach(s->options, key, v) {
         struct err none;
-        if (rc || !flow_is_written(key) || !json_is_string(v) || flow_expand(&b, f, s, json_string_value(v), &none) < 0)     /* not known yet */
+        if (rc || !flow_is_written(s->command.name, key) || !json_is_string(v) || flow_expand(&b, f, s, json_string_value(v), &none) < 0)     /* not known yet */
             continue;
         const int owner = flow_owner(f, b.data);
         if (owner >= 0 && &f->stage[owner] != s)
@@ -375,6 +424,8 @@ static int name_it(struct flow *f, struct err *err)
     const int n_base = dot ? (int)(dot - base) : (int)strlen(base);
     TRY(tree_str(f->tree, "name", "", &name, f->path, err));
     TRY(tree_str(f->tree, "out", "", &out, f->path, err));
+    if (*name && !name_ok(name))
+        return ERR(err, FORMAT, "%s: name: found '%.60s', expected letters, digits, _ and -, at most %d, not 'this'", f->path, name, NAME_MAX_BYTES);
     f->name = *name ? mem_strdup(name) : mem_printf("%.*s", n_base, base);
     f->out = *out ? mem_strdup(out) : f->name ? mem_printf("%.*s%s.run", (int)(base - f->path), f->path, f->name) : NULL;
     return f->name && f->out ? 0 : ERR(err, NOMEM, "no memory for the name of %s", f->path);

@@ -32,8 +32,8 @@
 #define FLOW_STAGES_MAX 64
 #define FLOW_WORDS_MAX 256
 
-/* A command as the caller knows it: n_word of the words are its name. */
-struct flow_command { const char *name; int n_word; const struct opt *opts; };
+/* A command as the caller knows it: n_word of the words are its name; goes_on: what it left in the folder of --out when it was cut off, the same command goes on from. */
+struct flow_command { const char *name; int n_word; const struct opt *opts; bool goes_on; };
 typedef bool flow_find(struct flow_command *out, const char *const *word, int n);
 
 struct flow_stage {
@@ -69,10 +69,12 @@ int flow_expand(struct buf *b, const struct flow *f, const struct flow_stage *s,
 int flow_owner(const struct flow *f, const char *path);
 
 bool flow_names_itself(const struct flow_stage *s);            /* $(this) is among its texts */
-/* Whether a command writes to what an option of this name names: out, registry, record, and the like. */
-bool flow_is_written(const char *option);
-bool flow_is_tree(const char *path);                           /* YAML or JSON, by its name */
+/* Whether a command writes to what an option of its names: out, registry, record, and the like. */
+bool flow_is_written(const char *command, const char *option);
 
+/* Calls `each` with what a text names, as it is or behind the = of NAME=PATH, if it may be a path; where it returns 1 and that is a YAML or JSON file, with every text in there too, and so on.
+ * No path comes twice.  stage: whose text it is, to warn of files that cannot be read so; NULL: nothing is said. */
+int flow_paths(const char *text, const char *stage, int (*each)(void *ctx, const char *path, struct err *err), void *ctx, struct err *err);
 /* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written; read_only: but for options that are written to. */
 int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err);
 

@@ -1,121 +1,14 @@
 #include "flow/record.h"
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "store/manifest.h"
 
-enum { RECORD_BYTES_MAX = 16 << 20, DIGESTS_BYTES_MAX = 256 << 20, TREE_BYTES_MAX = 1 << 20, DEPTH_MAX = 4 };
-
-/* ---- digests ---- */
-
-int digests_open(struct digests *d, const char *folder, struct err *err)
-{
-    *d = (struct digests){ .path = file_join(folder, "digests.json") };
-    if (!d->path)
-        return ERR(err, NOMEM, "no memory for a path");
-    if (file_exists(d->path) && tree_load(&d->known, d->path, DIGESTS_BYTES_MAX, NULL) < 0)
-        d->known = NULL;
-    if (d->known && !json_is_object(d->known)) {
-        json_decref(d->known);
-        d->known = NULL;
-    }
-    if (!d->known && !(d->known = json_object())) {
-        digests_close(d);
-        return ERR(err, NOMEM, "no memory for digests");
-    }
-    return 0;
-}
-
-static int save_tree(const json_t *o, const char *path, struct err *err)
-{
-    char *text = tree_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
-    const int rc = text ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for %s", path);
-    mem_free(text);
-    return rc;
-}
-
-int digests_save(struct digests *d, struct err *err)
-{
-    if (!d->changed)
-        return 0;
-    d->changed = false;
-    return save_tree(d->known, d->path, err);
-}
-
-void digests_close(struct digests *d)
-{
-    json_decref(d->known);
-    mem_free(d->path);
-    *d = (struct digests){ 0 };
-}
-
-/* What tells that a file is as it was; false where it changed so lately that another change would not show in its times. */
-static bool state_of(const struct stat *st, char out[120])
-{
-    snprintf(out, 120, "%llu %llu %lld %lld.%09ld %lld.%09ld", (unsigned long long)st->st_dev, (unsigned long long)st->st_ino, (long long)st->st_size, (long long)st->st_mtim.tv_sec,
-             st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
-    return time(NULL) - st->st_ctim.tv_sec > 1;
-}
-
-static int digest_of_file(struct digests *d, const char *path, char hex[SHA256_HEX], struct err *err)
-{
-    struct stat st;
-    char state[120];
-    if (stat(path, &st))
-        return ERR_ERRNO(err, "%s", path);
-    const bool keep = state_of(&st, state);
-    const json_t *known = json_object_get(d->known, path);
-    if (keep && !strcmp(tree_text_at(known, "state"), state) && strlen(tree_text_at(known, "sha256")) == SHA256_HEX - 1) {
-        strcpy(hex, tree_text_at(known, "sha256"));
-        return 0;
-    }
-    TRY(sha256_of_file(path, hex, err));
-    if (keep) {
-        if (json_object_set_new(d->known, path, json_pack("{s:s, s:s}", "state", state, "sha256", hex)))
-            return ERR(err, NOMEM, "no memory for digests");
-        d->changed = true;
-    }
-    return 0;
-}
-
-/* Names, sizes and contents; a folder without files has a digest of its own. */
-static int digest_of_folder(struct digests *d, const char *path, char hex[SHA256_HEX], struct err *err)
-{
-    struct manifest m = { 0 };
-    int rc = manifest_list(&m, path, NULL, true, err);
-    if (rc == ERR_NOTFOUND)
-        return sha256_of("", 0, hex, err);
-    for (int i = 0; i < m.n && !rc; i++) {
-        char *file = manifest_path(path, m.file[i].name);
-        rc = file ? digest_of_file(d, file, m.file[i].sha256, err) : ERR(err, NOMEM, "no memory for a path");
-        mem_free(file);
-    }
-    if (!rc) {
-        json_t *list = manifest_json(&m);
-        char *text = list ? tree_dumps(list, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-        rc = text ? sha256_of(text, strlen(text), hex, err) : ERR(err, NOMEM, "no memory for the list of files of %s", path);
-        mem_free(text);
-        json_decref(list);
-    }
-    manifest_release(&m);
-    return rc;
-}
-
-int digests_of(struct digests *d, const char *path, char hex[SHA256_HEX], struct err *err)
-{
-    hex[0] = '\0';
-    if (!file_exists(path))
-        return 0;
-    return file_is_dir(path) ? digest_of_folder(d, path, hex, err) : digest_of_file(d, path, hex, err);
-}
+enum { RECORD_BYTES_MAX = 16 << 20 };
 
 /* ---- inputs ---- */
 
-struct inputs { const struct flow *f; const struct flow_stage *s; struct digests *d; json_t *found; struct buf b; int depth; };
+struct inputs { const struct flow *f; const struct flow_stage *s; struct digests *d; json_t *found; struct buf b; };
 
 static int input_set(struct inputs *in, const char *name, const char *hex, struct err *err)
 {
@@ -133,57 +26,27 @@ static int input_stage(struct inputs *in, int which, struct err *err)
     return input_set(in, name, hex, err);
 }
 
-static int input_of_path(struct inputs *in, const char *path, struct err *err);
-
-static int input_of_tree(struct inputs *in, const json_t *v, struct err *err)
+/* A file or a folder that is there.  Those of stages are known by their records. */
+static int input_of_path(void *ctx, const char *path, struct err *err)
 {
-    const char *key;
-    json_t *one;
-    size_t i;
-    if (json_is_string(v))
-        TRY(input_of_path(in, json_string_value(v), err));
-    json_object_foreach((json_t *)(uintptr_t)v, key, one)
-        TRY(input_of_tree(in, one, err));
-    json_array_foreach(v, i, one)
-        TRY(input_of_tree(in, one, err));
-    return 0;
-}
-
-/* A text that names a file or a folder.  Those of stages are known by their records. */
-static int input_of_path(struct inputs *in, const char *path, struct err *err)
-{
+    struct inputs *in = ctx;
     char hex[SHA256_HEX];
     const int owner = flow_owner(in->f, path);
     if (owner >= 0)
         return &in->f->stage[owner] == in->s ? 0 : input_stage(in, owner, err);
-    if (!*path || strlen(path) > 4000 || json_object_get(in->found, path) || !file_exists(path))
+    if (json_object_get(in->found, path) || !file_exists(path))
         return 0;
     TRY(digests_of(in->d, path, hex, err));
     TRY(input_set(in, path, hex, err));
-    json_t *tree = NULL;
-    int rc = 0;
-    struct err why;
-    if (flow_is_tree(path) && !file_is_dir(path) && in->depth < DEPTH_MAX && tree_load(&tree, path, TREE_BYTES_MAX, &why) < 0)
-        log_warn("stage '%s': what %s names is not looked for: %s", in->s->name, path, why.msg);
-    else if (tree) {
-        in->depth++;
-        rc = input_of_tree(in, tree, err);
-        in->depth--;
-    }
-    json_decref(tree);
-    return rc;
+    return 1;
 }
 
-/* As it is, or what comes after the = of NAME=PATH. */
 static int input_of_text(void *ctx, const char *text, struct err *err)
 {
     struct inputs *in = ctx;
     TRY(flow_expand(&in->b, in->f, in->s, text, err));
     char *copy = mem_strdup(in->b.data);
-    if (!copy)
-        return ERR(err, NOMEM, "no memory for a path");
-    const char *equals = strchr(copy, '=');
-    const int rc = input_of_path(in, equals && !file_exists(copy) ? equals + 1 : copy, err);
+    const int rc = copy ? flow_paths(copy, in->s->name, input_of_path, in, err) : ERR(err, NOMEM, "no memory for a path");
     mem_free(copy);
     return rc;
 }
@@ -194,9 +57,8 @@ static int find_inputs(struct inputs *in, struct err *err)
         if (in->s->need[i])
             TRY(input_stage(in, i, err));
     for (size_t i = 0; i < json_array_size(in->s->inputs); i++) {
-        const char *text = json_string_value(json_array_get(in->s->inputs, i));
-        TRY(flow_expand(&in->b, in->f, in->s, text ? text : "", err));
-        if (!text || (!file_exists(in->b.data) && flow_owner(in->f, in->b.data) < 0))
+        TRY(flow_expand(&in->b, in->f, in->s, json_string_value(json_array_get(in->s->inputs, i)), err));
+        if (!file_exists(in->b.data) && flow_owner(in->f, in->b.data) < 0)
             return ERR(err, NOTFOUND, "%s: stage '%s': inputs: there is no file or folder '%s'", in->f->path, in->s->name, in->b.data);
     }
     return flow_texts(in->s, true, input_of_text, in, err);
@@ -222,6 +84,35 @@ int record_wanted(json_t **out, const struct flow *f, const struct flow_stage *s
     return rc ? rc : *out ? 0 : ERR(err, NOMEM, "no memory for the record of stage '%s'", s->name);
 }
 
+/* ---- what it wrote elsewhere ---- */
+
+struct made { const struct flow *f; const struct flow_stage *s; struct buf b; json_t *list; };
+
+static int add_made(struct made *m, const char *text, struct err *err)
+{
+    TRY(flow_expand(&m->b, m->f, m->s, text, err));
+    if (!file_exists(m->b.data) || flow_owner(m->f, m->b.data) >= 0)
+        return 0;
+    return json_array_append_new(m->list, json_string(m->b.data)) ? ERR(err, NOMEM, "no memory for what stage '%s' made", m->s->name) : 0;
+}
+
+int record_made(json_t **out, const struct flow *f, const struct flow_stage *s, struct err *err)
+{
+    struct made m = { .f = f, .s = s, .list = json_array() };
+    const char *key;
+    json_t *v;
+    buf_init(&m.b);
+    int rc = m.list ? 0 : ERR(err, NOMEM, "no memory for what stage '%s' made", s->name);
+    json_object_foreach(s->options, key, v)
+        if (!rc && flow_is_written(s->command.name, key) && json_is_string(v))
+            rc = add_made(&m, json_string_value(v), err);
+    buf_release(&m.b);
+    if (rc)
+        json_decref(m.list);
+    *out = rc ? NULL : m.list;
+    return rc;
+}
+
 /* ---- records ---- */
 
 int record_load(json_t **out, const struct flow_stage *s, struct err *err)
@@ -239,8 +130,9 @@ int record_load(json_t **out, const struct flow_stage *s, struct err *err)
 int record_save(const json_t *record, const struct flow_stage *s, struct err *err)
 {
     char *path = file_join(s->folder, "stage.json");
-    const int rc = path ? save_tree(record, path, err) : ERR(err, NOMEM, "no memory for a path");
-    mem_free(path);
+    char *text = path ? tree_dumps(record, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+    const int rc = text ? file_write_all(path, text, strlen(text), err) : ERR(err, NOMEM, "no memory for the record of stage '%s'", s->name);
+    mem_free(text), mem_free(path);
     return rc;
 }
 
@@ -275,6 +167,8 @@ static int differing(struct buf *b, const json_t *before, const json_t *now, boo
 int record_compare(enum record_why *why, struct buf *b, const json_t *before, const json_t *wanted, const struct flow_stage *s, struct digests *d, struct err *err)
 {
     char hex[SHA256_HEX];
+    const json_t *made;
+    size_t i;
     bool differs;
     buf_clear(b);
     if (!before) {
@@ -298,6 +192,9 @@ int record_compare(enum record_why *why, struct buf *b, const json_t *before, co
     TRY(record_output(s, d, hex, err));
     if (strcmp(hex, tree_text_at(before, "output")))
         return buf_add_str(b, "what it made was changed", err);
+    json_array_foreach(json_object_get(before, "made"), i, made)
+        if (json_is_string(made) && !file_exists(json_string_value(made)))
+            return buf_printf(b, err, "%s, which it made, is not there any more", json_string_value(made));
     *why = RECORD_SAME;
     return 0;
 }

@@ -1,22 +1,12 @@
 /* record.h - what a stage was run with and what came of it, OUT/STAGE/stage.json; and whether it has to be run again.
  *
- *   {"argv": [..], "inputs": {PATH or "$(STAGE)": digest, ..}, "output": digest of what it left and printed, "state": "running" | "done" | "refused" | "failed" | "stopped",
- *    "exit", "began", "ended", "seconds", "program"}
- * A file's digest is its SHA-256; a folder's, that of the list of its files' names, sizes and digests (store/manifest.h).  Inputs are the files and folders that the
- * stage's texts name, and those that a YAML or JSON file among them names in turn.  Digests of files that have not changed (device, inode, size, times) are kept in
- * OUT/digests.json, so that a look at everything costs a stat of each file.  One thread. */
+ *   {"argv": [..], "inputs": {PATH or "$(STAGE)": digest, ..}, "output": digest of what it left and printed, "made": [paths elsewhere that its options had it write],
+ *    "state": "running" | "done" | "refused" | "failed" | "stopped", "exit", "began", "ended", "seconds", "program"}
+ * Inputs are the files and folders that the stage's texts name, and those that a YAML or JSON file among them names in turn (flow_paths), each with its digest (digests.h).  One thread. */
 #ifndef FLOW_RECORD_H
 #define FLOW_RECORD_H
+#include "flow/digests.h"
 #include "flow/flow.h"
-#include "base/hash.h"
-
-/* OUT/digests.json in memory. */
-struct digests { json_t *known; char *path; bool changed; };
-int digests_open(struct digests *d, const char *folder, struct err *err);      /* one that cannot be read is begun anew */
-int digests_save(struct digests *d, struct err *err);
-void digests_close(struct digests *d);
-/* Of a file or a folder; "" where nothing is. */
-int digests_of(struct digests *d, const char *path, char hex[SHA256_HEX], struct err *err);
 
 /* What a stage would be run with now: {"argv", "inputs"}. */
 int record_wanted(json_t **out, const struct flow *f, const struct flow_stage *s, struct digests *d, struct err *err);
@@ -24,6 +14,9 @@ int record_wanted(json_t **out, const struct flow *f, const struct flow_stage *s
 int record_load(json_t **out, const struct flow_stage *s, struct err *err);
 int record_save(const json_t *record, const struct flow_stage *s, struct err *err);
 int record_output(const struct flow_stage *s, struct digests *d, char hex[SHA256_HEX], struct err *err);
+
+/* What options of its have it write outside of all stages' folders and is there: others may write there too, so that it is known by its being there alone. */
+int record_made(json_t **out, const struct flow *f, const struct flow_stage *s, struct err *err);
 
 enum record_why { RECORD_SAME, RECORD_NEW, RECORD_UNFINISHED, RECORD_ARGV, RECORD_INPUT, RECORD_OUTPUT };
 /* Why it has to be run: b gets a few words.  before may be NULL.  RECORD_UNFINISHED: with the same, so that it can go on from what is there. */

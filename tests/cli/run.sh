@@ -100,5 +100,6 @@ printf 'stages: {a: {run: version, wants: [b]}}' > bad.yaml; run bad.yaml
 printf 'stages: {a: {run: version, stays: true}}' > bad.yaml; run bad.yaml
 run nowhere.yaml
 run --from nothing
+run --from train --until audit
 echo '--- the example: its commands, options and references are there, its text is not'
 run "$ROOT/examples/life.yaml" --dry-run | sed "s|$ROOT/||"

@@ -27,7 +27,7 @@ static int told(int rc)
 
 static int look_at(struct flow *f, struct digests *d)
 {
-    json_t *wanted = NULL, *before = NULL;
+    json_t *wanted = NULL, *before = NULL, *made = NULL;
     enum record_why why;
     struct buf b;
     buf_init(&b);
@@ -37,8 +37,10 @@ static int look_at(struct flow *f, struct digests *d)
     if (!rc)
         rc = told(record_compare(&why, &b, before, wanted, &f->stage[1], d, &err));
     if (!rc)
+        rc = told(record_made(&made, f, &f->stage[1], &err));
+    if (!rc)
         rc = told(record_save(wanted, &f->stage[1], &err));
-    json_decref(wanted), json_decref(before);
+    json_decref(wanted), json_decref(before), json_decref(made);
     buf_release(&b);
     return rc;
 }

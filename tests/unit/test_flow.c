@@ -1,6 +1,7 @@
 /* test_flow.c - stages of a file: what is refused, their order, their command lines, and when one has to be run again. */
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <utime.h>
 #include "../test.h"
 #include "base/mem.h"
@@ -78,6 +79,9 @@ static void what_is_wrong_with_a_file_is_named(void **state)
     refused("stages: {a: {run: make, gate: no}}", "gate: expected");
     refused("stages: {a: {run: make, gate: maybe}}", "gate: expected stop or warn, found 'maybe'");
     refused("stages: {a: {run: make, inputs: x}}", "inputs: expected a list");
+    refused("stages: {a: {run: make, inputs: [x, 3]}}", "stage 'a': inputs: expected paths, found something else at 2");
+    refused("stages: {a: {run: make, stays: 3}}", "stage 'a': stays is a whole number");
+    refused("name: ../x\nstages: {a: {run: make}}", "name: found '../x', expected letters");
     refused("stages: {a: {run: make, needs: [a]}}", "need each other, or one that does: 'a'");
     refused("stages: {a: {run: 'make $(b)'}, c: {run: make}, b: {run: make, needs: [a]}}", "need each other, or one that does: 'a', 'b'");
     refused("stages: {a: {run: make}, a: {run: make}}", "a");
@@ -120,6 +124,22 @@ static void a_file_that_is_named_makes_its_stages_needed(void **state)
     assert_true(f.stage[1].need[0]);
     flow_release(&f);
     mem_free(text);
+}
+
+/* By way of a file that is named in a file. */
+static void a_stage_is_needed_however_deep_it_is_named(void **state)
+{
+    (void)state;
+    struct flow f;
+    char *outer = mem_printf("{data: %s}\n", in_dir("inner.yaml")), *text = mem_printf("out: o\nstages:\n  a: {run: 'make %s'}\n  b: {run: make}\n", in_dir("outer.yaml"));
+    put_in_dir("outer.yaml", outer);
+    char *inner = mem_printf("{back: %s, train: o/b/out/train}\n", in_dir("outer.yaml"));
+    put_in_dir("inner.yaml", inner);
+    OK(read_text(&f, text));
+    assert_string_equal(f.stage[0].name, "b");
+    assert_true(f.stage[1].need[0]);
+    flow_release(&f);
+    mem_free(outer), mem_free(inner), mem_free(text);
 }
 
 static void same_words(const struct words *w, const char *expected)
@@ -193,7 +213,8 @@ static void look_begin(struct looking *l)
     char *recipe = mem_printf("{a: [{b: '%s'}]}", in_dir("named"));
     put_in_dir("r.yaml", recipe);
     OK(read_text(&l->f, text));
-    assert_true(flow_is_written("out") && flow_is_written("features-out") && flow_is_written("registry") && !flow_is_written("file") && !flow_is_written("-out"));
+    assert_true(flow_is_written("make", "out") && flow_is_written("make", "features-out") && flow_is_written("make", "registry") && !flow_is_written("make", "file") && !flow_is_written("make", "-out"));
+    assert_true(flow_is_written("serve", "audit") && !flow_is_written("eval", "audit"));
     OK(digests_open(&l->d, l->f.out, &err));
     mem_free(text), mem_free(recipe);
 }
@@ -316,12 +337,113 @@ static void what_a_stage_before_made_is_an_input(void **state)
     look_end(&l);
 }
 
+/* What its option had it write beside the stages' folders. */
+static void a_stage_runs_again_when_what_it_wrote_elsewhere_is_gone(void **state)
+{
+    (void)state;
+    struct looking l = { .d = { .known = NULL } };
+    char *text = mem_printf("out: %s\nstages:\n  a: {run: make, options: {o: x, out: %s}}\n", in_dir("o"), in_dir("model.gguf"));
+    OK(file_mkdirs(in_dir("o/a"), &err));
+    OK(read_text(&l.f, text));
+    OK(digests_open(&l.d, l.f.out, &err));
+    for (int there = 0; there < 2; there++) {            /* an option need not have it written */
+        json_t *record, *made;
+        char hex[SHA256_HEX];
+        if (there)
+            put_in_dir("model.gguf", "m");
+        OK(record_wanted(&record, &l.f, &l.f.stage[0], &l.d, &err));
+        OK(record_output(&l.f.stage[0], &l.d, hex, &err));
+        OK(record_made(&made, &l.f, &l.f.stage[0], &err));
+        assert_int_equal(json_array_size(made), there);
+        assert_int_equal(json_object_set_new(record, "state", json_string("done")) | json_object_set_new(record, "output", json_string(hex)) | json_object_set_new(record, "made", made), 0);
+        OK(record_save(record, &l.f.stage[0], &err));
+        json_decref(record);
+        assert_int_equal(why_of(&l, NULL), RECORD_SAME);
+    }
+    put_in_dir("model.gguf", "another's");
+    assert_int_equal(why_of(&l, NULL), RECORD_SAME);
+    OK(file_remove_tree(in_dir("model.gguf"), &err));
+    assert_int_equal(why_of(&l, "model.gguf, which it made, is not there any more"), RECORD_OUTPUT);
+    look_end(&l);
+    mem_free(text);
+}
+
+static void of_folder(const char *path, char hex[SHA256_HEX])
+{
+    struct digests d;
+    OK(digests_open(&d, in_dir("k/own"), &err));
+    OK(digests_of(&d, path, hex, &err));
+    OK(digests_save(&d, &err));
+    digests_close(&d);
+}
+
+/* Data are anybody's: names of any bytes, links, pipes; and the stages' own folder within them changes with each run. */
+static void any_folder_has_a_digest(void **state)
+{
+    (void)state;
+    char before[SHA256_HEX], after[SHA256_HEX], *copy = mem_strdup(in_dir("k"));
+    OK(file_mkdirs(in_dir("k/own/a/out"), &err));
+    OK(file_mkdirs(in_dir("k/deep"), &err));
+    put_in_dir("k/deep/x", "1");
+    put_in_dir("k/a\nb\\", "2");
+    put_in_dir("k/\xff", "3");
+    assert_int_equal(mkfifo(in_dir("k/pipe"), 0600) | symlink("..", in_dir("k/deep/up")) | symlink("nowhere", in_dir("k/to")) | symlink("deep", in_dir("k/link")), 0);
+    of_folder(copy, before);
+    put_in_dir("k/own/a/out/made", "m");
+    put_in_dir("k/model.sig", "a signature is no part of what it signs");
+    of_folder(copy, after);
+    assert_string_equal(before, after);
+    static const char *const changes[] = { "k/deep/x", "k/a\nb\\", "k/\xff", "k/new", "k/nowhere" };
+    for (int i = 0; i < 5; i++) {
+        put_in_dir(changes[i], "!");
+        of_folder(copy, after);
+        assert_string_not_equal(before, after);
+        strcpy(before, after);
+    }
+    OK(file_rename(in_dir("k/deep/x"), in_dir("k/deep/y"), &err));
+    of_folder(copy, after);
+    assert_string_not_equal(before, after);
+    of_folder(in_dir("k/own"), before);
+    put_in_dir("k/own/more", "m");
+    of_folder(in_dir("k/own"), after);
+    assert_string_equal(before, after);
+    mem_free(copy);
+}
+
+static int count_path(void *ctx, const char *path, struct err *none)
+{
+    (void)path, (void)none;
+    ++*(int *)ctx;
+    return 1;
+}
+
+/* A tokenizer's merges have "." and "/", which are no folders that anybody meant. */
+static void words_of_points_in_json_are_no_paths(void **state)
+{
+    (void)state;
+    int n = 0;
+    put_in_dir("t.json", "{\"merges\": [[\".\", \".\"], [\"/\", \"../..\"]], \"a\": \"x\"}");
+    OK(flow_paths(in_dir("t.json"), "s", count_path, &n, &err));
+    assert_int_equal(n, 2);
+    put_in_dir("t.yaml", "[., /, ./x]");
+    n = 0;
+    OK(flow_paths(in_dir("t.yaml"), "s", count_path, &n, &err));
+    assert_int_equal(n, 3);
+    n = 0;
+    OK(flow_paths("/", "s", count_path, &n, &err));
+    assert_int_equal(n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_wrong_with_a_file_is_named, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(stages_come_after_those_they_need, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_file_that_is_named_makes_its_stages_needed, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_stage_is_needed_however_deep_it_is_named, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_stage_runs_again_when_what_it_wrote_elsewhere_is_gone, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(any_folder_has_a_digest, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(words_of_points_in_json_are_no_paths, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(command_lines_are_filled_in, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_stage_runs_again_when_what_it_read_or_made_changed, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(digests_are_kept_while_a_file_is_as_it_was, make_dir, remove_dir),
