@@ -1,10 +1,38 @@
 /* cmd_registry_backup.c - lathe registry backup and restore. */
+#include <string.h>
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
 #include "store/registry_backup.h"
 
-static bool check;
+static bool check, texts;
+static const char *events;
+
+/* --events: "registry" is where they lie with it, "none" that they are not wanted. */
+static int find_events(struct registry_backup_opts *o, char **made, struct err *err)
+{
+    *made = NULL;
+    *o = (struct registry_backup_opts){ .events = events, .texts = texts };
+    if (!events)
+        return 0;
+    if (!strcmp(events, "none"))
+        o->events = NULL, o->without_events = true;
+    else if (!strcmp(events, "registry") && !(o->events = cmd_registry)) {
+        TRY(registry_where(made, err));
+        o->events = *made;
+    }
+    return 0;
+}
+
+static void tell_events(const json_t *o)
+{
+    const json_t *e = json_object_get(o, "events");
+    if (json_is_object(e))
+        printf("%lld recorded answers, %lld of feedback, texts of %lld\n", (long long)tree_number_at(e, "answers"), (long long)tree_number_at(e, "feedback"), (long long)tree_number_at(e, "texts"));
+    if (json_is_true(json_object_get(o, "events_left")))
+        log_info("answers that were recorded beside the registry are not in it: --events registry takes them, --events none is content with that");
+}
 
 static int tell(json_t *o, const char *what, const char *copied, struct err *err)
 {
@@ -17,29 +45,41 @@ static int tell(json_t *o, const char *what, const char *copied, struct err *err
     if (copied)
         printf(", %lld %s, %s", (long long)tree_number_at(o, "copied"), copied, fmt_bytes(new_size, tree_number_at(o, "copied_bytes")));
     printf("; the journal ends with %lld:%s\n", (long long)tree_number_at(head, "seq"), tree_text_at(head, "hash"));
+    tell_events(o);
     json_decref(o);
     return 0;
 }
 
+struct wanted { const char *out; struct registry_backup_opts o; };
+
 static int backup(struct registry *g, void *ctx, struct err *err)
 {
+    const struct wanted *w = ctx;
     json_t *o;
-    TRY(registry_backup(g, ctx, &o, err));
+    TRY(registry_backup(g, w->out, &w->o, &o, err));
     return tell(o, "backed up", "of them new", err);
 }
 
 static int run_backup(const char *const *args, int n_args, struct err *err)
 {
-    json_t *o;
     (void)n_args;
-    if (!check)
-        return cmd_registry_with(backup, (void *)(uintptr_t)args[0], err);
-    TRY(registry_backup_check(args[0], &o, err));
-    return tell(o, "whole", NULL, err);
+    if (check) {
+        json_t *o;
+        TRY(registry_backup_check(args[0], &o, err));
+        return tell(o, "whole", NULL, err);
+    }
+    struct wanted w = { .out = args[0] };
+    char *made;
+    TRY(find_events(&w.o, &made, err));
+    const int rc = texts && !w.o.events ? ERR(err, USAGE, "--texts: expected --events with it") : cmd_registry_with(backup, &w, err);
+    mem_free(made);
+    return rc;
 }
 
 static const struct opt backup_opts[] = {
     { OPT_FLAG, "check", &check, NULL, "read the backup that is there instead, all of it, and say whether it is whole", 0, 0 },
+    { OPT_STR, "events", &events, "<where>", "take answers that were recorded (lathe serve --record), too: registry, where they lie with it, a folder, a file.db or postgresql://...; or none", 0, 0 },
+    { OPT_FLAG, "texts", &texts, NULL, "of --events: prompts, answers and comments too, as far as they were kept", 0, 0 },
     OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
 };
 const struct command command_registry_backup = {
@@ -50,24 +90,37 @@ const struct command command_registry_backup = {
     "    lathe registry backup /mnt/backup/registry\n"
     "    lathe registry backup /mnt/backup/registry --check\n"
     "    lathe registry restore /mnt/backup/registry --registry postgresql://...\n\n"
-    "What servers said last and recorded answers (events.db) are no part of it."),
+    "Recorded answers come with --events: numbers, names and scores, and the key by which names are told apart, so the backup is then to be kept\n"
+    "from others.  Texts stay behind unless --texts is given.  They are written anew each time: who was erased is in the next backup no more.\n"
+    "What servers said last is no part of a backup."),
     backup_opts, run_backup, 1, 1,
 };
 
 static int run_restore(const char *const *args, int n_args, struct err *err)
 {
-    json_t *o;
+    struct registry_backup_opts o;
+    json_t *told;
+    char *made;
     (void)n_args;
-    TRY(registry_restore(args[0], cmd_registry, &o, err));
-    return tell(o, "restored", NULL, err);
+    if (events && !strcmp(events, "registry"))
+        events = NULL;                   /* which does not lie where it will, yet */
+    TRY(find_events(&o, &made, err));
+    const int rc = registry_restore(args[0], cmd_registry, &o, &told, err);
+    mem_free(made);
+    return rc ? rc : tell(told, "restored", NULL, err);
 }
 
-static const struct opt restore_opts[] = { OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST };
+static const struct opt restore_opts[] = {
+    { OPT_STR, "events", &events, "<where>", "where recorded answers go that the backup has: registry (with it; the default), a folder, a file.db or postgresql://...; or none", 0, 0 },
+    OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST,
+};
 const struct command command_registry_restore = {
     "registry restore", "BACKUP", "a registry out of a backup",
     TEXT("BACKUP, a folder that lathe registry backup made of a registry in SQLite or PostgreSQL, becomes a registry in either: in a folder that is not\n"
     "there or empty, or in a database that has none.  All of it is read and checked first, the chain of the journal and every file; what is\n"
     "changed, cut or missing is named, and nothing is restored.  A restore that is killed leaves nothing, but for a folder WHERE.restoring,\n"
-    "which the next one takes."),
+    "which the next one takes.\n\n"
+    "Recorded answers that the backup has go to where they lie with the registry, or to --events: rows that are there already stay, and texts\n"
+    "whose time is over do not come back.  Who was erased after the backup was made does: erase them again (lathe watch --erase)."),
     restore_opts, run_restore, 1, 1,
 };

@@ -118,8 +118,8 @@ int db_commit(struct db *db, struct err *err)
 
 void db_rollback(struct db *db)
 {
-    if (db->in_transaction)
-        db->driver->script(db, "ROLLBACK", NULL);     /* where that fails the connection is gone, and the transaction with it */
+    if (db->in_transaction && db->driver->script(db, "ROLLBACK", NULL))
+        db->driver->script(db, "ROLLBACK", NULL);     /* there was no memory for it; or the connection is gone, and the transaction with it */
     db->in_transaction = false;
 }
 

@@ -64,7 +64,7 @@ static int failed(const struct lite *l, struct err *err)
 {
     const int rc = sqlite3_extended_errcode(l->at);
     const char *what = sqlite3_errmsg(l->at);
-    switch (rc & 0xff) {
+    switch (rc == SQLITE_IOERR_NOMEM ? SQLITE_NOMEM : rc & 0xff) {
     case SQLITE_BUSY: case SQLITE_LOCKED: return ERR(err, BUSY, "another is writing for more than %d seconds: %s", BUSY_MS / 1000, what);
     case SQLITE_FULL: return ERR(err, IO, "the disk is full");
     case SQLITE_NOMEM: return ERR(err, NOMEM, "no memory for the database");

@@ -19,12 +19,10 @@
 #include "store/models.h"
 #include "store/registry.h"
 
-#define KEY_BYTES 32
-
 struct events {
     struct db *db;
     bool postgres;
-    unsigned char key[KEY_BYTES];
+    unsigned char key[EVENTS_KEY];
 };
 
 static const char *const steps[] = {
@@ -46,40 +44,49 @@ static const char *const steps[] = {
 /* ---- opened ---- */
 
 /* For its owner alone, and whole or not at all: who finds a part of one would take another key for the same names. */
-static int make_key(const char *path, unsigned char key[KEY_BYTES], struct err *err)
+static int make_key(const char *path, const unsigned char *given, unsigned char key[EVENTS_KEY], struct err *err)
 {
     struct file_writer w;
-    if (getrandom(key, KEY_BYTES, 0) != KEY_BYTES)
+    if (given)
+        memcpy(key, given, EVENTS_KEY);
+    else if (getrandom(key, EVENTS_KEY, 0) != EVENTS_KEY)
         return ERR(err, IO, "the system gave no random numbers: %s", strerror(errno));
     TRY(file_writer_open(&w, path, err));
     int rc = fchmod(w.fd, 0600) ? ERR(err, IO, "cannot give %s its mode: %s", path, strerror(errno)) : 0;
-    rc = rc ? rc : file_writer_add(&w, key, KEY_BYTES, err);
+    rc = rc ? rc : file_writer_add(&w, key, EVENTS_KEY, err);
     if (!rc)
         return file_writer_commit(&w, err);
     file_writer_abort(&w);
     return rc;
 }
 
-static int read_key(const char *path, unsigned char key[KEY_BYTES], struct err *err)
+static int read_key(const char *path, unsigned char key[EVENTS_KEY], struct err *err)
 {
     struct file_map m;
     TRY(file_map_open(&m, path, err));
-    const int rc = m.size == KEY_BYTES ? 0 : ERR(err, FORMAT, "%.200s: found %zu bytes, expected a key of %d", path, m.size, KEY_BYTES);
+    const int rc = m.size == EVENTS_KEY ? 0 : ERR(err, FORMAT, "%.200s: found %zu bytes, expected a key of %d", path, m.size, EVENTS_KEY);
     if (!rc)
-        memcpy(key, m.data, KEY_BYTES);
+        memcpy(key, m.data, EVENTS_KEY);
     file_map_close(&m);
     return rc;
 }
 
+/* given: what it must be, or NULL. */
+static int read_own_key(const char *path, const unsigned char *given, unsigned char key[EVENTS_KEY], struct err *err)
+{
+    TRY(read_key(path, key, err));
+    return given && memcmp(given, key, EVENTS_KEY) ? ERR(err, USAGE, "%.200s: names there are under another key", path) : 0;
+}
+
 /* Of several that begin at once one makes it: whose turn it is to write. */
-static int take_key(struct events *e, const char *path, bool make, struct err *err)
+static int take_key(struct events *e, const char *path, const unsigned char *given, bool make, struct err *err)
 {
     if (file_exists(path))
-        return read_key(path, e->key, err);
+        return read_own_key(path, given, e->key, err);
     if (!make)
         return ERR(err, NOTFOUND, "%.200s: the key of the names is not there", path);
     TRY(db_begin(e->db, err));
-    const int rc = file_exists(path) ? read_key(path, e->key, err) : make_key(path, e->key, err);
+    const int rc = file_exists(path) ? read_own_key(path, given, e->key, err) : make_key(path, given, e->key, err);
     db_rollback(e->db);
     return rc;
 }
@@ -117,7 +124,7 @@ static int make_private(const char *at, bool *is_new, struct err *err)
     return 0;
 }
 
-static int set_up(struct events *e, const char *at, const char *key, bool make, struct err *err)
+static int set_up(struct events *e, const char *at, const char *key, const unsigned char *given, bool make, struct err *err)
 {
     int64_t n;
     bool is_new = false;
@@ -128,11 +135,11 @@ static int set_up(struct events *e, const char *at, const char *key, bool make, 
     if (!e->postgres && is_new)                          /* the mode is one of the whole file, and takes effect as it is rewritten */
         TRY(db_script(e->db, "PRAGMA auto_vacuum=INCREMENTAL; VACUUM", err));
     TRY(db_upgrade(e->db, "events", steps, sizeof steps / sizeof *steps, err));
-    TRY(take_key(e, key, make, err));
+    TRY(take_key(e, key, given, make, err));
     return events_expire(e, when_now(), &n, err);
 }
 
-int events_open(struct events **out, const char *where, bool make, struct err *err)
+static int open_it(struct events **out, const char *where, const unsigned char *given, bool make, struct err *err)
 {
     char *folder = NULL, *at = NULL, *key = NULL;
     struct events *e = mem_alloc_zero(sizeof *e);
@@ -144,7 +151,7 @@ int events_open(struct events **out, const char *where, bool make, struct err *e
         rc = ERR(err, NOTFOUND, "%.200s: nothing was recorded there (lathe serve --record)", at);
     if (!rc) {
         e->postgres = db_is_postgres(at);
-        rc = set_up(e, at, key, make, err);
+        rc = set_up(e, at, key, given, make, err);
     }
     mem_free(folder);
     mem_free(at);
@@ -155,6 +162,10 @@ int events_open(struct events **out, const char *where, bool make, struct err *e
         *out = e;
     return rc;
 }
+
+int events_open(struct events **out, const char *where, bool make, struct err *err) { return open_it(out, where, NULL, make, err); }
+int events_open_keyed(struct events **out, const char *where, const unsigned char key[EVENTS_KEY], struct err *err) { return open_it(out, where, key, true, err); }
+const unsigned char *events_key(const struct events *e) { return e->key; }
 
 void events_close(struct events *e)
 {
@@ -173,7 +184,7 @@ int events_hash(const struct events *e, const char *name, char out[EVENT_HMAC], 
 {
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned size = 0;
-    if (!HMAC(EVP_sha256(), e->key, KEY_BYTES, (const unsigned char *)name, strlen(name), mac, &size) || size != 32)
+    if (!HMAC(EVP_sha256(), e->key, EVENTS_KEY, (const unsigned char *)name, strlen(name), mac, &size) || size != 32)
         return ERR(err, NOMEM, "libcrypto gave no HMAC");
     for (unsigned i = 0; i < size; i++)
         snprintf(out + 2 * i, 3, "%02x", mac[i]);

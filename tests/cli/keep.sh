@@ -29,6 +29,8 @@ echo '# backup'
 say lathe registry backup copy
 say lathe registry backup copy
 say lathe registry backup copy --check
+say lathe registry backup copy --events registry
+say lathe registry backup copy --texts
 say lathe registry restore copy
 say lathe registry restore copy --registry again
 say lathe registry verify --registry again

@@ -2,6 +2,7 @@
 #include "each_allocation.h"
 #include <stdlib.h>
 #include "base/log.h"
+#include "store/events_copy.h"
 #include "store/recorder.h"
 #include "watch/answers.h"
 #include "watch/rules.h"
@@ -52,6 +53,50 @@ static void events_without_memory_are_an_error(void **state)
     assert_int_equal(use_all(NULL), 0);
 }
 
+struct lines { char *line[8]; size_t n[8]; int n_line; };
+
+static int keep(void *ctx, const char *line, size_t n, struct err *e)
+{
+    struct lines *l = ctx;
+    assert_true(l->n_line < 8);
+    l->line[l->n_line] = mem_printf("%.*s", (int)n - 1, line);
+    l->n[l->n_line++] = n - 1;
+    return l->line[l->n_line - 1] ? 0 : ERR(e, NOMEM, "no memory for a line");
+}
+
+/* All rows as lines, and back into another place. */
+static int copy(void *ctx)
+{
+    struct events *e;
+    struct events_count n;
+    struct lines lines = { .n_line = 0 };
+    struct events_load load = { .where = in_dir("copied") };
+    (void)ctx;
+    TRY(file_remove_tree(in_dir("copied"), &err));
+    TRY(events_open(&e, test_dir, false, &err));
+    int rc = db_begin_read(events_db(e), &err);
+    rc = rc ? rc : events_dump(e, true, keep, &lines, &n, &err);
+    events_close(e);
+    for (int i = 0; i < lines.n_line; i++) {
+        rc = rc ? rc : events_load_line(&load, lines.line[i], lines.n[i], &err);
+        mem_free(lines.line[i]);
+    }
+    return events_load_end(&load, rc, &err);
+}
+
+static void a_copy_of_events_without_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct events *e;
+    int64_t n;
+    OK(events_open(&e, test_dir, true, &err));
+    OK(write_one(e));
+    OK(events_feedback(e, &(struct feedback){ .id = "a", .choice = -1, .owner = "team", .score = 1, .comment = "good" }, INT64_MAX, &n, &err));
+    events_close(e);
+    OK(copy(NULL));
+    assert_true(each_allocation(copy, NULL, true) > 20);
+}
+
 static int read_rules(void *ctx)
 {
     static const char text[] = "- {signal: nll, when: alarm, do: [alert, exit], webhook: 'https://x/y', mail: a@b}\n- {when: effect > 1, do: exit}\n";
@@ -89,7 +134,8 @@ int main(void)
 {
     log_level_set(LOG_QUIET);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(events_without_memory_are_an_error, make_dir, remove_dir), cmocka_unit_test(rules_without_memory_are_an_error),
+        cmocka_unit_test_setup_teardown(events_without_memory_are_an_error, make_dir, remove_dir), cmocka_unit_test_setup_teardown(a_copy_of_events_without_memory_is_an_error, make_dir, remove_dir),
+        cmocka_unit_test(rules_without_memory_are_an_error),
         cmocka_unit_test_setup_teardown(a_recorder_without_memory_is_an_error_or_counts_its_loss, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

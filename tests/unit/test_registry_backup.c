@@ -1,16 +1,19 @@
 /* test_registry_backup.c - backups of either database into either, whole or not at all. */
 #include "../registries.h"
+#include <math.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/events.h"
 #include "store/registry_backup.h"
 #include "store/registry_gc.h"
 #include "store/registry_verify.h"
 #include "store/release.h"
 
 static struct err err;
+static const struct registry_backup_opts plain;
 
 static void add(const char *text)
 {
@@ -30,7 +33,7 @@ static void add(const char *text)
 static int64_t backed_up(const char *key)
 {
     json_t *o;
-    OK(registry_backup(g, in_dir("backup"), &o, &err));
+    OK(registry_backup(g, in_dir("backup"), &plain, &o, &err));
     const int64_t n = json_integer_value(json_object_get(o, key));
     json_decref(o);
     return n;
@@ -66,23 +69,23 @@ static void a_backup_of_either_database_becomes_either(void **state)
     add("one"), add("two");
     const struct journal_head head = head_of();
     assert_int_equal(backed_up("copied"), 6);               /* two files, two manifests, facts, evidence */
-    OK(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err));
+    OK(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err));
     json_decref(o);
     valid(in_dir("restored"), &head);
     assert_false(file_exists(in_dir("restored.restoring")));
-    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err), ERR_USAGE);
+    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err), ERR_USAGE);
     if (!on_postgres)
         return;
-    assert_int_equal(registry_restore(in_dir("backup"), database_where, &o, &err), ERR_USAGE);
+    assert_int_equal(registry_restore(in_dir("backup"), database_where, &plain, &o, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "already"));
     OK(db_script(registry_db(g), "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &err));
     registry_close(g);
     g = NULL;
     OK(file_remove_tree(in_dir("registry"), &err));
     OK(registry_open(&g, in_dir("restored"), false, &err));
-    OK(registry_backup(g, in_dir("backup 2"), &o, &err));
+    OK(registry_backup(g, in_dir("backup 2"), &plain, &o, &err));
     json_decref(o);
-    OK(registry_restore(in_dir("backup 2"), database_where, &o, &err));
+    OK(registry_restore(in_dir("backup 2"), database_where, &plain, &o, &err));
     json_decref(o);
     valid(database_where, &head);
 }
@@ -102,16 +105,16 @@ static void only_what_is_new_is_copied_and_dropped_bytes_are_not_missed(void **s
     json_decref(o);
     assert_int_equal(backed_up("copied"), 0);
     const struct journal_head head = head_of();
-    OK(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err));
+    OK(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err));
     json_decref(o);
     valid(in_dir("restored"), &head);
-    assert_int_equal(registry_backup(g, in_dir("new"), &o, &err), ERR_USAGE);
+    assert_int_equal(registry_backup(g, in_dir("new"), &plain, &o, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "has 'weights' in it"));
     struct registry *other;
     struct registry_version v;
     OK(registry_open(&other, in_dir("other"), true, &err));
     OK(registry_add(other, &(struct registry_addition){ .name = "x", .kind = "model", .path = in_dir("new") }, &by, &v, &err));
-    assert_int_equal(registry_backup(other, in_dir("backup"), &o, &err), ERR_USAGE);
+    assert_int_equal(registry_backup(other, in_dir("backup"), &plain, &o, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "is a backup of registry "));
     registry_close(other);
 }
@@ -141,7 +144,7 @@ static void what_was_changed_or_cut_is_refused_by_name(void **state)
     OK(file_usage(path, &u, &err));
     for (int64_t at = 0; at < (int64_t)u.bytes; at += FEWER(7, 401)) {
         flip(path, at);
-        const int rc = registry_restore(in_dir("backup"), in_dir("restored"), &o, &err);
+        const int rc = registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err);
         if (rc != ERR_CORRUPT || err.code != rc || !strstr(err.msg, "record "))
             fail_msg("byte %lld: %d %s", (long long)at, rc, rc ? err.msg : "");
         flip(path, at);
@@ -158,7 +161,7 @@ static void what_was_changed_or_cut_is_refused_by_name(void **state)
         char *blob = blob_path(in_dir("backup"), id);
         assert_int_equal(chmod(blob, 0644), 0);
         flip(blob, json_integer_value(bytes) / 2);
-        assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err), ERR_CORRUPT);
+        assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err), ERR_CORRUPT);
         assert_non_null(strstr(err.msg, id));
         flip(blob, json_integer_value(bytes) / 2);
         mem_free(blob);
@@ -168,10 +171,10 @@ static void what_was_changed_or_cut_is_refused_by_name(void **state)
     OK(registry_backup_check(in_dir("backup"), &o, &err));
     json_decref(o);
     put_in_dir("backup/backup.json", "{\"format\": \"another's\"}");
-    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err), ERR_FORMAT);
-    put_in_dir("backup/backup.json", "{\"format\": \"lathe registry backup\", \"version\": 2}");
-    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err), ERR_UNSUPPORTED);
-    assert_int_equal(registry_restore(in_dir("nothing"), in_dir("restored"), &o, &err), ERR_FORMAT);
+    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err), ERR_FORMAT);
+    put_in_dir("backup/backup.json", "{\"format\": \"lathe registry backup\", \"version\": 3}");
+    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err), ERR_UNSUPPORTED);
+    assert_int_equal(registry_restore(in_dir("nothing"), in_dir("restored"), &plain, &o, &err), ERR_FORMAT);
 }
 
 static void a_damaged_registry_is_not_backed_up(void **state)
@@ -181,7 +184,7 @@ static void a_damaged_registry_is_not_backed_up(void **state)
     add("one");
     json_t *o;
     OK(db_run(registry_db(g), "UPDATE journal SET record = replace(record, 'tester', 'someone') WHERE seq = 2", NULL, 0, NULL, &err));
-    assert_int_equal(registry_backup(g, in_dir("backup"), &o, &err), ERR_CORRUPT);
+    assert_int_equal(registry_backup(g, in_dir("backup"), &plain, &o, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.msg, "record 2 of the journal"));
     assert_false(file_exists(in_dir("backup/backup.json")));
 }
@@ -208,9 +211,9 @@ static void killed_at_any_moment_nothing_is_half_there(void **state)
             json_t *o;
             struct registry *own;
             if (i % 2 && !registry_open(&own, where, false, &err))
-                registry_backup(own, in_dir("backup"), &o, &err);
+                registry_backup(own, in_dir("backup"), &plain, &o, &err);
             else if (i % 2 == 0)
-                registry_restore(in_dir("backup"), in_dir("restored"), &o, &err);
+                registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err);
             _exit(0);
         }
         usleep((useconds_t)(1 + i * 700));
@@ -236,8 +239,218 @@ static void killed_at_any_moment_nothing_is_half_there(void **state)
     }
     print_message("%d were killed\n", n_killed);
     json_t *o;
-    OK(registry_restore(in_dir("backup"), in_dir("restored"), &o, &err));
+    OK(registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err));
     json_decref(o);
+}
+
+/* ---- recorded answers ---- */
+
+#define HOUR ((int64_t)3600 * 1000000000)
+
+/* Where answers lie with the registry. */
+static const char *place(void)
+{
+    static char where[300];
+    snprintf(where, sizeof where, "%s", on_postgres ? database_where : in_dir("registry"));
+    return where;
+}
+
+static void record(const char *id, const char *user, int64_t gone)
+{
+    struct events *e;
+    int64_t n;
+    struct event ev = { .t = 5, .version = 1, .prompt_tokens = 7, .prompt_nll = 1.0 / 3, .prompt_nll_tokens = 2, .entropy = (double)NAN, .n_sketch = 2, .sketch = { 1, -0.5f }, .prompt = "what?", .answer = "that \"it\"\n" };
+    snprintf(ev.id, sizeof ev.id, "%s", id);
+    snprintf(ev.user, sizeof ev.user, "%s", user);
+    strcpy(ev.model, "m"), strcpy(ev.finish, "stop");
+    OK(events_open(&e, place(), true, &err));
+    OK(db_begin(events_db(e), &err));
+    OK(events_write(e, &ev, gone, &err));
+    OK(db_commit(events_db(e), &err));
+    OK(events_feedback(e, &(struct feedback){ .id = id, .choice = -1, .owner = "", .score = 0.25, .comment = "so so", .t = 6 }, gone, &n, &err));
+    events_close(e);
+}
+
+static int64_t counted(json_t *o, const char *what)
+{
+    const int64_t n = json_integer_value(json_object_get(json_object_get(o, "events"), what));
+    json_decref(o);
+    return n;
+}
+
+struct found { int n; struct event ev; bool text; };
+
+static int find(void *ctx, const struct event *ev, struct err *e)
+{
+    struct found *f = ctx;
+    (void)e;
+    f->n++, f->ev = *ev, f->text = ev->prompt && !strcmp(ev->prompt, "what?") && ev->answer && !strcmp(ev->answer, "that \"it\"\n");
+    return 0;
+}
+
+/* As it was recorded, in the events at a place; its user is told by the same key. */
+static void recorded_at(const char *at, const char *id, const char *user, bool text)
+{
+    struct events *e;
+    struct found f = { 0 };
+    char hash[EVENT_HMAC];
+    OK(events_open(&e, at, false, &err));
+    OK(events_find(e, id, find, &f, &err));
+    OK(events_hash(e, user, hash, &err));
+    assert_int_equal(f.n, 1);
+    assert_true(f.ev.prompt_nll == 1.0 / 3 && isnan(f.ev.entropy) && f.ev.prompt_tokens == 7 && f.ev.n_sketch == 2 && f.ev.sketch[1] == -0.5f && f.ev.score == 0.25);
+    assert_string_equal(f.ev.user, hash);
+    assert_int_equal(f.text, text);
+    events_close(e);
+}
+
+static void recorded_answers_come_back_by_the_same_key(void **state)
+{
+    (void)state;
+    json_t *o;
+    registry_here();
+    add("one");
+    OK(registry_backup(g, in_dir("backup"), &plain, &o, &err));
+    assert_true(json_is_null(json_object_get(o, "events")) && json_is_false(json_object_get(o, "events_left")));
+    json_decref(o);
+    record("a", "anna", when_now() + HOUR), record("b", "ben", when_now() + HOUR);
+    OK(registry_backup(g, in_dir("backup"), &plain, &o, &err));
+    assert_true(json_is_true(json_object_get(o, "events_left")));
+    json_decref(o);
+    const struct registry_backup_opts numbers = { .events = place() }, texts = { .events = place(), .texts = true };
+    OK(registry_backup(g, in_dir("numbers"), &numbers, &o, &err));
+    assert_int_equal(counted(json_incref(o), "answers"), 2);
+    assert_int_equal(counted(json_incref(o), "feedback"), 2);
+    assert_int_equal(counted(o, "texts"), 0);
+    OK(registry_backup(g, in_dir("backup"), &texts, &o, &err));
+    assert_int_equal(counted(o, "texts"), 2);
+    OK(registry_backup_check(in_dir("backup"), &o, &err));
+    assert_int_equal(counted(o, "texts"), 2);
+    OK(registry_restore(in_dir("numbers"), in_dir("r numbers"), &plain, &o, &err));
+    json_decref(o);
+    recorded_at(in_dir("r numbers"), "a", "anna", false);
+    OK(registry_restore(in_dir("backup"), in_dir("r texts"), &plain, &o, &err));
+    json_decref(o);
+    recorded_at(in_dir("r texts"), "b", "ben", true);
+    assert_false(file_exists(in_dir("r texts.restoring")));
+    OK(registry_restore(in_dir("backup"), in_dir("r none"), &(struct registry_backup_opts){ .without_events = true }, &o, &err));
+    json_decref(o);
+    assert_false(file_exists(in_dir("r none/events.db")));
+    OK(registry_restore(in_dir("numbers"), in_dir("r other"), &(struct registry_backup_opts){ .events = in_dir("away") }, &o, &err));      /* and again into what is there */
+    json_decref(o);
+    OK(registry_restore(in_dir("backup"), in_dir("r other 2"), &(struct registry_backup_opts){ .events = in_dir("away") }, &o, &err));
+    json_decref(o);
+    recorded_at(in_dir("away"), "a", "anna", true);
+    assert_false(file_exists(in_dir("r other/events.db")));
+    struct stat s;
+    OK(stat(in_dir("away/events.db"), &s));
+    assert_int_equal(s.st_mode & 077, 0);
+    OK(stat(in_dir("away/events.db.key"), &s));
+    assert_int_equal(s.st_mode & 077, 0);
+}
+
+static void a_backup_of_answers_follows_what_is_erased_and_what_is_over(void **state)
+{
+    (void)state;
+    json_t *o;
+    struct events *e;
+    int64_t n;
+    char **names;
+    int n_name, n_event = 0;
+    registry_here();
+    add("one");
+    const struct registry_backup_opts texts = { .events = place(), .texts = true };
+    assert_int_equal(registry_backup(g, in_dir("backup"), &texts, &o, &err), ERR_NOTFOUND);       /* nothing was recorded */
+    record("a", "anna", when_now() + HOUR), record("b", "ben", when_now() + 10 * HOUR);
+    OK(registry_backup(g, in_dir("backup"), &texts, &o, &err));
+    json_decref(o);
+    assert_int_equal(registry_backup(g, in_dir("backup"), &plain, &o, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "--events none"));
+    OK(registry_backup_check(in_dir("backup"), &o, &err));
+    assert_int_equal(counted(o, "answers"), 2);
+    when_set(when_now() + 2 * HOUR);                         /* a's texts are over */
+    OK(registry_restore(in_dir("backup"), in_dir("later"), &plain, &o, &err));
+    json_decref(o);
+    recorded_at(in_dir("later"), "a", "anna", false);
+    recorded_at(in_dir("later"), "b", "ben", true);
+    OK(events_open(&e, in_dir("later"), false, &err));
+    OK(db_query_int(&n, events_db(e), -1, "SELECT count(*) FROM feedback WHERE comment IS NOT NULL", NULL, 0, &err));
+    events_close(e);
+    assert_int_equal(n, 1);
+    OK(events_open(&e, place(), false, &err));
+    OK(events_erase(e, "ben", &n, &err));
+    events_close(e);
+    OK(registry_backup(g, in_dir("backup"), &texts, &o, &err));
+    assert_int_equal(counted(json_incref(o), "answers"), 1);
+    assert_int_equal(counted(o, "texts"), 0);
+    OK(file_list(in_dir("backup"), &names, &n_name, &err));
+    for (int i = 0; i < n_name; i++)
+        n_event += !strncmp(names[i], "events", 6);
+    file_list_free(names, n_name);
+    assert_int_equal(n_event, 1);
+    OK(registry_backup(g, in_dir("backup"), &(struct registry_backup_opts){ .without_events = true }, &o, &err));
+    json_decref(o);
+    OK(registry_backup_check(in_dir("backup"), &o, &err));
+    assert_true(json_is_null(json_object_get(o, "events")));
+    json_decref(o);
+}
+
+static void changed_answers_are_refused_and_so_are_names_under_another_key(void **state)
+{
+    (void)state;
+    json_t *o, *list;
+    struct file_usage u;
+    char path[300];
+    registry_here();
+    add("one");
+    record("a", "anna", when_now() + HOUR), record("b", "ben", when_now() + HOUR);
+    OK(registry_backup(g, in_dir("backup"), &(struct registry_backup_opts){ .events = place(), .texts = true }, &o, &err));
+    json_decref(o);
+    OK(tree_load(&list, in_dir("backup/backup.json"), 1 << 20, &err));
+    snprintf(path, sizeof path, "%s/%s", in_dir("backup"), tree_text_at(json_object_get(list, "events"), "file"));
+    json_decref(list);
+    OK(file_usage(path, &u, &err));
+    for (int64_t at = 0; at < (int64_t)u.bytes; at += FEWER(3, 101)) {
+        flip(path, at);
+        const int rc = registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err);
+        if (rc != ERR_CORRUPT && rc != ERR_UNSUPPORTED)
+            fail_msg("byte %lld: %d %s", (long long)at, rc, rc ? err.msg : "");
+        flip(path, at);
+    }
+    assert_false(file_exists(in_dir("restored")));
+    struct events *e;
+    OK(events_open(&e, in_dir("other"), true, &err));
+    events_close(e);
+    assert_int_equal(registry_restore(in_dir("backup"), in_dir("restored"), &(struct registry_backup_opts){ .events = in_dir("other") }, &o, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "another key"));
+    assert_false(file_exists(in_dir("restored")));
+}
+
+/* Of one database into the other, in a place that has nothing, with what was recorded. */
+static void recorded_answers_change_their_database(void **state)
+{
+    (void)state;
+    json_t *o;
+    registry_here();
+    if (!on_postgres)
+        return;
+    add("one");
+    record("a", "anna", when_now() + HOUR);
+    OK(registry_backup(g, in_dir("backup"), &(struct registry_backup_opts){ .events = place(), .texts = true }, &o, &err));
+    json_decref(o);
+    OK(db_script(registry_db(g), "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &err));
+    registry_close(g);
+    g = NULL;
+    OK(file_remove_tree(in_dir("registry"), &err));
+    OK(registry_restore(in_dir("backup"), in_dir("folder"), &plain, &o, &err));
+    json_decref(o);
+    recorded_at(in_dir("folder"), "a", "anna", true);
+    OK(registry_open(&g, in_dir("folder"), false, &err));
+    OK(registry_backup(g, in_dir("backup 2"), &(struct registry_backup_opts){ .events = in_dir("folder"), .texts = true }, &o, &err));
+    json_decref(o);
+    OK(registry_restore(in_dir("backup 2"), database_where, &plain, &o, &err));
+    json_decref(o);
+    recorded_at(database_where, "a", "anna", true);
 }
 
 #define R(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
@@ -246,6 +459,10 @@ static const struct CMUnitTest backup[] = {
     R(only_what_is_new_is_copied_and_dropped_bytes_are_not_missed),
     R(what_was_changed_or_cut_is_refused_by_name),
     R(a_damaged_registry_is_not_backed_up),
+    R(recorded_answers_come_back_by_the_same_key),
+    R(a_backup_of_answers_follows_what_is_erased_and_what_is_over),
+    R(changed_answers_are_refused_and_so_are_names_under_another_key),
+    R(recorded_answers_change_their_database),
     R(killed_at_any_moment_nothing_is_half_there),
 };
 

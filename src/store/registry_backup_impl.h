@@ -1,0 +1,37 @@
+/* registry_backup_impl.h - what makes backups and reads them share: a journal in memory, its tables, and what these name.  Internal to store/. */
+#ifndef STORE_REGISTRY_BACKUP_IMPL_H
+#define STORE_REGISTRY_BACKUP_IMPL_H
+#include "store/events_copy.h"
+#include "store/registry_backup.h"
+#include "store/registry_needs.h"
+
+#define BACKUP_FORMAT "lathe registry backup"
+enum { BACKUP_VERSION = 1, BACKUP_VERSION_EVENTS = 2 };
+
+struct copy {
+    struct db *db;
+    struct journal_head head;
+    struct registry_needs needs;
+    char id[SHA256_HEX];
+    json_t *manifest;                    /* backup.json */
+    const char *folder;                  /* of the backup; borrowed */
+    uint64_t bytes, copied_bytes;
+    int64_t copied;
+    bool has_events, events_left;
+    struct events_count events;
+};
+
+/* A file of the backup while it is written: its digest and its length.  w NULL: it is only counted. */
+struct copy_file { struct file_writer *w; struct sha256 sum; uint64_t bytes; };
+int copy_file_add(void *file, const char *p, size_t n, struct err *err);      /* file: a struct copy_file */
+
+int copy_no_memory(struct err *err);
+void copy_release(struct copy *c);
+int copy_open_tables(struct copy *c, struct err *err);
+/* A record of the journal, its canonical text and the hash of that, which is made. */
+int copy_insert_record(struct db *db, const json_t *record, const char *text, char hash[SHA256_HEX], struct err *err);
+int copy_refuse_record(void *ctx, int64_t seq, const char *what, struct err *err);      /* journal_bad */
+/* Contents that are needed, from one folder to another where they are not there yet; list, or NULL, gets their bytes. */
+int copy_blobs(struct copy *c, const char *from, const char *to, json_t *list, struct err *err);
+int copy_report(const struct copy *c, const char *name, json_t **report, struct err *err);
+#endif
