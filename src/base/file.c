@@ -614,6 +614,12 @@ char *file_cache_dir(void)
     return cache && *cache ? mem_printf("%s/lathe", cache) : mem_printf("%s/.cache/lathe", home && *home ? home : "/tmp");
 }
 
+char *file_state_dir(void)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    return state && *state ? mem_printf("%s/lathe", state) : home && *home ? mem_printf("%s/.local/state/lathe", home) : NULL;
+}
+
 char *file_join(const char *dir, const char *name)
 {
     const size_t n = strlen(dir);

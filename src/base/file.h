@@ -86,6 +86,8 @@ void file_list_free(char **names, int n);
 char *file_join(const char *dir, const char *name);                /* mem_alloc'ed "dir/name"; NULL without memory */
 /* Where this program keeps what it can make again: $XDG_CACHE_HOME/lathe, or ~/.cache/lathe.  Not made; mem_alloc'ed. */
 char *file_cache_dir(void);
+/* Where it keeps what a user would miss: $XDG_STATE_HOME/lathe, or ~/.local/state/lathe; NULL where there is no home or no memory. */
+char *file_state_dir(void);
 
 bool file_name_ends(const char *path, const char *with);      /* for endings such as ".csv" */
 

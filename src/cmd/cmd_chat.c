@@ -341,9 +341,8 @@ static int answer_file(struct session *s, struct err *err)
 /* ~/.local/state/lathe/chat_history, or NULL where there is no home. */
 static char *history_path(void)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     struct err ignored;
-    char *dir = state && *state ? mem_printf("%s/lathe", state) : home && *home ? mem_printf("%s/.local/state/lathe", home) : NULL;
+    char *dir = file_state_dir();
     char *path = dir && file_mkdirs(dir, &ignored) == 0 ? file_join(dir, "chat_history") : NULL;
     mem_free(dir);
     return path;
