@@ -61,6 +61,7 @@ $B/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
 
 $B/src/serve/page.o build/fuzz/obj/src/serve/page.o: $(wildcard src/serve/page/*)
+$B/src/plan/published.o build/fuzz/obj/src/plan/published.o: src/plan/published.json
 $B/src/eval/task_builtin.o build/fuzz/obj/src/eval/task_builtin.o: $(wildcard src/eval/tasks/*.yaml)
 
 # Device kernels (src/gpu/images.def), where the compiler is there: Debian's clang-19 and lld-19.  Without it the program has none, and says so.

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "plan/facts.h"
+#include "plan/published.h"
 
 static void near_to(double got, double want, double within, const char *what)
 {
@@ -163,7 +164,7 @@ static void published_models_are_what_their_makers_say(void **state)
         struct config c;
         struct model_facts f;
         int64_t total, active;
-        OK(config_read(&c, json_object_get(m, "config"), text(m, "name"), NULL, &err));
+        OK(published_config(&c, text(m, "name"), &err));
         OK(model_facts(&f, &c, &err));
         hold_against_formulas(text(m, "name"), &f, json_object_get(m, "facts"));
         json_array_foreach(json_object_get(m, "published"), j, row)
@@ -208,13 +209,34 @@ static void looking_at_a_model_of_671_billion_takes_no_room_for_it(void **state)
     json_array_foreach(all, i, m) {
         struct config c;
         struct model_facts f;
-        OK(config_read(&c, json_object_get(m, "config"), text(m, "name"), NULL, &err));
+        OK(published_config(&c, text(m, "name"), &err));
         OK(model_facts(&f, &c, &err));
     }
     mem_stats_get(&after), getrusage(RUSAGE_SELF, &usage[1]);
     assert_int_equal(before.n_live, after.n_live);
     assert_true(usage[1].ru_maxrss - usage[0].ru_maxrss < 16 << 10);      /* kB */
     json_decref(all);
+}
+
+static void models_are_known_by_name_in_any_spelling_and_others_are_not(void **state)
+{
+    (void)state;
+    struct config c;
+    struct published *p;
+    struct err err;
+    int n;
+    OK(published_config(&c, "llama 3.8b", &err));
+    assert_int_equal(c.d_model, 4096);
+    assert_int_equal(published_config(&c, "llama-3-80b", &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, "nearest is Llama-3-8B"));
+    assert_int_equal(published_config(&c, "", &err), ERR_NOTFOUND);
+    OK(published_list(&p, &n, &err));
+    assert_true(n >= 12);
+    for (int i = 0; i < n; i++) {
+        OK(published_config(&c, p[i].name, &err));
+        assert_true(strlen(p[i].source) > 10);
+    }
+    mem_free(p);
 }
 
 int main(void)
@@ -225,6 +247,7 @@ int main(void)
         cmocka_unit_test(what_tokens_see_on_average_is_the_average),
         cmocka_unit_test(a_window_keeps_what_is_in_it),
         cmocka_unit_test(every_part_has_a_name),
+        cmocka_unit_test(models_are_known_by_name_in_any_spelling_and_others_are_not),
         cmocka_unit_test(published_models_are_what_their_makers_say),
         cmocka_unit_test(models_of_every_kind_are_counted_as_their_configuration_counts),
         cmocka_unit_test(looking_at_a_model_of_671_billion_takes_no_room_for_it),

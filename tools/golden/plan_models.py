@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What published models are: their config.json (the keys that matter), counts as published with the words of the source, and what follows from
-the config by formulas that know Hugging Face's modules, not lathe.  Writes tests/golden/plan_models.json.
+the config by formulas that know Hugging Face's modules, not lathe.  Writes tests/golden/plan_models.json and, what `lathe plan NAME` knows by name,
+src/plan/published.json.
 
-    python3 tools/golden/plan_models.py > tests/golden/plan_models.json
+    python3 tools/golden/plan_models.py
 
 Every published number is checked here against the formulas, to the digits that it has, or to the share that the row says and why."""
 import json
@@ -211,5 +212,13 @@ for m in MODELS:
     f["train_causal_4096"] = value(f, dict(what="train_causal", context=T))
     f["train_palm_4096"] = 6 * f["matmul"] + 3 * (f["key_full"] + f["key_window"]) * T
     out.append(dict(m, facts=f))
-json.dump(out, sys.stdout, indent=1)
-print()
+
+
+def write(path, rows):
+    with open(path, "w") as file:
+        json.dump(rows, file, indent=1)
+        print(file=file)
+
+
+write("tests/golden/plan_models.json", [{k: v for k, v in m.items() if k not in ("config", "config_source")} for m in out])
+write("src/plan/published.json", [dict(name=m["name"], source=m["config_source"], config=m["config"]) for m in out])
