@@ -49,6 +49,7 @@ void db_close(struct db *db)
 }
 
 const char *db_name(const struct db *db) { return db->name; }
+void db_patience(struct db *db, double seconds) { db->patience = seconds; }
 
 int db_run(struct db *db, const char *sql, const struct db_arg *arg, int n, int64_t *n_changed, struct err *err)
 {

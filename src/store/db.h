@@ -20,6 +20,8 @@ struct db;
 int db_open(struct db **out, const char *where, struct err *err);
 void db_close(struct db *db);                  /* what was not committed is undone; NULL is fine */
 bool db_is_postgres(const char *where);
+/* A server that says nothing for so long (60 s) while it is waited for is taken to be away: ERR_IO, and the connection is cut.  SQLite: nothing. */
+void db_patience(struct db *db, double seconds);
 const char *db_name(const struct db *db);      /* for messages: the file, or host and database without a password; until it is closed */
 
 /* Texts are UTF-8, end with a NUL and are borrowed for the call. */

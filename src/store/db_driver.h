@@ -11,6 +11,7 @@ struct db {
     const struct db_driver *driver;
     char *name;
     bool in_transaction;
+    double patience;                                 /* s: db_patience() */
 };
 
 struct db_driver {

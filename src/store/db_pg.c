@@ -1,15 +1,21 @@
 /* db_pg.c - the driver of PostgreSQL, whose client library is opened when it is needed.
  *
  * Writers queue for one advisory lock, which a transaction holds until it ends: what it read before it writes is then still true, as under
- * SQLite's BEGIN IMMEDIATE, and no transaction has to be tried again. */
+ * SQLite's BEGIN IMMEDIATE, and no transaction has to be tried again.
+ *
+ * A server that stands still, or a network that swallows what it says, ends no connection: so an answer is waited for by db_patience() and no longer. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <libpq-fe.h>
+#include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "base/mem.h"
+#include "base/pool.h"
 #include "store/db_driver.h"
 
 #define LIBRARY "libpq.so.5"
@@ -17,9 +23,10 @@
 #define WRITERS "BEGIN; SELECT pg_advisory_xact_lock(465774405733)"
 #define SETTINGS "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning; SET extra_float_digits = 1"
 enum { OID_INT8 = 20, OID_TEXT = 25, OID_FLOAT8 = 701, NUMBER_MAX = 32 };
+#define PATIENCE_S 60.0
 
 #define FUNCTIONS(X)                                                                                                                   \
-    X(PQconnectdbParams) X(PQfinish) X(PQstatus) X(PQreset) X(PQerrorMessage) X(PQexec) X(PQexecParams) X(PQresultStatus)              \
+    X(PQconnectdbParams) X(PQfinish) X(PQstatus) X(PQreset) X(PQerrorMessage) X(PQsendQuery) X(PQsendQueryParams) X(PQsocket) X(PQconsumeInput) X(PQisBusy) X(PQgetResult) X(PQresultStatus)              \
     X(PQresultErrorField) X(PQclear) X(PQntuples) X(PQgetvalue) X(PQgetisnull) X(PQcmdTuples) X(PQsetNoticeProcessor) X(PQsetClientEncoding)
 
 static struct {
@@ -81,14 +88,53 @@ static int failed(struct pg *p, PGresult *result, struct err *err)
 
 /* ---- statements ---- */
 
+/* Until PQgetResult() does not wait.  False: nothing was heard for too long, and the connection is cut. */
+static bool hears(struct pg *p)
+{
+    double until = clock_wall() + p->db.patience;
+    while (pq.PQstatus(p->at) == CONNECTION_OK && pq.PQisBusy(p->at)) {
+        struct pollfd at = { .fd = pq.PQsocket(p->at), .events = POLLIN };
+        const double left = until - clock_wall();
+        const int n = left > 0 ? poll(&at, 1, (int)fmin(1000, ceil(1e3 * left))) : 0;
+        if (n > 0)
+            until = clock_wall() + p->db.patience;
+        if (left <= 0) {
+            shutdown(at.fd, SHUT_RDWR);
+            pq.PQconsumeInput(p->at);                 /* sees the end: the connection is lost */
+            return false;
+        }
+        if (n > 0 && !pq.PQconsumeInput(p->at))
+            return true;                              /* lost: the result says so */
+    }
+    return true;
+}
+
+/* What was sent gives: the last of its results, or the first that failed.  sent: as PQsendQuery() says it. */
+static int take_result(PGresult **out, struct pg *p, int sent, struct err *err)
+{
+    PGresult *next;
+    bool heard = true;
+    *out = NULL;
+    while (sent && (heard = heard && hears(p), next = pq.PQgetResult(p->at))) {
+        pq.PQclear(*out);
+        *out = next;
+    }
+    const ExecStatusType status = pq.PQresultStatus(*out);
+    if (heard && (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK))
+        return 0;
+    next = *out, *out = NULL;
+    if (heard)
+        return failed(p, next, err);
+    pq.PQclear(next);
+    return ERR(err, IO, "the database has said nothing for %g s", p->db.patience);
+}
+
 static int script_once(struct pg *p, const char *sql, struct err *err)
 {
-    PGresult *result = pq.PQexec(p->at, sql);
-    const ExecStatusType status = pq.PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        return failed(p, result, err);
+    PGresult *result;
+    const int rc = take_result(&result, p, pq.PQsendQuery(p->at, sql), err);
     pq.PQclear(result);
-    return 0;
+    return rc;
 }
 
 static int settle(struct pg *p, struct err *err)
@@ -133,9 +179,7 @@ static int ask(PGresult **result, struct db *db, const char *sql, const struct d
             snprintf(number[i], NUMBER_MAX, "%.17g", arg[i].r);
     }
     TRY(reach(p, err));
-    *result = pq.PQexecParams(p->at, sql, n, type, value, NULL, NULL, 0);
-    const ExecStatusType status = pq.PQresultStatus(*result);
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? 0 : failed(p, *result, err);
+    return take_result(result, p, pq.PQsendQueryParams(p->at, sql, n, type, value, NULL, NULL, 0), err);
 }
 
 static int run(struct db *db, const char *sql, const struct db_arg *arg, int n, int64_t *n_changed, struct err *err)
@@ -223,7 +267,7 @@ int db_pg_open(struct db **out, const char *where, struct err *err)
     struct pg *p = mem_alloc_zero(sizeof *p);
     if (!p)
         return ERR(err, NOMEM, "no memory to open a database");
-    p->db.driver = &driver;
+    p->db.driver = &driver, p->db.patience = PATIENCE_S;
     /* What the string says of these wins over what stands before it. */
     const char *const key[] = { "connect_timeout", "tcp_user_timeout", "fallback_application_name", "dbname", NULL };
     const char *const value[] = { "5", "10000", "lathe", where, NULL };

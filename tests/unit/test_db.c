@@ -1,6 +1,7 @@
 /* test_db.c - SQLite and PostgreSQL behind one interface: the same statements, values, transactions and errors. */
 #include "../databases.h"
 #include <pthread.h>
+#include <signal.h>
 
 static struct err err;
 
@@ -325,7 +326,37 @@ static void a_lost_connection_is_made_again_but_not_within_a_transaction(void **
     db_close(db);
 }
 
-static const struct CMUnitTest on_a_server[] = { T(a_lost_connection_is_made_again_but_not_within_a_transaction) };
+/* A backend that is stopped keeps its connection, and says nothing. */
+static void a_server_that_stands_still_is_given_up_and_asked_again_later(void **state)
+{
+    (void)state;
+    struct db *db = with_table(), *other = opened();
+    int64_t pid = 0;
+    db_patience(db, 0.3);
+    OK(db_query_int(&pid, db, 0, "SELECT pg_backend_pid()", NULL, 0, &err));
+    OK(db_begin(db, &err));
+    OK(db_run(db, "INSERT INTO t (i) VALUES (1)", NULL, 0, NULL, &err));
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    assert_int_equal(db_run(db, "INSERT INTO t (i) VALUES (2)", NULL, 0, NULL, &err), ERR_IO);
+    assert_non_null(strstr(err.msg, "the database has said nothing for 0.3 s"));
+    assert_int_equal(db_commit(db, &err), ERR_IO);
+    assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+    OK(db_run(db, "INSERT INTO t (i) VALUES (4)", NULL, 0, NULL, &err));
+    assert_int_equal(count(other), 1);
+    OK(db_query_int(&pid, db, 0, "SELECT pg_backend_pid()", NULL, 0, &err));
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    assert_int_equal(db_begin(db, &err), ERR_IO);
+    assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+    OK(db_query_int(&pid, db, 0, "SELECT 1 FROM pg_sleep(0.1)", NULL, 0, &err));
+    assert_int_equal(pid, 1);
+    db_close(other);
+    db_close(db);
+}
+
+static const struct CMUnitTest on_a_server[] = {
+    T(a_lost_connection_is_made_again_but_not_within_a_transaction),
+    T(a_server_that_stands_still_is_given_up_and_asked_again_later),
+};
 
 int main(void)
 {
