@@ -2,7 +2,8 @@
  *
  * NAME@ALIAS is the alias's release, whenever it changes; NAME@N that version, for good.  What the server does with a version is written to
  * the registry (registry_server_state), for those who promote and look; a candidate of mode green is settled when it is ready, and one of any mode
- * that does not load is withdrawn.  A registry that cannot be read is opened again at most once a second. */
+ * that does not load is withdrawn.  A registry that cannot be read is opened again at most once a second; what was
+ * to be written meanwhile is kept, and written then: of each version the last word. */
 #ifndef CMD_SERVE_RELEASE_H
 #define CMD_SERVE_RELEASE_H
 #include "serve/arms.h"
