@@ -1,5 +1,6 @@
 #include "plan/device.h"
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

@@ -9,7 +9,6 @@
  * is constant: any thread, nothing to free. */
 #ifndef PLAN_DEVICE_H
 #define PLAN_DEVICE_H
-#include <stdbool.h>
 #include "base/err.h"
 #include "plan/product.h"
 
@@ -26,13 +25,14 @@ struct device {
     double memory, bandwidth;                /* bytes; bytes a second */
     int units;                               /* multiprocessors, compute units or cores; 0: not known */
     double link, link_pair;                  /* bytes a second per direction of one device: to all of its node together, to one other by the best path that a pair has */
-    bool link_reduces;                       /* the switch adds (NVLink SHARP): each device sends its part of a sum once */
     int node;                                /* devices of a node that its links join; 0: none */
     double network;                          /* bytes a second per direction of one device to other nodes: its own network card */
     double watts, price_low, price, price_high;      /* of one device; US dollars an hour; 0: not known */
     const char *price_date;
     double mma, reach, launch, tile, ridge;          /* of products and of long reads */
     double link_share, link_latency;                 /* of collectives: share of the link that long messages reach; seconds of a step */
+    double reduce_share;                             /* the same while the links' switch adds (NVLink SHARP); 0: it cannot */
+    double link_peers;                               /* others whose signals are seen in the time of a step: many by a switch or a mesh, one through a host */
     const char *fitted, *source, *from_memory, *notes;      /* NULL: nothing to say */
     int dies, domains;                       /* devices that a partition mode makes of it at most (XCDs), domains of memory at most (NPS); 0: has no modes */
     char mode[16];                           /* "CPX/NPS4" of what device_mode() made, else "" */
