@@ -191,7 +191,7 @@ static int names(struct buf *b, const struct html_line *line, int n_line, struct
     return 0;
 }
 
-int html_chart(struct buf *b, const char *title, const struct html_line *line, int n_line, struct err *err)
+static int chart(struct buf *b, const char *title, bool log_x, const struct html_line *line, int n_line, struct err *err)
 {
     struct range x = { INFINITY, -INFINITY, false }, y = x;
     for (int i = 0; i < n_line; i++)
@@ -199,7 +199,7 @@ int html_chart(struct buf *b, const char *title, const struct html_line *line, i
             widen(&x, line[i].at[j].x), widen(&y, line[i].at[j].low), widen(&y, line[i].at[j].high);
     if (!(x.low <= x.high))
         return 0;
-    y.log = y.low > 0 && y.high / y.low > 30;
+    y.log = y.low > 0 && y.high / y.low > 30, x.log = log_x && x.low > 0;
     TRY(buf_add_str(b, "<figure><figcaption>", err));
     TRY(html_str(b, title, err));
     TRY(names(b, line, n_line, err));
@@ -213,6 +213,10 @@ int html_chart(struct buf *b, const char *title, const struct html_line *line, i
             TRY(draw_line(b, &line[i], &x, &y, i, n_line, err));
     return buf_add_str(b, "</svg></figure>\n", err);
 }
+
+int html_chart(struct buf *b, const char *title, const struct html_line *line, int n_line, struct err *err) { return chart(b, title, false, line, n_line, err); }
+
+int html_chart_of_orders(struct buf *b, const char *title, const struct html_line *line, int n_line, struct err *err) { return chart(b, title, true, line, n_line, err); }
 
 /* ---- histograms ---- */
 

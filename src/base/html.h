@@ -19,6 +19,8 @@ struct html_line { const char *name; const struct html_point *at; int n; };
 /* The y axis is logarithmic where all values are above 0 and the largest is more than 30 times the smallest.  Lines without points
  * are left out; of more than 8 lines only the first and the last are named.  Values are below 1e300. */
 int html_chart(struct buf *b, const char *title, const struct html_line *line, int n_line, struct err *err);
+/* The same over an x of several orders of magnitude: that axis is logarithmic too where all x are above 0. */
+int html_chart_of_orders(struct buf *b, const char *title, const struct html_line *line, int n_line, struct err *err);
 /* A small picture of n bins as bars of one width, each with its range and count where one points at it.  n + 1 edges that ascend, below
  * 1e300; note: beside the title, or NULL. */
 int html_histogram(struct buf *b, const char *title, const char *note, const double *edge, const double *count, int n, struct err *err);

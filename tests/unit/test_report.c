@@ -154,6 +154,9 @@ static void charts_of_odd_values_are_pictures(void **state)
             const struct html_line line[2] = { { "one", at, n }, { "two", at, 0 } };
             OK(html_begin(&b, NULL, &err));
             OK(html_chart(&b, "t", line, 2, &err));
+            for (int j = 0; j < 3; j++)
+                at[j].x = pow(10, 3 * j);
+            OK(html_chart_of_orders(&b, "orders", line, 2, &err));
             OK(html_end(&b, &err));
             check_page(b.data);
             assert_true(!!strstr(b.data, "<svg") == (n > 0));
@@ -161,6 +164,20 @@ static void charts_of_odd_values_are_pictures(void **state)
             assert_null(strstr(strstr(b.data, "<main>"), "inf"));
             buf_release(&b);
         }
+}
+
+static void orders_of_magnitude_are_equally_wide(void **state)
+{
+    (void)state;
+    const struct html_point at[] = { { 0.01, 1, 1, 1 }, { 1, 2, 2, 2 }, { 100, 3, 3, 3 } };
+    const struct html_line line = { "one", at, 3 };
+    struct buf b;
+    double x[3], y[3];
+    buf_init(&b);
+    OK(html_chart_of_orders(&b, "t", &line, 1, &err));
+    assert_int_equal(sscanf(strstr(b.data, " points=\""), " points=\"%lf,%lf %lf,%lf %lf,%lf", &x[0], &y[0], &x[1], &y[1], &x[2], &y[2]), 6);
+    assert_true(fabs((x[2] - x[1]) - (x[1] - x[0])) <= 0.11 && x[1] - x[0] > 100);
+    buf_release(&b);
 }
 
 /* ---- of a run ---- */
@@ -222,6 +239,7 @@ int main(void)
         cmocka_unit_test(long_runs_keep_means_and_ranges),
         cmocka_unit_test(memory_is_bounded_whatever_a_file_says),
         cmocka_unit_test(charts_of_odd_values_are_pictures),
+        cmocka_unit_test(orders_of_magnitude_are_equally_wide),
         cmocka_unit_test(a_run_leaves_its_page_and_it_can_be_made_again),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
