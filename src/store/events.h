@@ -41,6 +41,7 @@ struct event {
     int schema_ok, tool_calls, tool_ok;      /* a grammar or schema was followed to its end; calls made; none was cut off.  -1: not asked for */
     double first_s, total_s;                 /* to the first token, to the end */
     int64_t written;                         /* when the row was written, ns; events_write() sets it */
+    int64_t said;                            /* of who reads by_feedback: when that was written; else 0 */
     double score;                            /* of who reads: what was said of it afterwards, -1 to 1; NAN: nothing */
     const char *prompt, *answer;             /* NULL: not kept */
 };

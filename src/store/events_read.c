@@ -66,15 +66,18 @@ static void read_row(struct event *ev, struct db_rows *r, int32_t *experts)
         }
 }
 
-/* with_text: prompt and answer are two columns more. */
-static int each_row(struct db_rows *r, bool with_text, events_each each, void *ctx, int64_t *n, struct err *err)
+/* What is read behind READ_COLUMNS. */
+enum more { NO_MORE, MORE_TEXTS, MORE_SAID };
+
+static int each_row(struct db_rows *r, enum more more, events_each each, void *ctx, int64_t *n, struct err *err)
 {
     struct event ev;
     int32_t *experts = mem_alloc_array(EXPERTS, sizeof *experts);
     int rc = experts ? 0 : ERR(err, NOMEM, "no memory for a row of events");
     while (!rc && (rc = db_next(r, err)) == 1) {
         read_row(&ev, r, experts);
-        if (with_text)
+        ev.said = more == MORE_SAID ? db_int(r, 35) : 0;
+        if (more == MORE_TEXTS)
             ev.prompt = db_is_null(r, 35) ? NULL : db_text(r, 35), ev.answer = db_is_null(r, 36) ? NULL : db_text(r, 36);
         ++*n;
         rc = each(ctx, &ev, err);
@@ -94,7 +97,7 @@ static const char *or_any(const char *s) { return s ? s : ""; }
 static const char *query_of(const struct events_where *w)
 {
     if (w->by_feedback)
-        return "SELECT " READ_COLUMNS " FROM answer JOIN (SELECT id AS of_id, choice AS of_choice, written AS said FROM feedback WHERE written >= $1 AND written < $2 AND score IS NOT NULL) s "
+        return "SELECT " READ_COLUMNS ", said FROM answer JOIN (SELECT id AS of_id, choice AS of_choice, written AS said FROM feedback WHERE written >= $1 AND written < $2 AND score IS NOT NULL) s "
                "ON s.of_id = answer.id AND s.of_choice = answer.choice WHERE 1 = 1" AND_SQL " ORDER BY said, id, choice LIMIT $7";
     if (w->by_writing)
         return "SELECT " READ_COLUMNS " FROM answer WHERE " WRITTEN_SQL AND_SQL " ORDER BY written, id, choice LIMIT $7";
@@ -106,7 +109,7 @@ int events_read(struct events *e, const struct events_where *w, events_each each
     struct db_rows *r;
     int64_t n = 0;
     TRY(db_query(&r, events_db(e), query_of(w), DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
-    const int rc = each_row(r, false, each, ctx, &n, err);
+    const int rc = each_row(r, w->by_feedback ? MORE_SAID : NO_MORE, each, ctx, &n, err);
     db_rows_free(r);
     return rc;
 }
@@ -118,7 +121,7 @@ int events_find(struct events *e, const char *id, events_each each, void *ctx, s
     TRY(db_query(&r, events_db(e), "SELECT " READ_COLUMNS ", (SELECT prompt FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2), "
                                    "(SELECT answer FROM answer_text x WHERE x.id = answer.id AND x.choice = answer.choice AND x.gone > $2) FROM answer WHERE id = $1 OR request = $1 ORDER BY t, id, choice",
                  DB_ARGS(DB_T(id), DB_I(when_now())), err));
-    const int rc = each_row(r, true, each, ctx, &n, err);
+    const int rc = each_row(r, MORE_TEXTS, each, ctx, &n, err);
     db_rows_free(r);
     return rc || n ? rc : ERR(err, NOTFOUND, "%.200s: no answer '%.128s' was recorded", events_name(e), id);
 }

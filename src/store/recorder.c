@@ -158,8 +158,12 @@ static int open_database(struct recorder *r, struct err *err)
     return 0;
 }
 
+/* Once, however often it is tried to be written. */
 static void describe(const struct recorder *r, struct record *c)
 {
+    if (c->described)
+        return;
+    c->described = true;
     memcpy(c->ev.server, r->server, sizeof c->ev.server);
     if (r->describe)
         r->describe(c);

@@ -31,7 +31,7 @@ bool recorder_keeps_texts(const struct recorder *r);
 /* ev's texts and `refused` are the recorder's, languages those of describe(): of prompt and answer, which are kept only where `keep` says so, for retain_s.  asked: what the language of
  * the prompt is told by, its last turn.  Where texts are not kept RECORD_LOOK bytes of asked and answer do, and the prompt is not needed. */
 #define RECORD_LOOK 1024
-struct record { struct event ev; struct buf asked, prompt, answer; bool keep; struct record *next; };
+struct record { struct event ev; struct buf asked, prompt, answer; bool keep, described; struct record *next; };
 struct record *record_new(void);         /* numbers unknown, texts empty; NULL: no memory */
 void record_free(struct record *c);
 /* Any thread; takes c, NULL counts as lost. */

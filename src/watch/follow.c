@@ -174,6 +174,7 @@ static int add_answer(void *ctx, const struct event *ev, struct err *err)
 static int add_feedback(void *ctx, const struct event *ev, struct err *err)
 {
     struct follow *f = ctx;
+    f->next_said = ev->said + 1;
     answer_feedback_for(f->value, f->r, ev);
     TRY(watch(f, err));
     if (monitor_events(f->m) % f->stride == 0)

@@ -118,6 +118,42 @@ static void rows_come_back_as_they_went(void **state)
     events_close(e);
 }
 
+/* The third of what is read breaks off. */
+static int see_two(void *ctx, const struct event *ev, struct err *none)
+{
+    struct seen *s = ctx;
+    (void)none;
+    if (s->n == 2)
+        return ERR_IO;
+    s->n++, s->last = *ev;
+    return 0;
+}
+
+/* Who remembers when the last row was written, or the last score, goes on behind it. */
+static void a_read_that_broke_off_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    struct events *e = opened();
+    int64_t n;
+    for (int i = 0; i < 5; i++) {
+        const char name[] = { (char)('a' + i), 0 };
+        struct event ev = sample(name, 1000 - i);
+        write_one(e, &ev, 0);
+        OK(events_feedback(e, &(struct feedback){ .id = name, .choice = -1, .owner = "team", .score = 0.1 * i }, INT64_MAX, &n, &err));
+    }
+    for (int said = 0; said < 2; said++) {
+        struct seen s = { 0 };
+        struct events_where where = { .by_writing = !said, .by_feedback = said };
+        assert_int_equal(events_read(e, &where, see_two, &s, &err), ERR_IO);
+        assert_true(said ? s.last.said > s.last.written : s.last.said == 0);
+        where.since = (said ? s.last.said : s.last.written) + 1;
+        OK(events_read(e, &where, see, &s, &err));
+        assert_int_equal(s.n, 5);
+        assert_string_equal(s.last.id, "e");
+    }
+    events_close(e);
+}
+
 static void feedback_is_its_owners_alone(void **state)
 {
     (void)state;
@@ -324,6 +360,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(texts_are_gone_across_restarts_and_jumps_of_the_clock), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
+        EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(a_read_that_broke_off_goes_on_where_it_was), EACH(texts_are_gone_when_their_time_is_over), EACH(texts_are_gone_across_restarts_and_jumps_of_the_clock), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
         EACH(refusals_are_known_by_how_they_begin),
     };
     return ON_BOTH_DATABASES(tests);
