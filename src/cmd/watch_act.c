@@ -54,6 +54,32 @@ static int attach(struct registry *g, const struct registry_version *v, const st
 
 struct moving { const struct watch_act *a; bool back; };
 
+/* How the version that is stable came to be so: by the newest record of the alias that changed it. */
+static int is_there_by_rollback(struct registry *g, const struct registry_release *r, bool *out, struct err *err)
+{
+    enum { RECORDS = 1000 };
+    json_t *list;
+    const json_t *record;
+    size_t i;
+    *out = false;
+    TRY(registry_history(g, r->name, RECORDS, &list, err));
+    json_array_foreach(list, i, record)
+        if (!strcmp(tree_text_at(record, "alias"), r->alias) && strcmp(tree_text_at(record, "root"), tree_text_at(record, "prev_root"))) {
+            *out = !strcmp(tree_text_at(record, "action"), "rollback");
+            break;
+        }
+    json_decref(list);
+    return 0;
+}
+
+/* Requests that change for good would otherwise take it back from version to version. */
+static int check_not_twice(struct registry *g, const struct registry_release *r, struct err *err)
+{
+    bool twice;
+    TRY(is_there_by_rollback(g, r, &twice, err));
+    return twice ? ERR(err, USAGE, "version %lld of %s@%s is there by a rollback; whether to go back further is for people to say (lathe registry rollback)", (long long)r->stable, r->name, r->alias) : 0;
+}
+
 /* First the move, which is what is urgent. */
 static int move_release(struct registry *g, void *ctx, struct err *err)
 {
@@ -68,6 +94,8 @@ static int move_release(struct registry *g, void *ctx, struct err *err)
     const struct journal_by by = { .actor = actor, .reason = a->because };
     const struct release_move move = { .name = a->name, .alias = *a->alias ? a->alias : "production", .expect = -1 };
     TRY(registry_release_get(g, move.name, move.alias, &before, err));
+    if (m->back && !before.candidate)
+        TRY(check_not_twice(g, &before, err));
     TRY(m->back ? registry_rollback(g, &move, &by, &now, err) : registry_withdraw(g, &move, &by, &now, err));
     snprintf(of, sizeof of, "%s@%lld", a->name, (long long)(before.candidate ? before.candidate : before.stable));
     int rc = registry_find_text(g, of, &v, err);
@@ -77,11 +105,12 @@ static int move_release(struct registry *g, void *ctx, struct err *err)
     return 0;
 }
 
+/* A canary that was stopped is what a rollback would have stopped. */
 bool watch_move(const struct rule *rule, const struct watch_act *a)
 {
     struct err err;
     bool any = false;
-    for (int back = 0; back < 2; back++) {
+    for (int back = 0; back < 2 && !any; back++) {
         struct moving m = { a, back };
         if (!(rule->todo & (back ? RULE_ROLLBACK : RULE_STOP_CANARY)))
             continue;

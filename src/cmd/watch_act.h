@@ -10,6 +10,6 @@ struct watch_act { const char *name, *alias; const json_t *seen; const char *bec
 /* Webhook and mail.  What cannot be done is logged. */
 void watch_tell(const struct rule *rule, const struct watch_act *a);
 /* The moves that the rule asks for, by "lathe watch (ACTOR)", because of what was seen, which is kept with the version that goes as evidence of kind "watch" (figures p, effect, answers).
- * What cannot be done is logged.  True: something moved. */
+ * One at most: where a canary was stopped nothing is rolled back.  A version that is stable by a rollback is not taken back again.  What cannot be done is logged.  True: something moved. */
 bool watch_move(const struct rule *rule, const struct watch_act *a);
 #endif

@@ -34,7 +34,8 @@ struct looking {
     struct watch_value *value;
     struct rules rules;
     int64_t from; double window_s;
-    int64_t next, next_said;             /* not read yet from then on: answers, and what was said of them */
+    int64_t next, next_said;             /* not read yet from then on: answers, and what was said of them; as far as a read came that broke off */
+    int64_t moved;                       /* since when another version answers, by a rule: effects are of answers since; 0: none did */
     struct window_signal *effect_of;
     double *effect; bool *alarmed, *told;
     int64_t n_seen;
@@ -105,7 +106,7 @@ static int add_answer(void *ctx, const struct event *ev, struct err *err)
     struct event without = *ev;
     without.score = (double)NAN;             /* that is an event of its own */
     answer_values_for(l->value, l->r, &without);
-    l->n_seen++;
+    l->n_seen++, l->next = ev->written + 1;
     const int rc = monitor_add(l->m, l->value, err);
     return rc < 0 ? rc : 0;
 }
@@ -113,6 +114,7 @@ static int add_answer(void *ctx, const struct event *ev, struct err *err)
 static int add_feedback(void *ctx, const struct event *ev, struct err *err)
 {
     struct looking *l = ctx;
+    l->next_said = ev->said + 1;
     TRY(watch_versus_add(&l->versus, ev, err));
     answer_feedback_for(l->value, l->r, ev);
     const int rc = reference_find(l->r, ANSWER_FEEDBACK) < 0 ? 0 : monitor_add(l->m, l->value, err);
@@ -124,8 +126,8 @@ static int take_effects(struct looking *l, int64_t now, struct err *err)
 {
     struct reference *window;
     struct window_opts o = { .alpha = 0.05, .seed = watch_online.seed };
-    const int64_t begin = watch_online.once ? l->from : now - (int64_t)(l->window_s * 1e9);
-    const struct events_where where = { .model = l->model, .since = begin > l->from ? begin : l->from, .until = now, .by_writing = true, .limit = WINDOW_ANSWERS };
+    const int64_t begin = watch_online.once ? l->from : now - (int64_t)(l->window_s * 1e9), first = l->moved > l->from ? l->moved : l->from;
+    const struct events_where where = { .model = l->model, .since = begin > first ? begin : first, .until = now, .by_writing = true, .limit = WINDOW_ANSWERS };
     TRY(cmd_pool(&o.pool, err));
     TRY(answers_window(&window, l->r, l->e, &where, watch_online.seed + 1, err));
     const int rc = window_compare(l->effect_of, l->r, window, &o, err);
@@ -212,8 +214,9 @@ static void tell_why(const struct looking *l, char *out, size_t size, const json
 
 /* ---- what is done ---- */
 
-/* What cannot be done is said, and the watch goes on. */
-static int act(struct looking *l, const struct rule *rule, int signal)
+/* What cannot be done is said, and the watch goes on.  First the move: who is told may take a while to answer.  What a look saw was of the version that a move of this look has taken
+ * away, and moves no more. */
+static int act(struct looking *l, const struct rule *rule, int signal, bool *moved)
 {
     char because[600], what[160];
     rule_describe(rule, what);
@@ -223,11 +226,8 @@ static int act(struct looking *l, const struct rule *rule, int signal)
     print_one(l, o);
     tell_why(l, because, sizeof because, o, rule);
     const struct watch_act a = { .name = l->ref.name, .alias = l->ref.alias, .seen = o, .because = because };
+    *moved = *moved || watch_move(rule, &a);
     watch_tell(rule, &a);
-    if (watch_move(rule, &a)) {                  /* of another version, from here on */
-        monitor_restart(l->m, -1);
-        watch_versus_stop(&l->versus, when_now());
-    }
     l->ends = l->ends || rule->todo & RULE_EXIT;
     json_decref(o);
     return 0;
@@ -250,12 +250,18 @@ static int apply_rules(struct looking *l, struct err *err)
 {
     struct versus_state s;
     int signal;
+    bool moved = false;
     versus_state(l->versus.v, &s);
     const struct rules_seen seen = { l->alarmed, l->effect, s.worse };
     for (int i = 0; (i = rules_look(&l->rules, i, l->r, &seen, &signal)) >= 0; i++) {
         l->any = true;
-        if (act(l, &l->rules.rule[i], signal) < 0)
+        if (act(l, &l->rules.rule[i], signal, &moved) < 0)
             return ERR(err, NOMEM, "no memory to tell of a rule");
+    }
+    if (moved) {                                 /* of another version, from here on */
+        l->moved = when_now();
+        monitor_restart(l->m, -1);
+        watch_versus_stop(&l->versus, l->moved);
     }
     return 0;
 }
@@ -401,12 +407,18 @@ int watch_online_run(const char *name, struct err *err)
     return rc;
 }
 
+/* Again after a moment: what servers had gathered was on its way. */
 int watch_online_erase(struct err *err)
 {
     struct events *e;
-    int64_t n = 0;
+    int64_t n = 0, more = 0;
     TRY(events_open(&e, watch_online.events ? watch_online.events : cmd_registry, false, err));
-    const int rc = events_erase(e, watch_online.erase, &n, err);
+    int rc = events_erase(e, watch_online.erase, &n, err);
+    if (!rc) {
+        nanosleep(&(struct timespec){ 0, (long)(2 * RECORDER_GATHER_S * 1e9) }, NULL);
+        rc = events_erase(e, watch_online.erase, &more, err);
+        n += more;
+    }
     events_close(e);
     if (!rc && cmd_json)
         return cmd_print_json(json_pack("{s:I}", "erased", (json_int_t)n), err);
