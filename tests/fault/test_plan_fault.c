@@ -1,6 +1,7 @@
 /* Planning: the n-th allocation fails. */
 #include "each_allocation.h"
 #include "plan/facts.h"
+#include "plan/train_model.h"
 
 static struct config small;
 
@@ -18,6 +19,20 @@ static void a_model_is_looked_at_or_there_is_no_memory(void **state)
     assert_true(each_allocation(facts_run, NULL, false) > 5);
 }
 
+static int train_model_run(void *ctx)
+{
+    (void)ctx;
+    struct train_model m;
+    struct err err;
+    return train_model_init(&m, &small, &err);
+}
+
+static void a_model_is_divided_into_layers_or_there_is_no_memory(void **state)
+{
+    (void)state;
+    assert_true(each_allocation(train_model_run, NULL, false) > 5);
+}
+
 static int load_config(void **state)
 {
     (void)state;
@@ -29,6 +44,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_is_looked_at_or_there_is_no_memory),
+        cmocka_unit_test(a_model_is_divided_into_layers_or_there_is_no_memory),
     };
     return cmocka_run_group_tests(tests, load_config, NULL);
 }

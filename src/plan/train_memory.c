@@ -1,0 +1,168 @@
+/* train_memory.c - bytes on the fullest device of a layout. */
+#include <math.h>
+#include "plan/train_parts.h"
+
+/* contexts of driver and runtime, and buffers of collectives: 0.5 to 1.5 GiB as nvidia-smi and rocm-smi show for an idle process of PyTorch */
+#define RUNTIME_BYTES 1073741824.
+
+static double table_numbers(const struct train_case *c, const struct train_stage *s)
+{
+    const struct train_model *m = c->m;
+    const double head = m->head > 0 ? m->head : m->embed;                 /* a tied one is a copy on the last stage */
+    const double tables = (s->first ? m->embed : 0) + (s->last && (!s->first || m->head > 0) ? head : 0);
+    return tables / c->l->tp + (s->last ? m->others : 0);
+}
+
+struct train_held train_held(const struct train_case *c, const struct train_stage *s)
+{
+    struct train_held h = { .dense = table_numbers(c, s) };
+    for (int i = 0; i < c->m->n_kind; i++) {
+        const struct train_numbers n = train_layer_numbers(c->m, &c->m->kind[i]);
+        h.dense += s->kind[i] * (n.whole + n.divided / c->l->tp);
+        h.experts += s->kind[i] * n.experts / train_expert_share(c->l);
+    }
+    return h;
+}
+
+static double adapter_numbers(const struct train_case *c, const struct train_layer *l)
+{
+    double sum = 0;
+    for (int i = 0; i < l->n_product; i++) {
+        const struct train_product *p = &l->product[i];
+        const double K = p->K / (p->split == SPLIT_COLUMNS ? c->l->tp : 1), N = p->N / (p->split == SPLIT_ROWS ? c->l->tp : 1);
+        sum += p->expert || (l->experts && p->N == c->m->config.n_expert) ? 0 : c->job->lora_rank * (K + N);
+    }
+    return sum;
+}
+
+struct train_held train_learned(const struct train_case *c, const struct train_stage *s)
+{
+    if (!c->job->lora_rank)
+        return train_held(c, s);
+    struct train_held h = { 0 };
+    for (int i = 0; i < c->m->n_kind; i++)
+        h.dense += s->kind[i] * adapter_numbers(c, &c->m->kind[i]);
+    return h;
+}
+
+/* Elements are of 2 bytes (of f32: 4), masks of dropout of 1.  What a micro-batch of T tokens leaves for the backward pass:
+ *   stream between products, in all devices or divided:  inputs of both norms and of both products after them, masks of both sums
+ *   divided by tp: queries, keys, values; the input of o; before and after the activation, of all experts of a token
+ *   scores: softmax, its mask and what was kept of it, where they are kept at all; else one fp32 number of each row */
+static double saved_attention(const struct train_case *c, bool scores)
+{
+    const struct config *k = &c->m->config;
+    const double E = train_element(c), rows = c->T * k->n_head / c->l->tp;
+    if (c->job->separate)
+        return scores ? rows * c->job->ctx * (k->dropout > 0 ? 2 * E + 1 : E) : 0;
+    return rows * 4;
+}
+
+/* Rows of the experts on a device. */
+static double expert_rows(const struct train_case *c) { return c->T * c->m->config.top_k * c->job->imbalance; }
+
+static double saved_mlp(const struct train_case *c, const struct train_layer *l, bool cheap)
+{
+    const struct config *k = &c->m->config;
+    const double up = (config_gated(k) ? 3 : 2) - cheap;           /* gate, up and their product; or before and after */
+    if (!l->experts)
+        return c->T * up * k->d_ff / c->l->tp;
+    const double rows = expert_rows(c), came = rows * k->d_model / (c->l->ep > 1 ? c->stream : 1);
+    return (rows * up * k->d_ff_expert + c->T * up * k->d_ff_shared) / c->l->tp + 2 * came;      /* what came to experts, and what they made */
+}
+
+double train_layer_saved(const struct train_case *c, const struct train_layer *l, enum train_recompute again)
+{
+    const struct config *k = &c->m->config;
+    const double E = train_element(c), C = k->d_model;
+    const bool cheap = again == TRAIN_RECOMPUTE_CHEAP;
+    if (again == TRAIN_RECOMPUTE_FULL)
+        return c->T * C * E / c->stream;
+    const double norms = k->place == PLACE_BOTH ? 4 : 2, inputs = cheap ? 0 : k->parallel ? 1 : 2;      /* norms' inputs; outputs that products read */
+    const double mask = k->dropout > 0 ? (k->parallel ? 1 : 2) * C : 0;
+    const double router = l->experts ? 4. * k->n_expert : 0, latent = k->kv_rank ? (cheap ? 1 : 2) * E * (k->q_rank + k->kv_rank) : 0;
+    const double stream = c->T * ((norms + inputs) * C * E + mask + router + latent) / c->stream;
+    const double divided = c->T * (train_width_qkv(k) + train_width_out(k)) / c->l->tp * E;
+    return stream + divided + saved_attention(c, again == TRAIN_RECOMPUTE_NONE) + saved_mlp(c, l, cheap) * E;
+}
+
+double train_again_share(const struct train_case *c, const struct train_stage *s)
+{
+    if (c->l->recompute == TRAIN_RECOMPUTE_NONE)
+        return 0;
+    return c->l->again && s->layers ? fmin(1, (double)c->l->again / s->layers) : 1;
+}
+
+/* Pieces of the stage, of 1 / interleave of its layers each, whose activations wait at once. */
+static double in_flight(const struct train_case *c, int stage)
+{
+    const double pp = c->l->pp, v = c->l->interleave;
+    return v > 1 ? fmin(c->micros * v, 2 * (pp - stage - 1) + (v - 1) * pp + 1) : fmin(c->micros, pp - stage);
+}
+
+static double activations(const struct train_case *c, const struct train_stage *s, int stage)
+{
+    const double E = train_element(c), C = c->m->config.d_model, v = c->l->interleave;
+    const double again = train_again_share(c, s);
+    double sum = 0;
+    for (int i = 0; i < c->m->n_kind; i++)
+        sum += s->kind[i] * (again * train_layer_saved(c, &c->m->kind[i], c->l->recompute) +
+                             (1 - again) * train_layer_saved(c, &c->m->kind[i], TRAIN_RECOMPUTE_NONE));
+    sum *= in_flight(c, stage) / v;
+    if (s->first && c->m->config.dropout > 0)
+        sum += c->T * C / c->stream * fmin(c->micros, c->l->pp);
+    return s->last ? sum + 2 * c->T * C * E / c->stream : sum;             /* inputs of the last norm and of the head */
+}
+
+static double workspace(const struct train_case *c, const struct train_stage *s)
+{
+    const struct config *k = &c->m->config;
+    const double E = train_element(c);
+    double again = 0, layer = 0;
+    for (int i = 0; i < c->m->n_kind; i++) {
+        const struct train_numbers n = train_layer_numbers(c->m, &c->m->kind[i]);
+        if (s->kind[i])
+            again = fmax(again, train_layer_saved(c, &c->m->kind[i], TRAIN_RECOMPUTE_NONE) - train_layer_saved(c, &c->m->kind[i], c->l->recompute));
+        layer = fmax(layer, n.whole + n.divided / c->l->tp + n.experts / train_expert_share(c->l));
+    }
+    const double logits = s->last ? c->T * k->vocab_size / c->l->tp * (c->job->separate ? E + 8 : 2 * E) : 0;      /* fused: themselves and their gradients */
+    const double gathered = c->l->sequence ? 2 * c->T * k->d_model * E : 0;
+    /* this layer and the next, and what goes out */
+    const double weights = c->l->zero == 3 ? layer * (c->job->lora_rank ? 2 * c->job->frozen_bytes : 2 * E + c->job->gradient_bytes) : 0;
+    return RUNTIME_BYTES + fmax(logits, again) + gathered + weights;
+}
+
+/* Numbers on a device, divided between copies from this stage of ZeRO on. */
+static double of_copies(const struct train_case *c, const struct train_held *h, int zero)
+{
+    return c->l->zero >= zero ? h->dense / c->l->dp + h->experts / train_expert_copies(c->l) : h->dense + h->experts;
+}
+
+static void stage_memory(const struct train_case *c, int i, double out[N_TRAIN_MEMORY])
+{
+    const struct train_stage s = train_stage(c, i);
+    const struct train_held all = train_held(c, &s), learned = train_learned(c, &s);
+    const double E = train_element(c), master = c->job->compute == NUMBER_F32 ? 8 : 12;      /* f32: the weights are their own master */
+    const double held = of_copies(c, &all, 3);
+    out[TRAIN_MEMORY_WEIGHTS] = c->job->lora_rank ? held * c->job->frozen_bytes + of_copies(c, &learned, 3) * E : held * E;
+    out[TRAIN_MEMORY_GRADIENTS] = of_copies(c, &learned, 2) * c->job->gradient_bytes;
+    out[TRAIN_MEMORY_OPTIMISER] = of_copies(c, &learned, 1) * master;
+    out[TRAIN_MEMORY_ACTIVATIONS] = activations(c, &s, i);
+    out[TRAIN_MEMORY_WORKSPACE] = workspace(c, &s);
+}
+
+void train_memory(const struct train_case *c, struct train_plan *p)
+{
+    p->bytes = 0;
+    for (int i = 0; i < c->l->pp; i++) {
+        double part[N_TRAIN_MEMORY], sum = 0;
+        stage_memory(c, i, part);
+        for (int j = 0; j < N_TRAIN_MEMORY; j++)
+            sum += part[j];
+        if (sum <= p->bytes)
+            continue;
+        p->bytes = sum;
+        for (int j = 0; j < N_TRAIN_MEMORY; j++)
+            p->memory[j] = part[j];
+    }
+}

@@ -1,0 +1,368 @@
+/* train_time.c - seconds of a step on the slowest stage of a layout, by part. */
+#include <math.h>
+#include <string.h>
+#include "plan/collective.h"
+#include "plan/train_parts.h"
+
+/* Of the rate of products, what fused attention reaches: FlashAttention-2 (arXiv:2307.08691) has up to 73 % of an A100's peak forward and 63 % backward,
+ * where products reach 78 %. */
+#define FLASH_FORWARD 0.93
+#define FLASH_BACKWARD 0.80
+
+double train_sum(const double part[N_TRAIN_TIME])
+{
+    double sum = 0;
+    for (int i = 0; i < N_TRAIN_TIME; i++)
+        sum += part[i];
+    return sum;
+}
+
+/* ---- pieces ---- */
+
+static enum number wide(const struct train_case *c) { return c->job->compute == NUMBER_F32 ? NUMBER_F32 : NUMBER_BF16; }      /* of what is not in fp8 */
+
+/* A kernel that reads and writes so many bytes. */
+static double pass(const struct train_case *c, double bytes) { return bytes > 0 ? c->d->launch + bytes / (c->d->reach * c->d->bandwidth) : 0; }
+
+static double product(const struct train_case *c, enum number what, double batch, double M, double N, double K)
+{
+    const struct product_device d = device_product(c->d, what);
+    return product_seconds(&d, batch, ceil(M), ceil(N), ceil(K), number_bytes(what));
+}
+
+/* c[N,K] += a product, in fp32 where gradients are: what is read and written again goes on beside the sums. */
+static double gradient_product(const struct train_case *c, enum number what, double batch, double M, double N, double K)
+{
+    const double operands = number_bytes(what) * (M * K + N * K), sums = 2. * c->job->gradient_bytes * M * N;
+    return fmax(product(c, what, batch, M, N, K), pass(c, batch * (operands + sums)));
+}
+
+/* n devices, `apart` from each other in the order of devices: so many of a node are in a group. */
+static double together(const struct train_case *c, enum collective what, double bytes, int n, int apart)
+{
+    struct device d = *c->d;
+    if (n <= 1 || bytes <= 0)
+        return 0;
+    d.node = d.node / apart > 1 ? d.node / apart : 1;
+    return collective_seconds(&d, what, bytes, n);
+}
+
+/* What of `sent` is not hidden behind `work`, and what the units that it takes cost there. */
+static double not_hidden(const struct train_case *c, double sent, double work)
+{
+    const double units = c->d->units > TRAIN_CHANNELS ? (double)TRAIN_CHANNELS / c->d->units : 1;
+    return fmax(0, sent - work) + fmin(sent, work) * units;
+}
+
+/* ---- products ---- */
+
+struct share { double batch, rows, N, K; };
+static struct share share_of(const struct train_case *c, const struct train_product *p)
+{
+    const int E = c->m->config.n_expert;
+    struct share s = { 1, c->T, p->N, p->K };
+    const bool whole = p->split == SPLIT_NONE || (p->expert && c->l->ep > 1);
+    *(p->split == SPLIT_COLUMNS ? &s.K : &s.N) /= whole ? 1 : c->l->tp;
+    if (p->expert)                                       /* ep devices send theirs here */
+        s.batch = E / c->l->ep, s.rows = c->T / (whole ? c->stream : 1) * c->l->ep * c->m->config.top_k / E * c->job->imbalance;
+    if (p->split == SPLIT_NONE)                          /* on what a device has of the stream */
+        s.rows /= c->stream;
+    return s;
+}
+
+/* fp8 operands are made from bf16 ones, as they are and transposed: an input once, a gradient once; weights once for all micro-batches. */
+static double cast(const struct train_case *c, double numbers) { return c->job->compute == NUMBER_FP8 ? pass(c, 4 * numbers) : 0; }
+
+static double adapters(const struct train_case *c, const struct train_product *p, const struct share *s, bool backward)
+{
+    const double r = c->job->lora_rank;
+    if (!r || p->expert || p->split == SPLIT_NONE)
+        return 0;
+    const enum number w = wide(c);
+    const double once = product(c, w, 1, s->rows, r, s->K) + product(c, w, 1, s->rows, s->N, r);
+    return !backward ? once : once + gradient_product(c, w, 1, r, s->K, s->rows) + gradient_product(c, w, 1, s->N, r, s->rows);
+}
+
+struct products { double forward, dx, dw, dx_rows, dw_rows, casts, casts_back; };      /* _rows: of products whose rows are divided */
+static struct products products(const struct train_case *c, const struct train_layer *l)
+{
+    struct products t = { 0 };
+    for (int i = 0; i < l->n_product; i++) {
+        const struct train_product *p = &l->product[i];
+        const struct share s = share_of(c, p);
+        const bool router = l->experts && p->N == c->m->config.n_expert && p->split == SPLIT_NONE;
+        const enum number what = router ? wide(c) : c->job->compute;
+        const double dx = product(c, what, s.batch, s.rows, s.K, s.N), dw = c->job->lora_rank ? 0 : gradient_product(c, what, s.batch, s.N, s.K, s.rows);
+        t.forward += product(c, what, s.batch, s.rows, s.N, s.K) + adapters(c, p, &s, false);
+        t.dx += dx + adapters(c, p, &s, true), t.dw += dw;
+        t.casts += cast(c, s.batch * (s.rows * s.K + s.N * s.K / c->micros)), t.casts_back += cast(c, s.batch * s.rows * s.N);
+        if (p->split == SPLIT_ROWS && !(p->expert && c->l->ep > 1))
+            t.dx_rows += dx, t.dw_rows += dw;
+        if (p->bias && !c->job->lora_rank)
+            t.casts_back += pass(c, train_element(c) * s.batch * s.rows * s.N);      /* its gradient: a sum over rows */
+    }
+    return t;
+}
+
+/* ---- attention ---- */
+
+/* Keys that a row sees on average, in blocks of 128 as kernels go. */
+static double seen(const struct train_case *c, const struct train_layer *l)
+{
+    return fmin(c->job->ctx, facts_seen(&c->m->facts, c->job->ctx, l->window) + 64);
+}
+
+/* of[0]: forward, of[1]: backward. */
+static void attention_products(const struct train_case *c, const struct train_layer *l, double of[2])
+{
+    const struct config *k = &c->m->config;
+    const double batch = (double)k->n_head / c->l->tp * c->l->micro, S = c->job->ctx;
+    if (c->job->separate) {
+        of[0] = product(c, wide(c), batch, S, S, k->d_head) + product(c, wide(c), batch, S, k->d_v, S);
+        of[1] = 2 * of[0];
+        return;
+    }
+    const struct product_device d = device_product(c->d, wide(c));
+    const double flops = batch * S * seen(c, l) * 2 * (k->d_head + k->d_v), rate = d.mma * d.peak * 2 / number_bytes(wide(c));
+    of[0] = d.launch + flops / (FLASH_FORWARD * rate);
+    of[1] = 2 * d.launch + 2.5 * flops / (FLASH_BACKWARD * rate);        /* scores are made again */
+}
+
+/* Softmax and dropout of scores, where they are kernels of their own: scores, probabilities and what is kept of them in 2 bytes, masks in 1. */
+static void attention_passes(const struct train_case *c, double of[2])
+{
+    const struct config *k = &c->m->config;
+    const double E = train_element(c), scores = (double)k->n_head / c->l->tp * c->T * c->job->ctx;
+    of[0] = of[1] = 0;
+    if (!c->job->separate)
+        return;
+    of[0] = pass(c, 2 * E * scores) + (k->dropout > 0 ? pass(c, (2 * E + 1) * scores) : 0);
+    of[1] = pass(c, 3 * E * scores) + (k->dropout > 0 ? pass(c, (2 * E + 1) * scores) : 0);
+}
+
+/* ---- passes over activations: norms, sums, activation, rotation, experts' rows ---- */
+
+/* What the activation of an MLP or of experts writes. */
+static double numbers_inside(const struct train_case *c, const struct train_layer *l)
+{
+    const struct config *k = &c->m->config;
+    return c->T / c->l->tp * (l->experts ? k->top_k * c->job->imbalance * k->d_ff_expert + k->d_ff_shared : k->d_ff);
+}
+
+static void passes(const struct train_case *c, const struct train_layer *l, double of[2])
+{
+    const struct config *k = &c->m->config;
+    const double E = train_element(c), C = c->T * k->d_model / c->stream, turned = c->T * (k->n_head + k->n_kv_head) * k->d_head / c->l->tp;
+    const int norms = k->place == PLACE_BOTH ? 4 : 2, sums = k->parallel ? 1 : 2;
+    const double inside = numbers_inside(c, l);
+    of[0] = norms * pass(c, 2 * E * C) + sums * pass(c, 3 * E * C + (k->dropout > 0 ? C : 0)) + pass(c, (config_gated(k) ? 3 : 2) * E * inside);
+    /* of a norm: input, gradient, result; then into the gradient that goes past it.  Of a sum: its dropout. */
+    of[1] = norms * (pass(c, 3 * E * C) + pass(c, 3 * E * C)) + pass(c, (config_gated(k) ? 5 : 3) * E * inside);
+    of[1] += k->dropout > 0 ? sums * pass(c, (2 * E + 1) * C) : 0;
+    if (c->job->separate)                                /* heads' results into rows */
+        of[0] += pass(c, 2 * E * c->T * train_width_out(k) / c->l->tp), of[1] += pass(c, 2 * E * c->T * train_width_out(k) / c->l->tp);
+    if (k->pos == POS_ROPE)
+        of[0] += pass(c, 2 * E * turned), of[1] += pass(c, 2 * E * turned);
+    if (k->qk_norm != QK_NORM_NONE)
+        of[0] += pass(c, 2 * E * turned), of[1] += pass(c, 3 * E * turned);
+    if (k->kv_rank)                                      /* norms of latents, and heads' queries and keys joined of two parts */
+        of[0] += pass(c, 2 * E * c->T * (k->q_rank + k->kv_rank)) + pass(c, 2 * E * c->T * train_width_qkv(k) / c->l->tp),
+        of[1] += pass(c, 3 * E * c->T * (k->q_rank + k->kv_rank)) + pass(c, 2 * E * c->T * train_width_qkv(k) / c->l->tp);
+    if (l->experts) {                                    /* rows to experts and back: sorted, sent and sorted, summed by gates */
+        const double rows = (c->l->ep > 1 ? C : c->T * k->d_model) * k->top_k, sorts = c->l->ep > 1 ? 2 : 1;
+        of[0] += pass(c, 14 * 4. * c->T * k->n_expert / c->stream) + sorts * pass(c, 2 * E * rows) + sorts * pass(c, 2 * E * rows);
+        of[1] += pass(c, 10 * 4. * c->T * k->n_expert / c->stream) + sorts * pass(c, 2 * E * rows) + sorts * pass(c, 3 * E * rows);
+    }
+}
+
+/* ---- collectives within a layer ---- */
+
+/* Forward: what comes before products whose rows are divided, and after those whose columns are.  Backward, as Megatron-LM: the gradient of their
+ * input is summed while their weights' gradient is made; with the stream divided their input is gathered once more while the
+ * input's gradient is made, and only gathering the output's gradient waits. */
+static void tensor(const struct train_case *c, const struct train_layer *l, const struct products *p, double of[2])
+{
+    const double size = train_element(c) * c->T * c->m->config.d_model;
+    const int tp = c->l->tp, whole = l->experts && c->l->ep > 1 && !c->m->config.d_ff_shared;      /* what is whole needs no sum */
+    const double times = c->m->config.parallel ? 1 : 2 - whole;
+    if (!c->l->sequence) {
+        const double sum = times * together(c, ALL_REDUCE, size, tp, 1);
+        of[0] = sum, of[1] = not_hidden(c, sum, p->dw_rows);
+        return;
+    }
+    const double gather = times * together(c, ALL_GATHER, size, tp, 1), scatter = times * together(c, REDUCE_SCATTER, size, tp, 1);
+    of[0] = gather + scatter;
+    of[1] = gather + not_hidden(c, gather, p->dx_rows) + not_hidden(c, scatter, p->dw_rows);
+}
+
+/* Nodes of n that k chosen experts lie on, on average: of all, or of those that a choice by groups leaves. */
+static double distinct_nodes(const struct config *k, double n)
+{
+    const double left = k->n_group > 1 ? fmax(n * k->n_group_chosen / k->n_group, fmin(n, k->n_group_chosen)) : n;
+    return left * (1 - pow(1 - 1 / left, k->top_k));
+}
+
+/* Rows to their experts and back.  A row goes once to each node that has one of its experts, and on from there by the links, at the same time. */
+static double experts(const struct train_case *c)
+{
+    const struct config *k = &c->m->config;
+    const double row = train_element(c) * c->T / c->stream * k->d_model * c->job->imbalance;
+    const int node = c->d->node > 1 ? c->d->node : 1, inside = c->l->ep < node ? c->l->ep : node, nodes = (c->l->ep + inside - 1) / inside;
+    const double within = together(c, ALL_TO_ALL, row * k->top_k, inside, 1);
+    return 2 * (nodes == 1 ? within : fmax(within, together(c, ALL_TO_ALL, row * distinct_nodes(k, nodes), nodes, node)));
+}
+
+/* What is made again of norms and activations. */
+static double cheap_again(const struct train_case *c, const struct train_layer *l)
+{
+    const struct config *k = &c->m->config;
+    const double E = train_element(c), C = c->T * k->d_model / c->stream;
+    return (k->place == PLACE_BOTH ? 4 : 2) * pass(c, 2 * E * C) + pass(c, (config_gated(k) ? 3 : 2) * E * numbers_inside(c, l));
+}
+
+/* ---- layers and ends ---- */
+
+static void layer_time(const struct train_case *c, const struct train_layer *l, struct train_layer_time *t)
+{
+    const struct products p = products(c, l);
+    double attention[2], scores[2], other[2], sent[2];
+    attention_products(c, l, attention), attention_passes(c, scores), passes(c, l, other), tensor(c, l, &p, sent);
+    memset(t, 0, sizeof *t);
+    for (int back = 0; back < 2; back++) {
+        double *of = back ? t->backward : t->forward;
+        of[TRAIN_TIME_PRODUCTS] = back ? p.dx + p.dw : p.forward;
+        of[TRAIN_TIME_ATTENTION] = attention[back] + scores[back];
+        of[TRAIN_TIME_PASSES] = other[back] + (back ? p.casts_back : p.casts);
+        of[TRAIN_TIME_TENSOR] = sent[back];
+        of[TRAIN_TIME_EXPERTS] = l->experts && c->l->ep > 1 ? experts(c) : 0;
+    }
+    if (c->job->hide_experts) {
+        const double forward = t->forward[TRAIN_TIME_PRODUCTS] + t->forward[TRAIN_TIME_ATTENTION];
+        const double backward = t->backward[TRAIN_TIME_PRODUCTS] + t->backward[TRAIN_TIME_ATTENTION];
+        t->forward[TRAIN_TIME_EXPERTS] = not_hidden(c, t->forward[TRAIN_TIME_EXPERTS], backward);
+        t->backward[TRAIN_TIME_EXPERTS] = not_hidden(c, t->backward[TRAIN_TIME_EXPERTS], forward);
+    }
+    if (c->l->recompute == TRAIN_RECOMPUTE_FULL)
+        memcpy(t->again, t->forward, sizeof t->again);
+    if (c->l->recompute == TRAIN_RECOMPUTE_CHEAP)
+        t->again[TRAIN_TIME_PASSES] = cheap_again(c, l);
+    if ((c->l->recompute == TRAIN_RECOMPUTE_ATTENTION || c->l->recompute == TRAIN_RECOMPUTE_CHEAP) && c->job->separate)
+        t->again[TRAIN_TIME_ATTENTION] = t->forward[TRAIN_TIME_ATTENTION];
+}
+
+/* The table of tokens, the head and the loss.  Separate kernels of the loss go over logits in fp32: to floats, maximum, difference, exponential, sum,
+ * quotient, gradient, and back; a fused one reads logits twice and writes their gradient. */
+static void ends_time(const struct train_case *c, struct train_layer_time *t)
+{
+    const double E = train_element(c), C = c->m->config.d_model, V = ceil((double)c->m->config.vocab_size / c->l->tp), logits = c->T * V;
+    const enum number w = wide(c);
+    memset(t, 0, sizeof *t);
+    t->forward[TRAIN_TIME_PRODUCTS] = product(c, w, 1, c->T, V, C);
+    t->backward[TRAIN_TIME_PRODUCTS] = product(c, w, 1, c->T, C, V) + (c->job->lora_rank ? 0 : gradient_product(c, w, 1, V, C, c->T));
+    t->forward[TRAIN_TIME_PASSES] = pass(c, (c->job->separate ? 42 : E) * logits) + pass(c, 2 * E * c->T * C / c->stream);
+    t->backward[TRAIN_TIME_PASSES] = pass(c, (c->job->separate ? 14 : 2 * E) * logits) + pass(c, 3 * E * c->T * C / c->stream);
+    t->forward[TRAIN_TIME_TENSOR] = together(c, c->l->sequence ? ALL_GATHER : ALL_REDUCE, c->l->sequence ? E * c->T * C : 8 * c->T, c->l->tp, 1);
+    t->backward[TRAIN_TIME_TENSOR] = together(c, c->l->sequence ? REDUCE_SCATTER : ALL_REDUCE, E * c->T * C, c->l->tp, 1);
+}
+
+void train_times(const struct train_case *c, struct train_times *t)
+{
+    for (int i = 0; i < c->m->n_kind; i++)
+        layer_time(c, &c->m->kind[i], &t->layer[i]);
+    ends_time(c, &t->ends);
+}
+
+/* ---- a step ---- */
+
+/* To the next stage and, backward, to the one before: each device sends its share of the stream, which is put together again within the tensor group. */
+static double sends(const struct train_case *c)
+{
+    const struct train_layout *l = c->l;
+    const double bytes = train_element(c) * c->T * c->m->config.d_model;
+    if (l->pp == 1)
+        return 0;
+    const double one = together(c, SEND, bytes / l->tp, 2, l->tp * l->dp) + (l->sequence ? 0 : together(c, ALL_GATHER, bytes, l->tp, 1));
+    return 2 * one * l->interleave;
+}
+
+/* Of one micro-batch on a stage, forward and backward. */
+static double stage_seconds(const struct train_case *c, const struct train_times *t, const struct train_stage *s, double part[N_TRAIN_TIME], double *backward)
+{
+    const double again = train_again_share(c, s);
+    memset(part, 0, N_TRAIN_TIME * sizeof *part);
+    *backward = 0;
+    for (int j = 0; j < N_TRAIN_TIME; j++) {
+        for (int i = 0; i < c->m->n_kind; i++) {
+            const struct train_layer_time *l = &t->layer[i];
+            part[j] += s->kind[i] * (l->forward[j] + l->backward[j] + again * l->again[j]);
+            *backward += s->kind[i] * (l->backward[j] + again * l->again[j]);
+        }
+        part[j] += s->last ? t->ends.forward[j] + t->ends.backward[j] : 0;
+    }
+    if (s->first) {                                      /* rows of the table, of which each device of a tensor group has some */
+        const double rows = train_element(c) * c->T * c->m->config.d_model;
+        part[TRAIN_TIME_PASSES] += pass(c, 2 * rows / c->stream) + pass(c, 3 * rows / c->stream);
+        part[TRAIN_TIME_TENSOR] += together(c, c->l->sequence ? REDUCE_SCATTER : ALL_REDUCE, rows, c->l->tp, 1);
+    }
+    part[TRAIN_TIME_PIPELINE] += sends(c);
+    return train_sum(part);
+}
+
+/* ZeRO 0: sums of gradients; 1: sums of shares, then weights; 2: sums after each micro-batch, as shares alone are kept; 3: weights before each pass of each
+ * micro-batch, shares of sums after each. */
+static double copies_seconds(const struct train_case *c, const struct train_stage *s, double stage, double backward)
+{
+    const struct train_layout *l = c->l;
+    const struct train_held learned = train_learned(c, s), all = train_held(c, s);
+    const struct { double learned, all; int n, apart; } sets[2] = { { learned.dense, all.dense, l->dp, l->tp },
+                                                                    { learned.experts, all.experts, train_expert_copies(l), train_expert_share(l) } };
+    const double held = c->job->lora_rank ? c->job->frozen_bytes : train_element(c), times = l->zero == 2 ? c->micros : 1;
+    double sums = 0, weights = 0;
+    for (int i = 0; i < 2; i++) {
+        sums += together(c, l->zero ? REDUCE_SCATTER : ALL_REDUCE, sets[i].learned * c->job->gradient_bytes, sets[i].n, sets[i].apart);
+        if (l->zero)
+            weights += together(c, ALL_GATHER, l->zero == 3 ? sets[i].all * held : sets[i].learned * train_element(c), sets[i].n, sets[i].apart);
+    }
+    if (l->zero == 3)
+        return c->micros * (c->job->alone ? 2 * weights + sums : not_hidden(c, 2 * weights + sums, stage));
+    return c->job->alone ? times * sums + weights : times * not_hidden(c, sums, backward) + not_hidden(c, weights, stage - backward);
+}
+
+/* Passes over what is learned: gradients set to 0, their norm, Adam's three numbers read and written, weights rounded; clipping, and fp16's scale, in passes of
+ * their own where kernels are separate. */
+static double optimiser_seconds(const struct train_case *c, const struct train_stage *s)
+{
+    const struct train_held h = train_learned(c, s);
+    const double G = c->job->gradient_bytes;
+    const double own = c->l->zero ? h.dense / c->l->dp + h.experts / train_expert_copies(c->l) : h.dense + h.experts;
+    const double clip = c->job->separate ? 2 * G + 4 : 0, scale = c->job->scaled ? 2 * G : 0;
+    return pass(c, (h.dense + h.experts) * G) + pass(c, own * (G + scale + clip + G + 24 + 2));
+}
+
+/* Both ends have the tied table, and the sum of its gradient. */
+static double tied_seconds(const struct train_case *c)
+{
+    const bool tied = c->m->head <= 0 && c->l->pp > 1 && !c->job->lora_rank;
+    return tied ? together(c, ALL_REDUCE, c->m->embed / c->l->tp * c->job->gradient_bytes, 2, c->l->tp * c->l->dp * (c->l->pp - 1)) : 0;
+}
+
+void train_time(const struct train_case *c, const struct train_times *t, struct train_plan *p)
+{
+    struct train_stage slowest = { 0 };
+    double slow = 0, slow_backward = 0, all = 0;
+    for (int i = 0; i < c->l->pp; i++) {
+        const struct train_stage s = train_stage(c, i);
+        double part[N_TRAIN_TIME], backward;
+        const double seconds = stage_seconds(c, t, &s, part, &backward);
+        all += seconds;
+        if (seconds <= slow)
+            continue;
+        slow = seconds, slow_backward = backward, slowest = s;
+        for (int j = 0; j < N_TRAIN_TIME; j++)
+            p->time[j] = c->micros * part[j];
+    }
+    p->time[TRAIN_TIME_BUBBLE] = (all - slow) / c->l->interleave;      /* the first micro-batch comes through all other stages, a piece at a time */
+    p->time[TRAIN_TIME_DATA] = copies_seconds(c, &slowest, slow, slow_backward) + tied_seconds(c);
+    p->time[TRAIN_TIME_OPTIMISER] = optimiser_seconds(c, &slowest);
+    p->seconds = train_sum(p->time);
+}

@@ -1,0 +1,462 @@
+/* What training takes: impossible layouts and jobs first, then models by the papers' formulas (tests/golden/plan_train.json, by tools/golden/plan_train.py),
+   then
+ * what must hold for any model, the search, and iterations that others measured. */
+#include <math.h>
+#include "../test.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "plan/published.h"
+#include "plan/train.h"
+
+static struct err err;
+
+static void near_to(double got, double want, double within, const char *what)
+{
+    if (!(fabs(got - want) <= within * fabs(want)))
+        fail_msg("%s: %.17g, expected %.17g", what, got, want);
+}
+#define NEAR(got, want) near_to((got), (want), 1e-12, #got)
+
+static void model_of(struct train_model *m, const char *text)
+{
+    struct config c;
+    OK(config_parse(&c, text, strlen(text), "test", NULL, &err));
+    OK(train_model_init(m, &c, &err));
+}
+
+/* 12 layers, 4 heads of 32 with 2 of keys, 256 inside: 64 divides nothing. */
+#define LLAMA "{\"model_type\":\"llama\",\"vocab_size\":1000,\"hidden_size\":128,\"intermediate_size\":256,\"num_hidden_layers\":12," \
+    "\"num_attention_heads\":4," \
+    "\"num_key_value_heads\":2,\"max_position_embeddings\":512,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0," \
+    "\"hidden_act\":\"silu\",\"tie_word_embeddings\":false}"
+#define MOE "{\"model_type\":\"olmoe\",\"vocab_size\":1000,\"hidden_size\":128,\"intermediate_size\":96,\"num_hidden_layers\":4,\"num_attention_heads\":4," \
+    "\"num_key_value_heads\":4,\"num_experts\":8,\"num_experts_per_tok\":2,\"max_position_embeddings\":512,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0," \
+    "\"hidden_act\":\"silu\",\"tie_word_embeddings\":false}"
+
+static const struct train_layout alone = { .tp = 1, .pp = 1, .dp = 1, .ep = 1, .interleave = 1, .micro = 1 };
+
+static const struct device *device(const char *name)
+{
+    const struct device *d = device_find(name, &err);
+    if (!d)
+        fail_msg("%s", err.msg);
+    return d;
+}
+
+/* ---- what is impossible says what would be possible ---- */
+
+static void refused(const struct train_model *m, const struct train_layout *l, double batch, const char *words)
+{
+    struct train_plan p;
+    const struct train_job job = { .batch = batch, .compute = NUMBER_BF16 };
+    assert_int_equal(plan_train(&p, m, &job, l, device("h100"), &err), ERR_USAGE);
+    if (!strstr(err.msg, words))
+        fail_msg("'%s' is not in: %s", words, err.msg);
+}
+
+static void impossible_layouts_name_those_that_are_possible(void **state)
+{
+    (void)state;
+    struct train_model dense, moe;
+    model_of(&dense, LLAMA), model_of(&moe, MOE);
+    const struct { const struct train_model *m; struct train_layout l; double batch; const char *words; } cases[] = {
+        { &dense, { 3, 1, 1, 1, 1, 0, 1, false, 0, 0 }, 64,
+            "tp 3 does not divide 4 heads, 2 heads of keys and values and 256 numbers inside the MLP: 1, 2, 4 are possible" },
+        { &dense, { 1, 13, 1, 1, 1, 0, 1, false, 0, 0 }, 64, "there are 12 layers: 1 to 12 are possible" },
+        { &dense, { 1, 3, 1, 1, 3, 0, 1, false, 0, 0 }, 63, "with pp 3 possible: 1, 2, 4" },
+        { &dense, { 1, 5, 1, 1, 2, 0, 1, false, 0, 0 }, 64, "with pp 5 possible: 1" },
+        { &dense, { 1, 4, 1, 1, 3, 0, 1, false, 0, 0 }, 63, "micro-batches in multiples of pp 4, but there are 63" },
+        { &dense, { 1, 1, 1, 1, 2, 0, 1, false, 0, 0 }, 64, "with pp 1 only 1 is possible" },
+        { &dense, { 1, 1, 8, 8, 1, 0, 1, false, 0, 0 }, 64, "there are 0 experts: only 1 is possible" },
+        { &moe, { 1, 1, 6, 6, 1, 0, 1, false, 0, 0 }, 64, "there are 8 experts: 1, 2, 4, 8 possible" },
+        { &moe, { 1, 1, 2, 4, 1, 0, 1, false, 0, 0 }, 64, "ep 4 does not divide the 2 devices of a stage" },
+        { &moe, { 2, 1, 2, 4, 1, 0, 1, false, 0, 0 }, 64, "with sequence, or one of the two 1" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 1, true, 0, 0 }, 64, "with tp of 1, 2, 4" },
+        { &dense, { 1, 2, 2, 1, 1, 2, 1, false, 0, 0 }, 64, "0 and 1 are possible" },
+        { &dense, { 1, 1, 2, 1, 1, 4, 1, false, 0, 0 }, 64, "0 to 3 are possible" },
+        { &dense, { 1, 1, 16, 1, 1, 0, 8, false, 0, 0 }, 64, "128 sequences a step, but a batch has 64: fewer copies, or a larger batch" },
+        { &dense, { 0, 1, 1, 1, 1, 0, 1, false, 0, 0 }, 64, "tp 0, expected 1 or more" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 0, false, 0, 0 }, 64, "micro-batch 0, expected 1 or more" },
+        { &dense, { 1, 1, 1, 1, 1, -1, 1, false, 0, 0 }, 64, "ZeRO stage -1" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 1, false, TRAIN_RECOMPUTE_CHEAP, 3 }, 64, "expected a number of layers with recompute full" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 1, false, 9, 0 }, 64, "recompute 9" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 1, false, 0, 0 }, 0, "a batch of 0 sequences" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 1, false, 0, 0 }, NAN, "a batch of nan sequences" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refused(cases[i].m, &cases[i].l, cases[i].batch, cases[i].words);
+}
+
+static void impossible_jobs_are_said(void **state)
+{
+    (void)state;
+    struct train_model m;
+    struct train_plan p;
+    model_of(&m, LLAMA);
+    const struct { struct train_job job; const char *words; } cases[] = {
+        { { .batch = 8, .compute = NUMBER_FP4 }, "training in fp4, expected f32, bf16 or fp8" }, { { .batch = 8, .compute = NUMBER_BF16, .ctx = -1 },
+            "sequences of -1 tokens" },
+        { { .batch = 8, .compute = NUMBER_BF16, .gradient_bytes = 3 }, "gradients of 3 bytes" }, { { .batch = 8, .compute = NUMBER_BF16, .imbalance = 0.5 },
+            "imbalance 0.5" },
+        { { .batch = 8, .compute = NUMBER_BF16, .lora_rank = -2 }, "adapters of rank -2" }, { { .batch = 8, .compute = NUMBER_BF16, .frozen_bytes = 5 },
+            "weights of 5 bytes" },
+        { { .batch = INFINITY, .compute = NUMBER_BF16 }, "a batch of inf" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(plan_train(&p, &m, &cases[i].job, &alone, device("h100"), &err), ERR_USAGE);
+        if (!strstr(err.msg, cases[i].words))
+            fail_msg("'%s' is not in: %s", cases[i].words, err.msg);
+        assert_int_equal(plan_train_best(&p, 1, &m, &cases[i].job, device("h100"), 8, &err), ERR_USAGE);
+    }
+}
+
+static void encoders_are_refused(void **state)
+{
+    (void)state;
+    struct config c;
+    struct train_model m;
+    OK(config_load(&c, "tests/golden/olmoe", NULL, &err));
+    c.n_label = 3;
+    assert_int_equal(train_model_init(&m, &c, &err), ERR_UNSUPPORTED);
+}
+
+/* ---- memory ---- */
+
+/* Layers one by one, and everything outside them, are the model: of all published ones. */
+static void layers_and_ends_have_all_the_numbers_of_the_model(void **state)
+{
+    (void)state;
+    struct published *models;
+    int n;
+    OK(published_list(&models, &n, &err));
+    assert_true(n >= 12);
+    for (int i = 0; i < n; i++) {
+        struct config c;
+        struct train_model m;
+        OK(published_config(&c, models[i].name, &err));
+        OK(train_model_init(&m, &c, &err));
+        double sum = m.embed + m.head + m.others;
+        int layers = 0;
+        for (int k = 0; k < m.n_kind; k++) {
+            const struct train_numbers of = train_layer_numbers(&m, &m.kind[k]);
+            sum += m.kind[k].n * (of.whole + of.divided + of.experts), layers += m.kind[k].n;
+        }
+        near_to(sum, m.facts.params, 0, models[i].name);
+        assert_int_equal(layers, c.n_layer);
+    }
+    mem_free(models);
+}
+
+static struct train_plan plan_of(const struct train_model *m, struct train_job job, struct train_layout l, const struct device *d)
+{
+    struct train_plan p;
+    OK(plan_train(&p, m, &job, &l, d, &err));
+    return p;
+}
+
+static double state_of(const struct train_plan *p) { return p->memory[TRAIN_MEMORY_WEIGHTS] + p->memory[TRAIN_MEMORY_GRADIENTS]
+    + p->memory[TRAIN_MEMORY_OPTIMISER]; }
+
+static void zero_divides_what_its_paper_says(void **state)
+{
+    (void)state;
+    struct train_model m;
+    json_t *golden, *row;
+    size_t i;
+    model_of(&m, LLAMA);
+    OK(tree_load(&golden, "tests/golden/plan_train.json", 1 << 20, &err));
+    json_array_foreach(json_object_get(golden, "state"), i, row) {
+        struct train_layout l = alone;
+        l.zero = (int)tree_number_at(row, "zero"), l.dp = (int)tree_number_at(row, "copies");
+        const struct train_plan p = plan_of(&m, (struct train_job){ .batch = 64, .compute = NUMBER_BF16, .gradient_bytes = (int)tree_number_at(row,
+            "gradient_bytes") }, l, device("h100"));
+        NEAR(state_of(&p), m.facts.params * tree_number_at(row, "bytes"));
+    }
+    json_decref(golden);
+    const struct train_plan f32 = plan_of(&m, (struct train_job){ .batch = 1, .compute = NUMBER_F32 }, alone, device("h100"));
+    NEAR(state_of(&f32), 16 * m.facts.params);
+}
+
+static void adapters_alone_have_gradients(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, LLAMA);
+    const struct train_plan p = plan_of(&m, (struct train_job){ .batch = 1, .compute = NUMBER_BF16, .lora_rank = 8, .frozen_bytes = 0.5 }, alone,
+                                        device("h100"));
+    const double numbers = 12 * 8 * ((128 + 256) + (128 + 128) + (128 + 512) + (256 + 128));      /* qkv, o, gate and up, down: rank times rows and columns */
+    NEAR(p.memory[TRAIN_MEMORY_WEIGHTS], 0.5 * m.facts.params + 2 * numbers);
+    NEAR(p.memory[TRAIN_MEMORY_GRADIENTS], 4 * numbers);
+    NEAR(p.memory[TRAIN_MEMORY_OPTIMISER], 12 * numbers);
+    NEAR(p.flops_palm, facts_train_flops(&m.facts, 512, FLOPS_PALM) - 2 * m.facts.products);
+}
+
+static void experts_lie_whole_on_those_that_divide_them(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, MOE);
+    const double experts = m.facts.part[FACTS_EXPERTS], rest = m.facts.params - experts;
+    struct train_layout l = alone;
+    l.dp = 8, l.ep = 4, l.zero = 1;
+    const struct train_job job = { .batch = 64, .compute = NUMBER_BF16 };
+    struct train_plan p = plan_of(&m, job, l, device("h100"));
+    NEAR(state_of(&p), rest * (6 + 12 / 8.) + experts / 4 * (6 + 12 / 2.));      /* two devices have the same experts */
+    l.tp = 4, l.ep = 8, l.sequence = true;
+    p = plan_of(&m, job, l, device("h100"));
+    /* dp 8 of the rest, tp * dp / ep = 4 of experts */
+    NEAR(p.memory[TRAIN_MEMORY_OPTIMISER], p.memory[TRAIN_MEMORY_GRADIENTS] / 4 * 12 / 8 + experts / 8 * 12 * (1 / 4. - 1 / 8.));
+}
+
+static void memory_and_operations_are_those_of_the_papers(void **state)
+{
+    (void)state;
+    json_t *golden, *row;
+    size_t i;
+    OK(tree_load(&golden, "tests/golden/plan_train.json", 1 << 20, &err));
+    json_array_foreach(json_object_get(golden, "models"), i, row) {
+        char text[300];
+        struct train_model m;
+        const char *again = tree_text_at(row, "recompute");
+        snprintf(text, sizeof text, "{\"model_type\":\"gpt2\",\"vocab_size\":51200,\"n_positions\":2048,\"n_embd\":%g,\"n_layer\":%g,\"n_head\":%g}",
+                 tree_number_at(row, "hidden"),
+                 tree_number_at(row, "layers"), tree_number_at(row, "heads"));
+        model_of(&m, text);
+        const struct train_layout l = { .tp = 8, .pp = (int)tree_number_at(row, "pp"), .dp = 1, .ep = 1, .interleave = (int)tree_number_at(row, "interleave"),
+            .micro = (int)tree_number_at(row, "micro"),
+            .sequence = json_is_true(json_object_get(row, "sequence")), .recompute = !strcmp(again, "full") ? TRAIN_RECOMPUTE_FULL : !strcmp(again, "none")
+                ? TRAIN_RECOMPUTE_NONE : TRAIN_RECOMPUTE_ATTENTION };
+        const struct train_job job = { .batch = tree_number_at(row, "batch"), .compute = NUMBER_BF16, .separate = true };
+        const struct train_plan p = plan_of(&m, job, l, device("a100"));
+        const double tokens = job.batch * 2048, peak = 312e12 * p.n * p.seconds;
+        near_to(p.memory[TRAIN_MEMORY_ACTIVATIONS], tree_number_at(row, "activations"), 1e-12, "activations");
+        near_to(m.facts.params, tree_number_at(row, "parameters"), 1e-12, "parameters");
+        near_to(p.flops_palm * tokens, tree_number_at(row, "flops"), 1e-12, "operations");
+        near_to(p.mfu_palm, tree_number_at(row, "flops") / peak, 1e-12, "MFU");
+        if (l.recompute == TRAIN_RECOMPUTE_FULL)         /* the paper's has the head computed again, which neither does */
+            near_to(p.hfu * peak, tree_number_at(row, "flops_again"), 2e-3, "HFU");
+    }
+    json_decref(golden);
+}
+
+static void as_much_is_computed_again_as_is_asked(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, LLAMA);
+    struct train_layout l = alone;
+    const struct train_job job = { .batch = 1, .compute = NUMBER_BF16 };
+    const double none = plan_of(&m, job, l, device("h100")).memory[TRAIN_MEMORY_ACTIVATIONS];
+    l.recompute = TRAIN_RECOMPUTE_CHEAP;
+    const double cheap = plan_of(&m, job, l, device("h100")).memory[TRAIN_MEMORY_ACTIVATIONS];
+    l.recompute = TRAIN_RECOMPUTE_FULL;
+    const struct train_plan full = plan_of(&m, job, l, device("h100"));
+    NEAR(none - cheap, 12 * 512 * 2. * (2 * 128 + 256));      /* layers, tokens, bytes: outputs of two norms and of the activation */
+    l.again = 6;
+    const struct train_plan half = plan_of(&m, job, l, device("h100"));
+    NEAR(half.memory[TRAIN_MEMORY_ACTIVATIONS], (none + full.memory[TRAIN_MEMORY_ACTIVATIONS]) / 2);
+    assert_true(half.seconds < full.seconds);
+    l.again = 99;
+    NEAR(plan_of(&m, job, l, device("h100")).seconds, full.seconds);
+}
+
+/* ---- time ---- */
+
+/* A device that does all twice as fast takes half the time: nothing else is in it. */
+static void twice_the_device_is_half_the_time(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, MOE);
+    struct device fast = *device("mi300x");
+    for (int i = 0; i < N_NUMBER; i++)
+        fast.peak[i] *= 2;
+    fast.bandwidth *= 2, fast.link *= 2, fast.link_pair *= 2, fast.launch /= 2, fast.tile /= 2;
+    const struct train_layout layouts[] = { alone, { 4, 1, 2, 2, 1, 1, 2, true, TRAIN_RECOMPUTE_FULL, 0 }, { 1, 2, 2, 1, 2, 1, 1, false,
+        TRAIN_RECOMPUTE_CHEAP, 0 }, { 1, 1, 8, 4, 1, 3, 1, false, 0, 0 } };
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        const struct train_job job = { .batch = 64, .compute = NUMBER_FP8, .separate = i % 2 };
+        const struct train_plan slow = plan_of(&m, job, layouts[i], device("mi300x")), quick = plan_of(&m, job, layouts[i], &fast);
+        /* collectives have steps of their own */
+        for (int j = 0; j < N_TRAIN_TIME; j++)
+            if (j != TRAIN_TIME_TENSOR && j != TRAIN_TIME_EXPERTS && j != TRAIN_TIME_PIPELINE && j != TRAIN_TIME_DATA && j != TRAIN_TIME_BUBBLE)
+                near_to(quick.time[j], slow.time[j] / 2, 1e-12, train_time_name((enum train_time_part)j));
+    }
+}
+
+static void parts_add_up_and_have_names(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, MOE);
+    const struct train_plan p = plan_of(&m, (struct train_job){ .batch = 64, .compute = NUMBER_BF16 }, (struct train_layout){ 2, 2, 4, 8, 2, 1, 1, true,
+        TRAIN_RECOMPUTE_FULL, 0 }, device("h100"));
+    double seconds = 0, bytes = 0;
+    for (int i = 0; i < N_TRAIN_TIME; i++)
+        assert_true(p.time[i] > 0 && strlen(train_time_name((enum train_time_part)i)) > 3), seconds += p.time[i];
+    for (int i = 0; i < N_TRAIN_MEMORY; i++)
+        assert_true(p.memory[i] > 0 && strlen(train_memory_name((enum train_memory_part)i)) > 3), bytes += p.memory[i];
+    for (int i = 0; i < N_TRAIN_RECOMPUTE; i++)
+        assert_true(strlen(train_recompute_name((enum train_recompute)i)) > 3);
+    NEAR(p.seconds, seconds), NEAR(p.bytes, bytes);
+    NEAR(p.tokens_second, 64 * 512 / seconds), NEAR(p.micros, 16);
+    NEAR(p.joules_token, 16 * device("h100")->watts / p.tokens_second), NEAR(p.usd_mtoken, 16 * device("h100")->price / 3600 / p.tokens_second * 1e6);
+}
+
+static void pieces_of_stages_divide_the_wait_for_them(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, LLAMA);
+    struct train_layout l = { 1, 3, 1, 1, 1, 0, 1, false, 0, 0 };
+    const struct train_job job = { .batch = 12, .compute = NUMBER_BF16 };
+    struct device free_links = *device("h100");
+    free_links.link_latency = 0, free_links.link = free_links.link_pair = 1e30;
+    const double whole = plan_of(&m, job, l, &free_links).time[TRAIN_TIME_BUBBLE];
+    l.interleave = 4;
+    NEAR(plan_of(&m, job, l, &free_links).time[TRAIN_TIME_BUBBLE], whole / 4);
+    l.interleave = 1;
+    const struct train_plan many = plan_of(&m, (struct train_job){ .batch = 1200, .compute = NUMBER_BF16 }, l, &free_links);
+    NEAR(many.time[TRAIN_TIME_BUBBLE], whole);           /* once a step, however many micro-batches */
+}
+
+/* Iterations of Megatron-LM on A100s: table 5 of arXiv:2205.05198, seconds.  Nothing is fitted to them. */
+static void measured_iterations_are_met(void **state)
+{
+    (void)state;
+    static const struct { int d_model, n_head, n_layer, pp, interleave, micro, batch; double full, selective; } rows[] = {
+        { 6144, 64, 48, 1, 1, 4, 4, 1.42, 1.10 }, { 12288, 96, 96, 8, 3, 1, 64, 18.13, 13.75 }, { 20480, 128, 105, 35, 3, 1, 280, 49.05, 37.83 },
+            { 25600, 160, 128, 64, 1, 1, 512, 94.42, 71.49 },
+    };
+    double sum = 0;
+    for (int i = 0; i < 8; i++) {
+        const double measured = i % 2 ? rows[i / 2].selective : rows[i / 2].full;
+        char text[300];
+        struct train_model m;
+        snprintf(text, sizeof text, "{\"model_type\":\"gpt2\",\"vocab_size\":51200,\"n_positions\":2048,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":%d}",
+                 rows[i / 2].d_model, rows[i / 2].n_layer, rows[i / 2].n_head);
+        model_of(&m, text);
+        const struct train_layout l = { 8, rows[i / 2].pp, 1, 1, rows[i / 2].interleave, 0, rows[i / 2].micro, i % 2, i % 2 ? TRAIN_RECOMPUTE_ATTENTION
+            : TRAIN_RECOMPUTE_FULL, 0 };
+        const struct train_plan p = plan_of(&m, (struct train_job){ .batch = rows[i / 2].batch, .compute = NUMBER_BF16, .separate = true, .scaled = true }, l,
+                                            device("a100"));
+        sum += fabs(p.seconds / measured - 1) / 8;
+    }
+    print_message("mean error %.2f %%\n", 100 * sum);
+    assert_true(sum <= 0.05);
+}
+
+/* ---- the search ---- */
+
+/* Every layout of 8 devices, by loops of this test's own. */
+static void the_best_of_a_search_is_the_best_of_all(void **state)
+{
+    (void)state;
+    struct train_model m;
+    struct train_plan found[50], p;
+    struct device small = *device("h100");
+    const struct train_job job = { .batch = 32, .compute = NUMBER_BF16 };
+    model_of(&m, MOE);
+    small.memory = 1.6e9;                                /* some layouts do not fit */
+    double best = INFINITY, least = INFINITY;
+    for (int tp = 1; tp <= 8; tp *= 2)
+        for (int pp = 1; tp * pp <= 8; pp *= 2)
+            for (int i = 0; i < 4 * 4 * 8 * 7 * 4 * 5; i++) {
+                const struct train_layout l = { tp, pp, 8 / tp / pp, 1 << i % 4, 1 + i / 4 % 4, i / 16 % 4, 1 << i / 64 % 7, tp > 1,
+                    (enum train_recompute)(i / 448 % 4), i / 1792 % 5 };
+                if (l.again && l.recompute != TRAIN_RECOMPUTE_FULL)
+                    continue;
+                if (plan_train(&p, &m, &job, &l, &small, NULL) == 0)
+                    best = p.bytes <= small.memory ? fmin(best, p.seconds) : best, least = fmin(least, p.bytes);
+            }
+    const int n = plan_train_best(found, 50, &m, &job, &small, 8, &err);
+    assert_true(n > 3 && least < small.memory);
+    NEAR(found[0].seconds, best);
+    for (int i = 0; i < n; i++) {
+        assert_true(found[i].bytes <= small.memory && found[i].n == 8);
+        assert_true(!i || found[i].seconds >= found[i - 1].seconds);
+        OK(plan_train(&p, &m, &job, &found[i].layout, &small, &err));
+        NEAR(found[i].seconds, p.seconds), NEAR(found[i].bytes, p.bytes);
+        for (int j = 0; j < i; j++)
+            assert_false(found[i].layout.tp == found[j].layout.tp && found[i].layout.pp == found[j].layout.pp && found[i].layout.ep == found[j].layout.ep);
+    }
+    struct train_plan few[3];
+    assert_int_equal(plan_train_best(few, 3, &m, &job, &small, 8, &err), 3);
+    for (int i = 0; i < 3; i++)
+        NEAR(few[i].seconds, found[i].seconds);
+}
+
+static void what_fits_nowhere_says_by_how_much_and_what_would_do(void **state)
+{
+    (void)state;
+    struct train_model m;
+    struct train_plan p;
+    struct device small = *device("h100");
+    const struct train_job job = { .batch = 1024, .compute = NUMBER_BF16 };
+    model_of(&m, LLAMA);
+    small.memory = 1.085e9;                              /* the runtime takes 1.074 */
+    assert_int_equal(plan_train_best(&p, 1, &m, &job, &small, 1, &err), ERR_NOMEM);
+    if (!strstr(err.msg, "fits on 1 H100 SXM in no layout") || !strstr(err.msg, "comes nearest with") || !strstr(err.msg, "too much")
+        || !strstr(err.msg, "devices would do"))
+        fail_msg("%s", err.msg);
+    small.memory = 1e9;
+    assert_int_equal(plan_train_best(&p, 1, &m, &job, &small, 1, &err), ERR_NOMEM);
+    assert_non_null(strstr(err.msg, "nor on as many as 1024"));
+    assert_int_equal(plan_train_best(&p, 1, &m, &(struct train_job){ .batch = 4, .compute = NUMBER_BF16 }, device("h100"), 1021, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "fewer devices, or a larger batch"));
+    assert_int_equal(plan_train_best(&p, 1, &m, &job, device("h100"), 0, &err), ERR_USAGE);
+    assert_int_equal(plan_train_best(&p, 1, &m, &job, device("h100"), 1025, &err), ERR_USAGE);
+    assert_int_equal(plan_train_best(&p, 0, &m, &job, device("h100"), 8, &err), ERR_USAGE);
+}
+
+static void any_number_of_devices_has_a_plan(void **state)
+{
+    (void)state;
+    struct train_model m;
+    struct train_plan p;
+    model_of(&m, LLAMA);
+    double before = INFINITY;
+    for (int n = 1; n <= 1024; n = n < 40 ? n + 1 : n * 2) {
+        const int found = plan_train_best(&p, 1, &m, &(struct train_job){ .batch = 1024, .compute = NUMBER_BF16 }, device("mi300x"), n, &err);
+        assert_int_equal(found, 1);
+        assert_int_equal(p.layout.tp * p.layout.pp * p.layout.dp, n);
+        if (n <= 8 && 1024 % n == 0)
+            assert_true(p.seconds < before), before = p.seconds;
+    }
+}
+
+static void a_thousand_accelerators_train_a_large_mixture(void **state)
+{
+    (void)state;
+    struct config c;
+    struct train_model m;
+    struct train_plan p[4];
+    OK(published_config(&c, "DeepSeek-V3", &err));
+    OK(train_model_init(&m, &c, &err));
+    assert_int_equal(plan_train_best(p, 4, &m, &(struct train_job){ .ctx = 4096, .batch = 4096, .compute = NUMBER_BF16 }, device("mi300x"), 1024, &err), 4);
+    assert_true(p[0].bytes <= device("mi300x")->memory && p[0].mfu_causal > 0.05 && p[0].mfu_causal < 0.6);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(impossible_layouts_name_those_that_are_possible),
+        cmocka_unit_test(impossible_jobs_are_said),
+        cmocka_unit_test(encoders_are_refused),
+        cmocka_unit_test(layers_and_ends_have_all_the_numbers_of_the_model),
+        cmocka_unit_test(zero_divides_what_its_paper_says),
+        cmocka_unit_test(adapters_alone_have_gradients),
+        cmocka_unit_test(experts_lie_whole_on_those_that_divide_them),
+        cmocka_unit_test(memory_and_operations_are_those_of_the_papers),
+        cmocka_unit_test(as_much_is_computed_again_as_is_asked),
+        cmocka_unit_test(twice_the_device_is_half_the_time),
+        cmocka_unit_test(parts_add_up_and_have_names),
+        cmocka_unit_test(pieces_of_stages_divide_the_wait_for_them),
+        cmocka_unit_test(measured_iterations_are_met),
+        cmocka_unit_test(the_best_of_a_search_is_the_best_of_all),
+        cmocka_unit_test(what_fits_nowhere_says_by_how_much_and_what_would_do),
+        cmocka_unit_test(any_number_of_devices_has_a_plan),
+        cmocka_unit_test(a_thousand_accelerators_train_a_large_mixture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
