@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cmd/bench_job.h"
+#include "load/schedule.h"
 #include "store/fetch.h"
 
 #define DEFAULTS { .ignore_eos = true, .warmup = 1, .seed = 1, .timeout_s = 600 }

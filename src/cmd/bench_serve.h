@@ -23,7 +23,7 @@ extern struct bench_serve bench_serve;
     { OPT_STR, "arrival", &bench_serve.arrival, "<name>", "serve: of --rate: poisson, constant or burst (poisson)", 0, 0 }, \
     { OPT_INT, "burst", &bench_serve.burst, "<int>", "serve: requests of a burst (8)", 0, 100000 }, \
     { OPT_INT, "max-concurrency", &bench_serve.most_open, "<int>", "serve: of --rate, --trace and offline: so many under way at most, the others wait", 0, 100000 }, \
-    { OPT_STR, "trace", &bench_serve.trace, "<file>", "serve: lines SECONDS,INPUT,OUTPUT: when requests come, and their tokens", 0, 0 }, \
+    { OPT_STR, "trace", &bench_serve.trace, "<file>", "serve: when requests come and their tokens: lines SECONDS,INPUT,OUTPUT, or a CSV or JSONL file such as the traces of Azure, Mooncake, BurstGPT and Vidur", 0, 0 }, \
     { OPT_INT, "input", &bench_serve.input, "<int>", "serve: random tokens of a prompt (128)", 0, 1e7 }, \
     { OPT_INT, "output", &bench_serve.output, "<int>", "serve: tokens of an answer (128)", 0, 1e6 }, \
     { OPT_FLOAT, "spread", &bench_serve.spread, "<share>", "serve: lengths differ by up to this share of them", 0, 1 }, \

@@ -4,13 +4,14 @@
 #include <stdint.h>
 #include "base/err.h"
 
-enum arrival { ARRIVAL_POISSON, ARRIVAL_CONSTANT, ARRIVAL_BURST };
-/* Seconds from the start of n requests, ascending; `rate` of them a second on average.  Poisson: gaps are drawn by (seed, i);
- * bursts: `burst` of them at the same moment. */
+enum arrival { ARRIVAL_POISSON, ARRIVAL_CONSTANT, ARRIVAL_BURST, ARRIVAL_GAMMA };
+/* Seconds from the start of one request after another, ascending; `rate` of them a second on average.  Poisson: gaps are drawn by (seed, i);
+ * bursts: `burst` of them at the same moment; gamma: gaps of the coefficient of variation `cv`, by (seed, i) too: 1 is Poisson, above that
+ * requests come in crowds (shape 1 / cv^2, which others call burstiness). */
+struct arrivals { enum arrival kind; double rate, cv, t; int burst; uint64_t key, i; };
+void arrivals_init(struct arrivals *a, enum arrival kind, double rate, int burst, double cv, uint64_t seed);
+double arrivals_next(struct arrivals *a);
+/* The first n of them; no gamma. */
 void schedule_make(double *at, int n, enum arrival kind, double rate, int burst, uint64_t seed);
 
-/* A file of requests that came once: a line "SECONDS,INPUT,OUTPUT" each (tokens; commas, blanks or tabs between), in any order; lines
- * that begin with # are passed over.  Times are counted from the first one. */
-struct trace_row { double at; int input, output; };
-int trace_read(const char *path, struct trace_row **out, int *n, struct err *err);       /* sorted; free with mem_free */
 #endif

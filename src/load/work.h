@@ -6,8 +6,9 @@
 #define LOAD_WORK_H
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/buf.h"
-#include "load/schedule.h"
+#include "load/trace.h"
 
 struct work_opts {
     const char *model;

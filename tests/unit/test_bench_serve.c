@@ -7,6 +7,7 @@
 #include "cmd/bench_judge.h"
 #include "load/energy.h"
 #include "load/mlperf_log.h"
+#include "load/schedule.h"
 
 static struct err err;
 

@@ -15,8 +15,10 @@
 #include "base/rng.h"
 #include "load/delta.h"
 #include "load/response.h"
+#include "load/schedule.h"
 #include "load/sse.h"
 #include "load/summary.h"
+#include "load/trace.h"
 
 static struct err err;
 
@@ -71,6 +73,82 @@ static void a_trace_is_read_sorted_and_what_is_wrong_is_named(void **state)
         assert_int_equal(trace_read(in_dir("trace"), &row, &n, &err), ERR_FORMAT);
         assert_null(row);
         assert_non_null(strstr(err.msg, "SECONDS,INPUT,OUTPUT"));
+    }
+}
+
+static void expect_trace(const char *text, const struct trace_row *want, int n_want)
+{
+    struct trace_row *row;
+    int n;
+    write_file("trace", text);
+    OK(trace_read(in_dir("trace"), &row, &n, &err));
+    assert_int_equal(n, n_want);
+    for (int i = 0; i < n; i++)
+        if (fabs(row[i].at - want[i].at) > 1e-6 || row[i].input != want[i].input || row[i].output != want[i].output)
+            fail_msg("row %d: %.9g, %d, %d", i, row[i].at, row[i].input, row[i].output);
+    mem_free(row);
+}
+
+static void public_traces_are_read_by_their_names(void **state)
+{
+    (void)state;
+    expect_trace("TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,4808,10\r\n2023-11-16 18:17:04.0319600,3180,8\r\n", (struct trace_row[]){ { 0, 4808, 10 }, { 0.052, 3180, 8 } }, 2);
+    expect_trace("{\"timestamp\": 3000, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, 1]}\n{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1}\n",
+                 (struct trace_row[]){ { 0, 5, 1 }, { 3, 6758, 500 } }, 2);
+    expect_trace("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n45,ChatGPT,1087,230,1317,\"Conversation log\"\n", (struct trace_row[]){ { 0, 472, 18 }, { 40, 1087, 230 } }, 2);
+    expect_trace("arrived_at,num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n0.0,374,44,418,8.5\n4.314,396,109,505,3.6\n", (struct trace_row[]){ { 0, 374, 44 }, { 4.314, 396, 109 } }, 2);
+    expect_trace("\xef\xbb\xbf# none\n{\"at\": \"2026-11-27T01:00:00Z\", \"prompt_tokens\": 1, \"completion_tokens\": 10000000}", (struct trace_row[]){ { 0, 1, 10000000 } }, 1);
+}
+
+/* What is wrong, and where it is. */
+static void a_bad_row_of_a_public_trace_is_named(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *says; } bad[] = {
+        { "TIMESTAMP,ContextTokens\n1,2\n", "no column with the tokens of an answer" },
+        { "at,input,prompt_tokens,output\n1,2,3,4\n", "two columns with the tokens of a prompt, 'input' and 'prompt_tokens'" },
+        { "at,input,output\n", "no requests" },
+        { "at,input,output\n1,2,3\n\n1,2\n", "line 4: 2 fields" },
+        { "at,input,output\n1,2,3\n1,0,3\n", "line 3: '0', expected the tokens of a prompt, 1 to" },
+        { "at,input,output\n1,2,3\n1,2,\n", "line 3: '', expected the tokens of an answer" },
+        { "at,input,output\n2023-02-30 10:00:00,2,3\n", "line 2: '2023-02-30 10:00:00', expected a time" },
+        { "at,input,output\n-1,2,3\n", "line 2: '-1', expected a time" },
+        { "at,input,output\n1,10000001,3\n", "line 2: '10000001'" },
+        { "{\"at\": 1, \"input\": 2, \"output\": 3}\n[1]\n", "line 2: no object" },
+        { "{\"at\": 1, \"input\": 2}\n", "line 1 has no key with the tokens of an answer, such as output_length" },
+        { "{\"at\": 1, \"input\": true, \"output\": 3}\n", "line 1: \"input\", expected the tokens of a prompt" },
+        { "{\"at\": 1, \"time\": 2, \"input\": 2, \"output\": 3}\n", "line 1: \"time\", expected a time once" },
+        { "{\"at\": 1, \"input\": 2, \"output\": 3\n", "line 1" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct trace_row *row;
+        int n;
+        write_file("trace", bad[i].text);
+        assert_int_equal(trace_read(in_dir("trace"), &row, &n, &err), ERR_FORMAT);
+        assert_null(row);
+        if (!strstr(err.msg, bad[i].says))
+            fail_msg("'%s' says '%s', expected '%s'", bad[i].text, err.msg, bad[i].says);
+    }
+}
+
+/* Gaps of mean 1 / rate and coefficient of variation cv; by (seed, i). */
+static void gamma_gaps_have_their_mean_and_variation(void **state)
+{
+    enum { N = 200000 };
+    (void)state;
+    static const double cv[] = { 0, 0.3, 1, 2.5 };
+    for (int k = 0; k < 4; k++) {
+        struct arrivals a, b;
+        arrivals_init(&a, ARRIVAL_GAMMA, 20, 0, cv[k], 3), arrivals_init(&b, ARRIVAL_GAMMA, 20, 0, cv[k], 3);
+        double sum = 0, sum2 = 0;
+        for (int i = 0; i < N; i++) {
+            const double from = a.t, gap = arrivals_next(&a) - from;
+            assert_true(gap >= 0 && arrivals_next(&b) >= 0 && memcmp(&a.t, &b.t, sizeof a.t) == 0);
+            sum += gap, sum2 += gap * gap;
+        }
+        const double mean = sum / N, got = sqrt(fmax(sum2 / N - mean * mean, 0)) / mean;
+        assert_float_equal(mean * 20, 1, 5 * cv[k] / sqrt(N) + 1e-9);
+        assert_float_equal(got, cv[k], 0.02 * cv[k] + 1e-4);
     }
 }
 
@@ -795,7 +873,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schedules_have_their_rate_and_shape),
-        cmocka_unit_test(a_trace_is_read_sorted_and_what_is_wrong_is_named),
+        cmocka_unit_test(a_trace_is_read_sorted_and_what_is_wrong_is_named), cmocka_unit_test(public_traces_are_read_by_their_names), cmocka_unit_test(a_bad_row_of_a_public_trace_is_named), cmocka_unit_test(gamma_gaps_have_their_mean_and_variation),
         cmocka_unit_test(events_are_the_same_torn_at_any_byte),
         cmocka_unit_test(an_event_without_end_is_refused_before_it_fills_memory),
         cmocka_unit_test(responses_are_the_same_torn_at_any_byte),
