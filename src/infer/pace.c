@@ -1,5 +1,6 @@
 #include "infer/pace.h"
 #include <math.h>
+#include <stdbool.h>
 
 #define CHUNK 16                 /* rows of prompts in a step, if any */
 #define LEAST 2                  /* rows of prompts to a step in the mean, however little time there is */
@@ -57,12 +58,17 @@ static double for_prompts(const struct pace *p, const struct pace_limit *limit, 
     return p->others > 0 ? fmax(aim - all, PACE_LEAST * all) / 2 : fmax(aim - all, LEAST * cost);
 }
 
+static double cost_of(const struct pace *p)
+{
+    return p->extra > 0 ? p->extra / p->extra_rows : p->others > 0 && p->rows > 0 ? p->t / p->rows : 0;
+}
+
 /* A row of a prompt costs what those of the last steps did: not the slope, which says little where all steps have as many rows. */
 int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
 {
     if ((!n && p->others <= 0) || (limit->step_s <= 0 && limit->stretch < 1))
         return most;
-    const double cost = p->extra > 0 ? p->extra / p->extra_rows : p->others > 0 && p->rows > 0 ? p->t / p->rows : 0;
+    const double cost = cost_of(p);
     const int first = p->others > 0 ? CHUNK : FIRST;
     if (cost <= 0 || (n && p->alone <= 0))
         return n + first < most ? n + first : most;
@@ -70,4 +76,38 @@ int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
     p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
     const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
     return rows < most ? (int)rows : most;
+}
+
+/* x' = x q + first + j step, for j = 0 .. k - 1.  q < 1. */
+static double decayed(double x, double q, double qk, double first, double step, double k)
+{
+    const double sum = (1 - qk) / (1 - q);
+    return x * qk + first * sum + step * (k - sum) / (1 - q);
+}
+
+/* Is each step within a quarter of what is known by then, as add_alone() wants it?  How far it is goes from that of the first to ALONE dt. */
+static bool is_usual(const struct pace *p, const struct pace_steps *r)
+{
+    return p->n_alone >= ALONE && fabs(r->t - p->alone) < p->alone / 4 && fabs(r->dt) * ALONE < p->alone / 4;
+}
+
+void pace_run(struct pace *p, const struct pace_limit *limit, const struct pace_steps *run)
+{
+    struct pace_steps r = *run;
+    for (; r.k > 0 && !is_usual(p, &r); r.k--, r.t += r.dt) {
+        pace_rows(p, limit, r.n, r.n);
+        pace_add(p, r.n, 0, r.t);
+    }
+    if (r.k <= 0)
+        return;
+    const double q = 1 - 1 / STEPS, k = (double)r.k, qk = pow(q, k), x = r.n, a = 1 - 1 / ALONE, ak = pow(a, k);
+    p->n = decayed(p->n, q, qk, 1, 0, k), p->rows = decayed(p->rows, q, qk, x, 0, k), p->rows2 = decayed(p->rows2, q, qk, x * x, 0, k);
+    p->t = decayed(p->t, q, qk, r.t, r.dt, k), p->rows_t = decayed(p->rows_t, q, qk, x * r.t, x * r.dt, k);
+    p->alone = decayed(p->alone, a, ak, r.t / ALONE, r.dt / ALONE, k), p->alone_rows = decayed(p->alone_rows, a, ak, x / ALONE, 0, k);
+    p->n_alone += k;
+    const double cost = cost_of(p);
+    if ((limit->step_s <= 0 && limit->stretch < 1) || cost <= 0 || p->alone <= 0)
+        return;
+    const double more = for_prompts(p, limit, alone_of(p, r.n), cost);
+    p->credit = fmin(p->credit + k * more, fmax(more, CHUNK * cost));
 }

@@ -8,6 +8,7 @@
  * PACE_LEAST of the time; and each of the two has half.  No allocation; a struct is one thread's. */
 #ifndef INFER_PACE_H
 #define INFER_PACE_H
+#include <stdint.h>
 
 #define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
 #define PACE_STRETCH 1.6         /* the usual: so that the worst of those who wait is below 2 */
@@ -28,6 +29,10 @@ void pace_add(struct pace *p, int n, int n_prompt, double t);
 double pace_alone(const struct pace *p, int n, int n_prompt, double t);
 /* Seconds that a row adds to a step; 0: not known. */
 double pace_slope(const struct pace *p);
+/* What pace_rows() and pace_add() make of k steps of n rows being continued and none of prompts, one after the other, which take t, t + dt, t + 2 dt ..
+ * seconds: in closed form, for a plan (plan/simulate.h).  The credit is what the last of them leaves. */
+struct pace_steps { int n; double t, dt; int64_t k; };
+void pace_run(struct pace *p, const struct pace_limit *limit, const struct pace_steps *run);
 /* Rows that the next step may have, of which n are being continued; most at most.  Once a step. */
 int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most);
 

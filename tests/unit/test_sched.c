@@ -1,4 +1,5 @@
 /* test_sched.c - who has a part in a step, with pages that are only counted: turns, slots, room, and who is put aside. */
+#include <math.h>
 #include "../test.h"
 #include "infer/sched.h"
 
@@ -214,13 +215,40 @@ static void whoever_waits_for_anothers_text_is_overtaken(void **state)
     sched_release(&w.s);
 }
 
+/* Slow and fast: the same to rounding, but for the credit, of which the last step's time decides. */
+static void many_steps_at_once_are_as_one_after_the_other(void **state)
+{
+    (void)state;
+    static const struct pace_limit limits[] = { { 1.6, 0 }, { 1.6, 25e-3 }, { -1, 0 } };
+    static const struct pace_steps runs[] = { { 8, 10e-3, 1e-6, 1 }, { 8, 10e-3, 1e-6, 5 }, { 8, 10.001e-3, 2e-6, 1000 }, { 40, 14e-3, 1e-5, 300 }, { 40, 30e-3, 0, 400 }, { 3, 2e-3, 1e-4, 200 }, { 3, 20e-3, -1e-5, 700 } };
+    for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
+        struct pace slow = { 0 }, fast = { 0 };
+        for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+            for (int64_t j = 0; j < runs[i].k; j++) {
+                pace_rows(&slow, &limits[l], runs[i].n, runs[i].n);
+                pace_add(&slow, runs[i].n, 0, runs[i].t + (double)j * runs[i].dt);
+            }
+            pace_run(&fast, &limits[l], &runs[i]);
+            const double *a = &slow.n, *b = &fast.n;
+            for (size_t k = 0; k < offsetof(struct pace, credit) / sizeof *a; k++)
+                assert_float_equal(b[k] / (fabs(a[k]) + 1e-30), a[k] / (fabs(a[k]) + 1e-30), 1e-9);
+            assert_float_equal(fast.credit, slow.credit, 0.02 * fabs(slow.credit) + 1e-12);
+            slow.credit = fast.credit;
+            pace_add(&slow, 8, 30, 18e-3), pace_add(&fast, 8, 30, 18e-3);        /* and then one with a prompt */
+        }
+    }
+    struct pace none = { 0 };
+    pace_run(&none, &limits[0], &(struct pace_steps){ 8, 10e-3, 0, 0 });
+    assert_float_equal(none.n, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_gives_an_empty_step), cmocka_unit_test(rows_go_to_those_that_continue_then_to_the_oldest_prompt),
         cmocka_unit_test(a_prompt_of_which_all_but_one_is_kept_is_no_continuation), cmocka_unit_test(tenants_take_turns_and_priorities_go_first),
         cmocka_unit_test(the_last_is_put_aside_when_pages_run_out_and_comes_first), cmocka_unit_test(one_that_is_alone_and_finds_no_page_is_put_aside_itself),
-        cmocka_unit_test(whoever_waits_for_anothers_text_is_overtaken),
+        cmocka_unit_test(whoever_waits_for_anothers_text_is_overtaken), cmocka_unit_test(many_steps_at_once_are_as_one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
