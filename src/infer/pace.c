@@ -5,6 +5,7 @@
 #define CHUNK 16                 /* rows of prompts in a step, if any */
 #define LEAST 2                  /* rows of prompts to a step in the mean, however little time there is */
 #define FIRST 64                 /* while no time is known */
+#define BUSY 8                   /* steps, all with prompts, after which there is one without */
 #define STEPS 64.                /* steps that the slope remembers */
 #define ALONE 32.                /* those of steps without rows of prompts */
 #define EXTRAS 8.                /* and those of what rows of prompts add */
@@ -70,6 +71,8 @@ int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
         return most;
     const double cost = cost_of(p);
     const int first = p->others > 0 ? CHUNK : FIRST;
+    if (n && p->alone <= 0 && p->n >= BUSY)          /* prompts since the first step: one without says what that takes */
+        return n;
     if (cost <= 0 || (n && p->alone <= 0))
         return n + first < most ? n + first : most;
     const double more = for_prompts(p, limit, n ? alone_of(p, n) : 0, cost);

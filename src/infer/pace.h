@@ -1,7 +1,8 @@
 /* pace.h - how many rows of prompts a step may have beside the tokens that are being continued, from what steps took lately.
  *
  * A row of a prompt costs more the deeper it lies, and each step that has any reads all of the prompt's keys and values again.  So there are
- * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.
+ * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  A server that has prompts in
+ * each of its first steps has one without, to know what that takes.
  *
  * Where another engine continues texts on the same machine (two versions of a model while one follows the other), all texts wait for both: the
  * interval that is aimed at is that of one engine with all of the texts, so what a second pass over weights takes is taken from prompts, which keep

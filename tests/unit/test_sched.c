@@ -215,6 +215,24 @@ static void whoever_waits_for_anothers_text_is_overtaken(void **state)
     sched_release(&w.s);
 }
 
+/* Prompts always wait: rows of a step become as many as the limit allows, not those of a beginning for ever. */
+static void a_server_that_is_busy_from_its_first_step_learns_what_a_step_takes(void **state)
+{
+    (void)state;
+    const struct pace_limit limit = { 1.6, 0 };
+    struct pace p = { 0 };
+    double sum = 0;
+    int rows = 0;
+    for (int i = 0; i < 400; i++) {
+        const int n = i ? 8 : 0;
+        rows = pace_rows(&p, &limit, n, 2048) - n;
+        const double t = 10e-3 + 2e-5 * rows;            /* 300 of them stretch a step by 1.6 */
+        pace_add(&p, n, rows, t);
+        sum += i < 200 ? 0 : t / 200;
+    }
+    assert_float_equal(sum, 16e-3, 0.8e-3);
+}
+
 /* Slow and fast: the same to rounding, but for the credit, of which the last step's time decides. */
 static void many_steps_at_once_are_as_one_after_the_other(void **state)
 {
@@ -248,7 +266,7 @@ int main(void)
         cmocka_unit_test(nobody_gives_an_empty_step), cmocka_unit_test(rows_go_to_those_that_continue_then_to_the_oldest_prompt),
         cmocka_unit_test(a_prompt_of_which_all_but_one_is_kept_is_no_continuation), cmocka_unit_test(tenants_take_turns_and_priorities_go_first),
         cmocka_unit_test(the_last_is_put_aside_when_pages_run_out_and_comes_first), cmocka_unit_test(one_that_is_alone_and_finds_no_page_is_put_aside_itself),
-        cmocka_unit_test(whoever_waits_for_anothers_text_is_overtaken), cmocka_unit_test(many_steps_at_once_are_as_one_after_the_other),
+        cmocka_unit_test(whoever_waits_for_anothers_text_is_overtaken), cmocka_unit_test(a_server_that_is_busy_from_its_first_step_learns_what_a_step_takes), cmocka_unit_test(many_steps_at_once_are_as_one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
