@@ -118,8 +118,8 @@ const struct command command_registry_restore = {
     "registry restore", "BACKUP", "a registry out of a backup",
     TEXT("BACKUP, a folder that lathe registry backup made of a registry in SQLite or PostgreSQL, becomes a registry in either: in a folder that is not\n"
     "there or empty, or in a database that has none.  All of it is read and checked first, the chain of the journal and every file; what is\n"
-    "changed, cut or missing is named, and nothing is restored.  A restore that is killed leaves nothing, but for a folder WHERE.restoring,\n"
-    "which the next one takes.\n\n"
+    "changed, cut or missing is named, and nothing is restored.  A restore that is killed leaves no registry, but a folder WHERE.restoring,\n"
+    "or .restoring in a folder that was there, which the next one takes.\n\n"
     "Recorded answers that the backup has go to where they lie with the registry, or to --events: rows that are there already stay, and texts\n"
     "whose time is over do not come back.  Who was erased after the backup was made does: erase them again (lathe watch --erase)."),
     restore_opts, run_restore, 1, 1,

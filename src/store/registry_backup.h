@@ -25,7 +25,7 @@ int registry_backup(struct registry *g, const char *out, const struct registry_b
 /* Is a backup whole?  Reads all of it.  ERR_CORRUPT names the record or the blob; ERR_FORMAT: it is no backup; ERR_UNSUPPORTED: of a newer program. */
 int registry_backup_check(const char *backup, json_t **report, struct err *err);
 /* The backup is checked first.  where (NULL: registry_where()): a folder that is not there or empty, or a database without a registry; else ERR_USAGE.
- * The registry is there whole, or not at all; what a killed run left beside the folder (WHERE.restoring) the next one takes.  Recorded answers that the backup has go to o->events, NULL:
+ * The registry is there whole, or not at all; what a killed run left beside the folder (WHERE.restoring), or in one that was there (.restoring), the next one takes.  Recorded answers that the backup has go to o->events, NULL:
  * to where they lie with the registry, which without_events prevents; rows that are there stay, and texts whose time is over do not come back.  They are there before the registry is. */
 int registry_restore(const char *backup, const char *where, const struct registry_backup_opts *o, json_t **report, struct err *err);
 #endif

@@ -264,43 +264,121 @@ static int clear_stage(const char *stage, struct err *err)
     return 0;
 }
 
-static int stage_it(struct copy *c, const struct registry_backup_opts *o, const char *stage, const char *where, struct err *err)
+/* All of it, in a folder that becomes the registry. */
+static int stage_it(struct copy *c, const struct registry_backup_opts *o, const char *stage, struct err *err)
 {
     struct registry *g;
     TRY(clear_stage(stage, err));
     TRY(registry_open(&g, stage, true, err));
     const int rc = fill(g, c, o, stage, err);
     registry_close(g);
-    TRY(rc);
-    TRY(file_sync_dir(stage, err));
-    if (rmdir(where) && file_exists(where))
-        return ERR(err, USAGE, "%.300s is not empty any more", where);
-    return file_rename(stage, where, err);
+    return rc ? rc : file_sync_dir(stage, err);
+}
+
+/* ---- into a folder that is there: it may be where a disk is mounted, or where one stands, so it stays, and what is in it comes ---- */
+
+#define INSIDE ".restoring"
+static const char database_file[] = "registry.db";
+
+static bool is_of_others(const char *name) { return !strcmp(name, "lost+found"); }
+
+/* It has nothing, or what a killed run left: then all but its database may be in its place already. */
+static int check_free(const char *where, struct err *err)
+{
+    char **names;
+    int n, mine = 0, others = 0;
+    bool begun = false, over = false;
+    TRY(file_list(where, &names, &n, err));
+    for (int i = 0; i < n; i++) {
+        begun |= !strcmp(names[i], INSIDE), over |= !strcmp(names[i], database_file);
+        mine += !strcmp(names[i], INSIDE) || !strcmp(names[i], "blobs") || !strcmp(names[i], "registries") || !strncmp(names[i], "events.db", 9);
+        others += is_of_others(names[i]);
+    }
+    file_list_free(names, n);
+    return !over && (n == others || (begun && n == mine + others)) ? 0 : ERR(err, USAGE, "%.300s is there already: a backup is restored into a folder that is not there, or empty", where);
+}
+
+/* All that is in a folder into another of the same disk, but for a name. */
+static int move_all(const char *from, const char *to, const char *but, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    TRY(file_list(from, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        if (!strcmp(names[i], but) || is_of_others(names[i]))
+            continue;
+        char *a = file_join(from, names[i]), *b = file_join(to, names[i]);
+        rc = a && b ? file_rename(a, b, err) : copy_no_memory(err);
+        mem_free(a);
+        mem_free(b);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+/* The database comes last: before it there is no registry. */
+static int move_out(const char *stage, const char *where, struct err *err)
+{
+    TRY(move_all(stage, where, database_file, err));
+    TRY(file_sync_dir(where, err));
+    TRY(move_all(stage, where, "", err));
+    if (rmdir(stage))
+        return ERR_ERRNO(err, "%.300s", stage);
+    return file_sync_dir(where, err);
+}
+
+static int restore_inside(struct copy *c, const struct registry_backup_opts *o, const char *where, struct err *err)
+{
+    int lock = -1;
+    TRY(check_free(where, err));
+    char *stage = file_join(where, INSIDE);
+    int rc = stage ? file_mkdirs(stage, err) : copy_no_memory(err);
+    if (!rc)
+        rc = file_lock(stage, &lock, err);
+    if (!rc)
+        rc = check_free(where, err);                   /* another may have ended meanwhile */
+    if (!rc)
+        rc = move_all(where, stage, INSIDE, err);
+    if (!rc)
+        rc = stage_it(c, o, stage, err);
+    if (!rc)
+        rc = move_out(stage, where, err);
+    file_unlock(&lock);
+    mem_free(stage);
+    return rc;
+}
+
+/* ---- into one that is not there ---- */
+
+static int sync_parent(const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = slash > path ? mem_printf("%.*s", (int)(slash - path), path) : mem_strdup(slash ? "/" : ".");
+    const int rc = parent ? file_sync_dir(parent, err) : copy_no_memory(err);
+    mem_free(parent);
+    return rc;
 }
 
 static int restore_folder(struct copy *c, const struct registry_backup_opts *o, const char *where, struct err *err)
 {
-    char **names, *stage, *parent;
-    int n = 0, lock = -1;
-    if (file_is_dir(where)) {
-        TRY(file_list(where, &names, &n, err));
-        file_list_free(names, n);
-    }
-    if (n || (file_exists(where) && !file_is_dir(where)))
+    int lock = -1;
+    if (file_is_dir(where))
+        return restore_inside(c, o, where, err);
+    if (file_exists(where))
         return ERR(err, USAGE, "%.300s is there already: a backup is restored into a folder that is not there, or empty", where);
-    if (!(stage = mem_printf("%.*s.restoring", (int)(strlen(where) - (*where && where[strlen(where) - 1] == '/')), where)))
-        return copy_no_memory(err);
-    int rc = file_mkdirs(stage, err);
+    char *stage = mem_printf("%.*s.restoring", (int)(strlen(where) - (*where && where[strlen(where) - 1] == '/')), where);
+    int rc = stage ? file_mkdirs(stage, err) : copy_no_memory(err);
     if (!rc)
         rc = file_lock(stage, &lock, err);
     if (!rc)
-        rc = stage_it(c, o, stage, where, err);
-    file_unlock(&lock);
-    const char *slash = strrchr(stage, '/');
-    parent = slash > stage ? mem_printf("%.*s", (int)(slash - stage), stage) : mem_strdup(slash ? "/" : ".");
+        rc = stage_it(c, o, stage, err);
+    if (!rc && file_exists(where))
+        rc = ERR(err, USAGE, "%.300s is there meanwhile", where);
     if (!rc)
-        rc = parent ? file_sync_dir(parent, err) : copy_no_memory(err);
-    mem_free(parent);
+        rc = file_rename(stage, where, err);
+    file_unlock(&lock);
+    if (!rc)
+        rc = sync_parent(stage, err);
     mem_free(stage);
     return rc;
 }

@@ -189,6 +189,74 @@ static void a_damaged_registry_is_not_backed_up(void **state)
     assert_false(file_exists(in_dir("backup/backup.json")));
 }
 
+/* It may be where a disk is mounted, so it is not put in another's place. */
+static void a_folder_that_is_there_stays_and_is_filled(void **state)
+{
+    (void)state;
+    json_t *o;
+    char *was = getcwd(NULL, 0);
+    struct stat before, after;
+    registry_here();
+    add("one"), add("two");
+    const struct journal_head head = head_of();
+    backed_up("copied");
+    OK(file_mkdirs(in_dir("there/lost+found"), &err));
+    assert_int_equal(stat(in_dir("there"), &before), 0);
+    OK(registry_restore(in_dir("backup"), in_dir("there"), &plain, &o, &err));
+    json_decref(o);
+    assert_int_equal(stat(in_dir("there"), &after), 0);
+    assert_true(before.st_ino == after.st_ino && !file_exists(in_dir("there/.restoring")));
+    valid(in_dir("there"), &head);
+    assert_int_equal(registry_restore(in_dir("backup"), in_dir("there"), &plain, &o, &err), ERR_USAGE);
+    put_in_dir("mine/blobs", "not a registry's");
+    assert_int_equal(registry_restore(in_dir("backup"), in_dir("mine"), &plain, &o, &err), ERR_USAGE);
+    OK(file_mkdirs(in_dir("stand"), &err));
+    assert_int_equal(chdir(in_dir("stand")), 0);
+    OK(registry_restore("../backup", ".", &plain, &o, &err));
+    json_decref(o);
+    assert_int_equal(chdir(was), 0);
+    free(was);
+    valid(in_dir("stand"), &head);
+}
+
+static void killed_while_it_fills_a_folder_that_is_there_the_next_one_ends_it(void **state)
+{
+    (void)state;
+    json_t *o;
+    int n_killed = 0;
+    char text[20];
+    registry_here();
+    for (int i = 0; i < 8; i++) {
+        snprintf(text, sizeof text, "version %d", i);
+        add(text);
+    }
+    backed_up("copied");
+    const struct journal_head head = head_of();
+    registry_close(g);
+    g = NULL;
+    OK(file_mkdirs(in_dir("there"), &err));
+    for (int i = 0; i < FEWER(40, 6) && !file_exists(in_dir("there/registry.db")); i++) {
+        const pid_t pid = fork();
+        if (!pid) {
+            registry_restore(in_dir("backup"), in_dir("there"), &plain, &o, &err);
+            _exit(0);
+        }
+        usleep((useconds_t)(1 + i * 2000));
+        kill(pid, SIGKILL);
+        int status;
+        assert_true(waitpid(pid, &status, 0) == pid);
+        n_killed += WIFSIGNALED(status);
+    }
+    print_message("%d were killed\n", n_killed);
+    if (!file_exists(in_dir("there/registry.db"))) {
+        if (file_exists(in_dir("there/.restoring/blobs")))
+            OK(file_rename(in_dir("there/.restoring/blobs"), in_dir("there/blobs"), &err));      /* as if it had been killed between */
+        OK(registry_restore(in_dir("backup"), in_dir("there"), &plain, &o, &err));
+        json_decref(o);
+    }
+    valid(in_dir("there"), &head);
+}
+
 /* Backups and restores that are killed: the backup before is whole, the registry is there whole or not at all. */
 static void killed_at_any_moment_nothing_is_half_there(void **state)
 {
@@ -464,6 +532,8 @@ static const struct CMUnitTest backup[] = {
     R(changed_answers_are_refused_and_so_are_names_under_another_key),
     R(recorded_answers_change_their_database),
     R(killed_at_any_moment_nothing_is_half_there),
+    R(a_folder_that_is_there_stays_and_is_filled),
+    R(killed_while_it_fills_a_folder_that_is_there_the_next_one_ends_it),
 };
 
 int main(void) { return ON_BOTH_DATABASES(backup); }
