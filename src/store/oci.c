@@ -91,6 +91,15 @@ bool oci_ref_is_local(const struct oci_ref *ref)
 
 /* ---- reading ---- */
 
+static bool has_nul(const json_t *text) { return json_is_string(text) && strlen(json_string_value(text)) != json_string_length(text); }
+
+/* A name that ends at a NUL for one program, and after it for another. */
+static bool has_two_titles(const json_t *o)
+{
+    const json_t *a = json_object_get(o, "annotations");
+    return has_nul(json_object_get(a, "org.opencontainers.image.title")) || has_nul(json_object_get(a, "org.cncf.model.filepath"));
+}
+
 static const char *title_of(const json_t *o)
 {
     const json_t *a = json_object_get(o, "annotations");
@@ -114,6 +123,8 @@ static int parse_blob(struct oci_blob *out, const json_t *o, const char *what, s
     *out = (struct oci_blob){ .type = tree_text_at(o, "mediaType"), .title = title_of(o) };
     if (!json_is_object(o) || !*out->type || !json_is_integer(size) || json_integer_value(size) < 0)
         return ERR(err, FORMAT, "%s of the manifest: expected mediaType, digest and size", what);
+    if (has_two_titles(o))
+        return ERR(err, FORMAT, "%s of the manifest has a NUL in its name", what);
     if (!sha256)
         return ERR(err, FORMAT, "%s of the manifest has the digest '%.100s', expected sha256: and 64 hexadecimal digits", what, digest);
     out->packed = is_packed(o, out->type, out->title);

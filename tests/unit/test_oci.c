@@ -49,6 +49,8 @@ static void manifests_that_are_none_are_errors(void **state)
         { MANIFEST("{\"mediaType\": \"x\", \"digest\": \"sha256:" HEX "\", \"size\": -1}"), ERR_FORMAT, "layer 0" },
         { MANIFEST("{\"mediaType\": \"x\", \"digest\": \"sha512:" HEX HEX "\", \"size\": 1}"), ERR_FORMAT, "digest" },
         { MANIFEST("{\"mediaType\": \"x\", \"digest\": \"sha256:../../etc\", \"size\": 1}"), ERR_FORMAT, "digest" },
+        { MANIFEST(BLOB("a", TITLE("x\\u0000y"))), ERR_FORMAT, "NUL" },
+        { MANIFEST(BLOB("a", ", \"annotations\": {\"org.cncf.model.filepath\": \"\\u0000\"}")), ERR_FORMAT, "NUL" },
     };
     struct oci_manifest m;
     (void)state;
