@@ -248,6 +248,18 @@ static void print_removed(const json_t *removed)
                *reason ? ": " : "", reason);
 }
 
+/* As each said it last. */
+static void print_servers(const json_t *servers)
+{
+    size_t i;
+    const json_t *s;
+    json_array_foreach(servers, i, s) {
+        const char *message = tree_text_at(s, "message");
+        printf("%-12s %s: %s as %s since %.19sZ%s%s\n", i ? "" : "servers", tree_text_at(s, "server"), tree_text_at(s, "state"), tree_text_at(s, "alias"), tree_text_at(s, "t"),
+               *message ? ": " : "", message);
+    }
+}
+
 static void print_version(const json_t *o)
 {
     char size[32];
@@ -259,6 +271,7 @@ static void print_version(const json_t *o)
     printf("root         %s\n", tree_text_at(o, "root"));
     print_removed(json_object_get(o, "removed"));
     print_list(o, "aliases", NULL, NULL);
+    print_servers(json_object_get(o, "servers"));
     if (*tree_text_at(facts, "family"))
         printf("model        %s, %s parameters", tree_text_at(facts, "family"), fmt_count(size, tree_number_at(facts, "parameters")));
     const char *type;
@@ -296,6 +309,7 @@ static int run_show(const char *const *args, int n_args, struct err *err)
 static const struct opt show_opts[] = { OPT_REGISTRY, OPT_JSON, OPT_QUIET, OPT_LAST };
 const struct command command_registry_show = {
     "registry show", "NAME[@N|@ALIAS]", "all that a registry knows of a version",
-    TEXT("Its root, files, facts, aliases, what it comes from and what comes from it, and its evidence; of NAME alone, the last version."),
+    TEXT("Its root, files, facts, aliases, what it comes from and what comes from it, and its evidence; what servers that follow one of its\n"
+    "aliases said last of it, and when (doc/releases.md); of NAME alone, the last version."),
     show_opts, run_show, 1, 1,
 };

@@ -107,8 +107,8 @@ int registry_numbers(struct registry *g, const char *name, json_t **out, struct 
 int registry_aliases(struct registry *g, const char *name, json_t **out, struct err *err);
 /* Which version of the name has this root; 0: none. */
 int registry_number_of_root(struct registry *g, const char *name, const char *root, int64_t *number, struct err *err);
-/* All of a version: { name, number, root, kind, bytes, t, actor, reason, files, facts, aliases, parents, children, evidence }, and removed: { t, bytes,
- * actor, reason } where its bytes were. */
+/* All of a version: { name, number, root, kind, bytes, t, actor, reason, files, facts, aliases, parents, children, evidence,
+ * servers: [{ server, alias, state, message, t }], each one's last word but for those that are gone }, and removed: { t, bytes, actor, reason } where its bytes were. */
 int registry_show(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);
 /* [{ blob, bytes, file, kind, t, evidence: ID }]: the newest last. */
 int registry_evidence(struct registry *g, const struct registry_version *v, json_t **out, struct err *err);

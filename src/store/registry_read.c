@@ -106,6 +106,11 @@ int registry_evidence(struct registry *g, const struct registry_version *v, json
                    DB_ARGS(DB_T(v->name), DB_I(v->number)), err);
 }
 
+static json_t *server_row(struct db_rows *r)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "server", db_text(r, 0), "alias", db_text(r, 1), "state", db_text(r, 2), "message", db_text(r, 3), "t", db_text(r, 4));
+}
+
 static json_t *first_text(struct db_rows *r) { return json_string(db_text(r, 0)); }
 static json_t *parent_row(struct db_rows *r) { return json_pack("{s:s, s:s}", "parent", db_text(r, 0), "role", db_text(r, 1)); }
 static json_t *child_row(struct db_rows *r) { return json_pack("{s:s, s:s}", "child", db_text(r, 0), "role", db_text(r, 1)); }
@@ -152,6 +157,9 @@ static int show_all(struct registry *g, const struct registry_version *v, json_t
     TRY(put(o, "aliases", part, err));
     TRY(registry_evidence(g, v, &part, err));
     TRY(put(o, "evidence", part, err));
+    TRY(list_of(&part, g, server_row, "SELECT server, alias, state, message, t FROM server_state WHERE name = $1 AND number = $2 AND state <> 'gone' ORDER BY server, alias",
+                DB_ARGS(DB_T(v->name), DB_I(v->number)), err));
+    TRY(put(o, "servers", part, err));
     TRY(show_edges(g, v, o, err));
     TRY(show_drop(g, v, o, err));
     TRY(journal_get(&part, registry_db(g), v->seq, err));

@@ -798,6 +798,16 @@ static void what_servers_say_is_kept_as_their_last_word(void **state)
     assert_string_equal(tree_text_at(json_array_get(o, 0), "state"), "failed");
     assert_string_equal(tree_text_at(json_array_get(o, 0), "message"), "no room");
     json_decref(o);
+    OK(registry_server_state(g, "host:3", "m", "production", 1, "gone", "", &err));
+    OK(registry_server_state(g, "host:3", "m", "beta", 1, "ready", "", &err));
+    struct registry_version v;
+    OK(registry_find_text(g, "m@1", &v, &err));
+    OK(registry_show(g, &v, &o, &err));
+    const json_t *servers = json_object_get(o, "servers");
+    assert_int_equal(json_array_size(servers), 3);
+    assert_string_equal(tree_text_at(json_array_get(servers, 2), "server"), "host:3");
+    assert_string_equal(tree_text_at(json_array_get(servers, 2), "alias"), "beta");
+    json_decref(o);
     assert_true(records() == n);
 }
 
