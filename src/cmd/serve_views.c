@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "cmd/registry_loads.h"
 #include "watch/follow.h"
 #include "watch/rules.h"
 
@@ -127,4 +128,6 @@ void serve_views_close(struct serve_views *s)
     mem_free(s);
 }
 
-struct releases_more serve_views_more(struct serve_views *s) { return (struct releases_more){ drift, serve_report, s }; }
+static int loads(void *ctx, struct registry *g, const struct registry_version *v, struct err *err) { return (void)ctx, registry_loads(g, v, err); }
+
+struct releases_more serve_views_more(struct serve_views *s) { return (struct releases_more){ drift, serve_report, loads, s }; }

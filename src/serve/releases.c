@@ -106,6 +106,22 @@ static void read_change(struct change *c, const json_t *request, bool promotes, 
 
 /* ---- answers, by the thread that has the database ---- */
 
+/* A version whose files were changed, or that is no model, is not loaded by a server only to find that out. */
+static int check_loads(struct job *j, struct registry *g, int64_t number, struct refusal *e, struct err *err)
+{
+    const struct releases_more *more = j->r->more;
+    struct registry_ref ref = { .number = number };
+    struct registry_version v;
+    if (!more || !more->loads)
+        return 0;
+    memcpy(ref.name, j->name, sizeof ref.name);
+    TRY(registry_find(g, &ref, &v, err));
+    const int rc = more->loads(more->ctx, g, &v, err);
+    if (rc && rc != ERR_IO && rc != ERR_BUSY && rc != ERR_NOMEM)
+        refuse_as(e, 409, "invalid_request_error", "does_not_load", "version", "%s", err->msg);
+    return e->status ? 0 : rc;
+}
+
 static int change(struct job *j, struct registry *g, json_t **out, struct refusal *e, struct err *err)
 {
     const struct visit *v = http_user(j->q);
@@ -119,6 +135,10 @@ static int change(struct job *j, struct registry *g, json_t **out, struct refusa
     const struct journal_by by = { .actor = v->rights.name, .reason = c.reason };
     struct release_move m = { .name = j->name, .alias = c.alias, .number = c.version, .mode = (enum release_mode)c.mode,
                               .share = (int)lround(RELEASE_ALL * c.share), .expect = c.seq };
+    if (promotes)
+        TRY(check_loads(j, g, c.version, e, err));
+    if (e->status)
+        return 0;
     if (promotes)
         TRY(registry_move_when_ready(g, &m, j->r->server, err));
     const int rc = promotes ? registry_promote(g, &m, &by, &r, &verdict, err) : registry_rollback(g, &m, &by, &r, err);

@@ -27,12 +27,14 @@
 #include "store/events.h"
 #include "store/registry.h"
 
-/* What serve/ knows nothing of, from whoever starts the server; called by the thread of releases.  A function may be NULL: 404. */
+/* What serve/ knows nothing of, from whoever starts the server; called by the thread of releases.  A function may be NULL: 404; loads: nothing is asked. */
 struct releases_more {
     /* How a version's answers compare with its reference (watch/follow.h), and what the rules say: { ..follow_json(), rules: [..] }.  The caller's. */
     int (*drift)(void *ctx, struct registry *g, struct events *e, const struct registry_version *v, json_t **out, struct err *err);
     /* A piece of evidence, all evaluations or the training, for people; html: it is a page, else text. */
     int (*report)(void *ctx, struct registry *g, const struct registry_version *v, const char *what, struct buf *out, bool *html, struct err *err);
+    /* Would a version load?  Asked before a promotion. */
+    int (*loads)(void *ctx, struct registry *g, const struct registry_version *v, struct err *err);
     void *ctx;
 };
 #define RELEASES_OPEN_S 600

@@ -67,7 +67,14 @@ static int report(void *ctx, struct registry *g, const struct registry_version *
     return buf_printf(out, err_of, "<p>%s %s@%lld %s", (const char *)ctx, v->name, (long long)v->number, what);
 }
 
-static const struct releases_more more = { drift, report, "seen" };
+static const char *no_load;              /* why versions do not load; NULL: they do */
+static int loads(void *ctx, struct registry *g, const struct registry_version *v, struct err *err_of)
+{
+    (void)ctx, (void)g;
+    return no_load ? ERR(err_of, CORRUPT, "%s@%lld %s", v->name, (long long)v->number, no_load) : 0;
+}
+
+static const struct releases_more more = { drift, report, loads, "seen" };
 
 static void add(struct registry *g, const char *weights, const char *evidence)
 {
@@ -429,6 +436,22 @@ static void test_a_policy_that_says_no_is_told(void **state)
     assert_non_null(strstr(reply, "piqa/acc"));
 }
 
+static void test_a_version_that_would_not_load_is_not_promoted(void **state)
+{
+    (void)state;
+    json_t *o = asked("boss", "/m", NULL);
+    const size_t n = json_array_size(json_object_get(o, "releases"));
+    json_decref(o);
+    no_load = "was changed between byte 0 and byte 2";
+    assert_int_equal(ask("boss", "/m/promote", "{\"version\": 2, \"reason\": \"go\", \"alias\": \"fresh\"}"), 409);
+    assert_non_null(strstr(reply, "does_not_load"));
+    assert_non_null(strstr(reply, "m@2 was changed between byte 0 and byte 2"));
+    no_load = NULL;
+    o = asked("boss", "/m", NULL);
+    assert_int_equal(json_array_size(json_object_get(o, "releases")), n);
+    json_decref(o);
+}
+
 static void test_a_registry_that_is_gone_is_told(void **state)
 {
     (void)state;
@@ -457,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_promoted_split_and_rolled_back_with_who_and_why),
         cmocka_unit_test(test_a_version_is_loaded_before_the_alias_moves),
         cmocka_unit_test(test_a_policy_that_says_no_is_told),
+        cmocka_unit_test(test_a_version_that_would_not_load_is_not_promoted),
         cmocka_unit_test(test_a_registry_that_is_gone_is_told),
     };
     return cmocka_run_group_tests(tests, begin, end);
