@@ -122,7 +122,7 @@ static void put_product(struct constants *c, const double *x)
     c->d.reach = exp(x[0]), c->d.launch = exp(x[1]), c->d.tile = exp(x[2]);
     for (int i = 0, j = 3; i < N_NUMBER; i++)
         if (has[i])
-            c->mma[i] = exp(x[j++]);
+            c->mma[i] = fmin(exp(x[j++]), 1);
 }
 
 static double loss(const struct constants *c, predict of, bool all)
@@ -199,7 +199,7 @@ static void fit_exchange(struct constants c)
 
 static double fit_ridge(struct constants *c, bool all)
 {
-    static const double ridges[] = { 32, 43, 64, 85, 128 };
+    static const double ridges[] = { 32, 43, 64, 85 };
     struct constants best = *c;
     double least = HUGE_VAL;
     int n = 3;

@@ -179,8 +179,11 @@ static void divide(struct device *d, int parts, int domains)
     d->memory /= parts, d->bandwidth /= parts, d->units /= parts;
     d->link /= parts, d->link_pair /= parts, d->network /= parts, d->node *= parts;
     d->watts /= parts, d->price_low /= parts, d->price /= parts, d->price_high /= parts;
-    if (parts == d->dies)
+    if (parts == d->dies) {
         d->mma *= CPX_MMA;
+        for (int i = 0; i < N_NUMBER; i++)
+            d->mma_of[i] *= CPX_MMA;
+    }
     if (domains == 4)
         d->reach *= NPS4_REACH;
     snprintf(d->mode, sizeof d->mode, "%s/NPS%d", parts == d->dies ? "CPX" : names[parts], domains);
@@ -227,14 +230,19 @@ int device_mode(struct device *out, const char *name, struct err *err)
 
 /* ---- of products ---- */
 
-double device_peak(const struct device *d, enum number what)
+/* Which operands the device multiplies for these. */
+static enum number multiplied(const struct device *d, enum number what)
 {
     while (!d->peak[what] && what != numbers[what].wider)
         what = numbers[what].wider;
-    return d->peak[what];
+    return what;
 }
+
+double device_peak(const struct device *d, enum number what) { return d->peak[multiplied(d, what)]; }
 
 struct product_device device_product(const struct device *d, enum number what)
 {
-    return (struct product_device){ device_peak(d, what) * number_bytes(what) / 2, d->bandwidth, d->units, d->mma, d->reach, d->launch, d->tile, d->ridge };
+    const enum number by = multiplied(d, what);
+    const double mma = d->mma_of[by] ? d->mma_of[by] : d->mma;
+    return (struct product_device){ d->peak[by] * number_bytes(what) / 2, d->bandwidth, d->units, mma, d->reach, d->launch, d->tile, d->ridge };
 }

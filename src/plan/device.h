@@ -29,7 +29,8 @@ struct device {
     double network;                          /* bytes a second per direction of one device to other nodes: its own network card */
     double watts, price_low, price, price_high;      /* of one device; US dollars an hour; 0: not known */
     const char *price_date;
-    double mma, reach, launch, tile, ridge;          /* of products and of long reads */
+    double mma, reach, launch, tile, ridge;          /* of products and of long reads; mma: of bf16 */
+    double mma_of[N_NUMBER];                         /* of other operands, their quantisation included; 0: as mma */
     double link_share, link_latency;                 /* of collectives: share of the link that long messages reach; seconds of a step */
     double reduce_share;                             /* the same while the links' switch adds (NVLink SHARP); 0: it cannot */
     double link_peers;                               /* others whose signals are seen in the time of a step: many by a switch or a mesh, one through a host */

@@ -2,6 +2,8 @@
 #include <math.h>
 #include <string.h>
 #include "../test.h"
+#include "base/buf.h"
+#include "data/csv.h"
 #include "plan/device.h"
 
 static struct err err;
@@ -95,7 +97,7 @@ static void every_row_can_be_planned_with(void **state)
         const struct device *d = device_at(i);
         HOLDS(d, d->name && d->key && d->vendor && d->target && d->kind && d->fitted && d->source);
         HOLDS(d, d->peak[NUMBER_F32] > 0 && d->memory >= 1e9 && d->bandwidth > 1e9 && d->units > 0 && d->watts > 0);
-        HOLDS(d, d->mma > 0 && d->mma <= 1 && d->reach > 0 && d->reach <= 1 && d->launch > 0 && d->launch < 1e-4 && d->tile >= 0 && d->ridge > 0);
+        HOLDS(d, d->mma > 0 && d->mma <= 1 && d->reach > 0 && d->reach <= 1 && d->launch >= 0 && d->launch < 1e-4 && d->tile >= 0 && d->ridge > 0);
         HOLDS(d, d->link_share > 0 && d->link_share <= 1 && d->link_latency > 0 && d->link_peers >= 1 && d->reduce_share >= 0 && d->reduce_share <= 1);
         HOLDS(d, (d->link > 0) == (d->link_pair > 0) && (d->node > 1) == (d->link > 0));
         HOLDS(d, !d->price || (d->price_low <= d->price && d->price <= d->price_high && d->price_date));
@@ -120,6 +122,49 @@ static void operands_without_a_unit_are_widened(void **state)
     const struct product_device p = device_product(h100, NUMBER_FP4);
     assert_true(fabs(p.peak * 2 / number_bytes(NUMBER_FP4) / 1979e12 - 1) < 1e-12);          /* product.h doubles for half the bytes */
     assert_true(device_product(h100, NUMBER_BF16).peak == 989e12);
+}
+
+/* ---- what others measured ---- */
+
+static int by_size(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+static void products_of_twelve_devices_are_met(void **state)
+{
+    (void)state;
+    static const struct { const char *key, *number; double most; } devices[] = {
+        { "a100", "bf16", 0.08 }, { "h100", "bf16", 0.11 }, { "h100", "fp8", 0.08 }, { "h200", "bf16", 0.09 }, { "h200", "fp8", 0.10 },
+        { "b200", "bf16", 0.10 }, { "b200", "fp8", 0.08 }, { "b200", "fp4", 0.13 }, { "b300", "bf16", 0.10 }, { "b300", "fp8", 0.06 }, { "b300", "fp4", 0.11 },
+        { "gb200", "bf16", 0.10 }, { "gb200", "fp8", 0.06 }, { "gb200", "fp4", 0.11 }, { "gb300", "bf16", 0.11 }, { "gb300", "fp8", 0.06 }, { "gb300", "fp4", 0.11 },
+        { "l40s", "bf16", 0.10 }, { "l40s", "fp8", 0.10 }, { "rtx-pro-6000", "bf16", 0.06 }, { "rtx-pro-6000", "fp8", 0.04 }, { "rtx-pro-6000", "fp4", 0.15 },
+        { "arc-b60", "bf16", 0.08 }, { "mi355x", "bf16", 0.18 }, { "mi355x", "fp8", 0.20 }, { "mi355x", "fp4", 0.15 },
+    };
+    static double error[4000];
+    struct buf text;
+    buf_init(&text);
+    OK(file_read("bench/measured/products.csv", 1 << 20, &text, &err));
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        const struct device *d = device_find(devices[i].key, &err);
+        struct csv c;
+        size_t len;
+        int n = 0, number = 0;
+        while (strcmp(devices[i].number, number_name(number)))
+            number++;
+        const struct product_device p = device_product(d, number);
+        OK(csv_open(&c, text.data, text.len, "products.csv", &err));
+        while (csv_next(&c, &err) == 1 && n < 4000) {
+            if (strcmp(csv_field(&c, 0, &len), d->key) || strcmp(csv_field(&c, 1, &len), devices[i].number))
+                continue;
+            const double M = strtod(csv_field(&c, 2, &len), NULL), N = strtod(csv_field(&c, 3, &len), NULL), K = strtod(csv_field(&c, 4, &len), NULL);
+            error[n++] = fabs(product_seconds(&p, 1, M, N, K, number_bytes(number)) / (strtod(csv_field(&c, 5, &len), NULL) * 1e-6) - 1);
+        }
+        csv_release(&c);
+        assert_true(n >= 60);
+        qsort(error, (size_t)n, sizeof *error, by_size);
+        print_message("%-13s %s n %3d median error %4.1f %%, 90 %% within %4.1f %%\n", d->key, devices[i].number, n, 100 * error[n / 2], 100 * error[n * 9 / 10]);
+        if (!(error[n / 2] <= devices[i].most))
+            fail_msg("%s, %s: median error %.3f, at most %.3f expected", d->key, devices[i].number, error[n / 2], devices[i].most);
+    }
+    buf_release(&text);
 }
 
 static void a_mode_makes_devices_that_are_the_package_together(void **state)
@@ -177,6 +222,7 @@ int main(void)
         cmocka_unit_test(no_two_rows_answer_to_one_name),
         cmocka_unit_test(every_row_can_be_planned_with),
         cmocka_unit_test(operands_without_a_unit_are_widened),
+        cmocka_unit_test(products_of_twelve_devices_are_met),
         cmocka_unit_test(a_mode_makes_devices_that_are_the_package_together),
         cmocka_unit_test(a_mode_that_is_not_there_is_refused),
     };
