@@ -172,7 +172,7 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(LIB_SRC:%.c=build/fuzz/o
 	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 doc: lathe
-	@./lathe help | sed -n 's/^  lathe \(\(data\|registry\) [a-z]*\|[a-z]*\).*/\1/p' | while read -r c; do ./lathe help $$c --markdown > "doc/$$(echo "$$c" | tr ' ' -).md"; done; ./lathe help ops > doc/ops.md
+	@./lathe help | sed -n 's/^  lathe \(\(data\|registry\) [a-z]*\|[a-z]*\).*/\1/p' | while read -r c; do ./lathe help $$c --markdown > "doc/$$(echo "$$c" | tr ' ' -).md"; done; ./lathe help ops > doc/ops.md; ./lathe help devices > doc/devices.md
 
 layers:
 	@cd src && awk -f ../tools/layers.awk ../tools/layers.txt $$(find . -name '*.[ch]' -printf '%P ')

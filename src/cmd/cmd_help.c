@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/help_devices.h"
 #include "cpu/kernels.h"
 #include "nn/graph.h"
 #include "train/config.h"
@@ -190,6 +191,10 @@ static int run_help(const char *const *args, int n_args, struct err *err)
         help_operations();
         return 0;
     }
+    if (n_args && !strcmp(args[0], "devices")) {
+        help_devices();
+        return 0;
+    }
     if (n_args) {
         int n_word;
         const struct command *c = command_find(args, n_args, &n_word);
@@ -213,8 +218,8 @@ static const struct opt help_opts[] = {
     { OPT_FLAG, "man", &man, NULL, "the man page lathe(1): all commands with their options", 0, 0 },
     OPT_LAST,
 };
-const struct command command_help = { "help", "[COMMAND|ops]", "what the commands do, or one of them with its options",
-                                      TEXT("Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations."), help_opts, run_help, 0, 2 };
+const struct command command_help = { "help", "[COMMAND|ops|devices]", "what the commands do, or one of them with its options",
+                                      TEXT("Pages in doc/ are made by --markdown from the same tables; 'ops' prints the table of operations, 'devices' that of accelerators."), help_opts, run_help, 0, 2 };
 
 /* ---- version ---- */
 

@@ -1,5 +1,6 @@
 #include "plan/device.h"
 #include <ctype.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,19 +150,22 @@ const struct device *device_find(const char *name, struct err *err)
 
 /* ---- modes ---- */
 
-/* By AMD's measurements of an MI300X (ROCm blog on compute and memory modes, 2025): all dies as devices of their own multiply 10 to 15 % more together, and
- * four domains copy 4.21 TB/s instead of 4.02. */
+/* By AMD's measurements of an MI300X: all dies as devices of their own multiply 10 to 15 % more together, and four domains copy 4.21 TB/s instead of 4.02
+ * (ROCm blog on compute and memory modes, 2025); 64 of them reach 26 of 56 GB/s in long exchanges (ROCm blog on RCCL's tuner). */
 #define CPX_MMA 1.125
 #define NPS4_REACH (4.21 / 4.02)
+#define CPX_LINK_SHARE 0.46
+
+/* How many devices a mode makes of a package of 8 dies, and of 6; 0: it is not offered there (ROCm's docs of amd-smi and amdgpu). */
+static const struct { const char *name; int of_8, of_6; } modes[] = { { "spx", 1, 1 }, { "dpx", 2, 0 }, { "tpx", 0, 3 }, { "qpx", 4, 0 }, { "cpx", 8, 6 } };
+
+static int parts_by(const struct device *d, int mode) { return d->dies == 8 ? modes[mode].of_8 : d->dies == 6 ? modes[mode].of_6 : 0; }
 
 static int parts_of(const struct device *d, const char *word, size_t n)
 {
-    static const char *const names[] = { "spx", "dpx", "qpx", "cpx" };
-    for (int i = 0; i < COUNT(names); i++)
-        if (strlen(names[i]) == n && !strncasecmp(word, names[i], n)) {
-            const int parts = i == 3 ? d->dies : 1 << i;
-            return d->dies % parts ? 0 : parts;
-        }
+    for (int i = 0; i < COUNT(modes); i++)
+        if (strlen(modes[i].name) == n && !strncasecmp(word, modes[i].name, n))
+            return parts_by(d, i);
     return 0;
 }
 
@@ -173,7 +177,7 @@ static int domains_of(const struct device *d, const char *word, size_t n)
 
 static void divide(struct device *d, int parts, int domains)
 {
-    static const char *const names[] = { [1] = "SPX", [2] = "DPX", [4] = "QPX" };
+    static const char *const names[] = { [1] = "SPX", [2] = "DPX", [3] = "TPX", [4] = "QPX" };
     for (int i = 0; i < N_NUMBER; i++)
         d->peak[i] /= parts;
     d->memory /= parts, d->bandwidth /= parts, d->units /= parts;
@@ -183,6 +187,7 @@ static void divide(struct device *d, int parts, int domains)
         d->mma *= CPX_MMA;
         for (int i = 0; i < N_NUMBER; i++)
             d->mma_of[i] *= CPX_MMA;
+        d->link_share = fmin(d->link_share, CPX_LINK_SHARE);
     }
     if (domains == 4)
         d->reach *= NPS4_REACH;
@@ -194,7 +199,7 @@ static int mode_unknown(const struct device *d, const char *mode, struct err *er
     if (!d->dies)
         return ERR(err, USAGE, "%s has no partition modes, found ':%s'", d->name, mode);
     return ERR(err, USAGE, "%s: found mode '%s', expected one of %s and one of %s, as in %s:cpx/nps%d", d->name, mode,
-               d->dies == 8 ? "spx, dpx, qpx, cpx" : "spx, cpx", d->domains == 4 ? "nps1, nps2, nps4" : d->domains == 2 ? "nps1, nps2" : "nps1", d->key, d->domains);
+               d->dies == 8 ? "spx, dpx, qpx, cpx" : "spx, tpx, cpx", d->domains == 4 ? "nps1, nps2, nps4" : d->domains == 2 ? "nps1, nps2" : "nps1", d->key, d->domains);
 }
 
 int device_mode(struct device *out, const char *name, struct err *err)
@@ -221,9 +226,9 @@ int device_mode(struct device *out, const char *name, struct err *err)
             break;
     }
     parts = parts ? parts : 1, domains = domains ? domains : 1;
-    if (domains > parts)
-        return ERR(err, USAGE, "%s: NPS%d divides memory between %d domains, and there are %d devices for them; expected as many devices at least, as in %s:cpx/nps%d", d->name,
-                   domains, domains, parts, d->key, domains);
+    if (domains > parts || (domains == 4 && parts < d->dies))
+        return ERR(err, USAGE, "%s: NPS%d divides memory between %d domains, and there are %d devices for them; expected %s, as in %s:cpx/nps%d", d->name, domains, domains, parts,
+                   domains == 4 ? "all dies" : "as many devices at least", d->key, domains);
     divide(out, parts, domains);
     return 0;
 }

@@ -43,9 +43,9 @@ int device_n(void);
 const struct device *device_at(int i);       /* in the order of the table */
 /* By name, key or alias: case, blanks, dashes and the vendor before it do not count.  NULL and ERR_NOTFOUND with the nearest names. */
 const struct device *device_find(const char *name, struct err *err);
-/* device_find() with a mode behind a colon, of AMD's partitions: "mi300x:cpx", "mi300x:cpx/nps4", "mi300x:nps4".  SPX, DPX, QPX, CPX make 1, 2, 4, all
- * dies devices of one package, each with its share of everything and of the price; NPS1, NPS2, NPS4 divide its memory, and there may not be more domains
- * than devices.  Without a colon *out is the row itself.  ERR_NOTFOUND, or ERR_USAGE for a mode that the device does not have (which it has). */
+/* device_find() with a mode behind a colon, of AMD's partitions: "mi300x:cpx", "mi300x:cpx/nps4".  SPX, DPX, TPX, QPX, CPX make 1, 2, 3, 4, all
+ * dies devices of one package, each with its share of everything and of the price; NPS1, NPS2, NPS4 divide its memory: no more domains than devices,
+ * NPS4 with CPX only.  Without a colon *out is the row itself.  ERR_NOTFOUND, or ERR_USAGE for a mode that the device does not have (which it has). */
 int device_mode(struct device *out, const char *name, struct err *err);
 
 /* Operations a second on such operands.  Where the device has no unit for them they are widened, and the peak is that of the next wider ones that it

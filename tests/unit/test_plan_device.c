@@ -187,6 +187,9 @@ static void a_mode_makes_devices_that_are_the_package_together(void **state)
     assert_true(d.reach == whole.reach);
     assert_int_equal(device_mode(&d, "mi300x:dpx", &err), 0);
     assert_int_equal(d.units, 152);
+    assert_int_equal(device_mode(&d, "mi300a:tpx", &err), 0);
+    assert_string_equal(d.mode, "TPX/NPS1");
+    assert_int_equal(d.units, 76);
 }
 
 static void is_refused(const char *name, int code, const char *told)
@@ -206,8 +209,12 @@ static void a_mode_that_is_not_there_is_refused(void **state)
     is_refused("mi300x:cpx/spx", ERR_USAGE, "found mode 'cpx/spx'");
     is_refused("mi300x:cpx/", ERR_USAGE, "expected one of");
     is_refused("mi300x:cpx/nps8", ERR_USAGE, "expected one of");
-    is_refused("mi300x:nps4", ERR_USAGE, "expected as many devices at least");
-    is_refused("mi300a:qpx", ERR_USAGE, "expected one of spx, cpx");
+    is_refused("mi300x:nps4", ERR_USAGE, "expected all dies, as in mi300x:cpx/nps4");
+    is_refused("mi300x:qpx/nps4", ERR_USAGE, "expected all dies");
+    is_refused("mi300x:nps2", ERR_USAGE, "expected as many devices at least");
+    is_refused("mi300a:qpx", ERR_USAGE, "expected one of spx, tpx, cpx");
+    is_refused("mi300a:dpx", ERR_USAGE, "expected one of spx, tpx, cpx");
+    is_refused("mi355x:cpx/nps4", ERR_USAGE, "expected one of");
     is_refused("h100:cpx", ERR_USAGE, "H100 SXM has no partition modes");
     is_refused("mi30x:cpx", ERR_NOTFOUND, "nearest: mi300x");
     is_refused(":", ERR_NOTFOUND, "no accelerator ''");
