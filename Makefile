@@ -9,7 +9,7 @@ OPT     ?= -O3
 SAN     ?=
 WARN    := -std=c17 -Wall -Wextra -Wpedantic -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
 CFLAGS  ?= -g
-PKGS    := libhs libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg sqlite3
+PKGS    := libhs libzstd libxml-2.0 libmicrohttpd gnutls jansson yaml-0.1 libcrypto libxxhash libpcre2-8 libedit libcurl zlib libpng libjpeg sqlite3 libarchive
 # Of libpq the header alone: the library is opened at run time.
 HEADERS := $(shell pkg-config --cflags libxml-2.0 libpq)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude $(HEADERS)

@@ -25,6 +25,12 @@ bool blob_exists(const char *folder, const char *id)
 
 int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *err)
 {
+    uint64_t found;
+    return blob_length(folder, id, bytes, &found, err);
+}
+
+int blob_length(const char *folder, const char *id, uint64_t expected, uint64_t *bytes, struct err *err)
+{
     struct stat s;
     char *path = blob_path(folder, id);
     if (!path)
@@ -33,9 +39,10 @@ int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *er
     mem_free(path);
     if (!there)
         return ERR(err, NOTFOUND, "blob %s is not there", id);
-    if (bytes == BLOB_ANY_LENGTH || (uint64_t)s.st_size == bytes)
+    *bytes = (uint64_t)s.st_size;
+    if (expected == BLOB_ANY_LENGTH || *bytes == expected)
         return 0;
-    return ERR(err, CORRUPT, "blob %s has %llu bytes, expected %llu", id, (unsigned long long)s.st_size, (unsigned long long)bytes);
+    return ERR(err, CORRUPT, "blob %s has %llu bytes, expected %llu", id, (unsigned long long)*bytes, (unsigned long long)expected);
 }
 
 int blob_temporary(char **out, const char *path, struct err *err)

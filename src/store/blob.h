@@ -23,6 +23,8 @@ bool blob_exists(const char *folder, const char *id);
 /* Is it there, with so many bytes (BLOB_ANY_LENGTH: any)?  ERR_NOTFOUND, ERR_CORRUPT.  It is not read. */
 int blob_stat(const char *folder, const char *id, uint64_t bytes, struct err *err);
 
+int blob_length(const char *folder, const char *id, uint64_t expected, uint64_t *bytes, struct err *err);      /* the same, and how many it has */
+
 /* Copies a file in, and adds its bytes to `also`, or NULL.  A large one is read once: it is copied under a name of zeros and then gets its own; a small one, and one that
  * may be there already, is read for its name first.  ERR_CORRUPT where it changed while it was read. */
 int blob_put_file(const char *folder, const char *path, struct sha256 *also, char id[BLOB_ID], uint64_t *bytes, struct err *err);

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "store/registry_apply.h"
 #include "store/registry_backup_impl.h"
+#include "store/tar.h"
 
 enum {
     HEAD_MAX = 1 << 30,                  /* bytes of backup.json */
@@ -22,6 +23,7 @@ void copy_release(struct copy *c)
     db_close(c->db);
     registry_needs_release(&c->needs);
     json_decref(c->manifest);
+    json_decref(c->seen);
     *c = (struct copy){ .folder = c->folder };
 }
 
@@ -120,8 +122,7 @@ static int write_record(void *ctx, json_t *record, struct err *err)
     return rc;
 }
 
-/* One state of the database, into memory and into a file. */
-static int write_records(struct registry *g, struct copy *c, struct copy_file *f, struct err *err)
+int copy_records(struct registry *g, struct copy *c, struct copy_file *f, struct err *err)
 {
     struct writing to = { c, f };
     TRY(db_begin(c->db, err));
@@ -142,6 +143,15 @@ static int write_events(struct events *e, struct copy *c, bool texts, struct cop
     return rc;
 }
 
+int copy_entry(struct copy_file *f, const char *name, int64_t number, json_t **entry, struct err *err)
+{
+    char sha256[SHA256_HEX], file[60];
+    sha256_end(&f->sum, sha256);
+    snprintf(file, sizeof file, "%s-%lld.jsonl", name, (long long)number);
+    *entry = json_pack("{s:s, s:s, s:I}", "file", file, "sha256", sha256, "bytes", (json_int_t)f->bytes);
+    return *entry ? 0 : copy_no_memory(err);
+}
+
 struct source { struct registry *g; struct events *e; bool texts; };      /* the journal, or recorded answers */
 
 /* A file of the backup under a name that is made when it is whole, for those of the backup before stay until backup.json names this: { file, bytes, sha256 }. */
@@ -149,41 +159,42 @@ static int write_file(struct copy *c, const struct source *s, json_t **entry, st
 {
     struct file_writer w = { .fd = -1 };
     struct copy_file f = { .w = &w };
-    char sha256[SHA256_HEX], name[60], *path = file_join(c->folder, s->e ? "events.new" : "journal.new"), *to = NULL;
+    char *path = file_join(c->folder, s->e ? "events.new" : "journal.new"), *to = NULL;
     int rc = path ? sha256_init(&f.sum, err) : copy_no_memory(err);
     if (!rc && !(rc = file_writer_open(&w, path, err))) {
-        rc = s->e ? write_events(s->e, c, s->texts, &f, err) : write_records(s->g, c, &f, err);
+        rc = s->e ? write_events(s->e, c, s->texts, &f, err) : copy_records(s->g, c, &f, err);
         if (rc)
             file_writer_abort(&w);
         else
             rc = file_writer_commit(&w, err);
     }
-    if (!rc) {
-        sha256_end(&f.sum, sha256);
-        snprintf(name, sizeof name, s->e ? "events-%lld.jsonl" : "journal-%lld.jsonl", (long long)(s->e ? when_now() : c->head.seq));
-        rc = (to = file_join(c->folder, name)) ? file_rename(path, to, err) : copy_no_memory(err);
-    }
-    if (!rc && !(*entry = json_pack("{s:s, s:s, s:I}", "file", name, "sha256", sha256, "bytes", (json_int_t)f.bytes)))
-        rc = copy_no_memory(err);
+    if (!rc)
+        rc = copy_entry(&f, s->e ? "events" : "journal", s->e ? when_now() : c->head.seq, entry, err);
+    if (!rc)
+        rc = (to = file_join(c->folder, tree_text_at(*entry, "file"))) ? file_rename(path, to, err) : copy_no_memory(err);
     sha256_release(&f.sum);
     mem_free(path);
     mem_free(to);
     return rc;
 }
 
-/* What backup.json names. */
-struct named { json_t *journal, *events, *blobs; };
-
-static int write_manifest(const struct copy *c, const struct named *n, struct err *err)
+int copy_manifest(const struct copy *c, const struct copy_named *n, char **text, struct err *err)
 {
-    char made[WHEN_TEXT], *path = file_join(c->folder, "backup.json"), *text = NULL;
+    char made[WHEN_TEXT];
     when_text(made, when_now());
     json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:{s:I, s:s, s:s}, s:O, s:O, s:O*}", "format", BACKUP_FORMAT, "version", n->events ? BACKUP_VERSION_EVENTS : BACKUP_VERSION, "registry", c->id,
                           "made", made, "head", "seq", (json_int_t)c->head.seq, "hash", c->head.hash, "t", c->head.t, "journal", n->journal, "blobs", n->blobs, "events", n->events);
-    int rc = path && o && (text = tree_dumps(o, JSON_SORT_KEYS | JSON_INDENT(1))) ? 0 : copy_no_memory(err);
+    *text = o ? tree_dumps(o, JSON_SORT_KEYS | JSON_INDENT(1)) : NULL;
+    json_decref(o);
+    return *text ? 0 : copy_no_memory(err);
+}
+
+static int write_manifest(const struct copy *c, const struct copy_named *n, struct err *err)
+{
+    char *path = file_join(c->folder, "backup.json"), *text = NULL;
+    int rc = path ? copy_manifest(c, n, &text, err) : copy_no_memory(err);
     if (!rc)
         rc = file_write_all(path, text, strlen(text), err);
-    json_decref(o);
     mem_free(text);
     mem_free(path);
     return rc;
@@ -192,7 +203,7 @@ static int write_manifest(const struct copy *c, const struct named *n, struct er
 static bool is_listed_file(const char *name) { return !strncmp(name, "journal", 7) || !strncmp(name, "events", 6); }
 
 /* Journals and recorded answers of backups before: nothing names them any more. */
-static int remove_others(const char *folder, const struct named *n, struct err *err)
+static int remove_others(const char *folder, const struct copy_named *n, struct err *err)
 {
     char **names;
     int n_name;
@@ -208,6 +219,12 @@ static int remove_others(const char *folder, const struct named *n, struct err *
     return 0;
 }
 
+int copy_count_events(const struct copy *c, json_t *entry, struct err *err)
+{
+    return json_object_set_new(entry, "answers", json_integer(c->events.answers)) || json_object_set_new(entry, "feedback", json_integer(c->events.feedback)) ||
+           json_object_set_new(entry, "texts", json_integer(c->events.texts)) ? copy_no_memory(err) : 0;
+}
+
 /* Before the journal: so it knows every version that they name. */
 static int take_events(struct copy *c, const struct registry_backup_opts *o, json_t **entry, struct err *err)
 {
@@ -218,15 +235,14 @@ static int take_events(struct copy *c, const struct registry_backup_opts *o, jso
     int rc = write_file(c, &(struct source){ .e = e, .texts = o->texts }, entry, err);
     events_close(e);
     c->has_events = true;
-    if (!rc && (json_object_set_new(*entry, "answers", json_integer(c->events.answers)) || json_object_set_new(*entry, "feedback", json_integer(c->events.feedback)) ||
-                json_object_set_new(*entry, "texts", json_integer(c->events.texts))))
-        rc = copy_no_memory(err);
+    if (!rc)
+        rc = copy_count_events(c, *entry, err);
     return rc;
 }
 
 static int backup_once(struct registry *g, struct copy *c, const struct registry_backup_opts *o, struct err *err)
 {
-    struct named n = { .blobs = json_object() };
+    struct copy_named n = { .blobs = json_object() };
     int rc = n.blobs ? copy_open_tables(c, err) : copy_no_memory(err);
     if (!rc)
         rc = take_events(c, o, &n.events, err);
@@ -292,29 +308,43 @@ static int events_lie_there(struct registry *g, bool *there, struct err *err)
     return path ? 0 : copy_no_memory(err);
 }
 
-int registry_backup(struct registry *g, const char *out, const struct registry_backup_opts *o, json_t **report, struct err *err)
+/* A collector may have removed what it was to copy: then the journal has gone on, and it begins again, but not where a part has gone out already. */
+static int backup_until_whole(struct registry *g, struct copy *c, const struct registry_backup_opts *o, const char *archive, struct err *err)
+{
+    const int times = archive && !strcmp(archive, TAR_STANDARD) ? 1 : TIMES;
+    for (int i = 0;; i++) {
+        struct journal_head now = { .seq = 0 };
+        struct err none;
+        copy_release(c);
+        const int rc = archive ? copy_to_archive(g, c, o, archive, err) : backup_once(g, c, o, err);
+        if (rc != ERR_NOTFOUND || i == times - 1 || journal_head(&now, registry_db(g), &none) || now.seq == c->head.seq)
+            return rc;
+    }
+}
+
+/* Others keep away from the folder meanwhile. */
+static int backup_folder(struct registry *g, struct copy *c, const struct registry_backup_opts *o, struct err *err)
 {
     int lock;
-    *report = NULL;
-    TRY(file_mkdirs(out, err));
-    TRY(file_lock(out, &lock, err));
+    TRY(file_mkdirs(c->folder, err));
+    TRY(file_lock(c->folder, &lock, err));
+    int rc = check_place(g, c->folder, o, err);
+    if (!rc)
+        rc = backup_until_whole(g, c, o, NULL, err);
+    file_unlock(&lock);
+    return rc;
+}
+
+int registry_backup(struct registry *g, const char *out, const struct registry_backup_opts *o, json_t **report, struct err *err)
+{
     struct copy c = { .folder = out };
-    int rc = check_place(g, out, o, err);
-    for (int i = 0; !rc && i < TIMES; i++) {
-        struct journal_head now = { .seq = 0 };
-        copy_release(&c);
-        rc = backup_once(g, &c, o, err);
-        struct err none;
-        if (rc != ERR_NOTFOUND || i == TIMES - 1 || journal_head(&now, registry_db(g), &none) || now.seq == c.head.seq)
-            break;
-        rc = 0;
-    }
+    *report = NULL;
+    const bool archive = !strcmp(out, TAR_STANDARD) || (file_name_ends(out, ARCHIVE_ENDS) && !file_is_dir(out));
+    int rc = archive ? backup_until_whole(g, &c, o, out, err) : backup_folder(g, &c, o, err);
     if (!rc && !o->events && !o->without_events)
         rc = events_lie_there(g, &c.events_left, err);
     if (!rc)
         rc = copy_report(&c, out, report, err);
     copy_release(&c);
-    file_unlock(&lock);
     return rc;
 }
-

@@ -10,7 +10,7 @@
  *
  * A backup is one state of the database, whoever writes meanwhile; recorded answers are of a moment before.  Into the same folder only new contents are copied; recorded answers are
  * written anew, so that who was erased is in the next backup no more.  backup.json is written
- * last, in the place of the one before: a run that is killed leaves the backup that was there.  A registry that is damaged is not backed up
+ * last, in the place of the one before: a run that is killed leaves the backup that was there.  A backup may be one file as well, an archive of those files, or come by a pipe (tar.h).  A registry that is damaged is not backed up
  * (ERR_CORRUPT, with the record or the blob). */
 #ifndef STORE_REGISTRY_BACKUP_H
 #define STORE_REGISTRY_BACKUP_H
@@ -21,8 +21,9 @@ struct registry_backup_opts { const char *events; bool texts, without_events; };
 /* { backup, registry, head, blobs, bytes, copied: blobs that were not there, copied_bytes, events: { answers, feedback, texts } or null, events_left: some lie with the registry and were
  * not taken }, the caller's.  ERR_USAGE: the folder has something else, or a backup of another registry, or one with recorded answers, and these are neither wanted nor, by
  * without_events, not wanted; ERR_NOTFOUND: nothing was recorded there. */
+/* out: a folder, a name that ends with .tar, or TAR_STANDARD. */
 int registry_backup(struct registry *g, const char *out, const struct registry_backup_opts *o, json_t **report, struct err *err);
-/* Is a backup whole?  Reads all of it.  ERR_CORRUPT names the record or the blob; ERR_FORMAT: it is no backup; ERR_UNSUPPORTED: of a newer program. */
+/* Is a backup whole?  Reads all of it, an archive twice, which needs some room in $TMPDIR for its journal (ERR_USAGE: TAR_STANDARD).  ERR_CORRUPT names the record or the blob; ERR_FORMAT: it is no backup; ERR_UNSUPPORTED: of a newer program. */
 int registry_backup_check(const char *backup, json_t **report, struct err *err);
 /* The backup is checked first.  where (NULL: registry_where()): a folder that is not there or empty, or a database without a registry; else ERR_USAGE.
  * The registry is there whole, or not at all; what a killed run left beside the folder (WHERE.restoring), or in one that was there (.restoring), the next one takes.  Recorded answers that the backup has go to o->events, NULL:

@@ -1,4 +1,5 @@
 /* registry_restore.c - backups read: are they whole, and a registry out of one. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
@@ -6,6 +7,7 @@
 #include "base/tree.h"
 #include "store/registry_apply.h"
 #include "store/registry_backup_impl.h"
+#include "store/tar.h"
 
 enum { HEAD_MAX = 1 << 30 };             /* bytes of backup.json */
 
@@ -156,17 +158,28 @@ static int read_events(struct copy *c, const char *where, struct err *err)
     return rc;
 }
 
+/* Of an archive it was looked at while it came. */
+static int check_blob(const struct copy *c, const char *id, const json_t *bytes, struct err *err)
+{
+    const json_t *seen = json_object_get(c->seen, id);
+    if (!bytes)
+        return ERR(err, CORRUPT, "backup.json does not name blob %s", id);
+    if (!c->seen)
+        return blob_check(c->folder, id, (uint64_t)json_integer_value(bytes), err);
+    return !seen ? ERR(err, CORRUPT, "blob %s is not in the archive", id) : json_equal(seen, bytes) ? 0 : ERR(err, CORRUPT, "blob %s does not have the bytes that backup.json says", id);
+}
+
 static int check_blobs(struct copy *c, struct err *err)
 {
     const json_t *list = json_object_get(c->manifest, "blobs");
     const char *id;
     json_t *b;
-    int rc = registry_needs_read(&c->needs, c->db, c->folder, err);
+    int rc = registry_needs_read(&c->needs, c->db, c->blobs ? c->blobs : c->folder, err);
     json_object_foreach(c->needs.blobs, id, b) {
         if (rc)
             break;
         const json_t *bytes = json_object_get(list, id);
-        rc = bytes ? blob_check(c->folder, id, (uint64_t)json_integer_value(bytes), err) : ERR(err, CORRUPT, "backup.json does not name blob %s", id);
+        rc = check_blob(c, id, bytes, err);
         c->bytes += (uint64_t)json_integer_value(bytes);
         if (rc)
             err_context(err, "%.200s", tree_text_at(b, "of"));
@@ -177,16 +190,74 @@ static int check_blobs(struct copy *c, struct err *err)
 static int read_backup(struct copy *c, struct err *err)
 {
     TRY(read_manifest(c, err));
+    TRY(copy_check_seen(c, err));
     TRY(read_journal(c, err));
     TRY(check_blobs(c, err));
     return read_events(c, NULL, err);
+}
+
+/* The manifests of versions: they are read, to know what these need. */
+static int list_manifests(const struct copy *c, json_t *list, struct err *err)
+{
+    struct db_rows *r;
+    int rc;
+    TRY(db_query(&r, c->db, "SELECT DISTINCT manifest FROM version", NULL, 0, err));
+    while ((rc = db_next(r, err)) == 1)
+        if (json_object_set_new(list, db_text(r, 0), json_true())) {
+            rc = copy_no_memory(err);
+            break;
+        }
+    db_rows_free(r);
+    return rc;
+}
+
+/* In a folder for what has to be read twice. */
+static int check_archive(struct copy *c, const char *archive, struct err *err)
+{
+    json_t *keep = json_object();
+    int rc = keep ? copy_look_at_archive(c, archive, c->folder, NULL, err) : copy_no_memory(err);
+    if (!rc)
+        rc = read_manifest(c, err);
+    if (!rc)
+        rc = read_journal(c, err);
+    if (!rc)
+        rc = list_manifests(c, keep, err);
+    if (!rc)
+        rc = copy_look_at_archive(c, archive, c->folder, keep, err);
+    if (!rc)
+        rc = copy_check_seen(c, err);
+    if (!rc)
+        rc = check_blobs(c, err);
+    if (!rc)
+        rc = read_events(c, NULL, err);
+    json_decref(keep);
+    return rc;
+}
+
+static int check_archive_aside(struct copy *c, const char *archive, struct err *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *folder = mem_printf("%s/lathe-backup-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!folder)
+        return copy_no_memory(err);
+    int rc = mkdtemp(folder) ? 0 : ERR_ERRNO(err, "cannot make a folder %.300s", folder);
+    if (!rc) {
+        c->folder = folder;
+        rc = check_archive(c, archive, err);
+        file_remove_tree(folder, NULL);
+    }
+    c->folder = archive;
+    mem_free(folder);
+    return rc;
 }
 
 int registry_backup_check(const char *backup, json_t **report, struct err *err)
 {
     struct copy c = { .folder = backup };
     *report = NULL;
-    int rc = read_backup(&c, err);
+    if (!strcmp(backup, TAR_STANDARD))
+        return ERR(err, USAGE, "an archive is read twice to be checked: expected a file, not standard input");
+    int rc = copy_is_archive(backup) ? check_archive_aside(&c, backup, err) : read_backup(&c, err);
     if (!rc)
         rc = copy_report(&c, backup, report, err);
     copy_release(&c);
@@ -228,51 +299,118 @@ static int write_tables(struct registry *g, const struct copy *c, struct err *er
 static int fill(struct registry *g, struct copy *c, const struct registry_backup_opts *o, const char *beside, struct err *err)
 {
     c->bytes = 0;
-    TRY(copy_blobs(c, c->folder, registry_folder(g), NULL, err));
+    TRY(copy_blobs(c, c->blobs ? c->blobs : c->folder, registry_folder(g), NULL, err));
     c->has_events &= !o->without_events;
     TRY(read_events(c, o->events ? o->events : beside, err));
     return write_tables(g, c, err);
 }
 
-/* Into a database on a server: contents first, which harm nobody, then all rows at once. */
-static int restore_in_place(struct copy *c, const struct registry_backup_opts *o, const char *where, struct err *err)
+/* What a killed run left, but for its contents. */
+static int clear_stage(const char *stage, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    TRY(file_list(stage, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        char *path = strcmp(names[i], "blobs") ? file_join(stage, names[i]) : NULL;
+        rc = path ? file_remove_tree(path, err) : strcmp(names[i], "blobs") ? copy_no_memory(err) : 0;
+        mem_free(path);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+/* A folder where this restore works, held and cleared. */
+static int open_stage(const char *stage, int *lock, struct err *err)
+{
+    TRY(file_mkdirs(stage, err));
+    TRY(file_lock(stage, lock, err));
+    const int rc = clear_stage(stage, err);
+    if (rc)
+        file_unlock(lock);
+    return rc;
+}
+
+/* A backup in one file: its contents go where they are to be, the rest into the stage. */
+static int unpack(struct copy *c, const char *archive, const char *stage, const char *blobs, struct err *err)
+{
+    c->folder = stage, c->blobs = blobs;
+    TRY(copy_from_archive(c, archive, stage, blobs, err));
+    return read_backup(c, err);
+}
+
+/* What of a backup is no part of a registry. */
+static int drop_unpacked(const char *stage, struct err *err)
+{
+    char **names;
+    int n, rc = 0;
+    TRY(file_list(stage, &names, &n, err));
+    for (int i = 0; i < n && !rc; i++) {
+        const bool is_unpacked = !strcmp(names[i], "backup.json") || file_name_ends(names[i], ".jsonl");
+        char *path = is_unpacked ? file_join(stage, names[i]) : NULL;
+        rc = path && unlink(path) ? ERR_ERRNO(err, "cannot remove %.300s", path) : is_unpacked && !path ? copy_no_memory(err) : 0;
+        mem_free(path);
+    }
+    file_list_free(names, n);
+    return rc;
+}
+
+/* Contents first, which harm nobody, then all rows at once. */
+static int restore_into(struct registry *g, struct copy *c, const struct registry_backup_opts *o, const char *archive, const char *where, struct err *err)
+{
+    struct journal_head there;
+    TRY(journal_head(&there, registry_db(g), err));
+    if (there.seq)
+        return ERR(err, USAGE, "%.300s has a registry of %lld records already", db_name(registry_db(g)), (long long)there.seq);
+    if (!archive)
+        return fill(g, c, o, where, err);
+    int lock;
+    char *stage = mem_printf("%s.restoring", registry_folder(g));
+    int rc = stage ? open_stage(stage, &lock, err) : copy_no_memory(err);
+    if (!rc) {
+        rc = unpack(c, archive, stage, registry_folder(g), err);
+        rc = rc ? rc : fill(g, c, o, where, err);
+        file_remove_tree(stage, NULL);
+        file_unlock(&lock);
+    }
+    c->folder = archive;
+    mem_free(stage);
+    return rc;
+}
+
+static int restore_in_place(struct copy *c, const struct registry_backup_opts *o, const char *archive, const char *where, struct err *err)
 {
     struct registry *g;
-    struct journal_head there;
     TRY(registry_open(&g, where, true, err));
-    int rc = journal_head(&there, registry_db(g), err);
-    if (!rc && there.seq)
-        rc = ERR(err, USAGE, "%.300s has a registry of %lld records already", db_name(registry_db(g)), (long long)there.seq);
-    if (!rc)
-        rc = fill(g, c, o, where, err);
+    const int rc = restore_into(g, c, o, archive, where, err);
     registry_close(g);
     return rc;
 }
 
-/* What a killed run left: its contents are kept. */
-static int clear_stage(const char *stage, struct err *err)
-{
-    static const char *const files[] = { "registry.db", "registry.db-wal", "registry.db-shm", "registry.db-journal", "registries",
-                                         "events.db", "events.db-wal", "events.db-shm", "events.db-journal", "events.db.key" };
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char *path = file_join(stage, files[i]);
-        if (!path)
-            return copy_no_memory(err);
-        unlink(path);
-        mem_free(path);
-    }
-    return 0;
-}
-
 /* All of it, in a folder that becomes the registry. */
-static int stage_it(struct copy *c, const struct registry_backup_opts *o, const char *stage, struct err *err)
+static int stage_it(struct copy *c, const struct registry_backup_opts *o, const char *archive, const char *stage, struct err *err)
 {
     struct registry *g;
-    TRY(clear_stage(stage, err));
+    if (archive)
+        TRY(unpack(c, archive, stage, stage, err));
     TRY(registry_open(&g, stage, true, err));
     const int rc = fill(g, c, o, stage, err);
     registry_close(g);
-    return rc ? rc : file_sync_dir(stage, err);
+    TRY(rc);
+    if (archive)
+        TRY(drop_unpacked(stage, err));
+    return file_sync_dir(stage, err);
+}
+
+/* What of an archive is there where it could not be restored is of no use. */
+static int stage_or_drop(struct copy *c, const struct registry_backup_opts *o, const char *archive, const char *stage, struct err *err)
+{
+    const int rc = stage_it(c, o, archive, stage, err);
+    if (rc && archive)
+        file_remove_tree(stage, NULL);
+    if (archive)
+        c->folder = archive, c->blobs = NULL;
+    return rc;
 }
 
 /* ---- into a folder that is there: it may be where a disk is mounted, or where one stands, so it stays, and what is in it comes ---- */
@@ -327,7 +465,7 @@ static int move_out(const char *stage, const char *where, struct err *err)
     return file_sync_dir(where, err);
 }
 
-static int restore_inside(struct copy *c, const struct registry_backup_opts *o, const char *where, struct err *err)
+static int restore_inside(struct copy *c, const struct registry_backup_opts *o, const char *archive, const char *where, struct err *err)
 {
     int lock = -1;
     TRY(check_free(where, err));
@@ -340,7 +478,9 @@ static int restore_inside(struct copy *c, const struct registry_backup_opts *o, 
     if (!rc)
         rc = move_all(where, stage, INSIDE, err);
     if (!rc)
-        rc = stage_it(c, o, stage, err);
+        rc = clear_stage(stage, err);
+    if (!rc)
+        rc = stage_or_drop(c, o, archive, stage, err);
     if (!rc)
         rc = move_out(stage, where, err);
     file_unlock(&lock);
@@ -359,19 +499,17 @@ static int sync_parent(const char *path, struct err *err)
     return rc;
 }
 
-static int restore_folder(struct copy *c, const struct registry_backup_opts *o, const char *where, struct err *err)
+static int restore_folder(struct copy *c, const struct registry_backup_opts *o, const char *archive, const char *where, struct err *err)
 {
     int lock = -1;
     if (file_is_dir(where))
-        return restore_inside(c, o, where, err);
+        return restore_inside(c, o, archive, where, err);
     if (file_exists(where))
         return ERR(err, USAGE, "%.300s is there already: a backup is restored into a folder that is not there, or empty", where);
     char *stage = mem_printf("%.*s.restoring", (int)(strlen(where) - (*where && where[strlen(where) - 1] == '/')), where);
-    int rc = stage ? file_mkdirs(stage, err) : copy_no_memory(err);
+    int rc = stage ? open_stage(stage, &lock, err) : copy_no_memory(err);
     if (!rc)
-        rc = file_lock(stage, &lock, err);
-    if (!rc)
-        rc = stage_it(c, o, stage, err);
+        rc = stage_or_drop(c, o, archive, stage, err);
     if (!rc && file_exists(where))
         rc = ERR(err, USAGE, "%.300s is there meanwhile", where);
     if (!rc)
@@ -390,10 +528,10 @@ int registry_restore(const char *backup, const char *where, const struct registr
     *report = NULL;
     if (!where)
         TRY(registry_where(&place, err));
-    const char *at = where ? where : place;
-    int rc = read_backup(&c, err);
+    const char *at = where ? where : place, *archive = copy_is_archive(backup) ? backup : NULL;
+    int rc = archive ? 0 : read_backup(&c, err);
     if (!rc)
-        rc = db_is_postgres(at) ? restore_in_place(&c, o, at, err) : restore_folder(&c, o, at, err);
+        rc = db_is_postgres(at) ? restore_in_place(&c, o, archive, at, err) : restore_folder(&c, o, archive, at, err);
     if (!rc)
         rc = copy_report(&c, backup, report, err);
     copy_release(&c);

@@ -34,6 +34,18 @@ say lathe registry backup copy --texts
 say lathe registry restore copy
 say lathe registry restore copy --registry again
 say lathe registry verify --registry again
+echo '# in one file'
+say lathe registry backup copy.tar
+say lathe registry backup - --json
+lathe registry backup - --quiet > out.tar
+tar tf out.tar | sed -E 's/[0-9a-f]{64}/HASH/; s|sha256/[0-9a-f]{2}/|sha256/AB/|' | sort | uniq -c | tr -s ' '
+say lathe registry backup out.tar --check
+lathe registry restore - --registry piped < out.tar > said && say lathe registry verify --registry piped
+head -c 30000 out.tar > cut.tar
+say lathe registry restore cut.tar --registry third
+ln -s /etc/passwd copy/blobs/link && tar cf bad.tar copy && rm copy/blobs/link
+say lathe registry restore bad.tar --registry third
+ls -d third* 2> /dev/null
 blob=$(ls copy/blobs/sha256/*/* | grep -v pieces | head -1)
 chmod +w $blob && printf x >> $blob
 say lathe registry restore copy --registry third

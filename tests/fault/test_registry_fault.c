@@ -283,12 +283,33 @@ static int restore(void *ctx)
     return rc;
 }
 
+/* In one file, made, looked at and restored. */
+static int by_archive(void *ctx)
+{
+    json_t *out[3] = { NULL };
+    struct registry *g;
+    char where[300];
+    (void)ctx;
+    snprintf(where, sizeof where, "%s", in_dir("registry"));
+    TRY(file_remove_tree(in_dir("again"), &err));
+    TRY(registry_open(&g, in_dir("registry"), false, &err));
+    int rc = registry_backup(g, in_dir("b.tar"), &(struct registry_backup_opts){ .events = where, .texts = true }, &out[0], &err);
+    registry_close(g);
+    if (!rc)
+        rc = registry_backup_check(in_dir("b.tar"), &out[1], &err);
+    if (!rc)
+        rc = registry_restore(in_dir("b.tar"), in_dir("again"), &beside, &out[2], &err);
+    for (int i = 0; i < 3; i++)
+        json_decref(out[i]);
+    return rc;
+}
+
 /* What is restored is whole: a place where one failed is empty, or not there. */
-static void restored_or_not(enum failing what, int by_n)
+static void restored_or_not(int (*run)(void *ctx), enum failing what, int by_n)
 {
     OK(everything(NULL));
-    OK(restore(NULL));
-    const int n = each_failure(what, by_n, restore, NULL, true);
+    OK(run(NULL));
+    const int n = each_failure(what, by_n, run, NULL, true);
     print_message("%d times it failed\n", n);
     assert_true(n > 3);
     struct registry *g;
@@ -300,8 +321,10 @@ static void restored_or_not(enum failing what, int by_n)
     registry_close(g);
 }
 
-static void without_memory_a_restore_is_whole_or_not_there(void **state) { (void)state, restored_or_not(ALLOCATIONS, FEWER(41, 401)); }
-static void with_calls_that_fail_a_restore_is_whole_or_not_there(void **state) { (void)state, restored_or_not(CALLS, 1); }
+static void without_memory_a_restore_is_whole_or_not_there(void **state) { (void)state, restored_or_not(restore, ALLOCATIONS, FEWER(41, 401)); }
+static void with_calls_that_fail_a_restore_is_whole_or_not_there(void **state) { (void)state, restored_or_not(restore, CALLS, 1); }
+static void without_memory_an_archive_is_whole_or_not_there(void **state) { (void)state, restored_or_not(by_archive, ALLOCATIONS, FEWER(101, 1001)); }
+static void with_calls_that_fail_an_archive_is_whole_or_not_there(void **state) { (void)state, restored_or_not(by_archive, CALLS, 1); }
 
 struct keys { struct evp_pkey_st *private_key, *public_key; };
 
@@ -346,6 +369,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
     const struct CMUnitTest tests[] = { T(without_memory_nothing_is_half_done), T(with_calls_that_fail_nothing_is_half_done), T(on_a_full_disk_nothing_is_half_done),
                                         T(without_memory_a_gate_leaks_nothing), T(without_memory_a_promotion_leaks_nothing),
-                                        T(without_memory_a_restore_is_whole_or_not_there), T(with_calls_that_fail_a_restore_is_whole_or_not_there), T(without_memory_a_checkpoint_is_none) };
+                                        T(without_memory_a_restore_is_whole_or_not_there), T(with_calls_that_fail_a_restore_is_whole_or_not_there),
+                                        T(without_memory_an_archive_is_whole_or_not_there), T(with_calls_that_fail_an_archive_is_whole_or_not_there), T(without_memory_a_checkpoint_is_none) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "../registries.h"
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -270,6 +271,9 @@ static void killed_at_any_moment_nothing_is_half_there(void **state)
         if (!i)
             backed_up("copied");
     }
+    json_t *told;
+    OK(registry_backup(g, in_dir("b.tar"), &plain, &told, &err));
+    json_decref(told);
     registry_close(g);
     g = NULL;
     const char *where = on_postgres ? database_where : in_dir("registry");
@@ -279,9 +283,9 @@ static void killed_at_any_moment_nothing_is_half_there(void **state)
             json_t *o;
             struct registry *own;
             if (i % 2 && !registry_open(&own, where, false, &err))
-                registry_backup(own, in_dir("backup"), &plain, &o, &err);
+                registry_backup(own, in_dir(i % 4 == 1 ? "backup" : "b.tar"), &plain, &o, &err);
             else if (i % 2 == 0)
-                registry_restore(in_dir("backup"), in_dir("restored"), &plain, &o, &err);
+                registry_restore(in_dir(i % 4 == 0 ? "backup" : "b.tar"), in_dir("restored"), &plain, &o, &err);
             _exit(0);
         }
         usleep((useconds_t)(1 + i * 700));
@@ -290,6 +294,8 @@ static void killed_at_any_moment_nothing_is_half_there(void **state)
         assert_true(waitpid(pid, &status, 0) == pid);
         n_killed += WIFSIGNALED(status);
         json_t *o;
+        OK(registry_backup_check(in_dir("b.tar"), &o, &err));
+        json_decref(o);
         OK(registry_backup_check(in_dir("backup"), &o, &err));
         const json_t *head = json_object_get(o, "head");
         struct journal_head h = { .seq = json_integer_value(json_object_get(head, "seq")) };
@@ -521,6 +527,160 @@ static void recorded_answers_change_their_database(void **state)
     recorded_at(database_where, "a", "anna", true);
 }
 
+/* ---- in one file ---- */
+
+static void an_archive_is_the_folder_in_one_file(void **state)
+{
+    (void)state;
+    json_t *o;
+    registry_here();
+    add("one"), add("two");
+    record("a", "anna", when_now() + HOUR);
+    const struct journal_head head = head_of();
+    const struct registry_backup_opts texts = { .events = place(), .texts = true };
+    OK(registry_backup(g, in_dir("b.tar"), &texts, &o, &err));
+    assert_int_equal(json_integer_value(json_object_get(o, "blobs")), 6);
+    assert_int_equal(counted(o, "texts"), 1);
+    OK(registry_backup_check(in_dir("b.tar"), &o, &err));
+    assert_int_equal(counted(o, "answers"), 1);
+    OK(registry_restore(in_dir("b.tar"), in_dir("restored"), &plain, &o, &err));
+    json_decref(o);
+    valid(in_dir("restored"), &head);
+    recorded_at(in_dir("restored"), "a", "anna", true);
+    assert_false(file_exists(in_dir("restored/backup.json")) || file_exists(in_dir("restored.restoring")));
+    struct stat s;
+    OK(stat(in_dir("b.tar"), &s));
+    assert_int_equal(s.st_mode & 077, 0);
+    OK(file_mkdirs(in_dir("there"), &err));
+    OK(registry_restore(in_dir("b.tar"), in_dir("there"), &plain, &o, &err));
+    json_decref(o);
+    valid(in_dir("there"), &head);
+    assert_false(file_exists(in_dir("there/backup.json")) || file_exists(in_dir("there/.restoring")));
+    /* What tar unpacks is a backup, and what tar makes of a backup's folder is an archive. */
+    char command[900];
+    OK(file_mkdirs(in_dir("unpacked"), &err));
+    snprintf(command, sizeof command, "tar xf %s/b.tar -C %s/unpacked && tar cf %s/again.tar -C %s unpacked && tar cf %s/dot.tar -C %s/unpacked .", test_dir, test_dir, test_dir, test_dir, test_dir, test_dir);
+    assert_int_equal(system(command), 0);
+    OK(registry_backup_check(in_dir("unpacked"), &o, &err));
+    json_decref(o);
+    OK(registry_restore(in_dir("again.tar"), in_dir("restored 2"), &plain, &o, &err));
+    json_decref(o);
+    valid(in_dir("restored 2"), &head);
+    OK(registry_backup_check(in_dir("dot.tar"), &o, &err));
+    json_decref(o);
+    if (!on_postgres)
+        return;
+    assert_int_equal(registry_restore(in_dir("b.tar"), database_where, &plain, &o, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "already"));
+    OK(db_script(registry_db(g), "DROP SCHEMA public CASCADE; CREATE SCHEMA public", &err));
+    registry_close(g);
+    g = NULL;
+    OK(file_remove_tree(in_dir("registry"), &err));
+    OK(registry_restore(in_dir("b.tar"), database_where, &plain, &o, &err));
+    json_decref(o);
+    valid(database_where, &head);
+    recorded_at(database_where, "a", "anna", true);
+    assert_false(file_exists(in_dir("registry.restoring")));
+}
+
+static void cut(const char *from, const char *to, int64_t n)
+{
+    struct buf b;
+    buf_init(&b);
+    OK(file_read(from, 1 << 24, &b, &err));
+    OK(file_write_all(to, b.data, (size_t)n, &err));
+    buf_release(&b);
+}
+
+/* A byte of padding may be changed and nothing said; all else is found, and then nothing is there. */
+static void an_archive_that_was_changed_or_cut_restores_nothing(void **state)
+{
+    (void)state;
+    json_t *o;
+    registry_here();
+    add("one");
+    record("a", "anna", when_now() + HOUR);
+    const struct journal_head head = head_of();
+    OK(registry_backup(g, in_dir("b.tar"), &(struct registry_backup_opts){ .events = place(), .texts = true }, &o, &err));
+    json_decref(o);
+    struct file_usage u;
+    OK(file_usage(in_dir("b.tar"), &u, &err));
+    int n_found = 0;
+    for (int64_t at = 0; at < (int64_t)u.bytes; at += FEWER(97, 4001)) {
+        flip(in_dir("b.tar"), at);
+        if (registry_restore(in_dir("b.tar"), in_dir("restored"), &plain, &o, &err)) {
+            n_found++;
+            assert_false(file_exists(in_dir("restored")) || file_exists(in_dir("restored.restoring")));
+        } else {
+            json_decref(o);
+            valid(in_dir("restored"), &head);
+            OK(file_remove_tree(in_dir("restored"), &err));
+        }
+        flip(in_dir("b.tar"), at);
+    }
+    print_message("%d changes were found\n", n_found);
+    assert_true(n_found * 2 * FEWER(97, 4001) > (int)u.bytes);
+    OK(registry_backup_check(in_dir("b.tar"), &o, &err));
+    json_decref(o);
+    for (int64_t n = 0; n < (int64_t)u.bytes - 10240; n += FEWER(512, 5120)) {
+        char whole[300];
+        snprintf(whole, sizeof whole, "%s", in_dir("b.tar"));
+        cut(whole, in_dir("cut.tar"), n);
+        const int rc = registry_restore(in_dir("cut.tar"), in_dir("restored"), &plain, &o, &err);
+        if (rc != ERR_CORRUPT && rc != ERR_FORMAT)
+            fail_msg("cut at %lld: %d", (long long)n, rc);
+        assert_false(file_exists(in_dir("restored")) || file_exists(in_dir("restored.restoring")));
+    }
+}
+
+/* A header of ustar, of a file of two bytes. */
+static void put_tar(const char *name, char type, const char *target)
+{
+    char all[2048] = "";
+    unsigned sum = 0;
+    memset(all, 0, sizeof all);
+    snprintf(all, 100, "%s", name);
+    memcpy(all + 100, "0000644\0000000000\0000000000\000", 24);
+    memcpy(all + 124, type == '0' ? "00000000002\00000000000000\000" : "00000000000\00000000000000\000", 24);
+    memcpy(all + 148, "        ", 8);
+    all[156] = type;
+    snprintf(all + 157, 100, "%s", target);
+    memcpy(all + 257, "ustar\00000", 8);
+    for (int i = 0; i < 512; i++)
+        sum += (unsigned char)all[i];
+    snprintf(all + 148, 8, "%06o", sum);
+    memcpy(all + 512, "{}", type == '0' ? 2 : 0);
+    OK(file_write_all(in_dir("evil.tar"), all, sizeof all, &err));
+}
+
+static void an_archive_writes_nowhere_else(void **state)
+{
+    (void)state;
+    json_t *o;
+    static const char *const names[] = { "../backup.json", "/backup.json", "../../blobs/sha256/44/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", "a/b/backup.json", "journal-1.jsonl/x",
+                                         "journal-/../../x.jsonl", "blobs/sha256/45/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", "blobs/sha256/44/x", "blobs/../backup.json", "registry.db", "events.db" };
+    registry_here();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        put_tar(names[i], '0', "");
+        const int rc = registry_restore(in_dir("evil.tar"), in_dir("restored"), &plain, &o, &err);
+        if (rc != ERR_FORMAT)
+            fail_msg("%s: %d %s", names[i], rc, rc ? err.msg : "");
+        assert_false(file_exists(in_dir("restored")) || file_exists(in_dir("restored.restoring")) || file_exists(in_dir("backup.json")) || file_exists(in_dir("x.jsonl")));
+    }
+    for (const char *type = "123456"; *type; type++) {
+        put_tar("backup.json", *type, "../../etc/passwd");
+        assert_int_equal(registry_restore(in_dir("evil.tar"), in_dir("restored"), &plain, &o, &err), ERR_FORMAT);
+        assert_false(file_exists(in_dir("restored")) || file_exists(in_dir("restored.restoring")));
+    }
+    put_tar("blobs/sha256/44/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", '0', "");       /* which it is, but of no backup */
+    assert_int_equal(registry_restore(in_dir("evil.tar"), in_dir("restored"), &plain, &o, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "no backup.json"));
+    put_tar("blobs/sha256/44/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8b", '0', "");
+    assert_int_equal(registry_restore(in_dir("evil.tar"), in_dir("restored"), &plain, &o, &err), ERR_CORRUPT);
+    assert_int_equal(registry_backup_check(in_dir("evil.tar"), &o, &err), ERR_FORMAT);
+    assert_int_equal(registry_backup_check("-", &o, &err), ERR_USAGE);
+}
+
 #define R(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest backup[] = {
     R(a_backup_of_either_database_becomes_either),
@@ -531,6 +691,9 @@ static const struct CMUnitTest backup[] = {
     R(a_backup_of_answers_follows_what_is_erased_and_what_is_over),
     R(changed_answers_are_refused_and_so_are_names_under_another_key),
     R(recorded_answers_change_their_database),
+    R(an_archive_is_the_folder_in_one_file),
+    R(an_archive_that_was_changed_or_cut_restores_nothing),
+    R(an_archive_writes_nowhere_else),
     R(killed_at_any_moment_nothing_is_half_there),
     R(a_folder_that_is_there_stays_and_is_filled),
     R(killed_while_it_fills_a_folder_that_is_there_the_next_one_ends_it),
