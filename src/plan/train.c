@@ -29,6 +29,7 @@ struct train_job train_job_defaults(const struct train_model *m, const struct tr
     struct train_job j = *job;
     j.ctx = j.ctx ? j.ctx : m->config.ctx;
     j.gradient_bytes = j.gradient_bytes && j.compute != NUMBER_F32 ? j.gradient_bytes : 4;
+    j.state_bytes = j.state_bytes != 0 ? j.state_bytes : j.compute == NUMBER_F32 ? 8 : 12;
     j.imbalance = j.imbalance != 0 ? j.imbalance : 1;
     j.frozen_bytes = j.frozen_bytes != 0 ? j.frozen_bytes : j.compute == NUMBER_F32 ? 4 : 2;
     return j;

@@ -5,14 +5,16 @@
  * too, 3 weights too).  Experts lie whole on ep of the tp * dp devices of a stage; with ep 1 they are divided by tensor as the rest is.  Devices are
  * counted tensor first, then data, then layers: tensor groups lie in a node.
  *
- * Memory is that of the slowest way to be wrong, the fullest device: weights in 2 bytes, gradients in 4 (job), fp32 master weights and two moments,
- * what the backward pass reads of each layer and micro-batch in flight by the operations' own lists (for GPT it is s b h (34 + 5 a s / h) of arXiv:2205.05198),
- * and workspace: logits, one layer where it is computed again, gathered layers of ZeRO 3, the runtime.
+ * Memory is that of the fullest device: weights in 2 bytes, gradients in 4 (job), fp32 master weights and Adam's two moments, what the backward pass reads
+ * of each layer and micro-batch in flight (of GPT with separate kernels s b h (34 + 5 a s / h), as arXiv:2205.05198 counts), and workspace: logits, one layer
+ * where it is computed again, gathered layers of ZeRO 3, the runtime.  What an allocator loses between its blocks is not in it.
  *
  * Time is a sum over what runs one after the other: products by plan/product.h at their own shapes, attention by its kernels, passes over activations
  * by the bandwidth that is reached, collectives by plan/collective.h; nothing is fitted to measured training.  What overlaps is stated: gradients of
- * products hide the collectives of tensor parallelism that Megatron-LM hides behind them, a backward pass hides the sums of gradients (job.overlap), and
- * what is hidden still takes TRAIN_CHANNELS of the units.  Pipelines wait for their slowest stage.  Experts get equal shares times job.imbalance.
+ * products hide the collectives of tensor parallelism that Megatron-LM hides behind them, a backward pass hides the sums of gradients (but job.alone), and
+ * what is hidden still takes TRAIN_CHANNELS of the units.  Pipelines wait for their slowest stage.  Experts get equal shares times job.imbalance.  It is the
+ * time of a program whose kernels are tuned and whose host is never late: dense models of Megatron are met, mixtures of 2025 and programs of 2024 were up to
+ * twice as slow and more (bench/plan_train published).
  *
  * Pure functions, any thread; seconds, bytes, operations, US dollars, joules. */
 #ifndef PLAN_TRAIN_H
@@ -46,6 +48,7 @@ struct train_job {
     bool hide_experts;           /* experts' rows travel while the other pass of another micro-batch is computed (DualPipe, arXiv:2412.19437) */
     double imbalance;            /* rows of the fullest device's experts over the mean; 0: 1 */
     int lora_rank;               /* > 0: weights of layers are frozen, adapters of this rank at each product but experts' and routers' are learned */
+    double state_bytes;          /* the optimiser's of a learned number; 0: 12, or 8 of f32 (its own master): Adam.  Muon, or moments in bf16: 4 less */
     double frozen_bytes;         /* of a frozen number; 0: as of a learned one */
 };
 

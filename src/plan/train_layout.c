@@ -48,6 +48,8 @@ int train_job_check(const struct train_job *j, struct err *err)
         return ERR(err, USAGE, "gradients of %d bytes, expected 2 or 4", j->gradient_bytes);
     if (!(j->imbalance >= 1 && j->imbalance < 1e3))
         return ERR(err, USAGE, "imbalance %g, expected 1 or more: rows of the fullest experts over the mean", j->imbalance);
+    if (!(j->state_bytes > 0 && j->state_bytes <= 64))
+        return ERR(err, USAGE, "an optimiser of %g bytes a number, expected more than 0, as 12 of Adam", j->state_bytes);
     if (j->lora_rank < 0 || j->lora_rank > 1 << 16 || !(j->frozen_bytes > 0 && j->frozen_bytes <= 4))
         return ERR(err, USAGE, "adapters of rank %d on weights of %g bytes, expected a rank of 0 or more and up to 4 bytes", j->lora_rank, j->frozen_bytes);
     return 0;

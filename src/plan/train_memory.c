@@ -2,7 +2,7 @@
 #include <math.h>
 #include "plan/train_parts.h"
 
-/* contexts of driver and runtime, and buffers of collectives: 0.5 to 1.5 GiB as nvidia-smi and rocm-smi show for an idle process of PyTorch */
+/* Contexts of driver and runtime and buffers of collectives: half a gigabyte to one, and more where there are many groups. */
 #define RUNTIME_BYTES 1073741824.
 
 static double table_numbers(const struct train_case *c, const struct train_stage *s)
@@ -142,11 +142,10 @@ static void stage_memory(const struct train_case *c, int i, double out[N_TRAIN_M
 {
     const struct train_stage s = train_stage(c, i);
     const struct train_held all = train_held(c, &s), learned = train_learned(c, &s);
-    const double E = train_element(c), master = c->job->compute == NUMBER_F32 ? 8 : 12;      /* f32: the weights are their own master */
-    const double held = of_copies(c, &all, 3);
+    const double E = train_element(c), held = of_copies(c, &all, 3);
     out[TRAIN_MEMORY_WEIGHTS] = c->job->lora_rank ? held * c->job->frozen_bytes + of_copies(c, &learned, 3) * E : held * E;
     out[TRAIN_MEMORY_GRADIENTS] = of_copies(c, &learned, 2) * c->job->gradient_bytes;
-    out[TRAIN_MEMORY_OPTIMISER] = of_copies(c, &learned, 1) * master;
+    out[TRAIN_MEMORY_OPTIMISER] = of_copies(c, &learned, 1) * c->job->state_bytes;
     out[TRAIN_MEMORY_ACTIVATIONS] = activations(c, &s, i);
     out[TRAIN_MEMORY_WORKSPACE] = workspace(c, &s);
 }

@@ -336,7 +336,7 @@ static double optimiser_seconds(const struct train_case *c, const struct train_s
     const double G = c->job->gradient_bytes;
     const double own = c->l->zero ? h.dense / c->l->dp + h.experts / train_expert_copies(c->l) : h.dense + h.experts;
     const double clip = c->job->separate ? 2 * G + 4 : 0, scale = c->job->scaled ? 2 * G : 0;
-    return pass(c, (h.dense + h.experts) * G) + pass(c, own * (G + scale + clip + G + 24 + 2));
+    return pass(c, (h.dense + h.experts) * G) + pass(c, own * (G + scale + clip + G + 2 * c->job->state_bytes + 2));
 }
 
 /* Both ends have the tied table, and the sum of its gradient. */

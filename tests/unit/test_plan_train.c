@@ -5,6 +5,7 @@
 #include "../test.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "plan/collective.h"
 #include "plan/published.h"
 #include "plan/train.h"
 
@@ -100,6 +101,7 @@ static void impossible_jobs_are_said(void **state)
             "imbalance 0.5" },
         { { .batch = 8, .compute = NUMBER_BF16, .lora_rank = -2 }, "adapters of rank -2" }, { { .batch = 8, .compute = NUMBER_BF16, .frozen_bytes = 5 },
             "weights of 5 bytes" },
+        { { .batch = 8, .compute = NUMBER_BF16, .state_bytes = -1 }, "an optimiser of -1 bytes" },
         { { .batch = INFINITY, .compute = NUMBER_BF16 }, "a batch of inf" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -261,6 +263,75 @@ static void as_much_is_computed_again_as_is_asked(void **state)
 }
 
 /* ---- time ---- */
+
+/* Llama of 12 layers on one device, two sequences: each product forward, its input's and its weight's gradients. */
+static void products_are_those_of_the_weights(void **state)
+{
+    (void)state;
+    static const double layer[4][2] = { { 256, 128 }, { 128, 128 }, { 512, 128 }, { 128, 256 } };      /* N, K of qkv, o, gate and up, down */
+    struct train_model m;
+    model_of(&m, LLAMA);
+    struct device d = *device("h100");
+    d.reach = 1, d.bandwidth = 1e30;                     /* sums in fp32 cost nothing */
+    const struct product_device of = device_product(&d, NUMBER_BF16);
+    const double T = 2 * 512;
+    double want = product_seconds(&of, 1, T, 1000, 128, 2) + product_seconds(&of, 1, T, 128, 1000, 2) + product_seconds(&of, 1, 1000, 128, T, 2);
+    for (int i = 0; i < 4; i++) {
+        const double N = layer[i][0], K = layer[i][1];
+        want += 12 * (product_seconds(&of, 1, T, N, K, 2) + product_seconds(&of, 1, T, K, N, 2) + product_seconds(&of, 1, N, K, T, 2));
+    }
+    struct train_layout l = alone;
+    l.micro = 2;
+    NEAR(plan_of(&m, (struct train_job){ .batch = 6, .compute = NUMBER_BF16 }, l, &d).time[TRAIN_TIME_PRODUCTS], 3 * want);
+}
+
+static void tensor_groups_exchange_what_megatron_exchanges(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, LLAMA);
+    struct device d = *device("h100");
+    d.units = 1 << 30;                                   /* what is hidden is free */
+    struct train_layout l = alone;
+    l.tp = 2, l.sequence = true;
+    const double bytes = 512 * 128 * 2., gather = collective_seconds(&d, ALL_GATHER, bytes, 2), scatter = collective_seconds(&d, REDUCE_SCATTER, bytes, 2);
+    const struct train_job job = { .batch = 1, .compute = NUMBER_BF16 };
+    struct train_plan p = plan_of(&m, job, l, &d);
+    /* a layer gathers twice and scatters twice, and gathers twice in the backward pass; ends: a gather, two scatters.  What is hidden is hidden or more. */
+    const double seen = 12 * (4 * gather + 2 * scatter) + gather + 2 * scatter;
+    assert_true(p.time[TRAIN_TIME_TENSOR] >= seen * (1 - 1e-12) && p.time[TRAIN_TIME_TENSOR] < seen + 12 * (2 * gather + 2 * scatter));
+    l.sequence = false;
+    const double sum = collective_seconds(&d, ALL_REDUCE, bytes, 2);
+    p = plan_of(&m, job, l, &d);
+    /* two a layer forward, two that are hidden; the table's, the head's */
+    assert_true(p.time[TRAIN_TIME_TENSOR] >= 26 * sum * (1 - 1e-12) && p.time[TRAIN_TIME_TENSOR] < 51 * sum);
+}
+
+/* Copies on other nodes exchange by the network, those of a node by its links: devices are counted tensor first. */
+static void groups_lie_where_the_order_of_devices_puts_them(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, LLAMA);
+    const struct device *d = device("h100");
+    struct train_layout l = alone;
+    const struct train_job job = { .batch = 64, .compute = NUMBER_BF16, .alone = true };
+    struct device card = *d;
+    card.node = 1;
+    l.dp = 8;
+    NEAR(plan_of(&m, job, l, d).time[TRAIN_TIME_DATA], collective_seconds(d, ALL_REDUCE, 4 * m.facts.params, 8));
+    l.dp = 2, l.tp = 4, l.sequence = true;               /* 0 and 4, 1 and 5 .. of one node */
+    const struct train_plan p = plan_of(&m, job, l, d);
+    struct device pair = *d;
+    pair.node = 2;
+    NEAR(p.time[TRAIN_TIME_DATA], collective_seconds(&pair, ALL_REDUCE, p.memory[TRAIN_MEMORY_GRADIENTS], 2));
+    l.dp = 4;                                            /* two in each of two nodes */
+    NEAR(plan_of(&m, job, l, d).time[TRAIN_TIME_DATA], collective_seconds(&pair, ALL_REDUCE, p.memory[TRAIN_MEMORY_GRADIENTS], 4));
+    l.dp = 1, l.pp = 2, l.zero = 0;
+    const double near_by = plan_of(&m, job, l, d).time[TRAIN_TIME_PIPELINE], away = plan_of(&m, job, l, &card).time[TRAIN_TIME_PIPELINE];
+    NEAR(near_by, 64 * 2 * collective_seconds(d, SEND, 512 * 128 * 2 / 4., 2));
+    NEAR(away, 64 * 2 * collective_seconds(&card, SEND, 512 * 128 * 2 / 4., 2));
+}
 
 /* A device that does all twice as fast takes half the time: nothing else is in it. */
 static void twice_the_device_is_half_the_time(void **state)
@@ -449,6 +520,9 @@ int main(void)
         cmocka_unit_test(experts_lie_whole_on_those_that_divide_them),
         cmocka_unit_test(memory_and_operations_are_those_of_the_papers),
         cmocka_unit_test(as_much_is_computed_again_as_is_asked),
+        cmocka_unit_test(products_are_those_of_the_weights),
+        cmocka_unit_test(tensor_groups_exchange_what_megatron_exchanges),
+        cmocka_unit_test(groups_lie_where_the_order_of_devices_puts_them),
         cmocka_unit_test(twice_the_device_is_half_the_time),
         cmocka_unit_test(parts_add_up_and_have_names),
         cmocka_unit_test(pieces_of_stages_divide_the_wait_for_them),
