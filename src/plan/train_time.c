@@ -70,9 +70,6 @@ static struct share share_of(const struct train_case *c, const struct train_prod
     return s;
 }
 
-/* fp8 operands are made from bf16 ones, as they are and transposed: an input once, a gradient once; weights once for all micro-batches. */
-static double cast(const struct train_case *c, double numbers) { return c->job->compute == NUMBER_FP8 ? pass(c, 4 * numbers) : 0; }
-
 static double adapters(const struct train_case *c, const struct train_product *p, const struct share *s, bool backward)
 {
     const double r = c->job->lora_rank;
@@ -83,7 +80,7 @@ static double adapters(const struct train_case *c, const struct train_product *p
     return !backward ? once : once + gradient_product(c, w, 1, r, s->K, s->rows) + gradient_product(c, w, 1, s->N, r, s->rows);
 }
 
-struct products { double forward, dx, dw, dx_rows, dw_rows, casts, casts_back; };      /* _rows: of products whose rows are divided */
+struct products { double forward, dx, dw, dx_rows, dw_rows, biases; };      /* _rows: of products whose rows are divided; biases: passes for their gradients */
 static struct products products(const struct train_case *c, const struct train_layer *l)
 {
     struct products t = { 0 };
@@ -95,11 +92,10 @@ static struct products products(const struct train_case *c, const struct train_l
         const double dx = product(c, what, s.batch, s.rows, s.K, s.N), dw = c->job->lora_rank ? 0 : gradient_product(c, what, s.batch, s.N, s.K, s.rows);
         t.forward += product(c, what, s.batch, s.rows, s.N, s.K) + adapters(c, p, &s, false);
         t.dx += dx + adapters(c, p, &s, true), t.dw += dw;
-        t.casts += cast(c, s.batch * (s.rows * s.K + s.N * s.K / c->micros)), t.casts_back += cast(c, s.batch * s.rows * s.N);
         if (p->split == SPLIT_ROWS && !(p->expert && c->l->ep > 1))
             t.dx_rows += dx, t.dw_rows += dw;
         if (p->bias && !c->job->lora_rank)
-            t.casts_back += pass(c, train_element(c) * s.batch * s.rows * s.N);      /* its gradient: a sum over rows */
+            t.biases += pass(c, train_element(c) * s.batch * s.rows * s.N);      /* its gradient: a sum over rows */
     }
     return t;
 }
@@ -232,7 +228,7 @@ static void layer_time(const struct train_case *c, const struct train_layer *l, 
         double *of = back ? t->backward : t->forward;
         of[TRAIN_TIME_PRODUCTS] = back ? p.dx + p.dw : p.forward;
         of[TRAIN_TIME_ATTENTION] = attention[back] + scores[back];
-        of[TRAIN_TIME_PASSES] = other[back] + (back ? p.casts_back : p.casts);
+        of[TRAIN_TIME_PASSES] = other[back] + (back ? p.biases : 0);
         of[TRAIN_TIME_TENSOR] = sent[back];
         of[TRAIN_TIME_EXPERTS] = l->experts && c->l->ep > 1 ? experts(c) : 0;
     }
