@@ -1,0 +1,62 @@
+#include "cmd/plan_options.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+
+#define DEVICES_MOST 100000
+
+int plan_device_parse(struct plan_device *d, const char *text, const struct plan_options *o, struct err *err)
+{
+    char name[96];
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    const long count = colon ? strtol(colon + 1, &end, 10) : 0;
+    const bool counted = colon && end != colon + 1 && !*end;
+    const size_t n = counted ? (size_t)(colon - text) : strlen(text);
+    if (n >= sizeof name)
+        return ERR(err, USAGE, "--device '%.60s' is longer than any name", text);
+    if (counted && (count < 1 || count > DEVICES_MOST))
+        return ERR(err, USAGE, "--device '%.80s': found %ld devices, expected 1 to %d", text, count, DEVICES_MOST);
+    memcpy(name, text, n), name[n] = 0;
+    if (device_mode(&d->device, name, err) < 0)
+        return err_context(err, "--device");
+    d->count = counted ? (int)count : 0;
+    struct device *v = &d->device;
+    if (o->price >= 0)
+        v->price_low = v->price = v->price_high = o->price, v->price_date = "as given";
+    if (o->watts >= 0)
+        v->watts = o->watts;
+    if (o->network >= 0)
+        v->network = o->network * 1e9;
+    v->bandwidth *= o->bandwidth, v->memory *= o->memory;
+    for (int i = 0; i < N_NUMBER; i++)
+        v->peak[i] *= o->peak;
+    return 0;
+}
+
+int plan_number_parse(enum number *n, const char *text, enum number otherwise, const char *what, struct err *err)
+{
+    *n = otherwise;
+    if (!strcmp(text, "auto"))
+        return 0;
+    for (int i = 0; i < N_NUMBER; i++)
+        if (!strcmp(text, number_name((enum number)i)))
+            return *n = (enum number)i, 0;
+    return ERR(err, USAGE, "--%s: found '%.40s', expected auto, f32, bf16, fp8, int8 or fp4", what, text);
+}
+
+char *plan_dollars(char out[32], double usd)
+{
+    char count[32];
+    if (!isfinite(usd))
+        snprintf(out, 32, "-");
+    else if (usd >= 1e6)
+        snprintf(out, 32, "$%s", fmt_count(count, usd));
+    else if (usd >= 100)
+        snprintf(out, 32, "$%.0f", usd);
+    else
+        snprintf(out, 32, usd >= 0.1 ? "$%.2f" : "$%.2g", usd);
+    return out;
+}

@@ -1,0 +1,41 @@
+/* plan_options.h - what `lathe plan` is asked, as its options have it. */
+#ifndef CMD_PLAN_OPTIONS_H
+#define CMD_PLAN_OPTIONS_H
+#include "base/opt.h"
+#include "plan/device.h"
+
+struct plan_options {
+    struct opt_list device;                  /* NAME[:MODE][:COUNT] each */
+    const char *weights, *cache;             /* words of numbers, "auto" */
+    double weight_bits;
+    double price, kwh, watts, network;       /* of every device, in place of the table's; < 0: the table's */
+    double bandwidth, peak, memory;          /* times the table's: 1 */
+    int64_t tp, pp, ep;
+    bool explain;
+    const char *html;
+    /* served */
+    const char *workload, *prompt, *output;
+    double rate, ttft_s, tpot_s, e2e_s, think_s;
+    int64_t users, requests, seed, slots, step_tokens;
+    double host_s;
+    /* trained */
+    bool train;
+    double tokens, batch_tokens, imbalance;
+    int64_t ctx, lora_rank, gradient_bytes;
+    const char *recompute;
+    bool hide_experts;
+    /* edge or cloud */
+    bool versus;
+    struct opt_list api;                     /* IN:OUT each */
+    double life_years, machine_price, most_rate;
+};
+
+/* One of --device, with what the options put in the place of the table's; count 0: as many as it takes. */
+struct plan_device { struct device device; int count; };
+int plan_device_parse(struct plan_device *d, const char *text, const struct plan_options *o, struct err *err);
+/* "auto": otherwise; ERR_USAGE names --what. */
+int plan_number_parse(enum number *n, const char *text, enum number otherwise, const char *what, struct err *err);
+/* "$1.23", "$0.00012", "$1.2 M" */
+char *plan_dollars(char out[32], double usd);
+
+#endif

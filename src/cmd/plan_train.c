@@ -1,0 +1,148 @@
+#include "cmd/plan_train.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "plan/train.h"
+
+enum { SHOWN = 5 };              /* layouts of each device */
+
+static int job_of(struct train_job *job, const struct plan_model *m, const struct plan_options *o, struct err *err)
+{
+    enum number compute;
+    TRY(plan_number_parse(&compute, o->weights, NUMBER_BF16, "weights", err));
+    if (compute == NUMBER_INT8 || compute == NUMBER_FP4)
+        return ERR(err, UNSUPPORTED, "--weights %s: training in it is not planned, expected f32, bf16 or fp8", o->weights);
+    const int ctx = o->ctx > 0 ? (int)o->ctx : m->config.ctx;
+    *job = (struct train_job){ .ctx = ctx, .batch = fmax(1, floor(o->batch_tokens / ctx)), .compute = compute, .gradient_bytes = (int)o->gradient_bytes, .imbalance = o->imbalance,
+                               .lora_rank = (int)o->lora_rank, .hide_experts = o->hide_experts, .frozen_bytes = o->weight_bits / 8 };
+    return 0;
+}
+
+static char *layout_words(char out[96], const struct train_layout *l)
+{
+    int n = snprintf(out, 96, "tp %d", l->tp);
+    if (l->pp > 1)
+        n += snprintf(out + n, (size_t)(96 - n), " pp %d", l->pp);
+    if (l->interleave > 1)
+        n += snprintf(out + n, (size_t)(96 - n), "x%d", l->interleave);
+    n += snprintf(out + n, (size_t)(96 - n), " dp %d", l->dp);
+    if (l->ep > 1)
+        n += snprintf(out + n, (size_t)(96 - n), " ep %d", l->ep);
+    if (l->zero)
+        n += snprintf(out + n, (size_t)(96 - n), " ZeRO-%d", l->zero);
+    n += snprintf(out + n, (size_t)(96 - n), ", micro-batch %d", l->micro);
+    if (l->recompute == TRAIN_RECOMPUTE_FULL && l->again)
+        snprintf(out + n, (size_t)(96 - n), ", recompute %d layers", l->again);
+    else if (l->recompute)
+        snprintf(out + n, (size_t)(96 - n), ", recompute %s", train_recompute_name(l->recompute));
+    return out;
+}
+
+static double hours_of(const struct train_plan *p, double tokens) { return tokens / p->tokens_second / 3600; }
+
+static void print_parts(const struct train_plan *p, const struct device *d)
+{
+    char a[32], b[32];
+    printf("  memory of the fullest: %s of %s:", fmt_bytes(a, p->bytes), fmt_bytes(b, d->memory));
+    for (int i = 0; i < N_TRAIN_MEMORY; i++)
+        printf("%s %s %s", i ? "," : "", train_memory_name((enum train_memory_part)i), fmt_bytes(a, p->memory[i]));
+    printf("\n  a step: %s:", fmt_seconds_fine(a, p->seconds));
+    bool first = true;
+    for (int i = 0; i < N_TRAIN_TIME; i++)
+        if (p->time[i] > p->seconds / 1000)
+            printf("%s %s %.1f %%", first ? "" : ",", train_time_name((enum train_time_part)i), 100 * p->time[i] / p->seconds), first = false;
+    printf("\n");
+}
+
+static void print_whole(const struct train_plan *p, const struct device *d, const struct plan_options *o)
+{
+    char a[32], b[32], c[32];
+    const double hours = hours_of(p, o->tokens);
+    printf("  %s tokens: %s", fmt_count(a, o->tokens), fmt_seconds(b, 3600 * hours));
+    if (p->usd_hour > 0)
+        printf(", %s at $%.2f a device and hour (%s; %s", plan_dollars(a, hours * p->usd_hour), d->price, d->price_date ? d->price_date : "undated", plan_dollars(b, hours * p->n * d->price_low)),
+            printf(" to %s)", plan_dollars(c, hours * p->n * d->price_high));
+    if (p->watts > 0)
+        printf(", %.3g MWh at %.0f W each", hours * p->watts / 1e6, d->watts);
+    printf("\n");
+}
+
+static void print_device(const struct train_plan *p, int n, const struct device *d, const struct plan_options *o)
+{
+    char words[96], a[32], b[32];
+    printf("%d x %s%s%s: %s tokens/s, %s a step, %.1f %% of peak (PaLM's count %.1f %%)\n", p->n, d->name, *d->mode ? " " : "", d->mode, fmt_count(a, p->tokens_second),
+           fmt_seconds_fine(b, p->seconds), 100 * p->mfu_causal, 100 * p->mfu_palm);
+    printf("  %s\n", layout_words(words, &p->layout));
+    print_parts(p, d);
+    print_whole(p, d, o);
+    printf("  how sure: %s\n", d->fitted ? d->fitted : "from its data sheet alone");
+    if (o->explain)
+        for (int i = 1; i < n; i++)
+            printf("  or %s: %s a step, %s\n", layout_words(words, &p[i].layout), fmt_seconds_fine(a, p[i].seconds), fmt_bytes(b, p[i].bytes));
+}
+
+static json_t *plan_json(const struct train_plan *p, const struct device *d, const struct plan_options *o)
+{
+    const struct train_layout *l = &p->layout;
+    const double hours = hours_of(p, o->tokens);
+    json_t *memory = json_object(), *time = json_object();
+    for (int i = 0; i < N_TRAIN_MEMORY; i++)
+        json_object_set_new(memory, train_memory_name((enum train_memory_part)i), json_real(p->memory[i]));
+    for (int i = 0; i < N_TRAIN_TIME; i++)
+        json_object_set_new(time, train_time_name((enum train_time_part)i), json_real(p->time[i]));
+    json_t *layout = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:i}", "tp", l->tp, "pp", l->pp, "dp", l->dp, "ep", l->ep, "interleave", l->interleave, "zero", l->zero, "micro_batch",
+                               l->micro, "sequence_parallel", l->sequence, "recompute", train_recompute_name(l->recompute), "recompute_layers", l->again);
+    return json_pack("{s:s, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "device", d->name, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
+                     p->bytes, "memory", memory, "step_seconds", p->seconds, "step_parts", time, "mfu_causal", p->mfu_causal, "mfu_palm", p->mfu_palm, "hfu", p->hfu, "hours", hours, "usd",
+                     p->usd_hour > 0 ? json_real(hours * p->usd_hour) : json_null(), "watt_hours", p->watts > 0 ? json_real(hours * p->watts) : json_null(), "fitted",
+                     d->fitted ? json_string(d->fitted) : json_null());
+}
+
+/* Where no number is given: the least power of two that the model fits on. */
+static int best_of(struct train_plan *p, const struct train_model *m, const struct train_job *job, struct plan_device *d, struct err *err)
+{
+    if (d->count)
+        return plan_train_best(p, SHOWN, m, job, &d->device, d->count, err);
+    int rc = ERR_NOMEM;
+    for (d->count = 1; rc == ERR_NOMEM && d->count <= 1024; d->count *= 2)
+        rc = plan_train_best(p, SHOWN, m, job, &d->device, d->count, err);
+    return rc;
+}
+
+static int plan_device(const struct train_model *m, const struct train_job *job, const char *text, const struct plan_options *o, json_t *all, struct err *err)
+{
+    struct plan_device d;
+    struct train_plan p[SHOWN];
+    TRY(plan_device_parse(&d, text, o, err));
+    const int n = best_of(p, m, job, &d, err);
+    if (n < 0)
+        return n;
+    if (cmd_json)
+        return json_array_append_new(all, plan_json(p, &d.device, o)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
+    print_device(p, n, &d.device, o);
+    return 0;
+}
+
+int plan_of_training(const struct plan_model *m, const struct plan_options *o, struct err *err)
+{
+    struct train_job job;
+    struct train_model *model = mem_alloc(sizeof *model);
+    if (!model)
+        return ERR(err, NOMEM, "no memory for the model's layers");
+    json_t *all = cmd_json ? json_array() : NULL;
+    int rc = train_model_init(model, &m->config, err);
+    rc = rc ? rc : job_of(&job, m, o, err);
+    if (!rc && !cmd_json)
+        printf("%s%s: steps of %.0f sequences of %d tokens\n", m->name, job.lora_rank ? ", adapters alone" : "", job.batch, job.ctx);
+    for (int i = 0; i < o->device.n && !rc; i++)
+        rc = plan_device(model, &job, o->device.item[i], o, all, err);
+    if (!rc && cmd_json)
+        rc = cmd_print_json(json_pack("{s:o, s:f, s:i, s:f, s:O}", "model", plan_model_json(m), "batch_sequences", job.batch, "ctx", job.ctx, "tokens", o->tokens, "plans", all), err);
+    json_decref(all);
+    mem_free(model);
+    return rc;
+}
