@@ -1,6 +1,7 @@
 #include <jansson.h>
 #include <math.h>
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/foretold.h"
 #include "train/loop.h"
@@ -17,6 +18,7 @@ static int run_train(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     const struct train_opts o = { .config = args[0], .out = out, .n_thread = cmd_n_thread(), .dry_run = dry_run, .stop = &cmd_stop, .fail_step = fail_step };
     struct train_result r;
+    const double process_bytes = (double)mem_private_now();
     TRY(train_run(&o, &r, err));
     if (r.rank)
         return 0;
@@ -28,7 +30,7 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         log_info("done: %lld steps in %s (%sat the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds), expected,
                  fmt_seconds(b, r.expected_seconds), r.tokens_per_s, 100 * r.share_of_peak, fmt_seconds(c, r.cpu_seconds));
         foretold(PLANNED_TRAIN_STEP, args[0], r.predicted_step_seconds, r.steps > 0 ? r.seconds / (double)r.steps : 0);
-        foretold(PLANNED_TRAIN_BYTES, args[0], (double)r.planned_bytes, (double)r.peak_bytes);
+        foretold(PLANNED_TRAIN_BYTES, args[0], process_bytes + (double)r.planned_bytes, (double)r.peak_bytes);
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));

@@ -113,7 +113,7 @@ static int best_of(struct train_plan *p, const struct train_model *m, const stru
     return rc;
 }
 
-static int plan_device(const struct train_model *m, const struct train_job *job, const char *text, const struct plan_options *o, json_t *all, struct err *err)
+static int plan_device(const char *name, const struct train_model *m, const struct train_job *job, const char *text, const struct plan_options *o, json_t *all, struct err *err)
 {
     struct plan_device d;
     struct train_plan p[SHOWN];
@@ -123,6 +123,8 @@ static int plan_device(const struct train_model *m, const struct train_job *job,
         return n;
     if (cmd_json)
         return json_array_append_new(all, plan_json(p, &d.device, o)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
+    if (text == o->device.item[0])
+        printf("%s%s: steps of %.0f sequences of %d tokens\n", name, job->lora_rank ? ", adapters alone" : "", job->batch, job->ctx);
     print_device(p, n, &d.device, o);
     return 0;
 }
@@ -136,10 +138,8 @@ int plan_of_training(const struct plan_model *m, const struct plan_options *o, s
     json_t *all = cmd_json ? json_array() : NULL;
     int rc = train_model_init(model, &m->config, err);
     rc = rc ? rc : job_of(&job, m, o, err);
-    if (!rc && !cmd_json)
-        printf("%s%s: steps of %.0f sequences of %d tokens\n", m->name, job.lora_rank ? ", adapters alone" : "", job.batch, job.ctx);
     for (int i = 0; i < o->device.n && !rc; i++)
-        rc = plan_device(model, &job, o->device.item[i], o, all, err);
+        rc = plan_device(m->name, model, &job, o->device.item[i], o, all, err);
     if (!rc && cmd_json)
         rc = cmd_print_json(json_pack("{s:o, s:f, s:i, s:f, s:O}", "model", plan_model_json(m), "batch_sequences", job.batch, "ctx", job.ctx, "tokens", o->tokens, "plans", all), err);
     json_decref(all);

@@ -1,11 +1,12 @@
 # lathe plan: models by name and by their files, and what is wrong with both
+export XDG_STATE_HOME=$PWD/state
 lathe plan Llama-3-8B
 lathe plan "deepseek v3" --json | head -4
 lathe plan --models | head -2
 lathe plan --devices | head -2
 lathe plan --check
-mkdir -p "$HOME/.local/state/lathe"
-printf '%s\n' '{"time":"2026-11-27T10:00:00Z","what":"train.step_seconds","machine":"a box, 2 threads","model":"x.yaml","predicted":0.5,"actual":0.55}' 'torn' > "$HOME/.local/state/lathe/plans.jsonl"
+mkdir -p state/lathe
+printf '%s\n' '{"time":"2026-11-27T10:00:00Z","what":"train.step_seconds","machine":"a box, 2 threads","model":"x.yaml","predicted":0.5,"actual":0.55}' 'torn' > state/lathe/plans.jsonl
 lathe plan --check 2>&1
 mkdir m && echo '{"model_type":"lama","hidden_size":64}' > m/config.json
 for what in "llama-3-9b" "" "m" "--check llama-3-8b" "nowhere/config.json"; do
