@@ -180,8 +180,8 @@ static void tell(const char *name, const struct constants *c, predict of, predic
     if (!n)
         return;
     qsort(e, (size_t)n, sizeof *e, by_size), qsort(b, (size_t)n, sizeof *b, by_size);
-    printf("  %-16s n %5d  median %4.1f %%  mean %4.1f %%  90 %% %4.1f %%   data sheet: median %4.1f %%\n", name, n, 100 * e[n / 2], 100 * sum / n, 100 * e[n * 9 / 10],
-           100 * b[n / 2]);
+    printf("  %-16s n %5d  median %4.1f %%  mean %4.1f %%  90 %% %4.1f %%   data sheet: median %4.1f %%\n", name, n, 100 * e[n / 2],
+           100 * sum / n, 100 * e[n * 9 / 10], 100 * b[n / 2]);
 }
 
 static void fit_exchange(struct constants c)
@@ -191,7 +191,8 @@ static void fit_exchange(struct constants c)
     fit(&c, x, n, exchange, put_exchange, false);
     const struct constants told = c;
     fit(&c, x, n, exchange, put_exchange, true);
-    printf("%s: link_share %.3f of %.0f GB/s, link_latency %.2f us, reduce_share %.3f\n", c.d.name, c.d.link_share, c.d.link / 1e9, c.d.link_latency * 1e6, c.d.reduce_share);
+    printf("%s: link_share %.3f of %.0f GB/s, link_latency %.2f us, reduce_share %.3f\n", c.d.name, c.d.link_share, c.d.link / 1e9,
+           c.d.link_latency * 1e6, c.d.reduce_share);
     tell("all", &told, exchange, exchange_bare, -1);
     for (int i = 0; i < N_COLLECTIVE; i++)
         tell(of_collective(i), &told, exchange, exchange_bare, i);
@@ -224,7 +225,8 @@ static void fit_product(struct constants c)
     fit_ridge(&c, false);
     const struct constants told = c;
     fit_ridge(&c, true);
-    printf("%s: reach %.3f of %.0f GB/s, launch %.1f us, tile %.2f us, ridge %.0f, mma", c.d.name, c.d.reach, c.d.bandwidth / 1e9, c.d.launch * 1e6, c.d.tile * 1e6, c.d.ridge);
+    printf("%s: reach %.3f of %.0f GB/s, launch %.1f us, tile %.2f us, ridge %.0f, mma", c.d.name, c.d.reach, c.d.bandwidth / 1e9,
+           c.d.launch * 1e6, c.d.tile * 1e6, c.d.ridge);
     for (int i = 0; i < N_NUMBER; i++)
         if (has[i])
             printf(" %s %.3f of %.0f TFLOP/s", of_number(i), c.mma[i], device_peak(&c.d, (enum number)i) / 1e12);

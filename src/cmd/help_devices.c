@@ -59,22 +59,25 @@ static void sources(void)
 
 void help_devices(void)
 {
-    printf("# Devices\n\nMade by `lathe help devices` from src/plan/devices.def: the accelerators and processors that a plan may be for. A name is found by its key, its name\n"
-           "or what others call it, in any case and without the vendor; `lathe plan --devices --json` has the same rows.\n\n"
-           "*Peaks* are 1e12 operations a second, dense ones: never those with half the operands zero. Operands without a figure are widened (fp4, fp8, bf16, f32).\n"
-           "*GiB* is what the driver reports, where it was seen. *Units* are multiprocessors, compute units or cores. *Link* and *pair* are GB/s in one direction, of one\n"
-           "device to all others of its node and to one of them; a *node* is as many as its links join; *network* is a device's own card. Prices are of one device, low, typical\n"
-           "and high, from public lists of the day that is given.\n\n"
-           "*What is reached*: shares of the peak by products, of the bandwidth by long reads (*reads*); microseconds of a launch and of a tile beside its sums; the tile from\n"
-           "which on operands are not waited for (src/plan/product.h). Of exchanges: the share of the link, microseconds of a step, and the share while the switch adds\n"
-           "(src/plan/collective.h). `bench/device_fit` and `bench/plan_fit` fit them to products and exchanges that others measured (bench/measured, bench/records);\n"
-           "the errors are of weights and sizes that were not fitted to. A device that was not measured has the nearest one's, and says so; int8 was measured of an MI355X only and\n"
-           "elsewhere goes as fp8.\n\n"
-           "*From memory* names what has no source that was looked up: check it before money depends on it. Short names: ml-engineering is github.com/stas00/ml-engineering\n"
-           "@744d01e; aiconfigurator is github.com/ai-dynamo/aiconfigurator @095f58a; MLPerf v6.0 the submitters' descriptions of their systems.\n\n"
-           "**Partition modes** of AMD's packages stand behind a colon: `mi300x:cpx`, `mi300x:cpx/nps4`, `mi300a:tpx`. SPX is the whole; DPX, TPX, QPX and CPX make 2, 3, 4\n"
-           "and all dies devices of their own, each with its share of everything; NPS4 divides the memory in four and goes with CPX. Of an MI300X all dies alone multiply\n"
-           "10 to 15 %% more together, and NPS4 reads 5 %% faster (AMD, 2025); 64 of them reach 26 GB/s in long exchanges.\n");
+    printf("# Devices\n\n"
+           "Made by `lathe help devices` from src/plan/devices.def: the accelerators and processors that a plan may be for. A name is found by its key,\n"
+           "its name or what others call it, in any case and without the vendor; `lathe plan --devices --json` has the same rows.\n\n"
+           "*Peaks* are 1e12 operations a second, dense ones: never those with half the operands zero. Operands without a figure are widened (fp4, fp8,\n"
+           "bf16, f32). *GiB* is what the driver reports, where it was seen. *Units* are multiprocessors, compute units or cores. *Link* and *pair* are\n"
+           "GB/s in one direction, of one device to all others of its node and to one of them; a *node* is as many as its links join; *network* is a\n"
+           "device's own card. Prices are of one device, low, typical and high, from public lists of the day that is given.\n\n"
+           "*What is reached*: shares of the peak by products, of the bandwidth by long reads (*reads*); microseconds of a launch and of a tile beside\n"
+           "its sums; the tile from which on operands are not waited for (src/plan/product.h). Of exchanges: the share of the link, microseconds of a\n"
+           "step, and the share while the switch adds (src/plan/collective.h). `bench/device_fit` and `bench/plan_fit` fit them to products and\n"
+           "exchanges that others measured (bench/measured, bench/records); the errors are of weights and sizes that were not fitted to. A device that\n"
+           "was not measured has the nearest one's, and says so; int8 was measured of an MI355X only and elsewhere goes as fp8.\n\n"
+           "*From memory* names what has no source that was looked up: check it before money depends on it. Short names: ml-engineering is\n"
+           "github.com/stas00/ml-engineering @744d01e; aiconfigurator is github.com/ai-dynamo/aiconfigurator @095f58a; MLPerf v6.0 the submitters'\n"
+           "descriptions of their systems.\n\n"
+           "**Partition modes** of AMD's packages stand behind a colon: `mi300x:cpx`, `mi300x:cpx/nps4`, `mi300a:tpx`. SPX is the whole; DPX, TPX, QPX\n"
+           "and CPX make 2, 3, 4 and all dies devices of their own, each with its share of everything; NPS4 divides the memory in four and goes with\n"
+           "CPX. Of an MI300X all dies alone multiply 10 to 15 %% more together, and NPS4 reads 5 %% faster (AMD, 2025); 64 of them reach 26 GB/s in\n"
+           "long exchanges.\n");
     data_sheets();
     reached();
     sources();

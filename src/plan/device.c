@@ -199,7 +199,8 @@ static int mode_unknown(const struct device *d, const char *mode, struct err *er
     if (!d->dies)
         return ERR(err, USAGE, "%s has no partition modes, found ':%s'", d->name, mode);
     return ERR(err, USAGE, "%s: found mode '%s', expected one of %s and one of %s, as in %s:cpx/nps%d", d->name, mode,
-               d->dies == 8 ? "spx, dpx, qpx, cpx" : "spx, tpx, cpx", d->domains == 4 ? "nps1, nps2, nps4" : d->domains == 2 ? "nps1, nps2" : "nps1", d->key, d->domains);
+               d->dies == 8 ? "spx, dpx, qpx, cpx" : "spx, tpx, cpx",
+               d->domains == 4 ? "nps1, nps2, nps4" : d->domains == 2 ? "nps1, nps2" : "nps1", d->key, d->domains);
 }
 
 int device_mode(struct device *out, const char *name, struct err *err)
@@ -227,8 +228,8 @@ int device_mode(struct device *out, const char *name, struct err *err)
     }
     parts = parts ? parts : 1, domains = domains ? domains : 1;
     if (domains > parts || (domains == 4 && parts < d->dies))
-        return ERR(err, USAGE, "%s: NPS%d divides memory between %d domains, and there are %d devices for them; expected %s, as in %s:cpx/nps%d", d->name, domains, domains, parts,
-                   domains == 4 ? "all dies" : "as many devices at least", d->key, domains);
+        return ERR(err, USAGE, "%s: NPS%d divides memory between %d domains, and there are %d devices for them; expected %s, as in %s:cpx/nps%d",
+                   d->name, domains, domains, parts, domains == 4 ? "all dies" : "as many devices at least", d->key, domains);
     divide(out, parts, domains);
     return 0;
 }

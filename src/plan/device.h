@@ -24,7 +24,7 @@ struct device {
     double peak[N_NUMBER];                   /* operations a second, dense; 0: cannot, or not known (device_peak() falls back) */
     double memory, bandwidth;                /* bytes; bytes a second */
     int units;                               /* multiprocessors, compute units or cores; 0: not known */
-    double link, link_pair;                  /* bytes a second per direction of one device: to all of its node together, to one other by the best path that a pair has */
+    double link, link_pair;                  /* bytes a second per direction of one device: to all of its node together; to one other, by a pair's best path */
     int node;                                /* devices of a node that its links join; 0: none */
     double network;                          /* bytes a second per direction of one device to other nodes: its own network card */
     double watts, price_low, price, price_high;      /* of one device; US dollars an hour; 0: not known */

@@ -8,7 +8,9 @@
 static struct err err;
 
 /* Reaches all of its links, a step takes a microsecond, and signals cost nothing more for many. */
-static const struct device round_device = { .name = "round", .link = 700e9, .link_pair = 100e9, .node = 8, .network = 10e9, .link_share = 1, .link_latency = 1e-6, .link_peers = 1e30 };
+static const struct device round_device = {
+    .name = "round", .link = 700e9, .link_pair = 100e9, .node = 8, .network = 10e9, .link_share = 1, .link_latency = 1e-6, .link_peers = 1e30,
+};
 
 static void near_to(double got, double want, const char *what)
 {
@@ -125,7 +127,8 @@ static void exchanges_of_eleven_devices_are_met(void **state)
 {
     (void)state;
     static const struct { const char *key; double most; int rows; } devices[] = {
-        { "a100", 0.12, 100 }, { "h100", 0.12, 100 }, { "h200", 0.12, 100 }, { "b200", 0.12, 100 }, { "b300", 0.14, 100 }, { "gb200", 0.14, 60 }, { "gb300", 0.14, 60 },
+        { "a100", 0.12, 100 }, { "h100", 0.12, 100 }, { "h200", 0.12, 100 }, { "b200", 0.12, 100 }, { "b300", 0.14, 100 }, { "gb200", 0.14, 60 },
+        { "gb300", 0.14, 60 },
         { "l40s", 0.14, 100 }, { "rtx-pro-6000", 0.16, 100 }, { "mi300x", 0.15, 13 }, { "mi355x", 0.25, 7 },
     };
     static double error[4000];
@@ -162,7 +165,8 @@ static void the_longest_sums_reach_what_was_measured(void **state)
     (void)state;
     static const struct { const char *key; int n; double bytes, busbw; } sums[] = {
         { "h200", 4, 8589934592., 363.3e9 }, { "h200", 8, 8589934592., 473.1e9 }, { "b200", 4, 8589934592., 673.2e9 }, { "b200", 8, 8589934592., 838e9 },
-        { "mi300x", 2, 4294967296., 47.67e9 }, { "mi300x", 8, 4294967296., 312.9e9 }, { "b200", 32, 17179869184., 381.8e9 }, { "a100", 8, 17179869184., 234.9e9 },
+        { "mi300x", 2, 4294967296., 47.67e9 }, { "mi300x", 8, 4294967296., 312.9e9 }, { "b200", 32, 17179869184., 381.8e9 },
+        { "a100", 8, 17179869184., 234.9e9 },
     };
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
         const double t = collective_seconds(device_find(sums[i].key, &err), ALL_REDUCE, sums[i].bytes, sums[i].n);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "../test.h"
 #include "base/buf.h"
+#include "base/rng.h"
 #include "data/csv.h"
 #include "plan/device.h"
 
@@ -38,10 +39,14 @@ static void every_measured_system_is_found(void **state)
         { "AMD MI300X", "mi300x" }, { "AMD MI350X", "mi350x" }, { "AMD MI355X", "mi355x" }, { "AMD MI355X (Power Cap 1000 W)", "mi355x-1000w" },
         { "CPU Intel Xeon Platinum 8592+", "xeon-8592" }, { "CPU Intel(R) Xeon(R) 6980P", "xeon-6980p" }, { "Intel(R) Arc Pro(R) B50", "arc-b50" },
         { "Intel(R) Arc Pro(R) B60", "arc-b60" }, { "Intel(R) Arc Pro(R) B70", "arc-b70" }, { "MS-Intel Arc Pro B60 Dual 48G Turbo", "arc-b60-dual" },
-        { "NVIDIA A100 80GB", "a100" }, { "NVIDIA B200-SXM-180GB", "b200" }, { "NVIDIA B300-SXM-270GB", "b300" }, { "NVIDIA GB300", "gb300" }, { "NVIDIA GH200", "gh200" },
-        { "NVIDIA GeForce RTX 4090", "rtx-4090" }, { "NVIDIA H100-NVL-94GB", "h100-nvl" }, { "NVIDIA H100-SXM-80GB", "h100" }, { "NVIDIA H100 PCIe", "h100-pcie" },
-        { "NVIDIA H200-SXM-141GB", "h200" }, { "NVIDIA Jetson AGX Orin 64G", "agx-orin" }, { "NVIDIA Jetson AGX Thor 128G", "agx-thor" }, { "NVIDIA L40S", "l40s" },
-        { "NVIDIA L4-PCIe-24GB", "l4" }, { "NVIDIA RTX PRO 4500 Blackwell", "rtx-pro-4500" }, { "NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000" },
+        { "NVIDIA A100 80GB", "a100" }, { "NVIDIA B200-SXM-180GB", "b200" }, { "NVIDIA B300-SXM-270GB", "b300" }, { "NVIDIA GB300", "gb300" },
+        { "NVIDIA GH200", "gh200" },
+        { "NVIDIA GeForce RTX 4090", "rtx-4090" }, { "NVIDIA H100-NVL-94GB", "h100-nvl" }, { "NVIDIA H100-SXM-80GB", "h100" },
+        { "NVIDIA H100 PCIe", "h100-pcie" },
+        { "NVIDIA H200-SXM-141GB", "h200" }, { "NVIDIA Jetson AGX Orin 64G", "agx-orin" }, { "NVIDIA Jetson AGX Thor 128G", "agx-thor" },
+        { "NVIDIA L40S", "l40s" },
+        { "NVIDIA L4-PCIe-24GB", "l4" }, { "NVIDIA RTX PRO 4500 Blackwell", "rtx-pro-4500" },
+        { "NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000" },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         is_found_as(names[i][0], names[i][1]);
@@ -104,7 +109,8 @@ static void every_row_can_be_planned_with(void **state)
         HOLDS(d, !d->mode[0] && (d->dies > 0) == (d->domains > 0));
         for (int n = 0; n < N_NUMBER; n++) {
             const struct product_device p = device_product(d, n);
-            const double seconds = product_seconds(&p, 1, 4096, 4096, 4096, number_bytes(n)), least = product_roofline(&p, 1, 4096, 4096, 4096, number_bytes(n));
+            const double seconds = product_seconds(&p, 1, 4096, 4096, 4096, number_bytes(n));
+            const double least = product_roofline(&p, 1, 4096, 4096, 4096, number_bytes(n));
             HOLDS(d, seconds > least && seconds < 20 * least + 1e-4);
             HOLDS(d, device_peak(d, n) > 0);
         }
@@ -134,7 +140,8 @@ static void products_of_twelve_devices_are_met(void **state)
     static const struct { const char *key, *number; double most; } devices[] = {
         { "a100", "bf16", 0.08 }, { "h100", "bf16", 0.11 }, { "h100", "fp8", 0.08 }, { "h200", "bf16", 0.09 }, { "h200", "fp8", 0.10 },
         { "b200", "bf16", 0.10 }, { "b200", "fp8", 0.08 }, { "b200", "fp4", 0.13 }, { "b300", "bf16", 0.10 }, { "b300", "fp8", 0.06 }, { "b300", "fp4", 0.11 },
-        { "gb200", "bf16", 0.10 }, { "gb200", "fp8", 0.06 }, { "gb200", "fp4", 0.11 }, { "gb300", "bf16", 0.11 }, { "gb300", "fp8", 0.06 }, { "gb300", "fp4", 0.11 },
+        { "gb200", "bf16", 0.10 }, { "gb200", "fp8", 0.06 }, { "gb200", "fp4", 0.11 },
+        { "gb300", "bf16", 0.11 }, { "gb300", "fp8", 0.06 }, { "gb300", "fp4", 0.11 },
         { "l40s", "bf16", 0.10 }, { "l40s", "fp8", 0.10 }, { "rtx-pro-6000", "bf16", 0.06 }, { "rtx-pro-6000", "fp8", 0.04 }, { "rtx-pro-6000", "fp4", 0.15 },
         { "arc-b60", "bf16", 0.08 }, { "mi355x", "bf16", 0.18 }, { "mi355x", "fp8", 0.20 }, { "mi355x", "fp4", 0.15 },
     };
@@ -160,7 +167,8 @@ static void products_of_twelve_devices_are_met(void **state)
         csv_release(&c);
         assert_true(n >= 60);
         qsort(error, (size_t)n, sizeof *error, by_size);
-        print_message("%-13s %s n %3d median error %4.1f %%, 90 %% within %4.1f %%\n", d->key, devices[i].number, n, 100 * error[n / 2], 100 * error[n * 9 / 10]);
+        print_message("%-13s %s n %3d median error %4.1f %%, 90 %% within %4.1f %%\n", d->key, devices[i].number, n, 100 * error[n / 2],
+                      100 * error[n * 9 / 10]);
         if (!(error[n / 2] <= devices[i].most))
             fail_msg("%s, %s: median error %.3f, at most %.3f expected", d->key, devices[i].number, error[n / 2], devices[i].most);
     }
@@ -220,6 +228,27 @@ static void a_mode_that_is_not_there_is_refused(void **state)
     is_refused(":", ERR_NOTFOUND, "no accelerator ''");
 }
 
+/* Bytes of all kinds, and names with some of their letters changed. */
+static void any_name_at_all_is_found_or_refused(void **state)
+{
+    (void)state;
+    const uint64_t key = rng_key(1, "names");
+    char name[80];
+    for (int i = 0; i < FEWER(20000, 2000); i++) {
+        struct device d;
+        const int n = (int)rng_below(key, (uint64_t)i, sizeof name);
+        snprintf(name, sizeof name, "%s:cpx/nps4 (R) (tm", device_at(i % device_n())->name);
+        for (int j = 0; j < (i % 3 ? n % 4 : n); j++) {
+            const uint64_t at = (uint64_t)i * 1000 + (uint64_t)j;
+            name[rng_below(key, at, (i % 3 ? strlen(name) : sizeof name - 1))] = (char)(1 + rng_below(key, at + 500, 255));
+        }
+        name[i % 3 ? strlen(name) : (size_t)n] = 0;
+        err_clear(&err);
+        const int rc = device_mode(&d, name, &err);
+        assert_true(rc == 0 ? d.memory > 0 : (rc == ERR_NOTFOUND || rc == ERR_USAGE) && err.msg[0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +261,7 @@ int main(void)
         cmocka_unit_test(products_of_twelve_devices_are_met),
         cmocka_unit_test(a_mode_makes_devices_that_are_the_package_together),
         cmocka_unit_test(a_mode_that_is_not_there_is_refused),
+        cmocka_unit_test(any_name_at_all_is_found_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
