@@ -27,6 +27,7 @@ const char *train_time_name(enum train_time_part part) { return time_names[part]
 struct train_job train_job_defaults(const struct train_model *m, const struct train_job *job)
 {
     struct train_job j = *job;
+    j.wide_loss = j.wide_loss || j.separate;
     j.ctx = j.ctx ? j.ctx : m->config.ctx;
     j.gradient_bytes = j.gradient_bytes && j.compute != NUMBER_F32 ? j.gradient_bytes : 4;
     j.state_bytes = j.state_bytes != 0 ? j.state_bytes : j.compute == NUMBER_F32 ? 8 : 12;

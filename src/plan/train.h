@@ -43,6 +43,7 @@ struct train_job {
     enum number compute;         /* of the layers' products: f32, bf16, fp8 */
     int gradient_bytes;          /* of a number of gradients: 2 or 4; 0, and of f32: 4 */
     bool separate;               /* softmax, dropout and loss are kernels of their own and scores are kept (Megatron-LM of 2022); else fused (flash) ones */
+    bool wide_loss;              /* logits are made floats, which stay with their gradient, as PyTorch's cross entropy does; so with separate */
     bool scaled;                 /* fp16: gradients are brought back to scale by passes of their own */
     bool alone;                  /* sums of gradients wait for the backward pass to end, and ZeRO's weights for nothing */
     bool hide_experts;           /* experts' rows travel while the other pass of another micro-batch is computed (DualPipe, arXiv:2412.19437) */

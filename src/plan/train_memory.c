@@ -125,7 +125,7 @@ static double workspace(const struct train_case *c, const struct train_stage *s)
             again = fmax(again, train_layer_saved(c, &c->m->kind[i], TRAIN_RECOMPUTE_NONE) - train_layer_saved(c, &c->m->kind[i], c->l->recompute));
         layer = fmax(layer, n.whole + n.divided / c->l->tp + n.experts / train_expert_share(c->l));
     }
-    const double logits = s->last ? c->T * k->vocab_size / c->l->tp * (c->job->separate ? E + 8 : 2 * E) : 0;      /* fused: themselves and their gradients */
+    const double logits = s->last ? c->T * k->vocab_size / c->l->tp * (c->job->wide_loss ? E + 8 : 2 * E) : 0;      /* fused: themselves and their gradients */
     const double gathered = c->l->sequence ? 2 * c->T * k->d_model * E : 0;
     /* this layer and the next, and what goes out */
     const double weights = c->l->zero == 3 ? layer * (c->job->lora_rank ? 2 * c->job->frozen_bytes : 2 * E + c->job->gradient_bytes) : 0;

@@ -247,7 +247,7 @@ static void layer_time(const struct train_case *c, const struct train_layer *l, 
 }
 
 /* The table of tokens, the head and the loss.  Separate kernels of the loss go over logits in fp32: to floats, maximum, difference, exponential, sum,
- * quotient, gradient, and back; a fused one reads logits twice and writes their gradient. */
+ * quotient, gradient, and back; one kernel writes and reads them and their gradient; a fused one reads logits twice and writes their gradient. */
 static void ends_time(const struct train_case *c, struct train_layer_time *t)
 {
     const double E = train_element(c), C = c->m->config.d_model, V = ceil((double)c->m->config.vocab_size / c->l->tp), logits = c->T * V;
@@ -255,8 +255,8 @@ static void ends_time(const struct train_case *c, struct train_layer_time *t)
     memset(t, 0, sizeof *t);
     t->forward[TRAIN_TIME_PRODUCTS] = product(c, w, 1, c->T, V, C);
     t->backward[TRAIN_TIME_PRODUCTS] = product(c, w, 1, c->T, C, V) + (c->job->lora_rank ? 0 : gradient_product(c, w, 1, V, C, c->T));
-    t->forward[TRAIN_TIME_PASSES] = pass(c, (c->job->separate ? 42 : E) * logits) + pass(c, 2 * E * c->T * C / c->stream);
-    t->backward[TRAIN_TIME_PASSES] = pass(c, (c->job->separate ? 14 : 2 * E) * logits) + pass(c, 3 * E * c->T * C / c->stream);
+    t->forward[TRAIN_TIME_PASSES] = pass(c, (c->job->separate ? 42 : c->job->wide_loss ? E + 8 : E) * logits) + pass(c, 2 * E * c->T * C / c->stream);
+    t->backward[TRAIN_TIME_PASSES] = pass(c, (c->job->wide_loss ? 12 + E : 2 * E) * logits) + pass(c, 3 * E * c->T * C / c->stream);
     t->forward[TRAIN_TIME_TENSOR] = together(c, c->l->sequence ? ALL_GATHER : ALL_REDUCE, c->l->sequence ? E * c->T * C : 8 * c->T, c->l->tp, 1);
     t->backward[TRAIN_TIME_TENSOR] = together(c, c->l->sequence ? REDUCE_SCATTER : ALL_REDUCE, E * c->T * C, c->l->tp, 1);
 }
