@@ -15,9 +15,6 @@ struct journal_by cmd_registry_by(void);
 /* With the registry that is there: run(g, ctx), and it is closed. */
 int cmd_registry_with(int (*run)(struct registry *g, void *ctx, struct err *err), void *ctx, struct err *err);
 
-/* FOLDER/2026-11-27.checkpoint, signed by a private key's file, where today's is not there yet. */
-int cmd_checkpoint_of_day(const char *key, const char *folder, struct err *err);
-
 /* What a version of a model is, to be kept with it: what lathe info says and the digests of its tokenizer and chat template, its generation config and licence where
  * its files have them.  registry_facts_complete() is registry_addition's: it adds "sha256", the digest of the weights, and `digests`, by which evidence calls it
  * (model_digest), of the folder as it is and as it is in the registry; the weights are read again only where the folder has files that the version has not. */

@@ -1,4 +1,4 @@
-/* cmd_registry_checkpoint.c - lathe registry checkpoint, and the one of each day. */
+/* cmd_registry_checkpoint.c - lathe registry checkpoint. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
@@ -19,29 +19,13 @@ static int sign(struct registry *g, void *ctx, struct err *err)
     struct buf note;
     TRY(pki_private_read(&private_key, s->key, password && *password ? password : NULL, err));
     buf_init(&note);
-    int rc = checkpoint_make(g, private_key, &note, &s->made, err);
+    int rc = checkpoint_make(g, private_key, NULL, &note, &s->made, err);
     if (!rc && s->out)
         rc = file_write_all(s->out, note.data, note.len, err);
     else if (!rc)
         fputs(note.data, stdout);
     buf_release(&note);
     pki_free(private_key);
-    return rc;
-}
-
-int cmd_checkpoint_of_day(const char *key_file, const char *folder, struct err *err)
-{
-    char now[WHEN_TEXT];
-    when_text(now, when_now());
-    TRY(file_mkdirs(folder, err));
-    char *path = mem_printf("%s/%.10s.checkpoint", folder, now);
-    if (!path)
-        return ERR(err, NOMEM, "no memory for the path of a checkpoint");
-    struct signing s = { .key = key_file, .out = path };
-    const int rc = file_exists(path) ? 0 : cmd_registry_with(sign, &s, err);
-    if (!rc && s.made.seq)
-        log_info("%s: a checkpoint of %lld records", path, (long long)s.made.seq);
-    mem_free(path);
     return rc;
 }
 
@@ -69,6 +53,7 @@ const struct command command_registry_checkpoint = {
     "journal was not made anew: lathe registry verify --checkpoint FILE --public-key release.pub.\n\n"
     "    lathe sign --new-key journal                     # once: journal.key, journal.pub\n"
     "    lathe registry checkpoint --key journal.key --out /mnt/elsewhere/$(date +%F).checkpoint\n\n"
-    "Once a day, by a line of cron as above, a timer of systemd, or lathe registry serve --checkpoint-key, which writes one by itself."),
+    "Once a day, by a line of cron as above or a timer of systemd; or lathe serve and lathe registry serve with --checkpoint-key write one by\n"
+    "themselves, and say it when the journal does not go on from the one before."),
     opts, run, 0, 0,
 };

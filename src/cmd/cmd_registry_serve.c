@@ -6,11 +6,12 @@
 #include <time.h>
 #include "base/file.h"
 #include "base/log.h"
-#include "base/pool.h"
+#include "base/mem.h"
+#include "cmd/checkpoints.h"
 #include "cmd/cmd_registry.h"
 #include "serve/registry_server.h"
 
-static const char *host = "127.0.0.1", *key, *keys, *port_file, *import_root, *allow_host, *checkpoint_key, *checkpoints;
+static const char *host = "127.0.0.1", *key, *keys, *port_file, *import_root, *allow_host;
 static int64_t port = 5000;
 static bool read_facts = true;
 
@@ -26,39 +27,36 @@ static int write_port(int n, struct err *err)
     return port_file ? file_write_all(port_file, text, strlen(text), err) : 0;
 }
 
-/* Once a day; where that fails, again after an hour. */
-static void checkpoint_now_and_then(void)
+static int serve(const struct registry_server_opts *o, struct err *err)
 {
-    static double due;
-    struct err err;
-    if (!checkpoint_key || clock_wall() < due)
-        return;
-    if (cmd_checkpoint_of_day(checkpoint_key, checkpoints, &err))
-        log_warn("no checkpoint is written: %s", err.msg);
-    due = clock_wall() + 3600;
+    struct registry_server *m;
+    TRY(registry_server_start(&m, o, err));
+    log_info("the registry for clients of MLflow and of the OCI on http://%s%s%s:%d", strchr(host, ':') ? "[" : "", host, strchr(host, ':') ? "]" : "", registry_server_port(m));
+    const int rc = write_port(registry_server_port(m), err);
+    while (!rc && !cmd_stop)
+        nanosleep(&(struct timespec){ 0, 200000000 }, NULL);         /* or until a signal comes */
+    registry_server_stop(m);
+    return rc;
 }
 
 static int run(const char *const *args, int n_args, struct err *err)
 {
-    struct registry_server *m;
+    struct checkpoints *c;
+    char *place = NULL;
     (void)args, (void)n_args;
     if (key && !*key)                        /* "$KEY", which nobody has set */
         return ERR(err, USAGE, "--key is empty");
     if (import_root && !file_is_dir(import_root))
         return ERR(err, NOTFOUND, "--import-root: there is no folder %.300s", import_root);
-    if ((checkpoint_key != NULL) != (checkpoints != NULL))
-        return ERR(err, USAGE, "--checkpoint-key and --checkpoints go together");
     cmd_catch_signals();
     const struct registry_server_opts o = { .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .origins = { .hosts = allow_host }, .registry = cmd_registry,
                                    .actor = cmd_registry_by().actor, .import_root = import_root, .add = add };
-    TRY(registry_server_start(&m, &o, err));
-    log_info("the registry for clients of MLflow and of the OCI on http://%s%s%s:%d", strchr(host, ':') ? "[" : "", host, strchr(host, ':') ? "]" : "", registry_server_port(m));
-    const int rc = write_port(registry_server_port(m), err);
-    while (!rc && !cmd_stop) {
-        checkpoint_now_and_then();
-        nanosleep(&(struct timespec){ 0, 200000000 }, NULL);         /* or until a signal comes */
-    }
-    registry_server_stop(m);
+    if (!cmd_registry)
+        TRY(registry_where(&place, err));
+    int rc = checkpoints_start(&c, cmd_registry ? cmd_registry : place, err);
+    rc = rc ? rc : serve(&o, err);
+    checkpoints_stop(c);
+    mem_free(place);
     return rc;
 }
 
@@ -71,8 +69,7 @@ static const struct opt opts[] = {
     { OPT_STR, "import-root", &import_root, "<folder>", "that MLflow's clients may register versions from; without it none can be", 0, 0 },
     { OPT_FLAG, "facts", &read_facts, NULL, "look at what the files are, and refuse what is no model; --no-facts takes them as they are", 0, 0 },
     { OPT_STR, "allow-host", &allow_host, "<names>", "by which the server may be asked without a key, besides this machine's own", 0, 0 },
-    { OPT_STR, "checkpoint-key", &checkpoint_key, "<file>", "private key (PEM, P-256) that signs a checkpoint of the journal each day (lathe registry checkpoint)", 0, 0 },
-    { OPT_STR, "checkpoints", &checkpoints, "<folder>", "of --checkpoint-key: where they go, each under its day; better not on this machine", 0, 0 },
+    OPT_CHECKPOINTS,
     OPT_ACTOR, OPT_REGISTRY, OPT_QUIET, OPT_LAST,
 };
 const struct command command_registry_serve = {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/when.h"
+#include "cmd/checkpoints.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/serve_release.h"
 #include "cmd/serve_views.h"
@@ -152,7 +153,10 @@ static int serve(const struct model_place *place, int n_args, const char *server
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
                    .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
     };
-    rc = server_run(&o, err);
+    struct checkpoints *checkpoints;
+    rc = checkpoints_start(&checkpoints, registry, err);
+    rc = rc ? rc : server_run(&o, err);
+    checkpoints_stop(checkpoints);
     serve_views_close(views);
     mem_free(made), mem_free(made_too), mem_free(place_of_versions);
     return rc;
@@ -189,6 +193,7 @@ static const struct opt opts[] = {
     { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one, also without --swap of lathe registry promote", 0, 0 },
     { OPT_INT, "swap-wait", &swap_wait_s, "<seconds>", "that requests wait meanwhile; then they get 503", 0, 1000000 },
     OPT_REGISTRY,
+    OPT_CHECKPOINTS,
     { OPT_STR, "watch-rules", &watch_rules, "<file>", "rules of lathe watch (doc/recording.md), for the page at / to show what they would do; it is lathe watch that keeps to them", 0, 0 },
     { OPT_STR, "workshop", &workshop, "<folder>", "on the page at /, an admin's key brings files, has them audited, trains, and registers what came of it (doc/workshop.md); all of it is kept there", 0, 0 },
     { OPT_FLOAT, "workshop-size", &workshop_gb, "<GB>", "that all files brought there may take, in 10^9 bytes", 0.001, 1e6 },

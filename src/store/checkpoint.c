@@ -60,11 +60,20 @@ void merkle_root(const struct merkle *m, unsigned char root[SHA256_BYTES])
 
 /* ---- making one ---- */
 
+/* The records until now, and whether they were those of an earlier checkpoint when they were as many. */
+struct reading { struct merkle tree; const struct checkpoint *before; bool goes_on; };
+
 static int add_record(void *ctx, json_t *record, struct err *err)
 {
+    struct reading *r = ctx;
+    unsigned char root[SHA256_BYTES];
     char *text = tree_dumps(record, JSON_SORT_KEYS | JSON_COMPACT);
-    const int rc = text ? merkle_add(ctx, text, strlen(text), err) : no_memory(err);
+    const int rc = text ? merkle_add(&r->tree, text, strlen(text), err) : no_memory(err);
     mem_free(text);
+    if (!rc && r->before && r->tree.n == (uint64_t)r->before->seq) {
+        merkle_root(&r->tree, root);
+        r->goes_on = !memcmp(root, r->before->root, sizeof root);
+    }
     return rc;
 }
 
@@ -73,30 +82,45 @@ static int refuse_record(void *ctx, int64_t seq, const char *what, struct err *e
     return (void)ctx, ERR(err, CORRUPT, "record %lld of the journal %s: nothing is signed", (long long)seq, what);
 }
 
-static int read_head(struct registry *g, struct checkpoint *c, struct err *err)
+static int check_before(const struct reading *r, const struct checkpoint *now, struct err *err)
 {
-    struct merkle tree = { .n = 0 };
+    const struct checkpoint *b = r->before;
+    if (!b || (r->goes_on && !strcmp(b->id, now->id)))
+        return 0;
+    if (r->tree.n < (uint64_t)b->seq && !strcmp(b->id, now->id))
+        return ERR(err, CORRUPT, "the journal has %llu records, on %.19s it had %lld: it was cut", (unsigned long long)r->tree.n, b->t, (long long)b->seq);
+    return ERR(err, CORRUPT, "the journal's first %lld records are not those that were signed on %.19s: it was made anew, or is another's", (long long)b->seq, b->t);
+}
+
+static int read_head(struct registry *g, const struct checkpoint *before, struct checkpoint *c, struct err *err)
+{
+    struct reading reading = { .before = before };
     struct journal_head head;
     TRY(db_begin_read(registry_db(g), err));
     int rc = registry_id(g, c->id, err);
     if (!rc)
-        rc = journal_walk(registry_db(g), add_record, refuse_record, &tree, &head, err);
+        rc = journal_walk(registry_db(g), add_record, refuse_record, &reading, &head, err);
     db_rollback(registry_db(g));
     TRY(rc);
+    TRY(check_before(&reading, c, err));
     if (!head.seq)
         return ERR(err, USAGE, "the registry has no records yet");
-    merkle_root(&tree, c->root);
+    merkle_root(&reading.tree, c->root);
     c->seq = head.seq;
     memcpy(c->hash, head.hash, sizeof c->hash);
     when_text(c->t, when_now());
     return 0;
 }
 
+int checkpoint_key_check(const struct evp_pkey_st *key, struct err *err)
+{
+    return strcmp(pki_details(key), "PKIX_ECDSA_P256_SHA_256") ? ERR(err, USAGE, "found a key of kind %s, expected one of P-256 for checkpoints", pki_details(key)) : 0;
+}
+
 static int key_id(const struct evp_pkey_st *key, unsigned char id[KEY_ID], struct err *err)
 {
     unsigned char *der = NULL, sum[SHA256_BYTES];
-    if (strcmp(pki_details(key), "PKIX_ECDSA_P256_SHA_256"))
-        return ERR(err, USAGE, "found a key of kind %s, expected one of P-256 for checkpoints", pki_details(key));
+    TRY(checkpoint_key_check(key, err));
     const int n = i2d_PUBKEY((struct evp_pkey_st *)(uintptr_t)key, &der);
     if (n <= 0)
         return no_memory(err);
@@ -129,11 +153,11 @@ static int add_signature(struct buf *note, size_t from, const char *id, struct e
     return rc;
 }
 
-int checkpoint_make(struct registry *g, struct evp_pkey_st *private_key, struct buf *note, struct checkpoint *out, struct err *err)
+int checkpoint_make(struct registry *g, struct evp_pkey_st *private_key, const struct checkpoint *before, struct buf *note, struct checkpoint *out, struct err *err)
 {
     const size_t from = note->len;
     *out = (struct checkpoint){ .seq = 0 };
-    TRY(read_head(g, out, err));
+    TRY(read_head(g, before, out, err));
     TRY(buf_printf(note, err, ORIGIN "%s\n%lld\n", out->id, (long long)out->seq));
     TRY(base64_write(note, out->root, sizeof out->root, err));
     TRY(buf_printf(note, err, "\nhead %s\ntime %s\n", out->hash, out->t));

@@ -23,8 +23,10 @@ int merkle_add(struct merkle *m, const char *text, size_t n, struct err *err);
 void merkle_root(const struct merkle *m, unsigned char root[SHA256_BYTES]);
 
 struct checkpoint { char id[SHA256_HEX], hash[SHA256_HEX], t[WHEN_TEXT]; int64_t seq; unsigned char root[SHA256_BYTES]; };
-/* Appends the note.  The chain is read: ERR_CORRUPT where it does not hold, ERR_USAGE where there are no records or the key is none of P-256. */
-int checkpoint_make(struct registry *g, struct evp_pkey_st *private_key, struct buf *note, struct checkpoint *out, struct err *err);
+/* Appends the note.  before: one that was made earlier and whose signature was looked at, or NULL.  The chain is read: ERR_CORRUPT where it does not hold, or does not go on from
+ * `before`; ERR_USAGE where there are no records or the key is none of P-256. */
+int checkpoint_make(struct registry *g, struct evp_pkey_st *private_key, const struct checkpoint *before, struct buf *note, struct checkpoint *out, struct err *err);
+int checkpoint_key_check(const struct evp_pkey_st *key, struct err *err);        /* ERR_USAGE: none of P-256 */
 /* ERR_FORMAT.  The signature is not looked at. */
 int checkpoint_parse(struct checkpoint *out, const char *text, size_t n, struct err *err);
 /* ERR_GATE: not signed by this key. */

@@ -337,7 +337,7 @@ static int checkpoint(void *ctx)
     struct buf note;
     TRY(registry_open(&g, in_dir("registry"), false, &err));
     buf_init(&note);
-    int rc = checkpoint_make(g, keys->private_key, &note, &made, &err);
+    int rc = checkpoint_make(g, keys->private_key, NULL, &note, &made, &err);
     if (!rc)
         rc = checkpoint_parse(&read, note.data, note.len, &err);
     if (!rc)

@@ -66,9 +66,9 @@ static void a_journal_that_goes_on_holds_and_one_made_anew_does_not(void **state
     struct checkpoint c, read;
     struct buf note;
     buf_init(&note);
-    assert_int_equal(checkpoint_make(g, k.private_key, &note, &c, &err), ERR_USAGE);
+    assert_int_equal(checkpoint_make(g, k.private_key, NULL, &note, &c, &err), ERR_USAGE);
     add("one"), add("two"), add("three");
-    OK(checkpoint_make(g, k.private_key, &note, &c, &err));
+    OK(checkpoint_make(g, k.private_key, NULL, &note, &c, &err));
     assert_true(c.seq == 3);
     OK(checkpoint_verify(note.data, note.len, k.public_key, &err));
     OK(checkpoint_parse(&read, note.data, note.len, &err));
@@ -76,6 +76,13 @@ static void a_journal_that_goes_on_holds_and_one_made_anew_does_not(void **state
     assert_true(holds(&read));
     add("four");
     assert_true(holds(&read));
+    struct checkpoint next;
+    OK(checkpoint_make(g, k.private_key, &read, &note, &next, &err));
+    assert_true(next.seq == 4);
+    OK(db_script(registry_db(g), "DELETE FROM version WHERE seq = 4; DELETE FROM journal WHERE seq = 4", &err));
+    assert_int_equal(checkpoint_make(g, k.private_key, &next, &note, &c, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "it was cut"));
+    OK(checkpoint_make(g, k.private_key, &read, &note, &c, &err));          /* which was of before */
     read.root[5] ^= 1;
     assert_false(holds(&read));
     read.root[5] ^= 1, read.seq = 9;
@@ -87,6 +94,8 @@ static void a_journal_that_goes_on_holds_and_one_made_anew_does_not(void **state
         add((char[]){ (char)('a' + i), 0 });
     assert_true(holds(NULL));
     assert_false(holds(&read));
+    assert_int_equal(checkpoint_make(g, k.private_key, &read, &note, &c, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "made anew"));
     buf_release(&note);
     free_keys(k);
 }
@@ -100,9 +109,9 @@ static void a_checkpoint_that_was_changed_or_is_anothers_is_refused(void **state
     struct buf note;
     buf_init(&note);
     add("one");
-    assert_int_equal(checkpoint_make(g, large.private_key, &note, &c, &err), ERR_USAGE);
+    assert_int_equal(checkpoint_make(g, large.private_key, NULL, &note, &c, &err), ERR_USAGE);
     buf_clear(&note);
-    OK(checkpoint_make(g, k.private_key, &note, &c, &err));
+    OK(checkpoint_make(g, k.private_key, NULL, &note, &c, &err));
     assert_int_equal(checkpoint_verify(note.data, note.len, other.public_key, &err), ERR_GATE);
     for (size_t i = 0; i + 1 < note.len; i++) {                  /* the last byte ends the line */
         note.data[i] ^= 1;
@@ -114,7 +123,7 @@ static void a_checkpoint_that_was_changed_or_is_anothers_is_refused(void **state
     OK(buf_add_str(&note, "\xe2\x80\x94 witness.example AAAAAAAA\n", &err));       /* others may sign it too */
     OK(checkpoint_verify(note.data, note.len, k.public_key, &err));
     OK(db_run(registry_db(g), "UPDATE journal SET record = replace(record, 'tester', 'someone')", NULL, 0, NULL, &err));
-    assert_int_equal(checkpoint_make(g, k.private_key, &note, &c, &err), ERR_CORRUPT);
+    assert_int_equal(checkpoint_make(g, k.private_key, NULL, &note, &c, &err), ERR_CORRUPT);
     buf_release(&note);
     free_keys(k), free_keys(other), free_keys(large);
 }
