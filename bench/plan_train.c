@@ -257,7 +257,8 @@ static void tell_means(const double *error, const double *memory, const bool *ex
                 printf("%s, %s: mean error %.1f %% of %d", programs[p], mixture ? "mixtures" : "dense", 100 * sum / count, count);
             if (told)
                 printf(", of memory %.1f %%", 100 * bytes / told);
-            printf(count ? "\n" : "");
+            if (count)
+                printf("\n");
         }
 }
 
@@ -280,7 +281,7 @@ static int compare_published(void)
         error[i] = tokens / measured - 1, experts[i] = m.config.n_expert > 0, memory[i] = r->gib > 0 ? p.bytes / GI / r->gib - 1 : 0;
         snprintf(layout, sizeof layout, "%d %d %d %d %d %d %d", l->tp, l->pp, l->dp, l->ep, l->interleave, l->zero, l->micro);
         snprintf(again, sizeof again, l->again ? "%s %d" : "%s", train_recompute_name(l->recompute), l->again);
-        snprintf(told, sizeof told, r->gib > 0 ? "%.0f" : "", r->gib);
+        snprintf(told, sizeof told, r->gib > 0 ? "%.0f" : " ", r->gib);
         printf("%-30s %-15s %-6s %-4s %4d %-22s %-10s %8.0f %9.0f %6.1f%% %5.0f %5s%s\n", r->what, r->model, d.key, number_name(r->job.compute), p.n, layout,
                again, measured, tokens, 100 * error[i], p.bytes / GI, told, p.bytes > d.memory ? " > memory" : "");
         tell_parts(&p);

@@ -143,6 +143,7 @@ int plan_train_best(struct train_plan *out, int most, const struct train_model *
     if (most < 1)
         return ERR(err, USAGE, "%d plans are wanted, expected 1 or more", most);
     TRY(train_job_check(&j, err));
+    TRY(train_devices_check(d, n, err));
     search(&s, n);
     return s.found ? s.found : nothing_fits(&s, n, err);
 }

@@ -31,6 +31,8 @@ int train_layout_check_counts(const struct train_layout *l, struct err *err)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i].n < counts[i].least || counts[i].n > 1 << 20)
             return ERR(err, USAGE, "%s %d, expected %d or more", counts[i].name, counts[i].n, counts[i].least);
+    if ((double)l->tp * l->pp * l->dp > 1 << 20)
+        return ERR(err, USAGE, "tp %d, pp %d and dp %d are %g devices, expected %d at most", l->tp, l->pp, l->dp, (double)l->tp * l->pp * l->dp, 1 << 20);
     if (l->again < 0 || (l->again && l->recompute != TRAIN_RECOMPUTE_FULL))
         return ERR(err, USAGE, "%d layers are to be computed again, expected a number of layers with recompute full, else 0", l->again);
     return (unsigned)l->recompute < N_TRAIN_RECOMPUTE ? 0 : ERR(err, USAGE, "recompute %d, expected 0 to %d", (int)l->recompute, N_TRAIN_RECOMPUTE - 1);
@@ -52,6 +54,14 @@ int train_job_check(const struct train_job *j, struct err *err)
         return ERR(err, USAGE, "an optimiser of %g bytes a number, expected more than 0, as 12 of Adam", j->state_bytes);
     if (j->lora_rank < 0 || j->lora_rank > 1 << 16 || !(j->frozen_bytes > 0 && j->frozen_bytes <= 4))
         return ERR(err, USAGE, "adapters of rank %d on weights of %g bytes, expected a rank of 0 or more and up to 4 bytes", j->lora_rank, j->frozen_bytes);
+    return 0;
+}
+
+int train_devices_check(const struct device *d, double n, struct err *err)
+{
+    const int most = d->node > 1 ? d->node : 1;
+    if (n > most && !d->network)
+        return ERR(err, USAGE, "%g %s: no network between them is known, so %d at most", n, d->name, most);
     return 0;
 }
 
@@ -85,6 +95,7 @@ int train_layout_check(const struct train_case *c, struct err *err)
     const struct config *k = &c->m->config;
     char some[128];
     TRY(train_job_check(c->job, err));
+    TRY(train_devices_check(c->d, (double)l->tp * l->pp * l->dp, err));
     if (!tp_ok(k, l->tp))
         return ERR(err, USAGE, "tp %d does not divide %d heads, %d heads of keys and values and %d numbers inside the %s: %s are possible", l->tp, k->n_head,
                    k->n_kv_head, k->d_ff ? k->d_ff : k->d_ff_shared, k->d_ff ? "MLP" : "shared experts", possible(some, k, k->n_head, tp_ok));

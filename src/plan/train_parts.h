@@ -19,6 +19,8 @@ static inline double train_element(const struct train_case *c) { return c->job->
 /* Counts that are counts, before anything is computed of them; then the layout against model and job. */
 int train_layout_check_counts(const struct train_layout *l, struct err *err);
 int train_job_check(const struct train_job *j, struct err *err);
+/* So many devices can exchange something. */
+int train_devices_check(const struct device *d, double n, struct err *err);
 int train_layout_check(const struct train_case *c, struct err *err);
 struct train_stage train_stage(const struct train_case *c, int i);
 /* Devices that the numbers of a layer's experts are divided between, and that have the same ones. */

@@ -78,6 +78,7 @@ static void impossible_layouts_name_those_that_are_possible(void **state)
         { &dense, { 1, 1, 16, 1, 1, 0, 8, false, 0, 0 }, 64, "128 sequences a step, but a batch has 64: fewer copies, or a larger batch" },
         { &dense, { 0, 1, 1, 1, 1, 0, 1, false, 0, 0 }, 64, "tp 0, expected 1 or more" },
         { &dense, { 1, 1, 1, 1, 1, 0, 0, false, 0, 0 }, 64, "micro-batch 0, expected 1 or more" },
+        { &dense, { 4, 12, 1 << 20, 1, 1, 0, 1, false, 0, 0 }, 1e9, "devices, expected 1048576 at most" },
         { &dense, { 1, 1, 1, 1, 1, -1, 1, false, 0, 0 }, 64, "ZeRO stage -1" },
         { &dense, { 1, 1, 1, 1, 1, 0, 1, false, TRAIN_RECOMPUTE_CHEAP, 3 }, 64, "expected a number of layers with recompute full" },
         { &dense, { 1, 1, 1, 1, 1, 0, 1, false, 9, 0 }, 64, "recompute 9" },
@@ -355,6 +356,34 @@ static void twice_the_device_is_half_the_time(void **state)
     }
 }
 
+/* Every device of the table, alone, in a node, over nodes: a plan of finite numbers, or an error that says why not. */
+static void every_device_has_a_plan_or_says_why_not(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, MOE);
+    for (int i = 0; i < device_n(); i++)
+        for (int n = 1; n <= 256; n *= 16) {
+            struct train_plan p;
+            const struct device *d = device_at(i);
+            for (int number = NUMBER_F32; number <= NUMBER_FP8; number++) {
+                const struct train_job job = { .batch = 256, .compute = (enum number)number };
+                const int rc = plan_train_best(&p, 1, &m, &job, d, n, &err);
+                if (n > d->node && !d->network) {
+                    if (n > 1)
+                        assert_int_equal(rc, ERR_USAGE), assert_non_null(strstr(err.msg, "network"));
+                    continue;
+                }
+                if (rc != 1)
+                    fail_msg("%d %s: %s", n, d->name, err.msg);
+                for (int j = 0; j < N_TRAIN_TIME; j++)
+                    if (!(p.time[j] >= 0 && p.time[j] < 1e9))
+                        fail_msg("%d %s: %s takes %g s", n, d->name, train_time_name((enum train_time_part)j), p.time[j]);
+                assert_true(p.tokens_second > 0 && p.mfu_palm > 0 && p.mfu_palm < 1 && p.hfu < 1);
+            }
+        }
+}
+
 static void parts_add_up_and_have_names(void **state)
 {
     (void)state;
@@ -524,6 +553,7 @@ int main(void)
         cmocka_unit_test(tensor_groups_exchange_what_megatron_exchanges),
         cmocka_unit_test(groups_lie_where_the_order_of_devices_puts_them),
         cmocka_unit_test(twice_the_device_is_half_the_time),
+        cmocka_unit_test(every_device_has_a_plan_or_says_why_not),
         cmocka_unit_test(parts_add_up_and_have_names),
         cmocka_unit_test(pieces_of_stages_divide_the_wait_for_them),
         cmocka_unit_test(measured_iterations_are_met),
