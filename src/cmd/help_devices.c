@@ -35,14 +35,14 @@ static void data_sheets(void)
 
 static void reached(void)
 {
-    printf("\n## What is reached\n\n| device | bf16 | fp8 | int8 | fp4 | reads | launch | tile | ridge | link | step | switch | from what |\n"
-           "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    printf("\n## What is reached\n\n| device | bf16 | fp8 | int8 | fp4 | reads | launch | tile | ridge | kernel | link | step | switch | from what |\n"
+           "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     for (int i = 0; i < device_n(); i++) {
         const struct device *d = device_at(i);
         printf("| %s | %.3g |", d->name, d->mma);
         for (int n = NUMBER_FP8; n < N_NUMBER; n++)
             cell(d->peak[n] ? d->mma_of[n] ? d->mma_of[n] : d->mma : 0, 1);
-        printf(" %.3g | %.3g | %.3g | %.3g |", d->reach, d->launch * 1e6, d->tile * 1e6, d->ridge);
+        printf(" %.3g | %.3g | %.3g | %.3g | %.3g |", d->reach, d->launch * 1e6, d->tile * 1e6, d->ridge, d->kernel * 1e6);
         cell(d->link ? d->link_share : 0, 1), cell(d->link ? d->link_latency : 0, 1e-6), cell(d->link ? d->reduce_share : 0, 1);
         words(d->fitted), printf("\n");
     }
@@ -67,10 +67,11 @@ void help_devices(void)
            "GB/s in one direction, of one device to all others of its node and to one of them; a *node* is as many as its links join; *network* is a\n"
            "device's own card. Prices are of one device, low, typical and high, from public lists of the day that is given.\n\n"
            "*What is reached*: shares of the peak by products, of the bandwidth by long reads (*reads*); microseconds of a launch and of a tile beside\n"
-           "its sums; the tile from which on operands are not waited for (src/plan/product.h). Of exchanges: the share of the link, microseconds of a\n"
-           "step, and the share while the switch adds (src/plan/collective.h). `bench/device_fit` and `bench/plan_fit` fit them to products and\n"
-           "exchanges that others measured (bench/measured, bench/records); the errors are of weights and sizes that were not fitted to. A device that\n"
-           "was not measured has the nearest one's, and says so; int8 was measured of an MI355X only and elsewhere goes as fp8.\n\n"
+           "its sums; the tile from which on operands are not waited for (src/plan/product.h); microseconds of a *kernel* that passes over a few rows,\n"
+           "in a graph (measured of NVIDIA's only). Of exchanges: the share of the link, microseconds of a step, and the share while the switch adds\n"
+           "(src/plan/collective.h). `bench/device_fit` and `bench/plan_fit` fit them to products and exchanges that others measured (bench/measured,\n"
+           "bench/records); the errors are of weights and sizes that were not fitted to. A device that was not measured has the nearest one's, and says\n"
+           "so; int8 was measured of an MI355X only and elsewhere goes as fp8.\n\n"
            "*From memory* names what has no source that was looked up: check it before money depends on it. Short names: ml-engineering is\n"
            "github.com/stas00/ml-engineering @744d01e; aiconfigurator is github.com/ai-dynamo/aiconfigurator @095f58a; MLPerf v6.0 the submitters'\n"
            "descriptions of their systems.\n\n"

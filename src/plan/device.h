@@ -30,6 +30,7 @@ struct device {
     double watts, price_low, price, price_high;      /* of one device; US dollars an hour; 0: not known */
     const char *price_date;
     double mma, reach, launch, tile, ridge;          /* of products and of long reads; mma: of bf16 */
+    double kernel;                                   /* seconds of a kernel that passes over a few rows, one of many in a graph: norms, activations */
     double mma_of[N_NUMBER];                         /* of other operands, their quantisation included; 0: as mma */
     double link_share, link_latency;                 /* of collectives: share of the link that long messages reach; seconds of a step */
     double reduce_share;                             /* the same while the links' switch adds (NVLink SHARP); 0: it cannot */

@@ -96,7 +96,7 @@ static struct cost_of item_cost(const struct priced *p, const struct item *it, d
     if (it->kind == ITEM_COLLECTIVE)
         return collective_cost(p, it, rows);
     const double bytes = rows * it->bytes;
-    return (struct cost_of){ .seconds = it->launches * p->d.launch + bytes / reached(&p->d), .bytes = bytes, .roofline = bytes / p->d.bandwidth };
+    return (struct cost_of){ .seconds = it->launches * p->d.kernel + bytes / reached(&p->d), .bytes = bytes, .roofline = bytes / p->d.bandwidth };
 }
 
 /* ---- tables over rows ---- */

@@ -5,7 +5,7 @@
  *   products       plan/product.h at their own shape of one device; experts by experts_seconds(), where rows of chosen experts are binomial
  *   attention      prompts: 2 (dk + dv) operations for each head and key at the rate of a tile of 128 rows by 128 keys; continued rows: their keys and
  *                  values from memory, or the operations where these take longer (MLA, which then works on what all heads share)
- *   other kernels  their bytes, 2 to an element, at the bandwidth that is reached, and a launch each: norms with the sum before them, rotation with the store
+ *   other kernels  their bytes, 2 to an element, at the bandwidth that is reached, and device.kernel each: norms with the sum before them, rotation with the store
  *                  to the cache, activations, the router (two), the sum over a token's experts.  Sums, caps, clips and biases are done by the kernel before them
  *   collectives    plan/collective.h: a sum after attention and after each MLP where layers are divided, experts' rows sent and brought back
  * Nothing overlaps.  What depends on rows alone is computed once and interpolated, so that a price takes well under a microsecond; it never falls when

@@ -102,7 +102,7 @@ static void every_row_can_be_planned_with(void **state)
         const struct device *d = device_at(i);
         HOLDS(d, d->name && d->key && d->vendor && d->target && d->kind && d->fitted && d->source);
         HOLDS(d, d->peak[NUMBER_F32] > 0 && d->memory >= 1e9 && d->bandwidth > 1e9 && d->units > 0 && d->watts > 0);
-        HOLDS(d, d->mma > 0 && d->mma <= 1 && d->reach > 0 && d->reach <= 1 && d->launch >= 0 && d->launch < 1e-4 && d->tile >= 0 && d->ridge > 0);
+        HOLDS(d, d->mma > 0 && d->mma <= 1 && d->reach > 0 && d->reach <= 1 && d->launch >= 0 && d->launch < 1e-4 && d->kernel > 0 && d->tile >= 0 && d->ridge > 0);
         HOLDS(d, d->link_share > 0 && d->link_share <= 1 && d->link_latency > 0 && d->link_peers >= 1 && d->reduce_share >= 0 && d->reduce_share <= 1);
         HOLDS(d, (d->link > 0) == (d->link_pair > 0) && (d->node > 1) == (d->link > 0));
         HOLDS(d, !d->price || (d->price_low <= d->price && d->price <= d->price_high && d->price_date));

@@ -301,7 +301,7 @@ static void steps_take_what_the_formulas_say(void **state)
     const json_t *d = json_object_get(all, "device");
     const struct device device = { .name = "golden", .key = "golden", .peak = { number(d, "peak_f32"), number(d, "peak_bf16"), number(d, "peak_fp8"), 0, 0 }, .memory = number(d, "memory"),
                                    .bandwidth = number(d, "bandwidth"), .units = (int)number(d, "units"), .mma = number(d, "mma"), .reach = number(d, "reach"),
-                                   .launch = number(d, "launch"), .tile = number(d, "tile"), .ridge = number(d, "ridge") };
+                                   .launch = number(d, "launch"), .tile = number(d, "tile"), .ridge = number(d, "ridge"), .kernel = number(d, "kernel") };
     json_array_foreach(json_object_get(all, "cases"), i, row) {
         const json_t *load = json_object_get(row, "load");
         const struct step_load s = { json_number_value(json_array_get(load, 0)), json_number_value(json_array_get(load, 1)), json_number_value(json_array_get(load, 2)),

@@ -8,7 +8,7 @@ Layers are not divided, and rows are such at which nothing is interpolated."""
 import json
 from math import ceil, comb
 
-DEVICE = dict(peak_f32=60e12, peak_bf16=900e12, peak_fp8=1800e12, memory=80e9, bandwidth=3e12, units=120, mma=0.7, reach=0.8, launch=4e-6, tile=1e-6, ridge=50)
+DEVICE = dict(peak_f32=60e12, peak_bf16=900e12, peak_fp8=1800e12, memory=80e9, bandwidth=3e12, units=120, mma=0.7, reach=0.8, launch=4e-6, tile=1e-6, ridge=50, kernel=2e-6)
 BYTES = dict(bf16=2, fp8=1)
 BITS = dict(bf16=16, fp8=8 + 32 / 128**2, fp4=4.25)
 
@@ -53,7 +53,7 @@ def step(d, c, rows, head_rows, weights, compute, load):
     kind, b = c["model_type"], BYTES[compute]
     peak = d["peak_" + compute] * b / 2
     out = dict(products=0, elements=0, attention=0)
-    elements = lambda launches, bytes, n=rows, count=1: out.__setitem__("elements", out["elements"] + count * (launches * d["launch"] + n * bytes / (d["reach"] * d["bandwidth"])))
+    elements = lambda launches, bytes, n=rows, count=1: out.__setitem__("elements", out["elements"] + count * (launches * d["kernel"] + n * bytes / (d["reach"] * d["bandwidth"])))
 
     def linear(N, K, count, n=rows, bits=BITS[weights]):
         x, w = n * K * b + n * N * 2, N * K
