@@ -1,7 +1,7 @@
 /* device.h - accelerators and processors as the plan sees them: one row of plan/devices.def each, of data sheets, measurements and prices.
  *
  * What a data sheet says (peaks, memory, bandwidth, links) and what is reached of it (mma, reach, launch, tile, ridge: plan/product.h; link_share,
- * link_latency, reduce_share, link_peers: plan/collective.h; kernel) are kept apart: time is made from both, a roofline from the first alone. 
+ * link_latency, reduce_share, link_peers: plan/collective.h; kernel) are kept apart: time is made from both, a roofline from the first alone.
  * `fitted` says from which measurements the second are, or whose they are where the device was not measured; `from_memory` names the fields that have
  * no source that was looked up.
  *
