@@ -23,7 +23,8 @@
 #include "plan/device.h"
 #include "plan/train_model.h"
 
-/* Multiprocessors that a collective of NCCL has while it runs beside products: its channels ("24 coll channels" in its log on DGX A100 and H100). */
+/* Multiprocessors that a collective has while it runs beside products: NCCL's channels on 8 A100 ("Channel 23/24" of its log, NVIDIA/nccl-tests#100), taken
+ * for other devices too. */
 #define TRAIN_CHANNELS 24
 
 /* What the backward pass makes again: nothing; what attention makes of queries and keys, where it keeps scores (selective of arXiv:2205.05198); that, what

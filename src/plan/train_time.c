@@ -4,8 +4,8 @@
 #include "plan/collective.h"
 #include "plan/train_parts.h"
 
-/* Of the rate of products, what fused attention reaches: FlashAttention-2 (arXiv:2307.08691) has up to 73 % of an A100's peak forward and 63 % backward,
- * where products reach 78 %. */
+/* Of the rate of products, what fused attention reaches: FlashAttention-2 (arXiv:2307.08691) has up to 73 % of an A100's peak forward and 63 % backward
+ * (this one from memory), where products reach 78 %.  The best that it had: kernels of other devices and short sequences are slower. */
 #define FLASH_FORWARD 0.93
 #define FLASH_BACKWARD 0.80
 
