@@ -9,12 +9,10 @@
  *     build/bench/plan_train best MODEL DEVICE N BATCH        the fastest layouts, sequences of 4096 tokens in bf16
  *
  * No constant is fitted to any of these: those of an A100 are of its products and exchanges (bench/plan_fit, bench/device_fit) and of its data sheet.  But
- * what a
- * step consists of was settled with table 5 in sight, so its error is no blind one: a first form was 5.3 % off, and came to 3.6 with attention computed again
- * as a whole, the passes of loss and optimiser as Megatron-LM had them, and the units that hidden collectives take (mean error with none of these units
+ * what a step consists of was settled with table 5 in sight, so its error is no blind one: a first form was 5.3 % off, and came to 3.6 with attention computed
+ * again as a whole, the passes of loss and optimiser as Megatron-LM had them, and the units that hidden collectives take (mean error with none of these units
  * 1.8 %, half as many 1.6, twice as many 2.0); then to 1.6 by the devices' constants of bandwidth and links.  Of the published rows, too, some changed the
- * model
- * after they were seen: experts that lie whole on devices, a row that goes to a node once, layers of which some are computed again, fp8's quantisation that was
+ * model after they were seen: experts that lie whole on devices, a row that goes to a node once, layers of which some are computed again, fp8's quantisation that was
  * counted twice. */
 #include <math.h>
 #include <stdbool.h>
