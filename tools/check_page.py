@@ -105,6 +105,9 @@ class Built(Server):
                 f.write(png(16, 16, lambda x, y: (40, 200, 40 + 160 * (x // 4 % 2))[i % 3] + (x * 31 + y * 17 + i * 7) % 40))
         with open(folder + "/in/pets/notes.pdf", "w") as f:
             f.write("no")
+        shutil.make_archive(folder + "/in/pets", "zip", folder + "/in", "pets")
+        with open(folder + "/in/broken.zip", "wb") as f:
+            f.write(open(folder + "/in/pets.zip", "rb").read()[:5000])
         self.folder, self.port = folder, 0
         self.start()
 
@@ -632,6 +635,19 @@ def building(c, server, shots):
     b.wait("!bringing && ($('build-note').textContent || project.seen.files >= 60)", 60)
     c.equal("build: a folder comes whole", b.js("project.seen.files"), 60)
     c("build: what is of no use is told", "notes.pdf" in text("build-note"), text("build-note"))
+    begin("Pets, packed")
+    bring(b, "files", files + "/broken.zip")
+    b.wait("!bringing && $('build-note').textContent", 60)
+    c("build: an archive that is cut off is told", "broken.zip: the archive has no end" in text("build-note") and not b.js("project.seen.files + project.seen.parts"), text("build-note"))
+    bring(b, "files", files + "/pets.zip")
+    b.wait("!bringing && project.seen.files >= 60", 60)
+    c("build: an archive is unpacked, with its folders", b.js("project.seen.files === 60 && project.seen.parts === 0 && project.seen.classes.length === 3"), b.js("JSON.stringify(project.seen.classes)"))
+    c("build: and it is told what it had", "pets.zip was unpacked: 60 files" in text("build-note") and "1 file in it was left out" in text("build-note") and "notes.pdf" in text("build-note"), text("build-note"))
+    b.size(1280, 900)
+    shot("archive")
+    click("Remove this project")
+    click("Yes, remove its files and what it learned")
+    b.wait("project?.name === 'Pets'")
     c.equal("build: folders are classes", b.js("project.seen.classes.map(e => e.name).sort()"), ["<b>odd", "bright", "dark"])
     c.equal("build: images are looked at", work("Look at it"), "look done ")
     c.equal("build: a viewer is trained", work("Train Quick look"), "train done ")

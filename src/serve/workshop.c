@@ -12,6 +12,7 @@
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
 #include "serve/workshop_view.h"
+#include "serve/workshop_zip.h"
 #include "store/registry.h"
 
 #define ROOT "/lathe/workshop"
@@ -158,6 +159,24 @@ static int check_room(struct asked *a, const char *folder, const struct workshop
     return 0;
 }
 
+/* What came whole is an archive: its files take its place. */
+static int unzip(struct asked *a, const char *files, const char *name, uint64_t have)
+{
+    struct workshop *w = a->j->w;
+    json_t *unpacked = NULL;
+    struct workshop_room room = { w->o.bytes_max > w->bytes ? w->o.bytes_max - w->bytes : 0, w->o.files_max - w->files };
+    uint64_t is_free;
+    if (!file_free_bytes(files, &is_free, a->err) && is_free < room.bytes)
+        room.bytes = is_free;
+    int rc = workshop_unzip(files, name, &room, &unpacked, a->err);
+    const int counted = count_all(w, rc ? NULL : a->err);
+    rc = rc ? rc : counted;
+    if (!rc && !(a->out = json_pack("{s:I, s:O}", "have", (json_int_t)have, "unpacked", unpacked)))
+        rc = no_memory(a->err);
+    json_decref(unpacked);
+    return rc;
+}
+
 static int answer_piece(struct asked *a)
 {
     struct workshop *w = a->j->w;
@@ -174,13 +193,15 @@ static int answer_piece(struct asked *a)
         rc = rc ? rc : workshop_piece_add(files, &p, &have, a->err);
         const uint64_t now = workshop_have(files, p.name);
         w->bytes = w->bytes + now - had, w->files += now && !had;
+        if (!rc && have == p.size && workshop_is_zip(p.name))
+            rc = unzip(a, files, p.name, have);
     }
     mem_free(files);
     if (rc == ERR_BUSY) {                                    /* not an error: it says where to go on */
         refuse_as(a->e, 409, "invalid_request_error", "other_piece_expected", NULL, "%s", a->err->msg);
         return 0;
     }
-    return rc ? rc : a->e->status ? 0 : put_have(a, have);
+    return rc || a->e->status || a->out ? rc : put_have(a, have);
 }
 
 static int answer_remove(struct asked *a)

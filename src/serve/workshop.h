@@ -6,7 +6,7 @@
  *   GET  /lathe/workshop/ID/state           the part of it that changes while something runs
  *   GET  /lathe/workshop/ID/metrics         ?from=BYTE of the training's metrics: { from, next, lines }
  *   GET  /lathe/workshop/ID/file            ?path=: an image, or what can be taken away: life.yaml, data.yaml, recipes/NAME.yaml, audit.html, train.html, log
- *   POST /lathe/workshop/ID/piece           ?path=&from=&size= with bytes of a file: { have }; 409 with { have } where others were expected (workshop_files.h)
+ *   POST /lathe/workshop/ID/piece           ?path=&from=&size= with bytes of a file: { have }, and of a .zip that is whole { have, unpacked } (workshop_zip.h); 409 with { have } where others were expected (workshop_files.h)
  *   POST /lathe/workshop/ID/look            { goal, text, label, licence }: the audit, and what each recipe would take
  *   POST /lathe/workshop/ID/train           { recipe }
  *   POST /lathe/workshop/ID/stop

@@ -18,7 +18,7 @@ enum workshop_ending workshop_ending_of(const char *name)
 {
     static const struct { const char *with; enum workshop_ending is; } known[] = {
         { ".txt", ENDS_TEXT }, { ".md", ENDS_TEXT }, { ".markdown", ENDS_TEXT }, { ".html", ENDS_TEXT }, { ".htm", ENDS_TEXT }, { ".csv", ENDS_TABLE }, { ".tsv", ENDS_TABLE },
-        { ".jsonl", ENDS_LINES }, { ".png", ENDS_IMAGE }, { ".jpg", ENDS_IMAGE }, { ".jpeg", ENDS_IMAGE },
+        { ".jsonl", ENDS_LINES }, { ".png", ENDS_IMAGE }, { ".jpg", ENDS_IMAGE }, { ".jpeg", ENDS_IMAGE }, { ".zip", ENDS_ARCHIVE },
     };
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof known / sizeof *known; i++)
@@ -57,7 +57,7 @@ int workshop_name_check(const char *name, struct err *err)
             break;
     }
     if (workshop_ending_of(name) == ENDS_OTHER)
-        return ERR(err, USAGE, "'%.80s' is of no kind that can be learned from here, expected .txt, .md, .html, .csv, .tsv, .jsonl, .png, .jpg or .jpeg", name);
+        return ERR(err, USAGE, "'%.80s' is of no kind that can be learned from here, expected .txt, .md, .html, .csv, .tsv, .jsonl, .png, .jpg, .jpeg, or .zip with such files", name);
     return 0;
 }
 
@@ -90,7 +90,7 @@ static int make_folders(const char *whole, size_t n_folder, struct err *err)
     return rc;
 }
 
-static int add_piece(const char *part, const char *whole, const struct workshop_piece *p, uint64_t *have, struct err *err)
+static int add_piece(const char *part, const char *whole, const struct workshop_piece *p, bool settle, uint64_t *have, struct err *err)
 {
     struct file_part f;
     struct stat st;
@@ -108,10 +108,13 @@ static int add_piece(const char *part, const char *whole, const struct workshop_
         file_part_close(&f);
         return rc;
     }
-    return file_part_commit(&f, whole, err);
+    if (settle)
+        return file_part_commit(&f, whole, err);
+    file_part_close(&f);
+    return file_rename(part, whole, err);
 }
 
-int workshop_piece_add(const char *folder, const struct workshop_piece *p, uint64_t *have, struct err *err)
+static int put_piece(const char *folder, const struct workshop_piece *p, bool settle, uint64_t *have, struct err *err)
 {
     char *whole, *part;
     *have = 0;
@@ -122,10 +125,13 @@ int workshop_piece_add(const char *folder, const struct workshop_piece *p, uint6
         return ERR(err, USAGE, "'%.80s' was to have %llu bytes, found more", p->name, (unsigned long long)p->size);
     int rc = paths_of(folder, p->name, &whole, &part, err);
     rc = rc ? rc : make_folders(whole, strlen(folder) + 1, err);
-    rc = rc ? rc : add_piece(part, whole, p, have, err);
+    rc = rc ? rc : add_piece(part, whole, p, settle, have, err);
     mem_free(whole), mem_free(part);
     return rc;
 }
+
+int workshop_piece_add(const char *folder, const struct workshop_piece *p, uint64_t *have, struct err *err) { return put_piece(folder, p, true, have, err); }
+int workshop_file_put(const char *folder, const struct workshop_piece *p, uint64_t *have, struct err *err) { return put_piece(folder, p, false, have, err); }
 
 uint64_t workshop_have(const char *folder, const char *name)
 {
@@ -193,7 +199,7 @@ bool workshop_class_of(const char *name, char out[WORKSHOP_PART + 1])
     return true;
 }
 
-struct seen { int64_t n_file, n_part, n_of[ENDS_IMAGE + 1], n_bare; uint64_t bytes; json_t *list, *classes; char table[WORKSHOP_NAME]; };
+struct seen { int64_t n_file, n_part, n_of[ENDS_ARCHIVE + 1], n_bare; uint64_t bytes; json_t *list, *classes; char table[WORKSHOP_NAME]; };
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to list the files"); }
 
@@ -203,7 +209,7 @@ static int count(void *ctx, const char *name, uint64_t bytes, bool whole, struct
     char class[WORKSHOP_PART + 1];
     const enum workshop_ending ending = workshop_ending_of(name);
     s->bytes += bytes;
-    if (!whole) {
+    if (!whole || ending == ENDS_ARCHIVE) {                  /* one that was cut off while it was unpacked */
         s->n_part++;
         return 0;
     }

@@ -15,17 +15,19 @@
 #define WORKSHOP_DEPTH 8
 #define WORKSHOP_SHOWN 200               /* files that are listed */
 
-enum workshop_ending { ENDS_OTHER, ENDS_TEXT, ENDS_TABLE, ENDS_LINES, ENDS_IMAGE };     /* .txt .md .html; .csv .tsv; .jsonl; .png .jpg .jpeg */
+enum workshop_ending { ENDS_OTHER, ENDS_TEXT, ENDS_TABLE, ENDS_LINES, ENDS_IMAGE, ENDS_ARCHIVE };     /* .txt .md .html; .csv .tsv; .jsonl; .png .jpg .jpeg; .zip, which is unpacked (workshop_zip.h) */
 enum workshop_ending workshop_ending_of(const char *name);
 int workshop_name_check(const char *name, struct err *err);          /* ERR_USAGE, with what is wrong with it */
 
 /* n bytes behind the first `from` of the `size` that the file is to have.  Where others are there than `from`: ERR_BUSY.  *have: how many of it are there afterwards; size: it is whole. */
 struct workshop_piece { const char *name; uint64_t from, size; const void *data; size_t n; };
 int workshop_piece_add(const char *folder, const struct workshop_piece *p, uint64_t *have, struct err *err);
+/* The same of a whole file, which is not on the disk yet when this returns: syncfs() is the caller's. */
+int workshop_file_put(const char *folder, const struct workshop_piece *p, uint64_t *have, struct err *err);
 /* How many bytes of a file are there; 0: none. */
 uint64_t workshop_have(const char *folder, const char *name);
 
-/* { kind, files, bytes, parts: files of which a part is missing, bare: images in no folder, list: [{ path, bytes }], classes: [{ name, files }], table: where there is one, as workshop_table.h says }
+/* { kind, files, bytes, parts: files of which a part is missing (an archive that is still there is one), bare: images in no folder, list: [{ path, bytes }], classes: [{ name, files }], table: where there is one, as workshop_table.h says }
  * kind: nothing, texts (a language model can learn them), table (a file of records), images (in a folder for each class) or mixed. */
 int workshop_look(const char *folder, json_t **out, struct err *err);
 

@@ -1,5 +1,7 @@
 /* test_workshop_fault.c - the n-th allocation or system call fails while files are brought, looked at and made ready: an error, no crash, no leak, no half of a file that counts. */
 #include "each_allocation.h"
+#include <unistd.h>
+#include "../zips.h"
 #include "base/tree.h"
 #include "serve/workshop_files.h"
 #include "serve/workshop_images.h"
@@ -8,6 +10,7 @@
 #include "serve/workshop_table.h"
 #include "serve/workshop_texts.h"
 #include "serve/workshop_view.h"
+#include "serve/workshop_zip.h"
 
 static struct err err;
 
@@ -41,6 +44,29 @@ static void a_look_fails_as_a_whole(void **state)
     static const char *const folders[] = { "csv", "lines", "images" };
     for (int i = 0; i < 3; i++)
         assert_true(each_allocation(look_at, in_dir(folders[i]), false) > 5);
+}
+
+/* The archive is kept aside, as a second name. */
+static int unzip(void *ctx)
+{
+    json_t *o = NULL;
+    (void)ctx;
+    unlink(in_dir("files/a.zip"));
+    assert_int_equal(link(in_dir("a.zip"), in_dir("files/a.zip")), 0);
+    const int rc = told(workshop_unzip(in_dir("files"), "a.zip", &(struct workshop_room){ 100, 9 }, &o, &err));
+    assert_true(rc || (file_exists(in_dir("files/a/1.txt")) && file_exists(in_dir("files/a/2.txt")) && json_integer_value(json_object_get(o, "left")) == 1));
+    json_decref(o);
+    return rc;
+}
+
+static void an_archive_that_cannot_be_unpacked_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const members[][2] = { { "a/1.txt", "one" }, { "a/2.txt", "two" }, { "a/3.pdf", "no" } };
+    OK(file_mkdirs(in_dir("files"), &err));
+    put_zip(in_dir("a.zip"), members, 3);
+    assert_true(each_allocation(unzip, NULL, true) > 10);
+    assert_true(each_failure(CALLS, 1, unzip, NULL, true) > 2);
 }
 
 static int bring(void *ctx)
@@ -146,7 +172,7 @@ static void a_project_is_shown_or_an_error(void **state)
 #define IN_DIR(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 int main(void)
 {
-    const struct CMUnitTest tests[] = { IN_DIR(a_look_fails_as_a_whole), IN_DIR(a_file_is_whole_or_does_not_count), IN_DIR(files_for_lathe_run_are_whole), IN_DIR(what_is_learned_is_made_ready_or_an_error),
+    const struct CMUnitTest tests[] = { IN_DIR(a_look_fails_as_a_whole), IN_DIR(an_archive_that_cannot_be_unpacked_is_an_error), IN_DIR(a_file_is_whole_or_does_not_count), IN_DIR(files_for_lathe_run_are_whole), IN_DIR(what_is_learned_is_made_ready_or_an_error),
                                         IN_DIR(a_project_is_shown_or_an_error) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* test_workshop.c - what people bring to a server: names that stay in a folder, pieces, tables, what is made of them. */
-#include "../test.h"
+#include "../zips.h"
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -12,6 +12,7 @@
 #include "serve/workshop_table.h"
 #include "serve/workshop_texts.h"
 #include "serve/workshop_view.h"
+#include "serve/workshop_zip.h"
 
 static struct err err;
 
@@ -89,6 +90,44 @@ static void links_are_not_followed(void **state)
     OK(workshop_look(in_dir("files"), &seen, &err));
     assert_string_equal(tree_text_at(seen, "kind"), "nothing");
     json_decref(seen);
+}
+
+static void an_archive_gives_its_files_and_nothing_leaves_the_folder(void **state)
+{
+    (void)state;
+    json_t *o;
+    static const char *const members[][2] = {
+        { "pets/", "" }, { "pets/cat/1.png", "one" }, { "pets\\dog\\2.png", "two" }, { "../evil.txt", "out" }, { "/etc/evil.txt", "out" }, { "a/../../evil.txt", "out" }, { "pets/notes.pdf", "no" }, { "empty.txt", "" },
+        { "more.zip", "PK" }, { "__MACOSX/pets/cat/1.png", "x" }, { "pets/.DS_Store", "x" }, { "pets/Thumbs.db", "x" }, { "./plain.txt", "plain" },
+    };
+    const struct workshop_room room = { 1000, 100 };
+    OK(file_mkdirs(in_dir("files/below"), &err));
+    put_zip(in_dir("files/below/a.zip"), members, sizeof members / sizeof *members);
+    OK(workshop_unzip(in_dir("files"), "below/a.zip", &room, &o, &err));
+    assert_int_equal(json_integer_value(json_object_get(o, "files")), 3);
+    assert_int_equal(json_integer_value(json_object_get(o, "bytes")), 11);
+    assert_int_equal(json_integer_value(json_object_get(o, "left")), 4);             /* what a point begins is passed over */
+    assert_int_equal(json_array_size(json_object_get(o, "names")), 4);
+    json_decref(o);
+    assert_true(workshop_have(in_dir("files"), "below/pets/cat/1.png") == 3 && workshop_have(in_dir("files"), "below/pets/dog/2.png") == 3 && workshop_have(in_dir("files"), "below/plain.txt") == 5);
+    assert_false(file_exists(in_dir("files/below/a.zip")) || file_exists(in_dir("files/evil.txt")) || file_exists(in_dir("evil.txt")) || file_exists(in_dir("files/below/etc")));
+    put_zip(in_dir("files/a.zip"), members, sizeof members / sizeof *members);
+    assert_int_equal(workshop_unzip(in_dir("files"), "a.zip", &(struct workshop_room){ 10, 100 }, &o, &err), ERR_RANGE);
+    put_zip(in_dir("files/a.zip"), members, sizeof members / sizeof *members);
+    assert_int_equal(workshop_unzip(in_dir("files"), "a.zip", &(struct workshop_room){ 1000, 2 }, &o, &err), ERR_RANGE);
+    assert_false(file_exists(in_dir("files/pets")) || file_exists(in_dir("files/a.zip")));
+    put_zip(in_dir("files/a.zip"), members + 6, 1);
+    assert_int_equal(workshop_unzip(in_dir("files"), "a.zip", &room, &o, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "no file that can be learned from"));
+    put_in_dir("files/a.zip", "PK\3\4 and nothing");
+    assert_int_equal(workshop_unzip(in_dir("files"), "a.zip", &room, &o, &err), ERR_FORMAT);
+    assert_null(strstr(err.msg, test_dir));
+    assert_false(file_exists(in_dir("files/a.zip")));
+    /* One that is there, cut off while it was unpacked, is a part. */
+    put_zip(in_dir("files/a.zip"), members, 2);
+    OK(workshop_look(in_dir("files"), &o, &err));
+    assert_int_equal(json_integer_value(json_object_get(o, "parts")), 1);
+    json_decref(o);
 }
 
 static void what_files_are_is_told_by_their_names(void **state)
@@ -440,7 +479,7 @@ static void stages_that_have_begun_are_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_that_would_leave_the_folder_or_hide_are_refused), IN_DIR(a_file_comes_in_pieces_and_counts_when_it_is_whole), IN_DIR(links_are_not_followed),
+        cmocka_unit_test(names_that_would_leave_the_folder_or_hide_are_refused), IN_DIR(a_file_comes_in_pieces_and_counts_when_it_is_whole), IN_DIR(links_are_not_followed), IN_DIR(an_archive_gives_its_files_and_nothing_leaves_the_folder),
         IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
         cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml),
         IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),

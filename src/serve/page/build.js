@@ -6,7 +6,7 @@ const BUILD_S = 1;
 let shop = null, project = null, curve = null;       /* what GET lathe/workshop says; the project that is shown; {next, loss: [[step, y]], valid, at: [[step, ms]]} of its training */
 let bringing = null;                                  /* {to, done, n, bytes, all, stop, said} while files go up */
 const KINDS = { nothing: 'no files yet', texts: 'texts', table: 'a table', images: 'images', mixed: 'files of several kinds' };
-const ENDINGS = /\.(txt|md|markdown|html?|csv|tsv|jsonl|png|jpe?g)$/i;
+const ENDINGS = /\.(txt|md|markdown|html?|csv|tsv|jsonl|png|jpe?g|zip)$/i;
 const shop_path = (what = '') => `lathe/workshop/${project.id}${what}`;
 const plural = (n, one, many = one + 's') => `${Number(n).toLocaleString('en')} ${n === 1 ? one : many}`;
 const post_shop = async (what, body = {}) => (await ask(shop_path(what), { method: 'POST', body: JSON.stringify(body) })).json();
@@ -74,7 +74,8 @@ async function send_file(file, path) {
     if (bringing.stop) return;
     const piece = file.slice(at, at + shop.piece);
     try {
-      await ask(`${bringing.to}/piece?path=${encodeURIComponent(path)}&from=${at}&size=${file.size}`, { method: 'POST', body: piece, headers: { 'Content-Type': 'application/octet-stream' } });
+      const came = await (await ask(`${bringing.to}/piece?path=${encodeURIComponent(path)}&from=${at}&size=${file.size}`, { method: 'POST', body: piece, headers: { 'Content-Type': 'application/octet-stream' } })).json();
+      if (came.unpacked) bringing.unpacked.push({ path, ...came.unpacked });
       at += piece.size, bringing.bytes += piece.size, tries = 0;
       show_bringing();
     } catch (e) {
@@ -90,11 +91,18 @@ function show_bringing() {
   bar.value = bringing.bytes / bringing.all;
   $('bringing-words').textContent = `${bringing.done} of ${plural(bringing.n, 'file')}, ${bytes(bringing.bytes)} of ${bytes(bringing.all)}`;
 }
+/* What did not come, and what archives had; nothing where all of it came. */
+function came_words(good, left, b) {
+  const some = (names, n) => names.slice(0, 5).join(', ') + (n > Math.min(5, names.length) ? ', …' : ''), out = [];
+  if (left.length) out.push(`${plural(b.done, 'file')} came. ${plural(left.length, 'file')} did not, as nothing can be learned from ${left.length === 1 ? 'it' : 'them'} here (empty, or of another kind): ${some(left.map(([, p]) => p), left.length)}.`);
+  for (const u of b.unpacked) out.push(`${u.path} was unpacked: ${plural(u.files, 'file')}, ${bytes(u.bytes)}.${u.left ? ` ${plural(u.left, 'file')} in it ${u.left === 1 ? 'was' : 'were'} left out, as nothing can be learned from ${u.left === 1 ? 'it' : 'them'} here: ${some(u.names, u.left)}.` : ''}`);
+  return out.join(' ');
+}
 async function bring(list) {
   const files = [...list].map(f => [f, f.webkitRelativePath || f.path_below || f.name]).filter(([, path]) => !path.split('/').some(p => p.startsWith('.')));
   const good = files.filter(([f, path]) => ENDINGS.test(path) && f.size), left = files.filter(([f, path]) => !ENDINGS.test(path) || !f.size);
   if (!files.length || bringing) return;
-  bringing = { to: shop_path(), done: 0, n: good.length, bytes: 0, all: good.reduce((n, [f]) => n + f.size, 0) || 1, stop: false };
+  bringing = { to: shop_path(), done: 0, n: good.length, bytes: 0, all: good.reduce((n, [f]) => n + f.size, 0) || 1, unpacked: [], stop: false };
   draw_project();
   const queue = [...good];
   let fault = null;
@@ -104,11 +112,11 @@ async function bring(list) {
       catch (e) { fault ??= new Refused(e.status, `${next[1]}: ${e.message}`); }
     }
   }));
-  const n = bringing.done, stopped = bringing.stop;
+  const n = bringing.done, stopped = bringing.stop, words = came_words(good, left, bringing);
   bringing = null;
   await read_project(project.id);
   if (fault) build_fault(fault);
-  else if (left.length) $('build-note').replaceChildren(make('div.card.small', `${plural(n, 'file')} came. ${plural(left.length, 'file')} did not, as nothing can be learned from ${left.length === 1 ? 'it' : 'them'} here (empty, or of another kind): ${left.slice(0, 5).map(([, p]) => p).join(', ')}${left.length > 5 ? ', …' : ''}.`));
+  else if (words) $('build-note').replaceChildren(make('div.card.small', words));
   say(stopped ? 'Stopped.' : `${plural(n, 'file')} came.`);
 }
 /* What is dropped may be folders. */
@@ -142,7 +150,7 @@ function draw_bringing(p) {
     return [bar, words, make('div.row', button('Stop', 'Stop bringing files', () => { bringing.stop = true; }))];
   }
   const seen = p.seen, drop = make('div.drop', make('p', seen.files ? 'Bring more, or drop them here' : 'Drop files or a folder here, or'), make('div.row', ...chooser('Choose files', false), ...chooser('Choose a folder', true)),
-    make('p.small.soft', 'Texts (.txt, .md, .html), one table (.csv, .tsv, .jsonl), or images (.png, .jpg) in a folder for each class.'));
+    make('p.small.soft', 'Texts (.txt, .md, .html), one table (.csv, .tsv, .jsonl), or images (.png, .jpg) in a folder for each class; or a .zip of these, which is unpacked.'));
   drop.addEventListener('dragover', e => { e.preventDefault(); drop.classList.add('over'); });
   drop.addEventListener('dragleave', () => drop.classList.remove('over'));
   drop.addEventListener('drop', async e => {
