@@ -86,7 +86,17 @@ static int note(struct waiting *w, const json_t *row, struct err *err)
     return 0;
 }
 
-/* A look at what all say now. */
+static bool lives(const json_t *now, const char *server)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(now, i, row)
+        if (is_of(row, server) && is_there(row))
+            return true;
+    return false;
+}
+
+/* A look at what all say now.  One that closed the version for the change before may say so after this one, and then loads it again. */
 static int look(struct waiting *w, const json_t *now, struct err *err)
 {
     size_t i;
@@ -99,8 +109,8 @@ static int look(struct waiting *w, const json_t *now, struct err *err)
         const char *state = tree_text_at(row, "state");
         if (!strcmp(state, "failed"))
             w->failed = row;
-        else if (strcmp(state, "gone"))
-            w->n_open += !is_done(w, state);
+        else
+            w->n_open += strcmp(state, "gone") ? !is_done(w, state) : lives(now, tree_text_at(row, "server"));
     }
     const char *last = "";
     json_array_foreach(w->before, i, row) {                  /* sorted by server */

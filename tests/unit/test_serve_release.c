@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
+#include "cmd/registry_wait.h"
 #include "cmd/serve_release.h"
 
 static struct err err;
@@ -122,10 +123,103 @@ static void a_candidate_whose_files_are_gone_is_withdrawn(void **state)
     leave();
 }
 
+/* Servers count in steps of the journal and in a clock that only goes on. */
+static void a_clock_that_jumps_changes_no_decision(void **state)
+{
+    (void)state;
+    static const char *const times[] = { "2036-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2120-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2026-11-27T10:00:00Z" };
+    json_t *history, *record;
+    size_t k;
+    follow();
+    assert_int_equal(ask(), 1);
+    say(&want.stable, "serving");
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        int64_t now;
+        OK(when_parse(&now, times[i], &err));
+        when_set(now);
+        promote(2, RELEASE_GREEN);
+        assert_int_equal(ask(), 1);
+        assert_true(want.stable.number == 1 && want.candidate.number == 2);
+        say(&want.candidate, "ready");
+        assert_string_equal(state_of(2), "ready");
+        assert_int_equal(release().stable, 2);
+        OK(registry_rollback(g, &(struct release_move){ .name = "m", .alias = "production", .expect = -1 }, &by, NULL, &err));
+        assert_int_equal(ask(), 1);
+        assert_true(want.stable.number == 1 && want.candidate.number == 0);
+    }
+    char before[WHEN_TEXT] = "9";                       /* the newest first */
+    OK(registry_history(g, "m", 0, &history, &err));
+    json_array_foreach(history, k, record) {
+        assert_true(strcmp(tree_text_at(record, "t"), before) < 0);
+        snprintf(before, sizeof before, "%s", tree_text_at(record, "t"));
+    }
+    json_decref(history);
+    leave();
+}
+
+/* ---- who waits for servers ---- */
+
+struct waiter { struct registry_release r; json_t *before, *servers; int rc; };
+
+static void *wait_in_a_thread(void *ctx)
+{
+    struct waiter *w = ctx;
+    struct registry *own;
+    struct err why;
+    w->rc = registry_open(&own, cmd_registry, false, &why);
+    if (!w->rc) {
+        w->rc = registry_wait(own, &w->r, 2, &(struct registry_wait){ w->before, 60, true }, &w->servers, &why);
+        registry_close(own);
+    }
+    return NULL;
+}
+
+static void a_version_that_is_closed_late_is_waited_for_until_it_is_loaded_again(void **state)
+{
+    (void)state;
+    struct waiter w = { .rc = -1 };
+    pthread_t thread;
+    follow();
+    assert_int_equal(ask(), 1);
+    const struct arms_version one = want.stable;
+    say(&one, "serving");
+    promote(2, RELEASE_CANARY);
+    assert_int_equal(ask(), 1);
+    const struct arms_version two = want.candidate;
+    say(&two, "serving");
+    OK(registry_rollback(g, &(struct release_move){ .name = "m", .alias = "production", .expect = -1 }, &by, NULL, &err));
+    OK(registry_wait_begin(g, "m", "production", &w.before, &err));
+    w.r = promote(2, RELEASE_CANARY);
+    assert_int_equal(ask(), 1);
+    say(&one, "serving");
+    say(&two, "gone");                                  /* of the rollback */
+    assert_int_equal(pthread_create(&thread, NULL, wait_in_a_thread, &w), 0);
+    for (int i = 0; i < 10; i++)
+        nap();
+    say(&two, "loading");
+    nap();
+    say(&two, "ready");
+    say(&two, "serving");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(w.rc, 0);
+    assert_string_equal(tree_text_at(json_array_get(w.servers, 0), "state"), "serving");
+    json_decref(w.servers), json_decref(w.before);
+    OK(registry_wait_begin(g, "m", "production", &w.before, &err));
+    w.r = promote(2, RELEASE_NONE);
+    say(&one, "gone");                                  /* a server that ends */
+    say(&two, "gone");
+    wait_in_a_thread(&w);
+    assert_int_equal(w.rc, 0);
+    json_decref(w.servers), json_decref(w.before);
+    leave();
+}
+
 static const struct CMUnitTest databases[] = {
 #define T(x) cmocka_unit_test_setup_teardown(x, registry_begin, registry_end)
     T(a_release_is_followed_and_its_green_candidate_settled),
     T(a_candidate_whose_files_are_gone_is_withdrawn),
+    T(a_clock_that_jumps_changes_no_decision),
+    T(a_version_that_is_closed_late_is_waited_for_until_it_is_loaded_again),
 };
 
 /* ---- a database that goes away ---- */
