@@ -338,7 +338,7 @@ const struct command command_registry_policy = {
     "    contamination: 0.01              # at most, of an evaluation set's items; in audits of the version and of all it comes from; data without one fails\n"
     "    pii_per_million: 50              # at most, in those audits\n"
     "    secrets: 0                       # at most, in those audits\n"
-    "    licences: [Apache-2.0, MIT]      # the only ones of the version, where its files say one, and of the sources in those audits\n"
+    "    licences: [Apache-2.0, MIT]      # the only ones of the version, where its file, card or LICENSE says one, and of the sources in those audits\n"
     "    signature: enforce               # off, warn or enforce: lathe sign's, or another's of OpenSSF Model Signing, by one of\n"
     "    signers: [release.pub]           # public keys, or certificates that the signing one must lead to (PEM)\n\n",
     "A key that is not there asks nothing.  Of several pieces of evidence the newest that has the figure counts; evidence of another model, by its\n"

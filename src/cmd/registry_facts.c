@@ -1,5 +1,6 @@
 /* registry_facts.c - what is kept with a version of what it is. */
 #include <string.h>
+#include "audit/licence_found.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -69,6 +70,29 @@ static int folder_facts(json_t *o, const char *folder, struct buf *text, struct 
     return put(o, "generation_config", config, err);
 }
 
+/* What its card, LICENSE and the like say, each once; a text that is of a licence, but not known of which, is NOASSERTION, which no list has. */
+static int folder_licence(json_t *o, const char *folder, struct err *err)
+{
+    struct licence_finds found;
+    struct buf all;
+    TRY(licence_find(&found, folder, NULL, 0, NULL, NULL, err));
+    buf_init(&all);
+    int rc = 0;
+    for (int i = 0; i < found.n && !rc; i++) {
+        const char *one = found.item[i].expression ? found.item[i].expression : "NOASSERTION";
+        bool again = false;
+        for (int k = 0; k < i && !again; k++)
+            again = !strcmp(one, found.item[k].expression ? found.item[k].expression : "NOASSERTION");
+        if (!again)
+            rc = buf_printf(&all, err, strstr(one, " OR ") && found.n > 1 ? "%s(%s)" : "%s%s", all.len ? " AND " : "", one);
+    }
+    if (!rc && all.len)
+        rc = put(o, "license", json_string(all.data), err);
+    buf_release(&all);
+    licence_finds_release(&found);
+    return rc;
+}
+
 /* ---- GGUF's metadata ---- */
 
 static void add_pair(struct sha256 *h, const struct gguf_pair *p)
@@ -110,7 +134,7 @@ static int model_facts(json_t *o, const char *path, struct err *err)
         buf_init(&text);
         const int rc = folder_facts(o, path, &text, err);
         buf_release(&text);
-        return rc;
+        return rc ? rc : folder_licence(o, path, err);
     }
     struct gguf *g;
     TRY(gguf_open(&g, path, err));
