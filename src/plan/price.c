@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "plan/here.h"
 #include "plan/price_items.h"
 
 /* Rows at which what depends on rows is computed: each up to 64, then eight to an octave. */
@@ -15,6 +16,7 @@
 #define QUERY_BLOCK 64.       /* rows of a prompt that are computed together at least */
 
 struct priced {
+    struct here *here;                  /* this machine, measured; then nothing else counts */
     struct items s;
     struct price_opts o;
     struct device d;
@@ -167,6 +169,8 @@ static double head_rows_of(const struct step_load *s) { return s->decode_rows + 
 
 double priced_seconds(const struct priced *p, const struct step_load *s)
 {
+    if (p->here)
+        return here_seconds(p->here, s);
     double sum = at_rows(p, p->body, rows_of(s)) + at_rows(p, p->head, head_rows_of(s)) + (rows_of(s) > 0 ? p->o.host : 0);
     for (int i = 0; i < p->s.n_attending; i++) {
         const struct attending *a = &p->s.attending[i];
@@ -177,7 +181,7 @@ double priced_seconds(const struct priced *p, const struct step_load *s)
 
 double priced_interval(const struct priced *p, const struct step_load *s)
 {
-    const int pp = p->o.layout.pp, most = (p->n_layer + pp - 1) / pp;
+    const int pp = p->here ? 1 : p->o.layout.pp, most = (p->n_layer + pp - 1) / pp;
     return pp == 1 ? priced_seconds(p, s) : (priced_seconds(p, s) - p->o.host) * most / p->n_layer + p->o.host;
 }
 
@@ -194,6 +198,8 @@ static void put_row(struct price_row *rows, int most, int *n, const char *what, 
 int priced_rows(const struct priced *p, const struct step_load *s, struct price_row *rows, int most)
 {
     int n = 0;
+    if (p->here)
+        return here_rows(p->here, s, rows, most);
     for (int i = 0; i < p->s.n; i++) {
         const struct item *it = &p->s.item[i];
         const double r = it->head ? head_rows_of(s) : rows_of(s);
@@ -216,13 +222,18 @@ int priced_rows(const struct priced *p, const struct step_load *s, struct price_
 /* ---- memory ---- */
 
 static double cache_bytes_of(const struct priced *p, double numbers) { return numbers * number_bytes(p->o.cache); }
-double priced_weight_bytes(const struct priced *p) { return p->s.weight_bytes; }
-double priced_cache_bytes_token(const struct priced *p) { return cache_bytes_of(p, p->s.cache_full + p->s.cache_windowed); }
-double priced_cache_bytes(const struct priced *p, double T) { return cache_bytes_of(p, p->s.cache_full * T + p->s.cache_windowed * fmin(T, p->s.window)); }
+double priced_weight_bytes(const struct priced *p) { return p->here ? here_weight_bytes(p->here) : p->s.weight_bytes; }
+double priced_cache_bytes_token(const struct priced *p) { return p->here ? here_cache_bytes_token(p->here) : cache_bytes_of(p, p->s.cache_full + p->s.cache_windowed); }
+double priced_cache_bytes(const struct priced *p, double T)
+{
+    return p->here ? here_cache_bytes_token(p->here) * T : cache_bytes_of(p, p->s.cache_full * T + p->s.cache_windowed * fmin(T, p->s.window));      /* ours keeps all */
+}
 
 /* The stream twice, the widest operands and results of a layer in 2 bytes; logits in floats. */
 double priced_work_bytes(const struct priced *p, double rows)
 {
+    if (p->here)
+        return here_work_bytes(p->here, rows);
     return rows * (2 * (2 * p->s.flow + fmax(p->s.row_widest, p->s.expert_widest)) + 4 * p->s.logits);
 }
 
@@ -270,9 +281,22 @@ int priced_new(struct priced **out, const struct config *c, const struct price_o
     return 0;
 }
 
+int priced_here(struct priced **out, const struct config *c, const struct here_opts *o, struct pool *pool, struct err *err)
+{
+    struct priced *p = *out = mem_alloc_array(1, sizeof *p);
+    if (!p)
+        return ERR(err, NOMEM, "no memory to price a model");
+    const int rc = here_new(&p->here, c, o, pool, err);
+    if (rc < 0) {
+        mem_free(p);
+        *out = NULL;
+    }
+    return rc;
+}
+
 void priced_free(struct priced *p)
 {
     if (p)
-        mem_free(p->body);
+        here_free(p->here), mem_free(p->body);
     mem_free(p);
 }
