@@ -1,20 +1,27 @@
 #include "cmd/signature.h"
+#include <pthread.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "cmd/cmd.h"
 #include "store/verified.h"
 
 const char *cmd_signature, *cmd_signature_key, *cmd_signature_ca, *cmd_signature_identity;
 
+/* One at a time, with threads of its own, which have the caller's priority: a server looks while it answers. */
 static int look(struct verified *v, const char *path, struct err *err)
 {
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     struct pool *pool;
-    TRY(cmd_pool(&pool, err));
+    TRY(pool_new(&pool, cmd_n_thread(), err));
+    pthread_mutex_lock(&turn);
     char *cache = file_cache_dir();
     const int rc = cache ? verified_model(v, path, cmd_signature_key, cmd_signature_ca, cmd_signature_identity, cache, pool, err) : ERR(err, NOMEM, "no memory for a path");
     mem_free(cache);
+    pthread_mutex_unlock(&turn);
+    pool_free(pool);
     return rc;
 }
 

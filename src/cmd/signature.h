@@ -11,6 +11,6 @@ extern const char *cmd_signature, *cmd_signature_key, *cmd_signature_ca, *cmd_si
     { OPT_STR, "signature-ca", &cmd_signature_ca, "<file>", "certificates (PEM) that the signing one must lead to", 0, 0 }, \
     { OPT_STR, "signature-identity", &cmd_signature_identity, "<text>", "who must have signed: a name in the certificate, or sha256:.. of the key", 0, 0 }
 
-/* For what is at this path; 0 where nothing is. */
+/* For what is at this path; 0 where nothing is.  By any thread. */
 int cmd_check_signature(const char *path, struct err *err);
 #endif

@@ -45,7 +45,7 @@ struct served_model_opts arms_model_opts(const struct arms *a, const struct arms
     const size_t taken = atomic_load(&a->memory->taken), left = a->memory->all > taken ? a->memory->all - taken : 1;
     o.name = a->name, o.memory = left;
     if (v->number)
-        o.path = v->path, o.number = v->number, o.version_root = v->root;
+        o.path = v->path, o.number = v->number, o.version_root = v->root, o.may_load = a->source.may_load;
     if (!o.share || o.share > left)
         o.share = left;
     return o;

@@ -37,6 +37,7 @@ struct arms_source {
     /* state: loading, ready, serving, failed, gone.  By the same thread. */
     void (*told)(void *ctx, const struct arms_version *v, const char *state, const char *message);
     void *ctx;
+    int (*may_load)(const char *path, struct err *err);      /* of versions, as served_model_opts has it: it may take its time, in several threads at once; or NULL */
 };
 /* Of all names of a server: what their models may take, and what those that are open take, as planned. */
 struct arms_memory { size_t all; atomic_size_t taken; };

@@ -170,6 +170,8 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     TRY(pool_new(&s->pool, o->n_thread, err));
     if (o->quiet && setpriority(PRIO_PROCESS, 0, QUIET_NICE))        /* of this thread alone */
         log_warn("%s is loaded at full priority: %s", s->name, strerror(errno));
+    if (o->may_load)
+        TRY(o->may_load(o->path, err));
     TRY(find_kind(s, o, err));
     TRY(read_matryoshka(s, o, err));
     if (s->kind == SERVED_TEXTS)

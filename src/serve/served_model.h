@@ -42,6 +42,7 @@ struct served_model_opts {
     struct recorder *recorder;           /* of answers (store/recorder.h), or NULL; outlives the model */
     int64_t number; const char *version_root;        /* of a version of a registry; 0, NULL: it is none */
     bool quiet;                          /* load at a low priority, beside others that work */
+    int (*may_load)(const char *path, struct err *err);      /* asked by the thread that loads it, at its priority, before a file is read; NULL: it may */
     struct engine_sizes *sizes;          /* or NULL: what it takes is written there as soon as it is known, also where that is too much */
 };
 enum served_kind { SERVED_TEXTS, SERVED_VECTORS, SERVED_CLASSES };

@@ -77,6 +77,17 @@ static void wait_for(const char *what)
 
 static struct arms_memory memory;
 
+/* Of signatures, say: it takes its time, and may say no. */
+static struct { atomic_bool holds, refuses; atomic_int n; } look;
+
+static int may_load(const char *path, struct err *e)
+{
+    atomic_fetch_add(&look.n, 1);
+    while (atomic_load(&look.holds))
+        nap();
+    return atomic_load(&look.refuses) ? ERR(e, GATE, "%s is signed by nobody", path) : 0;
+}
+
 static struct arms *open_arms(size_t bytes, bool swap)
 {
     static struct machine *machine;
@@ -87,7 +98,7 @@ static struct arms *open_arms(size_t bytes, bool swap)
     o.machine = machine;
     memory.all = bytes, memory.taken = 0;
     want(1, 0, 0, RELEASE_NONE, 0);
-    OK(arms_open(&a, &(struct arms_opts){ &o, { wanted, told, NULL }, &memory, swap }, &err));
+    OK(arms_open(&a, &(struct arms_opts){ &o, { wanted, told, NULL, may_load }, &memory, swap }, &err));
     return a;
 }
 
@@ -240,6 +251,30 @@ static void a_version_that_does_not_load_changes_nothing(void **state)
     want(1, 2, 0, RELEASE_CANARY, 999);      /* said again, and now it is there */
     wait_for("2 serving");
     assert_int_equal(number_at(a, 0), 2);
+    arms_close(a);
+}
+
+static void a_version_that_is_looked_at_for_long_holds_nothing_up(void **state)
+{
+    (void)state;
+    struct arms *a = open_arms(SIZE_MAX, false);
+    want(2, 0, 1, RELEASE_NONE, 0);
+    wait_until_answered_by(a, 2);
+    const int n = atomic_load(&look.n);
+    atomic_store(&look.holds, true);
+    want(2, 3, 1, RELEASE_CANARY, 500);
+    while (atomic_load(&look.n) == n)
+        nap();
+    want(1, 0, 0, RELEASE_NONE, 0);          /* a rollback meanwhile */
+    wait_until_answered_by(a, 1);
+    assert_true(atomic_load(&look.holds));
+    atomic_store(&look.refuses, true);
+    want(1, 3, 0, RELEASE_CANARY, 500);
+    atomic_store(&look.holds, false);
+    wait_for("3 failed: ");
+    assert_true(was_told("is signed by nobody"));
+    assert_int_equal(number_at(a, 0), 1);
+    atomic_store(&look.refuses, false);
     arms_close(a);
 }
 
@@ -533,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_share_of_places_gets_the_candidate_and_going_back_loads_nothing),
         cmocka_unit_test(green_and_shadow_get_no_requests),
         cmocka_unit_test(a_version_that_does_not_load_changes_nothing),
+        cmocka_unit_test(a_version_that_is_looked_at_for_long_holds_nothing_up),
         cmocka_unit_test(a_source_that_is_away_leaves_all_as_it_is),
         cmocka_unit_test(what_does_not_fit_is_refused_with_the_sizes),
         cmocka_unit_test(with_swap_the_old_one_goes_first),
