@@ -158,22 +158,21 @@ static int step(struct waiting *w, double since, struct err *err)
 {
     json_t *now;
     const struct registry_release was = *w->r;
-    TRY(registry_server_states(w->g, was.name, was.alias, &now, err));
-    int rc = registry_release_get(w->g, was.name, was.alias, w->r, err);
+    TRY(registry_release_get(w->g, was.name, was.alias, w->r, err));
+    TRY(registry_server_states(w->g, was.name, was.alias, &now, err));       /* who takes a candidate away has said why before */
     const bool waits = was.mode == RELEASE_GREEN && was.candidate == w->number;
     const bool settled = waits && w->r->stable == w->number;
-    if (!rc && !settled && w->r->seq != was.seq && !(waits && w->r->candidate != w->number))
-        rc = ERR(err, BUSY, "%s@%s was moved by another meanwhile", was.name, was.alias);
-    if (!rc)
-        rc = look(w, now, err);
+    int rc = look(w, now, err);
     const bool heard = clock_wall() - since > REGISTRY_WAIT_HEARD_S;
-    if (!rc && w->n_silent && heard)
-        rc = strike_out(w, now, err);
     if (!rc && w->failed)
         rc = refusal(w, err);
     else if (!rc && waits && !settled && w->r->candidate != w->number)
         rc = ERR(err, BUSY, "version %lld is no candidate of %s@%s any more", (long long)w->number, was.name, was.alias);
-    else if (!rc && !w->n_open && (!w->n_silent || heard))
+    else if (!rc && !settled && w->r->seq != was.seq)
+        rc = ERR(err, BUSY, "%s@%s was moved by another meanwhile", was.name, was.alias);
+    if (!rc && w->n_silent && heard)
+        rc = strike_out(w, now, err);
+    if (!rc && !w->n_open && (!w->n_silent || heard))
         rc = settled || !waits ? 1 : json_array_size(w->servers) ? 0 : w->settles && settle(w, err) ? err->code : 1;
     json_decref(now);
     return rc;

@@ -159,16 +159,15 @@ static void a_clock_that_jumps_changes_no_decision(void **state)
 
 /* ---- who waits for servers ---- */
 
-struct waiter { struct registry_release r; json_t *before, *servers; int rc; };
+struct waiter { struct registry_release r; json_t *before, *servers; int rc; struct err why; };
 
 static void *wait_in_a_thread(void *ctx)
 {
     struct waiter *w = ctx;
     struct registry *own;
-    struct err why;
-    w->rc = registry_open(&own, cmd_registry, false, &why);
+    w->rc = registry_open(&own, cmd_registry, false, &w->why);
     if (!w->rc) {
-        w->rc = registry_wait(own, &w->r, 2, &(struct registry_wait){ w->before, 60, true }, &w->servers, &why);
+        w->rc = registry_wait(own, &w->r, 2, &(struct registry_wait){ w->before, 60, true }, &w->servers, &w->why);
         registry_close(own);
     }
     return NULL;
@@ -214,12 +213,35 @@ static void a_version_that_is_closed_late_is_waited_for_until_it_is_loaded_again
     leave();
 }
 
+static void who_waits_for_a_candidate_that_does_not_load_is_told_why(void **state)
+{
+    (void)state;
+    follow();
+    assert_int_equal(ask(), 1);
+    say(&want.stable, "serving");
+    for (int i = 0; i < 2; i++) {
+        struct waiter w = { .rc = 0 };
+        OK(registry_wait_begin(g, "m", "production", &w.before, &err));
+        w.r = promote(2, i ? RELEASE_GREEN : RELEASE_CANARY);
+        assert_int_equal(ask(), 1);
+        const struct arms_source s = serve_release_source(r);
+        s.told(s.ctx, &want.candidate, "failed", "it is signed by nobody");
+        assert_int_equal(release().candidate, 0);
+        wait_in_a_thread(&w);
+        assert_int_equal(w.rc, ERR_STOPPED);
+        assert_non_null(strstr(w.why.msg, "it is signed by nobody"));
+        json_decref(w.servers), json_decref(w.before);
+    }
+    leave();
+}
+
 static const struct CMUnitTest databases[] = {
 #define T(x) cmocka_unit_test_setup_teardown(x, registry_begin, registry_end)
     T(a_release_is_followed_and_its_green_candidate_settled),
     T(a_candidate_whose_files_are_gone_is_withdrawn),
     T(a_clock_that_jumps_changes_no_decision),
     T(a_version_that_is_closed_late_is_waited_for_until_it_is_loaded_again),
+    T(who_waits_for_a_candidate_that_does_not_load_is_told_why),
 };
 
 /* ---- a database that goes away ---- */
