@@ -150,7 +150,7 @@ static int settle(struct waiting *w, struct err *err)
 
 static int refusal(const struct waiting *w, struct err *err)
 {
-    return ERR(err, STOPPED, "%s@%lld does not load at %s: %s", w->r->name, (long long)w->number, tree_text_at(w->failed, "server"), tree_text_at(w->failed, "message"));
+    return ERR(err, UNSUPPORTED, "%s@%lld does not load at %s: %s", w->r->name, (long long)w->number, tree_text_at(w->failed, "server"), tree_text_at(w->failed, "message"));
 }
 
 /* 1: it is over. */

@@ -17,7 +17,7 @@ struct registry_wait {
     bool settles;                        /* a candidate of mode green becomes the alias's version here, where no server is heard */
 };
 /* After it: until each has the version that the release came for (number) loaded, and answering where its mode has it answer, or says that it failed.  r: as it was moved; where a candidate of mode green has become the alias's version meanwhile, as it is then.  *servers: [{ server, state, message }],
- * of those that were heard.  ERR_STOPPED: one failed, with its message; the alias is where it was, unless another server has the version.
+ * of those that were heard.  ERR_UNSUPPORTED: one failed, with its message; the alias is where it was, unless another server has the version.
  * ERR_BUSY: the time is over, or the user stops waiting. */
 int registry_wait(struct registry *g, struct registry_release *r, int64_t number, const struct registry_wait *o, json_t **servers, struct err *err);
 #endif

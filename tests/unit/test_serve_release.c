@@ -228,7 +228,7 @@ static void who_waits_for_a_candidate_that_does_not_load_is_told_why(void **stat
         s.told(s.ctx, &want.candidate, "failed", "it is signed by nobody");
         assert_int_equal(release().candidate, 0);
         wait_in_a_thread(&w);
-        assert_int_equal(w.rc, ERR_STOPPED);
+        assert_int_equal(w.rc, ERR_UNSUPPORTED);
         assert_non_null(strstr(w.why.msg, "it is signed by nobody"));
         json_decref(w.servers), json_decref(w.before);
     }
