@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json_read.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define DEPTH_MAX 100
 
@@ -308,6 +309,15 @@ static const char *type_name(const json_t *v)
     case JSON_NULL: return "null";
     default: return json_is_true(v) ? "true" : "false";
     }
+}
+
+json_t *tree_text(const char *s, size_t n)
+{
+    struct buf b;
+    buf_init(&b);
+    json_t *o = utf8_add(&b, s, n, NULL) ? NULL : json_stringn(b.data, b.len);
+    buf_release(&b);
+    return o;
 }
 
 char *tree_dumps(const json_t *o, size_t flags)

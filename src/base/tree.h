@@ -19,6 +19,9 @@ int tree_load(json_t **out, const char *path, size_t max_bytes, struct err *err)
 /* json_dumps, which without memory may leave parts out: then NULL.  Free with mem_free. */
 char *tree_dumps(const json_t *o, size_t flags);
 
+/* A string of bytes that may be no UTF-8 (utf8_add); NULL without memory. */
+json_t *tree_text(const char *s, size_t n);
+
 /* Typed access to a member of an object; `where` (file name) leads the message.  With a default the key may be absent;
  * a wrong type is always an error. */
 int tree_str(const json_t *o, const char *key, const char *fallback, const char **out, const char *where, struct err *err);

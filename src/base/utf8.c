@@ -36,3 +36,16 @@ size_t utf8_begin(const char *s, size_t n, size_t most)
         k--;
     return k;
 }
+
+int utf8_add(struct buf *out, const char *s, size_t n, struct err *err)
+{
+    for (const char *end = s + n, *bad; s < end; s = bad + (bad < end)) {
+        int length = 1;
+        for (bad = s; bad < end && (length = utf8_length(bad, end)); bad += length)
+            ;
+        TRY(buf_add(out, s, (size_t)(bad - s), err));
+        if (bad < end)
+            TRY(buf_add_str(out, "\xef\xbf\xbd", err));
+    }
+    return 0;
+}

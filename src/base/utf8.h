@@ -3,10 +3,13 @@
 #define BASE_UTF8_H
 #include <stddef.h>
 #include <stdint.h>
+#include "base/buf.h"
 
 /* Bytes of the character at p < end, 0 if there is none.  NUL is a character of one byte. */
 int utf8_length(const char *p, const char *end);
 int utf8_put(uint32_t c, char out[4]);         /* the bytes of a character; their number */
 /* Of n bytes of UTF-8 the first, `most` at most, cut between characters: how many. */
 size_t utf8_begin(const char *s, size_t n, size_t most);
+/* Appends n bytes, where what is no UTF-8 is U+FFFD, one for each byte of it. */
+int utf8_add(struct buf *out, const char *s, size_t n, struct err *err);
 #endif

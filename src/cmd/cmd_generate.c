@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/signature.h"
 #include "infer/ends.h"
@@ -98,8 +99,7 @@ static int report(const struct tok_ids *ids, const struct generated *g, struct e
             log_info("%lld tokens drafted, %lld of them accepted", (long long)g->drafts.n_drafted, (long long)g->drafts.n_accepted);
         return 0;
     }
-    json_t *text = json_stringn(g->text.data, g->text.len);
-    json_t *o = json_pack("{s:o, s:i, s:i, s:s, s:f, s:f}", "text", text ? text : json_stringn_nocheck(g->text.data, g->text.len), "prompt_tokens", (int)ids->n, "generated_tokens", g->n,
+    json_t *o = json_pack("{s:o, s:i, s:i, s:s, s:f, s:f}", "text", tree_text(g->text.data, g->text.len), "prompt_tokens", (int)ids->n, "generated_tokens", g->n,
                           "finish_reason", g->reason, "prompt_tokens_per_s", (double)ids->n / g->prompt_s, "tokens_per_s", g->n / g->token_s);
     if (drafts) {
         json_object_set_new(o, "drafted_tokens", json_integer(g->drafts.n_drafted));

@@ -7,7 +7,6 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "base/utf8.h"
 
 #define MAX_BYTES ((size_t)256 << 20)
 #define MAX_TOTAL ((uint64_t)1 << 30)
@@ -139,21 +138,7 @@ static int read_one(json_t **out, const char *path, const char *name, struct err
 }
 
 /* Names may have bytes that are no UTF-8. */
-static json_t *text_of(const char *s)
-{
-    struct buf b;
-    int rc = 0;
-    const char *end = s + strlen(s);
-    buf_init(&b);
-    while (s < end && !rc) {
-        const int n = utf8_length(s, end);
-        rc = n ? buf_add(&b, s, (size_t)n, NULL) : buf_add_str(&b, "\xef\xbf\xbd", NULL);
-        s += n ? n : 1;
-    }
-    json_t *o = rc ? NULL : json_stringn(b.data, b.len);
-    buf_release(&b);
-    return o;
-}
+static json_t *text_of(const char *s) { return tree_text(s, strlen(s)); }
 
 /* With where it comes from; `left`: bytes that may still be read. */
 static int read_file(json_t **out, const char *path, const char *name, uint64_t *left, struct err *err)

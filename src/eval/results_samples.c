@@ -2,7 +2,6 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
-#include "base/utf8.h"
 #include "eval/results.h"
 
 /* ---- as Python writes values: lm-evaluation-harness makes texts of replies ---- */
@@ -18,22 +17,6 @@ static json_t *python_number(double v)
 }
 
 static json_t *python_bool(bool b) { return json_string(b ? "True" : "False"); }
-
-/* A text, which may have bytes that are no UTF-8: those of a character that was not finished. */
-static json_t *model_text(const char *s, size_t n)
-{
-    struct buf b;
-    int rc = 0;
-    buf_init(&b);
-    for (size_t i = 0; i < n && !rc;) {
-        const size_t len = (size_t)utf8_length(s + i, s + n);
-        rc = len ? buf_add(&b, s + i, len, NULL) : buf_add_str(&b, "\xef\xbf\xbd", NULL);
-        i += len ? len : 1;
-    }
-    json_t *j = rc < 0 ? NULL : json_stringn(b.data, b.len);
-    buf_release(&b);
-    return j;
-}
 
 /* What Python's str() makes of a target: texts and whole numbers; of others their JSON. */
 static json_t *target_text(const json_t *target)
@@ -102,11 +85,11 @@ static json_t *arguments(const struct one *x)
         json_t *a = json_object();
         snprintf(key, sizeof key, "gen_args_%d", i);
         if (q->kind != REQUEST_ROLLING)
-            put(&a, "arg_0", model_text(q->context, q->n_context));
+            put(&a, "arg_0", tree_text(q->context, q->n_context));
         if (q->kind == REQUEST_LOGLIKELIHOOD)
-            put(&a, "arg_1", model_text(q->continuation, q->n_continuation));
+            put(&a, "arg_1", tree_text(q->continuation, q->n_continuation));
         if (q->kind == REQUEST_ROLLING)
-            put(&a, "arg_0", model_text(q->continuation, q->n_continuation));
+            put(&a, "arg_0", tree_text(q->continuation, q->n_continuation));
         if (q->kind == REQUEST_GENERATE)
             put(&a, "arg_1", generation(q->generation));
         put(&o, key, a);
@@ -119,7 +102,7 @@ static json_t *reply_text(const struct request *q, const struct reply *y)
     if (y->error)
         return json_string("");
     if (q->kind == REQUEST_GENERATE)
-        return model_text(y->text, y->n_text);
+        return tree_text(y->text, y->n_text);
     return q->kind == REQUEST_ROLLING ? python_number(y->loglik) : json_pack("[o, o]", python_number(y->loglik), python_bool(y->greedy));
 }
 

@@ -215,16 +215,12 @@ bool events_is_refusal(const char *text)
 static int clean(char **out, const char *text, struct err *err)
 {
     struct buf b;
-    int rc = 0;
+    int rc;
     *out = NULL;
     if (!text)
         return 0;
     buf_init(&b);
-    for (const char *p = text, *end = text + strlen(text); p < end && !rc;) {
-        const int n = utf8_length(p, end);
-        rc = n ? buf_add(&b, p, (size_t)n, err) : buf_add_str(&b, "\xef\xbf\xbd", err);
-        p += n ? n : 1;
-    }
+    rc = utf8_add(&b, text, strlen(text), err);
     if (!rc && !(*out = mem_strdup(b.data)))
         rc = ERR(err, NOMEM, "no memory for a text");
     buf_release(&b);

@@ -645,9 +645,32 @@ static void a_beginning_is_cut_between_characters(void **state)
     assert_int_equal(utf8_begin("\xa9\xa9\xa9", 3, 2), 0);
 }
 
+static void bytes_that_are_no_utf8_are_replaced_one_by_one(void **state)
+{
+    (void)state;
+    static const struct { const char *from; size_t n; const char *to; size_t n_to; } cases[] = {
+        { "", 0, "", 0 }, { "a\xc3\xa9", 3, "a\xc3\xa9", 3 }, { "\xff", 1, "\xef\xbf\xbd", 3 }, { "a\xc3", 2, "a\xef\xbf\xbd", 4 }, { "\xc3(\xf0\x9f\x99", 5, "\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 13 },
+        { "a\0b", 3, "a\0b", 3 }, { "\xed\xa0\x80z", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz", 10 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf b;
+        buf_init(&b);
+        OK(utf8_add(&b, cases[i].from, cases[i].n, &err));
+        assert_int_equal(b.len, cases[i].n_to);
+        assert_memory_equal(b.data, cases[i].to, b.len);
+        json_t *o = tree_text(cases[i].from, cases[i].n);
+        assert_int_equal(json_string_length(o), b.len);
+        char *text = tree_dumps(o, JSON_ENCODE_ANY);
+        assert_non_null(text);
+        mem_free(text), json_decref(o);
+        buf_release(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_that_are_no_utf8_are_replaced_one_by_one),
         cmocka_unit_test(errors_carry_a_code_and_a_sentence),
         cmocka_unit_test(a_buffer_grows_and_ends_with_nul),
         cmocka_unit_test(an_arena_gives_aligned_pieces_until_it_is_full),
