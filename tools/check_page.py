@@ -87,7 +87,7 @@ class Released(Server):
 class Built(Server):
     """That model with a workshop and a registry that is empty, and the same two keys."""
 
-    ARGS = ["../run", "--name", "tiny", "--registry", "registry", "--keys", "keys.yaml", "--workshop", "shop"]
+    ARGS = ["../run", "--name", "tiny", "--registry", "registry", "--keys", "keys.yaml", "--workshop", "shop", "--workshop-base", "small=../run"]
 
     def __init__(self, folder):
         write_keys(folder)
@@ -657,6 +657,28 @@ def building(c, server, shots):
         b.wait("[...document.querySelectorAll('#build .wrong img')].every(e => e.complete && e.naturalWidth > 0)")
         c("build: images that it errs on are shown", True)
     wide("images")
+    c("build: images begin from nothing", b.js("!$('base')"))
+    begin("Going on")
+    bring(b, "files", files + "/moods.csv")
+    b.wait("project.seen.files === 1 && !bringing")
+    c.equal("build: what one may go on from is offered", b.js("[...$('base').options].map(e => e.value)"), ["", "small", "moods@1"])
+    b.js("$('base').value = 'small'")
+    b.size(1280, 1500)
+    shot("base")
+    c.equal("build: it is looked at with a model", work("Look at it"), "look done ")
+    facts = b.js("[...document.querySelectorAll('.recipe')].map(e => e.textContent)")
+    c("build: two ways to go on, with what they take", len(facts) == 2 and "Adapt it" in facts[0] and "Train all of it" in facts[1] and all("MiB" in f and "about" in f for f in facts) and "Two ways to go on from small" in text("build-page"), facts)
+    wide("ways to go on")
+    b.size(1280, 1600)
+    shot("going-on")
+    c.equal("build: a model is adapted", work("Train Adapt it"), "train done ")
+    c("build: and it tells labels", re.search(r"\d %? ?right: of \d+ texts", text("build-page")) and b.js("project.stages.some(s => s.name === 'merge' && s.state === 'done')"), text("build-page")[-700:])
+    b.js("$('version-name').value = 'adapted'; $('version-reason').value = 'from a model'; $('version-name').form.requestSubmit()")
+    b.wait("project.step === 'register' && project.state !== 'running'", 60)
+    c.equal("build: it is registered, and comes from its base", b.js("ask('lathe/registry/adapted').then(r => r.json()).then(v => v.versions[0].parents.map(p => p.parent + ' ' + p.role).sort().join())"), "adapted-data@1 data,small base")
+    click("Remove this project")
+    click("Yes, remove its files and what it learned")
+    b.wait("project?.name === 'Pets'")
     b.reload()
     b.wait("!document.querySelector('#views [data-view=build]').hidden")
     b.click("#views [data-view=build]")

@@ -14,13 +14,14 @@
 #include "cmd/serve_workshop.h"
 #include "cmd/signature.h"
 #include "serve/server.h"
+#include "serve/workshop_bases.h"
 
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d", *workshop, *watch_rules;
 static bool record_text, audit_text, audit_strict, matryoshka, fit, swap;
 static double memory_gb, workshop_gb = 10;
 static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, swap_wait_s = 60, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
 
-static struct opt_list adapters;
+static struct opt_list adapters, bases;
 
 static char names[4096];
 
@@ -121,6 +122,33 @@ static int whole_place(char **out, const char *where, struct err *err)
     return *out ? 0 : ERR(err, NOMEM, "no memory for a path");
 }
 
+/* --workshop-base: NAME=MODEL, or MODEL, whose name is its path's last part.  out: of BASES_MAX; their texts are freed by free_bases(). */
+#define BASES_MAX 32
+static int read_bases(struct workshop_base *out, struct err *err)
+{
+    char *found, *whole;
+    for (int i = 0; i < bases.n; i++) {
+        char *equals = file_exists(bases.item[i]) ? NULL : strchr(bases.item[i], '=');
+        const char *model = equals ? equals + 1 : bases.item[i], *slash = strrchr(model, '/');
+        TRY(cmd_model_path(&found, model, err));
+        const int rc = file_exists(found) ? whole_place(&whole, found, err) : ERR(err, NOTFOUND, "--workshop-base: there is no file or folder '%.300s'", found);
+        mem_free(found);
+        TRY(rc);
+        out[i].path = whole;
+        if (!(out[i].name = equals ? mem_printf("%.*s", (int)(equals - bases.item[i]), bases.item[i]) : mem_strdup(slash && slash[1] ? slash + 1 : model)))
+            return ERR(err, NOMEM, "no memory for a name");
+        if (!*out[i].name || strlen(out[i].name) > 100 || strchr(out[i].name, '@'))
+            return ERR(err, USAGE, "--workshop-base: found the name '%.100s', expected NAME=MODEL with a name of 1 to 100 bytes without '@'", out[i].name);
+    }
+    return 0;
+}
+
+static void free_bases(struct workshop_base *out)
+{
+    for (int i = 0; i < bases.n; i++)
+        mem_free((char *)(uintptr_t)out[i].name), mem_free((char *)(uintptr_t)out[i].path);
+}
+
 static int serve(const struct model_place *place, int n_args, const char *server, struct err *err)
 {
     double retain_s;
@@ -131,17 +159,22 @@ static int serve(const struct model_place *place, int n_args, const char *server
     const char *registry, *recorded;
     char *made, *made_too = NULL, *place_of_versions = NULL;
     struct serve_views *views = NULL;
+    struct workshop_base base[BASES_MAX] = { { NULL, NULL } };
+    if (bases.n > BASES_MAX || (bases.n && !workshop))
+        return ERR(err, USAGE, bases.n && !workshop ? "--workshop-base: expected --workshop with it" : "--workshop-base: found %d, expected at most %d", bases.n, BASES_MAX);
     TRY(find_registry(&registry, &made, n_args, err));
     int rc = find_record(&recorded, &made_too, registry, err);
     rc = rc ? rc : whole_place(&place_of_versions, registry, err);
+    rc = rc ? rc : read_bases(base, err);
     if (!rc && serve_views_open(&views, watch_rules, err) < 0)
         rc = err_context(err, "--watch-rules");
     if (rc) {
+        free_bases(base);
         mem_free(made), mem_free(made_too), mem_free(place_of_versions);
         return rc;
     }
     const struct releases_more more = serve_views_more(views);
-    const struct workshop_opts w = { .folder = workshop, .registry = place_of_versions, .bytes_max = (uint64_t)(workshop_gb * 1e9), .files_max = workshop_files, .run = serve_workshop_run };
+    const struct workshop_opts w = { .folder = workshop, .registry = place_of_versions, .base = base, .n_base = bases.n, .bytes_max = (uint64_t)(workshop_gb * 1e9), .files_max = workshop_files, .run = serve_workshop_run };
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
@@ -158,6 +191,7 @@ static int serve(const struct model_place *place, int n_args, const char *server
     rc = rc ? rc : server_run(&o, err);
     checkpoints_stop(checkpoints);
     serve_views_close(views);
+    free_bases(base);
     mem_free(made), mem_free(made_too), mem_free(place_of_versions);
     return rc;
 }
@@ -196,6 +230,7 @@ static const struct opt opts[] = {
     OPT_CHECKPOINTS,
     { OPT_STR, "watch-rules", &watch_rules, "<file>", "rules of lathe watch (doc/recording.md), for the page at / to show what they would do; it is lathe watch that keeps to them", 0, 0 },
     { OPT_STR, "workshop", &workshop, "<folder>", "on the page at /, an admin's key brings files, has them audited, trains, and registers what came of it (doc/workshop.md); all of it is kept there", 0, 0 },
+    { OPT_LIST, "workshop-base", &bases, "<name=model>", "a model that people may go on from in the workshop, beside those of the registry: a GGUF file, a folder, a pulled model; may be given several times", 0, 0 },
     { OPT_FLOAT, "workshop-size", &workshop_gb, "<GB>", "that all files brought there may take, in 10^9 bytes", 0.001, 1e6 },
     { OPT_INT, "workshop-files", &workshop_files, "<int>", "how many they may be", 1, 1e8 },
     { OPT_INT, "parallel", &n_text, "<int>", "texts under way at once; 0: 16", 0, 1024 },

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "serve/turns.h"
 #include "serve/visit.h"
+#include "serve/workshop_bases.h"
 #include "serve/workshop_files.h"
 #include "serve/workshop_job.h"
 #include "serve/workshop_life.h"
@@ -21,6 +22,8 @@
 #define METRICS_MAX ((size_t)256 << 10)
 #define NAME_MAX_BYTES 60
 #define REASON_MAX 900
+#define BASE_MAX 150
+enum { IMAGES = 2 };                     /* of the goals */
 
 struct workshop {
     struct workshop_opts o;
@@ -108,11 +111,14 @@ static bool is_blank(const char *s) { return !s[strspn(s, " \t\r\n")]; }
 static int answer_list(struct asked *a)
 {
     const struct workshop *w = a->j->w;
-    json_t *list;
-    TRY(project_list(w->o.folder, &list, a->err));
-    a->out = json_pack("{s:b, s:I, s:{s:I, s:I}, s:{s:I, s:I}, s:b, s:o, s:o}", "admin", true, "piece", (json_int_t)w->o.piece, "limits", "bytes", (json_int_t)w->o.bytes_max, "files",
+    json_t *list, *bases;
+    TRY(workshop_bases(&w->o, &bases, a->err));
+    const int rc = project_list(w->o.folder, &list, a->err);
+    if (rc)
+        return json_decref(bases), rc;
+    a->out = json_pack("{s:b, s:I, s:{s:I, s:I}, s:{s:I, s:I}, s:b, s:o, s:o, s:o}", "admin", true, "piece", (json_int_t)w->o.piece, "limits", "bytes", (json_int_t)w->o.bytes_max, "files",
                        (json_int_t)w->o.files_max, "used", "bytes", (json_int_t)w->bytes, "files", (json_int_t)w->files, "registry", w->o.registry != NULL, "projects", list, "recipes",
-                       workshop_recipes_json());
+                       workshop_recipes_json(), "bases", bases);
     return 0;
 }
 
@@ -272,18 +278,38 @@ static int check_goal(struct asked *a, const char *goal, const char *text, const
     return done;
 }
 
+/* The model that is gone on from, and where it lies now. */
+static int set_base(struct asked *a, const char *base, int goal)
+{
+    char *path = NULL;
+    int rc = 0;
+    if (*base && goal == IMAGES)
+        refuse(a->e, "base", "models of images begin from nothing here");
+    else if (*base && (rc = workshop_base_path(&a->j->w->o, base, &path, a->err)) == ERR_NOTFOUND)
+        refuse(a->e, "base", "%s", a->err->msg), rc = 0;
+    if (!rc && !a->e->status)
+        rc = project_set(a->p, "base", json_string(base), a->err);
+    if (!rc && !a->e->status)
+        rc = project_set(a->p, "base_path", json_string(path ? path : ""), a->err);
+    mem_free(path);
+    return rc;
+}
+
 static int answer_look(struct asked *a)
 {
     struct in f;
-    static const char *const goals[] = { "texts", "classes", "images" };
+    static const char *const goals[] = { "texts", "classes", [IMAGES] = "images" };
     int goal = 0;
     in_begin(&f, a->body, a->e, "%s", "");
     in_choice(&f, "goal", "texts|classes|images", &goal);
-    const char *text = text_in(&f, "text", 63), *label = text_in(&f, "label", 63), *licence = text_in(&f, "licence", 100);
+    const char *text = text_in(&f, "text", 63), *label = text_in(&f, "label", 63), *licence = text_in(&f, "licence", 100), *base = text_in(&f, "base", BASE_MAX);
     in_end(&f, NULL);
     if (a->e->status)
         return 0;
     TRY(check_goal(a, goals[goal], text, label));
+    if (a->e->status)
+        return 0;
+    TRY(set_base(a, base, goal));
     if (a->e->status)
         return 0;
     const struct { const char *name, *value; } set[] = { { "goal", goals[goal] }, { "text", text }, { "label", label }, { "licence", licence }, { "recipe", "" } };
@@ -308,7 +334,7 @@ static int answer_train(struct asked *a)
         return 0;
     if (!was_looked_at(a->p))
         refuse_as(a->e, 409, "invalid_request_error", NULL, NULL, "look at the data first");
-    else if (!workshop_recipe_find(tree_text_at(a->p, "goal"), recipe))
+    else if (!workshop_recipe_find(a->p, recipe))
         refuse(a->e, "recipe", "there is no recipe '%s' for this", recipe);
     if (a->e->status)
         return 0;

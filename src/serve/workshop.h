@@ -1,13 +1,13 @@
 /* workshop.h - from files that somebody brings to a version in the registry, over HTTP, for people who do not program.
  *
- *   GET  /lathe/workshop                    { admin, piece: bytes of a request, limits, used, registry, projects: [{ id, name, step, state, .. }], recipes }
+ *   GET  /lathe/workshop                    { admin, piece: bytes of a request, limits, used, registry, projects: [{ id, name, step, state, .. }], recipes, bases }
  *   POST /lathe/workshop                    { name }: a project
  *   GET  /lathe/workshop/ID                 the project (workshop_view.h)
  *   GET  /lathe/workshop/ID/state           the part of it that changes while something runs
  *   GET  /lathe/workshop/ID/metrics         ?from=BYTE of the training's metrics: { from, next, lines }
  *   GET  /lathe/workshop/ID/file            ?path=: an image, or what can be taken away: life.yaml, data.yaml, recipes/NAME.yaml, audit.html, train.html, log
  *   POST /lathe/workshop/ID/piece           ?path=&from=&size= with bytes of a file: { have }, and of a .zip that is whole { have, unpacked } (workshop_zip.h); 409 with { have } where others were expected (workshop_files.h)
- *   POST /lathe/workshop/ID/look            { goal, text, label, licence }: the audit, and what each recipe would take
+ *   POST /lathe/workshop/ID/look            { goal, text, label, licence, base }: the audit, and what each recipe would take
  *   POST /lathe/workshop/ID/train           { recipe }
  *   POST /lathe/workshop/ID/stop
  *   POST /lathe/workshop/ID/register        { name, reason }
@@ -34,6 +34,7 @@ struct workshop_opts {
     const char *folder;                  /* made where it is not there; one server at a time */
     const char *registry;                /* where versions go, as registry_open() takes it; NULL: nowhere */
     uint64_t bytes_max; int64_t files_max;
+    const struct workshop_base *base; int n_base;        /* that people may go on from, beside the registry's (workshop_bases.h) */
     size_t piece;                        /* of a request's body */
     workshop_run *run; void *run_ctx;
     void (*wake)(void *ctx); void *ctx;  /* a reply was given */

@@ -29,6 +29,16 @@ struct jobs {
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to work on a project"); }
 
+/* Behind "lathe: " or "lathe train: ", which a person has not called. */
+static const char *without_program(const char *at, const char *end)
+{
+    const char *colon = end - at > 6 && !memcmp(at, "lathe", 5) ? memchr(at, ':', (size_t)(end - at)) : NULL;
+    for (const char *p = at + 5; colon && p < colon; p++)
+        if (*p != ' ' && (*p < 'a' || *p > 'z'))
+            return at;
+    return colon && end - colon > 2 && colon[1] == ' ' ? colon + 2 : at;
+}
+
 /* The last thing that a program said before it failed, without its name in front. */
 static bool last_words(const char *folder, const char *log, char *out, size_t n)
 {
@@ -42,7 +52,7 @@ static bool last_words(const char *folder, const char *log, char *out, size_t n)
             end--;
         for (at = end; at > from && at[-1] != '\n'; at--)
             ;
-        said = end - at > 7 && !memcmp(at, "lathe: ", 7) ? at + 7 : at;
+        said = without_program(at, end);
         found = end > said;
         snprintf(out, n, "%.*s", (int)(end - said), said);
         err_tidy(out);
@@ -155,10 +165,22 @@ static int forget_unfinished(const char *folder, const char *stage, struct err *
     return done ? 0 : remove_at(folder, name, err);
 }
 
+static int no_plan(const char *folder, const struct workshop_recipe *r, const char *why, struct err *err)
+{
+    char name[60];
+    snprintf(name, sizeof name, "plans/%s.why", r->name);
+    char *path = file_join(folder, name);
+    const int rc = path ? file_write_all(path, why, strlen(why), err) : no_memory(err);
+    mem_free(path);
+    return rc;
+}
+
 static int plan(struct jobs *j, const char *folder, const struct workshop_recipe *r, struct err *err)
 {
     char config[60], out[60], result[60], why[400];
     int code;
+    if (r->lora && !strcmp(r->goal, "classes") && life_base_is_file(j->p))
+        return no_plan(folder, r, "this model is a GGUF file, which has no place for a head that tells labels: train all of it, or go on from its folder", err);
     snprintf(config, sizeof config, "recipes/%s.yaml", r->name), snprintf(out, sizeof out, "plans/%s", r->name), snprintf(result, sizeof result, "plans/%s.json", r->name);
     TRY(life_write_recipe(folder, j->p, r, err));
     char *argv[] = { "lathe", "train", config, "--out", out, "--dry-run", "--json", "--quiet", NULL };
@@ -167,13 +189,9 @@ static int plan(struct jobs *j, const char *folder, const struct workshop_recipe
     if (!code)
         return 0;
     TRY(remove_at(folder, result, err));
-    snprintf(result, sizeof result, "plans/%s.why", r->name);
     if (!last_words(folder, "program.log", why, sizeof why))
         snprintf(why, sizeof why, "there can be no plan of it");
-    char *path = file_join(folder, result);
-    const int rc = path ? file_write_all(path, why, strlen(why), err) : no_memory(err);
-    mem_free(path);
-    return rc;
+    return no_plan(folder, r, why, err);
 }
 
 static int plan_all(struct jobs *j, const char *folder, struct err *err)
@@ -183,7 +201,7 @@ static int plan_all(struct jobs *j, const char *folder, struct err *err)
     rc = rc ? rc : file_mkdirs(plans, err);
     mem_free(plans);
     for (int i = 0; i < workshop_n_recipe && !rc; i++)
-        if (!strcmp(workshop_recipes[i].goal, tree_text_at(j->p, "goal")))
+        if (workshop_recipe_fits(&workshop_recipes[i], j->p))
             rc = plan(j, folder, &workshop_recipes[i], err);
     return rc;
 }
@@ -212,7 +230,7 @@ static int look(struct jobs *j, const char *folder, struct err *err)
 
 static int train(struct jobs *j, const char *folder, struct err *err)
 {
-    const struct workshop_recipe *r = workshop_recipe_find(tree_text_at(j->p, "goal"), tree_text_at(j->p, "recipe"));
+    const struct workshop_recipe *r = workshop_recipe_find(j->p, tree_text_at(j->p, "recipe"));
     if (!r)
         return ERR(err, NOTFOUND, "there is no recipe '%.40s'", tree_text_at(j->p, "recipe"));
     TRY(life_write_recipe(folder, j->p, r, err));

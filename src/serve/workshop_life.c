@@ -5,28 +5,34 @@
 #include "base/mem.h"
 #include "base/tree.h"
 
-#define RECIPE(goal, name, title, sentence, model, data, train, batch, epochs, least, most) { GOAL_##goal, name, title, sentence, model, data, train, batch, epochs, least, most },
+#define RECIPE(goal, name, title, sentence, model, data, train, batch, epochs, least, most) { GOAL_##goal, name, title, sentence, model, data, train, batch, epochs, least, most, false, NULL },
+#define TUNE(goal, name, title, sentence, lora, train, batch, epochs, least, most) { GOAL_##goal, name, title, sentence, NULL, NULL, train, batch, epochs, least, most, true, lora },
 #define GOAL_TEXTS "texts"
 #define GOAL_CLASSES "classes"
 #define GOAL_IMAGES "images"
-const char *const life_stages[] = { "audit", "card", "build", "train", "errors", "held-out", "sample", "data", "register", NULL };
+const char *const life_stages[] = { "audit", "card", "build", "train", "merge", "errors", "held-out", "sample", "data", "register", NULL };
 
 const struct workshop_recipe workshop_recipes[] = {
 #include "serve/workshop_recipes.def"
 };
 #undef RECIPE
+#undef TUNE
 const int workshop_n_recipe = sizeof workshop_recipes / sizeof *workshop_recipes;
 
 #define DOCUMENTS_LEAST 60               /* of which a tenth is held out */
 #define TOKEN_BYTES 4                    /* of a text, about */
 
-const struct workshop_recipe *workshop_recipe_find(const char *goal, const char *name)
+bool workshop_recipe_fits(const struct workshop_recipe *r, const json_t *p) { return !strcmp(r->goal, tree_text_at(p, "goal")) && r->tunes == (*tree_text_at(p, "base") != 0); }
+
+const struct workshop_recipe *workshop_recipe_find(const json_t *p, const char *name)
 {
     for (int i = 0; i < workshop_n_recipe; i++)
-        if (!strcmp(workshop_recipes[i].goal, goal) && !strcmp(workshop_recipes[i].name, name))
+        if (workshop_recipe_fits(&workshop_recipes[i], p) && !strcmp(workshop_recipes[i].name, name))
             return &workshop_recipes[i];
     return NULL;
 }
+
+bool life_base_is_file(const json_t *p) { return file_name_ends(tree_text_at(p, "base_path"), ".gguf") && !file_is_dir(tree_text_at(p, "base_path")); }
 
 json_t *workshop_recipes_json(void)
 {
@@ -145,12 +151,23 @@ static int put_paths(struct buf *b, const json_t *p, struct err *err)
     return rc;
 }
 
+static int put_model(struct buf *b, const json_t *p, const struct workshop_recipe *r, struct err *err)
+{
+    TRY(buf_printf(b, err, "# %s: %s\nmodel: {", r->title, r->sentence));
+    if (!r->tunes)
+        return buf_printf(b, err, "%s}\n", r->model);
+    TRY(add_entry(b, "from: ", tree_text_at(p, "base_path"), "}\n", err));
+    return r->lora ? buf_printf(b, err, "lora: {%s}\n", r->lora) : 0;
+}
+
 static int put_recipe(struct buf *b, const json_t *p, const struct workshop_recipe *r, struct err *err)
 {
     const int64_t steps = life_steps(p, r), often = steps / 10 > 10 ? steps / 10 : 10;
-    TRY(buf_printf(b, err, "# %s: %s\nmodel: {%s}\ndata: {", r->title, r->sentence, r->model));
+    const char *data = !r->tunes ? r->data : is(p, "goal", GOAL_CLASSES) ? "form: label, too_long: cut" : "form: plain";
+    TRY(put_model(b, p, r, err));
+    TRY(buf_add_str(b, "data: {", err));
     TRY(put_paths(b, p, err));
-    return buf_printf(b, err, ", %s}\ntrain: {steps: %lld, batch: %d, %s, eval_every: %lld, save_every: %lld}\n", r->data, (long long)steps, r->batch, r->train, (long long)often,
+    return buf_printf(b, err, ", %s}\ntrain: {steps: %lld, batch: %d, %s, eval_every: %lld, save_every: %lld}\n", data, (long long)steps, r->batch, r->train, (long long)often,
                       (long long)often);
 }
 
@@ -179,21 +196,38 @@ static int write_held_out(const char *folder, const json_t *p, struct err *err)
     return write_to(folder, "held-out.yaml", &b, rc, err);
 }
 
+/* What came of the training, as commands that take a model name it. */
+static const char *model_of(const json_t *p)
+{
+    const struct workshop_recipe *r = workshop_recipe_find(p, tree_text_at(p, "recipe"));
+    return !r || !r->lora ? "$(train)" : life_base_is_file(p) ? "$(merge)/model.gguf" : "$(merge)";
+}
+
+static int put_merge(struct buf *b, const json_t *p, struct err *err)
+{
+    const struct workshop_recipe *r = workshop_recipe_find(p, tree_text_at(p, "recipe"));
+    if (!r || !r->lora)
+        return 0;
+    TRY(add_said(b, "  merge: {run: [merge, ", tree_text_at(p, "base_path"), "", err));
+    return buf_printf(b, err, ", $(train)], options: {out: $(this)%s}}\n", life_base_is_file(p) ? "/model.gguf" : "");
+}
+
 static int put_judging(struct buf *b, const json_t *p, struct err *err)
 {
     const bool images = is(p, "goal", GOAL_IMAGES), texts = is(p, "goal", GOAL_TEXTS);
+    const char *model = model_of(p);
     if (images)
         return buf_add_str(b, "  errors: {run: classify $(train), options: {judge: images/valid, fit: crop}}\n", err);
     if (!texts) {
         char *fields = mem_printf("label=%s", tree_text_at(p, "label"));
-        int rc = fields ? buf_add_str(b, "  errors: {run: classify $(train), options: {judge: life.run/build/out/valid, fields: ", err) : ERR(err, NOMEM, "no memory for a column's name");
+        int rc = fields ? buf_printf(b, err, "  errors: {run: classify %s, options: {judge: life.run/build/out/valid, fields: ", model) : ERR(err, NOMEM, "no memory for a column's name");
         rc = rc ? rc : add_quoted(b, fields, err);
         mem_free(fields);
         return rc ? rc : buf_add_str(b, "}}\n", err);
     }
-    TRY(buf_printf(b, err, "  held-out: {run: eval $(train), options: {tasks: held-out.yaml, log-samples: true, limit: 300}, inputs: [%s]}\n",
+    TRY(buf_printf(b, err, "  held-out: {run: eval %s, options: {tasks: held-out.yaml, log-samples: true, limit: 300}, inputs: [%s]}\n", model,
                    life_cuts_texts(p) ? "texts/valid.jsonl" : "life.run/build/out/valid"));
-    return buf_add_str(b, "  sample: {run: generate $(train), options: {p: \"\\n\", n: 120, seed: 1}}\n", err);
+    return buf_printf(b, err, "  sample: {run: generate %s, options: {p: \"\\n\", n: 120, seed: 1}}\n", model);
 }
 
 static int put_why(struct buf *b, const json_t *p, const char *registry, struct err *err)
@@ -212,8 +246,15 @@ static int put_register(struct buf *b, const json_t *p, const char *registry, st
     TRY(rc);
     TRY(buf_printf(b, err, ", %s], options: {kind: data, evidence: [$(audit)/report.json], ", is(p, "goal", GOAL_IMAGES) ? "images" : "$(build)"));
     TRY(put_why(b, p, registry, err));
-    TRY(add_entry(b, "  register: {run: [registry, add, ", tree_text_at(p, "version_name"), ", $(train)], options: {ignore: [data, tensorboard], from: [$(data.name)@$(data.number)], ", err));
-    TRY(buf_printf(b, err, "evidence: [$(audit)/report.json%s], ", texts ? ", life.run/held-out/result.json" : ", life.run/errors/result.json"));
+    TRY(add_entry(b, "  register: {run: [registry, add, ", tree_text_at(p, "version_name"), ", ", err));
+    TRY(buf_printf(b, err, "%s], options: {ignore: [data, tensorboard], from: [$(data.name)@$(data.number)", model_of(p)));
+    if (*tree_text_at(p, "base")) {
+        char *base = mem_printf("base=%s", tree_text_at(p, "base"));
+        rc = base ? add_said(b, ", ", base, "", err) : ERR(err, NOMEM, "no memory for a name");
+        mem_free(base);
+        TRY(rc);
+    }
+    TRY(buf_printf(b, err, "], evidence: [$(audit)/report.json%s], ", texts ? ", life.run/held-out/result.json" : ", life.run/errors/result.json"));
     return put_why(b, p, registry, err);
 }
 
@@ -226,6 +267,7 @@ static int put_life(struct buf *b, const json_t *p, enum life_part last, const c
         TRY(buf_printf(b, err, "  build: {run: data build $(audit), options: {splits: \"%s\"}}\n", life_cuts_texts(p) ? "train=1" : "train=0.9,valid=0.1"));
     if (last >= LIFE_TRAIN) {
         TRY(buf_printf(b, err, "  train: {run: train recipes/%s.yaml, needs: [%s]}\n", tree_text_at(p, "recipe"), is(p, "goal", GOAL_IMAGES) ? "audit" : "build"));
+        TRY(put_merge(b, p, err));
         TRY(put_judging(b, p, err));
     }
     return last >= LIFE_REGISTER ? put_register(b, p, registry, err) : 0;

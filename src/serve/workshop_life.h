@@ -1,5 +1,7 @@
 /* workshop_life.h - a project as files that lathe run reads: data.yaml, recipes/NAME.yaml, held-out.yaml and life.yaml, in its folder.
  *
+ * Where p has a base, base_path is what train goes on from, and adapters are merged into it (merge), which is then the model.
+ *
  *   texts      audit, build; train on the build's texts; eval of what was held out, and a text of its own
  *   classes    audit of a table's columns, build; train; classify --judge on what was held out
  *   images     audit; images/train and images/valid are links to what it kept (workshop_images.h); train; classify --judge
@@ -10,10 +12,13 @@
 #include <stdbool.h>
 #include "base/err.h"
 
-struct workshop_recipe { const char *goal, *name, *title, *sentence, *model, *data, *train; int batch, epochs; int64_t least, most; };
+/* tunes: from the project's base, lora the settings of its adapters, or NULL; model and data are NULL then. */
+struct workshop_recipe { const char *goal, *name, *title, *sentence, *model, *data, *train; int batch, epochs; int64_t least, most; bool tunes; const char *lora; };
 extern const struct workshop_recipe workshop_recipes[];
 extern const int workshop_n_recipe;
-const struct workshop_recipe *workshop_recipe_find(const char *goal, const char *name);      /* NULL: none */
+bool workshop_recipe_fits(const struct workshop_recipe *r, const json_t *p);            /* its goal, and whether it goes on from a model */
+const struct workshop_recipe *workshop_recipe_find(const json_t *p, const char *name);      /* of those; NULL: none */
+bool life_base_is_file(const json_t *p);         /* GGUF */
 json_t *workshop_recipes_json(void);             /* [{ goal, name, title, sentence }] */
 
 #define LIFE_DATA "-data"                /* behind a version's name: that of what it learned from */

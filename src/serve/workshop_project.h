@@ -1,6 +1,6 @@
 /* workshop_project.h - a project of the workshop on disk: WORKSHOP/ID/project.json.
  *
- *   { id, name, created, actor, goal: texts | classes | images, file: of files/, a table, text, label: its columns, licence,
+ *   { id, name, created, actor, goal: texts | classes | images, file: of files/, a table, text, label: its columns, licence, base, base_path: what it goes on from, "" where that is nothing,
  *     kept, text_bytes: by the audit, train, valid: records or images of each, classes, recipe, version_name, reason, number: of the version, worker: who asked for what is done,
  *     step: files | look | train | register, state: idle | running | done | stopped | failed, message: why, for people }
  * A file is replaced as a whole.  Trees are the caller's.  Errors name the project. */

@@ -81,7 +81,7 @@ static int put_plans(json_t *out, const json_t *p, const char *folder, struct er
     for (int i = 0; i < workshop_n_recipe; i++) {
         const struct workshop_recipe *r = &workshop_recipes[i];
         char name[60];
-        if (strcmp(r->goal, tree_text_at(p, "goal")))
+        if (!workshop_recipe_fits(r, p))
             continue;
         snprintf(name, sizeof name, "plans/%s.json", r->name);
         json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "name", r->name, "title", r->title, "sentence", r->sentence, "steps", (json_int_t)life_steps(p, r));

@@ -97,17 +97,19 @@ static int write_all(void *ctx)
 {
     (void)ctx;
     int rc = told(life_write_data(test_dir, project, &err));
-    rc = rc ? rc : told(life_write_recipe(test_dir, project, workshop_recipe_find(tree_text_at(project, "goal"), "quick"), &err));
+    rc = rc ? rc : told(life_write_recipe(test_dir, project, workshop_recipe_find(project, *tree_text_at(project, "base") ? "adapt" : "quick"), &err));
     return rc ? rc : told(life_write(test_dir, project, LIFE_REGISTER, "registry", &err));
 }
 
 static void files_for_lathe_run_are_whole(void **state)
 {
     (void)state;
-    static const char *const goals[] = { "texts", "classes", "images" };
-    for (int i = 0; i < 3; i++) {
+    static const char *const goals[] = { "texts", "classes", "images", "texts" };
+    for (int i = 0; i < 4; i++) {
         project = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "goal", goals[i], "name", "n", "file", i == 1 ? "a.csv" : "", "text", "t", "label", "l", "recipe", "quick", "reason", "r", "train", 5, "kept", 5);
         json_object_set_new(project, "version_name", json_string("v"));
+        if (i == 3)
+            json_object_set_new(project, "base", json_string("m@1")), json_object_set_new(project, "base_path", json_string("m.gguf")), json_object_set_new(project, "recipe", json_string("adapt"));
         each_allocation(write_all, NULL, false);
         each_failure(CALLS, 1, write_all, NULL, true);
         json_decref(project);

@@ -208,15 +208,48 @@ static void what_is_wrong_with_a_table_is_told_in_words(void **state)
 static void steps_follow_what_there_is_within_limits(void **state)
 {
     (void)state;
-    const struct workshop_recipe *r = workshop_recipe_find("classes", "small");
     json_t *p = json_pack("{s:s, s:i}", "goal", "classes", "train", 10);
+    const struct workshop_recipe *r = workshop_recipe_find(p, "small");
     assert_int_equal(life_steps(p, r), r->least);
     json_object_set_new(p, "train", json_integer(1000));
     assert_int_equal(life_steps(p, r), 1000 * r->epochs / r->batch);
     json_object_set_new(p, "train", json_integer((json_int_t)1 << 40));
     assert_int_equal(life_steps(p, r), r->most);
+    assert_null(workshop_recipe_find(p, "fine"));
+    assert_null(workshop_recipe_find(p, "adapt"));               /* there is nothing to go on from */
+    json_object_set_new(p, "base", json_string("m@1"));
+    assert_true(workshop_recipe_find(p, "adapt") && !workshop_recipe_find(p, "small"));
     json_decref(p);
-    assert_null(workshop_recipe_find("classes", "fine"));
+}
+
+/* A folder, and a file of GGUF, whose merged model is a file too. */
+static void a_model_that_goes_on_is_merged_and_comes_from_its_base(void **state)
+{
+    (void)state;
+    put_in_dir("b \"$(x)\"/model.gguf", "");
+    for (int i = 0; i < 4; i++) {
+        char path[300];
+        json_t *tree;
+        snprintf(path, sizeof path, "%s", in_dir(i % 2 ? "b \"$(x)\"/model.gguf" : "b \"$(x)\""));
+        json_t *p = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "goal", "texts", "name", "n", "base", "m@1", "base_path", path, "recipe", i < 2 ? "adapt" : "whole", "reason", "r", "version_name", "v", "label", "", "text_bytes", 100000,
+                              "kept", 5);
+        assert_true(life_base_is_file(p) == (i % 2));
+        OK(life_write_recipe(test_dir, p, workshop_recipe_find(p, tree_text_at(p, "recipe")), &err));
+        OK(tree_load(&tree, in_dir(i < 2 ? "recipes/adapt.yaml" : "recipes/whole.yaml"), 1 << 16, &err));
+        assert_string_equal(tree_text_at(json_object_get(tree, "model"), "from"), path);
+        assert_int_equal(json_object_size(json_object_get(tree, "model")), 1);
+        assert_true((json_object_get(tree, "lora") != NULL) == (i < 2));
+        json_decref(tree);
+        OK(life_write(test_dir, p, LIFE_REGISTER, NULL, &err));
+        OK(tree_load(&tree, in_dir("life.yaml"), 1 << 16, &err));
+        const json_t *stages = json_object_get(tree, "stages"), *merge = json_object_get(stages, "merge"), *keep = json_object_get(stages, "register");
+        assert_true((merge != NULL) == (i < 2));
+        assert_string_equal(json_string_value(json_array_get(json_object_get(keep, "run"), 3)), i >= 2 ? "$(train)" : i ? "$(merge)/model.gguf" : "$(merge)");
+        assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(keep, "options"), "from"), 1)), "base=m@1");
+        if (merge)
+            assert_true(!strcmp(tree_text_at(json_object_get(merge, "options"), "out"), i ? "$(this)/model.gguf" : "$(this)") && strstr(json_string_value(json_array_get(json_object_get(merge, "run"), 1)), "$ (x)"));
+        json_decref(tree), json_decref(p);
+    }
 }
 
 static void what_people_wrote_is_quoted_in_the_files(void **state)
@@ -233,7 +266,7 @@ static void what_people_wrote_is_quoted_in_the_files(void **state)
     assert_string_equal(tree_text_at(source, "label"), "la'bel");
     assert_string_equal(tree_text_at(source, "licence"), "{}");
     json_decref(tree);
-    OK(life_write_recipe(test_dir, p, workshop_recipe_find("classes", "quick"), &err));
+    OK(life_write_recipe(test_dir, p, workshop_recipe_find(p, "quick"), &err));
     OK(tree_load(&tree, in_dir("recipes/quick.yaml"), 1 << 16, &err));
     assert_string_equal(tree_text_at(json_object_get(tree, "data"), "fields"), "label=la'bel");
     json_decref(tree);
@@ -481,7 +514,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_would_leave_the_folder_or_hide_are_refused), IN_DIR(a_file_comes_in_pieces_and_counts_when_it_is_whole), IN_DIR(links_are_not_followed), IN_DIR(an_archive_gives_its_files_and_nothing_leaves_the_folder),
         IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
-        cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml),
+        cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml), IN_DIR(a_model_that_goes_on_is_merged_and_comes_from_its_base),
         IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),
         IN_DIR(one_project_is_worked_on_at_a_time_and_can_be_stopped), IN_DIR(what_a_program_said_last_is_why_it_failed), IN_DIR(only_what_is_meant_to_be_seen_is_shown),
         IN_DIR(stages_that_have_begun_are_shown),

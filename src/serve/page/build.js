@@ -205,10 +205,11 @@ function draw_goal(p) {
     out.push(make('p', `${t.whole ? plural(t.rows, 'row') : 'More rows than are looked at here'}; the first:`), preview(t));
     if (t.fault) out.push(make('p.fault', `In the table: ${t.fault}.`));
   } else {
-    out.push(make('p', seen.kind === 'texts' ? 'It will learn to write such texts, from nothing.' : `It will learn to tell ${plural(seen.classes.length, 'class', 'classes')} of images apart, from nothing.`));
+    out.push(make('p', seen.kind === 'texts' ? 'It will learn to write such texts.' : `It will learn to tell ${plural(seen.classes.length, 'class', 'classes')} of images apart, from nothing.`));
   }
+  if (seen.kind !== 'images' && shop.bases.length) fields.push(chosen('base', 'It should begin with', [['', 'nothing: a small model of its own'], ...shop.bases.map(b => [b.name, b.said])], p.base || ''));
   fields.push(chosen('licence', 'Licence of all this', LICENCES, p.licence || ''));
-  const go = button(p.step === 'files' ? 'Look at it' : 'Look at it again', null, () => shop_do('/look', { goal: $('goal')?.value ?? seen.kind, text: $('column-text')?.value ?? '', label: $('goal')?.value === 'classes' ? $('column-label').value : '', licence: $('licence').value }));
+  const go = button(p.step === 'files' ? 'Look at it' : 'Look at it again', null, () => shop_do('/look', { goal: $('goal')?.value ?? seen.kind, text: $('column-text')?.value ?? '', label: $('goal')?.value === 'classes' ? $('column-label').value : '', licence: $('licence').value, base: $('base')?.value ?? '' }));
   go.className = 'go';
   return [...out, make('div.grid', ...fields), make('div.row', go, make('span.small.soft', 'reads everything, and learns nothing yet'))];
 }
@@ -282,14 +283,14 @@ function draw_choice(p) {
   const list = make('div');
   list.id = 'recipes';
   queueMicrotask(draw_recipes);
-  return [make('p', 'Three sizes. Begin with the smallest: it shows in a moment whether more is worth it.'), list,
+  return [make('p', p.base ? `Two ways to go on from ${p.base}. Begin with the first: it needs less, and forgets less.` : 'Three sizes. Begin with the smallest: it shows in a moment whether more is worth it.'), list,
     make('div.grid', number_field('watts', 'The machine draws, in watts', money.watts, v => { money.watts = v; kept.put('watts', String(v), localStorage); }), number_field('price', 'A kilowatt-hour costs', money.price, v => { money.price = v; kept.put('price', String(v), localStorage); })),
     make('p.small.soft', 'How sure: a step of each was tried on this machine just now. It takes longer while the server answers others or the machine has other work. Energy and cost follow from your two numbers.')];
 }
 
 /* ---- while it works ---- */
 
-const STAGE = { audit: 'reading everything', card: 'writing the report', build: 'making it ready', train: 'learning', errors: 'trying it on what was held out', 'held-out': 'trying it on what was held out', sample: 'writing something', data: 'keeping the data', register: 'keeping the model' };
+const STAGE = { audit: 'reading everything', card: 'writing the report', build: 'making it ready', train: 'learning', merge: 'putting what it learned into the model', errors: 'trying it on what was held out', 'held-out': 'trying it on what was held out', sample: 'writing something', data: 'keeping the data', register: 'keeping the model' };
 function take_metrics(text) {
   for (const line of text.split('\n')) {
     if (!line) continue;
@@ -424,7 +425,7 @@ function draw_state(p) {
   const again = (text, go) => { const b = button(text, null, go); b.className = 'go'; return make('div.row', b); };
   if (p.state === 'failed') return [make('div.fault', make('b', `${FAILED[p.step] ?? 'It failed'}: `), `${p.message}.`)];
   if (p.state !== 'stopped') return [];
-  const goes_on = { look: () => shop_do('/look', { goal: p.goal, text: p.text, label: p.label, licence: p.licence }), train: () => shop_do('/train', { recipe: p.recipe }), register: () => shop_do('/register', { name: p.version_name, reason: p.reason }) };
+  const goes_on = { look: () => shop_do('/look', { goal: p.goal, text: p.text, label: p.label, licence: p.licence, base: p.base ?? '' }), train: () => shop_do('/train', { recipe: p.recipe }), register: () => shop_do('/register', { name: p.version_name, reason: p.reason }) };
   return [make('div.card', make('p', make('b', 'Stopped'), `: ${p.message}.`), again('Go on', goes_on[p.step]))];
 }
 /* A part of the page, closed where it is behind us; what somebody opened or closed stays so. */
