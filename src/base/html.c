@@ -106,7 +106,7 @@ static void tick_name(char out[32], double v)
     if (a >= 1e4 && a < 1e15)
         snprintf(out, 32, a < 1e6 ? "%.4gk" : a < 1e9 ? "%.4gM" : "%.4gG", v / (a < 1e6 ? 1e3 : a < 1e9 ? 1e6 : 1e9));
     else
-        snprintf(out, 32, "%.3g", v);
+        snprintf(out, 32, a >= 999.5 && a < 1e4 ? "%.0f" : "%.3g", v);
 }
 
 static int tick(struct buf *b, const struct range *r, double v, bool vertical, struct err *err)

@@ -5,12 +5,14 @@
 #include "cmd/plan_lists.h"
 #include "cmd/plan_model.h"
 #include "cmd/plan_options.h"
+#include "cmd/plan_serve.h"
 #include "cmd/plan_train.h"
+#include "cmd/plan_versus.h"
 
 static bool check, devices, models;
 static struct plan_options o = {
     .weights = "auto", .cache = "auto", .price = -1, .kwh = 0.15, .watts = -1, .network = -1, .bandwidth = 1, .peak = 1, .memory = 1,
-    .tokens = 1e9, .batch_tokens = 4e6, .imbalance = 1,
+    .workload = "chat", .ttft_s = 2, .tpot_s = 0.1, .life_years = 4, .idle = 0.3, .tokens = 1e9, .batch_tokens = 4e6, .imbalance = 1,
 };
 
 static int run_plan(const char *const *args, int n_args, struct err *err)
@@ -29,6 +31,12 @@ static int run_plan(const char *const *args, int n_args, struct err *err)
         return ERR(err, USAGE, "--train is of --device, which is missing: NAME[:COUNT], such as h100:8 (lathe plan --devices)");
     if (o.train)
         return plan_of_training(&m, &o, err);
+    if (o.versus && !o.device.n)
+        return ERR(err, USAGE, "--versus is of --device, which is missing: NAME[:COUNT], such as h100, or orin=1999 for one that is bought (lathe plan --devices)");
+    if (o.versus)
+        return plan_versus(&m, &o, err);
+    if (o.device.n)
+        return plan_of_serving(&m, &o, err);
     if (cmd_json)
         return cmd_print_json(plan_model_json(&m), err);
     plan_model_print(&m);
@@ -45,6 +53,30 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "bandwidth-times", &o.bandwidth, "<float>", "what if memory were so many times as fast", 0.01, 100 },
     { OPT_FLOAT, "peak-times", &o.peak, "<float>", "what if products were so many times as fast", 0.01, 100 },
     { OPT_FLOAT, "memory-times", &o.memory, "<float>", "what if there were so many times as much memory", 0.01, 100 },
+    { OPT_STR, "workload", &o.workload, "<name|file>", "chat, code, rag, batch, or a file of requests with their times and tokens", 0, 0 },
+    { OPT_STR, "prompt", &o.prompt, "<lengths>", "tokens of prompts in place of the workload's: 1000, 200-400, lognormal:1020,0.9", 0, 0 },
+    { OPT_STR, "output", &o.output, "<lengths>", "tokens of answers, in the same way", 0, 0 },
+    { OPT_FLOAT, "rate", &o.rate, "<float>", "requests a second; 0: as many as the targets allow, or a file's own", 0, 1e9 },
+    { OPT_INT, "users", &o.users, "<int>", "who ask again when their answer is there, in place of a rate", 0, 1e7 },
+    { OPT_FLOAT, "think", &o.think_s, "<seconds>", "--users: between an answer and the next request", 0, 1e6 },
+    { OPT_FLOAT, "ttft", &o.ttft_s, "<seconds>", "to the first token, for 99 % of requests; 0: any", 0, 1e6 },
+    { OPT_FLOAT, "tpot", &o.tpot_s, "<seconds>", "for each further token, likewise", 0, 1e6 },
+    { OPT_FLOAT, "e2e", &o.e2e_s, "<seconds>", "to the end of the answer, likewise", 0, 1e6 },
+    { OPT_INT, "requests", &o.requests, "<int>", "of a simulation; 0: 2,000, or all of a file", 0, 1e9 },
+    { OPT_INT, "seed", &o.seed, "<int>", "of lengths and arrivals", 0, 9e18 },
+    { OPT_STR, "kv", &o.cache, "<type>", "keys and values: auto, f32, bf16, fp8, int8; auto: bf16", 0, 0 },
+    { OPT_INT, "tp", &o.tp, "<int>", "devices that share each layer; 0: chosen", 0, 1024 },
+    { OPT_INT, "pp", &o.pp, "<int>", "stages of layers; 0: chosen", 0, 1024 },
+    { OPT_INT, "ep", &o.ep, "<int>", "groups that the experts are divided into; 0: chosen", 0, 1024 },
+    { OPT_INT, "parallel", &o.slots, "<int>", "texts under way at once in a replica; 0: chosen", 0, 1e6 },
+    { OPT_INT, "step-tokens", &o.step_tokens, "<int>", "rows of a step at most; 0: 8,192", 0, 1e6 },
+    { OPT_FLOAT, "host", &o.host_s, "<seconds>", "of a step beside the device's", 0, 10 },
+    { OPT_FLAG, "versus", &o.versus, NULL, "what loads cost on these devices and by the token, and from which on which is cheaper", 0, 0 },
+    { OPT_LIST, "api", &o.api, "<[name=]in:out>", "--versus: dollars for a million tokens; may be given again; otherwise a usual price for a model of this size", 0, 0 },
+    { OPT_FLOAT, "life", &o.life_years, "<years>", "--versus: that a bought device serves", 0.1, 100 },
+    { OPT_FLOAT, "kwh", &o.kwh, "<usd>", "--versus: price of energy, for bought ones", 0, 100 },
+    { OPT_FLOAT, "idle", &o.idle, "<share>", "--versus: watts of a device that waits, of those of one that works", 0, 1 },
+    { OPT_STR, "html", &o.html, "<file>", "--versus: also as a page, with the costs over load as a picture", 0, 0 },
     { OPT_FLAG, "explain", &o.explain, NULL, "also what the figures are made of", 0, 0 },
     { OPT_FLAG, "train", &o.train, NULL, "what it takes to train it on these devices", 0, 0 },
     { OPT_FLOAT, "tokens", &o.tokens, "<count>", "--train: in all", 1, 1e18 },
@@ -63,10 +95,17 @@ const struct command command_plan = {
     "plan", "[MODEL]", "what a model takes, before it is bought or rented",
     TEXT("MODEL is a folder, a config.json alone, a GGUF file, or the name of a published model (--models); weights are not read.  Says how many\n"
     "parameters it has, where they are, what they and the keys and values of a text take, and the operations of a token.\n\n"
+    "With --device it is served there: the layout of the devices that serves most within the targets, the most requests a second of which 99 % keep\n"
+    "them, and what users see at that load, or at --rate or with --users, by simulating each request with this program's scheduler on the prices of the\n"
+    "device's kernels.  --device this is the machine that this runs on, measured for the model in some seconds, as lathe serve would use it: 16\n"
+    "texts at once with room for 1,024 tokens each, unless --parallel says otherwise.\n\n"
+    "With --versus costs are told by load, of devices that are rented by the hour, of those that were bought (NAME=USD) and of an API by the token, with\n"
+    "the loads from which on one is cheaper than another; --explain adds how these move when each assumption is 20 % off.\n\n"
     "With --train the layouts of the devices (tensor, pipeline, data and expert parallelism, ZeRO, micro-batch, recomputation) are tried\n"
     "that fit, and the fastest is told: memory by part, the time of a step by part, and time, cost and energy of --tokens; with --explain\n"
-    "also the next ones.  Memory is that of bf16 weights with fp32 master weights and two moments, gradients of --gradient-bytes.\n\n"
-    "lathe train leaves what it predicted and what then was in $XDG_STATE_HOME/lathe/plans.jsonl (~/.local/state): --check tells how far off\n"
-    "that was, for each kind of prediction and machine."),
+    "also the next ones.  Memory is that of bf16 weights with fp32 master weights and two moments, gradients of --gradient-bytes.\n\n",
+    "lathe train, and lathe serve --foretell, leave what they predicted and what then was in $XDG_STATE_HOME/lathe/plans.jsonl\n"
+    "(~/.local/state): --check tells how far off that was, for each kind of prediction and machine.  doc/planning.md tells more, also of how\n"
+    "far to trust a plan."),
     opts, run_plan, 0, 1,
 };

@@ -9,6 +9,7 @@
 #include "base/when.h"
 #include "cmd/checkpoints.h"
 #include "cmd/cmd_registry.h"
+#include "cmd/foretold_serve.h"
 #include "cmd/serve_release.h"
 #include "cmd/serve_views.h"
 #include "cmd/serve_workshop.h"
@@ -17,7 +18,7 @@
 #include "serve/workshop_bases.h"
 
 static const char *host = "127.0.0.1", *key, *keys, *audit, *name, *port_file, *cors, *allow_host, *tls_cert, *tls_key, *record, *retain = "30d", *workshop, *watch_rules;
-static bool record_text, audit_text, audit_strict, matryoshka, fit, swap;
+static bool foretell, record_text, audit_text, audit_strict, matryoshka, fit, swap;
 static double memory_gb, workshop_gb = 10;
 static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, swap_wait_s = 60, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
 
@@ -178,18 +179,25 @@ static int serve(const struct model_place *place, int n_args, const char *server
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
+    struct foretold_serve *said;
+    double planned = 0;
+    const double process = (double)mem_private_now();
+    rc = foretold_serve_open(&said, foretell, place, n_args, err);
     const struct server_opts o = {
-        .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .name = server, .record = recorded, .registry = registry, .more = &more, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .planned_bytes = &planned, .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .name = server, .record = recorded, .registry = registry, .more = &more, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n },
+                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n, .timed = said ? foretold_serve_step : NULL, .timed_ctx = said },
     };
-    struct checkpoints *checkpoints;
-    rc = checkpoints_start(&checkpoints, registry, err);
+    struct checkpoints *checkpoints = NULL;
+    rc = rc ? rc : checkpoints_start(&checkpoints, registry, err);
     rc = rc ? rc : server_run(&o, err);
     checkpoints_stop(checkpoints);
+    if (!rc && n_args == 1 && !registry)
+        foretold_serve_tell(said, place[0].path, process + planned);
+    foretold_serve_close(said);
     serve_views_close(views);
     free_bases(base);
     mem_free(made), mem_free(made_too), mem_free(place_of_versions);
@@ -238,6 +246,7 @@ static const struct opt opts[] = {
     { OPT_INT, "ctx", &ctx, "<int>", "positions of a text at most; 0: the model's", 0, 1e9 },
     { OPT_INT, "cache", &cache_mb, "<MB>", "memory for keys and values of all texts; 0: as much as 16 texts of 1,024 tokens take", 0, 1e9 },
     { OPT_INT, "step-tokens", &step_tokens, "<int>", "tokens computed together at most; 0: 512", 0, 65536 },
+    { OPT_FLAG, "foretell", &foretell, NULL, "of one model: measure this machine for it first (some seconds), and say at the end how far off each step was foretold", 0, 0 },
     { OPT_FLAG, "fit", &fit, NULL, "choose those of --ctx, --cache, --parallel and --step-tokens that are 0 for this machine's memory, and say why", 0, 0 },
     { OPT_INT, "drain", &drain_s, "<seconds>", "that texts under way may take when the server is to end", 0, 86400 },
     { OPT_INT, "drain-delay", &drain_delay_s, "<seconds>", "before that, with /ready at 503, so that balancers send no more", 0, 86400 },

@@ -10,6 +10,8 @@ static const char *out = "run";
 static bool dry_run;
 static int64_t fail_step = -1;
 
+#define FORETOLD_BYTES (32 << 20)         /* plans of less are not kept: the process itself takes up to 20 MB more */
+
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static int run_train(const char *const *args, int n_args, struct err *err)
@@ -30,7 +32,8 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         log_info("done: %lld steps in %s (%sat the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds), expected,
                  fmt_seconds(b, r.expected_seconds), r.tokens_per_s, 100 * r.share_of_peak, fmt_seconds(c, r.cpu_seconds));
         foretold(PLANNED_TRAIN_STEP, args[0], r.predicted_step_seconds, r.steps > 0 ? r.seconds / (double)r.steps : 0);
-        foretold(PLANNED_TRAIN_BYTES, args[0], process_bytes + (double)r.planned_bytes, (double)r.peak_bytes);
+        if (r.planned_bytes >= FORETOLD_BYTES)
+            foretold(PLANNED_TRAIN_BYTES, args[0], process_bytes + (double)r.planned_bytes, (double)r.peak_bytes);
         log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));

@@ -11,10 +11,7 @@ static char *quantity(char out[32], enum planned what, double x)
 {
     if (!strcmp(planned_unit(what), "bytes"))
         return fmt_bytes(out, x);
-    if (!strcmp(planned_unit(what), "s"))
-        return fmt_seconds_fine(out, x);
-    snprintf(out, 32, "%.4g %s", x, planned_unit(what));
-    return out;
+    return fmt_seconds_fine(out, x);
 }
 
 static void print_errors(const struct plan_history *h, const struct plan_error *e, int n)

@@ -1,28 +1,47 @@
 #include "cmd/plan_options.h"
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/mem.h"
 
 #define DEVICES_MOST 100000
 
+static int read_price(double *usd, const char *text, const char *equal, struct err *err)
+{
+    char *end;
+    *usd = equal ? strtod(equal + 1, &end) : 0;
+    return equal && (end == equal + 1 || *end || !(*usd > 0 && *usd < 1e9)) ? ERR(err, USAGE, "--device '%.80s': expected dollars behind =, such as h100:8=25000", text) : 0;
+}
+
 int plan_device_parse(struct plan_device *d, const char *text, const struct plan_options *o, struct err *err)
 {
-    char name[96];
+    char whole[96], name[96];
+    const char *equal = strchr(text, '=');
+    if (strlen(text) >= sizeof whole)
+        return ERR(err, USAGE, "--device '%.60s...' is longer than any name", text);
+    snprintf(whole, sizeof whole, "%.*s", (int)(equal ? equal - text : (ptrdiff_t)strlen(text)), text);
+    TRY(read_price(&d->usd, text, equal, err));
+    text = whole;
     const char *colon = strrchr(text, ':');
     char *end = NULL;
     const long count = colon ? strtol(colon + 1, &end, 10) : 0;
     const bool counted = colon && end != colon + 1 && !*end;
     const size_t n = counted ? (size_t)(colon - text) : strlen(text);
-    if (n >= sizeof name)
-        return ERR(err, USAGE, "--device '%.60s' is longer than any name", text);
     if (counted && (count < 1 || count > DEVICES_MOST))
         return ERR(err, USAGE, "--device '%.80s': found %ld devices, expected 1 to %d", text, count, DEVICES_MOST);
     memcpy(name, text, n), name[n] = 0;
-    if (device_mode(&d->device, name, err) < 0)
-        return err_context(err, "--device");
     d->count = counted ? (int)count : 0;
+    if (!strcmp(name, PLAN_HERE)) {
+        if (d->count > 1)
+            return ERR(err, USAGE, "--device '%.80s': there is one of this machine", text);
+        d->device = (struct device){ .name = "this machine", .key = PLAN_HERE, .vendor = "", .target = "", .kind = "cpu", .memory = (double)mem_available() };
+        d->count = 1;
+    } else if (device_mode(&d->device, name, err) < 0) {
+        return err_context(err, "--device");
+    }
     struct device *v = &d->device;
     if (o->price >= 0)
         v->price_low = v->price = v->price_high = o->price, v->price_date = "as given";

@@ -5,7 +5,7 @@
 #include "plan/device.h"
 
 struct plan_options {
-    struct opt_list device;                  /* NAME[:MODE][:COUNT] each */
+    struct opt_list device;                  /* NAME[:MODE][:COUNT][=USD] each */
     const char *weights, *cache;             /* words of numbers, "auto" */
     double weight_bits;
     double price, kwh, watts, network;       /* of every device, in place of the table's; < 0: the table's */
@@ -26,12 +26,14 @@ struct plan_options {
     bool hide_experts;
     /* edge or cloud */
     bool versus;
-    struct opt_list api;                     /* IN:OUT each */
-    double life_years, machine_price, most_rate;
+    struct opt_list api;                     /* [NAME=]IN:OUT each */
+    double life_years, idle;                 /* idle: watts of a device that waits, as a share of those of one that works */
 };
 
+/* "this": the machine that this runs on, whose numbers plan_here() fills in. */
+#define PLAN_HERE "this"
 /* One of --device, with what the options put in the place of the table's; count 0: as many as it takes. */
-struct plan_device { struct device device; int count; };
+struct plan_device { struct device device; int count; double usd; };      /* usd: what each was bought for; 0: rented */
 int plan_device_parse(struct plan_device *d, const char *text, const struct plan_options *o, struct err *err);
 /* "auto": otherwise; ERR_USAGE names --what. */
 int plan_number_parse(enum number *n, const char *text, enum number otherwise, const char *what, struct err *err);

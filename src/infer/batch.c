@@ -568,6 +568,19 @@ static void fail_all(struct batch *b, const struct err *err)
         finish(b, b->in_step[i], TEXT_FAILED, err);
 }
 
+static struct batch_step load_of(const struct batch *b)
+{
+    struct batch_step s = { 0 };
+    for (int i = 0; i < b->n_part; i++) {
+        const double n = b->part[i].n, keys = n * b->part[i].pos + n * (n + 1) / 2;
+        if (sched_continues(&b->in_step[i]->s))
+            s.n += b->part[i].n, s.keys += keys;
+        else
+            s.n_prompt += b->part[i].n, s.prompt_keys += keys;
+    }
+    return s;
+}
+
 int batch_step(struct batch *b)
 {
     struct err err;
@@ -583,19 +596,20 @@ int batch_step(struct batch *b)
     b->alone = 0;
     if (b->n_part) {
         const double start = clock_wall();
-        int n = 0, n_prompt = 0;
-        for (int i = 0; i < b->n_part; i++)
-            *(sched_continues(&b->in_step[i]->s) ? &n : &n_prompt) += b->part[i].n;
+        struct batch_step s = load_of(b);
         begin_routes(b);
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
         b->now = clock_wall();
         const double t = b->now - start;
-        b->alone = pace_alone(&b->sched.pace, n, n_prompt, t);
-        pace_add(&b->sched.pace, n, n_prompt, t);
+        s.seconds = t;
+        b->alone = pace_alone(&b->sched.pace, s.n, s.n_prompt, t);
+        pace_add(&b->sched.pace, s.n, s.n_prompt, t);
         if (b->o.watch)
-            b->o.watch->step(b->o.watch->ctx, n + n_prompt, b->now);
+            b->o.watch->step(b->o.watch->ctx, s.n + s.n_prompt, b->now);
+        if (b->o.timed)
+            b->o.timed(b->o.timed_ctx, &s);
         if (rc)
             fail_all(b, &err);
         for (int i = 0; !rc && i < b->n_part; i++)

@@ -37,6 +37,9 @@ struct batch_watch {
     void *ctx;
 };
 
+/* Of a step: texts that are continued and the keys that they see, all together; rows of prompts, likewise; seconds that it took.  Guessed tokens are rows too. */
+struct batch_step { int n, n_prompt; double keys, prompt_keys, seconds; };
+
 struct batch;
 struct batch_opts {
     struct engine *e;            /* opened with n_page; n_slot: texts under way at most */
@@ -47,6 +50,7 @@ struct batch_opts {
     int lookup;                  /* tokens of a guess at most (spec.h: spec_lookup), 0: none */
     bool always;                 /* the longest guess every time, whatever it costs: for tests */
     const struct batch_watch *watch;         /* or NULL; is kept */
+    void (*timed)(void *ctx, const struct batch_step *s); void *timed_ctx;      /* after each step, by the thread of the steps; or NULL */
 };
 int batch_new(struct batch **out, const struct batch_opts *o, struct err *err);
 void batch_free(struct batch *b);        /* texts that are not done get TEXT_CANCELLED */

@@ -11,11 +11,8 @@
 #define PLANNED(X) \
     X(TRAIN_STEP, "train.step_seconds", "s") \
     X(TRAIN_BYTES, "train.bytes", "bytes") \
-    X(SERVE_BYTES, "serve.bytes", "bytes") \
     X(SERVE_STEP, "serve.step_seconds", "s") \
-    X(SERVE_TTFT, "serve.ttft_seconds", "s") \
-    X(SERVE_TPOT, "serve.tpot_seconds", "s") \
-    X(SERVE_RATE, "serve.tokens_per_s", "tokens/s")
+    X(SERVE_PROMPTS, "serve.prompt_step_seconds", "s")
 enum planned {
 #define X(name, word, unit) PLANNED_##name,
     PLANNED(X)

@@ -230,11 +230,11 @@ double priced_cache_bytes(const struct priced *p, double T)
 }
 
 /* The stream twice, the widest operands and results of a layer in 2 bytes; logits in floats. */
-double priced_work_bytes(const struct priced *p, double rows)
+double priced_work_bytes(const struct priced *p, double rows, double n_logits)
 {
     if (p->here)
         return here_work_bytes(p->here, rows);
-    return rows * (2 * (2 * p->s.flow + fmax(p->s.row_widest, p->s.expert_widest)) + 4 * p->s.logits);
+    return rows * 2 * (2 * p->s.flow + fmax(p->s.row_widest, p->s.expert_widest)) + n_logits * 4 * p->s.logits;
 }
 
 /* ---- making ---- */

@@ -61,6 +61,6 @@ int priced_rows(const struct priced *p, const struct step_load *s, struct price_
 double priced_weight_bytes(const struct priced *p);
 double priced_cache_bytes_token(const struct priced *p);              /* of one more token; of a window too, as if it did not close */
 double priced_cache_bytes(const struct priced *p, double T);          /* of a text of T tokens, windows closed */
-double priced_work_bytes(const struct priced *p, double rows);        /* activations and logits of a step of `rows` rows, all of which have logits */
+double priced_work_bytes(const struct priced *p, double rows, double n_logits);      /* activations of a step of `rows` rows, of which n_logits have logits */
 
 #endif

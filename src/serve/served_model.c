@@ -121,7 +121,7 @@ static int load_texts(struct served_model *s, const struct served_model_opts *o,
     TRY(metrics_new(&s->metrics, engine_ctx(s->engine), err));
     if (engine_config(s->engine)->n_expert)
         TRY(metrics_experts(s->metrics, engine_config(s->engine)->n_expert, err));
-    const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup, .watch = metrics_watch(s->metrics) };
+    const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup, .watch = metrics_watch(s->metrics), .timed = o->timed, .timed_ctx = o->timed_ctx };
     TRY(batch_new(&s->batch, &b, err));
     const int rc = chat_load(&s->chat, o->path, NULL, err);
     if (rc == ERR_NOTFOUND)

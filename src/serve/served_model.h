@@ -39,6 +39,7 @@ struct served_model_opts {
     const char *const *adapter; int n_adapter;       /* NAME=FOLDER: adapters that requests may ask for by that name */
     void (*after_step)(void *ctx);       /* by the thread of the steps: what was given to replies can go out */
     void *ctx_of_step;
+    void (*timed)(void *ctx, const struct batch_step *s); void *timed_ctx;       /* batch_opts'; or NULL */
     struct recorder *recorder;           /* of answers (store/recorder.h), or NULL; outlives the model */
     int64_t number; const char *version_root;        /* of a version of a registry; 0, NULL: it is none */
     bool quiet;                          /* load at a low priority, beside others that work */

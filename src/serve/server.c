@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "serve/notify.h"
 #include "serve/recording.h"
@@ -178,6 +179,18 @@ static int begin_workshop(struct server *s, struct err *err)
     return workshop_open(&s->workshop, &w, err);
 }
 
+static double planned_bytes(const struct served_models *m)
+{
+    struct served_list l;
+    double sum = 0;
+    served_models_hold(m, true, &l);
+    for (int i = 0; i < l.n; i++)
+        sum += (double)l.model[i]->bytes;
+    served_list_drop(&l);
+    mem_private_sample();                    /* nothing was given back yet */
+    return sum;
+}
+
 int server_run(const struct server_opts *o, struct err *err)
 {
     struct server s = { .o = *o, .begun = clock_wall() };
@@ -209,6 +222,8 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc || !o->workshop ? rc : begin_workshop(&s, err);
     if (!rc)
         rc = serve(&s, err);
+    if (o->planned_bytes)
+        *o->planned_bytes = planned_bytes(&s.models);
     http_stop(s.http, 5);                    /* what was cancelled is told first */
     turns_free(s.reading);
     turns_free(s.swapping);

@@ -40,6 +40,7 @@ struct server_opts {
     bool swap;                           /* a version that does not fit beside the old one is loaded when that has gone (arms.h) */
     double swap_wait_s;                  /* that a request waits meanwhile; then 503 */
     struct served_model_opts model;      /* what they have in common */
+    double *planned_bytes;               /* or NULL: what the models take that it ends with, as planned */
 };
 /* Until *stop.  ERR_USAGE where others than this machine could ask and there is no key. */
 int server_run(const struct server_opts *o, struct err *err);

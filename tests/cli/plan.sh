@@ -22,3 +22,17 @@ for what in "--train" "--train --device h100:1" "--train --device h100:0" "--tra
     lathe plan llama-3-70b $what 2>&1
     echo "exit code $?"
 done
+# serving: who fits, and what cannot be
+lathe plan llama-3-8b --device h100:1 --device orin-nano:1 --weights fp8 --requests 200 | grep -o -E '1 x H100 SXM +tp 1 +fp8|Orin Nano 8GB +does not fit|are missing'
+lathe plan llama-3-8b --device h100:1 --device orin-nano:1 --weights fp8 --requests 200 --json | grep -c '"capacity_requests_per_s"\|"why"\|"ttft_seconds"\|"wh_per_million_output_tokens"'
+printf '%s\n' 'TIMESTAMP,ContextTokens,GeneratedTokens' '2023-11-16 18:15:46.6805900,374,44' '2023-11-16 18:15:50.9951690,396,109' > trace.csv
+lathe plan llama-3-8b --device h100:1 --workload trace.csv --json | grep '"mean_prompt_tokens"'
+echo '2023-11-16 18:15:51,12' >> trace.csv
+# edge or cloud
+lathe plan llama-3-8b --device h100 --device rtx-4090=1800 --api mine=0.5:1.5 --weights fp8 --requests 200 --versus --html page.html 2>/dev/null | grep -E -o '^mine|\(bought\)|GeForce RTX 4090 is cheaper than mine' | sort | uniq -c
+grep -c '<svg' page.html
+for what in "--workload trace.csv" "--workload chess" "--prompt ten" "--rate 1 --users 2" "--ttft 1 --e2e 0.5" "--kv fp5" "--tp 3" "--versus --api 1" "--versus --device orin-nano" "--device h100=free"; do
+    # shellcheck disable=SC2086
+    lathe plan llama-3-8b --device h100:8 $what 2>&1 >/dev/null
+    echo "exit code $?"
+done

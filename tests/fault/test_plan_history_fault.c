@@ -9,7 +9,7 @@ static struct err err;
 static int write_and_read(void *ctx)
 {
     (void)ctx;
-    const struct plan_outcome o = { .what = PLANNED_SERVE_TPOT, .predicted = 2, .actual = 3, .machine = "a", .model = "b" };
+    const struct plan_outcome o = { .what = PLANNED_SERVE_STEP, .predicted = 2, .actual = 3, .machine = "a", .model = "b" };
     struct plan_history h;
     struct plan_error *e = NULL;
     int n = 0;

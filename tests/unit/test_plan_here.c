@@ -124,7 +124,7 @@ static void memory_is_the_engines(void **state)
         const int positions = (m.config.ctx + 63) / 64 * 64;
         assert_true(priced_cache_bytes(p, positions) == (double)sizes.cache);
         assert_true(fabs(priced_cache_bytes_token(p) * positions - (double)sizes.cache) < 1e-9 * (double)sizes.cache);
-        assert_true(priced_work_bytes(p, 512) > priced_work_bytes(p, 64));
+        assert_true(priced_work_bytes(p, 512, 1) > priced_work_bytes(p, 64, 1));
         assert_true(priced_seconds(p, &(struct step_load){ 0, 0, 1, 1 }) == priced_interval(p, &(struct step_load){ 0, 0, 1, 1 }));
         priced_free(p);
         mem_free(types);

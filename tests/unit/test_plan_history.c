@@ -42,7 +42,7 @@ static void what_was_added_is_read_back_and_what_is_no_prediction_is_not_added(v
     OK(plan_history_add(path, &o, &err));
     o.predicted = 1, o.actual = 0;
     OK(plan_history_add(path, &o, &err));
-    o = outcome(PLANNED_SERVE_RATE, "b", 100, 125);
+    o = outcome(PLANNED_SERVE_STEP, "b", 100, 125);
     OK(plan_history_add(path, &o, &err));
     when_set(-1);
     struct plan_history h;
@@ -60,16 +60,16 @@ static void what_was_added_is_read_back_and_what_is_no_prediction_is_not_added(v
 static void a_line_that_is_none_is_passed_over_and_told(void **state)
 {
     (void)state;
-    static const char good[] = "{\"time\": \"2026-11-27\", \"what\": \"serve.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 10, \"actual\": 11}\n";
+    static const char good[] = "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 10, \"actual\": 11}\n";
     static const struct { const char *line, *says; } bad[] = {
         { "{\"time\": \"2026-11-27\"", "line 2" },
         { "[]", "time is missing" },
         { "{\"time\": 3}", "time is a whole number, expected a string" },
-        { "{\"time\": \"yesterday\", \"what\": \"serve.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "yesterday" },
+        { "{\"time\": \"yesterday\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "yesterday" },
         { "{\"time\": \"2026-11-27\", \"what\": \"serve.bites\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "serve.bites" },
-        { "{\"time\": \"2026-11-27\", \"what\": \"serve.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 0, \"actual\": 1}", "above 0" },
-        { "{\"time\": \"2026-11-27\", \"what\": \"serve.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1}", "above 0" },
-        { "{\"time\": \"2026-11-27\", \"what\": \"serve.bytes\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "machine is missing" },
+        { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 0, \"actual\": 1}", "above 0" },
+        { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1}", "above 0" },
+        { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "machine is missing" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[1000];

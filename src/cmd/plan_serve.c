@@ -1,0 +1,196 @@
+#include "cmd/plan_serve.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "cmd/plan_here.h"
+#include "cmd/plan_workload.h"
+
+/* ---- what is computed in what ---- */
+
+/* Weights as the files have them, else bf16 where nothing is said; products in them where the device has a unit for that. */
+static int find_numbers(struct served_plan *p, const struct plan_model *m, const struct plan_options *o, struct err *err)
+{
+    const bool files = !strcmp(o->weights, "auto") && m->file_bits > 0;
+    TRY(plan_number_parse(&p->weights, o->weights, files && m->file_bits < 6 ? NUMBER_FP4 : files && m->file_bits < 12 ? NUMBER_INT8 : NUMBER_BF16, "weights", err));
+    TRY(plan_number_parse(&p->cache, o->cache, NUMBER_BF16, "kv", err));
+    p->bits = o->weight_bits > 0 ? o->weight_bits : files ? m->file_bits : 0;
+    p->compute = p->weights;
+    while (p->compute != NUMBER_F32 && !(p->device.device.peak[p->compute] > 0))
+        p->compute = p->compute == NUMBER_FP4 ? NUMBER_FP8 : p->compute == NUMBER_BF16 ? NUMBER_F32 : NUMBER_BF16;
+    if (p->compute == NUMBER_F32)
+        p->compute = NUMBER_BF16;        /* what device_peak() widens */
+    return 0;
+}
+
+static int plan_one(struct served_plan *p, const char *text, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)
+{
+    TRY(plan_device_parse(&p->device, text, o, err));
+    TRY(find_numbers(p, m, o, err));
+    struct serve_opts so = { .weights = p->weights, .compute = p->compute, .cache = p->cache, .weight_bits = p->bits, .layout = { (int)o->tp, (int)o->ep, (int)o->pp, 0 },
+                                   .n = p->device.count, .n_slot = (int)o->slots, .step_tokens = (int)o->step_tokens, .spare = -1, .runtime = -1, .host = o->host_s, .n_simulated = (int)o->requests };
+    struct priced *here = NULL;
+    if (!strcmp(p->device.device.key, PLAN_HERE))
+        TRY(plan_here(&here, &so, &p->device.device, m, p->weights, !strcmp(o->weights, "auto"), err));
+    const int rc = serve_plan(&p->plan, &m->config, &p->device.device, w, &so, &p->none);
+    priced_free(here);
+    p->n = rc < 0 ? 0 : p->plan.layout.tp * p->plan.layout.pp * p->plan.layout.dp;
+    return rc == ERR_NOMEM || rc >= 0 ? 0 : ERR(err, USAGE, "%s: %s", text, p->none.msg);
+}
+
+int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)
+{
+    for (int i = 0; i < o->device.n; i++) {
+        p[i] = (struct served_plan){ 0 };
+        TRY(plan_one(&p[i], o->device.item[i], m, w, o, err));
+    }
+    return 0;
+}
+
+/* ---- told ---- */
+
+/* Dollars and watt hours of a million output tokens, at the load of the simulation; rented. */
+static double usd_mtok(const struct served_plan *p, double output)
+{
+    return p->device.usd > 0 || !(p->device.device.price > 0) ? (double)NAN : p->n * p->device.device.price / 3600 / (p->plan.rate * output) * 1e6;
+}
+static double wh_mtok(const struct served_plan *p, double output) { return p->device.device.watts > 0 ? p->n * p->device.device.watts / 3600 / (p->plan.rate * output) * 1e6 : NAN; }
+
+static char *or_dash(char out[32], double x, const char *form)
+{
+    if (isfinite(x))
+        snprintf(out, 32, form, x);
+    else
+        snprintf(out, 32, "-");
+    return out;
+}
+
+static char *layout_words(char out[48], const struct layout *l)
+{
+    int n = snprintf(out, 48, "tp %d", l->tp);
+    if (l->pp > 1)
+        n += snprintf(out + n, (size_t)(48 - n), " pp %d", l->pp);
+    if (l->ep > 1)
+        n += snprintf(out + n, (size_t)(48 - n), " ep %d", l->ep);
+    if (l->dp > 1)
+        snprintf(out + n, (size_t)(48 - n), " x %d", l->dp);
+    return out;
+}
+
+static void print_row(const struct served_plan *p, double output)
+{
+    char a[48], b[32], c[32], d[32], e[32], f[32], name[64];
+    snprintf(name, sizeof name, "%s%s%s", p->device.device.name, *p->device.device.mode ? " " : "", p->device.device.mode);
+    if (!p->n) {
+        printf("%-24s does not fit: %s\n", name, p->none.msg);
+        return;
+    }
+    const struct serve_plan *s = &p->plan;
+    printf("%4d x %-17.17s %-14s %-5s %9.4g %10.4g %9s %9s %9s %9s %9s\n", p->n, name, layout_words(a, &s->layout), number_name(p->weights), s->capacity, s->rate * output,
+           fmt_seconds_fine(b, s->sim.ttft.p50), fmt_seconds_fine(c, s->sim.ttft.p99), isfinite(s->sim.tpot.p99) ? fmt_seconds_fine(d, s->sim.tpot.p99) : "-", or_dash(e, usd_mtok(p, output), "$%.3g"),
+           or_dash(f, wh_mtok(p, output), "%.0f Wh"));
+}
+
+void plan_serve_table(const struct served_plan *p, int n, const struct workload *w)
+{
+    double prompt, output;
+    workload_means(w, &prompt, &output);
+    printf("%-24s %-14s %-5s %9s %10s %9s %9s %9s %9s %9s\n", "devices", "layout", "", "most/s", "tokens/s", "TTFT p50", "p99", "TPOT p99", "$/Mtok", "of energy");
+    int64_t n_long = 0, n_all = 0;
+    for (int i = 0; i < n; i++) {
+        print_row(&p[i], output);
+        if (p[i].n)
+            n_long = p[i].plan.sim.n_too_long, n_all = p[i].plan.sim.n_request;
+    }
+    if (n_long)
+        printf("%.2g %% of the requests are longer than the model's positions or a replica's cache; they are refused, and not counted\n", 100 * (double)n_long / (double)n_all);
+}
+
+static void print_explained(const struct served_plan *p)
+{
+    char a[32], b[32], c[32], d[32], e[32], f[32];
+    const struct serve_plan *s = &p->plan;
+    const struct serve_memory *y = &s->memory;
+    printf("\n%s: weights %s, a step %s, runtime %s, left free %s; %s of %s for keys and values, %s tokens of a replica\n", p->device.device.name, fmt_bytes(a, y->weights), fmt_bytes(b, y->work),
+           fmt_bytes(c, y->runtime), fmt_bytes(d, y->spare), fmt_bytes(e, y->cache), fmt_bytes(f, y->all), fmt_count((char[32]){ 0 }, s->cache_tokens));
+    printf("  %.1f texts under way and %.1f waiting on average, busy %.0f %% of the time; %.0f %% of the cache at most, %lld put aside\n", s->sim.mean_running, s->sim.mean_waiting,
+           100 * s->sim.busy_s / s->sim.seconds, 100 * s->sim.most_cache, (long long)s->sim.n_put_aside);
+    printf("  a step of those texts %s, and %s by peak and bandwidth alone\n", fmt_seconds_fine(a, s->step_seconds), fmt_seconds_fine(b, s->bound));
+    printf("  how sure: %s\n", p->device.device.fitted ? p->device.device.fitted : "from its data sheet alone");
+    if (p->device.device.price > 0)
+        printf("  price: $%.2f an hour (%s, $%.2f to $%.2f)\n", p->device.device.price, p->device.device.price_date, p->device.device.price_low, p->device.device.price_high);
+}
+
+static json_t *finite_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *spread_json(const struct spread *s)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "mean", finite_or_null(s->mean), "p50", finite_or_null(s->p50), "p90", finite_or_null(s->p90), "p95", finite_or_null(s->p95), "p99",
+                     finite_or_null(s->p99));
+}
+
+json_t *plan_serve_json(const struct served_plan *p, const struct workload *w)
+{
+    double prompt, output;
+    const struct serve_plan *s = &p->plan;
+    const struct device *d = &p->device.device;
+    workload_means(w, &prompt, &output);
+    if (!p->n)
+        return json_pack("{s:s, s:s, s:b, s:s}", "device", d->name, "key", d->key, "fits", 0, "why", p->none.msg);
+    json_t *layout = json_pack("{s:i, s:i, s:i, s:i}", "tp", s->layout.tp, "pp", s->layout.pp, "ep", s->layout.ep, "dp", s->layout.dp);
+    json_t *memory = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "weights", s->memory.weights, "step", s->memory.work, "runtime", s->memory.runtime, "free", s->memory.spare, "cache", s->memory.cache,
+                               "all", s->memory.all);
+    json_t *all = json_pack("{s:s, s:s, s:b, s:i, s:o, s:s, s:s, s:o, s:f, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "device", d->name, "key", d->key, "fits", 1, "devices", p->n, "layout", layout,
+                            "weights", number_name(p->weights), "compute", number_name(p->compute), "memory", memory, "cache_tokens", s->cache_tokens, "slots", s->n_slot, "capacity_requests_per_s",
+                            s->capacity, "requests_per_s", s->rate, "output_tokens_per_s", s->rate * output, "good_share", s->sim.n_request ? (double)s->sim.n_good / (double)s->sim.n_request : 0,
+                            "mean_running", s->sim.mean_running, "step_seconds", s->step_seconds);
+    json_object_set_new(all, "ttft_seconds", spread_json(&s->sim.ttft)), json_object_set_new(all, "tpot_seconds", spread_json(&s->sim.tpot));
+    json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));
+    json_object_set_new(all, "usd_per_million_output_tokens", finite_or_null(usd_mtok(p, output))), json_object_set_new(all, "wh_per_million_output_tokens", finite_or_null(wh_mtok(p, output)));
+    json_object_set_new(all, "usd_per_hour", d->price > 0 ? json_real(p->n * d->price) : json_null()), json_object_set_new(all, "price_date", d->price_date ? json_string(d->price_date) : json_null());
+    json_object_set_new(all, "fitted", d->fitted ? json_string(d->fitted) : json_null());
+    return all;
+}
+
+static json_t *workload_json(const struct workload *w, const struct plan_options *o)
+{
+    double prompt, output;
+    workload_means(w, &prompt, &output);
+    return json_pack("{s:s, s:f, s:f, s:f, s:i, s:f, s:f, s:f}", "name", w->name ? w->name : o->workload, "mean_prompt_tokens", prompt, "mean_output_tokens", output, "requests_per_s", w->rate, "users",
+                     w->users, "ttft_seconds", w->targets.ttft, "tpot_seconds", w->targets.tpot, "e2e_seconds", w->targets.e2e);
+}
+
+static int tell(const struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)
+{
+    if (cmd_json) {
+        json_t *plans = json_array();
+        for (int i = 0; i < o->device.n; i++)
+            json_array_append_new(plans, plan_serve_json(&p[i], w));
+        return cmd_print_json(json_pack("{s:o, s:o, s:o}", "model", plan_model_json(m), "workload", workload_json(w, o), "plans", plans), err);
+    }
+    plan_model_print(m);
+    plan_workload_print(w, o);
+    plan_serve_table(p, o->device.n, w);
+    for (int i = 0; i < o->device.n && o->explain; i++)
+        if (p[i].n)
+            print_explained(&p[i]);
+    return 0;
+}
+
+int plan_of_serving(const struct plan_model *m, const struct plan_options *o, struct err *err)
+{
+    struct workload w;
+    struct trace_row *rows;
+    struct served_plan *p = mem_alloc_array((size_t)o->device.n, sizeof *p);
+    int rc = plan_workload(&w, &rows, o, err);
+    if (!p && !rc)
+        rc = ERR(err, NOMEM, "no memory for %d plans", o->device.n);
+    rc = rc ? rc : plan_serve_devices(p, m, &w, o, err);
+    rc = rc ? rc : tell(p, m, &w, o, err);
+    mem_free(rows);
+    mem_free(p);
+    return rc;
+}

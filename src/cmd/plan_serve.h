@@ -1,0 +1,21 @@
+/* plan_serve.h - `lathe plan MODEL`: what serving takes on each of some devices. */
+#ifndef CMD_PLAN_SERVE_H
+#define CMD_PLAN_SERVE_H
+#include "cmd/plan_model.h"
+#include "cmd/plan_options.h"
+#include "plan/deploy.h"
+#include "plan/serve.h"
+
+/* One device's plan, or why there is none. */
+struct served_plan { struct plan_device device; enum number weights, compute, cache; double bits; int n; struct serve_plan plan; struct err none; };
+
+int plan_of_serving(const struct plan_model *m, const struct plan_options *o, struct err *err);
+
+/* ---- also for edge or cloud ---- */
+
+/* Plans of all --device.  What does not fit is no error here but of that plan. */
+int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err);
+struct json_t *plan_serve_json(const struct served_plan *p, const struct workload *w);
+void plan_serve_table(const struct served_plan *p, int n, const struct workload *w);
+
+#endif

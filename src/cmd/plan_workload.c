@@ -1,0 +1,73 @@
+#include "cmd/plan_workload.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/log.h"
+#include "load/trace.h"
+#include "plan/serve.h"
+
+/* Requests a second of a trace as it came. */
+static double trace_rate(const struct trace_row *row, int n) { return n > 1 && row[n - 1].at > row[0].at ? (n - 1) / (row[n - 1].at - row[0].at) : 0; }
+
+static int from_trace(struct workload *w, struct trace_row **rows, const struct plan_options *o, struct err *err)
+{
+    TRY(trace_read(o->workload, rows, &w->n_trace, err));
+    w->trace = *rows, w->trace_times = true, w->speed = 1;
+    const double rate = trace_rate(*rows, w->n_trace);
+    if (o->rate > 0 && !(rate > 0))
+        return ERR(err, USAGE, "--rate: the requests of %s all come at once, so that they have no rate to be changed", o->workload);
+    if (o->rate > 0)
+        w->speed = o->rate / rate;
+    w->rate = o->rate > 0 ? o->rate : rate;
+    return 0;
+}
+
+int plan_workload(struct workload *w, struct trace_row **rows, const struct plan_options *o, struct err *err)
+{
+    *rows = NULL, *w = (struct workload){ 0 };
+    const bool file = file_exists(o->workload);
+    if (file)
+        TRY(from_trace(w, rows, o, err));
+    else if (workload_find(w, o->workload, err) < 0)
+        return err_context(err, "--workload (or a file of requests)");
+    if (file && (o->prompt || o->output))
+        return ERR(err, USAGE, "--prompt and --output are the trace's own with --workload %s", o->workload);
+    if (o->prompt && lengths_parse(&w->prompt, o->prompt, err) < 0)
+        return err_context(err, "--prompt");
+    if (o->output && lengths_parse(&w->output, o->output, err) < 0)
+        return err_context(err, "--output");
+    if (!file)
+        w->rate = o->rate;
+    if (o->users > 0 && o->rate > 0)
+        return ERR(err, USAGE, "expected one of --rate and --users: users who wait for their answers make their own rate");
+    w->users = (int)o->users, w->think = o->think_s, w->seed = (uint64_t)o->seed;
+    w->targets = (struct targets){ o->ttft_s, o->tpot_s, o->e2e_s };
+    return 0;
+}
+
+void plan_workload_print(const struct workload *w, const struct plan_options *o)
+{
+    double prompt, output;
+    workload_means(w, &prompt, &output);
+    printf("workload %s: %.0f tokens in and %.0f out on average", w->name ? w->name : o->workload, prompt, output);
+    if (w->prefix.n)
+        printf(", %d tokens of them shared", w->prefix.tokens);
+    if (w->users)
+        printf("; %d users", w->users);
+    else if (w->rate > 0)
+        printf("; %.4g requests a second", w->rate);
+    if (o->ttft_s > 0 || o->tpot_s > 0 || o->e2e_s > 0) {
+        char a[32];
+        printf("; %.0f %% within", 100 * SERVE_GOOD);
+        if (o->ttft_s > 0)
+            printf(" %s to the first token", fmt_seconds_fine(a, o->ttft_s));
+        if (o->tpot_s > 0)
+            printf("%s %s a token", o->ttft_s > 0 ? "," : "", fmt_seconds_fine(a, o->tpot_s));
+        if (o->e2e_s > 0)
+            printf("%s %s in all", o->ttft_s > 0 || o->tpot_s > 0 ? "," : "", fmt_seconds_fine(a, o->e2e_s));
+    }
+    printf("\n");
+    if (w->source)
+        printf("  %s\n", w->source);
+}

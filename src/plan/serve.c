@@ -1,0 +1,276 @@
+#include "plan/serve.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+
+#define SIMULATED 2000
+#define SEARCHES 16              /* simulations for a capacity, which is then known to half a percent */
+#define LEAST_RATE 1e-3          /* what is simulated where no load keeps the targets: requests that are alone */
+#define SERVE_STAGES 16          /* of a pipeline that are tried */
+#define NO_LIMIT 0.5             /* a stretch that is none (infer/pace.h) */
+#define ROWS 64                  /* kinds of kernels of a model at most */
+
+/* ---- time ---- */
+
+struct engine_time { const struct priced *p; };
+
+/* Steps that only continue take longer in proportion to keys, but where what is computed and what is read change places: a chord over what texts see. */
+static void decode_seconds(void *ctx, int n, double *a, double *b)
+{
+    const struct engine_time *t = ctx;
+    const double less = 64, more = 4096, at_less = priced_seconds(t->p, &(struct step_load){ .decode_rows = n, .decode_keys = less });
+    const double slope = (priced_seconds(t->p, &(struct step_load){ .decode_rows = n, .decode_keys = more }) - at_less) / (more - less);
+    *a = at_less - slope * less, *b = slope / n;
+}
+
+static double mixed_seconds(void *ctx, const struct sim_step *s)
+{
+    const struct engine_time *t = ctx;
+    return priced_seconds(t->p, &(struct step_load){ s->rows, s->rows ? s->row_keys / s->rows : 0, s->n, s->n ? s->keys / s->n : 0 });
+}
+
+/* ---- memory ---- */
+
+static struct serve_memory memory_of(const struct priced *p, const struct device *d, const struct serve_opts *o)
+{
+    struct serve_memory m = { .weights = priced_weight_bytes(p), .work = priced_work_bytes(p, o->step_tokens, o->n_slot > 0 ? o->n_slot : SERVE_SLOTS), .runtime = o->runtime, .spare = o->spare * d->memory, .all = d->memory };
+    m.cache = m.all - m.weights - m.work - m.runtime - m.spare;
+    return m;
+}
+
+/* ---- how much ---- */
+
+/* What no load could change, a request too long for the model, is left out. */
+static bool keeps(const struct sim_result *r)
+{
+    const int64_t n = r->n_request - r->n_too_long;
+    return n > 0 && (double)r->n_good >= SERVE_GOOD * (double)n;
+}
+
+static bool has_targets(const struct targets *t) { return t->ttft > 0 || t->tpot > 0 || t->e2e > 0; }
+
+/* As fast as it can: all requests there at once. */
+static int offline_rate(double *rate, const struct workload *w, const struct sim_limits *l, const struct sim_cost *cost, struct err *err)
+{
+    struct workload all = *w;
+    struct sim_limits open = *l;
+    struct sim_result r;
+    all.at_once = true, all.users = 0, all.trace_times = false, all.targets = (struct targets){ 0 };
+    open.n_queue = -1;
+    TRY(simulate(&r, &all, &open, cost, err));
+    *rate = r.n_done > 0 && r.seconds > 0 ? r.request_s : 0;
+    return 0;
+}
+
+int serve_capacity(double *rate, const struct workload *w, const struct sim_limits *l, const struct sim_cost *cost, struct err *err)
+{
+    double most;
+    TRY(offline_rate(&most, w, l, cost, err));
+    *rate = most;
+    if (!has_targets(&w->targets) || most <= 0)
+        return 0;
+    struct workload at = *w;
+    struct sim_limits open = *l;
+    at.users = 0, at.at_once = false, at.trace_times = false, open.n_queue = -1;
+    if (at.arrival == ARRIVAL_BURST)
+        at.arrival = ARRIVAL_POISSON;
+    double low = 0, high = most;
+    for (int i = 0; i < SEARCHES && (low == 0 || high / low > 1.005); i++) {
+        struct sim_result r;
+        at.rate = low > 0 ? sqrt(low * high) : i ? high / 2 : high;
+        TRY(simulate(&r, &at, &open, cost, err));
+        *(keeps(&r) ? &low : &high) = at.rate;
+        if (low == high || high < most * 1e-4)       /* as fast as it can, or not even one alone */
+            break;
+    }
+    *rate = low;
+    return 0;
+}
+
+static void defaults(struct serve_opts *o, const struct serve_opts *given)
+{
+    *o = *given;
+    o->n = o->n > 0 ? o->n : 1;
+    o->step_tokens = o->step_tokens > 0 ? o->step_tokens : SERVE_STEP;
+    o->spare = o->spare < 0 ? SERVE_SPARE : o->spare, o->runtime = o->runtime < 0 ? SERVE_RUNTIME : o->runtime;
+    o->layout.tp = o->layout.tp > 0 ? o->layout.tp : 1, o->layout.pp = o->layout.pp > 0 ? o->layout.pp : 1, o->layout.ep = o->layout.ep > 0 ? o->layout.ep : 1;
+    if (o->layout.dp <= 0)
+        o->layout.dp = o->n / (o->layout.tp * o->layout.pp);
+}
+
+static int misses(const struct serve_memory *m, const struct layout *l, const struct device *d, struct err *err)
+{
+    char a[32], b[32], c[32], e[32], f[32];
+    return ERR(err, NOMEM, "%d x %s (tp %d, pp %d) has %s each, and weights take %s, a step %s, the runtime and what is left free %s: %s are missing", l->tp * l->pp, d->name, l->tp, l->pp,
+               fmt_bytes(a, m->all), fmt_bytes(b, m->weights), fmt_bytes(c, m->work), fmt_bytes(e, m->runtime + m->spare), fmt_bytes(f, -m->cache));
+}
+
+/* What one replica is to the simulation. */
+static struct sim_limits limits_of(const struct serve_plan *p, const struct config *c, const struct serve_opts *o)
+{
+    return (struct sim_limits){ .n_slot = p->n_slot, .cache_tokens = p->cache_tokens, .step_tokens = o->step_tokens, .stretch = o->stretch > 0 ? o->stretch : NO_LIMIT, .step_s = o->step_s, .n_queue = -1, .ctx = config_ctx_max(c) };
+}
+
+/* Requests of one replica's simulation. */
+static struct workload share_of(const struct workload *w, const struct serve_opts *o, int dp)
+{
+    struct workload share = *w;
+    if (!share.trace_times)
+        share.n = o->n_simulated > 0 ? o->n_simulated : SIMULATED;
+    if (share.users > 0)
+        share.users = (share.users + dp - 1) / dp;
+    return share;
+}
+
+/* ---- one layout ---- */
+
+/* Of matrices and experts, where it is not the type's own. */
+static struct weight_bits bits_of(const struct serve_opts *o) { return (struct weight_bits){ .experts = o->weight_bits, .matrices = o->weight_bits }; }
+
+struct engine { const struct priced *p; struct priced *own; struct engine_time time; struct sim_cost cost; };
+
+static int engine_open(struct engine *e, struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err)
+{
+    const struct price_opts po = { .layout = o->layout, .weights = o->weights, .bits = bits_of(o), .compute = o->compute, .cache = o->cache, .host = o->host };
+    double prompt, output;
+    *out = (struct serve_plan){ .layout = o->layout };
+    e->own = NULL;
+    if (!o->priced)
+        TRY(priced_new(&e->own, c, &po, d, err));
+    e->p = o->priced ? o->priced : e->own;
+    e->time = (struct engine_time){ e->p }, e->cost = (struct sim_cost){ &e->time, decode_seconds, mixed_seconds };
+    workload_means(w, &prompt, &output);
+    out->memory = memory_of(e->p, d, o);
+    const double text = prompt + output;
+    out->cache_tokens = text * fmax(0, out->memory.cache) / priced_cache_bytes(e->p, text);      /* of texts of the mean length, where windows close */
+    if (o->cache_tokens > 0)
+        out->cache_tokens = fmin(out->cache_tokens, o->cache_tokens);
+    out->n_slot = o->n_slot > 0 ? o->n_slot : (int)fmax(1, fmin(SERVE_SLOTS, 2 * out->cache_tokens / text));      /* texts under way are shorter than they will be */
+    return 0;
+}
+
+/* Of one replica. */
+static int find_capacity(struct serve_plan *out, const struct engine *e, const struct config *c, const struct workload *w, const struct serve_opts *o, struct err *err)
+{
+    const struct sim_limits l = limits_of(out, c, o);
+    const struct workload share = share_of(w, o, 1);
+    return serve_capacity(&out->capacity, &share, &l, &e->cost, err);
+}
+
+/* What users see of out->layout.dp replicas, whose capacity is known. */
+static int see(struct serve_plan *out, const struct engine *e, const struct config *c, const struct workload *w, const struct serve_opts *o, struct err *err)
+{
+    const int dp = out->layout.dp;
+    const struct sim_limits l = limits_of(out, c, o);
+    struct workload share = share_of(w, o, dp);
+    double prompt, output;
+    out->capacity *= dp;
+    share.rate = w->rate > 0 ? w->rate / dp : out->capacity > 0 ? out->capacity / dp : LEAST_RATE;
+    TRY(simulate(&out->sim, &share, &l, &e->cost, err));
+    out->rate = share.users > 0 || share.at_once ? out->sim.request_s * dp : share.rate * dp;
+    workload_means(w, &prompt, &output);
+    const struct step_load full = { .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
+    struct price_row row[ROWS];
+    const int n = priced_rows(e->p, &full, row, ROWS);
+    out->step_seconds = priced_seconds(e->p, &full);
+    for (int i = 0; i < n && i < ROWS; i++)
+        out->bound += row[i].roofline;
+    return 0;
+}
+
+int serve_plan_layout(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *given, struct err *err)
+{
+    struct serve_opts o;
+    struct engine e;
+    defaults(&o, given);
+    if (o.layout.dp < 1 || o.layout.dp * o.layout.tp * o.layout.pp != o.n)
+        return ERR(err, USAGE, "%d devices are not replicas of tp %d x pp %d", o.n, o.layout.tp, o.layout.pp);
+    TRY(engine_open(&e, out, c, d, w, &o, err));
+    int rc = out->memory.cache > 0 ? find_capacity(out, &e, c, w, &o, err) : misses(&out->memory, &o.layout, d, err);
+    if (!rc)
+        rc = see(out, &e, c, w, &o, err);
+    priced_free(e.own);
+    return rc;
+}
+
+/* ---- the best ---- */
+
+struct search {
+    const struct config *c; const struct device *d; const struct workload *w; const struct serve_opts *o;
+    struct serve_plan best; double best_score;
+    struct serve_memory nearest; struct layout nearest_layout; bool tried;       /* of those that do not fit, who misses least */
+};
+
+static bool is_asked(int asked, int value) { return asked <= 0 || asked == value; }
+
+/* With a number of devices, how much they serve together; without, how few serve the rate, or, where none is asked for, how much each device serves. */
+static double score_of(const struct search *s, struct serve_plan *p)
+{
+    const int size = p->layout.tp * p->layout.pp;
+    if (s->o->n > 0)
+        p->layout.dp = s->o->n / size;
+    else
+        p->layout.dp = s->w->rate > 0 && p->capacity > 0 ? (int)fmin(1e6, ceil(s->w->rate / p->capacity)) : 1;
+    if (s->o->n > 0)
+        return p->capacity * p->layout.dp;
+    return p->capacity <= 0 ? 0 : s->w->rate > 0 ? 1.0 / (p->layout.dp * size) : p->capacity / size;
+}
+
+static int try_layout(struct search *s, const struct layout *l, struct err *err)
+{
+    struct serve_opts o = *s->o;
+    struct serve_plan p;
+    struct engine e;
+    struct err none;
+    const int size = l->tp * l->pp;
+    if (!is_asked(o.layout.tp, l->tp) || !is_asked(o.layout.pp, l->pp) || !is_asked(o.layout.ep, l->ep) || (o.n > 0 && o.n % size) || (o.priced && size > 1) || layout_check(s->c, l, &none) < 0)
+        return 0;
+    o.layout = *l;
+    defaults(&o, &o);
+    int rc = engine_open(&e, &p, s->c, s->d, s->w, &o, err);
+    if (rc == ERR_UNSUPPORTED && size > 1)           /* devices that nothing joins */
+        return 0;
+    TRY(rc);
+    if (p.memory.cache > 0) {
+        rc = find_capacity(&p, &e, s->c, s->w, &o, err);
+        const double score = rc ? 0 : score_of(s, &p);
+        if (!rc && (!s->best.layout.tp || score > s->best_score * 1.01))
+            s->best = p, s->best_score = score;
+    } else if (!s->tried || p.memory.cache > s->nearest.cache) {
+        s->nearest = p.memory, s->nearest_layout = *l, s->tried = true;
+    }
+    priced_free(e.own);
+    return rc;
+}
+
+static int nothing_fits(const struct search *s, struct err *err)
+{
+    if (s->tried)
+        return misses(&s->nearest, &s->nearest_layout, s->d, err);
+    const struct layout asked = { s->o->layout.tp > 0 ? s->o->layout.tp : 1, s->o->layout.ep, s->o->layout.pp, 1 };
+    TRY(layout_check(s->c, &asked, err));
+    return ERR(err, USAGE, "%d devices are not whole replicas of any layout that is possible for this model", s->o->n);
+}
+
+int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *given, struct err *err)
+{
+    struct serve_opts o;
+    struct search s = { .c = c, .d = d, .w = w, .o = given };
+    struct engine e;
+    const int node = d->node > 1 ? d->node : 1;
+    for (int tp = 1; tp <= node; tp *= 2)
+        for (int pp = 1; pp <= SERVE_STAGES; pp *= 2)
+            for (int ep = 1; ep <= tp; ep = ep < tp ? tp : tp + 1)
+                if ((pp == 1 || tp == node || tp == given->layout.tp) && (ep == 1 || c->n_expert))
+                    TRY(try_layout(&s, &(struct layout){ tp, ep, pp, 1 }, err));
+    if (!s.best.layout.tp)
+        return nothing_fits(&s, err);
+    o = *given, o.layout = s.best.layout;
+    defaults(&o, &o);
+    TRY(engine_open(&e, out, c, d, w, &o, err));
+    out->layout = s.best.layout, out->capacity = s.best.capacity;
+    const int rc = see(out, &e, c, w, &o, err);
+    priced_free(e.own);
+    return rc;
+}

@@ -1,0 +1,146 @@
+/* What a model on devices can serve: edges first, then how capacity follows what it is made of. */
+#include <math.h>
+#include "../test.h"
+#include "plan/published.h"
+#include "plan/serve.h"
+
+static struct err err;
+static const struct serve_opts usual = { .weights = NUMBER_FP8, .compute = NUMBER_FP8, .cache = NUMBER_BF16, .spare = -1, .runtime = -1, .n_simulated = 300 };
+
+static struct workload work(double rate)
+{
+    struct workload w;
+    OK(workload_find(&w, "chat", &err));
+    w.rate = rate, w.targets = (struct targets){ .ttft = 2, .tpot = 0.1 };
+    OK(lengths_parse(&w.prompt, "1000", &err));
+    OK(lengths_parse(&w.output, "100", &err));
+    return w;
+}
+
+static const struct device *device(const char *name)
+{
+    const struct device *d = device_find(name, &err);
+    assert_non_null(d);
+    return d;
+}
+
+static struct config model(const char *name)
+{
+    struct config c;
+    OK(published_config(&c, name, &err));
+    return c;
+}
+
+static void a_model_that_fits_nowhere_says_by_how_much(void **state)
+{
+    (void)state;
+    const struct config c = model("deepseek-v3");
+    const struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p;
+    o.n = 2;
+    assert_int_equal(serve_plan(&p, &c, device("h100"), &w, &o, &err), ERR_NOMEM);
+    assert_non_null(strstr(err.msg, "are missing"));
+    assert_non_null(strstr(err.msg, "H100"));
+}
+
+static void a_layout_that_cannot_be_is_an_error(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-8b");
+    const struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p;
+    o.n = 8, o.layout.tp = 3;
+    assert_int_equal(serve_plan(&p, &c, device("h100"), &w, &o, &err), ERR_USAGE);
+    assert_int_equal(serve_plan_layout(&p, &c, device("h100"), &w, &o, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "8 devices are not replicas of tp 3"));
+}
+
+static void replicas_share_the_load(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-8b");
+    const struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan one, four;
+    o.layout = (struct layout){ .tp = 1, .ep = 1, .pp = 1 }, o.n = 1;
+    OK(serve_plan_layout(&one, &c, device("h100"), &w, &o, &err));
+    o.n = 4;
+    OK(serve_plan_layout(&four, &c, device("h100"), &w, &o, &err));
+    assert_int_equal(four.layout.dp, 4);
+    assert_true(one.capacity > 1 && fabs(four.capacity - 4 * one.capacity) < 1e-9 * four.capacity);
+    assert_true((double)one.sim.n_good >= SERVE_GOOD * (double)one.sim.n_request);
+    assert_true(one.step_seconds > one.bound && one.bound > 0);
+    assert_true(fabs(one.memory.weights + one.memory.work + one.memory.runtime + one.memory.spare + one.memory.cache - one.memory.all) < 1);
+}
+
+static void a_load_takes_as_many_devices_as_it_needs(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-8b");
+    struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p, q;
+    OK(serve_plan(&p, &c, device("h100"), &w, &o, &err));
+    w.rate = 7.5 * p.capacity / (p.layout.tp * p.layout.pp * p.layout.dp);
+    OK(serve_plan(&q, &c, device("h100"), &w, &o, &err));
+    assert_int_equal(q.layout.tp * q.layout.pp * q.layout.dp, 8);
+    assert_true(q.capacity >= w.rate && q.rate == w.rate);
+}
+
+static void faster_memory_and_looser_targets_never_serve_less(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-8b");
+    struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p, q;
+    struct device d = *device("h100");
+    o.n = 1;
+    OK(serve_plan(&p, &c, &d, &w, &o, &err));
+    d.bandwidth *= 2;
+    OK(serve_plan(&q, &c, &d, &w, &o, &err));
+    assert_true(q.capacity >= p.capacity * 0.99);
+    w.targets = (struct targets){ 0 };
+    OK(serve_plan(&q, &c, device("h100"), &w, &o, &err));
+    assert_true(q.capacity >= p.capacity);
+    w.targets = (struct targets){ .ttft = 1e-6 };        /* nobody can */
+    OK(serve_plan(&q, &c, device("h100"), &w, &o, &err));
+    assert_true(q.capacity == 0 && q.sim.n_done == q.sim.n_request && q.sim.ttft.p50 > 1e-6);
+}
+
+/* A step takes a second whatever is in it: 8 texts of 4 tokens at once are 2 requests a second at most. */
+static void even_decode(void *ctx, int n, double *a, double *b) { (void)ctx, (void)n, *a = 1, *b = 0; }
+static double even_mixed(void *ctx, const struct sim_step *s) { (void)ctx, (void)s; return 1; }
+
+static void capacity_is_what_slots_and_steps_allow(void **state)
+{
+    (void)state;
+    const struct sim_cost cost = { NULL, even_decode, even_mixed };
+    const struct sim_limits l = { .n_slot = 8, .cache_tokens = 1e6, .step_tokens = 1000, .stretch = 0.5, .n_queue = -1 };
+    struct workload w = work(0);
+    double rate;
+    w.n = 8000, w.targets = (struct targets){ 0 };
+    OK(lengths_parse(&w.prompt, "1", &err));
+    OK(lengths_parse(&w.output, "4", &err));
+    OK(serve_capacity(&rate, &w, &l, &cost, &err));
+    if (!(rate > 1.99 && rate <= 2.0001))
+        fail_msg("%.6g a second, expected 2", rate);
+    w.targets.ttft = 2.5;                                /* the step under way, its own, and hardly a turn of waiting */
+    OK(serve_capacity(&rate, &w, &l, &cost, &err));
+    assert_true(rate > 0.2 && rate < 1.9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_that_fits_nowhere_says_by_how_much),
+        cmocka_unit_test(a_layout_that_cannot_be_is_an_error),
+        cmocka_unit_test(replicas_share_the_load),
+        cmocka_unit_test(a_load_takes_as_many_devices_as_it_needs),
+        cmocka_unit_test(faster_memory_and_looser_targets_never_serve_less),
+        cmocka_unit_test(capacity_is_what_slots_and_steps_allow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
